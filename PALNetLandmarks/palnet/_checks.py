@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checks of arrays at the borders between stages; they neither modify nor return anything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["check_finite", "check_points", "check_transform", "check_triangles", "frozen_copy"]
+
+
+def check_points(points: NDArray[Any], *, name: str) -> None:
+    """Require an array of shape (n_points, 3)."""
+    if points.ndim != 2 or points.shape[1] != 3:
+        hint = " Transpose it." if points.ndim == 2 and points.shape[0] == 3 else ""
+        msg = f"{name} must have shape (n_points, 3); got {points.shape}.{hint}"
+        raise ValueError(msg)
+
+
+def check_finite(values: NDArray[Any], *, name: str) -> None:
+    """Require that no value is NaN or infinite."""
+    if not np.isfinite(values).all():
+        n_bad = int(np.count_nonzero(~np.isfinite(values)))
+        msg = f"{name} must be finite; got {n_bad} NaN or infinite values. Remove or repair them."
+        raise ValueError(msg)
+
+
+def check_triangles(triangles: NDArray[Any], n_points: int, *, name: str) -> None:
+    """Require integer triangles of shape (n_triangles, 3) that index existing points."""
+    if triangles.ndim != 2 or triangles.shape[1] != 3 or triangles.dtype.kind not in "iu":
+        msg = (
+            f"{name} must be integers of shape (n_triangles, 3); "
+            f"got {triangles.dtype} of shape {triangles.shape}."
+        )
+        raise ValueError(msg)
+    if len(triangles) and (triangles.min() < 0 or triangles.max() >= n_points):
+        msg = (
+            f"{name} must index 0 to {n_points - 1}; "
+            f"got {triangles.min()} to {triangles.max()}."
+        )
+        raise ValueError(msg)
+
+
+def check_transform(matrix: NDArray[Any], *, name: str) -> None:
+    """Require a finite homogeneous matrix of shape (4, 4)."""
+    if matrix.shape != (4, 4):
+        msg = f"{name} must have shape (4, 4); got {matrix.shape}."
+        raise ValueError(msg)
+    check_finite(matrix, name=name)
+
+
+def frozen_copy(values: Any, dtype: Any = np.float64) -> NDArray[Any]:
+    """Copy into a read-only array, so that a frozen dataclass is frozen all through."""
+    copy = np.array(values, dtype=dtype, order="C", copy=True)
+    copy.flags.writeable = False
+    return copy

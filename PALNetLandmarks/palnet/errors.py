@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can go wrong, as one small tree: every error says what was found and what to do."""
+
+from __future__ import annotations
+
+__all__ = [
+    "FormatError",
+    "MeshError",
+    "MissingDependencyError",
+    "ModelFileError",
+    "PalnetError",
+    "ScanRefusedError",
+    "UnitError",
+    "UsageError",
+]
+
+
+class PalnetError(Exception):
+    """Base of every error that palnet raises on purpose."""
+
+
+class MeshError(PalnetError, ValueError):
+    """A mesh file or mesh array cannot be used as a surface."""
+
+
+class UnitError(PalnetError, ValueError):
+    """The numbers of a scan fit no unit of length, or an unknown unit was asked for."""
+
+
+class ScanRefusedError(PalnetError, ValueError):
+    """A readable surface on which no face could be found that landmarks may be placed on."""
+
+
+class FormatError(PalnetError, ValueError):
+    """A landmark file does not follow its format."""
+
+
+class UsageError(PalnetError, ValueError):
+    """Options or arguments that do not fit together."""
+
+
+class ModelFileError(PalnetError, ValueError):
+    """A model, atlas or data file is missing, damaged or of another version."""
+
+
+class MissingDependencyError(PalnetError, ImportError):
+    """A feature needs a package that is not installed."""
