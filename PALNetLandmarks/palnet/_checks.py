@@ -38,10 +38,7 @@ def check_triangles(triangles: NDArray[Any], n_points: int, *, name: str) -> Non
         )
         raise ValueError(msg)
     if len(triangles) and (triangles.min() < 0 or triangles.max() >= n_points):
-        msg = (
-            f"{name} must index 0 to {n_points - 1}; "
-            f"got {triangles.min()} to {triangles.max()}."
-        )
+        msg = f"{name} must index 0 to {n_points - 1}; got {triangles.min()} to {triangles.max()}."
         raise ValueError(msg)
 
 

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Anatomical landmarks on 3D face scans, each with an expected error in millimetres.
+
+>>> import palnet
+>>> palnet.load_scheme("palnet50").codes[:3]
+('tr', 'g', 'n')
+
+`palnet.detect("scan.ply")` gives a `Detection`. Nothing heavy is imported before it is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from palnet.detector import Detection as Detection
+    from palnet.detector import Quality as Quality
+    from palnet.detector import detect as detect
+    from palnet.errors import FormatError as FormatError
+    from palnet.errors import MeshError as MeshError
+    from palnet.errors import PalnetError as PalnetError
+    from palnet.errors import ScanRefusedError as ScanRefusedError
+    from palnet.errors import UnitError as UnitError
+    from palnet.exchange import read_landmarks as read_landmarks
+    from palnet.exchange import write_landmarks as write_landmarks
+    from palnet.landmarks import LandmarkSet as LandmarkSet
+    from palnet.preview import render_preview as render_preview
+    from palnet.scheme import Scheme as Scheme
+    from palnet.scheme import list_schemes as list_schemes
+    from palnet.scheme import load_scheme as load_scheme
+    from palnet.surface import Mesh as Mesh
+    from palnet.surface import read_mesh as read_mesh
+
+__version__ = "0.1.0"
+
+# Public name -> module that holds it, imported when the name is first asked for.
+_HOMES = {
+    "Detection": "palnet.detector",
+    "FormatError": "palnet.errors",
+    "LandmarkSet": "palnet.landmarks",
+    "Mesh": "palnet.surface",
+    "MeshError": "palnet.errors",
+    "PalnetError": "palnet.errors",
+    "Quality": "palnet.detector",
+    "ScanRefusedError": "palnet.errors",
+    "Scheme": "palnet.scheme",
+    "UnitError": "palnet.errors",
+    "detect": "palnet.detector",
+    "list_schemes": "palnet.scheme",
+    "load_scheme": "palnet.scheme",
+    "read_landmarks": "palnet.exchange",
+    "read_mesh": "palnet.surface",
+    "render_preview": "palnet.preview",
+    "write_landmarks": "palnet.exchange",
+}
+
+__all__ = [  # noqa: PLE0604, RUF022  # the names of one table, so that none is forgotten
+    "__version__",
+    *_HOMES,
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name from its home (PEP 562)."""
+    if name not in _HOMES:
+        msg = f"module 'palnet' has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """List the public names, imported or not."""
+    return sorted(__all__)

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A set of placed landmarks: where, how sure, who placed them, in which frame and unit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+
+from palnet._checks import check_points, check_transform, frozen_copy
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from palnet.scheme import Scheme
+
+__all__ = ["FRAMES", "PLACED", "STATUSES", "Frame", "LandmarkSet", "Space", "Status"]
+
+Status = Literal["detected", "corrected", "confirmed", "missing", "undefined"]
+Space = Literal["LPS", "RAS"]
+Frame = Literal["file", "LPS", "RAS"]
+
+STATUSES: tuple[Status, ...] = get_args(Status)
+FRAMES: tuple[Frame, ...] = get_args(Frame)
+# The statuses of a landmark that has a position; one of the others never has.
+PLACED: tuple[Status, ...] = ("detected", "corrected", "confirmed")
+
+# How far from a rotation a matrix may be (largest element of R^T R - I): float32 files keep 1e-6.
+_ROTATION_TOLERANCE = 1e-5
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class LandmarkSet:
+    """The landmarks of one scan.
+
+    Convention: rows are in the order of the scheme. In the frame ``"file"`` positions are the
+    numbers of the scan file, and `mm_per_unit` makes them millimetres; `space` says how those
+    axes are anatomically read by 3D Slicer (LPS: +x left, +y posterior, +z superior). In the
+    frames ``"LPS"`` and ``"RAS"`` positions are millimetres.
+
+    Attributes
+    ----------
+    scheme : Scheme
+        Which landmarks these are.
+    positions : ndarray of shape (n_landmarks, 3)
+        Positions in `frame`, NaN where there is none.
+    status : tuple of str
+        ``"detected"``, ``"corrected"`` or ``"confirmed"`` with a position; ``"missing"`` (not on
+        this scan) or ``"undefined"`` (not placed yet) without.
+    expected_error_mm : ndarray of shape (n_landmarks,)
+        Expected distance to the true position, NaN where unknown.
+    mm_per_unit : float
+        Millimetres in one unit of the positions.
+    frame : {"file", "LPS", "RAS"}
+        What the positions are given in.
+    specimen : str
+        Name of the scan, as a table shows it.
+    space : {"LPS", "RAS"}
+        The anatomical axes that the scan file's numbers stand for.
+    """
+
+    scheme: Scheme
+    positions: NDArray[np.float64]
+    status: tuple[Status, ...]
+    expected_error_mm: NDArray[np.float64]
+    mm_per_unit: float
+    frame: Frame
+    specimen: str
+    space: Space = "LPS"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "positions", frozen_copy(self.positions))
+        object.__setattr__(self, "expected_error_mm", frozen_copy(self.expected_error_mm))
+        object.__setattr__(self, "status", tuple(self.status))
+        self._check_shapes()
+        self._check_status()
+        self._check_frame()
+
+    def __len__(self) -> int:
+        return len(self.scheme)
+
+    @property
+    def is_placed(self) -> NDArray[np.bool_]:
+        """Which landmarks have a position, of shape (n_landmarks,)."""
+        return np.array([status in PLACED for status in self.status])
+
+    @property
+    def positions_mm(self) -> NDArray[np.float64]:
+        """Positions in millimetres along the axes of `frame`, of shape (n_landmarks, 3)."""
+        return self.positions * self.mm_per_unit
+
+    def to_frame(self, frame: Frame) -> LandmarkSet:
+        """Give the positions in another frame.
+
+        Convention: to ``"LPS"`` or ``"RAS"`` the result is in millimetres; the two differ by the
+        sign of x and y. The file's own frame cannot be recovered from them.
+
+        Parameters
+        ----------
+        frame : {"file", "LPS", "RAS"}
+            The frame asked for.
+
+        Returns
+        -------
+        LandmarkSet
+            The same landmarks; this very set if it is in that frame already.
+
+        Raises
+        ------
+        ValueError
+            If the frame is unknown, or is ``"file"`` and this set is in another.
+        """
+        if frame not in FRAMES:
+            msg = f"frame must be one of {', '.join(FRAMES)}; got {frame!r}."
+            raise ValueError(msg)
+        if frame == self.frame:
+            return self
+        if frame == "file":
+            msg = (
+                f"frame 'file' cannot be reached from {self.frame!r}: unit and axes of the file "
+                "are no longer known. Use the set as it was detected or read."
+            )
+            raise ValueError(msg)
+        signs = 1.0 if frame == self.space else np.array([-1.0, -1.0, 1.0])
+        positions = self.positions_mm * signs
+        return replace(self, positions=positions, mm_per_unit=1.0, frame=frame, space=frame)
+
+    def transformed(self, target_from_source: NDArray[np.float64]) -> LandmarkSet:
+        """Move the landmarks rigidly, in the numbers that they are given in.
+
+        Convention: the matrix is applied to column vectors from the left,
+        ``target_from_source[:3, :3] @ position + target_from_source[:3, 3]``.
+
+        Parameters
+        ----------
+        target_from_source : ndarray of shape (4, 4)
+            Rotation and translation; the translation in the unit of the positions.
+
+        Returns
+        -------
+        LandmarkSet
+            Moved landmarks with their status and expected errors.
+
+        Raises
+        ------
+        ValueError
+            If the matrix scales, shears or mirrors: errors in millimetres would no longer hold.
+        """
+        check_transform(target_from_source, name="target_from_source")
+        rotation = target_from_source[:3, :3]
+        deviation = np.abs(rotation.T @ rotation - np.eye(3)).max()
+        is_affine = np.array_equal(target_from_source[3], [0.0, 0.0, 0.0, 1.0])
+        if deviation > _ROTATION_TOLERANCE or np.linalg.det(rotation) < 0 or not is_affine:
+            msg = (
+                "target_from_source must be a rotation and a translation; got one that deviates "
+                f"by {deviation:.2g} or mirrors. Take scale and mirroring out first."
+            )
+            raise ValueError(msg)
+        return replace(self, positions=self.positions @ rotation.T + target_from_source[:3, 3])
+
+    def _check_shapes(self) -> None:
+        n_landmarks = len(self.scheme)
+        check_points(self.positions, name="positions")
+        for name, got in (
+            ("positions", len(self.positions)),
+            ("status", len(self.status)),
+            ("expected_error_mm", self.expected_error_mm.size),
+        ):
+            if got != n_landmarks:
+                msg = (
+                    f"{name} must hold {n_landmarks} landmarks, as scheme {self.scheme.name!r} "
+                    f"does; got {got}."
+                )
+                raise ValueError(msg)
+        errors = self.expected_error_mm
+        if errors.shape != (n_landmarks,) or (errors < 0).any() or np.isinf(errors).any():
+            msg = (
+                f"expected_error_mm must have shape ({n_landmarks},) and be at least 0, or NaN "
+                f"where unknown; got shape {errors.shape}."
+            )
+            raise ValueError(msg)
+
+    def _check_status(self) -> None:
+        for status in self.status:
+            if status not in STATUSES:
+                msg = f"status must be one of {', '.join(STATUSES)}; got {status!r}."
+                raise ValueError(msg)
+        for code, status, row in zip(self.scheme.codes, self.status, self.positions, strict=True):
+            if status in PLACED and not np.isfinite(row).all():
+                msg = f"landmark {code!r} is {status} and must have a position; got {row}."
+                raise ValueError(msg)
+            if status not in PLACED and not np.isnan(row).all():
+                msg = f"landmark {code!r} is {status} and its position must be NaN; got {row}."
+                raise ValueError(msg)
+
+    def _check_frame(self) -> None:
+        if self.frame not in FRAMES or self.space not in get_args(Space):
+            msg = (
+                f"frame must be one of {', '.join(FRAMES)} and space LPS or RAS; "
+                f"got {self.frame!r} and {self.space!r}."
+            )
+            raise ValueError(msg)
+        if not (np.isfinite(self.mm_per_unit) and self.mm_per_unit > 0):
+            msg = f"mm_per_unit must be a positive number; got {self.mm_per_unit}."
+            raise ValueError(msg)
+        if self.frame != "file" and (self.mm_per_unit != 1.0 or self.space != self.frame):
+            msg = (
+                f"positions in frame {self.frame!r} are millimetres along {self.frame} axes; "
+                f"got mm_per_unit {self.mm_per_unit} and space {self.space!r}. "
+                "Use frame 'file', or to_frame."
+            )
+            raise ValueError(msg)
+        if not self.specimen or not self.specimen.isprintable():
+            msg = f"specimen must be a name of one line; got {self.specimen!r}."
+            raise ValueError(msg)

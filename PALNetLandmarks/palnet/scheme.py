@@ -1,0 +1,382 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which landmarks there are: a scheme is data, read from JSON, never written into code."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import numpy as np
+
+from palnet._checks import frozen_copy
+from palnet.errors import FormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+__all__ = [
+    "DEFAULT_SCHEME",
+    "Angle",
+    "Distance",
+    "LandmarkDefinition",
+    "Scheme",
+    "list_schemes",
+    "load_scheme",
+]
+
+Side = Literal["left", "right", "midline"]
+
+DEFAULT_SCHEME = "palnet50"
+
+_FOLDER = Path(__file__).parent / "schemes"
+_SIDES = ("left", "right", "midline")
+# Codes travel through formats that separate by comma, blank or tab: none of these may be in them.
+_CODE_PATTERN = re.compile(r"[A-Za-z0-9_.-]+")
+_OTHER_SUFFIX = {"_r": "_l", "_l": "_r"}
+# SlicerMorph takes a point with this description for a sliding semilandmark.
+_RESERVED_DEFINITION = "Semi"
+
+_Entry = TypeVar("_Entry")
+
+
+@dataclass(frozen=True, slots=True)
+class LandmarkDefinition:
+    """One landmark of a scheme.
+
+    Attributes
+    ----------
+    code : str
+        Short label, unique in the scheme ("ex_r").
+    name : str
+        Anatomical name ("Exocanthion").
+    side : {"left", "right", "midline"}
+        The subject's own side.
+    definition : str
+        Where on the face it lies, in one sentence.
+    intra_observer_mm : float or None
+        Mean distance between two passes of one observer, if known.
+    mirror : str or None
+        Code of the landmark on the other side, where it does not follow from the suffixes
+        ``_r`` and ``_l``.
+    """
+
+    code: str
+    name: str
+    side: Side
+    definition: str
+    intra_observer_mm: float | None = None
+    mirror: str | None = None
+
+    def __post_init__(self) -> None:
+        if not _CODE_PATTERN.fullmatch(self.code):
+            msg = f"code may hold letters, digits, '_', '.' and '-' only; got {self.code!r}."
+            raise FormatError(msg)
+        if self.side not in _SIDES:
+            msg = f"side of {self.code!r} must be one of {', '.join(_SIDES)}; got {self.side!r}."
+            raise FormatError(msg)
+        if self.definition == _RESERVED_DEFINITION:
+            msg = (
+                f"definition of {self.code!r} must not be {_RESERVED_DEFINITION!r}: SlicerMorph "
+                "reads that word as a mark for semilandmarks. Describe where the landmark lies."
+            )
+            raise FormatError(msg)
+
+
+@dataclass(frozen=True, slots=True)
+class Distance:
+    """A distance between two landmarks, given by their codes."""
+
+    a: str
+    b: str
+    intra_observer_mm: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Angle:
+    """An angle at `vertex` between the directions to `a` and `c`, given by their codes."""
+
+    a: str
+    vertex: str
+    c: str
+    intra_observer_deg: float | None = None
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """An ordered list of landmarks with the measurements that are taken between them.
+
+    Attributes
+    ----------
+    name : str
+        Name of the scheme ("palnet50").
+    landmarks : tuple of LandmarkDefinition
+        The landmarks in the order in which every array of this scheme holds them.
+    distances : tuple of Distance
+        Distances usually reported for this scheme.
+    angles : tuple of Angle
+        Angles usually reported for this scheme.
+    source : str
+        Where names, order and definitions come from.
+    """
+
+    name: str
+    landmarks: tuple[LandmarkDefinition, ...]
+    distances: tuple[Distance, ...] = ()
+    angles: tuple[Angle, ...] = ()
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.landmarks:
+            msg = f"scheme {self.name!r} must hold at least one landmark; got none."
+            raise FormatError(msg)
+        _check_unique(self.codes)
+        for distance in self.distances:
+            self._check_codes("distance", (distance.a, distance.b))
+        for angle in self.angles:
+            self._check_codes("angle", (angle.a, angle.vertex, angle.c))
+        self._check_mirror()
+
+    def __len__(self) -> int:
+        return len(self.landmarks)
+
+    @cached_property
+    def codes(self) -> tuple[str, ...]:
+        """Codes of all landmarks, in order."""
+        return tuple(landmark.code for landmark in self.landmarks)
+
+    @cached_property
+    def mirror(self) -> NDArray[np.intp]:
+        """Index of each landmark's counterpart on the other side, midline ones their own.
+
+        Convention: ``positions[scheme.mirror]`` of a face mirrored left to right has each landmark
+        in its own row again. ``mirror[mirror[k]] == k``.
+        """
+        return frozen_copy([self.index_of(self._mirror_code(m)) for m in self.landmarks], np.intp)
+
+    def index_of(self, code: str) -> int:
+        """Row of the landmark with this code.
+
+        Parameters
+        ----------
+        code : str
+            Code of a landmark.
+
+        Returns
+        -------
+        int
+            Its index, from 0.
+
+        Raises
+        ------
+        KeyError
+            If the scheme has no such landmark.
+        """
+        try:
+            return self._index_by_code[code]
+        except KeyError:
+            msg = f"scheme {self.name!r} has no landmark {code!r}; it has {', '.join(self.codes)}."
+            raise KeyError(msg) from None
+
+    @cached_property
+    def _index_by_code(self) -> dict[str, int]:
+        return {code: index for index, code in enumerate(self.codes)}
+
+    def _mirror_code(self, landmark: LandmarkDefinition) -> str:
+        """Name the counterpart: as the scheme says, else by the suffix, midline itself."""
+        if landmark.mirror is not None:
+            return landmark.mirror
+        if landmark.side == "midline":
+            return landmark.code
+        stem, suffix = landmark.code[:-2], landmark.code[-2:]
+        return stem + _OTHER_SUFFIX.get(suffix, suffix)
+
+    def _check_codes(self, what: str, codes: tuple[str, ...]) -> None:
+        unknown = [code for code in codes if code not in self._index_by_code]
+        if unknown:
+            msg = (
+                f"{what} {'-'.join(codes)} of scheme {self.name!r} uses unknown landmarks: "
+                f"{', '.join(unknown)}. Add them to the landmarks or correct the code."
+            )
+            raise FormatError(msg)
+
+    def _check_mirror(self) -> None:
+        """Require that mirroring twice is the identity and swaps the sides."""
+        opposite = {"left": "right", "right": "left", "midline": "midline"}
+        for landmark in self.landmarks:
+            code = self._mirror_code(landmark)
+            index = self._index_by_code.get(code)
+            other = None if index is None else self.landmarks[index]
+            if (
+                other is None
+                or other.side != opposite[landmark.side]
+                or self._mirror_code(other) != landmark.code
+            ):
+                msg = (
+                    f"landmark {landmark.code!r} ({landmark.side}) needs one counterpart on the "
+                    f"other side; got {code!r}. Name it by 'mirror' or by the suffixes _r and _l."
+                )
+                raise FormatError(msg)
+
+
+def list_schemes() -> tuple[str, ...]:
+    """List the names of the schemes that come with palnet.
+
+    Returns
+    -------
+    tuple of str
+        Names for `load_scheme`.
+
+    Examples
+    --------
+    >>> "palnet50" in list_schemes()
+    True
+    """
+    return tuple(sorted(path.stem for path in _FOLDER.glob("*.json")))
+
+
+def load_scheme(name_or_path: str | os.PathLike[str] = DEFAULT_SCHEME) -> Scheme:
+    """Load a scheme that comes with palnet, or a lab's own from a JSON file.
+
+    Parameters
+    ----------
+    name_or_path : str or path
+        Name of a shipped scheme, or path of a file ending in ``.json``.
+
+    Returns
+    -------
+    Scheme
+        The scheme, checked.
+
+    Raises
+    ------
+    FormatError
+        If there is no such scheme or the file does not describe one.
+
+    Examples
+    --------
+    >>> scheme = load_scheme("palnet50")
+    >>> scheme.codes[:3], scheme.index_of("prn")
+    (('tr', 'g', 'n'), 3)
+    """
+    text = os.fspath(name_or_path)
+    if text in list_schemes():
+        return _load_shipped(text)
+    if not text.endswith(".json"):
+        msg = (
+            f"unknown landmark scheme {text!r}; expected one of {', '.join(list_schemes())} "
+            "or the path of a .json file."
+        )
+        raise FormatError(msg)
+    return _read_scheme(Path(text))
+
+
+@cache
+def _load_shipped(name: str) -> Scheme:
+    return _read_scheme(_FOLDER / f"{name}.json")
+
+
+def _read_scheme(path: Path) -> Scheme:
+    """Read and check one scheme file; every error names the file."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as err:
+        msg = f"{path}: cannot be read ({err.strerror}). Check the path of the landmark scheme."
+        raise FormatError(msg) from err
+    except ValueError as err:
+        msg = f"{path}: not a JSON file in UTF-8 ({err})."
+        raise FormatError(msg) from err
+    try:
+        return _parse_scheme(content)
+    except FormatError as err:
+        msg = f"{path}: {err}"
+        raise FormatError(msg) from err
+
+
+def _parse_scheme(content: Any) -> Scheme:
+    _check_keys(content, "the file", {"scheme", "landmarks"}, {"source", "distances", "angles"})
+    return Scheme(
+        name=_text(content, "scheme", "the file"),
+        landmarks=_entries(content, "landmarks", _parse_landmark),
+        distances=_entries(content, "distances", _parse_distance),
+        angles=_entries(content, "angles", _parse_angle),
+        source=_text(content, "source", "the file") if "source" in content else "",
+    )
+
+
+def _entries(content: Any, key: str, parse: Callable[[Any, str], _Entry]) -> tuple[_Entry, ...]:
+    rows = content.get(key, [])
+    if not isinstance(rows, list):
+        msg = f"{key!r} must be a list; got {type(rows).__name__}."
+        raise FormatError(msg)
+    return tuple(parse(row, f"entry {number} of {key!r}") for number, row in enumerate(rows, 1))
+
+
+def _parse_landmark(row: Any, where: str) -> LandmarkDefinition:
+    _check_keys(row, where, {"code", "name", "side", "definition"}, {"intra_observer_mm", "mirror"})
+    return LandmarkDefinition(
+        code=_text(row, "code", where),
+        name=_text(row, "name", where),
+        side=_text(row, "side", where),  # type: ignore[arg-type]  # checked by the class
+        definition=_text(row, "definition", where),
+        intra_observer_mm=_number(row, "intra_observer_mm", where),
+        mirror=_text(row, "mirror", where) if row.get("mirror") is not None else None,
+    )
+
+
+def _parse_distance(row: Any, where: str) -> Distance:
+    _check_keys(row, where, {"a", "b"}, {"intra_observer_mm"})
+    codes = (_text(row, key, where) for key in ("a", "b"))
+    return Distance(*codes, intra_observer_mm=_number(row, "intra_observer_mm", where))
+
+
+def _parse_angle(row: Any, where: str) -> Angle:
+    _check_keys(row, where, {"a", "vertex", "c"}, {"intra_observer_deg"})
+    codes = (_text(row, key, where) for key in ("a", "vertex", "c"))
+    return Angle(*codes, intra_observer_deg=_number(row, "intra_observer_deg", where))
+
+
+def _check_keys(row: Any, where: str, required: set[str], optional: set[str]) -> None:
+    """Require an object with exactly the known keys, so that a typing error is found."""
+    if not isinstance(row, dict):
+        msg = f"{where} must be a JSON object; got {type(row).__name__}."
+        raise FormatError(msg)
+    missing = sorted(required - row.keys())
+    unknown = sorted(row.keys() - required - optional)
+    if missing or unknown:
+        found = [f"lacks {', '.join(missing)}"] if missing else []
+        found += [f"has the unknown {', '.join(unknown)}"] if unknown else []
+        known = ", ".join(sorted(required | optional))
+        msg = f"{where} {' and '.join(found)}; known keys: {known}."
+        raise FormatError(msg)
+
+
+def _text(row: dict[str, Any], key: str, where: str) -> str:
+    value = row[key]
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        msg = f"{key!r} of {where} must be a text of one line; got {value!r}."
+        raise FormatError(msg)
+    return value
+
+
+def _number(row: dict[str, Any], key: str, where: str) -> float | None:
+    value = row.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+        msg = f"{key!r} of {where} must be a number of at least 0; got {value!r}."
+        raise FormatError(msg)
+    return float(value)
+
+
+def _check_unique(codes: tuple[str, ...]) -> None:
+    repeated = sorted({code for code in codes if codes.count(code) > 1})
+    if repeated:
+        msg = f"landmark codes must be unique; got more than one of {', '.join(repeated)}."
+        raise FormatError(msg)
