@@ -55,7 +55,7 @@ _HOMES = {
     "write_landmarks": "palnet.exchange",
 }
 
-__all__ = [  # noqa: PLE0604, RUF022  # the names of one table, so that none is forgotten
+__all__ = [  # noqa: PLE0604  # the names of one table, so that none is forgotten
     "__version__",
     *_HOMES,
 ]

@@ -8,7 +8,9 @@ __all__ = [
     "MeshError",
     "MissingDependencyError",
     "ModelFileError",
+    "OutputExistsError",
     "PalnetError",
+    "PreviewError",
     "ScanRefusedError",
     "UnitError",
     "UsageError",
@@ -33,6 +35,14 @@ class ScanRefusedError(PalnetError, ValueError):
 
 class FormatError(PalnetError, ValueError):
     """A landmark file does not follow its format."""
+
+
+class OutputExistsError(PalnetError, FileExistsError):
+    """A file to be written exists already, and nobody said that it may be overwritten."""
+
+
+class PreviewError(PalnetError, RuntimeError):
+    """A picture could not be drawn, mostly because the machine has no OpenGL."""
 
 
 class UsageError(PalnetError, ValueError):

@@ -332,14 +332,14 @@ def _parse_landmark(row: Any, where: str) -> LandmarkDefinition:
 
 def _parse_distance(row: Any, where: str) -> Distance:
     _check_keys(row, where, {"a", "b"}, {"intra_observer_mm"})
-    codes = (_text(row, key, where) for key in ("a", "b"))
-    return Distance(*codes, intra_observer_mm=_number(row, "intra_observer_mm", where))
+    repeatability = _number(row, "intra_observer_mm", where)
+    return Distance(_text(row, "a", where), _text(row, "b", where), repeatability)
 
 
 def _parse_angle(row: Any, where: str) -> Angle:
     _check_keys(row, where, {"a", "vertex", "c"}, {"intra_observer_deg"})
-    codes = (_text(row, key, where) for key in ("a", "vertex", "c"))
-    return Angle(*codes, intra_observer_deg=_number(row, "intra_observer_deg", where))
+    a, vertex, c = (_text(row, key, where) for key in ("a", "vertex", "c"))
+    return Angle(a, vertex, c, _number(row, "intra_observer_deg", where))
 
 
 def _check_keys(row: Any, where: str, required: set[str], optional: set[str]) -> None:

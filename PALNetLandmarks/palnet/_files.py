@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Write files whole or not at all, and never over an existing one unasked."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from palnet.errors import OutputExistsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["check_free", "replacing", "write_text"]
+
+
+def check_free(path: Path, *, overwrite: bool) -> None:
+    """Require that a path may be written to."""
+    if path.exists() and not overwrite:
+        msg = f"{path} exists already; nothing was written. Choose to overwrite, or another folder."
+        raise OutputExistsError(msg)
+
+
+@contextmanager
+def replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
+    """Give a file beside `path` to write to, which takes its place if all goes well."""
+    check_free(path, overwrite=overwrite)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=".palnet-", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    draft = Path(name)
+    try:
+        yield draft
+        check_free(path, overwrite=overwrite)
+        draft.chmod(0o666 & ~_umask())  # mkstemp makes files that nobody else can read
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str, *, overwrite: bool) -> None:
+    """Write UTF-8 with LF line ends on every system."""
+    with replacing(path, overwrite=overwrite) as draft:
+        draft.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _umask() -> int:
+    """Read the process's file mode mask, which can only be read by setting it."""
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask

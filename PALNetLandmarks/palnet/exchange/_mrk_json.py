@@ -1,0 +1,301 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Point list of 3D Slicer (markups JSON, schema 1.0.3).
+
+Expected errors, status and unit travel as measurements of the list, because those are what Slicer
+keeps when it saves the list again; everything else of ours it drops.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from palnet.errors import FormatError
+from palnet.exchange._format import Format
+from palnet.landmarks import FRAMES, PLACED, LandmarkSet
+from palnet.scheme import load_scheme
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from palnet.exchange._format import Reading
+    from palnet.landmarks import Frame, Space, Status
+    from palnet.scheme import LandmarkDefinition, Scheme
+
+__all__ = ["MRK_JSON"]
+
+_SCHEMA = (
+    "https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/Resources/"
+    "Schema/markups-schema-v1.0.3.json#"
+)
+_ACCEPTED_SCHEMA = re.compile(r".*markups-schema-v1\.[0-9]+\.[0-9]+\.json#*", re.IGNORECASE)
+
+# Rows of the orientation of a point, as Slicer writes them; Morpho (R) takes the first point's for
+# the matrix from the file's axes to RAS.
+_ORIENTATION = {
+    "LPS": "[-1.0, -0.0, -0.0, -0.0, -1.0, -0.0, 0.0, 0.0, 1.0]",
+    "RAS": "[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]",
+}
+_MM_PER_CODE = {"mm": 1.0, "um": 1e-3, "cm": 10.0, "m": 1000.0}
+
+_ERROR_NAME = "expected error"
+_STATUS_NAME = "landmark status"
+_UNIT_NAME = "millimeters per unit"
+_STATUS_OF_VALUE: tuple[Status, ...] = (
+    "undefined",
+    "missing",
+    "detected",
+    "corrected",
+    "confirmed",
+)
+# JSON knows no NaN: an error below zero stands for "unknown".
+_UNKNOWN_ERROR = -1.0
+
+_DISPLAY = {
+    "visibility": True,
+    "opacity": 1.0,
+    "color": [0.4, 1.0, 1.0],
+    "selectedColor": [0.0, 0.45, 0.7],
+    "activeColor": [0.9, 0.6, 0.0],
+    "propertiesLabelVisibility": False,
+    "pointLabelsVisibility": True,
+    "textScale": 2.0,
+    "glyphType": "Sphere3D",
+    "glyphScale": 1.5,
+    "useGlyphScale": True,
+    "snapMode": "toVisibleSurface",
+}
+
+
+def write_mrk_json(landmarks: LandmarkSet) -> str:
+    """Write the list, one control point a line.
+
+    Convention: Slicer takes the numbers of a mesh file for millimetres along the axes that its
+    header names, LPS without one. The frame "file" is therefore written with the file's own
+    numbers, those axes, and the unit "mm" that Slicer assumes; the true unit is a measurement.
+    """
+    points = ",\n".join(
+        "    " + _point_text(landmarks, index, definition)
+        for index, definition in enumerate(landmarks.scheme.landmarks)
+    )
+    own = {
+        "scheme": landmarks.scheme.name,
+        "specimen": landmarks.specimen,
+        "frame": landmarks.frame,
+    }
+    return (
+        f'{{"@schema": "{_SCHEMA}",\n'
+        f' "markups": [{{\n'
+        f'   "type": "Fiducial",\n'
+        f'   "coordinateSystem": "{landmarks.space}",\n'
+        f'   "coordinateUnits": "mm",\n'
+        f'   "locked": false,\n'
+        f'   "fixedNumberOfControlPoints": true,\n'
+        f'   "labelFormat": "%N-%d",\n'
+        f'   "lastUsedControlPointNumber": {len(landmarks)},\n'
+        f'   "palnet": {_json(own)},\n'
+        f'   "controlPoints": [\n{points}\n   ],\n'
+        f'   "measurements": [\n{_measurements_text(landmarks)}\n   ],\n'
+        f'   "display": {_json(_DISPLAY)}\n'
+        f" }}]\n}}\n"
+    )
+
+
+def read_mrk_json(reading: Reading) -> LandmarkSet:
+    """Read the first list of the file, whether palnet, Slicer or another program wrote it."""
+    markup = _read_markup(reading)
+    own = markup.get("palnet", {})
+    own = own if isinstance(own, dict) else {}
+    scheme = reading.scheme or load_scheme(own.get("scheme", "palnet50"))
+    positions = _read_positions(reading, markup, scheme)
+    measurements = _read_measurements(reading, markup, len(scheme))
+    errors = measurements.get(_ERROR_NAME, np.full(len(scheme), _UNKNOWN_ERROR))
+    space, frame, mm_per_unit = _read_frame(reading, markup, own)
+    if frame != "file":
+        positions, mm_per_unit = positions * mm_per_unit, 1.0
+    return LandmarkSet(
+        scheme=scheme,
+        positions=positions,
+        status=_read_status(positions, measurements.get(_STATUS_NAME)),
+        expected_error_mm=np.where(errors < 0, np.nan, errors),
+        mm_per_unit=mm_per_unit,
+        frame=frame,
+        specimen=_read_specimen(reading, own),
+        space=space,
+    )
+
+
+MRK_JSON = Format("mrk.json", ".mrk.json", "point list of 3D Slicer", write_mrk_json, read_mrk_json)
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _numbers_text(values: NDArray[np.float64]) -> str:
+    """Write in fixed notation: Slicer reads exponents, some other readers of its files do not."""
+    return "[" + ", ".join(f"{value:.6f}" for value in values) + "]"
+
+
+def _point_text(landmarks: LandmarkSet, index: int, definition: LandmarkDefinition) -> str:
+    placed = landmarks.status[index] in PLACED
+    position = _numbers_text(landmarks.positions[index]) if placed else '""'
+    return (
+        f'{{"id": "{index + 1}", "label": {_json(definition.code)}, '
+        f'"description": {_json(definition.definition)}, "associatedNodeID": "", '
+        f'"position": {position}, "orientation": {_ORIENTATION[landmarks.space]}, '
+        f'"selected": true, "locked": false, "visibility": true, '
+        f'"positionStatus": "{"defined" if placed else "undefined"}"}}'
+    )
+
+
+def _measurements_text(landmarks: LandmarkSet) -> str:
+    errors = landmarks.expected_error_mm
+    known = errors[~np.isnan(errors)]
+    mean = f'"value": {known.mean():.6f}, ' if known.size else ""
+    codes = np.array([float(_STATUS_OF_VALUE.index(status)) for status in landmarks.status])
+    meaning = ", ".join(f"{value} {status}" for value, status in enumerate(_STATUS_OF_VALUE))
+    return ",\n".join(
+        (
+            f'    {{"name": "{_ERROR_NAME}", "enabled": true, {mean}"units": "mm", '
+            '"description": "Expected distance to the true position; -1 where unknown", '
+            '"printFormat": "%-#4.3g%s", '
+            f'"controlPointValues": {_numbers_text(np.nan_to_num(errors, nan=_UNKNOWN_ERROR))}}}',
+            f'    {{"name": "{_STATUS_NAME}", "enabled": false, "description": "{meaning}", '
+            f'"controlPointValues": {_numbers_text(codes)}}}',
+            f'    {{"name": "{_UNIT_NAME}", "enabled": false, '
+            f'"value": {landmarks.mm_per_unit:.9f}, '
+            '"description": "Millimeters in one unit of the positions in this file"}',
+        )
+    )
+
+
+def _read_markup(reading: Reading) -> dict[str, Any]:
+    """Parse the file as far as its one point list."""
+    try:
+        content = json.loads(reading.text.removeprefix("\ufeff"))
+    except json.JSONDecodeError as err:
+        msg = f"{reading.path}:{err.lineno}: is not JSON ({err.msg}). Save the list again."
+        raise FormatError(msg) from err
+    schema = content.get("@schema") if isinstance(content, dict) else None
+    if not isinstance(schema, str) or not _ACCEPTED_SCHEMA.fullmatch(schema):
+        msg = f"{reading.path}: expected a markups file of schema 1.x; got schema {schema!r}."
+        raise FormatError(msg)
+    markups = content.get("markups")
+    if not isinstance(markups, list) or len(markups) != 1 or not isinstance(markups[0], dict):
+        n_lists = len(markups) if isinstance(markups, list) else 0
+        msg = f"{reading.path}: expected one point list; got {n_lists}. Save each list by itself."
+        raise FormatError(msg)
+    if markups[0].get("type") != "Fiducial":
+        msg = f"{reading.path}: expected a point list (Fiducial); got {markups[0].get('type')!r}."
+        raise FormatError(msg)
+    return markups[0]
+
+
+def _read_positions(
+    reading: Reading, markup: dict[str, Any], scheme: Scheme
+) -> NDArray[np.float64]:
+    points = markup.get("controlPoints")
+    labels = [point.get("label") for point in points] if _is_objects(points) else []
+    if labels != list(scheme.codes):
+        wrong = sorted({str(label) for label in labels} ^ set(scheme.codes)) or ["the order"]
+        msg = (
+            f"{reading.path}: control points must be the {len(scheme)} landmarks of scheme "
+            f"{scheme.name!r} in its order; got {len(labels)} that differ in {', '.join(wrong)}."
+        )
+        raise FormatError(msg)
+    return np.array([_read_position(reading, point) for point in markup["controlPoints"]])
+
+
+def _read_position(reading: Reading, point: dict[str, Any]) -> list[float]:
+    """Read one position, NaN for a point that is not defined; never a silent zero."""
+    if point.get("positionStatus", "defined") != "defined":
+        return [np.nan] * 3
+    position = point.get("position")
+    if not _is_numbers(position, 3):
+        msg = (
+            f"{reading.path}: position of control point {point['label']!r} must be three numbers; "
+            f"got {position!r}. Set its positionStatus to undefined if it has none."
+        )
+        raise FormatError(msg)
+    return [float(value) for value in position or ()]
+
+
+def _read_measurements(
+    reading: Reading, markup: dict[str, Any], n_landmarks: int
+) -> dict[str, NDArray[np.float64]]:
+    """Read the values a control point of our own measurements, as far as the file has them."""
+    found = {}
+    for measurement in _measurements(markup):
+        name, values = measurement.get("name"), measurement.get("controlPointValues")
+        if name in (_ERROR_NAME, _STATUS_NAME) and values is not None:
+            if not _is_numbers(values, n_landmarks):
+                msg = f"{reading.path}: measurement {name!r} must hold {n_landmarks} numbers."
+                raise FormatError(msg)
+            found[str(name)] = np.array(values, dtype=np.float64)
+    return found
+
+
+def _read_frame(
+    reading: Reading, markup: dict[str, Any], own: dict[str, Any]
+) -> tuple[Space, Frame, float]:
+    """Read axes, frame and unit; without our own entry the frame is anatomical."""
+    space: Space = "RAS" if markup.get("coordinateSystem", "LPS") in ("RAS", "0") else "LPS"
+    if markup.get("coordinateSystem", "LPS") not in ("RAS", "LPS", "0", "1"):
+        msg = f"{reading.path}: coordinateSystem must be LPS or RAS; got another."
+        raise FormatError(msg)
+    units = markup.get("coordinateUnits", "mm")
+    code = units[0] if isinstance(units, list) and units else units
+    if code not in _MM_PER_CODE:
+        msg = f"{reading.path}: coordinateUnits must be one of {', '.join(_MM_PER_CODE)}."
+        raise FormatError(msg)
+    frame: Frame = own["frame"] if own.get("frame") in FRAMES else space
+    for measurement in _measurements(markup):
+        value = measurement.get("value")
+        if measurement.get("name") == _UNIT_NAME and _is_numbers([value], 1):
+            return space, frame, float(value)  # type: ignore[arg-type]  # just checked
+    return space, frame, _MM_PER_CODE[code]
+
+
+def _read_status(
+    positions: NDArray[np.float64], values: NDArray[np.float64] | None
+) -> tuple[Status, ...]:
+    """Take the status from the file where it fits; a point of unknown origin a person placed."""
+    statuses: list[Status] = []
+    for index, row in enumerate(positions):
+        placed = not np.isnan(row).any()
+        status: Status = "corrected" if placed else "undefined"
+        value = -1 if values is None else int(values[index])
+        if 0 <= value < len(_STATUS_OF_VALUE):
+            said = _STATUS_OF_VALUE[value]
+            status = said if (said in PLACED) == placed else status
+        statuses.append(status)
+    return tuple(statuses)
+
+
+def _read_specimen(reading: Reading, own: dict[str, Any]) -> str:
+    specimen = own.get("specimen")
+    if isinstance(specimen, str) and specimen:
+        return specimen
+    return reading.path.name[: -len(MRK_JSON.suffix)]
+
+
+def _measurements(markup: dict[str, Any]) -> list[dict[str, Any]]:
+    measurements = markup.get("measurements")
+    return measurements if _is_objects(measurements) else []  # type: ignore[return-value]
+
+
+def _is_objects(values: object) -> bool:
+    return isinstance(values, list) and all(isinstance(value, dict) for value in values)
+
+
+def _is_numbers(values: object, count: int) -> bool:
+    return (
+        isinstance(values, list)
+        and len(values) == count
+        and all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+        and bool(np.isfinite(values).all())
+    )
