@@ -1,0 +1,308 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a capture system makes of a head: what its cameras see, how it smooths, where it fails."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import sparse
+
+from palnet.synthesis.fields import smooth_step, wave_field
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = [
+    "PRESETS",
+    "CapturePreset",
+    "cluster_vertices",
+    "compute_vertex_normals",
+    "cut_holes",
+    "draw_crop",
+    "drop_unused_points",
+    "find_seen_points",
+    "laplacian_matrix",
+    "roughen",
+    "smear",
+]
+
+CELL_MM = 4.0
+DEPTH_TOLERANCE_MM = 7.0
+
+
+@dataclass(frozen=True)
+class CapturePreset:
+    """One kind of capture system.
+
+    Attributes
+    ----------
+    name : str
+        Key in `PRESETS`.
+    camera_angles_deg : tuple of (float, float)
+        Azimuth (positive to the subject's left) and elevation of each camera; empty: all is seen.
+    noise_mm : tuple of float
+        Range of the white noise along the normal.
+    ripple_mm : tuple of float
+        Range of the noise that neighbouring points share.
+    smoothing_steps : tuple of int
+        Range of how often the surface is averaged over neighbours.
+    spacing_mm : tuple of float
+        Range of the distance between vertices; below 1.6 mm the vertices are left as they are.
+    """
+
+    name: str
+    camera_angles_deg: tuple[tuple[float, float], ...]
+    noise_mm: tuple[float, float]
+    ripple_mm: tuple[float, float]
+    smoothing_steps: tuple[int, int]
+    spacing_mm: tuple[float, float]
+
+
+PRESETS = {
+    preset.name: preset
+    for preset in (
+        CapturePreset(
+            "two_pods",
+            ((-45, 8), (45, 8), (-28, -12), (28, -12)),
+            (0.01, 0.12),
+            (0.02, 0.2),
+            (0, 6),
+            (1.0, 2.2),
+        ),
+        CapturePreset(
+            "five_pods",
+            ((-100, 5), (-50, 5), (0, -12), (0, 20), (50, 5), (100, 5), (180, 10)),
+            (0.02, 0.15),
+            (0.02, 0.25),
+            (0, 8),
+            (1.0, 3.0),
+        ),
+        CapturePreset(
+            "handheld",
+            tuple((float(a), e) for a in (-90, -60, -30, 0, 30, 60, 90) for e in (-15.0, 20.0)),
+            (0.02, 0.2),
+            (0.05, 0.4),
+            (2, 14),
+            (1.0, 3.0),
+        ),
+        CapturePreset(
+            "phone",
+            ((-55, 0), (-25, -8), (0, 0), (25, -8), (55, 0)),
+            (0.05, 0.3),
+            (0.1, 0.6),
+            (6, 30),
+            (1.5, 4.5),
+        ),
+        CapturePreset(
+            "single_view", ((0, 0), (0, -8)), (0.05, 0.3), (0.05, 0.4), (2, 12), (1.0, 3.0)
+        ),
+        CapturePreset("closed_mesh", (), (0.0, 0.08), (0.0, 0.15), (0, 10), (1.0, 5.0)),
+    )
+}
+
+
+def compute_vertex_normals(
+    points_mm: NDArray[np.float32], triangles: NDArray[np.int32]
+) -> NDArray[np.float32]:
+    """Area-weighted unit normals of the points, shape (n_points, 3)."""
+    a, b, c = (points_mm[triangles[:, k]] for k in range(3))
+    weighted = np.cross(b - a, c - a)
+    normals = np.empty_like(points_mm)
+    for axis in range(3):
+        normals[:, axis] = np.bincount(
+            triangles.ravel(), np.repeat(weighted[:, axis], 3), minlength=len(points_mm)
+        )
+    length = np.linalg.norm(normals, axis=1, keepdims=True)
+    return np.asarray(normals / np.maximum(length, 1e-12), dtype=np.float32)
+
+
+def find_seen_points(
+    points_mm: NDArray[np.float32],
+    normals: NDArray[np.float32],
+    preset: CapturePreset,
+    rng: np.random.Generator,
+) -> NDArray[np.bool_]:
+    """Which points at least one camera sees: turned towards it and nothing in front of them.
+
+    Parameters
+    ----------
+    points_mm, normals : ndarray of shape (n_points, 3)
+        Everything that stands in front of the cameras.
+    preset : CapturePreset
+        The cameras; each is turned by a few degrees at random.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    ndarray of shape (n_points,)
+        True where seen.
+    """
+    if not preset.camera_angles_deg:
+        return np.ones(len(points_mm), dtype=bool)
+    seen = np.zeros(len(points_mm), dtype=bool)
+    grazing = rng.uniform(0.1, 0.3)
+    for azimuth, elevation in preset.camera_angles_deg:
+        turn = np.radians([azimuth + rng.normal(0, 5), elevation + rng.normal(0, 5)])
+        seen |= _seen_from(points_mm, normals, *turn, grazing=grazing)
+    return seen
+
+
+def _seen_from(
+    points_mm: NDArray[np.float32],
+    normals: NDArray[np.float32],
+    azimuth_rad: float,
+    elevation_rad: float,
+    *,
+    grazing: float,
+) -> NDArray[np.bool_]:
+    """Depth buffer of one distant camera."""
+    flat = np.cos(elevation_rad)
+    towards = np.array(
+        [np.sin(azimuth_rad) * flat, np.sin(elevation_rad), np.cos(azimuth_rad) * flat]
+    ).astype(np.float32)
+    right = np.array([np.cos(azimuth_rad), 0, -np.sin(azimuth_rad)], dtype=np.float32)
+    up = np.cross(towards, right)
+    depth = points_mm @ towards
+    column = np.floor(points_mm @ right / CELL_MM).astype(np.int64)
+    row = np.floor(points_mm @ up / CELL_MM).astype(np.int64)
+    column -= column.min()
+    row -= row.min()
+    cell = row * (column.max() + 1) + column
+    nearest = np.full(int(cell.max()) + 1, -np.inf, dtype=np.float32)
+    np.maximum.at(nearest, cell, depth)
+    facing = np.clip(normals @ towards, 0.05, 1)
+    # Within one cell a slanted surface spans this much depth by itself.
+    slant_mm = CELL_MM * np.sqrt(1 - facing**2) / facing
+    in_front = depth > nearest[cell] - DEPTH_TOLERANCE_MM - slant_mm
+    return np.asarray((facing > grazing) & in_front)
+
+
+def laplacian_matrix(triangles: NDArray[np.int32], n_points: int) -> sparse.csr_array:
+    """Matrix that replaces each point by the mean of its neighbours, shape (n_points, n_points)."""
+    rows = triangles[:, [0, 1, 1, 2, 2, 0]].ravel()
+    columns = triangles[:, [1, 0, 2, 1, 0, 2]].ravel()
+    links = sparse.coo_array(
+        (np.ones(len(rows), dtype=np.float32), (rows, columns)), shape=(n_points, n_points)
+    ).tocsr()
+    degree = np.asarray(links.sum(axis=1)).ravel()
+    alone = sparse.diags_array((degree == 0).astype(np.float32))
+    scale = sparse.diags_array((1 / np.maximum(degree, 1)).astype(np.float32))
+    return sparse.csr_array(scale @ links + alone)
+
+
+def smear(
+    points_mm: NDArray[np.float32],
+    average: sparse.csr_array,
+    amount: NDArray[np.float32] | float,
+    n_steps: int,
+) -> NDArray[np.float32]:
+    """Average each point with its neighbours, by `amount` (0 to 1, one for all or each), n times."""
+    weight = np.float32(0.7) * np.asarray(amount, dtype=np.float32)
+    weight = weight[:, None] if weight.ndim else weight
+    for _ in range(n_steps):
+        points_mm = points_mm + weight * (average @ points_mm - points_mm)
+    return np.asarray(points_mm, dtype=np.float32)
+
+
+def roughen(
+    points_mm: NDArray[np.float32],
+    normals: NDArray[np.float32],
+    preset: CapturePreset,
+    rng: np.random.Generator,
+) -> NDArray[np.float32]:
+    """Add white noise, ripple that neighbours share, and a little slip along the surface."""
+    n_points = len(points_mm)
+    white = rng.uniform(*preset.noise_mm) * rng.normal(size=n_points)
+    ripple = rng.uniform(*preset.ripple_mm) * (
+        0.7 * wave_field(rng, points_mm, (3, 9), 30) + 0.7 * wave_field(rng, points_mm, (9, 40), 20)
+    )
+    patchy = 0.5 + smooth_step(wave_field(rng, points_mm, (30, 150)), 0.6)
+    slip = 0.15 * rng.normal(size=points_mm.shape)
+    along = (white + ripple) * patchy
+    return np.asarray(points_mm + along[:, None] * normals + slip, dtype=np.float32)
+
+
+def cut_holes(
+    points_mm: NDArray[np.float32],
+    likely: NDArray[np.float32],
+    rng: np.random.Generator,
+) -> NDArray[np.bool_]:
+    """Mark points that fall into zero to five ragged holes, more often where `likely` is high."""
+    lost = np.zeros(len(points_mm), dtype=bool)
+    n_holes = int(rng.choice([0, 1, 2, 3, 5], p=[0.4, 0.2, 0.2, 0.1, 0.1]))
+    chance = likely / likely.sum()
+    for centre in points_mm[rng.choice(len(points_mm), size=n_holes, p=chance)]:
+        radius = rng.uniform(2, 13)
+        ragged = 1 + 0.25 * wave_field(rng, points_mm, (6, 25))
+        lost |= np.linalg.norm(points_mm - centre, axis=1) < radius * ragged
+    return lost
+
+
+def draw_crop(points_mm: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Mark the points that a user keeps: all, without back or neck, or the face cut close."""
+    kept = np.ones(len(points_mm), dtype=bool)
+    style = rng.choice(["whole", "back", "neck", "both", "round", "square"])
+    x, y, z = points_mm.T
+    if style in ("back", "both"):
+        kept &= z > rng.uniform(-70, 15)
+    if style in ("neck", "both"):
+        kept &= y > rng.uniform(-170, -85) + 0.3 * rng.normal() * (z - 60)
+    if style == "round":
+        centre = np.array([rng.normal(0, 5), rng.uniform(5, 30), rng.uniform(40, 90)])
+        kept &= np.linalg.norm(points_mm - centre, axis=1) < rng.uniform(88, 140)
+    if style == "square":
+        kept &= np.abs(x - rng.normal(0, 5)) < rng.uniform(58, 90)
+        kept &= (y < rng.uniform(65, 115)) & (y > rng.uniform(-105, -70))
+        kept &= z > rng.uniform(-20, 45)
+    return np.asarray(kept)
+
+
+def cluster_vertices(
+    points_mm: NDArray[np.float32],
+    triangles: NDArray[np.int32],
+    spacing_mm: float,
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Thin a mesh to about one vertex in each cell of a randomly placed grid.
+
+    Parameters
+    ----------
+    points_mm : ndarray of shape (n_points, 3)
+        The dense mesh.
+    triangles : ndarray of shape (n_triangles, 3)
+        Its triangles.
+    spacing_mm : float
+        Edge of the grid's cells.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    points_mm : ndarray of shape (n_cells, 3)
+        The mean of the vertices in each cell.
+    triangles : ndarray of shape (n_kept, 3)
+        Triangles whose corners fell into three cells.
+    """
+    cells = np.floor((points_mm + rng.uniform(0, 100, 3)) / spacing_mm).astype(np.int64)
+    cells -= cells.min(axis=0)
+    size = cells.max(axis=0) + 1
+    key = (cells[:, 0] * size[1] + cells[:, 1]) * size[2] + cells[:, 2]
+    _, cell_of, count = np.unique(key, return_inverse=True, return_counts=True)
+    means = np.stack(
+        [np.bincount(cell_of, points_mm[:, axis]) / count for axis in range(3)], axis=1
+    )
+    merged = cell_of[triangles]
+    a, b, c = merged.T
+    proper = (a != b) & (b != c) & (c != a)
+    return means.astype(np.float32), merged[proper].astype(np.int32)
+
+
+def drop_unused_points(
+    points_mm: NDArray[np.float32], triangles: NDArray[np.int32]
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Keep the points that a triangle uses and renumber the triangles."""
+    used, renumbered = np.unique(triangles, return_inverse=True)
+    return points_mm[used], renumbered.reshape(-1, 3).astype(np.int32)

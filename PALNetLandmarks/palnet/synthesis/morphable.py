@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The morphable model that faces are generated from, subdivided once so that lids and lips stay smooth."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import sparse
+
+from palnet.errors import ModelFileError
+
+if TYPE_CHECKING:
+    import os
+
+    from numpy.typing import NDArray
+
+    from palnet.scheme import Scheme
+
+__all__ = ["MorphableModel", "loop_subdivision", "read_morphable_model"]
+
+OUTER_PARTS = ("face", "head_and_neck", "eyeball_left", "eyeball_right")
+MOUTH_PARTS = ("mouth_socket", "gums_and_tongue", "teeth")
+LABELS_FOLDER = Path(__file__).parent / "labels"
+
+
+@dataclass(frozen=True, eq=False)
+class MorphableModel:
+    """A linear model of head shape with labelled vertices.
+
+    Positions are millimetres in the face frame: +X the subject's left, +Y up, +Z front.
+
+    Attributes
+    ----------
+    name : str
+        Which model it is, for provenance.
+    neutral_mm : ndarray of shape (n_points, 3)
+        The mean head.
+    identity_mm : ndarray of shape (n_identity, n_points, 3)
+        Identity modes, one standard deviation each.
+    expression_mm : ndarray of shape (n_expression, n_points, 3)
+        Expression modes, for weights 0 to 1.
+    expression_names : tuple of str
+        A name for each expression mode.
+    triangles : ndarray of shape (n_triangles, 3)
+        Triangles over the unrefined points, outer surface and mouth.
+    is_mouth : ndarray of shape (n_points,)
+        Points of the inner mouth, seen only when the mouth is open.
+    is_eyeball : ndarray of shape (n_points,)
+        Points of the eyeballs.
+    refine : sparse matrix of shape (n_fine, n_points)
+        Loop subdivision; the first n_points fine points are the unrefined ones.
+    fine_triangles : ndarray of shape (4 * n_triangles, 3)
+        Triangles over the fine points.
+    landmark_points : ndarray of shape (n_landmarks,)
+        The point that carries each landmark of the scheme.
+    """
+
+    name: str
+    neutral_mm: NDArray[np.float32]
+    identity_mm: NDArray[np.float32]
+    expression_mm: NDArray[np.float32]
+    expression_names: tuple[str, ...]
+    triangles: NDArray[np.int32]
+    is_mouth: NDArray[np.bool_]
+    is_eyeball: NDArray[np.bool_]
+    refine: sparse.csr_array
+    fine_triangles: NDArray[np.int32]
+    landmark_points: NDArray[np.int64]
+
+    @property
+    def fine_template_mm(self) -> NDArray[np.float32]:
+        """The mean head on the fine points, where regions such as the scalp are drawn."""
+        return np.asarray(self.refine @ self.neutral_mm, dtype=np.float32)
+
+    def fine(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Carry a mask over points to the fine points (true where every parent is true)."""
+        return np.asarray(self.refine @ mask.astype(np.float32)) > 0.999
+
+
+def read_morphable_model(path: str | os.PathLike[str], scheme: Scheme) -> MorphableModel:
+    """Read the packed ICT-FaceKit model and label it.
+
+    Parameters
+    ----------
+    path : path-like
+        The ``.npz`` with neutral_mm, triangles, identity_mm, expression_mm, expression_names,
+        part_names and part_ranges.
+    scheme : Scheme
+        The landmarks to label; their vertices come from ``labels/ict_facekit.<scheme>.json``.
+
+    Returns
+    -------
+    MorphableModel
+        Outer surface, eyeballs and inner mouth; other parts are dropped.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is missing, is no such model, or no labels exist for the scheme.
+    """
+    path = Path(path)
+    if not path.is_file():
+        msg = (
+            f"{path}: no morphable model here. Give the path of the packed ICT-FaceKit model "
+            "(ict_facekit_light.npz); docs/training.md says where to get it."
+        )
+        raise ModelFileError(msg)
+    vertex_of = _read_labels("ict_facekit", scheme)
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            data = {key: arrays[key] for key in arrays.files}
+        parts = {
+            str(name): (int(first), int(last))
+            for name, (first, last) in zip(data["part_names"], data["part_ranges"], strict=True)
+        }
+        kept = np.concatenate([np.arange(*parts[p]) for p in (*OUTER_PARTS, *MOUTH_PARTS)])
+        return _assemble(data, parts, kept, vertex_of)
+    except (KeyError, ValueError, OSError) as err:
+        msg = f"{path}: not a packed ICT-FaceKit model ({err}). Use ict_facekit_light.npz."
+        raise ModelFileError(msg) from err
+
+
+def _assemble(
+    data: dict[str, NDArray[np.generic]],
+    parts: dict[str, tuple[int, int]],
+    kept: NDArray[np.int64],
+    vertex_of: NDArray[np.int64],
+) -> MorphableModel:
+    """Restrict every array to the kept vertices and renumber."""
+    n_all = len(data["neutral_mm"])
+    new_index = np.full(n_all, -1, dtype=np.int64)
+    new_index[kept] = np.arange(len(kept))
+    triangles = new_index[data["triangles"]]
+    triangles = triangles[(triangles >= 0).all(axis=1)].astype(np.int32)
+
+    def in_parts(names: tuple[str, ...]) -> NDArray[np.bool_]:
+        mask = np.zeros(n_all, dtype=bool)
+        for name in names:
+            mask[slice(*parts[name])] = True
+        return mask[kept]
+
+    refine, fine_triangles = loop_subdivision(triangles, len(kept))
+    return MorphableModel(
+        name="ict_facekit",
+        neutral_mm=data["neutral_mm"][kept].astype(np.float32),
+        identity_mm=data["identity_mm"][:, kept].astype(np.float32),
+        expression_mm=data["expression_mm"][:, kept].astype(np.float32),
+        expression_names=tuple(str(name) for name in data["expression_names"]),
+        triangles=triangles,
+        is_mouth=in_parts(MOUTH_PARTS),
+        is_eyeball=in_parts(("eyeball_left", "eyeball_right")),
+        refine=refine,
+        fine_triangles=fine_triangles,
+        landmark_points=new_index[vertex_of],
+    )
+
+
+def _read_labels(model_name: str, scheme: Scheme) -> NDArray[np.int64]:
+    """The labelled vertex of each landmark of the scheme, in the model file's own numbering."""
+    path = LABELS_FOLDER / f"{model_name}.{scheme.name}.json"
+    if not path.is_file():
+        msg = f"no labels of scheme '{scheme.name}' on {model_name}. Write {path}."
+        raise ModelFileError(msg)
+    vertex_of = json.loads(path.read_text(encoding="utf-8"))["vertex_of"]
+    absent = [code for code in scheme.codes if code not in vertex_of]
+    if absent:
+        msg = f"{path}: no vertex for {', '.join(absent)}. Add them."
+        raise ModelFileError(msg)
+    return np.array([vertex_of[code] for code in scheme.codes], dtype=np.int64)
+
+
+def loop_subdivision(
+    triangles: NDArray[np.int32], n_points: int
+) -> tuple[sparse.csr_array, NDArray[np.int32]]:
+    """One step of Loop's subdivision as a matrix.
+
+    Parameters
+    ----------
+    triangles : ndarray of shape (n_triangles, 3)
+        The coarse triangles.
+    n_points : int
+        How many coarse points there are.
+
+    Returns
+    -------
+    refine : sparse matrix of shape (n_points + n_edges, n_points)
+        ``fine = refine @ coarse``; rows sum to one; fine point i < n_points belongs to coarse i.
+    fine_triangles : ndarray of shape (4 * n_triangles, 3)
+        Four triangles for each coarse one, with its orientation.
+
+    References
+    ----------
+    C. Loop, Smooth subdivision surfaces based on triangles, University of Utah, 1987; with the
+    cubic spline rules at borders.
+    """
+    corners = np.asarray(triangles, dtype=np.int64)
+    half_edges = corners[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2)
+    opposite = corners[:, [2, 0, 1]].reshape(-1)
+    edges, edge_of, count = np.unique(
+        np.sort(half_edges, axis=1), axis=0, return_inverse=True, return_counts=True
+    )
+    edge_of = edge_of.reshape(-1)
+    n_edges = len(edges)
+    on_border = count == 1
+    edge_rows = np.arange(n_edges)
+    end_weight = np.where(on_border, 0.5, 0.375)
+    inner_half = ~on_border[edge_of]
+    # An edge between more than two triangles shares the opposite weight out evenly.
+    opposite_weight = (0.25 / np.maximum(count, 1))[edge_of]
+    odd = sparse.coo_array(
+        (
+            np.concatenate([end_weight, end_weight, opposite_weight[inner_half]]),
+            (
+                np.concatenate([edge_rows, edge_rows, edge_of[inner_half]]),
+                np.concatenate([edges[:, 0], edges[:, 1], opposite[inner_half]]),
+            ),
+        ),
+        shape=(n_edges, n_points),
+    )
+    refine = sparse.vstack([_even_rule(edges, on_border, n_points), odd]).tocsr()
+    middle = (edge_of + n_points).reshape(-1, 3)
+    a, b, c = corners.T
+    ab, bc, ca = middle.T
+    fine = np.stack([a, ab, ca, ab, b, bc, ca, bc, c, ab, bc, ca], axis=1)
+    return sparse.csr_array(refine), fine.reshape(-1, 3).astype(np.int32)
+
+
+def _even_rule(
+    edges: NDArray[np.int64], on_border: NDArray[np.bool_], n_points: int
+) -> sparse.coo_array:
+    """Rows that smooth the coarse points themselves (Warren's weights; splines at borders)."""
+    both = np.concatenate([edges, edges[:, ::-1]])
+    border = np.concatenate([on_border, on_border])
+    is_border_point = np.zeros(n_points, dtype=bool)
+    is_border_point[both[border, 0]] = True
+    used = border | ~is_border_point[both[:, 0]]
+    rows, columns = both[used].T
+    degree = np.bincount(rows, minlength=n_points)
+    inner_weight = np.where(degree == 3, 3 / 16, 3 / (8 * np.maximum(degree, 1)))
+    weight = np.where(is_border_point, 0.125, inner_weight)
+    diagonal = 1 - weight * degree
+    diagonal[degree == 0] = 1.0
+    index = np.arange(n_points)
+    return sparse.coo_array(
+        (
+            np.concatenate([weight[rows], diagonal]),
+            (np.concatenate([rows, index]), np.concatenate([columns, index])),
+        ),
+        shape=(n_points, n_points),
+    )

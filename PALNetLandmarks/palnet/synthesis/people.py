@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Random people: identity, age-like shape, asymmetry and expression, all with exact landmarks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from palnet.synthesis.fields import bump, random_unit_vectors, smooth_step
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from palnet.synthesis.morphable import MorphableModel
+
+__all__ = ["Person", "draw_person"]
+
+# Spread of the identity weights in standard deviations of the model, drawn for each person: a
+# light-stage sample of adults is narrower than the people who come to a clinic.
+IDENTITY_SPREAD = (0.6, 1.25)
+EXPRESSIVE_SHARE = 0.6
+CHILD_SHARE = 0.3
+# Expressions that close an eye or open the mouth are drawn on their own: they are common in scans.
+CLOSED_EYES_SHARE = 0.2
+OPEN_MOUTH_SHARE = 0.15
+
+
+@dataclass(frozen=True, eq=False)
+class Person:
+    """One generated head before anything is captured.
+
+    Attributes
+    ----------
+    points_mm : ndarray of shape (n_fine, 3)
+        The head on the fine points of the morphable model, in the face frame.
+    landmarks_mm : ndarray of shape (n_landmarks, 3)
+        The landmarks on the skin.
+    mouth_open : bool
+        Whether the inner mouth can be seen.
+    description : dict
+        What was drawn: scale, age-like amount, expressions.
+    """
+
+    points_mm: NDArray[np.float32]
+    landmarks_mm: NDArray[np.float32]
+    mouth_open: bool
+    description: dict[str, object]
+
+
+def draw_person(model: MorphableModel, rng: np.random.Generator) -> Person:
+    """Draw a random person.
+
+    Parameters
+    ----------
+    model : MorphableModel
+        The source of head shape.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    Person
+        Head and landmarks.
+    """
+    spread = rng.uniform(*IDENTITY_SPREAD)
+    weights = rng.normal(size=len(model.identity_mm)).astype(np.float32) * np.float32(spread)
+    expressions = _draw_expressions(model, rng)
+    coarse = model.neutral_mm + np.tensordot(weights, model.identity_mm, axes=1)
+    chosen = np.flatnonzero(expressions)
+    coarse = coarse + np.tensordot(expressions[chosen], model.expression_mm[chosen], axes=1)
+    coarse, childlike = _grow(coarse, rng)
+    coarse = _warp(coarse, rng)
+    points = np.asarray(model.refine @ coarse, dtype=np.float32)
+    names = model.expression_names
+    return Person(
+        points_mm=points,
+        landmarks_mm=points[model.landmark_points],
+        mouth_open=bool(expressions[names.index("jawOpen")] > 0.1),
+        description={
+            "childlike": round(childlike, 3),
+            "identity_spread": round(float(spread), 3),
+            "expressions": {names[i]: round(float(expressions[i]), 3) for i in chosen},
+        },
+    )
+
+
+def _draw_expressions(model: MorphableModel, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Weights of the expression modes; gaze and pupils are left alone."""
+    names = model.expression_names
+    weights = np.zeros(len(names), dtype=np.float32)
+    usable = [i for i, n in enumerate(names) if not n.startswith(("eyeLook", "Pupil"))]
+    if rng.random() < EXPRESSIVE_SHARE:
+        for i in rng.choice(usable, size=rng.integers(1, 6), replace=False):
+            weights[i] = rng.uniform(0, 0.5)
+            partner = names[i][:-1] + {"L": "R", "R": "L"}.get(names[i][-1], "")
+            if partner in names and rng.random() < 0.7:
+                weights[names.index(partner)] = weights[i] * rng.uniform(0.7, 1.2)
+    if rng.random() < CLOSED_EYES_SHARE:
+        for name in ("eyeBlink_L", "eyeBlink_R"):
+            weights[names.index(name)] = rng.uniform(0.7, 1.0)
+    if rng.random() < OPEN_MOUTH_SHARE:
+        weights[names.index("jawOpen")] = rng.uniform(0.1, 0.7)
+    return weights
+
+
+def _grow(
+    points_mm: NDArray[np.float32], rng: np.random.Generator
+) -> tuple[NDArray[np.float32], float]:
+    """Scale the head, and give a share of them the proportions of a child.
+
+    A child's cranium is nearly grown while jaw, nose and lower face are small: the face below the
+    eyes is shortened and flattened by up to a fifth relative to the forehead, the whole by up to a
+    quarter.
+    """
+    childlike = float(rng.uniform(0.2, 1.0)) if rng.random() < CHILD_SHARE else 0.0
+    grown = points_mm.astype(np.float32).copy()
+    if childlike:
+        eye_level_mm, back_mm = 34.0, 20.0
+        below = np.minimum(grown[:, 1] - eye_level_mm, 0)
+        in_face = smooth_step(-(grown[:, 1] - eye_level_mm), 14) * smooth_step(
+            grown[:, 2] - 30, 20
+        )
+        shorten = childlike * rng.uniform(0.05, 0.2)
+        flatten = childlike * rng.uniform(0.0, 0.12)
+        grown[:, 1] -= shorten * below * smooth_step(grown[:, 1] + 170, 25)
+        grown[:, 2] -= flatten * in_face * np.maximum(grown[:, 2] - back_mm, 0)
+        grown[:, 0] *= 1 + childlike * rng.uniform(-0.02, 0.06) * (1 - 0.5 * in_face)
+    size = rng.normal(1.0, 0.035) * (1 - 0.24 * childlike * rng.uniform(0.4, 1.0))
+    axes = rng.normal(1.0, 0.025, size=3)
+    return (grown * (np.clip(size, 0.74, 1.14) * axes)).astype(np.float32), childlike
+
+
+def _warp(points_mm: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Move surface and landmarks together by smooth bumps and a slow left-right twist."""
+    warped = points_mm.copy()
+    n_bumps = int(rng.integers(6, 16))
+    centres = points_mm[rng.integers(0, len(points_mm), n_bumps)]
+    for centre, direction in zip(centres, random_unit_vectors(rng, n_bumps), strict=True):
+        sigma_mm = rng.uniform(12, 45)
+        height_mm = rng.exponential(0.05) * sigma_mm * 0.5
+        height_mm = min(height_mm, 0.12 * sigma_mm)
+        warped += height_mm * bump(points_mm, centre, sigma_mm)[:, None] * direction
+    shear = rng.normal(0, 0.012, size=(3, 3)).astype(np.float32)
+    np.fill_diagonal(shear, 0)
+    twist = rng.normal(0, 2e-4)
+    warped[:, 0] += twist * warped[:, 1] * warped[:, 2] / 10
+    return warped + warped @ shear.T

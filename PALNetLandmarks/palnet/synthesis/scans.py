@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a random person to a labelled scan, as one readable walk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from palnet.synthesis import capture, covering
+from palnet.synthesis.people import draw_person
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from palnet.synthesis.morphable import MorphableModel
+
+__all__ = ["GeneratedScan", "ScanGenerator"]
+
+# A landmark counts as on the scan when the scan passes this close to it. Smoothing and coarse
+# vertices alone move the surface by up to about 3 mm at the ear and the lips.
+ON_SCAN_MM = 4.0
+# Hair that lifts the surface by more than this hides the landmark below it.
+HIDDEN_UNDER_HAIR_MM = 2.5
+
+
+@dataclass(frozen=True, eq=False)
+class GeneratedScan:
+    """A labelled scan in millimetres, in the face frame.
+
+    Attributes
+    ----------
+    points_mm : ndarray of shape (n_points, 3)
+        Vertices.
+    triangles : ndarray of shape (n_triangles, 3)
+        Triangles, outward.
+    landmarks_mm : ndarray of shape (n_landmarks, 3)
+        True landmarks on the skin, whether the scan shows them or not.
+    visible : ndarray of shape (n_landmarks,)
+        Whether the scan passes by the landmark.
+    description : dict
+        What was drawn, for tables by group: preset, hair, childlike, expressions.
+    """
+
+    points_mm: NDArray[np.float32]
+    triangles: NDArray[np.int32]
+    landmarks_mm: NDArray[np.float32]
+    visible: NDArray[np.bool_]
+    description: dict[str, object]
+
+
+class ScanGenerator:
+    """Draws labelled scans; the same seed always gives the same scan.
+
+    Parameters
+    ----------
+    model : MorphableModel
+        The source of head shape.
+    presets : tuple of str, optional
+        Names of the capture presets to draw from; all by default.
+    """
+
+    def __init__(
+        self, model: MorphableModel, presets: tuple[str, ...] = tuple(capture.PRESETS)
+    ) -> None:
+        self.model = model
+        self.presets = presets
+        self._regions = covering.draw_head_regions(model.fine_template_mm)
+        self._mouth = model.fine(model.is_mouth)
+        # Eyeballs are whole spheres; only their front is outer surface.
+        front_mm = self.model.fine_template_mm[:, 2]
+        eyeball = model.fine(model.is_eyeball)
+        self._hidden_eyeball = eyeball & (front_mm < np.median(front_mm[eyeball]) + 1)
+        self._average = capture.laplacian_matrix(
+            model.fine_triangles, model.refine.shape[0]
+        )
+
+    def draw(self, seed: int) -> GeneratedScan:
+        """Draw one scan.
+
+        Parameters
+        ----------
+        seed : int
+            Which scan; independent of all others.
+
+        Returns
+        -------
+        GeneratedScan
+            Mesh and truth.
+        """
+        rng = np.random.default_rng(seed)
+        person = draw_person(self.model, rng)
+        preset = capture.PRESETS[str(rng.choice(self.presets))]
+        triangles = self.model.fine_triangles
+        skin = person.points_mm
+        normals = capture.compute_vertex_normals(skin, triangles)
+        skin = covering.grow_beard(skin, normals, self._regions, rng)
+        landmarks = skin[self.model.landmark_points]
+        head, hair = covering.add_hair(skin, normals, self._regions, rng)
+        lifted_mm = np.linalg.norm((head - skin)[self.model.landmark_points], axis=1)
+        head = self._smear(head, preset, rng)
+        head_triangles = self._outer_triangles(mouth_open=person.mouth_open)
+        points, all_triangles = _join(head, head_triangles, rng)
+        points, all_triangles = self._capture(points, all_triangles, preset, rng)
+        distance, _ = cKDTree(points).query(landmarks)
+        return GeneratedScan(
+            points_mm=points,
+            triangles=all_triangles,
+            landmarks_mm=landmarks,
+            visible=(distance < ON_SCAN_MM) & (lifted_mm < HIDDEN_UNDER_HAIR_MM),
+            description={"preset": preset.name, "hair": hair, "seed": seed, **person.description},
+        )
+
+    def _outer_triangles(self, *, mouth_open: bool) -> NDArray[np.int32]:
+        """Triangles that a camera could see at all."""
+        hidden = self._hidden_eyeball if mouth_open else self._hidden_eyeball | self._mouth
+        triangles = self.model.fine_triangles
+        return triangles[~hidden[triangles].any(axis=1)]
+
+    def _smear(
+        self,
+        head: NDArray[np.float32],
+        preset: capture.CapturePreset,
+        rng: np.random.Generator,
+    ) -> NDArray[np.float32]:
+        """Stereo smoothing of everything, and in some scans far more at eyes, ears and hair."""
+        head = capture.smear(
+            head, self._average, 1.0, int(rng.integers(*preset.smoothing_steps, endpoint=True))
+        )
+        for region, share in ((self._regions.eyes, 0.2), (self._regions.ears, 0.25)):
+            if rng.random() < share:
+                head = capture.smear(head, self._average, region, int(rng.integers(5, 40)))
+        return head
+
+    def _capture(
+        self,
+        points: NDArray[np.float32],
+        triangles: NDArray[np.int32],
+        preset: capture.CapturePreset,
+        rng: np.random.Generator,
+    ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        """Cameras, noise, holes, crop and vertex density."""
+        normals = capture.compute_vertex_normals(points, triangles)
+        kept = capture.find_seen_points(points, normals, preset, rng)
+        kept &= ~capture.cut_holes(points, 0.05 + _hard_to_see(points), rng)
+        kept &= capture.draw_crop(points, rng)
+        points = capture.roughen(points, normals, preset, rng)
+        points, triangles = capture.drop_unused_points(
+            points, triangles[kept[triangles].all(axis=1)]
+        )
+        spacing = rng.uniform(*preset.spacing_mm)
+        if spacing >= 1.6:
+            points, triangles = capture.cluster_vertices(points, triangles, spacing, rng)
+            points, triangles = capture.drop_unused_points(points, triangles)
+        return points, triangles
+
+
+def _hard_to_see(points_mm: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Where stereo fails most: hair above, eyes and brows, under the chin and nose, the ears."""
+    x, y, z = points_mm.T
+    scalp = (y > 95) | (z < 0)
+    under = (y < -80) & (y > -130)
+    ears = np.abs(x) > 70
+    return (0.5 * scalp + 0.6 * under + 0.8 * ears).astype(np.float32)
+
+
+def _join(
+    head: NDArray[np.float32], head_triangles: NDArray[np.int32], rng: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Tilt the body below the head, dress it, and put loose pieces beside it."""
+    pitch, roll = rng.normal(0, [0.28, 0.1])
+    head = _bend_neck(head, pitch, roll, fade_mm=25.0)
+    clothes = [
+        covering.Sheet(_bend_neck(s.points_mm, pitch, roll, fade_mm=0.1), s.triangles)
+        for s in covering.draw_clothes(rng)
+    ]
+    points, triangles = [head], [head_triangles]
+    for sheet in (*clothes, *covering.draw_loose_pieces(rng)):
+        triangles.append(sheet.triangles + sum(len(p) for p in points))
+        points.append(sheet.points_mm)
+    return np.concatenate(points), np.concatenate(triangles).astype(np.int32)
+
+
+def _bend_neck(
+    points_mm: NDArray[np.float32], pitch_rad: float, roll_rad: float, *, fade_mm: float
+) -> NDArray[np.float32]:
+    """Turn what lies below the jaw about the base of the skull: head thrown back or bowed."""
+    pivot = np.array([0.0, -70.0, 0.0], dtype=np.float32)
+    below = np.clip((-105 - points_mm[:, 1]) / (2 * fade_mm), 0, 1)
+    angle, lean = below * pitch_rad, below * roll_rad
+    x, y, z = (points_mm - pivot).T
+    y, z = y * np.cos(angle) - z * np.sin(angle), y * np.sin(angle) + z * np.cos(angle)
+    x, y = x * np.cos(lean) - y * np.sin(lean), x * np.sin(lean) + y * np.cos(lean)
+    return (np.stack([x, y, z], axis=1) + pivot).astype(np.float32)

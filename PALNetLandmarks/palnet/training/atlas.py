@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Build the face atlas: principal components of generated heads before anything is captured."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from palnet.face.atlas import FaceAtlas
+from palnet.synthesis.capture import compute_vertex_normals
+from palnet.synthesis.people import draw_person
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from palnet.synthesis.morphable import MorphableModel
+
+__all__ = ["build_atlas"]
+
+logger = logging.getLogger(__name__)
+
+# The atlas covers the face, both ears, the temples and the upper neck, in the template's frame.
+LOWEST_MM, HIGHEST_MM, REARMOST_MM = -105.0, 118.0, -28.0
+
+
+def build_atlas(
+    model: MorphableModel,
+    *,
+    n_people: int = 1500,
+    n_modes: int = 120,
+    n_points: int = 3000,
+    seed: int = 1,
+) -> FaceAtlas:
+    """Draw people, align them, and keep their principal components.
+
+    Parameters
+    ----------
+    model : MorphableModel
+        The source of people.
+    n_people : int
+        How many to draw.
+    n_modes : int
+        How many components to keep.
+    n_points : int
+        How many surface points to keep, spread evenly with more on the mid-face.
+    seed : int
+        Random seed; people of this range of seeds are used for nothing else.
+
+    Returns
+    -------
+    FaceAtlas
+        Mean, modes and landmarks in the face frame.
+    """
+    template = model.fine_template_mm
+    chosen = _choose_points(model, template, n_points)
+    kept = np.concatenate([chosen, model.landmark_points])
+    people = np.empty((n_people, len(kept), 3), dtype=np.float32)
+    for i in range(n_people):
+        rng = np.random.default_rng([seed, i])
+        people[i] = draw_person(model, rng).points_mm[kept]
+        if (i + 1) % 250 == 0:
+            logger.info("atlas: %d of %d people drawn", i + 1, n_people)
+    aligned = _align_all(people, core=_is_core(template[kept]))
+    mean = aligned.mean(axis=0)
+    mean, modes = _principal_components(aligned, mean, n_modes)
+    normals = compute_vertex_normals(template, model.fine_triangles)[chosen]
+    n_chosen = len(chosen)
+    return FaceAtlas(
+        mean_mm=mean[:n_chosen],
+        normals=normals,
+        modes_mm=modes[:, :n_chosen],
+        landmark_mean_mm=mean[n_chosen:],
+        landmark_modes_mm=modes[:, n_chosen:],
+        core=_is_core(template[chosen]),
+        metadata={"source": model.name, "n_people": n_people, "seed": seed},
+    )
+
+
+def _choose_points(
+    model: MorphableModel, template: NDArray[np.float32], n_points: int
+) -> NDArray[np.int64]:
+    """Spread points over the atlas region by farthest point sampling, denser on the mid-face."""
+    x, y, z = template.T
+    usable = (y > LOWEST_MM) & (y < HIGHEST_MM) & (z > REARMOST_MM)
+    usable &= ~(model.refine @ (model.is_mouth | model.is_eyeball).astype(np.float32) > 0)
+    # The neck behind the jaw is hidden or clothed more often than not.
+    usable &= ~((y < -60) & (z < 30))
+    candidates = np.flatnonzero(usable)
+    mid_face = (np.abs(x) < 55) & (y > -85) & (y < 62) & (z > 60)
+    stretch = np.where(mid_face, 1.7, 1.0)[candidates]
+    points = template[candidates]
+    distance = np.full(len(candidates), np.inf, dtype=np.float32)
+    picked = [int(np.argmax(points[:, 2]))]
+    while len(picked) < min(n_points, len(candidates)):
+        step = np.linalg.norm(points - points[picked[-1]], axis=1) * stretch
+        distance = np.minimum(distance, step)
+        picked.append(int(np.argmax(distance)))
+    return np.sort(candidates[picked])
+
+
+def _is_core(points_mm: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """The face proper, between brows, cheeks and chin."""
+    x, y, z = points_mm.T
+    return np.asarray((np.abs(x) < 58) & (y > -78) & (y < 75) & (z > 45))
+
+
+def _align_all(people: NDArray[np.float32], core: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Move and scale every head onto the running mean by its core points.
+
+    Size is taken out: the pose carries it, so that a child's face is searched like an adult's.
+    """
+    aligned = people.copy()
+    size_mm = _size(aligned[:, core].mean(axis=0))
+    for _ in range(3):
+        target = aligned[:, core].mean(axis=0)
+        target *= size_mm / _size(target)
+        for head in aligned:
+            source = head[core]
+            cross = (source - source.mean(axis=0)).T @ (target - target.mean(axis=0))
+            u, _, vt = np.linalg.svd(cross)
+            flip = np.diag([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
+            turn = (u @ flip @ vt).astype(np.float32) * (size_mm / _size(source))
+            head[:] = (head - source.mean(axis=0)) @ turn + target.mean(axis=0)
+    return aligned
+
+
+def _size(points_mm: NDArray[np.float32]) -> np.float32:
+    """Root mean square distance of the points from their centre."""
+    return np.float32(np.sqrt(((points_mm - points_mm.mean(axis=0)) ** 2).sum(axis=1).mean()))
+
+
+def _principal_components(
+    aligned: NDArray[np.float32], mean: NDArray[np.float32], n_modes: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean and the largest components, each one standard deviation long."""
+    n_people = len(aligned)
+    centred = (aligned - mean).reshape(n_people, -1)
+    gram = (centred @ centred.T).astype(np.float64) / (n_people - 1)
+    values, vectors = np.linalg.eigh(gram)
+    order = np.argsort(values)[::-1][: min(n_modes, n_people - 1)]
+    logger.info("atlas: %d modes hold %.2f %%", len(order), 100 * values[order].sum() / values.sum())
+    scaled = vectors[:, order] / np.sqrt(n_people - 1)
+    modes = (scaled.T.astype(np.float32) @ centred).reshape(len(order), *mean.shape)
+    return mean, modes
