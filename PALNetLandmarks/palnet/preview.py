@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A picture of the landmarks on the scan: front and both sides, coloured by expected error.
+
+The picture is drawn by a process of its own, so that a machine on which OpenGL is missing or
+crashes loses the picture only.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from palnet._files import check_free, replacing
+from palnet.errors import PreviewError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from palnet.landmarks import LandmarkSet
+
+__all__ = ["CHECK_MM", "GOOD_MM", "classify_errors", "render_preview"]
+
+# Below the first an expected error is as good as a person's own repeatability (about 2 mm on most
+# landmarks); above the second a landmark should not be used unseen.
+GOOD_MM = 2.0
+CHECK_MM = 4.0
+
+# A whole head of 2 million triangles takes 15 s with software rendering on a slow machine.
+_TIME_LIMIT_S = 180.0
+
+
+class PreviewMesh(Protocol):
+    """What is drawn of a mesh."""
+
+    @property
+    def points(self) -> NDArray[np.float64]:
+        """Vertices in the file's own numbers."""
+
+    @property
+    def triangles(self) -> NDArray[np.int32]:
+        """Vertex indices."""
+
+
+class PreviewDetection(Protocol):
+    """What is drawn of a detection."""
+
+    @property
+    def landmarks(self) -> LandmarkSet:
+        """Landmarks in the file's own numbers."""
+
+    @property
+    def face_from_scan(self) -> NDArray[np.float64]:
+        """Similarity from the scan in millimetres to the face frame."""
+
+
+def classify_errors(landmarks: LandmarkSet) -> NDArray[np.int64]:
+    """Sort landmarks into the classes that the picture colours.
+
+    Parameters
+    ----------
+    landmarks : LandmarkSet
+        Landmarks with their expected errors.
+
+    Returns
+    -------
+    ndarray of shape (n_landmarks,)
+        0 good (below `GOOD_MM`), 1 to check (below `CHECK_MM`), 2 doubtful, 3 error unknown,
+        -1 without a position.
+    """
+    errors = landmarks.expected_error_mm
+    classes = np.digitize(errors, [GOOD_MM, CHECK_MM]).astype(np.int64)
+    classes[np.isnan(errors)] = 3
+    classes[~landmarks.is_placed] = -1
+    return classes
+
+
+def render_preview(
+    mesh: PreviewMesh,
+    detection: PreviewDetection,
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+) -> None:
+    """Draw scan and landmarks from the front and from both sides into a PNG file.
+
+    Convention: the left panel looks at the subject's right side, the middle one at the front,
+    the right one at the subject's left side.
+
+    Parameters
+    ----------
+    mesh : Mesh
+        The scan.
+    detection : Detection
+        Its landmarks, and the pose that turns it upright.
+    path : str or path
+        The PNG file.
+    overwrite : bool, default False
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    PreviewError
+        If nothing could be drawn, mostly because the machine has no OpenGL.
+    OutputExistsError
+        If the file exists and `overwrite` is False.
+    """
+    path = Path(path)
+    check_free(path, overwrite=overwrite)
+    with tempfile.TemporaryDirectory(prefix="palnet-") as folder:
+        job = Path(folder) / "job.npz"
+        picture = Path(folder) / "picture.png"
+        _write_job(mesh, detection, job)
+        _draw(job, picture)
+        with replacing(path, overwrite=overwrite) as draft:
+            draft.write_bytes(picture.read_bytes())
+
+
+def _write_job(mesh: PreviewMesh, detection: PreviewDetection, job: Path) -> None:
+    """Put what is to be drawn into a file, upright and in millimetres."""
+    landmarks = detection.landmarks
+    scale = landmarks.mm_per_unit
+    np.savez(
+        job,
+        points=_to_face(detection.face_from_scan, mesh.points * scale).astype(np.float32),
+        triangles=mesh.triangles,
+        landmarks=_to_face(detection.face_from_scan, landmarks.positions_mm),
+        classes=classify_errors(landmarks),
+        codes=np.array(landmarks.scheme.codes),
+        limits_mm=np.array([GOOD_MM, CHECK_MM]),
+    )
+
+
+def _to_face(
+    face_from_scan: NDArray[np.float64], points_mm: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    return points_mm @ face_from_scan[:3, :3].T + face_from_scan[:3, 3]
+
+
+def _draw(job: Path, picture: Path) -> None:
+    """Run the drawing process and turn whatever ends it into one error."""
+    library = str(Path(__file__).parent.parent)
+    known = os.environ.get("PYTHONPATH")
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([library, known]) if known else library,
+    }
+    command = [sys.executable, "-m", "palnet._drawing", str(job), str(picture)]
+    try:
+        ended = subprocess.run(
+            command, env=environment, capture_output=True, timeout=_TIME_LIMIT_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as err:
+        msg = f"the picture could not be drawn: {err}. The landmarks do not depend on it."
+        raise PreviewError(msg) from err
+    if ended.returncode != 0 or not picture.exists():
+        msg = (
+            "the picture could not be drawn: this machine has no OpenGL that VTK can use "
+            f"(the drawing process ended with {ended.returncode}). The landmarks do not depend on "
+            "it; on Debian or Ubuntu install libegl1 and libgl1-mesa-dri."
+        )
+        raise PreviewError(msg)
