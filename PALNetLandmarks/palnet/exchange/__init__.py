@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from palnet.landmarks import Frame, LandmarkSet
 
-__all__ = ["FORMATS", "Format", "read_landmarks", "write_landmarks"]
+__all__ = ["FORMATS", "Format", "get_format", "read_landmarks", "write_landmarks"]
 
 FORMATS: dict[str, Format] = {entry.name: entry for entry in (MRK_JSON, CSV)}
 
@@ -60,7 +60,7 @@ def write_landmarks(
         If the file exists and `overwrite` is False.
     """
     path = Path(path)
-    chosen = _format_of(path) if format is None else _format_named(format)
+    chosen = _format_of(path) if format is None else get_format(format)
     framed = landmarks if frame is None else landmarks.to_frame(frame)
     write_text(path, chosen.write(framed), overwrite=overwrite)
 
@@ -109,7 +109,29 @@ def read_landmarks(
     return chosen.read(Reading(path, text, wanted, frame, mm_per_unit))
 
 
-def _format_named(name: str) -> Format:
+def get_format(name: str) -> Format:
+    """Give the format of a name.
+
+    Parameters
+    ----------
+    name : str
+        A name in `FORMATS`.
+
+    Returns
+    -------
+    Format
+        The format.
+
+    Raises
+    ------
+    FormatError
+        If there is none of that name.
+
+    Examples
+    --------
+    >>> get_format("mrk.json").suffix
+    '.mrk.json'
+    """
     if name not in FORMATS:
         msg = f"unknown landmark format {name!r}; expected one of {', '.join(FORMATS)}."
         raise FormatError(msg)

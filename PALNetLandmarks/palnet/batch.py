@@ -1,0 +1,308 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Many scans: one set of files a scan, and a result for each, whatever happens to the others."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from palnet._files import check_free, write_text
+from palnet.errors import (
+    MeshError,
+    PalnetError,
+    PreviewError,
+    ScanRefusedError,
+    UnitError,
+    UsageError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from palnet.detector import Detection
+    from palnet.landmarks import Frame, LandmarkSet
+    from palnet.surface import Mesh
+
+    Detect = Callable[..., Detection]
+
+__all__ = [
+    "SCAN_SUFFIXES",
+    "BatchOptions",
+    "ScanJob",
+    "ScanResult",
+    "find_scans",
+    "plan_jobs",
+    "process_scan",
+]
+
+SCAN_SUFFIXES = (".obj", ".ply", ".stl", ".vtk", ".vtp")
+
+Outcome = Literal["done", "refused", "unreadable", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchOptions:
+    """What to do with every scan.
+
+    Attributes
+    ----------
+    output : Path or None
+        Folder for all files; None writes beside each scan.
+    formats : tuple of str
+        Names of landmark formats.
+    frame : {"file", "LPS", "RAS"}
+        Frame of the written landmarks.
+    unit : str
+        Unit of the scans, or "auto".
+    model : str or None
+        Name or path of a model; None takes the default one.
+    preview : bool
+        Whether to draw a picture of each scan.
+    overwrite : bool
+        Whether existing files may be replaced.
+    """
+
+    output: Path | None = None
+    formats: tuple[str, ...] = ("mrk.json", "csv")
+    frame: Frame = "file"
+    unit: str = "auto"
+    model: str | None = None
+    preview: bool = False
+    overwrite: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ScanJob:
+    """One scan and the files that it is to give.
+
+    Attributes
+    ----------
+    scan : Path
+        The mesh file.
+    landmark_files : tuple of Path
+        One for each format of the options.
+    record_file : Path
+        The ``.palnet.json``.
+    preview_file : Path or None
+        The picture, if one is asked for.
+    options : BatchOptions
+        What to do.
+    obstacle : str
+        Why the scan cannot be worked on; empty if it can.
+    """
+
+    scan: Path
+    landmark_files: tuple[Path, ...]
+    record_file: Path
+    preview_file: Path | None
+    options: BatchOptions
+    obstacle: str = ""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files that the job writes."""
+        picture = () if self.preview_file is None else (self.preview_file,)
+        return (*self.landmark_files, self.record_file, *picture)
+
+
+@dataclass(frozen=True, slots=True)
+class ScanResult:
+    """What became of one scan.
+
+    Attributes
+    ----------
+    scan : Path
+        The mesh file.
+    outcome : {"done", "refused", "unreadable", "failed"}
+        Refused: read, but no landmarks may be placed on it. Failed: anything else.
+    message : str
+        Why it is not done; empty if it is.
+    files : tuple of Path
+        The files written.
+    warnings : tuple of str
+        What went less well than hoped, such as a picture that could not be drawn.
+    record : dict
+        The content of the record file.
+    landmarks : LandmarkSet or None
+        The landmarks in the scan file's own numbers.
+    seconds : float
+        Time taken.
+    """
+
+    scan: Path
+    outcome: Outcome
+    message: str = ""
+    files: tuple[Path, ...] = ()
+    warnings: tuple[str, ...] = ()
+    record: dict[str, Any] = field(default_factory=dict)
+    landmarks: LandmarkSet | None = None
+    seconds: float = 0.0
+
+
+def find_scans(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
+    """List the scans that files and folders stand for, each once.
+
+    Parameters
+    ----------
+    paths : iterable of str or path
+        Mesh files, and folders whose mesh files are taken, without those in folders below.
+
+    Returns
+    -------
+    list of Path
+        Absolute paths, in the order given; those of a folder by name.
+
+    Raises
+    ------
+    UsageError
+        If a folder holds no mesh file.
+    """
+    scans: dict[Path, None] = {}
+    for path in map(Path, paths):
+        found = [path]
+        if path.is_dir():
+            found = sorted(entry for entry in path.iterdir() if _is_scan(entry))
+        if not found:
+            msg = f"{path}: the folder holds no scan; expected files in {', '.join(SCAN_SUFFIXES)}."
+            raise UsageError(msg)
+        scans.update(dict.fromkeys(entry.absolute() for entry in found))
+    return list(scans)
+
+
+def plan_jobs(scans: Sequence[Path], options: BatchOptions) -> list[ScanJob]:
+    """Decide for each scan which files it will give, before any work begins.
+
+    Parameters
+    ----------
+    scans : sequence of Path
+        Mesh files.
+    options : BatchOptions
+        What to do with them.
+
+    Returns
+    -------
+    list of ScanJob
+        One a scan. Scans that would write the same files have an obstacle, all of them.
+    """
+    by_target: dict[str, list[Path]] = defaultdict(list)
+    for scan in scans:
+        by_target[_target(scan, options)].append(scan)
+    return [_plan_job(scan, by_target[_target(scan, options)], options) for scan in scans]
+
+
+def process_scan(job: ScanJob, *, detect: Detect | None = None) -> ScanResult:
+    """Detect the landmarks of one scan and write its files.
+
+    Parameters
+    ----------
+    job : ScanJob
+        What to do.
+    detect : callable, optional
+        Stands in for `palnet.detect`.
+
+    Returns
+    -------
+    ScanResult
+        The outcome; a scan that cannot be done is an outcome, not an exception.
+    """
+    start = time.perf_counter()
+    outcome: Outcome
+    try:
+        if job.obstacle:
+            raise UsageError(job.obstacle)
+        for path in job.files:
+            check_free(path, overwrite=job.options.overwrite)
+        result = _detect_and_write(job, detect)
+    except (ScanRefusedError, UnitError) as err:
+        outcome, message = "refused", str(err)
+    except MeshError as err:
+        outcome, message = "unreadable", str(err)
+    except (PalnetError, OSError, MemoryError) as err:
+        outcome, message = "failed", str(err) or type(err).__name__
+    else:
+        return replace(result, seconds=time.perf_counter() - start)
+    return ScanResult(job.scan, outcome, message, seconds=time.perf_counter() - start)
+
+
+def _is_scan(path: Path) -> bool:
+    hidden = path.name.startswith(".")
+    return path.suffix.lower() in SCAN_SUFFIXES and path.is_file() and not hidden
+
+
+def _target(scan: Path, options: BatchOptions) -> str:
+    """Name what two scans must not share; many file systems take Face and face for one name."""
+    folder = options.output or scan.parent
+    return str(folder.absolute() / scan.stem).casefold()
+
+
+def _plan_job(scan: Path, sharing: list[Path], options: BatchOptions) -> ScanJob:
+    from palnet.exchange import get_format
+
+    folder = (options.output or scan.parent).absolute()
+    suffixes = [get_format(name).suffix for name in options.formats]
+    others = ", ".join(str(other) for other in sharing if other != scan)
+    obstacle = f"would write the same files as {others}. Rename one, or run them one by one."
+    return ScanJob(
+        scan=scan,
+        landmark_files=tuple(folder / f"{scan.stem}{suffix}" for suffix in suffixes),
+        record_file=folder / f"{scan.stem}.palnet.json",
+        preview_file=folder / f"{scan.stem}.palnet.png" if options.preview else None,
+        options=options,
+        obstacle=obstacle if others else "",
+    )
+
+
+def _detect_and_write(job: ScanJob, detect: Detect | None) -> ScanResult:
+    """Do the work of a job; the record is written last and so vouches for the rest."""
+    from palnet._record import describe_detection, record_text
+    from palnet.exchange import write_landmarks
+    from palnet.surface import read_mesh
+
+    options = job.options
+    mesh = read_mesh(job.scan)
+    detection = (detect or _default_detect())(mesh, unit=options.unit, model=options.model)
+    written = detection.landmarks.to_frame(options.frame)
+    for name, path in zip(options.formats, job.landmark_files, strict=True):
+        write_landmarks(written, path, format=name, overwrite=options.overwrite)
+    pictures, warnings = _try_preview(job, mesh, detection)
+    files = (*job.landmark_files, *pictures)
+    record = describe_detection(
+        detection,
+        written,
+        scan_name=job.scan.name,
+        files=tuple(path.name for path in files),
+    )
+    write_text(job.record_file, record_text(record), overwrite=options.overwrite)
+    return ScanResult(
+        scan=job.scan,
+        outcome="done",
+        files=(*files, job.record_file),
+        warnings=warnings,
+        record=record,
+        landmarks=detection.landmarks,
+    )
+
+
+def _default_detect() -> Detect:
+    from palnet.detector import detect
+
+    return detect
+
+
+def _try_preview(
+    job: ScanJob, mesh: Mesh, detection: Detection
+) -> tuple[tuple[Path, ...], tuple[str, ...]]:
+    """Draw the picture if one is asked for; a machine that cannot still gives the landmarks."""
+    from palnet.preview import render_preview
+
+    if job.preview_file is None:
+        return (), ()
+    try:
+        render_preview(mesh, detection, job.preview_file, overwrite=job.options.overwrite)
+    except PreviewError as err:
+        return (), (str(err),)
+    return (job.preview_file,), ()

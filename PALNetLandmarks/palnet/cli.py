@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The `palnet` command: reads arguments, hands over to one module a subcommand."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from typing import TYPE_CHECKING
+
+import palnet
+from palnet.commands import COMMANDS
+from palnet.errors import PalnetError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["build_parser", "main"]
+
+_SUMMARY = "Anatomical landmarks on 3D face scans, each with an expected error in millimetres."
+
+EXIT_USAGE = 2
+# What a shell expects of a program that was interrupted from the keyboard.
+EXIT_INTERRUPTED = 130
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of the command with all its subcommands.
+
+    Returns
+    -------
+    argparse.ArgumentParser
+        Parser whose result holds the chosen subcommand's function as `run`.
+    """
+    parser = argparse.ArgumentParser(prog="palnet", description=_SUMMARY)
+    parser.add_argument("--version", action="version", version=f"palnet {palnet.__version__}")
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name in COMMANDS:
+        importlib.import_module(f"palnet.commands.{name}").add_parser(subparsers)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments without the program's name; by default those of the process.
+
+    Returns
+    -------
+    int
+        0: all done; 1: some scans could not be done; 2: wrong usage.
+    """
+    arguments = build_parser().parse_args(argv)
+    run: Callable[[argparse.Namespace], int] = arguments.run
+    try:
+        return run(arguments)
+    except PalnetError as err:
+        print(f"palnet: {err}", file=sys.stderr)
+        return EXIT_USAGE
+    except KeyboardInterrupt:
+        print("palnet: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED

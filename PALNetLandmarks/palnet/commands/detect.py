@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`palnet detect`: scans in, one set of files a scan out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from palnet.batch import ScanResult
+
+__all__ = ["add_parser", "detect"]
+
+# Where `--example` writes unless told: the bundled scan's own folder may be read-only.
+EXAMPLE_FOLDER = Path("palnet-example")
+
+_UNITS = ("auto", "um", "mm", "cm", "m", "in")
+_FRAMES = {"file": "file", "lps": "LPS", "ras": "RAS"}
+_EPILOG = """\
+For face.ply it writes face.<format> for each format and face.palnet.json (how it came about, and
+how sure each landmark is). Exit code 0: all done; 1: some scans could not be done, one line each
+on stderr, the others written; 2: wrong usage.
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the subcommand.
+
+    Parameters
+    ----------
+    subparsers : argparse subparsers
+        Where to add it.
+    """
+    parser = subparsers.add_parser(
+        "detect",
+        help="place landmarks on face scans",
+        description="Place landmarks on face scans (OBJ, PLY, STL, VTK, VTP) in any pose and unit.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("scans", nargs="*", metavar="SCAN_OR_FOLDER", help="mesh files, or folders of them")
+    add("--example", action="store_true", help="use the bundled scan and print its true error")
+    add("-o", "--output", type=Path, metavar="DIR", help="folder for the files [beside each scan]")
+    add("--format", default="mrk.json,csv", metavar="LIST", help="landmark formats [%(default)s]")
+    add("--frame", choices=tuple(_FRAMES), default="file", help=_FRAME_HELP)
+    add("--unit", choices=_UNITS, default="auto", help="unit of the scans [%(default)s]")
+    add("--model", metavar="NAME_OR_PATH", help="model to use; see: palnet models")
+    add("--preview", action="store_true", help="draw front and side views into a PNG file")
+    add("--jobs", type=_positive, default=1, metavar="N", help="processes [%(default)s]")
+    add("--scheduler", metavar="ADDRESS", help="Dask scheduler to run on, instead of --jobs")
+    add("--overwrite", action="store_true", help="replace existing files")
+    parser.set_defaults(run=detect)
+
+
+_FRAME_HELP = (
+    "numbers to write: the scan file's own, or millimetres along LPS or RAS axes [%(default)s]"
+)
+
+
+def detect(arguments: argparse.Namespace) -> int:
+    """Run the subcommand.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        Parsed arguments.
+
+    Returns
+    -------
+    int
+        Exit code.
+    """
+    from palnet._pool import run_jobs
+    from palnet.batch import find_scans, plan_jobs
+
+    scans = find_scans(_chosen_scans(arguments))
+    jobs = plan_jobs(scans, _options(arguments))
+    results = run_jobs(jobs, n_processes=arguments.jobs, scheduler=arguments.scheduler)
+    n_failed = _report(results, len(jobs))
+    return 1 if n_failed else 0
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        msg = f"must be at least 1; got {value}"
+        raise argparse.ArgumentTypeError(msg)
+    return value
+
+
+def _chosen_scans(arguments: argparse.Namespace) -> list[Path]:
+    from palnet.errors import UsageError
+    from palnet.samples import example_scan
+
+    if arguments.example and arguments.scans:
+        msg = "--example brings its own scan; leave the others out."
+        raise UsageError(msg)
+    if arguments.example:
+        return [example_scan()]
+    if not arguments.scans:
+        msg = "no scan given. Name a mesh file or a folder, or try: palnet detect --example"
+        raise UsageError(msg)
+    return [Path(scan) for scan in arguments.scans]
+
+
+def _options(arguments: argparse.Namespace) -> Any:
+    from palnet.batch import BatchOptions
+
+    output = arguments.output
+    if arguments.example and output is None:
+        output = EXAMPLE_FOLDER
+    return BatchOptions(
+        output=output,
+        formats=tuple(dict.fromkeys(name.strip() for name in arguments.format.split(","))),
+        frame=_FRAMES[arguments.frame],  # type: ignore[arg-type]  # argparse allows these only
+        unit=arguments.unit,
+        model=arguments.model,
+        preview=arguments.preview,
+        overwrite=arguments.overwrite,
+    )
+
+
+def _report(results: Iterable[ScanResult], n_scans: int) -> int:
+    """Say what became of each scan as it ends; count those that are not done."""
+    n_ended = n_failed = 0
+    progress = _Progress(n_scans, sys.stderr)
+    progress.show(0)
+    for result in results:
+        n_ended += 1
+        progress.clear()
+        place = f"[{n_ended}/{n_scans}] " if n_scans > 1 else ""
+        if result.outcome == "done":
+            print(f"{place}{_headline(result)}", flush=True)
+            if n_scans == 1:
+                print("\n".join(_details(result)))
+        else:
+            n_failed += 1
+            reason = " ".join(result.message.split())
+            name = result.scan.name
+            print(f"palnet: {place}{name}: {result.outcome}: {reason}", file=sys.stderr, flush=True)
+        for warning in result.warnings:
+            print(f"palnet: {result.scan.name}: {warning}", file=sys.stderr, flush=True)
+        progress.show(n_ended)
+    progress.clear()
+    if n_scans > 1:
+        print(f"{n_ended - n_failed} of {n_scans} scans done.")
+    return n_failed
+
+
+def _headline(result: ScanResult) -> str:
+    rows = result.record["landmarks"]
+    errors = {
+        row["code"]: row["expected_error_mm"]
+        for row in rows
+        if row["expected_error_mm"] is not None
+    }
+    absent = [row["code"] for row in rows if row["status"] in ("missing", "undefined")]
+    text = f"{result.scan.name}: {len(rows) - len(absent)} landmarks"
+    if errors:
+        worst = max(errors, key=lambda code: errors[code])
+        mean = sum(errors.values()) / len(errors)
+        text += f", expected error {mean:.1f} mm on average, {errors[worst]:.1f} mm at {worst}"
+    return text + (f"; not on the scan: {', '.join(absent)}" if absent else "")
+
+
+def _details(result: ScanResult) -> list[str]:
+    """List what one wants to know of a single scan."""
+    quality = result.record["quality"]
+    landmarks = result.landmarks
+    lines = []
+    if landmarks is not None:
+        lines.append(f"  scan       one unit is {landmarks.mm_per_unit:g} mm")
+    lines.append(
+        f"  face       fitted to {quality['residual_mm']:.2f} mm, "
+        f"{100 * quality['coverage']:.0f} % covered: {quality['verdict']}"
+    )
+    lines += [f"  note       {finding['message']}" for finding in result.record["findings"]]
+    true_error = _true_error(result)
+    lines += [f"  true error {true_error}"] if true_error else []
+    lines.append(f"  time       {result.seconds:.1f} s")
+    lines += [f"  {_kind(path):<10} {path}" for path in result.files]
+    return lines
+
+
+def _kind(path: Path) -> str:
+    return "picture" if path.suffix == ".png" else "file"
+
+
+def _true_error(result: ScanResult) -> str:
+    """Compare with the truth, which is known of the bundled example only."""
+    import numpy as np
+
+    from palnet.exchange import read_landmarks
+    from palnet.samples import example_scan, example_truth
+
+    found = result.landmarks
+    if found is None or result.scan != example_scan():
+        return ""
+    truth = read_landmarks(example_truth(), found.scheme, mm_per_unit=found.mm_per_unit)
+    errors = np.linalg.norm(found.positions_mm - truth.positions_mm, axis=1)
+    errors = errors[np.isfinite(errors)]
+    return (
+        f"{errors.mean():.2f} mm on average, {np.percentile(errors, 95):.2f} mm at the 95th "
+        f"percentile ({len(errors)} landmarks with known truth)"
+    )
+
+
+class _Progress:
+    """One line on a terminal that is written anew; nothing in a log."""
+
+    def __init__(self, n_scans: int, stream: TextIO) -> None:
+        self._n_scans = n_scans
+        self._stream = stream
+        self._is_shown = n_scans > 1 and stream.isatty()
+
+    def show(self, n_ended: int) -> None:
+        if self._is_shown:
+            width = 30
+            done = "#" * (width * n_ended // self._n_scans)
+            self._stream.write(f"[{done:<{width}}] {n_ended} of {self._n_scans} scans")
+            self._stream.flush()
+
+    def clear(self) -> None:
+        if self._is_shown:
+            self._stream.write("\r\033[K")
+            self._stream.flush()
