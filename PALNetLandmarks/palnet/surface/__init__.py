@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scans as surfaces: reading, units, cleaning, sampling, projecting."""
+
+from palnet.surface._inspect import inspect_surface
+from palnet.surface._mesh import Finding, Mesh
+from palnet.surface._prepare import Surface, crop_surface, prepare_surface
+from palnet.surface._project import Projection, project_onto_triangles
+from palnet.surface._read import MESH_SUFFIXES, read_mesh
+from palnet.surface._sample import PointCloud, sample_surface, thin_points
+from palnet.surface._units import UNIT_NAMES, Unit, parse_unit, plausible_units
+
+__all__ = [
+    "MESH_SUFFIXES",
+    "UNIT_NAMES",
+    "Finding",
+    "Mesh",
+    "PointCloud",
+    "Projection",
+    "Surface",
+    "Unit",
+    "crop_surface",
+    "inspect_surface",
+    "parse_unit",
+    "plausible_units",
+    "prepare_surface",
+    "project_onto_triangles",
+    "read_mesh",
+    "sample_surface",
+    "thin_points",
+]

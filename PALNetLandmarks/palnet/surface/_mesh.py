@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A mesh as its file holds it: the file's own numbers, numbering and frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+
+from palnet._checks import check_finite, check_points, check_triangles, frozen_copy
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Finding", "Mesh", "ParsedMesh", "fan_triangles"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something about the quality of a mesh that its user may want to know.
+
+    Parameters
+    ----------
+    code : str
+        Short name for programs, such as "holes" or "loose_pieces".
+    message : str
+        The same in plain words, with numbers.
+    """
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Mesh:
+    """What a mesh file holds, unchanged.
+
+    Convention: coordinates are the file's own numbers in the file's own unit, which is not known
+    here; `space` names the anatomical frame in which 3D Slicer would read them.
+
+    Parameters
+    ----------
+    points : ndarray of shape (n_points, 3)
+        Vertex coordinates.
+    triangles : ndarray of shape (n_triangles, 3)
+        Vertex indices, counted from 0.
+    name : str
+        The file's stem, or "mesh".
+    space : {"LPS", "RAS"}
+        What the file's header says; "LPS" where it says nothing, as in Slicer.
+    findings : tuple of Finding
+        What was noticed while reading.
+    """
+
+    points: NDArray[np.float64]
+    triangles: NDArray[np.int32]
+    name: str = "mesh"
+    space: Literal["LPS", "RAS"] = "LPS"
+    findings: tuple[Finding, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check the arrays and keep read-only copies."""
+        object.__setattr__(self, "points", frozen_copy(self.points))
+        check_points(self.points, name="points")
+        check_finite(self.points, name="points")
+        triangles = np.asarray(self.triangles)
+        check_triangles(triangles, len(self.points), name="triangles")
+        object.__setattr__(self, "triangles", frozen_copy(triangles, np.int32))
+
+
+class ParsedMesh(NamedTuple):
+    """What a format's parser hands to `read_mesh`."""
+
+    points: NDArray[np.float64]
+    triangles: NDArray[np.int32] | NDArray[np.int64]
+    header: str = ""
+    findings: tuple[Finding, ...] = ()
+
+
+def fan_triangles(corners: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Cut polygons, given as concatenated corners and corner counts, into triangle fans."""
+    if len(counts) == 0:
+        return np.zeros((0, 3), dtype=np.int64)
+    if (counts == 3).all():
+        return corners.reshape(-1, 3)
+    n_fans = np.maximum(counts - 2, 0)
+    first = np.repeat(np.cumsum(counts) - counts, n_fans)
+    fan_start = np.repeat(np.cumsum(n_fans) - n_fans, n_fans)
+    step = np.arange(int(n_fans.sum())) - fan_start
+    return np.stack([corners[first], corners[first + step + 1], corners[first + step + 2]], axis=1)

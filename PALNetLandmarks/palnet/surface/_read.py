@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading mesh files: one function, one registry, every failure with the file's name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from palnet.errors import MeshError
+from palnet.surface._mesh import Mesh, ParsedMesh
+from palnet.surface._obj import parse_obj
+from palnet.surface._ply import parse_ply
+from palnet.surface._sniff import sniff_format
+from palnet.surface._stl import parse_stl
+from palnet.surface._vtk import parse_vtk
+from palnet.surface._vtp import parse_vtp
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+__all__ = ["MESH_SUFFIXES", "read_mesh"]
+
+MESH_SUFFIXES = (".obj", ".ply", ".stl", ".vtk", ".vtp")
+"""What `read_mesh` reads, in lower case."""
+
+MAX_POINTS = 2**31 - 1
+"""Vertices are counted in 32 bits."""
+
+
+def read_mesh(path: str | PathLike[str]) -> Mesh:
+    """Read a triangle mesh from an OBJ, PLY, STL, VTK or VTP file.
+
+    Convention: the file's own numbers in the file's own unit; `Mesh.space` is "RAS" only where the
+    header says SPACE=RAS, as 3D Slicer writes it, else "LPS".
+
+    Parameters
+    ----------
+    path : str or PathLike
+        The file; upper or lower case of its suffix does not matter.
+
+    Returns
+    -------
+    Mesh
+        Vertices in the order of the file, polygons cut into triangles.
+
+    Raises
+    ------
+    MeshError
+        If the file is missing, empty, cut off, damaged, of another format than its suffix says,
+        without triangles or with coordinates that are not finite. The text names the file, what
+        was found and what to do.
+    """
+    path = Path(path)
+    try:
+        parsed = _parse(_read_bytes(path), path)
+        _check(parsed)
+    except MeshError as err:
+        msg = f"{path}: {str(err).rstrip('.')}."
+        raise MeshError(msg) from err
+    space = "RAS" if "SPACE=RAS" in parsed.header else "LPS"
+    return Mesh(
+        parsed.points,
+        parsed.triangles.astype(np.int32),
+        name=path.stem or "mesh",
+        space=space,  # type: ignore[arg-type]
+        findings=parsed.findings,
+    )
+
+
+def _read_bytes(path: Path) -> bytes:
+    """Read the whole file, or say why that is impossible."""
+    if path.is_dir():
+        msg = "is a folder, not a mesh file. Name a file in it"
+        raise MeshError(msg)
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as err:
+        msg = "there is no such file. Check the spelling and the folder"
+        raise MeshError(msg) from err
+    except OSError as err:
+        msg = f"cannot be opened ({err.strerror or err}). Check the permissions"
+        raise MeshError(msg) from err
+    if not data.strip(b"\0 \r\n\t"):
+        msg = f"is empty ({len(data)} bytes). Copy or export it again"
+        raise MeshError(msg)
+    return data
+
+
+def _parse(data: bytes, path: Path) -> ParsedMesh:
+    """Hand the content to the parser that its suffix and its content agree upon."""
+    suffix = path.suffix.lower()
+    content = sniff_format(data)
+    known = ", ".join(MESH_SUFFIXES)
+    if suffix not in MESH_SUFFIXES:
+        hint = f" Its content is {content.title}." if content.title else ""
+        msg = f"a mesh file ends in {known}; got {suffix or 'no suffix'!r}.{hint}"
+        raise MeshError(msg)
+    if content.title and content.suffix != suffix:
+        remedy = (
+            f"Rename it to {path.stem}{content.suffix}"
+            if content.suffix in MESH_SUFFIXES
+            else f"Save the mesh as one of {known}"
+        )
+        msg = f"is {content.title} by its content, not what {suffix} says. {remedy}"
+        raise MeshError(msg)
+    if suffix == ".vtp":
+        return parse_vtp(data, path)
+    parsers = {".obj": parse_obj, ".ply": parse_ply, ".stl": parse_stl, ".vtk": parse_vtk}
+    return parsers[suffix](data)
+
+
+def _check(parsed: ParsedMesh) -> None:
+    """Refuse what no surface can be made of."""
+    n_points, n_triangles = len(parsed.points), len(parsed.triangles)
+    if not n_points:
+        msg = "holds no vertices: it is damaged or no mesh. Export it again"
+        raise MeshError(msg)
+    if not n_triangles:
+        msg = (
+            f"holds {n_points} points and no triangles: a point cloud or a mesh that was cut off. "
+            "Build a surface first, e.g. with MeshLab's screened Poisson reconstruction"
+        )
+        raise MeshError(msg)
+    is_bad = ~np.isfinite(parsed.points).all(axis=1)
+    if is_bad.any():
+        first = int(np.argmax(is_bad))
+        msg = (
+            f"{np.count_nonzero(is_bad)} of {n_points} vertices are not finite, the first is "
+            f"number {first} {tuple(parsed.points[first].tolist())}. Remove or repair them"
+        )
+        raise MeshError(msg)
+    low, high = int(parsed.triangles.min()), int(parsed.triangles.max())
+    if low < 0 or high >= min(n_points, MAX_POINTS):
+        msg = (
+            f"a triangle names vertex {low if low < 0 else high}, but the vertices are 0 to "
+            f"{n_points - 1}: the file is damaged. Export it again"
+        )
+        raise MeshError(msg)

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""STL, ascii and binary; every triangle brings its own three vertices."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from palnet.errors import MeshError
+from palnet.surface._mesh import ParsedMesh
+from palnet.surface._text import (
+    LAST_BLANK,
+    BadTokenError,
+    find_line_starts,
+    line_number,
+    parse_floats,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["is_ascii_stl", "is_whole_binary_stl", "parse_stl"]
+
+HEADER_BYTES = 80
+FACET = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
+SNIFFED_BYTES = 2048
+"""An ascii STL has its first facet within this."""
+
+
+def is_ascii_stl(data: bytes) -> bool:
+    """Tell ascii from binary, which may start with "solid" as well."""
+    if not data[:80].lstrip().lower().startswith(b"solid"):
+        return False
+    if is_whole_binary_stl(data):
+        return False
+    head = data[:SNIFFED_BYTES].lower()
+    return b"facet" in head or b"endsolid" in head
+
+
+def is_whole_binary_stl(data: bytes) -> bool:
+    """Tell whether the size is exactly what a binary STL's facet count leads to."""
+    return len(data) > HEADER_BYTES + 4 and _promised_size(data) == len(data)
+
+
+def _promised_size(data: bytes) -> int:
+    """Size that the facet count of a binary STL leads to; 0 for a file without one."""
+    if len(data) < HEADER_BYTES + 4:
+        return 0
+    n_facets = int.from_bytes(data[HEADER_BYTES : HEADER_BYTES + 4], "little")
+    return HEADER_BYTES + 4 + n_facets * FACET.itemsize
+
+
+def parse_stl(data: bytes) -> ParsedMesh:
+    """Read an STL file.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole file.
+
+    Returns
+    -------
+    ParsedMesh
+        Three points for each triangle, not merged.
+
+    Raises
+    ------
+    MeshError
+        Where the file is shorter than it says or its facets are damaged.
+    """
+    if is_ascii_stl(data):
+        corners, header = _parse_ascii(data), data.split(b"\n", 1)[0]
+    else:
+        corners, header = _parse_binary(data), data[:HEADER_BYTES]
+    triangles = np.arange(len(corners), dtype=np.int64).reshape(-1, 3)
+    return ParsedMesh(corners, triangles, header.decode("utf-8", errors="replace"))
+
+
+def _parse_binary(data: bytes) -> NDArray[np.float64]:
+    """Corners of a binary file."""
+    promised = _promised_size(data)
+    if not promised:
+        msg = f"{len(data)} bytes are too few for an STL file: it is cut off or no STL file"
+        raise MeshError(msg)
+    n_facets = (promised - HEADER_BYTES - 4) // FACET.itemsize
+    if promised != len(data):
+        n_held = (len(data) - HEADER_BYTES - 4) / FACET.itemsize
+        msg = (
+            f"the header promises {n_facets} triangles, but the file holds {n_held:g}: it is cut "
+            "off, damaged or no STL file. Copy or export it again"
+        )
+        raise MeshError(msg)
+    facets = np.frombuffer(data, FACET, count=n_facets, offset=HEADER_BYTES + 4)
+    return facets["corners"].astype(np.float64).reshape(-1, 3)
+
+
+def _parse_ascii(data: bytes) -> NDArray[np.float64]:
+    """Corners of an ascii file."""
+    if b"\n" not in data:
+        data = data.replace(b"\r", b"\n")
+    raw = np.frombuffer(data.lower() + b"\n", dtype=np.uint8)
+    starts = find_line_starts(raw)
+    ends = np.append(starts[1:], len(raw))
+    while (blank := (raw[starts] <= LAST_BLANK) & (starts < ends - 1)).any():
+        starts = starts + blank
+    is_vertex, is_facet = raw[starts] == ord("v"), raw[starts] == ord("f")
+    _check_structure(data, starts, is_vertex, is_facet)
+    return _parse_vertex_lines(data, raw, starts[is_vertex], ends[is_vertex])
+
+
+def _check_structure(
+    data: bytes,
+    starts: NDArray[np.int64],
+    is_vertex: NDArray[np.bool_],
+    is_facet: NDArray[np.bool_],
+) -> None:
+    """Require three vertices in every facet and an end of every solid."""
+    per_facet = np.diff(np.append(np.cumsum(is_vertex)[is_facet], np.count_nonzero(is_vertex)))
+    if (per_facet != 3).any():
+        first = int(np.argmax(per_facet != 3))
+        line = line_number(data, int(starts[is_facet][first]))
+        msg = (
+            f"line {line}: this facet has {per_facet[first]} vertices instead of 3. "
+            "The file is damaged or cut off"
+        )
+        raise MeshError(msg)
+    n_ends = len(re.findall(rb"^[ \t]*endsolid", data, flags=re.MULTILINE | re.IGNORECASE))
+    n_solids = len(re.findall(rb"^[ \t]*solid", data, flags=re.MULTILINE | re.IGNORECASE))
+    if n_ends < n_solids:
+        msg = f"{n_solids} solids begin and {n_ends} end: the file is cut off. Export it again"
+        raise MeshError(msg)
+
+
+def _parse_vertex_lines(
+    data: bytes, raw: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Coordinates of the "vertex x y z" lines."""
+    step = np.zeros(len(raw) + 1, dtype=np.int8)
+    step[starts + len("vertex")] += 1
+    step[ends] -= 1
+    text = raw[np.cumsum(step[:-1], dtype=np.int8).view(bool)].tobytes()
+    try:
+        values = parse_floats(text)
+    except BadTokenError as err:
+        lengths = ends - starts - len("vertex")
+        row = int(np.searchsorted(np.cumsum(lengths), err.offset, side="right"))
+        msg = f"line {line_number(data, int(starts[row]))}: {err.token!r} is not a coordinate"
+        raise MeshError(msg) from err
+    if len(values) != 3 * len(starts):
+        msg = (
+            f"{len(starts)} vertex lines hold {len(values)} numbers instead of {3 * len(starts)}: "
+            "the file is damaged. Export it again"
+        )
+        raise MeshError(msg)
+    return values.reshape(-1, 3)

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Numbers in text, read in bulk; what is not a number is named with its line."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from palnet.errors import MeshError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = [
+    "BadTokenError",
+    "find_line_starts",
+    "find_token_starts",
+    "line_number",
+    "parse_floats",
+    "parse_leading_integers",
+    "quote",
+]
+
+LAST_BLANK = 32
+"""Bytes up to the space separate tokens."""
+
+MAX_DIGITS = 10
+"""An index of more digits than this addresses no vertex of a file that fits a computer."""
+
+
+class BadTokenError(MeshError):
+    """A piece of text where a number was expected; `offset` says where in the bytes."""
+
+    def __init__(self, offset: int, token: str) -> None:
+        super().__init__(f"{token!r} is not a number")
+        self.offset = offset
+        self.token = token
+
+
+def quote(raw: bytes, limit: int = 40) -> str:
+    """Show a piece of a file in a message: printable and short."""
+    text = raw[: limit + 1].decode("utf-8", errors="replace").strip()
+    return repr(text if len(text) <= limit else text[:limit] + "…")
+
+
+def line_number(data: bytes, offset: int) -> int:
+    """Count the line, from 1, that holds a byte offset."""
+    return data.count(b"\n", 0, offset) + 1
+
+
+def find_line_starts(raw: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Offsets of the first byte of every line."""
+    ends = np.flatnonzero(raw == ord("\n"))
+    starts = np.concatenate([[0], ends + 1])
+    return starts[starts < len(raw)]
+
+
+def find_token_starts(raw: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Offsets of the first byte of every blank-separated token."""
+    if len(raw) == 0:
+        return np.zeros(0, dtype=np.int64)
+    is_text = raw > LAST_BLANK
+    begins = np.flatnonzero(is_text[1:] & ~is_text[:-1]) + 1
+    return np.concatenate([[0], begins]) if is_text[0] else begins
+
+
+def parse_floats(data: bytes) -> NDArray[np.float64]:
+    """Read blank-separated numbers; raise BadTokenError at the first that is none."""
+    if not data.strip():
+        return np.zeros(0)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", DeprecationWarning)
+            return np.fromstring(data, dtype=np.float64, sep=" ")
+    except (ValueError, DeprecationWarning) as err:
+        raise _first_bad_token(data) from err
+
+
+def _first_bad_token(data: bytes) -> BadTokenError:
+    """Find what the bulk reader stumbled over."""
+    raw = np.frombuffer(data, dtype=np.uint8)
+    for start in find_token_starts(raw).tolist():
+        token = data[start : start + 64].split(maxsplit=1)[0]
+        try:
+            float(token)
+        except ValueError:
+            return BadTokenError(start, token.decode("utf-8", errors="replace"))
+    return BadTokenError(0, data[:20].decode("utf-8", errors="replace"))
+
+
+def parse_leading_integers(
+    raw: NDArray[np.uint8], starts: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """Read the integer at each offset and the byte that ends it; 0 stands for "no integer".
+
+    `raw` must end with a blank, so that every integer has an end.
+    """
+    is_negative = raw[starts] == ord("-")
+    position = starts + is_negative
+    values = np.zeros(len(starts), dtype=np.int64)
+    ends = raw[position]
+    for _ in range(MAX_DIGITS):
+        digits = ends - np.uint8(ord("0"))
+        is_digit = digits < 10
+        if not is_digit.any():
+            break
+        values = np.where(is_digit, values * 10 + digits, values)
+        position += is_digit
+        ends = raw[position]
+    return np.where(is_negative, -values, values), ends

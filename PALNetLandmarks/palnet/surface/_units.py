@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Units of length: named, given by number, or inferred from the size of a head."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from palnet.errors import UnitError
+
+if TYPE_CHECKING:
+    from palnet.surface._mesh import Mesh
+
+__all__ = ["UNIT_NAMES", "Unit", "parse_unit", "plausible_units"]
+
+MM_PER_UNIT = {"um": 1e-3, "mm": 1.0, "cm": 10.0, "m": 1000.0, "in": 25.4}
+
+UNIT_NAMES = tuple(MM_PER_UNIT)
+"""The units that have a name."""
+
+BULK_PERCENTILE = 90.0
+"""Share of the vertices, nearest to the middle, whose extent is called the size: a tenth may lie
+far away in loose pieces."""
+
+MIN_DIAMETER_MM = 110.0
+"""A small child's cropped face measures more than this."""
+
+MAX_DIAMETER_MM = 1100.0
+"""A large adult with shoulders measures less than this."""
+
+TYPICAL_DIAMETER_MM = 240.0
+"""Head scans lie about this; of two possible units the one nearer to it is tried first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A unit of length.
+
+    Parameters
+    ----------
+    name : str
+        "um", "mm", "cm", "m", "in", or a length such as "50 mm".
+    mm_per_unit : float
+        Millimetres in one unit.
+    """
+
+    name: str
+    mm_per_unit: float
+
+    def __post_init__(self) -> None:
+        """Require a length that can be divided by."""
+        if not (math.isfinite(self.mm_per_unit) and self.mm_per_unit > 0):
+            msg = f"mm_per_unit must be positive and finite; got {self.mm_per_unit}."
+            raise UnitError(msg)
+
+
+def parse_unit(text: str) -> Unit:
+    """Understand a unit's name or the number of millimetres in it.
+
+    Parameters
+    ----------
+    text : str
+        "um", "mm", "cm", "m", "in", or a positive number of millimetres such as "50".
+
+    Returns
+    -------
+    Unit
+        The unit.
+
+    Raises
+    ------
+    UnitError
+        If the text is neither.
+
+    Examples
+    --------
+    >>> parse_unit("cm").mm_per_unit
+    10.0
+    >>> parse_unit("50")
+    Unit(name='50 mm', mm_per_unit=50.0)
+    """
+    word = text.strip().lower()
+    if word in MM_PER_UNIT:
+        return Unit(word, MM_PER_UNIT[word])
+    try:
+        value = float(word.removesuffix("mm"))
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0):
+        names = ", ".join(UNIT_NAMES)
+        msg = f"a unit is one of {names}, or the millimetres in it, such as 50; got {text!r}."
+        raise UnitError(msg)
+    return Unit(f"{value:g} mm", value)
+
+
+def plausible_units(mesh: Mesh) -> tuple[Unit, ...]:
+    """List the units in which a mesh is as large as a scan of a face, a head or a bust.
+
+    The size is twice the distance from the median vertex within which 90 % of the vertices lie,
+    so that loose pieces far away count for nothing.
+
+    Parameters
+    ----------
+    mesh : Mesh
+        The mesh in the file's own numbers.
+
+    Returns
+    -------
+    tuple of Unit
+        At least one; the most likely first. Centimetres and inches overlap.
+
+    Raises
+    ------
+    UnitError
+        If the size fits no named unit.
+    """
+    size = _bulk_diameter(mesh)
+    fitting = [
+        Unit(name, factor)
+        for name, factor in MM_PER_UNIT.items()
+        if MIN_DIAMETER_MM <= size * factor <= MAX_DIAMETER_MM
+    ]
+    if not fitting:
+        msg = (
+            f"the scan measures {size:.4g} units across, which is no face, head or bust "
+            f"({MIN_DIAMETER_MM:g} to {MAX_DIAMETER_MM:g} mm) in {', '.join(UNIT_NAMES)}. "
+            "If it is one, say how many millimetres a unit has: --unit 50"
+        )
+        raise UnitError(msg)
+    return tuple(
+        sorted(fitting, key=lambda u: abs(math.log(size * u.mm_per_unit / TYPICAL_DIAMETER_MM)))
+    )
+
+
+def _bulk_diameter(mesh: Mesh) -> float:
+    """Twice the radius that holds most of the vertices in use."""
+    is_used = np.zeros(len(mesh.points), dtype=bool)
+    is_used[mesh.triangles] = True
+    points = mesh.points if is_used.all() else mesh.points[is_used]
+    if not len(points):
+        return 0.0
+    radii = np.linalg.norm(points - np.median(points, axis=0), axis=1)
+    return 2.0 * float(np.percentile(radii, BULK_PERCENTILE))

@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: Apache-2.0
+"""VTK legacy files (.vtk), ascii and binary, versions 1 to 5.1: polygonal data only."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from palnet.errors import MeshError
+from palnet.surface._mesh import ParsedMesh, fan_triangles
+from palnet.surface._text import BadTokenError, line_number, parse_floats, quote
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["parse_vtk"]
+
+TYPES = {
+    "char": "i1", "unsigned_char": "u1", "short": "i2", "unsigned_short": "u2", "int": "i4",
+    "unsigned_int": "u4", "long": "i8", "unsigned_long": "u8", "float": "f4", "double": "f8",
+    "vtkidtype": "i4", "vtktypeint64": "i8", "vtktypeuint64": "u8", "vtktypeint32": "i4",
+    "vtktypeuint32": "u4", "signed_char": "i1",
+}  # fmt: skip
+"""Type names of legacy files; vtkIdType is written as a 4-byte integer."""
+
+CELLS = ("vertices", "lines", "polygons", "triangle_strips")
+ATTRIBUTES = ("point_data", "cell_data")
+OFFSETS_VERSION = 5.0
+"""From this version on, cells are stored as offsets and connectivity."""
+
+NEXT_WORD = re.compile(rb"\n[ \t]*[A-Za-z_]")
+
+
+class _Cursor:
+    """A place in the file, and what can be read from there."""
+
+    def __init__(self, data: bytes):
+        self.data = data
+        self.offset = 0
+        self.is_binary = False
+
+    def fail(self, text: str) -> MeshError:
+        """Say what is wrong here."""
+        where = "" if self.is_binary else f"line {line_number(self.data, self.offset)}: "
+        return MeshError(f"{where}{text}")
+
+    def read_line(self) -> str | None:
+        """Read the next line that is not blank; None at the end."""
+        while self.offset < len(self.data):
+            end = self.data.find(b"\n", self.offset)
+            end = len(self.data) if end < 0 else end
+            line = self.data[self.offset : min(end, self.offset + 1024)].strip()
+            self.offset = min(end + 1, len(self.data))
+            if line:
+                return line.decode("utf-8", errors="replace")
+        return None
+
+    def read_values(self, n_values: int, kind: str, what: str) -> NDArray[np.float64]:
+        """Read the next numbers, as many as promised."""
+        if kind.lower() not in TYPES:
+            msg = f"unknown number type {kind!r}"
+            raise self.fail(msg)
+        if self.is_binary:
+            return self._read_binary(n_values, np.dtype(">" + TYPES[kind.lower()]), what)
+        return self._read_ascii(n_values, what)
+
+    def _read_binary(self, n_values: int, kind: np.dtype[Any], what: str) -> NDArray[np.float64]:
+        if n_values * kind.itemsize > len(self.data) - self.offset:
+            msg = (
+                f"the file promises {n_values} numbers of {what}, but ends before: it is cut off "
+                "or damaged. Copy or export it again"
+            )
+            raise self.fail(msg)
+        values = np.frombuffer(self.data, kind, count=n_values, offset=self.offset)
+        self.offset += values.nbytes
+        return values.astype(np.float64 if kind.kind == "f" else np.int64)
+
+    def _read_ascii(self, n_values: int, what: str) -> NDArray[np.float64]:
+        found = NEXT_WORD.search(self.data, max(self.offset - 1, 0))
+        end = found.start() + 1 if found else len(self.data)
+        try:
+            values = parse_floats(self.data[self.offset : end])
+        except BadTokenError as err:
+            self.offset += err.offset
+            msg = f"{err.token!r} is not a number"
+            raise self.fail(msg) from err
+        if len(values) != n_values:
+            msg = (
+                f"{n_values} numbers of {what} are promised and {len(values)} follow: the file is "
+                "cut off or damaged. Copy or export it again"
+            )
+            raise self.fail(msg)
+        self.offset = end
+        return values
+
+
+def parse_vtk(data: bytes) -> ParsedMesh:
+    """Read the points, polygons and triangle strips of a VTK legacy file.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole file.
+
+    Returns
+    -------
+    ParsedMesh
+        Polygons cut into fans, strips into triangles that all wind alike.
+
+    Raises
+    ------
+    MeshError
+        For another kind of data set, or where the file ends too early.
+    """
+    cursor = _Cursor(data)
+    version, title = _read_head(cursor)
+    points = np.zeros((0, 3))
+    parts: list[NDArray[np.int64]] = []
+    while (line := cursor.read_line()) is not None:
+        words = line.split()
+        keyword = words[0].lower()
+        if keyword in ATTRIBUTES:
+            break
+        if keyword == "points":
+            n_points = _whole(cursor, words, 1)
+            kind = words[2] if len(words) > 2 else "float"
+            points = cursor.read_values(3 * n_points, kind, "points").reshape(-1, 3)
+        elif keyword in CELLS:
+            parts.append(_read_cells(cursor, words, version))
+        elif keyword == "metadata":
+            _skip_metadata(cursor)
+        elif keyword == "field":
+            _skip_field(cursor, words)
+        else:
+            msg = f"expected POINTS or POLYGONS, got {quote(line.encode())}"
+            raise cursor.fail(msg)
+    triangles = np.concatenate([np.zeros((0, 3), dtype=np.int64), *parts])
+    return ParsedMesh(points.astype(np.float64), triangles, title)
+
+
+def _read_head(cursor: _Cursor) -> tuple[float, str]:
+    """Version and title; leaves the cursor behind the DATASET line."""
+    first = cursor.read_line() or ""
+    found = re.search(r"Version\s+(\d+\.\d+)", first, flags=re.IGNORECASE)
+    version = float(found[1]) if found else 0.0
+    end = cursor.data.find(b"\n", cursor.offset)
+    title = cursor.data[cursor.offset : max(end, cursor.offset)].decode("utf-8", errors="replace")
+    cursor.offset = max(end, cursor.offset)
+    encoding = (cursor.read_line() or "").upper()
+    if encoding not in ("ASCII", "BINARY"):
+        msg = f"expected ASCII or BINARY, got {quote(encoding.encode())}"
+        raise cursor.fail(msg)
+    words = (cursor.read_line() or "").upper().split()
+    if words != ["DATASET", "POLYDATA"]:
+        msg = (
+            f"holds {' '.join(words) or 'nothing'}, not polygonal data (DATASET POLYDATA). Extract "
+            "its surface, e.g. with ParaView's Extract Surface, and save that"
+        )
+        raise MeshError(msg)
+    cursor.is_binary = encoding == "BINARY"
+    return version, title
+
+
+def _whole(cursor: _Cursor, words: list[str], position: int) -> int:
+    """Take a count from a keyword line."""
+    if len(words) <= position or not words[position].isdigit():
+        msg = f"expected a count in {quote(' '.join(words).encode())}"
+        raise cursor.fail(msg)
+    return int(words[position])
+
+
+def _read_cells(cursor: _Cursor, words: list[str], version: float) -> NDArray[np.int64]:
+    """Triangles of one cell section; none of vertices and lines."""
+    keyword = words[0].lower()
+    first, second = _whole(cursor, words, 1), _whole(cursor, words, 2)
+    if version > OFFSETS_VERSION:
+        offsets = _read_named(cursor, "OFFSETS", first)
+        corners = _read_named(cursor, "CONNECTIVITY", second)
+        counts = np.diff(offsets)
+        if len(offsets) and (offsets[0] != 0 or offsets[-1] != second or (counts < 0).any()):
+            msg = f"the offsets of {words[0]} make no sense"
+            raise cursor.fail(msg)
+    else:
+        values = cursor.read_values(second, "int", words[0]).astype(np.int64)
+        corners, counts = _split_counted(cursor, values, first)
+    if keyword == "polygons":
+        return fan_triangles(corners, counts)
+    if keyword == "triangle_strips":
+        return _strip_triangles(corners, counts)
+    return np.zeros((0, 3), dtype=np.int64)
+
+
+def _read_named(cursor: _Cursor, name: str, n_values: int) -> NDArray[np.int64]:
+    """Read the OFFSETS or CONNECTIVITY array of a version 5 file."""
+    words = (cursor.read_line() or "").split()
+    if len(words) != 2 or words[0].upper() != name:
+        msg = f"expected {name}, got {quote(' '.join(words).encode())}"
+        raise cursor.fail(msg)
+    return cursor.read_values(n_values, words[1], name).astype(np.int64)
+
+
+def _split_counted(
+    cursor: _Cursor, values: NDArray[np.int64], n_cells: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Part "3 a b c 4 d e f g" into corners and counts."""
+    if n_cells and len(values) == n_cells * (values[0] + 1):
+        table = values.reshape(n_cells, -1)
+        if (table[:, 0] == values[0]).all():
+            return table[:, 1:].ravel(), table[:, 0]
+    listed, position, starts = values.tolist(), 0, []
+    for _ in range(n_cells):
+        if position >= len(listed) or listed[position] < 0:
+            break
+        starts.append(position)
+        position += listed[position] + 1
+    if len(starts) != n_cells or position != len(listed):
+        msg = f"{n_cells} cells do not fill the {len(listed)} numbers promised"
+        raise cursor.fail(msg)
+    is_count = np.zeros(len(values), dtype=bool)
+    is_count[starts] = True
+    return values[~is_count], values[is_count]
+
+
+def _strip_triangles(corners: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Cut strips into triangles, every second one turned round."""
+    n_each = np.maximum(counts - 2, 0)
+    step = np.arange(int(n_each.sum())) - np.repeat(np.cumsum(n_each) - n_each, n_each)
+    at = np.repeat(np.cumsum(counts) - counts, n_each) + step
+    odd = step % 2
+    return np.stack([corners[at], corners[at + 1 + odd], corners[at + 2 - odd]], axis=1)
+
+
+def _skip_metadata(cursor: _Cursor) -> None:
+    """Pass over a METADATA block, which ends at a blank line."""
+    end = re.compile(rb"\r?\n[ \t]*\r?\n").search(cursor.data, max(cursor.offset - 1, 0))
+    cursor.offset = end.end() if end else len(cursor.data)
+
+
+def _skip_field(cursor: _Cursor, words: list[str]) -> None:
+    """Pass over field data that stands before the points."""
+    for _ in range(_whole(cursor, words, 2)):
+        names = (cursor.read_line() or "").split()
+        while names and names[0].lower() == "metadata":
+            _skip_metadata(cursor)
+            names = (cursor.read_line() or "").split()
+        n_values = _whole(cursor, names, 1) * _whole(cursor, names, 2)
+        if len(names) > 3 and names[3].lower() == "string":
+            msg = "field data of text stands before the points. Export it without"
+            raise cursor.fail(msg)
+        cursor.read_values(n_values, names[3] if len(names) > 3 else "float", names[0])
