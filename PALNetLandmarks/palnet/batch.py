@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     Detect = Callable[..., Detection]
 
 __all__ = [
-    "SCAN_SUFFIXES",
     "BatchOptions",
     "ScanJob",
     "ScanResult",
@@ -38,8 +37,6 @@ __all__ = [
     "plan_jobs",
     "process_scan",
 ]
-
-SCAN_SUFFIXES = (".obj", ".ply", ".stl", ".vtk", ".vtp")
 
 Outcome = Literal["done", "refused", "unreadable", "failed"]
 
@@ -161,13 +158,15 @@ def find_scans(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     UsageError
         If a folder holds no mesh file.
     """
+    from palnet.surface import MESH_SUFFIXES
+
     scans: dict[Path, None] = {}
     for path in map(Path, paths):
         found = [path]
         if path.is_dir():
-            found = sorted(entry for entry in path.iterdir() if _is_scan(entry))
+            found = sorted(entry for entry in path.iterdir() if _is_scan(entry, MESH_SUFFIXES))
         if not found:
-            msg = f"{path}: the folder holds no scan; expected files in {', '.join(SCAN_SUFFIXES)}."
+            msg = f"{path}: the folder holds no scan; expected files in {', '.join(MESH_SUFFIXES)}."
             raise UsageError(msg)
         scans.update(dict.fromkeys(entry.absolute() for entry in found))
     return list(scans)
@@ -228,9 +227,9 @@ def process_scan(job: ScanJob, *, detect: Detect | None = None) -> ScanResult:
     return ScanResult(job.scan, outcome, message, seconds=time.perf_counter() - start)
 
 
-def _is_scan(path: Path) -> bool:
+def _is_scan(path: Path, suffixes: tuple[str, ...]) -> bool:
     hidden = path.name.startswith(".")
-    return path.suffix.lower() in SCAN_SUFFIXES and path.is_file() and not hidden
+    return path.suffix.lower() in suffixes and path.is_file() and not hidden
 
 
 def _target(scan: Path, options: BatchOptions) -> str:

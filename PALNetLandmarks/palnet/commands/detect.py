@@ -18,7 +18,6 @@ __all__ = ["add_parser", "detect"]
 # Where `--example` writes unless told: the bundled scan's own folder may be read-only.
 EXAMPLE_FOLDER = Path("palnet-example")
 
-_UNITS = ("auto", "um", "mm", "cm", "m", "in")
 _FRAMES = {"file": "file", "lps": "LPS", "ras": "RAS"}
 _EPILOG = """\
 For face.ply it writes face.<format> for each format and face.palnet.json (how it came about, and
@@ -48,7 +47,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add("-o", "--output", type=Path, metavar="DIR", help="folder for the files [beside each scan]")
     add("--format", default="mrk.json,csv", metavar="LIST", help="landmark formats [%(default)s]")
     add("--frame", choices=tuple(_FRAMES), default="file", help=_FRAME_HELP)
-    add("--unit", choices=_UNITS, default="auto", help="unit of the scans [%(default)s]")
+    add("--unit", default="auto", help="unit of the scans: um, mm, cm, m, in [%(default)s]")
     add("--model", metavar="NAME_OR_PATH", help="model to use; see: palnet models")
     add("--preview", action="store_true", help="draw front and side views into a PNG file")
     add("--jobs", type=_positive, default=1, metavar="N", help="processes [%(default)s]")
@@ -110,7 +109,10 @@ def _chosen_scans(arguments: argparse.Namespace) -> list[Path]:
 
 def _options(arguments: argparse.Namespace) -> Any:
     from palnet.batch import BatchOptions
+    from palnet.surface import parse_unit
 
+    if arguments.unit != "auto":
+        parse_unit(arguments.unit)
     output = arguments.output
     if arguments.example and output is None:
         output = EXAMPLE_FOLDER

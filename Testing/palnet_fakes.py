@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stand-ins that worker processes can import too."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from palnet.batch import ScanResult
+from palnet.errors import ScanRefusedError
+from palnet.landmarks import LandmarkSet
+from palnet.scheme import load_scheme
+
+
+@dataclass(frozen=True)
+class FakeQuality:
+    residual_mm: float = 0.8
+    coverage: float = 0.97
+    verdict: str = "good"
+
+
+@dataclass(frozen=True)
+class FakeDetection:
+    landmarks: LandmarkSet
+    face_from_scan: np.ndarray = field(default_factory=lambda: np.eye(4))
+    quality: FakeQuality = field(default_factory=FakeQuality)
+    findings: tuple = ()
+    provenance: dict = field(default_factory=lambda: {"model": "fake", "seconds": {"all": 0.1}})
+
+
+def make_landmarks(mesh, scheme=None):
+    """Every landmark on a vertex of the mesh, the last one missing."""
+    scheme = scheme or load_scheme()
+    rows = np.linspace(0, len(mesh.points) - 1, len(scheme)).astype(int)
+    positions = np.array(mesh.points[rows])
+    positions[-1] = np.nan
+    errors = np.linspace(0.5, 5.0, len(scheme))
+    errors[-1] = np.nan
+    status = ("detected",) * (len(scheme) - 1) + ("missing",)
+    return LandmarkSet(scheme, positions, status, errors, 1.0, "file", mesh.name, mesh.space)
+
+
+def fake_detect(mesh, *, unit="auto", model=None):
+    if mesh.name.startswith("no_face"):
+        msg = f"{mesh.name}: no face was found."
+        raise ScanRefusedError(msg)
+    return FakeDetection(make_landmarks(mesh))
+
+
+def answer(job):
+    return ScanResult(job.scan, "done", record={"threads": os.environ.get("OMP_NUM_THREADS")})
+
+
+def die_of_some(job):
+    """End the whole process, as the system does when memory runs out."""
+    if job.scan.stem.startswith("deadly"):
+        os._exit(9)
+    return answer(job)
+
+
+def stumble_over_some(job):
+    if job.scan.stem.startswith("deadly"):
+        msg = "a fault in the code"
+        raise RuntimeError(msg)
+    return answer(job)

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from palnet.landmarks import PLACED
+
+
+def test_arrays_are_copies_that_cannot_be_written_to(a_landmark_set):
+    positions = np.array(a_landmark_set.positions)
+    copy = replace(a_landmark_set, positions=positions)
+    positions[0] = 7.0
+
+    assert not np.array_equal(copy.positions[0], positions[0])
+    with pytest.raises(ValueError, match="read-only"):
+        copy.positions[0] = 0.0
+
+
+def test_is_placed_follows_the_status(a_landmark_set):
+    expected = [status in PLACED for status in a_landmark_set.status]
+
+    assert a_landmark_set.is_placed.tolist() == expected
+
+
+def test_landmark_set_survives_the_way_to_another_process(a_landmark_set):
+    copy = pickle.loads(pickle.dumps(a_landmark_set))
+
+    assert np.array_equal(copy.positions, a_landmark_set.positions, equal_nan=True)
+    assert copy.scheme == a_landmark_set.scheme
+
+
+def test_convention_positions_mm_are_the_file_s_numbers_times_the_unit(a_landmark_set):
+    assert np.array_equal(
+        a_landmark_set.positions_mm, 1000.0 * a_landmark_set.positions, equal_nan=True
+    )
+
+
+def test_convention_frames_differ_by_the_sign_of_x_and_y(a_landmark_set):
+    ras, lps = a_landmark_set.to_frame("RAS"), a_landmark_set.to_frame("LPS")
+
+    assert np.array_equal(ras.positions, a_landmark_set.positions_mm, equal_nan=True)
+    assert np.array_equal(lps.positions, ras.positions * [-1, -1, 1], equal_nan=True)
+    assert (lps.mm_per_unit, lps.frame, lps.space) == (1.0, "LPS", "LPS")
+
+
+def test_to_frame_there_and_back_is_the_identity(a_landmark_set):
+    lps = a_landmark_set.to_frame("LPS")
+
+    assert np.array_equal(
+        lps.to_frame("RAS").to_frame("LPS").positions, lps.positions, equal_nan=True
+    )
+
+
+def test_to_frame_file_from_another_frame_raises(a_landmark_set):
+    with pytest.raises(ValueError, match="frame 'file' cannot be reached from 'LPS'"):
+        a_landmark_set.to_frame("LPS").to_frame("file")
+
+
+def test_to_frame_unknown_raises(a_landmark_set):
+    with pytest.raises(ValueError, match="frame must be one of file, LPS, RAS; got 'lps'"):
+        a_landmark_set.to_frame("lps")
+
+
+def test_convention_transformed_applies_the_matrix_from_the_left(a_landmark_set):
+    target_from_source = np.eye(4)
+    target_from_source[:3, :3] = [[0, -1, 0], [1, 0, 0], [0, 0, 1]]
+    target_from_source[:3, 3] = [1.0, 2.0, 3.0]
+
+    x, y, z = a_landmark_set.positions[0]
+    moved = a_landmark_set.transformed(target_from_source)
+
+    np.testing.assert_allclose(moved.positions[0], [1 - y, 2 + x, 3 + z], atol=1e-12)
+
+
+@given(angles=st.tuples(*[st.floats(-3.1, 3.1)] * 3), shift=st.floats(-500, 500))
+def test_transformed_keeps_distances_and_the_rest(angles, shift):
+    landmarks = make_small_set()
+    target_from_source = np.eye(4)
+    target_from_source[:3, :3] = Rotation.from_euler("xyz", angles).as_matrix()
+    target_from_source[:3, 3] = shift
+
+    moved = landmarks.transformed(target_from_source)
+
+    # Rounding of numbers up to 1,000 mm in float64: measured 2e-13.
+    np.testing.assert_allclose(spans(moved), spans(landmarks), atol=1e-9)
+    assert (moved.status, moved.frame) == (landmarks.status, landmarks.frame)
+
+
+@pytest.mark.parametrize(
+    "matrix",
+    [np.diag([2.0, 2.0, 2.0, 1.0]), np.diag([-1.0, 1.0, 1.0, 1.0]), np.diag([1.0, 1.0, 1.0, 2.0])],
+    ids=["scale", "mirror", "projective"],
+)
+def test_transformed_by_more_than_a_motion_raises(a_landmark_set, matrix):
+    with pytest.raises(ValueError, match="must be a rotation and a translation"):
+        a_landmark_set.transformed(matrix)
+
+
+def set_missing_to_zero(landmarks):
+    positions = np.nan_to_num(landmarks.positions)
+    return {"positions": positions}
+
+
+def lose_a_detected_position(landmarks):
+    positions = np.array(landmarks.positions)
+    positions[0, 1] = np.nan
+    return {"positions": positions}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (set_missing_to_zero, r"landmark 'n' is missing and its position must be NaN; got \[0"),
+        (lose_a_detected_position, "landmark 'tr' is detected and must have a position"),
+        (lambda s: {"positions": s.positions[:49]}, "positions must hold 50 landmarks.*got 49"),
+        (lambda s: {"positions": s.positions.T}, "shape .n_points, 3.* Transpose it"),
+        (lambda s: {"status": s.status[:49]}, "status must hold 50 landmarks"),
+        (lambda s: {"status": ("seen", *s.status[1:])}, "status must be one of .*got 'seen'"),
+        (lambda s: {"expected_error_mm": -s.expected_error_mm}, "at least 0, or NaN"),
+        (lambda s: {"mm_per_unit": 0.0}, "mm_per_unit must be a positive number; got 0"),
+        (lambda s: {"mm_per_unit": np.nan}, "mm_per_unit must be a positive number; got nan"),
+        (lambda s: {"frame": "LPS"}, "are millimetres along LPS axes"),
+        (lambda s: {"frame": "XYZ"}, "frame must be one of"),
+        (lambda s: {"specimen": "a\nb"}, "specimen must be a name of one line"),
+    ],
+)
+def test_landmark_set_that_contradicts_itself_raises(a_landmark_set, change, message):
+    with pytest.raises(ValueError, match=message):
+        replace(a_landmark_set, **change(a_landmark_set))
+
+
+def spans(landmarks):
+    return np.linalg.norm(landmarks.positions[:, None] - landmarks.positions[None], axis=2)
+
+
+def make_small_set():
+    from palnet.landmarks import LandmarkSet
+    from palnet.scheme import load_scheme
+
+    scheme = load_scheme("palnet50")
+    positions = np.random.default_rng(3).normal(size=(50, 3)) * 80
+    return LandmarkSet(scheme, positions, ("detected",) * 50, np.full(50, 1.0), 1.0, "file", "x")

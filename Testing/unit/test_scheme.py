@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from palnet.errors import FormatError
+from palnet.scheme import LandmarkDefinition, Scheme, list_schemes, load_scheme
+
+
+def test_palnet50_has_the_paper_s_landmarks_and_measurements(the_scheme):
+    counts = (len(the_scheme), len(the_scheme.distances), len(the_scheme.angles))
+
+    assert counts == (50, 20, 9)
+
+
+def test_palnet50_names_each_landmark_once_a_side(the_scheme):
+    names = {(landmark.name, landmark.side) for landmark in the_scheme.landmarks}
+
+    assert len(names) == len(the_scheme)
+
+
+def test_index_of_finds_the_row_of_every_code(the_scheme):
+    assert [the_scheme.index_of(code) for code in the_scheme.codes] == list(range(50))
+
+
+def test_index_of_unknown_code_raises(the_scheme):
+    with pytest.raises(KeyError, match="no landmark 'nose'"):
+        the_scheme.index_of("nose")
+
+
+def test_convention_mirror_swaps_sides_and_undoes_itself(the_scheme):
+    opposite = {"left": "right", "right": "left", "midline": "midline"}
+    other = [the_scheme.landmarks[index] for index in the_scheme.mirror]
+
+    assert np.array_equal(the_scheme.mirror[the_scheme.mirror], np.arange(50))
+    assert [m.name for m in other] == [m.name for m in the_scheme.landmarks]
+    assert [m.side for m in other] == [opposite[m.side] for m in the_scheme.landmarks]
+
+
+def test_mirror_cannot_be_written_to(the_scheme):
+    with pytest.raises(ValueError, match="read-only"):
+        the_scheme.mirror[0] = 1
+
+
+def test_scheme_is_frozen(the_scheme):
+    with pytest.raises(dataclasses.FrozenInstanceError, match="name"):
+        the_scheme.name = "other"
+
+
+def test_load_scheme_of_a_lab_reads_its_own_landmarks(a_small_scheme):
+    assert a_small_scheme.codes == ("tip", "eye_r", "eye_l")
+    assert a_small_scheme.mirror.tolist() == [0, 2, 1]
+    assert a_small_scheme.distances[0].b == "eye_l"
+
+
+def test_load_scheme_takes_the_mirror_that_the_file_names():
+    scheme = Scheme(
+        "lab",
+        (
+            LandmarkDefinition("36", "Eye", "right", "Right eye.", mirror="45"),
+            LandmarkDefinition("45", "Eye", "left", "Left eye.", mirror="36"),
+        ),
+    )
+
+    assert scheme.mirror.tolist() == [1, 0]
+
+
+def test_list_schemes_names_what_load_scheme_loads():
+    assert [load_scheme(name).name for name in list_schemes()] == list(list_schemes())
+
+
+def test_load_scheme_unknown_name_raises():
+    with pytest.raises(FormatError, match="unknown landmark scheme 'palnet51'; expected one of"):
+        load_scheme("palnet51")
+
+
+def test_load_scheme_absent_file_raises(tmp_path):
+    with pytest.raises(FormatError, match=r"absent\.json: cannot be read"):
+        load_scheme(tmp_path / "absent.json")
+
+
+def test_load_scheme_other_text_raises(tmp_path):
+    path = tmp_path / "notes.json"
+    path.write_text("landmarks: tip\n", encoding="utf-8")
+
+    with pytest.raises(FormatError, match=r"notes\.json: not a JSON file"):
+        load_scheme(path)
+
+
+def drop_side(content):
+    del content["landmarks"][1]["side"]
+
+
+def misspell_definition(content):
+    content["landmarks"][1]["defintion"] = content["landmarks"][1].pop("definition")
+
+
+def repeat_code(content):
+    content["landmarks"][0]["code"] = "eye_l"
+
+
+def put_comma_in_code(content):
+    content["landmarks"][0]["code"] = "tip,1"
+
+
+def name_unknown_side(content):
+    content["landmarks"][1]["side"] = "starboard"
+
+
+def drop_counterpart(content):
+    del content["landmarks"][2]
+    content["distances"] = content["angles"] = []
+
+
+def use_unknown_code(content):
+    content["angles"][0]["vertex"] = "chin"
+
+
+def mark_as_semilandmark(content):
+    content["landmarks"][0]["definition"] = "Semi"
+
+
+def give_negative_repeatability(content):
+    content["landmarks"][0]["intra_observer_mm"] = -1
+
+
+def empty_the_list(content):
+    content["landmarks"] = content["distances"] = content["angles"] = []
+
+
+def put_text_for_list(content):
+    content["landmarks"] = "tip"
+
+
+def put_text_for_landmark(content):
+    content["landmarks"][0] = "tip"
+
+
+def put_two_lines_in_name(content):
+    content["landmarks"][0]["name"] = "Tip\nof the nose"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (drop_side, "entry 2 of 'landmarks' lacks side"),
+        (misspell_definition, "lacks definition and has the unknown defintion"),
+        (repeat_code, "must be unique; got more than one of eye_l"),
+        (put_comma_in_code, "letters, digits, .* got 'tip,1'"),
+        (name_unknown_side, "side of 'eye_r' must be one of left, right, midline"),
+        (drop_counterpart, "'eye_r' .right. needs one counterpart"),
+        (use_unknown_code, "angle eye_r-chin-eye_l of scheme 'lab3' uses unknown landmarks: chin"),
+        (mark_as_semilandmark, "must not be 'Semi'"),
+        (give_negative_repeatability, "'intra_observer_mm' of entry 1 .* at least 0; got -1"),
+        (empty_the_list, "at least one landmark"),
+        (put_text_for_list, "'landmarks' must be a list; got str"),
+        (put_text_for_landmark, "entry 1 of 'landmarks' must be a JSON object"),
+        (put_two_lines_in_name, "'name' of entry 1 .* must be a text of one line"),
+    ],
+)
+def test_load_scheme_spoilt_file_raises(a_small_scheme_file, spoil, message):
+    content = json.loads(a_small_scheme_file.read_text(encoding="utf-8"))
+    spoil(content)
+    a_small_scheme_file.write_text(json.dumps(content), encoding="utf-8")
+
+    with pytest.raises(FormatError, match=rf"lab3\.json: .*{message}"):
+        load_scheme(a_small_scheme_file)
