@@ -7,9 +7,14 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from palnet.landmarks import LandmarkSet
 from palnet.scheme import load_scheme
+
+# A machine that also does something else is no failure.
+settings.register_profile("palnet", deadline=None)
+settings.load_profile("palnet")
 
 
 @pytest.fixture

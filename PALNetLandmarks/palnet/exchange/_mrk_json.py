@@ -16,7 +16,7 @@ import numpy as np
 from palnet.errors import FormatError
 from palnet.exchange._format import Format
 from palnet.landmarks import FRAMES, PLACED, LandmarkSet
-from palnet.scheme import load_scheme
+from palnet.scheme import DEFAULT_SCHEME, list_schemes, load_scheme
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -109,7 +109,7 @@ def read_mrk_json(reading: Reading) -> LandmarkSet:
     markup = _read_markup(reading)
     own = markup.get("palnet", {})
     own = own if isinstance(own, dict) else {}
-    scheme = reading.scheme or load_scheme(own.get("scheme", "palnet50"))
+    scheme = reading.scheme or _read_scheme(reading, own)
     positions = _read_positions(reading, markup, scheme)
     measurements = _read_measurements(reading, markup, len(scheme))
     errors = measurements.get(_ERROR_NAME, np.full(len(scheme), _UNKNOWN_ERROR))
@@ -193,6 +193,18 @@ def _read_markup(reading: Reading) -> dict[str, Any]:
         msg = f"{reading.path}: expected a point list (Fiducial); got {markups[0].get('type')!r}."
         raise FormatError(msg)
     return markups[0]
+
+
+def _read_scheme(reading: Reading, own: dict[str, Any]) -> Scheme:
+    """Load the scheme that the file names; only shipped ones, never a path out of a file."""
+    name = own.get("scheme", DEFAULT_SCHEME)
+    if name not in list_schemes():
+        msg = (
+            f"{reading.path}: its scheme {name!r} is not one of {', '.join(list_schemes())}. "
+            "Give the scheme to read_landmarks."
+        )
+        raise FormatError(msg)
+    return load_scheme(name)
 
 
 def _read_positions(

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from palnet.errors import FormatError
+from palnet.exchange import read_landmarks, write_landmarks
+
+HEADER = "specimen,index,code,name,side,x,y,z,status,expected_error_mm,edited"
+
+
+@pytest.fixture
+def a_csv_file(a_landmark_set, tmp_path):
+    path = tmp_path / "face.csv"
+    write_landmarks(a_landmark_set, path)
+    return path
+
+
+def test_csv_has_the_promised_columns_and_a_row_a_landmark(a_csv_file):
+    lines = a_csv_file.read_text(encoding="utf-8").splitlines()
+
+    assert (lines[0], len(lines)) == (HEADER, 51)
+
+
+def test_csv_numbers_are_in_fixed_notation(a_csv_file):
+    fields = [f for line in a_csv_file.read_text().splitlines()[1:] for f in line.split(",")[5:8]]
+
+    assert all(re.fullmatch(r"-?\d+\.\d{6}|", field) for field in fields)
+
+
+def test_csv_missing_landmark_has_empty_fields_and_never_zeros(a_csv_file):
+    line = a_csv_file.read_text(encoding="utf-8").splitlines()[3]
+
+    assert line == "case_001,2,n,Nasion,midline,,,,missing,,false"
+
+
+def test_csv_edited_says_which_were_corrected(a_csv_file):
+    lines = a_csv_file.read_text(encoding="utf-8").splitlines()[1:]
+    edited = [index for index, line in enumerate(lines) if line.endswith("true")]
+
+    assert edited == [8]
+
+
+def test_csv_as_excel_saves_it_is_read(a_csv_file, a_landmark_set):
+    text = a_csv_file.read_text(encoding="utf-8").replace("\n", "\r\n").replace("true", "TRUE")
+    a_csv_file.write_bytes(("\ufeff" + text.replace("false", "FALSE")).encode("utf-8"))
+
+    assert read_landmarks(a_csv_file).status == a_landmark_set.status
+
+
+def test_csv_rows_may_be_in_any_order(a_csv_file, a_landmark_set):
+    lines = a_csv_file.read_text(encoding="utf-8").splitlines()
+    a_csv_file.write_text("\n".join([lines[0], *reversed(lines[1:])]), encoding="utf-8")
+
+    assert read_landmarks(a_csv_file).status == a_landmark_set.status
+
+
+@pytest.mark.parametrize(
+    ("line", "old", "new", "message"),
+    [
+        (1, "specimen,index", "specimen;index", r"csv:1: the header must be specimen,index"),
+        (2, "case_001,0", "case_002,0", r"csv:3: the file must hold one specimen"),
+        (2, ",tr,", ",tx,", r"csv:2: scheme 'palnet50' has no landmark 'tx'"),
+        (2, ",0,tr", ",1,tr", r"csv:2: landmark 'tr' has index 0; got '1'"),
+        (3, ",1,g,", ",0,tr,", r"csv:3: landmark 'tr' is there twice"),
+        (2, "detected", "seen", r"csv:2: status must be one of detected, .*got 'seen'"),
+        (2, "detected", "missing", r"csv:2: a landmark that is missing must have no x, y, z"),
+        (4, "missing", "detected", r"csv:4: a landmark that is detected must have x, y and z"),
+        (4, ",,,,missing", ",0.0,,,missing", r"csv:4: a landmark that is missing must have no x"),
+        (2, "false", "true", r"csv:2: edited must be false with detected; got 'true'"),
+        (2, ",midline,", ",midline,a,", r"csv:2: expected 11 fields; got 12"),
+    ],
+)
+def test_csv_spoilt_line_is_named(a_csv_file, line, old, new, message):
+    lines = a_csv_file.read_text(encoding="utf-8").splitlines()
+    spoilt = lines[line - 1].replace(old, new, 1)
+    if old == ",,,,missing":
+        spoilt = lines[line - 1].replace(",,,missing", "0.0,,,missing", 1)
+    lines[line - 1] = spoilt
+    a_csv_file.write_text("\n".join(lines), encoding="utf-8")
+
+    with pytest.raises(FormatError, match=message):
+        read_landmarks(a_csv_file)
+
+
+@pytest.mark.parametrize("text", ["1;5", "nan", "inf", "1e400", "abc"])
+def test_csv_number_that_is_none_is_named(a_csv_file, text):
+    lines = a_csv_file.read_text(encoding="utf-8").splitlines()
+    fields = lines[1].split(",")
+    lines[1] = ",".join([*fields[:5], text, *fields[6:]])
+    a_csv_file.write_text("\n".join(lines), encoding="utf-8")
+
+    with pytest.raises(FormatError, match=rf"csv:2: x must be a number .*got '{text}'"):
+        read_landmarks(a_csv_file)
+
+
+def test_csv_negative_error_is_named(a_csv_file):
+    lines = a_csv_file.read_text(encoding="utf-8").splitlines()
+    fields = lines[1].split(",")
+    lines[1] = ",".join([*fields[:9], "-1", fields[10]])
+    a_csv_file.write_text("\n".join(lines), encoding="utf-8")
+
+    with pytest.raises(FormatError, match=r"csv:2: expected_error_mm must be at least 0"):
+        read_landmarks(a_csv_file)
+
+
+def test_csv_cut_short_names_what_lacks(a_csv_file):
+    lines = a_csv_file.read_text(encoding="utf-8").splitlines()
+    a_csv_file.write_text("\n".join(lines[:-2]), encoding="utf-8")
+
+    with pytest.raises(FormatError, match=r"face\.csv: lacks rows for cph_l, ch_l"):
+        read_landmarks(a_csv_file)
+
+
+def test_csv_empty_file_raises(tmp_path):
+    path = tmp_path / "face.csv"
+    path.write_text("", encoding="utf-8")
+
+    with pytest.raises(FormatError, match=r"csv:1: the header must be"):
+        read_landmarks(path)

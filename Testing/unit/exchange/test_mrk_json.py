@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from palnet.errors import FormatError
+from palnet.exchange import read_landmarks, write_landmarks
+
+SLICER_SAVED = Path(__file__).parents[2] / "data" / "slicer_saved.mrk.json"
+
+
+@pytest.fixture
+def a_mrk_file(a_landmark_set, tmp_path):
+    path = tmp_path / "face.mrk.json"
+    write_landmarks(a_landmark_set, path)
+    return path
+
+
+@pytest.fixture
+def a_markup(a_mrk_file):
+    return json.loads(a_mrk_file.read_text(encoding="utf-8"))["markups"][0]
+
+
+def test_mrk_json_has_what_slicer_and_slicermorph_need(a_markup):
+    point = a_markup["controlPoints"][0]
+
+    assert (a_markup["type"], a_markup["fixedNumberOfControlPoints"]) == ("Fiducial", True)
+    assert a_markup["lastUsedControlPointNumber"] == len(a_markup["controlPoints"]) == 50
+    assert {"label", "description", "position", "positionStatus", "orientation"} <= set(point)
+
+
+def test_mrk_json_labels_and_definitions_are_the_scheme_s(a_markup, the_scheme):
+    told = [(p["label"], p["description"]) for p in a_markup["controlPoints"]]
+
+    assert told == [(m.code, m.definition) for m in the_scheme.landmarks]
+
+
+def test_mrk_json_landmark_without_position_is_undefined_not_zero(a_markup):
+    states = [(p["position"], p["positionStatus"]) for p in a_markup["controlPoints"]]
+
+    assert states[2] == states[5] == ("", "undefined")
+
+
+def test_mrk_json_numbers_have_no_exponent(a_landmark_set, tmp_path):
+    from dataclasses import replace
+
+    path = tmp_path / "small.mrk.json"
+    tiny = replace(a_landmark_set, positions=a_landmark_set.positions * 1e-4)
+
+    write_landmarks(tiny, path)
+
+    assert not re.search(r"\d[eE][-+]?\d", path.read_text(encoding="utf-8").split("\n", 1)[1])
+
+
+@pytest.mark.parametrize(("space", "first"), [("LPS", -1.0), ("RAS", 1.0)])
+def test_convention_mrk_json_orientation_turns_the_file_s_axes_to_ras(
+    a_landmark_set, tmp_path, space, first
+):
+    path = tmp_path / "face.mrk.json"
+
+    write_landmarks(a_landmark_set, path, frame=space)
+
+    markup = json.loads(path.read_text(encoding="utf-8"))["markups"][0]
+    matrix = np.reshape(markup["controlPoints"][0]["orientation"], (3, 3))
+    assert markup["coordinateSystem"] == space
+    assert np.array_equal(matrix, np.diag([first, first, 1.0]))
+
+
+def test_convention_mrk_json_frame_file_holds_the_file_s_numbers(a_markup, a_landmark_set):
+    point = a_markup["controlPoints"][0]["position"]
+
+    np.testing.assert_allclose(point, a_landmark_set.positions[0], atol=5.1e-7)
+    assert (a_markup["coordinateSystem"], a_markup["coordinateUnits"]) == ("RAS", "mm")
+
+
+def test_mrk_json_saved_by_slicer_keeps_errors_status_and_millimeters(a_small_scheme):
+    landmarks = read_landmarks(SLICER_SAVED, a_small_scheme)
+
+    # Slicer drops our own entry: the frame is its anatomical one, the unit still known.
+    assert (landmarks.frame, landmarks.mm_per_unit) == ("LPS", 1.0)
+    assert landmarks.status == ("corrected", "missing", "detected")
+    np.testing.assert_allclose(landmarks.expected_error_mm, [np.nan, np.nan, 1.25])
+    np.testing.assert_allclose(landmarks.positions[0], [1.0, -20.0, 95.5], atol=1e-9)
+
+
+def test_mrk_json_of_another_program_is_a_person_s_work(a_mrk_file, a_landmark_set):
+    content = json.loads(a_mrk_file.read_text(encoding="utf-8"))
+    markup = content["markups"][0]
+    for key in ("palnet", "measurements", "display", "coordinateUnits"):
+        del markup[key]
+    a_mrk_file.write_text(json.dumps(content), encoding="utf-8")
+
+    landmarks = read_landmarks(a_mrk_file)
+
+    assert set(landmarks.status) == {"corrected", "undefined"}
+    assert (landmarks.frame, landmarks.specimen) == ("RAS", "face")
+
+
+def test_mrk_json_point_placed_after_detection_is_corrected(a_mrk_file):
+    def place(markup):
+        markup["controlPoints"][2].update(position=[1.0, 2.0, 3.0], positionStatus="defined")
+
+    assert read_changed(a_mrk_file, place).status[2] == "corrected"
+
+
+def test_mrk_json_point_unset_after_detection_is_undefined(a_mrk_file):
+    def unset(markup):
+        markup["controlPoints"][0].update(position="", positionStatus="undefined")
+
+    landmarks = read_changed(a_mrk_file, unset)
+
+    assert landmarks.status[0] == "undefined"
+    assert np.isnan(landmarks.positions[0]).all()
+
+
+def test_mrk_json_of_micrometers_is_read_in_millimeters(a_mrk_file, a_landmark_set):
+    def relabel(markup):
+        del markup["palnet"], markup["measurements"]
+        markup["coordinateUnits"] = ["um", "UCUM", "micrometer"]
+
+    landmarks = read_changed(a_mrk_file, relabel)
+
+    np.testing.assert_allclose(landmarks.positions, a_landmark_set.positions * 1e-3, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda m: m["controlPoints"].pop(),
+            "must be the 50 landmarks .* got 49 that differ in ch_l",
+        ),
+        (lambda m: m["controlPoints"].reverse(), "got 50 that differ in the order"),
+        (lambda m: m["controlPoints"][0].update(label="q"), "differ in q, tr"),
+        (lambda m: m["controlPoints"][0].update(position=[1, 2]), "position of control point 'tr'"),
+        (
+            lambda m: m["controlPoints"][0].update(position=""),
+            "Set its positionStatus to undefined",
+        ),
+        (lambda m: m["controlPoints"][0].update(position=[1, 2, "x"]), "must be three numbers"),
+        (lambda m: m.update(type="Curve"), "expected a point list .Fiducial.; got 'Curve'"),
+        (lambda m: m.update(coordinateSystem="IJK"), "coordinateSystem must be LPS or RAS"),
+        (lambda m: m.update(coordinateUnits="foot"), "coordinateUnits must be one of mm"),
+        (lambda m: m["palnet"].update(scheme="../lab.json"), "its scheme '../lab.json' is not one"),
+        (
+            lambda m: m["measurements"][0].update(controlPointValues=[1.0]),
+            "measurement 'expected error' must hold 50 numbers",
+        ),
+    ],
+)
+def test_mrk_json_spoilt_file_raises(a_mrk_file, change, message):
+    with pytest.raises(FormatError, match=rf"face\.mrk\.json: .*{message}"):
+        read_changed(a_mrk_file, change)
+
+
+def test_mrk_json_cut_short_names_the_line(a_mrk_file):
+    lines = a_mrk_file.read_text(encoding="utf-8").splitlines()
+    a_mrk_file.write_text("\n".join(lines[:20]), encoding="utf-8")
+
+    with pytest.raises(FormatError, match=r"face\.mrk\.json:20: is not JSON"):
+        read_landmarks(a_mrk_file)
+
+
+def test_mrk_json_of_another_schema_raises(a_mrk_file):
+    text = a_mrk_file.read_text(encoding="utf-8").replace("schema-v1.0.3", "schema-v2.0.0")
+    a_mrk_file.write_text(text, encoding="utf-8")
+
+    with pytest.raises(FormatError, match=r"expected a markups file of schema 1\.x"):
+        read_landmarks(a_mrk_file)
+
+
+def test_mrk_json_with_two_lists_raises(a_mrk_file):
+    content = json.loads(a_mrk_file.read_text(encoding="utf-8"))
+    content["markups"] *= 2
+    a_mrk_file.write_text(json.dumps(content), encoding="utf-8")
+
+    with pytest.raises(FormatError, match="expected one point list; got 2"):
+        read_landmarks(a_mrk_file)
+
+
+def read_changed(path, change):
+    content = json.loads(path.read_text(encoding="utf-8"))
+    change(content["markups"][0])
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return read_landmarks(path)
