@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scans as surfaces: reading, units, cleaning, sampling, projecting."""
 
-from palnet.surface._inspect import inspect_surface
+from palnet.surface._findings import inspect_surface
 from palnet.surface._mesh import Finding, Mesh
-from palnet.surface._prepare import Surface, crop_surface, prepare_surface
+from palnet.surface._prepare import prepare_surface
 from palnet.surface._project import Projection, project_onto_triangles
 from palnet.surface._read import MESH_SUFFIXES, read_mesh
 from palnet.surface._sample import PointCloud, sample_surface, thin_points
+from palnet.surface._surface import Surface, crop_surface
 from palnet.surface._units import UNIT_NAMES, Unit, parse_unit, plausible_units
 
 __all__ = [

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from palnet.surface._vectors import chunks
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -34,36 +36,36 @@ def sort_points(
     points: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
     """Merge equal points and sort them by position; return the new number of each old point."""
-    points = points + 0.0  # -0.0 becomes 0.0
-    key = _position_key(points)
+    key = _position_keys(points)
     order = np.argsort(key)
     key = key[order]
-    ordered = points[order]
+    ordered = points.take(order, axis=0)
+    ordered += 0.0  # -0.0 becomes 0.0
     is_same_key = key[1:] == key[:-1]
     is_new = np.ones(len(points), dtype=bool)
-    is_new[1:] = ~is_same_key
     if is_same_key.any():
         differs = (ordered[1:] != ordered[:-1]).any(axis=1)
         if (is_same_key & differs).any():
             order = _settle_ties(points, key, order, is_same_key)
-            ordered = points[order]
+            ordered = points[order] + 0.0
             differs = (ordered[1:] != ordered[:-1]).any(axis=1)
         is_new[1:] = differs
+        ordered = ordered[is_new]
     number = np.zeros(len(points), dtype=np.int32)
     number[order] = np.cumsum(is_new, dtype=np.int32) - np.int32(1)
-    return ordered if is_new.all() else ordered[is_new], number
+    return ordered, number
 
 
-def _position_key(points: NDArray[np.float64]) -> NDArray[np.int64]:
+def _position_keys(points: NDArray[np.float64]) -> NDArray[np.int64]:
     """Position on a grid over the bounding box, packed into one integer, x first."""
-    low = points.min(axis=0)
-    extent = float((points.max(axis=0) - low).max())
+    low, high = points.min(axis=0), points.max(axis=0)
+    extent = float((high - low).max())
     scale = (MAX_PACKED - 1) / extent if extent > 0 else 0.0
-    key = np.zeros(len(points), dtype=np.int64)
-    for axis in range(3):
-        key <<= BITS
-        key |= ((points[:, axis] - low[axis]) * scale).astype(np.int64)
-    return key
+    keys = np.zeros(len(points), dtype=np.int64)
+    for part in chunks(len(points)):
+        cells = ((points[part] - low) * scale).astype(np.int64)
+        keys[part] = (cells[:, 0] << 2 * BITS) | (cells[:, 1] << BITS) | cells[:, 2]
+    return keys
 
 
 def _settle_ties(
@@ -88,50 +90,59 @@ def sort_triangles(triangles: NDArray[np.int32], n_points: int) -> NDArray[np.in
 
     Of two triangles with the same corners the one that winds upwards through their numbers stays.
     """
-    a, b, c = (np.ascontiguousarray(column) for column in triangles.T)
-    low = np.minimum(np.minimum(a, b), c)
-    high = np.maximum(np.maximum(a, b), c)
-    is_odd = ((a < b).view(np.int8) + (b < c).view(np.int8) + (c < a).view(np.int8)) < 2
-    middle = (a ^ b ^ c) ^ low ^ high
-    is_whole = (low < middle) & (middle < high)
+    a, b, c = triangles.T
+    is_whole = (a != b) & (b != c) & (c != a)
     if not is_whole.all():
-        low, middle, high, is_odd = (each[is_whole] for each in (low, middle, high, is_odd))
-    if n_points <= MAX_PACKED:
-        low, middle, high, is_odd = _sort_packed(low, middle, high, is_odd)
-    else:
-        order = np.lexsort((is_odd, high, middle, low))
-        low, middle, high, is_odd = (each[order] for each in (low, middle, high, is_odd))
-        is_new = np.ones(len(low), dtype=bool)
-        for each in (low, middle, high):
-            is_new[1:] &= each[1:] == each[:-1]
-        is_new[1:] = ~is_new[1:]
-        low, middle, high, is_odd = (each[is_new] for each in (low, middle, high, is_odd))
-    second, third = np.where(is_odd, high, middle), np.where(is_odd, middle, high)
-    return np.stack([low, second, third], axis=1)
+        triangles = triangles[is_whole]
+    if n_points > MAX_PACKED:
+        return _sort_rows(triangles)
+    keys = np.zeros(len(triangles), dtype=np.uint64)
+    for part in chunks(len(triangles)):
+        corners, is_odd = _rank_corners(triangles[part])
+        low, middle, high = corners.T.astype(np.uint64)
+        keys[part] = (low << np.uint64(2 * BITS + 1)) | (middle << np.uint64(BITS + 1))
+        keys[part] |= (high << np.uint64(1)) | is_odd.astype(np.uint64)
+    # As single integers numpy sorts them many times faster than as rows.
+    keys.sort()
+    is_repeated = (keys[1:] >> np.uint64(1)) == (keys[:-1] >> np.uint64(1))
+    if is_repeated.any():
+        keys = keys[np.concatenate([[True], ~is_repeated])]
+    return _unpack(keys)
 
 
-def _sort_packed(
-    low: NDArray[np.int32],
-    middle: NDArray[np.int32],
-    high: NDArray[np.int32],
-    is_odd: NDArray[np.bool_],
-) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], NDArray[np.bool_]]:
-    """Sort triangles as single integers, which numpy does much faster than by rows."""
-    key = low.astype(np.uint64)
-    for each in (middle, high):
-        key <<= np.uint64(BITS)
-        key |= each.astype(np.uint64)
-    key <<= np.uint64(1)
-    key |= is_odd.astype(np.uint64)
-    key.sort()
-    is_odd = (key & np.uint64(1)).astype(bool)
-    key >>= np.uint64(1)
-    is_new = np.ones(len(key), dtype=bool)
-    is_new[1:] = key[1:] != key[:-1]
-    if not is_new.all():
-        key, is_odd = key[is_new], is_odd[is_new]
+def _rank_corners(
+    triangles: NDArray[np.int32],
+) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+    """Corners in rising order, and whether that turned the triangle round."""
+    a, b, c = triangles.T
+    ranked = np.zeros_like(triangles)
+    ranked[:, 0] = np.minimum(np.minimum(a, b), c)
+    ranked[:, 2] = np.maximum(np.maximum(a, b), c)
+    ranked[:, 1] = a ^ b ^ c ^ ranked[:, 0] ^ ranked[:, 2]
+    is_odd: NDArray[np.bool_] = ((a < b) ^ (b < c) ^ (c < a)).astype(bool)
+    return ranked, is_odd
+
+
+def _unpack(keys: NDArray[np.uint64]) -> NDArray[np.int32]:
+    """Triangles from their sorting keys."""
+    triangles = np.zeros((len(keys), 3), dtype=np.int32)
     mask = np.uint64(MAX_PACKED - 1)
-    high = (key & mask).astype(np.int32)
-    middle = ((key >> np.uint64(BITS)) & mask).astype(np.int32)
-    low = (key >> np.uint64(2 * BITS)).astype(np.int32)
-    return low, middle, high, is_odd
+    for part in chunks(len(keys)):
+        key = keys[part]
+        is_odd = (key & np.uint64(1)).astype(bool)
+        middle, high = (key >> np.uint64(BITS + 1)) & mask, (key >> np.uint64(1)) & mask
+        triangles[part, 0] = key >> np.uint64(2 * BITS + 1)
+        triangles[part, 1] = np.where(is_odd, high, middle)
+        triangles[part, 2] = np.where(is_odd, middle, high)
+    return triangles
+
+
+def _sort_rows(triangles: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Do the same for more points than the keys can hold."""
+    ranked, is_odd = _rank_corners(triangles)
+    order = np.lexsort((is_odd, ranked[:, 2], ranked[:, 1], ranked[:, 0]))
+    ranked, is_odd = ranked[order], is_odd[order]
+    is_new = np.ones(len(ranked), dtype=bool)
+    is_new[1:] = (ranked[1:] != ranked[:-1]).any(axis=1)
+    ranked, is_odd = ranked[is_new], is_odd[is_new]
+    return np.where(is_odd[:, None], ranked[:, [0, 2, 1]], ranked)

@@ -47,7 +47,9 @@ class _Lines:
         step = np.zeros(len(raw) + 1, dtype=np.int8)
         step[starts] += 1
         step[ends] -= 1
-        self.raw = np.append(raw[np.cumsum(step[:-1], dtype=np.int8).view(bool)], np.uint8(ord("\n")))
+        self.raw = np.append(
+            raw[np.cumsum(step[:-1], dtype=np.int8).view(bool)], np.uint8(ord("\n"))
+        )
         self.raw[self.starts] = LAST_BLANK
         self.tokens = find_token_starts(self.raw)
         self.first_token = np.searchsorted(self.tokens, self.starts)

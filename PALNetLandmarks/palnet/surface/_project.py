@@ -14,7 +14,7 @@ from palnet.surface._vectors import cross, dot
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from palnet.surface._prepare import Surface
+    from palnet.surface._surface import Surface
 
 __all__ = ["Projection", "project_onto_triangles"]
 

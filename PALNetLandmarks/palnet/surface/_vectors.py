@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Products of many 3-vectors at once."""
+"""Products of many 3-vectors at once, and walking through long arrays in pieces."""
 
 from __future__ import annotations
 
@@ -8,9 +8,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
-__all__ = ["cross", "dot", "norms"]
+__all__ = ["chunks", "cross", "dot", "norms"]
+
+CHUNK_ROWS = 1 << 13
+"""Intermediate results of this many rows stay in the processor's cache; with millions of rows that
+is several times faster than passing whole arrays through memory."""
+
+
+def chunks(n_rows: int) -> Iterator[slice]:
+    """Cut 0 to n_rows into slices whose intermediate results fit the cache."""
+    for start in range(0, n_rows, CHUNK_ROWS):
+        yield slice(start, min(start + CHUNK_ROWS, n_rows))
 
 
 def cross(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:

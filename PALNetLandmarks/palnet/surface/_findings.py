@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What was found in a mesh and repaired, in plain words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from palnet.surface._mesh import Finding
+from palnet.surface._winding import EdgeCounts, boundary_edges
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from palnet.surface._surface import Surface
+
+__all__ = ["describe_cleaning", "describe_edges", "describe_pieces", "inspect_surface"]
+
+
+def describe_cleaning(n_unused: int, n_dropped: int) -> list[Finding]:
+    """Say what was left out."""
+    findings = []
+    if n_unused:
+        text = f"{n_unused} vertices belong to no triangle and were left out."
+        findings.append(Finding("unreferenced_vertices", text))
+    if n_dropped:
+        text = f"{n_dropped} triangles are repeated or without an area and were left out."
+        findings.append(Finding("duplicate_triangles", text))
+    return findings
+
+
+def describe_edges(edges: EdgeCounts, turned: tuple[int, int]) -> list[Finding]:
+    """Say how the triangles meet and which were turned."""
+    findings = []
+    if edges.n_boundary:
+        text = f"The surface is open: {edges.n_boundary} edges belong to one triangle only."
+        findings.append(Finding("holes", text))
+    if edges.n_non_manifold:
+        text = f"{edges.n_non_manifold} edges are shared by more than two triangles."
+        findings.append(Finding("non_manifold", text))
+    if edges.n_clashing:
+        text = f"{turned[0]} triangles were wound against their neighbours and were turned."
+        findings.append(Finding("inconsistent_winding", text))
+    if turned[1]:
+        text = f"{turned[1]} triangles were wound inward and were turned outward."
+        findings.append(Finding("inward_normals", text))
+    return findings
+
+
+def describe_pieces(piece: NDArray[np.int32], areas: NDArray[np.float64]) -> list[Finding]:
+    """Say into how many pieces the surface falls."""
+    totals = np.bincount(piece, weights=areas)
+    if len(totals) < 2:
+        return []
+    share = 100.0 * (1.0 - float(totals.max() / totals.sum()))
+    text = f"{len(totals) - 1} loose pieces besides the largest hold {share:.2g} % of the area."
+    return [Finding("loose_pieces", text)]
+
+
+def inspect_surface(surface: Surface) -> tuple[Finding, ...]:
+    """Add what takes time to find out: the number of holes and the length of their rims.
+
+    Parameters
+    ----------
+    surface : Surface
+        The surface.
+
+    Returns
+    -------
+    tuple of Finding
+        The surface's own findings, with "holes" in detail.
+    """
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    n_points = len(surface.points_mm)
+    edges = boundary_edges(surface.triangles)
+    others = tuple(each for each in surface.findings if each.code != "holes")
+    if not len(edges):
+        return others
+    links = coo_matrix(
+        (np.ones(len(edges), dtype=np.int8), (edges[:, 0], edges[:, 1])), shape=(n_points, n_points)
+    )
+    label = connected_components(links, directed=False)[1][edges[:, 0]]
+    points = surface.points_mm
+    lengths = np.linalg.norm(points[edges[:, 1]] - points[edges[:, 0]], axis=1)
+    rims = np.bincount(label, weights=lengths)
+    rims = np.sort(rims[np.bincount(label) > 0])[::-1]
+    text = (
+        f"The surface is open: {len(rims)} rims, the longest {rims[0]:.0f} mm round, "
+        f"all together {rims.sum():.0f} mm."
+    )
+    return (*others, Finding("holes", text))

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sizes of triangles, normals of vertices, and which way is outward."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from palnet.surface._vectors import chunks, norms
+from palnet.surface._winding import unify_winding
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["TriangleShapes", "measure_triangles", "orient"]
+
+LARGE_SHARE = 0.01
+"""A piece of at least this share of the area decides by its own shape where outward is."""
+
+FLAT_FLUX = 0.005
+"""Below this flux, as a share of area^(3/2), a piece has no inside: it follows the largest. A
+sphere has 0.28, a hemisphere 0.15, a plane 0."""
+
+
+class TriangleShapes(NamedTuple):
+    """What is needed of every triangle, computed in one pass.
+
+    Convention: `crosses` are (b - a) x (c - a) as columns, `heights` their products with a.
+    """
+
+    crosses: NDArray[np.float64]
+    doubled_areas: NDArray[np.float64]
+    heights: NDArray[np.float64]
+    longest_squared: NDArray[np.float64]
+
+    def keep(self, is_kept: NDArray[np.bool_]) -> TriangleShapes:
+        """Leave out some triangles."""
+        return TriangleShapes(*(each[..., is_kept] for each in self))
+
+    def turn(self, is_turned: NDArray[np.bool_]) -> TriangleShapes:
+        """Wind some triangles the other way round."""
+        sign = np.where(is_turned, -1.0, 1.0)
+        return self._replace(crosses=self.crosses * sign, heights=self.heights * sign)
+
+
+def measure_triangles(points: NDArray[np.float64], triangles: NDArray[np.int32]) -> TriangleShapes:
+    """Measure all triangles.
+
+    Parameters
+    ----------
+    points : ndarray of shape (n_points, 3)
+        Vertices.
+    triangles : ndarray of shape (n_triangles, 3)
+        Vertex indices.
+
+    Returns
+    -------
+    TriangleShapes
+        Area vectors, areas, heights and longest edges.
+    """
+    n = len(triangles)
+    shapes = TriangleShapes(np.zeros((3, n)), np.zeros(n), np.zeros(n), np.zeros(n))
+    for part in chunks(n):
+        corners = triangles[part].astype(np.intp)
+        a, b, c = (points.take(corners[:, k], axis=0).T.copy() for k in range(3))
+        ab, ac, bc = b - a, c - a, c - b
+        crosses = shapes.crosses[:, part]
+        for axis in range(3):
+            after, last = (axis + 1) % 3, (axis + 2) % 3
+            np.multiply(ab[after], ac[last], out=crosses[axis])
+            crosses[axis] -= ab[last] * ac[after]
+        shapes.doubled_areas[part] = np.sqrt(_dot_columns(crosses, crosses))
+        shapes.heights[part] = _dot_columns(crosses, a)
+        squared = [_dot_columns(edge, edge) for edge in (ab, ac, bc)]
+        shapes.longest_squared[part] = np.maximum.reduce(squared)
+    return shapes
+
+
+def _dot_columns(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Scalar products of vectors that stand as columns."""
+    product: NDArray[np.float64] = np.einsum("ij,ij->j", left, right)
+    return product
+
+
+def orient(
+    points: NDArray[np.float64],
+    triangles: NDArray[np.int32],
+    shapes: TriangleShapes,
+    label: NDArray[np.int32],
+    *,
+    has_clashes: bool,
+) -> tuple[NDArray[np.int32], NDArray[np.float64], tuple[int, int]]:
+    """Turn what winds against its neighbours, then what winds inward.
+
+    Parameters
+    ----------
+    points : ndarray of shape (n_points, 3)
+        Vertices.
+    triangles : ndarray of shape (n_triangles, 3)
+        Vertex indices, the smallest first in each row.
+    shapes : TriangleShapes
+        Their measures.
+    label : ndarray of shape (n_points,)
+        The connected piece of every vertex.
+    has_clashes : bool
+        Whether some neighbours wind against each other.
+
+    Returns
+    -------
+    triangles : ndarray of shape (n_triangles, 3)
+        In the same order, wound outward.
+    normals : ndarray of shape (n_points, 3)
+        Unit normals of the vertices.
+    counts : tuple of int
+        How many triangles were turned as clashing and as inward.
+    """
+    flips = np.zeros(len(triangles), dtype=bool)
+    if has_clashes:
+        flips = unify_winding(triangles, shapes.doubled_areas)
+        shapes = shapes.turn(flips)
+    sums = _sum_at_points(triangles, shapes, len(points))
+    piece = label[triangles[:, 0]]
+    is_inward = _inward_pieces(points, sums, shapes, label, piece)
+    n_unified, n_inward = int(np.count_nonzero(flips)), 0
+    if is_inward.any():
+        inward = is_inward[piece]
+        n_inward = int(np.count_nonzero(inward))
+        flips ^= inward
+        sums[is_inward[label]] *= -1.0
+    if flips.any():
+        triangles = np.where(flips[:, None], triangles[:, [0, 2, 1]], triangles)
+    sums /= norms(sums)[:, None]
+    return triangles, sums, (n_unified, n_inward)
+
+
+def _sum_at_points(
+    triangles: NDArray[np.int32], shapes: TriangleShapes, n_points: int
+) -> NDArray[np.float64]:
+    """Sum the area vectors of the triangles around every vertex; none is zero."""
+    sums = np.zeros((n_points, 3))
+    for column in triangles.T:
+        corners = column.astype(np.intp)
+        for axis in range(3):
+            sums[:, axis] += np.bincount(corners, shapes.crosses[axis], n_points)
+    cancelled = np.flatnonzero(norms(sums) == 0)
+    if len(cancelled):  # two sheets back to back: take one of them
+        some_triangle = np.zeros(n_points, dtype=np.int64)
+        for column in triangles.T:
+            some_triangle[column] = np.arange(len(triangles))
+        sums[cancelled] = shapes.crosses[:, some_triangle[cancelled]].T
+    return sums
+
+
+def _inward_pieces(
+    points: NDArray[np.float64],
+    sums: NDArray[np.float64],
+    shapes: TriangleShapes,
+    label: NDArray[np.int32],
+    piece: NDArray[np.int32],
+) -> NDArray[np.bool_]:
+    """Say which pieces to turn: those with a negative flux, sum of area * n . (c - middle).
+
+    Small pieces and flat ones follow the largest.
+    """
+    area = np.bincount(piece, shapes.doubled_areas)
+    weights = norms(sums)
+    total = np.bincount(label, weights)
+    flux: NDArray[np.float64] = np.bincount(piece, shapes.heights).astype(np.float64)
+    for axis in range(3):
+        middle = np.bincount(label, weights * points[:, axis]) / total
+        flux -= middle * np.bincount(label, sums[:, axis]) / 3.0
+    largest = int(np.argmax(area))
+    decides = (area >= LARGE_SHARE * area.sum()) & (np.abs(flux) > FLAT_FLUX * area**1.5)
+    turn_others = bool(decides[largest] and flux[largest] < 0)
+    is_inward: NDArray[np.bool_] = np.where(decides, flux < 0, turn_others)
+    return is_inward

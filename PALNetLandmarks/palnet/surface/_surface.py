@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The surface that every later stage works on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from palnet._checks import check_finite, check_points, check_triangles, frozen_copy
+from palnet.surface._units import Unit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from palnet.surface._mesh import Finding
+
+__all__ = ["LongTriangles", "Surface", "crop_surface", "find_long_triangles"]
+
+SHORT_SHARE = 0.995
+"""Share of the triangles that count as short; the few others are searched one by one, so that a
+few huge ones do not widen the search for the rest."""
+
+
+class LongTriangles(NamedTuple):
+    """The few triangles with an edge longer than the limit, for searching."""
+
+    limit_mm: float
+    rows: NDArray[np.int64]
+
+
+def _frozen(values: NDArray[Any], dtype: type[np.generic]) -> NDArray[Any]:
+    """Copy what could still be written to."""
+    values = np.asarray(values)
+    if values.dtype == dtype and not values.flags.writeable:
+        return values
+    return frozen_copy(values, dtype)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Surface:
+    """A triangulated surface ready to be worked with.
+
+    Convention: millimetres; the frame of the file; right-handed winding, so that
+    (b - a) x (c - a) of a triangle (a, b, c) points outward, as the normals do.
+
+    Parameters
+    ----------
+    points_mm : ndarray of shape (n_points, 3)
+        Vertices, every one used by a triangle, no two equal.
+    triangles : ndarray of shape (n_triangles, 3)
+        Vertex indices, smallest first in each row, rows sorted.
+    normals : ndarray of shape (n_points, 3)
+        Outward unit normals at the vertices.
+    unit : Unit
+        The file's unit: file numbers are points_mm / unit.mm_per_unit.
+    name : str
+        Name of the scan.
+    findings : tuple of Finding
+        What was found and repaired.
+    long_triangles : LongTriangles, optional
+        Found once for all projections; searched for again where it is not given.
+    """
+
+    points_mm: NDArray[np.float64]
+    triangles: NDArray[np.int32]
+    normals: NDArray[np.float64]
+    unit: Unit = Unit("mm", 1.0)  # noqa: RUF009 - a frozen value
+    name: str = "mesh"
+    findings: tuple[Finding, ...] = ()
+    long_triangles: LongTriangles | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        """Check the arrays and keep them read-only."""
+        n_points = len(self.points_mm)
+        check_triangles(np.asarray(self.triangles), n_points, name="triangles")
+        object.__setattr__(self, "triangles", _frozen(self.triangles, np.int32))
+        for name in ("points_mm", "normals"):
+            values = _frozen(getattr(self, name), np.float64)
+            check_points(values, name=name)
+            check_finite(values, name=name)
+            object.__setattr__(self, name, values)
+        if len(self.normals) != n_points:
+            msg = f"normals must be as many as the {n_points} points; got {len(self.normals)}."
+            raise ValueError(msg)
+
+    def rescaled(self, unit: Unit) -> Surface:
+        """Read the same surface in another unit.
+
+        Parameters
+        ----------
+        unit : Unit
+            The unit of the file's numbers.
+
+        Returns
+        -------
+        Surface
+            With the same numbering and normals.
+        """
+        factor = unit.mm_per_unit / self.unit.mm_per_unit
+        sizes = self.long_triangles
+        if sizes is not None:
+            sizes = sizes._replace(limit_mm=sizes.limit_mm * factor)
+        return replace(self, points_mm=self.points_mm * factor, unit=unit, long_triangles=sizes)
+
+
+def find_long_triangles(longest_mm: NDArray[np.float64]) -> LongTriangles:
+    """Pick the triangles that are longer than nearly all others.
+
+    Parameters
+    ----------
+    longest_mm : ndarray of shape (n_triangles,)
+        Longest edge of every triangle.
+
+    Returns
+    -------
+    LongTriangles
+        None where all are about equal.
+    """
+    rank = int(SHORT_SHARE * (len(longest_mm) - 1))
+    limit_mm = float(np.partition(longest_mm, rank)[rank])
+    return LongTriangles(limit_mm, np.flatnonzero(longest_mm > limit_mm))
+
+
+def crop_surface(surface: Surface, keep_points: NDArray[np.bool_]) -> Surface:
+    """Keep the triangles whose three vertices are all kept.
+
+    Parameters
+    ----------
+    surface : Surface
+        The whole surface.
+    keep_points : ndarray of shape (n_points,)
+        True for vertices to keep.
+
+    Returns
+    -------
+    Surface
+        Renumbered in the same order, with the normals of the whole surface; it may be empty.
+    """
+    keep_points = np.asarray(keep_points, dtype=bool)
+    if keep_points.shape != (len(surface.points_mm),):
+        msg = f"keep_points must have shape ({len(surface.points_mm)},); got {keep_points.shape}."
+        raise ValueError(msg)
+    triangles = surface.triangles[keep_points[surface.triangles].all(axis=1)]
+    is_used = np.zeros(len(keep_points), dtype=bool)
+    is_used[triangles] = True
+    number = np.cumsum(is_used, dtype=np.int32) - np.int32(1)
+    return replace(
+        surface,
+        points_mm=surface.points_mm[is_used],
+        triangles=number[triangles],
+        normals=surface.normals[is_used],
+        long_triangles=None,
+    )
