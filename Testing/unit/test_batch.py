@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import json
+import multiprocessing
+import shutil
+import sys
+from functools import partial
+
+import distributed
+import numpy as np
+import pytest
+
+import palnet_fakes
+from palnet import preview
+from palnet._pool import run_jobs
+from palnet.batch import BatchOptions, find_scans, plan_jobs, process_scan
+from palnet.errors import MissingDependencyError, UsageError
+from palnet.exchange import read_landmarks
+
+process_fake = partial(process_scan, detect=palnet_fakes.fake_detect)
+
+
+@pytest.fixture
+def a_folder_of_scans(a_head_file, tmp_path):
+    """Two heads, one without a face, one that is no mesh, and a file that is no scan."""
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    for name in ("anna.obj", "bo.obj", "no_face.obj"):
+        shutil.copy(a_head_file, folder / name)
+    (folder / "broken.obj").write_text("this is no mesh\n", encoding="utf-8")
+    (folder / "notes.txt").write_text("nothing\n", encoding="utf-8")
+    return folder
+
+
+def plan(*paths, **options):
+    return plan_jobs(find_scans(paths), BatchOptions(**options))
+
+
+def test_find_scans_takes_the_meshes_of_a_folder_by_name(a_folder_of_scans):
+    names = [scan.name for scan in find_scans([a_folder_of_scans])]
+
+    assert names == ["anna.obj", "bo.obj", "broken.obj", "no_face.obj"]
+
+
+def test_find_scans_takes_each_scan_once(a_folder_of_scans):
+    scans = find_scans([a_folder_of_scans / "bo.obj", a_folder_of_scans])
+
+    assert [scan.name for scan in scans] == ["bo.obj", "anna.obj", "broken.obj", "no_face.obj"]
+
+
+def test_find_scans_empty_folder_raises(tmp_path):
+    with pytest.raises(UsageError, match=r"holds no scan; expected files in \.obj"):
+        find_scans([tmp_path])
+
+
+def test_process_scan_writes_all_files(a_head_file, tmp_path):
+    (job,) = plan(a_head_file, output=tmp_path / "out", preview=True)
+
+    result = process_fake(job)
+
+    names = ["head.mrk.json", "head.csv", "head.palnet.png", "head.palnet.json"]
+    assert [path.name for path in result.files] == names
+    assert sorted(names) == sorted(path.name for path in (tmp_path / "out").iterdir())
+
+
+def test_process_scan_without_a_folder_writes_beside_the_scan(a_head_file):
+    (job,) = plan(a_head_file, formats=("csv",))
+
+    process_fake(job)
+
+    assert a_head_file.with_suffix(".csv").is_file()
+
+
+def test_process_scan_landmark_files_agree_with_the_result(a_head_file, tmp_path):
+    (job,) = plan(a_head_file, output=tmp_path)
+
+    result = process_fake(job)
+
+    for path in job.landmark_files:
+        np.testing.assert_allclose(
+            read_landmarks(path).positions, result.landmarks.positions, atol=5.1e-7
+        )
+
+
+def test_process_scan_record_tells_how_it_came_about(a_head_file, tmp_path):
+    (job,) = plan(a_head_file, output=tmp_path, frame="LPS")
+
+    process_fake(job)
+
+    record = json.loads(job.record_file.read_text(encoding="utf-8"))
+    assert record["quality"] == {"residual_mm": 0.8, "coverage": 0.97, "verdict": "good"}
+    assert (record["scan"], record["frame"], record["mm_per_unit"]) == ("head.obj", "LPS", 1.0)
+    assert record["landmarks"][0] == {"code": "tr", "status": "detected", "expected_error_mm": 0.5}
+    assert record["landmarks"][-1]["expected_error_mm"] is None
+    assert record["provenance"]["model"] == "fake"
+
+
+def test_process_scan_existing_file_is_kept_and_nothing_else_written(a_head_file, tmp_path):
+    (job,) = plan(a_head_file, output=tmp_path / "out")
+    job.landmark_files[1].parent.mkdir()
+    job.landmark_files[1].write_text("corrected by hand", encoding="utf-8")
+
+    result = process_fake(job)
+
+    assert (result.outcome, "head.csv exists already" in result.message) == ("failed", True)
+    assert job.landmark_files[1].read_text(encoding="utf-8") == "corrected by hand"
+    assert len(list((tmp_path / "out").iterdir())) == 1
+
+
+def test_process_scan_overwrites_when_told(a_head_file, tmp_path):
+    (first,) = plan(a_head_file, output=tmp_path)
+    (second,) = plan(a_head_file, output=tmp_path, overwrite=True)
+    process_fake(first)
+
+    assert process_fake(second).outcome == "done"
+
+
+def test_process_scan_without_opengl_gives_landmarks_and_a_warning(
+    a_head_file, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(preview.sys, "executable", "false")
+    (job,) = plan(a_head_file, output=tmp_path, preview=True)
+
+    result = process_fake(job)
+
+    assert (result.outcome, len(result.files)) == ("done", 3)
+    assert "no OpenGL" in result.warnings[0]
+
+
+def test_process_scan_full_disk_is_an_outcome(a_head_file, tmp_path, monkeypatch):
+    def fail(self, target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.replace", fail)
+    (job,) = plan(a_head_file, output=tmp_path)
+
+    result = process_fake(job)
+
+    assert (result.outcome, "No space left" in result.message) == ("failed", True)
+
+
+def test_plan_jobs_same_names_in_one_folder_are_both_refused(a_head_file, tmp_path):
+    other = tmp_path / "other" / "Head.ply"
+    other.parent.mkdir()
+    shutil.copy(a_head_file, other)
+
+    results = [process_fake(job) for job in plan(a_head_file, other, output=tmp_path / "out")]
+
+    assert [result.outcome for result in results] == ["failed", "failed"]
+    assert "would write the same files as" in results[0].message
+    assert not (tmp_path / "out").exists()
+
+
+def test_plan_jobs_same_names_beside_their_scans_do_not_collide(a_head_file, tmp_path):
+    other = tmp_path / "other" / "head.obj"
+    other.parent.mkdir()
+    shutil.copy(a_head_file, other)
+
+    assert [job.obstacle for job in plan(a_head_file, other)] == ["", ""]
+
+
+def test_run_jobs_gives_a_result_a_scan_whatever_happens(a_folder_of_scans, tmp_path):
+    jobs = plan(a_folder_of_scans, output=tmp_path / "out", formats=("csv",))
+
+    results = run_jobs(jobs, n_processes=2, process=process_fake)
+
+    outcomes = {result.scan.stem: result.outcome for result in results}
+    assert outcomes == {
+        "anna": "done",
+        "bo": "done",
+        "broken": "unreadable",
+        "no_face": "refused",
+    }
+
+
+@pytest.fixture
+def jobs_of_which_some_are_deadly(tmp_path):
+    names = ("a.obj", "deadly_1.obj", "b.obj", "deadly_2.obj", "c.obj")
+    return plan(*(tmp_path / name for name in names))
+
+
+def test_run_jobs_worker_that_dies_takes_no_other_scan_along(jobs_of_which_some_are_deadly):
+    results = run_jobs(
+        jobs_of_which_some_are_deadly, n_processes=2, process=palnet_fakes.die_of_some
+    )
+
+    outcomes = {result.scan.stem: (result.outcome, "died" in result.message) for result in results}
+    assert outcomes == {
+        "a": ("done", False),
+        "b": ("done", False),
+        "c": ("done", False),
+        "deadly_1": ("failed", True),
+        "deadly_2": ("failed", True),
+    }
+
+
+def test_run_jobs_fault_in_the_code_is_one_scan_s_outcome(jobs_of_which_some_are_deadly):
+    results = run_jobs(
+        jobs_of_which_some_are_deadly, n_processes=1, process=palnet_fakes.stumble_over_some
+    )
+
+    messages = {result.scan.stem: result.message for result in results}
+    assert messages["deadly_2"].startswith("unexpected RuntimeError: a fault in the code")
+    assert messages["c"] == ""
+
+
+def test_run_jobs_gives_each_process_one_thread(jobs_of_which_some_are_deadly):
+    results = run_jobs(
+        jobs_of_which_some_are_deadly[:2], n_processes=2, process=palnet_fakes.answer
+    )
+
+    assert {result.record["threads"] for result in results} == {"1"}
+
+
+def test_run_jobs_left_early_ends_its_processes(jobs_of_which_some_are_deadly):
+    results = run_jobs(jobs_of_which_some_are_deadly, n_processes=2, process=palnet_fakes.answer)
+    next(results)
+    results.close()
+
+    assert multiprocessing.active_children() == []
+
+
+def test_run_jobs_of_nothing_gives_nothing():
+    assert list(run_jobs([])) == []
+
+
+def test_run_jobs_without_dask_says_how_to_install_it(jobs_of_which_some_are_deadly, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+
+    with pytest.raises(MissingDependencyError, match=r'pip install "palnet\[cluster\]"'):
+        list(run_jobs(jobs_of_which_some_are_deadly, scheduler="tcp://localhost:1"))
+
+
+def test_run_jobs_on_a_dask_cluster_gives_a_result_a_scan(jobs_of_which_some_are_deadly):
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None
+    ) as cluster:
+        results = list(
+            run_jobs(
+                jobs_of_which_some_are_deadly,
+                scheduler=cluster.scheduler_address,
+                process=palnet_fakes.stumble_over_some,
+            )
+        )
+
+    outcomes = {result.scan.stem: result.outcome for result in results}
+    assert outcomes == {
+        "a": "done",
+        "b": "done",
+        "c": "done",
+        "deadly_1": "failed",
+        "deadly_2": "failed",
+    }
+
+
+def test_run_jobs_where_no_scheduler_answers_raises(jobs_of_which_some_are_deadly, monkeypatch):
+    monkeypatch.setattr("palnet._pool._CONNECT_TIMEOUT_S", 0.5)
+
+    with pytest.raises(UsageError, match="no Dask scheduler answers at 'tcp:"):
+        list(run_jobs(jobs_of_which_some_are_deadly, scheduler="tcp://127.0.0.1:9"))

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import io
+import shutil
+from functools import partial
+
+import numpy as np
+import pytest
+
+import palnet
+import palnet_fakes
+from palnet import _pool, batch, cli
+from palnet.batch import process_scan
+from palnet.commands.detect import _Progress
+
+
+@pytest.fixture
+def detects(monkeypatch):
+    """Let the command detect with a stand-in, in this process or in others."""
+    monkeypatch.setattr(batch, "_default_detect", lambda: palnet_fakes.fake_detect)
+    process = partial(process_scan, detect=palnet_fakes.fake_detect)
+    monkeypatch.setattr(_pool, "run_jobs", partial(_pool.run_jobs, process=process))
+
+
+@pytest.fixture
+def a_mixed_folder(a_head_file, tmp_path):
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    shutil.copy(a_head_file, folder / "anna.obj")
+    shutil.copy(a_head_file, folder / "no_face.obj")
+    return folder
+
+
+def test_version_is_printed(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--version"])
+
+    assert (ended.value.code, capsys.readouterr().out) == (0, f"palnet {palnet.__version__}\n")
+
+
+@pytest.mark.parametrize("arguments", [[], ["detekt"], ["detect", "--jobs", "0", "a.obj"]])
+def test_wrong_usage_that_the_parser_sees_ends_with_2(arguments, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+
+    assert (ended.value.code, "usage: palnet" in capsys.readouterr().err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["detect"], "no scan given"),
+        (["detect", "--example", "a.obj"], "--example brings its own scan"),
+        (["detect", "a.obj", "--format", "xml"], "unknown landmark format 'xml'"),
+        (["detect", "a.obj", "--unit", "parsec"], "parsec"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_ends_with_2(arguments, message, capsys):
+    code = cli.main(arguments)
+
+    printed = capsys.readouterr().err
+    assert (code, message in printed, printed.count("\n")) == (2, True, 1)
+
+
+@pytest.mark.usefixtures("detects")
+def test_detect_of_one_scan_writes_and_tells(a_head_file, tmp_path, capsys):
+    code = cli.main(["detect", str(a_head_file), "-o", str(tmp_path / "out")])
+
+    printed = capsys.readouterr()
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert (code, printed.err) == (0, "")
+    assert names == ["head.csv", "head.mrk.json", "head.palnet.json"]
+    assert "head.obj: 49 landmarks, expected error" in printed.out
+    assert "not on the scan: ch_l" in printed.out
+    assert all(str(tmp_path / "out" / name) in printed.out for name in names)
+
+
+@pytest.mark.usefixtures("detects")
+def test_detect_of_one_format_writes_that_only(a_head_file, tmp_path):
+    cli.main(["detect", str(a_head_file), "-o", str(tmp_path / "out"), "--format", "csv"])
+
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["head.csv", "head.palnet.json"]
+
+
+@pytest.mark.usefixtures("detects")
+def test_detect_of_a_folder_writes_the_good_and_names_the_others(a_mixed_folder, tmp_path, capsys):
+    code = cli.main(["detect", str(a_mixed_folder), "-o", str(tmp_path / "out"), "--jobs", "2"])
+
+    printed = capsys.readouterr()
+    assert code == 1
+    assert printed.err.splitlines()[0].endswith("no_face.obj: refused: no_face: no face was found.")
+    assert printed.err.count("\n") == 1
+    assert "1 of 2 scans done." in printed.out
+    assert (tmp_path / "out" / "anna.csv").is_file()
+
+
+@pytest.mark.usefixtures("detects")
+def test_detect_of_an_absent_file_is_one_line_and_ends_with_1(tmp_path, capsys):
+    code = cli.main(["detect", str(tmp_path / "absent.ply")])
+
+    printed = capsys.readouterr().err
+    assert (code, printed.count("\n"), "Traceback" in printed) == (1, 1, False)
+    assert "absent.ply: unreadable:" in printed
+
+
+@pytest.mark.usefixtures("detects")
+def test_detect_twice_overwrites_only_when_told(a_head_file, tmp_path, capsys):
+    arguments = ["detect", str(a_head_file), "-o", str(tmp_path)]
+
+    codes = [cli.main(arguments), cli.main(arguments), cli.main([*arguments, "--overwrite"])]
+
+    assert codes == [0, 1, 0]
+    assert "exists already" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("detects")
+@pytest.mark.parametrize(("option", "sign"), [("file", 1), ("lps", 1), ("ras", -1)])
+def test_convention_detect_frame_of_a_file_without_header_is_lps(
+    option, sign, a_head_file, tmp_path
+):
+    cli.main(["detect", str(a_head_file), "-o", str(tmp_path), "--frame", option])
+
+    written = palnet.read_landmarks(tmp_path / "head.csv").positions[0]
+    vertex = palnet.read_mesh(a_head_file).points[0]
+    np.testing.assert_allclose(written, vertex * [sign, sign, 1], atol=5.1e-7)
+
+
+def test_interrupted_command_ends_with_130(monkeypatch, capsys):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_pool, "run_jobs", interrupt)
+
+    assert cli.main(["detect", "a.obj"]) == 130
+    assert capsys.readouterr().err == "palnet: interrupted\n"
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_progress_on_a_terminal_is_one_line_that_is_cleared():
+    stream = Terminal()
+    progress = _Progress(4, stream)
+
+    progress.show(2)
+    progress.clear()
+
+    text = stream.getvalue()
+    assert ("2 of 4 scans" in text, text.endswith("\r\x1b[K"), "\n" in text) == (True, True, False)
+
+
+def test_progress_in_a_log_is_nothing():
+    stream = io.StringIO()
+    progress = _Progress(4, stream)
+
+    progress.show(2)
+    progress.clear()
+
+    assert stream.getvalue() == ""

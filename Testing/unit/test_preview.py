@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from vtkmodules.util.numpy_support import vtk_to_numpy
+from vtkmodules.vtkIOImage import vtkPNGReader
+
+from palnet import preview
+from palnet.errors import OutputExistsError, PreviewError
+from palnet.preview import classify_errors, render_preview
+from palnet.surface import read_mesh
+from palnet_fakes import fake_detect
+
+
+@pytest.fixture
+def a_mesh(a_head_file):
+    return read_mesh(a_head_file)
+
+
+@pytest.fixture
+def a_detection(a_mesh):
+    return fake_detect(a_mesh)
+
+
+def test_classify_errors_sorts_by_the_limits(a_landmark_set):
+    from dataclasses import replace
+
+    errors = np.array(a_landmark_set.expected_error_mm)
+    errors[[0, 1, 3, 4]] = [1.99, 2.0, 3.99, 4.0]
+
+    classes = classify_errors(replace(a_landmark_set, expected_error_mm=errors))
+
+    # Rows 2 and 5 have no position, row 8 no expected error.
+    assert classes[[0, 1, 2, 3, 4, 5, 8]].tolist() == [0, 1, -1, 1, 2, -1, 3]
+
+
+def test_render_preview_draws_each_class_in_its_color(a_mesh, a_detection, tmp_path):
+    path = tmp_path / "face.png"
+
+    render_preview(a_mesh, a_detection, path)
+
+    pixels = read_png(path)
+    legend, views = pixels[-84:], pixels[:-84]
+    red, green, blue = (views[..., channel].astype(int) for channel in range(3))
+    assert (blue > red + 60).any()  # blue spheres
+    assert ((red > blue + 80) & (green > blue + 80)).any()  # yellow ones
+    assert ((red > green + 60) & (red > blue + 60)).any()  # vermillion ones
+    assert len(np.unique(legend.reshape(-1, 3), axis=0)) > 10
+
+
+def test_render_preview_is_the_same_in_any_pose(a_mesh, a_detection, tmp_path):
+    from dataclasses import replace
+
+    turn = np.diag([1.0, -1.0, -1.0, 1.0])  # half a turn about x; its own inverse
+    turned_mesh = replace(a_mesh, points=a_mesh.points @ turn[:3, :3])
+    turned = replace(
+        a_detection, landmarks=a_detection.landmarks.transformed(turn), face_from_scan=turn
+    )
+
+    render_preview(a_mesh, a_detection, tmp_path / "a.png")
+    render_preview(turned_mesh, turned, tmp_path / "b.png")
+
+    first, second = read_png(tmp_path / "a.png"), read_png(tmp_path / "b.png")
+    assert np.abs(first.astype(int) - second).mean() < 0.05
+
+
+def test_render_preview_existing_picture_is_kept(a_mesh, a_detection, tmp_path):
+    path = tmp_path / "face.png"
+    path.write_bytes(b"old")
+
+    with pytest.raises(OutputExistsError, match=r"face\.png exists already"):
+        render_preview(a_mesh, a_detection, path)
+
+
+def test_render_preview_without_opengl_raises_and_leaves_nothing(
+    a_mesh, a_detection, tmp_path, monkeypatch
+):
+    # The drawing process dies as VTK does where it finds no OpenGL.
+    monkeypatch.setattr(preview.sys, "executable", "false")
+
+    with pytest.raises(PreviewError, match="no OpenGL that VTK can use"):
+        render_preview(a_mesh, a_detection, tmp_path / "face.png")
+
+    assert not (tmp_path / "face.png").exists()
+
+
+def test_render_preview_that_hangs_raises(a_mesh, a_detection, tmp_path, monkeypatch):
+    monkeypatch.setattr(preview, "_TIME_LIMIT_S", 0.01)
+
+    with pytest.raises(PreviewError, match="timed out"):
+        render_preview(a_mesh, a_detection, tmp_path / "face.png")
+
+
+def read_png(path):
+    reader = vtkPNGReader()
+    reader.SetFileName(str(path))
+    reader.Update()
+    image = reader.GetOutput()
+    width, height, _ = image.GetDimensions()
+    pixels = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(height, width, 3)
+    return pixels[::-1]  # VTK counts rows from below
