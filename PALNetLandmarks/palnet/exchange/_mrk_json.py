@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
 from palnet.errors import FormatError
 from palnet.exchange._format import Format
-from palnet.landmarks import FRAMES, PLACED, LandmarkSet
+from palnet.landmarks import PLACED, LandmarkSet
 from palnet.scheme import DEFAULT_SCHEME, list_schemes, load_scheme
 
 if TYPE_CHECKING:
@@ -40,6 +40,11 @@ _ORIENTATION = {
     "RAS": "[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]",
 }
 _MM_PER_CODE = {"mm": 1.0, "um": 1e-3, "cm": 10.0, "m": 1000.0}
+
+# Slicer wrote the numbers of its constants before it wrote names.
+_SPACE_OF_SYSTEM: dict[str, Space] = {"LPS": "LPS", "RAS": "RAS", "1": "LPS", "0": "RAS"}
+# What no coordinate reaches; larger numbers are damage.
+_LARGEST = 1e30
 
 _ERROR_NAME = "expected error"
 _STATUS_NAME = "landmark status"
@@ -226,14 +231,14 @@ def _read_position(reading: Reading, point: dict[str, Any]) -> list[float]:
     """Read one position, NaN for a point that is not defined; never a silent zero."""
     if point.get("positionStatus", "defined") != "defined":
         return [np.nan] * 3
-    position = point.get("position")
-    if not _is_numbers(position, 3):
+    position = _as_numbers(point.get("position"), 3)
+    if position is None:
         msg = (
             f"{reading.path}: position of control point {point['label']!r} must be three numbers; "
-            f"got {position!r}. Set its positionStatus to undefined if it has none."
+            f"got {point.get('position')!r}. Set its positionStatus to undefined if it has none."
         )
         raise FormatError(msg)
-    return [float(value) for value in position or ()]
+    return position
 
 
 def _read_measurements(
@@ -241,13 +246,15 @@ def _read_measurements(
 ) -> dict[str, NDArray[np.float64]]:
     """Read the values a control point of our own measurements, as far as the file has them."""
     found = {}
-    for measurement in _measurements(markup):
-        name, values = measurement.get("name"), measurement.get("controlPointValues")
-        if name in (_ERROR_NAME, _STATUS_NAME) and values is not None:
-            if not _is_numbers(values, n_landmarks):
-                msg = f"{reading.path}: measurement {name!r} must hold {n_landmarks} numbers."
-                raise FormatError(msg)
-            found[str(name)] = np.array(values, dtype=np.float64)
+    for name in (_ERROR_NAME, _STATUS_NAME):
+        values = _measurement(markup, name).get("controlPointValues")
+        if values is None:
+            continue
+        numbers = _as_numbers(values, n_landmarks)
+        if numbers is None:
+            msg = f"{reading.path}: measurement {name!r} must hold {n_landmarks} numbers."
+            raise FormatError(msg)
+        found[name] = np.array(numbers)
     return found
 
 
@@ -255,21 +262,24 @@ def _read_frame(
     reading: Reading, markup: dict[str, Any], own: dict[str, Any]
 ) -> tuple[Space, Frame, float]:
     """Read axes, frame and unit; without our own entry the frame is anatomical."""
-    space: Space = "RAS" if markup.get("coordinateSystem", "LPS") in ("RAS", "0") else "LPS"
-    if markup.get("coordinateSystem", "LPS") not in ("RAS", "LPS", "0", "1"):
-        msg = f"{reading.path}: coordinateSystem must be LPS or RAS; got another."
+    system = str(markup.get("coordinateSystem", "LPS"))
+    if system not in _SPACE_OF_SYSTEM:
+        msg = f"{reading.path}: coordinateSystem must be LPS or RAS; got {system!r}."
         raise FormatError(msg)
+    space = _SPACE_OF_SYSTEM[system]
+    frame: Frame = "file" if own.get("frame") == "file" else space
+    return space, frame, _read_unit(reading, markup)
+
+
+def _read_unit(reading: Reading, markup: dict[str, Any]) -> float:
+    """Read the unit from our measurement, else from the entry that Slicer itself ignores."""
     units = markup.get("coordinateUnits", "mm")
-    code = units[0] if isinstance(units, list) and units else units
+    code = str(units[0] if isinstance(units, list) and units else units)
     if code not in _MM_PER_CODE:
         msg = f"{reading.path}: coordinateUnits must be one of {', '.join(_MM_PER_CODE)}."
         raise FormatError(msg)
-    frame: Frame = own["frame"] if own.get("frame") in FRAMES else space
-    for measurement in _measurements(markup):
-        value = measurement.get("value")
-        if measurement.get("name") == _UNIT_NAME and _is_numbers([value], 1):
-            return space, frame, float(value)  # type: ignore[arg-type]  # just checked
-    return space, frame, _MM_PER_CODE[code]
+    numbers = _as_numbers([_measurement(markup, _UNIT_NAME).get("value")], 1)
+    return numbers[0] if numbers is not None and numbers[0] > 0 else _MM_PER_CODE[code]
 
 
 def _read_status(
@@ -295,19 +305,25 @@ def _read_specimen(reading: Reading, own: dict[str, Any]) -> str:
     return reading.path.name[: -len(MRK_JSON.suffix)]
 
 
-def _measurements(markup: dict[str, Any]) -> list[dict[str, Any]]:
+def _measurement(markup: dict[str, Any], name: str) -> dict[str, Any]:
+    """Find a measurement by its name; empty if the list has none."""
     measurements = markup.get("measurements")
-    return measurements if _is_objects(measurements) else []  # type: ignore[return-value]
+    for measurement in measurements if _is_objects(measurements) else ():
+        if measurement.get("name") == name:
+            return measurement
+    return {}
 
 
-def _is_objects(values: object) -> bool:
+def _is_objects(values: object) -> TypeGuard[list[dict[str, Any]]]:
     return isinstance(values, list) and all(isinstance(value, dict) for value in values)
 
 
-def _is_numbers(values: object, count: int) -> bool:
-    return (
-        isinstance(values, list)
-        and len(values) == count
-        and all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
-        and bool(np.isfinite(values).all())
-    )
+def _as_numbers(values: object, count: int) -> list[float] | None:
+    """Give the values if they are as many finite numbers as expected."""
+    if not isinstance(values, list) or len(values) != count:
+        return None
+    numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+    # A comparison is false for NaN, and JSON may hold integers that no float can.
+    if len(numbers) != count or not all(abs(v) <= _LARGEST for v in numbers):
+        return None
+    return [float(v) for v in numbers]

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from palnet.errors import FormatError
 from palnet.exchange import read_landmarks, write_landmarks
@@ -181,6 +183,40 @@ def test_mrk_json_with_two_lists_raises(a_mrk_file):
 
     with pytest.raises(FormatError, match="expected one point list; got 2"):
         read_landmarks(a_mrk_file)
+
+
+json_values = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), value=json_values)
+def test_mrk_json_with_anything_anywhere_is_read_or_named(a_mrk_file, a_markup, data, value):
+    place = {"markups": [json.loads(json.dumps(a_markup))]}
+    content = {"@schema": "markups-schema-v1.0.3.json#", **place}
+    step = content
+    while True:
+        key = data.draw(st.sampled_from(range(len(step)) if isinstance(step, list) else list(step)))
+        if not step[key] or isinstance(step[key], str | int | float) or data.draw(st.booleans()):
+            break
+        step = step[key]
+    step[key] = value
+    path = a_mrk_file.with_name("damaged.mrk.json")
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+    assert read_or_message(path).startswith(("50 landmarks", str(path)))
+
+
+def read_or_message(path):
+    try:
+        return f"{len(read_landmarks(path))} landmarks"
+    except FormatError as err:
+        return str(err)
 
 
 def read_changed(path, change):
