@@ -10,7 +10,7 @@ from palnet.surface._canonical import drop_unused, sort_points, sort_triangles
 from palnet.surface._findings import describe_cleaning, describe_edges, describe_pieces
 from palnet.surface._mesh import Mesh
 from palnet.surface._shapes import measure_triangles, orient
-from palnet.surface._surface import Surface, find_long_triangles
+from palnet.surface._surface import Surface, pick_long_triangles
 from palnet.surface._units import Unit
 from palnet.surface._winding import count_edges, label_points
 
@@ -70,5 +70,5 @@ def prepare_surface(mesh: Mesh, unit: Unit) -> Surface:
     points = points * unit.mm_per_unit
     for each in (points, triangles, normals):
         each.flags.writeable = False
-    sizes = find_long_triangles(np.sqrt(shapes.longest_squared) * unit.mm_per_unit)
+    sizes = pick_long_triangles(np.sqrt(shapes.longest_squared) * unit.mm_per_unit)
     return Surface(points, triangles, normals, unit, mesh.name, findings, sizes)

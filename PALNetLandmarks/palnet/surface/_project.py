@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from palnet._checks import check_finite, check_points, frozen_copy
-from palnet.surface._vectors import cross, dot
+from palnet.surface._surface import find_long_triangles
+from palnet.surface._vectors import chunks, cross, dot, norms
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,12 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Projection", "project_onto_triangles"]
 
-N_SCOUTS = 4096
-"""Vertices, evenly drawn, that give a first upper bound of each distance."""
-
-LONG_SHARE = 0.995
-"""Triangles longer than this share of all are tested one by one, so that a few huge ones do not
-widen the search for the others."""
+SCOUT_FACTOR = 16
+"""So many times the square root of the number of triangles are sounded for a first upper bound of
+each distance; both the sounding and the search within the bound then stay cheap."""
 
 MAX_CELLS = 128
 """Cells along an axis of the grid that picks the points near the queries."""
@@ -83,7 +82,7 @@ def project_onto_triangles(surface: Surface, queries_mm: NDArray[np.float64]) ->
     if not len(surface.triangles):
         msg = "surface must have triangles to project onto; got none."
         raise ValueError(msg)
-    query, triangle = _candidate_pairs(surface.points_mm, surface.triangles, queries)
+    query, triangle = _candidate_pairs(surface, queries)
     a, b, c = (surface.points_mm[surface.triangles[triangle, corner]] for corner in range(3))
     nearest = _closest_on_triangles(queries[query], a, b, c)
     squared = dot(nearest - queries[query], nearest - queries[query])
@@ -93,38 +92,52 @@ def project_onto_triangles(surface: Surface, queries_mm: NDArray[np.float64]) ->
 
 
 def _candidate_pairs(
-    points: NDArray[np.float64], triangles: NDArray[np.int32], queries: NDArray[np.float64]
+    surface: Surface, queries: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Pairs (query, triangle), among which the nearest triangle of every query surely is."""
+    points, triangles = surface.points_mm, surface.triangles
+    limit_mm, long_rows = find_long_triangles(surface)
+    step = max(1, int(math.sqrt(len(triangles)) / SCOUT_FACTOR))
+    bound = _tree(points[triangles[::step, 0]]).query(queries)[0]
+    # A short triangle that comes within the bound has its first corner within bound + limit.
+    near_points = np.flatnonzero(_mark_near(points, queries, (bound + limit_mm) * SLACK))
+    rows = _rows_of_first_corners(triangles, near_points)
+    query, row = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    if len(rows):
+        middle, radius = _bounding_spheres(points, triangles[rows])
+        tree = _tree(middle)
+        bound = np.minimum(bound, tree.query(queries)[0])
+        found = tree.query_ball_point(queries, (bound + radius.max()) * SLACK)
+        query = np.repeat(np.arange(len(queries)), [len(each) for each in found])
+        local = np.concatenate([np.asarray(each, dtype=np.int64) for each in found])
+        gap = norms(middle[local] - queries[query]) - radius[local]
+        is_close = gap <= bound[query] * SLACK
+        query, row = query[is_close], rows[local[is_close]]
+    long_query, long_at = _long_pairs(points, triangles[long_rows], queries, bound)
+    return np.concatenate([query, long_query]), np.concatenate([row, long_rows[long_at]])
+
+
+def _rows_of_first_corners(
+    triangles: NDArray[np.int32], points: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Rows of the triangles that have some points as first corners."""
+    first, points = np.ascontiguousarray(triangles[:, 0]), points.astype(triangles.dtype)
+    order = None
+    if (first[1:] < first[:-1]).any():  # a surface that prepare_surface did not make
+        order = np.argsort(first)
+        first = first[order]
+    starts = np.searchsorted(first, points)
+    counts = np.searchsorted(first, points, side="right") - starts
+    within = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
+    rows: NDArray[np.int64] = np.repeat(starts, counts) + within
+    return rows if order is None else order[rows]
+
+
+def _tree(points: NDArray[np.float64]) -> Any:
+    """Build a search tree quickly, for few searches."""
     from scipy.spatial import cKDTree
 
-    scouts = triangles[:: max(1, len(triangles) // N_SCOUTS), 0]
-    bound = cKDTree(points[scouts]).query(queries)[0]
-    longest = _longest_edges(points, triangles)
-    rank = int(LONG_SHARE * (len(longest) - 1))
-    limit = float(np.partition(longest, rank)[rank])
-    is_near = _mark_near(points, queries, (bound + limit) * SLACK)
-    is_candidate = is_near[triangles[:, 0]] | is_near[triangles[:, 1]] | is_near[triangles[:, 2]]
-    is_long = longest > limit
-    short = np.flatnonzero(is_candidate & ~is_long)
-    long = np.flatnonzero(is_long)
-    middle, radius = _bounding_spheres(points, triangles[short])
-    if len(short):
-        tree = cKDTree(middle, balanced_tree=False, compact_nodes=False)
-        bound = np.minimum(bound, tree.query(queries)[0])
-        reach = (bound + radius.max()) * SLACK
-        found = tree.query_ball_point(queries, reach, return_sorted=False)
-    else:
-        found = [[] for _ in queries]
-    query = np.repeat(np.arange(len(queries)), [len(each) for each in found])
-    local = np.concatenate([np.asarray(each, dtype=np.int64) for each in found])
-    gap = np.linalg.norm(middle[local] - queries[query], axis=1) - radius[local]
-    is_close = gap <= bound[query] * SLACK
-    far_query, far_long = _long_pairs(points, triangles[long], queries, bound)
-    return (
-        np.concatenate([query[is_close], far_query]),
-        np.concatenate([short[local[is_close]], long[far_long]]),
-    )
+    return cKDTree(points, balanced_tree=False, compact_nodes=False)
 
 
 def _long_pairs(
@@ -150,17 +163,6 @@ def _bounding_spheres(
     return middle, np.sqrt(np.einsum("ijk,ijk->ij", offsets, offsets).max(axis=1))
 
 
-def _longest_edges(
-    points: NDArray[np.float64], triangles: NDArray[np.int32]
-) -> NDArray[np.float64]:
-    """Length of the longest edge of each triangle."""
-    a, b, c = (points[triangles[:, corner]] for corner in range(3))
-    edges = (b - a, c - b, a - c)
-    squared = [dot(each, each) for each in edges]
-    longest: NDArray[np.float64] = np.sqrt(np.maximum.reduce(squared))
-    return longest
-
-
 def _mark_near(
     points: NDArray[np.float64], queries: NDArray[np.float64], reach: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
@@ -174,13 +176,14 @@ def _mark_near(
     last = np.floor((high - start) / cell).astype(np.int64) + 2
     for (x0, y0, z0), (x1, y1, z1) in zip(first, last, strict=True):
         is_near_cell[x0:x1, y0:y1, z0:z1] = True
-    index = np.zeros(len(points), dtype=np.int64)
-    for axis in range(3):
-        at = np.floor((points[:, axis] - start[axis]) / cell) + 1
-        index *= shape[axis]
-        index += np.clip(at, 0, shape[axis] - 1).astype(np.int64)
-    marks: NDArray[np.bool_] = is_near_cell.ravel()[index]
-    return marks
+    is_near = np.zeros(len(points), dtype=bool)
+    top, strides = shape - 1, np.array([shape[1] * shape[2], shape[2], 1])
+    flat = is_near_cell.ravel()
+    for part in chunks(len(points)):
+        cells = (points[part] - (start - cell)) / cell
+        np.clip(cells, 0.0, top, out=cells)
+        is_near[part] = flat.take(cells.astype(np.int64) @ strides)
+    return is_near
 
 
 def _closest_on_triangles(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from palnet.surface._vectors import chunks, norms
+from palnet.surface._vectors import chunks, cross_columns, norms
 from palnet.surface._winding import unify_winding
 
 if TYPE_CHECKING:
@@ -65,11 +65,8 @@ def measure_triangles(points: NDArray[np.float64], triangles: NDArray[np.int32])
         corners = triangles[part].astype(np.intp)
         a, b, c = (points.take(corners[:, k], axis=0).T.copy() for k in range(3))
         ab, ac, bc = b - a, c - a, c - b
-        crosses = shapes.crosses[:, part]
-        for axis in range(3):
-            after, last = (axis + 1) % 3, (axis + 2) % 3
-            np.multiply(ab[after], ac[last], out=crosses[axis])
-            crosses[axis] -= ab[last] * ac[after]
+        crosses = cross_columns(ab, ac)
+        shapes.crosses[:, part] = crosses
         shapes.doubled_areas[part] = np.sqrt(_dot_columns(crosses, crosses))
         shapes.heights[part] = _dot_columns(crosses, a)
         squared = [_dot_columns(edge, edge) for edge in (ab, ac, bc)]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from palnet._checks import check_finite, check_points, check_triangles, frozen_copy
+from palnet.surface._shapes import measure_triangles
 from palnet.surface._units import Unit
 
 if TYPE_CHECKING:
@@ -16,7 +17,13 @@ if TYPE_CHECKING:
 
     from palnet.surface._mesh import Finding
 
-__all__ = ["LongTriangles", "Surface", "crop_surface", "find_long_triangles"]
+__all__ = [
+    "LongTriangles",
+    "Surface",
+    "crop_surface",
+    "find_long_triangles",
+    "pick_long_triangles",
+]
 
 SHORT_SHARE = 0.995
 """Share of the triangles that count as short; the few others are searched one by one, so that a
@@ -105,7 +112,7 @@ class Surface:
         return replace(self, points_mm=self.points_mm * factor, unit=unit, long_triangles=sizes)
 
 
-def find_long_triangles(longest_mm: NDArray[np.float64]) -> LongTriangles:
+def pick_long_triangles(longest_mm: NDArray[np.float64]) -> LongTriangles:
     """Pick the triangles that are longer than nearly all others.
 
     Parameters
@@ -116,11 +123,32 @@ def find_long_triangles(longest_mm: NDArray[np.float64]) -> LongTriangles:
     Returns
     -------
     LongTriangles
-        None where all are about equal.
+        No rows where all are about equal.
     """
+    if not len(longest_mm):
+        return LongTriangles(0.0, np.zeros(0, dtype=np.int64))
     rank = int(SHORT_SHARE * (len(longest_mm) - 1))
     limit_mm = float(np.partition(longest_mm, rank)[rank])
     return LongTriangles(limit_mm, np.flatnonzero(longest_mm > limit_mm))
+
+
+def find_long_triangles(surface: Surface) -> LongTriangles:
+    """Look up or find the long triangles of a surface.
+
+    Parameters
+    ----------
+    surface : Surface
+        The surface.
+
+    Returns
+    -------
+    LongTriangles
+        Those that were found when it was prepared, or found now.
+    """
+    if surface.long_triangles is not None:
+        return surface.long_triangles
+    shapes = measure_triangles(surface.points_mm, surface.triangles)
+    return pick_long_triangles(np.sqrt(shapes.longest_squared))
 
 
 def crop_surface(surface: Surface, keep_points: NDArray[np.bool_]) -> Surface:

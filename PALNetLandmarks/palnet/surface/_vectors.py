@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["chunks", "cross", "dot", "norms"]
+__all__ = ["chunks", "cross", "cross_columns", "dot", "norms"]
 
 CHUNK_ROWS = 1 << 13
 """Intermediate results of this many rows stay in the processor's cache; with millions of rows that
@@ -32,6 +32,16 @@ def cross(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.f
         after, last = (axis + 1) % 3, (axis + 2) % 3
         np.multiply(left[:, after], right[:, last], out=product[:, axis])
         product[:, axis] -= left[:, last] * right[:, after]
+    return product
+
+
+def cross_columns(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Vector products of vectors that stand as columns."""
+    product = np.zeros_like(left)
+    for axis in range(3):
+        after, last = (axis + 1) % 3, (axis + 2) % 3
+        np.multiply(left[after], right[last], out=product[axis])
+        product[axis] -= left[last] * right[after]
     return product
 
 
