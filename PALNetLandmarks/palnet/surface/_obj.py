@@ -13,8 +13,9 @@ from palnet.surface._mesh import Finding, ParsedMesh, fan_triangles
 from palnet.surface._text import (
     LAST_BLANK,
     BadTokenError,
-    find_line_starts,
+    cut_out,
     find_token_starts,
+    find_visible_lines,
     line_number,
     parse_floats,
     parse_leading_integers,
@@ -44,12 +45,7 @@ class _Lines:
         lengths = ends - starts
         self.file_offsets = starts
         self.starts = np.cumsum(lengths) - lengths
-        step = np.zeros(len(raw) + 1, dtype=np.int8)
-        step[starts] += 1
-        step[ends] -= 1
-        self.raw = np.append(
-            raw[np.cumsum(step[:-1], dtype=np.int8).view(bool)], np.uint8(ord("\n"))
-        )
+        self.raw = np.append(cut_out(raw, starts, ends), np.uint8(ord("\n")))
         self.raw[self.starts] = LAST_BLANK
         self.tokens = find_token_starts(self.raw)
         self.first_token = np.searchsorted(self.tokens, self.starts)
@@ -85,7 +81,7 @@ def parse_obj(data: bytes) -> ParsedMesh:
     """
     text = _flatten(data)
     raw = np.frombuffer(text + PADDING, dtype=np.uint8)
-    starts, ends = _strip_lines(raw)
+    starts, ends = find_visible_lines(raw)
     is_vertex, is_face = (
         (raw[starts] == ord(letter)) & (raw[starts + 1] <= LAST_BLANK) for letter in "vf"
     )
@@ -106,16 +102,6 @@ def _flatten(data: bytes) -> bytes:
     if data.count(b"#") > data.count(b"\n#") + data.startswith(b"#"):
         data = re.sub(rb"#[^\n]*", lambda found: b" " * len(found[0]), data)
     return data
-
-
-def _strip_lines(raw: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Offsets of the first visible byte of every line and of the line's end."""
-    starts = find_line_starts(raw)
-    ends = np.append(starts[1:], len(raw))
-    while (blank := (raw[starts] <= LAST_BLANK) & (starts < ends - 1)).any():
-        starts = starts + blank
-    visible = starts < ends - 1
-    return starts[visible], ends[visible]
 
 
 def _parse_vertices(text: bytes, lines: _Lines) -> NDArray[np.float64]:

@@ -148,7 +148,10 @@ def _long_pairs(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Pairs (query, row) of long triangles whose bounding spheres come near enough."""
     middle, radius = _bounding_spheres(points, triangles)
-    gap = np.sqrt(((queries[:, None] - middle) ** 2).sum(axis=2)) - radius
+    squared = np.zeros((len(queries), len(middle)))
+    for axis in range(3):
+        squared += (queries[:, axis, None] - middle[:, axis]) ** 2
+    gap = np.sqrt(squared) - radius
     query, row = np.nonzero(gap <= bound[:, None] * SLACK)
     return query, row
 
@@ -157,10 +160,10 @@ def _bounding_spheres(
     points: NDArray[np.float64], triangles: NDArray[np.int32]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Centroids of triangles and their distances from the farthest corner."""
-    corners = points[triangles]
-    middle = corners.mean(axis=1)
-    offsets = corners - middle[:, None]
-    return middle, np.sqrt(np.einsum("ijk,ijk->ij", offsets, offsets).max(axis=1))
+    a, b, c = (points.take(column.astype(np.intp), axis=0) for column in triangles.T)
+    middle = (a + b + c) / 3.0
+    squared = [dot(offset, offset) for offset in (a - middle, b - middle, c - middle)]
+    return middle, np.sqrt(np.maximum(np.maximum(squared[0], squared[1]), squared[2]))
 
 
 def _mark_near(

@@ -118,7 +118,7 @@ def sample_surface(
             large = [surface.points_mm.take(corners[:, k], axis=0).T.copy() for k in range(3)]
             for a, b, c in _halve_long_edges(large, LONGEST_EDGE * spacing_mm):
                 crosses = cross_columns(b - a, c - a)
-                weights = 0.5 * stride * np.sqrt((crosses * crosses).sum(axis=0))
+                weights = 0.5 * stride * np.sqrt(_squared_columns(crosses))
                 sums.add((a + b + c) / 3.0, crosses, weights)
     return sums.to_cloud(min_weight=MIN_CELL_SHARE * spacing_mm**2)
 
@@ -174,35 +174,32 @@ def _halve_long_edges(
     """Halve triangles, given as columns, at their longest edge until none is over the limit."""
     a, b, c = corners
     while a.shape[1]:
-        edges = (b - a, c - b, a - c)
-        squared = np.stack([(edge * edge).sum(axis=0) for edge in edges])
-        is_long = squared.max(axis=0) > limit_mm**2
-        is_short = ~is_long
-        if is_short.all() or a.shape[1] > MAX_PIECES:
+        ab, bc, ca = (_squared_columns(edge) for edge in (b - a, c - b, a - c))
+        is_bc = bc > ab
+        longest = np.where(is_bc, bc, ab)
+        is_ca = ca > longest
+        longest = np.where(is_ca, ca, longest)
+        is_long = longest > limit_mm**2
+        if not is_long.any() or a.shape[1] > MAX_PIECES:
             yield a, b, c
             return
-        yield a[:, is_short], b[:, is_short], c[:, is_short]
-        longest = squared[:, is_long].argmax(axis=0)
-        a, b, c = _halve(a[:, is_long], b[:, is_long], c[:, is_long], longest)
+        start = np.where(is_ca, c, np.where(is_bc, b, a))
+        stop = np.where(is_ca, a, np.where(is_bc, c, b))
+        apex = np.where(is_ca, b, np.where(is_bc, a, c))
+        if not is_long.all():
+            is_short = ~is_long
+            yield start[:, is_short], stop[:, is_short], apex[:, is_short]
+            start, stop, apex = start[:, is_long], stop[:, is_long], apex[:, is_long]
+        middle = 0.5 * (start + stop)
+        a = np.concatenate([start, middle], axis=1)
+        b = np.concatenate([middle, stop], axis=1)
+        c = np.concatenate([apex, apex], axis=1)
 
 
-def _halve(
-    a: NDArray[np.float64],
-    b: NDArray[np.float64],
-    c: NDArray[np.float64],
-    longest: NDArray[np.int64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Cut every triangle from the middle of its longest edge to the corner opposite."""
-    is_second, is_third = longest == 1, longest == 2
-    start = np.where(is_second, b, np.where(is_third, c, a))
-    stop = np.where(is_second, c, np.where(is_third, a, b))
-    apex = np.where(is_second, a, np.where(is_third, b, c))
-    middle = 0.5 * (start + stop)
-    return (
-        np.concatenate([start, middle], axis=1),
-        np.concatenate([middle, stop], axis=1),
-        np.concatenate([apex, apex], axis=1),
-    )
+def _squared_columns(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Squared lengths of vectors that stand as columns."""
+    squared: NDArray[np.float64] = np.einsum("ij,ij->j", vectors, vectors)
+    return squared
 
 
 class _CellSums:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,9 +10,9 @@ import numpy as np
 from palnet.errors import MeshError
 from palnet.surface._mesh import ParsedMesh
 from palnet.surface._text import (
-    LAST_BLANK,
     BadTokenError,
-    find_line_starts,
+    cut_out,
+    find_visible_lines,
     line_number,
     parse_floats,
 )
@@ -24,6 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["is_ascii_stl", "is_whole_binary_stl", "parse_stl"]
 
 HEADER_BYTES = 80
+PADDING = b"\n" * 8
+"""Lets every line be looked at for the length of its keyword."""
+
 FACET = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
 SNIFFED_BYTES = 2048
 """An ascii STL has its first facet within this."""
@@ -100,23 +102,16 @@ def _parse_ascii(data: bytes) -> NDArray[np.float64]:
     """Corners of an ascii file."""
     if b"\n" not in data:
         data = data.replace(b"\r", b"\n")
-    raw = np.frombuffer(data.lower() + b"\n", dtype=np.uint8)
-    starts = find_line_starts(raw)
-    ends = np.append(starts[1:], len(raw))
-    while (blank := (raw[starts] <= LAST_BLANK) & (starts < ends - 1)).any():
-        starts = starts + blank
-    is_vertex, is_facet = raw[starts] == ord("v"), raw[starts] == ord("f")
-    _check_structure(data, starts, is_vertex, is_facet)
+    raw = np.frombuffer(data.lower() + PADDING, dtype=np.uint8)
+    starts, ends = find_visible_lines(raw)
+    _check_structure(data, raw, starts)
+    is_vertex = raw[starts] == ord("v")
     return _parse_vertex_lines(data, raw, starts[is_vertex], ends[is_vertex])
 
 
-def _check_structure(
-    data: bytes,
-    starts: NDArray[np.int64],
-    is_vertex: NDArray[np.bool_],
-    is_facet: NDArray[np.bool_],
-) -> None:
+def _check_structure(data: bytes, raw: NDArray[np.uint8], starts: NDArray[np.int64]) -> None:
     """Require three vertices in every facet and an end of every solid."""
+    is_vertex, is_facet = raw[starts] == ord("v"), raw[starts] == ord("f")
     per_facet = np.diff(np.append(np.cumsum(is_vertex)[is_facet], np.count_nonzero(is_vertex)))
     if (per_facet != 3).any():
         first = int(np.argmax(per_facet != 3))
@@ -126,8 +121,9 @@ def _check_structure(
             "The file is damaged or cut off"
         )
         raise MeshError(msg)
-    n_ends = len(re.findall(rb"^[ \t]*endsolid", data, flags=re.MULTILINE | re.IGNORECASE))
-    n_solids = len(re.findall(rb"^[ \t]*solid", data, flags=re.MULTILINE | re.IGNORECASE))
+    begins_with_s, begins_with_e = raw[starts] == ord("s"), raw[starts] == ord("e")
+    is_end = begins_with_e & (raw[starts + len("end")] == ord("s"))
+    n_solids, n_ends = int(np.count_nonzero(begins_with_s)), int(np.count_nonzero(is_end))
     if n_ends < n_solids:
         msg = f"{n_solids} solids begin and {n_ends} end: the file is cut off. Export it again"
         raise MeshError(msg)
@@ -137,10 +133,7 @@ def _parse_vertex_lines(
     data: bytes, raw: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """Coordinates of the "vertex x y z" lines."""
-    step = np.zeros(len(raw) + 1, dtype=np.int8)
-    step[starts + len("vertex")] += 1
-    step[ends] -= 1
-    text = raw[np.cumsum(step[:-1], dtype=np.int8).view(bool)].tobytes()
+    text = cut_out(raw, starts + len("vertex"), ends).tobytes()
     try:
         values = parse_floats(text)
     except BadTokenError as err:

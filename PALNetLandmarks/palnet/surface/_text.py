@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BadTokenError",
+    "cut_out",
     "find_line_starts",
     "find_token_starts",
+    "find_visible_lines",
     "line_number",
     "parse_floats",
     "parse_leading_integers",
@@ -55,6 +57,29 @@ def find_line_starts(raw: NDArray[np.uint8]) -> NDArray[np.int64]:
     ends = np.flatnonzero(raw == ord("\n"))
     starts = np.concatenate([[0], ends + 1])
     return starts[starts < len(raw)]
+
+
+def find_visible_lines(
+    raw: NDArray[np.uint8],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Offsets of the first visible byte of every line that has one, and of the line's end."""
+    starts = find_line_starts(raw)
+    ends = np.append(starts[1:], len(raw))
+    while (is_blank := (raw[starts] <= LAST_BLANK) & (starts < ends - 1)).any():
+        starts = starts + is_blank
+    is_visible = raw[starts] > LAST_BLANK
+    return starts[is_visible], ends[is_visible]
+
+
+def cut_out(
+    raw: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.int64]
+) -> NDArray[np.uint8]:
+    """Join the bytes of some stretches that do not overlap."""
+    step = np.zeros(len(raw) + 1, dtype=np.int8)
+    step[starts] += 1
+    step[ends] -= 1
+    cut: NDArray[np.uint8] = raw[np.cumsum(step[:-1], dtype=np.int8).view(bool)]
+    return cut
 
 
 def find_token_starts(raw: NDArray[np.uint8]) -> NDArray[np.int64]:
