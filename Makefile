@@ -18,37 +18,37 @@ SOURCES := pyproject.toml $(shell find PALNetLandmarks/palnet -type f -not -path
 .PHONY: demo test lint clean
 
 demo: $(VENV)/.installed
-	$(BIN)/palnet detect --example --preview --overwrite --output $(DEMO)
+	@$(BIN)/palnet detect --example --preview --overwrite --output $(DEMO)
 
 test: $(VENV)/.tested
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: $(VENV)/.linted
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
 
 clean:
 	rm -rf $(VENV) $(DEMO) build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/.venv:
-	$(PYTHON) -m venv $(VENV)
-	touch $@
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
 
 $(VENV)/.installed: $(VENV)/.venv $(SOURCES)
-	$(PIP) --upgrade .
-	touch $@
+	@$(PIP) --upgrade .
+	@touch $@
 
 $(VENV)/.torch: $(VENV)/.venv
-	if $(BIN)/python -c "from urllib.request import urlopen; urlopen('$(TORCH_INDEX)/torch/', timeout=5)" 2>/dev/null; \
+	@if $(BIN)/python -c "from urllib.request import urlopen; urlopen('$(TORCH_INDEX)/torch/', timeout=5)" 2>/dev/null; \
 	then $(PIP) $(TORCH) --extra-index-url $(TORCH_INDEX); \
 	else $(PIP) $(TORCH); fi
-	touch $@
+	@touch $@
 
 $(VENV)/.tested: $(VENV)/.torch $(VENV)/.installed
-	$(PIP) '.[test,train]'
-	touch $@
+	@$(PIP) '.[test,train]'
+	@touch $@
 
 $(VENV)/.linted: $(VENV)/.torch $(VENV)/.installed
-	$(PIP) '.[lint]'
-	touch $@
+	@$(PIP) '.[lint]'
+	@touch $@

@@ -253,6 +253,7 @@ def _save(window: vtkRenderWindow, picture: Path) -> int:
     grabber = vtkWindowToImageFilter()
     grabber.SetInput(window)
     grabber.ReadFrontBufferOff()
+    grabber.ShouldRerenderOff()
     grabber.Update()
     pixels = vtk_to_numpy(grabber.GetOutput().GetPointData().GetScalars())
     if pixels.min() == pixels.max():  # nothing was drawn

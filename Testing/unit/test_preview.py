@@ -92,6 +92,18 @@ def test_render_preview_that_hangs_raises(a_mesh, a_detection, tmp_path, monkeyp
         render_preview(a_mesh, a_detection, tmp_path / "face.png")
 
 
+def test_render_preview_of_a_dense_mesh_draws_it_coarser_but_alike(
+    a_mesh, a_detection, tmp_path, monkeypatch
+):
+    render_preview(a_mesh, a_detection, tmp_path / "fine.png")
+    monkeypatch.setattr(preview, "_MAX_TRIANGLES", 100)
+    monkeypatch.setattr(preview, "_CELL_MM", 3.0)
+    render_preview(a_mesh, a_detection, tmp_path / "coarse.png")
+
+    fine, coarse = read_png(tmp_path / "fine.png"), read_png(tmp_path / "coarse.png")
+    assert 0 < np.abs(fine.astype(int) - coarse).mean() < 4
+
+
 def read_png(path):
     reader = vtkPNGReader()
     reader.SetFileName(str(path))
