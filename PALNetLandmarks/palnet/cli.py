@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import sys
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         0: all done; 1: some scans could not be done; 2: wrong usage.
     """
+    _print_any_name()
     arguments = build_parser().parse_args(argv)
     run: Callable[[argparse.Namespace], int] = arguments.run
     try:
@@ -63,3 +65,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("palnet: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
+
+
+def _print_any_name() -> None:
+    """Let names that the console's encoding lacks be printed escaped instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

@@ -2,8 +2,12 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
+import subprocess
+import sys
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +17,8 @@ import palnet_fakes
 from palnet import _pool, batch, cli
 from palnet.batch import process_scan
 from palnet.commands.detect import _Progress
+
+LIBRARY = Path(palnet.__file__).parent.parent
 
 
 @pytest.fixture
@@ -135,6 +141,19 @@ def test_interrupted_command_ends_with_130(monkeypatch, capsys):
 
     assert cli.main(["detect", "a.obj"]) == 130
     assert capsys.readouterr().err == "palnet: interrupted\n"
+
+
+def test_name_that_the_console_cannot_show_is_printed_escaped(tmp_path):
+    ended = subprocess.run(
+        [sys.executable, "-m", "palnet", "detect", str(tmp_path / "Gesicht_Müller.ply")],
+        env={**os.environ, "PYTHONPATH": str(LIBRARY), "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
+    assert "Gesicht_M\\xfcller.ply: unreadable" in ended.stderr
 
 
 class Terminal(io.StringIO):
