@@ -6,12 +6,12 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from palnet.batch import ScanResult
+    from palnet.batch import BatchOptions, ScanResult
 
 __all__ = ["add_parser", "detect"]
 
@@ -107,7 +107,7 @@ def _chosen_scans(arguments: argparse.Namespace) -> list[Path]:
     return [Path(scan) for scan in arguments.scans]
 
 
-def _options(arguments: argparse.Namespace) -> Any:
+def _options(arguments: argparse.Namespace) -> BatchOptions:
     from palnet.batch import BatchOptions
     from palnet.surface import parse_unit
 
