@@ -107,13 +107,15 @@ def compute_vertex_normals(
     points_mm: NDArray[np.float32], triangles: NDArray[np.int32]
 ) -> NDArray[np.float32]:
     """Area-weighted unit normals of the points, shape (n_points, 3)."""
-    a, b, c = (points_mm[triangles[:, k]] for k in range(3))
-    weighted = np.cross(b - a, c - a)
-    normals = np.empty_like(points_mm)
-    for axis in range(3):
-        normals[:, axis] = np.bincount(
-            triangles.ravel(), np.repeat(weighted[:, axis], 3), minlength=len(points_mm)
-        )
+    corners = [points_mm[:, axis][triangles.T] for axis in range(3)]
+    (x1, y1, z1), (x2, y2, z2) = (
+        tuple(values[k] - values[0] for values in corners) for k in (1, 2)
+    )
+    weighted = (y1 * z2 - z1 * y2, z1 * x2 - x1 * z2, x1 * y2 - y1 * x2)
+    normals = np.zeros_like(points_mm)
+    for axis, values in enumerate(weighted):
+        for corner in triangles.T:
+            normals[:, axis] += np.bincount(corner, values, minlength=len(points_mm))
     length = np.linalg.norm(normals, axis=1, keepdims=True)
     return np.asarray(normals / np.maximum(length, 1e-12), dtype=np.float32)
 
@@ -200,11 +202,14 @@ def smear(
     n_steps: int,
 ) -> NDArray[np.float32]:
     """Average each point with its neighbours, by `amount` (0 to 1, one for all or each), n times."""
-    weight = np.float32(0.7) * np.asarray(amount, dtype=np.float32)
-    weight = weight[:, None] if weight.ndim else weight
+    amounts = np.broadcast_to(np.asarray(amount, dtype=np.float32), len(points_mm))
+    moving = np.flatnonzero(amounts > 0.02)
+    weight = np.float32(0.7) * amounts[moving, None]
+    mean_of = average[moving]
+    smeared = points_mm.astype(np.float32)
     for _ in range(n_steps):
-        points_mm = points_mm + weight * (average @ points_mm - points_mm)
-    return np.asarray(points_mm, dtype=np.float32)
+        smeared[moving] += weight * (mean_of @ smeared - smeared[moving])
+    return smeared
 
 
 def roughen(
@@ -217,7 +222,7 @@ def roughen(
     n_points = len(points_mm)
     white = rng.uniform(*preset.noise_mm) * rng.normal(size=n_points)
     ripple = rng.uniform(*preset.ripple_mm) * (
-        0.7 * wave_field(rng, points_mm, (3, 9), 30) + 0.7 * wave_field(rng, points_mm, (9, 40), 20)
+        0.7 * wave_field(rng, points_mm, (3, 9), 20) + 0.7 * wave_field(rng, points_mm, (9, 40))
     )
     patchy = 0.5 + smooth_step(wave_field(rng, points_mm, (30, 150)), 0.6)
     slip = 0.15 * rng.normal(size=points_mm.shape)

@@ -146,9 +146,9 @@ def _assemble(
     refine, fine_triangles = loop_subdivision(triangles, len(kept))
     return MorphableModel(
         name="ict_facekit",
-        neutral_mm=data["neutral_mm"][kept].astype(np.float32),
-        identity_mm=data["identity_mm"][:, kept].astype(np.float32),
-        expression_mm=data["expression_mm"][:, kept].astype(np.float32),
+        neutral_mm=np.ascontiguousarray(data["neutral_mm"][kept], dtype=np.float32),
+        identity_mm=np.ascontiguousarray(data["identity_mm"][:, kept], dtype=np.float32),
+        expression_mm=np.ascontiguousarray(data["expression_mm"][:, kept], dtype=np.float32),
         expression_names=tuple(str(name) for name in data["expression_names"]),
         triangles=triangles,
         is_mouth=in_parts(MOUTH_PARTS),

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fit the atlas to a scan: similarity and shape weights together, robust to what is missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+from scipy.spatial import cKDTree
+from scipy.spatial.transform import Rotation
+
+from palnet.face.similarity import (
+    apply_similarity,
+    invert_similarity,
+    rotate_directions,
+    similarity_scale,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from palnet.face.atlas import FaceAtlas
+    from palnet.surface import PointCloud
+
+__all__ = ["AtlasFit", "fit_atlas"]
+
+# (modes, every n-th atlas point, farthest match in mm, ridge) of each round of the fit: first the
+# pose alone, then shape with a falling ridge. The ridge is the variance of a match in mm^2 times
+# the number of points that err together (hair, a collar, a smile the modes cannot make).
+SCHEDULE = (
+    *((0, 4, 30.0, 60.0),) * 3,
+    *((0, 3, 18.0, 60.0),) * 3,
+    *((10, 3, 14.0, 60.0),) * 4,
+    *((40, 2, 9.0, 25.0),) * 5,
+    *((120, 1, 6.0, 6.0),) * 6,
+)
+MIN_NORMAL_AGREEMENT = 0.5
+# Share of point-to-point in the residual: it stops the atlas from sliding along smooth cheeks.
+POINT_SHARE = 0.01
+# Matches are weighted by 1 / (1 + (distance / scale)^2): hair and clothes pull little.
+ROBUST_SCALE_MM = 1.5
+# The size of a face against the adult mean, for the weak pull of the scale towards one.
+SCALE_SPREAD = 0.12
+
+
+@dataclass(frozen=True, eq=False)
+class AtlasFit:
+    """An atlas fitted to a scan.
+
+    Attributes
+    ----------
+    face_from_cloud : ndarray of shape (4, 4)
+        Similarity from the frame of the cloud to the face frame.
+    weights : ndarray of shape (n_modes,)
+        Shape in standard deviations.
+    landmarks_mm : ndarray of shape (n_landmarks, 3)
+        The atlas's landmarks, in the face frame: the initial approximation.
+    residual_mm : float
+        Median distance of the core atlas points from the scan, along the scan's normals.
+    coverage : float
+        Share of the core atlas points that lie on the scan (0 to 1).
+    mahalanobis : float
+        Root mean square of the weights: how unusual the shape is, about 0.5 to 1 for faces.
+    """
+
+    face_from_cloud: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    landmarks_mm: NDArray[np.float64]
+    residual_mm: float
+    coverage: float
+    mahalanobis: float
+
+
+def fit_atlas(
+    atlas: FaceAtlas,
+    cloud: PointCloud,
+    schedule: tuple[tuple[int, int, float, float], ...] = SCHEDULE,
+) -> AtlasFit:
+    """Fit pose, size and shape of the atlas to a point cloud.
+
+    Each round matches atlas points to the nearest scan points and solves one linearised
+    least-squares problem for pose, size and shape together, point to plane with a little point to
+    point, with the shape weights held by their prior.
+
+    Parameters
+    ----------
+    atlas : FaceAtlas
+        The atlas.
+    cloud : PointCloud
+        The region of interest at about 3 mm spacing, in a frame within about 20 degrees, 20 mm and
+        15 % of the face frame.
+    schedule : tuple, optional
+        Modes, thinning, match distance and ridge of each round.
+
+    Returns
+    -------
+    AtlasFit
+        The fit; whether it is a face is for `palnet.face.verdict` to say.
+    """
+    tree = cKDTree(cloud.points_mm)
+    face_from_cloud = np.eye(4)
+    weights = np.zeros(atlas.n_modes)
+    for n_modes, thinning, reach_mm, ridge in schedule:
+        chosen = slice(None, None, thinning)
+        shape = atlas.mean_mm[chosen] + np.tensordot(
+            weights[:n_modes], atlas.modes_mm[:n_modes, chosen], axes=1
+        )
+        match = _match(shape, atlas.normals[chosen], tree, cloud.normals, face_from_cloud, reach_mm)
+        if len(match.rows) < 60:
+            break
+        modes = atlas.modes_mm[:n_modes, chosen][:, match.rows]
+        motion, step = _solve(shape[match.rows], match, modes, weights[:n_modes], ridge)
+        weights[:n_modes] += step
+        face_from_cloud = motion @ face_from_cloud
+    return _summarise(atlas, tree, cloud.normals, face_from_cloud, weights)
+
+
+@dataclass(frozen=True, eq=False)
+class _Match:
+    """Atlas rows with their scan points and normals in the current face frame."""
+
+    rows: NDArray[np.int64]
+    points: NDArray[np.float64]
+    normals: NDArray[np.float64]
+    robust: NDArray[np.float64]
+
+
+def _match(
+    shape: NDArray[np.float64],
+    shape_normals: NDArray[np.float64],
+    tree: cKDTree,
+    normals: NDArray[np.float64],
+    face_from_cloud: NDArray[np.float64],
+    reach_mm: float,
+) -> _Match:
+    """Nearest scan point of each atlas point, if near enough and facing the same way."""
+    cloud_from_face = invert_similarity(face_from_cloud)
+    reach = reach_mm * similarity_scale(cloud_from_face)
+    queries = apply_similarity(cloud_from_face, shape)
+    distance, nearest = tree.query(queries, distance_upper_bound=reach)
+    rows = np.flatnonzero(np.isfinite(distance))
+    found_normals = rotate_directions(face_from_cloud, normals[nearest[rows]])
+    agrees = np.einsum("ij,ij->i", found_normals, shape_normals[rows]) > MIN_NORMAL_AGREEMENT
+    rows, found_normals = rows[agrees], found_normals[agrees]
+    points = apply_similarity(face_from_cloud, tree.data[nearest[rows]])
+    gap = np.einsum("ij,ij->i", points - shape[rows], found_normals)
+    robust = 1 / (1 + (gap / max(ROBUST_SCALE_MM, reach_mm / 4)) ** 2)
+    return _Match(rows, points, found_normals, robust)
+
+
+def _solve(
+    shape: NDArray[np.float64],
+    match: _Match,
+    modes: NDArray[np.float32],
+    weights: NDArray[np.float64],
+    ridge: float,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """One Gauss-Newton step: how the scan moves, and how the weights change.
+
+    The unknowns are rotation vector, translation and log scale of the atlas, then its weights;
+    the atlas's motion is turned round at the end, for it is the scan that is moved.
+    """
+    n_modes = len(modes)
+    gap = match.points - shape
+    middle = shape.mean(axis=0)
+    arms = shape - middle
+    rigid = np.zeros((7, len(shape), 3))
+    for axis in range(3):
+        rigid[axis] = np.cross(np.eye(3)[axis], arms)
+        rigid[3 + axis, :, axis] = 1.0
+    rigid[6] = arms
+    columns = np.concatenate([rigid.astype(np.float32), modes])
+    root = np.sqrt(match.robust)
+    plane = np.einsum("kij,ij->ki", columns, (match.normals * root[:, None]).astype(np.float32))
+    plane_gap = np.einsum("ij,ij->i", gap, match.normals) * root
+    thin = slice(None, None, 3)
+    point_weight = np.sqrt(3 * POINT_SHARE) * root[thin, None]
+    free = (columns[:, thin] * point_weight.astype(np.float32)).reshape(len(columns), -1)
+    free_gap = (gap[thin] * point_weight).ravel()
+    normal = (plane @ plane.T + free @ free.T).astype(np.float64)
+    right = plane.astype(np.float64) @ plane_gap + free.astype(np.float64) @ free_gap
+    prior = np.concatenate([np.full(6, 1e-3), [ridge / SCALE_SPREAD**2 * 0.05], np.full(n_modes, ridge)])
+    normal[np.diag_indices_from(normal)] += prior
+    right[7:] -= ridge * weights
+    solution = cho_solve(cho_factor(normal), right)
+    turn = Rotation.from_rotvec(solution[:3]).as_matrix()
+    scale = float(np.exp(np.clip(solution[6], -0.2, 0.2)))
+    atlas_motion = np.eye(4)
+    atlas_motion[:3, :3] = scale * turn
+    atlas_motion[:3, 3] = middle + solution[3:6] - scale * turn @ middle
+    return invert_similarity(atlas_motion), solution[7:]
+
+
+def _summarise(
+    atlas: FaceAtlas,
+    tree: cKDTree,
+    normals: NDArray[np.float64],
+    face_from_cloud: NDArray[np.float64],
+    weights: NDArray[np.float64],
+) -> AtlasFit:
+    """Measure how well the fitted atlas lies on the scan."""
+    core = atlas.core
+    shape = atlas.shape_points(weights)[core]
+    match = _match(shape, atlas.normals[core], tree, normals, face_from_cloud, 8.0)
+    gap = np.abs(np.einsum("ij,ij->i", match.points - shape[match.rows], match.normals))
+    distance = np.linalg.norm(match.points - shape[match.rows], axis=1)
+    on_scan = distance < 4.0
+    return AtlasFit(
+        face_from_cloud=face_from_cloud,
+        weights=weights,
+        landmarks_mm=atlas.shape_landmarks(weights),
+        residual_mm=float(np.median(gap)) if len(gap) else np.inf,
+        coverage=float(np.count_nonzero(on_scan) / max(1, np.count_nonzero(core))),
+        mahalanobis=float(np.sqrt(np.mean(weights**2))),
+    )

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pose networks: from a point cloud in any rotation to where the face's key points lie."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from palnet.network.layers import linear, relu
+
+if TYPE_CHECKING:
+    from palnet.network.layers import NDArray, Weights
+
+__all__ = ["CROP_RADIUS_MM", "KEY_POINTS_MM", "N_POSE_POINTS", "POSE_UNIT_MM", "predict_key_points"]
+
+# Seven points that carry a similarity transform: the middle of the face and 80 mm from it along
+# each axis of the face frame. Regressed as positions, they need no representation of rotations.
+KEY_POINTS_MM = np.array([0.0, 5.0, 70.0]) + 80.0 * np.array(
+    [[0, 0, 0], [1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]]
+)
+KEY_POINTS_MM.flags.writeable = False
+POSE_UNIT_MM = 100.0
+N_POSE_POINTS = 512
+# What the refining network sees round the guessed middle of the face.
+CROP_RADIUS_MM = 150.0
+
+
+def predict_key_points(weights: Weights, clouds: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Run a pose network.
+
+    Parameters
+    ----------
+    weights : mapping of str to ndarray
+        State of the network's torch twin.
+    clouds : ndarray of shape (n_clouds, n_points, 6)
+        Positions in units of 100 mm round the cloud's centre, and unit normals.
+
+    Returns
+    -------
+    ndarray of shape (n_clouds, 7, 3)
+        Key points in the same units and frame.
+    """
+    n_clouds, n_points, _ = clouds.shape
+    features = clouds.reshape(-1, 6)
+    for name in ("point1", "point2", "point3"):
+        features = relu(linear(weights, name, features))
+    features = features.reshape(n_clouds, n_points, -1)
+    pooled = np.concatenate([features.max(axis=1), features.mean(axis=1)], axis=1)
+    hidden = relu(linear(weights, "whole1", pooled))
+    hidden = relu(linear(weights, "whole2", hidden))
+    return linear(weights, "out", hidden).reshape(n_clouds, len(KEY_POINTS_MM), 3)

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The torch twin of the shipped network, for training; `palnet.network.landmarks` runs it."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from palnet.network.landmarks import CENTRE_UNIT_MM, N_HEADS, N_LAYERS, PATCH_UNIT_MM
+
+__all__ = ["LandmarkNetwork"]
+
+
+class LandmarkNetwork(nn.Module):
+    """Offset, log spread and visibility of each landmark from its patch and the others.
+
+    Parameters
+    ----------
+    n_landmarks : int
+        Landmarks of the scheme.
+    width : int
+        Width of a landmark token.
+    """
+
+    def __init__(self, n_landmarks: int, width: int = 128) -> None:
+        super().__init__()
+        self.landmark = nn.Parameter(0.02 * torch.randn(n_landmarks, width))
+        self.point1 = nn.Linear(6, 48)
+        self.point2 = nn.Linear(48, 64)
+        self.identity = nn.Linear(width, 64)
+        self.point3 = nn.Linear(64, 128)
+        self.score = nn.Linear(128, 1)
+        self.token = nn.Linear(64 + 128 + 128 + 3 + 2, width)
+        self.layers = nn.ModuleList(_TransformerLayer(width) for _ in range(N_LAYERS))
+        self.norm = nn.LayerNorm(width)
+        self.out = nn.Linear(width, 5)
+
+    def forward(
+        self, points: torch.Tensor, share: torch.Tensor, centres_mm: torch.Tensor
+    ) -> torch.Tensor:
+        """Shapes and units as `palnet.network.landmarks.run_network`."""
+        scale = points.new_tensor([1 / PATCH_UNIT_MM] * 3 + [1.0] * 3)
+        first = torch.relu(self.point1(points * scale))
+        identity = self.identity(self.landmark)[None, :, None]
+        second = torch.relu(self.point2(first) + identity)
+        third = torch.relu(self.point3(second))
+        attention = torch.softmax(self.score(third), dim=2)
+        pooled = (attention.transpose(2, 3) @ third)[:, :, 0]
+        highest = [values.max(dim=2).values for values in (second, third)]
+        summary = torch.cat([*highest, pooled, centres_mm / CENTRE_UNIT_MM, share], dim=2)
+        tokens = self.token(summary) + self.landmark
+        for layer in self.layers:
+            tokens = layer(tokens)
+        return self.out(self.norm(tokens))
+
+
+class _TransformerLayer(nn.Module):
+    """Pre-norm attention between the landmarks, then two linear layers."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width)
+        self.attention = nn.MultiheadAttention(width, N_HEADS, batch_first=True)
+        self.norm2 = nn.LayerNorm(width)
+        self.wide = nn.Linear(width, 2 * width)
+        self.narrow = nn.Linear(2 * width, width)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Tokens (batch, n_landmarks, width) to the same."""
+        normed = self.norm1(tokens)
+        tokens = tokens + self.attention(normed, normed, normed, need_weights=False)[0]
+        return tokens + self.narrow(torch.relu(self.wide(self.norm2(tokens))))

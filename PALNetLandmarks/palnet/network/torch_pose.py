@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The torch twin of the pose networks, for training."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from palnet.network.pose import KEY_POINTS_MM
+
+__all__ = ["PoseNetwork"]
+
+
+class PoseNetwork(nn.Module):
+    """Shared point-wise layers, max and mean over the cloud, key points out.
+
+    Parameters
+    ----------
+    width : int
+        Features of a point before pooling.
+    """
+
+    def __init__(self, width: int = 256) -> None:
+        super().__init__()
+        self.point1 = nn.Linear(6, 64)
+        self.point2 = nn.Linear(64, 128)
+        self.point3 = nn.Linear(128, width)
+        self.whole1 = nn.Linear(2 * width, 256)
+        self.whole2 = nn.Linear(256, 128)
+        self.out = nn.Linear(128, 3 * len(KEY_POINTS_MM))
+
+    def forward(self, clouds: torch.Tensor) -> torch.Tensor:
+        """Key points (n_clouds, 7, 3) of clouds (n_clouds, n_points, 6)."""
+        features = torch.relu(self.point1(clouds))
+        features = torch.relu(self.point2(features))
+        features = torch.relu(self.point3(features))
+        pooled = torch.cat([features.amax(dim=1), features.mean(dim=1)], dim=1)
+        hidden = torch.relu(self.whole1(pooled))
+        hidden = torch.relu(self.whole2(hidden))
+        return self.out(hidden).reshape(len(clouds), -1, 3)

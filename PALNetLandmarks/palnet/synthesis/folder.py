@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A folder of generated scans: written once, in parallel, and taken up again where it stopped."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from palnet.synthesis.scans import GeneratedScan, ScanGenerator
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from palnet.synthesis.morphable import MorphableModel
+
+__all__ = ["fill_folder", "read_generated_scan", "write_generated_scan"]
+
+logger = logging.getLogger(__name__)
+
+_generator: ScanGenerator | None = None
+
+
+def write_generated_scan(scan: GeneratedScan, path: Path) -> None:
+    """Write one scan as ``.npz``; the file appears whole or not at all."""
+    unfinished = path.with_suffix(".part")
+    with unfinished.open("wb") as stream:
+        np.savez(
+            stream,
+            points_mm=scan.points_mm,
+            triangles=scan.triangles,
+            landmarks_mm=scan.landmarks_mm,
+            visible=scan.visible,
+            description=np.array(json.dumps(scan.description)),
+        )
+    unfinished.replace(path)
+
+
+def read_generated_scan(path: Path) -> GeneratedScan:
+    """Read a scan written by `write_generated_scan`."""
+    with np.load(path, allow_pickle=False) as arrays:
+        return GeneratedScan(
+            points_mm=arrays["points_mm"],
+            triangles=arrays["triangles"],
+            landmarks_mm=arrays["landmarks_mm"],
+            visible=arrays["visible"],
+            description=json.loads(str(arrays["description"])),
+        )
+
+
+def fill_folder(
+    model: MorphableModel, seeds: Sequence[int], folder: str | os.PathLike[str], *, jobs: int = 1
+) -> list[Path]:
+    """Write one scan for each seed; scans that are there already are kept.
+
+    Parameters
+    ----------
+    model : MorphableModel
+        The source of people.
+    seeds : sequence of int
+        Which people; the seed is the file's name.
+    folder : path-like
+        Where the ``<seed>.npz`` files go.
+    jobs : int
+        Processes.
+
+    Returns
+    -------
+    list of Path
+        The files, in the order of the seeds.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{seed}.npz" for seed in seeds]
+    todo = [(seed, path) for seed, path in zip(seeds, paths, strict=True) if not path.exists()]
+    if todo:
+        logger.info("%d of %d scans to generate", len(todo), len(paths))
+    with ProcessPoolExecutor(jobs, initializer=_start_worker, initargs=(model,)) as pool:
+        for done, _ in enumerate(pool.map(_write_one, todo, chunksize=4), start=1):
+            if done % 500 == 0:
+                logger.info("%d of %d scans generated", done, len(todo))
+    return paths
+
+
+def _start_worker(model: MorphableModel) -> None:
+    """Give a process its generator."""
+    global _generator  # noqa: PLW0603 - the only way to hand a pool's worker its state
+    _generator = ScanGenerator(model)
+
+
+def _write_one(task: tuple[int, Path]) -> None:
+    """Draw and write one scan."""
+    seed, path = task
+    assert _generator is not None  # noqa: S101 - set by _start_worker
+    write_generated_scan(_generator.draw(seed), path)

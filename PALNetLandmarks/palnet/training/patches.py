@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training patches: generated scans taken through the very stages of a detection."""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from palnet.face.fit import fit_atlas
+from palnet.face.region import extract_face, move_cloud, move_surface, sample_coarse, sample_fine
+from palnet.face.similarity import apply_similarity, compose_similarity, fit_similarity
+from palnet.network.pose import KEY_POINTS_MM
+from palnet.patches import N_POINTS_EACH, gather_patches
+from palnet.surface import Mesh, parse_unit, prepare_surface
+from palnet.synthesis.folder import read_generated_scan
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from palnet.face.atlas import FaceAtlas
+    from palnet.patches import Patches
+    from palnet.surface import PointCloud, Surface
+    from palnet.synthesis.scans import GeneratedScan
+
+__all__ = ["TrainingPatches", "fill_patches", "load_patches"]
+
+logger = logging.getLogger(__name__)
+
+# More points than the network takes, so that every batch sees another choice of them.
+N_STORED_EACH = 128
+# How far off the pose networks leave the pose.
+POSE_ANGLE_DEG, POSE_SHIFT_MM, POSE_LOG_SCALE = 5.0, 4.0, 0.03
+# The second start: what a first pass leaves of the atlas's error, and its own.
+LEFT_OF_ATLAS_ERROR, FIRST_PASS_ERROR_MM = 0.3, 0.8
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingPatches:
+    """Stored patches of many scans, two starts each, in the face frame.
+
+    Attributes
+    ----------
+    points : ndarray of shape (n_scans, 2, n_landmarks, n_stored, 6)
+        Half precision; start 0 is the atlas's, start 1 like the result of a first pass.
+    share : ndarray of shape (n_scans, 2, n_landmarks, 2)
+        How full each half would be with as many points as the network takes.
+    centres_mm : ndarray of shape (n_scans, 2, n_landmarks, 3)
+        The starts.
+    truth_mm : ndarray of shape (n_scans, n_landmarks, 3)
+        The true landmarks.
+    visible : ndarray of shape (n_scans, n_landmarks)
+        Which of them the scan shows.
+    scale : ndarray of shape (n_scans,)
+        Face millimetres per scan millimetre.
+    """
+
+    points: NDArray[np.float16]
+    share: NDArray[np.float32]
+    centres_mm: NDArray[np.float32]
+    truth_mm: NDArray[np.float32]
+    visible: NDArray[np.bool_]
+    scale: NDArray[np.float32]
+
+
+def fill_patches(
+    atlas: FaceAtlas, scans: Sequence[Path], folder: Path, *, jobs: int = 1
+) -> list[Path]:
+    """Write the patches of each scan; those that are there already are kept.
+
+    Parameters
+    ----------
+    atlas : FaceAtlas
+        Gives the starts.
+    scans : sequence of Path
+        Generated scans.
+    folder : Path
+        Where the ``.npz`` files go.
+    jobs : int
+        Processes.
+
+    Returns
+    -------
+    list of Path
+        The files, in the order of the scans.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / path.name for path in scans]
+    todo = [(s, p) for s, p in zip(scans, paths, strict=True) if not p.exists()]
+    with ProcessPoolExecutor(jobs) as pool:
+        for done, _ in enumerate(pool.map(partial(_write_one, atlas), todo, chunksize=8), start=1):
+            if done % 500 == 0:
+                logger.info("patches of %d of %d scans", done, len(todo))
+    return paths
+
+
+def load_patches(paths: Sequence[Path]) -> TrainingPatches:
+    """Load the patches of many scans into memory, about 0.4 MB a scan."""
+    columns: dict[str, list[NDArray[np.generic]]] = {}
+    for path in paths:
+        with np.load(path, allow_pickle=False) as arrays:
+            for key in arrays.files:
+                columns.setdefault(key, []).append(arrays[key])
+    return TrainingPatches(**{key: np.stack(values) for key, values in columns.items()})  # type: ignore[arg-type]
+
+
+def _write_one(atlas: FaceAtlas, task: tuple[Path, Path]) -> None:
+    """Compute and write the patches of one scan."""
+    source, path = task
+    arrays = _prepare(atlas, read_generated_scan(source), np.random.default_rng(int(source.stem)))
+    unfinished = path.with_suffix(".part")
+    with unfinished.open("wb") as stream:
+        np.savez(stream, **arrays)
+    unfinished.replace(path)
+
+
+def _prepare(
+    atlas: FaceAtlas, scan: GeneratedScan, rng: np.random.Generator
+) -> dict[str, NDArray[np.generic]]:
+    """One scan from its mesh to the stored patches."""
+    mesh = Mesh(scan.points_mm.astype(np.float64), scan.triangles, name="generated")
+    surface = prepare_surface(mesh, parse_unit("mm"))
+    guess = _disturbed_pose(atlas, scan, rng)
+    region = extract_face(surface, guess)
+    cloud = sample_coarse(region)
+    fit = fit_atlas(atlas, cloud)
+    face = move_surface(region, fit.face_from_cloud)
+    coarse = move_cloud(cloud, fit.face_from_cloud)
+    face_from_scan = fit.face_from_cloud @ guess
+    truth = apply_similarity(face_from_scan, scan.landmarks_mm)
+    error = fit.landmarks_mm - truth
+    shaken = LEFT_OF_ATLAS_ERROR * error + rng.normal(0, FIRST_PASS_ERROR_MM, truth.shape)
+    starts = (fit.landmarks_mm, np.where(scan.visible[:, None], truth + shaken, fit.landmarks_mm))
+    both = [_gather(face, coarse, start) for start in starts]
+    return {
+        "points": np.stack([p.points for p in both]).astype(np.float16),
+        "share": np.minimum(np.stack([p.share for p in both]) * N_STORED_EACH / N_POINTS_EACH, 1),
+        "centres_mm": np.stack([p.centres_mm for p in both]).astype(np.float32),
+        "truth_mm": truth.astype(np.float32),
+        "visible": scan.visible,
+        "scale": np.float32(np.cbrt(np.linalg.det(face_from_scan[:3, :3]))),
+    }
+
+
+def _gather(face: Surface, coarse: PointCloud, start: NDArray[np.float64]) -> Patches:
+    """Patches round one set of starts."""
+    return gather_patches(sample_fine(face, start), coarse, start, N_STORED_EACH)
+
+
+def _disturbed_pose(
+    atlas: FaceAtlas, scan: GeneratedScan, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """The true pose, off by as much as the pose networks leave it."""
+    true_pose = fit_similarity(scan.landmarks_mm, atlas.landmark_mean_mm)
+    axis = rng.normal(size=3)
+    angle = np.radians(abs(rng.normal(0, POSE_ANGLE_DEG)))
+    turn = Rotation.from_rotvec(axis / np.linalg.norm(axis) * angle).as_matrix()
+    scale = np.exp(rng.normal(0, POSE_LOG_SCALE))
+    middle = KEY_POINTS_MM[0]
+    shift = middle - scale * turn @ middle + rng.normal(0, POSE_SHIFT_MM, 3)
+    return compose_similarity(scale, turn, shift) @ true_pose

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Train the two pose networks: one finds the face in any rotation, one refines the guess."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from scipy.spatial.transform import Rotation
+
+from palnet.face.similarity import (
+    apply_similarity,
+    compose_similarity,
+    fit_similarity,
+    invert_similarity,
+    rotate_directions,
+)
+from palnet.network.pose import CROP_RADIUS_MM, KEY_POINTS_MM, N_POSE_POINTS, POSE_UNIT_MM
+from palnet.network.torch_pose import PoseNetwork
+from palnet.synthesis.folder import read_generated_scan
+from palnet.training.loop import LoopSettings, choose_device, run_loop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from palnet.face.atlas import FaceAtlas
+    from palnet.synthesis.scans import GeneratedScan
+
+    Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
+    BatchDrawer = Callable[["PoseClouds", np.random.Generator, int], Batch]
+
+__all__ = [
+    "PoseClouds",
+    "draw_coarse_batch",
+    "draw_fine_batch",
+    "load_clouds",
+    "train_pose_networks",
+]
+
+logger = logging.getLogger(__name__)
+
+BATCH_SIZE = 64
+N_STORED_POINTS = 3000
+# How far off the refining network may find its start, as standard deviations.
+START_ANGLE_DEG, START_SHIFT_MM, START_LOG_SCALE = 28.0, 18.0, 0.12
+
+
+@dataclass(frozen=True, eq=False)
+class PoseClouds:
+    """Training clouds: points and normals (n_scans, n_stored, 6) and the true pose of each."""
+
+    clouds: NDArray[np.float32]
+    scan_from_face: NDArray[np.float64]
+
+
+def load_clouds(paths: Sequence[Path], atlas: FaceAtlas, *, seed: int) -> PoseClouds:
+    """Sample every scan of a folder evenly over its area."""
+    rng = np.random.default_rng(seed)
+    clouds = np.empty((len(paths), N_STORED_POINTS, 6), dtype=np.float32)
+    poses = np.empty((len(paths), 4, 4))
+    for i, path in enumerate(paths):
+        scan = read_generated_scan(path)
+        clouds[i] = _sample_area(scan, rng)
+        poses[i] = fit_similarity(atlas.landmark_mean_mm, scan.landmarks_mm)
+    return PoseClouds(clouds, poses)
+
+
+def _sample_area(scan: GeneratedScan, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Points and normals (n_stored, 6), as many in each bit of area."""
+    corners = scan.points_mm[scan.triangles]
+    cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    area = np.linalg.norm(cross, axis=1)
+    chosen = rng.choice(len(area), size=N_STORED_POINTS, p=area / area.sum())
+    u, v = rng.random((2, N_STORED_POINTS, 1)).astype(np.float32)
+    outside = u + v > 1
+    u, v = np.where(outside, 1 - u, u), np.where(outside, 1 - v, v)
+    a, b, c = corners[chosen].transpose(1, 0, 2)
+    normals = cross[chosen] / np.maximum(area[chosen, None], 1e-9)
+    return np.concatenate([a + u * (b - a) + v * (c - a), normals], axis=1).astype(np.float32)
+
+
+def draw_coarse_batch(
+    data: PoseClouds, rng: np.random.Generator, size: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Whole scans in any rotation: clouds (size, n, 6) and key points (size, 7, 3)."""
+    inputs = np.empty((size, N_POSE_POINTS, 6), dtype=np.float32)
+    targets = np.empty((size, len(KEY_POINTS_MM), 3), dtype=np.float32)
+    for i in range(size):
+        cloud, key_points = _draw_scan(data, rng)
+        picked = _pick(cloud, rng)
+        centre = picked[:, :3].mean(axis=0)
+        turn = Rotation.from_quat(rng.normal(size=4)).as_matrix()
+        frame = compose_similarity(np.exp(rng.normal(0, 0.08)), turn, np.zeros(3))
+        inputs[i], targets[i] = _express(picked, key_points, frame, centre)
+    return inputs, targets
+
+
+def draw_fine_batch(
+    data: PoseClouds, rng: np.random.Generator, size: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Scans cropped round a guess of the pose and seen in its frame."""
+    inputs = np.empty((size, N_POSE_POINTS, 6), dtype=np.float32)
+    targets = np.empty((size, len(KEY_POINTS_MM), 3), dtype=np.float32)
+    for i in range(size):
+        cloud, key_points = _draw_scan(data, rng)
+        true_pose = fit_similarity(key_points, KEY_POINTS_MM)
+        frame = _disturb(rng) @ true_pose
+        centre = apply_similarity(invert_similarity(frame), KEY_POINTS_MM[0])
+        radius = CROP_RADIUS_MM / np.cbrt(np.linalg.det(frame[:3, :3]))
+        near = cloud[np.linalg.norm(cloud[:, :3] - centre, axis=1) < radius]
+        frame = compose_similarity(1.0, frame[:3, :3], np.zeros(3))
+        inputs[i], targets[i] = _express(_pick(near, rng), key_points, frame, centre)
+    return inputs, targets
+
+
+def _draw_scan(
+    data: PoseClouds, rng: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """One stored cloud with its key points, mirrored half of the time, with stray points."""
+    i = int(rng.integers(len(data.clouds)))
+    cloud = data.clouds[i]
+    face = KEY_POINTS_MM.copy()
+    key_points = apply_similarity(data.scan_from_face[i], face)
+    if rng.random() < 0.5:
+        mirror = np.array([-1.0, 1, 1])
+        cloud = cloud * np.tile(mirror, 2).astype(np.float32)
+        key_points = key_points * mirror
+        key_points[[1, 2]] = key_points[[2, 1]]
+    if rng.random() < 0.25:
+        other = data.clouds[int(rng.integers(len(data.clouds)))]
+        centre = other[rng.integers(len(other)), :3]
+        near = np.linalg.norm(other[:, :3] - centre, axis=1) < rng.uniform(20, 90)
+        piece = other[near & (rng.random(len(other)) < 0.8)].copy()
+        direction = rng.normal(size=3)
+        away = direction / np.linalg.norm(direction) * rng.uniform(140, 400)
+        piece[:, :3] += away - centre
+        cloud = np.concatenate([cloud, piece])
+    return cloud, key_points
+
+
+def _disturb(rng: np.random.Generator) -> NDArray[np.float64]:
+    """A random similarity near the identity, turning about the middle of the face."""
+    axis = rng.normal(size=3)
+    angle = np.radians(np.clip(abs(rng.normal(0, START_ANGLE_DEG)), 0, 80))
+    turn = Rotation.from_rotvec(axis / np.linalg.norm(axis) * angle).as_matrix()
+    scale = np.exp(rng.normal(0, START_LOG_SCALE))
+    middle = KEY_POINTS_MM[0]
+    shift = rng.normal(0, START_SHIFT_MM, 3)
+    return compose_similarity(scale, turn, middle - scale * turn @ middle + shift)
+
+
+def _pick(cloud: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """As many points as the network takes; small clouds repeat some."""
+    return cloud[rng.choice(len(cloud), N_POSE_POINTS, replace=len(cloud) < N_POSE_POINTS)]
+
+
+def _express(
+    cloud: NDArray[np.float32],
+    key_points: NDArray[np.float64],
+    frame: NDArray[np.float64],
+    centre: NDArray[np.floating],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Cloud and key points round a centre, turned and scaled, in the network's unit."""
+    positions = apply_similarity(frame, cloud[:, :3] - centre) / POSE_UNIT_MM
+    normals = rotate_directions(frame, cloud[:, 3:])
+    targets = apply_similarity(frame, key_points - centre) / POSE_UNIT_MM
+    return np.concatenate([positions, normals], axis=1).astype(np.float32), targets.astype(
+        np.float32
+    )
+
+
+def train_pose_networks(
+    train: PoseClouds, validation: PoseClouds, folder: Path, *, n_steps: int, seed: int
+) -> dict[str, NDArray[np.float32]]:
+    """Train both networks.
+
+    Parameters
+    ----------
+    train, validation : PoseClouds
+        Clouds of different people.
+    folder : Path
+        Gets a sub-folder with checkpoint and curve for each network.
+    n_steps : int
+        Batches for each network.
+    seed : int
+        Random seed.
+
+    Returns
+    -------
+    dict of str to ndarray
+        Weights with the prefixes ``pose_coarse.`` and ``pose_fine.``.
+    """
+    weights: dict[str, NDArray[np.float32]] = {}
+    for name, draw in (("pose_coarse", draw_coarse_batch), ("pose_fine", draw_fine_batch)):
+        torch.manual_seed(seed)
+        device = choose_device()
+        network = PoseNetwork().to(device)
+
+        def draw_loss(
+            network: torch.nn.Module, rng: np.random.Generator, draw: BatchDrawer = draw
+        ) -> torch.Tensor:
+            return _mean_distance(network, draw(train, rng, BATCH_SIZE)).mean()
+
+        def validate(network: torch.nn.Module, draw: BatchDrawer = draw) -> float:
+            batch = draw(validation, np.random.default_rng(0), 4 * BATCH_SIZE)
+            with torch.no_grad():
+                return float(_mean_distance(network, batch).median()) * POSE_UNIT_MM
+
+        run_loop(network, draw_loss, LoopSettings(n_steps, seed=seed), folder / name, validate)
+        state = network.cpu().state_dict()
+        weights.update({f"{name}.{key}": value.numpy() for key, value in state.items()})
+    return weights
+
+
+def _mean_distance(
+    network: torch.nn.Module, batch: tuple[NDArray[np.float32], NDArray[np.float32]]
+) -> torch.Tensor:
+    """Mean distance of the key points from the truth, one for each cloud."""
+    device = next(network.parameters()).device
+    clouds, targets = (torch.from_numpy(values).to(device) for values in batch)
+    return torch.linalg.vector_norm(network(clouds) - targets, dim=2).mean(dim=1)
