@@ -13,7 +13,7 @@ from palnet._checks import check_finite, check_points, check_triangles, frozen_c
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Finding", "Mesh", "ParsedMesh", "fan_triangles"]
+__all__ = ["Finding", "Mesh", "ParsedMesh", "fan_triangles", "strip_triangles"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,3 +89,12 @@ def fan_triangles(corners: NDArray[np.int64], counts: NDArray[np.int64]) -> NDAr
     fan_start = np.repeat(np.cumsum(n_fans) - n_fans, n_fans)
     step = np.arange(int(n_fans.sum())) - fan_start
     return np.stack([corners[first], corners[first + step + 1], corners[first + step + 2]], axis=1)
+
+
+def strip_triangles(corners: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Cut strips into triangles, every second one turned round."""
+    n_each = np.maximum(counts - 2, 0)
+    step = np.arange(int(n_each.sum())) - np.repeat(np.cumsum(n_each) - n_each, n_each)
+    at = np.repeat(np.cumsum(counts) - counts, n_each) + step
+    odd = step % 2
+    return np.stack([corners[at], corners[at + 1 + odd], corners[at + 2 - odd]], axis=1)

@@ -79,63 +79,63 @@ def parse_obj(data: bytes) -> ParsedMesh:
     MeshError
         With the line of the first fault.
     """
-    text = _flatten(data)
-    raw = np.frombuffer(text + PADDING, dtype=np.uint8)
+    if b"\n" not in data:
+        data = data.replace(b"\r", b"\n")
+    raw = np.frombuffer(_flatten(data) + PADDING, dtype=np.uint8)
     starts, ends = find_visible_lines(raw)
     is_vertex, is_face = (
         (raw[starts] == ord(letter)) & (raw[starts + 1] <= LAST_BLANK) for letter in "vf"
     )
-    points = _parse_vertices(text, _Lines(raw, starts[is_vertex], ends[is_vertex]))
+    points = _parse_vertices(data, _Lines(raw, starts[is_vertex], ends[is_vertex]))
     n_before = np.cumsum(is_vertex)[is_face]
     faces = _Lines(raw, starts[is_face], ends[is_face])
-    triangles = _parse_faces(text, faces, n_before, len(points))
+    triangles = _parse_faces(data, faces, n_before, len(points))
     header = data[:HEADER_BYTES].decode("utf-8", errors="replace")
     return ParsedMesh(points, triangles, header, _guess_cut(data, points, triangles))
 
 
 def _flatten(data: bytes) -> bytes:
-    """Join continued lines and blank inline comments, keeping every byte offset."""
-    if b"\n" not in data:
-        data = data.replace(b"\r", b"\n")
-    if b"\\" in data:
-        data = re.sub(rb"\\[ \t]*\r?\n", lambda found: b" " * len(found[0]), data)
-    if data.count(b"#") > data.count(b"\n#") + data.startswith(b"#"):
+    """Blank comments after data and join continued lines, keeping every byte offset."""
+    has_joints = b"\\" in data
+    if has_joints or data.count(b"#") > data.count(b"\n#") + data.startswith(b"#"):
         data = re.sub(rb"#[^\n]*", lambda found: b" " * len(found[0]), data)
+    if has_joints:
+        data = re.sub(rb"\\[ \t]*\r?\n", lambda found: b" " * len(found[0]), data)
     return data
 
 
-def _parse_vertices(text: bytes, lines: _Lines) -> NDArray[np.float64]:
+def _parse_vertices(data: bytes, lines: _Lines) -> NDArray[np.float64]:
     """Coordinates of all "v" lines."""
     short = np.flatnonzero(lines.counts < 3)
     if len(short):
         msg = (
-            f"line {line_number(text, int(lines.file_offsets[short[0]]))}: a vertex needs three "
+            f"line {line_number(data, int(lines.file_offsets[short[0]]))}: a vertex needs three "
             f"coordinates; got {lines.counts[short[0]]}. The file is damaged or cut off"
         )
         raise MeshError(msg)
     try:
         values = parse_floats(lines.raw.tobytes())
     except BadTokenError as err:
-        line = line_number(text, lines.file_offset(err.offset))
+        line = line_number(data, lines.file_offset(err.offset))
         msg = f"line {line}: {err.token!r} is not a coordinate"
         raise MeshError(msg) from err
     points = values[lines.first_token[:, None] + np.arange(3)] if len(values) else np.zeros((0, 3))
     bad = np.flatnonzero(~np.isfinite(points).all(axis=1))
     if len(bad):
-        line = line_number(text, int(lines.file_offsets[bad[0]]))
+        line = line_number(data, int(lines.file_offsets[bad[0]]))
         msg = f"line {line}: a vertex is not finite ({', '.join(map(str, points[bad[0]]))})"
         raise MeshError(msg)
     return points
 
 
 def _parse_faces(
-    text: bytes, lines: _Lines, n_before: NDArray[np.int64], n_points: int
+    data: bytes, lines: _Lines, n_before: NDArray[np.int64], n_points: int
 ) -> NDArray[np.int64]:
     """Triangles of all "f" lines; `n_before` counts the vertices above each."""
     short = np.flatnonzero(lines.counts < 3)
     if len(short):
         msg = (
-            f"line {line_number(text, int(lines.file_offsets[short[0]]))}: a face needs three "
+            f"line {line_number(data, int(lines.file_offsets[short[0]]))}: a face needs three "
             f"corners; got {lines.counts[short[0]]}. The file is damaged or cut off"
         )
         raise MeshError(msg)
@@ -148,7 +148,7 @@ def _parse_faces(
         token = int(lines.tokens[np.argmax(is_bad)])
         word = lines.raw[token : token + 60].tobytes().split(maxsplit=1)[0]
         msg = (
-            f"line {line_number(text, lines.file_offset(token))}: face corner {quote(word)} names "
+            f"line {line_number(data, lines.file_offset(token))}: face corner {quote(word)} names "
             f"no vertex (the file has {n_points}). The file is damaged or cut off"
         )
         raise MeshError(msg)

@@ -11,7 +11,14 @@ import numpy as np
 
 from palnet.errors import MeshError
 from palnet.surface._mesh import ParsedMesh, fan_triangles
-from palnet.surface._text import BadTokenError, line_number, parse_floats, quote
+from palnet.surface._text import (
+    BadTokenError,
+    line_number,
+    parse_floats,
+    quote,
+    to_doubles,
+    to_integers,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -227,9 +234,9 @@ def _columns(element: _Element, table: NDArray[np.void]) -> _Rows:
     rows = _Rows({}, {})
     for column, each in enumerate(element.properties):
         if not each.count_kind:
-            rows.scalars[each.name] = table[f"v{column}"].astype(np.float64)
+            rows.scalars[each.name] = to_doubles(table[f"v{column}"])
         elif each.name in CORNER_LISTS:
-            values = table[f"v{column}"].astype(np.int64)
+            values = to_integers(table[f"v{column}"], each.name)
             n_rows, width = values.shape
             rows.lists[each.name] = values.ravel(), np.full(n_rows, width, dtype=np.int64)
     return rows
@@ -277,9 +284,9 @@ def _gather(
         picked = np.ascontiguousarray(raw[at[:, None] + np.arange(kind.itemsize)])
         values = picked.view(kind).ravel()
         if each.count_kind:
-            rows.lists[each.name] = values.astype(np.int64), n
+            rows.lists[each.name] = to_integers(values, each.name), n
         else:
-            rows.scalars[each.name] = values.astype(np.float64)
+            rows.scalars[each.name] = to_doubles(values)
     return rows
 
 
@@ -322,10 +329,7 @@ def _read_ascii_rows(
             n = counts[:, column]
             within = np.arange(int(n.sum())) - np.repeat(np.cumsum(n) - n, n)
             corners = values[np.repeat(starts[:, column], n) + within]
-            if not (np.abs(corners) < 2**53).all() or (corners != np.floor(corners)).any():
-                msg = f"the faces of {element.name!r} hold corners that are no whole numbers"
-                raise MeshError(msg)
-            rows.lists[each.name] = corners.astype(np.int64), n
+            rows.lists[each.name] = to_integers(corners, each.name), n
     return rows, offset
 
 

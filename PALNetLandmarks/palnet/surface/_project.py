@@ -82,6 +82,8 @@ def project_onto_triangles(surface: Surface, queries_mm: NDArray[np.float64]) ->
     if not len(surface.triangles):
         msg = "surface must have triangles to project onto; got none."
         raise ValueError(msg)
+    if not len(queries):
+        return Projection(queries, np.zeros(0, dtype=np.int64), np.zeros(0))
     query, triangle = _candidate_pairs(surface, queries)
     a, b, c = (surface.points_mm[surface.triangles[triangle, corner]] for corner in range(3))
     nearest = _closest_on_triangles(queries[query], a, b, c)

@@ -22,7 +22,16 @@ if TYPE_CHECKING:
 
 __all__ = ["MESH_SUFFIXES", "read_mesh"]
 
-MESH_SUFFIXES = (".obj", ".ply", ".stl", ".vtk", ".vtp")
+PARSERS = {
+    ".obj": parse_obj,
+    ".ply": parse_ply,
+    ".stl": parse_stl,
+    ".vtk": parse_vtk,
+    ".vtp": parse_vtp,
+}
+"""One parser for each format; a new format is a new file and a line here."""
+
+MESH_SUFFIXES = tuple(PARSERS)
 """What `read_mesh` reads, in lower case."""
 
 MAX_POINTS = 2**31 - 1
@@ -105,10 +114,7 @@ def _parse(data: bytes, path: Path) -> ParsedMesh:
         )
         msg = f"is {content.title} by its content, not what {suffix} says. {remedy}"
         raise MeshError(msg)
-    if suffix == ".vtp":
-        return parse_vtp(data, path)
-    parsers = {".obj": parse_obj, ".ply": parse_ply, ".stl": parse_stl, ".vtk": parse_vtk}
-    return parsers[suffix](data)
+    return PARSERS[suffix](data)
 
 
 def _check(parsed: ParsedMesh) -> None:

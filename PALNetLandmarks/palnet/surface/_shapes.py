@@ -136,8 +136,9 @@ def _sum_at_points(
 ) -> NDArray[np.float64]:
     """Sum the area vectors of the triangles around every vertex; none is zero."""
     sums = np.zeros((n_points, 3))
-    for column in triangles.T:
-        corners = column.astype(np.intp)
+    low, second, third = (column.astype(np.intp) for column in triangles.T)
+    # By rank, not by place in the row, so that the file's winding does not change the rounding.
+    for corners in (low, np.minimum(second, third), np.maximum(second, third)):
         for axis in range(3):
             sums[:, axis] += np.bincount(corners, shapes.crosses[axis], n_points)
     cancelled = np.flatnonzero(norms(sums) == 0)

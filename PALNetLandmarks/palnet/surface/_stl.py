@@ -15,6 +15,7 @@ from palnet.surface._text import (
     find_visible_lines,
     line_number,
     parse_floats,
+    to_doubles,
 )
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def _parse_binary(data: bytes) -> NDArray[np.float64]:
         )
         raise MeshError(msg)
     facets = np.frombuffer(data, FACET, count=n_facets, offset=HEADER_BYTES + 4)
-    return facets["corners"].astype(np.float64).reshape(-1, 3)
+    return to_doubles(facets["corners"]).reshape(-1, 3)
 
 
 def _parse_ascii(data: bytes) -> NDArray[np.float64]:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +23,8 @@ __all__ = [
     "parse_floats",
     "parse_leading_integers",
     "quote",
+    "to_doubles",
+    "to_integers",
 ]
 
 LAST_BLANK = 32
@@ -30,6 +32,10 @@ LAST_BLANK = 32
 
 MAX_DIGITS = 10
 """An index of more digits than this addresses no vertex of a file that fits a computer."""
+
+
+MAX_WHOLE = 2.0**53
+"""Below this every whole number has its own double."""
 
 
 class BadTokenError(MeshError):
@@ -113,6 +119,22 @@ def _first_bad_token(data: bytes) -> BadTokenError:
         except ValueError:
             return BadTokenError(start, token.decode("utf-8", errors="replace"))
     return BadTokenError(0, data[:20].decode("utf-8", errors="replace"))
+
+
+def to_doubles(values: NDArray[Any]) -> NDArray[np.float64]:
+    """Convert numbers of any type without a warning where they are not finite."""
+    with np.errstate(invalid="ignore"):
+        return values.astype(np.float64)
+
+
+def to_integers(values: NDArray[Any], what: str) -> NDArray[np.int64]:
+    """Convert indices or counts of any type; refuse what is no whole number."""
+    if values.dtype.kind == "f":
+        values = to_doubles(values)
+        if not (np.abs(values) < MAX_WHOLE).all() or (values != np.floor(values)).any():
+            msg = f"{what} holds numbers that are no whole numbers: the file is damaged"
+            raise MeshError(msg)
+    return values.astype(np.int64)
 
 
 def parse_leading_integers(

@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from palnet.errors import MeshError
-from palnet.surface._mesh import ParsedMesh, fan_triangles
-from palnet.surface._text import BadTokenError, line_number, parse_floats, quote
+from palnet.surface._mesh import ParsedMesh, fan_triangles, strip_triangles
+from palnet.surface._text import (
+    BadTokenError,
+    line_number,
+    parse_floats,
+    quote,
+    to_doubles,
+    to_integers,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -75,7 +82,7 @@ class _Cursor:
             raise self.fail(msg)
         values = np.frombuffer(self.data, kind, count=n_values, offset=self.offset)
         self.offset += values.nbytes
-        return values.astype(np.float64 if kind.kind == "f" else np.int64)
+        return to_doubles(values)
 
     def _read_ascii(self, n_values: int, what: str) -> NDArray[np.float64]:
         found = NEXT_WORD.search(self.data, max(self.offset - 1, 0))
@@ -137,7 +144,7 @@ def parse_vtk(data: bytes) -> ParsedMesh:
             msg = f"expected POINTS or POLYGONS, got {quote(line.encode())}"
             raise cursor.fail(msg)
     triangles = np.concatenate([np.zeros((0, 3), dtype=np.int64), *parts])
-    return ParsedMesh(points.astype(np.float64), triangles, title)
+    return ParsedMesh(points, triangles, title)
 
 
 def _read_head(cursor: _Cursor) -> tuple[float, str]:
@@ -183,12 +190,12 @@ def _read_cells(cursor: _Cursor, words: list[str], version: float) -> NDArray[np
             msg = f"the offsets of {words[0]} make no sense"
             raise cursor.fail(msg)
     else:
-        values = cursor.read_values(second, "int", words[0]).astype(np.int64)
+        values = to_integers(cursor.read_values(second, "int", words[0]), words[0])
         corners, counts = _split_counted(cursor, values, first)
     if keyword == "polygons":
         return fan_triangles(corners, counts)
     if keyword == "triangle_strips":
-        return _strip_triangles(corners, counts)
+        return strip_triangles(corners, counts)
     return np.zeros((0, 3), dtype=np.int64)
 
 
@@ -198,7 +205,7 @@ def _read_named(cursor: _Cursor, name: str, n_values: int) -> NDArray[np.int64]:
     if len(words) != 2 or words[0].upper() != name:
         msg = f"expected {name}, got {quote(' '.join(words).encode())}"
         raise cursor.fail(msg)
-    return cursor.read_values(n_values, words[1], name).astype(np.int64)
+    return to_integers(cursor.read_values(n_values, words[1], name), name)
 
 
 def _split_counted(
@@ -221,15 +228,6 @@ def _split_counted(
     is_count = np.zeros(len(values), dtype=bool)
     is_count[starts] = True
     return values[~is_count], values[is_count]
-
-
-def _strip_triangles(corners: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Cut strips into triangles, every second one turned round."""
-    n_each = np.maximum(counts - 2, 0)
-    step = np.arange(int(n_each.sum())) - np.repeat(np.cumsum(n_each) - n_each, n_each)
-    at = np.repeat(np.cumsum(counts) - counts, n_each) + step
-    odd = step % 2
-    return np.stack([corners[at], corners[at + 1 + odd], corners[at + 2 - odd]], axis=1)
 
 
 def _skip_metadata(cursor: _Cursor) -> None:

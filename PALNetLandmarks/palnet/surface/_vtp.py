@@ -1,122 +1,250 @@
 # SPDX-License-Identifier: Apache-2.0
-"""VTK XML polygonal data (.vtp), read by VTK itself and checked against what the file promises."""
+"""VTK XML polygonal data (.vtp): ascii, binary and appended, with or without compression."""
 
 from __future__ import annotations
 
+import binascii
+import lzma
 import re
-from typing import TYPE_CHECKING, Any
+import xml.etree.ElementTree as ET
+import zlib
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from palnet.errors import MeshError
-from palnet.surface._mesh import ParsedMesh
+from palnet.surface._mesh import ParsedMesh, fan_triangles, strip_triangles
+from palnet.surface._text import BadTokenError, parse_floats, to_doubles, to_integers
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
 __all__ = ["parse_vtp"]
 
-MAX_COMPRESSION = 1100
-"""No compressor of VTK's packs more points of 3 bytes and up into a byte than this; a header that
-promises more is damaged, and VTK would ask for the memory first."""
+TYPES = {
+    "Int8": "i1", "UInt8": "u1", "Int16": "i2", "UInt16": "u2", "Int32": "i4", "UInt32": "u4",
+    "Int64": "i8", "UInt64": "u8", "Float32": "f4", "Float64": "f8", "String": "i1",
+}  # fmt: skip
+
+MAX_BLOCKS = 1 << 24
+"""More compressed blocks than this in one array are a damaged header."""
 
 
-def parse_vtp(data: bytes, path: Path) -> ParsedMesh:
+def parse_vtp(data: bytes) -> ParsedMesh:
     """Read the polygons of a VTP file.
 
     Parameters
     ----------
     data : bytes
-        The whole file, for the checks.
-    path : Path
-        The same file, for VTK.
+        The whole file.
 
     Returns
     -------
     ParsedMesh
-        Polygons and strips cut into triangles.
+        The pieces joined, polygons and strips cut into triangles.
 
     Raises
     ------
     MeshError
-        Where VTK reports an error or the file does not hold what it promises.
+        Where the file is damaged or cut off, holds another kind of data, or is packed in a way
+        that cannot be read without VTK.
     """
-    promised = _promised_counts(data)
-    mesh, complaints = _read_with_vtk(path)
-    held = (mesh.GetNumberOfPoints(), mesh.GetNumberOfPolys(), mesh.GetNumberOfStrips())
-    if complaints or held != promised:
-        reason = complaints[0] if complaints else f"it holds {held} of {promised} points and cells"
-        msg = f"VTK cannot read it ({reason}): it is cut off or damaged. Copy or export it again"
-        raise MeshError(msg)
-    space = mesh.GetFieldData().GetAbstractArray("SPACE")
-    header = f"SPACE={space.GetValue(0)}" if space and space.GetNumberOfValues() else ""
-    return ParsedMesh(*_to_arrays(mesh), header)
+    root, appended = _parse_xml(data)
+    decoder = _Decoder(root, appended)
+    points: list[NDArray[np.float64]] = [np.zeros((0, 3))]
+    triangles: list[NDArray[np.int64]] = [np.zeros((0, 3), dtype=np.int64)]
+    n_before = 0
+    for piece in root.iterfind("PolyData/Piece"):
+        n_points = _count(piece, "NumberOfPoints")
+        points.append(decoder.read(piece.find("Points/DataArray"), 3 * n_points).reshape(-1, 3))
+        for name, cut in (("Polys", fan_triangles), ("Strips", strip_triangles)):
+            corners, counts = decoder.read_cells(piece, name)
+            cells = cut(corners, counts)
+            if len(cells) and (cells.min() < 0 or cells.max() >= n_points):
+                msg = f"{name} name vertices that the file does not have: it is damaged"
+                raise MeshError(msg)
+            triangles.append(cells + n_before)
+        n_before += n_points
+    header = f"SPACE={decoder.read_text(root, 'SPACE')}"
+    return ParsedMesh(np.concatenate(points), np.concatenate(triangles), header)
 
 
-def _promised_counts(data: bytes) -> tuple[int, int, int]:
-    """Points, polygons and strips that the pieces announce."""
-    root = re.search(rb"<VTKFile\b[^>]*>", data)
-    kind = re.search(rb"type\s*=\s*[\"'](\w+)", root[0]) if root else None
-    if kind is None or kind[1] != b"PolyData":
+def _parse_xml(data: bytes) -> tuple[ET.Element, bytes]:
+    """Take the XML apart from appended data, which may be anything but XML."""
+    start = data.find(b"<AppendedData")
+    head, appended = data, b""
+    if start >= 0:
+        begin, end = data.find(b"_", start), data.rfind(b"</AppendedData")
+        if begin < 0 or end < begin:
+            msg = "the closing </AppendedData> is missing: the file is cut off. Copy it again"
+            raise MeshError(msg)
+        appended = data[begin + 1 : end]
+        opening = data[start : data.find(b">", start) + 1].rstrip(b"/>") + b"/>"
+        head = data[:start] + opening + data[end:].split(b">", 1)[1]
+    try:
+        root = ET.fromstring(head)
+    except ET.ParseError as err:
+        msg = f"the XML is damaged or cut off ({err}). Copy or export it again"
+        raise MeshError(msg) from err
+    if root.tag != "VTKFile" or root.get("type") != "PolyData":
         msg = (
-            f"holds {kind[1].decode() if kind else 'no VTKFile'}, not PolyData. "
-            "Extract its surface, e.g. with ParaView's Extract Surface, and save that"
+            f"holds {root.get('type', root.tag)}, not PolyData. Extract its surface, e.g. with "
+            "ParaView's Extract Surface, and save that"
         )
         raise MeshError(msg)
-    if b"</VTKFile>" not in data[-4096:]:
-        msg = "the closing </VTKFile> is missing: the file is cut off. Copy or export it again"
+    return root, appended
+
+
+def _count(piece: ET.Element, name: str) -> int:
+    """Take a count from a Piece tag; 0 where it is not given."""
+    text = piece.get(name, "0").strip()
+    if not text.isdigit():
+        msg = f"{name} is {text!r}, which is no count: the file is damaged"
         raise MeshError(msg)
-    pieces = re.findall(rb"<Piece\b[^>]*>", data)
-    names = (b"NumberOfPoints", b"NumberOfPolys", b"NumberOfStrips")
-    totals = [sum(_attribute(piece, name) for piece in pieces) for name in names]
-    if max(totals) > MAX_COMPRESSION * len(data):
-        msg = f"promises {max(totals)} points or cells in {len(data)} bytes: it is damaged"
+    return int(text)
+
+
+def _decompressor(root: ET.Element) -> Callable[[bytes], bytes] | None:
+    """Pick what undoes the file's compression."""
+    name = root.get("compressor")
+    known: dict[str, Callable[[bytes], bytes]] = {
+        "vtkZLibDataCompressor": zlib.decompress,
+        "vtkLZMADataCompressor": lzma.decompress,
+    }
+    if name and name not in known:
+        msg = f"is packed with {name}. Save it with zlib or without compression"
         raise MeshError(msg)
-    return totals[0], totals[1], totals[2]
+    return known.get(name) if name else None
 
 
-def _attribute(piece: bytes, name: bytes) -> int:
-    """Take a count of a Piece tag; 0 where it is not given."""
-    found = re.search(name + rb"\s*=\s*[\"']\s*(\d+)", piece)
-    return int(found[1]) if found else 0
+class _Decoder:
+    """Reads the arrays of one file."""
+
+    def __init__(self, root: ET.Element, appended: bytes):
+        self.order = ">" if root.get("byte_order") == "BigEndian" else "<"
+        self.size = np.dtype(self.order + TYPES.get(root.get("header_type", "UInt32"), "u4"))
+        self.decompress = _decompressor(root)
+        tag = root.find("AppendedData")
+        self.is_raw = tag is not None and tag.get("encoding") == "raw"
+        self.appended = appended
+
+    def read(self, array: ET.Element | None, n_values: int) -> NDArray[np.float64]:
+        """Read the numbers of an array, exactly as many as promised."""
+        if n_values == 0:
+            return np.zeros(0)
+        if array is None:
+            msg = f"promises {n_values} numbers, but their DataArray is missing: it is damaged"
+            raise MeshError(msg)
+        values = self._read(array)
+        if len(values) != n_values:
+            msg = (
+                f"array {array.get('Name')!r} holds {len(values)} numbers where {n_values} are "
+                "promised: the file is damaged or cut off. Copy or export it again"
+            )
+            raise MeshError(msg)
+        return values
+
+    def read_cells(
+        self, piece: ET.Element, name: str
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Corners and corner counts of the cells of one kind."""
+        n_cells = _count(piece, f"NumberOf{name}")
+        arrays = {each.get("Name"): each for each in piece.iterfind(f"{name}/DataArray")}
+        ends = to_integers(self.read(arrays.get("offsets"), n_cells), f"{name} offsets")
+        counts = np.diff(ends, prepend=0)
+        if (counts < 0).any():
+            msg = f"the offsets of {name} do not rise: the file is damaged"
+            raise MeshError(msg)
+        n_corners = int(ends[-1]) if n_cells else 0
+        corners = self.read(arrays.get("connectivity"), n_corners)
+        return to_integers(corners, f"{name} connectivity"), counts
+
+    def read_text(self, root: ET.Element, name: str) -> str:
+        """Read the text of a field array; empty where there is none."""
+        for array in root.iterfind("PolyData/FieldData/Array"):
+            if array.get("Name") == name:
+                codes = to_integers(self._read(array), name)
+                return bytes(code for code in codes.tolist() if 0 < code < 256).decode("latin-1")
+        return ""
+
+    def _read(self, array: ET.Element) -> NDArray[np.float64]:
+        kind = TYPES.get(array.get("type", ""))
+        if kind is None:
+            msg = f"array {array.get('Name')!r} has the unknown type {array.get('type')!r}"
+            raise MeshError(msg)
+        try:
+            if array.get("format", "ascii") == "ascii":
+                return parse_floats((array.text or "").encode())
+            raw = self._read_bytes(array)
+            return to_doubles(np.frombuffer(raw, self.order + kind))
+        except BadTokenError as err:
+            msg = f"array {array.get('Name')!r} holds {err.token!r}, which is not a number"
+            raise MeshError(msg) from err
+        except (ValueError, IndexError, zlib.error, lzma.LZMAError) as err:
+            msg = f"array {array.get('Name')!r} is damaged or cut off ({err}). Copy it again"
+            raise MeshError(msg) from err
+
+    def _read_bytes(self, array: ET.Element) -> bytes:
+        """Read the bytes of a binary array, inline or appended."""
+        if array.get("format") == "appended":
+            source, is_raw = self.appended[int(array.get("offset", "")) :], self.is_raw
+        else:
+            source, is_raw = re.sub(rb"\s+", b"", (array.text or "").encode()), False
+        take = _RawSource(source) if is_raw else _Base64Source(source)
+        if self.decompress is None:
+            # In base64 the size and the data are one stream.
+            (n_bytes,) = self._sizes(take.peek(self.size.itemsize), 1)
+            return take.read(self.size.itemsize + n_bytes)[self.size.itemsize :]
+        n_blocks = self._sizes(take.peek(self.size.itemsize), 1)[0]
+        if not 0 <= n_blocks <= MAX_BLOCKS:
+            msg = f"{n_blocks} compressed blocks"
+            raise ValueError(msg)
+        packed_sizes = self._sizes(take.read((3 + n_blocks) * self.size.itemsize), 3 + n_blocks)[3:]
+        packed, blocks, at = take.read(sum(packed_sizes)), [], 0
+        for size in packed_sizes:
+            blocks.append(self.decompress(packed[at : at + size]))
+            at += size
+        return b"".join(blocks)
+
+    def _sizes(self, raw: bytes, n_sizes: int) -> list[int]:
+        sizes: list[int] = np.frombuffer(raw, self.size, count=n_sizes).tolist()
+        return sizes
 
 
-def _read_with_vtk(path: Path) -> tuple[Any, list[str]]:
-    """Read without a word on stderr; complaints come back as text."""
-    from vtkmodules.vtkCommonCore import vtkCommand
-    from vtkmodules.vtkIOXML import vtkXMLPolyDataReader
+class _RawSource:
+    """Bytes that stand in the file as they are."""
 
-    complaints: list[str] = []
+    def __init__(self, source: bytes):
+        self.source, self.offset = source, 0
 
-    def note(_caller: Any, _event: str, text: str = "") -> None:
-        complaints.append(" ".join(str(text).split(":")[-1].split()) or "an error without a text")
+    def peek(self, n_bytes: int) -> bytes:
+        return self.source[self.offset : self.offset + n_bytes]
 
-    note.CallDataType = "string0"  # type: ignore[attr-defined]
-    reader = vtkXMLPolyDataReader()
-    reader.SetFileName(str(path))
-    for speaker in (reader, reader.GetReaderErrorObserver() and reader):
-        if speaker is not None:
-            speaker.AddObserver(vtkCommand.ErrorEvent, note)
-            speaker.AddObserver(vtkCommand.WarningEvent, note)
-    reader.Update()
-    return reader.GetOutput(), complaints
+    def read(self, n_bytes: int) -> bytes:
+        found = self.peek(n_bytes)
+        if len(found) < n_bytes:
+            msg = f"{n_bytes} bytes promised, {len(found)} there"
+            raise ValueError(msg)
+        self.offset += n_bytes
+        return found
 
 
-def _to_arrays(mesh: Any) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Points and triangles of a vtkPolyData."""
-    from vtkmodules.util.numpy_support import vtk_to_numpy
-    from vtkmodules.vtkFiltersCore import vtkTriangleFilter
+class _Base64Source:
+    """Bytes in base64, in stretches that each end on a whole group of four letters."""
 
-    triangulate = vtkTriangleFilter()
-    triangulate.PassLinesOff()
-    triangulate.PassVertsOff()
-    triangulate.SetInputData(mesh)
-    triangulate.Update()
-    output = triangulate.GetOutput()
-    if not output.GetNumberOfPoints():
-        return np.zeros((0, 3)), np.zeros((0, 3), dtype=np.int64)
-    points = vtk_to_numpy(output.GetPoints().GetData()).astype(np.float64)
-    corners = vtk_to_numpy(output.GetPolys().GetConnectivityArray())
-    return points, corners.astype(np.int64).reshape(-1, 3)
+    def __init__(self, source: bytes):
+        self.source, self.offset = source, 0
+
+    def peek(self, n_bytes: int) -> bytes:
+        letters = self.source[self.offset : self.offset + 4 * ((n_bytes + 2) // 3)]
+        return binascii.a2b_base64(letters)[:n_bytes]
+
+    def read(self, n_bytes: int) -> bytes:
+        found = self.peek(n_bytes)
+        if len(found) < n_bytes:
+            msg = f"{n_bytes} bytes promised, {len(found)} there"
+            raise ValueError(msg)
+        self.offset += 4 * ((n_bytes + 2) // 3)
+        return found

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Damaged files: an error with the file's name or the right mesh, never a crash or half a mesh."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from palnet.errors import MeshError
+from palnet.surface import parse_unit, prepare_surface, read_mesh
+from palnet_meshes import WRITERS, make_head
+
+HEAD = make_head(6, 9)
+MEMORY_FACTOR = 60
+"""Peak memory of reading, as a multiple of the file's size, plus a fixed part."""
+
+
+def _read_or_refuse(path):
+    """The mesh, or None where it is refused with the file's name."""
+    try:
+        return read_mesh(path)
+    except MeshError as err:
+        message = str(err)
+    assert message.startswith(str(path))
+    return None
+
+
+def _is_complete(name, mesh):
+    """Whether a mesh read from a cut file is whole, or says that it is not.
+
+    An OBJ file holds no counts. What is lost at its end can only be told by vertices left unused.
+    """
+    if name.endswith("obj"):
+        if len(mesh.points) < len(HEAD.points):
+            return False
+        codes = {each.code for each in prepare_surface(mesh, parse_unit("mm")).findings}
+        is_used = np.zeros(len(mesh.points), dtype=bool)
+        is_used[mesh.triangles] = True
+        return is_used.all() or "unreferenced_vertices" in codes
+    return len(mesh.triangles) == len(HEAD.triangles)
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_file_cut_anywhere_is_refused_or_complete(name, tmp_path):
+    content = WRITERS[name](HEAD)
+    path = tmp_path / name
+    rng = np.random.default_rng(5)
+    cuts = {*rng.integers(0, len(content), 150).tolist(), *range(len(content) - 40, len(content))}
+
+    for cut in sorted(cuts):
+        path.write_bytes(content[:cut])
+        mesh = _read_or_refuse(path)
+        assert mesh is None or _is_complete(name, mesh), f"cut at {cut} of {len(content)}"
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_flipped_bytes_never_crash(name, tmp_path):
+    content = WRITERS[name](HEAD)
+    path = tmp_path / name
+    rng = np.random.default_rng(6)
+
+    for _ in range(150):
+        damaged = bytearray(content)
+        for at in rng.integers(0, len(content), rng.integers(1, 4)):
+            damaged[at] = rng.integers(0, 256)
+        path.write_bytes(damaged)
+        mesh = _read_or_refuse(path)
+        if mesh is not None:
+            assert np.isfinite(mesh.points).all()
+            assert mesh.triangles.min() >= 0
+            assert mesh.triangles.max() < len(mesh.points)
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_damaged_headers_never_crash_nor_ask_for_memory(name, tmp_path):
+    content = WRITERS[name](HEAD)
+    path = tmp_path / name
+    rng = np.random.default_rng(7)
+    digits = [at for at, byte in enumerate(content[:600]) if chr(byte).isdigit()]
+    limit = 20_000_000 + MEMORY_FACTOR * len(content)
+
+    for _ in range(60):
+        at = int(rng.choice(digits)) if digits else int(rng.integers(0, 84))
+        path.write_bytes(content[:at] + b"99999999" + content[at + 1 :])
+        tracemalloc.start()
+        _read_or_refuse(path)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < limit
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_foreign_bytes_in_front_are_refused_or_harmless(name, tmp_path):
+    path = tmp_path / name
+    path.write_bytes(b"\xef\xbb\xbf" + WRITERS[name](HEAD))
+
+    mesh = _read_or_refuse(path)
+
+    assert mesh is None or len(mesh.triangles) == len(HEAD.triangles)
+
+
+def test_random_bytes_under_every_suffix_are_refused(tmp_path):
+    rng = np.random.default_rng(8)
+    for suffix in (".obj", ".ply", ".stl", ".vtk", ".vtp"):
+        for size in (1, 84, 100, 5000):
+            path = tmp_path / f"noise{suffix}"
+            path.write_bytes(rng.integers(0, 256, size, dtype=np.uint8).tobytes())
+            with pytest.raises(MeshError, match="noise"):
+                read_mesh(path)

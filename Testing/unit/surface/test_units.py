@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from palnet.errors import UnitError
+from palnet.surface import UNIT_NAMES, Mesh, Unit, parse_unit, plausible_units
+from palnet_meshes import make_head, open_head, shuffle
+
+HEAD = make_head()
+MM_PER_UNIT = {"um": 0.001, "mm": 1.0, "cm": 10.0, "m": 1000.0, "in": 25.4}
+
+
+@pytest.mark.parametrize("name", UNIT_NAMES)
+def test_convention_a_named_unit_has_its_length(name):
+    assert parse_unit(f" {name.upper()} ") == Unit(name, MM_PER_UNIT[name])
+
+
+@given(st.floats(1e-6, 1e6))
+def test_a_number_is_the_millimetres_in_a_unit(value):
+    assert parse_unit(repr(value)).mm_per_unit == value
+
+
+def test_a_number_may_say_mm():
+    assert parse_unit("50 mm") == Unit("50 mm", 50.0)
+
+
+@pytest.mark.parametrize("text", ["", "parsec", "-3", "0", "nan", "inf", "mm mm", "1e400"])
+def test_anything_else_is_refused(text):
+    with pytest.raises(UnitError, match="a unit is one of um, mm, cm, m, in"):
+        parse_unit(text)
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, np.nan, np.inf])
+def test_a_unit_is_positive_and_finite(value):
+    with pytest.raises(UnitError, match="positive and finite"):
+        Unit("x", value)
+
+
+@pytest.mark.parametrize("name", UNIT_NAMES)
+@pytest.mark.parametrize("scale", [0.75, 1.0, 1.2])
+@pytest.mark.parametrize("mesh", [HEAD, open_head(HEAD)], ids=["head", "open"])
+def test_the_unit_of_a_head_is_found_for_children_and_adults(name, scale, mesh):
+    scan = Mesh(mesh.points * scale / MM_PER_UNIT[name], mesh.triangles)
+
+    names = [unit.name for unit in plausible_units(scan)]
+
+    assert name in names
+    if name in ("um", "mm", "m"):
+        assert names == [name]
+    else:
+        assert set(names) <= {"cm", "in"}
+
+
+def test_an_adult_head_in_centimetres_is_first_taken_as_such():
+    assert plausible_units(Mesh(HEAD.points / 10.0, HEAD.triangles))[0].name == "cm"
+
+
+def test_loose_pieces_far_away_do_not_count():
+    stray = HEAD.points[:20] * 0.01 + [9000.0, 0.0, 0.0]
+    n = len(HEAD.points)
+    triangles = np.vstack([HEAD.triangles, [[n + k, n + k + 1, n + k + 2] for k in range(18)]])
+
+    units = plausible_units(Mesh(np.vstack([HEAD.points, stray]), triangles))
+
+    assert [unit.name for unit in units] == ["mm"]
+
+
+def test_points_without_triangles_do_not_count():
+    unused = np.full((1000, 3), 1e6)
+
+    units = plausible_units(Mesh(np.vstack([HEAD.points, unused]), HEAD.triangles))
+
+    assert [unit.name for unit in units] == ["mm"]
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(-1e3, 1e3))
+def test_numbering_and_position_never_matter(seed, shift):
+    moved = shuffle(Mesh(HEAD.points / 25.4 + shift, HEAD.triangles), seed)
+
+    assert plausible_units(moved) == plausible_units(Mesh(HEAD.points / 25.4, HEAD.triangles))
+
+
+@pytest.mark.parametrize("scale", [1e-9, 0.012, 30.0, 1e9])
+def test_a_size_that_fits_no_unit_is_refused_with_the_size_and_the_option(scale):
+    scan = Mesh(HEAD.points * scale, HEAD.triangles)
+
+    with pytest.raises(UnitError, match=r"measures .* units across.*--unit 50"):
+        plausible_units(scan)
