@@ -30,7 +30,7 @@ __all__ = [
     "gather_patches",
 ]
 
-FINE_SPACING_MM, FINE_RADIUS_MM = 1.5, 14.0
+FINE_SPACING_MM, FINE_RADIUS_MM = 1.5, 11.0
 COARSE_SPACING_MM, COARSE_RADIUS_MM = 3.2, 32.0
 # Points of each half; on a plane they reach 8.3 mm (fine) and 17.7 mm (coarse).
 N_POINTS_EACH = 96

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -293,13 +293,52 @@ def _read_scheme(path: Path) -> Scheme:
         msg = f"{path}: not a JSON file in UTF-8 ({err})."
         raise FormatError(msg) from err
     try:
-        return _parse_scheme(content)
+        return scheme_from_dict(content)
     except FormatError as err:
         msg = f"{path}: {err}"
         raise FormatError(msg) from err
 
 
-def _parse_scheme(content: Any) -> Scheme:
+def scheme_to_dict(scheme: Scheme) -> dict[str, Any]:
+    """Give the content of a scheme file, for keeping it inside another one.
+
+    Parameters
+    ----------
+    scheme : Scheme
+        The scheme.
+
+    Returns
+    -------
+    dict
+        What `scheme_from_dict` takes.
+    """
+
+    def rows(entries: tuple[Any, ...]) -> list[dict[str, Any]]:
+        return [{k: v for k, v in asdict(entry).items() if v is not None} for entry in entries]
+
+    content = {"scheme": scheme.name, "landmarks": rows(scheme.landmarks)}
+    content |= {"distances": rows(scheme.distances), "angles": rows(scheme.angles)}
+    return content | ({"source": scheme.source} if scheme.source else {})
+
+
+def scheme_from_dict(content: Any) -> Scheme:
+    """Check the content of a scheme file.
+
+    Parameters
+    ----------
+    content : dict
+        Parsed JSON.
+
+    Returns
+    -------
+    Scheme
+        The scheme, checked.
+
+    Raises
+    ------
+    FormatError
+        If the content does not describe a scheme.
+    """
     _check_keys(content, "the file", {"scheme", "landmarks"}, {"source", "distances", "angles"})
     return Scheme(
         name=_text(content, "scheme", "the file"),

@@ -37,7 +37,7 @@ def models(arguments: argparse.Namespace) -> int:  # noqa: ARG001  # the shape o
     int
         Exit code.
     """
-    from palnet.network import list_models
+    from palnet.model import list_models
 
     for model in list_models():
         print(model.name)

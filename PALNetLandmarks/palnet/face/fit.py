@@ -32,9 +32,9 @@ __all__ = ["AtlasFit", "fit_atlas"]
 SCHEDULE = (
     *((0, 4, 30.0, 60.0),) * 3,
     *((0, 3, 18.0, 60.0),) * 3,
-    *((10, 3, 14.0, 60.0),) * 4,
-    *((40, 2, 9.0, 25.0),) * 5,
-    *((120, 1, 6.0, 6.0),) * 6,
+    *((10, 3, 14.0, 40.0),) * 3,
+    *((40, 3, 9.0, 14.0),) * 4,
+    *((120, 2, 6.0, 3.0),) * 5,
 )
 MIN_NORMAL_AGREEMENT = 0.5
 # Share of point-to-point in the residual: it stops the atlas from sliding along smooth cheeks.
@@ -102,15 +102,14 @@ def fit_atlas(
     tree = cKDTree(cloud.points_mm)
     face_from_cloud = np.eye(4)
     weights = np.zeros(atlas.n_modes)
+    modes_by_point = atlas.modes_by_point
     for n_modes, thinning, reach_mm, ridge in schedule:
         chosen = slice(None, None, thinning)
-        shape = atlas.mean_mm[chosen] + np.tensordot(
-            weights[:n_modes], atlas.modes_mm[:n_modes, chosen], axes=1
-        )
+        shape = atlas.mean_mm[chosen] + modes_by_point[chosen, :, :n_modes] @ weights[:n_modes]
         match = _match(shape, atlas.normals[chosen], tree, cloud.normals, face_from_cloud, reach_mm)
         if len(match.rows) < 60:
             break
-        modes = atlas.modes_mm[:n_modes, chosen][:, match.rows]
+        modes = modes_by_point[chosen][match.rows, :, :n_modes]
         motion, step = _solve(shape[match.rows], match, modes, weights[:n_modes], ridge)
         weights[:n_modes] += step
         face_from_cloud = motion @ face_from_cloud
@@ -162,26 +161,30 @@ def _solve(
     The unknowns are rotation vector, translation and log scale of the atlas, then its weights;
     the atlas's motion is turned round at the end, for it is the scan that is moved.
     """
-    n_modes = len(modes)
     gap = match.points - shape
     middle = shape.mean(axis=0)
-    arms = shape - middle
-    rigid = np.zeros((7, len(shape), 3))
-    for axis in range(3):
-        rigid[axis] = np.cross(np.eye(3)[axis], arms)
-        rigid[3 + axis, :, axis] = 1.0
-    rigid[6] = arms
-    columns = np.concatenate([rigid.astype(np.float32), modes])
-    root = np.sqrt(match.robust)
-    plane = np.einsum("kij,ij->ki", columns, (match.normals * root[:, None]).astype(np.float32))
-    plane_gap = np.einsum("ij,ij->i", gap, match.normals) * root
+    arms = (shape - middle).astype(np.float32)
+    n_modes = modes.shape[2]
+    # Motion of each point with each unknown, (n_points, 3, 7 + n_modes).
+    columns = np.zeros((len(shape), 3, 7 + n_modes), dtype=np.float32)
+    columns[:, (2, 0, 1), (0, 1, 2)] = arms[:, (1, 2, 0)]
+    columns[:, (1, 2, 0), (0, 1, 2)] = -arms[:, (2, 0, 1)]
+    columns[:, (0, 1, 2), (3, 4, 5)] = 1.0
+    columns[:, :, 6] = arms
+    columns[:, :, 7:] = modes
+    root = np.sqrt(match.robust).astype(np.float32)
+    facing = match.normals.astype(np.float32) * root[:, None]
+    plane = np.matmul(facing[:, None], columns)[:, 0]
+    plane_gap = np.einsum("ij,ij->i", gap, facing)
     thin = slice(None, None, 3)
-    point_weight = np.sqrt(3 * POINT_SHARE) * root[thin, None]
-    free = (columns[:, thin] * point_weight.astype(np.float32)).reshape(len(columns), -1)
+    point_weight = np.sqrt(3 * POINT_SHARE).astype(np.float32) * root[thin, None]
+    free = (columns[thin] * point_weight[..., None]).reshape(-1, 7 + n_modes)
     free_gap = (gap[thin] * point_weight).ravel()
-    normal = (plane @ plane.T + free @ free.T).astype(np.float64)
-    right = plane.astype(np.float64) @ plane_gap + free.astype(np.float64) @ free_gap
-    prior = np.concatenate([np.full(6, 1e-3), [ridge / SCALE_SPREAD**2 * 0.05], np.full(n_modes, ridge)])
+    normal = (plane.T @ plane + free.T @ free).astype(np.float64)
+    right = plane_gap @ plane + free_gap @ free
+    prior = np.concatenate(
+        [np.full(6, 1e-3), [ridge / SCALE_SPREAD**2 * 0.05], np.full(n_modes, ridge)]
+    )
     normal[np.diag_indices_from(normal)] += prior
     right[7:] -= ridge * weights
     solution = cho_solve(cho_factor(normal), right)
@@ -212,6 +215,6 @@ def _summarise(
         weights=weights,
         landmarks_mm=atlas.shape_landmarks(weights),
         residual_mm=float(np.median(gap)) if len(gap) else np.inf,
-        coverage=float(np.count_nonzero(on_scan) / max(1, np.count_nonzero(core))),
+        coverage=float(np.count_nonzero(on_scan)) / max(1, int(core.sum())),
         mahalanobis=float(np.sqrt(np.mean(weights**2))),
     )

@@ -30,7 +30,7 @@ __all__ = ["extract_face", "move_cloud", "move_surface", "sample_coarse", "sampl
 REGION_CENTRE_MM = (0.0, 10.0, 45.0)
 REGION_RADIUS_MM = 145.0
 # The second pass may start this far from the first: fine points are sampled that much farther.
-SECOND_PASS_SHIFT_MM = 4.0
+SECOND_PASS_SHIFT_MM = 3.0
 
 
 def extract_face(surface: Surface, face_from_scan: NDArray[np.float64]) -> Surface:

@@ -92,8 +92,8 @@ def predict_landmarks(
 
 
 def mirror_patches(
-    points: NDArray[np.float32], centres_mm: NDArray[np.float64], mirror: NDArray[np.int64]
-) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    points: NDArray[np.float32], centres_mm: NDArray[np.floating], mirror: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], NDArray[np.floating]]:
     """Patches (..., n_landmarks, n_points, 6) and centres of the face seen in a mirror."""
     flip = np.array([-1, 1, 1, -1, 1, 1], dtype=np.float32)
     return points[..., mirror, :, :] * flip, centres_mm[..., mirror, :] * flip[:3]

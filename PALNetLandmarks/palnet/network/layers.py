@@ -64,7 +64,8 @@ def attend(
     packed = tokens @ weights[f"{name}.in_proj_weight"].T + weights[f"{name}.in_proj_bias"]
     heads = packed.reshape(batch, n_tokens, 3, n_heads, width // n_heads)
     query, key, value = (heads[:, :, k].transpose(0, 2, 1, 3) for k in range(3))
-    scores = query @ key.transpose(0, 1, 3, 2) / np.float32(np.sqrt(width // n_heads))
+    root = np.float32(np.sqrt(width // n_heads))
+    scores = np.asarray(query @ key.transpose(0, 1, 3, 2) / root, dtype=np.float32)
     mixed = softmax(scores, axis=-1) @ value
     joined = mixed.transpose(0, 2, 1, 3).reshape(batch, n_tokens, width)
     return linear(weights, f"{name}.out_proj", joined)

@@ -10,7 +10,9 @@ import numpy as np
 from palnet.network.layers import linear, relu
 
 if TYPE_CHECKING:
-    from palnet.network.layers import NDArray, Weights
+    from numpy.typing import NDArray
+
+    from palnet.network.layers import Weights
 
 __all__ = ["CROP_RADIUS_MM", "KEY_POINTS_MM", "N_POSE_POINTS", "POSE_UNIT_MM", "predict_key_points"]
 
@@ -45,8 +47,8 @@ def predict_key_points(weights: Weights, clouds: NDArray[np.float32]) -> NDArray
     features = clouds.reshape(-1, 6)
     for name in ("point1", "point2", "point3"):
         features = relu(linear(weights, name, features))
-    features = features.reshape(n_clouds, n_points, -1)
-    pooled = np.concatenate([features.max(axis=1), features.mean(axis=1)], axis=1)
+    grouped = features.reshape(n_clouds, n_points, -1)
+    pooled = np.concatenate([grouped.max(axis=1), grouped.mean(axis=1)], axis=1)
     hidden = relu(linear(weights, "whole1", pooled))
     hidden = relu(linear(weights, "whole2", hidden))
     return linear(weights, "out", hidden).reshape(n_clouds, len(KEY_POINTS_MM), 3)

@@ -51,7 +51,8 @@ class LandmarkNetwork(nn.Module):
         tokens = self.token(summary) + self.landmark
         for layer in self.layers:
             tokens = layer(tokens)
-        return self.out(self.norm(tokens))
+        result: torch.Tensor = self.out(self.norm(tokens))
+        return result
 
 
 class _TransformerLayer(nn.Module):
@@ -69,4 +70,6 @@ class _TransformerLayer(nn.Module):
         """Tokens (batch, n_landmarks, width) to the same."""
         normed = self.norm1(tokens)
         tokens = tokens + self.attention(normed, normed, normed, need_weights=False)[0]
-        return tokens + self.narrow(torch.relu(self.wide(self.norm2(tokens))))
+        widened = torch.relu(self.wide(self.norm2(tokens)))
+        result: torch.Tensor = tokens + self.narrow(widened)
+        return result

@@ -37,4 +37,5 @@ class PoseNetwork(nn.Module):
         pooled = torch.cat([features.amax(dim=1), features.mean(dim=1)], dim=1)
         hidden = torch.relu(self.whole1(pooled))
         hidden = torch.relu(self.whole2(hidden))
-        return self.out(hidden).reshape(len(clouds), -1, 3)
+        key_points: torch.Tensor = self.out(hidden)
+        return key_points.reshape(len(clouds), -1, 3)

@@ -201,7 +201,7 @@ def smear(
     amount: NDArray[np.float32] | float,
     n_steps: int,
 ) -> NDArray[np.float32]:
-    """Average each point with its neighbours, by `amount` (0 to 1, one for all or each), n times."""
+    """Average each point with its neighbours n times, by `amount` (0 to 1, one or one each)."""
     amounts = np.broadcast_to(np.asarray(amount, dtype=np.float32), len(points_mm))
     moving = np.flatnonzero(amounts > 0.02)
     weight = np.float32(0.7) * amounts[moving, None]

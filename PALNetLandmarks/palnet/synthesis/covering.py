@@ -106,7 +106,7 @@ def grow_beard(
     length_mm = rng.choice([rng.uniform(0.3, 1.5), rng.uniform(1.5, 7.0)])
     texture = 1 + 0.35 * wave_field(rng, points_mm, (4, 18))
     lift = length_mm * amount * np.clip(texture, 0.1, 2.5)
-    return (points_mm + lift[:, None] * normals).astype(np.float32)
+    return np.asarray(points_mm + lift[:, None] * normals, dtype=np.float32)
 
 
 def add_hair(

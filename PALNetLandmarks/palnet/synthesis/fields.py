@@ -16,7 +16,7 @@ __all__ = ["bump", "random_unit_vectors", "smooth_step", "wave_field"]
 def random_unit_vectors(rng: np.random.Generator, n_vectors: int) -> NDArray[np.float32]:
     """Directions drawn evenly from the sphere, shape (n_vectors, 3)."""
     vectors = rng.normal(size=(n_vectors, 3))
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), dtype=np.float32)
 
 
 def wave_field(
@@ -57,9 +57,9 @@ def bump(
     """A Gaussian of height one round a centre, shape (n_points,)."""
     offset = points_mm - centre_mm
     squared = np.einsum("ij,ij->i", offset, offset)
-    return np.exp(-squared / (2 * sigma_mm**2)).astype(np.float32)
+    return np.asarray(np.exp(-squared / (2 * sigma_mm**2)), dtype=np.float32)
 
 
 def smooth_step(values: NDArray[np.floating], width: float) -> NDArray[np.float32]:
     """Rise from 0 to 1 as values pass zero, over about four widths."""
-    return (1 / (1 + np.exp(-np.clip(values / width, -30, 30)))).astype(np.float32)
+    return np.asarray(1 / (1 + np.exp(-np.clip(values / width, -30, 30))), dtype=np.float32)

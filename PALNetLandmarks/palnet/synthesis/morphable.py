@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The morphable model that faces are generated from, subdivided once so that lids and lips stay smooth."""
+"""The morphable model that faces are generated from, subdivided once for smooth lids and lips."""
 
 from __future__ import annotations
 

@@ -119,9 +119,7 @@ def _grow(
     if childlike:
         eye_level_mm, back_mm = 34.0, 20.0
         below = np.minimum(grown[:, 1] - eye_level_mm, 0)
-        in_face = smooth_step(-(grown[:, 1] - eye_level_mm), 14) * smooth_step(
-            grown[:, 2] - 30, 20
-        )
+        in_face = smooth_step(-(grown[:, 1] - eye_level_mm), 14) * smooth_step(grown[:, 2] - 30, 20)
         shorten = childlike * rng.uniform(0.05, 0.2)
         flatten = childlike * rng.uniform(0.0, 0.12)
         grown[:, 1] -= shorten * below * smooth_step(grown[:, 1] + 170, 25)

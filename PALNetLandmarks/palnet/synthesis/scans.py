@@ -73,9 +73,7 @@ class ScanGenerator:
         front_mm = self.model.fine_template_mm[:, 2]
         eyeball = model.fine(model.is_eyeball)
         self._hidden_eyeball = eyeball & (front_mm < np.median(front_mm[eyeball]) + 1)
-        self._average = capture.laplacian_matrix(
-            model.fine_triangles, model.refine.shape[0]
-        )
+        self._average = capture.laplacian_matrix(model.fine_triangles, model.refine.shape[0])
 
     def draw(self, seed: int) -> GeneratedScan:
         """Draw one scan.
@@ -163,7 +161,7 @@ def _hard_to_see(points_mm: NDArray[np.float32]) -> NDArray[np.float32]:
     scalp = (y > 95) | (z < 0)
     under = (y < -80) & (y > -130)
     ears = np.abs(x) > 70
-    return (0.5 * scalp + 0.6 * under + 0.8 * ears).astype(np.float32)
+    return np.asarray(0.5 * scalp + 0.6 * under + 0.8 * ears, dtype=np.float32)
 
 
 def _join(

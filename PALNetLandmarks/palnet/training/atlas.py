@@ -56,7 +56,7 @@ def build_atlas(
     template = model.fine_template_mm
     chosen = _choose_points(model, template, n_points)
     kept = np.concatenate([chosen, model.landmark_points])
-    people = np.empty((n_people, len(kept), 3), dtype=np.float32)
+    people = np.zeros((n_people, len(kept), 3), dtype=np.float32)
     for i in range(n_people):
         rng = np.random.default_rng([seed, i])
         people[i] = draw_person(model, rng).points_mm[kept]
@@ -68,13 +68,12 @@ def build_atlas(
     normals = compute_vertex_normals(template, model.fine_triangles)[chosen]
     n_chosen = len(chosen)
     return FaceAtlas(
-        mean_mm=mean[:n_chosen],
-        normals=normals,
+        mean_mm=mean[:n_chosen].astype(np.float64),
+        normals=normals.astype(np.float64),
         modes_mm=modes[:, :n_chosen],
-        landmark_mean_mm=mean[n_chosen:],
+        landmark_mean_mm=mean[n_chosen:].astype(np.float64),
         landmark_modes_mm=modes[:, n_chosen:],
         core=_is_core(template[chosen]),
-        metadata={"source": model.name, "n_people": n_people, "seed": seed},
     )
 
 
@@ -140,7 +139,9 @@ def _principal_components(
     gram = (centred @ centred.T).astype(np.float64) / (n_people - 1)
     values, vectors = np.linalg.eigh(gram)
     order = np.argsort(values)[::-1][: min(n_modes, n_people - 1)]
-    logger.info("atlas: %d modes hold %.2f %%", len(order), 100 * values[order].sum() / values.sum())
+    logger.info(
+        "atlas: %d modes hold %.2f %%", len(order), 100 * values[order].sum() / values.sum()
+    )
     scaled = vectors[:, order] / np.sqrt(n_people - 1)
     modes = (scaled.T.astype(np.float32) @ centred).reshape(len(order), *mean.shape)
     return mean, modes

@@ -121,12 +121,13 @@ def landmark_loss(
     spread = error.detach() * torch.exp(-log_spread) + log_spread
     spread = (spread * weight).sum() / weight.sum()
     shown = torch.nn.functional.binary_cross_entropy_with_logits(raw[..., 4], visible.float())
-    return (
+    loss: torch.Tensor = (
         POINT_SHARE * point_wise
         + DISTANCE_SHARE * distance_wise
         + SPREAD_SHARE * spread
         + VISIBILITY_SHARE * shown
     )
+    return loss
 
 
 def _pair_distances(points: torch.Tensor) -> torch.Tensor:

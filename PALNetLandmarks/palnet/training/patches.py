@@ -8,7 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from palnet.face.atlas import FaceAtlas
-    from palnet.patches import Patches
-    from palnet.surface import PointCloud, Surface
     from palnet.synthesis.scans import GeneratedScan
 
 __all__ = ["TrainingPatches", "fill_patches", "load_patches"]
@@ -104,12 +102,12 @@ def fill_patches(
 
 def load_patches(paths: Sequence[Path]) -> TrainingPatches:
     """Load the patches of many scans into memory, about 0.4 MB a scan."""
-    columns: dict[str, list[NDArray[np.generic]]] = {}
+    columns: dict[str, list[NDArray[Any]]] = {}
     for path in paths:
         with np.load(path, allow_pickle=False) as arrays:
             for key in arrays.files:
                 columns.setdefault(key, []).append(arrays[key])
-    return TrainingPatches(**{key: np.stack(values) for key, values in columns.items()})  # type: ignore[arg-type]
+    return TrainingPatches(**{key: np.stack(values) for key, values in columns.items()})
 
 
 def _write_one(atlas: FaceAtlas, task: tuple[Path, Path]) -> None:
@@ -118,13 +116,13 @@ def _write_one(atlas: FaceAtlas, task: tuple[Path, Path]) -> None:
     arrays = _prepare(atlas, read_generated_scan(source), np.random.default_rng(int(source.stem)))
     unfinished = path.with_suffix(".part")
     with unfinished.open("wb") as stream:
-        np.savez(stream, **arrays)
+        np.savez(stream, allow_pickle=False, **arrays)
     unfinished.replace(path)
 
 
 def _prepare(
     atlas: FaceAtlas, scan: GeneratedScan, rng: np.random.Generator
-) -> dict[str, NDArray[np.generic]]:
+) -> dict[str, NDArray[Any]]:
     """One scan from its mesh to the stored patches."""
     mesh = Mesh(scan.points_mm.astype(np.float64), scan.triangles, name="generated")
     surface = prepare_surface(mesh, parse_unit("mm"))
@@ -139,20 +137,16 @@ def _prepare(
     error = fit.landmarks_mm - truth
     shaken = LEFT_OF_ATLAS_ERROR * error + rng.normal(0, FIRST_PASS_ERROR_MM, truth.shape)
     starts = (fit.landmarks_mm, np.where(scan.visible[:, None], truth + shaken, fit.landmarks_mm))
-    both = [_gather(face, coarse, start) for start in starts]
+    fine = sample_fine(face, np.concatenate(starts))
+    both = [gather_patches(fine, coarse, start, N_STORED_EACH) for start in starts]
     return {
         "points": np.stack([p.points for p in both]).astype(np.float16),
         "share": np.minimum(np.stack([p.share for p in both]) * N_STORED_EACH / N_POINTS_EACH, 1),
         "centres_mm": np.stack([p.centres_mm for p in both]).astype(np.float32),
         "truth_mm": truth.astype(np.float32),
         "visible": scan.visible,
-        "scale": np.float32(np.cbrt(np.linalg.det(face_from_scan[:3, :3]))),
+        "scale": np.asarray(np.cbrt(np.linalg.det(face_from_scan[:3, :3])), dtype=np.float32),
     }
-
-
-def _gather(face: Surface, coarse: PointCloud, start: NDArray[np.float64]) -> Patches:
-    """Patches round one set of starts."""
-    return gather_patches(sample_fine(face, start), coarse, start, N_STORED_EACH)
 
 
 def _disturbed_pose(

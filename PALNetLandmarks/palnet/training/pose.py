@@ -62,8 +62,8 @@ class PoseClouds:
 def load_clouds(paths: Sequence[Path], atlas: FaceAtlas, *, seed: int) -> PoseClouds:
     """Sample every scan of a folder evenly over its area."""
     rng = np.random.default_rng(seed)
-    clouds = np.empty((len(paths), N_STORED_POINTS, 6), dtype=np.float32)
-    poses = np.empty((len(paths), 4, 4))
+    clouds = np.zeros((len(paths), N_STORED_POINTS, 6), dtype=np.float32)
+    poses = np.zeros((len(paths), 4, 4))
     for i, path in enumerate(paths):
         scan = read_generated_scan(path)
         clouds[i] = _sample_area(scan, rng)
@@ -89,8 +89,8 @@ def draw_coarse_batch(
     data: PoseClouds, rng: np.random.Generator, size: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Whole scans in any rotation: clouds (size, n, 6) and key points (size, 7, 3)."""
-    inputs = np.empty((size, N_POSE_POINTS, 6), dtype=np.float32)
-    targets = np.empty((size, len(KEY_POINTS_MM), 3), dtype=np.float32)
+    inputs = np.zeros((size, N_POSE_POINTS, 6), dtype=np.float32)
+    targets = np.zeros((size, len(KEY_POINTS_MM), 3), dtype=np.float32)
     for i in range(size):
         cloud, key_points = _draw_scan(data, rng)
         picked = _pick(cloud, rng)
@@ -105,8 +105,8 @@ def draw_fine_batch(
     data: PoseClouds, rng: np.random.Generator, size: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Scans cropped round a guess of the pose and seen in its frame."""
-    inputs = np.empty((size, N_POSE_POINTS, 6), dtype=np.float32)
-    targets = np.empty((size, len(KEY_POINTS_MM), 3), dtype=np.float32)
+    inputs = np.zeros((size, N_POSE_POINTS, 6), dtype=np.float32)
+    targets = np.zeros((size, len(KEY_POINTS_MM), 3), dtype=np.float32)
     for i in range(size):
         cloud, key_points = _draw_scan(data, rng)
         true_pose = fit_similarity(key_points, KEY_POINTS_MM)
@@ -224,4 +224,5 @@ def _mean_distance(
     """Mean distance of the key points from the truth, one for each cloud."""
     device = next(network.parameters()).device
     clouds, targets = (torch.from_numpy(values).to(device) for values in batch)
-    return torch.linalg.vector_norm(network(clouds) - targets, dim=2).mean(dim=1)
+    apart: torch.Tensor = torch.linalg.vector_norm(network(clouds) - targets, dim=2)
+    return apart.mean(dim=1)

@@ -1,0 +1,299 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole way of a scan: read, find the face, fit the atlas, refine by patches, project."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import palnet
+from palnet._checks import check_transform, frozen_copy
+from palnet.errors import ScanRefusedError
+from palnet.face.fit import AtlasFit, fit_atlas
+from palnet.face.pose import find_poses
+from palnet.face.region import extract_face, move_cloud, move_surface, sample_coarse, sample_fine
+from palnet.face.similarity import apply_similarity, invert_similarity, similarity_scale
+from palnet.face.verdict import find_refusal
+from palnet.landmarks import LandmarkSet
+from palnet.model import Model, read_model
+from palnet.network.landmarks import LandmarkPrediction, predict_landmarks
+from palnet.patches import gather_patches
+from palnet.surface import (
+    Finding,
+    Mesh,
+    Surface,
+    Unit,
+    parse_unit,
+    plausible_units,
+    prepare_surface,
+    project_onto_triangles,
+    read_mesh,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from palnet.surface import PointCloud
+
+__all__ = ["Detection", "Quality", "detect"]
+
+# A second pass of the network round the first result.
+N_PASSES = 2
+# A landmark farther from the surface than this is not on it.
+OFF_SURFACE_MM = 6.0
+# A result whose median expected error or coverage is past these deserves a look as a whole.
+CHECK_ABOVE_MM, CHECK_BELOW_COVERAGE = 2.5, 0.75
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """How well the scan is explained as a face.
+
+    Attributes
+    ----------
+    residual_mm : float
+        Median distance of the fitted atlas from the scan.
+    coverage : float
+        Share of the face between brows and chin that the scan shows (0 to 1).
+    verdict : str
+        ``good``, or ``check`` if the landmarks deserve a look.
+    """
+
+    residual_mm: float
+    coverage: float
+    verdict: str
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Detection:
+    """The result for one scan.
+
+    Attributes
+    ----------
+    landmarks : LandmarkSet
+        In the scan file's own frame and numbers, with status and expected error.
+    face_from_scan : ndarray of shape (4, 4)
+        Similarity from the scan in millimetres to the face frame (mean adult size; +X the
+        subject's left, +Y up, +Z front).
+    quality : Quality
+        How well the scan is explained as a face.
+    findings : tuple of Finding
+        What is odd about the mesh, in plain words.
+    provenance : dict
+        Model and its hash, versions, unit, pose, seconds per stage; JSON-ready.
+    """
+
+    landmarks: LandmarkSet
+    face_from_scan: NDArray[np.float64]
+    quality: Quality
+    findings: tuple[Finding, ...]
+    provenance: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        """Check and freeze the pose."""
+        check_transform(np.asarray(self.face_from_scan), name="face_from_scan")
+        object.__setattr__(self, "face_from_scan", frozen_copy(self.face_from_scan))
+
+
+def detect(
+    scan: str | os.PathLike[str] | Mesh,
+    *,
+    unit: str = "auto",
+    model: str | os.PathLike[str] | None = None,
+) -> Detection:
+    """Place the landmarks of a model on a face scan.
+
+    Convention: the landmarks come back in the scan's own frame and unit; `face_from_scan` acts on
+    column vectors from the left.
+
+    Parameters
+    ----------
+    scan : path-like or Mesh
+        OBJ, PLY, STL, VTK or VTP file, or a mesh in memory.
+    unit : str
+        ``auto``, ``um``, ``mm``, ``cm``, ``m``, ``in``, or millimetres per unit as a number.
+    model : str or path-like, optional
+        Name of a shipped model or path of a model file.
+
+    Returns
+    -------
+    Detection
+        Landmarks with expected errors, quality and provenance.
+
+    Raises
+    ------
+    MeshError
+        If the file cannot be read as a surface.
+    UnitError
+        If the size of the scan fits no unit, or the unit is unknown.
+    ScanRefusedError
+        If no face was found that landmarks may be placed on.
+    ModelFileError
+        If the model cannot be read.
+
+    References
+    ----------
+    A. Yazdi et al., PAL-Net, Informatics in Medicine Unlocked 60 (2026) 101729,
+    doi 10.1016/j.imu.2025.101729: initial approximation, patches, point-wise network with
+    attention. Pose search, atlas, spread and projection are this project's.
+    """
+    watch = _Stopwatch()
+    with watch.stage("model"):
+        network_model = _read_model_once(model)
+    with watch.stage("read"):
+        mesh = scan if isinstance(scan, Mesh) else read_mesh(scan)
+    units = plausible_units(mesh) if unit == "auto" else (parse_unit(unit),)
+    with watch.stage("prepare"):
+        surface = prepare_surface(mesh, units[0])
+    found = _find_face(surface, units, network_model, watch)
+    with watch.stage("network"):
+        prediction = _predict(found, network_model)
+    with watch.stage("project"):
+        landmarks = _finish(found, prediction, network_model, mesh)
+    return Detection(
+        landmarks=landmarks,
+        face_from_scan=found.face_from_scan,
+        quality=_judge(found.fit, landmarks),
+        findings=found.surface.findings,
+        provenance={
+            "palnet": palnet.__version__,
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "model": network_model.name,
+            "model_sha256": network_model.sha256,
+            "scheme": network_model.scheme.name,
+            "unit": found.surface.unit.name,
+            "mm_per_unit": found.surface.unit.mm_per_unit,
+            "unit_source": "inferred from the size" if unit == "auto" else "given",
+            "face_scale": round(1 / similarity_scale(found.face_from_scan), 4),
+            "n_vertices": len(mesh.points),
+            "n_triangles": len(mesh.triangles),
+            "seconds": watch.seconds,
+        },
+    )
+
+
+class _Stopwatch:
+    """Seconds spent in each named stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add the time of the block to a stage."""
+        start = time.perf_counter()
+        yield
+        spent = self.seconds.get(name, 0.0) + time.perf_counter() - start
+        self.seconds[name] = round(spent, 4)
+
+
+@dataclass(frozen=True, eq=False)
+class _FoundFace:
+    """A face that was found: the scan, its region of interest in the face frame, the fit."""
+
+    surface: Surface
+    face_from_scan: NDArray[np.float64]
+    face: Surface
+    coarse: PointCloud
+    fit: AtlasFit
+
+
+def _read_model_once(model: str | os.PathLike[str] | None) -> Model:
+    """Read a model, or take it from the last calls."""
+    return _cached_model(None if model is None else os.fspath(model))
+
+
+@lru_cache(maxsize=4)
+def _cached_model(model: str | None) -> Model:
+    return read_model(model)
+
+
+def _find_face(
+    surface: Surface, units: tuple[Unit, ...], model: Model, watch: _Stopwatch
+) -> _FoundFace:
+    """Try each plausible unit and pose; the first face that passes the verdict is taken."""
+    reasons: list[str] = []
+    for unit in units:
+        scaled = surface if unit == surface.unit else surface.rescaled(unit)
+        with watch.stage("pose"):
+            candidates = find_poses(
+                scaled, model.atlas, model.network("pose_coarse"), model.network("pose_fine")
+            )
+        for candidate in candidates:
+            with watch.stage("fit"):
+                found = _fit(scaled, candidate.face_from_scan, model)
+            refusal = find_refusal(found.fit, found.face_from_scan)
+            if refusal is None:
+                return found
+            reasons.append(refusal)
+    msg = f"{surface.name}: {reasons[0]}"
+    raise ScanRefusedError(msg)
+
+
+def _fit(surface: Surface, guess: NDArray[np.float64], model: Model) -> _FoundFace:
+    """Cut out the region of interest and fit the atlas to it."""
+    region = extract_face(surface, guess)
+    cloud = sample_coarse(region)
+    fit = fit_atlas(model.atlas, cloud)
+    return _FoundFace(
+        surface=surface,
+        face_from_scan=fit.face_from_cloud @ guess,
+        face=move_surface(region, fit.face_from_cloud),
+        coarse=move_cloud(cloud, fit.face_from_cloud),
+        fit=fit,
+    )
+
+
+def _predict(found: _FoundFace, model: Model) -> LandmarkPrediction:
+    """Refine the atlas's landmarks by the network, then once more round the result."""
+    weights = model.network("landmarks")
+    fine = sample_fine(found.face, found.fit.landmarks_mm)
+    centres = found.fit.landmarks_mm
+    for _ in range(N_PASSES):
+        patches = gather_patches(fine, found.coarse, centres)
+        prediction = predict_landmarks(weights, patches, model.scheme.mirror)
+        centres = prediction.positions_mm
+    return prediction
+
+
+def _finish(
+    found: _FoundFace, prediction: LandmarkPrediction, model: Model, mesh: Mesh
+) -> LandmarkSet:
+    """Project onto the triangles, calibrate, and go back to the file's numbers."""
+    projection = project_onto_triangles(found.face, prediction.positions_mm)
+    scan_from_face = invert_similarity(found.face_from_scan)
+    mm_per_unit = found.surface.unit.mm_per_unit
+    expected = model.calibration.expected_error_mm(prediction.spread_mm)
+    is_placed = prediction.visibility >= model.calibration.min_visibility
+    is_placed &= projection.distances_mm < OFF_SURFACE_MM
+    positions = apply_similarity(scan_from_face, projection.points_mm) / mm_per_unit
+    return LandmarkSet(
+        scheme=model.scheme,
+        positions=np.where(is_placed[:, None], positions, np.nan),
+        status=tuple("detected" if placed else "missing" for placed in is_placed),
+        expected_error_mm=np.where(is_placed, expected * similarity_scale(scan_from_face), np.nan),
+        mm_per_unit=mm_per_unit,
+        frame="file",
+        specimen=mesh.name,
+        space=mesh.space,
+    )
+
+
+def _judge(fit: AtlasFit, landmarks: LandmarkSet) -> Quality:
+    """Sum up how far the result can be trusted."""
+    doubtful = np.nanmedian(landmarks.expected_error_mm) > CHECK_ABOVE_MM
+    return Quality(
+        residual_mm=round(fit.residual_mm, 3),
+        coverage=round(fit.coverage, 3),
+        verdict="check" if doubtful or fit.coverage < CHECK_BELOW_COVERAGE else "good",
+    )

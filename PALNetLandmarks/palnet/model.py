@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The model file: atlas, weights and calibration in one ``.npz`` without pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from palnet._checks import frozen_copy
+from palnet.errors import ModelFileError
+from palnet.face.atlas import FaceAtlas
+from palnet.scheme import Scheme, scheme_from_dict, scheme_to_dict
+
+if TYPE_CHECKING:
+    import os
+
+    from numpy.typing import NDArray
+
+__all__ = [
+    "DEFAULT_MODEL",
+    "Calibration",
+    "Model",
+    "list_models",
+    "read_model",
+    "write_model",
+]
+
+DEFAULT_MODEL = "palnet50"
+FORMAT_NAME, FORMAT_VERSION = "palnet-model", 1
+MODELS_FOLDER = Path(__file__).parent / "models"
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """From the network's spread to an expected error: ``factor[landmark] * spread ** power``.
+
+    Attributes
+    ----------
+    factor : ndarray of shape (n_landmarks,)
+        One factor a landmark.
+    power : float
+        The same for all landmarks.
+    min_visibility : float
+        Landmarks whose predicted visibility is lower are called missing.
+    """
+
+    factor: NDArray[np.float64]
+    power: float
+    min_visibility: float
+
+    def expected_error_mm(self, spread_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Expected error in mm for each landmark's spread."""
+        return np.asarray(self.factor * spread_mm**self.power)
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """Everything a detection needs.
+
+    Attributes
+    ----------
+    name : str
+        Name it is listed under.
+    path : Path
+        Where it was read from.
+    sha256 : str
+        Hash of the file.
+    scheme : Scheme
+        The landmarks it places.
+    atlas : FaceAtlas
+        Where to start.
+    weights : dict of str to ndarray
+        Networks, with the prefixes ``pose_coarse.``, ``pose_fine.`` and ``landmarks.``.
+    calibration : Calibration
+        From spread to expected error.
+    metadata : dict
+        Training data, licence, measured accuracy, versions.
+    """
+
+    name: str
+    path: Path
+    sha256: str
+    scheme: Scheme
+    atlas: FaceAtlas
+    weights: dict[str, NDArray[np.float32]]
+    calibration: Calibration
+    metadata: dict[str, Any]
+
+    def network(self, name: str) -> dict[str, NDArray[np.float32]]:
+        """Weights of one network, without the prefix."""
+        start = name + "."
+        return {k.removeprefix(start): w for k, w in self.weights.items() if k.startswith(start)}
+
+
+def write_model(
+    path: str | os.PathLike[str],
+    *,
+    scheme: Scheme,
+    atlas: FaceAtlas,
+    weights: dict[str, NDArray[np.float32]],
+    calibration: Calibration,
+    metadata: dict[str, Any],
+) -> None:
+    """Write a model file.
+
+    Parameters
+    ----------
+    path : path-like
+        Where; an existing file is replaced as a whole.
+    scheme : Scheme
+        The landmarks it places.
+    atlas : FaceAtlas
+        Kept in half precision where that costs less than 0.01 mm.
+    weights : dict of str to ndarray
+        The networks.
+    calibration : Calibration
+        From spread to expected error.
+    metadata : dict
+        Anything JSON can hold.
+    """
+    arrays: dict[str, Any] = {f"network.{name}": weight for name, weight in weights.items()}
+    arrays |= {f"atlas.{name}": array for name, array in atlas.to_arrays().items()}
+    arrays["calibration.factor"] = calibration.factor
+    header = {
+        "format": FORMAT_NAME,
+        "format_version": FORMAT_VERSION,
+        "scheme": scheme_to_dict(scheme),
+        "calibration": {
+            "power": calibration.power,
+            "min_visibility": calibration.min_visibility,
+        },
+        "metadata": metadata,
+    }
+    arrays["header"] = np.array(json.dumps(header))
+    path = Path(path)
+    unfinished = path.with_suffix(".part")
+    with unfinished.open("wb") as stream:
+        np.savez_compressed(stream, allow_pickle=False, **arrays)
+    unfinished.replace(path)
+
+
+def list_models() -> list[Model]:
+    """Read every model that comes with palnet.
+
+    Returns
+    -------
+    list of Model
+        In the order of their names.
+    """
+    return [read_model(path) for path in sorted(MODELS_FOLDER.glob("*.npz"))]
+
+
+def read_model(name_or_path: str | os.PathLike[str] | None = None) -> Model:
+    """Read a model by the name of a shipped one or by its path.
+
+    Parameters
+    ----------
+    name_or_path : str or path-like, optional
+        The shipped default model if not given.
+
+    Returns
+    -------
+    Model
+        The model.
+
+    Raises
+    ------
+    ModelFileError
+        If there is no such model, or the file is damaged or of another version.
+    """
+    path = _find(DEFAULT_MODEL if name_or_path is None else name_or_path)
+    data = path.read_bytes()
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+        header = json.loads(str(arrays.pop("header")))
+    except Exception as err:  # a damaged archive raises nearly anything
+        msg = f"{path}: not a palnet model ({err}). Get the file again, or train one."
+        raise ModelFileError(msg) from err
+    if (header.get("format"), header.get("format_version")) != (FORMAT_NAME, FORMAT_VERSION):
+        msg = (
+            f"{path}: a model of format {header.get('format_version')}; this palnet reads "
+            f"{FORMAT_VERSION}. Use a model of the same release, or train one."
+        )
+        raise ModelFileError(msg)
+    try:
+        return _assemble(path, hashlib.sha256(data).hexdigest(), arrays, header)
+    except (KeyError, ValueError, TypeError) as err:
+        msg = f"{path}: the model is incomplete ({err}). Get the file again, or train one."
+        raise ModelFileError(msg) from err
+
+
+def _find(name_or_path: str | os.PathLike[str]) -> Path:
+    """The file of a shipped model's name, or of a path."""
+    path = Path(name_or_path)
+    shipped = MODELS_FOLDER / f"{path.name}.npz"
+    if path.parent == Path() and not path.suffix and shipped.is_file():
+        return shipped
+    if path.is_file():
+        return path
+    names = ", ".join(sorted(p.stem for p in MODELS_FOLDER.glob("*.npz"))) or "none"
+    msg = f"no model '{name_or_path}'. Give a file, or one of the shipped models: {names}."
+    raise ModelFileError(msg)
+
+
+def _assemble(
+    path: Path, sha256: str, arrays: dict[str, NDArray[Any]], header: dict[str, Any]
+) -> Model:
+    """Put the parts of a model file together."""
+    parts: dict[str, dict[str, NDArray[Any]]] = {"network": {}, "atlas": {}, "calibration": {}}
+    for key, array in arrays.items():
+        part, name = key.split(".", maxsplit=1)
+        parts[part][name] = array
+    return Model(
+        name=path.stem,
+        path=path,
+        sha256=sha256,
+        scheme=scheme_from_dict(header["scheme"]),
+        atlas=FaceAtlas.from_arrays(parts["atlas"]),
+        weights={name: frozen_copy(w, np.float32) for name, w in parts["network"].items()},
+        calibration=Calibration(parts["calibration"]["factor"], **header["calibration"]),
+        metadata=header["metadata"],
+    )
