@@ -172,7 +172,8 @@ def draw_batch(
         reach = int(rng.integers(NEAREST_REACH, n_half + 1))
         fine, coarse = (rng.choice(reach, N_DRAWN_EACH, replace=False) for _ in range(2))
         picked = np.concatenate([fine, n_half + coarse])
-    points = data.points[scans, start][:, :, picked].astype(np.float32)
+    # In C order: indexing leaves another, and `_augment` then turns a copy instead of the points.
+    points = np.ascontiguousarray(data.points[scans, start][:, :, picked], dtype=np.float32)
     share = data.share[scans, start]
     centres = data.centres_mm[scans, start].copy()
     truth, visible = data.truth_mm[scans].copy(), data.visible[scans].copy()
