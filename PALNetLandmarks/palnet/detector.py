@@ -44,7 +44,15 @@ if TYPE_CHECKING:
 
     from palnet.surface import PointCloud
 
-__all__ = ["Detection", "Quality", "detect"]
+__all__ = [
+    "Detection",
+    "FoundFace",
+    "Quality",
+    "Stopwatch",
+    "detect",
+    "find_face",
+    "predict_in_face",
+]
 
 # A second pass of the network round the first result.
 N_PASSES = 2
@@ -146,7 +154,7 @@ def detect(
     doi 10.1016/j.imu.2025.101729: initial approximation, patches, point-wise network with
     attention. Pose search, atlas, spread and projection are this project's.
     """
-    watch = _Stopwatch()
+    watch = Stopwatch()
     with watch.stage("model"):
         network_model = _read_model_once(model)
     with watch.stage("read"):
@@ -154,9 +162,9 @@ def detect(
     units = plausible_units(mesh) if unit == "auto" else (parse_unit(unit),)
     with watch.stage("prepare"):
         surface = prepare_surface(mesh, units[0])
-    found = _find_face(surface, units, network_model, watch)
+    found = find_face(surface, units, network_model, watch)
     with watch.stage("network"):
-        prediction = _predict(found, network_model)
+        prediction = predict_in_face(found, network_model)
     with watch.stage("project"):
         landmarks = _finish(found, prediction, network_model, mesh)
     return Detection(
@@ -182,7 +190,7 @@ def detect(
     )
 
 
-class _Stopwatch:
+class Stopwatch:
     """Seconds spent in each named stage."""
 
     def __init__(self) -> None:
@@ -198,8 +206,22 @@ class _Stopwatch:
 
 
 @dataclass(frozen=True, eq=False)
-class _FoundFace:
-    """A face that was found: the scan, its region of interest in the face frame, the fit."""
+class FoundFace:
+    """A face that was found.
+
+    Attributes
+    ----------
+    surface : Surface
+        The whole scan in millimetres.
+    face_from_scan : ndarray of shape (4, 4)
+        Similarity from scan millimetres to the face frame.
+    face : Surface
+        The region of interest, in the face frame.
+    coarse : PointCloud
+        The region at the coarse spacing, in the face frame.
+    fit : AtlasFit
+        The fitted atlas.
+    """
 
     surface: Surface
     face_from_scan: NDArray[np.float64]
@@ -218,10 +240,36 @@ def _cached_model(model: str | None) -> Model:
     return read_model(model)
 
 
-def _find_face(
-    surface: Surface, units: tuple[Unit, ...], model: Model, watch: _Stopwatch
-) -> _FoundFace:
-    """Try each plausible unit and pose; the first face that passes the verdict is taken."""
+def find_face(
+    surface: Surface,
+    units: tuple[Unit, ...],
+    model: Model,
+    watch: Stopwatch | None = None,
+) -> FoundFace:
+    """Try each plausible unit and pose; the first face that passes the verdict is taken.
+
+    Parameters
+    ----------
+    surface : Surface
+        The scan, prepared in any one of the units.
+    units : tuple of Unit
+        Units to try, the likeliest first.
+    model : Model
+        Atlas and pose networks.
+    watch : Stopwatch, optional
+        Gets the time of the stages ``pose`` and ``fit``.
+
+    Returns
+    -------
+    FoundFace
+        The face.
+
+    Raises
+    ------
+    ScanRefusedError
+        With the reason why the likeliest guess is no usable face.
+    """
+    watch = watch or Stopwatch()
     reasons: list[str] = []
     for unit in units:
         scaled = surface if unit == surface.unit else surface.rescaled(unit)
@@ -240,12 +288,12 @@ def _find_face(
     raise ScanRefusedError(msg)
 
 
-def _fit(surface: Surface, guess: NDArray[np.float64], model: Model) -> _FoundFace:
+def _fit(surface: Surface, guess: NDArray[np.float64], model: Model) -> FoundFace:
     """Cut out the region of interest and fit the atlas to it."""
     region = extract_face(surface, guess)
     cloud = sample_coarse(region)
     fit = fit_atlas(model.atlas, cloud)
-    return _FoundFace(
+    return FoundFace(
         surface=surface,
         face_from_scan=fit.face_from_cloud @ guess,
         face=move_surface(region, fit.face_from_cloud),
@@ -254,8 +302,21 @@ def _fit(surface: Surface, guess: NDArray[np.float64], model: Model) -> _FoundFa
     )
 
 
-def _predict(found: _FoundFace, model: Model) -> LandmarkPrediction:
-    """Refine the atlas's landmarks by the network, then once more round the result."""
+def predict_in_face(found: FoundFace, model: Model) -> LandmarkPrediction:
+    """Refine the atlas's landmarks by the network, then once more round the result.
+
+    Parameters
+    ----------
+    found : FoundFace
+        The face.
+    model : Model
+        The landmark network.
+
+    Returns
+    -------
+    LandmarkPrediction
+        In the face frame, not yet on the surface nor calibrated.
+    """
     weights = model.network("landmarks")
     fine = sample_fine(found.face, found.fit.landmarks_mm)
     centres = found.fit.landmarks_mm
@@ -267,7 +328,7 @@ def _predict(found: _FoundFace, model: Model) -> LandmarkPrediction:
 
 
 def _finish(
-    found: _FoundFace, prediction: LandmarkPrediction, model: Model, mesh: Mesh
+    found: FoundFace, prediction: LandmarkPrediction, model: Model, mesh: Mesh
 ) -> LandmarkSet:
     """Project onto the triangles, calibrate, and go back to the file's numbers."""
     projection = project_onto_triangles(found.face, prediction.positions_mm)

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calibrate the expected errors on people that neither trained nor validated anything."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from palnet.detector import find_face, predict_in_face
+from palnet.errors import ScanRefusedError
+from palnet.face.similarity import apply_similarity, similarity_scale
+from palnet.model import Calibration
+from palnet.surface import Mesh, parse_unit, prepare_surface
+from palnet.synthesis.folder import read_generated_scan
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from palnet.model import Model
+
+__all__ = ["CalibrationSample", "collect_sample", "fit_calibration"]
+
+logger = logging.getLogger(__name__)
+
+POWERS = np.linspace(0.4, 1.6, 25)
+THRESHOLDS = np.linspace(0.05, 0.95, 37)
+# A landmark's own factor counts as much as the common one after this many errors were seen.
+SHRINKAGE = 40
+
+
+@dataclass(frozen=True, eq=False)
+class CalibrationSample:
+    """What the networks said and what was true, (n_scans, n_landmarks) each."""
+
+    error_mm: NDArray[np.float64]
+    spread_mm: NDArray[np.float64]
+    visibility: NDArray[np.float64]
+    visible: NDArray[np.bool_]
+
+
+def collect_sample(model: Model, scans: Sequence[Path]) -> CalibrationSample:
+    """Detect on every scan, from the mesh on; refused scans are left out and counted in the log.
+
+    Parameters
+    ----------
+    model : Model
+        The model, whatever its calibration.
+    scans : sequence of Path
+        Generated scans.
+
+    Returns
+    -------
+    CalibrationSample
+        In millimetres of the scan.
+    """
+    millimetre = parse_unit("mm")
+    rows = []
+    for path in scans:
+        scan = read_generated_scan(path)
+        mesh = Mesh(scan.points_mm.astype(np.float64), scan.triangles, name=path.stem)
+        try:
+            surface = prepare_surface(mesh, millimetre)
+            found = find_face(surface, (millimetre,), model)
+        except ScanRefusedError as err:
+            logger.info("calibration: %s", err)
+            continue
+        prediction = predict_in_face(found, model)
+        truth = apply_similarity(found.face_from_scan, scan.landmarks_mm)
+        error = np.linalg.norm(prediction.positions_mm - truth, axis=1)
+        scale = similarity_scale(found.face_from_scan)
+        rows.append((error / scale, prediction.spread_mm, prediction.visibility, scan.visible))
+    error, spread, visibility, visible = (np.array(column) for column in zip(*rows, strict=True))
+    return CalibrationSample(error, spread, visibility, visible.astype(bool))
+
+
+def fit_calibration(sample: CalibrationSample) -> Calibration:
+    """Fit factors, power and the threshold of visibility.
+
+    Parameters
+    ----------
+    sample : CalibrationSample
+        People kept apart for this.
+
+    Returns
+    -------
+    Calibration
+        The power and common factor of greatest likelihood for errors that are exponentially
+        distributed about their expectation; each landmark's own factor, drawn to the common one.
+    """
+    shown = sample.visible
+    best = min(POWERS, key=lambda power: _cost(sample, float(power)))
+    powered = np.where(shown, sample.spread_mm**best, 0.0)
+    errors = np.where(shown, sample.error_mm, 0.0)
+    common = errors.sum() / powered.sum()
+    n_seen = shown.sum(axis=0)
+    own = errors.sum(axis=0) / np.maximum(powered.sum(axis=0), 1e-9)
+    factor = (n_seen * own + SHRINKAGE * common) / (n_seen + SHRINKAGE)
+    calibration = Calibration(factor, float(best), 0.5)
+    return replace(calibration, min_visibility=_best_threshold(sample))
+
+
+def _cost(sample: CalibrationSample, power: float) -> float:
+    """Mean negative log-likelihood of the errors for one power."""
+    powered = sample.spread_mm[sample.visible] ** power
+    error = sample.error_mm[sample.visible]
+    expected = powered * error.mean() / powered.mean()
+    return float(np.mean(error / expected + np.log(expected)))
+
+
+def _best_threshold(sample: CalibrationSample) -> float:
+    """The visibility that best tells shown from hidden landmarks (balanced accuracy)."""
+
+    def accuracy(threshold: float) -> float:
+        called = sample.visibility >= threshold
+        return float(called[sample.visible].mean() + (~called[~sample.visible]).mean())
+
+    return float(max(THRESHOLDS, key=accuracy))

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A recipe: everything that decides what a training makes, in one small TOML file."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from palnet._dependencies import require
+from palnet.errors import UsageError
+
+if TYPE_CHECKING:
+    import os
+
+__all__ = ["AtlasRecipe", "LandmarkRecipe", "PeopleRecipe", "PoseRecipe", "Recipe", "read_recipe"]
+
+RECIPES_FOLDER = Path(__file__).parent / "recipes"
+
+
+@dataclass(frozen=True)
+class PeopleRecipe:
+    """Which generated people: three ranges of seeds, one after the other."""
+
+    first_seed: int
+    n_train: int
+    n_validation: int
+    n_calibration: int
+
+
+@dataclass(frozen=True)
+class AtlasRecipe:
+    """Size of the atlas."""
+
+    n_people: int
+    n_modes: int
+    n_points: int
+
+
+@dataclass(frozen=True)
+class PoseRecipe:
+    """Training of the two pose networks."""
+
+    n_people: int
+    n_steps: int
+
+
+@dataclass(frozen=True)
+class LandmarkRecipe:
+    """Training of the landmark network."""
+
+    n_steps: int
+    peak_rate: float
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A whole training.
+
+    Attributes
+    ----------
+    name : str
+        Name of the model it makes.
+    scheme : str
+        Landmark scheme.
+    seed : int
+        Seed of atlas, weights and batches.
+    people, atlas, pose, landmarks
+        The parts.
+    """
+
+    name: str
+    scheme: str
+    seed: int
+    people: PeopleRecipe
+    atlas: AtlasRecipe
+    pose: PoseRecipe
+    landmarks: LandmarkRecipe
+
+
+def read_recipe(name_or_path: str | os.PathLike[str]) -> Recipe:
+    """Read a recipe by the name of a shipped one or by its path.
+
+    Parameters
+    ----------
+    name_or_path : str or path-like
+        ``palnet50``, or a TOML file.
+
+    Returns
+    -------
+    Recipe
+        Checked: every key present, none unknown.
+
+    Raises
+    ------
+    UsageError
+        If the file is missing, not TOML, or has wrong keys.
+    """
+    path = Path(name_or_path)
+    if not path.suffix:
+        path = RECIPES_FOLDER / f"{path.name}.toml"
+    try:
+        content = _parse_toml(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as err:
+        msg = f"{path}: not a recipe ({err}). Give a TOML file, or a shipped recipe: palnet50."
+        raise UsageError(msg) from err
+    parts = {
+        "people": PeopleRecipe,
+        "atlas": AtlasRecipe,
+        "pose": PoseRecipe,
+        "landmarks": LandmarkRecipe,
+    }
+    _check_keys(content, {"scheme", "seed", *parts}, f"{path}")
+    built = {name: _build(part, content[name], f"{path}: [{name}]") for name, part in parts.items()}
+    return Recipe(name=path.stem, scheme=content["scheme"], seed=content["seed"], **built)
+
+
+def _parse_toml(text: str) -> dict[str, Any]:
+    """Parse TOML with what this Python has."""
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        tomllib = require("tomli", feature="reading a training recipe")
+    content: dict[str, Any] = tomllib.loads(text)
+    return content
+
+
+def _build(part: type, content: Any, where: str) -> Any:
+    """One part of a recipe from its table."""
+    if not isinstance(content, dict):
+        msg = f"{where} must be a table; got {type(content).__name__}."
+        raise UsageError(msg)
+    _check_keys(content, {field.name for field in fields(part)}, where)
+    for key, value in content.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+            msg = f"{where}: {key} must be a number of at least 0; got {value!r}."
+            raise UsageError(msg)
+    return part(**content)
+
+
+def _check_keys(content: dict[str, Any], expected: set[str], where: str) -> None:
+    """Require exactly these keys."""
+    absent, unknown = sorted(expected - content.keys()), sorted(content.keys() - expected)
+    if absent or unknown:
+        msg = f"{where}: absent keys {absent}, unknown keys {unknown}; expected {sorted(expected)}."
+        raise UsageError(msg)
