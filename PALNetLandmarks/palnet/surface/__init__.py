@@ -9,6 +9,7 @@ from palnet.surface._read import MESH_SUFFIXES, read_mesh
 from palnet.surface._sample import PointCloud, sample_surface, thin_points
 from palnet.surface._surface import Surface, crop_surface
 from palnet.surface._units import UNIT_NAMES, Unit, parse_unit, plausible_units
+from palnet.surface._write import write_ply
 
 __all__ = [
     "MESH_SUFFIXES",
@@ -28,4 +29,5 @@ __all__ = [
     "read_mesh",
     "sample_surface",
     "thin_points",
+    "write_ply",
 ]

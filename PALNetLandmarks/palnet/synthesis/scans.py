@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial import cKDTree
 
+from palnet.surface import Mesh
 from palnet.synthesis import capture, covering
 from palnet.synthesis.people import draw_person
 
@@ -49,6 +50,12 @@ class GeneratedScan:
     landmarks_mm: NDArray[np.float32]
     visible: NDArray[np.bool_]
     description: dict[str, object]
+
+    def to_mesh(self) -> Mesh:
+        """The scan without its truth, as if read from a file in millimetres."""
+        return Mesh(
+            self.points_mm.astype(np.float64), self.triangles, str(self.description["seed"])
+        )
 
 
 class ScanGenerator:

@@ -13,7 +13,7 @@ from palnet.detector import find_face, predict_in_face
 from palnet.errors import ScanRefusedError
 from palnet.face.similarity import apply_similarity, similarity_scale
 from palnet.model import Calibration
-from palnet.surface import Mesh, parse_unit, prepare_surface
+from palnet.surface import parse_unit, prepare_surface
 from palnet.synthesis.folder import read_generated_scan
 
 if TYPE_CHECKING:
@@ -63,9 +63,8 @@ def collect_sample(model: Model, scans: Sequence[Path]) -> CalibrationSample:
     rows = []
     for path in scans:
         scan = read_generated_scan(path)
-        mesh = Mesh(scan.points_mm.astype(np.float64), scan.triangles, name=path.stem)
         try:
-            surface = prepare_surface(mesh, millimetre)
+            surface = prepare_surface(scan.to_mesh(), millimetre)
             found = find_face(surface, (millimetre,), model)
         except ScanRefusedError as err:
             logger.info("calibration: %s", err)

@@ -18,7 +18,7 @@ from palnet.face.region import extract_face, move_cloud, move_surface, sample_co
 from palnet.face.similarity import apply_similarity, compose_similarity, fit_similarity
 from palnet.network.pose import KEY_POINTS_MM
 from palnet.patches import N_POINTS_EACH, gather_patches
-from palnet.surface import Mesh, parse_unit, prepare_surface
+from palnet.surface import parse_unit, prepare_surface
 from palnet.synthesis.folder import read_generated_scan
 
 if TYPE_CHECKING:
@@ -124,8 +124,7 @@ def _prepare(
     atlas: FaceAtlas, scan: GeneratedScan, rng: np.random.Generator
 ) -> dict[str, NDArray[Any]]:
     """One scan from its mesh to the stored patches."""
-    mesh = Mesh(scan.points_mm.astype(np.float64), scan.triangles, name="generated")
-    surface = prepare_surface(mesh, parse_unit("mm"))
+    surface = prepare_surface(scan.to_mesh(), parse_unit("mm"))
     guess = _disturbed_pose(atlas, scan, rng)
     region = extract_face(surface, guess)
     cloud = sample_coarse(region)

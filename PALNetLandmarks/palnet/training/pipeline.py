@@ -105,7 +105,7 @@ def _pose_stage(
         load_clouds(scans[:n_train], atlas, seed=recipe.seed),
         load_clouds(validation, atlas, seed=recipe.seed + 1),
         folder,
-        n_steps=recipe.pose.n_steps,
+        n_steps=(recipe.pose.n_steps_coarse, recipe.pose.n_steps_fine),
         seed=recipe.seed,
     )
 

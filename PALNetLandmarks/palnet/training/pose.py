@@ -176,7 +176,7 @@ def _express(
 
 
 def train_pose_networks(
-    train: PoseClouds, validation: PoseClouds, folder: Path, *, n_steps: int, seed: int
+    train: PoseClouds, validation: PoseClouds, folder: Path, *, n_steps: tuple[int, int], seed: int
 ) -> dict[str, NDArray[np.float32]]:
     """Train both networks.
 
@@ -186,8 +186,8 @@ def train_pose_networks(
         Clouds of different people.
     folder : Path
         Gets a sub-folder with checkpoint and curve for each network.
-    n_steps : int
-        Batches for each network.
+    n_steps : tuple of int
+        Batches for the finding and for the refining network.
     seed : int
         Random seed.
 
@@ -197,7 +197,8 @@ def train_pose_networks(
         Weights with the prefixes ``pose_coarse.`` and ``pose_fine.``.
     """
     weights: dict[str, NDArray[np.float32]] = {}
-    for name, draw in (("pose_coarse", draw_coarse_batch), ("pose_fine", draw_fine_batch)):
+    drawers = {"pose_coarse": draw_coarse_batch, "pose_fine": draw_fine_batch}
+    for (name, draw), steps in zip(drawers.items(), n_steps, strict=True):
         torch.manual_seed(seed)
         device = choose_device()
         network = PoseNetwork().to(device)
@@ -212,7 +213,7 @@ def train_pose_networks(
             with torch.no_grad():
                 return float(_mean_distance(network, batch).median()) * POSE_UNIT_MM
 
-        run_loop(network, draw_loss, LoopSettings(n_steps, seed=seed), folder / name, validate)
+        run_loop(network, draw_loss, LoopSettings(steps, seed=seed), folder / name, validate)
         state = network.cpu().state_dict()
         weights.update({f"{name}.{key}": value.numpy() for key, value in state.items()})
     return weights

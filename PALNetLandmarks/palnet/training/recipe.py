@@ -43,7 +43,8 @@ class PoseRecipe:
     """Training of the two pose networks."""
 
     n_people: int
-    n_steps: int
+    n_steps_coarse: int
+    n_steps_fine: int
 
 
 @dataclass(frozen=True)

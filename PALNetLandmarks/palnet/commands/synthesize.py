@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`palnet synthesize`: labelled scans of generated people."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+__all__ = ["add_parser", "synthesize"]
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the subcommand.
+
+    Parameters
+    ----------
+    subparsers : argparse subparsers
+        Where to add it.
+    """
+    parser = subparsers.add_parser(
+        "synthesize",
+        help="make labelled scans of generated people",
+        description="Draw people from a morphable model and capture them as scanners do. Writes "
+        "<seed>.ply (millimetres), <seed>.csv (true landmarks; those the scan does not show are "
+        "'missing') and <seed>.json (what was drawn).",
+    )
+    add = parser.add_argument
+    add("-n", "--number", type=int, default=10, help="how many people [%(default)s]")
+    add("-o", "--output", type=Path, required=True, metavar="DIR", help="folder for the files")
+    add("--morphable-model", type=Path, required=True, metavar="NPZ", help=MORPHABLE_MODEL_HELP)
+    add("--scheme", default="palnet50", help="landmark scheme [%(default)s]")
+    add("--seed", type=int, default=0, help="seed of the first person [%(default)s]")
+    add("--preset", action="append", metavar="NAME", help="capture system(s) [all of them]")
+    add("--overwrite", action="store_true", help="replace existing files")
+    parser.set_defaults(run=synthesize)
+
+
+MORPHABLE_MODEL_HELP = "the packed ICT-FaceKit model (ict_facekit_light.npz)"
+
+
+def synthesize(arguments: argparse.Namespace) -> int:
+    """Run the subcommand.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        Parsed arguments.
+
+    Returns
+    -------
+    int
+        Exit code.
+    """
+    import numpy as np
+
+    from palnet._files import write_text
+    from palnet.errors import UsageError
+    from palnet.exchange import write_landmarks
+    from palnet.landmarks import LandmarkSet
+    from palnet.scheme import load_scheme
+    from palnet.surface import write_ply
+    from palnet.synthesis import PRESETS, ScanGenerator, read_morphable_model
+
+    presets = tuple(arguments.preset or PRESETS)
+    unknown = sorted(set(presets) - set(PRESETS))
+    if unknown:
+        msg = f"unknown preset {', '.join(unknown)}; expected some of {', '.join(PRESETS)}."
+        raise UsageError(msg)
+    scheme = load_scheme(arguments.scheme)
+    generator = ScanGenerator(read_morphable_model(arguments.morphable_model, scheme), presets)
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    for seed in range(arguments.seed, arguments.seed + arguments.number):
+        scan = generator.draw(seed)
+        stem = arguments.output / str(seed)
+        write_ply(scan.to_mesh(), stem.with_suffix(".ply"), overwrite=arguments.overwrite)
+        truth = LandmarkSet(
+            scheme=scheme,
+            positions=np.where(scan.visible[:, None], scan.landmarks_mm, np.nan),
+            status=tuple("confirmed" if shown else "missing" for shown in scan.visible),
+            expected_error_mm=np.full(len(scheme), np.nan),
+            mm_per_unit=1.0,
+            frame="file",
+            specimen=str(seed),
+        )
+        write_landmarks(truth, stem.with_suffix(".csv"), overwrite=arguments.overwrite)
+        description = json.dumps(scan.description, indent=1) + "\n"
+        write_text(stem.with_suffix(".json"), description, overwrite=arguments.overwrite)
+        print(f"{stem}.ply: {len(scan.points_mm)} vertices, {int(scan.visible.sum())} landmarks")
+    return 0
