@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet.surface._vectors import chunks
+from palnet.surface._vectors import bounds, chunks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,7 +58,7 @@ def sort_points(
 
 def _position_keys(points: NDArray[np.float64]) -> NDArray[np.int64]:
     """Position on a grid over the bounding box, packed into one integer, x first."""
-    low, high = points.min(axis=0), points.max(axis=0)
+    low, high = bounds(points)
     extent = float((high - low).max())
     scale = (MAX_PACKED - 1) / extent if extent > 0 else 0.0
     keys = np.zeros(len(points), dtype=np.int64)

@@ -34,6 +34,9 @@ PARSERS = {
 MESH_SUFFIXES = tuple(PARSERS)
 """What `read_mesh` reads, in lower case."""
 
+NOTHING = b"\0 \r\n\t"
+"""A file of these bytes alone is empty."""
+
 MAX_POINTS = 2**31 - 1
 """Vertices are counted in 32 bits."""
 
@@ -91,7 +94,7 @@ def _read_bytes(path: Path) -> bytes:
     except OSError as err:
         msg = f"cannot be opened ({err.strerror or err}). Check the permissions"
         raise MeshError(msg) from err
-    if not data.strip(b"\0 \r\n\t"):
+    if not data[:4096].strip(NOTHING) and not data.strip(NOTHING):
         msg = f"is empty ({len(data)} bytes). Copy or export it again"
         raise MeshError(msg)
     return data
@@ -129,8 +132,9 @@ def _check(parsed: ParsedMesh) -> None:
             "Build a surface first, e.g. with MeshLab's screened Poisson reconstruction"
         )
         raise MeshError(msg)
-    is_bad = ~np.isfinite(parsed.points).all(axis=1)
-    if is_bad.any():
+    is_finite = np.isfinite(parsed.points)
+    if not is_finite.all():
+        is_bad = ~is_finite.all(axis=1)
         first = int(np.argmax(is_bad))
         msg = (
             f"{np.count_nonzero(is_bad)} of {n_points} vertices are not finite, the first is "

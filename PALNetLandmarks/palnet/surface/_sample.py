@@ -11,7 +11,7 @@ import numpy as np
 
 from palnet._checks import check_points, frozen_copy
 from palnet.surface._surface import find_long_triangles
-from palnet.surface._vectors import chunks, cross_columns, norms
+from palnet.surface._vectors import bounds, chunks, cross_columns, norms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -212,7 +212,7 @@ class _CellSums:
 
     def __init__(self, spacing_mm: float, points: NDArray[np.float64]):
         anchor = ANCHOR_CELLS * spacing_mm
-        low = points.min(axis=0) if len(points) else np.zeros(3)
+        low = bounds(points)[0] if len(points) else np.zeros(3)
         self.origin = (np.floor(low / anchor) * anchor)[:, None]
         self.per_mm = np.full((3, 3), 1.0 / spacing_mm)
         np.fill_diagonal(self.per_mm, 1.0 / (CELL_DEPTH * spacing_mm))

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from palnet.errors import UnitError
+from palnet.surface._vectors import norms
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from palnet.surface._mesh import Mesh
 
 __all__ = ["UNIT_NAMES", "Unit", "parse_unit", "plausible_units"]
@@ -21,7 +24,7 @@ MM_PER_UNIT = {"um": 1e-3, "mm": 1.0, "cm": 10.0, "m": 1000.0, "in": 25.4}
 UNIT_NAMES = tuple(MM_PER_UNIT)
 """The units that have a name."""
 
-BULK_PERCENTILE = 90.0
+BULK_SHARE = 0.9
 """Share of the vertices, nearest to the middle, whose extent is called the size: a tenth may lie
 far away in loose pieces."""
 
@@ -142,5 +145,11 @@ def _bulk_diameter(mesh: Mesh) -> float:
     points = mesh.points if is_used.all() else mesh.points[is_used]
     if not len(points):
         return 0.0
-    radii = np.linalg.norm(points - np.median(points, axis=0), axis=1)
-    return 2.0 * float(np.percentile(radii, BULK_PERCENTILE))
+    middle = [_quantile(np.ascontiguousarray(points[:, axis]), 0.5) for axis in range(3)]
+    return 2.0 * _quantile(norms(points - np.array(middle)), BULK_SHARE)
+
+
+def _quantile(values: NDArray[np.float64], share: float) -> float:
+    """Take the value below which a share of the others lie, without sorting them all."""
+    rank = int(share * (len(values) - 1))
+    return float(np.partition(values, rank)[rank])

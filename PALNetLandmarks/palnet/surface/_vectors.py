@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["chunks", "cross", "cross_columns", "dot", "norms"]
+__all__ = ["bounds", "chunks", "cross", "cross_columns", "dot", "norms"]
 
 CHUNK_ROWS = 1 << 13
 """Intermediate results of this many rows stay in the processor's cache; with millions of rows that
@@ -23,6 +23,12 @@ def chunks(n_rows: int) -> Iterator[slice]:
     """Cut 0 to n_rows into slices whose intermediate results fit the cache."""
     for start in range(0, n_rows, CHUNK_ROWS):
         yield slice(start, min(start + CHUNK_ROWS, n_rows))
+
+
+def bounds(points: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Lowest and highest corner of the box round some points, by columns, which is faster."""
+    low = np.array([points[:, axis].min() for axis in range(3)])
+    return low, np.array([points[:, axis].max() for axis in range(3)])
 
 
 def cross(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -88,9 +88,9 @@ def boundary_edges(triangles: NDArray[np.int32]) -> NDArray[np.int64]:
 def unify_winding(triangles: NDArray[np.int32], areas: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Say which triangles to turn so that neighbours wind alike, turning the smaller area.
 
-    Every triangle is taken twice, as it is and turned. Neighbours that wind alike are linked
-    as they are; neighbours that clash are linked crosswise. The connected components of this
-    double cover are the consistent choices; a one-sided strip has only one and stays.
+    Triangles that wind alike are joined to patches. Every patch is then taken twice, as it is and
+    turned; patches that clash are linked crosswise. The connected components of this double cover
+    are the consistent choices; a one-sided strip has only one and stays.
 
     Parameters
     ----------
@@ -104,23 +104,41 @@ def unify_winding(triangles: NDArray[np.int32], areas: NDArray[np.float64]) -> N
     ndarray of shape (n_triangles,)
         True for triangles to turn.
     """
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
+    first, second, is_clash = _neighbours(triangles)
+    patch = _components(len(triangles), first[~is_clash], second[~is_clash])
+    n = int(patch.max()) + 1
+    left, right = patch[first[is_clash]], patch[second[is_clash]]
+    sheet = _components(2 * n, np.append(left, left + n), np.append(right + n, right))
+    patch_areas = np.bincount(patch, areas).astype(np.float64)
+    return _lighter_sheet(sheet[:n], sheet[n:], patch_areas)[patch]
 
+
+def _neighbours(
+    triangles: NDArray[np.int32],
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """Pairs of triangles that share an edge with no third, and whether they clash there."""
     keys = _edge_keys(triangles)
     order = np.argsort(keys)
     keys = keys[order]
     edge = keys >> np.uint64(1)
-    starts = np.flatnonzero(np.concatenate([[True], edge[1:] != edge[:-1]]))
-    pairs = starts[np.diff(np.append(starts, len(edge))) == 2]
+    is_same = np.concatenate([[False], edge[1:] == edge[:-1], [False, False]])
+    pairs = np.flatnonzero(~is_same[:-3] & is_same[1:-2] & ~is_same[2:-1])
     n = len(triangles)
-    first, second = order[pairs] % n, order[pairs + 1] % n
-    clashes = keys[pairs] == keys[pairs + 1]
-    rows = np.concatenate([first, first + n])
-    columns = np.concatenate([second + n * clashes, second + n * ~clashes])
-    links = coo_matrix((np.ones(len(rows)), (rows, columns)), shape=(2 * n, 2 * n))
-    _, label = connected_components(links, directed=False)
-    return _lighter_sheet(label[:n], label[n:], areas)
+    row = order - n * ((order >= n).astype(np.int64) + (order >= 2 * n))
+    return row[pairs], row[pairs + 1], keys[pairs] == keys[pairs + 1]
+
+
+def _components(
+    n_nodes: int, first: NDArray[np.int64], second: NDArray[np.int64]
+) -> NDArray[np.int32]:
+    """Number the connected components of a graph, node by node."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    ends = first.astype(np.int32), second.astype(np.int32)
+    graph = coo_matrix((np.ones(len(first)), ends), shape=(n_nodes, n_nodes))
+    label: NDArray[np.int32] = connected_components(graph, directed=False)[1]
+    return label
 
 
 def _lighter_sheet(
@@ -130,7 +148,7 @@ def _lighter_sheet(
     n_labels = int(turned.max()) + 1
     area_as_is: NDArray[np.float64] = np.bincount(as_is, areas, n_labels).astype(np.float64)
     mine, other = area_as_is[as_is], area_as_is[turned]
-    # Equal areas: the sheet with the lower label, which holds the piece's first triangle as it is.
+    # Equal areas: the sheet with the lower label, which holds the piece's first patch as it is.
     is_turned: NDArray[np.bool_] = (mine < other) | ((mine == other) & (as_is > turned))
     return is_turned
 
@@ -153,9 +171,6 @@ def label_points(triangles: NDArray[np.int32], n_points: int) -> NDArray[np.int3
     ndarray of shape (n_points,)
         Piece numbers from 0.
     """
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
-
     first, second, third = (column.astype(np.intp) for column in triangles.T)
     root = np.arange(n_points)
     for others in (second, third):
@@ -174,7 +189,6 @@ def label_points(triangles: NDArray[np.int32], n_points: int) -> NDArray[np.int3
         rows.append(ends[is_link])
         columns.append(other_ends[is_link])
     n_trees = int(number[-1]) + 1
-    where = np.concatenate(rows), np.concatenate(columns)
-    graph = coo_matrix((np.ones(len(where[0])), where), shape=(n_trees, n_trees))
-    label: NDArray[np.int32] = connected_components(graph, directed=False)[1].take(tree)
+    joined = _components(n_trees, np.concatenate(rows), np.concatenate(columns))
+    label: NDArray[np.int32] = joined.take(tree)
     return label
