@@ -175,21 +175,20 @@ def _halve_long_edges(
     a, b, c = corners
     while a.shape[1]:
         ab, bc, ca = (_squared_columns(edge) for edge in (b - a, c - b, a - c))
-        is_bc = bc > ab
-        longest = np.where(is_bc, bc, ab)
-        is_ca = ca > longest
-        longest = np.where(is_ca, ca, longest)
-        is_long = longest > limit_mm**2
+        is_long = np.maximum(np.maximum(ab, bc), ca) > limit_mm**2
         if not is_long.any() or a.shape[1] > MAX_PIECES:
             yield a, b, c
             return
+        short, long = np.flatnonzero(~is_long), np.flatnonzero(is_long)
+        if len(short):
+            yield a.take(short, axis=1), b.take(short, axis=1), c.take(short, axis=1)
+            a, b, c = (each.take(long, axis=1) for each in (a, b, c))
+            ab, bc, ca = (each.take(long) for each in (ab, bc, ca))
+        is_ca = ca > np.maximum(ab, bc)
+        is_bc = (bc > ab) & ~is_ca
         start = np.where(is_ca, c, np.where(is_bc, b, a))
         stop = np.where(is_ca, a, np.where(is_bc, c, b))
         apex = np.where(is_ca, b, np.where(is_bc, a, c))
-        if not is_long.all():
-            is_short = ~is_long
-            yield start[:, is_short], stop[:, is_short], apex[:, is_short]
-            start, stop, apex = start[:, is_long], stop[:, is_long], apex[:, is_long]
         middle = 0.5 * (start + stop)
         a = np.concatenate([start, middle], axis=1)
         b = np.concatenate([middle, stop], axis=1)

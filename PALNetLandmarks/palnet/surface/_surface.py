@@ -170,7 +170,8 @@ def crop_surface(surface: Surface, keep_points: NDArray[np.bool_]) -> Surface:
     if keep_points.shape != (len(surface.points_mm),):
         msg = f"keep_points must have shape ({len(surface.points_mm)},); got {keep_points.shape}."
         raise ValueError(msg)
-    triangles = surface.triangles[keep_points[surface.triangles].all(axis=1)]
+    first, second, third = (keep_points.take(column) for column in surface.triangles.T)
+    triangles = surface.triangles[first & second & third]
     is_used = np.zeros(len(keep_points), dtype=bool)
     is_used[triangles] = True
     number = np.cumsum(is_used, dtype=np.int32) - np.int32(1)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from palnet.surface._mesh import Mesh
 
-__all__ = ["UNIT_NAMES", "Unit", "parse_unit", "plausible_units"]
+__all__ = ["UNIT_NAMES", "Unit", "check_size", "parse_unit", "plausible_units"]
 
 MM_PER_UNIT = {"um": 1e-3, "mm": 1.0, "cm": 10.0, "m": 1000.0, "in": 25.4}
 
@@ -97,6 +97,31 @@ def parse_unit(text: str) -> Unit:
         msg = f"a unit is one of {names}, or the millimetres in it, such as 50; got {text!r}."
         raise UnitError(msg)
     return Unit(f"{value:g} mm", value)
+
+
+def check_size(mesh: Mesh, unit: Unit) -> None:
+    """Require that a mesh is as large as a scan of a face, a head or a bust in a given unit.
+
+    Parameters
+    ----------
+    mesh : Mesh
+        The mesh in the file's own numbers.
+    unit : Unit
+        The unit somebody says it has.
+
+    Raises
+    ------
+    UnitError
+        If it is far too small or too large.
+    """
+    size_mm = _bulk_diameter(mesh) * unit.mm_per_unit
+    if not MIN_DIAMETER_MM <= size_mm <= MAX_DIAMETER_MM:
+        msg = (
+            f"read in {unit.name}, the scan measures {size_mm:.4g} mm across, which is no face, "
+            f"head or bust ({MIN_DIAMETER_MM:g} to {MAX_DIAMETER_MM:g} mm). Give another --unit, "
+            "or leave it out."
+        )
+        raise UnitError(msg)
 
 
 def plausible_units(mesh: Mesh) -> tuple[Unit, ...]:
