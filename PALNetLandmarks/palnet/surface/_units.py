@@ -24,15 +24,15 @@ MM_PER_UNIT = {"um": 1e-3, "mm": 1.0, "cm": 10.0, "m": 1000.0, "in": 25.4}
 UNIT_NAMES = tuple(MM_PER_UNIT)
 """The units that have a name."""
 
-BULK_SHARE = 0.9
-"""Share of the vertices, nearest to the middle, whose extent is called the size: a tenth may lie
+BULK_SHARE = 0.75
+"""Share of the vertices, nearest to the middle, whose extent is called the size: a quarter may lie
 far away in loose pieces."""
 
-MIN_DIAMETER_MM = 110.0
-"""A small child's cropped face measures more than this."""
+MIN_DIAMETER_MM = 90.0
+"""A small child's cropped face measures more than this: a tightly cropped adult one has 166."""
 
-MAX_DIAMETER_MM = 1100.0
-"""A large adult with shoulders measures less than this."""
+MAX_DIAMETER_MM = 900.0
+"""A large adult with shoulders measures less than this: one of 0.55 m width has 396."""
 
 TYPICAL_DIAMETER_MM = 240.0
 """Head scans lie about this; of two possible units the one nearer to it is tried first."""
@@ -127,7 +127,7 @@ def check_size(mesh: Mesh, unit: Unit) -> None:
 def plausible_units(mesh: Mesh) -> tuple[Unit, ...]:
     """List the units in which a mesh is as large as a scan of a face, a head or a bust.
 
-    The size is twice the distance from the median vertex within which 90 % of the vertices lie,
+    The size is twice the distance from the median vertex within which 75 % of the vertices lie,
     so that loose pieces far away count for nothing.
 
     Parameters

@@ -59,14 +59,15 @@ def test_an_adult_head_in_centimetres_is_first_taken_as_such():
     assert plausible_units(Mesh(HEAD.points / 10.0, HEAD.triangles))[0].name == "cm"
 
 
-def test_loose_pieces_far_away_do_not_count():
-    stray = HEAD.points[:20] * 0.01 + [9000.0, 0.0, 0.0]
+@pytest.mark.parametrize("far", [3e2, 9e3, 1e7])
+def test_loose_pieces_far_away_do_not_count(far):
+    quarter = HEAD.points[: len(HEAD.points) // 4]
+    stray = Mesh(quarter + np.array([far, 0.0, 0.0]), np.array([[0, 1, 2]]))
     n = len(HEAD.points)
-    triangles = np.vstack([HEAD.triangles, [[n + k, n + k + 1, n + k + 2] for k in range(18)]])
+    loose = np.arange(len(stray.points) - 2)[:, None] + np.arange(3) + n
+    scan = Mesh(np.vstack([HEAD.points, stray.points]), np.vstack([HEAD.triangles, loose]))
 
-    units = plausible_units(Mesh(np.vstack([HEAD.points, stray]), triangles))
-
-    assert [unit.name for unit in units] == ["mm"]
+    assert [unit.name for unit in plausible_units(scan)] == ["mm"]
 
 
 def test_points_without_triangles_do_not_count():
