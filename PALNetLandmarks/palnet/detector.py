@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import scipy
 
 import palnet
 from palnet._checks import check_transform, frozen_copy
@@ -30,6 +31,7 @@ from palnet.surface import (
     Mesh,
     Surface,
     Unit,
+    check_size,
     parse_unit,
     plausible_units,
     prepare_surface,
@@ -97,7 +99,7 @@ class Detection:
     findings : tuple of Finding
         What is odd about the mesh, in plain words.
     provenance : dict
-        Model and its hash, versions, unit, pose, seconds per stage; JSON-ready.
+        Model and its hash, versions, unit, face size, seconds per stage; JSON-ready.
     """
 
     landmarks: LandmarkSet
@@ -159,7 +161,7 @@ def detect(
         network_model = _read_model_once(model)
     with watch.stage("read"):
         mesh = scan if isinstance(scan, Mesh) else read_mesh(scan)
-    units = plausible_units(mesh) if unit == "auto" else (parse_unit(unit),)
+    units = _units(mesh, unit)
     with watch.stage("prepare"):
         surface = prepare_surface(mesh, units[0])
     found = find_face(surface, units, network_model, watch)
@@ -176,6 +178,7 @@ def detect(
             "palnet": palnet.__version__,
             "python": platform.python_version(),
             "numpy": np.__version__,
+            "scipy": scipy.__version__,
             "model": network_model.name,
             "model_sha256": network_model.sha256,
             "scheme": network_model.scheme.name,
@@ -188,6 +191,15 @@ def detect(
             "seconds": watch.seconds,
         },
     )
+
+
+def _units(mesh: Mesh, unit: str) -> tuple[Unit, ...]:
+    """The units to try: those that the size allows, or the one that was given."""
+    if unit == "auto":
+        return plausible_units(mesh)
+    given = parse_unit(unit)
+    check_size(mesh, given)
+    return (given,)
 
 
 class Stopwatch:
@@ -352,7 +364,8 @@ def _finish(
 
 def _judge(fit: AtlasFit, landmarks: LandmarkSet) -> Quality:
     """Sum up how far the result can be trusted."""
-    doubtful = np.nanmedian(landmarks.expected_error_mm) > CHECK_ABOVE_MM
+    expected = landmarks.expected_error_mm[np.isfinite(landmarks.expected_error_mm)]
+    doubtful = not len(expected) or np.median(expected) > CHECK_ABOVE_MM
     return Quality(
         residual_mm=round(fit.residual_mm, 3),
         coverage=round(fit.coverage, 3),

@@ -12,6 +12,7 @@ __all__ = [
     "PalnetError",
     "PreviewError",
     "ScanRefusedError",
+    "TrainingError",
     "UnitError",
     "UsageError",
 ]
@@ -51,6 +52,10 @@ class UsageError(PalnetError, ValueError):
 
 class ModelFileError(PalnetError, ValueError):
     """A model, atlas or data file is missing, damaged or of another version."""
+
+
+class TrainingError(PalnetError, RuntimeError):
+    """A training that cannot go on."""
 
 
 class MissingDependencyError(PalnetError, ImportError):

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from palnet._checks import frozen_copy
+from palnet._checks import check_finite, frozen_copy
+from palnet._files import replacing
 from palnet.errors import ModelFileError
 from palnet.face.atlas import FaceAtlas
+from palnet.network.layers import select
 from palnet.scheme import Scheme, scheme_from_dict, scheme_to_dict
 
 if TYPE_CHECKING:
@@ -53,6 +55,11 @@ class Calibration:
     factor: NDArray[np.float64]
     power: float
     min_visibility: float
+
+    def __post_init__(self) -> None:
+        """Check and freeze the factors."""
+        check_finite(np.asarray(self.factor), name="factor")
+        object.__setattr__(self, "factor", frozen_copy(self.factor))
 
     def expected_error_mm(self, spread_mm: NDArray[np.float64]) -> NDArray[np.float64]:
         """Expected error in mm for each landmark's spread."""
@@ -94,8 +101,7 @@ class Model:
 
     def network(self, name: str) -> dict[str, NDArray[np.float32]]:
         """Weights of one network, without the prefix."""
-        start = name + "."
-        return {k.removeprefix(start): w for k, w in self.weights.items() if k.startswith(start)}
+        return select(self.weights, name)
 
 
 def write_model(
@@ -138,11 +144,8 @@ def write_model(
         "metadata": metadata,
     }
     arrays["header"] = np.array(json.dumps(header))
-    path = Path(path)
-    unfinished = path.with_suffix(".part")
-    with unfinished.open("wb") as stream:
-        np.savez_compressed(stream, allow_pickle=False, **arrays)
-    unfinished.replace(path)
+    with replacing(Path(path), overwrite=True) as draft:
+        np.savez_compressed(draft, **arrays)
 
 
 def list_models() -> list[Model]:
@@ -175,17 +178,18 @@ def read_model(name_or_path: str | os.PathLike[str] | None = None) -> Model:
         If there is no such model, or the file is damaged or of another version.
     """
     path = _find(DEFAULT_MODEL if name_or_path is None else name_or_path)
-    data = path.read_bytes()
     try:
+        data = path.read_bytes()
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
         header = json.loads(str(arrays.pop("header")))
     except Exception as err:  # a damaged archive raises nearly anything
         msg = f"{path}: not a palnet model ({err}). Get the file again, or train one."
         raise ModelFileError(msg) from err
-    if (header.get("format"), header.get("format_version")) != (FORMAT_NAME, FORMAT_VERSION):
+    found = (header.get("format"), header.get("format_version")) if isinstance(header, dict) else ()
+    if found != (FORMAT_NAME, FORMAT_VERSION):
         msg = (
-            f"{path}: a model of format {header.get('format_version')}; this palnet reads "
+            f"{path}: a file of format {found}; this palnet reads {FORMAT_NAME} "
             f"{FORMAT_VERSION}. Use a model of the same release, or train one."
         )
         raise ModelFileError(msg)
@@ -217,7 +221,7 @@ def _assemble(
     for key, array in arrays.items():
         part, name = key.split(".", maxsplit=1)
         parts[part][name] = array
-    return Model(
+    model = Model(
         name=path.stem,
         path=path,
         sha256=sha256,
@@ -227,3 +231,24 @@ def _assemble(
         calibration=Calibration(parts["calibration"]["factor"], **header["calibration"]),
         metadata=header["metadata"],
     )
+    _check_parts(model)
+    return model
+
+
+def _check_parts(model: Model) -> None:
+    """Require that scheme, atlas, calibration and networks fit together."""
+    n_landmarks = len(model.scheme)
+    lengths = {
+        "atlas landmarks": len(model.atlas.landmark_mean_mm),
+        "calibration factors": len(model.calibration.factor),
+        "network landmarks": len(model.weights["landmarks.landmark"]),
+    }
+    for name, length in lengths.items():
+        if length != n_landmarks:
+            msg = f"{length} {name} for the {n_landmarks} landmarks of scheme {model.scheme.name}"
+            raise ValueError(msg)
+    for name in ("pose_coarse.out.weight", "pose_fine.out.weight", "landmarks.out.weight"):
+        if name not in model.weights:
+            raise KeyError(name)
+    for name, weight in model.weights.items():
+        check_finite(weight, name=name)

@@ -113,7 +113,8 @@ def _nearest(
         empty = np.zeros((n_centres, n_points, 6), dtype=np.float32)
         return empty, np.zeros(n_centres, dtype=np.float32)
     tree = cKDTree(cloud.points_mm, balanced_tree=False, compact_nodes=False)
-    distance, index = tree.query(centres_mm, k=n_points, distance_upper_bound=radius_mm)
+    ranks = np.arange(1, n_points + 1)
+    distance, index = tree.query(centres_mm, k=ranks, distance_upper_bound=radius_mm)
     found = np.isfinite(distance)
     index = np.where(found, index, np.where(found[:, :1], index[:, :1], 0))
     relative = cloud.points_mm[index] - centres_mm[:, None]

@@ -58,6 +58,16 @@ class FaceAtlas:
         if self.modes_mm.shape != (n_modes, n_points, 3):
             msg = f"modes_mm must have shape (n_modes, {n_points}, 3); got {self.modes_mm.shape}."
             raise ValueError(msg)
+        check_points(self.landmark_mean_mm, name="landmark_mean_mm")
+        expected = {
+            "normals": (n_points, 3),
+            "core": (n_points,),
+            "landmark_modes_mm": (n_modes, len(self.landmark_mean_mm), 3),
+        }
+        for name, shape in expected.items():
+            if getattr(self, name).shape != shape:
+                msg = f"{name} must have shape {shape}; got {getattr(self, name).shape}."
+                raise ValueError(msg)
         for name in ("mean_mm", "normals", "landmark_mean_mm"):
             object.__setattr__(self, name, frozen_copy(getattr(self, name)))
         for name in ("modes_mm", "landmark_modes_mm"):

@@ -92,7 +92,7 @@ def find_poses(
     Returns
     -------
     list of PoseCandidate
-        The best first; empty if no guess has the size of a face.
+        The best first; at least one, whether it is a face or not.
     """
     cloud = _thin_for_search(surface)
     guesses = _first_guesses(cloud, coarse)

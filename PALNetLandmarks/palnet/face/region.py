@@ -83,6 +83,6 @@ def sample_fine(face: Surface, centres_mm: NDArray[np.float64]) -> PointCloud:
     reach = FINE_RADIUS_MM + SECOND_PASS_SHIFT_MM
     corners = face.points_mm[face.triangles]
     middles = corners.mean(axis=1)
-    extent = np.sqrt(((corners[:, 0] - middles) ** 2).sum(axis=1).max(initial=0.0))
-    distance, _ = cKDTree(centres_mm).query(middles, distance_upper_bound=reach + extent)
-    return sample_surface(face, FINE_SPACING_MM, triangle_mask=np.isfinite(distance))
+    extents = np.sqrt(((corners - middles[:, None]) ** 2).sum(axis=2).max(axis=1))
+    distance, _ = cKDTree(centres_mm).query(middles)
+    return sample_surface(face, FINE_SPACING_MM, triangle_mask=distance < reach + extents)

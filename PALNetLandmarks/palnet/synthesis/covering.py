@@ -218,7 +218,7 @@ def draw_clothes(rng: np.random.Generator) -> tuple[Sheet, ...]:
 
 
 def draw_loose_pieces(rng: np.random.Generator) -> tuple[Sheet, ...]:
-    """Zero to three bits of background: lumps and panels 150 to 450 mm from the head."""
+    """Zero to three bits of background: lumps and panels 120 to 520 mm from the head."""
     pieces = []
     for _ in range(int(rng.choice([0, 1, 2, 3], p=[0.65, 0.18, 0.1, 0.07]))):
         direction = rng.normal(size=3)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from palnet._files import replacing
 from palnet.synthesis.scans import GeneratedScan, ScanGenerator
 
 if TYPE_CHECKING:
@@ -28,17 +29,15 @@ _generator: ScanGenerator | None = None
 
 def write_generated_scan(scan: GeneratedScan, path: Path) -> None:
     """Write one scan as ``.npz``; the file appears whole or not at all."""
-    unfinished = path.with_suffix(".part")
-    with unfinished.open("wb") as stream:
+    with replacing(path, overwrite=True) as draft:
         np.savez(
-            stream,
+            draft,
             points_mm=scan.points_mm,
             triangles=scan.triangles,
             landmarks_mm=scan.landmarks_mm,
             visible=scan.visible,
             description=np.array(json.dumps(scan.description)),
         )
-    unfinished.replace(path)
 
 
 def read_generated_scan(path: Path) -> GeneratedScan:

@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zipfile import BadZipFile
 
 import numpy as np
 from scipy import sparse
@@ -119,7 +120,7 @@ def read_morphable_model(path: str | os.PathLike[str], scheme: Scheme) -> Morpha
         }
         kept = np.concatenate([np.arange(*parts[p]) for p in (*OUTER_PARTS, *MOUTH_PARTS)])
         return _assemble(data, parts, kept, vertex_of)
-    except (KeyError, ValueError, OSError) as err:
+    except (KeyError, ValueError, IndexError, OSError, EOFError, BadZipFile) as err:
         msg = f"{path}: not a packed ICT-FaceKit model ({err}). Use ict_facekit_light.npz."
         raise ModelFileError(msg) from err
 
@@ -143,6 +144,10 @@ def _assemble(
             mask[slice(*parts[name])] = True
         return mask[kept]
 
+    landmark_points = new_index[vertex_of]
+    if (landmark_points < 0).any():
+        msg = "a landmark's vertex lies on a part that is not kept"
+        raise ValueError(msg)
     refine, fine_triangles = loop_subdivision(triangles, len(kept))
     return MorphableModel(
         name="ict_facekit",
@@ -155,7 +160,7 @@ def _assemble(
         is_eyeball=in_parts(("eyeball_left", "eyeball_right")),
         refine=refine,
         fine_triangles=fine_triangles,
-        landmark_points=new_index[vertex_of],
+        landmark_points=landmark_points,
     )
 
 

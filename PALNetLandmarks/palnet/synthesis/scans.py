@@ -38,7 +38,7 @@ class GeneratedScan:
     triangles : ndarray of shape (n_triangles, 3)
         Triangles, outward.
     landmarks_mm : ndarray of shape (n_landmarks, 3)
-        True landmarks on the skin, whether the scan shows them or not.
+        True landmarks on skin or beard, whether the scan shows them or not.
     visible : ndarray of shape (n_landmarks,)
         Whether the scan passes by the landmark.
     description : dict

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from palnet.face.atlas import FaceAtlas
+from palnet.face.similarity import apply_similarity, fit_similarity
 from palnet.synthesis.capture import compute_vertex_normals
 from palnet.synthesis.people import draw_person
 
@@ -116,12 +117,7 @@ def _align_all(people: NDArray[np.float32], core: NDArray[np.bool_]) -> NDArray[
         target = aligned[:, core].mean(axis=0)
         target *= size_mm / _size(target)
         for head in aligned:
-            source = head[core]
-            cross = (source - source.mean(axis=0)).T @ (target - target.mean(axis=0))
-            u, _, vt = np.linalg.svd(cross)
-            flip = np.diag([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
-            turn = (u @ flip @ vt).astype(np.float32) * (size_mm / _size(source))
-            head[:] = (head - source.mean(axis=0)) @ turn + target.mean(axis=0)
+            head[:] = apply_similarity(fit_similarity(head[core], target), head)
     return aligned
 
 

@@ -80,11 +80,14 @@ def train_landmark_network(
         return landmark_loss(raw.float(), centres, truth, visible)
 
     def validate(network: torch.nn.Module) -> float:
-        points, share, centres, truth, visible = (values.to(device) for values in check)
-        with torch.no_grad():
-            raw = network(points, share, centres)
-        error = torch.linalg.vector_norm(raw[..., :3] * PATCH_UNIT_MM + centres - truth, dim=2)
-        return float(error[visible].mean())
+        errors = []
+        for batch in zip(*(torch.split(values, BATCH_SIZE) for values in check), strict=True):
+            points, share, centres, truth, visible = (values.to(device) for values in batch)
+            with torch.no_grad():
+                raw = network(points, share, centres)
+            error = torch.linalg.vector_norm(raw[..., :3] * PATCH_UNIT_MM + centres - truth, dim=2)
+            errors.append(error[visible])
+        return float(torch.cat(errors).mean())
 
     run_loop(network, draw_loss, settings, folder, validate)
     return {name: value.numpy() for name, value in network.cpu().state_dict().items()}

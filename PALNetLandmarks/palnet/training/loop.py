@@ -6,11 +6,14 @@ from __future__ import annotations
 import csv
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+
+from palnet._files import replacing
+from palnet.errors import TrainingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,7 +87,7 @@ def run_loop(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, max_lr=settings.peak_rate, total_steps=settings.n_steps, pct_start=0.15
     )
-    first = _resume(network, optimizer, schedule, folder)
+    first = _resume(network, optimizer, schedule, settings, folder)
     losses: list[float] = []
     start = time.perf_counter()
     for step in range(first, settings.n_steps):
@@ -97,10 +100,13 @@ def run_loop(
         optimizer.step()
         schedule.step()
         losses.append(float(loss.detach()))
+        if not np.isfinite(losses[-1]):
+            msg = f"{folder.name}: the loss is {losses[-1]} at step {step + 1}. Lower the rate."
+            raise TrainingError(msg)
         if (step + 1) % settings.save_every == 0 or step + 1 == settings.n_steps:
             network.eval()
             error_mm = validate(network)
-            _save(network, optimizer, schedule, step + 1, folder)
+            _save(network, optimizer, schedule, step + 1, settings, folder)
             _append(folder, step + 1, float(np.mean(losses)), error_mm)
             per_step = (time.perf_counter() - start) / (step + 1 - first)
             logger.info(
@@ -121,26 +127,28 @@ def _save(
     optimizer: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
     step: int,
+    settings: LoopSettings,
     folder: Path,
 ) -> None:
     """Write a checkpoint that appears whole or not at all."""
-    unfinished = folder / "checkpoint.part"
-    torch.save(
-        {
-            "network": network.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "schedule": schedule.state_dict(),
-            "step": step,
-        },
-        unfinished,
-    )
-    unfinished.replace(folder / "checkpoint.pt")
+    with replacing(folder / "checkpoint.pt", overwrite=True) as draft:
+        torch.save(
+            {
+                "network": network.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "schedule": schedule.state_dict(),
+                "step": step,
+                "settings": asdict(settings),
+            },
+            draft,
+        )
 
 
 def _resume(
     network: torch.nn.Module,
     optimizer: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
+    settings: LoopSettings,
     folder: Path,
 ) -> int:
     """Load the last checkpoint, if there is one; the step to go on with."""
@@ -148,6 +156,12 @@ def _resume(
     if not path.exists():
         return 0
     state = torch.load(path, weights_only=True, map_location="cpu")
+    if state["settings"] != asdict(settings):
+        msg = (
+            f"{path} belongs to a training with {state['settings']}; this one has "
+            f"{asdict(settings)}. Choose another output folder, or delete that one."
+        )
+        raise TrainingError(msg)
     network.load_state_dict(state["network"])
     optimizer.load_state_dict(state["optimizer"])
     schedule.load_state_dict(state["schedule"])

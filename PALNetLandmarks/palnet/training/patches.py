@@ -11,15 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
+from palnet._files import replacing
 from palnet.face.fit import fit_atlas
 from palnet.face.region import extract_face, move_cloud, move_surface, sample_coarse, sample_fine
-from palnet.face.similarity import apply_similarity, compose_similarity, fit_similarity
-from palnet.network.pose import KEY_POINTS_MM
+from palnet.face.similarity import (
+    apply_similarity,
+    fit_similarity,
+    similarity_scale,
+)
 from palnet.patches import N_POINTS_EACH, gather_patches
 from palnet.surface import parse_unit, prepare_surface
 from palnet.synthesis.folder import read_generated_scan
+from palnet.training.pose import draw_similarity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,10 +118,8 @@ def _write_one(atlas: FaceAtlas, task: tuple[Path, Path]) -> None:
     """Compute and write the patches of one scan."""
     source, path = task
     arrays = _prepare(atlas, read_generated_scan(source), np.random.default_rng(int(source.stem)))
-    unfinished = path.with_suffix(".part")
-    with unfinished.open("wb") as stream:
-        np.savez(stream, allow_pickle=False, **arrays)
-    unfinished.replace(path)
+    with replacing(path, overwrite=True) as draft:
+        np.savez(draft, **arrays)  # type: ignore[arg-type]  # numpy 2.1's keyword is no array
 
 
 def _prepare(
@@ -125,7 +127,8 @@ def _prepare(
 ) -> dict[str, NDArray[Any]]:
     """One scan from its mesh to the stored patches."""
     surface = prepare_surface(scan.to_mesh(), parse_unit("mm"))
-    guess = _disturbed_pose(atlas, scan, rng)
+    true_pose = fit_similarity(scan.landmarks_mm, atlas.landmark_mean_mm)
+    guess = draw_similarity(rng, POSE_ANGLE_DEG, POSE_SHIFT_MM, POSE_LOG_SCALE) @ true_pose
     region = extract_face(surface, guess)
     cloud = sample_coarse(region)
     fit = fit_atlas(atlas, cloud)
@@ -144,19 +147,5 @@ def _prepare(
         "centres_mm": np.stack([p.centres_mm for p in both]).astype(np.float32),
         "truth_mm": truth.astype(np.float32),
         "visible": scan.visible,
-        "scale": np.asarray(np.cbrt(np.linalg.det(face_from_scan[:3, :3])), dtype=np.float32),
+        "scale": np.asarray(similarity_scale(face_from_scan), dtype=np.float32),
     }
-
-
-def _disturbed_pose(
-    atlas: FaceAtlas, scan: GeneratedScan, rng: np.random.Generator
-) -> NDArray[np.float64]:
-    """The true pose, off by as much as the pose networks leave it."""
-    true_pose = fit_similarity(scan.landmarks_mm, atlas.landmark_mean_mm)
-    axis = rng.normal(size=3)
-    angle = np.radians(abs(rng.normal(0, POSE_ANGLE_DEG)))
-    turn = Rotation.from_rotvec(axis / np.linalg.norm(axis) * angle).as_matrix()
-    scale = np.exp(rng.normal(0, POSE_LOG_SCALE))
-    middle = KEY_POINTS_MM[0]
-    shift = middle - scale * turn @ middle + rng.normal(0, POSE_SHIFT_MM, 3)
-    return compose_similarity(scale, turn, shift) @ true_pose

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 import palnet
+from palnet._files import replacing
 from palnet.face.atlas import FaceAtlas
 from palnet.model import Calibration, read_model, write_model
 from palnet.scheme import load_scheme
@@ -86,10 +87,8 @@ def _atlas_stage(recipe: Recipe, source: MorphableModel, folder: Path) -> FaceAt
     path = folder / "atlas.npz"
     if not path.exists():
         atlas = build_atlas(source, seed=recipe.seed, **asdict(recipe.atlas))
-        unfinished = path.with_suffix(".part")
-        with unfinished.open("wb") as stream:
-            np.savez_compressed(stream, allow_pickle=False, **atlas.to_arrays())
-        unfinished.replace(path)
+        with replacing(path, overwrite=True) as draft:
+            np.savez_compressed(draft, **atlas.to_arrays())  # type: ignore[arg-type]
     with np.load(path, allow_pickle=False) as arrays:
         return FaceAtlas.from_arrays(dict(arrays))
 

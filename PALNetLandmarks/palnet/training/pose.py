@@ -17,6 +17,7 @@ from palnet.face.similarity import (
     fit_similarity,
     invert_similarity,
     rotate_directions,
+    similarity_scale,
 )
 from palnet.network.pose import CROP_RADIUS_MM, KEY_POINTS_MM, N_POSE_POINTS, POSE_UNIT_MM
 from palnet.network.torch_pose import PoseNetwork
@@ -39,6 +40,7 @@ __all__ = [
     "PoseClouds",
     "draw_coarse_batch",
     "draw_fine_batch",
+    "draw_similarity",
     "load_clouds",
     "train_pose_networks",
 ]
@@ -110,9 +112,10 @@ def draw_fine_batch(
     for i in range(size):
         cloud, key_points = _draw_scan(data, rng)
         true_pose = fit_similarity(key_points, KEY_POINTS_MM)
-        frame = _disturb(rng) @ true_pose
+        start = draw_similarity(rng, START_ANGLE_DEG, START_SHIFT_MM, START_LOG_SCALE)
+        frame = start @ true_pose
         centre = apply_similarity(invert_similarity(frame), KEY_POINTS_MM[0])
-        radius = CROP_RADIUS_MM / np.cbrt(np.linalg.det(frame[:3, :3]))
+        radius = CROP_RADIUS_MM / similarity_scale(frame)
         near = cloud[np.linalg.norm(cloud[:, :3] - centre, axis=1) < radius]
         frame = compose_similarity(1.0, frame[:3, :3], np.zeros(3))
         inputs[i], targets[i] = _express(_pick(near, rng), key_points, frame, centre)
@@ -144,15 +147,31 @@ def _draw_scan(
     return cloud, key_points
 
 
-def _disturb(rng: np.random.Generator) -> NDArray[np.float64]:
-    """A random similarity near the identity, turning about the middle of the face."""
+def draw_similarity(
+    rng: np.random.Generator, angle_deg: float, shift_mm: float, log_scale: float
+) -> NDArray[np.float64]:
+    """Draw a similarity near the identity, turning about the middle of the face.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of randomness.
+    angle_deg, shift_mm, log_scale : float
+        Standard deviations; the angle is at most 80 degrees.
+
+    Returns
+    -------
+    ndarray of shape (4, 4)
+        The similarity, in the face frame.
+    """
     axis = rng.normal(size=3)
-    angle = np.radians(np.clip(abs(rng.normal(0, START_ANGLE_DEG)), 0, 80))
+    angle = np.radians(np.clip(abs(rng.normal(0, angle_deg)), 0, 80))
     turn = Rotation.from_rotvec(axis / np.linalg.norm(axis) * angle).as_matrix()
-    scale = np.exp(rng.normal(0, START_LOG_SCALE))
+    scale = np.exp(rng.normal(0, log_scale))
     middle = KEY_POINTS_MM[0]
-    shift = rng.normal(0, START_SHIFT_MM, 3)
-    return compose_similarity(scale, turn, middle - scale * turn @ middle + shift)
+    return compose_similarity(
+        scale, turn, middle - scale * turn @ middle + rng.normal(0, shift_mm, 3)
+    )
 
 
 def _pick(cloud: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
