@@ -23,7 +23,7 @@ from palnet.face.region import extract_face, move_cloud, move_surface, sample_co
 from palnet.face.similarity import apply_similarity, invert_similarity, similarity_scale
 from palnet.face.verdict import find_refusal
 from palnet.landmarks import LandmarkSet
-from palnet.model import Model, read_model
+from palnet.model import Model, find_model, read_model
 from palnet.network.landmarks import LandmarkPrediction, predict_landmarks
 from palnet.patches import gather_patches
 from palnet.surface import (
@@ -41,6 +41,7 @@ from palnet.surface import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -244,12 +245,15 @@ class FoundFace:
 
 def _read_model_once(model: str | os.PathLike[str] | None) -> Model:
     """Read a model, or take it from the last calls."""
-    return _cached_model(None if model is None else os.fspath(model))
+    path = find_model(model)
+    changed = path.stat()
+    return _cached_model(path, changed.st_mtime_ns, changed.st_size)
 
 
 @lru_cache(maxsize=4)
-def _cached_model(model: str | None) -> Model:
-    return read_model(model)
+def _cached_model(path: Path, changed_ns: int, size: int) -> Model:  # noqa: ARG001  # the cache's key
+    """Read a model again when its file has changed."""
+    return read_model(path)
 
 
 def find_face(

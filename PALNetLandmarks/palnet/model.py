@@ -28,6 +28,7 @@ __all__ = [
     "DEFAULT_MODEL",
     "Calibration",
     "Model",
+    "find_model",
     "list_models",
     "read_model",
     "write_model",
@@ -177,7 +178,7 @@ def read_model(name_or_path: str | os.PathLike[str] | None = None) -> Model:
     ModelFileError
         If there is no such model, or the file is damaged or of another version.
     """
-    path = _find(DEFAULT_MODEL if name_or_path is None else name_or_path)
+    path = find_model(name_or_path)
     try:
         data = path.read_bytes()
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
@@ -200,16 +201,32 @@ def read_model(name_or_path: str | os.PathLike[str] | None = None) -> Model:
         raise ModelFileError(msg) from err
 
 
-def _find(name_or_path: str | os.PathLike[str]) -> Path:
-    """The file of a shipped model's name, or of a path."""
-    path = Path(name_or_path)
+def find_model(name_or_path: str | os.PathLike[str] | None = None) -> Path:
+    """Find the file of a model.
+
+    Parameters
+    ----------
+    name_or_path : str or path-like, optional
+        Name of a shipped model, or a path; the default model if not given.
+
+    Returns
+    -------
+    Path
+        An existing file.
+
+    Raises
+    ------
+    ModelFileError
+        If there is none; the text names the shipped ones.
+    """
+    path = Path(DEFAULT_MODEL if name_or_path is None else name_or_path)
     shipped = MODELS_FOLDER / f"{path.name}.npz"
     if path.parent == Path() and not path.suffix and shipped.is_file():
         return shipped
     if path.is_file():
         return path
     names = ", ".join(sorted(p.stem for p in MODELS_FOLDER.glob("*.npz"))) or "none"
-    msg = f"no model '{name_or_path}'. Give a file, or one of the shipped models: {names}."
+    msg = f"no model '{path}'. Give a file, or one of the shipped models: {names}."
     raise ModelFileError(msg)
 
 

@@ -41,8 +41,6 @@ MIN_NORMAL_AGREEMENT = 0.5
 POINT_SHARE = 0.01
 # Matches are weighted by 1 / (1 + (distance / scale)^2): hair and clothes pull little.
 ROBUST_SCALE_MM = 1.5
-# The size of a face against the adult mean, for the weak pull of the scale towards one.
-SCALE_SPREAD = 0.12
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,10 +180,8 @@ def _solve(
     free_gap = (gap[thin] * point_weight).ravel()
     normal = (plane.T @ plane + free.T @ free).astype(np.float64)
     right = plane_gap @ plane + free_gap @ free
-    prior = np.concatenate(
-        [np.full(6, 1e-3), [ridge / SCALE_SPREAD**2 * 0.05], np.full(n_modes, ridge)]
-    )
-    normal[np.diag_indices_from(normal)] += prior
+    # The tiny share on the motion keeps the system solvable where nothing holds it.
+    normal[np.diag_indices_from(normal)] += np.repeat([1e-3, ridge], [7, n_modes])
     right[7:] -= ridge * weights
     solution = cho_solve(cho_factor(normal), right)
     turn = Rotation.from_rotvec(solution[:3]).as_matrix()

@@ -20,6 +20,9 @@ __all__ = [
     "similarity_scale",
 ]
 
+# Three points that are not on a line hold a similarity.
+MIN_PAIRS = 3
+
 
 def fit_similarity(
     source: NDArray[np.floating],
@@ -47,12 +50,20 @@ def fit_similarity(
     ndarray of shape (4, 4)
         ``target_from_source``.
 
+    Raises
+    ------
+    ValueError
+        If there are too few points, or all are one.
+
     References
     ----------
     S. Umeyama, Least-squares estimation of transformation parameters between two point patterns,
     IEEE PAMI 13 (1991), doi 10.1109/34.88573.
     """
     weight = np.ones(len(source)) if weights is None else np.asarray(weights, dtype=np.float64)
+    if len(source) < MIN_PAIRS or np.ptp(source, axis=0).max() == 0:
+        msg = f"a similarity needs at least {MIN_PAIRS} points that differ; got {len(source)}."
+        raise ValueError(msg)
     weight = weight / weight.sum()
     source_mean, target_mean = weight @ source, weight @ target
     source_centred = source - source_mean
