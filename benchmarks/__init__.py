@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measurements of palnet as commands: `python -m benchmarks.NAME`; see benchmarks/README.md."""
+
+import os
+
+# One thread a process, set before numpy is imported: timings then compare, and two processes share
+# two cores.
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+for _name in THREAD_VARIABLES:
+    os.environ[_name] = "1"

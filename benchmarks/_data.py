@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the benchmarks get their scans: generated people held out, and the real scans."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from palnet.scheme import load_scheme
+from palnet.surface import Mesh, read_mesh
+from palnet.surface._units import MM_PER_UNIT
+from palnet.synthesis import ScanGenerator, read_morphable_model
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = [
+    "FIRST_TEST_SEED",
+    "Placement",
+    "RealScan",
+    "add_common_options",
+    "draw_placement",
+    "generator_of",
+    "place_mesh",
+    "read_real_scans",
+    "settings_of",
+]
+
+# Seeds from here on are test people: no training, tuning or calibration ever draws them.
+FIRST_TEST_SEED = 3_000_000
+MAX_SHIFT_MM = 1000.0
+
+
+def add_common_options(parser: argparse.ArgumentParser, *, people: int | None = None) -> None:
+    """Add the options that most benchmarks share.
+
+    Parameters
+    ----------
+    parser : ArgumentParser
+        Where to add them.
+    people : int, optional
+        How many generated people by default; None leaves the option away.
+    """
+    shared = os.environ.get("PALNET_SHARED")
+    folder = Path(shared) / "data" if shared else Path("data")
+    parser.add_argument("--model", help="name or path of a model [the shipped one]")
+    parser.add_argument("--ict", type=Path, default=folder / "ict_facekit/ict_facekit_light.npz")
+    parser.add_argument("--output", type=Path, help="JSON file [benchmarks/results/NAME.json]")
+    parser.add_argument("--real", type=Path, default=folder / "real_scans", help="real scans")
+    if people is not None:
+        parser.add_argument("--people", type=int, default=people, help="[%(default)s]")
+        parser.add_argument("--first-seed", type=int, default=FIRST_TEST_SEED)
+
+
+def settings_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The options as they were given, without folders of this machine."""
+    return {
+        name: value.name if isinstance(value, Path) else value
+        for name, value in vars(arguments).items()
+        if name != "output"
+    }
+
+
+@lru_cache(maxsize=1)
+def generator_of(ict: Path) -> ScanGenerator:
+    """The generator of scans, read once a process."""
+    return ScanGenerator(read_morphable_model(ict, load_scheme()))
+
+
+@dataclass(frozen=True, eq=False)
+class RealScan:
+    """A real scan in millimetres, with the few points that its source gives."""
+
+    name: str
+    mesh: Mesh
+    points_mm: dict[str, NDArray[np.float64]]
+    grades: dict[str, str]
+
+
+def read_real_scans(folder: Path) -> list[RealScan]:
+    """Read ``<folder>/*/mesh.ply`` with its ``scan.json``."""
+    scans = []
+    for description in sorted(folder.glob("*/scan.json")):
+        about = json.loads(description.read_text(encoding="utf-8"))
+        factor = float(about["unit_to_mm"])
+        mesh = read_mesh(description.with_name("mesh.ply"))
+        points = {c: factor * np.array(p["position"]) for c, p in about["points"].items()}
+        grades = {code: point["grade"] for code, point in about["points"].items()}
+        in_mm = Mesh(mesh.points * factor, mesh.triangles, name=about["name"])
+        scans.append(RealScan(about["name"], in_mm, points, grades))
+    if not scans:
+        msg = f"{folder}: no scans (*/scan.json). Give the folder by --real or PALNET_SHARED."
+        raise SystemExit(msg)
+    return scans
+
+
+@dataclass(frozen=True, eq=False)
+class Placement:
+    """How a scan is put into a file: turned, moved, and in some unit."""
+
+    rotation: NDArray[np.float64]
+    shift_mm: NDArray[np.float64]
+    unit: str
+
+    @property
+    def mm_per_unit(self) -> float:
+        """Millimetres in one unit of the file."""
+        return MM_PER_UNIT[self.unit]
+
+    @property
+    def placed_from_scan(self) -> NDArray[np.float64]:
+        """The motion as a matrix (4, 4) on millimetres."""
+        matrix = np.eye(4)
+        matrix[:3, :3], matrix[:3, 3] = self.rotation, self.shift_mm
+        return matrix
+
+    def to_file(self, points_mm: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Scan millimetres to the file's numbers."""
+        return np.asarray((points_mm @ self.rotation.T + self.shift_mm) / self.mm_per_unit)
+
+    def from_file(self, positions: NDArray[np.floating]) -> NDArray[np.float64]:
+        """The file's numbers to scan millimetres."""
+        return np.asarray((positions * self.mm_per_unit - self.shift_mm) @ self.rotation)
+
+
+def draw_placement(rng: np.random.Generator, unit: str | None = None) -> Placement:
+    """A rotation even over all rotations, a shift of up to a metre, and one of the five units."""
+    rotation = Rotation.from_quat(rng.normal(size=4)).as_matrix()
+    direction = rng.normal(size=3)
+    shift = direction / np.linalg.norm(direction) * rng.uniform(0, MAX_SHIFT_MM)
+    return Placement(rotation, shift, unit or str(rng.choice(list(MM_PER_UNIT))))
+
+
+def place_mesh(mesh: Mesh, placement: Placement) -> Mesh:
+    """The mesh as a file would hold it."""
+    return Mesh(placement.to_file(mesh.points), mesh.triangles, name=mesh.name)

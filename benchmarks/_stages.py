@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A detection taken apart: where each stage of it puts the landmarks.
+
+The stages are called as `palnet.detector.detect` calls them; `python -m benchmarks.accuracy
+--check` holds the last stage to what `detect` gives.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from palnet import detector
+from palnet.face.region import sample_fine
+from palnet.face.similarity import apply_similarity, fit_similarity, invert_similarity
+from palnet.network.landmarks import predict_landmarks
+from palnet.patches import gather_patches
+from palnet.surface import parse_unit, plausible_units, prepare_surface, project_onto_triangles
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from palnet.model import Model
+    from palnet.surface import Mesh
+
+__all__ = ["STAGES", "FoundPose", "StagedResult", "find_pose", "run_stages"]
+
+STAGES = ("mean landmarks", "atlas fit", "network, pass 1", "network, pass 2", "final")
+"""The paper's initial approximation, this project's, the network twice, and the projection."""
+
+
+@dataclass(frozen=True, eq=False)
+class FoundPose:
+    """The pose of a face that was found.
+
+    Attributes
+    ----------
+    face_from_file : ndarray of shape (4, 4)
+        Similarity from the file's numbers to the face frame.
+    landmarks : ndarray of shape (n_landmarks, 3)
+        The atlas's landmarks in the file's numbers.
+    mm_per_unit : float
+        The unit it was found with.
+    """
+
+    face_from_file: NDArray[np.float64]
+    landmarks: NDArray[np.float64]
+    mm_per_unit: float
+
+
+@dataclass(frozen=True, eq=False)
+class StagedResult:
+    """Where the stages put the landmarks.
+
+    Attributes
+    ----------
+    positions : dict of str to ndarray of shape (n_landmarks, 3)
+        One for each of `STAGES`, in the file's numbers, those called missing included.
+    is_placed : ndarray of shape (n_landmarks,)
+        False where a landmark was called missing.
+    expected_error_mm : ndarray of shape (n_landmarks,)
+        As `detect` gives it, NaN where missing.
+    """
+
+    positions: dict[str, NDArray[np.float64]]
+    is_placed: NDArray[np.bool_]
+    expected_error_mm: NDArray[np.float64]
+
+
+def find_pose(mesh: Mesh, model: Model, unit: str = "auto") -> FoundPose:
+    """Find the face only; the errors of `palnet.detect` where there is none."""
+    found = _find(mesh, model, unit)
+    file_from_face = invert_similarity(_face_from_file(found))
+    return FoundPose(
+        face_from_file=_face_from_file(found),
+        landmarks=apply_similarity(file_from_face, found.fit.landmarks_mm),
+        mm_per_unit=found.surface.unit.mm_per_unit,
+    )
+
+
+def run_stages(mesh: Mesh, model: Model, unit: str = "auto") -> StagedResult:
+    """Detect, and keep what every stage says; the errors of `palnet.detect` where refused."""
+    found = _find(mesh, model, unit)
+    weights = model.network("landmarks")
+    fine = sample_fine(found.face, found.fit.landmarks_mm)
+    centres = found.fit.landmarks_mm
+    passes = []
+    for _ in range(detector.N_PASSES):
+        patches = gather_patches(fine, found.coarse, centres)
+        prediction = predict_landmarks(weights, patches, model.scheme.mirror)
+        centres = prediction.positions_mm
+        passes.append(centres)
+    in_face = {
+        "mean landmarks": _on_surface(found, _posed_mean(found, model)),
+        "atlas fit": _on_surface(found, found.fit.landmarks_mm),
+        "network, pass 1": passes[0],
+        "network, pass 2": passes[-1],
+        "final": _on_surface(found, passes[-1]),
+    }
+    landmarks = detector._finish(found, prediction, model, mesh)
+    file_from_face = invert_similarity(_face_from_file(found))
+    return StagedResult(
+        positions={name: apply_similarity(file_from_face, p) for name, p in in_face.items()},
+        is_placed=landmarks.is_placed,
+        expected_error_mm=landmarks.expected_error_mm,
+    )
+
+
+def _find(mesh: Mesh, model: Model, unit: str) -> detector._FoundFace:
+    """The first half of `palnet.detector.detect`."""
+    units = plausible_units(mesh) if unit == "auto" else (parse_unit(unit),)
+    surface = prepare_surface(mesh, units[0])
+    return detector._find_face(surface, units, model, detector._Stopwatch())
+
+
+def _face_from_file(found: detector._FoundFace) -> NDArray[np.float64]:
+    """The pose, from the file's own numbers."""
+    return found.face_from_scan @ np.diag([*[found.surface.unit.mm_per_unit] * 3, 1.0])
+
+
+def _posed_mean(found: detector._FoundFace, model: Model) -> NDArray[np.float64]:
+    """The mean landmarks under the estimated pose, the paper's initial approximation.
+
+    The pose is the similarity of the fitted landmarks to the mean ones, which is the best that a
+    pose without a shape can be.
+    """
+    mean = model.atlas.landmark_mean_mm
+    return apply_similarity(fit_similarity(mean, found.fit.landmarks_mm), mean)
+
+
+def _on_surface(
+    found: detector._FoundFace, positions_mm: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Moved to the nearest point of the scan's triangles."""
+    return project_onto_triangles(found.face, positions_mm).points_mm

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether everything that is no usable face is refused, in any pose."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmarks._data import add_common_options, draw_placement, place_mesh, settings_of
+from benchmarks._pool import run_tasks
+from benchmarks._report import RESULTS_FOLDER, Report
+from benchmarks.not_a_face import make_all
+from palnet import detect, render_preview
+from palnet.errors import MeshError, PreviewError, ScanRefusedError, UnitError
+
+if TYPE_CHECKING:
+    from palnet.detector import Detection
+    from palnet.surface import Mesh
+
+REFUSALS = (ScanRefusedError, UnitError, MeshError)
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One thing, all poses of it."""
+
+    mesh: Mesh
+    number: int
+    n_poses: int
+    model: str | None
+    pictures: Path
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one thing."""
+
+    name: str
+    n_poses: int
+    reasons: tuple[str, ...]
+    accepted: tuple[str, ...]
+
+
+def judge(task: Task) -> Verdict:
+    """Detect in every pose; draw what was accepted."""
+    rng = np.random.default_rng([task.number, 4])
+    reasons, accepted = [], []
+    for number in range(task.n_poses):
+        mesh = place_mesh(task.mesh, draw_placement(rng, unit="mm"))
+        try:
+            detection = detect(mesh, model=task.model)
+        except REFUSALS as err:
+            reasons.append(f"{type(err).__name__}: {str(err).removeprefix(mesh.name + ': ')}")
+            continue
+        picture = _draw(mesh, detection, task.pictures / f"{mesh.name}_{number}.png")
+        quality = detection.quality
+        accepted.append(
+            f"residual {quality.residual_mm} mm, coverage {quality.coverage}, "
+            f"scale {detection.provenance['face_scale']}{picture}"
+        )
+    return Verdict(task.mesh.name, task.n_poses, tuple(reasons), tuple(accepted))
+
+
+def _draw(mesh: Mesh, detection: Detection, path: Path) -> str:
+    """Draw what should not have been accepted."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        render_preview(mesh, detection, path, overwrite=True)
+    except PreviewError:
+        return ""
+    return f", {path.name}"
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_common_options(parser)
+    parser.add_argument("--poses", type=int, default=3, help="poses of each [%(default)s]")
+    parser.add_argument("--jobs", type=int, default=2, help="processes [%(default)s]")
+    parser.add_argument("--only", help="names, separated by commas")
+    parser.add_argument("--pictures", type=Path, default=RESULTS_FOLDER / "accepted")
+    arguments = parser.parse_args()
+    things = make_all(arguments.ict)
+    if arguments.only:
+        things = [mesh for mesh in things if mesh.name in arguments.only.split(",")]
+    rest = (arguments.poses, arguments.model, arguments.pictures)
+    tasks = [Task(mesh, number, *rest) for number, mesh in enumerate(things)]
+    verdicts = list(run_tasks(judge, tasks, model=arguments.model, jobs=arguments.jobs))
+    report = Report("refusals", settings_of(arguments))
+    report.add_table(
+        "Things that are no usable face",
+        ("thing", "poses", "refused", "first reason", "accepted as"),
+        [
+            (v.name, v.n_poses, len(v.reasons), (*v.reasons, None)[0], "; ".join(v.accepted))
+            for v in verdicts
+        ],
+    )
+    always = [v.name for v in verdicts if not v.accepted]
+    sometimes = [v.name for v in verdicts if v.accepted]
+    report.summary = {
+        "things": len(verdicts),
+        "always_refused": len(always),
+        "accepted": sometimes,
+        "detections": sum(v.n_poses for v in verdicts),
+        "refused_detections": sum(len(v.reasons) for v in verdicts),
+    }
+    names = f": {', '.join(sometimes)}" if sometimes else ""
+    report.notes.append(
+        f"Target: all. Refused in every pose: {len(always)} of {len(verdicts)}; accepted in some: "
+        f"{len(sometimes)}{names}."
+    )
+    report.finish(arguments.output)
+
+
+if __name__ == "__main__":
+    main()
