@@ -243,8 +243,13 @@ def _skip_field(cursor: _Cursor, words: list[str]) -> None:
         while names and names[0].lower() == "metadata":
             _skip_metadata(cursor)
             names = (cursor.read_line() or "").split()
-        n_values = _whole(cursor, names, 1) * _whole(cursor, names, 2)
         if len(names) > 3 and names[3].lower() == "string":
-            msg = "field data of text stands before the points. Export it without"
-            raise cursor.fail(msg)
+            # Text has no length that could be trusted; the points come next.
+            start = cursor.data.find(b"\nPOINTS ", cursor.offset)
+            if start < 0:
+                msg = "expected POINTS behind the field data, got none: the file is cut off"
+                raise cursor.fail(msg)
+            cursor.offset = start + 1
+            return
+        n_values = _whole(cursor, names, 1) * _whole(cursor, names, 2)
         cursor.read_values(n_values, names[3] if len(names) > 3 else "float", names[0])

@@ -105,6 +105,37 @@ def test_files_of_vtk_writers_are_read(suffix, module, binary, a_head, tmp_path)
     np.testing.assert_array_equal(surface.triangles, expected.triangles)
 
 
+@pytest.mark.parametrize("binary", [False, True])
+@pytest.mark.parametrize("version", [42, 51])
+def test_legacy_files_of_vtk_with_texts_names_and_scalars_are_read(
+    version, binary, a_head, tmp_path
+):
+    from vtkmodules.vtkCommonCore import vtkDoubleArray, vtkStringArray
+    from vtkmodules.vtkIOLegacy import vtkPolyDataWriter
+
+    data, text, numbers = _to_vtk(a_head), vtkStringArray(), vtkDoubleArray()
+    text.SetName("note")
+    text.InsertNextValue("taken at noon\nof a sunny day")
+    data.GetFieldData().AddArray(text)
+    data.GetPoints().GetData().SetComponentName(0, "left")
+    numbers.SetName("distance")
+    numbers.SetNumberOfTuples(len(a_head.points))
+    numbers.Fill(0.5)
+    data.GetPointData().SetScalars(numbers)
+    path = tmp_path / "head.vtk"
+    writer = vtkPolyDataWriter()
+    writer.SetFileName(str(path))
+    writer.SetFileVersion(version)
+    writer.SetFileType(2 if binary else 1)
+    writer.SetInputData(data)
+    writer.Write()
+
+    mesh = read_mesh(path)
+
+    np.testing.assert_allclose(mesh.points, a_head.points, atol=6e-4)  # 6 digits: 5e-4
+    np.testing.assert_array_equal(mesh.triangles, a_head.triangles)
+
+
 def _to_vtk(mesh):
     from vtkmodules.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray
     from vtkmodules.vtkCommonCore import vtkPoints
