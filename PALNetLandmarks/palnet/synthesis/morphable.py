@@ -112,7 +112,7 @@ def read_morphable_model(path: str | os.PathLike[str], scheme: Scheme) -> Morpha
         raise ModelFileError(msg)
     vertex_of = _read_labels("ict_facekit", scheme)
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             data = {key: arrays[key] for key in arrays.files}
         parts = {
             str(name): (int(first), int(last))
