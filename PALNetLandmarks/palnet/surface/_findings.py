@@ -22,10 +22,10 @@ def describe_cleaning(n_unused: int, n_dropped: int) -> list[Finding]:
     """Say what was left out."""
     findings = []
     if n_unused:
-        text = f"{n_unused} vertices belong to no triangle and were left out."
+        text = f"Vertices without a triangle, left out: {n_unused}."
         findings.append(Finding("unreferenced_vertices", text))
     if n_dropped:
-        text = f"{n_dropped} triangles are repeated or without an area and were left out."
+        text = f"Triangles repeated or without an area, left out: {n_dropped}."
         findings.append(Finding("duplicate_triangles", text))
     return findings
 
@@ -34,16 +34,16 @@ def describe_edges(edges: EdgeCounts, turned: tuple[int, int]) -> list[Finding]:
     """Say how the triangles meet and which were turned."""
     findings = []
     if edges.n_boundary:
-        text = f"The surface is open: {edges.n_boundary} edges belong to one triangle only."
+        text = f"The surface is open; edges with one triangle only: {edges.n_boundary}."
         findings.append(Finding("holes", text))
     if edges.n_non_manifold:
-        text = f"{edges.n_non_manifold} edges are shared by more than two triangles."
+        text = f"Edges shared by more than two triangles: {edges.n_non_manifold}."
         findings.append(Finding("non_manifold", text))
     if edges.n_clashing:
-        text = f"{turned[0]} triangles were wound against their neighbours and were turned."
+        text = f"Triangles wound against their neighbours, turned: {turned[0]}."
         findings.append(Finding("inconsistent_winding", text))
     if turned[1]:
-        text = f"{turned[1]} triangles were wound inward and were turned outward."
+        text = f"Triangles wound inward, turned outward: {turned[1]}."
         findings.append(Finding("inward_normals", text))
     return findings
 
@@ -54,7 +54,7 @@ def describe_pieces(piece: NDArray[np.int32], areas: NDArray[np.float64]) -> lis
     if len(totals) < 2:
         return []
     share = 100.0 * (1.0 - float(totals.max() / totals.sum()))
-    text = f"{len(totals) - 1} loose pieces besides the largest hold {share:.2g} % of the area."
+    text = f"Loose pieces besides the largest: {len(totals) - 1}, with {share:.2g} % of the area."
     return [Finding("loose_pieces", text)]
 
 
@@ -88,7 +88,7 @@ def inspect_surface(surface: Surface) -> tuple[Finding, ...]:
     rims = np.bincount(label, weights=lengths)
     rims = np.sort(rims[np.bincount(label) > 0])[::-1]
     text = (
-        f"The surface is open: {len(rims)} rims, the longest {rims[0]:.0f} mm round, "
+        f"The surface is open; rims: {len(rims)}, the longest {rims[0]:.0f} mm round, "
         f"all together {rims.sum():.0f} mm."
     )
     return (*others, Finding("holes", text))

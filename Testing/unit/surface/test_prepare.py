@@ -310,7 +310,7 @@ def test_holes_are_counted_and_measured():
 
     ring = surface.points_mm[surface.points_mm[:, 2] < surface.points_mm[:, 2].min() + 12.0]
     assert finding.code == "holes"
-    assert "1 rims" in finding.message
+    assert "rims: 1," in finding.message
     length = float(finding.message.split("the longest ")[1].split()[0])
     assert length == pytest.approx(2 * np.pi * np.linalg.norm(ring[:, :2], axis=1).mean(), rel=0.1)
 
@@ -321,7 +321,7 @@ def test_loose_pieces_are_counted_with_their_share():
     surface = prepare_surface(_join(HEAD, *pieces), MM)
 
     (finding,) = surface.findings
-    assert finding.message.startswith("3 loose pieces besides the largest hold 2.9 %")
+    assert finding.message.startswith("Loose pieces besides the largest: 3, with 2.9 %")
 
 
 # --- borders -------------------------------------------------------------------------------------
