@@ -108,19 +108,19 @@ def run_stages(mesh: Mesh, model: Model, unit: str = "auto") -> StagedResult:
     )
 
 
-def _find(mesh: Mesh, model: Model, unit: str) -> detector._FoundFace:
+def _find(mesh: Mesh, model: Model, unit: str) -> detector.FoundFace:
     """The first half of `palnet.detector.detect`."""
     units = plausible_units(mesh) if unit == "auto" else (parse_unit(unit),)
     surface = prepare_surface(mesh, units[0])
-    return detector._find_face(surface, units, model, detector._Stopwatch())
+    return detector.find_face(surface, units, model)
 
 
-def _face_from_file(found: detector._FoundFace) -> NDArray[np.float64]:
+def _face_from_file(found: detector.FoundFace) -> NDArray[np.float64]:
     """The pose, from the file's own numbers."""
     return found.face_from_scan @ np.diag([*[found.surface.unit.mm_per_unit] * 3, 1.0])
 
 
-def _posed_mean(found: detector._FoundFace, model: Model) -> NDArray[np.float64]:
+def _posed_mean(found: detector.FoundFace, model: Model) -> NDArray[np.float64]:
     """The mean landmarks under the estimated pose, the paper's initial approximation.
 
     The pose is the similarity of the fitted landmarks to the mean ones, which is the best that a
@@ -131,7 +131,7 @@ def _posed_mean(found: detector._FoundFace, model: Model) -> NDArray[np.float64]
 
 
 def _on_surface(
-    found: detector._FoundFace, positions_mm: NDArray[np.float64]
+    found: detector.FoundFace, positions_mm: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Moved to the nearest point of the scan's triangles."""
     return project_onto_triangles(found.face, positions_mm).points_mm

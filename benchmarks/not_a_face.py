@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks._data import add_common_options, generator_of
-from benchmarks._files import write_ply
 from benchmarks._shapes import capsule, ellipsoid, join, sheet, solid, union
-from palnet.surface import Mesh
+from palnet.surface import Mesh, write_ply
 from palnet.synthesis import draw_person
 from palnet.synthesis.capture import compute_vertex_normals, drop_unused_points
 from palnet.synthesis.covering import add_hair, draw_clothes, draw_head_regions
@@ -309,7 +308,7 @@ def main() -> None:
         print(f"{mesh.name:24s} {len(mesh.points):7d} vertices  {size} mm")
         if arguments.folder:
             arguments.folder.mkdir(parents=True, exist_ok=True)
-            write_ply(mesh, arguments.folder / f"{mesh.name}.ply")
+            write_ply(mesh, arguments.folder / f"{mesh.name}.ply", overwrite=True)
 
 
 if __name__ == "__main__":

@@ -84,18 +84,27 @@ class Outcome:
 
 def measure(task: Task) -> list[Outcome]:
     """Find the face in every pose of one scan."""
-    mean_mm = shared_model().atlas.landmark_mean_mm
-    if task.mesh is None:
-        scan = generator_of(task.ict).draw(task.seed)
-        mesh = Mesh(scan.points_mm.astype(np.float64), scan.triangles, name=task.name)
-        reference_mm = scan.landmarks_mm.astype(np.float64)
-    else:
-        mesh = task.mesh
-        reference_mm = find_pose(mesh, shared_model(), "mm").landmarks
-    truth = fit_similarity(reference_mm, mean_mm)
     rng = np.random.default_rng([task.seed, 1])
     placements = [draw_placement(rng) for _ in range(task.n_poses)]
+    try:
+        mesh, reference_mm = _reference(task)
+    except PalnetError as err:
+        reason = f"in its own pose: {err}"
+        return [
+            Outcome(task.name, k, place.unit, np.nan, np.nan, np.nan, reason)
+            for k, place in enumerate(placements)
+        ]
+    truth = fit_similarity(reference_mm, shared_model().atlas.landmark_mean_mm)
     return [_try(mesh, truth, place, (task.name, k)) for k, place in enumerate(placements)]
+
+
+def _reference(task: Task) -> tuple[Mesh, NDArray[np.float64]]:
+    """The scan in millimetres, and the landmarks that say which pose is right."""
+    if task.mesh is not None:
+        return task.mesh, find_pose(task.mesh, shared_model(), "mm").landmarks
+    scan = generator_of(task.ict).draw(task.seed)
+    mesh = Mesh(scan.points_mm.astype(np.float64), scan.triangles, name=task.name)
+    return mesh, scan.landmarks_mm.astype(np.float64)
 
 
 def _try(

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The published steps of PAL-Net, written from the paper, to be timed.
+
+Everything that a choice was needed for is chosen in favour of these steps: the file is read by
+palnet's own reader, patches and means come from search trees, and the approximations are handed in
+(the paper aligns every scan by a matrix that it does not say how to get).
+
+References
+----------
+A. Yazdi et al., PAL-Net, Informatics in Medicine Unlocked 60 (2026) 101729,
+doi 10.1016/j.imu.2025.101729.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from scipy.spatial import cKDTree
+from torch import nn
+
+from palnet.surface import read_mesh
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from palnet.surface import Mesh
+
+__all__ = ["Palnet", "run_published_steps", "sample_evenly"]
+
+N_SAMPLES = 100_000
+N_PATCH_POINTS = 1000
+N_AVERAGED = 12
+# So many times the wanted samples are drawn before those too close to another are dropped.
+OVERSAMPLING = 3
+
+
+class Palnet(nn.Module):
+    """PALNET: three blocks shared by all points, attention over all of them, three linear layers.
+
+    Parameters
+    ----------
+    n_landmarks : int
+        Patches, and landmarks that come out.
+    """
+
+    def __init__(self, n_landmarks: int = 50) -> None:
+        super().__init__()
+        self.n_landmarks = n_landmarks
+        channels, self.pools = (3, 32, 64, 128), (5, 5, 4)
+        width, self.blocks, self.scores = N_PATCH_POINTS, nn.ModuleList(), nn.ModuleList()
+        self.biases = nn.ParameterList()
+        for n_in, n_out, pool in zip(channels, channels[1:], self.pools, strict=False):
+            convolutions = [nn.Conv2d(n_in, n_out, 1), nn.ReLU(), nn.Conv2d(n_out, n_out, 1)]
+            self.blocks.append(nn.Sequential(*convolutions, nn.ReLU()))
+            self.scores.append(nn.Linear(n_out, 1, bias=False))
+            self.biases.append(nn.Parameter(torch.zeros(n_landmarks * width, 1)))
+            width //= pool
+        n_features = sum(channels[1:]) + channels[-1] * n_landmarks * width
+        self.head = nn.Sequential(
+            nn.Linear(n_features, 1024),
+            nn.ReLU(),
+            nn.Linear(1024, 1024),
+            nn.Dropout(0.1),
+            nn.Linear(1024, 3 * n_landmarks),
+        )
+
+    def forward(self, patches: torch.Tensor) -> torch.Tensor:
+        """Patches (batch, n_landmarks, 1000, 3) to landmarks (batch, n_landmarks, 3)."""
+        maps = patches.permute(0, 3, 1, 2)
+        summaries = []
+        for block, score, bias, pool in zip(
+            self.blocks, self.scores, self.biases, self.pools, strict=True
+        ):
+            maps = block(maps)
+            tokens = maps.flatten(2).transpose(1, 2)
+            weights = torch.softmax(torch.tanh(score(tokens) + bias), dim=1)
+            summaries.append((weights * tokens).sum(dim=1))
+            maps = nn.functional.max_pool2d(maps, (1, pool))
+        features = torch.cat([*summaries, maps.flatten(1)], dim=1)
+        return self.head(features).reshape(-1, self.n_landmarks, 3)
+
+
+def sample_evenly(mesh: Mesh, n_samples: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Points drawn evenly by area, those too close to another dropped.
+
+    Three times as many are drawn; of two that are closer than ``sqrt(area / drawn)`` the later one
+    goes.
+    """
+    a, b, c = (mesh.points[mesh.triangles[:, corner]] for corner in range(3))
+    area = 0.5 * np.linalg.norm(np.cross(b - a, c - a), axis=1)
+    n_drawn = OVERSAMPLING * n_samples
+    chosen = np.searchsorted(np.cumsum(area), rng.uniform(0, area.sum(), n_drawn))
+    u, v = rng.random((2, n_drawn, 1))
+    outside = u + v > 1
+    u, v = np.where(outside, 1 - u, u), np.where(outside, 1 - v, v)
+    points = a[chosen] + u * (b - a)[chosen] + v * (c - a)[chosen]
+    radius = np.sqrt(area.sum() / n_drawn)
+    pairs = cKDTree(points).query_pairs(radius, output_type="ndarray")
+    kept = np.ones(n_drawn, dtype=bool)
+    kept[pairs.max(axis=1)] = False
+    return np.asarray(points[kept][:n_samples])
+
+
+def run_published_steps(
+    path: Path, approximations: NDArray[np.float64], network: Palnet
+) -> dict[str, float]:
+    """Do everything once.
+
+    Parameters
+    ----------
+    path : Path
+        Mesh file in the frame of the approximations.
+    approximations : ndarray of shape (n_landmarks, 3)
+        The mean landmarks after alignment.
+    network : Palnet
+        With any weights.
+
+    Returns
+    -------
+    dict of str to float
+        Seconds of each step and their sum.
+    """
+    marks = [time.perf_counter()]
+    mesh = read_mesh(path)
+    marks.append(time.perf_counter())
+    sample = sample_evenly(mesh, N_SAMPLES, np.random.default_rng(0))
+    marks.append(time.perf_counter())
+    tree = cKDTree(mesh.points)
+    centres = mesh.points[tree.query(approximations)[1]]
+    index = tree.query(centres, k=N_PATCH_POINTS)[1]
+    order = np.argsort(np.linalg.norm(mesh.points[index], axis=2), axis=1)
+    patches = np.take_along_axis(mesh.points[index], order[..., None], axis=1)
+    marks.append(time.perf_counter())
+    with torch.inference_mode():
+        predicted = network(torch.from_numpy(patches[None].astype(np.float32)))[0].numpy()
+    marks.append(time.perf_counter())
+    # Random weights predict points far away; their search would take longer than a real one's.
+    predicted = centres + 1e-3 * np.tanh(predicted)
+    sample[cKDTree(sample).query(predicted, k=N_AVERAGED)[1]].mean(axis=1)
+    marks.append(time.perf_counter())
+    names = ("load", "even sampling", "patches", "forward", "averaging")
+    seconds = dict(zip(names, np.diff(marks).tolist(), strict=True))
+    return seconds | {"total": marks[-1] - marks[0]}

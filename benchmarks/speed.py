@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Time and memory of a detection against the number of vertices, beside the published steps.
+
+One thread, without interpreter start, everything from the file to the landmarks. The published
+steps have no pose search; detection's is included. Both read the same OBJ file in the same run, in
+turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from benchmarks._data import Placement, add_common_options, generator_of, place_mesh, settings_of
+from benchmarks._dense import make_head, write_obj
+from benchmarks._published import Palnet, run_published_steps
+from benchmarks._report import Report
+from palnet import detect
+from palnet.surface import write_ply
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SIZES = "45000,100000,179000,400000,1600000"
+REFERENCE_SIZE, LARGEST_SIZE = 100_000, 1_600_000
+TARGET_RATIO, TARGET_GROWTH = 1.0, 6.0
+STEPS = ("load", "even sampling", "patches", "forward", "averaging")
+
+
+def time_detection(path: Path, model: str | None) -> dict[str, float]:
+    """Seconds of the stages of one detection, and of all."""
+    start = time.perf_counter()
+    detection = detect(path, model=model)
+    total = time.perf_counter() - start
+    return {**detection.provenance["seconds"], "total": total}
+
+
+def peak_memory_mb(path: Path, model: str | None) -> float:
+    """Peak memory of a process of its own that detects once, libraries included."""
+    command = [sys.executable, "-m", "benchmarks.speed", "--only-memory", str(path)]
+    command += ["--model", model] if model else []
+    answer = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(json.loads(answer.stdout))
+
+
+def print_own_memory(path: Path, model: str | None) -> None:
+    """Detect once and print this process's peak memory in megabytes."""
+    detect(path, model=model)
+    status = Path("/proc/self/status")
+    if not status.is_file():
+        print("NaN")
+        return
+    line = next(ln for ln in status.read_text("ascii").splitlines() if ln.startswith("VmHWM"))
+    print(int(line.split()[1]) / 2**10)
+
+
+def measure(size: int, arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Write one head as OBJ and as PLY and time both ways."""
+    head, landmarks_mm = make_head(generator_of(arguments.ict), size)
+    placement = _placement(arguments.turned)
+    mesh = place_mesh(head, placement)
+    paths = {"obj": folder / f"{size}.obj", "ply": folder / f"{size}.ply"}
+    write_obj(mesh, paths["obj"])
+    write_ply(mesh, paths["ply"])
+    network = Palnet().eval()
+    centres = placement.to_file(landmarks_mm)
+    detect(paths["ply"], model=arguments.model)
+    runs: dict[str, list[dict[str, float]]] = {"obj": [], "ply": [], "published": []}
+    for _ in range(arguments.repeats):
+        runs["published"].append(run_published_steps(paths["obj"], centres, network))
+        for kind in ("obj", "ply"):
+            runs[kind].append(time_detection(paths[kind], arguments.model))
+    medians = {kind: _medians(repeats) for kind, repeats in runs.items()}
+    memory = {kind: peak_memory_mb(paths[kind], arguments.model) for kind in ("obj", "ply")}
+    for path in paths.values():
+        path.unlink()
+    return {"size": len(mesh.points), "triangles": len(mesh.triangles), **medians, "mb": memory}
+
+
+def _placement(turned: float) -> Placement:
+    """The head turned about its height, so that the pose search has something to find."""
+    angle = np.radians(turned)
+    rotation = np.array(
+        [[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]]
+    )
+    shift: NDArray[np.float64] = np.array([120.0, -40.0, 300.0])
+    return Placement(rotation, shift, "mm")
+
+
+def _medians(repeats: list[dict[str, float]]) -> dict[str, float]:
+    """Median of each step."""
+    return {step: statistics.median(run[step] for run in repeats) for step in repeats[0]}
+
+
+def make_report(rows: list[dict[str, Any]], settings: dict[str, Any]) -> Report:
+    """Put the figures into tables."""
+    report = Report("speed", settings)
+    report.add_table(
+        "Detection and the published steps, one thread, seconds (median)",
+        (
+            "vertices",
+            "triangles",
+            "published steps, OBJ",
+            "detection, OBJ",
+            "ratio",
+            "detection, PLY",
+            "peak MB, OBJ",
+            "peak MB, PLY",
+        ),
+        [
+            (
+                row["size"],
+                row["triangles"],
+                row["published"]["total"],
+                row["obj"]["total"],
+                row["obj"]["total"] / row["published"]["total"],
+                row["ply"]["total"],
+                round(row["mb"]["obj"]),
+                round(row["mb"]["ply"]),
+            )
+            for row in rows
+        ],
+    )
+    stages = [name for name in rows[0]["obj"] if name != "total"]
+    report.add_table(
+        "Where the time goes: detection from OBJ, seconds",
+        ("vertices", *stages, "all"),
+        [(row["size"], *(row["obj"][s] for s in stages), row["obj"]["total"]) for row in rows],
+    )
+    report.add_table(
+        "Where the time goes: published steps, seconds",
+        ("vertices", *STEPS, "all"),
+        [(r["size"], *(r["published"][s] for s in STEPS), r["published"]["total"]) for r in rows],
+    )
+    _add_growth(report, rows)
+    return report
+
+
+def _add_growth(report: Report, rows: list[dict[str, Any]]) -> None:
+    """Time against vertices, both as multiples of the reference size."""
+    base = next((row for row in rows if row["size"] == REFERENCE_SIZE), rows[0])
+    growth = [
+        (
+            row["size"],
+            row["size"] / base["size"],
+            row["obj"]["total"] / base["obj"]["total"],
+            row["ply"]["total"] / base["ply"]["total"],
+            row["published"]["total"] / base["published"]["total"],
+        )
+        for row in rows
+    ]
+    report.add_table(
+        f"Growth, in multiples of {base['size']} vertices",
+        ("vertices", "vertices x", "detection OBJ x", "detection PLY x", "published steps x"),
+        growth,
+    )
+    report.summary = {
+        "ratio_at_reference": base["obj"]["total"] / base["published"]["total"],
+        "target_ratio": TARGET_RATIO,
+        "growth": {row[0]: row[2] for row in growth},
+        "target_growth_at_largest": TARGET_GROWTH,
+    }
+    report.notes.append(
+        f"Targets: at most {TARGET_RATIO:g} x the published steps at {REFERENCE_SIZE} vertices; "
+        f"{LARGEST_SIZE} vertices in at most {TARGET_GROWTH:g} x the time of {REFERENCE_SIZE}."
+    )
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_common_options(parser)
+    parser.add_argument("--sizes", default=SIZES, help="vertices [%(default)s]")
+    parser.add_argument("--repeats", type=int, default=5, help="[%(default)s]")
+    parser.add_argument("--turned", type=float, default=60.0, help="degrees [%(default)s]")
+    parser.add_argument("--only-memory", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.only_memory:
+        print_own_memory(arguments.only_memory, arguments.model)
+        return
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for size in (int(word) for word in arguments.sizes.split(",")):
+            rows.append(measure(size, arguments, Path(folder)))
+            print(f"{size}: {rows[-1]['obj']['total']:.2f} s", file=sys.stderr, flush=True)
+    make_report(rows, settings_of(arguments)).finish(arguments.output)
+
+
+if __name__ == "__main__":
+    main()
