@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.spatial import cKDTree
+from scipy.spatial.transform import Rotation
+
+from palnet.face.region import (
+    REGION_CENTRE_MM,
+    REGION_RADIUS_MM,
+    extract_face,
+    move_cloud,
+    move_surface,
+    sample_coarse,
+    sample_fine,
+)
+from palnet.face.similarity import apply_similarity, compose_similarity, invert_similarity
+from palnet.patches import COARSE_SPACING_MM, FINE_RADIUS_MM, FINE_SPACING_MM
+from palnet.surface import Mesh, parse_unit, prepare_surface
+from toy_head import toy_model
+
+
+@pytest.fixture(scope="module")
+def the_surface():
+    model = toy_model()
+    mesh = Mesh(model.fine_template_mm.astype(float), model.fine_triangles)
+    return prepare_surface(mesh, parse_unit("mm"))
+
+
+@pytest.fixture
+def a_pose():
+    turn = Rotation.from_euler("xyz", [40, -70, 20], degrees=True).as_matrix()
+    return compose_similarity(1.3, turn, np.array([30.0, -500, 12]))
+
+
+def test_face_is_what_lies_in_the_ball(the_surface):
+    face = extract_face(the_surface, np.eye(4))
+
+    radius = np.linalg.norm(face.points_mm - REGION_CENTRE_MM, axis=1)
+    inside = np.linalg.norm(the_surface.points_mm - REGION_CENTRE_MM, axis=1) < REGION_RADIUS_MM
+    assert radius.max() < REGION_RADIUS_MM
+    whole = the_surface.triangles[inside[the_surface.triangles].all(axis=1)]
+    np.testing.assert_array_equal(face.points_mm[face.triangles], the_surface.points_mm[whole])
+
+
+def test_face_of_a_moved_scan_is_the_same(the_surface, a_pose):
+    moved = move_surface(the_surface, invert_similarity(a_pose))
+
+    face = extract_face(moved, a_pose)
+
+    expected = extract_face(the_surface, np.eye(4))
+    np.testing.assert_allclose(face.points_mm, expected.points_mm, atol=1e-9)
+    np.testing.assert_allclose(face.normals, expected.normals, atol=1e-9)
+    np.testing.assert_array_equal(face.triangles, expected.triangles)
+
+
+def test_moved_surface_and_cloud_go_together(the_surface, a_pose):
+    surface, cloud = move_surface(the_surface, a_pose), sample_coarse(the_surface)
+
+    moved = move_cloud(cloud, a_pose)
+
+    np.testing.assert_allclose(moved.points_mm, apply_similarity(a_pose, cloud.points_mm))
+    np.testing.assert_allclose(np.linalg.norm(moved.normals, axis=1), 1, atol=1e-9)
+    distance_mm, _ = cKDTree(surface.points_mm).query(moved.points_mm)
+    assert distance_mm.max() < 1.3 * 10
+
+
+def test_coarse_sample_has_its_density(the_surface):
+    a, b, c = (the_surface.points_mm[the_surface.triangles[:, k]] for k in range(3))
+    area = 0.5 * np.linalg.norm(np.cross(b - a, c - a), axis=1).sum()
+
+    cloud = sample_coarse(the_surface)
+
+    np.testing.assert_allclose(len(cloud.points_mm), area / COARSE_SPACING_MM**2, rtol=0.15)
+
+
+def test_fine_sample_is_complete_round_the_centres(the_surface):
+    centres = np.array([[0.0, 0, 130], [-45, 34, 80]])
+
+    fine = sample_fine(the_surface, centres)
+
+    whole = sample_fine(the_surface, the_surface.points_mm[::7])
+    for centre in centres:
+        near, all_near = (
+            np.linalg.norm(cloud.points_mm - centre, axis=1) < FINE_RADIUS_MM
+            for cloud in (fine, whole)
+        )
+        np.testing.assert_allclose(near.sum(), all_near.sum(), rtol=0.02)
+        area = np.pi * FINE_RADIUS_MM**2
+        assert near.sum() > 0.8 * area / FINE_SPACING_MM**2
+    assert len(fine.points_mm) < 0.3 * len(whole.points_mm)
+
+
+def test_fine_sample_far_from_the_surface_is_empty(the_surface):
+    fine = sample_fine(the_surface, np.array([[0.0, 0, 900]]))
+
+    assert fine.points_mm.shape == (0, 3)
