@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Put measured tables into docs/accuracy.md, so that no figure is ever typed by hand.
+
+Between ``<!-- begin NAME K -->`` and ``<!-- end -->`` goes table K of results/NAME.json, between
+``<!-- begin NAME source -->`` and ``<!-- end -->`` how it was measured, and between ``<!-- begin
+NAME notes -->`` and ``<!-- end -->`` what the benchmark said of its targets.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from benchmarks._report import REPOSITORY, RESULTS_FOLDER, Table, to_markdown
+
+DOCUMENT = REPOSITORY / "docs" / "accuracy.md"
+MARK = re.compile(r"(<!-- begin (\w+) (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def fill(text: str, folder: Path) -> str:
+    """Replace everything between marks.
+
+    Parameters
+    ----------
+    text : str
+        The document.
+    folder : Path
+        Where the results are.
+
+    Returns
+    -------
+    str
+        The document with the tables of these results.
+    """
+
+    def replacement(match: re.Match[str]) -> str:
+        begin, name, part, end = match.groups()
+        return f"{begin}{_render(_read(folder / f'{name}.json'), part)}\n{end}"
+
+    return MARK.sub(replacement, text)
+
+
+@lru_cache
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        msg = f"{path}: no such result. Run: python -m benchmarks.{path.stem}"
+        raise SystemExit(msg)
+    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return result
+
+
+def _render(result: dict[str, Any], part: str) -> str:
+    """One table, the source or the notes."""
+    if part == "notes":
+        return "\n\n".join(result["notes"])
+    if part == "source":
+        machine = result["machine"]
+        versions = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
+        return (
+            f"Measured by `{result['command']}`, {result['date'][:10]}, commit {result['commit']}; {versions}; "
+            f"{machine['cpu']}, {machine['cores']} cores"
+        )
+    table = result["tables"][int(part)]
+    rows = tuple(tuple(row) for row in table["rows"])
+    body = to_markdown(Table(table["title"], tuple(table["columns"]), rows)) if rows else "None."
+    return f"**{table['title']}**\n\n{body}"
+
+
+def main() -> None:
+    """Fill the document."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--results", type=Path, default=RESULTS_FOLDER)
+    parser.add_argument("--document", type=Path, default=DOCUMENT)
+    arguments = parser.parse_args()
+    text = arguments.document.read_text(encoding="utf-8")
+    arguments.document.write_text(fill(text, arguments.results), encoding="utf-8")
+    print(f"written: {arguments.document}")
+
+
+if __name__ == "__main__":
+    main()
