@@ -61,7 +61,8 @@ def _render(result: dict[str, Any], part: str) -> str:
         machine = result["machine"]
         versions = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
         return (
-            f"Measured by `{result['command']}`, {result['date'][:10]}, commit {result['commit']}; {versions}; "
+            f"Measured by `{result['command']}`, {result['date'][:10]}, "
+            f"commit {result['commit']}; {versions}; "
             f"{machine['cpu']}, {machine['cores']} cores"
         )
     table = result["tables"][int(part)]
