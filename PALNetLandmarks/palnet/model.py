@@ -145,8 +145,9 @@ def write_model(
         "metadata": metadata,
     }
     arrays["header"] = np.array(json.dumps(header))
-    with replacing(Path(path), overwrite=True) as draft:
-        np.savez_compressed(draft, **arrays)
+    # Into a stream: to a path without the suffix numpy adds it and writes beside the draft.
+    with replacing(Path(path), overwrite=True) as draft, draft.open("wb") as stream:
+        np.savez_compressed(stream, **arrays)
 
 
 def list_models() -> list[Model]:
