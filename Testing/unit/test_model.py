@@ -1,0 +1,336 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import pickle
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from palnet import model as model_module
+from palnet.errors import ModelFileError
+from palnet.model import Calibration, list_models, read_model, write_model
+from toy_head import toy_atlas, toy_scheme
+
+N_LANDMARKS = len(toy_scheme())
+
+
+def toy_weights():
+    """Weights under the names that a model must have; the shapes are those of no network."""
+    rng = np.random.default_rng(1)
+    shapes = {
+        "pose_coarse.point1.weight": (8, 6),
+        "pose_coarse.out.weight": (21, 8),
+        "pose_fine.point1.weight": (8, 6),
+        "pose_fine.out.weight": (21, 8),
+        "landmarks.landmark": (N_LANDMARKS, 8),
+        "landmarks.out.weight": (5, 8),
+    }
+    return {name: rng.normal(size=s).astype(np.float32) for name, s in shapes.items()}
+
+
+def toy_parts(**changes):
+    factor = np.linspace(0.5, 2.0, N_LANDMARKS)
+    parts = {
+        "scheme": toy_scheme(),
+        "atlas": toy_atlas(),
+        "weights": toy_weights(),
+        "calibration": Calibration(factor, 0.8, 0.4),
+        "metadata": {"licence": "Apache-2.0", "accuracy": {"mean_mm": 1.25}, "source": "Köpfe"},
+    }
+    return parts | changes
+
+
+@pytest.fixture
+def a_model_file(tmp_path):
+    path = tmp_path / "toy.npz"
+    write_model(path, **toy_parts())
+    return path
+
+
+def rewrite(path, **changes):
+    """Save the same arrays with some replaced, or left out where the change is None."""
+    with np.load(path) as content:
+        arrays = dict(content) | changes
+    np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
+    return path
+
+
+def change_header(path, **changes):
+    with np.load(path) as content:
+        header = json.loads(str(content["header"])) | changes
+    kept = {key: value for key, value in header.items() if value is not None}
+    return rewrite(path, header=np.array(json.dumps(kept)))
+
+
+# --- round trip ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["toy.npz", "toy.v2.npz", "toy.model", "toy", "gesicht ä.npz"])
+def test_model_round_trip_under_any_name(name, tmp_path):
+    path, parts = tmp_path / name, toy_parts()
+
+    write_model(path, **parts)
+    model = read_model(path)
+
+    assert [each.name for each in tmp_path.iterdir()] == [name]
+    assert model.path == path
+    assert model.scheme == parts["scheme"]
+    assert model.metadata == parts["metadata"]
+    assert model.weights.keys() == parts["weights"].keys()
+    for key, weight in parts["weights"].items():
+        np.testing.assert_array_equal(model.weights[key], weight)
+    calibration = parts["calibration"]
+    np.testing.assert_array_equal(model.calibration.factor, calibration.factor)
+    assert (model.calibration.power, model.calibration.min_visibility) == (0.8, 0.4)
+    weights = np.random.default_rng(2).normal(size=model.atlas.n_modes)
+    apart = model.atlas.shape_points(weights) - parts["atlas"].shape_points(weights)
+    assert np.abs(apart).max() < 0.01
+
+
+def test_hash_is_that_of_the_file(a_model_file):
+    model = read_model(a_model_file)
+
+    assert model.sha256 == hashlib.sha256(a_model_file.read_bytes()).hexdigest()
+
+
+def test_network_is_a_prefix_left_out(a_model_file):
+    weights = read_model(a_model_file).network("pose_fine")
+
+    assert weights.keys() == {"point1.weight", "out.weight"}
+    np.testing.assert_array_equal(weights["out.weight"], toy_weights()["pose_fine.out.weight"])
+
+
+def test_model_is_read_only(a_model_file):
+    model = read_model(a_model_file)
+
+    for array in (
+        model.weights["landmarks.landmark"],
+        model.calibration.factor,
+        model.atlas.mean_mm,
+    ):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 0
+
+
+def test_calibration_is_a_power_of_the_spread():
+    calibration = Calibration(np.array([1.0, 2.0]), 0.5, 0.5)
+
+    expected = calibration.expected_error_mm(np.array([4.0, 9.0]))
+
+    np.testing.assert_allclose(expected, [2.0, 6.0])
+
+
+def test_writing_that_fails_keeps_the_old_file(a_model_file):
+    before = a_model_file.read_bytes()
+
+    with pytest.raises(TypeError, match="JSON"):
+        write_model(a_model_file, **toy_parts(metadata={"bad": object()}))
+
+    assert a_model_file.read_bytes() == before
+    assert [path.name for path in a_model_file.parent.iterdir()] == ["toy.npz"]
+
+
+# --- damage --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.3, 0.9, 0.999])
+def test_truncated_file_is_refused(share, a_model_file):
+    data = a_model_file.read_bytes()
+    a_model_file.write_bytes(data[: int(share * len(data))])
+
+    with pytest.raises(ModelFileError, match=r"toy\.npz: not a palnet model"):
+        read_model(a_model_file)
+
+
+@pytest.mark.parametrize("position", [0.2, 0.5, 0.8])
+def test_flipped_bytes_are_refused(position, a_model_file):
+    data = bytearray(a_model_file.read_bytes())
+    start = int(position * len(data))
+    data[start : start + 20] = bytes(255 - byte for byte in data[start : start + 20])
+    a_model_file.write_bytes(data)
+
+    with pytest.raises(ModelFileError, match=r"toy\.npz"):
+        read_model(a_model_file)
+
+
+@pytest.mark.parametrize("content", [b"", b"solid head", b"PK\x03\x04", bytes(range(256)) * 9])
+def test_other_files_are_refused(content, tmp_path):
+    path = tmp_path / "other.npz"
+    path.write_bytes(content)
+
+    with pytest.raises(ModelFileError, match=r"other\.npz: not a palnet model"):
+        read_model(path)
+
+
+@pytest.mark.parametrize("change", [{"format_version": 2}, {"format": "other"}, {"format": None}])
+def test_other_format_is_refused_with_what_is_read(change, a_model_file):
+    change_header(a_model_file, **change)
+
+    with pytest.raises(ModelFileError, match="this palnet reads"):
+        read_model(a_model_file)
+
+
+@pytest.mark.parametrize("header", ["[]", "null", "7", '"palnet-model"', "{", ""])
+def test_header_that_is_no_object_is_refused(header, a_model_file):
+    rewrite(a_model_file, header=np.array(header))
+
+    with pytest.raises(ModelFileError, match=r"toy\.npz"):
+        read_model(a_model_file)
+
+
+@pytest.mark.parametrize(
+    "absent",
+    [
+        "header",
+        "atlas.mean_mm",
+        "atlas.core",
+        "calibration.factor",
+        "network.landmarks.landmark",
+        "network.landmarks.out.weight",
+        "network.pose_coarse.out.weight",
+        "network.pose_fine.out.weight",
+    ],
+)
+def test_file_that_lacks_an_array_is_refused(absent, a_model_file):
+    rewrite(a_model_file, **{absent: None})
+
+    with pytest.raises(ModelFileError, match=rf"toy\.npz.*{absent.split('.', 1)[-1]}"):
+        read_model(a_model_file)
+
+
+@pytest.mark.parametrize("absent", ["scheme", "calibration", "metadata"])
+def test_header_that_lacks_a_part_is_refused(absent, a_model_file):
+    change_header(a_model_file, **{absent: None})
+
+    with pytest.raises(ModelFileError, match=f"incomplete .*{absent}"):
+        read_model(a_model_file)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"calibration.factor": np.ones(N_LANDMARKS - 1)},
+        {"calibration.factor": np.full(N_LANDMARKS, np.nan)},
+        {"atlas.landmark_mean_mm": np.zeros((N_LANDMARKS + 1, 3))},
+        {"atlas.core": np.ones(4, dtype=bool)},
+        {"network.landmarks.landmark": np.zeros((N_LANDMARKS + 2, 8), dtype=np.float32)},
+        {"network.landmarks.out.weight": np.full((5, 8), np.nan, dtype=np.float32)},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_parts_that_do_not_fit_together_are_refused(change, a_model_file):
+    rewrite(a_model_file, **change)
+
+    with pytest.raises(ModelFileError, match=r"toy\.npz"):
+        read_model(a_model_file)
+
+
+# --- nothing in the file is ever run -------------------------------------------------------------
+
+
+class Bomb:
+    """Leaves a file behind where it is unpickled."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (Path(self.path),)
+
+
+def pickled_array(bomb):
+    stream = io.BytesIO()
+    np.save(stream, np.array([bomb], dtype=object), allow_pickle=True)
+    return stream.getvalue()
+
+
+def test_bomb_of_these_tests_does_go_off(tmp_path):
+    mark = tmp_path / "mark"
+
+    pickle.loads(pickle.dumps(Bomb(str(mark))))
+
+    assert mark.exists()
+
+
+@pytest.mark.parametrize("member", ["header", "atlas.mean_mm", "network.landmarks.landmark", "new"])
+def test_pickled_member_is_refused_and_never_run(member, a_model_file, tmp_path):
+    mark = tmp_path / "mark"
+    with zipfile.ZipFile(a_model_file) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members[f"{member}.npy"] = pickled_array(Bomb(str(mark)))
+    with zipfile.ZipFile(a_model_file, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+
+    with pytest.raises(ModelFileError, match=r"toy\.npz: not a palnet model"):
+        read_model(a_model_file)
+
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("kind", ["pickle", "npy"])
+def test_pickled_file_is_refused_and_never_run(kind, tmp_path):
+    mark, path = tmp_path / "mark", tmp_path / "toy.npz"
+    bomb = Bomb(str(mark))
+    path.write_bytes(pickle.dumps(bomb) if kind == "pickle" else pickled_array(bomb))
+
+    with pytest.raises(ModelFileError, match=r"toy\.npz: not a palnet model"):
+        read_model(path)
+
+    assert not mark.exists()
+
+
+def test_written_file_holds_no_pickle(a_model_file):
+    with np.load(a_model_file, allow_pickle=False) as content:
+        kinds = {content[name].dtype.kind for name in content.files}
+
+    assert "O" not in kinds
+
+
+# --- names ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two_shipped_models(tmp_path, monkeypatch):
+    folder = tmp_path / "models"
+    folder.mkdir()
+    for name in ("toy50", "lab68"):
+        write_model(folder / f"{name}.npz", **toy_parts())
+    monkeypatch.setattr(model_module, "MODELS_FOLDER", folder)
+    return folder
+
+
+def test_shipped_model_is_found_by_its_name(two_shipped_models):
+    assert read_model("toy50").path == two_shipped_models / "toy50.npz"
+
+
+def test_default_model_is_used_where_none_is_named(two_shipped_models, monkeypatch):
+    monkeypatch.setattr(model_module, "DEFAULT_MODEL", "lab68")
+
+    assert read_model().name == "lab68"
+
+
+def test_unknown_name_lists_the_shipped_ones(two_shipped_models):
+    with pytest.raises(ModelFileError, match=r"no model 'toy51'.*lab68, toy50"):
+        read_model("toy51")
+
+
+def test_missing_path_names_it(two_shipped_models, tmp_path):
+    with pytest.raises(ModelFileError, match=r"absent\.npz"):
+        read_model(tmp_path / "absent.npz")
+
+
+def test_name_never_leaves_the_models_folder(two_shipped_models):
+    write_model(two_shipped_models.parent / "outside.npz", **toy_parts())
+
+    with pytest.raises(ModelFileError, match="no model"):
+        read_model("../outside")
+
+
+def test_list_gives_every_shipped_model(two_shipped_models):
+    assert [model.name for model in list_models()] == ["lab68", "toy50"]
