@@ -24,6 +24,7 @@ __all__ = [
     "CENTRE_UNIT_MM",
     "N_HEADS",
     "N_LAYERS",
+    "OFFSET_UNIT_MM",
     "PATCH_UNIT_MM",
     "LandmarkPrediction",
     "mirror_patches",
@@ -32,6 +33,7 @@ __all__ = [
 ]
 
 PATCH_UNIT_MM = 16.0
+OFFSET_UNIT_MM = 4.0
 CENTRE_UNIT_MM = 100.0
 N_HEADS = 4
 N_LAYERS = 2
@@ -85,7 +87,7 @@ def predict_landmarks(
     flip = np.array([-1, 1, 1, 1, 1], dtype=np.float32)
     mean = 0.5 * (raw[0] + raw[1][mirror] * flip).astype(np.float64)
     return LandmarkPrediction(
-        positions_mm=patches.centres_mm + mean[:, :3] * PATCH_UNIT_MM,
+        positions_mm=patches.centres_mm + mean[:, :3] * OFFSET_UNIT_MM,
         spread_mm=np.exp(mean[:, 3]),
         visibility=1 / (1 + np.exp(-mean[:, 4])),
     )
@@ -121,7 +123,7 @@ def run_network(
     Returns
     -------
     ndarray of shape (batch, n_landmarks, 5)
-        Offset / `PATCH_UNIT_MM`, log spread in mm, visibility logit.
+        Offset / `OFFSET_UNIT_MM`, log spread in mm, visibility logit.
     """
     shape = (*points.shape[:3], -1)
     scale = np.array([1 / PATCH_UNIT_MM] * 3 + [1] * 3, dtype=np.float32)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
 
-from palnet.network.landmarks import PATCH_UNIT_MM, mirror_patches
+from palnet.network.landmarks import OFFSET_UNIT_MM, mirror_patches
 from palnet.network.torch_landmarks import LandmarkNetwork
 from palnet.patches import N_POINTS_EACH
 from palnet.training.loop import LoopSettings, choose_device, run_loop
@@ -85,7 +85,7 @@ def train_landmark_network(
             points, share, centres, truth, visible = (values.to(device) for values in batch)
             with torch.no_grad():
                 raw = network(points, share, centres)
-            error = torch.linalg.vector_norm(raw[..., :3] * PATCH_UNIT_MM + centres - truth, dim=2)
+            error = torch.linalg.vector_norm(raw[..., :3] * OFFSET_UNIT_MM + centres - truth, dim=2)
             errors.append(error[visible])
         return float(torch.cat(errors).mean())
 
@@ -113,7 +113,7 @@ def landmark_loss(
         A scalar, millimetres in its main terms.
     """
     weight = torch.where(visible, 1.0, HIDDEN_WEIGHT)
-    predicted = raw[..., :3] * PATCH_UNIT_MM + centres_mm
+    predicted = raw[..., :3] * OFFSET_UNIT_MM + centres_mm
     error = torch.linalg.vector_norm(predicted - truth_mm, dim=2)
     point_wise = (error * weight).sum() / weight.sum()
     pair_error = (_pair_distances(predicted) - _pair_distances(truth_mm)).abs()
