@@ -43,6 +43,8 @@ MODELS_FOLDER = Path(__file__).parent / "models"
 class Calibration:
     """From the network's spread to an expected error: ``factor[landmark] * spread ** power``.
 
+    Convention: both in millimetres of the face frame, where every face has adult size.
+
     Attributes
     ----------
     factor : ndarray of shape (n_landmarks,)

@@ -29,9 +29,9 @@ _generator: ScanGenerator | None = None
 
 def write_generated_scan(scan: GeneratedScan, path: Path) -> None:
     """Write one scan as ``.npz``; the file appears whole or not at all."""
-    with replacing(path, overwrite=True) as draft:
+    with replacing(path, overwrite=True) as draft, draft.open("wb") as stream:
         np.savez(
-            draft,
+            stream,
             points_mm=scan.points_mm,
             triangles=scan.triangles,
             landmarks_mm=scan.landmarks_mm,
@@ -42,7 +42,7 @@ def write_generated_scan(scan: GeneratedScan, path: Path) -> None:
 
 def read_generated_scan(path: Path) -> GeneratedScan:
     """Read a scan written by `write_generated_scan`."""
-    with np.load(path, allow_pickle=False) as arrays:
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
         return GeneratedScan(
             points_mm=arrays["points_mm"],
             triangles=arrays["triangles"],

@@ -117,7 +117,9 @@ def _align_all(people: NDArray[np.float32], core: NDArray[np.bool_]) -> NDArray[
         target = aligned[:, core].mean(axis=0)
         target *= size_mm / _size(target)
         for head in aligned:
-            head[:] = apply_similarity(fit_similarity(head[core], target), head)
+            scaled = head * (size_mm / _size(head[core]))
+            motion = fit_similarity(scaled[core], target, with_scale=False)
+            head[:] = apply_similarity(motion, scaled)
     return aligned
 
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from palnet.detector import find_face, predict_in_face
-from palnet.errors import ScanRefusedError
-from palnet.face.similarity import apply_similarity, similarity_scale
+from palnet.errors import ScanRefusedError, TrainingError
+from palnet.face.similarity import apply_similarity
 from palnet.model import Calibration
-from palnet.surface import parse_unit, prepare_surface
+from palnet.surface import parse_unit, prepare_surface, project_onto_triangles
 from palnet.synthesis.folder import read_generated_scan
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def collect_sample(model: Model, scans: Sequence[Path]) -> CalibrationSample:
     Returns
     -------
     CalibrationSample
-        In millimetres of the scan.
+        In millimetres of the face frame.
     """
     millimetre = parse_unit("mm")
     rows = []
@@ -71,9 +71,12 @@ def collect_sample(model: Model, scans: Sequence[Path]) -> CalibrationSample:
             continue
         prediction = predict_in_face(found, model)
         truth = apply_similarity(found.face_from_scan, scan.landmarks_mm)
-        error = np.linalg.norm(prediction.positions_mm - truth, axis=1)
-        scale = similarity_scale(found.face_from_scan)
-        rows.append((error / scale, prediction.spread_mm, prediction.visibility, scan.visible))
+        placed = project_onto_triangles(found.face, prediction.positions_mm).points_mm
+        error = np.linalg.norm(placed - truth, axis=1)
+        rows.append((error, prediction.spread_mm, prediction.visibility, scan.visible))
+    if not rows:
+        msg = "every scan kept for the calibration was refused; the pose networks are no good yet."
+        raise TrainingError(msg)
     error, spread, visibility, visible = (np.array(column) for column in zip(*rows, strict=True))
     return CalibrationSample(error, spread, visibility, visible.astype(bool))
 
@@ -114,6 +117,8 @@ def _cost(sample: CalibrationSample, power: float) -> float:
 
 def _best_threshold(sample: CalibrationSample) -> float:
     """The visibility that best tells shown from hidden landmarks (balanced accuracy)."""
+    if sample.visible.all() or not sample.visible.any():
+        return 0.5
 
     def accuracy(threshold: float) -> float:
         called = sample.visibility >= threshold

@@ -156,9 +156,9 @@ def _resume(
     if not path.exists():
         return 0
     state = torch.load(path, weights_only=True, map_location="cpu")
-    if state["settings"] != asdict(settings):
+    if state.get("settings") != asdict(settings):
         msg = (
-            f"{path} belongs to a training with {state['settings']}; this one has "
+            f"{path} belongs to a training with {state.get('settings')}; this one has "
             f"{asdict(settings)}. Choose another output folder, or delete that one."
         )
         raise TrainingError(msg)

@@ -108,7 +108,7 @@ def load_patches(paths: Sequence[Path]) -> TrainingPatches:
     """Load the patches of many scans into memory, about 0.4 MB a scan."""
     columns: dict[str, list[NDArray[Any]]] = {}
     for path in paths:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             for key in arrays.files:
                 columns.setdefault(key, []).append(arrays[key])
     return TrainingPatches(**{key: np.stack(values) for key, values in columns.items()})
@@ -118,8 +118,8 @@ def _write_one(atlas: FaceAtlas, task: tuple[Path, Path]) -> None:
     """Compute and write the patches of one scan."""
     source, path = task
     arrays = _prepare(atlas, read_generated_scan(source), np.random.default_rng(int(source.stem)))
-    with replacing(path, overwrite=True) as draft:
-        np.savez(draft, **arrays)  # type: ignore[arg-type]  # numpy 2.1's keyword is no array
+    with replacing(path, overwrite=True) as draft, draft.open("wb") as stream:
+        np.savez(stream, **arrays)  # type: ignore[arg-type]  # numpy 2.1's keyword is no array
 
 
 def _prepare(

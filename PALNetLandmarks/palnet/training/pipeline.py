@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import platform
 from dataclasses import asdict
@@ -12,7 +13,8 @@ import numpy as np
 import torch
 
 import palnet
-from palnet._files import replacing
+from palnet._files import replacing, write_text
+from palnet.errors import UsageError
 from palnet.face.atlas import FaceAtlas
 from palnet.model import Calibration, read_model, write_model
 from palnet.scheme import load_scheme
@@ -58,6 +60,7 @@ def train_model(recipe: Recipe, source: MorphableModel, folder: Path, *, jobs: i
         The model file, ``<folder>/<recipe name>.npz``.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    _claim(folder, recipe)
     scheme = load_scheme(recipe.scheme)
     atlas = _atlas_stage(recipe, source, folder)
     people = recipe.people
@@ -82,13 +85,23 @@ def train_model(recipe: Recipe, source: MorphableModel, folder: Path, *, jobs: i
     return path
 
 
+def _claim(folder: Path, recipe: Recipe) -> None:
+    """Note the recipe in the run folder; refuse a folder that belongs to another one."""
+    path = folder / "recipe.json"
+    content = json.dumps(asdict(recipe), indent=1) + "\n"
+    if path.exists() and path.read_text(encoding="utf-8") != content:
+        msg = f"{folder} holds a run of another recipe. Choose another folder, or delete that one."
+        raise UsageError(msg)
+    write_text(path, content, overwrite=True)
+
+
 def _atlas_stage(recipe: Recipe, source: MorphableModel, folder: Path) -> FaceAtlas:
     """Build the atlas, or take it from the run folder."""
     path = folder / "atlas.npz"
     if not path.exists():
         atlas = build_atlas(source, seed=recipe.seed, **asdict(recipe.atlas))
-        with replacing(path, overwrite=True) as draft:
-            np.savez_compressed(draft, **atlas.to_arrays())  # type: ignore[arg-type]
+        with replacing(path, overwrite=True) as draft, draft.open("wb") as stream:
+            np.savez_compressed(stream, **atlas.to_arrays())  # type: ignore[arg-type]
     with np.load(path, allow_pickle=False) as arrays:
         return FaceAtlas.from_arrays(dict(arrays))
 

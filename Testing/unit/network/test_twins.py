@@ -9,7 +9,7 @@ import torch
 
 from palnet.model import read_model
 from palnet.network.landmarks import (
-    PATCH_UNIT_MM,
+    OFFSET_UNIT_MM,
     mirror_patches,
     predict_landmarks,
     run_network,
@@ -86,7 +86,7 @@ def some_patches(the_mirror):
 
 def in_mm(raw):
     """Offsets in mm, and spread and visibility as they are."""
-    return raw * np.array([PATCH_UNIT_MM] * 3 + [1, 1], dtype=np.float32)
+    return raw * np.array([OFFSET_UNIT_MM] * 3 + [1, 1], dtype=np.float32)
 
 
 def test_landmark_network_equals_its_twin(the_landmark_twins, some_patches):
