@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import csv
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from palnet.errors import TrainingError
+from palnet.training.loop import LoopSettings, run_loop
+
+SETTINGS = LoopSettings(n_steps=30, peak_rate=0.02, seed=3, save_every=10)
+
+
+class InterruptionError(Exception):
+    """Stands for a power cut."""
+
+
+class Lesson:
+    """A toy problem, y = A x with dropout, that remembers what it drew."""
+
+    def __init__(self, stop_at=None, spoil_at=None):
+        self.target = torch.from_numpy(
+            np.random.default_rng(1).normal(size=(4, 3)).astype(np.float32)
+        )
+        self.stop_at, self.spoil_at = stop_at, spoil_at
+        self.batches = []
+
+    def draw_loss(self, network, rng):
+        if len(self.batches) == self.stop_at:
+            raise InterruptionError
+        batch = rng.normal(size=(16, 4)).astype(np.float32)
+        self.batches.append(batch)
+        values = torch.from_numpy(batch)
+        loss = (network(values) - values @ self.target).square().mean()
+        return loss * float("nan") if len(self.batches) - 1 == self.spoil_at else loss
+
+    def validate(self, network):
+        assert not network.training
+        values = torch.eye(4)
+        with torch.no_grad():
+            return float((network(values) - self.target).abs().mean())
+
+
+def make_network():
+    torch.manual_seed(5)
+    return torch.nn.Sequential(
+        torch.nn.Linear(4, 16), torch.nn.Dropout(0.1), torch.nn.Linear(16, 3)
+    )
+
+
+def train(folder, lesson=None, settings=SETTINGS):
+    lesson = lesson or Lesson()
+    network = make_network()
+    run_loop(network, lesson.draw_loss, settings, folder, lesson.validate)
+    return network, lesson
+
+
+def read_curve(folder):
+    with (folder / "curve.csv").open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def assert_equal_bits(left, right):
+    for (name, a), (other, b) in zip(
+        left.state_dict().items(), right.state_dict().items(), strict=True
+    ):
+        assert name == other
+        assert a.numpy().tobytes() == b.numpy().tobytes(), name
+
+
+def interrupt(folder, stop_at):
+    with pytest.raises(InterruptionError):
+        train(folder, Lesson(stop_at=stop_at))
+
+
+@pytest.mark.parametrize("stop_at", [3, 10, 17, 29])
+def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(stop_at, tmp_path):
+    whole, _ = train(tmp_path / "whole")
+
+    interrupt(tmp_path / "parts", stop_at)
+    resumed, _ = train(tmp_path / "parts")
+
+    assert_equal_bits(whole, resumed)
+    assert read_curve(tmp_path / "whole") == read_curve(tmp_path / "parts")
+
+
+def test_run_interrupted_twice_equals_an_uninterrupted_one(tmp_path):
+    whole, _ = train(tmp_path / "whole")
+
+    interrupt(tmp_path / "parts", 14)
+    interrupt(tmp_path / "parts", 12)
+    resumed, _ = train(tmp_path / "parts")
+
+    assert_equal_bits(whole, resumed)
+
+
+def test_finished_run_is_not_trained_again(tmp_path):
+    first, _ = train(tmp_path)
+
+    again, lesson = train(tmp_path)
+
+    assert lesson.batches == []
+    assert_equal_bits(first, again)
+
+
+def test_batches_depend_on_seed_and_step_only(tmp_path):
+    _, whole = train(tmp_path / "whole")
+    interrupt(tmp_path / "parts", 14)
+
+    _, rest = train(tmp_path / "parts")
+
+    np.testing.assert_array_equal(whole.batches[10:], rest.batches)
+    _, other = train(tmp_path / "other", settings=replace(SETTINGS, seed=4))
+    assert np.abs(np.array(whole.batches) - other.batches).max() > 1
+    steps = np.array(whole.batches).reshape(30, -1)
+    assert len(np.unique(steps, axis=0)) == 30
+
+
+def test_loss_falls(tmp_path):
+    settings = replace(SETTINGS, n_steps=200, save_every=50)
+
+    train(tmp_path, settings=settings)
+
+    curve = read_curve(tmp_path)
+    assert [row["step"] for row in curve] == ["50", "100", "150", "200"]
+    assert float(curve[-1]["loss"]) < 0.3 * float(curve[0]["loss"])
+    assert float(curve[-1]["validation_mm"]) < 0.5 * float(curve[0]["validation_mm"])
+
+
+def test_last_step_is_saved_between_the_regular_ones(tmp_path):
+    train(tmp_path, settings=replace(SETTINGS, n_steps=25))
+
+    assert [row["step"] for row in read_curve(tmp_path)] == ["10", "20", "25"]
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert state["step"] == 25
+
+
+def test_trained_network_is_left_in_evaluation(tmp_path):
+    network, _ = train(tmp_path)
+
+    assert not network.training
+
+
+@pytest.mark.parametrize("change", [{"n_steps": 40}, {"seed": 9}, {"peak_rate": 0.01}])
+def test_going_on_with_other_settings_is_refused(change, tmp_path):
+    interrupt(tmp_path, 14)
+
+    with pytest.raises(TrainingError, match="belongs to a training with"):
+        train(tmp_path, settings=replace(SETTINGS, **change))
+
+
+def test_loss_that_is_no_number_stops_the_training(tmp_path):
+    with pytest.raises(TrainingError, match="nan at step 14"):
+        train(tmp_path, Lesson(spoil_at=13))
+
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert all(torch.isfinite(weight).all() for weight in state["network"].values())
+
+
+class Bomb:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (Path(self.path),)
+
+
+def test_checkpoint_is_never_unpickled(tmp_path):
+    mark = tmp_path / "mark"
+    torch.save({"network": Bomb(str(mark)), "step": 3}, tmp_path / "checkpoint.pt")
+
+    with pytest.raises(pickle.UnpicklingError, match="Weights only"):
+        train(tmp_path)
+
+    assert not mark.exists()
+
+
+def test_writing_a_checkpoint_that_fails_keeps_the_old_one(tmp_path, monkeypatch):
+    interrupt(tmp_path, 14)
+    before = (tmp_path / "checkpoint.pt").read_bytes()
+
+    def stop_half_way(state, target):
+        Path(getattr(target, "name", target)).write_bytes(b"half")
+        raise InterruptionError
+
+    monkeypatch.setattr(torch, "save", stop_half_way)
+    with pytest.raises(InterruptionError):
+        train(tmp_path)
+
+    assert (tmp_path / "checkpoint.pt").read_bytes() == before
