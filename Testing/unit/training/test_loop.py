@@ -185,7 +185,7 @@ def test_writing_a_checkpoint_that_fails_keeps_the_old_one(tmp_path, monkeypatch
     before = (tmp_path / "checkpoint.pt").read_bytes()
 
     def stop_half_way(state, target):
-        Path(getattr(target, "name", target)).write_bytes(b"half")
+        Path(target).write_bytes(b"half")
         raise InterruptionError
 
     monkeypatch.setattr(torch, "save", stop_half_way)

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+
+from palnet.errors import ScanRefusedError, TrainingError
+from palnet.network.landmarks import LandmarkPrediction
+from palnet.surface import Mesh, parse_unit, prepare_surface
+from palnet.synthesis.folder import fill_folder, read_generated_scan
+from palnet.training import calibration as calibration_module
+from palnet.training.calibration import CalibrationSample, collect_sample, fit_calibration
+from toy_head import toy_model, toy_scheme
+
+N_LANDMARKS = len(toy_scheme())
+
+
+def make_sample(seed, n_scans=400, n_landmarks=6, power=1.3):
+    """Errors that are exponentially distributed about factor * spread ** power."""
+    rng = np.random.default_rng(seed)
+    factor = np.linspace(0.6, 1.8, n_landmarks)
+    spread = np.exp(rng.normal(0.2, 0.6, (n_scans, n_landmarks)))
+    visible = rng.random((n_scans, n_landmarks)) < 0.9
+    visibility = np.clip(np.where(visible, 0.8, 0.3) + rng.normal(0, 0.08, visible.shape), 0, 1)
+    error = rng.exponential(factor * spread**power)
+    error[~visible] = 50.0
+    return CalibrationSample(error, spread, visibility, visible), factor
+
+
+@pytest.mark.parametrize("power", [0.7, 1.0, 1.3])
+def test_calibration_recovers_power_and_factors(power):
+    sample, factor = make_sample(1, n_scans=3000, power=power)
+
+    calibration = fit_calibration(sample)
+
+    np.testing.assert_allclose(calibration.power, power, atol=0.06)
+    np.testing.assert_allclose(calibration.factor, factor, rtol=0.1)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_expected_errors_are_right_on_average(seed):
+    calibration = fit_calibration(make_sample(seed)[0])
+    fresh, _ = make_sample(seed + 50, n_scans=2000)
+
+    expected = calibration.factor * fresh.spread_mm**calibration.power
+
+    for low, high in ((0, 0.5), (0.5, 1)):
+        bounds = np.quantile(expected, [low, high])
+        some = fresh.visible & (expected >= bounds[0]) & (expected <= bounds[1])
+        ratio = fresh.error_mm[some].mean() / expected[some].mean()
+        assert 0.85 < ratio < 1.15
+
+
+def test_hidden_landmarks_calibrate_nothing():
+    sample, _ = make_sample(2)
+    wild = sample.error_mm.copy()
+    wild[~sample.visible] = 1e6
+
+    one, other = (
+        fit_calibration(CalibrationSample(e, sample.spread_mm, sample.visibility, sample.visible))
+        for e in (sample.error_mm, wild)
+    )
+
+    np.testing.assert_array_equal(one.factor, other.factor)
+    assert one.power == other.power
+
+
+def test_landmark_that_was_never_seen_gets_the_common_factor():
+    sample, _ = make_sample(3)
+    sample.visible[:, 2] = False
+
+    calibration = fit_calibration(sample)
+
+    others = np.delete(calibration.factor, 2)
+    assert others.min() < calibration.factor[2] < others.max()
+
+
+def test_threshold_tells_shown_from_hidden():
+    sample, _ = make_sample(4)
+
+    calibration = fit_calibration(sample)
+
+    assert 0.4 < calibration.min_visibility < 0.7
+    called = sample.visibility >= calibration.min_visibility
+    assert (called == sample.visible).mean() > 0.98
+
+
+def test_threshold_without_hidden_landmarks_is_a_half():
+    sample, _ = make_sample(5)
+    sample.visible[:] = True
+    sample.error_mm[:] = 1.0
+
+    assert fit_calibration(sample).min_visibility == 0.5
+
+
+# --- collecting ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def the_scans(tmp_path_factory):
+    return fill_folder(toy_model(), [0, 1, 2], tmp_path_factory.mktemp("scans"))
+
+
+class Found:
+    """A face in a scan that is its own face frame, 1.25 times enlarged."""
+
+    scale = 1.25
+
+    def __init__(self, surface):
+        self.surface = surface
+        self.face_from_scan = np.diag([self.scale, self.scale, self.scale, 1.0])
+        plate = np.array([[-1.0, -1, 0], [1, -1, 0], [0, 1, 0]]) * 1e4
+        mesh = Mesh(plate, np.array([[0, 1, 2]], dtype=np.int32))
+        self.face = prepare_surface(mesh, parse_unit("mm"))
+
+
+def test_sample_is_the_error_of_the_projected_landmarks_in_face_millimetres(the_scans, monkeypatch):
+    """The plate at z = 0 stands for the surface."""
+
+    def predict(found, model):
+        scan = next(
+            s for s in map(read_generated_scan, the_scans) if found.surface.name == _name(s)
+        )
+        truth = scan.landmarks_mm * Found.scale
+        return LandmarkPrediction(
+            truth + np.array([3.0, 0, 77.0]), np.full(N_LANDMARKS, 2.0), np.full(N_LANDMARKS, 0.9)
+        )
+
+    def _name(scan):
+        return str(scan.description["seed"])
+
+    monkeypatch.setattr(calibration_module, "find_face", lambda s, units, model: Found(s))
+    monkeypatch.setattr(calibration_module, "predict_in_face", predict)
+
+    sample = collect_sample(None, the_scans)
+
+    depth = np.array([read_generated_scan(p).landmarks_mm[:, 2] for p in the_scans]) * Found.scale
+    np.testing.assert_allclose(sample.error_mm, np.sqrt(9 + depth**2), rtol=1e-5)
+    np.testing.assert_array_equal(sample.spread_mm, 2.0)
+    expected = np.array([read_generated_scan(p).visible for p in the_scans])
+    np.testing.assert_array_equal(sample.visible, expected)
+
+
+def test_refused_scans_are_left_out_and_logged(the_scans, monkeypatch, caplog):
+    def find(surface, units, model):
+        if surface.name == "1":
+            msg = "1: no face"
+            raise ScanRefusedError(msg)
+        return Found(surface)
+
+    monkeypatch.setattr(calibration_module, "find_face", find)
+    monkeypatch.setattr(
+        calibration_module,
+        "predict_in_face",
+        lambda found, model: LandmarkPrediction(
+            np.zeros((N_LANDMARKS, 3)), np.ones(N_LANDMARKS), np.ones(N_LANDMARKS)
+        ),
+    )
+
+    with caplog.at_level(logging.INFO):
+        sample = collect_sample(None, the_scans)
+
+    assert sample.error_mm.shape == (2, N_LANDMARKS)
+    assert "1: no face" in caplog.text
+
+
+def test_sample_of_nothing_but_refusals_is_an_error(the_scans, monkeypatch):
+    def refuse(surface, units, model):
+        msg = "no face"
+        raise ScanRefusedError(msg)
+
+    monkeypatch.setattr(calibration_module, "find_face", refuse)
+
+    with pytest.raises(TrainingError, match=r"every scan .* was refused"):
+        collect_sample(None, the_scans)

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import pytest
+
+from palnet.errors import UsageError
+from palnet.training.recipe import read_recipe
+
+RECIPE = """
+scheme = "palnet50"
+seed = 7
+[people]
+first_seed = 10
+n_train = 4
+n_validation = 2
+n_calibration = 1
+[atlas]
+n_people = 5
+n_modes = 3
+n_points = 60
+[pose]
+n_people = 4
+n_steps_coarse = 12
+n_steps_fine = 12
+[landmarks]
+n_steps = 12
+peak_rate = 2e-3
+"""
+
+
+@pytest.fixture
+def a_recipe_file(tmp_path):
+    path = tmp_path / "lab.toml"
+    path.write_text(RECIPE, encoding="utf-8")
+    return path
+
+
+def test_recipe_is_what_the_file_says(a_recipe_file):
+    recipe = read_recipe(a_recipe_file)
+
+    assert (recipe.name, recipe.scheme, recipe.seed) == ("lab", "palnet50", 7)
+    assert recipe.people.n_validation == 2
+    assert recipe.atlas.n_points == 60
+    assert recipe.landmarks.peak_rate == 0.002
+
+
+def test_shipped_recipe_is_read_by_its_name():
+    recipe = read_recipe("palnet50")
+
+    assert recipe.scheme == "palnet50"
+    assert recipe.people.n_calibration >= 100
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("seed = 7\n", "", "absent keys .'seed'"),
+        ("n_modes = 3", "n_modes = 3\nn_mode = 4", "unknown keys .'n_mode'"),
+        ("[pose]", "[poses]", "'pose'"),
+        ("n_steps = 12", "n_steps = -1", "n_steps must be a number of at least 0; got -1"),
+        ("n_steps = 12", "n_steps = true", "n_steps must be a number"),
+        ("n_points = 60", 'n_points = "60"', "n_points must be a number"),
+        ("[atlas]", "[atlas", "not a recipe"),
+    ],
+)
+def test_wrong_recipe_is_refused_with_what_is_wrong(old, new, message, a_recipe_file):
+    assert old in RECIPE
+    a_recipe_file.write_text(RECIPE.replace(old, new), encoding="utf-8")
+
+    with pytest.raises(UsageError, match=message):
+        read_recipe(a_recipe_file)
+
+
+def test_missing_recipe_is_refused(tmp_path):
+    with pytest.raises(UsageError, match=r"absent\.toml: not a recipe"):
+        read_recipe(tmp_path / "absent.toml")
+
+
+def test_unknown_name_is_refused():
+    with pytest.raises(UsageError, match="a shipped recipe: palnet50"):
+        read_recipe("palnet51")
