@@ -25,15 +25,16 @@ __all__ = [
     "COARSE_SPACING_MM",
     "FINE_RADIUS_MM",
     "FINE_SPACING_MM",
-    "N_POINTS_EACH",
+    "RANKS",
     "Patches",
     "gather_patches",
 ]
 
 FINE_SPACING_MM, FINE_RADIUS_MM = 1.5, 11.0
 COARSE_SPACING_MM, COARSE_RADIUS_MM = 3.2, 32.0
-# Points of each half; on a plane they reach 8.3 mm (fine) and 17.7 mm (coarse).
-N_POINTS_EACH = 96
+# Every other one of the 96 nearest points makes a half; on a plane these reach 8.3 mm (fine) and
+# 17.7 mm (coarse).
+RANKS = np.arange(1, 97, 2)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -75,7 +76,7 @@ def gather_patches(
     fine: PointCloud,
     coarse: PointCloud,
     centres_mm: NDArray[np.float64],
-    n_points_each: int = N_POINTS_EACH,
+    ranks: NDArray[np.integer] = RANKS,
 ) -> Patches:
     """Gather the points nearest each centre from a fine and a coarse cloud.
 
@@ -87,8 +88,8 @@ def gather_patches(
         The face at `FINE_SPACING_MM` and at `COARSE_SPACING_MM`.
     centres_mm : ndarray of shape (n_landmarks, 3)
         The approximations.
-    n_points_each : int
-        Points to take from each cloud.
+    ranks : ndarray of shape (n_points_each,)
+        Which of the nearest points to take from each cloud; 1 is the nearest.
 
     Returns
     -------
@@ -96,7 +97,7 @@ def gather_patches(
         The patches; the order of points within a half says nothing.
     """
     halves = [
-        _nearest(cloud, centres_mm, n_points_each, radius)
+        _nearest(cloud, centres_mm, ranks, radius)
         for cloud, radius in ((fine, FINE_RADIUS_MM), (coarse, COARSE_RADIUS_MM))
     ]
     points = np.concatenate([half[0] for half in halves], axis=1)
@@ -105,15 +106,17 @@ def gather_patches(
 
 
 def _nearest(
-    cloud: PointCloud, centres_mm: NDArray[np.float64], n_points: int, radius_mm: float
+    cloud: PointCloud,
+    centres_mm: NDArray[np.float64],
+    ranks: NDArray[np.integer],
+    radius_mm: float,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Relative points with normals, and how many of them exist."""
     n_centres = len(centres_mm)
     if not len(cloud.points_mm):
-        empty = np.zeros((n_centres, n_points, 6), dtype=np.float32)
+        empty = np.zeros((n_centres, len(ranks), 6), dtype=np.float32)
         return empty, np.zeros(n_centres, dtype=np.float32)
     tree = cKDTree(cloud.points_mm, balanced_tree=False, compact_nodes=False)
-    ranks = np.arange(1, n_points + 1)
     distance, index = tree.query(centres_mm, k=ranks, distance_upper_bound=radius_mm)
     found = np.isfinite(distance)
     index = np.where(found, index, np.where(found[:, :1], index[:, :1], 0))

@@ -42,6 +42,11 @@ POINT_SHARE = 0.01
 # Matches are weighted by 1 / (1 + (distance / scale)^2): hair and clothes pull little.
 ROBUST_SCALE_MM = 1.5
 
+# Fewer matched points than this hold no fit.
+MIN_MATCHES = 60
+# Where relief is compared: scan points this close to the atlas, and a unit for the quadratic.
+RELIEF_REACH_MM, RELIEF_UNIT_MM = 6.0, 60.0
+
 
 @dataclass(frozen=True, eq=False)
 class AtlasFit:
@@ -59,6 +64,10 @@ class AtlasFit:
         Median distance of the core atlas points from the scan, along the scan's normals.
     coverage : float
         Share of the core atlas points that lie on the scan (0 to 1).
+    relief : float
+        Correlation between the scan's and the atlas's normals over the core, after what a smooth
+        bulge explains is taken out of both (-1 to 1). Faces have 0.4 and more; spheres, vases and
+        backs of heads, which the atlas also fits closely, have less than 0.3.
     mahalanobis : float
         Root mean square of the weights: how unusual the shape is, about 0.5 to 1 for faces.
     """
@@ -68,6 +77,7 @@ class AtlasFit:
     landmarks_mm: NDArray[np.float64]
     residual_mm: float
     coverage: float
+    relief: float
     mahalanobis: float
 
 
@@ -105,7 +115,7 @@ def fit_atlas(
         chosen = slice(None, None, thinning)
         shape = atlas.mean_mm[chosen] + modes_by_point[chosen, :, :n_modes] @ weights[:n_modes]
         match = _match(shape, atlas.normals[chosen], tree, cloud.normals, face_from_cloud, reach_mm)
-        if len(match.rows) < 60:
+        if len(match.rows) < MIN_MATCHES:
             break
         modes = modes_by_point[chosen][match.rows, :, :n_modes]
         motion, step = _solve(shape[match.rows], match, modes, weights[:n_modes], ridge)
@@ -212,5 +222,33 @@ def _summarise(
         landmarks_mm=atlas.shape_landmarks(weights),
         residual_mm=float(np.median(gap)) if len(gap) else np.inf,
         coverage=float(np.count_nonzero(on_scan)) / max(1, int(core.sum())),
+        relief=_compare_relief(shape, atlas.normals[core], tree, normals, face_from_cloud),
         mahalanobis=float(np.sqrt(np.mean(weights**2))),
     )
+
+
+def _compare_relief(
+    shape: NDArray[np.float64],
+    shape_normals: NDArray[np.float64],
+    tree: cKDTree,
+    normals: NDArray[np.float64],
+    face_from_cloud: NDArray[np.float64],
+) -> float:
+    """Correlation of the normals that is left when a quadratic in x and y is taken out."""
+    cloud_from_face = invert_similarity(face_from_cloud)
+    reach = RELIEF_REACH_MM * similarity_scale(cloud_from_face)
+    distance, nearest = tree.query(
+        apply_similarity(cloud_from_face, shape), distance_upper_bound=reach
+    )
+    found = np.isfinite(distance)
+    if np.count_nonzero(found) < MIN_MATCHES:
+        return 0.0
+    x, y = shape[found, :2].T / RELIEF_UNIT_MM
+    smooth = np.column_stack([np.ones_like(x), x, y, x * x, y * y, x * y])
+    both = np.hstack(
+        [shape_normals[found], rotate_directions(face_from_cloud, normals[nearest[found]])]
+    )
+    rest = both - smooth @ np.linalg.lstsq(smooth, both, rcond=None)[0]
+    ours, theirs = rest[:, :3], rest[:, 3:]
+    power = np.sqrt((ours**2).sum() * (theirs**2).sum())
+    return float((ours * theirs).sum() / power) if power > 0 else 0.0

@@ -67,7 +67,7 @@ class PoseCandidate:
     check : AtlasFit
         The short fit.
     score : float
-        Higher is better.
+        Relief agreement times coverage; higher is better.
     """
 
     face_from_scan: NDArray[np.float64]
@@ -204,5 +204,4 @@ def _check(cloud: PointCloud, atlas: FaceAtlas, guess: NDArray[np.float64]) -> P
     moved = move_cloud(cloud, guess)
     near = np.linalg.norm(moved.points_mm - KEY_POINTS_MM[0], axis=1) < CROP_RADIUS_MM
     fit = fit_atlas(atlas, PointCloud(moved.points_mm[near], moved.normals[near]), CHECK_SCHEDULE)
-    score = fit.coverage - 0.15 * min(fit.residual_mm, 5.0)
-    return PoseCandidate(fit.face_from_cloud @ guess, fit, score)
+    return PoseCandidate(fit.face_from_cloud @ guess, fit, fit.relief * fit.coverage)

@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from palnet.network.landmarks import OFFSET_UNIT_MM, mirror_patches
 from palnet.network.torch_landmarks import LandmarkNetwork
-from palnet.patches import N_POINTS_EACH
+from palnet.patches import RANKS
 from palnet.training.loop import LoopSettings, choose_device, run_loop
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ __all__ = ["draw_batch", "landmark_loss", "train_landmark_network"]
 logger = logging.getLogger(__name__)
 
 BATCH_SIZE = 24
-N_DRAWN_EACH, NEAREST_REACH = 44, 80
+N_DRAWN_EACH, NEAREST_REACH = 32, 64
 # Augmentation of the stored patches.
 TURN_DEG, SCALE_SPREAD, CENTRE_SHIFT_MM, POINT_NOISE_MM, NORMAL_NOISE = 3.0, 0.02, 0.8, 0.05, 0.06
 FIRST_PASS_SHARE = 0.65
@@ -167,7 +167,7 @@ def draw_batch(
     n_half = data.points.shape[3] // 2
     if rng is None:
         start = np.zeros(len(scans), dtype=int)
-        picked = np.r_[0:N_POINTS_EACH, n_half : n_half + N_POINTS_EACH]
+        picked = np.concatenate([RANKS - 1, n_half + RANKS - 1])
     else:
         start = (rng.random(len(scans)) > FIRST_PASS_SHARE).astype(int)
         # Points lie sorted by distance: drawing from a random number of the nearest changes the

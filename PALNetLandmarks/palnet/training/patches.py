@@ -20,7 +20,7 @@ from palnet.face.similarity import (
     fit_similarity,
     similarity_scale,
 )
-from palnet.patches import N_POINTS_EACH, gather_patches
+from palnet.patches import RANKS, gather_patches
 from palnet.surface import parse_unit, prepare_surface
 from palnet.synthesis.folder import read_generated_scan
 from palnet.training.pose import draw_similarity
@@ -140,10 +140,12 @@ def _prepare(
     shaken = LEFT_OF_ATLAS_ERROR * error + rng.normal(0, FIRST_PASS_ERROR_MM, truth.shape)
     starts = (fit.landmarks_mm, np.where(scan.visible[:, None], truth + shaken, fit.landmarks_mm))
     fine = sample_fine(face, np.concatenate(starts))
-    both = [gather_patches(fine, coarse, start, N_STORED_EACH) for start in starts]
+    both = [
+        gather_patches(fine, coarse, start, np.arange(1, N_STORED_EACH + 1)) for start in starts
+    ]
     return {
         "points": np.stack([p.points for p in both]).astype(np.float16),
-        "share": np.minimum(np.stack([p.share for p in both]) * N_STORED_EACH / N_POINTS_EACH, 1),
+        "share": np.minimum(np.stack([p.share for p in both]) * N_STORED_EACH / RANKS[-1], 1),
         "centres_mm": np.stack([p.centres_mm for p in both]).astype(np.float32),
         "truth_mm": truth.astype(np.float32),
         "visible": scan.visible,
