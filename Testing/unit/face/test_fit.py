@@ -173,6 +173,7 @@ def test_too_few_points_cover_nothing(n_points):
 
     assert fit.coverage == 0
     assert fit.residual_mm == np.inf
+    assert fit.relief == 0
     assert np.isfinite(fit.landmarks_mm).all()
 
 
@@ -184,7 +185,35 @@ def test_flat_plate_is_covered_badly():
     fit = fit_atlas(toy_atlas(), plate)
 
     assert np.isfinite(fit.landmarks_mm).all()
-    assert fit.residual_mm > 0.9 or fit.coverage < 0.55 or fit.mahalanobis > 1.6
+    assert abs(fit.relief) < 0.1
+
+
+def test_relief_of_heads_is_that_of_a_face(the_fits):
+    # Measured 0.94 to 0.96 on the toy, whose nose is sharp.
+    assert min(fit.relief for fit in the_fits) > 0.6
+
+
+@pytest.mark.parametrize("radii_mm", [(80, 80, 80), (74, 112, 105), (60, 90, 120)])
+def test_relief_of_a_smooth_bulge_is_none(radii_mm):
+    """However closely the atlas fits it."""
+    rng = np.random.default_rng(1)
+    unit = rng.normal(size=(6000, 3))
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    normals = unit / radii_mm
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    bulge = PointCloud(unit * radii_mm + np.array([0, 10, 105 - radii_mm[2]]), normals)
+
+    fit = fit_atlas(toy_atlas(), bulge)
+
+    assert abs(fit.relief) < 0.33
+
+
+def test_relief_of_the_atlas_with_itself_is_one():
+    atlas = toy_atlas()
+
+    fit = fit_atlas(atlas, PointCloud(atlas.mean_mm, atlas.normals))
+
+    np.testing.assert_allclose(fit.relief, 1, atol=1e-3)
 
 
 def test_fit_leaves_the_cloud_as_it_was(the_heads):

@@ -9,8 +9,16 @@ from palnet.face.similarity import compose_similarity
 from palnet.face.verdict import find_refusal
 
 
-def make_fit(residual_mm=0.4, coverage=0.95, mahalanobis=0.8):
-    return AtlasFit(np.eye(4), np.zeros(3), np.zeros((5, 3)), residual_mm, coverage, mahalanobis)
+def make_fit(residual_mm=0.4, coverage=0.95, relief=0.7, mahalanobis=0.8):
+    return AtlasFit(
+        face_from_cloud=np.eye(4),
+        weights=np.zeros(3),
+        landmarks_mm=np.zeros((5, 3)),
+        residual_mm=residual_mm,
+        coverage=coverage,
+        relief=relief,
+        mahalanobis=mahalanobis,
+    )
 
 
 def pose_of_size(size):
@@ -43,5 +51,15 @@ def test_shape_that_is_no_face_is_refused(fit):
     assert reason.startswith("no face")
 
 
+@pytest.mark.parametrize("relief", [-0.8, 0.0, 0.25])
+def test_smooth_thing_without_brows_nose_and_mouth_is_refused(relief):
+    reason = find_refusal(make_fit(relief=relief), np.eye(4))
+
+    assert reason.startswith("no face: brows, nose and mouth")
+    assert f"{relief:.2f}" in reason
+
+
 def test_fit_that_found_nothing_is_refused():
-    assert find_refusal(make_fit(residual_mm=np.inf, coverage=0.0), np.eye(4)) is not None
+    assert (
+        find_refusal(make_fit(residual_mm=np.inf, coverage=0.0, relief=0.0), np.eye(4)) is not None
+    )

@@ -1,0 +1,347 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole way with the shipped model, on the bundled example."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+import palnet
+from palnet import detect, read_landmarks, read_mesh
+from palnet.errors import MeshError, ModelFileError, PalnetError, ScanRefusedError, UnitError
+from palnet.face.similarity import apply_similarity, similarity_scale
+from palnet.samples import example_scan, example_truth
+from palnet.surface import Mesh, parse_unit, prepare_surface, project_onto_triangles
+from palnet_meshes import make_head, shuffle
+
+# Of the example's size of about 300 mm.
+ON_TRIANGLE_MM = 1e-6 * 300
+EAR = ("t_l", "pra_l", "sa_l", "pa_l", "sba_l")
+
+
+@dataclass(frozen=True)
+class Example:
+    """The bundled scan with its truth, in millimetres, and what was detected on it."""
+
+    mesh: Mesh
+    truth: palnet.LandmarkSet
+    detection: palnet.Detection
+
+    def row(self, code):
+        return self.truth.scheme.index_of(code)
+
+    def in_face_frame(self, points):
+        return apply_similarity(self.detection.face_from_scan, points)
+
+
+@pytest.fixture(scope="module")
+def the_example():
+    mesh, truth = read_mesh(example_scan()), read_landmarks(example_truth())
+    truth = truth[0] if isinstance(truth, list | tuple) else truth
+    return Example(mesh, truth, detect(mesh))
+
+
+def cut(mesh, keep):
+    """The mesh without the vertices that are not kept, which stay as unused ones."""
+    triangles = mesh.triangles[keep[mesh.triangles].all(axis=1)]
+    return replace(mesh, triangles=triangles)
+
+
+def errors_mm(left, right):
+    apart = left.positions_mm - right.positions_mm
+    return np.linalg.norm(apart[left.is_placed & right.is_placed], axis=1)
+
+
+def assert_same(left, right):
+    assert left.status == right.status
+    np.testing.assert_array_equal(left.positions, right.positions)
+    np.testing.assert_array_equal(left.expected_error_mm, right.expected_error_mm)
+
+
+# --- the example ---------------------------------------------------------------------------------
+
+
+def test_example_is_detected_close_to_its_truth(the_example):
+    error = errors_mm(the_example.detection.landmarks, the_example.truth)
+
+    # Measured 1.X mm on average.
+    assert error.mean() < 2.0
+    assert np.percentile(error, 95) < 5.0
+
+
+def test_example_is_complete_and_good(the_example):
+    detection = the_example.detection
+
+    assert detection.landmarks.is_placed.all()
+    assert detection.quality.verdict == "good"
+    assert detection.quality.coverage > 0.8
+    assert detection.landmarks.specimen == "example"
+    assert detection.landmarks.frame == "file"
+
+
+def test_expected_errors_are_positive_and_of_the_right_size(the_example):
+    landmarks = the_example.detection.landmarks
+    expected = landmarks.expected_error_mm[landmarks.is_placed]
+
+    assert (expected > 0).all()
+    ratio = errors_mm(landmarks, the_example.truth).mean() / expected.mean()
+    assert 0.4 < ratio < 2.5
+
+
+def test_detected_landmarks_lie_on_triangles(the_example):
+    surface = prepare_surface(the_example.mesh, parse_unit("mm"))
+    landmarks = the_example.detection.landmarks
+
+    on_surface = project_onto_triangles(surface, landmarks.positions_mm[landmarks.is_placed])
+
+    assert on_surface.distances_mm.max() < ON_TRIANGLE_MM
+
+
+def test_network_improves_on_the_atlas(the_example):
+    """The mean landmarks under the pose that was found are the atlas's first word."""
+    from palnet.model import read_model
+
+    pose = the_example.detection.face_from_scan
+    truth = the_example.in_face_frame(the_example.truth.positions_mm)
+    baseline = np.linalg.norm(read_model().atlas.landmark_mean_mm - truth, axis=1).mean()
+
+    error = errors_mm(the_example.detection.landmarks, the_example.truth).mean()
+
+    assert error < 0.6 * baseline / similarity_scale(pose)
+
+
+def test_convention_face_frame_has_left_at_plus_x_and_front_at_plus_z(the_example):
+    face = the_example.in_face_frame(the_example.truth.positions_mm)
+
+    assert face[the_example.row("ex_l"), 0] > 25 > -25 > face[the_example.row("ex_r"), 0]
+    assert face[the_example.row("n"), 1] > face[the_example.row("gn"), 1] + 60
+    assert face[the_example.row("prn"), 2] > face[the_example.row("t_l"), 2] + 60
+
+
+def test_provenance_can_be_written_as_json_and_read_back(the_example):
+    provenance = the_example.detection.provenance
+
+    assert json.loads(json.dumps(provenance, allow_nan=False)) == provenance
+    assert provenance["unit"] == "mm"
+    assert provenance["unit_source"] == "inferred from the size"
+    assert provenance["n_vertices"] == len(the_example.mesh.points)
+    assert len(provenance["model_sha256"]) == 64
+    assert provenance["seconds"].keys() >= {"model", "prepare", "pose", "fit", "network"}
+
+
+def test_path_and_mesh_give_the_same(the_example):
+    from_path = detect(example_scan())
+
+    assert_same(from_path.landmarks, the_example.detection.landmarks)
+
+
+def test_detection_leaves_its_input_as_it_was():
+    mesh = read_mesh(example_scan())
+    before = fingerprint(mesh)
+
+    detect(mesh)
+
+    assert fingerprint(mesh) == before
+
+
+def fingerprint(mesh):
+    digest = hashlib.sha256(mesh.points.tobytes() + mesh.triangles.tobytes())
+    return digest.hexdigest(), mesh.name, mesh.space, mesh.findings
+
+
+# --- what must not matter ------------------------------------------------------------------------
+
+
+def test_numbering_changes_nothing(the_example):
+    renumbered = shuffle(the_example.mesh, 5)
+
+    assert_same(
+        detect(replace(renumbered, name="example")).landmarks, the_example.detection.landmarks
+    )
+
+
+def test_inward_winding_changes_nothing_of_a_clean_mesh(the_example):
+    clean = drop_folds(the_example.mesh)
+    turned = replace(clean, triangles=clean.triangles[:, ::-1])
+
+    assert_same(detect(turned).landmarks, detect(clean).landmarks)
+
+
+def drop_folds(mesh):
+    """The mesh without triangles at edges that more or fewer than two triangles share."""
+    ends = np.sort(mesh.triangles[:, [[0, 1], [1, 2], [2, 0]]], axis=2).reshape(-1, 2)
+    _, edge, count = np.unique(ends, axis=0, return_inverse=True, return_counts=True)
+    fold = (count[edge.ravel()] > 2).reshape(-1, 3).any(axis=1)
+    return replace(mesh, triangles=mesh.triangles[~fold])
+
+
+def test_inward_winding_changes_little_where_the_mesh_is_folded(the_example):
+    """Of two triangles on the same corners only one is kept, and it may be the other one."""
+    turned = replace(the_example.mesh, triangles=the_example.mesh.triangles[:, ::-1])
+
+    landmarks = detect(turned).landmarks
+
+    assert landmarks.status == the_example.detection.landmarks.status
+    assert errors_mm(landmarks, the_example.detection.landmarks).mean() < 0.5
+
+
+@pytest.mark.parametrize(
+    ("seed", "unit"), [(1, "mm"), (2, "cm"), (3, "m"), (4, "um"), (5, "in"), (6, "mm")]
+)
+def test_rotation_position_and_unit_change_little(seed, unit, the_example):
+    rng = np.random.default_rng([8, seed])
+    turn = Rotation.from_quat(rng.normal(size=4)).as_matrix()
+    shift_mm = rng.normal(0, 300, 3)
+    mm_per_unit = parse_unit(unit).mm_per_unit
+    points = (the_example.mesh.points @ turn.T + shift_mm) / mm_per_unit
+
+    moved = detect(replace(the_example.mesh, points=points))
+
+    assert moved.provenance["unit"] == unit
+    assert moved.landmarks.mm_per_unit == mm_per_unit
+    both = moved.landmarks.is_placed & the_example.detection.landmarks.is_placed
+    assert both.all()
+    back = (moved.landmarks.positions_mm - shift_mm) @ turn
+    apart = np.linalg.norm(back - the_example.detection.landmarks.positions_mm, axis=1)
+    # Another sampling of the same surface: measured 0.1X mm.
+    assert apart.mean() < 0.5
+
+
+def test_space_of_the_file_is_kept(the_example):
+    ras = detect(replace(the_example.mesh, space="RAS"))
+
+    assert ras.landmarks.space == "RAS"
+    np.testing.assert_array_equal(
+        ras.landmarks.positions, the_example.detection.landmarks.positions
+    )
+
+
+def test_unit_given_rightly_changes_nothing(the_example):
+    given = detect(the_example.mesh, unit="mm")
+
+    assert given.provenance["unit_source"] == "given"
+    assert_same(given.landmarks, the_example.detection.landmarks)
+
+
+def test_piece_of_background_changes_little(the_example):
+    lump = make_head()
+    apart = lump.points * 0.5 + the_example.mesh.points.mean(axis=0) + np.array([450.0, 0, 0])
+    both = Mesh(
+        np.concatenate([the_example.mesh.points, apart]),
+        np.concatenate([the_example.mesh.triangles, lump.triangles + len(the_example.mesh.points)]),
+        "example",
+    )
+
+    detection = detect(both)
+
+    error = errors_mm(detection.landmarks, the_example.detection.landmarks)
+    assert error.mean() < 0.5
+
+
+# --- what is not there ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def without_left_ear(the_example):
+    face = the_example.in_face_frame(the_example.mesh.points)
+    ear = (face[:, 0] > 55) & (np.abs(face[:, 1] - 8) < 75) & (face[:, 2] < 55)
+    return detect(cut(the_example.mesh, ~ear))
+
+
+def test_landmarks_of_a_cropped_ear_are_missing(the_example, without_left_ear):
+    landmarks = without_left_ear.landmarks
+    for code in EAR:
+        row = the_example.row(code)
+
+        assert landmarks.status[row] == "missing", code
+        assert np.isnan(landmarks.positions[row]).all()
+        assert np.isnan(landmarks.expected_error_mm[row])
+
+
+def test_cropped_ear_leaves_the_rest_in_place(the_example, without_left_ear):
+    middle = [the_example.row(code) for code in ("n", "prn", "sn", "ex_r", "ch_r", "ch_l", "en_l")]
+
+    apart = np.linalg.norm(
+        (without_left_ear.landmarks.positions_mm - the_example.detection.landmarks.positions_mm)[
+            middle
+        ],
+        axis=1,
+    )
+
+    assert apart.mean() < 0.5
+
+
+# --- what is no face -----------------------------------------------------------------------------
+
+
+def make_plane():
+    across = np.linspace(-120, 120, 41)
+    x, y = (each.ravel() for each in np.meshgrid(across, across))
+    a = np.arange(41 * 41).reshape(41, 41)[:-1, :-1].ravel()
+    triangles = np.concatenate(
+        [np.stack([a, a + 1, a + 41], axis=1), np.stack([a + 1, a + 42, a + 41], axis=1)]
+    )
+    return Mesh(np.stack([x, y, 0 * x], axis=1), triangles.astype(np.int32), "plane")
+
+
+def make_sphere():
+    unit = make_head(60, 80)
+    points = unit.points / np.linalg.norm(unit.points, axis=1, keepdims=True) * 100.0
+    return Mesh(points, unit.triangles, "sphere")
+
+
+@pytest.mark.parametrize("make", [make_plane, make_sphere, make_head])
+def test_thing_that_is_no_face_is_refused_with_a_reason(make):
+    mesh = make()
+
+    with pytest.raises(ScanRefusedError, match=rf"^{mesh.name}: .{{30,}}"):
+        detect(mesh)
+
+
+def test_back_of_the_head_is_refused(the_example):
+    behind = the_example.in_face_frame(the_example.mesh.points)[:, 2] < 0
+
+    with pytest.raises(ScanRefusedError, match=r"example: .*face"):
+        detect(cut(the_example.mesh, behind))
+
+
+def test_noise_is_refused():
+    rng = np.random.default_rng(1)
+    head = make_head(40, 60)
+    mesh = replace(head, points=head.points + rng.normal(0, 15, head.points.shape))
+
+    with pytest.raises(ScanRefusedError, match="head: "):
+        detect(mesh)
+
+
+@pytest.mark.parametrize("unit", ["um", "cm", "m", "in", "2.2", "0.45"])
+def test_wrong_unit_is_refused_and_the_option_named(unit, the_example):
+    with pytest.raises(PalnetError, match="--unit"):
+        detect(the_example.mesh, unit=unit)
+
+
+def test_size_that_fits_no_unit_is_refused(the_example):
+    with pytest.raises(UnitError, match="--unit"):
+        detect(replace(the_example.mesh, points=the_example.mesh.points * 4.5e-6))
+
+
+def test_unknown_unit_is_refused(the_example):
+    with pytest.raises(UnitError, match="furlong"):
+        detect(the_example.mesh, unit="furlong")
+
+
+def test_unknown_model_is_refused(the_example):
+    with pytest.raises(ModelFileError, match="palnet50"):
+        detect(the_example.mesh, model="palnet51")
+
+
+def test_mesh_without_area_is_refused():
+    flat = Mesh(np.zeros((3, 3)), np.array([[0, 1, 2]], dtype=np.int32), "dot")
+
+    with pytest.raises((MeshError, UnitError), match=r"scan|area"):
+        detect(flat)
