@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The search for the pose with given guesses in place of the networks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from palnet.face import pose as pose_module
+from palnet.face.pose import PART_RADIUS_MM, SEARCHED_SCALES, _Guess, find_poses
+from palnet.face.region import move_surface
+from palnet.face.similarity import (
+    apply_similarity,
+    compose_similarity,
+    invert_similarity,
+    rotation_angle_deg,
+    similarity_scale,
+)
+from palnet.network.pose import KEY_POINTS_MM, N_POSE_POINTS
+from palnet.surface import Mesh, PointCloud, parse_unit, prepare_surface
+from toy_head import toy_atlas, toy_model
+
+
+@pytest.fixture(scope="module")
+def the_head():
+    """The mean head, which stands in the face frame."""
+    model = toy_model()
+    mesh = Mesh(model.fine_template_mm.astype(float), model.fine_triangles)
+    return prepare_surface(mesh, parse_unit("mm"))
+
+
+def random_pose(seed, scale=1.0):
+    rng = np.random.default_rng([4, seed])
+    rotation = Rotation.from_quat(rng.normal(size=4)).as_matrix()
+    return compose_similarity(scale, rotation, rng.normal(0, 300, 3))
+
+
+def near(pose, seed, off_deg=8.0):
+    """A pose a few degrees beside another, turned about the middle of the face."""
+    axis = np.random.default_rng(seed).normal(size=3)
+    turn = Rotation.from_rotvec(np.radians(off_deg) * axis / np.linalg.norm(axis)).as_matrix()
+    middle = KEY_POINTS_MM[0]
+    return compose_similarity(1.0, turn, middle - turn @ middle) @ pose
+
+
+@pytest.fixture
+def ask(monkeypatch):
+    """Find poses with given guesses, one list for each call, in place of the networks."""
+
+    def find(surface, *calls):
+        lists = iter(calls)
+        monkeypatch.setattr(
+            pose_module, "_first_guesses", lambda *rest: [_Guess(g, 1.0) for g in next(lists, [])]
+        )
+        monkeypatch.setattr(pose_module, "_refine", lambda cloud, guesses, weights: guesses)
+        return find_poses(surface, toy_atlas(), {}, {}), lists
+
+    return find
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_right_guess_leads_to_the_pose(seed, ask, the_head):
+    truth = random_pose(seed)
+    scan = move_surface(the_head, invert_similarity(truth))
+
+    candidates, _ = ask(scan, [near(truth, seed)])
+
+    # The check fits pose and a little shape: measured within 1 degree and 1 mm of the mean head.
+    best = candidates[0]
+    assert rotation_angle_deg(best.face_from_scan, truth) < 3
+    middle = apply_similarity(invert_similarity(truth), KEY_POINTS_MM[0])
+    moved = apply_similarity(best.face_from_scan, middle)
+    assert np.linalg.norm(moved - KEY_POINTS_MM[0]) < 4
+    assert best.check.coverage > 0.95
+    assert best.check.relief > 0.8
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_right_guess_wins_over_wrong_ones(seed, ask, the_head):
+    truth = random_pose(seed + 10)
+    scan = move_surface(the_head, invert_similarity(truth))
+    wrong = [near(truth, k, off_deg=110) for k in range(2)]
+
+    candidates, _ = ask(scan, [*wrong, near(truth, 9)])
+
+    assert len(candidates) == 3
+    assert rotation_angle_deg(candidates[0].face_from_scan, truth) < 3
+    scores = [candidate.score for candidate in candidates]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_parts_are_searched_where_the_whole_gave_no_face(ask, the_head):
+    truth = random_pose(20)
+    scan = move_surface(the_head, invert_similarity(truth))
+    wrong = [near(truth, k, off_deg=110) for k in range(2)]
+
+    candidates, _ = ask(scan, wrong, [], [near(truth, 9)])
+
+    assert rotation_angle_deg(candidates[0].face_from_scan, truth) < 3
+
+
+def test_parts_are_not_searched_where_the_whole_gave_a_face(ask, the_head):
+    truth = random_pose(21)
+    scan = move_surface(the_head, invert_similarity(truth))
+
+    _, rest = ask(scan, [near(truth, 9)], ["never asked for"])
+
+    assert list(rest) == [["never asked for"]]
+
+
+def test_scale_of_a_guess_stays_within_those_searched():
+    for scale in (0.01, 0.5, 1.0, 1.9, 70.0):
+        key_points = apply_similarity(random_pose(1, scale), KEY_POINTS_MM)
+
+        guess, misfit_mm = pose_module._pose_of(key_points)
+
+        face = 1 / similarity_scale(guess)
+        expected = np.clip(scale, *SEARCHED_SCALES)
+        np.testing.assert_allclose(face, expected, rtol=1e-6)
+        moved = apply_similarity(guess, key_points.mean(axis=0))
+        np.testing.assert_allclose(moved, KEY_POINTS_MM.mean(axis=0), atol=1e-6)
+        assert misfit_mm < 1e-6
+
+
+def test_misfit_says_how_little_key_points_look_like_a_pose():
+    rng = np.random.default_rng(2)
+    misfits = [
+        pose_module._pose_of(KEY_POINTS_MM + rng.normal(0, noise_mm, (7, 3)))[1]
+        for noise_mm in (0, 2, 20)
+    ]
+
+    assert misfits[0] < 1e-9 < 0.5 < misfits[1] < misfits[2]
+
+
+def test_guesses_close_together_are_one_and_the_least_doubtful_comes_first():
+    one, other = random_pose(1), random_pose(2)
+    beside = near(other, 3, off_deg=4)
+
+    distinct = pose_module._distinct([_Guess(one, 5.0), _Guess(other, 7.0), _Guess(beside, 2.0)])
+
+    assert len(distinct) == 2
+    np.testing.assert_array_equal(distinct[0], beside)
+    np.testing.assert_array_equal(distinct[1], one)
+
+
+def test_start_rotations_cover_all_rotations():
+    starts = pose_module._start_rotations(12)
+    rng = np.random.default_rng(3)
+    some = Rotation.from_quat(rng.normal(size=(500, 4))).as_matrix()
+
+    cosine = (np.einsum("nij,mij->nm", some, starts).max(axis=1) - 1) / 2
+    np.testing.assert_allclose(np.linalg.det(starts), 1, atol=1e-9)
+    # Twelve rotations leave nothing farther away than this; a network bears 60 degrees and more.
+    assert np.degrees(np.arccos(cosine)).max() < 100
+
+
+def test_search_cloud_has_a_bounded_size(the_head):
+    for factor in (1.0, 6.0):
+        scan = move_surface(the_head, compose_similarity(factor, np.eye(3), np.zeros(3)))
+
+        cloud = pose_module._thin_for_search(scan)
+
+        assert 2000 < len(cloud.points_mm) < 12_000
+
+
+@pytest.mark.parametrize("n_points", [1, 100, 511, 512, 513, 9999])
+def test_networks_see_every_part_of_a_cloud(n_points):
+    rows = np.arange(n_points, dtype=float)
+    cloud = PointCloud(np.stack([rows, 0 * rows, 0 * rows], axis=1), np.zeros((n_points, 3)))
+
+    picked = pose_module._stride(cloud).points_mm[:, 0]
+
+    assert len(picked) == N_POSE_POINTS
+    assert picked[0] == 0
+    assert np.diff(picked).min() >= 0
+    assert np.diff([*picked, n_points]).max() <= n_points / N_POSE_POINTS + 1
+
+
+def test_parts_have_the_size_of_a_face_and_cover_the_scan(the_head):
+    cloud = pose_module._thin_for_search(
+        move_surface(the_head, compose_similarity(2.5, np.eye(3), np.zeros(3)))
+    )
+
+    parts = pose_module._cut_parts(cloud)
+
+    assert all(np.ptp(part.points_mm, axis=0).max() <= 2 * PART_RADIUS_MM for part in parts)
+    seen = np.concatenate([part.points_mm for part in parts])
+    apart = np.linalg.norm(cloud.points_mm[::20, None] - seen[None, ::4], axis=2).min(axis=1)
+    assert apart.max() < PART_RADIUS_MM
