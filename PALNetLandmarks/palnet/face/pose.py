@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -17,6 +17,7 @@ from palnet.face.similarity import (
     compose_similarity,
     fit_similarity,
     invert_similarity,
+    rotate_directions,
     rotation_angle_deg,
     similarity_scale,
 )
@@ -41,13 +42,19 @@ __all__ = ["PoseCandidate", "find_poses"]
 # Points that the whole scan is thinned to before the search, and their finest spacing.
 N_SEARCH_POINTS = 6000
 FINEST_SEARCH_SPACING_MM = 2.8
-# Rotations that the search starts from; the network is not exact in any single one.
-N_STARTS = 12
-N_KEPT, N_REFINEMENTS, N_CHECKED = 6, 3, 3
+# Rotations that the search starts from: for the whole scan, and for each part of it.
+N_STARTS, N_PART_STARTS = 12, 5
+N_PARTS, PART_RADIUS_MM = 10, 135.0
+# Guesses kept after the first refinement, refinements after it, and guesses that are fitted.
+N_KEPT, N_REFINEMENTS, N_CHECKED = 10, 2, 5
 # Guesses closer than this are one guess.
 SAME_POSE_DEG, SAME_POSE_MM = 15.0, 15.0
+# Centres that every rotation is tried about, in the search by parts.
+N_CENTRES, SAME_CENTRE_MM = 10, 25.0
 # A face may be this much smaller or larger than the mean adult's while it is searched for.
 SEARCHED_SCALES = (0.6, 1.6)
+# A candidate of this score is a face: the search need not look at the parts of the scan.
+SURE_SCORE = 0.33
 # A short fit that tells a face from anything else: rounds as in `palnet.face.fit.SCHEDULE`.
 CHECK_SCHEDULE = (
     *((0, 6, 30.0, 60.0),) * 3,
@@ -80,6 +87,9 @@ def find_poses(
 ) -> list[PoseCandidate]:
     """Find the few likeliest poses of a face.
 
+    The coarse network guesses from the whole scan first; only where none of its guesses looks like
+    a face, it guesses again from many parts of the scan.
+
     Parameters
     ----------
     surface : Surface
@@ -95,13 +105,23 @@ def find_poses(
         The best first; at least one, whether it is a face or not.
     """
     cloud = _thin_for_search(surface)
-    guesses = _first_guesses(cloud, coarse)
-    for _ in range(N_REFINEMENTS):
-        guesses = _refine(cloud, guesses, fine)
-    candidates = [
-        _check(cloud, atlas, guess) for guess in _distinct([g for g, _ in guesses])[:N_CHECKED]
-    ]
+    guesses = _first_guesses(_stride(cloud), coarse, N_STARTS)
+    candidates = _refine_and_check(cloud, guesses, atlas, fine)
+    if candidates[0].score < SURE_SCORE:
+        guesses = [
+            guess
+            for part in _cut_parts(cloud)
+            for guess in _first_guesses(part, coarse, N_PART_STARTS)
+        ]
+        candidates += _refine_and_check(cloud, _turn_all_ways(guesses), atlas, fine)
     return sorted(candidates, key=lambda candidate: -candidate.score)
+
+
+class _Guess(NamedTuple):
+    """A pose, and how far its key points are from where they should be (mm)."""
+
+    face_from_scan: NDArray[np.float64]
+    doubt_mm: float
 
 
 def _thin_for_search(surface: Surface) -> PointCloud:
@@ -113,83 +133,119 @@ def _thin_for_search(surface: Surface) -> PointCloud:
 
 
 @cache
-def _start_rotations() -> NDArray[np.float64]:
+def _start_rotations(n_starts: int) -> NDArray[np.float64]:
     """Rotations spread over all, always the same: (n_starts, 3, 3)."""
-    rng = np.random.default_rng(2026)
     chosen = [np.array([1.0, 0, 0, 0])]
-    pool = rng.normal(size=(4000, 4))
+    pool = np.random.default_rng(2026).normal(size=(4000, 4))
     pool /= np.linalg.norm(pool, axis=1, keepdims=True)
-    while len(chosen) < N_STARTS:
+    while len(chosen) < n_starts:
         nearest = np.abs(pool @ np.array(chosen).T).max(axis=1)
         chosen.append(pool[np.argmin(nearest)])
     return np.asarray(Rotation.from_quat(np.array(chosen)).as_matrix())
 
 
-def _first_guesses(cloud: PointCloud, weights: Weights) -> list[tuple[NDArray[np.float64], float]]:
-    """The coarse network from every start rotation; the most face-like key points first."""
-    picked = _stride(len(cloud.points_mm))
-    points, normals = cloud.points_mm[picked], cloud.normals[picked]
-    centre = points.mean(axis=0)
-    turns = _start_rotations()
-    positions = (points - centre) @ turns.transpose(0, 2, 1) / POSE_UNIT_MM
-    inputs = np.concatenate([positions, normals @ turns.transpose(0, 2, 1)], axis=2)
-    predicted = predict_key_points(weights, inputs.astype(np.float32)) * POSE_UNIT_MM
-    in_scan = predicted.astype(np.float64) @ turns + centre
-    guesses = [_pose_of(key_points) for key_points in in_scan]
-    return sorted(guesses, key=lambda guess: guess[1])[:N_KEPT]
+def _stride(cloud: PointCloud, within: NDArray[np.bool_] | None = None) -> PointCloud:
+    """As many points as the networks take, spread evenly over the cells of a cloud."""
+    rows = np.arange(len(cloud.points_mm)) if within is None else np.flatnonzero(within)
+    if not len(rows):
+        rows = np.arange(len(cloud.points_mm))
+    rows = rows[(np.arange(N_POSE_POINTS) * len(rows)) // N_POSE_POINTS]
+    return PointCloud(cloud.points_mm[rows], cloud.normals[rows])
 
 
-def _refine(
-    cloud: PointCloud, guesses: list[tuple[NDArray[np.float64], float]], weights: Weights
-) -> list[tuple[NDArray[np.float64], float]]:
-    """The fine network round every guess, seen in the guessed frame."""
+def _cut_parts(cloud: PointCloud) -> list[PointCloud]:
+    """Parts of the size of a face round points that lie far from each other."""
+    points = cloud.points_mm
+    distance = np.linalg.norm(points - points.mean(axis=0), axis=1)
+    centre = points[np.argmin(distance)]
+    distance = np.full(len(points), np.inf)
+    parts = []
+    for _ in range(N_PARTS):
+        from_centre = np.linalg.norm(points - centre, axis=1)
+        parts.append(_stride(cloud, from_centre < PART_RADIUS_MM))
+        distance = np.minimum(distance, from_centre)
+        centre = points[np.argmax(distance)]
+    return parts
+
+
+def _first_guesses(part: PointCloud, weights: Weights, n_starts: int) -> list[_Guess]:
+    """The coarse network's guesses from every start rotation."""
+    centre = part.points_mm.mean(axis=0)
+    turns = _start_rotations(n_starts)
+    positions = (part.points_mm - centre) @ turns.transpose(0, 2, 1) / POSE_UNIT_MM
+    inputs = np.concatenate([positions, part.normals @ turns.transpose(0, 2, 1)], axis=2)
+    predicted = predict_key_points(weights, inputs.astype(np.float32)).astype(np.float64)
+    return [_pose_of(points) for points in predicted * POSE_UNIT_MM @ turns + centre]
+
+
+def _turn_all_ways(guesses: list[_Guess]) -> list[_Guess]:
+    """Distrust the guessed rotations: the 24 of the cube about each distinct guessed centre.
+
+    None of all rotations is farther than 63 degrees from one of these, which the fine network
+    mends; a closed head, say, looks much the same from the front and from behind.
+    """
+    centres: list[NDArray[np.float64]] = []
+    for guess in sorted(guesses, key=lambda guess: guess.doubt_mm):
+        centre = apply_similarity(invert_similarity(guess.face_from_scan), KEY_POINTS_MM[0])
+        if all(np.linalg.norm(centre - other) > SAME_CENTRE_MM for other in centres):
+            centres.append(centre)
+    turns = Rotation.create_group("O").as_matrix()
+    return [
+        _Guess(compose_similarity(1.0, turn, KEY_POINTS_MM[0] - turn @ centre), np.inf)
+        for centre in centres[:N_CENTRES]
+        for turn in turns
+    ]
+
+
+def _refine_and_check(
+    cloud: PointCloud, guesses: list[_Guess], atlas: FaceAtlas, fine: Weights
+) -> list[PoseCandidate]:
+    """Refine guesses by the fine network and fit the atlas to the likeliest; best first."""
+    guesses = sorted(_refine(cloud, guesses, fine), key=lambda guess: guess.doubt_mm)[:N_KEPT]
+    for _ in range(N_REFINEMENTS):
+        guesses = _refine(cloud, guesses, fine)
+    candidates = [_check(cloud, atlas, guess) for guess in _distinct(guesses)[:N_CHECKED]]
+    return sorted(candidates, key=lambda candidate: -candidate.score)
+
+
+def _refine(cloud: PointCloud, guesses: list[_Guess], weights: Weights) -> list[_Guess]:
+    """One step of the fine network for every guess; the doubt is how far it still moves."""
     inputs = np.zeros((len(guesses), N_POSE_POINTS, 6), dtype=np.float32)
-    centres = []
-    for row, (guess, _) in enumerate(guesses):
-        centre = apply_similarity(invert_similarity(guess), KEY_POINTS_MM[0])
-        offset = cloud.points_mm - centre
-        radius = CROP_RADIUS_MM / similarity_scale(guess)
-        near = np.flatnonzero(np.einsum("ij,ij->i", offset, offset) < radius**2)
-        if not len(near):
-            near = np.arange(len(offset))
-        near = near[_stride(len(near))]
-        inputs[row, :, :3] = offset[near] @ guess[:3, :3].T / POSE_UNIT_MM
-        inputs[row, :, 3:] = cloud.normals[near] @ (guess[:3, :3] / similarity_scale(guess)).T
-        centres.append(centre)
+    centres = np.zeros((len(guesses), 3))
+    for row, (pose, _) in enumerate(guesses):
+        centres[row] = apply_similarity(invert_similarity(pose), KEY_POINTS_MM[0])
+        offset = cloud.points_mm - centres[row]
+        reach = CROP_RADIUS_MM / similarity_scale(pose)
+        near = _stride(cloud, np.einsum("ij,ij->i", offset, offset) < reach**2)
+        inputs[row, :, :3] = (near.points_mm - centres[row]) @ pose[:3, :3].T / POSE_UNIT_MM
+        inputs[row, :, 3:] = rotate_directions(pose, near.normals)
     predicted = predict_key_points(weights, inputs).astype(np.float64) * POSE_UNIT_MM
     refined = []
-    for key_points, (guess, _), centre in zip(predicted, guesses, centres, strict=True):
-        in_scan = key_points @ np.linalg.inv(guess[:3, :3]).T + centre
-        refined.append(_pose_of(in_scan))
-    return sorted(refined, key=lambda guess: guess[1])
+    for key_points, (pose, _), centre in zip(predicted, guesses, centres, strict=True):
+        moved = np.linalg.norm(key_points - (KEY_POINTS_MM - KEY_POINTS_MM[0]), axis=1).mean()
+        in_scan = key_points @ np.linalg.inv(pose[:3, :3]).T + centre
+        refined.append(_Guess(_pose_of(in_scan).face_from_scan, float(moved)))
+    return refined
 
 
-def _stride(n_points: int) -> NDArray[np.int64]:
-    """Indices spread evenly over the cells of a cloud, as many as the networks take."""
-    return (np.arange(N_POSE_POINTS) * n_points) // N_POSE_POINTS
-
-
-def _pose_of(key_points: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
-    """The pose that key points stand for, and how badly they fit one (in face mm)."""
+def _pose_of(key_points: NDArray[np.float64]) -> _Guess:
+    """The pose that key points stand for, its scale held to those that are searched."""
     pose = fit_similarity(key_points, KEY_POINTS_MM)
     misfit = apply_similarity(pose, key_points) - KEY_POINTS_MM
     scale = float(np.clip(similarity_scale(pose), 1 / SEARCHED_SCALES[1], 1 / SEARCHED_SCALES[0]))
     rotation = pose[:3, :3] / similarity_scale(pose)
     shift = KEY_POINTS_MM.mean(axis=0) - scale * rotation @ key_points.mean(axis=0)
-    return compose_similarity(scale, rotation, shift), float(np.linalg.norm(misfit, axis=1).mean())
+    doubt_mm = float(np.linalg.norm(misfit, axis=1).mean())
+    return _Guess(compose_similarity(scale, rotation, shift), doubt_mm)
 
 
-def _distinct(guesses: list[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
-    """One guess of each group, those with the most like-minded first."""
-    groups: list[list[NDArray[np.float64]]] = []
-    for guess in guesses:
-        for group in groups:
-            if _is_same(group[0], guess):
-                group.append(guess)
-                break
-        else:
-            groups.append([guess])
-    return [group[0] for group in sorted(groups, key=len, reverse=True)]
+def _distinct(guesses: list[_Guess]) -> list[NDArray[np.float64]]:
+    """One pose of each group of like guesses, the least doubtful first."""
+    chosen: list[NDArray[np.float64]] = []
+    for guess in sorted(guesses, key=lambda guess: guess.doubt_mm):
+        if not any(_is_same(pose, guess.face_from_scan) for pose in chosen):
+            chosen.append(guess.face_from_scan)
+    return chosen
 
 
 def _is_same(first: NDArray[np.float64], second: NDArray[np.float64]) -> bool:
