@@ -4,27 +4,23 @@
 from __future__ import annotations
 
 import json
-import logging
-import os
-from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from palnet._files import replacing
+from palnet._parallel import run_tasks
 from palnet.synthesis.scans import GeneratedScan, ScanGenerator
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Sequence
 
     from palnet.synthesis.morphable import MorphableModel
 
 __all__ = ["fill_folder", "read_generated_scan", "write_generated_scan"]
-
-logger = logging.getLogger(__name__)
-
-_generator: ScanGenerator | None = None
 
 
 def write_generated_scan(scan: GeneratedScan, path: Path) -> None:
@@ -77,23 +73,11 @@ def fill_folder(
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{seed}.npz" for seed in seeds]
     todo = [(seed, path) for seed, path in zip(seeds, paths, strict=True) if not path.exists()]
-    if todo:
-        logger.info("%d of %d scans to generate", len(todo), len(paths))
-    with ProcessPoolExecutor(jobs, initializer=_start_worker, initargs=(model,)) as pool:
-        for done, _ in enumerate(pool.map(_write_one, todo, chunksize=4), start=1):
-            if done % 500 == 0:
-                logger.info("%d of %d scans generated", done, len(todo))
+    run_tasks(partial(_write_one, ScanGenerator(model)), todo, jobs=jobs, what="scans generated")
     return paths
 
 
-def _start_worker(model: MorphableModel) -> None:
-    """Give a process its generator."""
-    global _generator  # noqa: PLW0603 - the only way to hand a pool's worker its state
-    _generator = ScanGenerator(model)
-
-
-def _write_one(task: tuple[int, Path]) -> None:
+def _write_one(generator: ScanGenerator, task: tuple[int, Path]) -> None:
     """Draw and write one scan."""
     seed, path = task
-    assert _generator is not None  # noqa: S101 - set by _start_worker
-    write_generated_scan(_generator.draw(seed), path)
+    write_generated_scan(generator.draw(seed), path)

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import logging
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from palnet._files import replacing
+from palnet._parallel import run_tasks
 from palnet.face.fit import fit_atlas
 from palnet.face.region import extract_face, move_cloud, move_surface, sample_coarse, sample_fine
 from palnet.face.similarity import (
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
     from palnet.synthesis.scans import GeneratedScan
 
 __all__ = ["TrainingPatches", "fill_patches", "load_patches"]
-
-logger = logging.getLogger(__name__)
 
 # More points than the network takes, so that every batch sees another choice of them.
 N_STORED_EACH = 128
@@ -97,21 +94,21 @@ def fill_patches(
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / path.name for path in scans]
     todo = [(s, p) for s, p in zip(scans, paths, strict=True) if not p.exists()]
-    with ProcessPoolExecutor(jobs) as pool:
-        for done, _ in enumerate(pool.map(partial(_write_one, atlas), todo, chunksize=8), start=1):
-            if done % 500 == 0:
-                logger.info("patches of %d of %d scans", done, len(todo))
+    run_tasks(partial(_write_one, atlas), todo, jobs=jobs, what="scans cut into patches")
     return paths
 
 
 def load_patches(paths: Sequence[Path]) -> TrainingPatches:
     """Load the patches of many scans into memory, about 0.4 MB a scan."""
-    columns: dict[str, list[NDArray[Any]]] = {}
-    for path in paths:
+    columns: dict[str, NDArray[Any]] = {}
+    for row, path in enumerate(paths):
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             for key in arrays.files:
-                columns.setdefault(key, []).append(arrays[key])
-    return TrainingPatches(**{key: np.stack(values) for key, values in columns.items()})
+                if row == 0:
+                    shape = (len(paths), *arrays[key].shape)
+                    columns[key] = np.zeros(shape, dtype=arrays[key].dtype)
+                columns[key][row] = arrays[key]
+    return TrainingPatches(**columns)
 
 
 def _write_one(atlas: FaceAtlas, task: tuple[Path, Path]) -> None:

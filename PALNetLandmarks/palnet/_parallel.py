@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Spread independent tasks over processes."""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["run_tasks"]
+
+logger = logging.getLogger(__name__)
+
+LOG_EVERY = 500
+
+_Task = TypeVar("_Task")
+
+
+def run_tasks(
+    work: Callable[[_Task], None], tasks: Sequence[_Task], *, jobs: int, what: str
+) -> None:
+    """Do every task, in this process or in several fresh ones.
+
+    Parameters
+    ----------
+    work : callable
+        Takes a task; it travels to each process once, so it may hold what all tasks share.
+    tasks : sequence
+        The tasks.
+    jobs : int
+        Processes; 1 does all in this one.
+    what : str
+        What a task makes, for the log ("scans generated").
+    """
+    if jobs == 1 or len(tasks) <= 1:
+        for done, task in enumerate(tasks, start=1):
+            work(task)
+            _log(done, len(tasks), what)
+        return
+    # Fresh processes: a fork of one that runs torch's threads can hang.
+    with ProcessPoolExecutor(
+        jobs, mp_context=get_context("spawn"), initializer=_start, initargs=(work,)
+    ) as pool:
+        for done, _ in enumerate(pool.map(_run, tasks, chunksize=4), start=1):
+            _log(done, len(tasks), what)
+
+
+def _log(done: int, n_tasks: int, what: str) -> None:
+    """Log now and then."""
+    if done % LOG_EVERY == 0 or done == n_tasks:
+        logger.info("%d of %d %s", done, n_tasks, what)
+
+
+_work: list[Callable[..., None]] = []
+
+
+def _start(work: Callable[..., None]) -> None:
+    """Keep in this process what all tasks share."""
+    _work[:] = [work]
+
+
+def _run(task: object) -> None:
+    """Do one task in a started process."""
+    _work[0](task)
