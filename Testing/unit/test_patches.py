@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from palnet.patches import (
     COARSE_RADIUS_MM,
     FINE_RADIUS_MM,
-    N_POINTS_EACH,
+    RANKS,
     Patches,
     gather_patches,
 )
@@ -33,28 +33,33 @@ def make_input(seed, n_fine=400, n_coarse=400):
     return fine, coarse, rng.normal(0, 5, (4, 3))
 
 
-def naive_half(cloud, centre, n_points, radius_mm):
+def naive_half(cloud, centre, ranks, radius_mm):
     """Sort all points by distance; repeat the nearest where too few are in reach."""
     apart = cloud.points_mm - centre
     distance = np.sqrt((apart**2).sum(axis=1))
-    order = [i for i in np.argsort(distance) if distance[i] <= radius_mm][:n_points]
-    share = len(order) / n_points
-    if not order:
-        return np.zeros((n_points, 6)), share
-    order += [order[0]] * (n_points - len(order))
-    return np.concatenate([apart[order], cloud.normals[order]], axis=1), share
+    order = [i for i in np.argsort(distance) if distance[i] <= radius_mm]
+    taken = [order[rank - 1] for rank in ranks if rank <= len(order)]
+    share = len(taken) / len(ranks)
+    if not taken:
+        return np.zeros((len(ranks), 6)), share
+    taken += [taken[0]] * (len(ranks) - len(taken))
+    return np.concatenate([apart[taken], cloud.normals[taken]], axis=1), share
 
 
-@given(seeds, st.sampled_from([1, 5, 96]), st.sampled_from([0, 1, 20, 400]))
-def test_patches_are_the_nearest_points(seed, n_points, n_fine):
+@given(
+    seeds,
+    st.sampled_from([[1], [1, 2, 3, 4, 5], list(RANKS), list(range(1, 129))]),
+    st.sampled_from([0, 1, 20, 400]),
+)
+def test_patches_are_the_points_of_these_ranks(seed, ranks, n_fine):
     fine, coarse, centres = make_input(seed, n_fine=n_fine)
 
-    patches = gather_patches(fine, coarse, centres, n_points)
+    patches = gather_patches(fine, coarse, centres, np.array(ranks))
 
-    assert patches.points.shape == (4, 2 * n_points, 6)
+    assert patches.points.shape == (4, 2 * len(ranks), 6)
     for row, centre in enumerate(centres):
-        near, near_share = naive_half(fine, centre, n_points, FINE_RADIUS_MM)
-        far, far_share = naive_half(coarse, centre, n_points, COARSE_RADIUS_MM)
+        near, near_share = naive_half(fine, centre, ranks, FINE_RADIUS_MM)
+        far, far_share = naive_half(coarse, centre, ranks, COARSE_RADIUS_MM)
         np.testing.assert_allclose(patches.points[row], np.concatenate([near, far]), atol=1e-5)
         np.testing.assert_allclose(patches.share[row], [near_share, far_share], atol=1e-6)
 
@@ -93,14 +98,14 @@ def test_nothing_beyond_the_radius_is_taken():
     patches = gather_patches(fine, coarse, centres)
 
     radius = np.linalg.norm(patches.points[..., :3], axis=2)
-    assert radius[:, :N_POINTS_EACH].max() <= FINE_RADIUS_MM * (1 + 1e-6)
-    assert radius[:, N_POINTS_EACH:].max() <= COARSE_RADIUS_MM * (1 + 1e-6)
+    assert radius[:, : len(RANKS)].max() <= FINE_RADIUS_MM * (1 + 1e-6)
+    assert radius[:, len(RANKS) :].max() <= COARSE_RADIUS_MM * (1 + 1e-6)
 
 
 def test_empty_clouds_give_zeros():
     patches = gather_patches(EMPTY, EMPTY, np.zeros((3, 3)))
 
-    assert patches.points.shape == (3, 2 * N_POINTS_EACH, 6)
+    assert patches.points.shape == (3, 2 * len(RANKS), 6)
     assert not patches.points.any()
     assert not patches.share.any()
 
@@ -111,8 +116,8 @@ def test_centre_out_of_reach_of_one_cloud_gives_zeros_in_that_half():
 
     patches = gather_patches(PointCloud(fine.points_mm + far, fine.normals), coarse, far)
 
-    assert patches.points[0, :N_POINTS_EACH].any()
-    assert not patches.points[0, N_POINTS_EACH:].any()
+    assert patches.points[0, : len(RANKS)].any()
+    assert not patches.points[0, len(RANKS) :].any()
     assert patches.share[0, 1] == 0
 
 

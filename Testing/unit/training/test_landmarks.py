@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from palnet.network.landmarks import OFFSET_UNIT_MM, run_network
-from palnet.patches import N_POINTS_EACH
+from palnet.patches import RANKS
 from palnet.training import landmarks as landmarks_module
 from palnet.training.landmarks import draw_batch, landmark_loss, train_landmark_network
 from palnet.training.loop import LoopSettings
@@ -134,13 +134,13 @@ def test_same_generator_gives_the_same_batch_and_another_another():
     assert not torch.equal(first[3], other[3])
 
 
-def test_batch_without_generator_is_the_nearest_points_unchanged():
+def test_batch_without_generator_is_what_a_detection_takes():
     data = make_patches(4)
     scans = np.array([5, 0, 2])
 
     points, share, centres, truth, visible = draw_batch(data, scans, MIRROR, None)
 
-    kept = np.r_[0:N_POINTS_EACH, N_STORED : N_STORED + N_POINTS_EACH]
+    kept = np.r_[RANKS - 1, N_STORED + RANKS - 1]
     np.testing.assert_array_equal(points, data.points[scans, 0][:, :, kept].astype(np.float32))
     np.testing.assert_array_equal(share, data.share[scans, 0])
     np.testing.assert_array_equal(centres, data.centres_mm[scans, 0])

@@ -8,7 +8,7 @@ from scipy.spatial import cKDTree
 from palnet.face.fit import fit_atlas
 from palnet.face.region import extract_face, sample_coarse
 from palnet.face.similarity import apply_similarity, fit_similarity, invert_similarity
-from palnet.patches import COARSE_RADIUS_MM, FINE_RADIUS_MM
+from palnet.patches import COARSE_RADIUS_MM, FINE_RADIUS_MM, RANKS
 from palnet.surface import parse_unit, prepare_surface, project_onto_triangles
 from palnet.synthesis.folder import fill_folder, read_generated_scan
 from palnet.training.patches import N_STORED_EACH, fill_patches, load_patches
@@ -126,7 +126,7 @@ def test_share_counts_what_the_network_takes(the_patches):
         n_found = N_STORED_EACH - is_repeat.sum(axis=-1)
         empty = ~part.any(axis=(-1, -2))
 
-        expected = np.where(empty, 0, np.minimum(n_found / 96, 1))
+        expected = np.where(empty, 0, np.minimum(n_found / RANKS[-1], 1))
 
         np.testing.assert_allclose(the_patches.share[..., half], expected, atol=0.03)
 
