@@ -102,7 +102,7 @@ def _atlas_stage(recipe: Recipe, source: MorphableModel, folder: Path) -> FaceAt
         atlas = build_atlas(source, seed=recipe.seed, **asdict(recipe.atlas))
         with replacing(path, overwrite=True) as draft, draft.open("wb") as stream:
             np.savez_compressed(stream, **atlas.to_arrays())  # type: ignore[arg-type]
-    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         return FaceAtlas.from_arrays(dict(arrays))
 
 
