@@ -312,8 +312,8 @@ def test_back_of_the_head_is_refused(the_example):
 
 def test_noise_is_refused():
     rng = np.random.default_rng(1)
-    head = make_head(40, 60)
-    mesh = replace(head, points=head.points + rng.normal(0, 15, head.points.shape))
+    head = make_head(16, 24)
+    mesh = replace(head, points=head.points + rng.normal(0, 12, head.points.shape))
 
     with pytest.raises(ScanRefusedError, match="head: "):
         detect(mesh)
