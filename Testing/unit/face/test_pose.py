@@ -54,7 +54,7 @@ def ask(monkeypatch):
     def find(surface, truth, *calls):
         lists = iter(calls)
 
-        def refine(cloud, guesses, weights):
+        def refine(cloud, guesses, weights, **rest):
             return [
                 _Guess(near(truth, 7), 1.0)
                 if rotation_angle_deg(guess.face_from_scan, truth) < 70
