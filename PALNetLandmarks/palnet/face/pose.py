@@ -45,12 +45,15 @@ FINEST_SEARCH_SPACING_MM = 2.8
 # Rotations that the search starts from: for the whole scan, and for each part of it.
 N_STARTS, N_PART_STARTS = 12, 5
 N_PARTS, PART_RADIUS_MM = 10, 135.0
-# Guesses kept after the first refinement, refinements after it, and guesses that are fitted.
-N_KEPT, N_REFINEMENTS, N_CHECKED = 10, 2, 5
+# Steps of the coarse network round its own guess: shoulders pull the first one down.
+N_SETTLING_STEPS = 2
+# Guesses kept after each refinement (how far the first ones move says little), and how many are
+# fitted in the end.
+N_KEPT, N_CHECKED = (1000, 24, 8), 4
 # Guesses closer than this are one guess.
 SAME_POSE_DEG, SAME_POSE_MM = 15.0, 15.0
 # Centres that every rotation is tried about, in the search by parts.
-N_CENTRES, SAME_CENTRE_MM = 10, 25.0
+N_CENTRES, SAME_CENTRE_MM = 6, 25.0
 # A face may be this much smaller or larger than the mean adult's while it is searched for.
 SEARCHED_SCALES = (0.6, 1.6)
 # A candidate of this score is a face: the search need not look at the parts of the scan.
@@ -106,14 +109,12 @@ def find_poses(
     """
     cloud = _thin_for_search(surface)
     guesses = _first_guesses(_stride(cloud), coarse, N_STARTS)
+    guesses = _settle(cloud, guesses, coarse)
     candidates = _refine_and_check(cloud, guesses, atlas, fine)
     if candidates[0].score < SURE_SCORE:
-        guesses = [
-            guess
-            for part in _cut_parts(cloud)
-            for guess in _first_guesses(part, coarse, N_PART_STARTS)
-        ]
-        candidates += _refine_and_check(cloud, _turn_all_ways(guesses), atlas, fine)
+        for part in _cut_parts(cloud):
+            guesses += _settle(cloud, _first_guesses(part, coarse, N_PART_STARTS), coarse)
+        candidates += _refine_and_check(cloud, guesses + _turn_all_ways(guesses), atlas, fine)
     return sorted(candidates, key=lambda candidate: -candidate.score)
 
 
@@ -201,29 +202,43 @@ def _refine_and_check(
     cloud: PointCloud, guesses: list[_Guess], atlas: FaceAtlas, fine: Weights
 ) -> list[PoseCandidate]:
     """Refine guesses by the fine network and fit the atlas to the likeliest; best first."""
-    guesses = sorted(_refine(cloud, guesses, fine), key=lambda guess: guess.doubt_mm)[:N_KEPT]
-    for _ in range(N_REFINEMENTS):
-        guesses = _refine(cloud, guesses, fine)
+    for n_kept in N_KEPT:
+        refined = _refine(cloud, guesses, fine)
+        guesses = sorted(refined, key=lambda guess: guess.doubt_mm)[:n_kept]
     candidates = [_check(cloud, atlas, guess) for guess in _distinct(guesses)[:N_CHECKED]]
     return sorted(candidates, key=lambda candidate: -candidate.score)
 
 
-def _refine(cloud: PointCloud, guesses: list[_Guess], weights: Weights) -> list[_Guess]:
-    """One step of the fine network for every guess; the doubt is how far it still moves."""
+def _settle(cloud: PointCloud, guesses: list[_Guess], coarse: Weights) -> list[_Guess]:
+    """Let the coarse network look again, at what lies round its guess."""
+    for _ in range(N_SETTLING_STEPS):
+        guesses = _refine(cloud, guesses, coarse, about_mean=True)
+    return guesses
+
+
+def _refine(
+    cloud: PointCloud, guesses: list[_Guess], weights: Weights, *, about_mean: bool = False
+) -> list[_Guess]:
+    """One step of a network for every guess, seen in its frame; the doubt is how far it moves.
+
+    The fine network was trained about the guessed middle of the face, the coarse one about the
+    mean of the points.
+    """
     inputs = np.zeros((len(guesses), N_POSE_POINTS, 6), dtype=np.float32)
     centres = np.zeros((len(guesses), 3))
     for row, (pose, _) in enumerate(guesses):
-        centres[row] = apply_similarity(invert_similarity(pose), KEY_POINTS_MM[0])
-        offset = cloud.points_mm - centres[row]
+        middle = apply_similarity(invert_similarity(pose), KEY_POINTS_MM[0])
+        offset = cloud.points_mm - middle
         reach = CROP_RADIUS_MM / similarity_scale(pose)
         near = _stride(cloud, np.einsum("ij,ij->i", offset, offset) < reach**2)
+        centres[row] = near.points_mm.mean(axis=0) if about_mean else middle
         inputs[row, :, :3] = (near.points_mm - centres[row]) @ pose[:3, :3].T / POSE_UNIT_MM
         inputs[row, :, 3:] = rotate_directions(pose, near.normals)
     predicted = predict_key_points(weights, inputs).astype(np.float64) * POSE_UNIT_MM
     refined = []
     for key_points, (pose, _), centre in zip(predicted, guesses, centres, strict=True):
-        moved = np.linalg.norm(key_points - (KEY_POINTS_MM - KEY_POINTS_MM[0]), axis=1).mean()
         in_scan = key_points @ np.linalg.inv(pose[:3, :3]).T + centre
+        moved = np.linalg.norm(apply_similarity(pose, in_scan) - KEY_POINTS_MM, axis=1).mean()
         refined.append(_Guess(_pose_of(in_scan).face_from_scan, float(moved)))
     return refined
 

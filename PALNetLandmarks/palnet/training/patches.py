@@ -142,7 +142,9 @@ def _prepare(
     ]
     return {
         "points": np.stack([p.points for p in both]).astype(np.float16),
-        "share": np.minimum(np.stack([p.share for p in both]) * N_STORED_EACH / float(RANKS[-1]), 1),
+        "share": np.minimum(
+            np.stack([p.share for p in both]) * N_STORED_EACH / float(RANKS[-1]), 1
+        ),
         "centres_mm": np.stack([p.centres_mm for p in both]).astype(np.float32),
         "truth_mm": truth.astype(np.float32),
         "visible": scan.visible,
