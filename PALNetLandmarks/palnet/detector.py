@@ -57,8 +57,11 @@ __all__ = [
     "predict_in_face",
 ]
 
-# A second pass of the network round the first result.
-N_PASSES = 2
+# Landmarks that the first pass moves farther than this are taken from a second one round its
+# result; for the others the atlas's start was the better one (benchmarks/accuracy.py).
+SECOND_PASS_ABOVE_MM = 2.0
+# A candidate whose short fit scores less than this is not worth a full one.
+HOPELESS_SCORE = 0.12
 # A landmark farther from the surface than this is not on it.
 OFF_SURFACE_MM = 6.0
 # A result whose median expected error or coverage is past these deserves a look as a whole.
@@ -294,6 +297,8 @@ def find_face(
                 scaled, model.atlas, model.network("pose_coarse"), model.network("pose_fine")
             )
         for candidate in candidates:
+            if reasons and candidate.score < HOPELESS_SCORE:
+                break
             with watch.stage("fit"):
                 found = _fit(scaled, candidate.face_from_scan, model)
             refusal = find_refusal(found.fit, found.face_from_scan)
@@ -319,7 +324,7 @@ def _fit(surface: Surface, guess: NDArray[np.float64], model: Model) -> FoundFac
 
 
 def predict_in_face(found: FoundFace, model: Model) -> LandmarkPrediction:
-    """Refine the atlas's landmarks by the network, then once more round the result.
+    """Refine the atlas's landmarks by the network; those that it moves far, once more.
 
     Parameters
     ----------
@@ -335,12 +340,14 @@ def predict_in_face(found: FoundFace, model: Model) -> LandmarkPrediction:
     """
     weights = model.network("landmarks")
     fine = sample_fine(found.face, found.fit.landmarks_mm)
-    centres = found.fit.landmarks_mm
-    for _ in range(N_PASSES):
-        patches = gather_patches(fine, found.coarse, centres)
-        prediction = predict_landmarks(weights, patches, model.scheme.mirror)
-        centres = prediction.positions_mm
-    return prediction
+    mirror = model.scheme.mirror
+    starts = found.fit.landmarks_mm
+    first = predict_landmarks(weights, gather_patches(fine, found.coarse, starts), mirror)
+    moved_far = np.linalg.norm(first.positions_mm - starts, axis=1) > SECOND_PASS_ABOVE_MM
+    if not moved_far.any():
+        return first
+    patches = gather_patches(fine, found.coarse, first.positions_mm)
+    return first.replaced_where(moved_far, predict_landmarks(weights, patches, mirror))
 
 
 def _finish(

@@ -32,9 +32,8 @@ __all__ = [
 
 FINE_SPACING_MM, FINE_RADIUS_MM = 1.5, 11.0
 COARSE_SPACING_MM, COARSE_RADIUS_MM = 3.2, 32.0
-# Every other one of the 96 nearest points makes a half; on a plane these reach 8.3 mm (fine) and
-# 17.7 mm (coarse).
-RANKS = np.arange(1, 97, 2)
+# The 96 nearest points make a half; on a plane these reach 8.3 mm (fine) and 17.7 mm (coarse).
+RANKS = np.arange(1, 97)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -57,6 +57,16 @@ class LandmarkPrediction:
     spread_mm: NDArray[np.float64]
     visibility: NDArray[np.float64]
 
+    def replaced_where(
+        self, chosen: NDArray[np.bool_], other: LandmarkPrediction
+    ) -> LandmarkPrediction:
+        """This prediction with the chosen landmarks (n_landmarks,) taken from another one."""
+        return LandmarkPrediction(
+            np.where(chosen[:, None], other.positions_mm, self.positions_mm),
+            np.where(chosen, other.spread_mm, self.spread_mm),
+            np.where(chosen, other.visibility, self.visibility),
+        )
+
 
 def predict_landmarks(
     weights: Weights, patches: Patches, mirror: NDArray[np.int64]

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,7 +29,8 @@ __all__ = ["CalibrationSample", "collect_sample", "fit_calibration"]
 logger = logging.getLogger(__name__)
 
 POWERS = np.linspace(0.4, 1.6, 25)
-THRESHOLDS = np.linspace(0.05, 0.95, 37)
+# The network's visibility is a probability: a landmark more likely hidden than shown is missing.
+MIN_VISIBILITY = 0.5
 # A landmark's own factor counts as much as the common one after this many errors were seen.
 SHRINKAGE = 40
 
@@ -82,7 +83,7 @@ def collect_sample(model: Model, scans: Sequence[Path]) -> CalibrationSample:
 
 
 def fit_calibration(sample: CalibrationSample) -> Calibration:
-    """Fit factors, power and the threshold of visibility.
+    """Fit factors and power.
 
     Parameters
     ----------
@@ -103,8 +104,7 @@ def fit_calibration(sample: CalibrationSample) -> Calibration:
     n_seen = shown.sum(axis=0)
     own = errors.sum(axis=0) / np.maximum(powered.sum(axis=0), 1e-9)
     factor = (n_seen * own + SHRINKAGE * common) / (n_seen + SHRINKAGE)
-    calibration = Calibration(factor, float(best), 0.5)
-    return replace(calibration, min_visibility=_best_threshold(sample))
+    return Calibration(factor, float(best), MIN_VISIBILITY)
 
 
 def _cost(sample: CalibrationSample, power: float) -> float:
@@ -113,15 +113,3 @@ def _cost(sample: CalibrationSample, power: float) -> float:
     error = sample.error_mm[sample.visible]
     expected = powered * error.mean() / powered.mean()
     return float(np.mean(error / expected + np.log(expected)))
-
-
-def _best_threshold(sample: CalibrationSample) -> float:
-    """The visibility that best tells shown from hidden landmarks (balanced accuracy)."""
-    if sample.visible.all() or not sample.visible.any():
-        return 0.5
-
-    def accuracy(threshold: float) -> float:
-        called = sample.visibility >= threshold
-        return float(called[sample.visible].mean() + (~called[~sample.visible]).mean())
-
-    return float(max(THRESHOLDS, key=accuracy))
