@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["STAGES", "FoundPose", "StagedResult", "find_pose", "run_stages"]
 
 STAGES = ("mean landmarks", "atlas fit", "network, pass 1", "network, pass 2", "final")
-"""The paper's initial approximation, this project's, the network twice, and the projection."""
+"""The paper's initial approximation, this project's, the network, its second pass for the landmarks
+that moved far, and the projection."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,21 +84,16 @@ def find_pose(mesh: Mesh, model: Model, unit: str = "auto") -> FoundPose:
 def run_stages(mesh: Mesh, model: Model, unit: str = "auto") -> StagedResult:
     """Detect, and keep what every stage says; the errors of `palnet.detect` where refused."""
     found = _find(mesh, model, unit)
-    weights = model.network("landmarks")
-    fine = sample_fine(found.face, found.fit.landmarks_mm)
-    centres = found.fit.landmarks_mm
-    passes = []
-    for _ in range(detector.N_PASSES):
-        patches = gather_patches(fine, found.coarse, centres)
-        prediction = predict_landmarks(weights, patches, model.scheme.mirror)
-        centres = prediction.positions_mm
-        passes.append(centres)
+    starts = found.fit.landmarks_mm
+    patches = gather_patches(sample_fine(found.face, starts), found.coarse, starts)
+    first = predict_landmarks(model.network("landmarks"), patches, model.scheme.mirror)
+    prediction = detector.predict_in_face(found, model)
     in_face = {
         "mean landmarks": _on_surface(found, _posed_mean(found, model)),
-        "atlas fit": _on_surface(found, found.fit.landmarks_mm),
-        "network, pass 1": passes[0],
-        "network, pass 2": passes[-1],
-        "final": _on_surface(found, passes[-1]),
+        "atlas fit": _on_surface(found, starts),
+        "network, pass 1": first.positions_mm,
+        "network, pass 2": prediction.positions_mm,
+        "final": _on_surface(found, prediction.positions_mm),
     }
     landmarks = detector._finish(found, prediction, model, mesh)
     file_from_face = invert_similarity(_face_from_file(found))

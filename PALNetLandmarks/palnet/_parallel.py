@@ -8,6 +8,8 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, TypeVar
 
+from palnet._worker import limit_threads
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -60,6 +62,7 @@ _work: list[Callable[..., None]] = []
 
 def _start(work: Callable[..., None]) -> None:
     """Keep in this process what all tasks share."""
+    limit_threads()
     _work[:] = [work]
 
 

@@ -60,7 +60,7 @@ class LandmarkPrediction:
     def replaced_where(
         self, chosen: NDArray[np.bool_], other: LandmarkPrediction
     ) -> LandmarkPrediction:
-        """This prediction with the chosen landmarks (n_landmarks,) taken from another one."""
+        """Take the chosen landmarks, (n_landmarks,) of bool, from another prediction."""
         return LandmarkPrediction(
             np.where(chosen[:, None], other.positions_mm, self.positions_mm),
             np.where(chosen, other.spread_mm, self.spread_mm),
