@@ -18,7 +18,6 @@ from palnet.face.similarity import (
     fit_similarity,
     invert_similarity,
     rotate_directions,
-    rotation_angle_deg,
     similarity_scale,
 )
 from palnet.network.pose import (
@@ -50,8 +49,8 @@ N_SETTLING_STEPS = 2
 # Guesses kept after each refinement (how far the first ones move says little), and how many are
 # fitted in the end.
 N_KEPT, N_CHECKED = (1000, 24, 8), 4
-# Guesses closer than this are one guess.
-SAME_POSE_DEG, SAME_POSE_MM = 15.0, 15.0
+# Guesses whose key points are closer than this on average are one guess (15 degrees are 17 mm).
+SAME_POSE_MM = 17.0
 # Centres that every rotation is tried about, in the search by parts.
 N_CENTRES, SAME_CENTRE_MM = 6, 25.0
 # A face may be this much smaller or larger than the mean adult's while it is searched for.
@@ -109,7 +108,7 @@ def find_poses(
     """
     cloud = _thin_for_search(surface)
     guesses = _first_guesses(_stride(cloud), coarse, N_STARTS)
-    guesses = _settle(cloud, guesses, coarse)
+    guesses = _distinct(_settle(cloud, guesses, coarse))
     candidates = _refine_and_check(cloud, guesses, atlas, fine)
     if candidates[0].score < SURE_SCORE:
         for part in _cut_parts(cloud):
@@ -203,9 +202,8 @@ def _refine_and_check(
 ) -> list[PoseCandidate]:
     """Refine guesses by the fine network and fit the atlas to the likeliest; best first."""
     for n_kept in N_KEPT:
-        refined = _refine(cloud, guesses, fine)
-        guesses = sorted(refined, key=lambda guess: guess.doubt_mm)[:n_kept]
-    candidates = [_check(cloud, atlas, guess) for guess in _distinct(guesses)[:N_CHECKED]]
+        guesses = _distinct(_refine(cloud, guesses, fine))[:n_kept]
+    candidates = [_check(cloud, atlas, pose) for pose, _ in guesses[:N_CHECKED]]
     return sorted(candidates, key=lambda candidate: -candidate.score)
 
 
@@ -254,20 +252,18 @@ def _pose_of(key_points: NDArray[np.float64]) -> _Guess:
     return _Guess(compose_similarity(scale, rotation, shift), doubt_mm)
 
 
-def _distinct(guesses: list[_Guess]) -> list[NDArray[np.float64]]:
-    """One pose of each group of like guesses, the least doubtful first."""
-    chosen: list[NDArray[np.float64]] = []
-    for guess in sorted(guesses, key=lambda guess: guess.doubt_mm):
-        if not any(_is_same(pose, guess.face_from_scan) for pose in chosen):
-            chosen.append(guess.face_from_scan)
-    return chosen
-
-
-def _is_same(first: NDArray[np.float64], second: NDArray[np.float64]) -> bool:
-    """Whether two guesses differ by little."""
-    middle = apply_similarity(invert_similarity(first), KEY_POINTS_MM[0])
-    apart = np.linalg.norm(apply_similarity(second, middle) - KEY_POINTS_MM[0])
-    return bool(apart < SAME_POSE_MM and rotation_angle_deg(first, second) < SAME_POSE_DEG)
+def _distinct(guesses: list[_Guess]) -> list[_Guess]:
+    """One guess of each group of like ones, the least doubtful first."""
+    guesses = sorted(guesses, key=lambda guess: guess.doubt_mm)
+    key_points = np.array(
+        [apply_similarity(invert_similarity(pose), KEY_POINTS_MM) for pose, _ in guesses]
+    )
+    chosen: list[int] = []
+    for row, points in enumerate(key_points):
+        apart = np.linalg.norm(key_points[chosen] - points, axis=2).mean(axis=1)
+        if not (apart < SAME_POSE_MM).any():
+            chosen.append(row)
+    return [guesses[row] for row in chosen]
 
 
 def _check(cloud: PointCloud, atlas: FaceAtlas, guess: NDArray[np.float64]) -> PoseCandidate:
