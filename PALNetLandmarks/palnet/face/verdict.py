@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["find_refusal"]
 
 # Faces, children and large adults included, against the mean adult; see benchmarks/pose.py.
-SMALLEST_FACE, LARGEST_FACE = 0.66, 1.25
+SMALLEST_FACE, LARGEST_FACE = 0.62, 1.32
 MIN_COVERAGE = 0.6
 # Of 60 generated and 6 real faces none has less than 0.40; of 33 things and 39 wrong poses none
 # has more than 0.26.

@@ -28,7 +28,7 @@ __all__ = ["CalibrationSample", "collect_sample", "fit_calibration"]
 
 logger = logging.getLogger(__name__)
 
-POWERS = np.linspace(0.4, 1.6, 25)
+POWERS = np.linspace(0.4, 3.0, 53)
 # The network's visibility is a probability: a landmark more likely hidden than shown is missing.
 MIN_VISIBILITY = 0.5
 # A landmark's own factor counts as much as the common one after this many errors were seen.
