@@ -56,7 +56,7 @@ def test_smooth_thing_without_brows_nose_and_mouth_is_refused(relief):
     reason = find_refusal(make_fit(relief=relief), np.eye(4))
 
     assert reason.startswith("no face: brows, nose and mouth")
-    assert f"{relief:.2f}" in reason
+    assert f"likeness {relief - 0.4 * 0.4:.2f}" in reason
 
 
 def test_fit_that_found_nothing_is_refused():
