@@ -87,28 +87,37 @@ def measure(task: Task) -> list[Outcome]:
     rng = np.random.default_rng([task.seed, 1])
     placements = [draw_placement(rng) for _ in range(task.n_poses)]
     try:
-        mesh, reference_mm = _reference(task)
+        mesh, reference_mm, shown = _reference(task)
     except PalnetError as err:
         reason = f"in its own pose: {err}"
         return [
             Outcome(task.name, k, place.unit, np.nan, np.nan, np.nan, reason)
             for k, place in enumerate(placements)
         ]
-    truth = fit_similarity(reference_mm, shared_model().atlas.landmark_mean_mm)
-    return [_try(mesh, truth, place, (task.name, k)) for k, place in enumerate(placements)]
+    mean_mm = shared_model().atlas.landmark_mean_mm
+    truth = fit_similarity(reference_mm[shown], mean_mm[shown])
+    return [_try(mesh, truth, shown, place, (task.name, k)) for k, place in enumerate(placements)]
 
 
-def _reference(task: Task) -> tuple[Mesh, NDArray[np.float64]]:
-    """The scan in millimetres, and the landmarks that say which pose is right."""
+def _reference(task: Task) -> tuple[Mesh, NDArray[np.float64], NDArray[np.bool_]]:
+    """The scan in millimetres, the landmarks that say which pose is right, and which are shown.
+
+    Where a crop has taken the ears, how the atlas continues the head beyond it is no pose.
+    """
     if task.mesh is not None:
-        return task.mesh, find_pose(task.mesh, shared_model(), "mm").landmarks
+        landmarks = find_pose(task.mesh, shared_model(), "mm").landmarks
+        return task.mesh, landmarks, np.ones(len(landmarks), dtype=bool)
     scan = generator_of(task.ict).draw(task.seed)
     mesh = Mesh(scan.points_mm.astype(np.float64), scan.triangles, name=task.name)
-    return mesh, scan.landmarks_mm.astype(np.float64)
+    return mesh, scan.landmarks_mm.astype(np.float64), scan.visible
 
 
 def _try(
-    mesh: Mesh, truth: NDArray[np.float64], placement: Placement, label: tuple[str, int]
+    mesh: Mesh,
+    truth: NDArray[np.float64],
+    shown: NDArray[np.bool_],
+    placement: Placement,
+    label: tuple[str, int],
 ) -> Outcome:
     """One pose and unit."""
     try:
@@ -116,7 +125,7 @@ def _try(
     except PalnetError as err:
         return Outcome(*label, placement.unit, np.nan, np.nan, np.nan, str(err))
     landmarks_mm = placement.from_file(found.landmarks)
-    pose = fit_similarity(landmarks_mm, shared_model().atlas.landmark_mean_mm)
+    pose = fit_similarity(landmarks_mm[shown], shared_model().atlas.landmark_mean_mm[shown])
     middle_mm = apply_similarity(invert_similarity(truth), KEY_POINTS_MM[:1])
     found_middle_mm = apply_similarity(invert_similarity(pose), KEY_POINTS_MM[:1])
     distance = float(np.linalg.norm(found_middle_mm - middle_mm))

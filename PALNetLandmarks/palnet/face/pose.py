@@ -48,7 +48,7 @@ N_PARTS, PART_RADIUS_MM = 10, 135.0
 N_SETTLING_STEPS = 2
 # Guesses kept after each refinement (how far the first ones move says little), and how many are
 # fitted in the end.
-N_KEPT, N_CHECKED = (1000, 24, 8), 4
+N_KEPT, N_CHECKED = (1000, 40, 16), 6
 # Guesses whose key points are closer than this on average are one guess (15 degrees are 17 mm).
 SAME_POSE_MM = 17.0
 # Centres that every rotation is tried about, in the search by parts.
@@ -179,17 +179,17 @@ def _first_guesses(part: PointCloud, weights: Weights, n_starts: int) -> list[_G
 
 
 def _turn_all_ways(guesses: list[_Guess]) -> list[_Guess]:
-    """Distrust the guessed rotations: the 24 of the cube about each distinct guessed centre.
+    """Distrust the guessed rotations: the 60 of the icosahedron about each distinct centre.
 
-    None of all rotations is farther than 63 degrees from one of these, which the fine network
-    mends; a closed head, say, looks much the same from the front and from behind.
+    No rotation is farther than 45 degrees from one of these, which the fine network mends; a
+    closed head, say, looks much the same to the coarse one from the front and from behind.
     """
     centres: list[NDArray[np.float64]] = []
     for guess in sorted(guesses, key=lambda guess: guess.doubt_mm):
         centre = apply_similarity(invert_similarity(guess.face_from_scan), KEY_POINTS_MM[0])
         if all(np.linalg.norm(centre - other) > SAME_CENTRE_MM for other in centres):
             centres.append(centre)
-    turns = Rotation.create_group("O").as_matrix()
+    turns = Rotation.create_group("I").as_matrix()
     return [
         _Guess(compose_similarity(1.0, turn, KEY_POINTS_MM[0] - turn @ centre), np.inf)
         for centre in centres[:N_CENTRES]
