@@ -31,6 +31,9 @@ REGION_CENTRE_MM = (0.0, 10.0, 45.0)
 REGION_RADIUS_MM = 145.0
 # The second pass may start this far from the first: fine points are sampled that much farther.
 SECOND_PASS_SHIFT_MM = 3.0
+# To find what is near a centre: cells of a grid, and the edge up to which a triangle is found by
+# its corners.
+MARK_CELL_MM, LONGEST_SHORT_EDGE_MM = 6.0, 6.0
 
 
 def extract_face(surface: Surface, face_from_scan: NDArray[np.float64]) -> Surface:
@@ -58,11 +61,14 @@ def extract_face(surface: Surface, face_from_scan: NDArray[np.float64]) -> Surfa
 
 def move_surface(surface: Surface, matrix: NDArray[np.float64]) -> Surface:
     """The surface after a similarity transform."""
+    scaled = surface.long_triangles
+    if scaled is not None:
+        scaled = scaled._replace(limit_mm=scaled.limit_mm * similarity_scale(matrix))
     return replace(
         surface,
         points_mm=apply_similarity(matrix, surface.points_mm),
         normals=rotate_directions(matrix, surface.normals),
-        long_triangles=None,
+        long_triangles=scaled,
     )
 
 
@@ -80,9 +86,33 @@ def sample_coarse(face: Surface) -> PointCloud:
 
 def sample_fine(face: Surface, centres_mm: NDArray[np.float64]) -> PointCloud:
     """The surroundings of the centres at the fine spacing, for the inner half of patches."""
-    reach = FINE_RADIUS_MM + SECOND_PASS_SHIFT_MM
-    corners = face.points_mm[face.triangles]
+    reach_mm = FINE_RADIUS_MM + SECOND_PASS_SHIFT_MM
+    near = _mark_near(face.points_mm, centres_mm, reach_mm + LONGEST_SHORT_EDGE_MM / 2)
+    mask = np.asarray(near[face.triangles].any(axis=1))
+    # A longer triangle may pass by a centre with all its corners far away.
+    rest = np.flatnonzero(~mask)
+    corners = face.points_mm[face.triangles[rest]]
+    edges = corners - corners[:, [1, 2, 0]]
+    is_long = np.einsum("ijk,ijk->ij", edges, edges).max(axis=1) > LONGEST_SHORT_EDGE_MM**2
+    corners = corners[is_long]
     middles = corners.mean(axis=1)
-    extents = np.sqrt(((corners - middles[:, None]) ** 2).sum(axis=2).max(axis=1))
+    extents = np.linalg.norm(corners - middles[:, None], axis=2).max(axis=1)
     distance, _ = cKDTree(centres_mm).query(middles)
-    return sample_surface(face, FINE_SPACING_MM, triangle_mask=distance < reach + extents)
+    mask[rest[is_long]] = distance < reach_mm + extents
+    return sample_surface(face, FINE_SPACING_MM, triangle_mask=mask)
+
+
+def _mark_near(
+    points_mm: NDArray[np.float64], centres_mm: NDArray[np.float64], reach_mm: float
+) -> NDArray[np.bool_]:
+    """Which points lie in a cell of a coarse grid that a centre may reach (some a bit farther)."""
+    low = centres_mm.min(axis=0) - reach_mm - MARK_CELL_MM
+    shape = np.ceil((np.ptp(centres_mm, axis=0) + 2 * reach_mm) / MARK_CELL_MM).astype(int) + 2
+    cells = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1)
+    middles = low + (cells.reshape(-1, 3) + 0.5) * MARK_CELL_MM
+    distance, _ = cKDTree(centres_mm).query(middles)
+    marked = (distance < reach_mm + MARK_CELL_MM * np.sqrt(0.75)).reshape(tuple(shape))
+    index = np.floor((points_mm - low) / MARK_CELL_MM).astype(np.int64)
+    inside = ((index >= 0) & (index < shape)).all(axis=1)
+    index = np.where(inside[:, None], index, 0)
+    return np.asarray(inside & marked[index[:, 0], index[:, 1], index[:, 2]])

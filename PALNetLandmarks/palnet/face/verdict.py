@@ -52,7 +52,8 @@ def find_refusal(fit: AtlasFit, face_from_scan: NDArray[np.float64]) -> str | No
     if fit.coverage < MIN_COVERAGE:
         return (
             f"no usable face: only {100 * fit.coverage:.0f} % of a face between brows and chin "
-            f"was found, less than {100 * MIN_COVERAGE:.0f} %. Scan the face from the front."
+            f"was found, less than {100 * MIN_COVERAGE:.0f} %. Scan the face from the front; if "
+            "the scan shows one, give its unit with --unit."
         )
     if not is_like_a_face:
         return (
