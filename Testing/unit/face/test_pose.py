@@ -152,8 +152,8 @@ def test_guesses_close_together_are_one_and_the_least_doubtful_comes_first():
     distinct = pose_module._distinct([_Guess(one, 5.0), _Guess(other, 7.0), _Guess(beside, 2.0)])
 
     assert len(distinct) == 2
-    np.testing.assert_array_equal(distinct[0], beside)
-    np.testing.assert_array_equal(distinct[1], one)
+    np.testing.assert_array_equal(distinct[0].face_from_scan, beside)
+    np.testing.assert_array_equal(distinct[1].face_from_scan, one)
 
 
 def test_start_rotations_cover_all_rotations():
