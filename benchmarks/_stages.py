@@ -41,7 +41,7 @@ class FoundPose:
     face_from_file : ndarray of shape (4, 4)
         Similarity from the file's numbers to the face frame.
     landmarks : ndarray of shape (n_landmarks, 3)
-        The atlas's landmarks in the file's numbers.
+        All landmarks, those called missing included, in the file's numbers.
     mm_per_unit : float
         The unit it was found with.
     """
@@ -71,12 +71,13 @@ class StagedResult:
 
 
 def find_pose(mesh: Mesh, model: Model, unit: str = "auto") -> FoundPose:
-    """Find the face only; the errors of `palnet.detect` where there is none."""
+    """Find the face and its landmarks; the errors of `palnet.detect` where there is none."""
     found = _find(mesh, model, unit)
     file_from_face = invert_similarity(_face_from_file(found))
+    landmarks_mm = detector.predict_in_face(found, model).positions_mm
     return FoundPose(
         face_from_file=_face_from_file(found),
-        landmarks=apply_similarity(file_from_face, found.fit.landmarks_mm),
+        landmarks=apply_similarity(file_from_face, landmarks_mm),
         mm_per_unit=found.surface.unit.mm_per_unit,
     )
 
