@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Distances, angles, indices, arcs and asymmetry, each with its expected error."""
+
+from palnet.measurement._asymmetry import measure_asymmetry
+from palnet.measurement._definitions import (
+    MeasurementDefinition,
+    MeasurementPlan,
+    load_measurement_plan,
+)
+from palnet.measurement._measure import Measurement, measure
+from palnet.measurement._section import SectionError, trace_section
+
+__all__ = [
+    "Measurement",
+    "MeasurementDefinition",
+    "MeasurementPlan",
+    "SectionError",
+    "load_measurement_plan",
+    "measure",
+    "measure_asymmetry",
+    "trace_section",
+]

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Left-right asymmetry: how far a face is from its own mirror image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["measure_asymmetry"]
+
+# Fewer do not fix a rotation in space.
+_MIN_LANDMARKS = 3
+
+
+def measure_asymmetry(
+    points_mm: NDArray[np.float64], mirror: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Give the distance of each landmark to its counterpart on the face's mirror image.
+
+    The mirror image is laid over the face by the rotation and translation of least squares over
+    all landmarks that are there with their counterpart (Kabsch). A midline landmark is its own
+    counterpart; its figure is twice its distance to the plane of symmetry.
+
+    Parameters
+    ----------
+    points_mm : ndarray of shape (n_landmarks, 3)
+        Landmarks, NaN where missing.
+    mirror : ndarray of shape (n_landmarks,)
+        Row of each landmark's counterpart, as in `Scheme.mirror`.
+
+    Returns
+    -------
+    ndarray of shape (n_landmarks,)
+        Asymmetry in mm, equal for the two of a pair; NaN where a landmark or its counterpart is
+        missing, or fewer than three are there.
+
+    References
+    ----------
+    Mardia, Bookstein and Moreton 2000, doi 10.1093/biomet/87.2.285.
+    """
+    result = np.full(len(points_mm), np.nan)
+    is_placed = np.isfinite(points_mm).all(axis=1, keepdims=True)[:, 0]
+    is_there = is_placed & is_placed[mirror]
+    if is_there.sum() < _MIN_LANDMARKS:
+        return result
+    image_mm = (points_mm * [-1.0, 1.0, 1.0])[mirror]
+    face, image = points_mm[is_there], image_mm[is_there]
+    face_centre, image_centre = face.mean(axis=0), image.mean(axis=0)
+    left, _, right = np.linalg.svd((image - image_centre).T @ (face - face_centre))
+    signs = [1.0, 1.0, np.sign(np.linalg.det(left @ right))]
+    moved = (image - image_centre) @ (left * signs) @ right + face_centre
+    result[is_there] = np.linalg.norm(face - moved, axis=1)
+    return result

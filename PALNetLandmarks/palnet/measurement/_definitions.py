@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which measurements there are: data beside the landmark scheme, never written into code."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import palnet.scheme
+from palnet.errors import FormatError
+
+__all__ = ["Kind", "MeasurementDefinition", "MeasurementPlan", "load_measurement_plan"]
+
+Kind = Literal["distance", "angle", "index", "arc", "asymmetry"]
+
+_FOLDER = Path(palnet.scheme.__file__).parent / "schemes" / "measurements"
+# How many landmarks a kind is taken between; an arc may pass through one on its way.
+_N_LANDMARKS = {"distance": (2,), "angle": (3,), "index": (4,), "arc": (2, 3)}
+
+
+@dataclass(frozen=True, slots=True)
+class MeasurementDefinition:
+    """One measurement, given by the codes of its landmarks.
+
+    Attributes
+    ----------
+    code : str
+        Short label, unique in its plan ("n-sn").
+    name : str
+        What a clinician calls it.
+    kind : {"distance", "angle", "index", "arc"}
+        How it is taken: between two landmarks; at the second of three; one hundred times the
+        distance of the first two over that of the last two; along the skin from the first to
+        the last, through the middle one where there are three.
+    landmarks : tuple of str
+        Codes of the landmarks, in that order.
+    source : str
+        Short name of the publication that defines it.
+    """
+
+    code: str
+    name: str
+    kind: Kind
+    landmarks: tuple[str, ...]
+    source: str
+
+    def __post_init__(self) -> None:
+        if self.kind not in _N_LANDMARKS:
+            expected = ", ".join(_N_LANDMARKS)
+            msg = f"kind of {self.code!r} must be one of {expected}; got {self.kind!r}."
+            raise FormatError(msg)
+        if len(self.landmarks) not in _N_LANDMARKS[self.kind]:
+            numbers = " or ".join(map(str, _N_LANDMARKS[self.kind]))
+            msg = f"{self.kind} {self.code!r} takes {numbers} landmarks; got {self.landmarks}."
+            raise FormatError(msg)
+
+
+@dataclass(frozen=True, slots=True)
+class MeasurementPlan:
+    """The measurements of one landmark scheme.
+
+    Attributes
+    ----------
+    scheme : str
+        Name of the landmark scheme.
+    definitions : tuple of MeasurementDefinition
+        The measurements in the order in which tables show them.
+    sources : dict of str to str
+        Full reference of each short name in `MeasurementDefinition.source`.
+    """
+
+    scheme: str
+    definitions: tuple[MeasurementDefinition, ...]
+    sources: dict[str, str]
+
+    def __post_init__(self) -> None:
+        codes = [definition.code for definition in self.definitions]
+        repeated = sorted({code for code in codes if codes.count(code) > 1})
+        unknown = sorted({entry.source for entry in self.definitions} - self.sources.keys())
+        if repeated or unknown:
+            msg = (
+                "measurement codes must be unique and each source explained in 'sources'; "
+                f"got repeated {repeated} and unexplained {unknown}."
+            )
+            raise FormatError(msg)
+
+
+def load_measurement_plan(scheme_or_path: str | os.PathLike[str]) -> MeasurementPlan:
+    """Load the measurements of a shipped scheme, or a lab's own from a JSON file.
+
+    Parameters
+    ----------
+    scheme_or_path : str or path
+        Name of a scheme that comes with palnet, or path of a file ending in ``.json``.
+
+    Returns
+    -------
+    MeasurementPlan
+        The plan, checked.
+
+    Raises
+    ------
+    FormatError
+        If there is no such plan or the file does not describe one.
+
+    Examples
+    --------
+    >>> load_measurement_plan("palnet50").definitions[2].name
+    'Nose height'
+    """
+    text = os.fspath(scheme_or_path)
+    path = Path(text) if text.endswith(".json") else _FOLDER / f"{text}.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as err:
+        msg = f"{path}: cannot be read ({err.strerror}). Give a measurement plan as a .json file."
+        raise FormatError(msg) from err
+    except ValueError as err:
+        msg = f"{path}: not a JSON file in UTF-8 ({err})."
+        raise FormatError(msg) from err
+    try:
+        return _parse_plan(content)
+    except (KeyError, TypeError, AttributeError) as err:
+        msg = f"{path}: not a measurement plan; {type(err).__name__}: {err}."
+        raise FormatError(msg) from err
+    except FormatError as err:
+        msg = f"{path}: {err}"
+        raise FormatError(msg) from err
+
+
+def _parse_plan(content: Any) -> MeasurementPlan:
+    definitions = tuple(
+        MeasurementDefinition(**{**row, "landmarks": tuple(row["landmarks"])})
+        for row in content["measurements"]
+    )
+    return MeasurementPlan(content["scheme"], definitions, dict(content["sources"]))

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Values of measurements and how landmark errors carry over to them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+__all__ = ["FORMULAS", "UNITS", "propagate_error"]
+
+# Step of the central differences: far above rounding (1e-13 mm), far below any face's curvature.
+_STEP_MM = 1e-4
+
+
+def _distance(points_mm: NDArray[np.float64]) -> float:
+    return float(np.linalg.norm(points_mm[1] - points_mm[0]))
+
+
+def _angle(points_mm: NDArray[np.float64]) -> float:
+    """Angle in degrees; by atan2, which is exact near 0 and 180 where arccos is not."""
+    first, second = points_mm[0] - points_mm[1], points_mm[2] - points_mm[1]
+    if not first.any() or not second.any():
+        return float("nan")
+    sine = np.linalg.norm(np.cross(first, second))
+    return float(np.degrees(np.arctan2(sine, first @ second)))
+
+
+def _index(points_mm: NDArray[np.float64]) -> float:
+    denominator = _distance(points_mm[2:])
+    return 100.0 * _distance(points_mm[:2]) / denominator if denominator > 0 else float("nan")
+
+
+FORMULAS: dict[str, Callable[[NDArray[np.float64]], float]] = {
+    "distance": _distance,
+    "angle": _angle,
+    "index": _index,
+}
+UNITS = {"distance": "mm", "angle": "deg", "index": "%", "arc": "mm", "asymmetry": "mm"}
+
+
+def propagate_error(
+    formula: Callable[[NDArray[np.float64]], float],
+    points_mm: NDArray[np.float64],
+    errors_mm: NDArray[np.float64],
+) -> float:
+    """Give the expected absolute error of a value from the expected errors of its landmarks.
+
+    With independent errors that are equal in all directions, landmark i of expected error
+    ``e_i = sigma_i * sqrt(8 / pi)`` (mean length of a 3D normal vector), the value has standard
+    deviation ``sqrt(sum(|dv/dp_i|^2 sigma_i^2))``, of which the mean size is ``sqrt(2 / pi)``
+    times that: ``0.5 * sqrt(sum(|dv/dp_i|^2 e_i^2))``. NaN where a landmark's error is unknown.
+    """
+    gradient = np.zeros_like(points_mm)
+    for place in np.ndindex(*points_mm.shape):
+        step = np.zeros_like(points_mm)
+        step[place] = _STEP_MM
+        gradient[place] = (formula(points_mm + step) - formula(points_mm - step)) / (2 * _STEP_MM)
+    squared = (gradient**2).sum(axis=1)
+    return float(0.5 * np.sqrt((squared * errors_mm**2).sum()))

@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Take all measurements of a plan from one set of landmarks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from palnet._checks import frozen_copy
+from palnet.measurement._asymmetry import measure_asymmetry
+from palnet.measurement._definitions import load_measurement_plan
+from palnet.measurement._formulas import FORMULAS, UNITS, propagate_error
+from palnet.measurement._section import SectionError, trace_section
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from palnet.landmarks import LandmarkSet
+    from palnet.measurement._definitions import Kind, MeasurementDefinition, MeasurementPlan
+
+__all__ = ["Measurement", "measure"]
+
+_ASYMMETRY_SOURCE = "Mardia 2000"
+
+
+class MeasuredSurface(Protocol):
+    """What arcs are measured on."""
+
+    @property
+    def points(self) -> NDArray[np.float64]:
+        """Vertices in the same numbers as the landmarks."""
+
+    @property
+    def triangles(self) -> NDArray[np.int32]:
+        """Vertex indices."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Measurement:
+    """One measured value, or why there is none.
+
+    Attributes
+    ----------
+    code, name : str
+        Short label and what a clinician calls it.
+    kind : {"distance", "angle", "index", "arc", "asymmetry"}
+        How it was taken.
+    value : float
+        The value in `unit`, NaN where it could not be measured.
+    unit : {"mm", "deg", "%"}
+        Unit of value and expected error.
+    expected_error : float
+        Expected absolute error of the value; NaN where the landmarks' errors are unknown.
+    landmarks : tuple of str
+        Codes of the landmarks it was taken from.
+    source : str
+        Short name of the publication that defines it.
+    reason : str
+        Why there is no value; empty where there is one.
+    polyline : ndarray of shape (n_corners, 3)
+        The line to draw, in the landmarks' own numbers: straight from landmark to landmark, or
+        along the skin for an arc; empty where there is nothing to draw.
+    """
+
+    code: str
+    name: str
+    kind: Kind
+    value: float
+    unit: str
+    expected_error: float
+    landmarks: tuple[str, ...]
+    source: str
+    reason: str
+    polyline: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "polyline", frozen_copy(self.polyline))
+        if bool(self.reason) != bool(np.isnan(self.value)):
+            msg = f"{self.code!r} must have a value or a reason; got {self.value}, {self.reason!r}."
+            raise ValueError(msg)
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether there is a value."""
+        return not self.reason
+
+
+def measure(
+    landmarks: LandmarkSet,
+    surface: MeasuredSurface | None = None,
+    plan: MeasurementPlan | None = None,
+) -> tuple[Measurement, ...]:
+    """Take all measurements of a plan, then the asymmetry of each pair, the midline and overall.
+
+    Convention: values are millimetres, degrees and percent in whatever frame and unit the
+    landmarks are; `polyline` is in the landmarks' own numbers.
+
+    Parameters
+    ----------
+    landmarks : LandmarkSet
+        The landmarks of one scan.
+    surface : Mesh, optional
+        The scan, in the same numbers as the landmarks; without it arcs are left blank.
+    plan : MeasurementPlan, optional
+        What to measure; by default the plan that comes with the landmarks' scheme.
+
+    Returns
+    -------
+    tuple of Measurement
+        One entry a measurement; one that could not be taken is there with its reason.
+
+    Raises
+    ------
+    FormatError
+        If no plan comes with the scheme and none is given.
+    """
+    chosen = plan or load_measurement_plan(landmarks.scheme.name)
+    taken = [_take(definition, landmarks, surface) for definition in chosen.definitions]
+    return (*taken, *_asymmetries(landmarks))
+
+
+def _take(
+    definition: MeasurementDefinition, landmarks: LandmarkSet, surface: MeasuredSurface | None
+) -> Measurement:
+    missing = _missing(definition.landmarks, landmarks)
+    if missing:
+        return _blank(definition, f"landmark missing: {', '.join(missing)}")
+    rows = [landmarks.scheme.index_of(code) for code in definition.landmarks]
+    points_mm, errors_mm = landmarks.positions_mm[rows], landmarks.expected_error_mm[rows]
+    if definition.kind == "arc":
+        return _take_arc(definition, landmarks, surface, points_mm, errors_mm)
+    formula = FORMULAS[definition.kind]
+    value = formula(points_mm)
+    if not np.isfinite(value):
+        return _blank(definition, "two of its landmarks lie in one place")
+    error = propagate_error(formula, points_mm, errors_mm)
+    return _filled(definition, value, error, landmarks.positions[rows])
+
+
+def _take_arc(
+    definition: MeasurementDefinition,
+    landmarks: LandmarkSet,
+    surface: MeasuredSurface | None,
+    points_mm: NDArray[np.float64],
+    errors_mm: NDArray[np.float64],
+) -> Measurement:
+    if surface is None:
+        return _blank(definition, "needs the scan, which was not given")
+    scale = landmarks.mm_per_unit
+    vertices_mm = np.asarray(surface.points, dtype=np.float64) * scale
+    try:
+        way_mm = _trace(points_mm, vertices_mm, surface.triangles)
+    except SectionError as err:
+        return _blank(definition, str(err))
+    length = float(np.linalg.norm(np.diff(way_mm, axis=0), axis=1).sum())
+    # Only the way's ends change its length in first order: moving one along the way by 1 mm
+    # makes it 1 mm longer or shorter, moving it across changes nothing.
+    error = float(0.5 * np.hypot(errors_mm[0], errors_mm[-1]))
+    return _filled(definition, length, error, way_mm / scale)
+
+
+def _trace(
+    points_mm: NDArray[np.float64], vertices_mm: NDArray[np.float64], triangles: NDArray[np.int32]
+) -> NDArray[np.float64]:
+    """Lay the tape: in the plane of three landmarks, or upright on the skin between two."""
+    if len(points_mm) == 3:
+        normal = np.cross(points_mm[1] - points_mm[0], points_mm[2] - points_mm[0])
+    else:
+        outward = _outward(points_mm, vertices_mm, triangles)
+        normal = np.cross(points_mm[1] - points_mm[0], outward)
+    if not normal.any():
+        msg = "its landmarks lie on one line, which fixes no plane"
+        raise SectionError(msg)
+    legs = [
+        trace_section(vertices_mm, triangles, start, end, normal)
+        for start, end in pairwise(points_mm)
+    ]
+    return np.vstack([legs[0], *(leg[1:] for leg in legs[1:])])
+
+
+def _outward(
+    points_mm: NDArray[np.float64], vertices_mm: NDArray[np.float64], triangles: NDArray[np.int32]
+) -> NDArray[np.float64]:
+    """Sum the skin's normals at the ends, each of the triangles around its nearest vertex."""
+    total = np.zeros(3)
+    for point in points_mm:
+        nearest = int(np.linalg.norm(vertices_mm - point, axis=1).argmin())
+        corners = vertices_mm[triangles[(triangles == nearest).any(axis=1)]]
+        normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]).sum(axis=0)
+        length = np.linalg.norm(normal)
+        total += normal / length if length > 0 else 0.0
+    return total
+
+
+def _asymmetries(landmarks: LandmarkSet) -> list[Measurement]:
+    scheme = landmarks.scheme
+    values = measure_asymmetry(landmarks.positions_mm, scheme.mirror)
+    errors_mm = landmarks.expected_error_mm
+    entries, used, errors = [], [], []
+    for row, partner in enumerate(scheme.mirror):
+        if partner < row:
+            continue  # the other of a pair, which has the same figure
+        codes = tuple(dict.fromkeys((scheme.codes[row], scheme.codes[partner])))
+        # Mean length of the noise of the difference; a face without asymmetry shows this much.
+        pair = errors_mm[row] if partner == row else np.hypot(errors_mm[row], errors_mm[partner])
+        entries.append(_asymmetry(codes, values[row], float(pair), landmarks))
+        if np.isfinite(values[row]):
+            used.extend([row] if partner == row else [row, int(partner)])
+            errors.extend([float(pair)] * (1 if partner == row else 2))
+    if not used:
+        return entries
+    codes = tuple(scheme.codes[row] for row in sorted(used))
+    mean, error = float(values[used].mean()), float(np.mean(errors))
+    overall = Measurement(
+        "asymmetry", "Asymmetry, mean of all landmarks", "asymmetry", mean, "mm", error,
+        codes, _ASYMMETRY_SOURCE, "", np.zeros((0, 3)),
+    )  # fmt: skip
+    return [overall, *entries]
+
+
+def _asymmetry(
+    codes: tuple[str, ...], value: float, error: float, landmarks: LandmarkSet
+) -> Measurement:
+    scheme = landmarks.scheme
+    name = f"Asymmetry of {scheme.landmarks[scheme.index_of(codes[0])].name}"
+    missing = _missing(codes, landmarks)
+    reason = f"landmark missing: {', '.join(missing)}" if missing else ""
+    if not missing and np.isnan(value):
+        reason = "fewer than three landmarks are there with their counterpart"
+    rows = [scheme.index_of(code) for code in codes]
+    line = landmarks.positions[rows] if len(rows) == 2 and not reason else np.zeros((0, 3))
+    return Measurement(
+        f"asymmetry:{'-'.join(codes)}", name, "asymmetry", float(value), "mm",
+        float("nan") if reason else error, codes, _ASYMMETRY_SOURCE, reason, line,
+    )  # fmt: skip
+
+
+def _missing(codes: tuple[str, ...], landmarks: LandmarkSet) -> list[str]:
+    """List the codes without a position, those that the scheme does not have among them."""
+    placed = {
+        code
+        for code, is_placed in zip(landmarks.scheme.codes, landmarks.is_placed, strict=True)
+        if is_placed
+    }
+    return [code for code in dict.fromkeys(codes) if code not in placed]
+
+
+def _filled(
+    definition: MeasurementDefinition, value: float, error: float, line: NDArray[np.float64]
+) -> Measurement:
+    return Measurement(
+        definition.code, definition.name, definition.kind, value, UNITS[definition.kind], error,
+        definition.landmarks, definition.source, "", line,
+    )  # fmt: skip
+
+
+def _blank(definition: MeasurementDefinition, reason: str) -> Measurement:
+    nan = float("nan")
+    return Measurement(
+        definition.code, definition.name, definition.kind, nan, UNITS[definition.kind], nan,
+        definition.landmarks, definition.source, reason, np.zeros((0, 3)),
+    )  # fmt: skip

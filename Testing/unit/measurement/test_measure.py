@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from palnet.errors import FormatError
+from palnet.exchange import read_landmarks
+from palnet.landmarks import LandmarkSet
+from palnet.measurement import (
+    SectionError,
+    load_measurement_plan,
+    measure,
+    measure_asymmetry,
+    trace_section,
+)
+from palnet.measurement._formulas import FORMULAS, propagate_error
+from palnet.samples import example_truth
+from palnet.scheme import load_scheme
+
+seeds = st.integers(0, 10**6)
+
+
+def a_face(errors_mm=2.0) -> LandmarkSet:
+    truth = read_landmarks(example_truth())
+    return replace(truth, expected_error_mm=np.full(len(truth), errors_mm))
+
+
+def by_code(measurements):
+    return {entry.code: entry for entry in measurements}
+
+
+def a_sphere(radius_mm=80.0, n=120):
+    """Points and triangles of a sphere, by latitude and longitude."""
+    theta, phi = np.meshgrid(
+        np.linspace(0.01, np.pi - 0.01, n), np.linspace(0, 2 * np.pi, n, endpoint=False)
+    )
+    points = np.stack(
+        [np.sin(theta) * np.cos(phi), np.sin(theta) * np.sin(phi), np.cos(theta)], axis=2
+    )
+    index = np.arange(n * n).reshape(n, n)
+    after = np.roll(index, -1, axis=0)
+    quads = [index[:, :-1], after[:, :-1], after[:, 1:], index[:, 1:]]
+    a, b, c, d = (quad.ravel() for quad in quads)
+    triangles = np.concatenate([np.stack([a, c, b], 1), np.stack([a, d, c], 1)])
+    return radius_mm * points.reshape(-1, 3), triangles.astype(np.int32)
+
+
+def length_of(way):
+    return np.linalg.norm(np.diff(way, axis=0), axis=1).sum()
+
+
+@given(seeds, st.floats(0.3, 2.6))
+def test_trace_section_great_circle_of_sphere_has_length_radius_times_angle(seed, angle):
+    points, triangles = a_sphere()
+    frame = Rotation.random(random_state=seed).as_matrix()
+    start = 80.0 * frame[0]
+    end = 80.0 * (np.cos(angle) * frame[0] + np.sin(angle) * frame[1])
+
+    way = trace_section(points, triangles, start, end, frame[2])
+
+    assert length_of(way) == pytest.approx(80.0 * angle, rel=0.01)
+
+
+def test_trace_section_on_plane_is_the_straight_line():
+    points = np.array([[0.0, 0, 0], [50, 0, 0], [50, 50, 0], [0, 50, 0]])
+    triangles = np.array([[0, 1, 2], [0, 2, 3]], dtype=np.int32)
+    start, end = np.array([5.0, 11, 0]), np.array([41.0, 38, 0])
+
+    way = trace_section(points, triangles, start, end, np.cross(end - start, [0, 0, 1.0]))
+
+    np.testing.assert_allclose(length_of(way), 45.0, atol=1e-9)
+
+
+def test_trace_section_between_two_pieces_is_refused():
+    points = np.array([[0.0, -9, 0], [9, 9, 0], [-9, 9, 0]])
+    two = np.vstack([points, points + np.array([100.0, 0, 0])])
+    triangles = np.array([[0, 1, 2], [3, 4, 5]], dtype=np.int32)
+
+    with pytest.raises(SectionError, match="hole"):
+        trace_section(two, triangles, np.zeros(3), np.array([100.0, 0, 0]), np.array([0, 1.0, 0]))
+
+
+def test_trace_section_far_from_surface_is_refused():
+    points, triangles = a_sphere()
+
+    with pytest.raises(SectionError, match="off the surface"):
+        trace_section(
+            points,
+            triangles,
+            np.array([100.0, 0, 0]),
+            np.array([0.0, 80, 0]),
+            np.array([0, 0, 1.0]),
+        )
+
+
+@pytest.mark.parametrize("through", [("eye_r", "eye_l"), ("eye_r", "tip", "eye_l")])
+def test_measure_arc_on_sphere_in_centimetres(a_small_scheme_file, tmp_path, through):
+    points, triangles = a_sphere(radius_mm=8.0)
+    scheme = load_scheme(a_small_scheme_file)
+    positions = 8.0 * np.array([[0, -1.0, 0], [-0.6, -0.8, 0], [0.6, -0.8, 0]])
+    landmarks = LandmarkSet(
+        scheme, positions, ("confirmed",) * 3, np.full(3, 2.0), 10.0, "file", "s"
+    )
+    row = {"code": "arc", "name": "Arc", "kind": "arc", "landmarks": through, "source": "lab"}
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps({"scheme": "lab3", "sources": {"lab": "x"}, "measurements": [row]}))
+
+    class Sphere:
+        pass
+
+    Sphere.points, Sphere.triangles = points, triangles
+    if len(through) == 3:  # three points of one great circle fix its plane
+        positions[0] = [0, -8.0, 0]
+    arc = measure(landmarks, Sphere, load_measurement_plan(path))[0]
+
+    assert arc.value == pytest.approx(80.0 * 2 * np.arcsin(0.6), rel=0.01)
+    assert arc.expected_error == pytest.approx(0.5 * np.hypot(2, 2))
+    assert length_of(arc.polyline) * 10.0 == pytest.approx(arc.value)
+
+
+@given(seeds)
+def test_measure_is_unchanged_by_rigid_motion_and_unit(seed):
+    face = a_face()
+    matrix = np.eye(4)
+    matrix[:3, :3] = Rotation.random(random_state=seed).as_matrix()
+    matrix[:3, 3] = np.random.default_rng(seed).normal(0, 100, 3)
+    moved = face.transformed(matrix)
+    metres = replace(moved, positions=moved.positions / 1000.0, mm_per_unit=1000.0)
+
+    expected = [(entry.value, entry.expected_error) for entry in measure(face)]
+
+    for other in (moved, metres):
+        got = [(entry.value, entry.expected_error) for entry in measure(other)]
+        np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+def test_measure_missing_landmark_leaves_blank_with_reason():
+    face = a_face()
+    row = face.scheme.index_of("sn")
+    positions = face.positions.copy()
+    positions[row] = np.nan
+    status = (*face.status[:row], "missing", *face.status[row + 1 :])
+
+    taken = measure(replace(face, positions=positions, status=status))
+
+    concerned = [entry for entry in taken if "sn" in entry.landmarks]
+    assert len(concerned) > 8
+    assert all(np.isnan(entry.value) and "sn" in entry.reason for entry in concerned)
+    assert all(
+        entry.is_measured for entry in taken if "sn" not in entry.landmarks and entry.kind != "arc"
+    )
+
+
+def test_measure_unknown_error_is_unknown_in_the_value():
+    taken = by_code(measure(a_face(np.nan)))
+
+    assert np.isfinite(taken["n-sn"].value)
+    assert np.isnan(taken["n-sn"].expected_error)
+
+
+def test_measure_distance_and_angle_against_plain_arithmetic(a_small_scheme_file, tmp_path):
+    scheme = load_scheme(a_small_scheme_file)
+    positions = np.array([[0.0, 0, 0], [3, 0, 0], [0, 4, 0]])
+    landmarks = LandmarkSet(
+        scheme, positions, ("confirmed",) * 3, np.full(3, 1.0), 1.0, "file", "s"
+    )
+    rows = [
+        {"code": "d", "name": "D", "kind": "distance", "landmarks": ["eye_r", "eye_l"]},
+        {"code": "a", "name": "A", "kind": "angle", "landmarks": ["eye_r", "tip", "eye_l"]},
+        {"code": "i", "name": "I", "kind": "index", "landmarks": ["tip", "eye_r", "tip", "eye_l"]},
+    ]
+    path = tmp_path / "plan.json"
+    content = {"sources": {"lab": "x"}, "measurements": [row | {"source": "lab"} for row in rows]}
+    path.write_text(json.dumps({"scheme": "lab3"} | content))
+
+    taken = by_code(measure(landmarks, plan=load_measurement_plan(path)))
+
+    assert [taken[code].value for code in "dai"] == pytest.approx([5.0, 90.0, 75.0])
+
+
+@pytest.mark.parametrize("kind", ["distance", "angle", "index"])
+def test_propagate_error_agrees_with_monte_carlo(kind):
+    random = np.random.default_rng(4)
+    n_points = {"distance": 2, "angle": 3, "index": 4}[kind]
+    points = random.normal(0, 50, (n_points, 3))
+    errors = random.uniform(0.5, 2.0, n_points)
+    sigma = errors / np.sqrt(8 / np.pi)
+
+    noise = random.normal(size=(20_000, n_points, 3)) * sigma[:, None]
+    exact = FORMULAS[kind](points)
+    seen = np.mean([abs(FORMULAS[kind](points + shift) - exact) for shift in noise])
+
+    assert propagate_error(FORMULAS[kind], points, errors) == pytest.approx(seen, rel=0.03)
+
+
+def a_symmetric_face(scheme):
+    points = np.random.default_rng(1).normal(0, 50, (len(scheme), 3))
+    return (points + (points * [-1.0, 1, 1])[scheme.mirror]) / 2
+
+
+def test_measure_asymmetry_of_symmetric_face_is_zero_in_any_pose(the_scheme):
+    turned = a_symmetric_face(the_scheme) @ Rotation.random(random_state=3).as_matrix() + 70.0
+
+    np.testing.assert_allclose(measure_asymmetry(turned, the_scheme.mirror), 0.0, atol=1e-10)
+
+
+@given(seeds)
+def test_measure_asymmetry_of_mirrored_face_is_the_same(seed):
+    scheme = load_scheme()
+    points = np.random.default_rng(seed).normal(0, 50, (len(scheme), 3))
+
+    mirrored = (points * [1.0, -1.0, 1.0])[scheme.mirror]
+
+    np.testing.assert_allclose(
+        measure_asymmetry(mirrored, scheme.mirror),
+        measure_asymmetry(points, scheme.mirror),
+        atol=1e-8,
+    )
+
+
+def test_measure_asymmetry_finds_the_landmark_that_was_moved(the_scheme):
+    points = a_symmetric_face(the_scheme)
+    row = the_scheme.index_of("prn")
+    points[row, 0] += 5.0
+
+    found = measure_asymmetry(points, the_scheme.mirror)
+
+    # Twice the way from the plane, less what the registration over 50 landmarks takes up.
+    assert found.argmax() == row
+    assert found[row] == pytest.approx(10.0, rel=0.1)
+
+
+def test_asymmetry_error_is_what_noise_shows_on_a_symmetric_face(the_scheme):
+    random = np.random.default_rng(2)
+    points = a_symmetric_face(the_scheme)
+    landmarks = replace(a_face(), positions=points)
+    expected = {entry.code: entry.expected_error for entry in measure(landmarks)}
+
+    sigma = 2.0 / np.sqrt(8 / np.pi)
+    noisy = points + random.normal(0, sigma, (3000, *points.shape))
+    seen = np.mean([measure_asymmetry(face, the_scheme.mirror) for face in noisy], axis=0)
+
+    # The registration takes up 6 of the 150 degrees of freedom, more from outlying landmarks.
+    assert seen.mean() == pytest.approx(expected["asymmetry"], rel=0.05)
+    row = the_scheme.index_of("n")
+    assert seen[row] == pytest.approx(expected["asymmetry:n"], rel=0.12)
+
+
+def test_shipped_plan_uses_landmarks_and_measurements_of_its_scheme(the_scheme):
+    plan = load_measurement_plan("palnet50")
+
+    assert {code for entry in plan.definitions for code in entry.landmarks} <= set(the_scheme.codes)
+    taken = {frozenset(entry.landmarks) for entry in plan.definitions if entry.kind == "distance"}
+    assert {frozenset((entry.a, entry.b)) for entry in the_scheme.distances} <= taken
+    angles = {entry.landmarks for entry in plan.definitions if entry.kind == "angle"}
+    assert {(entry.a, entry.vertex, entry.c) for entry in the_scheme.angles} == angles
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ({"kind": "area"}, "kind of"),
+        ({"landmarks": ["a"]}, "takes 2 landmarks"),
+        ({"source": "nobody"}, "unexplained"),
+        ({"colour": "red"}, "colour"),
+    ],
+)
+def test_load_measurement_plan_faulty_row_is_refused_with_file(tmp_path, row, says):
+    good = {"code": "d", "name": "D", "kind": "distance", "landmarks": ["a", "b"], "source": "lab"}
+    path = tmp_path / "plan.json"
+    content = {"scheme": "s", "sources": {"lab": "x"}, "measurements": [good | row]}
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+    with pytest.raises(FormatError, match=says) as caught:
+        load_measurement_plan(path)
+
+    assert "plan.json" in str(caught.value)
