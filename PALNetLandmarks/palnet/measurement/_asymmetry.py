@@ -43,7 +43,7 @@ def measure_asymmetry(
     Mardia, Bookstein and Moreton 2000, doi 10.1093/biomet/87.2.285.
     """
     result = np.full(len(points_mm), np.nan)
-    is_placed = np.isfinite(points_mm).all(axis=1, keepdims=True)[:, 0]
+    is_placed = np.isfinite(points_mm.sum(axis=1))
     is_there = is_placed & is_placed[mirror]
     if is_there.sum() < _MIN_LANDMARKS:
         return result

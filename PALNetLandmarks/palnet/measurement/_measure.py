@@ -4,16 +4,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from palnet._checks import frozen_copy
+from palnet.measurement._arc import Arc, length
 from palnet.measurement._asymmetry import measure_asymmetry
 from palnet.measurement._definitions import load_measurement_plan
 from palnet.measurement._formulas import FORMULAS, UNITS, propagate_error
-from palnet.measurement._section import SectionError, trace_section
+from palnet.measurement._section import SectionError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -151,48 +151,12 @@ def _take_arc(
         return _blank(definition, "needs the scan, which was not given")
     scale = landmarks.mm_per_unit
     vertices_mm = np.asarray(surface.points, dtype=np.float64) * scale
+    arc = Arc(points_mm, vertices_mm, surface.triangles)
     try:
-        way_mm = _trace(points_mm, vertices_mm, surface.triangles)
+        way_mm = arc.trace()
     except SectionError as err:
         return _blank(definition, str(err))
-    length = float(np.linalg.norm(np.diff(way_mm, axis=0), axis=1).sum())
-    # Only the way's ends change its length in first order: moving one along the way by 1 mm
-    # makes it 1 mm longer or shorter, moving it across changes nothing.
-    error = float(0.5 * np.hypot(errors_mm[0], errors_mm[-1]))
-    return _filled(definition, length, error, way_mm / scale)
-
-
-def _trace(
-    points_mm: NDArray[np.float64], vertices_mm: NDArray[np.float64], triangles: NDArray[np.int32]
-) -> NDArray[np.float64]:
-    """Lay the tape: in the plane of three landmarks, or upright on the skin between two."""
-    if len(points_mm) == 3:
-        normal = np.cross(points_mm[1] - points_mm[0], points_mm[2] - points_mm[0])
-    else:
-        outward = _outward(points_mm, vertices_mm, triangles)
-        normal = np.cross(points_mm[1] - points_mm[0], outward)
-    if not normal.any():
-        msg = "its landmarks lie on one line, which fixes no plane"
-        raise SectionError(msg)
-    legs = [
-        trace_section(vertices_mm, triangles, start, end, normal)
-        for start, end in pairwise(points_mm)
-    ]
-    return np.vstack([legs[0], *(leg[1:] for leg in legs[1:])])
-
-
-def _outward(
-    points_mm: NDArray[np.float64], vertices_mm: NDArray[np.float64], triangles: NDArray[np.int32]
-) -> NDArray[np.float64]:
-    """Sum the skin's normals at the ends, each of the triangles around its nearest vertex."""
-    total = np.zeros(3)
-    for point in points_mm:
-        nearest = int(np.linalg.norm(vertices_mm - point, axis=1).argmin())
-        corners = vertices_mm[triangles[(triangles == nearest).any(axis=1)]]
-        normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]).sum(axis=0)
-        length = np.linalg.norm(normal)
-        total += normal / length if length > 0 else 0.0
-    return total
+    return _filled(definition, length(way_mm), arc.expected_error(errors_mm), way_mm / scale)
 
 
 def _asymmetries(landmarks: LandmarkSet) -> list[Measurement]:

@@ -84,14 +84,23 @@ def _cut(
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Give the points where edges cross the plane, and which two each cut triangle joins."""
     is_above = height[triangles] > 0
-    crossed = triangles[is_above.any(axis=1) & ~is_above.all(axis=1)]
-    edges = np.sort(np.stack([crossed, np.roll(crossed, -1, axis=1)], axis=2), axis=2)
+    is_cut_triangle = is_above.any(axis=1) & ~is_above.all(axis=1)
+    corners = _joined(points_mm, triangles[is_cut_triangle])
+    edges = np.sort(np.stack([corners, np.roll(corners, -1, axis=1)], axis=2), axis=2)
     is_cut = (height[edges] > 0).sum(axis=2) == 1
     pairs, node_of = np.unique(edges[is_cut], axis=0, return_inverse=True)
     low, high = height[pairs[:, 0]], height[pairs[:, 1]]
     share = (low / (low - high))[:, None]
     nodes_mm = points_mm[pairs[:, 0]] * (1 - share) + points_mm[pairs[:, 1]] * share
     return nodes_mm, node_of.reshape(-1, 2).astype(np.int64)
+
+
+def _joined(points_mm: NDArray[np.float64], triangles: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Let triangles share the vertices that lie in one place, which STL and seams write apart."""
+    used, corners = np.unique(triangles, return_inverse=True)
+    _, first, same = np.unique(points_mm[used], axis=0, return_index=True, return_inverse=True)
+    joined = used[first][same.reshape(-1)[corners]]
+    return joined.reshape(-1, 3).astype(np.int64)
 
 
 def _attach(

@@ -20,6 +20,7 @@ from palnet.measurement import (
     measure_asymmetry,
     trace_section,
 )
+from palnet.measurement._arc import Arc, length
 from palnet.measurement._formulas import FORMULAS, propagate_error
 from palnet.samples import example_truth
 from palnet.scheme import load_scheme
@@ -37,10 +38,8 @@ def by_code(measurements):
 
 
 def a_sphere(radius_mm=80.0, n=120):
-    """Points and triangles of a sphere, by latitude and longitude."""
-    theta, phi = np.meshgrid(
-        np.linspace(0.01, np.pi - 0.01, n), np.linspace(0, 2 * np.pi, n, endpoint=False)
-    )
+    """Points and triangles of a closed sphere, by latitude and longitude."""
+    theta, phi = np.meshgrid(np.linspace(0, np.pi, n), np.linspace(0, 2 * np.pi, n, endpoint=False))
     points = np.stack(
         [np.sin(theta) * np.cos(phi), np.sin(theta) * np.sin(phi), np.cos(theta)], axis=2
     )
@@ -49,11 +48,8 @@ def a_sphere(radius_mm=80.0, n=120):
     quads = [index[:, :-1], after[:, :-1], after[:, 1:], index[:, 1:]]
     a, b, c, d = (quad.ravel() for quad in quads)
     triangles = np.concatenate([np.stack([a, c, b], 1), np.stack([a, d, c], 1)])
-    return radius_mm * points.reshape(-1, 3), triangles.astype(np.int32)
-
-
-def length_of(way):
-    return np.linalg.norm(np.diff(way, axis=0), axis=1).sum()
+    # Rounded, so that all vertices at a pole lie in one place.
+    return radius_mm * points.reshape(-1, 3).round(12), triangles.astype(np.int32)
 
 
 @given(seeds, st.floats(0.3, 2.6))
@@ -65,7 +61,7 @@ def test_trace_section_great_circle_of_sphere_has_length_radius_times_angle(seed
 
     way = trace_section(points, triangles, start, end, frame[2])
 
-    assert length_of(way) == pytest.approx(80.0 * angle, rel=0.01)
+    assert length(way) == pytest.approx(80.0 * angle, rel=0.01)
 
 
 def test_trace_section_on_plane_is_the_straight_line():
@@ -75,7 +71,7 @@ def test_trace_section_on_plane_is_the_straight_line():
 
     way = trace_section(points, triangles, start, end, np.cross(end - start, [0, 0, 1.0]))
 
-    np.testing.assert_allclose(length_of(way), 45.0, atol=1e-9)
+    np.testing.assert_allclose(length(way), 45.0, atol=1e-9)
 
 
 def test_trace_section_between_two_pieces_is_refused():
@@ -120,9 +116,62 @@ def test_measure_arc_on_sphere_in_centimetres(a_small_scheme_file, tmp_path, thr
         positions[0] = [0, -8.0, 0]
     arc = measure(landmarks, Sphere, load_measurement_plan(path))[0]
 
+    # A great circle is a shortest way: moving an end across it changes nothing.
     assert arc.value == pytest.approx(80.0 * 2 * np.arcsin(0.6), rel=0.01)
-    assert arc.expected_error == pytest.approx(0.5 * np.hypot(2, 2))
-    assert length_of(arc.polyline) * 10.0 == pytest.approx(arc.value)
+    assert arc.expected_error == pytest.approx(0.5 * np.hypot(2, 2), rel=1e-3)
+    assert length(arc.polyline) * 10.0 == pytest.approx(arc.value)
+
+
+def small_circle_arc(points):
+    """Length of the way a - m - b on the circle through three points of a sphere."""
+    a, m, b = points
+    normal = np.cross(m - a, b - a)
+    normal /= np.linalg.norm(normal)
+    centre = (a @ normal) * normal
+    spokes = points - centre
+    radius = np.linalg.norm(spokes[0])
+    cosines = [spokes[0] @ spokes[1], spokes[1] @ spokes[2]] / radius**2
+    return radius * np.arccos(cosines).sum()
+
+
+def test_arc_expected_error_is_that_of_a_small_circle_of_a_sphere():
+    vertices, triangles = a_sphere(n=300)
+    height = 50.0
+    angles = np.array([0.2, 1.3, 2.0])
+    ring = np.sqrt(80.0**2 - height**2)
+    points = np.stack([ring * np.cos(angles), ring * np.sin(angles), np.full(3, height)], axis=1)
+    errors = np.array([1.0, 2.0, 3.0])
+
+    # On the sphere itself, along the two directions in its surface.
+    squared = 0.0
+    for row in range(3):
+        for direction in np.linalg.svd(points[row : row + 1])[2][1:]:
+            ends = []
+            for sign in (1e-4, -1e-4):
+                moved = points.copy()
+                moved[row] += sign * direction
+                moved[row] *= 80.0 / np.linalg.norm(moved[row])
+                ends.append(small_circle_arc(moved))
+            squared += ((ends[0] - ends[1]) / 2e-4 * errors[row]) ** 2
+
+    arc = Arc(points, vertices, triangles)
+
+    assert length(arc.trace()) == pytest.approx(ring * 1.8, rel=1e-3)
+    assert arc.expected_error(errors) == pytest.approx(0.5 * np.sqrt(squared), rel=0.02)
+
+
+def test_arc_is_the_same_where_triangles_share_no_vertices():
+    vertices, triangles = a_sphere()
+    points = 80.0 * np.array([[1.0, 0, 0], [0.6, 0.8, 0], [0, 1.0, 0]])
+    apart = vertices[triangles].reshape(-1, 3)
+    soup = np.arange(len(apart), dtype=np.int32).reshape(-1, 3)
+
+    for chosen in (points, points[[0, 2]]):
+        np.testing.assert_allclose(
+            length(Arc(chosen, apart, soup).trace()),
+            length(Arc(chosen, vertices, triangles).trace()),
+            rtol=1e-9,
+        )
 
 
 @given(seeds)

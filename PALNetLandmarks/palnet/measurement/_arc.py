@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lengths along the skin, as a tape measure gives them, and how landmark errors change them."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from palnet.measurement._section import SectionError, trace_section
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Arc", "length"]
+
+# How far a landmark is moved across the tape to see what that does to the length: about one
+# landmark error, and more than the triangles of a scan, whose edges would show otherwise.
+_STEP_MM = 1.0
+
+
+class Arc:
+    """A tape laid over two or three landmarks of a surface.
+
+    Three landmarks fix the plane in which it lies; between two it stands upright on the skin.
+    """
+
+    def __init__(
+        self,
+        points_mm: NDArray[np.float64],
+        vertices_mm: NDArray[np.float64],
+        triangles: NDArray[np.int32],
+    ) -> None:
+        self._points_mm = points_mm
+        self._vertices_mm = vertices_mm
+        self._triangles = triangles
+        self._skin_normals = _skin_normals(points_mm, vertices_mm, triangles)
+
+    def trace(self) -> NDArray[np.float64]:
+        """Give the corners of the way, (n_corners, 3); SectionError where there is none."""
+        return self._trace(self._points_mm)
+
+    def expected_error(self, errors_mm: NDArray[np.float64]) -> float:
+        """Carry the expected errors of the landmarks over to the length.
+
+        Of the three directions in which a landmark may be off, the one along the tape counts in
+        full at the two ends and nothing between them; the one out of the skin counts nothing,
+        because the tape lies on the skin; the one across the tape tilts its plane, which is
+        tried out. NaN where the tilted plane gives no way,
+        or the plane touches the skin instead of cutting it.
+        """
+        along = np.cross(self._normal(self._points_mm), self._skin_normals)
+        across = np.cross(along, self._skin_normals)
+        size = np.linalg.norm(across, axis=1, keepdims=True)
+        if not size.all():
+            return float("nan")
+        squared = np.zeros(len(self._points_mm))
+        squared[[0, -1]] = 1.0
+        for row in range(len(squared)):
+            step = np.zeros_like(self._points_mm)
+            step[row] = _STEP_MM * across[row] / size[row]
+            try:
+                ways = [self._trace(self._points_mm + sign * step) for sign in (1.0, -1.0)]
+            except SectionError:
+                return float("nan")
+            squared[row] += ((length(ways[0]) - length(ways[1])) / (2 * _STEP_MM)) ** 2
+        return float(0.5 * np.sqrt((squared * errors_mm**2).sum()))
+
+    def _trace(self, points_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+        normal = self._normal(points_mm)
+        if not normal.any():
+            msg = "its landmarks lie on one line, which fixes no plane"
+            raise SectionError(msg)
+        legs = [
+            trace_section(self._vertices_mm, self._triangles, start, end, normal)
+            for start, end in pairwise(points_mm)
+        ]
+        return np.vstack([legs[0], *(leg[1:] for leg in legs[1:])])
+
+    def _normal(self, points_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+        chord = points_mm[1] - points_mm[0]
+        if len(points_mm) == 2:
+            return np.cross(chord, self._skin_normals.sum(axis=0))
+        return np.cross(chord, points_mm[2] - points_mm[0])
+
+
+def length(way: NDArray[np.float64]) -> float:
+    """Add up the straight pieces of a way."""
+    return float(np.linalg.norm(np.diff(way, axis=0), axis=1).sum())
+
+
+def _skin_normals(
+    points_mm: NDArray[np.float64], vertices_mm: NDArray[np.float64], triangles: NDArray[np.int32]
+) -> NDArray[np.float64]:
+    """Give the unit normal of the triangles around the vertex nearest to each point, or zero."""
+    normals = np.zeros_like(points_mm)
+    for row, point in enumerate(points_mm):
+        nearest = int(np.linalg.norm(vertices_mm - point, axis=1).argmin())
+        is_here = (vertices_mm == vertices_mm[nearest]).all(axis=1)
+        corners = vertices_mm[triangles[is_here[triangles].any(axis=1)]]
+        normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]).sum(axis=0)
+        size = np.linalg.norm(normal)
+        normals[row] = normal / size if size > 0 else 0.0
+    return normals
