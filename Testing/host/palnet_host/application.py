@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`slicer.app` and `slicer.modules`: what of the application a scripted module asks for."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import slicer
+
+from palnet_host.files import CoreIOManager
+from palnet_host.scene import SceneAndLogics
+
+APPLICATION_VERSION = "5.12.3"
+
+
+class Application:
+    """`slicer.app` of one test; the names are those of qSlicerApplication in Python.
+
+    Parameters
+    ----------
+    scene_and_logics
+        The scene of this run.
+    folder
+        Where temporary files and settings go.
+    """
+
+    applicationName = "Slicer"
+    applicationVersion = APPLICATION_VERSION
+    majorVersion, minorVersion = (int(part) for part in APPLICATION_VERSION.split(".")[:2])
+    revision = "34000"
+    os = "linux"
+    slicerHome = ""
+
+    def __init__(self, scene_and_logics: SceneAndLogics, folder: str | Path | None = None) -> None:
+        self._folder = Path(folder or tempfile.mkdtemp(prefix="palnet-host-"))
+        self.scene_and_logics = scene_and_logics
+        self.temporaryPath = str(self._folder)
+        self._io = CoreIOManager(self)
+        self._layout_manager = None
+        self._render_pauses = 0
+        self._wait_cursors = 0
+        self.isTesting = False
+
+    def mrmlScene(self):
+        """The scene."""
+        return self.scene_and_logics.scene
+
+    def applicationLogic(self):
+        """The application's logic, with those of the modules."""
+        return self.scene_and_logics.application_logic
+
+    def moduleLogic(self, name: str):
+        """Logic of a built-in module."""
+        return self.scene_and_logics.logics.get(name)
+
+    def coreIOManager(self) -> CoreIOManager:
+        """Reader and writer of files."""
+        return self._io
+
+    def ioManager(self) -> CoreIOManager:
+        """Reader and writer of files."""
+        return self._io
+
+    def layoutManager(self):
+        """Views of the application; None without any."""
+        return self._layout_manager
+
+    def setLayoutManager(self, manager) -> None:
+        """Give the application views (the host's own doing)."""
+        self._layout_manager = manager
+
+    def testingEnabled(self) -> bool:
+        """Whether Slicer was started to test: message boxes are skipped then."""
+        return self.isTesting
+
+    def processEvents(self) -> None:
+        """Let Qt do what is waiting, if it runs."""
+        application = _qt_application()
+        if application is not None:
+            application.processEvents()
+
+    def topLevelWidgets(self) -> list:
+        """All windows; none where Qt does not run."""
+        application = _qt_application()
+        return [] if application is None else list(application.topLevelWidgets())
+
+    def palette(self):
+        """Colors of the present theme."""
+        return _qt_application().palette()
+
+    def clipboard(self):
+        """The clipboard."""
+        return _qt_application().clipboard()
+
+    def setOverrideCursor(self, cursor) -> None:
+        """Show a wait cursor."""
+        self._wait_cursors += 1
+        if _qt_application() is not None:
+            _qt_application().setOverrideCursor(cursor)
+
+    def restoreOverrideCursor(self) -> None:
+        """Take the last wait cursor back."""
+        self._wait_cursors -= 1
+        if _qt_application() is not None:
+            _qt_application().restoreOverrideCursor()
+
+    def pauseRender(self) -> None:
+        """Views wait with drawing."""
+        self._render_pauses += 1
+
+    def resumeRender(self) -> None:
+        """Views draw again."""
+        self._render_pauses -= 1
+
+    @property
+    def left_over(self) -> list[str]:
+        """What a test must not leave behind: wait cursors and paused views."""
+        counts = {"wait cursor": self._wait_cursors, "paused view": self._render_pauses}
+        return [f"{count} x {name}" for name, count in counts.items() if count]
+
+    def userSettings(self):
+        """Settings of the user."""
+        import qt
+
+        return qt.QSettings()
+
+    settings = userSettings
+    revisionUserSettings = userSettings
+
+
+def _qt_application():
+    """The running QApplication, or None."""
+    qt = sys.modules.get("qt")
+    return None if qt is None else qt.QApplication.instance()
+
+
+class ModuleRegistry(SimpleNamespace):
+    """`slicer.modules`: built-in modules with their logics, and the scripted ones loaded."""
+
+    def __init__(self, application: Application) -> None:
+        super().__init__()
+        for name, logic in application.scene_and_logics.logics.items():
+            self.add(BuiltInModule(name, logic))
+
+    def add(self, module) -> None:
+        """Make a module known under its name in lower case."""
+        setattr(self, module.name.lower(), module)
+
+
+class BuiltInModule:
+    """A module of Slicer's own, of which there is the logic only."""
+
+    def __init__(self, name: str, logic) -> None:
+        self.name = name
+        self._logic = logic
+
+    def logic(self):
+        """The module's logic."""
+        return self._logic
+
+
+def start(folder: str | Path | None = None) -> Application:
+    """Start the stand-in with an empty scene: sets `slicer.mrmlScene`, `.app` and `.modules`."""
+    application = Application(SceneAndLogics(), folder)
+    slicer.mrmlScene = application.mrmlScene()
+    slicer.app = application
+    slicer.modules = ModuleRegistry(application)
+    return application
+
+
+def stop() -> None:
+    """Close the scene and take down what `start` set."""
+    slicer.app.scene_and_logics.close()
+    for name in ("mrmlScene", "app", "modules"):
+        delattr(slicer, name)

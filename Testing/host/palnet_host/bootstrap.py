@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Completes the `slicer` package of slicer-core with the parts that only the application has."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+# What a scripted module imports, and where the host has its stand-in.
+STAND_INS = {
+    "slicer.i18n": "palnet_host.i18n",
+}
+
+
+def install() -> None:
+    """Make `import slicer` and its parts work as they do inside Slicer; no scene is opened."""
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    import slicer
+
+    for name, home in STAND_INS.items():
+        module = importlib.import_module(home)
+        sys.modules[name] = module
+        if name.startswith("slicer."):
+            setattr(slicer, name.removeprefix("slicer."), module)

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading and writing through Slicer's real logics and storage nodes.
+
+Stands in for `qSlicerCoreIOManager`, which `slicer.util.load*` and `save*` ask for.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import slicer
+import vtk
+
+_MODEL = (".vtp", ".vtk", ".ply", ".stl", ".obj")
+_MARKUPS = (".mrk.json", ".fcsv")
+_TRANSFORM = (".h5", ".tfm", ".mat")
+_TABLE = (".tsv", ".csv")
+_SCENE = (".mrb", ".mrml")
+_TYPES = {
+    "SceneFile": _SCENE,
+    "MarkupsFile": _MARKUPS,
+    "ModelFile": _MODEL,
+    "TransformFile": _TRANSFORM,
+    "TableFile": _TABLE,
+}
+# Classes of nodes that a single file holds, and how such a file is read.
+_PLAIN = {
+    "TransformFile": ("vtkMRMLTransformNode", "vtkMRMLTransformStorageNode"),
+    "TableFile": ("vtkMRMLTableNode", "vtkMRMLTableStorageNode"),
+}
+
+
+class CoreIOManager:
+    """Which file is of which type, and how a node gets into and out of one."""
+
+    def __init__(self, application) -> None:
+        self._application = application
+
+    def fileType(self, fileName) -> str:
+        """Type of a file by its extension; "NoFile" where none fits."""
+        name = str(fileName).lower()
+        return next((kind for kind, ends in _TYPES.items() if name.endswith(ends)), "NoFile")
+
+    def fileWriterFileType(self, node) -> str:
+        """Type of the file that a node is saved to."""
+        kinds = {
+            "vtkMRMLMarkupsNode": "MarkupsFile",
+            "vtkMRMLModelNode": "ModelFile",
+            "vtkMRMLTransformNode": "TransformFile",
+            "vtkMRMLTableNode": "TableFile",
+        }
+        return next((kind for name, kind in kinds.items() if node.IsA(name)), "NoFile")
+
+    def fileWriterExtensions(self, node) -> tuple[str, ...]:
+        """File formats of a node's storage node, as "Name (.ext)"."""
+        storage = node.CreateDefaultStorageNode()
+        if storage is None:
+            return ()
+        storage.UnRegister(None)
+        types = storage.GetSupportedWriteFileTypes()
+        names = [types.GetValue(index) for index in range(types.GetNumberOfValues())]
+        if node.IsA("vtkMRMLMarkupsFiducialNode"):
+            names.append("Markups Fiducial CSV (.fcsv)")
+        return tuple(names)
+
+    def extractKnownExtension(self, fileName: str, node) -> str:
+        """Longest known extension that the name ends with; "." plus the suffix otherwise."""
+        helper = slicer.vtkDataFileFormatHelper
+        known = [
+            helper.GetFileExtensionFromFormatString(f) for f in self.fileWriterExtensions(node)
+        ]
+        fitting = [ext for ext in known if str(fileName).lower().endswith(ext.lower())]
+        return max(fitting, key=len, default=Path(fileName).suffix)
+
+    def loadNodes(self, fileType, properties, loadedNodes=None, userMessages=None) -> bool:
+        """Read a file into the scene; False where it could not be read."""
+        nodes = self._load(fileType, dict(properties), userMessages)
+        if loadedNodes is not None:
+            for node in nodes or ():
+                loadedNodes.AddItem(node)
+        return nodes is not None
+
+    def _load(self, kind: str, properties: dict, messages) -> list | None:
+        logics = self._application.scene_and_logics.logics
+        path = str(properties["fileName"])
+        if kind == "SceneFile":
+            clear = properties.get("clear", True)
+            return [] if self._load_scene(path, clear, messages) else None
+        if kind == "ModelFile":
+            lps = slicer.vtkMRMLStorageNode.CoordinateSystemLPS
+            system = int(properties.get("coordinateSystem", lps))
+            node = logics["Models"].AddModel(path, system, messages)
+        elif kind == "MarkupsFile":
+            name = properties.get("name")
+            node_id = logics["Markups"].LoadMarkups(path, name, messages)
+            node = slicer.mrmlScene.GetNodeByID(node_id) if node_id else None
+        elif kind in _PLAIN:
+            node = self._load_plain(path, *_PLAIN[kind])
+        else:
+            return None
+        if node is not None and properties.get("name"):
+            node.SetName(slicer.mrmlScene.GetUniqueNameByString(properties["name"]))
+        return None if node is None else [node]
+
+    def _load_scene(self, path: str, clear: bool, messages) -> bool:
+        scene = slicer.mrmlScene
+        if path.lower().endswith(".mrb"):
+            return bool(scene.ReadFromMRB(path, clear, messages))
+        scene.SetURL(path)
+        scene.SetRootDirectory(str(Path(path).parent))
+        return bool(scene.Connect(messages) if clear else scene.Import(messages))
+
+    def _load_plain(self, path: str, node_class: str, storage_class: str):
+        scene = slicer.mrmlScene
+        storage = scene.AddNewNodeByClass(storage_class)
+        storage.SetFileName(path)
+        node = scene.AddNewNodeByClass(node_class, scene.GetUniqueNameByString(Path(path).stem))
+        node.SetAndObserveStorageNodeID(storage.GetID())
+        if storage.ReadData(node):
+            return node
+        scene.RemoveNode(node)
+        scene.RemoveNode(storage)
+        return None
+
+    def saveNodes(self, fileType, properties, userMessages=None) -> bool:
+        """Write a node, or the whole scene, to a file."""
+        path = str(properties["fileName"])
+        if fileType == "SceneFile":
+            return self._save_scene(path, userMessages)
+        node = slicer.mrmlScene.GetNodeByID(properties["nodeID"])
+        storage = self._storage_for(node, path)
+        if storage is None:
+            return False
+        if "useCompression" in properties:
+            storage.SetUseCompression(int(properties["useCompression"]))
+        return bool(storage.WriteData(node))
+
+    def _storage_for(self, node, path: str):
+        """Return the node's storage node, or a new one where the extension asks for another."""
+        storage = node.GetStorageNode()
+        if storage is None or not storage.SupportedFileType(path):
+            storage = _new_storage(node, path)
+            node.SetAndObserveStorageNodeID(storage.GetID() if storage else None)
+        if storage is None or not storage.SupportedFileType(path):
+            return None
+        storage.SetFileName(path)
+        return storage
+
+    def _save_scene(self, path: str, messages) -> bool:
+        scene = slicer.mrmlScene
+        if path.lower().endswith(".mrb"):
+            return bool(scene.WriteToMRB(path, None, messages))
+        if path.lower().endswith(".mrml"):
+            scene.SetURL(path)
+            return bool(scene.Commit(path, messages))
+        logic = self._application.applicationLogic()
+        return bool(logic.SaveSceneToSlicerDataBundleDirectory(path, None, messages))
+
+    def exportNodes(self, nodeIDs, fileNames, properties, hardenTransform, userMessages=None):
+        """Write copies of nodes, whose own storage nodes stay as they are."""
+        written = [
+            self._export(slicer.mrmlScene.GetNodeByID(node_id), str(name), hardenTransform)
+            for node_id, name in zip(nodeIDs, fileNames, strict=True)
+        ]
+        return all(written)
+
+    def _export(self, node, path: str, harden: bool) -> bool:
+        copy = slicer.mrmlScene.CreateNodeByClass(node.GetClassName())
+        copy.UnRegister(None)
+        scene = slicer.vtkMRMLScene()
+        scene.AddNode(copy)
+        copy.CopyContent(node)
+        copy.SetName(node.GetName())
+        if harden and node.GetParentTransformNode() is not None:
+            to_world = vtk.vtkGeneralTransform()
+            node.GetParentTransformNode().GetTransformToWorld(to_world)
+            copy.ApplyTransform(to_world)
+        storage = _new_storage(copy, path)
+        if storage is None or not storage.SupportedFileType(path):
+            return False
+        storage.SetFileName(path)
+        return bool(storage.WriteData(copy))
+
+
+def _new_storage(node, path: str):
+    """Add the storage node that writes such a file to the node's scene; None without any."""
+    if path.lower().endswith(".fcsv"):
+        kind = "vtkMRMLMarkupsFiducialStorageNode"
+    else:
+        kind = node.GetDefaultStorageNodeClassName(path)
+    return node.GetScene().AddNewNodeByClass(kind) if kind else None

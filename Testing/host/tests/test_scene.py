@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The scene is Slicer's own, and whole."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import slicer
+import vtk
+
+LPS = slicer.vtkMRMLStorageNode.CoordinateSystemLPS
+RAS = slicer.vtkMRMLStorageNode.CoordinateSystemRAS
+
+
+@pytest.fixture
+def a_point_list(scene):
+    node = scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "Points")
+    node.AddControlPoint(vtk.vtkVector3d(1.0, 2.0, 3.0), "one")
+    node.AddControlPoint(vtk.vtkVector3d(-4.0, 5.0, 6.5), "two")
+    node.UnsetNthControlPointPosition(1)
+    return node
+
+
+@pytest.fixture
+def a_model(scene):
+    sphere = vtk.vtkSphereSource()
+    sphere.SetCenter(10, 20, 30)
+    sphere.Update()
+    node = scene.AddNewNodeByClass("vtkMRMLModelNode", "Ball")
+    node.SetAndObservePolyData(sphere.GetOutput())
+    node.CreateDefaultDisplayNodes()
+    return node
+
+
+@pytest.mark.parametrize("name", ["points.mrk.json", "points.fcsv"])
+def test_point_list_comes_back_from_its_file(a_point_list, tmp_path, name):
+    path = tmp_path / name
+
+    assert slicer.util.saveNode(a_point_list, str(path), properties={})
+    again = slicer.util.loadMarkups(str(path))
+
+    assert again.GetNumberOfControlPoints() == 2
+    assert again.GetNthControlPointPositionStatus(1) == again.PositionUndefined
+    np.testing.assert_allclose(again.GetNthControlPointPositionWorld(0), (1, 2, 3), atol=1e-3)
+
+
+def test_bundle_brings_nodes_and_hierarchy_back(a_point_list, a_model, tmp_path):
+    path = str(tmp_path / "scene.mrb")
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    hierarchy.SetItemParent(
+        hierarchy.GetItemByDataNode(a_point_list), hierarchy.GetItemByDataNode(a_model)
+    )
+    assert slicer.util.saveScene(path, properties={})
+
+    slicer.mrmlScene.Clear(False)
+    slicer.util.loadScene(path, properties={})
+
+    points = slicer.util.getNode("Points")
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    parent = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(points))
+    assert points.GetNumberOfControlPoints() == 2
+    assert hierarchy.GetItemDataNode(parent) is slicer.util.getNode("Ball")
+
+
+def test_removed_node_leaves_the_hierarchy(a_model):
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    item = hierarchy.GetItemByDataNode(a_model)
+
+    slicer.mrmlScene.RemoveNode(a_model)
+
+    assert hierarchy.GetItemDataNode(item) is None
+
+
+def test_model_file_is_read_as_lps_unless_told(a_model, tmp_path):
+    path = str(tmp_path / "ball.ply")
+    writer = vtk.vtkPLYWriter()
+    writer.SetInputData(a_model.GetPolyData())
+    writer.SetFileName(path)
+    writer.Write()
+
+    as_lps = slicer.util.loadModel(path)
+    as_ras = slicer.util.loadNodeFromFile(path, "ModelFile", {"coordinateSystem": RAS})
+
+    np.testing.assert_allclose(as_lps.GetPolyData().GetCenter(), (-10, -20, 30), atol=1e-3)
+    np.testing.assert_allclose(as_ras.GetPolyData().GetCenter(), (10, 20, 30), atol=1e-3)
+
+
+def test_export_in_world_hardens_a_copy_only(a_model, tmp_path):
+    moved = vtk.vtkMatrix4x4()
+    moved.SetElement(0, 3, 100)
+    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    transform.SetMatrixTransformToParent(moved)
+    a_model.SetAndObserveTransformNodeID(transform.GetID())
+    path = str(tmp_path / "world.vtp")
+
+    assert slicer.util.exportNode(a_model, path, properties={}, world=True)
+
+    again = slicer.util.loadModel(path)
+    np.testing.assert_allclose(again.GetPolyData().GetCenter(), (110, 20, 30), atol=1e-3)
+    np.testing.assert_allclose(a_model.GetPolyData().GetCenter(), (10, 20, 30), atol=1e-3)
+
+
+def test_file_that_is_none_raises(scene, tmp_path):
+    with pytest.raises(RuntimeError, match="Failed to load node from file"):
+        slicer.util.loadMarkups(str(tmp_path / "absent.mrk.json"))
+
+
+def test_scene_of_the_last_test_is_gone(scene):
+    assert slicer.util.getNodesByClass("vtkMRMLModelNode") == []
