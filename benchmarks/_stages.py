@@ -25,30 +25,11 @@ if TYPE_CHECKING:
     from palnet.model import Model
     from palnet.surface import Mesh
 
-__all__ = ["STAGES", "FoundPose", "StagedResult", "find_pose", "run_stages"]
+__all__ = ["STAGES", "StagedResult", "run_stages"]
 
 STAGES = ("mean landmarks", "atlas fit", "network, pass 1", "network, pass 2", "final")
 """The paper's initial approximation, this project's, the network, its second pass for the landmarks
 that moved far, and the projection."""
-
-
-@dataclass(frozen=True, eq=False)
-class FoundPose:
-    """The pose of a face that was found.
-
-    Attributes
-    ----------
-    face_from_file : ndarray of shape (4, 4)
-        Similarity from the file's numbers to the face frame.
-    landmarks : ndarray of shape (n_landmarks, 3)
-        All landmarks, those called missing included, in the file's numbers.
-    mm_per_unit : float
-        The unit it was found with.
-    """
-
-    face_from_file: NDArray[np.float64]
-    landmarks: NDArray[np.float64]
-    mm_per_unit: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,18 +49,6 @@ class StagedResult:
     positions: dict[str, NDArray[np.float64]]
     is_placed: NDArray[np.bool_]
     expected_error_mm: NDArray[np.float64]
-
-
-def find_pose(mesh: Mesh, model: Model, unit: str = "auto") -> FoundPose:
-    """Find the face and its landmarks; the errors of `palnet.detect` where there is none."""
-    found = _find(mesh, model, unit)
-    file_from_face = invert_similarity(_face_from_file(found))
-    landmarks_mm = detector.predict_in_face(found, model).positions_mm
-    return FoundPose(
-        face_from_file=_face_from_file(found),
-        landmarks=apply_similarity(file_from_face, landmarks_mm),
-        mm_per_unit=found.surface.unit.mm_per_unit,
-    )
 
 
 def run_stages(mesh: Mesh, model: Model, unit: str = "auto") -> StagedResult:

@@ -17,6 +17,7 @@ import scipy
 import palnet
 from palnet._checks import check_transform, frozen_copy
 from palnet.errors import ScanRefusedError
+from palnet.face.alignment import align_landmarks
 from palnet.face.fit import AtlasFit, fit_atlas
 from palnet.face.pose import find_poses
 from palnet.face.region import extract_face, move_cloud, move_surface, sample_coarse, sample_fine
@@ -53,6 +54,7 @@ __all__ = [
     "Quality",
     "Stopwatch",
     "detect",
+    "estimate_pose",
     "find_face",
     "predict_in_face",
 ]
@@ -66,6 +68,8 @@ HOPELESS_SCORE = 0.12
 OFF_SURFACE_MM = 6.0
 # A result whose median expected error or coverage is past these deserves a look as a whole.
 CHECK_ABOVE_MM, CHECK_BELOW_COVERAGE = 2.5, 0.75
+# Fewer landmarks than this hold a pose less surely than the atlas fit does.
+MIN_POSE_LANDMARKS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +101,8 @@ class Detection:
         In the scan file's own frame and numbers, with status and expected error.
     face_from_scan : ndarray of shape (4, 4)
         Similarity from the scan in millimetres to the face frame (mean adult size; +X the
-        subject's left, +Y up, +Z front).
+        subject's left, +Y up, +Z front): the one that best takes the landmarks to the atlas's mean
+        landmarks, see `palnet.face.alignment`.
     quality : Quality
         How well the scan is explained as a face.
     findings : tuple of Finding
@@ -173,9 +178,10 @@ def detect(
         prediction = predict_in_face(found, network_model)
     with watch.stage("project"):
         landmarks = _finish(found, prediction, network_model, mesh)
+        face_from_scan = estimate_pose(found, landmarks, network_model)
     return Detection(
         landmarks=landmarks,
-        face_from_scan=found.face_from_scan,
+        face_from_scan=face_from_scan,
         quality=_judge(found.fit, landmarks),
         findings=found.surface.findings,
         provenance={
@@ -189,7 +195,7 @@ def detect(
             "unit": found.surface.unit.name,
             "mm_per_unit": found.surface.unit.mm_per_unit,
             "unit_source": "inferred from the size" if unit == "auto" else "given",
-            "face_scale": round(1 / similarity_scale(found.face_from_scan), 4),
+            "face_scale": round(1 / similarity_scale(face_from_scan), 4),
             "n_vertices": len(mesh.points),
             "n_triangles": len(mesh.triangles),
             "seconds": watch.seconds,
@@ -371,6 +377,31 @@ def _finish(
         specimen=mesh.name,
         space=mesh.space,
     )
+
+
+def estimate_pose(found: FoundFace, landmarks: LandmarkSet, model: Model) -> NDArray[np.float64]:
+    """Pose of the face by the landmarks that were placed; by the atlas fit if these are too few.
+
+    The fit has to start from hair, collars and noise alike; the landmarks lie closer to the truth.
+
+    Parameters
+    ----------
+    found : FoundFace
+        The face.
+    landmarks : LandmarkSet
+        Its landmarks.
+    model : Model
+        The atlas.
+
+    Returns
+    -------
+    ndarray of shape (4, 4)
+        ``face_from_scan``, on millimetres.
+    """
+    if np.count_nonzero(landmarks.is_placed) < MIN_POSE_LANDMARKS:
+        return found.face_from_scan
+    errors_mm = landmarks.expected_error_mm * similarity_scale(found.face_from_scan)
+    return align_landmarks(model.atlas, landmarks.positions_mm, errors_mm)
 
 
 def _judge(fit: AtlasFit, landmarks: LandmarkSet) -> Quality:

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pose that a set of landmarks stands for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from palnet.face.similarity import fit_similarity
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from palnet.face.atlas import FaceAtlas
+
+__all__ = ["align_landmarks"]
+
+
+def align_landmarks(
+    atlas: FaceAtlas, landmarks_mm: NDArray[np.floating], errors_mm: NDArray[np.floating] | float
+) -> NDArray[np.float64]:
+    """Pose of a face by its landmarks: the similarity that best takes them to the mean ones.
+
+    A landmark is off its mean place by the shape of the person and by its own error, so each
+    counts with 1 / (variance over people + error^2): ears, which differ most, count little.
+
+    Convention: face frame, millimetres; the result acts on column vectors from the left.
+
+    Parameters
+    ----------
+    atlas : FaceAtlas
+        Mean landmarks, and how far people's lie from them.
+    landmarks_mm : ndarray of shape (n_landmarks, 3)
+        The landmarks in millimetres; NaN where there is none.
+    errors_mm : ndarray of shape (n_landmarks,) or float
+        Expected error of each; 0 where the landmarks are true.
+
+    Returns
+    -------
+    ndarray of shape (4, 4)
+        ``face_from_landmarks``.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than three landmarks, or all are one.
+    """
+    is_there = np.isfinite(landmarks_mm).all(axis=1)
+    variance = (atlas.landmark_modes_mm.astype(np.float64) ** 2).sum(axis=(0, 2))
+    weights = 1.0 / (variance + np.broadcast_to(errors_mm, len(landmarks_mm)) ** 2)
+    return fit_similarity(
+        landmarks_mm[is_there], atlas.landmark_mean_mm[is_there], weights[is_there]
+    )
