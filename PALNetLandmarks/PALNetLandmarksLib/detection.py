@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a model of the scene to a list of landmarks, without holding up the application."""
+
+from __future__ import annotations
+
+import palnet
+from palnet._record import describe_detection
+from palnet.errors import ScanRefusedError
+from PALNetLandmarksLib.job import BackgroundJob
+from PALNetLandmarksLib.landmark_list import LandmarkList, create_list
+from PALNetLandmarksLib.models import likely_unit, mesh_from_model, state_of_model
+
+
+class ModelChangedError(RuntimeError):
+    """The model is gone or another one by the time that its landmarks were found."""
+
+
+class DetectionRun:
+    """One detection in the background.
+
+    The model is copied when the run starts; nothing of the scene is touched before `finish`.
+
+    Parameters
+    ----------
+    model_node : vtkMRMLModelNode
+        The scan.
+    list_node : vtkMRMLMarkupsFiducialNode, optional
+        The list to write to; a new one by default.
+    replace : iterable of int
+        Landmarks of the list to write although a person has corrected or confirmed them.
+
+    Raises
+    ------
+    MeshError
+        If the model is empty or holds no triangles.
+    UnitError
+        If its size fits no unit.
+    """
+
+    def __init__(self, model_node, list_node=None, replace=()):
+        self._scene = model_node.GetScene()
+        self._model_node, self._list_node = model_node, list_node
+        self._replace = frozenset(replace)
+        self._model_state = state_of_model(model_node)
+        mesh = mesh_from_model(model_node)
+        unit = likely_unit(mesh)
+        # Slicer's numbers are millimeters wherever that is possible; else the library's guess.
+        wanted = unit.name if unit.mm_per_unit == 1.0 else "auto"
+        self.job = BackgroundJob(_detect, mesh, wanted)
+
+    def finish(self):
+        """Write the landmarks into the scene, on the main thread, once the job has ended.
+
+        Returns
+        -------
+        LandmarkList
+            The list; one that was deleted meanwhile is made anew.
+
+        Raises
+        ------
+        PalnetError
+            If the scan was refused.
+        ModelChangedError
+            If the model was deleted or changed meanwhile.
+        """
+        if self.job.error is not None:
+            raise self.job.error
+        if not self._scene.IsNodePresent(self._model_node):
+            msg = "The model was deleted during the detection."
+            raise ModelChangedError(msg)
+        if state_of_model(self._model_node) != self._model_state:
+            msg = "The model was changed during the detection. Detect the landmarks again."
+            raise ModelChangedError(msg)
+        return self._write(self.job.result)
+
+    def _write(self, detection):
+        scheme, name = detection.landmarks.scheme, self._model_node.GetName()
+        node = self._list_node
+        if node is None or not self._scene.IsNodePresent(node):
+            landmarks = create_list(self._scene, scheme, self._model_node, f"{name} landmarks")
+        else:
+            landmarks = LandmarkList(node)
+            landmarks.link_model(self._model_node)
+        kept = [
+            index
+            for index, status in enumerate(landmarks.status)
+            if status in ("corrected", "confirmed") and index not in self._replace
+        ]
+        record = describe_detection(detection, detection.landmarks, scan_name=name, files=())
+        del (
+            record["landmarks"],
+            record["files"],
+        )  # the list itself holds the one; there are no others
+        landmarks.set_detection(detection.landmarks, record, keep=kept)
+        return landmarks
+
+
+def _detect(mesh, unit):
+    """Detect; a refusal names the model and what to do, in the words of the panel."""
+    try:
+        return palnet.detect(mesh, unit=unit)
+    except ScanRefusedError as err:
+        msg = f"{err} Check that the model shows a face; if it does, place the landmarks by hand."
+        raise ScanRefusedError(msg) from err

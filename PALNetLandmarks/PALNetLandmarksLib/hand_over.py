@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Saving a list beside its model, and exporting it to other programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import slicer
+
+from palnet.exchange import get_format, write_landmarks
+from PALNetLandmarksLib.models import model_scale, to_local
+
+# Frames on offer: as the model's file has its numbers, or Slicer's two, in millimeters.
+FRAMES = ("file", "LPS", "RAS")
+
+
+def default_path(landmarks, suffix):
+    """Propose where to write: beside the model's file, under its name.
+
+    Parameters
+    ----------
+    landmarks : LandmarkList
+        The list.
+    suffix : str
+        Ending of the file, with its dot.
+
+    Returns
+    -------
+    Path
+        In the home folder if the model has no file.
+    """
+    model = landmarks.model_node
+    if model is not None and has_own_file(model):
+        return Path(model.GetStorageNode().GetFullNameFromFileName()).with_suffix(suffix)
+    return Path.home() / f"{landmarks.node.GetName()}{suffix}"
+
+
+def has_own_file(model_node):
+    """Tell whether a model was read from a file or saved to one.
+
+    Parameters
+    ----------
+    model_node : vtkMRMLModelNode
+        Any model.
+
+    Returns
+    -------
+    bool
+        True if its storage node names a file.
+    """
+    storage = model_node.GetStorageNode()
+    return storage is not None and bool(storage.GetFileName())
+
+
+def save(landmarks, path):
+    """Save the list as Slicer's own point list, which then knows its file.
+
+    Parameters
+    ----------
+    landmarks : LandmarkList
+        The list.
+    path : Path
+        Ending in .mrk.json; an existing file is replaced.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    """
+    # A fresh dictionary: Slicer keeps what it adds to its default one until the next call.
+    if not slicer.util.saveNode(landmarks.node, str(path), properties={}):
+        msg = f"{path} could not be written. Choose a folder that you may write to."
+        raise OSError(msg)
+
+
+def export(landmarks, path, format_name, frame, *, overwrite=False):
+    """Write the list for another program.
+
+    Parameters
+    ----------
+    landmarks : LandmarkList
+        The list.
+    path : Path
+        Where to.
+    format_name : str
+        A name in `palnet.exchange.FORMATS`.
+    frame : {"file", "LPS", "RAS"}
+        Frame of the numbers.
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    PalnetError
+        If the format cannot hold these landmarks, or the file exists.
+    """
+    framed = in_model_file(landmarks) if frame == "file" else in_world(landmarks, frame)
+    write_landmarks(framed, path, format=format_name, overwrite=overwrite)
+
+
+def in_world(landmarks, frame):
+    """Give the landmarks where the user sees them.
+
+    Parameters
+    ----------
+    landmarks : LandmarkList
+        The list.
+    frame : {"LPS", "RAS"}
+        Axes of the result.
+
+    Returns
+    -------
+    LandmarkSet
+        In millimeters.
+    """
+    return landmarks.landmark_set().to_frame(frame)
+
+
+def in_model_file(landmarks):
+    """Give the landmarks in the numbers of the model's file, so that they overlay that file.
+
+    Parent transforms and a scaling to millimeters are taken back; the axes are those that Slicer
+    read the file with (LPS unless its header says otherwise).
+
+    Parameters
+    ----------
+    landmarks : LandmarkList
+        The list.
+
+    Returns
+    -------
+    LandmarkSet
+        Frame "file".
+
+    Raises
+    ------
+    ValueError
+        If the model is gone, or no longer lies as its file does.
+    """
+    model = landmarks.model_node
+    if model is None:
+        msg = "The model of these landmarks is gone. Choose LPS or RAS instead of the file's frame."
+        raise ValueError(msg)
+    if model_scale(model) == 1.0 and has_own_file(model) and model.GetModifiedSinceRead():
+        msg = (
+            "The model was changed since its file was read, so that the landmarks would not lie on "
+            "that file. Save the model first, or choose LPS or RAS instead of the file's frame."
+        )
+        raise ValueError(msg)
+    storage = model.GetStorageNode()
+    is_ras = storage is not None and storage.GetCoordinateSystem() == storage.CoordinateSystemRAS
+    space = "RAS" if is_ras else "LPS"
+    scale = model_scale(model)
+    signs = 1.0 if is_ras else np.array([-1.0, -1.0, 1.0])
+    positions = to_local(model, landmarks.world_positions) * signs / scale
+    mm_per_unit = landmarks.mm_per_unit * scale
+    return landmarks.landmark_set(positions, mm_per_unit=mm_per_unit, space=space)
+
+
+def suffix_of(format_name):
+    """Give the ending of a format's files.
+
+    Parameters
+    ----------
+    format_name : str
+        A name in `palnet.exchange.FORMATS`.
+
+    Returns
+    -------
+    str
+        With its dot.
+    """
+    return get_format(format_name).suffix

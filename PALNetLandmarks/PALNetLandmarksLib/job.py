@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Work in a thread of its own, which touches neither scene nor widgets nor VTK."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+# While the panel waits, its timer gives the worker this long without Python's lock: Slicer's event
+# loop may keep the lock, and a tenth of a second is what a hand notices.
+SLICE_S = 0.03
+
+
+class BackgroundJob:
+    """A function call in a thread, asked after by a timer of the main thread.
+
+    Parameters
+    ----------
+    function : callable
+        Plain Python and numpy; its arguments must be copies of what the scene holds.
+    *arguments
+        Its arguments.
+    """
+
+    def __init__(self, function, *arguments):
+        self.result = None
+        self.error = None
+        self.is_cancelled = False
+        self._started = time.perf_counter()
+        self._thread = threading.Thread(
+            target=self._run, args=(function, arguments), name="palnet", daemon=True
+        )
+        self._thread.start()
+
+    @property
+    def seconds(self):
+        """Time since the start."""
+        return time.perf_counter() - self._started
+
+    def poll(self, wait_s=SLICE_S):
+        """Let the worker go on for a moment.
+
+        Parameters
+        ----------
+        wait_s : float
+            Longest time to wait.
+
+        Returns
+        -------
+        bool
+            True once the worker has ended.
+        """
+        self._thread.join(wait_s)
+        return not self._thread.is_alive()
+
+    def cancel(self):
+        """Give the work up: the thread runs to its end by itself, and nobody takes its result."""
+        self.is_cancelled = True
+
+    def _run(self, function, arguments):
+        try:
+            self.result = function(*arguments)
+        except Exception as err:  # noqa: BLE001  # handed to the main thread, which shows it
+            self.error = err

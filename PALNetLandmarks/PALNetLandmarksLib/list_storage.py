@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where a point list keeps what Slicer has no place for.
+
+A markups file keeps names, positions and measurements of a list, and nothing else of ours; node
+attributes and references live in the scene only. Status and expected error are therefore
+measurements with a value per control point, and the record of the detection is the description of
+a third: all of them survive .mrk.json and .mrb alike (Testing/scene/test_saving.py).
+"""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import slicer
+import vtk
+from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+
+from palnet.landmarks import PLACED
+from palnet.scheme import list_schemes, load_scheme
+
+# The names and codes that palnet.exchange reads and writes in .mrk.json.
+ERROR_NAME, STATUS_NAME = "expected error", "landmark status"
+UNIT_NAME = "millimeters per unit"
+STATUS_CODES = ("undefined", "missing", "detected", "corrected", "confirmed")
+RECORD_NAME = "palnet record"
+SCHEME_ATTRIBUTE, PROVENANCE_ATTRIBUTE = "PALNet.Scheme", "PALNet.Provenance"
+UNKNOWN_ERROR = -1.0
+
+_DEFINED = slicer.vtkMRMLMarkupsNode.PositionDefined
+
+
+def find_scheme_name(node):
+    """Name the scheme whose landmarks a list holds; labels decide, since files keep no attribute.
+
+    Parameters
+    ----------
+    node : vtkMRMLMarkupsNode
+        Any list.
+
+    Returns
+    -------
+    str or None
+        Name of a shipped scheme; None if its labels are not those of one.
+    """
+    labels = tuple(
+        node.GetNthControlPointLabel(index) for index in range(node.GetNumberOfControlPoints())
+    )
+    for name in list_schemes():
+        if load_scheme(name).codes == labels:
+            return name
+    return None
+
+
+def complete_list(node):
+    """Give a list from elsewhere what it lacks: a person placed the points that it has.
+
+    Parameters
+    ----------
+    node : vtkMRMLMarkupsFiducialNode
+        A list whose labels are those of a scheme.
+    """
+    node.SetAttribute(SCHEME_ATTRIBUTE, find_scheme_name(node))
+    node.SetFixedNumberOfControlPoints(True)
+    n_points = node.GetNumberOfControlPoints()
+    if node.GetMeasurement(ERROR_NAME) is None:
+        write_values(node, ERROR_NAME, np.full(n_points, UNKNOWN_ERROR))
+    if node.GetMeasurement(STATUS_NAME) is None:
+        codes = [_code_of(node.GetNthControlPointPositionStatus(i)) for i in range(n_points)]
+        write_values(node, STATUS_NAME, np.array(codes, dtype=float))
+
+
+def _code_of(position_status):
+    """Translate a markups position status into a status of ours."""
+    if position_status == _DEFINED:
+        return STATUS_CODES.index("corrected")
+    missing = position_status == slicer.vtkMRMLMarkupsNode.PositionMissing
+    return STATUS_CODES.index("missing" if missing else "undefined")
+
+
+def write_point(node, index, position, status):
+    """Place a control point, or take its position away; never a silent zero.
+
+    Parameters
+    ----------
+    node : vtkMRMLMarkupsFiducialNode
+        The list.
+    index : int
+        Which point.
+    position : array_like of shape (3,)
+        The list's own coordinates; not read for a landmark that is not placed.
+    status : str
+        Status as in `palnet.LandmarkSet`.
+    """
+    if status in PLACED:
+        node.SetNthControlPointPosition(index, *(float(value) for value in position))
+    elif status == "missing":
+        node.SetNthControlPointPositionMissing(index)
+    else:
+        node.UnsetNthControlPointPosition(index)
+
+
+def read_values(node, name):
+    """Copy the values per control point of a measurement.
+
+    Parameters
+    ----------
+    node : vtkMRMLMarkupsFiducialNode
+        A list that `complete_list` has seen.
+    name : str
+        Name of the measurement.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        The values.
+    """
+    return vtk_to_numpy(node.GetMeasurement(name).GetControlPointValues()).astype(float)
+
+
+def write_values(node, name, values):
+    """Set the values per control point of a measurement.
+
+    Parameters
+    ----------
+    node : vtkMRMLMarkupsFiducialNode
+        The list.
+    name : str
+        Name of the measurement; it is added if the list has none.
+    values : array_like of shape (n,)
+        Finite numbers, since the file cannot hold others.
+    """
+    array = numpy_to_vtk(np.ascontiguousarray(values, dtype=np.float64), deep=True)
+    array.SetName(name)
+    _measurement(node, name).SetControlPointValues(array)
+    node.InvokeCustomModifiedEvent(vtk.vtkCommand.ModifiedEvent)
+
+
+def read_record(node):
+    """Read what is remembered of a detection.
+
+    Parameters
+    ----------
+    node : vtkMRMLMarkupsFiducialNode
+        The list.
+
+    Returns
+    -------
+    dict
+        Empty for a list that never came out of a detection.
+    """
+    measurement = node.GetMeasurement(RECORD_NAME)
+    text = measurement.GetDescription() if measurement is not None else ""
+    return json.loads(text) if text else {}
+
+
+def write_record(node, record):
+    """Remember a detection, and the unit for the library's reader of .mrk.json.
+
+    Parameters
+    ----------
+    node : vtkMRMLMarkupsFiducialNode
+        The list.
+    record : dict
+        JSON-ready.
+    """
+    text = json.dumps(record, ensure_ascii=False, allow_nan=False)
+    _measurement(node, RECORD_NAME).SetDescription(text)
+    _measurement(node, UNIT_NAME).SetValue(float(record.get("mm_per_unit", 1.0)))
+    provenance = json.dumps(record.get("provenance", {}), ensure_ascii=False)
+    node.SetAttribute(PROVENANCE_ATTRIBUTE, provenance)
+
+
+def _measurement(node, name):
+    """Find a measurement of a list, or add it."""
+    measurement = node.GetMeasurement(name)
+    if measurement is None:
+        measurement = slicer.vtkMRMLStaticMeasurement()
+        measurement.SetName(name)
+        measurement.SetEnabled(name == ERROR_NAME)
+        if name == ERROR_NAME:
+            measurement.SetUnits("mm")
+        node.AddMeasurement(measurement)
+    return measurement
