@@ -34,7 +34,7 @@ ROWS = (
     {"face"},
     {"model"},
     {"detector"},
-    {"_drawing", "_record", "measurement", "preview"},
+    {"_drawing", "_page", "_record", "measurement", "preview"},
     {"batch", "evaluation", "training"},
     {"_pool"},
     {"commands"},

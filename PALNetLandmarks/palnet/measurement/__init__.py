@@ -8,6 +8,8 @@ from palnet.measurement._definitions import (
     load_measurement_plan,
 )
 from palnet.measurement._measure import Measurement, measure
+from palnet.measurement._report import page_of_measurements, table_of_measurements
+from palnet.measurement._scan import match_scan
 from palnet.measurement._section import SectionError, trace_section
 
 __all__ = [
@@ -16,7 +18,10 @@ __all__ = [
     "MeasurementPlan",
     "SectionError",
     "load_measurement_plan",
+    "match_scan",
     "measure",
     "measure_asymmetry",
+    "page_of_measurements",
+    "table_of_measurements",
     "trace_section",
 ]

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Report pages: one self-contained HTML file, plots as inline SVG, no script, ready to print."""
+
+from palnet._page._charts import Bar, Spot, draw_bars, draw_differences, draw_scatter
+from palnet._page._face import Line, Marker, atlas_of, draw_face, face_from_landmarks
+from palnet._page._html import (
+    build_page,
+    escape,
+    format_error,
+    format_number,
+    image,
+    paragraph,
+    section,
+    table,
+)
+
+__all__ = [
+    "Bar",
+    "Line",
+    "Marker",
+    "Spot",
+    "atlas_of",
+    "build_page",
+    "draw_bars",
+    "draw_differences",
+    "draw_face",
+    "draw_scatter",
+    "escape",
+    "face_from_landmarks",
+    "format_error",
+    "format_number",
+    "image",
+    "paragraph",
+    "section",
+    "table",
+]

@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Landmarks and lines drawn on the mean face, from the front and from both sides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.spatial import KDTree
+
+from palnet._page._html import escape
+from palnet.face.similarity import fit_similarity
+from palnet.model import list_models
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from palnet.face.atlas import FaceAtlas
+    from palnet.scheme import Scheme
+
+__all__ = ["Line", "Marker", "atlas_of", "draw_face", "face_from_landmarks"]
+
+# Name, what points to the right of the drawing, what points to the viewer.
+_VIEWS = {
+    "right side": ((0.0, 0.0, 1.0), (-1.0, 0.0, 0.0)),
+    "front": ((1.0, 0.0, 0.0), (0.0, 0.0, 1.0)),
+    "left side": ((0.0, 0.0, -1.0), (1.0, 0.0, 0.0)),
+}
+_PIXELS_PER_MM = 1.85
+_MARGIN_MM = 10.0
+_TITLE_HEIGHT = 22
+# The atlas has a point every 4 to 8 mm: dots of this size close into a shaded face.
+_DOT_MM = 9.0
+# Farther from any landmark the atlas has fewer points, and nothing to show.
+_REACH_MM = 52.0
+_MARKER_RADIUS = 4.0
+_LABEL_SIZE = 9.5
+# Width of a letter as a share of its height.
+_LETTER_WIDTH = 0.56
+_SHADES = ("#b9b4ae", "#c3beb9", "#cdc9c4", "#d7d3cf", "#e0ddda", "#e9e7e5")
+# Where light comes from: from above and a little from the viewer's left.
+_LIGHT = (-0.3, 0.5, 0.8)
+# A landmark farther behind the middle than this is hidden by the head when seen from the side.
+_HIDDEN_MM = -8.0
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Marker:
+    """A landmark on the drawing; `title` is shown when the pointer rests on it."""
+
+    position_mm: NDArray[np.float64]
+    color: str
+    title: str
+    label: str = ""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Line:
+    """A line on the drawing, of shape (n_corners, 3)."""
+
+    corners_mm: NDArray[np.float64]
+    color: str
+    title: str
+
+
+@cache
+def atlas_of(scheme: Scheme) -> FaceAtlas | None:
+    """Find the mean face of a scheme among the models that come with palnet.
+
+    Parameters
+    ----------
+    scheme : Scheme
+        The landmark scheme.
+
+    Returns
+    -------
+    FaceAtlas or None
+        None if no model comes with this scheme.
+    """
+    for model in list_models():
+        if model.scheme.codes == scheme.codes:
+            return model.atlas
+    return None
+
+
+def face_from_landmarks(
+    positions_mm: NDArray[np.float64], atlas: FaceAtlas, *, with_scale: bool
+) -> NDArray[np.float64]:
+    """Give the similarity that lays a specimen's landmarks over those of the mean face.
+
+    Convention: face frame, millimetres, +X the subject's left, +Y up, +Z front.
+
+    Parameters
+    ----------
+    positions_mm : ndarray of shape (n_landmarks, 3)
+        Landmarks, NaN where missing.
+    atlas : FaceAtlas
+        The mean face.
+    with_scale : bool
+        False keeps the specimen's size.
+
+    Returns
+    -------
+    ndarray of shape (4, 4)
+        ``face_from_scan``.
+
+    Raises
+    ------
+    ValueError
+        If fewer than three landmarks are there.
+    """
+    is_there = np.isfinite(positions_mm).all(axis=1)
+    target = atlas.landmark_mean_mm[is_there]
+    return fit_similarity(positions_mm[is_there], target, with_scale=with_scale)
+
+
+def draw_face(
+    atlas: FaceAtlas, markers: Sequence[Marker], lines: Sequence[Line] = (), caption: str = ""
+) -> str:
+    """Draw the mean face with landmarks and lines, seen from the right, the front and the left.
+
+    Parameters
+    ----------
+    atlas : FaceAtlas
+        The mean face.
+    markers : sequence of Marker
+        Landmarks in the face frame, in millimetres.
+    lines : sequence of Line
+        Lines in the face frame, in millimetres.
+    caption : str
+        Plain text below the drawing.
+
+    Returns
+    -------
+    str
+        An HTML figure.
+    """
+    extent = _Extent(atlas)
+    panels = []
+    for name in _VIEWS:
+        view = _View(name, atlas, extent)
+        hidden = view.hidden
+        parts = [
+            view.face(),
+            *(view.line(line) for line in lines if not hidden(line.corners_mm.mean(axis=0))),
+            *view.markers([marker for marker in markers if not hidden(marker.position_mm)]),
+        ]
+        panels.append((view, "".join(parts)))
+    return _figure(panels, extent, caption)
+
+
+def _figure(panels: list[tuple[_View, str]], extent: _Extent, caption: str) -> str:
+    height = extent.height + _TITLE_HEIGHT
+    left, body = 0.0, []
+    for view, parts in panels:
+        body.append(
+            f'<g transform="translate({left:.0f} {_TITLE_HEIGHT})">'
+            f'<text x="{view.width / 2:.0f}" y="-8" text-anchor="middle">{view.name}</text>'
+            f"{parts}</g>"
+        )
+        left += view.width
+    text = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
+    return (
+        f'<figure><svg viewBox="0 0 {left:.0f} {height:.0f}" width="{left:.0f}" '
+        'font-family="system-ui, Helvetica, Arial, sans-serif" font-size="13" fill="#333" '
+        f'role="img" xmlns="http://www.w3.org/2000/svg">{"".join(body)}</svg>{text}</figure>'
+    )
+
+
+class _Extent:
+    """The part of space that all views show, so that they can be compared."""
+
+    def __init__(self, atlas: FaceAtlas) -> None:
+        points = np.vstack([atlas.mean_mm[atlas.core], atlas.landmark_mean_mm])
+        self.low = points.min(axis=0) - _MARGIN_MM
+        self.high = points.max(axis=0) + _MARGIN_MM
+        self.height = (self.high[1] - self.low[1]) * _PIXELS_PER_MM
+
+
+class _View:
+    """One direction of view: from millimetres in the face frame to pixels of its panel."""
+
+    def __init__(self, name: str, atlas: FaceAtlas, extent: _Extent) -> None:
+        self.name = name
+        self._atlas = atlas
+        self._right, self._toward = (np.array(axis) for axis in _VIEWS[name])
+        ends = np.sort(np.stack([extent.low, extent.high]) @ self._right)
+        self._left, self._top = ends[0], extent.high[1]
+        self._bottom = extent.low[1]
+        self._width_mm = ends[1] - ends[0]
+        self.width = self._width_mm * _PIXELS_PER_MM
+        self._middle = (extent.low + extent.high) / 2
+
+    def pixels(self, points_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+        across = points_mm @ self._right - self._left
+        down = self._top - points_mm[..., 1]
+        return np.stack([across, down], axis=-1) * _PIXELS_PER_MM
+
+    def hidden(self, position_mm: NDArray[np.float64]) -> bool:
+        """Whether the head stands before a point; from the front nothing is hidden."""
+        is_front = bool(self._toward[2] > 0)
+        depth = float((position_mm - self._middle) @ self._toward)
+        return not is_front and depth < _HIDDEN_MM
+
+    def face(self) -> str:
+        """Draw the mean face as dots, darker where the light falls flat."""
+        facing = self._atlas.normals @ self._toward
+        points = self._atlas.mean_mm
+        to_landmark_mm, _ = KDTree(self._atlas.landmark_mean_mm).query(points)
+        across = points @ self._right - self._left
+        is_inside = (points[:, 1] > self._bottom) & (points[:, 1] < self._top)
+        is_inside &= (
+            (across > 0)
+            & (across < self._width_mm)
+            & (facing > 0.05)
+            & (to_landmark_mm < _REACH_MM)
+        )
+        light = np.array(_LIGHT) if self._toward[2] > 0 else np.array([0.0, 0.5, 0.4])
+        light = light + 0.7 * self._toward
+        shade = self._atlas.normals @ (light / np.linalg.norm(light))
+        level = np.clip((shade * len(_SHADES)).astype(int), 0, len(_SHADES) - 1)
+        dots = np.round(self.pixels(points)).astype(int)
+        paths = []
+        for number, color in enumerate(_SHADES):
+            chosen = dots[is_inside & (level == number)]
+            steps = "".join(f"M{x} {y}h0" for x, y in chosen)
+            paths.append(f'<path stroke="{color}" d="{steps}"/>')
+        width = _DOT_MM * _PIXELS_PER_MM
+        return (
+            f'<g fill="none" stroke-linecap="round" stroke-width="{width:.1f}">{"".join(paths)}</g>'
+        )
+
+    def line(self, line: Line) -> str:
+        corners = " ".join(f"{x:.1f},{y:.1f}" for x, y in self.pixels(line.corners_mm))
+        return (
+            f'<polyline points="{corners}" fill="none" stroke="{line.color}" stroke-width="1.1" '
+            f'stroke-opacity=".8"><title>{escape(line.title)}</title></polyline>'
+        )
+
+    def markers(self, markers: Sequence[Marker]) -> Iterator[str]:
+        """Draw landmarks, and the labels of those that have room; the others show theirs as title.
+
+        Labels go from the outermost landmark inward, since round the nose and the lips there is
+        room for a few only.
+        """
+        spots = self.pixels(np.array([marker.position_mm for marker in markers]).reshape(-1, 3))
+        for (x, y), marker in zip(spots, markers, strict=True):
+            yield (
+                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{_MARKER_RADIUS}" fill="{marker.color}" '
+                f'stroke="#333" stroke-width=".7"><title>{escape(marker.title)}</title></circle>'
+            )
+        taken = np.column_stack([spots - _MARKER_RADIUS, spots + _MARKER_RADIUS])
+        outward = np.argsort(-np.linalg.norm(spots - spots.mean(axis=0), axis=1)) if markers else []
+        for row in outward:
+            x, y = spots[row] + [_MARKER_RADIUS + 1.5, -1.0]
+            right = x + len(markers[row].label) * _LETTER_WIDTH * _LABEL_SIZE
+            box = np.array([x, y - 0.8 * _LABEL_SIZE, right, y])
+            is_beside = (taken[:, 2:] < box[:2]).any(axis=1) | (taken[:, :2] > box[2:]).any(axis=1)
+            if markers[row].label and is_beside.all() and right < self.width:
+                taken = np.vstack([taken, box])
+                text = escape(markers[row].label)
+                yield f'<text x="{x:.1f}" y="{y:.1f}" font-size="{_LABEL_SIZE}">{text}</text>'

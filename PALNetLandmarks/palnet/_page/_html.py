@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pieces of a report page as HTML text."""
+
+from __future__ import annotations
+
+import base64
+import html
+import math
+from typing import TYPE_CHECKING
+
+import palnet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = [
+    "build_page",
+    "escape",
+    "format_error",
+    "format_number",
+    "image",
+    "paragraph",
+    "section",
+    "table",
+]
+
+# Read on a screen and on A4; a table may go on over the page's end, a row or a plot may not.
+_STYLE = """\
+:root { color-scheme: light; }
+body { font: 15px/1.45 system-ui, "Segoe UI", Helvetica, Arial, sans-serif; color: #222;
+  background: #fff; max-width: 62rem; margin: 2rem auto; padding: 0 1.2rem; }
+h1 { font-size: 1.6rem; margin: 0 0 .2rem; }
+h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; border-bottom: 2px solid #0072b2;
+  padding-bottom: .2rem; break-after: avoid; }
+p { margin: .4rem 0 .8rem; max-width: 50rem; }
+p.lead { color: #555; }
+p.note { color: #555; font-size: .88rem; }
+table { border-collapse: collapse; width: 100%; margin: .5rem 0 1rem; font-size: .88rem; }
+thead { display: table-header-group; }
+th { text-align: left; border-bottom: 1.5px solid #888; padding: .25rem .5rem;
+  vertical-align: bottom; }
+td { border-bottom: 1px solid #e3e3e3; padding: .2rem .5rem; vertical-align: top; }
+tr { break-inside: avoid; }
+.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+td.number + td:not(.number), th.number + th:not(.number) { padding-left: 1.2rem; }
+figure { margin: .6rem 0 1rem; break-inside: avoid; }
+figure svg, figure img { max-width: 100%; height: auto; display: block; }
+figcaption { color: #555; font-size: .85rem; margin-top: .3rem; max-width: 50rem; }
+footer { color: #777; font-size: .8rem; margin: 2rem 0 0; border-top: 1px solid #ccc;
+  padding-top: .4rem; }
+@page { size: A4; margin: 14mm; }
+@media print {
+  body { max-width: none; margin: 0; padding: 0; font-size: 9.5pt;
+    print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+  h2 { margin-top: 1.2rem; }
+}
+"""
+
+
+def escape(text: str) -> str:
+    """Make any text safe between tags and in attributes."""
+    return html.escape(text, quote=True)
+
+
+def build_page(title: str, lead: str, sections: Iterable[str]) -> str:
+    """Put sections together into one HTML file.
+
+    Parameters
+    ----------
+    title : str
+        Heading, and the name of the browser's tab.
+    lead : str
+        One line below the heading.
+    sections : iterable of str
+        What `section` gives.
+
+    Returns
+    -------
+    str
+        The whole file.
+    """
+    body = "\n".join(sections)
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>\n{_STYLE}</style>\n</head>\n<body>\n"
+        f'<h1>{escape(title)}</h1>\n<p class="lead">{escape(lead)}</p>\n{body}\n'
+        f"<footer>palnet {palnet.__version__}. For research; not a medical device.</footer>\n"
+        "</body>\n</html>\n"
+    )
+
+
+def section(title: str, *content: str) -> str:
+    """Give one section with its heading; `content` is HTML."""
+    return f"<section>\n<h2>{escape(title)}</h2>\n" + "\n".join(content) + "\n</section>"
+
+
+def paragraph(text: str, *, is_note: bool = False) -> str:
+    """Give a paragraph of plain text."""
+    return f'<p class="note">{escape(text)}</p>' if is_note else f"<p>{escape(text)}</p>"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], numbers: Iterable[int]) -> str:
+    """Give a table of plain texts.
+
+    Parameters
+    ----------
+    header : sequence of str
+        Names of the columns.
+    rows : iterable of sequence of str
+        The cells.
+    numbers : iterable of int
+        Which columns hold numbers, which are set flush right.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
+    chosen = set(numbers)
+
+    def cells(tag: str, row: Sequence[str]) -> str:
+        return "".join(
+            f'<{tag} class="number">{escape(text)}</{tag}>'
+            if column in chosen
+            else f"<{tag}>{escape(text)}</{tag}>"
+            for column, text in enumerate(row)
+        )
+
+    body = "\n".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
+    head = f"<thead><tr>{cells('th', header)}</tr></thead>"
+    return f"<table>\n{head}\n<tbody>\n{body}\n</tbody>\n</table>"
+
+
+def image(png: bytes, description: str) -> str:
+    """Give a picture that lies inside the page."""
+    data = base64.b64encode(png).decode("ascii")
+    text = escape(description)
+    return (
+        f'<figure><img alt="{text}" src="data:image/png;base64,{data}">'
+        f"<figcaption>{text}</figcaption></figure>"
+    )
+
+
+def format_number(value: float, digits: int = 1) -> str:
+    """Write a number for a table; a dash where there is none."""
+    return f"{value:.{digits}f}" if math.isfinite(value) else "-"
+
+
+def format_error(value: float, digits: int = 1) -> str:
+    """Write an expected error for a table; empty where it is unknown."""
+    return f"± {value:.{digits}f}" if math.isfinite(value) else ""

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Landmark files named on the command line, for the subcommands that measure and compare."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable, Iterator
+
+    from palnet.landmarks import LandmarkSet
+    from palnet.scheme import Scheme
+
+__all__ = ["add_reading_options", "check_face_size", "find_landmark_files", "read_all"]
+
+_FRAMES = {"file": "file", "lps": "LPS", "ras": "RAS"}
+# How far the landmarks of a face lie from their mean, on average: 40 to 110 mm from an infant to
+# a large head with ears, if the unit is right; the next units are 10 and 25.4 times off.
+_MIN_SPREAD_MM = 20.0
+_MAX_SPREAD_MM = 200.0
+
+
+def add_reading_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say what a landmark file itself may not hold."""
+    add = parser.add_argument
+    add("--scheme", metavar="NAME_OR_PATH", help="landmark scheme [what the files name]")
+    add("--frame", choices=tuple(_FRAMES), default="file", help=_FRAME_HELP)
+    add("--unit", default="mm", help="unit of landmark files that do not name it [%(default)s]")
+
+
+_FRAME_HELP = (
+    "axes of landmark files that do not name them: the scan file's own, LPS or RAS [%(default)s]"
+)
+
+
+def find_landmark_files(paths: Iterable[Path]) -> list[Path]:
+    """List the landmark files that files and folders stand for, one a specimen of a folder."""
+    from palnet.errors import UsageError
+    from palnet.exchange import FORMATS
+
+    found: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        # The formats are listed in the order of what they hold, so the first of each name wins.
+        by_stem: dict[str, Path] = {}
+        for entry in FORMATS.values():
+            for file in sorted(path.iterdir()):
+                if file.is_file() and file.name.lower().endswith(entry.suffix):
+                    by_stem.setdefault(file.name[: -len(entry.suffix)], file)
+        if not by_stem:
+            msg = f"{path}: no landmark file in this folder. Name a folder that holds some."
+            raise UsageError(msg)
+        found += [by_stem[stem] for stem in sorted(by_stem)]
+    return list(dict.fromkeys(found))
+
+
+def read_all(
+    files: Iterable[Path], arguments: argparse.Namespace, scheme: Scheme | None = None
+) -> Iterator[tuple[Path, LandmarkSet | None]]:
+    """Read each file; one that cannot be read gives a line on stderr and None."""
+    from palnet.errors import PalnetError
+    from palnet.exchange import read_landmarks
+    from palnet.surface import parse_unit
+
+    unit = parse_unit(arguments.unit)
+    for path in files:
+        try:
+            landmarks = read_landmarks(
+                path,
+                scheme or arguments.scheme,
+                frame=_FRAMES[arguments.frame],  # type: ignore[arg-type]  # argparse allows these
+                mm_per_unit=unit.mm_per_unit if arguments.frame == "file" else 1.0,
+            )
+            check_face_size(landmarks, path)
+        except PalnetError as err:
+            print(f"palnet: {err}", file=sys.stderr)
+            yield path, None
+            continue
+        yield path, landmarks
+
+
+def check_face_size(landmarks: LandmarkSet, path: Path) -> None:
+    """Require that the landmarks span a face in millimetres, or their unit is wrong."""
+    import numpy as np
+
+    from palnet.errors import UnitError
+
+    placed = landmarks.positions_mm[landmarks.is_placed]
+    if len(placed) < len(landmarks) / 2:
+        return  # a few landmarks may lie close together
+    spread = float(np.linalg.norm(placed - placed.mean(axis=0), axis=1).mean())
+    if not _MIN_SPREAD_MM <= spread <= _MAX_SPREAD_MM:
+        msg = (
+            f"{path}: the landmarks must span a face; they lie {spread:.3g} mm from their mean on "
+            f"average, expected {_MIN_SPREAD_MM:g} to {_MAX_SPREAD_MM:g} mm. "
+            "Give the unit of the numbers with --unit."
+        )
+        raise UnitError(msg)

@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measurements as a table for statistics and as a page for people."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from typing import TYPE_CHECKING
+
+from palnet._page import (
+    Bar,
+    Line,
+    Marker,
+    atlas_of,
+    build_page,
+    draw_bars,
+    draw_face,
+    face_from_landmarks,
+    format_error,
+    format_number,
+    image,
+    paragraph,
+    section,
+    table,
+)
+from palnet.face.similarity import apply_similarity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from palnet.landmarks import LandmarkSet
+    from palnet.measurement._definitions import Kind
+    from palnet.measurement._measure import Measurement
+
+__all__ = ["COLUMNS", "page_of_measurements", "table_of_measurements"]
+
+COLUMNS = (
+    "specimen",
+    "code",
+    "name",
+    "kind",
+    "value",
+    "unit",
+    "expected_error",
+    "landmarks",
+    "source",
+    "reason",
+)
+
+_TITLES: dict[Kind, str] = {
+    "distance": "Distances",
+    "angle": "Angles",
+    "index": "Indices",
+    "arc": "Arcs along the skin",
+    "asymmetry": "Asymmetry",
+}
+_NOTES: dict[Kind, str] = {
+    "distance": "Straight, from landmark to landmark.",
+    "angle": "At the second of the three landmarks.",
+    "index": "One hundred times the first distance over the second.",
+    "arc": "As a tape measure lies: in the plane of its three landmarks, or upright on the skin "
+    "between two.",
+    "asymmetry": "How far each landmark lies from its counterpart on the face's own mirror image. "
+    "A perfectly even face shows as much as the expected error.",
+}
+_DIGITS = {"mm": 1, "deg": 1, "%": 1}
+_LINE_COLOR = "#0072b2"
+_DOT_COLOR = "#e69f00"
+
+
+def table_of_measurements(specimens: Iterable[tuple[str, Sequence[Measurement]]]) -> str:
+    """Write the measurements of many specimens as one CSV, a row a specimen and measurement.
+
+    Parameters
+    ----------
+    specimens : iterable of (str, sequence of Measurement)
+        Name and measurements of each specimen.
+
+    Returns
+    -------
+    str
+        The file's text; numbers have a decimal point, what is unknown is empty.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for specimen, measurements in specimens:
+        for entry in measurements:
+            writer.writerow(
+                (
+                    specimen,
+                    entry.code,
+                    entry.name,
+                    entry.kind,
+                    _plain(entry.value),
+                    entry.unit,
+                    _plain(entry.expected_error),
+                    " ".join(entry.landmarks),
+                    entry.source,
+                    entry.reason,
+                )
+            )
+    return text.getvalue()
+
+
+def page_of_measurements(
+    landmarks: LandmarkSet,
+    measurements: Sequence[Measurement],
+    sources: dict[str, str],
+    picture: bytes | str,
+) -> str:
+    """Build the page of one specimen.
+
+    Parameters
+    ----------
+    landmarks : LandmarkSet
+        The landmarks that were measured.
+    measurements : sequence of Measurement
+        What `measure` gave.
+    sources : dict of str to str
+        Full reference of each source, as in `MeasurementPlan`.
+    picture : bytes or str
+        A PNG of the scan with its landmarks, or a sentence saying why there is none.
+
+    Returns
+    -------
+    str
+        A self-contained HTML file.
+    """
+    n_placed = int(landmarks.is_placed.sum())
+    n_measured = sum(entry.is_measured for entry in measurements)
+    lead = (
+        f"{n_placed} of {len(landmarks)} landmarks ({landmarks.scheme.name}), "
+        f"{n_measured} of {len(measurements)} measurements. Every value stands with its expected "
+        "error where those of its landmarks are known."
+    )
+    shown = (
+        paragraph(picture, is_note=True)
+        if isinstance(picture, str)
+        else image(picture, f"{landmarks.specimen}: the scan with its landmarks")
+    )
+    sections = [section("Picture", shown, _drawing(landmarks, measurements))]
+    for kind in _TITLES:
+        chosen = [entry for entry in measurements if entry.kind == kind]
+        if chosen:
+            sections.append(_section_of(kind, chosen))
+    used = sorted({entry.source for entry in measurements})
+    rows = [(name, sources.get(name, "")) for name in used]
+    sections.append(section("Sources", table(("Source", "Reference"), rows, ())))
+    return build_page(f"Measurements of {landmarks.specimen}", lead, sections)
+
+
+def _section_of(kind: Kind, entries: Sequence[Measurement]) -> str:
+    plot = _asymmetry_bars(entries) if kind == "asymmetry" else ""
+    rows = [
+        (
+            entry.name,
+            _between(entry),
+            format_number(entry.value, _DIGITS[entry.unit]),
+            format_error(entry.expected_error, _DIGITS[entry.unit]),
+            entry.unit,
+            entry.reason or entry.source,
+        )
+        for entry in entries
+    ]
+    header = ("Measurement", "Landmarks", "Value", "Expected error", "Unit", "Source or reason")
+    return section(
+        _TITLES[kind], paragraph(_NOTES[kind], is_note=True), plot, table(header, rows, (2, 3))
+    )
+
+
+def _between(entry: Measurement) -> str:
+    """Name the landmarks as the measurement uses them."""
+    if entry.kind == "index":
+        a, b, c, d = entry.landmarks
+        return f"({a}, {b}) / ({c}, {d})"
+    # The overall asymmetry is taken from every pair.
+    return ", ".join(entry.landmarks) if len(entry.landmarks) <= 3 else "all with counterpart"
+
+
+def _asymmetry_bars(entries: Sequence[Measurement]) -> str:
+    taken = [entry for entry in entries if entry.is_measured and len(entry.landmarks) <= 2]
+    if not taken:
+        return ""
+    taken.sort(key=lambda entry: -entry.value)
+    bars = [
+        Bar(f"{entry.name.removeprefix('Asymmetry of ')} ({entry.landmarks[0].removesuffix('_r')})",
+            entry.value, entry.expected_error)
+        for entry in taken
+    ]  # fmt: skip
+    return draw_bars(
+        bars,
+        "mm",
+        "Asymmetry, largest first. The tick is the expected error: shorter bars cannot be told "
+        "from an even face."
+        if any(math.isfinite(bar.mark) for bar in bars)
+        else "Asymmetry, largest first.",
+    )
+
+
+def _drawing(landmarks: LandmarkSet, measurements: Sequence[Measurement]) -> str:
+    """Draw landmarks and measured lines over the mean face, if the scheme has one."""
+    atlas = atlas_of(landmarks.scheme)
+    if atlas is None or landmarks.is_placed.sum() < 3:
+        text = "No drawing: no mean face comes with this landmark scheme, or it has no landmarks."
+        return paragraph(text, is_note=True)
+    face_from_mm = face_from_landmarks(landmarks.positions_mm, atlas, with_scale=True)
+    positions = apply_similarity(face_from_mm, landmarks.positions_mm)
+    markers = [
+        Marker(position, _DOT_COLOR, f"{entry.code}: {entry.name}", entry.code)
+        for entry, position, is_placed in zip(
+            landmarks.scheme.landmarks, positions, landmarks.is_placed, strict=True
+        )
+        if is_placed
+    ]
+    lines = [
+        Line(
+            apply_similarity(face_from_mm, entry.polyline * landmarks.mm_per_unit),
+            _LINE_COLOR,
+            f"{entry.name}: {entry.value:.1f} {entry.unit}",
+        )
+        for entry in measurements
+        if entry.kind in ("distance", "arc") and len(entry.polyline)
+    ]
+    caption = "Landmarks and measured distances, laid over the mean face (grey) for orientation."
+    return draw_face(atlas, markers, lines, caption)
+
+
+def _plain(value: float) -> str:
+    return f"{value:.4f}" if math.isfinite(value) else ""

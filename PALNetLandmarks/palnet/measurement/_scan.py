@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bring a scan into the numbers of its landmarks, and check that they belong together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.spatial import KDTree
+
+from palnet.errors import MeshError
+from palnet.surface import plausible_units
+
+if TYPE_CHECKING:
+    from palnet.landmarks import LandmarkSet
+    from palnet.surface import Mesh
+
+__all__ = ["match_scan"]
+
+# Half of the landmarks lie nearer than this to a vertex of their scan: landmarks lie on the skin,
+# and vertices of a coarse scan 3 to 5 mm apart.
+_MAX_MEDIAN_GAP_MM = 6.0
+
+
+def match_scan(mesh: Mesh, landmarks: LandmarkSet) -> Mesh:
+    """Give a scan in the same numbers as its landmarks.
+
+    Convention: landmarks in the frame ``"file"`` have the scan's own numbers; for those in
+    ``"LPS"`` or ``"RAS"`` the scan's axes are turned and its numbers made millimetres, by the
+    unit with which the landmarks lie on it.
+
+    Parameters
+    ----------
+    mesh : Mesh
+        The scan as its file holds it.
+    landmarks : LandmarkSet
+        Its landmarks.
+
+    Returns
+    -------
+    Mesh
+        The scan to be measured.
+
+    Raises
+    ------
+    MeshError
+        If the landmarks do not lie on this scan.
+    UnitError
+        If the scan's size fits no unit.
+    """
+    scales = [1.0]
+    signs = np.ones(3)
+    if landmarks.frame != "file":
+        scales = [unit.mm_per_unit for unit in plausible_units(mesh)]
+        signs = np.ones(3) if mesh.space == landmarks.frame else np.array([-1.0, -1.0, 1.0])
+    candidates = [replace(mesh, points=mesh.points * signs * scale) for scale in scales]
+    gaps_mm = [_median_gap_mm(candidate, landmarks) for candidate in candidates]
+    best = int(np.argmin(gaps_mm))
+    if not gaps_mm[best] <= _MAX_MEDIAN_GAP_MM:
+        msg = (
+            f"the landmarks of {landmarks.specimen!r} must lie on the scan {mesh.name!r}; half of "
+            f"them are more than {gaps_mm[best]:.0f} mm away from it. Give the scan they were "
+            "placed on, and the frame of the landmark file."
+        )
+        raise MeshError(msg)
+    return candidates[best]
+
+
+def _median_gap_mm(mesh: Mesh, landmarks: LandmarkSet) -> float:
+    positions = landmarks.positions[landmarks.is_placed]
+    if not len(positions) or not len(mesh.points):
+        return float("inf")
+    gaps, _ = KDTree(mesh.points).query(positions)
+    return float(np.median(gaps)) * landmarks.mm_per_unit

@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import csv
+import math
+import re
+import shutil
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from palnet.cli import main
+from palnet.exchange import read_landmarks, write_landmarks
+from palnet.measurement import measure
+from palnet.samples import example_scan, example_truth
+from palnet.surface import read_mesh, write_ply
+
+
+def a_face(specimen="anna"):
+    truth = replace(read_landmarks(example_truth()), specimen=specimen)
+    return replace(truth, expected_error_mm=np.full(len(truth), 2.0))
+
+
+def write_face(folder, face):
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{face.specimen}.mrk.json"
+    write_landmarks(face, path)
+    return path
+
+
+@pytest.fixture
+def no_opengl(monkeypatch):
+    """Drawing takes seconds and is tested elsewhere."""
+
+    def refuse(*_, **__):
+        from palnet.errors import PreviewError
+
+        msg = "this machine has no OpenGL"
+        raise PreviewError(msg)
+
+    monkeypatch.setattr("palnet.preview.render_preview", refuse)
+
+
+class TagCount(HTMLParser):
+    """Counts tags, and how deep they are left open at the end."""
+
+    VOID = frozenset({"meta", "img", "br"})
+
+    def __init__(self):
+        super().__init__()
+        self.depth, self.seen = [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.append(tag)
+        if tag not in self.VOID:
+            self.depth.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.seen.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.depth.pop() == tag
+
+
+def tags_of(text):
+    count = TagCount()
+    count.feed(text)
+    assert count.depth == []
+    return count.seen
+
+
+def rows_of(path):
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_measure_writes_every_value_of_every_specimen_into_one_table(tmp_path):
+    faces = [a_face("anna"), a_face("bert").transformed(np.diag([-1.0, -1, 1, 1]))]
+    for face in faces:
+        write_face(tmp_path / "in", face)
+
+    code = main(["measure", str(tmp_path / "in"), "-o", str(tmp_path / "out")])
+
+    assert code == 0
+    rows = rows_of(tmp_path / "out" / "measurements.csv")
+    expected = [(face.specimen, entry) for face in faces for entry in measure(face)]
+    assert [(row["specimen"], row["code"]) for row in rows] == [
+        (specimen, entry.code) for specimen, entry in expected
+    ]
+    for row, (_, entry) in zip(rows, expected, strict=True):
+        value = float(row["value"] or "nan")
+        np.testing.assert_allclose(value, entry.value, atol=1e-3)
+        assert bool(row["reason"]) == math.isnan(value)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "anna.html",
+        "bert.html",
+        "measurements.csv",
+    ]
+
+
+def test_measure_page_is_whole_self_contained_and_names_its_values(tmp_path, no_opengl):
+    path = write_face(tmp_path, a_face())
+
+    main(["measure", str(path), "--scan", str(example_scan()), "-o", str(tmp_path / "out")])
+
+    text = (tmp_path / "out" / "anna.html").read_text(encoding="utf-8")
+    seen = tags_of(text)
+    assert "script" not in seen
+    assert not re.search(r'(src|href)="(?!data:)', text)
+    assert "@media print" in text
+    assert "this machine has no OpenGL" in text
+    nose = next(entry for entry in measure(a_face()) if entry.code == "n-sn")
+    assert f'<td>Nose height</td><td>n, sn</td><td class="number">{nose.value:.1f}</td>' in text
+    assert all(f"{view} side" in text for view in ("left", "right"))
+
+
+def test_measure_picture_lies_in_the_page(tmp_path, monkeypatch):
+    def draw(_mesh, _scene, path):
+        path.write_bytes(b"\x89PNG picture")
+
+    monkeypatch.setattr("palnet.preview.render_preview", draw)
+    path = write_face(tmp_path, a_face())
+
+    main(["measure", str(path), "--scan", str(example_scan()), "-o", str(tmp_path / "out")])
+
+    assert "data:image/png;base64,iVBORyBwaWN0dXJl" in (tmp_path / "out/anna.html").read_text()
+
+
+def test_measure_takes_arcs_from_the_scan_of_the_same_name(tmp_path, no_opengl):
+    write_face(tmp_path, a_face("anna"))
+    shutil.copy(example_scan(), tmp_path / "anna.ply")
+    write_face(tmp_path, a_face("bert"))
+
+    main(["measure", str(tmp_path), "-o", str(tmp_path / "out")])
+
+    arcs = {
+        (row["specimen"], row["code"]): row
+        for row in rows_of(tmp_path / "out" / "measurements.csv")
+        if row["kind"] == "arc"
+    }
+    assert float(arcs["anna", "arc:t_r-sn-t_l"]["value"]) > 250
+    assert float(arcs["anna", "arc:t_r-sn-t_l"]["expected_error"]) >= math.sqrt(2) - 1e-4
+    assert arcs["bert", "arc:t_r-sn-t_l"]["reason"] == "needs the scan, which was not given"
+
+
+@pytest.mark.parametrize("frame", ["LPS", "RAS"])
+@pytest.mark.parametrize("mm_per_unit", [1.0, 1000.0])
+def test_measure_finds_axes_and_unit_of_a_scan_whose_landmarks_are_anatomical(
+    tmp_path, no_opengl, frame, mm_per_unit
+):
+    mesh = read_mesh(example_scan())
+    write_ply(replace(mesh, points=mesh.points / mm_per_unit), tmp_path / "anna.ply")
+    write_face(tmp_path, a_face().to_frame(frame))
+
+    main(["measure", str(tmp_path), "-o", str(tmp_path / "out")])
+
+    arc = next(entry for entry in measure(a_face(), mesh) if entry.code == "arc:t_r-sn-t_l")
+    rows = {row["code"]: row for row in rows_of(tmp_path / "out" / "measurements.csv")}
+    assert float(rows["arc:t_r-sn-t_l"]["value"]) == pytest.approx(arc.value, abs=0.05)
+
+
+def test_measure_scan_of_another_face_gives_no_arcs_and_says_so(tmp_path, capsys):
+    path = write_face(tmp_path, a_face())
+    mesh = read_mesh(example_scan())
+    other = replace(mesh, points=mesh.points + 60.0)
+    write_ply(other, tmp_path / "other.ply")
+
+    code = main(["measure", str(path), "--scan", str(tmp_path / "other.ply"),
+                 "-o", str(tmp_path / "out")])  # fmt: skip
+
+    assert code == 0
+    assert "must lie on the scan 'other'" in capsys.readouterr().err
+    rows = rows_of(tmp_path / "out" / "measurements.csv")
+    assert all(row["value"] == "" for row in rows if row["kind"] == "arc")
+
+
+def test_measure_csv_in_metres_is_refused_without_its_unit(tmp_path, capsys):
+    face = a_face()
+    write_landmarks(replace(face, positions=face.positions / 1000), tmp_path / "anna.csv")
+
+    refused = main(["measure", str(tmp_path / "anna.csv"), "-o", str(tmp_path / "out")])
+    told = main(["measure", str(tmp_path / "anna.csv"), "--unit", "m", "-o", str(tmp_path / "out")])
+
+    assert (refused, told) == (1, 0)
+    assert "--unit" in capsys.readouterr().err
+
+
+def test_measure_takes_one_file_of_a_specimen_that_has_two(tmp_path):
+    write_face(tmp_path, a_face())
+    write_landmarks(a_face(), tmp_path / "anna.csv")
+
+    main(["measure", str(tmp_path), "--no-pages", "-o", str(tmp_path / "out")])
+
+    rows = rows_of(tmp_path / "out" / "measurements.csv")
+    assert len(rows) == len(measure(a_face()))
+    assert not (tmp_path / "out" / "anna.html").exists()
+
+
+def test_measure_never_writes_over_a_file_unasked(tmp_path, capsys):
+    path = write_face(tmp_path, a_face())
+    page = tmp_path / "out" / "anna.html"
+    page.parent.mkdir()
+    page.write_text("mine")
+
+    refused = main(["measure", str(path), "-o", str(page.parent)])
+
+    assert refused == 2
+    assert "exists already" in capsys.readouterr().err
+    assert page.read_text() == "mine"
+    assert not (page.parent / "measurements.csv").exists()
+    assert main(["measure", str(path), "-o", str(page.parent), "--overwrite"]) == 0
+    assert "<h1>Measurements of anna</h1>" in page.read_text()
+
+
+def test_measure_broken_file_is_named_and_the_others_are_measured(tmp_path, capsys):
+    write_face(tmp_path / "in", a_face())
+    (tmp_path / "in" / "broken.mrk.json").write_text("{", encoding="utf-8")
+
+    code = main(["measure", str(tmp_path / "in"), "-o", str(tmp_path / "out")])
+
+    assert code == 1
+    assert "broken.mrk.json" in capsys.readouterr().err
+    assert {row["specimen"] for row in rows_of(tmp_path / "out" / "measurements.csv")} == {"anna"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["{tmp}/empty"], "no landmark file"),
+        (["{tmp}/one/anna.mrk.json", "{tmp}/two/anna.mrk.json"], "would both give"),
+        (["{tmp}/one", "--scan", "{tmp}/nowhere.ply"], "no such file"),
+        (["{tmp}/one", "--unit", "furlong"], "furlong"),
+    ],
+)
+def test_measure_wrong_usage_says_what_to_do(tmp_path, capsys, arguments, says):
+    (tmp_path / "empty").mkdir()
+    for folder in ("one", "two"):
+        write_face(tmp_path / folder, a_face())
+
+    code = main(["measure", *(text.format(tmp=tmp_path) for text in arguments),
+                 "-o", str(tmp_path / "out")])  # fmt: skip
+
+    assert code == 2
+    assert says in capsys.readouterr().err
+
+
+def test_measure_names_with_markup_do_no_harm_to_the_page(tmp_path):
+    face = replace(a_face(), specimen='<b>"A & B"</b>')
+    write_landmarks(face, tmp_path / "odd.mrk.json")
+
+    main(["measure", str(tmp_path), "-o", str(tmp_path / "out")])
+
+    text = (tmp_path / "out" / "odd.html").read_text(encoding="utf-8")
+    assert "<h1>Measurements of &lt;b&gt;" in text
+    tags_of(text)
