@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from palnet.errors import MeshError
+from palnet.surface._digits import DIGITS_PADDING, parse_decimals, parse_leading_integers
 from palnet.surface._mesh import Finding, ParsedMesh, fan_triangles
 from palnet.surface._text import (
     LAST_BLANK,
@@ -18,7 +19,6 @@ from palnet.surface._text import (
     find_visible_lines,
     line_number,
     parse_floats,
-    parse_leading_integers,
     quote,
 )
 
@@ -45,7 +45,8 @@ class _Lines:
         lengths = ends - starts
         self.file_offsets = starts
         self.starts = np.cumsum(lengths) - lengths
-        self.raw = np.append(cut_out(raw, starts, ends), np.uint8(ord("\n")))
+        padding = np.frombuffer(DIGITS_PADDING, dtype=np.uint8)
+        self.raw = np.concatenate([cut_out(raw, starts, ends), padding])
         self.raw[self.starts] = LAST_BLANK
         self.tokens = find_token_starts(self.raw)
         self.first_token = np.searchsorted(self.tokens, self.starts)
@@ -97,7 +98,8 @@ def parse_obj(data: bytes) -> ParsedMesh:
 def _flatten(data: bytes) -> bytes:
     """Blank comments after data and join continued lines, keeping every byte offset."""
     has_joints = b"\\" in data
-    if has_joints or data.count(b"#") > data.count(b"\n#") + data.startswith(b"#"):
+    n_comments = data.count(b"#")
+    if has_joints or n_comments > (n_comments and data.count(b"\n#") + data.startswith(b"#")):
         data = re.sub(rb"#[^\n]*", lambda found: b" " * len(found[0]), data)
     if has_joints:
         data = re.sub(rb"\\[ \t]*\r?\n", lambda found: b" " * len(found[0]), data)
@@ -113,12 +115,14 @@ def _parse_vertices(data: bytes, lines: _Lines) -> NDArray[np.float64]:
             f"coordinates; got {lines.counts[short[0]]}. The file is damaged or cut off"
         )
         raise MeshError(msg)
-    try:
-        values = parse_floats(lines.raw.tobytes())
-    except BadTokenError as err:
-        line = line_number(data, lines.file_offset(err.offset))
-        msg = f"line {line}: {err.token!r} is not a coordinate"
-        raise MeshError(msg) from err
+    values = parse_decimals(lines.raw, lines.tokens)
+    if values is None:
+        try:
+            values = parse_floats(lines.raw.tobytes())
+        except BadTokenError as err:
+            line = line_number(data, lines.file_offset(err.offset))
+            msg = f"line {line}: {err.token!r} is not a coordinate"
+            raise MeshError(msg) from err
     points = values[lines.first_token[:, None] + np.arange(3)] if len(values) else np.zeros((0, 3))
     bad = np.flatnonzero(~np.isfinite(points).all(axis=1))
     if len(bad):
@@ -140,8 +144,11 @@ def _parse_faces(
         )
         raise MeshError(msg)
     values, ends = parse_leading_integers(lines.raw, lines.tokens)
-    n_above = np.repeat(n_before, lines.counts)
-    corners = np.where(values < 0, n_above + values, values - 1)
+    corners = values - 1
+    is_relative = values < 0
+    if is_relative.any():
+        n_above = np.repeat(n_before, lines.counts)
+        corners = np.where(is_relative, n_above + values, corners)
     is_bad = (values == 0) | ((ends > LAST_BLANK) & (ends != ord("/")))
     is_bad |= (corners < 0) | (corners >= n_points)
     if is_bad.any():

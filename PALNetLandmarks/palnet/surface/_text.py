@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from palnet.errors import MeshError
+from palnet.surface._digits import DIGITS_PADDING, parse_decimals
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,7 +22,6 @@ __all__ = [
     "find_visible_lines",
     "line_number",
     "parse_floats",
-    "parse_leading_integers",
     "quote",
     "to_doubles",
     "to_integers",
@@ -29,10 +29,6 @@ __all__ = [
 
 LAST_BLANK = 32
 """Bytes up to the space separate tokens."""
-
-MAX_DIGITS = 10
-"""An index of more digits than this addresses no vertex of a file that fits a computer."""
-
 
 MAX_RUNS = 10_000
 """Fewer stretches than this are joined one by one, more in bulk."""
@@ -108,8 +104,10 @@ def find_token_starts(raw: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 def parse_floats(data: bytes) -> NDArray[np.float64]:
     """Read blank-separated numbers; raise BadTokenError at the first that is none."""
-    if not data[:64].strip() and not data.strip():
-        return np.zeros(0)
+    raw = np.frombuffer(data + DIGITS_PADDING, dtype=np.uint8)
+    plain = parse_decimals(raw, find_token_starts(raw))
+    if plain is not None:
+        return plain
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", DeprecationWarning)
@@ -144,25 +142,3 @@ def to_integers(values: NDArray[Any], what: str) -> NDArray[np.int64]:
             msg = f"{what} holds numbers that are no whole numbers: the file is damaged"
             raise MeshError(msg)
     return values.astype(np.int64)
-
-
-def parse_leading_integers(
-    raw: NDArray[np.uint8], starts: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-    """Read the integer at each offset and the byte that ends it; 0 stands for "no integer".
-
-    `raw` must end with a blank, so that every integer has an end.
-    """
-    is_negative = raw[starts] == ord("-")
-    position = starts + is_negative
-    values = np.zeros(len(starts), dtype=np.int64)
-    ends = raw[position]
-    for _ in range(MAX_DIGITS):
-        digits = ends - np.uint8(ord("0"))
-        is_digit = digits < 10
-        if not is_digit.any():
-            break
-        values = np.where(is_digit, values * 10 + digits, values)
-        position += is_digit
-        ends = raw[position]
-    return np.where(is_negative, -values, values), ends
