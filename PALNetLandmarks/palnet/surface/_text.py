@@ -30,6 +30,9 @@ __all__ = [
 LAST_BLANK = 32
 """Bytes up to the space separate tokens."""
 
+BLOCK_BYTES = 1 << 18
+"""Text is searched in blocks of so many bytes, whose intermediate results stay in the cache."""
+
 MAX_RUNS = 10_000
 """Fewer stretches than this are joined one by one, more in bulk."""
 
@@ -59,8 +62,11 @@ def line_number(data: bytes, offset: int) -> int:
 
 def find_line_starts(raw: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Offsets of the first byte of every line."""
-    ends = np.flatnonzero(raw == ord("\n"))
-    starts = np.concatenate([[0], ends + 1])
+    found = [np.zeros(min(1, len(raw)), dtype=np.int64)]
+    for start in range(0, len(raw), BLOCK_BYTES):
+        block = raw[start : start + BLOCK_BYTES]
+        found.append(np.flatnonzero(block == ord("\n")) + (start + 1))
+    starts = np.concatenate(found)
     return starts[starts < len(raw)]
 
 
@@ -95,11 +101,11 @@ def cut_out(
 
 def find_token_starts(raw: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Offsets of the first byte of every blank-separated token."""
-    if len(raw) == 0:
-        return np.zeros(0, dtype=np.int64)
-    is_text = raw > LAST_BLANK
-    begins = np.flatnonzero(is_text[1:] & ~is_text[:-1]) + 1
-    return np.concatenate([[0], begins]) if is_text[0] else begins
+    found = [np.zeros(int(len(raw) > 0 and raw[0] > LAST_BLANK), dtype=np.int64)]
+    for start in range(0, len(raw) - 1, BLOCK_BYTES):
+        is_text = raw[start : start + BLOCK_BYTES + 1] > LAST_BLANK
+        found.append(np.flatnonzero(is_text[1:] > is_text[:-1]) + (start + 1))
+    return np.concatenate(found)
 
 
 def parse_floats(data: bytes) -> NDArray[np.float64]:

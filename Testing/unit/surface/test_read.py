@@ -207,6 +207,33 @@ def test_obj_faults_are_named_with_their_line(text, message, write):
     assert str(path) in str(caught.value)
 
 
+@pytest.mark.parametrize("block_bytes", [1, 7, 64, 1000])
+@pytest.mark.parametrize("name", [name for name in WRITERS if name.endswith("obj")])
+def test_obj_gives_the_same_however_it_is_cut_into_blocks(
+    block_bytes, name, a_head, write, monkeypatch
+):
+    path = write(name, WRITERS[name](a_head))
+    whole = read_mesh(path)
+    monkeypatch.setattr("palnet.surface._obj.BLOCK_BYTES", block_bytes)
+
+    in_blocks = read_mesh(path)
+
+    np.testing.assert_array_equal(in_blocks.points, whole.points)
+    np.testing.assert_array_equal(in_blocks.triangles, whole.triangles)
+
+
+@pytest.mark.parametrize("block_bytes", [1, 9, 30])
+def test_obj_faults_in_a_later_block_are_named_with_their_line(block_bytes, write, monkeypatch):
+    monkeypatch.setattr("palnet.surface._obj.BLOCK_BYTES", block_bytes)
+
+    with pytest.raises(
+        MeshError, match=r"line 7: face corner '9' names no vertex \(the file has 5"
+    ):
+        read_mesh(write("a.obj", SQUARE + "f 1 2 3\nf 5 -1 1\nf 1 2 9\nv 3 3 3\n"))
+    with pytest.raises(MeshError, match="line 6: '2,5' is not a coordinate"):
+        read_mesh(write("b.obj", SQUARE + "f 1 2 3\nv 1 2,5 3\n"))
+
+
 def test_obj_that_stops_within_a_line_with_unused_vertices_is_reported(a_head, write):
     content = write_obj(a_head)
 
