@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import slicer
 
@@ -13,6 +15,10 @@ _HEAD_CENTER_MM = np.array([0.0, 0.0, -90.0])
 _TILT = 0.3
 # Half a face fills the view of Slicer's camera (30 degrees) from here.
 _DISTANCE_MM = 260.0
+# The whole face with some room.
+_FACE_DISTANCE_MM = 480.0
+# Distance from which a box fills the view, in its diagonals.
+_WHOLE = 2.0
 
 
 def look_at(landmarks, index):
@@ -33,27 +39,101 @@ def look_at(landmarks, index):
     position = landmarks.world_positions[index]
     if np.isnan(position).any():
         return False
-    for node in slicer.util.getNodesByClass("vtkMRMLCameraNode", landmarks.node.GetScene()):
-        direction, up, distance = _view(landmarks, position, node.GetCamera())
-        node.SetFocalPoint(*(float(value) for value in position))
-        node.SetPosition(*(float(value) for value in position + distance * direction))
-        node.SetViewUp(*(float(value) for value in up))
-        node.GetCamera().SetParallelScale(float(distance) / 4)
-        node.ResetClippingRange()
+    pose = _face_axes(landmarks)
+    for node in _cameras(landmarks.node.GetScene()):
+        if pose is None:
+            camera = node.GetCamera()
+            toward, up = -np.array(camera.GetDirectionOfProjection()), camera.GetViewUp()
+            _aim(node, position, toward, up, camera.GetDistance())
+        else:
+            toward = _side_of(position, pose)
+            _aim(node, position, toward, pose.up, _DISTANCE_MM * pose.mm_to_world)
     return True
 
 
-def _view(landmarks, position, camera):
-    """Give direction towards the camera, up, and distance; without a pose, those of now."""
+def look_at_face(landmarks):
+    """Turn the 3D cameras to the front of the face.
+
+    Parameters
+    ----------
+    landmarks : LandmarkList
+        A detected list; nothing turns for another.
+    """
+    pose = _face_axes(landmarks)
+    if pose is None:
+        return
+    center = np.nanmean(landmarks.world_positions, axis=0)
+    for node in _cameras(landmarks.node.GetScene()):
+        _aim(node, center, pose.front, pose.up, _FACE_DISTANCE_MM * pose.mm_to_world)
+
+
+def look_at_model(model_node):
+    """Bring a whole model into view, from where the cameras are.
+
+    Parameters
+    ----------
+    model_node : vtkMRMLModelNode
+        The model.
+    """
+    bounds = [0.0] * 6
+    model_node.GetRASBounds(bounds)
+    low, high = np.array(bounds[::2]), np.array(bounds[1::2])
+    if not (low <= high).all():
+        return
+    for node in _cameras(model_node.GetScene()):
+        camera = node.GetCamera()
+        toward, up = -np.array(camera.GetDirectionOfProjection()), camera.GetViewUp()
+        _aim(node, (low + high) / 2, toward, up, _WHOLE * float(np.linalg.norm(high - low)))
+
+
+@dataclass(frozen=True, eq=False)
+class _FaceAxes:
+    """The face in the world: its axes, and how long a millimeter of an average face is there."""
+
+    face_from_world: np.ndarray
+    mm_to_world: float
+
+    @property
+    def rotation(self):
+        """Rows are the face's own axes in the world."""
+        return self.face_from_world[:3, :3] * self.mm_to_world
+
+    @property
+    def up(self):
+        """Up, in the world."""
+        return self.rotation[1]
+
+    @property
+    def front(self):
+        """Where the face looks to, in the world."""
+        return self.rotation[2]
+
+
+def _face_axes(landmarks):
+    """Read the pose of the face from the record; None for a list that was never detected."""
     matrix = landmarks.record.get("face_from_scan_mm")
     if matrix is None:
-        direction = -np.array(camera.GetDirectionOfProjection())
-        return direction, np.array(camera.GetViewUp()), camera.GetDistance()
+        return None
     face_from_world = np.array(matrix) @ np.diag([landmarks.mm_per_unit] * 3 + [1.0])
-    linear = face_from_world[:3, :3]
-    in_face = linear @ position + face_from_world[:3, 3]
+    scale = float(np.cbrt(np.linalg.det(face_from_world[:3, :3])))
+    return _FaceAxes(face_from_world, 1.0 / scale)
+
+
+def _side_of(position, pose):
+    """Give the direction from a landmark to the camera."""
+    in_face = pose.face_from_world[:3, :3] @ position + pose.face_from_world[:3, 3]
     direction = (in_face - _HEAD_CENTER_MM) * [1.0, _TILT, 1.0]
-    scale = np.cbrt(np.linalg.det(linear))
-    rotation = linear / scale
-    toward = rotation.T @ (direction / np.linalg.norm(direction))
-    return toward, rotation.T @ [0.0, 1.0, 0.0], _DISTANCE_MM / scale
+    return pose.rotation.T @ (direction / np.linalg.norm(direction))
+
+
+def _cameras(scene):
+    return slicer.util.getNodesByClass("vtkMRMLCameraNode", scene)
+
+
+def _aim(node, target, toward, up, distance):
+    """Set a camera."""
+    node.SetFocalPoint(*(float(value) for value in target))
+    node.SetPosition(*(float(value) for value in np.array(target) + distance * np.array(toward)))
+    node.SetViewUp(*(float(value) for value in up))
+    node.GetCamera().SetParallelScale(float(distance) / 4)
+    node.ResetClippingRange()

@@ -53,6 +53,10 @@ class BackgroundJob:
         self._thread.join(wait_s)
         return not self._thread.is_alive()
 
+    def wait(self):
+        """Wait until the worker has ended."""
+        self._thread.join()
+
     def cancel(self):
         """Give the work up: the thread runs to its end by itself, and nobody takes its result."""
         self.is_cancelled = True

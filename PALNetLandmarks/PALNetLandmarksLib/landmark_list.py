@@ -308,3 +308,25 @@ def _style(display):
     display.SetActiveColor(0.8, 0.47, 0.65)
     display.SetPropertiesLabelVisibility(False)
     display.SetSnapMode(slicer.vtkMRMLMarkupsDisplayNode.SnapModeToVisibleSurface)
+
+
+def find_lists(model_node):
+    """Find the landmark lists that belong to a model.
+
+    Parameters
+    ----------
+    model_node : vtkMRMLModelNode
+        The model.
+
+    Returns
+    -------
+    list of LandmarkList
+        In the order in which they came into the scene.
+    """
+    scene = model_node.GetScene()
+    nodes = slicer.util.getNodesByClass(_CLASS, scene)
+    return [
+        LandmarkList(node)
+        for node in nodes
+        if node.GetNodeReference(MODEL_REFERENCE) is model_node and is_landmark_list(node)
+    ]

@@ -1,0 +1,414 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What Slicer loads: the module, its panel, its logic and its self-test."""
+
+import sys
+
+import qt
+import slicer
+import vtk
+from slicer import vtkMRMLMarkupsFiducialNode, vtkMRMLModelNode
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.parameterNodeWrapper import parameterNodeWrapper
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+from slicer.util import VTKObservationMixin
+
+
+class PALNetLandmarks(ScriptedLoadableModule):
+    """What the module list and the help page of Slicer show."""
+
+    def __init__(self, parent):
+        ScriptedLoadableModule.__init__(self, parent)
+        parent.title = _("PALNet Landmarks")
+        parent.categories = [translate("qSlicerAbstractCoreModule", "Shape Analysis")]
+        parent.dependencies = ["Markups", "Models"]
+        parent.contributors = ["The SlicerPALNet developers"]
+        parent.helpText = _(
+            "Places 50 anatomical landmarks on a 3D face scan, each with its expected error, and "
+            "helps to review, correct, save and export them. Choose a scan, click <b>Detect "
+            "landmarks</b>, and go through the landmarks that are called doubtful. "
+            'See the <a href="https://github.com/SlicerPALNet/SlicerPALNet">user guide</a>. '
+            "For research; not a medical device."
+        )
+        parent.acknowledgementText = _(
+            "The method follows PAL-Net: A. Yazdi et al., Informatics in Medicine Unlocked 60 "
+            "(2026) 101729, doi 10.1016/j.imu.2025.101729. Please cite it together with this "
+            "extension. The shipped model was trained on faces generated with ICT-FaceKit."
+        )
+
+
+@parameterNodeWrapper
+class PALNetLandmarksParameterNode:
+    """What is selected in the panel; saved with the scene."""
+
+    scan: vtkMRMLModelNode
+    landmarks: vtkMRMLMarkupsFiducialNode
+    snapToSurface: bool = True
+    showExpectedErrors: bool = True
+
+
+class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """The panel: it passes selections between its sections; what they do stands in the Lib.
+
+    Parameters
+    ----------
+    parent : QWidget, optional
+        What Slicer passes.
+    logic : PALNetLandmarksLogic, optional
+        Another logic, for tests.
+    """
+
+    def __init__(self, parent=None, logic=None):
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self.logic = logic
+        self.ui = None
+        self._parameterNode = None
+        self._parameterNodeGuiTag = None
+        self._shortcuts = []
+        self._shown = (None, None)
+
+    def setup(self):
+        """Build the panel."""
+        from PALNetLandmarksLib.panel.detection_section import DetectionSection
+        from PALNetLandmarksLib.panel.hand_over_section import HandOverSection
+        from PALNetLandmarksLib.panel.input_section import InputSection
+        from PALNetLandmarksLib.panel.measurement_section import MeasurementSection
+        from PALNetLandmarksLib.panel.review_section import ReviewSection
+
+        ScriptedLoadableModuleWidget.setup(self)
+        panel = slicer.util.loadUI(self.resourcePath("UI/PALNetLandmarks.ui"))
+        self.layout.addWidget(panel)
+        self.ui = slicer.util.childWidgetVariables(panel)
+        panel.setMRMLScene(slicer.mrmlScene)
+        if self.logic is None:
+            self.logic = PALNetLandmarksLogic()
+        self.inputSection = InputSection(self.ui, self.selectScan)
+        self.detectionSection = DetectionSection(self.ui, self.startDetection, self.onFound)
+        self.handOverSection = HandOverSection(self.ui)
+        self.measurementSection = MeasurementSection(self.ui)
+        self.reviewSection = ReviewSection(
+            self.ui, self.logic.findPicture, self.logic.startPlacing, self.onLandmarksChanged
+        )
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeRemovedEvent, self.onNodeRemoved)
+        self._shortcuts = self._makeShortcuts()
+        self.initializeParameterNode()
+
+    def cleanup(self):
+        """Let go of everything when Slicer ends or reloads the module."""
+        if self.ui is not None:
+            self.stopWork()
+            self.reviewSection.close()
+        self.setParameterNode(None)
+        self.removeObservers()
+
+    def enter(self):
+        """Take up work when the user comes to the module."""
+        self.initializeParameterNode()
+        self._enableShortcuts(True)
+
+    def exit(self):
+        """Leave the keys to other modules; a detection goes on in the background."""
+        self._enableShortcuts(False)
+
+    def onReload(self):
+        """Forget the module's packages, so that they are read anew."""
+        ours = ("PALNetLandmarksLib", "palnet")
+        for name in [name for name in sys.modules if name.split(".")[0] in ours]:
+            del sys.modules[name]
+        super().onReload()
+
+    def onSceneStartClose(self, *_args):
+        """Let go of the nodes before they go."""
+        self.stopWork()
+        self.setParameterNode(None)
+        self.showSelection()
+
+    def onSceneEndClose(self, *_args):
+        """Start anew with the new scene."""
+        if self.parent.isEntered or self._parameterNode is not None:
+            self.initializeParameterNode()
+
+    def onNodeRemoved(self, *_args):
+        """Let go of a scan or list that was deleted."""
+        if self._parameterNode is not None and not slicer.mrmlScene.IsClosing():
+            self.onParameterNodeModified()
+
+    def initializeParameterNode(self):
+        """Turn to the parameter node of the scene."""
+        self.setParameterNode(self.logic.getParameterNode())
+
+    def setParameterNode(self, parameterNode):
+        """Connect the panel with a parameter node, both ways."""
+        if self._parameterNode is not None:
+            self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
+            self.removeObserver(
+                self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParameterNodeModified
+            )
+        self._parameterNode = parameterNode
+        if parameterNode is not None:
+            self._parameterNodeGuiTag = parameterNode.connectGui(self.ui)
+            self.addObserver(
+                parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParameterNodeModified
+            )
+            self.onParameterNodeModified()
+
+    def onParameterNodeModified(self, *_args):
+        """Follow the selection: a scan brings its list, a list brings its scan."""
+        scan, landmarks = self._parameterNode.scan, self._parameterNode.landmarks
+        chosenScan, chosenLandmarks = self.logic.matchSelection(scan, landmarks, self._shown)
+        if (chosenScan, chosenLandmarks) == self._shown and (scan, landmarks) == self._shown:
+            return
+        self._shown = (chosenScan, chosenLandmarks)
+        self._parameterNode.scan, self._parameterNode.landmarks = self._shown
+        self.showSelection()
+
+    def showSelection(self):
+        """Show the selected scan and list in all sections."""
+        scan, node = (None, None) if self._parameterNode is None else self._shown
+        self._shown = (scan, node)
+        self.inputSection.show(scan)
+        self.ui.detectButton.setEnabled(scan is not None)
+        landmarks, problem = self.logic.openList(node)
+        self.detectionSection.say(problem)
+        self.reviewSection.show(landmarks, snap_to_surface=self.ui.snapCheckBox.checked)
+        self.measurementSection.show(landmarks)
+        self.handOverSection.show(self.reviewSection.review)
+
+    def selectScan(self, modelNode):
+        """Turn the panel to a scan, and the views to its front."""
+        self._shown = (None, None)
+        self._parameterNode.scan = modelNode
+        self.onParameterNodeModified()
+        self.logic.showWhole(modelNode)
+
+    def startDetection(self):
+        """Start a detection of the selected scan into the selected list."""
+        scan, landmarks = self._shown
+        return self.logic.startDetection(scan, landmarks, self.reviewSection.table.replace)
+
+    def onFound(self, landmarks):
+        """Show what a detection has found."""
+        self._shown = (landmarks.model_node, landmarks.node)
+        self._parameterNode.scan, self._parameterNode.landmarks = self._shown
+        self.showSelection()
+        self.logic.lookFromFront(landmarks)
+
+    def onLandmarksChanged(self):
+        """Drop what no longer holds after a correction."""
+        self.measurementSection.clear()
+        self.handOverSection.refresh()
+
+    def stopWork(self):
+        """Give up what runs in the background."""
+        self.detectionSection.cancel()
+        self.inputSection.stop()
+
+    def _makeShortcuts(self):
+        actions = {
+            "Ctrl+Right": self.reviewSection.on_next,
+            "Ctrl+Left": self.reviewSection.on_previous,
+            "Ctrl+Return": self.reviewSection.on_confirm,
+            "Ctrl+Backspace": self.reviewSection.on_undo,
+            "Ctrl+Shift+Backspace": self.reviewSection.on_redo,
+        }
+        shortcuts = []
+        for keys, action in actions.items():
+            # On the main window, so that the keys work while the mouse is in a view.
+            shortcut = qt.QShortcut(slicer.util.mainWindow() or self.parent)
+            shortcut.setKey(qt.QKeySequence(keys))
+            shortcut.activated.connect(action)
+            shortcut.setEnabled(False)
+            shortcuts.append(shortcut)
+        return shortcuts
+
+    def _enableShortcuts(self, isEnabled):
+        for shortcut in self._shortcuts:
+            shortcut.setEnabled(isEnabled)
+
+
+class PALNetLandmarksLogic(ScriptedLoadableModuleLogic):
+    """What scripts and notebooks use, and what the panel stands on.
+
+    ``slicer.util.getModuleLogic("PALNetLandmarks").detect(modelNode)`` gives a point list.
+    """
+
+    def getParameterNode(self):
+        """Give the selection of the panel as typed attributes."""
+        return PALNetLandmarksParameterNode(super().getParameterNode())
+
+    def detect(self, modelNode, markupsNode=None, replace=()):
+        """Place the landmarks on a model, and wait for them.
+
+        Parameters
+        ----------
+        modelNode : vtkMRMLModelNode
+            A face scan; used where the user sees it, in any pose.
+        markupsNode : vtkMRMLMarkupsFiducialNode, optional
+            The list to write to; a new one by default. Corrected and confirmed landmarks stay.
+        replace : iterable of str
+            Codes of landmarks that are written although they were corrected or confirmed.
+
+        Returns
+        -------
+        vtkMRMLMarkupsFiducialNode
+            The landmarks; expected errors and statuses are measurements of the list.
+
+        Raises
+        ------
+        palnet.errors.PalnetError
+            If the model shows no usable face; the text says what was found and what to do.
+        """
+        from PALNetLandmarksLib.landmark_list import LandmarkList
+
+        indices = ()
+        if markupsNode is not None:
+            codes = LandmarkList(markupsNode).scheme.codes
+            indices = [codes.index(code) for code in replace]
+        run = self.startDetection(modelNode, markupsNode, indices)
+        run.job.wait()
+        return run.finish().node
+
+    def startDetection(self, modelNode, markupsNode=None, replace=()):
+        """Start a detection in the background; `DetectionRun.finish` writes its result."""
+        from PALNetLandmarksLib.detection import DetectionRun
+        from PALNetLandmarksLib.landmark_list import is_landmark_list
+
+        usable = markupsNode if is_landmark_list(markupsNode) else None
+        return DetectionRun(modelNode, usable, replace)
+
+    def matchSelection(self, modelNode, markupsNode, shown):
+        """Let the newer of the two choices decide: a scan brings its list, a list its scan."""
+        from PALNetLandmarksLib.landmark_list import LandmarkList, find_lists, is_landmark_list
+
+        isNewScan = modelNode is not shown[0]
+        if isNewScan and modelNode is not None:
+            lists = [found.node for found in find_lists(modelNode)]
+            if markupsNode not in lists:
+                markupsNode = lists[0] if lists else None
+        elif markupsNode is not shown[1] and is_landmark_list(markupsNode):
+            modelNode = LandmarkList(markupsNode).find_model() or modelNode
+        return modelNode, markupsNode
+
+    def openList(self, markupsNode):
+        """Give the landmarks of a point list, and what is wrong with it if it holds none."""
+        from PALNetLandmarksLib.landmark_list import LandmarkList, is_landmark_list
+
+        if markupsNode is None:
+            return None, ""
+        if not is_landmark_list(markupsNode):
+            return None, _(
+                "This point list holds other points than the landmarks; "
+                "a detection makes a list of its own."
+            )
+        return LandmarkList(markupsNode), ""
+
+    def startPlacing(self, markupsNode, index):
+        """Let the next click in a view place one control point."""
+        markupsLogic = slicer.modules.markups.logic()
+        markupsLogic.SetActiveListID(markupsNode)
+        markupsNode.SetControlPointPlacementStartIndex(int(index))
+        markupsLogic.StartPlaceMode(False)
+
+    def showWhole(self, modelNode):
+        """Bring the whole model into the 3D views."""
+        from PALNetLandmarksLib.camera import look_at_model
+
+        look_at_model(modelNode)
+
+    def lookFromFront(self, landmarks):
+        """Turn the 3D views to the front of the face."""
+        from PALNetLandmarksLib.camera import look_at_face
+
+        look_at_face(landmarks)
+
+    def findPicture(self, schemeName, code):
+        """Give the path of a landmark's reference picture, or None if there is none."""
+        from pathlib import Path
+
+        folder = Path(__file__).parent / "Resources" / "Landmarks" / schemeName
+        path = folder / f"{code}.png"
+        return path if path.exists() else None
+
+
+class PALNetLandmarksTest(ScriptedLoadableModuleTest):
+    """What a user runs from "Reload and Test": the main job on the bundled face."""
+
+    def setUp(self):
+        """Start with an empty scene."""
+        slicer.mrmlScene.Clear()
+
+    def runTest(self):
+        """Run the tests."""
+        for test in (self.test_detect, self.test_correct, self.test_save):
+            self.setUp()
+            test()
+
+    def test_detect(self):
+        """Detected landmarks lie within 2 mm of the true ones on average."""
+        import numpy as np
+
+        from PALNetLandmarksLib.panel.input_section import load_example
+
+        node = PALNetLandmarksLogic().detect(load_example())
+
+        found = slicer.util.arrayFromMarkupsControlPoints(node)
+        errors = np.linalg.norm(found - _trueLandmarks(), axis=1)
+        self.assertEqual(node.GetNumberOfDefinedControlPoints(), 50)
+        self.assertLess(float(errors.mean()), 2.0)
+        self.delayDisplay(f"Mean error {errors.mean():.2f} mm")
+
+    def test_correct(self):
+        """A moved landmark lies on the skin, is called corrected, and can be put back."""
+        from PALNetLandmarksLib.landmark_list import LandmarkList
+        from PALNetLandmarksLib.panel.input_section import load_example
+        from PALNetLandmarksLib.review import Review
+
+        landmarks = LandmarkList(PALNetLandmarksLogic().detect(load_example()))
+        review = Review(landmarks)
+        before = landmarks.world_positions[0]
+        landmarks.node.SetNthControlPointPositionWorld(0, *(before + 5.0))
+        after = landmarks.world_positions[0]
+
+        self.assertEqual(landmarks.status[0], "corrected")
+        self.assertLess(float(abs(after - before).max()), 10.0)
+        review.undo()
+        self.assertEqual(landmarks.status[0], "detected")
+        self.assertLess(float(abs(landmarks.world_positions[0] - before).max()), 1e-6)
+        review.close()
+
+    def test_save(self):
+        """A saved list comes back with its statuses and expected errors."""
+        from pathlib import Path
+
+        from PALNetLandmarksLib.hand_over import save
+        from PALNetLandmarksLib.landmark_list import LandmarkList
+        from PALNetLandmarksLib.panel.input_section import load_example
+
+        landmarks = LandmarkList(PALNetLandmarksLogic().detect(load_example()))
+        path = Path(slicer.app.temporaryPath) / "PALNetLandmarksTest.mrk.json"
+        save(landmarks, path)
+        again = LandmarkList(slicer.util.loadMarkups(str(path)))
+        path.unlink()
+
+        self.assertEqual(again.status, landmarks.status)
+        self.assertLess(float(abs(again.expected_errors - landmarks.expected_errors).max()), 1e-3)
+
+
+def _trueLandmarks():
+    """Read the true landmarks of the bundled face, in the scene's RAS."""
+    from pathlib import Path
+
+    import palnet
+    from palnet.exchange import read_landmarks
+
+    path = Path(palnet.__file__).parent / "samples" / "example.landmarks.csv"
+    return read_landmarks(path).to_frame("RAS").positions

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Saving the landmarks, and exporting them to other programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from palnet.errors import PalnetError
+from palnet.exchange import FORMATS
+from PALNetLandmarksLib.hand_over import FRAMES, default_path, export, save, suffix_of
+
+_LIST_SUFFIX = ".mrk.json"
+
+
+class HandOverSection:
+    """The section "Save and export".
+
+    Parameters
+    ----------
+    ui : object
+        The widgets of the panel, by name.
+    """
+
+    def __init__(self, ui):
+        self._ui = ui
+        self._review = None
+        for entry in FORMATS.values():
+            ui.formatSelector.addItem(f"{entry.title} ({entry.suffix})", entry.name)
+        for frame, text in zip(FRAMES, _frame_texts(), strict=True):
+            ui.frameSelector.addItem(text, frame)
+        for selector, key in ((ui.formatSelector, "Format"), (ui.frameSelector, "Frame")):
+            known = selector.findData(slicer.util.settingsValue(f"PALNet/{key}", ""))
+            selector.setCurrentIndex(max(known, 0))
+        ui.saveButton.clicked.connect(self.on_save)
+        ui.exportButton.clicked.connect(self.on_export)
+        self.show(None)
+
+    def show(self, review):
+        """Turn to a list.
+
+        Parameters
+        ----------
+        review : Review or None
+            The list and what was done to it.
+        """
+        self._review = review
+        self._ui.handOverLabel.setText("")
+        self.refresh()
+
+    def refresh(self):
+        """Offer what can be done with the list as it is now."""
+        has_any = self._review is not None and bool(
+            self._review.landmarks.landmark_set().is_placed.any()
+        )
+        self._ui.saveButton.setEnabled(has_any)
+        self._ui.exportButton.setEnabled(has_any)
+
+    def on_save(self):
+        """Save the point list."""
+        if not self._goes_on():
+            return
+        with slicer.util.tryWithErrorDisplay(_("The landmarks could not be saved.")):
+            path = self._ask(_("Save landmarks"), _LIST_SUFFIX)
+            if path is not None:
+                save(self._review.landmarks, path)
+                self._say_written(path)
+
+    def on_export(self):
+        """Write the landmarks for another program."""
+        if not self._goes_on():
+            return
+        name = self._ui.formatSelector.itemData(self._ui.formatSelector.currentIndex)
+        frame = self._ui.frameSelector.itemData(self._ui.frameSelector.currentIndex)
+        with slicer.util.tryWithErrorDisplay(_("The landmarks could not be exported.")):
+            path = self._ask(_("Export landmarks"), suffix_of(name))
+            if path is None:
+                return
+            try:
+                # The dialog has asked already whether an existing file may be replaced.
+                export(self._review.landmarks, path, name, frame, overwrite=True)
+            except (PalnetError, ValueError) as err:
+                self._ui.handOverLabel.setText(str(err))
+                return
+            qt.QSettings().setValue("PALNet/Format", name)
+            qt.QSettings().setValue("PALNet/Frame", frame)
+            self._say_written(path)
+
+    def _goes_on(self):
+        """Ask before doubtful landmarks that nobody has seen leave the program."""
+        codes = self._review.unreviewed_doubtful
+        if not codes:
+            return True
+        text = _(
+            "{n_codes} doubtful landmarks have not been reviewed: {codes}.\n"
+            "Their expected error is large. Go on all the same?"
+        ).format(n_codes=len(codes), codes=", ".join(codes))
+        return slicer.util.confirmYesNoDisplay(text)
+
+    def _ask(self, title, suffix):
+        """Ask for a path; the dialog asks before a file is replaced."""
+        proposed = default_path(self._review.landmarks, suffix)
+        answer = qt.QFileDialog.getSaveFileName(
+            slicer.util.mainWindow(), title, str(proposed), f"*{suffix}"
+        )
+        if not answer:
+            return None
+        path = Path(answer)
+        if path.name.lower().endswith(suffix):
+            return path
+        completed = path.with_name(path.name + suffix)
+        question = _("{name} exists. Replace it?").format(name=completed.name)
+        if completed.exists() and not slicer.util.confirmYesNoDisplay(question):
+            return None
+        return completed
+
+    def _say_written(self, path):
+        self._ui.handOverLabel.setText(_("Written: {path}").format(path=path))
+
+
+def _frame_texts():
+    return (_("Same as the model's file"), _("LPS, millimeters"), _("RAS, millimeters"))

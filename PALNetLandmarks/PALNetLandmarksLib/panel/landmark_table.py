@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of the landmarks: which rows, in which order, what they say."""
+
+from __future__ import annotations
+
+import numpy as np
+import qt
+from slicer.i18n import tr as _
+
+from palnet.landmarks import PLACED
+from palnet.preview import classify_errors
+from PALNetLandmarksLib.error_classes import CHECK, COLORS, DOUBTFUL, class_name
+
+CODE, NAME, SIDE, ERROR, STATUS, REPLACE = range(6)
+SHOW_ALL, SHOW_UNREVIEWED, SHOW_DOUBTFUL, SHOW_MISSING = range(4)
+BY_SCHEME, BY_ERROR = range(2)
+
+_SWATCH_PIXELS = 12
+
+
+class LandmarkTable:
+    """A table widget that shows a list.
+
+    Parameters
+    ----------
+    widget : QTableWidget
+        The table.
+    """
+
+    def __init__(self, widget):
+        self._widget = widget
+        self._swatches = {number: _swatch(color) for number, color in COLORS.items()}
+        self._replace = set()
+        self._is_filling = False
+        widget.setColumnCount(6)
+        widget.setHorizontalHeaderLabels(
+            [_("Code"), _("Name"), _("Side"), _("Expected error"), _("Status"), _("Replace")]
+        )
+        widget.verticalHeader().setVisible(False)
+        widget.horizontalHeader().setStretchLastSection(True)
+        widget.itemChanged.connect(self._on_item_changed)
+
+    @property
+    def is_filling(self):
+        """Whether signals come from the filling, not from the user."""
+        return self._is_filling
+
+    @property
+    def replace(self):
+        """Landmarks that the next detection may replace, although a person has edited them."""
+        return frozenset(self._replace)
+
+    @property
+    def indices(self):
+        """The landmark in each row."""
+        rows = range(self._widget.rowCount)
+        return [int(self._widget.item(row, CODE).data(qt.Qt.UserRole)) for row in rows]
+
+    @property
+    def current(self):
+        """The selected landmark, or None."""
+        row = self._widget.currentRow()
+        return self.indices[row] if 0 <= row < self._widget.rowCount else None
+
+    def select(self, index):
+        """Select a landmark, if its row is shown.
+
+        Parameters
+        ----------
+        index : int
+            Which one.
+        """
+        indices = self.indices
+        if index in indices:
+            self._widget.setCurrentCell(indices.index(index), CODE)
+
+    def neighbor(self, step):
+        """Give the landmark some rows further on.
+
+        Parameters
+        ----------
+        step : int
+            1 for the row below, -1 for the row above.
+
+        Returns
+        -------
+        int or None
+            None past the ends.
+        """
+        indices, row = self.indices, self._widget.currentRow() + step
+        return indices[row] if 0 <= row < len(indices) else None
+
+    def clear(self):
+        """Show no landmarks."""
+        self._replace = set()
+        self._widget.setRowCount(0)
+
+    def fill(self, review, show, order):
+        """Show the landmarks of a list anew; the selection stays.
+
+        Parameters
+        ----------
+        review : Review
+            The list and what was done to it.
+        show, order : int
+            Constants of this module.
+        """
+        landmarks = review.landmarks.landmark_set()
+        classes = classify_errors(landmarks)
+        chosen = _rows(landmarks, classes, review.is_reviewed, show, order)
+        edited = {i for i, s in enumerate(landmarks.status) if s in ("corrected", "confirmed")}
+        self._replace &= edited
+        current = self.current
+        self._is_filling = True
+        self._widget.setRowCount(len(chosen))
+        for row, index in enumerate(chosen):
+            self._fill_row(row, index, landmarks, int(classes[index]))
+        if current is not None:
+            self.select(current)
+        self._is_filling = False
+
+    def _fill_row(self, row, index, landmarks, number):
+        definition, status = landmarks.scheme.landmarks[index], landmarks.status[index]
+        error = landmarks.expected_error_mm[index]
+        known = status in PLACED and not np.isnan(error)
+        texts = {
+            CODE: definition.code,
+            NAME: definition.name,
+            SIDE: _side(definition.side),
+            ERROR: f"{error:.1f} mm, {class_name(number)}" if known else "",
+            STATUS: _status(status),
+            REPLACE: "",
+        }
+        for column, text in texts.items():
+            item = qt.QTableWidgetItem(text)
+            item.setFlags(qt.Qt.ItemIsEnabled | qt.Qt.ItemIsSelectable)
+            item.setData(qt.Qt.UserRole, int(index))
+            self._widget.setItem(row, column, item)
+        if known:
+            self._widget.item(row, ERROR).setIcon(self._swatches[number])
+        if status in ("corrected", "confirmed"):
+            self._make_checkable(self._widget.item(row, REPLACE), index)
+
+    def _make_checkable(self, item, index):
+        item.setFlags(qt.Qt.ItemIsEnabled | qt.Qt.ItemIsSelectable | qt.Qt.ItemIsUserCheckable)
+        item.setCheckState(qt.Qt.Checked if index in self._replace else qt.Qt.Unchecked)
+
+    def _on_item_changed(self, item):
+        if self._is_filling or item.column() != REPLACE:
+            return
+        index = int(item.data(qt.Qt.UserRole))
+        if item.checkState() == qt.Qt.Checked:
+            self._replace.add(index)
+        else:
+            self._replace.discard(index)
+
+
+def _rows(landmarks, classes, is_reviewed, show, order):
+    """Choose and order the landmarks to show."""
+    is_shown = {
+        SHOW_ALL: np.ones(len(landmarks), dtype=bool),
+        SHOW_UNREVIEWED: ~is_reviewed,
+        SHOW_DOUBTFUL: np.isin(classes, (CHECK, DOUBTFUL)) & ~is_reviewed,
+        SHOW_MISSING: ~landmarks.is_placed,
+    }[show]
+    rows = np.flatnonzero(is_shown)
+    if order == BY_ERROR:
+        # Largest first; what has no error known comes before, since it deserves a look.
+        errors = np.nan_to_num(landmarks.expected_error_mm[rows], nan=np.inf)
+        rows = rows[np.argsort(-errors, kind="stable")]
+    return [int(index) for index in rows]
+
+
+def _side(side):
+    return {"left": _("left"), "right": _("right"), "midline": _("midline")}[side]
+
+
+def _status(status):
+    return {
+        "detected": _("detected"),
+        "corrected": _("corrected"),
+        "confirmed": _("confirmed"),
+        "missing": _("missing"),
+        "undefined": _("not placed"),
+    }[status]
+
+
+def _swatch(color):
+    """Make a small colored square; a word stands beside it."""
+    picture = qt.QPixmap(_SWATCH_PIXELS, _SWATCH_PIXELS)
+    picture.fill(qt.QColor(*(round(255 * value) for value in color)))
+    return qt.QIcon(picture)

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Distances, angles, indices and arcs of the selected landmarks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from PALNetLandmarksLib.hand_over import default_path
+from PALNetLandmarksLib.measuring import MeasuredLine, measure_list, table_text
+
+_COLUMNS = 4
+_CSV_SUFFIX = ".measurements.csv"
+
+
+class MeasurementSection:
+    """The section "Measurements".
+
+    Parameters
+    ----------
+    ui : object
+        The widgets of the panel, by name.
+    """
+
+    def __init__(self, ui):
+        self._ui = ui
+        self._landmarks, self._line = None, None
+        self._measurements = ()
+        table = ui.measurementTable
+        table.setColumnCount(_COLUMNS)
+        table.setHorizontalHeaderLabels(
+            [_("Measurement"), _("Value"), _("Expected error"), _("Source")]
+        )
+        table.verticalHeader().setVisible(False)
+        table.horizontalHeader().setStretchLastSection(True)
+        table.itemSelectionChanged.connect(self._on_selected)
+        ui.measureButton.clicked.connect(self.on_measure)
+        ui.copyMeasurementsButton.clicked.connect(self.on_copy)
+        ui.saveMeasurementsButton.clicked.connect(self.on_save)
+        self.show(None)
+
+    def show(self, landmarks):
+        """Turn to a list; its measurements are taken when the user asks for them.
+
+        Parameters
+        ----------
+        landmarks : LandmarkList or None
+            The list.
+        """
+        self._landmarks = landmarks
+        self.clear()
+
+    def clear(self):
+        """Forget what was measured, as after a correction."""
+        self._measurements = ()
+        self._ui.measurementTable.setRowCount(0)
+        if self._line is not None:
+            self._line.remove()
+        self._line = None
+        self._ui.measureButton.setEnabled(self._landmarks is not None)
+        self._ui.copyMeasurementsButton.setEnabled(False)
+        self._ui.saveMeasurementsButton.setEnabled(False)
+
+    def on_measure(self):
+        """Take all measurements."""
+        with slicer.util.tryWithErrorDisplay(_("Nothing could be measured."), waitCursor=True):
+            self.clear()
+            self._measurements = measure_list(self._landmarks)
+            self._line = MeasuredLine(self._landmarks.node.GetScene())
+            self._fill()
+            self._ui.copyMeasurementsButton.setEnabled(True)
+            self._ui.saveMeasurementsButton.setEnabled(True)
+
+    def on_copy(self):
+        """Copy the table for a spreadsheet."""
+        text = table_text(self._measurements, self._specimen, "\t")
+        qt.QApplication.clipboard().setText(text)
+
+    def on_save(self):
+        """Save the table."""
+        with slicer.util.tryWithErrorDisplay(_("The measurements could not be saved.")):
+            answer = qt.QFileDialog.getSaveFileName(
+                slicer.util.mainWindow(),
+                _("Save measurements"),
+                str(default_path(self._landmarks, _CSV_SUFFIX)),
+                "*.csv",
+            )
+            if answer:
+                text = table_text(self._measurements, self._specimen, ",")
+                Path(answer).write_text(text, encoding="utf-8", newline="\n")
+
+    @property
+    def _specimen(self):
+        return self._landmarks.landmark_set().specimen
+
+    def _fill(self):
+        table = self._ui.measurementTable
+        table.setRowCount(len(self._measurements))
+        for row, entry in enumerate(self._measurements):
+            value = f"{entry.value:.1f} {entry.unit}" if entry.is_measured else entry.reason
+            is_known = entry.is_measured and not np.isnan(entry.expected_error)
+            error = f"{entry.expected_error:.1f} {entry.unit}" if is_known else ""
+            for column, text in enumerate((entry.name, value, error, entry.source)):
+                item = qt.QTableWidgetItem(text)
+                item.setFlags(qt.Qt.ItemIsEnabled | qt.Qt.ItemIsSelectable)
+                table.setItem(row, column, item)
+
+    def _on_selected(self):
+        row = self._ui.measurementTable.currentRow()
+        if self._line is not None and 0 <= row < len(self._measurements):
+            self._line.show(self._measurements[row].polyline)

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Asking after a background job from the main thread."""
+
+from __future__ import annotations
+
+import qt
+
+# Short, so that the worker gets most of the time; see SLICE_S in job.py.
+INTERVAL_MS = 5
+
+
+class Poller:
+    """Watches one job at a time.
+
+    Parameters
+    ----------
+    on_end : callable
+        Called with the job once it has ended by itself.
+    on_tick : callable, optional
+        Called with the job while it runs.
+    """
+
+    def __init__(self, on_end, on_tick=None):
+        self._on_end, self._on_tick = on_end, on_tick
+        self._job = None
+        self._timer = qt.QTimer()
+        self._timer.setInterval(INTERVAL_MS)
+        self._timer.timeout.connect(self._poll)
+
+    @property
+    def is_running(self):
+        """Whether a job is being watched."""
+        return self._job is not None
+
+    def watch(self, job):
+        """Watch a job; one that was watched before is given up.
+
+        Parameters
+        ----------
+        job : BackgroundJob
+            The job.
+        """
+        self.stop()
+        self._job = job
+        self._timer.start()
+
+    def stop(self):
+        """Give the job up."""
+        if self._job is not None:
+            self._job.cancel()
+        self._job = None
+        self._timer.stop()
+
+    def _poll(self):
+        job = self._job
+        if job is None:
+            return
+        if not job.poll():
+            if self._on_tick is not None:
+                self._on_tick(job)
+            return
+        self._job = None
+        self._timer.stop()
+        self._on_end(job)

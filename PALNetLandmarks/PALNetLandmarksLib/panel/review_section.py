@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Looking at the landmarks one after another, and correcting those that need it."""
+
+from __future__ import annotations
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from palnet.landmarks import PLACED
+from PALNetLandmarksLib.camera import look_at
+from PALNetLandmarksLib.halo import Halo
+from PALNetLandmarksLib.panel.landmark_table import (
+    BY_ERROR,
+    BY_SCHEME,
+    SHOW_ALL,
+    SHOW_DOUBTFUL,
+    SHOW_MISSING,
+    SHOW_UNREVIEWED,
+    LandmarkTable,
+)
+from PALNetLandmarksLib.review import Review
+
+
+class ReviewSection:
+    """The section "Review".
+
+    Parameters
+    ----------
+    ui : object
+        The widgets of the panel, by name.
+    find_picture : callable
+        Gives the path of the reference picture of a scheme's landmark, or None.
+    place : callable
+        Starts placing one control point of a list by a click in a view.
+    on_change : callable
+        Called after every change of a landmark.
+    """
+
+    def __init__(self, ui, find_picture, place, on_change):
+        self._ui, self._find_picture = ui, find_picture
+        self._place, self._on_change = place, on_change
+        self.review, self._halo = None, None
+        self.table = LandmarkTable(ui.landmarkTable)
+        self._fill_selectors()
+        self._connect()
+        self.refresh()
+
+    def show(self, landmarks, *, snap_to_surface=True):
+        """Turn to a list.
+
+        Parameters
+        ----------
+        landmarks : LandmarkList or None
+            The list.
+        snap_to_surface : bool
+            Whether a correction is laid onto the model.
+        """
+        self.close()
+        if landmarks is not None:
+            self.review = Review(landmarks, self._on_review_changed)
+            self.review.snap_to_surface = snap_to_surface
+            self._halo = Halo(landmarks)
+        self.refresh()
+        self._on_change()
+
+    def close(self):
+        """Let go of the list."""
+        if self.review is not None:
+            self.review.close()
+            self._halo.remove()
+        self.review, self._halo = None, None
+        self.table.clear()
+
+    def refresh(self):
+        """Show the list as it is now."""
+        if self.review is not None:
+            self.table.fill(
+                self.review,
+                self._ui.filterSelector.currentIndex,
+                self._ui.orderSelector.currentIndex,
+            )
+            shown = self._ui.errorsCheckBox.checked
+            self._halo.update(self.review.is_reviewed, visible=shown)
+            self._ui.lockCheckBox.setChecked(bool(self.review.landmarks.node.GetLocked()))
+        self._show_progress()
+        self._show_landmark()
+
+    def _on_review_changed(self):
+        self.refresh()
+        self._on_change()
+
+    def _fill_selectors(self):
+        shows = {
+            SHOW_ALL: _("All landmarks"),
+            SHOW_UNREVIEWED: _("Not yet reviewed"),
+            SHOW_DOUBTFUL: _("To check and doubtful"),
+            SHOW_MISSING: _("Missing"),
+        }
+        orders = {BY_SCHEME: _("Order of the list"), BY_ERROR: _("Largest error first")}
+        for _index, text in sorted(shows.items()):
+            self._ui.filterSelector.addItem(text)
+        for _index, text in sorted(orders.items()):
+            self._ui.orderSelector.addItem(text)
+
+    def _connect(self):
+        ui = self._ui
+        ui.filterSelector.connect("currentIndexChanged(int)", lambda *_args: self.refresh())
+        ui.orderSelector.connect("currentIndexChanged(int)", lambda *_args: self.refresh())
+        ui.landmarkTable.itemSelectionChanged.connect(self._on_selected)
+        ui.previousButton.clicked.connect(self.on_previous)
+        ui.nextButton.clicked.connect(self.on_next)
+        ui.confirmButton.clicked.connect(self.on_confirm)
+        ui.placeButton.clicked.connect(self.on_place)
+        ui.missingButton.clicked.connect(self.on_missing)
+        ui.restoreButton.clicked.connect(self.on_restore)
+        ui.restoreAllButton.clicked.connect(self.on_restore_all)
+        ui.undoButton.clicked.connect(self.on_undo)
+        ui.redoButton.clicked.connect(self.on_redo)
+        ui.lockCheckBox.toggled.connect(self.on_lock)
+        ui.snapCheckBox.toggled.connect(self.on_snap)
+        ui.errorsCheckBox.toggled.connect(lambda *_args: self.refresh())
+
+    def on_previous(self):
+        """Go to the landmark in the row above."""
+        self._go_to(self.table.neighbor(-1))
+
+    def on_next(self):
+        """Go to the landmark in the row below."""
+        self._go_to(self.table.neighbor(1))
+
+    def on_confirm(self):
+        """Agree to the landmark and go on."""
+        if self.table.current is None:
+            return
+        index, following = self.table.current, self.table.neighbor(1)
+        with slicer.util.tryWithErrorDisplay(_("The landmark could not be confirmed.")):
+            self.review.confirm(index)
+            self._go_to(following)
+
+    def on_missing(self):
+        """Say that the scan does not show the landmark."""
+        if self.table.current is None:
+            return
+        with slicer.util.tryWithErrorDisplay(_("The landmark could not be marked.")):
+            self.review.mark_missing(self.table.current)
+
+    def on_place(self):
+        """Place the landmark by a click."""
+        if self.table.current is None:
+            return
+        with slicer.util.tryWithErrorDisplay(_("The landmark cannot be placed.")):
+            self.review.prepare_placing(self.table.current)
+            self._place(self.review.landmarks.node, self.table.current)
+
+    def on_restore(self):
+        """Put the landmark back to where it was detected."""
+        if self.table.current is None:
+            return
+        with slicer.util.tryWithErrorDisplay(_("The landmark could not be restored.")):
+            self.review.restore([self.table.current])
+
+    def on_restore_all(self):
+        """Put all landmarks back to where they were detected."""
+        with slicer.util.tryWithErrorDisplay(_("The landmarks could not be restored.")):
+            self.review.restore()
+
+    def on_undo(self):
+        """Take the last correction back, and show what it was."""
+        self._travel("undo")
+
+    def on_redo(self):
+        """Take the undone correction again, and show what it was."""
+        self._travel("redo")
+
+    def on_lock(self, is_locked):
+        """Lock or free the whole list.
+
+        Parameters
+        ----------
+        is_locked : bool
+            Whether no point can be moved in the views.
+        """
+        if self.review is not None:
+            self.review.landmarks.node.SetLocked(bool(is_locked))
+
+    def on_snap(self, is_on):
+        """Switch the snapping of corrections.
+
+        Parameters
+        ----------
+        is_on : bool
+            Whether a moved landmark is laid onto the surface.
+        """
+        if self.review is not None:
+            self.review.snap_to_surface = bool(is_on)
+
+    def _travel(self, direction):
+        if self.review is None:
+            return
+        with slicer.util.tryWithErrorDisplay(_("The correction could not be taken back.")):
+            changed = getattr(self.review, direction)()
+            if changed:
+                self._go_to(changed[0])
+
+    def _go_to(self, index):
+        if index is not None:
+            self.table.select(index)
+
+    def _on_selected(self):
+        if self.table.is_filling:
+            return
+        self._show_landmark()
+        if self.review is not None and self.table.current is not None:
+            look_at(self.review.landmarks, self.table.current)
+
+    def _show_progress(self):
+        text = _("No landmarks yet.")
+        if self.review is not None:
+            is_reviewed = self.review.is_reviewed
+            text = _("{n_reviewed} of {n_all} reviewed").format(
+                n_reviewed=int(is_reviewed.sum()), n_all=len(is_reviewed)
+            )
+        self._ui.reviewedLabel.setText(text)
+
+    def _show_landmark(self):
+        """Show definition and picture of the selected landmark, and free the buttons that fit."""
+        index = self.table.current if self.review is not None else None
+        status = None if index is None else self.review.landmarks.status[index]
+        detected = self.review.landmarks.detected if self.review is not None else None
+        ui = self._ui
+        ui.previousButton.setEnabled(index is not None and self.table.neighbor(-1) is not None)
+        ui.nextButton.setEnabled(self.review is not None and self.table.neighbor(1) is not None)
+        ui.confirmButton.setEnabled(status is not None and status != "undefined")
+        ui.placeButton.setEnabled(status is not None and status not in PLACED)
+        ui.missingButton.setEnabled(status is not None and status != "missing")
+        ui.restoreButton.setEnabled(index is not None and detected is not None)
+        ui.restoreAllButton.setEnabled(detected is not None)
+        ui.undoButton.setEnabled(self.review is not None and self.review.can_undo)
+        ui.redoButton.setEnabled(self.review is not None and self.review.can_redo)
+        for switch in (ui.lockCheckBox, ui.filterSelector, ui.orderSelector):
+            switch.setEnabled(self.review is not None)
+        self._show_definition(index)
+
+    def _show_definition(self, index):
+        if index is None:
+            self._ui.definitionLabel.setText("")
+            self._ui.pictureLabel.setVisible(False)
+            return
+        scheme = self.review.landmarks.scheme
+        definition = scheme.landmarks[index]
+        text = f"{definition.name} ({definition.code})\n{definition.definition}"
+        self._ui.definitionLabel.setText(text)
+        picture = self._find_picture(scheme.name, definition.code)
+        self._ui.pictureLabel.setVisible(picture is not None)
+        if picture is not None:
+            self._ui.pictureLabel.setPixmap(qt.QPixmap(str(picture)))

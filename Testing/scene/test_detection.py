@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Detection in the background, and what may happen to the scene meanwhile."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import slicer
+import vtk
+
+from palnet.errors import MeshError, ScanRefusedError
+from palnet.preview import classify_errors
+from palnet_scenes import true_landmarks
+from PALNetLandmarksLib import detection
+from PALNetLandmarksLib.detection import DetectionRun, ModelChangedError
+from PALNetLandmarksLib.landmark_list import LandmarkList
+from PALNetLandmarksLib.review import Review
+
+
+def mean_error_mm(landmarks):
+    truth = read_truth().positions
+    return float(np.nanmean(np.linalg.norm(landmarks.world_positions - truth, axis=1)))
+
+
+def read_truth():
+    from palnet.exchange import read_landmarks
+    from palnet_scenes import SAMPLES
+
+    return read_landmarks(SAMPLES / "example.landmarks.csv").to_frame("RAS")
+
+
+def finished(run):
+    run.job.wait()
+    return run.finish()
+
+
+def test_detection_places_landmarks_where_the_face_is_seen(a_face):
+    landmarks = finished(DetectionRun(a_face))
+
+    assert mean_error_mm(landmarks) < 1.5
+    assert landmarks.model_node is a_face
+    assert landmarks.record["provenance"]["unit"] == "mm"
+    assert len(landmarks.record["provenance"]["model_sha256"]) == 64
+    classes = classify_errors(landmarks.landmark_set())
+    assert set(classes) <= {-1, 0, 1, 2}
+
+
+def test_detection_follows_a_parent_transform(a_face, scene):
+    straight = finished(DetectionRun(a_face)).world_positions
+    transform = vtk.vtkTransform()
+    transform.RotateX(140)
+    transform.Translate(0, 500, 20)
+    parent = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    parent.SetMatrixTransformToParent(transform.GetMatrix())
+    a_face.SetAndObserveTransformNodeID(parent.GetID())
+
+    turned = finished(DetectionRun(a_face))
+
+    expected = np.array([transform.TransformPoint(row) for row in straight])
+    assert np.nanmean(np.linalg.norm(turned.world_positions - expected, axis=1)) < 0.5
+    assert turned.node.GetParentTransformNode() is parent
+
+
+def test_second_detection_keeps_what_a_person_did_unless_ticked(a_list, a_face):
+    review = Review(a_list)
+    for index in (2, 3):
+        a_list.node.SetNthControlPointPositionWorld(index, *(a_list.world_positions[index] + 4.0))
+    review.confirm(4)
+    review.close()
+    before = a_list.positions
+
+    again = finished(DetectionRun(a_face, a_list.node, replace=[3]))
+
+    assert again.node is a_list.node
+    assert again.status[2:6] == ("corrected", "detected", "confirmed", "detected")
+    np.testing.assert_array_equal(again.positions[[2, 4]], before[[2, 4]])
+    assert np.linalg.norm(again.positions[3] - before[3]) > 0.1
+
+
+def test_model_without_a_face_is_refused_and_nothing_is_made(scene):
+    sphere = vtk.vtkSphereSource()
+    sphere.SetRadius(90)
+    sphere.SetThetaResolution(60)
+    sphere.SetPhiResolution(60)
+    sphere.Update()
+    model = scene.AddNewNodeByClass("vtkMRMLModelNode", "Ball")
+    model.SetAndObservePolyData(sphere.GetOutput())
+
+    run = DetectionRun(model)
+    with pytest.raises(ScanRefusedError, match=r"Ball: .*place the landmarks by hand"):
+        finished(run)
+    assert scene.GetNumberOfNodesByClass("vtkMRMLMarkupsFiducialNode") == 0
+
+
+def test_empty_model_is_refused_before_anything_starts(scene):
+    model = scene.AddNewNodeByClass("vtkMRMLModelNode", "Nothing")
+
+    with pytest.raises(MeshError, match="'Nothing' is empty"):
+        DetectionRun(model)
+
+
+def test_point_cloud_is_refused(scene):
+    points = vtk.vtkPoints()
+    for value in range(5):
+        points.InsertNextPoint(value, value * 2, 0)
+    cloud = vtk.vtkPolyData()
+    cloud.SetPoints(points)
+    model = scene.AddNewNodeByClass("vtkMRMLModelNode", "Cloud")
+    model.SetAndObservePolyData(cloud)
+
+    with pytest.raises(MeshError, match="not as a point cloud"):
+        DetectionRun(model)
+
+
+def test_scene_closed_meanwhile_gives_no_list(a_face, scene):
+    run = DetectionRun(a_face)
+    scene.Clear(False)
+    run.job.wait()
+
+    with pytest.raises(ModelChangedError, match="deleted"):
+        run.finish()
+    assert scene.GetNumberOfNodesByClass("vtkMRMLMarkupsFiducialNode") == 0
+
+
+def test_new_model_under_the_old_id_gets_no_landmarks_of_the_old_one(a_face, scene):
+    old_id = a_face.GetID()
+    run = DetectionRun(a_face)
+    scene.Clear(False)
+    other = scene.AddNewNodeByClass("vtkMRMLModelNode", "Other")
+    run.job.wait()
+
+    assert other.GetID() == old_id
+    with pytest.raises(ModelChangedError, match="deleted"):
+        run.finish()
+
+
+def test_model_moved_meanwhile_is_to_be_detected_again(a_face, scene):
+    run = DetectionRun(a_face)
+    parent = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    matrix = vtk.vtkMatrix4x4()
+    matrix.SetElement(0, 3, 5.0)
+    parent.SetMatrixTransformToParent(matrix)
+    a_face.SetAndObserveTransformNodeID(parent.GetID())
+    run.job.wait()
+
+    with pytest.raises(ModelChangedError, match="Detect the landmarks again"):
+        run.finish()
+
+
+def test_list_deleted_meanwhile_is_made_anew(a_list, a_face, scene):
+    run = DetectionRun(a_face, a_list.node)
+    scene.RemoveNode(a_list.node)
+    run.job.wait()
+
+    landmarks = run.finish()
+    assert scene.IsNodePresent(landmarks.node)
+    assert mean_error_mm(landmarks) < 1.5
+
+
+def test_worker_touches_no_scene(a_face, monkeypatch):
+    """What runs in the thread gets arrays only."""
+    seen = {}
+
+    def record(mesh, unit):
+        seen["types"] = {type(mesh).__module__.split(".")[0], type(unit).__module__}
+        msg = "seen"
+        raise ScanRefusedError(msg)
+
+    monkeypatch.setattr(detection, "_detect", record)
+    run = DetectionRun(a_face)
+    run.job.wait()
+
+    assert seen["types"] == {"palnet", "builtins"}
+
+
+def test_model_in_meters_is_detected_in_meters(scene):
+    model = scaled_face(scene, 0.001)
+
+    landmarks = finished(DetectionRun(model))
+
+    assert landmarks.mm_per_unit == pytest.approx(1000.0)
+    truth = read_truth().positions
+    errors = np.linalg.norm(landmarks.world_positions * 1000.0 - truth, axis=1)
+    assert np.nanmean(errors) < 1.5
+    assert 0.3 < np.nanmean(landmarks.expected_errors) < 3.0
+
+
+def scaled_face(scene, factor):
+    from palnet_scenes import SAMPLES
+    from PALNetLandmarksLib.models import SCALE_ATTRIBUTE, scale_model
+
+    model = slicer.util.loadModel(str(SAMPLES / "example.ply"))
+    scale_model(model, factor)
+    model.SetAttribute(SCALE_ATTRIBUTE, None)
+    return model
+
+
+def test_list_is_the_one_a_second_wrapper_sees(a_face):
+    landmarks = finished(DetectionRun(a_face))
+
+    again = LandmarkList(landmarks.node)
+
+    assert again.state().changed_in(landmarks.state()) == []
+    assert true_landmarks().scheme.codes == again.scheme.codes

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Saved and exported landmarks lie where they should in the next program."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import slicer
+import vtk
+
+from palnet.errors import OutputExistsError
+from palnet.exchange import read_landmarks
+from palnet.surface import read_mesh, write_ply
+from palnet_scenes import SAMPLES, true_landmarks
+from PALNetLandmarksLib.hand_over import default_path, export, save
+from PALNetLandmarksLib.landmark_list import create_list
+from PALNetLandmarksLib.models import scale_model
+
+RAS = slicer.vtkMRMLStorageNode.CoordinateSystemRAS
+
+
+def face_with_landmarks(model):
+    """Landmarks that lie on vertices 100, 200, ... of a model, wherever it is."""
+    made = create_list(model.GetScene(), true_landmarks().scheme, model, "Landmarks")
+    vertices = np.arange(len(made)) * 100
+    points = slicer.util.arrayFromModelPoints(model)[vertices].astype(float)
+    for index, point in enumerate(points):
+        made.node.SetNthControlPointPosition(index, *(float(value) for value in point))
+    return made, vertices
+
+
+@pytest.fixture
+def a_copied_file(tmp_path):
+    path = tmp_path / "f\u00e4ce.ply"
+    path.write_bytes((SAMPLES / "example.ply").read_bytes())
+    return path
+
+
+@pytest.mark.parametrize("read_as_ras", [False, True])
+@pytest.mark.parametrize("is_moved", [False, True])
+def test_convention_file_frame_overlays_the_mesh_file(a_copied_file, scene, read_as_ras, is_moved):
+    model = load(a_copied_file, read_as_ras=read_as_ras)
+    if is_moved:
+        move(model, scene)
+    landmarks, vertices = face_with_landmarks(model)
+    out = a_copied_file.with_name("out.csv")
+
+    export(landmarks, out, "csv", "file")
+
+    numbers = read_landmarks(out).positions
+    np.testing.assert_allclose(numbers, read_mesh(a_copied_file).points[vertices], atol=1e-3)
+
+
+@pytest.mark.parametrize(("frame", "signs"), [("RAS", (1, 1, 1)), ("LPS", (-1, -1, 1))])
+def test_convention_world_frames(a_copied_file, scene, frame, signs):
+    model = load(a_copied_file)
+    move(model, scene)
+    landmarks, _ = face_with_landmarks(model)
+    out = a_copied_file.with_name("out.csv")
+
+    export(landmarks, out, "csv", frame)
+
+    numbers = read_landmarks(out).positions
+    np.testing.assert_allclose(numbers, landmarks.world_positions * signs, atol=1e-3)
+
+
+def test_file_frame_of_a_scaled_model_is_in_the_files_unit(a_copied_file, scene):
+    mesh = read_mesh(a_copied_file)
+    in_meters = a_copied_file.with_name("meters.ply")
+    write_ply(replace(mesh, points=mesh.points * 0.001), in_meters)
+    model = load(in_meters)
+    scale_model(model, 1000.0)
+    landmarks, vertices = face_with_landmarks(model)
+    out = a_copied_file.with_name("out.csv")
+
+    export(landmarks, out, "csv", "file")
+
+    numbers = read_landmarks(out).positions
+    np.testing.assert_allclose(numbers, read_mesh(in_meters).points[vertices], atol=1e-6)
+
+
+def test_file_frame_of_a_hardened_model_is_refused(a_copied_file, scene):
+    model = load(a_copied_file)
+    move(model, scene)
+    transform = model.GetParentTransformNode()
+    model.ApplyTransformMatrix(slicer_matrix(transform))
+    model.SetAndObserveTransformNodeID(None)
+    landmarks, _ = face_with_landmarks(model)
+
+    with pytest.raises(ValueError, match="Save the model first, or choose LPS or RAS"):
+        export(landmarks, a_copied_file.with_name("out.csv"), "csv", "file")
+    assert not a_copied_file.with_name("out.csv").exists()
+
+
+def test_untouched_model_counts_as_unchanged(a_copied_file, scene):
+    model = load(a_copied_file)
+    landmarks, _ = face_with_landmarks(model)
+    model.GetDisplayNode().SetColor(1, 0, 0)
+    model.SetName("Renamed")
+    assert scene.IsNodePresent(model)
+
+    export(landmarks, a_copied_file.with_name("out.csv"), "csv", "file")
+
+
+def test_existing_file_is_kept_without_a_yes(a_list, tmp_path):
+    path = tmp_path / "out.csv"
+    path.write_text("mine", encoding="utf-8")
+
+    with pytest.raises(OutputExistsError, match=r"out\.csv"):
+        export(a_list, path, "csv", "RAS")
+    assert path.read_text(encoding="utf-8") == "mine"
+
+
+def test_file_frame_without_a_model_says_what_to_do(a_list, a_face, scene, tmp_path):
+    scene.RemoveNode(a_face)
+
+    with pytest.raises(ValueError, match="Choose LPS or RAS"):
+        export(a_list, tmp_path / "out.csv", "csv", "file")
+
+
+def test_proposed_path_is_beside_the_model(a_copied_file, scene):
+    model = load(a_copied_file)
+    landmarks, _ = face_with_landmarks(model)
+
+    assert default_path(landmarks, ".mrk.json") == a_copied_file.with_name("f\u00e4ce.mrk.json")
+    scene.RemoveNode(model)
+    assert default_path(landmarks, ".mrk.json") == Path.home() / "Landmarks.mrk.json"
+
+
+def test_saved_list_overlays_the_reloaded_model(a_copied_file, scene):
+    model = load(a_copied_file)
+    move(model, scene)
+    landmarks, vertices = face_with_landmarks(model)
+    path = default_path(landmarks, ".mrk.json")
+    save(landmarks, path)
+    scene.Clear(False)
+
+    again, points = load(a_copied_file), slicer.util.loadMarkups(str(path))
+
+    on_model = slicer.util.arrayFromModelPoints(again)[vertices]
+    loaded = slicer.util.arrayFromMarkupsControlPoints(points)
+    np.testing.assert_allclose(loaded, on_model, atol=1e-3)
+
+
+def test_folder_that_cannot_be_written_is_named(a_list, tmp_path):
+    path = tmp_path / "nowhere" / "face.mrk.json"
+
+    with pytest.raises(OSError, match="nowhere"):
+        save(a_list, path)
+
+
+def test_every_format_takes_a_complete_list(a_copied_file, scene, tmp_path):
+    from palnet.exchange import FORMATS
+
+    landmarks, _ = face_with_landmarks(load(a_copied_file))
+
+    for name, entry in FORMATS.items():
+        path = tmp_path / f"specimen{entry.suffix}"
+        export(landmarks, path, name, "LPS", overwrite=True)
+        assert path.stat().st_size > 1000, name
+
+
+def load(path, *, read_as_ras=False):
+    if not read_as_ras:
+        return slicer.util.loadModel(str(path))
+    logic = slicer.modules.models.logic()
+    return logic.AddModel(str(path), RAS)
+
+
+def move(model, scene):
+    transform = vtk.vtkTransform()
+    transform.RotateWXYZ(33, 1, 2, 3)
+    transform.Translate(11, 22, 33)
+    parent = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    parent.SetMatrixTransformToParent(transform.GetMatrix())
+    model.SetAndObserveTransformNodeID(parent.GetID())
+
+
+def slicer_matrix(transform):
+    matrix = vtk.vtkMatrix4x4()
+    transform.GetMatrixTransformToWorld(matrix)
+    return matrix

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A list of landmarks in the scene."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import slicer
+import vtk
+
+from palnet.exchange import read_landmarks
+from palnet_scenes import N_LANDMARKS, a_record, true_landmarks
+from PALNetLandmarksLib.landmark_list import LandmarkList, create_list, find_lists, is_landmark_list
+from PALNetLandmarksLib.list_storage import PROVENANCE_ATTRIBUTE
+
+MISSING = N_LANDMARKS - 1
+
+
+def turn(node, degrees):
+    """Put a node below a rotation and a shift."""
+    transform = vtk.vtkTransform()
+    transform.Translate(30, -20, 10)
+    transform.RotateWXYZ(degrees, 1, 2, 3)
+    parent = node.GetScene().AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    parent.SetMatrixTransformToParent(transform.GetMatrix())
+    node.SetAndObserveTransformNodeID(parent.GetID())
+    return parent
+
+
+def assert_same(one, other):
+    assert one.status == other.status
+    assert one.record == other.record
+    np.testing.assert_allclose(one.positions, other.positions, atol=1e-3)
+    np.testing.assert_allclose(one.expected_errors, other.expected_errors, atol=1e-5)
+
+
+def test_new_list_has_every_landmark_named_and_none_placed(a_face):
+    scheme = true_landmarks().scheme
+    made = create_list(a_face.GetScene(), scheme, a_face, "List")
+
+    labels = [made.node.GetNthControlPointLabel(i) for i in range(len(made))]
+    described = [made.node.GetNthControlPointDescription(i) for i in range(len(made))]
+    assert labels == list(scheme.codes)
+    assert described == [landmark.definition for landmark in scheme.landmarks]
+    assert made.status == ("undefined",) * N_LANDMARKS
+    assert np.isnan(made.positions).all()
+    assert made.node.GetFixedNumberOfControlPoints()
+
+
+def test_missing_landmark_is_missing_and_never_at_zero(a_list):
+    node = a_list.node
+
+    assert node.GetNthControlPointPositionStatus(MISSING) == node.PositionMissing
+    assert a_list.status[MISSING] == "missing"
+    assert np.isnan(a_list.world_positions[MISSING]).all()
+    assert np.isnan(a_list.expected_errors[MISSING])
+
+
+def test_list_hangs_below_its_model_in_the_hierarchy(a_list, a_face):
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(a_face.GetScene())
+
+    parent = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(a_list.node))
+    assert hierarchy.GetItemDataNode(parent) is a_face
+
+
+def test_convention_landmarks_lie_where_the_user_sees_the_model(a_face):
+    parent = turn(a_face, 40.0)
+    world = true_landmarks()
+    matrix = slicer.util.arrayFromTransformMatrix(parent)
+    moved = world.transformed(matrix)
+
+    made = create_list(a_face.GetScene(), world.scheme, a_face, "List")
+    made.set_detection(moved, a_record())
+
+    np.testing.assert_allclose(made.world_positions, moved.positions, atol=1e-9)
+    np.testing.assert_allclose(made.positions, world.positions, atol=1e-9)
+
+
+def test_kept_landmarks_survive_a_second_detection(a_list):
+    node, truth = a_list.node, true_landmarks()
+    node.SetNthControlPointPosition(3, 1.0, 2.0, 3.0)
+    a_list.apply(a_list.state().with_status([3], "corrected"))
+
+    a_list.set_detection(truth, a_record(), keep=[3])
+
+    assert a_list.status[3] == "corrected"
+    np.testing.assert_allclose(a_list.positions[3], [1.0, 2.0, 3.0])
+    assert a_list.status[4] == "detected"
+    np.testing.assert_allclose(a_list.detected.positions, truth.positions)
+
+
+@pytest.mark.parametrize("suffix", [".mrk.json", ".mrb"])
+def test_list_comes_back_whole(a_list, tmp_path, suffix):
+    before, path = LandmarkList(a_list.node), str(tmp_path / f"saved{suffix}")
+    kept = type(before.state())(before.positions, before.status, frozenset([MISSING]))
+    before.apply(kept)
+    expected = (before.status, before.record, before.positions, before.expected_errors)
+    if suffix == ".mrb":
+        assert slicer.util.saveScene(path, properties={})
+        slicer.mrmlScene.Clear(False)
+        slicer.util.loadScene(path, properties={})
+        node = slicer.util.getNode("Face landmarks")
+    else:
+        assert slicer.util.saveNode(a_list.node, path, properties={})
+        node = slicer.util.loadMarkups(path)
+
+    again = LandmarkList(node)
+    assert again.status == expected[0]
+    assert again.record == expected[1]
+    np.testing.assert_allclose(again.positions, expected[2], atol=1e-3)
+    np.testing.assert_allclose(again.expected_errors, expected[3], atol=1e-5)
+    assert again.state().absent == frozenset([MISSING])
+    assert node.GetFixedNumberOfControlPoints()
+
+
+def test_bundle_keeps_model_and_provenance(a_list, tmp_path):
+    path = str(tmp_path / "scene.mrb")
+    provenance = a_list.node.GetAttribute(PROVENANCE_ATTRIBUTE)
+    assert slicer.util.saveScene(path, properties={})
+    slicer.mrmlScene.Clear(False)
+    slicer.util.loadScene(path, properties={})
+
+    again = LandmarkList(slicer.util.getNode("Face landmarks"))
+    assert again.model_node is slicer.util.getNode("Face")
+    assert again.node.GetAttribute(PROVENANCE_ATTRIBUTE) == provenance
+
+
+def test_library_reads_what_slicer_saved(a_list, tmp_path):
+    path = tmp_path / "face.mrk.json"
+    assert slicer.util.saveNode(a_list.node, str(path), properties={})
+
+    read = read_landmarks(path)
+
+    assert read.status == a_list.status
+    np.testing.assert_allclose(read.to_frame("RAS").positions, a_list.world_positions, atol=1e-3)
+    np.testing.assert_allclose(read.expected_error_mm, a_list.expected_errors, atol=1e-5)
+
+
+def test_list_read_from_a_file_finds_its_model_by_name(a_list, a_face, tmp_path):
+    path = str(tmp_path / "face.mrk.json")
+    assert slicer.util.saveNode(a_list.node, path, properties={})
+    again = LandmarkList(slicer.util.loadMarkups(path))
+
+    assert again.model_node is None
+    assert again.find_model() is a_face
+    assert again.model_node is a_face
+
+
+def test_list_of_other_points_is_no_landmark_list(scene):
+    node = scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "Others")
+    node.AddControlPoint([1.0, 2.0, 3.0], "first")
+
+    assert not is_landmark_list(node)
+    assert not is_landmark_list(None)
+
+
+def test_lists_of_a_model_are_found(a_list, a_face, scene):
+    create_list(scene, a_list.scheme, a_face, "Second")
+
+    names = [found.node.GetName() for found in find_lists(a_face)]
+    assert names == ["Face landmarks", "Second"]
+
+
+def test_scaling_keeps_landmarks_on_the_model(a_list):
+    before = a_list.positions
+
+    a_list.scale(0.001)
+
+    np.testing.assert_allclose(a_list.positions, before * 0.001)
+    np.testing.assert_allclose(a_list.detected.positions, before * 0.001)
+    assert a_list.mm_per_unit == pytest.approx(1000.0)
+    assert a_list.status[0] == "detected"

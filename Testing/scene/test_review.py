@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Corrections of a person, with undo and redo."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import vtk
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scipy.spatial import cKDTree
+from vtk.util.numpy_support import vtk_to_numpy
+
+from palnet_scenes import N_LANDMARKS, a_record, true_landmarks
+from PALNetLandmarksLib.landmark_list import create_list
+from PALNetLandmarksLib.models import world_surface
+from PALNetLandmarksLib.review import Review
+
+MISSING = N_LANDMARKS - 1
+
+
+def distance_to_surface(model, point):
+    """Distance to the triangles by brute force over those round the nearest vertices."""
+    surface = world_surface(model)
+    points = vtk_to_numpy(surface.GetPoints().GetData())
+    near = cKDTree(points).query(point, k=12)[1]
+    cells = vtk.vtkIdList()
+    surface.BuildLinks()
+    best = np.inf
+    for vertex in near:
+        surface.GetPointCells(int(vertex), cells)
+        for cell in range(cells.GetNumberOfIds()):
+            closest, weights = [0.0] * 3, [0.0] * 3
+            distance2, part = vtk.reference(0.0), vtk.reference(0)
+            surface.GetCell(cells.GetId(cell)).EvaluatePosition(
+                list(point), closest, part, [0.0] * 3, distance2, weights
+            )
+            best = min(best, float(distance2))
+    return float(np.sqrt(best))
+
+
+def move(review, index, by=(4.0, 6.0, -3.0)):
+    node = review.landmarks.node
+    position = np.array(node.GetNthControlPointPositionWorld(index)) + by
+    node.SetNthControlPointPositionWorld(index, *(float(value) for value in position))
+
+
+def test_moved_landmark_lies_on_the_surface_and_is_corrected(a_review, a_face):
+    before = a_review.landmarks.world_positions[5]
+
+    move(a_review, 5)
+
+    after = a_review.landmarks.world_positions[5]
+    assert a_review.landmarks.status[5] == "corrected"
+    assert np.linalg.norm(after - before) > 1.0
+    assert distance_to_surface(a_face, after) < 1e-4
+
+
+def test_moved_landmark_snaps_where_the_user_sees_the_model(a_review, a_face, scene):
+    parent = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    transform = vtk.vtkTransform()
+    transform.RotateZ(70)
+    transform.Translate(100, 0, 0)
+    parent.SetMatrixTransformToParent(transform.GetMatrix())
+    for node in (a_face, a_review.landmarks.node):
+        node.SetAndObserveTransformNodeID(parent.GetID())
+
+    move(a_review, 5)
+
+    assert distance_to_surface(a_face, a_review.landmarks.world_positions[5]) < 1e-4
+
+
+def test_without_snapping_a_landmark_stays_where_it_is_put(a_review):
+    a_review.snap_to_surface = False
+
+    a_review.landmarks.node.SetNthControlPointPositionWorld(5, 1.0, 2.0, 3.0)
+
+    np.testing.assert_allclose(a_review.landmarks.world_positions[5], [1.0, 2.0, 3.0])
+    assert a_review.landmarks.status[5] == "corrected"
+
+
+def test_drag_is_one_step_however_many_moves_it_has(a_review):
+    node, before = a_review.landmarks.node, a_review.landmarks.positions
+    node.InvokeEvent(node.PointStartInteractionEvent)
+    for _ in range(5):
+        move(a_review, 7, by=(1.0, 1.0, 0.0))
+    assert not a_review.can_undo
+    node.InvokeEvent(node.PointEndInteractionEvent)
+
+    assert a_review.undo() == [7]
+    assert not a_review.can_undo
+    np.testing.assert_allclose(a_review.landmarks.positions, before)
+    assert a_review.landmarks.status[7] == "detected"
+
+
+def test_confirm_mark_missing_and_place_again(a_review):
+    a_review.confirm(0)
+    a_review.mark_missing(1)
+    a_review.confirm(MISSING)
+
+    assert a_review.landmarks.status[:2] == ("confirmed", "missing")
+    assert np.isnan(a_review.landmarks.positions[1]).all()
+    assert list(np.flatnonzero(a_review.is_reviewed)) == [0, 1, MISSING]
+
+    a_review.prepare_placing(1)
+    assert a_review.landmarks.status[1] == "missing"
+    a_review.landmarks.node.SetNthControlPointPositionWorld(1, *true_landmarks().positions[1])
+    assert a_review.landmarks.status[1] == "corrected"
+    assert a_review.undo() == [1]
+    assert a_review.landmarks.status[1] == "missing"
+
+
+def test_unset_point_is_not_placed_and_cannot_be_confirmed(a_review):
+    a_review.landmarks.node.UnsetNthControlPointPosition(4)
+
+    assert a_review.landmarks.status[4] == "undefined"
+    with pytest.raises(ValueError, match="is not placed"):
+        a_review.confirm(4)
+    a_review.undo()
+    assert a_review.landmarks.status[4] == "detected"
+
+
+def test_restore_one_leaves_the_others(a_review):
+    truth = true_landmarks().positions
+    move(a_review, 5)
+    move(a_review, 6)
+
+    a_review.restore([5])
+
+    np.testing.assert_allclose(a_review.landmarks.positions[5], truth[5])
+    assert a_review.landmarks.status[5:7] == ("detected", "corrected")
+    a_review.restore()
+    np.testing.assert_allclose(a_review.landmarks.positions, truth)
+    assert a_review.landmarks.status[MISSING] == "missing"
+
+
+def test_restore_without_a_detection_says_why_not(a_face):
+    made = create_list(a_face.GetScene(), true_landmarks().scheme, a_face, "By hand")
+    review = Review(made)
+
+    with pytest.raises(ValueError, match="placed by hand"):
+        review.restore()
+    review.close()
+
+
+def test_doubtful_landmarks_are_named_until_seen(a_review):
+    codes = a_review.landmarks.scheme.codes
+    doubtful = [codes[i] for i in range(MISSING) if a_review.landmarks.expected_errors[i] >= 4.0]
+    assert a_review.unreviewed_doubtful == doubtful
+
+    a_review.confirm(codes.index(doubtful[0]))
+
+    assert a_review.unreviewed_doubtful == doubtful[1:]
+
+
+def test_closed_review_watches_no_longer(a_list):
+    review = Review(a_list)
+    review.close()
+
+    move(review, 5)
+
+    assert not review.can_undo
+    assert a_list.status[5] == "detected"
+
+
+def test_two_lists_have_undo_of_their_own(a_review, a_face):
+    other_list = create_list(a_face.GetScene(), a_review.landmarks.scheme, a_face, "Second")
+    other_list.set_detection(true_landmarks(), a_record())
+    other = Review(other_list)
+    move(a_review, 5)
+    move(other, 9)
+
+    assert a_review.undo() == [5]
+    assert other_list.status[9] == "corrected"
+    assert other.undo() == [9]
+    other.close()
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["move", "confirm", "missing", "restore", "unset"]),
+        st.integers(0, N_LANDMARKS - 1),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=STEPS)
+def test_undo_goes_back_to_the_start_and_redo_to_the_end(a_list, steps):
+    a_list.set_detection(true_landmarks(), a_record())
+    review, start = Review(a_list), a_list.state()
+    for action, index in steps:
+        placed = not np.isnan(a_list.positions[index]).any()
+        if action == "move" and placed:
+            move(review, index)
+        elif action == "unset":
+            a_list.node.UnsetNthControlPointPosition(index)
+        elif action == "confirm" and a_list.status[index] != "undefined":
+            review.confirm(index)
+        elif action == "missing":
+            review.mark_missing(index)
+        elif action == "restore":
+            review.restore([index])
+    end = a_list.state()
+
+    n_back = 0
+    while review.can_undo:
+        review.undo()
+        n_back += 1
+    assert a_list.state().changed_in(start) == []
+    while review.can_redo:
+        review.redo()
+        n_back -= 1
+    assert n_back == 0
+    assert a_list.state().changed_in(end) == []
+    review.close()

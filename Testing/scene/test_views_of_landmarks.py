@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Halo, camera and measured lines: what is drawn round the landmarks, and from where."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import slicer
+from vtk.util.numpy_support import vtk_to_numpy
+
+from palnet.preview import CHECK_MM, GOOD_MM, classify_errors
+from palnet_scenes import N_LANDMARKS, true_landmarks
+from PALNetLandmarksLib.camera import look_at, look_at_face, look_at_model
+from PALNetLandmarksLib.error_classes import COLORS
+from PALNetLandmarksLib.halo import Halo
+from PALNetLandmarksLib.landmark_list import create_list
+from PALNetLandmarksLib.measuring import MeasuredLine, measure_list, table_text
+
+MISSING = N_LANDMARKS - 1
+FRONT = np.array([0.0, 1.0, 0.0])
+
+
+@pytest.fixture
+def a_camera(scene):
+    return scene.AddNewNodeByClass("vtkMRMLCameraNode")
+
+
+def spheres(halo):
+    """Center, radius and color of each sphere, from the triangles alone."""
+    poly = halo.node.GetPolyData()
+    if poly.GetNumberOfPoints() == 0:
+        return np.zeros((0, 3)), np.zeros(0), np.zeros((0, 3))
+    points = vtk_to_numpy(poly.GetPoints().GetData()).astype(float)
+    colors = vtk_to_numpy(poly.GetPointData().GetScalars())
+    n_each = len(points) // (N_LANDMARKS - 1)
+    groups = points.reshape(-1, n_each, 3) if len(points) % n_each == 0 else points[None]
+    # Poles come first: their middle is the center.
+    centers = groups[:, :2].mean(axis=1)
+    radii = np.linalg.norm(groups[:, 0] - centers, axis=1)
+    return centers, radii, colors.reshape(len(groups), -1, 3)[:, 0] / 255.0
+
+
+def test_halo_is_as_large_as_the_expected_error_and_colored_by_class(a_list):
+    halo = Halo(a_list)
+
+    halo.update(np.zeros(N_LANDMARKS, dtype=bool))
+
+    centers, radii, colors = spheres(halo)
+    placed = slice(0, MISSING)
+    np.testing.assert_allclose(centers, a_list.world_positions[placed], atol=0.01)
+    np.testing.assert_allclose(radii, a_list.expected_errors[placed], rtol=1e-3)
+    classes = classify_errors(a_list.landmark_set())[placed]
+    np.testing.assert_allclose(colors, [COLORS[number] for number in classes], atol=0.01)
+    assert set(classes) == {0, 1, 2}
+    assert a_list.expected_errors[placed][classes == 1].min() >= GOOD_MM
+    assert a_list.expected_errors[placed][classes == 2].min() >= CHECK_MM
+
+
+def test_reviewed_landmarks_lose_their_halo(a_list):
+    halo = Halo(a_list)
+
+    halo.update(np.ones(N_LANDMARKS, dtype=bool))
+
+    assert halo.node.GetPolyData().GetNumberOfPoints() == 0
+
+
+def test_halo_is_neither_saved_nor_listed_nor_picked_and_goes_with_the_review(a_list, scene):
+    n_before = scene.GetNumberOfNodes()
+    halo = Halo(a_list)
+    assert Halo(a_list).node is halo.node
+
+    assert not halo.node.GetSaveWithScene()
+    assert not halo.node.GetDisplayNode().GetSaveWithScene()
+    assert halo.node.GetHideFromEditors()
+    assert not halo.node.GetSelectable()
+    halo.remove()
+    assert scene.GetNumberOfNodes() == n_before
+
+
+def test_halo_can_be_removed_after_the_scene_was_closed(a_list, scene):
+    halo = Halo(a_list)
+    scene.Clear(False)
+
+    halo.remove()
+
+    assert scene.GetNumberOfNodesByClass("vtkMRMLModelNode") == 0
+
+
+@pytest.mark.parametrize("code", ["t_r", "t_l", "prn", "ex_r"])
+def test_camera_looks_at_a_landmark_from_its_own_side(a_list, a_camera, code):
+    index = a_list.scheme.codes.index(code)
+    position = a_list.world_positions[index]
+
+    assert look_at(a_list, index)
+
+    toward = np.array(a_camera.GetPosition()) - position
+    np.testing.assert_allclose(a_camera.GetFocalPoint(), position)
+    np.testing.assert_allclose(a_camera.GetViewUp(), [0, 0, 1], atol=1e-6)
+    assert 150 < np.linalg.norm(toward) < 400
+    # Not through the head: the camera is on the side of the head that the landmark is on.
+    assert toward @ FRONT > 0 or abs(toward[0]) > 100
+    if abs(position[0]) > 20:
+        assert np.sign(toward[0]) == np.sign(position[0])
+
+
+def test_missing_landmark_turns_no_camera(a_list, a_camera):
+    before = a_camera.GetPosition()
+
+    assert not look_at(a_list, MISSING)
+    assert a_camera.GetPosition() == before
+
+
+def test_list_without_a_pose_keeps_the_direction_of_view(a_face, a_camera):
+    made = create_list(a_face.GetScene(), true_landmarks().scheme, a_face, "By hand")
+    made.node.SetNthControlPointPosition(0, 10.0, 20.0, 30.0)
+    a_camera.SetFocalPoint(0, 0, 0)
+    a_camera.SetPosition(0, 300, 0)
+
+    assert look_at(made, 0)
+    np.testing.assert_allclose(a_camera.GetPosition(), (10, 320, 30), atol=1e-6)
+
+
+def test_face_is_looked_at_from_the_front(a_list, a_camera):
+    look_at_face(a_list)
+
+    toward = np.array(a_camera.GetPosition()) - a_camera.GetFocalPoint()
+    np.testing.assert_allclose(toward / np.linalg.norm(toward), FRONT, atol=1e-6)
+
+
+def test_whole_model_fits_the_view(a_face, a_camera):
+    look_at_model(a_face)
+
+    bounds = [0.0] * 6
+    a_face.GetRASBounds(bounds)
+    center = (np.array(bounds[::2]) + bounds[1::2]) / 2
+    np.testing.assert_allclose(a_camera.GetFocalPoint(), center)
+    half = np.linalg.norm(np.array(bounds[1::2]) - bounds[::2]) / 2
+    distance = np.linalg.norm(np.array(a_camera.GetPosition()) - center)
+    assert np.degrees(np.arcsin(half / distance)) < a_camera.GetViewAngle() / 2 + 1
+
+
+def test_measurements_of_a_list_and_their_line(a_list, scene):
+    taken = measure_list(a_list)
+    by_code = {entry.code: entry for entry in taken}
+    distance = next(entry for entry in taken if entry.kind == "distance" and entry.is_measured)
+    a, b = (a_list.scheme.codes.index(code) for code in distance.landmarks)
+    straight = np.linalg.norm(a_list.world_positions[a] - a_list.world_positions[b])
+    assert distance.value == pytest.approx(straight, abs=1e-6)
+    assert any(entry.kind == "arc" and entry.is_measured for entry in taken)
+
+    line = MeasuredLine(scene)
+    line.show(distance.polyline)
+    drawn = slicer.util.arrayFromModelPoints(line.node)
+    np.testing.assert_allclose(drawn, a_list.world_positions[[a, b]], atol=1e-3)
+    assert line.node.GetPolyData().GetNumberOfLines() == 1
+    line.remove()
+    assert len(by_code) == len(taken)
+
+
+def test_table_has_a_line_a_measurement_and_no_invented_numbers(a_list):
+    taken = measure_list(a_list)
+
+    lines = table_text(taken, "Face", "\t").splitlines()
+
+    assert len(lines) == len(taken) + 1
+    assert lines[0].split("\t")[:4] == ["specimen", "code", "name", "kind"]
+    blank = next(i for i, entry in enumerate(taken) if not entry.is_measured)
+    cells = lines[blank + 1].split("\t")
+    assert cells[4] == ""
+    assert cells[-1] == taken[blank].reason
