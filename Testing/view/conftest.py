@@ -2,3 +2,5 @@
 """The stand-in for Slicer; see Testing/host."""
 
 from palnet_host.fixtures import *  # noqa: F403  # fixtures are found by their names
+
+from palnet_scenes import *  # noqa: F403

@@ -72,6 +72,14 @@ class Application:
         """Give the application views (the host's own doing)."""
         self._layout_manager = manager
 
+    def moduleManager(self) -> Application:
+        """Finder of modules: the application itself."""
+        return self
+
+    def module(self, name: str):
+        """Return a module by its name, or None."""
+        return getattr(slicer.modules, name.lower(), None)
+
     def testingEnabled(self) -> bool:
         """Whether Slicer was started to test: message boxes are skipped then."""
         return self.isTesting

@@ -9,7 +9,11 @@ import sys
 
 # What a scripted module imports, and where the host has its stand-in.
 STAND_INS = {
+    "qt": "palnet_host.qt",
+    "ctk": "palnet_host.ctk",
     "slicer.i18n": "palnet_host.i18n",
+    "slicer.parameterNodeWrapper": "palnet_host.parameter_node",
+    "slicer.ScriptedLoadableModule": "palnet_host.scripted",
 }
 
 
@@ -23,3 +27,7 @@ def install() -> None:
         sys.modules[name] = module
         if name.startswith("slicer."):
             setattr(slicer, name.removeprefix("slicer."), module)
+    from palnet_host.module import ModulePanel, ScriptedModule
+
+    slicer.qSlicerScriptedLoadableModule = ScriptedModule
+    slicer.qSlicerScriptedLoadableModuleWidget = ModulePanel

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import gc
+from pathlib import Path
 
 import pytest
 
@@ -11,16 +12,41 @@ from palnet_host import bootstrap
 
 bootstrap.install()
 
+import qt  # noqa: E402  # there is one only now
 import slicer  # noqa: E402  # complete only now
 
-from palnet_host import application  # noqa: E402
+from palnet_host import application, dialogs, settings  # noqa: E402
+from palnet_host.failures import HiddenFailures  # noqa: E402
+from palnet_host.main_window import MainWindow  # noqa: E402
+from palnet_host.module import load_module  # noqa: E402
 
-__all__ = ["app", "scene"]
+__all__ = ["answers", "app", "hidden_failures", "main_window", "panel_factory", "qapp", "scene"]
+
+MODULE_FOLDER = Path(__file__).parents[3] / "PALNetLandmarks"
+
+
+@pytest.fixture(autouse=True)
+def hidden_failures():
+    """Failures of slots and observers; what a test does not `take` fails it."""
+    failures = HiddenFailures()
+    failures.start()
+    yield failures
+    failures.stop()
+    assert not str(failures), f"a slot or an observer failed:\n{failures}"
+
+
+@pytest.fixture(autouse=True)
+def answers():
+    """Answers to dialogs, and what they showed; an unannounced dialog fails the test."""
+    announced = dialogs.renew()
+    yield announced
+    assert announced.left_over == []
 
 
 @pytest.fixture
 def app(tmp_path):
     """`slicer.app` with an empty scene; ends with the test."""
+    settings.reset()
     started = application.start(tmp_path)
     yield started
     left_over = started.left_over
@@ -30,6 +56,40 @@ def app(tmp_path):
 
 
 @pytest.fixture
-def scene(app):  # it opens the scene
+def scene(app):
     """`slicer.mrmlScene`, empty."""
     return slicer.mrmlScene
+
+
+@pytest.fixture(scope="session")
+def qapp():
+    """The running QApplication."""
+    return qt.QApplication.instance() or qt.QApplication([])
+
+
+@pytest.fixture
+def main_window(qapp, app):
+    """Slicer's main window, shown."""
+    window = MainWindow()
+    window.resize(500, 900)
+    window.show()
+    yield window
+    for module in vars(slicer.modules).copy().values():
+        if hasattr(module, "close_panel"):
+            module.close_panel()
+    window.close()
+    window.deleteLater()
+    qapp.sendPostedEvents(None, qt.QEvent.DeferredDelete)
+    qapp.processEvents()
+
+
+@pytest.fixture
+def panel_factory(main_window):
+    """Make the panel of a module, by its folder, and enter it; returns the module's widget."""
+
+    def make(folder: Path = MODULE_FOLDER, name: str | None = None):
+        module = load_module(folder, name)
+        slicer.util.selectModule(module.name)
+        return module.widgetRepresentation().self()
+
+    return make

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The module `ctk` as Slicer offers it, with the widgets that this project uses."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from PySide6.QtCore import Property, QEvent, QSize, Qt, Signal
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QHBoxLayout,
+    QLineEdit,
+    QSizePolicy,
+    QStyle,
+    QStyleOptionButton,
+    QStylePainter,
+    QToolButton,
+    QWidget,
+)
+
+from palnet_host import dialogs
+from palnet_host.pythonqt import stand_in
+
+__all__ = ["ctkCollapsibleButton", "ctkMessageBox", "ctkPathLineEdit"]
+
+
+# Dynamic property of a child: whether it is to be seen while the button is open.
+_WANTED = "visibleWhenOpen"
+
+
+@stand_in
+class ctkCollapsibleButton(QAbstractButton):
+    """A button with a title that shows and hides what lies below it."""
+
+    contentsCollapsed = Signal(bool)
+    _signatures: ClassVar = {
+        "contentsCollapsed(bool)": "contentsCollapsed",
+        "setCollapsed(bool)": "setCollapsed",
+    }
+    _MARGIN = 4
+
+    def __init__(self, *arguments) -> None:
+        parents = [a for a in arguments if isinstance(a, QWidget)]
+        super().__init__(*parents[:1])
+        for text in (a for a in arguments if isinstance(a, str)):
+            self.setText(text)
+        self._collapsed = False
+        self._is_applying = False
+        self.setCheckable(True)
+        self.setChecked(True)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
+        self.toggled.connect(lambda is_open: self.setCollapsed(not is_open))
+        self._make_room()
+
+    def _is_collapsed(self) -> bool:
+        return self._collapsed
+
+    def setCollapsed(self, collapsed: bool) -> None:
+        """Hide (True) or show what lies below the title."""
+        if collapsed == self._collapsed:
+            return
+        self._collapsed = bool(collapsed)
+        self.setChecked(not collapsed)
+        for child in self._child_widgets():
+            if self._collapsed:
+                child.setProperty(_WANTED, not child.isHidden())
+            self._apply(child)
+        self.updateGeometry()
+        self.contentsCollapsed.emit(self._collapsed)
+
+    collapsed = Property(bool, _is_collapsed, setCollapsed)
+
+    def _title_height(self) -> int:
+        return self.fontMetrics().height() + 2 * self._MARGIN
+
+    def _make_room(self) -> None:
+        self.setContentsMargins(0, self._title_height(), 0, 0)
+
+    def childEvent(self, event: QEvent) -> None:
+        """Watch what is added, and hide it while collapsed."""
+        child = event.child()
+        if event.type() == QEvent.Type.ChildAdded and isinstance(child, QWidget):
+            child.setProperty(_WANTED, True)
+            child.installEventFilter(self)
+        super().childEvent(event)
+
+    def eventFilter(self, child, event: QEvent) -> bool:
+        """Remember what is shown and hidden while collapsed: it holds when open again."""
+        kinds = {QEvent.Type.ShowToParent: True, QEvent.Type.HideToParent: False}
+        if self._collapsed and not self._is_applying and event.type() in kinds:
+            child.setProperty(_WANTED, kinds[event.type()])
+            self._apply(child)
+        return False
+
+    def _child_widgets(self) -> list[QWidget]:
+        return [child for child in self.children() if isinstance(child, QWidget)]
+
+    def _apply(self, child: QWidget) -> None:
+        self._is_applying = True
+        child.setVisible(bool(child.property(_WANTED)) and not self._collapsed)
+        if self._collapsed:
+            # Or hiding it meanwhile would be no event, since it is hidden already.
+            child.setAttribute(Qt.WidgetAttribute.WA_WState_ExplicitShowHide, False)
+        self._is_applying = False
+
+    def minimumSizeHint(self) -> QSize:
+        """Room for the title and, open, for the contents."""
+        title = QSize(self.fontMetrics().horizontalAdvance(self.property("text")) + 40, 0)
+        size = QSize(title.width(), self._title_height())
+        if not self._collapsed and self.layout() is not None:
+            # The layout's own hint holds the contents margins, thus the title as well.
+            size = size.expandedTo(self.layout().totalSizeHint())
+        return size
+
+    sizeHint = minimumSizeHint
+
+    def hitButton(self, position) -> bool:
+        """Only the title can be clicked."""
+        return position.y() < self._title_height()
+
+    def paintEvent(self, _event) -> None:
+        """Draw the title with its arrow."""
+        option = QStyleOptionButton()
+        option.initFrom(self)
+        option.rect.setHeight(self._title_height())
+        option.text = ("\u25b8 " if self._collapsed else "\u25be ") + self.property("text")
+        option.state |= QStyle.StateFlag.State_Raised
+        QStylePainter(self).drawControl(QStyle.ControlElement.CE_PushButton, option)
+
+
+@stand_in
+class ctkMessageBox(dialogs.QMessageBox):
+    """Message box that may ask not to be shown again; `slicer.util` shows its messages with it."""
+
+    def __init__(self, *arguments) -> None:
+        super().__init__(*arguments)
+        self._settings_key = ""
+
+    def _key(self) -> str:
+        return self._settings_key
+
+    def _set_key(self, key: str) -> None:
+        self._settings_key = key
+
+    dontShowAgainSettingsKey = Property(str, _key, _set_key)
+
+
+@stand_in
+class ctkPathLineEdit(QWidget):
+    """A line for a path, with a button that asks for one."""
+
+    currentPathChanged = Signal(str)
+    _signatures: ClassVar = {"currentPathChanged(QString)": "currentPathChanged"}
+    Files, Dirs = 2, 1
+
+    def __init__(self, *parents) -> None:
+        super().__init__(*parents)
+        self._line = QLineEdit(self)
+        self._button = QToolButton(self)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._line)
+        layout.addWidget(self._button)
+        self._filters = self.Files
+        self._line.textChanged.connect(self.currentPathChanged)
+        self._button.clicked.connect(self.browse)
+
+    def browse(self) -> None:
+        """Ask for a path."""
+        asks_folder = self._filters & self.Dirs
+        ask = dialogs.QFileDialog
+        path = ask.getExistingDirectory(self) if asks_folder else ask.getOpenFileName(self)
+        if path:
+            self._line.setText(path)
+
+    def _path(self) -> str:
+        return self._line.property("text")
+
+    def setCurrentPath(self, path: str) -> None:
+        """Show a path."""
+        self._line.setText(path)
+
+    def _get_filters(self) -> int:
+        return self._filters
+
+    def _set_filters(self, filters: int) -> None:
+        self._filters = int(filters)
+
+    currentPath = Property(str, _path, setCurrentPath)
+    filters = Property(int, _get_filters, _set_filters)

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Dialogs that answer as a test told them to; one that the test did not expect fails it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from PySide6.QtWidgets import QFileDialog as QtFileDialog
+from PySide6.QtWidgets import QInputDialog as QtInputDialog
+from PySide6.QtWidgets import QMessageBox as QtMessageBox
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A dialog that came up: its kind, its text, the answer it got."""
+
+    kind: str
+    text: str
+    answer: object
+    title: str = ""
+
+
+class UnexpectedDialogError(AssertionError):
+    """A dialog came up that the test did not announce."""
+
+
+class Dialogs:
+    """What the next dialogs answer, and which ones came up."""
+
+    def __init__(self) -> None:
+        self.shown: list[Shown] = []
+        self.unexpected: list[str] = []
+        self._answers: list[tuple[str, str, object]] = []
+
+    def expect(self, kind: str, answer: object = None, match: str = "") -> None:
+        """Announce the next dialog.
+
+        Parameters
+        ----------
+        kind
+            "message" (answer: a button of qt.QMessageBox or its name, "Yes"), "file" (a path,
+            several for a multiple choice, "" for Cancel) or "input" (a text, None for Cancel).
+        answer
+            What the user does.
+        match
+            Regular expression that the text (of a file dialog: the caption) has to match.
+        """
+        self._answers.append((kind, match, answer))
+
+    def answer(self, kind: str, text: str, title: str = "") -> object:
+        """Return the answer for a dialog that came up."""
+        if not self._answers or self._answers[0][0] != kind:
+            return self._refuse(f"{kind} dialog {title!r}: {text!r}")
+        _, match, answer = self._answers.pop(0)
+        if not re.search(match, f"{title}\n{text}"):
+            return self._refuse(f"{kind} dialog {text!r} does not match {match!r}")
+        self.shown.append(Shown(kind, text, answer, title))
+        return answer
+
+    def _refuse(self, message: str) -> object:
+        self.unexpected.append(message)
+        msg = f"unexpected {message}. Announce it with dialogs.expect(...)."
+        raise UnexpectedDialogError(msg)
+
+    def forget(self) -> None:
+        """Forget what was announced and what came up unannounced."""
+        self._answers.clear()
+        self.unexpected.clear()
+
+    @property
+    def left_over(self) -> list[str]:
+        """Dialogs that were announced and never came up, and those that came up unannounced."""
+        never = [f"{kind} dialog {match!r} never came up" for kind, match, _ in self._answers]
+        return never + [f"unexpected {message}" for message in self.unexpected]
+
+
+# The dialogs of the present test; the fixture puts a new one here.
+_current = [Dialogs()]
+
+
+def renew() -> Dialogs:
+    """Forget what was announced and shown."""
+    _current[0] = Dialogs()
+    return _current[0]
+
+
+def current() -> Dialogs:
+    """Return the dialogs of the present test."""
+    return _current[0]
+
+
+class QMessageBox(QtMessageBox):
+    """Message box that is answered by the test instead of the user."""
+
+    def exec(self) -> int:
+        """Come up and be answered; returns the button as an int, as PythonQt does."""
+        text = str(self.property("text"))
+        details = str(self.property("informativeText") or "")
+        title = str(self.property("windowTitle"))
+        answer = current().answer("message", f"{text}\n{details}".strip(), title)
+        button = getattr(QtMessageBox.StandardButton, answer) if isinstance(answer, str) else answer
+        if not QtMessageBox.standardButtons(self) & button:
+            msg = f"the message box {text!r} has no button {answer!r}."
+            raise UnexpectedDialogError(msg)
+        return _number(button)
+
+    exec_ = exec
+
+    def open(self) -> None:
+        """Come up without waiting; the answer arrives with the signal `finished`."""
+        self.done(self.exec())
+
+    @classmethod
+    def _ask(cls, parent, title: str, text: str, buttons=QtMessageBox.StandardButton.Ok, *_) -> int:
+        box = cls(parent)
+        box.setWindowTitle(title)
+        box.setText(text)
+        box.setStandardButtons(buttons)
+        return box.exec()
+
+    information = warning = critical = about = _ask
+
+    @classmethod
+    def question(cls, parent, title, text, buttons=None, *_) -> int:
+        """Ask; without buttons named, Yes and No."""
+        standard = QtMessageBox.StandardButton
+        return cls._ask(parent, title, text, buttons or standard.Yes | standard.No)
+
+
+class QFileDialog(QtFileDialog):
+    """File dialog that is answered by the test; like PythonQt it returns paths only."""
+
+    @staticmethod
+    def _path(_parent=None, caption="", *_arguments) -> str:
+        return str(current().answer("file", caption) or "")
+
+    getOpenFileName = getSaveFileName = getExistingDirectory = _path
+
+    @staticmethod
+    def getOpenFileNames(_parent=None, caption="", *_arguments) -> tuple[str, ...]:
+        """Paths of several files."""
+        answer = current().answer("file", caption) or ()
+        several = isinstance(answer, Iterable) and not isinstance(answer, str)
+        return tuple(str(path) for path in answer) if several else (str(answer),)
+
+    def exec(self) -> int:
+        """Come up and be answered; the paths are those of `selectedFiles`."""
+        answer = current().answer("file", str(self.property("windowTitle")))
+        if answer:
+            self.selectFile(str(answer))
+        return int(bool(answer))
+
+    exec_ = exec
+
+
+class QInputDialog(QtInputDialog):
+    """Input dialog whose static questions are answered by the test."""
+
+    @staticmethod
+    def getText(_parent, title: str, label: str, *_arguments) -> str:
+        """Text that the user typed; "" after Cancel."""
+        return str(current().answer("input", label, title) or "")
+
+    @staticmethod
+    def getItem(_parent, title: str, label: str, items, *_arguments) -> str:
+        """Item that the user chose; "" after Cancel."""
+        answer = str(current().answer("input", label, title) or "")
+        if answer and answer not in items:
+            msg = f"the dialog {label!r} offers {list(items)}; the test chose {answer!r}."
+            raise UnexpectedDialogError(msg)
+        return answer
+
+
+def _number(button) -> int:
+    return int(getattr(button, "value", button))

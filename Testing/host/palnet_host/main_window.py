@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A main window: the status bar, and the selector that changes modules."""
+
+from __future__ import annotations
+
+import slicer
+from PySide6.QtWidgets import QMainWindow, QScrollArea
+
+
+class MainWindow(QMainWindow):
+    """`slicer.util.mainWindow()`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("qSlicerMainWindow")
+        self._selector = ModuleSelector(self)
+        self._area = QScrollArea(self)
+        self._area.setWidgetResizable(True)
+        self.setCentralWidget(self._area)
+        self.statusBar()
+
+    def moduleSelector(self) -> ModuleSelector:
+        """Return what `slicer.util.selectModule` turns to another module with."""
+        return self._selector
+
+    def show_panel(self, panel) -> None:
+        """Put a panel where the user sees it; the one before is kept, hidden."""
+        before = self._area.takeWidget()
+        if before is not None:
+            before.setParent(None)
+        self._area.setWidget(panel)
+
+
+class ModuleSelector:
+    """Selects modules; the scripted ones are told when they are entered and left."""
+
+    def __init__(self, window: MainWindow) -> None:
+        self._window = window
+        self.selectedModule = ""
+
+    def selectModule(self, name: str) -> None:
+        """Leave the present module and enter another one."""
+        module = getattr(slicer.modules, name.lower(), None)
+        if module is None:
+            msg = f"no module {name!r} is loaded."
+            raise ValueError(msg)
+        self.leave()
+        self.selectedModule = name
+        if hasattr(module, "widgetRepresentation"):
+            panel = module.widgetRepresentation()
+            self._window.show_panel(panel)
+            panel.enter()
+
+    def leave(self) -> None:
+        """Leave the present module."""
+        module = getattr(slicer.modules, self.selectedModule.lower(), None)
+        self.selectedModule = ""
+        if hasattr(module, "widgetRepresentation"):
+            module.widgetRepresentation().exit()

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Loads a scripted module from its folder and shows its panel, as Slicer does."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import slicer
+from PySide6.QtCore import Property
+from PySide6.QtWidgets import QVBoxLayout
+
+from palnet_host.mrml_widgets import qMRMLWidget
+from palnet_host.pythonqt import stand_in
+
+MODULE_TEXTS = ("title", "helpText", "acknowledgementText", "icon")
+MODULE_LISTS = ("categories", "dependencies", "contributors", "associatedNodeTypes")
+OTHERS = {"hidden": False, "index": -1, "widgetRepresentationCreationEnabled": True}
+
+
+class ScriptedModule:
+    """What `slicer.modules.<name>` is: the module's own words, and the way to its panel.
+
+    A name that Slicer does not know cannot be set.
+    """
+
+    _NAMES = frozenset({*MODULE_TEXTS, *MODULE_LISTS, *OTHERS, "name", "path", "instance"})
+
+    def __init__(self, name: str, path: Path) -> None:
+        self.name = name
+        self.path = str(path)
+        self._widget = None
+        for text in MODULE_TEXTS:
+            setattr(self, text, "")
+        for words in MODULE_LISTS:
+            setattr(self, words, [])
+        for other, value in OTHERS.items():
+            setattr(self, other, value)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name not in self._NAMES and not name.startswith("_"):
+            msg = f"a scripted module has no property {name!r}; got {value!r}."
+            raise AttributeError(msg)
+        super().__setattr__(name, value)
+
+    def python_module(self) -> ModuleType:
+        """Return the module as Python has imported it (the host's own)."""
+        return sys.modules[self.name]
+
+    def widgetRepresentation(self):
+        """Return the panel, which is made when it is first asked for."""
+        if self._widget is None:
+            self._widget = create_panel(self)
+        return self._widget
+
+    def createNewWidgetRepresentation(self):
+        """Return another panel."""
+        return create_panel(self)
+
+    def close_panel(self) -> None:
+        """Clean the panel up, as Slicer does when it ends (the host's own)."""
+        if self._widget is not None:
+            if self._widget.isEntered:
+                self._widget.exit()
+            self._widget.self().cleanup()
+            self._widget.deleteLater()
+            self._widget = None
+
+
+def load_module(folder: Path, name: str | None = None) -> ScriptedModule:
+    """Load the module of a folder, as Slicer does at its start: every .py right in it is one.
+
+    Parameters
+    ----------
+    folder
+        Folder of the module; it is put on `sys.path`, as Slicer does.
+    name
+        Which of its modules; the folder's own name where it is not said.
+    """
+    path = Path(folder).resolve() / f"{name or Path(folder).name}.py"
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))
+    module = ScriptedModule(path.stem, path)
+    python_module = sys.modules.get(path.stem)
+    if python_module is None or Path(python_module.__file__ or "").resolve() != path:
+        python_module = _execute(path)
+    module.instance = getattr(python_module, path.stem)(module)
+    slicer.modules.add(module)
+    return module
+
+
+def _execute(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    python_module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = python_module
+    spec.loader.exec_module(python_module)
+    return python_module
+
+
+def reload_module(name: str) -> ScriptedModule:
+    """Clean the panel up, execute the module file again and make a new panel."""
+    old = getattr(slicer.modules, name.lower())
+    had_panel = old._widget is not None
+    old.close_panel()
+    _execute(Path(old.path))
+    module = load_module(Path(old.path).parent, name)
+    if had_panel:
+        module.widgetRepresentation()
+    return module
+
+
+@stand_in
+class ModulePanel(qMRMLWidget):
+    """The widget that Slicer gives a scripted module as its parent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._python_widget = None
+        self._is_entered = False
+        QVBoxLayout(self)
+
+    def self(self):
+        """Return the Python object of the panel."""
+        return self._python_widget
+
+    isEntered = Property(bool, lambda panel: panel._is_entered)
+
+    def enter(self) -> None:
+        """Show the module to the user."""
+        self._is_entered = True
+        self._python_widget.enter()
+
+    def exit(self) -> None:
+        """Turn away from the module."""
+        self._is_entered = False
+        self._python_widget.exit()
+
+
+def create_panel(module: ScriptedModule):
+    """Make a module's panel and set it up; returns its parent widget."""
+    parent = ModulePanel()
+    parent.setObjectName(f"{module.name}ModuleWidget")
+    widget = getattr(module.python_module(), f"{module.name}Widget")(parent)
+    parent._python_widget = widget
+    setattr(slicer.modules, f"{module.name}Widget", widget)
+    widget.setup()
+    parent.setMRMLScene(slicer.mrmlScene)
+    return parent

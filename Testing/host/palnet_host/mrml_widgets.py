@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stand-ins for the widgets of Slicer that know the scene."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import slicer
+import vtk
+from PySide6.QtCore import Property, QObject, Signal
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QWidget
+
+from palnet_host.ctk import ctkCollapsibleButton
+from palnet_host.pythonqt import stand_in
+
+__all__ = ["qMRMLCollapsibleButton", "qMRMLNodeComboBox", "qMRMLWidget", "qSlicerWidget"]
+
+
+class SceneWidget:
+    """What all of them have: a scene, and a signal when it changes."""
+
+    _scene: slicer.vtkMRMLScene | None = None
+
+    def mrmlScene(self):
+        """Return the scene that the widget shows, or None."""
+        return self._scene
+
+    def setMRMLScene(self, scene) -> None:
+        """Show a scene; None shows nothing."""
+        if scene is self._scene:
+            return
+        self._scene = scene
+        self.mrmlSceneChanged.emit(scene)
+
+
+_SCENE_SIGNATURES = {
+    "mrmlSceneChanged(vtkMRMLScene*)": "mrmlSceneChanged",
+    "setMRMLScene(vtkMRMLScene*)": "setMRMLScene",
+}
+
+
+@stand_in
+class qMRMLWidget(SceneWidget, QWidget):
+    """A widget that hands its scene to those below it, by the connections of its .ui file."""
+
+    mrmlSceneChanged = Signal(object)
+    _signatures: ClassVar = _SCENE_SIGNATURES
+
+
+@stand_in
+class qSlicerWidget(SceneWidget, QWidget):
+    """As `qMRMLWidget`."""
+
+    mrmlSceneChanged = Signal(object)
+    _signatures: ClassVar = _SCENE_SIGNATURES
+
+
+@stand_in
+class qMRMLCollapsibleButton(SceneWidget, ctkCollapsibleButton):
+    """A collapsible button that hands its scene on."""
+
+    mrmlSceneChanged = Signal(object)
+    _signatures: ClassVar = _SCENE_SIGNATURES | ctkCollapsibleButton._signatures
+
+
+def _plain(kind: type, name: str, default: object) -> Property:
+    """Make a property that is kept as it is, and after which the nodes are listed anew."""
+    key = f"_{name}"
+
+    def write(self, value) -> None:
+        setattr(self, key, value)
+        self._list_nodes()
+
+    return Property(kind, lambda self: getattr(self, key, default), write)
+
+
+class SceneFollower:
+    """Calls back when the nodes of a scene or their names change."""
+
+    _EVENTS = ("NodeAddedEvent", "NodeRemovedEvent", "EndBatchProcessEvent")
+
+    def __init__(self, on_change) -> None:
+        self._on_change = on_change
+        self._observed: list[tuple[vtk.vtkObject, int]] = []
+
+    def follow(self, scene, nodes=()) -> None:
+        """Follow a scene and the names of some of its nodes, and nothing else any longer."""
+        for observed, tag in self._observed:
+            observed.RemoveObserver(tag)
+        events = [getattr(slicer.vtkMRMLScene, name) for name in self._EVENTS]
+        pairs = [(scene, event) for event in events] if scene is not None else []
+        pairs += [(node, vtk.vtkCommand.ModifiedEvent) for node in nodes]
+        self._observed = [(o, o.AddObserver(event, self._on_event)) for o, event in pairs]
+
+    def _on_event(self, _caller, _event) -> None:
+        self._on_change()
+
+
+@stand_in
+class qMRMLNodeComboBox(SceneWidget, QWidget):
+    """Selects a node of the scene, and follows what comes and goes there."""
+
+    mrmlSceneChanged = Signal(object)
+    currentNodeChanged = Signal(object)
+    currentNodeIDChanged = Signal(str)
+    nodeActivated = Signal(object)
+    nodeAddedByUser = Signal(object)
+    _signatures: ClassVar = _SCENE_SIGNATURES | {
+        "currentNodeChanged(vtkMRMLNode*)": "currentNodeChanged",
+        "currentNodeChanged(bool)": "currentNodeChanged",
+        "currentNodeIDChanged(QString)": "currentNodeIDChanged",
+        "nodeActivated(vtkMRMLNode*)": "nodeActivated",
+        "nodeAddedByUser(vtkMRMLNode*)": "nodeAddedByUser",
+        "setCurrentNode(vtkMRMLNode*)": "setCurrentNode",
+    }
+    nodeTypes = _plain("QStringList", "nodeTypes", [])
+    showHidden = _plain(bool, "showHidden", False)
+    showChildNodeTypes = _plain(bool, "showChildNodeTypes", True)
+    noneEnabled = _plain(bool, "noneEnabled", False)
+    noneDisplay = _plain(str, "noneDisplay", "None")
+    addEnabled = _plain(bool, "addEnabled", True)
+    removeEnabled = _plain(bool, "removeEnabled", True)
+    renameEnabled = _plain(bool, "renameEnabled", False)
+    editEnabled = _plain(bool, "editEnabled", False)
+    baseName = _plain(str, "baseName", "")
+    selectNodeUponCreation = _plain(bool, "selectNodeUponCreation", True)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._attributes: dict[str, str | None] = {}
+        self._node = None
+        self._nodes: list = []
+        self._combo = QComboBox(self)
+        self._combo.activated.connect(self._on_activated)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._combo)
+        self._follower = SceneFollower(self._list_nodes)
+        self.destroyed.connect(lambda _=None, follower=self._follower: follower.follow(None))
+        self._list_nodes()
+
+    def setMRMLScene(self, scene) -> None:
+        """List the nodes of a scene; None lists none."""
+        super().setMRMLScene(scene)
+        self._list_nodes()
+
+    def addAttribute(self, nodeType: str, name: str, value=None) -> None:
+        """List only nodes that have an attribute (with a value, where one is given)."""
+        self._attributes[name] = None if value is None else str(value)
+        self._list_nodes()
+
+    def currentNode(self):
+        """Return the selected node, or None."""
+        return self._node
+
+    def _get_node_id(self) -> str:
+        return self._node.GetID() if self._node is not None else ""
+
+    def setCurrentNodeID(self, node_id: str) -> None:
+        """Select a node by its ID."""
+        self.setCurrentNode(self._scene.GetNodeByID(node_id) if self._scene and node_id else None)
+
+    currentNodeID = Property(str, _get_node_id, setCurrentNodeID)
+
+    def setCurrentNode(self, node) -> None:
+        """Select a node; one that is not listed, and None, select none."""
+        if isinstance(node, str):
+            self.setCurrentNodeID(node)
+            return
+        self._select(node if node in self._nodes else None)
+
+    def nodeCount(self) -> int:
+        """Return how many nodes are listed."""
+        return len(self._nodes)
+
+    def nodeFromIndex(self, index: int):
+        """Return the listed node of a position."""
+        return self._nodes[index] if 0 <= index < len(self._nodes) else None
+
+    def addNode(self):
+        """Add a node of the first type to the scene, as the user does by "Create new"."""
+        name = self.baseName or self.nodeTypes[0].removeprefix("vtkMRML").removesuffix("Node")
+        node = self._scene.AddNewNodeByClass(
+            self.nodeTypes[0], self._scene.GenerateUniqueName(name)
+        )
+        for key, value in self._attributes.items():
+            node.SetAttribute(key, value or "")
+        self._list_nodes()
+        self.nodeAddedByUser.emit(node)
+        if self.selectNodeUponCreation:
+            self.setCurrentNode(node)
+        return node
+
+    def _on_activated(self, row: int) -> None:
+        node = self.nodeFromIndex(row - int(self.noneEnabled))
+        self._select(node)
+        self.nodeActivated.emit(node)
+
+    def _select(self, node) -> None:
+        if node is None and not self.noneEnabled and self._nodes:
+            node = self._node if self._node in self._nodes else self._nodes[0]
+        changed = node is not self._node
+        self._node = node
+        self._show_current()
+        if changed:
+            self.currentNodeChanged.emit(node)
+            self.currentNodeIDChanged.emit(self.currentNodeID)
+
+    def _list_nodes(self) -> None:
+        if not hasattr(self, "_follower") or (self._scene and self._scene.IsBatchProcessing()):
+            return  # not built yet, or the scene says when it is done
+        self._nodes = [node for node in _nodes_of(self._scene) if self._is_listed(node)]
+        self._follower.follow(self._scene, self._nodes)
+        self._combo.blockSignals(True)
+        self._combo.clear()
+        self._combo.addItems([self.noneDisplay] * bool(self.noneEnabled))
+        self._combo.addItems([node.GetName() for node in self._nodes])
+        self._combo.blockSignals(False)
+        self._select(self._node if self._node in self._nodes else None)
+
+    def _show_current(self) -> None:
+        row = self._nodes.index(self._node) if self._node in self._nodes else -1
+        self._combo.setCurrentIndex(row + int(self.noneEnabled))
+
+    def _is_listed(self, node) -> bool:
+        if self.showChildNodeTypes:
+            fits = any(node.IsA(name) for name in self.nodeTypes)
+        else:
+            fits = node.GetClassName() in self.nodeTypes
+        hidden = node.GetHideFromEditors() and not self.showHidden
+        return fits and not hidden and all(_has(node, *pair) for pair in self._attributes.items())
+
+
+def _nodes_of(scene) -> list:
+    if scene is None:
+        return []
+    return [scene.GetNthNode(index) for index in range(scene.GetNumberOfNodes())]
+
+
+def _has(node, name: str, value: str | None) -> bool:
+    found = node.GetAttribute(name)
+    return found is not None and value in (None, found)
+
+
+def classes() -> dict[str, type[QObject]]:
+    """Return the widgets by the name of their class, as .ui files write it."""
+    return {name: globals()[name] for name in __all__}

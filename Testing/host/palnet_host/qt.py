@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The module `qt` as Slicer offers it: Qt's classes flat, with the manners of PythonQt."""
+
+from __future__ import annotations
+
+import re
+
+from PySide6 import QtCore, QtGui, QtWidgets
+
+from palnet_host import pythonqt
+from palnet_host.dialogs import QFileDialog, QInputDialog, QMessageBox
+from palnet_host.settings import QDesktopServices, QSettings
+from palnet_host.ui_loader import QUiLoader
+
+_MODULES = (QtCore, QtGui, QtWidgets)
+pythonqt.adapt(_MODULES)
+
+_OWN = {
+    kind.__name__: kind
+    for kind in (QDesktopServices, QFileDialog, QInputDialog, QMessageBox, QSettings, QUiLoader)
+}
+# Names that only PySide6 has (Signal, Slot, Property, ...) stay out: Slicer has them not.
+_QT_NAME = re.compile(r"Qt?[A-Z]\w+|Qt")
+_names = {
+    name: getattr(module, name)
+    for module in _MODULES
+    for name in dir(module)
+    if _QT_NAME.fullmatch(name) and not name.startswith("QtMsg")
+}
+globals().update(_names | _OWN)
+
+
+def __getattr__(name: str):
+    msg = f"module 'qt' has no {name!r}; the stand-in offers QtCore, QtGui and QtWidgets."
+    raise AttributeError(msg)

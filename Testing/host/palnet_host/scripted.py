@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`slicer.ScriptedLoadableModule`: the base classes of a scripted module."""
+
+from __future__ import annotations
+
+import sys
+import unittest
+import warnings
+from pathlib import Path
+
+import slicer
+
+__all__ = [
+    "ScriptedLoadableModule",
+    "ScriptedLoadableModuleLogic",
+    "ScriptedLoadableModuleTest",
+    "ScriptedLoadableModuleWidget",
+]
+
+
+class _WithResources:
+    """Knows its module and the Resources folder beside it."""
+
+    def resourcePath(self, filename: str) -> str:
+        """Return the path of a file below the module's Resources folder."""
+        path = Path(sys.modules[type(self).__module__].__file__).parent
+        return str(path / "Resources" / filename)
+
+
+class ScriptedLoadableModule(_WithResources):
+    """What Slicer reads about the module; `parent` carries it."""
+
+    def __init__(self, parent) -> None:
+        self.parent = parent
+        self.moduleName = type(self).__name__
+        parent.title = self.moduleName
+        icon = Path(self.resourcePath(f"Icons/{self.moduleName}.png"))
+        if icon.is_file():
+            parent.icon = str(icon)
+
+    def getDefaultModuleDocumentationLink(self, docPage: str | None = None) -> str:
+        """Return a sentence with a link to the documentation."""
+        return f'<p>See <a href="{docPage or self.moduleName}">the documentation</a>.</p>'
+
+    def runTest(self, msec: int = 100, **kwargs) -> None:
+        """Run the module's own test."""
+        test = getattr(sys.modules[type(self).__module__], f"{self.moduleName}Test")()
+        test.messageDelay = msec
+        test.runTest(**kwargs)
+
+
+class ScriptedLoadableModuleWidget(_WithResources):
+    """The panel: `setup` fills `self.layout`; Slicer calls `enter`, `exit` and `cleanup`."""
+
+    def __init__(self, parent=None) -> None:
+        self.parent = parent
+        self.layout = parent.layout()
+        self.moduleName = type(self).__name__.removesuffix("Widget")
+        self.developerMode = slicer.util.settingsValue(
+            "Developer/DeveloperMode", False, converter=slicer.util.toBool
+        )
+
+    def setup(self) -> None:
+        """Make the panel; in developer mode Slicer puts its reload buttons first."""
+
+    def cleanup(self) -> None:
+        """End: Slicer closes, or reloads the module."""
+
+    def enter(self) -> None:
+        """Turn to this module."""
+
+    def exit(self) -> None:
+        """Turn away to another module."""
+
+    def onReload(self) -> None:
+        """Load the module file again and make a new panel from it."""
+        from palnet_host.module import reload_module
+
+        reload_module(self.moduleName)
+
+    def onReloadAndTest(self, **kwargs) -> None:
+        """Reload, then run the module's own test."""
+        self.onReload()
+        getattr(slicer.modules, self.moduleName.lower()).instance.runTest(**kwargs)
+
+
+class ScriptedLoadableModuleLogic(_WithResources):
+    """The work behind the panel; keeps its parameters in a node of the scene."""
+
+    def __init__(self, parent=None) -> None:
+        self.moduleName = type(self).__name__.removesuffix("Logic")
+        self.isSingletonParameterNode = True
+        self.parent = parent
+
+    def getParameterNode(self):
+        """Return the module's parameter node, which is made where there is none."""
+        if self.isSingletonParameterNode:
+            kind = "vtkMRMLScriptedModuleNode"
+            found = slicer.mrmlScene.GetSingletonNode(self.moduleName, kind)
+        else:
+            found = next(iter(self.getAllParameterNodes()), None)
+        return found or slicer.mrmlScene.AddNode(self.createParameterNode())
+
+    def getAllParameterNodes(self) -> list:
+        """Return all parameter nodes of the module."""
+        nodes = slicer.util.getNodesByClass("vtkMRMLScriptedModuleNode")
+        return [node for node in nodes if node.GetAttribute("ModuleName") == self.moduleName]
+
+    def createParameterNode(self):
+        """Return a new parameter node, which is not in the scene yet."""
+        node = slicer.mrmlScene.CreateNodeByClass("vtkMRMLScriptedModuleNode")
+        node.UnRegister(None)
+        if self.isSingletonParameterNode:
+            node.SetSingletonTag(self.moduleName)
+        node.SetAttribute("ModuleName", self.moduleName)
+        node.SetName(slicer.mrmlScene.GenerateUniqueName(self.moduleName))
+        return node
+
+
+class ScriptedLoadableModuleTest(unittest.TestCase):
+    """The module's own test, which Slicer runs from its self-tests."""
+
+    def __init__(self, *arguments, **kwargs) -> None:
+        super().__init__(*arguments, **kwargs)
+        self.messageDelay = 0
+
+    def delayDisplay(self, message: str, requestedDelay: int | None = None, msec=None) -> None:
+        """Tell how far the test is; here without a pause."""
+        slicer.util.delayDisplay(message, 0)
+
+    def runTest(self, **kwargs) -> None:
+        """Warn: a module has to say which of its tests to run."""
+        warnings.warn(f"No test is defined in {type(self).__name__}.", stacklevel=2)
