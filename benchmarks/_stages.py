@@ -17,7 +17,7 @@ from palnet.face.region import sample_fine
 from palnet.face.similarity import apply_similarity, fit_similarity, invert_similarity
 from palnet.network.landmarks import predict_landmarks
 from palnet.patches import gather_patches
-from palnet.surface import parse_unit, plausible_units, prepare_surface, project_onto_triangles
+from palnet.surface import parse_unit, plausible_units, prepare_scan, project_onto_triangles
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -77,7 +77,7 @@ def run_stages(mesh: Mesh, model: Model, unit: str = "auto") -> StagedResult:
 def _find(mesh: Mesh, model: Model, unit: str) -> detector.FoundFace:
     """The first half of `palnet.detector.detect`."""
     units = plausible_units(mesh) if unit == "auto" else (parse_unit(unit),)
-    surface = prepare_surface(mesh, units[0])
+    surface = prepare_scan(mesh, units[0])
     return detector.find_face(surface, units, model)
 
 

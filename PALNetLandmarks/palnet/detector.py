@@ -35,7 +35,7 @@ from palnet.surface import (
     check_size,
     parse_unit,
     plausible_units,
-    prepare_surface,
+    prepare_scan,
     project_onto_triangles,
     read_mesh,
 )
@@ -172,7 +172,7 @@ def detect(
         mesh = scan if isinstance(scan, Mesh) else read_mesh(scan)
     units = _units(mesh, unit)
     with watch.stage("prepare"):
-        surface = prepare_surface(mesh, units[0])
+        surface = prepare_scan(mesh, units[0])
     found = find_face(surface, units, network_model, watch)
     with watch.stage("network"):
         prediction = predict_in_face(found, network_model)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scans as surfaces: reading, units, cleaning, sampling, projecting."""
 
+from palnet.surface._dense import prepare_scan, thin_mesh
 from palnet.surface._findings import inspect_surface
 from palnet.surface._mesh import Finding, Mesh
 from palnet.surface._prepare import prepare_surface
@@ -25,10 +26,12 @@ __all__ = [
     "inspect_surface",
     "parse_unit",
     "plausible_units",
+    "prepare_scan",
     "prepare_surface",
     "project_onto_triangles",
     "read_mesh",
     "sample_surface",
+    "thin_mesh",
     "thin_points",
     "write_ply",
 ]

@@ -226,9 +226,7 @@ def test_obj_gives_the_same_however_it_is_cut_into_blocks(
 def test_obj_faults_in_a_later_block_are_named_with_their_line(block_bytes, write, monkeypatch):
     monkeypatch.setattr("palnet.surface._obj.BLOCK_BYTES", block_bytes)
 
-    with pytest.raises(
-        MeshError, match=r"line 7: face corner '9' names no vertex \(the file has 5"
-    ):
+    with pytest.raises(MeshError, match=r"line 7: face corner .9. names no vertex \(.* has 5"):
         read_mesh(write("a.obj", SQUARE + "f 1 2 3\nf 5 -1 1\nf 1 2 9\nv 3 3 3\n"))
     with pytest.raises(MeshError, match="line 6: '2,5' is not a coordinate"):
         read_mesh(write("b.obj", SQUARE + "f 1 2 3\nv 1 2,5 3\n"))

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from palnet.surface import (
+    Mesh,
+    parse_unit,
+    prepare_scan,
+    prepare_surface,
+    project_onto_triangles,
+    thin_mesh,
+)
+from palnet.surface._dense import CELL_PARTS
+from palnet_meshes import make_head, shuffle
+
+MM = parse_unit("mm")
+
+
+@pytest.fixture
+def a_low_limit(monkeypatch):
+    """Makes every test mesh a dense one."""
+    monkeypatch.setattr("palnet.surface._dense.DENSE_POINTS", 100)
+    monkeypatch.setattr("palnet.surface._dense.THIN_CELL_MM", 12.0)
+
+
+def naive_means(points, cell):
+    """Mean of the points in each cell, in the order of the cells."""
+    low = points.min(axis=0)
+    cells = {}
+    for point in points:
+        cells.setdefault(tuple(((point - low) / cell).astype(int)), []).append(point)
+    return np.array([np.mean(cells[key], axis=0) for key in sorted(cells)])
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(1.0, 300.0))
+@settings(max_examples=20)
+def test_every_cell_keeps_the_mean_of_its_vertices(seed, cell):
+    points = np.random.default_rng(seed).uniform(-100, 100, (300, 3))
+    triangles = np.arange(300).reshape(-1, 3)
+
+    thinned = thin_mesh(Mesh(points, triangles), cell)
+
+    # Positions are rounded to a small part of a cell.
+    np.testing.assert_allclose(thinned.points, naive_means(points, cell), atol=cell / CELL_PARTS)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_numbering_never_changes_a_bit(seed, a_low_limit):
+    mesh = make_head(40, 60)
+
+    surface = prepare_scan(mesh, MM)
+    again = prepare_scan(shuffle(mesh, seed), MM)
+
+    np.testing.assert_array_equal(again.points_mm, surface.points_mm)
+    np.testing.assert_array_equal(again.triangles, surface.triangles)
+    np.testing.assert_array_equal(again.normals, surface.normals)
+    assert [each.code for each in again.findings] == [each.code for each in surface.findings]
+
+
+def test_ordinary_meshes_are_left_as_they_are():
+    mesh = make_head()
+
+    surface, expected = prepare_scan(mesh, MM), prepare_surface(mesh, MM)
+
+    np.testing.assert_array_equal(surface.points_mm, expected.points_mm)
+    np.testing.assert_array_equal(surface.triangles, expected.triangles)
+    assert surface.findings == expected.findings
+
+
+def test_a_dense_mesh_keeps_its_shape_and_says_that_it_was_thinned(a_low_limit):
+    mesh = make_head(40, 60)
+
+    surface, whole = prepare_scan(mesh, MM), prepare_surface(mesh, MM)
+
+    assert len(surface.points_mm) < 0.8 * len(whole.points_mm)
+    assert surface.findings[0].code == "thinned"
+    assert str(len(mesh.points)) in surface.findings[0].message
+    off = project_onto_triangles(whole, surface.points_mm).distances_mm
+    assert np.median(off) < 1.0  # of cells of 12 mm on a head of 90 mm radius
+    found = project_onto_triangles(whole, surface.points_mm).triangles
+    a, b, c = (whole.points_mm[whole.triangles[found, k]] for k in range(3))
+    agreement = (np.cross(b - a, c - a) * surface.normals).sum(axis=1)
+    assert (agreement > 0).mean() > 0.98
+
+
+@pytest.mark.parametrize("unit", ["um", "cm", "m", "in"])
+def test_convention_cells_are_as_large_in_every_unit(unit, a_low_limit):
+    mesh, unit = make_head(40, 60), parse_unit(unit)
+
+    surface = prepare_scan(replace(mesh, points=mesh.points / unit.mm_per_unit), unit)
+
+    expected = prepare_scan(mesh, MM)
+    # A vertex on the very edge of a cell may fall to either side of it after the division.
+    assert abs(len(surface.points_mm) - len(expected.points_mm)) < 0.02 * len(expected.points_mm)
+
+
+def test_a_piece_that_lies_very_far_away_leaves_the_mesh_as_it_is():
+    head = make_head()
+    far = [[1e9, 0, 0], [1e9, 1, 0], [1e9, 0, 1]]
+    n = len(head.points)
+    mesh = Mesh(np.vstack([head.points, far]), np.vstack([head.triangles, [[n, n + 1, n + 2]]]))
+
+    assert thin_mesh(mesh, 1.0) is mesh
+
+
+@pytest.mark.parametrize("cell", [0.0, -1.0, np.nan, np.inf])
+def test_a_cell_without_a_size_is_refused(cell):
+    with pytest.raises(ValueError, match="cell must be positive and finite; got"):
+        thin_mesh(make_head(), cell)

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What thinning very dense meshes costs: landmarks with and without it, on the same meshes.
+
+Generated scans are subdivided, with a little noise, to more vertices than a detection keeps. The
+distance between both results is shown beside that between two poses of the mesh as it is: what any
+other change of the input does too.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmarks._data import (
+    add_common_options,
+    draw_placement,
+    generator_of,
+    place_mesh,
+    settings_of,
+)
+from benchmarks._dense import NOISE_MM, halve_edges
+from benchmarks._pool import run_tasks
+from benchmarks._report import Report
+from palnet import detect
+from palnet.errors import PalnetError
+from palnet.surface import Mesh, _dense
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+FIRST_SEED = 3_400_000
+KEPT_POINTS = _dense.DENSE_POINTS
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One person."""
+
+    seed: int
+    ict: Path
+    model: str | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One scan: error of both results, and how far they lie apart, in millimetres."""
+
+    seed: int
+    n_points: int
+    as_it_is: float
+    thinned: float
+    apart: float
+    apart_in_two_poses: float
+    refusal: str
+
+
+def measure(task: Task) -> Row:
+    """Detect on one dense mesh as it is, as it is in another pose, and thinned."""
+    rng = np.random.default_rng([task.seed, 6])
+    scan = generator_of(task.ict).draw(task.seed)
+    points, triangles = scan.points_mm, scan.triangles
+    while len(points) <= KEPT_POINTS:
+        points, triangles = halve_edges(points, triangles)
+    noisy = points.astype(np.float64) + NOISE_MM * rng.normal(size=points.shape)
+    mesh = Mesh(noisy, triangles, name=str(task.seed))
+    truth = np.where(scan.visible[:, None], scan.landmarks_mm.astype(np.float64), np.nan)
+    poses = [draw_placement(rng, unit="mm") for _ in range(2)]
+    found = []
+    try:
+        for pose, limit in ((poses[0], None), (poses[1], None), (poses[0], KEPT_POINTS)):
+            _dense.DENSE_POINTS = limit or len(points)
+            landmarks = detect(place_mesh(mesh, pose), model=task.model).landmarks
+            found.append(pose.from_file(landmarks.positions))
+    except PalnetError as err:
+        return Row(task.seed, len(points), *[np.nan] * 4, str(err))
+    finally:
+        _dense.DENSE_POINTS = KEPT_POINTS
+    whole, turned, thinned = found
+    pairs = ((whole, truth), (thinned, truth), (whole, thinned), (whole, turned))
+    return Row(task.seed, len(points), *(mean_distance(*pair) for pair in pairs), "")
+
+
+def mean_distance(left: NDArray[np.float64], right: NDArray[np.float64]) -> float:
+    """Mean distance in mm of the landmarks that both have."""
+    return float(np.nanmean(np.linalg.norm(left - right, axis=1)))
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_common_options(parser, people=20)
+    parser.set_defaults(first_seed=FIRST_SEED)
+    parser.add_argument("--jobs", type=int, default=1, help="processes [%(default)s]")
+    arguments = parser.parse_args()
+    seeds = range(arguments.first_seed, arguments.first_seed + arguments.people)
+    tasks = [Task(seed, arguments.ict, arguments.model) for seed in seeds]
+    rows = list(run_tasks(measure, tasks, model=arguments.model, jobs=arguments.jobs))
+    figures = np.array([[r.as_it_is, r.thinned, r.apart, r.apart_in_two_poses] for r in rows])
+    means = [float(value) for value in np.nanmean(figures, axis=0)]
+    report = Report("thinning", settings_of(arguments))
+    columns = ("error as it is", "error thinned", "both apart", "two poses apart")
+    report.add_table(
+        f"Meshes of more than {KEPT_POINTS} vertices: mean over the landmarks shown, mm",
+        ("scan", "vertices", *columns, "refusal"),
+        [
+            *(
+                (r.seed, r.n_points, *values, r.refusal)
+                for r, values in zip(rows, figures.tolist(), strict=True)
+            ),
+            ("all (mean of scans)", None, *means, ""),
+        ],
+    )
+    report.summary = dict(zip(columns, means, strict=True))
+    report.notes.append(
+        f"Thinned, the error is {means[1]:.2f} mm instead of {means[0]:.2f}; the landmarks lie "
+        f"{means[2]:.2f} mm apart, those of two poses of the same mesh {means[3]:.2f}."
+    )
+    report.finish(arguments.output)
+
+
+if __name__ == "__main__":
+    main()
