@@ -20,6 +20,9 @@ STAND_INS = {
 def install() -> None:
     """Make `import slicer` and its parts work as they do inside Slicer; no scene is opened."""
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    if sys.platform == "linux" and not os.environ.get("DISPLAY"):
+        # VTK would find out by itself, after a warning about the absent X server.
+        os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
     import slicer
 
     for name, home in STAND_INS.items():

@@ -20,7 +20,16 @@ from palnet_host.failures import HiddenFailures  # noqa: E402
 from palnet_host.main_window import MainWindow  # noqa: E402
 from palnet_host.module import load_module  # noqa: E402
 
-__all__ = ["answers", "app", "hidden_failures", "main_window", "panel_factory", "qapp", "scene"]
+__all__ = [
+    "answers",
+    "app",
+    "hidden_failures",
+    "main_window",
+    "panel_factory",
+    "qapp",
+    "scene",
+    "view",
+]
 
 MODULE_FOLDER = Path(__file__).parents[3] / "PALNetLandmarks"
 
@@ -59,6 +68,18 @@ def app(tmp_path):
 def scene(app):
     """`slicer.mrmlScene`, empty."""
     return slicer.mrmlScene
+
+
+@pytest.fixture
+def view(app):
+    """A 3D view of the scene, drawn offscreen; also that of `slicer.app.layoutManager()`."""
+    from palnet_host.views import LayoutManager, ThreeDView  # starts OpenGL
+
+    opened = ThreeDView(app)
+    app.setLayoutManager(LayoutManager([opened]))
+    yield opened
+    app.setLayoutManager(None)
+    opened.close()
 
 
 @pytest.fixture(scope="session")

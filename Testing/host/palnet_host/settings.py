@@ -71,8 +71,12 @@ class QSettings:
 
 
 def _text(value: object) -> str:
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return str(value).lower() if isinstance(value, bool) else str(value or value == 0 or "")
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (int, float, str)):
+        return str(value)
     msg = f"a setting must be a str, bool, int, float or a list of them; got {value!r}."
     raise TypeError(msg)
 

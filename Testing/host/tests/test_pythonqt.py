@@ -34,7 +34,7 @@ def test_getter_of_a_property_is_no_method(a_button):
         a_button.text()
 
 
-@pytest.mark.parametrize("make", [lambda: qt.QPushButton(), lambda: ctk.ctkCollapsibleButton()])
+@pytest.mark.parametrize("make", [qt.QPushButton, ctk.ctkCollapsibleButton])
 def test_stray_attribute_raises(make):
     with pytest.raises(AttributeError, match="has no property 'enable'"):
         make().enable = False
@@ -84,7 +84,11 @@ def test_subclass_in_python_keeps_its_attributes_and_overrides(qapp):
 
 def test_signal_connects_by_signature_and_by_name(a_button):
     heard = []
-    a_button.connect("clicked(bool)", lambda checked: heard.append(checked))
+
+    def hear(checked):
+        heard.append(checked)
+
+    a_button.connect("clicked(bool)", hear)
     a_button.clicked.connect(lambda: heard.append("name"))
 
     a_button.click()
@@ -169,9 +173,12 @@ def test_collapsed_section_remembers_what_was_hidden():
     assert [label.visible for label in (hidden, shown, late)] == [False, True, False]
 
 
-def test_settings_come_back_as_text():
-    qt.QSettings().setValue("PALNet/lock", True)
+@pytest.mark.parametrize(
+    ("value", "text"), [(True, "true"), (0, "0"), (0.5, "0.5"), ("x", "x"), ([1, 2], ["1", "2"])]
+)
+def test_setting_comes_back_as_text(value, text):
+    qt.QSettings().setValue("PALNet/size", value)
     settings = qt.QSettings()
     settings.beginGroup("PALNet")
 
-    assert (settings.value("lock"), settings.value("size", 3)) == ("true", 3)
+    assert (settings.value("size"), settings.value("lock", 3)) == (text, 3)

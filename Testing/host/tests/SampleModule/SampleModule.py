@@ -96,5 +96,5 @@ class SampleModuleTest(ScriptedLoadableModuleTest):
 
     def runTest(self):
         self.delayDisplay("Testing")
-        self.assertIsNone(SampleModuleLogic().getParameterNode().model)
+        assert SampleModuleLogic().getParameterNode().model is None
         SampleModuleTest.runs += 1

@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A 3D view drawn offscreen by Slicer's own displayable managers, with a mouse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import slicer
+import vtk
+from vtk.util.numpy_support import vtk_to_numpy
+
+_MANAGERS = (
+    "vtkMRMLCameraDisplayableManager",
+    "vtkMRMLViewDisplayableManager",
+    "vtkMRMLModelDisplayableManager",
+    "vtkMRMLMarkupsDisplayableManager",
+)
+
+
+class ThreeDView:
+    """One 3D view of the scene.
+
+    Parameters
+    ----------
+    application
+        The running stand-in.
+    width, height
+        Pixels.
+    """
+
+    def __init__(self, application, width: int = 600, height: int = 600) -> None:
+        self._application = application
+        scene = application.mrmlScene()
+        self._logic = slicer.vtkMRMLViewLogic()
+        self._logic.SetMRMLApplicationLogic(application.applicationLogic())
+        self._logic.SetMRMLScene(scene)
+        self.node = self._logic.AddViewNode("1")
+        self.camera_node = self._camera_of(scene)
+        self.window = vtk.vtkRenderWindow()
+        self.window.SetOffScreenRendering(True)
+        self.window.SetSize(width, height)
+        self.renderer = vtk.vtkRenderer()
+        self.window.AddRenderer(self.renderer)
+        self._start_interactor()
+        self._start_managers()
+
+    def _camera_of(self, scene):
+        camera = scene.AddNewNodeByClass("vtkMRMLCameraNode")
+        camera.SetLayoutName(self.node.GetLayoutName())
+        return camera
+
+    def _start_interactor(self) -> None:
+        # The plain class: a native one would wait for events of a screen that is not there.
+        self.interactor = vtk.vtkGenericRenderWindowInteractor()
+        self.interactor.SetRenderWindow(self.window)
+        self.interactor.SetInteractorStyle(vtk.vtkInteractorStyle3D())
+        self.interactor.EnableRenderOff()
+        self.interactor.Initialize()
+
+    def _start_managers(self) -> None:
+        factory = slicer.vtkMRMLThreeDViewDisplayableManagerFactory.GetInstance()
+        factory.SetMRMLApplicationLogic(self._application.applicationLogic())
+        for name in _MANAGERS:
+            if not factory.IsDisplayableManagerRegistered(name):
+                factory.RegisterDisplayableManager(name)
+        self.managers = slicer.vtkMRMLDisplayableManagerGroup()
+        self.managers.Initialize(factory, self.renderer)
+        self.managers.SetMRMLDisplayableNode(self.node)
+        self._logic.SetDisplayableManagerGroup(self.managers)
+        self._style = slicer.vtkMRMLThreeDViewInteractorStyle()
+        self._style.SetDisplayableManagers(self.managers)
+        self._style.SetInteractor(self.interactor)
+        self._style.SetCameraNode(self.camera_node)
+
+    def close(self) -> None:
+        """Let the scene go."""
+        self._style.SetInteractor(None)
+        self.managers.SetMRMLDisplayableNode(None)
+        self._logic.SetMRMLScene(None)
+        self.window.Finalize()
+
+    # What a scripted module may ask of slicer.app.layoutManager().threeDWidget(0).
+
+    def threeDView(self) -> ThreeDView:
+        """Return the view of the widget: itself."""
+        return self
+
+    def mrmlViewNode(self):
+        """Return the view's node."""
+        return self.node
+
+    def cameraNode(self):
+        """Return the node of the view's camera."""
+        return self.camera_node
+
+    def renderWindow(self):
+        """Return the window that is drawn to."""
+        return self.window
+
+    def resetFocalPoint(self) -> None:
+        """Look at the middle of everything."""
+        self.renderer.ResetCamera()
+
+    def forceRender(self) -> None:
+        """Draw now."""
+        self.render()
+
+    # What a test does.
+
+    def render(self) -> None:
+        """Draw now."""
+        self.window.Render()
+
+    def look_at(self, center, *, toward=(0, 1, 0), up=(0, 0, 1), distance: float = 500.0) -> None:
+        """Place the camera.
+
+        Parameters
+        ----------
+        center
+            World point in the middle of the view.
+        toward
+            Direction from the center to the camera; a face in Slicer's RAS looks along +y.
+        up
+            Direction that is up in the view.
+        distance
+            Millimeters from the center to the camera.
+        """
+        direction = np.asarray(toward, dtype=float) / np.linalg.norm(toward)
+        camera = self.camera_node.GetCamera()
+        camera.SetFocalPoint(*center)
+        camera.SetPosition(*(np.asarray(center, dtype=float) + distance * direction))
+        camera.SetViewUp(*up)
+        self.renderer.ResetCameraClippingRange()
+        self.render()
+
+    def display_point(self, world) -> tuple[int, int]:
+        """Pixel at which a world point is drawn, from the lower left corner."""
+        self.renderer.SetWorldPoint(*world, 1.0)
+        self.renderer.WorldToDisplay()
+        x, y, _ = self.renderer.GetDisplayPoint()
+        return round(x), round(y)
+
+    def move(self, pixel) -> None:
+        """Move the mouse to a pixel."""
+        self._set_event(pixel)
+        self.interactor.MouseMoveEvent()
+
+    def press(self, pixel) -> None:
+        """Move the mouse to a pixel and press its left button."""
+        self.move(pixel)
+        self.interactor.LeftButtonPressEvent()
+
+    def release(self, pixel) -> None:
+        """Move the mouse to a pixel and let its left button go."""
+        self._set_event(pixel)
+        self.interactor.LeftButtonReleaseEvent()
+
+    def click(self, world) -> None:
+        """Click where a world point is drawn."""
+        pixel = self.display_point(world)
+        self.press(pixel)
+        self.release(pixel)
+        self.render()
+
+    def drag(self, world_from, world_to, steps: int = 4) -> None:
+        """Drag from where one world point is drawn to where another is."""
+        start, end = (np.array(self.display_point(p)) for p in (world_from, world_to))
+        self.press(start)
+        for step in range(1, steps + 1):
+            self.move(np.round(start + (end - start) * step / steps).astype(int))
+        self.release(end)
+        self.render()
+
+    def _set_event(self, pixel) -> None:
+        x, y = (int(number) for number in pixel)
+        self.interactor.SetEventInformation(x, y, 0, 0, "\0", 0, None)
+
+    def picture(self) -> np.ndarray:
+        """Draw, and return the picture of shape (height, width, 3), the top row first."""
+        grabber = self._grabber()
+        grabber.Update()
+        image = grabber.GetOutput()
+        width, height, _ = image.GetDimensions()
+        colors = vtk_to_numpy(image.GetPointData().GetScalars())
+        return colors.reshape(height, width, -1)[::-1, :, :3].copy()
+
+    def screenshot(self, path: str | Path) -> None:
+        """Draw, and write the picture as PNG."""
+        grabber = self._grabber()
+        writer = vtk.vtkPNGWriter()
+        writer.SetInputConnection(grabber.GetOutputPort())
+        writer.SetFileName(str(path))
+        writer.Write()
+
+    def _grabber(self) -> vtk.vtkWindowToImageFilter:
+        self.render()
+        grabber = vtk.vtkWindowToImageFilter()
+        grabber.SetInput(self.window)
+        grabber.ReadFrontBufferOff()
+        return grabber
+
+
+class LayoutManager:
+    """`slicer.app.layoutManager()` with the 3D views that were opened."""
+
+    def __init__(self, views: list[ThreeDView]) -> None:
+        self._views = views
+        self.threeDViewCount = len(views)
+
+    def threeDWidget(self, index: int) -> ThreeDView | None:
+        """Return a 3D view, or None."""
+        return self._views[index] if 0 <= index < len(self._views) else None
+
+    def resetThreeDViews(self) -> None:
+        """Look at the middle of everything in all views."""
+        for view in self._views:
+            view.resetFocalPoint()
