@@ -1,7 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Report pages: one self-contained HTML file, plots as inline SVG, no script, ready to print."""
 
-from palnet._page._charts import Bar, Spot, draw_bars, draw_differences, draw_scatter
+from palnet._page._charts import (
+    Bar,
+    Spot,
+    color_between,
+    draw_bars,
+    draw_color_scale,
+    draw_differences,
+    draw_scatter,
+)
 from palnet._page._face import Line, Marker, atlas_of, draw_face, face_from_landmarks
 from palnet._page._html import (
     build_page,
@@ -10,6 +18,7 @@ from palnet._page._html import (
     format_number,
     image,
     paragraph,
+    plots,
     section,
     table,
 )
@@ -21,7 +30,9 @@ __all__ = [
     "Spot",
     "atlas_of",
     "build_page",
+    "color_between",
     "draw_bars",
+    "draw_color_scale",
     "draw_differences",
     "draw_face",
     "draw_scatter",
@@ -31,6 +42,7 @@ __all__ = [
     "format_number",
     "image",
     "paragraph",
+    "plots",
     "section",
     "table",
 ]

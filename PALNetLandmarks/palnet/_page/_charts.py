@@ -16,12 +16,27 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Bar", "Spot", "draw_bars", "draw_differences", "draw_scatter"]
+__all__ = [
+    "Bar",
+    "Spot",
+    "color_between",
+    "draw_bars",
+    "draw_color_scale",
+    "draw_differences",
+    "draw_scatter",
+]
 
 _BLUE = "#0072b2"
 _VERMILLION = "#d55e00"
 _AXIS = "#666"
 _FONT = 'font-family="system-ui, Helvetica, Arial, sans-serif" fill="#333"'
+
+# Dark to light, even steps to the eye, told apart with every colour blindness and in grey print.
+_RAMP = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
+# Values that differ by less of their size are drawn as equal.
+_MIN_SPAN = 1e-6
+# A plot of more points shows no more, and makes the page slow.
+_MAX_SPOTS = 1500
 
 _BAR_HEIGHT = 15
 _BAR_LABEL_WIDTH = 250
@@ -126,12 +141,15 @@ def draw_differences(
     """
     bias = float(differences.mean())
     spread = 1.96 * float(differences.std(ddof=1)) if len(differences) > 1 else math.nan
+    # Bias and limits come from all pairs, whatever part of them is drawn.
+    chosen = np.linspace(0, len(means) - 1, min(len(means), _MAX_SPOTS)).astype(int)
     frame = _Frame(means, np.append(differences, [bias + spread, bias - spread, 0.0]))
     parts = [frame.axes(title, labels[0], labels[1])]
     for height, style in ((bias, ""), (bias + spread, "5 3"), (bias - spread, "5 3")):
         if math.isfinite(height):
             parts.append(frame.rule(height, _VERMILLION, style))
-    parts += [frame.spot(Spot(x, y, ""), 1.6) for x, y in zip(means, differences, strict=True)]
+    pairs = zip(means[chosen], differences[chosen], strict=True)
+    parts += [frame.spot(Spot(x, y, ""), 1.6) for x, y in pairs]
     note = f"bias {bias:+.2f}"
     note += (
         f", limits {bias - spread:+.2f} to {bias + spread:+.2f}" if math.isfinite(spread) else ""
@@ -164,10 +182,40 @@ def draw_scatter(title: str, spots: Sequence[Spot], labels: tuple[str, str]) -> 
     return frame.svg("".join(parts))
 
 
+def color_between(value: float, high: float) -> str:
+    """Give the colour of a value from zero to `high`; what is above has the last one."""
+    place = min(max(value / high, 0.0), 1.0) * (len(_RAMP) - 1)
+    number = min(int(place), len(_RAMP) - 2)
+    share = place - number
+    low_color, high_color = _RAMP[number], _RAMP[number + 1]
+    mixed = (round(a + (b - a) * share) for a, b in zip(low_color, high_color, strict=True))
+    return "#" + "".join(f"{part:02x}" for part in mixed)
+
+
+def draw_color_scale(high: float, unit: str) -> str:
+    """Draw what the colours of `color_between` mean, as an HTML figure."""
+    n_steps, left, width, height = 40, 20, 320, 14
+    step = width / n_steps
+    parts = [
+        f'<rect x="{left + number * step:.1f}" width="{step + 0.5:.1f}" height="{height}" '
+        f'fill="{color_between((number + 0.5) / n_steps, 1.0)}"/>'
+        for number in range(n_steps)
+    ]
+    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
+        more = " and more" if share == 1.0 else ""
+        text = f"{share * high:g} {unit}{more}"
+        x = left + share * width
+        anchor = "start" if share == 1.0 else "middle"
+        shift = -8 if share == 1.0 else 0
+        parts.append(f'<text x="{x + shift}" y="30" text-anchor="{anchor}">{text}</text>')
+    return f"<figure>{_svg(''.join(parts), width + 130, 36)}</figure>"
+
+
 def nice_ticks(low: float, high: float, n_wanted: int = 5) -> list[float]:
-    """Give round numbers that lie over a range, the last at or above its end."""
-    span = (high - low) or abs(high) or 1.0
-    raw = span / n_wanted
+    """Give at least two round numbers, the first at or below `low`, the last at or above `high`."""
+    if high - low < _MIN_SPAN * max(abs(low), abs(high), 1.0):
+        low, high = low - 0.5, high + 0.5
+    raw = (high - low) / n_wanted
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= raw)
     first, last = math.floor(low / step), math.ceil(high / step)

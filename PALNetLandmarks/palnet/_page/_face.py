@@ -254,8 +254,8 @@ class _View:
                 f'stroke="#333" stroke-width=".7"><title>{escape(marker.title)}</title></circle>'
             )
         taken = np.column_stack([spots - _MARKER_RADIUS, spots + _MARKER_RADIUS])
-        outward = np.argsort(-np.linalg.norm(spots - spots.mean(axis=0), axis=1)) if markers else []
-        for row in outward:
+        middle = spots.sum(axis=0) / max(len(spots), 1)
+        for row in np.argsort(-np.linalg.norm(spots - middle, axis=1)):
             x, y = spots[row] + [_MARKER_RADIUS + 1.5, -1.0]
             right = x + len(markers[row].label) * _LETTER_WIDTH * _LABEL_SIZE
             box = np.array([x, y - 0.8 * _LABEL_SIZE, right, y])

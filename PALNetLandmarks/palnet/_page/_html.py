@@ -20,6 +20,7 @@ __all__ = [
     "format_number",
     "image",
     "paragraph",
+    "plots",
     "section",
     "table",
 ]
@@ -41,6 +42,8 @@ th { text-align: left; border-bottom: 1.5px solid #888; padding: .25rem .5rem;
   vertical-align: bottom; }
 td { border-bottom: 1px solid #e3e3e3; padding: .2rem .5rem; vertical-align: top; }
 tr { break-inside: avoid; }
+table.wide { font-size: .78rem; }
+table.wide th, table.wide td { padding: .15rem .3rem; }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 td.number + td:not(.number), th.number + th:not(.number) { padding-left: 1.2rem; }
 figure { margin: .6rem 0 1rem; break-inside: avoid; }
@@ -49,12 +52,17 @@ figcaption { color: #555; font-size: .85rem; margin-top: .3rem; max-width: 50rem
 footer { color: #777; font-size: .8rem; margin: 2rem 0 0; border-top: 1px solid #ccc;
   padding-top: .4rem; }
 @page { size: A4; margin: 14mm; }
+.plots { display: grid; grid-template-columns: repeat(3, 1fr); gap: .4rem; }
 @media print {
-  body { max-width: none; margin: 0; padding: 0; font-size: 9.5pt;
+  html { font-size: 8.5pt; }
+  body { max-width: none; margin: 0; padding: 0; font-size: 8.5pt;
     print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   h2 { margin-top: 1.2rem; }
 }
 """
+
+# From this many columns on a table is set smaller, to fit on A4.
+_WIDE_TABLE = 8
 
 
 def escape(text: str) -> str:
@@ -129,7 +137,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], numbers: Iterabl
 
     body = "\n".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
     head = f"<thead><tr>{cells('th', header)}</tr></thead>"
-    return f"<table>\n{head}\n<tbody>\n{body}\n</tbody>\n</table>"
+    kind = ' class="wide"' if len(header) > _WIDE_TABLE else ""
+    return f"<table{kind}>\n{head}\n<tbody>\n{body}\n</tbody>\n</table>"
 
 
 def image(png: bytes, description: str) -> str:
@@ -140,6 +149,13 @@ def image(png: bytes, description: str) -> str:
         f'<figure><img alt="{text}" src="data:image/png;base64,{data}">'
         f"<figcaption>{text}</figcaption></figure>"
     )
+
+
+def plots(drawings: Iterable[str], caption: str) -> str:
+    """Give SVG drawings side by side, three in a row."""
+    body = "".join(drawings)
+    text = f"<figcaption>{escape(caption)}</figcaption>"
+    return f'<figure><div class="plots">{body}</div>{text}</figure>'
 
 
 def format_number(value: float, digits: int = 1) -> str:

@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`palnet evaluate`: predicted landmarks against true ones, as tables and a report page."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from palnet.commands._landmark_files import add_reading_options, find_landmark_files, read_all
+
+if TYPE_CHECKING:
+    from palnet.evaluation import Agreement, Pair
+    from palnet.landmarks import LandmarkSet
+    from palnet.measurement import MeasurementPlan
+
+__all__ = ["add_parser", "evaluate"]
+
+PAGE_NAME = "report.html"
+
+_EPILOG = """\
+Specimens are matched by their name, landmarks by their code. It writes DIR/report.html and the
+figures as DIR/landmarks.csv, measurements.csv, specimens.csv and errors.csv. With --repeat (the
+observer of TRUTH once more) or --observer (another one) it also tells how well the annotations
+agree, in agreement_intra.csv and agreement_inter.csv. Exit code 0: all done; 1: some files could
+not be used or have no partner, one line each on stderr; 2: wrong usage.
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the subcommand.
+
+    Parameters
+    ----------
+    subparsers : argparse subparsers
+        Where to add it.
+    """
+    parser = subparsers.add_parser(
+        "evaluate",
+        help="errors of predicted landmarks against true ones",
+        description="Compare predicted landmarks with true ones.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("predicted", type=Path, metavar="PREDICTED", help="landmark file, or folder of them")
+    add("truth", type=Path, metavar="TRUTH", help="landmark file, or folder of them")
+    add("--repeat", action="append", type=Path, default=[], metavar="PATH", help=_REPEAT_HELP)
+    add("--observer", action="append", type=Path, default=[], metavar="PATH", help=_OBSERVER_HELP)
+    add("--names", type=Path, metavar="CSV", help=_NAMES_HELP)
+    add("--predicted-names", type=Path, metavar="CSV", help="the same for PREDICTED")
+    add("-o", "--output", type=Path, default=Path("palnet-evaluation"), metavar="DIR",
+        help="folder for the files [%(default)s]")  # fmt: skip
+    add("--plan", metavar="JSON", help="what to measure [the plan of the landmark scheme]")
+    add_reading_options(parser)
+    add("--overwrite", action="store_true", help="replace existing files")
+    parser.set_defaults(run=evaluate)
+
+
+_REPEAT_HELP = "another annotation by the observer of TRUTH; may be repeated"
+_OBSERVER_HELP = "annotation by another observer; may be repeated"
+_NAMES_HELP = (
+    "names of another lab in TRUTH, --repeat and --observer: a table 'their name,our code'"
+)
+
+
+def evaluate(arguments: argparse.Namespace) -> int:
+    """Run the subcommand.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        Parsed arguments.
+
+    Returns
+    -------
+    int
+        Exit code.
+    """
+    from palnet.errors import UsageError
+    from palnet.evaluation import pair_specimens
+
+    predicted, n_bad = _read(arguments.predicted, arguments.predicted_names, arguments)
+    truth, n_bad_truth = _read(arguments.truth, arguments.names, arguments)
+    pairs, alone = pair_specimens(predicted, truth)
+    for line in alone:
+        print(f"palnet: {line}", file=sys.stderr)
+    if not any((pair.predicted.is_placed & pair.truth.is_placed).any() for pair in pairs):
+        msg = (
+            "PREDICTED and TRUTH must share a specimen with a landmark; got "
+            f"{_names(predicted)} and {_names(truth)}. Specimens are matched by name."
+        )
+        raise UsageError(msg)
+    for pair in pairs:
+        _warn_of_frame(pair)
+    _report(pairs, truth, arguments)
+    return 1 if alone or n_bad or n_bad_truth else 0
+
+
+def _report(pairs: list[Pair], truth: list[LandmarkSet], arguments: argparse.Namespace) -> None:
+    """Take all figures, then write them."""
+    from palnet._files import check_free, write_text
+    from palnet.evaluation import (
+        Evaluation,
+        compare,
+        mean_pairwise_error_mm,
+        page_of_evaluation,
+        summarize_landmarks,
+        summarize_measurements,
+        tables_of_evaluation,
+    )
+
+    plan = _plan(pairs[0].truth.scheme.name, arguments.plan)
+    comparison = compare(pairs)
+    agreement = {
+        kind: (len(folders) + 1, _agreement(truth, folders, plan, arguments))
+        for kind, folders in (("intra", arguments.repeat), ("inter", arguments.observer))
+        if folders
+    }
+    evaluation = Evaluation(
+        comparison,
+        summarize_landmarks(comparison),
+        summarize_measurements(pairs, plan),
+        mean_pairwise_error_mm(pairs),
+        agreement,
+    )
+    title = f"{arguments.predicted.name} against {arguments.truth.name}"
+    files = {PAGE_NAME: page_of_evaluation(evaluation, title)} | tables_of_evaluation(evaluation)
+    for name in files:
+        check_free(arguments.output / name, overwrite=arguments.overwrite)
+    for name, text in files.items():
+        write_text(arguments.output / name, text, overwrite=arguments.overwrite)
+    every = evaluation.landmarks[0]
+    print(
+        f"{len(pairs)} specimens, {every.n} landmarks: {every.mean_mm:.2f} mm on average, "
+        f"{every.p95_mm:.2f} mm at the 95th percentile"
+    )
+    print(f"report: {arguments.output / PAGE_NAME}")
+
+
+def _read(
+    path: Path, names: Path | None, arguments: argparse.Namespace
+) -> tuple[list[LandmarkSet], int]:
+    """Read one side, translating another lab's names; count the files that could not be used."""
+    from palnet.errors import UsageError
+    from palnet.evaluation import read_name_table
+    from palnet.scheme import DEFAULT_SCHEME, load_scheme
+
+    files = find_landmark_files([path])
+    table = None
+    if names is not None:
+        table = read_name_table(names, load_scheme(arguments.scheme or DEFAULT_SCHEME))
+    sets: list[LandmarkSet] = []
+    for _, landmarks in read_all(files, arguments, table.reading_scheme if table else None):
+        if landmarks is not None:
+            sets.append(table.translate(landmarks) if table else landmarks)
+    if not sets:
+        msg = f"{path}: no landmark file that can be read. Name a file or a folder of them."
+        raise UsageError(msg)
+    return sets, len(files) - len(sets)
+
+
+def _agreement(
+    truth: list[LandmarkSet],
+    folders: list[Path],
+    plan: MeasurementPlan,
+    arguments: argparse.Namespace,
+) -> list[Agreement]:
+    """Compare the specimens that TRUTH and every other annotation have."""
+    from palnet.errors import UsageError
+    from palnet.evaluation import pair_specimens, summarize_agreement
+
+    paired = []
+    for folder in folders:
+        again, _ = _read(folder, arguments.names, arguments)
+        paired.append({pair.specimen: pair for pair in pair_specimens(again, truth)[0]})
+    shared = [
+        landmarks.specimen
+        for landmarks in truth
+        if all(landmarks.specimen in pairs for pairs in paired)
+    ]
+    if not shared:
+        places = ", ".join(map(str, folders))
+        msg = f"{places}: must share a specimen with TRUTH; got none. Specimens match by name."
+        raise UsageError(msg)
+    first = [paired[0][name].truth for name in shared]
+    return summarize_agreement(
+        [first, *([pairs[name].predicted for name in shared] for pairs in paired)], plan
+    )
+
+
+def _plan(scheme: str, path: str | None) -> MeasurementPlan:
+    """Load what to measure; a scheme without a plan is compared by its landmarks alone."""
+    from palnet.errors import FormatError
+    from palnet.measurement import MeasurementPlan, load_measurement_plan
+
+    if path is not None:
+        return load_measurement_plan(path)
+    try:
+        return load_measurement_plan(scheme)
+    except FormatError:
+        print(f"palnet: no measurements: none come with scheme {scheme!r}", file=sys.stderr)
+        return MeasurementPlan(scheme, (), {})
+
+
+# A prediction this far off that fits after being moved is a matter of frames, not of accuracy.
+_FAR_MM = 30.0
+_NEAR_MM = 10.0
+
+
+def _warn_of_frame(pair: Pair) -> None:
+    """Point to a frame or unit that differs: the errors then are not those of the landmarks."""
+    import numpy as np
+
+    from palnet.face.similarity import apply_similarity, fit_similarity
+
+    is_there = pair.predicted.is_placed & pair.truth.is_placed
+    if is_there.sum() < 4:
+        return
+    predicted = pair.predicted.positions_mm[is_there]
+    true = pair.truth.positions_mm[is_there]
+    moved = apply_similarity(fit_similarity(predicted, true), predicted)
+    before, after = (
+        float(np.median(np.linalg.norm(points - true, axis=1))) for points in (predicted, moved)
+    )
+    if before > _FAR_MM and after < _NEAR_MM:
+        print(
+            f"palnet: {pair.specimen}: {before:.0f} mm off, {after:.1f} mm when moved to fit: "
+            "PREDICTED and TRUTH seem to be in different frames or units.",
+            file=sys.stderr,
+        )
+
+
+def _names(sets: list[LandmarkSet]) -> str:
+    shown = ", ".join(landmarks.specimen for landmarks in sets[:3])
+    return shown + (f" and {len(sets) - 3} more" if len(sets) > 3 else "")

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How well annotations of the same scans agree: TEM, relative TEM and ICC(2,1)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["compute_icc", "compute_relative_tem", "compute_tem"]
+
+
+def compute_tem(values: NDArray[np.float64]) -> float:
+    """Give the technical error of measurement: the spread within a specimen.
+
+    ``sqrt(sum over specimens and annotations of (value - specimen mean)^2 / (n (k - 1)))``, which
+    for two annotations is ``sqrt(sum(difference^2) / (2 n))``.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_specimens, n_annotations) or (n_specimens, n_annotations, 3)
+        A measurement, or the position of a landmark; a specimen with a NaN is left out.
+
+    Returns
+    -------
+    float
+        In the unit of the values; NaN without two annotations of a specimen.
+
+    References
+    ----------
+    Ulijaszek and Kerr 1999, doi 10.1017/S0007114599001348.
+    """
+    whole = _whole(values)
+    n_specimens, n_annotations = whole.shape[:2]
+    if n_specimens == 0 or n_annotations < 2:
+        return float("nan")
+    deviations = whole - whole.mean(axis=1, keepdims=True)
+    return float(np.sqrt((deviations**2).sum() / (n_specimens * (n_annotations - 1))))
+
+
+def compute_relative_tem(values: NDArray[np.float64]) -> float:
+    """Give the technical error of measurement in percent of the mean value.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_specimens, n_annotations)
+        A measurement that has a true zero.
+
+    Returns
+    -------
+    float
+        In percent; NaN where there is no TEM or the mean is zero.
+    """
+    mean = float(_whole(values).mean()) if len(_whole(values)) else float("nan")
+    return 100.0 * compute_tem(values) / mean if mean > 0 else float("nan")
+
+
+def compute_icc(values: NDArray[np.float64]) -> float:
+    """Give the intraclass correlation ICC(2,1): two-way random effects, absolute agreement.
+
+    How much of the variance of single values is between specimens; a constant offset of one
+    annotator lowers it.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_specimens, n_annotations)
+        A measurement; a specimen with a NaN is left out.
+
+    Returns
+    -------
+    float
+        At most 1; NaN with fewer than two specimens or annotations, or without any variance.
+
+    References
+    ----------
+    Shrout and Fleiss 1979, doi 10.1037/0033-2909.86.2.420.
+    """
+    whole = _whole(values)
+    n, k = whole.shape
+    if n < 2 or k < 2:
+        return float("nan")
+    specimens = whole.mean(axis=1, keepdims=True)
+    annotations = whole.mean(axis=0, keepdims=True)
+    between = k * float(((specimens - whole.mean()) ** 2).sum()) / (n - 1)
+    annotators = n * float(((annotations - whole.mean()) ** 2).sum()) / (k - 1)
+    residual = float(((whole - specimens - annotations + whole.mean()) ** 2).sum())
+    rest = residual / ((n - 1) * (k - 1))
+    total = between + (k - 1) * rest + k * (annotators - rest) / n
+    return (between - rest) / total if total > 0 else float("nan")
+
+
+def _whole(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Keep the specimens that every annotation has."""
+    axes = tuple(range(1, values.ndim))
+    return np.asarray(values[np.isfinite(values).all(axis=axes)])

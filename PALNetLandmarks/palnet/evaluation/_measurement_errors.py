@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Errors of distances, angles and indices, and agreement between annotations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from palnet.evaluation._agreement import compute_icc, compute_relative_tem, compute_tem
+from palnet.measurement import MeasurementPlan, measure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from palnet.evaluation._pairs import Pair
+    from palnet.landmarks import LandmarkSet
+    from palnet.scheme import Scheme
+
+__all__ = [
+    "Agreement",
+    "MeasurementErrors",
+    "mean_pairwise_error_mm",
+    "summarize_agreement",
+    "summarize_measurements",
+]
+
+_KINDS = ("distance", "angle", "index")
+
+
+@dataclass(frozen=True, slots=True)
+class MeasurementErrors:
+    """Figures of one distance, angle or index.
+
+    Attributes
+    ----------
+    code, name, kind, unit : str
+        As in `Measurement`.
+    n : int
+        How many specimens have it on both sides.
+    mean, p95 : float
+        Of the absolute difference, predicted minus true.
+    bias, sd : float
+        Mean and standard deviation of the difference.
+    limits : tuple of float
+        Limits of agreement, ``bias - 1.96 sd`` and ``bias + 1.96 sd``.
+    human_ratio : float
+        `mean` over what two passes of one observer differ by; NaN if unknown.
+    """
+
+    code: str
+    name: str
+    kind: str
+    unit: str
+    n: int
+    mean: float
+    p95: float
+    bias: float
+    sd: float
+    limits: tuple[float, float]
+    human_ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How well annotations agree on one landmark or measurement.
+
+    Attributes
+    ----------
+    code, name, kind, unit : str
+        As in `Measurement`; `kind` is "landmark" for a landmark.
+    n : int
+        How many specimens every annotation has it of.
+    difference : float
+        Mean absolute difference (landmarks: distance) over all pairs of annotations.
+    tem : float
+        Technical error of measurement.
+    relative_tem : float
+        The same in percent of the mean; NaN for landmarks and angles, which have no true zero.
+    icc : float
+        ICC(2,1); NaN for landmarks, whose coordinates depend on the pose.
+    """
+
+    code: str
+    name: str
+    kind: str
+    unit: str
+    n: int
+    difference: float
+    tem: float
+    relative_tem: float
+    icc: float
+
+
+def summarize_measurements(pairs: Sequence[Pair], plan: MeasurementPlan) -> list[MeasurementErrors]:
+    """Compare the distances, angles and indices of predicted and true landmarks.
+
+    Parameters
+    ----------
+    pairs : sequence of Pair
+        At least one.
+    plan : MeasurementPlan
+        What to measure.
+
+    Returns
+    -------
+    list of MeasurementErrors
+        In the order of the plan; those that no pair has are left out.
+    """
+    chosen = _without_arcs(plan)
+    predicted = _values([pair.predicted for pair in pairs], chosen)
+    true = _values([pair.truth for pair in pairs], chosen)
+    human = _human(pairs[0].truth.scheme)
+    first = {entry.code: entry for entry in measure(pairs[0].truth, plan=chosen)}
+    found = []
+    for row, definition in enumerate(chosen.definitions):
+        differences = predicted[:, row] - true[:, row]
+        differences = differences[np.isfinite(differences)]
+        if not len(differences):
+            continue
+        mean, bias = float(np.abs(differences).mean()), float(differences.mean())
+        sd = float(differences.std(ddof=1)) if len(differences) > 1 else float("nan")
+        repeatability = human.get(frozenset(definition.landmarks), 0.0)
+        found.append(
+            MeasurementErrors(
+                code=definition.code,
+                name=definition.name,
+                kind=definition.kind,
+                unit=first[definition.code].unit,
+                n=len(differences),
+                mean=mean,
+                p95=float(np.percentile(np.abs(differences), 95)),
+                bias=bias,
+                sd=sd,
+                limits=(bias - 1.96 * sd, bias + 1.96 * sd),
+                human_ratio=mean / repeatability if repeatability else float("nan"),
+            )
+        )
+    return found
+
+
+def mean_pairwise_error_mm(pairs: Sequence[Pair]) -> float:
+    """Give the mean absolute error of the distances between all landmarks.
+
+    Every two landmarks that both sides have count once; the zero diagonal does not.
+
+    Parameters
+    ----------
+    pairs : sequence of Pair
+        Any number.
+
+    Returns
+    -------
+    float
+        In millimetres; NaN if there are no two landmarks.
+    """
+    errors = [np.zeros(0)]
+    for pair in pairs:
+        is_there = pair.predicted.is_placed & pair.truth.is_placed
+        upper = np.triu_indices(int(is_there.sum()), k=1)
+        predicted, true = (
+            np.linalg.norm(points[:, None] - points[None], axis=2)[upper]
+            for points in (pair.predicted.positions_mm[is_there], pair.truth.positions_mm[is_there])
+        )
+        errors.append(np.abs(predicted - true))
+    every = np.concatenate(errors)
+    return float(every.mean()) if len(every) else float("nan")
+
+
+def summarize_agreement(
+    annotations: Sequence[Sequence[LandmarkSet]], plan: MeasurementPlan
+) -> list[Agreement]:
+    """Compare several annotations of the same scans.
+
+    Parameters
+    ----------
+    annotations : sequence of sequence of LandmarkSet
+        For each annotation its sets, all of the same specimens in the same order and frame.
+    plan : MeasurementPlan
+        What to measure.
+
+    Returns
+    -------
+    list of Agreement
+        Landmarks in the order of the scheme, then the measurements in that of the plan.
+    """
+    chosen = _without_arcs(plan)
+    positions = np.stack(
+        [[landmarks.positions_mm for landmarks in sets] for sets in annotations], axis=1
+    )
+    found = [
+        _agreement((entry.code, entry.name, "landmark", "mm"), positions[:, :, row])
+        for row, entry in enumerate(annotations[0][0].scheme.landmarks)
+    ]
+    values = np.stack([_values(sets, chosen) for sets in annotations], axis=1)
+    first = {entry.code: entry for entry in measure(annotations[0][0], plan=chosen)}
+    for row, entry in enumerate(chosen.definitions):
+        name = (entry.code, entry.name, entry.kind, first[entry.code].unit)
+        found.append(_agreement(name, values[:, :, row]))
+    return [entry for entry in found if entry.n]
+
+
+def _agreement(name: tuple[str, str, str, str], values: NDArray[np.float64]) -> Agreement:
+    is_whole = np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
+    whole = values[is_whole]
+    is_landmark = values.ndim == 3
+    differences = [
+        np.linalg.norm(whole[:, a] - whole[:, b], axis=-1)
+        if is_landmark
+        else np.abs(whole[:, a] - whole[:, b])
+        for a, b in combinations(range(values.shape[1]), 2)
+    ]
+    has_zero = name[2] in ("distance", "index")
+    nan = float("nan")
+    return Agreement(
+        *name,
+        n=len(whole),
+        difference=float(np.mean(differences)) if len(whole) else nan,
+        tem=compute_tem(values),
+        relative_tem=compute_relative_tem(values) if has_zero else nan,
+        icc=nan if is_landmark else compute_icc(values),
+    )
+
+
+def _without_arcs(plan: MeasurementPlan) -> MeasurementPlan:
+    kept = tuple(entry for entry in plan.definitions if entry.kind in _KINDS)
+    return MeasurementPlan(plan.scheme, kept, plan.sources)
+
+
+def _values(sets: Sequence[LandmarkSet], plan: MeasurementPlan) -> NDArray[np.float64]:
+    """Measure each set; (n_sets, n_definitions), NaN where a landmark is missing."""
+    n_wanted = len(plan.definitions)
+    return np.array(
+        [[entry.value for entry in measure(landmarks, plan=plan)[:n_wanted]] for landmarks in sets]
+    ).reshape(len(sets), n_wanted)
+
+
+def _human(scheme: Scheme) -> dict[frozenset[str], float]:
+    """Give the repeatability of the scheme's distances and angles by their landmarks."""
+    known = {frozenset((d.a, d.b)): d.intra_observer_mm for d in scheme.distances}
+    known |= {frozenset((a.a, a.vertex, a.c)): a.intra_observer_deg for a in scheme.angles}
+    return {codes: value for codes, value in known.items() if value is not None}

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Other labs' names for the landmarks of a scheme: a table of their name and our code."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from palnet.errors import FormatError
+from palnet.scheme import LandmarkDefinition, Scheme
+
+if TYPE_CHECKING:
+    from palnet.landmarks import LandmarkSet
+
+__all__ = ["NameTable", "read_name_table"]
+
+HEADER = ("their name", "our code")
+
+
+@dataclass(frozen=True, slots=True)
+class NameTable:
+    """How another lab calls the landmarks of a scheme.
+
+    Attributes
+    ----------
+    scheme : Scheme
+        Our scheme.
+    reading_scheme : Scheme
+        Their names in the order of the table, for reading their files with.
+    codes : tuple of str
+        Our code of each of their landmarks; empty for one that we do not have.
+    """
+
+    scheme: Scheme
+    reading_scheme: Scheme
+    codes: tuple[str, ...]
+
+    def translate(self, landmarks: LandmarkSet) -> LandmarkSet:
+        """Give landmarks that were read with `reading_scheme` in our scheme."""
+        from dataclasses import replace
+
+        from palnet.evaluation._pairs import to_scheme
+
+        names = [code or f"not-ours-{row}" for row, code in enumerate(self.codes)]
+        renamed = _plain_scheme(self.reading_scheme.name, names)
+        return to_scheme(replace(landmarks, scheme=renamed), self.scheme)
+
+
+def read_name_table(path: str | os.PathLike[str], scheme: Scheme) -> NameTable:
+    """Read a CSV of two columns, their name and our code, a row a landmark of theirs.
+
+    Parameters
+    ----------
+    path : str or path
+        The table, with the header ``their name,our code``; every landmark of their files has its
+        row, with an empty second field if we do not have it.
+    scheme : Scheme
+        Our scheme.
+
+    Returns
+    -------
+    NameTable
+        The table, checked.
+
+    Raises
+    ------
+    FormatError
+        If the table cannot be read, a code is unknown or anything is there twice; the text
+        names the line.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as err:
+        msg = f"{path}: cannot be read ({err}). Give a CSV file in UTF-8."
+        raise FormatError(msg) from err
+    lines = csv.reader(io.StringIO(text, newline=""))
+    header = [field.strip() for field in next(lines, [])]
+    if tuple(header) != HEADER:
+        msg = f"{path}:1: the header must be {','.join(HEADER)}; got {','.join(header)}."
+        raise FormatError(msg)
+    theirs: list[str] = []
+    ours: list[str] = []
+    for fields in lines:
+        if fields:
+            name, code = _read_row(f"{path}:{lines.line_num}", fields, scheme)
+            _check_new(f"{path}:{lines.line_num}", name, theirs)
+            if code:
+                _check_new(f"{path}:{lines.line_num}", code, ours)
+            theirs.append(name)
+            ours.append(code)
+    if not any(ours):
+        msg = f"{path}: must name at least one landmark of {scheme.name!r}; got none."
+        raise FormatError(msg)
+    try:
+        reading = _plain_scheme(path.stem, theirs)
+    except FormatError as err:
+        msg = f"{path}: {err}"
+        raise FormatError(msg) from err
+    return NameTable(scheme, reading, tuple(ours))
+
+
+def _read_row(where: str, fields: list[str], scheme: Scheme) -> tuple[str, str]:
+    if len(fields) != len(HEADER):
+        msg = f"{where}: expected {len(HEADER)} fields; got {len(fields)}."
+        raise FormatError(msg)
+    name, code = (field.strip() for field in fields)
+    if code and code not in scheme.codes:
+        msg = f"{where}: scheme {scheme.name!r} has no landmark {code!r}. Correct the code."
+        raise FormatError(msg)
+    return name, code
+
+
+def _check_new(where: str, name: str, known: list[str]) -> None:
+    if name in known:
+        msg = f"{where}: {name!r} is there twice. Keep one of the two rows."
+        raise FormatError(msg)
+
+
+def _plain_scheme(name: str, codes: list[str]) -> Scheme:
+    """Make a scheme that only names; sides play no part in reading a file."""
+    return Scheme(name, tuple(LandmarkDefinition(code, code, "midline", code) for code in codes))

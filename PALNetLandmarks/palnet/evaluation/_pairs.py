@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which prediction belongs to which truth: by specimen, then by landmark code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from palnet.errors import UsageError
+from palnet.landmarks import LandmarkSet
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from palnet.landmarks import Status
+    from palnet.scheme import Scheme
+
+__all__ = ["Pair", "pair_specimens", "to_scheme"]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Pair:
+    """Predicted and true landmarks of one specimen, in the same scheme and frame."""
+
+    predicted: LandmarkSet
+    truth: LandmarkSet
+
+    def __post_init__(self) -> None:
+        if self.predicted.scheme.codes != self.truth.scheme.codes:
+            msg = f"{self.specimen!r}: predicted and truth must be of one scheme; use to_scheme."
+            raise ValueError(msg)
+
+    @property
+    def specimen(self) -> str:
+        """Name of the specimen, as the truth has it."""
+        return self.truth.specimen
+
+
+def pair_specimens(
+    predicted: Sequence[LandmarkSet], truth: Sequence[LandmarkSet]
+) -> tuple[list[Pair], list[str]]:
+    """Pair landmark sets by specimen; one set against one set needs no common name.
+
+    Convention: each pair is in the frame of its truth if both are in one frame, else in LPS.
+
+    Parameters
+    ----------
+    predicted, truth : sequence of LandmarkSet
+        One set a specimen each.
+
+    Returns
+    -------
+    pairs : list of Pair
+        In the order of `truth`, in the scheme of the truth.
+    alone : list of str
+        Specimens without a partner, with the side that they are on.
+
+    Raises
+    ------
+    UsageError
+        If a specimen is there twice on one side.
+    """
+    _check_once(predicted, "predicted")
+    _check_once(truth, "true")
+    if len(predicted) == len(truth) == 1:
+        return [_pair(predicted[0], truth[0])], []
+    by_name = {landmarks.specimen: landmarks for landmarks in predicted}
+    pairs = [_pair(by_name[true.specimen], true) for true in truth if true.specimen in by_name]
+    paired = {pair.specimen for pair in pairs}
+    alone = [f"{true.specimen} has no prediction" for true in truth if true.specimen not in paired]
+    alone += [f"{name} has no truth" for name in by_name if name not in paired]
+    return pairs, alone
+
+
+def to_scheme(landmarks: LandmarkSet, scheme: Scheme) -> LandmarkSet:
+    """Give the landmarks of another scheme by their codes; those that are absent are undefined.
+
+    Parameters
+    ----------
+    landmarks : LandmarkSet
+        Landmarks in any scheme.
+    scheme : Scheme
+        The scheme asked for.
+
+    Returns
+    -------
+    LandmarkSet
+        The same positions in the other scheme's order.
+    """
+    if landmarks.scheme.codes == scheme.codes:
+        return landmarks
+    known = {code: row for row, code in enumerate(landmarks.scheme.codes)}
+    rows = [known.get(code) for code in scheme.codes]
+    status: list[Status] = ["undefined" if row is None else landmarks.status[row] for row in rows]
+    positions = [np.full(3, np.nan) if row is None else landmarks.positions[row] for row in rows]
+    errors = [np.nan if row is None else landmarks.expected_error_mm[row] for row in rows]
+    return LandmarkSet(
+        scheme=scheme,
+        positions=np.array(positions),
+        status=tuple(status),
+        expected_error_mm=np.array(errors),
+        mm_per_unit=landmarks.mm_per_unit,
+        frame=landmarks.frame,
+        specimen=landmarks.specimen,
+        space=landmarks.space,
+    )
+
+
+def _pair(predicted: LandmarkSet, truth: LandmarkSet) -> Pair:
+    matched = to_scheme(predicted, truth.scheme)
+    if matched.frame == truth.frame:
+        return Pair(matched, truth)
+    return Pair(matched.to_frame("LPS"), truth.to_frame("LPS"))
+
+
+def _check_once(sets: Sequence[LandmarkSet], what: str) -> None:
+    names = [landmarks.specimen for landmarks in sets]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        msg = (
+            f"each specimen must have one {what} landmark set; got more than one of "
+            f"{', '.join(repeated)}. Name one folder a set."
+        )
+        raise UsageError(msg)

@@ -1,0 +1,381 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An evaluation as tables for statistics and as a page for people."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from palnet._page import (
+    Line,
+    Marker,
+    atlas_of,
+    build_page,
+    color_between,
+    draw_color_scale,
+    draw_differences,
+    draw_face,
+    format_number,
+    paragraph,
+    plots,
+    section,
+    table,
+)
+from palnet.evaluation._errors import LIMITS_MM
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from palnet.evaluation._errors import Comparison, LandmarkErrors
+    from palnet.evaluation._measurement_errors import Agreement, MeasurementErrors
+
+__all__ = ["Evaluation", "page_of_evaluation", "tables_of_evaluation"]
+
+# The colours end here: twice what clinics ask for.
+_HIGH_MM = 4.0
+# Lines of bias would hide behind the landmarks otherwise.
+_BIAS_MAGNIFICATION = 10.0
+_BIAS_COLOR = "#d55e00"
+_GROUPS = {"midline": "Midline", "right": "Right side", "left": "Left side"}
+_AXES = ("left-right (+ left)", "vertical (+ up)", "depth (+ front)")
+_UNITS = {"intra": "Intra-observer agreement", "inter": "Inter-observer agreement"}
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Evaluation:
+    """Everything that a report tells.
+
+    Attributes
+    ----------
+    comparison : Comparison
+        All differences.
+    landmarks : list of LandmarkErrors
+        Figures of all landmarks together and of each.
+    measurements : list of MeasurementErrors
+        Figures of distances, angles and indices.
+    pairwise_mm : float
+        Mean error of the distances between all landmarks.
+    agreement : dict
+        "intra" and "inter" where annotations were given: number of annotations and figures.
+    """
+
+    comparison: Comparison
+    landmarks: list[LandmarkErrors]
+    measurements: list[MeasurementErrors]
+    pairwise_mm: float
+    agreement: dict[str, tuple[int, list[Agreement]]]
+
+
+def tables_of_evaluation(evaluation: Evaluation) -> dict[str, str]:
+    """Write the figures as CSV files.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        The figures.
+
+    Returns
+    -------
+    dict of str to str
+        Text by file name: landmarks.csv, measurements.csv, specimens.csv, errors.csv (each error
+        by itself), and agreement_intra.csv and agreement_inter.csv where there are annotations.
+    """
+    tables = {
+        "landmarks.csv": _csv([_landmark_row(entry) for entry in evaluation.landmarks]),
+        "measurements.csv": _csv([_measurement_row(entry) for entry in evaluation.measurements]),
+        "specimens.csv": _csv(_specimen_rows(evaluation.comparison)),
+        "errors.csv": _csv(_error_rows(evaluation.comparison)),
+    }
+    for kind, (n_annotations, entries) in evaluation.agreement.items():
+        rows = [asdict(entry) | {"n_annotations": n_annotations} for entry in entries]
+        tables[f"agreement_{kind}.csv"] = _csv(rows)
+    return {name: text for name, text in tables.items() if text}
+
+
+def page_of_evaluation(evaluation: Evaluation, title: str) -> str:
+    """Build the report page.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        The figures.
+    title : str
+        Heading of the page.
+
+    Returns
+    -------
+    str
+        A self-contained HTML file.
+    """
+    comparison = evaluation.comparison
+    every = evaluation.landmarks[0]
+    lead = (
+        f"{len(comparison.specimens)} specimens, {every.n} landmarks compared "
+        f"({comparison.scheme.name}): {every.mean_mm:.2f} mm on average."
+    )
+    sections = [
+        _summary(evaluation),
+        _heat_map(evaluation),
+        _differences(comparison),
+        _landmark_table(evaluation.landmarks),
+        _measurement_table(evaluation.measurements),
+    ]
+    sections += [_agreement_section(kind, *found) for kind, found in evaluation.agreement.items()]
+    sections.append(_specimen_table(comparison))
+    return build_page(title, lead, sections)
+
+
+def _summary(evaluation: Evaluation) -> str:
+    every = evaluation.landmarks[0]
+    shares = ", ".join(
+        f"{limit:g} mm: {100 * share:.1f} %"
+        for limit, share in zip(LIMITS_MM, every.within, strict=True)
+    )
+    errors = evaluation.comparison.errors_mm
+    expected = evaluation.comparison.expected_mm
+    is_known = np.isfinite(expected) & np.isfinite(errors)
+    rows = [
+        ("Mean error", f"{every.mean_mm:.2f} mm"),
+        ("Median error", f"{every.median_mm:.2f} mm"),
+        ("95th percentile", f"{every.p95_mm:.2f} mm"),
+        ("Largest error", f"{every.max_mm:.2f} mm"),
+        ("Share of errors within", shares),
+        ("True landmarks that were not predicted", str(every.n_lost)),
+        ("Predicted landmarks without truth", str(int(evaluation.comparison.is_extra.sum()))),
+        ("Mean error of the distances between all landmarks", f"{evaluation.pairwise_mm:.2f} mm"),
+    ]
+    if math.isfinite(every.human_ratio):
+        text = f"{every.human_ratio:.2f} times what two passes of one observer differ by"
+        rows.append(("Against human repeatability", text))
+    if is_known.any():
+        text = (
+            f"{expected[is_known].mean():.2f} mm expected, {errors[is_known].mean():.2f} mm found"
+        )
+        rows.append(("Expected error, where the prediction gives one", text))
+    return section("Summary", table(("All landmarks of all specimens", ""), rows, ()))
+
+
+def _heat_map(evaluation: Evaluation) -> str:
+    """Draw the landmarks on the mean face, coloured by their mean error."""
+    title = "Where the errors lie"
+    atlas = atlas_of(evaluation.comparison.scheme)
+    if atlas is None:
+        return section(title, paragraph("No drawing: no mean face comes with this scheme."))
+    markers, lines = [], []
+    for row, entry in enumerate(evaluation.landmarks[1:]):
+        if not entry.n:
+            continue
+        place = atlas.landmark_mean_mm[row]
+        text = f"{entry.code}: mean error {entry.mean_mm:.2f} mm"
+        markers.append(Marker(place, color_between(entry.mean_mm, _HIGH_MM), text, entry.code))
+        end = place + _BIAS_MAGNIFICATION * np.array(entry.bias_mm)
+        bias = f"{entry.code}: bias {math.dist(entry.bias_mm, (0, 0, 0)):.2f} mm"
+        lines.append(Line(np.stack([place, end]), _BIAS_COLOR, bias))
+    caption = (
+        "Mean error of each landmark, on the mean face. Lines show the bias, "
+        f"{_BIAS_MAGNIFICATION:g} times as long: where the prediction lies, seen from the truth."
+    )
+    return section(
+        title, draw_face(atlas, markers, lines, caption), draw_color_scale(_HIGH_MM, "mm")
+    )
+
+
+def _differences(comparison: Comparison) -> str:
+    """Draw nine Bland-Altman plots: three groups of landmarks by three axes."""
+    predicted = comparison.truth_mm + comparison.differences_mm
+    means = (predicted + comparison.truth_mm) / 2
+    sides = np.array([entry.side for entry in comparison.scheme.landmarks])
+    drawings = []
+    for side, name in _GROUPS.items():
+        is_there = np.isfinite(means).all(axis=2) & (sides == side)
+        if not is_there.any():
+            continue
+        for axis, axis_name in enumerate(_AXES):
+            drawings.append(
+                draw_differences(
+                    f"{name}, {axis_name.split(' ', maxsplit=1)[0]}",
+                    means[is_there][:, axis],
+                    comparison.differences_mm[is_there][:, axis],
+                    (f"mean, {axis_name} (mm)", "predicted - true (mm)"),
+                )
+            )
+    caption = (
+        "Bland-Altman plots of the coordinates in the axes of the face: difference against mean, "
+        "bias (line) and limits of agreement, bias ± 1.96 standard deviations (dashed)."
+    )
+    return section("Bias and limits of agreement", plots(drawings, caption))
+
+
+def _landmark_table(entries: Sequence[LandmarkErrors]) -> str:
+    header = ("Landmark", "n", "Lost", "Mean", "Median", "95 %", "Bias left", "Bias up",
+              "Bias front", *(f"≤ {limit:g} mm" for limit in LIMITS_MM), "Expected",
+              "Times human")  # fmt: skip
+    rows = [
+        (
+            entry.code,
+            str(entry.n),
+            str(entry.n_lost),
+            *(format_number(v, 2) for v in (entry.mean_mm, entry.median_mm, entry.p95_mm)),
+            *(_signed(value) for value in entry.bias_mm),
+            *(f"{format_number(100 * share, 0)} %" for share in entry.within),
+            format_number(entry.expected_mm, 2),
+            format_number(entry.human_ratio, 2),
+        )
+        for entry in entries
+    ]
+    note = (
+        "Millimetres. Bias: mean of predicted minus true along the axes of the face. Expected: "
+        "mean of the errors that the prediction itself expects. Times human: mean error over the "
+        "mean distance between two passes of one observer."
+    )
+    return section(
+        "Landmarks", paragraph(note, is_note=True), table(header, rows, range(1, len(header)))
+    )
+
+
+def _measurement_table(entries: Sequence[MeasurementErrors]) -> str:
+    if not entries:
+        return ""
+    header = ("Measurement", "n", "Mean error", "95 %", "Bias", "SD", "Limits of agreement", "Unit",
+              "Times human")  # fmt: skip
+    rows = [
+        (
+            entry.name,
+            str(entry.n),
+            format_number(entry.mean, 2),
+            format_number(entry.p95, 2),
+            _signed(entry.bias),
+            format_number(entry.sd, 2),
+            f"{_signed(entry.limits[0])} to {_signed(entry.limits[1])}" if entry.n > 1 else "-",
+            entry.unit,
+            format_number(entry.human_ratio, 2),
+        )
+        for entry in entries
+    ]
+    text = "Absolute difference between the value from predicted and from true landmarks."
+    return section(
+        "Distances, angles and indices",
+        paragraph(text, is_note=True),
+        table(header, rows, (1, 2, 3, 4, 5, 6, 8)),
+    )
+
+
+def _agreement_section(kind: str, n_annotations: int, entries: Sequence[Agreement]) -> str:
+    header = ("Landmark or measurement", "n", "Mean difference", "TEM", "Relative TEM", "ICC(2,1)",
+              "Unit")  # fmt: skip
+    rows = [
+        (
+            entry.code if entry.kind == "landmark" else entry.name,
+            str(entry.n),
+            format_number(entry.difference, 2),
+            format_number(entry.tem, 2),
+            f"{entry.relative_tem:.1f} %" if math.isfinite(entry.relative_tem) else "",
+            format_number(entry.icc, 3) if math.isfinite(entry.icc) else "",
+            entry.unit,
+        )
+        for entry in entries
+    ]
+    note = (
+        f"{n_annotations} annotations of each scan. TEM: technical error of measurement "
+        "(Ulijaszek and Kerr 1999), for landmarks from the distances to their mean; relative TEM "
+        "in percent of the mean value; ICC(2,1) after Shrout and Fleiss 1979."
+    )
+    return section(
+        _UNITS[kind], paragraph(note, is_note=True), table(header, rows, (1, 2, 3, 4, 5))
+    )
+
+
+def _specimen_table(comparison: Comparison) -> str:
+    rows = sorted(_specimen_rows(comparison), key=lambda row: -_sortable(row["mean_mm"]))
+    cells = [
+        (str(row["specimen"]), str(row["n"]), str(row["n_lost"]),
+         format_number(row["mean_mm"], 2), format_number(row["max_mm"], 2), str(row["worst"]))
+        for row in rows
+    ]  # fmt: skip
+    header = ("Specimen", "n", "Lost", "Mean error (mm)", "Largest (mm)", "at")
+    return section("Specimens, worst first", table(header, cells, (1, 2, 3, 4)))
+
+
+def _landmark_row(entry: LandmarkErrors) -> dict[str, Any]:
+    row = asdict(entry)
+    bias, within = row.pop("bias_mm"), row.pop("within")
+    row |= dict(zip(("bias_left_mm", "bias_up_mm", "bias_front_mm"), bias, strict=True))
+    return row | {
+        f"within_{limit:g}_mm": share for limit, share in zip(LIMITS_MM, within, strict=True)
+    }
+
+
+def _measurement_row(entry: MeasurementErrors) -> dict[str, Any]:
+    row = asdict(entry)
+    row["limit_low"], row["limit_high"] = row.pop("limits")
+    return row
+
+
+def _specimen_rows(comparison: Comparison) -> list[dict[str, Any]]:
+    rows = []
+    for number, specimen in enumerate(comparison.specimens):
+        errors = comparison.errors_mm[number]
+        is_there = np.isfinite(errors)
+        worst = int(np.nanargmax(errors)) if is_there.any() else None
+        rows.append(
+            {
+                "specimen": specimen,
+                "n": int(is_there.sum()),
+                "n_lost": int(comparison.is_lost[number].sum()),
+                "mean_mm": float(errors[is_there].mean()) if is_there.any() else math.nan,
+                "max_mm": math.nan if worst is None else float(errors[worst]),
+                "worst": "" if worst is None else comparison.scheme.codes[worst],
+            }
+        )
+    return rows
+
+
+def _error_rows(comparison: Comparison) -> list[dict[str, Any]]:
+    rows = []
+    for number, specimen in enumerate(comparison.specimens):
+        for row, code in enumerate(comparison.scheme.codes):
+            left, up, front = (float(v) for v in comparison.differences_mm[number, row])
+            if math.isfinite(left):
+                rows.append(
+                    {
+                        "specimen": specimen,
+                        "code": code,
+                        "error_mm": math.hypot(left, up, front),
+                        "left_mm": left,
+                        "up_mm": up,
+                        "front_mm": front,
+                        "expected_mm": float(comparison.expected_mm[number, row]),
+                    }
+                )
+    return rows
+
+
+def _csv(rows: Sequence[dict[str, Any]]) -> str:
+    """Write rows of one shape; empty where there is no number."""
+    if not rows:
+        return ""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(rows[0])
+    writer.writerows(_cells(row.values()) for row in rows)
+    return text.getvalue()
+
+
+def _cells(values: Iterable[Any]) -> list[str]:
+    return [
+        ("" if math.isnan(value) else f"{value:.4f}") if isinstance(value, float) else str(value)
+        for value in values
+    ]
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}" if math.isfinite(value) else "-"
+
+
+def _sortable(value: float) -> float:
+    return value if math.isfinite(value) else -1.0

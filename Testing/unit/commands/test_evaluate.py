@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import csv
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from palnet.cli import main
+from palnet.exchange import read_landmarks, write_landmarks
+from palnet.landmarks import LandmarkSet
+from palnet.samples import example_truth
+from palnet.scheme import LandmarkDefinition, Scheme
+
+
+def a_face(specimen, seed=0, sigma_mm=0.0):
+    truth = replace(read_landmarks(example_truth()), specimen=specimen)
+    noise = np.random.default_rng(seed).normal(0, sigma_mm, truth.positions.shape)
+    return replace(truth, positions=truth.positions + noise)
+
+
+def write_cohort(folder, sigma_mm, names=("anna", "bert", "carl")):
+    folder.mkdir()
+    for number, name in enumerate(names):
+        seed = 10 * number + len(str(folder))
+        write_landmarks(a_face(name, seed, sigma_mm), folder / f"{name}.mrk.json")
+    return folder
+
+
+def rows_of(path):
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.fixture
+def a_study(tmp_path):
+    """Truth, a prediction, a second pass and a second observer."""
+    sigmas = {"truth": 0.0, "predicted": 1.0, "again": 0.7, "other": 1.4}
+    return {name: write_cohort(tmp_path / name, sigma) for name, sigma in sigmas.items()}
+
+
+def run(*arguments):
+    return main(["evaluate", *map(str, arguments)])
+
+
+def test_evaluate_writes_figures_that_follow_from_the_single_errors(a_study, tmp_path, capsys):
+    code = run(a_study["predicted"], a_study["truth"], "-o", tmp_path / "out")
+
+    assert code == 0
+    assert "3 specimens, 150 landmarks" in capsys.readouterr().out
+    errors = rows_of(tmp_path / "out" / "errors.csv")
+    landmarks = {row["code"]: row for row in rows_of(tmp_path / "out" / "landmarks.csv")}
+    assert len(errors) == 150
+    for code in ("prn", "t_l"):
+        own = [float(row["error_mm"]) for row in errors if row["code"] == code]
+        assert float(landmarks[code]["mean_mm"]) == pytest.approx(np.mean(own), abs=1e-3)
+    every = float(landmarks["all"]["mean_mm"])
+    assert every == pytest.approx(np.mean([float(row["error_mm"]) for row in errors]), abs=1e-3)
+    assert every == pytest.approx(np.sqrt(8 / np.pi), rel=0.1)
+    specimens = rows_of(tmp_path / "out" / "specimens.csv")
+    assert [row["specimen"] for row in specimens] == ["anna", "bert", "carl"]
+
+
+def test_evaluate_page_is_self_contained_and_shows_every_section(a_study, tmp_path):
+    run(a_study["predicted"], a_study["truth"], "--repeat", a_study["again"],
+        "--observer", a_study["other"], "-o", tmp_path / "out")  # fmt: skip
+
+    text = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    titles = re.findall("<h2>(.*?)</h2>", text)
+    assert titles == [
+        "Summary",
+        "Where the errors lie",
+        "Bias and limits of agreement",
+        "Landmarks",
+        "Distances, angles and indices",
+        "Intra-observer agreement",
+        "Inter-observer agreement",
+        "Specimens, worst first",
+    ]
+    assert text.count("<svg") == 2 + 9  # face and colours, three groups by three axes
+    assert "<script" not in text
+    assert not re.search(r'(src|href)="(?!data:)', text)
+
+
+def test_evaluate_tells_intra_from_inter_observer(a_study, tmp_path):
+    run(a_study["predicted"], a_study["truth"], "--repeat", a_study["again"],
+        "--observer", a_study["other"], "-o", tmp_path / "out")  # fmt: skip
+
+    tem = {}
+    for kind in ("intra", "inter"):
+        rows = rows_of(tmp_path / "out" / f"agreement_{kind}.csv")
+        assert {row["n_annotations"] for row in rows} == {"2"}
+        landmarks = [float(row["tem"]) for row in rows if row["kind"] == "landmark"]
+        tem[kind] = np.sqrt(np.mean(np.square(landmarks)))
+    # One of the two annotations is exact: the variance is half that of the other, of three axes.
+    assert tem["intra"] == pytest.approx(0.7 * np.sqrt(3 / 2), rel=0.1)
+    assert tem["inter"] == pytest.approx(1.4 * np.sqrt(3 / 2), rel=0.1)
+
+
+def test_evaluate_table_of_names_finds_another_labs_landmarks(tmp_path):
+    face = a_face("anna")
+    theirs = {"Nasion_soft": "n", "ProNasale": "prn", "EyeOutL": "ex_l", "Extra": ""}
+    rows = [face.scheme.index_of(code or "gn") for code in theirs.values()]
+    definitions = tuple(LandmarkDefinition(name, name, "midline", name) for name in theirs)
+    lab = LandmarkSet(
+        Scheme("lab", definitions), face.positions[rows] + [0.0, 0.0, 1.25], ("confirmed",) * 4,
+        np.full(4, np.nan), 1.0, "file", "anna",
+    )  # fmt: skip
+    write_landmarks(lab, tmp_path / "lab.csv")
+    write_landmarks(face, tmp_path / "ours.mrk.json")
+    table = tmp_path / "names.csv"
+    table.write_text("their name,our code\n" + "".join(f"{k},{v}\n" for k, v in theirs.items()))
+
+    code = run(tmp_path / "ours.mrk.json", tmp_path / "lab.csv", "--names", table,
+               "-o", tmp_path / "out")  # fmt: skip
+
+    assert code == 0
+    errors = {row["code"]: row for row in rows_of(tmp_path / "out" / "errors.csv")}
+    assert set(errors) == {"n", "prn", "ex_l"}
+    assert all(float(row["error_mm"]) == pytest.approx(1.25, abs=1e-3) for row in errors.values())
+
+
+def test_evaluate_specimens_without_partner_are_named(a_study, tmp_path, capsys):
+    (a_study["predicted"] / "anna.mrk.json").unlink()
+    (a_study["truth"] / "bert.mrk.json").unlink()
+
+    code = run(a_study["predicted"], a_study["truth"], "-o", tmp_path / "out")
+
+    assert code == 1
+    said = capsys.readouterr().err
+    assert "anna has no prediction" in said
+    assert "bert has no truth" in said
+    rows = rows_of(tmp_path / "out" / "specimens.csv")
+    assert [row["specimen"] for row in rows] == ["carl"]
+
+
+def test_evaluate_points_to_a_frame_that_differs(tmp_path, capsys):
+    face = a_face("anna")
+    turned = np.eye(4)
+    turned[:3, :3] = Rotation.from_euler("x", 90, degrees=True).as_matrix()
+    write_landmarks(face.transformed(turned), tmp_path / "moved.mrk.json")
+    write_landmarks(face, tmp_path / "face.mrk.json")
+
+    run(tmp_path / "moved.mrk.json", tmp_path / "face.mrk.json", "-o", tmp_path / "out")
+
+    assert "different frames or units" in capsys.readouterr().err
+
+
+def test_evaluate_single_specimen_has_no_limits_of_agreement(tmp_path):
+    write_landmarks(a_face("anna", 1, 1.0), tmp_path / "found.mrk.json")
+    write_landmarks(a_face("anna"), tmp_path / "true.mrk.json")
+
+    code = run(tmp_path / "found.mrk.json", tmp_path / "true.mrk.json", "-o", tmp_path / "out")
+
+    assert code == 0
+    rows = rows_of(tmp_path / "out" / "measurements.csv")
+    assert {row["sd"] for row in rows} == {""}
+    assert "nan" not in (tmp_path / "out" / "report.html").read_text(encoding="utf-8").lower()
+
+
+def test_evaluate_never_writes_over_a_file_unasked(a_study, tmp_path, capsys):
+    table = tmp_path / "out" / "errors.csv"
+    table.parent.mkdir()
+    table.write_text("mine")
+
+    refused = run(a_study["predicted"], a_study["truth"], "-o", table.parent)
+
+    assert refused == 2
+    assert "exists already" in capsys.readouterr().err
+    assert [path.name for path in table.parent.iterdir()] == ["errors.csv"]
+    assert run(a_study["predicted"], a_study["truth"], "-o", table.parent, "--overwrite") == 0
+    assert table.read_text() != "mine"
+
+
+def test_evaluate_nothing_in_common_says_what_was_found(tmp_path, capsys):
+    one = write_cohort(tmp_path / "one", 0.0, ("anna", "bert"))
+    two = write_cohort(tmp_path / "two", 0.0, ("carl", "dora"))
+
+    assert run(one, two, "-o", tmp_path / "out") == 2
+    assert "got anna, bert and carl, dora" in capsys.readouterr().err
+
+
+def test_evaluate_annotation_of_other_specimens_is_refused(a_study, tmp_path, capsys):
+    other = write_cohort(tmp_path / "elsewhere", 0.0, ("xaver", "yves"))
+
+    code = run(a_study["predicted"], a_study["truth"], "--repeat", other, "-o", tmp_path / "out")
+
+    assert code == 2
+    assert "must share a specimen" in capsys.readouterr().err

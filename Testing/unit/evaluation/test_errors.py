@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from palnet.evaluation import (
+    Pair,
+    compare,
+    mean_pairwise_error_mm,
+    summarize_agreement,
+    summarize_landmarks,
+    summarize_measurements,
+)
+from palnet.exchange import read_landmarks
+from palnet.landmarks import LandmarkSet
+from palnet.measurement import load_measurement_plan
+from palnet.model import read_model
+from palnet.samples import example_truth
+from palnet.scheme import load_scheme
+
+seeds = st.integers(0, 10**6)
+
+
+def a_face(specimen="anna"):
+    return replace(read_landmarks(example_truth()), specimen=specimen)
+
+
+def an_atlas_face(shift_mm=(0.0, 0.0, 0.0)):
+    """A face that lies in the axes of the mean face already."""
+    positions = read_model().atlas.landmark_mean_mm + np.asarray(shift_mm)
+    return replace(a_face(), positions=positions)
+
+
+def moved(face, seed):
+    matrix = np.eye(4)
+    matrix[:3, :3] = Rotation.random(random_state=seed).as_matrix()
+    matrix[:3, 3] = np.random.default_rng(seed).normal(0, 200, 3)
+    return face.transformed(matrix)
+
+
+def without(face, code):
+    row = face.scheme.index_of(code)
+    positions = face.positions.copy()
+    positions[row] = np.nan
+    status = (*face.status[:row], "missing", *face.status[row + 1 :])
+    return replace(face, positions=positions, status=status)
+
+
+def noisy(face, seed, sigma_mm=1.0):
+    noise = np.random.default_rng(seed).normal(0, sigma_mm, face.positions.shape)
+    return replace(face, positions=face.positions + noise)
+
+
+def some_pairs(n=4):
+    faces = [noisy(a_face(f"case_{k}"), 100 + k, 3.0) for k in range(n)]
+    return [Pair(noisy(face, k), face) for k, face in enumerate(faces)]
+
+
+@given(seeds)
+@settings(max_examples=20)
+def test_convention_bias_is_to_the_subjects_left_up_and_front_in_any_pose(seed):
+    truth = an_atlas_face()
+    predicted = an_atlas_face((1.0, 2.0, -0.5))
+    pair = Pair(moved(predicted, seed), moved(truth, seed))
+
+    every = summarize_landmarks(compare([pair]))[0]
+
+    np.testing.assert_allclose(every.bias_mm, [1.0, 2.0, -0.5], atol=1e-9)
+    assert every.mean_mm == pytest.approx(np.linalg.norm([1.0, 2.0, 0.5]))
+
+
+@given(seeds)
+@settings(max_examples=20)
+def test_figures_are_unchanged_by_rigid_motion_of_each_scan(seed):
+    pairs = some_pairs()
+    turned = [
+        Pair(moved(pair.predicted, seed + k), moved(pair.truth, seed + k))
+        for k, pair in enumerate(pairs)
+    ]
+
+    for before, after in zip(
+        summarize_landmarks(compare(pairs)), summarize_landmarks(compare(turned)), strict=True
+    ):
+        np.testing.assert_allclose(after.bias_mm, before.bias_mm, atol=1e-8)
+        assert after.mean_mm == pytest.approx(before.mean_mm, abs=1e-9)
+        assert after.within == before.within
+
+
+def test_figures_against_plain_arithmetic():
+    pairs = some_pairs(30)
+
+    entries = {entry.code: entry for entry in summarize_landmarks(compare(pairs))}
+
+    row = pairs[0].truth.scheme.index_of("prn")
+    errors = [
+        float(np.linalg.norm(pair.predicted.positions[row] - pair.truth.positions[row]))
+        for pair in pairs
+    ]
+    found = entries["prn"]
+    assert found.n == 30
+    assert found.mean_mm == pytest.approx(sum(errors) / 30)
+    assert found.median_mm == pytest.approx(float(np.median(errors)))
+    assert found.p95_mm == pytest.approx(float(np.percentile(errors, 95)))
+    assert found.max_mm == pytest.approx(max(errors))
+    assert found.within == pytest.approx(
+        [sum(error <= limit for error in errors) / 30 for limit in (2.0, 2.5, 3.0, 4.0)]
+    )
+    human = pairs[0].truth.scheme.landmarks[row].intra_observer_mm
+    assert found.human_ratio == pytest.approx(found.mean_mm / human)
+    assert entries["all"].n == 1500
+    means = [entries[code].mean_mm for code in pairs[0].truth.scheme.codes]
+    assert entries["all"].mean_mm == pytest.approx(np.mean(means))
+
+
+def test_missing_landmarks_are_counted_and_never_compared():
+    face = a_face()
+    pairs = [Pair(without(noisy(face, 1), "prn"), face), Pair(noisy(face, 2), without(face, "sn"))]
+
+    comparison = compare(pairs)
+    entries = {entry.code: entry for entry in summarize_landmarks(comparison)}
+
+    assert (entries["prn"].n, entries["prn"].n_lost) == (1, 1)
+    assert (entries["sn"].n, entries["sn"].n_lost) == (1, 0)
+    assert comparison.is_extra.sum() == 1
+    assert entries["all"].n == 98
+    assert np.isfinite(entries["all"].mean_mm)
+
+
+def test_landmark_that_no_pair_has_is_unknown():
+    face = a_face()
+
+    entries = summarize_landmarks(compare([Pair(without(face, "prn"), face)]))
+
+    found = next(entry for entry in entries if entry.code == "prn")
+    assert (found.n, found.n_lost) == (0, 1)
+    assert np.isnan([found.mean_mm, found.p95_mm, *found.bias_mm, *found.within]).all()
+
+
+def test_expected_error_is_that_of_the_compared_landmarks():
+    face = a_face()
+    expected = np.linspace(1, 3, 50)
+    expected[7] = np.nan
+    predicted = replace(noisy(face, 1), expected_error_mm=expected)
+
+    every = summarize_landmarks(compare([Pair(predicted, face)]))[0]
+
+    assert every.expected_mm == pytest.approx(np.nanmean(expected))
+
+
+def test_scheme_without_mean_face_takes_the_axes_of_the_first_specimen(a_small_scheme):
+    positions = np.array([[0.0, 0, 60], [-45, 30, 0], [45, 35, 0]])
+    status, errors = ("confirmed",) * 3, np.full(3, np.nan)
+    first = LandmarkSet(a_small_scheme, positions, status, errors, 1.0, "file", "one")
+    second = replace(moved(first, 5), specimen="two")
+    predicted = replace(first, positions=positions + np.array([0.0, 1.5, 0.0]))
+    pairs = [Pair(predicted, first), Pair(moved(predicted, 5), second)]
+
+    every = summarize_landmarks(compare(pairs))[0]
+
+    np.testing.assert_allclose(every.bias_mm, [0.0, 1.5, 0.0], atol=1e-9)
+
+
+def test_mean_pairwise_error_against_a_naive_loop():
+    pairs = [Pair(without(pair.predicted, "sn"), pair.truth) for pair in some_pairs(2)]
+    differences = []
+    for pair in pairs:
+        rows = [row for row, there in enumerate(pair.predicted.is_placed) if there]
+        for a, b in combinations(rows, 2):
+            lengths = [
+                np.linalg.norm(face.positions_mm[a] - face.positions_mm[b])
+                for face in (pair.predicted, pair.truth)
+            ]
+            differences.append(abs(lengths[0] - lengths[1]))
+
+    assert mean_pairwise_error_mm(pairs) == pytest.approx(np.mean(differences))
+
+
+def test_summarize_measurements_against_plain_arithmetic():
+    pairs = some_pairs(6)
+    scheme = pairs[0].truth.scheme
+
+    entries = {e.code: e for e in summarize_measurements(pairs, load_measurement_plan("palnet50"))}
+
+    rows = [scheme.index_of("tr"), scheme.index_of("n")]
+    lengths = [
+        [
+            np.linalg.norm(np.diff(face.positions_mm[rows], axis=0))
+            for face in (p.predicted, p.truth)
+        ]
+        for p in pairs
+    ]
+    differences = np.array([predicted - true for predicted, true in lengths])
+    found = entries["tr-n"]
+    assert found.mean == pytest.approx(np.abs(differences).mean())
+    assert found.bias == pytest.approx(differences.mean())
+    sd = differences.std(ddof=1)
+    assert found.limits == pytest.approx(
+        [differences.mean() - 1.96 * sd, differences.mean() + 1.96 * sd]
+    )
+    assert found.human_ratio == pytest.approx(found.mean / 0.5884)  # scheme: intra_observer_mm
+    assert {entry.kind for entry in entries.values()} == {"distance", "angle", "index"}
+    angle = entries["n-sn-pg"]
+    assert angle.human_ratio == pytest.approx(angle.mean / 1.435)  # scheme: intra_observer_deg
+
+
+def test_summarize_measurements_knows_no_scale_in_angles_and_indices():
+    pairs = some_pairs(3)
+    scaled = [
+        Pair(*(replace(f, positions=1.7 * f.positions) for f in (pair.predicted, pair.truth)))
+        for pair in pairs
+    ]
+    plan = load_measurement_plan("palnet50")
+
+    for before, after in zip(
+        summarize_measurements(pairs, plan), summarize_measurements(scaled, plan), strict=True
+    ):
+        factor = 1.7 if before.kind == "distance" else 1.0
+        assert after.mean == pytest.approx(factor * before.mean, rel=1e-6)
+
+
+def test_summarize_agreement_finds_how_far_annotators_scatter():
+    faces = [noisy(a_face(f"case_{k}"), 500 + k, 4.0) for k in range(60)]
+    annotations = [[noisy(face, 1000 * j + k) for k, face in enumerate(faces)] for j in range(3)]
+
+    entries = summarize_agreement(annotations, load_measurement_plan("palnet50"))
+
+    landmarks = [entry for entry in entries if entry.kind == "landmark"]
+    assert len(landmarks) == 50
+    # Noise of 1 mm an axis: TEM sqrt(3), and two passes differ by sqrt(2) sqrt(8 / pi) on average.
+    assert np.mean([entry.tem for entry in landmarks]) == pytest.approx(np.sqrt(3), rel=0.02)
+    expected = np.sqrt(2) * np.sqrt(8 / np.pi)
+    assert np.mean([entry.difference for entry in landmarks]) == pytest.approx(expected, rel=0.02)
+    width = next(entry for entry in entries if entry.code == "zy_r-zy_l")
+    assert width.tem == pytest.approx(np.sqrt(2), rel=0.15)
+    assert 0.5 < width.icc < 1.0
+    assert width.relative_tem == pytest.approx(100 * width.tem / 157, rel=0.05)
+    assert all(np.isnan(e.relative_tem) for e in entries if e.kind in ("landmark", "angle"))
+
+
+def test_summarize_agreement_leaves_out_what_no_specimen_has_whole():
+    face = a_face()
+
+    entries = summarize_agreement(
+        [[face], [without(face, "prn")]], load_measurement_plan("palnet50")
+    )
+
+    assert not any("prn" in entry.code.split("-") for entry in entries)
+    assert all(entry.tem == 0.0 for entry in entries)
+
+
+def test_plan_of_arcs_only_gives_no_rows(tmp_path):
+    row = {"code": "a", "name": "A", "kind": "arc", "landmarks": ["n", "sn"], "source": "lab"}
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps({"scheme": "s", "sources": {"lab": "x"}, "measurements": [row]}))
+
+    assert summarize_measurements(some_pairs(1), load_measurement_plan(path)) == []
+
+
+def test_pairs_keep_their_scheme():
+    assert compare(some_pairs(1)).scheme is load_scheme("palnet50")
