@@ -1,22 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Long table: one row a landmark, for R, Excel and Python."""
+"""Long table: one row a landmark of a specimen, for R, Excel and Python."""
 
 from __future__ import annotations
 
 import csv
 import io
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet.errors import FormatError
-from palnet.exchange._format import Format
-from palnet.landmarks import PLACED, STATUSES, LandmarkSet
-from palnet.scheme import load_scheme
+from palnet.exchange._format import Format, listing, parse_number, quote
+from palnet.landmarks import PLACED, STATUSES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from palnet.exchange._format import Reading
-    from palnet.landmarks import Status
+    from palnet.landmarks import LandmarkSet, Status
     from palnet.scheme import Scheme
 
 __all__ = ["CSV"]
@@ -36,160 +37,175 @@ COLUMNS = (
 )
 
 
-def write_csv(landmarks: LandmarkSet) -> str:
+def write_csv(specimens: Iterable[LandmarkSet]) -> Iterator[str]:
     """Write the table; x, y and z are empty where there is no position."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for index, definition in enumerate(landmarks.scheme.landmarks):
-        status = landmarks.status[index]
-        writer.writerow(
+    yield _lines_text([COLUMNS])
+    for landmarks in specimens:
+        numbers = [
+            ["" if value != value else f"{value:.6f}" for value in row]
+            for row in np.column_stack([landmarks.positions, landmarks.expected_error_mm]).tolist()
+        ]
+        yield _lines_text(
             (
                 landmarks.specimen,
                 index,
                 definition.code,
                 definition.name,
                 definition.side,
-                *(_number_text(value) for value in landmarks.positions[index]),
+                *texts[:3],
                 status,
-                _number_text(landmarks.expected_error_mm[index]),
+                texts[3],
                 _edited(status),
             )
+            for index, (definition, status, texts) in enumerate(
+                zip(landmarks.scheme.landmarks, landmarks.status, numbers, strict=True)
+            )
         )
+
+
+def read_csv(reading: Reading) -> Iterator[LandmarkSet]:
+    """Read the table, whose rows may be in any order."""
+    scheme = reading.scheme_of_codes
+    by_specimen: dict[str, list[_Row]] = {}
+    for line, fields in _read_rows(reading):
+        by_specimen.setdefault(fields["specimen"], []).append(_Row(line, fields))
+    for specimen, rows in by_specimen.items():
+        yield _read_specimen(reading, scheme, specimen, rows)
+
+
+CSV = Format(
+    "csv",
+    ".csv",
+    "long table, one row a landmark",
+    write_csv,
+    read_csv,
+    holds_many=True,
+    specimen_names="any",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One line of the table."""
+
+    line: int
+    fields: dict[str, str]
+
+
+def _lines_text(rows: Iterable[Iterable[object]]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows(rows)
     return buffer.getvalue()
-
-
-def read_csv(reading: Reading) -> LandmarkSet:
-    """Read the table of one specimen, whose rows may be in any order."""
-    scheme = reading.scheme or load_scheme()
-    rows = _read_rows(reading)
-    positions = np.full((len(scheme), 3), np.nan)
-    errors = np.full(len(scheme), np.nan)
-    status: list[Status | None] = [None] * len(scheme)
-    for where, row in rows:
-        index = _read_index(where, row, scheme)
-        if status[index] is not None:
-            msg = f"{where}: landmark {row['code']!r} is there twice. Delete one of the two rows."
-            raise FormatError(msg)
-        status[index] = _read_status(where, row)
-        positions[index] = [_read_number(where, row, column) for column in "xyz"]
-        errors[index] = _read_number(where, row, "expected_error_mm")
-        _check_row(where, row, status[index], positions[index], errors[index])
-    return LandmarkSet(
-        scheme=scheme,
-        positions=positions,
-        status=_complete(reading, scheme, status),
-        expected_error_mm=errors,
-        mm_per_unit=reading.mm_per_unit,
-        frame=reading.frame,
-        specimen=_read_specimen(rows),
-        space="RAS" if reading.frame == "RAS" else "LPS",
-    )
-
-
-CSV = Format("csv", ".csv", "long table, one row a landmark", write_csv, read_csv)
-
-
-def _number_text(value: float) -> str:
-    """Write in fixed notation, which every reader understands; empty for NaN."""
-    return "" if np.isnan(value) else f"{value:.6f}"
 
 
 def _edited(status: str | None) -> str:
     return "true" if status == "corrected" else "false"
 
 
-def _read_rows(reading: Reading) -> list[tuple[str, dict[str, str]]]:
-    """Split into rows, each with the words that name it in an error."""
-    lines = csv.reader(io.StringIO(reading.text.removeprefix("\ufeff"), newline=""))
-    rows: list[tuple[str, dict[str, str]]] = []
-    header = next(lines, [])
-    if tuple(header) != COLUMNS:
-        msg = (
-            f"{reading.path}:1: the header must be {','.join(COLUMNS)}; got {','.join(header)}. "
-            "Separate by commas and keep all columns."
-        )
-        raise FormatError(msg)
-    for fields in lines:
-        where = f"{reading.path}:{lines.line_num}"
-        if not fields:
-            continue
-        if len(fields) != len(COLUMNS):
-            msg = f"{where}: expected {len(COLUMNS)} fields; got {len(fields)}."
-            raise FormatError(msg)
-        rows.append((where, dict(zip(COLUMNS, fields, strict=True))))
-    return rows
-
-
-def _read_index(where: str, row: dict[str, str], scheme: Scheme) -> int:
-    code = row["code"]
-    if code not in scheme.codes:
-        msg = f"{where}: scheme {scheme.name!r} has no landmark {code!r}. Name the right scheme."
-        raise FormatError(msg)
-    index = scheme.index_of(code)
-    if row["index"] != str(index):
-        msg = f"{where}: landmark {code!r} has index {index}; got {row['index']!r}."
-        raise FormatError(msg)
-    return index
-
-
-def _read_status(where: str, row: dict[str, str]) -> Status:
-    for status in STATUSES:
-        if row["status"] == status:
-            return status
-    msg = f"{where}: status must be one of {', '.join(STATUSES)}; got {row['status']!r}."
-    raise FormatError(msg)
-
-
-def _read_number(where: str, row: dict[str, str], column: str) -> float:
-    text = row[column]
-    if not text:
-        return np.nan
+def _read_rows(reading: Reading) -> Iterator[tuple[int, dict[str, str]]]:
+    """Split into rows, each with its line."""
+    lines = csv.reader(io.StringIO(reading.text, newline=""))
     try:
-        value = float(text)
-    except ValueError:
-        value = np.nan
-    if not np.isfinite(value):
-        msg = f"{where}: {column} must be a number with a decimal point, or empty; got {text!r}."
-        raise FormatError(msg)
-    return value
+        header = next(lines, [])
+        if tuple(header) != COLUMNS:
+            problem = (
+                f"the header must be {','.join(COLUMNS)}; got {','.join(header)}. "
+                "Separate by commas and keep all columns, or name the format of the file."
+            )
+            raise reading.error(1, problem)
+        for fields in lines:
+            if len(fields) == len(COLUMNS):
+                yield lines.line_num, dict(zip(COLUMNS, fields, strict=True))
+            elif fields:
+                problem = f"expected {len(COLUMNS)} fields; got {len(fields)}."
+                reading.doubt(lines.line_num, problem)
+    except csv.Error as err:
+        raise reading.error(lines.line_num, f"is not a table ({err}).") from err
 
 
-def _check_row(
-    where: str, row: dict[str, str], status: str | None, position: object, error_mm: float
-) -> None:
-    """Require that status, position, error and edited tell the same story."""
-    n_missing = int(np.isnan(position).sum())  # type: ignore[call-overload]
-    if n_missing != (0 if status in PLACED else 3):
+def _read_specimen(
+    reading: Reading, scheme: Scheme, specimen: str, rows: list[_Row]
+) -> LandmarkSet:
+    """Put the rows of one specimen in order; a landmark in doubt is undefined."""
+    positions = np.full((len(scheme), 3), np.nan)
+    errors = np.full(len(scheme), np.nan)
+    status: list[Status | None] = [None] * len(scheme)
+    for row in rows:
+        code = row.fields["code"]
+        if code not in scheme.codes:
+            problem = (
+                f"scheme {scheme.name!r} has no landmark {quote(code)}. Name the right scheme."
+            )
+            reading.doubt(row.line, problem)
+            continue
+        index = scheme.index_of(code)
+        is_first = status[index] is None
+        status[index], positions[index], errors[index] = "undefined", np.nan, np.nan
+        problem = _find_problem(row.fields, index)
+        if not is_first:
+            problem = f"landmark {code!r} is there twice. Delete one of the two rows."
+        if problem:
+            reading.doubt(row.line, problem)
+            continue
+        status[index] = _status(row.fields)
+        positions[index] = [_number(row.fields[axis]) for axis in "xyz"]
+        errors[index] = _number(row.fields["expected_error_mm"])
+    return reading.make_landmarks(
+        scheme,
+        positions,
+        specimen,
+        status=_complete(reading, scheme, rows[-1], status),
+        expected_error_mm=errors,
+    )
+
+
+def _find_problem(fields: dict[str, str], index: int) -> str:
+    """Say what is wrong with a row; empty if its values fit each other."""
+    if fields["index"] != str(index):
+        return f"landmark {fields['code']!r} has index {index}; got {fields['index']!r}."
+    status = _status(fields)
+    if status is None:
+        return f"status must be one of {', '.join(STATUSES)}; got {fields['status']!r}."
+    wrong = _find_bad_number(fields)
+    if wrong:
+        return wrong
+    n_numbers = sum(fields[axis] != "" for axis in "xyz")
+    if n_numbers != (3 if status in PLACED else 0):
         expected = "x, y and z" if status in PLACED else "no x, y, z"
-        msg = f"{where}: a landmark that is {status} must have {expected}."
-        raise FormatError(msg)
-    if error_mm < 0:
-        msg = f"{where}: expected_error_mm must be at least 0; got {error_mm}."
-        raise FormatError(msg)
-    if row["edited"].lower() != _edited(status):
-        msg = f"{where}: edited must be {_edited(status)} with {status}; got {row['edited']!r}."
-        raise FormatError(msg)
+        return f"a landmark that is {status} must have {expected}."
+    if fields["edited"].lower() != _edited(status):
+        return f"edited must be {_edited(status)} with {status}; got {fields['edited']!r}."
+    return ""
 
 
-def _complete(reading: Reading, scheme: Scheme, status: list[Status | None]) -> tuple[Status, ...]:
+def _find_bad_number(fields: dict[str, str]) -> str:
+    for column in ("x", "y", "z", "expected_error_mm"):
+        if fields[column] and parse_number(fields[column]) is None:
+            got = quote(fields[column])
+            return f"{column} must be a number with a decimal point, or empty; got {got}."
+    if fields["expected_error_mm"].startswith("-"):
+        return f"expected_error_mm must be at least 0; got {fields['expected_error_mm']}."
+    return ""
+
+
+def _status(fields: dict[str, str]) -> Status | None:
+    return next((status for status in STATUSES if status == fields["status"]), None)
+
+
+def _number(text: str) -> float:
+    """Read a number that was checked; NaN for an empty field."""
+    return float(text) if text else np.nan
+
+
+def _complete(
+    reading: Reading, scheme: Scheme, last: _Row, status: list[Status | None]
+) -> tuple[Status, ...]:
     absent = [code for code, found in zip(scheme.codes, status, strict=True) if found is None]
     if absent:
-        msg = (
-            f"{reading.path}: lacks rows for {', '.join(absent)}. A landmark without a position "
-            "still has its row, with status missing or undefined."
+        problem = (
+            f"lacks rows for {listing(absent)} of specimen {quote(last.fields['specimen'])}, whose "
+            "last row this is. A landmark without a position still has its row, with status "
+            "missing or undefined."
         )
-        raise FormatError(msg)
-    return tuple(found for found in status if found is not None)
-
-
-def _read_specimen(rows: list[tuple[str, dict[str, str]]]) -> str:
-    specimen = rows[0][1]["specimen"]
-    for where, row in rows:
-        if row["specimen"] != specimen:
-            msg = (
-                f"{where}: the file must hold one specimen; got {row['specimen']!r} beside "
-                f"{specimen!r}. Split it into one file a specimen."
-            )
-            raise FormatError(msg)
-    return specimen
+        reading.doubt(last.line, problem)
+    return tuple(found or "undefined" for found in status)

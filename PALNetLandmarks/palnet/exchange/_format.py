@@ -1,19 +1,52 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every landmark format offers: a writer and a strict reader of text."""
+"""What every landmark format offers: a writer of text, a strict reader, and what it can hold."""
 
 from __future__ import annotations
 
+import re
+import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from palnet.errors import FormatError
+from palnet.landmarks import LandmarkSet
+from palnet.scheme import load_scheme
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from palnet.landmarks import Frame, LandmarkSet
+    from numpy.typing import NDArray
+
+    from palnet.landmarks import Frame, Space, Status
     from palnet.scheme import Scheme
 
-__all__ = ["Format", "Reading"]
+__all__ = [
+    "Format",
+    "FormatWarning",
+    "Reading",
+    "listing",
+    "parse_number",
+    "quote",
+    "read_one",
+    "write_one",
+]
+
+SpecimenNames = Literal["any", "plain", "none"]
+
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+# What no coordinate reaches; larger numbers are damage.
+_LARGEST = 1e30
+# Longest piece of a file that an error repeats.
+_MAX_QUOTED = 60
+# Most landmarks that an error names.
+_MAX_LISTED = 8
+
+
+class FormatWarning(UserWarning):
+    """A landmark file was read leniently, or was not written exactly as asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,20 +58,149 @@ class Reading:
     path : Path
         Path of the file, for error texts.
     text : str
-        Its content.
+        Its content, without byte order mark and with LF line ends.
     scheme : Scheme or None
-        The scheme asked for; None takes the file's own, or the default one.
-    frame : {"file", "LPS", "RAS"}
-        Frame of the numbers, for formats that do not hold it.
+        The scheme asked for or named beside the file; None leaves it to the format.
+    frame : {"file", "LPS", "RAS"} or None
+        Frame of the numbers; None if nobody said it.
+    space : {"LPS", "RAS"}
+        Axes of the numbers in frame "file".
     mm_per_unit : float
-        Unit of the numbers, for formats that do not hold it.
+        Unit of the numbers.
+    specimen : str
+        Name of the specimen, for formats that do not hold it.
+    strict : bool
+        Whether a doubt is an error.
     """
 
     path: Path
     text: str
     scheme: Scheme | None
-    frame: Frame
+    frame: Frame | None
+    space: Space
     mm_per_unit: float
+    specimen: str
+    strict: bool = True
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines, without those that are empty at the end of the file."""
+        content = self.text.rstrip()
+        return content.split("\n") if content else []
+
+    @property
+    def scheme_of_codes(self) -> Scheme:
+        """The scheme, for a format whose file names the landmarks: these will be compared."""
+        return self.scheme or load_scheme()
+
+    @property
+    def scheme_said(self) -> Scheme:
+        """The scheme, for a format that names no landmarks: it is never guessed."""
+        if self.scheme is None:
+            msg = (
+                f"{self.path}: holds no landmark names, so the scheme is needed to know which "
+                "landmarks these are. Say it (--scheme palnet50, or scheme= in Python)."
+            )
+            raise FormatError(msg)
+        return self.scheme
+
+    def error(self, line: int | None, problem: str) -> FormatError:
+        """Make the error for a problem, with file and line."""
+        return FormatError(f"{self.where(line)}: {problem}")
+
+    def where(self, line: int | None) -> str:
+        """Name file and line, as editors and compilers do."""
+        return str(self.path) if line is None else f"{self.path}:{line}"
+
+    def doubt(self, line: int | None, problem: str) -> None:
+        """Raise a problem, or only warn of it where reading is lenient."""
+        if self.strict:
+            raise self.error(line, problem)
+        warnings.warn(f"{self.where(line)}: {problem}", FormatWarning, stacklevel=3)
+
+    def read_point(self, line: int, fields: Sequence[str], missing: str = "NA") -> list[float]:
+        """Read x, y and z; NaN for a point that is missing or, if lenient, no point at all."""
+        if len(fields) == 3:
+            if all(field == missing for field in fields):
+                return [np.nan] * 3
+            numbers = [parse_number(field) for field in fields]
+            point = [number for number in numbers if number is not None]
+            if len(point) == 3:
+                return point
+        self.doubt(line, f"expected three numbers x, y, z; got {quote(' '.join(fields))}.")
+        return [np.nan] * 3
+
+    def make_landmarks(
+        self,
+        scheme: Scheme,
+        positions: NDArray[np.float64],
+        specimen: str,
+        *,
+        absent: Status = "missing",
+        status: tuple[Status, ...] | None = None,
+        expected_error_mm: NDArray[np.float64] | None = None,
+    ) -> LandmarkSet:
+        """Put together what was read.
+
+        A position of unknown origin counts as placed by a person. In an anatomical frame numbers
+        become millimetres, as `LandmarkSet` has them.
+        """
+        frame = self.frame or "file"
+        in_file = frame == "file"
+        if status is None:
+            is_absent = np.isnan(positions[:, 0]).tolist()
+            status = tuple(absent if gone else "corrected" for gone in is_absent)
+        if expected_error_mm is None:
+            expected_error_mm = np.full(len(scheme), np.nan)
+        return LandmarkSet(
+            scheme=scheme,
+            positions=positions if in_file else positions * self.mm_per_unit,
+            status=status,
+            expected_error_mm=expected_error_mm,
+            mm_per_unit=self.mm_per_unit if in_file else 1.0,
+            frame=frame,
+            specimen=self.check_specimen(specimen),
+            space=self.space if frame == "file" else frame,
+        )
+
+    def check_specimen(self, name: str) -> str:
+        """Require a name of one printable line."""
+        if name and name.isprintable():
+            return name
+        self.doubt(None, f"the name of a specimen must be printable and not empty; got {name!r}.")
+        return "".join(c if c.isprintable() else "_" for c in name) or self.specimen
+
+    def place_by_name(
+        self,
+        scheme: Scheme,
+        points: Iterable[tuple[int | None, str, list[float]]],
+    ) -> NDArray[np.float64]:
+        """Sort named points into the order of the scheme; NaN where there is none.
+
+        A name that is there twice is certain of neither position.
+        """
+        positions = np.full((len(scheme), 3), np.nan)
+        found: set[str] = set()
+        for line, code, point in points:
+            if code not in scheme.codes:
+                msg = (
+                    f"scheme {scheme.name!r} has no landmark {quote(code)}. Name the right scheme."
+                )
+                self.doubt(line, msg)
+                continue
+            index = scheme.index_of(code)
+            positions[index] = point
+            if code in found:
+                self.doubt(line, f"landmark {code!r} is there twice. Delete one of the two.")
+                positions[index] = np.nan
+            found.add(code)
+        absent = [code for code in scheme.codes if code not in found]
+        if absent:
+            msg = f"lacks {listing(absent)} of the {len(scheme)} landmarks of {scheme.name!r}."
+            if len(absent) == len(scheme):
+                raise self.error(None, msg)
+            self.doubt(None, msg)
+        return positions
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +216,76 @@ class Format:
     title : str
         What it is, in a few words.
     write : callable
-        Text of the file for a landmark set.
+        Pieces of the file's text for landmark sets of one scheme and frame.
     read : callable
-        Landmark set of a `Reading`; raises FormatError.
+        Landmark sets of a `Reading`; raises FormatError.
+    holds_many : bool
+        Whether a file holds several specimens.
+    holds_missing : bool
+        Whether it has a sign for a landmark without position that its readers understand.
+    holds_codes : bool
+        Whether it says which landmark is which.
+    holds_axes, holds_unit : bool
+        Whether it says along which axes (LPS, RAS) and in which unit its numbers are.
+    specimen_names : {"any", "plain", "none"}
+        Whether it holds any name of a specimen, only letters, digits, ``_``, ``.`` and ``-``, or
+        none at all.
+    reserved_words : tuple of str
+        What no name of a specimen may contain, in whatever case, because readers search for it.
     """
 
     name: str
     suffix: str
     title: str
-    write: Callable[[LandmarkSet], str]
-    read: Callable[[Reading], LandmarkSet]
+    write: Callable[[Iterable[LandmarkSet]], Iterator[str]]
+    read: Callable[[Reading], Iterator[LandmarkSet]]
+    holds_many: bool = False
+    holds_missing: bool = True
+    holds_codes: bool = True
+    holds_axes: bool = False
+    holds_unit: bool = False
+    specimen_names: SpecimenNames = "plain"
+    reserved_words: tuple[str, ...] = ()
+
+
+def write_one(
+    write: Callable[[LandmarkSet], str],
+) -> Callable[[Iterable[LandmarkSet]], Iterator[str]]:
+    """Make the writer of a format from what writes one specimen."""
+
+    def write_each(specimens: Iterable[LandmarkSet]) -> Iterator[str]:
+        for landmarks in specimens:
+            yield write(landmarks)
+
+    return write_each
+
+
+def read_one(
+    read: Callable[[Reading], LandmarkSet],
+) -> Callable[[Reading], Iterator[LandmarkSet]]:
+    """Make the reader of a format from what reads its one specimen."""
+
+    def read_only(reading: Reading) -> Iterator[LandmarkSet]:
+        yield read(reading)
+
+    return read_only
+
+
+def parse_number(text: str) -> float | None:
+    """Read a number with a decimal point; None for anything else, such as nan or 1_000."""
+    if _NUMBER.fullmatch(text) is None:
+        return None
+    value = float(text)
+    return value if abs(value) <= _LARGEST else None
+
+
+def listing(codes: Sequence[str]) -> str:
+    """Name some codes in a message, the first ones if they are many."""
+    if len(codes) <= _MAX_LISTED:
+        return ", ".join(codes)
+    return f"{', '.join(codes[: _MAX_LISTED - 1])} and {len(codes) - _MAX_LISTED + 1} more"
+
+
+def quote(text: str) -> str:
+    """Show a piece of a file in a message, printable and short."""
+    return repr(text if len(text) <= _MAX_QUOTED else text[: _MAX_QUOTED - 1] + "…")

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
-from palnet.errors import FormatError
-from palnet.exchange._format import Format
+from palnet.exchange._format import Format, listing, read_one, write_one
 from palnet.landmarks import PLACED, LandmarkSet
 from palnet.scheme import DEFAULT_SCHEME, list_schemes, load_scheme
 
@@ -133,7 +132,16 @@ def read_mrk_json(reading: Reading) -> LandmarkSet:
     )
 
 
-MRK_JSON = Format("mrk.json", ".mrk.json", "point list of 3D Slicer", write_mrk_json, read_mrk_json)
+MRK_JSON = Format(
+    "mrk.json",
+    ".mrk.json",
+    "point list of 3D Slicer",
+    write_one(write_mrk_json),
+    read_one(read_mrk_json),
+    holds_axes=True,
+    holds_unit=True,
+    specimen_names="any",
+)
 
 
 def _json(value: object) -> str:
@@ -181,22 +189,22 @@ def _measurements_text(landmarks: LandmarkSet) -> str:
 def _read_markup(reading: Reading) -> dict[str, Any]:
     """Parse the file as far as its one point list."""
     try:
-        content = json.loads(reading.text.removeprefix("\ufeff"))
+        content = json.loads(reading.text)
     except json.JSONDecodeError as err:
-        msg = f"{reading.path}:{err.lineno}: is not JSON ({err.msg}). Save the list again."
-        raise FormatError(msg) from err
+        raise reading.error(err.lineno, f"is not JSON ({err.msg}). Save the list again.") from err
+    except RecursionError as err:
+        raise reading.error(None, "is nested too deeply to be a point list.") from err
     schema = content.get("@schema") if isinstance(content, dict) else None
     if not isinstance(schema, str) or not _ACCEPTED_SCHEMA.fullmatch(schema):
-        msg = f"{reading.path}: expected a markups file of schema 1.x; got schema {schema!r}."
-        raise FormatError(msg)
+        raise reading.error(None, f"expected a markups file of schema 1.x; got schema {schema!r}.")
     markups = content.get("markups")
-    if not isinstance(markups, list) or len(markups) != 1 or not isinstance(markups[0], dict):
+    if not _is_objects(markups) or len(markups) != 1:
         n_lists = len(markups) if isinstance(markups, list) else 0
-        msg = f"{reading.path}: expected one point list; got {n_lists}. Save each list by itself."
-        raise FormatError(msg)
-    if markups[0].get("type") != "Fiducial":
-        msg = f"{reading.path}: expected a point list (Fiducial); got {markups[0].get('type')!r}."
-        raise FormatError(msg)
+        problem = f"expected one point list; got {n_lists}. Save each list by itself."
+        raise reading.error(None, problem)
+    kind = markups[0].get("type")
+    if kind != "Fiducial":
+        raise reading.error(None, f"expected a point list (Fiducial); got {kind!r}.")
     return markups[0]
 
 
@@ -204,11 +212,11 @@ def _read_scheme(reading: Reading, own: dict[str, Any]) -> Scheme:
     """Load the scheme that the file names; only shipped ones, never a path out of a file."""
     name = own.get("scheme", DEFAULT_SCHEME)
     if name not in list_schemes():
-        msg = (
-            f"{reading.path}: its scheme {name!r} is not one of {', '.join(list_schemes())}. "
-            "Give the scheme to read_landmarks."
+        problem = (
+            f"its scheme {name!r} is not one of {', '.join(list_schemes())}. "
+            "Say the scheme of the landmarks."
         )
-        raise FormatError(msg)
+        raise reading.error(None, problem)
     return load_scheme(name)
 
 
@@ -216,29 +224,45 @@ def _read_positions(
     reading: Reading, markup: dict[str, Any], scheme: Scheme
 ) -> NDArray[np.float64]:
     points = markup.get("controlPoints")
-    labels = [point.get("label") for point in points] if _is_objects(points) else []
+    points = points if _is_objects(points) else []
+    labels = [str(point.get("label")) for point in points]
     if labels != list(scheme.codes):
-        wrong = sorted({str(label) for label in labels} ^ set(scheme.codes)) or ["the order"]
-        msg = (
-            f"{reading.path}: control points must be the {len(scheme)} landmarks of scheme "
-            f"{scheme.name!r} in its order; got {len(labels)} that differ in {', '.join(wrong)}."
+        wrong = sorted(set(labels) ^ set(scheme.codes)) or ["the order"]
+        problem = (
+            f"control points must be the {len(scheme)} landmarks of scheme {scheme.name!r} in its "
+            f"order; got {len(labels)} that differ in {listing(wrong)}."
         )
-        raise FormatError(msg)
-    return np.array([_read_position(reading, point) for point in markup["controlPoints"]])
+        reading.doubt(None, problem)
+    lines = _find_lines(reading, len(points))
+    named = zip(lines, labels, points, strict=True)
+    return reading.place_by_name(
+        scheme,
+        ((line, label, _read_position(reading, line, point)) for line, label, point in named),
+    )
 
 
-def _read_position(reading: Reading, point: dict[str, Any]) -> list[float]:
+def _find_lines(reading: Reading, n_points: int) -> list[int | None]:
+    """Find the line of each control point, where every point has one label."""
+    lines: list[int | None] = [
+        line
+        for line, text in enumerate(reading.lines, 1)
+        for _ in range(text.count('"label":') + text.count('"label" :'))
+    ]
+    return lines if len(lines) == n_points else [None] * n_points
+
+
+def _read_position(reading: Reading, line: int | None, point: dict[str, Any]) -> list[float]:
     """Read one position, NaN for a point that is not defined; never a silent zero."""
     if point.get("positionStatus", "defined") != "defined":
         return [np.nan] * 3
     position = _as_numbers(point.get("position"), 3)
     if position is None:
-        msg = (
-            f"{reading.path}: position of control point {point['label']!r} must be three numbers; "
+        problem = (
+            f"position of control point {point.get('label')!r} must be three numbers; "
             f"got {point.get('position')!r}. Set its positionStatus to undefined if it has none."
         )
-        raise FormatError(msg)
-    return position
+        reading.doubt(line, problem)
+    return position or [np.nan] * 3
 
 
 def _read_measurements(
@@ -252,8 +276,9 @@ def _read_measurements(
             continue
         numbers = _as_numbers(values, n_landmarks)
         if numbers is None:
-            msg = f"{reading.path}: measurement {name!r} must hold {n_landmarks} numbers."
-            raise FormatError(msg)
+            problem = f"measurement {name!r} must hold {n_landmarks} numbers."
+            reading.doubt(None, problem)
+            continue
         found[name] = np.array(numbers)
     return found
 
@@ -264,8 +289,7 @@ def _read_frame(
     """Read axes, frame and unit; without our own entry the frame is anatomical."""
     system = str(markup.get("coordinateSystem", "LPS"))
     if system not in _SPACE_OF_SYSTEM:
-        msg = f"{reading.path}: coordinateSystem must be LPS or RAS; got {system!r}."
-        raise FormatError(msg)
+        raise reading.error(None, f"coordinateSystem must be LPS or RAS; got {system!r}.")
     space = _SPACE_OF_SYSTEM[system]
     frame: Frame = "file" if own.get("frame") == "file" else space
     return space, frame, _read_unit(reading, markup)
@@ -276,8 +300,7 @@ def _read_unit(reading: Reading, markup: dict[str, Any]) -> float:
     units = markup.get("coordinateUnits", "mm")
     code = str(units[0] if isinstance(units, list) and units else units)
     if code not in _MM_PER_CODE:
-        msg = f"{reading.path}: coordinateUnits must be one of {', '.join(_MM_PER_CODE)}."
-        raise FormatError(msg)
+        raise reading.error(None, f"coordinateUnits must be one of {', '.join(_MM_PER_CODE)}.")
     numbers = _as_numbers([_measurement(markup, _UNIT_NAME).get("value")], 1)
     return numbers[0] if numbers is not None and numbers[0] > 0 else _MM_PER_CODE[code]
 
@@ -302,7 +325,7 @@ def _read_specimen(reading: Reading, own: dict[str, Any]) -> str:
     specimen = own.get("specimen")
     if isinstance(specimen, str) and specimen:
         return specimen
-    return reading.path.name[: -len(MRK_JSON.suffix)]
+    return reading.specimen
 
 
 def _measurement(markup: dict[str, Any], name: str) -> dict[str, Any]:

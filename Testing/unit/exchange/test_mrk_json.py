@@ -156,7 +156,7 @@ def test_mrk_json_of_micrometers_is_read_in_millimeters(a_mrk_file, a_landmark_s
     ],
 )
 def test_mrk_json_spoilt_file_raises(a_mrk_file, change, message):
-    with pytest.raises(FormatError, match=rf"face\.mrk\.json: .*{message}"):
+    with pytest.raises(FormatError, match=rf"face\.mrk\.json:.*{message}"):
         read_changed(a_mrk_file, change)
 
 

@@ -1,183 +1,197 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What holds for every format in the registry."""
+"""What holds for every format in the registry: what was written is read again."""
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palnet.errors import FormatError, OutputExistsError
-from palnet.exchange import FORMATS, get_format, read_landmarks, write_landmarks
+from palnet.exchange import FORMATS, get_format, read_specimens, write_specimens
 from palnet.landmarks import FRAMES, PLACED, STATUSES, LandmarkSet
-from palnet.scheme import load_scheme
+from palnet.scheme import scheme_from_dict
 
 # Numbers are written with six decimals.
 HALF_STEP = 5.1e-7
 
-SCHEME = load_scheme("palnet50")
-
-numbers = st.floats(-1e7, 1e7, allow_nan=False)
-names = st.text(
-    st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=20
+# Few landmarks, so that a failing example is found small in seconds.
+SCHEME = scheme_from_dict(
+    {
+        "scheme": "lab3",
+        "landmarks": [
+            {"code": "tip", "name": "Tip", "side": "midline", "definition": "Foremost."},
+            {"code": "eye.R-1_r", "name": 'Eye, "out"', "side": "right", "definition": "Right."},
+            {"code": "eye.R-1_l", "name": "Eye", "side": "left", "definition": "Left."},
+        ],
+    }
 )
+MANY = [name for name, entry in FORMATS.items() if entry.holds_many]
+# What these hold beside positions: how a landmark came about, and its expected error.
+TELL_STATUS = ("mrk.json", "csv")
+
+numbers = st.one_of(
+    st.floats(-1e7, 1e7, allow_nan=False),
+    st.sampled_from([0.0, -0.0, 1e-9, -1e-5, 5e-7, -123456.789, 1e7]),
+).filter(lambda value: "9999" not in f"{value:.6f}")
+any_names = st.text(
+    st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=12
+)
+plain_names = st.from_regex(r"[A-Za-z0-9_.-]{1,12}", fullmatch=True)
 
 
 @st.composite
-def landmark_sets(draw):
-    n = len(SCHEME)
-    status = draw(st.lists(st.sampled_from(STATUSES), min_size=n, max_size=n))
-    positions = np.array(
-        draw(st.lists(st.tuples(numbers, numbers, numbers), min_size=n, max_size=n))
+def specimen_lists(draw, name, max_size=4):
+    """Specimens in one frame, as the format can hold them."""
+    entry = FORMATS[name]
+    frame = draw(st.sampled_from(FRAMES))
+    unit = draw(st.sampled_from([0.001, 1.0, 25.4, 1000.0])) if frame == "file" else 1.0
+    space = draw(st.sampled_from(["LPS", "RAS"])) if frame == "file" else frame
+    words = [word.lower() for word in entry.reserved_words]
+    names = (plain_names if entry.specimen_names == "plain" else any_names).filter(
+        lambda text: not any(word in text.lower() for word in words)
     )
-    positions[[s not in PLACED for s in status]] = np.nan
+    many = draw(st.lists(names, unique=True, min_size=1, max_size=max_size * entry.holds_many or 1))
+    statuses = STATUSES if entry.holds_missing else PLACED
+    return [draw_set(draw, specimen, statuses, (frame, unit, space)) for specimen in many]
+
+
+def draw_set(draw, specimen, statuses, framing):
+    n = len(SCHEME)
+    frame, unit, space = framing
+    status = draw(st.lists(st.sampled_from(statuses), min_size=n, max_size=n))
+    points = draw(st.lists(st.tuples(numbers, numbers, numbers), min_size=n, max_size=n))
     known = st.one_of(st.just(np.nan), st.floats(0, 100))
     errors = np.array(draw(st.lists(known, min_size=n, max_size=n)))
-    frame = draw(st.sampled_from(FRAMES))
-    unit = draw(st.sampled_from([0.001, 1.0, 10.0, 25.4, 1000.0])) if frame == "file" else 1.0
-    space = draw(st.sampled_from(["LPS", "RAS"])) if frame == "file" else frame
-    return LandmarkSet(SCHEME, positions, tuple(status), errors, unit, frame, draw(names), space)
+    positions = np.array(points)
+    positions[[s not in PLACED for s in status]] = np.nan
+    return LandmarkSet(SCHEME, positions, tuple(status), errors, unit, frame, specimen, space)
+
+
+def framing_of(landmarks):
+    return landmarks.specimen, landmarks.frame, landmarks.space, landmarks.mm_per_unit
 
 
 @pytest.mark.parametrize("name", FORMATS)
-@given(landmarks=landmark_sets())
-def test_format_reads_back_what_it_wrote(name, landmarks):
+@given(data=st.data())
+@settings(max_examples=60)
+def test_format_reads_back_what_it_wrote(name, data):
+    specimens = data.draw(specimen_lists(name))
+
     with TemporaryDirectory() as folder:
-        path = Path(folder) / f"face{get_format(name).suffix}"
-        write_landmarks(landmarks, path)
-        back = read_landmarks(
-            path, SCHEME, frame=landmarks.frame, mm_per_unit=landmarks.mm_per_unit
-        )
+        path = Path(folder) / f"cohort{get_format(name).suffix}"
+        write_specimens(specimens, path)
+        back = read_specimens(path, SCHEME)
 
-    np.testing.assert_allclose(back.positions, landmarks.positions, atol=HALF_STEP, rtol=1e-15)
-    np.testing.assert_allclose(back.expected_error_mm, landmarks.expected_error_mm, atol=HALF_STEP)
-    assert back.status == landmarks.status
-    assert (back.specimen, back.frame, back.mm_per_unit) == (
-        landmarks.specimen,
-        landmarks.frame,
-        landmarks.mm_per_unit,
-    )
+    assert [framing_of(entry) for entry in back] == [framing_of(entry) for entry in specimens]
+    for found, true in zip(back, specimens, strict=True):
+        np.testing.assert_allclose(found.positions, true.positions, atol=HALF_STEP, rtol=1e-15)
+        assert found.is_placed.tolist() == true.is_placed.tolist()
+        if name in TELL_STATUS:
+            assert found.status == true.status
+            np.testing.assert_allclose(
+                found.expected_error_mm, true.expected_error_mm, atol=HALF_STEP
+            )
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_format_writes_the_same_text_again(name, a_landmark_set, tmp_path):
+@given(data=st.data())
+@settings(max_examples=20)
+def test_format_numbers_have_six_decimals_and_no_exponent(name, data):
+    drawn = data.draw(specimen_lists(name))
+    specimens = [replace(entry, specimen=f"case_{k}") for k, entry in enumerate(drawn)]
+
+    text = "".join(FORMATS[name].write(specimens))
+
+    assert not re.search(r"[0-9]\.[0-9]*[eE][-+]?[0-9]", text)
+    assert set(re.findall(r"-?[0-9]+\.[0-9]{6}\b", text)) >= {
+        f"{value:.6f}" for entry in specimens for value in entry.positions.ravel() if value == value
+    }
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_format_writes_the_same_text_again(name, a_whole_set, tmp_path):
     path = tmp_path / f"face{get_format(name).suffix}"
-    write_landmarks(a_landmark_set, path)
+    write_specimens([a_whole_set], path)
     text = path.read_text(encoding="utf-8")
-    back = read_landmarks(path, mm_per_unit=1000.0)
 
-    assert get_format(name).write(back) == text
+    back = read_specimens(path)
+
+    assert "".join(get_format(name).write(back)) == text
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_format_writes_utf8_with_lf_and_a_last_line_end(name, a_landmark_set, tmp_path):
+def test_format_writes_utf8_with_lf_and_a_last_line_end(name, a_whole_set, tmp_path):
     path = tmp_path / f"Gesicht Müller{get_format(name).suffix}"
 
-    write_landmarks(a_landmark_set, path)
+    write_specimens([a_whole_set], path)
 
     content = path.read_bytes()
     assert (content[:3] == b"\xef\xbb\xbf", b"\r" in content, content[-1:]) == (False, False, b"\n")
 
 
+@pytest.mark.parametrize("change", [b"\xef\xbb\xbf", b"\r\n", b"\r"], ids=["BOM", "CRLF", "CR"])
 @pytest.mark.parametrize("name", FORMATS)
-def test_format_reads_a_lab_s_own_scheme(name, a_small_scheme, tmp_path):
+def test_format_with_byte_order_mark_or_other_line_ends_is_read(
+    name, change, a_whole_set, tmp_path
+):
     path = tmp_path / f"face{get_format(name).suffix}"
-    landmarks = LandmarkSet(
-        a_small_scheme, np.eye(3), ("detected",) * 3, np.ones(3), 1.0, "file", "face"
-    )
+    write_specimens([a_whole_set], path)
+    before = read_specimens(path)[0]
+    content = path.read_bytes()
+    is_mark = change.startswith(b"\xef")
+    path.write_bytes(change + content if is_mark else content.replace(b"\n", change))
 
-    write_landmarks(landmarks, path)
+    (landmarks,) = read_specimens(path)
 
-    assert read_landmarks(path, a_small_scheme).scheme == a_small_scheme
+    assert np.array_equal(landmarks.positions, before.positions)
+    assert landmarks.specimen == before.specimen
 
 
 @pytest.mark.parametrize("frame", ["LPS", "RAS"])
 @pytest.mark.parametrize("name", FORMATS)
-def test_convention_frame_writes_millimeters_along_its_axes(name, frame, a_landmark_set, tmp_path):
+def test_convention_frame_writes_millimeters_along_its_axes(name, frame, a_whole_set, tmp_path):
     path = tmp_path / f"face{get_format(name).suffix}"
 
-    write_landmarks(a_landmark_set, path, frame=frame)
+    write_specimens([a_whole_set], path, frame=frame)
 
-    expected = a_landmark_set.to_frame(frame).positions
-    back = read_landmarks(path, frame=frame)
+    expected = a_whole_set.to_frame(frame).positions
+    (back,) = read_specimens(path)
     np.testing.assert_allclose(back.positions, expected, atol=HALF_STEP)
-    assert back.frame == frame
+    assert (back.frame, back.mm_per_unit) == (frame, 1.0)
 
 
-def test_write_landmarks_existing_file_is_kept(a_landmark_set, tmp_path):
-    path = tmp_path / "face.csv"
-    path.write_text("a correction of three hours", encoding="utf-8")
+@pytest.mark.parametrize("name", FORMATS)
+def test_convention_frame_file_writes_the_file_s_own_numbers(name, a_whole_set, tmp_path):
+    path = tmp_path / f"face{get_format(name).suffix}"
 
-    with pytest.raises(OutputExistsError, match=r"face\.csv exists already"):
-        write_landmarks(a_landmark_set, path)
+    write_specimens([a_whole_set], path, frame="file")
 
-    assert path.read_text(encoding="utf-8") == "a correction of three hours"
-
-
-def test_write_landmarks_overwrites_when_told(a_landmark_set, tmp_path):
-    path = tmp_path / "face.csv"
-    path.write_text("old", encoding="utf-8")
-
-    write_landmarks(a_landmark_set, path, overwrite=True)
-
-    assert read_landmarks(path).specimen == "case_001"
+    first = "".join(f"{value:.6f} " for value in a_whole_set.positions[0]).split()
+    assert all(number in path.read_text(encoding="utf-8") for number in first)
 
 
-def test_write_landmarks_that_fails_leaves_nothing(a_landmark_set, tmp_path, monkeypatch):
-    def fail(self, target):
-        raise OSError(28, "No space left on device")
+@pytest.mark.parametrize("name", MANY)
+def test_format_of_many_keeps_their_order(name, a_whole_set, tmp_path):
+    path = tmp_path / f"cohort{get_format(name).suffix}"
+    names = ["case_3", "case_1", "case_2"]
 
-    monkeypatch.setattr(Path, "replace", fail)
+    write_specimens((replace(a_whole_set, specimen=text) for text in names), path)
 
-    with pytest.raises(OSError, match="No space left"):
-        write_landmarks(a_landmark_set, tmp_path / "face.csv")
-
-    assert list(tmp_path.iterdir()) == []
+    assert [entry.specimen for entry in read_specimens(path)] == names
 
 
-def test_write_landmarks_makes_the_folder(a_landmark_set, tmp_path):
-    path = tmp_path / "new" / "folder" / "face.csv"
+@pytest.mark.parametrize("name", FORMATS)
+@given(text=st.text(max_size=200))
+def test_format_of_any_text_is_refused_with_its_file_named(name, text):
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"face{get_format(name).suffix}"
+        path.write_bytes(text.encode("utf-8", "surrogatepass"))
 
-    write_landmarks(a_landmark_set, path)
-
-    assert path.is_file()
-
-
-def test_write_landmarks_never_changes_its_input(a_landmark_set, tmp_path):
-    before = (a_landmark_set.positions.tobytes(), a_landmark_set.expected_error_mm.tobytes())
-
-    write_landmarks(a_landmark_set, tmp_path / "face.mrk.json", frame="LPS")
-
-    assert (
-        a_landmark_set.positions.tobytes(),
-        a_landmark_set.expected_error_mm.tobytes(),
-    ) == before
-
-
-def test_write_landmarks_unknown_format_raises(a_landmark_set, tmp_path):
-    with pytest.raises(
-        FormatError, match=r"unknown landmark format 'xml'; expected one of mrk\.json"
-    ):
-        write_landmarks(a_landmark_set, tmp_path / "face.xml", format="xml")
-
-
-def test_write_landmarks_unknown_ending_raises(a_landmark_set, tmp_path):
-    with pytest.raises(FormatError, match=r"expected a file ending in one of \.mrk\.json, \.csv"):
-        write_landmarks(a_landmark_set, tmp_path / "face.xml")
-
-
-def test_read_landmarks_absent_file_raises(tmp_path):
-    with pytest.raises(FormatError, match=r"absent\.csv: cannot be read .No such file"):
-        read_landmarks(tmp_path / "absent.csv")
-
-
-def test_read_landmarks_other_bytes_raises(tmp_path):
-    path = tmp_path / "face.csv"
-    path.write_bytes(b"specimen\xff\xfe")
-
-    with pytest.raises(FormatError, match="must be text in UTF-8; got other bytes at position 8"):
-        read_landmarks(path)
+        with pytest.raises(ValueError, match=re.escape(str(path))):
+            read_specimens(path, SCHEME)

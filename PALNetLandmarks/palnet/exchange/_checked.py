@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What has to be so before landmarks may go into a file of some format."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from palnet.errors import FormatError
+from palnet.exchange._format import FormatWarning, listing
+from palnet.exchange._names import find_fault, make_fitting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from palnet.exchange._format import Format
+    from palnet.landmarks import Frame, LandmarkSet
+
+__all__ = ["Passage"]
+
+
+@dataclass
+class Passage:
+    """Lets specimens through to a file one by one, each as its format can hold it.
+
+    Attributes
+    ----------
+    format : Format
+        The format.
+    frame : {"file", "LPS", "RAS"} or None
+        Frame to write in; None keeps that of each specimen.
+    rename : bool
+        Whether a specimen whose name does not fit is renamed with a warning, or is an error.
+    skip_incomplete : bool
+        Whether a specimen that lacks a landmark is left out with a warning.
+    first : LandmarkSet or None
+        The first that was let through; all others have its landmarks, frame and unit.
+    renamed : dict
+        True names by written ones.
+    """
+
+    format: Format
+    frame: Frame | None = None
+    rename: bool = False
+    skip_incomplete: bool = False
+    first: LandmarkSet | None = None
+    renamed: dict[str, str] = field(default_factory=dict)
+    _names: set[str] = field(default_factory=set)
+    _written_names: set[str] = field(default_factory=set)
+
+    def let_through(self, specimens: Iterable[LandmarkSet]) -> Iterator[LandmarkSet]:
+        """Pass on the specimens as they are to be written."""
+        for landmarks in specimens:
+            if self.skip_incomplete and not landmarks.is_placed.all():
+                self._warn(f"{_missing_text(landmarks)}; left out.")
+                continue
+            self._check_complete(landmarks)
+            framed = landmarks if self.frame is None else landmarks.to_frame(self.frame)
+            self._check_alike(framed)
+            yield self._fit_name(framed)
+        if self.first is None:
+            msg = "there is no specimen to write. Name files that hold complete ones."
+            raise FormatError(msg)
+
+    def _check_complete(self, landmarks: LandmarkSet) -> None:
+        if not self.format.holds_missing and not landmarks.is_placed.all():
+            remedy = "leave incomplete specimens out" if self.format.holds_many else "place them"
+            msg = (
+                f"{_missing_text(landmarks)}, and a {self.format.name} file has no sign for "
+                f"that its readers take. Choose a format that has one (tps, mrk.json), or {remedy}."
+            )
+            raise FormatError(msg)
+
+    def _check_alike(self, landmarks: LandmarkSet) -> None:
+        """Require one list of landmarks, one frame and one unit in a file."""
+        first = self.first = self.first or landmarks
+        if landmarks is not first and not self.format.holds_many:
+            msg = (
+                f"a {self.format.name} file holds one specimen; got {first.specimen!r} and "
+                f"{landmarks.specimen!r}. Write a file for each, or choose another format."
+            )
+            raise FormatError(msg)
+        if landmarks.scheme.codes != first.scheme.codes:
+            msg = (
+                f"all specimens of a file must have the same landmarks; {landmarks.specimen!r} has "
+                f"those of {landmarks.scheme.name!r}, {first.specimen!r} {first.scheme.name!r}."
+            )
+            raise FormatError(msg)
+        ours, its = ((entry.frame, entry.space, entry.mm_per_unit) for entry in (landmarks, first))
+        if ours != its:
+            msg = (
+                "all specimens of a file must be in one frame and unit; "
+                f"{landmarks.specimen!r} is in {ours[0]} ({ours[1]}, {ours[2]:g} mm a unit), "
+                f"{first.specimen!r} in {its[0]} ({its[1]}, {its[2]:g} mm a unit). "
+                "Write them in frame LPS or RAS, which is in millimetres."
+            )
+            raise FormatError(msg)
+
+    def _fit_name(self, landmarks: LandmarkSet) -> LandmarkSet:
+        name = landmarks.specimen
+        if name in self._names:
+            msg = f"specimen {name!r} is there twice. Rename one of the two."
+            raise FormatError(msg)
+        self._names.add(name)
+        fault = find_fault(name, self.format)
+        written = name
+        if (fault or name in self._written_names) and not self.rename:
+            msg = (
+                f"the name of a specimen in a {self.format.name} file {fault}; got {name!r}. "
+                "Rename it, or allow renaming (--rename, or rename=True in Python)."
+            )
+            raise FormatError(msg)
+        if fault or name in self._written_names:
+            written = make_fitting(name, self.format, self._written_names)
+            self.renamed[written] = name
+            self._warn(f"specimen {name!r} is written as {written!r}.")
+        self._written_names.add(written)
+        return landmarks if written == name else replace(landmarks, specimen=written)
+
+    def _warn(self, text: str) -> None:
+        warnings.warn(text, FormatWarning, stacklevel=2)
+
+
+def _missing_text(landmarks: LandmarkSet) -> str:
+    codes = landmarks.scheme.codes
+    missing = [code for code, there in zip(codes, landmarks.is_placed, strict=True) if not there]
+    return f"specimen {landmarks.specimen!r} lacks {listing(missing)}"

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fiducial list of older 3D Slicer versions, which people still exchange."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from palnet.exchange._format import Format, quote, read_one, write_one
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from palnet.exchange._format import Reading
+    from palnet.landmarks import LandmarkSet, Space
+
+__all__ = ["FCSV"]
+
+_HEAD = "# Markups fiducial file version = 5.12\n"
+_COLUMNS = "# columns = id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label,desc,associatedNodeID\n"
+# Slicer wrote the numbers of its constants before it wrote names.
+_SPACE_OF_SYSTEM: dict[str, Space] = {"LPS": "LPS", "RAS": "RAS", "1": "LPS", "0": "RAS"}
+# Older files end after the associated node.
+_N_FIELDS = (14, 16)
+_LABEL, _STATUS = 11, 14
+_DEFINED = "2"
+
+
+def write_fcsv(landmarks: LandmarkSet) -> str:
+    """Write the list; three header lines, which SlicerMorphR skips by their number.
+
+    The description stays empty: commas in it would shift the columns of readers that split there.
+    """
+    rows = (
+        f"{index},{x:.6f},{y:.6f},{z:.6f},0,0,0,1,1,1,0,{code},,,2,0\n"
+        for index, (code, (x, y, z)) in enumerate(
+            zip(landmarks.scheme.codes, landmarks.positions.tolist(), strict=True), 1
+        )
+    )
+    return f"{_HEAD}# CoordinateSystem = {landmarks.space}\n{_COLUMNS}{''.join(rows)}"
+
+
+def read_fcsv(reading: Reading) -> LandmarkSet:
+    """Read the list; a point that Slicer calls undefined has no position."""
+    space = _read_space(reading)
+    frame = reading.frame or space
+    if frame != "file" and frame != space:
+        reading.doubt(2, f"the numbers are along {space} axes; asked for was frame {frame}.")
+        frame = space
+    scheme = reading.scheme_of_codes
+    positions = reading.place_by_name(scheme, _read_points(reading))
+    framed = replace(reading, frame=frame, space=space)
+    return framed.make_landmarks(scheme, positions, reading.specimen, absent="undefined")
+
+
+FCSV = Format(
+    "fcsv",
+    ".fcsv",
+    "fiducial list of older 3D Slicer",
+    write_one(write_fcsv),
+    read_one(read_fcsv),
+    # Slicer writes 0,0,0 for an undefined point, and every reader but its own takes it for one.
+    holds_missing=False,
+    holds_axes=True,
+    specimen_names="none",
+)
+
+
+def _read_space(reading: Reading) -> Space:
+    """Read the axes of the numbers, which must be said: a wrong guess mirrors the face."""
+    for line, text in enumerate(reading.lines, 1):
+        key, equals, value = text.lstrip("#").partition("=")
+        if text.startswith("#") and equals and key.strip() == "CoordinateSystem":
+            if value.strip() not in _SPACE_OF_SYSTEM:
+                raise reading.error(line, f"CoordinateSystem must be LPS or RAS; got {value!r}.")
+            return _SPACE_OF_SYSTEM[value.strip()]
+    raise reading.error(1, "expected a line '# CoordinateSystem = LPS' (or RAS).")
+
+
+def _read_points(reading: Reading) -> Iterator[tuple[int, str, list[float]]]:
+    for line, text in enumerate(reading.lines, 1):
+        if text.startswith("#") or not text.strip():
+            continue
+        fields = next(csv.reader([text]))
+        if len(fields) not in _N_FIELDS:
+            reading.doubt(line, f"expected 14 or 16 fields; got {len(fields)} in {quote(text)}.")
+            continue
+        is_defined = len(fields) <= _STATUS or fields[_STATUS] == _DEFINED
+        point = reading.read_point(line, fields[1:4]) if is_defined else [np.nan] * 3
+        yield line, fields[_LABEL], point

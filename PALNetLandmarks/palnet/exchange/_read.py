@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Read landmark files: strictly, or with a warning for each doubt."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from palnet.errors import FormatError
+from palnet.exchange._format import FormatWarning, Reading
+from palnet.exchange._registry import find_format, get_format
+from palnet.exchange._sidecar import Sidecar, read_sidecar, sidecar_path
+from palnet.scheme import Scheme, list_schemes, load_scheme
+
+if TYPE_CHECKING:
+    import os
+
+    from palnet.exchange._format import Format
+    from palnet.landmarks import Frame, LandmarkSet
+
+__all__ = ["read_landmarks", "read_specimens"]
+
+
+def read_landmarks(
+    path: str | os.PathLike[str],
+    scheme: Scheme | str | None = None,
+    *,
+    format: str | None = None,
+    frame: Frame | None = None,
+    mm_per_unit: float | None = None,
+    strict: bool = True,
+) -> LandmarkSet:
+    """Read the landmarks of the one specimen in a file.
+
+    Convention: as in `read_specimens`.
+
+    Parameters
+    ----------
+    path : str or path
+        A file in one of `FORMATS`.
+    scheme : Scheme or str, optional
+        The scheme of the landmarks; by default the one said in or beside the file, else, for a
+        format that names the landmarks, the default scheme.
+    format : str, optional
+        Name of its format; by default the one that the path ends in.
+    frame : {"file", "LPS", "RAS"}, optional
+        Frame of the numbers, where neither the file nor the one beside it says it; by default
+        ``"file"``.
+    mm_per_unit : float, optional
+        Millimetres in a unit of the numbers, where it is not said either; by default 1.
+    strict : bool, default True
+        Whether anything doubtful is an error; else it is a warning, and what is certain is read.
+
+    Returns
+    -------
+    LandmarkSet
+        The landmarks.
+
+    Raises
+    ------
+    FormatError
+        If the file cannot be read, does not follow its format or holds several specimens; the text
+        names file and line.
+    """
+    specimens = read_specimens(
+        path, scheme, format=format, frame=frame, mm_per_unit=mm_per_unit, strict=strict
+    )
+    if len(specimens) != 1:
+        msg = (
+            f"{path}: expected one specimen; got {len(specimens)}. "
+            "Read it with read_specimens, or split it with palnet convert."
+        )
+        raise FormatError(msg)
+    return specimens[0]
+
+
+def read_specimens(
+    path: str | os.PathLike[str],
+    scheme: Scheme | str | None = None,
+    *,
+    format: str | None = None,
+    frame: Frame | None = None,
+    mm_per_unit: float | None = None,
+    strict: bool = True,
+) -> list[LandmarkSet]:
+    """Read the landmarks of all specimens in a file.
+
+    Convention: the numbers are in the frame and unit that the file or ``<file>.frame.json`` beside
+    it says. What neither says is taken for the scan file's own numbers, in millimetres along LPS
+    axes, unless `frame` and `mm_per_unit` say otherwise.
+
+    Parameters
+    ----------
+    path : str or path
+        A file in one of `FORMATS`.
+    scheme : Scheme or str, optional
+        The scheme of the landmarks; by default the one said in or beside the file, else, for a
+        format that names the landmarks, the default scheme.
+    format : str, optional
+        Name of its format; by default the one that the path ends in.
+    frame : {"file", "LPS", "RAS"}, optional
+        Frame of the numbers, where it is not said.
+    mm_per_unit : float, optional
+        Millimetres in a unit of the numbers, where it is not said.
+    strict : bool, default True
+        Whether anything doubtful is an error; else it is a warning, and what is certain is read.
+
+    Returns
+    -------
+    list of LandmarkSet
+        The specimens, in the order of the file.
+
+    Raises
+    ------
+    FormatError
+        If the file cannot be read or does not follow its format; the text names file and line.
+    """
+    path = Path(path)
+    chosen = find_format(path) if format is None else get_format(format)
+    said = read_sidecar(path)
+    reading = Reading(
+        path=path,
+        text=_read_text(path, strict=strict),
+        scheme=_find_scheme(path, scheme, said),
+        frame=frame or (said.frame if said else None),
+        space=said.space if said else "LPS",
+        mm_per_unit=mm_per_unit or (said.mm_per_unit if said else 1.0),
+        specimen=(said.specimen if said else "") or _name_from(path, chosen),
+        strict=strict,
+    )
+    if said is not None:
+        _compare(reading, said)
+    renamed = said.renamed if said else {}
+    return [
+        replace(landmarks, specimen=reading.check_specimen(renamed[landmarks.specimen]))
+        if landmarks.specimen in renamed
+        else landmarks
+        for landmarks in _unlike(reading, chosen)
+    ]
+
+
+def _unlike(reading: Reading, format: Format) -> list[LandmarkSet]:
+    """Read the specimens, of which no two may have the same name."""
+    specimens: dict[str, LandmarkSet] = {}
+    for landmarks in format.read(reading):
+        if landmarks.specimen in specimens:
+            reading.doubt(None, f"specimen {landmarks.specimen!r} is there twice. Rename one.")
+        else:
+            specimens[landmarks.specimen] = landmarks
+    if not specimens:
+        raise reading.error(None, "holds no specimen that could be read.")
+    return list(specimens.values())
+
+
+def _read_text(path: Path, *, strict: bool) -> str:
+    """Read UTF-8, with or without byte order mark, with line ends of any system."""
+    try:
+        content = path.read_bytes()
+    except OSError as err:
+        msg = f"{path}: cannot be read ({err.strerror}). Check the path."
+        raise FormatError(msg) from err
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as err:
+        line = content.count(b"\n", 0, err.start) + 1
+        problem = (
+            f"{path}:{line}: must be text in UTF-8; got other bytes at position {err.start}. "
+            "Save it as UTF-8."
+        )
+        if strict or content.startswith((b"\xff\xfe", b"\xfe\xff")):
+            raise FormatError(problem) from err
+        warnings.warn(problem, FormatWarning, stacklevel=3)
+        text = content.decode("utf-8-sig", errors="replace")
+    if "\0" in text:
+        msg = f"{path}:{text.count(chr(10), 0, text.index(chr(0))) + 1}: is not a text file."
+        raise FormatError(msg)
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _find_scheme(path: Path, scheme: Scheme | str | None, said: Sidecar | None) -> Scheme | None:
+    """Take the scheme asked for, else a shipped one that is named; never a path out of a file."""
+    if scheme is not None:
+        return load_scheme(scheme) if isinstance(scheme, str) else scheme
+    if said is None:
+        return None
+    if said.scheme not in list_schemes():
+        msg = (
+            f"{sidecar_path(path)}: its scheme {said.scheme!r} is not one of "
+            f"{', '.join(list_schemes())}. Say the scheme of the landmarks."
+        )
+        raise FormatError(msg)
+    return load_scheme(said.scheme)
+
+
+def _compare(reading: Reading, said: Sidecar) -> None:
+    """Require that what the caller says and what stands beside the file agree."""
+    beside = sidecar_path(reading.path).name
+    if reading.scheme is not None and reading.scheme.codes != said.landmarks:
+        msg = f"{beside} says other landmarks than those of scheme {reading.scheme.name!r}."
+        reading.doubt(None, msg)
+    asked = (reading.frame, reading.mm_per_unit)
+    if asked != (said.frame, said.mm_per_unit):
+        msg = (
+            f"{beside} says frame {said.frame} and {said.mm_per_unit:g} mm a unit; asked for were "
+            f"{asked[0]} and {asked[1]:g}. Leave them out, or mend that file."
+        )
+        reading.doubt(None, msg)
+
+
+def _name_from(path: Path, format: Format) -> str:
+    """Take the name of the specimen from that of the file."""
+    name = path.name
+    stem = name[: -len(format.suffix)] if name.lower().endswith(format.suffix) else path.stem
+    return "".join(c if c.isprintable() else "_" for c in stem) or name

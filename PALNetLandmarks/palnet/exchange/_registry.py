@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The formats by name and by the ending of a file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from palnet.errors import FormatError
+from palnet.exchange._csv_long import CSV
+from palnet.exchange._fcsv import FCSV
+from palnet.exchange._mrk_json import MRK_JSON
+from palnet.exchange._tps import TPS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from palnet.exchange._format import Format
+
+__all__ = ["FORMATS", "find_format", "get_format"]
+
+FORMATS: dict[str, Format] = {
+    entry.name: entry
+    for entry in (
+        MRK_JSON,
+        FCSV,
+        CSV,
+        TPS,
+    )
+}
+
+
+def get_format(name: str) -> Format:
+    """Give the format of a name.
+
+    Parameters
+    ----------
+    name : str
+        A name in `FORMATS`.
+
+    Returns
+    -------
+    Format
+        The format.
+
+    Raises
+    ------
+    FormatError
+        If there is none of that name.
+
+    Examples
+    --------
+    >>> get_format("mrk.json").suffix
+    '.mrk.json'
+    """
+    if name not in FORMATS:
+        msg = f"unknown landmark format {name!r}; expected one of {', '.join(FORMATS)}."
+        raise FormatError(msg)
+    return FORMATS[name]
+
+
+def find_format(path: Path) -> Format:
+    """Give the format that a file's name ends in; the longest ending that fits.
+
+    Parameters
+    ----------
+    path : Path
+        Path of a landmark file.
+
+    Returns
+    -------
+    Format
+        The format.
+
+    Raises
+    ------
+    FormatError
+        If the name ends in none of the formats.
+    """
+    name = path.name.lower()
+    fitting = [entry for entry in FORMATS.values() if name.endswith(entry.suffix)]
+    if not fitting:
+        endings = ", ".join(entry.suffix for entry in FORMATS.values())
+        msg = (
+            f"{path}: expected a file ending in one of {endings}; got {path.name!r}. "
+            "Rename it, or name its format."
+        )
+        raise FormatError(msg)
+    return max(fitting, key=lambda entry: len(entry.suffix))

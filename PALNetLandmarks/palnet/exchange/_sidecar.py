@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The file beside a landmark file that says what its format cannot hold: ``<file>.frame.json``.
+
+It is written where the landmark file by itself would be misread: where the format does not hold
+frame and unit and these are not the scan file's own millimetres, where it does not say which
+landmark is which, or where a specimen's name is not the written one.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from palnet.errors import FormatError
+from palnet.landmarks import FRAMES, Space
+from palnet.scheme import DEFAULT_SCHEME
+
+if TYPE_CHECKING:
+    from palnet.exchange._format import Format
+    from palnet.landmarks import Frame, LandmarkSet
+
+__all__ = ["Sidecar", "describe", "read_sidecar", "sidecar_path", "sidecar_text"]
+
+SUFFIX = ".frame.json"
+# A metre is 1000; what is beyond this is damage.
+_LARGEST_UNIT = 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class Sidecar:
+    """What is said beside a landmark file.
+
+    Attributes
+    ----------
+    file : str
+        Name of the landmark file.
+    frame : {"file", "LPS", "RAS"}
+        What the numbers are given in.
+    space : {"LPS", "RAS"}
+        The anatomical axes of the numbers.
+    mm_per_unit : float
+        Millimetres in one unit of the numbers.
+    scheme : str
+        Name of the landmark scheme.
+    landmarks : tuple of str
+        Codes of the landmarks, in the order of the file.
+    specimen : str
+        Name of the one specimen whose name the format does not hold; else empty.
+    renamed : dict
+        The true name of each specimen that is written under another one.
+    """
+
+    file: str
+    frame: Frame
+    space: Space
+    mm_per_unit: float
+    scheme: str
+    landmarks: tuple[str, ...]
+    specimen: str = ""
+    renamed: dict[str, str] = field(default_factory=dict)
+
+
+def sidecar_path(path: Path) -> Path:
+    """Name the file beside a landmark file."""
+    return path.with_name(path.name + SUFFIX)
+
+
+def describe(
+    landmarks: LandmarkSet, path: Path, format: Format, renamed: dict[str, str]
+) -> Sidecar | None:
+    """Describe a file of landmarks such as these; None where it speaks for itself."""
+    specimen = ""
+    if format.specimen_names == "none" and landmarks.specimen != path.name[: -len(format.suffix)]:
+        specimen = landmarks.specimen
+    assumed = (landmarks.space, landmarks.space) if format.holds_axes else ("file", "LPS")
+    is_as_assumed = (landmarks.frame, landmarks.space, landmarks.mm_per_unit) == (*assumed, 1.0)
+    has_names = format.holds_codes and landmarks.scheme.name == DEFAULT_SCHEME
+    if format.holds_unit or (is_as_assumed and has_names and not renamed and not specimen):
+        return None
+    return Sidecar(
+        file=path.name,
+        frame=landmarks.frame,
+        space=landmarks.space,
+        mm_per_unit=landmarks.mm_per_unit,
+        scheme=landmarks.scheme.name,
+        landmarks=landmarks.scheme.codes,
+        specimen=specimen,
+        renamed=renamed,
+    )
+
+
+def sidecar_text(sidecar: Sidecar) -> str:
+    """Write as JSON, one entry a line."""
+    content = {key: value for key, value in asdict(sidecar).items() if value}
+    rows = (f' "{key}": {json.dumps(value, ensure_ascii=False)}' for key, value in content.items())
+    return "{\n" + ",\n".join(rows) + "\n}\n"
+
+
+def read_sidecar(path: Path) -> Sidecar | None:
+    """Read what stands beside a landmark file; None if nothing does."""
+    beside = sidecar_path(path)
+    if not beside.is_file():
+        return None
+    try:
+        content = json.loads(beside.read_text(encoding="utf-8-sig"))
+    except OSError as err:
+        msg = f"{beside}: cannot be read ({err.strerror})."
+        raise FormatError(msg) from err
+    except json.JSONDecodeError as err:
+        msg = f"{beside}:{err.lineno}: is not JSON ({err.msg}). Mend or delete it."
+        raise FormatError(msg) from err
+    except UnicodeDecodeError as err:
+        msg = f"{beside}: must be text in UTF-8. Mend or delete it."
+        raise FormatError(msg) from err
+    _check_content(beside, content)
+    known = {key: content[key] for key in Sidecar.__dataclass_fields__ if key in content}
+    return Sidecar(**known | {"landmarks": tuple(content["landmarks"])})
+
+
+def _check_content(beside: Path, content: Any) -> None:
+    """Require every entry that is relied on."""
+    values = content if isinstance(content, dict) else {}
+    unit = values.get("mm_per_unit", 0)
+    renamed = values.get("renamed", {})
+    fits = {
+        "file": isinstance(values.get("file"), str),
+        "frame": values.get("frame") in FRAMES,
+        "space": values.get("space") in get_args(Space),
+        "mm_per_unit": type(unit) in (int, float) and 0 < unit < _LARGEST_UNIT,
+        "scheme": isinstance(values.get("scheme"), str),
+        "landmarks": _is_texts(values.get("landmarks")),
+        "specimen": isinstance(values.get("specimen", ""), str),
+        "renamed": isinstance(renamed, dict) and _is_texts(list(renamed.values())),
+    }
+    wrong = [key for key, is_fit in fits.items() if not is_fit]
+    if wrong:
+        msg = f"{beside}: {', '.join(wrong)} must be as palnet writes it. Mend or delete the file."
+        raise FormatError(msg)
+
+
+def _is_texts(values: object) -> bool:
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)

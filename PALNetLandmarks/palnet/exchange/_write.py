@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Write landmark files, whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from palnet._files import check_free, replacing, write_text
+from palnet.exchange._checked import Passage
+from palnet.exchange._registry import find_format, get_format
+from palnet.exchange._sidecar import describe, sidecar_path, sidecar_text
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable
+
+    from palnet.landmarks import Frame, LandmarkSet
+
+__all__ = ["write_landmarks", "write_specimens"]
+
+
+def write_landmarks(
+    landmarks: LandmarkSet,
+    path: str | os.PathLike[str],
+    *,
+    format: str | None = None,
+    frame: Frame | None = None,
+    overwrite: bool = False,
+    rename: bool = False,
+) -> tuple[Path, ...]:
+    """Write the landmarks of one specimen to a file.
+
+    Convention: as in `write_specimens`.
+
+    Parameters
+    ----------
+    landmarks : LandmarkSet
+        What to write.
+    path : str or path
+        Where to; its folder is made if need be.
+    format : str, optional
+        Name of a format in `FORMATS`; by default the one that the path ends in.
+    frame : {"file", "LPS", "RAS"}, optional
+        Frame of the numbers; by default that of `landmarks`.
+    overwrite : bool, default False
+        Whether an existing file may be replaced.
+    rename : bool, default False
+        Whether a name of the specimen that the format cannot hold may be changed, with a warning.
+
+    Returns
+    -------
+    tuple of Path
+        The files written: that of the landmarks, and the one beside it if it needs one.
+
+    Raises
+    ------
+    FormatError
+        If the format is unknown or cannot hold the landmarks.
+    OutputExistsError
+        If the file exists and `overwrite` is False.
+    """
+    return write_specimens(
+        [landmarks], path, format=format, frame=frame, overwrite=overwrite, rename=rename
+    )
+
+
+def write_specimens(
+    specimens: Iterable[LandmarkSet],
+    path: str | os.PathLike[str],
+    *,
+    format: str | None = None,
+    frame: Frame | None = None,
+    overwrite: bool = False,
+    rename: bool = False,
+    skip_incomplete: bool = False,
+) -> tuple[Path, ...]:
+    """Write the landmarks of many specimens to one file, as they come.
+
+    Convention: ``frame="file"`` writes the scan files' own numbers, so that landmarks lie on the
+    mesh files in any program; ``"LPS"`` and ``"RAS"`` write millimetres. Where the format cannot
+    hold frame, unit or the order of the landmarks, ``<file>.frame.json`` beside it says them.
+
+    Parameters
+    ----------
+    specimens : iterable of LandmarkSet
+        What to write: all of one scheme, and in one frame and unit if `frame` is not given.
+    path : str or path
+        Where to; its folder is made if need be.
+    format : str, optional
+        Name of a format in `FORMATS`; by default the one that the path ends in.
+    frame : {"file", "LPS", "RAS"}, optional
+        Frame of the numbers; by default that of the specimens.
+    overwrite : bool, default False
+        Whether an existing file may be replaced.
+    rename : bool, default False
+        Whether a name of a specimen that the format cannot hold may be changed, with a warning.
+    skip_incomplete : bool, default False
+        Whether to leave out specimens that lack a landmark, with a warning.
+
+    Returns
+    -------
+    tuple of Path
+        The files written: that of the landmarks, and the one beside it if it needs one.
+
+    Raises
+    ------
+    FormatError
+        If the format is unknown or cannot hold the specimens.
+    OutputExistsError
+        If the file exists and `overwrite` is False.
+    """
+    path = Path(path)
+    chosen = find_format(path) if format is None else get_format(format)
+    beside = sidecar_path(path)
+    passage = Passage(chosen, frame, rename=rename, skip_incomplete=skip_incomplete)
+    with replacing(path, overwrite=overwrite) as draft:
+        check_free(beside, overwrite=overwrite)
+        with draft.open("w", encoding="utf-8", newline="\n") as stream:
+            stream.writelines(chosen.write(passage.let_through(specimens)))
+        first = passage.first
+        said = None if first is None else describe(first, path, chosen, passage.renamed)
+        # Before the landmarks are in their place: without it they would be misread.
+        if said is not None:
+            write_text(beside, sidecar_text(said), overwrite=overwrite)
+    if said is not None:
+        return path, beside
+    beside.unlink(missing_ok=True)
+    return (path,)

@@ -1,0 +1,357 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the registry does for every format: frames, names, missing landmarks, whole files."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from palnet.errors import FormatError, OutputExistsError
+from palnet.exchange import (
+    FORMATS,
+    FormatWarning,
+    find_format,
+    get_format,
+    read_landmarks,
+    read_specimens,
+    write_landmarks,
+    write_specimens,
+)
+from palnet.landmarks import LandmarkSet
+
+PLAIN = [name for name, entry in FORMATS.items() if entry.specimen_names == "plain"]
+WHOLE_ONLY = [name for name, entry in FORMATS.items() if not entry.holds_missing]
+NAMELESS = [name for name, entry in FORMATS.items() if not entry.holds_codes]
+SINGLE = [name for name, entry in FORMATS.items() if not entry.holds_many]
+
+
+@pytest.fixture
+def a_plain_set(a_whole_set):
+    """In the numbers that every reader assumes: millimeters of the file, axes LPS."""
+    return replace(a_whole_set, mm_per_unit=1.0, space="LPS")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_format_reads_a_lab_s_own_scheme(name, a_small_scheme, tmp_path):
+    path = tmp_path / f"face{get_format(name).suffix}"
+    landmarks = LandmarkSet(
+        a_small_scheme, np.eye(3), ("detected",) * 3, np.ones(3), 1.0, "file", "face"
+    )
+
+    write_landmarks(landmarks, path)
+
+    assert read_landmarks(path, a_small_scheme).scheme == a_small_scheme
+
+
+def test_write_landmarks_existing_file_is_kept(a_landmark_set, tmp_path):
+    path = tmp_path / "face.csv"
+    path.write_text("a correction of three hours", encoding="utf-8")
+
+    with pytest.raises(OutputExistsError, match=r"face\.csv exists already"):
+        write_landmarks(a_landmark_set, path)
+
+    assert path.read_text(encoding="utf-8") == "a correction of three hours"
+
+
+def test_write_landmarks_overwrites_when_told(a_landmark_set, tmp_path):
+    path = tmp_path / "face.csv"
+    path.write_text("old", encoding="utf-8")
+
+    write_landmarks(a_landmark_set, path, overwrite=True)
+
+    assert read_landmarks(path).specimen == "case_001"
+
+
+def test_write_landmarks_that_fails_leaves_nothing(a_landmark_set, tmp_path, monkeypatch):
+    def fail(self, target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", fail)
+
+    with pytest.raises(OSError, match="No space left"):
+        write_landmarks(a_landmark_set, tmp_path / "face.csv")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_write_landmarks_makes_the_folder(a_landmark_set, tmp_path):
+    path = tmp_path / "new" / "folder" / "face.csv"
+
+    write_landmarks(a_landmark_set, path)
+
+    assert path.is_file()
+
+
+def test_write_landmarks_never_changes_its_input(a_landmark_set, tmp_path):
+    before = (a_landmark_set.positions.tobytes(), a_landmark_set.expected_error_mm.tobytes())
+
+    write_landmarks(a_landmark_set, tmp_path / "face.mrk.json", frame="LPS")
+
+    assert (
+        a_landmark_set.positions.tobytes(),
+        a_landmark_set.expected_error_mm.tobytes(),
+    ) == before
+
+
+def test_write_landmarks_unknown_format_raises(a_landmark_set, tmp_path):
+    with pytest.raises(
+        FormatError, match=r"unknown landmark format 'xml'; expected one of mrk\.json"
+    ):
+        write_landmarks(a_landmark_set, tmp_path / "face.xml", format="xml")
+
+
+def test_write_landmarks_unknown_ending_raises(a_landmark_set, tmp_path):
+    with pytest.raises(FormatError, match=r"expected a file ending in one of \.mrk\.json, \.fcsv"):
+        write_landmarks(a_landmark_set, tmp_path / "face.xml")
+
+
+def test_read_landmarks_absent_file_raises(tmp_path):
+    with pytest.raises(FormatError, match=r"absent\.csv: cannot be read .No such file"):
+        read_landmarks(tmp_path / "absent.csv")
+
+
+def test_read_landmarks_other_bytes_raises(tmp_path):
+    path = tmp_path / "face.csv"
+    path.write_bytes(b"specimen\xff\xfe")
+
+    with pytest.raises(
+        FormatError, match=r"face\.csv:1: must be text in UTF-8; got other bytes at position 8"
+    ):
+        read_landmarks(path)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_find_format_goes_by_the_longest_ending_in_any_case(name):
+    path = Path(f"Face.1{get_format(name).suffix.upper()}")
+
+    assert find_format(path).name == name
+
+
+@pytest.mark.parametrize("name", WHOLE_ONLY)
+def test_missing_landmark_that_the_format_cannot_hold_is_refused(name, a_landmark_set, tmp_path):
+    path = tmp_path / f"face{get_format(name).suffix}"
+
+    with pytest.raises(FormatError, match=rf"'case_001' lacks n, sn, and a {name} file has no"):
+        write_landmarks(a_landmark_set, path)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_incomplete_specimens_are_left_out_when_told(a_landmark_set, a_whole_set, tmp_path):
+    specimens = [a_landmark_set, replace(a_whole_set, specimen="case_002")]
+    path = tmp_path / "cohort.tps"
+
+    with pytest.warns(FormatWarning, match=r"'case_001' lacks n, sn; left out"):
+        write_specimens(specimens, path, skip_incomplete=True)
+
+    assert [entry.specimen for entry in read_specimens(path)] == ["case_002"]
+
+
+@pytest.mark.parametrize("text", ["Anna Müller", "a,b", "a/b", "北京"])
+@pytest.mark.parametrize("name", PLAIN)
+def test_name_that_readers_trip_over_is_refused(name, text, a_whole_set, tmp_path):
+    specimen = replace(a_whole_set, specimen=text)
+
+    with pytest.raises(FormatError, match=rf"may hold letters A-Z.*got '{text}'.*--rename"):
+        write_landmarks(specimen, tmp_path / f"face{get_format(name).suffix}")
+
+
+@pytest.mark.parametrize(
+    ("name", "word"), [(n, w) for n, entry in FORMATS.items() for w in entry.reserved_words]
+)
+def test_reserved_word_in_a_name_is_refused_and_broken_up(name, word, a_whole_set, tmp_path):
+    specimen = replace(a_whole_set, specimen=f"my{word}1")
+    path = tmp_path / f"face{get_format(name).suffix}"
+
+    with pytest.raises(FormatError, match=f"must not contain '{word}'"):
+        write_landmarks(specimen, path)
+    with pytest.warns(FormatWarning, match="is written as"):
+        write_landmarks(specimen, path, rename=True)
+
+    assert word.lower() not in path.read_text(encoding="utf-8").split("my")[-1].lower()
+    assert read_landmarks(path).specimen == f"my{word}1"
+
+
+def test_renaming_is_told_is_repeatable_and_never_joins_two(a_whole_set, tmp_path):
+    names = ["Anna Müller", "Anna_Muller", "Anna-Müller", "Anna Muller"]
+    specimens = [replace(a_whole_set, specimen=text) for text in names]
+    path = tmp_path / "cohort.tps"
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        write_specimens(specimens, path, rename=True)
+
+    written = [
+        ln[3:] for ln in path.read_text(encoding="utf-8").split("\n") if ln.startswith("ID=")
+    ]
+    assert written == ["Anna_Muller", "Anna_Muller_2", "Anna-Muller", "Anna_Muller_3"]
+    assert len(told) == 4
+    assert [entry.specimen for entry in read_specimens(path)] == names
+
+
+def test_two_specimens_of_one_name_are_refused(a_whole_set, tmp_path):
+    with pytest.raises(FormatError, match="specimen 'case_001' is there twice"):
+        write_specimens([a_whole_set, a_whole_set], tmp_path / "cohort.tps")
+
+
+def test_specimens_in_two_units_are_refused(a_whole_set, tmp_path):
+    other = replace(a_whole_set, specimen="case_002", mm_per_unit=1.0)
+
+    with pytest.raises(
+        FormatError, match=r"in one frame and unit; .*Write them in frame LPS or RAS"
+    ):
+        write_specimens([a_whole_set, other], tmp_path / "cohort.tps")
+
+    assert write_specimens([a_whole_set, other], tmp_path / "cohort.tps", frame="LPS")
+
+
+def test_specimens_of_two_schemes_are_refused(a_whole_set, a_small_scheme, tmp_path):
+    other = LandmarkSet(
+        a_small_scheme, np.eye(3), ("detected",) * 3, np.ones(3), 1000.0, "file", "b", "RAS"
+    )
+
+    with pytest.raises(FormatError, match="must have the same landmarks; 'b' has those of 'lab3'"):
+        write_specimens([a_whole_set, other], tmp_path / "cohort.tps")
+
+
+@pytest.mark.parametrize("name", SINGLE)
+def test_two_specimens_in_a_format_of_one_are_refused(name, a_whole_set, tmp_path):
+    other = replace(a_whole_set, specimen="case_002")
+
+    with pytest.raises(FormatError, match="holds one specimen; got 'case_001' and 'case_002'"):
+        write_specimens([a_whole_set, other], tmp_path / f"face{get_format(name).suffix}")
+
+
+def test_no_specimen_at_all_is_refused(tmp_path):
+    with pytest.raises(FormatError, match="there is no specimen to write"):
+        write_specimens([], tmp_path / "cohort.tps")
+
+
+def test_read_landmarks_of_many_is_refused(a_whole_set, tmp_path):
+    path = tmp_path / "cohort.tps"
+    write_specimens([a_whole_set, replace(a_whole_set, specimen="case_002")], path)
+
+    with pytest.raises(FormatError, match=r"expected one specimen; got 2\. Read it with"):
+        read_landmarks(path)
+
+
+@pytest.mark.parametrize("name", NAMELESS)
+def test_format_without_names_is_never_read_by_guess(name, a_plain_set, tmp_path):
+    path, beside = write_landmarks(a_plain_set, tmp_path / f"case_001{get_format(name).suffix}")
+    beside.unlink()
+
+    with pytest.raises(FormatError, match="holds no landmark names, so the scheme is needed"):
+        read_landmarks(path)
+
+    assert read_landmarks(path, "palnet50").scheme.name == "palnet50"
+
+
+@pytest.mark.parametrize("name", ["csv", "mrk.json"])
+def test_file_that_speaks_for_itself_has_nothing_beside_it(name, a_plain_set, tmp_path):
+    files = write_landmarks(a_plain_set, tmp_path / f"case_001{get_format(name).suffix}")
+
+    assert list(files) == list(tmp_path.iterdir())
+
+
+def test_sidecar_says_what_the_format_cannot_hold(a_whole_set, tmp_path):
+    _, beside = write_landmarks(a_whole_set, tmp_path / "face.tps")
+
+    said = json.loads(beside.read_text(encoding="utf-8"))
+    assert beside.name == "face.tps.frame.json"
+    assert said == {
+        "file": "face.tps",
+        "frame": "file",
+        "space": "RAS",
+        "mm_per_unit": 1000.0,
+        "scheme": "palnet50",
+        "landmarks": list(a_whole_set.scheme.codes),
+    }
+
+
+def test_sidecar_that_would_be_replaced_is_kept(a_whole_set, tmp_path):
+    beside = tmp_path / "face.tps.frame.json"
+    beside.write_text("{}", encoding="utf-8")
+
+    with pytest.raises(OutputExistsError, match=r"face\.tps\.frame\.json exists already"):
+        write_landmarks(a_whole_set, tmp_path / "face.tps")
+
+    assert list(tmp_path.iterdir()) == [beside]
+
+
+def test_sidecar_that_no_longer_holds_goes_when_overwriting(a_whole_set, a_plain_set, tmp_path):
+    path, beside = write_landmarks(a_whole_set, tmp_path / "case_001.csv")
+
+    write_landmarks(a_plain_set, path, overwrite=True)
+
+    assert not beside.exists()
+    assert read_landmarks(path).mm_per_unit == 1.0
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"frame": "IJK"}, "frame must be as palnet writes it"),
+        ({"mm_per_unit": 0}, "mm_per_unit must be"),
+        ({"mm_per_unit": "1"}, "mm_per_unit must be"),
+        ({"landmarks": "tr"}, "landmarks must be"),
+        ({"scheme": "../lab"}, r"its scheme '\.\./lab' is not one of"),
+        ({"landmarks": ["tr"]}, "says other landmarks than those of scheme 'palnet50'"),
+    ],
+)
+def test_sidecar_that_is_damaged_is_named(entry, message, a_whole_set, tmp_path):
+    path, beside = write_landmarks(a_whole_set, tmp_path / "face.tps")
+    said = json.loads(beside.read_text(encoding="utf-8"))
+    beside.write_text(json.dumps(said | entry), encoding="utf-8")
+
+    with pytest.raises(FormatError, match=rf"face\.tps\.frame\.json.*{message}"):
+        read_landmarks(path)
+
+
+def test_sidecar_cut_short_is_named_with_its_line(a_whole_set, tmp_path):
+    path, beside = write_landmarks(a_whole_set, tmp_path / "face.tps")
+    beside.write_text("{\n", encoding="utf-8")
+
+    with pytest.raises(FormatError, match=r"face\.tps\.frame\.json:2: is not JSON"):
+        read_landmarks(path)
+
+
+@pytest.mark.parametrize("asked", [{"frame": "LPS"}, {"mm_per_unit": 10.0}])
+def test_frame_or_unit_against_the_sidecar_is_refused(asked, a_whole_set, tmp_path):
+    path, _ = write_landmarks(a_whole_set, tmp_path / "face.tps")
+
+    with pytest.raises(FormatError, match=r"face\.tps\.frame\.json says frame file and 1000 mm"):
+        read_landmarks(path, **asked)
+
+
+def test_convention_numbers_of_unknown_unit_become_millimeters_in_a_frame(a_plain_set, tmp_path):
+    path = tmp_path / "case_001.csv"
+    write_landmarks(a_plain_set, path)
+
+    landmarks = read_landmarks(path, frame="RAS", mm_per_unit=10.0)
+
+    np.testing.assert_allclose(landmarks.positions, a_plain_set.positions * 10.0, atol=5.1e-6)
+    assert (landmarks.frame, landmarks.space, landmarks.mm_per_unit) == ("RAS", "RAS", 1.0)
+
+
+def test_lenient_reading_of_other_bytes_warns_and_reads_the_rest(a_plain_set, tmp_path):
+    path = tmp_path / "case_001.csv"
+    write_landmarks(a_plain_set, path)
+    path.write_bytes(path.read_bytes().replace(b"case_001", b"case_\xe9"))
+
+    with pytest.warns(FormatWarning, match=r"case_001\.csv:2: must be text in UTF-8"):
+        landmarks = read_landmarks(path, strict=False)
+
+    assert landmarks.is_placed.all()
+
+
+def test_utf_16_is_refused_even_leniently(tmp_path):
+    path = tmp_path / "case_001.csv"
+    path.write_bytes("specimen,index\n".encode("utf-16"))
+
+    with pytest.raises(FormatError, match=r"case_001\.csv:1: must be text in UTF-8"):
+        read_landmarks(path, strict=False)
