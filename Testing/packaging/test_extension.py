@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the extension index and Slicer's build system ask of the files in the root."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+
+import draw_icons
+import file_lists
+import numpy as np
+import pytest
+from file_lists import CMAKE_FILE, RESOURCES, ROOT, SCRIPTS
+
+REPOSITORY = "https://github.com/SlicerPALNet/SlicerPALNet"
+SCHEMA = "slicer-extension-catalog-entry-schema-v1.0.1.json"
+MAX_REPOSITORY_BYTES = 100e6
+
+
+@pytest.fixture
+def the_cmake_file():
+    return (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def the_extension(the_cmake_file):
+    """EXTENSION_* of the root's CMakeLists.txt, each set in one line."""
+    return dict(re.findall(r'^set\(EXTENSION_(\w+) "([^"\n]+)"\)$', the_cmake_file, re.MULTILINE))
+
+
+@pytest.fixture
+def the_entry():
+    return json.loads((ROOT / "PALNet.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def the_s4ext():
+    lines = (ROOT / "PALNet.s4ext").read_text(encoding="utf-8").splitlines()
+    pairs = [line.partition(" ") for line in lines if line and not line.startswith("#")]
+    return {key: value for key, _, value in pairs}
+
+
+def test_lists_name_every_file_of_the_module():
+    wanted = file_lists.expected_lists(file_lists.shipped_files())
+
+    listed = {name: file_lists.listed_files(name) for name in (SCRIPTS, RESOURCES)}
+
+    assert listed == wanted, "run `make file-lists` and commit PALNetLandmarks/CMakeLists.txt"
+
+
+def test_lists_written_are_the_lists_read():
+    lists = {SCRIPTS: ["a.py", "b/c.py"], RESOURCES: []}
+
+    text = file_lists.with_lists(CMAKE_FILE.read_text(encoding="utf-8"), lists)
+
+    assert {name: file_lists.listed_files(name, text) for name in lists} == lists
+
+
+def test_one_python_file_lies_right_in_the_module_folder():
+    scripts = [path.name for path in file_lists.MODULE_FOLDER.glob("*.py")]
+
+    assert scripts == ["PALNetLandmarks.py"]
+
+
+def test_extension_says_all_that_the_index_asks_for(the_extension, the_cmake_file):
+    asked = ["HOMEPAGE", "CATEGORY", "CONTRIBUTORS", "DESCRIPTION", "ICONURL", "SCREENSHOTURLS"]
+
+    assert [name for name in asked if name not in the_extension] == []
+    assert the_extension["CATEGORY"] == "Shape Analysis"
+    assert "project(PALNet)" in the_cmake_file
+
+
+@pytest.mark.parametrize("name", ["ICONURL", "SCREENSHOTURLS"])
+def test_pictures_of_the_extension_are_in_the_repository(the_extension, name):
+    start = REPOSITORY.replace("github.com", "raw.githubusercontent.com") + "/main/"
+
+    path = the_extension[name].removeprefix(start)
+
+    assert (ROOT / path).is_file()
+
+
+def test_entry_of_the_index_has_the_keys_of_its_schema(the_entry):
+    keys = ["$schema", "build_dependencies", "build_subdirectory", "category"]
+
+    assert sorted(the_entry) == [*keys, "scm_revision", "scm_url", "tier"]
+    assert SCHEMA in the_entry["$schema"]
+    assert (the_entry["build_subdirectory"], the_entry["tier"]) == (".", 1)
+
+
+def test_entry_s4ext_and_cmake_agree(the_entry, the_s4ext, the_extension):
+    for key in ("homepage", "category", "contributors", "description", "iconurl"):
+        assert the_s4ext[key] == the_extension[key.upper()]
+    assert the_s4ext["screenshoturls"] == the_extension["SCREENSHOTURLS"]
+    assert the_s4ext["depends"] == the_extension["DEPENDS"] == "NA"
+    assert the_entry["build_dependencies"] == []
+    assert the_entry["category"] == the_extension["CATEGORY"]
+    assert the_entry["scm_url"] == the_s4ext["scmurl"] == f"{REPOSITORY}.git"
+    assert the_entry["scm_revision"] == the_s4ext["scmrevision"]
+    assert the_extension["HOMEPAGE"] == REPOSITORY
+
+
+@pytest.mark.parametrize("name", ["PALNet.json", "PALNet.s4ext", "CMakeLists.txt", "LICENSE.txt"])
+def test_file_of_the_root_ends_its_lines_with_lf(name):
+    content = (ROOT / name).read_bytes()
+
+    assert b"\r" not in content
+    assert content.endswith(b"\n")
+
+
+def test_licence_is_apache():
+    assert "Apache License" in (ROOT / "LICENSE.txt").read_text(encoding="utf-8")
+
+
+def test_repository_stays_below_the_limit_of_the_index():
+    if not (ROOT / ".git").exists():
+        pytest.skip("the sources are no git repository")
+    command = ["git", "count-objects", "-v"]
+    report = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    kilobytes = {
+        k: int(v) for k, v in re.findall(r"^(size|size-pack): (\d+)$", report, re.MULTILINE)
+    }
+
+    assert 1024 * sum(kilobytes.values()) < MAX_REPOSITORY_BYTES
+
+
+@pytest.mark.parametrize("path", draw_icons.ICONS, ids=lambda path: path.name)
+def test_icon_is_drawn_from_its_svg(path):
+    from PySide6.QtGui import QImage
+
+    size = draw_icons.ICONS[path]
+
+    shipped, drawn = QImage(str(path)), draw_icons.draw(size)
+
+    assert (shipped.width(), shipped.height()) == (size, size)
+    difference = np.abs(pixels(shipped).astype(int) - pixels(drawn))
+    assert difference.mean() < 2.0  # of 255; other versions of Qt smooth edges differently
+
+
+def pixels(image) -> np.ndarray:
+    image = image.convertToFormat(image.Format.Format_ARGB32)
+    return np.frombuffer(bytes(image.constBits()), dtype=np.uint8)
