@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import os
 import sys
@@ -17,8 +18,19 @@ STAND_INS = {
 }
 
 
+def _keep_none_alive() -> None:
+    """Give None as many references as it has from Python 3.12 on, where nothing can free it.
+
+    Every void method of PySide6 6.12 takes one reference of None too many on older Pythons; after
+    some ten thousand calls the interpreter would end with "deallocating None".
+    """
+    if sys.version_info < (3, 12):
+        ctypes.c_ssize_t.from_address(id(None)).value += 1 << 40
+
+
 def install() -> None:
     """Make `import slicer` and its parts work as they do inside Slicer; no scene is opened."""
+    _keep_none_alive()
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     if sys.platform == "linux" and not os.environ.get("DISPLAY"):
         # VTK would find out by itself, after a warning about the absent X server.
