@@ -44,7 +44,7 @@ _BAR_WIDTH = 420
 
 _PLOT_WIDTH = 300
 _PLOT_HEIGHT = 240
-_LEFT, _TOP, _RIGHT, _BOTTOM = 52, 26, 12, 40
+_LEFT, _TOP, _RIGHT, _BOTTOM = 64, 26, 14, 40
 
 
 @dataclass(frozen=True, slots=True)

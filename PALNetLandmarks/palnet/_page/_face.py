@@ -37,7 +37,6 @@ _TITLE_HEIGHT = 22
 _DOT_MM = 9.0
 # Farther from any landmark the atlas has fewer points, and nothing to show.
 _REACH_MM = 52.0
-_MARKER_RADIUS = 4.0
 _LABEL_SIZE = 9.5
 # Width of a letter as a share of its height.
 _LETTER_WIDTH = 0.56
@@ -50,21 +49,23 @@ _HIDDEN_MM = -8.0
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Marker:
-    """A landmark on the drawing; `title` is shown when the pointer rests on it."""
+    """A landmark on the drawing; `title` shows under the pointer, `radius` is in pixels."""
 
     position_mm: NDArray[np.float64]
     color: str
     title: str
     label: str = ""
+    radius: float = 4.0
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Line:
-    """A line on the drawing, of shape (n_corners, 3)."""
+    """A line on the drawing, of shape (n_corners, 3), its width in pixels."""
 
     corners_mm: NDArray[np.float64]
     color: str
     title: str
+    width: float = 1.1
 
 
 @cache
@@ -237,8 +238,9 @@ class _View:
     def line(self, line: Line) -> str:
         corners = " ".join(f"{x:.1f},{y:.1f}" for x, y in self.pixels(line.corners_mm))
         return (
-            f'<polyline points="{corners}" fill="none" stroke="{line.color}" stroke-width="1.1" '
-            f'stroke-opacity=".8"><title>{escape(line.title)}</title></polyline>'
+            f'<polyline points="{corners}" fill="none" stroke="{line.color}" '
+            f'stroke-width="{line.width}" stroke-opacity=".85">'
+            f"<title>{escape(line.title)}</title></polyline>"
         )
 
     def markers(self, markers: Sequence[Marker]) -> Iterator[str]:
@@ -250,13 +252,14 @@ class _View:
         spots = self.pixels(np.array([marker.position_mm for marker in markers]).reshape(-1, 3))
         for (x, y), marker in zip(spots, markers, strict=True):
             yield (
-                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{_MARKER_RADIUS}" fill="{marker.color}" '
+                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{marker.radius}" fill="{marker.color}" '
                 f'stroke="#333" stroke-width=".7"><title>{escape(marker.title)}</title></circle>'
             )
-        taken = np.column_stack([spots - _MARKER_RADIUS, spots + _MARKER_RADIUS])
+        radii = np.array([marker.radius for marker in markers]).reshape(-1, 1)
+        taken = np.column_stack([spots - radii, spots + radii])
         middle = spots.sum(axis=0) / max(len(spots), 1)
         for row in np.argsort(-np.linalg.norm(spots - middle, axis=1)):
-            x, y = spots[row] + [_MARKER_RADIUS + 1.5, -1.0]
+            x, y = spots[row] + [markers[row].radius + 1.5, -1.0]
             right = x + len(markers[row].label) * _LETTER_WIDTH * _LABEL_SIZE
             box = np.array([x, y - 0.8 * _LABEL_SIZE, right, y])
             is_beside = (taken[:, 2:] < box[:2]).any(axis=1) | (taken[:, :2] > box[2:]).any(axis=1)

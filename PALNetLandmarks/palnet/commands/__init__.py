@@ -10,4 +10,4 @@ from __future__ import annotations
 
 __all__ = ["COMMANDS"]
 
-COMMANDS = ("detect", "measure", "evaluate", "synthesize", "train", "models")
+COMMANDS = ("detect", "measure", "evaluate", "procrustes", "synthesize", "train", "models")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Predicted landmarks against true ones, and annotations against each other."""
+"""Predicted landmarks against true ones, annotations against each other, cohorts as shapes."""
 
 from palnet.evaluation._agreement import compute_icc, compute_relative_tem, compute_tem
 from palnet.evaluation._errors import Comparison, LandmarkErrors, compare, summarize_landmarks
@@ -12,27 +12,42 @@ from palnet.evaluation._measurement_errors import (
 )
 from palnet.evaluation._names import NameTable, read_name_table
 from palnet.evaluation._pairs import Pair, pair_specimens, to_scheme
+from palnet.evaluation._procrustes import (
+    Cohort,
+    ShapeSpace,
+    align_cohort,
+    align_shapes,
+    select_complete,
+)
 from palnet.evaluation._report import Evaluation, page_of_evaluation, tables_of_evaluation
+from palnet.evaluation._shape_report import page_of_shapes, tables_of_shapes
 
 __all__ = [
     "Agreement",
+    "Cohort",
     "Comparison",
     "Evaluation",
     "LandmarkErrors",
     "MeasurementErrors",
     "NameTable",
     "Pair",
+    "ShapeSpace",
+    "align_cohort",
+    "align_shapes",
     "compare",
     "compute_icc",
     "compute_relative_tem",
     "compute_tem",
     "mean_pairwise_error_mm",
     "page_of_evaluation",
+    "page_of_shapes",
     "pair_specimens",
     "read_name_table",
+    "select_complete",
     "summarize_agreement",
     "summarize_landmarks",
     "summarize_measurements",
     "tables_of_evaluation",
+    "tables_of_shapes",
     "to_scheme",
 ]

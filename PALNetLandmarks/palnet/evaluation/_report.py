@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from palnet.evaluation._errors import Comparison, LandmarkErrors
     from palnet.evaluation._measurement_errors import Agreement, MeasurementErrors
 
-__all__ = ["Evaluation", "page_of_evaluation", "tables_of_evaluation"]
+__all__ = ["Evaluation", "csv_text", "page_of_evaluation", "tables_of_evaluation"]
 
 # The colours end here: twice what clinics ask for.
 _HIGH_MM = 4.0
@@ -86,14 +86,16 @@ def tables_of_evaluation(evaluation: Evaluation) -> dict[str, str]:
         by itself), and agreement_intra.csv and agreement_inter.csv where there are annotations.
     """
     tables = {
-        "landmarks.csv": _csv([_landmark_row(entry) for entry in evaluation.landmarks]),
-        "measurements.csv": _csv([_measurement_row(entry) for entry in evaluation.measurements]),
-        "specimens.csv": _csv(_specimen_rows(evaluation.comparison)),
-        "errors.csv": _csv(_error_rows(evaluation.comparison)),
+        "landmarks.csv": csv_text([_landmark_row(entry) for entry in evaluation.landmarks]),
+        "measurements.csv": csv_text(
+            [_measurement_row(entry) for entry in evaluation.measurements]
+        ),
+        "specimens.csv": csv_text(_specimen_rows(evaluation.comparison)),
+        "errors.csv": csv_text(_error_rows(evaluation.comparison)),
     }
     for kind, (n_annotations, entries) in evaluation.agreement.items():
         rows = [asdict(entry) | {"n_annotations": n_annotations} for entry in entries]
-        tables[f"agreement_{kind}.csv"] = _csv(rows)
+        tables[f"agreement_{kind}.csv"] = csv_text(rows)
     return {name: text for name, text in tables.items() if text}
 
 
@@ -355,7 +357,7 @@ def _error_rows(comparison: Comparison) -> list[dict[str, Any]]:
     return rows
 
 
-def _csv(rows: Sequence[dict[str, Any]]) -> str:
+def csv_text(rows: Sequence[dict[str, Any]]) -> str:
     """Write rows of one shape; empty where there is no number."""
     if not rows:
         return ""

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`palnet procrustes`: align the landmarks of a cohort and show how its shapes vary."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from palnet.commands._landmark_files import add_reading_options, find_landmark_files, read_all
+
+__all__ = ["add_parser", "procrustes"]
+
+PAGE_NAME = "shapes.html"
+
+_EPILOG = """\
+It writes DIR/shapes.html and, as tables, DIR/scores.csv, variances.csv, components.csv, mean.csv,
+aligned.csv and, if anything had to be left out, dropped.csv. Exit code 0: all done; 1: some files
+could not be used, one line each on stderr; 2: wrong usage.
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the subcommand.
+
+    Parameters
+    ----------
+    subparsers : argparse subparsers
+        Where to add it.
+    """
+    parser = subparsers.add_parser(
+        "procrustes",
+        help="align a cohort and show its shape axes",
+        description="Generalized Procrustes alignment and principal components of a cohort.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("landmarks", nargs="+", type=Path, metavar="FILE_OR_FOLDER", help="landmark files")
+    add("-o", "--output", type=Path, default=Path("palnet-shapes"), metavar="DIR",
+        help="folder for the files [%(default)s]")  # fmt: skip
+    add_reading_options(parser)
+    add("--overwrite", action="store_true", help="replace existing files")
+    parser.set_defaults(run=procrustes)
+
+
+def procrustes(arguments: argparse.Namespace) -> int:
+    """Run the subcommand.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        Parsed arguments.
+
+    Returns
+    -------
+    int
+        Exit code.
+    """
+    from palnet._files import check_free, write_text
+    from palnet.errors import UsageError
+    from palnet.evaluation import align_cohort, page_of_shapes, select_complete, tables_of_shapes
+
+    files = find_landmark_files(arguments.landmarks)
+    sets = [landmarks for _, landmarks in read_all(files, arguments) if landmarks is not None]
+    if not sets:
+        msg = "no landmark file that can be read. Name files, or a folder of them."
+        raise UsageError(msg)
+    cohort = select_complete(sets)
+    space = align_cohort(cohort)
+    texts = {PAGE_NAME: page_of_shapes(space, "Shapes of the cohort")} | tables_of_shapes(space)
+    for name in texts:
+        check_free(arguments.output / name, overwrite=arguments.overwrite)
+    for name, text in texts.items():
+        write_text(arguments.output / name, text, overwrite=arguments.overwrite)
+    for code, reason in cohort.dropped_landmarks.items():
+        print(f"left out: landmark {code}: {reason}")
+    for specimen, reason in cohort.dropped_specimens.items():
+        print(f"left out: {specimen}: {reason}")
+    print(
+        f"{len(cohort.specimens)} specimens of {len(cohort.codes)} landmarks: "
+        f"{arguments.output / PAGE_NAME}"
+    )
+    return 0 if len(sets) == len(files) else 1

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial import procrustes
+from scipy.spatial.transform import Rotation
+
+from palnet.errors import UsageError
+from palnet.evaluation import align_cohort, align_shapes, page_of_shapes, select_complete
+from palnet.exchange import read_landmarks
+from palnet.landmarks import LandmarkSet
+from palnet.model import read_model
+from palnet.samples import example_truth
+
+seeds = st.integers(0, 10**6)
+
+
+def some_shapes(seed, n=6, k=12, spread=0.15):
+    rng = np.random.default_rng(seed)
+    base = rng.normal(size=(k, 3))
+    return base + spread * rng.normal(size=(n, k, 3))
+
+
+def somehow_placed(shapes, seed):
+    """Each moved, turned and scaled by itself."""
+    rng = np.random.default_rng(seed)
+    turns = Rotation.random(len(shapes), random_state=seed).as_matrix()
+    scales = rng.uniform(0.2, 5.0, (len(shapes), 1, 1))
+    return scales * shapes @ turns + rng.normal(0, 50, (len(shapes), 1, 3))
+
+
+def a_cohort(n=12, seed=0):
+    rng = np.random.default_rng(seed)
+    face = read_landmarks(example_truth())
+    return [
+        replace(
+            face,
+            specimen=f"case_{number}",
+            positions=face.positions + rng.normal(0, 3.0, face.positions.shape),
+        )
+        for number in range(n)
+    ]
+
+
+def without(face, *codes):
+    rows = [face.scheme.index_of(code) for code in codes]
+    positions = face.positions.copy()
+    positions[rows] = np.nan
+    status = ["missing" if row in rows else s for row, s in enumerate(face.status)]
+    return replace(face, positions=positions, status=tuple(status))
+
+
+@given(seeds)
+def test_align_shapes_of_two_agrees_with_scipy(seed):
+    first, second = some_shapes(seed, n=2)
+
+    shapes, _ = align_shapes(np.stack([first, second]))
+
+    # scipy scales the second freely: of unit shapes at angle a, its disparity is sin(a)^2.
+    _, _, disparity = procrustes(first, second)
+    expected = np.sqrt(2 - 2 * np.sqrt(1 - disparity))
+    assert np.linalg.norm(shapes[0] - shapes[1]) == pytest.approx(expected, abs=1e-7)
+
+
+@given(seeds)
+@settings(max_examples=25)
+def test_align_shapes_agrees_with_a_naive_loop(seed):
+    positions = somehow_placed(some_shapes(seed), seed)
+
+    shapes, mean = align_shapes(positions)
+
+    naive = [points - points.mean(axis=0) for points in positions]
+    naive = [points / np.linalg.norm(points) for points in naive]
+    target = naive[0]
+    for _ in range(100):
+        turned = []
+        for points in naive:
+            rotation, _ = Rotation.align_vectors(target, points)
+            turned.append(rotation.apply(points))
+        target = sum(turned) / len(turned)
+        target = target / np.linalg.norm(target)
+    np.testing.assert_allclose(shapes, turned, atol=1e-6)
+    np.testing.assert_allclose(mean, target, atol=1e-6)
+
+
+@given(seeds)
+@settings(max_examples=25)
+def test_align_shapes_takes_out_place_turn_and_size(seed):
+    shapes = some_shapes(seed)
+
+    distances = [
+        np.linalg.norm(aligned - mean, axis=(1, 2))
+        for aligned, mean in map(align_shapes, (shapes, somehow_placed(shapes, seed + 1)))
+    ]
+
+    np.testing.assert_allclose(distances[1], distances[0], atol=1e-7)
+
+
+def test_align_shapes_mirrors_none():
+    shapes = some_shapes(3, n=2, spread=0.0)
+    shapes[1] *= [-1.0, 1.0, 1.0]
+
+    aligned, _ = align_shapes(shapes)
+
+    assert np.linalg.norm(aligned[0] - aligned[1]) > 0.1
+
+
+def test_align_cohort_scores_and_components_make_up_the_tangent_shapes():
+    space = align_cohort(select_complete(a_cohort()))
+
+    n_components = len(space.variances)
+    flat = space.components.reshape(n_components, -1)
+    np.testing.assert_allclose(flat @ flat.T, np.eye(n_components), atol=1e-10)
+    np.testing.assert_allclose(flat @ space.mean.ravel(), 0.0, atol=1e-10)
+    np.testing.assert_allclose(space.scores.var(axis=0, ddof=1), space.variances, rtol=1e-9)
+    assert (np.diff(space.variances) <= 0).all()
+    assert space.shares.sum() == pytest.approx(1.0)
+    shapes = space.shapes.reshape(12, -1)
+    tangent = shapes - np.outer(shapes @ space.mean.ravel(), space.mean.ravel())
+    np.testing.assert_allclose(tangent.mean(axis=0) + space.scores @ flat, tangent, atol=1e-10)
+
+
+def test_align_cohort_finds_the_one_way_in_which_shapes_differ():
+    rng = np.random.default_rng(8)
+    base = read_landmarks(example_truth())
+    row = base.scheme.index_of("prn")
+    strengths = rng.normal(0, 2.0, 15)
+    sets = []
+    for number, strength in enumerate(strengths):
+        positions = base.positions.copy()
+        positions[row] += strength * np.array([0.6, 0.0, 0.8])
+        sets.append(replace(base, specimen=str(number), positions=positions))
+
+    space = align_cohort(select_complete(sets))
+
+    assert space.shares[0] > 0.999
+    moved = np.linalg.norm(space.components[0], axis=1)
+    assert moved.argmax() == row
+    assert abs(np.corrcoef(space.scores[:, 0], strengths)[0, 1]) > 0.999
+
+
+def test_convention_shapes_stand_upright_and_sizes_are_millimetres():
+    atlas = read_model().atlas
+    face = read_landmarks(example_truth())
+    metres = [
+        replace(landmarks, positions=landmarks.positions / 1000, mm_per_unit=1000.0)
+        for landmarks in a_cohort()
+    ]
+
+    space = align_cohort(select_complete(metres))
+
+    centred = face.positions - face.positions.mean(axis=0)
+    assert space.centroid_sizes_mm.mean() == pytest.approx(np.linalg.norm(centred), rel=0.01)
+    target = atlas.landmark_mean_mm - atlas.landmark_mean_mm.mean(axis=0)
+    assert np.linalg.norm(space.mean_mm - target, axis=1).mean() < 12.0
+    left, right = (space.mean[face.scheme.index_of(code), 0] for code in ("ex_l", "ex_r"))
+    assert left > 0 > right
+
+
+def test_select_complete_drops_what_many_lack_then_who_lacks_more():
+    sets = a_cohort(20)
+    for number in (0, 1, 2):
+        sets[number] = without(sets[number], "tr", "pa_l")
+    sets[3] = without(sets[3], "prn", "gn")
+
+    cohort = select_complete(sets)
+
+    assert cohort.dropped_landmarks == {
+        "tr": "missing in 3 of 20 specimens",
+        "pa_l": "missing in 3 of 20 specimens",
+    }
+    assert cohort.dropped_specimens == {"case_3": "lacks prn, gn"}
+    assert cohort.positions_mm.shape == (19, 48, 3)
+    assert np.isfinite(cohort.positions_mm).all()
+
+
+def test_select_complete_too_few_whole_specimens_is_refused():
+    with pytest.raises(UsageError, match="got 2 of 50, out of 2 specimens"):
+        select_complete(a_cohort(2))
+
+
+def test_equal_shapes_have_no_components_and_a_page():
+    base = read_landmarks(example_truth())
+    sets = [replace(base, specimen=str(number)) for number in range(4)]
+
+    space = align_cohort(select_complete(sets))
+
+    np.testing.assert_allclose(space.distances, 0.0, atol=1e-12)
+    assert "nan" not in page_of_shapes(space, "t").lower()
+
+
+def test_cohort_of_a_labs_own_scheme_has_a_page_without_drawings(a_small_scheme_file):
+    import json
+
+    from palnet.scheme import scheme_from_dict
+
+    content = json.loads(a_small_scheme_file.read_text())
+    content["landmarks"].append(
+        {"code": "chin", "name": "Chin", "side": "midline", "definition": "Lowest point."}
+    )
+    scheme = scheme_from_dict(content)
+    rng = np.random.default_rng(1)
+    positions = np.array([[0.0, 0, 60], [-45, 30, 0], [45, 30, 0], [0, -70, 20]])
+    sets = [
+        LandmarkSet(
+            scheme, positions + rng.normal(0, 1, (4, 3)), ("confirmed",) * 4,
+            np.full(4, np.nan), 1.0, "file", str(number),
+        )
+        for number in range(5)
+    ]  # fmt: skip
+
+    page = page_of_shapes(align_cohort(select_complete(sets)), "t")
+
+    assert "No drawings" in page
