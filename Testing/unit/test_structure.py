@@ -43,6 +43,11 @@ ROWS = (
 )
 ROW_OF = {room: number for number, row in enumerate(ROWS) for room in row}
 
+# The Slicer side: the outermost users of the library.
+MODULE_FILE = PACKAGE.parent / "PALNetLandmarks.py"
+MODULE_LIBRARY = PACKAGE.parent / "PALNetLandmarksLib"
+SLICER_SIDE = [MODULE_FILE, *sorted(MODULE_LIBRARY.rglob("*.py"))]
+
 HEAVY = ("vtk", "vtkmodules", "torch", "dask", "distributed")
 MAX_MODULE_LINES = 600
 MAX_FUNCTION_LINES = 50
@@ -136,8 +141,8 @@ def run_python(code: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_module_never_imports_slicer_or_qt(path):
+def top_names(path: Path) -> set[str]:
+    """First parts of the names of all modules that a file imports, wherever in the file."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     names = {
         alias.name
@@ -146,11 +151,76 @@ def test_module_never_imports_slicer_or_qt(path):
         for alias in node.names
     }
     names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-
-    assert not {name.split(".")[0] for name in names} & {"slicer", "qt", "ctk", "PySide6"}
+    return {name.split(".")[0] for name in names}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_module_never_imports_slicer_or_qt(path):
+    slicer_side = {"slicer", "qt", "ctk", "PySide6", "PALNetLandmarks", "PALNetLandmarksLib"}
+
+    assert not top_names(path) & slicer_side
+
+
+@pytest.mark.parametrize("path", SLICER_SIDE, ids=lambda path: path.stem)
+def test_slicer_side_imports_what_slicer_has(path):
+    own = {"palnet", "PALNetLandmarksLib"}
+    in_slicer = {"slicer", "qt", "ctk", "vtk", "numpy", "scipy"}
+    unknown = top_names(path) - own - in_slicer - set(sys.stdlib_module_names)
+
+    assert unknown == set()
+
+
+@pytest.mark.parametrize("path", SLICER_SIDE, ids=lambda path: path.stem)
+def test_slicer_side_never_imports_the_module_file(path):
+    assert "PALNetLandmarks" not in top_names(path)
+
+
+def test_imports_of_the_slicer_side_form_no_circle():
+    arrows = {
+        f"PALNetLandmarksLib.{'.'.join(path.relative_to(MODULE_LIBRARY).with_suffix('').parts)}": {
+            node.module
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.ImportFrom)
+        }
+        for path in SLICER_SIDE[1:]
+    }
+    while leaves := {room for room, others in arrows.items() if not others & set(arrows)}:
+        arrows = {room: others for room, others in arrows.items() if room not in leaves}
+
+    assert arrows == {}
+
+
+@pytest.mark.parametrize("path", SLICER_SIDE, ids=lambda path: path.stem)
+def test_qt_is_called_without_keywords(path):
+    """PythonQt takes none, PySide6 takes any property: the stand-in could not tell."""
+    calls = [
+        ast.unparse(node)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func).split(".")[0] in ("qt", "ctk")
+        and node.keywords
+    ]
+
+    assert calls == []
+
+
+@pytest.mark.parametrize("path", SLICER_SIDE, ids=lambda path: path.stem)
+def test_texts_to_translate_are_plain(path):
+    """What is put into a text before it is looked up is never found in a translation."""
+    put_together = [
+        ast.unparse(node)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in ("_", "translate")
+        and not all(isinstance(argument, ast.Constant) for argument in node.args)
+    ]
+
+    assert put_together == []
+
+
+@pytest.mark.parametrize(
+    "path", [*MODULES, *SLICER_SIDE], ids=lambda path: str(path.relative_to(PACKAGE.parent))
+)
 def test_module_and_its_functions_are_short(path):
     text = path.read_text(encoding="utf-8")
     functions = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef)]
