@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING
 
 from palnet.errors import FormatError
 from palnet.exchange._csv_long import CSV
+from palnet.exchange._csv_wide import CSV_WIDE
+from palnet.exchange._dta import DTA
 from palnet.exchange._fcsv import FCSV
+from palnet.exchange._lafas import LAFAS
+from palnet.exchange._morphoj import MORPHOJ
+from palnet.exchange._morphologika import MORPHOLOGIKA
 from palnet.exchange._mrk_json import MRK_JSON
+from palnet.exchange._nts import NTS
+from palnet.exchange._pp import PP
+from palnet.exchange._pts import PTS
 from palnet.exchange._tps import TPS
 
 if TYPE_CHECKING:
@@ -24,7 +32,15 @@ FORMATS: dict[str, Format] = {
         MRK_JSON,
         FCSV,
         CSV,
+        CSV_WIDE,
         TPS,
+        NTS,
+        MORPHOLOGIKA,
+        MORPHOJ,
+        DTA,
+        PTS,
+        PP,
+        LAFAS,
     )
 }
 

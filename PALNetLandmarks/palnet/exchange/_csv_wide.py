@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Wide table: one row a specimen, columns `<code>_x`, `<code>_y`, `<code>_z`."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from palnet.exchange._format import Format, listing
+from palnet.exchange._numbers import number_fields
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from palnet.exchange._format import Reading
+    from palnet.landmarks import LandmarkSet
+    from palnet.scheme import Scheme
+
+__all__ = ["CSV_WIDE"]
+
+_SPECIMEN = "specimen"
+
+
+def write_csv_wide(specimens: Iterable[LandmarkSet]) -> Iterator[str]:
+    """Write a header and one row a specimen; three empty fields where there is no position."""
+    has_header = False
+    for landmarks in specimens:
+        if not has_header:
+            yield ",".join([_SPECIMEN, *_columns(landmarks.scheme)]) + "\n"
+            has_header = True
+        yield f"{_field(landmarks.specimen)},{number_fields(landmarks.positions, ',')}\n"
+
+
+def read_csv_wide(reading: Reading) -> Iterator[LandmarkSet]:
+    """Read the table, whose columns may be in any order; empty fields and NA are missing."""
+    scheme = reading.scheme_of_codes
+    rows = csv.reader(io.StringIO(reading.text, newline=""))
+    try:
+        header = next(rows, [])
+        columns = _find_columns(reading, scheme, header)
+        for fields in rows:
+            if len(fields) == len(header):
+                values = [fields[column] or "NA" for column in columns]
+                points = [
+                    reading.read_point(rows.line_num, values[k : k + 3])
+                    for k in range(0, len(values), 3)
+                ]
+                specimen = fields[header.index(_SPECIMEN)]
+                yield reading.make_landmarks(scheme, np.array(points), specimen)
+            elif fields:
+                problem = f"expected {len(header)} fields, as in line 1; got {len(fields)}."
+                reading.doubt(rows.line_num, problem)
+    except csv.Error as err:
+        raise reading.error(rows.line_num, f"is not a table ({err}).") from err
+
+
+CSV_WIDE = Format(
+    "csv-wide",
+    ".wide.csv",
+    "wide table, one row a specimen",
+    write_csv_wide,
+    read_csv_wide,
+    holds_many=True,
+    specimen_names="any",
+)
+
+
+def _columns(scheme: Scheme) -> list[str]:
+    return [f"{code}_{axis}" for code in scheme.codes for axis in "xyz"]
+
+
+def _field(text: str) -> str:
+    """Quote a name as tables do, where it has to be."""
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="").writerow([text])
+    return buffer.getvalue()
+
+
+def _find_columns(reading: Reading, scheme: Scheme, header: list[str]) -> list[int]:
+    """Find where each number of the scheme stands."""
+    wanted = _columns(scheme)
+    missing = [name for name in (_SPECIMEN, *wanted) if name not in header]
+    if missing:
+        problem = (
+            f"the header lacks {listing(missing)}. It must be {_SPECIMEN} and <code>_x, <code>_y, "
+            f"<code>_z for each landmark of scheme {scheme.name!r}, separated by commas."
+        )
+        raise reading.error(1, problem)
+    repeated = sorted({name for name in header if header.count(name) > 1})
+    if repeated:
+        raise reading.error(1, f"the header has {listing(repeated)} twice.")
+    unknown = [name for name in header if name not in (_SPECIMEN, *wanted)]
+    if unknown:
+        reading.doubt(1, f"the header has the unknown {listing(unknown)}.")
+    return [header.index(name) for name in wanted]

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Text files of the LAFAS data set: `name<TAB>(x,y,z)`, known by their order."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from palnet.exchange._format import Format, quote, read_one, write_one
+
+if TYPE_CHECKING:
+    from palnet.exchange._format import Reading
+    from palnet.landmarks import LandmarkSet
+
+__all__ = ["LAFAS"]
+
+_HEADER = "landmark names"
+_ROW = re.compile(r"(?P<name>[^\t]+)\t\s*\((?P<numbers>[^()]*)\)\s*")
+
+
+def write_lafas(landmarks: LandmarkSet) -> str:
+    """Write one row a landmark, sorted by number as text: 1, 10, 11, ..., 2, 20, ..."""
+    rows = (
+        f"{landmarks.scheme.codes[index]}\t({x:.6f},{y:.6f},{z:.6f})\n"
+        for index in _file_order(len(landmarks))
+        for x, y, z in [landmarks.positions[index].tolist()]
+    )
+    return "".join(rows)
+
+
+def read_lafas(reading: Reading) -> LandmarkSet:
+    """Read the rows by their order; a name that is a code of the scheme must be in its place."""
+    scheme = reading.scheme_said
+    rows = [
+        (line, text)
+        for line, text in enumerate(reading.lines, 1)
+        if text.strip() and not text.lower().startswith(_HEADER)
+    ]
+    if len(rows) != len(scheme):
+        problem = f"expected {len(scheme)} rows name<TAB>(x,y,z); got {len(rows)}."
+        raise reading.error(rows[-1][0] if rows else 1, problem)
+    positions = np.full((len(scheme), 3), np.nan)
+    names: set[str] = set()
+    for index, (line, text) in zip(_file_order(len(scheme)), rows, strict=True):
+        found = _ROW.fullmatch(text)
+        if found is None:
+            reading.doubt(line, f"expected name<TAB>(x,y,z); got {quote(text)}.")
+            continue
+        name = found["name"].strip()
+        if name in names or (name in scheme.codes and name != scheme.codes[index]):
+            # The order of the whole file is in doubt, and with it every position.
+            problem = (
+                f"expected landmark {scheme.codes[index]!r}, number {index + 1}, in this row; "
+                f"got {quote(name)}. Rows are sorted by number as text: 1, 10, 11, ..., 2."
+            )
+            raise reading.error(line, problem)
+        names.add(name)
+        fields = [field.strip() for field in found["numbers"].split(",")]
+        positions[index] = reading.read_point(line, fields)
+    return reading.make_landmarks(scheme, positions, reading.specimen)
+
+
+LAFAS = Format(
+    "lafas",
+    ".lafas.txt",
+    "text of the LAFAS data set",
+    write_one(write_lafas),
+    read_one(read_lafas),
+    holds_missing=False,
+    holds_codes=False,
+    specimen_names="none",
+)
+
+
+def _file_order(n_landmarks: int) -> list[int]:
+    """Indices of the landmarks in the order of the rows."""
+    return sorted(range(n_landmarks), key=lambda index: str(index + 1))

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What NTS files and their IDAV dialect have in common: a head, labels, a matrix of numbers."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from palnet.errors import FormatError
+from palnet.exchange._format import parse_number, quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from palnet.exchange._format import Reading
+    from palnet.landmarks import LandmarkSet
+
+__all__ = ["check_code_unused", "read_matrix"]
+
+_HEAD = re.compile(
+    r"1\s+(?P<n>[0-9]{1,9})(?P<labelled>L?)\s+(?P<width>[0-9]+)\s+"
+    r"(?:0|1\s+(?P<code>-?[0-9]+(?:\.[0-9]*)?))\s+DIM=(?P<dim>[0-9]+)",
+    re.IGNORECASE,
+)
+
+# Below this no number has four digits 9.
+_LARGEST_SAFE = 9998
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """The parameter line."""
+
+    n_specimens: int
+    has_labels: bool
+    missing_code: float | None
+
+
+def check_code_unused(landmarks: LandmarkSet, pattern: str, code: str) -> None:
+    """Require that no number looks like the sign for a missing one.
+
+    geomorph searches the digits of the sign anywhere in the whole part of a number.
+    """
+    positions = landmarks.positions
+    # Only numbers this large can have the digits; NaN compares false.
+    for value in positions[np.abs(positions) > _LARGEST_SAFE]:
+        if re.match(pattern, f"{value:.6f}"):
+            msg = (
+                f"specimen {landmarks.specimen!r} has the number {value:.6f}, which readers take "
+                f"for the sign {code} of a missing one. Write millimetres (frame LPS or RAS), or "
+                "choose another format."
+            )
+            raise FormatError(msg)
+
+
+def read_matrix(reading: Reading) -> Iterator[LandmarkSet]:
+    """Read head, labels and numbers, however these are broken into lines."""
+    scheme = reading.scheme_said
+    lines = [
+        (line, text.strip())
+        for line, text in enumerate(reading.lines, 1)
+        if text.strip() and text.lstrip()[0] not in "\"'"
+    ]
+    if not lines:
+        raise reading.error(1, "expected '1 <n>L <3 p> 0 DIM=3'; got no such line.")
+    head = _read_head(reading, lines[0], 3 * len(scheme))
+    n_labels = head.n_specimens if head.has_labels else 0
+    names = _read_labels(reading, lines[1 : 1 + n_labels], head)
+    numbers = _read_numbers(reading, lines[1 + n_labels :], head)
+    for name in names:
+        values = list(islice(numbers, 3 * len(scheme)))
+        if len(values) < 3 * len(scheme):
+            problem = (
+                f"ends within specimen {quote(name)}; expected {len(names)} specimens of "
+                f"{3 * len(scheme)} numbers."
+            )
+            reading.doubt(lines[-1][0], problem)
+            return
+        positions = np.reshape([value for _, value in values], (-1, 3))
+        is_partial = np.isnan(positions).any(axis=1) & ~np.isnan(positions).all(axis=1)
+        if is_partial.any():
+            line = values[3 * int(np.argmax(is_partial))][0]
+            reading.doubt(line, f"a point of {quote(name)} lacks some of x, y, z but not all.")
+            positions[is_partial] = np.nan
+        yield reading.make_landmarks(scheme, positions, name)
+    if next(numbers, None) is not None:
+        problem = f"has more numbers than the {len(names)} specimens that its head announces."
+        reading.doubt(lines[-1][0], problem)
+
+
+def _read_head(reading: Reading, head: tuple[int, str], width: int) -> _Head:
+    line, text = head
+    found = _HEAD.fullmatch(text)
+    if found is None:
+        problem = (
+            f"expected '1 <n>L {width} 0 DIM=3', or '1 <n>L {width} 1 <code> DIM=3' with a code "
+            f"for missing numbers; got {quote(text)}."
+        )
+        raise reading.error(line, problem)
+    if (found["width"], found["dim"]) != (str(width), "3"):
+        problem = (
+            f"expected {width} numbers a specimen and DIM=3, as the scheme has; "
+            f"got {found['width']} and DIM={found['dim']}."
+        )
+        raise reading.error(line, problem)
+    if int(found["n"]) * width > len(reading.text):
+        raise reading.error(line, f"announces {found['n']} specimens, more than the file holds.")
+    code = None if found["code"] is None else float(found["code"])
+    return _Head(int(found["n"]), bool(found["labelled"]), code)
+
+
+def _read_labels(reading: Reading, lines: list[tuple[int, str]], head: _Head) -> list[str]:
+    """Read one label a line; without labels specimens are numbered."""
+    if not head.has_labels:
+        return [f"{reading.specimen}_{number}" for number in range(1, head.n_specimens + 1)]
+    if len(lines) < head.n_specimens:
+        problem = f"expected {head.n_specimens} labels, one a line; the file ends before."
+        raise reading.error(lines[-1][0] if lines else 1, problem)
+    for line, text in lines:
+        if len(text.split()) != 1:
+            # A blank within a label shifts all numbers in readers that split there.
+            reading.doubt(line, f"a label must be one word; got {quote(text)}.")
+    return [text for _, text in lines]
+
+
+def _read_numbers(
+    reading: Reading, lines: list[tuple[int, str]], head: _Head
+) -> Iterator[tuple[int, float]]:
+    """Give each number with its line; NaN where it is missing."""
+    for line, text in lines:
+        for field in text.split():
+            value = parse_number(field)
+            if value is None and field != "NA":
+                reading.doubt(line, f"expected a number; got {quote(field)}.")
+            yield line, np.nan if value is None or value == head.missing_code else value

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""MorphoJ text: one row a specimen, `ID,x1,y1,z1,...`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from palnet.exchange._format import Format, parse_number
+from palnet.exchange._numbers import number_fields
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from palnet.exchange._format import Reading
+    from palnet.landmarks import LandmarkSet
+
+__all__ = ["MORPHOJ"]
+
+_SEPARATORS = "\t;,"
+
+
+def write_morphoj(specimens: Iterable[LandmarkSet]) -> Iterator[str]:
+    """Write a header, which MorphoJ knows by its entries being no numbers, and the rows."""
+    has_header = False
+    for landmarks in specimens:
+        if not has_header:
+            numbers = range(1, len(landmarks) + 1)
+            yield ",".join(["ID", *(f"{axis}{k}" for k in numbers for axis in "xyz")]) + "\n"
+            has_header = True
+        yield f"{landmarks.specimen},{number_fields(landmarks.positions, ',')}\n"
+
+
+def read_morphoj(reading: Reading) -> Iterator[LandmarkSet]:
+    """Read the rows, separated by tab, semicolon or comma."""
+    scheme = reading.scheme_said
+    lines = [(line, text) for line, text in enumerate(reading.lines, 1) if text.strip()]
+    if not lines:
+        raise reading.error(1, "expected a row ID,x1,y1,z1,...; got an empty file.")
+    separator = next((sign for sign in _SEPARATORS if sign in lines[0][1]), ",")
+    rows = [(line, [f.strip() for f in text.split(separator)]) for line, text in lines]
+    has_header = any(parse_number(field) is None for field in rows[0][1][1:])
+    width = 1 + 3 * len(scheme)
+    for line, fields in rows[has_header:]:
+        if len(fields) != width:
+            problem = f"expected an ID and {width - 1} numbers; got {len(fields)} fields."
+            reading.doubt(line, problem)
+            continue
+        points = [reading.read_point(line, fields[k : k + 3]) for k in range(1, width, 3)]
+        yield reading.make_landmarks(scheme, np.array(points), fields[0])
+
+
+MORPHOJ = Format(
+    "morphoj",
+    ".morphoj.txt",
+    "MorphoJ text",
+    write_morphoj,
+    read_morphoj,
+    holds_many=True,
+    holds_missing=False,
+    holds_codes=False,
+)

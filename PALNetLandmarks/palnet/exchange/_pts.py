@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""IDAV Landmark Editor's .pts: named points of one specimen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from palnet.exchange._format import Format, quote, read_one, write_one
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from palnet.exchange._format import Reading
+    from palnet.landmarks import LandmarkSet
+
+__all__ = ["PTS"]
+
+_VERSION = "Version 1.0"
+
+
+def write_pts(landmarks: LandmarkSet) -> str:
+    """Write the points; an empty line ends the file, as importers drop the last one."""
+    rows = (
+        f"{code} {x:.6f} {y:.6f} {z:.6f}\n"
+        for code, (x, y, z) in zip(
+            landmarks.scheme.codes, landmarks.positions.tolist(), strict=True
+        )
+    )
+    return f"{_VERSION}\n{len(landmarks)}\n{''.join(rows)}\n"
+
+
+def read_pts(reading: Reading) -> LandmarkSet:
+    """Read the points by their names."""
+    scheme = reading.scheme_of_codes
+    lines = reading.lines
+    if not lines or lines[0].strip() != _VERSION:
+        raise reading.error(1, f"expected {_VERSION!r}; got {quote(lines[0] if lines else '')}.")
+    rows = [(line, text.split()) for line, text in enumerate(lines[2:], 3) if text.strip()]
+    count = lines[1].strip() if len(lines) > 1 else ""
+    if count != str(len(rows)):
+        reading.doubt(2, f"announces {quote(count)} points; {len(rows)} lines follow.")
+    points = reading.place_by_name(scheme, _read_points(reading, rows))
+    return reading.make_landmarks(scheme, points, reading.specimen, absent="undefined")
+
+
+PTS = Format(
+    "pts",
+    ".pts",
+    "IDAV Landmark .pts",
+    write_one(write_pts),
+    read_one(read_pts),
+    holds_missing=False,
+    specimen_names="none",
+)
+
+
+def _read_points(
+    reading: Reading, rows: list[tuple[int, list[str]]]
+) -> Iterator[tuple[int, str, list[float]]]:
+    for line, fields in rows:
+        yield line, fields[0], reading.read_point(line, fields[1:])
