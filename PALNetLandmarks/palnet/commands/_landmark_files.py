@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Iterator
 
-    from palnet.landmarks import LandmarkSet
+    from palnet.landmarks import Frame, LandmarkSet
     from palnet.scheme import Scheme
 
-__all__ = ["add_reading_options", "check_face_size", "find_landmark_files", "read_all"]
+__all__ = ["add_reading_options", "check_face_size", "find_landmark_files", "read_all", "stem_of"]
 
-_FRAMES = {"file": "file", "lps": "LPS", "ras": "RAS"}
+_FRAMES: dict[str | None, Frame] = {"file": "file", "lps": "LPS", "ras": "RAS"}
 # How far the landmarks of a face lie from their mean, on average: 40 to 110 mm from an infant to
 # a large head with ears, if the unit is right; the next units are 10 and 25.4 times off.
 _MIN_SPREAD_MM = 20.0
@@ -27,31 +27,30 @@ def add_reading_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say what a landmark file itself may not hold."""
     add = parser.add_argument
     add("--scheme", metavar="NAME_OR_PATH", help="landmark scheme [what the files name]")
-    add("--frame", choices=tuple(_FRAMES), default="file", help=_FRAME_HELP)
-    add("--unit", default="mm", help="unit of landmark files that do not name it [%(default)s]")
+    add("--frame", choices=tuple(_FRAMES), help=_FRAME_HELP)
+    add("--unit", help="unit of landmark files that do not name it [mm]")
 
 
-_FRAME_HELP = (
-    "axes of landmark files that do not name them: the scan file's own, LPS or RAS [%(default)s]"
-)
+_FRAME_HELP = "axes of landmark files that do not name them: the scan file's own, LPS or RAS [file]"
 
 
 def find_landmark_files(paths: Iterable[Path]) -> list[Path]:
-    """List the landmark files that files and folders stand for, one a specimen of a folder."""
+    """List the landmark files that files and folders stand for, one of each name of a folder."""
     from palnet.errors import UsageError
-    from palnet.exchange import FORMATS
+    from palnet.exchange import FORMATS, find_format
 
+    # The formats are listed in the order of what they hold.
+    rank = {name: number for number, name in enumerate(FORMATS)}
+    suffixes = tuple(entry.suffix for entry in FORMATS.values())
     found: list[Path] = []
     for path in paths:
         if not path.is_dir():
             found.append(path)
             continue
-        # The formats are listed in the order of what they hold, so the first of each name wins.
+        files = [f for f in path.iterdir() if f.is_file() and f.name.lower().endswith(suffixes)]
         by_stem: dict[str, Path] = {}
-        for entry in FORMATS.values():
-            for file in sorted(path.iterdir()):
-                if file.is_file() and file.name.lower().endswith(entry.suffix):
-                    by_stem.setdefault(file.name[: -len(entry.suffix)], file)
+        for file in sorted(files, key=lambda file: rank[find_format(file).name]):
+            by_stem.setdefault(stem_of(file), file)
         if not by_stem:
             msg = f"{path}: no landmark file in this folder. Name a folder that holds some."
             raise UsageError(msg)
@@ -59,29 +58,36 @@ def find_landmark_files(paths: Iterable[Path]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
+def stem_of(path: Path) -> str:
+    """Give a landmark file's name without the ending of its format, which may have two dots."""
+    from palnet.exchange import find_format
+
+    return path.name[: -len(find_format(path).suffix)]
+
+
 def read_all(
     files: Iterable[Path], arguments: argparse.Namespace, scheme: Scheme | None = None
-) -> Iterator[tuple[Path, LandmarkSet | None]]:
-    """Read each file; one that cannot be read gives a line on stderr and None."""
+) -> Iterator[tuple[Path, list[LandmarkSet]]]:
+    """Read the specimens of each file; one that cannot be read gives a line on stderr and none."""
     from palnet.errors import PalnetError
-    from palnet.exchange import read_landmarks
+    from palnet.exchange import read_specimens
     from palnet.surface import parse_unit
 
-    unit = parse_unit(arguments.unit)
+    unit = None if arguments.unit is None else parse_unit(arguments.unit).mm_per_unit
     for path in files:
         try:
-            landmarks = read_landmarks(
+            specimens = read_specimens(
                 path,
                 scheme or arguments.scheme,
-                frame=_FRAMES[arguments.frame],  # type: ignore[arg-type]  # argparse allows these
-                mm_per_unit=unit.mm_per_unit if arguments.frame == "file" else 1.0,
+                frame=_FRAMES.get(arguments.frame),
+                mm_per_unit=unit,
             )
-            check_face_size(landmarks, path)
+            for landmarks in specimens:
+                check_face_size(landmarks, path)
         except PalnetError as err:
             print(f"palnet: {err}", file=sys.stderr)
-            yield path, None
-            continue
-        yield path, landmarks
+            specimens = []
+        yield path, specimens
 
 
 def check_face_size(landmarks: LandmarkSet, path: Path) -> None:

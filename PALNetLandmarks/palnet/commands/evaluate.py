@@ -152,13 +152,14 @@ def _read(
     if names is not None:
         table = read_name_table(names, load_scheme(arguments.scheme or DEFAULT_SCHEME))
     sets: list[LandmarkSet] = []
-    for _, landmarks in read_all(files, arguments, table.reading_scheme if table else None):
-        if landmarks is not None:
-            sets.append(table.translate(landmarks) if table else landmarks)
+    n_bad = 0
+    for _, specimens in read_all(files, arguments, table.reading_scheme if table else None):
+        sets += [table.translate(landmarks) for landmarks in specimens] if table else specimens
+        n_bad += not specimens
     if not sets:
         msg = f"{path}: no landmark file that can be read. Name a file or a folder of them."
         raise UsageError(msg)
-    return sets, len(files) - len(sets)
+    return sets, n_bad
 
 
 def _agreement(

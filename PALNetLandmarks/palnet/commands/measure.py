@@ -4,15 +4,22 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from palnet.commands._landmark_files import add_reading_options, find_landmark_files, read_all
+from palnet.commands._landmark_files import (
+    add_reading_options,
+    find_landmark_files,
+    read_all,
+    stem_of,
+)
 
 if TYPE_CHECKING:
     from palnet.landmarks import LandmarkSet
-    from palnet.measurement import Measurement, MeasurementPlan
+    from palnet.measurement import Measurement
     from palnet.surface import Mesh
 
 __all__ = ["add_parser", "measure"]
@@ -25,6 +32,20 @@ specimen that prints well. Arcs along the skin need the scan: the mesh file that
 landmark file under the same name is taken, or those given with --scan. Exit code 0: all done; 1:
 some files could not be used, one line each on stderr, the others measured; 2: wrong usage.
 """
+
+# What may not stand in the name of a file on one system or another.
+_UNSAFE = re.compile(r'[<>:"/\\|?*\s]+')
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One specimen: its name, the file it comes from, its landmarks, its scan and its page."""
+
+    name: str
+    file: Path
+    landmarks: LandmarkSet
+    scan: Path | None
+    page: Path | None
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -75,39 +96,34 @@ def measure(arguments: argparse.Namespace) -> int:
     from palnet.measurement import table_of_measurements
 
     files = find_landmark_files(arguments.landmarks)
-    pages = _page_files(files, arguments.output)
-    wanted = [] if arguments.no_pages else list(pages.values())
-    for path in (arguments.output / TABLE_NAME, *wanted):
+    read = list(read_all(files, arguments))
+    jobs = _plan_jobs(read, arguments)
+    table = arguments.output / TABLE_NAME
+    for path in (table, *(job.page for job in jobs if job.page is not None)):
         check_free(path, overwrite=arguments.overwrite)
-    scans = _Scans(arguments.scan, n_files=len(files))
     done: list[tuple[str, tuple[Measurement, ...]]] = []
-    for path, landmarks in read_all(files, arguments):
-        if landmarks is None:
-            continue
-        page = None if arguments.no_pages else pages[path]
-        done.append((landmarks.specimen, _measure_one(landmarks, scans.of(path), page, arguments)))
+    for job in jobs:
+        done.append((job.landmarks.specimen, _measure_one(job, arguments)))
         taken = sum(entry.is_measured for entry in done[-1][1])
-        print(f"{path.name}: {taken} of {len(done[-1][1])} measurements", flush=True)
+        print(f"{job.name}: {taken} of {len(done[-1][1])} measurements", flush=True)
     if done:
-        text = table_of_measurements(done)
-        write_text(arguments.output / TABLE_NAME, text, overwrite=arguments.overwrite)
-        print(f"{len(done)} of {len(files)} specimens: {arguments.output / TABLE_NAME}")
-    return 0 if len(done) == len(files) else 1
+        write_text(table, table_of_measurements(done), overwrite=arguments.overwrite)
+        print(f"{len(done)} specimens: {table}")
+    return 0 if all(specimens for _, specimens in read) else 1
 
 
-def _measure_one(
-    landmarks: LandmarkSet, scan: Path | None, page: Path | None, arguments: argparse.Namespace
-) -> tuple[Measurement, ...]:
+def _measure_one(job: _Job, arguments: argparse.Namespace) -> tuple[Measurement, ...]:
     from palnet._files import write_text
     from palnet.measurement import load_measurement_plan, measure, page_of_measurements
 
-    plan: MeasurementPlan = load_measurement_plan(arguments.plan or landmarks.scheme.name)
-    mesh, why = _read_scan(scan, landmarks)
+    landmarks = job.landmarks
+    plan = load_measurement_plan(arguments.plan or landmarks.scheme.name)
+    mesh, why = _read_scan(job.scan, landmarks)
     taken = measure(landmarks, mesh, plan)
-    if page is not None:
+    if job.page is not None:
         picture = why if mesh is None else _picture(mesh, landmarks)
         text = page_of_measurements(landmarks, taken, plan.sources, picture)
-        write_text(page, text, overwrite=arguments.overwrite)
+        write_text(job.page, text, overwrite=arguments.overwrite)
     return taken
 
 
@@ -129,7 +145,6 @@ def _read_scan(scan: Path | None, landmarks: LandmarkSet) -> tuple[Mesh | None, 
 def _picture(mesh: Mesh, landmarks: LandmarkSet) -> bytes | str:
     """Draw the scan, or say why that failed."""
     import tempfile
-    from dataclasses import dataclass
 
     from palnet._page import atlas_of, face_from_landmarks
     from palnet.errors import PreviewError
@@ -154,59 +169,56 @@ def _picture(mesh: Mesh, landmarks: LandmarkSet) -> bytes | str:
         return path.read_bytes()
 
 
-def _page_files(files: list[Path], folder: Path) -> dict[Path, Path]:
-    """Name the page of each landmark file; two of one name would write over each other."""
+def _plan_jobs(
+    read: list[tuple[Path, list[LandmarkSet]]], arguments: argparse.Namespace
+) -> list[_Job]:
+    """Name scan and page of each specimen; two of one name would write over each other."""
     from palnet.errors import UsageError
 
-    pages = {path: folder / f"{_stem(path)}.html" for path in files}
-    taken: dict[Path, Path] = {}
-    for path, page in pages.items():
-        if page in taken:
-            msg = (
-                f"{taken[page]} and {path} would both give {page}. "
-                "Measure them into different folders with -o."
-            )
-            raise UsageError(msg)
-        taken[page] = path
-    return pages
-
-
-def _stem(path: Path) -> str:
-    """Give the name without the ending of its format, which may have two dots."""
-    from palnet.exchange import FORMATS
-
-    for entry in FORMATS.values():
-        if path.name.lower().endswith(entry.suffix):
-            return path.name[: -len(entry.suffix)]
-    return path.stem
+    n_specimens = sum(len(specimens) for _, specimens in read)
+    scans = _Scans(arguments.scan, is_single=n_specimens == 1)
+    jobs: dict[str, _Job] = {}
+    for path, specimens in read:
+        for landmarks in specimens:
+            # A file of one specimen names it; one of many has names inside.
+            name = stem_of(path) if len(specimens) == 1 else landmarks.specimen
+            name = _UNSAFE.sub("_", name)
+            if name in jobs:
+                msg = (
+                    f"{path}: {name!r} is also in {jobs[name].file}. "
+                    "Measure them into different folders with -o."
+                )
+                raise UsageError(msg)
+            page = None if arguments.no_pages else arguments.output / f"{name}.html"
+            jobs[name] = _Job(name, path, landmarks, scans.of(name, path.parent), page)
+    return list(jobs.values())
 
 
 class _Scans:
-    """Finds the scan of a landmark file by its name."""
+    """Finds the scan of a specimen by its name."""
 
-    def __init__(self, paths: list[Path], *, n_files: int) -> None:
+    def __init__(self, paths: list[Path], *, is_single: bool) -> None:
         from palnet.errors import UsageError
 
         self._files = [path for path in paths if not path.is_dir()]
         self._folders = [path for path in paths if path.is_dir()]
-        self._is_single = n_files == 1 and len(paths) == 1 and len(self._files) == 1
+        self._is_single = is_single and len(paths) == len(self._files) == 1
         absent = [str(path) for path in self._files if not path.is_file()]
         if absent:
             msg = f"--scan {', '.join(absent)}: there is no such file or folder. Check the path."
             raise UsageError(msg)
 
-    def of(self, landmark_file: Path) -> Path | None:
-        """Give the scan of a landmark file, None if there is none of its name."""
+    def of(self, name: str, folder: Path) -> Path | None:
+        """Give the scan of a specimen, None if there is none of its name."""
         from palnet.surface import MESH_SUFFIXES
 
         if self._is_single:  # whatever its name
             return self._files[0]
-        stem = _stem(landmark_file)
         for path in self._files:
-            if path.stem == stem:
+            if path.stem == name:
                 return path
-        for folder in (*self._folders, landmark_file.parent):
+        for place in (*self._folders, folder):
             for suffix in sorted(MESH_SUFFIXES):
-                if (folder / f"{stem}{suffix}").is_file():
-                    return folder / f"{stem}{suffix}"
+                if (place / f"{name}{suffix}").is_file():
+                    return place / f"{name}{suffix}"
         return None

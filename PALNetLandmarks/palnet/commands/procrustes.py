@@ -61,7 +61,8 @@ def procrustes(arguments: argparse.Namespace) -> int:
     from palnet.evaluation import align_cohort, page_of_shapes, select_complete, tables_of_shapes
 
     files = find_landmark_files(arguments.landmarks)
-    sets = [landmarks for _, landmarks in read_all(files, arguments) if landmarks is not None]
+    read = [specimens for _, specimens in read_all(files, arguments)]
+    sets = [landmarks for specimens in read for landmarks in specimens]
     if not sets:
         msg = "no landmark file that can be read. Name files, or a folder of them."
         raise UsageError(msg)
@@ -80,4 +81,4 @@ def procrustes(arguments: argparse.Namespace) -> int:
         f"{len(cohort.specimens)} specimens of {len(cohort.codes)} landmarks: "
         f"{arguments.output / PAGE_NAME}"
     )
-    return 0 if len(sets) == len(files) else 1
+    return 0 if all(read) else 1

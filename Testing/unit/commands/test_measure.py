@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from palnet.cli import main
-from palnet.exchange import read_landmarks, write_landmarks
+from palnet.exchange import read_landmarks, write_landmarks, write_specimens
 from palnet.measurement import measure
 from palnet.samples import example_scan, example_truth
 from palnet.surface import read_mesh, write_ply
@@ -198,6 +198,25 @@ def test_measure_takes_one_file_of_a_specimen_that_has_two(tmp_path):
     assert not (tmp_path / "out" / "anna.html").exists()
 
 
+def test_measure_file_of_many_specimens_gives_a_page_each(tmp_path, no_opengl):
+    faces = [a_face("anna"), a_face("bert.2").transformed(np.diag([-1.0, -1, 1, 1]))]
+    write_specimens(faces, tmp_path / "study.tps")
+    write_ply(read_mesh(example_scan()), tmp_path / "anna.ply")
+
+    code = main(["measure", str(tmp_path / "study.tps"), "--scheme", "palnet50",
+                 "-o", str(tmp_path / "out")])  # fmt: skip
+
+    assert code == 0
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.html")) == [
+        "anna.html",
+        "bert.2.html",
+    ]
+    rows = rows_of(tmp_path / "out" / "measurements.csv")
+    arcs = {row["specimen"] for row in rows if row["kind"] == "arc" and row["value"]}
+    assert {row["specimen"] for row in rows} == {"anna", "bert.2"}
+    assert arcs == {"anna"}
+
+
 def test_measure_never_writes_over_a_file_unasked(tmp_path, capsys):
     path = write_face(tmp_path, a_face())
     page = tmp_path / "out" / "anna.html"
@@ -229,7 +248,7 @@ def test_measure_broken_file_is_named_and_the_others_are_measured(tmp_path, caps
     ("arguments", "says"),
     [
         (["{tmp}/empty"], "no landmark file"),
-        (["{tmp}/one/anna.mrk.json", "{tmp}/two/anna.mrk.json"], "would both give"),
+        (["{tmp}/one/anna.mrk.json", "{tmp}/two/anna.mrk.json"], "is also in"),
         (["{tmp}/one", "--scan", "{tmp}/nowhere.ply"], "no such file"),
         (["{tmp}/one", "--unit", "furlong"], "furlong"),
     ],
