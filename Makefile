@@ -1,7 +1,9 @@
 # make demo   set up and place landmarks on the bundled scan
-# make test   set up with torch and pass the tests
+# make test   set up with torch and pass the tests, then those on Slicer's parts
 # make lint   set up the pinned linters and pass them
 # Each sets up what it needs in .venv; PYTHON=python3.12 chooses another Python (3.10 or newer).
+# make test-library, make test-slicer   one half of the tests; the second lives in .venv-slicer
+# make file-lists   name the files that git knows in the CMakeLists.txt of the module
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -15,21 +17,38 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 SOURCES := pyproject.toml $(shell find PALNetLandmarks/palnet -type f -not -path '*/__pycache__/*')
 
-.PHONY: demo test lint clean
+# Slicer's scene and views without its desktop; slicer-core pins the VTK that it was built with.
+SLICER_VENV ?= .venv-slicer
+SLICER_BIN := $(SLICER_VENV)/bin
+SLICER_TESTS ?= Testing/host Testing/scene Testing/panel Testing/view Testing/packaging
+HAS_SLICER_CORE := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
+
+.PHONY: demo test test-library test-slicer lint file-lists clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/palnet detect --example --preview --overwrite --output $(DEMO)
 
-test: $(VENV)/.tested
+test: test-library test-slicer
+
+test-library: $(VENV)/.tested
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-slicer:
+	@if $(PYTHON) -c "$(HAS_SLICER_CORE)"; \
+	then $(MAKE) --no-print-directory $(SLICER_VENV)/.tested && \
+	    $(SLICER_BIN)/python -m pytest $(SLICER_TESTS); \
+	else echo "slicer-core has no wheel for `$(PYTHON) --version`: going on without $(SLICER_TESTS)"; fi
 
 lint: $(VENV)/.linted
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
+file-lists:
+	@$(PYTHON) Testing/packaging/file_lists.py
+
 clean:
-	rm -rf $(VENV) $(DEMO) build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(SLICER_VENV) $(DEMO) build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/.venv:
 	@$(PYTHON) -m venv $(VENV)
@@ -47,6 +66,11 @@ $(VENV)/.torch: $(VENV)/.venv
 
 $(VENV)/.tested: $(VENV)/.torch $(VENV)/.installed
 	@$(PIP) '.[test,train]'
+	@touch $@
+
+$(SLICER_VENV)/.tested: pyproject.toml
+	@$(PYTHON) -m venv $(SLICER_VENV)
+	@$(SLICER_BIN)/python -m pip install --quiet --disable-pip-version-check '.[slicer-test]'
 	@touch $@
 
 $(VENV)/.linted: $(VENV)/.torch $(VENV)/.installed
