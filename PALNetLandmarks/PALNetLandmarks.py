@@ -72,6 +72,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameterNodeGuiTag = None
         self._shortcuts = []
         self._shown = (None, None)
+        self._isTurning = False
 
     def setup(self):
         """Build the panel."""
@@ -95,11 +96,14 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.reviewSection = ReviewSection(
             self.ui, self.logic.findPicture, self.logic.startPlacing, self.onLandmarksChanged
         )
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndClose)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeRemovedEvent, self.onNodeRemoved)
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(scene, scene.NodeRemovedEvent, self.onNodeRemoved)
+        # A loaded bundle brings its selection; selectors list its nodes when the batch ends.
+        for event in (scene.EndCloseEvent, scene.EndImportEvent, scene.EndBatchProcessEvent):
+            self.addObserver(scene, event, self.onSceneChanged)
         self._shortcuts = self._makeShortcuts()
+        self.showSelection()
         self.initializeParameterNode()
 
     def cleanup(self):
@@ -109,6 +113,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.reviewSection.close()
         self.setParameterNode(None)
         self.removeObservers()
+        self.ui = None
 
     def enter(self):
         """Take up work when the user comes to the module."""
@@ -132,14 +137,21 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.setParameterNode(None)
         self.showSelection()
 
-    def onSceneEndClose(self, *_args):
-        """Start anew with the new scene."""
-        if self.parent.isEntered or self._parameterNode is not None:
+    def onSceneChanged(self, *_args):
+        """Turn to what the scene selects now, once the selectors list its nodes."""
+        if not self._isTurning:
+            self._isTurning = True
+            qt.QTimer.singleShot(0, self.turnToScene)
+
+    def turnToScene(self):
+        """Turn to what the scene selects."""
+        self._isTurning = False
+        if self.ui is not None and (self.parent.isEntered or self._parameterNode is not None):
             self.initializeParameterNode()
 
     def onNodeRemoved(self, *_args):
         """Let go of a scan or list that was deleted."""
-        if self._parameterNode is not None and not slicer.mrmlScene.IsClosing():
+        if self._parameterNode is not None:
             self.onParameterNodeModified()
 
     def initializeParameterNode(self):
@@ -163,6 +175,8 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onParameterNodeModified(self, *_args):
         """Follow the selection: a scan brings its list, a list brings its scan."""
+        if slicer.mrmlScene.IsImporting() or slicer.mrmlScene.IsClosing():
+            return  # half a scene has neither; the end of its import brings us back
         scan, landmarks = self._parameterNode.scan, self._parameterNode.landmarks
         chosenScan, chosenLandmarks = self.logic.matchSelection(scan, landmarks, self._shown)
         if (chosenScan, chosenLandmarks) == self._shown and (scan, landmarks) == self._shown:

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from slicer.i18n import tr as _
 
-from palnet.preview import CHECK_MM, GOOD_MM, classify_errors
-
 GOOD, CHECK, DOUBTFUL, UNKNOWN, UNPLACED = 0, 1, 2, 3, -1
 
 # Those of the preview picture: blue, yellow, vermillion and gray are told apart with every common
@@ -39,6 +37,3 @@ def class_name(number):
         UNKNOWN: _("unknown"),
         UNPLACED: _("not placed"),
     }[number]
-
-
-__all__ = ["CHECK_MM", "COLORS", "DOUBTFUL", "GOOD_MM", "class_name", "classify_errors"]

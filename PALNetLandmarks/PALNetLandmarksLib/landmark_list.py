@@ -22,6 +22,7 @@ from PALNetLandmarksLib.list_storage import (
     write_point,
     write_record,
     write_values,
+    written_by_program,
 )
 from PALNetLandmarksLib.models import to_local
 
@@ -161,7 +162,7 @@ class LandmarkList:
         kept = {int(index) for index in keep}
         chosen = [index for index in range(len(self)) if index not in kept]
         absent = [self.scheme.codes[index] for index in sorted(now.absent & kept)]
-        with slicer.util.NodeModify(self.node):
+        with written_by_program(self.node):
             write_record(self.node, {**record, "absent": absent, "detected": rows})
             self.apply(now.taken_from(found, chosen))
             write_values(self.node, ERROR_NAME, errors)
@@ -175,12 +176,13 @@ class LandmarkList:
             What coordinates are multiplied with.
         """
         state, record = self.state(), self.record
-        if record:
-            rows = record.get("detected", [])
-            record["detected"] = [row and [value * factor for value in row] for row in rows]
-            record["mm_per_unit"] = self.mm_per_unit / factor
-            write_record(self.node, record)
-        self.apply(state.replaced(positions=state.positions * factor))
+        with written_by_program(self.node):
+            if record:
+                rows = record.get("detected", [])
+                record["detected"] = [row and [value * factor for value in row] for row in rows]
+                record["mm_per_unit"] = self.mm_per_unit / factor
+                write_record(self.node, record)
+            self.apply(state.replaced(positions=state.positions * factor))
 
     def landmark_set(self, positions=None, *, mm_per_unit=None, frame="file", space="RAS"):
         """Give the landmarks to the library.

@@ -10,6 +10,7 @@ a third: all of them survive .mrk.json and .mrb alike (Testing/scene/test_saving
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 
 import numpy as np
 import slicer
@@ -27,7 +28,45 @@ RECORD_NAME = "palnet record"
 SCHEME_ATTRIBUTE, PROVENANCE_ATTRIBUTE = "PALNet.Scheme", "PALNet.Provenance"
 UNKNOWN_ERROR = -1.0
 
+# Invoked on a list after the program has written it: what changed is nobody's correction.
+WRITTEN_EVENT = vtk.vtkCommand.UserEvent + 7301
+
+_being_written = set()
 _DEFINED = slicer.vtkMRMLMarkupsNode.PositionDefined
+
+
+@contextmanager
+def written_by_program(node):
+    """Write a list within; who watches it does not take the changes for corrections.
+
+    Parameters
+    ----------
+    node : vtkMRMLMarkupsFiducialNode
+        The list.
+    """
+    _being_written.add(node)
+    try:
+        with slicer.util.NodeModify(node):
+            yield
+    finally:
+        _being_written.discard(node)
+        node.InvokeEvent(WRITTEN_EVENT)
+
+
+def is_being_written(node):
+    """Tell whether the program is writing a list at this moment.
+
+    Parameters
+    ----------
+    node : vtkMRMLMarkupsFiducialNode
+        The list.
+
+    Returns
+    -------
+    bool
+        True within `written_by_program`.
+    """
+    return node in _being_written
 
 
 def find_scheme_name(node):

@@ -3,19 +3,18 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-
 import numpy as np
 import slicer
 
 from palnet.landmarks import PLACED
 from palnet.preview import classify_errors
+from PALNetLandmarksLib.error_classes import DOUBTFUL
+from PALNetLandmarksLib.list_storage import WRITTEN_EVENT, is_being_written
 from PALNetLandmarksLib.models import to_local
 from PALNetLandmarksLib.surface_snap import SurfaceSnap
 
 # Nobody goes back farther; a state holds 50 positions, so this is a few hundred kilobytes.
 MAX_UNDO = 500
-DOUBTFUL = 2
 
 _Markups = slicer.vtkMRMLMarkupsNode
 
@@ -168,22 +167,6 @@ class Review:
         self.landmarks.node.UnsetNthControlPointPosition(index)
         self._is_held = False
 
-    def forget(self):
-        """Start afresh from the list as it is, as after a new detection."""
-        self._done, self._undone = [], []
-        self._settled = self.landmarks.state()
-        self._report()
-
-    @contextmanager
-    def held(self):
-        """Change the list within, as one step that is looked at when the block ends."""
-        self._is_held = True
-        try:
-            yield
-        finally:
-            self._is_held = False
-        self.settle()
-
     def settle(self):
         """Look at what has changed since the last step, and make that a step."""
         before, now = self._settled, self.landmarks.state()
@@ -247,6 +230,7 @@ class Review:
             _Markups.PointPositionMissingEvent,
         )
         return [
+            node.AddObserver(WRITTEN_EVENT, self._on_written),
             node.AddObserver(_Markups.PointStartInteractionEvent, self._on_drag_started),
             node.AddObserver(_Markups.PointEndInteractionEvent, self._on_drag_ended),
             *(node.AddObserver(event, self._on_point_changed) for event in settling),
@@ -260,5 +244,11 @@ class Review:
         self.settle()
 
     def _on_point_changed(self, *_):
-        if not self._is_held:
+        if not self._is_held and not is_being_written(self.landmarks.node):
             self.settle()
+
+    def _on_written(self, *_):
+        """Start afresh from what the program has written, as after a new detection."""
+        self._done, self._undone = [], []
+        self._settled = self.landmarks.state()
+        self._report()

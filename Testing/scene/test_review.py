@@ -216,3 +216,15 @@ def test_undo_goes_back_to_the_start_and_redo_to_the_end(a_list, steps):
     assert n_back == 0
     assert a_list.state().changed_in(end) == []
     review.close()
+
+
+def test_detection_into_a_watched_list_is_nobodys_correction(a_review):
+    move(a_review, 5)
+
+    a_review.landmarks.set_detection(true_landmarks(), a_record())
+
+    assert a_review.landmarks.status[5] == "detected"
+    assert not a_review.can_undo
+    move(a_review, 6)
+    assert a_review.landmarks.status.count("corrected") == 1
+    assert a_review.undo() == [6]

@@ -7,7 +7,9 @@ import slicer
 from slicer.i18n import tr as _
 
 from palnet.errors import PalnetError
+from palnet.preview import classify_errors
 from PALNetLandmarksLib.detection import ModelChangedError
+from PALNetLandmarksLib.error_classes import CHECK, DOUBTFUL, GOOD
 from PALNetLandmarksLib.panel.poller import Poller
 
 
@@ -98,14 +100,17 @@ class DetectionSection:
 def _summary(landmarks, seconds):
     """Say what came of a detection in one or two sentences."""
     found = landmarks.landmark_set()
-    n_placed = int(found.is_placed.sum())
-    errors = found.expected_error_mm[found.is_placed]
-    text = _("{n_placed} of {n_all} landmarks in {seconds:.1f} s; expected error {error:.1f} mm.")
-    text = text.format(
-        n_placed=n_placed,
+    classes = classify_errors(found).tolist()
+    text = _(
+        "{n_placed} of {n_all} landmarks in {seconds:.1f} s: {n_good} good, {n_check} to check, "
+        "{n_doubtful} doubtful."
+    ).format(
+        n_placed=int(found.is_placed.sum()),
         n_all=len(found),
         seconds=seconds,
-        error=float(errors.mean()) if n_placed else 0.0,
+        n_good=classes.count(GOOD),
+        n_check=classes.count(CHECK),
+        n_doubtful=classes.count(DOUBTFUL),
     )
     if landmarks.record.get("quality", {}).get("verdict") == "check":
         text += " " + _("This scan is unusual: look at each landmark.")

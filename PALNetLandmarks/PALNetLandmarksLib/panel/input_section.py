@@ -131,7 +131,7 @@ class InputSection:
         if job.error is not None:
             self._say(f"{self._summary}\n{job.error}")
             return
-        lines = [f"\N{BULLET} {finding.text}" for finding in job.result]
+        lines = [f"\N{BULLET} {finding.message}" for finding in job.result]
         self._say("\n".join([self._summary, *lines]))
 
 

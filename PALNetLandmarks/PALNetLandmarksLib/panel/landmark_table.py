@@ -11,7 +11,7 @@ from palnet.landmarks import PLACED
 from palnet.preview import classify_errors
 from PALNetLandmarksLib.error_classes import CHECK, COLORS, DOUBTFUL, class_name
 
-CODE, NAME, SIDE, ERROR, STATUS, REPLACE = range(6)
+CODE, ERROR, STATUS, REPLACE, NAME, SIDE = range(6)
 SHOW_ALL, SHOW_UNREVIEWED, SHOW_DOUBTFUL, SHOW_MISSING = range(4)
 BY_SCHEME, BY_ERROR = range(2)
 
@@ -34,7 +34,7 @@ class LandmarkTable:
         self._is_filling = False
         widget.setColumnCount(6)
         widget.setHorizontalHeaderLabels(
-            [_("Code"), _("Name"), _("Side"), _("Expected error"), _("Status"), _("Replace")]
+            [_("Code"), _("Expected error"), _("Status"), _("Replace"), _("Name"), _("Side")]
         )
         widget.verticalHeader().setVisible(False)
         widget.horizontalHeader().setStretchLastSection(True)
@@ -115,6 +115,7 @@ class LandmarkTable:
         self._widget.setRowCount(len(chosen))
         for row, index in enumerate(chosen):
             self._fill_row(row, index, landmarks, int(classes[index]))
+        self._widget.resizeColumnsToContents()
         if current is not None:
             self.select(current)
         self._is_filling = False
@@ -127,7 +128,7 @@ class LandmarkTable:
             CODE: definition.code,
             NAME: definition.name,
             SIDE: _side(definition.side),
-            ERROR: f"{error:.1f} mm, {class_name(number)}" if known else "",
+            ERROR: f"{error:.1f} mm {class_name(number)}" if known else "",
             STATUS: _status(status),
             REPLACE: "",
         }

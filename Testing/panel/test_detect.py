@@ -1,0 +1,314 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Choosing a scan and detecting, by the buttons and selectors of the panel."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+import qt
+import slicer
+import vtk
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+
+from palnet.exchange import read_landmarks
+from palnet_scenes import SAMPLES, true_landmarks
+from PALNetLandmarksLib.landmark_list import LandmarkList, create_list
+from PALNetLandmarksLib.models import scale_model
+
+PATIENCE_S = 60.0
+
+
+@pytest.fixture
+def a_panel(panel_factory):
+    return panel_factory()
+
+
+def click(button):
+    assert button.enabled, f"{button.objectName} is disabled"
+    assert not button.isHidden(), f"{button.objectName} is hidden"
+    QTest.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def wait_while(condition):
+    start = time.monotonic()
+    while condition():
+        assert time.monotonic() - start < PATIENCE_S
+        qt.QApplication.processEvents()
+
+
+def detect(panel):
+    click(panel.ui.detectButton)
+    wait_while(lambda: panel.detectionSection.is_running)
+
+
+def test_fresh_panel_says_what_to_do_and_offers_no_detection(a_panel):
+    ui = a_panel.ui
+
+    assert "Open a face scan" in ui.scanInfoLabel.text
+    assert not ui.detectButton.enabled
+    assert ui.progressBar.isHidden()
+    assert not any(
+        button.enabled
+        for button in (ui.saveButton, ui.exportButton, ui.confirmButton, ui.measureButton)
+    )
+    assert ui.reviewedLabel.text == "No landmarks yet."
+
+
+def test_example_is_detected_by_two_clicks(a_panel):
+    ui = a_panel.ui
+
+    click(ui.exampleButton)
+    detect(a_panel)
+
+    landmarks = LandmarkList(ui.landmarksSelector.currentNode())
+    truth = read_landmarks(SAMPLES / "example.landmarks.csv").to_frame("RAS").positions
+    errors = np.linalg.norm(landmarks.world_positions - truth, axis=1)
+    assert np.nanmean(errors) < 1.5
+    assert ui.statusLabel.text.startswith("50 of 50 landmarks in")
+    assert ui.landmarkTable.rowCount == 50
+    assert ui.reviewedLabel.text == "0 of 50 reviewed"
+    assert ui.detectButton.text == "Detect landmarks"
+    assert ui.progressBar.isHidden()
+
+
+def test_scan_is_opened_from_a_file_and_its_folder_remembered(a_panel, answers, tmp_path):
+    path = tmp_path / "f\u00e4ce.ply"
+    path.write_bytes((SAMPLES / "example.ply").read_bytes())
+    answers.expect("file", str(path), "Open face scan")
+
+    click(a_panel.ui.openButton)
+
+    assert a_panel.ui.scanSelector.currentNode().GetName() == "f\u00e4ce"
+    assert "21607 points" in a_panel.ui.scanInfoLabel.text
+    assert "unit: mm" in a_panel.ui.scanInfoLabel.text
+    assert slicer.util.settingsValue("PALNet/LastFolder", "") == str(tmp_path)
+
+
+def test_canceled_file_dialog_changes_nothing(a_panel, answers):
+    answers.expect("file", "", "Open face scan")
+
+    click(a_panel.ui.openButton)
+
+    assert a_panel.ui.scanSelector.currentNode() is None
+
+
+def test_file_that_is_no_mesh_is_refused_with_a_message(
+    a_panel, answers, hidden_failures, tmp_path
+):
+    path = tmp_path / "broken.ply"
+    path.write_text("ply\nformat ascii 1.0\n", encoding="utf-8")
+    answers.expect("file", str(path), "Open face scan")
+
+    if loads_as_empty(path):
+        click(a_panel.ui.openButton)
+        assert "is empty" in a_panel.ui.scanInfoLabel.text
+        click(a_panel.ui.detectButton)
+        assert "is empty" in a_panel.ui.statusLabel.text
+    else:
+        answers.expect("message", "Ok", "could not be loaded")
+        click(a_panel.ui.openButton)
+        hidden_failures.take(RuntimeError)
+        assert a_panel.ui.scanSelector.currentNode() is None
+
+
+def loads_as_empty(path):
+    """Whether Slicer gives an empty model for a file that it cannot read."""
+    try:
+        model = slicer.util.loadModel(str(path))
+    except RuntimeError:
+        return False
+    slicer.mrmlScene.RemoveNode(model)
+    return True
+
+
+def test_findings_are_told_in_plain_words(a_panel, a_face):
+    a_panel.ui.scanSelector.setCurrentNode(a_face)
+
+    wait_while(lambda: "The surface is open" not in a_panel.ui.scanInfoLabel.text)
+
+    assert "Loose pieces" in a_panel.ui.scanInfoLabel.text
+
+
+def test_scan_in_meters_is_scaled_and_back(a_panel, scene):
+    model = slicer.util.loadModel(str(SAMPLES / "example.ply"))
+    scale_model(model, 0.001)
+    model.SetAttribute("PALNet.ScaledToMillimeters", None)
+    ui = a_panel.ui
+    ui.scanSelector.setCurrentNode(model)
+    landmarks = create_list(scene, true_landmarks().scheme, model, "On it")
+    landmarks.node.SetNthControlPointPosition(0, 0.1, 0.2, 0.3)
+    assert "unit: m." in ui.scanInfoLabel.text
+    assert ui.unscaleButton.isHidden()
+
+    click(ui.scaleButton)
+
+    assert "unit: mm." in ui.scanInfoLabel.text
+    assert ui.scaleButton.isHidden()
+    np.testing.assert_allclose(landmarks.positions[0], [100, 200, 300])
+    click(ui.unscaleButton)
+    assert "unit: m." in ui.scanInfoLabel.text
+    np.testing.assert_allclose(landmarks.positions[0], [0.1, 0.2, 0.3])
+
+
+def test_running_detection_is_canceled_by_the_same_button(a_panel, a_face, scene):
+    ui = a_panel.ui
+    ui.scanSelector.setCurrentNode(a_face)
+    click(ui.detectButton)
+    assert ui.detectButton.text == "Cancel"
+    assert not ui.progressBar.isHidden()
+
+    click(ui.detectButton)
+
+    assert not a_panel.detectionSection.is_running
+    assert "canceled" in ui.statusLabel.text
+    assert ui.detectButton.text == "Detect landmarks"
+    QTest.qWait(1500)
+    assert scene.GetNumberOfNodesByClass("vtkMRMLMarkupsFiducialNode") == 0
+
+
+def test_elapsed_time_is_shown_while_it_runs(a_panel, a_face):
+    a_panel.ui.scanSelector.setCurrentNode(a_face)
+    click(a_panel.ui.detectButton)
+
+    wait_while(lambda: "Detecting landmarks: 0 s" not in a_panel.ui.statusLabel.text)
+    wait_while(lambda: a_panel.detectionSection.is_running)
+
+
+def test_refusal_stands_in_the_panel_and_makes_no_list(a_panel, scene):
+    cube = vtk.vtkCubeSource()
+    cube.SetXLength(150)
+    cube.SetYLength(150)
+    cube.SetZLength(150)
+    model = scene.AddNewNodeByClass("vtkMRMLModelNode", "Box")
+    cube.Update()
+    model.SetAndObservePolyData(cube.GetOutput())
+    a_panel.ui.scanSelector.setCurrentNode(model)
+
+    detect(a_panel)
+
+    assert a_panel.ui.statusLabel.text.startswith("Box: ")
+    assert "by hand" in a_panel.ui.statusLabel.text
+    assert a_panel.ui.landmarksSelector.currentNode() is None
+
+
+def test_closing_the_scene_meanwhile_is_safe(a_panel, a_face, scene):
+    a_panel.ui.scanSelector.setCurrentNode(a_face)
+    click(a_panel.ui.detectButton)
+
+    scene.Clear(False)
+    QTest.qWait(1500)
+
+    assert scene.GetNumberOfNodesByClass("vtkMRMLMarkupsFiducialNode") == 0
+    assert a_panel.ui.scanSelector.currentNode() is None
+    assert not a_panel.ui.detectButton.enabled
+    click(a_panel.ui.exampleButton)
+    detect(a_panel)
+    assert a_panel.ui.landmarkTable.rowCount == 50
+
+
+def test_deleting_the_model_meanwhile_is_safe(a_panel, a_face, scene):
+    a_panel.ui.scanSelector.setCurrentNode(a_face)
+    click(a_panel.ui.detectButton)
+
+    scene.RemoveNode(a_face)
+    wait_while(lambda: a_panel.detectionSection.is_running)
+
+    assert "deleted" in a_panel.ui.statusLabel.text
+    assert scene.GetNumberOfNodesByClass("vtkMRMLMarkupsFiducialNode") == 0
+
+
+def test_leaving_the_module_lets_the_detection_end(a_panel, a_face):
+    a_panel.ui.scanSelector.setCurrentNode(a_face)
+    click(a_panel.ui.detectButton)
+
+    a_panel.exit()
+    wait_while(lambda: a_panel.detectionSection.is_running)
+    a_panel.enter()
+
+    assert a_panel.ui.landmarkTable.rowCount == 50
+
+
+def test_second_detection_writes_into_the_selected_list_and_keeps_corrections(a_panel, a_list):
+    a_panel.ui.landmarksSelector.setCurrentNode(a_list.node)
+    position = a_list.world_positions[5] + 4.0
+    a_list.node.SetNthControlPointPositionWorld(5, *position)
+    corrected = a_list.positions[5]
+
+    detect(a_panel)
+
+    assert a_panel.ui.landmarksSelector.currentNode() is a_list.node
+    np.testing.assert_array_equal(a_list.positions[5], corrected)
+    assert a_list.status[5] == "corrected"
+    assert a_list.status[6] == "detected"
+
+
+def test_panel_follows_the_selected_scan_and_list(a_panel, a_list, a_face, scene):
+    other = scene.AddNewNodeByClass("vtkMRMLModelNode", "Other")
+    other.SetAndObservePolyData(a_face.GetPolyData())
+    ui = a_panel.ui
+
+    ui.landmarksSelector.setCurrentNode(a_list.node)
+    assert ui.scanSelector.currentNode() is a_face
+    assert ui.landmarkTable.rowCount == 50
+
+    ui.scanSelector.setCurrentNode(other)
+    assert ui.landmarksSelector.currentNode() is None
+    assert ui.landmarkTable.rowCount == 0
+
+    ui.scanSelector.setCurrentNode(a_face)
+    assert ui.landmarksSelector.currentNode() is a_list.node
+
+
+def test_list_of_other_points_is_named_as_such(a_panel, a_face, scene):
+    others = scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "Others")
+    others.AddControlPoint([1.0, 2.0, 3.0], "one")
+    a_panel.ui.scanSelector.setCurrentNode(a_face)
+
+    a_panel.ui.landmarksSelector.setCurrentNode(others)
+
+    assert "other points" in a_panel.ui.statusLabel.text
+    assert a_panel.ui.landmarkTable.rowCount == 0
+    detect(a_panel)
+    assert others.GetNumberOfControlPoints() == 1
+    assert a_panel.ui.landmarksSelector.currentNode() is not others
+
+
+def test_selection_comes_back_with_the_scene(a_panel, a_list, tmp_path):
+    a_panel.ui.landmarksSelector.setCurrentNode(a_list.node)
+    a_panel.ui.snapCheckBox.setChecked(False)
+    path = str(tmp_path / "scene.mrb")
+    assert slicer.util.saveScene(path, properties={})
+    slicer.mrmlScene.Clear(False)
+
+    slicer.util.loadScene(path, properties={})
+    qt.QApplication.processEvents()
+
+    assert a_panel.ui.landmarksSelector.currentNode().GetName() == "Face landmarks"
+    assert a_panel.ui.scanSelector.currentNode().GetName() == "Face"
+    assert a_panel.ui.landmarkTable.rowCount == 50
+    assert not a_panel.ui.snapCheckBox.checked
+
+
+def test_parameter_node_and_panel_follow_each_other(a_panel, a_face):
+    parameters = a_panel.logic.getParameterNode()
+
+    parameters.scan = a_face
+    parameters.showExpectedErrors = False
+    assert a_panel.ui.scanSelector.currentNode() is a_face
+    assert not a_panel.ui.errorsCheckBox.checked
+
+    a_panel.ui.scanSelector.setCurrentNode(None)
+    a_panel.ui.errorsCheckBox.setChecked(True)
+    assert parameters.scan is None
+    assert parameters.showExpectedErrors
+
+
+def test_logic_detects_for_scripts(a_panel, a_face):
+    node = slicer.util.getModuleLogic("PALNetLandmarks").detect(a_face)
+
+    assert LandmarkList(node).status.count("detected") >= 45
+    again = slicer.util.getModuleLogic("PALNetLandmarks").detect(a_face, node, replace=["prn"])
+    assert again is node

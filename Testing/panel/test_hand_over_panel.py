@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Saving, exporting and measuring by the panel."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+import qt
+import slicer
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+
+from palnet.exchange import FORMATS, read_landmarks
+from palnet_scenes import SAMPLES, a_record, true_landmarks
+from PALNetLandmarksLib.landmark_list import create_list
+from PALNetLandmarksLib.measuring import LINE_ATTRIBUTE
+
+
+@pytest.fixture
+def a_file(tmp_path):
+    path = tmp_path / "face.ply"
+    path.write_bytes((SAMPLES / "example.ply").read_bytes())
+    return path
+
+
+@pytest.fixture
+def a_list_on_file(a_file, scene):
+    model = slicer.util.loadModel(str(a_file))
+    made = create_list(scene, true_landmarks().scheme, model, "Face landmarks")
+    made.set_detection(true_landmarks(), a_record())
+    return made
+
+
+@pytest.fixture
+def a_panel(panel_factory, a_list_on_file):
+    panel = panel_factory()
+    panel.ui.landmarksSelector.setCurrentNode(a_list_on_file.node)
+    return panel
+
+
+@pytest.fixture
+def a_reviewed_panel(a_panel, a_list_on_file):
+    for index, status in enumerate(a_list_on_file.status):
+        if status == "detected":
+            a_panel.reviewSection.review.confirm(index)
+    return a_panel
+
+
+def click(button):
+    assert button.enabled, f"{button.objectName} is disabled"
+    QTest.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def choose(panel, name, frame):
+    for selector, value in ((panel.ui.formatSelector, name), (panel.ui.frameSelector, frame)):
+        selector.setCurrentIndex(selector.findData(value))
+
+
+def test_landmarks_are_saved_beside_the_scan(a_reviewed_panel, a_list_on_file, a_file, answers):
+    path = a_file.with_name("face.mrk.json")
+    answers.expect("file", str(path), "Save landmarks")
+
+    click(a_reviewed_panel.ui.saveButton)
+
+    assert str(path) in a_reviewed_panel.ui.handOverLabel.text
+    assert read_landmarks(path).status == a_list_on_file.status
+    assert a_list_on_file.node.GetStorageNode().GetFileName() == str(path)
+
+
+def test_unreviewed_doubtful_landmarks_are_named_first(a_panel, a_file, answers):
+    answers.expect("message", "No", r"doubtful landmarks have not been reviewed: .*stn_l")
+
+    click(a_panel.ui.saveButton)
+
+    assert list(a_file.parent.glob("*.json")) == []
+
+
+def test_warning_can_be_passed(a_panel, a_file, answers):
+    path = a_file.with_name("face.mrk.json")
+    answers.expect("message", "Yes", "doubtful")
+    answers.expect("file", str(path), "Save landmarks")
+
+    click(a_panel.ui.saveButton)
+
+    assert path.exists()
+
+
+def test_ending_is_completed_and_a_file_replaced_only_with_a_yes(a_reviewed_panel, a_file, answers):
+    path = a_file.with_name("face.mrk.json")
+    path.write_text("mine", encoding="utf-8")
+    answers.expect("file", str(a_file.with_name("face")), "Save landmarks")
+    answers.expect("message", "No", r"face\.mrk\.json exists")
+
+    click(a_reviewed_panel.ui.saveButton)
+
+    assert path.read_text(encoding="utf-8") == "mine"
+
+
+def test_folder_that_cannot_be_written_is_told(a_reviewed_panel, a_file, answers, hidden_failures):
+    path = a_file.parent / "nowhere" / "face.mrk.json"
+    answers.expect("file", str(path), "Save landmarks")
+    answers.expect("message", "Ok", "could not be saved")
+
+    click(a_reviewed_panel.ui.saveButton)
+
+    hidden_failures.take(OSError, "nowhere")
+
+
+def test_export_in_the_chosen_format_and_frame(a_reviewed_panel, a_list_on_file, a_file, answers):
+    choose(a_reviewed_panel, "csv", "LPS")
+    path = a_file.with_name("out.csv")
+    answers.expect("file", str(path), "Export landmarks")
+
+    click(a_reviewed_panel.ui.exportButton)
+
+    numbers = read_landmarks(path).positions
+    expected = a_list_on_file.world_positions * [-1, -1, 1]
+    np.testing.assert_allclose(numbers, expected, atol=1e-3)
+
+
+def test_choices_come_back_the_next_time(a_reviewed_panel, a_file, answers, panel_factory):
+    choose(a_reviewed_panel, "csv", "RAS")
+    answers.expect("file", str(a_file.with_name("out.csv")), "Export landmarks")
+    click(a_reviewed_panel.ui.exportButton)
+
+    again = slicer.modules.palnetlandmarks.createNewWidgetRepresentation().self()
+
+    assert again.ui.formatSelector.itemData(again.ui.formatSelector.currentIndex) == "csv"
+    assert again.ui.frameSelector.itemData(again.ui.frameSelector.currentIndex) == "RAS"
+    again.cleanup()
+
+
+def test_every_format_is_offered(a_panel):
+    selector = a_panel.ui.formatSelector
+
+    assert [selector.itemData(i) for i in range(selector.count)] == list(FORMATS)
+
+
+def test_format_that_cannot_hold_the_list_says_why(
+    a_reviewed_panel, a_file, scene, answers, hidden_failures
+):
+    model = a_reviewed_panel.ui.scanSelector.currentNode()
+    choose(a_reviewed_panel, "csv", "file")
+    slicer.util.arrayFromModelPoints(model)[:] += 1.0
+    slicer.util.arrayFromModelPointsModified(model)
+    answers.expect("file", str(a_file.with_name("out.csv")), "Export landmarks")
+
+    click(a_reviewed_panel.ui.exportButton)
+
+    assert "Save the model first" in a_reviewed_panel.ui.handOverLabel.text
+    assert not a_file.with_name("out.csv").exists()
+
+
+def test_measurements_are_taken_copied_saved_and_shown(a_panel, scene, answers, a_file):
+    ui = a_panel.ui
+    ui.measurementSection.setProperty("collapsed", False)
+    click(ui.measureButton)
+    n_rows = ui.measurementTable.rowCount
+    assert n_rows > 40
+
+    click(ui.copyMeasurementsButton)
+    lines = qt.QApplication.clipboard().text().splitlines()
+    assert len(lines) == n_rows + 1
+    assert ui.measurementTable.item(0, 0).text() in lines[1]
+
+    ui.measurementTable.setCurrentCell(0, 0)
+    (line,) = [
+        node
+        for node in slicer.util.getNodesByClass("vtkMRMLModelNode", scene)
+        if node.GetAttribute(LINE_ATTRIBUTE)
+    ]
+    assert line.GetPolyData().GetNumberOfLines() == 1
+
+    path = a_file.with_name("face.csv")
+    answers.expect("file", str(path), "Save measurements")
+    click(ui.saveMeasurementsButton)
+    with path.open(encoding="utf-8", newline="") as file:
+        assert len(list(csv.reader(file))) == n_rows + 1
+
+
+def test_correction_drops_measurements_that_no_longer_hold(a_panel, a_list_on_file):
+    a_panel.ui.measurementSection.setProperty("collapsed", False)
+    click(a_panel.ui.measureButton)
+
+    position = a_list_on_file.world_positions[5] + 3.0
+    a_list_on_file.node.SetNthControlPointPositionWorld(5, *position)
+
+    assert a_panel.ui.measurementTable.rowCount == 0
+    assert not a_panel.ui.copyMeasurementsButton.enabled

@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reviewing by buttons, table and keys of the panel."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import qt
+import slicer
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+
+from palnet_scenes import N_LANDMARKS
+from PALNetLandmarksLib.panel.landmark_table import (
+    BY_ERROR,
+    CODE,
+    ERROR,
+    REPLACE,
+    SHOW_DOUBTFUL,
+    SHOW_MISSING,
+    SHOW_UNREVIEWED,
+    STATUS,
+)
+
+MISSING = N_LANDMARKS - 1
+
+
+@pytest.fixture
+def a_panel(panel_factory, a_list):
+    panel = panel_factory()
+    panel.ui.landmarksSelector.setCurrentNode(a_list.node)
+    return panel
+
+
+def click(button):
+    assert button.enabled, f"{button.objectName} is disabled"
+    QTest.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def press(panel, key, modifier=Qt.KeyboardModifier.ControlModifier):
+    qt.QApplication.processEvents()
+    QTest.keyClick(slicer.util.mainWindow(), key, modifier)
+
+
+def cell(panel, row, column):
+    return panel.ui.landmarkTable.item(row, column).text()
+
+
+def codes(panel):
+    return [cell(panel, row, CODE) for row in range(panel.ui.landmarkTable.rowCount)]
+
+
+def current(panel):
+    return panel.reviewSection.table.current
+
+
+def test_table_tells_error_class_and_status(a_panel, a_list):
+    row_of = {code: row for row, code in enumerate(codes(a_panel))}
+    errors = a_list.expected_errors
+
+    assert codes(a_panel) == list(a_list.scheme.codes)
+    for index, word in ((0, "good"), (20, "check"), (48, "doubtful")):
+        row = row_of[a_list.scheme.codes[index]]
+        assert cell(a_panel, row, ERROR) == f"{errors[index]:.1f} mm {word}"
+        assert cell(a_panel, row, STATUS) == "detected"
+    assert cell(a_panel, MISSING, STATUS) == "missing"
+    assert cell(a_panel, MISSING, ERROR) == ""
+
+
+def test_filters_and_order(a_panel, a_list):
+    ui = a_panel.ui
+    ui.filterSelector.setCurrentIndex(SHOW_MISSING)
+    assert codes(a_panel) == [a_list.scheme.codes[MISSING]]
+
+    ui.filterSelector.setCurrentIndex(SHOW_DOUBTFUL)
+    ui.orderSelector.setCurrentIndex(BY_ERROR)
+    shown = [a_list.scheme.codes.index(code) for code in codes(a_panel)]
+    errors = a_list.expected_errors[shown]
+    assert (errors >= 2.0).all()
+    assert (np.diff(errors) <= 0).all()
+    assert len(shown) == int((a_list.expected_errors >= 2.0).sum())
+
+    ui.filterSelector.setCurrentIndex(SHOW_UNREVIEWED)
+    a_panel.reviewSection.review.confirm(7)
+    assert a_list.scheme.codes[7] not in codes(a_panel)
+
+
+def test_step_confirm_and_progress_by_buttons(a_panel, a_list, scene):
+    camera = scene.AddNewNodeByClass("vtkMRMLCameraNode")
+    ui = a_panel.ui
+    click(ui.nextButton)
+    assert current(a_panel) == 0
+    assert not ui.previousButton.enabled
+    np.testing.assert_allclose(camera.GetFocalPoint(), a_list.world_positions[0])
+
+    click(ui.nextButton)
+    click(ui.confirmButton)
+
+    assert a_list.status[1] == "confirmed"
+    assert current(a_panel) == 2
+    np.testing.assert_allclose(camera.GetFocalPoint(), a_list.world_positions[2])
+    assert ui.reviewedLabel.text == "1 of 50 reviewed"
+    click(ui.previousButton)
+    assert current(a_panel) == 1
+
+
+def test_confirm_goes_on_when_the_row_disappears(a_panel, a_list):
+    a_panel.ui.filterSelector.setCurrentIndex(SHOW_UNREVIEWED)
+    a_panel.reviewSection.table.select(4)
+
+    click(a_panel.ui.confirmButton)
+
+    assert a_list.status[4] == "confirmed"
+    assert current(a_panel) == 5
+
+
+def test_keys_step_confirm_undo_and_redo(a_panel, a_list):
+    press(a_panel, Qt.Key.Key_Right)
+    press(a_panel, Qt.Key.Key_Right)
+    assert current(a_panel) == 1
+    press(a_panel, Qt.Key.Key_Left)
+    assert current(a_panel) == 0
+    press(a_panel, Qt.Key.Key_Return)
+    assert a_list.status[0] == "confirmed"
+    press(a_panel, Qt.Key.Key_Backspace)
+    assert a_list.status[0] == "detected"
+    both = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
+    press(a_panel, Qt.Key.Key_Backspace, both)
+    assert a_list.status[0] == "confirmed"
+
+
+def test_keys_belong_to_other_modules_after_leaving(a_panel, a_list):
+    a_panel.exit()
+
+    press(a_panel, Qt.Key.Key_Right)
+
+    assert current(a_panel) is None
+
+
+def test_definition_and_picture_of_the_selected_landmark(a_panel, a_list):
+    a_panel.reviewSection.table.select(3)
+
+    definition = a_list.scheme.landmarks[3]
+    assert a_panel.ui.definitionLabel.text == (
+        f"{definition.name} ({definition.code})\n{definition.definition}"
+    )
+    assert not a_panel.ui.pictureLabel.isHidden()
+    assert a_panel.ui.pictureLabel.pixmap.width() == 120
+
+
+def test_every_landmark_has_a_picture_of_its_own(a_panel, a_list):
+    paths = [a_panel.logic.findPicture("palnet50", code) for code in a_list.scheme.codes]
+
+    assert len({path.read_bytes() for path in paths}) == N_LANDMARKS
+    assert a_panel.logic.findPicture("palnet50", "nothing") is None
+
+
+def test_mark_missing_restore_and_undo(a_panel, a_list):
+    before = a_list.positions
+    a_panel.reviewSection.table.select(2)
+    assert not a_panel.ui.placeButton.enabled
+
+    click(a_panel.ui.missingButton)
+    assert a_list.status[2] == "missing"
+    assert a_panel.ui.placeButton.enabled
+    assert not a_panel.ui.missingButton.enabled
+
+    click(a_panel.ui.restoreButton)
+    assert a_list.status[2] == "detected"
+    np.testing.assert_allclose(a_list.positions, before)
+
+    click(a_panel.ui.undoButton)
+    assert a_list.status[2] == "missing"
+    click(a_panel.ui.undoButton)
+    assert a_list.status[2] == "detected"
+    assert not a_panel.ui.undoButton.enabled
+    click(a_panel.ui.redoButton)
+    assert a_list.status[2] == "missing"
+
+
+def test_restore_all(a_panel, a_list):
+    before = a_list.state()
+    for index in (3, 4):
+        position = a_list.world_positions[index] + 5.0
+        a_list.node.SetNthControlPointPositionWorld(index, *position)
+
+    click(a_panel.ui.restoreAllButton)
+
+    assert before.changed_in(a_list.state()) == []
+
+
+def test_place_makes_the_next_click_place_this_landmark(a_panel, a_list):
+    a_panel.reviewSection.table.select(MISSING)
+
+    click(a_panel.ui.placeButton)
+
+    assert slicer.modules.markups.logic().GetActiveListID() == a_list.node.GetID()
+    assert a_list.node.GetControlPointPlacementStartIndex() == MISSING
+    interaction = slicer.app.applicationLogic().GetInteractionNode()
+    assert interaction.GetCurrentInteractionMode() == interaction.Place
+    assert not interaction.GetPlaceModePersistence()
+
+
+def test_lock_is_the_lists_own(a_panel, a_list):
+    a_panel.ui.lockCheckBox.setChecked(True)
+    assert a_list.node.GetLocked()
+
+    a_panel.ui.landmarksSelector.setCurrentNode(None)
+    a_panel.ui.landmarksSelector.setCurrentNode(a_list.node)
+
+    assert a_panel.ui.lockCheckBox.checked
+    a_panel.ui.lockCheckBox.setChecked(False)
+    assert not a_list.node.GetLocked()
+
+
+def test_snapping_is_switched(a_panel, a_list):
+    a_panel.ui.snapCheckBox.setChecked(False)
+
+    a_list.node.SetNthControlPointPositionWorld(5, 1.0, 2.0, 3.0)
+
+    np.testing.assert_allclose(a_list.world_positions[5], [1.0, 2.0, 3.0])
+    a_panel.ui.snapCheckBox.setChecked(True)
+    a_list.node.SetNthControlPointPositionWorld(5, 1.0, 2.0, 4.0)
+    assert np.linalg.norm(a_list.world_positions[5] - [1.0, 2.0, 4.0]) > 10.0
+
+
+def test_expected_errors_are_switched_in_the_view(a_panel, a_list):
+    halo = a_panel.reviewSection._halo.node
+    assert halo.GetDisplayNode().GetVisibility()
+
+    a_panel.ui.errorsCheckBox.setChecked(False)
+
+    assert not halo.GetDisplayNode().GetVisibility()
+
+
+def test_ticked_landmark_is_replaced_by_the_next_detection(a_panel, a_list):
+    for index in (3, 4):
+        position = a_list.world_positions[index] + 5.0
+        a_list.node.SetNthControlPointPositionWorld(index, *position)
+    table = a_panel.ui.landmarkTable
+    assert not table.item(2, REPLACE).flags() & Qt.ItemFlag.ItemIsUserCheckable
+
+    table.item(3, REPLACE).setCheckState(Qt.CheckState.Checked)
+
+    assert a_panel.reviewSection.table.replace == {3}
+    a_panel.reviewSection.refresh()
+    assert a_panel.reviewSection.table.replace == {3}
+    table.item(3, REPLACE).setCheckState(Qt.CheckState.Unchecked)
+    assert a_panel.reviewSection.table.replace == frozenset()
+
+
+def test_corrections_made_elsewhere_show_in_the_table(a_panel, a_list):
+    position = a_list.world_positions[5] + 3.0
+    a_list.node.SetNthControlPointPositionWorld(5, *position)
+
+    assert cell(a_panel, 5, STATUS) == "corrected"
+    assert a_panel.ui.reviewedLabel.text == "1 of 50 reviewed"
+
+
+def test_deleted_list_leaves_an_empty_panel(a_panel, a_list, scene):
+    scene.RemoveNode(a_list.node)
+
+    assert a_panel.ui.landmarkTable.rowCount == 0
+    assert a_panel.ui.reviewedLabel.text == "No landmarks yet."
+    assert not a_panel.ui.saveButton.enabled

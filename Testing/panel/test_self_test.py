@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a user runs from "Reload and Test"."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+import slicer
+
+
+def test_self_test_passes(panel_factory):
+    panel_factory()
+
+    slicer.modules.palnetlandmarks.python_module().PALNetLandmarksTest().runTest()
+
+
+@pytest.fixture
+def kept_packages():
+    """The packages of before, for the tests that come after a reload."""
+    before = {name: module for name, module in sys.modules.items() if is_ours(name)}
+    yield before
+    for name in [name for name in sys.modules if is_ours(name)]:
+        del sys.modules[name]
+    sys.modules.update(before)
+
+
+def is_ours(name):
+    return name.split(".")[0] in ("palnet", "PALNetLandmarksLib")
+
+
+def test_module_can_be_reloaded(panel_factory, kept_packages):
+    panel = panel_factory()
+    old = sys.modules["PALNetLandmarksLib.review"]
+
+    panel.onReload()
+
+    again = slicer.modules.palnetlandmarks.widgetRepresentation().self()
+    assert again is not panel
+    assert again.ui.landmarkTable.columnCount == 6
+    assert sys.modules["PALNetLandmarksLib.review"] is not old
+
+
+def test_help_names_method_and_limits(panel_factory):
+    panel_factory()
+    module = slicer.modules.palnetlandmarks
+
+    assert module.categories == ["Shape Analysis"]
+    assert "10.1016/j.imu.2025.101729" in module.acknowledgementText
+    assert "not a medical device" in module.helpText
