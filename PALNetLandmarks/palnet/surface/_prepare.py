@@ -12,7 +12,7 @@ from palnet.surface._mesh import Mesh
 from palnet.surface._shapes import measure_triangles, orient
 from palnet.surface._surface import Surface, pick_long_triangles
 from palnet.surface._units import Unit
-from palnet.surface._winding import count_edges, label_points
+from palnet.surface._winding import count_edges, label_points, sort_edges
 
 __all__ = ["prepare_surface"]
 
@@ -56,15 +56,16 @@ def prepare_surface(mesh: Mesh, unit: Unit) -> Surface:
     if not len(triangles):
         msg = f"{mesh.name}: no triangle of the mesh has an area. Export the scan again."
         raise MeshError(msg)
-    edges = count_edges(triangles)
+    edges = sort_edges(triangles)
+    counts = count_edges(edges)
     label = label_points(triangles, len(points))
     triangles, normals, turned = orient(
-        points, triangles, shapes, label, has_clashes=edges.n_clashing > 0
+        points, triangles, shapes, label, edges if counts.n_clashing else None
     )
     findings = (
         *mesh.findings,
         *describe_cleaning(n_unused, len(mesh.triangles) - len(triangles)),
-        *describe_edges(edges, turned),
+        *describe_edges(counts, turned),
         *describe_pieces(label[triangles[:, 0]], shapes.doubled_areas),
     )
     points = points * unit.mm_per_unit

@@ -13,7 +13,9 @@ from palnet.surface._winding import unify_winding
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["TriangleShapes", "measure_triangles", "orient"]
+    from palnet.surface._winding import SortedEdges
+
+__all__ = ["TriangleShapes", "measure_longest_edges", "measure_triangles", "orient"]
 
 LARGE_SHARE = 0.01
 """A piece of at least this share of the area decides by its own shape where outward is."""
@@ -70,9 +72,39 @@ def measure_triangles(points: NDArray[np.float64], triangles: NDArray[np.int32])
         shapes.crosses[:, part] = crosses
         shapes.doubled_areas[part] = np.sqrt(_dot_columns(crosses, crosses))
         shapes.heights[part] = _dot_columns(crosses, a)
-        squared = [_dot_columns(edge, edge) for edge in (ab, ac, bc)]
-        shapes.longest_squared[part] = np.maximum.reduce(squared)
+        shapes.longest_squared[part] = _largest_square(ab, ac, bc)
     return shapes
+
+
+def measure_longest_edges(
+    points: NDArray[np.float64], triangles: NDArray[np.int32]
+) -> NDArray[np.float64]:
+    """Measure the longest edge of all triangles, squared.
+
+    Parameters
+    ----------
+    points : ndarray of shape (n_points, 3)
+        Vertices.
+    triangles : ndarray of shape (n_triangles, 3)
+        Vertex indices.
+
+    Returns
+    -------
+    ndarray of shape (n_triangles,)
+        As in `TriangleShapes`.
+    """
+    longest_squared = np.zeros(len(triangles))
+    for part in chunks(len(triangles)):
+        corners = triangles[part].astype(np.intp)
+        a, b, c = (points.take(corners[:, k], axis=0).T.copy() for k in range(3))
+        longest_squared[part] = _largest_square(b - a, c - a, c - b)
+    return longest_squared
+
+
+def _largest_square(*edges: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Largest squared length of several vectors that stand as columns."""
+    largest: NDArray[np.float64] = np.maximum.reduce([_dot_columns(edge, edge) for edge in edges])
+    return largest
 
 
 def _dot_columns(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -86,8 +118,7 @@ def orient(
     triangles: NDArray[np.int32],
     shapes: TriangleShapes,
     label: NDArray[np.int32],
-    *,
-    has_clashes: bool,
+    clashing: SortedEdges | None,
 ) -> tuple[NDArray[np.int32], NDArray[np.float64], tuple[int, int]]:
     """Turn what winds against its neighbours, then what winds inward.
 
@@ -101,8 +132,8 @@ def orient(
         Their measures.
     label : ndarray of shape (n_points,)
         The connected piece of every vertex.
-    has_clashes : bool
-        Whether some neighbours wind against each other.
+    clashing : SortedEdges or None
+        All edges if some neighbours wind against each other.
 
     Returns
     -------
@@ -114,8 +145,8 @@ def orient(
         How many triangles were turned as clashing and as inward.
     """
     flips = np.zeros(len(triangles), dtype=bool)
-    if has_clashes:
-        flips = unify_winding(triangles, shapes.doubled_areas)
+    if clashing is not None:
+        flips = unify_winding(clashing, shapes.doubled_areas)
         shapes = shapes.turn(flips)
     sums = _sum_at_points(triangles, shapes, len(points))
     piece = label[triangles[:, 0]]

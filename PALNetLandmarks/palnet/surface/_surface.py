@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from palnet._checks import check_finite, check_points, check_triangles, frozen_copy
-from palnet.surface._shapes import measure_triangles
+from palnet.surface._shapes import measure_longest_edges
 from palnet.surface._units import Unit
 
 if TYPE_CHECKING:
@@ -147,8 +147,8 @@ def find_long_triangles(surface: Surface) -> LongTriangles:
     """
     if surface.long_triangles is not None:
         return surface.long_triangles
-    shapes = measure_triangles(surface.points_mm, surface.triangles)
-    return pick_long_triangles(np.sqrt(shapes.longest_squared))
+    longest_squared = measure_longest_edges(surface.points_mm, surface.triangles)
+    return pick_long_triangles(np.sqrt(longest_squared))
 
 
 def crop_surface(surface: Surface, keep_points: NDArray[np.bool_]) -> Surface:

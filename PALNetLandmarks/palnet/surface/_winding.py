@@ -12,7 +12,20 @@ from palnet.surface._vectors import chunks
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["EdgeCounts", "boundary_edges", "count_edges", "label_points", "unify_winding"]
+__all__ = [
+    "EdgeCounts",
+    "SortedEdges",
+    "boundary_edges",
+    "count_edges",
+    "label_points",
+    "sort_edges",
+    "unify_winding",
+]
+
+POINT_BITS = 31
+"""Vertices are numbered in 32 bits with a sign."""
+
+WORD_BITS = 64
 
 
 class EdgeCounts(NamedTuple):
@@ -23,21 +36,23 @@ class EdgeCounts(NamedTuple):
     n_clashing: int
 
 
-def _edge_keys(triangles: NDArray[np.int32]) -> NDArray[np.uint64]:
-    """Every edge as one number (lower end, higher end, direction); edge k of all, k = 0, 1, 2."""
-    keys = np.zeros((3, len(triangles)), dtype=np.uint64)
-    for part in chunks(len(triangles)):
-        corners = np.ascontiguousarray(triangles[part].T)
-        for row, (start, stop) in enumerate(((0, 1), (1, 2), (2, 0))):
-            low = np.minimum(corners[start], corners[stop]).astype(np.uint64)
-            high = np.maximum(corners[start], corners[stop]).astype(np.uint64)
-            is_down = corners[start] > corners[stop]
-            keys[row, part] = (low << np.uint64(32)) | (high << np.uint64(1)) | is_down
-    return keys.ravel()
+class SortedEdges(NamedTuple):
+    """Every edge of every triangle, equal ones together.
+
+    Attributes
+    ----------
+    keys : ndarray of shape (3 n_triangles,)
+        Rising; two edges with the same ends differ at most in the lowest bit, their direction.
+    triangles : ndarray of shape (3 n_triangles,)
+        To which triangle each belongs.
+    """
+
+    keys: NDArray[np.uint64]
+    triangles: NDArray[np.int64]
 
 
-def count_edges(triangles: NDArray[np.int32]) -> EdgeCounts:
-    """Count edges with one triangle, with more than two, and with two that wind against each other.
+def sort_edges(triangles: NDArray[np.int32]) -> SortedEdges:
+    """Sort the edges of a surface.
 
     Parameters
     ----------
@@ -46,14 +61,55 @@ def count_edges(triangles: NDArray[np.int32]) -> EdgeCounts:
 
     Returns
     -------
+    SortedEdges
+        Three for each triangle.
+    """
+    n = len(triangles)
+    point_bits, row_bits = int(triangles.max(initial=0)).bit_length(), n.bit_length()
+    if 2 * point_bits + 1 + row_bits > WORD_BITS:
+        keys = _edge_keys(triangles, POINT_BITS)
+        order = np.argsort(keys)
+        return SortedEdges(keys[order], order - n * (order // n))
+    # With the triangle's number in its lowest bits a key takes it along: no indirect sort.
+    packed = _edge_keys(triangles, point_bits).reshape(3, n) << np.uint64(row_bits)
+    packed |= np.arange(n, dtype=np.uint64)
+    packed = packed.ravel()
+    packed.sort()
+    rows = (packed & np.uint64((1 << row_bits) - 1)).astype(np.int64)
+    return SortedEdges(packed >> np.uint64(row_bits), rows)
+
+
+def _edge_keys(triangles: NDArray[np.int32], point_bits: int) -> NDArray[np.uint64]:
+    """Every edge as one number (lower end, higher end, direction); edge k of all, k = 0, 1, 2."""
+    keys = np.zeros((3, len(triangles)), dtype=np.uint64)
+    high_bits = np.uint64(point_bits + 1)
+    for part in chunks(len(triangles)):
+        corners = np.ascontiguousarray(triangles[part].T)
+        for row, (start, stop) in enumerate(((0, 1), (1, 2), (2, 0))):
+            low = np.minimum(corners[start], corners[stop]).astype(np.uint64)
+            high = np.maximum(corners[start], corners[stop]).astype(np.uint64)
+            is_down = corners[start] > corners[stop]
+            keys[row, part] = (low << high_bits) | (high << np.uint64(1)) | is_down
+    return keys.ravel()
+
+
+def count_edges(edges: SortedEdges) -> EdgeCounts:
+    """Count edges with one triangle, with more than two, and with two that wind against each other.
+
+    Parameters
+    ----------
+    edges : SortedEdges
+        All edges.
+
+    Returns
+    -------
     EdgeCounts
         The three counts.
     """
-    keys = _edge_keys(triangles)
-    keys.sort()
+    keys = edges.keys
     is_equal = np.concatenate([[False], keys[1:] == keys[:-1], [False]])
-    keys >>= np.uint64(1)
-    is_same = np.concatenate([[False], keys[1:] == keys[:-1], [False]])
+    ends = keys >> np.uint64(1)
+    is_same = np.concatenate([[False], ends[1:] == ends[:-1], [False]])
     begins, continues = ~is_same[:-1], is_same[1:]
     begins_long = begins[:-1] & continues[:-1] & continues[1:]
     begins_pair = begins & continues
@@ -78,14 +134,14 @@ def boundary_edges(triangles: NDArray[np.int32]) -> NDArray[np.int64]:
     ndarray of shape (n_edges, 2)
         Their ends, the lower number first.
     """
-    keys = _edge_keys(triangles) >> np.uint64(1)
+    keys = _edge_keys(triangles, POINT_BITS) >> np.uint64(1)
     keys.sort()
     is_same = np.concatenate([[False], keys[1:] == keys[:-1], [False]])
     single = keys[~is_same[:-1] & ~is_same[1:]].astype(np.int64)
-    return np.stack([single >> 31, single & (2**31 - 1)], axis=1)
+    return np.stack([single >> POINT_BITS, single & (2**POINT_BITS - 1)], axis=1)
 
 
-def unify_winding(triangles: NDArray[np.int32], areas: NDArray[np.float64]) -> NDArray[np.bool_]:
+def unify_winding(edges: SortedEdges, areas: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Say which triangles to turn so that neighbours wind alike, turning the smaller area.
 
     Triangles that wind alike are joined to patches. Every patch is then taken twice, as it is and
@@ -94,8 +150,8 @@ def unify_winding(triangles: NDArray[np.int32], areas: NDArray[np.float64]) -> N
 
     Parameters
     ----------
-    triangles : ndarray of shape (n_triangles, 3)
-        Vertex indices.
+    edges : SortedEdges
+        All edges of the triangles.
     areas : ndarray of shape (n_triangles,)
         Triangle areas, in any unit.
 
@@ -104,8 +160,8 @@ def unify_winding(triangles: NDArray[np.int32], areas: NDArray[np.float64]) -> N
     ndarray of shape (n_triangles,)
         True for triangles to turn.
     """
-    first, second, is_clash = _neighbours(triangles)
-    patch = _components(len(triangles), first[~is_clash], second[~is_clash])
+    first, second, is_clash = _neighbours(edges)
+    patch = _components(len(areas), first[~is_clash], second[~is_clash])
     n = int(patch.max()) + 1
     left, right = patch[first[is_clash]], patch[second[is_clash]]
     sheet = _components(2 * n, np.append(left, left + n), np.append(right + n, right))
@@ -114,18 +170,14 @@ def unify_winding(triangles: NDArray[np.int32], areas: NDArray[np.float64]) -> N
 
 
 def _neighbours(
-    triangles: NDArray[np.int32],
+    edges: SortedEdges,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
     """Pairs of triangles that share an edge with no third, and whether they clash there."""
-    keys = _edge_keys(triangles)
-    order = np.argsort(keys)
-    keys = keys[order]
-    edge = keys >> np.uint64(1)
-    is_same = np.concatenate([[False], edge[1:] == edge[:-1], [False, False]])
+    keys, rows = edges
+    ends = keys >> np.uint64(1)
+    is_same = np.concatenate([[False], ends[1:] == ends[:-1], [False, False]])
     pairs = np.flatnonzero(~is_same[:-3] & is_same[1:-2] & ~is_same[2:-1])
-    n = len(triangles)
-    row = order - n * ((order >= n).astype(np.int64) + (order >= 2 * n))
-    return row[pairs], row[pairs + 1], keys[pairs] == keys[pairs + 1]
+    return rows[pairs], rows[pairs + 1], keys[pairs] == keys[pairs + 1]
 
 
 def _components(

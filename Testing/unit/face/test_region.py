@@ -92,6 +92,23 @@ def test_fine_sample_is_complete_round_the_centres(the_surface):
     assert len(fine.points_mm) < 0.3 * len(whole.points_mm)
 
 
+@pytest.mark.parametrize("edge_mm", [2.0, 40.0])
+def test_fine_sample_takes_a_huge_triangle_that_passes_by_a_centre(edge_mm):
+    """With short triangles beside it, and where all are long: each way of finding it."""
+    step = np.arange(0.0, 200.0, edge_mm)
+    x, y = (each.ravel() for each in np.meshgrid(step, step))
+    corners = [np.stack([x + dx, y + dy, 0 * x], axis=1) for dx, dy in ((0, 0), (1, 0), (0, 1))]
+    points = np.stack(corners, axis=1).reshape(-1, 3)
+    huge = np.array([[0.0, 0, 50], [200, 0, 50], [0, 200, 50]])
+    triangles = np.arange(len(points) + 3).reshape(-1, 3)
+    surface = prepare_surface(Mesh(np.vstack([points, huge]), triangles), parse_unit("mm"))
+
+    fine = sample_fine(surface, np.array([[60.0, 60, 50]]))
+
+    near = np.linalg.norm(fine.points_mm - [60, 60, 50], axis=1) < FINE_RADIUS_MM
+    assert near.sum() > 0.8 * np.pi * FINE_RADIUS_MM**2 / FINE_SPACING_MM**2
+
+
 def test_fine_sample_far_from_the_surface_is_empty(the_surface):
     fine = sample_fine(the_surface, np.array([[0.0, 0, 900]]))
 

@@ -119,6 +119,21 @@ def test_huge_numbers_of_points_take_the_other_way_to_the_same_order(monkeypatch
     assert {tuple(p) for p in by_rows.points_mm} == {tuple(p) for p in expected.points_mm}
 
 
+def test_edges_that_fit_no_word_are_sorted_the_other_way(monkeypatch):
+    mixed = np.where(
+        np.arange(len(HEAD.triangles))[:, None] % 5 == 0, HEAD.triangles[:, ::-1], HEAD.triangles
+    )
+    meshes = (_broken_mesh(), Mesh(HEAD.points, mixed))
+    expected = [prepare_surface(mesh, MM) for mesh in meshes]
+    monkeypatch.setattr("palnet.surface._winding.WORD_BITS", 0)
+
+    for mesh, surface in zip(meshes, expected, strict=True):
+        again = prepare_surface(mesh, MM)
+
+        _assert_same(again, surface)
+        assert again.findings == surface.findings
+
+
 # --- cleaning ------------------------------------------------------------------------------------
 
 
