@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from palnet._files import check_free, write_text
 from palnet.errors import (
+    FormatError,
     MeshError,
     PalnetError,
     PreviewError,
@@ -258,17 +260,15 @@ def _plan_job(scan: Path, sharing: list[Path], options: BatchOptions) -> ScanJob
 def _detect_and_write(job: ScanJob, detect: Detect | None) -> ScanResult:
     """Do the work of a job; the record is written last and so vouches for the rest."""
     from palnet._record import describe_detection, record_text
-    from palnet.exchange import write_landmarks
     from palnet.surface import read_mesh
 
     options = job.options
     mesh = read_mesh(job.scan)
     detection = (detect or _default_detect())(mesh, unit=options.unit, model=options.model)
     written = detection.landmarks.to_frame(options.frame)
-    for name, path in zip(options.formats, job.landmark_files, strict=True):
-        write_landmarks(written, path, format=name, overwrite=options.overwrite)
-    pictures, warnings = _try_preview(job, mesh, detection)
-    files = (*job.landmark_files, *pictures)
+    landmark_files, refusals, notes = _write_landmark_files(job, written)
+    pictures, picture_notes = _try_preview(job, mesh, detection)
+    files = (*landmark_files, *pictures)
     record = describe_detection(
         detection,
         written,
@@ -278,12 +278,37 @@ def _detect_and_write(job: ScanJob, detect: Detect | None) -> ScanResult:
     write_text(job.record_file, record_text(record), overwrite=options.overwrite)
     return ScanResult(
         scan=job.scan,
-        outcome="done",
+        outcome="failed" if refusals else "done",
+        message=" ".join(refusals),
         files=(*files, job.record_file),
-        warnings=warnings,
+        warnings=(*notes, *picture_notes),
         record=record,
         landmarks=detection.landmarks,
     )
+
+
+def _write_landmark_files(
+    job: ScanJob, landmarks: LandmarkSet
+) -> tuple[tuple[Path, ...], tuple[str, ...], tuple[str, ...]]:
+    """Write each format; one that cannot hold these landmarks does not keep back the others.
+
+    Gives the files written, why others were not, and what was written not quite as it is.
+    """
+    from palnet.exchange import FormatWarning, write_landmarks
+
+    options = job.options
+    files: list[Path] = []
+    refusals = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", FormatWarning)
+        for name, path in zip(options.formats, job.landmark_files, strict=True):
+            try:
+                files += write_landmarks(
+                    landmarks, path, format=name, overwrite=options.overwrite, rename=True
+                )
+            except FormatError as err:
+                refusals.append(f"{path.name} was not written: {err}")
+    return tuple(files), tuple(refusals), tuple(str(entry.message) for entry in caught)
 
 
 def _default_detect() -> Detect:

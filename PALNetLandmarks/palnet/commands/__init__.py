@@ -10,4 +10,13 @@ from __future__ import annotations
 
 __all__ = ["COMMANDS"]
 
-COMMANDS = ("detect", "measure", "evaluate", "procrustes", "synthesize", "train", "models")
+COMMANDS = (
+    "detect",
+    "convert",
+    "measure",
+    "evaluate",
+    "procrustes",
+    "synthesize",
+    "train",
+    "models",
+)

@@ -45,7 +45,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add("scans", nargs="*", metavar="SCAN_OR_FOLDER", help="mesh files, or folders of them")
     add("--example", action="store_true", help="use the bundled scan and print its true error")
     add("-o", "--output", type=Path, metavar="DIR", help="folder for the files [beside each scan]")
-    add("--format", default="mrk.json,csv", metavar="LIST", help="landmark formats [%(default)s]")
+    add("--format", default="mrk.json,csv", metavar="LIST", help=_FORMAT_HELP)
     add("--frame", choices=tuple(_FRAMES), default="file", help=_FRAME_HELP)
     add("--unit", default="auto", help="unit of the scans: um, mm, cm, m, in [%(default)s]")
     add("--model", metavar="NAME_OR_PATH", help="model to use; see: palnet models")
@@ -56,6 +56,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.set_defaults(run=detect)
 
 
+_FORMAT_HELP = (
+    "landmark formats: mrk.json, csv, fcsv, tps and others (docs/formats.md) [%(default)s]"
+)
 _FRAME_HELP = (
     "numbers to write: the scan file's own, or millimetres along LPS or RAS axes [%(default)s]"
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from palnet.exchange._format import Format, FormatWarning
 from palnet.exchange._read import read_landmarks, read_specimens
 from palnet.exchange._registry import FORMATS, find_format, get_format
+from palnet.exchange._sidecar import sidecar_path
 from palnet.exchange._write import write_landmarks, write_specimens
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "get_format",
     "read_landmarks",
     "read_specimens",
+    "sidecar_path",
     "write_landmarks",
     "write_specimens",
 ]

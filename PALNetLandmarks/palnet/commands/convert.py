@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`palnet convert`: landmark files from one format into another."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from palnet.exchange import Format
+    from palnet.landmarks import Frame, LandmarkSet
+
+__all__ = ["add_parser", "convert"]
+
+_FRAMES: dict[str | None, Frame] = {"file": "file", "lps": "LPS", "ras": "RAS"}
+# What no file system takes in a name, or takes for a folder.
+_NOT_IN_FILE_NAMES = re.compile(r'[<>:"/\\|?*]')
+_EPILOG = """\
+palnet convert face.mrk.json --to tps          face.tps beside it
+palnet convert results -o cohort.tps           all specimens of a folder into one file
+palnet convert cohort.tps --to csv -o tables   a file for each specimen
+
+What a format cannot hold (frame, unit, order of the landmarks) is written to FILE.frame.json beside
+it and read from there. Exit code 0: all done; 1: some files or specimens could not be done, one
+line each on stderr; 2: wrong usage. The formats are described in docs/formats.md.
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the subcommand.
+
+    Parameters
+    ----------
+    subparsers : argparse subparsers
+        Where to add it.
+    """
+    parser = subparsers.add_parser(
+        "convert",
+        help="bring landmark files into another format",
+        description="Bring landmark files, or folders of them, into the format that another "
+        "program reads.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("files", nargs="+", type=Path, metavar="FILE_OR_FOLDER", help="landmark files")
+    add("--to", metavar="FORMAT", help="format to write [what the output ends in]")
+    add("-o", "--output", type=Path, metavar="FILE_OR_DIR", help=_OUTPUT_HELP)
+    add("--from", dest="source", metavar="FORMAT", help="format to read [what files end in]")
+    add("--scheme", metavar="NAME_OR_PATH", help="landmark scheme [what the files name]")
+    add("--frame", choices=tuple(_FRAMES), help="numbers to write [as they are read]")
+    add("--from-frame", choices=tuple(_FRAMES), help="frame of files that do not say it [file]")
+    add("--unit", help="unit of files that do not say it: um, mm, cm, m, in [mm]")
+    add("--lenient", action="store_true", help="warn of what is doubtful, read what is certain")
+    add("--rename", action="store_true", help="change names of specimens that do not fit")
+    add("--skip-incomplete", action="store_true", help="leave out specimens that lack landmarks")
+    add("--overwrite", action="store_true", help="replace existing files")
+    parser.set_defaults(run=convert)
+
+
+_OUTPUT_HELP = "one file for all specimens, or a folder for one file each [beside each file]"
+
+
+def convert(arguments: argparse.Namespace) -> int:
+    """Run the subcommand.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        Parsed arguments.
+
+    Returns
+    -------
+    int
+        Exit code.
+    """
+    target = _target_format(arguments)
+    conversion = _Conversion(arguments, target)
+    files = _find_files(arguments)
+    with _warnings_on_stderr():
+        if arguments.output is None:
+            for path in files:
+                output = path.with_name(_stem(path) + target.suffix)
+                conversion.write_one_file(conversion.read_all([path]), output)
+        elif _is_file_of(arguments.output, target):
+            conversion.write_one_file(conversion.read_all(files), arguments.output)
+        else:
+            conversion.write_folder(files, arguments.output)
+    conversion.tell()
+    return 1 if conversion.n_failed else 0
+
+
+def _target_format(arguments: argparse.Namespace) -> Format:
+    from palnet.errors import UsageError
+    from palnet.exchange import FORMATS, find_format, get_format
+
+    if arguments.to is not None:
+        return get_format(arguments.to)
+    if arguments.output is None:
+        msg = f"say the format to write with --to: one of {', '.join(FORMATS)}."
+        raise UsageError(msg)
+    return find_format(arguments.output)
+
+
+def _is_file_of(output: Path, target: Format) -> bool:
+    """Tell a file from a folder that may not exist yet, by the ending of its name."""
+    from palnet.errors import UsageError
+
+    if output.is_dir():
+        return False
+    if output.name.lower().endswith(target.suffix):
+        return True
+    if output.suffix or output.exists():
+        msg = f"-o {output}: expected a folder, or a file that ends in {target.suffix}."
+        raise UsageError(msg)
+    return False
+
+
+def _find_files(arguments: argparse.Namespace) -> list[Path]:
+    """List the files to read: of a folder those of the format asked for, else one a specimen."""
+    from palnet.commands._landmark_files import find_landmark_files
+    from palnet.errors import UsageError
+    from palnet.exchange import get_format
+
+    if arguments.source is None:
+        return find_landmark_files(arguments.files)
+    suffix = get_format(arguments.source).suffix
+    found: list[Path] = []
+    for path in arguments.files:
+        inside = sorted(path.glob("*")) if path.is_dir() else []
+        files = [file for file in inside if file.name.lower().endswith(suffix)]
+        if path.is_dir() and not files:
+            msg = f"{path}: the folder holds no file that ends in {suffix}."
+            raise UsageError(msg)
+        found += files if path.is_dir() else [path]
+    return list(dict.fromkeys(found))
+
+
+def _stem(path: Path) -> str:
+    """Give a file's name without the ending of its format."""
+    from palnet.errors import FormatError
+    from palnet.exchange import find_format
+
+    try:
+        return path.name[: -len(find_format(path).suffix)]
+    except FormatError:
+        return path.stem  # its format was said with --from
+
+
+@contextmanager
+def _warnings_on_stderr() -> Iterator[None]:
+    """Print what the library warns of as lines of this program."""
+
+    def show(message: Warning | str, *_: object, **__: object) -> None:
+        print(f"palnet: {message}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = show
+        yield
+
+
+@dataclass
+class _Conversion:
+    """What is read and written, and what became of it."""
+
+    arguments: argparse.Namespace
+    target: Format
+    n_failed: int = 0
+    written: list[Path] = field(default_factory=list)
+    _assumed: list[Path] = field(default_factory=list)
+
+    def read_all(self, files: Iterable[Path]) -> Iterator[LandmarkSet]:
+        """Read one file after the other; a lenient reader leaves out those it cannot read."""
+        from palnet.errors import FormatError
+
+        for path in files:
+            try:
+                yield from self._read(path)
+            except FormatError as err:
+                if not self.arguments.lenient:
+                    raise
+                self._fail(f"{err} The file is left out.")
+
+    def write_one_file(self, specimens: Iterable[LandmarkSet], output: Path) -> None:
+        """Write all specimens into one file, or say why not."""
+        from palnet.errors import FormatError, OutputExistsError
+        from palnet.exchange import write_specimens
+
+        asked = self.arguments
+        try:
+            self.written += write_specimens(
+                specimens,
+                output,
+                format=self.target.name,
+                frame=_FRAMES.get(asked.frame),
+                overwrite=asked.overwrite,
+                rename=asked.rename,
+                skip_incomplete=asked.skip_incomplete,
+            )
+        except (FormatError, OutputExistsError) as err:
+            self._fail(f"{output.name} was not written: {err}")
+
+    def write_folder(self, files: Iterable[Path], folder: Path) -> None:
+        """Write one file a specimen; one that cannot be done is told and the others are done."""
+        from palnet.errors import FormatError
+
+        taken: set[str] = set()
+        for path in files:
+            try:
+                specimens = self._read(path)
+            except FormatError as err:
+                self._fail(str(err))
+                continue
+            for landmarks in specimens:
+                stem = _stem(path) if len(specimens) == 1 else _file_stem(landmarks.specimen)
+                output = folder / f"{stem}{self.target.suffix}"
+                if self.arguments.skip_incomplete and not landmarks.is_placed.all():
+                    name = landmarks.specimen
+                    print(f"palnet: {path}: {name!r} is incomplete; left out.", file=sys.stderr)
+                elif output.name.casefold() in taken:
+                    self._fail(f"{path}: another specimen is {output.name} already. Rename one.")
+                else:
+                    taken.add(output.name.casefold())
+                    self.write_one_file([landmarks], output)
+
+    def tell(self) -> None:
+        """Say what was written and what had to be assumed."""
+        for path in self.written:
+            print(path)
+        if self._assumed:
+            more = f" and {len(self._assumed) - 1} more" if len(self._assumed) > 1 else ""
+            print(
+                f"palnet: {self._assumed[0].name}{more}: nothing says frame or unit; the numbers "
+                "were taken for the scan file's own, in millimetres along LPS axes. "
+                "If they are not, say --from-frame and --unit.",
+                file=sys.stderr,
+            )
+
+    def _fail(self, text: str) -> None:
+        self.n_failed += 1
+        print(f"palnet: {text}", file=sys.stderr)
+
+    def _read(self, path: Path) -> list[LandmarkSet]:
+        from palnet.exchange import find_format, get_format, read_specimens, sidecar_path
+        from palnet.surface import parse_unit
+
+        asked = self.arguments
+        unit = None if asked.unit is None else parse_unit(asked.unit).mm_per_unit
+        source = find_format(path) if asked.source is None else get_format(asked.source)
+        specimens = read_specimens(
+            path,
+            asked.scheme,
+            format=source.name,
+            frame=_FRAMES.get(asked.from_frame),
+            mm_per_unit=unit,
+            strict=not asked.lenient,
+        )
+        says_frame = source.holds_axes or sidecar_path(path).is_file()
+        needs_frame = asked.frame in ("lps", "ras") or self.target.holds_axes
+        if needs_frame and not says_frame and asked.from_frame is None and unit is None:
+            self._assumed.append(path)
+        return specimens
+
+
+def _file_stem(specimen: str) -> str:
+    """Make a file's name of a specimen's, which may come from anywhere."""
+    return _NOT_IN_FILE_NAMES.sub("_", specimen).strip(". ") or "specimen"

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from palnet import cli
+from palnet.exchange import FORMATS, get_format, read_landmarks, read_specimens, write_landmarks
+
+# Numbers are written with six decimals, and a second time after reading.
+TWO_HALF_STEPS = 1.1e-6
+
+
+@pytest.fixture
+def a_whole_set(a_landmark_set):
+    """Every landmark placed, in a file of meters whose axes are RAS."""
+    rng = np.random.default_rng(11)
+    positions = rng.normal(size=a_landmark_set.positions.shape) * 0.08
+    return replace(a_landmark_set, positions=positions, status=("confirmed",) * len(a_landmark_set))
+
+
+@pytest.fixture
+def a_folder(a_whole_set, a_landmark_set, tmp_path):
+    """Three specimens as detect leaves them, in two formats; the second lacks landmarks."""
+    folder = tmp_path / "results"
+    for name, landmarks in (("anna", a_whole_set), ("bo", a_landmark_set), ("cy", a_whole_set)):
+        specimen = replace(landmarks, specimen=name)
+        write_landmarks(specimen, folder / f"{name}.mrk.json")
+        write_landmarks(specimen, folder / f"{name}.csv")
+    return folder
+
+
+def convert(*arguments):
+    return cli.main(["convert", *map(str, arguments)])
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_convert_there_and_back_keeps_the_positions(name, a_whole_set, tmp_path):
+    write_landmarks(a_whole_set, tmp_path / "case_001.csv")
+    suffix = get_format(name).suffix
+
+    there = convert(tmp_path / "case_001.csv", "--to", name, "-o", tmp_path / "there")
+    back = convert(tmp_path / "there" / f"case_001{suffix}", "--to", "csv", "-o", tmp_path / "back")
+
+    landmarks = read_landmarks(tmp_path / "back" / "case_001.csv")
+    assert (there, back) == (0, 0)
+    np.testing.assert_allclose(landmarks.positions, a_whole_set.positions, atol=TWO_HALF_STEPS)
+    assert (landmarks.frame, landmarks.space, landmarks.mm_per_unit) == ("file", "RAS", 1000.0)
+
+
+def test_convert_folder_into_one_file_and_back(a_folder, tmp_path, capsys):
+    cohort = tmp_path / "cohort.tps"
+
+    codes = [convert(a_folder, "-o", cohort)]
+    codes += [convert(cohort, "--to", "mrk.json", "-o", tmp_path / "back")]
+
+    names = sorted(path.name for path in (tmp_path / "back").iterdir())
+    assert codes == [0, 0]
+    assert [entry.specimen for entry in read_specimens(cohort)] == ["anna", "bo", "cy"]
+    assert names == ["anna.mrk.json", "bo.mrk.json", "cy.mrk.json"]
+    assert np.isnan(read_landmarks(tmp_path / "back" / "bo.mrk.json").positions[2]).all()
+    assert str(cohort) in capsys.readouterr().out
+
+
+def test_convert_without_output_writes_beside_each_file(a_folder):
+    code = convert(a_folder, "--to", "tps")
+
+    assert code == 0
+    assert len(list(a_folder.glob("*.tps"))) == len(list(a_folder.glob("*.tps.frame.json"))) == 3
+
+
+def test_convert_from_names_which_files_of_a_folder(a_folder, tmp_path):
+    (a_folder / "anna.mrk.json").unlink()
+
+    convert(a_folder, "--from", "mrk.json", "-o", tmp_path / "cohort.tps")
+
+    assert [e.specimen for e in read_specimens(tmp_path / "cohort.tps")] == ["bo", "cy"]
+
+
+@pytest.mark.parametrize(("frame", "sign"), [("lps", -1.0), ("ras", 1.0)])
+def test_convention_convert_frame_writes_millimeters(frame, sign, a_whole_set, tmp_path):
+    write_landmarks(a_whole_set, tmp_path / "case_001.mrk.json")
+
+    convert(tmp_path / "case_001.mrk.json", "--to", "tps", "--frame", frame)
+
+    landmarks = read_landmarks(tmp_path / "case_001.tps")
+    expected = a_whole_set.positions * 1000.0 * [sign, sign, 1.0]
+    np.testing.assert_allclose(landmarks.positions, expected, atol=1e-3)
+    assert landmarks.frame == frame.upper()
+
+
+def test_convert_says_what_it_assumes_of_a_file_that_says_nothing(a_whole_set, tmp_path, capsys):
+    path, beside = write_landmarks(a_whole_set, tmp_path / "case_001.tps")
+    beside.unlink()
+
+    convert(path, "--scheme", "palnet50", "--to", "mrk.json")
+
+    assert "case_001.tps: nothing says frame or unit; the numbers" in capsys.readouterr().err
+
+
+def test_convert_takes_frame_and_unit_of_a_file_that_says_nothing(a_whole_set, tmp_path, capsys):
+    path, beside = write_landmarks(a_whole_set, tmp_path / "case_001.tps")
+    beside.unlink()
+    said = ["--scheme", "palnet50", "--from-frame", "ras", "--unit", "m"]
+
+    code = convert(path, *said, "--frame", "lps", "--to", "csv")
+
+    landmarks = read_landmarks(tmp_path / "case_001.csv")
+    expected = a_whole_set.positions * [-1000.0, -1000.0, 1000.0]
+    assert (code, capsys.readouterr().err, landmarks.frame) == (0, "", "LPS")
+    np.testing.assert_allclose(landmarks.positions, expected, atol=1e-3)
+
+
+def test_convert_incomplete_specimen_is_refused_or_left_out(a_folder, tmp_path, capsys):
+    cohort = tmp_path / "cohort.morphoj.txt"
+
+    strict = convert(a_folder, "-o", cohort)
+    refused = capsys.readouterr().err
+    skipping = convert(a_folder, "-o", cohort, "--skip-incomplete")
+
+    assert (strict, skipping) == (1, 0)
+    assert "cohort.morphoj.txt was not written: specimen 'bo' lacks n, sn" in refused
+    assert "'bo' lacks n, sn; left out." in capsys.readouterr().err
+    assert [entry.specimen for entry in read_specimens(cohort)] == ["anna", "cy"]
+
+
+def test_convert_into_a_folder_does_the_others(a_folder, tmp_path, capsys):
+    code = convert(a_folder, "--to", "pts", "-o", tmp_path / "out")
+
+    names = sorted(path.name for path in (tmp_path / "out").glob("*.pts"))
+    assert (code, names) == (1, ["anna.pts", "cy.pts"])
+    assert "bo.pts was not written: specimen 'bo' lacks" in capsys.readouterr().err
+
+
+def test_convert_broken_file_stops_a_cohort_unless_lenient(a_folder, tmp_path, capsys):
+    (a_folder / "bo.mrk.json").write_text("{", encoding="utf-8")
+    cohort = tmp_path / "cohort.tps"
+
+    strict = convert(a_folder, "-o", cohort)
+    written = cohort.exists()
+    lenient = convert(a_folder, "-o", cohort, "--lenient")
+
+    assert (strict, written, lenient) == (1, False, 1)
+    assert capsys.readouterr().err.count("bo.mrk.json:1: is not JSON") == 2
+    assert [entry.specimen for entry in read_specimens(cohort)] == ["anna", "cy"]
+
+
+def test_convert_lenient_tells_each_doubt_in_one_line(a_whole_set, tmp_path, capsys):
+    path = tmp_path / "case_001.csv"
+    write_landmarks(a_whole_set, path)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join(lines[:-1]) + "\n", encoding="utf-8")
+
+    code = convert(path, "--to", "tps", "--lenient")
+
+    assert code == 0
+    assert capsys.readouterr().err.startswith(f"palnet: {path}:50: lacks rows for ch_l of specimen")
+
+
+def test_convert_name_that_does_not_fit_is_refused_or_renamed(a_whole_set, tmp_path, capsys):
+    write_landmarks(replace(a_whole_set, specimen="Anna Müller"), tmp_path / "a.csv")
+
+    refused = convert(tmp_path / "a.csv", "--to", "tps")
+    renamed = convert(tmp_path / "a.csv", "--to", "tps", "--rename")
+
+    assert (refused, renamed) == (1, 0)
+    assert "'Anna Müller' is written as 'Anna_Muller'" in capsys.readouterr().err
+
+
+def test_convert_never_writes_outside_the_folder(a_whole_set, tmp_path):
+    names = ["../../evil", "/root/evil", "..", "C:\\evil"]
+    path = tmp_path / "cohort.csv"
+    texts = [FORMATS["csv"].write([replace(a_whole_set, specimen=name)]) for name in names]
+    rows = [line for text in texts for line in "".join(text).splitlines()[1:]]
+    header = ",".join(("specimen", "index", "code", "name", "side", "x", "y", "z"))
+    header += ",status,expected_error_mm,edited"
+    path.write_text("\n".join([header, *rows]), encoding="utf-8")
+
+    code = convert(path, "--to", "mrk.json", "-o", tmp_path / "deep" / "out")
+
+    written = sorted(p.name for p in (tmp_path / "deep" / "out").iterdir())
+    assert code == 0
+    assert written == [
+        "C__evil.mrk.json",
+        "_.._evil.mrk.json",
+        "_root_evil.mrk.json",
+        "specimen.mrk.json",
+    ]
+
+
+def test_convert_overwrites_only_when_told(a_folder, tmp_path, capsys):
+    arguments = [a_folder, "-o", tmp_path / "cohort.tps"]
+
+    codes = [convert(*arguments), convert(*arguments), convert(*arguments, "--overwrite")]
+
+    assert codes == [0, 1, 0]
+    assert "cohort.tps exists already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["a.csv"], "say the format to write with --to: one of mrk.json"),
+        (["a.csv", "--to", "xml"], "unknown landmark format 'xml'"),
+        (["a.csv", "-o", "cohort"], "expected a file ending in one of"),
+        (["a.csv", "--to", "tps", "-o", "out.txt"], r"expected a folder, or a file that ends in"),
+        (["a.csv", "--to", "tps", "--from", "xml"], "unknown landmark format 'xml'"),
+        (["a.csv", "--to", "tps", "--unit", "parsec"], "parsec"),
+    ],
+)
+def test_convert_wrong_usage_is_one_line_and_ends_with_2(arguments, message, capsys):
+    code = convert(*arguments)
+
+    printed = capsys.readouterr().err
+    assert (code, message in printed, printed.count("\n")) == (2, True, 1)
