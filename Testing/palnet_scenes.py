@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 import slicer
+from scipy.spatial.transform import Rotation
 
 import palnet
 from palnet.exchange import read_landmarks
+from palnet.model import read_model
 from PALNetLandmarksLib.landmark_list import create_list
 from PALNetLandmarksLib.review import Review
 
@@ -20,11 +23,17 @@ __all__ = ["a_face", "a_list", "a_review"]
 SAMPLES = Path(palnet.__file__).parent / "samples"
 N_LANDMARKS = 50
 
-# The face looks along -y in LPS files of this project, up is z: face axes x, y, z are the scene's
-# -x, z, y (RAS), and the origin lies between the ears.
-FACE_FROM_WORLD = np.array(
-    [[-1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]]
-)
+
+@cache
+def face_from_world():
+    """Similarity from the scene to the face frame, from the true landmarks."""
+    truth = read_landmarks(SAMPLES / "example.landmarks.csv").to_frame("RAS").positions
+    mean = read_model().atlas.landmark_mean_mm
+    rotation, _ = Rotation.align_vectors(mean - mean.mean(axis=0), truth - truth.mean(axis=0))
+    matrix = np.eye(4)
+    matrix[:3, :3] = rotation.as_matrix()
+    matrix[:3, 3] = mean.mean(axis=0) - rotation.apply(truth.mean(axis=0))
+    return matrix
 
 
 def true_landmarks():
@@ -48,7 +57,7 @@ def a_record():
         "mm_per_unit": 1.0,
         "quality": {"verdict": "good"},
         "provenance": {"model": "palnet50", "note": 'quotes " and \\ and \u00e4'},
-        "face_from_scan_mm": FACE_FROM_WORLD.tolist(),
+        "face_from_scan_mm": face_from_world().tolist(),
     }
 
 
