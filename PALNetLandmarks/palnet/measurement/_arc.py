@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,9 @@ __all__ = ["Arc", "length"]
 # How far a landmark is moved across the tape to see what that does to the length: about one
 # landmark error, and more than the triangles of a scan, whose edges would show otherwise.
 _STEP_MM = 1.0
+# A tape between two points of a bulging surface is at most a half circle, pi / 2 times as long as
+# the straight way. A longer one goes round a hole, mostly through a nostril or behind an ear.
+_MAX_DETOUR = 1.6
 
 
 class Arc:
@@ -47,8 +51,8 @@ class Arc:
         Of the three directions in which a landmark may be off, the one along the tape counts in
         full at the two ends and nothing between them; the one out of the skin counts nothing,
         because the tape lies on the skin; the one across the tape tilts its plane, which is
-        tried out. NaN where the tilted plane gives no way,
-        or the plane touches the skin instead of cutting it.
+        tried out. NaN where no tilted plane gives a way, or the plane touches the skin instead of
+        cutting it.
         """
         along = np.cross(self._normal(self._points_mm), self._skin_normals)
         across = np.cross(along, self._skin_normals)
@@ -60,22 +64,32 @@ class Arc:
         for row in range(len(squared)):
             step = np.zeros_like(self._points_mm)
             step[row] = _STEP_MM * across[row] / size[row]
-            try:
-                ways = [self._trace(self._points_mm + sign * step) for sign in (1.0, -1.0)]
-            except SectionError:
-                return float("nan")
-            squared[row] += ((length(ways[0]) - length(ways[1])) / (2 * _STEP_MM)) ** 2
+            squared[row] += self._slope(step) ** 2
         return float(0.5 * np.sqrt((squared * errors_mm**2).sum()))
+
+    def _slope(self, step: NDArray[np.float64]) -> float:
+        """Change of length a millimetre, from both sides, or from the one that gives a way."""
+        found = {}
+        for side in (-1.0, 0.0, 1.0):
+            with suppress(SectionError):
+                found[side] = length(self._trace(self._points_mm + side * step))
+        first, last = min(found), max(found)
+        if first == last:
+            return float("nan")
+        return (found[last] - found[first]) / ((last - first) * _STEP_MM)
 
     def _trace(self, points_mm: NDArray[np.float64]) -> NDArray[np.float64]:
         normal = self._normal(points_mm)
         if not normal.any():
             msg = "its landmarks lie on one line, which fixes no plane"
             raise SectionError(msg)
-        legs = [
-            trace_section(self._vertices_mm, self._triangles, start, end, normal)
-            for start, end in pairwise(points_mm)
-        ]
+        legs = []
+        for start, end in pairwise(points_mm):
+            leg = trace_section(self._vertices_mm, self._triangles, start, end, normal)
+            if length(leg) > _MAX_DETOUR * np.linalg.norm(end - start):
+                msg = "a hole in the surface turns the arc aside"
+                raise SectionError(msg)
+            legs.append(leg)
         return np.vstack([legs[0], *(leg[1:] for leg in legs[1:])])
 
     def _normal(self, points_mm: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -331,3 +331,42 @@ def test_load_measurement_plan_faulty_row_is_refused_with_file(tmp_path, row, sa
         load_measurement_plan(path)
 
     assert "plan.json" in str(caught.value)
+
+
+def a_sheet(is_open=lambda x, y: False, n=41):
+    """A flat square of 100 mm, without the squares whose middle `is_open`."""
+    x, y = np.meshgrid(np.linspace(-50, 50, n), np.linspace(-50, 50, n))
+    points = np.stack([x.ravel(), y.ravel(), np.zeros(n * n)], axis=1)
+    index = np.arange(n * n).reshape(n, n)
+    corners = np.stack([index[:-1, :-1], index[:-1, 1:], index[1:, 1:], index[1:, :-1]], axis=2)
+    corners = corners.reshape(-1, 4)
+    middles = points[corners].mean(axis=1)
+    kept = corners[[not is_open(*middle[:2]) for middle in middles]]
+    return points, np.concatenate([kept[:, :3], kept[:, [0, 2, 3]]]).astype(np.int32)
+
+
+def test_arc_that_goes_round_a_hole_is_refused():
+    # A ring: between two neighbours across a slit the only way left is the long one.
+    around = np.linspace(0, 2 * np.pi, 200)[:-1]
+    low, high = (
+        np.stack([40 * np.cos(around), 40 * np.sin(around), np.full(199, z)], axis=1)
+        for z in (-10.0, 10.0)
+    )
+    points = np.vstack([low, high])
+    first = np.arange(10, 198)  # the rows before are the slit
+    quads = np.stack([first, first + 1, first + 200, first + 199], axis=1)
+    triangles = np.concatenate([quads[:, :3], quads[:, [0, 2, 3]]]).astype(np.int32)
+    ends = np.array([[40 * np.cos(a), 40 * np.sin(a), 0.0] for a in (around[12], around[195])])
+
+    with pytest.raises(SectionError, match="turns the arc aside"):
+        Arc(ends, points, triangles).trace()
+
+
+def test_arc_at_the_edge_of_a_hole_takes_its_error_from_the_side_that_is_there():
+    points, triangles = a_sheet(is_open=lambda x, y: abs(x) < 10 and -30 < y < -0.1)
+    ends = np.array([[-30.0, 0.4, 0], [30.0, 0.4, 0]])
+
+    error = Arc(ends, points, triangles).expected_error(np.array([2.0, 2.0]))
+
+    # Flat: moving an end across the tape changes nothing, along it all.
+    assert error == pytest.approx(0.5 * np.hypot(2, 2), rel=0.01)
