@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Time and memory of writing many specimens in each landmark format, one process a format.
+
+Specimens are made as they are written, as they come from files. A format of one specimen a file
+writes that many files. Reading them all back is timed too and compared with what was written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmarks._report import Report
+from palnet.exchange import FORMATS, read_specimens, write_landmarks, write_specimens
+from palnet.landmarks import LandmarkSet
+from palnet.scheme import load_scheme
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TARGET_S, TARGET_MB = 20.0, 1000.0
+# Numbers are written with six decimals.
+HALF_STEP = 5.1e-7
+
+
+@dataclass(frozen=True)
+class Run:
+    """One format in a process of its own."""
+
+    write_s: float
+    read_s: float
+    peak_mb: float
+    file_mb: float
+
+
+def make_specimens(count: int) -> Iterator[LandmarkSet]:
+    """Make specimens with every landmark, in millimetres, as they are asked for."""
+    scheme = load_scheme()
+    for number in range(count):
+        yield LandmarkSet(
+            scheme=scheme,
+            positions=np.random.default_rng(number).normal(0, 60, (len(scheme), 3)),
+            status=("detected",) * len(scheme),
+            expected_error_mm=np.full(len(scheme), 1.5),
+            mm_per_unit=1.0,
+            frame="LPS",
+            specimen=f"case_{number:05d}",
+        )
+
+
+def measure_here(name: str, count: int, folder: Path) -> dict[str, float]:
+    """Write and read in this process."""
+    entry = FORMATS[name]
+    start = time.perf_counter()
+    if entry.holds_many:
+        files = [folder / f"cohort{entry.suffix}"]
+        write_specimens(make_specimens(count), files[0])
+    else:
+        files = [folder / f"case_{number:05d}{entry.suffix}" for number in range(count)]
+        for path, landmarks in zip(files, make_specimens(count), strict=True):
+            write_landmarks(landmarks, path)
+    write_s = time.perf_counter() - start
+    peak_kb = _peak_kilobytes()
+    start = time.perf_counter()
+    back = (landmarks for path in files for landmarks in read_specimens(path))
+    for found, true in zip(back, make_specimens(count), strict=True):
+        if found.specimen != true.specimen or np.abs(found.positions - true.positions).max() > (
+            HALF_STEP
+        ):
+            msg = f"{name}: {true.specimen} was read differently from how it was written."
+            raise SystemExit(msg)
+    read_s = time.perf_counter() - start
+    megabytes = sum(path.stat().st_size for path in folder.iterdir()) / 2**20
+    return {"write_s": write_s, "read_s": read_s, "peak_kb": peak_kb, "file_mb": megabytes}
+
+
+def _peak_kilobytes() -> float:
+    """Ask the system for the most memory that this process has held."""
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Linux counts in kilobytes, macOS in bytes.
+    return peak / 2**10 if sys.platform == "darwin" else float(peak)
+
+
+def measure(name: str, count: int) -> Run:
+    """Write and read in a fresh process, so that its memory is this format's alone."""
+    command = [sys.executable, "-m", "benchmarks.exchange", "--one", name, "-n", str(count)]
+    with tempfile.TemporaryDirectory() as folder:
+        answer = subprocess.run(
+            [*command, "--folder", folder],
+            env=os.environ,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if answer.returncode:
+        raise SystemExit(answer.stderr)
+    values = json.loads(answer.stdout)
+    return Run(values["write_s"], values["read_s"], values["peak_kb"] / 2**10, values["file_mb"])
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("-n", "--number", type=int, default=10_000, help="specimens [%(default)s]")
+    parser.add_argument("--output", type=Path, help="JSON file [benchmarks/results/NAME.json]")
+    parser.add_argument("--one", metavar="FORMAT", help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        print(json.dumps(measure_here(arguments.one, arguments.number, arguments.folder)))
+        return
+    runs = {name: measure(name, arguments.number) for name in FORMATS}
+    report = Report("exchange", {"specimens": arguments.number})
+    report.add_table(
+        f"{arguments.number} specimens of 50 landmarks, one process a format "
+        f"(target: written in {TARGET_S:.0f} s and {TARGET_MB:.0f} MB)",
+        ("format", "files", "write, s", "peak memory while writing, MB", "read, s", "size, MB"),
+        [
+            (
+                name,
+                1 if FORMATS[name].holds_many else arguments.number,
+                run.write_s,
+                run.peak_mb,
+                run.read_s,
+                run.file_mb,
+            )
+            for name, run in runs.items()
+        ],
+    )
+    report.summary = {
+        "slowest_write_s": max(run.write_s for run in runs.values()),
+        "largest_peak_mb": max(run.peak_mb for run in runs.values()),
+    }
+    report.finish(arguments.output)
+
+
+if __name__ == "__main__":
+    main()
