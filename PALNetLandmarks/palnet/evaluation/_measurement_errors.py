@@ -50,6 +50,8 @@ class MeasurementErrors:
         Limits of agreement, ``bias - 1.96 sd`` and ``bias + 1.96 sd``.
     human_ratio : float
         `mean` over what two passes of one observer differ by; NaN if unknown.
+    expected : float
+        Mean of the errors that the prediction expects of the value; NaN if unknown.
     """
 
     code: str
@@ -63,6 +65,7 @@ class MeasurementErrors:
     sd: float
     limits: tuple[float, float]
     human_ratio: float
+    expected: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +115,15 @@ def summarize_measurements(pairs: Sequence[Pair], plan: MeasurementPlan) -> list
         In the order of the plan; those that no pair has are left out.
     """
     chosen = _without_arcs(plan)
-    predicted = _values([pair.predicted for pair in pairs], chosen)
-    true = _values([pair.truth for pair in pairs], chosen)
+    predicted, expected = _values([pair.predicted for pair in pairs], chosen)
+    true, _ = _values([pair.truth for pair in pairs], chosen)
     human = _human(pairs[0].truth.scheme)
     first = {entry.code: entry for entry in measure(pairs[0].truth, plan=chosen)}
     found = []
     for row, definition in enumerate(chosen.definitions):
         differences = predicted[:, row] - true[:, row]
-        differences = differences[np.isfinite(differences)]
+        is_there = np.isfinite(differences)
+        differences = differences[is_there]
         if not len(differences):
             continue
         mean, bias = float(np.abs(differences).mean()), float(differences.mean())
@@ -138,6 +142,7 @@ def summarize_measurements(pairs: Sequence[Pair], plan: MeasurementPlan) -> list
                 sd=sd,
                 limits=(bias - 1.96 * sd, bias + 1.96 * sd),
                 human_ratio=mean / repeatability if repeatability else float("nan"),
+                expected=float(expected[is_there, row].mean()),
             )
         )
     return found
@@ -196,7 +201,7 @@ def summarize_agreement(
         _agreement((entry.code, entry.name, "landmark", "mm"), positions[:, :, row])
         for row, entry in enumerate(annotations[0][0].scheme.landmarks)
     ]
-    values = np.stack([_values(sets, chosen) for sets in annotations], axis=1)
+    values = np.stack([_values(sets, chosen)[0] for sets in annotations], axis=1)
     first = {entry.code: entry for entry in measure(annotations[0][0], plan=chosen)}
     for row, entry in enumerate(chosen.definitions):
         name = (entry.code, entry.name, entry.kind, first[entry.code].unit)
@@ -231,12 +236,16 @@ def _without_arcs(plan: MeasurementPlan) -> MeasurementPlan:
     return MeasurementPlan(plan.scheme, kept, plan.sources)
 
 
-def _values(sets: Sequence[LandmarkSet], plan: MeasurementPlan) -> NDArray[np.float64]:
-    """Measure each set; (n_sets, n_definitions), NaN where a landmark is missing."""
+def _values(
+    sets: Sequence[LandmarkSet], plan: MeasurementPlan
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Measure each set: values and their expected errors, both (n_sets, n_definitions)."""
     n_wanted = len(plan.definitions)
-    return np.array(
-        [[entry.value for entry in measure(landmarks, plan=plan)[:n_wanted]] for landmarks in sets]
-    ).reshape(len(sets), n_wanted)
+    taken = [measure(landmarks, plan=plan)[:n_wanted] for landmarks in sets]
+    values = [[entry.value for entry in entries] for entries in taken]
+    errors = [[entry.expected_error for entry in entries] for entries in taken]
+    shape = (len(sets), n_wanted)
+    return np.array(values).reshape(shape), np.array(errors).reshape(shape)
 
 
 def _human(scheme: Scheme) -> dict[frozenset[str], float]:

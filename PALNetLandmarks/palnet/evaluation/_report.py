@@ -43,7 +43,8 @@ _BIAS_MAGNIFICATION = 10.0
 _BIAS_COLOR = "#d55e00"
 _GROUPS = {"midline": "Midline", "right": "Right side", "left": "Left side"}
 _AXES = ("left-right (+ left)", "vertical (+ up)", "depth (+ front)")
-_UNITS = {"intra": "Intra-observer agreement", "inter": "Inter-observer agreement"}
+_KIND_NAMES = {"distance": "distances", "angle": "angles", "index": "indices"}
+_OBSERVERS = {"intra": "Intra-observer agreement", "inter": "Inter-observer agreement"}
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -159,7 +160,22 @@ def _summary(evaluation: Evaluation) -> str:
             f"{expected[is_known].mean():.2f} mm expected, {errors[is_known].mean():.2f} mm found"
         )
         rows.append(("Expected error, where the prediction gives one", text))
+    rows += _expected_rows(evaluation.measurements)
     return section("Summary", table(("All landmarks of all specimens", ""), rows, ()))
+
+
+def _expected_rows(entries: Sequence[MeasurementErrors]) -> list[tuple[str, str]]:
+    """Set expected against found errors of each kind of measurement, over all values."""
+    rows = []
+    for kind, name in _KIND_NAMES.items():
+        known = [e for e in entries if e.kind == kind and math.isfinite(e.expected)]
+        weights = [entry.n for entry in known]
+        if known:
+            expected = np.average([entry.expected for entry in known], weights=weights)
+            found = np.average([entry.mean for entry in known], weights=weights)
+            text = f"{expected:.2f} {known[0].unit} expected, {found:.2f} {known[0].unit} found"
+            rows.append((f"Expected error of {name}", text))
+    return rows
 
 
 def _heat_map(evaluation: Evaluation) -> str:
@@ -244,7 +260,7 @@ def _measurement_table(entries: Sequence[MeasurementErrors]) -> str:
     if not entries:
         return ""
     header = ("Measurement", "n", "Mean error", "95 %", "Bias", "SD", "Limits of agreement", "Unit",
-              "Times human")  # fmt: skip
+              "Expected", "Times human")  # fmt: skip
     rows = [
         (
             entry.name,
@@ -255,15 +271,19 @@ def _measurement_table(entries: Sequence[MeasurementErrors]) -> str:
             format_number(entry.sd, 2),
             f"{_signed(entry.limits[0])} to {_signed(entry.limits[1])}" if entry.n > 1 else "-",
             entry.unit,
+            format_number(entry.expected, 2),
             format_number(entry.human_ratio, 2),
         )
         for entry in entries
     ]
-    text = "Absolute difference between the value from predicted and from true landmarks."
+    text = (
+        "Absolute difference between the value from predicted and from true landmarks. Expected: "
+        "mean of the errors that the prediction expects of the value."
+    )
     return section(
         "Distances, angles and indices",
         paragraph(text, is_note=True),
-        table(header, rows, (1, 2, 3, 4, 5, 6, 8)),
+        table(header, rows, (1, 2, 3, 4, 5, 6, 8, 9)),
     )
 
 
@@ -288,7 +308,7 @@ def _agreement_section(kind: str, n_annotations: int, entries: Sequence[Agreemen
         "in percent of the mean value; ICC(2,1) after Shrout and Fleiss 1979."
     )
     return section(
-        _UNITS[kind], paragraph(note, is_note=True), table(header, rows, (1, 2, 3, 4, 5))
+        _OBSERVERS[kind], paragraph(note, is_note=True), table(header, rows, (1, 2, 3, 4, 5))
     )
 
 

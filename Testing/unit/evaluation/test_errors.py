@@ -211,6 +211,22 @@ def test_summarize_measurements_against_plain_arithmetic():
     assert angle.human_ratio == pytest.approx(angle.mean / 1.435)  # scheme: intra_observer_deg
 
 
+def test_summarize_measurements_expected_error_is_what_noise_of_that_size_gives():
+    sigma = 0.3  # small, so that the first order is enough
+    face = a_face()
+    expected = np.full(50, sigma * np.sqrt(8 / np.pi))
+    pairs = [
+        Pair(replace(noisy(face, k, sigma), expected_error_mm=expected), face) for k in range(80)
+    ]
+
+    entries = summarize_measurements(pairs, load_measurement_plan("palnet50"))
+
+    for kind in ("distance", "angle", "index"):
+        chosen = [entry for entry in entries if entry.kind == kind]
+        ratios = [entry.mean / entry.expected for entry in chosen]
+        assert np.mean(ratios) == pytest.approx(1.0, abs=0.05)
+
+
 def test_summarize_measurements_knows_no_scale_in_angles_and_indices():
     pairs = some_pairs(3)
     scaled = [
