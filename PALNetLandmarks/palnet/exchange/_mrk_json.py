@@ -226,14 +226,15 @@ def _read_positions(
     points = markup.get("controlPoints")
     points = points if _is_objects(points) else []
     labels = [str(point.get("label")) for point in points]
+    lines = _find_lines(reading, len(points))
     if labels != list(scheme.codes):
         wrong = sorted(set(labels) ^ set(scheme.codes)) or ["the order"]
         problem = (
             f"control points must be the {len(scheme)} landmarks of scheme {scheme.name!r} in its "
             f"order; got {len(labels)} that differ in {listing(wrong)}."
         )
-        reading.doubt(None, problem)
-    lines = _find_lines(reading, len(points))
+        pairs = zip(lines, labels, scheme.codes, strict=False)
+        reading.doubt(next((line for line, got, code in pairs if got != code), None), problem)
     named = zip(lines, labels, points, strict=True)
     return reading.place_by_name(
         scheme,
