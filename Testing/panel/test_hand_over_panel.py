@@ -106,6 +106,7 @@ def test_folder_that_cannot_be_written_is_told(a_reviewed_panel, a_file, answers
     click(a_reviewed_panel.ui.saveButton)
 
     hidden_failures.take(OSError, "nowhere")
+    hidden_failures.take_vtk_errors("unable to open file|nowhere")
 
 
 def test_export_in_the_chosen_format_and_frame(a_reviewed_panel, a_list_on_file, a_file, answers):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Collects the exceptions that Qt and VTK print and then forget."""
+"""Collects the errors that Qt and VTK print and then forget."""
 
 from __future__ import annotations
 
@@ -7,16 +7,21 @@ import re
 import sys
 import traceback
 
+import vtk
+
 
 class HiddenFailures:
-    """Exceptions of slots and observers since the start of a test; each fails it."""
+    """Exceptions of slots and observers and errors of VTK since a test began; each fails it."""
 
     def __init__(self) -> None:
         self._errors: list[BaseException] = []
+        self._vtk_errors: list[str] = []
         self._before = None
+        self._tag = 0
 
     def start(self) -> None:
         """Collect from now on."""
+        self._tag = vtk.vtkOutputWindow.GetInstance().AddObserver("ErrorEvent", self._on_vtk_error)
         self._before = (sys.excepthook, sys.unraisablehook)
         sys.excepthook = lambda _kind, error, _trace: self._errors.append(error)
         sys.unraisablehook = lambda problem: self._errors.append(problem.exc_value)
@@ -24,6 +29,11 @@ class HiddenFailures:
     def stop(self) -> None:
         """Leave exceptions alone again."""
         sys.excepthook, sys.unraisablehook = self._before
+        vtk.vtkOutputWindow.GetInstance().RemoveObserver(self._tag)
+
+    @vtk.calldata_type(vtk.VTK_STRING)
+    def _on_vtk_error(self, _caller, _event, text: str) -> None:
+        self._vtk_errors.append(text.strip())
 
     def take(self, kind: type[BaseException], match: str = "") -> BaseException:
         """Take the oldest failure, which the test expected; raises where it is another.
@@ -44,5 +54,19 @@ class HiddenFailures:
             raise AssertionError(msg)
         return self._errors.pop(0)
 
+    def take_vtk_errors(self, match: str) -> None:
+        """Take all that VTK and MRML reported, which the test expected; raises without any.
+
+        Parameters
+        ----------
+        match
+            Regular expression that each of the texts has to match.
+        """
+        if not self._vtk_errors:
+            msg = f"VTK has reported no error; expected one matching {match!r}."
+            raise AssertionError(msg)
+        self._vtk_errors = [text for text in self._vtk_errors if not re.search(match, text)]
+
     def __str__(self) -> str:
-        return "\n".join("".join(traceback.format_exception(error)) for error in self._errors)
+        raised = ["".join(traceback.format_exception(error)) for error in self._errors]
+        return "\n".join(raised + self._vtk_errors)

@@ -67,7 +67,7 @@ class HierarchyOfNodes:
         self._tags = [
             scene.AddObserver(slicer.vtkMRMLScene.NodeAddedEvent, self._on_added),
             scene.AddObserver(slicer.vtkMRMLScene.NodeAboutToBeRemovedEvent, self._on_removal),
-            scene.AddObserver(slicer.vtkMRMLScene.EndImportEvent, self._on_imported),
+            scene.AddObserver(slicer.vtkMRMLScene.EndBatchProcessEvent, self._on_batch_end),
         ]
 
     def close(self) -> None:
@@ -80,8 +80,9 @@ class HierarchyOfNodes:
         if not self._scene.IsImporting():
             self._add(node)
 
-    def _on_imported(self, _scene, _event) -> None:
-        # Items that came with the imported scene are kept: only nodes without one get one.
+    def _on_batch_end(self, _scene, _event) -> None:
+        # First the items that came with the scene find their nodes; what is left gets one.
+        slicer.vtkMRMLSubjectHierarchyNode.ResolveSubjectHierarchy(self._scene)
         for index in range(self._scene.GetNumberOfNodes()):
             self._add(self._scene.GetNthNode(index))
 

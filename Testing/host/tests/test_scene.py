@@ -60,6 +60,7 @@ def test_bundle_brings_nodes_and_hierarchy_back(a_point_list, a_model, tmp_path)
     parent = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(points))
     assert points.GetNumberOfControlPoints() == 2
     assert hierarchy.GetItemDataNode(parent) is slicer.util.getNode("Ball")
+    assert hierarchy.GetNumberOfItems() == 2
 
 
 def test_removed_node_leaves_the_hierarchy(a_model):
@@ -100,9 +101,24 @@ def test_export_in_world_hardens_a_copy_only(a_model, tmp_path):
     np.testing.assert_allclose(a_model.GetPolyData().GetCenter(), (10, 20, 30), atol=1e-3)
 
 
-def test_file_that_is_none_raises(scene, tmp_path):
+def test_node_of_a_bundle_without_an_item_gets_one(a_model, tmp_path):
+    path = str(tmp_path / "scene.mrml")
+    slicer.util.saveNode(a_model, str(tmp_path / "ball.vtp"), properties={})
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    hierarchy.RemoveItem(hierarchy.GetItemByDataNode(a_model), False, False)
+    slicer.util.saveScene(path, properties={})
+
+    slicer.util.loadScene(path, properties={})
+
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    assert hierarchy.GetItemByDataNode(slicer.util.getNode("Ball"))
+
+
+def test_file_that_is_none_raises(scene, tmp_path, hidden_failures):
     with pytest.raises(RuntimeError, match="Failed to load node from file"):
         slicer.util.loadMarkups(str(tmp_path / "absent.mrk.json"))
+
+    hidden_failures.take_vtk_errors("Error opening the file")
 
 
 def test_scene_of_the_last_test_is_gone(scene):
