@@ -2,7 +2,9 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -310,6 +312,25 @@ def test_shipped_plan_uses_landmarks_and_measurements_of_its_scheme(the_scheme):
     assert {frozenset((entry.a, entry.b)) for entry in the_scheme.distances} <= taken
     angles = {entry.landmarks for entry in plan.definitions if entry.kind == "angle"}
     assert {(entry.a, entry.vertex, entry.c) for entry in the_scheme.angles} == angles
+
+
+def test_shipped_plan_is_what_the_document_lists():
+    document = Path(__file__).parents[3] / "docs" / "measurements.md"
+    plan = load_measurement_plan("palnet50")
+
+    listed = re.findall(
+        r"^\| `(.+?)` \| (.+?) \| (distance|angle|index|arc) \| (.+?) \| (.+?) \|$",
+        document.read_text(encoding="utf-8"),
+        flags=re.MULTILINE,
+    )
+
+    assert [
+        (code, name, kind, tuple(re.findall(r"[\w.]+", landmarks)), source)
+        for code, name, kind, landmarks, source in listed
+    ] == [
+        (entry.code, entry.name, entry.kind, entry.landmarks, entry.source)
+        for entry in plan.definitions
+    ]
 
 
 @pytest.mark.parametrize(
