@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A sphere round each landmark that waits for review: as large as its expected error."""
+"""A sphere round each landmark that waits for review, as large as its expected error."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ from PALNetLandmarksLib.error_classes import COLORS
 
 HALO_ATTRIBUTE = "PALNet.HaloOf"
 
-# A landmark of unknown error, in millimeters; larger than the dot of the point itself.
-_UNKNOWN_RADIUS_MM = 2.0
+# In millimeters: a smaller sphere would hide in the dot of the point itself.
+_SMALLEST_RADIUS_MM = 1.5
+# The landmark that is looked at has a second sphere, this much wider.
+_MARGIN_MM = 1.5
+_CURRENT_COLOR = (0.80, 0.47, 0.65)
 # Round at the size that it has on a screen.
 _SPHERE_SIDES = 24
-_OPACITY = 0.4
+_OPACITY = 0.5
 
 
 class Halo:
@@ -36,23 +39,31 @@ class Halo:
         self._landmarks = landmarks
         self.node = self._find() or self._make()
 
-    def update(self, is_reviewed, *, visible=True):
+    def update(self, is_reviewed, *, current=None, visible=True):
         """Draw the spheres anew.
 
         Parameters
         ----------
         is_reviewed : ndarray of shape (n,)
             Landmarks that need no sphere any more.
+        current : int, optional
+            The landmark that is looked at.
         visible : bool
             Whether to show them.
         """
         landmarks = self._landmarks.landmark_set()
         classes = classify_errors(landmarks)
-        chosen = np.flatnonzero((classes >= 0) & ~is_reviewed)
-        errors = landmarks.expected_error_mm[chosen]
-        radii = np.where(np.isnan(errors), _UNKNOWN_RADIUS_MM, errors) / landmarks.mm_per_unit
-        colors = [COLORS[number] for number in classes[chosen]]
-        self.node.SetAndObservePolyData(_spheres(landmarks.positions[chosen], radii, colors))
+        radii = np.fmax(landmarks.expected_error_mm, _SMALLEST_RADIUS_MM)
+        radii[np.isnan(landmarks.expected_error_mm)] = _SMALLEST_RADIUS_MM
+        chosen = [int(index) for index in np.flatnonzero((classes >= 0) & ~is_reviewed)]
+        spheres = [(index, radii[index], COLORS[int(classes[index])]) for index in chosen]
+        if current is not None and classes[current] >= 0:
+            spheres.append((current, radii[current] + _MARGIN_MM, _CURRENT_COLOR))
+        parts = [
+            _sphere(landmarks.positions[index], radius / landmarks.mm_per_unit, color)
+            for index, radius, color in spheres
+        ]
+        self.node.SetAndObservePolyData(_joined(parts))
         self.node.GetDisplayNode().SetVisibility(visible)
 
     def remove(self):
@@ -89,23 +100,28 @@ class Halo:
         return node
 
 
-def _spheres(centers, radii, colors):
-    """Build spheres of their own radii and colors, in world coordinates."""
-    parts = vtk.vtkAppendPolyData()
-    for center, radius, color in zip(centers, radii, colors, strict=True):
-        sphere = vtk.vtkSphereSource()
-        sphere.SetCenter(*(float(value) for value in center))
-        sphere.SetRadius(float(radius))
-        sphere.SetThetaResolution(_SPHERE_SIDES)
-        sphere.SetPhiResolution(_SPHERE_SIDES // 2)
-        sphere.Update()
-        part = sphere.GetOutput()
-        rgb = np.tile(np.round(np.array(color) * 255), (part.GetNumberOfPoints(), 1))
-        scalars = numpy_to_vtk(rgb.astype(np.uint8), deep=True)
-        scalars.SetName("color")
-        part.GetPointData().SetScalars(scalars)
-        parts.AddInputData(part)
-    if not len(centers):
+def _sphere(center, radius, color):
+    """Build a colored sphere in world coordinates."""
+    sphere = vtk.vtkSphereSource()
+    sphere.SetCenter(*(float(value) for value in center))
+    sphere.SetRadius(float(radius))
+    sphere.SetThetaResolution(_SPHERE_SIDES)
+    sphere.SetPhiResolution(_SPHERE_SIDES // 2)
+    sphere.Update()
+    poly = sphere.GetOutput()
+    rgb = np.tile(np.round(np.array(color) * 255), (poly.GetNumberOfPoints(), 1))
+    scalars = numpy_to_vtk(rgb.astype(np.uint8), deep=True)
+    scalars.SetName("color")
+    poly.GetPointData().SetScalars(scalars)
+    return poly
+
+
+def _joined(parts):
+    """Join surfaces into one."""
+    if not parts:
         return vtk.vtkPolyData()
-    parts.Update()
-    return parts.GetOutput()
+    join = vtk.vtkAppendPolyData()
+    for part in parts:
+        join.AddInputData(part)
+    join.Update()
+    return join.GetOutput()

@@ -303,7 +303,7 @@ def create_list(scene, scheme, model_node, name):
 def _style(display):
     """Small dots with small labels; the halo tells the class."""
     display.SetUseGlyphScale(False)
-    display.SetGlyphSize(2.4)
+    display.SetGlyphSize(1.8)
     display.SetTextScale(2.2)
     display.SetSelectedColor(0.13, 0.13, 0.13)
     display.SetColor(0.13, 0.13, 0.13)

@@ -24,6 +24,7 @@ from PALNetLandmarksLib.models import (
 from PALNetLandmarksLib.panel.poller import Poller
 
 EXAMPLE_NAME = "PALNet example face"
+_SKIN_COLOR = (0.80, 0.77, 0.74)
 
 
 class InputSection:
@@ -148,4 +149,5 @@ def load_example():
     path = Path(palnet.__file__).parent / "samples" / "example.ply"
     model = slicer.util.loadModel(str(path))
     model.SetName(slicer.mrmlScene.GenerateUniqueName(EXAMPLE_NAME))
+    model.GetDisplayNode().SetColor(*_SKIN_COLOR)
     return model

@@ -80,11 +80,17 @@ class ReviewSection:
                 self._ui.filterSelector.currentIndex,
                 self._ui.orderSelector.currentIndex,
             )
-            shown = self._ui.errorsCheckBox.checked
-            self._halo.update(self.review.is_reviewed, visible=shown)
+            self._draw_halo()
             self._ui.lockCheckBox.setChecked(bool(self.review.landmarks.node.GetLocked()))
         self._show_progress()
         self._show_landmark()
+
+    def _draw_halo(self):
+        self._halo.update(
+            self.review.is_reviewed,
+            current=self.table.current,
+            visible=self._ui.errorsCheckBox.checked,
+        )
 
     def _on_review_changed(self):
         self.refresh()
@@ -212,6 +218,7 @@ class ReviewSection:
             return
         self._show_landmark()
         if self.review is not None and self.table.current is not None:
+            self._draw_halo()
             look_at(self.review.landmarks, self.table.current)
 
     def _show_progress(self):
