@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 import slicer
 
-from palnet.exchange import get_format, write_landmarks
+from palnet.exchange import FormatWarning, get_format, write_landmarks
 from PALNetLandmarksLib.models import model_scale, to_local
 
 # Frames on offer: as the model's file has its numbers, or Slicer's two, in millimeters.
@@ -90,13 +91,26 @@ def export(landmarks, path, format_name, frame, *, overwrite=False):
     overwrite : bool
         Whether an existing file may be replaced.
 
+    Returns
+    -------
+    tuple of Path
+        The files written: that of the landmarks, and the one beside it if the format needs one.
+    list of str
+        What was not written exactly as asked, such as a specimen's name that the format's readers
+        would trip over.
+
     Raises
     ------
     PalnetError
         If the format cannot hold these landmarks, or the file exists.
     """
     framed = in_model_file(landmarks) if frame == "file" else in_world(landmarks, frame)
-    write_landmarks(framed, path, format=format_name, overwrite=overwrite)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", FormatWarning)
+        written = write_landmarks(
+            framed, path, format=format_name, overwrite=overwrite, rename=True
+        )
+    return written, [str(warning.message) for warning in caught]
 
 
 def in_world(landmarks, frame):

@@ -211,9 +211,16 @@ class LandmarkList:
             expected_error_mm=self.expected_errors,
             mm_per_unit=self.mm_per_unit if mm_per_unit is None else mm_per_unit,
             frame=frame,
-            specimen=self.record.get("specimen") or self.node.GetName() or "landmarks",
+            specimen=self._specimen,
             space=space,
         )
+
+    @property
+    def _specimen(self):
+        """Name of the scan: of the model, else as it was detected, else of the list."""
+        model = self.model_node
+        names = (model and model.GetName(), self.record.get("specimen"), self.node.GetName())
+        return next((name for name in names if name and name.isprintable()), "landmarks")
 
     def link_model(self, model_node):
         """Tie the list to a model: reference, parent transform and place in the hierarchy.

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import csv
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -119,6 +120,26 @@ def test_export_in_the_chosen_format_and_frame(a_reviewed_panel, a_list_on_file,
     numbers = read_landmarks(path).positions
     expected = a_list_on_file.world_positions * [-1, -1, 1]
     np.testing.assert_allclose(numbers, expected, atol=1e-3)
+
+
+def test_name_that_a_format_cannot_hold_is_changed_and_told(a_reviewed_panel, a_file, answers):
+    panel = a_reviewed_panel
+    panel.ui.scanSelector.currentNode().SetName("J. D\u00f6 landmarks 3")
+    review = panel.reviewSection.review
+    review.snap_to_surface = False
+    missing = review.landmarks.status.index("missing")
+    review.prepare_placing(missing)
+    review.landmarks.node.SetNthControlPointPositionWorld(missing, 1.0, 2.0, 3.0)
+    choose(panel, "morphologika", "LPS")
+    path = a_file.with_name("out.txt")
+    answers.expect("file", str(path), "Export landmarks")
+
+    click(panel.ui.exportButton)
+
+    said = panel.ui.handOverLabel.text
+    (written,) = [line for line in said.splitlines() if line.endswith(".txt")]
+    assert "D\u00f6" in said
+    assert "D\u00f6" not in Path(written.removeprefix("Written: ")).read_text(encoding="utf-8")
 
 
 def test_choices_come_back_the_next_time(a_reviewed_panel, a_file, answers, panel_factory):

@@ -67,7 +67,7 @@ class HandOverSection:
             path = self._ask(_("Save landmarks"), _LIST_SUFFIX)
             if path is not None:
                 save(self._review.landmarks, path)
-                self._say_written(path)
+                self._say_written([path])
 
     def on_export(self):
         """Write the landmarks for another program."""
@@ -81,13 +81,13 @@ class HandOverSection:
                 return
             try:
                 # The dialog has asked already whether an existing file may be replaced.
-                export(self._review.landmarks, path, name, frame, overwrite=True)
+                paths, remarks = export(self._review.landmarks, path, name, frame, overwrite=True)
             except (PalnetError, ValueError) as err:
                 self._ui.handOverLabel.setText(str(err))
                 return
             qt.QSettings().setValue("PALNet/Format", name)
             qt.QSettings().setValue("PALNet/Frame", frame)
-            self._say_written(path)
+            self._say_written(paths, remarks)
 
     def _goes_on(self):
         """Ask before doubtful landmarks that nobody has seen leave the program."""
@@ -117,8 +117,10 @@ class HandOverSection:
             return None
         return completed
 
-    def _say_written(self, path):
-        self._ui.handOverLabel.setText(_("Written: {path}").format(path=path))
+    def _say_written(self, paths, remarks=()):
+        written = [_("Written: {path}").format(path=path) for path in paths]
+        lines = [*written, *remarks]
+        self._ui.handOverLabel.setText("\n".join(lines))
 
 
 def _frame_texts():
