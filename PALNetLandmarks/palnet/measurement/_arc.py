@@ -22,6 +22,8 @@ _STEP_MM = 1.0
 # A tape between two points of a bulging surface is at most a half circle, pi / 2 times as long as
 # the straight way. A longer one goes round a hole, mostly through a nostril or behind an ear.
 _MAX_DETOUR = 1.6
+# Tilting the plane by `_STEP_MM` at one landmark moves it by less, anywhere on a head.
+_SLAB_MM = 10.0
 
 
 class Arc:
@@ -37,9 +39,10 @@ class Arc:
         triangles: NDArray[np.int32],
     ) -> None:
         self._points_mm = points_mm
-        self._vertices_mm = vertices_mm
-        self._triangles = triangles
         self._skin_normals = _skin_normals(points_mm, vertices_mm, triangles)
+        self._vertices_mm, self._triangles = _near_plane(
+            vertices_mm, triangles, points_mm[0], self._normal(points_mm)
+        )
 
     def trace(self) -> NDArray[np.float64]:
         """Give the corners of the way, (n_corners, 3); SectionError where there is none."""
@@ -102,6 +105,22 @@ class Arc:
 def length(way: NDArray[np.float64]) -> float:
     """Add up the straight pieces of a way."""
     return float(np.linalg.norm(np.diff(way, axis=0), axis=1).sum())
+
+
+def _near_plane(
+    vertices_mm: NDArray[np.float64],
+    triangles: NDArray[np.int32],
+    point_mm: NDArray[np.float64],
+    normal: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    """Keep the triangles that the plane comes near to: a twentieth of a scan, cut many times."""
+    size = float(np.linalg.norm(normal))
+    if size == 0:
+        return vertices_mm, triangles
+    heights = ((vertices_mm - point_mm) @ (normal / size))[triangles]
+    is_near = (heights.min(axis=1) < _SLAB_MM) & (heights.max(axis=1) > -_SLAB_MM)
+    used, corners = np.unique(triangles[is_near], return_inverse=True)
+    return vertices_mm[used], corners.reshape(-1, 3).astype(np.int32)
 
 
 def _skin_normals(
