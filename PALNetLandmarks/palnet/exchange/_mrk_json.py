@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import json
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
 from palnet.exchange._format import Format, listing, read_one, write_one
+from palnet.exchange._numbers import number_fields
 from palnet.landmarks import PLACED, LandmarkSet
 from palnet.scheme import DEFAULT_SCHEME, list_schemes, load_scheme
 
@@ -150,19 +152,24 @@ def _json(value: object) -> str:
 
 def _numbers_text(values: NDArray[np.float64]) -> str:
     """Write in fixed notation: Slicer reads exponents, some other readers of its files do not."""
-    return "[" + ", ".join(f"{value:.6f}" for value in values) + "]"
+    return f"[{number_fields(values, ', ')}]"
 
 
 def _point_text(landmarks: LandmarkSet, index: int, definition: LandmarkDefinition) -> str:
     placed = landmarks.status[index] in PLACED
     position = _numbers_text(landmarks.positions[index]) if placed else '""'
     return (
-        f'{{"id": "{index + 1}", "label": {_json(definition.code)}, '
-        f'"description": {_json(definition.definition)}, "associatedNodeID": "", '
+        f'{{"id": "{index + 1}", {_label_text(definition)}, "associatedNodeID": "", '
         f'"position": {position}, "orientation": {_ORIENTATION[landmarks.space]}, '
         f'"selected": true, "locked": false, "visibility": true, '
         f'"positionStatus": "{"defined" if placed else "undefined"}"}}'
     )
+
+
+@lru_cache(maxsize=1024)
+def _label_text(definition: LandmarkDefinition) -> str:
+    """Write what is the same in every file; escaping it takes longer than the numbers."""
+    return f'"label": {_json(definition.code)}, "description": {_json(definition.definition)}'
 
 
 def _measurements_text(landmarks: LandmarkSet) -> str:

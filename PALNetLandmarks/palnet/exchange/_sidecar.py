@@ -9,7 +9,7 @@ landmark is which, or where a specimen's name is not the written one.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -93,7 +93,8 @@ def describe(
 
 def sidecar_text(sidecar: Sidecar) -> str:
     """Write as JSON, one entry a line."""
-    content = {key: value for key, value in asdict(sidecar).items() if value}
+    entries = {key: getattr(sidecar, key) for key in Sidecar.__dataclass_fields__}
+    content = {key: value for key, value in entries.items() if value}
     rows = (f' "{key}": {json.dumps(value, ensure_ascii=False)}' for key, value in content.items())
     return "{\n" + ",\n".join(rows) + "\n}\n"
 

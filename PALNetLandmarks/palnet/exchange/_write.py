@@ -125,5 +125,6 @@ def write_specimens(
             write_text(beside, sidecar_text(said), overwrite=overwrite)
     if said is not None:
         return path, beside
-    beside.unlink(missing_ok=True)
+    if overwrite:
+        beside.unlink(missing_ok=True)
     return (path,)

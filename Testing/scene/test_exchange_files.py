@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Landmark files through 3D Slicer's own storage nodes, in both directions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from palnet.exchange import read_landmarks, write_landmarks
+from palnet.landmarks import LandmarkSet
+from palnet.scheme import load_scheme
+
+slicer = pytest.importorskip("slicer")
+
+STORAGE = {
+    "mrk.json": "vtkMRMLMarkupsJsonStorageNode",
+    "fcsv": "vtkMRMLMarkupsFiducialStorageNode",
+}
+SCHEME = load_scheme("palnet50")
+# Numbers are written with six decimals, by palnet and by Slicer.
+HALF_STEP = 5.1e-7
+MISSING = 7
+
+
+def make_landmarks(frame, missing=()):
+    positions = np.random.default_rng(3).normal(0, 60, (len(SCHEME), 3))
+    positions[list(missing)] = np.nan
+    status = tuple("undefined" if np.isnan(row[0]) else "corrected" for row in positions)
+    space = "LPS" if frame == "file" else frame
+    errors = np.full(len(SCHEME), np.nan)
+    return LandmarkSet(SCHEME, positions, status, errors, 1.0, frame, "case_001", space)
+
+
+def store(scene, name, path):
+    storage = scene.AddNewNodeByClass(STORAGE[name])
+    storage.SetFileName(str(path))
+    return storage
+
+
+def load(scene, name, path):
+    """Read a file into a new list, as Slicer does."""
+    node = scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode")
+    assert store(scene, name, path).ReadData(node) == 1
+    return node
+
+
+def positions_ras(node):
+    """Positions in the scene, NaN where a point is not defined."""
+    return np.array(
+        [
+            node.GetNthControlPointPosition(k)
+            if node.GetNthControlPointPositionStatus(k) == node.PositionDefined
+            else [np.nan] * 3
+            for k in range(node.GetNumberOfControlPoints())
+        ]
+    )
+
+
+@pytest.mark.parametrize("frame", ["file", "LPS", "RAS"])
+@pytest.mark.parametrize("name", STORAGE)
+def test_convention_slicer_shows_written_landmarks_where_they_are(name, frame, scene, tmp_path):
+    landmarks = make_landmarks(frame)
+    path, *_ = write_landmarks(landmarks, tmp_path / f"case_001.{name}")
+
+    node = load(scene, name, path)
+
+    labels = [node.GetNthControlPointLabel(k) for k in range(node.GetNumberOfControlPoints())]
+    assert labels == list(SCHEME.codes)
+    expected = landmarks.to_frame("RAS").positions
+    np.testing.assert_allclose(positions_ras(node), expected, atol=HALF_STEP)
+
+
+def test_slicer_takes_a_missing_landmark_for_undefined(scene, tmp_path):
+    landmarks = make_landmarks("LPS", missing=[MISSING])
+    path, *_ = write_landmarks(landmarks, tmp_path / "case_001.mrk.json")
+
+    node = load(scene, "mrk.json", path)
+
+    expected = landmarks.to_frame("RAS").positions
+    np.testing.assert_allclose(positions_ras(node), expected, atol=HALF_STEP)
+    assert node.GetNumberOfDefinedControlPoints() == len(SCHEME) - 1
+
+
+@pytest.mark.parametrize("name", STORAGE)
+def test_list_that_slicer_saved_is_read(name, scene, tmp_path):
+    landmarks = make_landmarks("RAS")
+    path, *_ = write_landmarks(landmarks, tmp_path / f"case_001.{name}")
+    node = load(scene, name, path)
+    node.SetNthControlPointPosition(3, 1.0, -2.0, 3.5)
+    node.UnsetNthControlPointPosition(MISSING)
+    saved = tmp_path / f"saved.{name}"
+    assert store(scene, name, saved).WriteData(node) == 1
+
+    back = read_landmarks(saved)
+
+    positions = landmarks.positions.copy()
+    positions[3], positions[MISSING] = [1.0, -2.0, 3.5], np.nan
+    np.testing.assert_allclose(back.to_frame("RAS").positions, positions, atol=2 * HALF_STEP)
+    assert back.status[MISSING] == "undefined"
+    assert back.specimen == "saved"
+
+
+def test_unit_that_slicer_cannot_hold_stands_beside_the_fcsv(scene, tmp_path):
+    meters = replace(make_landmarks("file"), mm_per_unit=1000.0)
+    path, _ = write_landmarks(meters, tmp_path / "case_001.fcsv")
+
+    node = load(scene, "fcsv", path)
+
+    # On the mesh file as Slicer loads it, which is in its own numbers too.
+    expected = meters.positions * [-1.0, -1.0, 1.0]
+    np.testing.assert_allclose(positions_ras(node), expected, atol=HALF_STEP)
+    assert read_landmarks(path).mm_per_unit == 1000.0
