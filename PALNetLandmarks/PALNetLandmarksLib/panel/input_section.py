@@ -20,6 +20,7 @@ from PALNetLandmarksLib.models import (
     model_scale,
     scale_model,
     size_mm,
+    state_of_model,
 )
 from PALNetLandmarksLib.panel.poller import Poller
 
@@ -40,7 +41,7 @@ class InputSection:
 
     def __init__(self, ui, select):
         self._ui, self._select = ui, select
-        self._model, self._unit = None, None
+        self._model, self._unit, self._shown = None, None, None
         self._summary = ""
         self._inspection = Poller(self._on_inspected)
         ui.openButton.clicked.connect(self.on_open)
@@ -56,8 +57,11 @@ class InputSection:
         model_node : vtkMRMLModelNode or None
             The scan.
         """
+        state = None if model_node is None else (model_node, state_of_model(model_node))
+        if state is not None and state == self._shown:
+            return
         self._inspection.stop()
-        self._model, self._unit = model_node, None
+        self._model, self._unit, self._shown = model_node, None, state
         if model_node is None:
             self._say(_("Open a face scan, or choose a model of the scene."))
             return
