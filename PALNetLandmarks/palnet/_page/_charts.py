@@ -155,7 +155,7 @@ def draw_differences(
         f", limits {bias - spread:+.2f} to {bias + spread:+.2f}" if math.isfinite(spread) else ""
     )
     parts.append(f'<text x="{_LEFT + 4}" y="{_TOP + 12}" font-size="11">{note} mm</text>')
-    return frame.svg("".join(parts))
+    return frame.svg("".join(parts), title)
 
 
 def draw_scatter(title: str, spots: Sequence[Spot], labels: tuple[str, str]) -> str:
@@ -179,7 +179,7 @@ def draw_scatter(title: str, spots: Sequence[Spot], labels: tuple[str, str]) -> 
     ys = np.array([spot.y for spot in spots])
     frame = _Frame(xs, ys)
     parts = [frame.axes(title, *labels), *(frame.spot(spot, 3.0) for spot in spots)]
-    return frame.svg("".join(parts))
+    return frame.svg("".join(parts), title)
 
 
 def color_between(value: float, high: float) -> str:
@@ -208,7 +208,7 @@ def draw_color_scale(high: float, unit: str) -> str:
         anchor = "start" if share == 1.0 else "middle"
         shift = -8 if share == 1.0 else 0
         parts.append(f'<text x="{x + shift}" y="30" text-anchor="{anchor}">{text}</text>')
-    return f"<figure>{_svg(''.join(parts), width + 130, 36)}</figure>"
+    return f"<figure>{_svg(''.join(parts), width + 130, 36, 'What the colours mean')}</figure>"
 
 
 def nice_ticks(low: float, high: float, n_wanted: int = 5) -> list[float]:
@@ -274,18 +274,18 @@ class _Frame:
             f'fill="{_BLUE}" fill-opacity=".6">{title}</circle>'
         )
 
-    def svg(self, content: str) -> str:
-        return _svg(content, _LEFT + _PLOT_WIDTH + _RIGHT, _TOP + _PLOT_HEIGHT + _BOTTOM)
+    def svg(self, content: str, label: str) -> str:
+        width, height = _LEFT + _PLOT_WIDTH + _RIGHT, _TOP + _PLOT_HEIGHT + _BOTTOM
+        return _svg(content, width, height, label)
 
 
-def _svg(content: str, width: float, height: float) -> str:
+def _svg(content: str, width: float, height: float, label: str) -> str:
     return (
         f'<svg viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" {_FONT} font-size="12" '
-        f'role="img" xmlns="http://www.w3.org/2000/svg">{content}</svg>'
+        f'role="img" aria-label="{escape(label)}" xmlns="http://www.w3.org/2000/svg">{content}</svg>'
     )
 
 
 def _figure(content: str, width: float, height: float, caption: str) -> str:
-    return (
-        f"<figure>{_svg(content, width, height)}<figcaption>{escape(caption)}</figcaption></figure>"
-    )
+    svg = _svg(content, width, height, caption)
+    return f"<figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>"

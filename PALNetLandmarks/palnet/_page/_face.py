@@ -168,7 +168,8 @@ def _figure(panels: list[tuple[_View, str]], extent: _Extent, caption: str) -> s
     return (
         f'<figure><svg viewBox="0 0 {left:.0f} {height:.0f}" width="{left:.0f}" '
         'font-family="system-ui, Helvetica, Arial, sans-serif" font-size="13" fill="#333" '
-        f'role="img" xmlns="http://www.w3.org/2000/svg">{"".join(body)}</svg>{text}</figure>'
+        f'role="img" aria-label="{escape(caption)}" xmlns="http://www.w3.org/2000/svg">'
+        f"{''.join(body)}</svg>{text}</figure>"
     )
 
 

@@ -19,7 +19,7 @@ from palnet.commands._landmark_files import (
 
 if TYPE_CHECKING:
     from palnet.landmarks import LandmarkSet
-    from palnet.measurement import Measurement
+    from palnet.measurement import Measurement, MeasurementPlan
     from palnet.surface import Mesh
 
 __all__ = ["add_parser", "measure"]
@@ -39,11 +39,12 @@ _UNSAFE = re.compile(r'[<>:"/\\|?*\s]+')
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """One specimen: its name, the file it comes from, its landmarks, its scan and its page."""
+    """One specimen: its name, the file it comes from, and what is made of it."""
 
     name: str
     file: Path
     landmarks: LandmarkSet
+    plan: MeasurementPlan
     scan: Path | None
     page: Path | None
 
@@ -101,9 +102,10 @@ def measure(arguments: argparse.Namespace) -> int:
     table = arguments.output / TABLE_NAME
     for path in (table, *(job.page for job in jobs if job.page is not None)):
         check_free(path, overwrite=arguments.overwrite)
+    names = _specimen_names(jobs)
     done: list[tuple[str, tuple[Measurement, ...]]] = []
     for job in jobs:
-        done.append((job.landmarks.specimen, _measure_one(job, arguments)))
+        done.append((names[job.name], _measure_one(job, arguments)))
         taken = sum(entry.is_measured for entry in done[-1][1])
         print(f"{job.name}: {taken} of {len(done[-1][1])} measurements", flush=True)
     if done:
@@ -114,15 +116,14 @@ def measure(arguments: argparse.Namespace) -> int:
 
 def _measure_one(job: _Job, arguments: argparse.Namespace) -> tuple[Measurement, ...]:
     from palnet._files import write_text
-    from palnet.measurement import load_measurement_plan, measure, page_of_measurements
+    from palnet.measurement import measure, page_of_measurements
 
     landmarks = job.landmarks
-    plan = load_measurement_plan(arguments.plan or landmarks.scheme.name)
     mesh, why = _read_scan(job.scan, landmarks)
-    taken = measure(landmarks, mesh, plan)
+    taken = measure(landmarks, mesh, job.plan)
     if job.page is not None:
         picture = why if mesh is None else _picture(mesh, landmarks)
-        text = page_of_measurements(landmarks, taken, plan.sources, picture)
+        text = page_of_measurements(landmarks, taken, job.plan.sources, picture)
         write_text(job.page, text, overwrite=arguments.overwrite)
     return taken
 
@@ -174,6 +175,7 @@ def _plan_jobs(
 ) -> list[_Job]:
     """Name scan and page of each specimen; two of one name would write over each other."""
     from palnet.errors import UsageError
+    from palnet.measurement import load_measurement_plan
 
     n_specimens = sum(len(specimens) for _, specimens in read)
     scans = _Scans(arguments.scan, is_single=n_specimens == 1)
@@ -190,8 +192,23 @@ def _plan_jobs(
                 )
                 raise UsageError(msg)
             page = None if arguments.no_pages else arguments.output / f"{name}.html"
-            jobs[name] = _Job(name, path, landmarks, scans.of(name, path.parent), page)
+            plan = load_measurement_plan(arguments.plan or landmarks.scheme.name)
+            scan = scans.of(name, path.parent)
+            jobs[name] = _Job(name, path, landmarks, plan, scan, page)
     return list(jobs.values())
+
+
+def _specimen_names(jobs: list[_Job]) -> dict[str, str]:
+    """Name the rows of each job: the specimen, or the file where two are of one specimen."""
+    specimens = [job.landmarks.specimen for job in jobs]
+    names = {}
+    for job, specimen in zip(jobs, specimens, strict=True):
+        is_alone = specimens.count(specimen) == 1
+        names[job.name] = specimen if is_alone else job.name
+        if not is_alone:
+            text = f"{specimen!r} is there twice; the table calls this one {job.name!r}"
+            print(f"palnet: {job.file}: {text}", file=sys.stderr)
+    return names
 
 
 class _Scans:

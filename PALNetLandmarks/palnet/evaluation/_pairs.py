@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from palnet.landmarks import Status
     from palnet.scheme import Scheme
 
-__all__ = ["Pair", "pair_specimens", "to_scheme"]
+__all__ = ["Pair", "check_once", "pair_specimens", "to_scheme"]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -62,8 +62,8 @@ def pair_specimens(
     UsageError
         If a specimen is there twice on one side.
     """
-    _check_once(predicted, "predicted")
-    _check_once(truth, "true")
+    check_once(predicted, "predicted landmark set")
+    check_once(truth, "true landmark set")
     if len(predicted) == len(truth) == 1:
         return [_pair(predicted[0], truth[0])], []
     by_name = {landmarks.specimen: landmarks for landmarks in predicted}
@@ -115,12 +115,13 @@ def _pair(predicted: LandmarkSet, truth: LandmarkSet) -> Pair:
     return Pair(matched.to_frame("LPS"), truth.to_frame("LPS"))
 
 
-def _check_once(sets: Sequence[LandmarkSet], what: str) -> None:
+def check_once(sets: Sequence[LandmarkSet], what: str) -> None:
+    """Require that no two sets are of one specimen."""
     names = [landmarks.specimen for landmarks in sets]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         msg = (
-            f"each specimen must have one {what} landmark set; got more than one of "
-            f"{', '.join(repeated)}. Name one folder a set."
+            f"each specimen must have one {what}; got more than one of "
+            f"{', '.join(repeated)}. Leave out or rename the others."
         )
         raise UsageError(msg)

@@ -14,7 +14,7 @@ import numpy as np
 
 from palnet._page import atlas_of
 from palnet.errors import UsageError
-from palnet.evaluation._pairs import to_scheme
+from palnet.evaluation._pairs import check_once, to_scheme
 from palnet.face.similarity import fit_similarity
 
 if TYPE_CHECKING:
@@ -135,8 +135,9 @@ def select_complete(sets: Sequence[LandmarkSet]) -> Cohort:
     Raises
     ------
     UsageError
-        If fewer than three specimens or four landmarks are left.
+        If a specimen is there twice, or fewer than three specimens or four landmarks are left.
     """
+    check_once(sets, "landmark set")
     scheme = sets[0].scheme
     matched = [to_scheme(landmarks, scheme) for landmarks in sets]
     is_placed = np.array([landmarks.is_placed for landmarks in matched])

@@ -113,6 +113,13 @@ def load_measurement_plan(scheme_or_path: str | os.PathLike[str]) -> Measurement
     """
     text = os.fspath(scheme_or_path)
     path = Path(text) if text.endswith(".json") else _FOLDER / f"{text}.json"
+    if not text.endswith(".json") and not path.is_file():
+        known = ", ".join(sorted(file.stem for file in _FOLDER.glob("*.json")))
+        msg = (
+            f"no measurements come with the landmark scheme {text!r}, only with {known}. "
+            "Give a measurement plan as a .json file (--plan, or plan= in Python)."
+        )
+        raise FormatError(msg)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as err:

@@ -53,7 +53,8 @@ class Measurement:
     unit : {"mm", "deg", "%"}
         Unit of value and expected error.
     expected_error : float
-        Expected absolute error of the value; NaN where the landmarks' errors are unknown.
+        Expected absolute error of the value; NaN where the landmarks' errors are unknown. For
+        asymmetry: the value that a perfectly even face would show.
     landmarks : tuple of str
         Codes of the landmarks it was taken from.
     source : str

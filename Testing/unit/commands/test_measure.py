@@ -13,6 +13,7 @@ import pytest
 
 from palnet.cli import main
 from palnet.exchange import read_landmarks, write_landmarks, write_specimens
+from palnet.landmarks import LandmarkSet
 from palnet.measurement import measure
 from palnet.samples import example_scan, example_truth
 from palnet.surface import read_mesh, write_ply
@@ -215,6 +216,34 @@ def test_measure_file_of_many_specimens_gives_a_page_each(tmp_path, no_opengl):
     arcs = {row["specimen"] for row in rows if row["kind"] == "arc" and row["value"]}
     assert {row["specimen"] for row in rows} == {"anna", "bert.2"}
     assert arcs == {"anna"}
+
+
+def test_measure_two_files_of_one_specimen_stay_apart_in_the_table(tmp_path, capsys):
+    for name in ("before", "after"):
+        write_landmarks(a_face("anna"), tmp_path / f"{name}.mrk.json")
+
+    main(["measure", str(tmp_path), "--no-pages", "-o", str(tmp_path / "out")])
+
+    rows = rows_of(tmp_path / "out" / "measurements.csv")
+    assert {row["specimen"] for row in rows} == {"before", "after"}
+    assert "'anna' is there twice" in capsys.readouterr().err
+
+
+def test_measure_scheme_without_plan_says_how_to_give_one(
+    tmp_path, capsys, a_small_scheme, a_small_scheme_file
+):
+    positions = np.array([[0.0, 0, 60], [-45, 30, 0], [45, 30, 0]])
+    face = LandmarkSet(
+        a_small_scheme, positions, ("confirmed",) * 3, np.full(3, np.nan), 1.0, "file", "anna"
+    )
+    write_landmarks(face, tmp_path / "anna.csv")
+
+    code = main(["measure", str(tmp_path / "anna.csv"), "--scheme", str(a_small_scheme_file),
+                 "-o", str(tmp_path / "out")])  # fmt: skip
+
+    assert code == 2
+    assert "no measurements come with the landmark scheme 'lab3'" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_measure_never_writes_over_a_file_unasked(tmp_path, capsys):

@@ -179,6 +179,13 @@ def test_select_complete_drops_what_many_lack_then_who_lacks_more():
     assert np.isfinite(cohort.positions_mm).all()
 
 
+def test_select_complete_specimen_that_is_there_twice_is_refused():
+    sets = a_cohort(5)
+
+    with pytest.raises(UsageError, match="more than one of case_3"):
+        select_complete([*sets, sets[3]])
+
+
 def test_select_complete_too_few_whole_specimens_is_refused():
     with pytest.raises(UsageError, match="got 2 of 50, out of 2 specimens"):
         select_complete(a_cohort(2))
