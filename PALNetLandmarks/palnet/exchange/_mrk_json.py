@@ -199,8 +199,9 @@ def _read_markup(reading: Reading) -> dict[str, Any]:
         content = json.loads(reading.text)
     except json.JSONDecodeError as err:
         raise reading.error(err.lineno, f"is not JSON ({err.msg}). Save the list again.") from err
-    except RecursionError as err:
-        raise reading.error(None, "is nested too deeply to be a point list.") from err
+    except (ValueError, RecursionError) as err:
+        # A number of thousands of digits, or brackets within thousands of brackets.
+        raise reading.error(None, f"is damaged JSON ({err}). Save the list again.") from err
     schema = content.get("@schema") if isinstance(content, dict) else None
     if not isinstance(schema, str) or not _ACCEPTED_SCHEMA.fullmatch(schema):
         raise reading.error(None, f"expected a markups file of schema 1.x; got schema {schema!r}.")

@@ -112,8 +112,8 @@ def read_sidecar(path: Path) -> Sidecar | None:
     except json.JSONDecodeError as err:
         msg = f"{beside}:{err.lineno}: is not JSON ({err.msg}). Mend or delete it."
         raise FormatError(msg) from err
-    except UnicodeDecodeError as err:
-        msg = f"{beside}: must be text in UTF-8. Mend or delete it."
+    except (ValueError, RecursionError) as err:
+        msg = f"{beside}: is damaged ({err}). Mend or delete it."
         raise FormatError(msg) from err
     _check_content(beside, content)
     known = {key: content[key] for key in Sidecar.__dataclass_fields__ if key in content}
