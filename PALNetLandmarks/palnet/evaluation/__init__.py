@@ -19,8 +19,9 @@ from palnet.evaluation._procrustes import (
     align_shapes,
     select_complete,
 )
-from palnet.evaluation._report import Evaluation, page_of_evaluation, tables_of_evaluation
+from palnet.evaluation._report import Evaluation, page_of_evaluation
 from palnet.evaluation._shape_report import page_of_shapes, tables_of_shapes
+from palnet.evaluation._tables import tables_of_evaluation
 
 __all__ = [
     "Agreement",

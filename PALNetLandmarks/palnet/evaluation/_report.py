@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An evaluation as tables for statistics and as a page for people."""
+"""An evaluation as a page for people."""
 
 from __future__ import annotations
 
-import csv
-import io
 import math
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -27,14 +25,15 @@ from palnet._page import (
     table,
 )
 from palnet.evaluation._errors import LIMITS_MM
+from palnet.evaluation._tables import specimen_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from palnet.evaluation._errors import Comparison, LandmarkErrors
     from palnet.evaluation._measurement_errors import Agreement, MeasurementErrors
 
-__all__ = ["Evaluation", "csv_text", "page_of_evaluation", "tables_of_evaluation"]
+__all__ = ["Evaluation", "page_of_evaluation"]
 
 # The colours end here: twice what clinics ask for.
 _HIGH_MM = 4.0
@@ -70,34 +69,6 @@ class Evaluation:
     measurements: list[MeasurementErrors]
     pairwise_mm: float
     agreement: dict[str, tuple[int, list[Agreement]]]
-
-
-def tables_of_evaluation(evaluation: Evaluation) -> dict[str, str]:
-    """Write the figures as CSV files.
-
-    Parameters
-    ----------
-    evaluation : Evaluation
-        The figures.
-
-    Returns
-    -------
-    dict of str to str
-        Text by file name: landmarks.csv, measurements.csv, specimens.csv, errors.csv (each error
-        by itself), and agreement_intra.csv and agreement_inter.csv where there are annotations.
-    """
-    tables = {
-        "landmarks.csv": csv_text([_landmark_row(entry) for entry in evaluation.landmarks]),
-        "measurements.csv": csv_text(
-            [_measurement_row(entry) for entry in evaluation.measurements]
-        ),
-        "specimens.csv": csv_text(_specimen_rows(evaluation.comparison)),
-        "errors.csv": csv_text(_error_rows(evaluation.comparison)),
-    }
-    for kind, (n_annotations, entries) in evaluation.agreement.items():
-        rows = [asdict(entry) | {"n_annotations": n_annotations} for entry in entries]
-        tables[f"agreement_{kind}.csv"] = csv_text(rows)
-    return {name: text for name, text in tables.items() if text}
 
 
 def page_of_evaluation(evaluation: Evaluation, title: str) -> str:
@@ -313,7 +284,7 @@ def _agreement_section(kind: str, n_annotations: int, entries: Sequence[Agreemen
 
 
 def _specimen_table(comparison: Comparison) -> str:
-    rows = sorted(_specimen_rows(comparison), key=lambda row: -_sortable(row["mean_mm"]))
+    rows = sorted(specimen_rows(comparison), key=lambda row: -_sortable(row["mean_mm"]))
     cells = [
         (str(row["specimen"]), str(row["n"]), str(row["n_lost"]),
          format_number(row["mean_mm"], 2), format_number(row["max_mm"], 2), str(row["worst"]))
@@ -321,78 +292,6 @@ def _specimen_table(comparison: Comparison) -> str:
     ]  # fmt: skip
     header = ("Specimen", "n", "Lost", "Mean error (mm)", "Largest (mm)", "at")
     return section("Specimens, worst first", table(header, cells, (1, 2, 3, 4)))
-
-
-def _landmark_row(entry: LandmarkErrors) -> dict[str, Any]:
-    row = asdict(entry)
-    bias, within = row.pop("bias_mm"), row.pop("within")
-    row |= dict(zip(("bias_left_mm", "bias_up_mm", "bias_front_mm"), bias, strict=True))
-    return row | {
-        f"within_{limit:g}_mm": share for limit, share in zip(LIMITS_MM, within, strict=True)
-    }
-
-
-def _measurement_row(entry: MeasurementErrors) -> dict[str, Any]:
-    row = asdict(entry)
-    row["limit_low"], row["limit_high"] = row.pop("limits")
-    return row
-
-
-def _specimen_rows(comparison: Comparison) -> list[dict[str, Any]]:
-    rows = []
-    for number, specimen in enumerate(comparison.specimens):
-        errors = comparison.errors_mm[number]
-        is_there = np.isfinite(errors)
-        worst = int(np.nanargmax(errors)) if is_there.any() else None
-        rows.append(
-            {
-                "specimen": specimen,
-                "n": int(is_there.sum()),
-                "n_lost": int(comparison.is_lost[number].sum()),
-                "mean_mm": float(errors[is_there].mean()) if is_there.any() else math.nan,
-                "max_mm": math.nan if worst is None else float(errors[worst]),
-                "worst": "" if worst is None else comparison.scheme.codes[worst],
-            }
-        )
-    return rows
-
-
-def _error_rows(comparison: Comparison) -> list[dict[str, Any]]:
-    rows = []
-    for number, specimen in enumerate(comparison.specimens):
-        for row, code in enumerate(comparison.scheme.codes):
-            left, up, front = (float(v) for v in comparison.differences_mm[number, row])
-            if math.isfinite(left):
-                rows.append(
-                    {
-                        "specimen": specimen,
-                        "code": code,
-                        "error_mm": math.hypot(left, up, front),
-                        "left_mm": left,
-                        "up_mm": up,
-                        "front_mm": front,
-                        "expected_mm": float(comparison.expected_mm[number, row]),
-                    }
-                )
-    return rows
-
-
-def csv_text(rows: Sequence[dict[str, Any]]) -> str:
-    """Write rows of one shape; empty where there is no number."""
-    if not rows:
-        return ""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(rows[0])
-    writer.writerows(_cells(row.values()) for row in rows)
-    return text.getvalue()
-
-
-def _cells(values: Iterable[Any]) -> list[str]:
-    return [
-        ("" if math.isnan(value) else f"{value:.4f}") if isinstance(value, float) else str(value)
-        for value in values
-    ]
 
 
 def _signed(value: float) -> str:

@@ -22,7 +22,7 @@ from palnet._page import (
     section,
     table,
 )
-from palnet.evaluation._report import csv_text
+from palnet.evaluation._tables import csv_text
 from palnet.face.similarity import apply_similarity, fit_similarity
 
 if TYPE_CHECKING:
