@@ -8,6 +8,8 @@ import io
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from palnet._page import (
     Bar,
     Line,
@@ -60,7 +62,7 @@ _NOTES: dict[Kind, str] = {
     "angle": "At the second of the three landmarks.",
     "index": "One hundred times the first distance over the second.",
     "arc": "As a tape measure lies: in the plane of its three landmarks, or upright on the skin "
-    "between two.",
+    "between two. Straight: from landmark to landmark through the air.",
     "asymmetry": "How far each landmark lies from its counterpart on the face's own mirror image. "
     "A perfectly even face shows as much as the expected error.",
 }
@@ -144,30 +146,46 @@ def page_of_measurements(
     for kind in _TITLES:
         chosen = [entry for entry in measurements if entry.kind == kind]
         if chosen:
-            sections.append(_section_of(kind, chosen))
+            sections.append(_section_of(kind, chosen, landmarks))
     used = sorted({entry.source for entry in measurements})
     rows = [(name, sources.get(name, "")) for name in used]
     sections.append(section("Sources", table(("Source", "Reference"), rows, ())))
     return build_page(f"Measurements of {landmarks.specimen}", lead, sections)
 
 
-def _section_of(kind: Kind, entries: Sequence[Measurement]) -> str:
+def _section_of(kind: Kind, entries: Sequence[Measurement], landmarks: LandmarkSet) -> str:
     plot = _asymmetry_bars(entries) if kind == "asymmetry" else ""
+    header = ["Measurement", "Landmarks", "Value", "Expected error", "Unit", "Source or reason"]
     rows = [
-        (
+        [
             entry.name,
             _between(entry),
             format_number(entry.value, _DIGITS[entry.unit]),
             format_error(entry.expected_error, _DIGITS[entry.unit]),
             entry.unit,
             entry.reason or entry.source,
-        )
+        ]
         for entry in entries
     ]
-    header = ("Measurement", "Landmarks", "Value", "Expected error", "Unit", "Source or reason")
+    numbers: tuple[int, ...] = (2, 3)
+    if kind == "arc":
+        header.insert(3, "Straight")
+        for row, entry in zip(rows, entries, strict=True):
+            row.insert(3, format_number(_straight_mm(entry, landmarks)))
+        numbers = (2, 3, 4)
     return section(
-        _TITLES[kind], paragraph(_NOTES[kind], is_note=True), plot, table(header, rows, (2, 3))
+        _TITLES[kind], paragraph(_NOTES[kind], is_note=True), plot, table(header, rows, numbers)
     )
+
+
+def _straight_mm(entry: Measurement, landmarks: LandmarkSet) -> float:
+    """Add up the straight distances from landmark to landmark, NaN where one is missing."""
+    known = set(landmarks.scheme.codes)
+    if not known.issuperset(entry.landmarks):
+        return math.nan
+    rows = [landmarks.scheme.index_of(code) for code in entry.landmarks]
+    steps = np.diff(landmarks.positions_mm[rows], axis=0)
+    return float(np.linalg.norm(steps, axis=1).sum())
 
 
 def _between(entry: Measurement) -> str:

@@ -115,6 +115,9 @@ def test_measure_page_is_whole_self_contained_and_names_its_values(tmp_path, no_
     nose = next(entry for entry in measure(a_face()) if entry.code == "n-sn")
     assert f'<td>Nose height</td><td>n, sn</td><td class="number">{nose.value:.1f}</td>' in text
     assert all(f"{view} side" in text for view in ("left", "right"))
+    depths = {e.code: e.value for e in measure(a_face()) if e.code in ("t_r-sn", "t_l-sn")}
+    straight = f'<td class="number">{sum(depths.values()):.1f}</td>'
+    assert re.search(rf"<td>Maxillary arc</td>.*?{straight}", text)
 
 
 def test_measure_picture_lies_in_the_page(tmp_path, monkeypatch):
