@@ -112,6 +112,21 @@ def test_licence_is_apache():
     assert "Apache License" in (ROOT / "LICENSE.txt").read_text(encoding="utf-8")
 
 
+def test_readme_has_what_the_index_asks_for():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    title, summary = [part.strip() for part in text.split("\n\n")[:2]]
+    images = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", text)
+    headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
+
+    assert title == "# SlicerPALNet"
+    assert 50 < len(summary) < 500
+    assert images
+    assert [image for image in images if not (ROOT / image).is_file()] == []
+    assert "**PALNet Landmarks**" in text
+    assert "doi.org/10.1016/j.imu.2025.101729" in text
+    assert {"How to cite", "Tutorial in 3D Slicer"} <= set(headings)
+
+
 def test_repository_stays_below_the_limit_of_the_index():
     if not (ROOT / ".git").exists():
         pytest.skip("the sources are no git repository")

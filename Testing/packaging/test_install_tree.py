@@ -12,6 +12,8 @@ import pytest
 from file_lists import ROOT, shipped_files
 
 STUB = Path(__file__).parent / "slicer_stub"
+# Users' folders have blanks and letters of many languages.
+INSTALLED = "Slicer für Ärzte"
 SCRIPTED_MODULES = Path("lib") / "Slicer-5.12" / "qt-scripted-modules"
 
 # Runs in a process of its own, which knows the install tree and nothing of the sources.
@@ -48,7 +50,7 @@ def a_build(tmp_path_factory):
         pytest.skip("there is no cmake")
     build = tmp_path_factory.mktemp("build")
     cmake("-S", ROOT, "-B", build, f"-DSlicer_DIR={STUB}", "-DBUILD_TESTING=ON")
-    cmake("--install", build, "--prefix", build / "installed")
+    cmake("--install", build, "--prefix", build / INSTALLED)
     return build
 
 
@@ -67,7 +69,7 @@ def test_configured_extension_bears_its_name(a_build):
 
 
 def test_install_tree_holds_every_file_and_no_other(a_build):
-    folder = a_build / "installed" / SCRIPTED_MODULES
+    folder = a_build / INSTALLED / SCRIPTED_MODULES
 
     installed = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
 
@@ -87,7 +89,7 @@ def test_missing_file_stops_the_configuration(tmp_path):
 
 
 def test_installed_module_starts_and_detects(a_build, tmp_path):
-    folder = a_build / "installed" / SCRIPTED_MODULES
+    folder = a_build / INSTALLED / SCRIPTED_MODULES
     script = tmp_path / "start.py"
     script.write_text(START, encoding="utf-8")
     host = ROOT / "Testing" / "host"

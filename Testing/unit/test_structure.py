@@ -170,6 +170,18 @@ def test_slicer_side_imports_what_slicer_has(path):
     assert unknown == set()
 
 
+def test_module_file_starts_with_what_slicer_always_has():
+    """So that the module opens, and can say what is missing, whatever else is not there."""
+    statements = ast.parse(MODULE_FILE.read_text(encoding="utf-8")).body
+    names = {
+        alias.name for node in statements if isinstance(node, ast.Import) for alias in node.names
+    }
+    names |= {node.module or "" for node in statements if isinstance(node, ast.ImportFrom)}
+    allowed = {"slicer", "qt", "ctk", "vtk", "numpy", "scipy"} | set(sys.stdlib_module_names)
+
+    assert {name.split(".")[0] for name in names} <= allowed
+
+
 @pytest.mark.parametrize("path", SLICER_SIDE, ids=lambda path: path.stem)
 def test_slicer_side_never_imports_the_module_file(path):
     assert "PALNetLandmarks" not in top_names(path)
