@@ -139,6 +139,7 @@ class LandmarkList:
             for index in before.changed_in(state):
                 write_point(self.node, index, state.positions[index], state.status[index])
             write_values(self.node, STATUS_NAME, codes)
+            self._write_errors(state.status)
             if state.absent != before.absent:
                 absent = [self.scheme.codes[index] for index in sorted(state.absent)]
                 write_record(self.node, {**self.record, "absent": absent})
@@ -157,15 +158,17 @@ class LandmarkList:
         """
         positions = to_local(self.node, landmarks.positions)
         rows = [None if np.isnan(row).any() else [float(v) for v in row] for row in positions]
-        errors = np.nan_to_num(landmarks.expected_error_mm, nan=UNKNOWN_ERROR)
+        errors = np.nan_to_num(landmarks.expected_error_mm, nan=UNKNOWN_ERROR).tolist()
         now, found = self.state(), ListState(positions, landmarks.status)
         kept = {int(index) for index in keep}
         chosen = [index for index in range(len(self)) if index not in kept]
         absent = [self.scheme.codes[index] for index in sorted(now.absent & kept)]
         with written_by_program(self.node):
-            write_record(self.node, {**record, "absent": absent, "detected": rows})
+            write_record(
+                self.node,
+                {**record, "absent": absent, "detected": rows, "detected_error_mm": errors},
+            )
             self.apply(now.taken_from(found, chosen))
-            write_values(self.node, ERROR_NAME, errors)
 
     def scale(self, factor):
         """Scale the landmarks with their model.
@@ -214,6 +217,16 @@ class LandmarkList:
             specimen=self._specimen,
             space=space,
         )
+
+    def _write_errors(self, status):
+        """Write the expected errors; that of a detection says nothing about a corrected point."""
+        errors = self.record.get("detected_error_mm")
+        if errors is not None:
+            known = [
+                UNKNOWN_ERROR if status[index] == "corrected" else error
+                for index, error in enumerate(errors)
+            ]
+            write_values(self.node, ERROR_NAME, known)
 
     @property
     def _specimen(self):

@@ -97,7 +97,8 @@ class Review:
             raise ValueError(msg)
         if state.status[index] == "missing":
             self._step(state.replaced(absent=state.absent | {index}))
-        else:
+        elif state.status[index] == "detected":
+            # A corrected one stays so: it is where a person put it, and counts as reviewed.
             self._step(state.with_status([index], "confirmed"))
 
     def mark_missing(self, index):

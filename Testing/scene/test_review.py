@@ -143,6 +143,16 @@ def test_restore_without_a_detection_says_why_not(a_face):
     review.close()
 
 
+def test_confirming_a_correction_keeps_it_a_correction(a_review):
+    move(a_review, 5)
+
+    a_review.confirm(5)
+
+    assert a_review.landmarks.status[5] == "corrected"
+    assert a_review.undo() == [5]
+    assert not a_review.can_undo
+
+
 def test_doubtful_landmarks_are_named_until_seen(a_review):
     codes = a_review.landmarks.scheme.codes
     doubtful = [codes[i] for i in range(MISSING) if a_review.landmarks.expected_errors[i] >= 4.0]
@@ -228,3 +238,16 @@ def test_detection_into_a_watched_list_is_nobodys_correction(a_review):
     move(a_review, 6)
     assert a_review.landmarks.status.count("corrected") == 1
     assert a_review.undo() == [6]
+
+
+def test_corrected_landmark_has_no_expected_error_until_it_is_put_back(a_review):
+    before = a_review.landmarks.expected_errors
+
+    move(a_review, 5)
+    a_review.confirm(6)
+
+    after = a_review.landmarks.expected_errors
+    assert np.isnan(after[5])
+    assert after[6] == before[6]
+    a_review.restore([5])
+    np.testing.assert_array_equal(a_review.landmarks.expected_errors, before)
