@@ -50,9 +50,9 @@ class Parameter:
         """Read the value from the node."""
         if self.is_node:
             return node.GetNodeReference(self.name)
-        text = node.GetParameter(self.name)
-        if not node.GetParameterCount() or self.name not in node.GetParameterNames():
+        if self.name not in node.GetParameterNames():
             return self.default
+        text = node.GetParameter(self.name)
         if self.kind is bool:
             return text == "True"
         if self.is_optional and text == "None":
