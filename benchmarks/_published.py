@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from scipy.spatial import cKDTree
-from torch import nn
 
 from palnet.surface import read_mesh
 
@@ -28,61 +27,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from palnet.network.torch_palnet import PalNet
     from palnet.surface import Mesh
 
-__all__ = ["Palnet", "run_published_steps", "sample_evenly"]
+__all__ = ["run_published_steps", "sample_evenly"]
 
 N_SAMPLES = 100_000
-N_PATCH_POINTS = 1000
 N_AVERAGED = 12
 # So many times the wanted samples are drawn before those too close to another are dropped.
 OVERSAMPLING = 3
-
-
-class Palnet(nn.Module):
-    """PALNET: three blocks shared by all points, attention over all of them, three linear layers.
-
-    Parameters
-    ----------
-    n_landmarks : int
-        Patches, and landmarks that come out.
-    """
-
-    def __init__(self, n_landmarks: int = 50) -> None:
-        super().__init__()
-        self.n_landmarks = n_landmarks
-        channels, self.pools = (3, 32, 64, 128), (5, 5, 4)
-        width, self.blocks, self.scores = N_PATCH_POINTS, nn.ModuleList(), nn.ModuleList()
-        self.biases = nn.ParameterList()
-        for n_in, n_out, pool in zip(channels, channels[1:], self.pools, strict=False):
-            convolutions = [nn.Conv2d(n_in, n_out, 1), nn.ReLU(), nn.Conv2d(n_out, n_out, 1)]
-            self.blocks.append(nn.Sequential(*convolutions, nn.ReLU()))
-            self.scores.append(nn.Linear(n_out, 1, bias=False))
-            self.biases.append(nn.Parameter(torch.zeros(n_landmarks * width, 1)))
-            width //= pool
-        n_features = sum(channels[1:]) + channels[-1] * n_landmarks * width
-        self.head = nn.Sequential(
-            nn.Linear(n_features, 1024),
-            nn.ReLU(),
-            nn.Linear(1024, 1024),
-            nn.Dropout(0.1),
-            nn.Linear(1024, 3 * n_landmarks),
-        )
-
-    def forward(self, patches: torch.Tensor) -> torch.Tensor:
-        """Patches (batch, n_landmarks, 1000, 3) to landmarks (batch, n_landmarks, 3)."""
-        maps = patches.permute(0, 3, 1, 2)
-        summaries = []
-        for block, score, bias, pool in zip(
-            self.blocks, self.scores, self.biases, self.pools, strict=True
-        ):
-            maps = block(maps)
-            tokens = maps.flatten(2).transpose(1, 2)
-            weights = torch.softmax(torch.tanh(score(tokens) + bias), dim=1)
-            summaries.append((weights * tokens).sum(dim=1))
-            maps = nn.functional.max_pool2d(maps, (1, pool))
-        features = torch.cat([*summaries, maps.flatten(1)], dim=1)
-        return self.head(features).reshape(-1, self.n_landmarks, 3)
 
 
 def sample_evenly(mesh: Mesh, n_samples: int, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -107,7 +60,7 @@ def sample_evenly(mesh: Mesh, n_samples: int, rng: np.random.Generator) -> NDArr
 
 
 def run_published_steps(
-    path: Path, approximations: NDArray[np.float64], network: Palnet
+    path: Path, approximations: NDArray[np.float64], network: PalNet
 ) -> dict[str, float]:
     """Do everything once.
 
@@ -117,7 +70,7 @@ def run_published_steps(
         Mesh file in the frame of the approximations.
     approximations : ndarray of shape (n_landmarks, 3)
         The mean landmarks after alignment.
-    network : Palnet
+    network : PalNet
         With any weights.
 
     Returns
@@ -132,7 +85,7 @@ def run_published_steps(
     marks.append(time.perf_counter())
     tree = cKDTree(mesh.points)
     centres = mesh.points[tree.query(approximations)[1]]
-    index = tree.query(centres, k=N_PATCH_POINTS)[1]
+    index = tree.query(centres, k=network.n_points)[1]
     order = np.argsort(np.linalg.norm(mesh.points[index], axis=2), axis=1)
     patches = np.take_along_axis(mesh.points[index], order[..., None], axis=1)
     marks.append(time.perf_counter())

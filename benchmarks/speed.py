@@ -26,9 +26,10 @@ import torch
 
 from benchmarks._data import Placement, add_common_options, generator_of, place_mesh, settings_of
 from benchmarks._dense import make_head, write_obj
-from benchmarks._published import Palnet, run_published_steps
+from benchmarks._published import run_published_steps
 from benchmarks._report import Report
 from palnet import detect
+from palnet.network.torch_palnet import PalNet
 from palnet.surface import write_ply
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def measure(size: int, arguments: argparse.Namespace, folder: Path) -> dict[str,
     paths = {"obj": folder / f"{size}.obj", "ply": folder / f"{size}.ply"}
     write_obj(mesh, paths["obj"])
     write_ply(mesh, paths["ply"])
-    network = Palnet().eval()
+    network = PalNet().eval()
     centres = placement.to_file(landmarks_mm)
     detect(paths["ply"], model=arguments.model)
     runs: dict[str, list[dict[str, float]]] = {"obj": [], "ply": [], "published": []}

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The networks of the PAL-Net paper in torch: PALNET and its four ablations.
+
+References
+----------
+A. Yazdi et al., PAL-Net, Informatics in Medicine Unlocked 60 (2026) 101729,
+doi 10.1016/j.imu.2025.101729.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import torch
+from torch import nn
+
+__all__ = ["VARIANTS", "PalNet", "Variant"]
+
+Variant = Literal["palnet", "noatt", "topk", "2blk", "ndo"]
+
+VARIANTS: tuple[Variant, ...] = get_args(Variant)
+"""The full network; without attention; the best tokens of each patch instead of their weighted sum;
+two blocks instead of three; without dropout."""
+
+CHANNELS, POOLS = (32, 64, 128), (5, 5, 4)
+HIDDEN_WIDTH = 1024
+DROPOUT = 0.1
+N_TOP = 10
+
+
+class PalNet(nn.Module):
+    """Landmarks from the patches of all approximations, through one bottleneck of 1024 values.
+
+    Convention: patches and landmarks are millimetres in one frame; the network knows neither frame
+    nor centre of a patch, and its result depends on the order of points and patches.
+
+    Parameters
+    ----------
+    n_landmarks : int
+        Patches, and landmarks that come out.
+    n_points : int
+        Points of a patch; the paper has 1000.
+    variant : str
+        One of `VARIANTS`.
+    """
+
+    def __init__(
+        self, n_landmarks: int = 50, n_points: int = 1000, variant: Variant = "palnet"
+    ) -> None:
+        super().__init__()
+        if variant not in VARIANTS:
+            msg = f"variant must be one of {', '.join(VARIANTS)}; got {variant!r}."
+            raise ValueError(msg)
+        n_blocks = 2 if variant == "2blk" else 3
+        widths = _widths(n_points, n_blocks)
+        _check_size(n_landmarks, n_points, widths, variant)
+        self.n_landmarks, self.n_points, self.pools = n_landmarks, n_points, POOLS[:n_blocks]
+        channels = CHANNELS[:n_blocks]
+        self.blocks = nn.ModuleList(
+            _block(n_in, n_out) for n_in, n_out in zip((3, *channels), channels, strict=False)
+        )
+        self.attentions = nn.ModuleList()
+        n_features = channels[-1] * n_landmarks * widths[-1]
+        for n_channels, width in zip(channels, widths, strict=False):
+            if variant == "noatt":
+                break
+            attention = _TopTokens if variant == "topk" else _Attention
+            self.attentions.append(attention(n_channels, n_landmarks, width))
+            n_features += n_channels * (n_landmarks * N_TOP if variant == "topk" else 1)
+        self.head = nn.Sequential(
+            nn.Linear(n_features, HIDDEN_WIDTH),
+            nn.ReLU(),
+            nn.Linear(HIDDEN_WIDTH, HIDDEN_WIDTH),
+            nn.Dropout(0.0 if variant == "ndo" else DROPOUT),
+            nn.Linear(HIDDEN_WIDTH, 3 * n_landmarks),
+        )
+        for module in (*self.blocks.modules(), *self.head.modules()):
+            for name, parameter in module.named_parameters(recurse=False):
+                (nn.init.zeros_ if name == "bias" else nn.init.xavier_normal_)(parameter)
+
+    def forward(self, patches: torch.Tensor) -> torch.Tensor:
+        """Patches (batch, n_landmarks, n_points, 3) to landmarks (batch, n_landmarks, 3)."""
+        expected = (self.n_landmarks, self.n_points, 3)
+        if patches.ndim != 4 or patches.shape[1:] != expected:
+            msg = f"patches must have shape (batch, {expected}); got {tuple(patches.shape)}."
+            raise ValueError(msg)
+        maps = patches.permute(0, 3, 1, 2)
+        summaries = []
+        for number, (block, pool) in enumerate(zip(self.blocks, self.pools, strict=True)):
+            maps = block(maps)
+            if len(self.attentions):
+                summaries.append(self.attentions[number](maps))
+            maps = nn.functional.max_pool2d(maps, (1, pool))
+        features = torch.cat([*summaries, maps.flatten(1)], dim=1)
+        result: torch.Tensor = self.head(features).reshape(-1, self.n_landmarks, 3)
+        return result
+
+
+class _Attention(nn.Module):
+    """Weighted sum of all tokens of a face: softmax of tanh(x W + b), one b a token."""
+
+    def __init__(self, n_channels: int, n_landmarks: int, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(n_channels, 1))
+        self.bias = nn.Parameter(torch.zeros(n_landmarks * width, 1))
+        nn.init.xavier_normal_(self.weight)
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        """Maps (batch, n_channels, n_landmarks, width) to (batch, n_channels)."""
+        tokens = maps.flatten(2).transpose(1, 2)
+        weights = torch.softmax(torch.tanh(tokens @ self.weight + self.bias), dim=1)
+        return (weights * tokens).sum(dim=1)
+
+
+class _TopTokens(nn.Module):
+    """Features of the ten tokens of each patch that score highest; each patch has its own W.
+
+    Scores only choose, so that no gradient reaches them: they stay as they were initialised.
+    """
+
+    def __init__(self, n_channels: int, n_landmarks: int, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(n_landmarks, n_channels, 1))
+        self.bias = nn.Parameter(torch.zeros(n_landmarks, width, 1))
+        for row in self.weight:
+            nn.init.xavier_normal_(row)
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        """Maps (batch, n_channels, n_landmarks, width), flat (n_landmarks, N_TOP, n_channels)."""
+        tokens = maps.permute(0, 2, 3, 1)
+        scores = torch.tanh(tokens @ self.weight + self.bias)
+        best = scores.topk(N_TOP, dim=2).indices.expand(-1, -1, -1, tokens.shape[3])
+        return tokens.gather(2, best).flatten(1)
+
+
+def _block(n_in: int, n_out: int) -> nn.Sequential:
+    """Two 1x1 convolutions, shared by all points of all patches."""
+    return nn.Sequential(
+        nn.Conv2d(n_in, n_out, 1), nn.ReLU(), nn.Conv2d(n_out, n_out, 1), nn.ReLU()
+    )
+
+
+def _widths(n_points: int, n_blocks: int) -> list[int]:
+    """Tokens of a patch before each block's pooling, and after the last."""
+    widths = [n_points]
+    for pool in POOLS[:n_blocks]:
+        widths.append(widths[-1] // pool)
+    return widths
+
+
+def _check_size(n_landmarks: int, n_points: int, widths: list[int], variant: str) -> None:
+    """Require patches that last through all poolings."""
+    if n_landmarks < 1:
+        msg = f"n_landmarks must be at least 1; got {n_landmarks}."
+        raise ValueError(msg)
+    if widths[-1] < 1 or (variant == "topk" and widths[-2] < N_TOP):
+        least = 1
+        for pool in POOLS[: len(widths) - 1]:
+            least *= pool
+        if variant == "topk":
+            least = max(least, N_TOP * least // POOLS[len(widths) - 2])
+        msg = f"n_points must be at least {least} for {variant}; got {n_points}."
+        raise ValueError(msg)
