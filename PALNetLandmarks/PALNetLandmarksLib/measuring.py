@@ -6,7 +6,6 @@ from __future__ import annotations
 import csv
 import io
 
-import numpy as np
 import slicer
 import vtk
 
@@ -37,35 +36,22 @@ def measure_list(landmarks):
     return measure(landmarks.landmark_set(), mesh)
 
 
-def table_text(measurements, specimen, separator):
-    """Write measurements as a table.
+def table_for_spreadsheet(table):
+    """Turn a CSV table into what a spreadsheet pastes into cells.
 
     Parameters
     ----------
-    measurements : sequence of Measurement
-        What was measured.
-    specimen : str
-        Name of the scan.
-    separator : str
-        A comma for a file, a tab for the clipboard.
+    table : str
+        Comma-separated, as `palnet.measurement.table_of_measurements` gives it.
 
     Returns
     -------
     str
-        A header and one line a measurement; empty cells where there is no value.
+        Separated by tabs.
     """
     out = io.StringIO()
-    writer = csv.writer(out, delimiter=separator, lineterminator="\n")
-    writer.writerow(
-        ["specimen", "code", "name", "kind", "value", "unit", "expected_error", "source", "reason"]
-    )
-    for entry in measurements:
-        numbers = [
-            "" if np.isnan(number) else f"{number:.4f}"
-            for number in (entry.value, entry.expected_error)
-        ]
-        row = [specimen, entry.code, entry.name, entry.kind, numbers[0], entry.unit, numbers[1]]
-        writer.writerow([*row, entry.source, entry.reason])
+    rows = csv.reader(io.StringIO(table))
+    csv.writer(out, delimiter="\t", lineterminator="\n").writerows(rows)
     return out.getvalue()
 
 

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+
 import numpy as np
 import pytest
 import slicer
@@ -14,7 +17,7 @@ from PALNetLandmarksLib.camera import look_at, look_at_face, look_at_model
 from PALNetLandmarksLib.error_classes import COLORS
 from PALNetLandmarksLib.halo import Halo
 from PALNetLandmarksLib.landmark_list import create_list
-from PALNetLandmarksLib.measuring import MeasuredLine, measure_list, table_text
+from PALNetLandmarksLib.measuring import MeasuredLine, measure_list, table_for_spreadsheet
 
 MISSING = N_LANDMARKS - 1
 
@@ -172,14 +175,10 @@ def test_measurements_of_a_list_and_their_line(a_list, scene):
     assert len(by_code) == len(taken)
 
 
-def test_table_has_a_line_a_measurement_and_no_invented_numbers(a_list):
-    taken = measure_list(a_list)
+def test_table_for_a_spreadsheet_has_the_same_cells():
+    table = 'specimen,name,value\nFace,"wide, and\thigh",1.5\n'
 
-    lines = table_text(taken, "Face", "\t").splitlines()
+    text = table_for_spreadsheet(table)
 
-    assert len(lines) == len(taken) + 1
-    assert lines[0].split("\t")[:4] == ["specimen", "code", "name", "kind"]
-    blank = next(i for i, entry in enumerate(taken) if not entry.is_measured)
-    cells = lines[blank + 1].split("\t")
-    assert cells[4] == ""
-    assert cells[-1] == taken[blank].reason
+    rows = list(csv.reader(io.StringIO(text), delimiter="\t"))
+    assert rows == [["specimen", "name", "value"], ["Face", "wide, and\thigh", "1.5"]]

@@ -10,8 +10,9 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from palnet.measurement import table_of_measurements
 from PALNetLandmarksLib.hand_over import default_path
-from PALNetLandmarksLib.measuring import MeasuredLine, measure_list, table_text
+from PALNetLandmarksLib.measuring import MeasuredLine, measure_list, table_for_spreadsheet
 
 _COLUMNS = 4
 _CSV_SUFFIX = ".measurements.csv"
@@ -77,8 +78,7 @@ class MeasurementSection:
 
     def on_copy(self):
         """Copy the table for a spreadsheet."""
-        text = table_text(self._measurements, self._specimen, "\t")
-        qt.QApplication.clipboard().setText(text)
+        qt.QApplication.clipboard().setText(table_for_spreadsheet(self._table()))
 
     def on_save(self):
         """Save the table."""
@@ -90,12 +90,11 @@ class MeasurementSection:
                 "*.csv",
             )
             if answer:
-                text = table_text(self._measurements, self._specimen, ",")
-                Path(answer).write_text(text, encoding="utf-8", newline="\n")
+                Path(answer).write_text(self._table(), encoding="utf-8", newline="\n")
 
-    @property
-    def _specimen(self):
-        return self._landmarks.landmark_set().specimen
+    def _table(self):
+        specimen = self._landmarks.landmark_set().specimen
+        return table_of_measurements([(specimen, self._measurements)])
 
     def _fill(self):
         table = self._ui.measurementTable
