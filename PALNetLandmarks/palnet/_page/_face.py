@@ -35,6 +35,8 @@ _MARGIN_MM = 10.0
 _TITLE_HEIGHT = 22
 # The atlas has a point every 4 to 8 mm: dots of this size close into a shaded face.
 _DOT_MM = 9.0
+# Melts the dots into skin.
+_BLUR_PX = 3
 # Farther from any landmark the atlas has fewer points, and nothing to show.
 _REACH_MM = 52.0
 _LABEL_SIZE = 9.5
@@ -233,7 +235,8 @@ class _View:
             paths.append(f'<path stroke="{color}" d="{steps}"/>')
         width = _DOT_MM * _PIXELS_PER_MM
         return (
-            f'<g fill="none" stroke-linecap="round" stroke-width="{width:.1f}">{"".join(paths)}</g>'
+            f'<g fill="none" stroke-linecap="round" stroke-width="{width:.1f}" '
+            f'style="filter:blur({_BLUR_PX}px)">{"".join(paths)}</g>'
         )
 
     def line(self, line: Line) -> str:
