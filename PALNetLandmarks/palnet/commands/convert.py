@@ -28,6 +28,7 @@ palnet convert face.mrk.json --to tps          face.tps beside it
 palnet convert results -o cohort.tps           all specimens of a folder into one file
 palnet convert cohort.tps --to csv -o tables   a file for each specimen
 
+Formats: mrk.json, fcsv, csv, csv-wide, tps, nts, morphologika, morphoj, dta, pts, pp, lafas.
 What a format cannot hold (frame, unit, order of the landmarks) is written to FILE.frame.json beside
 it and read from there. Exit code 0: all done; 1: some files or specimens could not be done, one
 line each on stderr; 2: wrong usage. The formats are described in docs/formats.md.

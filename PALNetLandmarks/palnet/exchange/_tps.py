@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["TPS"]
 
 # What says nothing of the landmarks.
-_IGNORED = ("IMAGE", "COMMENT", "VARIABLES")
+_IGNORED = ("IMAGE", "COMMENT", "COMMENTS", "VARIABLES")
 
 
 def write_tps(specimens: Iterable[LandmarkSet]) -> Iterator[str]:
@@ -67,17 +67,16 @@ class _Block:
 
 
 def _split_blocks(reading: Reading) -> Iterator[_Block]:
-    """Cut the file at each `LM3=`."""
+    """Cut the file at each `LM3=` or `LM=`."""
     block: _Block | None = None
     for line, text in enumerate(reading.lines, 1):
         key, equals, value = (part.strip() for part in text.partition("="))
         key = key.upper()
-        if equals and key == "LM3":
+        # ktch writes three coordinates under LM= too; how many there are, the points tell.
+        if equals and key in ("LM3", "LM"):
             if block is not None:
                 yield block
             block = _Block(line, value)
-        elif equals and key == "LM":
-            raise reading.error(line, "expected three coordinates (LM3=); got a TPS of two (LM=).")
         elif block is None:
             if text.strip():
                 reading.doubt(line, f"expected LM3=; got {quote(text.strip())}.")

@@ -50,6 +50,13 @@ def test_convert_there_and_back_keeps_the_positions(name, a_whole_set, tmp_path)
     assert (landmarks.frame, landmarks.space, landmarks.mm_per_unit) == ("file", "RAS", 1000.0)
 
 
+def test_convert_help_names_every_format(capsys):
+    with pytest.raises(SystemExit):
+        convert("--help")
+
+    assert f"Formats: {', '.join(FORMATS)}." in capsys.readouterr().out
+
+
 def test_convert_folder_into_one_file_and_back(a_folder, tmp_path, capsys):
     cohort = tmp_path / "cohort.tps"
 

@@ -25,7 +25,7 @@ from palnet.landmarks import LandmarkSet
 # the line that is named (None: no line), and the problem.
 SPOILT = [
     ("tps", 1, "LM3=3", "LM3=4", 1, r"expected LM3=3, as many as the scheme has; got LM3=4"),
-    ("tps", 1, "LM3=3", "LM=3", 1, r"expected three coordinates"),
+    ("tps", 2, " 3.000000", "", 2, r"expected three numbers x, y, z; got '1\.000000 2\.000000'"),
     ("tps", 1, "LM3=3", "LM3=three", 1, r"expected LM3=3.*got LM3=three"),
     ("tps", 1, "LM3=3", "junk", 1, r"expected LM3=; got 'junk'"),
     ("tps", 3, "4.000000 ", "", 3, r"expected three numbers x, y, z; got '5\.000000 6\.000000'"),

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from palnet.exchange import read_landmarks, write_specimens
+from palnet.exchange import read_landmarks, read_specimens, write_specimens
 
 # Numbers are written with six decimals.
 HALF_STEP = 5.1e-7
@@ -32,6 +32,24 @@ def test_ktch_reads_tps(a_cohort, tmp_path):
     assert [entry.specimen_name for entry in found] == [entry.specimen for entry in a_cohort]
     for entry, true in zip(found, a_cohort, strict=True):
         np.testing.assert_allclose(entry.to_numpy(), true.positions, atol=HALF_STEP)
+
+
+def test_tps_that_ktch_wrote_is_read(a_cohort, tmp_path):
+    ktch_io = pytest.importorskip("ktch.io")
+    names = [entry.specimen for entry in a_cohort]
+    positions = [entry.positions for entry in a_cohort]
+    ktch_io.write_tps(
+        tmp_path / "cohort.tps",
+        positions,
+        idx=names,
+        image_path=[f"{name}.ply" for name in names],
+        comments=["by ktch"] * len(names),
+    )
+
+    found = read_specimens(tmp_path / "cohort.tps", "palnet50")
+
+    assert [entry.specimen for entry in found] == names
+    np.testing.assert_allclose([entry.positions for entry in found], positions, atol=1e-9)
 
 
 def test_morphops_reads_dta(a_cohort, tmp_path):
