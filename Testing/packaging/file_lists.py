@@ -14,6 +14,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 MODULE_FOLDER = ROOT / "PALNetLandmarks"
 CMAKE_FILE = MODULE_FOLDER / "CMakeLists.txt"
+# What Python and pip leave in the tree.
+_GENERATED = re.compile(r"__pycache__|\.egg-info")
 SCRIPTS, RESOURCES = "MODULE_PYTHON_SCRIPTS", "MODULE_PYTHON_RESOURCES"
 
 
@@ -25,8 +27,8 @@ def shipped_files() -> list[str]:
         )
         names = run.stdout.splitlines()
     except (FileNotFoundError, subprocess.CalledProcessError):  # a source archive without git
-        paths = [path for path in MODULE_FOLDER.rglob("*") if path.is_file()]
-        names = [p.relative_to(MODULE_FOLDER).as_posix() for p in paths if p.suffix != ".pyc"]
+        paths = [p.relative_to(MODULE_FOLDER) for p in MODULE_FOLDER.rglob("*")]
+        names = [p.as_posix() for p in paths if not _GENERATED.search(p.as_posix())]
     existing = {name for name in names if (MODULE_FOLDER / name).is_file()}
     return sorted(existing - {CMAKE_FILE.name})
 
