@@ -71,7 +71,7 @@ def train_landmark_network(
     other_side = np.asarray(mirror)
     check = draw_batch(validation, np.arange(len(validation.truth_mm)), other_side, None)
 
-    def draw_loss(network: torch.nn.Module, rng: np.random.Generator) -> torch.Tensor:
+    def draw_loss(network: torch.nn.Module, rng: np.random.Generator, _step: int) -> torch.Tensor:
         chosen = rng.integers(len(train.truth_mm), size=BATCH_SIZE)
         batch = draw_batch(train, chosen, other_side, rng)
         points, share, centres, truth, visible = (values.to(device) for values in batch)

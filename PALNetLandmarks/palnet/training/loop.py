@@ -7,7 +7,7 @@ import csv
 import logging
 import time
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,14 +19,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["LoopSettings", "choose_device", "run_loop"]
+    Schedule = torch.optim.lr_scheduler.LRScheduler | torch.optim.lr_scheduler.ReduceLROnPlateau
+
+__all__ = ["LoopSettings", "PlateauSettings", "choose_device", "run_loop"]
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class LoopSettings:
-    """How long and how fast to train.
+    """How long and how fast to train: AdamW on a one-cycle schedule.
 
     Attributes
     ----------
@@ -48,6 +50,70 @@ class LoopSettings:
     seed: int = 0
     save_every: int = 500
 
+    @property
+    def validate_every(self) -> int:
+        """Steps between validations."""
+        return self.save_every
+
+    def make_optimizer(self, network: torch.nn.Module) -> torch.optim.Optimizer:
+        """AdamW."""
+        return torch.optim.AdamW(
+            network.parameters(), lr=self.peak_rate, weight_decay=self.weight_decay
+        )
+
+    def make_schedule(self, optimizer: torch.optim.Optimizer) -> Schedule:
+        """One cycle."""
+        return torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, max_lr=self.peak_rate, total_steps=self.n_steps, pct_start=0.15
+        )
+
+
+@dataclass(frozen=True)
+class PlateauSettings:
+    """How to train until nothing gets better: Adam, the rate lowered on a plateau, early stop.
+
+    The weights of the best validation are those that are left in the network.
+
+    Attributes
+    ----------
+    n_steps : int
+        Batches at most.
+    rate : float
+        Learning rate at the beginning.
+    factor : float
+        What the rate is multiplied by on a plateau.
+    patience : int
+        Validations without a better one before that.
+    stop_after : int
+        Validations without a better one that end the training.
+    validate_every : int
+        Steps between validations, those of an epoch.
+    save_every : int
+        Steps between checkpoints, a multiple of `validate_every`: a large network takes longer to
+        write than to validate.
+    seed : int
+        Seed of weights and batches.
+    """
+
+    n_steps: int
+    rate: float
+    factor: float
+    patience: int
+    stop_after: int
+    validate_every: int
+    save_every: int
+    seed: int
+
+    def make_optimizer(self, network: torch.nn.Module) -> torch.optim.Optimizer:
+        """Adam."""
+        return torch.optim.Adam(network.parameters(), lr=self.rate)
+
+    def make_schedule(self, optimizer: torch.optim.Optimizer) -> Schedule:
+        """Lower the rate on a plateau."""
+        return torch.optim.lr_scheduler.ReduceLROnPlateau(
+            optimizer, factor=self.factor, patience=self.patience
+        )
+
 
 def choose_device() -> torch.device:
     """CUDA if there is one, else Apple's, else the processor."""
@@ -60,8 +126,8 @@ def choose_device() -> torch.device:
 
 def run_loop(
     network: torch.nn.Module,
-    draw_loss: Callable[[torch.nn.Module, np.random.Generator], torch.Tensor],
-    settings: LoopSettings,
+    draw_loss: Callable[[torch.nn.Module, np.random.Generator, int], torch.Tensor],
+    settings: LoopSettings | PlateauSettings,
     folder: Path,
     validate: Callable[[torch.nn.Module], float],
 ) -> None:
@@ -72,8 +138,9 @@ def run_loop(
     network : torch.nn.Module
         What to train, already on its device.
     draw_loss : callable
-        Draws a batch with the generator it is given and returns the loss.
-    settings : LoopSettings
+        Draws a batch with the generator and for the step, from 0, that it is given; returns the
+        loss.
+    settings : LoopSettings or PlateauSettings
         Steps, rate, seed.
     folder : Path
         Gets ``checkpoint.pt`` and ``curve.csv``.
@@ -81,92 +148,145 @@ def run_loop(
         Returns the validation error in millimetres.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=settings.peak_rate, weight_decay=settings.weight_decay
-    )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=settings.peak_rate, total_steps=settings.n_steps, pct_start=0.15
-    )
-    first = _resume(network, optimizer, schedule, settings, folder)
+    run = _Run(network, settings, folder)
+    run.resume()
     losses: list[float] = []
-    start = time.perf_counter()
-    for step in range(first, settings.n_steps):
-        network.train()
-        torch.manual_seed(settings.seed * 1_000_003 + step)
-        loss = draw_loss(network, np.random.default_rng([settings.seed, step]))
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        losses.append(float(loss.detach()))
-        if not np.isfinite(losses[-1]):
-            msg = f"{folder.name}: the loss is {losses[-1]} at step {step + 1}. Lower the rate."
-            raise TrainingError(msg)
-        if (step + 1) % settings.save_every == 0 or step + 1 == settings.n_steps:
+    start, first = time.perf_counter(), run.step
+    while not run.is_over:
+        losses.append(run.take_step(draw_loss))
+        if run.step % settings.validate_every == 0 or run.step == settings.n_steps:
             network.eval()
             error_mm = validate(network)
-            _save(network, optimizer, schedule, step + 1, settings, folder)
-            _append(folder, step + 1, float(np.mean(losses)), error_mm)
-            per_step = (time.perf_counter() - start) / (step + 1 - first)
+            run.judge(error_mm)
+            _append(folder, run.step, float(np.mean(losses)), error_mm)
+            if run.step % settings.save_every == 0 or run.is_over:
+                run.save()
+            per_step = (time.perf_counter() - start) / (run.step - first)
             logger.info(
-                "%s: step %d of %d, loss %.4f, validation %.3f mm, %.0f s to go",
+                "%s: step %d of %d, loss %.4f, validation %.3f mm, %.0f s to go at most",
                 folder.name,
-                step + 1,
+                run.step,
                 settings.n_steps,
                 np.mean(losses),
                 error_mm,
-                per_step * (settings.n_steps - step - 1),
+                per_step * (settings.n_steps - run.step),
             )
             losses.clear()
+    run.keep_best()
     network.eval()
 
 
-def _save(
-    network: torch.nn.Module,
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-    step: int,
-    settings: LoopSettings,
-    folder: Path,
-) -> None:
-    """Write a checkpoint that appears whole or not at all."""
-    with replacing(folder / "checkpoint.pt", overwrite=True) as draft:
-        torch.save(
-            {
-                "network": network.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "schedule": schedule.state_dict(),
-                "step": step,
-                "settings": asdict(settings),
-            },
-            draft,
-        )
+class _Run:
+    """A training in progress, as its checkpoint keeps it."""
+
+    def __init__(
+        self, network: torch.nn.Module, settings: LoopSettings | PlateauSettings, folder: Path
+    ) -> None:
+        self.network, self.settings, self.folder = network, settings, folder
+        self.optimizer = settings.make_optimizer(network)
+        self.schedule = settings.make_schedule(self.optimizer)
+        self.step = 0
+        self.best_mm, self.best_step = float("inf"), 0
+        self.best: dict[str, torch.Tensor] = {}
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all steps are done, or too many since the best validation."""
+        if self.step >= self.settings.n_steps:
+            return True
+        if not isinstance(self.settings, PlateauSettings):
+            return False
+        waited = self.step - self.best_step
+        return waited >= self.settings.stop_after * self.settings.validate_every
+
+    def take_step(
+        self, draw_loss: Callable[[torch.nn.Module, np.random.Generator, int], torch.Tensor]
+    ) -> float:
+        """Train on one batch and give its loss."""
+        seed = self.settings.seed
+        self.network.train()
+        torch.manual_seed(seed * 1_000_003 + self.step)
+        loss = draw_loss(self.network, np.random.default_rng([seed, self.step]), self.step)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if isinstance(self.settings, LoopSettings):
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.optimizer.step()
+        if isinstance(self.settings, LoopSettings):
+            self.schedule.step()
+        self.step += 1
+        value = float(loss.detach())
+        if not np.isfinite(value):
+            msg = f"{self.folder.name}: the loss is {value} at step {self.step}. Lower the rate."
+            raise TrainingError(msg)
+        return value
+
+    def judge(self, error_mm: float) -> None:
+        """Let a validation act on the rate, and keep the weights if it is the best."""
+        if not isinstance(self.schedule, torch.optim.lr_scheduler.ReduceLROnPlateau):
+            return
+        self.schedule.step(error_mm)
+        if error_mm < self.best_mm:
+            self.best_mm, self.best_step = error_mm, self.step
+            weights = self.network.state_dict()
+            self.best = {name: weight.cpu().clone() for name, weight in weights.items()}
+
+    def keep_best(self) -> None:
+        """Put the weights of the best validation into the network."""
+        if self.best:
+            self.network.load_state_dict(self.best)
+
+    def save(self) -> None:
+        """Write a checkpoint that appears whole or not at all."""
+        state: dict[str, Any] = {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "step": self.step,
+            "settings": asdict(self.settings),
+        }
+        if isinstance(self.settings, PlateauSettings):
+            state |= {"best": self.best, "best_mm": self.best_mm, "best_step": self.best_step}
+        with replacing(self.folder / "checkpoint.pt", overwrite=True) as draft:
+            torch.save(state, draft)
+
+    def resume(self) -> None:
+        """Load the last checkpoint, if there is one, and cut off the curve after it."""
+        path = self.folder / "checkpoint.pt"
+        if path.exists():
+            state = torch.load(path, weights_only=True, map_location="cpu")
+            if state.get("settings") != asdict(self.settings):
+                msg = (
+                    f"{path} belongs to a training with {state.get('settings')}; this one has "
+                    f"{asdict(self.settings)}. Choose another output folder, or delete that one."
+                )
+                raise TrainingError(msg)
+            self.network.load_state_dict(state["network"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.schedule.load_state_dict(state["schedule"])
+            self.step = int(state["step"])
+            if isinstance(self.settings, PlateauSettings):
+                self.best, self.best_mm = state["best"], state["best_mm"]
+                self.best_step = state["best_step"]
+            logger.info("%s: going on from step %d", self.folder.name, self.step)
+        _cut_curve(self.folder, self.step)
 
 
-def _resume(
-    network: torch.nn.Module,
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-    settings: LoopSettings,
-    folder: Path,
-) -> int:
-    """Load the last checkpoint, if there is one; the step to go on with."""
-    path = folder / "checkpoint.pt"
+def _cut_curve(folder: Path, step: int) -> None:
+    """Drop the rows after a step: they will be made again."""
+    path = folder / "curve.csv"
     if not path.exists():
-        return 0
-    state = torch.load(path, weights_only=True, map_location="cpu")
-    if state.get("settings") != asdict(settings):
-        msg = (
-            f"{path} belongs to a training with {state.get('settings')}; this one has "
-            f"{asdict(settings)}. Choose another output folder, or delete that one."
-        )
-        raise TrainingError(msg)
-    network.load_state_dict(state["network"])
-    optimizer.load_state_dict(state["optimizer"])
-    schedule.load_state_dict(state["schedule"])
-    logger.info("%s: going on from step %d", folder.name, state["step"])
-    return int(state["step"])
+        return
+    with path.open(newline="", encoding="utf-8") as stream:
+        header, *rows = csv.reader(stream)
+    kept = [row for row in rows if int(row[0]) <= step]
+    if len(kept) == len(rows):
+        return
+    with (
+        replacing(path, overwrite=True) as draft,
+        draft.open("w", newline="", encoding="utf-8") as stream,
+    ):
+        csv.writer(stream).writerows([header, *kept])
 
 
 def _append(folder: Path, step: int, loss: float, error_mm: float) -> None:

@@ -223,7 +223,10 @@ def train_pose_networks(
         network = PoseNetwork().to(device)
 
         def draw_loss(
-            network: torch.nn.Module, rng: np.random.Generator, draw: BatchDrawer = draw
+            network: torch.nn.Module,
+            rng: np.random.Generator,
+            _step: int,
+            draw: BatchDrawer = draw,
         ) -> torch.Tensor:
             return _mean_distance(network, draw(train, rng, BATCH_SIZE)).mean()
 

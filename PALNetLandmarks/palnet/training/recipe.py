@@ -14,7 +14,17 @@ from palnet.errors import UsageError
 if TYPE_CHECKING:
     import os
 
-__all__ = ["AtlasRecipe", "LandmarkRecipe", "PeopleRecipe", "PoseRecipe", "Recipe", "read_recipe"]
+__all__ = [
+    "AtlasRecipe",
+    "LandmarkRecipe",
+    "PeopleRecipe",
+    "PoseRecipe",
+    "Recipe",
+    "build_part",
+    "check_keys",
+    "read_recipe",
+    "read_toml",
+]
 
 RECIPES_FOLDER = Path(__file__).parent / "recipes"
 
@@ -98,23 +108,50 @@ def read_recipe(name_or_path: str | os.PathLike[str]) -> Recipe:
     UsageError
         If the file is missing, not TOML, or has wrong keys.
     """
-    path = Path(name_or_path)
-    if not path.suffix:
-        path = RECIPES_FOLDER / f"{path.name}.toml"
-    try:
-        content = _parse_toml(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as err:
-        msg = f"{path}: not a recipe ({err}). Give a TOML file, or a shipped recipe: palnet50."
-        raise UsageError(msg) from err
+    path, content = read_toml(name_or_path, shipped="palnet50")
     parts = {
         "people": PeopleRecipe,
         "atlas": AtlasRecipe,
         "pose": PoseRecipe,
         "landmarks": LandmarkRecipe,
     }
-    _check_keys(content, {"scheme", "seed", *parts}, f"{path}")
-    built = {name: _build(part, content[name], f"{path}: [{name}]") for name, part in parts.items()}
+    check_keys(content, {"scheme", "seed", *parts}, f"{path}")
+    built = {
+        name: build_part(part, content[name], f"{path}: [{name}]") for name, part in parts.items()
+    }
     return Recipe(name=path.stem, scheme=content["scheme"], seed=content["seed"], **built)
+
+
+def read_toml(name_or_path: str | os.PathLike[str], *, shipped: str) -> tuple[Path, dict[str, Any]]:
+    """Read the TOML file of that path, or the shipped one of that name.
+
+    Parameters
+    ----------
+    name_or_path : str or path-like
+        A name has no suffix.
+    shipped : str
+        The name that an error proposes.
+
+    Returns
+    -------
+    path : Path
+        The file.
+    content : dict
+        What it holds.
+
+    Raises
+    ------
+    UsageError
+        If the file is missing or not TOML.
+    """
+    path = Path(name_or_path)
+    if not path.suffix:
+        path = RECIPES_FOLDER / f"{path.name}.toml"
+    try:
+        return path, _parse_toml(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as err:
+        msg = f"{path}: not a recipe ({err}). Give a TOML file, or a shipped recipe: {shipped}."
+        raise UsageError(msg) from err
 
 
 def _parse_toml(text: str) -> dict[str, Any]:
@@ -127,12 +164,32 @@ def _parse_toml(text: str) -> dict[str, Any]:
     return content
 
 
-def _build(part: type, content: Any, where: str) -> Any:
-    """One part of a recipe from its table."""
+def build_part(part: type, content: Any, where: str) -> Any:
+    """Make one part of a recipe from its table.
+
+    Parameters
+    ----------
+    part : type
+        A dataclass of numbers.
+    content : dict
+        The table.
+    where : str
+        File and table, for error texts.
+
+    Returns
+    -------
+    object
+        Of that type.
+
+    Raises
+    ------
+    UsageError
+        If keys or values are wrong.
+    """
     if not isinstance(content, dict):
         msg = f"{where} must be a table; got {type(content).__name__}."
         raise UsageError(msg)
-    _check_keys(content, {field.name for field in fields(part)}, where)
+    check_keys(content, {field.name for field in fields(part)}, where)
     for key, value in content.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
             msg = f"{where}: {key} must be a number of at least 0; got {value!r}."
@@ -140,8 +197,23 @@ def _build(part: type, content: Any, where: str) -> Any:
     return part(**content)
 
 
-def _check_keys(content: dict[str, Any], expected: set[str], where: str) -> None:
-    """Require exactly these keys."""
+def check_keys(content: dict[str, Any], expected: set[str], where: str) -> None:
+    """Require exactly these keys.
+
+    Parameters
+    ----------
+    content : dict
+        The table.
+    expected : set of str
+        Its keys.
+    where : str
+        File and table, for error texts.
+
+    Raises
+    ------
+    UsageError
+        If some are absent or unknown.
+    """
     absent, unknown = sorted(expected - content.keys()), sorted(content.keys() - expected)
     if absent or unknown:
         msg = f"{where}: absent keys {absent}, unknown keys {unknown}; expected {sorted(expected)}."

@@ -30,7 +30,7 @@ class Lesson:
         self.stop_at, self.spoil_at = stop_at, spoil_at
         self.batches = []
 
-    def draw_loss(self, network, rng):
+    def draw_loss(self, network, rng, step):
         if len(self.batches) == self.stop_at:
             raise InterruptionError
         batch = rng.normal(size=(16, 4)).astype(np.float32)

@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A cohort as the paper's networks see it: clouds in one frame, mean landmarks, patches."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from palnet._checks import check_points, frozen_copy
+from palnet.errors import TrainingError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from palnet.training.protocol import Finish
+
+__all__ = [
+    "AlignedScan",
+    "PatchSet",
+    "find_outliers",
+    "finish_landmarks",
+    "gather_sorted_patches",
+    "mean_landmarks",
+]
+
+# The published limit counts all coordinates of this many landmarks.
+N_PAPER_LANDMARKS = 50
+# "average" is the mean of so many points of the sampled surface.
+N_AVERAGED = 12
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class AlignedScan:
+    """A scan and its landmarks in the common frame, in true millimetres.
+
+    Attributes
+    ----------
+    specimen : str
+        Name of the scan.
+    person : str
+        Whose scan it is; one person's scans never part.
+    cloud_mm : ndarray of shape (n_points, 3)
+        The sampled surface of the region of interest.
+    truth_mm : ndarray of shape (n_landmarks, 3)
+        Landmarks, NaN where missing.
+    """
+
+    specimen: str
+    person: str
+    cloud_mm: NDArray[np.float32]
+    truth_mm: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        """Check the shapes and freeze the arrays."""
+        check_points(self.cloud_mm, name="cloud_mm")
+        check_points(self.truth_mm, name="truth_mm")
+        object.__setattr__(self, "cloud_mm", frozen_copy(self.cloud_mm, np.float32))
+        object.__setattr__(self, "truth_mm", frozen_copy(self.truth_mm))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class PatchSet:
+    """What a network is trained on or asked about.
+
+    Attributes
+    ----------
+    patches : ndarray of shape (n_scans, n_landmarks, n_points, 3)
+        Points round each approximation, nearest to the frame's origin first.
+    starts_mm : ndarray of shape (n_scans, n_landmarks, 3)
+        The approximations: mean landmarks, moved to the nearest point of the surface.
+    truth_mm : ndarray of shape (n_scans, n_landmarks, 3)
+        Landmarks; zero where `known` is false.
+    known : ndarray of shape (n_scans, n_landmarks)
+        Which landmarks the scan has.
+    """
+
+    patches: NDArray[np.float32]
+    starts_mm: NDArray[np.float32]
+    truth_mm: NDArray[np.float32]
+    known: NDArray[np.bool_]
+
+
+def mean_landmarks(
+    scans: Sequence[AlignedScan], codes: Sequence[str] | None = None
+) -> NDArray[np.float64]:
+    """Average each landmark over the scans that have it.
+
+    Parameters
+    ----------
+    scans : sequence of AlignedScan
+        The training split, and nothing else.
+    codes : sequence of str, optional
+        Names for the error text.
+
+    Returns
+    -------
+    ndarray of shape (n_landmarks, 3)
+        Means in the common frame.
+
+    Raises
+    ------
+    TrainingError
+        If no scan has some landmark.
+    """
+    truth = np.array([scan.truth_mm for scan in scans])
+    known = np.isfinite(truth).all(axis=2)
+    counts = known.sum(axis=0)
+    if not counts.all():
+        absent = np.flatnonzero(counts == 0).tolist()
+        names = ", ".join(codes[i] if codes else str(i + 1) for i in absent)
+        msg = (
+            f"no training scan of {len(scans)} has landmark {names}. Leave it out of the scheme, "
+            "or place it on more scans."
+        )
+        raise TrainingError(msg)
+    return np.asarray(np.where(known[..., None], truth, 0.0).sum(axis=0) / counts[:, None])
+
+
+def gather_sorted_patches(
+    scans: Sequence[AlignedScan], means_mm: NDArray[np.float64], n_points: int
+) -> PatchSet:
+    """Move the means to each surface and gather the points nearest to each.
+
+    Where a surface has fewer points than a patch, they are repeated.
+
+    Parameters
+    ----------
+    scans : sequence of AlignedScan
+        Any scans.
+    means_mm : ndarray of shape (n_landmarks, 3)
+        The mean landmarks of the training split.
+    n_points : int
+        Points of a patch.
+
+    Returns
+    -------
+    PatchSet
+        In the order of the scans.
+    """
+    n_landmarks = len(means_mm)
+    patches = np.zeros((len(scans), n_landmarks, n_points, 3), dtype=np.float32)
+    starts = np.zeros((len(scans), n_landmarks, 3), dtype=np.float32)
+    for row, scan in enumerate(scans):
+        tree = cKDTree(scan.cloud_mm)
+        starts[row] = scan.cloud_mm[tree.query(means_mm)[1]]
+        n_there = min(n_points, len(scan.cloud_mm))
+        _, index = tree.query(starts[row], k=range(1, n_there + 1))
+        index = np.tile(index, (1, math.ceil(n_points / n_there)))[:, :n_points]
+        points = scan.cloud_mm[index]
+        order = np.argsort(np.linalg.norm(points, axis=2), axis=1, kind="stable")
+        patches[row] = np.take_along_axis(points, order[..., None], axis=1)
+    truth = np.array([scan.truth_mm for scan in scans], dtype=np.float32)
+    known = np.asarray(np.isfinite(truth).all(axis=2))
+    return PatchSet(patches, starts, np.where(known[..., None], truth, 0), known)
+
+
+def finish_landmarks(
+    cloud_mm: NDArray[np.float32], predicted_mm: NDArray[np.floating], finish: Finish
+) -> NDArray[np.float64]:
+    """Bring predictions to the surface as the paper does.
+
+    Parameters
+    ----------
+    cloud_mm : ndarray of shape (n_points, 3)
+        The sampled surface.
+    predicted_mm : ndarray of shape (n_landmarks, 3)
+        What the network says.
+    finish : {"closest", "average"}
+        The nearest point of the cloud, or the mean of the nearest 12.
+
+    Returns
+    -------
+    ndarray of shape (n_landmarks, 3)
+        On the surface, or close to it.
+    """
+    n_nearest = 1 if finish == "closest" else min(N_AVERAGED, len(cloud_mm))
+    _, index = cKDTree(cloud_mm).query(predicted_mm, k=range(1, n_nearest + 1))
+    return np.asarray(cloud_mm[index].mean(axis=1, dtype=np.float64))
+
+
+def find_outliers(scans: Sequence[AlignedScan], limit_mm: float) -> list[str]:
+    """Name the scans whose landmarks lie too far from the first scan's: registered wrongly.
+
+    The paper's limit is a norm over the coordinates of 50 landmarks. With others, or with some
+    missing, it is scaled so that the mean square a landmark stays the same.
+
+    Parameters
+    ----------
+    scans : sequence of AlignedScan
+        The cohort.
+    limit_mm : float
+        Largest norm for 50 landmarks.
+
+    Returns
+    -------
+    list of str
+        Specimens.
+
+    Raises
+    ------
+    TrainingError
+        If more than half of the scans are: then it is the first that lies elsewhere.
+    """
+    found = []
+    for scan in scans:
+        difference = (scan.truth_mm - scans[0].truth_mm)[
+            np.isfinite(scan.truth_mm - scans[0].truth_mm).all(axis=1)
+        ]
+        allowed = limit_mm * math.sqrt(len(difference) / N_PAPER_LANDMARKS)
+        if np.linalg.norm(difference) > allowed:
+            found.append(scan.specimen)
+    if len(found) > len(scans) / 2:
+        msg = (
+            f"{len(found)} of {len(scans)} scans lie over {limit_mm:g} mm from the first, "
+            f"{scans[0].specimen!r}: that one is registered wrongly, or the scans are in no "
+            "common frame. Look at it with palnet check-data."
+        )
+        raise TrainingError(msg)
+    return found

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Folds of people: nobody is in two parts of a split."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from palnet.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Fold", "split_people"]
+
+SINGLE_TEST_SHARE = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Rows of a cohort: those that train, those that say when to stop, those that are reported."""
+
+    train: tuple[int, ...]
+    validation: tuple[int, ...]
+    test: tuple[int, ...]
+
+
+def split_people(
+    people: Sequence[str], n_folds: int, seed: int, validation_share: float
+) -> list[Fold]:
+    """Split a cohort by people.
+
+    With one scan a person, the test parts are those of scikit-learn's ``KFold(n_folds,
+    shuffle=True, random_state=seed)``, and of ``train_test_split(test_size=0.2,
+    random_state=seed)`` for one fold, which the paper used.
+
+    Parameters
+    ----------
+    people : sequence of str
+        Whose each scan is.
+    n_folds : int
+        Number of folds; 1 gives one split, 80 to 20.
+    seed : int
+        Seed of the order.
+    validation_share : float
+        Share of the people of each training part that validate instead.
+
+    Returns
+    -------
+    list of Fold
+        Each scan is tested once, or in one of five for a single split.
+
+    Raises
+    ------
+    UsageError
+        If there are too few people.
+    """
+    names = list(dict.fromkeys(people))
+    least = max(n_folds, 3)
+    if len(names) < least:
+        msg = (
+            f"{n_folds} folds need at least {least} people; got {len(names)}. "
+            "Give more scans, or fewer folds."
+        )
+        raise UsageError(msg)
+    # The legacy generator, so that the folds are the published ones.
+    rng = np.random.RandomState(seed)
+    if n_folds == 1:
+        n_test = math.ceil(SINGLE_TEST_SHARE * len(names))
+        tests = [rng.permutation(len(names))[:n_test]]
+    else:
+        order = np.arange(len(names))
+        rng.shuffle(order)
+        tests = [np.sort(part) for part in np.array_split(order, n_folds)]
+    return [
+        _fold(people, names, test.tolist(), np.random.default_rng([seed, number]), validation_share)
+        for number, test in enumerate(tests)
+    ]
+
+
+def _fold(
+    people: Sequence[str],
+    names: list[str],
+    test: list[int],
+    rng: np.random.Generator,
+    validation_share: float,
+) -> Fold:
+    """Take the validating people from those that are not tested."""
+    rest = [row for row in range(len(names)) if row not in set(test)]
+    n_validation = min(max(1, round(validation_share * len(rest))), len(rest) - 1)
+    chosen = set(rng.permutation(rest)[:n_validation].tolist())
+    part_of = {names[row]: "test" for row in test}
+    part_of |= {names[row]: "validation" if row in chosen else "train" for row in rest}
+    rows = {
+        part: tuple(row for row, person in enumerate(people) if part_of[person] == part)
+        for part in ("train", "validation", "test")
+    }
+    return Fold(**rows)

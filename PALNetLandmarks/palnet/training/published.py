@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Train one of the paper's networks as the paper does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from palnet.network.torch_palnet import PalNet
+from palnet.training.landmarks import DISTANCE_SHARE, POINT_SHARE
+from palnet.training.loop import PlateauSettings, choose_device, run_loop
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from palnet.training.cohort import PatchSet
+    from palnet.training.protocol import Protocol
+
+__all__ = ["paper_loss", "predict_landmarks", "settings_of", "train_paper_network"]
+
+# A checkpoint of the full network is 1 GB: it is written once in so many epochs.
+EPOCHS_BETWEEN_CHECKPOINTS = 10
+
+
+def paper_loss(
+    predicted_mm: torch.Tensor, truth_mm: torch.Tensor, known: torch.Tensor
+) -> torch.Tensor:
+    """0.6 x mean landmark distance + 0.4 x mean absolute difference of all pairwise distances.
+
+    As in the published figures, the pairwise distances are those of the whole matrix with its zero
+    diagonal. What is not known counts in neither mean.
+
+    Parameters
+    ----------
+    predicted_mm, truth_mm : Tensor of shape (batch, n_landmarks, 3)
+        Landmarks; the truth may hold any finite number where it is not known.
+    known : Tensor of shape (batch, n_landmarks)
+        Which landmarks the scan has.
+
+    Returns
+    -------
+    Tensor
+        A scalar, in millimetres.
+    """
+    error = torch.linalg.vector_norm(predicted_mm - truth_mm, dim=2)
+    point_wise = error[known].mean()
+    pairs = known[:, :, None] & known[:, None]
+    difference = (_distances(predicted_mm) - _distances(truth_mm)).abs()
+    loss: torch.Tensor = POINT_SHARE * point_wise + DISTANCE_SHARE * difference[pairs].mean()
+    return loss
+
+
+def _distances(points: torch.Tensor) -> torch.Tensor:
+    """All distances of each face, without the rounding of the quick way by products."""
+    return torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
+
+
+def settings_of(protocol: Protocol, n_train: int) -> PlateauSettings:
+    """Count the protocol's epochs in batches.
+
+    Parameters
+    ----------
+    protocol : Protocol
+        The protocol.
+    n_train : int
+        Scans of the training part.
+
+    Returns
+    -------
+    PlateauSettings
+        For the loop.
+    """
+    training = protocol.training
+    n_batches = -(-n_train // training.batch_size)
+    return PlateauSettings(
+        n_steps=n_batches * training.n_epochs,
+        rate=training.rate,
+        factor=training.plateau_factor,
+        patience=training.plateau_patience,
+        stop_after=training.stop_after,
+        validate_every=n_batches,
+        save_every=n_batches * EPOCHS_BETWEEN_CHECKPOINTS,
+        seed=protocol.seed,
+    )
+
+
+def train_paper_network(
+    train: PatchSet, validation: PatchSet, protocol: Protocol, folder: Path
+) -> PalNet:
+    """Train until the validation error has not fallen for long enough.
+
+    Parameters
+    ----------
+    train, validation : PatchSet
+        Patches of different people, round the same mean landmarks.
+    protocol : Protocol
+        Network, rates, epochs.
+    folder : Path
+        Gets checkpoint and curve.
+
+    Returns
+    -------
+    PalNet
+        With the weights of the best epoch, on its device.
+    """
+    torch.manual_seed(protocol.seed)
+    n_landmarks, n_points = train.patches.shape[1:3]
+    network = PalNet(n_landmarks, n_points, protocol.variant)  # type: ignore[arg-type]  # checked
+    device = choose_device()
+    network.to(device)
+    settings = settings_of(protocol, len(train.patches))
+    size = protocol.training.batch_size
+
+    def draw_loss(network: torch.nn.Module, _rng: np.random.Generator, step: int) -> torch.Tensor:
+        epoch, batch = divmod(step, settings.validate_every)
+        order = np.random.default_rng([protocol.seed, epoch]).permutation(len(train.patches))
+        rows = order[batch * size : (batch + 1) * size]
+        patches, truth, known = (
+            torch.from_numpy(values[rows]).to(device)
+            for values in (train.patches, train.truth_mm, train.known)
+        )
+        return paper_loss(network(patches), truth, known)
+
+    def validate(network: torch.nn.Module) -> float:
+        predicted = predict_landmarks(network, validation.patches, size)
+        error = np.linalg.norm(predicted - validation.truth_mm, axis=2)
+        return float(error[validation.known].mean())
+
+    run_loop(network, draw_loss, settings, folder, validate)
+    return network
+
+
+def predict_landmarks(
+    network: torch.nn.Module, patches: NDArray[np.float32], batch_size: int = 16
+) -> NDArray[np.float32]:
+    """Run a network that is in evaluation mode.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        One of the paper's.
+    patches : ndarray of shape (n_scans, n_landmarks, n_points, 3)
+        Patches.
+    batch_size : int
+        Scans at a time.
+
+    Returns
+    -------
+    ndarray of shape (n_scans, n_landmarks, 3)
+        Before the finish, in the frame of the patches.
+    """
+    device = next(network.parameters()).device
+    found = []
+    with torch.no_grad():
+        for batch in torch.split(torch.from_numpy(patches), batch_size):
+            found.append(network(batch.to(device)).cpu().numpy())
+    return np.concatenate(found)
