@@ -175,9 +175,9 @@ class _Conversion:
 
     arguments: argparse.Namespace
     target: Format
-    n_failed: int = 0
-    written: list[Path] = field(default_factory=list)
-    _assumed: list[Path] = field(default_factory=list)
+    n_failed: int = field(default=0, init=False)
+    written: list[Path] = field(default_factory=list, init=False)
+    _assumed: list[Path] = field(default_factory=list, init=False)
 
     def read_all(self, files: Iterable[Path]) -> Iterator[LandmarkSet]:
         """Read one file after the other; a lenient reader leaves out those it cannot read."""

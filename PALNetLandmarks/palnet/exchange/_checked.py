@@ -44,10 +44,10 @@ class Passage:
     frame: Frame | None = None
     rename: bool = False
     skip_incomplete: bool = False
-    first: LandmarkSet | None = None
-    renamed: dict[str, str] = field(default_factory=dict)
-    _names: set[str] = field(default_factory=set)
-    _written_names: set[str] = field(default_factory=set)
+    first: LandmarkSet | None = field(default=None, init=False)
+    renamed: dict[str, str] = field(default_factory=dict, init=False)
+    _names: set[str] = field(default_factory=set, init=False)
+    _written_names: set[str] = field(default_factory=set, init=False)
 
     def let_through(self, specimens: Iterable[LandmarkSet]) -> Iterator[LandmarkSet]:
         """Pass on the specimens as they are to be written."""
@@ -56,12 +56,19 @@ class Passage:
                 self._warn(f"{_missing_text(landmarks)}; left out.")
                 continue
             self._check_complete(landmarks)
-            framed = landmarks if self.frame is None else landmarks.to_frame(self.frame)
+            framed = self._to_frame(landmarks)
             self._check_alike(framed)
             yield self._fit_name(framed)
         if self.first is None:
             msg = "there is no specimen to write. Name files that hold complete ones."
             raise FormatError(msg)
+
+    def _to_frame(self, landmarks: LandmarkSet) -> LandmarkSet:
+        try:
+            return landmarks if self.frame is None else landmarks.to_frame(self.frame)
+        except ValueError as err:
+            msg = f"specimen {landmarks.specimen!r}: {err}"
+            raise FormatError(msg) from err
 
     def _check_complete(self, landmarks: LandmarkSet) -> None:
         if not self.format.holds_missing and not landmarks.is_placed.all():
@@ -74,7 +81,7 @@ class Passage:
 
     def _check_alike(self, landmarks: LandmarkSet) -> None:
         """Require one list of landmarks, one frame and one unit in a file."""
-        first = self.first = self.first or landmarks
+        first = self.first = landmarks if self.first is None else self.first
         if landmarks is not first and not self.format.holds_many:
             msg = (
                 f"a {self.format.name} file holds one specimen; got {first.specimen!r} and "

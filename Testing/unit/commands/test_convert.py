@@ -98,6 +98,15 @@ def test_convention_convert_frame_writes_millimeters(frame, sign, a_whole_set, t
     assert landmarks.frame == frame.upper()
 
 
+def test_convert_back_to_the_file_s_numbers_is_refused(a_whole_set, tmp_path, capsys):
+    write_landmarks(a_whole_set, tmp_path / "case_001.csv", frame="LPS")
+
+    code = convert(tmp_path / "case_001.csv", "--to", "tps", "--frame", "file")
+
+    assert code == 1
+    assert "'case_001': frame 'file' cannot be reached from 'LPS'" in capsys.readouterr().err
+
+
 def test_convert_says_what_it_assumes_of_a_file_that_says_nothing(a_whole_set, tmp_path, capsys):
     path, beside = write_landmarks(a_whole_set, tmp_path / "case_001.tps")
     beside.unlink()
