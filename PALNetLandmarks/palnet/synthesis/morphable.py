@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The morphable model that faces are generated from, subdivided once for smooth lids and lips."""
+"""The source of heads that faces are generated from, subdivided for smooth lids and lips."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zipfile import BadZipFile
@@ -29,8 +30,27 @@ LABELS_FOLDER = Path(__file__).parent / "labels"
 
 
 @dataclass(frozen=True, eq=False)
+class WholeHead:
+    """One head of a source that gives people as they are.
+
+    Attributes
+    ----------
+    points_mm : ndarray of shape (n_points, 3)
+        In the face frame, in its own size.
+    size : float
+        That size as a share of the neutral head's.
+    about : dict
+        Who it is: age group, sex and the like.
+    """
+
+    points_mm: NDArray[np.float32]
+    size: float = 1.0
+    about: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
 class MorphableModel:
-    """A linear model of head shape with labelled vertices.
+    """A source of head shape with labelled points: identity modes, or whole heads to choose from.
 
     Positions are millimetres in the face frame: +X the subject's left, +Y up, +Z front.
 
@@ -54,10 +74,12 @@ class MorphableModel:
         Points of the eyeballs.
     refine : sparse matrix of shape (n_fine, n_points)
         Loop subdivision; the first n_points fine points are the unrefined ones.
-    fine_triangles : ndarray of shape (4 * n_triangles, 3)
+    fine_triangles : ndarray of shape (n_fine_triangles, 3)
         Triangles over the fine points.
     landmark_points : ndarray of shape (n_landmarks,)
-        The point that carries each landmark of the scheme.
+        The fine point that carries each landmark of the scheme.
+    heads : tuple of WholeHead
+        Heads to choose from where there are no identity modes; empty where there are.
     """
 
     name: str
@@ -71,6 +93,7 @@ class MorphableModel:
     refine: sparse.csr_array
     fine_triangles: NDArray[np.int32]
     landmark_points: NDArray[np.int64]
+    heads: tuple[WholeHead, ...] = ()
 
     @property
     def fine_template_mm(self) -> NDArray[np.float32]:
@@ -83,15 +106,16 @@ class MorphableModel:
 
 
 def read_morphable_model(path: str | os.PathLike[str], scheme: Scheme) -> MorphableModel:
-    """Read the packed ICT-FaceKit model and label it.
+    """Read a packed source of heads and label it.
 
     Parameters
     ----------
     path : path-like
         The ``.npz`` with neutral_mm, triangles, identity_mm, expression_mm, expression_names,
-        part_names and part_ranges.
+        part_names and part_ranges; one that is not ICT-FaceKit has a model_name, and may have
+        n_subdivisions (1 without it) and heads_mm, heads_size, heads_about.
     scheme : Scheme
-        The landmarks to label; their vertices come from ``labels/ict_facekit.<scheme>.json``.
+        The landmarks to label; their points come from ``labels/<model_name>.<scheme>.json``.
 
     Returns
     -------
@@ -110,26 +134,43 @@ def read_morphable_model(path: str | os.PathLike[str], scheme: Scheme) -> Morpha
             "(ict_facekit_light.npz); docs/training.md says where to get it."
         )
         raise ModelFileError(msg)
-    vertex_of = _read_labels("ict_facekit", scheme)
+    data = _read_arrays(path)
+    labelled = _read_labels(str(data.get("model_name", "ict_facekit")), scheme, data["triangles"])
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            data = {key: arrays[key] for key in arrays.files}
         parts = {
             str(name): (int(first), int(last))
             for name, (first, last) in zip(data["part_names"], data["part_ranges"], strict=True)
         }
         kept = np.concatenate([np.arange(*parts[p]) for p in (*OUTER_PARTS, *MOUTH_PARTS)])
-        return _assemble(data, parts, kept, vertex_of)
-    except (KeyError, ValueError, IndexError, OSError, EOFError, BadZipFile) as err:
-        msg = f"{path}: not a packed ICT-FaceKit model ({err}). Use ict_facekit_light.npz."
-        raise ModelFileError(msg) from err
+        return _assemble(data, parts, kept, labelled)
+    except (KeyError, ValueError, IndexError) as err:
+        raise _not_a_model(path, err) from err
+
+
+def _read_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
+    """Everything in the file."""
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+            data = {key: arrays[key] for key in arrays.files}
+    except (ValueError, OSError, EOFError, BadZipFile) as err:
+        raise _not_a_model(path, err) from err
+    if "triangles" not in data:
+        raise _not_a_model(path, KeyError("triangles"))
+    return data
+
+
+def _not_a_model(path: Path, err: Exception) -> ModelFileError:
+    """What to say of a file that holds something else."""
+    return ModelFileError(
+        f"{path}: not a packed ICT-FaceKit model or head file ({err}). Use ict_facekit_light.npz."
+    )
 
 
 def _assemble(
     data: dict[str, NDArray[np.generic]],
     parts: dict[str, tuple[int, int]],
     kept: NDArray[np.int64],
-    vertex_of: NDArray[np.int64],
+    labelled: NDArray[np.int64],
 ) -> MorphableModel:
     """Restrict every array to the kept vertices and renumber."""
     n_all = len(data["neutral_mm"])
@@ -144,13 +185,14 @@ def _assemble(
             mask[slice(*parts[name])] = True
         return mask[kept]
 
-    landmark_points = new_index[vertex_of]
+    refine, fine_triangles = _subdivide(triangles, len(kept), int(data.get("n_subdivisions", 1)))
+    # Points that subdivision adds follow the vertices; labels name them where no part is dropped.
+    landmark_points = np.concatenate([new_index, np.arange(len(kept), refine.shape[0])])[labelled]
     if (landmark_points < 0).any():
         msg = "a landmark's vertex lies on a part that is not kept"
         raise ValueError(msg)
-    refine, fine_triangles = loop_subdivision(triangles, len(kept))
     return MorphableModel(
-        name="ict_facekit",
+        name=str(data.get("model_name", "ict_facekit")),
         neutral_mm=np.ascontiguousarray(data["neutral_mm"][kept], dtype=np.float32),
         identity_mm=np.ascontiguousarray(data["identity_mm"][:, kept], dtype=np.float32),
         expression_mm=np.ascontiguousarray(data["expression_mm"][:, kept], dtype=np.float32),
@@ -161,16 +203,46 @@ def _assemble(
         refine=refine,
         fine_triangles=fine_triangles,
         landmark_points=landmark_points,
+        heads=_whole_heads(data, kept) if "heads_mm" in data else (),
     )
 
 
-def _read_labels(model_name: str, scheme: Scheme) -> NDArray[np.int64]:
-    """The labelled vertex of each landmark of the scheme, in the model file's own numbering."""
+def _whole_heads(
+    data: dict[str, NDArray[np.generic]], kept: NDArray[np.int64]
+) -> tuple[WholeHead, ...]:
+    """The heads of a source that has no identity modes."""
+    columns = (data["heads_mm"][:, kept], data["heads_size"], data["heads_about"])
+    return tuple(
+        WholeHead(points_mm, float(size), json.loads(str(about)))
+        for points_mm, size, about in zip(*columns, strict=True)
+    )
+
+
+def _subdivide(
+    triangles: NDArray[np.int32], n_points: int, n_times: int
+) -> tuple[sparse.csr_array, NDArray[np.int32]]:
+    """Loop's subdivision several times over, as one matrix."""
+    refine, fine = loop_subdivision(triangles, n_points)
+    for _ in range(n_times - 1):
+        again, fine = loop_subdivision(fine, refine.shape[0])
+        refine = sparse.csr_array(again @ refine)
+    return refine, fine
+
+
+def _read_labels(
+    model_name: str, scheme: Scheme, triangles: NDArray[np.generic]
+) -> NDArray[np.int64]:
+    """The labelled point of each landmark of the scheme, in the model file's own numbering."""
     path = LABELS_FOLDER / f"{model_name}.{scheme.name}.json"
     if not path.is_file():
         msg = f"no labels of scheme '{scheme.name}' on {model_name}. Write {path}."
         raise ModelFileError(msg)
-    vertex_of = json.loads(path.read_text(encoding="utf-8"))["vertex_of"]
+    labels = json.loads(path.read_text(encoding="utf-8"))
+    found = hashlib.sha256(np.ascontiguousarray(triangles, dtype="<i4").tobytes()).hexdigest()
+    if labels.get("triangles_sha256", found) != found:
+        msg = f"{path}: for another mesh of {model_name}. Pack it with the version named there."
+        raise ModelFileError(msg)
+    vertex_of = labels["vertex_of"]
     absent = [code for code in scheme.codes if code not in vertex_of]
     if absent:
         msg = f"{path}: no vertex for {', '.join(absent)}. Add them."

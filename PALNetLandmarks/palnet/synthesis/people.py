@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from palnet.synthesis.fields import bump, random_unit_vectors, smooth_step
+from palnet.synthesis.morphable import WholeHead
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,13 +40,16 @@ class Person:
         The landmarks on the skin.
     mouth_open : bool
         Whether the inner mouth can be seen.
+    may_have_beard : bool
+        False for those known to be women or too young.
     description : dict
-        What was drawn: scale, age-like amount, expressions.
+        What was drawn: age-like amount or who it is, expressions.
     """
 
     points_mm: NDArray[np.float32]
     landmarks_mm: NDArray[np.float32]
     mouth_open: bool
+    may_have_beard: bool
     description: dict[str, object]
 
 
@@ -64,13 +68,15 @@ def draw_person(model: MorphableModel, rng: np.random.Generator) -> Person:
     Person
         Head and landmarks.
     """
-    spread = rng.uniform(*IDENTITY_SPREAD)
-    weights = rng.normal(size=len(model.identity_mm)).astype(np.float32) * np.float32(spread)
+    head = _choose_head(model, rng) if model.heads else _mix_head(model, rng)
     expressions = _draw_expressions(model, rng)
-    coarse = model.neutral_mm + np.tensordot(weights, model.identity_mm, axes=1)
     chosen = np.flatnonzero(expressions)
-    coarse = coarse + np.tensordot(expressions[chosen], model.expression_mm[chosen], axes=1)
-    coarse, childlike = _grow(coarse, rng)
+    acted = np.tensordot(expressions[chosen], model.expression_mm[chosen], axes=1)
+    coarse, about = head.points_mm + np.float32(head.size) * acted, head.about
+    if not model.heads:
+        # Whole heads come in the proportions of their age; identity modes know adults only.
+        coarse, childlike = _grow(coarse, rng)
+        about = {"childlike": round(childlike, 3), **about}
     coarse = _warp(coarse, rng)
     points = np.asarray(model.refine @ coarse, dtype=np.float32)
     names = model.expression_names
@@ -78,12 +84,27 @@ def draw_person(model: MorphableModel, rng: np.random.Generator) -> Person:
         points_mm=points,
         landmarks_mm=points[model.landmark_points],
         mouth_open=bool(expressions[names.index("jawOpen")] > 0.1),
+        may_have_beard=bool(about.get("may_have_beard", True)),
         description={
-            "childlike": round(childlike, 3),
-            "identity_spread": round(float(spread), 3),
+            **about,
             "expressions": {names[i]: round(float(expressions[i]), 3) for i in chosen},
         },
     )
+
+
+def _mix_head(model: MorphableModel, rng: np.random.Generator) -> WholeHead:
+    """A random mixture of the identity modes."""
+    spread = rng.uniform(*IDENTITY_SPREAD)
+    weights = rng.normal(size=len(model.identity_mm)).astype(np.float32) * np.float32(spread)
+    points = model.neutral_mm + np.tensordot(weights, model.identity_mm, axes=1)
+    return WholeHead(points, about={"identity_spread": round(float(spread), 3)})
+
+
+def _choose_head(model: MorphableModel, rng: np.random.Generator) -> WholeHead:
+    """One of the model's whole heads."""
+    number = int(rng.integers(len(model.heads)))
+    head = model.heads[number]
+    return WholeHead(head.points_mm, head.size, {"head": number, **head.about})
 
 
 def _draw_expressions(model: MorphableModel, rng: np.random.Generator) -> NDArray[np.float32]:

@@ -101,7 +101,8 @@ class ScanGenerator:
         triangles = self.model.fine_triangles
         skin = person.points_mm
         normals = capture.compute_vertex_normals(skin, triangles)
-        skin = covering.grow_beard(skin, normals, self._regions, rng)
+        if person.may_have_beard:
+            skin = covering.grow_beard(skin, normals, self._regions, rng)
         landmarks = skin[self.model.landmark_points]
         head, hair = covering.add_hair(skin, normals, self._regions, rng)
         lifted_mm = np.linalg.norm((head - skin)[self.model.landmark_points], axis=1)

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from palnet.synthesis import draw_person
+from palnet.synthesis.morphable import WholeHead
 from toy_head import toy_model
 
 N_PEOPLE = 60
@@ -93,3 +96,59 @@ def test_drawing_leaves_the_model_as_it_was():
         (model.neutral_mm, model.identity_mm, model.expression_mm), before, strict=True
     ):
         np.testing.assert_array_equal(array, kept)
+
+
+# --- whole heads ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def a_source_of_heads():
+    """Two heads, the second half as large and of an infant."""
+    neutral = toy_model().neutral_mm
+    heads = (
+        WholeHead(neutral, 1.0, {"age_group": "adult", "may_have_beard": True}),
+        WholeHead(0.5 * neutral, 0.5, {"age_group": "infant", "may_have_beard": False}),
+    )
+    return replace(toy_model(), identity_mm=toy_model().identity_mm[:0], heads=heads)
+
+
+def test_every_head_is_drawn_and_said_who_it_is(a_source_of_heads):
+    drawn = [draw_person(a_source_of_heads, np.random.default_rng(seed)) for seed in range(20)]
+
+    found = {(p.description["head"], p.description["age_group"], p.may_have_beard) for p in drawn}
+    assert found == {(0, "adult", True), (1, "infant", False)}
+
+
+def test_whole_heads_keep_their_own_size(a_source_of_heads):
+    neutral_mm = np.ptp(toy_model().fine_template_mm[:, 0])
+
+    for seed in range(20):
+        person = draw_person(a_source_of_heads, np.random.default_rng(seed))
+
+        # Bumps and shear change the width of a toy head by up to 6 %; growing up would by 40 %.
+        size = a_source_of_heads.heads[person.description["head"]].size
+        assert np.ptp(person.points_mm[:, 0]) / neutral_mm == pytest.approx(size, rel=0.1)
+
+
+def test_expressions_shrink_with_the_head(a_source_of_heads, monkeypatch):
+    weights = np.zeros(len(a_source_of_heads.expression_names), dtype=np.float32)
+    weights[a_source_of_heads.expression_names.index("jawOpen")] = 1.0
+    monkeypatch.setattr("palnet.synthesis.people._warp", lambda points_mm, rng: points_mm)
+
+    def draw(expressions, seed=0):
+        monkeypatch.setattr(
+            "palnet.synthesis.people._draw_expressions", lambda model, rng: expressions
+        )
+        return draw_person(a_source_of_heads, np.random.default_rng(seed))
+
+    for seed in range(6):
+        moved = draw(weights, seed).points_mm - draw(0 * weights, seed).points_mm
+
+        size = a_source_of_heads.heads[draw(weights, seed).description["head"]].size
+        expected = size * (a_source_of_heads.refine @ a_source_of_heads.expression_mm[8])
+        # Differences of single precision numbers of 100 mm.
+        np.testing.assert_allclose(moved, expected, atol=1e-4)
+
+
+def test_people_of_identity_modes_may_have_beards(many_people):
+    assert all(person.may_have_beard for person in many_people)

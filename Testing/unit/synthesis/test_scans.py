@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
 from palnet.synthesis import ScanGenerator, draw_person
 from palnet.synthesis.capture import PRESETS, CapturePreset
+from palnet.synthesis.morphable import WholeHead
 from toy_head import toy_generator, toy_model, toy_scheme
 
 N_SCANS = 40
@@ -159,3 +162,16 @@ def test_scans_are_wound_outward(many_scans):
         outward = np.einsum("ij,ij->i", np.cross(b - a, c - a), (a + b + c) / 3 - [0, 10, 0])
 
         assert (outward > 0).mean() > 0.8
+
+
+@pytest.mark.parametrize("may_have_beard", [True, False])
+def test_only_who_may_have_a_beard_grows_one(a_clean_generator, monkeypatch, may_have_beard):
+    head = WholeHead(toy_model().neutral_mm, 1.0, {"may_have_beard": may_have_beard})
+    grown = []
+    monkeypatch.setattr(
+        "palnet.synthesis.covering.grow_beard", lambda skin, *rest: grown.append(1) or skin
+    )
+
+    ScanGenerator(replace(toy_model(), heads=(head,)), ("clean",)).draw(0)
+
+    assert bool(grown) == may_have_beard
