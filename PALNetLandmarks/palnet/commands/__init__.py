@@ -17,6 +17,7 @@ COMMANDS = (
     "evaluate",
     "procrustes",
     "synthesize",
+    "check_data",
     "train",
     "models",
 )

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`palnet check-data`: what is wrong with annotated scans, before a training."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+__all__ = ["add_parser", "check_data"]
+
+_EPILOG = """\
+FOLDER holds meshes and landmark files of any format, beside each other and of one name; or LAFAS
+(a folder a subject: mesh.obj, landmarks.txt, transformation_matrix.npy); or FaceScape
+(*_neutral.obj and landmark_indices.npz). people.csv (specimen,person) says which scans are of one
+person. Exit code 0: nothing that spoils a training; 1: something does; 2: wrong usage.
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the subcommand.
+
+    Parameters
+    ----------
+    subparsers : argparse subparsers
+        Where to add it.
+    """
+    parser = subparsers.add_parser(
+        "check-data",
+        help="find what is wrong with annotated scans",
+        description="Read every scan with its landmarks and say what is wrong.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="the data set")
+    parser.add_argument("--scheme", metavar="NAME_OR_PATH", help="landmark scheme [palnet50]")
+    parser.set_defaults(run=check_data)
+
+
+def check_data(arguments: argparse.Namespace) -> int:
+    """Run the subcommand.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        Parsed arguments.
+
+    Returns
+    -------
+    int
+        Exit code.
+    """
+    from palnet.training.checking import ERRORS, check_data_set
+    from palnet.training.layouts import read_data_set
+
+    data = read_data_set(arguments.folder, arguments.scheme)
+    report = check_data_set(data)
+    for problem in report.problems:
+        weight = "error" if problem.kind in ERRORS else "warning"
+        where = f"{problem.specimen}: " if problem.specimen else ""
+        print(f"{weight} {problem.kind}: {where}{problem.text}")
+    print(
+        f"{data.layout}: {report.n_scans} scans of {report.n_people} people, "
+        f"{report.n_landmarks} landmarks ({data.scheme.name}), {report.n_missing} missing; "
+        f"{report.n_errors} errors, {len(report.problems) - report.n_errors} warnings"
+    )
+    return 1 if report.n_errors else 0

@@ -1,0 +1,341 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Say what is wrong with a data set before hours are spent on it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from palnet._page import atlas_of
+from palnet.face.similarity import apply_similarity, fit_similarity, similarity_scale
+from palnet.training.dataset import AnnotatedScan, DataSet, Problem
+from palnet.training.scan_checks import CheckedScan, check_scan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from palnet.scheme import Scheme
+
+__all__ = ["ERRORS", "KINDS", "WARNINGS", "CheckReport", "check_data_set"]
+
+ERRORS = {
+    "no_scans": "no scan with landmarks was found",
+    "bad_mesh": "a mesh cannot be read",
+    "bad_size": "a mesh is no face in any unit",
+    "bad_landmarks": "a landmark file cannot be read",
+    "bad_matrix": "a matrix cannot be read, scales or mirrors",
+    "bad_indices": "the vertex numbers of FaceScape cannot be read",
+    "ambiguous_files": "several files could be those of one scan",
+    "repeated_name": "two scans have one name",
+    "all_missing": "a scan has no landmark",
+    "at_origin": "landmarks at 0, 0, 0",
+    "coincident": "landmarks on one spot",
+    "flat": "landmarks without depth",
+    "off_surface": "single landmarks off the surface",
+    "elsewhere": "landmarks off the surface as a whole",
+    "other_axes": "landmarks along other axes than the mesh",
+    "other_unit": "landmarks in another unit than the mesh",
+    "already_moved": "landmarks in the common frame, the mesh in its own",
+    "mirrored": "left and right are exchanged",
+    "exchanged": "two landmarks are exchanged",
+    "wrong_order": "the landmarks are no face in this order",
+    "same_mesh": "two people have the same mesh",
+    "same_landmarks": "two people have the same landmarks",
+    "some_matrices": "some scans have a matrix and some have none",
+    "registration": "a matrix brings a face to another place than the others",
+    "never_placed": "a landmark is missing in every scan",
+    "few_people": "fewer people than folds",
+}
+"""What spoils a training, by the kind of `Problem`."""
+
+WARNINGS = {
+    "no_landmarks": "a mesh without landmarks",
+    "no_mesh": "landmarks without a mesh",
+    "doubtful_landmarks": "a landmark file that was read in part",
+    "unknown_specimen": "a row of people.csv without a scan",
+    "coarse_mesh": "a mesh with few vertices",
+    "odd_size": "a face much larger or smaller than the others",
+    "mixed_units": "meshes in different units",
+    "outlier": "a landmark far from where the others have it",
+    "rarely_placed": "a landmark missing in most scans",
+}
+"""What is worth a look."""
+
+KINDS = ERRORS | WARNINGS
+
+# What leaves open where the landmarks really are, so that comparing them would say nothing new.
+PLACE_UNKNOWN = (
+    *("at_origin", "coincident", "flat", "elsewhere", "other_axes", "other_unit", "already_moved"),
+    *("mirrored", "wrong_order", "odd_size"),
+)
+MIN_PEOPLE = 5
+# Adult and child faces measure 0.77 to 1.25 of the mean.
+SMALLEST_FACE, LARGEST_FACE = 0.62, 1.4
+# Median distance of landmarks from those of the mean face that was laid over them: people lie
+# around 4 mm, landmarks in another order at 20 and more.
+WRONG_ORDER_MM = 12.0
+# The mirrored configuration has to fit so much better to say that left and right are exchanged.
+MIRRORED_SHARE = 0.75
+# Landmarks this far from the fitted mean are looked at: in the wrong place, or exchanged.
+OUTLIER_MM = 15.0
+# Faces of two people are never so alike; a copy that was written and moved is.
+SAME_MM = 0.02
+# The paper's limit, a landmark; see `palnet.training.cohort.find_outliers`.
+REGISTRATION_MM = 120 / np.sqrt(50)
+# To fit a configuration to the mean one.
+MIN_TO_FIT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """What was counted and what is wrong.
+
+    Attributes
+    ----------
+    n_scans, n_people, n_landmarks : int
+        Scans that could be loaded, their people, landmarks of the scheme.
+    n_missing : int
+        Landmarks that are missing, over all scans.
+    problems : tuple of Problem
+        Errors first.
+    """
+
+    n_scans: int
+    n_people: int
+    n_landmarks: int
+    n_missing: int
+    problems: tuple[Problem, ...]
+
+    @property
+    def n_errors(self) -> int:
+        """How many of the problems spoil a training."""
+        return sum(problem.kind in ERRORS for problem in self.problems)
+
+
+Loaded = list[tuple[AnnotatedScan, CheckedScan]]
+
+
+def check_data_set(data: DataSet) -> CheckReport:
+    """Load every scan, look at each by itself and at all together.
+
+    Parameters
+    ----------
+    data : DataSet
+        As found in a folder.
+
+    Returns
+    -------
+    CheckReport
+        Counts and problems.
+    """
+    loaded: Loaded = []
+    problems = list(data.problems)
+    for scan in data.scans:
+        checked, found = check_scan(scan, data.scheme)
+        problems += found
+        if checked is not None:
+            loaded.append((scan, checked))
+    problems += [*_count(loaded, data.scheme), *_find_copies(loaded)]
+    for compare in (_compare_shapes, _compare_frames):
+        spoilt = {problem.specimen for problem in problems if problem.kind in PLACE_UNKNOWN}
+        problems += compare(
+            [each for each in loaded if each[0].specimen not in spoilt], data.scheme
+        )
+    order = {kind: number for number, kind in enumerate(KINDS)}
+    return CheckReport(
+        n_scans=len(loaded),
+        n_people=len({scan.person for scan, _ in loaded}),
+        n_landmarks=len(data.scheme),
+        n_missing=sum(int((~each.landmarks.is_placed).sum()) for _, each in loaded),
+        problems=tuple(sorted(problems, key=lambda p: (order[p.kind], p.specimen))),
+    )
+
+
+def _count(loaded: Loaded, scheme: Scheme) -> Iterator[Problem]:
+    """Count scans, people, and how often each landmark is placed."""
+    if not loaded:
+        yield Problem(
+            "no_scans", "", "no scan with landmarks could be loaded. See docs/training.md."
+        )
+        return
+    n_people = len({scan.person for scan, _ in loaded})
+    if n_people < MIN_PEOPLE:
+        yield Problem(
+            "few_people", "", f"{n_people} people; five folds need {MIN_PEOPLE} at least."
+        )
+    placed = np.sum([checked.landmarks.is_placed for _, checked in loaded], axis=0)
+    for code, count in zip(scheme.codes, placed.tolist(), strict=True):
+        if count == 0:
+            text = f"{code} is missing in every scan. Leave it out of the scheme."
+            yield Problem("never_placed", "", text)
+        elif count < len(loaded) / 2:
+            yield Problem(
+                "rarely_placed", "", f"{code} is placed in {count} of {len(loaded)} scans."
+            )
+    units = Counter(checked.landmarks.mm_per_unit for _, checked in loaded)
+    if len(units) > 1:
+        usual = units.most_common(1)[0][0]
+        others = [s.specimen for s, c in loaded if c.landmarks.mm_per_unit != usual]
+        text = f"most meshes have {usual:g} mm a unit by their size; not so {', '.join(others)}."
+        yield Problem("mixed_units", "", text)
+
+
+def _find_copies(loaded: Loaded) -> Iterator[Problem]:
+    """Find scans of different people that are one: they would be trained on and tested."""
+    by_mesh: dict[str, list[AnnotatedScan]] = defaultdict(list)
+    for scan, checked in loaded:
+        points = np.ascontiguousarray(checked.mesh.points)
+        by_mesh[hashlib.sha256(points.tobytes()).hexdigest()].append(scan)
+    copied = set()
+    for same in by_mesh.values():
+        if len({scan.person for scan in same}) > 1:
+            names = ", ".join(scan.specimen for scan in same)
+            text = f"{names} hold the same mesh. Delete all but one, or name one person."
+            yield Problem("same_mesh", same[0].specimen, text)
+            copied |= {scan.specimen for scan in same}
+    rest = [(scan, checked) for scan, checked in loaded if scan.specimen not in copied]
+    # Distances between landmarks do not change with the place of a copy.
+    distances = np.array([_pair_distances(checked) for _, checked in rest])
+    for row, (scan, _) in enumerate(rest):
+        for other in range(row):
+            both = np.isfinite(distances[row] - distances[other])
+            is_same = both.sum() >= MIN_TO_FIT and (
+                np.abs(distances[row] - distances[other])[both].max() < SAME_MM
+            )
+            if is_same and scan.person != rest[other][0].person:
+                text = f"its landmarks are those of {rest[other][0].specimen}, moved at most."
+                yield Problem("same_landmarks", scan.specimen, text)
+
+
+def _pair_distances(checked: CheckedScan) -> NDArray[np.float64]:
+    positions = checked.landmarks.positions_mm
+    rows, columns = np.triu_indices(len(positions), k=1)
+    return np.asarray(np.linalg.norm(positions[rows] - positions[columns], axis=1))
+
+
+def _compare_frames(loaded: Loaded, _scheme: Scheme) -> Iterator[Problem]:
+    """Look whether all scans, or none, are brought to one frame, and to one place in it."""
+    moved = [(scan, checked) for scan, checked in loaded if scan.matrix_path is not None]
+    if not moved:
+        return
+    bare = [scan.specimen for scan, _ in loaded if scan.matrix_path is None]
+    if bare:
+        text = f"no matrix for {', '.join(bare)}; the others have one. Add it, or delete all."
+        yield Problem("some_matrices", "", text)
+    placed = [
+        (scan.specimen, apply_similarity(checked.matrix, checked.landmarks.positions_mm))
+        for scan, checked in moved
+        if checked.matrix is not None
+    ]
+    if not placed:
+        return
+    middle = _median([positions for _, positions in placed])
+    for specimen, positions in placed:
+        off = _misfit(positions - middle)
+        if off > REGISTRATION_MM:
+            text = f"its matrix leaves the landmarks {off:.0f} mm from where the others have them."
+            yield Problem("registration", specimen, text)
+
+
+def _compare_shapes(loaded: Loaded, scheme: Scheme) -> Iterator[Problem]:
+    """Compare each face with the mean of its scheme, or else of the cohort."""
+    loaded = [each for each in loaded if each[1].landmarks.is_placed.sum() >= MIN_TO_FIT]
+    if not loaded:
+        return
+    shapes = [checked.landmarks.positions_mm for _, checked in loaded]
+    mean = _mean_shape(shapes, scheme)
+    if mean is None:
+        return
+    scales: list[tuple[str, float]] = []
+    for (scan, _), shape in zip(loaded, shapes, strict=True):
+        fitted, scale = _fit(shape, mean)
+        off = _misfit(fitted - mean)
+        mirrored = _misfit(_fit(shape * [-1, 1, 1], mean)[0] - mean)
+        if mirrored < MIRRORED_SHARE * off and mirrored < WRONG_ORDER_MM:
+            text = (
+                f"lies {off:.0f} mm off the others, mirrored {mirrored:.0f} mm: the scan is "
+                "mirrored, or the labels of left and right are exchanged."
+            )
+            yield Problem("mirrored", scan.specimen, text)
+        elif off > WRONG_ORDER_MM:
+            text = f"{off:.0f} mm from a face: are the landmarks in the order of the scheme?"
+            yield Problem("wrong_order", scan.specimen, text)
+        else:
+            scales.append((scan.specimen, scale))
+            for kind, text in _look_at_rows(fitted, mean, scheme):
+                yield Problem(kind, scan.specimen, text)
+    usual = float(np.median([scale for _, scale in scales])) if scales else 1.0
+    for specimen, scale in scales:
+        if not SMALLEST_FACE < usual / scale < LARGEST_FACE:
+            text = f"measures {usual / scale:.2f} of the usual size. Is the unit right?"
+            yield Problem("odd_size", specimen, text)
+
+
+def _look_at_rows(
+    fitted: NDArray[np.float64], mean: NDArray[np.float64], scheme: Scheme
+) -> Iterator[tuple[str, str]]:
+    """Name landmarks far from their place, and pairs that would be right the other way round."""
+    errors = np.linalg.norm(fitted - mean, axis=1)
+    far = np.flatnonzero(errors > OUTLIER_MM).tolist()
+    used: set[int] = set()
+    for number, i in enumerate(far):
+        for j in far[number + 1 :]:
+            other_way = np.linalg.norm(fitted[[j, i]] - mean[[i, j]], axis=1)
+            if other_way.max() < OUTLIER_MM and other_way.sum() < 0.5 * (errors[i] + errors[j]):
+                used |= {i, j}
+                yield "exchanged", f"{scheme.codes[i]} and {scheme.codes[j]} seem exchanged."
+    for i in far:
+        if i not in used:
+            text = f"{scheme.codes[i]} lies {errors[i]:.0f} mm from where the others have it."
+            yield "outlier", text
+
+
+def _mean_shape(
+    shapes: Sequence[NDArray[np.float64]], scheme: Scheme
+) -> NDArray[np.float64] | None:
+    """Take the mean face of the scheme, or else the median of the fitted cohort."""
+    atlas = atlas_of(scheme)
+    if atlas is not None:
+        return atlas.landmark_mean_mm
+    complete = [shape for shape in shapes if np.isfinite(shape).all()]
+    if not complete:
+        return None
+    mean = complete[0]
+    for _ in range(3):  # the median settles at once; twice more for an odd first one
+        mean = _median([_fit(shape, mean)[0] for shape in shapes])
+        if not np.isfinite(mean).all():
+            return None
+    return mean
+
+
+def _fit(
+    shape: NDArray[np.float64], mean: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], float]:
+    """Lay a face over the mean one; twice, the second time by the landmarks that fit."""
+    there = np.isfinite(shape - mean).all(axis=1)
+    matrix = fit_similarity(shape[there], mean[there])
+    errors = np.linalg.norm(apply_similarity(matrix, shape) - mean, axis=1)
+    near = there & (errors < 2 * np.nanmedian(errors))
+    if near.sum() >= max(MIN_TO_FIT, 0.6 * there.sum()):
+        matrix = fit_similarity(shape[near], mean[near])
+    return apply_similarity(matrix, shape), similarity_scale(matrix)
+
+
+def _median(shapes: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Median of each coordinate over the shapes that have it; NaN where none has."""
+    stacked = np.array(shapes)
+    result = np.full(stacked.shape[1:], np.nan)
+    is_there = np.isfinite(stacked).any(axis=0)
+    result[is_there] = np.nanmedian(stacked[:, is_there], axis=0)
+    return result
+
+
+def _misfit(differences: NDArray[np.float64]) -> float:
+    """Median length of the rows that are there: one wrong landmark does not count."""
+    return float(np.nanmedian(np.linalg.norm(differences, axis=1)))

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Annotated scans in a folder: what belongs together, whose it is, and what is wrong with it."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from palnet.errors import MeshError, UsageError
+from palnet.landmarks import LandmarkSet
+from palnet.surface import plausible_units, read_mesh
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from palnet.scheme import Scheme
+    from palnet.surface import Mesh, Unit
+
+__all__ = ["PEOPLE_FILE", "AnnotatedScan", "DataSet", "Problem", "load_scan", "name_people"]
+
+PEOPLE_FILE = "people.csv"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something wrong with a data set.
+
+    Attributes
+    ----------
+    kind : str
+        One of `palnet.training.checking.KINDS`.
+    specimen : str
+        The scan or file that it is about; empty for the whole data set.
+    text : str
+        What was found and what to do.
+    """
+
+    kind: str
+    specimen: str
+    text: str
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class AnnotatedScan:
+    """A scan and its landmarks, not yet loaded.
+
+    Attributes
+    ----------
+    specimen : str
+        Name, unique in the data set.
+    person : str
+        Whose scan it is.
+    mesh_path : Path
+        The mesh.
+    landmarks : LandmarkSet or None
+        As read; None where they are vertices of the mesh.
+    vertices : tuple of int
+        The vertex of each landmark, where they are vertices.
+    matrix_path : Path or None
+        4 x 4 matrix that takes the scan, in millimetres, to the common frame.
+    """
+
+    specimen: str
+    person: str
+    mesh_path: Path
+    landmarks: LandmarkSet | None
+    vertices: tuple[int, ...] = ()
+    matrix_path: Path | None = None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class DataSet:
+    """What a folder holds.
+
+    Attributes
+    ----------
+    layout : str
+        "lafas", "facescape" or "plain".
+    scheme : Scheme
+        Landmark scheme.
+    scans : tuple of AnnotatedScan
+        Sorted by name.
+    problems : tuple of Problem
+        What was found while reading; such scans are left out.
+    """
+
+    layout: str
+    scheme: Scheme
+    scans: tuple[AnnotatedScan, ...]
+    problems: tuple[Problem, ...]
+
+
+def load_scan(scan: AnnotatedScan, scheme: Scheme) -> tuple[Mesh, Unit, LandmarkSet]:
+    """Read the mesh and bring the landmarks into its own numbers.
+
+    Convention: landmarks in the frame "file" are numbers of the mesh file, whatever its unit, which
+    follows from its size. Those in LPS or RAS are millimetres along the axes that the mesh says.
+
+    Parameters
+    ----------
+    scan : AnnotatedScan
+        The scan.
+    scheme : Scheme
+        Landmark scheme.
+
+    Returns
+    -------
+    mesh : Mesh
+        As in the file.
+    unit : Unit
+        Its likeliest unit.
+    landmarks : LandmarkSet
+        In the frame "file" of the mesh.
+
+    Raises
+    ------
+    MeshError
+        If the mesh cannot be read, or lacks a vertex that is a landmark.
+    UnitError
+        If its size fits no unit.
+    """
+    mesh = read_mesh(scan.mesh_path)
+    unit = plausible_units(mesh)[0]
+    if scan.landmarks is None:
+        last = max(scan.vertices)
+        if last >= len(mesh.points):
+            msg = (
+                f"{scan.mesh_path}: landmark vertex {last} is wanted; the mesh has "
+                f"{len(mesh.points)}. Give the indices of this mesh topology."
+            )
+            raise MeshError(msg)
+        positions = mesh.points[list(scan.vertices)]
+    elif scan.landmarks.frame == "file":
+        positions = scan.landmarks.positions
+    else:
+        positions = scan.landmarks.to_frame(mesh.space).positions / unit.mm_per_unit
+    is_there = np.asarray(np.isfinite(positions).all(axis=1))
+    landmarks = LandmarkSet(
+        scheme=scheme,
+        positions=positions,
+        status=tuple("corrected" if there else "missing" for there in is_there.tolist()),
+        expected_error_mm=np.full(len(scheme), np.nan),
+        mm_per_unit=unit.mm_per_unit,
+        frame="file",
+        specimen=scan.specimen,
+        space=mesh.space,
+    )
+    return mesh, unit, landmarks
+
+
+def name_people(
+    scans: Sequence[AnnotatedScan], folder: Path
+) -> tuple[list[AnnotatedScan], list[Problem]]:
+    """Say whose each scan is, by the table ``people.csv`` if there is one.
+
+    Parameters
+    ----------
+    scans : sequence of AnnotatedScan
+        Scans with the person that the layout supposes.
+    folder : Path
+        The data set's folder; the table has the columns specimen and person.
+
+    Returns
+    -------
+    scans : list of AnnotatedScan
+        With the person of the table where it has one.
+    problems : list of Problem
+        Rows for scans that are not there.
+
+    Raises
+    ------
+    UsageError
+        If the table cannot be read.
+    """
+    path = folder / PEOPLE_FILE
+    if not path.exists():
+        return list(scans), []
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            rows = list(csv.DictReader(stream))
+        person_of = {row["specimen"].strip(): row["person"].strip() for row in rows}
+    except (OSError, UnicodeDecodeError, csv.Error, KeyError, AttributeError) as err:
+        msg = f"{path}: must be a table with the columns specimen and person ({err!r})."
+        raise UsageError(msg) from err
+    known = {scan.specimen for scan in scans}
+    problems = [
+        Problem("unknown_specimen", name, f"{PEOPLE_FILE} names it; there is no such scan.")
+        for name in person_of
+        if name not in known
+    ]
+    return [replace(s, person=person_of.get(s.specimen) or s.person) for s in scans], problems

@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The layouts of folders that data sets come in: LAFAS, FaceScape, and meshes beside landmarks."""
+
+from __future__ import annotations
+
+import warnings
+import zipfile
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from palnet.errors import FormatError, UsageError
+from palnet.exchange import FORMATS, FormatWarning, find_format, read_specimens
+from palnet.scheme import LandmarkDefinition, Scheme, load_scheme
+from palnet.surface import MESH_SUFFIXES
+from palnet.training.dataset import PEOPLE_FILE, AnnotatedScan, DataSet, Problem, name_people
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from palnet.landmarks import LandmarkSet
+
+__all__ = ["facescape_scheme", "read_data_set"]
+
+MATRIX_FILE = "transformation_matrix.npy"
+INDICES_FILE, INDICES_KEY = "landmark_indices.npz", "v10"
+NEUTRAL_ENDING = "_neutral.obj"
+
+# The 68 points of iBUG in their order: those that mirroring exchanges, counted from 1; the first of
+# each pair lies on the subject's right. All others are on the midline.
+_PAIRS = (
+    *((k, 18 - k) for k in range(1, 9)),
+    *((k, 45 - k) for k in range(18, 23)),
+    *((32, 36), (33, 35)),
+    *((37, 46), (38, 45), (39, 44), (40, 43), (41, 48), (42, 47)),
+    *((49, 55), (50, 54), (51, 53), (60, 56), (59, 57)),
+    *((61, 65), (62, 64), (68, 66)),
+)
+
+
+def facescape_scheme() -> Scheme:
+    """The 68 points of FaceScape, in the order of iBUG, named by their numbers.
+
+    Returns
+    -------
+    Scheme
+        With the counterparts on the other side.
+    """
+    other = {a: b for a, b in _PAIRS} | {b: a for a, b in _PAIRS}
+    right = {a for a, _ in _PAIRS}
+    landmarks = tuple(
+        LandmarkDefinition(
+            code=str(number),
+            name=f"Point {number}",
+            side="midline" if number not in other else "right" if number in right else "left",
+            definition=f"Point {number} of the 68 of iBUG.",
+            mirror=str(other.get(number, number)),
+        )
+        for number in range(1, 69)
+    )
+    return Scheme("ibug68", landmarks, source="iBUG 300-W; vertices by FaceScape")
+
+
+def read_data_set(folder: Path, scheme: str | None = None) -> DataSet:
+    """Find the scans of a data set and read their landmarks; meshes are read later.
+
+    ``*_neutral.obj`` below a folder with ``landmark_indices.npz`` is FaceScape; subfolders with an
+    OBJ and a ``.txt`` each are LAFAS; all else is meshes with landmark files in any format of
+    `palnet.exchange`, beside them and of their name, or one file for many.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+    scheme : str, optional
+        Name or file of the landmark scheme; by default ``palnet50``, for FaceScape its 68 points.
+
+    Returns
+    -------
+    DataSet
+        Scans, and what is wrong with the others.
+
+    Raises
+    ------
+    UsageError
+        If there is no such folder.
+    """
+    if not folder.is_dir():
+        msg = f"{folder}: is no folder. Name the folder that holds the scans."
+        raise UsageError(msg)
+    if (folder / INDICES_FILE).exists():
+        layout, known = "facescape", facescape_scheme()
+        scans, problems = _read_facescape(folder)
+    else:
+        known = load_scheme(scheme) if scheme else load_scheme()
+        subjects = [path for path in sorted(folder.iterdir()) if _is_lafas_subject(path)]
+        layout = "lafas" if subjects else "plain"
+        scans, problems = _read_lafas(subjects, known) if subjects else _read_plain(folder, known)
+    scans, unknown = name_people(sorted(scans, key=lambda scan: scan.specimen), folder)
+    return DataSet(layout, known, tuple(scans), (*problems, *unknown))
+
+
+Found = tuple[list[AnnotatedScan], list[Problem]]
+
+
+def _read_facescape(folder: Path) -> Found:
+    """Every neutral mesh; the vertex of each landmark is the same in all."""
+    try:
+        with (folder / INDICES_FILE).open("rb") as file, np.load(file, allow_pickle=False) as found:
+            vertices = found[INDICES_KEY]
+        if vertices.shape != (68,) or vertices.dtype.kind not in "iu" or vertices.min() < 0:
+            text = f"must hold 68 vertex numbers as {INDICES_KEY!r}; got shape {vertices.shape}."
+            return [], [Problem("bad_indices", INDICES_FILE, text)]
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as err:
+        text = f"cannot be read as 68 vertex numbers under {INDICES_KEY!r} ({err})."
+        return [], [Problem("bad_indices", INDICES_FILE, text)]
+    named = []
+    for path in sorted(folder.rglob(f"*{NEUTRAL_ENDING}")):
+        parts = [part for part in path.relative_to(folder).parts[:-1] if part != "models_reg"]
+        named.append((parts[-1] if parts else path.name[: -len(NEUTRAL_ENDING)], path))
+    rows = tuple(vertices.tolist())
+    scans, problems = [], []
+    for person, paths in _by_name(named).items():
+        if len(paths) > 1:
+            problems.append(_repeated(person, paths))
+        else:
+            scans.append(AnnotatedScan(person, person, paths[0], None, rows))
+    return scans, problems
+
+
+def _is_lafas_subject(path: Path) -> bool:
+    return path.is_dir() and any(path.glob("*.txt")) and any(path.glob("*.obj"))
+
+
+def _read_lafas(subjects: list[Path], scheme: Scheme) -> Found:
+    """One folder a subject: mesh, landmarks in their own order, perhaps a matrix."""
+    scans: list[AnnotatedScan] = []
+    problems: list[Problem] = []
+    for subject in subjects:
+        meshes, texts = sorted(subject.glob("*.obj")), sorted(subject.glob("*.txt"))
+        if len(meshes) > 1 or len(texts) > 1:
+            names = ", ".join(path.name for path in (*meshes, *texts))
+            text = f"one .obj and one .txt are wanted; got {names}. Move the others away."
+            problems.append(Problem("ambiguous_files", subject.name, text))
+            continue
+        found, more = _read_file(texts[0], scheme, format="lafas")
+        problems += [Problem(p.kind, subject.name, p.text) for p in more]
+        matrix = subject / MATRIX_FILE
+        for landmarks in found:
+            scans.append(
+                AnnotatedScan(
+                    specimen=subject.name,
+                    person=subject.name,
+                    mesh_path=meshes[0],
+                    landmarks=landmarks,
+                    matrix_path=matrix if matrix.exists() else None,
+                )
+            )
+    return scans, problems
+
+
+def _read_plain(folder: Path, scheme: Scheme) -> Found:
+    """Meshes, and landmark files beside them or for many at once."""
+    files = [p for p in sorted(folder.rglob("*")) if p.is_file() and not p.name.startswith(".")]
+    meshes = [p for p in files if p.suffix.lower() in MESH_SUFFIXES]
+    endings = tuple(entry.suffix for entry in FORMATS.values())
+    tables = [p for p in files if p.name.lower().endswith(endings) and p.name != PEOPLE_FILE]
+    stems = {path.with_suffix("") for path in meshes}
+    found: dict[str, list[tuple[Path, LandmarkSet]]] = defaultdict(list)
+    problems: list[Problem] = []
+    for path in tables:
+        sets, more = _read_file(path, scheme)
+        problems += more
+        stem = path.parent / _stem(path)
+        for landmarks in sets:
+            is_beside = len(sets) == 1 and stem in stems
+            found[stem.name if is_beside else landmarks.specimen].append((path, landmarks))
+    scans, more = _match(meshes, found, {p.specimen for p in problems if p.kind == "bad_landmarks"})
+    return scans, problems + more
+
+
+def _match(
+    meshes: list[Path], found: dict[str, list[tuple[Path, LandmarkSet]]], unreadable: set[str]
+) -> Found:
+    """Give each mesh the landmarks of its name."""
+    scans: list[AnnotatedScan] = []
+    problems: list[Problem] = []
+    for name, paths in _by_name([(path.stem, path) for path in meshes]).items():
+        several = found.pop(name, [])
+        if len(paths) > 1:
+            problems.append(_repeated(name, paths))
+        elif len(several) > 1:
+            names = ", ".join(file.name for file, _ in several)
+            text = f"has landmarks in {names}. Move all but one away."
+            problems.append(Problem("ambiguous_files", name, text))
+        elif several:
+            matrix = paths[0].with_suffix(f".{MATRIX_FILE}")
+            matrix_path = matrix if matrix.exists() else None
+            scans.append(AnnotatedScan(name, name, paths[0], several[0][1], (), matrix_path))
+        elif name not in unreadable:
+            text = f"{paths[0].name} has no landmark file of its name."
+            problems.append(Problem("no_landmarks", name, text))
+    for name, entries in found.items():
+        text = f"{entries[0][0].name} has its landmarks; there is no mesh of that name."
+        problems.append(Problem("no_mesh", name, text))
+    return scans, problems
+
+
+def _read_file(
+    path: Path, scheme: Scheme, format: str | None = None
+) -> tuple[list[LandmarkSet], list[Problem]]:
+    """Read strictly; where that fails, what is certain, and say what was not."""
+    stem = path.stem if format else _stem(path)
+    try:
+        return read_specimens(path, scheme, format=format), []
+    except FormatError as err:
+        strict_text = str(err)
+    try:
+        with warnings.catch_warnings(record=True) as doubts:
+            warnings.simplefilter("always", FormatWarning)
+            sets = read_specimens(path, scheme, format=format, strict=False)
+    except FormatError as err:
+        return [], [Problem("bad_landmarks", stem, str(err))]
+    texts = [str(doubt.message) for doubt in doubts] or [strict_text]
+    return sets, [Problem("doubtful_landmarks", stem, text) for text in texts]
+
+
+def _stem(path: Path) -> str:
+    """Name of a landmark file without the ending of its format."""
+    return path.name[: -len(find_format(path).suffix)]
+
+
+def _by_name(named: list[tuple[str, Path]]) -> dict[str, list[Path]]:
+    by_name: dict[str, list[Path]] = defaultdict(list)
+    for name, path in named:
+        by_name[name].append(path)
+    return by_name
+
+
+def _repeated(name: str, paths: list[Path]) -> Problem:
+    """Predictions and folds go by names, so no two scans may share one."""
+    text = f"{len(paths)} meshes have this name: {', '.join(map(str, paths))}. Rename all but one."
+    return Problem("repeated_name", name, text)

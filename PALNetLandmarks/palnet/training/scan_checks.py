@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can be wrong with one annotated scan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from palnet._checks import check_transform
+from palnet.errors import MeshError, TrainingError, UnitError
+from palnet.face.similarity import apply_similarity, invert_similarity
+from palnet.surface import prepare_scan, project_onto_triangles
+from palnet.training.dataset import Problem, load_scan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from palnet.landmarks import LandmarkSet
+    from palnet.scheme import Scheme
+    from palnet.surface import Mesh, Surface
+    from palnet.training.dataset import AnnotatedScan
+
+__all__ = ["CheckedScan", "check_scan", "read_matrix"]
+
+# A landmark farther from the surface than this is not on it; half of them nearer than the second
+# lie on it as a whole.
+OFF_SURFACE_MM, ON_SURFACE_MM = 6.0, 3.0
+# Closer than this, two landmarks are one that was saved twice.
+COINCIDENT_MM = 0.01
+# A face is never so flat: its smallest extent over its largest; a quarter is usual.
+FLAT_SHARE = 0.02
+# Landmarks that should be so many at least to tell whether they are flat.
+MIN_FOR_FLATNESS = 8
+# Below so many vertices within the face no landmark can be placed to a millimetre.
+MIN_VERTICES = 2000
+# Numbers of a file that names no unit may be off by these.
+UNIT_FACTORS = {"1000": 1e3, "10": 10.0, "25.4": 25.4, "1/10": 0.1, "1/25.4": 1 / 25.4}
+UNIT_FACTORS |= {"1/1000": 1e-3}
+# How far a matrix may be from a rotation, as largest element of R^T R - I.
+RIGID_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class CheckedScan:
+    """A scan that could be loaded.
+
+    Attributes
+    ----------
+    mesh : Mesh
+        As in the file.
+    landmarks : LandmarkSet
+        In the numbers of the mesh.
+    matrix : ndarray of shape (4, 4) or None
+        From the scan in millimetres to the common frame, if the data set has one.
+    """
+
+    mesh: Mesh
+    landmarks: LandmarkSet
+    matrix: NDArray[np.float64] | None
+
+
+def read_matrix(path: Path) -> NDArray[np.float64]:
+    """Read the matrix that takes a scan to the common frame.
+
+    Convention: it acts on column vectors from the left, on millimetres, and neither scales nor
+    mirrors: distances stay true.
+
+    Parameters
+    ----------
+    path : Path
+        A ``.npy`` file.
+
+    Returns
+    -------
+    ndarray of shape (4, 4)
+        ``frame_from_scan``.
+
+    Raises
+    ------
+    TrainingError
+        If it is something else.
+    """
+    try:
+        matrix = np.asarray(np.load(path, allow_pickle=False), dtype=np.float64)
+        check_transform(matrix, name="the matrix")
+    except (OSError, ValueError, EOFError) as err:
+        msg = f"{path}: cannot be read as a 4 x 4 matrix ({err})."
+        raise TrainingError(msg) from err
+    rotation = matrix[:3, :3]
+    deviation = float(np.abs(rotation.T @ rotation - np.eye(3)).max())
+    if deviation > RIGID_TOLERANCE or np.linalg.det(rotation) < 0:
+        msg = (
+            f"{path}: must rotate and move only; got one that scales, shears or mirrors "
+            f"(off by {deviation:.2g}). Take that out: errors are to be true millimetres."
+        )
+        raise TrainingError(msg)
+    return matrix
+
+
+def check_scan(scan: AnnotatedScan, scheme: Scheme) -> tuple[CheckedScan | None, list[Problem]]:
+    """Load a scan and look at it by itself.
+
+    Parameters
+    ----------
+    scan : AnnotatedScan
+        The scan.
+    scheme : Scheme
+        Landmark scheme.
+
+    Returns
+    -------
+    checked : CheckedScan or None
+        None if it could not be loaded.
+    problems : list of Problem
+        What is wrong with it.
+    """
+    matrix, problems = None, []
+    try:
+        mesh, unit, landmarks = load_scan(scan, scheme)
+        surface = prepare_scan(mesh, unit)
+    except UnitError as err:
+        return None, [Problem("bad_size", scan.specimen, str(err))]
+    except MeshError as err:
+        return None, [Problem("bad_mesh", scan.specimen, str(err))]
+    if scan.matrix_path is not None:
+        try:
+            matrix = read_matrix(scan.matrix_path)
+        except TrainingError as err:
+            problems.append(Problem("bad_matrix", scan.specimen, str(err)))
+    if not landmarks.is_placed.any():
+        text = "not one landmark is placed. Place some, or leave the scan out."
+        return None, [*problems, Problem("all_missing", scan.specimen, text)]
+    checked = CheckedScan(mesh, landmarks, matrix)
+    found = list(_look(landmarks, mesh))
+    if not {"flat", "at_origin"} & {kind for kind, _ in found}:  # else it is known why they are off
+        found += _look_at_place(checked, surface)
+    return checked, problems + [Problem(kind, scan.specimen, text) for kind, text in found]
+
+
+def _look(landmarks: LandmarkSet, mesh: Mesh) -> Iterator[tuple[str, str]]:
+    """Look at the landmarks by themselves."""
+    placed, codes = landmarks.positions_mm[landmarks.is_placed], _placed_codes(landmarks)
+    n_used = len(np.unique(mesh.triangles))
+    if n_used < MIN_VERTICES:
+        yield "coarse_mesh", f"has {n_used} vertices in use; a scan of a face has over 2000."
+    apart = np.linalg.norm(placed[:, None] - placed[None], axis=2)
+    rows, columns = np.nonzero(np.triu(apart < COINCIDENT_MM, k=1))
+    if len(rows):
+        names = ", ".join(f"{codes[i]} = {codes[j]}" for i, j in zip(rows, columns, strict=True))
+        yield "coincident", f"landmarks lie on the same spot: {names}. Place one of each again."
+    positions = landmarks.positions[landmarks.is_placed]
+    at_origin = [code for code, p in zip(codes, positions, strict=True) if not p.any()]
+    if at_origin:
+        text = f"{', '.join(at_origin)} at 0, 0, 0: a mark for missing? Write them as missing."
+        yield "at_origin", text
+    if len(placed) >= MIN_FOR_FLATNESS:
+        spread = np.linalg.svd(placed - placed.mean(axis=0), compute_uv=False)
+        if spread[-1] < FLAT_SHARE * spread[0]:
+            yield "flat", "all landmarks lie in one plane: was the depth lost?"
+
+
+def _look_at_place(checked: CheckedScan, surface: Surface) -> Iterator[tuple[str, str]]:
+    """Look whether the landmarks lie on the surface, and if not, what would bring them there."""
+    landmarks = checked.landmarks
+    placed = landmarks.positions_mm[landmarks.is_placed]
+    distances = _distances(surface, placed)
+    if np.median(distances) > OFF_SURFACE_MM:
+        yield _explain(checked, surface, placed, float(np.median(distances)))
+        return
+    far = distances > OFF_SURFACE_MM
+    if far.any():
+        codes = np.array(_placed_codes(landmarks))
+        names = ", ".join(
+            f"{code} {mm:.0f} mm" for code, mm in zip(codes[far], distances[far], strict=True)
+        )
+        yield "off_surface", f"not on the surface: {names}. Place them again, or as missing."
+
+
+def _explain(
+    checked: CheckedScan, surface: Surface, placed: NDArray[np.float64], median_mm: float
+) -> tuple[str, str]:
+    """Find what would bring landmarks onto the surface that lie off it as a whole."""
+    if checked.matrix is not None:
+        back = apply_similarity(invert_similarity(checked.matrix), placed)
+        if np.median(_distances(surface, back)) < ON_SURFACE_MM:
+            text = "the landmarks are in the common frame already. Give them in the scan's own."
+            return "already_moved", text
+    turned = placed * np.array([-1.0, -1.0, 1.0])
+    if np.median(_distances(surface, turned)) < ON_SURFACE_MM:
+        text = "the landmarks fit with x and y negated: LPS was taken for RAS, or the reverse."
+        return "other_axes", text
+    for name, factor in UNIT_FACTORS.items():
+        if np.median(_distances(surface, placed * factor)) < ON_SURFACE_MM:
+            text = f"the landmarks fit when taken {name} times: mesh and landmarks differ in unit."
+            return "other_unit", text
+    text = f"half of the landmarks lie over {median_mm:.0f} mm from the surface: another scan's?"
+    return "elsewhere", text
+
+
+def _distances(surface: Surface, points_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+    return project_onto_triangles(surface, points_mm).distances_mm
+
+
+def _placed_codes(landmarks: LandmarkSet) -> list[str]:
+    return [
+        c for c, there in zip(landmarks.scheme.codes, landmarks.is_placed, strict=True) if there
+    ]

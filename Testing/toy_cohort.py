@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A data set of annotated toy heads, written as a lab would have it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from palnet.exchange import write_landmarks
+from palnet.landmarks import LandmarkSet
+from palnet.scheme import scheme_to_dict
+from palnet.surface import Mesh, write_ply
+from toy_head import toy_model, toy_scheme
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def toy_person(seed: int) -> tuple[Mesh, np.ndarray]:
+    """A head and its 13 landmarks, in millimetres of the face frame."""
+    model = toy_model()
+    weights = np.random.default_rng(seed).normal(0, 0.8, len(model.identity_mm))
+    points = model.neutral_mm + np.tensordot(weights, model.identity_mm, axes=1)
+    fine = np.asarray(model.refine @ points, dtype=np.float64)
+    mesh = Mesh(fine, np.asarray(model.fine_triangles, dtype=np.int32), f"p{seed}")
+    return mesh, fine[model.landmark_points]
+
+
+def toy_landmarks(positions_mm: np.ndarray, specimen: str, **changes: object) -> LandmarkSet:
+    """A set in the file's own millimetres; a row of NaN is missing."""
+    there = np.isfinite(positions_mm).all(axis=1).tolist()
+    values = {
+        "scheme": toy_scheme(),
+        "positions": positions_mm,
+        "status": tuple("corrected" if each else "missing" for each in there),
+        "expected_error_mm": np.full(len(positions_mm), np.nan),
+        "mm_per_unit": 1.0,
+        "frame": "file",
+        "specimen": specimen,
+    }
+    return LandmarkSet(**(values | changes))
+
+
+def write_toy_scan(
+    folder: Path, name: str, mesh: Mesh, positions_mm: np.ndarray, **changes: object
+) -> None:
+    """A mesh, its landmarks beside it, and the matrix that leaves it where it is."""
+    write_ply(mesh, folder / f"{name}.ply", overwrite=True)
+    landmarks = toy_landmarks(positions_mm, name, **changes)
+    write_landmarks(landmarks, folder / f"{name}.csv", overwrite=True)
+    np.save(folder / f"{name}.transformation_matrix.npy", np.eye(4))
+
+
+def write_toy_cohort(folder: Path, n_people: int) -> Path:
+    """p0, p1, ... in a folder; beside it the scheme, whose path is returned."""
+    folder.mkdir(parents=True)
+    for seed in range(n_people):
+        mesh, landmarks_mm = toy_person(seed)
+        write_toy_scan(folder, f"p{seed}", mesh, landmarks_mm)
+    path = folder.parent / "toy13.json"
+    path.write_text(json.dumps(scheme_to_dict(toy_scheme())), encoding="utf-8")
+    return path

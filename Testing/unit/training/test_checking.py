@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every kind of bad data set is named, and a good one is not."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from palnet.cli import main
+from palnet.surface import Mesh
+from palnet.training.checking import ERRORS, KINDS, WARNINGS, check_data_set
+from palnet.training.layouts import read_data_set
+from toy_cohort import toy_person, write_toy_cohort, write_toy_scan
+from toy_head import toy_model, toy_scheme
+
+N_PEOPLE = 6
+NAN = np.nan
+
+
+@pytest.fixture(scope="module")
+def a_good_cohort(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cohort") / "scans"
+    return folder, str(write_toy_cohort(folder, N_PEOPLE))
+
+
+@pytest.fixture
+def a_copy(a_good_cohort, tmp_path):
+    folder = tmp_path / "scans"
+    shutil.copytree(a_good_cohort[0], folder)
+    return folder
+
+
+def row(code):
+    return toy_scheme().index_of(code)
+
+
+def rewrite(folder, name="p2", *, mesh=None, move=None, **changes):
+    """Write a person again with other numbers."""
+    own_mesh, positions = toy_person(int(name[1:]))
+    if move is not None:
+        positions = move(positions)
+    write_toy_scan(folder, name, mesh or own_mesh, positions, **changes)
+
+
+def moved(code, to):
+    def move(positions):
+        positions = positions.copy()
+        positions[row(code)] = to(positions) if callable(to) else to
+        return positions
+
+    return move
+
+
+def each_moved(folder, code, to, names):
+    for name in names:
+        rewrite(folder, name, move=moved(code, to))
+
+
+def change_mesh(folder, change, name="p2", **scan):
+    mesh, positions = toy_person(int(name[1:]))
+    points = change(mesh.points)
+    write_toy_scan(folder, name, replace(mesh, points=points), change(positions), **scan)
+
+
+def save_matrix(folder, matrix, name="p2"):
+    np.save(folder / f"{name}.transformation_matrix.npy", matrix)
+
+
+def delete(folder, pattern):
+    for path in folder.glob(pattern):
+        path.unlink()
+
+
+def exchanged(a, b):
+    def move(positions):
+        positions = positions.copy()
+        positions[[row(a), row(b)]] = positions[[row(b), row(a)]]
+        return positions
+
+    return move
+
+
+def mirror_mesh(folder):
+    mesh, positions = toy_person(2)
+    points = mesh.points * [-1, 1, 1]
+    write_toy_scan(folder, "p2", Mesh(points, mesh.triangles[:, ::-1]), positions * [-1, 1, 1])
+
+
+def copy_moved(folder):
+    mesh, positions = toy_person(3)
+    points = np.add(mesh.points, [5, 0, 0])
+    write_toy_scan(folder, "p2", replace(mesh, points=points), np.add(positions, [5, 0, 0]))
+
+
+def copy_mesh(folder):
+    mesh, positions = toy_person(3)
+    write_toy_scan(folder, "p2", mesh, positions)
+
+
+def unrefine(folder):
+    mesh, positions = toy_person(2)
+    model = toy_model()
+    points = mesh.points[: len(model.neutral_mm)]
+    write_toy_scan(folder, "p2", Mesh(points, model.triangles), positions)
+
+
+def repeat_name(folder):
+    (folder / "again").mkdir()
+    shutil.copy(folder / "p2.ply", folder / "again")
+    shutil.copy(folder / "p2.csv", folder / "again")
+
+
+def turn_to_a_turned_frame(folder):
+    """The mesh lies elsewhere, the matrix brings it back, and the landmarks are there already."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = [[0, 0, 1], [0, 1, 0], [-1, 0, 0]]
+    matrix[:3, 3] = [40, 300, -60]
+    mesh, positions = toy_person(2)
+    points = (mesh.points - matrix[:3, 3]) @ matrix[:3, :3]
+    write_toy_scan(folder, "p2", replace(mesh, points=points), positions)
+    save_matrix(folder, matrix)
+
+
+SWAP_SIDES = toy_scheme().mirror
+FAR = np.eye(4) + np.eye(4, k=3) * 30
+SPOILERS = {
+    "no_scans": [lambda f: delete(f, "*.*")],
+    "bad_mesh": [
+        lambda f: (f / "p2.ply").write_bytes((f / "p2.ply").read_bytes()[:5000]),
+        lambda f: (f / "p2.ply").write_bytes(b""),
+    ],
+    "bad_size": [
+        lambda f: change_mesh(f, lambda p: p * 1e-7),
+    ],
+    "bad_landmarks": [
+        lambda f: (f / "p2.csv").write_bytes(b"\x00\x01"),
+        lambda f: (f / "p2.csv").write_text("code,left,right\nprn,1,2\n", encoding="utf-8"),
+    ],
+    "bad_matrix": [
+        lambda f: save_matrix(f, np.eye(3)),
+        lambda f: save_matrix(f, np.eye(4) * 1.2),
+        lambda f: save_matrix(f, np.diag([-1.0, 1, 1, 1])),
+        lambda f: save_matrix(f, np.full((4, 4), NAN)),
+        lambda f: (f / "p2.transformation_matrix.npy").write_bytes(b"PK"),
+        lambda f: np.save(f / "p2.transformation_matrix.npy", [object()], allow_pickle=True),
+    ],
+    "ambiguous_files": [
+        lambda f: shutil.copy(f / "p2.csv", f / "twice.csv"),
+    ],
+    "repeated_name": [
+        repeat_name,
+    ],
+    "all_missing": [lambda f: rewrite(f, move=lambda p: p * NAN)],
+    "at_origin": [lambda f: rewrite(f, move=moved("prn", [0, 0, 0]))],
+    "coincident": [lambda f: rewrite(f, move=moved("sn", lambda p: p[row("prn")]))],
+    "flat": [lambda f: rewrite(f, move=lambda p: np.add(p * [1, 1, 0], [0, 0, 100]))],
+    "off_surface": [
+        lambda f: rewrite(f, move=moved("n", lambda p: np.add(p[row("n")], [0, 0, 9])))
+    ],
+    "elsewhere": [lambda f: rewrite(f, move=lambda p: np.add(p, [0, 0, 90]))],
+    "other_axes": [
+        lambda f: change_mesh(f, lambda p: np.add(p, [20, 40, 0]), frame="RAS", space="RAS")
+    ],
+    "other_unit": [
+        lambda f: rewrite(f, move=lambda p: p * 0.1),
+        lambda f: rewrite(f, move=lambda p: p / 1000),
+        lambda f: rewrite(f, move=lambda p: p * 25.4),
+    ],
+    "already_moved": [turn_to_a_turned_frame],
+    "mirrored": [mirror_mesh, lambda f: rewrite(f, move=lambda p: p[SWAP_SIDES])],
+    "exchanged": [lambda f: rewrite(f, move=exchanged("ex_r", "ch_r"))],
+    "wrong_order": [
+        lambda f: rewrite(f, move=lambda p: p[[12, 3, 7, 0, 9, 1, 10, 2, 5, 11, 4, 8, 6]])
+    ],
+    "same_mesh": [copy_mesh],
+    "same_landmarks": [copy_moved],
+    "some_matrices": [lambda f: (f / "p2.transformation_matrix.npy").unlink()],
+    "registration": [lambda f: save_matrix(f, FAR)],
+    "never_placed": [lambda f: each_moved(f, "gn", NAN, [f"p{k}" for k in range(N_PEOPLE)])],
+    "few_people": [
+        lambda f: delete(f, "p[345].*"),
+        lambda f: (f / "people.csv").write_text(
+            "specimen,person\n" + "".join(f"p{k},a\n" for k in range(3)), encoding="utf-8"
+        ),
+    ],
+    "no_landmarks": [lambda f: (f / "p2.csv").unlink()],
+    "no_mesh": [lambda f: (f / "p2.ply").unlink()],
+    "doubtful_landmarks": [
+        lambda f: (f / "p2.csv").write_text(
+            "\n".join(
+                line
+                for line in (f / "p2.csv").read_text(encoding="utf-8").splitlines()
+                if ",prn," not in line
+            ),
+            encoding="utf-8",
+        )
+    ],
+    "unknown_specimen": [
+        lambda f: (f / "people.csv").write_text("specimen,person\np9,a\n", encoding="utf-8")
+    ],
+    "coarse_mesh": [unrefine],
+    "odd_size": [lambda f: change_mesh(f, lambda p: p * 1.8)],
+    "mixed_units": [lambda f: change_mesh(f, lambda p: p / 1000)],
+    "outlier": [
+        lambda f: rewrite(f, move=moved("t_r", lambda p: np.add(p[row("ch_r")], [-6, 4, 0])))
+    ],
+    "rarely_placed": [lambda f: each_moved(f, "gn", NAN, ["p0", "p1", "p2", "p3"])],
+}
+CASES = [
+    pytest.param(kind, spoil, id=f"{kind}-{number}")
+    for kind, spoilers in SPOILERS.items()
+    for number, spoil in enumerate(spoilers)
+]
+
+
+# Which scan is named, where it is neither p2 nor none.
+NAMED = {"same_landmarks": "p3", "unknown_specimen": "p9"}
+
+
+def problems_of(folder, scheme):
+    return check_data_set(read_data_set(folder, scheme)).problems
+
+
+def test_good_data_set_has_no_problem(a_good_cohort):
+    report = check_data_set(read_data_set(*a_good_cohort))
+
+    assert report.problems == ()
+    assert (report.n_scans, report.n_people, report.n_landmarks, report.n_missing) == (6, 6, 13, 0)
+
+
+@pytest.mark.parametrize(("kind", "spoil"), CASES)
+def test_bad_data_set_is_named_and_nothing_else(kind, spoil, a_copy, a_good_cohort):
+    spoil(a_copy)
+
+    found = problems_of(a_copy, a_good_cohort[1])
+
+    assert [(p.kind, p.specimen or "p2") for p in found] == [(kind, NAMED.get(kind, "p2"))]
+
+
+def test_every_kind_is_tried():
+    # "bad_indices" is one of FaceScape: test_layouts.
+    assert {*SPOILERS, "bad_indices"} == set(KINDS)
+    assert len(SPOILERS) > 20
+
+
+def test_command_prints_each_problem_and_fails_on_errors(a_copy, a_good_cohort, capsys):
+    scheme = a_good_cohort[1]
+    assert main(["check-data", str(a_copy), "--scheme", scheme]) == 0
+    assert capsys.readouterr().out == (
+        "plain: 6 scans of 6 people, 13 landmarks (toy13), 0 missing; 0 errors, 0 warnings\n"
+    )
+
+    SPOILERS["no_landmarks"][0](a_copy)
+    assert main(["check-data", str(a_copy), "--scheme", scheme]) == 0
+    rewrite(a_copy, "p4", move=exchanged("ex_r", "ch_r"))
+    assert main(["check-data", str(a_copy), "--scheme", scheme]) == 1
+
+    lines = capsys.readouterr().out.splitlines()[-3:]
+    assert lines[0] == "error exchanged: p4: ex_r and ch_r seem exchanged."
+    assert lines[1].startswith("warning no_landmarks: p2: p2.ply has no landmark file")
+    assert lines[2].endswith("1 errors, 1 warnings")
+
+
+def test_folder_that_is_not_there_is_refused(tmp_path, capsys):
+    assert main(["check-data", str(tmp_path / "scnas")]) == 2
+    assert "is no folder" in capsys.readouterr().err
+
+
+def test_kinds_are_errors_or_warnings_and_not_both():
+    assert set(KINDS) > set(ERRORS)
+    assert len(KINDS) == len(ERRORS) + len(WARNINGS)

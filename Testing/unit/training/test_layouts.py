@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from palnet.errors import MeshError, TrainingError, UsageError
+from palnet.exchange import write_landmarks, write_specimens
+from palnet.scheme import load_scheme
+from palnet.surface import Mesh, write_ply
+from palnet.training.checking import check_data_set
+from palnet.training.dataset import load_scan
+from palnet.training.layouts import facescape_scheme, read_data_set
+from palnet.training.scan_checks import read_matrix
+from toy_cohort import toy_landmarks, toy_person, write_toy_cohort, write_toy_scan
+
+NAN = np.nan
+
+
+def write_obj(mesh, path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = [f"v {x:.6f} {y:.6f} {z:.6f}" for x, y, z in mesh.points]
+    rows += [f"f {a} {b} {c}" for a, b, c in mesh.triangles + 1]
+    path.write_text("\n".join(rows), encoding="utf-8")
+
+
+def positions_of(scan, scheme):
+    return load_scan(scan, scheme)[2].positions
+
+
+@pytest.fixture
+def a_lafas_folder(tmp_path):
+    """Two subjects, one with a matrix; positions that only their row tells apart."""
+    for number, subject in enumerate(("S01", "S02")):
+        mesh, _ = toy_person(number)
+        write_obj(mesh, tmp_path / subject / "face.obj")
+        # Rows are sorted by number as text: 1, 10, 11, ..., 19, 2, 20, ...
+        rows = [f"point {k}\t({k}.5,{number},{-k})\n" for k in sorted(range(1, 51), key=str)]
+        (tmp_path / subject / "landmarks.txt").write_text("".join(rows), encoding="utf-8")
+    np.save(tmp_path / "S01" / "transformation_matrix.npy", np.eye(4))
+    return tmp_path
+
+
+def test_lafas_rows_are_put_into_the_order_of_the_scheme(a_lafas_folder):
+    data = read_data_set(a_lafas_folder)
+
+    assert (data.layout, data.scheme, data.problems) == ("lafas", load_scheme("palnet50"), ())
+    assert [scan.specimen for scan in data.scans] == ["S01", "S02"]
+    expected = [[k + 0.5, 1, -k] for k in range(1, 51)]
+    np.testing.assert_allclose(positions_of(data.scans[1], data.scheme), expected)
+
+
+def test_lafas_matrix_may_be_there_or_not(a_lafas_folder):
+    first, second = read_data_set(a_lafas_folder).scans
+
+    np.testing.assert_array_equal(read_matrix(first.matrix_path), np.eye(4))
+    assert second.matrix_path is None
+
+
+def test_lafas_subject_with_two_meshes_is_named(a_lafas_folder):
+    write_obj(toy_person(0)[0], a_lafas_folder / "S01" / "old.obj")
+
+    data = read_data_set(a_lafas_folder)
+
+    assert [scan.specimen for scan in data.scans] == ["S02"]
+    assert [(p.kind, p.specimen) for p in data.problems] == [("ambiguous_files", "S01")]
+
+
+def test_lafas_file_with_a_row_too_few_is_named(a_lafas_folder):
+    path = a_lafas_folder / "S02" / "landmarks.txt"
+    path.write_text("".join(path.read_text("utf-8").splitlines(keepends=True)[1:]), "utf-8")
+
+    data = read_data_set(a_lafas_folder)
+
+    assert [(p.kind, p.specimen) for p in data.problems] == [("bad_landmarks", "S02")]
+    assert "got 49" in data.problems[0].text
+
+
+@pytest.fixture
+def a_facescape_folder(tmp_path):
+    vertices = np.arange(68) * 20 + 7
+    np.savez(tmp_path / "landmark_indices.npz", v10=vertices)
+    for number in (1, 2):
+        write_obj(toy_person(number)[0], tmp_path / str(number) / "models_reg" / "1_neutral.obj")
+        write_obj(toy_person(number)[0], tmp_path / str(number) / "models_reg" / "2_smile.obj")
+    return tmp_path, vertices
+
+
+def test_facescape_landmarks_are_vertices_of_the_neutral_mesh(a_facescape_folder):
+    folder, vertices = a_facescape_folder
+
+    data = read_data_set(folder)
+
+    assert (data.layout, len(data.scheme), data.problems) == ("facescape", 68, ())
+    assert [(scan.specimen, scan.person) for scan in data.scans] == [("1", "1"), ("2", "2")]
+    expected = toy_person(2)[0].points[vertices]
+    np.testing.assert_allclose(positions_of(data.scans[1], data.scheme), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "indices",
+    [{"v10": np.arange(67)}, {"v9": np.arange(68)}, {"v10": np.arange(68) / 2},
+     {"v10": np.arange(68) - 1}, {"v10": np.array([{}] * 68)}],
+)  # fmt: skip
+def test_facescape_indices_that_are_none_are_named(indices, a_facescape_folder):
+    folder, _ = a_facescape_folder
+    np.savez(folder / "landmark_indices.npz", **indices)
+
+    report = check_data_set(read_data_set(folder))
+
+    assert [p.kind for p in report.problems] == ["no_scans", "bad_indices"]
+
+
+def test_facescape_index_beyond_the_mesh_is_named(a_facescape_folder):
+    folder, vertices = a_facescape_folder
+    np.savez(folder / "landmark_indices.npz", v10=vertices * 100)
+    data = read_data_set(folder)
+
+    with pytest.raises(MeshError, match=r"landmark vertex 134700 is wanted; the mesh has \d+"):
+        load_scan(data.scans[0], data.scheme)
+
+
+def test_facescape_scheme_mirrors_as_ibug_does():
+    scheme = facescape_scheme()
+
+    # Chin, tip of the nose and the middle of the lips stay; jaw, eyes and mouth corners change.
+    pairs = {9: 9, 34: 34, 31: 31, 52: 52, 63: 63, 67: 67, 58: 58, 1: 17, 18: 27, 22: 23, 32: 36}
+    pairs |= {37: 46, 40: 43, 41: 48, 42: 47, 49: 55, 60: 56, 61: 65, 66: 68}
+    assert {k: int(scheme.mirror[k - 1]) + 1 for k in pairs} == pairs
+    assert (scheme.mirror[scheme.mirror] == np.arange(68)).all()
+    assert [m.code for m in scheme.landmarks if m.side == "midline"] == [
+        *("9", "28", "29", "30", "31", "34", "52", "58", "63", "67")
+    ]
+
+
+FORMATS = ["csv", "mrk.json", "fcsv", "pts"]
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_plain_folder_takes_any_format(format, tmp_path):
+    mesh, positions = toy_person(0)
+    write_ply(mesh, tmp_path / "anna.ply")
+    path = tmp_path / f"anna.{format}"
+    write_landmarks(toy_landmarks(positions, "anna"), path, format=format)
+    path.with_name(f"{path.name}.frame.json").unlink(missing_ok=True)
+
+    data = read_data_set(tmp_path, scheme_file(tmp_path))
+
+    assert (data.layout, data.problems) == ("plain", ())
+    np.testing.assert_allclose(positions_of(data.scans[0], data.scheme), positions, atol=1e-4)
+
+
+def scheme_file(tmp_path):
+    return str(write_toy_cohort(tmp_path / "other" / "scans", 0))
+
+
+def test_plain_folder_takes_one_file_for_many(tmp_path):
+    sets = []
+    for number, name in enumerate(("anna", "ben")):
+        mesh, positions = toy_person(number)
+        write_ply(mesh, tmp_path / f"{name}.ply")
+        sets.append(toy_landmarks(positions, name))
+    write_specimens(sets, tmp_path / "all.csv")
+
+    data = read_data_set(tmp_path, scheme_file(tmp_path))
+
+    assert data.problems == ()
+    np.testing.assert_allclose(
+        positions_of(data.scans[1], data.scheme), toy_person(1)[1], atol=1e-4
+    )
+
+
+def test_missing_landmarks_stay_missing(tmp_path):
+    scheme = scheme_file(tmp_path)
+    mesh, positions = toy_person(0)
+    positions[3] = NAN
+    folder = tmp_path / "other" / "scans"
+    write_toy_scan(folder, "anna", mesh, positions)
+
+    data = read_data_set(folder, scheme)
+
+    assert data.problems == ()
+    np.testing.assert_array_equal(
+        np.isnan(positions_of(data.scans[0], data.scheme)).any(axis=1), np.arange(13) == 3
+    )
+
+
+@pytest.mark.parametrize(("space", "signs"), [("LPS", [-1, -1, 1]), ("RAS", [1, 1, 1])])
+def test_convention_landmarks_come_into_unit_and_axes_of_the_mesh(space, signs, tmp_path):
+    scheme = scheme_file(tmp_path)
+    mesh, positions = toy_person(0)
+    folder = tmp_path / "other" / "scans"
+    # The mesh is in metres and says RAS; landmarks are millimetres.
+    in_metres = Mesh(mesh.points / 1000, mesh.triangles, "anna", space="RAS")
+    write_toy_scan(folder, "anna", in_metres, positions, frame=space, space=space)
+
+    data = read_data_set(folder, scheme)
+    _, unit, landmarks = load_scan(data.scans[0], data.scheme)
+
+    assert (unit.name, landmarks.frame, landmarks.mm_per_unit) == ("m", "file", 1000)
+    np.testing.assert_allclose(landmarks.positions_mm, positions * signs, atol=1e-3)
+
+
+def test_people_are_named_by_the_table(tmp_path):
+    folder = tmp_path / "scans"
+    scheme = str(write_toy_cohort(folder, 3))
+    (folder / "people.csv").write_text("specimen,person\np0,anna\np2,anna\n", encoding="utf-8")
+
+    data = read_data_set(folder, scheme)
+
+    assert [scan.person for scan in data.scans] == ["anna", "p1", "anna"]
+
+
+def test_table_of_people_without_its_columns_is_refused(tmp_path):
+    scheme = str(write_toy_cohort(tmp_path / "scans", 1))
+    (tmp_path / "scans" / "people.csv").write_text("scan,who\np0,a\n", encoding="utf-8")
+
+    with pytest.raises(UsageError, match="columns specimen and person"):
+        read_data_set(tmp_path / "scans", scheme)
+
+
+class Bomb:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (Path(self.path),)
+
+
+def test_matrix_that_is_a_bomb_is_refused(tmp_path):
+    path, mark = tmp_path / "matrix.npy", tmp_path / "mark"
+    np.save(path, np.array([Bomb(str(mark))], dtype=object), allow_pickle=True)
+
+    with pytest.raises(TrainingError, match="Object arrays cannot be loaded"):
+        read_matrix(path)
+
+    assert not mark.exists()
