@@ -72,6 +72,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameterNodeGuiTag = None
         self._shortcuts = []
         self._shown = (None, None)
+        self._beforeImport = (None, None)
         self._isTurning = False
 
     def setup(self):
@@ -90,7 +91,9 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self.logic is None:
             self.logic = PALNetLandmarksLogic()
         self.inputSection = InputSection(self.ui, self.selectScan)
-        self.detectionSection = DetectionSection(self.ui, self.startDetection, self.onFound)
+        self.detectionSection = DetectionSection(
+            self.ui, self.startDetection, self.startByHand, self.onFound
+        )
         self.handOverSection = HandOverSection(self.ui)
         self.measurementSection = MeasurementSection(self.ui)
         self.reviewSection = ReviewSection(
@@ -99,6 +102,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(scene, scene.NodeRemovedEvent, self.onNodeRemoved)
+        self.addObserver(scene, scene.StartImportEvent, self.onSceneStartImport)
         # A loaded bundle brings its selection; selectors list its nodes when the batch ends.
         for event in (scene.EndCloseEvent, scene.EndImportEvent, scene.EndBatchProcessEvent):
             self.addObserver(scene, event, self.onSceneChanged)
@@ -111,6 +115,11 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self.ui is not None:
             self.stopWork()
             self.reviewSection.close()
+            self.measurementSection.show(None)
+            for shortcut in self._shortcuts:
+                shortcut.setEnabled(False)
+                shortcut.deleteLater()
+            self._shortcuts = []
         self.setParameterNode(None)
         self.removeObservers()
         self.ui = None
@@ -143,11 +152,20 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._isTurning = True
             qt.QTimer.singleShot(0, self.turnToScene)
 
+    def onSceneStartImport(self, *_args):
+        """Remember the selection: a scene that is added may bring none of its own."""
+        self._beforeImport = self._shown
+
     def turnToScene(self):
         """Turn to what the scene selects."""
         self._isTurning = False
-        if self.ui is not None and (self.parent.isEntered or self._parameterNode is not None):
-            self.initializeParameterNode()
+        if self.ui is None or not (self.parent.isEntered or self._parameterNode is not None):
+            return
+        before, self._beforeImport = self._beforeImport, (None, None)
+        self.initializeParameterNode()
+        isGone = any(node is not None and node.GetScene() is None for node in before)
+        if self._parameterNode.scan is None and before[0] is not None and not isGone:
+            self._parameterNode.scan, self._parameterNode.landmarks = before
 
     def onNodeRemoved(self, *_args):
         """Let go of a scan or list that was deleted."""
@@ -191,6 +209,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._shown = (scan, node)
         self.inputSection.show(scan)
         self.ui.detectButton.setEnabled(scan is not None)
+        self.ui.byHandButton.setEnabled(scan is not None)
         landmarks, problem = self.logic.openList(node)
         self.detectionSection.say(problem)
         self.reviewSection.show(landmarks, snap_to_surface=self.ui.snapCheckBox.checked)
@@ -209,12 +228,19 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         scan, landmarks = self._shown
         return self.logic.startDetection(scan, landmarks, self.reviewSection.table.replace)
 
+    def startByHand(self):
+        """Make a list without positions for the selected scan."""
+        return self.logic.createEmptyList(self._shown[0])
+
     def onFound(self, landmarks):
-        """Show what a detection has found."""
+        """Show what a detection has found, unless the user has gone on to another scan."""
+        if self._shown[0] is not landmarks.model_node:
+            return
         self._shown = (landmarks.model_node, landmarks.node)
         self._parameterNode.scan, self._parameterNode.landmarks = self._shown
         self.showSelection()
-        self.logic.lookFromFront(landmarks)
+        if self.parent.isEntered:
+            self.logic.lookFromFront(landmarks)
 
     def onLandmarksChanged(self):
         """Drop what no longer holds after a correction."""
@@ -228,8 +254,8 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _makeShortcuts(self):
         actions = {
-            "Ctrl+Right": self.reviewSection.on_next,
-            "Ctrl+Left": self.reviewSection.on_previous,
+            "Alt+Down": self.reviewSection.on_next,
+            "Alt+Up": self.reviewSection.on_previous,
             "Ctrl+Return": self.reviewSection.on_confirm,
             "Ctrl+Backspace": self.reviewSection.on_undo,
             "Ctrl+Shift+Backspace": self.reviewSection.on_redo,
@@ -285,8 +311,8 @@ class PALNetLandmarksLogic(ScriptedLoadableModuleLogic):
 
         indices = ()
         if markupsNode is not None:
-            codes = LandmarkList(markupsNode).scheme.codes
-            indices = [codes.index(code) for code in replace]
+            scheme = LandmarkList(markupsNode).scheme
+            indices = [scheme.index_of(code) for code in replace]
         run = self.startDetection(modelNode, markupsNode, indices)
         run.job.wait()
         return run.finish().node
@@ -299,9 +325,23 @@ class PALNetLandmarksLogic(ScriptedLoadableModuleLogic):
         usable = markupsNode if is_landmark_list(markupsNode) else None
         return DetectionRun(modelNode, usable, replace)
 
+    def createEmptyList(self, modelNode):
+        """Make a list of the default landmarks, named and not yet placed, for a model."""
+        from palnet.scheme import load_scheme
+        from PALNetLandmarksLib.landmark_list import create_list
+        from PALNetLandmarksLib.list_storage import write_unit
+        from PALNetLandmarksLib.models import likely_unit, mesh_from_model
+
+        unit = likely_unit(mesh_from_model(modelNode))
+        name = f"{modelNode.GetName()} landmarks"
+        landmarks = create_list(modelNode.GetScene(), load_scheme("palnet50"), modelNode, name)
+        write_unit(landmarks.node, unit.mm_per_unit)
+        return landmarks
+
     def matchSelection(self, modelNode, markupsNode, shown):
         """Let the newer of the two choices decide: a scan brings its list, a list its scan."""
-        from PALNetLandmarksLib.landmark_list import LandmarkList, find_lists, is_landmark_list
+        from PALNetLandmarksLib.landmark_list import LandmarkList, is_landmark_list
+        from PALNetLandmarksLib.linking import find_lists, find_model
 
         isNewScan = modelNode is not shown[0]
         if isNewScan and modelNode is not None:
@@ -309,7 +349,7 @@ class PALNetLandmarksLogic(ScriptedLoadableModuleLogic):
             if markupsNode not in lists:
                 markupsNode = lists[0] if lists else None
         elif markupsNode is not shown[1] and is_landmark_list(markupsNode):
-            modelNode = LandmarkList(markupsNode).find_model() or modelNode
+            modelNode = find_model(LandmarkList(markupsNode)) or modelNode
         return modelNode, markupsNode
 
     def openList(self, markupsNode):
@@ -323,7 +363,11 @@ class PALNetLandmarksLogic(ScriptedLoadableModuleLogic):
                 "This point list holds other points than the landmarks; "
                 "a detection makes a list of its own."
             )
-        return LandmarkList(markupsNode), ""
+        landmarks = LandmarkList(markupsNode)
+        problem = ""
+        if landmarks.model_node is None:
+            problem = _("These landmarks lie on no model of the scene.")
+        return landmarks, problem
 
     def startPlacing(self, markupsNode, index):
         """Let the next click in a view place one control point."""

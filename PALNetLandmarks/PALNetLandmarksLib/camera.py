@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import slicer
 
+from PALNetLandmarksLib.models import world_matrix
+
 # In the face frame, millimeters of an average adult: behind the face, so that the direction from
 # here to a landmark turns smoothly from the front (nose) to the side (ear).
 _HEAD_CENTER_MM = np.array([0.0, 0.0, -90.0])
@@ -111,10 +113,10 @@ class _FaceAxes:
 
 def _face_axes(landmarks):
     """Read the pose of the face from the record; None for a list that was never detected."""
-    matrix = landmarks.record.get("face_from_scan_mm")
+    matrix = landmarks.record.get("face_from_list")
     if matrix is None:
         return None
-    face_from_world = np.array(matrix) @ np.diag([landmarks.mm_per_unit] * 3 + [1.0])
+    face_from_world = np.array(matrix) @ np.linalg.inv(world_matrix(landmarks.node))
     scale = float(np.cbrt(np.linalg.det(face_from_world[:3, :3])))
     return _FaceAxes(face_from_world, 1.0 / scale)
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from slicer.i18n import tr as _
+
 import palnet
 from palnet._record import describe_detection
 from palnet.errors import ScanRefusedError
@@ -66,10 +68,10 @@ class DetectionRun:
         if self.job.error is not None:
             raise self.job.error
         if not self._scene.IsNodePresent(self._model_node):
-            msg = "The model was deleted during the detection."
+            msg = _("The model was deleted during the detection.")
             raise ModelChangedError(msg)
         if state_of_model(self._model_node) != self._model_state:
-            msg = "The model was changed during the detection. Detect the landmarks again."
+            msg = _("The model was changed during the detection. Detect the landmarks again.")
             raise ModelChangedError(msg)
         return self._write(self.job.result)
 
@@ -81,11 +83,8 @@ class DetectionRun:
         else:
             landmarks = LandmarkList(node)
             landmarks.link_model(self._model_node)
-        kept = [
-            index
-            for index, status in enumerate(landmarks.status)
-            if status in ("corrected", "confirmed") and index not in self._replace
-        ]
+        landmarks.reconcile()
+        kept = [index for index in landmarks.edited if index not in self._replace]
         record = describe_detection(detection, detection.landmarks, scan_name=name, files=())
         del (
             record["landmarks"],
@@ -96,9 +95,9 @@ class DetectionRun:
 
 
 def _detect(mesh, unit):
-    """Detect; a refusal names the model and what to do, in the words of the panel."""
+    """Detect; a refusal says what to do here, not on the command line."""
     try:
         return palnet.detect(mesh, unit=unit)
     except ScanRefusedError as err:
-        msg = f"{err} Check that the model shows a face; if it does, place the landmarks by hand."
+        msg = _("{found} If it does show a face, click Place by hand.").format(found=err)
         raise ScanRefusedError(msg) from err

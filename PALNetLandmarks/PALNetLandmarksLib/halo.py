@@ -37,7 +37,14 @@ class Halo:
 
     def __init__(self, landmarks):
         self._landmarks = landmarks
+        self._shown = (np.ones(len(landmarks), dtype=bool), None, False)
         self.node = self._find() or self._make()
+        node = landmarks.node
+        self._observed = [(node, node.AddObserver(node.TransformModifiedEvent, self._on_moved))]
+        display = node.GetDisplayNode()
+        if display is not None:
+            tag = display.AddObserver(vtk.vtkCommand.ModifiedEvent, self._on_moved)
+            self._observed.append((display, tag))
 
     def update(self, is_reviewed, *, current=None, visible=True):
         """Draw the spheres anew.
@@ -51,6 +58,9 @@ class Halo:
         visible : bool
             Whether to show them.
         """
+        self._shown = (is_reviewed, current, visible)
+        if self.node.GetScene() is None:
+            self.node = self._make()
         landmarks = self._landmarks.landmark_set()
         classes = classify_errors(landmarks)
         radii = np.fmax(landmarks.expected_error_mm, _SMALLEST_RADIUS_MM)
@@ -64,10 +74,21 @@ class Halo:
             for index, radius, color in spheres
         ]
         self.node.SetAndObservePolyData(_joined(parts))
-        self.node.GetDisplayNode().SetVisibility(visible)
+        display = self._landmarks.node.GetDisplayNode()
+        is_list_visible = display is None or bool(display.GetVisibility())
+        self.node.GetDisplayNode().SetVisibility(visible and is_list_visible)
+
+    def _on_moved(self, *_args):
+        """Follow the list: its transform and whether it is shown."""
+        if self._landmarks.node.GetScene() is not None:
+            is_reviewed, current, visible = self._shown
+            self.update(is_reviewed, current=current, visible=visible)
 
     def remove(self):
         """Take the spheres out of the scene."""
+        for node, tag in self._observed:
+            node.RemoveObserver(tag)
+        self._observed = []
         scene = self.node.GetScene()
         if scene is not None:
             scene.RemoveNode(self.node.GetDisplayNode())

@@ -8,12 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import slicer
+from slicer.i18n import tr as _
 
+import palnet
 from palnet.exchange import FormatWarning, get_format, write_landmarks
-from PALNetLandmarksLib.models import model_scale, to_local
+from PALNetLandmarksLib.models import is_as_its_file, model_scale, to_local
 
 # Frames on offer: as the model's file has its numbers, or Slicer's two, in millimeters.
 FRAMES = ("file", "LPS", "RAS")
+
+_SAMPLES = Path(palnet.__file__).parent / "samples"
 
 
 def default_path(landmarks, suffix):
@@ -29,12 +33,15 @@ def default_path(landmarks, suffix):
     Returns
     -------
     Path
-        In the home folder if the model has no file.
+        In the folder last used, or at home, if the model has no file or comes with the module.
     """
     model = landmarks.model_node
     if model is not None and has_own_file(model):
-        return Path(model.GetStorageNode().GetFullNameFromFileName()).with_suffix(suffix)
-    return Path.home() / f"{landmarks.node.GetName()}{suffix}"
+        path = Path(model.GetStorageNode().GetFullNameFromFileName()).with_suffix(suffix)
+        if path.parent.is_dir() and _SAMPLES not in path.parents:
+            return path
+    last = Path(slicer.util.settingsValue("PALNet/LastFolder", "") or Path.home())
+    return (last if last.is_dir() else Path.home()) / f"{landmarks.node.GetName()}{suffix}"
 
 
 def has_own_file(model_node):
@@ -71,8 +78,8 @@ def save(landmarks, path):
     """
     # A fresh dictionary: Slicer keeps what it adds to its default one until the next call.
     if not slicer.util.saveNode(landmarks.node, str(path), properties={}):
-        msg = f"{path} could not be written. Choose a folder that you may write to."
-        raise OSError(msg)
+        msg = _("{path} could not be written. Choose a folder that you may write to.")
+        raise OSError(msg.format(path=path))
 
 
 def export(landmarks, path, format_name, frame, *, overwrite=False):
@@ -154,10 +161,13 @@ def in_model_file(landmarks):
     """
     model = landmarks.model_node
     if model is None:
-        msg = "The model of these landmarks is gone. Choose LPS or RAS instead of the file's frame."
+        msg = _(
+            "These landmarks belong to no model of the scene. Choose LPS or RAS instead of the "
+            "file's frame."
+        )
         raise ValueError(msg)
-    if model_scale(model) == 1.0 and has_own_file(model) and model.GetModifiedSinceRead():
-        msg = (
+    if has_own_file(model) and not is_as_its_file(model):
+        msg = _(
             "The model was changed since its file was read, so that the landmarks would not lie on "
             "that file. Save the model first, or choose LPS or RAS instead of the file's frame."
         )

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import numpy as np
 import slicer
+from slicer.i18n import tr as _
 
 from palnet.landmarks import PLACED, LandmarkSet
 from palnet.scheme import load_scheme
-from PALNetLandmarksLib.list_state import ListState
+from PALNetLandmarksLib.list_state import ListState, carry_record, joint_move
 from PALNetLandmarksLib.list_storage import (
     ERROR_NAME,
     SCHEME_ATTRIBUTE,
@@ -18,15 +19,20 @@ from PALNetLandmarksLib.list_storage import (
     complete_list,
     find_scheme_name,
     read_record,
+    read_unit,
     read_values,
     write_point,
     write_record,
+    write_unit,
     write_values,
     written_by_program,
 )
-from PALNetLandmarksLib.models import to_local
+from PALNetLandmarksLib.models import to_local, world_matrix
 
 MODEL_REFERENCE = "PALNet.Model"
+
+# Rounding in files is far below; a hand's correction above.
+_MOVED_MM = 0.01
 
 _CLASS = "vtkMRMLMarkupsFiducialNode"
 _DEFINED = slicer.vtkMRMLMarkupsNode.PositionDefined
@@ -42,9 +48,16 @@ class LandmarkList:
     """
 
     def __init__(self, node):
-        self.node = node
-        self.scheme = load_scheme(find_scheme_name(node))
+        name = find_scheme_name(node)
+        if name is None:
+            text = _(
+                "The point list '{name}' holds other points than the landmarks of a scheme. "
+                "Choose another list, or none for a new one."
+            )
+            raise ValueError(text.format(name=node.GetName()))
+        self.node, self.scheme = node, load_scheme(name)
         complete_list(node)
+        self._remember_foreign_detection()
 
     def __len__(self):
         return len(self.scheme)
@@ -97,7 +110,7 @@ class LandmarkList:
     @property
     def mm_per_unit(self):
         """Millimeters in one unit of the scene's coordinates (1 unless a scan was not scaled)."""
-        return float(self.record.get("mm_per_unit", 1.0))
+        return read_unit(self.node)
 
     @property
     def detected(self):
@@ -109,6 +122,16 @@ class LandmarkList:
         placed = ~np.isnan(positions[:, 0])
         return ListState(positions, tuple("detected" if p else "missing" for p in placed))
 
+    @property
+    def edited(self):
+        """Landmarks that a person has decided on: corrected, confirmed, agreed to be missing."""
+        state = self.state()
+        return [
+            index
+            for index, status in enumerate(state.status)
+            if status in ("corrected", "confirmed") or index in state.absent
+        ]
+
     def state(self):
         """Take a snapshot for undo.
 
@@ -117,13 +140,14 @@ class LandmarkList:
         ListState
             Positions and statuses of now.
         """
-        status = self.status
+        status, record = self.status, self.record
+        agreed = record.pop("absent", ())
         absent = frozenset(
             index
             for index, code in enumerate(self.scheme.codes)
-            if status[index] == "missing" and code in self.record.get("absent", ())
+            if status[index] == "missing" and code in agreed
         )
-        return ListState(self.positions, status, absent)
+        return ListState(self.positions, status, record, absent)
 
     def apply(self, state):
         """Write a state in one go; what does not change is not touched.
@@ -138,11 +162,11 @@ class LandmarkList:
         with slicer.util.NodeModify(self.node):
             for index in before.changed_in(state):
                 write_point(self.node, index, state.positions[index], state.status[index])
-            write_values(self.node, STATUS_NAME, codes)
-            self._write_errors(state.status)
-            if state.absent != before.absent:
+            if state.record != before.record or state.absent != before.absent:
                 absent = [self.scheme.codes[index] for index in sorted(state.absent)]
-                write_record(self.node, {**self.record, "absent": absent})
+                write_record(self.node, {**state.record, "absent": absent})
+            write_values(self.node, STATUS_NAME, codes)
+            self._write_errors(state)
 
     def set_detection(self, landmarks, record, keep=()):
         """Write a new detection; some landmarks stay as they are.
@@ -157,35 +181,59 @@ class LandmarkList:
             Landmarks that are not overwritten.
         """
         positions = to_local(self.node, landmarks.positions)
-        rows = [None if np.isnan(row).any() else [float(v) for v in row] for row in positions]
+        rows = [None if np.isnan(row).any() else row.tolist() for row in positions]
         errors = np.nan_to_num(landmarks.expected_error_mm, nan=UNKNOWN_ERROR).tolist()
-        now, found = self.state(), ListState(positions, landmarks.status)
-        kept = {int(index) for index in keep}
+        now, kept = self.state(), {int(index) for index in keep}
+        for index in kept:
+            if now.status[index] == "confirmed" and "detected" in now.record:
+                # What a person has agreed to is the earlier detection.
+                rows[index] = now.record["detected"][index]
+                errors[index] = now.record["detected_error_mm"][index]
+        found = ListState(positions, landmarks.status)
         chosen = [index for index in range(len(self)) if index not in kept]
-        absent = [self.scheme.codes[index] for index in sorted(now.absent & kept)]
+        remembered = {**record, "detected": rows, "detected_error_mm": errors}
+        pose = remembered.pop("face_from_scan_mm", None)
+        if pose is not None:
+            world_mm = np.diag([record.get("mm_per_unit", 1.0)] * 3 + [1.0])
+            remembered["face_from_list"] = (pose @ world_mm @ world_matrix(self.node)).tolist()
         with written_by_program(self.node):
-            write_record(
-                self.node,
-                {**record, "absent": absent, "detected": rows, "detected_error_mm": errors},
-            )
-            self.apply(now.taken_from(found, chosen))
+            self.apply(now.taken_from(found, chosen).replaced(record=remembered))
 
-    def scale(self, factor):
-        """Scale the landmarks with their model.
+    def carry(self, matrix):
+        """Move all landmarks with their model.
 
         Parameters
         ----------
-        factor : float
-            What coordinates are multiplied with.
+        matrix : ndarray of shape (4, 4)
+            Affine in the list's own coordinates.
         """
-        state, record = self.state(), self.record
+        scale = np.cbrt(abs(np.linalg.det(matrix[:3, :3])))
+        unit = float(f"{self.mm_per_unit / scale:.9g}")
         with written_by_program(self.node):
-            if record:
-                rows = record.get("detected", [])
-                record["detected"] = [row and [value * factor for value in row] for row in rows]
-                record["mm_per_unit"] = self.mm_per_unit / factor
-                write_record(self.node, record)
-            self.apply(state.replaced(positions=state.positions * factor))
+            self.apply(self.state().carried(matrix))
+            write_unit(self.node, unit)
+
+    def reconcile(self):
+        """Make up for what happened to the points while nobody watched.
+
+        A landmark that no longer lies where it was detected was corrected; if all of them moved as
+        one, as by a hardened transform, nothing was, and the memory of the detection follows.
+        """
+        detected, now = self.detected, self.state()
+        if detected is None:
+            return
+        unedited = np.array([status in ("detected", "confirmed") for status in now.status])
+        before = np.where(unedited[:, None], detected.positions, np.nan)
+        gaps = np.linalg.norm(before - now.positions, axis=1)
+        moved = np.flatnonzero(gaps * self.mm_per_unit > _MOVED_MM)
+        if not len(moved):
+            return
+        matrix = joint_move(before, now.positions)
+        with written_by_program(self.node):
+            if matrix is None:
+                self.apply(now.with_status([int(index) for index in moved], "corrected"))
+            else:
+                self.apply(now.replaced(record=carry_record(now.record, matrix)))
 
     def landmark_set(self, positions=None, *, mm_per_unit=None, frame="file", space="RAS"):
         """Give the landmarks to the library.
@@ -218,13 +266,13 @@ class LandmarkList:
             space=space,
         )
 
-    def _write_errors(self, status):
+    def _write_errors(self, state):
         """Write the expected errors; that of a detection says nothing about a corrected point."""
-        errors = self.record.get("detected_error_mm")
+        errors = state.record.get("detected_error_mm")
         if errors is not None:
             known = [
-                UNKNOWN_ERROR if status[index] == "corrected" else error
-                for index, error in enumerate(errors)
+                UNKNOWN_ERROR if status == "corrected" else error
+                for status, error in zip(state.status, errors, strict=True)
             ]
             write_values(self.node, ERROR_NAME, known)
 
@@ -235,8 +283,18 @@ class LandmarkList:
         names = (model and model.GetName(), self.record.get("specimen"), self.node.GetName())
         return next((name for name in names if name and name.isprintable()), "landmarks")
 
+    def _remember_foreign_detection(self):
+        """Take a list that `palnet detect` wrote for what it is: detected, and not yet edited."""
+        status = self.status
+        if self.record or "detected" not in status or "corrected" in status:
+            return
+        rows = [None if np.isnan(row).any() else row.tolist() for row in self.positions]
+        errors = np.nan_to_num(self.expected_errors, nan=UNKNOWN_ERROR).tolist()
+        record = {"detected": rows, "detected_error_mm": errors, "mm_per_unit": self.mm_per_unit}
+        write_record(self.node, record)
+
     def link_model(self, model_node):
-        """Tie the list to a model: reference, parent transform and place in the hierarchy.
+        """Tie the list to a model: reference and place in the hierarchy.
 
         Parameters
         ----------
@@ -244,30 +302,12 @@ class LandmarkList:
             The model that the landmarks lie on.
         """
         self.node.SetAndObserveNodeReferenceID(MODEL_REFERENCE, model_node.GetID())
-        self.node.SetAndObserveTransformNodeID(model_node.GetTransformNodeID())
         hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(self.node.GetScene())
         if hierarchy is not None:
             parent = hierarchy.GetItemByDataNode(model_node)
             item = hierarchy.GetItemByDataNode(self.node)
             if parent and item:
                 hierarchy.SetItemParent(item, parent)
-
-    def find_model(self):
-        """Find the model of a list that was read from a file, by the name in its record.
-
-        Returns
-        -------
-        vtkMRMLModelNode or None
-            The model, linked; None where the scene holds none of exactly that name.
-        """
-        if self.model_node is not None:
-            return self.model_node
-        wanted = self.record.get("specimen")
-        for model in slicer.util.getNodesByClass("vtkMRMLModelNode", self.node.GetScene()):
-            if wanted and model.GetName() == wanted:
-                self.node.SetAndObserveNodeReferenceID(MODEL_REFERENCE, model.GetID())
-                return model
-        return None
 
 
 def is_landmark_list(node):
@@ -315,6 +355,7 @@ def create_list(scene, scheme, model_node, name):
     node.SetAttribute(SCHEME_ATTRIBUTE, scheme.name)
     node.CreateDefaultDisplayNodes()
     _style(node.GetDisplayNode())
+    node.SetAndObserveTransformNodeID(model_node.GetTransformNodeID())
     made = LandmarkList(node)
     made.link_model(model_node)
     return made
@@ -330,25 +371,3 @@ def _style(display):
     display.SetActiveColor(0.8, 0.47, 0.65)
     display.SetPropertiesLabelVisibility(False)
     display.SetSnapMode(slicer.vtkMRMLMarkupsDisplayNode.SnapModeToVisibleSurface)
-
-
-def find_lists(model_node):
-    """Find the landmark lists that belong to a model.
-
-    Parameters
-    ----------
-    model_node : vtkMRMLModelNode
-        The model.
-
-    Returns
-    -------
-    list of LandmarkList
-        In the order in which they came into the scene.
-    """
-    scene = model_node.GetScene()
-    nodes = slicer.util.getNodesByClass(_CLASS, scene)
-    return [
-        LandmarkList(node)
-        for node in nodes
-        if node.GetNodeReference(MODEL_REFERENCE) is model_node and is_landmark_list(node)
-    ]

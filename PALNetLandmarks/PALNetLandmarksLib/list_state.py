@@ -3,9 +3,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+
+# Fewer points than these fix no transform; a person does not move more than half of them at once.
+_FEWEST_POINTS = 5
+# How exactly a common transform has to explain where points went, as a share of their extent.
+_JOINT_TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,12 +23,15 @@ class ListState:
         The list's own coordinates, NaN where there is none.
     status : tuple of str
         Status per landmark, as in `palnet.LandmarkSet`.
+    record : dict
+        What is remembered of the detection; positions and pose in it are the list's own too.
     absent : frozenset of int
         Missing landmarks of which a person has agreed that the scan does not show them.
     """
 
     positions: np.ndarray
     status: tuple[str, ...]
+    record: dict = field(default_factory=dict)
     absent: frozenset[int] = frozenset()
 
     def replaced(self, **changes):
@@ -80,7 +88,26 @@ class ListState:
         for index in indices:
             positions[index], statuses[index] = other.positions[index], other.status[index]
         absent = self.absent - frozenset(indices)
-        return ListState(positions, tuple(statuses), absent)
+        return replace(self, positions=positions, status=tuple(statuses), absent=absent)
+
+    def carried(self, matrix):
+        """Carry everything along with a transform of all points.
+
+        Parameters
+        ----------
+        matrix : ndarray of shape (4, 4)
+            Affine, applied to column vectors from the left.
+
+        Returns
+        -------
+        ListState
+            Moved positions and record; the unit follows a change of scale.
+        """
+        return replace(
+            self,
+            positions=self.positions @ matrix[:3, :3].T + matrix[:3, 3],
+            record=carry_record(self.record, matrix),
+        )
 
     def moved_in(self, other):
         """Tell which landmarks lie elsewhere in another state.
@@ -116,3 +143,77 @@ class ListState:
         pairs = zip(self.status, other.status, strict=True)
         restated = {index for index, (mine, theirs) in enumerate(pairs) if mine != theirs}
         return sorted({*self.moved_in(other), *restated, *(self.absent ^ other.absent)})
+
+    def is_same(self, other):
+        """Tell whether another state is the same in everything.
+
+        Parameters
+        ----------
+        other : ListState
+            The other state.
+
+        Returns
+        -------
+        bool
+            True if so.
+        """
+        return not self.changed_in(other) and self.record == other.record
+
+
+def carry_record(record, matrix):
+    """Carry what is remembered of a detection along with a transform of all points.
+
+    Parameters
+    ----------
+    record : dict
+        As `ListState.record`.
+    matrix : ndarray of shape (4, 4)
+        Affine, applied to column vectors from the left.
+
+    Returns
+    -------
+    dict
+        A new record.
+    """
+    carried = dict(record)
+    if "detected" in record:
+        rows = [row and (matrix @ [*row, 1.0])[:3].tolist() for row in record["detected"]]
+        carried["detected"] = rows
+    if "face_from_list" in record:
+        pose = np.array(record["face_from_list"]) @ np.linalg.inv(matrix)
+        carried["face_from_list"] = pose.tolist()
+    if "mm_per_unit" in record:
+        scale = float(np.cbrt(abs(np.linalg.det(matrix[:3, :3]))))
+        unit = record["mm_per_unit"] / scale
+        carried["mm_per_unit"] = float(f"{unit:.9g}")
+    return carried
+
+
+def joint_move(before, after):
+    """Find the transform that took all points from one place to another.
+
+    Whoever hardens or inverts a transform moves all points at once; that corrects no landmark.
+
+    Parameters
+    ----------
+    before, after : ndarray of shape (n, 3)
+        Positions, NaN where there is none.
+
+    Returns
+    -------
+    ndarray of shape (4, 4) or None
+        None if the points did not move as one, or hardly any did.
+    """
+    both = ~(np.isnan(before) | np.isnan(after)).any(axis=1)
+    n_moved = int((before[both] != after[both]).any(axis=1).sum())
+    if both.sum() < _FEWEST_POINTS or 2 * n_moved <= both.sum():
+        return None
+    source = np.column_stack([before[both], np.ones(int(both.sum()))])
+    solution, _, rank, _ = np.linalg.lstsq(source, after[both], rcond=None)
+    gaps = np.abs(source @ solution - after[both])
+    extent = np.ptp(after[both], axis=0).max()
+    if rank < 4 or gaps.max() > _JOINT_TOLERANCE * extent:  # affine in space
+        return None
+    matrix = np.eye(4)
+    matrix[:3] = solution.T
+    return matrix

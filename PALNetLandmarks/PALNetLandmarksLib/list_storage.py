@@ -88,7 +88,10 @@ def find_scheme_name(node):
     for name in list_schemes():
         if load_scheme(name).codes == labels:
             return name
-    return None
+    # A label that someone has changed does not make it another list.
+    known = node.GetAttribute(SCHEME_ATTRIBUTE)
+    fits = known in list_schemes() and len(load_scheme(known)) == len(labels)
+    return known if fits else None
 
 
 def complete_list(node):
@@ -194,7 +197,7 @@ def read_record(node):
 
 
 def write_record(node, record):
-    """Remember a detection, and the unit for the library's reader of .mrk.json.
+    """Remember a detection.
 
     Parameters
     ----------
@@ -205,9 +208,40 @@ def write_record(node, record):
     """
     text = json.dumps(record, ensure_ascii=False, allow_nan=False)
     _measurement(node, RECORD_NAME).SetDescription(text)
-    _measurement(node, UNIT_NAME).SetValue(float(record.get("mm_per_unit", 1.0)))
+    write_unit(node, record.get("mm_per_unit", read_unit(node)))
     provenance = json.dumps(record.get("provenance", {}), ensure_ascii=False)
     node.SetAttribute(PROVENANCE_ATTRIBUTE, provenance)
+
+
+def read_unit(node):
+    """Read the unit, as the library writes it into .mrk.json too.
+
+    Parameters
+    ----------
+    node : vtkMRMLMarkupsFiducialNode
+        The list.
+
+    Returns
+    -------
+    float
+        Millimeters in one unit of the scene's coordinates; 1 where nobody said it.
+    """
+    measurement = node.GetMeasurement(UNIT_NAME)
+    is_known = measurement is not None and measurement.GetValueDefined()
+    return measurement.GetValue() if is_known and measurement.GetValue() > 0 else 1.0
+
+
+def write_unit(node, mm_per_unit):
+    """Write the unit for the library's reader of .mrk.json.
+
+    Parameters
+    ----------
+    node : vtkMRMLMarkupsFiducialNode
+        The list.
+    mm_per_unit : float
+        Millimeters in one unit of the scene's coordinates.
+    """
+    _measurement(node, UNIT_NAME).SetValue(float(mm_per_unit))
 
 
 def _measurement(node, name):

@@ -3,16 +3,24 @@
 
 from __future__ import annotations
 
+import json
+import uuid
+
 import numpy as np
 import slicer
 import vtk
+from slicer.i18n import tr as _
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from palnet.errors import MeshError
 from palnet.surface import Mesh, Unit, inspect_surface, plausible_units, prepare_surface
 
-# How often a model was scaled to millimeters, as a factor: the file's numbers times this.
+# A note about the scaling of a model. A scene that is saved and loaded again brings the note along,
+# but with files of its own: the note counts in the session that made it only.
 SCALE_ATTRIBUTE = "PALNet.ScaledToMillimeters"
+
+_SESSION = uuid.uuid4().hex
+_SAME_SCALE = 1e-9
 
 
 def world_transform(node):
@@ -33,6 +41,28 @@ def world_transform(node):
         node.GetParentTransformNode(), None, transform
     )
     return transform
+
+
+def world_matrix(node):
+    """Give the transform from a node's own coordinates to the world as a matrix.
+
+    Parameters
+    ----------
+    node : vtkMRMLTransformableNode
+        Model or point list.
+
+    Returns
+    -------
+    ndarray of shape (4, 4)
+        Applied to column vectors from the left; the linear part at the origin of a warp.
+    """
+    transform = world_transform(node)
+    origin = np.array(transform.TransformPoint((0.0, 0.0, 0.0)))
+    matrix = np.eye(4)
+    for column, unit in enumerate(np.eye(3)):
+        matrix[:3, column] = np.array(transform.TransformPoint(tuple(unit))) - origin
+    matrix[:3, 3] = origin
+    return matrix
 
 
 def to_local(node, positions):
@@ -126,18 +156,18 @@ def mesh_from_model(model_node):
     """
     poly = world_surface(model_node)
     if poly.GetNumberOfPoints() == 0:
-        msg = (
-            f"The model '{model_node.GetName()}' is empty: its file could not be read. "
+        msg = _(
+            "The model '{name}' is empty: its file could not be read. "
             "Export the scan again as OBJ, PLY or STL."
         )
-        raise MeshError(msg)
+        raise MeshError(msg.format(name=model_node.GetName()))
     triangles = _triangles(poly)
     if not len(triangles):
-        msg = (
-            f"The model '{model_node.GetName()}' has points but no triangles. "
+        msg = _(
+            "The model '{name}' has points but no triangles. "
             "Export the scan as a surface, not as a point cloud."
         )
-        raise MeshError(msg)
+        raise MeshError(msg.format(name=model_node.GetName()))
     points = vtk_to_numpy(poly.GetPoints().GetData())
     name = model_node.GetName() if model_node.GetName().isprintable() else ""
     return Mesh(points, triangles, name=name or "model", space="RAS")
@@ -216,7 +246,9 @@ def size_mm(mesh, unit: Unit):
 
 
 def model_scale(model_node):
-    """Tell by how much a model was scaled since it was loaded.
+    """Tell by how much the points of a model differ from those of its file.
+
+    Convention: the file's numbers times this are the model's.
 
     Parameters
     ----------
@@ -226,9 +258,27 @@ def model_scale(model_node):
     Returns
     -------
     float
-        1.0 if it never was.
+        1.0 if it was never scaled here, or was saved or changed otherwise since.
     """
-    return float(model_node.GetAttribute(SCALE_ATTRIBUTE) or 1.0)
+    note = _scale_note(model_node)
+    return note["factor"] if note else 1.0
+
+
+def is_as_its_file(model_node):
+    """Tell whether the points of a model are those of its file, but for `model_scale`.
+
+    Parameters
+    ----------
+    model_node : vtkMRMLModelNode
+        The model.
+
+    Returns
+    -------
+    bool
+        False if a transform was hardened, say, and the model not saved since.
+    """
+    note = _scale_note(model_node)
+    return note["was_as_its_file"] if note else not model_node.GetModifiedSinceRead()
 
 
 def scale_model(model_node, factor):
@@ -243,6 +293,7 @@ def scale_model(model_node, factor):
     factor : float
         What its coordinates are multiplied with.
     """
+    total, was_as_its_file = model_scale(model_node) * factor, is_as_its_file(model_node)
     source = model_node.GetPolyData()
     scaled = vtk.vtkPolyData()
     scaled.ShallowCopy(source)
@@ -251,5 +302,27 @@ def scale_model(model_node, factor):
     points.SetData(numpy_to_vtk(numbers, deep=True))
     scaled.SetPoints(points)
     model_node.SetAndObservePolyData(scaled)
-    total = model_scale(model_node) * factor
-    model_node.SetAttribute(SCALE_ATTRIBUTE, None if abs(total - 1) < 1e-9 else repr(total))
+    note = {
+        "factor": 1.0 if abs(total - 1.0) < _SAME_SCALE else total,
+        "was_as_its_file": was_as_its_file,
+        **_present_points(model_node),
+    }
+    model_node.SetAttribute(SCALE_ATTRIBUTE, json.dumps(note))
+
+
+def _scale_note(model_node):
+    """Read the note of a scaling, if it is about the points and the file as they are now."""
+    note = json.loads(model_node.GetAttribute(SCALE_ATTRIBUTE) or "{}")
+    present = _present_points(model_node)
+    return note if all(note.get(key) == value for key, value in present.items()) else None
+
+
+def _present_points(model_node):
+    """Identify the points that a model has at this moment, and when its file was last in step."""
+    storage, poly = model_node.GetStorageNode(), model_node.GetPolyData()
+    has_points = poly is not None and poly.GetPoints() is not None
+    return {
+        "session": _SESSION,
+        "points": poly.GetPoints().GetMTime() if has_points else 0,
+        "stored": storage.GetStoredTime().GetMTime() if storage is not None else 0,
+    }

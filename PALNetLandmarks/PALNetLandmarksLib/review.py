@@ -5,16 +5,20 @@ from __future__ import annotations
 
 import numpy as np
 import slicer
+from slicer.i18n import tr as _
 
 from palnet.landmarks import PLACED
 from palnet.preview import classify_errors
 from PALNetLandmarksLib.error_classes import DOUBTFUL
+from PALNetLandmarksLib.list_state import carry_record, joint_move
 from PALNetLandmarksLib.list_storage import WRITTEN_EVENT, is_being_written
 from PALNetLandmarksLib.models import to_local
 from PALNetLandmarksLib.surface_snap import SurfaceSnap
 
-# Nobody goes back farther; a state holds 50 positions, so this is a few hundred kilobytes.
-MAX_UNDO = 500
+# Nobody goes back farther; a state holds 50 positions and the record, some ten kilobytes.
+MAX_UNDO = 200
+# A hand does not miss the skin by more; a point that far off is told, not pulled elsewhere.
+MAX_SNAP_MM = 15.0
 
 _Markups = slicer.vtkMRMLMarkupsNode
 
@@ -30,16 +34,18 @@ class Review:
     landmarks : LandmarkList
         The list.
     on_change : callable, optional
-        Called without arguments after every change of positions or statuses.
+        Called with the landmarks that changed, after every change of positions or statuses.
     """
 
     def __init__(self, landmarks, on_change=None):
         self.landmarks = landmarks
         self.snap_to_surface = True
+        self.on_change = on_change
+        self.remark = ""
         self._snap = SurfaceSnap()
-        self._on_change = on_change
         self._done, self._undone = [], []
-        self._is_held = False
+        self._is_writing = self._is_dragging = False
+        landmarks.reconcile()
         self._settled = landmarks.state()
         self._observers = self._observe()
 
@@ -61,14 +67,9 @@ class Review:
 
     @property
     def is_reviewed(self):
-        """Which landmarks a person has seen: corrected, confirmed, agreed to be missing; (n,)."""
-        state = self.landmarks.state()
-        return np.array(
-            [
-                status in ("corrected", "confirmed") or index in state.absent
-                for index, status in enumerate(state.status)
-            ]
-        )
+        """Which landmarks a person has decided on, (n,)."""
+        edited = self.landmarks.edited
+        return np.array([index in edited for index in range(len(self.landmarks))])
 
     @property
     def unreviewed_doubtful(self):
@@ -93,8 +94,8 @@ class Review:
         state = self.landmarks.state()
         if state.status[index] == "undefined":
             code = self.landmarks.scheme.codes[index]
-            msg = f"Landmark {code} is not placed. Place it, or mark it as missing."
-            raise ValueError(msg)
+            msg = _("Landmark {code} is not placed. Place it, or mark it as missing.")
+            raise ValueError(msg.format(code=code))
         if state.status[index] == "missing":
             self._step(state.replaced(absent=state.absent | {index}))
         elif state.status[index] == "detected":
@@ -130,7 +131,7 @@ class Review:
         """
         detected = self.landmarks.detected
         if detected is None:
-            msg = "These landmarks were placed by hand: there is no detection to go back to."
+            msg = _("These landmarks were placed by hand: there is no detection to go back to.")
             raise ValueError(msg)
         state = self.landmarks.state()
         chosen = range(len(self.landmarks)) if indices is None else list(indices)
@@ -164,44 +165,64 @@ class Review:
         index : int
             A landmark without a position.
         """
-        self._is_held = True
+        self._is_writing = True
         self.landmarks.node.UnsetNthControlPointPosition(index)
-        self._is_held = False
+        self._is_writing = False
 
     def settle(self):
         """Look at what has changed since the last step, and make that a step."""
         before, now = self._settled, self.landmarks.state()
-        if not before.changed_in(now):
-            return
         moved = before.moved_in(now)
+        if before.is_same(now) or self._is_carried(before, now):
+            return
+        self.remark = ""
         if self.snap_to_surface:
             now = self._snapped(now, moved)
         placed = [index for index in moved if now.status[index] in PLACED]
         now = now.replaced(absent=now.absent - set(placed)).with_status(placed, "corrected")
-        self._step(now)
+        if before.is_same(now):
+            self._write(now)  # snapped back to where it was
+        else:
+            self._step(now)
+
+    def _is_carried(self, before, now):
+        """Follow a transform that moved all points at once: that corrects nothing."""
+        matrix = joint_move(before.positions, now.positions)
+        if matrix is None:
+            return False
+        self._done = [state.carried(matrix) for state in self._done]
+        self._undone = [state.carried(matrix) for state in self._undone]
+        self._write(now.replaced(record=carry_record(now.record, matrix)))
+        return True
 
     def _snapped(self, state, moved):
         """Lay the landmarks that were moved onto the surface of their model."""
-        model = self.landmarks.model_node
+        model, landmarks = self.landmarks.model_node, self.landmarks
         if model is None:
             return state
-        world, positions = self.landmarks.world_positions, state.positions.copy()
+        world, positions = landmarks.world_positions, state.positions.copy()
         for index in moved:
-            if state.status[index] in PLACED:
-                world[index] = self._snap.closest_point(model, world[index])
-                positions[index] = to_local(self.landmarks.node, world[index : index + 1])[0]
+            if state.status[index] not in PLACED:
+                continue
+            closest = np.array(self._snap.closest_point(model, world[index]))
+            gap_mm = float(np.linalg.norm(closest - world[index])) * landmarks.mm_per_unit
+            if gap_mm > MAX_SNAP_MM:
+                text = _("{code} lies {gap:.0f} mm away from the scan and was not laid onto it.")
+                self.remark = text.format(code=landmarks.scheme.codes[index], gap=gap_mm)
+            else:
+                positions[index] = to_local(landmarks.node, closest[None])[0]
         return state.replaced(positions=positions)
 
     def _step(self, state):
         """Write a state as a new step."""
-        if not self._settled.changed_in(state):
+        if self._settled.is_same(state):
             return
         self._done = [*self._done, self._settled][-MAX_UNDO:]
         self._undone = []
         self._write(state)
 
     def _travel(self, source, target):
-        if not source:
+        if not source or self._is_dragging:
             return []
         before = self._settled
         target.append(before)
@@ -209,17 +230,18 @@ class Review:
         return before.changed_in(self._settled)
 
     def _write(self, state):
-        self._is_held = True
+        before = self._settled
+        self._is_writing = True
         try:
             self.landmarks.apply(state)
         finally:
-            self._is_held = False
+            self._is_writing = False
         self._settled = self.landmarks.state()
-        self._report()
+        self._report(before)
 
-    def _report(self):
-        if self._on_change is not None:
-            self._on_change()
+    def _report(self, before):
+        if self.on_change is not None:
+            self.on_change(before.changed_in(self._settled))
 
     def _observe(self):
         """Watch every event by which a control point changes; a drag counts when it ends."""
@@ -234,22 +256,34 @@ class Review:
             node.AddObserver(WRITTEN_EVENT, self._on_written),
             node.AddObserver(_Markups.PointStartInteractionEvent, self._on_drag_started),
             node.AddObserver(_Markups.PointEndInteractionEvent, self._on_drag_ended),
+            node.AddObserver(_Markups.LockModifiedEvent, self._on_looks_changed),
             *(node.AddObserver(event, self._on_point_changed) for event in settling),
         ]
 
-    def _on_drag_started(self, *_):
-        self._is_held = True
+    def _on_drag_started(self, *_args):
+        self._is_dragging = True
 
-    def _on_drag_ended(self, *_):
-        self._is_held = False
+    def _on_drag_ended(self, *_args):
+        self._is_dragging = False
         self.settle()
 
-    def _on_point_changed(self, *_):
-        if not self._is_held and not is_being_written(self.landmarks.node):
+    def _on_point_changed(self, *_args):
+        is_busy = self._is_dragging or self._is_writing
+        if not is_busy and not is_being_written(self.landmarks.node):
             self.settle()
 
-    def _on_written(self, *_):
-        """Start afresh from what the program has written, as after a new detection."""
-        self._done, self._undone = [], []
-        self._settled = self.landmarks.state()
-        self._report()
+    def _on_looks_changed(self, *_args):
+        self._report(self._settled)
+
+    def _on_written(self, *_args):
+        """Follow what the program has written: a new detection can be undone like a correction."""
+        if self._is_writing:
+            return
+        before, self._settled = self._settled, self.landmarks.state()
+        matrix = joint_move(before.positions, self._settled.positions)
+        if matrix is not None:
+            self._done = [state.carried(matrix) for state in self._done]
+            self._undone = [state.carried(matrix) for state in self._undone]
+        elif not before.is_same(self._settled):
+            self._done, self._undone = [*self._done, before][-MAX_UNDO:], []
+        self._report(before)

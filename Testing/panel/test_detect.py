@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ import vtk
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
-from palnet.exchange import read_landmarks
+from palnet import detect as detect_file
+from palnet.exchange import read_landmarks, write_landmarks
 from palnet_scenes import SAMPLES, true_landmarks
 from PALNetLandmarksLib.landmark_list import LandmarkList, create_list
 from PALNetLandmarksLib.models import scale_model
@@ -298,3 +300,99 @@ def test_logic_detects_for_scripts(a_panel, a_face):
     assert LandmarkList(node).status.count("detected") >= 45
     again = slicer.util.getModuleLogic("PALNetLandmarks").detect(a_face, node, replace=["prn"])
     assert again is node
+
+
+def test_refused_scan_is_landmarked_by_hand(a_panel, a_face):
+    a_panel.ui.scanSelector.setCurrentNode(a_face)
+
+    click(a_panel.ui.byHandButton)
+
+    landmarks = a_panel.reviewSection.review.landmarks
+    assert landmarks.status == ("undefined",) * 50
+    assert landmarks.model_node is a_face
+    a_panel.reviewSection.table.select(3)
+    assert a_panel.ui.placeButton.enabled
+    landmarks.node.SetNthControlPointPositionWorld(3, *true_landmarks().positions[3])
+    assert landmarks.status[3] == "corrected"
+    assert not a_panel.ui.restoreAllButton.enabled
+
+
+def test_detection_that_ends_late_leaves_the_user_where_he_is(a_panel, a_face, scene):
+    other = scene.AddNewNodeByClass("vtkMRMLModelNode", "Other")
+    other.SetAndObservePolyData(a_face.GetPolyData())
+    a_panel.ui.scanSelector.setCurrentNode(a_face)
+    click(a_panel.ui.detectButton)
+
+    a_panel.ui.scanSelector.setCurrentNode(other)
+    wait_while(lambda: a_panel.detectionSection.is_running)
+
+    assert a_panel.ui.scanSelector.currentNode() is other
+    a_panel.ui.scanSelector.setCurrentNode(a_face)
+    assert a_panel.ui.landmarkTable.rowCount == 50
+
+
+def test_list_that_palnet_detect_wrote_is_taken_up_whole(a_panel, a_face, tmp_path):
+    """The way of the guide: the mesh and face.mrk.json are dragged into Slicer."""
+    path = tmp_path / "face.mrk.json"
+    write_landmarks(detect_file(SAMPLES / "example.ply").landmarks, path)
+    node = slicer.util.loadMarkups(str(path))
+
+    a_panel.ui.scanSelector.setCurrentNode(a_face)
+
+    assert a_panel.ui.landmarksSelector.currentNode() is node
+    landmarks = a_panel.reviewSection.review.landmarks
+    assert landmarks.model_node is a_face
+    before = landmarks.state()
+    node.SetNthControlPointPositionWorld(5, *(landmarks.world_positions[5] + 4.0))
+    assert landmarks.status[5] == "corrected"
+    click(a_panel.ui.restoreAllButton)
+    assert before.changed_in(landmarks.state()) == []
+
+
+def test_list_of_another_patient_is_not_taken_for_this_ones(a_panel, a_face, scene, tmp_path):
+    path = tmp_path / "face.mrk.json"
+    found = detect_file(SAMPLES / "example.ply").landmarks.to_frame("LPS")
+    write_landmarks(replace(found, positions=found.positions + 40.0), path)
+    node = slicer.util.loadMarkups(str(path))
+    a_panel.ui.scanSelector.setCurrentNode(a_face)
+    assert a_panel.ui.landmarksSelector.currentNode() is None
+
+    a_panel.ui.landmarksSelector.setCurrentNode(node)
+
+    assert "lie on no model" in a_panel.ui.statusLabel.text
+    assert a_panel.reviewSection.review.landmarks.model_node is None
+
+
+def test_stale_offer_to_scale_is_not_carried_out(a_panel, scene):
+    model = slicer.util.loadModel(str(SAMPLES / "example.ply"))
+    scale_model(model, 0.001)
+    model.SetAttribute("PALNet.ScaledToMillimeters", None)
+    a_panel.ui.scanSelector.setCurrentNode(model)
+    slicer.util.arrayFromModelPoints(model)[:] *= 1000.0
+    slicer.util.arrayFromModelPointsModified(model)
+
+    click(a_panel.ui.scaleButton)
+
+    assert "unit: mm." in a_panel.ui.scanInfoLabel.text
+    assert a_panel.ui.scaleButton.isHidden()
+
+
+def test_added_scene_leaves_the_selection(a_panel, a_list, a_face, scene, tmp_path):
+    path = str(tmp_path / "other.mrb")
+    a_panel.ui.landmarksSelector.setCurrentNode(None)
+    a_panel.ui.scanSelector.setCurrentNode(None)
+    assert slicer.util.saveScene(path, properties={})
+    a_panel.ui.landmarksSelector.setCurrentNode(a_list.node)
+
+    slicer.util.loadScene(path, properties={"clear": False})
+    qt.QApplication.processEvents()
+
+    assert a_panel.ui.scanSelector.currentNode() is a_face
+    assert a_panel.ui.landmarksSelector.currentNode() is a_list.node
+
+
+def test_logic_names_a_list_that_it_cannot_write_to(a_panel, a_face, scene):
+    others = scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "Others")
+
+    with pytest.raises(ValueError, match="'Others' holds other points"):
+        a_panel.logic.detect(a_face, others)

@@ -115,10 +115,10 @@ def test_confirm_goes_on_when_the_row_disappears(a_panel, a_list):
 
 
 def test_keys_step_confirm_undo_and_redo(a_panel, a_list):
-    press(a_panel, Qt.Key.Key_Right)
-    press(a_panel, Qt.Key.Key_Right)
+    press(a_panel, Qt.Key.Key_Down, Qt.KeyboardModifier.AltModifier)
+    press(a_panel, Qt.Key.Key_Down, Qt.KeyboardModifier.AltModifier)
     assert current(a_panel) == 1
-    press(a_panel, Qt.Key.Key_Left)
+    press(a_panel, Qt.Key.Key_Up, Qt.KeyboardModifier.AltModifier)
     assert current(a_panel) == 0
     press(a_panel, Qt.Key.Key_Return)
     assert a_list.status[0] == "confirmed"
@@ -132,7 +132,7 @@ def test_keys_step_confirm_undo_and_redo(a_panel, a_list):
 def test_keys_belong_to_other_modules_after_leaving(a_panel, a_list):
     a_panel.exit()
 
-    press(a_panel, Qt.Key.Key_Right)
+    press(a_panel, Qt.Key.Key_Down, Qt.KeyboardModifier.AltModifier)
 
     assert current(a_panel) is None
 
@@ -220,8 +220,9 @@ def test_snapping_is_switched(a_panel, a_list):
 
     np.testing.assert_allclose(a_list.world_positions[5], [1.0, 2.0, 3.0])
     a_panel.ui.snapCheckBox.setChecked(True)
-    a_list.node.SetNthControlPointPositionWorld(5, 1.0, 2.0, 4.0)
-    assert np.linalg.norm(a_list.world_positions[5] - [1.0, 2.0, 4.0]) > 10.0
+    beside = a_list.world_positions[6] + [4.0, 4.0, 4.0]
+    a_list.node.SetNthControlPointPositionWorld(6, *beside)
+    assert np.linalg.norm(a_list.world_positions[6] - beside) > 0.1
 
 
 def test_expected_errors_are_switched_in_the_view(a_panel, a_list):
@@ -263,3 +264,61 @@ def test_deleted_list_leaves_an_empty_panel(a_panel, a_list, scene):
     assert a_panel.ui.landmarkTable.rowCount == 0
     assert a_panel.ui.reviewedLabel.text == "No landmarks yet."
     assert not a_panel.ui.saveButton.enabled
+
+
+def test_moved_landmark_is_the_one_the_buttons_are_about(a_panel, a_list, scene):
+    camera = scene.AddNewNodeByClass("vtkMRMLCameraNode")
+    a_panel.reviewSection.table.select(2)
+    seen_from = camera.GetPosition()
+
+    position = a_list.world_positions[9] + 3.0
+    a_list.node.SetNthControlPointPositionWorld(9, *position)
+
+    assert current(a_panel) == 9
+    assert camera.GetPosition() == seen_from
+
+
+def test_lock_set_elsewhere_shows_in_the_panel(a_panel, a_list):
+    a_list.node.SetLocked(True)
+
+    assert a_panel.ui.lockCheckBox.checked
+
+
+def test_steps_come_back_with_the_list(a_panel, a_list):
+    position = a_list.world_positions[5] + 3.0
+    a_list.node.SetNthControlPointPositionWorld(5, *position)
+    a_panel.ui.landmarksSelector.setCurrentNode(None)
+
+    a_panel.ui.landmarksSelector.setCurrentNode(a_list.node)
+
+    click(a_panel.ui.undoButton)
+    assert a_list.status[5] == "detected"
+
+
+def test_clicking_the_same_row_looks_at_it_again(a_panel, a_list, scene):
+    camera = scene.AddNewNodeByClass("vtkMRMLCameraNode")
+    a_panel.reviewSection.table.select(2)
+    camera.SetFocalPoint(0, 0, 0)
+
+    a_panel.ui.landmarkTable.cellClicked.emit(2, 0)
+
+    np.testing.assert_allclose(camera.GetFocalPoint(), a_list.world_positions[2])
+
+
+def test_ticking_a_missing_landmark_lets_it_be_found_again(a_panel, a_list):
+    a_panel.reviewSection.review.mark_missing(4)
+    table = a_panel.ui.landmarkTable
+
+    table.item(4, REPLACE).setCheckState(Qt.CheckState.Checked)
+
+    assert a_panel.reviewSection.table.replace == {4}
+
+
+def test_panel_that_is_cleaned_up_leaves_nothing_behind(a_panel, a_list, scene):
+    click(a_panel.ui.measureButton) if a_panel.ui.measureButton.enabled else None
+    keys = list(a_panel._shortcuts)
+
+    a_panel.cleanup()
+
+    assert not any(key.enabled for key in keys)
+    assert scene.GetNumberOfNodesByClass("vtkMRMLModelNode") == 1

@@ -66,13 +66,15 @@ def test_second_detection_keeps_what_a_person_did_unless_ticked(a_list, a_face):
     for index in (2, 3):
         a_list.node.SetNthControlPointPositionWorld(index, *(a_list.world_positions[index] + 4.0))
     review.confirm(4)
+    review.mark_missing(6)
     review.close()
     before = a_list.positions
 
     again = finished(DetectionRun(a_face, a_list.node, replace=[3]))
 
     assert again.node is a_list.node
-    assert again.status[2:6] == ("corrected", "detected", "confirmed", "detected")
+    expected = ("corrected", "detected", "confirmed", "detected", "missing")
+    assert again.status[2:7] == expected
     np.testing.assert_array_equal(again.positions[[2, 4]], before[[2, 4]])
     assert np.linalg.norm(again.positions[3] - before[3]) > 0.1
 
@@ -87,7 +89,7 @@ def test_model_without_a_face_is_refused_and_nothing_is_made(scene):
     model.SetAndObservePolyData(sphere.GetOutput())
 
     run = DetectionRun(model)
-    with pytest.raises(ScanRefusedError, match=r"Ball: .*place the landmarks by hand"):
+    with pytest.raises(ScanRefusedError, match=r"Ball: .*click Place by hand"):
         finished(run)
     assert scene.GetNumberOfNodesByClass("vtkMRMLMarkupsFiducialNode") == 0
 

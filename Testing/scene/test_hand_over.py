@@ -95,6 +95,48 @@ def test_file_frame_of_a_hardened_model_is_refused(a_copied_file, scene):
     assert not a_copied_file.with_name("out.csv").exists()
 
 
+def test_file_frame_of_a_scaled_and_then_changed_model_is_refused(a_copied_file, scene):
+    model = load(a_copied_file)
+    scale_model(model, 0.5)
+    slicer.util.arrayFromModelPoints(model)[:] += 1.0
+    slicer.util.arrayFromModelPointsModified(model)
+    landmarks, _ = face_with_landmarks(model)
+
+    with pytest.raises(ValueError, match="Save the model first"):
+        export(landmarks, a_copied_file.with_name("out.csv"), "csv", "file")
+
+
+def test_file_frame_of_a_scaled_model_that_was_saved_is_that_of_its_new_file(a_copied_file, scene):
+    model = load(a_copied_file)
+    scale_model(model, 0.5)
+    saved = a_copied_file.with_name("saved.ply")
+    assert slicer.util.saveNode(model, str(saved), properties={})
+    landmarks, vertices = face_with_landmarks(model)
+    out = a_copied_file.with_name("out.csv")
+
+    export(landmarks, out, "csv", "file")
+
+    numbers = read_landmarks(out).positions
+    np.testing.assert_allclose(numbers, read_mesh(saved).points[vertices], atol=1e-3)
+
+
+def test_unscaled_model_is_as_its_file_again(a_copied_file, scene):
+    model = load(a_copied_file)
+    scale_model(model, 0.5)
+    scale_model(model, 2.0)
+    landmarks, vertices = face_with_landmarks(model)
+    out = a_copied_file.with_name("out.csv")
+
+    export(landmarks, out, "csv", "file")
+
+    numbers = read_landmarks(out).positions
+    np.testing.assert_allclose(numbers, read_mesh(a_copied_file).points[vertices], atol=1e-3)
+
+
+def test_example_is_not_proposed_to_be_saved_inside_the_module(a_list):
+    assert default_path(a_list, ".mrk.json").parent == Path.home()
+
+
 def test_untouched_model_counts_as_unchanged(a_copied_file, scene):
     model = load(a_copied_file)
     landmarks, _ = face_with_landmarks(model)

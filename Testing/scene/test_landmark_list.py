@@ -10,7 +10,8 @@ import vtk
 
 from palnet.exchange import read_landmarks
 from palnet_scenes import N_LANDMARKS, a_record, true_landmarks
-from PALNetLandmarksLib.landmark_list import LandmarkList, create_list, find_lists, is_landmark_list
+from PALNetLandmarksLib.landmark_list import LandmarkList, create_list, is_landmark_list
+from PALNetLandmarksLib.linking import find_lists, find_model
 from PALNetLandmarksLib.list_storage import PROVENANCE_ATTRIBUTE
 
 MISSING = N_LANDMARKS - 1
@@ -92,8 +93,7 @@ def test_kept_landmarks_survive_a_second_detection(a_list):
 @pytest.mark.parametrize("suffix", [".mrk.json", ".mrb"])
 def test_list_comes_back_whole(a_list, tmp_path, suffix):
     before, path = LandmarkList(a_list.node), str(tmp_path / f"saved{suffix}")
-    kept = type(before.state())(before.positions, before.status, frozenset([MISSING]))
-    before.apply(kept)
+    before.apply(before.state().replaced(absent=frozenset([MISSING])))
     expected = (before.status, before.record, before.positions, before.expected_errors)
     if suffix == ".mrb":
         assert slicer.util.saveScene(path, properties={})
@@ -142,7 +142,7 @@ def test_list_read_from_a_file_finds_its_model_by_name(a_list, a_face, tmp_path)
     again = LandmarkList(slicer.util.loadMarkups(path))
 
     assert again.model_node is None
-    assert again.find_model() is a_face
+    assert find_model(again) is a_face
     assert again.model_node is a_face
 
 
@@ -164,7 +164,7 @@ def test_lists_of_a_model_are_found(a_list, a_face, scene):
 def test_scaling_keeps_landmarks_on_the_model(a_list):
     before = a_list.positions
 
-    a_list.scale(0.001)
+    a_list.carry(np.diag([0.001, 0.001, 0.001, 1.0]))
 
     np.testing.assert_allclose(a_list.positions, before * 0.001)
     np.testing.assert_allclose(a_list.detected.positions, before * 0.001)

@@ -228,16 +228,98 @@ def test_undo_goes_back_to_the_start_and_redo_to_the_end(a_list, steps):
     review.close()
 
 
-def test_detection_into_a_watched_list_is_nobodys_correction(a_review):
+def test_detection_into_a_watched_list_is_nobodys_correction_and_can_be_undone(a_review):
     move(a_review, 5)
+    corrected = a_review.landmarks.state()
 
-    a_review.landmarks.set_detection(true_landmarks(), a_record())
+    a_review.landmarks.set_detection(true_landmarks(), {**a_record(), "specimen": "Again"})
 
     assert a_review.landmarks.status[5] == "detected"
-    assert not a_review.can_undo
     move(a_review, 6)
     assert a_review.landmarks.status.count("corrected") == 1
     assert a_review.undo() == [6]
+    assert a_review.undo() == [5]
+    assert a_review.landmarks.state().is_same(corrected)
+
+
+@pytest.mark.parametrize("is_watched", [True, False])
+def test_hardened_transform_corrects_nothing(a_list, a_face, scene, is_watched):
+    review = Review(a_list) if is_watched else None
+    if is_watched:
+        move(review, 5)
+    before, status = a_list.world_positions, a_list.status
+    transform = vtk.vtkTransform()
+    transform.RotateWXYZ(70, 1, 2, 3)
+    transform.Translate(100, 20, 30)
+    for node in (a_face, a_list.node):
+        harden(node, transform, scene)
+
+    review = review or Review(a_list)
+
+    expected = np.array([transform.TransformPoint(row) for row in before[:MISSING]])
+    np.testing.assert_allclose(a_list.world_positions[:MISSING], expected, atol=1e-6)
+    assert a_list.status == status
+    review.restore()
+    truth = true_landmarks().positions[:MISSING]
+    moved = np.array([transform.TransformPoint(row) for row in truth])
+    np.testing.assert_allclose(a_list.world_positions[:MISSING], moved, atol=1e-6)
+    while review.can_undo:
+        review.undo()
+    np.testing.assert_allclose(a_list.world_positions[:MISSING], moved, atol=1e-6)
+    review.close()
+
+
+def harden(node, transform, scene):
+    parent = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    parent.SetMatrixTransformToParent(transform.GetMatrix())
+    node.SetAndObserveTransformNodeID(parent.GetID())
+    node.HardenTransform()
+
+
+def test_landmark_moved_while_nobody_watched_is_corrected(a_list):
+    position = a_list.world_positions[5] + 4.0
+    a_list.node.SetNthControlPointPositionWorld(5, *position)
+    assert a_list.status[5] == "detected"
+
+    review = Review(a_list)
+
+    assert a_list.status.count("corrected") == 1
+    assert a_list.status[5] == "corrected"
+    assert np.isnan(a_list.expected_errors[5])
+    review.close()
+
+
+def test_second_drag_to_the_same_place_leaves_no_point_in_the_air(a_review, a_face):
+    node = a_review.landmarks.node
+    outward = a_review.landmarks.world_positions[3] * 0.0 + [0.0, 8.0, 0.0]
+    start = a_review.landmarks.world_positions[3]
+    for _ in range(3):
+        node.SetNthControlPointPositionWorld(3, *(start + outward))
+        assert distance_to_surface(a_face, a_review.landmarks.world_positions[3]) < 1e-4
+
+
+def test_point_far_from_the_scan_is_told_and_not_pulled_onto_it(a_review):
+    far = a_review.landmarks.world_positions[5] + [0.0, 300.0, 300.0]
+
+    a_review.landmarks.node.SetNthControlPointPositionWorld(5, *far)
+
+    np.testing.assert_allclose(a_review.landmarks.world_positions[5], far)
+    assert "mm away from the scan" in a_review.remark
+    move_back = true_landmarks().positions[5]
+    a_review.landmarks.node.SetNthControlPointPositionWorld(5, *move_back)
+    assert a_review.remark == ""
+
+
+def test_undo_waits_for_the_end_of_a_drag(a_review):
+    node = a_review.landmarks.node
+    move(a_review, 5)
+    node.InvokeEvent(node.PointStartInteractionEvent)
+    move(a_review, 7)
+
+    assert a_review.undo() == []
+
+    node.InvokeEvent(node.PointEndInteractionEvent)
+    assert a_review.undo() == [7]
 
 
 def test_corrected_landmark_has_no_expected_error_until_it_is_put_back(a_review):

@@ -9,6 +9,7 @@ import io
 import numpy as np
 import pytest
 import slicer
+import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
 from palnet.preview import CHECK_MM, GOOD_MM, classify_errors
@@ -118,6 +119,38 @@ def test_camera_looks_at_a_landmark_from_its_own_side(a_list, a_camera, code):
         assert toward @ front > 0.9 * np.linalg.norm(toward)
     else:
         assert side * (toward @ left) > 0.2 * np.linalg.norm(toward)
+
+
+def test_camera_follows_a_head_that_was_turned(a_list, a_camera, scene):
+    index = a_list.scheme.codes.index("prn")
+    transform = vtk.vtkTransform()
+    transform.RotateWXYZ(150, 3, 2, 1)
+    parent = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    parent.SetMatrixTransformToParent(transform.GetMatrix())
+    look_at(a_list, index)
+    before = np.array(a_camera.GetPosition())
+    a_list.node.SetAndObserveTransformNodeID(parent.GetID())
+
+    look_at(a_list, index)
+
+    expected = transform.TransformPoint(before)
+    np.testing.assert_allclose(a_camera.GetPosition(), expected, atol=1e-3)
+
+
+def test_halo_follows_transform_and_visibility_of_its_list(a_list, scene):
+    halo = Halo(a_list)
+    halo.update(np.zeros(N_LANDMARKS, dtype=bool))
+    parent = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    matrix = vtk.vtkMatrix4x4()
+    matrix.SetElement(0, 3, 500.0)
+    parent.SetMatrixTransformToParent(matrix)
+
+    a_list.node.SetAndObserveTransformNodeID(parent.GetID())
+
+    np.testing.assert_allclose(spheres(halo)[0], a_list.world_positions[:MISSING], atol=0.01)
+    a_list.node.GetDisplayNode().SetVisibility(False)
+    assert not halo.node.GetDisplayNode().GetVisibility()
+    halo.remove()
 
 
 def test_missing_landmark_turns_no_camera(a_list, a_camera):

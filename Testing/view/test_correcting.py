@@ -175,7 +175,7 @@ def test_halo_is_drawn_in_the_color_of_its_class(a_seen_review, view):
     """A doubtful landmark's sphere is drawn on the face; a reviewed one has none."""
     index = index_of(a_seen_review, "stn_l")
     look_at(a_seen_review.landmarks, index)
-    a_seen_review.landmarks.node.GetDisplayNode().SetVisibility(False)
+    a_seen_review.landmarks.node.GetDisplayNode().SetOpacity(0.0)
     before = view.picture().astype(int)
 
     a_seen_review.confirm(index)

@@ -22,15 +22,19 @@ class DetectionSection:
         The widgets of the panel, by name.
     start : callable
         Starts a detection of what is selected and returns the `DetectionRun`.
+    start_by_hand : callable
+        Makes a list without positions for the selected scan, and returns it.
     on_found : callable
-        Called with the `LandmarkList` that was written.
+        Called with a `LandmarkList` that was written.
     """
 
-    def __init__(self, ui, start, on_found):
+    def __init__(self, ui, start, start_by_hand, on_found):
         self._ui, self._start, self._on_found = ui, start, on_found
+        self._start_by_hand = start_by_hand
         self._run = None
         self._poller = Poller(self._on_end, self._on_tick)
         ui.detectButton.clicked.connect(self.on_detect)
+        ui.byHandButton.clicked.connect(self.on_by_hand)
         self._show_idle()
 
     @property
@@ -61,6 +65,17 @@ class DetectionSection:
                 return
             self._poller.watch(self._run.job)
             self._show_running()
+
+    def on_by_hand(self):
+        """Make a list whose landmarks the user places."""
+        with slicer.util.tryWithErrorDisplay(_("The list could not be made.")):
+            try:
+                landmarks = self._start_by_hand()
+            except PalnetError as err:
+                self.say(str(err))
+                return
+            self._on_found(landmarks)
+            self.say(_("Choose a landmark in the table, click Place, then click on the scan."))
 
     def cancel(self):
         """Give the detection up; the scene stays as it was."""

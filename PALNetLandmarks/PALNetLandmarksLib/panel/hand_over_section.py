@@ -10,7 +10,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from palnet.errors import PalnetError
-from palnet.exchange import FORMATS
+from palnet.exchange import FORMATS, sidecar_path
 from PALNetLandmarksLib.hand_over import FRAMES, default_path, export, save, suffix_of
 
 _LIST_SUFFIX = ".mrk.json"
@@ -109,13 +109,16 @@ class HandOverSection:
         if not answer:
             return None
         path = Path(answer)
-        if path.name.lower().endswith(suffix):
-            return path
-        completed = path.with_name(path.name + suffix)
-        question = _("{name} exists. Replace it?").format(name=completed.name)
-        if completed.exists() and not slicer.util.confirmYesNoDisplay(question):
-            return None
-        return completed
+        asked = {path}
+        if not path.name.lower().endswith(suffix):
+            path = path.with_name(path.name + suffix)
+        beside = sidecar_path(path)
+        for touched in (path, beside):
+            is_new = touched in asked or not touched.exists() or (path in asked and path.exists())
+            question = _("{name} exists. Replace it?").format(name=touched.name)
+            if not is_new and not slicer.util.confirmYesNoDisplay(question):
+                return None
+        return path
 
     def _say_written(self, paths, remarks=()):
         written = [_("Written: {path}").format(path=path) for path in paths]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import qt
 import slicer
 from slicer.i18n import tr as _
@@ -12,7 +13,7 @@ from slicer.i18n import tr as _
 from palnet.errors import PalnetError
 from palnet.surface import MESH_SUFFIXES
 from PALNetLandmarksLib.job import BackgroundJob
-from PALNetLandmarksLib.landmark_list import find_lists
+from PALNetLandmarksLib.linking import find_lists
 from PALNetLandmarksLib.models import (
     inspect_mesh,
     likely_unit,
@@ -117,10 +118,14 @@ class InputSection:
         self._scale(1.0 / model_scale(self._model))
 
     def _scale(self, factor):
+        if self._shown != (self._model, state_of_model(self._model)):
+            self.show(self._model)  # it was changed elsewhere: what was offered no longer holds
+            return
         with slicer.util.tryWithErrorDisplay(_("The model could not be scaled."), waitCursor=True):
+            lists = find_lists(self._model)
             scale_model(self._model, factor)
-            for landmarks in find_lists(self._model):
-                landmarks.scale(factor)
+            for landmarks in lists:
+                landmarks.carry(np.diag([factor, factor, factor, 1.0]))
             self._select(self._model)
 
     def _say(self, text):

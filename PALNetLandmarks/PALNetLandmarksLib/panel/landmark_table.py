@@ -108,13 +108,15 @@ class LandmarkTable:
         landmarks = review.landmarks.landmark_set()
         classes = classify_errors(landmarks)
         chosen = _rows(landmarks, classes, review.is_reviewed, show, order)
-        edited = {i for i, s in enumerate(landmarks.status) if s in ("corrected", "confirmed")}
+        edited = set(review.landmarks.edited)
         self._replace &= edited
         current = self.current
         self._is_filling = True
         self._widget.setRowCount(len(chosen))
         for row, index in enumerate(chosen):
             self._fill_row(row, index, landmarks, int(classes[index]))
+            if index in edited:
+                self._make_checkable(self._widget.item(row, REPLACE), index)
         self._widget.resizeColumnsToContents()
         if current is not None:
             self.select(current)
@@ -139,8 +141,6 @@ class LandmarkTable:
             self._widget.setItem(row, column, item)
         if known:
             self._widget.item(row, ERROR).setIcon(self._swatches[number])
-        if status in ("corrected", "confirmed"):
-            self._make_checkable(self._widget.item(row, REPLACE), index)
 
     def _make_checkable(self, item, index):
         item.setFlags(qt.Qt.ItemIsEnabled | qt.Qt.ItemIsSelectable | qt.Qt.ItemIsUserCheckable)

@@ -89,6 +89,11 @@ class MeasurementSection:
                 str(default_path(self._landmarks, _CSV_SUFFIX)),
                 "*.csv",
             )
+            if answer and not answer.lower().endswith(".csv"):
+                answer += ".csv"
+                question = _("{name} exists. Replace it?").format(name=Path(answer).name)
+                if Path(answer).exists() and not slicer.util.confirmYesNoDisplay(question):
+                    return
             if answer:
                 Path(answer).write_text(self._table(), encoding="utf-8", newline="\n")
 

@@ -41,6 +41,8 @@ class ReviewSection:
         self._ui, self._find_picture = ui, find_picture
         self._place, self._on_change = place, on_change
         self.review, self._halo = None, None
+        self._reviews = {}
+        self._is_camera_still = False
         self.table = LandmarkTable(ui.landmarkTable)
         self._fill_selectors()
         self._connect()
@@ -56,21 +58,43 @@ class ReviewSection:
         snap_to_surface : bool
             Whether a correction is laid onto the model.
         """
-        self.close()
-        if landmarks is not None:
-            self.review = Review(landmarks, self._on_review_changed)
-            self.review.snap_to_surface = snap_to_surface
+        node = None if landmarks is None else landmarks.node
+        self._forget_deleted()
+        if self.review is None or self.review.landmarks.node is not node:
+            self._turn_away()
+        if landmarks is not None and self.review is None:
+            # A list that was shown before comes back with the steps that can be undone.
+            self.review = self._reviews.get(node) or Review(landmarks)
+            self._reviews[node] = self.review
+            self.review.on_change = self._on_review_changed
             self._halo = Halo(landmarks)
+        if self.review is not None:
+            self.review.snap_to_surface = snap_to_surface
         self.refresh()
         self._on_change()
 
     def close(self):
-        """Let go of the list."""
+        """Let go of all lists."""
+        self._turn_away()
+        for review in self._reviews.values():
+            review.close()
+        self._reviews = {}
+
+    def _turn_away(self):
+        """Show no list; its review goes on watching it."""
         if self.review is not None:
-            self.review.close()
+            self.review.on_change = None
             self._halo.remove()
         self.review, self._halo = None, None
         self.table.clear()
+
+    def _forget_deleted(self):
+        """Let go of lists that are no longer in the scene."""
+        for node in [node for node in self._reviews if node.GetScene() is None]:
+            review = self._reviews.pop(node)
+            review.close()
+            if review is self.review:
+                self._turn_away()
 
     def refresh(self):
         """Show the list as it is now."""
@@ -92,8 +116,13 @@ class ReviewSection:
             visible=self._ui.errorsCheckBox.checked,
         )
 
-    def _on_review_changed(self):
+    def _on_review_changed(self, changed):
         self.refresh()
+        if len(changed) == 1:
+            # What was just moved is what the buttons are about; the view stays as it is.
+            self._is_camera_still = True
+            self.table.select(changed[0])
+            self._is_camera_still = False
         self._on_change()
 
     def _fill_selectors(self):
@@ -114,6 +143,7 @@ class ReviewSection:
         ui.filterSelector.connect("currentIndexChanged(int)", lambda *_args: self.refresh())
         ui.orderSelector.connect("currentIndexChanged(int)", lambda *_args: self.refresh())
         ui.landmarkTable.itemSelectionChanged.connect(self._on_selected)
+        ui.landmarkTable.connect("cellClicked(int,int)", lambda *_args: self._on_selected())
         ui.previousButton.clicked.connect(self.on_previous)
         ui.nextButton.clicked.connect(self.on_next)
         ui.confirmButton.clicked.connect(self.on_confirm)
@@ -208,6 +238,7 @@ class ReviewSection:
             changed = getattr(self.review, direction)()
             if changed:
                 self._go_to(changed[0])
+                look_at(self.review.landmarks, changed[0])
 
     def _go_to(self, index):
         if index is not None:
@@ -219,7 +250,8 @@ class ReviewSection:
         self._show_landmark()
         if self.review is not None and self.table.current is not None:
             self._draw_halo()
-            look_at(self.review.landmarks, self.table.current)
+            if not self._is_camera_still:
+                look_at(self.review.landmarks, self.table.current)
 
     def _show_progress(self):
         text = _("No landmarks yet.")
@@ -228,6 +260,7 @@ class ReviewSection:
             text = _("{n_reviewed} of {n_all} reviewed").format(
                 n_reviewed=int(is_reviewed.sum()), n_all=len(is_reviewed)
             )
+            text = "\n".join(filter(None, (text, self.review.remark)))
         self._ui.reviewedLabel.setText(text)
 
     def _show_landmark(self):

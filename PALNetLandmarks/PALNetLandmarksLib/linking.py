@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which list lies on which model: by the links of the scene, else by the surfaces."""
+
+from __future__ import annotations
+
+import numpy as np
+import slicer
+
+from PALNetLandmarksLib.landmark_list import LandmarkList, is_landmark_list
+from PALNetLandmarksLib.surface_snap import SurfaceSnap
+
+# Landmarks of another scan are centimeters away; those of a coarser copy of this one are not.
+_LIES_ON_MM = 3.0
+
+
+def lies_on(landmarks, model_node):
+    """Tell whether landmarks lie on a model, whatever names say.
+
+    Parameters
+    ----------
+    landmarks : LandmarkList
+        The landmarks.
+    model_node : vtkMRMLModelNode
+        Any model.
+
+    Returns
+    -------
+    bool
+        True if half of the landmarks are within millimeters of its surface.
+    """
+    world = landmarks.world_positions
+    world = world[~np.isnan(world).any(axis=1)]
+    poly = model_node.GetPolyData()
+    if not len(world) or poly is None or not poly.GetNumberOfPolys():
+        return False
+    snap = SurfaceSnap()
+    gaps = [np.linalg.norm(np.array(snap.closest_point(model_node, p)) - p) for p in world]
+    return float(np.median(gaps)) * landmarks.mm_per_unit < _LIES_ON_MM
+
+
+def find_model(landmarks):
+    """Find the model of a list; one read from a file is linked to the model that it lies on.
+
+    Parameters
+    ----------
+    landmarks : LandmarkList
+        The list.
+
+    Returns
+    -------
+    vtkMRMLModelNode or None
+        None where the landmarks lie on no model of the scene.
+    """
+    if landmarks.model_node is not None:
+        return landmarks.model_node
+    for model in slicer.util.getNodesByClass("vtkMRMLModelNode", landmarks.node.GetScene()):
+        if not model.GetHideFromEditors() and lies_on(landmarks, model):
+            landmarks.link_model(model)
+            return model
+    return None
+
+
+def find_lists(model_node):
+    """Find the lists of a model; one without a model that lies on it is linked.
+
+    Parameters
+    ----------
+    model_node : vtkMRMLModelNode
+        The model.
+
+    Returns
+    -------
+    list of LandmarkList
+        In the order in which they came into the scene.
+    """
+    nodes = slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode", model_node.GetScene())
+    lists = [LandmarkList(node) for node in nodes if is_landmark_list(node)]
+    for landmarks in lists:
+        if landmarks.model_node is None and lies_on(landmarks, model_node):
+            landmarks.link_model(model_node)
+    return [landmarks for landmarks in lists if landmarks.model_node is model_node]
