@@ -6,7 +6,10 @@ from __future__ import annotations
 import sys
 
 import pytest
+import qt
 import slicer
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
 
 
 def test_self_test_passes(panel_factory):
@@ -39,6 +42,20 @@ def test_module_can_be_reloaded(panel_factory, kept_packages):
     assert again is not panel
     assert again.ui.landmarkTable.columnCount == 6
     assert sys.modules["PALNetLandmarksLib.review"] is not old
+
+
+def test_keys_work_once_after_a_reload(panel_factory, kept_packages, scene):
+    panel_factory().onReload()
+    panel = slicer.modules.palnetlandmarks.widgetRepresentation().self()
+    slicer.util.selectModule("PALNetLandmarks")
+    panel.enter()
+    panel.ui.exampleButton.click()
+    panel.ui.byHandButton.click()
+    qt.QApplication.processEvents()
+
+    QTest.keyClick(slicer.util.mainWindow(), Qt.Key.Key_Down, Qt.KeyboardModifier.AltModifier)
+
+    assert panel.reviewSection.table.current == 0
 
 
 def test_help_names_method_and_limits(panel_factory):

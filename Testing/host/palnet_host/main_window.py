@@ -4,7 +4,14 @@
 from __future__ import annotations
 
 import slicer
+from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QMainWindow, QScrollArea
+
+# Keys of Slicer's own tool bars and menus; a module that takes one of them gets neither to work.
+SLICER_KEYS = (
+    *("Ctrl+Left", "Ctrl+Right", "Ctrl+F", "Ctrl+O", "Ctrl+S", "Ctrl+W", "Ctrl+D", "Ctrl+Q"),
+    *("Ctrl+X", "Ctrl+C", "Ctrl+V", "Ctrl+Z", "Ctrl+Y", "Ctrl+3", "Ctrl+0", "Ctrl+5"),
+)
 
 
 class MainWindow(QMainWindow):
@@ -18,6 +25,7 @@ class MainWindow(QMainWindow):
         self._area.setWidgetResizable(True)
         self.setCentralWidget(self._area)
         self.statusBar()
+        self._keys = [QShortcut(QKeySequence(keys), self) for keys in SLICER_KEYS]
 
     def moduleSelector(self) -> ModuleSelector:
         """Return what `slicer.util.selectModule` turns to another module with."""

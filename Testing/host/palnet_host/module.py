@@ -59,10 +59,10 @@ class ScriptedModule:
         """Return another panel."""
         return create_panel(self)
 
-    def close_panel(self) -> None:
-        """Clean the panel up, as Slicer does when it ends (the host's own)."""
+    def close_panel(self, *, is_left: bool = True) -> None:
+        """Clean the panel up, as Slicer does when it ends; a reload does not leave it first."""
         if self._widget is not None:
-            if self._widget.isEntered:
+            if self._widget.isEntered and is_left:
                 self._widget.exit()
             self._widget.self().cleanup()
             self._widget.deleteLater()
@@ -103,7 +103,7 @@ def reload_module(name: str) -> ScriptedModule:
     """Clean the panel up, execute the module file again and make a new panel."""
     old = getattr(slicer.modules, name.lower())
     had_panel = old._widget is not None
-    old.close_panel()
+    old.close_panel(is_left=False)
     _execute(Path(old.path))
     module = load_module(Path(old.path).parent, name)
     if had_panel:

@@ -147,7 +147,7 @@ def test_other_module_is_entered_and_this_one_left(a_panel):
 def test_reload_cleans_up_and_makes_a_new_panel(a_panel):
     a_panel.onReload()
 
-    assert a_panel.calls[-2:] == ["exit", "cleanup"]
+    assert a_panel.calls[-2:] == ["enter", "cleanup"]
     assert slicer.modules.SampleModuleWidget is not a_panel
 
 
