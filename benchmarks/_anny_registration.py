@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Carry the labels of one head topology onto the other, to compare where the two put a landmark.
+
+Not a part of any detection: the source's own modes and then a smooth field bring its neutral head
+onto the other's, without looking at either's labels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from palnet.face.similarity import apply_similarity, fit_similarity, invert_similarity
+from palnet.synthesis.capture import compute_vertex_normals
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from palnet.synthesis import MorphableModel
+
+__all__ = ["carry_labels"]
+
+N_MODES, N_CONTROLS, N_ROUNDS = 60, 4000, 40
+# The neck below is cut at other heights and turned otherwise in the two sources.
+NECK_MM = -120.0
+# Ridge over squared millimetres, first and last round; point-to-point counts this much beside
+# point-to-plane.
+FIRST_RIDGE, LAST_RIDGE, POINT_WEIGHT = 200.0, 8.0, 0.3
+FIELD_WIDTHS_MM = (40.0, 30.0, 25.0, 20.0, 15.0, 12.0, 10.0, 10.0)
+FIELD_CONTROLS, FIELD_RIDGE, FARTHEST_MM = 1500, 0.5, 8.0
+MIN_AGREEMENT = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class _Target:
+    """Skin of the neutral head that is registered onto."""
+
+    points_mm: NDArray[np.float64]
+    normals: NDArray[np.float64]
+    tree: cKDTree
+
+
+def carry_labels(source: MorphableModel, target: MorphableModel) -> NDArray[np.float64]:
+    """Where the source's labels come to lie on the target's neutral head.
+
+    Parameters
+    ----------
+    source, target : MorphableModel
+        Labelled heads in the face frame, of about the same size.
+
+    Returns
+    -------
+    ndarray of shape (n_landmarks, 3)
+        Positions on the target's neutral head, in mm in the face frame.
+    """
+    rng = np.random.default_rng(0)
+    onto = _skin_of(target)
+    coarse = _fit_modes(source, onto, rng)
+    is_skin = ~(source.is_mouth | source.is_eyeball) & (source.neutral_mm[:, 1] > NECK_MM)
+    for width_mm in FIELD_WIDTHS_MM:
+        coarse = _follow_field(source, coarse, is_skin, onto, width_mm, rng)
+    return np.asarray((source.refine @ coarse)[source.landmark_points])
+
+
+def _skin_of(model: MorphableModel) -> _Target:
+    """The fine points of the neutral head that are skin."""
+    template = model.fine_template_mm
+    skin = ~(model.fine(model.is_mouth) | model.fine(model.is_eyeball))
+    normals = compute_vertex_normals(template, model.fine_triangles)
+    points = template[skin].astype(np.float64)
+    return _Target(points, normals[skin].astype(np.float64), cKDTree(points))
+
+
+def _modes_of(model: MorphableModel) -> NDArray[np.float64]:
+    """Identity modes, or the principal components of the whole heads, (n_modes, n_points, 3)."""
+    if not model.heads:
+        return model.identity_mm[:N_MODES].astype(np.float64)
+    heads = np.stack([head.points_mm / head.size for head in model.heads]).astype(np.float64)
+    apart = (heads - model.neutral_mm).reshape(len(heads), -1)
+    _, singular, axes = np.linalg.svd(apart, full_matrices=False)
+    modes = singular[:N_MODES, None] * axes[:N_MODES] / np.sqrt(len(heads))
+    return modes.reshape(-1, *model.neutral_mm.shape)
+
+
+def _fit_modes(
+    source: MorphableModel, onto: _Target, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """The source's mixture of modes nearest to the target, (n_points, 3) where the target lies."""
+    modes, neutral = _modes_of(source), source.neutral_mm.astype(np.float64)
+    skin = ~(source.is_mouth | source.is_eyeball) & (neutral[:, 1] > NECK_MM)
+    rows = rng.choice(np.flatnonzero(skin), min(N_CONTROLS, int(skin.sum())), replace=False)
+    weights, moved_from_own = np.zeros(len(modes)), np.eye(4)
+    for ridge in np.r_[np.linspace(FIRST_RIDGE, LAST_RIDGE, N_ROUNDS // 2), [LAST_RIDGE] * 20]:
+        own = neutral + np.tensordot(weights, modes, axes=1)
+        points = apply_similarity(moved_from_own, own)
+        near, normals, good = _nearest(source, points, rows, onto)
+        moved_from_own = fit_similarity(own[rows][good], near[good])
+        goal = apply_similarity(invert_similarity(moved_from_own), near)
+        turn = moved_from_own[:3, :3] / np.cbrt(np.linalg.det(moved_from_own[:3, :3]))
+        weights = _solve_weights(
+            modes[:, rows[good]], (goal - neutral[rows])[good], normals[good] @ turn, ridge
+        )
+    return apply_similarity(moved_from_own, neutral + np.tensordot(weights, modes, axes=1))
+
+
+def _solve_weights(
+    modes: NDArray[np.float64],
+    offsets: NDArray[np.float64],
+    normals: NDArray[np.float64],
+    ridge: float,
+) -> NDArray[np.float64]:
+    """Ridge-regularised weights on the distances to planes and to points."""
+    to_plane = np.einsum("kni,ni->nk", modes, normals)
+    to_point = POINT_WEIGHT * modes.transpose(1, 2, 0).reshape(-1, len(modes))
+    design = np.concatenate([to_plane, to_point])
+    wanted = np.concatenate(
+        [np.einsum("ni,ni->n", offsets, normals), POINT_WEIGHT * offsets.ravel()]
+    )
+    return np.asarray(
+        np.linalg.solve(design.T @ design + ridge * np.eye(len(modes)), design.T @ wanted)
+    )
+
+
+def _nearest(
+    source: MorphableModel,
+    points_mm: NDArray[np.float64],
+    rows: NDArray[np.int64],
+    onto: _Target,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """Nearest target points that face the same way, their normals, and which pairs to trust."""
+    normals = compute_vertex_normals(points_mm.astype(np.float32), source.triangles)[rows]
+    distances, found = onto.tree.query(points_mm[rows], k=8)
+    agreement = np.einsum("ni,nki->nk", normals, onto.normals[found])
+    best = (distances + 10 * (1 - agreement)).argmin(axis=1)
+    each = np.arange(len(rows))
+    found = found[each, best]
+    near = distances[each, best] < np.quantile(distances[each, best], 0.9) + 1e-9
+    good = near & (agreement[each, best] > MIN_AGREEMENT)
+    return onto.points_mm[found], onto.normals[found], good
+
+
+def _follow_field(
+    source: MorphableModel,
+    coarse: NDArray[np.float64],
+    is_skin: NDArray[np.bool_],
+    onto: _Target,
+    width_mm: float,
+    rng: np.random.Generator,
+) -> NDArray[np.float64]:
+    """Move all points by a smooth field that takes some of them to the target."""
+    skin = np.flatnonzero(is_skin)
+    rows = rng.choice(skin, FIELD_CONTROLS, replace=False)
+    near, _, good = _nearest(source, coarse, rows, onto)
+    centres, offsets = coarse[rows][good], (near - coarse[rows])[good]
+    close = np.linalg.norm(offsets, axis=1) < FARTHEST_MM
+    centres, offsets = centres[close], offsets[close]
+    kernel = _kernel(centres, centres, width_mm)
+    heights = np.linalg.solve(kernel + FIELD_RIDGE * np.eye(len(centres)), offsets)
+    moved = coarse.copy()
+    for part in np.array_split(skin, len(skin) // 3000 + 1):
+        moved[part] += _kernel(coarse[part], centres, width_mm) @ heights
+    return moved
+
+
+def _kernel(a: NDArray[np.float64], b: NDArray[np.float64], width_mm: float) -> NDArray[np.float64]:
+    """Gaussians of the distances, (n_a, n_b)."""
+    squared = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T
+    return np.asarray(np.exp(-np.maximum(squared, 0) / (2 * width_mm**2)))
