@@ -19,5 +19,6 @@ COMMANDS = (
     "synthesize",
     "check_data",
     "train",
+    "crossvalidate",
     "models",
 )

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import platform
 from dataclasses import asdict
@@ -13,8 +12,7 @@ import numpy as np
 import torch
 
 import palnet
-from palnet._files import replacing, write_text
-from palnet.errors import UsageError
+from palnet._files import replacing
 from palnet.face.atlas import FaceAtlas
 from palnet.model import Calibration, read_model, write_model
 from palnet.scheme import load_scheme
@@ -25,6 +23,7 @@ from palnet.training.landmarks import train_landmark_network
 from palnet.training.loop import LoopSettings
 from palnet.training.patches import fill_patches, load_patches
 from palnet.training.pose import load_clouds, train_pose_networks
+from palnet.training.recipe import claim_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +59,7 @@ def train_model(recipe: Recipe, source: MorphableModel, folder: Path, *, jobs: i
         The model file, ``<folder>/<recipe name>.npz``.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    _claim(folder, recipe)
+    claim_folder(folder, asdict(recipe))
     scheme = load_scheme(recipe.scheme)
     atlas = _atlas_stage(recipe, source, folder)
     people = recipe.people
@@ -83,16 +82,6 @@ def train_model(recipe: Recipe, source: MorphableModel, folder: Path, *, jobs: i
     write_model(path, calibration=calibration, metadata=metadata, **parts)
     logger.info("model: %s, %s", path, metadata["calibration"])
     return path
-
-
-def _claim(folder: Path, recipe: Recipe) -> None:
-    """Note the recipe in the run folder; refuse a folder that belongs to another one."""
-    path = folder / "recipe.json"
-    content = json.dumps(asdict(recipe), indent=1) + "\n"
-    if path.exists() and path.read_text(encoding="utf-8") != content:
-        msg = f"{folder} holds a run of another recipe. Choose another folder, or delete that one."
-        raise UsageError(msg)
-    write_text(path, content, overwrite=True)
 
 
 def _atlas_stage(recipe: Recipe, source: MorphableModel, folder: Path) -> FaceAtlas:

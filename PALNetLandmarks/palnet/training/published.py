@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from palnet._files import replacing
+from palnet.errors import ModelFileError
 from palnet.network.torch_palnet import PalNet
 from palnet.training.landmarks import DISTANCE_SHARE, POINT_SHARE
 from palnet.training.loop import PlateauSettings, choose_device, run_loop
@@ -20,7 +23,14 @@ if TYPE_CHECKING:
     from palnet.training.cohort import PatchSet
     from palnet.training.protocol import Protocol
 
-__all__ = ["paper_loss", "predict_landmarks", "settings_of", "train_paper_network"]
+__all__ = [
+    "paper_loss",
+    "predict_landmarks",
+    "read_network",
+    "settings_of",
+    "train_paper_network",
+    "write_network",
+]
 
 # A checkpoint of the full network is 1 GB: it is written once in so many epochs.
 EPOCHS_BETWEEN_CHECKPOINTS = 10
@@ -159,3 +169,61 @@ def predict_landmarks(
         for batch in torch.split(torch.from_numpy(patches), batch_size):
             found.append(network(batch.to(device)).cpu().numpy())
     return np.concatenate(found)
+
+
+def write_network(network: PalNet, variant: str, means_mm: NDArray[np.float64], path: Path) -> None:
+    """Write a trained network with the mean landmarks that its patches lie round.
+
+    Parameters
+    ----------
+    network : PalNet
+        The network.
+    variant : str
+        Which of the paper's it is.
+    means_mm : ndarray of shape (n_landmarks, 3)
+        Mean landmarks of its training people.
+    path : Path
+        Where; an existing file is replaced.
+    """
+    state = {
+        "variant": variant,
+        "n_points": network.n_points,
+        "means_mm": torch.from_numpy(means_mm),
+        "network": {name: weight.cpu() for name, weight in network.state_dict().items()},
+    }
+    with replacing(path, overwrite=True) as draft:
+        torch.save(state, draft)
+
+
+def read_network(path: Path) -> tuple[PalNet, NDArray[np.float64]]:
+    """Read a network written by `write_network`; nothing in the file is executed.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    network : PalNet
+        In evaluation mode, on the processor.
+    means_mm : ndarray of shape (n_landmarks, 3)
+        The mean landmarks that patches are gathered round.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is missing, damaged, or holds anything but weights.
+    """
+    try:
+        state = torch.load(path, weights_only=True, map_location="cpu")
+        means_mm = state["means_mm"].numpy()
+        with torch.device("meta"):
+            network = PalNet(len(means_mm), state["n_points"], state["variant"])
+        network.load_state_dict(state["network"], assign=True)
+    except (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError, EOFError,
+            pickle.UnpicklingError) as err:  # fmt: skip
+        text = str(err).splitlines()[0] if str(err) else type(err).__name__
+        msg = f"{path}: is no network of palnet crossvalidate ({text})."
+        raise ModelFileError(msg) from err
+    return network.eval(), means_mm

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from palnet._dependencies import require
+from palnet._files import write_text
 from palnet.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ __all__ = [
     "Recipe",
     "build_part",
     "check_keys",
+    "claim_folder",
     "read_recipe",
     "read_toml",
 ]
@@ -218,3 +221,26 @@ def check_keys(content: dict[str, Any], expected: set[str], where: str) -> None:
     if absent or unknown:
         msg = f"{where}: absent keys {absent}, unknown keys {unknown}; expected {sorted(expected)}."
         raise UsageError(msg)
+
+
+def claim_folder(folder: Path, recipe: dict[str, Any]) -> None:
+    """Note the recipe in a run folder; refuse a folder that belongs to another one.
+
+    Parameters
+    ----------
+    folder : Path
+        An existing folder; gets ``recipe.json``.
+    recipe : dict
+        Everything that decides what the run makes.
+
+    Raises
+    ------
+    UsageError
+        If the folder holds a run of another recipe.
+    """
+    path = folder / "recipe.json"
+    content = json.dumps(recipe, indent=1) + "\n"
+    if path.exists() and path.read_text(encoding="utf-8") != content:
+        msg = f"{folder} holds a run of another recipe. Choose another folder, or delete that one."
+        raise UsageError(msg)
+    write_text(path, content, overwrite=True)

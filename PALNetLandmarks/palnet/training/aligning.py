@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Annotated scans brought into one frame and sampled; each is kept and not prepared twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from palnet._files import replacing
+from palnet._parallel import run_tasks
+from palnet.detector import find_face
+from palnet.errors import MeshError, PalnetError, TrainingError, UsageError
+from palnet.face.region import extract_face, move_surface
+from palnet.face.similarity import (
+    apply_similarity,
+    compose_similarity,
+    invert_similarity,
+    similarity_scale,
+)
+from palnet.landmarks import LandmarkSet
+from palnet.model import read_model
+from palnet.surface import prepare_scan, sample_surface
+from palnet.training.cohort import AlignedScan
+from palnet.training.dataset import load_scan
+from palnet.training.scan_checks import read_matrix
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from palnet.landmarks import Status
+    from palnet.scheme import Scheme
+    from palnet.surface import Surface
+    from palnet.training.dataset import AnnotatedScan, DataSet
+
+__all__ = ["PreparedScan", "prepare_scans"]
+
+# Kept scans of another version are prepared again.
+CACHE_VERSION = 1
+# A surface with fewer sampled points is a splinter.
+MIN_CLOUD_POINTS = 100
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class PreparedScan:
+    """A scan in the common frame, and the way back into its own numbers.
+
+    Attributes
+    ----------
+    aligned : AlignedScan
+        Cloud and landmarks in the common frame.
+    frame_from_scan : ndarray of shape (4, 4)
+        Rotation and translation, on millimetres.
+    truth : LandmarkSet
+        The landmarks in the numbers of the mesh file.
+    digest : str
+        Hash of everything that it was made from.
+    """
+
+    aligned: AlignedScan
+    frame_from_scan: NDArray[np.float64]
+    truth: LandmarkSet
+    digest: str
+
+    def to_file(self, predicted_mm: NDArray[np.floating]) -> LandmarkSet:
+        """Give landmarks of the common frame in the numbers of the mesh file.
+
+        Parameters
+        ----------
+        predicted_mm : ndarray of shape (n_landmarks, 3)
+            In the common frame.
+
+        Returns
+        -------
+        LandmarkSet
+            All detected, without expected errors.
+        """
+        back_mm = apply_similarity(invert_similarity(self.frame_from_scan), predicted_mm)
+        positions = back_mm / self.truth.mm_per_unit
+        status: list[Status] = ["detected"] * len(self.truth)
+        return replace(self.truth, positions=positions, status=tuple(status))
+
+
+def prepare_scans(
+    data: DataSet, spacing_mm: float, folder: Path, *, jobs: int = 1
+) -> tuple[list[PreparedScan], list[str]]:
+    """Bring all scans of a data set into one frame and sample them.
+
+    The frame is the one that the data set's matrices lead to, FaceScape's own, or the face frame,
+    into which the pose search of the shipped model brings a scan; its scale is left out.
+
+    Parameters
+    ----------
+    data : DataSet
+        The scans.
+    spacing_mm : float
+        Distance between sampled points.
+    folder : Path
+        Gets a ``.npz`` for each scan; one that was made from the same files is taken from there.
+    jobs : int
+        Processes.
+
+    Returns
+    -------
+    scans : list of PreparedScan
+        Those that could be prepared, in the order of the data set.
+    refusals : list of str
+        Why the others could not, a line each.
+
+    Raises
+    ------
+    UsageError
+        If some scans have a matrix and some have none.
+    """
+    bare = [scan.specimen for scan in data.scans if scan.matrix_path is None]
+    if 0 < len(bare) < len(data.scans):
+        msg = (
+            f"all scans must have a matrix, or none; got none for {', '.join(bare)}. Add theirs, "
+            "or delete all."
+        )
+        raise UsageError(msg)
+    folder.mkdir(parents=True, exist_ok=True)
+    model_hash = "" if data.layout == "facescape" or not bare else read_model().sha256
+    settings = f"{CACHE_VERSION} {spacing_mm!r} {data.layout == 'facescape'} {model_hash}"
+    tasks = []
+    for scan in data.scans:
+        path, digest = folder / f"{scan.specimen}.npz", _digest(scan, settings)
+        if not _is_kept(path, digest):
+            tasks.append((scan, path, digest))
+    work = partial(_prepare_one, data.scheme, spacing_mm, data.layout == "facescape")
+    run_tasks(work, tasks, jobs=jobs, what="scans prepared")
+    scans, refusals = [], []
+    for scan in data.scans:
+        found = _load(scan, data.scheme, folder / f"{scan.specimen}.npz")
+        if isinstance(found, PreparedScan):
+            scans.append(found)
+        else:
+            refusals.append(found)
+    return scans, refusals
+
+
+def _digest(scan: AnnotatedScan, settings: str) -> str:
+    """Hash of files and settings that a prepared scan depends on."""
+    digest = hashlib.sha256(settings.encode())
+    try:
+        digest.update(scan.mesh_path.read_bytes())
+        if scan.matrix_path is not None:
+            digest.update(scan.matrix_path.read_bytes())
+    except OSError as err:
+        msg = f"{scan.mesh_path}: cannot be read ({err.strerror}). Check the permissions."
+        raise MeshError(msg) from err
+    if scan.landmarks is not None:
+        digest.update(scan.landmarks.positions.tobytes())
+        digest.update(f"{scan.landmarks.frame} {scan.landmarks.mm_per_unit!r}".encode())
+    digest.update(f"{scan.vertices} {scan.person}".encode())
+    return digest.hexdigest()
+
+
+def _is_kept(path: Path, digest: str) -> bool:
+    """Whether the file holds what these files and settings make."""
+    if not path.exists():
+        return False
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+        return str(arrays["digest"]) == digest
+
+
+def _prepare_one(
+    scheme: Scheme, spacing_mm: float, is_placed: bool, task: tuple[AnnotatedScan, Path, str]
+) -> None:
+    """Prepare a scan and keep it, or why it cannot be prepared."""
+    scan, path, digest = task
+    try:
+        arrays = _prepare(scan, scheme, spacing_mm, is_placed=is_placed)
+    except PalnetError as err:
+        arrays = {"refusal": np.array(f"{scan.specimen}: {err}")}
+    with replacing(path, overwrite=True) as draft, draft.open("wb") as stream:
+        np.savez(stream, digest=np.array(digest), **arrays)  # type: ignore[arg-type]  # numpy 2.1's keyword is no array
+
+
+def _prepare(
+    scan: AnnotatedScan, scheme: Scheme, spacing_mm: float, *, is_placed: bool
+) -> dict[str, NDArray[np.generic]]:
+    """One scan from its files to cloud, landmarks and pose."""
+    mesh, unit, truth = load_scan(scan, scheme)
+    if not truth.is_placed.any():
+        msg = "not one landmark is placed. Place some, or leave the scan out."
+        raise TrainingError(msg)
+    surface = prepare_scan(mesh, unit)
+    if scan.matrix_path is not None:
+        frame_from_scan = read_matrix(scan.matrix_path)
+        face = move_surface(surface, frame_from_scan)
+    elif is_placed:
+        frame_from_scan, face = np.eye(4), surface
+    else:
+        frame_from_scan = _find_rigid(surface)
+        face = extract_face(surface, frame_from_scan)
+    cloud = sample_surface(face, spacing_mm)
+    if len(cloud.points_mm) < MIN_CLOUD_POINTS:
+        msg = f"its face has {len(cloud.points_mm)} points at {spacing_mm:g} mm: is it all there?"
+        raise TrainingError(msg)
+    about = {"mm_per_unit": unit.mm_per_unit, "space": mesh.space}
+    return {
+        "cloud_mm": cloud.points_mm.astype(np.float32),
+        "frame_from_scan": frame_from_scan,
+        "positions": truth.positions,
+        "about": np.array(json.dumps(about)),
+    }
+
+
+def _find_rigid(surface: Surface) -> NDArray[np.float64]:
+    """Find the face; the similarity without its scale, so that millimetres stay true.
+
+    The scale is taken out round the middle of the mean landmarks: large and small faces share it.
+    """
+    model = read_model()
+    pose = find_face(surface, (surface.unit,), model).face_from_scan
+    middle = model.atlas.landmark_mean_mm.mean(axis=0)
+    scale = similarity_scale(pose)
+    return compose_similarity(1.0, pose[:3, :3] / scale, middle + (pose[:3, 3] - middle) / scale)
+
+
+def _load(scan: AnnotatedScan, scheme: Scheme, path: Path) -> PreparedScan | str:
+    """Load what is kept of a scan: itself, or why it could not be prepared."""
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+        if "refusal" in arrays.files:
+            return str(arrays["refusal"])
+        about, positions = json.loads(str(arrays["about"])), arrays["positions"]
+        frame_from_scan, cloud = arrays["frame_from_scan"], arrays["cloud_mm"]
+        digest = str(arrays["digest"])
+    is_there = np.asarray(np.isfinite(positions).all(axis=1)).tolist()
+    truth = LandmarkSet(
+        scheme=scheme,
+        positions=positions,
+        status=tuple("corrected" if there else "missing" for there in is_there),
+        expected_error_mm=np.full(len(scheme), np.nan),
+        mm_per_unit=about["mm_per_unit"],
+        frame="file",
+        specimen=scan.specimen,
+        space=about["space"],
+    )
+    truth_mm = apply_similarity(frame_from_scan, truth.positions_mm)
+    aligned = AlignedScan(scan.specimen, scan.person, cloud, truth_mm)
+    return PreparedScan(aligned, frame_from_scan, truth, digest)

@@ -1,0 +1,304 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cross-validate one of the paper's networks on annotated scans; resumable at every step."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import logging
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from palnet._files import replacing, write_text
+from palnet.errors import FormatError, TrainingError
+from palnet.evaluation import (
+    Evaluation,
+    Pair,
+    compare,
+    mean_pairwise_error_mm,
+    page_of_evaluation,
+    summarize_landmarks,
+    summarize_measurements,
+    tables_of_evaluation,
+)
+from palnet.exchange import write_landmarks
+from palnet.measurement import MeasurementPlan, load_measurement_plan
+from palnet.training.aligning import prepare_scans
+from palnet.training.cohort import (
+    find_outliers,
+    finish_landmarks,
+    gather_sorted_patches,
+    mean_landmarks,
+)
+from palnet.training.folds import split_people
+from palnet.training.published import predict_landmarks, train_paper_network, write_network
+from palnet.training.recipe import claim_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from palnet.scheme import Scheme
+    from palnet.training.aligning import PreparedScan
+    from palnet.training.cohort import AlignedScan
+    from palnet.training.dataset import DataSet
+    from palnet.training.folds import Fold
+    from palnet.training.protocol import Protocol
+
+__all__ = ["FoldResult", "cross_validate"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class FoldResult:
+    """A row of ``folds.csv``.
+
+    Attributes
+    ----------
+    fold : str
+        Number from 1, or "all".
+    n_train, n_validation, n_test : int
+        Scans.
+    n_epochs : int
+        Epochs that were trained.
+    validation_mm : float
+        Error of the best epoch on the people that said when to stop, before the finish.
+    mean_mm, median_mm : float
+        Errors of the landmarks on the tested people.
+    pairwise_mm : float
+        Mean error of all distances between landmarks, the zero diagonal left out.
+    baseline_mm, baseline_pairwise_mm : float
+        The same means for the mean landmarks of the training people, moved to the nearest point
+        of the surface: what a network has to beat.
+    """
+
+    fold: str
+    n_train: int
+    n_validation: int
+    n_test: int
+    n_epochs: int
+    validation_mm: float
+    mean_mm: float
+    median_mm: float
+    pairwise_mm: float
+    baseline_mm: float
+    baseline_pairwise_mm: float
+
+
+def cross_validate(
+    data: DataSet, protocol: Protocol, folder: Path, *, jobs: int = 1
+) -> list[FoldResult]:
+    """Train and test every fold; call again with the same folder to go on.
+
+    Parameters
+    ----------
+    data : DataSet
+        The annotated scans.
+    protocol : Protocol
+        What to do.
+    folder : Path
+        The run folder: prepared scans, a folder a fold, predictions, tables and the report.
+    jobs : int
+        Processes for what is not training.
+
+    Returns
+    -------
+    list of FoldResult
+        One a fold, then all together.
+
+    Raises
+    ------
+    UsageError
+        If the folder belongs to another run, or there are too few people.
+    TrainingError
+        If a training cannot go on.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    claim_folder(folder, {"scheme": data.scheme.name, **asdict(protocol)})
+    scans = _choose_scans(data, protocol, folder, jobs)
+    people = [scan.aligned.person for scan in scans]
+    cohort = protocol.cohort
+    folds = split_people(people, protocol.n_folds, protocol.seed, cohort.validation_share)
+    results: list[FoldResult] = []
+    pairs: list[Pair] = []
+    baseline: list[Pair] = []
+    for number, fold in enumerate(folds, start=1):
+        place = folder / f"fold{number}"
+        _run_fold(scans, fold, protocol, place, data.scheme)
+        tested = [scans[row] for row in fold.test]
+        fold_pairs, fold_baseline = _read_pairs(tested, place)
+        sizes = (len(fold.train), len(fold.validation), len(fold.test))
+        curve = _read_curve(place)
+        results.append(_result(str(number), sizes, curve, fold_pairs, fold_baseline))
+        _write_tables(place, fold_pairs, data.scheme)
+        logger.info("%s", results[-1])
+        pairs += fold_pairs
+        baseline += fold_baseline
+    results.append(_pool(results, pairs, baseline))
+    _report(folder, pairs, data.scheme, protocol, results)
+    return results
+
+
+def _choose_scans(data: DataSet, protocol: Protocol, folder: Path, jobs: int) -> list[PreparedScan]:
+    """Prepare the scans and leave out those that were registered wrongly, saying which."""
+    scans, left_out = prepare_scans(data, protocol.patches.spacing_mm, folder / "scans", jobs=jobs)
+    if not scans:
+        msg = "no scan could be prepared. " + (left_out[0] if left_out else "The folder has none.")
+        raise TrainingError(msg)
+    outliers = find_outliers([scan.aligned for scan in scans], protocol.cohort.outlier_mm)
+    left_out += [
+        f"{name}: over {protocol.cohort.outlier_mm:g} mm from the first scan" for name in outliers
+    ]
+    for line in left_out:
+        logger.warning("left out: %s", line)
+    write_text(folder / "left_out.txt", "".join(f"{line}\n" for line in left_out), overwrite=True)
+    return [scan for scan in scans if scan.aligned.specimen not in set(outliers)]
+
+
+def _run_fold(
+    scans: Sequence[PreparedScan], fold: Fold, protocol: Protocol, place: Path, scheme: Scheme
+) -> None:
+    """Train on a fold and keep what it says of the tested people; done once."""
+    rows = {"train": fold.train, "validation": fold.validation, "test": fold.test}
+    members = {part: [scans[row].aligned.specimen for row in rows[part]] for part in rows}
+    digest = hashlib.sha256("".join(scan.digest for scan in scans).encode()).hexdigest()
+    place.mkdir(parents=True, exist_ok=True)
+    claim_folder(place, {**members, "scans_sha256": digest})
+    if not (place / "predicted.npz").exists():
+        parts = {part: [scans[row].aligned for row in rows[part]] for part in rows}
+        _train_and_predict(parts, protocol, place, scheme)
+    # Two moments for each weight: of the full network 0.8 GB, which nobody needs any more.
+    (place / "checkpoint.pt").unlink(missing_ok=True)
+
+
+def _train_and_predict(
+    parts: dict[str, list[AlignedScan]], protocol: Protocol, place: Path, scheme: Scheme
+) -> None:
+    """Train on one part until another says to stop, and predict the third."""
+    means_mm = mean_landmarks(parts["train"], scheme.codes)
+    sets = {
+        part: gather_sorted_patches(scans, means_mm, protocol.patches.n_points)
+        for part, scans in parts.items()
+    }
+    network = train_paper_network(sets["train"], sets["validation"], protocol, place)
+    write_network(network, protocol.variant, means_mm, place / "network.pt")
+    raw_mm = predict_landmarks(network, sets["test"].patches)
+    finished = [
+        finish_landmarks(scan.cloud_mm, raw, protocol.finish)
+        for scan, raw in zip(parts["test"], raw_mm, strict=True)
+    ]
+    with replacing(place / "predicted.npz", overwrite=True) as draft, draft.open("wb") as stream:
+        np.savez(stream, finished_mm=np.array(finished), starts_mm=sets["test"].starts_mm)
+
+
+def _read_pairs(tested: Sequence[PreparedScan], place: Path) -> tuple[list[Pair], list[Pair]]:
+    """Pair the truth with what the network says, and with the mean landmarks."""
+    path = place / "predicted.npz"
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+        finished_mm, starts_mm = arrays["finished_mm"], arrays["starts_mm"]
+    return _pair(tested, finished_mm), _pair(tested, starts_mm)
+
+
+def _pair(tested: Sequence[PreparedScan], predicted_mm: NDArray[np.floating]) -> list[Pair]:
+    return [
+        Pair(scan.to_file(positions), scan.truth)
+        for scan, positions in zip(tested, predicted_mm, strict=True)
+    ]
+
+
+def _read_curve(place: Path) -> list[float]:
+    """Validation errors by epoch."""
+    with (place / "curve.csv").open(newline="", encoding="utf-8") as stream:
+        return [float(row["validation_mm"]) for row in csv.DictReader(stream)]
+
+
+def _result(
+    fold: str,
+    sizes: tuple[int, int, int],
+    curve: Sequence[float],
+    pairs: Sequence[Pair],
+    baseline: Sequence[Pair],
+) -> FoldResult:
+    """Take the figures of a fold."""
+    every = summarize_landmarks(compare(pairs))[0]
+    return FoldResult(
+        fold,
+        *sizes,
+        n_epochs=len(curve),
+        validation_mm=min(curve),
+        mean_mm=every.mean_mm,
+        median_mm=every.median_mm,
+        pairwise_mm=mean_pairwise_error_mm(pairs),
+        baseline_mm=summarize_landmarks(compare(baseline))[0].mean_mm,
+        baseline_pairwise_mm=mean_pairwise_error_mm(baseline),
+    )
+
+
+def _pool(
+    results: Sequence[FoldResult], pairs: Sequence[Pair], baseline: Sequence[Pair]
+) -> FoldResult:
+    """Take the figures over the tested people of all folds; sizes and epochs are sums."""
+    sizes = tuple(
+        sum(getattr(result, name) for result in results)
+        for name in ("n_train", "n_validation", "n_test")
+    )
+    validation = [result.validation_mm for result in results]
+    pooled = _result("all", sizes, validation, pairs, baseline)
+    values: dict[str, Any] = asdict(pooled)
+    values["n_epochs"] = sum(result.n_epochs for result in results)
+    values["validation_mm"] = float(np.mean(validation))
+    return FoldResult(**values)
+
+
+def _evaluate(pairs: Sequence[Pair], scheme: Scheme) -> Evaluation:
+    """Take all figures; a scheme without a plan is compared by its landmarks alone."""
+    try:
+        plan = load_measurement_plan(scheme.name)
+    except FormatError:
+        plan = MeasurementPlan(scheme.name, (), {})
+    comparison = compare(pairs)
+    return Evaluation(
+        comparison,
+        summarize_landmarks(comparison),
+        summarize_measurements(pairs, plan),
+        mean_pairwise_error_mm(pairs),
+        {},
+    )
+
+
+def _write_tables(folder: Path, pairs: Sequence[Pair], scheme: Scheme) -> Evaluation:
+    """Write the tables that `palnet evaluate` writes."""
+    evaluation = _evaluate(pairs, scheme)
+    for name, text in tables_of_evaluation(evaluation).items():
+        write_text(folder / name, text, overwrite=True)
+    return evaluation
+
+
+def _report(
+    folder: Path,
+    pairs: Sequence[Pair],
+    scheme: Scheme,
+    protocol: Protocol,
+    results: Sequence[FoldResult],
+) -> None:
+    """Write pooled report, tables, the row of each fold, and all landmarks as files."""
+    evaluation = _write_tables(folder, pairs, scheme)
+    title = f"{protocol.variant}, {protocol.n_folds} folds of {len(pairs)} scans"
+    write_text(folder / "report.html", page_of_evaluation(evaluation, title), overwrite=True)
+    with (
+        replacing(folder / "folds.csv", overwrite=True) as draft,
+        draft.open("w", newline="", encoding="utf-8") as stream,
+    ):
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(asdict(results[0]))
+        for result in results:
+            values = asdict(result).values()
+            writer.writerow([f"{v:.4f}" if isinstance(v, float) else v for v in values])
+    for pair in pairs:
+        for kind, landmarks in (("predicted", pair.predicted), ("truth", pair.truth)):
+            write_landmarks(landmarks, folder / kind / f"{pair.specimen}.csv", overwrite=True)
