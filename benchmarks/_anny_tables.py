@@ -193,8 +193,8 @@ def _add_shares(report: Report, some: _People, disagreement_mm: NDArray[np.float
     )
     report.summary[HELD_OUT] |= {"relabelled_mean_mm": rows[1][1], "unbiased_mean_mm": rows[2][1]}
     report.notes.append(
-        f"Of anny's {rows[0][1]:.2f} mm, {rows[1][1]:.2f} mm remain once the labels are compared by "
-        f"registration, and {rows[2][1]:.2f} mm without each landmark's mean offset: that holds "
+        f"Of anny's {rows[0][1]:.2f} mm, {rows[1][1]:.2f} mm remain once the labels are compared "
+        f"by registration, and {rows[2][1]:.2f} mm without each landmark's mean offset: that holds "
         "both what the labels disagree and what the model does wrong on this source."
     )
 
