@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import slicer
 import vtk
-from vtk.util.numpy_support import numpy_to_vtk
+from vtk.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray, vtk_to_numpy
 
 from palnet.preview import classify_errors
 from PALNetLandmarksLib.error_classes import COLORS
@@ -69,11 +69,10 @@ class Halo:
         spheres = [(index, radii[index], COLORS[int(classes[index])]) for index in chosen]
         if current is not None and classes[current] >= 0:
             spheres.append((current, radii[current] + _MARGIN_MM, _CURRENT_COLOR))
-        parts = [
-            _sphere(landmarks.positions[index], radius / landmarks.mm_per_unit, color)
-            for index, radius, color in spheres
-        ]
-        self.node.SetAndObservePolyData(_joined(parts))
+        centers = [landmarks.positions[index] for index, _radius, _color in spheres]
+        sizes = [radius / landmarks.mm_per_unit for _index, radius, _color in spheres]
+        colors = [color for _index, _radius, color in spheres]
+        self.node.SetAndObservePolyData(_spheres(centers, sizes, colors))
         display = self._landmarks.node.GetDisplayNode()
         is_list_visible = display is None or bool(display.GetVisibility())
         self.node.GetDisplayNode().SetVisibility(visible and is_list_visible)
@@ -121,28 +120,30 @@ class Halo:
         return node
 
 
-def _sphere(center, radius, color):
-    """Build a colored sphere in world coordinates."""
-    sphere = vtk.vtkSphereSource()
-    sphere.SetCenter(*(float(value) for value in center))
-    sphere.SetRadius(float(radius))
-    sphere.SetThetaResolution(_SPHERE_SIDES)
-    sphere.SetPhiResolution(_SPHERE_SIDES // 2)
-    sphere.Update()
-    poly = sphere.GetOutput()
-    rgb = np.tile(np.round(np.array(color) * 255), (poly.GetNumberOfPoints(), 1))
-    scalars = numpy_to_vtk(rgb.astype(np.uint8), deep=True)
+def _spheres(centers, radii, colors):
+    """Build colored spheres in world coordinates, all at once: this runs after every correction."""
+    poly = vtk.vtkPolyData()
+    if not centers:
+        return poly
+    unit = vtk.vtkSphereSource()
+    unit.SetRadius(1.0)
+    unit.SetThetaResolution(_SPHERE_SIDES)
+    unit.SetPhiResolution(_SPHERE_SIDES // 2)
+    unit.Update()
+    corners = vtk_to_numpy(unit.GetOutput().GetPoints().GetData()).astype(float)
+    triangles = vtk_to_numpy(unit.GetOutput().GetPolys().GetConnectivityArray()).reshape(-1, 3)
+    n_corners, n_spheres = len(corners), len(centers)
+    placed = corners * np.array(radii)[:, None, None] + np.array(centers)[:, None, :]
+    shifted = triangles + n_corners * np.arange(n_spheres)[:, None, None]
+    points, cells = vtk.vtkPoints(), vtk.vtkCellArray()
+    points.SetData(numpy_to_vtk(placed.reshape(-1, 3), deep=True))
+    flat = numpy_to_vtkIdTypeArray(shifted.reshape(-1).astype(np.int64), deep=True)
+    cells.SetData(3, flat)
+    rgb = np.repeat(np.round(np.array(colors) * 255), n_corners, axis=0).astype(np.uint8)
+    scalars = numpy_to_vtk(rgb, deep=True)
     scalars.SetName("color")
+    poly.SetPoints(points)
+    poly.SetPolys(cells)
     poly.GetPointData().SetScalars(scalars)
+    poly.GetPointData().SetNormals(numpy_to_vtk(np.tile(corners, (n_spheres, 1)), deep=True))
     return poly
-
-
-def _joined(parts):
-    """Join surfaces into one."""
-    if not parts:
-        return vtk.vtkPolyData()
-    join = vtk.vtkAppendPolyData()
-    for part in parts:
-        join.AddInputData(part)
-    join.Update()
-    return join.GetOutput()

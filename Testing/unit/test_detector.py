@@ -358,12 +358,12 @@ def test_noise_is_refused():
 
 @pytest.mark.parametrize("unit", ["um", "cm", "m", "in", "2.2", "0.45"])
 def test_wrong_unit_is_refused_and_the_option_named(unit, the_example):
-    with pytest.raises(PalnetError, match="--unit"):
+    with pytest.raises(PalnetError, match="unit"):
         detect(the_example.mesh, unit=unit)
 
 
 def test_size_that_fits_no_unit_is_refused(the_example):
-    with pytest.raises(UnitError, match="--unit"):
+    with pytest.raises(UnitError, match="unit"):
         detect(replace(the_example.mesh, points=the_example.mesh.points * 4.5e-6))
 
 

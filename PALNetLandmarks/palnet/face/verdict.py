@@ -47,18 +47,18 @@ def find_refusal(fit: AtlasFit, face_from_scan: NDArray[np.float64]) -> str | No
     if is_like_a_face and not SMALLEST_FACE <= size <= LARGEST_FACE:
         return (
             f"the face would be {size:.2f} times an adult's size, outside "
-            f"{SMALLEST_FACE} to {LARGEST_FACE}. Give the scan's unit with --unit."
+            f"{SMALLEST_FACE} to {LARGEST_FACE}. Give the scan's unit."
         )
     if fit.coverage < MIN_COVERAGE:
         return (
             f"no usable face: only {100 * fit.coverage:.0f} % of a face between brows and chin "
             f"was found, less than {100 * MIN_COVERAGE:.0f} %. Scan the face from the front; if "
-            "the scan shows one, give its unit with --unit."
+            "the scan shows one, give its unit."
         )
     if not is_like_a_face:
         return (
             f"no face: brows, nose and mouth are not where the best match has them (likeness "
             f"{likeness:.2f}, needed {MIN_LIKENESS}). Check that the scan shows a face; if it "
-            "does, give its unit with --unit."
+            "does, give its unit."
         )
     return None

@@ -40,7 +40,7 @@ def describe_edges(edges: EdgeCounts, turned: tuple[int, int]) -> list[Finding]:
         text = f"Edges shared by more than two triangles: {edges.n_non_manifold}."
         findings.append(Finding("non_manifold", text))
     if edges.n_clashing:
-        text = f"Triangles wound against their neighbours, turned: {turned[0]}."
+        text = f"Triangles wound against their neighbors, turned: {turned[0]}."
         findings.append(Finding("inconsistent_winding", text))
     if turned[1]:
         text = f"Triangles wound inward, turned outward: {turned[1]}."

@@ -118,7 +118,7 @@ def check_size(mesh: Mesh, unit: Unit) -> None:
     if not MIN_DIAMETER_MM <= size_mm <= MAX_DIAMETER_MM:
         msg = (
             f"read in {unit.name}, the scan measures {size_mm:.4g} mm across, which is no face, "
-            f"head or bust ({MIN_DIAMETER_MM:g} to {MAX_DIAMETER_MM:g} mm). Give another --unit, "
+            f"head or bust ({MIN_DIAMETER_MM:g} to {MAX_DIAMETER_MM:g} mm). Give another unit, "
             "or leave it out."
         )
         raise UnitError(msg)
@@ -155,7 +155,7 @@ def plausible_units(mesh: Mesh) -> tuple[Unit, ...]:
         msg = (
             f"the scan measures {size:.4g} units across, which is no face, head or bust "
             f"({MIN_DIAMETER_MM:g} to {MAX_DIAMETER_MM:g} mm) in {', '.join(UNIT_NAMES)}. "
-            "If it is one, say how many millimetres a unit has: --unit 50"
+            "If it is one, give the millimetres in a unit as its unit, such as 50."
         )
         raise UnitError(msg)
     return tuple(
