@@ -322,3 +322,14 @@ def test_panel_that_is_cleaned_up_leaves_nothing_behind(a_panel, a_list, scene):
 
     assert not any(key.enabled for key in keys)
     assert scene.GetNumberOfNodesByClass("vtkMRMLModelNode") == 1
+
+
+def test_filter_and_order_come_back_the_next_time(a_panel):
+    a_panel.ui.filterSelector.setCurrentIndex(SHOW_DOUBTFUL)
+    a_panel.ui.orderSelector.setCurrentIndex(BY_ERROR)
+
+    again = slicer.modules.palnetlandmarks.createNewWidgetRepresentation().self()
+
+    assert again.ui.filterSelector.currentIndex == SHOW_DOUBTFUL
+    assert again.ui.orderSelector.currentIndex == BY_ERROR
+    again.cleanup()

@@ -21,6 +21,8 @@ from PALNetLandmarksLib.panel.landmark_table import (
 )
 from PALNetLandmarksLib.review import Review
 
+_FILTER_KEY, _ORDER_KEY = "PALNet/Filter", "PALNet/Order"
+
 
 class ReviewSection:
     """The section "Review".
@@ -137,11 +139,21 @@ class ReviewSection:
             self._ui.filterSelector.addItem(text)
         for _index, text in sorted(orders.items()):
             self._ui.orderSelector.addItem(text)
+        for selector, key in self._remembered():
+            selector.setCurrentIndex(slicer.util.settingsValue(key, 0, converter=int))
+
+    def _remembered(self):
+        return ((self._ui.filterSelector, _FILTER_KEY), (self._ui.orderSelector, _ORDER_KEY))
+
+    def _on_view_changed(self):
+        for selector, key in self._remembered():
+            qt.QSettings().setValue(key, int(selector.currentIndex))
+        self.refresh()
 
     def _connect(self):
         ui = self._ui
-        ui.filterSelector.connect("currentIndexChanged(int)", lambda *_args: self.refresh())
-        ui.orderSelector.connect("currentIndexChanged(int)", lambda *_args: self.refresh())
+        for selector, _key in self._remembered():
+            selector.connect("currentIndexChanged(int)", lambda *_args: self._on_view_changed())
         ui.landmarkTable.itemSelectionChanged.connect(self._on_selected)
         ui.landmarkTable.connect("cellClicked(int,int)", lambda *_args: self._on_selected())
         ui.previousButton.clicked.connect(self.on_previous)
