@@ -170,14 +170,18 @@ def _count(loaded: Loaded, scheme: Scheme) -> Iterator[Problem]:
             "few_people", "", f"{n_people} people; five folds need {MIN_PEOPLE} at least."
         )
     placed = np.sum([checked.landmarks.is_placed for _, checked in loaded], axis=0)
-    for code, count in zip(scheme.codes, placed.tolist(), strict=True):
-        if count == 0:
-            text = f"{code} is missing in every scan. Leave it out of the scheme."
-            yield Problem("never_placed", "", text)
-        elif count < len(loaded) / 2:
-            yield Problem(
-                "rarely_placed", "", f"{code} is placed in {count} of {len(loaded)} scans."
-            )
+    never = [code for code, count in zip(scheme.codes, placed, strict=True) if not count]
+    if never:
+        text = f"{', '.join(never)}: missing in every scan. Leave them out of the scheme."
+        yield Problem("never_placed", "", text)
+    rarely = [
+        f"{code} ({count})"
+        for code, count in zip(scheme.codes, placed.tolist(), strict=True)
+        if 0 < count < len(loaded) / 2
+    ]
+    if rarely:
+        text = f"placed in fewer than half of the {len(loaded)} scans: {', '.join(rarely)}."
+        yield Problem("rarely_placed", "", text)
     units = Counter(checked.landmarks.mm_per_unit for _, checked in loaded)
     if len(units) > 1:
         usual = units.most_common(1)[0][0]

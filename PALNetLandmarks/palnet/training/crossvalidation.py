@@ -124,6 +124,8 @@ def cross_validate(
     people = [scan.aligned.person for scan in scans]
     cohort = protocol.cohort
     folds = split_people(people, protocol.n_folds, protocol.seed, cohort.validation_share)
+    for fold in folds:  # before hours are spent on the first: can the last be trained?
+        mean_landmarks([scans[row].aligned for row in fold.train], data.scheme.codes)
     results: list[FoldResult] = []
     pairs: list[Pair] = []
     baseline: list[Pair] = []
@@ -136,7 +138,13 @@ def cross_validate(
         curve = _read_curve(place)
         results.append(_result(str(number), sizes, curve, fold_pairs, fold_baseline))
         _write_tables(place, fold_pairs, data.scheme)
-        logger.info("%s", results[-1])
+        logger.info(
+            "fold %d: %.2f mm on %d scans; mean landmarks %.2f mm",
+            number,
+            results[-1].mean_mm,
+            len(tested),
+            results[-1].baseline_mm,
+        )
         pairs += fold_pairs
         baseline += fold_baseline
     results.append(_pool(results, pairs, baseline))

@@ -14,7 +14,7 @@ import torch
 
 from palnet.cli import main
 from palnet.commands.crossvalidate import _NETWORKS
-from palnet.errors import ModelFileError, UsageError
+from palnet.errors import ModelFileError, TrainingError, UsageError
 from palnet.exchange import read_landmarks
 from palnet.training import published
 from palnet.training.aligning import prepare_scans
@@ -223,6 +223,21 @@ def test_folder_of_another_recipe_is_refused(a_run, a_cohort, tmp_path):
 
     with pytest.raises(UsageError, match="holds a run of another recipe"):
         run((*a_cohort[:2], other), a_run[0])
+
+
+def test_landmark_that_a_fold_cannot_learn_stops_before_any_training(a_cohort, a_run, tmp_path):
+    """Nobody that fold 2 trains on has the landmark; fold 1 would have been trained for hours."""
+    folder = tmp_path / "scans"
+    shutil.copytree(a_cohort[0], folder)
+    for name in json.loads((a_run[0] / "fold2" / "recipe.json").read_text("utf-8"))["train"]:
+        mesh, positions = toy_person(int(name[1:]))
+        positions[toy_scheme().index_of("gn")] = np.nan
+        write_toy_scan(folder, name, mesh, positions)
+
+    with pytest.raises(TrainingError, match="has landmark gn"):
+        run(a_cohort, tmp_path / "run", folder)
+
+    assert not (tmp_path / "run" / "fold1").exists()
 
 
 class Bomb:
