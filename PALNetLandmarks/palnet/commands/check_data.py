@@ -33,7 +33,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="the data set")
     parser.add_argument("--scheme", metavar="NAME_OR_PATH", help="landmark scheme [palnet50]")
+    parser.add_argument("--pictures", type=Path, metavar="DIR", help=_PICTURES_HELP)
     parser.set_defaults(run=check_data)
+
+
+_PICTURES_HELP = "draw each scan that has a problem, the landmarks in question in orange"
 
 
 def check_data(arguments: argparse.Namespace) -> int:
@@ -63,4 +67,9 @@ def check_data(arguments: argparse.Namespace) -> int:
         f"{report.n_landmarks} landmarks ({data.scheme.name}), {report.n_missing} missing; "
         f"{report.n_errors} errors, {len(report.problems) - report.n_errors} warnings"
     )
+    if arguments.pictures is not None:
+        from palnet.training.check_pictures import draw_problems
+
+        n_drawn = len(draw_problems(data, report.problems, arguments.pictures))
+        print(f"pictures: {n_drawn} in {arguments.pictures}")
     return 1 if report.n_errors else 0

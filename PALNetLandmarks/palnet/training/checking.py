@@ -272,8 +272,7 @@ def _compare_shapes(loaded: Loaded, scheme: Scheme) -> Iterator[Problem]:
             yield Problem("wrong_order", scan.specimen, text)
         else:
             scales.append((scan.specimen, scale))
-            for kind, text in _look_at_rows(fitted, mean, scheme):
-                yield Problem(kind, scan.specimen, text)
+            yield from _look_at_rows(scan.specimen, fitted, mean, scheme)
     usual = float(np.median([scale for _, scale in scales])) if scales else 1.0
     for specimen, scale in scales:
         if not SMALLEST_FACE < usual / scale < LARGEST_FACE:
@@ -282,8 +281,8 @@ def _compare_shapes(loaded: Loaded, scheme: Scheme) -> Iterator[Problem]:
 
 
 def _look_at_rows(
-    fitted: NDArray[np.float64], mean: NDArray[np.float64], scheme: Scheme
-) -> Iterator[tuple[str, str]]:
+    specimen: str, fitted: NDArray[np.float64], mean: NDArray[np.float64], scheme: Scheme
+) -> Iterator[Problem]:
     """Name landmarks far from their place, and pairs that would be right the other way round."""
     errors = np.linalg.norm(fitted - mean, axis=1)
     far = np.flatnonzero(errors > OUTLIER_MM).tolist()
@@ -293,11 +292,14 @@ def _look_at_rows(
             other_way = np.linalg.norm(fitted[[j, i]] - mean[[i, j]], axis=1)
             if other_way.max() < OUTLIER_MM and other_way.sum() < 0.5 * (errors[i] + errors[j]):
                 used |= {i, j}
-                yield "exchanged", f"{scheme.codes[i]} and {scheme.codes[j]} seem exchanged."
+                both = (scheme.codes[i], scheme.codes[j])
+                yield Problem(
+                    "exchanged", specimen, f"{both[0]} and {both[1]} seem exchanged.", both
+                )
     for i in far:
         if i not in used:
             text = f"{scheme.codes[i]} lies {errors[i]:.0f} mm from where the others have it."
-            yield "outlier", text
+            yield Problem("outlier", specimen, text, (scheme.codes[i],))
 
 
 def _mean_shape(

@@ -37,11 +37,14 @@ class Problem:
         The scan or file that it is about; empty for the whole data set.
     text : str
         What was found and what to do.
+    codes : tuple of str
+        The landmarks that it is about; empty where it is about all, or none.
     """
 
     kind: str
     specimen: str
     text: str
+    codes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, slots=True)

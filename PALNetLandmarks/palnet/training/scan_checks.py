@@ -136,41 +136,47 @@ def check_scan(scan: AnnotatedScan, scheme: Scheme) -> tuple[CheckedScan | None,
         text = "not one landmark is placed. Place some, or leave the scan out."
         return None, [*problems, Problem("all_missing", scan.specimen, text)]
     checked = CheckedScan(mesh, landmarks, matrix)
-    found = list(_look(landmarks, mesh))
-    if not {"flat", "at_origin"} & {kind for kind, _ in found}:  # else it is known why they are off
-        found += _look_at_place(checked, surface)
-    return checked, problems + [Problem(kind, scan.specimen, text) for kind, text in found]
+    problems += _look(landmarks, mesh)
+    if not {"flat", "at_origin"} & {problem.kind for problem in problems}:
+        # Else it is known why they are off the surface.
+        problems += _look_at_place(checked, surface)
+    return checked, problems
 
 
-def _look(landmarks: LandmarkSet, mesh: Mesh) -> Iterator[tuple[str, str]]:
+def _look(landmarks: LandmarkSet, mesh: Mesh) -> Iterator[Problem]:
     """Look at the landmarks by themselves."""
     placed, codes = landmarks.positions_mm[landmarks.is_placed], _placed_codes(landmarks)
     n_used = len(np.unique(mesh.triangles))
     if n_used < MIN_VERTICES:
-        yield "coarse_mesh", f"has {n_used} vertices in use; a scan of a face has over 2000."
+        text = f"has {n_used} vertices in use; a scan of a face has over 2000."
+        yield Problem("coarse_mesh", landmarks.specimen, text)
     apart = np.linalg.norm(placed[:, None] - placed[None], axis=2)
     rows, columns = np.nonzero(np.triu(apart < COINCIDENT_MM, k=1))
     if len(rows):
         names = ", ".join(f"{codes[i]} = {codes[j]}" for i, j in zip(rows, columns, strict=True))
-        yield "coincident", f"landmarks lie on the same spot: {names}. Place one of each again."
+        text = f"landmarks lie on the same spot: {names}. Place one of each again."
+        same = tuple(codes[i] for i in np.unique([rows, columns]).tolist())
+        yield Problem("coincident", landmarks.specimen, text, same)
     positions = landmarks.positions[landmarks.is_placed]
     at_origin = [code for code, p in zip(codes, positions, strict=True) if not p.any()]
     if at_origin:
         text = f"{', '.join(at_origin)} at 0, 0, 0: a mark for missing? Write them as missing."
-        yield "at_origin", text
+        yield Problem("at_origin", landmarks.specimen, text, tuple(at_origin))
     if len(placed) >= MIN_FOR_FLATNESS:
         spread = np.linalg.svd(placed - placed.mean(axis=0), compute_uv=False)
         if spread[-1] < FLAT_SHARE * spread[0]:
-            yield "flat", "all landmarks lie in one plane: was the depth lost?"
+            text = "all landmarks lie in one plane: was the depth lost?"
+            yield Problem("flat", landmarks.specimen, text)
 
 
-def _look_at_place(checked: CheckedScan, surface: Surface) -> Iterator[tuple[str, str]]:
+def _look_at_place(checked: CheckedScan, surface: Surface) -> Iterator[Problem]:
     """Look whether the landmarks lie on the surface, and if not, what would bring them there."""
     landmarks = checked.landmarks
     placed = landmarks.positions_mm[landmarks.is_placed]
     distances = _distances(surface, placed)
     if np.median(distances) > OFF_SURFACE_MM:
-        yield _explain(checked, surface, placed, float(np.median(distances)))
+        kind, text = _explain(checked, surface, placed, float(np.median(distances)))
+        yield Problem(kind, landmarks.specimen, text)
         return
     far = distances > OFF_SURFACE_MM
     if far.any():
@@ -178,7 +184,8 @@ def _look_at_place(checked: CheckedScan, surface: Surface) -> Iterator[tuple[str
         names = ", ".join(
             f"{code} {mm:.0f} mm" for code, mm in zip(codes[far], distances[far], strict=True)
         )
-        yield "off_surface", f"not on the surface: {names}. Place them again, or as missing."
+        text = f"not on the surface: {names}. Place them again, or as missing."
+        yield Problem("off_surface", landmarks.specimen, text, tuple(codes[far].tolist()))
 
 
 def _explain(

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from palnet.cli import main
+from palnet.preview import classify_errors
 from palnet.surface import Mesh
+from palnet.training import check_pictures
 from palnet.training.checking import ERRORS, KINDS, WARNINGS, check_data_set
 from palnet.training.layouts import read_data_set
 from toy_cohort import toy_person, write_toy_cohort, write_toy_scan
@@ -262,6 +264,45 @@ def test_command_prints_each_problem_and_fails_on_errors(a_copy, a_good_cohort, 
     assert lines[0] == "error exchanged: p4: ex_r and ch_r seem exchanged."
     assert lines[1].startswith("warning no_landmarks: p2: p2.ply has no landmark file")
     assert lines[2].endswith("1 errors, 1 warnings")
+
+
+def test_problems_name_their_landmarks(a_copy, a_good_cohort):
+    SPOILERS["exchanged"][0](a_copy)
+    rewrite(a_copy, "p4", move=moved("n", lambda p: np.add(p[row("n")], [0, 0, 9])))
+    rewrite(a_copy, "p5", move=moved("sn", lambda p: p[row("prn")]))
+
+    found = {(p.specimen, p.kind): p.codes for p in problems_of(a_copy, a_good_cohort[1])}
+
+    assert {key: set(codes) for key, codes in found.items()} == {
+        ("p2", "exchanged"): {"ex_r", "ch_r"},
+        ("p4", "off_surface"): {"n"},
+        ("p5", "coincident"): {"prn", "sn"},
+    }
+
+
+def test_pictures_show_each_scan_with_a_problem_and_its_landmarks(
+    a_copy, a_good_cohort, tmp_path, monkeypatch, capsys
+):
+    drawn = {}
+
+    def draw(mesh, shown, path, *, overwrite):
+        drawn[path.name] = (len(mesh.points), classify_errors(shown.landmarks), overwrite)
+
+    monkeypatch.setattr(check_pictures, "render_preview", draw)
+    rewrite(a_copy, "p4", move=exchanged("ex_r", "ch_r"))
+    SPOILERS["bad_mesh"][0](a_copy)  # p2, of which there is nothing to draw
+
+    main(["check-data", str(a_copy), "--scheme", a_good_cohort[1], "--pictures", str(tmp_path)])
+
+    assert list(drawn) == ["p4.png"]
+    n_points, classes, overwrite = drawn["p4.png"]
+    assert n_points == len(toy_person(4)[0].points)
+    assert overwrite
+    # 2 is drawn as doubtful, 3 as unknown.
+    red = [code for code, each in zip(toy_scheme().codes, classes, strict=True) if each == 2]
+    assert sorted(red) == ["ch_r", "ex_r"]
+    assert set(classes) == {2, 3}
+    assert f"pictures: 1 in {tmp_path}" in capsys.readouterr().out
 
 
 def test_folder_that_is_not_there_is_refused(tmp_path, capsys):

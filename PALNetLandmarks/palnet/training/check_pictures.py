@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures of the scans that a check found something about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from palnet._page import atlas_of
+from palnet.face.similarity import fit_similarity
+from palnet.preview import CHECK_MM, render_preview
+from palnet.training.scan_checks import check_scan
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from palnet.landmarks import LandmarkSet
+    from palnet.training.dataset import DataSet, Problem
+    from palnet.training.scan_checks import CheckedScan
+
+__all__ = ["draw_problems"]
+
+# Fewer landmarks turn a head any way.
+MIN_TO_TURN = 4
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Shown:
+    """What `render_preview` asks of a detection."""
+
+    landmarks: LandmarkSet
+    face_from_scan: NDArray[np.float64]
+
+
+def draw_problems(data: DataSet, problems: Sequence[Problem], folder: Path) -> list[Path]:
+    """Draw each scan that a problem names, the landmarks in question as doubtful ones.
+
+    Parameters
+    ----------
+    data : DataSet
+        The scans.
+    problems : sequence of Problem
+        What the check found.
+    folder : Path
+        Gets ``<specimen>.png``; existing files are replaced.
+
+    Returns
+    -------
+    list of Path
+        The pictures; a scan that cannot be loaded has none.
+
+    Raises
+    ------
+    PreviewError
+        If nothing could be drawn, mostly because the machine has no OpenGL.
+    """
+    named = {problem.specimen for problem in problems}
+    paths = []
+    for scan in data.scans:
+        if scan.specimen not in named:
+            continue
+        checked, _ = check_scan(scan, data.scheme)
+        if checked is None:
+            continue
+        codes = {code for p in problems if p.specimen == scan.specimen for code in p.codes}
+        path = folder / f"{scan.specimen}.png"
+        shown = _Shown(_mark(checked.landmarks, codes), _find_pose(checked))
+        render_preview(checked.mesh, shown, path, overwrite=True)
+        paths.append(path)
+    return paths
+
+
+def _mark(landmarks: LandmarkSet, codes: set[str]) -> LandmarkSet:
+    """Give the named landmarks an error that is drawn as doubtful, the others an unknown one."""
+    is_named = np.isin(landmarks.scheme.codes, list(codes)) & landmarks.is_placed
+    return replace(landmarks, expected_error_mm=np.where(is_named, 2 * CHECK_MM, np.nan))
+
+
+def _find_pose(checked: CheckedScan) -> NDArray[np.float64]:
+    """Turn the face upright: by the mean face of the scheme, a matrix, or not at all."""
+    atlas = atlas_of(checked.landmarks.scheme)
+    there = checked.landmarks.is_placed
+    if atlas is not None and there.sum() >= MIN_TO_TURN:
+        positions_mm = checked.landmarks.positions_mm[there]
+        return fit_similarity(positions_mm, atlas.landmark_mean_mm[there], with_scale=False)
+    return np.eye(4) if checked.matrix is None else checked.matrix
