@@ -141,3 +141,21 @@ def test_processes_make_the_same(a_cohort, tmp_path):
 
     for left, right in zip(one, two, strict=True):
         np.testing.assert_array_equal(left.aligned.cloud_mm, right.aligned.cloud_mm)
+
+
+def test_facescape_stays_in_its_own_frame(tmp_path):
+    mesh, _ = toy_person(1)
+    vertices = np.arange(68) * 20 + 7
+    np.savez(tmp_path / "landmark_indices.npz", v10=vertices)
+    rows = [f"v {x:.6f} {y:.6f} {z:.6f}" for x, y, z in mesh.points]
+    rows += [f"f {a} {b} {c}" for a, b, c in mesh.triangles + 1]
+    path = tmp_path / "7" / "models_reg" / "1_neutral.obj"
+    path.parent.mkdir(parents=True)
+    path.write_text("\n".join(rows), encoding="utf-8")
+
+    scans, refusals = prepare_scans(read_data_set(tmp_path), SPACING_MM, tmp_path / "kept")
+
+    assert refusals == []
+    np.testing.assert_array_equal(scans[0].frame_from_scan, np.eye(4))
+    np.testing.assert_allclose(scans[0].aligned.truth_mm, mesh.points[vertices], atol=1e-5)
+    assert scans[0].aligned.person == "7"

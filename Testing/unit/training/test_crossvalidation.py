@@ -167,6 +167,25 @@ def test_saved_network_gives_the_same_landmarks(a_run, a_cohort):
             np.testing.assert_allclose(again.positions, kept.positions, atol=1e-3)
 
 
+def test_baseline_is_the_nearest_surface_point_of_the_training_mean(a_run, a_cohort):
+    output, results = a_run
+    scans, _ = prepare_scans(read_data_set(*a_cohort[:2]), 3.0, output / "scans")
+    by_name = {scan.aligned.specimen: scan.aligned for scan in scans}
+    for fold, result in enumerate(results[:2], start=1):
+        members = json.loads((output / f"fold{fold}" / "recipe.json").read_text("utf-8"))
+
+        errors = []
+        for row in range(13):
+            known = [by_name[name].truth_mm[row] for name in members["train"]]
+            mean = np.mean([place for place in known if np.isfinite(place).all()], axis=0)
+            for name in members["test"]:
+                cloud, truth = by_name[name].cloud_mm, by_name[name].truth_mm[row]
+                start = cloud[np.linalg.norm(cloud - mean, axis=1).argmin()]
+                errors.append(np.linalg.norm(start - truth))
+
+        assert result.baseline_mm == pytest.approx(np.nanmean(errors), abs=1e-4)
+
+
 @pytest.mark.parametrize("stop_at", [5, 13])
 def test_resumed_run_equals_an_uninterrupted_one(stop_at, a_run, a_cohort, tmp_path, monkeypatch):
     monkeypatch.setattr(published, "EPOCHS_BETWEEN_CHECKPOINTS", 3)
