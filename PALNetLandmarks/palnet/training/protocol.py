@@ -27,7 +27,10 @@ __all__ = [
 Finish = Literal["closest", "average"]
 FINISHES: tuple[Finish, ...] = get_args(Finish)
 
-NETWORKS = ("palnet", "noatt", "topk", "2blk", "ndo")
+MIN_POINTS = {"palnet": 100, "noatt": 100, "topk": 250, "2blk": 25, "ndo": 100}
+"""Points that a patch needs at least to last through all poolings."""
+
+NETWORKS = tuple(MIN_POINTS)
 """The variants of `palnet.network.torch_palnet`, which needs torch to be imported."""
 
 
@@ -96,7 +99,7 @@ class Protocol:
         _check_whole("seed", self.seed, 0)
         _check_whole("plateau_patience", training.plateau_patience, 0)
         _check_whole("n_folds", self.n_folds, 1)
-        _check_whole("n_points", self.patches.n_points, 1)
+        _check_whole("n_points", self.patches.n_points, MIN_POINTS[self.variant])
         _check_whole("batch_size", training.batch_size, 1)
         _check_whole("stop_after", training.stop_after, 1)
         _check_whole("n_epochs", training.n_epochs, 1)

@@ -4,10 +4,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import torch
 
 from palnet.errors import UsageError
-from palnet.network.torch_palnet import VARIANTS
-from palnet.training.protocol import NETWORKS, read_protocol
+from palnet.network.torch_palnet import VARIANTS, PalNet
+from palnet.training.protocol import MIN_POINTS, NETWORKS, read_protocol
 from palnet.training.recipe import RECIPES_FOLDER
 
 
@@ -20,6 +21,14 @@ def test_shipped_protocol_has_the_published_numbers():
     assert (protocol.n_folds, protocol.seed) == (5, 42)
     assert (protocol.patches.n_points, protocol.cohort.outlier_mm) == (1000, 120)
     assert (protocol.variant, protocol.finish) == ("palnet", "average")
+
+
+@pytest.mark.parametrize("variant", NETWORKS)
+def test_least_points_are_those_that_torch_accepts(variant):
+    with torch.device("meta"):
+        PalNet(1, MIN_POINTS[variant], variant)
+        with pytest.raises(ValueError, match="n_points must be at least"):
+            PalNet(1, MIN_POINTS[variant] - 1, variant)
 
 
 def test_networks_are_those_that_torch_builds():
@@ -37,6 +46,11 @@ def test_networks_are_those_that_torch_builds():
         ("rate = 1e-3", "rate = 0", "rate must be above 0; got 0"),
         ("rate = 1e-3", "rate = true", r"\[training\]: rate must be a number"),
         ("n_epochs = 5000", "n_epochs = 0.5", "n_epochs must be a whole number"),
+        (
+            "n_points = 1000",
+            "n_points = 99",
+            "n_points must be a whole number of at least 100; got 99",
+        ),
         ("plateau_factor = 0.5", "plateau_factor = 1", "above 0 and below 1; got 1"),
         ("validation_share = 0.1", "validation_share = 1.0", "above 0 and below 1; got 1.0"),
         ("[cohort]", "[kohort]", "absent keys"),
