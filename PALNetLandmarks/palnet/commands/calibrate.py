@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`palnet calibrate`: fit a model's expected errors to people unlike its training data."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+__all__ = ["add_parser"]
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the subcommand.
+
+    Parameters
+    ----------
+    subparsers : argparse subparsers
+        Where to add it.
+    """
+    parser = subparsers.add_parser(
+        "calibrate",
+        help="fit a model's expected errors to another source of people",
+        description="Generate people from a source that the model was not trained on, and fit its "
+        "expected errors to the errors found on them. Networks and atlas stay as they are. The "
+        "same command goes on where it was interrupted.",
+    )
+    add = parser.add_argument
+    add("model", nargs="?", help="name of a shipped model or a model file [the default one]")
+    add("-o", "--output", type=Path, required=True, metavar="NPZ", help="model file to write")
+    add("--morphable-model", type=Path, required=True, metavar="NPZ", help="source of people")
+    add("-n", "--number", type=int, default=160, help="how many people [%(default)s]")
+    add("--seed", type=int, default=0, help="seed of the first person [%(default)s]")
+    add("--folder", type=Path, required=True, metavar="DIR", help="where generated scans are kept")
+    add("--jobs", type=int, default=2, metavar="N", help="processes for data [%(default)s]")
+    parser.set_defaults(run=calibrate)
+
+
+def calibrate(arguments: argparse.Namespace) -> int:
+    """Run the subcommand.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        Parsed arguments.
+
+    Returns
+    -------
+    int
+        Exit code.
+    """
+    from palnet.model import read_model
+    from palnet.synthesis import read_morphable_model
+    from palnet.training.recalibration import recalibrate
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    model = read_model(arguments.model)
+    source = read_morphable_model(arguments.morphable_model, model.scheme)
+    seeds = range(arguments.seed, arguments.seed + arguments.number)
+    recalibrate(
+        model, source, seeds, arguments.output, folder=arguments.folder, jobs=arguments.jobs
+    )
+    print(f"model: {arguments.output}")
+    return 0

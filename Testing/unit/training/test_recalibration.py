@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from palnet.cli import main
+from palnet.errors import OutputExistsError
+from palnet.model import read_model
+from palnet.training import recalibration
+from palnet.training.calibration import CalibrationSample, fit_calibration
+from palnet.training.recalibration import recalibrate
+
+
+class Source:
+    name = "unlike"
+
+
+@pytest.fixture
+def a_sample(monkeypatch):
+    """Errors twice as large as the shipped model expects."""
+    model, rng = read_model(), np.random.default_rng(5)
+    spread = np.exp(rng.normal(0.0, 0.4, (300, len(model.scheme))))
+    error = rng.exponential(2.0 * model.calibration.expected_error_mm(spread))
+    shown = np.ones(error.shape, dtype=bool)
+    sample = CalibrationSample(error, spread, np.full(error.shape, 0.9), shown)
+    monkeypatch.setattr(recalibration, "collect_sample", lambda *_args: sample)
+    monkeypatch.setattr(recalibration, "fill_folder", lambda *_args, **_more: [])
+    return sample
+
+
+def test_only_the_expected_errors_change(a_sample, tmp_path):
+    before = read_model()
+
+    recalibrate(before, Source(), range(7, 307), tmp_path / "new.npz", folder=tmp_path / "scans")
+
+    after = read_model(tmp_path / "new.npz")
+    assert after.weights.keys() == before.weights.keys()
+    assert all(np.array_equal(after.weights[name], before.weights[name]) for name in before.weights)
+    np.testing.assert_array_equal(after.atlas.mean_mm, before.atlas.mean_mm)
+    np.testing.assert_array_equal(after.atlas.modes_mm, before.atlas.modes_mm)
+    fitted = fit_calibration(a_sample)
+    np.testing.assert_allclose(after.calibration.factor, fitted.factor)
+    ratio = after.calibration.expected_error_mm(a_sample.spread_mm).mean()
+    ratio /= before.calibration.expected_error_mm(a_sample.spread_mm).mean()
+    assert 1.9 < ratio < 2.1
+
+
+def test_model_tells_on_whom_it_was_calibrated(a_sample, tmp_path):
+    recalibrate(
+        read_model(), Source(), range(7, 307), tmp_path / "new.npz", folder=tmp_path / "scans"
+    )
+
+    told = read_model(tmp_path / "new.npz").metadata["calibration"]
+    assert (told["source"], told["first_seed"], told["people_drawn"]) == ("unlike", 7, 300)
+    assert told["people"] == 300
+
+
+def test_existing_model_is_kept(a_sample, tmp_path):
+    path = tmp_path / "new.npz"
+    path.write_bytes(b"mine")
+
+    with pytest.raises(OutputExistsError, match="new"):
+        recalibrate(read_model(), Source(), range(3), path, folder=tmp_path / "scans")
+    assert path.read_bytes() == b"mine"
+
+
+def test_command_without_its_source_says_what_is_missing(capsys, tmp_path):
+    with pytest.raises(SystemExit):
+        main(["calibrate", "-o", str(tmp_path / "new.npz"), "--folder", str(tmp_path)])
+
+    assert "--morphable-model" in capsys.readouterr().err
