@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,8 +35,12 @@ def add_reading_options(parser: argparse.ArgumentParser) -> None:
 _FRAME_HELP = "axes of landmark files that do not name them: the scan file's own, LPS or RAS [file]"
 
 
-def find_landmark_files(paths: Iterable[Path]) -> list[Path]:
-    """List the landmark files that files and folders stand for, one of each name of a folder."""
+def find_landmark_files(paths: Iterable[Path], scheme: Scheme | str | None = None) -> list[Path]:
+    """List the landmark files that files and folders stand for.
+
+    Of the files of a folder that share a name, the one of the format that holds most is taken, and
+    any other that holds specimens which the one taken lacks; the rest are told on stderr.
+    """
     from palnet.errors import UsageError
     from palnet.exchange import FORMATS, find_format
 
@@ -48,14 +53,48 @@ def find_landmark_files(paths: Iterable[Path]) -> list[Path]:
             found.append(path)
             continue
         files = [f for f in path.iterdir() if f.is_file() and f.name.lower().endswith(suffixes)]
-        by_stem: dict[str, Path] = {}
-        for file in sorted(files, key=lambda file: rank[find_format(file).name]):
-            by_stem.setdefault(stem_of(file), file)
+        by_stem: dict[str, list[Path]] = {}
+        for file in sorted(files, key=lambda file: (rank[find_format(file).name], file.name)):
+            by_stem.setdefault(stem_of(file), []).append(file)
         if not by_stem:
             msg = f"{path}: no landmark file in this folder. Name a folder that holds some."
             raise UsageError(msg)
-        found += [by_stem[stem] for stem in sorted(by_stem)]
+        for stem in sorted(by_stem):
+            found += _unlike(by_stem[stem], scheme)
     return list(dict.fromkeys(found))
+
+
+def _unlike(files: list[Path], scheme: Scheme | str | None) -> list[Path]:
+    """Keep the first of files that share a name, and those that hold specimens it lacks."""
+    from palnet.exchange import find_format
+
+    kept, *others = files
+    taken = [kept]
+    # A file of one specimen that cannot be read is told later; its older copies do not stand in.
+    known = (_specimens_in(kept, scheme) or {stem_of(kept)}) if others else set()
+    for file in others:
+        if find_format(file).holds_many:
+            specimens = _specimens_in(file, scheme)
+            if not specimens <= known or not specimens:
+                taken.append(file)
+                known |= specimens
+                continue
+        text = f"passed over, {kept.name} beside it is taken. Name the file to use it."
+        print(f"palnet: {file}: {text}", file=sys.stderr)
+    return taken
+
+
+def _specimens_in(path: Path, scheme: Scheme | str | None) -> set[str]:
+    """Name the specimens of a file; none if it cannot be read."""
+    from palnet.errors import PalnetError
+    from palnet.exchange import read_specimens
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return {entry.specimen for entry in read_specimens(path, scheme, strict=False)}
+        except PalnetError:
+            return set()
 
 
 def stem_of(path: Path) -> str:

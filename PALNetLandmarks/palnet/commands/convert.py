@@ -132,7 +132,7 @@ def _find_files(arguments: argparse.Namespace) -> list[Path]:
     from palnet.exchange import get_format
 
     if arguments.source is None:
-        return find_landmark_files(arguments.files)
+        return find_landmark_files(arguments.files, arguments.scheme)
     suffix = get_format(arguments.source).suffix
     found: list[Path] = []
     for path in arguments.files:

@@ -96,7 +96,7 @@ def measure(arguments: argparse.Namespace) -> int:
     from palnet._files import check_free, write_text
     from palnet.measurement import table_of_measurements
 
-    files = find_landmark_files(arguments.landmarks)
+    files = find_landmark_files(arguments.landmarks, arguments.scheme)
     read = list(read_all(files, arguments))
     jobs = _plan_jobs(read, arguments)
     table = arguments.output / TABLE_NAME

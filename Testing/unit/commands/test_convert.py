@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from palnet import cli
-from palnet.exchange import FORMATS, get_format, read_landmarks, read_specimens, write_landmarks
+from palnet.exchange import (
+    FORMATS,
+    get_format,
+    read_landmarks,
+    read_specimens,
+    write_landmarks,
+    write_specimens,
+)
 
 # Numbers are written with six decimals, and a second time after reading.
 TWO_HALF_STEPS = 1.1e-6
@@ -183,6 +190,33 @@ def test_convert_name_that_does_not_fit_is_refused_or_renamed(a_whole_set, tmp_p
 
     assert (refused, renamed) == (1, 0)
     assert "'Anna Müller' is written as 'Anna_Muller'" in capsys.readouterr().err
+
+
+def test_convert_folder_keeps_files_of_one_name_with_other_specimens(a_whole_set, tmp_path, capsys):
+    faces = [replace(a_whole_set, specimen=name) for name in ("anna", "bo", "cy")]
+    folder = tmp_path / "study"
+    write_landmarks(faces[0], folder / "cohort.mrk.json")
+    write_specimens(faces[1:], folder / "cohort.csv")
+    write_specimens(faces[2:], folder / "cohort.tps")
+
+    code = convert(folder, "-o", tmp_path / "all.csv")
+
+    assert code == 0
+    names = [entry.specimen for entry in read_specimens(tmp_path / "all.csv")]
+    assert names == ["anna", "bo", "cy"]
+    said = "cohort.tps: passed over, cohort.mrk.json beside it is taken"
+    printed = capsys.readouterr().err
+    assert (said in printed, printed.count("passed over")) == (True, 1)
+
+
+def test_convert_folder_tells_a_file_of_one_specimen_that_is_passed_over(a_folder, capsys):
+    write_landmarks(read_landmarks(a_folder / "cy.mrk.json"), a_folder / "cy.fcsv")
+
+    convert(a_folder, "--to", "tps")
+
+    printed = capsys.readouterr().err
+    for name in ("anna.csv", "bo.csv", "cy.csv", "cy.fcsv"):
+        assert f"{a_folder / name}: passed over" in printed
 
 
 def test_convert_never_writes_outside_the_folder(a_whole_set, tmp_path):
