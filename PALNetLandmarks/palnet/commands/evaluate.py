@@ -24,7 +24,7 @@ Specimens are matched by their name, landmarks by their code. It writes DIR/repo
 figures as DIR/landmarks.csv, measurements.csv, specimens.csv and errors.csv. With --repeat (the
 observer of TRUTH once more) or --observer (another one) it also tells how well the annotations
 agree, in agreement_intra.csv and agreement_inter.csv. Exit code 0: all done; 1: some files could
-not be used or have no partner, one line each on stderr; 2: wrong usage.
+not be used or have no partner, told on stderr; 2: wrong usage.
 """
 
 
@@ -93,19 +93,20 @@ def evaluate(arguments: argparse.Namespace) -> int:
         )
         raise UsageError(msg)
     for pair in pairs:
-        _warn_of_frame(pair)
-    _report(pairs, truth, arguments)
-    return 1 if alone or n_bad or n_bad_truth else 0
+        _warn_of_frame(pair, "PREDICTED")
+    n_bad_again = _report(pairs, truth, arguments)
+    return 1 if alone or n_bad or n_bad_truth or n_bad_again else 0
 
 
-def _report(pairs: list[Pair], truth: list[LandmarkSet], arguments: argparse.Namespace) -> None:
-    """Take all figures, then write them."""
+def _report(pairs: list[Pair], truth: list[LandmarkSet], arguments: argparse.Namespace) -> int:
+    """Take all figures, then write them; count what is missing from the other annotations."""
     from palnet._files import check_free, write_text
     from palnet.evaluation import (
         Evaluation,
         compare,
         mean_pairwise_error_mm,
         page_of_evaluation,
+        summarize_agreement,
         summarize_landmarks,
         summarize_measurements,
         tables_of_evaluation,
@@ -113,11 +114,13 @@ def _report(pairs: list[Pair], truth: list[LandmarkSet], arguments: argparse.Nam
 
     plan = _plan(pairs[0].truth.scheme.name, arguments.plan)
     comparison = compare(pairs)
-    agreement = {
-        kind: (len(folders) + 1, _agreement(truth, folders, plan, arguments))
-        for kind, folders in (("intra", arguments.repeat), ("inter", arguments.observer))
-        if folders
-    }
+    agreement: dict[str, tuple[int, list[Agreement]]] = {}
+    n_bad = 0
+    for kind, folders in (("intra", arguments.repeat), ("inter", arguments.observer)):
+        if folders:
+            annotations, n_bad_here = _annotations(truth, folders, arguments)
+            agreement[kind] = (len(annotations), summarize_agreement(annotations, plan))
+            n_bad += n_bad_here
     evaluation = Evaluation(
         comparison,
         summarize_landmarks(comparison),
@@ -137,6 +140,7 @@ def _report(pairs: list[Pair], truth: list[LandmarkSet], arguments: argparse.Nam
         f"{every.p95_mm:.2f} mm at the 95th percentile"
     )
     print(f"report: {arguments.output / PAGE_NAME}")
+    return n_bad
 
 
 def _read(
@@ -162,33 +166,36 @@ def _read(
     return sets, n_bad
 
 
-def _agreement(
-    truth: list[LandmarkSet],
-    folders: list[Path],
-    plan: MeasurementPlan,
-    arguments: argparse.Namespace,
-) -> list[Agreement]:
-    """Compare the specimens that TRUTH and every other annotation have."""
-    from palnet.errors import UsageError
-    from palnet.evaluation import pair_specimens, summarize_agreement
+def _annotations(
+    truth: list[LandmarkSet], folders: list[Path], arguments: argparse.Namespace
+) -> tuple[list[list[LandmarkSet]], int]:
+    """Give TRUTH and every other annotation of the specimens that all of them have.
 
-    paired = []
+    A specimen's annotations are in one frame. What could not be used is counted.
+    """
+    from palnet.errors import UsageError
+    from palnet.evaluation import Pair, pair_specimens, to_one_frame
+
+    others: list[dict[str, LandmarkSet]] = []
+    n_bad = 0
     for folder in folders:
-        again, _ = _read(folder, arguments.names, arguments)
-        paired.append({pair.specimen: pair for pair in pair_specimens(again, truth)[0]})
-    shared = [
-        landmarks.specimen
-        for landmarks in truth
-        if all(landmarks.specimen in pairs for pairs in paired)
-    ]
+        again, n_unread = _read(folder, arguments.names, arguments)
+        pairs, alone = pair_specimens(again, truth)
+        others.append({pair.specimen: pair.predicted for pair in pairs})
+        if alone:
+            said = ", ".join(alone).replace("no prediction", "no such annotation")
+            print(f"palnet: {folder}: left out of the agreement: {said}", file=sys.stderr)
+        n_bad += n_unread + len(alone)
+    shared = [each for each in truth if all(each.specimen in other for other in others)]
     if not shared:
         places = ", ".join(map(str, folders))
         msg = f"{places}: must share a specimen with TRUTH; got none. Specimens match by name."
         raise UsageError(msg)
-    first = [paired[0][name].truth for name in shared]
-    return summarize_agreement(
-        [first, *([pairs[name].predicted for name in shared] for pairs in paired)], plan
-    )
+    sets = [to_one_frame([true, *(other[true.specimen] for other in others)]) for true in shared]
+    for true, *again in sets:
+        for folder, each in zip(folders, again, strict=True):
+            _warn_of_frame(Pair(each, true), str(folder))
+    return [list(annotation) for annotation in zip(*sets, strict=True)], n_bad
 
 
 def _plan(scheme: str, path: str | None) -> MeasurementPlan:
@@ -210,7 +217,7 @@ _FAR_MM = 30.0
 _NEAR_MM = 10.0
 
 
-def _warn_of_frame(pair: Pair) -> None:
+def _warn_of_frame(pair: Pair, side: str) -> None:
     """Point to a frame or unit that differs: the errors then are not those of the landmarks."""
     import numpy as np
 
@@ -228,7 +235,7 @@ def _warn_of_frame(pair: Pair) -> None:
     if before > _FAR_MM and after < _NEAR_MM:
         print(
             f"palnet: {pair.specimen}: {before:.0f} mm off, {after:.1f} mm when moved to fit: "
-            "PREDICTED and TRUTH seem to be in different frames or units.",
+            f"{side} and TRUTH seem to be in different frames or units.",
             file=sys.stderr,
         )
 

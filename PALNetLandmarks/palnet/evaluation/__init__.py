@@ -11,7 +11,7 @@ from palnet.evaluation._measurement_errors import (
     summarize_measurements,
 )
 from palnet.evaluation._names import NameTable, read_name_table
-from palnet.evaluation._pairs import Pair, pair_specimens, to_scheme
+from palnet.evaluation._pairs import Pair, pair_specimens, to_one_frame, to_scheme
 from palnet.evaluation._procrustes import (
     Cohort,
     ShapeSpace,
@@ -50,5 +50,6 @@ __all__ = [
     "summarize_measurements",
     "tables_of_evaluation",
     "tables_of_shapes",
+    "to_one_frame",
     "to_scheme",
 ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from palnet.errors import UsageError
 from palnet.evaluation._agreement import compute_icc, compute_relative_tem, compute_tem
 from palnet.measurement import MeasurementPlan, measure
 
@@ -192,7 +193,14 @@ def summarize_agreement(
     -------
     list of Agreement
         Landmarks in the order of the scheme, then the measurements in that of the plan.
+
+    Raises
+    ------
+    UsageError
+        If the annotations of a specimen are in different frames.
     """
+    for sets in zip(*annotations, strict=True):
+        _check_frame(sets)
     chosen = _without_arcs(plan)
     positions = np.stack(
         [[landmarks.positions_mm for landmarks in sets] for sets in annotations], axis=1
@@ -207,6 +215,17 @@ def summarize_agreement(
         name = (entry.code, entry.name, entry.kind, first[entry.code].unit)
         found.append(_agreement(name, values[:, :, row]))
     return [entry for entry in found if entry.n]
+
+
+def _check_frame(sets: Sequence[LandmarkSet]) -> None:
+    """Require that coordinates of one specimen may be subtracted."""
+    frames = sorted({f"{each.frame} along {each.space} axes" for each in sets})
+    if len(frames) > 1:
+        msg = (
+            f"annotations of {sets[0].specimen!r} must be in one frame; got "
+            f"{' and '.join(frames)}. Use to_one_frame."
+        )
+        raise UsageError(msg)
 
 
 def _agreement(name: tuple[str, str, str, str], values: NDArray[np.float64]) -> Agreement:

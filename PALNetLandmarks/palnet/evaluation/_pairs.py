@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from palnet.landmarks import Status
     from palnet.scheme import Scheme
 
-__all__ = ["Pair", "check_once", "pair_specimens", "to_scheme"]
+__all__ = ["Pair", "check_once", "pair_specimens", "to_one_frame", "to_scheme"]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -106,6 +106,26 @@ def to_scheme(landmarks: LandmarkSet, scheme: Scheme) -> LandmarkSet:
         specimen=landmarks.specimen,
         space=landmarks.space,
     )
+
+
+def to_one_frame(annotations: Sequence[LandmarkSet]) -> list[LandmarkSet]:
+    """Give several annotations of one specimen along the same axes.
+
+    Convention: as they are if all say the same frame, axes and unit, else all in LPS.
+
+    Parameters
+    ----------
+    annotations : sequence of LandmarkSet
+        All of one specimen.
+
+    Returns
+    -------
+    list of LandmarkSet
+        The same landmarks, in that order.
+    """
+    if len({(each.frame, each.space, each.mm_per_unit) for each in annotations}) == 1:
+        return list(annotations)
+    return [each.to_frame("LPS") for each in annotations]
 
 
 def _pair(predicted: LandmarkSet, truth: LandmarkSet) -> Pair:

@@ -190,3 +190,71 @@ def test_evaluate_annotation_of_other_specimens_is_refused(a_study, tmp_path, ca
 
     assert code == 2
     assert "must share a specimen" in capsys.readouterr().err
+
+
+def in_frame(folder, target, frame):
+    """The same annotations once more, in another frame."""
+    target.mkdir()
+    for path in sorted(folder.iterdir()):
+        moved = read_landmarks(path).to_frame(frame)
+        write_landmarks(moved, target / path.name)
+    return target
+
+
+@pytest.mark.parametrize(
+    "frames", [("RAS", "RAS", "LPS"), ("RAS", "LPS", "RAS"), ("LPS", "RAS", "RAS")]
+)
+def test_evaluate_agreement_does_not_depend_on_the_frames_of_the_annotations(
+    a_study, tmp_path, frames
+):
+    folders = [a_study[name] for name in ("truth", "again", "other")]
+    turned = [
+        in_frame(folder, tmp_path / f"{folder.name}_turned", frame)
+        for folder, frame in zip(folders, frames, strict=True)
+    ]
+
+    tables = []
+    for truth, *repeats in (folders, turned):
+        out = tmp_path / f"out_{truth.name}"
+        options = [text for folder in repeats for text in ("--repeat", folder)]
+        assert run(a_study["predicted"], truth, *options, "-o", out) == 0
+        tables.append(rows_of(out / "agreement_intra.csv"))
+
+    for got, expected in zip(*tables, strict=True):
+        assert (got["code"], got["n"]) == (expected["code"], expected["n"])
+        for column in ("difference", "tem"):
+            assert float(got[column]) == pytest.approx(float(expected[column]), abs=2e-3)
+
+
+def test_evaluate_points_to_an_annotation_whose_frame_differs(a_study, tmp_path, capsys):
+    turned = tmp_path / "turned"
+    turned.mkdir()
+    matrix = np.diag([-1.0, -1.0, 1.0, 1.0])
+    for path in sorted(a_study["again"].iterdir()):
+        write_landmarks(read_landmarks(path).transformed(matrix), turned / path.name)
+
+    run(a_study["predicted"], a_study["truth"], "--repeat", turned, "-o", tmp_path / "out")
+
+    assert f"{turned} and TRUTH seem to be in different frames" in capsys.readouterr().err
+
+
+def test_evaluate_annotation_that_lacks_specimens_is_told(a_study, tmp_path, capsys):
+    (a_study["again"] / "anna.mrk.json").unlink()
+
+    code = run(a_study["predicted"], a_study["truth"], "--repeat", a_study["again"],
+               "-o", tmp_path / "out")  # fmt: skip
+
+    assert code == 1
+    said = capsys.readouterr().err.splitlines()
+    assert [line for line in said if "anna has no such annotation" in line] == said
+    assert {row["n"] for row in rows_of(tmp_path / "out" / "agreement_intra.csv")} == {"2"}
+
+
+def test_evaluate_annotation_that_cannot_be_read_is_counted(a_study, tmp_path, capsys):
+    (a_study["other"] / "zoe.mrk.json").write_text("no JSON")
+
+    code = run(a_study["predicted"], a_study["truth"], "--observer", a_study["other"],
+               "-o", tmp_path / "out")  # fmt: skip
+
+    assert code == 1
+    assert "zoe.mrk.json" in capsys.readouterr().err

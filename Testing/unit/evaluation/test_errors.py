@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
+from palnet.errors import UsageError
 from palnet.evaluation import (
     Pair,
     compare,
@@ -18,6 +19,7 @@ from palnet.evaluation import (
     summarize_agreement,
     summarize_landmarks,
     summarize_measurements,
+    to_one_frame,
 )
 from palnet.exchange import read_landmarks
 from palnet.landmarks import LandmarkSet
@@ -273,6 +275,18 @@ def test_summarize_agreement_leaves_out_what_no_specimen_has_whole():
 
     assert not any("prn" in entry.code.split("-") for entry in entries)
     assert all(entry.tem == 0.0 for entry in entries)
+
+
+def test_summarize_agreement_of_annotations_in_two_frames_is_refused():
+    face = a_face()
+    other = face.to_frame("RAS")
+    plan = load_measurement_plan("palnet50")
+
+    with pytest.raises(UsageError, match="'anna' must be in one frame; got RAS along"):
+        summarize_agreement([[face], [other]], plan)
+
+    same = summarize_agreement([[each] for each in to_one_frame([face, other])], plan)
+    assert max(entry.difference for entry in same) < 1e-9
 
 
 def test_plan_of_arcs_only_gives_no_rows(tmp_path):
