@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -48,6 +48,7 @@ def propagate_error(
     formula: Callable[[NDArray[np.float64]], float],
     points_mm: NDArray[np.float64],
     errors_mm: NDArray[np.float64],
+    landmarks: Sequence[int],
 ) -> float:
     """Give the expected absolute error of a value from the expected errors of its landmarks.
 
@@ -55,11 +56,16 @@ def propagate_error(
     ``e_i = sigma_i * sqrt(8 / pi)`` (mean length of a 3D normal vector), the value has standard
     deviation ``sqrt(sum(|dv/dp_i|^2 sigma_i^2))``, of which the mean size is ``sqrt(2 / pi)``
     times that: ``0.5 * sqrt(sum(|dv/dp_i|^2 e_i^2))``. NaN where a landmark's error is unknown.
+    Rows of one landmark, as `landmarks` numbers them, move together.
     """
-    gradient = np.zeros_like(points_mm)
-    for place in np.ndindex(*points_mm.shape):
-        step = np.zeros_like(points_mm)
-        step[place] = _STEP_MM
-        gradient[place] = (formula(points_mm + step) - formula(points_mm - step)) / (2 * _STEP_MM)
-    squared = (gradient**2).sum(axis=1)
-    return float(0.5 * np.sqrt((squared * errors_mm**2).sum()))
+    squared = 0.0
+    for landmark in dict.fromkeys(landmarks):
+        is_moved = np.array([row == landmark for row in landmarks])
+        slopes = []
+        for axis in range(3):
+            step = np.zeros_like(points_mm)
+            step[is_moved, axis] = _STEP_MM
+            slopes.append((formula(points_mm + step) - formula(points_mm - step)) / (2 * _STEP_MM))
+        error_mm = errors_mm[is_moved][0]
+        squared += float(np.square(slopes).sum() * error_mm**2)
+    return 0.5 * squared**0.5

@@ -137,7 +137,7 @@ def _take(
     value = formula(points_mm)
     if not np.isfinite(value):
         return _blank(definition, "two of its landmarks lie in one place")
-    error = propagate_error(formula, points_mm, errors_mm)
+    error = propagate_error(formula, points_mm, errors_mm, rows)
     return _filled(definition, value, error, landmarks.positions[rows])
 
 

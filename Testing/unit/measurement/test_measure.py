@@ -236,19 +236,49 @@ def test_measure_distance_and_angle_against_plain_arithmetic(a_small_scheme_file
     assert [taken[code].value for code in "dai"] == pytest.approx([5.0, 90.0, 75.0])
 
 
-@pytest.mark.parametrize("kind", ["distance", "angle", "index"])
-def test_propagate_error_agrees_with_monte_carlo(kind):
+@pytest.mark.parametrize(
+    ("kind", "landmarks"),
+    [
+        ("distance", (0, 1)),
+        ("angle", (0, 1, 2)),
+        ("index", (0, 1, 2, 3)),
+        ("index", (0, 1, 1, 2)),
+        ("index", (0, 1, 0, 2)),
+    ],
+)
+def test_propagate_error_agrees_with_monte_carlo(kind, landmarks):
     random = np.random.default_rng(4)
-    n_points = {"distance": 2, "angle": 3, "index": 4}[kind]
-    points = random.normal(0, 50, (n_points, 3))
-    errors = random.uniform(0.5, 2.0, n_points)
-    sigma = errors / np.sqrt(8 / np.pi)
+    places = random.normal(0, 50, (4, 3))
+    errors = random.uniform(0.5, 2.0, 4)
+    rows = list(landmarks)
+    formula, points = FORMULAS[kind], places[rows]
 
-    noise = random.normal(size=(20_000, n_points, 3)) * sigma[:, None]
-    exact = FORMULAS[kind](points)
-    seen = np.mean([abs(FORMULAS[kind](points + shift) - exact) for shift in noise])
+    noise = random.normal(size=(20_000, 4, 3)) * (errors / np.sqrt(8 / np.pi))[:, None]
+    seen = np.mean([abs(formula((places + shift)[rows]) - formula(points)) for shift in noise])
 
-    assert propagate_error(FORMULAS[kind], points, errors) == pytest.approx(seen, rel=0.03)
+    found = propagate_error(formula, points, errors[rows], landmarks)
+    assert found == pytest.approx(seen, rel=0.03)
+
+
+def test_measure_index_of_a_shared_landmark_agrees_with_monte_carlo():
+    face, sigma = a_face(errors_mm=1.0), 1.0 / np.sqrt(8 / np.pi)
+    shared = [
+        definition
+        for definition in load_measurement_plan("palnet50").definitions
+        if definition.kind == "index" and len(set(definition.landmarks)) == 3
+    ]
+    noise = np.random.default_rng(5).normal(size=(10_000, len(face), 3)) * sigma
+    assert shared
+    for definition in shared:
+        rows = [face.scheme.index_of(code) for code in definition.landmarks]
+        stated = by_code(measure(face))[definition.code]
+        first, second, third, fourth = np.moveaxis((face.positions_mm + noise)[:, rows], 1, 0)
+        over = np.linalg.norm(second - first, axis=1)
+        under = np.linalg.norm(fourth - third, axis=1)
+
+        seen = np.abs(100 * over / under - stated.value).mean()
+
+        assert stated.expected_error == pytest.approx(seen, rel=0.05), definition.code
 
 
 def a_symmetric_face(scheme):
