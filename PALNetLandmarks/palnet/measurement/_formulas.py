@@ -68,4 +68,4 @@ def propagate_error(
             slopes.append((formula(points_mm + step) - formula(points_mm - step)) / (2 * _STEP_MM))
         error_mm = errors_mm[is_moved][0]
         squared += float(np.square(slopes).sum() * error_mm**2)
-    return 0.5 * squared**0.5
+    return float(0.5 * np.sqrt(squared))
