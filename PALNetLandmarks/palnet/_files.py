@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from palnet.errors import OutputExistsError
+from palnet.errors import OutputError, OutputExistsError, PalnetError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,9 @@ __all__ = ["check_free", "replacing", "write_text"]
 
 def check_free(path: Path, *, overwrite: bool) -> None:
     """Require that a path may be written to."""
-    if path.exists() and not overwrite:
+    with _telling(path):
+        is_there = path.exists()
+    if is_there and not overwrite:
         msg = f"{path} exists already; nothing was written. Choose to overwrite, or another folder."
         raise OutputExistsError(msg)
 
@@ -28,23 +30,37 @@ def check_free(path: Path, *, overwrite: bool) -> None:
 def replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
     """Give a file beside `path` to write to, which takes its place if all goes well."""
     check_free(path, overwrite=overwrite)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".palnet-", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    draft = Path(name)
-    try:
-        yield draft
-        check_free(path, overwrite=overwrite)
-        draft.chmod(0o666 & ~_umask())  # mkstemp makes files that nobody else can read
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with _telling(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=".palnet-", suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+        draft = Path(name)
+        try:
+            yield draft
+            check_free(path, overwrite=overwrite)
+            draft.chmod(0o666 & ~_umask())  # mkstemp makes files that nobody else can read
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str, *, overwrite: bool) -> None:
     """Write UTF-8 with LF line ends on every system."""
     with replacing(path, overwrite=overwrite) as draft:
         draft.write_text(text, encoding="utf-8", newline="\n")
+
+
+@contextmanager
+def _telling(path: Path) -> Iterator[None]:
+    """Name the file that was to be written where the system does not let it be."""
+    try:
+        yield
+    except PalnetError:
+        raise
+    except OSError as err:
+        why = err.strerror or err
+        msg = f"{path}: cannot be written ({why}). Check the path, the rights and the free space."
+        raise OutputError(msg) from err
 
 
 def _umask() -> int:

@@ -8,6 +8,7 @@ __all__ = [
     "MeshError",
     "MissingDependencyError",
     "ModelFileError",
+    "OutputError",
     "OutputExistsError",
     "PalnetError",
     "PreviewError",
@@ -36,6 +37,10 @@ class ScanRefusedError(PalnetError, ValueError):
 
 class FormatError(PalnetError, ValueError):
     """A landmark file does not follow its format."""
+
+
+class OutputError(PalnetError, OSError):
+    """A file cannot be written, for the system does not let it."""
 
 
 class OutputExistsError(PalnetError, FileExistsError):

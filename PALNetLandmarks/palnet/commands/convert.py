@@ -193,7 +193,7 @@ class _Conversion:
 
     def write_one_file(self, specimens: Iterable[LandmarkSet], output: Path) -> None:
         """Write all specimens into one file, or say why not."""
-        from palnet.errors import FormatError, OutputExistsError
+        from palnet.errors import FormatError, OutputError, OutputExistsError
         from palnet.exchange import write_specimens
 
         asked = self.arguments
@@ -207,7 +207,7 @@ class _Conversion:
                 rename=asked.rename,
                 skip_incomplete=asked.skip_incomplete,
             )
-        except (FormatError, OutputExistsError) as err:
+        except (FormatError, OutputError, OutputExistsError) as err:
             self._fail(f"{output.name} was not written: {err}")
 
     def write_folder(self, files: Iterable[Path], folder: Path) -> None:

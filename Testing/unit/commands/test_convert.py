@@ -249,6 +249,17 @@ def test_convert_overwrites_only_when_told(a_folder, tmp_path, capsys):
     assert "cohort.tps exists already" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("output", ["anna.csv/all.tps", "anna.csv/deep/folder"])
+def test_convert_output_that_cannot_be_written_is_told(a_folder, capsys, output):
+    path = a_folder / "anna.mrk.json"
+
+    code = convert(path, "--to", "tps", "-o", a_folder / output)
+
+    printed = capsys.readouterr().err
+    assert (code, printed.count("\n")) == (1, 1)
+    assert "cannot be written" in printed
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

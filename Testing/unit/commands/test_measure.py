@@ -265,6 +265,19 @@ def test_measure_never_writes_over_a_file_unasked(tmp_path, capsys):
     assert "<h1>Measurements of anna</h1>" in page.read_text()
 
 
+@pytest.mark.parametrize("options", [[], ["--no-pages"]])
+def test_measure_output_that_cannot_be_written_is_one_line(tmp_path, capsys, options):
+    path = write_face(tmp_path, a_face())
+    (tmp_path / "file").write_text("mine")
+
+    code = main(["measure", str(path), "-o", str(tmp_path / "file" / "out"), *options])
+
+    printed = capsys.readouterr().err
+    assert (code, printed.count("\n")) == (2, 1)
+    assert "cannot be written" in printed
+    assert (tmp_path / "file").read_text() == "mine"
+
+
 def test_measure_broken_file_is_named_and_the_others_are_measured(tmp_path, capsys):
     write_face(tmp_path / "in", a_face())
     (tmp_path / "in" / "broken.mrk.json").write_text("{", encoding="utf-8")

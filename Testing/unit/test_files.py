@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import errno
+import os
+
+import pytest
+
+from palnet._files import check_free, replacing, write_text
+from palnet.errors import OutputError, OutputExistsError, PalnetError
+
+
+def fail(*_, **__):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_write_text_makes_the_folder_and_leaves_no_draft(tmp_path):
+    write_text(tmp_path / "a" / "b" / "out.txt", "ä\n", overwrite=False)
+
+    assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == ["out.txt"]
+    assert (tmp_path / "a" / "b" / "out.txt").read_bytes() == "ä\n".encode()
+
+
+@pytest.mark.parametrize("below", ["out.txt", "deep/out.txt"])
+def test_write_text_below_a_file_names_the_path_and_what_to_check(tmp_path, below):
+    (tmp_path / "file").write_text("mine")
+    path = tmp_path / "file" / below
+
+    with pytest.raises(
+        OutputError, match=r"out\.txt: cannot be written \(.*Check the path"
+    ) as told:
+        write_text(path, "new", overwrite=True)
+
+    assert str(path) in str(told.value)
+    assert isinstance(told.value, PalnetError)
+    assert isinstance(told.value, OSError)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "step", ["pathlib.Path.mkdir", "tempfile.mkstemp", "pathlib.Path.replace", "pathlib.Path.chmod"]
+)
+def test_write_text_that_the_system_refuses_leaves_all_as_it_was(tmp_path, monkeypatch, step):
+    path = tmp_path / "out.txt"
+    path.write_text("old")
+    monkeypatch.setattr(step, fail)
+
+    with pytest.raises(OutputError, match=r"out\.txt: cannot be written \(No space left"):
+        write_text(path, "new", overwrite=True)
+
+    assert [entry.name for entry in tmp_path.iterdir()] == ["out.txt"]
+    assert path.read_text() == "old"
+
+
+def test_replacing_full_disk_while_writing_is_told_as_an_output(tmp_path):
+    with (
+        pytest.raises(OutputError, match="No space left"),
+        replacing(tmp_path / "out.txt", overwrite=False),
+    ):
+        fail()
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_replacing_other_errors_come_through_as_they_are(tmp_path):
+    with pytest.raises(ZeroDivisionError), replacing(tmp_path / "out.txt", overwrite=False):
+        _ = 1 / 0
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_replacing_a_file_that_came_meanwhile_is_kept(tmp_path):
+    path = tmp_path / "out.txt"
+
+    def write_as_another_does():
+        with replacing(path, overwrite=False) as draft:
+            draft.write_text("ours")
+            path.write_text("theirs")
+
+    with pytest.raises(OutputExistsError, match="exists already"):
+        write_as_another_does()
+
+    assert path.read_text() == "theirs"
+
+
+def test_check_free_name_too_long_for_the_system_is_told(tmp_path):
+    with pytest.raises(OutputError, match="cannot be written"):
+        write_text(tmp_path / ("x" * 5000), "new", overwrite=False)
+
+
+def test_check_free_lets_a_free_path_pass_and_an_existing_one_when_told(tmp_path):
+    (tmp_path / "there").write_text("x")
+
+    check_free(tmp_path / "free", overwrite=False)
+    check_free(tmp_path / "there", overwrite=True)
+    with pytest.raises(OutputExistsError, match="there exists already"):
+        check_free(tmp_path / "there", overwrite=False)
