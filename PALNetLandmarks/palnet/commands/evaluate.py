@@ -54,7 +54,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="folder for the files [%(default)s]")  # fmt: skip
     add("--plan", metavar="JSON", help="what to measure [the plan of the landmark scheme]")
     add_reading_options(parser)
-    add("--overwrite", action="store_true", help="replace existing files")
+    add("--overwrite", action="store_true", help="replace an earlier report")
     parser.set_defaults(run=evaluate)
 
 
@@ -100,8 +100,8 @@ def evaluate(arguments: argparse.Namespace) -> int:
 
 def _report(pairs: list[Pair], truth: list[LandmarkSet], arguments: argparse.Namespace) -> int:
     """Take all figures, then write them; count what is missing from the other annotations."""
-    from palnet._files import check_free, write_text
     from palnet.evaluation import (
+        OPTIONAL_EVALUATION_TABLES,
         Evaluation,
         compare,
         mean_pairwise_error_mm,
@@ -110,6 +110,7 @@ def _report(pairs: list[Pair], truth: list[LandmarkSet], arguments: argparse.Nam
         summarize_landmarks,
         summarize_measurements,
         tables_of_evaluation,
+        write_report,
     )
 
     plan = _plan(pairs[0].truth.scheme.name, arguments.plan)
@@ -130,10 +131,7 @@ def _report(pairs: list[Pair], truth: list[LandmarkSet], arguments: argparse.Nam
     )
     title = f"{arguments.predicted.name} against {arguments.truth.name}"
     files = {PAGE_NAME: page_of_evaluation(evaluation, title)} | tables_of_evaluation(evaluation)
-    for name in files:
-        check_free(arguments.output / name, overwrite=arguments.overwrite)
-    for name, text in files.items():
-        write_text(arguments.output / name, text, overwrite=arguments.overwrite)
+    write_report(arguments.output, files, OPTIONAL_EVALUATION_TABLES, overwrite=arguments.overwrite)
     every = evaluation.landmarks[0]
     print(
         f"{len(pairs)} specimens, {every.n} landmarks: {every.mean_mm:.2f} mm on average, "

@@ -39,7 +39,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add("-o", "--output", type=Path, default=Path("palnet-shapes"), metavar="DIR",
         help="folder for the files [%(default)s]")  # fmt: skip
     add_reading_options(parser)
-    add("--overwrite", action="store_true", help="replace existing files")
+    add("--overwrite", action="store_true", help="replace an earlier report")
     parser.set_defaults(run=procrustes)
 
 
@@ -56,9 +56,15 @@ def procrustes(arguments: argparse.Namespace) -> int:
     int
         Exit code.
     """
-    from palnet._files import check_free, write_text
     from palnet.errors import UsageError
-    from palnet.evaluation import align_cohort, page_of_shapes, select_complete, tables_of_shapes
+    from palnet.evaluation import (
+        OPTIONAL_SHAPE_TABLES,
+        align_cohort,
+        page_of_shapes,
+        select_complete,
+        tables_of_shapes,
+        write_report,
+    )
 
     files = find_landmark_files(arguments.landmarks)
     read = [specimens for _, specimens in read_all(files, arguments)]
@@ -69,10 +75,7 @@ def procrustes(arguments: argparse.Namespace) -> int:
     cohort = select_complete(sets)
     space = align_cohort(cohort)
     texts = {PAGE_NAME: page_of_shapes(space, "Shapes of the cohort")} | tables_of_shapes(space)
-    for name in texts:
-        check_free(arguments.output / name, overwrite=arguments.overwrite)
-    for name, text in texts.items():
-        write_text(arguments.output / name, text, overwrite=arguments.overwrite)
+    write_report(arguments.output, texts, OPTIONAL_SHAPE_TABLES, overwrite=arguments.overwrite)
     for code, reason in cohort.dropped_landmarks.items():
         print(f"left out: landmark {code}: {reason}")
     for specimen, reason in cohort.dropped_specimens.items():

@@ -20,10 +20,20 @@ from palnet.evaluation._procrustes import (
     select_complete,
 )
 from palnet.evaluation._report import Evaluation, page_of_evaluation
-from palnet.evaluation._shape_report import page_of_shapes, tables_of_shapes
-from palnet.evaluation._tables import tables_of_evaluation
+from palnet.evaluation._shape_report import (
+    OPTIONAL_SHAPE_TABLES,
+    page_of_shapes,
+    tables_of_shapes,
+)
+from palnet.evaluation._tables import (
+    OPTIONAL_EVALUATION_TABLES,
+    tables_of_evaluation,
+    write_report,
+)
 
 __all__ = [
+    "OPTIONAL_EVALUATION_TABLES",
+    "OPTIONAL_SHAPE_TABLES",
     "Agreement",
     "Cohort",
     "Comparison",
@@ -52,4 +62,5 @@ __all__ = [
     "tables_of_shapes",
     "to_one_frame",
     "to_scheme",
+    "write_report",
 ]

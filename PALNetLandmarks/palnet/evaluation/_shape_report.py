@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from palnet.evaluation._procrustes import ShapeSpace
     from palnet.face.atlas import FaceAtlas
 
-__all__ = ["page_of_shapes", "tables_of_shapes"]
+__all__ = ["OPTIONAL_SHAPE_TABLES", "page_of_shapes", "tables_of_shapes"]
+
+# Those that a cohort may be without: shapes that do not vary, nothing left out.
+OPTIONAL_SHAPE_TABLES = ("variances.csv", "components.csv", "dropped.csv")
 
 # More components than this are in the tables, not on the page.
 _N_DRAWN = 4
@@ -55,7 +58,7 @@ def tables_of_shapes(space: ShapeSpace) -> dict[str, str]:
     -------
     dict of str to str
         Text by file name: scores.csv, variances.csv, components.csv, mean.csv, aligned.csv and
-        dropped.csv, the last only if anything was left out.
+        dropped.csv; one without rows is left out.
     """
     cohort = space.cohort
     dropped: list[dict[str, Any]] = [

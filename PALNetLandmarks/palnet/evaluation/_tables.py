@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The figures of an evaluation as CSV files."""
+"""The figures of an evaluation as CSV files, and the files of a report on the disk."""
 
 from __future__ import annotations
 
@@ -11,16 +11,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from palnet._files import check_free, write_text
 from palnet.evaluation._errors import LIMITS_MM
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from palnet.evaluation._errors import Comparison, LandmarkErrors
     from palnet.evaluation._measurement_errors import MeasurementErrors
     from palnet.evaluation._report import Evaluation
 
-__all__ = ["csv_text", "specimen_rows", "tables_of_evaluation"]
+__all__ = [
+    "OPTIONAL_EVALUATION_TABLES",
+    "csv_text",
+    "specimen_rows",
+    "tables_of_evaluation",
+    "write_report",
+]
+
+# Those that an evaluation may be without: no plan of measurements, no other annotation.
+OPTIONAL_EVALUATION_TABLES = ("measurements.csv", "agreement_intra.csv", "agreement_inter.csv")
 
 
 def tables_of_evaluation(evaluation: Evaluation) -> dict[str, str]:
@@ -35,7 +46,8 @@ def tables_of_evaluation(evaluation: Evaluation) -> dict[str, str]:
     -------
     dict of str to str
         Text by file name: landmarks.csv, measurements.csv, specimens.csv, errors.csv (each error
-        by itself), and agreement_intra.csv and agreement_inter.csv where there are annotations.
+        by itself), and agreement_intra.csv and agreement_inter.csv where there are annotations; one
+        without rows is left out.
     """
     tables = {
         "landmarks.csv": csv_text([_landmark_row(entry) for entry in evaluation.landmarks]),
@@ -104,6 +116,37 @@ def _error_rows(comparison: Comparison) -> list[dict[str, Any]]:
                     }
                 )
     return rows
+
+
+def write_report(
+    folder: Path, texts: Mapping[str, str], optional: Iterable[str], *, overwrite: bool
+) -> None:
+    """Write the files of a report; those of an earlier one that it lacks are deleted.
+
+    Parameters
+    ----------
+    folder : path
+        Where to write.
+    texts : mapping of str to str
+        Text by file name.
+    optional : iterable of str
+        Names of tables that some reports have and others do not.
+    overwrite : bool
+        Whether an earlier report may be replaced.
+
+    Raises
+    ------
+    OutputExistsError
+        If a file of a report is there and may not be replaced; then nothing is written.
+    """
+    lacking = [name for name in optional if name not in texts]
+    for name in (*texts, *lacking):
+        check_free(folder / name, overwrite=overwrite)
+    for name, text in texts.items():
+        write_text(folder / name, text, overwrite=overwrite)
+    # Beside the new page a table of the earlier run would be taken for one of its own.
+    for name in lacking:
+        (folder / name).unlink(missing_ok=True)
 
 
 def csv_text(rows: Sequence[dict[str, Any]]) -> str:

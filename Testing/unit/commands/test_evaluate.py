@@ -258,3 +258,21 @@ def test_evaluate_annotation_that_cannot_be_read_is_counted(a_study, tmp_path, c
 
     assert code == 1
     assert "zoe.mrk.json" in capsys.readouterr().err
+
+
+def test_evaluate_leaves_no_table_of_an_earlier_report(a_study, tmp_path, capsys):
+    out = tmp_path / "out"
+    sides = (a_study["predicted"], a_study["truth"])
+    run(*sides, "--repeat", a_study["again"], "-o", out)
+    (out / "notes.csv").write_text("mine")
+    for name in ("report", "landmarks", "measurements", "specimens", "errors"):
+        (out / f"{name}.{'html' if name == 'report' else 'csv'}").unlink()
+
+    refused = run(*sides, "-o", out)
+
+    assert refused == 2
+    assert "agreement_intra.csv exists already" in capsys.readouterr().err
+    assert {path.name for path in out.iterdir()} == {"agreement_intra.csv", "notes.csv"}
+    assert run(*sides, "-o", out, "--overwrite") == 0
+    assert not (out / "agreement_intra.csv").exists()
+    assert (out / "notes.csv").read_text() == "mine"

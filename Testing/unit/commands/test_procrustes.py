@@ -81,3 +81,15 @@ def test_procrustes_of_two_specimens_is_refused(a_folder, tmp_path, capsys):
     assert main(["procrustes", *files, "-o", str(tmp_path / "out")]) == 2
     assert "got 2 of 50" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_procrustes_leaves_no_table_of_an_earlier_report(a_folder, tmp_path):
+    out = tmp_path / "out"
+    main(["procrustes", str(a_folder), "-o", str(out)])
+    assert (out / "dropped.csv").exists()
+    (a_folder / "case_2.mrk.json").unlink()
+
+    assert main(["procrustes", str(a_folder), "-o", str(out), "--overwrite"]) == 0
+
+    assert not (out / "dropped.csv").exists()
+    assert (out / "variances.csv").exists()
