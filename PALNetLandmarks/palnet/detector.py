@@ -66,8 +66,9 @@ SECOND_PASS_ABOVE_MM = 2.0
 HOPELESS_SCORE = 0.12
 # A landmark farther from the surface than this is not on it.
 OFF_SURFACE_MM = 6.0
-# A result whose median expected error or coverage is past these deserves a look as a whole.
-CHECK_ABOVE_MM, CHECK_BELOW_COVERAGE = 2.5, 0.75
+# A result whose coverage or median expected error is past these deserves a look as a whole: half of
+# its landmarks are doubtful (palnet.preview).
+CHECK_ABOVE_MM, CHECK_BELOW_COVERAGE = 4.0, 0.75
 # Fewer landmarks than this hold a pose less surely than the atlas fit does.
 MIN_POSE_LANDMARKS = 8
 

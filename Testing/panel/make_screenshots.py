@@ -82,9 +82,9 @@ def walk(panel, camera) -> None:
     for code in codes[:11]:
         panel.reviewSection.review.confirm(codes.index(code))
     moved = codes.index("al_l")
+    panel.reviewSection.table.select(moved)
     position = landmarks.world_positions[moved] + 2.0
     detected.SetNthControlPointPositionWorld(moved, *(float(value) for value in position))
-    panel.reviewSection.table.select(moved)
     camera.shoot("3-review.png")
 
 

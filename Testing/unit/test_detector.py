@@ -104,8 +104,10 @@ def test_expected_errors_are_positive_and_of_the_right_size(the_example):
     expected = landmarks.expected_error_mm[landmarks.is_placed]
 
     assert (expected > 0).all()
+    # The example is of the source that trained the model; the errors expected are those of faces of
+    # another one, about twice as large.
     ratio = errors_mm(landmarks, the_example.truth).mean() / expected.mean()
-    assert 0.4 < ratio < 2.5
+    assert 0.2 < ratio < 1.0
 
 
 def test_detected_landmarks_lie_on_triangles(the_example):
