@@ -183,18 +183,22 @@ def _plan_jobs(
     for path, specimens in read:
         for landmarks in specimens:
             # A file of one specimen names it; one of many has names inside.
-            name = stem_of(path) if len(specimens) == 1 else landmarks.specimen
-            name = _UNSAFE.sub("_", name)
-            if name in jobs:
+            stem = stem_of(path) if len(specimens) == 1 else landmarks.specimen
+            name = _UNSAFE.sub("_", stem)
+            same = jobs.get(name.casefold())  # many file systems take A and a for one name
+            if same is not None:
                 msg = (
-                    f"{path}: {name!r} is also in {jobs[name].file}. "
+                    f"{path}: {name!r} is also in {same.file}. "
                     "Measure them into different folders with -o."
                 )
                 raise UsageError(msg)
             page = None if arguments.no_pages else arguments.output / f"{name}.html"
             plan = load_measurement_plan(arguments.plan or landmarks.scheme.name)
-            scan = scans.of(name, path.parent)
-            jobs[name] = _Job(name, path, landmarks, plan, scan, page)
+            scan = scans.of(stem, path.parent)
+            jobs[name.casefold()] = _Job(name, path, landmarks, plan, scan, page)
+    for path in scans.unused:
+        text = "no specimen has the name of this scan; it was not used. Name the two alike."
+        print(f"palnet: {path}: {text}", file=sys.stderr)
     return list(jobs.values())
 
 
@@ -220,22 +224,36 @@ class _Scans:
         self._files = [path for path in paths if not path.is_dir()]
         self._folders = [path for path in paths if path.is_dir()]
         self._is_single = is_single and len(paths) == len(self._files) == 1
+        self._by_stem: dict[Path, dict[str, Path]] = {}
+        self._used: set[Path] = set()
         absent = [str(path) for path in self._files if not path.is_file()]
         if absent:
             msg = f"--scan {', '.join(absent)}: there is no such file or folder. Check the path."
             raise UsageError(msg)
 
-    def of(self, name: str, folder: Path) -> Path | None:
-        """Give the scan of a specimen, None if there is none of its name."""
-        from palnet.surface import MESH_SUFFIXES
+    @property
+    def unused(self) -> list[Path]:
+        """The files that were named but are of no specimen asked for so far."""
+        return [path for path in self._files if path not in self._used]
 
-        if self._is_single:  # whatever its name
-            return self._files[0]
+    def of(self, stem: str, folder: Path) -> Path | None:
+        """Give the scan of a specimen, None if there is none of its name."""
         for path in self._files:
-            if path.stem == name:
+            if self._is_single or path.stem == stem:  # a single one whatever its name
+                self._used.add(path)
                 return path
         for place in (*self._folders, folder):
-            for suffix in sorted(MESH_SUFFIXES):
-                if (place / f"{name}{suffix}").is_file():
-                    return place / f"{name}{suffix}"
+            scan = self._scans_in(place).get(stem)
+            if scan is not None:
+                return scan
         return None
+
+    def _scans_in(self, folder: Path) -> dict[str, Path]:
+        """List the mesh files of a folder by name, the first suffix of each."""
+        from palnet.surface import MESH_SUFFIXES
+
+        if folder not in self._by_stem:
+            scans = [path for path in folder.iterdir() if path.suffix.lower() in MESH_SUFFIXES]
+            scans.sort(key=lambda path: (path.suffix.lower(), path.name), reverse=True)
+            self._by_stem[folder] = {path.stem: path for path in scans if path.is_file()}
+        return self._by_stem[folder]

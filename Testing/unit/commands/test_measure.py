@@ -149,6 +149,43 @@ def test_measure_takes_arcs_from_the_scan_of_the_same_name(tmp_path, no_opengl):
     assert arcs["bert", "arc:t_r-sn-t_l"]["reason"] == "needs the scan, which was not given"
 
 
+def arcs_in(folder):
+    rows = rows_of(folder / "measurements.csv")
+    return {row["specimen"] for row in rows if row["kind"] == "arc" and row["value"]}
+
+
+@pytest.mark.parametrize("name", ["Anna Müller.ply", "Anna Müller.PLY"])
+@pytest.mark.parametrize("way", ["beside", "folder", "file"])
+def test_measure_finds_the_scan_of_a_name_that_no_page_could_have(tmp_path, no_opengl, name, way):
+    for specimen in ("Anna Müller", "bert"):
+        write_face(tmp_path / "in", a_face(specimen))
+    folder = tmp_path / "in" if way == "beside" else tmp_path / "scans"
+    folder.mkdir(exist_ok=True)
+    shutil.copy(example_scan(), folder / name)
+    asked = {"beside": [], "folder": ["--scan", folder], "file": ["--scan", folder / name]}[way]
+
+    main(["measure", str(tmp_path / "in"), "-o", str(tmp_path / "out"), *map(str, asked)])
+
+    assert arcs_in(tmp_path / "out") == {"Anna Müller"}
+    assert (tmp_path / "out" / "Anna_Müller.html").exists()
+
+
+def test_measure_tells_each_scan_that_is_of_no_specimen(tmp_path, no_opengl, capsys):
+    for specimen in ("anna", "bert"):
+        write_face(tmp_path / "in", a_face(specimen))
+    scans = [tmp_path / "anna.ply", tmp_path / "X.ply"]
+    for scan in scans:
+        shutil.copy(example_scan(), scan)
+
+    main(["measure", str(tmp_path / "in"), "-o", str(tmp_path / "out"),
+          "--scan", str(scans[0]), "--scan", str(scans[1])])  # fmt: skip
+
+    printed = capsys.readouterr().err
+    assert f"palnet: {scans[1]}: no specimen has the name of this scan" in printed
+    assert str(scans[0]) not in printed
+    assert arcs_in(tmp_path / "out") == {"anna"}
+
+
 @pytest.mark.parametrize("frame", ["LPS", "RAS"])
 @pytest.mark.parametrize("mm_per_unit", [1.0, 1000.0])
 def test_measure_finds_axes_and_unit_of_a_scan_whose_landmarks_are_anatomical(
@@ -219,6 +256,18 @@ def test_measure_file_of_many_specimens_gives_a_page_each(tmp_path, no_opengl):
     arcs = {row["specimen"] for row in rows if row["kind"] == "arc" and row["value"]}
     assert {row["specimen"] for row in rows} == {"anna", "bert.2"}
     assert arcs == {"anna"}
+
+
+def test_measure_pages_that_differ_by_case_alone_are_refused(tmp_path, capsys):
+    one, two = (
+        write_face(tmp_path / f"{n}", a_face(name)) for n, name in enumerate(("Anna", "anna"))
+    )
+
+    code = main(["measure", str(one), str(two), "-o", str(tmp_path / "out")])
+
+    assert code == 2
+    assert f"'anna' is also in {one}" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_measure_two_files_of_one_specimen_stay_apart_in_the_table(tmp_path, capsys):
