@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from palnet._page import atlas_of, face_from_landmarks
+from palnet.evaluation._pairs import check_one_scheme
 from palnet.face.similarity import fit_similarity
 
 if TYPE_CHECKING:
@@ -115,7 +116,13 @@ def compare(pairs: Sequence[Pair]) -> Comparison:
     -------
     Comparison
         The differences.
+
+    Raises
+    ------
+    UsageError
+        If they are of several schemes.
     """
+    check_one_scheme(pair.truth for pair in pairs)
     scheme = pairs[0].truth.scheme
     atlas = atlas_of(scheme)
     truths, differences = [], []

@@ -11,6 +11,7 @@ import numpy as np
 
 from palnet.errors import UsageError
 from palnet.evaluation._agreement import compute_icc, compute_relative_tem, compute_tem
+from palnet.evaluation._pairs import check_one_scheme
 from palnet.measurement import MeasurementPlan, measure
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class MeasurementErrors:
     human_ratio : float
         `mean` over what two passes of one observer differ by; NaN if unknown.
     expected : float
-        Mean of the errors that the prediction expects of the value; NaN if unknown.
+        Mean of the errors that the prediction expects of the value, where known; else NaN.
     """
 
     code: str
@@ -143,10 +144,15 @@ def summarize_measurements(pairs: Sequence[Pair], plan: MeasurementPlan) -> list
                 sd=sd,
                 limits=(bias - 1.96 * sd, bias + 1.96 * sd),
                 human_ratio=mean / repeatability if repeatability else float("nan"),
-                expected=float(expected[is_there, row].mean()),
+                expected=_mean_of_known(expected[is_there, row]),
             )
         )
     return found
+
+
+def _mean_of_known(values: NDArray[np.float64]) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else float("nan")
 
 
 def mean_pairwise_error_mm(pairs: Sequence[Pair]) -> float:
@@ -197,8 +203,9 @@ def summarize_agreement(
     Raises
     ------
     UsageError
-        If the annotations of a specimen are in different frames.
+        If they are of several schemes, or those of a specimen in different frames.
     """
+    check_one_scheme(landmarks for sets in annotations for landmarks in sets)
     for sets in zip(*annotations, strict=True):
         _check_frame(sets)
     chosen = _without_arcs(plan)

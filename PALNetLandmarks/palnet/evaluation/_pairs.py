@@ -12,12 +12,12 @@ from palnet.errors import UsageError
 from palnet.landmarks import LandmarkSet
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from palnet.landmarks import Status
     from palnet.scheme import Scheme
 
-__all__ = ["Pair", "check_once", "pair_specimens", "to_one_frame", "to_scheme"]
+__all__ = ["Pair", "check_once", "check_one_scheme", "pair_specimens", "to_one_frame", "to_scheme"]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -133,6 +133,15 @@ def _pair(predicted: LandmarkSet, truth: LandmarkSet) -> Pair:
     if matched.frame == truth.frame:
         return Pair(matched, truth)
     return Pair(matched.to_frame("LPS"), truth.to_frame("LPS"))
+
+
+def check_one_scheme(sets: Iterable[LandmarkSet]) -> None:
+    """Require the same landmarks in the same order in all sets."""
+    names = {landmarks.scheme.codes: landmarks.scheme.name for landmarks in sets}
+    if len(names) > 1:
+        said = " and ".join(f"{name!r} ({len(codes)} landmarks)" for codes, name in names.items())
+        msg = f"all landmark sets must be of one scheme; got {said}. Use to_scheme, or --scheme."
+        raise UsageError(msg)
 
 
 def check_once(sets: Sequence[LandmarkSet], what: str) -> None:

@@ -20,13 +20,14 @@ from palnet.evaluation import (
     summarize_landmarks,
     summarize_measurements,
     to_one_frame,
+    to_scheme,
 )
 from palnet.exchange import read_landmarks
 from palnet.landmarks import LandmarkSet
 from palnet.measurement import load_measurement_plan
 from palnet.model import read_model
 from palnet.samples import example_truth
-from palnet.scheme import load_scheme
+from palnet.scheme import Scheme, load_scheme
 
 seeds = st.integers(0, 10**6)
 
@@ -287,6 +288,33 @@ def test_summarize_agreement_of_annotations_in_two_frames_is_refused():
 
     same = summarize_agreement([[each] for each in to_one_frame([face, other])], plan)
     assert max(entry.difference for entry in same) < 1e-9
+
+
+def test_sets_of_several_schemes_are_refused():
+    whole = a_face("anna")
+    midline = [entry for entry in whole.scheme.landmarks if entry.side == "midline"]
+    part = to_scheme(a_face("bert"), Scheme("midline", tuple(midline)))
+    said = rf"one scheme; got 'palnet50' \(50 landmarks\) and 'midline' \({len(midline)} landmarks"
+
+    with pytest.raises(UsageError, match=said):
+        compare([Pair(whole, whole), Pair(part, part)])
+    with pytest.raises(UsageError, match=said):
+        summarize_agreement([[whole, part], [whole, part]], load_measurement_plan("palnet50"))
+
+
+def test_summarize_measurements_averages_the_expected_errors_that_are_known():
+    known = [replace(face.predicted, expected_error_mm=np.full(50, size))
+             for face, size in zip(some_pairs(3), (1.0, np.nan, 2.0), strict=True)]  # fmt: skip
+    pairs = [Pair(one, pair.truth) for one, pair in zip(known, some_pairs(3), strict=True)]
+    plan = load_measurement_plan("palnet50")
+
+    every = summarize_measurements(pairs, plan)
+    single = [summarize_measurements([pairs[number]], plan) for number in (0, 2)]
+
+    for entry, first, last in zip(every, *single, strict=True):
+        assert entry.n == 3
+        assert entry.expected == pytest.approx((first.expected + last.expected) / 2)
+    assert all(np.isnan(e.expected) for e in summarize_measurements([pairs[1]], plan))
 
 
 def test_plan_of_arcs_only_gives_no_rows(tmp_path):
