@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -22,6 +23,8 @@ _FRAMES: dict[str | None, Frame] = {"file": "file", "lps": "LPS", "ras": "RAS"}
 # a large head with ears, if the unit is right; the next units are 10 and 25.4 times off.
 _MIN_SPREAD_MM = 20.0
 _MAX_SPREAD_MM = 200.0
+# Longest first line of a table: the wide one of some thousand landmarks.
+_MAX_HEADER = 100_000
 
 
 def add_reading_options(parser: argparse.ArgumentParser) -> None:
@@ -53,6 +56,7 @@ def find_landmark_files(paths: Iterable[Path], scheme: Scheme | str | None = Non
             found.append(path)
             continue
         files = [f for f in path.iterdir() if f.is_file() and f.name.lower().endswith(suffixes)]
+        files = _without_other_tables(files)
         by_stem: dict[str, list[Path]] = {}
         for file in sorted(files, key=lambda file: (rank[find_format(file).name], file.name)):
             by_stem.setdefault(stem_of(file), []).append(file)
@@ -62,6 +66,32 @@ def find_landmark_files(paths: Iterable[Path], scheme: Scheme | str | None = Non
         for stem in sorted(by_stem):
             found += _unlike(by_stem[stem], scheme)
     return list(dict.fromkeys(found))
+
+
+def _without_other_tables(files: list[Path]) -> list[Path]:
+    """Leave out tables of anything but landmarks, such as those of `measure` and `evaluate`."""
+    others = sorted(file for file in files if not _may_hold_landmarks(file))
+    if others:
+        names = ", ".join(file.name for file in others)
+        text = f"no landmarks by its first line, left out: {names}"
+        print(f"palnet: {others[0].parent}: {text}", file=sys.stderr)
+    return [file for file in files if file not in others]
+
+
+def _may_hold_landmarks(path: Path) -> bool:
+    """Tell a table of landmarks, even a damaged one, from others by the columns it names."""
+    if path.suffix.lower() != ".csv":
+        return True
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace") as stream:
+            header = stream.readline(_MAX_HEADER)
+    except OSError:
+        return True  # told when it is read
+    columns = {column.strip(' "').lower() for column in re.split(r"[,;\t]", header.strip())}
+    # Tables of shapes have coordinates too, but of no scan and with no status.
+    return columns >= {"code", "x", "y", "z", "status"} or any(
+        column.endswith("_x") for column in columns
+    )
 
 
 def _unlike(files: list[Path], scheme: Scheme | str | None) -> list[Path]:

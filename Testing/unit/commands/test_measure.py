@@ -327,6 +327,40 @@ def test_measure_output_that_cannot_be_written_is_one_line(tmp_path, capsys, opt
     assert (tmp_path / "file").read_text() == "mine"
 
 
+@pytest.mark.parametrize("command", ["measure", "evaluate", "procrustes"])
+def test_measure_leaves_out_the_tables_that_palnet_writes(tmp_path, no_opengl, capsys, command):
+    faces = tmp_path / "faces"
+    paths = [write_face(faces, replace(a_face(name), positions=a_face().positions * size))
+             for name, size in (("anna", 1.0), ("bert", 1.01), ("cy", 0.98))]  # fmt: skip
+    again = [str(faces)] if command == "evaluate" else []
+    assert main([command, str(faces), *again, "-o", str(faces)]) == 0
+    tables = sorted(path.name for path in faces.glob("*.csv"))
+    capsys.readouterr()
+
+    code = main(["measure", str(faces), "--no-pages", "-o", str(tmp_path / "out")])
+
+    assert code == 0
+    assert tables
+    told = f"palnet: {faces}: no landmarks by its first line, left out: {', '.join(tables)}\n"
+    assert capsys.readouterr().err == told
+    rows = rows_of(tmp_path / "out" / "measurements.csv")
+    assert len({row["specimen"] for row in rows}) == len(paths)
+
+
+@pytest.mark.parametrize("name", ["bert.csv", "bert.wide.csv"])
+def test_measure_damaged_table_of_landmarks_is_still_told(tmp_path, capsys, name):
+    write_face(tmp_path, a_face("anna"))
+    path = tmp_path / name
+    write_landmarks(a_face("bert"), path)
+    path.write_text(path.read_text(encoding="utf-8").replace(",", ";"), encoding="utf-8-sig")
+
+    code = main(["measure", str(tmp_path), "--no-pages", "-o", str(tmp_path / "out")])
+
+    printed = capsys.readouterr().err
+    assert (code, "left out" in printed) == (1, False)
+    assert f"{path}:1: the header" in printed
+
+
 def test_measure_broken_file_is_named_and_the_others_are_measured(tmp_path, capsys):
     write_face(tmp_path / "in", a_face())
     (tmp_path / "in" / "broken.mrk.json").write_text("{", encoding="utf-8")
