@@ -137,19 +137,24 @@ def stem_of(path: Path) -> str:
 def read_all(
     files: Iterable[Path], arguments: argparse.Namespace, scheme: Scheme | None = None
 ) -> Iterator[tuple[Path, list[LandmarkSet]]]:
-    """Read the specimens of each file; one that cannot be read gives a line on stderr and none."""
+    """Read the specimens of each file; one that cannot be read gives a line on stderr and none.
+
+    Frame and unit asked for are those of files that do not say theirs, inside or beside them.
+    """
     from palnet.errors import PalnetError
-    from palnet.exchange import read_specimens
+    from palnet.exchange import find_format, read_specimens, sidecar_path
     from palnet.surface import parse_unit
 
     unit = None if arguments.unit is None else parse_unit(arguments.unit).mm_per_unit
     for path in files:
         try:
+            form, has_sidecar = find_format(path), sidecar_path(path).is_file()
+            says_frame, says_unit = form.holds_axes or has_sidecar, form.holds_unit or has_sidecar
             specimens = read_specimens(
                 path,
                 scheme or arguments.scheme,
-                frame=_FRAMES.get(arguments.frame),
-                mm_per_unit=unit,
+                frame=None if says_frame else _FRAMES.get(arguments.frame),
+                mm_per_unit=None if says_unit else unit,
             )
             for landmarks in specimens:
                 check_face_size(landmarks, path)

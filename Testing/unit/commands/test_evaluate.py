@@ -276,3 +276,27 @@ def test_evaluate_leaves_no_table_of_an_earlier_report(a_study, tmp_path, capsys
     assert run(*sides, "-o", out, "--overwrite") == 0
     assert not (out / "agreement_intra.csv").exists()
     assert (out / "notes.csv").read_text() == "mine"
+
+
+def test_evaluate_frame_and_unit_are_those_of_files_that_do_not_say_them(a_study, tmp_path):
+    mixed = tmp_path / "mixed"
+    mixed.mkdir()
+    anna, bert, carl = (
+        read_landmarks(a_study["predicted"] / f"{name}.mrk.json")
+        for name in ("anna", "bert", "carl")
+    )
+    write_landmarks(anna, mixed / "anna.mrk.json")  # says it inside
+    write_landmarks(bert.to_frame("LPS"), mixed / "bert.csv")  # says it beside
+    in_cm = replace(carl, positions=carl.to_frame("RAS").positions / 10, mm_per_unit=10.0)
+    write_landmarks(in_cm, mixed / "carl.csv")
+    assert (mixed / "bert.csv.frame.json").exists()
+    (mixed / "carl.csv.frame.json").unlink()
+
+    options = ("--frame", "ras", "--unit", "cm")
+    assert run(a_study["predicted"], a_study["truth"], "-o", tmp_path / "plain") == 0
+    assert run(mixed, a_study["truth"], *options, "-o", tmp_path / "out") == 0
+
+    plain, out = (rows_of(tmp_path / name / "errors.csv") for name in ("plain", "out"))
+    assert [row["code"] for row in out] == [row["code"] for row in plain]
+    for got, expected in zip(out, plain, strict=True):
+        assert float(got["error_mm"]) == pytest.approx(float(expected["error_mm"]), abs=2e-3)
