@@ -112,12 +112,15 @@ class LandmarkTable:
         self._replace &= edited
         current = self.current
         self._is_filling = True
+        was_empty = self._widget.rowCount == 0
         self._widget.setRowCount(len(chosen))
         for row, index in enumerate(chosen):
             self._fill_row(row, index, landmarks, int(classes[index]))
             if index in edited:
                 self._make_checkable(self._widget.item(row, REPLACE), index)
-        self._widget.resizeColumnsToContents()
+        if was_empty:
+            # Takes as long as the filling; the widths hardly change with a correction.
+            self._widget.resizeColumnsToContents()
         if current is not None:
             self.select(current)
         self._is_filling = False
