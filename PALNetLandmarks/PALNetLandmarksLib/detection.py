@@ -7,10 +7,10 @@ from slicer.i18n import tr as _
 
 import palnet
 from palnet._record import describe_detection
-from palnet.errors import ScanRefusedError
+from palnet.errors import ScanRefusedError, UnitError
 from PALNetLandmarksLib.job import BackgroundJob
 from PALNetLandmarksLib.landmark_list import LandmarkList, create_list
-from PALNetLandmarksLib.models import likely_unit, mesh_from_model, state_of_model
+from PALNetLandmarksLib.models import mesh_from_model, state_of_model
 
 
 class ModelChangedError(RuntimeError):
@@ -35,8 +35,6 @@ class DetectionRun:
     ------
     MeshError
         If the model is empty or holds no triangles.
-    UnitError
-        If its size fits no unit.
     """
 
     def __init__(self, model_node, list_node=None, replace=()):
@@ -44,11 +42,7 @@ class DetectionRun:
         self._model_node, self._list_node = model_node, list_node
         self._replace = frozenset(replace)
         self._model_state = state_of_model(model_node)
-        mesh = mesh_from_model(model_node)
-        unit = likely_unit(mesh)
-        # Slicer's numbers are millimeters wherever that is possible; else the library's guess.
-        wanted = unit.name if unit.mm_per_unit == 1.0 else "auto"
-        self.job = BackgroundJob(_detect, mesh, wanted)
+        self.job = BackgroundJob(_detect, mesh_from_model(model_node))
 
     def finish(self):
         """Write the landmarks into the scene, on the main thread, once the job has ended.
@@ -94,10 +88,14 @@ class DetectionRun:
         return landmarks
 
 
-def _detect(mesh, unit):
+def _detect(mesh):
     """Detect; a refusal says what to do here, not on the command line."""
     try:
-        return palnet.detect(mesh, unit=unit)
+        try:
+            # Slicer's numbers are millimeters wherever that is possible; else the library's guess.
+            return palnet.detect(mesh, unit="mm")
+        except UnitError:
+            return palnet.detect(mesh)
     except ScanRefusedError as err:
         msg = _("{found} If it does show a face, click Place by hand.").format(found=err)
         raise ScanRefusedError(msg) from err

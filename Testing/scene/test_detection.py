@@ -8,7 +8,7 @@ import pytest
 import slicer
 import vtk
 
-from palnet.errors import MeshError, ScanRefusedError
+from palnet.errors import MeshError, ScanRefusedError, UnitError
 from palnet.preview import classify_errors
 from palnet_scenes import true_landmarks
 from PALNetLandmarksLib import detection
@@ -163,8 +163,8 @@ def test_worker_touches_no_scene(a_face, monkeypatch):
     """What runs in the thread gets arrays only."""
     seen = {}
 
-    def record(mesh, unit):
-        seen["types"] = {type(mesh).__module__.split(".")[0], type(unit).__module__}
+    def record(*arguments):
+        seen["types"] = {type(argument).__module__.split(".")[0] for argument in arguments}
         msg = "seen"
         raise ScanRefusedError(msg)
 
@@ -172,7 +172,14 @@ def test_worker_touches_no_scene(a_face, monkeypatch):
     run = DetectionRun(a_face)
     run.job.wait()
 
-    assert seen["types"] == {"palnet", "builtins"}
+    assert seen["types"] == {"palnet"}
+
+
+def test_size_that_fits_no_unit_is_told_when_the_run_ends(scene):
+    run = DetectionRun(scaled_face(scene, 1e7))
+
+    with pytest.raises(UnitError, match="no face, head or bust"):
+        finished(run)
 
 
 def test_model_in_meters_is_detected_in_meters(scene):
