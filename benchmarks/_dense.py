@@ -9,7 +9,7 @@ import numpy as np
 
 from palnet.surface import Mesh
 from palnet.synthesis import draw_person
-from palnet.synthesis.capture import cluster_vertices, drop_unused_points
+from palnet.synthesis.thinning import cluster_vertices, drop_unused_points
 
 if TYPE_CHECKING:
     from pathlib import Path

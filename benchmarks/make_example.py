@@ -18,11 +18,11 @@ from palnet.landmarks import LandmarkSet
 from palnet.samples import example_scan, example_truth
 from palnet.scheme import load_scheme
 from palnet.surface import write_ply
-from palnet.synthesis import ScanGenerator, read_morphable_model
+from palnet.synthesis import PRESETS, ScanGenerator, read_morphable_model
 
 # A person with hair, both ears and a collar; seeds of this range train and test nothing.
 SEED = 4_000_016
-PRESETS = ("two_pods", "five_pods", "handheld")
+PRESET_NAMES = ("two_pods", "five_pods", "handheld")
 TURN_DEG, SHIFT_MM = (70.0, -35.0, 20.0), (120.0, -40.0, 900.0)
 
 
@@ -32,7 +32,8 @@ def main() -> None:
     parser.add_argument("--morphable-model", type=Path, required=True)
     arguments = parser.parse_args()
     scheme = load_scheme("palnet50")
-    generator = ScanGenerator(read_morphable_model(arguments.morphable_model, scheme), PRESETS)
+    presets = tuple(PRESETS[name] for name in PRESET_NAMES)
+    generator = ScanGenerator(read_morphable_model(arguments.morphable_model, scheme), presets)
     scan = generator.draw(SEED)
     turn = Rotation.from_euler("xyz", TURN_DEG, degrees=True)
     mesh = scan.to_mesh()

@@ -19,7 +19,8 @@ from benchmarks._data import add_common_options, generator_of
 from benchmarks._shapes import capsule, ellipsoid, join, sheet, solid, union
 from palnet.surface import Mesh, write_ply
 from palnet.synthesis import draw_person
-from palnet.synthesis.capture import compute_vertex_normals, drop_unused_points
+from palnet.synthesis.capture import compute_vertex_normals
+from palnet.synthesis.thinning import drop_unused_points
 from palnet.synthesis.covering import add_hair, draw_clothes, draw_head_regions
 from palnet.synthesis.fields import wave_field
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks._anny_registration import carry_labels
 from benchmarks._data import add_common_options, settings_of
 from benchmarks._report import Report
 from palnet.scheme import load_scheme
 from palnet.synthesis import MorphableModel, read_morphable_model
+from palnet.training.registration import carry_labels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -31,7 +31,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add("--morphable-model", type=Path, required=True, metavar="NPZ", help=MORPHABLE_MODEL_HELP)
     add("--scheme", default="palnet50", help="landmark scheme [%(default)s]")
     add("--seed", type=int, default=0, help="seed of the first person [%(default)s]")
-    add("--preset", action="append", metavar="NAME", help="capture system(s) [all of them]")
+    add("--preset", action="append", metavar="NAME", help="capture system(s) [those of training]")
     add("--overwrite", action="store_true", help="replace existing files")
     parser.set_defaults(run=synthesize)
 
@@ -62,13 +62,14 @@ def synthesize(arguments: argparse.Namespace) -> int:
     from palnet.landmarks import LandmarkSet
     from palnet.scheme import load_scheme
     from palnet.surface import write_ply
-    from palnet.synthesis import PRESETS, ScanGenerator, read_morphable_model
+    from palnet.synthesis import EVERY_PRESET, PRESETS, ScanGenerator, read_morphable_model
 
-    presets = tuple(arguments.preset or PRESETS)
-    unknown = sorted(set(presets) - set(PRESETS))
+    names = arguments.preset or list(PRESETS)
+    unknown = sorted(set(names) - set(EVERY_PRESET))
     if unknown:
-        msg = f"unknown preset {', '.join(unknown)}; expected some of {', '.join(PRESETS)}."
+        msg = f"unknown preset {', '.join(unknown)}; expected some of {', '.join(EVERY_PRESET)}."
         raise UsageError(msg)
+    presets = tuple(EVERY_PRESET[name] for name in names)
     scheme = load_scheme(arguments.scheme)
     generator = ScanGenerator(read_morphable_model(arguments.morphable_model, scheme), presets)
     arguments.output.mkdir(parents=True, exist_ok=True)

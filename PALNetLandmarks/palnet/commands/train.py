@@ -30,7 +30,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add = parser.add_argument
     add("recipe", nargs="?", default="palnet50", help="shipped recipe or TOML file [%(default)s]")
     add("-o", "--output", type=Path, required=True, metavar="DIR", help="run folder")
-    add("--morphable-model", type=Path, required=True, metavar="NPZ", help=MORPHABLE_MODEL_HELP)
+    add(
+        "--morphable-model",
+        type=Path,
+        required=True,
+        action="append",
+        metavar="NPZ",
+        help=f"{MORPHABLE_MODEL_HELP}; given twice, people are drawn from both",
+    )
     add("--jobs", type=int, default=2, metavar="N", help="processes for data [%(default)s]")
     parser.set_defaults(run=train)
 
@@ -58,6 +65,7 @@ def train(arguments: argparse.Namespace) -> int:
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     recipe = read_recipe(arguments.recipe)
-    source = read_morphable_model(arguments.morphable_model, load_scheme(recipe.scheme))
-    print(f"model: {train_model(recipe, source, arguments.output, jobs=arguments.jobs)}")
+    scheme = load_scheme(recipe.scheme)
+    sources = [read_morphable_model(path, scheme) for path in arguments.morphable_model]
+    print(f"model: {train_model(recipe, sources, arguments.output, jobs=arguments.jobs)}")
     return 0

@@ -34,7 +34,7 @@ SCHEDULE = (
     *((0, 3, 18.0, 60.0),) * 3,
     *((10, 3, 14.0, 40.0),) * 3,
     *((40, 3, 9.0, 14.0),) * 4,
-    *((120, 2, 6.0, 3.0),) * 5,
+    *((140, 2, 6.0, 3.0),) * 5,
 )
 MIN_NORMAL_AGREEMENT = 0.5
 # Share of point-to-point in the residual: it stops the atlas from sliding along smooth cheeks.

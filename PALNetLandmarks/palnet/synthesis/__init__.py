@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Generated faces: random people and what a capture system makes of them, with exact landmarks."""
 
-from palnet.synthesis.capture import PRESETS
 from palnet.synthesis.morphable import MorphableModel, read_morphable_model
 from palnet.synthesis.people import Person, draw_person
+from palnet.synthesis.presets import CALIBRATION_PRESETS, EVERY_PRESET, PRESETS, TEST_PRESETS
 from palnet.synthesis.scans import GeneratedScan, ScanGenerator
 
 __all__ = [
+    "CALIBRATION_PRESETS",
+    "EVERY_PRESET",
     "PRESETS",
+    "TEST_PRESETS",
     "GeneratedScan",
     "MorphableModel",
     "Person",

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,14 +13,12 @@ from palnet.synthesis.fields import smooth_step, wave_field
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from palnet.synthesis.presets import CapturePreset
+
 __all__ = [
-    "PRESETS",
-    "CapturePreset",
-    "cluster_vertices",
     "compute_vertex_normals",
     "cut_holes",
     "draw_crop",
-    "drop_unused_points",
     "find_seen_points",
     "laplacian_matrix",
     "roughen",
@@ -30,77 +27,6 @@ __all__ = [
 
 CELL_MM = 4.0
 DEPTH_TOLERANCE_MM = 7.0
-
-
-@dataclass(frozen=True)
-class CapturePreset:
-    """One kind of capture system.
-
-    Attributes
-    ----------
-    name : str
-        Key in `PRESETS`.
-    camera_angles_deg : tuple of (float, float)
-        Azimuth (positive to the subject's left) and elevation of each camera; empty: all is seen.
-    noise_mm : tuple of float
-        Range of the white noise along the normal.
-    ripple_mm : tuple of float
-        Range of the noise that neighbouring points share.
-    smoothing_steps : tuple of int
-        Range of how often the surface is averaged over neighbours.
-    spacing_mm : tuple of float
-        Range of the distance between vertices; below 1.6 mm the vertices are left as they are.
-    """
-
-    name: str
-    camera_angles_deg: tuple[tuple[float, float], ...]
-    noise_mm: tuple[float, float]
-    ripple_mm: tuple[float, float]
-    smoothing_steps: tuple[int, int]
-    spacing_mm: tuple[float, float]
-
-
-PRESETS = {
-    preset.name: preset
-    for preset in (
-        CapturePreset(
-            "two_pods",
-            ((-45, 8), (45, 8), (-28, -12), (28, -12)),
-            (0.01, 0.12),
-            (0.02, 0.2),
-            (0, 6),
-            (1.0, 2.2),
-        ),
-        CapturePreset(
-            "five_pods",
-            ((-100, 5), (-50, 5), (0, -12), (0, 20), (50, 5), (100, 5), (180, 10)),
-            (0.02, 0.15),
-            (0.02, 0.25),
-            (0, 8),
-            (1.0, 3.0),
-        ),
-        CapturePreset(
-            "handheld",
-            tuple((float(a), e) for a in (-90, -60, -30, 0, 30, 60, 90) for e in (-15.0, 20.0)),
-            (0.02, 0.2),
-            (0.05, 0.4),
-            (2, 14),
-            (1.0, 3.0),
-        ),
-        CapturePreset(
-            "phone",
-            ((-55, 0), (-25, -8), (0, 0), (25, -8), (55, 0)),
-            (0.05, 0.3),
-            (0.1, 0.6),
-            (6, 30),
-            (1.5, 4.5),
-        ),
-        CapturePreset(
-            "single_view", ((0, 0), (0, -8)), (0.05, 0.3), (0.05, 0.4), (2, 12), (1.0, 3.0)
-        ),
-        CapturePreset("closed_mesh", (), (0.0, 0.08), (0.0, 0.15), (0, 10), (1.0, 5.0)),
-    )
-}
 
 
 def compute_vertex_normals(
@@ -226,6 +152,7 @@ def roughen(
     )
     patchy = 0.5 + smooth_step(wave_field(rng, points_mm, (30, 150)), 0.6)
     slip = 0.15 * rng.normal(size=points_mm.shape)
+    slip -= np.einsum("ij,ij->i", slip, normals)[:, None] * normals
     along = (white + ripple) * patchy
     return np.asarray(points_mm + along[:, None] * normals + slip, dtype=np.float32)
 
@@ -263,51 +190,3 @@ def draw_crop(points_mm: NDArray[np.float32], rng: np.random.Generator) -> NDArr
         kept &= (y < rng.uniform(65, 115)) & (y > rng.uniform(-105, -70))
         kept &= z > rng.uniform(-20, 45)
     return np.asarray(kept)
-
-
-def cluster_vertices(
-    points_mm: NDArray[np.float32],
-    triangles: NDArray[np.int32],
-    spacing_mm: float,
-    rng: np.random.Generator,
-) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """Thin a mesh to about one vertex in each cell of a randomly placed grid.
-
-    Parameters
-    ----------
-    points_mm : ndarray of shape (n_points, 3)
-        The dense mesh.
-    triangles : ndarray of shape (n_triangles, 3)
-        Its triangles.
-    spacing_mm : float
-        Edge of the grid's cells.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    points_mm : ndarray of shape (n_cells, 3)
-        The mean of the vertices in each cell.
-    triangles : ndarray of shape (n_kept, 3)
-        Triangles whose corners fell into three cells.
-    """
-    cells = np.floor((points_mm + rng.uniform(0, 100, 3)) / spacing_mm).astype(np.int64)
-    cells -= cells.min(axis=0)
-    size = cells.max(axis=0) + 1
-    key = (cells[:, 0] * size[1] + cells[:, 1]) * size[2] + cells[:, 2]
-    _, cell_of, count = np.unique(key, return_inverse=True, return_counts=True)
-    means = np.stack(
-        [np.bincount(cell_of, points_mm[:, axis]) / count for axis in range(3)], axis=1
-    )
-    merged = cell_of[triangles]
-    a, b, c = merged.T
-    proper = (a != b) & (b != c) & (c != a)
-    return means.astype(np.float32), merged[proper].astype(np.int32)
-
-
-def drop_unused_points(
-    points_mm: NDArray[np.float32], triangles: NDArray[np.int32]
-) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """Keep the points that a triangle uses and renumber the triangles."""
-    used, renumbered = np.unique(triangles, return_inverse=True)
-    return points_mm[used], renumbered.reshape(-1, 3).astype(np.int32)

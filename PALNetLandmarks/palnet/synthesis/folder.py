@@ -12,6 +12,7 @@ import numpy as np
 
 from palnet._files import replacing
 from palnet._parallel import run_tasks
+from palnet.synthesis.presets import PRESETS, CapturePreset
 from palnet.synthesis.scans import GeneratedScan, ScanGenerator
 
 if TYPE_CHECKING:
@@ -49,7 +50,12 @@ def read_generated_scan(path: Path) -> GeneratedScan:
 
 
 def fill_folder(
-    model: MorphableModel, seeds: Sequence[int], folder: str | os.PathLike[str], *, jobs: int = 1
+    model: MorphableModel,
+    seeds: Sequence[int],
+    folder: str | os.PathLike[str],
+    *,
+    jobs: int = 1,
+    presets: tuple[CapturePreset, ...] = tuple(PRESETS.values()),
 ) -> list[Path]:
     """Write one scan for each seed; scans that are there already are kept.
 
@@ -63,6 +69,8 @@ def fill_folder(
         Where the ``<seed>.npz`` files go.
     jobs : int
         Processes.
+    presets : tuple of CapturePreset
+        The capture presets to draw from.
 
     Returns
     -------
@@ -73,7 +81,7 @@ def fill_folder(
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{seed}.npz" for seed in seeds]
     todo = [(seed, path) for seed, path in zip(seeds, paths, strict=True) if not path.exists()]
-    run_tasks(partial(_write_one, ScanGenerator(model)), todo, jobs=jobs, what="scans generated")
+    run_tasks(partial(_write_one, ScanGenerator(model, presets)), todo, jobs=jobs, what="scans generated")
     return paths
 
 

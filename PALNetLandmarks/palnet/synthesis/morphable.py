@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zipfile import BadZipFile
@@ -14,6 +15,7 @@ import numpy as np
 from scipy import sparse
 
 from palnet.errors import ModelFileError
+from palnet.synthesis.extremes import Extreme, LabelledTopology, read_extremes
 
 if TYPE_CHECKING:
     import os
@@ -77,9 +79,11 @@ class MorphableModel:
     fine_triangles : ndarray of shape (n_fine_triangles, 3)
         Triangles over the fine points.
     landmark_points : ndarray of shape (n_landmarks,)
-        The fine point that carries each landmark of the scheme.
+        The fine point that each landmark of the scheme is labelled at; `extremes` move from there.
     heads : tuple of WholeHead
         Heads to choose from where there are no identity modes; empty where there are.
+    extremes : tuple of Extreme
+        Landmarks that are found anew on every head.
     """
 
     name: str
@@ -94,6 +98,19 @@ class MorphableModel:
     fine_triangles: NDArray[np.int32]
     landmark_points: NDArray[np.int64]
     heads: tuple[WholeHead, ...] = ()
+    extremes: tuple[Extreme, ...] = ()
+
+    @cached_property
+    def topology(self) -> LabelledTopology:
+        """Labels and extremes, ready to be found on a head of this source."""
+        hidden = self.refine @ (self.is_mouth | self.is_eyeball).astype(np.float32) > 0
+        return LabelledTopology.build(
+            self.fine_template_mm,
+            self.fine_triangles,
+            self.landmark_points,
+            self.extremes,
+            ~np.asarray(hidden),
+        )
 
     @property
     def fine_template_mm(self) -> NDArray[np.float32]:
@@ -142,9 +159,10 @@ def read_morphable_model(path: str | os.PathLike[str], scheme: Scheme) -> Morpha
             for name, (first, last) in zip(data["part_names"], data["part_ranges"], strict=True)
         }
         kept = np.concatenate([np.arange(*parts[p]) for p in (*OUTER_PARTS, *MOUTH_PARTS)])
-        return _assemble(data, parts, kept, labelled)
+        model = _assemble(data, parts, kept, labelled)
     except (KeyError, ValueError, IndexError) as err:
         raise _not_a_model(path, err) from err
+    return replace(model, extremes=read_extremes(LABELS_FOLDER, scheme))
 
 
 def _read_arrays(path: Path) -> dict[str, NDArray[np.generic]]:

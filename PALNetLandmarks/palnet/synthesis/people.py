@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from palnet.synthesis.capture import compute_vertex_normals
+from palnet.synthesis.conditions import add_scars, deform
+from palnet.synthesis.extremes import find_label_weights
 from palnet.synthesis.fields import bump, random_unit_vectors, smooth_step
 from palnet.synthesis.morphable import WholeHead
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from scipy import sparse
 
     from palnet.synthesis.morphable import MorphableModel
 
@@ -26,6 +30,18 @@ CHILD_SHARE = 0.3
 # Expressions that close an eye or open the mouth are drawn on their own: they are common in scans.
 CLOSED_EYES_SHARE = 0.2
 OPEN_MOUTH_SHARE = 0.15
+# Nobody's lips rest as a model's neutral ones do: pressed, rolled in, pouting, a faint smile.
+LIPS_SHARE = 0.45
+LIPS = (
+    *("mouthPress_L", "mouthRollLower", "mouthRollUpper", "mouthPucker", "mouthFunnel"),
+    *("mouthShrugLower", "mouthShrugUpper", "mouthSmile_L", "mouthFrown_L", "mouthStretch_L"),
+    *("mouthDimple_L", "mouthLowerDown_L", "mouthUpperUp_L"),
+)
+# Whole heads are few: each takes this much (standard deviation) of the difference between two others
+# of its age, and another size.
+HEAD_MIXING, HEAD_SIZE_SPREAD = 0.35, 0.06
+# anny's infants are smaller than infants are.
+INFANT_GROWTH = (1.0, 1.25)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,8 +52,8 @@ class Person:
     ----------
     points_mm : ndarray of shape (n_fine, 3)
         The head on the fine points of the morphable model, in the face frame.
-    landmarks_mm : ndarray of shape (n_landmarks, 3)
-        The landmarks on the skin.
+    label_weights : sparse matrix of shape (n_landmarks, n_fine)
+        Where the landmarks are on the topology: ``label_weights @ points_mm``.
     mouth_open : bool
         Whether the inner mouth can be seen.
     may_have_beard : bool
@@ -47,10 +63,15 @@ class Person:
     """
 
     points_mm: NDArray[np.float32]
-    landmarks_mm: NDArray[np.float32]
+    label_weights: sparse.csr_array
     mouth_open: bool
     may_have_beard: bool
     description: dict[str, object]
+
+    @property
+    def landmarks_mm(self) -> NDArray[np.float32]:
+        """The landmarks on the skin, (n_landmarks, 3)."""
+        return np.asarray(self.label_weights @ self.points_mm, dtype=np.float32)
 
 
 def draw_person(model: MorphableModel, rng: np.random.Generator) -> Person:
@@ -77,16 +98,20 @@ def draw_person(model: MorphableModel, rng: np.random.Generator) -> Person:
         # Whole heads come in the proportions of their age; identity modes know adults only.
         coarse, childlike = _grow(coarse, rng)
         about = {"childlike": round(childlike, 3), **about}
+    coarse, condition = deform(coarse, model.neutral_mm, head.size, rng)
     coarse = _warp(coarse, rng)
     points = np.asarray(model.refine @ coarse, dtype=np.float32)
+    normals = compute_vertex_normals(points, model.fine_triangles)
+    points = add_scars(points, normals, model.fine_template_mm, rng)
     names = model.expression_names
     return Person(
         points_mm=points,
-        landmarks_mm=points[model.landmark_points],
+        label_weights=find_label_weights(model.topology, points),
         mouth_open=bool(expressions[names.index("jawOpen")] > 0.1),
         may_have_beard=bool(about.get("may_have_beard", True)),
         description={
             **about,
+            "condition": condition,
             "expressions": {names[i]: round(float(expressions[i]), 3) for i in chosen},
         },
     )
@@ -101,10 +126,18 @@ def _mix_head(model: MorphableModel, rng: np.random.Generator) -> WholeHead:
 
 
 def _choose_head(model: MorphableModel, rng: np.random.Generator) -> WholeHead:
-    """One of the model's whole heads."""
+    """One of the model's whole heads, a little mixed with others of its age."""
     number = int(rng.integers(len(model.heads)))
     head = model.heads[number]
-    return WholeHead(head.points_mm, head.size, {"head": number, **head.about})
+    same_age = [h for h in model.heads if h.about.get("age_group") == head.about.get("age_group")]
+    one, other = (same_age[int(k)] for k in rng.integers(len(same_age), size=2))
+    share = np.float32(rng.normal(0, HEAD_MIXING))
+    mixed = head.points_mm / np.float32(head.size)
+    mixed = mixed + share * (one.points_mm / np.float32(one.size) - other.points_mm / other.size)
+    grown = rng.uniform(*INFANT_GROWTH) if head.about.get("age_group") == "infant" else 1.0
+    size = float(head.size * grown * np.exp(rng.normal(0, HEAD_SIZE_SPREAD)))
+    points = np.asarray(np.float32(size) * mixed, dtype=np.float32)
+    return WholeHead(points, size, {"head": number, **head.about})
 
 
 def _draw_expressions(model: MorphableModel, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -114,16 +147,32 @@ def _draw_expressions(model: MorphableModel, rng: np.random.Generator) -> NDArra
     usable = [i for i, n in enumerate(names) if not n.startswith(("eyeLook", "Pupil"))]
     if rng.random() < EXPRESSIVE_SHARE:
         for i in rng.choice(usable, size=rng.integers(1, 6), replace=False):
-            weights[i] = rng.uniform(0, 0.5)
-            partner = names[i][:-1] + {"L": "R", "R": "L"}.get(names[i][-1], "")
-            if partner in names and rng.random() < 0.7:
-                weights[names.index(partner)] = weights[i] * rng.uniform(0.7, 1.2)
+            _act(weights, names, names[i], rng.uniform(0, 0.5), rng)
+    if rng.random() < LIPS_SHARE:
+        for name in rng.choice(LIPS, size=rng.integers(1, 3), replace=False):
+            _act(weights, names, str(name), rng.uniform(0.1, 0.8), rng)
     if rng.random() < CLOSED_EYES_SHARE:
         for name in ("eyeBlink_L", "eyeBlink_R"):
             weights[names.index(name)] = rng.uniform(0.7, 1.0)
     if rng.random() < OPEN_MOUTH_SHARE:
         weights[names.index("jawOpen")] = rng.uniform(0.1, 0.7)
     return weights
+
+
+def _act(
+    weights: NDArray[np.float32],
+    names: tuple[str, ...],
+    name: str,
+    weight: float,
+    rng: np.random.Generator,
+) -> None:
+    """Add an expression, and mostly the same on the other side; sources lack some."""
+    if name not in names:
+        return
+    weights[names.index(name)] = weight
+    partner = name[:-1] + {"L": "R", "R": "L"}.get(name[-1], "")
+    if partner in names and rng.random() < 0.7:
+        weights[names.index(partner)] = weight * rng.uniform(0.7, 1.2)
 
 
 def _grow(

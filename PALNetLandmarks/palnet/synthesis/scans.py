@@ -10,8 +10,9 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from palnet.surface import Mesh
-from palnet.synthesis import capture, covering
+from palnet.synthesis import capture, covering, thinning
 from palnet.synthesis.people import draw_person
+from palnet.synthesis.presets import PRESETS, CapturePreset
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,6 +26,8 @@ __all__ = ["GeneratedScan", "ScanGenerator"]
 ON_SCAN_MM = 4.0
 # Hair that lifts the surface by more than this hides the landmark below it.
 HIDDEN_UNDER_HAIR_MM = 2.5
+# Meshes are this fine at most before a decimation.
+DECIMATED_FROM_MM = 1.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,12 +68,14 @@ class ScanGenerator:
     ----------
     model : MorphableModel
         The source of head shape.
-    presets : tuple of str, optional
-        Names of the capture presets to draw from; all by default.
+    presets : tuple of CapturePreset, optional
+        The capture presets to draw from; those of training by default.
     """
 
     def __init__(
-        self, model: MorphableModel, presets: tuple[str, ...] = tuple(capture.PRESETS)
+        self,
+        model: MorphableModel,
+        presets: tuple[CapturePreset, ...] = tuple(PRESETS.values()),
     ) -> None:
         self.model = model
         self.presets = presets
@@ -97,15 +102,15 @@ class ScanGenerator:
         """
         rng = np.random.default_rng(seed)
         person = draw_person(self.model, rng)
-        preset = capture.PRESETS[str(rng.choice(self.presets))]
+        preset = self.presets[int(rng.integers(len(self.presets)))]
         triangles = self.model.fine_triangles
         skin = person.points_mm
         normals = capture.compute_vertex_normals(skin, triangles)
         if person.may_have_beard:
             skin = covering.grow_beard(skin, normals, self._regions, rng)
-        landmarks = skin[self.model.landmark_points]
+        landmarks = np.asarray(person.label_weights @ skin, dtype=np.float32)
         head, hair = covering.add_hair(skin, normals, self._regions, rng)
-        lifted_mm = np.linalg.norm((head - skin)[self.model.landmark_points], axis=1)
+        lifted_mm = np.linalg.norm(person.label_weights @ (head - skin), axis=1)
         head = self._smear(head, preset, rng)
         head_triangles = self._outer_triangles(mouth_open=person.mouth_open)
         points, all_triangles = _join(head, head_triangles, rng)
@@ -128,13 +133,13 @@ class ScanGenerator:
     def _smear(
         self,
         head: NDArray[np.float32],
-        preset: capture.CapturePreset,
+        preset: CapturePreset,
         rng: np.random.Generator,
     ) -> NDArray[np.float32]:
         """Stereo smoothing of everything, and in some scans far more at eyes, ears and hair."""
-        head = capture.smear(
-            head, self._average, 1.0, int(rng.integers(*preset.smoothing_steps, endpoint=True))
-        )
+        fewest, most = preset.smoothing_steps
+        n_steps = round(fewest + (most - fewest) * rng.random() ** 2)
+        head = capture.smear(head, self._average, 1.0, n_steps)
         for region, share in ((self._regions.eyes, 0.2), (self._regions.ears, 0.25)):
             if rng.random() < share:
                 head = capture.smear(head, self._average, region, int(rng.integers(5, 40)))
@@ -144,7 +149,7 @@ class ScanGenerator:
         self,
         points: NDArray[np.float32],
         triangles: NDArray[np.int32],
-        preset: capture.CapturePreset,
+        preset: CapturePreset,
         rng: np.random.Generator,
     ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         """Cameras, noise, holes, crop and vertex density."""
@@ -153,13 +158,19 @@ class ScanGenerator:
         kept &= ~capture.cut_holes(points, 0.05 + _hard_to_see(points), rng)
         kept &= capture.draw_crop(points, rng)
         points = capture.roughen(points, normals, preset, rng)
-        points, triangles = capture.drop_unused_points(
+        points, triangles = thinning.drop_unused_points(
             points, triangles[kept[triangles].all(axis=1)]
         )
         spacing = rng.uniform(*preset.spacing_mm)
-        if spacing >= 1.6:
-            points, triangles = capture.cluster_vertices(points, triangles, spacing, rng)
-            points, triangles = capture.drop_unused_points(points, triangles)
+        decimated = rng.random() < preset.decimated_share
+        if decimated:
+            # Most of the thinning is the decimation's.
+            spacing = min(spacing, DECIMATED_FROM_MM)
+        if spacing >= 1.6 or decimated:
+            points, triangles = thinning.cluster_vertices(points, triangles, spacing, rng)
+            points, triangles = thinning.drop_unused_points(points, triangles)
+        if decimated:
+            points, triangles = thinning.decimate(points, triangles, rng)
         return points, triangles
 
 

