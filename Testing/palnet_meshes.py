@@ -216,3 +216,27 @@ WRITERS = {
     "ascii.vtp": write_vtp,
 }
 """File name -> writer, one for each format and dialect."""
+
+
+def make_sphere(radius, centre, n_rings):
+    """Points about evenly apart, wound outward."""
+    polar = np.linspace(0, np.pi, n_rings + 2)[1:-1]
+    around = np.linspace(0, 2 * np.pi, 2 * n_rings, endpoint=False)
+    polar, around = (each.ravel() for each in np.meshgrid(polar, around, indexing="ij"))
+    unit = np.stack(
+        [np.sin(polar) * np.cos(around), np.sin(polar) * np.sin(around), np.cos(polar)], axis=1
+    )
+    index = np.arange(len(unit)).reshape(n_rings, -1)
+    right = np.roll(index, -1, axis=1)
+    a, b, c, d = (q.ravel() for q in (index[:-1], index[1:], right[1:], right[:-1]))
+    first, last, pole = index[0], index[-1], np.full(len(index[0]), len(unit))
+    triangles = np.concatenate(
+        [
+            np.stack([a, b, c], axis=1),
+            np.stack([a, c, d], axis=1),
+            np.stack([pole, first, np.roll(first, -1)], axis=1),
+            np.stack([pole + 1, np.roll(last, -1), last], axis=1),
+        ]
+    )
+    unit = np.concatenate([unit, [[0, 0, 1], [0, 0, -1]]])
+    return (unit * radius + centre).astype(np.float32), triangles.astype(np.int32)

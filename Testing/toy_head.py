@@ -173,7 +173,7 @@ def toy_atlas() -> FaceAtlas:
     """An atlas of 80 toy people with 16 modes."""
     from palnet.training.atlas import build_atlas
 
-    return build_atlas(toy_model(), n_people=80, n_modes=16, n_points=1200, seed=5)
+    return build_atlas([toy_model()], n_people=80, n_modes=16, n_points=1200, seed=5)
 
 
 def _make_skin() -> tuple[np.ndarray, np.ndarray]:

@@ -115,7 +115,9 @@ class ScanGenerator:
         head_triangles = self._outer_triangles(mouth_open=person.mouth_open)
         points, all_triangles = _join(head, head_triangles, rng)
         points, all_triangles = self._capture(points, all_triangles, preset, rng)
+        # Before it is thinned: on a flat cheek the nearest vertex may be 8 mm away.
         distance, _ = cKDTree(points).query(landmarks)
+        points, all_triangles = _thin(points, all_triangles, preset, rng)
         return GeneratedScan(
             points_mm=points,
             triangles=all_triangles,
@@ -152,26 +154,33 @@ class ScanGenerator:
         preset: CapturePreset,
         rng: np.random.Generator,
     ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-        """Cameras, noise, holes, crop and vertex density."""
+        """Cameras, noise, holes and crop."""
         normals = capture.compute_vertex_normals(points, triangles)
         kept = capture.find_seen_points(points, normals, preset, rng)
         kept &= ~capture.cut_holes(points, 0.05 + _hard_to_see(points), rng)
         kept &= capture.draw_crop(points, rng)
         points = capture.roughen(points, normals, preset, rng)
-        points, triangles = thinning.drop_unused_points(
-            points, triangles[kept[triangles].all(axis=1)]
-        )
-        spacing = rng.uniform(*preset.spacing_mm)
-        decimated = rng.random() < preset.decimated_share
-        if decimated:
-            # Most of the thinning is the decimation's.
-            spacing = min(spacing, DECIMATED_FROM_MM)
-        if spacing >= 1.6 or decimated:
-            points, triangles = thinning.cluster_vertices(points, triangles, spacing, rng)
-            points, triangles = thinning.drop_unused_points(points, triangles)
-        if decimated:
-            points, triangles = thinning.decimate(points, triangles, rng)
-        return points, triangles
+        return thinning.drop_unused_points(points, triangles[kept[triangles].all(axis=1)])
+
+
+def _thin(
+    points: NDArray[np.float32],
+    triangles: NDArray[np.int32],
+    preset: CapturePreset,
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Vertices as far apart as the system leaves them, in some scans far fewer where it is flat."""
+    spacing = rng.uniform(*preset.spacing_mm)
+    decimated = rng.random() < preset.decimated_share
+    if decimated:
+        # Most of the thinning is the decimation's.
+        spacing = min(spacing, DECIMATED_FROM_MM)
+    if spacing >= 1.6 or decimated:
+        points, triangles = thinning.cluster_vertices(points, triangles, spacing, rng)
+        points, triangles = thinning.drop_unused_points(points, triangles)
+    if decimated:
+        points, triangles = thinning.decimate(points, triangles, rng)
+    return points, triangles
 
 
 def _hard_to_see(points_mm: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -196,7 +196,8 @@ def _pairs_of(
     rng: np.random.Generator,
 ) -> _Pulls:
     """Some of the skin's points, with their way to the nearest point of the target."""
-    rows = rng.choice(np.flatnonzero(is_skin), FIELD_CONTROLS, replace=False)
+    skin = np.flatnonzero(is_skin)
+    rows = rng.choice(skin, min(FIELD_CONTROLS, len(skin)), replace=False)
     near, _, good = _nearest(source, coarse, rows, onto)
     centres, offsets = coarse[rows][good], (near - coarse[rows])[good]
     close = np.linalg.norm(offsets, axis=1) < FARTHEST_MM

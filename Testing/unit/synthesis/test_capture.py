@@ -6,18 +6,16 @@ import pytest
 from scipy.spatial import cKDTree
 
 from palnet.synthesis.capture import (
-    PRESETS,
-    CapturePreset,
-    cluster_vertices,
     compute_vertex_normals,
     cut_holes,
     draw_crop,
-    drop_unused_points,
     find_seen_points,
     laplacian_matrix,
     roughen,
     smear,
 )
+from palnet.synthesis.presets import PRESETS, CapturePreset
+from palnet_meshes import make_sphere
 from toy_head import toy_model
 
 
@@ -32,31 +30,7 @@ class CalmGenerator:
 
 
 GRAZING = 0.2
-FRONT = CapturePreset("front", ((0, 0),), (0, 0), (0, 0), (0, 0), (1, 1))
-
-
-def make_sphere(radius, centre, n_rings):
-    """Points about evenly apart, wound outward."""
-    polar = np.linspace(0, np.pi, n_rings + 2)[1:-1]
-    around = np.linspace(0, 2 * np.pi, 2 * n_rings, endpoint=False)
-    polar, around = (each.ravel() for each in np.meshgrid(polar, around, indexing="ij"))
-    unit = np.stack(
-        [np.sin(polar) * np.cos(around), np.sin(polar) * np.sin(around), np.cos(polar)], axis=1
-    )
-    index = np.arange(len(unit)).reshape(n_rings, -1)
-    right = np.roll(index, -1, axis=1)
-    a, b, c, d = (q.ravel() for q in (index[:-1], index[1:], right[1:], right[:-1]))
-    first, last, pole = index[0], index[-1], np.full(len(index[0]), len(unit))
-    triangles = np.concatenate(
-        [
-            np.stack([a, b, c], axis=1),
-            np.stack([a, c, d], axis=1),
-            np.stack([pole, first, np.roll(first, -1)], axis=1),
-            np.stack([pole + 1, np.roll(last, -1), last], axis=1),
-        ]
-    )
-    unit = np.concatenate([unit, [[0, 0, 1], [0, 0, -1]]])
-    return (unit * radius + centre).astype(np.float32), triangles.astype(np.int32)
+FRONT = CapturePreset("front", ((0, 0),), (0, 0), (0, 0), (0, 0), (1, 1), 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +90,7 @@ def test_camera_sees_what_rays_reach(two_spheres):
 @pytest.mark.parametrize("azimuth_deg", [-90, 45, 180])
 def test_convention_camera_of_positive_azimuth_stands_on_the_left_of_the_subject(azimuth_deg):
     points, triangles = make_sphere(30.0, [0, 0, 0], 40)
-    preset = CapturePreset("one", ((azimuth_deg, 0),), (0, 0), (0, 0), (0, 0), (1, 1))
+    preset = CapturePreset("one", ((azimuth_deg, 0),), (0, 0), (0, 0), (0, 0), (1, 1), 0.0)
     normals = compute_vertex_normals(points, triangles)
 
     seen = find_seen_points(points, normals, preset, CalmGenerator())
@@ -132,7 +106,7 @@ def test_cameras_together_see_what_each_sees():
     normals = compute_vertex_normals(points, triangles)
     angles = ((-40, 0), (40, 10))
     presets = [
-        CapturePreset("some", some, (0, 0), (0, 0), (0, 0), (1, 1))
+        CapturePreset("some", some, (0, 0), (0, 0), (0, 0), (1, 1), 0.0)
         for some in (angles, angles[:1], angles[1:])
     ]
 
@@ -193,7 +167,7 @@ def test_roughen_moves_points_by_the_noise_of_the_preset():
     points, triangles = make_sphere(30.0, [0, 0, 0], 40)
     normals = compute_vertex_normals(points, triangles)
     noise_mm = 0.4
-    preset = CapturePreset("noisy", (), (noise_mm, noise_mm), (0, 0), (0, 0), (1, 1))
+    preset = CapturePreset("noisy", (), (noise_mm, noise_mm), (0, 0), (0, 0), (1, 1), 0.0)
 
     moved = roughen(points, normals, preset, np.random.default_rng(1)) - points
 
@@ -204,7 +178,7 @@ def test_roughen_moves_points_by_the_noise_of_the_preset():
     np.testing.assert_allclose(np.sqrt(np.mean(across**2)), 0.15 * np.sqrt(2), rtol=0.1)
 
 
-# --- cutting and thinning ------------------------------------------------------------------------
+# --- cutting ------------------------------------------------------------------------
 
 
 def test_holes_lie_where_they_are_likely():
@@ -229,38 +203,3 @@ def test_crop_keeps_the_nose():
     shares = np.array([mask.mean() for mask in kept])
     assert shares.max() == 1
     assert 0.05 < shares.min() < 0.6
-
-
-@pytest.mark.parametrize("spacing_mm", [2.0, 5.0])
-def test_cluster_moves_no_vertex_farther_than_a_cell(spacing_mm):
-    points, triangles = make_sphere(30.0, [0, 0, 0], 40)
-
-    means, kept = cluster_vertices(points, triangles, spacing_mm, np.random.default_rng(1))
-
-    apart, _ = cKDTree(means).query(points)
-    assert apart.max() <= spacing_mm * np.sqrt(3)
-    assert kept.max() < len(means)
-    assert all(len(set(row)) == 3 for row in kept.tolist())
-
-
-def test_cluster_keeps_about_one_vertex_a_cell():
-    points, triangles = make_sphere(30.0, [0, 0, 0], 60)
-
-    means, kept = cluster_vertices(points, triangles, 4.0, np.random.default_rng(1))
-
-    # A surface of area A crosses about 1.5 A / spacing^2 cells of a grid: measured 1.51.
-    n_cells = 4 * np.pi * 30**2 / 4.0**2
-    assert 1.3 * n_cells < len(means) < 1.7 * n_cells
-    np.testing.assert_allclose(np.linalg.norm(means, axis=1), 30, atol=0.5)
-    a, b, c = (means[kept[:, k]] for k in range(3))
-    assert (np.einsum("ij,ij->i", np.cross(b - a, c - a), a) >= -1e-3).mean() > 0.99
-
-
-def test_drop_unused_keeps_the_shape():
-    points, triangles = make_sphere(30.0, [0, 0, 0], 10)
-    some = triangles[::3]
-
-    kept, renumbered = drop_unused_points(points, some)
-
-    np.testing.assert_array_equal(kept[renumbered], points[some])
-    assert sorted(np.unique(renumbered)) == list(range(len(kept)))

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from palnet.synthesis import ScanGenerator, draw_person
-from palnet.synthesis.capture import PRESETS, CapturePreset
+from palnet.synthesis import PRESETS, ScanGenerator, draw_person
 from palnet.synthesis.morphable import WholeHead
+from palnet.synthesis.presets import CapturePreset
 from toy_head import toy_generator, toy_model, toy_scheme
 
 N_SCANS = 40
-CLEAN = CapturePreset("clean", (), (0, 0), (0, 0), (0, 0), (1, 1))
+CLEAN = CapturePreset("clean", (), (0, 0), (0, 0), (0, 0), (1, 1), 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -24,10 +24,9 @@ def many_scans():
 @pytest.fixture
 def a_clean_generator(monkeypatch):
     """Scans without noise, smoothing, holes or crops, seen from everywhere."""
-    monkeypatch.setitem(PRESETS, "clean", CLEAN)
     monkeypatch.setattr("palnet.synthesis.capture.cut_holes", _no_points)
     monkeypatch.setattr("palnet.synthesis.capture.draw_crop", lambda p, rng: ~_no_points(p))
-    return ScanGenerator(toy_model(), ("clean",))
+    return ScanGenerator(toy_model(), (CLEAN,))
 
 
 def _no_points(points_mm, *rest):
@@ -74,7 +73,7 @@ def test_all_presets_and_styles_are_drawn(many_scans):
 
 
 def test_presets_can_be_chosen():
-    generator = ScanGenerator(toy_model(), ("phone", "handheld"))
+    generator = ScanGenerator(toy_model(), (PRESETS["phone"], PRESETS["handheld"]))
 
     drawn = {generator.draw(seed).description["preset"] for seed in range(12)}
 
@@ -107,7 +106,8 @@ def test_landmarks_far_from_the_scan_are_not_visible(many_scans):
     n_far = 0
     for scan in many_scans:
         distance_mm, _ = cKDTree(scan.points_mm).query(scan.landmarks_mm)
-        far = distance_mm > 8.0
+        # The nearest vertex may be half an edge of a decimated cheek away.
+        far = distance_mm > 14.0
         n_far += far.sum()
 
         assert not scan.visible[far].any()

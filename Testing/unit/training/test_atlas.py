@@ -17,7 +17,7 @@ N_PEOPLE, SEED = 9, 4
 def a_full_atlas():
     """As many modes as its people can have."""
     return build_atlas(
-        toy_model(), n_people=N_PEOPLE, n_modes=N_PEOPLE - 1, n_points=150, seed=SEED
+        [toy_model()], n_people=N_PEOPLE, n_modes=N_PEOPLE - 1, n_points=150, seed=SEED
     )
 
 
@@ -63,7 +63,7 @@ def test_modes_are_orthogonal_and_sorted(a_full_atlas):
 
 def test_same_seed_gives_the_same_atlas(a_full_atlas):
     again = build_atlas(
-        toy_model(), n_people=N_PEOPLE, n_modes=N_PEOPLE - 1, n_points=150, seed=SEED
+        [toy_model()], n_people=N_PEOPLE, n_modes=N_PEOPLE - 1, n_points=150, seed=SEED
     )
 
     np.testing.assert_array_equal(again.mean_mm, a_full_atlas.mean_mm)
@@ -90,6 +90,6 @@ def test_no_point_lies_on_eyeballs_or_in_the_mouth(a_full_atlas):
 
 
 def test_more_modes_than_people_are_cut():
-    atlas = build_atlas(toy_model(), n_people=5, n_modes=50, n_points=60, seed=1)
+    atlas = build_atlas([toy_model()], n_people=5, n_modes=50, n_points=60, seed=1)
 
     assert atlas.n_modes == 4

@@ -72,7 +72,7 @@ def short_steps():
 @pytest.fixture(scope="module")
 def a_run(a_recipe, short_steps, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
-    return pipeline.train_model(a_recipe, toy_model(), folder)
+    return pipeline.train_model(a_recipe, [toy_model()], folder)
 
 
 def test_run_makes_a_model_that_can_be_read(a_run, a_recipe):
@@ -116,7 +116,7 @@ def test_run_again_does_nothing_twice(a_run, a_recipe, short_steps):
     }
     weights = read_model(a_run).weights
 
-    again = pipeline.train_model(a_recipe, toy_model(), folder)
+    again = pipeline.train_model(a_recipe, [toy_model()], folder)
 
     assert {path: path.stat().st_mtime_ns for path in before} == before
     for name, weight in read_model(again).weights.items():
@@ -128,4 +128,4 @@ def test_folder_of_another_recipe_is_refused(a_run, a_recipe, tmp_path):
     path.write_text(RECIPE.format(scheme=a_recipe.scheme, seed=4), encoding="utf-8")
 
     with pytest.raises(UsageError, match="holds a run of another recipe"):
-        pipeline.train_model(read_recipe(path), toy_model(), a_run.parent)
+        pipeline.train_model(read_recipe(path), [toy_model()], a_run.parent)

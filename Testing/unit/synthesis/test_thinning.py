@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.spatial import cKDTree
+
+from palnet.synthesis.thinning import cluster_vertices, decimate, drop_unused_points
+from palnet_meshes import make_sphere
+
+
+@pytest.mark.parametrize("spacing_mm", [2.0, 5.0])
+def test_cluster_moves_no_vertex_farther_than_a_cell(spacing_mm):
+    points, triangles = make_sphere(30.0, [0, 0, 0], 40)
+
+    means, kept = cluster_vertices(points, triangles, spacing_mm, np.random.default_rng(1))
+
+    apart, _ = cKDTree(means).query(points)
+    assert apart.max() <= spacing_mm * np.sqrt(3)
+    assert kept.max() < len(means)
+    assert all(len(set(row)) == 3 for row in kept.tolist())
+
+
+def test_cluster_keeps_about_one_vertex_a_cell():
+    points, triangles = make_sphere(30.0, [0, 0, 0], 60)
+
+    means, kept = cluster_vertices(points, triangles, 4.0, np.random.default_rng(1))
+
+    # A surface of area A crosses about 1.5 A / spacing^2 cells of a grid: measured 1.51.
+    n_cells = 4 * np.pi * 30**2 / 4.0**2
+    assert 1.3 * n_cells < len(means) < 1.7 * n_cells
+    np.testing.assert_allclose(np.linalg.norm(means, axis=1), 30, atol=0.5)
+    a, b, c = (means[kept[:, k]] for k in range(3))
+    assert (np.einsum("ij,ij->i", np.cross(b - a, c - a), a) >= -1e-3).mean() > 0.99
+
+
+def test_drop_unused_keeps_the_shape():
+    points, triangles = make_sphere(30.0, [0, 0, 0], 10)
+    some = triangles[::3]
+
+    kept, renumbered = drop_unused_points(points, some)
+
+    np.testing.assert_array_equal(kept[renumbered], points[some])
+    assert sorted(np.unique(renumbered)) == list(range(len(kept)))
+
+
+# --- decimation ----------------------------------------------------------------------------------
+
+
+def a_plate_with_a_dent():
+    """A flat square of 120 mm at 1.5 mm spacing, with a dent 10 mm wide in its middle."""
+    x, y = np.meshgrid(np.arange(-60, 60.1, 1.5), np.arange(-60, 60.1, 1.5))
+    z = -4 * np.exp(-(x**2 + y**2) / (2 * 5.0**2))
+    points = np.stack([x, y, z], axis=-1).reshape(-1, 3).astype(np.float32)
+    n = x.shape[0]
+    corner = (np.arange(n - 1)[:, None] * n + np.arange(n - 1)).ravel()
+    a, b, c, d = corner, corner + 1, corner + n + 1, corner + n
+    triangles = np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)])
+    return points, triangles.astype(np.int32)
+
+
+def test_decimation_keeps_small_triangles_where_the_surface_bends():
+    points, triangles = a_plate_with_a_dent()
+
+    kept, few = decimate(points, triangles, np.random.default_rng(3))
+
+    middles = kept[few].mean(axis=1)
+    edges = np.linalg.norm(kept[few[:, 0]] - kept[few[:, 1]], axis=1)
+    in_dent = np.hypot(middles[:, 0], middles[:, 1]) < 10
+    assert len(few) < 0.55 * len(triangles)
+    assert np.median(edges[in_dent]) < 0.4 * np.median(edges[~in_dent])
+
+
+def test_decimation_stays_on_the_surface_and_faces_as_before():
+    points, triangles = a_plate_with_a_dent()
+
+    kept, few = decimate(points, triangles, np.random.default_rng(3))
+
+    expected = -4 * np.exp(-(kept[:, 0] ** 2 + kept[:, 1] ** 2) / (2 * 5.0**2))
+    np.testing.assert_allclose(kept[:, 2], expected, atol=0.25)  # measured 0.07
+    a, b, c = (kept[few[:, k]] for k in range(3))
+    assert (np.cross(b - a, c - a)[:, 2] > 0).mean() > 0.99
+    assert sorted(np.unique(few)) == list(range(len(kept)))
