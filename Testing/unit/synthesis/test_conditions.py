@@ -22,7 +22,7 @@ def test_conditions_change_the_face_and_leave_the_scalp(name):
 
     assert min(each.max() for each in moved) > 0.3
     assert 2 < max(each.max() for each in moved) < 40
-    scalp = (template[:, 1] > 105) | (template[:, 2] < -60)
+    scalp = (template[:, 1] > 105) | (template[:, 2] < -80)
     assert max(each[scalp].max() for each in moved) < 1.0
 
 

@@ -53,17 +53,17 @@ def test_weights_sum_to_one_and_keep_to_the_reach():
 
 
 def test_landmark_follows_an_extreme_that_moves():
-    """A chin bump that sits 6 mm above the label draws it up; the label alone would stay."""
-    model = toy_with(an_extreme("gn", FRONT, 12.0))
+    """A bump that sits 6 mm above the label draws it up; the label alone would stay."""
+    model = toy_with(an_extreme("prn", FRONT, 12.0))
     template = model.fine_template_mm
-    label = template[model.landmark_points[toy_scheme().index_of("gn")]]
+    label = template[model.landmark_points[toy_scheme().index_of("prn")]]
     away = template - (label + 6 * UP)
     bump = 5 * np.exp(-(away**2).sum(axis=1) / (2 * 4.0**2))[:, None] * FRONT
 
     moved = place(model, (template + bump).astype(np.float32))
     calm = place(model, template)
 
-    row = toy_scheme().index_of("gn")
+    row = toy_scheme().index_of("prn")
     assert moved[row, 1] - calm[row, 1] > 2.5
     others = np.arange(len(calm)) != row
     np.testing.assert_allclose(moved[others] - calm[others], 0, atol=1.0)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
+from palnet.surface import parse_unit, prepare_surface, project_onto_triangles
 from palnet.synthesis import PRESETS, ScanGenerator, draw_person
 from palnet.synthesis.morphable import WholeHead
 from palnet.synthesis.presets import CapturePreset
@@ -27,6 +28,11 @@ def a_clean_generator(monkeypatch):
     monkeypatch.setattr("palnet.synthesis.capture.cut_holes", _no_points)
     monkeypatch.setattr("palnet.synthesis.capture.draw_crop", lambda p, rng: ~_no_points(p))
     return ScanGenerator(toy_model(), (CLEAN,))
+
+
+def distance_to_surface(scan):
+    surface = prepare_surface(scan.to_mesh(), parse_unit("mm"))
+    return project_onto_triangles(surface, scan.landmarks_mm.astype(float)).distances_mm
 
 
 def _no_points(points_mm, *rest):
@@ -97,17 +103,16 @@ def test_landmarks_lie_on_the_bare_head(many_scans):
 
 def test_visible_landmarks_are_near_the_scan(many_scans):
     for scan in many_scans:
-        distance_mm, _ = cKDTree(scan.points_mm).query(scan.landmarks_mm[scan.visible])
+        distance_mm = distance_to_surface(scan)[scan.visible]
 
-        assert distance_mm.max(initial=0) < 4.0
+        # 4 mm to a vertex, before the mesh is thinned: measured 4.3 after it.
+        assert distance_mm.max(initial=0) < 5.0
 
 
 def test_landmarks_far_from_the_scan_are_not_visible(many_scans):
     n_far = 0
     for scan in many_scans:
-        distance_mm, _ = cKDTree(scan.points_mm).query(scan.landmarks_mm)
-        # The nearest vertex may be half an edge of a decimated cheek away.
-        far = distance_mm > 14.0
+        far = distance_to_surface(scan) > 8.0
         n_far += far.sum()
 
         assert not scan.visible[far].any()
@@ -128,7 +133,7 @@ def test_landmarks_that_a_crop_removed_are_not_visible(a_clean_generator, monkey
 def test_clean_capture_passes_through_the_landmarks(a_clean_generator):
     """Without smoothing and noise only the slip of 0.15 mm an axis is left."""
     n_bald = 0
-    for seed in range(12):
+    for seed in range(24):
         scan = a_clean_generator.draw(seed)
         if scan.description["hair"] != "bald":
             continue
@@ -172,6 +177,6 @@ def test_only_who_may_have_a_beard_grows_one(a_clean_generator, monkeypatch, may
         "palnet.synthesis.covering.grow_beard", lambda skin, *rest: grown.append(1) or skin
     )
 
-    ScanGenerator(replace(toy_model(), heads=(head,)), ("clean",)).draw(0)
+    ScanGenerator(replace(toy_model(), heads=(head,)), (CLEAN,)).draw(0)
 
     assert bool(grown) == may_have_beard
