@@ -17,7 +17,7 @@ from scipy.spatial.transform import Rotation
 from palnet.scheme import load_scheme
 from palnet.surface import Mesh, read_mesh
 from palnet.surface._units import MM_PER_UNIT
-from palnet.synthesis import ScanGenerator, read_morphable_model
+from palnet.synthesis import EVERY_PRESET, PRESETS, ScanGenerator, read_morphable_model
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -69,10 +69,11 @@ def settings_of(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-@lru_cache(maxsize=1)
-def generator_of(ict: Path) -> ScanGenerator:
-    """The generator of scans, read once a process."""
-    return ScanGenerator(read_morphable_model(ict, load_scheme()))
+@lru_cache(maxsize=2)
+def generator_of(path: Path, presets: tuple[str, ...] = tuple(PRESETS)) -> ScanGenerator:
+    """The generator of scans from a packed source, read once a process."""
+    model = read_morphable_model(path, load_scheme())
+    return ScanGenerator(model, tuple(EVERY_PRESET[name] for name in presets))
 
 
 @dataclass(frozen=True, eq=False)

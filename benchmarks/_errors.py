@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmarks._people import groups_of
 from benchmarks._stages import STAGES
 from palnet.scheme import load_scheme
 
@@ -17,79 +18,268 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from benchmarks._data import RealScan
+    from benchmarks._people import Person
     from benchmarks._report import Report
 
-__all__ = ["PersonErrors", "add_generated_tables", "add_real_tables", "calibration_bins"]
+__all__ = [
+    "add_calibration",
+    "add_groups",
+    "add_landmarks",
+    "add_missing",
+    "add_new_presets",
+    "add_real_tables",
+    "add_refused",
+    "add_stages",
+    "calibration_bins",
+    "describe",
+    "stack",
+]
 
 N_BINS = 5
+# No group is to be worse than this times the mean.
+FAIR_RATIO = 1.3
+FAR_MM = 4.0
+# The landmarks that repeat worst on real scans.
+EARS_AND_CHEEKS = ("t", "pra", "sa", "pa", "sba", "chk")
+COLUMNS = ("mean mm", "median", "95th", "within 2 mm %", "within 4 mm %")
 
 
 @dataclass(frozen=True, eq=False)
-class PersonErrors:
-    """One generated person.
+class Stacked:
+    """Everybody who was not refused, (n_people, n_landmarks) each."""
 
-    Attributes
-    ----------
-    seed : int
-        Who.
-    about : dict
-        Capture preset, hair, childlike amount.
-    visible : ndarray of shape (n_landmarks,)
-        What the scan shows.
-    errors_mm : ndarray of shape (n_stages, n_landmarks), optional
-        Distances to the truth; None if refused.
-    is_placed : ndarray of shape (n_landmarks,), optional
-        False where called missing.
-    expected_mm : ndarray of shape (n_landmarks,), optional
-        The expected error, NaN where missing.
-    refusal : str
-        Why, if refused.
-    """
-
-    seed: int
-    about: dict[str, object]
-    visible: NDArray[np.bool_]
-    errors_mm: NDArray[np.float64] | None = None
-    is_placed: NDArray[np.bool_] | None = None
-    expected_mm: NDArray[np.float64] | None = None
-    refusal: str = ""
-
-
-@dataclass(frozen=True, eq=False)
-class _Stacked:
-    """Everybody who was not refused, as arrays (n_people, n_landmarks)."""
-
-    errors_mm: NDArray[np.float64]
+    offsets_mm: NDArray[np.float64]
+    on_surface_mm: NDArray[np.float64]
     visible: NDArray[np.bool_]
     is_placed: NDArray[np.bool_]
     expected_mm: NDArray[np.float64]
-    people: list[PersonErrors]
+    people: list[Person]
+
+    @property
+    def errors_mm(self) -> NDArray[np.float64]:
+        """Distances of every stage, (n_people, n_stages, n_landmarks)."""
+        return np.asarray(np.linalg.norm(self.offsets_mm, axis=-1))
 
     @property
     def final_mm(self) -> NDArray[np.float64]:
+        """Distances of the last stage."""
         return self.errors_mm[:, -1]
 
 
-def add_generated_tables(report: Report, people: Sequence[PersonErrors]) -> None:
-    """Add all tables about generated people, and the headline figures."""
+def stack(people: Sequence[Person]) -> Stacked:
+    """Those who were not refused as arrays."""
     found = [person for person in people if not person.refusal]
-    report.summary |= {"people": len(people), "refused": len(people) - len(found)}
     if not found:
         msg = f"all {len(people)} people were refused: {people[0].refusal}"
         raise SystemExit(msg)
-    stacked = _Stacked(
-        np.array([p.errors_mm for p in found]),
-        np.array([p.visible for p in found]),
-        np.array([p.is_placed for p in found]),
-        np.array([p.expected_mm for p in found]),
-        found,
+    names = ("offsets_mm", "on_surface_mm", "visible", "is_placed", "expected_mm")
+    return Stacked(*(np.array([getattr(p, name) for p in found]) for name in names), found)
+
+
+def describe(errors_mm: NDArray[np.float64]) -> tuple[float, ...]:
+    """Mean, median, 95th percentile, share within 2 and 4 mm in percent."""
+    return (
+        float(errors_mm.mean()),
+        float(np.median(errors_mm)),
+        float(np.percentile(errors_mm, 95)),
+        100 * float((errors_mm <= 2).mean()),
+        100 * float((errors_mm <= 4).mean()),
     )
-    _add_stages(report, stacked)
-    _add_calibration(report, stacked)
-    _add_missing(report, stacked)
-    _add_groups(report, stacked)
-    _add_landmarks(report, stacked)
-    _add_refused(report, people)
+
+
+def add_stages(report: Report, stacked: Stacked) -> None:
+    """Two tables, of what is shown and of all 50, and the headline figures."""
+    every = np.ones_like(stacked.visible)
+    for name, mask in (("the landmarks shown", stacked.visible), ("all 50 landmarks", every)):
+        rows = [
+            (stage, *describe(stacked.errors_mm[:, k][mask])) for k, stage in enumerate(STAGES)
+        ]
+        title = (
+            f"Generated people, {name}: error by stage "
+            f"({len(stacked.people)} people, {int(mask.sum())} landmarks)"
+        )
+        report.add_table(title, ("stage", *COLUMNS), rows)
+    shown = describe(stacked.final_mm[stacked.visible])
+    baseline = stacked.errors_mm[:, 0][stacked.visible]
+    second_pass = stacked.errors_mm[:, STAGES.index("network, pass 2")]
+    report.summary |= {
+        "final_mean_mm": shown[0],
+        "final_p95_mm": shown[2],
+        "all_50_before_projection_mean_mm": float(second_pass.mean()),
+        "baseline_mean_mm": float(baseline.mean()),
+    }
+
+
+def add_new_presets(report: Report, stacked: Stacked, new: Sequence[str]) -> None:
+    """Errors on captures that training never drew, with and without ears and cheeks."""
+    scheme = load_scheme()
+    steady = np.array([code.split("_")[0] not in EARS_AND_CHEEKS for code in scheme.codes])
+    is_new = np.array([p.about["preset"] in new for p in stacked.people])
+    rows = []
+    for captures, chosen in (("new", is_new), ("of training", ~is_new)):
+        shown = stacked.visible & chosen[:, None]
+        if not shown.any():
+            continue
+        for what, mask in (("all", shown), ("without ears and cheeks", shown & steady)):
+            n_people = int(chosen.sum())
+            rows.append((captures, what, n_people, *describe(stacked.final_mm[mask])))
+        rows.append(
+            (captures, "all, truth on the scan", n_people, *describe(stacked.on_surface_mm[shown]))
+        )
+    report.add_table(
+        "New people, by whether training drew their capture preset; landmarks shown",
+        ("capture presets", "landmarks", "people", *COLUMNS),
+        rows,
+    )
+    report.summary["new_presets"] = {row[1]: dict(zip(COLUMNS, row[3:], strict=True)) for row in rows[:3]}
+
+
+def calibration_bins(
+    expected_mm: NDArray[np.float64], true_mm: NDArray[np.float64]
+) -> list[NDArray[np.int64]]:
+    """Rows of the landmarks in bins of equal size by their expected error, the smallest first."""
+    order = np.argsort(expected_mm, kind="stable")
+    return [part for part in np.array_split(order, N_BINS) if len(part)]
+
+
+def add_calibration(report: Report, stacked: Stacked, ninety: float) -> None:
+    """Expected against true error; `ninety` times the expected error is to hold 90 %."""
+    mask = stacked.visible & stacked.is_placed
+    expected, true = stacked.expected_mm[mask], stacked.final_mm[mask]
+    rows = []
+    for part in [*calibration_bins(expected, true), np.arange(len(true))]:
+        mean, actual = float(expected[part].mean()), float(true[part].mean())
+        held = 100 * float((true[part] <= ninety * expected[part]).mean())
+        name = f"{expected[part].min():.2f} to {expected[part].max():.2f}"
+        rows.append((name, mean, actual, actual / mean, held, len(part)))
+    rows[-1] = ("all", *rows[-1][1:])
+    report.add_table(
+        "Expected against true error, landmarks shown and placed; "
+        f"held: true within {ninety:.2f} times the expected",
+        ("expected, mm", "mean expected", "mean true", "true / expected", "held %", "landmarks"),
+        rows,
+    )
+    far = true > FAR_MM
+    worst_tenth = expected >= np.percentile(expected, 90)
+    caught = 100 * float((worst_tenth & far).sum() / max(1, far.sum()))
+    report.summary["calibration"] = {
+        "ratios": [row[3] for row in rows[:-1]],
+        "held_percent": rows[-1][4],
+        "far_in_worst_tenth_percent": caught,
+    }
+    report.notes.append(
+        f"Of the errors over {FAR_MM:g} mm, the tenth with the largest expected errors holds "
+        f"{caught:.0f} % (target: half)."
+    )
+
+
+def add_missing(report: Report, stacked: Stacked) -> None:
+    """Landmarks that no scan shows, and those called missing."""
+    called, absent = ~stacked.is_placed, ~stacked.visible
+    both = int((called & absent).sum())
+    recall = 100 * both / max(1, int(absent.sum()))
+    precision = 100 * both / max(1, int(called.sum()))
+    wrongly = called & stacked.visible
+    # Not called missing, but told to be doubtful: the user is warned all the same.
+    doubtful = absent & ~called & (np.nan_to_num(stacked.expected_mm) > FAR_MM)
+    warned = 100 * (both + int(doubtful.sum())) / max(1, int(absent.sum()))
+    report.add_table(
+        "Landmarks that the scan does not show",
+        (
+            "not shown",
+            "called missing",
+            "recall %",
+            "recall with doubtful %",
+            "precision %",
+            "shown, yet called missing %",
+            "error there, mm",
+        ),
+        [
+            (
+                int(absent.sum()),
+                int(called.sum()),
+                recall,
+                warned,
+                precision,
+                100 * float(wrongly.sum() / stacked.visible.sum()),
+                float(stacked.final_mm[wrongly].mean()) if wrongly.any() else None,
+            )
+        ],
+    )
+    report.summary |= {"missing_recall_percent": recall, "missing_precision_percent": precision}
+
+
+def add_groups(report: Report, people: Sequence[Person]) -> None:
+    """Every group's errors beside the mean of its source."""
+    rows, unfair = [], []
+    for source in sorted({p.source for p in people}):
+        own = [p for p in people if p.source == source]
+        whole = _pool(own).mean()
+        for group in sorted({g for p in own for g in groups_of(p)}):
+            some = [p for p in own if group in groups_of(p)]
+            errors = _pool(some)
+            if not len(errors):
+                continue
+            mean, median, p95 = describe(errors)[:3]
+            n_refused = sum(bool(p.refusal) for p in some)
+            ratio = float(mean / whole)
+            rows.append((source, group, len(some), n_refused, mean, median, p95, ratio))
+            if ratio > FAIR_RATIO:
+                unfair.append(f"{source}, {group} ({ratio:.2f}, {len(some)} people)")
+    report.add_table(
+        "By group: final error of the landmarks shown, mm, and its mean beside that of the source",
+        ("source", "group", "people", "refused", "mean", "median", "95th", "times the mean"),
+        rows,
+    )
+    report.notes.append(
+        f"Groups worse than {FAIR_RATIO} times the mean of their source: "
+        f"{'; '.join(unfair) or 'none'}."
+    )
+
+
+def _pool(people: Sequence[Person]) -> NDArray[np.float64]:
+    """Final errors of everything shown, of everybody not refused."""
+    found = [p.errors_mm[-1][p.visible] for p in people if not p.refusal]
+    return np.concatenate([np.zeros(0), *found])
+
+
+def add_landmarks(report: Report, stacked: Stacked) -> None:
+    """Each landmark beside what people repeat."""
+    rows = []
+    for row, landmark in enumerate(load_scheme().landmarks):
+        shown = stacked.visible[:, row]
+        if not shown.any():
+            continue
+        by_stage = [float(stacked.errors_mm[shown, k, row].mean()) for k in (0, 1, -1)]
+        p95 = float(np.percentile(stacked.final_mm[shown, row], 95))
+        bias = float(np.linalg.norm(stacked.offsets_mm[shown, -1, row].mean(axis=0)))
+        human = landmark.intra_observer_mm
+        rows.append((landmark.code, landmark.name, int(shown.sum()), *by_stage, p95, bias, human))
+    report.add_table(
+        "By landmark, where shown, mm; beside two passes of one person on real scans",
+        (
+            *("code", "name", "scans", "mean landmarks", "atlas fit", "final", "95th"),
+            *("constant part", "human, two passes"),
+        ),
+        rows,
+    )
+
+
+def add_refused(report: Report, people: Sequence[Person]) -> None:
+    """Everybody who was refused, and why."""
+    refused = [p for p in people if p.refusal]
+    report.summary |= {"people": len(people), "refused": len(refused)}
+    report.add_table(
+        f"Refused: {len(refused)} of {len(people)}",
+        ("source", "seed", "age", "preset", "hair", "landmarks shown", "reason"),
+        [
+            (
+                *(p.source, p.seed, str(p.about.get("age_group", "adult or childlike"))),
+                *(str(p.about["preset"]), str(p.about["hair"]), int(p.visible.sum()), p.refusal),
+            )
+            for p in refused
+        ],
+    )
 
 
 def add_real_tables(
@@ -114,188 +304,4 @@ def add_real_tables(
     ]
     report.add_table(
         "Annotated development scans, point by point, mm", ("scan", "code", "grade", *STAGES), each
-    )
-
-
-def _describe(errors_mm: NDArray[np.float64]) -> tuple[float, ...]:
-    """Mean, median, 95th percentile, share within 2 and 4 mm in percent."""
-    return (
-        float(errors_mm.mean()),
-        float(np.median(errors_mm)),
-        float(np.percentile(errors_mm, 95)),
-        100 * float((errors_mm <= 2).mean()),
-        100 * float((errors_mm <= 4).mean()),
-    )
-
-
-def _add_stages(report: Report, stacked: _Stacked) -> None:
-    every = np.ones_like(stacked.visible)
-    for name, mask in (("the landmarks shown", stacked.visible), ("all 50 landmarks", every)):
-        rows = [
-            (stage, *_describe(stacked.errors_mm[:, k][mask])) for k, stage in enumerate(STAGES)
-        ]
-        title = (
-            f"Generated people, {name}: error by stage "
-            f"({len(stacked.people)} people, {int(mask.sum())} landmarks)"
-        )
-        columns = ("stage", "mean mm", "median", "95th", "within 2 mm %", "within 4 mm %")
-        report.add_table(title, columns, rows)
-    shown, everything = stacked.final_mm[stacked.visible], stacked.final_mm
-    baseline = stacked.errors_mm[:, 0]
-    report.summary |= {
-        "final_mean_mm": float(shown.mean()),
-        "final_p95_mm": float(np.percentile(shown, 95)),
-        "final_mean_all_mm": float(everything.mean()),
-        "final_p95_all_mm": float(np.percentile(everything, 95)),
-        "baseline_mean_mm": float(baseline[stacked.visible].mean()),
-        "baseline_mean_all_mm": float(baseline.mean()),
-        "worst_scan_mean_mm": float(_scan_means(stacked).max()),
-    }
-
-
-def _scan_means(stacked: _Stacked) -> NDArray[np.float64]:
-    """Mean final error of each scan over what it shows."""
-    total = np.where(stacked.visible, stacked.final_mm, 0).sum(axis=1)
-    return np.asarray(total / np.maximum(stacked.visible.sum(axis=1), 1))
-
-
-def calibration_bins(
-    expected_mm: NDArray[np.float64], true_mm: NDArray[np.float64]
-) -> list[tuple[float, float, float, float, int]]:
-    """Group landmarks by their expected error into bins of equal size.
-
-    Parameters
-    ----------
-    expected_mm, true_mm : ndarray of shape (n,)
-        What was foreseen, and what came.
-
-    Returns
-    -------
-    list of tuple
-        Lowest and highest expected error, mean expected, mean true, and how many.
-    """
-    order = np.argsort(expected_mm, kind="stable")
-    return [
-        (
-            float(expected_mm[part[0]]),
-            float(expected_mm[part[-1]]),
-            float(expected_mm[part].mean()),
-            float(true_mm[part].mean()),
-            len(part),
-        )
-        for part in np.array_split(order, N_BINS)
-        if len(part)
-    ]
-
-
-def _add_calibration(report: Report, stacked: _Stacked) -> None:
-    mask = stacked.visible & stacked.is_placed
-    expected, true = stacked.expected_mm[mask], stacked.final_mm[mask]
-    bins = calibration_bins(expected, true)
-    rows = [
-        (f"{low:.2f} to {high:.2f}", mean, actual, actual / mean, n)
-        for low, high, mean, actual, n in bins
-    ]
-    whole = (float(expected.mean()), float(true.mean()), float(true.mean() / expected.mean()))
-    report.add_table(
-        "Expected against true error, landmarks shown and placed",
-        ("expected, mm", "mean expected", "mean true", "true / expected", "landmarks"),
-        [*rows, ("all", *whole, len(expected))],
-    )
-    rank = np.corrcoef(np.argsort(np.argsort(expected)), np.argsort(np.argsort(true)))[0, 1]
-    report.summary |= {
-        "calibration_worst_ratio": max(max(r[3], 1 / r[3]) for r in rows),
-        "rank_correlation": float(rank),
-    }
-
-
-def _add_missing(report: Report, stacked: _Stacked) -> None:
-    called, absent = ~stacked.is_placed, ~stacked.visible
-    both = int((called & absent).sum())
-    recall = 100 * both / max(1, int(absent.sum()))
-    precision = 100 * both / max(1, int(called.sum()))
-    wrongly = called & stacked.visible
-    report.add_table(
-        "Landmarks that the scan does not show",
-        (
-            "not shown",
-            "called missing",
-            "recall %",
-            "precision %",
-            "shown, yet called missing %",
-            "error there, mm",
-        ),
-        [
-            (
-                int(absent.sum()),
-                int(called.sum()),
-                recall,
-                precision,
-                100 * float(wrongly.sum() / stacked.visible.sum()),
-                float(stacked.final_mm[wrongly].mean()) if wrongly.any() else None,
-            )
-        ],
-    )
-    report.summary |= {"missing_recall_percent": recall, "missing_precision_percent": precision}
-
-
-def _add_groups(report: Report, stacked: _Stacked) -> None:
-    """By capture preset, by hair, and children."""
-    means = _scan_means(stacked)
-    rows = []
-    for key in ("preset", "hair"):
-        values = [str(person.about[key]) for person in stacked.people]
-        for value in sorted(set(values)):
-            chosen = means[np.array(values) == value]
-            rows.append((f"{key} {value}", len(chosen), float(chosen.mean()), float(chosen.max())))
-    childlike = np.array([float(str(person.about["childlike"])) for person in stacked.people])
-    for name, mask in (("adults", childlike == 0), ("children", childlike > 0)):
-        if mask.any():
-            chosen = means[mask]
-            rows.append((name, len(chosen), float(chosen.mean()), float(chosen.max())))
-    report.add_table(
-        "By group: mean final error of a scan, mm",
-        ("group", "scans", "mean of scans", "worst scan"),
-        rows,
-    )
-
-
-def _add_landmarks(report: Report, stacked: _Stacked) -> None:
-    """Each landmark beside what people repeat."""
-    rows = []
-    for row, landmark in enumerate(load_scheme().landmarks):
-        shown = stacked.visible[:, row]
-        by_stage = [
-            float(stacked.errors_mm[shown, k, row].mean()) if shown.any() else None
-            for k in (0, 1, -1)
-        ]
-        p95 = float(np.percentile(stacked.final_mm[shown, row], 95)) if shown.any() else None
-        human = landmark.intra_observer_mm
-        rows.append((landmark.code, landmark.name, int(shown.sum()), *by_stage, p95, human))
-    report.add_table(
-        "By landmark, where shown, mm; beside two passes of one person on real scans",
-        (
-            "code",
-            "name",
-            "scans",
-            "mean landmarks",
-            "atlas fit",
-            "final",
-            "95th",
-            "human, two passes",
-        ),
-        rows,
-    )
-
-
-def _add_refused(report: Report, people: Sequence[PersonErrors]) -> None:
-    rows = [
-        (p.seed, str(p.about["preset"]), str(p.about["hair"]), int(p.visible.sum()), p.refusal)
-        for p in people
-        if p.refusal
-    ]
-    report.add_table(
-        f"Refused: {len(rows)} of {len(people)}",
-        ("seed", "preset", "hair", "landmarks shown", "reason"),
-        rows,
     )

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
-from benchmarks._errors import PersonErrors, calibration_bins
+from benchmarks._errors import Stacked, calibration_bins
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -20,13 +19,13 @@ __all__ = ["plot_accuracy"]
 
 
 def plot_accuracy(
-    people: Sequence[PersonErrors], mean_landmarks_mm: NDArray[np.float64], folder: Path
+    stacked: Stacked, mean_landmarks_mm: NDArray[np.float64], folder: Path
 ) -> None:
     """Draw ``calibration.png`` and ``landmarks.png``.
 
     Parameters
     ----------
-    people : sequence of PersonErrors
+    stacked : Stacked
         What was measured.
     mean_landmarks_mm : ndarray of shape (n_landmarks, 3)
         Where to draw the landmarks, face frame.
@@ -34,10 +33,7 @@ def plot_accuracy(
         Where the two files go.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    found = [person for person in people if person.errors_mm is not None]
-    errors = np.array([person.errors_mm for person in found])[:, -1]
-    visible = np.array([person.visible for person in found])
-    expected = np.array([person.expected_mm for person in found])
+    errors, visible, expected = stacked.final_mm, stacked.visible, stacked.expected_mm
     mask = visible & np.isfinite(expected)
     _plot_calibration(expected[mask], errors[mask], folder / "calibration.png")
     means = np.where(visible, errors, 0).sum(axis=0) / np.maximum(visible.sum(axis=0), 1)
@@ -50,8 +46,10 @@ def _plot_calibration(
     figure = Figure(figsize=(4.5, 4.5), layout="tight")
     axes = figure.subplots()
     bins = calibration_bins(expected_mm, true_mm)
-    axes.plot([row[2] for row in bins], [row[3] for row in bins], "o-", label="measured")
-    limit = 1.1 * max(max(row[2], row[3]) for row in bins)
+    foreseen = [expected_mm[part].mean() for part in bins]
+    found = [true_mm[part].mean() for part in bins]
+    axes.plot(foreseen, found, "o-", label="measured")
+    limit = 1.1 * max(*foreseen, *found)
     axes.plot([0, limit], [0, limit], "--", color="grey", label="as foreseen")
     axes.set(xlabel="mean expected error, mm", ylabel="mean true error, mm")
     axes.legend()

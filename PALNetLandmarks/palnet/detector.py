@@ -196,6 +196,7 @@ def detect(
             "unit": found.surface.unit.name,
             "mm_per_unit": found.surface.unit.mm_per_unit,
             "unit_source": "inferred from the size" if unit == "auto" else "given",
+            "ninety_percent_factor": round(network_model.calibration.ninety, 3),
             "face_scale": round(1 / similarity_scale(face_from_scan), 4),
             "n_vertices": len(mesh.points),
             "n_triangles": len(mesh.triangles),

@@ -39,6 +39,10 @@ FORMAT_NAME, FORMAT_VERSION = "palnet-model", 1
 MODELS_FOLDER = Path(__file__).parent / "models"
 
 
+# Of distances whose three axes err alike; for files written before it was fitted.
+DEFAULT_NINETY = 1.7
+
+
 @dataclass(frozen=True, eq=False)
 class Calibration:
     """From the network's spread to an expected error: ``factor[landmark] * spread ** power``.
@@ -53,11 +57,14 @@ class Calibration:
         The same for all landmarks.
     min_visibility : float
         Landmarks whose predicted visibility is lower are called missing.
+    ninety : float
+        Nine of ten errors are below this times the expected one.
     """
 
     factor: NDArray[np.float64]
     power: float
     min_visibility: float
+    ninety: float = DEFAULT_NINETY
 
     def __post_init__(self) -> None:
         """Check and freeze the factors."""
@@ -143,6 +150,7 @@ def write_model(
         "calibration": {
             "power": calibration.power,
             "min_visibility": calibration.min_visibility,
+            "ninety": calibration.ninety,
         },
         "metadata": metadata,
     }

@@ -58,7 +58,7 @@ SAME_POSE_MM = 17.0
 # refused then takes 4 seconds.
 N_CENTRES, SAME_CENTRE_MM = 20, 25.0
 # A face may be this much smaller or larger than the mean adult's while it is searched for.
-SEARCHED_SCALES = (0.6, 1.6)
+SEARCHED_SCALES = (0.5, 1.6)
 # A candidate of this score is a face: the search need not look at the parts of the scan.
 SURE_SCORE = 0.33
 # A short fit that tells a face from anything else: rounds as in `palnet.face.fit.SCHEDULE`.

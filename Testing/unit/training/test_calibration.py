@@ -53,6 +53,17 @@ def test_expected_errors_are_right_on_average(seed):
         assert 0.85 < ratio < 1.15
 
 
+def test_nine_of_ten_errors_are_below_the_limit():
+    calibration = fit_calibration(make_sample(7)[0])
+    fresh, _ = make_sample(57, n_scans=2000)
+
+    limit_mm = calibration.ninety * calibration.expected_error_mm(fresh.spread_mm)
+
+    held = (fresh.error_mm <= limit_mm)[fresh.visible].mean()
+    assert held == pytest.approx(0.9, abs=0.02)
+    assert calibration.ninety == pytest.approx(np.log(10), rel=0.08)  # of exponential errors
+
+
 def test_hidden_landmarks_calibrate_nothing():
     sample, _ = make_sample(2)
     wild = sample.error_mm.copy()

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Generated people of one or two sources, detected in random poses, with what was found of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmarks._data import draw_placement, generator_of, place_mesh
+from benchmarks._pool import shared_model
+from benchmarks._stages import STAGES, run_stages
+from palnet.errors import PalnetError
+from palnet.surface import parse_unit, prepare_surface, project_onto_triangles
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from palnet.synthesis import GeneratedScan
+
+__all__ = ["Person", "Task", "groups_of", "measure", "tasks_of"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One test person: the file of its source, its seed, and the capture presets to draw from."""
+
+    source: str
+    path: Path
+    seed: int
+    presets: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Person:
+    """What was found of one generated person.
+
+    Attributes
+    ----------
+    source : str
+        Which source the person is of.
+    seed : int
+        Who.
+    about : dict
+        What was drawn.
+    visible : ndarray of shape (n_landmarks,)
+        What the scan shows.
+    offsets_mm : ndarray of shape (n_stages, n_landmarks, 3), optional
+        Found minus true, in the face frame; None if refused.
+    on_surface_mm : ndarray of shape (n_landmarks,), optional
+        Distance of the final landmark from the point of the scan that is nearest to the truth.
+    is_placed : ndarray of shape (n_landmarks,), optional
+        False where called missing.
+    expected_mm : ndarray of shape (n_landmarks,), optional
+        The expected error, NaN where missing.
+    refusal : str
+        Why, if refused.
+    """
+
+    source: str
+    seed: int
+    about: dict[str, object]
+    visible: NDArray[np.bool_]
+    offsets_mm: NDArray[np.float64] | None = None
+    on_surface_mm: NDArray[np.float64] | None = None
+    is_placed: NDArray[np.bool_] | None = None
+    expected_mm: NDArray[np.float64] | None = None
+    refusal: str = ""
+
+    @property
+    def errors_mm(self) -> NDArray[np.float64]:
+        """Distances from the truth, (n_stages, n_landmarks)."""
+        if self.offsets_mm is None:
+            msg = f"{self.seed} was refused and has no errors."
+            raise ValueError(msg)
+        return np.asarray(np.linalg.norm(self.offsets_mm, axis=2))
+
+
+def tasks_of(
+    sources: dict[str, Path], seeds: range, presets: tuple[str, ...]
+) -> list[Task]:
+    """As many people of each source, the sources in turn."""
+    return [Task(name, path, seed, presets) for seed in seeds for name, path in sources.items()]
+
+
+def measure(task: Task) -> Person:
+    """Detect one generated person in a random pose."""
+    scan = generator_of(task.path, task.presets).draw(task.seed)
+    placement = draw_placement(np.random.default_rng([task.seed, 3]), unit="mm")
+    who = (task.source, task.seed, dict(scan.description), scan.visible)
+    try:
+        result = run_stages(place_mesh(scan.to_mesh(), placement), shared_model(), "mm")
+    except PalnetError as err:
+        return Person(*who, refusal=str(err))
+    found = np.stack([placement.from_file(result.positions[stage]) for stage in STAGES])
+    return Person(
+        *who,
+        found - scan.landmarks_mm,
+        np.linalg.norm(found[-1] - _on_scan(scan), axis=1),
+        result.is_placed,
+        result.expected_error_mm,
+    )
+
+
+def _on_scan(scan: GeneratedScan) -> NDArray[np.float64]:
+    """The point of the scan nearest to each true landmark, where a person who sees it would click."""
+    surface = prepare_surface(scan.to_mesh(), parse_unit("mm"))
+    return project_onto_triangles(surface, scan.landmarks_mm.astype(np.float64)).points_mm
+
+
+def groups_of(person: Person) -> Iterator[str]:
+    """Which rows of the table by group a person counts in."""
+    about = person.about
+    yield f"source: {person.source}"
+    yield f"age: {about.get('age_group') or ('childlike' if about['childlike'] else 'adult')}"
+    for key in ("sex", "shape_group"):
+        if key in about:
+            yield f"{key.replace('_', ' ')}: {about[key]}"
+    yield f"condition: {about['condition']}"
+    acts = about["expressions"]
+    yield f"expression: {'some' if acts else 'none'}"
+    for name, action in (("eyes closed", "eyeBlink_L"), ("mouth open", "jawOpen")):
+        if acts.get(action, 0) > 0.1:  # type: ignore[attr-defined]  # a dict of weights
+            yield f"expression: {name}"
+    yield f"preset: {about['preset']}"
+    yield f"hair: {about['hair']}"
