@@ -72,11 +72,11 @@ def train_model(
     folder.mkdir(parents=True, exist_ok=True)
     claim_folder(folder, {**asdict(recipe), "sources": [source.name for source in sources]})
     scheme = load_scheme(recipe.scheme)
-    atlas = _atlas_stage(recipe, sources, folder)
+    trained_on = [_with_heads(source, for_calibration=False) for source in sources]
+    atlas = _atlas_stage(recipe, trained_on, folder)
     people = recipe.people
     n_seen = people.n_train + people.n_validation
     seen = range(people.first_seed, people.first_seed + n_seen)
-    trained_on = [_with_heads(source, for_calibration=False) for source in sources]
     scans = _fill_from_all(trained_on, seen, folder / "scans", jobs)
     weights = _pose_stage(recipe, atlas, scans, folder)
     weights |= _landmark_stage(recipe, atlas, scans, folder, scheme, jobs)
