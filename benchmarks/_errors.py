@@ -91,9 +91,7 @@ def add_stages(report: Report, stacked: Stacked) -> None:
     """Two tables, of what is shown and of all 50, and the headline figures."""
     every = np.ones_like(stacked.visible)
     for name, mask in (("the landmarks shown", stacked.visible), ("all 50 landmarks", every)):
-        rows = [
-            (stage, *describe(stacked.errors_mm[:, k][mask])) for k, stage in enumerate(STAGES)
-        ]
+        rows = [(stage, *describe(stacked.errors_mm[:, k][mask])) for k, stage in enumerate(STAGES)]
         title = (
             f"Generated people, {name}: error by stage "
             f"({len(stacked.people)} people, {int(mask.sum())} landmarks)"
@@ -131,12 +129,12 @@ def add_new_presets(report: Report, stacked: Stacked, new: Sequence[str]) -> Non
         ("capture presets", "landmarks", "people", *COLUMNS),
         rows,
     )
-    report.summary["new_presets"] = {row[1]: dict(zip(COLUMNS, row[3:], strict=True)) for row in rows[:3]}
+    report.summary["new_presets"] = {
+        row[1]: dict(zip(COLUMNS, row[3:], strict=True)) for row in rows[:3]
+    }
 
 
-def calibration_bins(
-    expected_mm: NDArray[np.float64], true_mm: NDArray[np.float64]
-) -> list[NDArray[np.int64]]:
+def calibration_bins(expected_mm: NDArray[np.float64]) -> list[NDArray[np.int64]]:
     """Rows of the landmarks in bins of equal size by their expected error, the smallest first."""
     order = np.argsort(expected_mm, kind="stable")
     return [part for part in np.array_split(order, N_BINS) if len(part)]
@@ -147,7 +145,7 @@ def add_calibration(report: Report, stacked: Stacked, ninety: float) -> None:
     mask = stacked.visible & stacked.is_placed
     expected, true = stacked.expected_mm[mask], stacked.final_mm[mask]
     rows = []
-    for part in [*calibration_bins(expected, true), np.arange(len(true))]:
+    for part in [*calibration_bins(expected), np.arange(len(true))]:
         mean, actual = float(expected[part].mean()), float(true[part].mean())
         held = 100 * float((true[part] <= ninety * expected[part]).mean())
         name = f"{expected[part].min():.2f} to {expected[part].max():.2f}"

@@ -80,9 +80,7 @@ class Person:
         return np.asarray(np.linalg.norm(self.offsets_mm, axis=2))
 
 
-def tasks_of(
-    sources: dict[str, Path], seeds: range, presets: tuple[str, ...]
-) -> list[Task]:
+def tasks_of(sources: dict[str, Path], seeds: range, presets: tuple[str, ...]) -> list[Task]:
     """As many people of each source, the sources in turn."""
     return [Task(name, path, seed, presets) for seed in seeds for name, path in sources.items()]
 
@@ -107,7 +105,7 @@ def measure(task: Task) -> Person:
 
 
 def _on_scan(scan: GeneratedScan) -> NDArray[np.float64]:
-    """The point of the scan nearest to each true landmark, where a person who sees it would click."""
+    """The point of the scan nearest to each true landmark, where a person would click."""
     surface = prepare_surface(scan.to_mesh(), parse_unit("mm"))
     return project_onto_triangles(surface, scan.landmarks_mm.astype(np.float64)).points_mm
 

@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["plot_accuracy"]
 
 
-def plot_accuracy(
-    stacked: Stacked, mean_landmarks_mm: NDArray[np.float64], folder: Path
-) -> None:
+def plot_accuracy(stacked: Stacked, mean_landmarks_mm: NDArray[np.float64], folder: Path) -> None:
     """Draw ``calibration.png`` and ``landmarks.png``.
 
     Parameters
@@ -45,7 +43,7 @@ def _plot_calibration(
 ) -> None:
     figure = Figure(figsize=(4.5, 4.5), layout="tight")
     axes = figure.subplots()
-    bins = calibration_bins(expected_mm, true_mm)
+    bins = calibration_bins(expected_mm)
     foreseen = [expected_mm[part].mean() for part in bins]
     found = [true_mm[part].mean() for part in bins]
     axes.plot(foreseen, found, "o-", label="measured")

@@ -20,9 +20,9 @@ from benchmarks._shapes import capsule, ellipsoid, join, sheet, solid, union
 from palnet.surface import Mesh, write_ply
 from palnet.synthesis import draw_person
 from palnet.synthesis.capture import compute_vertex_normals
-from palnet.synthesis.thinning import drop_unused_points
 from palnet.synthesis.covering import add_hair, draw_clothes, draw_head_regions
 from palnet.synthesis.fields import wave_field
+from palnet.synthesis.thinning import drop_unused_points
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -100,14 +100,14 @@ def measure_capture(mesh: Mesh, face_from_scan: NDArray[np.float64]) -> tuple[fl
     close = (apart > 1.5) & (apart < 5)
     turned = np.einsum("ij,ij->i", directions[chosen], directions[near])[close]
     bend = np.arccos(np.clip(turned, -1, 1)) / apart[close]
-    grid = np.stack(np.meshgrid(np.arange(-50, 51, 4.0), np.arange(-70, 71, 4.0)), -1).reshape(-1, 2)
+    grid = np.stack(np.meshgrid(np.arange(-50, 51, 4.0), np.arange(-70, 71, 4.0)), -1).reshape(
+        -1, 2
+    )
     shown = cKDTree(points[core][:, :2]).query(grid)[0] < 3.0
     return (*spacing, *rough, float(np.percentile(bend, 95)), 100 * float(shown.mean()))
 
 
-def _residual(
-    points: NDArray[np.float64], tree: cKDTree, row: int, radius_mm: float
-) -> float:
+def _residual(points: NDArray[np.float64], tree: cKDTree, row: int, radius_mm: float) -> float:
     """Root mean square distance of the neighbours from a quadric in z over x and y."""
     near = points[tree.query_ball_point(points[row], radius_mm)]
     if len(near) < 9:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Extreme", "LabelledTopology", "find_label_weights", "read_extremes"]
 
-# Points this much below the extreme count 1/e. With the Gaussian round the labelled point it draws the
-# place between label and extreme: to the extreme where it is sharp, less where the shape is flat.
+# Points this much below the extreme count 1/e. With the Gaussian round the labelled point it draws
+# the place between label and extreme: to the extreme where it is sharp, less where it is flat.
 SOFTNESS_MM = 0.25
 # A midline landmark stays on the midline of the topology.
 MIDLINE_MM = 0.6
@@ -145,7 +145,10 @@ def read_extremes(folder: Path, scheme: Scheme) -> tuple[Extreme, ...]:
         msg = f"{path}: is no list of extremes for scheme '{scheme.name}' ({err})."
         raise ModelFileError(msg) from err
     mirrored = [_mirror(each, scheme) for each in found]
-    return (*found, *(each for each in mirrored if each.landmark not in {f.landmark for f in found}))
+    return (
+        *found,
+        *(each for each in mirrored if each.landmark not in {f.landmark for f in found}),
+    )
 
 
 def _parse(scheme: Scheme, code: str, entry: dict[str, Any]) -> Extreme:
@@ -175,7 +178,8 @@ def _area_of_points(
     """A third of the triangles round each point: rows of vertices must not count more."""
     a, b, c = (points_mm[triangles[:, k]].astype(np.float64) for k in range(3))
     area = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 6
-    return np.bincount(triangles.ravel(), np.repeat(area, 3), minlength=len(points_mm))
+    total = np.bincount(triangles.ravel(), np.repeat(area, 3), minlength=len(points_mm))
+    return np.asarray(total, dtype=np.float64)
 
 
 def find_label_weights(

@@ -81,7 +81,9 @@ def fill_folder(
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{seed}.npz" for seed in seeds]
     todo = [(seed, path) for seed, path in zip(seeds, paths, strict=True) if not path.exists()]
-    run_tasks(partial(_write_one, ScanGenerator(model, presets)), todo, jobs=jobs, what="scans generated")
+    run_tasks(
+        partial(_write_one, ScanGenerator(model, presets)), todo, jobs=jobs, what="scans generated"
+    )
     return paths
 
 

@@ -37,8 +37,8 @@ LIPS = (
     *("mouthShrugLower", "mouthShrugUpper", "mouthSmile_L", "mouthFrown_L", "mouthStretch_L"),
     *("mouthDimple_L", "mouthLowerDown_L", "mouthUpperUp_L"),
 )
-# Whole heads are few: each takes this much (standard deviation) of the difference between two others
-# of its age, and another size.
+# Whole heads are few: each takes this much (standard deviation) of the difference between two
+# others of its age, and another size.
 HEAD_MIXING, HEAD_SIZE_SPREAD = 0.35, 0.06
 # anny's infants are smaller than infants are.
 INFANT_GROWTH = (1.0, 1.25)

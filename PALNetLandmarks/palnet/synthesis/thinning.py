@@ -19,7 +19,7 @@ DECIMATED_AWAY = (0.5, 0.93)
 def decimate(
     points_mm: NDArray[np.float32], triangles: NDArray[np.int32], rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """Shrink a mesh as programs do: few large triangles where it is flat, small ones where it bends.
+    """Shrink a mesh as programs do: large triangles where it is flat, small ones where it bends.
 
     Parameters
     ----------

@@ -61,7 +61,7 @@ def build_atlas(
     first = sources[0]
     template = first.fine_template_mm
     chosen = _choose_points(first, template, n_points)
-    people = []
+    people: list[NDArray[np.float32]] = []
     for source in sources:
         rows = chosen if source is first else match_points(first, source, chosen)
         for i in range(n_people):

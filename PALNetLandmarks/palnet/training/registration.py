@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Register the neutral head of one source onto that of another: which points are the same place.
 
-The source's own modes and then a smooth field bring its neutral head onto the other's. For the atlas
-the labels of both pull as well; to compare labels, nothing looks at them.
+The source's own modes and then a smooth field bring its neutral head onto the other's. For the
+atlas the labels of both pull as well; to compare labels, nothing looks at them.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def _modes_of(model: MorphableModel) -> NDArray[np.float64]:
     apart = (heads - model.neutral_mm).reshape(len(heads), -1)
     _, singular, axes = np.linalg.svd(apart, full_matrices=False)
     modes = singular[:N_MODES, None] * axes[:N_MODES] / np.sqrt(len(heads))
-    return modes.reshape(-1, *model.neutral_mm.shape)
+    return np.asarray(modes.reshape(-1, *model.neutral_mm.shape))
 
 
 def _fit_modes(

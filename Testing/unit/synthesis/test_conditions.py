@@ -58,7 +58,9 @@ def test_scars_are_thin_lines_on_few_faces():
     points = model.fine_template_mm
     normals = compute_vertex_normals(points, model.fine_triangles)
     lifted = [
-        np.linalg.norm(add_scars(points, normals, points, np.random.default_rng(s)) - points, axis=1)
+        np.linalg.norm(
+            add_scars(points, normals, points, np.random.default_rng(s)) - points, axis=1
+        )
         for s in range(200)
     ]
 

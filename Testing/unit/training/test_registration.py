@@ -14,7 +14,7 @@ from toy_head import toy_model
 
 @pytest.fixture(scope="module")
 def the_same_heads_in_another_order():
-    """The toy with its points renumbered and its head a little wider: another topology's numbers."""
+    """The toy with its points renumbered and a little wider: another topology's numbers."""
     toy = toy_model()
     order = np.random.default_rng(4).permutation(len(toy.neutral_mm))
     new_number = np.argsort(order)
@@ -65,7 +65,11 @@ def test_labels_carried_over_come_near_to_their_counterparts(the_same_heads_in_a
 
 def test_atlas_of_two_sources_explains_people_of_both(the_same_heads_in_another_order):
     atlas = build_atlas(
-        [toy_model(), the_same_heads_in_another_order], n_people=30, n_modes=12, n_points=300, seed=2
+        [toy_model(), the_same_heads_in_another_order],
+        n_people=30,
+        n_modes=12,
+        n_points=300,
+        seed=2,
     )
 
     assert atlas.n_modes == 12
