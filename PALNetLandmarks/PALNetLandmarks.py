@@ -50,6 +50,8 @@ class PALNetLandmarksParameterNode:
     landmarks: vtkMRMLMarkupsFiducialNode
     snapToSurface: bool = True
     showExpectedErrors: bool = True
+    trainedModel: str = ""
+    trainedModelHash: str = ""
 
 
 class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -82,6 +84,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         from PALNetLandmarksLib.panel.input_section import InputSection
         from PALNetLandmarksLib.panel.measurement_section import MeasurementSection
         from PALNetLandmarksLib.panel.review_section import ReviewSection
+        from PALNetLandmarksLib.panel.trained_model_section import TrainedModelSection
 
         ScriptedLoadableModuleWidget.setup(self)
         panel = slicer.util.loadUI(self.resourcePath("UI/PALNetLandmarks.ui"))
@@ -91,6 +94,9 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self.logic is None:
             self.logic = PALNetLandmarksLogic()
         self.inputSection = InputSection(self.ui, self.selectScan)
+        self.trainedModelSection = TrainedModelSection(
+            self.ui, self.onTrainedModelChosen, self.onTrainedModelRead
+        )
         self.detectionSection = DetectionSection(
             self.ui, self.startDetection, self.startByHand, self.onFound
         )
@@ -114,13 +120,13 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Let go of everything when Slicer ends or reloads the module."""
         if self.ui is not None:
             self.stopWork()
+            self.setParameterNode(None)  # what the sections take out of the scene starts nothing
             self.reviewSection.close()
             self.measurementSection.show(None)
             for shortcut in self._shortcuts:
                 shortcut.setEnabled(False)
                 shortcut.deleteLater()
             self._shortcuts = []
-        self.setParameterNode(None)
         self.removeObservers()
         self.ui = None
 
@@ -195,6 +201,9 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Follow the selection: a scan brings its list, a list brings its scan."""
         if slicer.mrmlScene.IsImporting() or slicer.mrmlScene.IsClosing():
             return  # half a scene has neither; the end of its import brings us back
+        self.trainedModelSection.show(
+            self._parameterNode.trainedModel, self._parameterNode.trainedModelHash
+        )
         scan, landmarks = self._parameterNode.scan, self._parameterNode.landmarks
         chosenScan, chosenLandmarks = self.logic.matchSelection(scan, landmarks, self._shown)
         if (chosenScan, chosenLandmarks) == self._shown and (scan, landmarks) == self._shown:
@@ -226,11 +235,32 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def startDetection(self):
         """Start a detection of the selected scan into the selected list."""
         scan, landmarks = self._shown
-        return self.logic.startDetection(scan, landmarks, self.reviewSection.table.replace)
+        return self.logic.startDetection(
+            scan,
+            landmarks,
+            self.reviewSection.table.replace,
+            self.trainedModelSection.choice,
+        )
 
     def startByHand(self):
         """Make a list without positions for the selected scan."""
-        return self.logic.createEmptyList(self._shown[0])
+        scheme = self.trainedModelSection.read_scheme()
+        return self.logic.createEmptyList(self._shown[0], scheme)
+
+    def onTrainedModelChosen(self, choice):
+        """Keep in the scene which trained model the user has chosen."""
+        with slicer.util.NodeModify(self._parameterNode):
+            self._parameterNode.trainedModel = choice
+            self._parameterNode.trainedModelHash = ""
+
+    def onTrainedModelRead(self, trainedModel):
+        """Keep in the scene which file the trained model is, by its hash."""
+        if not self._parameterNode.trainedModelHash:
+            with slicer.util.NodeModify(self._parameterNode):
+                self._parameterNode.trainedModel = trainedModel.choice
+                self._parameterNode.trainedModelHash = trainedModel.sha256
+        if self.reviewSection.review is None and self._shown[1] is not None:
+            self.showSelection()  # its landmarks may be those of this model
 
     def onFound(self, landmarks):
         """Show what a detection has found, unless the user has gone on to another scan."""
@@ -251,6 +281,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Give up what runs in the background."""
         self.detectionSection.cancel()
         self.inputSection.stop()
+        self.trainedModelSection.stop()
 
     def _makeShortcuts(self):
         actions = {
@@ -285,7 +316,7 @@ class PALNetLandmarksLogic(ScriptedLoadableModuleLogic):
         """Give the selection of the panel as typed attributes."""
         return PALNetLandmarksParameterNode(super().getParameterNode())
 
-    def detect(self, modelNode, markupsNode=None, replace=()):
+    def detect(self, modelNode, markupsNode=None, replace=(), trainedModel=""):
         """Place the landmarks on a model, and wait for them.
 
         Parameters
@@ -293,9 +324,12 @@ class PALNetLandmarksLogic(ScriptedLoadableModuleLogic):
         modelNode : vtkMRMLModelNode
             A face scan; used where the user sees it, in any pose.
         markupsNode : vtkMRMLMarkupsFiducialNode, optional
-            The list to write to; a new one by default. Corrected and confirmed landmarks stay.
+            The list to write to; a new one by default, and where it holds other landmarks than
+            the trained model places. Corrected and confirmed landmarks stay.
         replace : iterable of str
             Codes of landmarks that are written although they were corrected or confirmed.
+        trainedModel : str or path, optional
+            Name of a shipped model, or path of a model file; the default one if not given.
 
         Returns
         -------
@@ -313,28 +347,30 @@ class PALNetLandmarksLogic(ScriptedLoadableModuleLogic):
         if markupsNode is not None:
             scheme = LandmarkList(markupsNode).scheme
             indices = [scheme.index_of(code) for code in replace]
-        run = self.startDetection(modelNode, markupsNode, indices)
+        run = self.startDetection(modelNode, markupsNode, indices, trainedModel)
         run.job.wait()
         return run.finish().node
 
-    def startDetection(self, modelNode, markupsNode=None, replace=()):
+    def startDetection(self, modelNode, markupsNode=None, replace=(), trainedModel=""):
         """Start a detection in the background; `DetectionRun.finish` writes its result."""
+        from palnet.model import DEFAULT_MODEL
         from PALNetLandmarksLib.detection import DetectionRun
         from PALNetLandmarksLib.landmark_list import is_landmark_list
 
         usable = markupsNode if is_landmark_list(markupsNode) else None
-        return DetectionRun(modelNode, usable, replace)
+        return DetectionRun(modelNode, usable, replace, trainedModel or DEFAULT_MODEL)
 
-    def createEmptyList(self, modelNode):
-        """Make a list of the default landmarks, named and not yet placed, for a model."""
+    def createEmptyList(self, modelNode, scheme=None):
+        """Make a list of landmarks, named and not yet placed, for a model; default: the 50."""
         from palnet.scheme import load_scheme
-        from PALNetLandmarksLib.landmark_list import create_list
+        from PALNetLandmarksLib.landmark_list import create_list, new_list_name
         from PALNetLandmarksLib.list_storage import write_unit
         from PALNetLandmarksLib.models import likely_unit, mesh_from_model
 
+        scheme = scheme or load_scheme()
         unit = likely_unit(mesh_from_model(modelNode))
-        name = f"{modelNode.GetName()} landmarks"
-        landmarks = create_list(modelNode.GetScene(), load_scheme("palnet50"), modelNode, name)
+        name = new_list_name(modelNode, scheme)
+        landmarks = create_list(modelNode.GetScene(), scheme, modelNode, name)
         write_unit(landmarks.node, unit.mm_per_unit)
         return landmarks
 

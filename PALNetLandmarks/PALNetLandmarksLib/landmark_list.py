@@ -325,6 +325,25 @@ def is_landmark_list(node):
     return node is not None and node.IsA(_CLASS) and find_scheme(node) is not None
 
 
+def new_list_name(model_node, scheme):
+    """Name a list after its model; other landmarks than those of the module, by their scheme too.
+
+    Parameters
+    ----------
+    model_node : vtkMRMLModelNode
+        The model that it is to lie on.
+    scheme : Scheme
+        Its landmarks.
+
+    Returns
+    -------
+    str
+        The name, which another list may have already.
+    """
+    words = (model_node.GetName(), "" if scheme.is_shipped else scheme.name, "landmarks")
+    return " ".join(filter(None, words))
+
+
 def create_list(scene, scheme, model_node, name):
     """Make a point list whose landmarks are named and not yet placed.
 

@@ -67,9 +67,8 @@ def _own_plan(scheme):
     taken = [(_("Distance {codes}"), "distance", (each.a, each.b)) for each in scheme.distances]
     taken += [(_("Angle {codes}"), "angle", (m.a, m.vertex, m.c)) for m in scheme.angles]
     definitions = {}
-    for name, kind, codes in taken:
-        code = "-".join(codes)
-        name = name.format(codes=" - ".join(codes))
+    for title, kind, codes in taken:
+        code, name = "-".join(codes), title.format(codes=" - ".join(codes))
         definitions[code] = MeasurementDefinition(code, name, kind, codes, scheme.name)
     return MeasurementPlan(scheme.name, tuple(definitions.values()), {scheme.name: scheme.source})
 
