@@ -74,7 +74,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameterNodeGuiTag = None
         self._shortcuts = []
         self._shown = (None, None)
-        self._beforeImport = (None, None)
+        self._beforeImport = None
         self._isTurning = False
 
     def setup(self):
@@ -160,18 +160,23 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onSceneStartImport(self, *_args):
         """Remember the selection: a scene that is added may bring none of its own."""
-        self._beforeImport = self._shown
+        node = self._parameterNode
+        model = ("", "") if node is None else (node.trainedModel, node.trainedModelHash)
+        self._beforeImport = (*self._shown, *model)
 
     def turnToScene(self):
         """Turn to what the scene selects."""
         self._isTurning = False
         if self.ui is None or not (self.parent.isEntered or self._parameterNode is not None):
             return
-        before, self._beforeImport = self._beforeImport, (None, None)
+        before, self._beforeImport = self._beforeImport, None
         self.initializeParameterNode()
-        isGone = any(node is not None and node.GetScene() is None for node in before)
-        if self._parameterNode.scan is None and before[0] is not None and not isGone:
-            self._parameterNode.scan, self._parameterNode.landmarks = before
+        if before is None or before[0] is None or self._parameterNode.scan is not None:
+            return
+        if all(node is None or node.GetScene() is not None for node in before[:2]):
+            self._parameterNode.scan, self._parameterNode.landmarks = before[:2]
+            with slicer.util.NodeModify(self._parameterNode):
+                self._parameterNode.trainedModel, self._parameterNode.trainedModelHash = before[2:]
 
     def onNodeRemoved(self, *_args):
         """Let go of a scan or list that was deleted."""

@@ -11,7 +11,8 @@ import pytest
 import qt
 import slicer
 from palnet_host import settings
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QWheelEvent
 from PySide6.QtTest import QTest
 
 from palnet.exchange import read_landmarks
@@ -262,6 +263,49 @@ def test_keys_choose_between_models(a_lab_panel, a_model_file):
     assert a_lab_panel.trainedModelSection.choice == str(a_model_file)
 
 
+def test_choosing_the_same_entry_reads_its_file_again(a_lab_panel, a_model_file):
+    kept = a_model_file.read_bytes()
+    a_model_file.unlink()
+    choose_again(a_lab_panel)
+    assert "is not there" in a_lab_panel.ui.trainedModelInfoLabel.text
+
+    a_model_file.write_bytes(kept)
+    choose_again(a_lab_panel)
+
+    assert a_lab_panel.ui.trainedModelInfoLabel.isHidden()
+
+
+def choose_again(panel):
+    """Open the selector and take the entry that is selected."""
+    selector = panel.ui.trainedModelSelector
+    selector.showPopup()
+    item = selector.view().visualRect(selector.view().currentIndex())
+    QTest.mouseClick(
+        selector.view().viewport(), Qt.MouseButton.LeftButton, pos=item.center(), delay=500
+    )
+    settled(panel)
+
+
+def test_mouse_wheel_over_the_selector_chooses_nothing(a_lab_panel, a_model_file):
+    selector = a_lab_panel.ui.trainedModelSelector
+    middle = QPointF(selector.width / 2, selector.height / 2)
+    turn = QWheelEvent(
+        middle,
+        selector.mapToGlobal(middle),
+        QPoint(),
+        QPoint(0, 120),
+        Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.NoModifier,
+        Qt.ScrollPhase.NoScrollPhase,
+        False,
+    )
+
+    qt.QApplication.sendEvent(selector, turn)
+
+    assert selector.currentText == "lab12"
+    assert a_lab_panel.trainedModelSection.choice == str(a_model_file)
+
+
 @pytest.mark.parametrize("text", ["{", "3", '{"a": 1}', '["relative.npz", 5, null]', "null"])
 def test_settings_edited_by_hand_do_no_harm(text, panel_factory, app):
     settings.QSettings().setValue(FILES_KEY, text)
@@ -375,6 +419,23 @@ def test_scene_of_before_models_could_be_chosen_gets_the_last_choice(
     settled(a_lab_panel)
 
     assert a_lab_panel.trainedModelSection.choice == str(a_model_file)
+
+
+def test_scene_that_is_added_without_a_selection_leaves_the_model(
+    a_lab_panel, a_model_file, a_list, tmp_path
+):
+    choose(a_lab_panel, Qt.Key.Key_Up)
+    assert slicer.util.saveScene(str(tmp_path / "other.mrb"), properties={})
+    a_lab_panel.ui.landmarksSelector.setCurrentNode(a_list.node)
+    choose(a_lab_panel, Qt.Key.Key_Down)
+
+    slicer.util.loadScene(str(tmp_path / "other.mrb"), properties={"clear": False})
+    qt.QApplication.processEvents()
+    settled(a_lab_panel)
+
+    assert a_lab_panel.ui.landmarksSelector.currentNode() is a_list.node
+    assert a_lab_panel.trainedModelSection.choice == str(a_model_file)
+    assert a_lab_panel.ui.trainedModelInfoLabel.isHidden()
 
 
 def test_name_that_does_not_come_with_this_release_is_told(a_panel):

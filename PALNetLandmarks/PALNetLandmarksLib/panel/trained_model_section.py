@@ -145,6 +145,7 @@ class TrainedModelSection:
         self._choice, self._notice = None, ""
         qt.QSettings().setValue(CHOICE_KEY, choice)
         self._on_choose(choice)
+        self.show(choice)  # the scene tells of a change only, not of the same choice again
 
     def _on_added(self, job):
         with slicer.util.tryWithErrorDisplay(_("The model file could not be added.")):
