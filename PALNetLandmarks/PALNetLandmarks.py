@@ -366,32 +366,17 @@ class PALNetLandmarksLogic(ScriptedLoadableModuleLogic):
         return DetectionRun(modelNode, usable, replace, trainedModel or DEFAULT_MODEL)
 
     def createEmptyList(self, modelNode, scheme=None):
-        """Make a list of landmarks, named and not yet placed, for a model; default: the 50."""
+        """Make a list of landmarks, named and not yet placed, for a model; by default the 50."""
         from palnet.scheme import load_scheme
-        from PALNetLandmarksLib.landmark_list import create_list, new_list_name
-        from PALNetLandmarksLib.list_storage import write_unit
-        from PALNetLandmarksLib.models import likely_unit, mesh_from_model
+        from PALNetLandmarksLib.detection import create_empty_list
 
-        scheme = scheme or load_scheme()
-        unit = likely_unit(mesh_from_model(modelNode))
-        name = new_list_name(modelNode, scheme)
-        landmarks = create_list(modelNode.GetScene(), scheme, modelNode, name)
-        write_unit(landmarks.node, unit.mm_per_unit)
-        return landmarks
+        return create_empty_list(modelNode, scheme or load_scheme())
 
     def matchSelection(self, modelNode, markupsNode, shown):
         """Let the newer of the two choices decide: a scan brings its list, a list its scan."""
-        from PALNetLandmarksLib.landmark_list import LandmarkList, is_landmark_list
-        from PALNetLandmarksLib.linking import find_lists, find_model
+        from PALNetLandmarksLib.linking import match_selection
 
-        isNewScan = modelNode is not shown[0]
-        if isNewScan and modelNode is not None:
-            lists = [found.node for found in find_lists(modelNode)]
-            if markupsNode not in lists:
-                markupsNode = lists[0] if lists else None
-        elif markupsNode is not shown[1] and is_landmark_list(markupsNode):
-            modelNode = find_model(LandmarkList(markupsNode)) or modelNode
-        return modelNode, markupsNode
+        return match_selection(modelNode, markupsNode, shown)
 
     def openList(self, markupsNode):
         """Give the landmarks of a point list, and what is wrong with it if it holds none."""

@@ -12,7 +12,8 @@ from palnet.model import DEFAULT_MODEL
 from PALNetLandmarksLib.job import BackgroundJob
 from PALNetLandmarksLib.landmark_list import LandmarkList, create_list, new_list_name
 from PALNetLandmarksLib.list_scheme import is_same_list_of_landmarks
-from PALNetLandmarksLib.models import mesh_from_model, state_of_model
+from PALNetLandmarksLib.list_storage import write_unit
+from PALNetLandmarksLib.models import likely_unit, mesh_from_model, state_of_model
 from PALNetLandmarksLib.trained_models import check_is_there
 
 
@@ -109,6 +110,33 @@ class DetectionRun:
             ).format(scheme=landmarks.scheme.name)
         name = new_list_name(self._model_node, scheme)
         return create_list(self._scene, scheme, self._model_node, name)
+
+
+def create_empty_list(model_node, scheme):
+    """Make a list of named landmarks that a person is to place.
+
+    Parameters
+    ----------
+    model_node : vtkMRMLModelNode
+        The model that they will lie on.
+    scheme : Scheme
+        Which landmarks.
+
+    Returns
+    -------
+    LandmarkList
+        The list; its unit is the one that the size of the model speaks for.
+
+    Raises
+    ------
+    PalnetError
+        If the model is no surface, or its size fits no unit.
+    """
+    unit = likely_unit(mesh_from_model(model_node))
+    name = new_list_name(model_node, scheme)
+    landmarks = create_list(model_node.GetScene(), scheme, model_node, name)
+    write_unit(landmarks.node, unit.mm_per_unit)
+    return landmarks
 
 
 def _detect(mesh, trained_model):
