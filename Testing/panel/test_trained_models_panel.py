@@ -15,6 +15,8 @@ from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtTest import QTest
 
+import palnet
+from palnet.errors import MissingDependencyError
 from palnet.exchange import read_landmarks
 from palnet_models import LAB_CODES, LAB_NAME, lab_scheme, write_lab_model
 from palnet_panel import click, detect, wait_while
@@ -323,6 +325,7 @@ def test_lab_s_landmarks_go_all_the_way(a_lab_panel, a_model_file, tmp_path, ans
     assert ui.statusLabel.text.startswith("12 of 12 landmarks in")
     assert "Trained model: lab12." in ui.statusLabel.text
     assert ui.landmarkTable.rowCount == len(LAB_CODES)
+    assert "trained model lab12\nSHA-256: " in ui.reviewedLabel.toolTip
 
     click(ui.nextButton)
     assert ui.definitionLabel.text == "Nasion (n)\nThe lab's own Nasion."
@@ -469,6 +472,19 @@ def test_switching_the_model_changes_no_list_and_a_detection_makes_a_new_one(
     detect(a_panel)
     assert detected_list(a_panel).scheme.name == "palnet50"
     assert LandmarkList(made.node).scheme == lab_scheme()
+
+
+def test_model_that_needs_a_package_says_which(a_lab_panel, a_face, monkeypatch):
+    def refuse(*_arguments, **_options):
+        msg = "this model needs torch, which is not installed."
+        raise MissingDependencyError(msg)
+
+    monkeypatch.setattr(palnet, "detect", refuse)
+    a_lab_panel.ui.scanSelector.setCurrentNode(a_face)
+
+    detect(a_lab_panel)
+
+    assert a_lab_panel.ui.statusLabel.text == "this model needs torch, which is not installed."
 
 
 def test_landmarks_of_the_chosen_model_are_placed_by_hand(a_lab_panel, a_face):

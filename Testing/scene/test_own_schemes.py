@@ -14,7 +14,7 @@ from palnet.exchange import FORMATS, read_landmarks, write_landmarks
 from palnet.landmarks import LandmarkSet
 from palnet.scheme import Angle, Distance
 from palnet_models import LAB_CODES, lab_scheme
-from palnet_scenes import SAMPLES, a_record
+from palnet_scenes import SAMPLES, a_record, saved_and_loaded
 from PALNetLandmarksLib import list_scheme
 from PALNetLandmarksLib.hand_over import export
 from PALNetLandmarksLib.landmark_list import LandmarkList, create_list, is_landmark_list
@@ -62,17 +62,9 @@ def test_list_names_and_defines_the_lab_s_landmarks(a_lab_list):
 @pytest.mark.parametrize("suffix", [".mrk.json", ".mrb"])
 def test_list_comes_back_with_its_scheme(a_lab_list, the_lab_scheme, tmp_path, suffix):
     expected = (a_lab_list.status, a_lab_list.record, a_lab_list.positions)
-    path = str(tmp_path / f"saved{suffix}")
-    if suffix == ".mrb":
-        assert slicer.util.saveScene(path, properties={})
-        slicer.mrmlScene.Clear(False)
-        slicer.util.loadScene(path, properties={})
-        node = slicer.util.getNode("Lab landmarks")
-    else:
-        assert slicer.util.saveNode(a_lab_list.node, path, properties={})
-        node = slicer.util.loadMarkups(path)
 
-    again = LandmarkList(node)
+    again = LandmarkList(saved_and_loaded(a_lab_list.node, tmp_path / f"saved{suffix}"))
+
     assert again.scheme == the_lab_scheme
     assert (again.status, again.record) == expected[:2]
     np.testing.assert_allclose(again.positions, expected[2], atol=1e-3)

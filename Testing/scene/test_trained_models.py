@@ -38,6 +38,7 @@ def test_landmarks_are_those_of_the_lab_and_lie_on_the_face(a_face, a_model_file
     rows = [truth.scheme.index_of(code) for code in LAB_CODES]
     errors = np.linalg.norm(landmarks.world_positions - truth.positions[rows], axis=1)
     assert landmarks.scheme == lab_scheme()
+    assert landmarks.node.GetName() == "Face lab12 landmarks"
     assert errors.mean() < 2.0
 
 
