@@ -25,6 +25,9 @@ from PALNetLandmarksLib.trained_models import (
 # The files that were added, and the model that a new scene starts with.
 FILES_KEY, CHOICE_KEY = "PALNet/TrainedModels", "PALNet/TrainedModel"
 
+# A model is read while the user goes on, perhaps beside the inspection of a scan.
+_SLICE_S = 0.005
+
 
 class TrainedModelSection:
     """The upper part of the section "Detection".
@@ -47,7 +50,8 @@ class TrainedModelSection:
         self._choice, self._model, self._expected = None, None, ""
         self._problem, self._notice = "", ""
         self._guests = []
-        self._reading, self._adding = Poller(self._on_ready), Poller(self._on_added)
+        self._reading = Poller(self._on_ready, slice_s=_SLICE_S)
+        self._adding = Poller(self._on_added, slice_s=_SLICE_S)
         ui.trainedModelSelector.connect("activated(int)", self.on_activated)
         ui.addTrainedModelButton.clicked.connect(self.on_add)
         ui.removeTrainedModelButton.clicked.connect(self.on_remove)
