@@ -50,6 +50,8 @@ class PALNetLandmarksParameterNode:
     landmarks: vtkMRMLMarkupsFiducialNode
     snapToSurface: bool = True
     showExpectedErrors: bool = True
+    trainedModel: str = ""
+    trainedModelHash: str = ""
 
 
 class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -72,7 +74,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameterNodeGuiTag = None
         self._shortcuts = []
         self._shown = (None, None)
-        self._beforeImport = (None, None)
+        self._beforeImport = None
         self._isTurning = False
 
     def setup(self):
@@ -82,6 +84,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         from PALNetLandmarksLib.panel.input_section import InputSection
         from PALNetLandmarksLib.panel.measurement_section import MeasurementSection
         from PALNetLandmarksLib.panel.review_section import ReviewSection
+        from PALNetLandmarksLib.panel.trained_model_section import TrainedModelSection
 
         ScriptedLoadableModuleWidget.setup(self)
         panel = slicer.util.loadUI(self.resourcePath("UI/PALNetLandmarks.ui"))
@@ -91,6 +94,9 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self.logic is None:
             self.logic = PALNetLandmarksLogic()
         self.inputSection = InputSection(self.ui, self.selectScan)
+        self.trainedModelSection = TrainedModelSection(
+            self.ui, self.onTrainedModelChosen, self.onTrainedModelRead
+        )
         self.detectionSection = DetectionSection(
             self.ui, self.startDetection, self.startByHand, self.onFound
         )
@@ -114,13 +120,13 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Let go of everything when Slicer ends or reloads the module."""
         if self.ui is not None:
             self.stopWork()
+            self.setParameterNode(None)  # what the sections take out of the scene starts nothing
             self.reviewSection.close()
             self.measurementSection.show(None)
             for shortcut in self._shortcuts:
                 shortcut.setEnabled(False)
                 shortcut.deleteLater()
             self._shortcuts = []
-        self.setParameterNode(None)
         self.removeObservers()
         self.ui = None
 
@@ -154,18 +160,23 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onSceneStartImport(self, *_args):
         """Remember the selection: a scene that is added may bring none of its own."""
-        self._beforeImport = self._shown
+        node = self._parameterNode
+        model = ("", "") if node is None else (node.trainedModel, node.trainedModelHash)
+        self._beforeImport = (*self._shown, *model)
 
     def turnToScene(self):
         """Turn to what the scene selects."""
         self._isTurning = False
         if self.ui is None or not (self.parent.isEntered or self._parameterNode is not None):
             return
-        before, self._beforeImport = self._beforeImport, (None, None)
+        before, self._beforeImport = self._beforeImport, None
         self.initializeParameterNode()
-        isGone = any(node is not None and node.GetScene() is None for node in before)
-        if self._parameterNode.scan is None and before[0] is not None and not isGone:
-            self._parameterNode.scan, self._parameterNode.landmarks = before
+        if before is None or before[0] is None or self._parameterNode.scan is not None:
+            return
+        if all(node is None or node.GetScene() is not None for node in before[:2]):
+            self._parameterNode.scan, self._parameterNode.landmarks = before[:2]
+            with slicer.util.NodeModify(self._parameterNode):
+                self._parameterNode.trainedModel, self._parameterNode.trainedModelHash = before[2:]
 
     def onNodeRemoved(self, *_args):
         """Let go of a scan or list that was deleted."""
@@ -195,6 +206,9 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Follow the selection: a scan brings its list, a list brings its scan."""
         if slicer.mrmlScene.IsImporting() or slicer.mrmlScene.IsClosing():
             return  # half a scene has neither; the end of its import brings us back
+        self.trainedModelSection.show(
+            self._parameterNode.trainedModel, self._parameterNode.trainedModelHash
+        )
         scan, landmarks = self._parameterNode.scan, self._parameterNode.landmarks
         chosenScan, chosenLandmarks = self.logic.matchSelection(scan, landmarks, self._shown)
         if (chosenScan, chosenLandmarks) == self._shown and (scan, landmarks) == self._shown:
@@ -226,11 +240,32 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def startDetection(self):
         """Start a detection of the selected scan into the selected list."""
         scan, landmarks = self._shown
-        return self.logic.startDetection(scan, landmarks, self.reviewSection.table.replace)
+        return self.logic.startDetection(
+            scan,
+            landmarks,
+            self.reviewSection.table.replace,
+            self.trainedModelSection.choice,
+        )
 
     def startByHand(self):
         """Make a list without positions for the selected scan."""
-        return self.logic.createEmptyList(self._shown[0])
+        scheme = self.trainedModelSection.read_scheme()
+        return self.logic.createEmptyList(self._shown[0], scheme)
+
+    def onTrainedModelChosen(self, choice):
+        """Keep in the scene which trained model the user has chosen."""
+        with slicer.util.NodeModify(self._parameterNode):
+            self._parameterNode.trainedModel = choice
+            self._parameterNode.trainedModelHash = ""
+
+    def onTrainedModelRead(self, trainedModel):
+        """Keep in the scene which file the trained model is, by its hash."""
+        if not self._parameterNode.trainedModelHash:
+            with slicer.util.NodeModify(self._parameterNode):
+                self._parameterNode.trainedModel = trainedModel.choice
+                self._parameterNode.trainedModelHash = trainedModel.sha256
+        if self.reviewSection.review is None and self._shown[1] is not None:
+            self.showSelection()  # its landmarks may be those of this model
 
     def onFound(self, landmarks):
         """Show what a detection has found, unless the user has gone on to another scan."""
@@ -251,6 +286,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Give up what runs in the background."""
         self.detectionSection.cancel()
         self.inputSection.stop()
+        self.trainedModelSection.stop()
 
     def _makeShortcuts(self):
         actions = {
@@ -285,7 +321,7 @@ class PALNetLandmarksLogic(ScriptedLoadableModuleLogic):
         """Give the selection of the panel as typed attributes."""
         return PALNetLandmarksParameterNode(super().getParameterNode())
 
-    def detect(self, modelNode, markupsNode=None, replace=()):
+    def detect(self, modelNode, markupsNode=None, replace=(), trainedModel=""):
         """Place the landmarks on a model, and wait for them.
 
         Parameters
@@ -293,9 +329,12 @@ class PALNetLandmarksLogic(ScriptedLoadableModuleLogic):
         modelNode : vtkMRMLModelNode
             A face scan; used where the user sees it, in any pose.
         markupsNode : vtkMRMLMarkupsFiducialNode, optional
-            The list to write to; a new one by default. Corrected and confirmed landmarks stay.
+            The list to write to; a new one by default, and where it holds other landmarks than
+            the trained model places. Corrected and confirmed landmarks stay.
         replace : iterable of str
             Codes of landmarks that are written although they were corrected or confirmed.
+        trainedModel : str or path, optional
+            Name of a shipped model, or path of a model file; the default one if not given.
 
         Returns
         -------
@@ -313,44 +352,31 @@ class PALNetLandmarksLogic(ScriptedLoadableModuleLogic):
         if markupsNode is not None:
             scheme = LandmarkList(markupsNode).scheme
             indices = [scheme.index_of(code) for code in replace]
-        run = self.startDetection(modelNode, markupsNode, indices)
+        run = self.startDetection(modelNode, markupsNode, indices, trainedModel)
         run.job.wait()
         return run.finish().node
 
-    def startDetection(self, modelNode, markupsNode=None, replace=()):
+    def startDetection(self, modelNode, markupsNode=None, replace=(), trainedModel=""):
         """Start a detection in the background; `DetectionRun.finish` writes its result."""
+        from palnet.model import DEFAULT_MODEL
         from PALNetLandmarksLib.detection import DetectionRun
         from PALNetLandmarksLib.landmark_list import is_landmark_list
 
         usable = markupsNode if is_landmark_list(markupsNode) else None
-        return DetectionRun(modelNode, usable, replace)
+        return DetectionRun(modelNode, usable, replace, trainedModel or DEFAULT_MODEL)
 
-    def createEmptyList(self, modelNode):
-        """Make a list of the default landmarks, named and not yet placed, for a model."""
+    def createEmptyList(self, modelNode, scheme=None):
+        """Make a list of landmarks, named and not yet placed, for a model; by default the 50."""
         from palnet.scheme import load_scheme
-        from PALNetLandmarksLib.landmark_list import create_list
-        from PALNetLandmarksLib.list_storage import write_unit
-        from PALNetLandmarksLib.models import likely_unit, mesh_from_model
+        from PALNetLandmarksLib.detection import create_empty_list
 
-        unit = likely_unit(mesh_from_model(modelNode))
-        name = f"{modelNode.GetName()} landmarks"
-        landmarks = create_list(modelNode.GetScene(), load_scheme("palnet50"), modelNode, name)
-        write_unit(landmarks.node, unit.mm_per_unit)
-        return landmarks
+        return create_empty_list(modelNode, scheme or load_scheme())
 
     def matchSelection(self, modelNode, markupsNode, shown):
         """Let the newer of the two choices decide: a scan brings its list, a list its scan."""
-        from PALNetLandmarksLib.landmark_list import LandmarkList, is_landmark_list
-        from PALNetLandmarksLib.linking import find_lists, find_model
+        from PALNetLandmarksLib.linking import match_selection
 
-        isNewScan = modelNode is not shown[0]
-        if isNewScan and modelNode is not None:
-            lists = [found.node for found in find_lists(modelNode)]
-            if markupsNode not in lists:
-                markupsNode = lists[0] if lists else None
-        elif markupsNode is not shown[1] and is_landmark_list(markupsNode):
-            modelNode = find_model(LandmarkList(markupsNode)) or modelNode
-        return modelNode, markupsNode
+        return match_selection(modelNode, markupsNode, shown)
 
     def openList(self, markupsNode):
         """Give the landmarks of a point list, and what is wrong with it if it holds none."""

@@ -61,6 +61,18 @@ def a_record():
     }
 
 
+def saved_and_loaded(node, path):
+    """Save a list as .mrk.json or with its scene as .mrb, and give what is loaded from that."""
+    name = node.GetName()
+    if path.suffix == ".mrb":
+        assert slicer.util.saveScene(str(path), properties={})
+        slicer.mrmlScene.Clear(False)
+        slicer.util.loadScene(str(path), properties={})
+        return slicer.util.getNode(name)
+    assert slicer.util.saveNode(node, str(path), properties={})
+    return slicer.util.loadMarkups(str(path))
+
+
 @pytest.fixture
 def a_face(scene):
     model = slicer.util.loadModel(str(SAMPLES / "example.ply"))

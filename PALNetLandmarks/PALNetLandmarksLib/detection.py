@@ -8,9 +8,13 @@ from slicer.i18n import tr as _
 import palnet
 from palnet._record import describe_detection
 from palnet.errors import ScanRefusedError, UnitError
+from palnet.model import DEFAULT_MODEL
 from PALNetLandmarksLib.job import BackgroundJob
-from PALNetLandmarksLib.landmark_list import LandmarkList, create_list
-from PALNetLandmarksLib.models import mesh_from_model, state_of_model
+from PALNetLandmarksLib.landmark_list import LandmarkList, create_list, new_list_name
+from PALNetLandmarksLib.list_scheme import is_same_list_of_landmarks
+from PALNetLandmarksLib.list_storage import write_unit
+from PALNetLandmarksLib.models import likely_unit, mesh_from_model, state_of_model
+from PALNetLandmarksLib.trained_models import check_is_there
 
 
 class ModelChangedError(RuntimeError):
@@ -27,9 +31,19 @@ class DetectionRun:
     model_node : vtkMRMLModelNode
         The scan.
     list_node : vtkMRMLMarkupsFiducialNode, optional
-        The list to write to; a new one by default.
+        The list to write to; a new one by default, and where the trained model places other
+        landmarks than it holds.
     replace : iterable of int
         Landmarks of the list to write although a person has corrected or confirmed them.
+    trained_model : str, optional
+        Name of a shipped model, or absolute path of a file.
+
+    Attributes
+    ----------
+    job : BackgroundJob
+        What runs.
+    remark : str
+        What the user should know about the result, once it was written.
 
     Raises
     ------
@@ -37,12 +51,13 @@ class DetectionRun:
         If the model is empty or holds no triangles.
     """
 
-    def __init__(self, model_node, list_node=None, replace=()):
+    def __init__(self, model_node, list_node=None, replace=(), trained_model=DEFAULT_MODEL):
         self._scene = model_node.GetScene()
         self._model_node, self._list_node = model_node, list_node
         self._replace = frozenset(replace)
         self._model_state = state_of_model(model_node)
-        self.job = BackgroundJob(_detect, mesh_from_model(model_node))
+        self.remark = ""
+        self.job = BackgroundJob(_detect, mesh_from_model(model_node), trained_model)
 
     def finish(self):
         """Write the landmarks into the scene, on the main thread, once the job has ended.
@@ -70,13 +85,8 @@ class DetectionRun:
         return self._write(self.job.result)
 
     def _write(self, detection):
-        scheme, name = detection.landmarks.scheme, self._model_node.GetName()
-        node = self._list_node
-        if node is None or not self._scene.IsNodePresent(node):
-            landmarks = create_list(self._scene, scheme, self._model_node, f"{name} landmarks")
-        else:
-            landmarks = LandmarkList(node)
-            landmarks.link_model(self._model_node)
+        name = self._model_node.GetName()
+        landmarks = self._list_for(detection.landmarks.scheme)
         landmarks.reconcile()
         kept = [index for index in landmarks.edited if index not in self._replace]
         record = describe_detection(detection, detection.landmarks, scan_name=name, files=())
@@ -87,15 +97,57 @@ class DetectionRun:
         landmarks.set_detection(detection.landmarks, record, keep=kept)
         return landmarks
 
+    def _list_for(self, scheme):
+        """Give the list to write to; one of other landmarks is left as it is."""
+        if self._list_node is not None and self._scene.IsNodePresent(self._list_node):
+            landmarks = LandmarkList(self._list_node)
+            if is_same_list_of_landmarks(landmarks.scheme, scheme):
+                landmarks.link_model(self._model_node)
+                return landmarks
+            self.remark = _(
+                "They are in a new list: the one that was selected holds the landmarks of "
+                "{scheme}, and stays as it is."
+            ).format(scheme=landmarks.scheme.name)
+        name = new_list_name(self._model_node, scheme)
+        return create_list(self._scene, scheme, self._model_node, name)
 
-def _detect(mesh):
+
+def create_empty_list(model_node, scheme):
+    """Make a list of named landmarks that a person is to place.
+
+    Parameters
+    ----------
+    model_node : vtkMRMLModelNode
+        The model that they will lie on.
+    scheme : Scheme
+        Which landmarks.
+
+    Returns
+    -------
+    LandmarkList
+        The list; its unit is the one that the size of the model speaks for.
+
+    Raises
+    ------
+    PalnetError
+        If the model is no surface, or its size fits no unit.
+    """
+    unit = likely_unit(mesh_from_model(model_node))
+    name = new_list_name(model_node, scheme)
+    landmarks = create_list(model_node.GetScene(), scheme, model_node, name)
+    write_unit(landmarks.node, unit.mm_per_unit)
+    return landmarks
+
+
+def _detect(mesh, trained_model):
     """Detect; a refusal says what to do here, not on the command line."""
+    check_is_there(trained_model)
     try:
         try:
             # Slicer's numbers are millimeters wherever that is possible; else the library's guess.
-            return palnet.detect(mesh, unit="mm")
+            return palnet.detect(mesh, unit="mm", model=trained_model)
         except UnitError:
-            return palnet.detect(mesh)
+            return palnet.detect(mesh, model=trained_model)
     except ScanRefusedError as err:
         msg = _("{found} If it does show a face, click Place by hand.").format(found=err)
         raise ScanRefusedError(msg) from err

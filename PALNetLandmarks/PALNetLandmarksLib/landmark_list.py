@@ -8,16 +8,14 @@ import slicer
 from slicer.i18n import tr as _
 
 from palnet.landmarks import PLACED, LandmarkSet
-from palnet.scheme import load_scheme
+from PALNetLandmarksLib.list_scheme import find_scheme, write_scheme
 from PALNetLandmarksLib.list_state import ListState, carry_record, joint_move
 from PALNetLandmarksLib.list_storage import (
     ERROR_NAME,
-    SCHEME_ATTRIBUTE,
     STATUS_CODES,
     STATUS_NAME,
     UNKNOWN_ERROR,
     complete_list,
-    find_scheme_name,
     read_record,
     read_unit,
     read_values,
@@ -48,14 +46,15 @@ class LandmarkList:
     """
 
     def __init__(self, node):
-        name = find_scheme_name(node)
-        if name is None:
+        scheme = find_scheme(node)
+        if scheme is None:
             text = _(
                 "The point list '{name}' holds other points than the landmarks of a scheme. "
                 "Choose another list, or none for a new one."
             )
             raise ValueError(text.format(name=node.GetName()))
-        self.node, self.scheme = node, load_scheme(name)
+        self.node, self.scheme = node, scheme
+        write_scheme(node, scheme)
         complete_list(node)
         self._remember_foreign_detection()
 
@@ -323,7 +322,26 @@ def is_landmark_list(node):
     bool
         True if its control points are the landmarks of a scheme.
     """
-    return node is not None and node.IsA(_CLASS) and find_scheme_name(node) is not None
+    return node is not None and node.IsA(_CLASS) and find_scheme(node) is not None
+
+
+def new_list_name(model_node, scheme):
+    """Name a list after its model; other landmarks than those of the module, by their scheme too.
+
+    Parameters
+    ----------
+    model_node : vtkMRMLModelNode
+        The model that it is to lie on.
+    scheme : Scheme
+        Its landmarks.
+
+    Returns
+    -------
+    str
+        The name, which another list may have already.
+    """
+    words = (model_node.GetName(), "" if scheme.is_shipped else scheme.name, "landmarks")
+    return " ".join(filter(None, words))
 
 
 def create_list(scene, scheme, model_node, name):
@@ -352,7 +370,7 @@ def create_list(scene, scheme, model_node, name):
             node.SetNthControlPointDescription(index, definition.definition)
             node.UnsetNthControlPointPosition(index)
         node.SetFixedNumberOfControlPoints(True)
-    node.SetAttribute(SCHEME_ATTRIBUTE, scheme.name)
+    write_scheme(node, scheme)
     node.CreateDefaultDisplayNodes()
     _style(node.GetDisplayNode())
     node.SetAndObserveTransformNodeID(model_node.GetTransformNodeID())

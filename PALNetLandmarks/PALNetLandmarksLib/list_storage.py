@@ -18,14 +18,13 @@ import vtk
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from palnet.landmarks import PLACED
-from palnet.scheme import list_schemes, load_scheme
 
 # The names and codes that palnet.exchange reads and writes in .mrk.json.
 ERROR_NAME, STATUS_NAME = "expected error", "landmark status"
 UNIT_NAME = "millimeters per unit"
 STATUS_CODES = ("undefined", "missing", "detected", "corrected", "confirmed")
 RECORD_NAME = "palnet record"
-SCHEME_ATTRIBUTE, PROVENANCE_ATTRIBUTE = "PALNet.Scheme", "PALNet.Provenance"
+PROVENANCE_ATTRIBUTE = "PALNet.Provenance"
 UNKNOWN_ERROR = -1.0
 
 # Invoked on a list after the program has written it: what changed is nobody's correction.
@@ -69,31 +68,6 @@ def is_being_written(node):
     return node in _being_written
 
 
-def find_scheme_name(node):
-    """Name the scheme whose landmarks a list holds; labels decide, since files keep no attribute.
-
-    Parameters
-    ----------
-    node : vtkMRMLMarkupsNode
-        Any list.
-
-    Returns
-    -------
-    str or None
-        Name of a shipped scheme; None if its labels are not those of one.
-    """
-    labels = tuple(
-        node.GetNthControlPointLabel(index) for index in range(node.GetNumberOfControlPoints())
-    )
-    for name in list_schemes():
-        if load_scheme(name).codes == labels:
-            return name
-    # A label that someone has changed does not make it another list.
-    known = node.GetAttribute(SCHEME_ATTRIBUTE)
-    fits = known in list_schemes() and len(load_scheme(known)) == len(labels)
-    return known if fits else None
-
-
 def complete_list(node):
     """Give a list from elsewhere what it lacks: a person placed the points that it has.
 
@@ -102,7 +76,6 @@ def complete_list(node):
     node : vtkMRMLMarkupsFiducialNode
         A list whose labels are those of a scheme.
     """
-    node.SetAttribute(SCHEME_ATTRIBUTE, find_scheme_name(node))
     node.SetFixedNumberOfControlPoints(True)
     n_points = node.GetNumberOfControlPoints()
     if node.GetMeasurement(ERROR_NAME) is None:
@@ -178,6 +151,40 @@ def write_values(node, name, values):
     node.InvokeCustomModifiedEvent(vtk.vtkCommand.ModifiedEvent)
 
 
+def read_text(node, name):
+    """Read the text that a measurement holds for us.
+
+    Parameters
+    ----------
+    node : vtkMRMLMarkupsNode
+        Any list.
+    name : str
+        Name of the measurement.
+
+    Returns
+    -------
+    str
+        Empty where there is none.
+    """
+    measurement = node.GetMeasurement(name)
+    return (measurement.GetDescription() or "") if measurement is not None else ""
+
+
+def write_text(node, name, text):
+    """Keep a text in the description of a measurement.
+
+    Parameters
+    ----------
+    node : vtkMRMLMarkupsFiducialNode
+        The list.
+    name : str
+        Name of the measurement; it is added if the list has none.
+    text : str
+        Anything.
+    """
+    _measurement(node, name).SetDescription(text)
+
+
 def read_record(node):
     """Read what is remembered of a detection.
 
@@ -191,8 +198,7 @@ def read_record(node):
     dict
         Empty for a list that never came out of a detection.
     """
-    measurement = node.GetMeasurement(RECORD_NAME)
-    text = measurement.GetDescription() if measurement is not None else ""
+    text = read_text(node, RECORD_NAME)
     return json.loads(text) if text else {}
 
 
@@ -207,7 +213,7 @@ def write_record(node, record):
         JSON-ready.
     """
     text = json.dumps(record, ensure_ascii=False, allow_nan=False)
-    _measurement(node, RECORD_NAME).SetDescription(text)
+    write_text(node, RECORD_NAME, text)
     write_unit(node, record.get("mm_per_unit", read_unit(node)))
     provenance = json.dumps(record.get("provenance", {}), ensure_ascii=False)
     node.SetAttribute(PROVENANCE_ATTRIBUTE, provenance)

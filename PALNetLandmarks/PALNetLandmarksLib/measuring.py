@@ -8,8 +8,15 @@ import io
 
 import slicer
 import vtk
+from slicer.i18n import tr as _
 
-from palnet.measurement import measure
+from palnet.errors import FormatError
+from palnet.measurement import (
+    MeasurementDefinition,
+    MeasurementPlan,
+    load_measurement_plan,
+    measure,
+)
 from PALNetLandmarksLib.models import mesh_from_model
 
 LINE_ATTRIBUTE = "PALNet.MeasuredLine"
@@ -19,7 +26,7 @@ _WIDTH_PIXELS = 3
 
 
 def measure_list(landmarks):
-    """Take all measurements that come with the scheme of a list.
+    """Take all measurements that there are for the scheme of a list.
 
     Parameters
     ----------
@@ -30,10 +37,40 @@ def measure_list(landmarks):
     -------
     tuple of Measurement
         Lines to draw are in world coordinates.
+    str
+        What the user should know about the choice of measurements; empty for a shipped scheme.
     """
     model = landmarks.model_node
     mesh = mesh_from_model(model) if model is not None else None
-    return measure(landmarks.landmark_set(), mesh)
+    plan, remark = _find_plan(landmarks.scheme)
+    return measure(landmarks.landmark_set(), mesh, plan), remark
+
+
+def _find_plan(scheme):
+    """Find the plan of a scheme; without one, measure what the scheme itself names."""
+    try:
+        return load_measurement_plan(scheme.name), ""
+    except FormatError:
+        plan = _own_plan(scheme)
+    text = _("No measurement plan comes with the scheme {scheme}.").format(scheme=scheme.name)
+    what = _("Measured was only the asymmetry: it names no distances or angles either.")
+    if plan.definitions:
+        what = _(
+            "Measured were only the asymmetry and the {n_own} distances and angles that it names "
+            "itself."
+        )
+    return plan, f"{text} {what.format(n_own=len(plan.definitions))}"
+
+
+def _own_plan(scheme):
+    """Make a plan of the distances and angles that a scheme names, each once."""
+    taken = [(_("Distance {codes}"), "distance", (each.a, each.b)) for each in scheme.distances]
+    taken += [(_("Angle {codes}"), "angle", (m.a, m.vertex, m.c)) for m in scheme.angles]
+    definitions = {}
+    for title, kind, codes in taken:
+        code, name = "-".join(codes), title.format(codes=" - ".join(codes))
+        definitions[code] = MeasurementDefinition(code, name, kind, codes, scheme.name)
+    return MeasurementPlan(scheme.name, tuple(definitions.values()), {scheme.name: scheme.source})
 
 
 def table_for_spreadsheet(table):

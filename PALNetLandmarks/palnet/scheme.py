@@ -146,6 +146,11 @@ class Scheme:
     def __len__(self) -> int:
         return len(self.landmarks)
 
+    @property
+    def is_shipped(self) -> bool:
+        """Whether it comes with palnet just as it is, so that its name says everything."""
+        return self.name in list_schemes() and load_scheme(self.name) == self
+
     @cached_property
     def codes(self) -> tuple[str, ...]:
         """Codes of all landmarks, in order."""

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -11,39 +10,19 @@ import pytest
 import qt
 import slicer
 import vtk
-from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
 from palnet import detect as detect_file
 from palnet.exchange import read_landmarks, write_landmarks
+from palnet_panel import click, detect, wait_while
 from palnet_scenes import SAMPLES, true_landmarks
 from PALNetLandmarksLib.landmark_list import LandmarkList, create_list
 from PALNetLandmarksLib.models import scale_model
-
-PATIENCE_S = 60.0
 
 
 @pytest.fixture
 def a_panel(panel_factory):
     return panel_factory()
-
-
-def click(button):
-    assert button.enabled, f"{button.objectName} is disabled"
-    assert not button.isHidden(), f"{button.objectName} is hidden"
-    QTest.mouseClick(button, Qt.MouseButton.LeftButton)
-
-
-def wait_while(condition):
-    start = time.monotonic()
-    while condition():
-        assert time.monotonic() - start < PATIENCE_S
-        qt.QApplication.processEvents()
-
-
-def detect(panel):
-    click(panel.ui.detectButton)
-    wait_while(lambda: panel.detectionSection.is_running)
 
 
 def test_fresh_panel_says_what_to_do_and_offers_no_detection(a_panel):

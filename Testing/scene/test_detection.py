@@ -172,7 +172,7 @@ def test_worker_touches_no_scene(a_face, monkeypatch):
     run = DetectionRun(a_face)
     run.job.wait()
 
-    assert seen["types"] == {"palnet"}
+    assert seen["types"] == {"palnet", "builtins"}
 
 
 def test_size_that_fits_no_unit_is_told_when_the_run_ends(scene):

@@ -9,7 +9,7 @@ import slicer
 import vtk
 
 from palnet.exchange import read_landmarks
-from palnet_scenes import N_LANDMARKS, a_record, true_landmarks
+from palnet_scenes import N_LANDMARKS, a_record, saved_and_loaded, true_landmarks
 from PALNetLandmarksLib.landmark_list import LandmarkList, create_list, is_landmark_list
 from PALNetLandmarksLib.linking import find_lists, find_model
 from PALNetLandmarksLib.list_storage import PROVENANCE_ATTRIBUTE
@@ -92,17 +92,11 @@ def test_kept_landmarks_survive_a_second_detection(a_list):
 
 @pytest.mark.parametrize("suffix", [".mrk.json", ".mrb"])
 def test_list_comes_back_whole(a_list, tmp_path, suffix):
-    before, path = LandmarkList(a_list.node), str(tmp_path / f"saved{suffix}")
+    before = LandmarkList(a_list.node)
     before.apply(before.state().replaced(absent=frozenset([MISSING])))
     expected = (before.status, before.record, before.positions, before.expected_errors)
-    if suffix == ".mrb":
-        assert slicer.util.saveScene(path, properties={})
-        slicer.mrmlScene.Clear(False)
-        slicer.util.loadScene(path, properties={})
-        node = slicer.util.getNode("Face landmarks")
-    else:
-        assert slicer.util.saveNode(a_list.node, path, properties={})
-        node = slicer.util.loadMarkups(path)
+
+    node = saved_and_loaded(a_list.node, tmp_path / f"saved{suffix}")
 
     again = LandmarkList(node)
     assert again.status == expected[0]

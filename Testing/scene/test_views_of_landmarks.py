@@ -191,7 +191,8 @@ def test_whole_model_fits_the_view(a_face, a_camera):
 
 
 def test_measurements_of_a_list_and_their_line(a_list, scene):
-    taken = measure_list(a_list)
+    taken, remark = measure_list(a_list)
+    assert remark == ""
     by_code = {entry.code: entry for entry in taken}
     distance = next(entry for entry in taken if entry.kind == "distance" and entry.is_measured)
     a, b = (a_list.scheme.codes.index(code) for code in distance.landmarks)

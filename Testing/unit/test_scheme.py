@@ -73,6 +73,12 @@ def test_list_schemes_names_what_load_scheme_loads():
     assert [load_scheme(name).name for name in list_schemes()] == list(list_schemes())
 
 
+def test_scheme_is_shipped_only_just_as_it_comes(the_scheme, a_small_scheme):
+    assert the_scheme.is_shipped
+    assert not a_small_scheme.is_shipped
+    assert not dataclasses.replace(the_scheme, angles=()).is_shipped
+
+
 def test_load_scheme_unknown_name_raises():
     with pytest.raises(FormatError, match="unknown landmark scheme 'palnet51'; expected one of"):
         load_scheme("palnet51")

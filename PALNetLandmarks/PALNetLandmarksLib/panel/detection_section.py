@@ -99,7 +99,7 @@ class DetectionSection:
                 self.say(str(err))
                 return
             self._on_found(landmarks)
-            self.say(_summary(landmarks, job.seconds))
+            self.say(" ".join(filter(None, (_summary(landmarks, job.seconds), run.remark))))
 
     def _show_running(self):
         self._ui.detectButton.setText(_("Cancel"))
@@ -118,8 +118,9 @@ def _summary(landmarks, seconds):
     classes = classify_errors(found).tolist()
     text = _(
         "{n_placed} of {n_all} landmarks in {seconds:.1f} s: {n_good} good, {n_check} to check, "
-        "{n_doubtful} doubtful."
+        "{n_doubtful} doubtful. Trained model: {model}."
     ).format(
+        model=landmarks.record.get("provenance", {}).get("model", ""),
         n_placed=int(found.is_placed.sum()),
         n_all=len(found),
         seconds=seconds,

@@ -59,6 +59,7 @@ class MeasurementSection:
         """Forget what was measured, as after a correction."""
         self._measurements = ()
         self._ui.measurementTable.setRowCount(0)
+        self._ui.measurementLabel.setVisible(False)
         if self._line is not None:
             self._line.remove()
         self._line = None
@@ -70,7 +71,9 @@ class MeasurementSection:
         """Take all measurements."""
         with slicer.util.tryWithErrorDisplay(_("Nothing could be measured."), waitCursor=True):
             self.clear()
-            self._measurements = measure_list(self._landmarks)
+            self._measurements, remark = measure_list(self._landmarks)
+            self._ui.measurementLabel.setText(remark)
+            self._ui.measurementLabel.setVisible(bool(remark))
             self._line = MeasuredLine(self._landmarks.node.GetScene())
             self._fill()
             self._ui.copyMeasurementsButton.setEnabled(True)

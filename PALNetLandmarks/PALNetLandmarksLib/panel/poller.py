@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import qt
 
+from PALNetLandmarksLib.job import SLICE_S
+
 # Short, so that the worker gets most of the time; see SLICE_S in job.py.
 INTERVAL_MS = 5
 
@@ -18,10 +20,12 @@ class Poller:
         Called with the job once it has ended by itself.
     on_tick : callable, optional
         Called with the job while it runs.
+    slice_s : float
+        How long the panel waits for the job each time; short where nobody is waiting for it.
     """
 
-    def __init__(self, on_end, on_tick=None):
-        self._on_end, self._on_tick = on_end, on_tick
+    def __init__(self, on_end, on_tick=None, slice_s=SLICE_S):
+        self._on_end, self._on_tick, self._slice_s = on_end, on_tick, slice_s
         self._job = None
         self._timer = qt.QTimer()
         self._timer.setInterval(INTERVAL_MS)
@@ -55,7 +59,7 @@ class Poller:
         job = self._job
         if job is None:
             return
-        if not job.poll():
+        if not job.poll(self._slice_s):
             if self._on_tick is not None:
                 self._on_tick(job)
             return

@@ -274,6 +274,16 @@ class ReviewSection:
             )
             text = "\n".join(filter(None, (text, self.review.remark)))
         self._ui.reviewedLabel.setText(text)
+        self._ui.reviewedLabel.setToolTip(self._origin())
+
+    def _origin(self):
+        """Say which trained model has placed the landmarks, whichever is chosen now."""
+        record = {} if self.review is None else self.review.landmarks.record
+        made = record.get("provenance", {})
+        if not made.get("model_sha256"):
+            return ""
+        text = _("Detected by the trained model {name}\nSHA-256: {sha256}")
+        return text.format(name=made.get("model", ""), sha256=made["model_sha256"])
 
     def _show_landmark(self):
         """Show definition and picture of the selected landmark, and free the buttons that fit."""

@@ -2,7 +2,8 @@
 """Point list of 3D Slicer (markups JSON, schema 1.0.3).
 
 Expected errors, status and unit travel as measurements of the list, because those are what Slicer
-keeps when it saves the list again; everything else of ours it drops.
+keeps when it saves the list again; everything else of ours it drops. A scheme that does not come
+with palnet travels in the description of another one: its definitions are nowhere else.
 """
 
 from __future__ import annotations
@@ -17,7 +18,13 @@ import numpy as np
 from palnet.exchange._format import Format, listing, read_one, write_one
 from palnet.exchange._numbers import number_fields
 from palnet.landmarks import PLACED, LandmarkSet
-from palnet.scheme import DEFAULT_SCHEME, list_schemes, load_scheme
+from palnet.scheme import (
+    DEFAULT_SCHEME,
+    list_schemes,
+    load_scheme,
+    scheme_from_dict,
+    scheme_to_dict,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,6 +57,7 @@ _LARGEST = 1e30
 _ERROR_NAME = "expected error"
 _STATUS_NAME = "landmark status"
 _UNIT_NAME = "millimeters per unit"
+_SCHEME_NAME = "palnet scheme"
 _STATUS_OF_VALUE: tuple[Status, ...] = (
     "undefined",
     "missing",
@@ -115,7 +123,7 @@ def read_mrk_json(reading: Reading) -> LandmarkSet:
     markup = _read_markup(reading)
     own = markup.get("palnet", {})
     own = own if isinstance(own, dict) else {}
-    scheme = reading.scheme or _read_scheme(reading, own)
+    scheme = reading.scheme or _read_scheme(reading, markup, own)
     positions = _read_positions(reading, markup, scheme)
     measurements = _read_measurements(reading, markup, len(scheme))
     errors = measurements.get(_ERROR_NAME, np.full(len(scheme), _UNKNOWN_ERROR))
@@ -178,6 +186,7 @@ def _measurements_text(landmarks: LandmarkSet) -> str:
     mean = f'"value": {known.mean():.6f}, ' if known.size else ""
     codes = np.array([float(_STATUS_OF_VALUE.index(status)) for status in landmarks.status])
     meaning = ", ".join(f"{value} {status}" for value, status in enumerate(_STATUS_OF_VALUE))
+    own = () if landmarks.scheme.is_shipped else (_scheme_text(landmarks.scheme),)
     return ",\n".join(
         (
             f'    {{"name": "{_ERROR_NAME}", "enabled": true, {mean}"units": "mm", '
@@ -189,8 +198,14 @@ def _measurements_text(landmarks: LandmarkSet) -> str:
             f'    {{"name": "{_UNIT_NAME}", "enabled": false, '
             f'"value": {landmarks.mm_per_unit:.9f}, '
             '"description": "Millimeters in one unit of the positions in this file"}',
+            *own,
         )
     )
+
+
+def _scheme_text(scheme: Scheme) -> str:
+    content = _json(scheme_to_dict(scheme))
+    return f'    {{"name": "{_SCHEME_NAME}", "enabled": false, "description": {_json(content)}}}'
 
 
 def _read_markup(reading: Reading) -> dict[str, Any]:
@@ -216,8 +231,15 @@ def _read_markup(reading: Reading) -> dict[str, Any]:
     return markups[0]
 
 
-def _read_scheme(reading: Reading, own: dict[str, Any]) -> Scheme:
-    """Load the scheme that the file names; only shipped ones, never a path out of a file."""
+def _read_scheme(reading: Reading, markup: dict[str, Any], own: dict[str, Any]) -> Scheme:
+    """Take the scheme that the file carries, else the shipped one that it names; never a path."""
+    carried = _measurement(markup, _SCHEME_NAME).get("description")
+    if carried is not None:
+        try:
+            return scheme_from_dict(json.loads(str(carried)))
+        except (ValueError, RecursionError) as err:
+            problem = f"its landmark scheme is damaged ({err}). Say the scheme of the landmarks."
+            raise reading.error(None, problem) from err
     name = own.get("scheme", DEFAULT_SCHEME)
     if name not in list_schemes():
         problem = (

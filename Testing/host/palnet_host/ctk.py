@@ -8,6 +8,7 @@ from typing import ClassVar
 from PySide6.QtCore import Property, QEvent, QSize, Qt, Signal
 from PySide6.QtWidgets import (
     QAbstractButton,
+    QComboBox,
     QHBoxLayout,
     QLineEdit,
     QSizePolicy,
@@ -21,7 +22,7 @@ from PySide6.QtWidgets import (
 from palnet_host import dialogs
 from palnet_host.pythonqt import stand_in
 
-__all__ = ["ctkCollapsibleButton", "ctkMessageBox", "ctkPathLineEdit"]
+__all__ = ["ctkCollapsibleButton", "ctkComboBox", "ctkMessageBox", "ctkPathLineEdit"]
 
 
 # Dynamic property of a child: whether it is to be seen while the button is open.
@@ -126,6 +127,32 @@ class ctkCollapsibleButton(QAbstractButton):
         option.text = ("\u25b8 " if self._collapsed else "\u25be ") + self.property("text")
         option.state |= QStyle.StateFlag.State_Raised
         QStylePainter(self).drawControl(QStyle.ControlElement.CE_PushButton, option)
+
+
+@stand_in
+class ctkComboBox(QComboBox):
+    """A combo box that can leave the mouse wheel to what it lies in."""
+
+    NeverScroll, AlwaysScroll = 0, 1
+
+    def __init__(self, *parents) -> None:
+        super().__init__(*parents)
+        self._effect = self.AlwaysScroll
+
+    def wheelEvent(self, event) -> None:
+        """Choose another entry, or leave the wheel to the panel."""
+        if self._effect == self.NeverScroll:
+            event.ignore()
+        else:
+            super().wheelEvent(event)
+
+    def _get_effect(self) -> int:
+        return self._effect
+
+    def _set_effect(self, effect: int) -> None:
+        self._effect = int(effect)
+
+    scrollWheelEffect = Property(int, _get_effect, _set_effect)
 
 
 @stand_in

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 
 from palnet.errors import FormatError
 from palnet.exchange import read_landmarks, write_landmarks
+from palnet.landmarks import LandmarkSet
+from palnet.scheme import Scheme
 
 SLICER_SAVED = Path(__file__).parents[2] / "data" / "slicer_saved.mrk.json"
 
@@ -88,6 +91,50 @@ def test_mrk_json_saved_by_slicer_keeps_errors_status_and_millimeters(a_small_sc
     assert landmarks.status == ("corrected", "missing", "detected")
     np.testing.assert_allclose(landmarks.expected_error_mm, [np.nan, np.nan, 1.25])
     np.testing.assert_allclose(landmarks.positions[0], [1.0, -20.0, 95.5], atol=1e-9)
+
+
+def write_of(scheme, path):
+    """Landmarks of a scheme, as they are written."""
+    positions = np.arange(3.0 * len(scheme)).reshape(-1, 3)
+    status = ("detected",) * len(scheme)
+    errors = np.full(len(scheme), 1.5)
+    write_landmarks(LandmarkSet(scheme, positions, status, errors, 1.0, "LPS", "face"), path)
+    return path
+
+
+def test_mrk_json_brings_a_lab_s_own_scheme_along(a_small_scheme, tmp_path):
+    path = write_of(a_small_scheme, tmp_path / "face.mrk.json")
+
+    assert read_landmarks(path).scheme == a_small_scheme
+
+
+def test_mrk_json_prefers_the_scheme_it_carries_to_a_shipped_one_of_its_name(tmp_path, the_scheme):
+    other = Scheme(the_scheme.name, the_scheme.landmarks[:12])
+    path = write_of(other, tmp_path / "face.mrk.json")
+
+    assert read_landmarks(path).scheme == other
+
+
+def test_mrk_json_carries_no_scheme_that_palnet_has(a_markup):
+    assert "palnet scheme" not in [entry["name"] for entry in a_markup["measurements"]]
+
+
+def test_mrk_json_scheme_asked_for_wins_over_the_one_carried(a_small_scheme, tmp_path):
+    path = write_of(a_small_scheme, tmp_path / "face.mrk.json")
+    asked = replace(a_small_scheme, name="other")
+
+    assert read_landmarks(path, asked).scheme is asked
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"scheme": "lab3"}', "[" * 100_000])
+def test_mrk_json_with_a_damaged_scheme_raises(text, a_small_scheme, tmp_path):
+    path = write_of(a_small_scheme, tmp_path / "face.mrk.json")
+
+    def damage(markup):
+        markup["measurements"][-1].update(description=text)
+
+    with pytest.raises(FormatError, match=r"face\.mrk\.json: its landmark scheme is damaged"):
+        read_changed(path, damage)
 
 
 def test_mrk_json_of_another_program_is_a_person_s_work(a_mrk_file, a_landmark_set):

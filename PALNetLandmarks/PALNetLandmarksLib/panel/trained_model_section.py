@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which trained model places the landmarks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from palnet.errors import PalnetError
+from palnet.model import DEFAULT_MODEL
+from PALNetLandmarksLib.job import BackgroundJob
+from PALNetLandmarksLib.list_scheme import learn_scheme
+from PALNetLandmarksLib.panel.poller import Poller
+from PALNetLandmarksLib.trained_models import (
+    is_file_of_user,
+    names_of,
+    read_trained_model,
+    shipped_models,
+)
+
+# The files that were added, and the model that a new scene starts with.
+FILES_KEY, CHOICE_KEY = "PALNet/TrainedModels", "PALNet/TrainedModel"
+
+# A model is read while the user goes on, perhaps beside the inspection of a scan.
+_SLICE_S = 0.005
+
+
+class TrainedModelSection:
+    """The upper part of the section "Detection".
+
+    A model is read in the background when it is chosen. One that cannot be used stays chosen, with
+    the reason below it: nothing else is put in its place.
+
+    Parameters
+    ----------
+    ui : object
+        The widgets of the panel, by name.
+    on_choose : callable
+        Called with a choice of the user: the name of a shipped model, or the path of a file.
+    on_read : callable
+        Called with the `TrainedModel` once the one that is shown was read.
+    """
+
+    def __init__(self, ui, on_choose, on_read):
+        self._ui, self._on_choose, self._on_read = ui, on_choose, on_read
+        self._choice, self._model, self._expected = None, None, ""
+        self._problem, self._notice = "", ""
+        self._guests = []
+        self._reading = Poller(self._on_ready, slice_s=_SLICE_S)
+        self._adding = Poller(self._on_added, slice_s=_SLICE_S)
+        ui.trainedModelSelector.connect("activated(int)", self.on_activated)
+        ui.addTrainedModelButton.clicked.connect(self.on_add)
+        ui.removeTrainedModelButton.clicked.connect(self.on_remove)
+        self._fill()
+        self._explain()
+
+    @property
+    def choice(self):
+        """Name of the shipped model, or path of the file, that a detection is to use."""
+        return self._choice or _last_choice()
+
+    @property
+    def is_reading(self):
+        """Whether a model is being read."""
+        return self._reading.is_running or self._adding.is_running
+
+    def read_scheme(self):
+        """Give the landmarks of the chosen model, which is read now if it was not yet.
+
+        Returns
+        -------
+        Scheme
+            The landmarks.
+
+        Raises
+        ------
+        ModelFileError
+            If the model cannot be read.
+        """
+        return (self._model or read_trained_model(self.choice)).scheme
+
+    def show(self, choice, expected_sha256=""):
+        """Turn to the model that the scene names.
+
+        Parameters
+        ----------
+        choice : str
+            Name of a shipped model or path of a file; empty for the one that was chosen last.
+        expected_sha256 : str
+            Hash of the file when it was chosen; empty where it was not read yet.
+        """
+        choice, self._expected = choice or _last_choice(), expected_sha256
+        if choice != self._choice:
+            self._choice, self._model, self._problem = choice, None, ""
+            if choice not in (*shipped_models(), *_added_files(), *self._guests):
+                self._guests.append(choice)
+            self._fill()
+            self._reading.watch(BackgroundJob(read_trained_model, choice))
+        self._explain()
+
+    def stop(self):
+        """Give up what runs in the background; what is shown next is read anew."""
+        self._reading.stop()
+        self._adding.stop()
+        self._choice, self._notice = None, ""
+        self._explain()
+
+    def on_activated(self, index):
+        """Take the entry that the user chose.
+
+        Parameters
+        ----------
+        index : int
+            Its row.
+        """
+        self._choose(self._ui.trainedModelSelector.itemData(index))
+
+    def on_add(self):
+        """Let the user choose a model file; it is chosen once it was read whole."""
+        folder = Path(self.choice).parent if is_file_of_user(self.choice) else ""
+        path = qt.QFileDialog.getOpenFileName(
+            slicer.util.mainWindow(),
+            _("Add model file"),
+            str(folder or slicer.util.settingsValue("PALNet/LastFolder", "")),
+            _("Trained models") + " (*.npz)",
+        )
+        if path:
+            self._notice = ""
+            self._adding.watch(BackgroundJob(read_trained_model, str(Path(path).absolute())))
+            self._explain()
+
+    def on_remove(self):
+        """Take the chosen file out of the list; the file itself stays."""
+        removed = self._choice
+        self._guests = [path for path in self._guests if path != removed]
+        _remember_files(path for path in _added_files() if path != removed)
+        text = _("{name} is no longer in the list; its file stays. {other} is chosen now.")
+        self._choose(DEFAULT_MODEL)
+        self._notice = text.format(name=Path(removed).stem, other=DEFAULT_MODEL)
+        self._explain()
+
+    def _choose(self, choice):
+        """Choose for the user: also what was chosen already is read anew."""
+        self._reading.stop()
+        self._choice, self._notice = None, ""
+        qt.QSettings().setValue(CHOICE_KEY, choice)
+        self._on_choose(choice)
+        self.show(choice)  # the scene tells of a change only, not of the same choice again
+
+    def _on_added(self, job):
+        with slicer.util.tryWithErrorDisplay(_("The model file could not be added.")):
+            try:
+                added = _result(job)
+            except PalnetError as err:
+                self._notice = str(err)
+                self._explain()
+                return
+            _remember_files((*_added_files(), added.choice))
+            self._choose(added.choice)
+
+    def _on_ready(self, job):
+        with slicer.util.tryWithErrorDisplay(_("The trained model could not be read.")):
+            try:
+                self._model = _result(job)
+            except PalnetError as err:
+                self._problem = str(err)
+                self._explain()
+                return
+            learn_scheme(self._model.scheme)
+            self._explain()
+            self._on_read(self._model)
+
+    def _fill(self):
+        """List the models anew."""
+        selector = self._ui.trainedModelSelector
+        choices = list(dict.fromkeys((*shipped_models(), *_added_files(), *self._guests)))
+        selector.clear()
+        for row, (choice, name) in enumerate(zip(choices, names_of(choices), strict=True)):
+            selector.addItem(name, choice)
+            selector.setItemData(row, _origin(choice), qt.Qt.ToolTipRole)
+        selector.setCurrentIndex(selector.findData(self.choice))
+
+    def _explain(self):
+        """Say what is wrong with the chosen model, or what it is."""
+        is_changed = (
+            self._model is not None and self._expected and self._expected != self._model.sha256
+        )
+        text = _(
+            "This is another file than the one that was chosen for this scene. A detection uses "
+            "it as it is now; choose it again to agree."
+        )
+        lines = (
+            _("Reading the trained model...") if self.is_reading else "",
+            self._problem,
+            text if is_changed else "",
+            self._notice,
+        )
+        label, selector = self._ui.trainedModelInfoLabel, self._ui.trainedModelSelector
+        label.setText("\n".join(filter(None, lines)))
+        label.setVisible(any(lines))
+        selector.setToolTip(_origin(self.choice) if self._model is None else _describe(self._model))
+        self._ui.removeTrainedModelButton.setEnabled(is_file_of_user(self.choice))
+
+
+def _result(job):
+    """Give what a job has found, or raise what stopped it."""
+    if job.error is not None:
+        raise job.error
+    return job.result
+
+
+def _origin(choice):
+    """Say where a model comes from."""
+    return choice if is_file_of_user(choice) else _("Comes with the module.")
+
+
+def _describe(model):
+    """Say what a model is, for those who hesitate over it."""
+    lines = [
+        _("{n_landmarks} landmarks of the scheme {scheme}.").format(
+            n_landmarks=len(model.scheme), scheme=model.scheme.name
+        ),
+        _origin(model.choice),
+        _("Trained on: {source}").format(source=model.source) if model.source else "",
+        f"SHA-256: {model.sha256}",
+    ]
+    return "\n".join(filter(None, lines))
+
+
+def _added_files():
+    """Read which files the user has added, in this session or an earlier one."""
+    try:
+        paths = json.loads(slicer.util.settingsValue(FILES_KEY, "") or "[]")
+    except ValueError:
+        return []  # settings that someone has edited by hand
+    if not isinstance(paths, list):
+        return []
+    return [path for path in paths if isinstance(path, str) and is_file_of_user(path)]
+
+
+def _remember_files(paths):
+    """Keep which files the user has added, as one text: a list of one would come back as none."""
+    qt.QSettings().setValue(FILES_KEY, json.dumps(list(dict.fromkeys(paths))))
+
+
+def _last_choice():
+    """Read which model was chosen last, whether it is still there or not."""
+    return str(slicer.util.settingsValue(CHOICE_KEY, "") or DEFAULT_MODEL)

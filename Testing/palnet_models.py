@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A small trained model of a lab: the shipped one, cut down to some of its landmarks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from palnet.model import read_model, write_model
+from palnet.scheme import Scheme
+
+# Enough for a pose of their own, all over the face, each with its counterpart.
+LAB_CODES = ("n", "prn", "sn", "gn", "ex_r", "en_r", "al_r", "ch_r", "ex_l", "en_l", "al_l", "ch_l")
+LAB_NAME = "lab12"
+
+
+def lab_scheme(codes=LAB_CODES, name=LAB_NAME, **measured):
+    """Some of the shipped landmarks, defined anew under a name that is not shipped."""
+    shipped = read_model().scheme
+    chosen = [shipped.landmarks[shipped.index_of(code)] for code in codes]
+    defined = [replace(each, definition=f"The lab's own {each.name}.") for each in chosen]
+    return Scheme(name, tuple(defined), source="A lab", **measured)
+
+
+def write_lab_model(path, scheme=None):
+    """Cut atlas, network and calibration of the shipped model down to a scheme's landmarks."""
+    shipped, scheme = read_model(), scheme or lab_scheme()
+    rows = [shipped.scheme.index_of(code) for code in scheme.codes]
+    atlas, calibration = shipped.atlas, shipped.calibration
+    write_model(
+        path,
+        scheme=scheme,
+        atlas=replace(
+            atlas,
+            landmark_mean_mm=atlas.landmark_mean_mm[rows],
+            landmark_modes_mm=atlas.landmark_modes_mm[:, rows],
+        ),
+        weights={
+            name: np.asarray(weight[rows] if name == "landmarks.landmark" else weight)
+            for name, weight in shipped.weights.items()
+        },
+        calibration=replace(calibration, factor=calibration.factor[rows]),
+        metadata={"source": "the shipped model, cut down", "licence": "Apache-2.0"},
+    )
+    return path
