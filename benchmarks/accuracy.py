@@ -36,10 +36,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from benchmarks._data import RealScan
+    from benchmarks._people import Person
 
 TARGET_MEAN_MM, TARGET_STEADY_MM, TARGET_P95_MM, TARGET_WITHIN_2 = 1.0, 0.85, 2.7, 92
+N_FAILURES = 6
 # `run_stages` and `detect` do the same sums in the same order.
 SAME_MM = 1e-6
+
+
+def _mean_shown(person: Person) -> float:
+    """Mean error of what the scan shows."""
+    return float(person.errors_mm[-1][person.visible].mean())
 
 
 def measure_real(scan: RealScan) -> NDArray[np.float64]:
@@ -72,7 +79,7 @@ def main() -> None:
     add_common_options(parser, people=400)
     parser.add_argument("--jobs", type=int, default=2, help="processes [%(default)s]")
     parser.add_argument("--heads", type=Path, required=True, help="of anny, for the second source")
-    parser.add_argument("--plot", type=Path, help="folder for two PNG plots (needs matplotlib)")
+    parser.add_argument("--plot", type=Path, help="folder for PNG pictures (needs matplotlib)")
     arguments = parser.parse_args()
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.people // 2)
     sources = {"ICT-FaceKit": arguments.ict, "anny": arguments.heads}
@@ -102,8 +109,15 @@ def main() -> None:
     )
     check_stages(arguments.ict, next(p.seed for p in people if not p.refusal), arguments.model)
     if arguments.plot:
+        arguments.plot.mkdir(parents=True, exist_ok=True)
+        from benchmarks._failure_picture import draw_failures
         from benchmarks._plots import plot_accuracy
 
+        worst = sorted(stacked.people, key=_mean_shown)[-N_FAILURES:]
+        which = {(t.source, t.seed): t for t in tasks}
+        of_worst = [which[p.source, p.seed] for p in worst]
+        scans = [generator_of(t.path, t.presets).draw(t.seed) for t in of_worst]
+        draw_failures(scans, worst, arguments.plot / "failures.png")
         plot_accuracy(stacked, model.atlas.landmark_mean_mm, arguments.plot)
     report.finish(arguments.output)
 
