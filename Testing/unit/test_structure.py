@@ -29,7 +29,7 @@ ROWS = (
     {"scheme"},
     {"landmarks"},
     {"exchange", "samples", "surface"},
-    {"patches", "synthesis"},
+    {"patches", "sorted_patches", "synthesis"},
     {"network"},
     {"face"},
     {"model"},
