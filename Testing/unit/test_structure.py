@@ -33,6 +33,8 @@ ROWS = (
     {"network"},
     {"face"},
     {"model"},
+    {"finding"},
+    {"placing"},
     {"detector"},
     {"_drawing", "_page", "_record", "measurement", "preview"},
     {"batch", "evaluation", "training"},

@@ -9,6 +9,7 @@ doi 10.1016/j.imu.2025.101729.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
@@ -85,7 +86,7 @@ def shapes_of_palnet(variant: str, n_landmarks: int, n_points: int) -> dict[str,
             n_features += n_out
         n_in = n_out
     widths = (n_features, HIDDEN_WIDTH, HIDDEN_WIDTH, 3 * n_landmarks)
-    for layer, (width, n_out) in zip((0, 2, 4), zip(widths, widths[1:], strict=False), strict=True):
+    for layer, (width, n_out) in zip((0, 2, 4), pairwise(widths), strict=True):
         shapes[f"head.{layer}.weight"], shapes[f"head.{layer}.bias"] = (n_out, width), (n_out,)
     return shapes
 
@@ -140,7 +141,8 @@ def _attend(
 ) -> NDArray[np.float32]:
     """Weighted sum of all tokens of the face, (n_channels,)."""
     tokens = maps.reshape(-1, maps.shape[2])
-    return (softmax(np.tanh(tokens @ weight + bias), axis=0).T @ tokens)[0]
+    shares = softmax(np.tanh(tokens @ weight + bias), axis=0)
+    return np.asarray(shares[:, 0] @ tokens)
 
 
 def _take_best(
