@@ -24,6 +24,7 @@ from palnet.sorted_patches import FINISHES, Finish
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
@@ -175,7 +176,7 @@ def write_model(
     *,
     scheme: Scheme,
     atlas: FaceAtlas,
-    weights: dict[str, NDArray[np.float32]],
+    weights: Mapping[str, NDArray[np.floating]],
     calibration: Calibration,
     metadata: dict[str, Any],
     paper: PaperNetwork | None = None,
@@ -190,21 +191,15 @@ def write_model(
         The landmarks it places.
     atlas : FaceAtlas
         Kept in half precision where that costs less than 0.01 mm.
-    weights : dict of str to ndarray
-        The networks.
+    weights : mapping of str to ndarray
+        The networks, kept in the precision that they come in.
     calibration : Calibration
         From spread to expected error.
     metadata : dict
         Anything JSON can hold.
     paper : PaperNetwork, optional
-        For one of the paper's networks, whose many weights are kept in half precision: that moves
-        its landmarks by 0.01 mm.
+        For one of the paper's networks.
     """
-    if paper is not None:
-        weights = {
-            name: _halve(weight) if name.startswith("landmarks.") else weight
-            for name, weight in weights.items()
-        }
     arrays: dict[str, Any] = {f"network.{name}": weight for name, weight in weights.items()}
     arrays |= {f"atlas.{name}": array for name, array in atlas.to_arrays().items()}
     arrays["calibration.factor"] = calibration.factor
@@ -226,13 +221,6 @@ def write_model(
     # Into a stream: to a path without the suffix numpy adds it and writes beside the draft.
     with replacing(Path(path), overwrite=True) as draft, draft.open("wb") as stream:
         np.savez_compressed(stream, **arrays)
-
-
-def _halve(weight: NDArray[Any]) -> NDArray[Any]:
-    """Give half precision, unless a weight is too large for it."""
-    with np.errstate(over="ignore"):
-        half = weight.astype(np.float16)
-    return half if np.isfinite(half).all() else weight
 
 
 def list_models() -> list[Model]:

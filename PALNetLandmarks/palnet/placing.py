@@ -21,9 +21,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from palnet.finding import FoundFace
-    from palnet.model import Model, PaperNetwork
+    from palnet.model import Model
+    from palnet.surface import Surface
 
-__all__ = ["Placement", "place_landmarks", "predict_in_face", "project_prediction"]
+__all__ = [
+    "Placement",
+    "place_as_published",
+    "place_landmarks",
+    "predict_in_face",
+    "project_prediction",
+]
 
 # Landmarks that the first pass moves farther than this are taken from a second one round its
 # result; for the others the atlas's start was the better one (benchmarks/accuracy.py).
@@ -71,7 +78,7 @@ def place_landmarks(found: FoundFace, model: Model, watch: Stopwatch | None = No
     watch = watch or Stopwatch()
     if model.paper is not None:
         with watch.stage("network"):
-            return _place_as_published(found, model, model.paper)
+            return place_as_published(found.surface, found.face_from_scan, model)
     with watch.stage("network"):
         prediction = predict_in_face(found, model)
     with watch.stage("project"):
@@ -134,10 +141,36 @@ def project_prediction(found: FoundFace, prediction: LandmarkPrediction, model: 
     )
 
 
-def _place_as_published(found: FoundFace, model: Model, paper: PaperNetwork) -> Placement:
-    """Place as the paper does, in the very steps of a cross-validation; none is missing."""
-    rigid = without_scale(found.face_from_scan, model.atlas)
-    face = move_surface(extract_face(found.surface, rigid), paper.frame_from_face)
+def place_as_published(
+    surface: Surface, face_from_scan: NDArray[np.float64], model: Model
+) -> Placement:
+    """Place as the paper does, in the very steps of a cross-validation; none is missing.
+
+    Parameters
+    ----------
+    surface : Surface
+        The whole scan in millimetres.
+    face_from_scan : ndarray of shape (4, 4)
+        Where the face was found.
+    model : Model
+        One with a network of the paper.
+
+    Returns
+    -------
+    Placement
+        In the frame of the scan.
+
+    Raises
+    ------
+    ValueError
+        If the model has another network.
+    """
+    paper = model.paper
+    if paper is None:
+        msg = f"model must have a network of the paper; got {model.name}."
+        raise ValueError(msg)
+    rigid = without_scale(face_from_scan, model.atlas)
+    face = move_surface(extract_face(surface, rigid), paper.frame_from_face)
     cloud_mm = sample_surface(face, paper.spacing_mm).points_mm.astype(np.float32)
     patches, _ = gather_sorted(cloud_mm, paper.means_mm, paper.n_points)
     predicted_mm = run_palnet(model.network("landmarks"), patches)

@@ -51,6 +51,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add("--network", choices=_NETWORKS, help="instead of the recipe's")
     add("--scheme", metavar="NAME_OR_PATH", help="landmark scheme [palnet50]")
     add("--jobs", type=int, default=2, metavar="N", help="processes for data [%(default)s]")
+    add("--train-all", action="store_true", help="train on everybody as well: DIR/model.npz")
     add("--anyway", action="store_true", help="go on although check-data finds errors")
     parser.set_defaults(run=crossvalidate)
 
@@ -85,9 +86,13 @@ def crossvalidate(arguments: argparse.Namespace) -> int:
     # A run that has begun was checked then.
     if not arguments.anyway and not (arguments.output / "recipe.json").exists():
         _check(data)
-    results = cross_validate(data, protocol, arguments.output, jobs=arguments.jobs)
+    output, train_all = arguments.output, arguments.train_all
+    results = cross_validate(data, protocol, output, jobs=arguments.jobs, train_all=train_all)
     _print_table(results)
-    print(f"report: {arguments.output / 'report.html'}")
+    print(f"report: {output / 'report.html'}")
+    model = output / "model.npz" if train_all else output / "fold1" / "model.npz"
+    if model.exists():
+        print(f"model:  {model}")
     return 0
 
 

@@ -32,8 +32,15 @@ from palnet.training.cohort import (
     gather_sorted_patches,
     mean_landmarks,
 )
-from palnet.training.folds import split_people
-from palnet.training.published import predict_landmarks, train_paper_network, write_network
+from palnet.training.exporting import ModelExporter
+from palnet.training.folds import split_for_all, split_people
+from palnet.training.loop import choose_device
+from palnet.training.published import (
+    predict_landmarks,
+    read_network,
+    train_paper_network,
+    write_network,
+)
 from palnet.training.recipe import claim_folder
 
 if TYPE_CHECKING:
@@ -91,7 +98,7 @@ class FoldResult:
 
 
 def cross_validate(
-    data: DataSet, protocol: Protocol, folder: Path, *, jobs: int = 1
+    data: DataSet, protocol: Protocol, folder: Path, *, jobs: int = 1, train_all: bool = False
 ) -> list[FoldResult]:
     """Train and test every fold; call again with the same folder to go on.
 
@@ -105,6 +112,8 @@ def cross_validate(
         The run folder: prepared scans, a folder a fold, predictions, tables and the report.
     jobs : int
         Processes for what is not training.
+    train_all : bool
+        Whether to train on everybody in the end: ``model.npz`` in the run folder.
 
     Returns
     -------
@@ -129,6 +138,7 @@ def cross_validate(
     results: list[FoldResult] = []
     pairs: list[Pair] = []
     baseline: list[Pair] = []
+    exporter = ModelExporter(data, protocol, scans)
     for number, fold in enumerate(folds, start=1):
         place = folder / f"fold{number}"
         _run_fold(scans, fold, protocol, place, data.scheme)
@@ -138,6 +148,7 @@ def cross_validate(
         curve = _read_curve(place)
         results.append(_result(str(number), sizes, curve, fold_pairs, fold_baseline))
         _write_tables(place, fold_pairs, data.scheme)
+        exporter.export_fold(fold, place, fold_pairs, asdict(results[-1]))
         logger.info(
             "fold %d: %.2f mm on %d scans; mean landmarks %.2f mm",
             number,
@@ -149,6 +160,11 @@ def cross_validate(
         baseline += fold_baseline
     results.append(_pool(results, pairs, baseline))
     _report(folder, pairs, data.scheme, protocol, results)
+    if train_all:
+        everybody = split_for_all(people, protocol.seed, cohort.validation_share)
+        _train_fold(scans, everybody, protocol, folder / "all", data.scheme)
+        rows = [asdict(result) for result in results]
+        exporter.export_all(everybody, folder / "all" / "network.pt", folder / "model.npz", rows)
     return results
 
 
@@ -172,36 +188,43 @@ def _run_fold(
     scans: Sequence[PreparedScan], fold: Fold, protocol: Protocol, place: Path, scheme: Scheme
 ) -> None:
     """Train on a fold and keep what it says of the tested people; done once."""
+    _train_fold(scans, fold, protocol, place, scheme)
+    if not (place / "predicted.npz").exists():
+        tested = [scans[row].aligned for row in fold.test]
+        _predict(tested, protocol, place)
+
+
+def _train_fold(
+    scans: Sequence[PreparedScan], fold: Fold, protocol: Protocol, place: Path, scheme: Scheme
+) -> None:
+    """Train on one part until another says to stop, and keep the network; done once."""
     rows = {"train": fold.train, "validation": fold.validation, "test": fold.test}
     members = {part: [scans[row].aligned.specimen for row in rows[part]] for part in rows}
     digest = hashlib.sha256("".join(scan.digest for scan in scans).encode()).hexdigest()
     place.mkdir(parents=True, exist_ok=True)
     claim_folder(place, {**members, "scans_sha256": digest})
-    if not (place / "predicted.npz").exists():
-        parts = {part: [scans[row].aligned for row in rows[part]] for part in rows}
-        _train_and_predict(parts, protocol, place, scheme)
+    if not (place / "network.pt").exists():
+        parts = [[scans[row].aligned for row in rows[part]] for part in ("train", "validation")]
+        means_mm = mean_landmarks(parts[0], scheme.codes)
+        n_points = protocol.patches.n_points
+        train, validation = (gather_sorted_patches(part, means_mm, n_points) for part in parts)
+        network = train_paper_network(train, validation, protocol, place)
+        write_network(network, protocol.variant, means_mm, place / "network.pt")
     # Two moments for each weight: of the full network 0.8 GB, which nobody needs any more.
     (place / "checkpoint.pt").unlink(missing_ok=True)
 
 
-def _train_and_predict(
-    parts: dict[str, list[AlignedScan]], protocol: Protocol, place: Path, scheme: Scheme
-) -> None:
-    """Train on one part until another says to stop, and predict the third."""
-    means_mm = mean_landmarks(parts["train"], scheme.codes)
-    sets = {
-        part: gather_sorted_patches(scans, means_mm, protocol.patches.n_points)
-        for part, scans in parts.items()
-    }
-    network = train_paper_network(sets["train"], sets["validation"], protocol, place)
-    write_network(network, protocol.variant, means_mm, place / "network.pt")
-    raw_mm = predict_landmarks(network, sets["test"].patches)
+def _predict(tested: Sequence[AlignedScan], protocol: Protocol, place: Path) -> None:
+    """Keep what the network of a fold says of the tested people."""
+    network, means_mm = read_network(place / "network.pt")
+    patches = gather_sorted_patches(tested, means_mm, protocol.patches.n_points)
+    raw_mm = predict_landmarks(network.to(choose_device()), patches.patches)
     finished = [
         finish_landmarks(scan.cloud_mm, raw, protocol.finish)
-        for scan, raw in zip(parts["test"], raw_mm, strict=True)
+        for scan, raw in zip(tested, raw_mm, strict=True)
     ]
     with replacing(place / "predicted.npz", overwrite=True) as draft, draft.open("wb") as stream:
-        np.savez(stream, finished_mm=np.array(finished), starts_mm=sets["test"].starts_mm)
+        np.savez(stream, finished_mm=np.array(finished), starts_mm=patches.starts_mm)
 
 
 def _read_pairs(tested: Sequence[PreparedScan], place: Path) -> tuple[list[Pair], list[Pair]]:
