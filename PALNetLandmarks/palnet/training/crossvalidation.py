@@ -7,6 +7,7 @@ import csv
 import hashlib
 import logging
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,6 +36,7 @@ from palnet.training.cohort import (
 from palnet.training.exporting import ModelExporter
 from palnet.training.folds import split_for_all, split_people
 from palnet.training.loop import choose_device
+from palnet.training.parallel import on_first
 from palnet.training.published import (
     predict_landmarks,
     read_network,
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from palnet.network.torch_palnet import PalNet
     from palnet.scheme import Scheme
     from palnet.training.aligning import PreparedScan
     from palnet.training.cohort import AlignedScan
@@ -128,8 +131,7 @@ def cross_validate(
         If a training cannot go on.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    claim_folder(folder, {"scheme": data.scheme.name, **asdict(protocol)})
-    scans = _choose_scans(data, protocol, folder, jobs)
+    scans = on_first(partial(_choose_scans, data, protocol, folder, jobs))
     people = [scan.aligned.person for scan in scans]
     cohort = protocol.cohort
     folds = split_people(people, protocol.n_folds, protocol.seed, cohort.validation_share)
@@ -141,14 +143,16 @@ def cross_validate(
     exporter = ModelExporter(data, protocol, scans)
     for number, fold in enumerate(folds, start=1):
         place = folder / f"fold{number}"
-        _run_fold(scans, fold, protocol, place, data.scheme)
+        _train_fold(scans, fold, protocol, place, data.scheme)
         tested = [scans[row] for row in fold.test]
-        fold_pairs, fold_baseline = _read_pairs(tested, place)
+        fold_pairs, fold_baseline = on_first(
+            partial(_test_fold, tested, protocol, place, data.scheme)
+        )
         sizes = (len(fold.train), len(fold.validation), len(fold.test))
         curve = _read_curve(place)
         results.append(_result(str(number), sizes, curve, fold_pairs, fold_baseline))
-        _write_tables(place, fold_pairs, data.scheme)
-        exporter.export_fold(fold, place, fold_pairs, asdict(results[-1]))
+        row = asdict(results[-1])
+        on_first(partial(exporter.export_fold, fold, place, fold_pairs, row))
         logger.info(
             "fold %d: %.2f mm on %d scans; mean landmarks %.2f mm",
             number,
@@ -159,17 +163,18 @@ def cross_validate(
         pairs += fold_pairs
         baseline += fold_baseline
     results.append(_pool(results, pairs, baseline))
-    _report(folder, pairs, data.scheme, protocol, results)
+    on_first(partial(_report, folder, pairs, data.scheme, protocol, results))
     if train_all:
         everybody = split_for_all(people, protocol.seed, cohort.validation_share)
         _train_fold(scans, everybody, protocol, folder / "all", data.scheme)
         rows = [asdict(result) for result in results]
-        exporter.export_all(everybody, folder / "all" / "network.pt", folder / "model.npz", rows)
+        on_first(partial(exporter.export_all, everybody, folder / "all", rows))
     return results
 
 
 def _choose_scans(data: DataSet, protocol: Protocol, folder: Path, jobs: int) -> list[PreparedScan]:
     """Prepare the scans and leave out those that were registered wrongly, saying which."""
+    claim_folder(folder, {"scheme": data.scheme.name, **asdict(protocol)})
     scans, left_out = prepare_scans(data, protocol.patches.spacing_mm, folder / "scans", jobs=jobs)
     if not scans:
         msg = "no scan could be prepared. " + (left_out[0] if left_out else "The folder has none.")
@@ -184,38 +189,55 @@ def _choose_scans(data: DataSet, protocol: Protocol, folder: Path, jobs: int) ->
     return [scan for scan in scans if scan.aligned.specimen not in set(outliers)]
 
 
-def _run_fold(
-    scans: Sequence[PreparedScan], fold: Fold, protocol: Protocol, place: Path, scheme: Scheme
-) -> None:
-    """Train on a fold and keep what it says of the tested people; done once."""
-    _train_fold(scans, fold, protocol, place, scheme)
-    if not (place / "predicted.npz").exists():
-        tested = [scans[row].aligned for row in fold.test]
-        _predict(tested, protocol, place)
-
-
 def _train_fold(
     scans: Sequence[PreparedScan], fold: Fold, protocol: Protocol, place: Path, scheme: Scheme
 ) -> None:
     """Train on one part until another says to stop, and keep the network; done once."""
+    if not on_first(partial(_begin_fold, scans, fold, place)):
+        return
+    parts = [[scans[row].aligned for row in rows] for rows in (fold.train, fold.validation)]
+    means_mm = mean_landmarks(parts[0], scheme.codes)
+    n_points = protocol.patches.n_points
+    train, validation = (gather_sorted_patches(part, means_mm, n_points) for part in parts)
+    network = train_paper_network(train, validation, protocol, place)
+    on_first(partial(_keep_network, network, protocol.variant, means_mm, place))
+
+
+def _keep_network(
+    network: PalNet, variant: str, means_mm: NDArray[np.float64], place: Path
+) -> None:
+    """Write the network of a fold, and delete its checkpoint."""
+    write_network(network, variant, means_mm, place / "network.pt")
+    # Two moments for each weight: of the full network 0.8 GB, which nobody needs any more.
+    (place / "checkpoint.pt").unlink(missing_ok=True)
+
+
+def _begin_fold(scans: Sequence[PreparedScan], fold: Fold, place: Path) -> bool:
+    """Claim the folder of a fold; whether it is still to be trained."""
     rows = {"train": fold.train, "validation": fold.validation, "test": fold.test}
     members = {part: [scans[row].aligned.specimen for row in rows[part]] for part in rows}
     digest = hashlib.sha256("".join(scan.digest for scan in scans).encode()).hexdigest()
     place.mkdir(parents=True, exist_ok=True)
     claim_folder(place, {**members, "scans_sha256": digest})
-    if not (place / "network.pt").exists():
-        parts = [[scans[row].aligned for row in rows[part]] for part in ("train", "validation")]
-        means_mm = mean_landmarks(parts[0], scheme.codes)
-        n_points = protocol.patches.n_points
-        train, validation = (gather_sorted_patches(part, means_mm, n_points) for part in parts)
-        network = train_paper_network(train, validation, protocol, place)
-        write_network(network, protocol.variant, means_mm, place / "network.pt")
-    # Two moments for each weight: of the full network 0.8 GB, which nobody needs any more.
-    (place / "checkpoint.pt").unlink(missing_ok=True)
+    is_trained = (place / "network.pt").exists()
+    if is_trained:
+        (place / "checkpoint.pt").unlink(missing_ok=True)
+    return not is_trained
+
+
+def _test_fold(
+    tested: Sequence[PreparedScan], protocol: Protocol, place: Path, scheme: Scheme
+) -> tuple[list[Pair], list[Pair]]:
+    """Keep what the network of a fold says of the tested people; pairs as of `_read_pairs`."""
+    if not (place / "predicted.npz").exists():
+        _predict([scan.aligned for scan in tested], protocol, place)
+    pairs, baseline = _read_pairs(tested, place)
+    _write_tables(place, pairs, scheme)
+    return pairs, baseline
 
 
 def _predict(tested: Sequence[AlignedScan], protocol: Protocol, place: Path) -> None:
-    """Keep what the network of a fold says of the tested people."""
+    """Run the network of a fold and keep its landmarks."""
     network, means_mm = read_network(place / "network.pt")
     patches = gather_sorted_patches(tested, means_mm, protocol.patches.n_points)
     raw_mm = predict_landmarks(network.to(choose_device()), patches.patches)

@@ -124,19 +124,15 @@ class ModelExporter:
         except TrainingError as err:  # the figures of the cross-validation stand without it
             logger.warning("%s: no model file: %s", place.name, err)
 
-    def export_all(
-        self, fold: Fold, network: Path, path: Path, results: Sequence[Mapping[str, Any]]
-    ) -> None:
+    def export_all(self, fold: Fold, place: Path, results: Sequence[Mapping[str, Any]]) -> None:
         """Write the network that everybody trained, with the errors of all tested people.
 
         Parameters
         ----------
         fold : Fold
             Who trained it.
-        network : Path
-            The network.
-        path : Path
-            The model file.
+        place : Path
+            The folder with the network; the one above it gets ``model.npz``.
         results : sequence of mapping
             Figures of the folds, for the card.
 
@@ -146,7 +142,7 @@ class ModelExporter:
             If a detection takes none of the tested scans.
         """
         errors_mm = np.concatenate([*self._errors, np.zeros((0, len(self.data.scheme)))])
-        self._write(path, network, fold, errors_mm, results)
+        self._write(place.parent / "model.npz", place / "network.pt", fold, errors_mm, results)
 
     def _test(self, fold: Fold, place: Path, pairs: Sequence[Pair]) -> NDArray[np.float64]:
         """Errors of a detection on the tested scans, (n_tested, n_landmarks); NaN where none is."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 import platform
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from palnet.training.atlas import build_atlas
 from palnet.training.calibration import collect_sample, fit_calibration
 from palnet.training.landmarks import train_landmark_network
 from palnet.training.loop import LoopSettings
+from palnet.training.parallel import is_first, on_first
 from palnet.training.patches import fill_patches, load_patches
 from palnet.training.pose import load_clouds, train_pose_networks
 from palnet.training.recipe import claim_folder
@@ -59,16 +61,18 @@ def train_model(recipe: Recipe, source: MorphableModel, folder: Path, *, jobs: i
         The model file, ``<folder>/<recipe name>.npz``.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    claim_folder(folder, asdict(recipe))
+    on_first(partial(claim_folder, folder, asdict(recipe)))
     scheme = load_scheme(recipe.scheme)
-    atlas = _atlas_stage(recipe, source, folder)
+    atlas = on_first(partial(_atlas_stage, recipe, source, folder))
     people = recipe.people
     n_all = people.n_train + people.n_validation + people.n_calibration
     seeds = range(people.first_seed, people.first_seed + n_all)
-    scans = fill_folder(source, seeds, folder / "scans", jobs=jobs)
+    scans = on_first(partial(fill_folder, source, seeds, folder / "scans", jobs=jobs))
     weights = _pose_stage(recipe, atlas, scans, folder)
     weights |= _landmark_stage(recipe, atlas, scans, folder, scheme, jobs)
     path = folder / f"{recipe.name}.npz"
+    if not is_first():
+        return path
     metadata = _describe(recipe, source)
     plain = Calibration(np.ones(len(scheme)), 1.0, 0.5)
     parts: dict[str, Any] = {"scheme": scheme, "atlas": atlas, "weights": weights}
@@ -122,7 +126,8 @@ def _landmark_stage(
     """Train the landmark network."""
     people = recipe.people
     n_used = people.n_train + people.n_validation
-    patches = fill_patches(atlas, scans[:n_used], folder / "patches", jobs=jobs)
+    fill = partial(fill_patches, atlas, scans[:n_used], folder / "patches", jobs=jobs)
+    patches = on_first(fill)
     weights = train_landmark_network(
         load_patches(patches[: people.n_train]),
         load_patches(patches[people.n_train :]),
