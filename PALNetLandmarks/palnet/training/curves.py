@@ -105,17 +105,19 @@ class _Canvas:
         x, y = np.asarray(xs, dtype=float), np.asarray(ys, dtype=float)
         along = np.concatenate([[0.0], np.hypot(np.diff(x), np.diff(y)).cumsum()])
         places = np.linspace(0, along[-1], max(2, int(2 * OVERSAMPLING * along[-1])))
+        half = width * OVERSAMPLING // 2
         columns = np.round(np.interp(places, along, x) * OVERSAMPLING).astype(int)
         rows = np.round(np.interp(places, along, y) * OVERSAMPLING).astype(int)
-        height, full = (size * OVERSAMPLING for size in self._pixels.shape[:2])
-        inked = np.zeros((height, full), dtype=bool)
-        half = width * OVERSAMPLING // 2
+        # Only the part of the paper that the line crosses.
+        low, left = ((part.min() - half) // OVERSAMPLING for part in (rows, columns))
+        high, right = ((part.max() + half) // OVERSAMPLING + 1 for part in (rows, columns))
+        inked = np.zeros(((high - low) * OVERSAMPLING, (right - left) * OVERSAMPLING), dtype=bool)
         for up in range(-half, half + 1):
-            for right in range(-half, half + 1):
-                inked[np.clip(rows + up, 0, height - 1), np.clip(columns + right, 0, full - 1)] = 1
-        blocks = inked.reshape(height // OVERSAMPLING, OVERSAMPLING, -1, OVERSAMPLING)
-        share = blocks.mean(axis=(1, 3))[..., None]
-        self._pixels += share * (np.array(color, dtype=float) - self._pixels)
+            for aside in range(-half, half + 1):
+                inked[rows + up - low * OVERSAMPLING, columns + aside - left * OVERSAMPLING] = True
+        blocks = inked.reshape(high - low, OVERSAMPLING, right - left, OVERSAMPLING)
+        area = self._pixels[low:high, left:right]
+        area += blocks.mean(axis=(1, 3))[..., None] * (np.array(color, dtype=float) - area)
 
     def text(self, content: str, x: float, y: float, anchor: tuple[float, float]) -> None:
         """Write with the anchor, a share of width and height, at a place."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import logging
+import pickle
 import time
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
@@ -286,7 +287,7 @@ class _Run:
         """Load the last checkpoint, if there is one, and cut off the curve after it."""
         path = self.folder / "checkpoint.pt"
         if path.exists():
-            state = torch.load(path, weights_only=True, map_location="cpu")
+            state = _read_checkpoint(path)
             if state.get("settings") != asdict(self.settings):
                 msg = (
                     f"{path} belongs to a training with {state.get('settings')}; this one has "
@@ -303,6 +304,19 @@ class _Run:
             logger.info("%s: going on from step %d", self.folder.name, self.step)
         if is_first():
             _cut_curve(self.folder, self.step)
+
+
+def _read_checkpoint(path: Path) -> dict[str, Any]:
+    """Load weights and numbers; nothing in the file is executed."""
+    try:
+        state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+        state.keys()
+    except (OSError, RuntimeError, ValueError, AttributeError, EOFError,
+            pickle.UnpicklingError) as err:  # fmt: skip
+        text = str(err).splitlines()[0] if str(err) else type(err).__name__
+        msg = f"{path}: is no checkpoint ({text}). Delete it to begin this training anew."
+        raise TrainingError(msg) from err
+    return state
 
 
 def _cut_curve(folder: Path, step: int) -> None:

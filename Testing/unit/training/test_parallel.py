@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -14,11 +15,14 @@ import torch
 
 import palnet
 import toy_cohort
-from palnet.cli import main
 from palnet.errors import UsageError
+from palnet.network.torch_palnet import PalNet
 from palnet.training import parallel
 from palnet.training.parallel import on_first
 
+NEEDS_PROCESSES = pytest.mark.skipif(
+    not torch.distributed.is_available(), reason="torch without distributed"
+)
 # Sums of gradients in another order, through 12 steps of Adam; measured 2e-6 on weights near 0.3.
 SAME_WEIGHTS = 1e-4
 
@@ -43,15 +47,17 @@ def a_set(seed, n_scans):
     return PatchSet(patches, truth, truth, rng.random((n_scans, 4)) < 0.8)
 
 
-folder, variant = Path(sys.argv[1]), sys.argv[2]
-protocol = Protocol(
-    variant, "closest", 2, 1, PatchesPart(250, 1.0), CohortPart(120, 0.2),
-    TrainingPart(3, 1e-3, 0.5, 8, 30, 4),
-)
+folder = Path(sys.argv[1])
 with join_processes():
-    network = train_paper_network(a_set(1, 7), a_set(2, 3), protocol, folder)
-    weights = {name: weight.numpy() for name, weight in network.state_dict().items()}
-    np.savez(folder / f"weights{rank()}.npz", **weights)
+    for variant in ("ndo", "topk"):
+        protocol = Protocol(
+            variant, "closest", 2, 1, PatchesPart(250, 1.0), CohortPart(120, 0.2),
+            TrainingPart(3, 1e-3, 0.5, 8, 30, 4),
+        )
+        place = folder / variant
+        network = train_paper_network(a_set(1, 7), a_set(2, 3), protocol, place)
+        weights = {name: weight.numpy() for name, weight in network.state_dict().items()}
+        np.savez(place / f"weights{rank()}.npz", **weights)
     assert on_first(lambda: [rank(), count_processes()]) == [0, count_processes()]
 
     def fail():
@@ -64,9 +70,8 @@ with join_processes():
 """
 
 
-def start(n_processes, *arguments):
-    """Run something as torchrun does; 1 is without it."""
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+def start(*arguments):
+    """Run something in two processes of a torchrun, and give what it printed."""
     library = [str(Path(palnet.__file__).parent.parent), str(Path(toy_cohort.__file__).parent)]
     environment = {
         **os.environ,
@@ -74,33 +79,56 @@ def start(n_processes, *arguments):
         "OMP_NUM_THREADS": "1",
         "CUDA_VISIBLE_DEVICES": "",
     }
-    command = [sys.executable, *(launcher if n_processes == 2 else []), *map(str, arguments)]
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [sys.executable, *launcher, *map(str, arguments)]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr[-3000:]
     return ended.stdout
 
 
-@pytest.mark.skipif(not torch.distributed.is_available(), reason="torch without distributed")
-@pytest.mark.parametrize("variant", ["ndo", "topk"])
-def test_two_processes_train_what_one_does(variant, tmp_path):
-    script = tmp_path / "train.py"
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """What the script leaves behind, by one process and by two."""
+    base = tmp_path_factory.mktemp("trained")
+    script = base / "train.py"
     script.write_text(TRAIN, encoding="utf-8")
     for n in (1, 2):
-        (tmp_path / f"of{n}").mkdir()
-        start(n, script, tmp_path / f"of{n}", variant)
+        (base / f"of{n}").mkdir()
+    start(script, base / "of2")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [str(script), str(base / "of1")])
+        runpy.run_path(str(script))
+    return base
 
-    one, first, second = (
-        dict(np.load(tmp_path / name))
-        for name in ("of1/weights0.npz", "of2/weights0.npz", "of2/weights1.npz")
-    )
-    for name, weight in first.items():
-        np.testing.assert_array_equal(second[name], weight, err_msg=name)
-        if variant == "ndo":  # topk drops values, other ones in each process
-            np.testing.assert_allclose(weight, one[name], rtol=0, atol=SAME_WEIGHTS, err_msg=name)
+
+@NEEDS_PROCESSES
+@pytest.mark.parametrize("variant", ["ndo", "topk"])
+def test_processes_end_with_the_same_weights(variant, trained):
+    first, second = (np.load(trained / "of2" / variant / f"weights{n}.npz") for n in (0, 1))
+
+    for name in first:
+        np.testing.assert_array_equal(second[name], first[name], err_msg=name)
+
+
+@NEEDS_PROCESSES
+def test_two_processes_train_what_one_does(trained):
+    """Without dropout, which drops other values in each process."""
+    one, two = (np.load(trained / f"of{n}" / "ndo" / "weights0.npz") for n in (1, 2))
+
+    moved = 0.0
+    torch.manual_seed(1)
+    for name, start_weight in PalNet(4, 250, "ndo").state_dict().items():
+        np.testing.assert_allclose(two[name], one[name], rtol=0, atol=SAME_WEIGHTS, err_msg=name)
+        moved = max(moved, float(np.abs(one[name] - start_weight.numpy()).max()))
+    assert moved > 50 * SAME_WEIGHTS
+    curves = [(trained / f"of{n}" / "ndo" / "curve.csv").read_text("utf-8") for n in (1, 2)]
+    assert [curve.count("\n") for curve in curves] == [5, 5]
+
+
+@NEEDS_PROCESSES
+def test_failure_of_the_first_process_reaches_all(trained):
     for rank in (0, 1):
-        assert (tmp_path / "of2" / f"failed{rank}").read_text("utf-8") == "the first one fails"
-    rows = [(tmp_path / f"of{n}" / "curve.csv").read_text("utf-8").splitlines() for n in (1, 2)]
-    assert len(rows[0]) == len(rows[1]) == 5
+        assert (trained / "of2" / f"failed{rank}").read_text("utf-8") == "the first one fails"
 
 
 RECIPE = """
@@ -124,25 +152,26 @@ n_epochs = 2
 """
 
 
-@pytest.mark.skipif(not torch.distributed.is_available(), reason="torch without distributed")
-def test_crossvalidate_under_torchrun_says_what_it_says_alone(tmp_path, capsys):
-    scheme = toy_cohort.write_toy_cohort(tmp_path / "scans", 4)
+@NEEDS_PROCESSES
+def test_crossvalidate_under_torchrun_writes_and_prints_once(tmp_path):
+    scheme = toy_cohort.write_toy_cohort(tmp_path / "scans", 3)
     (tmp_path / "tiny.toml").write_text(RECIPE, encoding="utf-8")
-    arguments = [
-        "crossvalidate", str(tmp_path / "scans"), "--scheme", str(scheme), "--anyway",
-        "--recipe", str(tmp_path / "tiny.toml"), "--jobs", "1", "-o",
-    ]  # fmt: skip
+    output = tmp_path / "run"
 
-    printed = start(2, "-m", "palnet", *arguments, tmp_path / "two")
+    printed = start(
+        "-m", "palnet", "crossvalidate", tmp_path / "scans", "--scheme", scheme, "--anyway",
+        "--recipe", tmp_path / "tiny.toml", "--jobs", "1", "-o", output,
+    )  # fmt: skip
 
-    assert main([*arguments, str(tmp_path / "one")]) == 0
-    alone = capsys.readouterr().out
-    names = [str(path.relative_to(tmp_path / "one")) for path in (tmp_path / "one").rglob("*")]
-    assert sorted(names) == sorted(
-        str(path.relative_to(tmp_path / "two")) for path in (tmp_path / "two").rglob("*")
-    )
     # Each line once: the second process prints nothing.
-    assert printed.replace("two", "one").splitlines() == alone.splitlines()
+    lines = [line.split()[0] for line in printed.splitlines()]
+    assert lines[:5] == ["fold", "1", "2", "all", "report:"]
+    assert lines.count("all") == 1
+    for fold in ("fold1", "fold2"):
+        names = {path.name for path in (output / fold).iterdir()}
+        assert {"network.pt", "predicted.npz", "curve.csv", "curve.png"} <= names
+        assert (output / fold / "curve.csv").read_text("utf-8").count("\n") == 3
+    assert not [*output.rglob(".palnet-*"), *output.rglob("checkpoint.pt")]
 
 
 def test_alone_nothing_is_joined_or_shared(monkeypatch):
