@@ -33,6 +33,7 @@ from palnet.training.cohort import (
     gather_sorted_patches,
     mean_landmarks,
 )
+from palnet.training.curves import read_curve
 from palnet.training.exporting import ModelExporter
 from palnet.training.folds import split_for_all, split_people
 from palnet.training.loop import choose_device
@@ -62,6 +63,9 @@ if TYPE_CHECKING:
 __all__ = ["FoldResult", "cross_validate"]
 
 logger = logging.getLogger(__name__)
+
+# Folders of the folds: this and a number from 1.
+FOLD = "fold"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,24 +146,13 @@ def cross_validate(
     baseline: list[Pair] = []
     exporter = ModelExporter(data, protocol, scans)
     for number, fold in enumerate(folds, start=1):
-        place = folder / f"fold{number}"
+        place = folder / f"{FOLD}{number}"
         _train_fold(scans, fold, protocol, place, data.scheme)
-        tested = [scans[row] for row in fold.test]
-        fold_pairs, fold_baseline = on_first(
-            partial(_test_fold, tested, protocol, place, data.scheme)
+        result, fold_pairs, fold_baseline = on_first(
+            partial(_test_fold, scans, fold, protocol, place, data.scheme)
         )
-        sizes = (len(fold.train), len(fold.validation), len(fold.test))
-        curve = _read_curve(place)
-        results.append(_result(str(number), sizes, curve, fold_pairs, fold_baseline))
-        row = asdict(results[-1])
-        on_first(partial(exporter.export_fold, fold, place, fold_pairs, row))
-        logger.info(
-            "fold %d: %.2f mm on %d scans; mean landmarks %.2f mm",
-            number,
-            results[-1].mean_mm,
-            len(tested),
-            results[-1].baseline_mm,
-        )
+        on_first(partial(exporter.export_fold, fold, place, fold_pairs, asdict(result)))
+        results.append(result)
         pairs += fold_pairs
         baseline += fold_baseline
     results.append(_pool(results, pairs, baseline))
@@ -226,14 +219,25 @@ def _begin_fold(scans: Sequence[PreparedScan], fold: Fold, place: Path) -> bool:
 
 
 def _test_fold(
-    tested: Sequence[PreparedScan], protocol: Protocol, place: Path, scheme: Scheme
-) -> tuple[list[Pair], list[Pair]]:
-    """Keep what the network of a fold says of the tested people; pairs as of `_read_pairs`."""
+    scans: Sequence[PreparedScan], fold: Fold, protocol: Protocol, place: Path, scheme: Scheme
+) -> tuple[FoldResult, list[Pair], list[Pair]]:
+    """Keep what the network of a fold says of the tested people, and write its tables."""
+    tested = [scans[row] for row in fold.test]
     if not (place / "predicted.npz").exists():
         _predict([scan.aligned for scan in tested], protocol, place)
     pairs, baseline = _read_pairs(tested, place)
     _write_tables(place, pairs, scheme)
-    return pairs, baseline
+    sizes = (len(fold.train), len(fold.validation), len(fold.test))
+    number, curve = place.name.removeprefix(FOLD), read_curve(place)["validation_mm"].tolist()
+    result = _result(number, sizes, curve, pairs, baseline)
+    logger.info(
+        "fold %s: %.2f mm on %d scans; mean landmarks %.2f mm",
+        number,
+        result.mean_mm,
+        len(tested),
+        result.baseline_mm,
+    )
+    return result, pairs, baseline
 
 
 def _predict(tested: Sequence[AlignedScan], protocol: Protocol, place: Path) -> None:
@@ -262,12 +266,6 @@ def _pair(tested: Sequence[PreparedScan], predicted_mm: NDArray[np.floating]) ->
         Pair(scan.to_file(positions), scan.truth)
         for scan, positions in zip(tested, predicted_mm, strict=True)
     ]
-
-
-def _read_curve(place: Path) -> list[float]:
-    """Validation errors by epoch."""
-    with (place / "curve.csv").open(newline="", encoding="utf-8") as stream:
-        return [float(row["validation_mm"]) for row in csv.DictReader(stream)]
 
 
 def _result(

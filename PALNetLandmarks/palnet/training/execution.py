@@ -134,7 +134,11 @@ def make_tracker(folder: Path, step: int) -> Tracker | None:
         wanted = importlib.util.find_spec("tensorboard") is not None
     if not wanted:
         return None
-    from torch.utils.tensorboard import SummaryWriter
-
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:  # a part of it
+        if _current.get().tensorboard:
+            raise
+        return None
     tracker: Tracker = SummaryWriter(str(folder / TRACKER_FOLDER), purge_step=step + 1)
     return tracker
