@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from palnet._files import replacing, write_text
+from palnet._page import image, section
 from palnet.errors import FormatError, TrainingError
 from palnet.evaluation import (
     Evaluation,
@@ -33,7 +34,7 @@ from palnet.training.cohort import (
     gather_sorted_patches,
     mean_landmarks,
 )
-from palnet.training.curves import read_curve
+from palnet.training.curves import draw_curve, read_curve
 from palnet.training.exporting import ModelExporter
 from palnet.training.folds import split_for_all, split_people
 from palnet.training.loop import choose_device
@@ -330,6 +331,17 @@ def _write_tables(folder: Path, pairs: Sequence[Pair], scheme: Scheme) -> Evalua
     return evaluation
 
 
+def _curves(folder: Path, n_folds: int) -> str:
+    """Show how each fold was trained."""
+    pictures = []
+    for number in range(1, n_folds + 1):
+        place = folder / f"{FOLD}{number}"
+        if not (place / "curve.png").exists():
+            draw_curve(place)
+        pictures.append(image((place / "curve.png").read_bytes(), f"Fold {number}"))
+    return section("Training", *pictures)
+
+
 def _report(
     folder: Path,
     pairs: Sequence[Pair],
@@ -340,7 +352,8 @@ def _report(
     """Write pooled report, tables, the row of each fold, and all landmarks as files."""
     evaluation = _write_tables(folder, pairs, scheme)
     title = f"{protocol.variant}, {protocol.n_folds} folds of {len(pairs)} scans"
-    write_text(folder / "report.html", page_of_evaluation(evaluation, title), overwrite=True)
+    page = page_of_evaluation(evaluation, title, [_curves(folder, protocol.n_folds)])
+    write_text(folder / "report.html", page, overwrite=True)
     with (
         replacing(folder / "folds.csv", overwrite=True) as draft,
         draft.open("w", newline="", encoding="utf-8") as stream,

@@ -59,7 +59,8 @@ def split_people(
         If there are too few people.
     """
     names = list(dict.fromkeys(people))
-    least = max(n_folds, 3)
+    # Whoever is not tested trains or validates: two people at least.
+    least = 4 if n_folds == 2 else max(n_folds, 3)
     if len(names) < least:
         msg = (
             f"{n_folds} folds need at least {least} people; got {len(names)}. "

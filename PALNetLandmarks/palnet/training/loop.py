@@ -185,10 +185,10 @@ def run_loop(
             losses.clear()
     if tracker is not None:
         tracker.close()
-    if is_first() and run.step > first:
-        draw_curve(folder)
     run.keep_best()
     network.eval()
+    if is_first():
+        draw_curve(folder)
 
 
 class _Run:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import json
 import shutil
@@ -137,7 +138,11 @@ def test_report_and_tables_tell_the_same(a_run):
         assert result.mean_mm == pytest.approx(
             np.mean([float(row["error_mm"]) for row in rows]), abs=1e-4
         )
-    assert f"{pooled['mean_mm'][:4]}" in (output / "report.html").read_text("utf-8")
+    report = (output / "report.html").read_text("utf-8")
+    assert f"{pooled['mean_mm'][:4]}" in report
+    for fold in (1, 2):
+        curve = base64.b64encode((output / f"fold{fold}" / "curve.png").read_bytes())
+        assert curve.decode("ascii") in report
 
 
 def test_landmark_files_hold_the_errors_of_the_table(a_run):

@@ -154,7 +154,7 @@ n_epochs = 2
 
 @NEEDS_PROCESSES
 def test_crossvalidate_under_torchrun_writes_and_prints_once(tmp_path):
-    scheme = toy_cohort.write_toy_cohort(tmp_path / "scans", 3)
+    scheme = toy_cohort.write_toy_cohort(tmp_path / "scans", 4)
     (tmp_path / "tiny.toml").write_text(RECIPE, encoding="utf-8")
     output = tmp_path / "run"
 
