@@ -169,22 +169,29 @@ def detect(
         quality=_judge(found.fit, landmarks),
         findings=found.surface.findings,
         provenance={
-            "palnet": palnet.__version__,
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "scipy": scipy.__version__,
-            "model": network_model.name,
-            "model_sha256": network_model.sha256,
-            "scheme": network_model.scheme.name,
-            "unit": found.surface.unit.name,
-            "mm_per_unit": found.surface.unit.mm_per_unit,
+            **_describe(network_model, mesh, found.surface.unit),
             "unit_source": "inferred from the size" if unit == "auto" else "given",
             "face_scale": round(1 / similarity_scale(face_from_scan), 4),
-            "n_vertices": len(mesh.points),
-            "n_triangles": len(mesh.triangles),
             "seconds": watch.seconds,
         },
     )
+
+
+def _describe(model: Model, mesh: Mesh, unit: Unit) -> dict[str, Any]:
+    """Say with what a result was made, and from what."""
+    return {
+        "palnet": palnet.__version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+        "model": model.name,
+        "model_sha256": model.sha256,
+        "scheme": model.scheme.name,
+        "unit": unit.name,
+        "mm_per_unit": unit.mm_per_unit,
+        "n_vertices": len(mesh.points),
+        "n_triangles": len(mesh.triangles),
+    }
 
 
 def _units(mesh: Mesh, unit: str) -> tuple[Unit, ...]:
