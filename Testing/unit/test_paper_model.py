@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from palnet.cli import main
 from palnet.errors import ModelFileError
 from palnet.model import Calibration, PaperNetwork, read_model, write_model
 from palnet.network.palnet import shapes_of_palnet
@@ -138,3 +139,19 @@ def test_paper_header_of_another_type_is_refused(row, a_paper_file):
 
     with pytest.raises(ModelFileError, match=r"lab\.npz: the model is incomplete"):
         read_model(a_paper_file)
+
+
+def test_command_tells_what_a_file_holds(a_paper_file, capsys):
+    assert main(["models", str(a_paper_file)]) == 0
+
+    told = capsys.readouterr().out
+    assert told.startswith("lab\n")
+    assert f"landmarks: {N_LANDMARKS} of toy13" in told
+    assert "licence: Apache-2.0" in told
+
+
+def test_command_tells_of_a_damaged_file_in_one_line(a_paper_file, capsys):
+    rewrite(a_paper_file, **{"paper.means_mm": None})
+
+    assert main(["models", str(a_paper_file)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
