@@ -17,6 +17,7 @@ from palnet.face.region import sample_fine
 from palnet.face.similarity import apply_similarity, fit_similarity, invert_similarity
 from palnet.network.landmarks import predict_landmarks
 from palnet.patches import gather_patches
+from palnet.placing import project_prediction
 from palnet.surface import parse_unit, plausible_units, prepare_scan, project_onto_triangles
 
 if TYPE_CHECKING:
@@ -65,12 +66,12 @@ def run_stages(mesh: Mesh, model: Model, unit: str = "auto") -> StagedResult:
         "network, pass 2": prediction.positions_mm,
         "final": _on_surface(found, prediction.positions_mm),
     }
-    landmarks = detector._finish(found, prediction, model, mesh)
+    placement = project_prediction(found, prediction, model)
     file_from_face = invert_similarity(_face_from_file(found))
     return StagedResult(
         positions={name: apply_similarity(file_from_face, p) for name, p in in_face.items()},
-        is_placed=landmarks.is_placed,
-        expected_error_mm=landmarks.expected_error_mm,
+        is_placed=placement.is_placed,
+        expected_error_mm=np.where(placement.is_placed, placement.expected_error_mm, np.nan),
     )
 
 

@@ -14,6 +14,7 @@ __all__ = ["require"]
 # Package -> (version range that is tested, extra of palnet that installs it).
 _OPTIONAL = {
     "distributed": (">=2024.8", "cluster"),
+    "tensorboard": ("", None),
     "torch": (">=2.4", "train"),
     "vtk": (">=9.3", None),
 }

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import os
 import platform
-import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -16,37 +14,30 @@ import scipy
 
 import palnet
 from palnet._checks import check_transform, frozen_copy
-from palnet.errors import ScanRefusedError
 from palnet.face.alignment import align_landmarks
-from palnet.face.fit import AtlasFit, fit_atlas
-from palnet.face.pose import find_poses
-from palnet.face.region import extract_face, move_cloud, move_surface, sample_coarse, sample_fine
-from palnet.face.similarity import apply_similarity, invert_similarity, similarity_scale
-from palnet.face.verdict import find_refusal
+from palnet.face.similarity import similarity_scale
+from palnet.finding import FoundFace, Stopwatch, find_face
 from palnet.landmarks import LandmarkSet
 from palnet.model import Model, find_model, read_model
-from palnet.network.landmarks import LandmarkPrediction, predict_landmarks
-from palnet.patches import gather_patches
+from palnet.placing import place_landmarks, predict_in_face
 from palnet.surface import (
     Finding,
     Mesh,
-    Surface,
     Unit,
     check_size,
     parse_unit,
     plausible_units,
     prepare_scan,
-    project_onto_triangles,
     read_mesh,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from palnet.surface import PointCloud
+    from palnet.face.fit import AtlasFit
+    from palnet.placing import Placement
 
 __all__ = [
     "Detection",
@@ -59,13 +50,6 @@ __all__ = [
     "predict_in_face",
 ]
 
-# Landmarks that the first pass moves farther than this are taken from a second one round its
-# result; for the others the atlas's start was the better one (benchmarks/accuracy.py).
-SECOND_PASS_ABOVE_MM = 2.0
-# A candidate whose short fit scores less than this is not worth a full one.
-HOPELESS_SCORE = 0.12
-# A landmark farther from the surface than this is not on it.
-OFF_SURFACE_MM = 6.0
 # A result whose coverage or median expected error is past these deserves a look as a whole: half of
 # its landmarks are doubtful (palnet.preview).
 CHECK_ABOVE_MM, CHECK_BELOW_COVERAGE = 4.0, 0.75
@@ -175,10 +159,9 @@ def detect(
     with watch.stage("prepare"):
         surface = prepare_scan(mesh, units[0])
     found = find_face(surface, units, network_model, watch)
-    with watch.stage("network"):
-        prediction = predict_in_face(found, network_model)
+    placement = place_landmarks(found, network_model, watch)
     with watch.stage("project"):
-        landmarks = _finish(found, prediction, network_model, mesh)
+        landmarks = _to_landmarks(placement, found, network_model, mesh)
         face_from_scan = estimate_pose(found, landmarks, network_model)
     return Detection(
         landmarks=landmarks,
@@ -186,23 +169,30 @@ def detect(
         quality=_judge(found.fit, landmarks),
         findings=found.surface.findings,
         provenance={
-            "palnet": palnet.__version__,
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "scipy": scipy.__version__,
-            "model": network_model.name,
-            "model_sha256": network_model.sha256,
-            "scheme": network_model.scheme.name,
-            "unit": found.surface.unit.name,
-            "mm_per_unit": found.surface.unit.mm_per_unit,
+            **_describe(network_model, mesh, found.surface.unit),
             "unit_source": "inferred from the size" if unit == "auto" else "given",
             "ninety_percent_factor": round(network_model.calibration.ninety, 3),
             "face_scale": round(1 / similarity_scale(face_from_scan), 4),
-            "n_vertices": len(mesh.points),
-            "n_triangles": len(mesh.triangles),
             "seconds": watch.seconds,
         },
     )
+
+
+def _describe(model: Model, mesh: Mesh, unit: Unit) -> dict[str, Any]:
+    """Say with what a result was made, and from what."""
+    return {
+        "palnet": palnet.__version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+        "model": model.name,
+        "model_sha256": model.sha256,
+        "scheme": model.scheme.name,
+        "unit": unit.name,
+        "mm_per_unit": unit.mm_per_unit,
+        "n_vertices": len(mesh.points),
+        "n_triangles": len(mesh.triangles),
+    }
 
 
 def _units(mesh: Mesh, unit: str) -> tuple[Unit, ...]:
@@ -212,46 +202,6 @@ def _units(mesh: Mesh, unit: str) -> tuple[Unit, ...]:
     given = parse_unit(unit)
     check_size(mesh, given)
     return (given,)
-
-
-class Stopwatch:
-    """Seconds spent in each named stage."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Add the time of the block to a stage."""
-        start = time.perf_counter()
-        yield
-        spent = self.seconds.get(name, 0.0) + time.perf_counter() - start
-        self.seconds[name] = round(spent, 4)
-
-
-@dataclass(frozen=True, eq=False)
-class FoundFace:
-    """A face that was found.
-
-    Attributes
-    ----------
-    surface : Surface
-        The whole scan in millimetres.
-    face_from_scan : ndarray of shape (4, 4)
-        Similarity from scan millimetres to the face frame.
-    face : Surface
-        The region of interest, in the face frame.
-    coarse : PointCloud
-        The region at the coarse spacing, in the face frame.
-    fit : AtlasFit
-        The fitted atlas.
-    """
-
-    surface: Surface
-    face_from_scan: NDArray[np.float64]
-    face: Surface
-    coarse: PointCloud
-    fit: AtlasFit
 
 
 def _read_model_once(model: str | os.PathLike[str] | None) -> Model:
@@ -267,113 +217,15 @@ def _cached_model(path: Path, changed_ns: int, size: int) -> Model:  # noqa: ARG
     return read_model(path)
 
 
-def find_face(
-    surface: Surface,
-    units: tuple[Unit, ...],
-    model: Model,
-    watch: Stopwatch | None = None,
-) -> FoundFace:
-    """Try each plausible unit and pose; the first face that passes the verdict is taken.
-
-    Parameters
-    ----------
-    surface : Surface
-        The scan, prepared in any one of the units.
-    units : tuple of Unit
-        Units to try, the likeliest first.
-    model : Model
-        Atlas and pose networks.
-    watch : Stopwatch, optional
-        Gets the time of the stages ``pose`` and ``fit``.
-
-    Returns
-    -------
-    FoundFace
-        The face.
-
-    Raises
-    ------
-    ScanRefusedError
-        With the reason why the likeliest guess is no usable face.
-    """
-    watch = watch or Stopwatch()
-    reasons: list[str] = []
-    for unit in units:
-        scaled = surface if unit == surface.unit else surface.rescaled(unit)
-        with watch.stage("pose"):
-            candidates = find_poses(
-                scaled, model.atlas, model.network("pose_coarse"), model.network("pose_fine")
-            )
-        for candidate in candidates:
-            if reasons and candidate.score < HOPELESS_SCORE:
-                break
-            with watch.stage("fit"):
-                found = _fit(scaled, candidate.face_from_scan, model)
-            refusal = find_refusal(found.fit, found.face_from_scan)
-            if refusal is None:
-                return found
-            reasons.append(refusal)
-    msg = f"{surface.name}: {reasons[0]}"
-    raise ScanRefusedError(msg)
-
-
-def _fit(surface: Surface, guess: NDArray[np.float64], model: Model) -> FoundFace:
-    """Cut out the region of interest and fit the atlas to it."""
-    region = extract_face(surface, guess)
-    cloud = sample_coarse(region)
-    fit = fit_atlas(model.atlas, cloud)
-    return FoundFace(
-        surface=surface,
-        face_from_scan=fit.face_from_cloud @ guess,
-        face=move_surface(region, fit.face_from_cloud),
-        coarse=move_cloud(cloud, fit.face_from_cloud),
-        fit=fit,
-    )
-
-
-def predict_in_face(found: FoundFace, model: Model) -> LandmarkPrediction:
-    """Refine the atlas's landmarks by the network; those that it moves far, once more.
-
-    Parameters
-    ----------
-    found : FoundFace
-        The face.
-    model : Model
-        The landmark network.
-
-    Returns
-    -------
-    LandmarkPrediction
-        In the face frame, not yet on the surface nor calibrated.
-    """
-    weights = model.network("landmarks")
-    fine = sample_fine(found.face, found.fit.landmarks_mm)
-    mirror = model.scheme.mirror
-    starts = found.fit.landmarks_mm
-    first = predict_landmarks(weights, gather_patches(fine, found.coarse, starts), mirror)
-    moved_far = np.linalg.norm(first.positions_mm - starts, axis=1) > SECOND_PASS_ABOVE_MM
-    if not moved_far.any():
-        return first
-    patches = gather_patches(fine, found.coarse, first.positions_mm)
-    return first.replaced_where(moved_far, predict_landmarks(weights, patches, mirror))
-
-
-def _finish(
-    found: FoundFace, prediction: LandmarkPrediction, model: Model, mesh: Mesh
-) -> LandmarkSet:
-    """Project onto the triangles, calibrate, and go back to the file's numbers."""
-    projection = project_onto_triangles(found.face, prediction.positions_mm)
-    scan_from_face = invert_similarity(found.face_from_scan)
-    mm_per_unit = found.surface.unit.mm_per_unit
-    expected = model.calibration.expected_error_mm(prediction.spread_mm)
-    is_placed = prediction.visibility >= model.calibration.min_visibility
-    is_placed &= projection.distances_mm < OFF_SURFACE_MM
-    positions = apply_similarity(scan_from_face, projection.points_mm) / mm_per_unit
+def _to_landmarks(placement: Placement, found: FoundFace, model: Model, mesh: Mesh) -> LandmarkSet:
+    """Give a placement in the file's numbers."""
+    mm_per_unit, is_placed = found.surface.unit.mm_per_unit, placement.is_placed
+    positions = placement.positions_mm / mm_per_unit
     return LandmarkSet(
         scheme=model.scheme,
         positions=np.where(is_placed[:, None], positions, np.nan),
         status=tuple("detected" if placed else "missing" for placed in is_placed),
-        expected_error_mm=np.where(is_placed, expected * similarity_scale(scan_from_face), np.nan),
+        expected_error_mm=np.where(is_placed, placement.expected_error_mm, np.nan),
         mm_per_unit=mm_per_unit,
         frame="file",
         specimen=mesh.name,
@@ -385,6 +237,7 @@ def estimate_pose(found: FoundFace, landmarks: LandmarkSet, model: Model) -> NDA
     """Pose of the face by the landmarks that were placed; by the atlas fit if these are too few.
 
     The fit has to start from hair, collars and noise alike; the landmarks lie closer to the truth.
+    Those of one of the paper's networks need not be the atlas's: there it is the fit as well.
 
     Parameters
     ----------
@@ -400,7 +253,8 @@ def estimate_pose(found: FoundFace, landmarks: LandmarkSet, model: Model) -> NDA
     ndarray of shape (4, 4)
         ``face_from_scan``, on millimetres.
     """
-    if np.count_nonzero(landmarks.is_placed) < MIN_POSE_LANDMARKS:
+    is_few = np.count_nonzero(landmarks.is_placed) < MIN_POSE_LANDMARKS
+    if is_few or model.paper is not None:
         return found.face_from_scan
     errors_mm = landmarks.expected_error_mm * similarity_scale(found.face_from_scan)
     return align_landmarks(model.atlas, landmarks.positions_mm, errors_mm)

@@ -6,21 +6,25 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from palnet._checks import check_finite, frozen_copy
+from palnet._checks import check_finite, check_points, check_transform, frozen_copy
 from palnet._files import replacing
 from palnet.errors import ModelFileError
 from palnet.face.atlas import FaceAtlas
 from palnet.network.layers import select
+from palnet.network.palnet import VARIANTS, count_tokens, shapes_of_palnet
 from palnet.scheme import Scheme, scheme_from_dict, scheme_to_dict
+from palnet.sorted_patches import FINISHES, Finish
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
@@ -28,6 +32,7 @@ __all__ = [
     "DEFAULT_MODEL",
     "Calibration",
     "Model",
+    "PaperNetwork",
     "find_model",
     "list_models",
     "read_model",
@@ -37,6 +42,10 @@ __all__ = [
 DEFAULT_MODEL = "palnet50"
 FORMAT_NAME, FORMAT_VERSION = "palnet-model", 1
 MODELS_FOLDER = Path(__file__).parent / "models"
+# Of a `PaperNetwork`, what stands in the header.
+PAPER_KEYS = ("variant", "n_points", "spacing_mm", "finish")
+# How far a rotation matrix that was computed may be from one.
+RIGID_WITHIN = 1e-6
 
 
 # Of distances whose three axes err alike; for files written before it was fitted.
@@ -47,7 +56,9 @@ DEFAULT_NINETY = 1.7
 class Calibration:
     """From the network's spread to an expected error: ``factor[landmark] * spread ** power``.
 
-    Convention: both in millimetres of the face frame, where every face has adult size.
+    Convention: both in millimetres of the face frame, where every face has adult size. The paper's
+    networks say no spread: there the power is 0 and the factor the expected error, in the true
+    millimetres that these networks work in.
 
     Attributes
     ----------
@@ -77,6 +88,56 @@ class Calibration:
 
 
 @dataclass(frozen=True, eq=False)
+class PaperNetwork:
+    """What one of the paper's networks needs besides its weights.
+
+    Attributes
+    ----------
+    variant : str
+        One of `palnet.network.palnet.VARIANTS`.
+    n_points : int
+        Points of a patch.
+    spacing_mm : float
+        Distance between the points that surfaces are sampled at.
+    finish : str
+        One of `palnet.sorted_patches.FINISHES`.
+    means_mm : ndarray of shape (n_landmarks, 3)
+        Mean landmarks of the people trained on, in the frame trained in.
+    frame_from_face : ndarray of shape (4, 4)
+        Rotation and translation from the face frame, the scale of the pose taken out, to the frame
+        trained in; the identity where that is the face frame.
+    """
+
+    variant: str
+    n_points: int
+    spacing_mm: float
+    finish: Finish
+    means_mm: NDArray[np.float64]
+    frame_from_face: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        """Check all that needs no weights, and freeze the arrays."""
+        if self.variant not in VARIANTS or self.finish not in FINISHES:
+            msg = f"network {self.variant!r} with finish {self.finish!r} is unknown"
+            raise ValueError(msg)
+        if count_tokens(self.variant, self.n_points)[-1] < 1:
+            msg = f"n_points must last through all poolings; got {self.n_points}"
+            raise ValueError(msg)
+        if not 0 < self.spacing_mm < math.inf:
+            msg = f"spacing_mm must be above 0; got {self.spacing_mm!r}"
+            raise ValueError(msg)
+        check_points(self.means_mm, name="means_mm")
+        check_finite(self.means_mm, name="means_mm")
+        check_transform(self.frame_from_face, name="frame_from_face")
+        turn = self.frame_from_face[:3, :3]
+        if np.abs(turn @ turn.T - np.eye(3)).max() > RIGID_WITHIN or np.linalg.det(turn) < 0:
+            msg = "frame_from_face must turn and shift, neither scale nor mirror"
+            raise ValueError(msg)
+        for name in ("means_mm", "frame_from_face"):
+            object.__setattr__(self, name, frozen_copy(getattr(self, name)))
+
+
+@dataclass(frozen=True, eq=False)
 class Model:
     """Everything a detection needs.
 
@@ -98,6 +159,8 @@ class Model:
         From spread to expected error.
     metadata : dict
         Training data, licence, measured accuracy, versions.
+    paper : PaperNetwork, optional
+        There if ``landmarks`` is one of the paper's networks, not the shipped one's kind.
     """
 
     name: str
@@ -108,6 +171,7 @@ class Model:
     weights: dict[str, NDArray[np.float32]]
     calibration: Calibration
     metadata: dict[str, Any]
+    paper: PaperNetwork | None = None
 
     def network(self, name: str) -> dict[str, NDArray[np.float32]]:
         """Weights of one network, without the prefix."""
@@ -119,9 +183,10 @@ def write_model(
     *,
     scheme: Scheme,
     atlas: FaceAtlas,
-    weights: dict[str, NDArray[np.float32]],
+    weights: Mapping[str, NDArray[np.floating]],
     calibration: Calibration,
     metadata: dict[str, Any],
+    paper: PaperNetwork | None = None,
 ) -> None:
     """Write a model file.
 
@@ -133,12 +198,14 @@ def write_model(
         The landmarks it places.
     atlas : FaceAtlas
         Kept in half precision where that costs less than 0.01 mm.
-    weights : dict of str to ndarray
-        The networks.
+    weights : mapping of str to ndarray
+        The networks, kept in the precision that they come in.
     calibration : Calibration
         From spread to expected error.
     metadata : dict
         Anything JSON can hold.
+    paper : PaperNetwork, optional
+        For one of the paper's networks.
     """
     arrays: dict[str, Any] = {f"network.{name}": weight for name, weight in weights.items()}
     arrays |= {f"atlas.{name}": array for name, array in atlas.to_arrays().items()}
@@ -154,6 +221,10 @@ def write_model(
         },
         "metadata": metadata,
     }
+    if paper is not None:
+        arrays["paper.means_mm"] = paper.means_mm
+        arrays["paper.frame_from_face"] = paper.frame_from_face
+        header["paper"] = {name: getattr(paper, name) for name in PAPER_KEYS}
     arrays["header"] = np.array(json.dumps(header))
     # Into a stream: to a path without the suffix numpy adds it and writes beside the draft.
     with replacing(Path(path), overwrite=True) as draft, draft.open("wb") as stream:
@@ -196,7 +267,7 @@ def read_model(name_or_path: str | os.PathLike[str] | None = None) -> Model:
             arrays = {key: file[key] for key in file.files}
         header = json.loads(str(arrays.pop("header")))
     except Exception as err:  # a damaged archive raises nearly anything
-        msg = f"{path}: not a palnet model ({err}). Get the file again, or train one."
+        msg = f"{path}: not a palnet model ({_one_line(err)}). Get the file again, or train one."
         raise ModelFileError(msg) from err
     found = (header.get("format"), header.get("format_version")) if isinstance(header, dict) else ()
     if found != (FORMAT_NAME, FORMAT_VERSION):
@@ -207,9 +278,15 @@ def read_model(name_or_path: str | os.PathLike[str] | None = None) -> Model:
         raise ModelFileError(msg)
     try:
         return _assemble(path, hashlib.sha256(data).hexdigest(), arrays, header)
-    except (KeyError, ValueError, TypeError) as err:
-        msg = f"{path}: the model is incomplete ({err}). Get the file again, or train one."
+    except (KeyError, ValueError, TypeError, AttributeError) as err:
+        msg = (
+            f"{path}: the model is incomplete ({_one_line(err)}). Get the file again, or train one."
+        )
         raise ModelFileError(msg) from err
+
+
+def _one_line(err: Exception) -> str:
+    return " ".join(str(err).split())
 
 
 def find_model(name_or_path: str | os.PathLike[str] | None = None) -> Path:
@@ -245,7 +322,9 @@ def _assemble(
     path: Path, sha256: str, arrays: dict[str, NDArray[Any]], header: dict[str, Any]
 ) -> Model:
     """Put the parts of a model file together."""
-    parts: dict[str, dict[str, NDArray[Any]]] = {"network": {}, "atlas": {}, "calibration": {}}
+    parts: dict[str, dict[str, NDArray[Any]]] = {
+        name: {} for name in ("network", "atlas", "calibration", "paper")
+    }
     for key, array in arrays.items():
         part, name = key.split(".", maxsplit=1)
         parts[part][name] = array
@@ -258,25 +337,54 @@ def _assemble(
         weights={name: frozen_copy(w, np.float32) for name, w in parts["network"].items()},
         calibration=Calibration(parts["calibration"]["factor"], **header["calibration"]),
         metadata=header["metadata"],
+        paper=_read_paper_network(header["paper"], parts["paper"]) if "paper" in header else None,
     )
     _check_parts(model)
     return model
 
 
+def _read_paper_network(row: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> PaperNetwork:
+    """Take apart what one of the paper's networks needs."""
+    return PaperNetwork(
+        variant=row["variant"],
+        n_points=int(row["n_points"]),
+        spacing_mm=float(row["spacing_mm"]),
+        finish=row["finish"],
+        means_mm=arrays["means_mm"],
+        frame_from_face=arrays["frame_from_face"],
+    )
+
+
 def _check_parts(model: Model) -> None:
     """Require that scheme, atlas, calibration and networks fit together."""
     n_landmarks = len(model.scheme)
-    lengths = {
-        "atlas landmarks": len(model.atlas.landmark_mean_mm),
-        "calibration factors": len(model.calibration.factor),
-        "network landmarks": len(model.weights["landmarks.landmark"]),
-    }
+    lengths = {"calibration factors": len(model.calibration.factor)}
+    if model.paper is None:
+        lengths["atlas landmarks"] = len(model.atlas.landmark_mean_mm)
+        lengths["network landmarks"] = len(model.weights["landmarks.landmark"])
+    else:
+        lengths["mean landmarks"] = len(model.paper.means_mm)
+        _check_paper_network(model.network("landmarks"), model.paper, n_landmarks)
     for name, length in lengths.items():
         if length != n_landmarks:
             msg = f"{length} {name} for the {n_landmarks} landmarks of scheme {model.scheme.name}"
             raise ValueError(msg)
-    for name in ("pose_coarse.out.weight", "pose_fine.out.weight", "landmarks.out.weight"):
+    last = "landmarks.out.weight" if model.paper is None else "landmarks.head.4.weight"
+    for name in ("pose_coarse.out.weight", "pose_fine.out.weight", last):
         if name not in model.weights:
             raise KeyError(name)
     for name, weight in model.weights.items():
         check_finite(weight, name=name)
+
+
+def _check_paper_network(
+    weights: dict[str, NDArray[np.float32]], paper: PaperNetwork, n_landmarks: int
+) -> None:
+    """Require the very layers of the variant."""
+    shapes = shapes_of_palnet(paper.variant, n_landmarks, paper.n_points)
+    for name in sorted(shapes.keys() | weights.keys()):
+        if name not in weights:
+            raise KeyError(f"landmarks.{name}")  # noqa: EM102  # the key is the text
+        if weights[name].shape != shapes.get(name):
+            msg = f"{name} has shape {weights[name].shape} instead of {shapes.get(name)}"
+            raise ValueError(msg)

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import pickle
 import zipfile
 from pathlib import Path
@@ -14,35 +13,7 @@ import pytest
 from palnet import model as model_module
 from palnet.errors import ModelFileError
 from palnet.model import Calibration, list_models, read_model, write_model
-from toy_head import toy_atlas, toy_scheme
-
-N_LANDMARKS = len(toy_scheme())
-
-
-def toy_weights():
-    """Weights under the names that a model must have; the shapes are those of no network."""
-    rng = np.random.default_rng(1)
-    shapes = {
-        "pose_coarse.point1.weight": (8, 6),
-        "pose_coarse.out.weight": (21, 8),
-        "pose_fine.point1.weight": (8, 6),
-        "pose_fine.out.weight": (21, 8),
-        "landmarks.landmark": (N_LANDMARKS, 8),
-        "landmarks.out.weight": (5, 8),
-    }
-    return {name: rng.normal(size=s).astype(np.float32) for name, s in shapes.items()}
-
-
-def toy_parts(**changes):
-    factor = np.linspace(0.5, 2.0, N_LANDMARKS)
-    parts = {
-        "scheme": toy_scheme(),
-        "atlas": toy_atlas(),
-        "weights": toy_weights(),
-        "calibration": Calibration(factor, 0.8, 0.4),
-        "metadata": {"licence": "Apache-2.0", "accuracy": {"mean_mm": 1.25}, "source": "Köpfe"},
-    }
-    return parts | changes
+from toy_model_files import N_LANDMARKS, change_header, rewrite, toy_parts, toy_weights
 
 
 @pytest.fixture
@@ -50,21 +21,6 @@ def a_model_file(tmp_path):
     path = tmp_path / "toy.npz"
     write_model(path, **toy_parts())
     return path
-
-
-def rewrite(path, **changes):
-    """Save the same arrays with some replaced, or left out where the change is None."""
-    with np.load(path) as content:
-        arrays = dict(content) | changes
-    np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
-    return path
-
-
-def change_header(path, **changes):
-    with np.load(path) as content:
-        header = json.loads(str(content["header"])) | changes
-    kept = {key: value for key, value in header.items() if value is not None}
-    return rewrite(path, header=np.array(json.dumps(kept)))
 
 
 # --- round trip ----------------------------------------------------------------------------------

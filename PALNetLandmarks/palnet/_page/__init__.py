@@ -9,6 +9,7 @@ from palnet._page._charts import (
     draw_color_scale,
     draw_differences,
     draw_scatter,
+    nice_ticks,
 )
 from palnet._page._face import Line, Marker, atlas_of, draw_face, face_from_landmarks
 from palnet._page._html import (
@@ -41,6 +42,7 @@ __all__ = [
     "format_error",
     "format_number",
     "image",
+    "nice_ticks",
     "paragraph",
     "plots",
     "section",

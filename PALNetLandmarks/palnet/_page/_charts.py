@@ -24,6 +24,7 @@ __all__ = [
     "draw_color_scale",
     "draw_differences",
     "draw_scatter",
+    "nice_ticks",
 ]
 
 _BLUE = "#0072b2"

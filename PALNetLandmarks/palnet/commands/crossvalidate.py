@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from palnet.commands._training import TORCHRUN_HELP, add_training_options, training_run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +42,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="train and test one of the paper's networks on annotated scans",
         description="Train one of the paper's networks on each fold of people and test it on the "
         "others. A GPU is used if there is one.",
-        epilog=_EPILOG,
+        epilog=_EPILOG + TORCHRUN_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
@@ -51,7 +52,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add("--network", choices=_NETWORKS, help="instead of the recipe's")
     add("--scheme", metavar="NAME_OR_PATH", help="landmark scheme [palnet50]")
     add("--jobs", type=int, default=2, metavar="N", help="processes for data [%(default)s]")
+    add("--train-all", action="store_true", help="train on everybody as well: DIR/model.npz")
     add("--anyway", action="store_true", help="go on although check-data finds errors")
+    add_training_options(parser)
     parser.set_defaults(run=crossvalidate)
 
 
@@ -68,34 +71,42 @@ def crossvalidate(arguments: argparse.Namespace) -> int:
     int
         Exit code.
     """
-    from dataclasses import replace
+    with training_run(arguments) as is_first:
+        results = _cross_validate(arguments)
+        if is_first:
+            _print_table(results)
+            _print_files(arguments.output, train_all=arguments.train_all)
+    return 0
 
-    from palnet._dependencies import require
+
+def _cross_validate(arguments: argparse.Namespace) -> Sequence[FoldResult]:
+    """Read data set and recipe, check, and do it."""
+    from dataclasses import replace
+    from functools import partial
+
+    from palnet.training.crossvalidation import cross_validate
     from palnet.training.layouts import read_data_set
+    from palnet.training.parallel import on_first
     from palnet.training.protocol import read_protocol
 
-    require("torch", feature="training")
-    from palnet.training.crossvalidation import cross_validate
-
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     protocol = read_protocol(arguments.recipe)
     if arguments.network:
         protocol = replace(protocol, variant=arguments.network)
     data = read_data_set(arguments.folder, arguments.scheme)
-    # A run that has begun was checked then.
-    if not arguments.anyway and not (arguments.output / "recipe.json").exists():
-        _check(data)
-    results = cross_validate(data, protocol, arguments.output, jobs=arguments.jobs)
-    _print_table(results)
-    print(f"report: {arguments.output / 'report.html'}")
-    return 0
+    if not arguments.anyway:
+        on_first(partial(_check, data, arguments.output))
+    return cross_validate(
+        data, protocol, arguments.output, jobs=arguments.jobs, train_all=arguments.train_all
+    )
 
 
-def _check(data: DataSet) -> None:
-    """Refuse a data set that would spoil the training."""
+def _check(data: DataSet, output: Path) -> None:
+    """Refuse a data set that would spoil the training; a run that has begun was checked then."""
     from palnet.errors import UsageError
     from palnet.training.checking import ERRORS, check_data_set
 
+    if (output / "recipe.json").exists():
+        return
     report = check_data_set(data)
     for problem in report.problems:
         if problem.kind in ERRORS:
@@ -116,3 +127,11 @@ def _print_table(results: Sequence[FoldResult]) -> None:
             f"{row.fold:4}  {row.n_test:5}  {row.n_epochs:6}  {row.mean_mm:12.2f}  "
             f"{row.pairwise_mm:12.2f}  {row.baseline_mm:17.2f}  {row.baseline_pairwise_mm:12.2f}"
         )
+
+
+def _print_files(output: Path, *, train_all: bool) -> None:
+    """Say where to look."""
+    print(f"report: {output / 'report.html'}")
+    model = output / "model.npz" if train_all else output / "fold1" / "model.npz"
+    if model.exists():
+        print(f"model:  {model}")

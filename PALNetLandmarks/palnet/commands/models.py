@@ -18,31 +18,35 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """
     parser = subparsers.add_parser(
         "models",
-        help="list the models that come with palnet",
-        description="List the models that come with palnet, with what they were made from.",
+        help="list the models that come with palnet, or tell what a model file holds",
+        description="List the models that come with palnet, or those that are named, with what "
+        "they were made from.",
     )
+    parser.add_argument("models", nargs="*", metavar="NAME_OR_PATH", help="models to tell of")
     parser.set_defaults(run=models)
 
 
-def models(arguments: argparse.Namespace) -> int:  # noqa: ARG001  # the shape of every subcommand
+def models(arguments: argparse.Namespace) -> int:
     """Run the subcommand.
 
     Parameters
     ----------
     arguments : argparse.Namespace
-        Parsed arguments; there are none.
+        Parsed arguments.
 
     Returns
     -------
     int
         Exit code.
     """
-    from palnet.model import list_models
+    from palnet.model import list_models, read_model
 
-    for model in list_models():
+    named = [read_model(name) for name in arguments.models]
+    for model in named or list_models():
         print(model.name)
         print(f"  file: {model.path}")
         print(f"  sha256: {model.sha256}")
+        print(f"  landmarks: {len(model.scheme)} of {model.scheme.name}")
         for key, value in model.metadata.items():
             print(f"  {key}: {value}")
     return 0

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import argparse
-import logging
 from pathlib import Path
 
+from palnet.commands._training import TORCHRUN_HELP, add_training_options, training_run
 from palnet.commands.synthesize import MORPHABLE_MODEL_HELP
 
 __all__ = ["add_parser", "train"]
@@ -26,6 +26,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description="Generate people, build the atlas, train the networks, calibrate, and write "
         "the model. Every stage is kept in the output folder: the same command goes on where it "
         "was interrupted. A GPU is used if there is one.",
+        epilog=TORCHRUN_HELP,
     )
     add = parser.add_argument
     add("recipe", nargs="?", default="palnet50", help="shipped recipe or TOML file [%(default)s]")
@@ -39,6 +40,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help=f"{MORPHABLE_MODEL_HELP}; given twice, people are drawn from both",
     )
     add("--jobs", type=int, default=2, metavar="N", help="processes for data [%(default)s]")
+    add_training_options(parser)
     parser.set_defaults(run=train)
 
 
@@ -55,17 +57,17 @@ def train(arguments: argparse.Namespace) -> int:
     int
         Exit code.
     """
-    from palnet._dependencies import require
     from palnet.scheme import load_scheme
     from palnet.synthesis import read_morphable_model
     from palnet.training.recipe import read_recipe
 
-    require("torch", feature="training")
-    from palnet.training.pipeline import train_model
+    with training_run(arguments) as is_first:
+        from palnet.training.pipeline import train_model
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    recipe = read_recipe(arguments.recipe)
-    scheme = load_scheme(recipe.scheme)
-    sources = [read_morphable_model(path, scheme) for path in arguments.morphable_model]
-    print(f"model: {train_model(recipe, sources, arguments.output, jobs=arguments.jobs)}")
+        recipe = read_recipe(arguments.recipe)
+        scheme = load_scheme(recipe.scheme)
+        sources = [read_morphable_model(path, scheme) for path in arguments.morphable_model]
+        path = train_model(recipe, sources, arguments.output, jobs=arguments.jobs)
+        if is_first:
+            print(f"model: {path}")
     return 0

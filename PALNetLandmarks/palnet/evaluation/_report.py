@@ -71,7 +71,7 @@ class Evaluation:
     agreement: dict[str, tuple[int, list[Agreement]]]
 
 
-def page_of_evaluation(evaluation: Evaluation, title: str) -> str:
+def page_of_evaluation(evaluation: Evaluation, title: str, more: Sequence[str] = ()) -> str:
     """Build the report page.
 
     Parameters
@@ -80,6 +80,8 @@ def page_of_evaluation(evaluation: Evaluation, title: str) -> str:
         The figures.
     title : str
         Heading of the page.
+    more : sequence of str
+        Sections that follow, as of `palnet._page.section`.
 
     Returns
     -------
@@ -100,7 +102,7 @@ def page_of_evaluation(evaluation: Evaluation, title: str) -> str:
         _measurement_table(evaluation.measurements),
     ]
     sections += [_agreement_section(kind, *found) for kind, found in evaluation.agreement.items()]
-    sections.append(_specimen_table(comparison))
+    sections += [_specimen_table(comparison), *more]
     return build_page(title, lead, sections)
 
 

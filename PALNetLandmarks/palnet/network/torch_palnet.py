@@ -9,23 +9,24 @@ doi 10.1016/j.imu.2025.101729.
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from contextlib import nullcontext
 
 import torch
 from torch import nn
 
+from palnet.network.palnet import (
+    CHANNELS,
+    HIDDEN_WIDTH,
+    N_TOP,
+    POOLS,
+    VARIANTS,
+    Variant,
+    count_tokens,
+)
+
 __all__ = ["VARIANTS", "PalNet", "Variant"]
 
-Variant = Literal["palnet", "noatt", "topk", "2blk", "ndo"]
-
-VARIANTS: tuple[Variant, ...] = get_args(Variant)
-"""The full network; without attention; the best tokens of each patch instead of their weighted sum;
-two blocks instead of three; without dropout."""
-
-CHANNELS, POOLS = (32, 64, 128), (5, 5, 4)
-HIDDEN_WIDTH = 1024
 DROPOUT = 0.1
-N_TOP = 10
 
 
 class PalNet(nn.Module):
@@ -51,8 +52,8 @@ class PalNet(nn.Module):
         if variant not in VARIANTS:
             msg = f"variant must be one of {', '.join(VARIANTS)}; got {variant!r}."
             raise ValueError(msg)
-        n_blocks = 2 if variant == "2blk" else 3
-        widths = _widths(n_points, n_blocks)
+        widths = count_tokens(variant, n_points)
+        n_blocks = len(widths) - 1
         _check_size(n_landmarks, n_points, widths, variant)
         self.n_landmarks, self.n_points, self.pools = n_landmarks, n_points, POOLS[:n_blocks]
         channels = CHANNELS[:n_blocks]
@@ -87,13 +88,14 @@ class PalNet(nn.Module):
         maps = patches.permute(0, 3, 1, 2)
         summaries = []
         for number, (block, pool) in enumerate(zip(self.blocks, self.pools, strict=True)):
-            maps = block(maps)
+            # Rounded to bfloat16, a point 100 mm from the origin would move by a quarter of one.
+            maps = _run_exactly(block, maps) if number == 0 else block(maps)
             if len(self.attentions):
                 summaries.append(self.attentions[number](maps))
             maps = nn.functional.max_pool2d(maps, (1, pool))
         features = torch.cat([*summaries, maps.flatten(1)], dim=1)
-        result: torch.Tensor = self.head(features).reshape(-1, self.n_landmarks, 3)
-        return result
+        result = _run_exactly(self.head[-1], self.head[:-1](features))
+        return result.reshape(-1, self.n_landmarks, 3)
 
 
 class _Attention(nn.Module):
@@ -128,9 +130,18 @@ class _TopTokens(nn.Module):
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         """Maps (batch, n_channels, n_landmarks, width), flat (n_landmarks, N_TOP, n_channels)."""
         tokens = maps.permute(0, 2, 3, 1)
-        scores = torch.tanh(tokens @ self.weight + self.bias)
+        # The paper takes the tanh of them, which keeps their order; rounded, it makes many equal 1.
+        scores = tokens @ self.weight + self.bias
         best = scores.topk(N_TOP, dim=2).indices.expand(-1, -1, -1, tokens.shape[3])
         return tokens.gather(2, best).flatten(1)
+
+
+def _run_exactly(layers: nn.Module, values: torch.Tensor) -> torch.Tensor:
+    """Run layers that take or give millimetres in float32, whatever autocast there is."""
+    has_autocast = values.device.type in ("cpu", "cuda")
+    with torch.autocast(values.device.type, enabled=False) if has_autocast else nullcontext():
+        result: torch.Tensor = layers(values.float())
+    return result
 
 
 def _block(n_in: int, n_out: int) -> nn.Sequential:
@@ -138,14 +149,6 @@ def _block(n_in: int, n_out: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(n_in, n_out, 1), nn.ReLU(), nn.Conv2d(n_out, n_out, 1), nn.ReLU()
     )
-
-
-def _widths(n_points: int, n_blocks: int) -> list[int]:
-    """Tokens of a patch before each block's pooling, and after the last."""
-    widths = [n_points]
-    for pool in POOLS[:n_blocks]:
-        widths.append(widths[-1] // pool)
-    return widths
 
 
 def _check_size(n_landmarks: int, n_points: int, widths: list[int], variant: str) -> None:

@@ -13,15 +13,10 @@ import numpy as np
 
 from palnet._files import replacing
 from palnet._parallel import run_tasks
-from palnet.detector import find_face
 from palnet.errors import MeshError, PalnetError, TrainingError, UsageError
 from palnet.face.region import extract_face, move_surface
-from palnet.face.similarity import (
-    apply_similarity,
-    compose_similarity,
-    invert_similarity,
-    similarity_scale,
-)
+from palnet.face.similarity import apply_similarity, invert_similarity
+from palnet.finding import find_face, without_scale
 from palnet.landmarks import LandmarkSet
 from palnet.model import read_model
 from palnet.surface import prepare_scan, sample_surface
@@ -214,15 +209,10 @@ def _prepare(
 
 
 def _find_rigid(surface: Surface) -> NDArray[np.float64]:
-    """Find the face; the similarity without its scale, so that millimetres stay true.
-
-    The scale is taken out round the middle of the mean landmarks: large and small faces share it.
-    """
+    """Find the face; the similarity without its scale, so that millimetres stay true."""
     model = read_model()
     pose = find_face(surface, (surface.unit,), model).face_from_scan
-    middle = model.atlas.landmark_mean_mm.mean(axis=0)
-    scale = similarity_scale(pose)
-    return compose_similarity(1.0, pose[:3, :3] / scale, middle + (pose[:3, 3] - middle) / scale)
+    return without_scale(pose, model.atlas)
 
 
 def _load(scan: AnnotatedScan, scheme: Scheme, path: Path) -> PreparedScan | str:

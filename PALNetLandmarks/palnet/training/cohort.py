@@ -8,17 +8,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from palnet._checks import check_points, frozen_copy
 from palnet.errors import TrainingError
+from palnet.sorted_patches import finish_landmarks, gather_sorted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
-
-    from palnet.training.protocol import Finish
 
 __all__ = [
     "AlignedScan",
@@ -31,8 +29,6 @@ __all__ = [
 
 # The published limit counts all coordinates of this many landmarks.
 N_PAPER_LANDMARKS = 50
-# "average" is the mean of so many points of the sampled surface.
-N_AVERAGED = 12
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -147,41 +143,10 @@ def gather_sorted_patches(
     patches = np.zeros((len(scans), n_landmarks, n_points, 3), dtype=np.float32)
     starts = np.zeros((len(scans), n_landmarks, 3), dtype=np.float32)
     for row, scan in enumerate(scans):
-        tree = cKDTree(scan.cloud_mm)
-        starts[row] = scan.cloud_mm[tree.query(means_mm)[1]]
-        n_there = min(n_points, len(scan.cloud_mm))
-        _, index = tree.query(starts[row], k=range(1, n_there + 1))
-        index = np.tile(index, (1, math.ceil(n_points / n_there)))[:, :n_points]
-        points = scan.cloud_mm[index]
-        order = np.argsort(np.linalg.norm(points, axis=2), axis=1, kind="stable")
-        patches[row] = np.take_along_axis(points, order[..., None], axis=1)
+        patches[row], starts[row] = gather_sorted(scan.cloud_mm, means_mm, n_points)
     truth = np.array([scan.truth_mm for scan in scans], dtype=np.float32)
     known = np.asarray(np.isfinite(truth).all(axis=2))
     return PatchSet(patches, starts, np.where(known[..., None], truth, 0), known)
-
-
-def finish_landmarks(
-    cloud_mm: NDArray[np.float32], predicted_mm: NDArray[np.floating], finish: Finish
-) -> NDArray[np.float64]:
-    """Bring predictions to the surface as the paper does.
-
-    Parameters
-    ----------
-    cloud_mm : ndarray of shape (n_points, 3)
-        The sampled surface.
-    predicted_mm : ndarray of shape (n_landmarks, 3)
-        What the network says.
-    finish : {"closest", "average"}
-        The nearest point of the cloud, or the mean of the nearest 12.
-
-    Returns
-    -------
-    ndarray of shape (n_landmarks, 3)
-        On the surface, or close to it.
-    """
-    n_nearest = 1 if finish == "closest" else min(N_AVERAGED, len(cloud_mm))
-    _, index = cKDTree(cloud_mm).query(predicted_mm, k=range(1, n_nearest + 1))
-    return np.asarray(cloud_mm[index].mean(axis=1, dtype=np.float64))
 
 
 def find_outliers(scans: Sequence[AlignedScan], limit_mm: float) -> list[str]:

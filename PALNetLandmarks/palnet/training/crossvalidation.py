@@ -7,11 +7,13 @@ import csv
 import hashlib
 import logging
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from palnet._files import replacing, write_text
+from palnet._page import image, section
 from palnet.errors import FormatError, TrainingError
 from palnet.evaluation import (
     Evaluation,
@@ -32,8 +34,17 @@ from palnet.training.cohort import (
     gather_sorted_patches,
     mean_landmarks,
 )
-from palnet.training.folds import split_people
-from palnet.training.published import predict_landmarks, train_paper_network, write_network
+from palnet.training.curves import draw_curve, read_curve
+from palnet.training.exporting import ModelExporter
+from palnet.training.folds import split_for_all, split_people
+from palnet.training.loop import choose_device
+from palnet.training.parallel import on_first
+from palnet.training.published import (
+    predict_landmarks,
+    read_network,
+    train_paper_network,
+    write_network,
+)
 from palnet.training.recipe import claim_folder
 
 if TYPE_CHECKING:
@@ -42,6 +53,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from palnet.network.torch_palnet import PalNet
     from palnet.scheme import Scheme
     from palnet.training.aligning import PreparedScan
     from palnet.training.cohort import AlignedScan
@@ -52,6 +64,9 @@ if TYPE_CHECKING:
 __all__ = ["FoldResult", "cross_validate"]
 
 logger = logging.getLogger(__name__)
+
+# Folders of the folds: this and a number from 1.
+FOLD = "fold"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +106,7 @@ class FoldResult:
 
 
 def cross_validate(
-    data: DataSet, protocol: Protocol, folder: Path, *, jobs: int = 1
+    data: DataSet, protocol: Protocol, folder: Path, *, jobs: int = 1, train_all: bool = False
 ) -> list[FoldResult]:
     """Train and test every fold; call again with the same folder to go on.
 
@@ -105,6 +120,8 @@ def cross_validate(
         The run folder: prepared scans, a folder a fold, predictions, tables and the report.
     jobs : int
         Processes for what is not training.
+    train_all : bool
+        Whether to train on everybody in the end: ``model.npz`` in the run folder.
 
     Returns
     -------
@@ -119,8 +136,7 @@ def cross_validate(
         If a training cannot go on.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    claim_folder(folder, {"scheme": data.scheme.name, **asdict(protocol)})
-    scans = _choose_scans(data, protocol, folder, jobs)
+    scans = on_first(partial(_choose_scans, data, protocol, folder, jobs))
     people = [scan.aligned.person for scan in scans]
     cohort = protocol.cohort
     folds = split_people(people, protocol.n_folds, protocol.seed, cohort.validation_share)
@@ -129,31 +145,30 @@ def cross_validate(
     results: list[FoldResult] = []
     pairs: list[Pair] = []
     baseline: list[Pair] = []
+    exporter = ModelExporter(data, protocol, scans)
     for number, fold in enumerate(folds, start=1):
-        place = folder / f"fold{number}"
-        _run_fold(scans, fold, protocol, place, data.scheme)
-        tested = [scans[row] for row in fold.test]
-        fold_pairs, fold_baseline = _read_pairs(tested, place)
-        sizes = (len(fold.train), len(fold.validation), len(fold.test))
-        curve = _read_curve(place)
-        results.append(_result(str(number), sizes, curve, fold_pairs, fold_baseline))
-        _write_tables(place, fold_pairs, data.scheme)
-        logger.info(
-            "fold %d: %.2f mm on %d scans; mean landmarks %.2f mm",
-            number,
-            results[-1].mean_mm,
-            len(tested),
-            results[-1].baseline_mm,
+        place = folder / f"{FOLD}{number}"
+        _train_fold(scans, fold, protocol, place, data.scheme)
+        result, fold_pairs, fold_baseline = on_first(
+            partial(_test_fold, scans, fold, protocol, place, data.scheme)
         )
+        on_first(partial(exporter.export_fold, fold, place, fold_pairs, asdict(result)))
+        results.append(result)
         pairs += fold_pairs
         baseline += fold_baseline
     results.append(_pool(results, pairs, baseline))
-    _report(folder, pairs, data.scheme, protocol, results)
+    on_first(partial(_report, folder, pairs, data.scheme, protocol, results))
+    if train_all:
+        everybody = split_for_all(people, protocol.seed, cohort.validation_share)
+        _train_fold(scans, everybody, protocol, folder / "all", data.scheme)
+        rows = [asdict(result) for result in results]
+        on_first(partial(exporter.export_all, everybody, folder / "all", rows))
     return results
 
 
 def _choose_scans(data: DataSet, protocol: Protocol, folder: Path, jobs: int) -> list[PreparedScan]:
     """Prepare the scans and leave out those that were registered wrongly, saying which."""
+    claim_folder(folder, {"scheme": data.scheme.name, **asdict(protocol)})
     scans, left_out = prepare_scans(data, protocol.patches.spacing_mm, folder / "scans", jobs=jobs)
     if not scans:
         msg = "no scan could be prepared. " + (left_out[0] if left_out else "The folder has none.")
@@ -168,40 +183,75 @@ def _choose_scans(data: DataSet, protocol: Protocol, folder: Path, jobs: int) ->
     return [scan for scan in scans if scan.aligned.specimen not in set(outliers)]
 
 
-def _run_fold(
+def _train_fold(
     scans: Sequence[PreparedScan], fold: Fold, protocol: Protocol, place: Path, scheme: Scheme
 ) -> None:
-    """Train on a fold and keep what it says of the tested people; done once."""
+    """Train on one part until another says to stop, and keep the network; done once."""
+    if not on_first(partial(_begin_fold, scans, fold, place)):
+        return
+    parts = [[scans[row].aligned for row in rows] for rows in (fold.train, fold.validation)]
+    means_mm = mean_landmarks(parts[0], scheme.codes)
+    n_points = protocol.patches.n_points
+    train, validation = (gather_sorted_patches(part, means_mm, n_points) for part in parts)
+    network = train_paper_network(train, validation, protocol, place)
+    on_first(partial(_keep_network, network, protocol.variant, means_mm, place))
+
+
+def _keep_network(
+    network: PalNet, variant: str, means_mm: NDArray[np.float64], place: Path
+) -> None:
+    """Write the network of a fold, and delete its checkpoint."""
+    write_network(network, variant, means_mm, place / "network.pt")
+    # Two moments for each weight: of the full network 0.8 GB, which nobody needs any more.
+    (place / "checkpoint.pt").unlink(missing_ok=True)
+
+
+def _begin_fold(scans: Sequence[PreparedScan], fold: Fold, place: Path) -> bool:
+    """Claim the folder of a fold; whether it is still to be trained."""
     rows = {"train": fold.train, "validation": fold.validation, "test": fold.test}
     members = {part: [scans[row].aligned.specimen for row in rows[part]] for part in rows}
     digest = hashlib.sha256("".join(scan.digest for scan in scans).encode()).hexdigest()
     place.mkdir(parents=True, exist_ok=True)
     claim_folder(place, {**members, "scans_sha256": digest})
+    is_trained = (place / "network.pt").exists()
+    if is_trained:
+        (place / "checkpoint.pt").unlink(missing_ok=True)
+    return not is_trained
+
+
+def _test_fold(
+    scans: Sequence[PreparedScan], fold: Fold, protocol: Protocol, place: Path, scheme: Scheme
+) -> tuple[FoldResult, list[Pair], list[Pair]]:
+    """Keep what the network of a fold says of the tested people, and write its tables."""
+    tested = [scans[row] for row in fold.test]
     if not (place / "predicted.npz").exists():
-        parts = {part: [scans[row].aligned for row in rows[part]] for part in rows}
-        _train_and_predict(parts, protocol, place, scheme)
-    # Two moments for each weight: of the full network 0.8 GB, which nobody needs any more.
-    (place / "checkpoint.pt").unlink(missing_ok=True)
+        _predict([scan.aligned for scan in tested], protocol, place)
+    pairs, baseline = _read_pairs(tested, place)
+    _write_tables(place, pairs, scheme)
+    sizes = (len(fold.train), len(fold.validation), len(fold.test))
+    number, curve = place.name.removeprefix(FOLD), read_curve(place)["validation_mm"].tolist()
+    result = _result(number, sizes, curve, pairs, baseline)
+    logger.info(
+        "fold %s: %.2f mm on %d scans; mean landmarks %.2f mm",
+        number,
+        result.mean_mm,
+        len(tested),
+        result.baseline_mm,
+    )
+    return result, pairs, baseline
 
 
-def _train_and_predict(
-    parts: dict[str, list[AlignedScan]], protocol: Protocol, place: Path, scheme: Scheme
-) -> None:
-    """Train on one part until another says to stop, and predict the third."""
-    means_mm = mean_landmarks(parts["train"], scheme.codes)
-    sets = {
-        part: gather_sorted_patches(scans, means_mm, protocol.patches.n_points)
-        for part, scans in parts.items()
-    }
-    network = train_paper_network(sets["train"], sets["validation"], protocol, place)
-    write_network(network, protocol.variant, means_mm, place / "network.pt")
-    raw_mm = predict_landmarks(network, sets["test"].patches)
+def _predict(tested: Sequence[AlignedScan], protocol: Protocol, place: Path) -> None:
+    """Run the network of a fold and keep its landmarks."""
+    network, means_mm = read_network(place / "network.pt")
+    patches = gather_sorted_patches(tested, means_mm, protocol.patches.n_points)
+    raw_mm = predict_landmarks(network.to(choose_device()), patches.patches)
     finished = [
         finish_landmarks(scan.cloud_mm, raw, protocol.finish)
-        for scan, raw in zip(parts["test"], raw_mm, strict=True)
+        for scan, raw in zip(tested, raw_mm, strict=True)
     ]
     with replacing(place / "predicted.npz", overwrite=True) as draft, draft.open("wb") as stream:
-        np.savez(stream, finished_mm=np.array(finished), starts_mm=sets["test"].starts_mm)
+        np.savez(stream, finished_mm=np.array(finished), starts_mm=patches.starts_mm)
 
 
 def _read_pairs(tested: Sequence[PreparedScan], place: Path) -> tuple[list[Pair], list[Pair]]:
@@ -217,12 +267,6 @@ def _pair(tested: Sequence[PreparedScan], predicted_mm: NDArray[np.floating]) ->
         Pair(scan.to_file(positions), scan.truth)
         for scan, positions in zip(tested, predicted_mm, strict=True)
     ]
-
-
-def _read_curve(place: Path) -> list[float]:
-    """Validation errors by epoch."""
-    with (place / "curve.csv").open(newline="", encoding="utf-8") as stream:
-        return [float(row["validation_mm"]) for row in csv.DictReader(stream)]
 
 
 def _result(
@@ -287,6 +331,17 @@ def _write_tables(folder: Path, pairs: Sequence[Pair], scheme: Scheme) -> Evalua
     return evaluation
 
 
+def _curves(folder: Path, n_folds: int) -> str:
+    """Show how each fold was trained."""
+    pictures = []
+    for number in range(1, n_folds + 1):
+        place = folder / f"{FOLD}{number}"
+        if not (place / "curve.png").exists():
+            draw_curve(place)
+        pictures.append(image((place / "curve.png").read_bytes(), f"Fold {number}"))
+    return section("Training", *pictures)
+
+
 def _report(
     folder: Path,
     pairs: Sequence[Pair],
@@ -297,7 +352,8 @@ def _report(
     """Write pooled report, tables, the row of each fold, and all landmarks as files."""
     evaluation = _write_tables(folder, pairs, scheme)
     title = f"{protocol.variant}, {protocol.n_folds} folds of {len(pairs)} scans"
-    write_text(folder / "report.html", page_of_evaluation(evaluation, title), overwrite=True)
+    page = page_of_evaluation(evaluation, title, [_curves(folder, protocol.n_folds)])
+    write_text(folder / "report.html", page, overwrite=True)
     with (
         replacing(folder / "folds.csv", overwrite=True) as draft,
         draft.open("w", newline="", encoding="utf-8") as stream,

@@ -14,7 +14,7 @@ from palnet.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Fold", "split_people"]
+__all__ = ["Fold", "split_for_all", "split_people"]
 
 SINGLE_TEST_SHARE = 0.2
 
@@ -59,7 +59,8 @@ def split_people(
         If there are too few people.
     """
     names = list(dict.fromkeys(people))
-    least = max(n_folds, 3)
+    # Whoever is not tested trains or validates: two people at least.
+    least = 4 if n_folds == 2 else max(n_folds, 3)
     if len(names) < least:
         msg = (
             f"{n_folds} folds need at least {least} people; got {len(names)}. "
@@ -79,6 +80,27 @@ def split_people(
         _fold(people, names, test.tolist(), np.random.default_rng([seed, number]), validation_share)
         for number, test in enumerate(tests)
     ]
+
+
+def split_for_all(people: Sequence[str], seed: int, validation_share: float) -> Fold:
+    """Let everybody train but those who say when to stop; nobody is tested.
+
+    Parameters
+    ----------
+    people : sequence of str
+        Whose each scan is.
+    seed : int
+        Seed of the choice.
+    validation_share : float
+        Share of the people who validate.
+
+    Returns
+    -------
+    Fold
+        With an empty test part.
+    """
+    names = list(dict.fromkeys(people))
+    return _fold(people, names, [], np.random.default_rng(seed), validation_share)
 
 
 def _fold(

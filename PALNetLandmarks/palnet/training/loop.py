@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import csv
 import logging
+import pickle
 import time
 from dataclasses import asdict, dataclass
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,16 +16,24 @@ import torch
 
 from palnet._files import replacing
 from palnet.errors import TrainingError
+from palnet.training.curves import draw_curve
+from palnet.training.execution import make_tracker, round_layers
+from palnet.training.parallel import count_processes, is_first, on_first, rank, share_batches
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from palnet.training.execution import Tracker
 
     Schedule = torch.optim.lr_scheduler.LRScheduler | torch.optim.lr_scheduler.ReduceLROnPlateau
 
 __all__ = ["LoopSettings", "PlateauSettings", "choose_device", "run_loop"]
 
 logger = logging.getLogger(__name__)
+
+# Between the seeds of processes that train together; more than steps there ever are.
+RANK_STRIDE = 1_000_000_007
 
 
 @dataclass(frozen=True)
@@ -116,9 +126,9 @@ class PlateauSettings:
 
 
 def choose_device() -> torch.device:
-    """CUDA if there is one, else Apple's, else the processor."""
+    """CUDA if there is one (this process's of several), else Apple's, else the processor."""
     if torch.cuda.is_available():
-        return torch.device("cuda")
+        return torch.device("cuda", torch.cuda.current_device())
     if torch.backends.mps.is_available():
         return torch.device("mps")
     return torch.device("cpu")
@@ -133,34 +143,35 @@ def run_loop(
 ) -> None:
     """Train a network in place; a run that was interrupted goes on from its last checkpoint.
 
+    Under torchrun each process takes its share of every batch, and the first validates and writes.
+
     Parameters
     ----------
     network : torch.nn.Module
         What to train, already on its device.
     draw_loss : callable
         Draws a batch with the generator and for the step, from 0, that it is given; returns the
-        loss.
+        loss. It has to call the network that it is given, once.
     settings : LoopSettings or PlateauSettings
         Steps, rate, seed.
     folder : Path
-        Gets ``checkpoint.pt`` and ``curve.csv``.
+        Gets ``checkpoint.pt``, ``curve.csv`` and ``curve.png``.
     validate : callable
         Returns the validation error in millimetres.
     """
     folder.mkdir(parents=True, exist_ok=True)
     run = _Run(network, settings, folder)
     run.resume()
+    tracker = make_tracker(folder, run.step) if is_first() else None
     losses: list[float] = []
     start, first = time.perf_counter(), run.step
     while not run.is_over:
         losses.append(run.take_step(draw_loss))
         if run.step % settings.validate_every == 0 or run.step == settings.n_steps:
             network.eval()
-            error_mm = validate(network)
+            error_mm = on_first(partial(validate, network))
             run.judge(error_mm)
-            _append(folder, run.step, float(np.mean(losses)), error_mm)
-            if run.step % settings.save_every == 0 or run.is_over:
-                run.save()
+            run.note(float(np.mean(losses)), error_mm, tracker)
             per_step = (time.perf_counter() - start) / (run.step - first)
             logger.info(
                 "%s: step %d of %d, loss %.4f, validation %.3f mm, %.0f s to go at most",
@@ -172,8 +183,12 @@ def run_loop(
                 per_step * (settings.n_steps - run.step),
             )
             losses.clear()
+    if tracker is not None:
+        tracker.close()
     run.keep_best()
     network.eval()
+    if is_first():
+        draw_curve(folder)
 
 
 class _Run:
@@ -205,10 +220,11 @@ class _Run:
         """Train on one batch and give its loss."""
         seed = self.settings.seed
         self.network.train()
-        torch.manual_seed(seed * 1_000_003 + self.step)
-        loss = draw_loss(self.network, np.random.default_rng([seed, self.step]), self.step)
+        # Dropout differs between processes; batches do not.
+        torch.manual_seed(seed * 1_000_003 + self.step + rank() * RANK_STRIDE)
+        loss = draw_loss(self.shared, np.random.default_rng([seed, self.step]), self.step)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        (loss * count_processes()).backward()  # type: ignore[no-untyped-call]
         if isinstance(self.settings, LoopSettings):
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimizer.step()
@@ -220,6 +236,23 @@ class _Run:
             msg = f"{self.folder.name}: the loss is {value} at step {self.step}. Lower the rate."
             raise TrainingError(msg)
         return value
+
+    @cached_property
+    def shared(self) -> torch.nn.Module:
+        """The network as a step runs it: in the precision wanted, shared between processes."""
+        return share_batches(round_layers(self.network))
+
+    def note(self, loss: float, error_mm: float, tracker: Tracker | None) -> None:
+        """Write a validation down, and a checkpoint where one is due; the first process does."""
+        if not is_first():
+            return
+        _append(self.folder, self.step, loss, error_mm)
+        if tracker is not None:
+            tracker.add_scalar("loss", loss, self.step)
+            tracker.add_scalar("validation_mm", error_mm, self.step)
+            tracker.add_scalar("rate", self.optimizer.param_groups[0]["lr"], self.step)
+        if self.step % self.settings.save_every == 0 or self.is_over:
+            self.save()
 
     def judge(self, error_mm: float) -> None:
         """Let a validation act on the rate, and keep the weights if it is the best."""
@@ -254,7 +287,7 @@ class _Run:
         """Load the last checkpoint, if there is one, and cut off the curve after it."""
         path = self.folder / "checkpoint.pt"
         if path.exists():
-            state = torch.load(path, weights_only=True, map_location="cpu")
+            state = _read_checkpoint(path)
             if state.get("settings") != asdict(self.settings):
                 msg = (
                     f"{path} belongs to a training with {state.get('settings')}; this one has "
@@ -269,7 +302,21 @@ class _Run:
                 self.best, self.best_mm = state["best"], state["best_mm"]
                 self.best_step = state["best_step"]
             logger.info("%s: going on from step %d", self.folder.name, self.step)
-        _cut_curve(self.folder, self.step)
+        if is_first():
+            _cut_curve(self.folder, self.step)
+
+
+def _read_checkpoint(path: Path) -> dict[str, Any]:
+    """Load weights and numbers; nothing in the file is executed."""
+    try:
+        state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+        state.keys()
+    except (OSError, RuntimeError, ValueError, AttributeError, EOFError,
+            pickle.UnpicklingError) as err:  # fmt: skip
+        text = str(err).splitlines()[0] if str(err) else type(err).__name__
+        msg = f"{path}: is no checkpoint ({text}). Delete it to begin this training anew."
+        raise TrainingError(msg) from err
+    return state
 
 
 def _cut_curve(folder: Path, step: int) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 import platform
 from dataclasses import asdict, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from palnet.training.atlas import build_atlas
 from palnet.training.calibration import collect_sample, fit_calibration
 from palnet.training.landmarks import train_landmark_network
 from palnet.training.loop import LoopSettings
+from palnet.training.parallel import is_first, on_first
 from palnet.training.patches import fill_patches, load_patches
 from palnet.training.pose import load_clouds, train_pose_networks
 from palnet.training.recipe import claim_folder
@@ -70,26 +72,35 @@ def train_model(
         The model file, ``<folder>/<recipe name>.npz``.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    claim_folder(folder, {**asdict(recipe), "sources": [source.name for source in sources]})
+    names = [source.name for source in sources]
+    on_first(partial(claim_folder, folder, {**asdict(recipe), "sources": names}))
     scheme = load_scheme(recipe.scheme)
     trained_on = [_with_heads(source, for_calibration=False) for source in sources]
-    atlas = _atlas_stage(recipe, trained_on, folder)
+    atlas = on_first(partial(_atlas_stage, recipe, trained_on, folder))
     people = recipe.people
-    n_seen = people.n_train + people.n_validation
-    seen = range(people.first_seed, people.first_seed + n_seen)
-    scans = _fill_from_all(trained_on, seen, folder / "scans", jobs)
+    seen = range(people.first_seed, people.first_seed + people.n_train + people.n_validation)
+    scans = on_first(partial(_fill_from_all, trained_on, seen, folder / "scans", jobs))
     weights = _pose_stage(recipe, atlas, scans, folder)
     weights |= _landmark_stage(recipe, atlas, scans, folder, scheme, jobs)
     path = folder / f"{recipe.name}.npz"
-    metadata = _describe(recipe, sources)
-    plain = Calibration(np.ones(len(scheme)), 1.0, 0.5)
-    parts: dict[str, Any] = {"scheme": scheme, "atlas": atlas, "weights": weights}
-    write_model(path, calibration=plain, metadata=metadata, **parts)
-    unseen = range(seen.stop, seen.stop + people.n_calibration)
-    kept_apart = [_with_heads(source, for_calibration=True) for source in sources]
-    presets = tuple(CALIBRATION_PRESETS.values())
-    unseen_scans = _fill_from_all(kept_apart, unseen, folder / "scans", jobs, presets)
-    sample = collect_sample(read_model(path), unseen_scans)
+    if is_first():
+        parts: dict[str, Any] = {"scheme": scheme, "atlas": atlas, "weights": weights}
+        unseen = range(seen.stop, seen.stop + people.n_calibration)
+        kept_apart = [_with_heads(source, for_calibration=True) for source in sources]
+        presets = tuple(CALIBRATION_PRESETS.values())
+        plain = Calibration(np.ones(len(scheme)), 1.0, 0.5)
+        metadata = _describe(recipe, sources)
+        write_model(path, calibration=plain, metadata=metadata, **parts)
+        unseen_scans = _fill_from_all(kept_apart, unseen, folder / "scans", jobs, presets)
+        _calibrate(path, parts, metadata, unseen_scans)
+    return path
+
+
+def _calibrate(
+    path: Path, parts: dict[str, Any], metadata: dict[str, Any], scans: list[Path]
+) -> None:
+    """Write the model again, with expected errors fitted to scans that trained nothing."""
+    sample = collect_sample(read_model(path), scans)
     calibration = fit_calibration(sample)
     metadata["calibration"] = {
         "people": len(sample.error_mm),
@@ -97,7 +108,6 @@ def train_model(
     }
     write_model(path, calibration=calibration, metadata=metadata, **parts)
     logger.info("model: %s, %s", path, metadata["calibration"])
-    return path
 
 
 def _with_heads(source: MorphableModel, *, for_calibration: bool) -> MorphableModel:
@@ -164,7 +174,8 @@ def _landmark_stage(
     """Train the landmark network."""
     people = recipe.people
     n_used = people.n_train + people.n_validation
-    patches = fill_patches(atlas, scans[:n_used], folder / "patches", jobs=jobs)
+    fill = partial(fill_patches, atlas, scans[:n_used], folder / "patches", jobs=jobs)
+    patches = on_first(fill)
     weights = train_landmark_network(
         load_patches(patches[: people.n_train]),
         load_patches(patches[people.n_train :]),

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 from palnet.errors import UsageError
+from palnet.sorted_patches import FINISHES, Finish
 from palnet.training.recipe import build_part, check_keys, read_toml
 
 if TYPE_CHECKING:
@@ -23,9 +24,6 @@ __all__ = [
     "TrainingPart",
     "read_protocol",
 ]
-
-Finish = Literal["closest", "average"]
-FINISHES: tuple[Finish, ...] = get_args(Finish)
 
 MIN_POINTS = {"palnet": 100, "noatt": 100, "topk": 250, "2blk": 25, "ndo": 100}
 """Points that a patch needs at least to last through all poolings."""

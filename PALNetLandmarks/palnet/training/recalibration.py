@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import palnet
 from palnet._files import check_free
+from palnet.errors import UsageError
 from palnet.model import write_model
 from palnet.synthesis.folder import fill_folder
 from palnet.training.calibration import collect_sample, fit_calibration
@@ -56,11 +57,19 @@ def recalibrate(
 
     Raises
     ------
+    UsageError
+        If the model has one of the paper's networks, which say no spread to calibrate.
     OutputExistsError
         If the model file exists.
     TrainingError
         If every scan was refused.
     """
+    if model.paper is not None:
+        msg = (
+            f"{model.path} holds one of the paper's networks, whose expected errors are those of "
+            "the people it was tested on. Only the shipped kind of network can be calibrated."
+        )
+        raise UsageError(msg)
     check_free(output, overwrite=False)
     sample = collect_sample(model, fill_folder(source, seeds, folder, jobs=jobs))
     calibration = fit_calibration(sample)

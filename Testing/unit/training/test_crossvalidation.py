@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import json
 import shutil
@@ -20,6 +21,7 @@ from palnet.training import published
 from palnet.training.aligning import prepare_scans
 from palnet.training.cohort import finish_landmarks, gather_sorted_patches
 from palnet.training.crossvalidation import cross_validate
+from palnet.training.exporting import ModelExporter
 from palnet.training.layouts import read_data_set
 from palnet.training.protocol import NETWORKS, read_protocol
 from palnet.training.published import predict_landmarks, read_network
@@ -47,6 +49,14 @@ n_epochs = 8
 """
 # p0 and p4 are one person; p2 and p5 lack landmarks.
 N_SCANS, ONE_PERSON, INCOMPLETE = 8, ("p0", "p4"), {"p2": "prn", "p5": "t_l"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def faces_are_found_at_once():
+    """The toys lie in the face frame; finding them is `test_exporting`'s matter."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ModelExporter, "_find", lambda exporter, specimen: np.eye(4))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +138,11 @@ def test_report_and_tables_tell_the_same(a_run):
         assert result.mean_mm == pytest.approx(
             np.mean([float(row["error_mm"]) for row in rows]), abs=1e-4
         )
-    assert f"{pooled['mean_mm'][:4]}" in (output / "report.html").read_text("utf-8")
+    report = (output / "report.html").read_text("utf-8")
+    assert f"{pooled['mean_mm'][:4]}" in report
+    for fold in (1, 2):
+        curve = base64.b64encode((output / f"fold{fold}" / "curve.png").read_bytes())
+        assert curve.decode("ascii") in report
 
 
 def test_landmark_files_hold_the_errors_of_the_table(a_run):
@@ -295,7 +309,7 @@ def test_command_prints_a_line_a_fold(a_run, a_cohort, capsys):
 
     assert code == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["fold", "1", "2", "all", "report:"]
+    assert [line.split()[0] for line in lines] == ["fold", "1", "2", "all", "report:", "model:"]
     assert lines[3].split()[1] == str(N_SCANS)
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palnet.errors import UsageError
-from palnet.training.folds import split_people
+from palnet.training.folds import split_for_all, split_people
 
 # KFold(5, shuffle=True, random_state=42).split and train_test_split(test_size=0.2,
 # random_state=42) on arange(23), scikit-learn 1.9.1.
@@ -56,9 +56,24 @@ def test_folds_depend_on_the_seed_alone():
     assert split_people(people, 5, 42, 0.1) != split_people(people, 5, 43, 0.1)
 
 
-@pytest.mark.parametrize(("n_folds", "least"), [(5, 5), (1, 3)])
+@pytest.mark.parametrize(("n_folds", "least"), [(5, 5), (3, 3), (2, 4), (1, 3)])
 def test_too_few_people_are_refused(n_folds, least):
     people = [str(number) for number in range(least - 1)] * 9
 
     with pytest.raises(UsageError, match=f"at least {least} people; got {least - 1}"):
         split_people(people, n_folds, 42, 0.1)
+    for fold in split_people([str(number) for number in range(least)], n_folds, 42, 0.1):
+        assert all([fold.train, fold.validation, fold.test])
+
+
+def test_all_train_but_those_who_validate():
+    people = [f"p{number // 2}" for number in range(40)]
+
+    fold = split_for_all(people, 42, 0.1)
+
+    assert fold.test == ()
+    assert sorted(fold.train + fold.validation) == list(range(40))
+    assert len(fold.validation) == 4
+    assert not {people[row] for row in fold.train} & {people[row] for row in fold.validation}
+    assert fold == split_for_all(people, 42, 0.1)
+    assert fold != split_for_all(people, 43, 0.1)

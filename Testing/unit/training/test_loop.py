@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import csv
-import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -174,10 +173,18 @@ def test_checkpoint_is_never_unpickled(tmp_path):
     mark = tmp_path / "mark"
     torch.save({"network": Bomb(str(mark)), "step": 3}, tmp_path / "checkpoint.pt")
 
-    with pytest.raises(pickle.UnpicklingError, match="Weights only"):
+    with pytest.raises(TrainingError, match=r"^[^\n]*is no checkpoint[^\n]*Weights only[^\n]*$"):
         train(tmp_path)
 
     assert not mark.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"weights", b"PK\x03\x04" + bytes(200)])
+def test_damaged_checkpoint_is_refused_in_one_line(content, tmp_path):
+    (tmp_path / "checkpoint.pt").write_bytes(content)
+
+    with pytest.raises(TrainingError, match=r"^[^\n]*checkpoint\.pt: is no checkpoint[^\n]*$"):
+        train(tmp_path)
 
 
 def test_writing_a_checkpoint_that_fails_keeps_the_old_one(tmp_path, monkeypatch):

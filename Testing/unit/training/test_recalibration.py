@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from palnet.cli import main
-from palnet.errors import OutputExistsError
-from palnet.model import read_model
+from palnet.errors import OutputExistsError, UsageError
+from palnet.model import PaperNetwork, read_model
 from palnet.training import recalibration
 from palnet.training.calibration import CalibrationSample, fit_calibration
 from palnet.training.recalibration import recalibrate
@@ -70,3 +72,13 @@ def test_command_without_its_source_says_what_is_missing(capsys, tmp_path):
         main(["calibrate", "-o", str(tmp_path / "new.npz"), "--folder", str(tmp_path)])
 
     assert "--morphable-model" in capsys.readouterr().err
+
+
+def test_network_of_the_paper_is_refused(tmp_path):
+    model = read_model()
+    paper = PaperNetwork("palnet", 1000, 1.2, "average", model.atlas.landmark_mean_mm, np.eye(4))
+
+    with pytest.raises(UsageError, match="one of the paper's networks"):
+        recalibrate(
+            replace(model, paper=paper), Source(), range(3), tmp_path / "n.npz", folder=tmp_path
+        )

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The first half of a detection: where on the scan the face is, or why there is none."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from palnet.errors import ScanRefusedError
+from palnet.face.fit import AtlasFit, fit_atlas
+from palnet.face.pose import find_poses
+from palnet.face.region import extract_face, move_cloud, move_surface, sample_coarse
+from palnet.face.similarity import compose_similarity, similarity_scale
+from palnet.face.verdict import find_refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from palnet.face.atlas import FaceAtlas
+    from palnet.model import Model
+    from palnet.surface import PointCloud, Surface, Unit
+
+__all__ = ["FoundFace", "Stopwatch", "find_face", "without_scale"]
+
+# A candidate whose short fit scores less than this is not worth a full one.
+HOPELESS_SCORE = 0.12
+
+
+class Stopwatch:
+    """Seconds spent in each named stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add the time of the block to a stage."""
+        start = time.perf_counter()
+        yield
+        spent = self.seconds.get(name, 0.0) + time.perf_counter() - start
+        self.seconds[name] = round(spent, 4)
+
+
+@dataclass(frozen=True, eq=False)
+class FoundFace:
+    """A face that was found.
+
+    Attributes
+    ----------
+    surface : Surface
+        The whole scan in millimetres.
+    face_from_scan : ndarray of shape (4, 4)
+        Similarity from scan millimetres to the face frame.
+    face : Surface
+        The region of interest, in the face frame.
+    coarse : PointCloud
+        The region at the coarse spacing, in the face frame.
+    fit : AtlasFit
+        The fitted atlas.
+    """
+
+    surface: Surface
+    face_from_scan: NDArray[np.float64]
+    face: Surface
+    coarse: PointCloud
+    fit: AtlasFit
+
+
+def find_face(
+    surface: Surface,
+    units: tuple[Unit, ...],
+    model: Model,
+    watch: Stopwatch | None = None,
+) -> FoundFace:
+    """Try each plausible unit and pose; the first face that passes the verdict is taken.
+
+    Parameters
+    ----------
+    surface : Surface
+        The scan, prepared in any one of the units.
+    units : tuple of Unit
+        Units to try, the likeliest first.
+    model : Model
+        Atlas and pose networks.
+    watch : Stopwatch, optional
+        Gets the time of the stages ``pose`` and ``fit``.
+
+    Returns
+    -------
+    FoundFace
+        The face.
+
+    Raises
+    ------
+    ScanRefusedError
+        With the reason why the likeliest guess is no usable face.
+    """
+    watch = watch or Stopwatch()
+    reasons: list[str] = []
+    for unit in units:
+        scaled = surface if unit == surface.unit else surface.rescaled(unit)
+        with watch.stage("pose"):
+            candidates = find_poses(
+                scaled, model.atlas, model.network("pose_coarse"), model.network("pose_fine")
+            )
+        for candidate in candidates:
+            if reasons and candidate.score < HOPELESS_SCORE:
+                break
+            with watch.stage("fit"):
+                found = _fit(scaled, candidate.face_from_scan, model)
+            refusal = find_refusal(found.fit, found.face_from_scan)
+            if refusal is None:
+                return found
+            reasons.append(refusal)
+    msg = f"{surface.name}: {reasons[0]}"
+    raise ScanRefusedError(msg)
+
+
+def _fit(surface: Surface, guess: NDArray[np.float64], model: Model) -> FoundFace:
+    """Cut out the region of interest and fit the atlas to it."""
+    region = extract_face(surface, guess)
+    cloud = sample_coarse(region)
+    fit = fit_atlas(model.atlas, cloud)
+    return FoundFace(
+        surface=surface,
+        face_from_scan=fit.face_from_cloud @ guess,
+        face=move_surface(region, fit.face_from_cloud),
+        coarse=move_cloud(cloud, fit.face_from_cloud),
+        fit=fit,
+    )
+
+
+def without_scale(face_from_scan: NDArray[np.float64], atlas: FaceAtlas) -> NDArray[np.float64]:
+    """Take the scale out of a pose, so that millimetres stay true.
+
+    Parameters
+    ----------
+    face_from_scan : ndarray of shape (4, 4)
+        The pose.
+    atlas : FaceAtlas
+        The middle of its mean landmarks stays in place: large and small faces share it.
+
+    Returns
+    -------
+    ndarray of shape (4, 4)
+        Rotation and translation.
+    """
+    middle = atlas.landmark_mean_mm.mean(axis=0)
+    scale = similarity_scale(face_from_scan)
+    shift = middle + (face_from_scan[:3, 3] - middle) / scale
+    return compose_similarity(1.0, face_from_scan[:3, :3] / scale, shift)

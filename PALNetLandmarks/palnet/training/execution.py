@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a training is run, whatever it makes: precision, and what is written while it runs."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+
+from palnet._dependencies import require
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["Execution", "Tracker", "execute", "make_tracker", "round_layers"]
+
+logger = logging.getLogger(__name__)
+
+TRACKER_FOLDER = "tensorboard"
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """How to run.
+
+    Attributes
+    ----------
+    mixed_precision : bool
+        Whether layers run in bfloat16; losses, weights and validations stay in float32.
+    tensorboard : bool or None
+        Whether to write for TensorBoard; None: if it is installed.
+    """
+
+    mixed_precision: bool = False
+    tensorboard: bool | None = None
+
+
+_PLAIN = Execution()
+_current: ContextVar[Execution] = ContextVar("execution", default=_PLAIN)
+
+
+@contextmanager
+def execute(execution: Execution) -> Iterator[None]:
+    """Run all trainings of the block in this way.
+
+    Parameters
+    ----------
+    execution : Execution
+        How.
+
+    Raises
+    ------
+    MissingDependencyError
+        If TensorBoard is wanted and not installed.
+    """
+    if execution.tensorboard:
+        require("tensorboard", feature="--tensorboard")
+    token = _current.set(execution)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def round_layers(network: torch.nn.Module) -> torch.nn.Module:
+    """Let the layers of a network run in bfloat16 if that is wanted; else the network itself.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        On its device.
+
+    Returns
+    -------
+    torch.nn.Module
+        Gives float32.
+    """
+    device = next(network.parameters()).device
+    if not _current.get().mixed_precision:
+        return network
+    if device.type not in ("cuda", "cpu"):
+        logger.warning("mixed precision is for CUDA and the processor; going on without")
+        return network
+    return _Rounded(network, device.type)
+
+
+class _Rounded(torch.nn.Module):
+    """Autocast to bfloat16, whose range is that of float32: no scaling of losses."""
+
+    def __init__(self, network: torch.nn.Module, device_type: str) -> None:
+        super().__init__()
+        self.network, self.device_type = network, device_type
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        """As the network, in float32 again."""
+        with torch.autocast(self.device_type, torch.bfloat16):
+            result: torch.Tensor = self.network(*inputs)
+        return result.float()
+
+
+class Tracker(Protocol):
+    """What of TensorBoard's `SummaryWriter` is used."""
+
+    def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> Any:
+        """Add a point to a curve."""
+
+    def close(self) -> None:
+        """Write what is left."""
+
+
+def make_tracker(folder: Path, step: int) -> Tracker | None:
+    """Open the files for TensorBoard in a training's folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Gets the folder ``tensorboard``.
+    step : int
+        Where the training goes on; later points of an earlier run are dropped.
+
+    Returns
+    -------
+    Tracker or None
+        None if TensorBoard is not installed, or not wanted.
+    """
+    wanted = _current.get().tensorboard
+    if wanted is None:
+        wanted = importlib.util.find_spec("tensorboard") is not None
+    if not wanted:
+        return None
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:  # a part of it
+        if _current.get().tensorboard:
+            raise
+        return None
+    tracker: Tracker = SummaryWriter(str(folder / TRACKER_FOLDER), purge_step=step + 1)
+    return tracker

@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cross-validated networks of the paper as model files that `palnet detect` takes."""
+
+from __future__ import annotations
+
+import logging
+import platform
+from dataclasses import asdict
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+import palnet
+from palnet._files import replacing
+from palnet.errors import ScanRefusedError, TrainingError
+from palnet.face.similarity import apply_similarity, fit_similarity, invert_similarity
+from palnet.finding import find_face, without_scale
+from palnet.model import Calibration, Model, PaperNetwork, read_model, write_model
+from palnet.placing import place_as_published
+from palnet.surface import prepare_scan
+from palnet.training.dataset import load_scan
+from palnet.training.published import read_network
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from palnet.evaluation import Pair
+    from palnet.training.aligning import PreparedScan
+    from palnet.training.dataset import DataSet
+    from palnet.training.folds import Fold
+    from palnet.training.protocol import Protocol
+
+__all__ = ["ModelExporter", "expected_errors"]
+
+logger = logging.getLogger(__name__)
+
+# A data set with matrices has a frame of its own: where the face lies in it, so many scans tell.
+MIN_FRAME_SCANS, MAX_FRAME_SCANS = 3, 30
+
+
+def expected_errors(errors_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Average each landmark's error over the people it was tested on.
+
+    Parameters
+    ----------
+    errors_mm : ndarray of shape (n_scans, n_landmarks)
+        Errors on people that did not train; NaN where nothing could be compared.
+
+    Returns
+    -------
+    ndarray of shape (n_landmarks,)
+        Means; the largest of the others where a landmark was never compared.
+
+    Raises
+    ------
+    TrainingError
+        If nothing was compared.
+    """
+    known = np.isfinite(errors_mm)
+    if not known.any():
+        msg = (
+            "a model without one tested scan would have no expected errors: every tested scan was "
+            "refused, or has no landmarks."
+        )
+        raise TrainingError(msg)
+    counts = known.sum(axis=0)
+    sums = np.where(known, errors_mm, 0.0).sum(axis=0)
+    means = sums / np.maximum(counts, 1)
+    return np.asarray(np.where(counts > 0, means, means.max()))
+
+
+class ModelExporter:
+    """Writes the networks of one cross-validation.
+
+    Where scans lie in the face frame, the errors are those of the cross-validation: a detection
+    does the very same. Where a data set has a frame of its own, a detection finds the face instead
+    of reading a matrix, and the tested scans are detected once more, so that the errors expected
+    are those of a detection.
+
+    Parameters
+    ----------
+    data : DataSet
+        The annotated scans.
+    protocol : Protocol
+        What was done.
+    scans : sequence of PreparedScan
+        The scans that the rows of a fold count.
+    """
+
+    def __init__(self, data: DataSet, protocol: Protocol, scans: Sequence[PreparedScan]) -> None:
+        self.data, self.protocol, self.scans = data, protocol, scans
+        self._base = read_model()
+        self._files = {scan.specimen: scan for scan in data.scans}
+        self._poses: dict[str, NDArray[np.float64] | None] = {}
+        self._errors: list[NDArray[np.float64]] = []
+        placed = data.layout == "facescape"
+        self._has_own_frame = placed or any(scan.matrix_path is not None for scan in data.scans)
+
+    def export_fold(
+        self, fold: Fold, place: Path, pairs: Sequence[Pair], result: Mapping[str, Any]
+    ) -> None:
+        """Write a fold's network with the errors on its tested people.
+
+        Parameters
+        ----------
+        fold : Fold
+            The fold.
+        place : Path
+            Its folder, with the network; gets ``model.npz``.
+        pairs : sequence of Pair
+            What the cross-validation said of the tested scans.
+        result : mapping
+            Figures of the fold, for the card.
+        """
+        try:
+            errors_mm = self._test(fold, place, pairs)
+            self._errors.append(errors_mm)
+            self._write(place / "model.npz", place / "network.pt", fold, errors_mm, [result])
+        except TrainingError as err:  # the figures of the cross-validation stand without it
+            logger.warning("%s: no model file: %s", place.name, err)
+
+    def export_all(self, fold: Fold, place: Path, results: Sequence[Mapping[str, Any]]) -> None:
+        """Write the network that everybody trained, with the errors of all tested people.
+
+        Parameters
+        ----------
+        fold : Fold
+            Who trained it.
+        place : Path
+            The folder with the network; the one above it gets ``model.npz``.
+        results : sequence of mapping
+            Figures of the folds, for the card.
+
+        Raises
+        ------
+        TrainingError
+            If a detection takes none of the tested scans.
+        """
+        errors_mm = np.concatenate([*self._errors, np.zeros((0, len(self.data.scheme)))])
+        self._write(place.parent / "model.npz", place / "network.pt", fold, errors_mm, results)
+
+    def _test(self, fold: Fold, place: Path, pairs: Sequence[Pair]) -> NDArray[np.float64]:
+        """Errors of a detection on the tested scans, (n_tested, n_landmarks); NaN where none is."""
+        if not self._has_own_frame:
+            apart = [pair.predicted.positions_mm - pair.truth.positions_mm for pair in pairs]
+            return np.asarray(np.linalg.norm(apart, axis=2))
+        path = place / "detected.npz"
+        if not path.exists():
+            unknown = Calibration(np.zeros(len(self.data.scheme)), 0.0, 0.0)
+            parts = self._parts(place / "network.pt")
+            parts["weights"] = {name: w.astype(np.float32) for name, w in parts["weights"].items()}
+            model = Model("", place, "", calibration=unknown, metadata={}, **parts)
+            errors = np.array([self._detect(self.scans[row], model) for row in fold.test])
+            with replacing(path, overwrite=True) as draft, draft.open("wb") as target:
+                np.savez(target, errors_mm=errors)
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+            return np.asarray(arrays["errors_mm"])
+
+    def _write(
+        self,
+        path: Path,
+        network: Path,
+        fold: Fold,
+        errors_mm: NDArray[np.float64],
+        results: Sequence[Mapping[str, Any]],
+    ) -> None:
+        """Write a model file, unless it is there."""
+        if path.exists():
+            return
+        expected = expected_errors(errors_mm)
+        n_without = int(np.isnan(errors_mm).all(axis=1).sum())
+        metadata = self._card(fold) | {
+            "expected_errors": {
+                "what": "mean error of each landmark on people who neither trained nor validated",
+                "scans": len(errors_mm) - n_without,
+                "scans_refused": n_without,
+                "mean_mm": round(float(np.nanmean(errors_mm)), 3),
+            },
+            "folds": [dict(result) for result in results],
+        }
+        calibration = Calibration(expected, 0.0, 0.0)
+        write_model(path, calibration=calibration, metadata=metadata, **self._parts(network))
+        logger.info("model: %s, expected error %.2f mm", path, expected.mean())
+
+    def _parts(self, network: Path) -> dict[str, Any]:
+        """Put a network beside the atlas and the pose networks of the shipped model."""
+        twin, means_mm = read_network(network)
+        weights: dict[str, NDArray[np.floating]] = {
+            name: weight for name, weight in self._base.weights.items() if name.startswith("pose")
+        }
+        for name, weight in twin.state_dict().items():
+            weights[f"landmarks.{name}"] = _halve(weight.numpy())
+        patches = self.protocol.patches
+        paper = PaperNetwork(
+            variant=self.protocol.variant,
+            n_points=patches.n_points,
+            spacing_mm=patches.spacing_mm,
+            finish=self.protocol.finish,
+            means_mm=means_mm,
+            frame_from_face=self._frame_from_face,
+        )
+        atlas, scheme = self._base.atlas, self.data.scheme
+        return {"scheme": scheme, "atlas": atlas, "weights": weights, "paper": paper}
+
+    @cached_property
+    def _frame_from_face(self) -> NDArray[np.float64]:
+        """Where the data set's frame has the face; poses tell, no landmark does."""
+        if not self._has_own_frame:
+            return np.eye(4)
+        middle = self._base.atlas.landmark_mean_mm
+        places = []
+        for scan in self.scans[:MAX_FRAME_SCANS]:
+            pose = self._find(scan.aligned.specimen)
+            if pose is not None:
+                face_from_scan = without_scale(pose, self._base.atlas)
+                frame_from_face = scan.frame_from_scan @ invert_similarity(face_from_scan)
+                places.append(apply_similarity(frame_from_face, middle))
+        if len(places) < min(MIN_FRAME_SCANS, len(self.scans)):
+            msg = (
+                f"the pose search found the face on {len(places)} of the first "
+                f"{MAX_FRAME_SCANS} scans. A detection needs it where no matrix says where it is."
+            )
+            raise TrainingError(msg)
+        return fit_similarity(middle, np.median(places, axis=0), with_scale=False)
+
+    def _find(self, specimen: str) -> NDArray[np.float64] | None:
+        """Find the face on a scan; None where a detection refuses the scan."""
+        if specimen not in self._poses:
+            mesh, unit, _ = load_scan(self._files[specimen], self.data.scheme)
+            try:
+                found = find_face(prepare_scan(mesh, unit), (unit,), self._base)
+                self._poses[specimen] = found.face_from_scan
+            except ScanRefusedError as err:
+                logger.info("not detected: %s", err)
+                self._poses[specimen] = None
+        return self._poses[specimen]
+
+    def _detect(self, scan: PreparedScan, model: Model) -> NDArray[np.float64]:
+        """Errors of a detection on one scan."""
+        specimen = scan.aligned.specimen
+        pose = self._find(specimen)
+        if pose is None:
+            return np.full(len(scan.truth), np.nan)
+        mesh, unit, truth = load_scan(self._files[specimen], self.data.scheme)
+        placement = place_as_published(prepare_scan(mesh, unit), pose, model)
+        return np.asarray(np.linalg.norm(placement.positions_mm - truth.positions_mm, axis=1))
+
+    def _card(self, fold: Fold) -> dict[str, Any]:
+        """What the model was made from."""
+        rows = {"train": fold.train, "validation": fold.validation}
+        aligned = {part: [self.scans[row].aligned for row in rows[part]] for part in rows}
+        return {
+            "network": f"{self.protocol.variant} of the PAL-Net paper, by palnet crossvalidate",
+            "recipe": asdict(self.protocol),
+            "data": {
+                "layout": self.data.layout,
+                "scans": {part: len(scans) for part, scans in aligned.items()},
+                "people": {
+                    part: len({scan.person for scan in scans}) for part, scans in aligned.items()
+                },
+            },
+            "alignment": "the data set's own frame, found by the pose search"
+            if self._has_own_frame
+            else "pose search, scale taken out",
+            "licence": "weights: whoever holds the rights in the scans says; atlas and pose "
+            f"networks: {self._base.metadata.get('licence')}",
+            "pose_model_sha256": self._base.sha256,
+            "versions": {
+                "palnet": palnet.__version__,
+                "python": platform.python_version(),
+                "numpy": np.__version__,
+                "torch": str(torch.__version__),
+            },
+        }
+
+
+def _halve(weight: NDArray[np.float32]) -> NDArray[np.floating]:
+    """Give half precision: half the file. Not to biases, the last of which are millimetres."""
+    with np.errstate(over="ignore"):
+        half = weight.astype(np.float16)
+    return half if weight.ndim > 1 and np.isfinite(half).all() else weight

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The processes that torchrun starts: one trains on each GPU, and the first does all the rest."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+from torch import distributed
+
+from palnet.errors import PalnetError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["count_processes", "is_first", "join_processes", "on_first", "rank", "share_batches"]
+
+# The others wait while the first prepares scans, which takes hours.
+LONGEST_WAIT = timedelta(days=7)
+
+_Result = TypeVar("_Result")
+
+
+def count_processes() -> int:
+    """How many processes train together."""
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
+def rank() -> int:
+    """Which of them this one is, from 0."""
+    return distributed.get_rank() if distributed.is_initialized() else 0
+
+
+def is_first() -> bool:
+    """Whether this is the process that writes and prints."""
+    return rank() == 0
+
+
+@contextmanager
+def join_processes() -> Iterator[None]:
+    """Join the other processes of a torchrun; without one, do nothing.
+
+    Raises
+    ------
+    UsageError
+        If there are more processes than GPUs on a machine that has some.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield
+        return
+    backend = "gloo"
+    if torch.cuda.is_available():
+        local, n_gpus = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+        if local >= n_gpus:
+            msg = f"one process a GPU: got more than {n_gpus}. Use --nproc-per-node {n_gpus}."
+            raise UsageError(msg)
+        torch.cuda.set_device(local)
+        backend = "cpu:gloo,cuda:nccl"
+    distributed.init_process_group(backend, timeout=LONGEST_WAIT)
+    try:
+        yield
+    finally:
+        distributed.destroy_process_group()
+
+
+def on_first(work: Callable[[], _Result]) -> _Result:
+    """Let the first process do something, such as writing, and all have the result.
+
+    Parameters
+    ----------
+    work : callable
+        Without arguments; its result travels to the others.
+
+    Returns
+    -------
+    object
+        The same in all processes; an error of palnet is raised in all.
+    """
+    if count_processes() == 1:
+        return work()
+    box: list[Any] = [None]
+    if is_first():
+        try:
+            box[0] = (work(), None)
+        except PalnetError as err:
+            box[0] = (None, err)
+    distributed.broadcast_object_list(box, src=0, device=torch.device("cpu"))
+    result, failure = box[0]
+    if failure is not None:
+        raise failure
+    return result  # type: ignore[no-any-return]  # what work gave
+
+
+def share_batches(network: torch.nn.Module) -> torch.nn.Module:
+    """Let each process run its share of a batch; alone, the network itself.
+
+    What comes back are the outputs for the whole batch in every process, so that any loss is that
+    of the whole batch. Gradients reach the own share only: the loss has to be multiplied by the
+    number of processes, by which `DistributedDataParallel` divides the sum of their gradients.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        On its device; all processes begin with the weights of the first.
+
+    Returns
+    -------
+    torch.nn.Module
+        Takes and gives tensors whose first axis is the batch.
+    """
+    if count_processes() == 1:
+        return network
+    device = next(network.parameters()).device
+    # Scores that only choose (topk) get no gradient.
+    spread = torch.nn.parallel.DistributedDataParallel(
+        network,
+        device_ids=[device] if device.type == "cuda" else None,
+        find_unused_parameters=True,
+    )
+    return _SharedBatch(spread)
+
+
+class _SharedBatch(torch.nn.Module):
+    """Runs this process's rows of a batch and gathers those of the others."""
+
+    def __init__(self, network: torch.nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        """The whole batch in, the outputs of the whole batch out."""
+        n_rows, n_processes = len(inputs[0]), count_processes()
+        share = -(-n_rows // n_processes)
+        # Equal shares: the last row fills them up, and is cut off again.
+        rows = torch.arange(rank() * share, (rank() + 1) * share).clamp(max=n_rows - 1)
+        own: torch.Tensor = self.network(*(values[rows.to(values.device)] for values in inputs))
+        parts = [torch.zeros_like(own) for _ in range(n_processes)]
+        distributed.all_gather(parts, own.detach().contiguous())
+        parts[rank()] = own
+        # A process whose share is cut off has to take part in the gradients all the same.
+        return torch.cat(parts)[:n_rows] + 0.0 * own.sum()
