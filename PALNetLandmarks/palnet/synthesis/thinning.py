@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["cluster_vertices", "decimate", "drop_unused_points"]
+__all__ = ["cluster_vertices", "decimate", "decimate_to", "drop_unused_points"]
 
 # Share of the triangles that a decimation takes away.
 DECIMATED_AWAY = (0.5, 0.93)
@@ -18,6 +18,13 @@ DECIMATED_AWAY = (0.5, 0.93)
 
 def decimate(
     points_mm: NDArray[np.float32], triangles: NDArray[np.int32], rng: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Take a random share of the triangles away, see `decimate_to`."""
+    return decimate_to(points_mm, triangles, float(rng.uniform(*DECIMATED_AWAY)))
+
+
+def decimate_to(
+    points_mm: NDArray[np.float32], triangles: NDArray[np.int32], share_away: float
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Shrink a mesh as programs do: large triangles where it is flat, small ones where it bends.
 
@@ -27,8 +34,8 @@ def decimate(
         The mesh.
     triangles : ndarray of shape (n_triangles, 3)
         Its triangles.
-    rng : numpy.random.Generator
-        Draws which share of the triangles goes.
+    share_away : float
+        Share of the triangles that goes.
 
     Returns
     -------
@@ -51,7 +58,7 @@ def decimate(
     mesh.SetPolys(cells)
     shrink = vtkQuadricDecimation()
     shrink.SetInputData(mesh)
-    shrink.SetTargetReduction(float(rng.uniform(*DECIMATED_AWAY)))
+    shrink.SetTargetReduction(share_away)
     shrink.Update()
     result = shrink.GetOutput()
     kept = vtk_to_numpy(result.GetPoints().GetData()).astype(np.float32)

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How much the landmarks of a real scan move when the scan is changed and the face is not.
+
+Without labels this says nothing of accuracy, but what moves cannot be right twice: mirrored left to
+right, decimated to a half and a fifth of its triangles, roughened, smoothed.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmarks._data import add_common_options, read_real_scans, settings_of
+from benchmarks._report import Report
+from palnet.detector import detect
+from palnet.errors import ScanRefusedError
+from palnet.scheme import load_scheme
+from palnet.surface import Mesh
+from palnet.synthesis import thinning
+from palnet.synthesis.capture import laplacian_matrix, smear
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+NOISE_MM = 0.15
+MIRROR = np.array([-1.0, 1.0, 1.0])
+
+
+def mirrored(mesh: Mesh) -> Mesh:
+    """The scan in a mirror, its triangles turned so that they face outwards again."""
+    return Mesh(mesh.points * MIRROR, mesh.triangles[:, [0, 2, 1]], name=mesh.name)
+
+
+def decimated(share_left: float) -> Callable[[Mesh], Mesh]:
+    """A program's decimation."""
+
+    def change(mesh: Mesh) -> Mesh:
+        points, triangles = thinning.decimate_to(
+            mesh.points.astype(np.float32), mesh.triangles, 1 - share_left
+        )
+        return Mesh(points.astype(np.float64), triangles, name=mesh.name)
+
+    return change
+
+
+def roughened(mesh: Mesh) -> Mesh:
+    """White noise of `NOISE_MM` an axis."""
+    noise = np.random.default_rng(1).normal(0, NOISE_MM, mesh.points.shape)
+    return Mesh(mesh.points + noise, mesh.triangles, name=mesh.name)
+
+
+def smoothed(mesh: Mesh) -> Mesh:
+    """Each vertex drawn towards its neighbours, twice."""
+    average = laplacian_matrix(mesh.triangles, len(mesh.points))
+    points = smear(mesh.points.astype(np.float32), average, 1.0, 2)
+    return Mesh(points.astype(np.float64), mesh.triangles, name=mesh.name)
+
+
+CHANGES: dict[str, Callable[[Mesh], Mesh]] = {
+    "mirrored": mirrored,
+    "half of the triangles": decimated(0.5),
+    "a fifth of the triangles": decimated(0.2),
+    f"noise of {NOISE_MM} mm": roughened,
+    "smoothed twice": smoothed,
+}
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_common_options(parser)
+    arguments = parser.parse_args()
+    report = Report("real_consistency", settings_of(arguments))
+    rows = []
+    for scan in read_real_scans(arguments.real):
+        before = detect(scan.mesh, unit="mm", model=arguments.model).landmarks
+        moved = [_moved(scan.mesh, before.positions_mm, c, arguments.model) for c in CHANGES]
+        rows.append((scan.name, *moved))
+    means = [float(np.nanmean([row[k] for row in rows])) for k in range(1, len(CHANGES) + 1)]
+    report.add_table(
+        "Real scans: mean distance in mm that landmarks move when the scan is changed",
+        ("scan", *CHANGES),
+        [*rows, ("mean", *means)],
+    )
+    report.summary |= dict(zip(CHANGES, means, strict=True))
+    report.finish(arguments.output)
+
+
+def _moved(mesh: Mesh, before_mm: NDArray[np.float64], change: str, model: str | None) -> float:
+    """Mean distance over the landmarks that are placed both times; NaN if refused."""
+    try:
+        after_mm = detect(CHANGES[change](mesh), unit="mm", model=model).landmarks.positions_mm
+    except ScanRefusedError:
+        return float("nan")
+    if change == "mirrored":
+        after_mm = after_mm[load_scheme().mirror] * MIRROR
+    return float(np.nanmean(np.linalg.norm(after_mm - before_mm, axis=1)))
+
+
+if __name__ == "__main__":
+    main()
