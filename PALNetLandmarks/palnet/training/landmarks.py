@@ -75,8 +75,7 @@ def train_landmark_network(
         chosen = rng.integers(len(train.truth_mm), size=BATCH_SIZE)
         batch = draw_batch(train, chosen, other_side, rng)
         points, share, centres, truth, visible = (values.to(device) for values in batch)
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type != "mps"):
-            raw = network(points, share, centres)
+        raw = network(points, share, centres)
         return landmark_loss(raw.float(), centres, truth, visible)
 
     def validate(network: torch.nn.Module) -> float:
