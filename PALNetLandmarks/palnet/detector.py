@@ -25,8 +25,7 @@ from palnet.face.similarity import apply_similarity, invert_similarity, similari
 from palnet.face.verdict import find_refusal
 from palnet.landmarks import LandmarkSet
 from palnet.model import Model, find_model, read_model
-from palnet.network.landmarks import LandmarkPrediction, predict_landmarks
-from palnet.patches import gather_patches
+from palnet.network.landmarks import LandmarkPrediction, refine_landmarks
 from palnet.surface import (
     Finding,
     Mesh,
@@ -59,9 +58,6 @@ __all__ = [
     "predict_in_face",
 ]
 
-# Landmarks that the first pass moves farther than this are taken from a second one round its
-# result; for the others the atlas's start was the better one (benchmarks/accuracy.py).
-SECOND_PASS_ABOVE_MM = 2.0
 # A candidate whose short fit scores less than this is not worth a full one.
 HOPELESS_SCORE = 0.12
 # A landmark farther from the surface than this is not on it.
@@ -345,16 +341,10 @@ def predict_in_face(found: FoundFace, model: Model) -> LandmarkPrediction:
     LandmarkPrediction
         In the face frame, not yet on the surface nor calibrated.
     """
-    weights = model.network("landmarks")
-    fine = sample_fine(found.face, found.fit.landmarks_mm)
-    mirror = model.scheme.mirror
     starts = found.fit.landmarks_mm
-    first = predict_landmarks(weights, gather_patches(fine, found.coarse, starts), mirror)
-    moved_far = np.linalg.norm(first.positions_mm - starts, axis=1) > SECOND_PASS_ABOVE_MM
-    if not moved_far.any():
-        return first
-    patches = gather_patches(fine, found.coarse, first.positions_mm)
-    return first.replaced_where(moved_far, predict_landmarks(weights, patches, mirror))
+    fine = sample_fine(found.face, starts)
+    weights = model.network("landmarks")
+    return refine_landmarks(weights, fine, found.coarse, starts, model.scheme.mirror)
 
 
 def _finish(

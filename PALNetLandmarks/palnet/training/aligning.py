@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,10 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet._files import replacing
-from palnet._parallel import run_tasks
 from palnet.detector import find_face
-from palnet.errors import MeshError, PalnetError, TrainingError, UsageError
+from palnet.errors import TrainingError, UsageError
 from palnet.face.region import extract_face, move_surface
 from palnet.face.similarity import (
     apply_similarity,
@@ -27,6 +24,7 @@ from palnet.model import read_model
 from palnet.surface import prepare_scan, sample_surface
 from palnet.training.cohort import AlignedScan
 from palnet.training.dataset import load_scan
+from palnet.training.keeping import keep_scans
 from palnet.training.scan_checks import read_matrix
 
 if TYPE_CHECKING:
@@ -125,19 +123,14 @@ def prepare_scans(
             "or delete all."
         )
         raise UsageError(msg)
-    folder.mkdir(parents=True, exist_ok=True)
-    model_hash = "" if data.layout == "facescape" or not bare else read_model().sha256
-    settings = f"{CACHE_VERSION} {spacing_mm!r} {data.layout == 'facescape'} {model_hash}"
-    tasks = []
-    for scan in data.scans:
-        path, digest = folder / f"{scan.specimen}.npz", _digest(scan, settings)
-        if not _is_kept(path, digest):
-            tasks.append((scan, path, digest))
-    work = partial(_prepare_one, data.scheme, spacing_mm, data.layout == "facescape")
-    run_tasks(work, tasks, jobs=jobs, what="scans prepared")
+    is_placed = data.layout == "facescape"
+    model_hash = "" if is_placed or not bare else read_model().sha256
+    settings = f"{CACHE_VERSION} {spacing_mm!r} {is_placed} {model_hash}"
+    work = partial(_prepare, scheme=data.scheme, spacing_mm=spacing_mm, is_placed=is_placed)
+    paths = keep_scans(data, settings, work, folder, jobs=jobs)
     scans, refusals = [], []
-    for scan in data.scans:
-        found = _load(scan, data.scheme, folder / f"{scan.specimen}.npz")
+    for scan, path in zip(data.scans, paths, strict=True):
+        found = _load(scan, data.scheme, path)
         if isinstance(found, PreparedScan):
             scans.append(found)
         else:
@@ -145,46 +138,8 @@ def prepare_scans(
     return scans, refusals
 
 
-def _digest(scan: AnnotatedScan, settings: str) -> str:
-    """Hash of files and settings that a prepared scan depends on."""
-    digest = hashlib.sha256(settings.encode())
-    try:
-        digest.update(scan.mesh_path.read_bytes())
-        if scan.matrix_path is not None:
-            digest.update(scan.matrix_path.read_bytes())
-    except OSError as err:
-        msg = f"{scan.mesh_path}: cannot be read ({err.strerror}). Check the permissions."
-        raise MeshError(msg) from err
-    if scan.landmarks is not None:
-        digest.update(scan.landmarks.positions.tobytes())
-        digest.update(f"{scan.landmarks.frame} {scan.landmarks.mm_per_unit!r}".encode())
-    digest.update(f"{scan.vertices} {scan.person}".encode())
-    return digest.hexdigest()
-
-
-def _is_kept(path: Path, digest: str) -> bool:
-    """Whether the file holds what these files and settings make."""
-    if not path.exists():
-        return False
-    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-        return str(arrays["digest"]) == digest
-
-
-def _prepare_one(
-    scheme: Scheme, spacing_mm: float, is_placed: bool, task: tuple[AnnotatedScan, Path, str]
-) -> None:
-    """Prepare a scan and keep it, or why it cannot be prepared."""
-    scan, path, digest = task
-    try:
-        arrays = _prepare(scan, scheme, spacing_mm, is_placed=is_placed)
-    except PalnetError as err:
-        arrays = {"refusal": np.array(f"{scan.specimen}: {err}")}
-    with replacing(path, overwrite=True) as draft, draft.open("wb") as stream:
-        np.savez(stream, digest=np.array(digest), **arrays)  # type: ignore[arg-type]  # numpy 2.1's keyword is no array
-
-
 def _prepare(
-    scan: AnnotatedScan, scheme: Scheme, spacing_mm: float, *, is_placed: bool
+    scan: AnnotatedScan, *, scheme: Scheme, spacing_mm: float, is_placed: bool
 ) -> dict[str, NDArray[np.generic]]:
     """One scan from its files to cloud, landmarks and pose."""
     mesh, unit, truth = load_scan(scan, scheme)
