@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`palnet crossvalidate`: the paper's networks on annotated scans, fold by fold."""
+"""`palnet crossvalidate`: a network on annotated scans, fold by fold."""
 
 from __future__ import annotations
 
 import argparse
 import logging
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from palnet.training.crossvalidation import FoldResult
-    from palnet.training.dataset import DataSet
 
-__all__ = ["add_parser", "crossvalidate"]
+__all__ = ["add_parser", "crossvalidate", "print_table"]
 
 # As in palnet.training.protocol, which would load numpy.
 _NETWORKS = ("palnet", "noatt", "topk", "2blk", "ndo")
@@ -38,17 +36,18 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """
     parser = subparsers.add_parser(
         "crossvalidate",
-        help="train and test one of the paper's networks on annotated scans",
-        description="Train one of the paper's networks on each fold of people and test it on the "
-        "others. A GPU is used if there is one.",
+        help="train and test a network on annotated scans, fold by fold",
+        description="For each fold of people, train one of the paper's networks (recipe paper) or the "
+        "shipped one from scratch (recipe improved) on the others, and test it. A GPU is used if "
+        "there is one.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("folder", type=Path, metavar="FOLDER", help="annotated scans, as for check-data")
     add("-o", "--output", type=Path, required=True, metavar="DIR", help="run folder")
-    add("--recipe", default="paper", help="shipped recipe or TOML file [%(default)s]")
-    add("--network", choices=_NETWORKS, help="instead of the recipe's")
+    add("--recipe", default="paper", help="paper, improved or TOML file [%(default)s]")
+    add("--network", choices=_NETWORKS, help="instead of that of the recipe paper")
     add("--scheme", metavar="NAME_OR_PATH", help="landmark scheme [palnet50]")
     add("--jobs", type=int, default=2, metavar="N", help="processes for data [%(default)s]")
     add("--anyway", action="store_true", help="go on although check-data finds errors")
@@ -71,8 +70,10 @@ def crossvalidate(arguments: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from palnet._dependencies import require
+    from palnet.commands._data_sets import refuse_bad_data
+    from palnet.errors import UsageError
     from palnet.training.layouts import read_data_set
-    from palnet.training.protocol import read_protocol
+    from palnet.training.protocol import Protocol, read_protocol
 
     require("torch", feature="training")
     from palnet.training.crossvalidation import cross_validate
@@ -80,37 +81,32 @@ def crossvalidate(arguments: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     protocol = read_protocol(arguments.recipe)
     if arguments.network:
+        if not isinstance(protocol, Protocol):
+            msg = "--network is for recipes of the paper's networks. Leave it out, or the recipe."
+            raise UsageError(msg)
         protocol = replace(protocol, variant=arguments.network)
     data = read_data_set(arguments.folder, arguments.scheme)
     # A run that has begun was checked then.
     if not arguments.anyway and not (arguments.output / "recipe.json").exists():
-        _check(data)
+        refuse_bad_data(data)
     results = cross_validate(data, protocol, arguments.output, jobs=arguments.jobs)
-    _print_table(results)
+    print_table(results, protocol.baseline)
     print(f"report: {arguments.output / 'report.html'}")
     return 0
 
 
-def _check(data: DataSet) -> None:
-    """Refuse a data set that would spoil the training."""
-    from palnet.errors import UsageError
-    from palnet.training.checking import ERRORS, check_data_set
+def print_table(results: Sequence[FoldResult], baseline: str) -> None:
+    """Print a line a fold, then all together.
 
-    report = check_data_set(data)
-    for problem in report.problems:
-        if problem.kind in ERRORS:
-            print(f"palnet: {problem.kind}: {problem.specimen} {problem.text}", file=sys.stderr)
-    if report.n_errors:
-        msg = (
-            f"the data set has {report.n_errors} errors. Mend them; palnet check-data tells more. "
-            "With --anyway it is used as it is."
-        )
-        raise UsageError(msg)
-
-
-def _print_table(results: Sequence[FoldResult]) -> None:
-    """Print a line a fold, then all together."""
-    print("fold  scans  epochs  landmarks mm  distances mm  mean landmarks mm  distances mm")
+    Parameters
+    ----------
+    results : sequence of FoldResult
+        The rows.
+    baseline : str
+        What the network is compared with.
+    """
+    heading = f"{baseline} mm"
+    print(f"fold  scans  epochs  landmarks mm  distances mm  {heading:>17}  distances mm")
     for row in results:
         print(
             f"{row.fold:4}  {row.n_test:5}  {row.n_epochs:6}  {row.mean_mm:12.2f}  "

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from palnet.training.keeping import keep_scans
 from palnet.training.scan_checks import read_matrix
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from palnet.surface import Surface
     from palnet.training.dataset import AnnotatedScan, DataSet
 
-__all__ = ["PreparedScan", "prepare_scans"]
+__all__ = ["PreparedScan", "pack_truth", "prepare_scans", "to_file_numbers", "unpack_truth"]
 
 # Kept scans of another version are prepared again.
 CACHE_VERSION = 1
@@ -79,10 +80,80 @@ class PreparedScan:
         LandmarkSet
             All detected, without expected errors.
         """
-        back_mm = apply_similarity(invert_similarity(self.frame_from_scan), predicted_mm)
-        positions = back_mm / self.truth.mm_per_unit
-        status: list[Status] = ["detected"] * len(self.truth)
-        return replace(self.truth, positions=positions, status=tuple(status))
+        return to_file_numbers(self.truth, self.frame_from_scan, predicted_mm)
+
+
+def to_file_numbers(
+    truth: LandmarkSet, frame_from_scan: NDArray[np.float64], positions_mm: NDArray[np.floating]
+) -> LandmarkSet:
+    """Give landmarks of another frame in the numbers of the mesh file.
+
+    Parameters
+    ----------
+    truth : LandmarkSet
+        Any landmarks of the scan in those numbers.
+    frame_from_scan : ndarray of shape (4, 4)
+        Similarity to the other frame, on millimetres.
+    positions_mm : ndarray of shape (n_landmarks, 3)
+        In the other frame.
+
+    Returns
+    -------
+    LandmarkSet
+        Detected, or missing where the position is NaN; without expected errors.
+    """
+    back_mm = apply_similarity(invert_similarity(frame_from_scan), positions_mm)
+    is_there = np.asarray(np.isfinite(back_mm).all(axis=1)).tolist()
+    status: list[Status] = ["detected" if there else "missing" for there in is_there]
+    return replace(truth, positions=back_mm / truth.mm_per_unit, status=tuple(status))
+
+
+def pack_truth(truth: LandmarkSet) -> dict[str, NDArray[Any]]:
+    """Give true landmarks as arrays to keep.
+
+    Parameters
+    ----------
+    truth : LandmarkSet
+        As `palnet.training.dataset.load_scan` gives them.
+
+    Returns
+    -------
+    dict of str to ndarray
+        ``positions`` and ``about``.
+    """
+    about = {"mm_per_unit": truth.mm_per_unit, "space": truth.space}
+    return {"positions": truth.positions, "about": np.array(json.dumps(about))}
+
+
+def unpack_truth(arrays: Mapping[str, NDArray[Any]], scheme: Scheme, specimen: str) -> LandmarkSet:
+    """Give back the landmarks that `pack_truth` packed.
+
+    Parameters
+    ----------
+    arrays : mapping of str to ndarray
+        With ``positions`` and ``about``.
+    scheme : Scheme
+        Landmark scheme.
+    specimen : str
+        Name of the scan.
+
+    Returns
+    -------
+    LandmarkSet
+        In the frame "file".
+    """
+    about, positions = json.loads(str(arrays["about"])), arrays["positions"]
+    is_there = np.asarray(np.isfinite(positions).all(axis=1)).tolist()
+    return LandmarkSet(
+        scheme=scheme,
+        positions=positions,
+        status=tuple("corrected" if there else "missing" for there in is_there),
+        expected_error_mm=np.full(len(scheme), np.nan),
+        mm_per_unit=about["mm_per_unit"],
+        frame="file",
+        specimen=specimen,
+        space=about["space"],
+    )
 
 
 def prepare_scans(
@@ -140,7 +211,7 @@ def prepare_scans(
 
 def _prepare(
     scan: AnnotatedScan, *, scheme: Scheme, spacing_mm: float, is_placed: bool
-) -> dict[str, NDArray[np.generic]]:
+) -> dict[str, NDArray[Any]]:
     """One scan from its files to cloud, landmarks and pose."""
     mesh, unit, truth = load_scan(scan, scheme)
     if not truth.is_placed.any():
@@ -159,12 +230,10 @@ def _prepare(
     if len(cloud.points_mm) < MIN_CLOUD_POINTS:
         msg = f"its face has {len(cloud.points_mm)} points at {spacing_mm:g} mm: is it all there?"
         raise TrainingError(msg)
-    about = {"mm_per_unit": unit.mm_per_unit, "space": mesh.space}
     return {
+        **pack_truth(truth),
         "cloud_mm": cloud.points_mm.astype(np.float32),
         "frame_from_scan": frame_from_scan,
-        "positions": truth.positions,
-        "about": np.array(json.dumps(about)),
     }
 
 
@@ -185,20 +254,9 @@ def _load(scan: AnnotatedScan, scheme: Scheme, path: Path) -> PreparedScan | str
     with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
         if "refusal" in arrays.files:
             return str(arrays["refusal"])
-        about, positions = json.loads(str(arrays["about"])), arrays["positions"]
+        truth = unpack_truth(arrays, scheme, scan.specimen)
         frame_from_scan, cloud = arrays["frame_from_scan"], arrays["cloud_mm"]
         digest = str(arrays["digest"])
-    is_there = np.asarray(np.isfinite(positions).all(axis=1)).tolist()
-    truth = LandmarkSet(
-        scheme=scheme,
-        positions=positions,
-        status=tuple("corrected" if there else "missing" for there in is_there),
-        expected_error_mm=np.full(len(scheme), np.nan),
-        mm_per_unit=about["mm_per_unit"],
-        frame="file",
-        specimen=scan.specimen,
-        space=about["space"],
-    )
     truth_mm = apply_similarity(frame_from_scan, truth.positions_mm)
     aligned = AlignedScan(scan.specimen, scan.person, cloud, truth_mm)
     return PreparedScan(aligned, frame_from_scan, truth, digest)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cross-validate one of the paper's networks on annotated scans; resumable at every step."""
+"""Cross-validate a network on annotated scans; resumable at every step."""
 
 from __future__ import annotations
 
@@ -26,14 +26,9 @@ from palnet.evaluation import (
 from palnet.exchange import write_landmarks
 from palnet.measurement import MeasurementPlan, load_measurement_plan
 from palnet.training.aligning import prepare_scans
-from palnet.training.cohort import (
-    find_outliers,
-    finish_landmarks,
-    gather_sorted_patches,
-    mean_landmarks,
-)
+from palnet.training.cohort import find_outliers
 from palnet.training.folds import split_people
-from palnet.training.published import predict_landmarks, train_paper_network, write_network
+from palnet.training.methods import choose_method
 from palnet.training.recipe import claim_folder
 
 if TYPE_CHECKING:
@@ -44,10 +39,10 @@ if TYPE_CHECKING:
 
     from palnet.scheme import Scheme
     from palnet.training.aligning import PreparedScan
-    from palnet.training.cohort import AlignedScan
     from palnet.training.dataset import DataSet
     from palnet.training.folds import Fold
-    from palnet.training.protocol import Protocol
+    from palnet.training.methods import FoldMethod
+    from palnet.training.protocol import Protocol, TuningProtocol
 
 __all__ = ["FoldResult", "cross_validate"]
 
@@ -73,8 +68,9 @@ class FoldResult:
     pairwise_mm : float
         Mean error of all distances between landmarks, the zero diagonal left out.
     baseline_mm, baseline_pairwise_mm : float
-        The same means for the mean landmarks of the training people, moved to the nearest point
-        of the surface: what a network has to beat.
+        The same means for what the network starts from, on the surface: the mean landmarks of the
+        training people (the paper's networks), those of the atlas (from scratch), or those of the
+        model that was fine-tuned.
     """
 
     fold: str
@@ -91,7 +87,7 @@ class FoldResult:
 
 
 def cross_validate(
-    data: DataSet, protocol: Protocol, folder: Path, *, jobs: int = 1
+    data: DataSet, protocol: Protocol | TuningProtocol, folder: Path, *, jobs: int = 1
 ) -> list[FoldResult]:
     """Train and test every fold; call again with the same folder to go on.
 
@@ -99,7 +95,7 @@ def cross_validate(
     ----------
     data : DataSet
         The annotated scans.
-    protocol : Protocol
+    protocol : Protocol or TuningProtocol
         What to do.
     folder : Path
         The run folder: prepared scans, a folder a fold, predictions, tables and the report.
@@ -121,17 +117,22 @@ def cross_validate(
     folder.mkdir(parents=True, exist_ok=True)
     claim_folder(folder, {"scheme": data.scheme.name, **asdict(protocol)})
     scans = _choose_scans(data, protocol, folder, jobs)
-    people = [scan.aligned.person for scan in scans]
-    cohort = protocol.cohort
-    folds = split_people(people, protocol.n_folds, protocol.seed, cohort.validation_share)
+    method = choose_method(data, protocol, folder, jobs=jobs)
+    folds = split_people(
+        [scan.aligned.person for scan in scans],
+        protocol.n_folds,
+        protocol.seed,
+        protocol.cohort.validation_share,
+        method.least_validation,
+    )
     for fold in folds:  # before hours are spent on the first: can the last be trained?
-        mean_landmarks([scans[row].aligned for row in fold.train], data.scheme.codes)
+        method.check([scans[row] for row in fold.train])
     results: list[FoldResult] = []
     pairs: list[Pair] = []
     baseline: list[Pair] = []
     for number, fold in enumerate(folds, start=1):
         place = folder / f"fold{number}"
-        _run_fold(scans, fold, protocol, place, data.scheme)
+        _run_fold(scans, fold, method, place)
         tested = [scans[row] for row in fold.test]
         fold_pairs, fold_baseline = _read_pairs(tested, place)
         sizes = (len(fold.train), len(fold.validation), len(fold.test))
@@ -139,10 +140,11 @@ def cross_validate(
         results.append(_result(str(number), sizes, curve, fold_pairs, fold_baseline))
         _write_tables(place, fold_pairs, data.scheme)
         logger.info(
-            "fold %d: %.2f mm on %d scans; mean landmarks %.2f mm",
+            "fold %d: %.2f mm on %d scans; %s %.2f mm",
             number,
             results[-1].mean_mm,
             len(tested),
+            protocol.baseline,
             results[-1].baseline_mm,
         )
         pairs += fold_pairs
@@ -152,9 +154,11 @@ def cross_validate(
     return results
 
 
-def _choose_scans(data: DataSet, protocol: Protocol, folder: Path, jobs: int) -> list[PreparedScan]:
+def _choose_scans(
+    data: DataSet, protocol: Protocol | TuningProtocol, folder: Path, jobs: int
+) -> list[PreparedScan]:
     """Prepare the scans and leave out those that were registered wrongly, saying which."""
-    scans, left_out = prepare_scans(data, protocol.patches.spacing_mm, folder / "scans", jobs=jobs)
+    scans, left_out = prepare_scans(data, protocol.spacing_mm, folder / "scans", jobs=jobs)
     if not scans:
         msg = "no scan could be prepared. " + (left_out[0] if left_out else "The folder has none.")
         raise TrainingError(msg)
@@ -168,40 +172,22 @@ def _choose_scans(data: DataSet, protocol: Protocol, folder: Path, jobs: int) ->
     return [scan for scan in scans if scan.aligned.specimen not in set(outliers)]
 
 
-def _run_fold(
-    scans: Sequence[PreparedScan], fold: Fold, protocol: Protocol, place: Path, scheme: Scheme
-) -> None:
+def _run_fold(scans: Sequence[PreparedScan], fold: Fold, method: FoldMethod, place: Path) -> None:
     """Train on a fold and keep what it says of the tested people; done once."""
     rows = {"train": fold.train, "validation": fold.validation, "test": fold.test}
-    members = {part: [scans[row].aligned.specimen for row in rows[part]] for part in rows}
+    parts = {part: [scans[row] for row in rows[part]] for part in rows}
+    members = {part: [scan.aligned.specimen for scan in parts[part]] for part in parts}
     digest = hashlib.sha256("".join(scan.digest for scan in scans).encode()).hexdigest()
+    made_of = {"scans_sha256": digest} | ({"method": method.digest} if method.digest else {})
     place.mkdir(parents=True, exist_ok=True)
-    claim_folder(place, {**members, "scans_sha256": digest})
-    if not (place / "predicted.npz").exists():
-        parts = {part: [scans[row].aligned for row in rows[part]] for part in rows}
-        _train_and_predict(parts, protocol, place, scheme)
+    claim_folder(place, {**members, **made_of})
+    path = place / "predicted.npz"
+    if not path.exists():
+        finished, starts = method.train_and_predict(parts, place)
+        with replacing(path, overwrite=True) as draft, draft.open("wb") as stream:
+            np.savez(stream, finished_mm=finished, starts_mm=starts)
     # Two moments for each weight: of the full network 0.8 GB, which nobody needs any more.
     (place / "checkpoint.pt").unlink(missing_ok=True)
-
-
-def _train_and_predict(
-    parts: dict[str, list[AlignedScan]], protocol: Protocol, place: Path, scheme: Scheme
-) -> None:
-    """Train on one part until another says to stop, and predict the third."""
-    means_mm = mean_landmarks(parts["train"], scheme.codes)
-    sets = {
-        part: gather_sorted_patches(scans, means_mm, protocol.patches.n_points)
-        for part, scans in parts.items()
-    }
-    network = train_paper_network(sets["train"], sets["validation"], protocol, place)
-    write_network(network, protocol.variant, means_mm, place / "network.pt")
-    raw_mm = predict_landmarks(network, sets["test"].patches)
-    finished = [
-        finish_landmarks(scan.cloud_mm, raw, protocol.finish)
-        for scan, raw in zip(parts["test"], raw_mm, strict=True)
-    ]
-    with replacing(place / "predicted.npz", overwrite=True) as draft, draft.open("wb") as stream:
-        np.savez(stream, finished_mm=np.array(finished), starts_mm=sets["test"].starts_mm)
 
 
 def _read_pairs(tested: Sequence[PreparedScan], place: Path) -> tuple[list[Pair], list[Pair]]:
@@ -291,12 +277,12 @@ def _report(
     folder: Path,
     pairs: Sequence[Pair],
     scheme: Scheme,
-    protocol: Protocol,
+    protocol: Protocol | TuningProtocol,
     results: Sequence[FoldResult],
 ) -> None:
     """Write pooled report, tables, the row of each fold, and all landmarks as files."""
     evaluation = _write_tables(folder, pairs, scheme)
-    title = f"{protocol.variant}, {protocol.n_folds} folds of {len(pairs)} scans"
+    title = f"{protocol.title}, {protocol.n_folds} folds of {len(pairs)} scans"
     write_text(folder / "report.html", page_of_evaluation(evaluation, title), overwrite=True)
     with (
         replacing(folder / "folds.csv", overwrite=True) as draft,
