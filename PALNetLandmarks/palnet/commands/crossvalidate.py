@@ -37,9 +37,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "crossvalidate",
         help="train and test a network on annotated scans, fold by fold",
-        description="For each fold of people, train one of the paper's networks (recipe paper) or the "
-        "shipped one from scratch (recipe improved) on the others, and test it. A GPU is used if "
-        "there is one.",
+        description="For each fold of people, train one of the paper's networks (recipe paper) or "
+        "the shipped one from scratch (recipe improved) on the others, and test it on the fold. A "
+        "GPU is used if there is one.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -31,6 +31,8 @@ __all__ = [
     "MIN_CALIBRATION_PEOPLE",
     "Choice",
     "choose_weights",
+    "is_sure_gain",
+    "measure_error_mm",
     "place_landmarks",
     "refit_calibration",
     "write_tuned_model",
@@ -110,15 +112,29 @@ def choose_weights(
         Better if the mean error is, and a one-sided paired t-test over people says so as well.
     """
     before, after = (place_landmarks(faces, weights, atlas) for weights in (start, tuned))
-    errors_before, errors_after = ([_errors(pair) for pair in pairs] for pairs in (before, after))
     by_person: dict[str, list[NDArray[np.float64]]] = {}
-    for face, old, new in zip(faces, errors_before, errors_after, strict=True):
-        by_person.setdefault(face.person, []).append(old - new)
+    for face, old, new in zip(faces, before, after, strict=True):
+        by_person.setdefault(face.person, []).append(_errors(old) - _errors(new))
     gains = np.array([np.concatenate(each).mean() for each in by_person.values()])
-    before_mm = float(np.concatenate(errors_before).mean())
-    after_mm = float(np.concatenate(errors_after).mean())
+    before_mm, after_mm = measure_error_mm(before), measure_error_mm(after)
     is_better = after_mm < before_mm and is_sure_gain(gains)
     return Choice(before, after, before_mm, after_mm, is_better)
+
+
+def measure_error_mm(pairs: Sequence[Pair]) -> float:
+    """Give the mean error of all landmarks that the truth has.
+
+    Parameters
+    ----------
+    pairs : sequence of Pair
+        As `place_landmarks` gives them.
+
+    Returns
+    -------
+    float
+        In true millimetres.
+    """
+    return float(np.concatenate([_errors(pair) for pair in pairs]).mean())
 
 
 def _errors(pair: Pair) -> NDArray[np.float64]:

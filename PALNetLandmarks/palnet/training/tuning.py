@@ -14,7 +14,7 @@ import torch
 from palnet.errors import UsageError
 from palnet.network.landmarks import OFFSET_UNIT_MM
 from palnet.network.torch_landmarks import LandmarkNetwork
-from palnet.training.choosing import choose_weights
+from palnet.training.choosing import choose_weights, measure_error_mm, place_landmarks
 from palnet.training.faces import gather_training_patches, has_atlas_scheme
 from palnet.training.landmarks import SPREAD_SHARE, draw_batch, position_loss
 from palnet.training.loop import PlateauSettings, choose_device, run_loop
@@ -39,7 +39,6 @@ __all__ = [
     "check_scheme",
     "choose_rows",
     "export_weights",
-    "measure_faces",
     "train_on_faces",
     "tune_model",
     "tuning_loss",
@@ -85,8 +84,8 @@ def train_on_faces(
 ) -> dict[str, NDArray[np.float32]]:
     """Train until the validation error has not fallen for long enough.
 
-    The validation error is that of a detection: two passes, by the numpy network, from the starts
-    of the atlas.
+    The validation error is that of a detection: two passes by the numpy network from the starts of
+    the atlas, and the nearest point of the triangles.
 
     Parameters
     ----------
@@ -124,7 +123,7 @@ def train_on_faces(
         return tuning_loss(network(points, share, centres), centres, truth, known, held)
 
     def validate(network: torch.nn.Module) -> float:
-        return float(np.mean(measure_faces(faces, export_weights(network), atlas)))
+        return measure_error_mm(place_landmarks(faces, export_weights(network), atlas))
 
     settings = PlateauSettings(
         n_steps=part.n_steps,
@@ -198,6 +197,8 @@ def tune_model(
     start = Start(base.network("landmarks"), protocol.layers)
     patches = gather_training_patches(train, base.atlas, protocol.seed)
     part, seed = protocol.training, protocol.seed
+    before_mm = measure_error_mm(place_landmarks(validation, start.weights, base.atlas))
+    logger.info("%s: validation %.3f mm at the start", folder.name, before_mm)
     tuned = train_on_faces(patches, (validation, base.atlas), part, folder, seed=seed, start=start)
     choice = choose_weights(validation, start.weights, tuned, base.atlas)
     logger.info(
@@ -305,30 +306,3 @@ def tuning_loss(
         other = HOLD_SHARE * (moved * free).sum() / free.sum()
     loss: torch.Tensor = position_loss(predicted, truth_mm, weight) + other
     return loss
-
-
-def measure_faces(
-    faces: Sequence[AnnotatedFace], weights: Weights, atlas: FaceAtlas
-) -> NDArray[np.float64]:
-    """Give the mean error of each scan, before its landmarks go to the surface.
-
-    Parameters
-    ----------
-    faces : sequence of AnnotatedFace
-        The scans.
-    weights : mapping of str to ndarray
-        The landmark network.
-    atlas : FaceAtlas
-        Gives the starts.
-
-    Returns
-    -------
-    ndarray of shape (n_scans,)
-        In true millimetres, over the landmarks that the scan has.
-    """
-    errors = []
-    for face in faces:
-        predicted = face.predict(weights, atlas).positions_mm
-        error = np.linalg.norm(predicted - face.truth_mm, axis=1) / face.scale
-        errors.append(error[face.truth.is_placed].mean())
-    return np.array(errors)
