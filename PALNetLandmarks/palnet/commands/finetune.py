@@ -65,6 +65,7 @@ def finetune(arguments: argparse.Namespace) -> int:
     from palnet._dependencies import require
     from palnet.commands._data_sets import refuse_bad_data
     from palnet.model import read_model
+    from palnet.training.folds import split_people
     from palnet.training.layouts import read_data_set
     from palnet.training.protocol import read_tuning_protocol
 
@@ -82,6 +83,8 @@ def finetune(arguments: argparse.Namespace) -> int:
     # A run that has begun was checked then.
     if not arguments.anyway and not (arguments.output / "recipe.json").exists():
         refuse_bad_data(data)
+    if arguments.folds is not None:  # before the training: are there people for so many?
+        split_people([scan.person for scan in data.scans], protocol.n_folds, protocol.seed, 0.5)
     result = finetune_model(data, protocol, arguments.output, jobs=arguments.jobs)
     _print_result(result)
     print(f"model: {result.path}\nreport: {arguments.output / 'report.html'}")

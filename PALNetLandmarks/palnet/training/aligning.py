@@ -24,7 +24,7 @@ from palnet.model import read_model
 from palnet.surface import prepare_scan, sample_surface
 from palnet.training.cohort import AlignedScan
 from palnet.training.dataset import load_scan
-from palnet.training.keeping import keep_scans
+from palnet.training.keeping import keep_scans, part_refusals
 from palnet.training.scan_checks import read_matrix
 
 if TYPE_CHECKING:
@@ -199,14 +199,8 @@ def prepare_scans(
     settings = f"{CACHE_VERSION} {spacing_mm!r} {is_placed} {model_hash}"
     work = partial(_prepare, scheme=data.scheme, spacing_mm=spacing_mm, is_placed=is_placed)
     paths = keep_scans(data, settings, work, folder, jobs=jobs)
-    scans, refusals = [], []
-    for scan, path in zip(data.scans, paths, strict=True):
-        found = _load(scan, data.scheme, path)
-        if isinstance(found, PreparedScan):
-            scans.append(found)
-        else:
-            refusals.append(found)
-    return scans, refusals
+    found = [_load(scan, data.scheme, path) for scan, path in zip(data.scans, paths, strict=True)]
+    return part_refusals(found)
 
 
 def _prepare(

@@ -25,7 +25,7 @@ from palnet.surface import (
 )
 from palnet.training.aligning import pack_truth, to_file_numbers, unpack_truth
 from palnet.training.dataset import load_scan
-from palnet.training.keeping import keep_scans
+from palnet.training.keeping import keep_scans, part_refusals
 from palnet.training.patches import TrainingPatches, cut_patches, draw_starts
 
 if TYPE_CHECKING:
@@ -165,14 +165,8 @@ def prepare_faces(
     paths = keep_scans(
         data, settings, partial(_prepare, scheme=data.scheme, model=model), folder, jobs=jobs
     )
-    faces, refusals = [], []
-    for scan, path in zip(data.scans, paths, strict=True):
-        found = _load(scan, data.scheme, path)
-        if isinstance(found, AnnotatedFace):
-            faces.append(found)
-        else:
-            refusals.append(found)
-    return faces, refusals
+    found = [_load(scan, data.scheme, path) for scan, path in zip(data.scans, paths, strict=True)]
+    return part_refusals(found)
 
 
 def _prepare(scan: AnnotatedScan, *, scheme: Scheme, model: Model) -> dict[str, NDArray[Any]]:

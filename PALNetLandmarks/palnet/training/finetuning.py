@@ -21,7 +21,7 @@ from palnet.training.faces import prepare_faces
 from palnet.training.folds import split_for_training
 from palnet.training.methods import MIN_VALIDATION_PEOPLE
 from palnet.training.recipe import claim_folder
-from palnet.training.tuning import check_scheme, tune_model
+from palnet.training.tuning import check_scheme, describe_recipe, tune_model
 from palnet.training.tuning_report import page_of_tuning, summarize_changes
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def finetune_model(
     if choice.is_better:
         calibration = refit_calibration(validation, weights, base.atlas, calibration)
     changes = summarize_changes(choice.before, choice.after)
-    about = _describe_result(protocol, train, validation, choice)
+    about = _describe_result(base, protocol, (train, validation), choice)
     path = folder / f"{base.path.stem}-finetuned.npz"
     write_tuned_model(
         path,
@@ -165,17 +165,18 @@ def _describe_run(
 
 
 def _describe_result(
+    base: Model,
     protocol: TuningProtocol,
-    train: Sequence[AnnotatedFace],
-    validation: Sequence[AnnotatedFace],
+    parts: tuple[list[AnnotatedFace], list[AnnotatedFace]],
     choice: Choice,
 ) -> dict[str, Any]:
-    """What the model file says of the training; no scan or person by name."""
+    """What the model file says of the training; no scan, person or folder by name."""
+    train, validation = parts
     people = [len({face.person for face in part}) for part in (train, validation)]
     refitted = choice.is_better and people[1] >= MIN_CALIBRATION_PEOPLE
     return {
         "layers": protocol.layers,
-        "recipe": asdict(protocol),
+        "recipe": describe_recipe(protocol, base),
         "scans": len(train) + len(validation),
         "scans_sha256": _digest([*train, *validation]),
         "people": sum(people),

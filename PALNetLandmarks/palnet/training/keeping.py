@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from palnet._parallel import run_tasks
 from palnet.errors import MeshError, PalnetError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
     Prepare = Callable[[AnnotatedScan], dict[str, NDArray[Any]]]
 
-__all__ = ["keep_scans"]
+_Found = TypeVar("_Found")
+
+__all__ = ["keep_scans", "part_refusals"]
 
 
 def keep_scans(
@@ -59,6 +61,25 @@ def keep_scans(
             tasks.append((scan, path, digest))
     run_tasks(partial(_keep_one, prepare), tasks, jobs=jobs, what="scans prepared")
     return paths
+
+
+def part_refusals(found: Sequence[_Found | str]) -> tuple[list[_Found], list[str]]:
+    """Part what was loaded from the texts that say why there is nothing to load.
+
+    Parameters
+    ----------
+    found : sequence
+        Something or a text for each scan.
+
+    Returns
+    -------
+    found : list
+        All but the texts.
+    refusals : list of str
+        The texts.
+    """
+    refusals = [each for each in found if isinstance(each, str)]
+    return [each for each in found if not isinstance(each, str)], refusals
 
 
 def _digest(scan: AnnotatedScan, settings: str) -> str:

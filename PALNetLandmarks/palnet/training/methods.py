@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -19,7 +19,7 @@ from palnet.training.choosing import refit_calibration, write_tuned_model
 from palnet.training.cohort import finish_landmarks, gather_sorted_patches, mean_landmarks
 from palnet.training.faces import gather_training_patches, has_atlas_scheme, prepare_faces
 from palnet.training.published import predict_landmarks, train_paper_network, write_network
-from palnet.training.tuning import check_scheme, train_on_faces, tune_model
+from palnet.training.tuning import check_scheme, describe_recipe, train_on_faces, tune_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -170,7 +170,7 @@ class _TuningMethod:
             atlas=atlas,
             weights=weights,
             calibration=refit_calibration(validation, weights, atlas, known),
-            about={"recipe": asdict(self.protocol), "scans": len(train)},
+            about={"recipe": describe_recipe(self.protocol, self.base), "scans": len(train)},
         )
         # What a user of the file gets, in every digit.
         kept = read_model(place / "model.npz")

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import copy
 import logging
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from palnet.training.choosing import choose_weights, measure_error_mm, place_lan
 from palnet.training.faces import gather_training_patches, has_atlas_scheme
 from palnet.training.landmarks import SPREAD_SHARE, draw_batch, position_loss
 from palnet.training.loop import PlateauSettings, choose_device, run_loop
+from palnet.training.protocol import SCRATCH
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +39,7 @@ __all__ = [
     "Start",
     "check_scheme",
     "choose_rows",
+    "describe_recipe",
     "export_weights",
     "train_on_faces",
     "tune_model",
@@ -165,6 +167,25 @@ def check_scheme(scheme: Scheme, model: Model) -> None:
         "--recipe improved."
     )
     raise UsageError(msg)
+
+
+def describe_recipe(protocol: TuningProtocol, base: Model) -> dict[str, Any]:
+    """Give a protocol for the metadata of a model: the base model by its name, not its path.
+
+    Parameters
+    ----------
+    protocol : TuningProtocol
+        What was done.
+    base : Model
+        The model that it was done to.
+
+    Returns
+    -------
+    dict
+        JSON-ready.
+    """
+    start = protocol.start if protocol.start == SCRATCH else base.name
+    return asdict(protocol) | {"start": start}
 
 
 def tune_model(
