@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -181,3 +182,17 @@ def test_shipped_recipe_has_the_paper_s_folds():
     assert (improved.n_folds, improved.seed) == (paper.n_folds, paper.seed)
     assert improved.cohort == paper.cohort
     assert (improved.start, improved.layers) == ("scratch", "all")
+
+
+def test_network_that_everybody_trained_is_the_model_of_the_run(a_data_set, a_run, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(a_run[0], folder)
+
+    cross_validate(a_data_set, PROTOCOL, folder, train_all=True)
+
+    members = json.loads((folder / "all" / "recipe.json").read_text("utf-8"))
+    assert members["test"] == []
+    assert len(members["train"]) + len(members["validation"]) == N_SCANS
+    model = read_model(folder / "model.npz")
+    assert model.sha256 == read_model(folder / "all" / "model.npz").sha256
+    assert model.scheme.codes == toy_scheme().codes
