@@ -11,9 +11,8 @@ import numpy as np
 from palnet.face.region import extract_face, move_surface, sample_fine
 from palnet.face.similarity import apply_similarity, invert_similarity, similarity_scale
 from palnet.finding import Stopwatch, without_scale
-from palnet.network.landmarks import LandmarkPrediction, predict_landmarks
+from palnet.network.landmarks import LandmarkPrediction, refine_landmarks
 from palnet.network.palnet import run_palnet
-from palnet.patches import gather_patches
 from palnet.sorted_patches import finish_landmarks, gather_sorted
 from palnet.surface import project_onto_triangles, sample_surface
 
@@ -32,9 +31,6 @@ __all__ = [
     "project_prediction",
 ]
 
-# Landmarks that the first pass moves farther than this are taken from a second one round its
-# result; for the others the atlas's start was the better one (benchmarks/accuracy.py).
-SECOND_PASS_ABOVE_MM = 2.0
 # A landmark farther from the surface than this is not on it.
 OFF_SURFACE_MM = 6.0
 
@@ -100,16 +96,10 @@ def predict_in_face(found: FoundFace, model: Model) -> LandmarkPrediction:
     LandmarkPrediction
         In the face frame, not yet on the surface nor calibrated.
     """
-    weights = model.network("landmarks")
-    fine = sample_fine(found.face, found.fit.landmarks_mm)
-    mirror = model.scheme.mirror
     starts = found.fit.landmarks_mm
-    first = predict_landmarks(weights, gather_patches(fine, found.coarse, starts), mirror)
-    moved_far = np.linalg.norm(first.positions_mm - starts, axis=1) > SECOND_PASS_ABOVE_MM
-    if not moved_far.any():
-        return first
-    patches = gather_patches(fine, found.coarse, first.positions_mm)
-    return first.replaced_where(moved_far, predict_landmarks(weights, patches, mirror))
+    fine = sample_fine(found.face, starts)
+    weights = model.network("landmarks")
+    return refine_landmarks(weights, fine, found.coarse, starts, model.scheme.mirror)
 
 
 def project_prediction(found: FoundFace, prediction: LandmarkPrediction, model: Model) -> Placement:

@@ -20,6 +20,7 @@ COMMANDS = (
     "check_data",
     "train",
     "crossvalidate",
+    "finetune",
     "calibrate",
     "models",
 )

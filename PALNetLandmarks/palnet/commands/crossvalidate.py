@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`palnet crossvalidate`: the paper's networks on annotated scans, fold by fold."""
+"""`palnet crossvalidate`: a network on annotated scans, fold by fold."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +14,9 @@ if TYPE_CHECKING:
 
     from palnet.training.crossvalidation import FoldResult
     from palnet.training.dataset import DataSet
+    from palnet.training.protocol import Protocol, TuningProtocol
 
-__all__ = ["add_parser", "crossvalidate"]
+__all__ = ["add_parser", "crossvalidate", "print_table"]
 
 # As in palnet.training.protocol, which would load numpy.
 _NETWORKS = ("palnet", "noatt", "topk", "2blk", "ndo")
@@ -39,17 +39,18 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """
     parser = subparsers.add_parser(
         "crossvalidate",
-        help="train and test one of the paper's networks on annotated scans",
-        description="Train one of the paper's networks on each fold of people and test it on the "
-        "others. A GPU is used if there is one.",
+        help="train and test a network on annotated scans, fold by fold",
+        description="For each fold of people, train one of the paper's networks (recipe paper) or "
+        "the shipped one from scratch (recipe improved) on the others, and test it on the fold. A "
+        "GPU is used if there is one.",
         epilog=_EPILOG + TORCHRUN_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("folder", type=Path, metavar="FOLDER", help="annotated scans, as for check-data")
     add("-o", "--output", type=Path, required=True, metavar="DIR", help="run folder")
-    add("--recipe", default="paper", help="shipped recipe or TOML file [%(default)s]")
-    add("--network", choices=_NETWORKS, help="instead of the recipe's")
+    add("--recipe", default="paper", help="paper, improved or TOML file [%(default)s]")
+    add("--network", choices=_NETWORKS, help="instead of that of the recipe paper")
     add("--scheme", metavar="NAME_OR_PATH", help="landmark scheme [palnet50]")
     add("--jobs", type=int, default=2, metavar="N", help="processes for data [%(default)s]")
     add("--train-all", action="store_true", help="train on everybody as well: DIR/model.npz")
@@ -72,56 +73,67 @@ def crossvalidate(arguments: argparse.Namespace) -> int:
         Exit code.
     """
     with training_run(arguments) as is_first:
-        results = _cross_validate(arguments)
+        results, baseline = _cross_validate(arguments)
         if is_first:
-            _print_table(results)
+            print_table(results, baseline)
             _print_files(arguments.output, train_all=arguments.train_all)
     return 0
 
 
-def _cross_validate(arguments: argparse.Namespace) -> Sequence[FoldResult]:
-    """Read data set and recipe, check, and do it."""
-    from dataclasses import replace
+def _cross_validate(arguments: argparse.Namespace) -> tuple[Sequence[FoldResult], str]:
+    """Read data set and recipe, check, and do it; also tells what it is compared with."""
     from functools import partial
 
     from palnet.training.crossvalidation import cross_validate
     from palnet.training.layouts import read_data_set
     from palnet.training.parallel import on_first
-    from palnet.training.protocol import read_protocol
 
-    protocol = read_protocol(arguments.recipe)
-    if arguments.network:
-        protocol = replace(protocol, variant=arguments.network)
+    protocol = _read_protocol(arguments)
     data = read_data_set(arguments.folder, arguments.scheme)
     if not arguments.anyway:
         on_first(partial(_check, data, arguments.output))
-    return cross_validate(
+    results = cross_validate(
         data, protocol, arguments.output, jobs=arguments.jobs, train_all=arguments.train_all
     )
+    return results, protocol.baseline
 
 
 def _check(data: DataSet, output: Path) -> None:
     """Refuse a data set that would spoil the training; a run that has begun was checked then."""
+    from palnet.commands._data_sets import refuse_bad_data
+
+    if not (output / "recipe.json").exists():
+        refuse_bad_data(data)
+
+
+def _read_protocol(arguments: argparse.Namespace) -> Protocol | TuningProtocol:
+    """Read the recipe, with the network that was asked for."""
+    from dataclasses import replace
+
     from palnet.errors import UsageError
-    from palnet.training.checking import ERRORS, check_data_set
+    from palnet.training.protocol import Protocol, read_protocol
 
-    if (output / "recipe.json").exists():
-        return
-    report = check_data_set(data)
-    for problem in report.problems:
-        if problem.kind in ERRORS:
-            print(f"palnet: {problem.kind}: {problem.specimen} {problem.text}", file=sys.stderr)
-    if report.n_errors:
-        msg = (
-            f"the data set has {report.n_errors} errors. Mend them; palnet check-data tells more. "
-            "With --anyway it is used as it is."
-        )
+    protocol = read_protocol(arguments.recipe)
+    if not arguments.network:
+        return protocol
+    if not isinstance(protocol, Protocol):
+        msg = "--network is for recipes of the paper's networks. Leave it out, or the recipe."
         raise UsageError(msg)
+    return replace(protocol, variant=arguments.network)
 
 
-def _print_table(results: Sequence[FoldResult]) -> None:
-    """Print a line a fold, then all together."""
-    print("fold  scans  epochs  landmarks mm  distances mm  mean landmarks mm  distances mm")
+def print_table(results: Sequence[FoldResult], baseline: str) -> None:
+    """Print a line a fold, then all together.
+
+    Parameters
+    ----------
+    results : sequence of FoldResult
+        The rows.
+    baseline : str
+        What the network is compared with.
+    """
+    heading = f"{baseline} mm"
+    print(f"fold  scans  epochs  landmarks mm  distances mm  {heading:>17}  distances mm")
     for row in results:
         print(
             f"{row.fold:4}  {row.n_test:5}  {row.n_epochs:6}  {row.mean_mm:12.2f}  "

@@ -27,6 +27,7 @@ from palnet.evaluation._shape_report import (
 )
 from palnet.evaluation._tables import (
     OPTIONAL_EVALUATION_TABLES,
+    csv_text,
     tables_of_evaluation,
     write_report,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "compute_icc",
     "compute_relative_tem",
     "compute_tem",
+    "csv_text",
     "mean_pairwise_error_mm",
     "page_of_evaluation",
     "page_of_shapes",

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from palnet.network.layers import attend, layer_norm, linear, relu, select, softmax
+from palnet.patches import gather_patches
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from palnet.network.layers import Weights
     from palnet.patches import Patches
+    from palnet.surface import PointCloud
 
 __all__ = [
     "CENTRE_UNIT_MM",
@@ -29,6 +31,7 @@ __all__ = [
     "LandmarkPrediction",
     "mirror_patches",
     "predict_landmarks",
+    "refine_landmarks",
     "run_network",
 ]
 
@@ -37,6 +40,9 @@ OFFSET_UNIT_MM = 4.0
 CENTRE_UNIT_MM = 100.0
 N_HEADS = 4
 N_LAYERS = 2
+# Landmarks that the first pass moves farther than this are taken from a second one round its
+# result; for the others the atlas's start was the better one (benchmarks/accuracy.py).
+SECOND_PASS_ABOVE_MM = 2.0
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -101,6 +107,39 @@ def predict_landmarks(
         spread_mm=np.exp(mean[:, 3]),
         visibility=1 / (1 + np.exp(-mean[:, 4])),
     )
+
+
+def refine_landmarks(
+    weights: Weights,
+    fine: PointCloud,
+    coarse: PointCloud,
+    starts_mm: NDArray[np.float64],
+    mirror: NDArray[np.int64],
+) -> LandmarkPrediction:
+    """Predict from patches round the starts; landmarks that move far, once more from there.
+
+    Parameters
+    ----------
+    weights : mapping of str to ndarray
+        The landmark network.
+    fine, coarse : PointCloud
+        The face at both spacings, in the face frame.
+    starts_mm : ndarray of shape (n_landmarks, 3)
+        The approximations.
+    mirror : ndarray of shape (n_landmarks,)
+        The landmark on the other side, for each landmark.
+
+    Returns
+    -------
+    LandmarkPrediction
+        In the face frame, not yet on the surface nor calibrated.
+    """
+    first = predict_landmarks(weights, gather_patches(fine, coarse, starts_mm), mirror)
+    moved_far = np.linalg.norm(first.positions_mm - starts_mm, axis=1) > SECOND_PASS_ABOVE_MM
+    if not moved_far.any():
+        return first
+    patches = gather_patches(fine, coarse, first.positions_mm)
+    return first.replaced_where(moved_far, predict_landmarks(weights, patches, mirror))
 
 
 def mirror_patches(

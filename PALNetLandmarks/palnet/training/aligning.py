@@ -3,17 +3,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from palnet._files import replacing
-from palnet._parallel import run_tasks
-from palnet.errors import MeshError, PalnetError, TrainingError, UsageError
+from palnet.errors import TrainingError, UsageError
 from palnet.face.region import extract_face, move_surface
 from palnet.face.similarity import apply_similarity, invert_similarity
 from palnet.finding import find_face, without_scale
@@ -22,9 +19,11 @@ from palnet.model import read_model
 from palnet.surface import prepare_scan, sample_surface
 from palnet.training.cohort import AlignedScan
 from palnet.training.dataset import load_scan
+from palnet.training.keeping import keep_scans, part_refusals
 from palnet.training.scan_checks import read_matrix
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     from palnet.surface import Surface
     from palnet.training.dataset import AnnotatedScan, DataSet
 
-__all__ = ["PreparedScan", "prepare_scans"]
+__all__ = ["PreparedScan", "pack_truth", "prepare_scans", "to_file_numbers", "unpack_truth"]
 
 # Kept scans of another version are prepared again.
 CACHE_VERSION = 1
@@ -76,10 +75,80 @@ class PreparedScan:
         LandmarkSet
             All detected, without expected errors.
         """
-        back_mm = apply_similarity(invert_similarity(self.frame_from_scan), predicted_mm)
-        positions = back_mm / self.truth.mm_per_unit
-        status: list[Status] = ["detected"] * len(self.truth)
-        return replace(self.truth, positions=positions, status=tuple(status))
+        return to_file_numbers(self.truth, self.frame_from_scan, predicted_mm)
+
+
+def to_file_numbers(
+    truth: LandmarkSet, frame_from_scan: NDArray[np.float64], positions_mm: NDArray[np.floating]
+) -> LandmarkSet:
+    """Give landmarks of another frame in the numbers of the mesh file.
+
+    Parameters
+    ----------
+    truth : LandmarkSet
+        Any landmarks of the scan in those numbers.
+    frame_from_scan : ndarray of shape (4, 4)
+        Similarity to the other frame, on millimetres.
+    positions_mm : ndarray of shape (n_landmarks, 3)
+        In the other frame.
+
+    Returns
+    -------
+    LandmarkSet
+        Detected, or missing where the position is NaN; without expected errors.
+    """
+    back_mm = apply_similarity(invert_similarity(frame_from_scan), positions_mm)
+    is_there = np.asarray(np.isfinite(back_mm).all(axis=1)).tolist()
+    status: list[Status] = ["detected" if there else "missing" for there in is_there]
+    return replace(truth, positions=back_mm / truth.mm_per_unit, status=tuple(status))
+
+
+def pack_truth(truth: LandmarkSet) -> dict[str, NDArray[Any]]:
+    """Give true landmarks as arrays to keep.
+
+    Parameters
+    ----------
+    truth : LandmarkSet
+        As `palnet.training.dataset.load_scan` gives them.
+
+    Returns
+    -------
+    dict of str to ndarray
+        ``positions`` and ``about``.
+    """
+    about = {"mm_per_unit": truth.mm_per_unit, "space": truth.space}
+    return {"positions": truth.positions, "about": np.array(json.dumps(about))}
+
+
+def unpack_truth(arrays: Mapping[str, NDArray[Any]], scheme: Scheme, specimen: str) -> LandmarkSet:
+    """Give back the landmarks that `pack_truth` packed.
+
+    Parameters
+    ----------
+    arrays : mapping of str to ndarray
+        With ``positions`` and ``about``.
+    scheme : Scheme
+        Landmark scheme.
+    specimen : str
+        Name of the scan.
+
+    Returns
+    -------
+    LandmarkSet
+        In the frame "file".
+    """
+    about, positions = json.loads(str(arrays["about"])), arrays["positions"]
+    is_there = np.asarray(np.isfinite(positions).all(axis=1)).tolist()
+    return LandmarkSet(
+        scheme=scheme,
+        positions=positions,
+        status=tuple("corrected" if there else "missing" for there in is_there),
+        expected_error_mm=np.full(len(scheme), np.nan),
+        mm_per_unit=about["mm_per_unit"],
+        frame="file",
+        specimen=specimen,
+        space=about["space"],
+    )
 
 
 def prepare_scans(
@@ -120,67 +189,18 @@ def prepare_scans(
             "or delete all."
         )
         raise UsageError(msg)
-    folder.mkdir(parents=True, exist_ok=True)
-    model_hash = "" if data.layout == "facescape" or not bare else read_model().sha256
-    settings = f"{CACHE_VERSION} {spacing_mm!r} {data.layout == 'facescape'} {model_hash}"
-    tasks = []
-    for scan in data.scans:
-        path, digest = folder / f"{scan.specimen}.npz", _digest(scan, settings)
-        if not _is_kept(path, digest):
-            tasks.append((scan, path, digest))
-    work = partial(_prepare_one, data.scheme, spacing_mm, data.layout == "facescape")
-    run_tasks(work, tasks, jobs=jobs, what="scans prepared")
-    scans, refusals = [], []
-    for scan in data.scans:
-        found = _load(scan, data.scheme, folder / f"{scan.specimen}.npz")
-        if isinstance(found, PreparedScan):
-            scans.append(found)
-        else:
-            refusals.append(found)
-    return scans, refusals
-
-
-def _digest(scan: AnnotatedScan, settings: str) -> str:
-    """Hash of files and settings that a prepared scan depends on."""
-    digest = hashlib.sha256(settings.encode())
-    try:
-        digest.update(scan.mesh_path.read_bytes())
-        if scan.matrix_path is not None:
-            digest.update(scan.matrix_path.read_bytes())
-    except OSError as err:
-        msg = f"{scan.mesh_path}: cannot be read ({err.strerror}). Check the permissions."
-        raise MeshError(msg) from err
-    if scan.landmarks is not None:
-        digest.update(scan.landmarks.positions.tobytes())
-        digest.update(f"{scan.landmarks.frame} {scan.landmarks.mm_per_unit!r}".encode())
-    digest.update(f"{scan.vertices} {scan.person}".encode())
-    return digest.hexdigest()
-
-
-def _is_kept(path: Path, digest: str) -> bool:
-    """Whether the file holds what these files and settings make."""
-    if not path.exists():
-        return False
-    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-        return str(arrays["digest"]) == digest
-
-
-def _prepare_one(
-    scheme: Scheme, spacing_mm: float, is_placed: bool, task: tuple[AnnotatedScan, Path, str]
-) -> None:
-    """Prepare a scan and keep it, or why it cannot be prepared."""
-    scan, path, digest = task
-    try:
-        arrays = _prepare(scan, scheme, spacing_mm, is_placed=is_placed)
-    except PalnetError as err:
-        arrays = {"refusal": np.array(f"{scan.specimen}: {err}")}
-    with replacing(path, overwrite=True) as draft, draft.open("wb") as stream:
-        np.savez(stream, digest=np.array(digest), **arrays)  # type: ignore[arg-type]  # numpy 2.1's keyword is no array
+    is_placed = data.layout == "facescape"
+    model_hash = "" if is_placed or not bare else read_model().sha256
+    settings = f"{CACHE_VERSION} {spacing_mm!r} {is_placed} {model_hash}"
+    work = partial(_prepare, scheme=data.scheme, spacing_mm=spacing_mm, is_placed=is_placed)
+    paths = keep_scans(data, settings, work, folder, jobs=jobs)
+    found = [_load(scan, data.scheme, path) for scan, path in zip(data.scans, paths, strict=True)]
+    return part_refusals(found)
 
 
 def _prepare(
-    scan: AnnotatedScan, scheme: Scheme, spacing_mm: float, *, is_placed: bool
-) -> dict[str, NDArray[np.generic]]:
+    scan: AnnotatedScan, *, scheme: Scheme, spacing_mm: float, is_placed: bool
+) -> dict[str, NDArray[Any]]:
     """One scan from its files to cloud, landmarks and pose."""
     mesh, unit, truth = load_scan(scan, scheme)
     if not truth.is_placed.any():
@@ -199,12 +219,10 @@ def _prepare(
     if len(cloud.points_mm) < MIN_CLOUD_POINTS:
         msg = f"its face has {len(cloud.points_mm)} points at {spacing_mm:g} mm: is it all there?"
         raise TrainingError(msg)
-    about = {"mm_per_unit": unit.mm_per_unit, "space": mesh.space}
     return {
+        **pack_truth(truth),
         "cloud_mm": cloud.points_mm.astype(np.float32),
         "frame_from_scan": frame_from_scan,
-        "positions": truth.positions,
-        "about": np.array(json.dumps(about)),
     }
 
 
@@ -220,20 +238,9 @@ def _load(scan: AnnotatedScan, scheme: Scheme, path: Path) -> PreparedScan | str
     with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
         if "refusal" in arrays.files:
             return str(arrays["refusal"])
-        about, positions = json.loads(str(arrays["about"])), arrays["positions"]
+        truth = unpack_truth(arrays, scheme, scan.specimen)
         frame_from_scan, cloud = arrays["frame_from_scan"], arrays["cloud_mm"]
         digest = str(arrays["digest"])
-    is_there = np.asarray(np.isfinite(positions).all(axis=1)).tolist()
-    truth = LandmarkSet(
-        scheme=scheme,
-        positions=positions,
-        status=tuple("corrected" if there else "missing" for there in is_there),
-        expected_error_mm=np.full(len(scheme), np.nan),
-        mm_per_unit=about["mm_per_unit"],
-        frame="file",
-        specimen=scan.specimen,
-        space=about["space"],
-    )
     truth_mm = apply_similarity(frame_from_scan, truth.positions_mm)
     aligned = AlignedScan(scan.specimen, scan.person, cloud, truth_mm)
     return PreparedScan(aligned, frame_from_scan, truth, digest)

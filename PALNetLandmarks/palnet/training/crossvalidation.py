@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cross-validate one of the paper's networks on annotated scans; resumable at every step."""
+"""Cross-validate a network on annotated scans; resumable at every step."""
 
 from __future__ import annotations
 
 import csv
 import hashlib
 import logging
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -28,40 +29,29 @@ from palnet.evaluation import (
 from palnet.exchange import write_landmarks
 from palnet.measurement import MeasurementPlan, load_measurement_plan
 from palnet.training.aligning import prepare_scans
-from palnet.training.cohort import (
-    find_outliers,
-    finish_landmarks,
-    gather_sorted_patches,
-    mean_landmarks,
-)
+from palnet.training.cohort import find_outliers
 from palnet.training.curves import draw_curve, read_curve
-from palnet.training.exporting import ModelExporter
-from palnet.training.folds import split_for_all, split_people
-from palnet.training.loop import choose_device
+from palnet.training.folds import split_for_training, split_people
+from palnet.training.methods import choose_method
 from palnet.training.parallel import on_first
-from palnet.training.published import (
-    predict_landmarks,
-    read_network,
-    train_paper_network,
-    write_network,
-)
 from palnet.training.recipe import claim_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from palnet.network.torch_palnet import PalNet
     from palnet.scheme import Scheme
     from palnet.training.aligning import PreparedScan
-    from palnet.training.cohort import AlignedScan
     from palnet.training.dataset import DataSet
     from palnet.training.folds import Fold
-    from palnet.training.protocol import Protocol
+    from palnet.training.methods import FoldMethod, Parts
+    from palnet.training.protocol import Protocol, TuningProtocol
 
-__all__ = ["FoldResult", "cross_validate"]
+    Around = Callable[[Path], AbstractContextManager[object]]
+
+__all__ = ["FoldResult", "choose_scans", "cross_validate"]
 
 logger = logging.getLogger(__name__)
 
@@ -88,8 +78,9 @@ class FoldResult:
     pairwise_mm : float
         Mean error of all distances between landmarks, the zero diagonal left out.
     baseline_mm, baseline_pairwise_mm : float
-        The same means for the mean landmarks of the training people, moved to the nearest point
-        of the surface: what a network has to beat.
+        The same means for what the network starts from, on the surface: the mean landmarks of the
+        training people (the paper's networks), those of the atlas (from scratch), or those of the
+        model that was fine-tuned.
     """
 
     fold: str
@@ -106,7 +97,13 @@ class FoldResult:
 
 
 def cross_validate(
-    data: DataSet, protocol: Protocol, folder: Path, *, jobs: int = 1, train_all: bool = False
+    data: DataSet,
+    protocol: Protocol | TuningProtocol,
+    folder: Path,
+    *,
+    jobs: int = 1,
+    train_all: bool = False,
+    around: Around = nullcontext,
 ) -> list[FoldResult]:
     """Train and test every fold; call again with the same folder to go on.
 
@@ -114,7 +111,7 @@ def cross_validate(
     ----------
     data : DataSet
         The annotated scans.
-    protocol : Protocol
+    protocol : Protocol or TuningProtocol
         What to do.
     folder : Path
         The run folder: prepared scans, a folder a fold, predictions, tables and the report.
@@ -122,6 +119,9 @@ def cross_validate(
         Processes for what is not training.
     train_all : bool
         Whether to train on everybody in the end: ``model.npz`` in the run folder.
+    around : callable
+        Gives the context in which a training runs, for the folder that it runs in: to measure it,
+        or to stop before it by raising. A training that is done already is not entered.
 
     Returns
     -------
@@ -135,22 +135,22 @@ def cross_validate(
     TrainingError
         If a training cannot go on.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    scans = on_first(partial(_choose_scans, data, protocol, folder, jobs))
+    scans = on_first(partial(choose_scans, data, protocol, folder, jobs))
+    method = choose_method(data, protocol, folder, jobs=jobs)
     people = [scan.aligned.person for scan in scans]
-    cohort = protocol.cohort
-    folds = split_people(people, protocol.n_folds, protocol.seed, cohort.validation_share)
+    seed, share = protocol.seed, protocol.cohort.validation_share
+    folds = split_people(people, protocol.n_folds, seed, share, method.least_validation)
     for fold in folds:  # before hours are spent on the first: can the last be trained?
-        mean_landmarks([scans[row].aligned for row in fold.train], data.scheme.codes)
+        method.check([scans[row] for row in fold.train])
     results: list[FoldResult] = []
     pairs: list[Pair] = []
     baseline: list[Pair] = []
-    exporter = ModelExporter(data, protocol, scans)
+    exporter = method.make_exporter(data, scans)
     for number, fold in enumerate(folds, start=1):
         place = folder / f"{FOLD}{number}"
-        _train_fold(scans, fold, protocol, place, data.scheme)
+        _train_fold(scans, fold, method, place, around)
         result, fold_pairs, fold_baseline = on_first(
-            partial(_test_fold, scans, fold, protocol, place, data.scheme)
+            partial(_test_fold, scans, fold, method, place, data.scheme)
         )
         on_first(partial(exporter.export_fold, fold, place, fold_pairs, asdict(result)))
         results.append(result)
@@ -159,17 +159,44 @@ def cross_validate(
     results.append(_pool(results, pairs, baseline))
     on_first(partial(_report, folder, pairs, data.scheme, protocol, results))
     if train_all:
-        everybody = split_for_all(people, protocol.seed, cohort.validation_share)
-        _train_fold(scans, everybody, protocol, folder / "all", data.scheme)
+        everybody = split_for_training(people, seed, share, method.least_validation)
+        _train_fold(scans, everybody, method, folder / "all", around)
         rows = [asdict(result) for result in results]
         on_first(partial(exporter.export_all, everybody, folder / "all", rows))
     return results
 
 
-def _choose_scans(data: DataSet, protocol: Protocol, folder: Path, jobs: int) -> list[PreparedScan]:
-    """Prepare the scans and leave out those that were registered wrongly, saying which."""
+def choose_scans(
+    data: DataSet, protocol: Protocol | TuningProtocol, folder: Path, jobs: int = 1
+) -> list[PreparedScan]:
+    """Prepare the scans and leave out those that were registered wrongly, saying which.
+
+    Parameters
+    ----------
+    data : DataSet
+        The annotated scans.
+    protocol : Protocol or TuningProtocol
+        Spacing, and which scans are outliers.
+    folder : Path
+        The run folder; becomes that of this protocol.
+    jobs : int
+        Processes.
+
+    Returns
+    -------
+    list of PreparedScan
+        What the folds are made of.
+
+    Raises
+    ------
+    UsageError
+        If the folder belongs to another run.
+    TrainingError
+        If no scan can be prepared.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
     claim_folder(folder, {"scheme": data.scheme.name, **asdict(protocol)})
-    scans, left_out = prepare_scans(data, protocol.patches.spacing_mm, folder / "scans", jobs=jobs)
+    scans, left_out = prepare_scans(data, protocol.spacing_mm, folder / "scans", jobs=jobs)
     if not scans:
         msg = "no scan could be prepared. " + (left_out[0] if left_out else "The folder has none.")
         raise TrainingError(msg)
@@ -184,78 +211,66 @@ def _choose_scans(data: DataSet, protocol: Protocol, folder: Path, jobs: int) ->
 
 
 def _train_fold(
-    scans: Sequence[PreparedScan], fold: Fold, protocol: Protocol, place: Path, scheme: Scheme
+    scans: Sequence[PreparedScan], fold: Fold, method: FoldMethod, place: Path, around: Around
 ) -> None:
     """Train on one part until another says to stop, and keep the network; done once."""
-    if not on_first(partial(_begin_fold, scans, fold, place)):
-        return
-    parts = [[scans[row].aligned for row in rows] for rows in (fold.train, fold.validation)]
-    means_mm = mean_landmarks(parts[0], scheme.codes)
-    n_points = protocol.patches.n_points
-    train, validation = (gather_sorted_patches(part, means_mm, n_points) for part in parts)
-    network = train_paper_network(train, validation, protocol, place)
-    on_first(partial(_keep_network, network, protocol.variant, means_mm, place))
-
-
-def _keep_network(
-    network: PalNet, variant: str, means_mm: NDArray[np.float64], place: Path
-) -> None:
-    """Write the network of a fold, and delete its checkpoint."""
-    write_network(network, variant, means_mm, place / "network.pt")
-    # Two moments for each weight: of the full network 0.8 GB, which nobody needs any more.
-    (place / "checkpoint.pt").unlink(missing_ok=True)
-
-
-def _begin_fold(scans: Sequence[PreparedScan], fold: Fold, place: Path) -> bool:
-    """Claim the folder of a fold; whether it is still to be trained."""
     rows = {"train": fold.train, "validation": fold.validation, "test": fold.test}
-    members = {part: [scans[row].aligned.specimen for row in rows[part]] for part in rows}
+    parts = {part: [scans[row] for row in rows[part]] for part in rows}
+    if not on_first(partial(_begin_fold, scans, parts, method, place)):
+        return
+    with around(place):
+        method.train(parts, place)
+    on_first(partial(_drop_checkpoint, place))
+
+
+def _begin_fold(
+    scans: Sequence[PreparedScan], parts: Parts, method: FoldMethod, place: Path
+) -> bool:
+    """Claim the folder of a fold; whether it is still to be trained."""
+    members = {part: [scan.aligned.specimen for scan in parts[part]] for part in parts}
     digest = hashlib.sha256("".join(scan.digest for scan in scans).encode()).hexdigest()
+    made_of = {"scans_sha256": digest} | ({"method": method.digest} if method.digest else {})
     place.mkdir(parents=True, exist_ok=True)
-    claim_folder(place, {**members, "scans_sha256": digest})
-    is_trained = (place / "network.pt").exists()
+    claim_folder(place, {**members, **made_of})
+    is_trained = method.is_trained(place)
     if is_trained:
-        (place / "checkpoint.pt").unlink(missing_ok=True)
+        _drop_checkpoint(place)
     return not is_trained
 
 
+def _drop_checkpoint(place: Path) -> None:
+    """Delete two moments for each weight, of the full network 0.8 GB: nobody needs them."""
+    (place / "checkpoint.pt").unlink(missing_ok=True)
+
+
 def _test_fold(
-    scans: Sequence[PreparedScan], fold: Fold, protocol: Protocol, place: Path, scheme: Scheme
+    scans: Sequence[PreparedScan], fold: Fold, method: FoldMethod, place: Path, scheme: Scheme
 ) -> tuple[FoldResult, list[Pair], list[Pair]]:
     """Keep what the network of a fold says of the tested people, and write its tables."""
     tested = [scans[row] for row in fold.test]
-    if not (place / "predicted.npz").exists():
-        _predict([scan.aligned for scan in tested], protocol, place)
+    path = place / "predicted.npz"
+    if not path.exists():
+        finished_mm, starts_mm = method.predict(tested, place)
+        with replacing(path, overwrite=True) as draft, draft.open("wb") as stream:
+            np.savez(stream, finished_mm=finished_mm, starts_mm=starts_mm)
     pairs, baseline = _read_pairs(tested, place)
     _write_tables(place, pairs, scheme)
     sizes = (len(fold.train), len(fold.validation), len(fold.test))
     number, curve = place.name.removeprefix(FOLD), read_curve(place)["validation_mm"].tolist()
     result = _result(number, sizes, curve, pairs, baseline)
     logger.info(
-        "fold %s: %.2f mm on %d scans; mean landmarks %.2f mm",
+        "fold %s: %.2f mm on %d scans; %s %.2f mm",
         number,
         result.mean_mm,
         len(tested),
+        method.baseline,
         result.baseline_mm,
     )
     return result, pairs, baseline
 
 
-def _predict(tested: Sequence[AlignedScan], protocol: Protocol, place: Path) -> None:
-    """Run the network of a fold and keep its landmarks."""
-    network, means_mm = read_network(place / "network.pt")
-    patches = gather_sorted_patches(tested, means_mm, protocol.patches.n_points)
-    raw_mm = predict_landmarks(network.to(choose_device()), patches.patches)
-    finished = [
-        finish_landmarks(scan.cloud_mm, raw, protocol.finish)
-        for scan, raw in zip(tested, raw_mm, strict=True)
-    ]
-    with replacing(place / "predicted.npz", overwrite=True) as draft, draft.open("wb") as stream:
-        np.savez(stream, finished_mm=np.array(finished), starts_mm=patches.starts_mm)
-
-
 def _read_pairs(tested: Sequence[PreparedScan], place: Path) -> tuple[list[Pair], list[Pair]]:
-    """Pair the truth with what the network says, and with the mean landmarks."""
+    """Pair the truth with what the network says, and with what it starts from."""
     path = place / "predicted.npz"
     with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
         finished_mm, starts_mm = arrays["finished_mm"], arrays["starts_mm"]
@@ -346,12 +361,12 @@ def _report(
     folder: Path,
     pairs: Sequence[Pair],
     scheme: Scheme,
-    protocol: Protocol,
+    protocol: Protocol | TuningProtocol,
     results: Sequence[FoldResult],
 ) -> None:
     """Write pooled report, tables, the row of each fold, and all landmarks as files."""
     evaluation = _write_tables(folder, pairs, scheme)
-    title = f"{protocol.variant}, {protocol.n_folds} folds of {len(pairs)} scans"
+    title = f"{protocol.title}, {protocol.n_folds} folds of {len(pairs)} scans"
     page = page_of_evaluation(evaluation, title, [_curves(folder, protocol.n_folds)])
     write_text(folder / "report.html", page, overwrite=True)
     with (

@@ -14,7 +14,7 @@ from palnet.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Fold", "split_for_all", "split_people"]
+__all__ = ["Fold", "split_for_training", "split_people"]
 
 SINGLE_TEST_SHARE = 0.2
 
@@ -29,7 +29,11 @@ class Fold:
 
 
 def split_people(
-    people: Sequence[str], n_folds: int, seed: int, validation_share: float
+    people: Sequence[str],
+    n_folds: int,
+    seed: int,
+    validation_share: float,
+    least_validation: int = 1,
 ) -> list[Fold]:
     """Split a cohort by people.
 
@@ -47,6 +51,8 @@ def split_people(
         Seed of the order.
     validation_share : float
         Share of the people of each training part that validate instead.
+    least_validation : int
+        People that validate at least, as long as one is left to train.
 
     Returns
     -------
@@ -77,12 +83,20 @@ def split_people(
         rng.shuffle(order)
         tests = [np.sort(part) for part in np.array_split(order, n_folds)]
     return [
-        _fold(people, names, test.tolist(), np.random.default_rng([seed, number]), validation_share)
+        _fold(
+            people,
+            test.tolist(),
+            np.random.default_rng([seed, number]),
+            validation_share,
+            least_validation,
+        )
         for number, test in enumerate(tests)
     ]
 
 
-def split_for_all(people: Sequence[str], seed: int, validation_share: float) -> Fold:
+def split_for_training(
+    people: Sequence[str], seed: int, validation_share: float, least_validation: int = 1
+) -> Fold:
     """Let everybody train but those who say when to stop; nobody is tested.
 
     Parameters
@@ -92,27 +106,29 @@ def split_for_all(people: Sequence[str], seed: int, validation_share: float) -> 
     seed : int
         Seed of the choice.
     validation_share : float
-        Share of the people who validate.
+        Share of the people that validate.
+    least_validation : int
+        People that validate at least.
 
     Returns
     -------
     Fold
         With an empty test part.
     """
-    names = list(dict.fromkeys(people))
-    return _fold(people, names, [], np.random.default_rng(seed), validation_share)
+    return _fold(people, [], np.random.default_rng(seed), validation_share, least_validation)
 
 
 def _fold(
     people: Sequence[str],
-    names: list[str],
     test: list[int],
     rng: np.random.Generator,
     validation_share: float,
+    least_validation: int,
 ) -> Fold:
     """Take the validating people from those that are not tested."""
+    names = list(dict.fromkeys(people))
     rest = [row for row in range(len(names)) if row not in set(test)]
-    n_validation = min(max(1, round(validation_share * len(rest))), len(rest) - 1)
+    n_validation = min(max(least_validation, round(validation_share * len(rest))), len(rest) - 1)
     chosen = set(rng.permutation(rest)[:n_validation].tolist())
     part_of = {names[row]: "test" for row in test}
     part_of |= {names[row]: "validation" if row in chosen else "train" for row in rest}

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Batch = tuple[torch.Tensor, ...]
 
-__all__ = ["draw_batch", "landmark_loss", "train_landmark_network"]
+__all__ = ["draw_batch", "landmark_loss", "position_loss", "train_landmark_network"]
 
 logger = logging.getLogger(__name__)
 
@@ -114,21 +114,42 @@ def landmark_loss(
     weight = torch.where(visible, 1.0, HIDDEN_WEIGHT)
     predicted = raw[..., :3] * OFFSET_UNIT_MM + centres_mm
     error = torch.linalg.vector_norm(predicted - truth_mm, dim=2)
-    point_wise = (error * weight).sum() / weight.sum()
-    pair_error = (_pair_distances(predicted) - _pair_distances(truth_mm)).abs()
-    pair_weight = weight[:, :, None] * weight[:, None]
-    distance_wise = (pair_error * pair_weight).sum() / pair_weight.sum()
     # Laplace likelihood of the error that was made, without a pull on the position.
     log_spread = raw[..., 3]
     spread = error.detach() * torch.exp(-log_spread) + log_spread
     spread = (spread * weight).sum() / weight.sum()
     shown = torch.nn.functional.binary_cross_entropy_with_logits(raw[..., 4], visible.float())
     loss: torch.Tensor = (
-        POINT_SHARE * point_wise
-        + DISTANCE_SHARE * distance_wise
+        position_loss(predicted, truth_mm, weight)
         + SPREAD_SHARE * spread
         + VISIBILITY_SHARE * shown
     )
+    return loss
+
+
+def position_loss(
+    predicted_mm: torch.Tensor, truth_mm: torch.Tensor, weight: torch.Tensor
+) -> torch.Tensor:
+    """0.6 x mean landmark distance + 0.4 x mean difference of pairwise distances, weighted.
+
+    Parameters
+    ----------
+    predicted_mm, truth_mm : Tensor of shape (batch, n_landmarks, 3)
+        Landmarks.
+    weight : Tensor of shape (batch, n_landmarks)
+        How much each counts; a pair counts as the product.
+
+    Returns
+    -------
+    Tensor
+        A scalar, in millimetres.
+    """
+    error = torch.linalg.vector_norm(predicted_mm - truth_mm, dim=2)
+    point_wise = (error * weight).sum() / weight.sum()
+    pair_error = (_pair_distances(predicted_mm) - _pair_distances(truth_mm)).abs()
+    pair_weight = weight[:, :, None] * weight[:, None]
+    distance_wise = (pair_error * pair_weight).sum() / pair_weight.sum()
+    loss: torch.Tensor = POINT_SHARE * point_wise + DISTANCE_SHARE * distance_wise
     return loss
 
 

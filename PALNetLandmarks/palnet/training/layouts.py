@@ -12,7 +12,7 @@ import numpy as np
 
 from palnet.errors import FormatError, UsageError
 from palnet.exchange import FORMATS, FormatWarning, find_format, read_specimens
-from palnet.scheme import LandmarkDefinition, Scheme, load_scheme
+from palnet.scheme import DEFAULT_SCHEME, LandmarkDefinition, Scheme, load_scheme
 from palnet.surface import MESH_SUFFIXES
 from palnet.training.dataset import PEOPLE_FILE, AnnotatedScan, DataSet, Problem, name_people
 
@@ -62,7 +62,7 @@ def facescape_scheme() -> Scheme:
     return Scheme("ibug68", landmarks, source="iBUG 300-W; vertices by FaceScape")
 
 
-def read_data_set(folder: Path, scheme: str | None = None) -> DataSet:
+def read_data_set(folder: Path, scheme: str | Scheme | None = None) -> DataSet:
     """Find the scans of a data set and read their landmarks; meshes are read later.
 
     ``*_neutral.obj`` below a folder with ``landmark_indices.npz`` is FaceScape; subfolders with an
@@ -73,8 +73,9 @@ def read_data_set(folder: Path, scheme: str | None = None) -> DataSet:
     ----------
     folder : Path
         The folder.
-    scheme : str, optional
-        Name or file of the landmark scheme; by default ``palnet50``, for FaceScape its 68 points.
+    scheme : str or Scheme, optional
+        The landmark scheme, or its name or file; by default ``palnet50``, for FaceScape its 68
+        points.
 
     Returns
     -------
@@ -93,7 +94,7 @@ def read_data_set(folder: Path, scheme: str | None = None) -> DataSet:
         layout, known = "facescape", facescape_scheme()
         scans, problems = _read_facescape(folder)
     else:
-        known = load_scheme(scheme) if scheme else load_scheme()
+        known = scheme if isinstance(scheme, Scheme) else load_scheme(scheme or DEFAULT_SCHEME)
         subjects = [path for path in sorted(folder.iterdir()) if _is_lafas_subject(path)]
         layout = "lafas" if subjects else "plain"
         scans, problems = _read_lafas(subjects, known) if subjects else _read_plain(folder, known)

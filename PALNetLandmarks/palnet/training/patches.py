@@ -30,9 +30,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from palnet.face.atlas import FaceAtlas
+    from palnet.surface import PointCloud
     from palnet.synthesis.scans import GeneratedScan
 
-__all__ = ["TrainingPatches", "fill_patches", "load_patches"]
+__all__ = ["TrainingPatches", "cut_patches", "draw_starts", "fill_patches", "load_patches"]
 
 # More points than the network takes, so that every batch sees another choice of them.
 N_STORED_EACH = 128
@@ -134,11 +135,63 @@ def _prepare(
     coarse = move_cloud(cloud, fit.face_from_cloud)
     face_from_scan = fit.face_from_cloud @ guess
     truth = apply_similarity(face_from_scan, scan.landmarks_mm)
-    error = fit.landmarks_mm - truth
-    left, own_mm = rng.uniform(*LEFT_OF_ATLAS_ERROR), rng.uniform(*FIRST_PASS_ERROR_MM)
-    shaken = left * error + rng.normal(0, own_mm, truth.shape)
-    starts = (fit.landmarks_mm, np.where(scan.visible[:, None], truth + shaken, fit.landmarks_mm))
+    starts = draw_starts(fit.landmarks_mm, truth, scan.visible, rng)
     fine = sample_fine(face, np.concatenate(starts))
+    return {
+        **cut_patches(fine, coarse, starts),
+        "truth_mm": truth.astype(np.float32),
+        "visible": scan.visible,
+        "scale": np.asarray(similarity_scale(face_from_scan), dtype=np.float32),
+    }
+
+
+def draw_starts(
+    first_mm: NDArray[np.float64],
+    truth_mm: NDArray[np.float64],
+    visible: NDArray[np.bool_],
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give the first start of each landmark, and one like the result of a first pass.
+
+    Parameters
+    ----------
+    first_mm : ndarray of shape (n_landmarks, 3)
+        The first start, in the face frame.
+    truth_mm : ndarray of shape (n_landmarks, 3)
+        True landmarks; anything where they are not visible.
+    visible : ndarray of shape (n_landmarks,)
+        Where there is no truth, the second start is the first.
+    rng : numpy.random.Generator
+        For what a first pass leaves.
+
+    Returns
+    -------
+    tuple of ndarray of shape (n_landmarks, 3)
+        The two starts.
+    """
+    error = first_mm - truth_mm
+    left, own_mm = rng.uniform(*LEFT_OF_ATLAS_ERROR), rng.uniform(*FIRST_PASS_ERROR_MM)
+    shaken = left * error + rng.normal(0, own_mm, truth_mm.shape)
+    return first_mm, np.where(visible[:, None], truth_mm + shaken, first_mm)
+
+
+def cut_patches(
+    fine: PointCloud, coarse: PointCloud, starts: tuple[NDArray[np.float64], ...]
+) -> dict[str, NDArray[Any]]:
+    """Cut stored patches round each start.
+
+    Parameters
+    ----------
+    fine, coarse : PointCloud
+        The face at both spacings, in the face frame.
+    starts : tuple of ndarray of shape (n_landmarks, 3)
+        The starts.
+
+    Returns
+    -------
+    dict of str to ndarray
+        ``points``, ``share`` and ``centres_mm`` of `TrainingPatches`.
+    """
     both = [
         gather_patches(fine, coarse, start, np.arange(1, N_STORED_EACH + 1)) for start in starts
     ]
@@ -148,7 +201,4 @@ def _prepare(
             np.stack([p.share for p in both]) * N_STORED_EACH / float(RANKS[-1]), 1
         ),
         "centres_mm": np.stack([p.centres_mm for p in both]).astype(np.float32),
-        "truth_mm": truth.astype(np.float32),
-        "visible": scan.visible,
-        "scale": np.asarray(similarity_scale(face_from_scan), dtype=np.float32),
     }

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The protocol of the PAL-Net paper as data: `recipes/paper.toml`, or a lab's copy of it."""
+"""Protocols of trainings on annotated scans as data: shipped recipes, or a lab's copy of one."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from palnet.errors import UsageError
 from palnet.sorted_patches import FINISHES, Finish
@@ -16,14 +17,30 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FINISHES",
+    "LAYERS",
     "NETWORKS",
+    "SCRATCH",
     "CohortPart",
     "Finish",
+    "Layers",
     "PatchesPart",
     "Protocol",
     "TrainingPart",
+    "TuningPart",
+    "TuningProtocol",
     "read_protocol",
+    "read_tuning_protocol",
 ]
+
+Layers = Literal["head", "all"]
+LAYERS: tuple[Layers, ...] = get_args(Layers)
+
+SCRATCH = "scratch"
+"""Where a training starts that starts from no model's weights."""
+
+FRAME_SPACING_MM = 3.0
+"""Of the clouds of a tuning protocol, which only say that a scan is there; its patches are not
+cut from them."""
 
 MIN_POINTS = {"palnet": 100, "noatt": 100, "topk": 250, "2blk": 25, "ndo": 100}
 """Points that a patch needs at least to last through all poolings."""
@@ -107,6 +124,105 @@ class Protocol:
         _check_between("spacing_mm", self.patches.spacing_mm, math.inf)
         _check_between("outlier_mm", self.cohort.outlier_mm, math.inf)
 
+    @property
+    def title(self) -> str:
+        """What is trained, for headings."""
+        return self.variant
+
+    @property
+    def baseline(self) -> str:
+        """What the network is compared with, for headings."""
+        return "mean landmarks"
+
+    @property
+    def spacing_mm(self) -> float:
+        """Spacing of the clouds in the common frame."""
+        return self.patches.spacing_mm
+
+
+@dataclass(frozen=True)
+class TuningPart:
+    """Batches, rate, steps between validations, and validations until something is done.
+
+    `rate` is that of a training from scratch or of the head; all layers of a model are tuned at a
+    tenth of it.
+    """
+
+    batch_size: int
+    rate: float
+    plateau_factor: float
+    plateau_patience: int
+    stop_after: int
+    validate_every: int
+    n_steps: int
+
+
+@dataclass(frozen=True)
+class TuningProtocol:
+    """A training of the shipped network on annotated scans.
+
+    Attributes
+    ----------
+    start : str
+        `SCRATCH`, or the name or path of the model that is fine-tuned.
+    layers : str
+        One of `LAYERS`: what is trained of the network.
+    n_folds : int
+        Folds of people; 1 is a single split, 80 to 20.
+    seed : int
+        Seed of folds, weights and batches.
+    cohort, training
+        The parts.
+    """
+
+    start: str
+    layers: Layers
+    n_folds: int
+    seed: int
+    cohort: CohortPart
+    training: TuningPart
+
+    def __post_init__(self) -> None:
+        """Check what a table of numbers cannot tell."""
+        _check_choice("layers", self.layers, LAYERS)
+        _check_text("start", self.start)
+        if self.start == SCRATCH and self.layers != "all":
+            msg = f"layers must be 'all' where start is {SCRATCH!r}; got {self.layers!r}."
+            raise UsageError(msg)
+        training = self.training
+        _check_whole("seed", self.seed, 0)
+        _check_whole("plateau_patience", training.plateau_patience, 0)
+        _check_whole("n_folds", self.n_folds, 1)
+        for name in ("batch_size", "stop_after", "validate_every", "n_steps"):
+            _check_whole(name, getattr(training, name), 1)
+        _check_between("validation_share", self.cohort.validation_share, 1.0)
+        _check_between("plateau_factor", training.plateau_factor, 1.0)
+        _check_between("rate", training.rate, math.inf)
+        _check_between("outlier_mm", self.cohort.outlier_mm, math.inf)
+
+    @property
+    def title(self) -> str:
+        """What is trained, for headings."""
+        if self.start == SCRATCH:
+            return "shipped network from scratch"
+        return f"{Path(self.start).stem} fine-tuned ({self.layers})"
+
+    @property
+    def baseline(self) -> str:
+        """What the network is compared with, for headings."""
+        return "atlas" if self.start == SCRATCH else "start"
+
+    @property
+    def spacing_mm(self) -> float:
+        """Spacing of the clouds in the common frame."""
+        return FRAME_SPACING_MM
+
+
+def _check_text(name: str, value: object) -> None:
+    if not isinstance(value, str) or not value:
+        msg = f"{name} must be {SCRATCH!r}, a model's name or its path; got {value!r}."
+        raise UsageError(msg)
+
 
 def _check_choice(name: str, value: object, known: tuple[str, ...]) -> None:
     if value not in known:
@@ -127,33 +243,67 @@ def _check_between(name: str, value: float, top: float) -> None:
         raise UsageError(msg)
 
 
-def read_protocol(name_or_path: str | os.PathLike[str] = "paper") -> Protocol:
+def read_protocol(name_or_path: str | os.PathLike[str] = "paper") -> Protocol | TuningProtocol:
     """Read a protocol by the name of a shipped one or by its path.
 
     Parameters
     ----------
     name_or_path : str or path-like
-        ``paper``, or a TOML file.
+        ``paper``, ``improved``, ``finetune``, or a TOML file.
 
     Returns
     -------
-    Protocol
-        Checked: every key present, none unknown.
+    Protocol or TuningProtocol
+        Checked: every key present, none unknown. It is a `TuningProtocol` if it says where to
+        start.
 
     Raises
     ------
     UsageError
         If the file is missing, not TOML, or has wrong keys or values.
     """
-    path, content = read_toml(name_or_path, shipped="paper")
-    parts = {"patches": PatchesPart, "cohort": CohortPart, "training": TrainingPart}
-    plain = {"variant", "finish", "n_folds", "seed"}
+    path, content = read_toml(name_or_path, shipped="paper, improved, finetune")
+    plain, parts = {"n_folds", "seed"}, dict[str, type](cohort=CohortPart)
+    if "start" in content:
+        plain |= {"start", "layers"}
+        parts |= {"training": TuningPart}
+    else:
+        plain |= {"variant", "finish"}
+        parts |= {"training": TrainingPart, "patches": PatchesPart}
     check_keys(content, {*plain, *parts}, f"{path}")
     values: dict[str, Any] = {name: content[name] for name in plain}
     for name, part in parts.items():
         values[name] = build_part(part, content[name], f"{path}: [{name}]")
     try:
-        return Protocol(**values)
+        return TuningProtocol(**values) if "start" in content else Protocol(**values)
     except UsageError as err:
         msg = f"{path}: {err}"
         raise UsageError(msg) from err
+
+
+def read_tuning_protocol(name_or_path: str | os.PathLike[str]) -> TuningProtocol:
+    """Read a protocol that must be of the shipped network.
+
+    Parameters
+    ----------
+    name_or_path : str or path-like
+        ``finetune``, ``improved``, or a TOML file.
+
+    Returns
+    -------
+    TuningProtocol
+        Checked.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be read, or is one of the paper's networks.
+    """
+    protocol = read_protocol(name_or_path)
+    if not isinstance(protocol, TuningProtocol):
+        msg = (
+            f"{name_or_path}: is a recipe of the paper's networks, which are trained by palnet "
+            "crossvalidate. Give finetune, or a recipe with a start."
+        )
+        raise UsageError(msg)
+    return protocol

@@ -7,6 +7,7 @@ import base64
 import csv
 import json
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -230,6 +231,28 @@ def test_run_again_trains_nothing(a_run, a_cohort, monkeypatch):
     assert run(a_cohort, output) == results
     assert contents(output) == before
     assert not list(output.rglob("checkpoint.pt"))
+
+
+def test_each_training_runs_once_in_the_given_context(a_cohort, tmp_path):
+    """The context may refuse a training; the next call goes on from there."""
+    data, protocol = read_data_set(*a_cohort[:2]), read_protocol(a_cohort[2])
+    entered = []
+
+    @contextmanager
+    def refusing_the_second(place):
+        if len(entered) == 1:
+            raise TimeoutError
+        entered.append(place.name)
+        yield
+        assert (place / "network.pt").exists()
+
+    with pytest.raises(TimeoutError):
+        cross_validate(data, protocol, tmp_path, around=refusing_the_second)
+    assert not (tmp_path / "fold2" / "curve.csv").exists()
+    entered.append("refused")
+    cross_validate(data, protocol, tmp_path, around=refusing_the_second)
+
+    assert entered == ["fold1", "refused", "fold2"]
 
 
 def test_tested_people_teach_nothing(a_run, a_cohort, tmp_path):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palnet.errors import UsageError
-from palnet.training.folds import split_for_all, split_people
+from palnet.training.folds import split_for_training, split_people
 
 # KFold(5, shuffle=True, random_state=42).split and train_test_split(test_size=0.2,
 # random_state=42) on arange(23), scikit-learn 1.9.1.
@@ -69,11 +69,11 @@ def test_too_few_people_are_refused(n_folds, least):
 def test_all_train_but_those_who_validate():
     people = [f"p{number // 2}" for number in range(40)]
 
-    fold = split_for_all(people, 42, 0.1)
+    fold = split_for_training(people, 42, 0.1)
 
     assert fold.test == ()
     assert sorted(fold.train + fold.validation) == list(range(40))
     assert len(fold.validation) == 4
     assert not {people[row] for row in fold.train} & {people[row] for row in fold.validation}
-    assert fold == split_for_all(people, 42, 0.1)
-    assert fold != split_for_all(people, 43, 0.1)
+    assert fold == split_for_training(people, 42, 0.1)
+    assert fold != split_for_training(people, 43, 0.1)

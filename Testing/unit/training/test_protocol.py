@@ -68,7 +68,7 @@ def test_wrong_protocol_is_named(old, new, message, tmp_path):
 
 
 def test_absent_protocol_proposes_the_shipped_one():
-    with pytest.raises(UsageError, match=r"a shipped recipe: paper\.$"):
+    with pytest.raises(UsageError, match=r"a shipped recipe: paper, improved, finetune\.$"):
         read_protocol("published")
 
 

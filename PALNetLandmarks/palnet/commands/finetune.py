@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`palnet finetune`: a model made better for a lab's own annotated scans."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+    from palnet.training.finetuning import FineTuning
+
+__all__ = ["add_parser", "finetune"]
+
+# The landmarks that are printed are those that changed most.
+_N_PRINTED = 5
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the subcommand.
+
+    Parameters
+    ----------
+    subparsers : argparse subparsers
+        Where to add it.
+    """
+    parser = subparsers.add_parser(
+        "finetune",
+        help="fit a model to a lab's own annotated scans",
+        description="Fine-tune a model on annotated scans (10 to 100 people), as for check-data. "
+        "A quarter of the people says when to stop, and whether the result is surely better than "
+        "the start; if not, the start is what is written. The same command goes on where it was "
+        "interrupted. A GPU is used if there is one.",
+    )
+    add = parser.add_argument
+    add("folder", type=Path, metavar="DATA", help="annotated scans, as for check-data")
+    add("-o", "--output", type=Path, required=True, metavar="DIR", help="run folder")
+    add("--model", metavar="NAME_OR_PATH", help="model to start from [the recipe's: palnet50]")
+    add("--layers", choices=("head", "all"), help="what is trained [the recipe's: head]")
+    add("--folds", type=int, metavar="K", help="also test K folds of people, before and after")
+    add("--recipe", default="finetune", help="shipped recipe or TOML file [%(default)s]")
+    add("--scheme", metavar="NAME_OR_PATH", help="landmark scheme of the scans [the model's]")
+    add("--jobs", type=int, default=2, metavar="N", help="processes for data [%(default)s]")
+    add("--anyway", action="store_true", help="go on although check-data finds errors")
+    parser.set_defaults(run=finetune)
+
+
+def finetune(arguments: argparse.Namespace) -> int:
+    """Run the subcommand.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        Parsed arguments.
+
+    Returns
+    -------
+    int
+        Exit code.
+    """
+    from dataclasses import replace
+
+    from palnet._dependencies import require
+    from palnet.commands._data_sets import refuse_bad_data
+    from palnet.model import read_model
+    from palnet.training.folds import split_people
+    from palnet.training.layouts import read_data_set
+    from palnet.training.protocol import read_tuning_protocol
+
+    require("torch", feature="training")
+    from palnet.training.finetuning import finetune_model
+    from palnet.training.tuning import check_scheme
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    given = {"start": arguments.model, "layers": arguments.layers, "n_folds": arguments.folds}
+    protocol = read_tuning_protocol(arguments.recipe)
+    protocol = replace(protocol, **{name: v for name, v in given.items() if v is not None})
+    model = read_model(protocol.start)
+    data = read_data_set(arguments.folder, arguments.scheme or model.scheme)
+    check_scheme(data.scheme, model)
+    # A run that has begun was checked then.
+    if not arguments.anyway and not (arguments.output / "recipe.json").exists():
+        refuse_bad_data(data)
+    if arguments.folds is not None:  # before the training: are there people for so many?
+        split_people([scan.person for scan in data.scans], protocol.n_folds, protocol.seed, 0.5)
+    result = finetune_model(data, protocol, arguments.output, jobs=arguments.jobs)
+    _print_result(result)
+    print(f"model: {result.path}\nreport: {arguments.output / 'report.html'}")
+    if arguments.folds is not None:
+        from palnet.commands.crossvalidate import print_table
+        from palnet.training.crossvalidation import cross_validate
+
+        folder = arguments.output / "folds"
+        print_table(cross_validate(data, protocol, folder, jobs=arguments.jobs), protocol.baseline)
+        print(f"report: {folder / 'report.html'}")
+    return 0
+
+
+def _print_result(result: FineTuning) -> None:
+    """Print errors before and after, of all landmarks and of those that changed most."""
+    every, *landmarks = result.changes
+    seen = [change for change in landmarks if change.n]
+    most = sorted(seen, key=lambda change: change.after_mm - change.before_mm)[:_N_PRINTED]
+    print("landmark  before mm  after mm  (validation people)")
+    for change in (every, *most):
+        print(f"{change.code:8}  {change.before_mm:9.2f}  {change.after_mm:8.2f}")
+    if not result.is_better:
+        print("Nothing was surely better than the start: the model written is the start.")

@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fine-tune a model on a lab's few annotated scans, and say what that did."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from palnet._files import write_text
+from palnet.errors import UsageError
+from palnet.evaluation import csv_text
+from palnet.model import read_model
+from palnet.training.choosing import (
+    MIN_CALIBRATION_PEOPLE,
+    refit_calibration,
+    write_tuned_model,
+)
+from palnet.training.faces import prepare_faces
+from palnet.training.folds import split_for_training
+from palnet.training.methods import MIN_VALIDATION_PEOPLE
+from palnet.training.recipe import claim_folder
+from palnet.training.tuning import check_scheme, describe_recipe, tune_model
+from palnet.training.tuning_report import page_of_tuning, summarize_changes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from palnet.model import Model
+    from palnet.training.choosing import Choice
+    from palnet.training.dataset import DataSet
+    from palnet.training.faces import AnnotatedFace
+    from palnet.training.protocol import TuningProtocol
+    from palnet.training.tuning_report import LandmarkChange
+
+__all__ = ["MIN_PEOPLE", "FineTuning", "finetune_model"]
+
+logger = logging.getLogger(__name__)
+
+MIN_PEOPLE = 8
+"""With fewer, five would not be left to train beside those that validate."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class FineTuning:
+    """What came of a fine-tuning.
+
+    Attributes
+    ----------
+    path : Path
+        The model file.
+    is_better : bool
+        Whether it holds a result, or the start because nothing was surely better.
+    changes : list of LandmarkChange
+        Errors before and after on the validation people, all landmarks first.
+    left_out : list of str
+        Scans without a face, and why.
+    """
+
+    path: Path
+    is_better: bool
+    changes: list[LandmarkChange]
+    left_out: list[str]
+
+
+def finetune_model(
+    data: DataSet, protocol: TuningProtocol, folder: Path, *, jobs: int = 1
+) -> FineTuning:
+    """Fine-tune a model; call again with the same folder to go on after an interruption.
+
+    Parameters
+    ----------
+    data : DataSet
+        Annotated scans, of the model's scheme; landmarks may be missing.
+    protocol : TuningProtocol
+        Model, layers, numbers.
+    folder : Path
+        The run folder: prepared faces, checkpoint, curve, report and the model file.
+    jobs : int
+        Processes for what is not training.
+
+    Returns
+    -------
+    FineTuning
+        With the path of the model.
+
+    Raises
+    ------
+    ModelFileError
+        If there is no such model.
+    UsageError
+        If scheme or people do not do, or the folder belongs to another run.
+    TrainingError
+        If the training cannot go on.
+    """
+    base = read_model(protocol.start)
+    check_scheme(data.scheme, base)
+    faces, left_out = prepare_faces(data, base, folder / "faces", jobs=jobs)
+    for line in left_out:
+        logger.warning("left out: %s", line)
+    train, validation = _split(faces, protocol)
+    claim_folder(folder, _describe_run(base, protocol, train, validation))
+    weights, choice = tune_model(train, validation, base, protocol, folder / "training")
+    calibration = base.calibration
+    if choice.is_better:
+        calibration = refit_calibration(validation, weights, base.atlas, calibration)
+    changes = summarize_changes(choice.before, choice.after)
+    about = _describe_result(base, protocol, (train, validation), choice)
+    path = folder / f"{base.path.stem}-finetuned.npz"
+    write_tuned_model(
+        path,
+        base,
+        scheme=base.scheme,
+        atlas=base.atlas,
+        weights=weights,
+        calibration=calibration,
+        about={"finetuning": about | {"landmarks": [asdict(change) for change in changes]}},
+    )
+    title = f"{base.name} fine-tuned on {about['people']} people"
+    page = page_of_tuning(title, _facts(base, about), choice, changes)
+    write_text(folder / "report.html", page, overwrite=True)
+    table = csv_text([asdict(change) for change in changes])
+    write_text(folder / "before_after.csv", table, overwrite=True)
+    return FineTuning(path, choice.is_better, changes, left_out)
+
+
+def _split(
+    faces: list[AnnotatedFace], protocol: TuningProtocol
+) -> tuple[list[AnnotatedFace], list[AnnotatedFace]]:
+    """Give those that train and those that validate, different people."""
+    people = [face.person for face in faces]
+    n_people = len(set(people))
+    if n_people < MIN_PEOPLE:
+        msg = (
+            f"fine-tuning needs annotated scans of at least {MIN_PEOPLE} people on which a face is "
+            f"found; got {n_people}. Annotate more scans."
+        )
+        raise UsageError(msg)
+    share = protocol.cohort.validation_share
+    fold = split_for_training(people, protocol.seed, share, MIN_VALIDATION_PEOPLE)
+    return [faces[row] for row in fold.train], [faces[row] for row in fold.validation]
+
+
+def _digest(faces: Sequence[AnnotatedFace]) -> str:
+    """Hash of the scans, their landmarks and the model's pose search."""
+    return hashlib.sha256("".join(face.digest for face in faces).encode()).hexdigest()
+
+
+def _describe_run(
+    base: Model,
+    protocol: TuningProtocol,
+    train: Sequence[AnnotatedFace],
+    validation: Sequence[AnnotatedFace],
+) -> dict[str, Any]:
+    """Everything that decides what the run makes."""
+    return {
+        "model_sha256": base.sha256,
+        **asdict(protocol),
+        "train": [face.specimen for face in train],
+        "validation": [face.specimen for face in validation],
+        "scans_sha256": _digest([*train, *validation]),
+    }
+
+
+def _describe_result(
+    base: Model,
+    protocol: TuningProtocol,
+    parts: tuple[list[AnnotatedFace], list[AnnotatedFace]],
+    choice: Choice,
+) -> dict[str, Any]:
+    """What the model file says of the training; no scan, person or folder by name."""
+    train, validation = parts
+    people = [len({face.person for face in part}) for part in (train, validation)]
+    refitted = choice.is_better and people[1] >= MIN_CALIBRATION_PEOPLE
+    return {
+        "layers": protocol.layers,
+        "recipe": describe_recipe(protocol, base),
+        "scans": len(train) + len(validation),
+        "scans_sha256": _digest([*train, *validation]),
+        "people": sum(people),
+        "people_train": people[0],
+        "people_validation": people[1],
+        "kept": "the result" if choice.is_better else "the start: nothing was surely better",
+        "before_mm": round(choice.before_mm, 3),
+        "after_mm": round(choice.after_mm, 3),
+        "expected_errors": "fitted to the validation people" if refitted else "of the base model",
+    }
+
+
+def _facts(base: Model, about: dict[str, Any]) -> list[tuple[str, str]]:
+    """Rows of the report's first table."""
+    kept = "of the base model"
+    if about["people_validation"] < MIN_CALIBRATION_PEOPLE:
+        kept += f" (to fit them takes {MIN_CALIBRATION_PEOPLE} validation people)"
+    fitted = about["expected_errors"]
+    return [
+        ("Base model", f"{base.name}, SHA-256 {base.sha256}"),
+        (
+            "Layers",
+            {"head": "head: what says where a landmark lies", "all": "all"}[about["layers"]],
+        ),
+        ("Scans", str(about["scans"])),
+        ("People that trained", str(about["people_train"])),
+        ("People that validated", str(about["people_validation"])),
+        ("Written", about["kept"]),
+        ("Expected errors", fitted if fitted != "of the base model" else kept),
+    ]

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is made of each annotated scan, kept by the content of its files and not made twice."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from palnet._files import replacing
+from palnet._parallel import run_tasks
+from palnet.errors import MeshError, PalnetError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from palnet.training.dataset import AnnotatedScan, DataSet
+
+    Prepare = Callable[[AnnotatedScan], dict[str, NDArray[Any]]]
+
+_Found = TypeVar("_Found")
+
+__all__ = ["keep_scans", "part_refusals"]
+
+
+def keep_scans(
+    data: DataSet, settings: str, prepare: Prepare, folder: Path, *, jobs: int = 1
+) -> list[Path]:
+    """Prepare each scan of a data set that is not kept from these very files and settings.
+
+    Parameters
+    ----------
+    data : DataSet
+        The scans.
+    settings : str
+        All else that decides what is made of a scan.
+    prepare : callable
+        Makes arrays of a scan; travels to other processes. The arrays of a scan for which it
+        raises `PalnetError` are ``refusal`` alone, which says why.
+    folder : Path
+        Gets a ``.npz`` for each scan, with its ``digest``.
+    jobs : int
+        Processes.
+
+    Returns
+    -------
+    list of Path
+        A file a scan, in the order of the data set.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    tasks, paths = [], []
+    for scan in data.scans:
+        path, digest = folder / f"{scan.specimen}.npz", _digest(scan, settings)
+        paths.append(path)
+        if not _is_kept(path, digest):
+            tasks.append((scan, path, digest))
+    run_tasks(partial(_keep_one, prepare), tasks, jobs=jobs, what="scans prepared")
+    return paths
+
+
+def part_refusals(found: Sequence[_Found | str]) -> tuple[list[_Found], list[str]]:
+    """Part what was loaded from the texts that say why there is nothing to load.
+
+    Parameters
+    ----------
+    found : sequence
+        Something or a text for each scan.
+
+    Returns
+    -------
+    found : list
+        All but the texts.
+    refusals : list of str
+        The texts.
+    """
+    refusals = [each for each in found if isinstance(each, str)]
+    return [each for each in found if not isinstance(each, str)], refusals
+
+
+def _digest(scan: AnnotatedScan, settings: str) -> str:
+    """Hash of files and settings that a prepared scan depends on."""
+    digest = hashlib.sha256(settings.encode())
+    try:
+        digest.update(scan.mesh_path.read_bytes())
+        if scan.matrix_path is not None:
+            digest.update(scan.matrix_path.read_bytes())
+    except OSError as err:
+        msg = f"{scan.mesh_path}: cannot be read ({err.strerror}). Check the permissions."
+        raise MeshError(msg) from err
+    if scan.landmarks is not None:
+        digest.update(scan.landmarks.positions.tobytes())
+        digest.update(f"{scan.landmarks.frame} {scan.landmarks.mm_per_unit!r}".encode())
+    digest.update(f"{scan.vertices} {scan.person}".encode())
+    return digest.hexdigest()
+
+
+def _is_kept(path: Path, digest: str) -> bool:
+    """Whether the file holds what these files and settings make."""
+    if not path.exists():
+        return False
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+        return str(arrays["digest"]) == digest
+
+
+def _keep_one(prepare: Prepare, task: tuple[AnnotatedScan, Path, str]) -> None:
+    """Prepare a scan and keep it, or why it cannot be prepared."""
+    scan, path, digest = task
+    try:
+        arrays = prepare(scan)
+    except PalnetError as err:
+        arrays = {"refusal": np.array(f"{scan.specimen}: {err}")}
+    with replacing(path, overwrite=True) as draft, draft.open("wb") as stream:
+        np.savez(stream, digest=np.array(digest), **arrays)  # type: ignore[arg-type]  # numpy 2.1's keyword is no array

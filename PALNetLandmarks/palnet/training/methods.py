@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is trained in a fold: one of the paper's networks, or the shipped one."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from palnet._files import replacing
+from palnet.errors import TrainingError
+from palnet.face.similarity import apply_similarity, invert_similarity
+from palnet.model import Calibration, read_model
+from palnet.training import protocol as protocols
+from palnet.training.carrying import carry_landmarks
+from palnet.training.choosing import refit_calibration, write_tuned_model
+from palnet.training.cohort import finish_landmarks, gather_sorted_patches, mean_landmarks
+from palnet.training.exporting import ModelExporter
+from palnet.training.faces import gather_training_patches, has_atlas_scheme, prepare_faces
+from palnet.training.loop import choose_device
+from palnet.training.parallel import on_first
+from palnet.training.published import (
+    predict_landmarks,
+    read_network,
+    train_paper_network,
+    write_network,
+)
+from palnet.training.tuning import check_scheme, describe_recipe, train_on_faces, tune_model
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from palnet.evaluation import Pair
+    from palnet.face.atlas import FaceAtlas
+    from palnet.network.layers import Weights
+    from palnet.scheme import Scheme
+    from palnet.training.aligning import PreparedScan
+    from palnet.training.dataset import DataSet
+    from palnet.training.faces import AnnotatedFace
+    from palnet.training.folds import Fold
+
+    Parts = dict[str, list[PreparedScan]]
+    Landmarks = NDArray[np.floating]
+
+__all__ = ["MIN_VALIDATION_PEOPLE", "Exporter", "FoldMethod", "Parts", "choose_method"]
+
+logger = logging.getLogger(__name__)
+
+MIN_VALIDATION_PEOPLE = 3
+"""Of fewer people a gain can hardly be told from chance."""
+
+
+class Exporter(Protocol):
+    """What makes of a trained fold a file for `palnet detect`."""
+
+    def export_fold(
+        self, fold: Fold, place: Path, pairs: Sequence[Pair], result: Mapping[str, Any]
+    ) -> None:
+        """Write ``model.npz`` of a fold, unless it is there."""
+
+    def export_all(self, fold: Fold, place: Path, results: Sequence[Mapping[str, Any]]) -> None:
+        """Write ``model.npz`` of the run."""
+
+
+class FoldMethod(Protocol):
+    """How a fold is trained and tested."""
+
+    @property
+    def baseline(self) -> str:
+        """What the network is compared with."""
+
+    @property
+    def least_validation(self) -> int:
+        """People that have to say when to stop."""
+
+    @property
+    def digest(self) -> str:
+        """Hash of what it was made from beside the prepared scans; empty if nothing."""
+
+    def check(self, train: Sequence[PreparedScan]) -> None:
+        """Raise `TrainingError` if nothing can be trained on these scans."""
+
+    def is_trained(self, place: Path) -> bool:
+        """Whether the folder of a fold has what `predict` needs."""
+
+    def train(self, parts: Parts, place: Path) -> None:
+        """Train on ``train`` until ``validation`` says to stop; in all processes at once."""
+
+    def predict(self, tested: Sequence[PreparedScan], place: Path) -> tuple[Landmarks, Landmarks]:
+        """Give landmarks and baseline, (n_scans, n_landmarks, 3) each, in the common frame.
+
+        NaN where there are none.
+        """
+
+    def make_exporter(self, data: DataSet, scans: Sequence[PreparedScan]) -> Exporter:
+        """Give what writes model files of the trained folds."""
+
+
+def choose_method(
+    data: DataSet,
+    protocol: protocols.Protocol | protocols.TuningProtocol,
+    folder: Path,
+    *,
+    jobs: int = 1,
+) -> FoldMethod:
+    """Give the method of a protocol.
+
+    Parameters
+    ----------
+    data : DataSet
+        The annotated scans.
+    protocol : Protocol or TuningProtocol
+        What to do.
+    folder : Path
+        The run folder.
+    jobs : int
+        Processes for what is not training.
+
+    Returns
+    -------
+    FoldMethod
+        For all folds.
+    """
+    if isinstance(protocol, protocols.Protocol):
+        return _PaperMethod(protocol, data.scheme)
+    return _TuningMethod(protocol, data, folder / "faces", jobs=jobs)
+
+
+@dataclass(frozen=True, eq=False)
+class _PaperMethod:
+    """One of the paper's networks, round the mean landmarks."""
+
+    protocol: protocols.Protocol
+    scheme: Scheme
+    least_validation: int = 1
+    digest: str = ""
+
+    def check(self, train: Sequence[PreparedScan]) -> None:
+        mean_landmarks([scan.aligned for scan in train], self.scheme.codes)
+
+    @property
+    def baseline(self) -> str:
+        return self.protocol.baseline
+
+    def is_trained(self, place: Path) -> bool:
+        return (place / "network.pt").exists()
+
+    def train(self, parts: Parts, place: Path) -> None:
+        protocol = self.protocol
+        aligned = {part: [scan.aligned for scan in parts[part]] for part in parts}
+        means_mm = mean_landmarks(aligned["train"], self.scheme.codes)
+        train, validation = (
+            gather_sorted_patches(aligned[part], means_mm, protocol.patches.n_points)
+            for part in ("train", "validation")
+        )
+        network = train_paper_network(train, validation, protocol, place)
+        path = place / "network.pt"
+        on_first(partial(write_network, network, protocol.variant, means_mm, path))
+
+    def predict(self, tested: Sequence[PreparedScan], place: Path) -> tuple[Landmarks, Landmarks]:
+        network, means_mm = read_network(place / "network.pt")
+        aligned = [scan.aligned for scan in tested]
+        patches = gather_sorted_patches(aligned, means_mm, self.protocol.patches.n_points)
+        raw_mm = predict_landmarks(network.to(choose_device()), patches.patches)
+        finished = [
+            finish_landmarks(scan.cloud_mm, raw, self.protocol.finish)
+            for scan, raw in zip(aligned, raw_mm, strict=True)
+        ]
+        return np.array(finished), patches.starts_mm
+
+    def make_exporter(self, data: DataSet, scans: Sequence[PreparedScan]) -> Exporter:
+        return ModelExporter(data, self.protocol, scans)
+
+
+class _TuningMethod:
+    """The shipped network, from scratch or from a model's weights, round the atlas's landmarks."""
+
+    def __init__(
+        self, protocol: protocols.TuningProtocol, data: DataSet, folder: Path, *, jobs: int
+    ) -> None:
+        self.protocol, self.scheme = protocol, data.scheme
+        self.is_scratch = protocol.start == protocols.SCRATCH
+        self.least_validation = 1 if self.is_scratch else MIN_VALIDATION_PEOPLE
+        self.base = read_model(None if self.is_scratch else protocol.start)
+        if not self.is_scratch:
+            check_scheme(data.scheme, self.base)
+        faces, refusals = on_first(partial(prepare_faces, data, self.base, folder, jobs=jobs))
+        for line in refusals:
+            logger.warning("no face: %s", line)
+        self.faces = {face.specimen: face for face in faces}
+
+    @property
+    def digest(self) -> str:
+        text = "".join(face.digest for face in self.faces.values())
+        return hashlib.sha256(f"{self.base.sha256} {text}".encode()).hexdigest()
+
+    def check(self, train: Sequence[PreparedScan]) -> None:
+        if self.is_scratch:
+            mean_landmarks([scan.aligned for scan in train], self.scheme.codes)
+
+    @property
+    def baseline(self) -> str:
+        return self.protocol.baseline
+
+    def is_trained(self, place: Path) -> bool:
+        return (place / "model.npz").exists()
+
+    def train(self, parts: Parts, place: Path) -> None:
+        train, validation = (self._find(parts[part]) for part in ("train", "validation"))
+        if self.is_scratch:
+            atlas, weights = self._train(train, validation, place)
+        else:
+            atlas = self.base.atlas
+            weights = tune_model(train, validation, self.base, self.protocol, place)[0]
+        on_first(partial(self._write, place / "model.npz", atlas, weights, (train, validation)))
+
+    def _write(
+        self,
+        path: Path,
+        atlas: FaceAtlas,
+        weights: Weights,
+        parts: tuple[list[AnnotatedFace], list[AnnotatedFace]],
+    ) -> None:
+        """Write the model of a fold."""
+        train, validation = parts
+        plain = Calibration(np.ones(len(self.scheme)), 1.0, 0.0)
+        known = plain if self.is_scratch else self.base.calibration
+        write_tuned_model(
+            path,
+            self.base,
+            scheme=self.scheme,
+            atlas=atlas,
+            weights=weights,
+            calibration=refit_calibration(validation, weights, atlas, known),
+            about={"recipe": describe_recipe(self.protocol, self.base), "scans": len(train)},
+        )
+
+    def predict(self, tested: Sequence[PreparedScan], place: Path) -> tuple[Landmarks, Landmarks]:
+        # What a user of the file gets, in every digit.
+        kept = read_model(place / "model.npz")
+        before = None if self.is_scratch else self.base.network("landmarks")
+        return (
+            self._predict(tested, kept.network("landmarks"), kept.atlas),
+            self._predict(tested, before, kept.atlas),
+        )
+
+    def make_exporter(self, data: DataSet, scans: Sequence[PreparedScan]) -> Exporter:  # noqa: ARG002  # a training writes the file itself
+        return _TunedExporter()
+
+    def _find(self, scans: Sequence[PreparedScan]) -> list[AnnotatedFace]:
+        """The faces of the scans; those without one teach nothing."""
+        names = [scan.aligned.specimen for scan in scans]
+        found = [self.faces[name] for name in names if name in self.faces]
+        if not found:
+            msg = f"no face was found on any of {', '.join(names)}. Look at them with check-data."
+            raise TrainingError(msg)
+        return found
+
+    def _train(
+        self, train: list[AnnotatedFace], validation: list[AnnotatedFace], place: Path
+    ) -> tuple[FaceAtlas, Weights]:
+        """Train from scratch, for the atlas's own scheme or another that it then carries."""
+        atlas, seed = self.base.atlas, self.protocol.seed
+        if not has_atlas_scheme(self.scheme, self.base):
+            atlas = carry_landmarks(atlas, train)
+        patches = gather_training_patches(train, atlas, seed)
+        part = self.protocol.training
+        return atlas, train_on_faces(patches, (validation, atlas), part, place, seed=seed)
+
+    def _predict(
+        self, scans: Sequence[PreparedScan], weights: Weights | None, atlas: FaceAtlas
+    ) -> Landmarks:
+        """Place landmarks on the triangles, those of the atlas without weights."""
+        found = np.full((len(scans), len(self.scheme), 3), np.nan)
+        for row, scan in enumerate(scans):
+            face = self.faces.get(scan.aligned.specimen)
+            if face is None:
+                continue
+            mm = (
+                atlas.shape_landmarks(face.shape)
+                if weights is None
+                else face.predict(weights, atlas).positions_mm
+            )
+            frame_from_face = scan.frame_from_scan @ invert_similarity(face.face_from_scan)
+            found[row] = apply_similarity(frame_from_face, face.project(mm))
+        return found
+
+
+class _TunedExporter:
+    """A training of the shipped network has written its model file already."""
+
+    def export_fold(
+        self, fold: Fold, place: Path, pairs: Sequence[Pair], result: Mapping[str, Any]
+    ) -> None:
+        """Leave the file where it is."""
+
+    def export_all(self, fold: Fold, place: Path, results: Sequence[Mapping[str, Any]]) -> None:  # noqa: ARG002  # as the other exporter
+        """Put the file where those of other networks lie."""
+        with replacing(place.parent / "model.npz", overwrite=True) as draft:
+            draft.write_bytes((place / "model.npz").read_bytes())

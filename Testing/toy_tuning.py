@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A model of the toy head whose network says what the atlas says, and cohorts to tune it on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from palnet import finding
+from palnet.model import Calibration, read_model, write_model
+from palnet.network.torch_landmarks import LandmarkNetwork
+from palnet.surface import parse_unit, prepare_surface, project_onto_triangles
+from palnet.training.tuning import export_weights
+from toy_cohort import toy_person, write_toy_scan
+from toy_head import toy_atlas, toy_scheme
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from palnet.finding import FoundFace
+    from palnet.model import Model
+    from palnet.surface import Surface
+
+PRN = toy_scheme().index_of("prn")
+
+
+def write_toy_model(path: Path) -> Path:
+    """Atlas of the toy, an untrained landmark network, pose networks of the shipped model."""
+    torch.manual_seed(3)
+    own = export_weights(LandmarkNetwork(len(toy_scheme())))
+    weights = {n: w for n, w in read_model().weights.items() if n.startswith("pose_")}
+    weights |= {f"landmarks.{name}": weight for name, weight in own.items()}
+    write_model(
+        path,
+        scheme=toy_scheme(),
+        atlas=toy_atlas(),
+        weights=weights,
+        calibration=Calibration(np.full(len(toy_scheme()), 1.5), 1.0, 0.4),
+        metadata={"licence": "none"},
+    )
+    return path
+
+
+def find_toy_face(surface: Surface, _units: object, model: Model, *_watch: object) -> FoundFace:
+    """Stands for the pose search, which knows no toys: they stand where they are."""
+    return finding._fit(surface, np.eye(4), model)
+
+
+def write_moved_cohort(
+    folder: Path, n_people: int, move: Callable[[int, np.ndarray], np.ndarray], seed: int = 0
+) -> None:
+    """p0, p1, ...: toy people whose landmarks `move` moves, then put onto the surface."""
+    folder.mkdir(parents=True)
+    for number in range(n_people):
+        mesh, positions = toy_person(seed + number)
+        surface = prepare_surface(mesh, parse_unit("mm"))
+        moved = move(number, positions.copy())
+        there = np.isfinite(moved).all(axis=1)
+        moved[there] = project_onto_triangles(surface, moved[there]).points_mm
+        write_toy_scan(folder, f"p{number}", mesh, moved)
+        (folder / f"p{number}.transformation_matrix.npy").unlink()
+
+
+def prn_moved_up(_number: int, positions: np.ndarray) -> np.ndarray:
+    """As a lab that puts pronasale 3 mm higher."""
+    positions[PRN, 1] += 3.0
+    return positions

@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A generated cohort in the form of LAFAS: healthy adults, every landmark, a matrix."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmarks._data import draw_placement, generator_of, place_mesh
+from benchmarks._dense import write_obj
+from benchmarks._pool import run_tasks, shared_model
+from palnet.errors import ScanRefusedError
+from palnet.exchange import write_landmarks
+from palnet.finding import find_face, without_scale
+from palnet.landmarks import LandmarkSet
+from palnet.scheme import load_scheme
+from palnet.surface import parse_unit, prepare_scan
+from palnet.synthesis import draw_person
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from palnet.surface import Mesh
+
+__all__ = ["FIRST_COHORT_SEED", "Subject", "fill_cohort", "subjects_of"]
+
+# Seeds of this benchmark alone: a thousand for each subject, of which the first that does is taken.
+FIRST_COHORT_SEED = 6_000_000
+SEEDS_EACH = 1000
+ABOUT_FILE = "subject.json"
+PEOPLE_FILE = "people.csv"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Somebody to be drawn.
+
+    Attributes
+    ----------
+    folder : Path
+        Gets mesh, matrix and landmarks.
+    path : Path
+        The file of the source of heads.
+    first_seed : int
+        The first of the seeds to try.
+    presets : tuple of str
+        Capture presets to draw from.
+    n_shown : int
+        Landmarks that the scan has to show.
+    """
+
+    folder: Path
+    path: Path
+    first_seed: int
+    presets: tuple[str, ...]
+    n_shown: int
+
+
+def subjects_of(
+    folder: Path, sources: dict[str, Path], n_people: int, presets: tuple[str, ...], n_shown: int
+) -> list[Subject]:
+    """Name the subjects, from each source in turn.
+
+    Parameters
+    ----------
+    folder : Path
+        The cohort's folder.
+    sources : dict of str to Path
+        Files of heads by the name of the source.
+    n_people : int
+        How many.
+    presets : tuple of str
+        Capture presets to draw from.
+    n_shown : int
+        Landmarks that a scan has to show.
+
+    Returns
+    -------
+    list of Subject
+        Not yet drawn.
+    """
+    paths = list(sources.values())
+    return [
+        Subject(
+            folder / f"subject{number + 1:03d}",
+            paths[number % len(paths)],
+            FIRST_COHORT_SEED + SEEDS_EACH * number,
+            presets,
+            n_shown,
+        )
+        for number in range(n_people)
+    ]
+
+
+def fill_cohort(
+    subjects: Sequence[Subject], *, model: str | None, jobs: int
+) -> list[dict[str, Any]]:
+    """Draw and write the subjects that are not there yet.
+
+    Parameters
+    ----------
+    subjects : sequence of Subject
+        Who.
+    model : str, optional
+        Whose pose search gives the matrices.
+    jobs : int
+        Processes.
+
+    Returns
+    -------
+    list of dict
+        What was drawn, a subject each: seed, preset, person, and why others were passed over. Two
+        that came of one whole head are one person, whom no fold parts.
+    """
+    todo = [subject for subject in subjects if not (subject.folder / ABOUT_FILE).exists()]
+    if todo:
+        print(f"cohort: {len(todo)} of {len(subjects)} subjects to draw", file=sys.stderr)
+        list(run_tasks(_make, todo, model=model, jobs=jobs))
+    drawn = []
+    for subject in subjects:
+        about = json.loads((subject.folder / ABOUT_FILE).read_text(encoding="utf-8"))
+        head = about.get("head")
+        about["person"] = subject.folder.name if head is None else f"{subject.path.stem}-{head}"
+        drawn.append(about)
+    lines = [f"{s.folder.name},{about['person']}" for s, about in zip(subjects, drawn, strict=True)]
+    text = "\n".join(["specimen,person", *lines]) + "\n"
+    (subjects[0].folder.parent / PEOPLE_FILE).write_text(text, encoding="utf-8")
+    return drawn
+
+
+def _make(subject: Subject) -> None:
+    """Write the first seed that does; the folder appears whole or not at all."""
+    generator = generator_of(subject.path, subject.presets)
+    passed = {"no healthy adult": 0, "landmarks not shown": 0, "refused": 0}
+    for seed in range(subject.first_seed, subject.first_seed + SEEDS_EACH):
+        # The person is the first thing that a scan draws; most are passed over here.
+        if not _is_healthy_adult(draw_person(generator.model, np.random.default_rng(seed))):
+            passed["no healthy adult"] += 1
+            continue
+        scan = generator.draw(seed)
+        if np.count_nonzero(scan.visible) < subject.n_shown:
+            passed["landmarks not shown"] += 1
+            continue
+        placement = draw_placement(np.random.default_rng([seed, 1]), "mm")
+        mesh = place_mesh(scan.to_mesh(), placement)
+        try:
+            matrix = _find_matrix(mesh)
+        except ScanRefusedError:
+            passed["refused"] += 1
+            continue
+        about = {name: scan.description.get(name) for name in ("seed", "preset", "head")}
+        about["passed_over"] = passed
+        _write(subject.folder, mesh, matrix, placement.to_file(scan.landmarks_mm), about)
+        return
+    msg = f"{subject.folder.name}: none of {SEEDS_EACH} seeds does; lower --shown."
+    raise SystemExit(msg)
+
+
+def _is_healthy_adult(person: Any) -> bool:
+    """Neither childlike, nor a child, nor old, and without any condition."""
+    about = person.description
+    is_adult = about.get("age_group", "adult") == "adult" and not about.get("childlike", 0.0)
+    return bool(is_adult and about["condition"] == "none")
+
+
+def _find_matrix(mesh: Mesh) -> NDArray[np.float64]:
+    """The common frame by the pose search, which sees no landmarks; millimetres stay true."""
+    unit, model = parse_unit("mm"), shared_model()
+    found = find_face(prepare_scan(mesh, unit), (unit,), model)
+    return without_scale(found.face_from_scan, model.atlas)
+
+
+def _write(
+    folder: Path,
+    mesh: Mesh,
+    matrix: NDArray[np.float64],
+    positions: NDArray[np.float64],
+    about: dict[str, Any],
+) -> None:
+    """Write one subject as LAFAS has it."""
+    # Beside the cohort, where no half of a subject is read as one.
+    draft = folder.parent.with_name(f"{folder.parent.name}-drafts") / folder.name
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    scheme = load_scheme()
+    truth = LandmarkSet(
+        scheme=scheme,
+        positions=positions,
+        status=("corrected",) * len(scheme),
+        expected_error_mm=np.full(len(scheme), np.nan),
+        mm_per_unit=1.0,
+        frame="file",
+        specimen=folder.name,
+        space=mesh.space,
+    )
+    write_obj(mesh, draft / "mesh.obj")
+    np.save(draft / "transformation_matrix.npy", matrix)
+    write_landmarks(truth, draft / "landmarks.txt", format="lafas", overwrite=True)
+    (draft / ABOUT_FILE).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    draft.replace(folder)

@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is compared: how well landmarks were placed, and what placing a scan's landmarks costs."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmarks._errors import EARS_AND_CHEEKS
+from benchmarks._trainings import peak_memory_mb
+from palnet import detect
+from palnet.evaluation import (
+    Pair,
+    compare,
+    mean_pairwise_error_mm,
+    pair_specimens,
+    summarize_measurements,
+)
+from palnet.exchange import read_landmarks
+from palnet.face.region import extract_face
+from palnet.finding import find_face, without_scale
+from palnet.measurement import load_measurement_plan
+from palnet.model import read_model
+from palnet.scheme import load_scheme
+from palnet.sorted_patches import gather_sorted
+from palnet.surface import (
+    parse_unit,
+    prepare_scan,
+    project_onto_triangles,
+    read_mesh,
+    sample_surface,
+)
+from palnet.training.choosing import place_landmarks
+from palnet.training.cohort import gather_sorted_patches, mean_landmarks
+from palnet.training.faces import prepare_faces
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from palnet.evaluation import MeasurementErrors
+    from palnet.training.aligning import PreparedScan
+    from palnet.training.dataset import DataSet
+    from palnet.training.folds import Fold
+
+__all__ = [
+    "ATLAS",
+    "ERROR_COLUMNS",
+    "MEANS",
+    "Detecting",
+    "count_parameters",
+    "describe_errors",
+    "measure_detection",
+    "place_by_atlas_and_model",
+    "place_means",
+    "read_pairs",
+]
+
+MEANS, ATLAS = "mean landmarks", "atlas fit"
+# Of the sampled surface, in the paper's preset.
+SPACING_MM = 1.2
+ERROR_COLUMNS = (
+    *("scans", "points mm, all 50", "ears and cheeks", "the other 38"),
+    *("all distances mm", "20 distances mm", "9 angles, degrees"),
+)
+
+
+def describe_errors(pairs: Sequence[Pair]) -> tuple[Any, ...]:
+    """Give the figures of `ERROR_COLUMNS`.
+
+    Parameters
+    ----------
+    pairs : sequence of Pair
+        Tested people, each once.
+
+    Returns
+    -------
+    tuple
+        Means over people and landmarks, distances or angles.
+    """
+    errors = compare(pairs).errors_mm
+    scheme = load_scheme()
+    steady = np.array([code.split("_")[0] not in EARS_AND_CHEEKS for code in scheme.codes])
+    clinical = {frozenset((d.a, d.b)) for d in scheme.distances}
+    plan = load_measurement_plan(scheme.name)
+    codes = {d.code for d in plan.definitions if frozenset(d.landmarks) in clinical}
+    measured = summarize_measurements(pairs, plan)
+    distances = [m for m in measured if m.kind == "distance" and m.code in codes]
+    return (
+        len(pairs),
+        *(float(np.nanmean(part)) for part in (errors, errors[:, ~steady], errors[:, steady])),
+        mean_pairwise_error_mm(pairs),
+        _mean(distances),
+        _mean([m for m in measured if m.kind == "angle"]),
+    )
+
+
+def _mean(measured: Sequence[MeasurementErrors]) -> float:
+    """Average over measurements."""
+    return float(np.mean([m.mean for m in measured])) if measured else float("nan")
+
+
+def read_pairs(run: Path) -> list[Pair]:
+    """Read what a cross-validation left: the landmarks of all tested people.
+
+    Parameters
+    ----------
+    run : Path
+        Its folder.
+
+    Returns
+    -------
+    list of Pair
+        Sorted by name.
+    """
+    scheme = load_scheme()
+    predicted, truth = (
+        [read_landmarks(path, scheme) for path in sorted((run / kind).glob("*.csv"))]
+        for kind in ("predicted", "truth")
+    )
+    return pair_specimens(predicted, truth)[0]
+
+
+def place_means(scans: Sequence[PreparedScan], folds: Sequence[Fold], n_points: int) -> list[Pair]:
+    """Place the training people's mean landmarks, each on the nearest point of the surface.
+
+    Parameters
+    ----------
+    scans : sequence of PreparedScan
+        The cohort.
+    folds : sequence of Fold
+        Rows that train and that are tested.
+    n_points : int
+        Points of a patch; of no effect on where it lies.
+
+    Returns
+    -------
+    list of Pair
+        The tested people.
+    """
+    pairs = []
+    for fold in folds:
+        means_mm = mean_landmarks([scans[row].aligned for row in fold.train])
+        tested = [scans[row] for row in fold.test]
+        starts = gather_sorted_patches([s.aligned for s in tested], means_mm, n_points).starts_mm
+        found = zip(tested, starts, strict=True)
+        pairs += [Pair(scan.to_file(mm), scan.truth) for scan, mm in found]
+    return pairs
+
+
+def place_by_atlas_and_model(
+    data: DataSet, names: Sequence[str], model: str | None, folder: Path, *, jobs: int
+) -> tuple[list[Pair], list[Pair]]:
+    """Place by the fitted atlas alone, and by the model as it is; neither knows the cohort.
+
+    Parameters
+    ----------
+    data : DataSet
+        The cohort.
+    names : sequence of str
+        The tested people.
+    model : str, optional
+        Name or path of the model.
+    folder : Path
+        Keeps what is found on each scan.
+    jobs : int
+        Processes.
+
+    Returns
+    -------
+    by_atlas, by_model : list of Pair
+        Those on whom a face is found, on the triangles, all landmarks.
+    """
+    kept = read_model(model)
+    faces = [
+        face
+        for face in prepare_faces(data, kept, folder, jobs=jobs)[0]
+        if face.specimen in set(names)
+    ]
+    by_atlas = [
+        Pair(face.to_file(face.project(kept.atlas.shape_landmarks(face.shape))), face.truth)
+        for face in faces
+    ]
+    return by_atlas, place_landmarks(faces, kept.network("landmarks"), kept.atlas)
+
+
+def count_parameters(model: str | Path | None) -> int:
+    """Count the numbers of a model's landmark network.
+
+    Parameters
+    ----------
+    model : str or Path, optional
+        Name or path.
+
+    Returns
+    -------
+    int
+        Without atlas and pose search, which all share.
+    """
+    return sum(weight.size for weight in read_model(model).network("landmarks").values())
+
+
+@dataclass(frozen=True)
+class Detecting:
+    """What to time: a model file, `MEANS` or `ATLAS` by that model, on some scans."""
+
+    how: str
+    model: str | None
+    meshes: tuple[Path, ...]
+    n_points: int
+
+
+def measure_detection(task: Detecting) -> tuple[float, float]:
+    """Time whole detections, from the mesh file to the landmarks; for a process of its own.
+
+    Parameters
+    ----------
+    task : Detecting
+        What to do.
+
+    Returns
+    -------
+    tuple of float
+        Median seconds a scan, after one that does not count, and peak memory in MB.
+    """
+    seconds = []
+    for path in (task.meshes[0], *task.meshes):
+        start = time.perf_counter()
+        _detect(path, task)
+        seconds.append(time.perf_counter() - start)
+    return float(np.median(seconds[1:])), peak_memory_mb()
+
+
+def _detect(path: Path, task: Detecting) -> None:
+    """Detect in one way; the baselines have the same reading and pose search."""
+    if task.how not in (MEANS, ATLAS):
+        detect(path, unit="mm", model=task.model)
+        return
+    model, unit = read_model(task.model), parse_unit("mm")
+    surface = prepare_scan(read_mesh(path), unit)
+    found = find_face(surface, (unit,), model)
+    if task.how == ATLAS:
+        project_onto_triangles(found.face, found.fit.landmarks_mm)
+        return
+    face = extract_face(surface, without_scale(found.face_from_scan, model.atlas))
+    cloud_mm = sample_surface(face, SPACING_MM).points_mm.astype(np.float32)
+    gather_sorted(cloud_mm, model.atlas.landmark_mean_mm, task.n_points)

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cross-validations in processes of their own, timed, and stopped when their time is up."""
+
+from __future__ import annotations
+
+import json
+import logging
+import resource
+import time
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from typing import TYPE_CHECKING, Any
+
+from palnet._files import write_text
+from palnet.training.protocol import NETWORKS, Protocol, read_protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from palnet.training.crossvalidation import FoldResult
+    from palnet.training.protocol import TuningProtocol
+
+__all__ = [
+    "TUNED",
+    "Limits",
+    "OutOfTimeError",
+    "Training",
+    "in_new_process",
+    "make_protocol",
+    "peak_memory_mb",
+    "read_costs",
+    "run_training",
+    "share_folder",
+]
+
+TUNED = {"improved": "shipped network, these folds", "finetune": "shipped model, fine-tuned"}
+"""Recipes of the shipped network, and what the tables call them."""
+
+COSTS_FILE = "costs.json"
+TRAIN_SHARE = 0.9
+
+
+class OutOfTimeError(Exception):
+    """No training is to be started any more."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a small machine makes of the protocols; None leaves a protocol as it is."""
+
+    n_folds: int
+    n_points: int
+    n_epochs: int | None
+    n_steps: int | None
+
+
+@dataclass(frozen=True)
+class Training:
+    """One cross-validation: the data set, what to do, where, and until when to begin trainings."""
+
+    cohort: Path
+    protocol: Protocol | TuningProtocol
+    folder: Path
+    until: float
+    jobs: int
+    mixed_precision: bool
+
+
+def make_protocol(
+    name: str, limits: Limits, n_people: int, model: str | None
+) -> Protocol | TuningProtocol:
+    """Give the shipped protocol of a row of the table, within the limits.
+
+    Parameters
+    ----------
+    name : str
+        A network of the paper, or a key of `TUNED`.
+    limits : Limits
+        Folds, points, and how long at most.
+    n_people : int
+        Of the cohort; an epoch of the shipped network is as long as one of the paper's.
+    model : str, optional
+        What fine-tuning starts from, if it is not the shipped one.
+
+    Returns
+    -------
+    Protocol or TuningProtocol
+        Folds and cohort are the same in all.
+    """
+    protocol = read_protocol("paper" if name in NETWORKS else name)
+    if isinstance(protocol, Protocol):
+        most = min(limits.n_epochs or protocol.training.n_epochs, protocol.training.n_epochs)
+        return replace(
+            protocol,
+            variant=name,
+            n_folds=limits.n_folds,
+            patches=replace(protocol.patches, n_points=limits.n_points),
+            training=replace(protocol.training, n_epochs=most),
+        )
+    part, n_steps = protocol.training, limits.n_steps
+    if n_steps is None and limits.n_epochs is not None:
+        n_steps = limits.n_epochs * batches_of_epoch(n_people, limits.n_folds, part.batch_size)
+    n_steps = part.n_steps if n_steps is None else min(n_steps, part.n_steps)
+    part = replace(part, n_steps=n_steps, validate_every=min(part.validate_every, n_steps))
+    start = model if model and name == "finetune" else protocol.start
+    return replace(protocol, start=start, n_folds=limits.n_folds, training=part)
+
+
+def batches_of_epoch(n_people: int, n_folds: int, batch_size: int) -> int:
+    """Batches that the training people of a fold make."""
+    n_train = round(n_people * (1 - 1 / (5 if n_folds == 1 else n_folds)) * TRAIN_SHARE)
+    return -(-n_train // batch_size)
+
+
+def share_folder(run: Path, name: str, shared: Path) -> None:
+    """Let several runs keep what they prepare of the scans in one folder.
+
+    Parameters
+    ----------
+    run : Path
+        A run folder.
+    name : str
+        Folder in it.
+    shared : Path
+        Where that lies in truth.
+    """
+    shared.mkdir(parents=True, exist_ok=True)
+    run.mkdir(parents=True, exist_ok=True)
+    if not (run / name).exists():
+        (run / name).symlink_to(shared.resolve(), target_is_directory=True)
+
+
+def run_training(training: Training) -> Sequence[FoldResult]:
+    """Train and test every fold; for a process of its own.
+
+    Parameters
+    ----------
+    training : Training
+        What to do.
+
+    Returns
+    -------
+    sequence of FoldResult
+        As `palnet.training.crossvalidation.cross_validate` gives them.
+
+    Raises
+    ------
+    OutOfTimeError
+        Before a training that may not begin any more.
+    """
+    from palnet.training.crossvalidation import cross_validate
+    from palnet.training.execution import Execution, execute
+    from palnet.training.layouts import read_data_set
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    data = read_data_set(training.cohort)
+
+    @contextmanager
+    def watch(place: Path) -> Iterator[None]:
+        if time.time() > training.until:
+            raise OutOfTimeError(place.name)
+        with _measured(place):
+            yield
+
+    with execute(Execution(training.mixed_precision, tensorboard=False)):
+        return cross_validate(
+            data, training.protocol, training.folder, jobs=training.jobs, around=watch
+        )
+
+
+@contextmanager
+def _measured(place: Path) -> Iterator[None]:
+    """Add time and peak memory of a training to those of its earlier parts."""
+    path, checkpoint = place / COSTS_FILE, place / "checkpoint.pt"
+    costs = {"seconds": 0.0, "peak_mb": 0.0, "begun": None} | _read_costs(path)
+    if costs["begun"] is not None and checkpoint.exists():
+        # It was killed: what is kept of it was done by then.
+        costs["seconds"] += max(0.0, checkpoint.stat().st_mtime - costs["begun"])
+    start = time.time()
+    write_text(path, json.dumps(costs | {"begun": start}), overwrite=True)
+    try:
+        yield
+    finally:
+        seconds = costs["seconds"] + time.time() - start
+        peak = max(costs["peak_mb"], peak_memory_mb())
+        done = {"seconds": seconds, "peak_mb": peak, "begun": None}
+        write_text(path, json.dumps(done), overwrite=True)
+
+
+def read_costs(run: Path) -> tuple[float, float]:
+    """Give seconds of all folds' trainings and the largest peak memory in MB.
+
+    Parameters
+    ----------
+    run : Path
+        A run folder.
+
+    Returns
+    -------
+    tuple of float
+        Seconds and megabytes.
+    """
+    costs = [_read_costs(path) for path in sorted(run.glob(f"fold*/{COSTS_FILE}"))]
+    return sum(c["seconds"] for c in costs), max((c["peak_mb"] for c in costs), default=0.0)
+
+
+def _read_costs(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return found
+
+
+def peak_memory_mb() -> float:
+    """Give the most memory that this process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def in_new_process(work: Callable[[Any], Any], task: Any) -> Any:
+    """Do one thing in a process of its own, so that its memory is its own.
+
+    Parameters
+    ----------
+    work : callable
+        A function of a module.
+    task : object
+        Its argument.
+
+    Returns
+    -------
+    object
+        What it returned; what it raised is raised.
+    """
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(work, task).result()
