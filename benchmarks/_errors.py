@@ -129,6 +129,9 @@ def add_new_presets(report: Report, stacked: Stacked, new: Sequence[str]) -> Non
         ("capture presets", "landmarks", "people", *COLUMNS),
         rows,
     )
+    if not is_new.any() or not rows:
+        msg = "nobody was captured by a new preset: measure more people."
+        raise SystemExit(msg)
     report.summary["new_presets"] = {
         row[1]: dict(zip(COLUMNS, row[3:], strict=True)) for row in rows[:3]
     }

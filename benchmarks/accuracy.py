@@ -21,7 +21,7 @@ import numpy as np
 
 from benchmarks import _errors
 from benchmarks._data import add_common_options, generator_of, read_real_scans, settings_of
-from benchmarks._people import measure, tasks_of
+from benchmarks._people import Task, measure, tasks_of
 from benchmarks._pool import run_tasks, shared_model
 from benchmarks._report import Report
 from benchmarks._stages import STAGES, run_stages
@@ -29,7 +29,6 @@ from palnet import detect
 from palnet.errors import PalnetError
 from palnet.model import read_model
 from palnet.scheme import load_scheme
-from palnet.surface import Mesh
 from palnet.synthesis import PRESETS, TEST_PRESETS
 
 if TYPE_CHECKING:
@@ -61,10 +60,9 @@ def measure_real(scan: RealScan) -> NDArray[np.float64]:
     return np.stack([np.linalg.norm(result.positions[s][rows] - truth, axis=1) for s in STAGES])
 
 
-def check_stages(ict: Path, seed: int, model: str | None) -> None:
+def check_stages(task: Task, model: str | None) -> None:
     """Stop if the last stage here is not what `palnet.detect` gives."""
-    scan = generator_of(ict).draw(seed)
-    mesh = Mesh(scan.points_mm.astype(np.float64), scan.triangles, name=str(seed))
+    mesh = generator_of(task.path, task.presets).draw(task.seed).to_mesh()
     final = run_stages(mesh, shared_model(), "mm").positions["final"]
     detected = detect(mesh, unit="mm", model=model).landmarks.positions_mm
     apart_mm = float(np.nanmax(np.abs(final - detected)))
@@ -94,6 +92,7 @@ def main() -> None:
     _errors.add_groups(report, people)
     _errors.add_landmarks(report, stacked)
     _errors.add_refused(report, people)
+    found = {(p.source, p.seed) for p in stacked.people}
     annotated = [scan for scan in read_real_scans(arguments.real) if scan.points_mm]
     distances = list(run_tasks(measure_real, annotated, model=arguments.model, jobs=1))
     _errors.add_real_tables(report, annotated, distances)
@@ -107,7 +106,7 @@ def main() -> None:
         f"{TARGET_WITHIN_2} % within 2 mm. Reached: {new['all']['mean mm']:.2f}, {steady_mm:.2f}, "
         f"{new['all']['95th']:.2f} mm, {new['all']['within 2 mm %']:.1f} %.",
     )
-    check_stages(arguments.ict, next(p.seed for p in people if not p.refusal), arguments.model)
+    check_stages(next(t for t in tasks if (t.source, t.seed) in found), arguments.model)
     if arguments.plot:
         arguments.plot.mkdir(parents=True, exist_ok=True)
         from benchmarks._failure_picture import draw_failures

@@ -187,6 +187,7 @@ def main() -> None:
     add_common_options(parser, people=200)
     parser.set_defaults(first_seed=FIRST_SEED)
     parser.add_argument("--poses", type=int, default=20, help="poses of each scan [%(default)s]")
+    parser.add_argument("--heads", type=Path, help="of anny: every other person is one of these")
     parser.add_argument("--jobs", type=int, default=2, help="processes [%(default)s]")
     parser.add_argument("--checkpoint", type=Path, help="keep finished scans here, and go on")
     parser.add_argument("--pictures", type=Path, help="draw the real scans' references here")
@@ -196,8 +197,11 @@ def main() -> None:
         draw_pictures(real, arguments.pictures, arguments.model)
     rest = (arguments.ict, arguments.model)
     tasks = [Task(m.name, k, arguments.poses, m, *rest) for k, m in enumerate(real)]
-    for seed in range(arguments.first_seed, arguments.first_seed + arguments.people):
-        tasks.append(Task(str(seed), seed, arguments.poses, None, *rest))
+    sources = [arguments.ict, *([arguments.heads] if arguments.heads else [])]
+    for k in range(arguments.people):
+        seed, path = arguments.first_seed + k, sources[k % len(sources)]
+        name = f"{seed} {'anny' if k % len(sources) else 'ICT-FaceKit'}"
+        tasks.append(Task(name, seed, arguments.poses, None, path, arguments.model))
     results = measure_all(
         tasks, model=arguments.model, jobs=arguments.jobs, checkpoint=arguments.checkpoint
     )
@@ -212,7 +216,13 @@ def _report(
     """Put the outcomes into tables."""
     real = [outcome for rows in by_real.values() for outcome in rows]
     report = Report("pose", settings)
-    groups = {"all": real + generated, "generated people": generated, "real scans": real}
+    of_anny = [outcome for outcome in generated if outcome.name.endswith("anny")]
+    groups = {
+        "all": real + generated,
+        "generated people": generated,
+        "of these, anny's": of_anny,
+        "real scans": real,
+    }
     rows = [summarise(rows, name) for name, rows in (groups | by_real).items() if rows]
     title = (
         f"Finding the face: right within {RIGHT_DEG:g} degrees and {RIGHT_MM:g} mm, "

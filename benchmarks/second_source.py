@@ -35,6 +35,10 @@ def main() -> None:
     add("--first-seed", type=int, default=FIRST_SEED, help="[%(default)s]")
     add("--jobs", type=int, default=2, help="processes [%(default)s]")
     arguments = parser.parse_args()
+    model = read_model(arguments.model)
+    held_out_name = {"ICT-FaceKit": "ict_facekit", "anny": "anny"}[arguments.held_out]
+    if held_out_name in str(model.metadata["source"]):
+        parser.error(f"--model {model.name} was trained on {model.metadata['source']}.")
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.people)
     sources = dict(zip(SOURCES, (arguments.ict, arguments.heads), strict=True))
     tasks = tasks_of(sources, seeds, (*PRESETS, *TEST_PRESETS))
@@ -59,8 +63,7 @@ def main() -> None:
     )
     held_out = [person for person in people if person.source == arguments.held_out]
     some = _errors.stack(held_out)
-    ninety = read_model(arguments.model).calibration.ninety
-    _errors.add_calibration(report, some, ninety)
+    _errors.add_calibration(report, some, model.calibration.ninety)
     _errors.add_groups(report, held_out)
     _errors.add_landmarks(report, some)
     _errors.add_refused(report, held_out)

@@ -85,7 +85,7 @@ class Detection:
     landmarks : LandmarkSet
         In the scan file's own frame and numbers, with status and expected error.
     face_from_scan : ndarray of shape (4, 4)
-        Similarity from the scan in millimetres to the face frame (mean adult size; +X the
+        Similarity from the scan in millimetres to the face frame (the atlas's mean size; +X the
         subject's left, +Y up, +Z front): the one that best takes the landmarks to the atlas's mean
         landmarks, see `palnet.face.alignment`.
     quality : Quality

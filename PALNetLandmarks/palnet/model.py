@@ -56,9 +56,9 @@ DEFAULT_NINETY = 1.7
 class Calibration:
     """From the network's spread to an expected error: ``factor[landmark] * spread ** power``.
 
-    Convention: both in millimetres of the face frame, where every face has adult size. The paper's
-    networks say no spread: there the power is 0 and the factor the expected error, in the true
-    millimetres that these networks work in.
+    Convention: both in millimetres of the face frame, where every face has the atlas's size. The
+    paper's networks say no spread: there the power is 0 and the factor the expected error, in the
+    true millimetres that these networks work in.
 
     Attributes
     ----------

@@ -79,7 +79,7 @@ def gather_patches(
 ) -> Patches:
     """Gather the points nearest each centre from a fine and a coarse cloud.
 
-    Convention: clouds and centres in the face frame, millimetres of the mean adult face.
+    Convention: clouds and centres in the face frame, millimetres of the atlas's mean face.
 
     Parameters
     ----------

@@ -24,9 +24,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "calibrate",
         help="fit a model's expected errors to another source of people",
-        description="Generate people from a source that the model was not trained on, and fit its "
-        "expected errors to the errors found on them. Networks and atlas stay as they are. The "
-        "same command goes on where it was interrupted.",
+        description="Generate people, captured by systems that no training draws, and fit the "
+        "expected errors to the errors found on them. Give heads that the model was not trained "
+        "on. Networks and atlas stay as they are. The same command goes on where it was "
+        "interrupted.",
     )
     add = parser.add_argument
     add("model", nargs="?", help="name of a shipped model or a model file [the default one]")

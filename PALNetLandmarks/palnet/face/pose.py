@@ -57,7 +57,7 @@ SAME_POSE_MM = 17.0
 # with long hair was found in none of six poses, with 12 in three, with 20 in all; a scan that is
 # refused then takes 4 seconds.
 N_CENTRES, SAME_CENTRE_MM = 20, 25.0
-# A face may be this much smaller or larger than the mean adult's while it is searched for.
+# A face may be this much smaller or larger than the mean one while it is searched for.
 SEARCHED_SCALES = (0.5, 1.6)
 # A candidate of this score is a face: the search need not look at the parts of the scan.
 SURE_SCORE = 0.33

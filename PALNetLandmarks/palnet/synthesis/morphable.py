@@ -101,6 +101,14 @@ class MorphableModel:
     extremes: tuple[Extreme, ...] = ()
 
     @cached_property
+    def fingerprint(self) -> str:
+        """Twelve hexadecimal digits that tell sources and sets of heads apart."""
+        digest = hashlib.sha256(np.ascontiguousarray(self.neutral_mm).tobytes())
+        for head in self.heads:
+            digest.update(np.ascontiguousarray(head.points_mm).tobytes())
+        return digest.hexdigest()[:12]
+
+    @cached_property
     def topology(self) -> LabelledTopology:
         """Labels and extremes, ready to be found on a head of this source."""
         hidden = self.refine @ (self.is_mouth | self.is_eyeball).astype(np.float32) > 0

@@ -59,7 +59,7 @@ class Person:
     may_have_beard : bool
         False for those known to be women or too young.
     description : dict
-        What was drawn: age-like amount or who it is, expressions.
+        What was drawn: age-like amount or who it is, condition, expressions.
     """
 
     points_mm: NDArray[np.float32]

@@ -25,7 +25,7 @@ class CapturePreset:
     smoothing_steps : tuple of int
         Range of how often the surface is averaged over neighbours; drawn nearer to the lower end.
     spacing_mm : tuple of float
-        Range of the distance between vertices; below 1.6 mm the vertices are left as they are.
+        Range of the distance between vertices; see `palnet.synthesis.scans`.
     decimated_share : float
         Share of scans that are thinned more where they are flat, as programs do to shrink files.
     """

@@ -26,8 +26,10 @@ __all__ = ["GeneratedScan", "ScanGenerator"]
 ON_SCAN_MM = 4.0
 # Hair that lifts the surface by more than this hides the landmark below it.
 HIDDEN_UNDER_HAIR_MM = 2.5
-# Meshes are this fine at most before a decimation.
+# Meshes are no coarser than this before a decimation, which does most of the thinning.
 DECIMATED_FROM_MM = 1.5
+# Below this the points of the morphable model are left as they are.
+THINNED_FROM_MM = 1.6
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +47,8 @@ class GeneratedScan:
     visible : ndarray of shape (n_landmarks,)
         Whether the scan passes by the landmark.
     description : dict
-        What was drawn, for tables by group: preset, hair, childlike, expressions.
+        What was drawn, for tables by group: preset, hair, condition, expressions, and childlike
+        amount or age group, sex and shape group.
     """
 
     points_mm: NDArray[np.float32]
@@ -173,9 +176,8 @@ def _thin(
     spacing = rng.uniform(*preset.spacing_mm)
     decimated = rng.random() < preset.decimated_share
     if decimated:
-        # Most of the thinning is the decimation's.
         spacing = min(spacing, DECIMATED_FROM_MM)
-    if spacing >= 1.6 or decimated:
+    if spacing >= THINNED_FROM_MM or decimated:
         points, triangles = thinning.cluster_vertices(points, triangles, spacing, rng)
         points, triangles = thinning.drop_unused_points(points, triangles)
     if decimated:

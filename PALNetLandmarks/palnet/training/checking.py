@@ -75,8 +75,8 @@ PLACE_UNKNOWN = (
     *("mirrored", "wrong_order", "odd_size"),
 )
 MIN_PEOPLE = 5
-# Adult and child faces measure 0.77 to 1.25 of the mean.
-SMALLEST_FACE, LARGEST_FACE = 0.62, 1.4
+# People from infants on measure 0.59 to 1.33 of the mean.
+SMALLEST_FACE, LARGEST_FACE = 0.56, 1.4
 # Median distance of landmarks from those of the mean face that was laid over them: people lie
 # around 4 mm, landmarks in another order at 20 and more.
 WRONG_ORDER_MM = 12.0

@@ -55,7 +55,7 @@ SURFACE_REACH_MM = 20.0
 class AnnotatedFace:
     """A scan after the stages of a detection that come before the landmark network.
 
-    Convention: the face frame of the model's atlas, millimetres of the mean adult face.
+    Convention: the face frame of the model's atlas, millimetres of its mean face.
 
     Attributes
     ----------

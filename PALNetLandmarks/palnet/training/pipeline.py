@@ -14,6 +14,7 @@ import torch
 
 import palnet
 from palnet._files import replacing
+from palnet.errors import UsageError
 from palnet.face.atlas import FaceAtlas
 from palnet.model import Calibration, read_model, write_model
 from palnet.scheme import load_scheme
@@ -72,8 +73,9 @@ def train_model(
         The model file, ``<folder>/<recipe name>.npz``.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    names = [source.name for source in sources]
-    on_first(partial(claim_folder, folder, {**asdict(recipe), "sources": names}))
+    _check_sources(sources)
+    prints = {source.name: source.fingerprint for source in sources}
+    on_first(partial(claim_folder, folder, {**asdict(recipe), "sources": prints}))
     scheme = load_scheme(recipe.scheme)
     trained_on = [_with_heads(source, for_calibration=False) for source in sources]
     atlas = on_first(partial(_atlas_stage, recipe, trained_on, folder))
@@ -119,7 +121,22 @@ def _with_heads(source: MorphableModel, *, for_calibration: bool) -> MorphableMo
         for number, head in enumerate(source.heads)
         if (number % CALIBRATION_EVERY == 0) == for_calibration
     ]
-    return replace(source, heads=tuple(chosen or source.heads))
+    return replace(source, heads=tuple(chosen))
+
+
+def _check_sources(sources: Sequence[MorphableModel]) -> None:
+    """Require different sources, and heads enough to keep some for the calibration."""
+    names = [source.name for source in sources]
+    if not names or len(set(names)) < len(names):
+        msg = f"sources of people must be different ones, one at least; got {names}."
+        raise UsageError(msg)
+    for source in sources:
+        if source.heads and len(source.heads) <= CALIBRATION_EVERY:
+            msg = (
+                f"{source.name}: {len(source.heads)} heads are too few, every "
+                f"{CALIBRATION_EVERY}th calibrates. Pack more of them."
+            )
+            raise UsageError(msg)
 
 
 def _fill_from_all(
@@ -191,6 +208,7 @@ def _describe(recipe: Recipe, sources: Sequence[MorphableModel]) -> dict[str, An
     return {
         "recipe": asdict(recipe),
         "source": " and ".join(source.name for source in sources),
+        "source_fingerprints": {source.name: source.fingerprint for source in sources},
         "licence": "Apache-2.0; trained on faces generated from "
         + " and ".join(SOURCE_LICENCES.get(source.name, source.name) for source in sources),
         "versions": {

@@ -11,6 +11,7 @@ from palnet._files import check_free
 from palnet.errors import UsageError
 from palnet.model import write_model
 from palnet.synthesis.folder import fill_folder
+from palnet.synthesis.presets import CALIBRATION_PRESETS
 from palnet.training.calibration import collect_sample, fit_calibration
 
 if TYPE_CHECKING:
@@ -36,9 +37,8 @@ def recalibrate(
 ) -> None:
     """Write a model whose expected errors hold for the people of a source; nothing else changes.
 
-    A network is surer of faces like those that it was trained on than of others. Expected errors
-    that were fitted to another source of faces than the one trained on say more about real scans,
-    which are another source as well.
+    A network is surer of faces like those that it was trained on than of others, so the people
+    should be new to it; the captures are of `CALIBRATION_PRESETS`, which no training draws.
 
     Parameters
     ----------
@@ -71,7 +71,10 @@ def recalibrate(
         )
         raise UsageError(msg)
     check_free(output, overwrite=False)
-    sample = collect_sample(model, fill_folder(source, seeds, folder, jobs=jobs))
+    sample = collect_sample(
+        model,
+        fill_folder(source, seeds, folder, jobs=jobs, presets=tuple(CALIBRATION_PRESETS.values())),
+    )
     calibration = fit_calibration(sample)
     described = {
         "source": source.name,

@@ -30,11 +30,11 @@ def test_face_of_a_human_size_is_accepted(size):
     assert find_refusal(make_fit(), pose_of_size(size)) is None
 
 
-@pytest.mark.parametrize("size", [0.1, 0.5, 1.4, 25.4])
+@pytest.mark.parametrize("size", [0.1, 0.5, 1.5, 25.4])
 def test_face_of_another_size_is_refused_with_the_unit_named(size):
     reason = find_refusal(make_fit(), pose_of_size(size))
 
-    assert f"{size:.2f} times an adult's size" in reason
+    assert f"{size:.2f} times the mean face's size" in reason
     assert "unit" in reason
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,9 @@ import pytest
 from palnet.errors import UsageError
 from palnet.model import read_model
 from palnet.scheme import scheme_to_dict
+from palnet.synthesis import CALIBRATION_PRESETS, PRESETS, TEST_PRESETS
+from palnet.synthesis.folder import read_generated_scan
+from palnet.synthesis.morphable import WholeHead
 from palnet.training import landmarks as landmarks_module
 from palnet.training import pipeline
 from palnet.training import pose as pose_module
@@ -129,3 +133,75 @@ def test_folder_of_another_recipe_is_refused(a_run, a_recipe, tmp_path):
 
     with pytest.raises(UsageError, match="holds a run of another recipe"):
         pipeline.train_model(read_recipe(path), [toy_model()], a_run.parent)
+
+
+# --- several sources -----------------------------------------------------------------------------
+
+
+def a_source_of_heads(n_heads):
+    """Heads that differ in size alone, so that a scan tells which one it is."""
+    neutral = toy_model().neutral_mm
+    heads = tuple(
+        WholeHead(size * neutral, size, {"age_group": "adult"})
+        for size in np.linspace(0.9, 1.1, n_heads).tolist()
+    )
+    empty = toy_model().identity_mm[:0]
+    return replace(toy_model(), name="heads", identity_mm=empty, heads=heads)
+
+
+def test_people_come_from_each_source_in_turn(a_recipe, short_steps, tmp_path):
+    sources = [toy_model(), a_source_of_heads(21)]
+
+    path = pipeline.train_model(a_recipe, sources, tmp_path)
+
+    about = {
+        int(scan.stem): read_generated_scan(scan).description
+        for scan in (tmp_path / "scans").glob("*.npz")
+    }
+    assert {seed: "head" in each for seed, each in about.items()} == {
+        seed: bool((seed - 10) % 2) for seed in (10, 11, 12, 13, 14)
+    } | {15: False, 16: True}
+    # The seeds 15 and 16 are kept for the calibration.
+    assert {about[seed]["preset"] for seed in (15, 16)} <= set(CALIBRATION_PRESETS)
+    assert {about[seed]["preset"] for seed in range(10, 15)} <= set(PRESETS)
+    metadata = read_model(path).metadata
+    assert metadata["source"] == "toy and heads"
+    assert set(metadata["source_fingerprints"]) == {"toy", "heads"}
+
+
+def test_no_head_trains_and_calibrates():
+    source = a_source_of_heads(35)
+
+    training, calibration = (
+        {head.size for head in pipeline._with_heads(source, for_calibration=kept).heads}
+        for kept in (False, True)
+    )
+
+    assert not training & calibration
+    assert training | calibration == {head.size for head in source.heads}
+    assert len(calibration) == 4
+
+
+def test_capture_presets_of_each_use_are_different_ones():
+    assert not set(PRESETS) & set(CALIBRATION_PRESETS)
+    assert not set(TEST_PRESETS) & {*PRESETS, *CALIBRATION_PRESETS}
+
+
+def test_folder_of_other_heads_is_refused(a_recipe, short_steps, tmp_path):
+    pipeline.train_model(a_recipe, [a_source_of_heads(21)], tmp_path)
+
+    with pytest.raises(UsageError, match="holds a run of another recipe"):
+        pipeline.train_model(a_recipe, [a_source_of_heads(22)], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("sources", "text"),
+    [
+        ([], "must be different ones"),
+        ([toy_model(), toy_model()], "must be different ones"),
+        ([a_source_of_heads(10)], "10 heads are too few"),
+    ],
+)
+def test_sources_that_cannot_be_used_are_told(a_recipe, tmp_path, sources, text):
+    with pytest.raises(UsageError, match=text):
+        pipeline.train_model(a_recipe, sources, tmp_path)

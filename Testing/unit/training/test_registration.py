@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
 from palnet.synthesis.morphable import loop_subdivision
 from palnet.training.atlas import build_atlas
@@ -12,60 +13,73 @@ from palnet.training.registration import carry_labels, match_points
 from toy_head import toy_model
 
 
+def bend(points):
+    """A smooth change that a nearest point cannot undo: the face slides 7 mm down and sideways."""
+    x, y, z = points.T
+    front = 1 / (1 + np.exp(-(z - 20) / 15))
+    shift = np.stack([2 * np.sin(y / 40), -7 * np.cos(x / 60), 3 * np.sin(y / 30)], axis=1)
+    return (points + front[:, None] * shift).astype(np.float32)
+
+
 @pytest.fixture(scope="module")
-def the_same_heads_in_another_order():
-    """The toy with its points renumbered and a little wider: another topology's numbers."""
+def a_bent_head_in_another_order():
+    """The toy renumbered and bent: another topology's numbers, another source's mean shape."""
     toy = toy_model()
     order = np.random.default_rng(4).permutation(len(toy.neutral_mm))
-    new_number = np.argsort(order)
-    triangles = new_number[toy.triangles].astype(np.int32)
+    triangles = np.argsort(order)[toy.triangles].astype(np.int32)
     refine, fine_triangles = loop_subdivision(triangles, len(order))
-    stretched = np.array([1.03, 1.0, 1.0], dtype=np.float32)
-    fine = refine @ toy.neutral_mm[order]
-    own = toy.fine_template_mm[toy.landmark_points]
-    labels = [int(np.argmin(np.linalg.norm(fine - point, axis=1))) for point in own]
+    neutral = bend(toy.neutral_mm)[order]
+    labels = nearest(np.asarray(refine @ neutral), bend(toy.fine_template_mm)[toy.landmark_points])
     return replace(
         toy,
         name="other",
-        neutral_mm=toy.neutral_mm[order] * stretched,
-        identity_mm=toy.identity_mm[:, order] * stretched,
-        expression_mm=toy.expression_mm[:, order] * stretched,
+        neutral_mm=neutral,
+        identity_mm=toy.identity_mm[:, order],
+        expression_mm=toy.expression_mm[:, order],
         triangles=triangles,
         is_mouth=toy.is_mouth[order],
         is_eyeball=toy.is_eyeball[order],
         refine=refine,
         fine_triangles=fine_triangles,
-        landmark_points=np.array(labels),
+        landmark_points=labels,
     )
 
 
-def test_points_are_found_again_on_another_topology(the_same_heads_in_another_order):
-    toy, other = toy_model(), the_same_heads_in_another_order
+def nearest(points, queries):
+    return cKDTree(points).query(queries)[1]
+
+
+def test_points_are_found_again_on_another_topology(a_bent_head_in_another_order):
+    toy, other = toy_model(), a_bent_head_in_another_order
     skin = ~(toy.fine(toy.is_mouth) | toy.fine(toy.is_eyeball))
-    in_front = np.flatnonzero(skin & (toy.fine_template_mm[:, 2] > 40))
-    points = in_front[::7]
+    template = toy.fine_template_mm
+    middle = (template[:, 2] > 60) & (np.abs(template[:, 0]) < 50) & (np.abs(template[:, 1]) < 70)
+    points = np.flatnonzero(skin & middle)[::5]
+    wanted = bend(template)[points]
 
     matched = match_points(toy, other, points)
 
-    wanted = toy.fine_template_mm[points] * [1.03, 1.0, 1.0]
     apart = np.linalg.norm(other.fine_template_mm[matched] - wanted, axis=1)
-    # The toy's fine points lie 3 to 6 mm apart: measured 0.4 and 3.4.
-    assert apart.mean() < 1.0
-    assert np.percentile(apart, 95) < 4.5
+    naive = other.fine_template_mm[nearest(other.fine_template_mm, template[points])]
+    # Measured 2.6 instead of 6.9; the toy's fine points lie 3 to 6 mm apart, its skin is smooth.
+    assert apart.mean() < 0.5 * np.linalg.norm(naive - wanted, axis=1).mean()
 
 
-def test_labels_carried_over_come_near_to_their_counterparts(the_same_heads_in_another_order):
-    toy, other = toy_model(), the_same_heads_in_another_order
+def test_labels_are_carried_without_looking_at_any(a_bent_head_in_another_order):
+    toy, other = toy_model(), a_bent_head_in_another_order
+    lying = replace(other, landmark_points=other.landmark_points[::-1].copy())
 
     carried = carry_labels(toy, other)
 
-    apart = carried - other.fine_template_mm[other.landmark_points]
-    assert np.linalg.norm(apart, axis=1).mean() < 1.5
+    np.testing.assert_array_equal(carry_labels(toy, lying), carried)
+    wanted = bend(toy.fine_template_mm)[toy.landmark_points]
+    before = np.linalg.norm(toy.fine_template_mm[toy.landmark_points] - wanted, axis=1)
+    assert np.linalg.norm(carried - wanted, axis=1).mean() < 0.75 * before.mean()
 
 
-def test_atlas_of_two_sources_explains_people_of_both(the_same_heads_in_another_order):
+def test_atlas_of_two_sources_explains_people_of_both(a_bent_head_in_another_order):
     atlas = build_atlas(
-        [toy_model(), the_same_heads_in_another_order],
+        [toy_model(), a_bent_head_in_another_order],
         n_people=30,
         n_modes=12,
         n_points=300,
