@@ -144,11 +144,16 @@ def _limits(arguments: argparse.Namespace) -> Limits:
     return Limits(arguments.folds, arguments.points, arguments.epochs, arguments.steps)
 
 
+def _untrained_folder(arguments: argparse.Namespace) -> Path:
+    name = f"untrained-{arguments.folds}-{arguments.points}-{arguments.epochs}"
+    return Path(arguments.work / "runs" / name)
+
+
 def _place_untrained(arguments: argparse.Namespace, data: DataSet) -> dict[str, list[Pair]]:
     """Place what needs no training: mean landmarks, atlas, shipped model; on the tested people."""
     work = arguments.work
     protocol = make_protocol("palnet", _limits(arguments), arguments.people, None)
-    run = work / "runs" / f"untrained-{arguments.folds}-{arguments.points}-{arguments.epochs}"
+    run = _untrained_folder(arguments)
     share_folder(run, "scans", work / "scans-paper")
     scans = choose_scans(data, protocol, run, arguments.jobs)
     people = [scan.aligned.person for scan in scans]
@@ -270,11 +275,13 @@ def _notes(
     missed = [found for found in results.values() if isinstance(found, str)]
     missed += [f"{name}: not asked for" for name in DEFAULT_NETWORKS if name not in results]
     n_people = len({about["person"] for about in drawn})
+    left_out = (_untrained_folder(arguments) / "left_out.txt").read_text(encoding="utf-8")
     notes = [
         f"Cohort: {len(data.scans)} subjects of {n_people} people (those that came of one head of "
         f"anny are in one part of a split), seeds from {FIRST_COHORT_SEED}, captures "
         f"{', '.join(arguments.presets)}; passed over while drawing: "
-        f"{', '.join(f'{n} {what}' for what, n in passed.items())}. {len(tested)} were tested.",
+        f"{', '.join(f'{n} {what}' for what, n in passed.items())}. {len(tested)} were "
+        f"tested. Left out by the outlier rule or unprepared: {len(left_out.splitlines())}.",
         f"Trained: {', '.join(run) or 'nothing'}. Not trained: {'; '.join(missed) or 'nothing'}.",
     ]
     if arguments.epochs is not None:
