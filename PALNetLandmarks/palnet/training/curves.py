@@ -134,6 +134,9 @@ class _Canvas:
         drawn = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(rows, columns, 4)
         drawn = drawn[: size[1], : size[0]].astype(float)
         left, low = (round(place - a * n) for place, a, n in zip((x, y), anchor, size, strict=True))
+        # Long numbers at the last tick are moved in from the edge of the paper.
+        height, width, _ = self._pixels.shape
+        left, low = (max(0, min(left, width - size[0])), max(0, min(low, height - size[1])))
         area = self._pixels[low : low + size[1], left : left + size[0]]
         area += drawn[..., 3:] / 255 * (drawn[..., :3] - area)
 

@@ -82,3 +82,13 @@ def test_drawing_needs_no_opengl(tmp_path):
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert ended.stdout.strip() == "[]"
+
+
+def test_long_numbers_at_the_last_tick_stay_on_the_paper(tmp_path):
+    """Found when the shipped model was trained: 12000 steps did not fit beside the frame."""
+    rows = [f"{step},{1 + 500 / step:.4f},{2 + 900 / step:.4f}" for step in range(500, 12001, 500)]
+    (tmp_path / "curve.csv").write_text("step,loss,validation_mm\n" + "\n".join(rows) + "\n")
+
+    draw_curve(tmp_path)
+
+    assert (tmp_path / "curve.png").stat().st_size > 1000
