@@ -43,7 +43,7 @@ def main() -> None:
     sources = dict(zip(SOURCES, (arguments.ict, arguments.heads), strict=True))
     tasks = tasks_of(sources, seeds, (*PRESETS, *TEST_PRESETS))
     people = list(run_tasks(measure, tasks, model=arguments.model, jobs=arguments.jobs))
-    report = Report(f"held_out_{arguments.held_out.lower()[:4].strip('-')}", settings_of(arguments))
+    report = Report(f"held_out_{held_out_name}", settings_of(arguments))
     rows = []
     for source in SOURCES:
         own = [person for person in people if person.source == source]

@@ -20,7 +20,7 @@ from palnet.model import read_model, write_model
 from palnet.network.palnet import run_palnet
 from palnet.samples import example_scan, example_truth
 from palnet.surface import write_ply
-from palnet.training import crossvalidation, exporting
+from palnet.training import exporting, methods
 from palnet.training.crossvalidation import cross_validate
 from palnet.training.exporting import expected_errors
 from palnet.training.layouts import read_data_set
@@ -98,7 +98,7 @@ def run(base, *, with_matrices, train_all=False, **patches):
     recipe.write_text(RECIPE, encoding="utf-8")
     data = read_data_set(base / "scans")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(crossvalidation, "train_paper_network", train_well)
+        patch.setattr(methods, "train_paper_network", train_well)
         for name, value in patches.items():
             patch.setattr(exporting, name, value)
         cross_validate(data, read_protocol(recipe), base / "run", train_all=train_all)
