@@ -179,7 +179,7 @@ def test_similarity_drawn_near_the_identity_turns_about_the_face():
 def test_training_gives_both_networks_and_learns(the_clouds, tmp_path, monkeypatch):
     monkeypatch.setattr(pose_module, "BATCH_SIZE", 8)
 
-    weights = train_pose_networks(the_clouds, the_clouds, tmp_path, n_steps=(12, 20), seed=1)
+    weights = train_pose_networks(the_clouds, the_clouds, tmp_path, n_steps=(250, 20), seed=1)
 
     for name, draw in (("pose_coarse", draw_coarse_batch), ("pose_fine", draw_fine_batch)):
         own = {k.removeprefix(f"{name}."): w for k, w in weights.items() if k.startswith(name)}
