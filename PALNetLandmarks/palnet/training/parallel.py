@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from contextlib import contextmanager
 from datetime import timedelta
@@ -62,7 +63,12 @@ def join_processes() -> Iterator[None]:
     distributed.init_process_group(backend, timeout=LONGEST_WAIT)
     try:
         yield
+        # Nobody leaves while another still reads from it.
+        distributed.barrier()
     finally:
+        # Shared networks lie in reference cycles and hold the group's threads; left to the end of
+        # the interpreter, these end it by force (exit code -6 after a finished training).
+        gc.collect()
         distributed.destroy_process_group()
 
 
