@@ -113,6 +113,7 @@ def _panel(scan: GeneratedScan, person: Person) -> vtkRenderer:
 
 
 def _poly_data(points: NDArray[np.floating]) -> vtkPolyData:
+    """Points without cells."""
     data, vertices = vtkPolyData(), vtkPoints()
     vertices.SetData(numpy_to_vtk(np.ascontiguousarray(points, dtype=np.float64), deep=True))
     data.SetPoints(vertices)
@@ -120,6 +121,7 @@ def _poly_data(points: NDArray[np.floating]) -> vtkPolyData:
 
 
 def _cells(corners: NDArray[np.integer]) -> vtkCellArray:
+    """Lines or triangles, a row each."""
     cells = vtkCellArray()
     step = corners.shape[1]
     offsets = np.arange(0, step * len(corners) + 1, step, dtype=np.int64)
@@ -129,6 +131,7 @@ def _cells(corners: NDArray[np.integer]) -> vtkCellArray:
 
 
 def _skin(scan: GeneratedScan) -> vtkActor:
+    """The scan, smoothly shaded."""
     data = _poly_data(scan.points_mm)
     data.SetPolys(_cells(scan.triangles))
     normals = compute_vertex_normals(scan.points_mm, scan.triangles)
