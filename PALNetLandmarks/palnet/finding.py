@@ -13,7 +13,7 @@ from palnet.face.fit import AtlasFit, fit_atlas
 from palnet.face.pose import find_poses
 from palnet.face.region import extract_face, move_cloud, move_surface, sample_coarse
 from palnet.face.similarity import compose_similarity, similarity_scale
-from palnet.face.verdict import find_refusal
+from palnet.face.verdict import find_refusal, measure_broad_relief
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,7 +113,8 @@ def find_face(
                 break
             with watch.stage("fit"):
                 found = _fit(scaled, candidate.face_from_scan, model)
-            refusal = find_refusal(found.fit, found.face_from_scan)
+                relief = measure_broad_relief(model.atlas, found.fit, found.coarse)
+            refusal = find_refusal(found.fit, relief, found.face_from_scan)
             if refusal is None:
                 return found
             reasons.append(refusal)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from palnet.face.atlas import FaceAtlas
     from palnet.surface import PointCloud
 
-__all__ = ["AtlasFit", "fit_atlas"]
+__all__ = ["AtlasFit", "compare_relief", "fit_atlas"]
 
 # (modes, every n-th atlas point, farthest match in mm, ridge) of each round of the fit: first the
 # pose alone, then shape with a falling ridge. The ridge is the variance of a match in mm^2 times
@@ -66,8 +66,7 @@ class AtlasFit:
         Share of the core atlas points that lie on the scan (0 to 1).
     relief : float
         Correlation between the scan's and the atlas's normals over the core, after what a smooth
-        bulge explains is taken out of both (-1 to 1). Faces have 0.4 and more; spheres, vases and
-        backs of heads, which the atlas also fits closely, have less than 0.3.
+        bulge explains is taken out of both (-1 to 1). It ranks poses.
     mahalanobis : float
         Root mean square of the weights: how unusual the shape is, about 0.5 to 1 for faces.
     """
@@ -222,19 +221,36 @@ def _summarise(
         landmarks_mm=atlas.shape_landmarks(weights),
         residual_mm=float(np.median(gap)) if len(gap) else np.inf,
         coverage=float(np.count_nonzero(on_scan)) / max(1, int(core.sum())),
-        relief=_compare_relief(shape, atlas.normals[core], tree, normals, face_from_cloud),
+        relief=compare_relief(shape, atlas.normals[core], tree, normals, face_from_cloud),
         mahalanobis=float(np.sqrt(np.mean(weights**2))),
     )
 
 
-def _compare_relief(
+def compare_relief(
     shape: NDArray[np.float64],
     shape_normals: NDArray[np.float64],
     tree: cKDTree,
     normals: NDArray[np.float64],
     face_from_cloud: NDArray[np.float64],
 ) -> float:
-    """Correlation of the normals that is left when a quadratic in x and y is taken out."""
+    """Correlation of the normals that is left when a quadratic in x and y is taken out.
+
+    Parameters
+    ----------
+    shape, shape_normals : ndarray of shape (n_points, 3)
+        Points of the atlas, in the face frame, and their normals.
+    tree : cKDTree
+        The scan's points, in the frame of the cloud.
+    normals : ndarray of shape (n_scan_points, 3)
+        Normals of the scan's points.
+    face_from_cloud : ndarray of shape (4, 4)
+        Similarity from the frame of the cloud to the face frame.
+
+    Returns
+    -------
+    float
+        -1 to 1; 0 where too little of the atlas lies on the scan.
+    """
     cloud_from_face = invert_similarity(face_from_cloud)
     reach = RELIEF_REACH_MM * similarity_scale(cloud_from_face)
     distance, nearest = tree.query(

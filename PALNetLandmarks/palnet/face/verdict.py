@@ -5,15 +5,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+from scipy.spatial import cKDTree
+
+from palnet.face.fit import compare_relief
 from palnet.face.similarity import similarity_scale
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
+    from palnet.face.atlas import FaceAtlas
     from palnet.face.fit import AtlasFit
+    from palnet.surface import PointCloud
 
-__all__ = ["find_refusal"]
+__all__ = ["find_refusal", "measure_broad_relief"]
 
 # In sizes of the atlas's mean face, which with infants among its people is 0.95 of an adult's. The
 # 5,200 people of the training measure 0.59 to 1.33. The range has to stay below the 2.54 of inches
@@ -21,20 +26,74 @@ __all__ = ["find_refusal"]
 SMALLEST_FACE, LARGEST_FACE = 0.56, 1.4
 # 200 generated people: never below 0.75.
 MIN_COVERAGE = 0.6
-# Likeness is relief less 0.4 for every millimetre of residual. 200 generated people and six real
-# scans have 0.25 and more; smooth things, wrong poses and a face stretched threefold at most 0.18.
-RESIDUAL_PENALTY = 0.4
-MIN_LIKENESS = 0.19
+# Brows, nose and mouth are larger than this, the noise of a scan is smaller.
+RELIEF_RADIUS_MM = 12.0
+# That many points of the coarse cloud lie within the radius.
+N_RELIEF_NEIGHBOURS = 64
+# Likeness is broad relief less 1 for every millimetre of residual on the scan: noise is as large on
+# a small face as on a large one. 72 generated people of the noisiest captures and six real scans
+# have 0.29 and more; smooth things and a face stretched threefold at most 0.06.
+RESIDUAL_PENALTY = 1.0
+MIN_LIKENESS = 0.18
 MAX_MAHALANOBIS = 1.6
 
 
-def find_refusal(fit: AtlasFit, face_from_scan: NDArray[np.float64]) -> str | None:
+def measure_broad_relief(atlas: FaceAtlas, fit: AtlasFit, coarse: PointCloud) -> float:
+    """How far the scan's relief is the fitted atlas's, noise and whatever is small left aside.
+
+    Parameters
+    ----------
+    atlas : FaceAtlas
+        The atlas.
+    fit : AtlasFit
+        Its fit.
+    coarse : PointCloud
+        The region of interest at the coarse spacing, in the face frame.
+
+    Returns
+    -------
+    float
+        Correlation of the averaged normals, -1 to 1, as in `palnet.face.fit.compare_relief`.
+    """
+    if not len(coarse.points_mm):
+        return 0.0
+    shape = atlas.shape_points(fit.weights)
+    core = shape[atlas.core]
+    ours = _average(cKDTree(shape), atlas.normals, core)
+    tree = cKDTree(coarse.points_mm)
+    places = coarse.points_mm[tree.query(core)[1]]
+    theirs = _average(tree, coarse.normals, places, facing=ours)
+    return compare_relief(core, ours, cKDTree(places), theirs, np.eye(4))
+
+
+def _average(
+    tree: cKDTree,
+    normals: NDArray[np.float64],
+    places: NDArray[np.float64],
+    facing: NDArray[np.float64] | None = None,
+) -> NDArray[np.float64]:
+    """Unit mean of the normals round each place; of those only that face as told, if it is told."""
+    _, near = tree.query(places, N_RELIEF_NEIGHBOURS, distance_upper_bound=RELIEF_RADIUS_MM)
+    # A neighbour that is not there has the number after the last.
+    around = np.vstack([normals, np.zeros((1, 3))])[near]
+    if facing is not None:
+        around = around * (np.einsum("ijk,ik->ij", around, facing) > 0)[..., None]
+    mean = around.sum(axis=1)
+    lengths = np.linalg.norm(mean, axis=1, keepdims=True)
+    return np.asarray(mean / np.maximum(lengths, np.finfo(float).tiny))
+
+
+def find_refusal(
+    fit: AtlasFit, broad_relief: float, face_from_scan: NDArray[np.float64]
+) -> str | None:
     """Say why landmarks should not be placed, or None if they may.
 
     Parameters
     ----------
     fit : AtlasFit
         The fitted atlas.
+    broad_relief : float
+        What `measure_broad_relief` says of it.
     face_from_scan : ndarray of shape (4, 4)
         The pose it led to.
 
@@ -44,7 +103,8 @@ def find_refusal(fit: AtlasFit, face_from_scan: NDArray[np.float64]) -> str | No
         A reason for a user, with what to do.
     """
     size = 1 / similarity_scale(face_from_scan)
-    likeness = fit.relief - RESIDUAL_PENALTY * fit.residual_mm
+    residual_mm = fit.residual_mm * min(size, LARGEST_FACE)
+    likeness = broad_relief - RESIDUAL_PENALTY * residual_mm
     is_like_a_face = likeness >= MIN_LIKENESS and fit.mahalanobis <= MAX_MAHALANOBIS
     if is_like_a_face and not SMALLEST_FACE <= size <= LARGEST_FACE:
         return (

@@ -14,6 +14,7 @@ from palnet.network.landmarks import OFFSET_UNIT_MM, mirror_patches
 from palnet.network.torch_landmarks import LandmarkNetwork
 from palnet.patches import RANKS
 from palnet.training.loop import LoopSettings, choose_device, run_loop
+from palnet.training.warping import warp_patches
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from palnet.network.layers import Weights
     from palnet.training.patches import TrainingPatches
 
     Batch = tuple[torch.Tensor, ...]
@@ -46,6 +48,9 @@ def train_landmark_network(
     mirror: Sequence[int],
     folder: Path,
     settings: LoopSettings,
+    *,
+    warp: float = 0.0,
+    start: Weights | None = None,
 ) -> dict[str, NDArray[np.float32]]:
     """Train the network and return its weights.
 
@@ -59,6 +64,10 @@ def train_landmark_network(
         Gets checkpoint and curve.
     settings : LoopSettings
         Steps, rate, seed.
+    warp : float
+        How far faces are warped, 0 to 1.
+    start : mapping of str to ndarray, optional
+        What an earlier round returned, to go on from.
 
     Returns
     -------
@@ -68,12 +77,14 @@ def train_landmark_network(
     torch.manual_seed(settings.seed)
     device = choose_device()
     network = LandmarkNetwork(train.truth_mm.shape[1]).to(device)
+    if start is not None:
+        network.load_state_dict({name: torch.from_numpy(w.copy()) for name, w in start.items()})
     other_side = np.asarray(mirror)
     check = draw_batch(validation, np.arange(len(validation.truth_mm)), other_side, None)
 
     def draw_loss(network: torch.nn.Module, rng: np.random.Generator, _step: int) -> torch.Tensor:
         chosen = rng.integers(len(train.truth_mm), size=BATCH_SIZE)
-        batch = draw_batch(train, chosen, other_side, rng)
+        batch = draw_batch(train, chosen, other_side, rng, warp)
         points, share, centres, truth, visible = (values.to(device) for values in batch)
         raw = network(points, share, centres)
         return landmark_loss(raw.float(), centres, truth, visible)
@@ -165,6 +176,7 @@ def draw_batch(
     scans: NDArray[np.int64],
     mirror: NDArray[np.int64],
     rng: np.random.Generator | None,
+    warp: float = 0.0,
 ) -> Batch:
     """Draw points of the stored patches, turned, scaled, shifted, mirrored and made noisy.
 
@@ -178,6 +190,8 @@ def draw_batch(
         The landmark on the other side.
     rng : numpy.random.Generator or None
         None draws the nearest points of the first start, unchanged.
+    warp : float
+        How far faces are warped, 0 to 1 (`palnet.training.warping`).
 
     Returns
     -------
@@ -201,6 +215,8 @@ def draw_batch(
     centres = data.centres_mm[scans, start].copy()
     truth, visible = data.truth_mm[scans].copy(), data.visible[scans].copy()
     if rng is not None:
+        if warp:
+            warp_patches(points, centres, truth, start == 0, warp, rng)
         _augment(points, centres, truth, rng)
         flipped = rng.random(len(scans)) < 0.5
         points[flipped], centres[flipped] = mirror_patches(

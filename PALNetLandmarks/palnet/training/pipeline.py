@@ -193,13 +193,16 @@ def _landmark_stage(
     n_used = people.n_train + people.n_validation
     fill = partial(fill_patches, atlas, scans[:n_used], folder / "patches", jobs=jobs)
     patches = on_first(fill)
-    weights = train_landmark_network(
-        load_patches(patches[: people.n_train]),
-        load_patches(patches[people.n_train :]),
-        [int(i) for i in scheme.mirror],
-        folder / "landmarks",
-        LoopSettings(recipe.landmarks.n_steps, recipe.landmarks.peak_rate, seed=recipe.seed),
-    )
+    train = load_patches(patches[: people.n_train])
+    validation = load_patches(patches[people.n_train :])
+    mirror = [int(i) for i in scheme.mirror]
+    weights: dict[str, NDArray[np.float32]] = {}
+    for number, part in enumerate(recipe.landmarks, start=1):
+        settings = LoopSettings(part.n_steps, part.peak_rate, seed=recipe.seed + number - 1)
+        run = folder / (f"landmarks_{number}" if number > 1 else "landmarks")
+        weights = train_landmark_network(
+            train, validation, mirror, run, settings, warp=part.warp, start=weights or None
+        )
     return {f"landmarks.{name}": weight for name, weight in weights.items()}
 
 

@@ -62,10 +62,21 @@ class PoseRecipe:
 
 @dataclass(frozen=True)
 class LandmarkRecipe:
-    """Training of the landmark network."""
+    """One round of the landmark network's training; each goes on from the one before.
+
+    Attributes
+    ----------
+    n_steps : int
+        Batches.
+    peak_rate : float
+        Largest learning rate of its cycle.
+    warp : float
+        How far faces are warped, 0 to 1.
+    """
 
     n_steps: int
     peak_rate: float
+    warp: float
 
 
 @dataclass(frozen=True)
@@ -80,8 +91,10 @@ class Recipe:
         Landmark scheme.
     seed : int
         Seed of atlas, weights and batches.
-    people, atlas, pose, landmarks
+    people, atlas, pose
         The parts.
+    landmarks : tuple of LandmarkRecipe
+        Rounds, one at least.
     """
 
     name: str
@@ -90,7 +103,7 @@ class Recipe:
     people: PeopleRecipe
     atlas: AtlasRecipe
     pose: PoseRecipe
-    landmarks: LandmarkRecipe
+    landmarks: tuple[LandmarkRecipe, ...]
 
 
 def read_recipe(name_or_path: str | os.PathLike[str]) -> Recipe:
@@ -116,12 +129,19 @@ def read_recipe(name_or_path: str | os.PathLike[str]) -> Recipe:
         "people": PeopleRecipe,
         "atlas": AtlasRecipe,
         "pose": PoseRecipe,
-        "landmarks": LandmarkRecipe,
     }
-    check_keys(content, {"scheme", "seed", *parts}, f"{path}")
+    check_keys(content, {"scheme", "seed", "landmarks", *parts}, f"{path}")
     built = {
         name: build_part(part, content[name], f"{path}: [{name}]") for name, part in parts.items()
     }
+    rounds = content["landmarks"]
+    if not isinstance(rounds, list) or not rounds:
+        msg = f"{path}: landmarks must be one or more rounds, each begun by [[landmarks]]."
+        raise UsageError(msg)
+    built["landmarks"] = tuple(
+        build_part(LandmarkRecipe, part, f"{path}: [[landmarks]] {number}")
+        for number, part in enumerate(rounds, start=1)
+    )
     return Recipe(name=path.stem, scheme=content["scheme"], seed=content["seed"], **built)
 
 

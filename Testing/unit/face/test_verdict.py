@@ -4,19 +4,23 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from palnet.face.fit import AtlasFit
-from palnet.face.similarity import compose_similarity
-from palnet.face.verdict import find_refusal
+from palnet.face.fit import AtlasFit, fit_atlas
+from palnet.face.region import extract_face, move_cloud, sample_coarse
+from palnet.face.similarity import compose_similarity, fit_similarity
+from palnet.face.verdict import find_refusal, measure_broad_relief
+from palnet.surface import Mesh, PointCloud, parse_unit, prepare_surface
+from palnet.synthesis import draw_person
+from toy_head import toy_atlas, toy_model
 
 
-def make_fit(residual_mm=0.4, coverage=0.95, relief=0.7, mahalanobis=0.8):
+def make_fit(residual_mm=0.4, coverage=0.95, mahalanobis=0.8):
     return AtlasFit(
         face_from_cloud=np.eye(4),
         weights=np.zeros(3),
         landmarks_mm=np.zeros((5, 3)),
         residual_mm=residual_mm,
         coverage=coverage,
-        relief=relief,
+        relief=0.0,
         mahalanobis=mahalanobis,
     )
 
@@ -27,39 +31,122 @@ def pose_of_size(size):
 
 @pytest.mark.parametrize("size", [0.75, 1.0, 1.15])
 def test_face_of_a_human_size_is_accepted(size):
-    assert find_refusal(make_fit(), pose_of_size(size)) is None
+    assert find_refusal(make_fit(), 0.9, pose_of_size(size)) is None
 
 
 @pytest.mark.parametrize("size", [0.1, 0.5, 1.5, 25.4])
 def test_face_of_another_size_is_refused_with_the_unit_named(size):
-    reason = find_refusal(make_fit(), pose_of_size(size))
+    reason = find_refusal(make_fit(), 0.9, pose_of_size(size))
 
     assert f"{size:.2f} times the mean face's size" in reason
     assert "unit" in reason
 
 
 def test_face_of_which_too_little_is_there_is_refused():
-    reason = find_refusal(make_fit(coverage=0.4), np.eye(4))
+    reason = find_refusal(make_fit(coverage=0.4), 0.9, np.eye(4))
 
     assert "only 40 % of a face" in reason
 
 
 @pytest.mark.parametrize("fit", [make_fit(residual_mm=3.0), make_fit(mahalanobis=4.0)])
 def test_shape_that_is_no_face_is_refused(fit):
-    reason = find_refusal(fit, np.eye(4))
+    reason = find_refusal(fit, 0.9, np.eye(4))
 
     assert reason.startswith("no face")
 
 
-@pytest.mark.parametrize("relief", [-0.8, 0.0, 0.25])
+@pytest.mark.parametrize("relief", [-0.8, 0.0, 0.55])
 def test_smooth_thing_without_brows_nose_and_mouth_is_refused(relief):
-    reason = find_refusal(make_fit(relief=relief), np.eye(4))
+    reason = find_refusal(make_fit(), relief, np.eye(4))
 
     assert reason.startswith("no face: brows, nose and mouth")
-    assert f"likeness {relief - 0.4 * 0.4:.2f}" in reason
+    assert f"likeness {relief - 0.4:.2f}" in reason
+
+
+@pytest.mark.parametrize("size", [0.6, 1.0, 1.3])
+@pytest.mark.parametrize(("noise_mm", "is_refused"), [(0.4, False), (0.5, True)])
+def test_the_same_noise_counts_alike_on_small_and_large_faces(size, noise_mm, is_refused):
+    """In face millimetres it is larger on a small one."""
+    fit = make_fit(residual_mm=noise_mm / size)
+
+    reason = find_refusal(fit, 0.63, pose_of_size(size))
+
+    assert (reason is not None) == is_refused
 
 
 def test_fit_that_found_nothing_is_refused():
-    assert (
-        find_refusal(make_fit(residual_mm=np.inf, coverage=0.0, relief=0.0), np.eye(4)) is not None
+    assert find_refusal(make_fit(residual_mm=np.inf, coverage=0.0), 0.0, np.eye(4)) is not None
+
+
+@pytest.fixture(scope="module")
+def the_face():
+    """A generated face in the face frame, and its fit."""
+    person = draw_person(toy_model(), np.random.default_rng([1, 3]))
+    mesh = Mesh(person.points_mm.astype(float), toy_model().fine_triangles)
+    guess = fit_similarity(person.landmarks_mm, toy_atlas().landmark_mean_mm)
+    cloud = sample_coarse(extract_face(prepare_surface(mesh, parse_unit("mm")), guess))
+    fit = fit_atlas(toy_atlas(), cloud)
+    return fit, move_cloud(cloud, fit.face_from_cloud)
+
+
+def test_broad_relief_of_the_atlas_with_itself_is_one():
+    atlas = toy_atlas()
+    cloud = PointCloud(atlas.mean_mm, atlas.normals)
+
+    relief = measure_broad_relief(atlas, fit_atlas(atlas, cloud), cloud)
+
+    np.testing.assert_allclose(relief, 1, atol=1e-3)
+
+
+def test_noise_takes_little_of_a_faces_broad_relief(the_face):
+    """What a phone leaves on an infant's face takes a third of the relief point by point."""
+    fit, cloud = the_face
+    rng = np.random.default_rng(5)
+    normals = cloud.normals + rng.normal(0, 0.6, cloud.normals.shape)
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    noisy = PointCloud(cloud.points_mm, normals)
+    by_point = fit_atlas(toy_atlas(), noisy).relief
+
+    clean, relief = (measure_broad_relief(toy_atlas(), fit, c) for c in (cloud, noisy))
+
+    assert by_point < 0.75 * fit.relief
+    assert relief > 0.9 * clean
+    assert find_refusal(fit, relief, np.eye(4)) is None
+
+
+def test_inner_layer_does_not_count(the_face):
+    """Eyeballs and the inside of a mouth face the other way."""
+    fit, cloud = the_face
+    inner = PointCloud(
+        np.vstack([cloud.points_mm, cloud.points_mm - 3 * cloud.normals]),
+        np.vstack([cloud.normals, -cloud.normals]),
     )
+
+    relief = measure_broad_relief(toy_atlas(), fit, inner)
+
+    np.testing.assert_allclose(relief, measure_broad_relief(toy_atlas(), fit, cloud), atol=0.05)
+
+
+@pytest.mark.parametrize("radii_mm", [(80, 80, 80), (74, 112, 105), (60, 90, 120)])
+def test_smooth_bulge_is_refused(radii_mm):
+    """However closely the atlas fits it."""
+    rng = np.random.default_rng(1)
+    unit = rng.normal(size=(6000, 3))
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    normals = unit / radii_mm
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    bulge = PointCloud(unit * radii_mm + np.array([0, 10, 105 - radii_mm[2]]), normals)
+    fit = fit_atlas(toy_atlas(), bulge)
+
+    relief = measure_broad_relief(toy_atlas(), fit, move_cloud(bulge, fit.face_from_cloud))
+
+    assert find_refusal(fit, relief, fit.face_from_cloud) is not None
+
+
+@pytest.mark.parametrize("n_points", [0, 1, 30])
+def test_few_points_have_no_relief(n_points):
+    rng = np.random.default_rng(1)
+    points = np.array([0, 0, 500]) + rng.normal(0, 20, (n_points, 3))
+    cloud = PointCloud(points, np.tile([0.0, 0, 1], (n_points, 1)))
+
+    assert measure_broad_relief(toy_atlas(), fit_atlas(toy_atlas(), cloud), cloud) == 0

@@ -38,9 +38,15 @@ n_points = 300
 n_people = 2
 n_steps_coarse = 12
 n_steps_fine = 12
-[landmarks]
+[[landmarks]]
 n_steps = 12
 peak_rate = 2e-3
+warp = 0
+
+[[landmarks]]
+n_steps = 6
+peak_rate = 1e-3
+warp = 1.0
 """
 
 

@@ -22,9 +22,15 @@ n_points = 60
 n_people = 4
 n_steps_coarse = 12
 n_steps_fine = 12
-[landmarks]
+[[landmarks]]
 n_steps = 12
 peak_rate = 2e-3
+warp = 0
+
+[[landmarks]]
+n_steps = 6
+peak_rate = 1e-3
+warp = 0.5
 """
 
 
@@ -41,7 +47,8 @@ def test_recipe_is_what_the_file_says(a_recipe_file):
     assert (recipe.name, recipe.scheme, recipe.seed) == ("lab", "palnet50", 7)
     assert recipe.people.n_validation == 2
     assert recipe.atlas.n_points == 60
-    assert recipe.landmarks.peak_rate == 0.002
+    assert [part.peak_rate for part in recipe.landmarks] == [0.002, 0.001]
+    assert [part.warp for part in recipe.landmarks] == [0, 0.5]
 
 
 def test_shipped_recipe_is_read_by_its_name():
@@ -60,6 +67,8 @@ def test_shipped_recipe_is_read_by_its_name():
         ("n_steps = 12", "n_steps = -1", "n_steps must be a number of at least 0; got -1"),
         ("n_steps = 12", "n_steps = true", "n_steps must be a number"),
         ("n_points = 60", 'n_points = "60"', "n_points must be a number"),
+        ("warp = 0.5", "", r"\[\[landmarks\]\] 2: absent keys .'warp'"),
+        ("[[landmarks]]", "[[landmark]]", "'landmarks'"),
         ("[atlas]", "[atlas", "not a recipe"),
     ],
 )
@@ -68,6 +77,16 @@ def test_wrong_recipe_is_refused_with_what_is_wrong(old, new, message, a_recipe_
     a_recipe_file.write_text(RECIPE.replace(old, new), encoding="utf-8")
 
     with pytest.raises(UsageError, match=message):
+        read_recipe(a_recipe_file)
+
+
+@pytest.mark.parametrize("rounds", ["[landmarks]\nn_steps = 12", "landmarks = []"])
+def test_recipe_without_rounds_is_refused(rounds, a_recipe_file):
+    others = RECIPE[: RECIPE.index("[[landmarks]]")]
+    content = f"{rounds}\n{others}" if "=" in rounds.split("\n")[0] else others + rounds
+    a_recipe_file.write_text(content, encoding="utf-8")
+
+    with pytest.raises(UsageError, match=r"each begun by \[\[landmarks\]\]"):
         read_recipe(a_recipe_file)
 
 
