@@ -54,7 +54,9 @@ DEFAULT_NINETY = 1.7
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """From the network's spread to an expected error: ``factor[landmark] * spread ** power``.
+    """From the network's spread to an expected error, by landmark and by how unusual the face is.
+
+    It is ``factor[landmark] * spread ** power * unusualness ** unusual_power``.
 
     Convention: both in millimetres of the face frame, where every face has the atlas's size. The
     paper's networks say no spread: there the power is 0 and the factor the expected error, in the
@@ -70,21 +72,26 @@ class Calibration:
         Landmarks whose predicted visibility is lower are called missing.
     ninety : float
         Nine of ten errors are below this times the expected one.
+    unusual_power : float
+        Of the face's unusualness; 0 in models that do not know it.
     """
 
     factor: NDArray[np.float64]
     power: float
     min_visibility: float
     ninety: float = DEFAULT_NINETY
+    unusual_power: float = 0.0
 
     def __post_init__(self) -> None:
         """Check and freeze the factors."""
         check_finite(np.asarray(self.factor), name="factor")
         object.__setattr__(self, "factor", frozen_copy(self.factor))
 
-    def expected_error_mm(self, spread_mm: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Expected error in mm for each landmark's spread."""
-        return np.asarray(self.factor * spread_mm**self.power)
+    def expected_error_mm(
+        self, spread_mm: NDArray[np.float64], unusualness: NDArray[np.float64] | float = 1.0
+    ) -> NDArray[np.float64]:
+        """Expected error in mm for each landmark's spread on a face so unusual."""
+        return np.asarray(self.factor * spread_mm**self.power * unusualness**self.unusual_power)
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,6 +225,7 @@ def write_model(
             "power": calibration.power,
             "min_visibility": calibration.min_visibility,
             "ninety": calibration.ninety,
+            "unusual_power": calibration.unusual_power,
         },
         "metadata": metadata,
     }

@@ -81,6 +81,15 @@ def test_calibration_is_a_power_of_the_spread():
     np.testing.assert_allclose(expected, [2.0, 6.0])
 
 
+@pytest.mark.parametrize(("unusualness", "times"), [(1.0, 1.0), (0.5, 0.25), (2.0, 4.0)])
+def test_more_is_expected_of_an_unusual_face(unusualness, times):
+    calibration = Calibration(np.array([1.0, 2.0]), 0.5, 0.5, unusual_power=2.0)
+
+    expected = calibration.expected_error_mm(np.array([4.0, 9.0]), unusualness)
+
+    np.testing.assert_allclose(expected, np.array([2.0, 6.0]) * times)
+
+
 def test_writing_that_fails_keeps_the_old_file(a_model_file):
     before = a_model_file.read_bytes()
 

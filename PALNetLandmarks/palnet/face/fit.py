@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from palnet.face.atlas import FaceAtlas
     from palnet.surface import PointCloud
 
-__all__ = ["AtlasFit", "compare_relief", "fit_atlas"]
+__all__ = ["AtlasFit", "compare_relief", "fit_atlas", "measure_unusualness"]
 
 # (modes, every n-th atlas point, farthest match in mm, ridge) of each round of the fit: first the
 # pose alone, then shape with a falling ridge. The ridge is the variance of a match in mm^2 times
@@ -44,6 +44,9 @@ ROBUST_SCALE_MM = 1.5
 
 # Fewer matched points than this hold no fit.
 MIN_MATCHES = 60
+# Root mean square of a usual face's weights; how far a face may count as more or less than usual.
+TYPICAL_MAHALANOBIS = 0.65
+UNUSUALNESS_RANGE = (0.5, 2.0)
 # Where relief is compared: scan points this close to the atlas, and a unit for the quadratic.
 RELIEF_REACH_MM, RELIEF_UNIT_MM = 6.0, 60.0
 
@@ -78,6 +81,30 @@ class AtlasFit:
     coverage: float
     relief: float
     mahalanobis: float
+
+    @property
+    def unusualness(self) -> float:
+        """As `measure_unusualness` gives it."""
+        return measure_unusualness(self.weights)
+
+
+def measure_unusualness(weights: NDArray[np.float64]) -> float:
+    """How unusual a shape is: 1 for a usual face, 0.5 to 2.
+
+    Landmarks lie farther from the truth on faces far from all that trained the atlas.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n_modes,)
+        Shape in standard deviations.
+
+    Returns
+    -------
+    float
+        Root mean square of the weights as a share of a usual face's.
+    """
+    share = float(np.sqrt(np.mean(weights**2))) / TYPICAL_MAHALANOBIS
+    return float(np.clip(share, *UNUSUALNESS_RANGE))
 
 
 def fit_atlas(

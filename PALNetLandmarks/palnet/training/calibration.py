@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,6 +30,7 @@ __all__ = ["CalibrationSample", "collect_sample", "fit_calibration"]
 logger = logging.getLogger(__name__)
 
 POWERS = np.linspace(0.4, 3.0, 53)
+UNUSUAL_POWERS = np.linspace(0.0, 2.0, 11)
 # The network's visibility is a probability: a landmark more likely hidden than shown is missing.
 MIN_VISIBILITY = 0.5
 # A landmark's own factor counts as much as the common one after this many errors were seen.
@@ -37,12 +39,23 @@ SHRINKAGE = 40
 
 @dataclass(frozen=True, eq=False)
 class CalibrationSample:
-    """What the networks said and what was true, (n_scans, n_landmarks) each."""
+    """What the networks said and what was true.
+
+    Attributes
+    ----------
+    error_mm, spread_mm, visibility : ndarray of shape (n_scans, n_landmarks)
+        True error, and what the network says.
+    visible : ndarray of shape (n_scans, n_landmarks)
+        Which landmarks the scan shows.
+    unusualness : ndarray of shape (n_scans,)
+        Of the fitted shapes.
+    """
 
     error_mm: NDArray[np.float64]
     spread_mm: NDArray[np.float64]
     visibility: NDArray[np.float64]
     visible: NDArray[np.bool_]
+    unusualness: NDArray[np.float64]
 
 
 def collect_sample(model: Model, scans: Sequence[Path]) -> CalibrationSample:
@@ -74,16 +87,16 @@ def collect_sample(model: Model, scans: Sequence[Path]) -> CalibrationSample:
         truth = apply_similarity(found.face_from_scan, scan.landmarks_mm)
         placed = project_onto_triangles(found.face, prediction.positions_mm).points_mm
         error = np.linalg.norm(placed - truth, axis=1)
-        rows.append((error, prediction.spread_mm, prediction.visibility, scan.visible))
+        said = (prediction.spread_mm, prediction.visibility)
+        rows.append((error, *said, scan.visible, found.fit.unusualness))
     if not rows:
         msg = "every scan kept for the calibration was refused; the pose networks are no good yet."
         raise TrainingError(msg)
-    error, spread, visibility, visible = (np.array(column) for column in zip(*rows, strict=True))
-    return CalibrationSample(error, spread, visibility, visible.astype(bool))
+    return CalibrationSample(*(np.array(column) for column in zip(*rows, strict=True)))
 
 
 def fit_calibration(sample: CalibrationSample) -> Calibration:
-    """Fit factors and power.
+    """Fit factors and powers.
 
     Parameters
     ----------
@@ -93,13 +106,13 @@ def fit_calibration(sample: CalibrationSample) -> Calibration:
     Returns
     -------
     Calibration
-        The power and common factor of greatest likelihood for errors that are exponentially
+        The powers and common factor of greatest likelihood for errors that are exponentially
         distributed about their expectation; each landmark's own factor, drawn to the common one;
         what times the expected error nine of ten are below.
     """
     shown = sample.visible
-    best = min(POWERS, key=lambda power: _cost(sample, float(power)))
-    powered = np.where(shown, sample.spread_mm**best, 0.0)
+    best = min(product(POWERS, UNUSUAL_POWERS), key=lambda powers: _cost(sample, *powers))
+    powered = np.where(shown, _powered(sample, *best), 0.0)
     errors = np.where(shown, sample.error_mm, 0.0)
     common = errors.sum() / powered.sum()
     n_seen = shown.sum(axis=0)
@@ -107,12 +120,18 @@ def fit_calibration(sample: CalibrationSample) -> Calibration:
     factor = (n_seen * own + SHRINKAGE * common) / (n_seen + SHRINKAGE)
     times_expected = (errors / np.maximum(factor * powered, 1e-9))[shown]
     ninety = float(np.percentile(times_expected, 90))
-    return Calibration(factor, float(best), MIN_VISIBILITY, ninety)
+    return Calibration(factor, float(best[0]), MIN_VISIBILITY, ninety, float(best[1]))
 
 
-def _cost(sample: CalibrationSample, power: float) -> float:
-    """Mean negative log-likelihood of the errors for one power."""
-    powered = sample.spread_mm[sample.visible] ** power
+def _powered(sample: CalibrationSample, power: float, unusual_power: float) -> NDArray[np.float64]:
+    """What a factor makes an expected error of, (n_scans, n_landmarks)."""
+    powered: NDArray[np.float64] = sample.spread_mm**power
+    return powered * sample.unusualness[:, None] ** unusual_power
+
+
+def _cost(sample: CalibrationSample, power: float, unusual_power: float) -> float:
+    """Mean negative log-likelihood of the errors for two powers."""
+    powered = _powered(sample, power, unusual_power)[sample.visible]
     error = sample.error_mm[sample.visible]
     expected = powered * error.mean() / powered.mean()
     return float(np.mean(error / expected + np.log(expected)))

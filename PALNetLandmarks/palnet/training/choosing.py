@@ -12,6 +12,7 @@ from scipy.stats import t as student
 
 import palnet
 from palnet.evaluation import Pair
+from palnet.face.fit import measure_unusualness
 from palnet.model import write_model
 from palnet.training.calibration import CalibrationSample, fit_calibration
 
@@ -185,16 +186,14 @@ def refit_calibration(
     """
     if len({face.person for face in faces}) < MIN_CALIBRATION_PEOPLE:
         return known
-    errors, spreads, shown = [], [], []
+    rows = []
     for face in faces:
         prediction = face.predict(weights, atlas)
         placed = face.project(prediction.positions_mm)
-        errors.append(np.linalg.norm(placed - face.truth_mm, axis=1))
-        spreads.append(prediction.spread_mm)
-        shown.append(face.truth.is_placed)
-    sample = CalibrationSample(
-        np.array(errors), np.array(spreads), np.ones((len(faces), len(shown[0]))), np.array(shown)
-    )
+        error = np.linalg.norm(placed - face.truth_mm, axis=1)
+        shown, unusualness = face.truth.is_placed, measure_unusualness(face.shape)
+        rows.append((error, prediction.spread_mm, np.ones(len(shown)), shown, unusualness))
+    sample = CalibrationSample(*(np.array(column) for column in zip(*rows, strict=True)))
     return replace(fit_calibration(sample), min_visibility=known.min_visibility)
 
 

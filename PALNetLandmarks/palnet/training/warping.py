@@ -72,8 +72,8 @@ def warp_patches(
     """
     n_faces = len(points)
     share = strength * rng.random((n_faces, 1)).astype(np.float32)
-    stretch = np.eye(3) + share[..., None] * rng.normal(0, STRETCH, (n_faces, 3, 3))
-    stretch = stretch.astype(np.float32)
+    spread = rng.normal(0, STRETCH, (n_faces, 3, 3))
+    stretch = (np.eye(3) + share[..., None] * spread).astype(np.float32)
     waves = _draw_waves(rng, share * np.float32(WAVE_MM))
     misfit = _draw_waves(rng, share * np.float32(MISFIT_MM) * has_atlas_start[:, None])
     flat = (points[..., :3] + centres_mm[:, :, None]).reshape(n_faces, -1, 3)
@@ -104,8 +104,8 @@ def _draw_waves(rng: np.random.Generator, rms_mm: Floats) -> _Waves:
 def _turn_normals(normals: Floats, positions_mm: Floats, stretch: Floats, waves: _Waves) -> Floats:
     """Normals of the warped surface: by the inverse transposed gradient, to the first order."""
     lean = (normals @ waves.amplitudes.transpose(0, 2, 1)) * np.cos(waves.angles(positions_mm))
-    turned = normals - lean @ waves.vectors
-    turned = turned @ np.linalg.inv(stretch).transpose(0, 2, 1)
+    back: Floats = np.linalg.inv(stretch).astype(np.float32)
+    turned = (normals - lean @ waves.vectors) @ back.transpose(0, 2, 1)
     turned /= np.maximum(np.linalg.norm(turned, axis=2, keepdims=True), np.float32(1e-9))
     result: Floats = turned
     return result

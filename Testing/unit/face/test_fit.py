@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from palnet.face.fit import fit_atlas
+from palnet.face.fit import fit_atlas, measure_unusualness
 from palnet.face.region import extract_face, move_cloud, sample_coarse
 from palnet.face.similarity import (
     apply_similarity,
@@ -224,3 +224,12 @@ def test_fit_leaves_the_cloud_as_it_was(the_heads):
 
     np.testing.assert_array_equal(cloud.points_mm, before[0])
     np.testing.assert_array_equal(cloud.normals, before[1])
+
+
+@pytest.mark.parametrize(
+    ("times", "unusualness"), [(0.0, 0.5), (0.65, 1.0), (0.975, 1.5), (1.3, 2.0), (9.0, 2.0)]
+)
+def test_unusualness_is_that_of_the_weights_within_limits(times, unusualness):
+    weights = times * np.tile([1.0, -1.0], 30)
+
+    np.testing.assert_allclose(measure_unusualness(weights), unusualness)

@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,25 +19,31 @@ from toy_head import toy_model, toy_scheme
 N_LANDMARKS = len(toy_scheme())
 
 
-def make_sample(seed, n_scans=400, n_landmarks=6, power=1.3):
-    """Errors that are exponentially distributed about factor * spread ** power."""
+def make_sample(seed, n_scans=400, n_landmarks=6, power=1.3, unusual_power=0.8):
+    """Errors that are exponential about factor * spread ** power * unusualness ** unusual_power."""
     rng = np.random.default_rng(seed)
     factor = np.linspace(0.6, 1.8, n_landmarks)
     spread = np.exp(rng.normal(0.2, 0.6, (n_scans, n_landmarks)))
     visible = rng.random((n_scans, n_landmarks)) < 0.9
     visibility = np.clip(np.where(visible, 0.8, 0.3) + rng.normal(0, 0.08, visible.shape), 0, 1)
-    error = rng.exponential(factor * spread**power)
+    unusualness = np.clip(np.exp(rng.normal(0.0, 0.3, n_scans)), 0.5, 2.0)
+    error = rng.exponential(factor * spread**power * unusualness[:, None] ** unusual_power)
     error[~visible] = 50.0
-    return CalibrationSample(error, spread, visibility, visible), factor
+    return CalibrationSample(error, spread, visibility, visible, unusualness), factor
 
 
-@pytest.mark.parametrize("power", [0.7, 1.0, 1.3])
-def test_calibration_recovers_power_and_factors(power):
-    sample, factor = make_sample(1, n_scans=3000, power=power)
+def expect(calibration, sample):
+    return calibration.expected_error_mm(sample.spread_mm, sample.unusualness[:, None])
+
+
+@pytest.mark.parametrize(("power", "unusual_power"), [(0.7, 0.0), (1.0, 0.6), (1.3, 1.4)])
+def test_calibration_recovers_powers_and_factors(power, unusual_power):
+    sample, factor = make_sample(1, n_scans=3000, power=power, unusual_power=unusual_power)
 
     calibration = fit_calibration(sample)
 
     np.testing.assert_allclose(calibration.power, power, atol=0.06)
+    np.testing.assert_allclose(calibration.unusual_power, unusual_power, atol=0.21)
     np.testing.assert_allclose(calibration.factor, factor, rtol=0.1)
 
 
@@ -44,7 +52,7 @@ def test_expected_errors_are_right_on_average(seed):
     calibration = fit_calibration(make_sample(seed)[0])
     fresh, _ = make_sample(seed + 50, n_scans=2000)
 
-    expected = calibration.factor * fresh.spread_mm**calibration.power
+    expected = expect(calibration, fresh)
 
     for low, high in ((0, 0.5), (0.5, 1)):
         bounds = np.quantile(expected, [low, high])
@@ -53,11 +61,22 @@ def test_expected_errors_are_right_on_average(seed):
         assert 0.85 < ratio < 1.15
 
 
+@pytest.mark.parametrize(("low", "high"), [(0.5, 0.8), (1.25, 2.0)])
+def test_expected_errors_are_right_on_usual_and_on_unusual_faces(low, high):
+    calibration = fit_calibration(make_sample(8)[0])
+    fresh, _ = make_sample(58, n_scans=2000)
+    some = (fresh.unusualness >= low) & (fresh.unusualness <= high)
+
+    ratio = fresh.error_mm / expect(calibration, fresh)
+
+    assert 0.9 < ratio[some][fresh.visible[some]].mean() < 1.1
+
+
 def test_nine_of_ten_errors_are_below_the_limit():
     calibration = fit_calibration(make_sample(7)[0])
     fresh, _ = make_sample(57, n_scans=2000)
 
-    limit_mm = calibration.ninety * calibration.expected_error_mm(fresh.spread_mm)
+    limit_mm = calibration.ninety * expect(calibration, fresh)
 
     held = (fresh.error_mm <= limit_mm)[fresh.visible].mean()
     assert held == pytest.approx(0.9, abs=0.02)
@@ -69,10 +88,7 @@ def test_hidden_landmarks_calibrate_nothing():
     wild = sample.error_mm.copy()
     wild[~sample.visible] = 1e6
 
-    one, other = (
-        fit_calibration(CalibrationSample(e, sample.spread_mm, sample.visibility, sample.visible))
-        for e in (sample.error_mm, wild)
-    )
+    one, other = (fit_calibration(replace(sample, error_mm=e)) for e in (sample.error_mm, wild))
 
     np.testing.assert_array_equal(one.factor, other.factor)
     assert one.power == other.power
@@ -118,6 +134,7 @@ class Found:
     """A face in a scan that is its own face frame, 1.25 times enlarged."""
 
     scale = 1.25
+    fit = SimpleNamespace(unusualness=1.5)
 
     def __init__(self, surface):
         self.surface = surface
@@ -152,6 +169,7 @@ def test_sample_is_the_error_of_the_projected_landmarks_in_face_millimetres(the_
     np.testing.assert_array_equal(sample.spread_mm, 2.0)
     expected = np.array([read_generated_scan(p).visible for p in the_scans])
     np.testing.assert_array_equal(sample.visible, expected)
+    np.testing.assert_array_equal(sample.unusualness, [1.5, 1.5, 1.5])
 
 
 def test_refused_scans_are_left_out_and_logged(the_scans, monkeypatch, caplog):

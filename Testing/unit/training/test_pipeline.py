@@ -66,7 +66,8 @@ def sample_of(model, scans):
     rng = np.random.default_rng(1)
     shape = (50, len(model.scheme))
     spread = np.exp(rng.normal(size=shape))
-    return CalibrationSample(2 * spread, spread, np.full(shape, 0.9), np.ones(shape, dtype=bool))
+    shown = np.ones(shape, dtype=bool)
+    return CalibrationSample(2 * spread, spread, np.full(shape, 0.9), shown, np.ones(shape[0]))
 
 
 @pytest.fixture(scope="module")

@@ -203,6 +203,7 @@ def fake_face(number):
         truth_mm=np.zeros((N_LANDMARKS, 3)),
         project=lambda positions: positions,
         predict=lambda *_: LandmarkPrediction(off, spread, np.ones(N_LANDMARKS)),
+        shape=np.full(5, 0.65),
     )
 
 

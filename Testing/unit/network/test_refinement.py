@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from palnet.network import landmarks as module
+from palnet.network.landmarks import FAR_MM, MOST_PASSES, LandmarkPrediction, refine_landmarks
+
+TRUTH_MM = np.array([[0.0, 0, 0], [40, 0, 0], [0, 40, 0], [0, 0, 40]])
+
+
+@pytest.fixture
+def passes(monkeypatch):
+    """A network that goes a share of the way to the truth; its spread is the number of the pass."""
+    seen = []
+
+    def predict(_weights, patches, _mirror):
+        seen.append(patches.centres_mm.copy())
+        moved = patches.centres_mm + passes.share * (TRUTH_MM - patches.centres_mm)
+        number = np.full(len(TRUTH_MM), float(len(seen)))
+        return LandmarkPrediction(moved, number, np.ones(len(TRUTH_MM)))
+
+    passes = SimpleNamespace(seen=seen, share=0.8)
+    monkeypatch.setattr(module, "predict_landmarks", predict)
+    monkeypatch.setattr(
+        module,
+        "gather_patches",
+        lambda _fine, _coarse, centres: SimpleNamespace(centres_mm=centres),
+    )
+    return passes
+
+
+def refine(away_mm):
+    starts = TRUTH_MM + np.array([[d, 0.0, 0.0] for d in away_mm])
+    return refine_landmarks({}, None, None, starts, np.arange(len(TRUTH_MM)))
+
+
+def test_landmarks_that_stay_near_get_one_pass(passes):
+    refined = refine([0.5, 1.0, 1.8, 0.0])
+
+    assert len(passes.seen) == 1
+    np.testing.assert_array_equal(refined.spread_mm, 1)
+
+
+def test_only_the_landmark_that_moved_far_is_placed_again(passes):
+    refined = refine([0.5, 6.0, 0.5, 0.5])
+
+    assert len(passes.seen) == 2
+    np.testing.assert_array_equal(refined.spread_mm, [1, 2, 1, 1])
+    np.testing.assert_allclose(refined.positions_mm[1], TRUTH_MM[1] + [0.2 * 0.2 * 6, 0, 0])
+    np.testing.assert_allclose(refined.positions_mm[0], TRUTH_MM[0] + [0.2 * 0.5, 0, 0])
+
+
+def test_passes_begin_where_the_last_one_ended(passes):
+    refine([0.5, 20.0, 0.5, 0.5])
+
+    np.testing.assert_allclose([c[1, 0] for c in passes.seen], 40 + 20 * 0.2 ** np.arange(3))
+    np.testing.assert_allclose([c[0, 0] for c in passes.seen], [0.5, 0.1, 0.1])
+
+
+def test_passes_end(passes):
+    """A landmark that never comes to rest keeps what the last pass says."""
+    passes.share = 2.0  # from one side of the truth to the other
+
+    refined = refine([4.0, 0.0, 0.0, 0.0])
+
+    assert len(passes.seen) == MOST_PASSES
+    np.testing.assert_allclose(abs(refined.positions_mm[0, 0]), 4.0)
+
+
+@pytest.mark.parametrize(("step_mm", "n_passes"), [(FAR_MM - 0.01, 1), (FAR_MM + 0.01, 2)])
+def test_far_is_measured_by_the_step(passes, step_mm, n_passes):
+    refine([step_mm / passes.share, 0.0, 0.0, 0.0])
+
+    assert len(passes.seen) == n_passes
