@@ -41,8 +41,8 @@ CENTRE_UNIT_MM = 100.0
 N_HEADS = 4
 N_LAYERS = 2
 # A landmark that a pass moves farther than this gets another one round its new place, up to so many
-# in all: from far away a place is seen badly. On people of the training's sources it changes 0.01 mm,
-# on those of a source held out it gains 0.1 mm. Further passes of all landmarks do harm.
+# in all: from far away a place is seen badly. It changes 0.01 mm on people of the sources trained
+# on, and gains 0.1 mm on those of a source held out. Further passes of all landmarks do harm.
 FAR_MM = 1.5
 MOST_PASSES = 3
 

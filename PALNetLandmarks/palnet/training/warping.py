@@ -106,6 +106,5 @@ def _turn_normals(normals: Floats, positions_mm: Floats, stretch: Floats, waves:
     lean = (normals @ waves.amplitudes.transpose(0, 2, 1)) * np.cos(waves.angles(positions_mm))
     back: Floats = np.linalg.inv(stretch).astype(np.float32)
     turned = (normals - lean @ waves.vectors) @ back.transpose(0, 2, 1)
-    turned /= np.maximum(np.linalg.norm(turned, axis=2, keepdims=True), np.float32(1e-9))
-    result: Floats = turned
-    return result
+    lengths = np.linalg.norm(turned, axis=2, keepdims=True)
+    return np.asarray(turned / np.maximum(lengths, 1e-9), dtype=np.float32)
