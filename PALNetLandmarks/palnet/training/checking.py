@@ -12,6 +12,7 @@ import numpy as np
 
 from palnet._page import atlas_of
 from palnet.face.similarity import apply_similarity, fit_similarity, similarity_scale
+from palnet.face.verdict import LARGEST_FACE, SMALLEST_FACE
 from palnet.training.dataset import AnnotatedScan, DataSet, Problem
 from palnet.training.scan_checks import CheckedScan, check_scan
 
@@ -75,8 +76,6 @@ PLACE_UNKNOWN = (
     *("mirrored", "wrong_order", "odd_size"),
 )
 MIN_PEOPLE = 5
-# People from infants on measure 0.59 to 1.33 of the mean.
-SMALLEST_FACE, LARGEST_FACE = 0.56, 1.4
 # Median distance of landmarks from those of the mean face that was laid over them: people lie
 # around 4 mm, landmarks in another order at 20 and more.
 WRONG_ORDER_MM = 12.0
