@@ -99,11 +99,11 @@ def add_stages(report: Report, stacked: Stacked) -> None:
         report.add_table(title, ("stage", *COLUMNS), rows)
     shown = describe(stacked.final_mm[stacked.visible])
     baseline = stacked.errors_mm[:, 0][stacked.visible]
-    second_pass = stacked.errors_mm[:, STAGES.index("network, pass 2")]
+    last_pass = stacked.errors_mm[:, STAGES.index("network, last pass")]
     report.summary |= {
         "final_mean_mm": shown[0],
         "final_p95_mm": shown[2],
-        "all_50_before_projection_mean_mm": float(second_pass.mean()),
+        "all_50_before_projection_mean_mm": float(last_pass.mean()),
         "baseline_mean_mm": float(baseline.mean()),
     }
 

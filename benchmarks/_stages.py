@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["STAGES", "StagedResult", "run_stages"]
 
-STAGES = ("mean landmarks", "atlas fit", "network, pass 1", "network, pass 2", "final")
-"""The paper's initial approximation, this project's, the network, its second pass for the landmarks
+STAGES = ("mean landmarks", "atlas fit", "network, pass 1", "network, last pass", "final")
+"""The paper's initial approximation, this project's, the network, its further passes for landmarks
 that moved far, and the projection."""
 
 
@@ -63,7 +63,7 @@ def run_stages(mesh: Mesh, model: Model, unit: str = "auto") -> StagedResult:
         "mean landmarks": _on_surface(found, _posed_mean(found, model)),
         "atlas fit": _on_surface(found, starts),
         "network, pass 1": first.positions_mm,
-        "network, pass 2": prediction.positions_mm,
+        "network, last pass": prediction.positions_mm,
         "final": _on_surface(found, prediction.positions_mm),
     }
     placement = project_prediction(found, prediction, model)
