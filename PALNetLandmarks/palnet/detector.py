@@ -51,8 +51,9 @@ __all__ = [
 ]
 
 # A result whose coverage or median expected error is past these deserves a look as a whole: half of
-# its landmarks are doubtful (palnet.preview).
+# its landmarks are doubtful (palnet.preview). So does one that lacks more landmarks than hair hides.
 CHECK_ABOVE_MM, CHECK_BELOW_COVERAGE = 4.0, 0.75
+CHECK_BELOW_PLACED_SHARE = 2 / 3
 # Fewer landmarks than this hold a pose less surely than the atlas fit does.
 MIN_POSE_LANDMARKS = 8
 
@@ -264,8 +265,10 @@ def _judge(fit: AtlasFit, landmarks: LandmarkSet) -> Quality:
     """Sum up how far the result can be trusted."""
     expected = landmarks.expected_error_mm[np.isfinite(landmarks.expected_error_mm)]
     doubtful = not len(expected) or np.median(expected) > CHECK_ABOVE_MM
+    is_incomplete = np.mean(landmarks.is_placed) < CHECK_BELOW_PLACED_SHARE
+    is_covered = fit.coverage >= CHECK_BELOW_COVERAGE
     return Quality(
         residual_mm=round(fit.residual_mm, 3),
         coverage=round(fit.coverage, 3),
-        verdict="check" if doubtful or fit.coverage < CHECK_BELOW_COVERAGE else "good",
+        verdict="check" if doubtful or is_incomplete or not is_covered else "good",
     )

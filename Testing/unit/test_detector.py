@@ -12,7 +12,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 import palnet
-from palnet import detect, read_landmarks, read_mesh
+from palnet import detect, detector, read_landmarks, read_mesh
 from palnet.detector import MIN_POSE_LANDMARKS, estimate_pose
 from palnet.errors import MeshError, ModelFileError, PalnetError, ScanRefusedError, UnitError
 from palnet.face.alignment import align_landmarks
@@ -52,6 +52,14 @@ class Found:
     """What of a found face its pose is estimated from."""
 
     face_from_scan: np.ndarray
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What of an atlas fit a result is judged by."""
+
+    residual_mm: float = 0.3
+    coverage: float = 0.9
 
 
 @pytest.fixture(scope="module")
@@ -104,10 +112,26 @@ def test_expected_errors_are_positive_and_of_the_right_size(the_example):
     expected = landmarks.expected_error_mm[landmarks.is_placed]
 
     assert (expected > 0).all()
-    # The example is of the source that trained the model; the errors expected are those of faces of
-    # another one, about twice as large.
+    # One face of the kind that trained the model: its landmarks err together.
     ratio = errors_mm(landmarks, the_example.truth).mean() / expected.mean()
-    assert 0.2 < ratio < 1.0
+    assert 0.5 < ratio < 1.5
+
+
+@pytest.mark.parametrize(("n_missing", "verdict"), [(0, "good"), (16, "good"), (17, "check")])
+def test_result_that_lacks_more_than_ears_and_hairline_is_to_be_checked(
+    n_missing, verdict, the_example
+):
+    """A mug seen from its handle is taken for a face; most of the eyes and the jaw are missing."""
+    landmarks = the_example.detection.landmarks
+    is_missing = np.arange(len(landmarks.status)) < n_missing
+    some = replace(
+        landmarks,
+        positions=np.where(is_missing[:, None], np.nan, landmarks.positions),
+        status=tuple("missing" if gone else "detected" for gone in is_missing),
+        expected_error_mm=np.where(is_missing, np.nan, landmarks.expected_error_mm),
+    )
+
+    assert detector._judge(Fit(), some).verdict == verdict
 
 
 def test_detected_landmarks_lie_on_triangles(the_example):
