@@ -51,7 +51,7 @@ __all__ = [
 ]
 
 # A result whose coverage or median expected error is past these deserves a look as a whole: half of
-# its landmarks are doubtful (palnet.preview). So does one that lacks more landmarks than hair hides.
+# its landmarks are doubtful (palnet.preview). So does one that lacks more of them than hair hides.
 CHECK_ABOVE_MM, CHECK_BELOW_COVERAGE = 4.0, 0.75
 CHECK_BELOW_PLACED_SHARE = 2 / 3
 # Fewer landmarks than this hold a pose less surely than the atlas fit does.
