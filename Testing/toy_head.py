@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from palnet.scheme import LandmarkDefinition, Scheme
+from palnet.surface import PointCloud
 from palnet.synthesis import MorphableModel, ScanGenerator
 from palnet.synthesis.morphable import loop_subdivision
 
@@ -174,6 +175,15 @@ def toy_atlas() -> FaceAtlas:
     from palnet.training.atlas import build_atlas
 
     return build_atlas([toy_model()], n_people=80, n_modes=16, n_points=1200, seed=5)
+
+
+def smooth_bulge(radii_mm: tuple[float, float, float]) -> PointCloud:
+    """Points and normals of an ellipsoid whose front is where a face's is."""
+    unit = np.random.default_rng(1).normal(size=(6000, 3))
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    normals = unit / radii_mm
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    return PointCloud(unit * radii_mm + np.array([0, 10, 105 - radii_mm[2]]), normals)
 
 
 def _make_skin() -> tuple[np.ndarray, np.ndarray]:

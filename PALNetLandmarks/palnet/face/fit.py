@@ -103,8 +103,11 @@ def measure_unusualness(weights: NDArray[np.float64]) -> float:
     float
         Root mean square of the weights as a share of a usual face's.
     """
-    share = float(np.sqrt(np.mean(weights**2))) / TYPICAL_MAHALANOBIS
-    return float(np.clip(share, *UNUSUALNESS_RANGE))
+    return float(np.clip(_root_mean_square(weights) / TYPICAL_MAHALANOBIS, *UNUSUALNESS_RANGE))
+
+
+def _root_mean_square(weights: NDArray[np.float64]) -> float:
+    return float(np.sqrt(np.mean(weights**2)))
 
 
 def fit_atlas(
@@ -249,7 +252,7 @@ def _summarise(
         residual_mm=float(np.median(gap)) if len(gap) else np.inf,
         coverage=float(np.count_nonzero(on_scan)) / max(1, int(core.sum())),
         relief=compare_relief(shape, atlas.normals[core], tree, normals, face_from_cloud),
-        mahalanobis=float(np.sqrt(np.mean(weights**2))),
+        mahalanobis=_root_mean_square(weights),
     )
 
 

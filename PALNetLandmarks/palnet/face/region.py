@@ -29,7 +29,7 @@ __all__ = ["extract_face", "move_cloud", "move_surface", "sample_coarse", "sampl
 # of a large head, and a rim for a pose that is 20 mm off.
 REGION_CENTRE_MM = (0.0, 10.0, 45.0)
 REGION_RADIUS_MM = 145.0
-# The second pass may start this far from the first: fine points are sampled that much farther.
+# Further passes may start this far from the first: fine points are sampled that much farther.
 SECOND_PASS_SHIFT_MM = 3.0
 # To find what is near a centre: cells of a grid, and the edge up to which a triangle is found by
 # its corners.

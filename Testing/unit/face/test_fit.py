@@ -17,7 +17,7 @@ from palnet.face.similarity import (
 )
 from palnet.surface import Mesh, PointCloud, parse_unit, prepare_surface
 from palnet.synthesis import draw_person
-from toy_head import toy_atlas, toy_model, toy_scheme
+from toy_head import smooth_bulge, toy_atlas, toy_model, toy_scheme
 
 MIDDLE_MM = np.array([0.0, 5.0, 70.0])
 
@@ -196,12 +196,7 @@ def test_relief_of_heads_is_that_of_a_face(the_fits):
 @pytest.mark.parametrize("radii_mm", [(80, 80, 80), (74, 112, 105), (60, 90, 120)])
 def test_relief_of_a_smooth_bulge_is_none(radii_mm):
     """However closely the atlas fits it."""
-    rng = np.random.default_rng(1)
-    unit = rng.normal(size=(6000, 3))
-    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
-    normals = unit / radii_mm
-    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-    bulge = PointCloud(unit * radii_mm + np.array([0, 10, 105 - radii_mm[2]]), normals)
+    bulge = smooth_bulge(radii_mm)
 
     fit = fit_atlas(toy_atlas(), bulge)
 
