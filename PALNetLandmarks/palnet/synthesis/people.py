@@ -52,6 +52,8 @@ class Person:
     ----------
     points_mm : ndarray of shape (n_fine, 3)
         The head on the fine points of the morphable model, in the face frame.
+    size : float
+        Size of the head as a share of a mean adult's.
     label_weights : sparse matrix of shape (n_landmarks, n_fine)
         Where the landmarks are on the topology: ``label_weights @ points_mm``.
     mouth_open : bool
@@ -63,6 +65,7 @@ class Person:
     """
 
     points_mm: NDArray[np.float32]
+    size: float
     label_weights: sparse.csr_array
     mouth_open: bool
     may_have_beard: bool
@@ -93,12 +96,12 @@ def draw_person(model: MorphableModel, rng: np.random.Generator) -> Person:
     expressions = _draw_expressions(model, rng)
     chosen = np.flatnonzero(expressions)
     acted = np.tensordot(expressions[chosen], model.expression_mm[chosen], axes=1)
-    coarse, about = head.points_mm + np.float32(head.size) * acted, head.about
+    coarse, size, about = head.points_mm + np.float32(head.size) * acted, head.size, head.about
     if not model.heads:
         # Whole heads come in the proportions of their age; identity modes know adults only.
-        coarse, childlike = _grow(coarse, rng)
+        coarse, size, childlike = _grow(coarse, rng)
         about = {"childlike": round(childlike, 3), **about}
-    coarse, condition = deform(coarse, model.neutral_mm, head.size, rng)
+    coarse, condition = deform(coarse, model.neutral_mm, size, rng)
     coarse = _warp(coarse, rng)
     points = np.asarray(model.refine @ coarse, dtype=np.float32)
     normals = compute_vertex_normals(points, model.fine_triangles)
@@ -106,6 +109,7 @@ def draw_person(model: MorphableModel, rng: np.random.Generator) -> Person:
     names = model.expression_names
     return Person(
         points_mm=points,
+        size=size,
         label_weights=find_label_weights(model.topology, points),
         mouth_open=bool(expressions[names.index("jawOpen")] > 0.1),
         may_have_beard=bool(about.get("may_have_beard", True)),
@@ -177,8 +181,8 @@ def _act(
 
 def _grow(
     points_mm: NDArray[np.float32], rng: np.random.Generator
-) -> tuple[NDArray[np.float32], float]:
-    """Scale the head, and give a share of them the proportions of a child.
+) -> tuple[NDArray[np.float32], float, float]:
+    """Scale the head, give a share of them the proportions of a child, and say how much of each.
 
     A child's cranium is nearly grown while jaw, nose and lower face are small: the face below the
     eyes is shortened and flattened by up to a fifth relative to the forehead, the whole by up to a
@@ -196,8 +200,9 @@ def _grow(
         grown[:, 2] -= flatten * in_face * np.maximum(grown[:, 2] - back_mm, 0)
         grown[:, 0] *= 1 + childlike * rng.uniform(-0.02, 0.06) * (1 - 0.5 * in_face)
     size = rng.normal(1.0, 0.035) * (1 - 0.24 * childlike * rng.uniform(0.4, 1.0))
+    size = float(np.clip(size, 0.74, 1.14))
     axes = rng.normal(1.0, 0.025, size=3)
-    return (grown * (np.clip(size, 0.74, 1.14) * axes)).astype(np.float32), childlike
+    return (grown * (size * axes)).astype(np.float32), size, childlike
 
 
 def _warp(points_mm: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:

@@ -116,8 +116,8 @@ class ScanGenerator:
         lifted_mm = np.linalg.norm(person.label_weights @ (head - skin), axis=1)
         head = self._smear(head, preset, rng)
         head_triangles = self._outer_triangles(mouth_open=person.mouth_open)
-        points, all_triangles = _join(head, head_triangles, rng)
-        points, all_triangles = self._capture(points, all_triangles, preset, rng)
+        points, all_triangles = _join(head, head_triangles, person.size, rng)
+        points, all_triangles = self._capture(points, all_triangles, person.size, preset, rng)
         # Before it is thinned: on a flat cheek the nearest vertex may be 8 mm away.
         distance, _ = cKDTree(points).query(landmarks)
         points, all_triangles = _thin(points, all_triangles, preset, rng)
@@ -154,14 +154,16 @@ class ScanGenerator:
         self,
         points: NDArray[np.float32],
         triangles: NDArray[np.int32],
+        size: float,
         preset: CapturePreset,
         rng: np.random.Generator,
     ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         """Cameras, noise, holes and crop."""
         normals = capture.compute_vertex_normals(points, triangles)
         kept = capture.find_seen_points(points, normals, preset, rng)
-        kept &= ~capture.cut_holes(points, 0.05 + _hard_to_see(points), rng)
-        kept &= capture.draw_crop(points, rng)
+        as_adult = points / np.float32(size)
+        kept &= ~capture.cut_holes(points, 0.05 + _hard_to_see(as_adult), rng)
+        kept &= capture.draw_crop(as_adult, rng)
         points = capture.roughen(points, normals, preset, rng)
         return thinning.drop_unused_points(points, triangles[kept[triangles].all(axis=1)])
 
@@ -195,13 +197,18 @@ def _hard_to_see(points_mm: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _join(
-    head: NDArray[np.float32], head_triangles: NDArray[np.int32], rng: np.random.Generator
+    head: NDArray[np.float32],
+    head_triangles: NDArray[np.int32],
+    size: float,
+    rng: np.random.Generator,
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Tilt the body below the head, dress it, and put loose pieces beside it."""
     pitch, roll = rng.normal(0, [0.28, 0.1])
-    head = _bend_neck(head, pitch, roll, fade_mm=25.0)
+    head = _bend_neck(head, size, pitch, roll, fade_mm=25.0)
     clothes = [
-        covering.Sheet(_bend_neck(s.points_mm, pitch, roll, fade_mm=0.1), s.triangles)
+        covering.Sheet(
+            _bend_neck(np.float32(size) * s.points_mm, size, pitch, roll, fade_mm=0.1), s.triangles
+        )
         for s in covering.draw_clothes(rng)
     ]
     points, triangles = [head], [head_triangles]
@@ -212,11 +219,16 @@ def _join(
 
 
 def _bend_neck(
-    points_mm: NDArray[np.float32], pitch_rad: float, roll_rad: float, *, fade_mm: float
+    points_mm: NDArray[np.float32],
+    size: float,
+    pitch_rad: float,
+    roll_rad: float,
+    *,
+    fade_mm: float,
 ) -> NDArray[np.float32]:
     """Turn what lies below the jaw about the base of the skull: head thrown back or bowed."""
-    pivot = np.array([0.0, -70.0, 0.0], dtype=np.float32)
-    below = np.clip((-105 - points_mm[:, 1]) / (2 * fade_mm), 0, 1)
+    pivot = np.float32(size) * np.array([0.0, -70.0, 0.0], dtype=np.float32)
+    below = np.clip((-105 - points_mm[:, 1] / size) / (2 * fade_mm), 0, 1)
     angle, lean = below * pitch_rad, below * roll_rad
     x, y, z = (points_mm - pivot).T
     y, z = y * np.cos(angle) - z * np.sin(angle), y * np.sin(angle) + z * np.cos(angle)

@@ -158,3 +158,19 @@ def test_expressions_shrink_with_the_head(a_source_of_heads, monkeypatch):
 
 def test_people_of_identity_modes_may_have_beards(many_people):
     assert all(person.may_have_beard for person in many_people)
+
+
+def test_conditions_of_grown_heads_shrink_with_them(monkeypatch):
+    """A child's swelling is as large for the child's face as an adult's for an adult's."""
+    sizes = []
+    monkeypatch.setattr(
+        "palnet.synthesis.people.deform",
+        lambda points_mm, template_mm, size, rng: (sizes.append(size), (points_mm, "none"))[1],
+    )
+    people = [draw_person(toy_model(), np.random.default_rng(seed)) for seed in range(N_PEOPLE)]
+
+    assert [person.size for person in people] == sizes
+    # Its own axes, bumps and modes change a head's volume by a tenth; its size by half.
+    volumes = [np.prod(np.ptp(person.points_mm, axis=0)) for person in people]
+    assert np.corrcoef(np.cbrt(volumes), sizes)[0, 1] > 0.85
+    assert min(sizes) < 0.9

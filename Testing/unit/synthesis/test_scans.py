@@ -180,3 +180,32 @@ def test_only_who_may_have_a_beard_grows_one(a_clean_generator, monkeypatch, may
     ScanGenerator(replace(toy_model(), heads=(head,)), (CLEAN,)).draw(0)
 
     assert bool(grown) == may_have_beard
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_crop_clothes_and_bent_neck_shrink_with_the_head(seed, monkeypatch):
+    """An infant's scan is cut where an adult's is: the same head at half the size."""
+    plain = {
+        "people._warp": lambda points_mm, rng: points_mm,
+        "people.add_scars": lambda points_mm, *rest: points_mm,
+        "capture.roughen": lambda points_mm, *rest: points_mm,
+        "covering.grow_beard": lambda points_mm, *rest: points_mm,
+        "covering.add_hair": lambda points_mm, *rest: (points_mm, "bald"),
+        "covering.draw_loose_pieces": lambda rng: (),
+    }
+    for name, change in plain.items():
+        monkeypatch.setattr(f"palnet.synthesis.{name}", change)
+    # A ragged hole is some millimetres wide on any head; where it lies is what counts here.
+    monkeypatch.setattr(
+        "palnet.synthesis.capture.cut_holes", lambda p, likely, rng: likely > likely.mean()
+    )
+
+    def scan_of_size(size):
+        head = WholeHead(np.float32(size) * toy_model().neutral_mm, size, {"age_group": "adult"})
+        model = replace(toy_model(), identity_mm=toy_model().identity_mm[:0], heads=(head,))
+        return ScanGenerator(model, (CLEAN,)).draw(seed)
+
+    adult, infant = scan_of_size(1.0), scan_of_size(0.5)
+
+    np.testing.assert_array_equal(infant.triangles, adult.triangles)
+    np.testing.assert_allclose(infant.points_mm, 0.5 * adult.points_mm, atol=2e-3)
