@@ -48,9 +48,10 @@ N_PARTS, PART_RADIUS_MM = 10, 135.0
 N_SETTLING_STEPS = 2
 # Guesses kept after each refinement (how far the first ones move says little), and how many are
 # fitted in the end: of the whole scan, and where that has failed. A right guess that starts 40
-# degrees off is among the most doubtful ones until its third refinement.
+# degrees off is among the most doubtful ones until its third refinement, and with a head of long
+# hair it was the 62nd even then, and the first after the fourth.
 N_KEPT, N_CHECKED = (1000, 40, 16), 6
-N_PART_KEPT, N_PART_CHECKED = (1000, 1000, 40), 16
+N_PART_KEPT, N_PART_CHECKED = (1000, 1000, 300, 40), 16
 # Guesses whose key points are closer than this on average are one guess (15 degrees are 17 mm).
 SAME_POSE_MM = 17.0
 # Centres that every rotation is tried about, in the search by parts. With 6 of them a closed head

@@ -102,6 +102,30 @@ def test_right_guess_wins_over_wrong_ones(seed, ask, the_head):
     assert scores == sorted(scores, reverse=True)
 
 
+@pytest.mark.parametrize("rank", [62, 250])
+def test_right_guess_may_be_doubtful_until_its_fourth_refinement(rank, monkeypatch):
+    """As with a head of long hair: the 62nd of 719 after the third, the first after the fourth."""
+    n_guesses, right = 719, 400
+    guesses = [
+        _Guess(compose_similarity(1.0, np.eye(3), np.array([200.0 * k, 0, 0])), np.inf)
+        for k in range(n_guesses)
+    ]
+    doubts_of_right = iter([40.0, 47.0, 5 + 0.1 * (rank - 1.5), 3.8])
+
+    def refine(cloud, guesses, weights):
+        of_right = next(doubts_of_right)
+        return [
+            _Guess(pose, of_right if pose[0, 3] == 200.0 * right else 5 + 0.1 * pose[0, 3] / 200)
+            for pose, _ in guesses
+        ]
+
+    monkeypatch.setattr(pose_module, "_refine", refine)
+
+    kept = pose_module._keep_likeliest(None, guesses, {}, pose_module.N_PART_KEPT)
+
+    assert kept[0].face_from_scan[0, 3] == 200.0 * right
+
+
 def test_parts_are_searched_in_all_rotations_where_the_whole_gave_no_face(ask, the_head):
     truth = random_pose(20)
     scan = move_surface(the_head, invert_similarity(truth))
