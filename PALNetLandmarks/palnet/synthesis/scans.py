@@ -227,10 +227,10 @@ def _bend_neck(
     fade_mm: float,
 ) -> NDArray[np.float32]:
     """Turn what lies below the jaw about the base of the skull: head thrown back or bowed."""
-    pivot = np.float32(size) * np.array([0.0, -70.0, 0.0], dtype=np.float32)
+    pivot = np.array([0.0, -70.0 * size, 0.0], dtype=np.float32)
     below = np.clip((-105 - points_mm[:, 1] / size) / (2 * fade_mm), 0, 1)
     angle, lean = below * pitch_rad, below * roll_rad
     x, y, z = (points_mm - pivot).T
     y, z = y * np.cos(angle) - z * np.sin(angle), y * np.sin(angle) + z * np.cos(angle)
     x, y = x * np.cos(lean) - y * np.sin(lean), x * np.sin(lean) + y * np.cos(lean)
-    return (np.stack([x, y, z], axis=1) + pivot).astype(np.float32)
+    return np.asarray(np.stack([x, y, z], axis=1) + pivot, dtype=np.float32)

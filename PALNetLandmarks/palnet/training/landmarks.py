@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ from palnet.network.landmarks import OFFSET_UNIT_MM, mirror_patches
 from palnet.network.torch_landmarks import LandmarkNetwork
 from palnet.patches import RANKS
 from palnet.training.loop import LoopSettings, choose_device, run_loop
+from palnet.training.recipe import MOST_DRAWN
 from palnet.training.warping import warp_patches
 
 if TYPE_CHECKING:
@@ -27,12 +29,12 @@ if TYPE_CHECKING:
 
     Batch = tuple[torch.Tensor, ...]
 
-__all__ = ["draw_batch", "landmark_loss", "position_loss", "train_landmark_network"]
+__all__ = ["Drawing", "draw_batch", "landmark_loss", "position_loss", "train_landmark_network"]
 
 logger = logging.getLogger(__name__)
 
-BATCH_SIZE = 24
-N_DRAWN_EACH, NEAREST_REACH = 32, 64
+# Scans for a validation at once.
+VALIDATED_TOGETHER = 24
 # Augmentation of the stored patches.
 TURN_DEG, SCALE_SPREAD, CENTRE_SHIFT_MM, POINT_NOISE_MM, NORMAL_NOISE = 3.0, 0.02, 0.8, 0.05, 0.06
 FIRST_PASS_SHARE = 0.65
@@ -42,6 +44,29 @@ POINT_SHARE, DISTANCE_SHARE, SPREAD_SHARE, VISIBILITY_SHARE = 0.6, 0.4, 0.1, 0.1
 HIDDEN_WEIGHT = 0.1
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """How scans and points are drawn in training.
+
+    Attributes
+    ----------
+    part_size : int
+        Scans of each part of a batch.
+    n_drawn : int
+        Points of each half of a patch, at most `MOST_DRAWN`: the more, the nearer to a detection,
+        which takes 96.
+    warp : float
+        How far faces are warped, 0 to 1 (`palnet.training.warping`).
+    """
+
+    part_size: int = 24
+    n_drawn: int = 32
+    warp: float = 0.0
+
+
+_PLAIN = Drawing()
+
+
 def train_landmark_network(
     train: TrainingPatches,
     validation: TrainingPatches,
@@ -49,7 +74,7 @@ def train_landmark_network(
     folder: Path,
     settings: LoopSettings,
     *,
-    warp: float = 0.0,
+    drawing: Drawing = _PLAIN,
     start: Weights | None = None,
 ) -> dict[str, NDArray[np.float32]]:
     """Train the network and return its weights.
@@ -63,9 +88,9 @@ def train_landmark_network(
     folder : Path
         Gets checkpoint and curve.
     settings : LoopSettings
-        Steps, rate, seed.
-    warp : float
-        How far faces are warped, 0 to 1.
+        Steps, rate, seed, parts of a batch.
+    drawing : Drawing
+        How scans and points are drawn.
     start : mapping of str to ndarray, optional
         What an earlier round returned, to go on from.
 
@@ -83,15 +108,16 @@ def train_landmark_network(
     check = draw_batch(validation, np.arange(len(validation.truth_mm)), other_side, None)
 
     def draw_loss(network: torch.nn.Module, rng: np.random.Generator, _step: int) -> torch.Tensor:
-        chosen = rng.integers(len(train.truth_mm), size=BATCH_SIZE)
-        batch = draw_batch(train, chosen, other_side, rng, warp)
+        chosen = rng.integers(len(train.truth_mm), size=drawing.part_size)
+        batch = draw_batch(train, chosen, other_side, rng, drawing)
         points, share, centres, truth, visible = (values.to(device) for values in batch)
         raw = network(points, share, centres)
         return landmark_loss(raw.float(), centres, truth, visible)
 
     def validate(network: torch.nn.Module) -> float:
         errors = []
-        for batch in zip(*(torch.split(values, BATCH_SIZE) for values in check), strict=True):
+        parts = (torch.split(values, VALIDATED_TOGETHER) for values in check)
+        for batch in zip(*parts, strict=True):
             points, share, centres, truth, visible = (values.to(device) for values in batch)
             with torch.no_grad():
                 raw = network(points, share, centres)
@@ -176,7 +202,7 @@ def draw_batch(
     scans: NDArray[np.int64],
     mirror: NDArray[np.int64],
     rng: np.random.Generator | None,
-    warp: float = 0.0,
+    drawing: Drawing = _PLAIN,
 ) -> Batch:
     """Draw points of the stored patches, turned, scaled, shifted, mirrored and made noisy.
 
@@ -190,8 +216,8 @@ def draw_batch(
         The landmark on the other side.
     rng : numpy.random.Generator or None
         None draws the nearest points of the first start, unchanged.
-    warp : float
-        How far faces are warped, 0 to 1 (`palnet.training.warping`).
+    drawing : Drawing
+        How many points are drawn, and how far faces are warped.
 
     Returns
     -------
@@ -206,8 +232,8 @@ def draw_batch(
         start = (rng.random(len(scans)) > FIRST_PASS_SHARE).astype(int)
         # Points lie sorted by distance: drawing from a random number of the nearest changes the
         # reach of the patch as other densities would.
-        reach = int(rng.integers(NEAREST_REACH, n_half + 1))
-        fine, coarse = (rng.choice(reach, N_DRAWN_EACH, replace=False) for _ in range(2))
+        reach = int(rng.integers(MOST_DRAWN, n_half + 1))
+        fine, coarse = (rng.choice(reach, drawing.n_drawn, replace=False) for _ in range(2))
         picked = np.concatenate([fine, n_half + coarse])
     # In C order: indexing leaves another, and `_augment` then turns a copy instead of the points.
     points = np.ascontiguousarray(data.points[scans, start][:, :, picked], dtype=np.float32)
@@ -215,8 +241,8 @@ def draw_batch(
     centres = data.centres_mm[scans, start].copy()
     truth, visible = data.truth_mm[scans].copy(), data.visible[scans].copy()
     if rng is not None:
-        if warp:
-            warp_patches(points, centres, truth, start == 0, warp, rng)
+        if drawing.warp:
+            warp_patches(points, centres, truth, start == 0, drawing.warp, rng)
         _augment(points, centres, truth, rng)
         flipped = rng.random(len(scans)) < 0.5
         points[flipped], centres[flipped] = mirror_patches(

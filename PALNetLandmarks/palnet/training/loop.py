@@ -52,6 +52,9 @@ class LoopSettings:
         Seed of weights and batches; batch k depends on it and k alone.
     save_every : int
         Steps between checkpoints (and validations).
+    n_parts : int
+        Parts of a batch that are drawn and computed one after the other: on a processor, small ones
+        stay in its cache.
     """
 
     n_steps: int
@@ -59,6 +62,7 @@ class LoopSettings:
     weight_decay: float = 0.01
     seed: int = 0
     save_every: int = 500
+    n_parts: int = 1
 
     @property
     def validate_every(self) -> int:
@@ -114,6 +118,11 @@ class PlateauSettings:
     save_every: int
     seed: int
 
+    @property
+    def n_parts(self) -> int:
+        """A batch is computed as a whole."""
+        return 1
+
     def make_optimizer(self, network: torch.nn.Module) -> torch.optim.Optimizer:
         """Adam."""
         return torch.optim.Adam(network.parameters(), lr=self.rate)
@@ -150,8 +159,8 @@ def run_loop(
     network : torch.nn.Module
         What to train, already on its device.
     draw_loss : callable
-        Draws a batch with the generator and for the step, from 0, that it is given; returns the
-        loss. It has to call the network that it is given, once.
+        Draws a batch, or one of its parts, with the generator and for the step, from 0, that it is
+        given; returns the mean loss. It has to call the network that it is given, once.
     settings : LoopSettings or PlateauSettings
         Steps, rate, seed.
     folder : Path
@@ -222,16 +231,20 @@ class _Run:
         self.network.train()
         # Dropout differs between processes; batches do not.
         torch.manual_seed(seed * 1_000_003 + self.step + rank() * RANK_STRIDE)
-        loss = draw_loss(self.shared, np.random.default_rng([seed, self.step]), self.step)
+        rng = np.random.default_rng([seed, self.step])
+        n_parts = self.settings.n_parts
         self.optimizer.zero_grad(set_to_none=True)
-        (loss * count_processes()).backward()  # type: ignore[no-untyped-call]
+        value = 0.0
+        for _ in range(n_parts):
+            loss = draw_loss(self.shared, rng, self.step) / n_parts
+            (loss * count_processes()).backward()  # type: ignore[no-untyped-call]
+            value += float(loss.detach())
         if isinstance(self.settings, LoopSettings):
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimizer.step()
         if isinstance(self.settings, LoopSettings):
             self.schedule.step()
         self.step += 1
-        value = float(loss.detach())
         if not np.isfinite(value):
             msg = f"{self.folder.name}: the loss is {value} at step {self.step}. Lower the rate."
             raise TrainingError(msg)

@@ -22,7 +22,7 @@ from palnet.synthesis.folder import fill_folder
 from palnet.synthesis.presets import CALIBRATION_PRESETS, PRESETS, CapturePreset
 from palnet.training.atlas import build_atlas
 from palnet.training.calibration import collect_sample, fit_calibration
-from palnet.training.landmarks import train_landmark_network
+from palnet.training.landmarks import Drawing, train_landmark_network
 from palnet.training.loop import LoopSettings
 from palnet.training.parallel import is_first, on_first
 from palnet.training.patches import fill_patches, load_patches
@@ -198,10 +198,17 @@ def _landmark_stage(
     mirror = [int(i) for i in scheme.mirror]
     weights: dict[str, NDArray[np.float32]] = {}
     for number, part in enumerate(recipe.landmarks, start=1):
-        settings = LoopSettings(part.n_steps, part.peak_rate, seed=recipe.seed + number - 1)
+        seed, n_parts = recipe.seed + number - 1, part.n_parts
+        settings = LoopSettings(part.n_steps, part.peak_rate, seed=seed, n_parts=n_parts)
         run = folder / (f"landmarks_{number}" if number > 1 else "landmarks")
         weights = train_landmark_network(
-            train, validation, mirror, run, settings, warp=part.warp, start=weights or None
+            train,
+            validation,
+            mirror,
+            run,
+            settings,
+            drawing=Drawing(part.batch_size // n_parts, part.n_drawn, part.warp),
+            start=weights or None,
         )
     return {f"landmarks.{name}": weight for name, weight in weights.items()}
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import os
 
 __all__ = [
+    "MOST_DRAWN",
     "AtlasRecipe",
     "LandmarkRecipe",
     "PeopleRecipe",
@@ -29,6 +30,11 @@ __all__ = [
     "read_toml",
 ]
 
+# Points of each half of a patch that a training may draw: no more than the smallest reach that
+# they are drawn from (`palnet.training.landmarks`).
+MOST_DRAWN = 64
+# Scans that are computed together, so that their patches stay in a processor's cache.
+PART_SIZE = 8
 RECIPES_FOLDER = Path(__file__).parent / "recipes"
 
 
@@ -70,13 +76,24 @@ class LandmarkRecipe:
         Batches.
     peak_rate : float
         Largest learning rate of its cycle.
+    batch_size : int
+        Scans of a batch: at most `PART_SIZE`, or a multiple of it.
+    n_drawn : int
+        Points that are drawn of each half of a patch, 1 to `MOST_DRAWN`.
     warp : float
         How far faces are warped, 0 to 1.
     """
 
     n_steps: int
     peak_rate: float
+    batch_size: int
+    n_drawn: int
     warp: float
+
+    @property
+    def n_parts(self) -> int:
+        """Parts that a batch is computed in."""
+        return max(1, self.batch_size // PART_SIZE)
 
 
 @dataclass(frozen=True)
@@ -142,7 +159,25 @@ def read_recipe(name_or_path: str | os.PathLike[str]) -> Recipe:
         build_part(LandmarkRecipe, part, f"{path}: [[landmarks]] {number}")
         for number, part in enumerate(rounds, start=1)
     )
+    for number, part in enumerate(built["landmarks"], start=1):
+        _check_round(part, f"{path}: [[landmarks]] {number}")
     return Recipe(name=path.stem, scheme=content["scheme"], seed=content["seed"], **built)
+
+
+def _check_round(part: LandmarkRecipe, where: str) -> None:
+    """Require numbers that a round can be trained with."""
+    size = part.batch_size
+    wanted = {
+        f"batch_size must be 1 to {PART_SIZE} or a multiple of {PART_SIZE}; got {size}": (
+            1 <= size <= PART_SIZE or (size > 0 and size % PART_SIZE == 0)
+        ),
+        f"n_drawn must be 1 to {MOST_DRAWN}; got {part.n_drawn}": 1 <= part.n_drawn <= MOST_DRAWN,
+        f"warp must be 0 to 1; got {part.warp}": part.warp <= 1,
+    }
+    for text, holds in wanted.items():
+        if not holds:
+            msg = f"{where}: {text}."
+            raise UsageError(msg)
 
 
 def read_toml(name_or_path: str | os.PathLike[str], *, shipped: str) -> tuple[Path, dict[str, Any]]:
@@ -213,7 +248,11 @@ def build_part(part: type, content: Any, where: str) -> Any:
         msg = f"{where} must be a table; got {type(content).__name__}."
         raise UsageError(msg)
     check_keys(content, {field.name for field in fields(part)}, where)
+    whole = {field.name for field in fields(part) if field.type == "int"}
     for key, value in content.items():
+        if key in whole and isinstance(value, float):
+            msg = f"{where}: {key} must be a whole number; got {value!r}."
+            raise UsageError(msg)
         if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
             msg = f"{where}: {key} must be a number of at least 0; got {value!r}."
             raise UsageError(msg)

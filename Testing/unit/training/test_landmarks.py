@@ -10,7 +10,12 @@ import torch
 from palnet.network.landmarks import OFFSET_UNIT_MM, run_network
 from palnet.patches import RANKS
 from palnet.training import landmarks as landmarks_module
-from palnet.training.landmarks import draw_batch, landmark_loss, train_landmark_network
+from palnet.training.landmarks import (
+    Drawing,
+    draw_batch,
+    landmark_loss,
+    train_landmark_network,
+)
 from palnet.training.loop import LoopSettings
 from palnet.training.patches import TrainingPatches
 from toy_head import toy_scheme
@@ -79,6 +84,19 @@ def test_points_turn_scale_shift_and_mirror_with_their_truth(seed, without_noise
     np.testing.assert_allclose(
         placed.numpy(), truth[:, :, None].numpy() + np.zeros_like(placed), atol=1e-4
     )
+
+
+@pytest.mark.parametrize("n_drawn", [1, 32, 64])
+def test_as_many_different_points_are_drawn_of_each_half_as_asked(n_drawn, without_noise):
+    data = make_patches(3)
+    points = draw_batch(
+        data, np.arange(8), MIRROR, np.random.default_rng(0), Drawing(n_drawn=n_drawn)
+    )[0].numpy()
+
+    assert points.shape[2] == 2 * n_drawn
+    for patch in points.reshape(-1, 2, n_drawn, 6):
+        for half in patch:
+            assert len(np.unique(half, axis=0)) == n_drawn
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -273,11 +291,14 @@ def test_gradient_is_finite_where_all_is_right():
 def a_training(tmp_path_factory):
     folder = tmp_path_factory.mktemp("landmarks")
     settings = LoopSettings(n_steps=30, peak_rate=4e-3, seed=1, save_every=10)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(landmarks_module, "BATCH_SIZE", 5)
-        weights = train_landmark_network(
-            make_patches(1), make_patches(2, n_scans=4), MIRROR.tolist(), folder, settings
-        )
+    weights = train_landmark_network(
+        make_patches(1),
+        make_patches(2, n_scans=4),
+        MIRROR.tolist(),
+        folder,
+        settings,
+        drawing=Drawing(part_size=5),
+    )
     return folder, weights
 
 

@@ -88,6 +88,30 @@ def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(stop_at, tmp_path):
     assert read_curve(tmp_path / "whole") == read_curve(tmp_path / "parts")
 
 
+def test_batch_in_parts_is_the_batch_as_a_whole(tmp_path):
+    """The parts are drawn from one stream; the mean of their losses is the loss of all."""
+    settings = LoopSettings(n_steps=30, peak_rate=0.02, seed=3, save_every=10)
+    networks = []
+    for n_parts in (1, 4):
+        target = torch.from_numpy(np.random.default_rng(1).normal(size=(4, 3)).astype(np.float32))
+
+        def draw_loss(network, rng, _step, n_parts=n_parts, target=target):
+            values = torch.from_numpy(rng.normal(size=(16 // n_parts, 4)).astype(np.float32))
+            return (network(values) - values @ target).square().mean()
+
+        torch.manual_seed(5)
+        network = torch.nn.Linear(4, 3)
+        folder = tmp_path / f"{n_parts}"
+        run_loop(network, draw_loss, replace(settings, n_parts=n_parts), folder, lambda n: 1.0)
+        networks.append((network, read_curve(folder)))
+
+    (whole, its_curve), (parts, their_curve) = networks
+    for a, b in zip(whole.parameters(), parts.parameters(), strict=True):
+        np.testing.assert_allclose(a.detach(), b.detach(), atol=1e-5)
+    losses = [[float(row["loss"]) for row in curve] for curve in (its_curve, their_curve)]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-3)
+
+
 def test_run_interrupted_twice_equals_an_uninterrupted_one(tmp_path):
     whole, _ = train(tmp_path / "whole")
 

@@ -32,9 +32,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from palnet.errors import TrainingError
 from palnet.training.cohort import PatchSet
+from palnet.training.loop import LoopSettings, run_loop
 from palnet.training.parallel import count_processes, join_processes, on_first, rank
 from palnet.training.protocol import CohortPart, PatchesPart, Protocol, TrainingPart
 from palnet.training.published import train_paper_network
@@ -58,6 +60,18 @@ with join_processes():
         network = train_paper_network(a_set(1, 7), a_set(2, 3), protocol, place)
         weights = {name: weight.numpy() for name, weight in network.state_dict().items()}
         np.savez(place / f"weights{rank()}.npz", **weights)
+    # A batch of 10 in two parts of 5, each shared as 3 and 2.
+    torch.manual_seed(4)
+    network = torch.nn.Linear(4, 3)
+
+    def draw_loss(network, rng, step):
+        values = torch.from_numpy(rng.normal(size=(5, 4)).astype(np.float32))
+        return (network(values) - values[:, :3].abs()).square().mean()
+
+    settings = LoopSettings(12, 0.02, seed=3, save_every=6, n_parts=2)
+    run_loop(network, draw_loss, settings, folder / "parts", lambda network: 1.0)
+    weights = {name: weight.numpy() for name, weight in network.state_dict().items()}
+    np.savez(folder / "parts" / f"weights{rank()}.npz", **weights)
     assert on_first(lambda: [rank(), count_processes()]) == [0, count_processes()]
 
     def fail():
@@ -123,6 +137,18 @@ def test_two_processes_train_what_one_does(trained):
     assert moved > 50 * SAME_WEIGHTS
     curves = [(trained / f"of{n}" / "ndo" / "curve.csv").read_text("utf-8") for n in (1, 2)]
     assert [curve.count("\n") for curve in curves] == [5, 5]
+
+
+@NEEDS_PROCESSES
+def test_two_processes_train_what_one_does_in_parts(trained):
+    paths = [trained / f"of{n}" / "parts" / f"weights{k}.npz" for n, k in ((1, 0), (2, 0), (2, 1))]
+    one, first, second = (dict(np.load(path)) for path in paths)
+
+    torch.manual_seed(4)
+    for name, start_weight in torch.nn.Linear(4, 3).state_dict().items():
+        np.testing.assert_array_equal(second[name], first[name], err_msg=name)
+        np.testing.assert_allclose(first[name], one[name], rtol=0, atol=1e-6, err_msg=name)
+        assert np.abs(one[name] - start_weight.numpy()).max() > 0.05
 
 
 @NEEDS_PROCESSES

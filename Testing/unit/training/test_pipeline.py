@@ -15,11 +15,12 @@ from palnet.scheme import scheme_to_dict
 from palnet.synthesis import CALIBRATION_PRESETS, PRESETS, TEST_PRESETS
 from palnet.synthesis.folder import read_generated_scan
 from palnet.synthesis.morphable import WholeHead
-from palnet.training import landmarks as landmarks_module
 from palnet.training import pipeline
 from palnet.training import pose as pose_module
 from palnet.training.calibration import CalibrationSample
-from palnet.training.recipe import read_recipe
+from palnet.training.landmarks import Drawing
+from palnet.training.loop import LoopSettings
+from palnet.training.recipe import LandmarkRecipe, read_recipe
 from toy_head import toy_model, toy_scheme
 
 RECIPE = """
@@ -41,11 +42,15 @@ n_steps_fine = 12
 [[landmarks]]
 n_steps = 12
 peak_rate = 2e-3
+batch_size = 3
+n_drawn = 32
 warp = 0
 
 [[landmarks]]
 n_steps = 6
 peak_rate = 1e-3
+batch_size = 3
+n_drawn = 48
 warp = 1.0
 """
 
@@ -75,7 +80,6 @@ def short_steps():
     sample_of.calls = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pose_module, "BATCH_SIZE", 4)
-        patch.setattr(landmarks_module, "BATCH_SIZE", 3)
         patch.setattr(pipeline, "collect_sample", sample_of)
         yield
 
@@ -154,6 +158,31 @@ def a_source_of_heads(n_heads):
     )
     empty = toy_model().identity_mm[:0]
     return replace(toy_model(), name="heads", identity_mm=empty, heads=heads)
+
+
+def test_every_number_of_a_round_reaches_its_training(a_recipe, monkeypatch, tmp_path):
+    rounds = (
+        LandmarkRecipe(n_steps=12, peak_rate=2e-3, batch_size=48, n_drawn=64, warp=0.5),
+        LandmarkRecipe(n_steps=6, peak_rate=1e-3, batch_size=5, n_drawn=32, warp=0.0),
+    )
+    seen = []
+
+    def train(train, validation, mirror, folder, settings, *, drawing, start):
+        seen.append((folder.name, settings, drawing, start))
+        return {"of": len(seen)}
+
+    monkeypatch.setattr(pipeline, "fill_patches", lambda *rest, **more: [])
+    monkeypatch.setattr(pipeline, "load_patches", lambda paths: None)
+    monkeypatch.setattr(pipeline, "train_landmark_network", train)
+
+    recipe = replace(a_recipe, landmarks=rounds)
+    weights = pipeline._landmark_stage(recipe, None, [], tmp_path, toy_scheme(), 1)
+
+    assert weights == {"landmarks.of": 2}
+    assert seen == [
+        ("landmarks", LoopSettings(12, 2e-3, seed=3, n_parts=6), Drawing(8, 64, 0.5), None),
+        ("landmarks_2", LoopSettings(6, 1e-3, seed=4, n_parts=1), Drawing(5, 32, 0.0), {"of": 1}),
+    ]
 
 
 def test_people_come_from_each_source_in_turn(a_recipe, short_steps, tmp_path):

@@ -25,11 +25,15 @@ n_steps_fine = 12
 [[landmarks]]
 n_steps = 12
 peak_rate = 2e-3
+batch_size = 24
+n_drawn = 32
 warp = 0
 
 [[landmarks]]
 n_steps = 6
 peak_rate = 1e-3
+batch_size = 24
+n_drawn = 48
 warp = 0.5
 """
 
@@ -48,6 +52,8 @@ def test_recipe_is_what_the_file_says(a_recipe_file):
     assert recipe.people.n_validation == 2
     assert recipe.atlas.n_points == 60
     assert [part.peak_rate for part in recipe.landmarks] == [0.002, 0.001]
+    assert [part.batch_size for part in recipe.landmarks] == [24, 24]
+    assert [part.n_drawn for part in recipe.landmarks] == [32, 48]
     assert [part.warp for part in recipe.landmarks] == [0, 0.5]
 
 
@@ -68,6 +74,13 @@ def test_shipped_recipe_is_read_by_its_name():
         ("n_steps = 12", "n_steps = true", "n_steps must be a number"),
         ("n_points = 60", 'n_points = "60"', "n_points must be a number"),
         ("warp = 0.5", "", r"\[\[landmarks\]\] 2: absent keys .'warp'"),
+        ("n_drawn = 48", "n_drawn = 65", r"\[\[landmarks\]\] 2: n_drawn must be 1 to 64; got 65"),
+        ("n_drawn = 48", "n_drawn = 0", "n_drawn must be 1 to 64; got 0"),
+        ("n_drawn = 48", "n_drawn = 48.0", "n_drawn must be a whole number; got 48.0"),
+        ("batch_size = 24", "batch_size = 0", r"1: batch_size must be 1 to 8 or a multiple of 8"),
+        ("batch_size = 24", "batch_size = 25", "a multiple of 8; got 25"),
+        ("n_steps = 12", "n_steps = 1.2e1", "n_steps must be a whole number; got 12.0"),
+        ("warp = 0.5", "warp = 1.5", "warp must be 0 to 1; got 1.5"),
         ("[[landmarks]]", "[[landmark]]", "'landmarks'"),
         ("[atlas]", "[atlas", "not a recipe"),
     ],
