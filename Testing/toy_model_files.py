@@ -23,6 +23,8 @@ def toy_weights():
         "pose_fine.out.weight": (21, 8),
         "landmarks.landmark": (N_LANDMARKS, 8),
         "landmarks.out.weight": (5, 8),
+        "landmarks.joint.weight": (3 * N_LANDMARKS, 3 * N_LANDMARKS),
+        "landmarks.joint.bias": (3 * N_LANDMARKS,),
     }
     return {name: rng.normal(size=s).astype(np.float32) for name, s in shapes.items()}
 

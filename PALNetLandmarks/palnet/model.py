@@ -342,13 +342,28 @@ def _assemble(
         sha256=sha256,
         scheme=scheme_from_dict(header["scheme"]),
         atlas=FaceAtlas.from_arrays(parts["atlas"]),
-        weights={name: frozen_copy(w, np.float32) for name, w in parts["network"].items()},
+        weights={
+            name: frozen_copy(w, np.float32)
+            for name, w in _with_joint_layer(parts["network"]).items()
+        },
         calibration=Calibration(parts["calibration"]["factor"], **header["calibration"]),
         metadata=header["metadata"],
         paper=_read_paper_network(header["paper"], parts["paper"]) if "paper" in header else None,
     )
     _check_parts(model)
     return model
+
+
+def _with_joint_layer(weights: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Add one of zeros, which does nothing, to a landmark network from before there was one."""
+    if "landmarks.landmark" not in weights or "landmarks.joint.weight" in weights:
+        return weights
+    n_coordinates = 3 * len(weights["landmarks.landmark"])
+    return {
+        **weights,
+        "landmarks.joint.weight": np.zeros((n_coordinates, n_coordinates), dtype=np.float32),
+        "landmarks.joint.bias": np.zeros(n_coordinates, dtype=np.float32),
+    }
 
 
 def _read_paper_network(row: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> PaperNetwork:
@@ -370,6 +385,7 @@ def _check_parts(model: Model) -> None:
     if model.paper is None:
         lengths["atlas landmarks"] = len(model.atlas.landmark_mean_mm)
         lengths["network landmarks"] = len(model.weights["landmarks.landmark"])
+        _check_joint_layer(model.weights, 3 * n_landmarks)
     else:
         lengths["mean landmarks"] = len(model.paper.means_mm)
         _check_paper_network(model.network("landmarks"), model.paper, n_landmarks)
@@ -383,6 +399,16 @@ def _check_parts(model: Model) -> None:
             raise KeyError(name)
     for name, weight in model.weights.items():
         check_finite(weight, name=name)
+
+
+def _check_joint_layer(weights: Mapping[str, NDArray[np.float32]], n_coordinates: int) -> None:
+    """Require that it leads from all coordinates of the landmarks to all."""
+    expected = {"weight": (n_coordinates, n_coordinates), "bias": (n_coordinates,)}
+    for part, shape in expected.items():
+        name = f"landmarks.joint.{part}"
+        if weights[name].shape != shape:
+            msg = f"{name} has shape {weights[name].shape} instead of {shape}"
+            raise ValueError(msg)
 
 
 def _check_paper_network(

@@ -156,6 +156,7 @@ def test_header_that_is_no_object_is_refused(header, a_model_file):
         "atlas.core",
         "calibration.factor",
         "network.landmarks.landmark",
+        "network.landmarks.joint.bias",
         "network.landmarks.out.weight",
         "network.pose_coarse.out.weight",
         "network.pose_fine.out.weight",
@@ -166,6 +167,20 @@ def test_file_that_lacks_an_array_is_refused(absent, a_model_file):
 
     with pytest.raises(ModelFileError, match=rf"toy\.npz.*{absent.split('.', 1)[-1]}"):
         read_model(a_model_file)
+
+
+def test_network_from_before_the_joint_layer_gets_one_that_does_nothing(a_model_file):
+    rewrite(
+        a_model_file,
+        **{"network.landmarks.joint.weight": None, "network.landmarks.joint.bias": None},
+    )
+
+    weights = read_model(a_model_file).network("landmarks")
+
+    np.testing.assert_array_equal(
+        weights["joint.weight"], np.zeros((3 * N_LANDMARKS, 3 * N_LANDMARKS))
+    )
+    np.testing.assert_array_equal(weights["joint.bias"], np.zeros(3 * N_LANDMARKS))
 
 
 @pytest.mark.parametrize("absent", ["scheme", "calibration", "metadata"])
@@ -184,6 +199,8 @@ def test_header_that_lacks_a_part_is_refused(absent, a_model_file):
         {"atlas.landmark_mean_mm": np.zeros((N_LANDMARKS + 1, 3))},
         {"atlas.core": np.ones(4, dtype=bool)},
         {"network.landmarks.landmark": np.zeros((N_LANDMARKS + 2, 8), dtype=np.float32)},
+        {"network.landmarks.joint.weight": np.zeros((9, 3 * N_LANDMARKS), dtype=np.float32)},
+        {"network.landmarks.joint.bias": np.zeros(N_LANDMARKS, dtype=np.float32)},
         {"network.landmarks.out.weight": np.full((5, 8), np.nan, dtype=np.float32)},
     ],
     ids=lambda change: next(iter(change)),

@@ -2,7 +2,7 @@
 """The shipped network in numpy: patches in, an offset, a spread and a visibility a landmark out.
 
 The paper's idea at 1/150 of its size: point-wise layers shared by all patches, attention within
-each patch, then attention between the landmarks.
+each patch, then attention between the landmarks, and last what the offsets of all say of each.
 """
 
 from __future__ import annotations
@@ -196,7 +196,10 @@ def run_network(
     tokens = linear(weights, "token", summary) + identity
     for layer in range(N_LAYERS):
         tokens = _transformer_layer(select(weights, f"layers.{layer}"), tokens)
-    return linear(weights, "out", layer_norm(weights, "norm", tokens))
+    raw = linear(weights, "out", layer_norm(weights, "norm", tokens))
+    offsets = np.ascontiguousarray(raw[..., :3])
+    moved = linear(weights, "joint", offsets.reshape(len(offsets), -1)).reshape(offsets.shape)
+    return np.concatenate([offsets + moved, raw[..., 3:]], axis=2)
 
 
 def _transformer_layer(weights: Weights, tokens: NDArray[np.float32]) -> NDArray[np.float32]:

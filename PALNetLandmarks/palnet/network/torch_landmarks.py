@@ -37,6 +37,10 @@ class LandmarkNetwork(nn.Module):
         # Start from the approximation itself.
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
+        # Where others go says where one goes: what the atlas misses, it misses over whole regions.
+        self.joint = nn.Linear(3 * n_landmarks, 3 * n_landmarks)
+        nn.init.zeros_(self.joint.weight)
+        nn.init.zeros_(self.joint.bias)
 
     def forward(
         self, points: torch.Tensor, share: torch.Tensor, centres_mm: torch.Tensor
@@ -54,8 +58,10 @@ class LandmarkNetwork(nn.Module):
         tokens = self.token(summary) + self.landmark
         for layer in self.layers:
             tokens = layer(tokens)
-        result: torch.Tensor = self.out(self.norm(tokens))
-        return result
+        own = self.out(self.norm(tokens))
+        offsets = own[..., :3]
+        offsets = offsets + self.joint(offsets.flatten(1)).view_as(offsets)
+        return torch.cat([offsets, own[..., 3:]], dim=2)
 
 
 class _TransformerLayer(nn.Module):

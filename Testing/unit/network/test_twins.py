@@ -116,6 +116,32 @@ def test_landmark_network_takes_every_scan_of_a_batch_alone(the_landmark_twins, 
         np.testing.assert_allclose(in_mm(both[row]), in_mm(alone[0]), rtol=0, atol=1e-4)
 
 
+def test_one_landmark_goes_along_with_another(the_landmark_twins, some_patches):
+    """An entry of the joint layer adds its share of one coordinate's offset to another's."""
+    _, weights = the_landmark_twins
+    n_coordinates = len(weights["joint.bias"])
+    inputs = (
+        some_patches.points[None],
+        some_patches.share[None],
+        some_patches.centres_mm[None].astype(np.float32),
+    )
+    follower, leader = 3 * 7 + 1, 3 * 30 + 2
+    alone = weights | {
+        "joint.weight": np.zeros((n_coordinates, n_coordinates), dtype=np.float32),
+        "joint.bias": np.zeros(n_coordinates, dtype=np.float32),
+    }
+    entry = alone["joint.weight"].copy()
+    entry[follower, leader] = 0.25
+
+    before = run_network(alone, *inputs)
+    after = run_network(alone | {"joint.weight": entry}, *inputs)
+
+    expected = before[0, :, :3].reshape(-1).copy()
+    expected[follower] += 0.25 * expected[leader]
+    np.testing.assert_allclose(after[0, :, :3].reshape(-1), expected, rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(after[..., 3:], before[..., 3:])
+
+
 def test_order_of_the_points_changes_nothing(the_landmark_twins, the_mirror, some_patches):
     _, weights = the_landmark_twins
     order = np.random.default_rng(4).permutation(N_POINTS)
