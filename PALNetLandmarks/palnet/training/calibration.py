@@ -95,13 +95,17 @@ def collect_sample(model: Model, scans: Sequence[Path]) -> CalibrationSample:
     return CalibrationSample(*(np.array(column) for column in zip(*rows, strict=True)))
 
 
-def fit_calibration(sample: CalibrationSample) -> Calibration:
+def fit_calibration(
+    sample: CalibrationSample, *, unusual_power: float | None = None
+) -> Calibration:
     """Fit factors and powers.
 
     Parameters
     ----------
     sample : CalibrationSample
         People kept apart for this.
+    unusual_power : float, optional
+        Where it is known; it is one number a face, and a few dozen faces do not tell it.
 
     Returns
     -------
@@ -111,7 +115,8 @@ def fit_calibration(sample: CalibrationSample) -> Calibration:
         what times the expected error nine of ten are below.
     """
     shown = sample.visible
-    best = min(product(POWERS, UNUSUAL_POWERS), key=lambda powers: _cost(sample, *powers))
+    unusual_powers = UNUSUAL_POWERS if unusual_power is None else [unusual_power]
+    best = min(product(POWERS, unusual_powers), key=lambda powers: _cost(sample, *powers))
     powered = np.where(shown, _powered(sample, *best), 0.0)
     errors = np.where(shown, sample.error_mm, 0.0)
     common = errors.sum() / powered.sum()

@@ -177,7 +177,8 @@ def refit_calibration(
     atlas : FaceAtlas
         Gives the starts of the landmarks.
     known : Calibration
-        What is kept where they are fewer than `MIN_CALIBRATION_PEOPLE`; its least visibility stays.
+        What is kept where they are fewer than `MIN_CALIBRATION_PEOPLE`; its least visibility stays,
+        and how much an unusual shape counts.
 
     Returns
     -------
@@ -194,7 +195,8 @@ def refit_calibration(
         shown, unusualness = face.truth.is_placed, measure_unusualness(face.shape)
         rows.append((error, prediction.spread_mm, np.ones(len(shown)), shown, unusualness))
     sample = CalibrationSample(*(np.array(column) for column in zip(*rows, strict=True)))
-    return replace(fit_calibration(sample), min_visibility=known.min_visibility)
+    fitted = fit_calibration(sample, unusual_power=known.unusual_power)
+    return replace(fitted, min_visibility=known.min_visibility)
 
 
 def write_tuned_model(

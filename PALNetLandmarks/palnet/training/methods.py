@@ -230,7 +230,11 @@ class _TuningMethod:
     ) -> None:
         """Write the model of a fold."""
         train, validation = parts
-        plain = Calibration(np.ones(len(self.scheme)), 1.0, 0.0)
+        # The shape is that of the base's atlas here too.
+        unusual_power = self.base.calibration.unusual_power
+        plain = Calibration(
+            np.ones(len(self.scheme)), 1.0, min_visibility=0.0, unusual_power=unusual_power
+        )
         known = plain if self.is_scratch else self.base.calibration
         write_tuned_model(
             path,

@@ -72,6 +72,17 @@ def test_expected_errors_are_right_on_usual_and_on_unusual_faces(low, high):
     assert 0.9 < ratio[some][fresh.visible[some]].mean() < 1.1
 
 
+def test_known_power_of_unusual_shapes_is_taken_as_it_is():
+    """And what is fitted beside it makes up for it as well as can be."""
+    sample, _ = make_sample(9, n_scans=2000)
+
+    calibration = fit_calibration(sample, unusual_power=0.3)
+
+    assert calibration.unusual_power == 0.3
+    ratio = sample.error_mm / expect(calibration, sample)
+    assert ratio[sample.visible].mean() == pytest.approx(1, abs=0.05)
+
+
 def test_nine_of_ten_errors_are_below_the_limit():
     calibration = fit_calibration(make_sample(7)[0])
     fresh, _ = make_sample(57, n_scans=2000)

@@ -208,7 +208,7 @@ def fake_face(number):
 
 
 def test_expected_errors_are_fitted_to_enough_people_and_kept_with_fewer():
-    known = Calibration(np.ones(N_LANDMARKS), 0.7, 0.25)
+    known = Calibration(np.ones(N_LANDMARKS), 0.7, 0.25, 1.74, 0.6)
     faces = [fake_face(number) for number in range(MIN_CALIBRATION_PEOPLE)]
     twice_the_first = [*faces[:-1], replace_person(faces[0])]
 
@@ -218,6 +218,7 @@ def test_expected_errors_are_fitted_to_enough_people_and_kept_with_fewer():
     np.testing.assert_allclose(fitted.factor, 3, rtol=1e-6)
     assert fitted.power == pytest.approx(1)
     assert fitted.min_visibility == known.min_visibility
+    assert fitted.unusual_power == known.unusual_power
 
 
 def replace_person(face):
