@@ -50,8 +50,9 @@ logger = logging.getLogger(__name__)
 
 # Outputs and offsets that the annotations say nothing of are held where they were.
 HOLD_SHARE = 0.1
-# What decides where a landmark lies, as against how a surface is read: see docs/training.md.
-HEAD = ("landmark", "norm.", "out.")
+# What decides where a landmark lies, as against how a surface is read: see docs/training.md. How
+# landmarks go together (joint.weight) is more than the few people of a lab tell.
+HEAD = ("landmark", "norm.", "out.", "joint.bias")
 # All layers of a trained network are tuned more slowly than its head alone.
 ALL_RATE_SHARE = 0.1
 N_POSITIONS = 3

@@ -181,7 +181,7 @@ def test_head_leaves_the_reading_of_the_surface_alone(a_run, a_model):
 
     assert changed == {
         *("landmarks.landmark", "landmarks.norm.weight", "landmarks.norm.bias"),
-        *("landmarks.out.weight", "landmarks.out.bias"),
+        *("landmarks.out.weight", "landmarks.out.bias", "landmarks.joint.bias"),
     }
 
 

@@ -234,4 +234,5 @@ def test_start_of_another_width_is_taken_as_it_is():
     assert all(weight.requires_grad for weight in network.parameters())
     head = replace(Start(weights, "all"), layers="head")
     trained = {n for n, w in tuning._make_network(3, head).named_parameters() if w.requires_grad}
-    assert trained == {"landmark", "norm.weight", "norm.bias", "out.weight", "out.bias"}
+    output = {"norm.weight", "norm.bias", "out.weight", "out.bias"}
+    assert trained == {"landmark", "joint.bias", *output}
