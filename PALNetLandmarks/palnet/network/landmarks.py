@@ -46,6 +46,9 @@ N_LAYERS = 2
 # but an offset that a lab's fine-tuning has learned would be added again by each pass.
 FAR_MM = 2.0
 MOST_PASSES = 3
+# Passes that lead to a place move less and less. One that moves a landmark at least this share of
+# the last one's way again drifts: along a closed lid 2.2, 1.9 and 1.8 mm, away from its corner.
+DRIFTING_SHARE = 0.8
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -121,6 +124,8 @@ def refine_landmarks(
 ) -> LandmarkPrediction:
     """Predict from patches round the starts; landmarks that move far, again from where they are.
 
+    Those that would drift stay where they were before.
+
     Parameters
     ----------
     weights : mapping of str to ndarray
@@ -138,14 +143,17 @@ def refine_landmarks(
         In the face frame, not yet on the surface nor calibrated.
     """
     found = predict_landmarks(weights, gather_patches(fine, coarse, starts_mm), mirror)
-    moved_far = np.linalg.norm(found.positions_mm - starts_mm, axis=1) > FAR_MM
+    moved_mm = np.linalg.norm(found.positions_mm - starts_mm, axis=1)
+    is_open = moved_mm > FAR_MM
     for _ in range(MOST_PASSES - 1):
-        if not moved_far.any():
+        if not is_open.any():
             break
         again = predict_landmarks(weights, gather_patches(fine, coarse, found.positions_mm), mirror)
-        step_mm = np.linalg.norm(again.positions_mm - found.positions_mm, axis=1)
-        found = found.replaced_where(moved_far, again)
-        moved_far &= step_mm > FAR_MM
+        last_mm = moved_mm
+        moved_mm = np.linalg.norm(again.positions_mm - found.positions_mm, axis=1)
+        is_open &= moved_mm < DRIFTING_SHARE * last_mm
+        found = found.replaced_where(is_open, again)
+        is_open &= moved_mm > FAR_MM
     return found
 
 
