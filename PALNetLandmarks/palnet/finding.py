@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["FoundFace", "Stopwatch", "find_face", "without_scale"]
 
-# A candidate whose short fit scores less than this is not worth a full one.
+# A candidate whose short fit scores less than this is not worth a full one, unless there is no
+# other. If it passes the verdict all the same, a better one in another unit is preferred: noise
+# read in inches passed for a face that was there in centimetres.
 HOPELESS_SCORE = 0.12
 
 
@@ -77,7 +79,7 @@ def find_face(
     model: Model,
     watch: Stopwatch | None = None,
 ) -> FoundFace:
-    """Try each plausible unit and pose; the first face that passes the verdict is taken.
+    """Try each plausible unit and pose; the first sure face that passes the verdict is taken.
 
     Parameters
     ----------
@@ -102,6 +104,7 @@ def find_face(
     """
     watch = watch or Stopwatch()
     reasons: list[str] = []
+    doubtful: FoundFace | None = None
     for unit in units:
         scaled = surface if unit == surface.unit else surface.rescaled(unit)
         with watch.stage("pose"):
@@ -109,15 +112,21 @@ def find_face(
                 scaled, model.atlas, model.network("pose_coarse"), model.network("pose_fine")
             )
         for candidate in candidates:
-            if reasons and candidate.score < HOPELESS_SCORE:
+            is_hopeless = candidate.score < HOPELESS_SCORE
+            if is_hopeless and (reasons or doubtful):
                 break
             with watch.stage("fit"):
                 found = _fit(scaled, candidate.face_from_scan, model)
                 relief = measure_broad_relief(model.atlas, found.fit, found.coarse)
             refusal = find_refusal(found.fit, relief, found.face_from_scan)
-            if refusal is None:
+            if refusal is not None:
+                reasons.append(refusal)
+            elif is_hopeless:
+                doubtful = found
+            else:
                 return found
-            reasons.append(refusal)
+    if doubtful is not None:
+        return doubtful
     msg = f"{surface.name}: {reasons[0]}"
     raise ScanRefusedError(msg)
 
