@@ -27,6 +27,12 @@ def write_lab_model(path, scheme=None):
     """Cut atlas, network and calibration of the shipped model down to a scheme's landmarks."""
     shipped, scheme = read_model(), scheme or lab_scheme()
     rows = [shipped.scheme.index_of(code) for code in scheme.codes]
+    coordinates = (3 * np.array(rows)[:, None] + np.arange(3)).ravel()
+    chosen = {
+        "landmarks.landmark": rows,
+        "landmarks.joint.weight": np.ix_(coordinates, coordinates),
+        "landmarks.joint.bias": coordinates,
+    }
     atlas, calibration = shipped.atlas, shipped.calibration
     write_model(
         path,
@@ -37,7 +43,7 @@ def write_lab_model(path, scheme=None):
             landmark_modes_mm=atlas.landmark_modes_mm[:, rows],
         ),
         weights={
-            name: np.asarray(weight[rows] if name == "landmarks.landmark" else weight)
+            name: np.asarray(weight[chosen[name]] if name in chosen else weight)
             for name, weight in shipped.weights.items()
         },
         calibration=replace(calibration, factor=calibration.factor[rows]),
