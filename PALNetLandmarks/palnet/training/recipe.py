@@ -156,16 +156,15 @@ def read_recipe(name_or_path: str | os.PathLike[str]) -> Recipe:
         msg = f"{path}: landmarks must be one or more rounds, each begun by [[landmarks]]."
         raise UsageError(msg)
     built["landmarks"] = tuple(
-        build_part(LandmarkRecipe, part, f"{path}: [[landmarks]] {number}")
-        for number, part in enumerate(rounds, start=1)
+        _build_round(table, f"{path}: [[landmarks]] {number}")
+        for number, table in enumerate(rounds, start=1)
     )
-    for number, part in enumerate(built["landmarks"], start=1):
-        _check_round(part, f"{path}: [[landmarks]] {number}")
     return Recipe(name=path.stem, scheme=content["scheme"], seed=content["seed"], **built)
 
 
-def _check_round(part: LandmarkRecipe, where: str) -> None:
-    """Require numbers that a round can be trained with."""
+def _build_round(table: Any, where: str) -> LandmarkRecipe:
+    """Make a round from its table, with numbers that it can be trained with."""
+    part: LandmarkRecipe = build_part(LandmarkRecipe, table, where)
     size = part.batch_size
     wanted = {
         f"batch_size must be 1 to {PART_SIZE} or a multiple of {PART_SIZE}; got {size}": (
@@ -178,6 +177,7 @@ def _check_round(part: LandmarkRecipe, where: str) -> None:
         if not holds:
             msg = f"{where}: {text}."
             raise UsageError(msg)
+    return part
 
 
 def read_toml(name_or_path: str | os.PathLike[str], *, shipped: str) -> tuple[Path, dict[str, Any]]:
