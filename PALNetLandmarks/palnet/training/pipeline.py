@@ -22,6 +22,7 @@ from palnet.synthesis.folder import fill_folder
 from palnet.synthesis.presets import CALIBRATION_PRESETS, PRESETS, CapturePreset
 from palnet.training.atlas import build_atlas
 from palnet.training.calibration import collect_sample, fit_calibration
+from palnet.training.joint import refit_joint_layer
 from palnet.training.landmarks import Drawing, train_landmark_network
 from palnet.training.loop import LoopSettings
 from palnet.training.parallel import is_first, on_first
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from palnet.scheme import Scheme
     from palnet.synthesis.morphable import MorphableModel
+    from palnet.training.patches import TrainingPatches
     from palnet.training.recipe import Recipe
 
 __all__ = ["train_model"]
@@ -188,7 +190,7 @@ def _landmark_stage(
     scheme: Scheme,
     jobs: int,
 ) -> dict[str, NDArray[np.float32]]:
-    """Train the landmark network."""
+    """Train the landmark network, and refit its joint layer."""
     people = recipe.people
     n_used = people.n_train + people.n_validation
     fill = partial(fill_patches, atlas, scans[:n_used], folder / "patches", jobs=jobs)
@@ -210,7 +212,26 @@ def _landmark_stage(
             drawing=Drawing(part.batch_size // n_parts, part.n_drawn, part.warp),
             start=weights or None,
         )
+    refit = partial(_joint_stage, recipe, weights, (train, validation), mirror, folder)
+    weights = on_first(refit)
     return {f"landmarks.{name}": weight for name, weight in weights.items()}
+
+
+def _joint_stage(
+    recipe: Recipe,
+    weights: dict[str, NDArray[np.float32]],
+    parts: tuple[TrainingPatches, TrainingPatches],
+    mirror: list[int],
+    folder: Path,
+) -> dict[str, NDArray[np.float32]]:
+    """Refit the joint layer, or take the network with it from the run folder."""
+    path = folder / "joint.npz"
+    if not path.exists():
+        refitted = refit_joint_layer(weights, *parts, mirror, ridge=recipe.joint.ridge)
+        with replacing(path, overwrite=True) as draft, draft.open("wb") as stream:
+            np.savez(stream, **refitted)  # type: ignore[arg-type]
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        return dict(arrays)
 
 
 def _describe(recipe: Recipe, sources: Sequence[MorphableModel]) -> dict[str, Any]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MOST_DRAWN",
     "AtlasRecipe",
+    "JointRecipe",
     "LandmarkRecipe",
     "PeopleRecipe",
     "PoseRecipe",
@@ -97,6 +99,19 @@ class LandmarkRecipe:
 
 
 @dataclass(frozen=True)
+class JointRecipe:
+    """The last refit of the network's joint layer.
+
+    Attributes
+    ----------
+    ridge : float
+        Penalty on its coefficients, above 0 (`palnet.training.joint`).
+    """
+
+    ridge: float
+
+
+@dataclass(frozen=True)
 class Recipe:
     """A whole training.
 
@@ -112,6 +127,8 @@ class Recipe:
         The parts.
     landmarks : tuple of LandmarkRecipe
         Rounds, one at least.
+    joint : JointRecipe
+        What follows them.
     """
 
     name: str
@@ -121,6 +138,7 @@ class Recipe:
     atlas: AtlasRecipe
     pose: PoseRecipe
     landmarks: tuple[LandmarkRecipe, ...]
+    joint: JointRecipe
 
 
 def read_recipe(name_or_path: str | os.PathLike[str]) -> Recipe:
@@ -146,11 +164,15 @@ def read_recipe(name_or_path: str | os.PathLike[str]) -> Recipe:
         "people": PeopleRecipe,
         "atlas": AtlasRecipe,
         "pose": PoseRecipe,
+        "joint": JointRecipe,
     }
     check_keys(content, {"scheme", "seed", "landmarks", *parts}, f"{path}")
     built = {
         name: build_part(part, content[name], f"{path}: [{name}]") for name, part in parts.items()
     }
+    if not 0 < built["joint"].ridge < math.inf:
+        msg = f"{path}: [joint]: ridge must be a number above 0; got {built['joint'].ridge}."
+        raise UsageError(msg)
     rounds = content["landmarks"]
     if not isinstance(rounds, list) or not rounds:
         msg = f"{path}: landmarks must be one or more rounds, each begun by [[landmarks]]."

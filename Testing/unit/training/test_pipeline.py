@@ -52,6 +52,9 @@ peak_rate = 1e-3
 batch_size = 3
 n_drawn = 48
 warp = 1.0
+
+[joint]
+ridge = 10
 """
 
 
@@ -174,11 +177,14 @@ def test_every_number_of_a_round_reaches_its_training(a_recipe, monkeypatch, tmp
     monkeypatch.setattr(pipeline, "fill_patches", lambda *rest, **more: [])
     monkeypatch.setattr(pipeline, "load_patches", lambda paths: None)
     monkeypatch.setattr(pipeline, "train_landmark_network", train)
+    monkeypatch.setattr(
+        pipeline, "refit_joint_layer", lambda w, *_, ridge: {**w, "ridge": np.array(ridge)}
+    )
 
     recipe = replace(a_recipe, landmarks=rounds)
     weights = pipeline._landmark_stage(recipe, None, [], tmp_path, toy_scheme(), 1)
 
-    assert weights == {"landmarks.of": 2}
+    assert weights == {"landmarks.of": 2, "landmarks.ridge": 10}
     assert seen == [
         ("landmarks", LoopSettings(12, 2e-3, seed=3, n_parts=6), Drawing(8, 64, 0.5), None),
         ("landmarks_2", LoopSettings(6, 1e-3, seed=4, n_parts=1), Drawing(5, 32, 0.0), {"of": 1}),

@@ -22,6 +22,8 @@ n_points = 60
 n_people = 4
 n_steps_coarse = 12
 n_steps_fine = 12
+[joint]
+ridge = 300
 [[landmarks]]
 n_steps = 12
 peak_rate = 2e-3
@@ -51,6 +53,7 @@ def test_recipe_is_what_the_file_says(a_recipe_file):
     assert (recipe.name, recipe.scheme, recipe.seed) == ("lab", "palnet50", 7)
     assert recipe.people.n_validation == 2
     assert recipe.atlas.n_points == 60
+    assert recipe.joint.ridge == 300
     assert [part.peak_rate for part in recipe.landmarks] == [0.002, 0.001]
     assert [part.batch_size for part in recipe.landmarks] == [24, 24]
     assert [part.n_drawn for part in recipe.landmarks] == [32, 48]
@@ -81,6 +84,10 @@ def test_shipped_recipe_is_read_by_its_name():
         ("batch_size = 24", "batch_size = 25", "a multiple of 8; got 25"),
         ("n_steps = 12", "n_steps = 1.2e1", "n_steps must be a whole number; got 12.0"),
         ("warp = 0.5", "warp = 1.5", "warp must be 0 to 1; got 1.5"),
+        ("ridge = 300", "ridge = 0", r"\[joint\]: ridge must be a number above 0; got 0"),
+        ("ridge = 300", "ridge = nan", "ridge must be a number above 0; got nan"),
+        ("ridge = 300", "ridge = inf", "ridge must be a number above 0; got inf"),
+        ("[joint]\nridge = 300\n", "", "absent keys .'joint'"),
         ("[[landmarks]]", "[[landmark]]", "'landmarks'"),
         ("[atlas]", "[atlas", "not a recipe"),
     ],

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Refit the joint layer of a trained landmark network in closed form."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+
+from palnet.network.landmarks import OFFSET_UNIT_MM, mirror_patches
+from palnet.network.torch_landmarks import LandmarkNetwork
+from palnet.patches import RANKS
+from palnet.training.loop import choose_device
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from palnet.network.layers import Weights
+    from palnet.training.patches import TrainingPatches
+
+__all__ = ["refit_joint_layer"]
+
+logger = logging.getLogger(__name__)
+
+# Scans that are computed together.
+SCANS_TOGETHER = 24
+# One scan in so many is taken with its second start, about as often as in training: a detection
+# has this layer in later passes too.
+SECOND_START_EVERY = 3
+# What remains counts up to here along each axis, so that no single miss decides for all.
+MOST_REMAINING_MM = 4.0
+# Keep the equations solvable: for coordinates that never change, and for the constant.
+SMALLEST_SPREAD, CONSTANT_PENALTY = 1e-6, 1e-6
+MIRRORED = np.array([-1, 1, 1], dtype=np.float32)
+
+
+def refit_joint_layer(
+    weights: Weights,
+    train: TrainingPatches,
+    validation: TrainingPatches,
+    mirror: Sequence[int],
+    *,
+    ridge: float,
+) -> dict[str, NDArray[np.float32]]:
+    """Let the offsets of all landmarks say what the network misses of each, by ridge regression.
+
+    Gradient descent finds this layer too, but slowly, since its inputs go together closely. The new
+    map is put behind the layer that is there and makes one layer with it, so that a detection gets
+    no longer. It is fitted to patches as a detection sees them, without augmentation, and to the
+    same faces in a mirror.
+
+    Convention: offsets in units of `OFFSET_UNIT_MM` in the face frame, x, y and z of one landmark
+    after those of another, as in the layer itself.
+
+    Parameters
+    ----------
+    weights : mapping of str to ndarray
+        The network's state under torch's names.
+    train, validation : TrainingPatches
+        What it was trained on, and people who say whether the new layer is better.
+    mirror : sequence of int
+        The landmark on the other side, for each landmark.
+    ridge : float
+        Penalty on the squared coefficients of offsets that are scaled to a variance of 1: it counts
+        as so many faces, mirror images among them.
+
+    Returns
+    -------
+    dict of str to ndarray
+        The state with a new joint layer, or as it was where that is no better on validation people.
+    """
+    other_side = np.asarray(mirror)
+    gain, constant = _regress(_run_on_all(weights, train, other_side), ridge)
+    checked = _run_on_all(weights, validation, other_side)
+    after = checked.remaining - (checked.offsets @ gain.T + constant)
+    before_mm = _mean_length_mm(checked.remaining, checked.visible)
+    after_mm = _mean_length_mm(after, checked.visible)
+    logger.info("joint layer: validation %.3f mm before, %.3f mm after", before_mm, after_mm)
+    same = {name: np.asarray(weight, dtype=np.float32) for name, weight in weights.items()}
+    if after_mm >= before_mm:
+        return same
+    identity = np.eye(len(gain))
+    joint = (identity + gain) @ (identity + weights["joint.weight"]) - identity
+    bias = (identity + gain) @ weights["joint.bias"] + constant
+    return {**same, "joint.weight": joint.astype(np.float32), "joint.bias": bias.astype(np.float32)}
+
+
+class _Outcome(NamedTuple):
+    """What a network says of faces and their mirror images, a row each.
+
+    Offsets and what remains from there to the truth have the shape (2 n_scans, 3 n_landmarks),
+    visibility (2 n_scans, n_landmarks).
+    """
+
+    offsets: NDArray[np.float64]
+    remaining: NDArray[np.float64]
+    visible: NDArray[np.bool_]
+
+
+def _regress(seen: _Outcome, ridge: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Matrix and constant that best take the offsets to what remains of each landmark."""
+    mean = seen.offsets.mean(axis=0)
+    spread = np.maximum(seen.offsets.std(axis=0), SMALLEST_SPREAD)
+    columns = np.column_stack([(seen.offsets - mean) / spread, np.ones(len(seen.offsets))])
+    penalty = np.diag([*[ridge] * len(spread), CONSTANT_PENALTY])
+    most = MOST_REMAINING_MM / OFFSET_UNIT_MM
+    targets = np.clip(seen.remaining, -most, most)
+    gain, constant = np.zeros((len(spread), len(spread))), np.zeros(len(spread))
+    for landmark, shown in enumerate(seen.visible.T):
+        rows = slice(3 * landmark, 3 * landmark + 3)
+        some = columns[shown]
+        coefficients = np.linalg.solve(some.T @ some + penalty, some.T @ targets[shown, rows])
+        gain[rows] = (coefficients[:-1] / spread[:, None]).T
+        constant[rows] = coefficients[-1] - gain[rows] @ mean
+    return gain, constant
+
+
+def _run_on_all(weights: Weights, patches: TrainingPatches, mirror: NDArray[np.int64]) -> _Outcome:
+    """Run the network on every face and its mirror image."""
+    device = choose_device()
+    network = LandmarkNetwork(patches.truth_mm.shape[1]).to(device).eval()
+    network.load_state_dict({name: torch.from_numpy(w.copy()) for name, w in weights.items()})
+    n_scans, n_half = len(patches.truth_mm), patches.points.shape[3] // 2
+    picked = np.concatenate([RANKS - 1, n_half + RANKS - 1])
+    parts = []
+    for first in range(0, n_scans, SCANS_TOGETHER):
+        scans = np.arange(first, min(first + SCANS_TOGETHER, n_scans))
+        start = (scans % SECOND_START_EVERY == SECOND_START_EVERY - 1).astype(int)
+        points = patches.points[scans, start][:, :, picked].astype(np.float32)
+        share, centres = patches.share[scans, start], patches.centres_mm[scans, start]
+        truth, visible = patches.truth_mm[scans], patches.visible[scans]
+        mirrored_points, mirrored_centres = mirror_patches(points, centres, mirror)
+        mirrored = (
+            mirrored_points,
+            share[:, mirror],
+            mirrored_centres,
+            truth[:, mirror] * MIRRORED,
+        )
+        for inputs, shown in (
+            ((points, share, centres, truth), visible),
+            (mirrored, visible[:, mirror]),
+        ):
+            tensors = [torch.from_numpy(np.array(a, dtype=np.float32)) for a in inputs[:3]]
+            with torch.no_grad():
+                raw = network(*(tensor.to(device) for tensor in tensors)).cpu().numpy()
+            remaining = (inputs[3] - inputs[2]) / OFFSET_UNIT_MM - raw[..., :3]
+            flat = (array.reshape(len(scans), -1) for array in (raw[..., :3], remaining))
+            parts.append((*flat, shown))
+    offsets, remaining, visible = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return _Outcome(offsets.astype(np.float64), remaining.astype(np.float64), visible)
+
+
+def _mean_length_mm(remaining: NDArray[np.float64], visible: NDArray[np.bool_]) -> float:
+    """Mean error of what the scans show."""
+    lengths = np.linalg.norm(remaining.reshape(*visible.shape, 3), axis=2)
+    return OFFSET_UNIT_MM * float(lengths[visible].mean())
