@@ -57,7 +57,13 @@ def main() -> None:
     parser.add_argument(
         "--heads", type=int, default=80, help="heads of each age group [%(default)s]"
     )
-    parser.add_argument("--seed", type=int, default=5_000_000, help="[%(default)s]")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        nargs="+",
+        default=[5_000_000],
+        help="one, or more: as many heads again of each [5000000]",
+    )
     parser.add_argument(
         "--local", type=float, default=1.0, help="factor on the local changes [%(default)s]"
     )
@@ -69,7 +75,9 @@ def main() -> None:
     body = body.to(dtype=torch.float32)
     vertices, triangles, ranges = choose_head(body)
     neutral = NEUTRAL_SCALE * to_face_frame(shape_body(body, {}))[0, vertices]
-    heads, about = draw_heads(body, arguments.heads, arguments.seed, arguments.local)
+    drawn = [draw_heads(body, arguments.heads, s, arguments.local) for s in arguments.seed]
+    heads = np.concatenate([bodies for bodies, _ in drawn])
+    about = [each for _, some in drawn for each in some]
     skin = slice(*ranges["head_and_neck"])
     aligned = [align(head, neutral, skin) for head in to_face_frame(heads)[:, vertices]]
     names, actions = facial_actions(body)
