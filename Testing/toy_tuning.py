@@ -38,7 +38,7 @@ def write_toy_model(path: Path) -> Path:
         scheme=toy_scheme(),
         atlas=toy_atlas(),
         weights=weights,
-        calibration=Calibration(np.full(len(toy_scheme()), 1.5), 1.0, 0.4, unusual_power=0.6),
+        calibration=Calibration(np.full(len(toy_scheme()), 1.5), 1.0, 0.4, misfit_power=0.6),
         metadata={"licence": "none"},
     )
     return path

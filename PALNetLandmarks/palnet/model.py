@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import logging
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,8 @@ __all__ = [
     "write_model",
 ]
 
+logger = logging.getLogger(__name__)
+
 DEFAULT_MODEL = "palnet50"
 FORMAT_NAME, FORMAT_VERSION = "palnet-model", 1
 MODELS_FOLDER = Path(__file__).parent / "models"
@@ -54,13 +57,13 @@ DEFAULT_NINETY = 1.7
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """From the network's spread to an expected error, by landmark and by how unusual the face is.
+    """From the network's spread to an expected error, by landmark and by how badly the atlas fits.
 
-    It is ``factor[landmark] * spread ** power * unusualness ** unusual_power``.
+    It is ``factor[landmark] * spread ** power * misfit ** misfit_power``.
 
-    Convention: both in millimetres of the face frame, where every face has the atlas's size. The
-    paper's networks say no spread: there the power is 0 and the factor the expected error, in the
-    true millimetres that these networks work in.
+    Convention: spread and expected error in millimetres of the face frame, where every face has the
+    atlas's size. The paper's networks say no spread: there the power is 0 and the factor the
+    expected error, in the true millimetres that these networks work in.
 
     Attributes
     ----------
@@ -72,15 +75,15 @@ class Calibration:
         Landmarks whose predicted visibility is lower are called missing.
     ninety : float
         Nine of ten errors are below this times the expected one.
-    unusual_power : float
-        Of the face's unusualness; 0 in models that do not know it.
+    misfit_power : float
+        Of the fit's misfit (`palnet.face.fit.measure_misfit`); 0 in models that do not know it.
     """
 
     factor: NDArray[np.float64]
     power: float
     min_visibility: float
     ninety: float = DEFAULT_NINETY
-    unusual_power: float = 0.0
+    misfit_power: float = 0.0
 
     def __post_init__(self) -> None:
         """Check and freeze the factors."""
@@ -88,10 +91,10 @@ class Calibration:
         object.__setattr__(self, "factor", frozen_copy(self.factor))
 
     def expected_error_mm(
-        self, spread_mm: NDArray[np.float64], unusualness: NDArray[np.float64] | float = 1.0
+        self, spread_mm: NDArray[np.float64], misfit: NDArray[np.float64] | float = 1.0
     ) -> NDArray[np.float64]:
-        """Expected error in mm for each landmark's spread on a face so unusual."""
-        return np.asarray(self.factor * spread_mm**self.power * unusualness**self.unusual_power)
+        """Expected error in mm for each landmark's spread on a face that the atlas fits so."""
+        return np.asarray(self.factor * spread_mm**self.power * misfit**self.misfit_power)
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,7 +228,7 @@ def write_model(
             "power": calibration.power,
             "min_visibility": calibration.min_visibility,
             "ninety": calibration.ninety,
-            "unusual_power": calibration.unusual_power,
+            "misfit_power": calibration.misfit_power,
         },
         "metadata": metadata,
     }
@@ -346,12 +349,26 @@ def _assemble(
             name: frozen_copy(w, np.float32)
             for name, w in _with_joint_layer(parts["network"]).items()
         },
-        calibration=Calibration(parts["calibration"]["factor"], **header["calibration"]),
+        calibration=_read_calibration(path, header["calibration"], parts["calibration"]),
         metadata=header["metadata"],
         paper=_read_paper_network(header["paper"], parts["paper"]) if "paper" in header else None,
     )
     _check_parts(model)
     return model
+
+
+def _read_calibration(
+    path: Path, row: dict[str, Any], arrays: dict[str, NDArray[Any]]
+) -> Calibration:
+    """Take the calibration; what files of before said of the atlas's weights counts no more."""
+    known = dict(row)
+    if known.pop("unusual_power", 0.0):
+        logger.warning(
+            "%s: made before expected errors knew how well the atlas fits; those of single faces "
+            "may be a third too large or too small. Fit them anew with palnet calibrate.",
+            path,
+        )
+    return Calibration(arrays["factor"], **known)
 
 
 def _with_joint_layer(weights: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

@@ -121,8 +121,7 @@ def project_prediction(found: FoundFace, prediction: LandmarkPrediction, model: 
     """
     projection = project_onto_triangles(found.face, prediction.positions_mm)
     scan_from_face = invert_similarity(found.face_from_scan)
-    unusualness = found.fit.unusualness
-    expected = model.calibration.expected_error_mm(prediction.spread_mm, unusualness)
+    expected = model.calibration.expected_error_mm(prediction.spread_mm, found.fit.misfit)
     is_placed = prediction.visibility >= model.calibration.min_visibility
     is_placed &= projection.distances_mm < OFF_SURFACE_MM
     return Placement(

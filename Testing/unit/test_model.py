@@ -81,11 +81,11 @@ def test_calibration_is_a_power_of_the_spread():
     np.testing.assert_allclose(expected, [2.0, 6.0])
 
 
-@pytest.mark.parametrize(("unusualness", "times"), [(1.0, 1.0), (0.5, 0.25), (2.0, 4.0)])
-def test_more_is_expected_of_an_unusual_face(unusualness, times):
-    calibration = Calibration(np.array([1.0, 2.0]), 0.5, 0.5, unusual_power=2.0)
+@pytest.mark.parametrize(("misfit", "times"), [(1.0, 1.0), (0.5, 0.25), (2.0, 4.0)])
+def test_more_is_expected_where_the_atlas_fits_badly(misfit, times):
+    calibration = Calibration(np.array([1.0, 2.0]), 0.5, 0.5, misfit_power=2.0)
 
-    expected = calibration.expected_error_mm(np.array([4.0, 9.0]), unusualness)
+    expected = calibration.expected_error_mm(np.array([4.0, 9.0]), misfit)
 
     np.testing.assert_allclose(expected, np.array([2.0, 6.0]) * times)
 
@@ -181,6 +181,18 @@ def test_network_from_before_the_joint_layer_gets_one_that_does_nothing(a_model_
         weights["joint.weight"], np.zeros((3 * N_LANDMARKS, 3 * N_LANDMARKS))
     )
     np.testing.assert_array_equal(weights["joint.bias"], np.zeros(3 * N_LANDMARKS))
+
+
+def test_what_a_file_of_before_says_of_unusual_shapes_counts_no_more(a_model_file, caplog):
+    kept = {"power": 1.2, "min_visibility": 0.4, "ninety": 1.8}
+    change_header(a_model_file, calibration={**kept, "unusual_power": 0.6})
+
+    calibration = read_model(a_model_file).calibration
+
+    assert "toy.npz: made before" in caplog.text
+    assert "palnet calibrate" in caplog.text
+    assert calibration.misfit_power == 0
+    assert {name: getattr(calibration, name) for name in kept} == kept
 
 
 @pytest.mark.parametrize("absent", ["scheme", "calibration", "metadata"])

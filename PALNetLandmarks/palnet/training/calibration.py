@@ -30,7 +30,7 @@ __all__ = ["CalibrationSample", "collect_sample", "fit_calibration"]
 logger = logging.getLogger(__name__)
 
 POWERS = np.linspace(0.4, 3.0, 53)
-UNUSUAL_POWERS = np.linspace(0.0, 2.0, 11)
+MISFIT_POWERS = np.linspace(0.0, 2.0, 21)
 # The network's visibility is a probability: a landmark more likely hidden than shown is missing.
 MIN_VISIBILITY = 0.5
 # A landmark's own factor counts as much as the common one after this many errors were seen.
@@ -47,15 +47,15 @@ class CalibrationSample:
         True error, and what the network says.
     visible : ndarray of shape (n_scans, n_landmarks)
         Which landmarks the scan shows.
-    unusualness : ndarray of shape (n_scans,)
-        Of the fitted shapes.
+    misfit : ndarray of shape (n_scans,)
+        Of the fitted atlas.
     """
 
     error_mm: NDArray[np.float64]
     spread_mm: NDArray[np.float64]
     visibility: NDArray[np.float64]
     visible: NDArray[np.bool_]
-    unusualness: NDArray[np.float64]
+    misfit: NDArray[np.float64]
 
 
 def collect_sample(model: Model, scans: Sequence[Path]) -> CalibrationSample:
@@ -88,23 +88,21 @@ def collect_sample(model: Model, scans: Sequence[Path]) -> CalibrationSample:
         placed = project_onto_triangles(found.face, prediction.positions_mm).points_mm
         error = np.linalg.norm(placed - truth, axis=1)
         said = (prediction.spread_mm, prediction.visibility)
-        rows.append((error, *said, scan.visible, found.fit.unusualness))
+        rows.append((error, *said, scan.visible, found.fit.misfit))
     if not rows:
         msg = "every scan kept for the calibration was refused; the pose networks are no good yet."
         raise TrainingError(msg)
     return CalibrationSample(*(np.array(column) for column in zip(*rows, strict=True)))
 
 
-def fit_calibration(
-    sample: CalibrationSample, *, unusual_power: float | None = None
-) -> Calibration:
+def fit_calibration(sample: CalibrationSample, *, misfit_power: float | None = None) -> Calibration:
     """Fit factors and powers.
 
     Parameters
     ----------
     sample : CalibrationSample
         People kept apart for this.
-    unusual_power : float, optional
+    misfit_power : float, optional
         Where it is known; it is one number a face, and a few dozen faces do not tell it.
 
     Returns
@@ -115,8 +113,8 @@ def fit_calibration(
         what times the expected error nine of ten are below.
     """
     shown = sample.visible
-    unusual_powers = UNUSUAL_POWERS if unusual_power is None else [unusual_power]
-    best = min(product(POWERS, unusual_powers), key=lambda powers: _cost(sample, *powers))
+    misfit_powers = MISFIT_POWERS if misfit_power is None else [misfit_power]
+    best = min(product(POWERS, misfit_powers), key=lambda powers: _cost(sample, *powers))
     powered = np.where(shown, _powered(sample, *best), 0.0)
     errors = np.where(shown, sample.error_mm, 0.0)
     common = errors.sum() / powered.sum()
@@ -128,15 +126,15 @@ def fit_calibration(
     return Calibration(factor, float(best[0]), MIN_VISIBILITY, ninety, float(best[1]))
 
 
-def _powered(sample: CalibrationSample, power: float, unusual_power: float) -> NDArray[np.float64]:
+def _powered(sample: CalibrationSample, power: float, misfit_power: float) -> NDArray[np.float64]:
     """What a factor makes an expected error of, (n_scans, n_landmarks)."""
     powered: NDArray[np.float64] = sample.spread_mm**power
-    return powered * sample.unusualness[:, None] ** unusual_power
+    return powered * sample.misfit[:, None] ** misfit_power
 
 
-def _cost(sample: CalibrationSample, power: float, unusual_power: float) -> float:
+def _cost(sample: CalibrationSample, power: float, misfit_power: float) -> float:
     """Mean negative log-likelihood of the errors for two powers."""
-    powered = _powered(sample, power, unusual_power)[sample.visible]
+    powered = _powered(sample, power, misfit_power)[sample.visible]
     error = sample.error_mm[sample.visible]
     expected = powered * error.mean() / powered.mean()
     return float(np.mean(error / expected + np.log(expected)))

@@ -12,7 +12,7 @@ from scipy.stats import t as student
 
 import palnet
 from palnet.evaluation import Pair
-from palnet.face.fit import measure_unusualness
+from palnet.face.fit import measure_misfit
 from palnet.model import write_model
 from palnet.training.calibration import CalibrationSample, fit_calibration
 
@@ -178,7 +178,7 @@ def refit_calibration(
         Gives the starts of the landmarks.
     known : Calibration
         What is kept where they are fewer than `MIN_CALIBRATION_PEOPLE`; its least visibility stays,
-        and how much an unusual shape counts.
+        and how much a bad fit of the atlas counts.
 
     Returns
     -------
@@ -192,10 +192,10 @@ def refit_calibration(
         prediction = face.predict(weights, atlas)
         placed = face.project(prediction.positions_mm)
         error = np.linalg.norm(placed - face.truth_mm, axis=1)
-        shown, unusualness = face.truth.is_placed, measure_unusualness(face.shape)
-        rows.append((error, prediction.spread_mm, np.ones(len(shown)), shown, unusualness))
+        shown, misfit = face.truth.is_placed, measure_misfit(face.residual_mm)
+        rows.append((error, prediction.spread_mm, np.ones(len(shown)), shown, misfit))
     sample = CalibrationSample(*(np.array(column) for column in zip(*rows, strict=True)))
-    fitted = fit_calibration(sample, unusual_power=known.unusual_power)
+    fitted = fit_calibration(sample, misfit_power=known.misfit_power)
     return replace(fitted, min_visibility=known.min_visibility)
 
 

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["AnnotatedFace", "gather_training_patches", "has_atlas_scheme", "prepare_faces"]
 
 # Kept faces of another version are prepared again.
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 # Of the surface, what is nearer than this to an approximation or a true landmark is kept: a result
 # that is farther off than that is wrong anyway.
 SURFACE_REACH_MM = 20.0
@@ -69,6 +69,8 @@ class AnnotatedFace:
         The face at both spacings.
     shape : ndarray of shape (n_modes,)
         Weights of the fitted atlas.
+    residual_mm : float
+        Median distance of the surface from it, as of `palnet.face.fit.AtlasFit`.
     path : Path
         The kept file, which also holds the surface round the landmarks.
     digest : str
@@ -81,6 +83,7 @@ class AnnotatedFace:
     fine: PointCloud
     coarse: PointCloud
     shape: NDArray[np.float64]
+    residual_mm: float
     path: Path
     digest: str
 
@@ -192,6 +195,7 @@ def _prepare(scan: AnnotatedScan, *, scheme: Scheme, model: Model) -> dict[str, 
         "fine": np.hstack([fine.points_mm, fine.normals]).astype(np.float32),
         "coarse": np.hstack([found.coarse.points_mm, found.coarse.normals]).astype(np.float32),
         "shape": shape,
+        "residual_mm": np.asarray(found.fit.residual_mm),
         "surface_mm": surface.points_mm.astype(np.float32),
         "triangles": surface.triangles,
     }
@@ -210,6 +214,7 @@ def _load(scan: AnnotatedScan, scheme: Scheme, path: Path) -> AnnotatedFace | st
             fine=PointCloud(fine[:, :3], fine[:, 3:]),
             coarse=PointCloud(coarse[:, :3], coarse[:, 3:]),
             shape=arrays["shape"],
+            residual_mm=float(arrays["residual_mm"]),
             path=path,
             digest=str(arrays["digest"]),
         )

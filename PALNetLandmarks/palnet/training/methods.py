@@ -230,10 +230,10 @@ class _TuningMethod:
     ) -> None:
         """Write the model of a fold."""
         train, validation = parts
-        # The shape is that of the base's atlas here too.
-        unusual_power = self.base.calibration.unusual_power
+        # The atlas that is fitted is the base's here too.
+        misfit_power = self.base.calibration.misfit_power
         plain = Calibration(
-            np.ones(len(self.scheme)), 1.0, min_visibility=0.0, unusual_power=unusual_power
+            np.ones(len(self.scheme)), 1.0, min_visibility=0.0, misfit_power=misfit_power
         )
         known = plain if self.is_scratch else self.base.calibration
         write_tuned_model(

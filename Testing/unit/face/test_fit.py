@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from palnet.face.fit import fit_atlas, measure_unusualness
+from palnet.face.fit import fit_atlas, measure_misfit
 from palnet.face.region import extract_face, move_cloud, sample_coarse
 from palnet.face.similarity import (
     apply_similarity,
@@ -222,9 +222,18 @@ def test_fit_leaves_the_cloud_as_it_was(the_heads):
 
 
 @pytest.mark.parametrize(
-    ("times", "unusualness"), [(0.0, 0.5), (0.65, 1.0), (0.975, 1.5), (1.3, 2.0), (9.0, 2.0)]
+    ("residual_mm", "misfit"), [(0.0, 0.5), (0.25, 1.0), (0.375, 1.5), (0.75, 3.0), (np.inf, 3.0)]
 )
-def test_unusualness_is_that_of_the_weights_within_limits(times, unusualness):
-    weights = times * np.tile([1.0, -1.0], 30)
+def test_misfit_is_the_share_of_a_usual_residual_within_limits(residual_mm, misfit):
+    np.testing.assert_allclose(measure_misfit(residual_mm), misfit)
 
-    np.testing.assert_allclose(measure_unusualness(weights), unusualness)
+
+def test_what_the_modes_cannot_make_is_a_misfit(the_heads):
+    """Waves of 23 mm: finer than any mode of the toy."""
+    cloud, _ = the_heads[2]
+    waves = 1.5 * np.sin(cloud.points_mm @ np.array([0.2, 0.15, 0.1]))[:, None] * cloud.normals
+
+    usual = fit_atlas(toy_atlas(), cloud)
+    bumpy = fit_atlas(toy_atlas(), PointCloud(cloud.points_mm + waves, cloud.normals))
+
+    assert bumpy.misfit > 1.5 * usual.misfit

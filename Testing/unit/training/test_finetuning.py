@@ -15,6 +15,7 @@ import palnet
 from palnet import detector
 from palnet.cli import main
 from palnet.errors import UsageError
+from palnet.face.fit import measure_misfit
 from palnet.model import read_model
 from palnet.training import faces as faces_module
 from palnet.training import tuning
@@ -151,6 +152,12 @@ def test_detection_with_the_model_gives_its_landmarks(a_run, a_cohort, a_model):
     face = next(face for face in faces if face.specimen == "p7")
     expected = place_landmarks([face], model.network("landmarks"), model.atlas)[0].predicted
     assert found.is_placed.all()
+    spread = face.predict(model.network("landmarks"), model.atlas).spread_mm
+    misfit = measure_misfit(face.residual_mm)
+    assert model.calibration.misfit_power != 0
+    assert misfit != 1
+    expected_error = model.calibration.expected_error_mm(spread, misfit) / face.scale
+    np.testing.assert_allclose(found.expected_error_mm, expected_error, rtol=1e-3)
     # Kept points are in single precision.
     np.testing.assert_allclose(found.positions, expected.positions, atol=1e-3)
     prn_truth = face.truth.positions[PRN]

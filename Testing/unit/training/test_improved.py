@@ -102,13 +102,13 @@ def test_loss_falls_in_each_fold(a_run):
         assert float(curve[-1]["loss"]) < float(curve[0]["loss"])
 
 
-def test_unusual_shapes_count_as_in_the_base_model(a_run, the_models):
-    """The atlas's modes are the base's, and a fold has too few people to learn it from."""
-    known = read_model(the_models[0]).calibration.unusual_power
+def test_misfits_count_as_in_the_base_model(a_run, the_models):
+    """The atlas that is fitted is the base's, and a fold has too few people to learn it from."""
+    known = read_model(the_models[0]).calibration.misfit_power
 
     for fold in (1, 2):
         model = read_model(a_run[0] / f"fold{fold}" / "model.npz")
-        assert model.calibration.unusual_power == known
+        assert model.calibration.misfit_power == known
 
 
 def test_folds_are_those_of_the_paper_s_preset(a_run, a_data_set):
