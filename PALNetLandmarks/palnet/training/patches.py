@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from palnet.surface import PointCloud
     from palnet.synthesis.scans import GeneratedScan
 
-__all__ = ["TrainingPatches", "cut_patches", "draw_starts", "fill_patches", "load_patches"]
+__all__ = ["TrainingPatches", "cut_patches", "draw_starts", "fill_patches", "load_patches", "thin_atlas"]
 
 # More points than the network takes, so that every batch sees another choice of them.
 N_STORED_EACH = 128
@@ -42,6 +42,10 @@ POSE_ANGLE_DEG, POSE_SHIFT_MM, POSE_LOG_SCALE = 5.0, 4.0, 0.03
 # The second start: what a first pass leaves of the atlas's error, and its own; drawn for each scan,
 # so that a second pass knows good first ones too and does not spoil them.
 LEFT_OF_ATLAS_ERROR, FIRST_PASS_ERROR_MM = (0.0, 0.5), (0.1, 0.9)
+# No atlas spans real faces, but it does those that it was built from: a network that saw nothing
+# but their starts would trust every start. So in training most scans meet an atlas without some of
+# its modes: how many, with what share of them kept.
+THINNED_SHARE, KEPT_MODES = 2 / 3, (0.2, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +77,7 @@ class TrainingPatches:
 
 
 def fill_patches(
-    atlas: FaceAtlas, scans: Sequence[Path], folder: Path, *, jobs: int = 1
+    atlas: FaceAtlas, scans: Sequence[Path], folder: Path, *, jobs: int = 1, thinned: bool = False
 ) -> list[Path]:
     """Write the patches of each scan; those that are there already are kept.
 
@@ -87,6 +91,9 @@ def fill_patches(
         Where the ``.npz`` files go.
     jobs : int
         Processes.
+    thinned : bool
+        Whether starts are those of thinned atlases (`thin_atlas`), to train with; else they are
+        those of a detection.
 
     Returns
     -------
@@ -96,7 +103,7 @@ def fill_patches(
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / path.name for path in scans]
     todo = [(s, p) for s, p in zip(scans, paths, strict=True) if not p.exists()]
-    run_tasks(partial(_write_one, atlas), todo, jobs=jobs, what="scans cut into patches")
+    run_tasks(partial(_write_one, atlas, thinned=thinned), todo, jobs=jobs, what="scans cut into patches")
     return paths
 
 
@@ -113,10 +120,34 @@ def load_patches(paths: Sequence[Path]) -> TrainingPatches:
     return TrainingPatches(**columns)
 
 
-def _write_one(atlas: FaceAtlas, task: tuple[Path, Path]) -> None:
+def thin_atlas(atlas: FaceAtlas, rng: np.random.Generator) -> FaceAtlas:
+    """Take modes away at random, or none: as little as an atlas has of a face that it cannot make.
+
+    Parameters
+    ----------
+    atlas : FaceAtlas
+        The atlas.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    FaceAtlas
+        With the modes that are left, in their order.
+    """
+    if rng.random() >= THINNED_SHARE:
+        return atlas
+    kept = rng.random(atlas.n_modes) < rng.uniform(*KEPT_MODES)
+    modes_mm, landmark_modes_mm = atlas.modes_mm[kept], atlas.landmark_modes_mm[kept]
+    return replace(atlas, modes_mm=modes_mm, landmark_modes_mm=landmark_modes_mm)
+
+
+def _write_one(atlas: FaceAtlas, task: tuple[Path, Path], *, thinned: bool) -> None:
     """Compute and write the patches of one scan."""
     source, path = task
-    arrays = _prepare(atlas, read_generated_scan(source), np.random.default_rng(int(source.stem)))
+    rng = np.random.default_rng(int(source.stem))
+    fitted = thin_atlas(atlas, rng) if thinned else atlas
+    arrays = _prepare(fitted, read_generated_scan(source), rng)
     with replacing(path, overwrite=True) as draft, draft.open("wb") as stream:
         np.savez(stream, **arrays)  # type: ignore[arg-type]  # numpy 2.1's keyword is no array
 

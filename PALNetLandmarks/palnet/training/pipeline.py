@@ -193,10 +193,12 @@ def _landmark_stage(
     """Train the landmark network, and refit its joint layer."""
     people = recipe.people
     n_used = people.n_train + people.n_validation
-    fill = partial(fill_patches, atlas, scans[:n_used], folder / "patches", jobs=jobs)
-    patches = on_first(fill)
-    train = load_patches(patches[: people.n_train])
-    validation = load_patches(patches[people.n_train :])
+    # Validation people are met as in a detection, training people with starts that fit them less.
+    parts = (scans[: people.n_train], True), (scans[people.n_train : n_used], False)
+    fill = partial(fill_patches, atlas, folder=folder / "patches", jobs=jobs)
+    train, validation = (
+        load_patches(on_first(partial(fill, part, thinned=thinned))) for part, thinned in parts
+    )
     mirror = [int(i) for i in scheme.mirror]
     weights: dict[str, NDArray[np.float32]] = {}
     for number, part in enumerate(recipe.landmarks, start=1):
