@@ -33,7 +33,14 @@ if TYPE_CHECKING:
     from palnet.surface import PointCloud
     from palnet.synthesis.scans import GeneratedScan
 
-__all__ = ["TrainingPatches", "cut_patches", "draw_starts", "fill_patches", "load_patches", "thin_atlas"]
+__all__ = [
+    "TrainingPatches",
+    "cut_patches",
+    "draw_starts",
+    "fill_patches",
+    "load_patches",
+    "thin_atlas",
+]
 
 # More points than the network takes, so that every batch sees another choice of them.
 N_STORED_EACH = 128
@@ -103,7 +110,9 @@ def fill_patches(
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / path.name for path in scans]
     todo = [(s, p) for s, p in zip(scans, paths, strict=True) if not p.exists()]
-    run_tasks(partial(_write_one, atlas, thinned=thinned), todo, jobs=jobs, what="scans cut into patches")
+    run_tasks(
+        partial(_write_one, atlas, thinned=thinned), todo, jobs=jobs, what="scans cut into patches"
+    )
     return paths
 
 

@@ -190,7 +190,7 @@ def _landmark_stage(
     scheme: Scheme,
     jobs: int,
 ) -> dict[str, NDArray[np.float32]]:
-    """Train the landmark network, and refit its joint layer."""
+    """Train the landmark network, its joint layer refitted after each round."""
     people = recipe.people
     n_used = people.n_train + people.n_validation
     # Validation people are met as in a detection, training people with starts that fit them less.
@@ -214,8 +214,8 @@ def _landmark_stage(
             drawing=Drawing(part.batch_size // n_parts, part.n_drawn, part.warp),
             start=weights or None,
         )
-    refit = partial(_joint_stage, recipe, weights, (train, validation), mirror, folder)
-    weights = on_first(refit)
+        refit = partial(_joint_stage, recipe, weights, (train, validation), mirror, run)
+        weights = on_first(refit)
     return {f"landmarks.{name}": weight for name, weight in weights.items()}
 
 
@@ -226,7 +226,7 @@ def _joint_stage(
     mirror: list[int],
     folder: Path,
 ) -> dict[str, NDArray[np.float32]]:
-    """Refit the joint layer, or take the network with it from the run folder."""
+    """Refit the joint layer of a round, or take the network with it from the round's folder."""
     path = folder / "joint.npz"
     if not path.exists():
         refitted = refit_joint_layer(weights, *parts, mirror, ridge=recipe.joint.ridge)

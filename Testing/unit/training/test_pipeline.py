@@ -174,7 +174,13 @@ def test_every_number_of_a_round_reaches_its_training(a_recipe, monkeypatch, tmp
         seen.append((folder.name, settings, drawing, start))
         return {"of": len(seen)}
 
-    monkeypatch.setattr(pipeline, "fill_patches", lambda *rest, **more: [])
+    filled = []
+
+    def fill(atlas, scans, *, folder, jobs, thinned):
+        filled.append((scans, thinned))
+        return scans
+
+    monkeypatch.setattr(pipeline, "fill_patches", fill)
     monkeypatch.setattr(pipeline, "load_patches", lambda paths: None)
     monkeypatch.setattr(pipeline, "train_landmark_network", train)
     monkeypatch.setattr(
@@ -182,13 +188,17 @@ def test_every_number_of_a_round_reaches_its_training(a_recipe, monkeypatch, tmp
     )
 
     recipe = replace(a_recipe, landmarks=rounds)
-    weights = pipeline._landmark_stage(recipe, None, [], tmp_path, toy_scheme(), 1)
+    scans = list(range(7))
+    weights = pipeline._landmark_stage(recipe, None, scans, tmp_path, toy_scheme(), 1)
 
+    first = {"of": 1, "ridge": 10}
     assert weights == {"landmarks.of": 2, "landmarks.ridge": 10}
     assert seen == [
         ("landmarks", LoopSettings(12, 2e-3, seed=3, n_parts=6), Drawing(8, 64, 0.5), None),
-        ("landmarks_2", LoopSettings(6, 1e-3, seed=4, n_parts=1), Drawing(5, 32, 0.0), {"of": 1}),
+        ("landmarks_2", LoopSettings(6, 1e-3, seed=4, n_parts=1), Drawing(5, 32, 0.0), first),
     ]
+    # Training people meet thinned atlases, validation people what a detection has.
+    assert filled == [([0, 1, 2], True), ([3, 4], False)]
 
 
 def test_people_come_from_each_source_in_turn(a_recipe, short_steps, tmp_path):
