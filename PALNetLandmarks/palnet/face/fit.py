@@ -37,6 +37,11 @@ SCHEDULE = (
     *((140, 2, 6.0, 3.0),) * 5,
 )
 MIN_NORMAL_AGREEMENT = 0.5
+# Matches are nearest by place and normal together, normals as far apart as they are long (60
+# degrees) counting as so many millimetres: lips find lips and lids lids, where the nearest place
+# alone slides along the skin. On 48 people 0 leaves the landmarks of the atlas 2.1 mm off, and
+# those of an atlas of the other source alone 4.8 mm; 20 to 45 leave 1.8 and 4.1.
+NORMAL_UNIT_MM = 25.0
 # Share of point-to-point in the residual: it stops the atlas from sliding along smooth cheeks.
 POINT_SHARE = 0.01
 # Matches are weighted by 1 / (1 + (distance / scale)^2): hair and clothes pull little.
@@ -118,9 +123,9 @@ def fit_atlas(
 ) -> AtlasFit:
     """Fit pose, size and shape of the atlas to a point cloud.
 
-    Each round matches atlas points to the nearest scan points and solves one linearised
-    least-squares problem for pose, size and shape together, point to plane with a little point to
-    point, with the shape weights held by their prior.
+    Each round matches atlas points to the scan points that are nearest by place and normal, and
+    solves one linearised least-squares problem for pose, size and shape together, point to plane
+    with a little point to point, with the shape weights held by their prior.
 
     Parameters
     ----------
@@ -137,21 +142,21 @@ def fit_atlas(
     AtlasFit
         The fit; whether it is a face is for `palnet.face.verdict` to say.
     """
-    tree = cKDTree(cloud.points_mm)
+    tree = cKDTree(np.hstack([cloud.points_mm, NORMAL_UNIT_MM * cloud.normals]))
     face_from_cloud = np.eye(4)
     weights = np.zeros(atlas.n_modes)
     modes_by_point = atlas.modes_by_point
     for n_modes, thinning, reach_mm, ridge in schedule:
         chosen = slice(None, None, thinning)
         shape = atlas.mean_mm[chosen] + modes_by_point[chosen, :, :n_modes] @ weights[:n_modes]
-        match = _match(shape, atlas.normals[chosen], tree, cloud.normals, face_from_cloud, reach_mm)
+        match = _match(shape, atlas.normals[chosen], tree, cloud, face_from_cloud, reach_mm)
         if len(match.rows) < MIN_MATCHES:
             break
         modes = modes_by_point[chosen][match.rows, :, :n_modes]
         motion, step = _solve(shape[match.rows], match, modes, weights[:n_modes], ridge)
         weights[:n_modes] += step
         face_from_cloud = motion @ face_from_cloud
-    return _summarise(atlas, tree, cloud.normals, face_from_cloud, weights)
+    return _summarise(atlas, cloud, face_from_cloud, weights)
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,20 +173,29 @@ def _match(
     shape: NDArray[np.float64],
     shape_normals: NDArray[np.float64],
     tree: cKDTree,
-    normals: NDArray[np.float64],
+    cloud: PointCloud,
     face_from_cloud: NDArray[np.float64],
     reach_mm: float,
 ) -> _Match:
-    """Nearest scan point of each atlas point, if near enough and facing the same way."""
+    """Nearest scan point of each atlas point, if near enough and facing the same way.
+
+    A tree of places finds the nearest by place, one of places and normals by both.
+    """
     cloud_from_face = invert_similarity(face_from_cloud)
     reach = reach_mm * similarity_scale(cloud_from_face)
     queries = apply_similarity(cloud_from_face, shape)
-    distance, nearest = tree.query(queries, distance_upper_bound=reach)
+    wanted = queries
+    if tree.m > queries.shape[1]:
+        normals = NORMAL_UNIT_MM * rotate_directions(cloud_from_face, shape_normals)
+        wanted = np.hstack([queries, normals])
+    distance, nearest = tree.query(wanted, distance_upper_bound=np.hypot(reach, NORMAL_UNIT_MM))
     rows = np.flatnonzero(np.isfinite(distance))
-    found_normals = rotate_directions(face_from_cloud, normals[nearest[rows]])
+    apart = np.linalg.norm(cloud.points_mm[nearest[rows]] - queries[rows], axis=1)
+    rows = rows[apart < reach]
+    found_normals = rotate_directions(face_from_cloud, cloud.normals[nearest[rows]])
     agrees = np.einsum("ij,ij->i", found_normals, shape_normals[rows]) > MIN_NORMAL_AGREEMENT
     rows, found_normals = rows[agrees], found_normals[agrees]
-    points = apply_similarity(face_from_cloud, tree.data[nearest[rows]])
+    points = apply_similarity(face_from_cloud, cloud.points_mm[nearest[rows]])
     gap = np.einsum("ij,ij->i", points - shape[rows], found_normals)
     robust = 1 / (1 + (gap / max(ROBUST_SCALE_MM, reach_mm / 4)) ** 2)
     return _Match(rows, points, found_normals, robust)
@@ -234,15 +248,15 @@ def _solve(
 
 def _summarise(
     atlas: FaceAtlas,
-    tree: cKDTree,
-    normals: NDArray[np.float64],
+    cloud: PointCloud,
     face_from_cloud: NDArray[np.float64],
     weights: NDArray[np.float64],
 ) -> AtlasFit:
     """Measure how well the fitted atlas lies on the scan."""
     core = atlas.core
+    tree, normals = cKDTree(cloud.points_mm), cloud.normals
     shape = atlas.shape_points(weights)[core]
-    match = _match(shape, atlas.normals[core], tree, normals, face_from_cloud, 8.0)
+    match = _match(shape, atlas.normals[core], tree, cloud, face_from_cloud, 8.0)
     gap = np.abs(np.einsum("ij,ij->i", match.points - shape[match.rows], match.normals))
     distance = np.linalg.norm(match.points - shape[match.rows], axis=1)
     on_scan = distance < 4.0
