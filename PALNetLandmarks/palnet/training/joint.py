@@ -50,8 +50,8 @@ def refit_joint_layer(
 
     Gradient descent finds this layer too, but slowly, since its inputs go together closely. The new
     map is put behind the layer that is there and makes one layer with it, so that a detection gets
-    no longer. It is fitted to patches as a detection sees them, without augmentation, and to the
-    same faces in a mirror.
+    no longer. It is fitted to the patches without augmentation, all points in them, and to the same
+    faces in a mirror.
 
     Convention: offsets in units of `OFFSET_UNIT_MM` in the face frame, x, y and z of one landmark
     after those of another, as in the layer itself.

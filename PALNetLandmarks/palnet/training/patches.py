@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training patches: generated scans taken through the very stages of a detection."""
+"""Training patches: generated scans taken through the stages of a detection."""
 
 from __future__ import annotations
 
@@ -49,10 +49,12 @@ POSE_ANGLE_DEG, POSE_SHIFT_MM, POSE_LOG_SCALE = 5.0, 4.0, 0.03
 # The second start: what a first pass leaves of the atlas's error, and its own; drawn for each scan,
 # so that a second pass knows good first ones too and does not spoil them.
 LEFT_OF_ATLAS_ERROR, FIRST_PASS_ERROR_MM = (0.0, 0.5), (0.1, 0.9)
-# No atlas spans real faces, but it does those that it was built from: a network that saw nothing
-# but their starts would trust every start. So in training most scans meet an atlas without some of
-# its modes: how many, with what share of them kept.
+# An atlas spans the people that it was built from, and no real face: a network that had only met
+# starts on such people would trust every start. So most training scans meet an atlas without some
+# of its modes. Share of the scans, and range of the share of the modes that are kept.
 THINNED_SHARE, KEPT_MODES = 2 / 3, (0.2, 1.0)
+# Names the stream of random numbers that thins.
+THINNING = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +64,8 @@ class TrainingPatches:
     Attributes
     ----------
     points : ndarray of shape (n_scans, 2, n_landmarks, n_stored, 6)
-        Half precision; start 0 is the atlas's, start 1 like the result of a first pass.
+        Half precision; start 0 is that of the atlas, whole or thinned, start 1 like the result of a
+        first pass.
     share : ndarray of shape (n_scans, 2, n_landmarks, 2)
         How full each half would be with as many points as the network takes.
     centres_mm : ndarray of shape (n_scans, 2, n_landmarks, 3)
@@ -130,7 +133,7 @@ def load_patches(paths: Sequence[Path]) -> TrainingPatches:
 
 
 def thin_atlas(atlas: FaceAtlas, rng: np.random.Generator) -> FaceAtlas:
-    """Take modes away at random, or none: as little as an atlas has of a face that it cannot make.
+    """Drop random modes, or none, so that the atlas cannot make the face, as it cannot a real one.
 
     Parameters
     ----------
@@ -142,11 +145,12 @@ def thin_atlas(atlas: FaceAtlas, rng: np.random.Generator) -> FaceAtlas:
     Returns
     -------
     FaceAtlas
-        With the modes that are left, in their order.
+        With the modes that are left, one at least, in their order.
     """
     if rng.random() >= THINNED_SHARE:
         return atlas
     kept = rng.random(atlas.n_modes) < rng.uniform(*KEPT_MODES)
+    kept[rng.integers(atlas.n_modes)] = True
     modes_mm, landmark_modes_mm = atlas.modes_mm[kept], atlas.landmark_modes_mm[kept]
     return replace(atlas, modes_mm=modes_mm, landmark_modes_mm=landmark_modes_mm)
 
@@ -154,9 +158,11 @@ def thin_atlas(atlas: FaceAtlas, rng: np.random.Generator) -> FaceAtlas:
 def _write_one(atlas: FaceAtlas, task: tuple[Path, Path], *, thinned: bool) -> None:
     """Compute and write the patches of one scan."""
     source, path = task
-    rng = np.random.default_rng(int(source.stem))
-    fitted = thin_atlas(atlas, rng) if thinned else atlas
-    arrays = _prepare(fitted, read_generated_scan(source), rng)
+    seed = int(source.stem)
+    # A stream of its own: the person was drawn from the one of the seed alone, and who is unusual
+    # must not decide whose atlas is whole.
+    met = thin_atlas(atlas, np.random.default_rng([seed, THINNING])) if thinned else atlas
+    arrays = _prepare(met, read_generated_scan(source), np.random.default_rng(seed))
     with replacing(path, overwrite=True) as draft, draft.open("wb") as stream:
         np.savez(stream, **arrays)  # type: ignore[arg-type]  # numpy 2.1's keyword is no array
 

@@ -45,6 +45,8 @@ __all__ = ["train_model"]
 
 logger = logging.getLogger(__name__)
 
+# Goes up when a stage makes something else of the same recipe: run folders of before are refused.
+PIPELINE_VERSION = 2
 # One in so many whole heads is kept for the calibration: nobody trains and calibrates.
 CALIBRATION_EVERY = 10
 SOURCE_LICENCES = {
@@ -77,7 +79,8 @@ def train_model(
     folder.mkdir(parents=True, exist_ok=True)
     _check_sources(sources)
     prints = {source.name: source.fingerprint for source in sources}
-    on_first(partial(claim_folder, folder, {**asdict(recipe), "sources": prints}))
+    made_by = {"sources": prints, "pipeline": PIPELINE_VERSION}
+    on_first(partial(claim_folder, folder, {**asdict(recipe), **made_by}))
     scheme = load_scheme(recipe.scheme)
     trained_on = [_with_heads(source, for_calibration=False) for source in sources]
     atlas = on_first(partial(_atlas_stage, recipe, trained_on, folder))
@@ -194,10 +197,10 @@ def _landmark_stage(
     people = recipe.people
     n_used = people.n_train + people.n_validation
     # Validation people are met as in a detection, training people with starts that fit them less.
-    parts = (scans[: people.n_train], True), (scans[people.n_train : n_used], False)
+    both = (scans[: people.n_train], True), (scans[people.n_train : n_used], False)
     fill = partial(fill_patches, atlas, folder=folder / "patches", jobs=jobs)
     train, validation = (
-        load_patches(on_first(partial(fill, part, thinned=thinned))) for part, thinned in parts
+        load_patches(on_first(partial(fill, some, thinned=thinned))) for some, thinned in both
     )
     mirror = [int(i) for i in scheme.mirror]
     weights: dict[str, NDArray[np.float32]] = {}

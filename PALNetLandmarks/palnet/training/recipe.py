@@ -100,7 +100,7 @@ class LandmarkRecipe:
 
 @dataclass(frozen=True)
 class JointRecipe:
-    """The last refit of the network's joint layer.
+    """The refit of the network's joint layer after each round.
 
     Attributes
     ----------
@@ -128,7 +128,7 @@ class Recipe:
     landmarks : tuple of LandmarkRecipe
         Rounds, one at least.
     joint : JointRecipe
-        What follows them.
+        What follows each of them.
     """
 
     name: str
@@ -317,11 +317,14 @@ def claim_folder(folder: Path, recipe: dict[str, Any]) -> None:
     Raises
     ------
     UsageError
-        If the folder holds a run of another recipe.
+        If the folder holds a run of another recipe, or of another version of palnet.
     """
     path = folder / "recipe.json"
     content = json.dumps(recipe, indent=1) + "\n"
     if path.exists() and path.read_text(encoding="utf-8") != content:
-        msg = f"{folder} holds a run of another recipe. Choose another folder, or delete that one."
+        msg = (
+            f"{folder} holds a run of another recipe or version. Choose another folder, or "
+            "delete that one."
+        )
         raise UsageError(msg)
     write_text(path, content, overwrite=True)

@@ -72,7 +72,7 @@ def test_face_drawn_from_the_atlas_is_recovered(seed):
 
     fit = fit_atlas(atlas, move_cloud(shape, motion))
 
-    # Measured: 0.14 to 0.42 mm, the pull of the prior; the mean landmarks are off by 3 to 5 mm.
+    # Measured: 0.09 to 0.43 mm, the pull of the prior; the mean landmarks are off by 3 to 5 mm.
     assert mean_distance(landmarks_in_cloud(fit), truth) < 0.6
     assert fit.residual_mm < 0.1
     assert fit.coverage == 1
@@ -96,25 +96,33 @@ def test_unseen_people_are_fitted_within_a_millimetre_or_so(the_heads, the_fits)
         for fit, (_, truth) in zip(the_fits, the_heads, strict=True)
     ]
 
-    # Measured 0.5 to 1.2 mm; expressions and bumps lie outside the toy's 16 modes.
+    # Measured 0.5 to 1.0 mm; expressions and bumps lie outside the toy's 16 modes.
     assert max(errors) < 1.8
     assert np.mean(errors) < 1.2
 
 
-def test_normals_keep_the_atlas_from_sliding(the_heads, the_fits, monkeypatch):
+def test_normals_keep_the_atlas_from_sliding(the_heads, monkeypatch):
     """Where the nearest place alone decides, the same rounds end farther from the truth."""
-    monkeypatch.setattr(fit_module, "NORMAL_UNIT_MM", 1e-9)
-    blind = [fit_atlas(toy_atlas(), cloud) for cloud, _ in the_heads]
+    rng = np.random.default_rng(5)
+    noisy = []
+    for cloud, _ in the_heads:
+        normals = cloud.normals + rng.normal(0, 0.3, cloud.normals.shape)
+        normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+        noisy.append(PointCloud(cloud.points_mm + rng.normal(0, 0.3, normals.shape), normals))
 
-    errors = [
-        [
-            mean_distance(landmarks_in_cloud(fit), truth)
-            for fit, (_, truth) in zip(fits, the_heads, strict=True)
+    def errors():
+        return [
+            mean_distance(landmarks_in_cloud(fit_atlas(toy_atlas(), cloud)), truth)
+            for cloud, (_, truth) in zip(noisy, the_heads, strict=True)
         ]
-        for fits in (the_fits, blind)
-    ]
-    # Measured 0.71 and 0.76 mm, and better on each of the five.
-    assert np.mean(errors[0]) < 0.97 * np.mean(errors[1])
+
+    seeing = errors()
+    monkeypatch.setattr(fit_module, "NORMAL_UNIT_MM", 1e-9)
+    blind = errors()
+
+    # Measured 0.77 and 1.19 mm, each of the five better by 17 % and more.
+    assert np.mean(seeing) < 0.8 * np.mean(blind)
+    assert (np.array(seeing) < 0.95 * np.array(blind)).all()
 
 
 def test_fit_beats_the_mean_landmarks(the_heads, the_fits):
@@ -128,7 +136,7 @@ def test_fit_beats_the_mean_landmarks(the_heads, the_fits):
 @pytest.mark.parametrize("seed", range(5))
 def test_moved_cloud_gives_moved_landmarks(seed, the_heads, the_fits):
     cloud, _ = the_heads[seed]
-    motion = make_motion(seed + 10, 5, 5)
+    motion = make_motion(seed + 10, 5, 5, 0.05)
 
     moved = fit_atlas(toy_atlas(), move_cloud(cloud, motion))
 

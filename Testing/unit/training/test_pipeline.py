@@ -145,8 +145,15 @@ def test_folder_of_another_recipe_is_refused(a_run, a_recipe, tmp_path):
     path = tmp_path / "lab.toml"
     path.write_text(RECIPE.format(scheme=a_recipe.scheme, seed=4), encoding="utf-8")
 
-    with pytest.raises(UsageError, match="holds a run of another recipe"):
+    with pytest.raises(UsageError, match="holds a run of another recipe or version"):
         pipeline.train_model(read_recipe(path), [toy_model()], a_run.parent)
+
+
+def test_folder_that_an_earlier_version_began_is_refused(a_run, a_recipe, monkeypatch):
+    monkeypatch.setattr(pipeline, "PIPELINE_VERSION", pipeline.PIPELINE_VERSION + 1)
+
+    with pytest.raises(UsageError, match="holds a run of another recipe or version"):
+        pipeline.train_model(a_recipe, [toy_model()], a_run.parent)
 
 
 # --- several sources -----------------------------------------------------------------------------
@@ -171,6 +178,7 @@ def test_every_number_of_a_round_reaches_its_training(a_recipe, monkeypatch, tmp
     seen = []
 
     def train(train, validation, mirror, folder, settings, *, drawing, start):
+        assert (train, validation) == ([0, 1, 2], [3, 4])
         seen.append((folder.name, settings, drawing, start))
         return {"of": len(seen)}
 
@@ -181,11 +189,14 @@ def test_every_number_of_a_round_reaches_its_training(a_recipe, monkeypatch, tmp
         return scans
 
     monkeypatch.setattr(pipeline, "fill_patches", fill)
-    monkeypatch.setattr(pipeline, "load_patches", lambda paths: None)
+    monkeypatch.setattr(pipeline, "load_patches", lambda paths: paths)
     monkeypatch.setattr(pipeline, "train_landmark_network", train)
-    monkeypatch.setattr(
-        pipeline, "refit_joint_layer", lambda w, *_, ridge: {**w, "ridge": np.array(ridge)}
-    )
+
+    def refit(weights, train, validation, mirror, *, ridge):
+        assert (train, validation) == ([0, 1, 2], [3, 4])
+        return {**weights, "ridge": np.array(ridge)}
+
+    monkeypatch.setattr(pipeline, "refit_joint_layer", refit)
 
     recipe = replace(a_recipe, landmarks=rounds)
     scans = list(range(7))
@@ -242,7 +253,7 @@ def test_capture_presets_of_each_use_are_different_ones():
 def test_folder_of_other_heads_is_refused(a_recipe, short_steps, tmp_path):
     pipeline.train_model(a_recipe, [a_source_of_heads(21)], tmp_path)
 
-    with pytest.raises(UsageError, match="holds a run of another recipe"):
+    with pytest.raises(UsageError, match="holds a run of another recipe or version"):
         pipeline.train_model(a_recipe, [a_source_of_heads(22)], tmp_path)
 
 
