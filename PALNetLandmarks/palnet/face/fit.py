@@ -37,12 +37,6 @@ SCHEDULE = (
     *((140, 2, 6.0, 3.0),) * 5,
 )
 MIN_NORMAL_AGREEMENT = 0.5
-# Once the shape is fitted, matches are nearest by place and normal together, normals as far apart
-# as they are long (60 degrees) counting as so many millimetres of the face: lips find lips and lids
-# lids, where the nearest place alone slides along the skin. With place alone 48 generated people of
-# training have the atlas's landmarks 2.1 mm off, and those of an atlas of the other source alone
-# 4.8 mm; with 20 to 45 mm 1.8 and 4.1.
-NORMAL_UNIT_MM = 25.0
 # Share of point-to-point in the residual: it stops the atlas from sliding along smooth cheeks.
 POINT_SHARE = 0.01
 # Matches are weighted by 1 / (1 + (distance / scale)^2): hair and clothes pull little.
@@ -124,10 +118,9 @@ def fit_atlas(
 ) -> AtlasFit:
     """Fit pose, size and shape of the atlas to a point cloud.
 
-    Each round matches atlas points to the nearest scan points, by place and, once the shape is
-    fitted, by normal as well. It solves one linearised least-squares problem for pose, size and
-    shape together, point to plane with a little point to point, with the shape weights held by
-    their prior.
+    Each round matches atlas points to the nearest scan points and solves one linearised
+    least-squares problem for pose, size and shape together, point to plane with a little point to
+    point, with the shape weights held by their prior.
 
     Parameters
     ----------
@@ -144,27 +137,21 @@ def fit_atlas(
     AtlasFit
         The fit; whether it is a face is for `palnet.face.verdict` to say.
     """
-    by_place, by_both = cKDTree(cloud.points_mm), None
+    tree = cKDTree(cloud.points_mm)
     face_from_cloud = np.eye(4)
     weights = np.zeros(atlas.n_modes)
     modes_by_point = atlas.modes_by_point
     for n_modes, thinning, reach_mm, ridge in schedule:
         chosen = slice(None, None, thinning)
         shape = atlas.mean_mm[chosen] + modes_by_point[chosen, :, :n_modes] @ weights[:n_modes]
-        facing = atlas.normals[chosen]
-        if n_modes == 0:
-            rows, nearest = _find_by_place(by_place, shape, face_from_cloud, reach_mm)
-        else:
-            by_both = by_both or _PlacesAndNormals.of(cloud, face_from_cloud)
-            rows, nearest = by_both.find(shape, facing, face_from_cloud, reach_mm)
-        match = _match(shape, facing, cloud, face_from_cloud, reach_mm, (rows, nearest))
+        match = _match(shape, atlas.normals[chosen], tree, cloud.normals, face_from_cloud, reach_mm)
         if len(match.rows) < MIN_MATCHES:
             break
         modes = modes_by_point[chosen][match.rows, :, :n_modes]
         motion, step = _solve(shape[match.rows], match, modes, weights[:n_modes], ridge)
         weights[:n_modes] += step
         face_from_cloud = motion @ face_from_cloud
-    return _summarise(atlas, by_place, cloud, face_from_cloud, weights)
+    return _summarise(atlas, tree, cloud.normals, face_from_cloud, weights)
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,76 +164,27 @@ class _Match:
     robust: NDArray[np.float64]
 
 
-# Rows of the shape that have a scan point near enough, and which.
-_Found = tuple["NDArray[np.int64]", "NDArray[np.int64]"]
-
-
-def _find_by_place(
-    tree: cKDTree,
-    shape: NDArray[np.float64],
-    face_from_cloud: NDArray[np.float64],
-    reach_mm: float,
-) -> _Found:
-    """The scan point nearest to each point of the shape."""
-    cloud_from_face = invert_similarity(face_from_cloud)
-    reach = reach_mm * similarity_scale(cloud_from_face)
-    places = apply_similarity(cloud_from_face, shape)
-    distance, nearest = tree.query(places, distance_upper_bound=reach)
-    rows = np.flatnonzero(np.isfinite(distance))
-    return rows, nearest[rows]
-
-
-@dataclass(frozen=True, eq=False)
-class _PlacesAndNormals:
-    """Scan points with their normals, the latter as long as `unit` in the frame of the cloud."""
-
-    tree: cKDTree
-    unit: float
-
-    @classmethod
-    def of(cls, cloud: PointCloud, face_from_cloud: NDArray[np.float64]) -> _PlacesAndNormals:
-        """With a unit that is in proportion to the face, whatever the scale of the cloud."""
-        unit = NORMAL_UNIT_MM / similarity_scale(face_from_cloud)
-        return cls(cKDTree(np.hstack([cloud.points_mm, unit * cloud.normals])), unit)
-
-    def find(
-        self,
-        shape: NDArray[np.float64],
-        facing: NDArray[np.float64],
-        face_from_cloud: NDArray[np.float64],
-        reach_mm: float,
-    ) -> _Found:
-        """The scan point nearest to each point of the shape by place and normal together."""
-        cloud_from_face = invert_similarity(face_from_cloud)
-        reach = reach_mm * similarity_scale(cloud_from_face)
-        places = apply_similarity(cloud_from_face, shape)
-        wanted = np.hstack([places, self.unit * rotate_directions(cloud_from_face, facing)])
-        # What is farther off than this is too far away or faces elsewhere.
-        farthest = np.hypot(reach, self.unit * np.sqrt(2 - 2 * MIN_NORMAL_AGREEMENT))
-        distance, nearest = self.tree.query(wanted, distance_upper_bound=farthest)
-        rows = np.flatnonzero(np.isfinite(distance))
-        apart = np.linalg.norm(self.tree.data[nearest[rows], :3] - places[rows], axis=1)
-        rows = rows[apart < reach]
-        return rows, nearest[rows]
-
-
 def _match(
     shape: NDArray[np.float64],
-    facing: NDArray[np.float64],
-    cloud: PointCloud,
+    shape_normals: NDArray[np.float64],
+    tree: cKDTree,
+    normals: NDArray[np.float64],
     face_from_cloud: NDArray[np.float64],
     reach_mm: float,
-    found: _Found,
 ) -> _Match:
-    """Keep the scan points that face the same way, and weigh them by their distance."""
-    rows, nearest = found
-    normals = rotate_directions(face_from_cloud, cloud.normals[nearest])
-    agrees = np.einsum("ij,ij->i", normals, facing[rows]) > MIN_NORMAL_AGREEMENT
-    rows, nearest, normals = rows[agrees], nearest[agrees], normals[agrees]
-    points = apply_similarity(face_from_cloud, cloud.points_mm[nearest])
-    gap = np.einsum("ij,ij->i", points - shape[rows], normals)
+    """Nearest scan point of each atlas point, if near enough and facing the same way."""
+    cloud_from_face = invert_similarity(face_from_cloud)
+    reach = reach_mm * similarity_scale(cloud_from_face)
+    queries = apply_similarity(cloud_from_face, shape)
+    distance, nearest = tree.query(queries, distance_upper_bound=reach)
+    rows = np.flatnonzero(np.isfinite(distance))
+    found_normals = rotate_directions(face_from_cloud, normals[nearest[rows]])
+    agrees = np.einsum("ij,ij->i", found_normals, shape_normals[rows]) > MIN_NORMAL_AGREEMENT
+    rows, found_normals = rows[agrees], found_normals[agrees]
+    points = apply_similarity(face_from_cloud, tree.data[nearest[rows]])
+    gap = np.einsum("ij,ij->i", points - shape[rows], found_normals)
     robust = 1 / (1 + (gap / max(ROBUST_SCALE_MM, reach_mm / 4)) ** 2)
-    return _Match(rows, points, normals, robust)
+    return _Match(rows, points, found_normals, robust)
 
 
 def _solve(
@@ -297,15 +235,14 @@ def _solve(
 def _summarise(
     atlas: FaceAtlas,
     tree: cKDTree,
-    cloud: PointCloud,
+    normals: NDArray[np.float64],
     face_from_cloud: NDArray[np.float64],
     weights: NDArray[np.float64],
 ) -> AtlasFit:
     """Measure how well the fitted atlas lies on the scan."""
-    core, reach_mm = atlas.core, 8.0
-    shape, facing = atlas.shape_points(weights)[core], atlas.normals[core]
-    found = _find_by_place(tree, shape, face_from_cloud, reach_mm)
-    match = _match(shape, facing, cloud, face_from_cloud, reach_mm, found)
+    core = atlas.core
+    shape = atlas.shape_points(weights)[core]
+    match = _match(shape, atlas.normals[core], tree, normals, face_from_cloud, 8.0)
     gap = np.abs(np.einsum("ij,ij->i", match.points - shape[match.rows], match.normals))
     distance = np.linalg.norm(match.points - shape[match.rows], axis=1)
     on_scan = distance < 4.0
@@ -315,7 +252,7 @@ def _summarise(
         landmarks_mm=atlas.shape_landmarks(weights),
         residual_mm=float(np.median(gap)) if len(gap) else np.inf,
         coverage=float(np.count_nonzero(on_scan)) / max(1, int(core.sum())),
-        relief=compare_relief(shape, facing, tree, cloud.normals, face_from_cloud),
+        relief=compare_relief(shape, atlas.normals[core], tree, normals, face_from_cloud),
         mahalanobis=float(np.sqrt(np.mean(weights**2))),
     )
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["PreparedScan", "pack_truth", "prepare_scans", "to_file_numbers", "unpack_truth"]
 
 # Kept scans of another version are prepared again.
-CACHE_VERSION = 2
+CACHE_VERSION = 1
 # A surface with fewer sampled points is a splinter.
 MIN_CLOUD_POINTS = 100
 

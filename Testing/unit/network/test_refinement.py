@@ -63,15 +63,15 @@ def test_passes_begin_where_the_last_one_ended(passes):
 
 def test_passes_end(passes):
     """A landmark that never comes to rest keeps what the last pass says."""
-    passes.share = 1.6  # beyond the truth, again and again
+    passes.share = 1.35  # beyond the truth, again and again
 
     refined = refine([40.0, 0.0, 0.0, 0.0])
 
     assert len(passes.seen) == MOST_PASSES
-    np.testing.assert_allclose(refined.positions_mm[0, 0], 40 * (-0.6) ** MOST_PASSES)
+    np.testing.assert_allclose(refined.positions_mm[0, 0], 40 * (-0.35) ** MOST_PASSES)
 
 
-@pytest.mark.parametrize("share", [0.1, 0.29, 2.0])
+@pytest.mark.parametrize("share", [0.1, 0.59, 2.0])
 def test_landmark_that_drifts_stays_where_the_last_pass_that_led_somewhere_left_it(passes, share):
     """It once slid along a closed lid, nearly as far with each pass, 3.8 mm from its corner."""
     passes.share = share
@@ -84,12 +84,12 @@ def test_landmark_that_drifts_stays_where_the_last_pass_that_led_somewhere_left_
 
 
 def test_landmark_that_comes_nearer_slowly_gets_all_passes(passes):
-    passes.share = 0.35
+    passes.share = 0.61
 
     refined = refine([30.0, 0.0, 0.0, 0.0])
 
     assert len(passes.seen) == MOST_PASSES
-    np.testing.assert_allclose(refined.positions_mm[0, 0], 30 * 0.65**MOST_PASSES)
+    np.testing.assert_allclose(refined.positions_mm[0, 0], 30 * 0.39**MOST_PASSES)
 
 
 @pytest.mark.parametrize(("step_mm", "n_passes"), [(FAR_MM - 0.01, 1), (FAR_MM + 0.01, 2)])
