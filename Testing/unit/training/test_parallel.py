@@ -20,9 +20,6 @@ from palnet.network.torch_palnet import PalNet
 from palnet.training import parallel
 from palnet.training.parallel import on_first
 
-NEEDS_PROCESSES = pytest.mark.skipif(
-    not torch.distributed.is_available(), reason="torch without distributed"
-)
 # Sums of gradients in another order, through 12 steps of Adam; measured 2e-6 on weights near 0.3.
 SAME_WEIGHTS = 1e-4
 
@@ -115,7 +112,6 @@ def trained(tmp_path_factory):
     return base
 
 
-@NEEDS_PROCESSES
 @pytest.mark.parametrize("variant", ["ndo", "topk"])
 def test_processes_end_with_the_same_weights(variant, trained):
     first, second = (np.load(trained / "of2" / variant / f"weights{n}.npz") for n in (0, 1))
@@ -124,7 +120,6 @@ def test_processes_end_with_the_same_weights(variant, trained):
         np.testing.assert_array_equal(second[name], first[name], err_msg=name)
 
 
-@NEEDS_PROCESSES
 def test_two_processes_train_what_one_does(trained):
     """Without dropout, which drops other values in each process."""
     one, two = (np.load(trained / f"of{n}" / "ndo" / "weights0.npz") for n in (1, 2))
@@ -139,7 +134,6 @@ def test_two_processes_train_what_one_does(trained):
     assert [curve.count("\n") for curve in curves] == [5, 5]
 
 
-@NEEDS_PROCESSES
 def test_two_processes_train_what_one_does_in_parts(trained):
     paths = [trained / f"of{n}" / "parts" / f"weights{k}.npz" for n, k in ((1, 0), (2, 0), (2, 1))]
     one, first, second = (dict(np.load(path)) for path in paths)
@@ -151,7 +145,6 @@ def test_two_processes_train_what_one_does_in_parts(trained):
         assert np.abs(one[name] - start_weight.numpy()).max() > 0.05
 
 
-@NEEDS_PROCESSES
 def test_failure_of_the_first_process_reaches_all(trained):
     for rank in (0, 1):
         assert (trained / "of2" / f"failed{rank}").read_text("utf-8") == "the first one fails"
@@ -178,7 +171,6 @@ n_epochs = 2
 """
 
 
-@NEEDS_PROCESSES
 def test_crossvalidate_under_torchrun_writes_and_prints_once(tmp_path):
     scheme = toy_cohort.write_toy_cohort(tmp_path / "scans", 4)
     (tmp_path / "tiny.toml").write_text(RECIPE, encoding="utf-8")
