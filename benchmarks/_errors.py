@@ -10,6 +10,7 @@ import numpy as np
 
 from benchmarks._people import groups_of
 from benchmarks._stages import STAGES
+from palnet.preview import GOOD_MM
 from palnet.scheme import load_scheme
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from benchmarks._report import Report
 
 __all__ = [
+    "RealErrors",
     "add_calibration",
     "add_groups",
     "add_landmarks",
@@ -64,6 +66,25 @@ class Stacked:
     def final_mm(self) -> NDArray[np.float64]:
         """Distances of the last stage."""
         return self.errors_mm[:, -1]
+
+
+@dataclass(frozen=True, eq=False)
+class RealErrors:
+    """An annotated real scan: what was found at the points of its source.
+
+    Attributes
+    ----------
+    scan : RealScan
+        The scan with its points.
+    errors_mm : ndarray of shape (n_stages, n_points)
+        Distances from the points, NaN if the scan was refused.
+    expected_mm : ndarray of shape (n_points,)
+        The expected errors, NaN where missing.
+    """
+
+    scan: RealScan
+    errors_mm: NDArray[np.float64]
+    expected_mm: NDArray[np.float64]
 
 
 def stack(people: Sequence[Person]) -> Stacked:
@@ -283,26 +304,45 @@ def add_refused(report: Report, people: Sequence[Person]) -> None:
     )
 
 
-def add_real_tables(
-    report: Report, scans: Sequence[RealScan], distances: Sequence[NDArray[np.float64]]
-) -> None:
-    """Add the annotated development scans, by stage."""
+def add_real_tables(report: Report, found: Sequence[RealErrors], ninety: float) -> None:
+    """Add the annotated development scans: by stage, point by point, and what was expected."""
     rows = []
-    for scan, by_stage in zip(scans, distances, strict=True):
-        grades = np.array(list(scan.grades.values()))
+    for real in found:
+        grades = np.array(list(real.scan.grades.values()))
         for grade in sorted(set(grades), reverse=True):
-            chosen = by_stage[:, grades == grade]
-            rows.append((scan.name, grade, chosen.shape[1], *chosen.mean(axis=1).tolist()))
+            chosen = real.errors_mm[:, grades == grade]
+            rows.append((real.scan.name, grade, chosen.shape[1], *chosen.mean(axis=1).tolist()))
     report.add_table(
         "Annotated development scans: mean distance in mm to the points of the source",
         ("scan", "grade of the points", "points", *STAGES),
         rows,
     )
     each = [
-        (scan.name, code, scan.grades[code], *column.tolist())
-        for scan, by_stage in zip(scans, distances, strict=True)
-        for code, column in zip(scan.points_mm, by_stage.T, strict=True)
+        (real.scan.name, code, real.scan.grades[code], *column.tolist(), float(expected))
+        for real in found
+        for code, column, expected in zip(
+            real.scan.points_mm, real.errors_mm.T, real.expected_mm, strict=True
+        )
     ]
     report.add_table(
-        "Annotated development scans, point by point, mm", ("scan", "code", "grade", *STAGES), each
+        "Annotated development scans, point by point, mm",
+        ("scan", "code", "grade", *STAGES, "expected"),
+        each,
+    )
+    _note_expected(report, found, ninety)
+
+
+def _note_expected(report: Report, found: Sequence[RealErrors], ninety: float) -> None:
+    """Say in one sentence how far the expected errors can be trusted on real scans."""
+    error = np.concatenate([real.errors_mm[-1] for real in found])
+    expected = np.concatenate([real.expected_mm for real in found])
+    error, expected = error[np.isfinite(expected)], expected[np.isfinite(expected)]
+    if not len(error):
+        return
+    called_good = expected < GOOD_MM
+    report.notes.append(
+        f"On {len(error)} points of {len(found)} annotated real scans: {error.mean():.2f} mm where "
+        f"{expected.mean():.2f} mm are expected; {ninety:.2f} times the expected error holds "
+        f"{100 * np.mean(error <= ninety * expected):.0f} %; {called_good.sum()} are called good, "
+        f"of which {np.sum(error[called_good] > GOOD_MM)} are off by more than {GOOD_MM:g} mm."
     )

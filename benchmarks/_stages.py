@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A detection taken apart: where each stage of it puts the landmarks.
 
-The stages are called as `palnet.detector.detect` calls them; `python -m benchmarks.accuracy
---check` holds the last stage to what `detect` gives.
+The stages are called as `palnet.detector.detect` calls them; `python -m benchmarks.accuracy`
+holds the last stage to what `detect` gives.
 """
 
 from __future__ import annotations

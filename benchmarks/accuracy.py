@@ -21,6 +21,7 @@ import numpy as np
 
 from benchmarks import _errors
 from benchmarks._data import add_common_options, generator_of, read_real_scans, settings_of
+from benchmarks._errors import RealErrors
 from benchmarks._people import Task, measure, tasks_of
 from benchmarks._pool import run_tasks, shared_model
 from benchmarks._report import Report
@@ -32,8 +33,6 @@ from palnet.scheme import load_scheme
 from palnet.synthesis import PRESETS, TEST_PRESETS
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from benchmarks._data import RealScan
     from benchmarks._people import Person
 
@@ -48,16 +47,18 @@ def _mean_shown(person: Person) -> float:
     return float(person.errors_mm[-1][person.visible].mean())
 
 
-def measure_real(scan: RealScan) -> NDArray[np.float64]:
-    """Distances of every stage to the points that the source gives, (n_stages, n_points)."""
+def measure_real(scan: RealScan) -> RealErrors:
+    """Distances of every stage to the points that the source gives, beside the expected errors."""
     rows = [load_scheme().index_of(code) for code in scan.points_mm]
     truth = np.array(list(scan.points_mm.values()))
     try:
         result = run_stages(scan.mesh, shared_model(), "mm")
     except PalnetError as err:
         print(f"{scan.name} was refused: {err}", file=sys.stderr)
-        return np.full((len(STAGES), len(truth)), np.nan)
-    return np.stack([np.linalg.norm(result.positions[s][rows] - truth, axis=1) for s in STAGES])
+        nothing = np.full((len(STAGES) + 1, len(truth)), np.nan)
+        return RealErrors(scan, nothing[1:], nothing[0])
+    apart = [np.linalg.norm(result.positions[stage][rows] - truth, axis=1) for stage in STAGES]
+    return RealErrors(scan, np.stack(apart), result.expected_error_mm[rows])
 
 
 def check_stages(task: Task, model: str | None) -> None:
@@ -94,8 +95,8 @@ def main() -> None:
     _errors.add_refused(report, people)
     found = {(p.source, p.seed) for p in stacked.people}
     annotated = [scan for scan in read_real_scans(arguments.real) if scan.points_mm]
-    distances = list(run_tasks(measure_real, annotated, model=arguments.model, jobs=1))
-    _errors.add_real_tables(report, annotated, distances)
+    found_real = list(run_tasks(measure_real, annotated, model=arguments.model, jobs=1))
+    _errors.add_real_tables(report, found_real, model.calibration.ninety)
     _errors.add_new_presets(report, stacked, list(TEST_PRESETS))
     new = report.summary["new_presets"]
     steady_mm = new["without ears and cheeks"]["mean mm"]
