@@ -10,7 +10,7 @@ import numpy as np
 
 from palnet.batch import ScanResult
 from palnet.errors import ScanRefusedError
-from palnet.landmarks import LandmarkSet
+from palnet.landmarks import LandmarkSet, printable_name
 from palnet.scheme import load_scheme
 
 
@@ -39,7 +39,9 @@ def make_landmarks(mesh, scheme=None):
     errors = np.linspace(0.5, 5.0, len(scheme))
     errors[-1] = np.nan
     status = ("detected",) * (len(scheme) - 1) + ("missing",)
-    return LandmarkSet(scheme, positions, status, errors, 1.0, "file", mesh.name, mesh.space)
+    return LandmarkSet(
+        scheme, positions, status, errors, 1.0, "file", printable_name(mesh.name), mesh.space
+    )
 
 
 def fake_detect(mesh, *, unit="auto", model=None):

@@ -67,7 +67,9 @@ def record_text(record: dict[str, Any]) -> str:
     rows = ",\n".join("  " + json.dumps(row) for row in record["landmarks"])
     rest = {key: value for key, value in record.items() if key != "landmarks"}
     text = json.dumps(rest, indent=1, ensure_ascii=False, allow_nan=False)
-    return f'{text[:-2]},\n "landmarks": [\n{rows}\n ]\n}}\n'
+    whole = f'{text[:-2]},\n "landmarks": [\n{rows}\n ]\n}}\n'
+    # A file name may hold bytes that are no UTF-8: they become JSON's own escapes.
+    return whole.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _plain(value: Any) -> Any:

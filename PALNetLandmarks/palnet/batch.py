@@ -38,9 +38,10 @@ __all__ = [
     "find_scans",
     "plan_jobs",
     "process_scan",
+    "scans_below",
 ]
 
-Outcome = Literal["done", "refused", "unreadable", "failed"]
+Outcome = Literal["done", "there", "refused", "unreadable", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,8 @@ class BatchOptions:
         Whether to draw a picture of each scan.
     overwrite : bool
         Whether existing files may be replaced.
+    resume : bool
+        Whether scans all of whose files are there are left as they are.
     """
 
     output: Path | None = None
@@ -72,6 +75,7 @@ class BatchOptions:
     model: str | None = None
     preview: bool = False
     overwrite: bool = False
+    resume: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,8 @@ class ScanJob:
     ----------
     scan : Path
         The mesh file.
+    specimen : str
+        What the files are called, and the specimen in them.
     landmark_files : tuple of Path
         One for each format of the options.
     record_file : Path
@@ -95,6 +101,7 @@ class ScanJob:
     """
 
     scan: Path
+    specimen: str
     landmark_files: tuple[Path, ...]
     record_file: Path
     preview_file: Path | None
@@ -116,8 +123,9 @@ class ScanResult:
     ----------
     scan : Path
         The mesh file.
-    outcome : {"done", "refused", "unreadable", "failed"}
-        Refused: read, but no landmarks may be placed on it. Failed: anything else.
+    outcome : {"done", "there", "refused", "unreadable", "failed"}
+        There: done before, and left as it is. Refused: read, but no landmarks may be placed on it.
+        Failed: anything else.
     message : str
         Why it is not done; empty if it is.
     files : tuple of Path
@@ -142,13 +150,15 @@ class ScanResult:
     seconds: float = 0.0
 
 
-def find_scans(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
+def find_scans(paths: Iterable[str | os.PathLike[str]], *, recursive: bool = False) -> list[Path]:
     """List the scans that files and folders stand for, each once.
 
     Parameters
     ----------
     paths : iterable of str or path
-        Mesh files, and folders whose mesh files are taken, without those in folders below.
+        Mesh files, and folders whose mesh files are taken.
+    recursive : bool, default False
+        Whether those in folders below are taken too.
 
     Returns
     -------
@@ -166,12 +176,28 @@ def find_scans(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     for path in map(Path, paths):
         found = [path]
         if path.is_dir():
-            found = sorted(entry for entry in path.iterdir() if _is_scan(entry, MESH_SUFFIXES))
+            entries = path.rglob("*") if recursive else path.iterdir()
+            found = sorted(entry for entry in entries if _is_scan(entry, MESH_SUFFIXES))
         if not found:
-            msg = f"{path}: the folder holds no scan; expected files in {', '.join(MESH_SUFFIXES)}."
+            n_below = len(scans_below([path]))
+            hint = f" {n_below} are one folder below: --recursive takes them." if n_below else ""
+            known = ", ".join(MESH_SUFFIXES)
+            msg = f"{path}: the folder holds no scan; expected files in {known}.{hint}"
             raise UsageError(msg)
         scans.update(dict.fromkeys(entry.absolute() for entry in found))
     return list(scans)
+
+
+def scans_below(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
+    """List the scans one folder below those given, which `find_scans` passes over."""
+    from palnet.surface import MESH_SUFFIXES
+
+    return [
+        entry
+        for folder in map(Path, paths)
+        for entry in sorted(folder.glob("*/*"))
+        if _is_scan(entry, MESH_SUFFIXES)
+    ]
 
 
 def plan_jobs(scans: Sequence[Path], options: BatchOptions) -> list[ScanJob]:
@@ -187,12 +213,22 @@ def plan_jobs(scans: Sequence[Path], options: BatchOptions) -> list[ScanJob]:
     Returns
     -------
     list of ScanJob
-        One a scan. Scans that would write the same files have an obstacle, all of them.
+        One a scan. Scans of one name in several folders take the folder's name as well where all
+        files go into one. Scans that would still write the same files have an obstacle, all of
+        them.
     """
-    by_target: dict[str, list[Path]] = defaultdict(list)
-    for scan in scans:
-        by_target[_target(scan, options)].append(scan)
-    return [_plan_job(scan, by_target[_target(scan, options)], options) for scan in scans]
+    by_target = _by_target(scans, [scan.stem for scan in scans], options)
+    names = [
+        scan.stem
+        if len(by_target[_target(scan, scan.stem, options)]) == 1
+        else f"{scan.parent.name}_{scan.stem}"
+        for scan in scans
+    ]
+    by_target = _by_target(scans, names, options)
+    return [
+        _plan_job(scan, name, by_target[_target(scan, name, options)], options)
+        for scan, name in zip(scans, names, strict=True)
+    ]
 
 
 def process_scan(job: ScanJob, *, detect: Detect | None = None) -> ScanResult:
@@ -215,6 +251,8 @@ def process_scan(job: ScanJob, *, detect: Detect | None = None) -> ScanResult:
     try:
         if job.obstacle:
             raise UsageError(job.obstacle)
+        if job.options.resume and all(path.exists() for path in job.files):
+            return ScanResult(job.scan, "there", files=job.files)
         for path in job.files:
             check_free(path, overwrite=job.options.overwrite)
         result = _detect_and_write(job, detect)
@@ -234,24 +272,36 @@ def _is_scan(path: Path, suffixes: tuple[str, ...]) -> bool:
     return path.suffix.lower() in suffixes and path.is_file() and not hidden
 
 
-def _target(scan: Path, options: BatchOptions) -> str:
+def _target(scan: Path, name: str, options: BatchOptions) -> str:
     """Name what two scans must not share; many file systems take Face and face for one name."""
     folder = options.output or scan.parent
-    return str(folder.absolute() / scan.stem).casefold()
+    return str(folder.absolute() / name).casefold()
 
 
-def _plan_job(scan: Path, sharing: list[Path], options: BatchOptions) -> ScanJob:
+def _by_target(
+    scans: Sequence[Path], names: Sequence[str], options: BatchOptions
+) -> dict[str, list[Path]]:
+    """Gather the scans whose files would have the same names."""
+    sharing: dict[str, list[Path]] = defaultdict(list)
+    for scan, name in zip(scans, names, strict=True):
+        sharing[_target(scan, name, options)].append(scan)
+    return sharing
+
+
+def _plan_job(scan: Path, name: str, sharing: list[Path], options: BatchOptions) -> ScanJob:
     from palnet.exchange import get_format
+    from palnet.landmarks import printable_name
 
     folder = (options.output or scan.parent).absolute()
-    suffixes = [get_format(name).suffix for name in options.formats]
+    suffixes = [get_format(form).suffix for form in options.formats]
     others = ", ".join(str(other) for other in sharing if other != scan)
     obstacle = f"would write the same files as {others}. Rename one, or run them one by one."
     return ScanJob(
         scan=scan,
-        landmark_files=tuple(folder / f"{scan.stem}{suffix}" for suffix in suffixes),
-        record_file=folder / f"{scan.stem}.palnet.json",
-        preview_file=folder / f"{scan.stem}.palnet.png" if options.preview else None,
+        specimen=printable_name(name),
+        landmark_files=tuple(folder / f"{name}{suffix}" for suffix in suffixes),
+        record_file=folder / f"{name}.palnet.json",
+        preview_file=folder / f"{name}.palnet.png" if options.preview else None,
         options=options,
         obstacle=obstacle if others else "",
     )
@@ -265,7 +315,8 @@ def _detect_and_write(job: ScanJob, detect: Detect | None) -> ScanResult:
     options = job.options
     mesh = read_mesh(job.scan)
     detection = (detect or _default_detect())(mesh, unit=options.unit, model=options.model)
-    written = detection.landmarks.to_frame(options.frame)
+    landmarks = replace(detection.landmarks, specimen=job.specimen)
+    written = landmarks.to_frame(options.frame)
     landmark_files, refusals, notes = _write_landmark_files(job, written)
     pictures, picture_notes = _try_preview(job, mesh, detection)
     files = (*landmark_files, *pictures)
@@ -283,7 +334,7 @@ def _detect_and_write(job: ScanJob, detect: Detect | None) -> ScanResult:
         files=(*files, job.record_file),
         warnings=(*notes, *picture_notes),
         record=record,
-        landmarks=detection.landmarks,
+        landmarks=landmarks,
     )
 
 

@@ -17,7 +17,7 @@ from palnet._checks import check_transform, frozen_copy
 from palnet.face.alignment import align_landmarks
 from palnet.face.similarity import similarity_scale
 from palnet.finding import FoundFace, Stopwatch, find_face
-from palnet.landmarks import LandmarkSet
+from palnet.landmarks import LandmarkSet, printable_name
 from palnet.model import Model, find_model, read_model
 from palnet.placing import place_landmarks, predict_in_face
 from palnet.surface import (
@@ -112,7 +112,7 @@ class Detection:
 def detect(
     scan: str | os.PathLike[str] | Mesh,
     *,
-    unit: str = "auto",
+    unit: str | float = "auto",
     model: str | os.PathLike[str] | None = None,
 ) -> Detection:
     """Place the landmarks of a model on a face scan.
@@ -124,7 +124,7 @@ def detect(
     ----------
     scan : path-like or Mesh
         OBJ, PLY, STL, VTK or VTP file, or a mesh in memory.
-    unit : str
+    unit : str or float
         ``auto``, ``um``, ``mm``, ``cm``, ``m``, ``in``, or millimetres per unit as a number.
     model : str or path-like, optional
         Name of a shipped model or path of a model file.
@@ -196,7 +196,7 @@ def _describe(model: Model, mesh: Mesh, unit: Unit) -> dict[str, Any]:
     }
 
 
-def _units(mesh: Mesh, unit: str) -> tuple[Unit, ...]:
+def _units(mesh: Mesh, unit: str | float) -> tuple[Unit, ...]:
     """The units to try: those that the size allows, or the one that was given."""
     if unit == "auto":
         return plausible_units(mesh)
@@ -229,7 +229,7 @@ def _to_landmarks(placement: Placement, found: FoundFace, model: Model, mesh: Me
         expected_error_mm=np.where(is_placed, placement.expected_error_mm, np.nan),
         mm_per_unit=mm_per_unit,
         frame="file",
-        specimen=mesh.name,
+        specimen=printable_name(mesh.name),
         space=mesh.space,
     )
 

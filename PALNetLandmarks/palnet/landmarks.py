@@ -15,7 +15,16 @@ if TYPE_CHECKING:
 
     from palnet.scheme import Scheme
 
-__all__ = ["FRAMES", "PLACED", "STATUSES", "Frame", "LandmarkSet", "Space", "Status"]
+__all__ = [
+    "FRAMES",
+    "PLACED",
+    "STATUSES",
+    "Frame",
+    "LandmarkSet",
+    "Space",
+    "Status",
+    "printable_name",
+]
 
 Status = Literal["detected", "corrected", "confirmed", "missing", "undefined"]
 Space = Literal["LPS", "RAS"]
@@ -28,6 +37,27 @@ PLACED: tuple[Status, ...] = ("detected", "corrected", "confirmed")
 
 # How far from a rotation a matrix may be (largest element of R^T R - I): float32 files keep 1e-6.
 _ROTATION_TOLERANCE = 1e-5
+
+
+def printable_name(name: str) -> str:
+    r"""Make a specimen's name of that of a file, in which a system allows almost anything.
+
+    Parameters
+    ----------
+    name : str
+        Any text, such as a file name with a full-width space or a byte that is no UTF-8.
+
+    Returns
+    -------
+    str
+        The same with ``_`` for every character that cannot be printed.
+
+    Examples
+    --------
+    >>> printable_name("Anna\tB")
+    'Anna_B'
+    """
+    return "".join(c if c.isprintable() else "_" for c in name)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

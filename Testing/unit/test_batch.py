@@ -141,8 +141,7 @@ def test_process_scan_full_disk_is_an_outcome(a_head_file, tmp_path, monkeypatch
 
 
 def test_plan_jobs_same_names_in_one_folder_are_both_refused(a_head_file, tmp_path):
-    other = tmp_path / "other" / "Head.ply"
-    other.parent.mkdir()
+    other = a_head_file.with_name("Head.ply")
     shutil.copy(a_head_file, other)
 
     results = [process_fake(job) for job in plan(a_head_file, other, output=tmp_path / "out")]
@@ -150,6 +149,68 @@ def test_plan_jobs_same_names_in_one_folder_are_both_refused(a_head_file, tmp_pa
     assert [result.outcome for result in results] == ["failed", "failed"]
     assert "would write the same files as" in results[0].message
     assert not (tmp_path / "out").exists()
+
+
+def test_plan_jobs_one_folder_a_subject_gives_specimens_the_folder_s_name(a_head_file, tmp_path):
+    for subject in ("1", "2"):
+        (tmp_path / "cohort" / subject).mkdir(parents=True)
+        shutil.copy(a_head_file, tmp_path / "cohort" / subject / "scan.obj")
+    scans = find_scans([tmp_path / "cohort"], recursive=True)
+
+    jobs = plan_jobs(scans, BatchOptions(output=tmp_path / "out", formats=("csv",)))
+    results = [process_fake(job) for job in jobs]
+
+    assert [result.outcome for result in results] == ["done", "done"]
+    for name in ("1_scan", "2_scan"):
+        assert read_landmarks(tmp_path / "out" / f"{name}.csv").specimen == name
+
+
+def test_find_scans_that_lie_one_folder_below_are_pointed_to(a_folder_of_scans, tmp_path):
+    (tmp_path / "cohort").mkdir()
+    a_folder_of_scans.rename(tmp_path / "cohort" / "anna")
+
+    with pytest.raises(UsageError, match="4 are one folder below: --recursive takes them"):
+        find_scans([tmp_path / "cohort"])
+
+
+@pytest.mark.parametrize("name", ["山田\u3000花子", "Anna\u00a0B", "M\udcfcller"])
+def test_process_scan_file_name_with_anything_gives_a_printable_specimen(
+    a_head_file, tmp_path, name
+):
+    try:
+        scan = a_head_file.rename(a_head_file.with_name(f"{name}.obj"))
+    except OSError:  # macOS and Windows know no bytes that are no text
+        assert "\udcfc" in name
+        return
+    (job,) = plan(scan, output=tmp_path / "out")
+
+    result = process_fake(job)
+
+    assert result.outcome == "done", result.message
+    specimen = "".join(c if c.isprintable() else "_" for c in name)
+    assert {read_landmarks(path).specimen for path in job.landmark_files} == {specimen}
+    assert json.loads(job.record_file.read_text(encoding="utf-8"))["scan"] == f"{name}.obj"
+
+
+def test_process_scan_that_resumes_leaves_whole_results_and_repeats_none(a_head_file, tmp_path):
+    (first,) = plan(a_head_file, output=tmp_path / "out")
+    (again,) = plan(a_head_file, output=tmp_path / "out", resume=True)
+    process_fake(first)
+    first.landmark_files[1].write_text("corrected by hand", encoding="utf-8")
+
+    assert process_fake(again).outcome == "there"
+    assert first.landmark_files[1].read_text(encoding="utf-8") == "corrected by hand"
+
+
+def test_process_scan_that_resumes_does_not_write_over_half_a_result(a_head_file, tmp_path):
+    (first,) = plan(a_head_file, output=tmp_path / "out")
+    (again,) = plan(a_head_file, output=tmp_path / "out", resume=True)
+    process_fake(first)
+    first.record_file.unlink()
+
+    result = process_fake(again)
+
+    assert (result.outcome, "exists already" in result.message) == ("failed", True)
 
 
 def test_plan_jobs_same_names_beside_their_scans_do_not_collide(a_head_file, tmp_path):

@@ -122,6 +122,31 @@ def test_detect_twice_overwrites_only_when_told(a_head_file, tmp_path, capsys):
 
 
 @pytest.mark.usefixtures("detects")
+def test_detect_that_was_broken_off_goes_on(a_mixed_folder, tmp_path, capsys):
+    arguments = ["detect", str(a_mixed_folder), "-o", str(tmp_path / "out")]
+    cli.main(arguments)
+    capsys.readouterr()
+
+    code = cli.main([*arguments, "--resume"])
+
+    printed = capsys.readouterr()
+    assert (code, printed.err.count("\n")) == (1, 1)
+    assert printed.out == "0 of 2 scans done. 1 were there already.\n"
+
+
+@pytest.mark.usefixtures("detects")
+def test_detect_tells_of_scans_in_folders_below(a_mixed_folder, tmp_path, capsys):
+    shutil.copy(a_mixed_folder / "anna.obj", tmp_path / "bo.obj")
+
+    cli.main(["detect", str(tmp_path), "-o", str(tmp_path / "out")])
+    told = capsys.readouterr().err
+    cli.main(["detect", str(tmp_path), "-o", str(tmp_path / "all"), "--recursive"])
+
+    assert "2 scans one folder below are passed over; --recursive takes them." in told
+    assert {"anna.csv", "bo.csv"} <= {path.name for path in (tmp_path / "all").iterdir()}
+
+
+@pytest.mark.usefixtures("detects")
 @pytest.mark.parametrize(("option", "sign"), [("file", 1), ("lps", 1), ("ras", -1)])
 def test_convention_detect_frame_of_a_file_without_header_is_lps(
     option, sign, a_head_file, tmp_path

@@ -16,9 +16,16 @@ if TYPE_CHECKING:
     from palnet.landmarks import Frame, LandmarkSet
     from palnet.scheme import Scheme
 
-__all__ = ["add_reading_options", "check_face_size", "find_landmark_files", "read_all", "stem_of"]
+__all__ = [
+    "FRAMES",
+    "add_reading_options",
+    "check_face_size",
+    "find_landmark_files",
+    "read_all",
+    "stem_of",
+]
 
-_FRAMES: dict[str | None, Frame] = {"file": "file", "lps": "LPS", "ras": "RAS"}
+FRAMES: dict[str | None, Frame] = {"file": "file", "lps": "LPS", "ras": "RAS"}
 # How far the landmarks of a face lie from their mean, on average: 40 to 110 mm from an infant to
 # a large head with ears, if the unit is right; the next units are 10 and 25.4 times off.
 _MIN_SPREAD_MM = 20.0
@@ -31,10 +38,12 @@ def add_reading_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say what a landmark file itself may not hold."""
     add = parser.add_argument
     add("--scheme", metavar="NAME_OR_PATH", help="landmark scheme [what the files name]")
-    add("--frame", choices=tuple(_FRAMES), help=_FRAME_HELP)
+    add("--frame", choices=tuple(FRAMES), help=_FRAME_HELP)
     add("--unit", help="unit of landmark files that do not name it [mm]")
+    add("--lenient", action="store_true", help=_LENIENT_HELP)
 
 
+_LENIENT_HELP = "warn of what is doubtful in a landmark file, and take what is certain"
 _FRAME_HELP = "axes of landmark files that do not name them: the scan file's own, LPS or RAS [file]"
 
 
@@ -141,7 +150,7 @@ def read_all(
 
     Frame and unit asked for are those of files that do not say theirs, inside or beside them.
     """
-    from palnet.errors import PalnetError
+    from palnet.errors import FormatError, PalnetError
     from palnet.exchange import find_format, read_specimens, sidecar_path
     from palnet.surface import parse_unit
 
@@ -149,19 +158,32 @@ def read_all(
     for path in files:
         try:
             form, has_sidecar = find_format(path), sidecar_path(path).is_file()
-            says_frame, says_unit = form.holds_axes or has_sidecar, form.holds_unit or has_sidecar
+            says_frame = form.holds_axes or has_sidecar
             specimens = read_specimens(
                 path,
                 scheme or arguments.scheme,
-                frame=None if says_frame else _FRAMES.get(arguments.frame),
-                mm_per_unit=None if says_unit else unit,
+                frame=None if says_frame else FRAMES.get(arguments.frame),
+                mm_per_unit=None if has_sidecar else unit,
+                strict=not arguments.lenient,
             )
             for landmarks in specimens:
                 check_face_size(landmarks, path)
+                _tell_origin(landmarks, path)
         except PalnetError as err:
-            print(f"palnet: {err}", file=sys.stderr)
+            is_doubt = isinstance(err, FormatError) and not arguments.lenient
+            hint = " (--lenient takes what is certain.)" if is_doubt else ""
+            print(f"palnet: {err}{hint}", file=sys.stderr)
             specimens = []
         yield path, specimens
+
+
+def _tell_origin(landmarks: LandmarkSet, path: Path) -> None:
+    """Tell one landmark at 0, 0, 0, which may be there by right; several are doubted on reading."""
+    is_origin = landmarks.is_placed & ~landmarks.positions.any(axis=1)
+    for index in is_origin.nonzero()[0]:
+        code = landmarks.scheme.codes[index]
+        text = f"{landmarks.specimen}: {code} at 0, 0, 0 is taken as its place."
+        print(f"palnet: {path}: {text} If it is missing, write it so.", file=sys.stderr)
 
 
 def check_face_size(landmarks: LandmarkSet, path: Path) -> None:

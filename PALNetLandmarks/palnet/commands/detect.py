@@ -21,8 +21,9 @@ EXAMPLE_FOLDER = Path("palnet-example")
 _FRAMES = {"file": "file", "lps": "LPS", "ras": "RAS"}
 _EPILOG = """\
 For face.ply it writes face.<format> for each format and face.palnet.json (how it came about, and
-how sure each landmark is). Exit code 0: all done; 1: some scans could not be done, one line each
-on stderr, the others written; 2: wrong usage.
+how sure each landmark is). Scans of one name in several folders are called FOLDER_face where all
+files go into one. A run that was broken off goes on with --resume. Exit code 0: all done; 1: some
+scans could not be done, one line each on stderr, the others written; 2: wrong usage.
 """
 
 
@@ -52,6 +53,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add("--preview", action="store_true", help="draw front and side views into a PNG file")
     add("--jobs", type=_positive, default=1, metavar="N", help="processes [%(default)s]")
     add("--scheduler", metavar="ADDRESS", help="Dask scheduler to run on, instead of --jobs")
+    add("--recursive", action="store_true", help="take scans in folders below as well")
+    add("--resume", action="store_true", help="leave scans alone whose files are all there")
     add("--overwrite", action="store_true", help="replace existing files")
     parser.set_defaults(run=detect)
 
@@ -78,9 +81,18 @@ def detect(arguments: argparse.Namespace) -> int:
         Exit code.
     """
     from palnet._pool import run_jobs
-    from palnet.batch import find_scans, plan_jobs
+    from palnet.batch import find_scans, plan_jobs, scans_below
+    from palnet.errors import UsageError
 
-    scans = find_scans(_chosen_scans(arguments))
+    if arguments.resume and arguments.overwrite:
+        msg = "--resume keeps what is there, --overwrite replaces it; leave one out."
+        raise UsageError(msg)
+    chosen = _chosen_scans(arguments)
+    scans = find_scans(chosen, recursive=arguments.recursive)
+    n_below = 0 if arguments.recursive else len(scans_below(chosen))
+    if n_below:
+        text = f"{n_below} scans one folder below are passed over; --recursive takes them."
+        print(f"palnet: {text}", file=sys.stderr)
     jobs = plan_jobs(scans, _options(arguments))
     results = run_jobs(jobs, n_processes=arguments.jobs, scheduler=arguments.scheduler)
     n_failed = _report(results, len(jobs))
@@ -127,12 +139,13 @@ def _options(arguments: argparse.Namespace) -> BatchOptions:
         model=arguments.model,
         preview=arguments.preview,
         overwrite=arguments.overwrite,
+        resume=arguments.resume,
     )
 
 
 def _report(results: Iterable[ScanResult], n_scans: int) -> int:
     """Say what became of each scan as it ends; count those that are not done."""
-    n_ended = n_failed = 0
+    n_ended = n_failed = n_there = 0
     progress = _Progress(n_scans, sys.stderr)
     progress.show(0)
     for result in results:
@@ -143,6 +156,8 @@ def _report(results: Iterable[ScanResult], n_scans: int) -> int:
             print(f"{place}{_headline(result)}", flush=True)
             if n_scans == 1:
                 print("\n".join(_details(result)))
+        elif result.outcome == "there":
+            n_there += 1
         else:
             n_failed += 1
             reason = " ".join(result.message.split())
@@ -152,8 +167,9 @@ def _report(results: Iterable[ScanResult], n_scans: int) -> int:
             print(f"palnet: {result.scan.name}: {warning}", file=sys.stderr, flush=True)
         progress.show(n_ended)
     progress.clear()
-    if n_scans > 1:
-        print(f"{n_ended - n_failed} of {n_scans} scans done.")
+    if n_scans > 1 or n_there:
+        before = f" {n_there} were there already." if n_there else ""
+        print(f"{n_ended - n_failed - n_there} of {n_scans} scans done.{before}")
     return n_failed
 
 

@@ -8,7 +8,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from palnet.commands._landmark_files import add_reading_options, find_landmark_files, read_all
+from palnet.commands._landmark_files import (
+    FRAMES,
+    add_reading_options,
+    find_landmark_files,
+    read_all,
+)
 
 if TYPE_CHECKING:
     from palnet.evaluation import Agreement, Pair
@@ -20,11 +25,12 @@ __all__ = ["add_parser", "evaluate"]
 PAGE_NAME = "report.html"
 
 _EPILOG = """\
-Specimens are matched by their name, landmarks by their code. It writes DIR/report.html and the
-figures as DIR/landmarks.csv, measurements.csv, specimens.csv and errors.csv. With --repeat (the
-observer of TRUTH once more) or --observer (another one) it also tells how well the annotations
-agree, in agreement_intra.csv and agreement_inter.csv. Exit code 0: all done; 1: some files could
-not be used or have no partner, told on stderr; 2: wrong usage.
+Specimens are matched by their name, two files whatever their names; landmarks by their code. --unit
+and --frame are those of TRUTH, --repeat and --observer where the files do not say. It writes
+DIR/report.html and the figures as DIR/landmarks.csv, measurements.csv, specimens.csv and
+errors.csv. With --repeat (the observer of TRUTH once more) or --observer (another one) it also
+tells how well the annotations agree, in agreement_intra.csv and agreement_inter.csv. Exit code 0:
+all done; 1: some files could not be used or have no partner, told on stderr; 2: wrong usage.
 """
 
 
@@ -54,6 +60,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="folder for the files [%(default)s]")  # fmt: skip
     add("--plan", metavar="JSON", help="what to measure [the plan of the landmark scheme]")
     add_reading_options(parser)
+    add("--predicted-unit", metavar="UNIT", help="as --unit, for PREDICTED")
+    add("--predicted-frame", choices=tuple(FRAMES), help="as --frame, for PREDICTED")
     add("--overwrite", action="store_true", help="replace an earlier report")
     parser.set_defaults(run=evaluate)
 
@@ -81,9 +89,12 @@ def evaluate(arguments: argparse.Namespace) -> int:
     from palnet.errors import UsageError
     from palnet.evaluation import pair_specimens
 
-    predicted, n_bad = _read(arguments.predicted, arguments.predicted_names, arguments)
+    said = {"unit": arguments.predicted_unit, "frame": arguments.predicted_frame}
+    of_predicted = argparse.Namespace(**{**vars(arguments), **said})
+    predicted, n_bad = _read(arguments.predicted, arguments.predicted_names, of_predicted)
     truth, n_bad_truth = _read(arguments.truth, arguments.names, arguments)
-    pairs, alone = pair_specimens(predicted, truth)
+    are_files = not (arguments.predicted.is_dir() or arguments.truth.is_dir())
+    pairs, alone = pair_specimens(predicted, truth, whatever_the_name=are_files)
     for line in alone:
         print(f"palnet: {line}", file=sys.stderr)
     if not any((pair.predicted.is_placed & pair.truth.is_placed).any() for pair in pairs):
@@ -93,6 +104,9 @@ def evaluate(arguments: argparse.Namespace) -> int:
         )
         raise UsageError(msg)
     for pair in pairs:
+        if pair.predicted.specimen != pair.specimen:
+            text = f"{pair.predicted.specimen} is compared with {pair.specimen}"
+            print(f"palnet: {text}", file=sys.stderr)
         _warn_of_frame(pair, "PREDICTED")
     n_bad_again = _report(pairs, truth, arguments)
     return 1 if alone or n_bad or n_bad_truth or n_bad_again else 0
@@ -178,7 +192,7 @@ def _annotations(
     n_bad = 0
     for folder in folders:
         again, n_unread = _read(folder, arguments.names, arguments)
-        pairs, alone = pair_specimens(again, truth)
+        pairs, alone = pair_specimens(again, truth, whatever_the_name=not folder.is_dir())
         others.append({pair.specimen: pair.predicted for pair in pairs})
         if alone:
             said = ", ".join(alone).replace("no prediction", "no such annotation")

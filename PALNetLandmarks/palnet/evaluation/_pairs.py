@@ -39,9 +39,12 @@ class Pair:
 
 
 def pair_specimens(
-    predicted: Sequence[LandmarkSet], truth: Sequence[LandmarkSet]
+    predicted: Sequence[LandmarkSet],
+    truth: Sequence[LandmarkSet],
+    *,
+    whatever_the_name: bool = False,
 ) -> tuple[list[Pair], list[str]]:
-    """Pair landmark sets by specimen; one set against one set needs no common name.
+    """Pair landmark sets by specimen.
 
     Convention: each pair is in the frame of its truth if both are in one frame, else in LPS.
 
@@ -49,6 +52,8 @@ def pair_specimens(
     ----------
     predicted, truth : sequence of LandmarkSet
         One set a specimen each.
+    whatever_the_name : bool, default False
+        Whether one set against one set needs no common name, for two files that somebody chose.
 
     Returns
     -------
@@ -64,7 +69,7 @@ def pair_specimens(
     """
     check_once(predicted, "predicted landmark set")
     check_once(truth, "true landmark set")
-    if len(predicted) == len(truth) == 1:
+    if whatever_the_name and len(predicted) == len(truth) == 1:
         return [_pair(predicted[0], truth[0])], []
     by_name = {landmarks.specimen: landmarks for landmarks in predicted}
     pairs = [_pair(by_name[true.specimen], true) for true in truth if true.specimen in by_name]

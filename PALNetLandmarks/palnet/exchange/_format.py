@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from palnet.errors import FormatError
-from palnet.landmarks import LandmarkSet
+from palnet.landmarks import LandmarkSet, printable_name
 from palnet.scheme import load_scheme
 
 if TYPE_CHECKING:
@@ -65,8 +65,8 @@ class Reading:
         Frame of the numbers; None if nobody said it.
     space : {"LPS", "RAS"}
         Axes of the numbers in frame "file".
-    mm_per_unit : float
-        Unit of the numbers.
+    mm_per_unit : float or None
+        Unit of the numbers; None if nobody said it.
     specimen : str
         Name of the specimen, for formats that do not hold it.
     strict : bool
@@ -78,7 +78,7 @@ class Reading:
     scheme: Scheme | None
     frame: Frame | None
     space: Space
-    mm_per_unit: float
+    mm_per_unit: float | None
     specimen: str
     strict: bool = True
 
@@ -145,7 +145,7 @@ class Reading:
         A position of unknown origin counts as placed by a person. In an anatomical frame numbers
         become millimetres, as `LandmarkSet` has them.
         """
-        frame = self.frame or "file"
+        frame, mm_per_unit = self.frame or "file", self.mm_per_unit or 1.0
         in_file = frame == "file"
         if status is None:
             is_absent = np.isnan(positions[:, 0]).tolist()
@@ -154,10 +154,10 @@ class Reading:
             expected_error_mm = np.full(len(scheme), np.nan)
         return LandmarkSet(
             scheme=scheme,
-            positions=positions if in_file else positions * self.mm_per_unit,
+            positions=positions if in_file else positions * mm_per_unit,
             status=status,
             expected_error_mm=expected_error_mm,
-            mm_per_unit=self.mm_per_unit if in_file else 1.0,
+            mm_per_unit=mm_per_unit if in_file else 1.0,
             frame=frame,
             specimen=self.check_specimen(specimen),
             space=self.space if frame == "file" else frame,
@@ -168,7 +168,7 @@ class Reading:
         if name and name.isprintable():
             return name
         self.doubt(None, f"the name of a specimen must be printable and not empty; got {name!r}.")
-        return "".join(c if c.isprintable() else "_" for c in name) or self.specimen
+        return printable_name(name) or self.specimen
 
     def place_by_name(
         self,

@@ -125,7 +125,7 @@ def read_mrk_json(reading: Reading) -> LandmarkSet:
     own = own if isinstance(own, dict) else {}
     scheme = reading.scheme or _read_scheme(reading, markup, own)
     positions = _read_positions(reading, markup, scheme)
-    measurements = _read_measurements(reading, markup, len(scheme))
+    measurements = _read_measurements(reading, markup, scheme)
     errors = measurements.get(_ERROR_NAME, np.full(len(scheme), _UNKNOWN_ERROR))
     space, frame, mm_per_unit = _read_frame(reading, markup, own)
     if frame != "file":
@@ -253,15 +253,13 @@ def _read_scheme(reading: Reading, markup: dict[str, Any], own: dict[str, Any]) 
 def _read_positions(
     reading: Reading, markup: dict[str, Any], scheme: Scheme
 ) -> NDArray[np.float64]:
-    points = markup.get("controlPoints")
-    points = points if _is_objects(points) else []
-    labels = [str(point.get("label")) for point in points]
+    points, labels = _control_points(markup), _labels(markup)
     lines = _find_lines(reading, len(points))
-    if labels != list(scheme.codes):
-        wrong = sorted(set(labels) ^ set(scheme.codes)) or ["the order"]
+    if sorted(labels) != sorted(scheme.codes):
+        wrong = sorted(set(labels) ^ set(scheme.codes)) or ["names that are there twice"]
         problem = (
-            f"control points must be the {len(scheme)} landmarks of scheme {scheme.name!r} in its "
-            f"order; got {len(labels)} that differ in {listing(wrong)}."
+            f"control points must be the {len(scheme)} landmarks of scheme {scheme.name!r}; "
+            f"got {len(labels)} that differ in {listing(wrong)}."
         )
         pairs = zip(lines, labels, scheme.codes, strict=False)
         reading.doubt(next((line for line, got, code in pairs if got != code), None), problem)
@@ -270,6 +268,15 @@ def _read_positions(
         scheme,
         ((line, label, _read_position(reading, line, point)) for line, label, point in named),
     )
+
+
+def _control_points(markup: dict[str, Any]) -> list[dict[str, Any]]:
+    points = markup.get("controlPoints")
+    return points if _is_objects(points) else []
+
+
+def _labels(markup: dict[str, Any]) -> list[str]:
+    return [str(point.get("label")) for point in _control_points(markup)]
 
 
 def _find_lines(reading: Reading, n_points: int) -> list[int | None]:
@@ -297,10 +304,13 @@ def _read_position(reading: Reading, line: int | None, point: dict[str, Any]) ->
 
 
 def _read_measurements(
-    reading: Reading, markup: dict[str, Any], n_landmarks: int
+    reading: Reading, markup: dict[str, Any], scheme: Scheme
 ) -> dict[str, NDArray[np.float64]]:
-    """Read the values a control point of our own measurements, as far as the file has them."""
+    """Read the values a control point of our own measurements, in the order of the scheme."""
     found = {}
+    labels, n_landmarks = _labels(markup), len(scheme)
+    is_whole = sorted(labels) == sorted(scheme.codes)
+    rows = [labels.index(code) for code in scheme.codes] if is_whole else slice(None)
     for name in (_ERROR_NAME, _STATUS_NAME):
         values = _measurement(markup, name).get("controlPointValues")
         if values is None:
@@ -310,7 +320,7 @@ def _read_measurements(
             problem = f"measurement {name!r} must hold {n_landmarks} numbers."
             reading.doubt(None, problem)
             continue
-        found[name] = np.array(numbers)
+        found[name] = np.array(numbers)[rows]
     return found
 
 
@@ -327,13 +337,18 @@ def _read_frame(
 
 
 def _read_unit(reading: Reading, markup: dict[str, Any]) -> float:
-    """Read the unit from our measurement, else from the entry that Slicer itself ignores."""
+    """Read the unit from our measurement, else take the one asked for, else the file's entry.
+
+    That entry says millimetres whatever the scan was in: Slicer knows no other unit.
+    """
     units = markup.get("coordinateUnits", "mm")
     code = str(units[0] if isinstance(units, list) and units else units)
     if code not in _MM_PER_CODE:
         raise reading.error(None, f"coordinateUnits must be one of {', '.join(_MM_PER_CODE)}.")
     numbers = _as_numbers([_measurement(markup, _UNIT_NAME).get("value")], 1)
-    return numbers[0] if numbers is not None and numbers[0] > 0 else _MM_PER_CODE[code]
+    if numbers is not None and numbers[0] > 0:
+        return numbers[0]
+    return reading.mm_per_unit or _MM_PER_CODE[code]
 
 
 def _read_status(

@@ -8,10 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from palnet.errors import FormatError
-from palnet.exchange._format import FormatWarning, Reading
+from palnet.exchange._format import FormatWarning, Reading, listing
 from palnet.exchange._registry import find_format, get_format
 from palnet.exchange._sidecar import Sidecar, read_sidecar, sidecar_path
+from palnet.landmarks import printable_name
 from palnet.scheme import Scheme, list_schemes, load_scheme
 
 if TYPE_CHECKING:
@@ -126,7 +129,7 @@ def read_specimens(
         scheme=_find_scheme(path, scheme, said),
         frame=frame or (said.frame if said else None),
         space=said.space if said else "LPS",
-        mm_per_unit=mm_per_unit or (said.mm_per_unit if said else 1.0),
+        mm_per_unit=mm_per_unit or (said.mm_per_unit if said else None),
         specimen=(said.specimen if said else "") or _name_from(path, chosen),
         strict=strict,
     )
@@ -148,10 +151,32 @@ def _unlike(reading: Reading, format: Format) -> list[LandmarkSet]:
         if landmarks.specimen in specimens:
             reading.doubt(None, f"specimen {landmarks.specimen!r} is there twice. Rename one.")
         else:
-            specimens[landmarks.specimen] = landmarks
+            specimens[landmarks.specimen] = _without_origin(reading, landmarks)
     if not specimens:
         raise reading.error(None, "holds no specimen that could be read.")
     return list(specimens.values())
+
+
+def _without_origin(reading: Reading, landmarks: LandmarkSet) -> LandmarkSet:
+    """Doubt several landmarks at 0, 0, 0: some programs write that for a missing one.
+
+    A single one may be there by right: some labs put the tip of the nose at the origin.
+    """
+    is_origin = landmarks.is_placed & ~landmarks.positions.any(axis=1)
+    if is_origin.sum() < 2:
+        return landmarks
+    codes = [landmarks.scheme.codes[index] for index in np.flatnonzero(is_origin)]
+    problem = f"{listing(codes)} at 0, 0, 0: a mark for missing? Write them as missing."
+    reading.doubt(None, f"specimen {landmarks.specimen!r} has {problem}")
+    gone = is_origin.tolist()
+    return replace(
+        landmarks,
+        positions=np.where(is_origin[:, None], np.nan, landmarks.positions),
+        status=tuple(
+            "missing" if lost else said for lost, said in zip(gone, landmarks.status, strict=True)
+        ),
+        expected_error_mm=np.where(is_origin, np.nan, landmarks.expected_error_mm),
+    )
 
 
 def _read_text(path: Path, *, strict: bool) -> str:
@@ -204,7 +229,7 @@ def _compare(reading: Reading, said: Sidecar) -> None:
     if asked != (said.frame, said.mm_per_unit):
         msg = (
             f"{beside} says frame {said.frame} and {said.mm_per_unit:g} mm a unit; asked for were "
-            f"{asked[0]} and {asked[1]:g}. Leave them out, or mend that file."
+            f"{asked[0]} and {reading.mm_per_unit or 1.0:g}. Leave them out, or mend that file."
         )
         reading.doubt(None, msg)
 
@@ -213,4 +238,4 @@ def _name_from(path: Path, format: Format) -> str:
     """Take the name of the specimen from that of the file."""
     name = path.name
     stem = name[: -len(format.suffix)] if name.lower().endswith(format.suffix) else path.stem
-    return "".join(c if c.isprintable() else "_" for c in stem) or name
+    return printable_name(stem or name)

@@ -37,6 +37,9 @@ MESH_SUFFIXES = tuple(PARSERS)
 NOTHING = b"\0 \r\n\t"
 """A file of these bytes alone is empty."""
 
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+"""What some programs write before UTF-8 text."""
+
 MAX_POINTS = 2**31 - 1
 """Vertices are counted in 32 bits."""
 
@@ -94,6 +97,7 @@ def _read_bytes(path: Path) -> bytes:
     except OSError as err:
         msg = f"cannot be opened ({err.strerror or err}). Check the permissions"
         raise MeshError(msg) from err
+    data = data.removeprefix(BYTE_ORDER_MARK)
     if not data[:4096].strip(NOTHING) and not data.strip(NOTHING):
         msg = f"is empty ({len(data)} bytes). Copy or export it again"
         raise MeshError(msg)

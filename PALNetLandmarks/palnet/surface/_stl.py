@@ -43,8 +43,11 @@ def is_ascii_stl(data: bytes) -> bool:
 
 
 def is_whole_binary_stl(data: bytes) -> bool:
-    """Tell whether the size is exactly what a binary STL's facet count leads to."""
-    return len(data) > HEADER_BYTES + 4 and _promised_size(data) == len(data)
+    """Tell whether the size is what a binary STL's facet count leads to.
+
+    Some programs fill the file up behind the last facet, by less than another one.
+    """
+    return len(data) > HEADER_BYTES + 4 and 0 <= len(data) - _promised_size(data) < FACET.itemsize
 
 
 def _promised_size(data: bytes) -> int:
@@ -88,7 +91,7 @@ def _parse_binary(data: bytes) -> NDArray[np.float64]:
         msg = f"{len(data)} bytes are too few for an STL file: it is cut off or no STL file"
         raise MeshError(msg)
     n_facets = (promised - HEADER_BYTES - 4) // FACET.itemsize
-    if promised != len(data):
+    if not is_whole_binary_stl(data):
         n_held = (len(data) - HEADER_BYTES - 4) / FACET.itemsize
         msg = (
             f"the header promises {n_facets} triangles, but the file holds {n_held:g}: it is cut "

@@ -60,13 +60,13 @@ class Unit:
             raise UnitError(msg)
 
 
-def parse_unit(text: str) -> Unit:
+def parse_unit(text: str | float) -> Unit:
     """Understand a unit's name or the number of millimetres in it.
 
     Parameters
     ----------
-    text : str
-        "um", "mm", "cm", "m", "in", or a positive number of millimetres such as "50".
+    text : str or float
+        "um", "mm", "cm", "m", "in", or a positive number of millimetres such as "50" or 50.
 
     Returns
     -------
@@ -85,7 +85,7 @@ def parse_unit(text: str) -> Unit:
     >>> parse_unit("50")
     Unit(name='50 mm', mm_per_unit=50.0)
     """
-    word = text.strip().lower()
+    word = str(text).strip().lower()
     if word in MM_PER_UNIT:
         return Unit(word, MM_PER_UNIT[word])
     try:

@@ -12,6 +12,7 @@ import numpy as np
 
 from palnet.errors import FormatError, UsageError
 from palnet.exchange import FORMATS, FormatWarning, find_format, read_specimens
+from palnet.landmarks import printable_name
 from palnet.scheme import DEFAULT_SCHEME, LandmarkDefinition, Scheme, load_scheme
 from palnet.surface import MESH_SUFFIXES
 from palnet.training.dataset import PEOPLE_FILE, AnnotatedScan, DataSet, Problem, name_people
@@ -119,7 +120,8 @@ def _read_facescape(folder: Path) -> Found:
     named = []
     for path in sorted(folder.rglob(f"*{NEUTRAL_ENDING}")):
         parts = [part for part in path.relative_to(folder).parts[:-1] if part != "models_reg"]
-        named.append((parts[-1] if parts else path.name[: -len(NEUTRAL_ENDING)], path))
+        person = parts[-1] if parts else path.name[: -len(NEUTRAL_ENDING)]
+        named.append((printable_name(person), path))
     rows = tuple(vertices.tolist())
     scans, problems = [], []
     for person, paths in _by_name(named).items():
@@ -139,20 +141,21 @@ def _read_lafas(subjects: list[Path], scheme: Scheme) -> Found:
     scans: list[AnnotatedScan] = []
     problems: list[Problem] = []
     for subject in subjects:
+        name = printable_name(subject.name)
         meshes, texts = sorted(subject.glob("*.obj")), sorted(subject.glob("*.txt"))
         if len(meshes) > 1 or len(texts) > 1:
             names = ", ".join(path.name for path in (*meshes, *texts))
             text = f"one .obj and one .txt are wanted; got {names}. Move the others away."
-            problems.append(Problem("ambiguous_files", subject.name, text))
+            problems.append(Problem("ambiguous_files", name, text))
             continue
         found, more = _read_file(texts[0], scheme, format="lafas")
-        problems += [Problem(p.kind, subject.name, p.text) for p in more]
+        problems += [Problem(p.kind, name, p.text) for p in more]
         matrix = subject / MATRIX_FILE
         for landmarks in found:
             scans.append(
                 AnnotatedScan(
-                    specimen=subject.name,
-                    person=subject.name,
+                    specimen=name,
+                    person=name,
                     mesh_path=meshes[0],
                     landmarks=landmarks,
                     matrix_path=matrix if matrix.exists() else None,
@@ -176,7 +179,8 @@ def _read_plain(folder: Path, scheme: Scheme) -> Found:
         stem = path.parent / _stem(path)
         for landmarks in sets:
             is_beside = len(sets) == 1 and stem in stems
-            found[stem.name if is_beside else landmarks.specimen].append((path, landmarks))
+            name = printable_name(stem.name) if is_beside else landmarks.specimen
+            found[name].append((path, landmarks))
     scans, more = _match(meshes, found, {p.specimen for p in problems if p.kind == "bad_landmarks"})
     return scans, problems + more
 
@@ -187,7 +191,7 @@ def _match(
     """Give each mesh the landmarks of its name."""
     scans: list[AnnotatedScan] = []
     problems: list[Problem] = []
-    for name, paths in _by_name([(path.stem, path) for path in meshes]).items():
+    for name, paths in _by_name([(printable_name(path.stem), path) for path in meshes]).items():
         several = found.pop(name, [])
         if len(paths) > 1:
             problems.append(_repeated(name, paths))

@@ -10,7 +10,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from palnet.cli import main
-from palnet.exchange import read_landmarks, write_landmarks
+from palnet.exchange import FormatWarning, read_landmarks, write_landmarks
 from palnet.landmarks import LandmarkSet
 from palnet.samples import example_truth
 from palnet.scheme import LandmarkDefinition, Scheme
@@ -292,7 +292,7 @@ def test_evaluate_frame_and_unit_are_those_of_files_that_do_not_say_them(a_study
     assert (mixed / "bert.csv.frame.json").exists()
     (mixed / "carl.csv.frame.json").unlink()
 
-    options = ("--frame", "ras", "--unit", "cm")
+    options = ("--predicted-frame", "ras", "--predicted-unit", "cm")
     assert run(a_study["predicted"], a_study["truth"], "-o", tmp_path / "plain") == 0
     assert run(mixed, a_study["truth"], *options, "-o", tmp_path / "out") == 0
 
@@ -300,3 +300,38 @@ def test_evaluate_frame_and_unit_are_those_of_files_that_do_not_say_them(a_study
     assert [row["code"] for row in out] == [row["code"] for row in plain]
     for got, expected in zip(out, plain, strict=True):
         assert float(got["error_mm"]) == pytest.approx(float(expected["error_mm"]), abs=2e-3)
+
+
+def test_evaluate_truth_in_another_frame_leaves_a_plain_prediction_alone(a_study, tmp_path):
+    for side in ("predicted", "truth"):
+        anna = read_landmarks(a_study[side] / "anna.mrk.json")
+        written = anna if side == "predicted" else anna.to_frame("RAS")
+        write_landmarks(written, tmp_path / side / "anna.csv")
+        (tmp_path / side / "anna.csv.frame.json").unlink(missing_ok=True)
+
+    files = (tmp_path / "predicted" / "anna.csv", tmp_path / "truth" / "anna.csv")
+    assert run(*files, "--frame", "ras", "-o", tmp_path / "out") == 0
+    assert run(a_study["predicted"], a_study["truth"], "-o", tmp_path / "all") == 0
+
+    every = [row for row in rows_of(tmp_path / "all" / "errors.csv") if row["specimen"] == "anna"]
+    out = rows_of(tmp_path / "out" / "errors.csv")
+    for got, expected in zip(out, every, strict=True):
+        assert float(got["error_mm"]) == pytest.approx(float(expected["error_mm"]), abs=2e-3)
+
+
+def test_evaluate_several_landmarks_at_the_origin_are_no_positions(a_study, tmp_path, capsys):
+    anna = read_landmarks(a_study["truth"] / "anna.mrk.json")
+    positions = anna.positions.copy()
+    positions[[0, 3]] = 0.0
+    write_landmarks(replace(anna, positions=positions), tmp_path / "anna.csv")
+    predicted = a_study["predicted"] / "anna.mrk.json"
+
+    refused = run(predicted, tmp_path / "anna.csv", "-o", tmp_path / "strict")
+    told = capsys.readouterr().err
+    with pytest.warns(FormatWarning, match="at 0, 0, 0"):
+        assert run(predicted, tmp_path / "anna.csv", "--lenient", "-o", tmp_path / "out") == 0
+
+    assert (refused, "tr, prn at 0, 0, 0: a mark for missing?" in told) == (2, True)
+    assert "--lenient" in told
+    codes = {row["code"] for row in rows_of(tmp_path / "out" / "errors.csv")}
+    assert codes.isdisjoint({"tr", "prn"})

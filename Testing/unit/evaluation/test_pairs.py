@@ -43,8 +43,14 @@ def test_pair_specimens_matches_by_name_in_any_order():
     assert alone == ["bert has no prediction", "eve has no truth"]
 
 
-def test_pair_specimens_one_against_one_needs_no_common_name():
-    (pair,), alone = pair_specimens([a_face("scan_1")], [a_face("anna")])
+def test_pair_specimens_of_folders_never_pairs_other_names():
+    pairs, alone = pair_specimens([a_face("scan_1")], [a_face("anna")])
+
+    assert (pairs, alone) == ([], ["anna has no prediction", "scan_1 has no truth"])
+
+
+def test_pair_specimens_one_file_against_one_needs_no_common_name():
+    (pair,), alone = pair_specimens([a_face("scan_1")], [a_face("anna")], whatever_the_name=True)
 
     assert (pair.specimen, alone) == ("anna", [])
 

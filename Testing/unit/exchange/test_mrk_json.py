@@ -184,7 +184,6 @@ def test_mrk_json_of_micrometers_is_read_in_millimeters(a_mrk_file, a_landmark_s
             lambda m: m["controlPoints"].pop(),
             "must be the 50 landmarks .* got 49 that differ in ch_l",
         ),
-        (lambda m: m["controlPoints"].reverse(), "got 50 that differ in the order"),
         (lambda m: m["controlPoints"][0].update(label="q"), "differ in q, tr"),
         (lambda m: m["controlPoints"][0].update(position=[1, 2]), "position of control point 'tr'"),
         (
@@ -205,6 +204,39 @@ def test_mrk_json_of_micrometers_is_read_in_millimeters(a_mrk_file, a_landmark_s
 def test_mrk_json_spoilt_file_raises(a_mrk_file, change, message):
     with pytest.raises(FormatError, match=rf"face\.mrk\.json:.*{message}"):
         read_changed(a_mrk_file, change)
+
+
+def test_mrk_json_in_another_order_is_read_by_the_names(a_mrk_file, a_landmark_set):
+    def reverse(markup):
+        markup["controlPoints"].reverse()
+        for measurement in markup["measurements"]:
+            measurement.get("controlPointValues", []).reverse()
+
+    landmarks = read_changed(a_mrk_file, reverse)
+
+    np.testing.assert_allclose(landmarks.positions, a_landmark_set.positions, atol=5.1e-7)
+    np.testing.assert_allclose(
+        landmarks.expected_error_mm, a_landmark_set.expected_error_mm, atol=5.1e-7
+    )
+    assert landmarks.status == a_landmark_set.status
+
+
+def test_mrk_json_of_slicer_takes_the_unit_that_was_asked_for(a_mrk_file, a_landmark_set):
+    def as_slicer_writes(markup):
+        del markup["palnet"], markup["measurements"]
+
+    read_changed(a_mrk_file, as_slicer_writes)
+
+    landmarks = read_landmarks(a_mrk_file, mm_per_unit=1000.0)
+
+    expected = a_landmark_set.positions * 1000.0
+    np.testing.assert_allclose(landmarks.positions_mm, expected, atol=1e-3)
+
+
+def test_mrk_json_that_says_its_unit_keeps_it(a_mrk_file, a_landmark_set):
+    landmarks = read_landmarks(a_mrk_file, mm_per_unit=123.0)
+
+    np.testing.assert_allclose(landmarks.positions_mm, a_landmark_set.positions_mm, atol=1e-3)
 
 
 def test_mrk_json_cut_short_names_the_line(a_mrk_file):

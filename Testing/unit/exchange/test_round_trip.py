@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from palnet.exchange import FORMATS, get_format, read_specimens, write_specimens
@@ -69,6 +69,8 @@ def draw_set(draw, specimen, statuses, framing):
     known = st.one_of(st.just(np.nan), st.floats(0, 100))
     errors = np.array(draw(st.lists(known, min_size=n, max_size=n)))
     positions = np.array(points)
+    # Several landmarks at 0, 0, 0 are doubted on reading: a mark for missing ones.
+    assume(np.sum(~positions.round(6).any(axis=1)) < 2)
     positions[[s not in PLACED for s in status]] = np.nan
     return LandmarkSet(SCHEME, positions, tuple(status), errors, unit, frame, specimen, space)
 

@@ -55,6 +55,24 @@ def test_a_file_keeps_its_own_numbers_and_order(name, a_head, write):
         np.testing.assert_array_equal(mesh.points, a_head.points)
 
 
+@pytest.mark.parametrize("name", [name for name in WRITERS if "binary" not in name])
+def test_a_byte_order_mark_before_text_changes_nothing(name, a_head, write):
+    plain, marked = WRITERS[name](a_head), b"\xef\xbb\xbf" + WRITERS[name](a_head)
+
+    mesh = read_mesh(write(name, marked))
+
+    expected = read_mesh(write(f"plain.{name.rsplit('.', 1)[-1]}", plain))
+    np.testing.assert_array_equal(mesh.points, expected.points)
+    np.testing.assert_array_equal(mesh.triangles, expected.triangles)
+
+
+@pytest.mark.parametrize("n_bytes", [1, 2, 49])
+def test_binary_stl_filled_up_behind_the_last_facet_is_read(n_bytes, a_head, write):
+    mesh = read_mesh(write("a.stl", write_stl_binary(a_head) + bytes(n_bytes)))
+
+    assert len(mesh.triangles) == len(a_head.triangles)
+
+
 @pytest.mark.parametrize("name", ["head.OBJ", "head.Obj"])
 def test_suffix_in_capitals_is_understood(name, a_head, write):
     assert len(read_mesh(write(name, write_obj(a_head))).triangles) == len(a_head.triangles)

@@ -152,6 +152,17 @@ def test_plain_folder_takes_any_format(format, tmp_path):
     np.testing.assert_allclose(positions_of(data.scans[0], data.scheme), positions, atol=1e-4)
 
 
+def test_plain_folder_takes_names_that_cannot_be_printed(tmp_path):
+    mesh, positions = toy_person(0)
+    write_ply(mesh, tmp_path / "山田\u3000花子.ply")
+    write_landmarks(toy_landmarks(positions, "whoever"), tmp_path / "山田\u3000花子.csv")
+
+    data = read_data_set(tmp_path, scheme_file(tmp_path))
+
+    assert [scan.specimen for scan in data.scans] == ["山田_花子"]
+    np.testing.assert_allclose(positions_of(data.scans[0], data.scheme), positions, atol=1e-4)
+
+
 def scheme_file(tmp_path):
     return str(write_toy_cohort(tmp_path / "other" / "scans", 0))
 
