@@ -29,7 +29,6 @@ def test_a_number_may_be_a_number(value):
     assert parse_unit(value).mm_per_unit == 50.0
 
 
-
 def test_a_number_may_say_mm():
     assert parse_unit("50 mm") == Unit("50 mm", 50.0)
 
