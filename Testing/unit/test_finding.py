@@ -9,7 +9,7 @@ import pytest
 
 from palnet import finding
 from palnet.errors import ScanRefusedError
-from palnet.finding import HOPELESS_SCORE, find_face
+from palnet.finding import HOPELESS_SCORE, POOR_SCORE, find_face
 from palnet.surface import parse_unit
 
 INCH, CENTIMETRE = parse_unit("in"), parse_unit("cm")
@@ -27,10 +27,16 @@ def find(monkeypatch):
             fit=surface.candidates[guess], coarse=None, face_from_scan=None, chosen=fitted[-1]
         )
 
-    def find(by_unit):
+    def find(by_unit, once_more=()):
         def scan_in(unit):
-            rows = by_unit.get(unit, [])
-            return SimpleNamespace(unit=unit, candidates=rows, rescaled=scan_in, name="scan")
+            rows = by_unit.get(unit, []) + list(once_more)
+            return SimpleNamespace(
+                unit=unit,
+                candidates=rows,
+                n_first=len(by_unit.get(unit, [])),
+                rescaled=scan_in,
+                name="scan",
+            )
 
         units = tuple(by_unit)
         model = SimpleNamespace(atlas=None, network=lambda name: {})
@@ -39,9 +45,10 @@ def find(monkeypatch):
     monkeypatch.setattr(
         finding,
         "find_poses",
-        lambda surface, *rest: [
+        lambda surface, *rest, once_more: [
             SimpleNamespace(score=score, face_from_scan=number)
             for number, (score, _) in enumerate(surface.candidates)
+            if once_more == (number >= surface.n_first)
         ],
     )
     monkeypatch.setattr(finding, "_fit", fit)
@@ -82,3 +89,22 @@ def test_weak_candidate_is_taken_where_nothing_is_better(find, others):
 def test_nothing_weak_is_fitted_after_something_else_was(find):
     with pytest.raises(ScanRefusedError, match="scan: first"):
         find({INCH: [(SURE, "first"), (WEAK, None)], CENTIMETRE: [(WEAK, None)]})
+
+
+def test_face_that_was_missed_is_found_from_other_rotations_in_any_unit(find):
+    missed = [(WEAK, "no")]
+
+    chosen, fitted = find({INCH: missed, CENTIMETRE: missed}, once_more=[(SURE, None)])
+
+    assert chosen == (INCH, 1)
+    assert fitted == [(INCH, 0), (INCH, 1)]  # no weak one is fitted after another
+
+
+def test_what_looks_like_a_face_and_is_refused_is_not_searched_for_once_more(find):
+    with pytest.raises(ScanRefusedError, match="scan: too large"):
+        find({INCH: [(POOR_SCORE, "too large")]}, once_more=[(SURE, None)])
+
+
+def test_reason_is_that_of_the_first_search(find):
+    with pytest.raises(ScanRefusedError, match="scan: first"):
+        find({INCH: [(WEAK, "first")]}, once_more=[(WEAK, "second")])

@@ -44,6 +44,9 @@ FINEST_SEARCH_SPACING_MM = 2.8
 # Rotations that the search starts from: for the whole scan, and for each part of it.
 N_STARTS, N_PART_STARTS = 12, 5
 N_PARTS, PART_RADIUS_MM = 10, 135.0
+# What a second search takes them to: 70 degrees about a diagonal.
+NO_TURN = np.eye(3)
+OTHER_TURN = Rotation.from_rotvec(np.full(3, np.deg2rad(70) / np.sqrt(3))).as_matrix()
 # Steps of the coarse network round its own guess: shoulders pull the first one down.
 N_SETTLING_STEPS = 2
 # Guesses kept after each refinement (how far the first ones move says little), and how many are
@@ -90,7 +93,7 @@ class PoseCandidate:
 
 
 def find_poses(
-    surface: Surface, atlas: FaceAtlas, coarse: Weights, fine: Weights
+    surface: Surface, atlas: FaceAtlas, coarse: Weights, fine: Weights, *, once_more: bool = False
 ) -> list[PoseCandidate]:
     """Find the few likeliest poses of a face.
 
@@ -105,6 +108,8 @@ def find_poses(
         Decides between the guesses.
     coarse, fine : mapping of str to ndarray
         The two pose networks.
+    once_more : bool, default False
+        Whether to look at the parts alone, from other rotations than the first time.
 
     Returns
     -------
@@ -112,15 +117,15 @@ def find_poses(
         The best first; at least one, whether it is a face or not.
     """
     cloud = _thin_for_search(surface)
+    if once_more:
+        found = _search_parts(cloud, [], coarse, fine, OTHER_TURN)
+        return _check_all(cloud, found, atlas)
     guesses = _first_guesses(_stride(cloud), coarse, N_STARTS)
     guesses = _distinct(_settle(cloud, guesses, coarse))
     candidates = _check_all(cloud, _keep_likeliest(cloud, guesses, fine, N_KEPT)[:N_CHECKED], atlas)
     if candidates[0].score < SURE_SCORE:
-        for part in _cut_parts(cloud):
-            guesses += _settle(cloud, _first_guesses(part, coarse, N_PART_STARTS), coarse)
-        guesses += _turn_all_ways(guesses)
-        guesses = _keep_likeliest(cloud, guesses, fine, N_PART_KEPT)[:N_PART_CHECKED]
-        candidates += _check_all(cloud, guesses, atlas)
+        found = _search_parts(cloud, guesses, coarse, fine)
+        candidates += _check_all(cloud, found, atlas)
     return sorted(candidates, key=lambda candidate: -candidate.score)
 
 
@@ -177,10 +182,27 @@ def _cut_parts(cloud: PointCloud) -> list[PointCloud]:
     return parts
 
 
-def _first_guesses(part: PointCloud, weights: Weights, n_starts: int) -> list[_Guess]:
-    """The coarse network's guesses from every start rotation."""
+def _search_parts(
+    cloud: PointCloud,
+    guesses: list[_Guess],
+    coarse: Weights,
+    fine: Weights,
+    turn: NDArray[np.float64] = NO_TURN,
+) -> list[_Guess]:
+    """The likeliest of these guesses, of those from parts of the scan, and of these turned."""
+    guesses = list(guesses)
+    for part in _cut_parts(cloud):
+        guesses += _settle(cloud, _first_guesses(part, coarse, N_PART_STARTS, turn), coarse)
+    guesses += _turn_all_ways(guesses)
+    return _keep_likeliest(cloud, guesses, fine, N_PART_KEPT)[:N_PART_CHECKED]
+
+
+def _first_guesses(
+    part: PointCloud, weights: Weights, n_starts: int, turn: NDArray[np.float64] = NO_TURN
+) -> list[_Guess]:
+    """The coarse network's guesses from every start rotation, all of them turned."""
     centre = part.points_mm.mean(axis=0)
-    turns = _start_rotations(n_starts)
+    turns = _start_rotations(n_starts) @ turn
     positions = (part.points_mm - centre) @ turns.transpose(0, 2, 1) / POSE_UNIT_MM
     inputs = np.concatenate([positions, part.normals @ turns.transpose(0, 2, 1)], axis=2)
     predicted = predict_key_points(weights, inputs.astype(np.float32)).astype(np.float64)

@@ -17,8 +17,10 @@ from palnet.face.similarity import (
     rotation_angle_deg,
     similarity_scale,
 )
+from palnet.model import read_model
 from palnet.network.pose import KEY_POINTS_MM, N_POSE_POINTS
-from palnet.surface import Mesh, PointCloud, parse_unit, prepare_surface
+from palnet.samples import example_scan
+from palnet.surface import Mesh, PointCloud, parse_unit, prepare_surface, read_mesh
 from toy_head import toy_atlas, toy_model
 
 
@@ -224,3 +226,23 @@ def test_parts_have_the_size_of_a_face_and_cover_the_scan(the_head):
     seen = np.concatenate([part.points_mm for part in parts])
     apart = np.linalg.norm(cloud.points_mm[::20, None] - seen[None, ::4], axis=2).min(axis=1)
     assert apart.max() < PART_RADIUS_MM
+
+
+def test_search_once_more_finds_the_pose_of_the_first(monkeypatch):
+    """With the shipped networks, from other rotations, without a guess from the whole scan."""
+    model = read_model()
+    networks = model.network("pose_coarse"), model.network("pose_fine")
+    surface = prepare_surface(read_mesh(example_scan()), parse_unit("mm"))
+    first = find_poses(surface, model.atlas, *networks)[0]
+    starts = []
+    guess = pose_module._first_guesses
+    monkeypatch.setattr(
+        pose_module, "_first_guesses", lambda *rest: starts.append(rest) or guess(*rest)
+    )
+
+    again = find_poses(surface, model.atlas, *networks, once_more=True)[0]
+
+    assert len(starts) == pose_module.N_PARTS
+    assert all(rest[3] is pose_module.OTHER_TURN for rest in starts)
+    assert rotation_angle_deg(again.face_from_scan, first.face_from_scan) < 3
+    assert again.score == pytest.approx(first.score, abs=0.05)
