@@ -54,6 +54,12 @@ def current(panel):
     return panel.reviewSection.table.current
 
 
+def test_table_says_what_an_expected_error_does_not_promise(a_panel):
+    header = a_panel.ui.landmarkTable.horizontalHeaderItem(ERROR)
+
+    assert "good is no all-clear" in header.toolTip()
+
+
 def test_table_tells_error_class_and_status(a_panel, a_list):
     row_of = {code: row for row, code in enumerate(codes(a_panel))}
     errors = a_list.expected_errors

@@ -36,6 +36,12 @@ class LandmarkTable:
         widget.setHorizontalHeaderLabels(
             [_("Code"), _("Expected error"), _("Status"), _("Replace"), _("Name"), _("Side")]
         )
+        widget.horizontalHeaderItem(ERROR).setToolTip(
+            _(
+                "On average, calibrated on generated faces. Real scans showed larger errors: good "
+                "is no all-clear, look at every landmark that your study rests on."
+            )
+        )
         widget.verticalHeader().setVisible(False)
         widget.horizontalHeader().setStretchLastSection(True)
         widget.itemChanged.connect(self._on_item_changed)
