@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from palnet._files import file_hash
 from palnet.batch import ScanResult
 from palnet.errors import ScanRefusedError
 from palnet.landmarks import LandmarkSet, printable_name
+from palnet.model import find_model
 from palnet.scheme import load_scheme
 
 
@@ -27,7 +29,7 @@ class FakeDetection:
     face_from_scan: np.ndarray = field(default_factory=lambda: np.eye(4))
     quality: FakeQuality = field(default_factory=FakeQuality)
     findings: tuple = ()
-    provenance: dict = field(default_factory=lambda: {"model": "fake", "seconds": {"all": 0.1}})
+    provenance: dict = field(default_factory=dict)
 
 
 def make_landmarks(mesh, scheme=None):
@@ -48,7 +50,14 @@ def fake_detect(mesh, *, unit="auto", model=None):
     if mesh.name.startswith("no_face"):
         msg = f"{mesh.name}: no face was found."
         raise ScanRefusedError(msg)
-    return FakeDetection(make_landmarks(mesh))
+    provenance = {
+        "model": "fake",
+        "model_sha256": file_hash(find_model(model)),
+        "unit": "mm" if unit == "auto" else unit,
+        "unit_source": "inferred from the size" if unit == "auto" else "given",
+        "seconds": {"all": 0.1},
+    }
+    return FakeDetection(make_landmarks(mesh), provenance=provenance)
 
 
 def answer(job):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from palnet.errors import OutputError, OutputExistsError, PalnetError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["check_free", "replacing", "write_text"]
+__all__ = ["check_free", "file_hash", "replacing", "write_text"]
 
 
 def check_free(path: Path, *, overwrite: bool) -> None:
@@ -24,6 +25,11 @@ def check_free(path: Path, *, overwrite: bool) -> None:
     if is_there and not overwrite:
         msg = f"{path} exists already; nothing was written. Choose to overwrite, or another folder."
         raise OutputExistsError(msg)
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @contextmanager
@@ -45,9 +51,12 @@ def replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str, *, overwrite: bool) -> None:
-    """Write UTF-8 with LF line ends on every system."""
+    """Write UTF-8 with LF line ends on every system.
+
+    The name of a file may hold bytes that are no UTF-8; they become escapes, as JSON has them.
+    """
     with replacing(path, overwrite=overwrite) as draft:
-        draft.write_text(text, encoding="utf-8", newline="\n")
+        draft.write_bytes(text.encode("utf-8", errors="backslashreplace"))
 
 
 @contextmanager

@@ -14,11 +14,16 @@ if TYPE_CHECKING:
     from palnet.detector import Detection
     from palnet.landmarks import LandmarkSet
 
-__all__ = ["describe_detection", "record_text"]
+__all__ = ["describe_detection", "differences", "record_text"]
 
 
 def describe_detection(
-    detection: Detection, written: LandmarkSet, *, scan_name: str, files: tuple[str, ...]
+    detection: Detection,
+    written: LandmarkSet,
+    *,
+    scan_name: str,
+    files: tuple[str, ...],
+    scan_sha256: str = "",
 ) -> dict[str, Any]:
     """Put into plain data what a landmark file cannot hold.
 
@@ -32,6 +37,8 @@ def describe_detection(
         Name of the scan file, without its folder.
     files : tuple of str
         Names of the files written beside the record.
+    scan_sha256 : str, optional
+        Hash of the scan file, where there is one.
 
     Returns
     -------
@@ -41,6 +48,7 @@ def describe_detection(
     record = {
         "palnet": palnet.__version__,
         "scan": scan_name,
+        "scan_sha256": scan_sha256,
         "specimen": written.specimen,
         "scheme": written.scheme.name,
         "frame": written.frame,
@@ -67,9 +75,7 @@ def record_text(record: dict[str, Any]) -> str:
     rows = ",\n".join("  " + json.dumps(row) for row in record["landmarks"])
     rest = {key: value for key, value in record.items() if key != "landmarks"}
     text = json.dumps(rest, indent=1, ensure_ascii=False, allow_nan=False)
-    whole = f'{text[:-2]},\n "landmarks": [\n{rows}\n ]\n}}\n'
-    # A file name may hold bytes that are no UTF-8: they become JSON's own escapes.
-    return whole.encode("utf-8", "backslashreplace").decode("utf-8")
+    return f'{text[:-2]},\n "landmarks": [\n{rows}\n ]\n}}\n'
 
 
 def _plain(value: Any) -> Any:
@@ -81,3 +87,39 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return round(float(value), 6) if math.isfinite(value) else None
     return value
+
+
+def differences(
+    text: str, *, scan_sha256: str, unit: str | None, frame: str, model_sha256: str
+) -> list[str]:
+    """Name in what the record of an earlier detection differs from one that is asked for.
+
+    Parameters
+    ----------
+    text : str
+        Content of the record file.
+    scan_sha256, model_sha256 : str
+        Hashes of the files of scan and model.
+    unit : str or None
+        Name of the unit that was given, None where it is to be inferred.
+    frame : str
+        Frame of the landmarks.
+
+    Returns
+    -------
+    list of str
+        Empty if it is the same detection.
+    """
+    try:
+        record = json.loads(text)
+        made = record["provenance"]
+        said_unit = None if made["unit_source"] != "given" else made["unit"]
+        same = {
+            "scan": record["scan_sha256"] == scan_sha256,
+            "unit": said_unit == unit,
+            "frame": record["frame"] == frame,
+            "model": made["model_sha256"] == model_sha256,
+        }
+    except (ValueError, KeyError, TypeError):
+        return ["version, or damaged"]
+    return [name for name, is_same in same.items() if not is_same]

@@ -11,16 +11,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from palnet._files import check_free, write_text
+from palnet._files import check_free, file_hash, write_text
 from palnet.errors import (
     FormatError,
     MeshError,
+    OutputExistsError,
     PalnetError,
     PreviewError,
     ScanRefusedError,
     UnitError,
     UsageError,
 )
+from palnet.landmarks import printable_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -40,6 +42,9 @@ __all__ = [
     "process_scan",
     "scans_below",
 ]
+
+# Folders whose names a scan's may take on.
+MAX_DEPTH = 3
 
 Outcome = Literal["done", "there", "refused", "unreadable", "failed"]
 
@@ -65,7 +70,7 @@ class BatchOptions:
     overwrite : bool
         Whether existing files may be replaced.
     resume : bool
-        Whether scans all of whose files are there are left as they are.
+        Whether scans that an earlier run has done are left as they are.
     """
 
     output: Path | None = None
@@ -87,7 +92,7 @@ class ScanJob:
     scan : Path
         The mesh file.
     specimen : str
-        What the files are called, and the specimen in them.
+        Name of the specimen in the files: theirs, in printable characters.
     landmark_files : tuple of Path
         One for each format of the options.
     record_file : Path
@@ -177,27 +182,42 @@ def find_scans(paths: Iterable[str | os.PathLike[str]], *, recursive: bool = Fal
         found = [path]
         if path.is_dir():
             entries = path.rglob("*") if recursive else path.iterdir()
-            found = sorted(entry for entry in entries if _is_scan(entry, MESH_SUFFIXES))
+            found = sorted(entry for entry in entries if _is_scan(entry, MESH_SUFFIXES, path))
         if not found:
             n_below = len(scans_below([path]))
-            hint = f" {n_below} are one folder below: --recursive takes them." if n_below else ""
+            hint = f" Scans in folders below: {n_below}; --recursive takes them." if n_below else ""
             known = ", ".join(MESH_SUFFIXES)
             msg = f"{path}: the folder holds no scan; expected files in {known}.{hint}"
             raise UsageError(msg)
-        scans.update(dict.fromkeys(entry.absolute() for entry in found))
+        scans.update(dict.fromkeys(map(_absolute, found)))
     return list(scans)
 
 
-def scans_below(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
-    """List the scans one folder below those given, which `find_scans` passes over."""
+def scans_below(paths: Iterable[str | os.PathLike[str]], taken: Iterable[Path] = ()) -> list[Path]:
+    """List the scans in folders below those given, two deep, which `find_scans` passes over.
+
+    Parameters
+    ----------
+    paths : iterable of str or path
+        What was asked for; files count for nothing.
+    taken : iterable of Path
+        Scans that are taken all the same.
+
+    Returns
+    -------
+    list of Path
+        Absolute paths, by name.
+    """
     from palnet.surface import MESH_SUFFIXES
 
-    return [
-        entry
+    found = {
+        _absolute(entry)
         for folder in map(Path, paths)
-        for entry in sorted(folder.glob("*/*"))
-        if _is_scan(entry, MESH_SUFFIXES)
-    ]
+        for pattern in ("*/*", "*/*/*")
+        for entry in folder.glob(pattern)
+        if _is_scan(entry, MESH_SUFFIXES, folder)
+    }
+    return sorted(found - set(taken))
 
 
 def plan_jobs(scans: Sequence[Path], options: BatchOptions) -> list[ScanJob]:
@@ -213,20 +233,22 @@ def plan_jobs(scans: Sequence[Path], options: BatchOptions) -> list[ScanJob]:
     Returns
     -------
     list of ScanJob
-        One a scan. Scans of one name in several folders take the folder's name as well where all
-        files go into one. Scans that would still write the same files have an obstacle, all of
-        them.
+        One a scan. Scans of one name in several folders take the names of these as well, as many
+        as tell them apart, where all files go into one folder. Scans that would still write the
+        same files have an obstacle, all of them.
     """
-    by_target = _by_target(scans, [scan.stem for scan in scans], options)
-    names = [
-        scan.stem
-        if len(by_target[_target(scan, scan.stem, options)]) == 1
-        else f"{scan.parent.name}_{scan.stem}"
-        for scan in scans
-    ]
-    by_target = _by_target(scans, names, options)
+    names = [scan.stem for scan in scans]
+    for depth in range(1, MAX_DEPTH + 1):
+        sharing = _by_target(scans, names, options)
+        names = [
+            "_".join((*scan.parent.parts[-depth:], scan.stem))
+            if len(sharing[_target(scan, name, options)]) > 1
+            else name
+            for scan, name in zip(scans, names, strict=True)
+        ]
+    sharing = _by_target(scans, names, options)
     return [
-        _plan_job(scan, name, by_target[_target(scan, name, options)], options)
+        _plan_job(scan, name, sharing[_target(scan, name, options)], options)
         for scan, name in zip(scans, names, strict=True)
     ]
 
@@ -251,7 +273,7 @@ def process_scan(job: ScanJob, *, detect: Detect | None = None) -> ScanResult:
     try:
         if job.obstacle:
             raise UsageError(job.obstacle)
-        if job.options.resume and all(path.exists() for path in job.files):
+        if job.options.resume and _is_finished(job):
             return ScanResult(job.scan, "there", files=job.files)
         for path in job.files:
             check_free(path, overwrite=job.options.overwrite)
@@ -267,15 +289,69 @@ def process_scan(job: ScanJob, *, detect: Detect | None = None) -> ScanResult:
     return ScanResult(job.scan, outcome, message, seconds=time.perf_counter() - start)
 
 
-def _is_scan(path: Path, suffixes: tuple[str, ...]) -> bool:
-    hidden = path.name.startswith(".")
-    return path.suffix.lower() in suffixes and path.is_file() and not hidden
+def _is_finished(job: ScanJob) -> bool:
+    """Tell whether an earlier run has done the job: by its record, which is written last.
+
+    A picture that is not there is no reason to detect again. What is neither the job's result nor
+    nothing raises OutputExistsError: it might be somebody's work.
+    """
+    if not job.record_file.exists():
+        left = [path for path in job.files if path.exists()]
+        if left:
+            msg = (
+                f"{left[0]} exists, but no record of a finished detection: a run was broken off "
+                "there, or it is somebody's work. Move it away, or run this scan with --overwrite."
+            )
+            raise OutputExistsError(msg)
+        return False
+    differing = _differing(job)
+    if differing:
+        msg = (
+            f"{job.record_file} is of another {', '.join(differing)}. "
+            "Choose another folder, or run this scan with --overwrite."
+        )
+        raise OutputExistsError(msg)
+    absent = [path.name for path in job.landmark_files if not path.exists()]
+    if absent:
+        msg = (
+            f"was done before, without {', '.join(absent)}. palnet convert makes that of what is "
+            "there, with what a person corrected; --overwrite detects anew."
+        )
+        raise OutputExistsError(msg)
+    return True
+
+
+def _differing(job: ScanJob) -> list[str]:
+    """Name in what the record that is there differs from the job."""
+    from palnet._record import differences
+    from palnet.model import find_model
+    from palnet.surface import parse_unit
+
+    asked = job.options
+    return differences(
+        job.record_file.read_text(encoding="utf-8", errors="replace"),
+        scan_sha256=file_hash(job.scan),
+        unit=None if asked.unit == "auto" else parse_unit(asked.unit).name,
+        frame=asked.frame,
+        model_sha256=file_hash(find_model(asked.model)),
+    )
+
+
+def _absolute(path: Path) -> Path:
+    """Absolute and without "..", which would become part of a name."""
+    return Path(os.path.normpath(path.absolute()))
+
+
+def _is_scan(path: Path, suffixes: tuple[str, ...], folder: Path) -> bool:
+    """Whether a file of a folder, or of one below it, is a mesh that nobody hid."""
+    is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+    return path.suffix.lower() in suffixes and path.is_file() and not is_hidden
 
 
 def _target(scan: Path, name: str, options: BatchOptions) -> str:
     """Name what two scans must not share; many file systems take Face and face for one name."""
     folder = options.output or scan.parent
-    return str(folder.absolute() / name).casefold()
+    return str(folder.absolute() / printable_name(name)).casefold()
 
 
 def _by_target(
@@ -290,7 +366,6 @@ def _by_target(
 
 def _plan_job(scan: Path, name: str, sharing: list[Path], options: BatchOptions) -> ScanJob:
     from palnet.exchange import get_format
-    from palnet.landmarks import printable_name
 
     folder = (options.output or scan.parent).absolute()
     suffixes = [get_format(form).suffix for form in options.formats]
@@ -324,6 +399,7 @@ def _detect_and_write(job: ScanJob, detect: Detect | None) -> ScanResult:
         detection,
         written,
         scan_name=job.scan.name,
+        scan_sha256=file_hash(job.scan),
         files=tuple(path.name for path in files),
     )
     write_text(job.record_file, record_text(record), overwrite=options.overwrite)

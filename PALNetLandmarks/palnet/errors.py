@@ -39,6 +39,10 @@ class FormatError(PalnetError, ValueError):
     """A landmark file does not follow its format."""
 
 
+class DoubtError(FormatError):
+    """Something in a landmark file is doubtful; read leniently, it gives what is certain."""
+
+
 class OutputError(PalnetError, OSError):
     """A file cannot be written, for the system does not let it."""
 

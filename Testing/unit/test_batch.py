@@ -165,11 +165,25 @@ def test_plan_jobs_one_folder_a_subject_gives_specimens_the_folder_s_name(a_head
         assert read_landmarks(tmp_path / "out" / f"{name}.csv").specimen == name
 
 
+def test_plan_jobs_takes_as_many_folders_as_tell_scans_apart(a_head_file, tmp_path):
+    scans = [tmp_path / person / "visit" / "scan.obj" for person in ("1", "2")]
+    for scan in scans:
+        scan.parent.mkdir(parents=True)
+        shutil.copy(a_head_file, scan)
+    (tmp_path / "1" / "visit" / ".trash").mkdir()
+    shutil.copy(a_head_file, tmp_path / "1" / "visit" / ".trash" / "hidden.obj")
+
+    found = find_scans([tmp_path / "1", tmp_path / "2" / ".." / "2"], recursive=True)
+    jobs = plan_jobs(found, BatchOptions(output=tmp_path / "out"))
+
+    assert [job.specimen for job in jobs] == ["1_visit_scan", "2_visit_scan"]
+
+
 def test_find_scans_that_lie_one_folder_below_are_pointed_to(a_folder_of_scans, tmp_path):
     (tmp_path / "cohort").mkdir()
     a_folder_of_scans.rename(tmp_path / "cohort" / "anna")
 
-    with pytest.raises(UsageError, match="4 are one folder below: --recursive takes them"):
+    with pytest.raises(UsageError, match="Scans in folders below: 4; --recursive takes them"):
         find_scans([tmp_path / "cohort"])
 
 
@@ -182,7 +196,7 @@ def test_process_scan_file_name_with_anything_gives_a_printable_specimen(
     except OSError:  # macOS and Windows know no bytes that are no text
         assert "\udcfc" in name
         return
-    (job,) = plan(scan, output=tmp_path / "out")
+    (job,) = plan(scan, output=tmp_path / "out", formats=("mrk.json", "csv", "tps"))
 
     result = process_fake(job)
 
@@ -192,25 +206,66 @@ def test_process_scan_file_name_with_anything_gives_a_printable_specimen(
     assert json.loads(job.record_file.read_text(encoding="utf-8"))["scan"] == f"{name}.obj"
 
 
-def test_process_scan_that_resumes_leaves_whole_results_and_repeats_none(a_head_file, tmp_path):
+@pytest.fixture
+def a_done_scan(a_head_file, tmp_path):
+    """A scan that was detected once, and how to plan it again with other options."""
+
+    def again(**options):
+        (job,) = plan(a_head_file, output=tmp_path / "out", resume=True, **options)
+        return job
+
     (first,) = plan(a_head_file, output=tmp_path / "out")
-    (again,) = plan(a_head_file, output=tmp_path / "out", resume=True)
-    process_fake(first)
-    first.landmark_files[1].write_text("corrected by hand", encoding="utf-8")
-
-    assert process_fake(again).outcome == "there"
-    assert first.landmark_files[1].read_text(encoding="utf-8") == "corrected by hand"
+    assert process_fake(first).outcome == "done"
+    return again
 
 
-def test_process_scan_that_resumes_does_not_write_over_half_a_result(a_head_file, tmp_path):
-    (first,) = plan(a_head_file, output=tmp_path / "out")
-    (again,) = plan(a_head_file, output=tmp_path / "out", resume=True)
-    process_fake(first)
-    first.record_file.unlink()
+def test_process_scan_that_resumes_leaves_what_is_done(a_done_scan):
+    table = a_done_scan().landmark_files[1]
+    table.write_text("corrected by hand", encoding="utf-8")
 
-    result = process_fake(again)
+    assert process_fake(a_done_scan()).outcome == "there"
+    assert process_fake(a_done_scan(preview=True)).outcome == "there"
+    assert table.read_text(encoding="utf-8") == "corrected by hand"
 
-    assert (result.outcome, "exists already" in result.message) == ("failed", True)
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ({"frame": "RAS"}, "of another frame"),
+        ({"unit": "cm"}, "of another unit"),
+        ({"formats": ("csv", "tps")}, "without head.tps. palnet convert makes that"),
+    ],
+)
+def test_process_scan_that_resumes_takes_nothing_else_for_done(a_done_scan, options, what):
+    result = process_fake(a_done_scan(**options))
+
+    assert (result.outcome, what in result.message) == ("failed", True), result.message
+
+
+def test_process_scan_that_resumes_takes_no_other_person_for_done(a_done_scan, a_head_file):
+    with a_head_file.open("a", encoding="utf-8") as stream:
+        stream.write("# another one\n")
+
+    result = process_fake(a_done_scan())
+
+    assert (result.outcome, "of another scan." in result.message) == ("failed", True)
+
+
+def test_process_scan_that_resumes_takes_no_other_model_for_done(a_done_scan, tmp_path):
+    other = tmp_path / "other.npz"
+    other.write_bytes(b"another model")
+
+    result = process_fake(a_done_scan(model=str(other)))
+
+    assert (result.outcome, "of another model." in result.message) == ("failed", True)
+
+
+def test_process_scan_that_resumes_does_not_touch_what_has_no_record(a_done_scan):
+    a_done_scan().record_file.unlink()
+
+    result = process_fake(a_done_scan())
+
+    assert (result.outcome, "no record of a finished" in result.message) == ("failed", True)
 
 
 def test_plan_jobs_same_names_beside_their_scans_do_not_collide(a_head_file, tmp_path):

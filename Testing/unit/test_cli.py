@@ -142,7 +142,7 @@ def test_detect_tells_of_scans_in_folders_below(a_mixed_folder, tmp_path, capsys
     told = capsys.readouterr().err
     cli.main(["detect", str(tmp_path), "-o", str(tmp_path / "all"), "--recursive"])
 
-    assert "2 scans one folder below are passed over; --recursive takes them." in told
+    assert "scans in folders below, passed over: 2; --recursive takes them." in told
     assert {"anna.csv", "bo.csv"} <= {path.name for path in (tmp_path / "all").iterdir()}
 
 

@@ -17,15 +17,16 @@ if TYPE_CHECKING:
     from palnet.scheme import Scheme
 
 __all__ = [
-    "FRAMES",
+    "FRAME_OPTIONS",
     "add_reading_options",
     "check_face_size",
     "find_landmark_files",
+    "hint_at_lenient",
     "read_all",
     "stem_of",
 ]
 
-FRAMES: dict[str | None, Frame] = {"file": "file", "lps": "LPS", "ras": "RAS"}
+FRAME_OPTIONS: dict[str | None, Frame] = {"file": "file", "lps": "LPS", "ras": "RAS"}
 # How far the landmarks of a face lie from their mean, on average: 40 to 110 mm from an infant to
 # a large head with ears, if the unit is right; the next units are 10 and 25.4 times off.
 _MIN_SPREAD_MM = 20.0
@@ -38,9 +39,10 @@ def add_reading_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say what a landmark file itself may not hold."""
     add = parser.add_argument
     add("--scheme", metavar="NAME_OR_PATH", help="landmark scheme [what the files name]")
-    add("--frame", choices=tuple(FRAMES), help=_FRAME_HELP)
+    add("--frame", choices=tuple(FRAME_OPTIONS), help=_FRAME_HELP)
     add("--unit", help="unit of landmark files that do not name it [mm]")
     add("--lenient", action="store_true", help=_LENIENT_HELP)
+    parser.set_defaults(unit_option="--unit")
 
 
 _LENIENT_HELP = "warn of what is doubtful in a landmark file, and take what is certain"
@@ -150,7 +152,7 @@ def read_all(
 
     Frame and unit asked for are those of files that do not say theirs, inside or beside them.
     """
-    from palnet.errors import FormatError, PalnetError
+    from palnet.errors import PalnetError
     from palnet.exchange import find_format, read_specimens, sidecar_path
     from palnet.surface import parse_unit
 
@@ -162,17 +164,15 @@ def read_all(
             specimens = read_specimens(
                 path,
                 scheme or arguments.scheme,
-                frame=None if says_frame else FRAMES.get(arguments.frame),
+                frame=None if says_frame else FRAME_OPTIONS.get(arguments.frame),
                 mm_per_unit=None if has_sidecar else unit,
                 strict=not arguments.lenient,
             )
             for landmarks in specimens:
-                check_face_size(landmarks, path)
+                check_face_size(landmarks, path, unit_option=arguments.unit_option)
                 _tell_origin(landmarks, path)
         except PalnetError as err:
-            is_doubt = isinstance(err, FormatError) and not arguments.lenient
-            hint = " (--lenient takes what is certain.)" if is_doubt else ""
-            print(f"palnet: {err}{hint}", file=sys.stderr)
+            print(f"palnet: {err}{hint_at_lenient(err)}", file=sys.stderr)
             specimens = []
         yield path, specimens
 
@@ -186,7 +186,14 @@ def _tell_origin(landmarks: LandmarkSet, path: Path) -> None:
         print(f"palnet: {path}: {text} If it is missing, write it so.", file=sys.stderr)
 
 
-def check_face_size(landmarks: LandmarkSet, path: Path) -> None:
+def hint_at_lenient(err: Exception) -> str:
+    """Name the option that takes what is certain, where a doubt stopped the reading."""
+    from palnet.errors import DoubtError
+
+    return " (--lenient takes what is certain.)" if isinstance(err, DoubtError) else ""
+
+
+def check_face_size(landmarks: LandmarkSet, path: Path, *, unit_option: str = "--unit") -> None:
     """Require that the landmarks span a face in millimetres, or their unit is wrong."""
     import numpy as np
 
@@ -200,6 +207,6 @@ def check_face_size(landmarks: LandmarkSet, path: Path) -> None:
         msg = (
             f"{path}: the landmarks must span a face; they lie {spread:.3g} mm from their mean on "
             f"average, expected {_MIN_SPREAD_MM:g} to {_MAX_SPREAD_MM:g} mm. "
-            "Give the unit of the numbers with --unit."
+            f"Give the unit of the numbers with {unit_option}."
         )
         raise UnitError(msg)

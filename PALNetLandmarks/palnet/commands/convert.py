@@ -12,15 +12,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from palnet.commands._landmark_files import FRAME_OPTIONS, hint_at_lenient
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from palnet.exchange import Format
-    from palnet.landmarks import Frame, LandmarkSet
+    from palnet.landmarks import LandmarkSet
 
 __all__ = ["add_parser", "convert"]
 
-_FRAMES: dict[str | None, Frame] = {"file": "file", "lps": "LPS", "ras": "RAS"}
 # What no file system takes in a name, or takes for a folder.
 _NOT_IN_FILE_NAMES = re.compile(r'[<>:"/\\|?*]')
 _EPILOG = """\
@@ -57,8 +58,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add("-o", "--output", type=Path, metavar="FILE_OR_DIR", help=_OUTPUT_HELP)
     add("--from", dest="source", metavar="FORMAT", help="format to read [what files end in]")
     add("--scheme", metavar="NAME_OR_PATH", help="landmark scheme [what the files name]")
-    add("--frame", choices=tuple(_FRAMES), help="numbers to write [as they are read]")
-    add("--from-frame", choices=tuple(_FRAMES), help="frame of files that do not say it [file]")
+    add("--frame", choices=tuple(FRAME_OPTIONS), help="numbers to write [as they are read]")
+    add(
+        "--from-frame",
+        choices=tuple(FRAME_OPTIONS),
+        help="frame of files that do not say it [file]",
+    )
     add("--unit", help="unit of files that do not say it: um, mm, cm, m, in [mm]")
     add("--lenient", action="store_true", help="warn of what is doubtful, read what is certain")
     add("--rename", action="store_true", help="change names of specimens that do not fit")
@@ -202,13 +207,13 @@ class _Conversion:
                 specimens,
                 output,
                 format=self.target.name,
-                frame=_FRAMES.get(asked.frame),
+                frame=FRAME_OPTIONS.get(asked.frame),
                 overwrite=asked.overwrite,
                 rename=asked.rename,
                 skip_incomplete=asked.skip_incomplete,
             )
         except (FormatError, OutputError, OutputExistsError) as err:
-            self._fail(f"{output.name} was not written: {err}")
+            self._fail(f"{output.name} was not written: {err}{hint_at_lenient(err)}")
 
     def write_folder(self, files: Iterable[Path], folder: Path) -> None:
         """Write one file a specimen; one that cannot be done is told and the others are done."""
@@ -219,7 +224,7 @@ class _Conversion:
             try:
                 specimens = self._read(path)
             except FormatError as err:
-                self._fail(str(err))
+                self._fail(f"{err}{hint_at_lenient(err)}")
                 continue
             for landmarks in specimens:
                 stem = _stem(path) if len(specimens) == 1 else _file_stem(landmarks.specimen)
@@ -261,7 +266,7 @@ class _Conversion:
             path,
             asked.scheme,
             format=source.name,
-            frame=_FRAMES.get(asked.from_frame),
+            frame=FRAME_OPTIONS.get(asked.from_frame),
             mm_per_unit=unit,
             strict=not asked.lenient,
         )

@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from palnet.commands._landmark_files import FRAME_OPTIONS
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from palnet.batch import BatchOptions, ScanResult
 
@@ -18,7 +21,6 @@ __all__ = ["add_parser", "detect"]
 # Where `--example` writes unless told: the bundled scan's own folder may be read-only.
 EXAMPLE_FOLDER = Path("palnet-example")
 
-_FRAMES = {"file": "file", "lps": "LPS", "ras": "RAS"}
 _EPILOG = """\
 For face.ply it writes face.<format> for each format and face.palnet.json (how it came about, and
 how sure each landmark is). Scans of one name in several folders are called FOLDER_face where all
@@ -47,14 +49,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add("--example", action="store_true", help="use the bundled scan and print its true error")
     add("-o", "--output", type=Path, metavar="DIR", help="folder for the files [beside each scan]")
     add("--format", default="mrk.json,csv", metavar="LIST", help=_FORMAT_HELP)
-    add("--frame", choices=tuple(_FRAMES), default="file", help=_FRAME_HELP)
+    add("--frame", choices=tuple(FRAME_OPTIONS), default="file", help=_FRAME_HELP)
     add("--unit", default="auto", help="unit of the scans: um, mm, cm, m, in [%(default)s]")
     add("--model", metavar="NAME_OR_PATH", help="model to use; see: palnet models")
     add("--preview", action="store_true", help="draw front and side views into a PNG file")
     add("--jobs", type=_positive, default=1, metavar="N", help="processes [%(default)s]")
     add("--scheduler", metavar="ADDRESS", help="Dask scheduler to run on, instead of --jobs")
     add("--recursive", action="store_true", help="take scans in folders below as well")
-    add("--resume", action="store_true", help="leave scans alone whose files are all there")
+    add("--resume", action="store_true", help="leave scans alone that an earlier run has done")
     add("--overwrite", action="store_true", help="replace existing files")
     parser.set_defaults(run=detect)
 
@@ -89,13 +91,13 @@ def detect(arguments: argparse.Namespace) -> int:
         raise UsageError(msg)
     chosen = _chosen_scans(arguments)
     scans = find_scans(chosen, recursive=arguments.recursive)
-    n_below = 0 if arguments.recursive else len(scans_below(chosen))
+    n_below = 0 if arguments.recursive else len(scans_below(chosen, scans))
     if n_below:
-        text = f"{n_below} scans one folder below are passed over; --recursive takes them."
+        text = f"scans in folders below, passed over: {n_below}; --recursive takes them."
         print(f"palnet: {text}", file=sys.stderr)
     jobs = plan_jobs(scans, _options(arguments))
     results = run_jobs(jobs, n_processes=arguments.jobs, scheduler=arguments.scheduler)
-    n_failed = _report(results, len(jobs))
+    n_failed = _report(results, [job.scan for job in jobs])
     return 1 if n_failed else 0
 
 
@@ -134,7 +136,7 @@ def _options(arguments: argparse.Namespace) -> BatchOptions:
     return BatchOptions(
         output=output,
         formats=tuple(dict.fromkeys(name.strip() for name in arguments.format.split(","))),
-        frame=_FRAMES[arguments.frame],  # type: ignore[arg-type]  # argparse allows these only
+        frame=FRAME_OPTIONS[arguments.frame],
         unit=arguments.unit,
         model=arguments.model,
         preview=arguments.preview,
@@ -143,8 +145,9 @@ def _options(arguments: argparse.Namespace) -> BatchOptions:
     )
 
 
-def _report(results: Iterable[ScanResult], n_scans: int) -> int:
+def _report(results: Iterable[ScanResult], scans: Sequence[Path]) -> int:
     """Say what became of each scan as it ends; count those that are not done."""
+    n_scans, times = len(scans), Counter(scan.name for scan in scans)
     n_ended = n_failed = n_there = 0
     progress = _Progress(n_scans, sys.stderr)
     progress.show(0)
@@ -152,8 +155,9 @@ def _report(results: Iterable[ScanResult], n_scans: int) -> int:
         n_ended += 1
         progress.clear()
         place = f"[{n_ended}/{n_scans}] " if n_scans > 1 else ""
+        name = result.scan.name if times[result.scan.name] == 1 else str(result.scan)
         if result.outcome == "done":
-            print(f"{place}{_headline(result)}", flush=True)
+            print(f"{place}{name}: {_headline(result)}", flush=True)
             if n_scans == 1:
                 print("\n".join(_details(result)))
         elif result.outcome == "there":
@@ -161,10 +165,9 @@ def _report(results: Iterable[ScanResult], n_scans: int) -> int:
         else:
             n_failed += 1
             reason = " ".join(result.message.split())
-            name = result.scan.name
             print(f"palnet: {place}{name}: {result.outcome}: {reason}", file=sys.stderr, flush=True)
         for warning in result.warnings:
-            print(f"palnet: {result.scan.name}: {warning}", file=sys.stderr, flush=True)
+            print(f"palnet: {name}: {warning}", file=sys.stderr, flush=True)
         progress.show(n_ended)
     progress.clear()
     if n_scans > 1 or n_there:
@@ -181,7 +184,7 @@ def _headline(result: ScanResult) -> str:
         if row["expected_error_mm"] is not None
     }
     absent = [row["code"] for row in rows if row["status"] in ("missing", "undefined")]
-    text = f"{result.scan.name}: {len(rows) - len(absent)} landmarks"
+    text = f"{len(rows) - len(absent)} landmarks"
     if errors:
         worst = max(errors, key=lambda code: errors[code])
         mean = sum(errors.values()) / len(errors)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from palnet.commands._landmark_files import (
-    FRAMES,
+    FRAME_OPTIONS,
     add_reading_options,
     find_landmark_files,
     read_all,
@@ -61,7 +61,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add("--plan", metavar="JSON", help="what to measure [the plan of the landmark scheme]")
     add_reading_options(parser)
     add("--predicted-unit", metavar="UNIT", help="as --unit, for PREDICTED")
-    add("--predicted-frame", choices=tuple(FRAMES), help="as --frame, for PREDICTED")
+    add("--predicted-frame", choices=tuple(FRAME_OPTIONS), help="as --frame, for PREDICTED")
     add("--overwrite", action="store_true", help="replace an earlier report")
     parser.set_defaults(run=evaluate)
 
@@ -89,7 +89,11 @@ def evaluate(arguments: argparse.Namespace) -> int:
     from palnet.errors import UsageError
     from palnet.evaluation import pair_specimens
 
-    said = {"unit": arguments.predicted_unit, "frame": arguments.predicted_frame}
+    said = {
+        "unit": arguments.predicted_unit,
+        "frame": arguments.predicted_frame,
+        "unit_option": "--predicted-unit",
+    }
     of_predicted = argparse.Namespace(**{**vars(arguments), **said})
     predicted, n_bad = _read(arguments.predicted, arguments.predicted_names, of_predicted)
     truth, n_bad_truth = _read(arguments.truth, arguments.names, arguments)
@@ -104,9 +108,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
         )
         raise UsageError(msg)
     for pair in pairs:
-        if pair.predicted.specimen != pair.specimen:
-            text = f"{pair.predicted.specimen} is compared with {pair.specimen}"
-            print(f"palnet: {text}", file=sys.stderr)
+        _tell_other_name(pair)
         _warn_of_frame(pair, "PREDICTED")
     n_bad_again = _report(pairs, truth, arguments)
     return 1 if alone or n_bad or n_bad_truth or n_bad_again else 0
@@ -192,7 +194,10 @@ def _annotations(
     n_bad = 0
     for folder in folders:
         again, n_unread = _read(folder, arguments.names, arguments)
-        pairs, alone = pair_specimens(again, truth, whatever_the_name=not folder.is_dir())
+        are_files = not (folder.is_dir() or arguments.truth.is_dir())
+        pairs, alone = pair_specimens(again, truth, whatever_the_name=are_files)
+        for pair in pairs:
+            _tell_other_name(pair)
         others.append({pair.specimen: pair.predicted for pair in pairs})
         if alone:
             said = ", ".join(alone).replace("no prediction", "no such annotation")
@@ -208,6 +213,13 @@ def _annotations(
         for folder, each in zip(folders, again, strict=True):
             _warn_of_frame(Pair(each, true), str(folder))
     return [list(annotation) for annotation in zip(*sets, strict=True)], n_bad
+
+
+def _tell_other_name(pair: Pair) -> None:
+    """Tell that two files are of other names: somebody may have mistaken one."""
+    if pair.predicted.specimen != pair.specimen:
+        text = f"{pair.predicted.specimen} is compared with {pair.specimen}"
+        print(f"palnet: {text}", file=sys.stderr)
 
 
 def _plan(scheme: str, path: str | None) -> MeasurementPlan:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from palnet.errors import FormatError
+from palnet.errors import DoubtError, FormatError
 from palnet.landmarks import LandmarkSet, printable_name
 from palnet.scheme import load_scheme
 
@@ -115,7 +115,8 @@ class Reading:
     def doubt(self, line: int | None, problem: str) -> None:
         """Raise a problem, or only warn of it where reading is lenient."""
         if self.strict:
-            raise self.error(line, problem)
+            msg = f"{self.where(line)}: {problem}"
+            raise DoubtError(msg)
         warnings.warn(f"{self.where(line)}: {problem}", FormatWarning, stacklevel=3)
 
     def read_point(self, line: int, fields: Sequence[str], missing: str = "NA") -> list[float]:

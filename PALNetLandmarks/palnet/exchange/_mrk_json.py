@@ -306,21 +306,27 @@ def _read_position(reading: Reading, line: int | None, point: dict[str, Any]) ->
 def _read_measurements(
     reading: Reading, markup: dict[str, Any], scheme: Scheme
 ) -> dict[str, NDArray[np.float64]]:
-    """Read the values a control point of our own measurements, in the order of the scheme."""
+    """Read the values a control point of our own measurements, in the order of the scheme.
+
+    They belong to the control points in the order of the file. `_UNKNOWN_ERROR`, which is no status
+    either, stands where a landmark has no control point, or several.
+    """
     found = {}
-    labels, n_landmarks = _labels(markup), len(scheme)
-    is_whole = sorted(labels) == sorted(scheme.codes)
-    rows = [labels.index(code) for code in scheme.codes] if is_whole else slice(None)
+    labels = _labels(markup)
     for name in (_ERROR_NAME, _STATUS_NAME):
         values = _measurement(markup, name).get("controlPointValues")
         if values is None:
             continue
-        numbers = _as_numbers(values, n_landmarks)
+        numbers = _as_numbers(values, len(labels))
         if numbers is None:
-            problem = f"measurement {name!r} must hold {n_landmarks} numbers."
-            reading.doubt(None, problem)
+            reading.doubt(None, f"measurement {name!r} must hold {len(labels)} numbers.")
             continue
-        found[name] = np.array(numbers)[rows]
+        found[name] = np.array(
+            [
+                numbers[labels.index(code)] if labels.count(code) == 1 else _UNKNOWN_ERROR
+                for code in scheme.codes
+            ]
+        )
     return found
 
 
@@ -337,9 +343,9 @@ def _read_frame(
 
 
 def _read_unit(reading: Reading, markup: dict[str, Any]) -> float:
-    """Read the unit from our measurement, else take the one asked for, else the file's entry.
+    """Read the unit from our measurement, else from the entry that Slicer itself ignores.
 
-    That entry says millimetres whatever the scan was in: Slicer knows no other unit.
+    Slicer writes "mm" there whatever the scan was in: against that the unit asked for counts.
     """
     units = markup.get("coordinateUnits", "mm")
     code = str(units[0] if isinstance(units, list) and units else units)
@@ -348,7 +354,9 @@ def _read_unit(reading: Reading, markup: dict[str, Any]) -> float:
     numbers = _as_numbers([_measurement(markup, _UNIT_NAME).get("value")], 1)
     if numbers is not None and numbers[0] > 0:
         return numbers[0]
-    return reading.mm_per_unit or _MM_PER_CODE[code]
+    if code == "mm" and reading.mm_per_unit is not None:
+        return reading.mm_per_unit
+    return _MM_PER_CODE[code]
 
 
 def _read_status(

@@ -13,7 +13,7 @@ from palnet.surface._mesh import Mesh, ParsedMesh
 from palnet.surface._obj import parse_obj
 from palnet.surface._ply import parse_ply
 from palnet.surface._sniff import sniff_format
-from palnet.surface._stl import parse_stl
+from palnet.surface._stl import is_whole_binary_stl, parse_stl
 from palnet.surface._vtk import parse_vtk
 from palnet.surface._vtp import parse_vtp
 
@@ -97,7 +97,8 @@ def _read_bytes(path: Path) -> bytes:
     except OSError as err:
         msg = f"cannot be opened ({err.strerror or err}). Check the permissions"
         raise MeshError(msg) from err
-    data = data.removeprefix(BYTE_ORDER_MARK)
+    if not is_whole_binary_stl(data):
+        data = data.removeprefix(BYTE_ORDER_MARK)
     if not data[:4096].strip(NOTHING) and not data.strip(NOTHING):
         msg = f"is empty ({len(data)} bytes). Copy or export it again"
         raise MeshError(msg)

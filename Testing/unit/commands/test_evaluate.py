@@ -319,6 +319,37 @@ def test_evaluate_truth_in_another_frame_leaves_a_plain_prediction_alone(a_study
         assert float(got["error_mm"]) == pytest.approx(float(expected["error_mm"]), abs=2e-3)
 
 
+def test_evaluate_never_takes_one_person_for_another_of_a_folder(a_study, tmp_path, capsys):
+    for name in ("bert", "carl"):
+        (a_study["truth"] / f"{name}.mrk.json").unlink()
+    bert = a_study["other"] / "bert.mrk.json"
+
+    assert run(a_study["predicted"], a_study["truth"], "--observer", bert, "-o", tmp_path) == 2
+    assert "must share a specimen with TRUTH" in capsys.readouterr().err
+
+
+def test_evaluate_of_two_files_tells_that_their_names_differ(a_study, tmp_path, capsys):
+    files = a_study["predicted"] / "anna.mrk.json", a_study["truth"] / "bert.mrk.json"
+
+    assert run(*files, "--observer", a_study["other"] / "carl.mrk.json", "-o", tmp_path) == 0
+
+    told = capsys.readouterr().err
+    assert "anna is compared with bert" in told
+    assert "carl is compared with bert" in told
+
+
+def test_evaluate_names_the_option_for_the_unit_of_each_side(a_study, tmp_path, capsys):
+    anna = read_landmarks(a_study["predicted"] / "anna.mrk.json")
+    in_m = replace(anna, positions=anna.positions / 1000, mm_per_unit=1000.0)
+    write_landmarks(in_m, tmp_path / "anna.csv")
+    (tmp_path / "anna.csv.frame.json").unlink()
+    options = ("--predicted-unit", "m", "-o", tmp_path / "out")
+
+    assert run(tmp_path / "anna.csv", a_study["truth"], "-o", tmp_path / "none") == 2
+    assert "Give the unit of the numbers with --predicted-unit." in capsys.readouterr().err
+    assert run(tmp_path / "anna.csv", a_study["truth"] / "anna.mrk.json", *options) == 0
+
+
 def test_evaluate_several_landmarks_at_the_origin_are_no_positions(a_study, tmp_path, capsys):
     anna = read_landmarks(a_study["truth"] / "anna.mrk.json")
     positions = anna.positions.copy()

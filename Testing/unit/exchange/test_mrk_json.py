@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from palnet.errors import FormatError
-from palnet.exchange import read_landmarks, write_landmarks
+from palnet.exchange import FormatWarning, read_landmarks, write_landmarks
 from palnet.landmarks import LandmarkSet
 from palnet.scheme import Scheme
 
@@ -231,6 +231,45 @@ def test_mrk_json_of_slicer_takes_the_unit_that_was_asked_for(a_mrk_file, a_land
 
     expected = a_landmark_set.positions * 1000.0
     np.testing.assert_allclose(landmarks.positions_mm, expected, atol=1e-3)
+
+
+def test_mrk_json_of_centimeters_keeps_them(a_mrk_file, a_landmark_set):
+    def in_centimeters(markup):
+        del markup["palnet"], markup["measurements"]
+        markup["coordinateUnits"] = "cm"
+
+    read_changed(a_mrk_file, in_centimeters)
+
+    landmarks = read_landmarks(a_mrk_file, mm_per_unit=1.0)
+
+    expected = a_landmark_set.positions * 10.0
+    np.testing.assert_allclose(landmarks.positions_mm, expected, atol=1e-5)
+
+
+def test_mrk_json_read_leniently_gives_errors_to_the_landmarks_they_are_of(
+    a_mrk_file, a_landmark_set
+):
+    def spoil(markup):
+        markup["controlPoints"].reverse()
+        for measurement in markup["measurements"]:
+            measurement.get("controlPointValues", []).reverse()
+        markup["controlPoints"][5]["label"] = "nobody"
+
+    with pytest.raises(FormatError):
+        read_changed(a_mrk_file, spoil)
+    with pytest.warns(FormatWarning):
+        landmarks = read_landmarks(a_mrk_file, strict=False)
+
+    is_there = np.arange(50) != 44
+    np.testing.assert_allclose(
+        landmarks.expected_error_mm[is_there],
+        a_landmark_set.expected_error_mm[is_there],
+        atol=5.1e-7,
+    )
+    assert np.isnan(landmarks.expected_error_mm[44])
+    assert landmarks.status[44] == "undefined"
+    expected = [s for k, s in enumerate(a_landmark_set.status) if k != 44]
+    assert [s for k, s in enumerate(landmarks.status) if k != 44] == expected
 
 
 def test_mrk_json_that_says_its_unit_keeps_it(a_mrk_file, a_landmark_set):

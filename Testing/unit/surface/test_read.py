@@ -66,6 +66,12 @@ def test_a_byte_order_mark_before_text_changes_nothing(name, a_head, write):
     np.testing.assert_array_equal(mesh.triangles, expected.triangles)
 
 
+def test_binary_stl_whose_header_begins_like_a_byte_order_mark_is_read(a_head, write):
+    content = b"\xef\xbb\xbf" + write_stl_binary(a_head)[3:]
+
+    assert len(read_mesh(write("a.stl", content)).triangles) == len(a_head.triangles)
+
+
 @pytest.mark.parametrize("n_bytes", [1, 2, 49])
 def test_binary_stl_filled_up_behind_the_last_facet_is_read(n_bytes, a_head, write):
     mesh = read_mesh(write("a.stl", write_stl_binary(a_head) + bytes(n_bytes)))
