@@ -29,6 +29,24 @@ def detects(monkeypatch):
     monkeypatch.setattr(_pool, "run_jobs", partial(_pool.run_jobs, process=process))
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["detect", "a.ply", "--jobs", "0"],
+        ["finetune", "scans", "-o", "run", "--jobs", "0"],
+        ["crossvalidate", "scans", "-o", "run", "--jobs", "-2"],
+        ["calibrate", "-o", "m.npz", "--morphable-model", "a.npz", "--folder", "f", "-n", "0"],
+        ["synthesize", "-o", "made", "--morphable-model", "a.npz", "--seed", "-5"],
+        ["synthesize", "-o", "made", "--morphable-model", "a.npz", "-n", "0"],
+    ],
+)
+def test_number_that_is_too_small_is_wrong_usage(arguments, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+
+    assert (ended.value.code, "must be at least" in capsys.readouterr().err) == (2, True)
+
+
 @pytest.fixture
 def a_mixed_folder(a_head_file, tmp_path):
     folder = tmp_path / "scans"

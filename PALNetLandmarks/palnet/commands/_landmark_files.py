@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import sys
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ __all__ = [
     "hint_at_lenient",
     "read_all",
     "stem_of",
+    "warnings_on_stderr",
 ]
 
 FRAME_OPTIONS: dict[str | None, Frame] = {"file": "file", "lps": "LPS", "ras": "RAS"}
@@ -31,6 +33,8 @@ FRAME_OPTIONS: dict[str | None, Frame] = {"file": "file", "lps": "LPS", "ras": "
 # a large head with ears, if the unit is right; the next units are 10 and 25.4 times off.
 _MIN_SPREAD_MM = 20.0
 _MAX_SPREAD_MM = 200.0
+# A part of the landmarks is held against the same ones of the mean face.
+_MIN_PLACED, _MAX_TIMES_MEAN = 4, 4.0
 # Longest first line of a table: the wide one of some thousand landmarks.
 _MAX_HEADER = 100_000
 
@@ -145,6 +149,19 @@ def stem_of(path: Path) -> str:
     return path.name[: -len(find_format(path).suffix)]
 
 
+@contextmanager
+def warnings_on_stderr() -> Iterator[None]:
+    """Print what the library warns of as lines of this program."""
+
+    def show(message: Warning | str, *_: object, **__: object) -> None:
+        print(f"palnet: {message}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = show
+        yield
+
+
 def read_all(
     files: Iterable[Path], arguments: argparse.Namespace, scheme: Scheme | None = None
 ) -> Iterator[tuple[Path, list[LandmarkSet]]]:
@@ -161,13 +178,14 @@ def read_all(
         try:
             form, has_sidecar = find_format(path), sidecar_path(path).is_file()
             says_frame = form.holds_axes or has_sidecar
-            specimens = read_specimens(
-                path,
-                scheme or arguments.scheme,
-                frame=None if says_frame else FRAME_OPTIONS.get(arguments.frame),
-                mm_per_unit=None if has_sidecar else unit,
-                strict=not arguments.lenient,
-            )
+            with warnings_on_stderr():
+                specimens = read_specimens(
+                    path,
+                    scheme or arguments.scheme,
+                    frame=None if says_frame else FRAME_OPTIONS.get(arguments.frame),
+                    mm_per_unit=None if has_sidecar else unit,
+                    strict=not arguments.lenient,
+                )
             for landmarks in specimens:
                 check_face_size(landmarks, path, unit_option=arguments.unit_option)
                 _tell_origin(landmarks, path)
@@ -200,13 +218,44 @@ def check_face_size(landmarks: LandmarkSet, path: Path, *, unit_option: str = "-
     from palnet.errors import UnitError
 
     placed = landmarks.positions_mm[landmarks.is_placed]
-    if len(placed) < len(landmarks) / 2:
-        return  # a few landmarks may lie close together
+    if len(placed) < _MIN_PLACED:
+        return
     spread = float(np.linalg.norm(placed - placed.mean(axis=0), axis=1).mean())
-    if not _MIN_SPREAD_MM <= spread <= _MAX_SPREAD_MM:
+    # A few landmarks may lie close together: those of the mouth are no face of a tenth of the size.
+    usual = _mean_spread_mm(landmarks) if len(placed) < len(landmarks) / 2 else None
+    if usual is not None:
+        is_usual = 1 / _MAX_TIMES_MEAN < spread / usual < _MAX_TIMES_MEAN
+    elif len(placed) < len(landmarks) / 2:
+        is_usual = spread <= _MAX_SPREAD_MM
+    else:
+        is_usual = _MIN_SPREAD_MM <= spread <= _MAX_SPREAD_MM
+    if not is_usual:
         msg = (
             f"{path}: the landmarks must span a face; they lie {spread:.3g} mm from their mean on "
-            f"average, expected {_MIN_SPREAD_MM:g} to {_MAX_SPREAD_MM:g} mm. "
+            f"average, expected {_expected_spread(usual)} mm. "
             f"Give the unit of the numbers with {unit_option}."
         )
         raise UnitError(msg)
+
+
+def _expected_spread(usual: float | None) -> str:
+    """Say between what a spread must lie."""
+    if usual is None:
+        return f"{_MIN_SPREAD_MM:g} to {_MAX_SPREAD_MM:g}"
+    return f"{usual / _MAX_TIMES_MEAN:.3g} to {usual * _MAX_TIMES_MEAN:.3g}"
+
+
+def _mean_spread_mm(landmarks: LandmarkSet) -> float | None:
+    """Give the spread of the same landmarks on the mean face of the shipped model, if it has them.
+
+    A few millimetres apart (the two on a side of the nose) say nothing of the size.
+    """
+    import numpy as np
+
+    from palnet.model import read_model
+
+    model = read_model()
+    if landmarks.scheme.codes != model.scheme.codes:
+        return None
+    mean = model.atlas.landmark_mean_mm[landmarks.is_placed]
+    return float(np.linalg.norm(mean - mean.mean(axis=0), axis=1).mean())

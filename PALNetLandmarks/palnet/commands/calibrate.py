@@ -7,6 +7,8 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from palnet.commands._arguments import at_least
+
 if TYPE_CHECKING:
     import argparse
 
@@ -33,10 +35,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add("model", nargs="?", help="name of a shipped model or a model file [the default one]")
     add("-o", "--output", type=Path, required=True, metavar="NPZ", help="model file to write")
     add("--morphable-model", type=Path, required=True, metavar="NPZ", help="source of people")
-    add("-n", "--number", type=int, default=160, help="how many people [%(default)s]")
-    add("--seed", type=int, default=0, help="seed of the first person [%(default)s]")
+    add("-n", "--number", type=at_least(1), default=160, help="how many people [%(default)s]")
+    add("--seed", type=at_least(0), default=0, help="seed of the first person [%(default)s]")
     add("--folder", type=Path, required=True, metavar="DIR", help="where generated scans are kept")
-    add("--jobs", type=int, default=2, metavar="N", help="processes for data [%(default)s]")
+    add("--jobs", type=at_least(1), default=2, metavar="N", help="processes for data [%(default)s]")
     parser.set_defaults(run=calibrate)
 
 

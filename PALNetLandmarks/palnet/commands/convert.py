@@ -6,13 +6,15 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-import warnings
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from palnet.commands._landmark_files import FRAME_OPTIONS, hint_at_lenient
+from palnet.commands._landmark_files import (
+    FRAME_OPTIONS,
+    hint_at_lenient,
+    warnings_on_stderr,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -91,11 +93,9 @@ def convert(arguments: argparse.Namespace) -> int:
     target = _target_format(arguments)
     conversion = _Conversion(arguments, target)
     files = _find_files(arguments)
-    with _warnings_on_stderr():
+    with warnings_on_stderr():
         if arguments.output is None:
-            for path in files:
-                output = path.with_name(_stem(path) + target.suffix)
-                conversion.write_one_file(conversion.read_all([path]), output)
+            conversion.write_beside(files)
         elif _is_file_of(arguments.output, target):
             conversion.write_one_file(conversion.read_all(files), arguments.output)
         else:
@@ -161,19 +161,6 @@ def _stem(path: Path) -> str:
         return path.stem  # its format was said with --from
 
 
-@contextmanager
-def _warnings_on_stderr() -> Iterator[None]:
-    """Print what the library warns of as lines of this program."""
-
-    def show(message: Warning | str, *_: object, **__: object) -> None:
-        print(f"palnet: {message}", file=sys.stderr)
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("always")
-        warnings.showwarning = show
-        yield
-
-
 @dataclass
 class _Conversion:
     """What is read and written, and what became of it."""
@@ -214,6 +201,17 @@ class _Conversion:
             )
         except (FormatError, OutputError, OutputExistsError) as err:
             self._fail(f"{output.name} was not written: {err}{hint_at_lenient(err)}")
+
+    def write_beside(self, files: Iterable[Path]) -> None:
+        """Write one file beside each; two that would be one are told, not written over."""
+        taken: dict[str, Path] = {}
+        for path in files:
+            output = path.with_name(_stem(path) + self.target.suffix)
+            other = taken.setdefault(str(output).casefold(), path)
+            if other != path:
+                self._fail(f"{path}: {other} is {output.name} already. Rename one, or name -o.")
+            else:
+                self.write_one_file(self.read_all([path]), output)
 
     def write_folder(self, files: Iterable[Path], folder: Path) -> None:
         """Write one file a specimen; one that cannot be done is told and the others are done."""

@@ -7,6 +7,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from palnet.commands._arguments import at_least
 from palnet.commands._training import TORCHRUN_HELP, add_training_options, training_run
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add("--recipe", default="paper", help="paper, improved or TOML file [%(default)s]")
     add("--network", choices=_NETWORKS, help="instead of that of the recipe paper")
     add("--scheme", metavar="NAME_OR_PATH", help="landmark scheme [palnet50]")
-    add("--jobs", type=int, default=2, metavar="N", help="processes for data [%(default)s]")
+    add("--jobs", type=at_least(1), default=2, metavar="N", help="processes for data [%(default)s]")
     add("--train-all", action="store_true", help="train on everybody as well: DIR/model.npz")
     add("--anyway", action="store_true", help="go on although check-data finds errors")
     add_training_options(parser)

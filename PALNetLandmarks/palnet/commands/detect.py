@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from palnet.commands._arguments import at_least
 from palnet.commands._landmark_files import FRAME_OPTIONS
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add("--unit", default="auto", help="unit of the scans: um, mm, cm, m, in [%(default)s]")
     add("--model", metavar="NAME_OR_PATH", help="model to use; see: palnet models")
     add("--preview", action="store_true", help="draw front and side views into a PNG file")
-    add("--jobs", type=_positive, default=1, metavar="N", help="processes [%(default)s]")
+    add("--jobs", type=at_least(1), default=1, metavar="N", help="processes [%(default)s]")
     add("--scheduler", metavar="ADDRESS", help="Dask scheduler to run on, instead of --jobs")
     add("--recursive", action="store_true", help="take scans in folders below as well")
     add("--resume", action="store_true", help="leave scans alone that an earlier run has done")
@@ -99,14 +100,6 @@ def detect(arguments: argparse.Namespace) -> int:
     results = run_jobs(jobs, n_processes=arguments.jobs, scheduler=arguments.scheduler)
     n_failed = _report(results, [job.scan for job in jobs])
     return 1 if n_failed else 0
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        msg = f"must be at least 1; got {value}"
-        raise argparse.ArgumentTypeError(msg)
-    return value
 
 
 def _chosen_scans(arguments: argparse.Namespace) -> list[Path]:

@@ -60,6 +60,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="folder for the files [%(default)s]")  # fmt: skip
     add("--plan", metavar="JSON", help="what to measure [the plan of the landmark scheme]")
     add_reading_options(parser)
+    add("--predicted-scheme", metavar="NAME_OR_PATH", help="as --scheme, for PREDICTED [--scheme]")
     add("--predicted-unit", metavar="UNIT", help="as --unit, for PREDICTED")
     add("--predicted-frame", choices=tuple(FRAME_OPTIONS), help="as --frame, for PREDICTED")
     add("--overwrite", action="store_true", help="replace an earlier report")
@@ -93,6 +94,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
         "unit": arguments.predicted_unit,
         "frame": arguments.predicted_frame,
         "unit_option": "--predicted-unit",
+        "scheme": arguments.predicted_scheme or arguments.scheme,
     }
     of_predicted = argparse.Namespace(**{**vars(arguments), **said})
     predicted, n_bad = _read(arguments.predicted, arguments.predicted_names, of_predicted)
@@ -165,7 +167,7 @@ def _read(
     from palnet.evaluation import read_name_table
     from palnet.scheme import DEFAULT_SCHEME, load_scheme
 
-    files = find_landmark_files([path])
+    files = find_landmark_files([path], arguments.scheme)
     table = None
     if names is not None:
         table = read_name_table(names, load_scheme(arguments.scheme or DEFAULT_SCHEME))

@@ -7,6 +7,8 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from palnet.commands._arguments import at_least
+
 if TYPE_CHECKING:
     import argparse
 
@@ -42,7 +44,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add("--folds", type=int, metavar="K", help="also test K folds of people, before and after")
     add("--recipe", default="finetune", help="shipped recipe or TOML file [%(default)s]")
     add("--scheme", metavar="NAME_OR_PATH", help="landmark scheme of the scans [the model's]")
-    add("--jobs", type=int, default=2, metavar="N", help="processes for data [%(default)s]")
+    add("--jobs", type=at_least(1), default=2, metavar="N", help="processes for data [%(default)s]")
     add("--anyway", action="store_true", help="go on although check-data finds errors")
     parser.set_defaults(run=finetune)
 

@@ -66,7 +66,7 @@ def procrustes(arguments: argparse.Namespace) -> int:
         write_report,
     )
 
-    files = find_landmark_files(arguments.landmarks)
+    files = find_landmark_files(arguments.landmarks, arguments.scheme)
     read = [specimens for _, specimens in read_all(files, arguments)]
     sets = [landmarks for specimens in read for landmarks in specimens]
     if not sets:

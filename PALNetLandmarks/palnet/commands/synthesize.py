@@ -7,6 +7,8 @@ import argparse
 import json
 from pathlib import Path
 
+from palnet.commands._arguments import at_least
+
 __all__ = ["add_parser", "synthesize"]
 
 
@@ -26,11 +28,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "'missing') and <seed>.json (what was drawn).",
     )
     add = parser.add_argument
-    add("-n", "--number", type=int, default=10, help="how many people [%(default)s]")
+    add("-n", "--number", type=at_least(1), default=10, help="how many people [%(default)s]")
     add("-o", "--output", type=Path, required=True, metavar="DIR", help="folder for the files")
     add("--morphable-model", type=Path, required=True, metavar="NPZ", help=MORPHABLE_MODEL_HELP)
     add("--scheme", default="palnet50", help="landmark scheme [%(default)s]")
-    add("--seed", type=int, default=0, help="seed of the first person [%(default)s]")
+    add("--seed", type=at_least(0), default=0, help="seed of the first person [%(default)s]")
     add("--preset", action="append", metavar="NAME", help="capture system(s) [those of training]")
     add("--overwrite", action="store_true", help="replace existing files")
     parser.set_defaults(run=synthesize)
@@ -72,7 +74,6 @@ def synthesize(arguments: argparse.Namespace) -> int:
     presets = tuple(EVERY_PRESET[name] for name in names)
     scheme = load_scheme(arguments.scheme)
     generator = ScanGenerator(read_morphable_model(arguments.morphable_model, scheme), presets)
-    arguments.output.mkdir(parents=True, exist_ok=True)
     for seed in range(arguments.seed, arguments.seed + arguments.number):
         scan = generator.draw(seed)
         stem = arguments.output / str(seed)

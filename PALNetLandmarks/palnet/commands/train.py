@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from palnet.commands._arguments import at_least
 from palnet.commands._training import TORCHRUN_HELP, add_training_options, training_run
 from palnet.commands.synthesize import MORPHABLE_MODEL_HELP
 
@@ -39,7 +40,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="NPZ",
         help=f"{MORPHABLE_MODEL_HELP}; given twice, people are drawn from both",
     )
-    add("--jobs", type=int, default=2, metavar="N", help="processes for data [%(default)s]")
+    add("--jobs", type=at_least(1), default=2, metavar="N", help="processes for data [%(default)s]")
     add_training_options(parser)
     parser.set_defaults(run=train)
 

@@ -226,7 +226,7 @@ def summarize_agreement(
 
 def _check_frame(sets: Sequence[LandmarkSet]) -> None:
     """Require that coordinates of one specimen may be subtracted."""
-    frames = sorted({f"{each.frame} along {each.space} axes" for each in sets})
+    frames = sorted({each.frame for each in sets})
     if len(frames) > 1:
         msg = (
             f"annotations of {sets[0].specimen!r} must be in one frame; got "

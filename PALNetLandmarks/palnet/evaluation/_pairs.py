@@ -116,7 +116,8 @@ def to_scheme(landmarks: LandmarkSet, scheme: Scheme) -> LandmarkSet:
 def to_one_frame(annotations: Sequence[LandmarkSet]) -> list[LandmarkSet]:
     """Give several annotations of one specimen along the same axes.
 
-    Convention: as they are if all say the same frame, axes and unit, else all in LPS.
+    Convention: as they are if all are in one frame, the scan file's own numbers included whatever
+    axes their files call them by, else all in LPS.
 
     Parameters
     ----------
@@ -128,7 +129,7 @@ def to_one_frame(annotations: Sequence[LandmarkSet]) -> list[LandmarkSet]:
     list of LandmarkSet
         The same landmarks, in that order.
     """
-    if len({(each.frame, each.space, each.mm_per_unit) for each in annotations}) == 1:
+    if len({each.frame for each in annotations}) == 1:
         return list(annotations)
     return [each.to_frame("LPS") for each in annotations]
 

@@ -45,14 +45,26 @@ def write_pp(landmarks: LandmarkSet) -> str:
 
 
 def read_pp(reading: Reading) -> LandmarkSet:
-    """Read active points by name, in upper or lower case, or by their numbers from 1."""
+    """Read active points by name, in upper or lower case, or all by their numbers."""
     scheme = reading.scheme_of_codes
     points = _parse(reading)
     by_name = dict(zip(_upper_codes(scheme), scheme.codes, strict=True))
-    if all(attributes.get("name", "").isdigit() for _, attributes in points):
-        by_name = {str(number): code for number, code in enumerate(scheme.codes, 1)}
+    names = [attributes.get("name", "") for _, attributes in points]
+    if all(name.isdigit() and name not in by_name for name in names):
+        by_name = _by_number(reading, names, scheme)
     positions = reading.place_by_name(scheme, _read_points(reading, points, by_name))
     return reading.make_landmarks(scheme, positions, reading.specimen)
+
+
+def _by_number(reading: Reading, names: list[str], scheme: Scheme) -> dict[str, str]:
+    """Number the landmarks as the points are, from 0 or 1, each once; else nothing is certain."""
+    for first in (0, 1):
+        by_number = {str(number): code for number, code in enumerate(scheme.codes, first)}
+        if sorted(names) == sorted(by_number):
+            return by_number
+    n = len(scheme)
+    problem = f"expected points 0 to {n - 1} or 1 to {n}, or the names of landmarks"
+    raise reading.error(None, f"{problem}; got {len(names)} others. Name the points.")
 
 
 PP = Format(

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["recalibrate"]
 
+# Fewer do not tell how errors grow with what the network says, let alone landmark by landmark.
+MIN_PEOPLE = 20
+
 logger = logging.getLogger(__name__)
 
 
@@ -58,7 +61,8 @@ def recalibrate(
     Raises
     ------
     UsageError
-        If the model has one of the paper's networks, which say no spread to calibrate.
+        If the model has one of the paper's networks, which say no spread to calibrate, or the
+        people are too few.
     OutputExistsError
         If the model file exists.
     TrainingError
@@ -69,6 +73,9 @@ def recalibrate(
             f"{model.path} holds one of the paper's networks, whose expected errors are those of "
             "the people it was tested on. Only the shipped kind of network can be calibrated."
         )
+        raise UsageError(msg)
+    if len(seeds) < MIN_PEOPLE:
+        msg = f"expected errors need {MIN_PEOPLE} people at least; got {len(seeds)}. Give more."
         raise UsageError(msg)
     check_free(output, overwrite=False)
     sample = collect_sample(

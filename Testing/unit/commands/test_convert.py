@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,8 @@ from palnet.exchange import (
     write_landmarks,
     write_specimens,
 )
+from palnet.landmarks import LandmarkSet
+from palnet.scheme import LandmarkDefinition, Scheme
 
 # Numbers are written with six decimals, and a second time after reading.
 TWO_HALF_STEPS = 1.1e-6
@@ -247,6 +250,56 @@ def test_convert_overwrites_only_when_told(a_folder, tmp_path, capsys):
 
     assert codes == [0, 1, 0]
     assert "cohort.tps exists already" in capsys.readouterr().err
+
+
+def test_convert_never_writes_over_its_own_output(a_whole_set, tmp_path, capsys):
+    write_landmarks(replace(a_whole_set, specimen="anna"), tmp_path / "cohort.csv")
+    write_landmarks(replace(a_whole_set, specimen="bert"), tmp_path / "cohort.pp")
+    files = tmp_path / "cohort.csv", tmp_path / "cohort.pp"
+
+    code = convert(*files, "--to", "tps", "--overwrite")
+
+    told = capsys.readouterr()
+    assert (code, "cohort.csv is cohort.tps already" in told.err) == (1, True)
+    assert told.out.count("cohort.tps\n") == 1
+    assert "ID=anna" in (tmp_path / "cohort.tps").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_convert_reads_picked_points_numbered_from_0_or_1(first, a_whole_set, tmp_path):
+    write_landmarks(a_whole_set, tmp_path / "a.pp")
+    text = (tmp_path / "a.pp").read_text(encoding="utf-8")
+    numbers = iter(range(first, first + len(a_whole_set)))
+    text = re.sub(r'(<point [^>]*?name=")[^"]*', lambda m: f"{m[1]}{next(numbers)}", text)
+    (tmp_path / "b.pp").write_text(text, encoding="utf-8")
+
+    read = read_landmarks(tmp_path / "b.pp", mm_per_unit=a_whole_set.mm_per_unit)
+
+    np.testing.assert_allclose(read.positions, a_whole_set.positions, atol=5.1e-7)
+
+
+def test_convert_of_picked_points_with_other_numbers_is_refused_even_leniently(
+    a_whole_set, tmp_path, capsys
+):
+    write_landmarks(a_whole_set, tmp_path / "a.pp")
+    text = (tmp_path / "a.pp").read_text(encoding="utf-8")
+    numbers = iter(range(2, 99))
+    text = re.sub(r'(<point [^>]*?name=")[^"]*', lambda m: f"{m[1]}{next(numbers)}", text)
+    (tmp_path / "b.pp").write_text(text, encoding="utf-8")
+
+    assert convert(tmp_path / "b.pp", "--to", "csv", "--lenient") == 1
+    assert "expected points 0 to 49 or 1 to 50" in capsys.readouterr().err
+
+
+def test_convert_of_a_scheme_whose_codes_are_numbers_keeps_them(tmp_path):
+    codes = ("2", "1", "3", "4")
+    scheme = Scheme("numbers", tuple(LandmarkDefinition(c, c, "midline", c) for c in codes))
+    positions = np.arange(12.0).reshape(4, 3) + 1
+    status = ("corrected",) * 4
+    before = LandmarkSet(scheme, positions, status, np.full(4, np.nan), 1.0, "file", "a", "LPS")
+    write_landmarks(before, tmp_path / "a.pp")
+
+    np.testing.assert_array_equal(read_landmarks(tmp_path / "a.pp", scheme).positions, positions)
 
 
 @pytest.mark.parametrize("output", ["anna.csv/all.tps", "anna.csv/deep/folder"])

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 from dataclasses import replace
 
@@ -10,10 +11,11 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from palnet.cli import main
-from palnet.exchange import FormatWarning, read_landmarks, write_landmarks
+from palnet.evaluation import to_scheme
+from palnet.exchange import read_landmarks, write_landmarks
 from palnet.landmarks import LandmarkSet
 from palnet.samples import example_truth
-from palnet.scheme import LandmarkDefinition, Scheme
+from palnet.scheme import LandmarkDefinition, Scheme, scheme_to_dict
 
 
 def a_face(specimen, seed=0, sigma_mm=0.0):
@@ -359,10 +361,48 @@ def test_evaluate_several_landmarks_at_the_origin_are_no_positions(a_study, tmp_
 
     refused = run(predicted, tmp_path / "anna.csv", "-o", tmp_path / "strict")
     told = capsys.readouterr().err
-    with pytest.warns(FormatWarning, match="at 0, 0, 0"):
-        assert run(predicted, tmp_path / "anna.csv", "--lenient", "-o", tmp_path / "out") == 0
+    assert run(predicted, tmp_path / "anna.csv", "--lenient", "-o", tmp_path / "out") == 0
+    assert re.search(r"^palnet: .*anna.csv: .* at 0, 0, 0", capsys.readouterr().err, re.MULTILINE)
 
     assert (refused, "tr, prn at 0, 0, 0: a mark for missing?" in told) == (2, True)
     assert "--lenient" in told
     codes = {row["code"] for row in rows_of(tmp_path / "out" / "errors.csv")}
     assert codes.isdisjoint({"tr", "prn"})
+
+
+def test_evaluate_of_a_lab_s_tables_reads_its_scheme_on_both_sides(tmp_path):
+    codes = ("prn", "n", "gn", "ch_l", "ch_r", "sn")
+    scheme = Scheme("lab6", tuple(LandmarkDefinition(c, c, "midline", c) for c in codes))
+    (tmp_path / "lab6.json").write_text(json.dumps(scheme_to_dict(scheme)), encoding="utf-8")
+    face = to_scheme(a_face("anna"), scheme)
+    for format in ("csv", "tps"):
+        write_landmarks(face, tmp_path / "lab" / f"cohort.{format}")
+    options = ("--scheme", tmp_path / "lab6.json", "-o", tmp_path / "out")
+
+    assert run(tmp_path / "lab", tmp_path / "lab", *options) == 0
+
+    write_landmarks(a_face("anna"), tmp_path / "ours" / "cohort.csv")
+    options = ("--predicted-scheme", "palnet50", *options, "--overwrite")
+    assert run(tmp_path / "ours", tmp_path / "lab", *options) == 0
+    found = {row["code"] for row in rows_of(tmp_path / "out" / "errors.csv")}
+    assert found == set(codes)
+
+
+@pytest.mark.parametrize("mm_per_unit", [10.0, 1000.0])
+def test_evaluate_of_a_few_landmarks_in_another_unit_is_refused(
+    mm_per_unit, a_study, tmp_path, capsys
+):
+    anna = read_landmarks(a_study["truth"] / "anna.mrk.json")
+    few = np.arange(50) < 20
+    part = replace(
+        anna,
+        positions=np.where(few[:, None], anna.positions / mm_per_unit, np.nan),
+        status=tuple(s if k else "missing" for s, k in zip(anna.status, few, strict=True)),
+    )
+    write_landmarks(part, tmp_path / "anna.csv")
+
+    predicted = a_study["predicted"] / "anna.mrk.json"
+    assert run(predicted, tmp_path / "anna.csv", "-o", tmp_path / "o") == 2
+    assert "the landmarks must span a face" in capsys.readouterr().err
+    unit = ("--unit", {10.0: "cm", 1000.0: "m"}[mm_per_unit])
+    assert run(predicted, tmp_path / "anna.csv", *unit, "-o", tmp_path / "o") == 0

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from palnet.errors import FormatError, UsageError
-from palnet.evaluation import Pair, pair_specimens, read_name_table, to_scheme
+from palnet.evaluation import Pair, pair_specimens, to_one_frame, read_name_table, to_scheme
 from palnet.exchange import read_landmarks
 from palnet.landmarks import LandmarkSet
 from palnet.samples import example_truth
@@ -62,6 +62,19 @@ def test_pair_specimens_brings_two_frames_together():
 
     assert (pair.predicted.frame, pair.truth.frame) == ("LPS", "LPS")
     np.testing.assert_allclose(pair.predicted.positions_mm, pair.truth.positions_mm, atol=1e-9)
+
+
+def test_convention_numbers_of_one_scan_file_are_compared_as_they_are():
+    """A file without a word on axes holds the same numbers as one that says RAS."""
+    face = a_face("anna")
+    said = replace(face, space="RAS")
+    assert face.frame == "file"
+
+    (pair,), _ = pair_specimens([face], [said])
+    one, other = to_one_frame([said, face])
+
+    np.testing.assert_array_equal(pair.predicted.positions_mm, pair.truth.positions_mm)
+    np.testing.assert_array_equal(one.positions_mm, other.positions_mm)
 
 
 def test_pair_specimens_that_is_there_twice_is_refused():

@@ -63,8 +63,13 @@ def test_existing_model_is_kept(a_sample, tmp_path):
     path.write_bytes(b"mine")
 
     with pytest.raises(OutputExistsError, match="new"):
-        recalibrate(read_model(), Source(), range(3), path, folder=tmp_path / "scans")
+        recalibrate(read_model(), Source(), range(20), path, folder=tmp_path / "scans")
     assert path.read_bytes() == b"mine"
+
+
+def test_too_few_people_are_refused(tmp_path):
+    with pytest.raises(UsageError, match="need 20 people at least; got 19"):
+        recalibrate(read_model(), Source(), range(19), tmp_path / "n.npz", folder=tmp_path)
 
 
 def test_command_without_its_source_says_what_is_missing(capsys, tmp_path):
