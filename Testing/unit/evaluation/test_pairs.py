@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from palnet.errors import FormatError, UsageError
-from palnet.evaluation import Pair, pair_specimens, to_one_frame, read_name_table, to_scheme
+from palnet.evaluation import Pair, pair_specimens, read_name_table, to_one_frame, to_scheme
 from palnet.exchange import read_landmarks
 from palnet.landmarks import LandmarkSet
 from palnet.samples import example_truth
