@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -65,6 +66,18 @@ def a_landmark_set(the_scheme):
 def a_head_file(tmp_path):
     """A head-sized ellipsoid as an OBJ file, in millimeters."""
     return write_ellipsoid(tmp_path / "head.obj")
+
+
+@pytest.fixture
+def a_folder_of_scans(a_head_file, tmp_path):
+    """Two heads, one without a face, one that is no mesh, and a file that is no scan."""
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    for name in ("anna.obj", "bo.obj", "no_face.obj"):
+        shutil.copy(a_head_file, folder / name)
+    (folder / "broken.obj").write_text("this is no mesh\n", encoding="utf-8")
+    (folder / "notes.txt").write_text("nothing\n", encoding="utf-8")
+    return folder
 
 
 def write_ellipsoid(path, n_rings=24, n_sectors=32):

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from palnet._dependencies import require
 from palnet._worker import limit_threads
-from palnet.batch import ScanJob, ScanResult, process_scan
+from palnet.batch import ScanResult, process_scan
 from palnet.errors import UsageError
+from palnet.jobs import ScanJob
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -41,7 +42,7 @@ def run_jobs(
     Parameters
     ----------
     jobs : sequence of ScanJob
-        What `palnet.batch.plan_jobs` planned.
+        What `palnet.jobs.plan_jobs` planned.
     n_processes : int, default 1
         Processes beside each other on this machine.
     scheduler : str, optional

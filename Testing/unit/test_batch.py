@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import shutil
 import sys
 from functools import partial
 
@@ -14,44 +13,16 @@ import pytest
 import palnet_fakes
 from palnet import preview
 from palnet._pool import run_jobs
-from palnet.batch import BatchOptions, find_scans, plan_jobs, process_scan
+from palnet.batch import process_scan
 from palnet.errors import MissingDependencyError, UsageError
 from palnet.exchange import read_landmarks
+from palnet.jobs import BatchOptions, find_scans, plan_jobs
 
 process_fake = partial(process_scan, detect=palnet_fakes.fake_detect)
 
 
-@pytest.fixture
-def a_folder_of_scans(a_head_file, tmp_path):
-    """Two heads, one without a face, one that is no mesh, and a file that is no scan."""
-    folder = tmp_path / "scans"
-    folder.mkdir()
-    for name in ("anna.obj", "bo.obj", "no_face.obj"):
-        shutil.copy(a_head_file, folder / name)
-    (folder / "broken.obj").write_text("this is no mesh\n", encoding="utf-8")
-    (folder / "notes.txt").write_text("nothing\n", encoding="utf-8")
-    return folder
-
-
 def plan(*paths, **options):
     return plan_jobs(find_scans(paths), BatchOptions(**options))
-
-
-def test_find_scans_takes_the_meshes_of_a_folder_by_name(a_folder_of_scans):
-    names = [scan.name for scan in find_scans([a_folder_of_scans])]
-
-    assert names == ["anna.obj", "bo.obj", "broken.obj", "no_face.obj"]
-
-
-def test_find_scans_takes_each_scan_once(a_folder_of_scans):
-    scans = find_scans([a_folder_of_scans / "bo.obj", a_folder_of_scans])
-
-    assert [scan.name for scan in scans] == ["bo.obj", "anna.obj", "broken.obj", "no_face.obj"]
-
-
-def test_find_scans_empty_folder_raises(tmp_path):
-    with pytest.raises(UsageError, match=r"holds no scan; expected files in \.obj"):
-        find_scans([tmp_path])
 
 
 def test_process_scan_writes_all_files(a_head_file, tmp_path):
@@ -140,53 +111,6 @@ def test_process_scan_full_disk_is_an_outcome(a_head_file, tmp_path, monkeypatch
     assert (result.outcome, "No space left" in result.message) == ("failed", True)
 
 
-def test_plan_jobs_same_names_in_one_folder_are_both_refused(a_head_file, tmp_path):
-    other = a_head_file.with_name("Head.ply")
-    shutil.copy(a_head_file, other)
-
-    results = [process_fake(job) for job in plan(a_head_file, other, output=tmp_path / "out")]
-
-    assert [result.outcome for result in results] == ["failed", "failed"]
-    assert "would write the same files as" in results[0].message
-    assert not (tmp_path / "out").exists()
-
-
-def test_plan_jobs_one_folder_a_subject_gives_specimens_the_folder_s_name(a_head_file, tmp_path):
-    for subject in ("1", "2"):
-        (tmp_path / "cohort" / subject).mkdir(parents=True)
-        shutil.copy(a_head_file, tmp_path / "cohort" / subject / "scan.obj")
-    scans = find_scans([tmp_path / "cohort"], recursive=True)
-
-    jobs = plan_jobs(scans, BatchOptions(output=tmp_path / "out", formats=("csv",)))
-    results = [process_fake(job) for job in jobs]
-
-    assert [result.outcome for result in results] == ["done", "done"]
-    for name in ("1_scan", "2_scan"):
-        assert read_landmarks(tmp_path / "out" / f"{name}.csv").specimen == name
-
-
-def test_plan_jobs_takes_as_many_folders_as_tell_scans_apart(a_head_file, tmp_path):
-    scans = [tmp_path / person / "visit" / "scan.obj" for person in ("1", "2")]
-    for scan in scans:
-        scan.parent.mkdir(parents=True)
-        shutil.copy(a_head_file, scan)
-    (tmp_path / "1" / "visit" / ".trash").mkdir()
-    shutil.copy(a_head_file, tmp_path / "1" / "visit" / ".trash" / "hidden.obj")
-
-    found = find_scans([tmp_path / "1", tmp_path / "2" / ".." / "2"], recursive=True)
-    jobs = plan_jobs(found, BatchOptions(output=tmp_path / "out"))
-
-    assert [job.specimen for job in jobs] == ["1_visit_scan", "2_visit_scan"]
-
-
-def test_find_scans_that_lie_one_folder_below_are_pointed_to(a_folder_of_scans, tmp_path):
-    (tmp_path / "cohort").mkdir()
-    a_folder_of_scans.rename(tmp_path / "cohort" / "anna")
-
-    with pytest.raises(UsageError, match="Scans in folders below: 4; --recursive takes them"):
-        find_scans([tmp_path / "cohort"])
-
-
 @pytest.mark.parametrize("name", ["山田\u3000花子", "Anna\u00a0B", "M\udcfcller"])
 def test_process_scan_file_name_with_anything_gives_a_printable_specimen(
     a_head_file, tmp_path, name
@@ -266,14 +190,6 @@ def test_process_scan_that_resumes_does_not_touch_what_has_no_record(a_done_scan
     result = process_fake(a_done_scan())
 
     assert (result.outcome, "no record of a finished" in result.message) == ("failed", True)
-
-
-def test_plan_jobs_same_names_beside_their_scans_do_not_collide(a_head_file, tmp_path):
-    other = tmp_path / "other" / "head.obj"
-    other.parent.mkdir()
-    shutil.copy(a_head_file, other)
-
-    assert [job.obstacle for job in plan(a_head_file, other)] == ["", ""]
 
 
 def test_run_jobs_gives_a_result_a_scan_whatever_happens(a_folder_of_scans, tmp_path):

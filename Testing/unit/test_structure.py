@@ -29,6 +29,7 @@ ROWS = (
     {"scheme"},
     {"landmarks"},
     {"exchange", "samples", "surface"},
+    {"jobs"},
     {"patches", "sorted_patches", "synthesis"},
     {"network"},
     {"face"},

@@ -15,7 +15,8 @@ from palnet.commands._landmark_files import FRAME_OPTIONS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from palnet.batch import BatchOptions, ScanResult
+    from palnet.batch import ScanResult
+    from palnet.jobs import BatchOptions
 
 __all__ = ["add_parser", "detect"]
 
@@ -84,8 +85,8 @@ def detect(arguments: argparse.Namespace) -> int:
         Exit code.
     """
     from palnet._pool import run_jobs
-    from palnet.batch import find_scans, plan_jobs, scans_below
     from palnet.errors import UsageError
+    from palnet.jobs import find_scans, plan_jobs, scans_below
 
     if arguments.resume and arguments.overwrite:
         msg = "--resume keeps what is there, --overwrite replaces it; leave one out."
@@ -118,7 +119,7 @@ def _chosen_scans(arguments: argparse.Namespace) -> list[Path]:
 
 
 def _options(arguments: argparse.Namespace) -> BatchOptions:
-    from palnet.batch import BatchOptions
+    from palnet.jobs import BatchOptions
     from palnet.surface import parse_unit
 
     if arguments.unit != "auto":

@@ -8,8 +8,9 @@ import json
 import pytest
 
 import palnet_fakes
-from palnet.batch import BatchOptions, plan_jobs, process_scan
+from palnet.batch import process_scan
 from palnet.exchange import FORMATS, read_landmarks
+from palnet.jobs import BatchOptions, plan_jobs
 
 
 def process(scan, output, *formats):

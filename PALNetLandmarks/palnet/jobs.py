@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is to be done with many scans: which there are, and which files each will give."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from palnet.errors import UsageError
+from palnet.landmarks import printable_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from palnet.landmarks import Frame
+
+__all__ = ["BatchOptions", "ScanJob", "find_scans", "plan_jobs", "scans_below"]
+
+# Folders whose names a scan's may take on.
+MAX_DEPTH = 3
+
+
+@dataclass(frozen=True, slots=True)
+class BatchOptions:
+    """What to do with every scan.
+
+    Attributes
+    ----------
+    output : Path or None
+        Folder for all files; None writes beside each scan.
+    formats : tuple of str
+        Names of landmark formats.
+    frame : {"file", "LPS", "RAS"}
+        Frame of the written landmarks.
+    unit : str
+        Unit of the scans, or "auto".
+    model : str or None
+        Name or path of a model; None takes the default one.
+    preview : bool
+        Whether to draw a picture of each scan.
+    overwrite : bool
+        Whether existing files may be replaced.
+    resume : bool
+        Whether scans that an earlier run has done are left as they are.
+    """
+
+    output: Path | None = None
+    formats: tuple[str, ...] = ("mrk.json", "csv")
+    frame: Frame = "file"
+    unit: str = "auto"
+    model: str | None = None
+    preview: bool = False
+    overwrite: bool = False
+    resume: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ScanJob:
+    """One scan and the files that it is to give.
+
+    Attributes
+    ----------
+    scan : Path
+        The mesh file.
+    specimen : str
+        Name of the specimen in the files: theirs, in printable characters.
+    landmark_files : tuple of Path
+        One for each format of the options.
+    record_file : Path
+        The ``.palnet.json``.
+    preview_file : Path or None
+        The picture, if one is asked for.
+    options : BatchOptions
+        What to do.
+    obstacle : str
+        Why the scan cannot be worked on; empty if it can.
+    """
+
+    scan: Path
+    specimen: str
+    landmark_files: tuple[Path, ...]
+    record_file: Path
+    preview_file: Path | None
+    options: BatchOptions
+    obstacle: str = ""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files that the job writes."""
+        picture = () if self.preview_file is None else (self.preview_file,)
+        return (*self.landmark_files, self.record_file, *picture)
+
+
+def find_scans(paths: Iterable[str | os.PathLike[str]], *, recursive: bool = False) -> list[Path]:
+    """List the scans that files and folders stand for, each once.
+
+    Parameters
+    ----------
+    paths : iterable of str or path
+        Mesh files, and folders whose mesh files are taken.
+    recursive : bool, default False
+        Whether those in folders below are taken too.
+
+    Returns
+    -------
+    list of Path
+        Absolute paths, in the order given; those of a folder by name.
+
+    Raises
+    ------
+    UsageError
+        If a folder holds no mesh file.
+    """
+    from palnet.surface import MESH_SUFFIXES
+
+    scans: dict[Path, None] = {}
+    for path in map(Path, paths):
+        found = [path]
+        if path.is_dir():
+            entries = path.rglob("*") if recursive else path.iterdir()
+            found = sorted(entry for entry in entries if _is_scan(entry, MESH_SUFFIXES, path))
+        if not found:
+            n_below = len(scans_below([path]))
+            hint = f" Scans in folders below: {n_below}; --recursive takes them." if n_below else ""
+            known = ", ".join(MESH_SUFFIXES)
+            msg = f"{path}: the folder holds no scan; expected files in {known}.{hint}"
+            raise UsageError(msg)
+        scans.update(dict.fromkeys(map(_absolute, found)))
+    return list(scans)
+
+
+def scans_below(paths: Iterable[str | os.PathLike[str]], taken: Iterable[Path] = ()) -> list[Path]:
+    """List the scans in folders below those given, two deep, which `find_scans` passes over.
+
+    Parameters
+    ----------
+    paths : iterable of str or path
+        What was asked for; files count for nothing.
+    taken : iterable of Path
+        Scans that are taken all the same.
+
+    Returns
+    -------
+    list of Path
+        Absolute paths, by name.
+    """
+    from palnet.surface import MESH_SUFFIXES
+
+    found = {
+        _absolute(entry)
+        for folder in map(Path, paths)
+        for pattern in ("*/*", "*/*/*")
+        for entry in folder.glob(pattern)
+        if _is_scan(entry, MESH_SUFFIXES, folder)
+    }
+    return sorted(found - set(taken))
+
+
+def plan_jobs(scans: Sequence[Path], options: BatchOptions) -> list[ScanJob]:
+    """Decide for each scan which files it will give, before any work begins.
+
+    Parameters
+    ----------
+    scans : sequence of Path
+        Mesh files.
+    options : BatchOptions
+        What to do with them.
+
+    Returns
+    -------
+    list of ScanJob
+        One a scan. Scans of one name in several folders take the names of these as well, as many
+        as tell them apart, where all files go into one folder. Scans that would still write the
+        same files have an obstacle, all of them.
+    """
+    names = [scan.stem for scan in scans]
+    for depth in range(1, MAX_DEPTH + 1):
+        sharing = _by_target(scans, names, options)
+        names = [
+            "_".join((*scan.parent.parts[-depth:], scan.stem))
+            if len(sharing[_target(scan, name, options)]) > 1
+            else name
+            for scan, name in zip(scans, names, strict=True)
+        ]
+    sharing = _by_target(scans, names, options)
+    return [
+        _plan_job(scan, name, sharing[_target(scan, name, options)], options)
+        for scan, name in zip(scans, names, strict=True)
+    ]
+
+
+def _absolute(path: Path) -> Path:
+    """Absolute and without "..", which would become part of a name."""
+    return Path(os.path.normpath(path.absolute()))
+
+
+def _is_scan(path: Path, suffixes: tuple[str, ...], folder: Path) -> bool:
+    """Whether a file of a folder, or of one below it, is a mesh that nobody hid."""
+    is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+    return path.suffix.lower() in suffixes and path.is_file() and not is_hidden
+
+
+def _target(scan: Path, name: str, options: BatchOptions) -> str:
+    """Name what two scans must not share; many file systems take Face and face for one name."""
+    folder = options.output or scan.parent
+    return str(folder.absolute() / printable_name(name)).casefold()
+
+
+def _by_target(
+    scans: Sequence[Path], names: Sequence[str], options: BatchOptions
+) -> dict[str, list[Path]]:
+    """Gather the scans whose files would have the same names."""
+    sharing: dict[str, list[Path]] = defaultdict(list)
+    for scan, name in zip(scans, names, strict=True):
+        sharing[_target(scan, name, options)].append(scan)
+    return sharing
+
+
+def _plan_job(scan: Path, name: str, sharing: list[Path], options: BatchOptions) -> ScanJob:
+    from palnet.exchange import get_format
+
+    folder = (options.output or scan.parent).absolute()
+    suffixes = [get_format(form).suffix for form in options.formats]
+    others = ", ".join(str(other) for other in sharing if other != scan)
+    obstacle = f"would write the same files as {others}. Rename one, or run them one by one."
+    return ScanJob(
+        scan=scan,
+        specimen=printable_name(name),
+        landmark_files=tuple(folder / f"{name}{suffix}" for suffix in suffixes),
+        record_file=folder / f"{name}.palnet.json",
+        preview_file=folder / f"{name}.palnet.png" if options.preview else None,
+        options=options,
+        obstacle=obstacle if others else "",
+    )
