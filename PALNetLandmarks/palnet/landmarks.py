@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -50,14 +51,16 @@ def printable_name(name: str) -> str:
     Returns
     -------
     str
-        The same with ``_`` for every character that cannot be printed.
+        The same with ``_`` for every character that cannot be printed, and letters with their
+        accents composed: macOS takes them apart in file names, and no other system does.
 
     Examples
     --------
     >>> printable_name("Anna\tB")
     'Anna_B'
     """
-    return "".join(c if c.isprintable() else "_" for c in name)
+    composed = unicodedata.normalize("NFC", name)
+    return "".join(c if c.isprintable() else "_" for c in composed)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

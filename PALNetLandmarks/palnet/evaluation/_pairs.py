@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from palnet.errors import UsageError
-from palnet.landmarks import LandmarkSet
+from palnet.landmarks import LandmarkSet, printable_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -71,11 +71,12 @@ def pair_specimens(
     check_once(truth, "true landmark set")
     if whatever_the_name and len(predicted) == len(truth) == 1:
         return [_pair(predicted[0], truth[0])], []
-    by_name = {landmarks.specimen: landmarks for landmarks in predicted}
-    pairs = [_pair(by_name[true.specimen], true) for true in truth if true.specimen in by_name]
-    paired = {pair.specimen for pair in pairs}
-    alone = [f"{true.specimen} has no prediction" for true in truth if true.specimen not in paired]
-    alone += [f"{name} has no truth" for name in by_name if name not in paired]
+    # macOS takes letters and their accents apart in the names of files.
+    found = {printable_name(landmarks.specimen): landmarks for landmarks in predicted}
+    known = {printable_name(landmarks.specimen): landmarks for landmarks in truth}
+    pairs = [_pair(found[name], true) for name, true in known.items() if name in found]
+    alone = [f"{known[name].specimen} has no prediction" for name in known if name not in found]
+    alone += [f"{found[name].specimen} has no truth" for name in found if name not in known]
     return pairs, alone
 
 

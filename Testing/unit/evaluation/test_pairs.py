@@ -43,6 +43,14 @@ def test_pair_specimens_matches_by_name_in_any_order():
     assert alone == ["bert has no prediction", "eve has no truth"]
 
 
+def test_pair_specimens_knows_a_name_as_macos_writes_it():
+    composed, apart = "M\u00fcller", "Mu\u0308ller"
+
+    (pair,), alone = pair_specimens([a_face(apart), a_face("anna")], [a_face(composed)])
+
+    assert (pair.specimen, alone) == (composed, ["anna has no truth"])
+
+
 def test_pair_specimens_of_folders_never_pairs_other_names():
     pairs, alone = pair_specimens([a_face("scan_1")], [a_face("anna")])
 
