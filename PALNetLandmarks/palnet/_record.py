@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from palnet.detector import Detection
     from palnet.landmarks import LandmarkSet
 
-__all__ = ["describe_detection", "differences", "record_text"]
+__all__ = ["describe_detection", "differences", "record_text", "scan_hash"]
 
 
 def describe_detection(
@@ -113,13 +113,20 @@ def differences(
     try:
         record = json.loads(text)
         made = record["provenance"]
-        said_unit = None if made["unit_source"] != "given" else made["unit"]
         same = {
             "scan": record["scan_sha256"] == scan_sha256,
-            "unit": said_unit == unit,
+            "unit": made["unit"] == unit if unit else made["unit_source"] != "given",
             "frame": record["frame"] == frame,
             "model": made["model_sha256"] == model_sha256,
         }
     except (ValueError, KeyError, TypeError):
         return ["version, or damaged"]
     return [name for name, is_same in same.items() if not is_same]
+
+
+def scan_hash(text: str) -> str:
+    """SHA-256 of the scan file that a record is of; empty if it does not say."""
+    try:
+        return str(json.loads(text)["scan_sha256"])
+    except (ValueError, KeyError, TypeError):
+        return ""

@@ -114,6 +114,7 @@ def _is_finished(job: ScanJob) -> bool:
     nothing raises OutputExistsError: it might be somebody's work.
     """
     if not job.record_file.exists():
+        _check_other_names(job)
         left = [path for path in job.files if path.exists()]
         if left:
             msg = (
@@ -133,10 +134,30 @@ def _is_finished(job: ScanJob) -> bool:
     if absent:
         msg = (
             f"was done before, without {', '.join(absent)}. palnet convert makes that of what is "
-            "there, with what a person corrected; --overwrite detects anew."
+            "there, with what a person corrected, or says why not; --overwrite detects anew."
         )
         raise OutputExistsError(msg)
     return True
+
+
+def _check_other_names(job: ScanJob) -> None:
+    """Require that the scan was not done under a shorter name, before others of that name came."""
+    from palnet._record import scan_hash
+
+    name, folder = job.record_file.name, job.record_file.parent
+    while "_" in name:
+        name = name.split("_", 1)[1]
+        record = folder / name
+        if record.exists() and scan_hash(_text_of(record)) == file_hash(job.scan):
+            msg = (
+                f"was done before as {name.removesuffix('.palnet.json')}, when no other scan had "
+                f"that name. Rename its files to {job.specimen}, or move them away."
+            )
+            raise OutputExistsError(msg)
+
+
+def _text_of(record: Path) -> str:
+    return record.read_text(encoding="utf-8", errors="replace")
 
 
 def _differing(job: ScanJob) -> list[str]:
@@ -147,7 +168,7 @@ def _differing(job: ScanJob) -> list[str]:
 
     asked = job.options
     return differences(
-        job.record_file.read_text(encoding="utf-8", errors="replace"),
+        _text_of(job.record_file),
         scan_sha256=file_hash(job.scan),
         unit=None if asked.unit == "auto" else parse_unit(asked.unit).name,
         frame=asked.frame,

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from palnet.errors import UsageError
 from palnet.landmarks import printable_name
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable, Sequence
 
     from palnet.landmarks import Frame
@@ -180,9 +180,7 @@ def plan_jobs(scans: Sequence[Path], options: BatchOptions) -> list[ScanJob]:
     for depth in range(1, MAX_DEPTH + 1):
         sharing = _by_target(scans, names, options)
         names = [
-            "_".join((*scan.parent.parts[-depth:], scan.stem))
-            if len(sharing[_target(scan, name, options)]) > 1
-            else name
+            _with_folders(scan, depth) if len(sharing[_target(scan, name, options)]) > 1 else name
             for scan, name in zip(scans, names, strict=True)
         ]
     sharing = _by_target(scans, names, options)
@@ -192,9 +190,16 @@ def plan_jobs(scans: Sequence[Path], options: BatchOptions) -> list[ScanJob]:
     ]
 
 
+def _with_folders(scan: Path, depth: int) -> str:
+    """The name of a scan behind those of the folders that it lies in, without drive or root."""
+    folders = scan.parent.relative_to(scan.anchor).parts[-depth:]
+    return "_".join((*folders, scan.stem))
+
+
 def _absolute(path: Path) -> Path:
-    """Absolute and without "..", which would become part of a name."""
-    return Path(os.path.normpath(path.absolute()))
+    """Absolute and without "..", which would become part of a name; a link is followed first."""
+    absolute = path.absolute()
+    return absolute.resolve() if ".." in absolute.parts else absolute
 
 
 def _is_scan(path: Path, suffixes: tuple[str, ...], folder: Path) -> bool:

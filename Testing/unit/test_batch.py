@@ -166,6 +166,24 @@ def test_process_scan_that_resumes_takes_nothing_else_for_done(a_done_scan, opti
     assert (result.outcome, what in result.message) == ("failed", True), result.message
 
 
+def test_process_scan_that_resumes_knows_the_unit_whoever_said_it(a_done_scan):
+    assert process_fake(a_done_scan(unit="mm")).outcome == "there"
+
+
+def test_process_scan_that_resumes_knows_a_scan_by_its_former_name(a_head_file, tmp_path):
+    scans = [tmp_path / name / "head.obj" for name in ("1", "2")]
+    for number, scan in enumerate(scans):
+        scan.parent.mkdir()
+        scan.write_text(f"# {number}\n{a_head_file.read_text(encoding='utf-8')}", encoding="utf-8")
+    (alone,) = plan(scans[0], output=tmp_path / "out")
+    process_fake(alone)
+
+    results = [process_fake(job) for job in plan(*scans, output=tmp_path / "out", resume=True)]
+
+    assert [result.outcome for result in results] == ["failed", "done"]
+    assert "was done before as head, when" in results[0].message
+
+
 def test_process_scan_that_resumes_takes_no_other_person_for_done(a_done_scan, a_head_file):
     with a_head_file.open("a", encoding="utf-8") as stream:
         stream.write("# another one\n")

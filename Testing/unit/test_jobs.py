@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import shutil
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -89,3 +90,28 @@ def test_plan_jobs_same_names_beside_their_scans_do_not_collide(a_head_file, tmp
     shutil.copy(a_head_file, other)
 
     assert [job.obstacle for job in plan(a_head_file, other)] == ["", ""]
+
+
+def test_find_scans_follows_a_link_before_going_up(a_head_file, tmp_path):
+    (tmp_path / "real" / "deep").mkdir(parents=True)
+    (tmp_path / "other").mkdir()
+    shutil.copy(a_head_file, tmp_path / "real" / "x.obj")
+    shutil.copy(a_head_file, tmp_path / "other" / "x.obj")
+    try:
+        (tmp_path / "other" / "link").symlink_to(tmp_path / "real" / "deep")
+    except OSError:
+        pytest.skip("Windows lets administrators alone make links")
+
+    (scan,) = find_scans([tmp_path / "other" / "link" / ".." / "x.obj"])
+
+    assert scan == (tmp_path / "real" / "x.obj").resolve()
+
+
+def test_plan_jobs_never_leaves_the_folder():
+    root = Path(Path.cwd().anchor)
+    scans = [root / "tmp" / "scan.ply", root / "data" / "tmp" / "scan.ply"]
+
+    jobs = plan_jobs(scans, BatchOptions(output=root / "out"))
+
+    assert [job.specimen for job in jobs] == ["tmp_scan", "data_tmp_scan"]
+    assert {path.parent for job in jobs for path in job.files} == {(root / "out").absolute()}

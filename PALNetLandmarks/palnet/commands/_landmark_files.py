@@ -7,12 +7,16 @@ import re
 import sys
 import warnings
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from palnet.landmarks import Frame, LandmarkSet
     from palnet.scheme import Scheme
@@ -29,12 +33,11 @@ __all__ = [
 ]
 
 FRAME_OPTIONS: dict[str | None, Frame] = {"file": "file", "lps": "LPS", "ras": "RAS"}
-# How far the landmarks of a face lie from their mean, on average: 40 to 110 mm from an infant to
-# a large head with ears, if the unit is right; the next units are 10 and 25.4 times off.
-_MIN_SPREAD_MM = 20.0
-_MAX_SPREAD_MM = 200.0
-# A part of the landmarks is held against the same ones of the mean face.
+# How far landmarks lie from their mean, on average, is held against the same ones of the mean face:
+# faces are 0.5 to 1.4 times as large, the next units 10 and 25.4 times off. Where these are unknown
+# there is only what the landmarks of a whole head never reach.
 _MIN_PLACED, _MAX_TIMES_MEAN = 4, 4.0
+_MAX_SPREAD_MM = 200.0
 # Longest first line of a table: the wide one of some thousand landmarks.
 _MAX_HEADER = 100_000
 
@@ -221,14 +224,11 @@ def check_face_size(landmarks: LandmarkSet, path: Path, *, unit_option: str = "-
     if len(placed) < _MIN_PLACED:
         return
     spread = float(np.linalg.norm(placed - placed.mean(axis=0), axis=1).mean())
-    # A few landmarks may lie close together: those of the mouth are no face of a tenth of the size.
-    usual = _mean_spread_mm(landmarks) if len(placed) < len(landmarks) / 2 else None
+    usual = _mean_spread_mm(landmarks)
     if usual is not None:
         is_usual = 1 / _MAX_TIMES_MEAN < spread / usual < _MAX_TIMES_MEAN
-    elif len(placed) < len(landmarks) / 2:
-        is_usual = spread <= _MAX_SPREAD_MM
     else:
-        is_usual = _MIN_SPREAD_MM <= spread <= _MAX_SPREAD_MM
+        is_usual = spread <= _MAX_SPREAD_MM
     if not is_usual:
         msg = (
             f"{path}: the landmarks must span a face; they lie {spread:.3g} mm from their mean on "
@@ -241,21 +241,29 @@ def check_face_size(landmarks: LandmarkSet, path: Path, *, unit_option: str = "-
 def _expected_spread(usual: float | None) -> str:
     """Say between what a spread must lie."""
     if usual is None:
-        return f"{_MIN_SPREAD_MM:g} to {_MAX_SPREAD_MM:g}"
+        return f"at most {_MAX_SPREAD_MM:g}"
     return f"{usual / _MAX_TIMES_MEAN:.3g} to {usual * _MAX_TIMES_MEAN:.3g}"
 
 
 def _mean_spread_mm(landmarks: LandmarkSet) -> float | None:
     """Give the spread of the same landmarks on the mean face of the shipped model, if it has them.
 
-    A few millimetres apart (the two on a side of the nose) say nothing of the size.
+    Those of a mouth are no face of a tenth of the size.
     """
     import numpy as np
 
+    place_of = _mean_face()
+    codes = np.array(landmarks.scheme.codes)[landmarks.is_placed]
+    if not set(codes) <= set(place_of):
+        return None
+    mean = np.array([place_of[code] for code in codes])
+    return float(np.linalg.norm(mean - mean.mean(axis=0), axis=1).mean())
+
+
+@cache
+def _mean_face() -> dict[str, NDArray[np.float64]]:
+    """Give the mean landmarks of the shipped model by their codes, in millimetres."""
     from palnet.model import read_model
 
     model = read_model()
-    if landmarks.scheme.codes != model.scheme.codes:
-        return None
-    mean = model.atlas.landmark_mean_mm[landmarks.is_placed]
-    return float(np.linalg.norm(mean - mean.mean(axis=0), axis=1).mean())
+    return dict(zip(model.scheme.codes, model.atlas.landmark_mean_mm, strict=True))

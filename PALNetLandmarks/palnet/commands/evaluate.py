@@ -219,7 +219,9 @@ def _annotations(
 
 def _tell_other_name(pair: Pair) -> None:
     """Tell that two files are of other names: somebody may have mistaken one."""
-    if pair.predicted.specimen != pair.specimen:
+    from palnet.landmarks import printable_name
+
+    if printable_name(pair.predicted.specimen) != printable_name(pair.specimen):
         text = f"{pair.predicted.specimen} is compared with {pair.specimen}"
         print(f"palnet: {text}", file=sys.stderr)
 

@@ -153,7 +153,7 @@ def check_one_scheme(sets: Iterable[LandmarkSet]) -> None:
 
 def check_once(sets: Sequence[LandmarkSet], what: str) -> None:
     """Require that no two sets are of one specimen."""
-    names = [landmarks.specimen for landmarks in sets]
+    names = [printable_name(landmarks.specimen) for landmarks in sets]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         msg = (

@@ -406,3 +406,16 @@ def test_evaluate_of_a_few_landmarks_in_another_unit_is_refused(
     assert "the landmarks must span a face" in capsys.readouterr().err
     unit = ("--unit", {10.0: "cm", 1000.0: "m"}[mm_per_unit])
     assert run(predicted, tmp_path / "anna.csv", *unit, "-o", tmp_path / "o") == 0
+
+
+def test_evaluate_of_a_lab_s_landmarks_of_the_nose_is_no_face_in_another_unit(tmp_path):
+    codes = ("prn", "sn", "c", "al_l", "al_r", "ac_l", "ac_r")
+    scheme = Scheme("nose7", tuple(LandmarkDefinition(c, c, "midline", c) for c in codes))
+    (tmp_path / "nose7.json").write_text(json.dumps(scheme_to_dict(scheme)), encoding="utf-8")
+    write_landmarks(to_scheme(a_face("anna"), scheme), tmp_path / "anna.csv")
+    (tmp_path / "anna.csv.frame.json").unlink()
+    files = tmp_path / "anna.csv", tmp_path / "anna.csv"
+
+    options = ("--scheme", tmp_path / "nose7.json", "-o", tmp_path / "out")
+    assert run(*files, *options) == 0
+    assert run(*files, *options, "--unit", "cm", "-o", tmp_path / "cm") == 2

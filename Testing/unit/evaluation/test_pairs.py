@@ -51,6 +51,13 @@ def test_pair_specimens_knows_a_name_as_macos_writes_it():
     assert (pair.specimen, alone) == (composed, ["anna has no truth"])
 
 
+def test_pair_specimens_that_differ_in_composition_only_are_one_that_is_there_twice():
+    both = [a_face("M\u00fcller"), a_face("Mu\u0308ller")]
+
+    with pytest.raises(UsageError, match="more than one of M\u00fcller"):
+        pair_specimens(both, [a_face("anna")])
+
+
 def test_pair_specimens_of_folders_never_pairs_other_names():
     pairs, alone = pair_specimens([a_face("scan_1")], [a_face("anna")])
 
