@@ -98,7 +98,7 @@ def test_find_scans_follows_a_link_before_going_up(a_head_file, tmp_path):
     shutil.copy(a_head_file, tmp_path / "real" / "x.obj")
     shutil.copy(a_head_file, tmp_path / "other" / "x.obj")
     try:
-        (tmp_path / "other" / "link").symlink_to(tmp_path / "real" / "deep")
+        (tmp_path / "other" / "link").symlink_to(tmp_path / "real" / "deep", True)
     except OSError:
         pytest.skip("Windows lets administrators alone make links")
 
