@@ -119,6 +119,11 @@ class LandmarkSet:
         return np.array([status in PLACED for status in self.status])
 
     @property
+    def is_at_origin(self) -> NDArray[np.bool_]:
+        """Which have the position 0, 0, 0, some programs' mark for missing: (n_landmarks,)."""
+        return self.is_placed & ~self.positions.any(axis=1)
+
+    @property
     def positions_mm(self) -> NDArray[np.float64]:
         """Positions in millimetres along the axes of `frame`, of shape (n_landmarks, 3)."""
         return self.positions * self.mm_per_unit

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = [
     "FRAME_OPTIONS",
     "add_reading_options",
-    "check_face_size",
     "find_landmark_files",
     "hint_at_lenient",
     "read_all",
@@ -190,7 +189,7 @@ def read_all(
                     strict=not arguments.lenient,
                 )
             for landmarks in specimens:
-                check_face_size(landmarks, path, unit_option=arguments.unit_option)
+                _check_face_size(landmarks, path, arguments.unit_option)
                 _tell_origin(landmarks, path)
         except PalnetError as err:
             print(f"palnet: {err}{hint_at_lenient(err)}", file=sys.stderr)
@@ -200,8 +199,7 @@ def read_all(
 
 def _tell_origin(landmarks: LandmarkSet, path: Path) -> None:
     """Tell one landmark at 0, 0, 0, which may be there by right; several are doubted on reading."""
-    is_origin = landmarks.is_placed & ~landmarks.positions.any(axis=1)
-    for index in is_origin.nonzero()[0]:
+    for index in landmarks.is_at_origin.nonzero()[0]:
         code = landmarks.scheme.codes[index]
         text = f"{landmarks.specimen}: {code} at 0, 0, 0 is taken as its place."
         print(f"palnet: {path}: {text} If it is missing, write it so.", file=sys.stderr)
@@ -214,7 +212,7 @@ def hint_at_lenient(err: Exception) -> str:
     return " (--lenient takes what is certain.)" if isinstance(err, DoubtError) else ""
 
 
-def check_face_size(landmarks: LandmarkSet, path: Path, *, unit_option: str = "--unit") -> None:
+def _check_face_size(landmarks: LandmarkSet, path: Path, unit_option: str) -> None:
     """Require that the landmarks span a face in millimetres, or their unit is wrong."""
     import numpy as np
 

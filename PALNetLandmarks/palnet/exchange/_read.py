@@ -162,7 +162,7 @@ def _without_origin(reading: Reading, landmarks: LandmarkSet) -> LandmarkSet:
 
     A single one may be there by right: some labs put the tip of the nose at the origin.
     """
-    is_origin = landmarks.is_placed & ~landmarks.positions.any(axis=1)
+    is_origin = landmarks.is_at_origin
     if is_origin.sum() < 2:
         return landmarks
     codes = [landmarks.scheme.codes[index] for index in np.flatnonzero(is_origin)]

@@ -157,8 +157,7 @@ def _look(landmarks: LandmarkSet, mesh: Mesh) -> Iterator[Problem]:
         text = f"landmarks lie on the same spot: {names}. Place one of each again."
         same = tuple(codes[i] for i in np.unique([rows, columns]).tolist())
         yield Problem("coincident", landmarks.specimen, text, same)
-    positions = landmarks.positions[landmarks.is_placed]
-    at_origin = [code for code, p in zip(codes, positions, strict=True) if not p.any()]
+    at_origin = [landmarks.scheme.codes[index] for index in np.flatnonzero(landmarks.is_at_origin)]
     if at_origin:
         text = f"{', '.join(at_origin)} at 0, 0, 0: a mark for missing? Write them as missing."
         yield Problem("at_origin", landmarks.specimen, text, tuple(at_origin))
