@@ -10,6 +10,7 @@ import torch
 
 from palnet import finding
 from palnet.model import Calibration, read_model, write_model
+from palnet.network.sizes import SMALL_SIZE
 from palnet.network.torch_landmarks import LandmarkNetwork
 from palnet.surface import parse_unit, prepare_surface, project_onto_triangles
 from palnet.training.tuning import export_weights
@@ -30,7 +31,7 @@ PRN = toy_scheme().index_of("prn")
 def write_toy_model(path: Path) -> Path:
     """Atlas of the toy, an untrained landmark network, pose networks of the shipped model."""
     torch.manual_seed(3)
-    own = export_weights(LandmarkNetwork(len(toy_scheme())))
+    own = export_weights(LandmarkNetwork(len(toy_scheme()), SMALL_SIZE))
     weights = {n: w for n, w in read_model().weights.items() if n.startswith("pose_")}
     weights |= {f"landmarks.{name}": weight for name, weight in own.items()}
     write_model(

@@ -3,10 +3,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import nn
 
-from palnet.network.landmarks import CENTRE_UNIT_MM, N_HEADS, N_LAYERS, PATCH_UNIT_MM
+from palnet.network.landmarks import CENTRE_UNIT_MM, N_HEADS, PATCH_UNIT_MM
+from palnet.network.sizes import NetworkSize
+
+if TYPE_CHECKING:
+    from palnet.network.layers import Weights
 
 __all__ = ["LandmarkNetwork"]
 
@@ -18,20 +24,23 @@ class LandmarkNetwork(nn.Module):
     ----------
     n_landmarks : int
         Landmarks of the scheme.
-    width : int
-        Width of a landmark token.
+    size : NetworkSize
+        How large it is.
     """
 
-    def __init__(self, n_landmarks: int, width: int = 128) -> None:
+    def __init__(self, n_landmarks: int, size: NetworkSize) -> None:
         super().__init__()
+        width, (first, second, third) = size.width, size.point_widths
         self.landmark = nn.Parameter(0.02 * torch.randn(n_landmarks, width))
-        self.point1 = nn.Linear(6, 48)
-        self.point2 = nn.Linear(48, 64)
-        self.identity = nn.Linear(width, 64)
-        self.point3 = nn.Linear(64, 128)
-        self.score = nn.Linear(128, 1)
-        self.token = nn.Linear(64 + 128 + 128 + 3 + 2, width)
-        self.layers = nn.ModuleList(_TransformerLayer(width) for _ in range(N_LAYERS))
+        self.point1 = nn.Linear(6, first)
+        self.point2 = nn.Linear(first, second)
+        self.identity = nn.Linear(width, second)
+        self.point3 = nn.Linear(second, third)
+        self.score = nn.Linear(third, size.n_pools)
+        self.token = nn.Linear(second + third + size.n_pools * third + 3 + 2, width)
+        self.layers = nn.ModuleList(
+            _TransformerLayer(width, size.hidden) for _ in range(size.n_layers)
+        )
         self.norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, 5)
         # Start from the approximation itself.
@@ -41,6 +50,14 @@ class LandmarkNetwork(nn.Module):
         self.joint = nn.Linear(3 * n_landmarks, 3 * n_landmarks)
         nn.init.zeros_(self.joint.weight)
         nn.init.zeros_(self.joint.bias)
+
+    @classmethod
+    def from_weights(cls, weights: Weights) -> LandmarkNetwork:
+        """The network, of the size of some weights, that has a copy of them."""
+        network = cls(len(weights["landmark"]), NetworkSize.of(weights))
+        state = {name: torch.from_numpy(weight.copy()) for name, weight in weights.items()}
+        network.load_state_dict(state)
+        return network
 
     def forward(
         self, points: torch.Tensor, share: torch.Tensor, centres_mm: torch.Tensor
@@ -52,8 +69,8 @@ class LandmarkNetwork(nn.Module):
         second = torch.relu(self.point2(first) + identity)
         third = torch.relu(self.point3(second))
         attention = torch.softmax(self.score(third), dim=2)
-        pooled = (attention.transpose(2, 3) @ third)[:, :, 0]
-        highest = [values.max(dim=2).values for values in (second, third)]
+        pooled = (attention.transpose(2, 3) @ third).flatten(2)
+        highest = [values.amax(dim=2) for values in (second, third)]
         summary = torch.cat([*highest, pooled, centres_mm / CENTRE_UNIT_MM, share], dim=2)
         tokens = self.token(summary) + self.landmark
         for layer in self.layers:
@@ -67,13 +84,13 @@ class LandmarkNetwork(nn.Module):
 class _TransformerLayer(nn.Module):
     """Pre-norm attention between the landmarks, then two linear layers."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(width)
         self.attention = nn.MultiheadAttention(width, N_HEADS, batch_first=True)
         self.norm2 = nn.LayerNorm(width)
-        self.wide = nn.Linear(width, 2 * width)
-        self.narrow = nn.Linear(2 * width, width)
+        self.wide = nn.Linear(width, hidden)
+        self.narrow = nn.Linear(hidden, width)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """Tokens (batch, n_landmarks, width) to the same."""

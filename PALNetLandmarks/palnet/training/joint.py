@@ -122,8 +122,7 @@ def _regress(seen: _Outcome, ridge: float) -> tuple[NDArray[np.float64], NDArray
 def _run_on_all(weights: Weights, patches: TrainingPatches, mirror: NDArray[np.int64]) -> _Outcome:
     """Run the network on every face and its mirror image."""
     device = choose_device()
-    network = LandmarkNetwork(patches.truth_mm.shape[1]).to(device).eval()
-    network.load_state_dict({name: torch.from_numpy(w.copy()) for name, w in weights.items()})
+    network = LandmarkNetwork.from_weights(weights).to(device).eval()
     n_scans, n_half = len(patches.truth_mm), patches.points.shape[3] // 2
     picked = np.concatenate([RANKS - 1, n_half + RANKS - 1])
     parts = []

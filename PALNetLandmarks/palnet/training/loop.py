@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Schedule = torch.optim.lr_scheduler.LRScheduler | torch.optim.lr_scheduler.ReduceLROnPlateau
 
-__all__ = ["LoopSettings", "PlateauSettings", "choose_device", "run_loop"]
+__all__ = ["LoopSettings", "PlateauSettings", "choose_device", "run_loop", "start_generator"]
 
 logger = logging.getLogger(__name__)
 
@@ -141,6 +141,24 @@ def choose_device() -> torch.device:
     if torch.backends.mps.is_available():
         return torch.device("mps")
     return torch.device("cpu")
+
+
+def start_generator(rng: np.random.Generator, device: torch.device) -> torch.Generator:
+    """Let the stream of a batch go on in torch, on a device.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Gives the seed: the same batch, the same stream (another on another kind of device).
+    device : torch.device
+        Where numbers are to be drawn.
+
+    Returns
+    -------
+    torch.Generator
+        On that device.
+    """
+    return torch.Generator(device).manual_seed(int(rng.integers(2**62)))
 
 
 def run_loop(

@@ -39,6 +39,7 @@ __all__ = [
     "draw_starts",
     "fill_patches",
     "load_patches",
+    "prepare_patches",
     "thin_atlas",
 ]
 
@@ -158,25 +159,40 @@ def thin_atlas(atlas: FaceAtlas, rng: np.random.Generator) -> FaceAtlas:
 def _write_one(atlas: FaceAtlas, task: tuple[Path, Path], *, thinned: bool) -> None:
     """Compute and write the patches of one scan."""
     source, path = task
-    seed = int(source.stem)
-    # A stream of its own: the person was drawn from the one of the seed alone, and who is unusual
-    # must not decide whose atlas is whole.
-    met = thin_atlas(atlas, np.random.default_rng([seed, THINNING])) if thinned else atlas
-    arrays = _prepare(met, read_generated_scan(source), np.random.default_rng(seed))
+    arrays = prepare_patches(atlas, read_generated_scan(source), int(source.stem), thinned=thinned)
     with replacing(path, overwrite=True) as draft, draft.open("wb") as stream:
         np.savez(stream, **arrays)  # type: ignore[arg-type]  # numpy 2.1's keyword is no array
 
 
-def _prepare(
-    atlas: FaceAtlas, scan: GeneratedScan, rng: np.random.Generator
+def prepare_patches(
+    atlas: FaceAtlas, scan: GeneratedScan, seed: int, *, thinned: bool
 ) -> dict[str, NDArray[Any]]:
-    """One scan from its mesh to the stored patches."""
+    """Take one scan from its mesh to the stored patches.
+
+    Parameters
+    ----------
+    atlas : FaceAtlas
+        Gives the starts.
+    scan : GeneratedScan
+        The scan.
+    seed : int
+        Its seed; pose, starts and modes that are dropped follow from it.
+    thinned : bool
+        As in `fill_patches`.
+
+    Returns
+    -------
+    dict of str to ndarray
+        A row of `TrainingPatches`.
+    """
+    met = _thin_for(atlas, seed) if thinned else atlas
+    rng = np.random.default_rng(seed)
     surface = prepare_surface(scan.to_mesh(), parse_unit("mm"))
-    true_pose = fit_similarity(scan.landmarks_mm, atlas.landmark_mean_mm)
+    true_pose = fit_similarity(scan.landmarks_mm, met.landmark_mean_mm)
     guess = draw_similarity(rng, POSE_ANGLE_DEG, POSE_SHIFT_MM, POSE_LOG_SCALE) @ true_pose
     region = extract_face(surface, guess)
     cloud = sample_coarse(region)
-    fit = fit_atlas(atlas, cloud)
+    fit = fit_atlas(met, cloud)
     face = move_surface(region, fit.face_from_cloud)
     coarse = move_cloud(cloud, fit.face_from_cloud)
     face_from_scan = fit.face_from_cloud @ guess
@@ -189,6 +205,15 @@ def _prepare(
         "visible": scan.visible,
         "scale": np.asarray(similarity_scale(face_from_scan), dtype=np.float32),
     }
+
+
+def _thin_for(atlas: FaceAtlas, seed: int) -> FaceAtlas:
+    """The atlas that a person meets in training.
+
+    By a stream of its own: the person was drawn from the one of the seed alone, and who is unusual
+    must not decide whose atlas is whole.
+    """
+    return thin_atlas(atlas, np.random.default_rng([seed, THINNING]))
 
 
 def draw_starts(

@@ -17,14 +17,16 @@ from palnet._files import replacing
 from palnet.errors import UsageError
 from palnet.face.atlas import FaceAtlas
 from palnet.model import Calibration, read_model, write_model
+from palnet.network.sizes import SIZES
 from palnet.scheme import load_scheme
 from palnet.synthesis.folder import fill_folder
 from palnet.synthesis.presets import CALIBRATION_PRESETS, PRESETS, CapturePreset
 from palnet.training.atlas import build_atlas
 from palnet.training.calibration import collect_sample, fit_calibration
+from palnet.training.drawing import Drawing
 from palnet.training.joint import refit_joint_layer
-from palnet.training.landmarks import Drawing, train_landmark_network
-from palnet.training.loop import LoopSettings
+from palnet.training.landmarks import begin_network, train_landmark_network
+from palnet.training.loop import LoopSettings, choose_device
 from palnet.training.parallel import is_first, on_first
 from palnet.training.patches import fill_patches, load_patches
 from palnet.training.pose import load_clouds, train_pose_networks
@@ -41,12 +43,12 @@ if TYPE_CHECKING:
     from palnet.training.patches import TrainingPatches
     from palnet.training.recipe import Recipe
 
-__all__ = ["train_model"]
+__all__ = ["train_model", "with_heads"]
 
 logger = logging.getLogger(__name__)
 
 # Goes up when a stage makes something else of the same recipe: run folders of before are refused.
-PIPELINE_VERSION = 2
+PIPELINE_VERSION = 3
 # One in so many whole heads is kept for the calibration: nobody trains and calibrates.
 CALIBRATION_EVERY = 10
 SOURCE_LICENCES = {
@@ -82,7 +84,7 @@ def train_model(
     made_by = {"sources": prints, "pipeline": PIPELINE_VERSION}
     on_first(partial(claim_folder, folder, {**asdict(recipe), **made_by}))
     scheme = load_scheme(recipe.scheme)
-    trained_on = [_with_heads(source, for_calibration=False) for source in sources]
+    trained_on = [with_heads(source, for_calibration=False) for source in sources]
     atlas = on_first(partial(_atlas_stage, recipe, trained_on, folder))
     people = recipe.people
     seen = range(people.first_seed, people.first_seed + people.n_train + people.n_validation)
@@ -93,7 +95,7 @@ def train_model(
     if is_first():
         parts: dict[str, Any] = {"scheme": scheme, "atlas": atlas, "weights": weights}
         unseen = range(seen.stop, seen.stop + people.n_calibration)
-        kept_apart = [_with_heads(source, for_calibration=True) for source in sources]
+        kept_apart = [with_heads(source, for_calibration=True) for source in sources]
         presets = tuple(CALIBRATION_PRESETS.values())
         plain = Calibration(np.ones(len(scheme)), 1.0, 0.5)
         metadata = _describe(recipe, sources)
@@ -117,8 +119,21 @@ def _calibrate(
     logger.info("model: %s, %s", path, metadata["calibration"])
 
 
-def _with_heads(source: MorphableModel, *, for_calibration: bool) -> MorphableModel:
-    """The source with the whole heads that train, or with every tenth, which calibrates."""
+def with_heads(source: MorphableModel, *, for_calibration: bool) -> MorphableModel:
+    """Give the source with the whole heads that train, or with every tenth, which calibrates.
+
+    Parameters
+    ----------
+    source : MorphableModel
+        A source; one without whole heads is given back as it is.
+    for_calibration : bool
+        Which of the two.
+
+    Returns
+    -------
+    MorphableModel
+        With the heads chosen.
+    """
     if not source.heads:
         return source
     chosen = [
@@ -205,17 +220,20 @@ def _landmark_stage(
     mirror = [int(i) for i in scheme.mirror]
     weights: dict[str, NDArray[np.float32]] = {}
     for number, part in enumerate(recipe.landmarks, start=1):
-        seed, n_parts = recipe.seed + number - 1, part.n_parts
+        seed = recipe.seed + number - 1
+        # Parts are for a processor's cache; a GPU is quicker with the whole batch.
+        n_parts = part.n_parts if choose_device().type == "cpu" else 1
         settings = LoopSettings(part.n_steps, part.peak_rate, seed=seed, n_parts=n_parts)
         run = folder / (f"landmarks_{number}" if number > 1 else "landmarks")
+        size, n_landmarks = SIZES[part.network], len(scheme)
         weights = train_landmark_network(
+            begin_network(n_landmarks, size, seed, weights or None),
             train,
             validation,
             mirror,
             run,
             settings,
             drawing=Drawing(part.batch_size // n_parts, part.n_drawn, part.warp),
-            start=weights or None,
         )
         refit = partial(_joint_stage, recipe, weights, (train, validation), mirror, run)
         weights = on_first(refit)

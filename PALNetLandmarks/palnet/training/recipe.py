@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from palnet._dependencies import require
 from palnet._files import write_text
 from palnet.errors import UsageError
+from palnet.network.sizes import SIZES
 
 if TYPE_CHECKING:
     import os
@@ -84,6 +85,9 @@ class LandmarkRecipe:
         Points that are drawn of each half of a patch, 1 to `MOST_DRAWN`.
     warp : float
         How far faces are warped, 0 to 1.
+    network : str
+        Size of the network, of `SIZES`; one that is larger than that of the round before grows
+        out of it.
     """
 
     n_steps: int
@@ -91,6 +95,7 @@ class LandmarkRecipe:
     batch_size: int
     n_drawn: int
     warp: float
+    network: str
 
     @property
     def n_parts(self) -> int:
@@ -181,6 +186,10 @@ def read_recipe(name_or_path: str | os.PathLike[str]) -> Recipe:
         _build_round(table, f"{path}: [[landmarks]] {number}")
         for number, table in enumerate(rounds, start=1)
     )
+    order = [list(SIZES).index(part.network) for part in built["landmarks"]]
+    if order != sorted(order):
+        msg = f"{path}: [[landmarks]]: a network may grow from round to round, not shrink."
+        raise UsageError(msg)
     return Recipe(name=path.stem, scheme=content["scheme"], seed=content["seed"], **built)
 
 
@@ -194,6 +203,7 @@ def _build_round(table: Any, where: str) -> LandmarkRecipe:
         ),
         f"n_drawn must be 1 to {MOST_DRAWN}; got {part.n_drawn}": 1 <= part.n_drawn <= MOST_DRAWN,
         f"warp must be 0 to 1; got {part.warp}": part.warp <= 1,
+        f"network must be one of {sorted(SIZES)}; got {part.network!r}": part.network in SIZES,
     }
     for text, holds in wanted.items():
         if not holds:
@@ -250,7 +260,7 @@ def build_part(part: type, content: Any, where: str) -> Any:
     Parameters
     ----------
     part : type
-        A dataclass of numbers.
+        A dataclass of numbers, and of texts that the caller checks.
     content : dict
         The table.
     where : str
@@ -270,8 +280,14 @@ def build_part(part: type, content: Any, where: str) -> Any:
         msg = f"{where} must be a table; got {type(content).__name__}."
         raise UsageError(msg)
     check_keys(content, {field.name for field in fields(part)}, where)
+    texts = {field.name for field in fields(part) if field.type == "str"}
     whole = {field.name for field in fields(part) if field.type == "int"}
     for key, value in content.items():
+        if key in texts:
+            if not isinstance(value, str):
+                msg = f"{where}: {key} must be a text in quotes; got {value!r}."
+                raise UsageError(msg)
+            continue
         if key in whole and isinstance(value, float):
             msg = f"{where}: {key} must be a whole number; got {value!r}."
             raise UsageError(msg)

@@ -13,11 +13,13 @@ import torch
 
 from palnet.errors import UsageError
 from palnet.network.landmarks import OFFSET_UNIT_MM
+from palnet.network.sizes import SMALL_SIZE
 from palnet.network.torch_landmarks import LandmarkNetwork
 from palnet.training.choosing import choose_weights, measure_error_mm, place_landmarks
+from palnet.training.drawing import draw_batch, place_patches
 from palnet.training.faces import gather_training_patches, has_atlas_scheme
-from palnet.training.landmarks import SPREAD_SHARE, draw_batch, position_loss
-from palnet.training.loop import PlateauSettings, choose_device, run_loop
+from palnet.training.landmarks import SPREAD_SHARE, position_loss
+from palnet.training.loop import PlateauSettings, choose_device, run_loop, start_generator
 from palnet.training.protocol import SCRATCH
 
 if TYPE_CHECKING:
@@ -113,17 +115,20 @@ def train_on_faces(
     torch.manual_seed(seed)
     device = choose_device()
     faces, atlas = validation
-    mirror = faces[0].truth.scheme.mirror
+    mirror = torch.tensor(faces[0].truth.scheme.mirror, device=device)
+    patches = place_patches(train, device)
     network = _make_network(train.truth_mm.shape[1], start).to(device)
     teacher = copy.deepcopy(network).eval() if start else None
 
     def draw_loss(network: torch.nn.Module, rng: np.random.Generator, step: int) -> torch.Tensor:
         rows = choose_rows(step, part.batch_size, len(train.truth_mm), seed)
-        batch = draw_batch(train, rows, mirror, rng)
-        points, share, centres, truth, known = (values.to(device) for values in batch)
+        batch = draw_batch(
+            patches, torch.from_numpy(rows).to(device), mirror, start_generator(rng, device)
+        )
+        inputs = batch.points, batch.share, batch.centres_mm
         with torch.no_grad():
-            held = teacher(points, share, centres) if teacher else None
-        return tuning_loss(network(points, share, centres), centres, truth, known, held)
+            held = teacher(*inputs) if teacher else None
+        return tuning_loss(network(*inputs), batch.centres_mm, batch.truth_mm, batch.visible, held)
 
     def validate(network: torch.nn.Module) -> float:
         return measure_error_mm(place_landmarks(faces, export_weights(network), atlas))
@@ -236,9 +241,8 @@ def tune_model(
 def _make_network(n_landmarks: int, start: Start | None) -> LandmarkNetwork:
     """Make the network, with the weights to start from and what is trained of them."""
     if start is None:
-        return LandmarkNetwork(n_landmarks)
-    network = LandmarkNetwork(n_landmarks, start.weights["landmark"].shape[1])
-    network.load_state_dict({n: torch.from_numpy(w.copy()) for n, w in start.weights.items()})
+        return LandmarkNetwork(n_landmarks, SMALL_SIZE)
+    network = LandmarkNetwork.from_weights(start.weights)
     for name, weight in network.named_parameters():
         weight.requires_grad_(start.layers == "all" or name.startswith(HEAD))
     return network

@@ -9,14 +9,8 @@ landmark looks like from near stays.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-import numpy as np
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float32]
+import torch
 
 __all__ = ["warp_patches"]
 
@@ -31,80 +25,88 @@ STRETCH, WAVE_MM, MISFIT_MM = 0.04, 2.0, 1.5
 class _Waves:
     """Sums of sine waves, one field a face: ``amplitude * sin(vector . x + phase)``."""
 
-    vectors: Floats  # (n_faces, N_WAVES, 3), 1/mm
-    phases: Floats  # (n_faces, N_WAVES)
-    amplitudes: Floats  # (n_faces, N_WAVES, 3), mm
+    vectors: torch.Tensor  # (n_faces, N_WAVES, 3), 1/mm
+    phases: torch.Tensor  # (n_faces, N_WAVES)
+    amplitudes: torch.Tensor  # (n_faces, N_WAVES, 3), mm
 
-    def angles(self, positions_mm: Floats) -> Floats:
+    def angles(self, positions_mm: torch.Tensor) -> torch.Tensor:
         """Of each wave at positions (n_faces, n, 3): (n_faces, n, N_WAVES)."""
-        turned: Floats = positions_mm @ self.vectors.transpose(0, 2, 1)
-        turned += self.phases[:, None]
-        return turned
+        return positions_mm @ self.vectors.mT + self.phases[:, None]
 
-    def at(self, positions_mm: Floats) -> Floats:
+    def at(self, positions_mm: torch.Tensor) -> torch.Tensor:
         """The displacement at positions (n_faces, n, 3)."""
-        moved: Floats = np.sin(self.angles(positions_mm)) @ self.amplitudes
-        return moved
+        return torch.sin(self.angles(positions_mm)) @ self.amplitudes
 
 
 def warp_patches(
-    points: Floats,
-    centres_mm: Floats,
-    truth_mm: Floats,
-    has_atlas_start: NDArray[np.bool_],
+    points: torch.Tensor,
+    centres_mm: torch.Tensor,
+    truth_mm: torch.Tensor,
+    has_atlas_start: torch.Tensor,
     strength: float,
-    rng: np.random.Generator,
-) -> None:
-    """Warp each face with its landmarks, and shift the atlas's starts, in place.
+    rng: torch.Generator,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Warp each face with its landmarks, and shift the atlas's starts.
 
     Parameters
     ----------
-    points : ndarray of shape (n_faces, n_landmarks, n_points, 6)
+    points : Tensor of shape (n_faces, n_landmarks, n_points, 6)
         Patches: millimetres from their centre, and unit normals.
-    centres_mm, truth_mm : ndarray of shape (n_faces, n_landmarks, 3)
+    centres_mm, truth_mm : Tensor of shape (n_faces, n_landmarks, 3)
         Centres of the patches and true landmarks, in the face frame.
-    has_atlas_start : ndarray of shape (n_faces,)
+    has_atlas_start : Tensor of shape (n_faces,)
         Whose starts are the atlas's; those of a second pass are warped along and stay right.
     strength : float
         How far at most; each face takes a random share of it.
-    rng : numpy.random.Generator
-        Source of randomness.
+    rng : torch.Generator
+        Source of randomness, on the device of the rest.
+
+    Returns
+    -------
+    tuple of Tensor
+        Points, centres and truth of the warped faces.
     """
-    n_faces = len(points)
-    share = strength * rng.random((n_faces, 1)).astype(np.float32)
-    spread = rng.normal(0, STRETCH, (n_faces, 3, 3))
-    stretch = (np.eye(3) + share[..., None] * spread).astype(np.float32)
-    waves = _draw_waves(rng, share * np.float32(WAVE_MM))
-    misfit = _draw_waves(rng, share * np.float32(MISFIT_MM) * has_atlas_start[:, None])
+    n_faces, device = len(points), points.device
+    share = strength * torch.rand((n_faces, 1), generator=rng, device=device)
+    spread = STRETCH * torch.randn((n_faces, 3, 3), generator=rng, device=device)
+    stretch = torch.eye(3, device=device) + share[..., None] * spread
+    waves = _draw_waves(rng, share * WAVE_MM)
+    misfit = _draw_waves(rng, share * MISFIT_MM * has_atlas_start[:, None])
     flat = (points[..., :3] + centres_mm[:, :, None]).reshape(n_faces, -1, 3)
     normals = _turn_normals(points[..., 3:].reshape(n_faces, -1, 3), flat, stretch, waves)
     starts = centres_mm + misfit.at(centres_mm)
-    centres_mm[:] = starts @ stretch + waves.at(starts)
-    truth_mm[:] = truth_mm @ stretch + waves.at(truth_mm)
-    warped = (flat @ stretch + waves.at(flat)).reshape(points[..., :3].shape)
-    points[..., :3] = warped - centres_mm[:, :, None]
-    points[..., 3:] = normals.reshape(warped.shape)
+    centres = starts @ stretch + waves.at(starts)
+    truth = truth_mm @ stretch + waves.at(truth_mm)
+    warped = (flat @ stretch + waves.at(flat)).view_as(points[..., :3]) - centres[:, :, None]
+    return torch.cat([warped, normals.view_as(warped)], dim=3), centres, truth
 
 
-def _draw_waves(rng: np.random.Generator, rms_mm: Floats) -> _Waves:
+def _draw_waves(rng: torch.Generator, rms_mm: torch.Tensor) -> _Waves:
     """Random waves, (n_faces, 1) of millimetres each."""
-    shape = (len(rms_mm), N_WAVES)
-    vectors = rng.standard_normal((*shape, 3))
-    lengths_mm = rng.uniform(*WAVELENGTH_MM, size=shape)
-    vectors *= (2 * np.pi / lengths_mm / np.linalg.norm(vectors, axis=2))[..., None]
+    shape, device = (len(rms_mm), N_WAVES), rms_mm.device
+    low_mm, high_mm = WAVELENGTH_MM
+    vectors = torch.randn((*shape, 3), generator=rng, device=device)
+    lengths_mm = low_mm + (high_mm - low_mm) * torch.rand(shape, generator=rng, device=device)
+    norms = torch.linalg.vector_norm(vectors, dim=2)
+    vectors = vectors * (2 * torch.pi / lengths_mm / norms)[..., None]
     # A wave's mean square is half of its amplitude's; short waves are as steep as long ones.
-    amplitudes = rng.standard_normal((*shape, 3)) * (lengths_mm / np.mean(WAVELENGTH_MM))[..., None]
-    amplitudes *= (rms_mm * np.sqrt(2 / (3 * N_WAVES)))[..., None]
-    phases = rng.uniform(0, 2 * np.pi, shape)
-    return _Waves(
-        vectors.astype(np.float32), phases.astype(np.float32), amplitudes.astype(np.float32)
-    )
+    middle_mm = (low_mm + high_mm) / 2
+    amplitudes = torch.randn((*shape, 3), generator=rng, device=device)
+    amplitudes = amplitudes * (lengths_mm / middle_mm)[..., None]
+    amplitudes = amplitudes * (rms_mm * (2 / (3 * N_WAVES)) ** 0.5)[..., None]
+    phases = 2 * torch.pi * torch.rand(shape, generator=rng, device=device)
+    return _Waves(vectors, phases, amplitudes)
 
 
-def _turn_normals(normals: Floats, positions_mm: Floats, stretch: Floats, waves: _Waves) -> Floats:
+def _turn_normals(
+    normals: torch.Tensor, positions_mm: torch.Tensor, stretch: torch.Tensor, waves: _Waves
+) -> torch.Tensor:
     """Normals of the warped surface: by the inverse transposed gradient, to the first order."""
-    lean = (normals @ waves.amplitudes.transpose(0, 2, 1)) * np.cos(waves.angles(positions_mm))
-    back: Floats = np.linalg.inv(stretch).astype(np.float32)
-    turned = (normals - lean @ waves.vectors) @ back.transpose(0, 2, 1)
-    lengths = np.linalg.norm(turned, axis=2, keepdims=True)
-    return np.asarray(turned / np.maximum(lengths, 1e-9), dtype=np.float32)
+    lean = (normals @ waves.amplitudes.mT) * torch.cos(waves.angles(positions_mm))
+    # The cofactors are the transposed inverse up to a factor.
+    rows = stretch.unbind(1)
+    cofactors = [torch.linalg.cross(rows[k - 2], rows[k - 1]) for k in range(3)]
+    turned = (normals - lean @ waves.vectors) @ torch.stack(cofactors, dim=1)
+    lengths = torch.linalg.vector_norm(turned, dim=2, keepdim=True)
+    unit: torch.Tensor = turned / lengths.clamp(min=1e-9)
+    return unit

@@ -15,6 +15,7 @@ from palnet.network.landmarks import (
     run_network,
 )
 from palnet.network.pose import KEY_POINTS_MM, N_POSE_POINTS, POSE_UNIT_MM, predict_key_points
+from palnet.network.sizes import SIZES, SMALL_SIZE
 from palnet.network.torch_landmarks import LandmarkNetwork
 from palnet.network.torch_pose import PoseNetwork
 from palnet.patches import Patches
@@ -48,15 +49,14 @@ def the_mirror():
     return load_scheme("palnet50").mirror
 
 
-@pytest.fixture(scope="module", params=["random", "shipped"])
+@pytest.fixture(scope="module", params=["small", "large", "shipped"])
 def the_landmark_twins(request, the_mirror):
     """A torch network and its weights."""
-    if request.param == "random":
-        twin = stir(LandmarkNetwork(len(the_mirror)), 1)
+    if request.param != "shipped":
+        twin = stir(LandmarkNetwork(len(the_mirror), SIZES[request.param]), 1)
         return twin, state_of(twin)
     weights = read_model().network("landmarks")
-    n_landmarks, width = weights["landmark"].shape
-    return load(LandmarkNetwork(n_landmarks, width), weights), weights
+    return LandmarkNetwork.from_weights(weights).eval(), weights
 
 
 @pytest.fixture(scope="module", params=["random", "pose_coarse", "pose_fine"])
@@ -180,7 +180,8 @@ def test_mirroring_twice_changes_nothing(the_mirror, some_patches):
 
 def test_prediction_is_centre_plus_offset(the_mirror, some_patches):
     """A network of zeros says: the centre, a spread of 1 mm, visible or not."""
-    weights = {name: 0 * w for name, w in state_of(LandmarkNetwork(len(the_mirror))).items()}
+    network = LandmarkNetwork(len(the_mirror), SMALL_SIZE)
+    weights = {name: 0 * weight for name, weight in state_of(network).items()}
 
     prediction = predict_landmarks(weights, some_patches, the_mirror)
 

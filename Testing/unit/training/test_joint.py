@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from palnet.network.landmarks import OFFSET_UNIT_MM, mirror_patches, run_network
+from palnet.network.sizes import SMALL_SIZE
 from palnet.network.torch_landmarks import LandmarkNetwork
 from palnet.patches import RANKS
 from palnet.training import joint as joint_module
@@ -24,7 +25,7 @@ PICKED = np.concatenate([RANKS - 1, N_STORED + RANKS - 1])
 def network_weights(seed):
     """Of a network that moves landmarks by a few tenths of a millimetre, joint layer and all."""
     torch.manual_seed(seed)
-    network = LandmarkNetwork(N_LANDMARKS)
+    network = LandmarkNetwork(N_LANDMARKS, SMALL_SIZE)
     rng = np.random.default_rng(seed)
     weights = {name: value.numpy().copy() for name, value in network.state_dict().items()}
     for name, size in (("out.weight", 0.02), ("joint.weight", 0.05), ("joint.bias", 0.02)):

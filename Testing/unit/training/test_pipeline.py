@@ -8,9 +8,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from palnet.errors import UsageError
 from palnet.model import read_model
+from palnet.network.sizes import LARGE_SIZE, SMALL_SIZE, NetworkSize
 from palnet.scheme import scheme_to_dict
 from palnet.synthesis import CALIBRATION_PRESETS, PRESETS, TEST_PRESETS
 from palnet.synthesis.folder import read_generated_scan
@@ -18,7 +20,7 @@ from palnet.synthesis.morphable import WholeHead
 from palnet.training import pipeline
 from palnet.training import pose as pose_module
 from palnet.training.calibration import CalibrationSample
-from palnet.training.landmarks import Drawing
+from palnet.training.drawing import Drawing
 from palnet.training.loop import LoopSettings
 from palnet.training.recipe import LandmarkRecipe, read_recipe
 from toy_head import toy_model, toy_scheme
@@ -45,6 +47,7 @@ peak_rate = 2e-3
 batch_size = 3
 n_drawn = 32
 warp = 0
+network = "small"
 
 [[landmarks]]
 n_steps = 6
@@ -52,6 +55,7 @@ peak_rate = 1e-3
 batch_size = 3
 n_drawn = 48
 warp = 1.0
+network = "large"
 
 [joint]
 ridge = 10
@@ -141,6 +145,32 @@ def test_run_again_does_nothing_twice(a_run, a_recipe, short_steps):
         np.testing.assert_array_equal(weight, weights[name])
 
 
+def test_network_grew_in_the_second_round(a_run):
+    assert NetworkSize.of(read_model(a_run).network("landmarks")) == LARGE_SIZE
+    with np.load(a_run.parent / "landmarks" / "joint.npz") as first:
+        assert NetworkSize.of(first) == SMALL_SIZE
+
+
+def test_a_gpu_computes_a_batch_as_a_whole(a_recipe, monkeypatch, tmp_path):
+    seen = []
+
+    def train(network, train, validation, mirror, folder, settings, *, drawing):
+        seen.append((settings.n_parts, drawing.part_size))
+        return {"of": 1}
+
+    monkeypatch.setattr(pipeline, "fill_patches", lambda atlas, scans, **_: scans)
+    monkeypatch.setattr(pipeline, "load_patches", lambda paths: paths)
+    monkeypatch.setattr(pipeline, "train_landmark_network", train)
+    monkeypatch.setattr(pipeline, "refit_joint_layer", lambda weights, *_, ridge: weights)
+    monkeypatch.setattr(pipeline, "choose_device", lambda: torch.device("cuda"))
+    rounds = (LandmarkRecipe(12, 2e-3, batch_size=48, n_drawn=64, warp=0.5, network="small"),)
+
+    recipe = replace(a_recipe, landmarks=rounds)
+    pipeline._landmark_stage(recipe, None, list(range(7)), tmp_path, toy_scheme(), 1)
+
+    assert seen == [(1, 48)]
+
+
 def test_folder_of_another_recipe_is_refused(a_run, a_recipe, tmp_path):
     path = tmp_path / "lab.toml"
     path.write_text(RECIPE.format(scheme=a_recipe.scheme, seed=4), encoding="utf-8")
@@ -172,14 +202,14 @@ def a_source_of_heads(n_heads):
 
 def test_every_number_of_a_round_reaches_its_training(a_recipe, monkeypatch, tmp_path):
     rounds = (
-        LandmarkRecipe(n_steps=12, peak_rate=2e-3, batch_size=48, n_drawn=64, warp=0.5),
-        LandmarkRecipe(n_steps=6, peak_rate=1e-3, batch_size=5, n_drawn=32, warp=0.0),
+        LandmarkRecipe(12, 2e-3, batch_size=48, n_drawn=64, warp=0.5, network="small"),
+        LandmarkRecipe(6, 1e-3, batch_size=5, n_drawn=32, warp=0.0, network="large"),
     )
     seen = []
 
-    def train(train, validation, mirror, folder, settings, *, drawing, start):
+    def train(network, train, validation, mirror, folder, settings, *, drawing):
         assert (train, validation) == ([0, 1, 2], [3, 4])
-        seen.append((folder.name, settings, drawing, start))
+        seen.append((folder.name, settings, drawing, network))
         return {"of": len(seen)}
 
     filled = []
@@ -191,6 +221,7 @@ def test_every_number_of_a_round_reaches_its_training(a_recipe, monkeypatch, tmp
     monkeypatch.setattr(pipeline, "fill_patches", fill)
     monkeypatch.setattr(pipeline, "load_patches", lambda paths: paths)
     monkeypatch.setattr(pipeline, "train_landmark_network", train)
+    monkeypatch.setattr(pipeline, "begin_network", lambda *given: given)
 
     def refit(weights, train, validation, mirror, *, ridge):
         assert (train, validation) == ([0, 1, 2], [3, 4])
@@ -205,8 +236,14 @@ def test_every_number_of_a_round_reaches_its_training(a_recipe, monkeypatch, tmp
     first = {"of": 1, "ridge": 10}
     assert weights == {"landmarks.of": 2, "landmarks.ridge": 10}
     assert seen == [
-        ("landmarks", LoopSettings(12, 2e-3, seed=3, n_parts=6), Drawing(8, 64, 0.5), None),
-        ("landmarks_2", LoopSettings(6, 1e-3, seed=4, n_parts=1), Drawing(5, 32, 0.0), first),
+        (
+            *("landmarks", LoopSettings(12, 2e-3, seed=3, n_parts=6)),
+            *(Drawing(8, 64, 0.5), (len(toy_scheme()), SMALL_SIZE, 3, None)),
+        ),
+        (
+            *("landmarks_2", LoopSettings(6, 1e-3, seed=4, n_parts=1)),
+            *(Drawing(5, 32, 0.0), (len(toy_scheme()), LARGE_SIZE, 4, first)),
+        ),
     ]
     # Training people meet thinned atlases, validation people what a detection has.
     assert filled == [([0, 1, 2], True), ([3, 4], False)]
@@ -236,7 +273,7 @@ def test_no_head_trains_and_calibrates():
     source = a_source_of_heads(35)
 
     training, calibration = (
-        {head.size for head in pipeline._with_heads(source, for_calibration=kept).heads}
+        {head.size for head in pipeline.with_heads(source, for_calibration=kept).heads}
         for kept in (False, True)
     )
 

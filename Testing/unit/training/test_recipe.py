@@ -30,6 +30,7 @@ peak_rate = 2e-3
 batch_size = 24
 n_drawn = 32
 warp = 0
+network = "small"
 
 [[landmarks]]
 n_steps = 6
@@ -37,6 +38,7 @@ peak_rate = 1e-3
 batch_size = 24
 n_drawn = 48
 warp = 0.5
+network = "large"
 """
 
 
@@ -58,6 +60,7 @@ def test_recipe_is_what_the_file_says(a_recipe_file):
     assert [part.batch_size for part in recipe.landmarks] == [24, 24]
     assert [part.n_drawn for part in recipe.landmarks] == [32, 48]
     assert [part.warp for part in recipe.landmarks] == [0, 0.5]
+    assert [part.network for part in recipe.landmarks] == ["small", "large"]
 
 
 def test_shipped_recipe_is_read_by_its_name():
@@ -76,6 +79,9 @@ def test_shipped_recipe_is_read_by_its_name():
         ("n_steps = 12", "n_steps = -1", "n_steps must be a number of at least 0; got -1"),
         ("n_steps = 12", "n_steps = true", "n_steps must be a number"),
         ("n_points = 60", 'n_points = "60"', "n_points must be a number"),
+        ('network = "large"', "", r"2: absent keys .'network'"),
+        ('network = "large"', "network = 2", "2: network must be a text in quotes; got 2"),
+        ('"large"', '"huge"', r"2: network must be one of .'large', 'small'.; got 'huge'"),
         ("warp = 0.5", "", r"\[\[landmarks\]\] 2: absent keys .'warp'"),
         ("n_drawn = 48", "n_drawn = 65", r"\[\[landmarks\]\] 2: n_drawn must be 1 to 64; got 65"),
         ("n_drawn = 48", "n_drawn = 0", "n_drawn must be 1 to 64; got 0"),
@@ -97,6 +103,14 @@ def test_wrong_recipe_is_refused_with_what_is_wrong(old, new, message, a_recipe_
     a_recipe_file.write_text(RECIPE.replace(old, new), encoding="utf-8")
 
     with pytest.raises(UsageError, match=message):
+        read_recipe(a_recipe_file)
+
+
+def test_network_that_shrinks_is_refused(a_recipe_file):
+    text = RECIPE.replace('"small"', '"huge"').replace('"large"', '"small"')
+    a_recipe_file.write_text(text.replace('"huge"', '"large"'), encoding="utf-8")
+
+    with pytest.raises(UsageError, match="may grow from round to round, not shrink"):
         read_recipe(a_recipe_file)
 
 

@@ -13,6 +13,7 @@ import torch
 from palnet.errors import TrainingError
 from palnet.model import Calibration
 from palnet.network.landmarks import OFFSET_UNIT_MM, LandmarkPrediction, run_network
+from palnet.network.sizes import SMALL_SIZE
 from palnet.network.torch_landmarks import LandmarkNetwork
 from palnet.surface import PointCloud
 from palnet.training import tuning
@@ -117,7 +118,7 @@ def test_steady_gain_is_sure_and_one_person_says_nothing():
 @pytest.mark.parametrize("layers", ["head", "all"])
 def test_exported_network_equals_torch(layers):
     torch.manual_seed(4)
-    first = LandmarkNetwork(5)
+    first = LandmarkNetwork(5, SMALL_SIZE)
     torch.nn.init.normal_(first.out.weight, std=0.1)
     network = tuning._make_network(5, Start(export_weights(first), layers))
     rng = np.random.default_rng(1)
@@ -226,8 +227,8 @@ def replace_person(face):
     return SimpleNamespace(**vars(face))
 
 
-def test_start_of_another_width_is_taken_as_it_is():
-    weights = export_weights(LandmarkNetwork(3, width=64))
+def test_start_of_another_size_is_taken_as_it_is():
+    weights = export_weights(LandmarkNetwork(3, replace(SMALL_SIZE, width=64)))
 
     network = tuning._make_network(3, Start(weights, "all"))
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from palnet.training.warping import MISFIT_MM, WAVE_MM, warp_patches
 
@@ -23,10 +24,9 @@ def draw_sphere_patches(seed=0):
 
 def warp(arrays, *, atlas_start=False, strength=1.0, seed=3):
     """Warped copies."""
-    points, centres, truth = (values.copy() for values in arrays)
-    starts = np.full(N_FACES, atlas_start)
-    warp_patches(points, centres, truth, starts, strength, np.random.default_rng(seed))
-    return points, centres, truth
+    starts, rng = torch.full((N_FACES,), atlas_start), torch.Generator().manual_seed(seed)
+    warped = warp_patches(*(torch.from_numpy(a.copy()) for a in arrays), starts, strength, rng)
+    return [values.numpy() for values in warped]
 
 
 def rms(moved):

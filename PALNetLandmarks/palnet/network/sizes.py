@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How large a landmark network is, and how a trained one becomes the beginning of a larger one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from palnet.network.layers import Weights
+
+__all__ = ["LARGE_SIZE", "SIZES", "SMALL_SIZE", "NetworkSize", "count_layers", "grow_weights"]
+
+# Of the last inputs of a token: centre and share.
+N_PLACE = 5
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSize:
+    """Widths and numbers of layers; a detection reads them off the weights.
+
+    Attributes
+    ----------
+    width : int
+        Of a landmark token.
+    point_widths : tuple of int
+        Outputs of the three layers that every point of a patch goes through.
+    n_pools : int
+        Ways in which attention weighs the points of a patch.
+    n_layers : int
+        Layers of attention between the landmarks.
+    hidden : int
+        Width between the two linear layers of each of these.
+    """
+
+    width: int
+    point_widths: tuple[int, int, int]
+    n_pools: int
+    n_layers: int
+    hidden: int
+
+    @classmethod
+    def of(cls, weights: Weights) -> NetworkSize:
+        """The size of the network that some weights are the state of."""
+        first, second, third = (len(weights[f"point{k}.bias"]) for k in (1, 2, 3))
+        return cls(
+            width=weights["landmark"].shape[1],
+            point_widths=(first, second, third),
+            n_pools=len(weights["score.bias"]),
+            n_layers=count_layers(weights),
+            hidden=len(weights["layers.0.wide.bias"]),
+        )
+
+
+# 357,000 numbers with 50 landmarks, for two cores and for the few people of a lab.
+SMALL_SIZE = NetworkSize(128, (48, 64, 128), n_pools=1, n_layers=2, hidden=256)
+# 997,000 numbers: what is shipped.
+LARGE_SIZE = NetworkSize(128, (64, 96, 192), n_pools=4, n_layers=4, hidden=512)
+# From small to large.
+SIZES = {"small": SMALL_SIZE, "large": LARGE_SIZE}
+
+
+def count_layers(weights: Weights) -> int:
+    """How many layers of attention between the landmarks some weights have."""
+    return sum(name.startswith("layers.") and name.endswith(".wide.bias") for name in weights)
+
+
+def grow_weights(weights: Weights, fresh: Weights) -> dict[str, NDArray[np.float32]]:
+    """Put a trained network into a larger one that has yet to be trained.
+
+    Nothing that was there listens to what is new, and new layers of attention add nothing, until
+    training lets them: the result says of every face what the trained network said.
+
+    Parameters
+    ----------
+    weights : mapping of str to ndarray
+        The trained network's state under torch's names.
+    fresh : mapping of str to ndarray
+        That of a network as wide and at least as large in everything else, of as many landmarks.
+
+    Returns
+    -------
+    dict of str to ndarray
+        Of the larger size.
+
+    Raises
+    ------
+    ValueError
+        If the other network is not larger, or has other landmarks.
+    """
+    old, new = NetworkSize.of(weights), NetworkSize.of(fresh)
+    _check_growth(old, new)
+    if weights["landmark"].shape != fresh["landmark"].shape:
+        msg = f"{len(weights['landmark'])} landmarks cannot become {len(fresh['landmark'])}."
+        raise ValueError(msg)
+    grown = {name: np.array(weight, dtype=np.float32) for name, weight in fresh.items()}
+    inputs = _token_inputs(old, new)
+    for name, weight in weights.items():
+        target = grown[name]
+        rows = slice(len(weight))
+        if weight.ndim == 1 or weight.shape == target.shape:
+            target[rows] = weight
+            continue
+        columns = inputs if name == "token.weight" else np.arange(weight.shape[1])
+        target[rows] = 0
+        target[rows, columns] = weight
+    for layer in range(old.n_layers, new.n_layers):
+        for last in ("attention.out_proj", "narrow"):
+            grown[f"layers.{layer}.{last}.weight"][:] = 0
+            grown[f"layers.{layer}.{last}.bias"][:] = 0
+    return grown
+
+
+def _check_growth(old: NetworkSize, new: NetworkSize) -> None:
+    """Require a size that the old one fits into."""
+    before = (*old.point_widths, old.n_pools, old.n_layers, old.hidden)
+    after = (*new.point_widths, new.n_pools, new.n_layers, new.hidden)
+    if old.width != new.width or any(a < b for a, b in zip(after, before, strict=True)):
+        msg = f"a network of {old} cannot become one of {new}: it may only grow, at its width."
+        raise ValueError(msg)
+
+
+def _token_inputs(old: NetworkSize, new: NetworkSize) -> NDArray[np.int64]:
+    """Where the inputs of an old token are among those of a new one, (n_inputs,)."""
+    starts = [0, new.point_widths[1]]
+    widths = [old.point_widths[1], old.point_widths[2]]
+    for pool in range(old.n_pools):
+        starts.append(sum(new.point_widths[1:]) + pool * new.point_widths[2])
+        widths.append(old.point_widths[2])
+    starts.append(sum(new.point_widths[1:]) + new.n_pools * new.point_widths[2])
+    widths.append(N_PLACE)
+    parts = [start + np.arange(width) for start, width in zip(starts, widths, strict=True)]
+    return np.concatenate(parts)

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Batches for the landmark network: points of stored patches, drawn and changed on the device."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+
+from palnet.patches import RANKS
+from palnet.training.recipe import MOST_DRAWN
+from palnet.training.warping import warp_patches
+
+if TYPE_CHECKING:
+    from palnet.training.patches import TrainingPatches
+
+__all__ = ["Batch", "Drawing", "PlacedPatches", "draw_batch", "place_patches"]
+
+# Augmentation of the stored patches.
+TURN_DEG, SCALE_SPREAD, CENTRE_SHIFT_MM, POINT_NOISE_MM, NORMAL_NOISE = 3.0, 0.02, 0.8, 0.05, 0.06
+FIRST_PASS_SHARE = 0.65
+MIRRORED_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How scans and points are drawn in training.
+
+    Attributes
+    ----------
+    part_size : int
+        Scans of each part of a batch.
+    n_drawn : int
+        Points of each half of a patch, at most `MOST_DRAWN`: the more, the nearer to a detection,
+        which takes 96.
+    warp : float
+        How far faces are warped, 0 to 1 (`palnet.training.warping`).
+    """
+
+    part_size: int = 24
+    n_drawn: int = 32
+    warp: float = 0.0
+
+
+class PlacedPatches(NamedTuple):
+    """`TrainingPatches` as tensors on a device, in the same shapes and units."""
+
+    points: torch.Tensor
+    share: torch.Tensor
+    centres_mm: torch.Tensor
+    truth_mm: torch.Tensor
+    visible: torch.Tensor
+
+
+class Batch(NamedTuple):
+    """What a step computes on; centres and truth in millimetres of the face frame.
+
+    Points have the shape (batch, n_landmarks, n_points, 6), share (batch, n_landmarks, 2), centres
+    and truth (batch, n_landmarks, 3), visible (batch, n_landmarks).
+    """
+
+    points: torch.Tensor
+    share: torch.Tensor
+    centres_mm: torch.Tensor
+    truth_mm: torch.Tensor
+    visible: torch.Tensor
+
+
+_PLAIN = Drawing()
+
+
+def place_patches(patches: TrainingPatches, device: torch.device) -> PlacedPatches:
+    """Put stored patches where batches are to be drawn.
+
+    Parameters
+    ----------
+    patches : TrainingPatches
+        The patches, about 0.3 MB a scan.
+    device : torch.device
+        On the processor nothing is copied.
+
+    Returns
+    -------
+    PlacedPatches
+        The same as tensors.
+    """
+    arrays = (getattr(patches, name) for name in PlacedPatches._fields)
+    return PlacedPatches(*(torch.from_numpy(array).to(device) for array in arrays))
+
+
+def draw_batch(
+    data: PlacedPatches,
+    scans: torch.Tensor,
+    mirror: torch.Tensor,
+    rng: torch.Generator | None,
+    drawing: Drawing = _PLAIN,
+) -> Batch:
+    """Draw points of the stored patches, warped, turned, scaled, shifted, mirrored and made noisy.
+
+    Parameters
+    ----------
+    data : PlacedPatches
+        The stored patches.
+    scans : Tensor of shape (batch,)
+        Which scans, on the device of the patches, as the mirror is.
+    mirror : Tensor of shape (n_landmarks,)
+        The landmark on the other side.
+    rng : torch.Generator or None
+        On the device of the patches; None draws the nearest points of the first start, unchanged.
+    drawing : Drawing
+        How many points are drawn, and how far faces are warped.
+
+    Returns
+    -------
+    Batch
+        On the same device.
+    """
+    device, n_half = data.points.device, data.points.shape[3] // 2
+    if rng is None:
+        start = torch.zeros_like(scans)
+        near = torch.from_numpy(RANKS - 1).to(device)
+        picked = torch.cat([near, n_half + near]).expand(len(scans), -1)
+    else:
+        start = (torch.rand(len(scans), generator=rng, device=device) > FIRST_PASS_SHARE).long()
+        picked = _pick_points(len(scans), n_half, drawing.n_drawn, rng)
+    points = data.points[scans, start].take_along_dim(picked[:, None, :, None], dim=2).float()
+    share, centres = data.share[scans, start], data.centres_mm[scans, start]
+    truth, visible = data.truth_mm[scans], data.visible[scans]
+    if rng is None:
+        return Batch(points, share, centres, truth, visible)
+    if drawing.warp:
+        points, centres, truth = warp_patches(points, centres, truth, start == 0, drawing.warp, rng)
+    points, centres, truth = _augment(points, centres, truth, rng)
+    return _mirror_some(Batch(points, share, centres, truth, visible), mirror, rng)
+
+
+def _pick_points(n_scans: int, n_half: int, n_drawn: int, rng: torch.Generator) -> torch.Tensor:
+    """Choose as many different points of each half for each scan, (n_scans, 2 n_drawn).
+
+    Points lie sorted by distance: drawing from a random number of the nearest changes the reach of
+    the patch as other densities would.
+    """
+    reach = torch.randint(MOST_DRAWN, n_half + 1, (n_scans, 1, 1), generator=rng, device=rng.device)
+    keys = torch.rand((n_scans, 2, n_half), generator=rng, device=rng.device)
+    keys = torch.where(torch.arange(n_half, device=rng.device) < reach, keys, 2.0)
+    order = keys.topk(n_drawn, dim=2, largest=False).indices
+    return torch.cat([order[:, 0], n_half + order[:, 1]], dim=1)
+
+
+def _augment(
+    points: torch.Tensor, centres: torch.Tensor, truth: torch.Tensor, rng: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Turn and scale each face, shift the centres of its patches, and add noise."""
+    size, device = len(points), points.device
+    turns = _draw_turns(size, rng)
+    spread = SCALE_SPREAD * torch.randn((size, 1, 1), generator=rng, device=device)
+    scaled_turns = turns * torch.exp(spread)
+    shift = CENTRE_SHIFT_MM * torch.randn(centres.shape, generator=rng, device=device)
+    centres, truth = centres @ scaled_turns + shift, truth @ scaled_turns
+    noise = torch.randn(points.shape, generator=rng, device=device)
+    flat = points.reshape(size, -1, 6)
+    places = (flat[..., :3] @ scaled_turns).view_as(points[..., :3]) - shift[:, :, None]
+    normals = (flat[..., 3:] @ turns).view_as(places)
+    changed = [places + POINT_NOISE_MM * noise[..., :3], normals + NORMAL_NOISE * noise[..., 3:]]
+    return torch.cat(changed, dim=3), centres, truth
+
+
+def _draw_turns(size: int, rng: torch.Generator) -> torch.Tensor:
+    """Rotations by `TURN_DEG` about each axis (standard deviation), (size, 3, 3)."""
+    axes = math.radians(TURN_DEG) * torch.randn((size, 3, 1), generator=rng, device=rng.device)
+    angle = torch.linalg.vector_norm(axes, dim=1, keepdim=True).clamp(min=1e-9)
+    # Rodrigues' formula, written with the cross product of the axis and each unit vector.
+    unit = torch.eye(3, device=rng.device).expand(size, 3, 3)
+    once = torch.linalg.cross((axes / angle).expand(size, 3, 3), unit, dim=1)
+    turns: torch.Tensor = unit + torch.sin(angle) * once + (1 - torch.cos(angle)) * (once @ once)
+    return turns
+
+
+def _mirror_some(batch: Batch, mirror: torch.Tensor, rng: torch.Generator) -> Batch:
+    """See half of the faces in a mirror."""
+    device = batch.points.device
+    flipped = torch.rand(len(batch.points), generator=rng, device=device) < MIRRORED_SHARE
+    sign = batch.points.new_tensor([-1, 1, 1, -1, 1, 1])
+    other = Batch(
+        batch.points[:, mirror] * sign,
+        batch.share[:, mirror],
+        batch.centres_mm[:, mirror] * sign[:3],
+        batch.truth_mm[:, mirror] * sign[:3],
+        batch.visible[:, mirror],
+    )
+    return Batch(
+        *(
+            torch.where(flipped.view(-1, *[1] * (mine.dim() - 1)), theirs, mine)
+            for mine, theirs in zip(batch, other, strict=True)
+        )
+    )
