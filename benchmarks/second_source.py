@@ -53,6 +53,7 @@ def main() -> None:
         for what, errors in (
             ("mean landmarks, shown", some.errors_mm[:, 0][some.visible]),
             ("final, shown", some.final_mm[some.visible]),
+            ("final, shown, without each one's constant part", some.varying_mm[some.visible]),
             ("before the projection, all 50", some.errors_mm[:, -2].ravel()),
         ):
             rows.append((source, kind, len(own), n_refused, what, *_errors.describe(errors)))

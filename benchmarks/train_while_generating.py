@@ -7,8 +7,9 @@ One process generates people and cuts their patches on every core, others train 
         --ict ict_facekit_light.npz --heads anny_train.npz --model palnet50 --model held_out.npz
     python -m benchmarks.train_while_generating train --folder work --seconds 600 --model palnet50
 
-The network of `--model` grows to the large size; what comes out are its weights and curve. Recipes
-say the same with a fixed number of people and batches (`palnet train`); here the clock decides.
+The network of `--model` grows to the large size; what comes out are its weights and curve, before
+the joint layer is refitted and expected errors are fitted. The last rounds of the recipes are much
+the same with a fixed number of people and batches (`palnet train`); here the clock decides.
 """
 
 from __future__ import annotations
@@ -26,28 +27,31 @@ import numpy as np
 import torch
 
 from palnet._files import replacing
+from palnet.errors import PalnetError
 from palnet.model import read_model
-from palnet.network.landmarks import OFFSET_UNIT_MM
 from palnet.network.sizes import LARGE_SIZE
 from palnet.scheme import load_scheme
 from palnet.synthesis import PRESETS, ScanGenerator, read_morphable_model
-from palnet.training.drawing import Drawing, PlacedPatches, draw_batch
-from palnet.training.landmarks import begin_network, landmark_loss
+from palnet.training.drawing import Drawing, PatchTensors, draw_batch
+from palnet.training.landmarks import begin_network, landmark_loss, validation_error_mm
 from palnet.training.loop import choose_device
 from palnet.training.patches import prepare_patches
 from palnet.training.pipeline import with_heads
+from palnet.training.recipe import MOST_DRAWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from palnet.face.atlas import FaceAtlas
+    from numpy.typing import NDArray
+
+    from palnet.model import Model
 
 # The first people validate; the seeds of training go on from there, sources in turn.
 FIRST_SEED, N_VALIDATION = 1_200_000, 200
 SEED = 12
 WARM_UP, WEIGHT_DECAY, LARGEST_GRADIENT = 0.1, 0.01, 1.0
-REPORT_S, POLL_S = 20.0, 0.5
-VALIDATED_TOGETHER = 50
+REPORT_S, POLL_S, LONGEST_WAIT_S = 20.0, 0.5, 120.0
+SOURCES = ("ict_facekit", "anny")
 
 
 def main() -> None:
@@ -74,26 +78,25 @@ def main() -> None:
 
 # --- people ---------------------------------------------------------------------------------------
 
+_write: Callable[[int], None]
+
 
 def generate(arguments: argparse.Namespace) -> None:
     """Write the patches of person after person until the time is over."""
+    global _write  # noqa: PLW0603  # what processes inherit; heads are too many to be sent to them
     end = time.monotonic() + arguments.seconds
     scheme, presets = load_scheme(), tuple(PRESETS.values())
     paths = (arguments.ict, arguments.heads)
     sources = [with_heads(read_morphable_model(p, scheme), for_calibration=False) for p in paths]
-    generators = [ScanGenerator(source, presets) for source in sources]
-    # A model that knows one source alone trains on its people alone.
-    atlases = []
-    for name in arguments.model:
-        model = read_model(name)
-        known = [source.name in str(model.metadata["source"]) for source in sources]
-        atlases.append((Path(name).stem, model.atlas, known))
+    models = {Path(name).stem: read_model(name) for name in arguments.model}
+    for name in models:
         for part in ("training", "validation"):
-            (arguments.folder / Path(name).stem / part).mkdir(parents=True, exist_ok=True)
-    work = partial(_write_person, generators, atlases, arguments.folder)
-    seeds = range(FIRST_SEED, FIRST_SEED + arguments.most)
+            (arguments.folder / name / part).mkdir(parents=True, exist_ok=True)
+    generators = [ScanGenerator(source, presets) for source in sources]
+    _write = partial(_write_person, generators, models, arguments.folder)
+    seeds = range(FIRST_SEED, FIRST_SEED + N_VALIDATION + arguments.most)
     with get_context("fork").Pool(arguments.jobs) as pool:
-        for count, _ in enumerate(pool.imap_unordered(work, seeds, chunksize=4), start=1):
+        for count, _ in enumerate(pool.imap_unordered(_write_one, seeds, chunksize=4), start=1):
             if count % 500 == 0:
                 print(f"{count} people", flush=True)
             if time.monotonic() > end:
@@ -101,23 +104,33 @@ def generate(arguments: argparse.Namespace) -> None:
         pool.terminate()
 
 
+def _write_one(seed: int) -> None:
+    """Write the patches of one person; one of whom none can be cut is left out."""
+    try:
+        _write(seed)
+    except PalnetError as err:
+        print(f"{seed}: {err}", flush=True)
+
+
 def _write_person(
-    generators: list[ScanGenerator],
-    atlases: list[tuple[str, FaceAtlas, list[bool]]],
-    folder: Path,
-    seed: int,
+    generators: list[ScanGenerator], models: Mapping[str, Model], folder: Path, seed: int
 ) -> None:
     """Draw one person, and cut the patches for every model that knows the source."""
     which = seed % len(generators)
     scan = generators[which].draw(seed)
     validates = seed < FIRST_SEED + N_VALIDATION
-    for name, atlas, known in atlases:
-        if not known[which]:
+    for name, model in models.items():
+        if not _knows(model, SOURCES[which]):
             continue
-        arrays = prepare_patches(atlas, scan, seed, thinned=not validates)
+        arrays = prepare_patches(model.atlas, scan, seed, thinned=not validates)
         path = folder / name / ("validation" if validates else "training") / f"{seed}.npz"
         with replacing(path, overwrite=True) as draft, draft.open("wb") as stream:
             np.savez(stream, **arrays)  # type: ignore[arg-type]
+
+
+def _knows(model: Model, source: str) -> bool:
+    """Whether a model was trained on people of a source; on those alone it is trained here."""
+    return source in str(model.metadata["source"])
 
 
 class _Store:
@@ -128,22 +141,25 @@ class _Store:
         self.count = 0
         self._seen: set[Path] = set()
         self._columns: dict[str, torch.Tensor] = {}
+        self._failure: Exception | None = None
 
     @property
-    def patches(self) -> PlacedPatches:
+    def patches(self) -> PatchTensors:
         """All columns, the first `count` rows of which are filled."""
-        return PlacedPatches(**self._columns)
+        if self._failure is not None:
+            raise self._failure
+        return PatchTensors(**self._columns)
 
     def fill(self) -> None:
-        """Add the files that are new."""
-        for path in sorted(set(self.folder.glob("*.npz")) - self._seen):
+        """Add the files that are new; drafts begin with a dot."""
+        for path in sorted(set(self.folder.glob("[0-9]*.npz")) - self._seen):
             if self.count == self.room:
                 return
             self._seen.add(path)
             with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-                self._add({name: arrays[name] for name in PlacedPatches._fields})
+                self._add({name: arrays[name] for name in PatchTensors._fields})
 
-    def _add(self, row: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    def _add(self, row: Mapping[str, NDArray[Any]]) -> None:
         for name, values in row.items():
             tensor = torch.from_numpy(np.ascontiguousarray(values))
             if name not in self._columns:
@@ -152,9 +168,9 @@ class _Store:
             self._columns[name][self.count] = tensor.to(self.device)
         self.count += 1
 
-    def wait_for(self, least: int) -> None:
-        """Fill until so many are there."""
-        while self.count < least:
+    def wait_for(self, least: int, end: float) -> None:
+        """Fill until so many are there, or the time is over and there are some."""
+        while self.count < least and not (self.count and time.monotonic() > end):
             self.fill()
             time.sleep(POLL_S)
 
@@ -163,9 +179,12 @@ class _Store:
         threading.Thread(target=self._follow, daemon=True).start()
 
     def _follow(self) -> None:
-        while self.count < self.room:
-            self.fill()
-            time.sleep(POLL_S)
+        try:
+            while self.count < self.room:
+                self.fill()
+                time.sleep(POLL_S)
+        except Exception as err:  # noqa: BLE001  # told by the training
+            self._failure = err
 
 
 # --- training -------------------------------------------------------------------------------------
@@ -176,18 +195,19 @@ def train(arguments: argparse.Namespace) -> None:
     (name,) = arguments.model
     model, device = read_model(name), choose_device()
     folder = arguments.folder / Path(name).stem
-    of_all = "anny" in str(model.metadata["source"])
-    validation = _Store(folder / "validation", N_VALIDATION // (1 if of_all else 2), device)
+    share = sum(_knows(model, source) for source in SOURCES) / len(SOURCES)
+    validation = _Store(folder / "validation", int(N_VALIDATION * share), device)
     store = _Store(folder / "training", arguments.most, device)
-    validation.wait_for(validation.room)
-    store.wait_for(arguments.least)
+    # A few may have been left out.
+    validation.wait_for(validation.room, time.monotonic() + LONGEST_WAIT_S)
+    store.wait_for(arguments.least, time.monotonic() + LONGEST_WAIT_S)
     store.follow()
     weights = model.network("landmarks")
     network = begin_network(len(model.scheme), LARGE_SIZE, SEED, weights).to(device)
     mirror = torch.tensor(model.scheme.mirror, device=device)
     optimizer = torch.optim.AdamW(network.parameters(), weight_decay=WEIGHT_DECAY)
     rng = torch.Generator(device).manual_seed(SEED)
-    drawing = Drawing(arguments.batch, 64, arguments.warp)
+    drawing = Drawing(arguments.batch, MOST_DRAWN, arguments.warp)
     run = torch.compile(network) if device.type == "cuda" else network
 
     def step(rate: float) -> torch.Tensor:
@@ -219,7 +239,7 @@ def _run_by_the_clock(
     arguments: argparse.Namespace,
 ) -> list[list[object]]:
     """Take steps: the rate goes up, then down by half a cosine to nothing when time is over."""
-    rows: list[list[object]] = [["step", "seconds", "people", "rate", "loss", "validation_mm"]]
+    rows: list[list[object]] = [["step", "loss", "validation_mm", "seconds", "people", "rate"]]
     start = last = time.monotonic()
     losses: list[torch.Tensor] = []
     done, n_steps = 0.0, 0
@@ -240,18 +260,12 @@ def _run_by_the_clock(
 
 
 def _validate(network: torch.nn.Module, validation: _Store, mirror: torch.Tensor) -> float:
-    """Mean error of first starts, in single precision."""
+    """Mean error on the validation people, in single precision."""
     network.eval()
-    errors = []
-    everybody = torch.arange(validation.count, device=mirror.device)
-    for scans in torch.split(everybody, VALIDATED_TOGETHER):
-        batch = draw_batch(validation.patches, scans, mirror, None)
-        with torch.no_grad():
-            raw = network(batch.points, batch.share, batch.centres_mm)
-        found = raw[..., :3] * OFFSET_UNIT_MM + batch.centres_mm
-        errors.append(torch.linalg.vector_norm(found - batch.truth_mm, dim=2)[batch.visible])
+    patches = PatchTensors(*(values[: validation.count] for values in validation.patches))
+    error_mm = validation_error_mm(network, patches, mirror)
     network.train()
-    return float(torch.cat(errors).mean())
+    return error_mm
 
 
 if __name__ == "__main__":

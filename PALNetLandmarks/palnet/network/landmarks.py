@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The shipped network in numpy: patches in, an offset, a spread and a visibility a landmark out.
 
-The paper's idea at 1/50 of its size: point-wise layers shared by all patches, attention within
+The paper's idea at 1/67 of its size: point-wise layers shared by all patches, attention within
 each patch, then attention between the landmarks, and last what the offsets of all say of each.
 """
 

@@ -16,7 +16,7 @@ from palnet.training.warping import warp_patches
 if TYPE_CHECKING:
     from palnet.training.patches import TrainingPatches
 
-__all__ = ["Batch", "Drawing", "PlacedPatches", "draw_batch", "place_patches"]
+__all__ = ["Drawing", "PatchTensors", "draw_batch", "place_patches"]
 
 # Augmentation of the stored patches.
 TURN_DEG, SCALE_SPREAD, CENTRE_SHIFT_MM, POINT_NOISE_MM, NORMAL_NOISE = 3.0, 0.02, 0.8, 0.05, 0.06
@@ -44,21 +44,22 @@ class Drawing:
     warp: float = 0.0
 
 
-class PlacedPatches(NamedTuple):
-    """`TrainingPatches` as tensors on a device, in the same shapes and units."""
+class PatchTensors(NamedTuple):
+    """What of `TrainingPatches` a training needs, as tensors on one device.
 
-    points: torch.Tensor
-    share: torch.Tensor
-    centres_mm: torch.Tensor
-    truth_mm: torch.Tensor
-    visible: torch.Tensor
-
-
-class Batch(NamedTuple):
-    """What a step computes on; centres and truth in millimetres of the face frame.
-
-    Points have the shape (batch, n_landmarks, n_points, 6), share (batch, n_landmarks, 2), centres
-    and truth (batch, n_landmarks, 3), visible (batch, n_landmarks).
+    Attributes
+    ----------
+    points : Tensor of shape (n_scans, 2, n_landmarks, n_stored, 6)
+        Of stored patches, with both starts, in half precision. Of a batch, with one start each
+        and as many points as were drawn, of shape (n_scans, n_landmarks, n_points, 6).
+    share : Tensor of shape (n_scans, 2, n_landmarks, 2)
+        How full the halves are; of a batch without the second axis, as are the centres.
+    centres_mm : Tensor of shape (n_scans, 2, n_landmarks, 3)
+        The starts, in the face frame.
+    truth_mm : Tensor of shape (n_scans, n_landmarks, 3)
+        The true landmarks.
+    visible : Tensor of shape (n_scans, n_landmarks)
+        Which of them the scan shows.
     """
 
     points: torch.Tensor
@@ -71,37 +72,37 @@ class Batch(NamedTuple):
 _PLAIN = Drawing()
 
 
-def place_patches(patches: TrainingPatches, device: torch.device) -> PlacedPatches:
+def place_patches(patches: TrainingPatches, device: torch.device) -> PatchTensors:
     """Put stored patches where batches are to be drawn.
 
     Parameters
     ----------
     patches : TrainingPatches
-        The patches, about 0.3 MB a scan.
+        The patches, 0.31 MB a scan.
     device : torch.device
-        On the processor nothing is copied.
+        On the processor nothing is copied; a GPU needs that much memory beside the network.
 
     Returns
     -------
-    PlacedPatches
+    PatchTensors
         The same as tensors.
     """
-    arrays = (getattr(patches, name) for name in PlacedPatches._fields)
-    return PlacedPatches(*(torch.from_numpy(array).to(device) for array in arrays))
+    arrays = (getattr(patches, name) for name in PatchTensors._fields)
+    return PatchTensors(*(torch.from_numpy(array).to(device) for array in arrays))
 
 
 def draw_batch(
-    data: PlacedPatches,
+    data: PatchTensors,
     scans: torch.Tensor,
     mirror: torch.Tensor,
     rng: torch.Generator | None,
     drawing: Drawing = _PLAIN,
-) -> Batch:
+) -> PatchTensors:
     """Draw points of the stored patches, warped, turned, scaled, shifted, mirrored and made noisy.
 
     Parameters
     ----------
-    data : PlacedPatches
+    data : PatchTensors
         The stored patches.
     scans : Tensor of shape (batch,)
         Which scans, on the device of the patches, as the mirror is.
@@ -114,8 +115,8 @@ def draw_batch(
 
     Returns
     -------
-    Batch
-        On the same device.
+    PatchTensors
+        The batch, on the same device.
     """
     device, n_half = data.points.device, data.points.shape[3] // 2
     if rng is None:
@@ -129,11 +130,11 @@ def draw_batch(
     share, centres = data.share[scans, start], data.centres_mm[scans, start]
     truth, visible = data.truth_mm[scans], data.visible[scans]
     if rng is None:
-        return Batch(points, share, centres, truth, visible)
+        return PatchTensors(points, share, centres, truth, visible)
     if drawing.warp:
         points, centres, truth = warp_patches(points, centres, truth, start == 0, drawing.warp, rng)
     points, centres, truth = _augment(points, centres, truth, rng)
-    return _mirror_some(Batch(points, share, centres, truth, visible), mirror, rng)
+    return _mirror_some(PatchTensors(points, share, centres, truth, visible), mirror, rng)
 
 
 def _pick_points(n_scans: int, n_half: int, n_drawn: int, rng: torch.Generator) -> torch.Tensor:
@@ -178,19 +179,19 @@ def _draw_turns(size: int, rng: torch.Generator) -> torch.Tensor:
     return turns
 
 
-def _mirror_some(batch: Batch, mirror: torch.Tensor, rng: torch.Generator) -> Batch:
+def _mirror_some(batch: PatchTensors, mirror: torch.Tensor, rng: torch.Generator) -> PatchTensors:
     """See half of the faces in a mirror."""
     device = batch.points.device
     flipped = torch.rand(len(batch.points), generator=rng, device=device) < MIRRORED_SHARE
     sign = batch.points.new_tensor([-1, 1, 1, -1, 1, 1])
-    other = Batch(
+    other = PatchTensors(
         batch.points[:, mirror] * sign,
         batch.share[:, mirror],
         batch.centres_mm[:, mirror] * sign[:3],
         batch.truth_mm[:, mirror] * sign[:3],
         batch.visible[:, mirror],
     )
-    return Batch(
+    return PatchTensors(
         *(
             torch.where(flipped.view(-1, *[1] * (mine.dim() - 1)), theirs, mine)
             for mine, theirs in zip(batch, other, strict=True)

@@ -10,7 +10,7 @@ import torch
 from palnet.network.landmarks import OFFSET_UNIT_MM
 from palnet.network.sizes import grow_weights
 from palnet.network.torch_landmarks import LandmarkNetwork
-from palnet.training.drawing import Drawing, draw_batch, place_patches
+from palnet.training.drawing import draw_batch
 from palnet.training.loop import choose_device, run_loop, start_generator
 
 if TYPE_CHECKING:
@@ -22,10 +22,16 @@ if TYPE_CHECKING:
 
     from palnet.network.layers import Weights
     from palnet.network.sizes import NetworkSize
+    from palnet.training.drawing import Drawing, PatchTensors
     from palnet.training.loop import LoopSettings
-    from palnet.training.patches import TrainingPatches
 
-__all__ = ["begin_network", "landmark_loss", "position_loss", "train_landmark_network"]
+__all__ = [
+    "begin_network",
+    "landmark_loss",
+    "position_loss",
+    "train_landmark_network",
+    "validation_error_mm",
+]
 
 # Scans for a validation at once.
 VALIDATED_TOGETHER = 24
@@ -33,8 +39,6 @@ VALIDATED_TOGETHER = 24
 POINT_SHARE, DISTANCE_SHARE, SPREAD_SHARE, VISIBILITY_SHARE = 0.6, 0.4, 0.1, 0.1
 # A hidden landmark still says a little: where it would be.
 HIDDEN_WEIGHT = 0.1
-
-_PLAIN = Drawing()
 
 
 def begin_network(
@@ -68,13 +72,13 @@ def begin_network(
 
 def train_landmark_network(
     network: LandmarkNetwork,
-    train: TrainingPatches,
-    validation: TrainingPatches,
+    train: PatchTensors,
+    validation: PatchTensors,
     mirror: Sequence[int],
     folder: Path,
     settings: LoopSettings,
     *,
-    drawing: Drawing = _PLAIN,
+    drawing: Drawing,
 ) -> dict[str, NDArray[np.float32]]:
     """Train a network and return its weights.
 
@@ -82,8 +86,8 @@ def train_landmark_network(
     ----------
     network : LandmarkNetwork
         What to train; it is changed.
-    train, validation : TrainingPatches
-        Patches of different people.
+    train, validation : PatchTensors
+        Patches of different people, on the device that `choose_device` gives.
     mirror : sequence of int
         The landmark on the other side, for each landmark.
     folder : Path
@@ -101,33 +105,51 @@ def train_landmark_network(
     device = choose_device()
     network.to(device)
     other_side = torch.tensor(list(mirror), device=device)
-    patches = place_patches(train, device)
-    check = place_patches(validation, device)
 
     def draw_loss(network: torch.nn.Module, rng: np.random.Generator, _step: int) -> torch.Tensor:
         generator = start_generator(rng, device)
-        chosen = torch.randint(
-            len(patches.points), (drawing.part_size,), generator=generator, device=device
-        )
-        batch = draw_batch(patches, chosen, other_side, generator, drawing)
+        n_scans, size = len(train.points), (drawing.part_size,)
+        chosen = torch.randint(n_scans, size, generator=generator, device=device)
+        batch = draw_batch(train, chosen, other_side, generator, drawing)
         raw = network(batch.points, batch.share, batch.centres_mm)
         return landmark_loss(raw.float(), batch.centres_mm, batch.truth_mm, batch.visible)
 
     def validate(network: torch.nn.Module) -> float:
-        errors = []
-        for scans in torch.split(
-            torch.arange(len(check.points), device=device), VALIDATED_TOGETHER
-        ):
-            batch = draw_batch(check, scans, other_side, None)
-            with torch.no_grad():
-                raw = network(batch.points, batch.share, batch.centres_mm)
-            found = raw[..., :3] * OFFSET_UNIT_MM + batch.centres_mm
-            error = torch.linalg.vector_norm(found - batch.truth_mm, dim=2)
-            errors.append(error[batch.visible])
-        return float(torch.cat(errors).mean())
+        return validation_error_mm(network, validation, other_side)
 
     run_loop(network, draw_loss, settings, folder, validate)
     return {name: value.numpy() for name, value in network.cpu().state_dict().items()}
+
+
+def validation_error_mm(
+    network: torch.nn.Module, validation: PatchTensors, mirror: torch.Tensor
+) -> float:
+    """Mean error of the landmarks that scans show, from the first starts.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        On the device of the patches, ready to be evaluated.
+    validation : PatchTensors
+        The stored patches.
+    mirror : Tensor of shape (n_landmarks,)
+        The landmark on the other side.
+
+    Returns
+    -------
+    float
+        Millimetres of the face frame.
+    """
+    errors = []
+    everybody = torch.arange(len(validation.points), device=validation.points.device)
+    for scans in torch.split(everybody, VALIDATED_TOGETHER):
+        batch = draw_batch(validation, scans, mirror, None)
+        with torch.no_grad():
+            raw = network(batch.points, batch.share, batch.centres_mm)
+        found = raw[..., :3] * OFFSET_UNIT_MM + batch.centres_mm
+        error = torch.linalg.vector_norm(found - batch.truth_mm, dim=2)
+        errors.append(error[batch.visible])
+    return float(torch.cat(errors).mean())
 
 
 def landmark_loss(

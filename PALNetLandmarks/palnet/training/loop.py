@@ -149,7 +149,8 @@ def start_generator(rng: np.random.Generator, device: torch.device) -> torch.Gen
     Parameters
     ----------
     rng : numpy.random.Generator
-        Gives the seed: the same batch, the same stream (another on another kind of device).
+        Gives the seed: the same batch, the same stream, on the same kind of device (a GPU of
+        another model draws other numbers; processes that train together need the same one).
     device : torch.device
         Where numbers are to be drawn.
 
@@ -158,7 +159,7 @@ def start_generator(rng: np.random.Generator, device: torch.device) -> torch.Gen
     torch.Generator
         On that device.
     """
-    return torch.Generator(device).manual_seed(int(rng.integers(2**62)))
+    return torch.Generator(device).manual_seed(int(rng.integers(2**32)))
 
 
 def run_loop(
@@ -230,6 +231,14 @@ class _Run:
         self.step = 0
         self.best_mm, self.best_step = float("inf"), 0
         self.best: dict[str, torch.Tensor] = {}
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What a checkpoint must agree with: all settings but how a batch is computed.
+
+        So a run may go from a processor, which computes in parts, on to a GPU.
+        """
+        return {key: value for key, value in asdict(self.settings).items() if key != "n_parts"}
 
     @property
     def is_over(self) -> bool:
@@ -307,7 +316,7 @@ class _Run:
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "step": self.step,
-            "settings": asdict(self.settings),
+            "settings": self.identity,
         }
         if isinstance(self.settings, PlateauSettings):
             state |= {"best": self.best, "best_mm": self.best_mm, "best_step": self.best_step}
@@ -319,10 +328,10 @@ class _Run:
         path = self.folder / "checkpoint.pt"
         if path.exists():
             state = _read_checkpoint(path)
-            if state.get("settings") != asdict(self.settings):
+            if state.get("settings") != self.identity:
                 msg = (
                     f"{path} belongs to a training with {state.get('settings')}; this one has "
-                    f"{asdict(self.settings)}. Choose another output folder, or delete that one."
+                    f"{self.identity}. Choose another output folder, or delete that one."
                 )
                 raise TrainingError(msg)
             self.network.load_state_dict(state["network"])

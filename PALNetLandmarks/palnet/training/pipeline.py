@@ -23,7 +23,7 @@ from palnet.synthesis.folder import fill_folder
 from palnet.synthesis.presets import CALIBRATION_PRESETS, PRESETS, CapturePreset
 from palnet.training.atlas import build_atlas
 from palnet.training.calibration import collect_sample, fit_calibration
-from palnet.training.drawing import Drawing
+from palnet.training.drawing import Drawing, place_patches
 from palnet.training.joint import refit_joint_layer
 from palnet.training.landmarks import begin_network, train_landmark_network
 from palnet.training.loop import LoopSettings, choose_device
@@ -217,6 +217,7 @@ def _landmark_stage(
     train, validation = (
         load_patches(on_first(partial(fill, some, thinned=thinned))) for some, thinned in both
     )
+    placed, check = (place_patches(part, choose_device()) for part in (train, validation))
     mirror = [int(i) for i in scheme.mirror]
     weights: dict[str, NDArray[np.float32]] = {}
     for number, part in enumerate(recipe.landmarks, start=1):
@@ -228,8 +229,8 @@ def _landmark_stage(
         size, n_landmarks = SIZES[part.network], len(scheme)
         weights = train_landmark_network(
             begin_network(n_landmarks, size, seed, weights or None),
-            train,
-            validation,
+            placed,
+            check,
             mirror,
             run,
             settings,

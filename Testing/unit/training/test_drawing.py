@@ -40,12 +40,13 @@ def without_noise(monkeypatch):
     monkeypatch.setattr(drawing_module, "NORMAL_NOISE", 0.0)
 
 
+@pytest.mark.parametrize("drawing", [PLAIN, Drawing(warp=1.0)], ids=["plain", "warped"])
 @pytest.mark.parametrize("seed", range(4))
-def test_points_turn_scale_shift_and_mirror_with_their_truth(seed, without_noise):
+def test_points_turn_scale_shift_and_mirror_with_their_truth(seed, drawing, without_noise):
     """They once stayed behind: the augmentation turned a copy of them."""
     data = every_point_at_the_truth(seed)
 
-    points, _, centres, truth, _ = draw(data, np.arange(8), seed)
+    points, _, centres, truth, _ = draw(data, np.arange(8), seed, drawing)
 
     placed = points[..., :3] + centres[:, :, None]
     # Single precision of about 100 mm.
@@ -139,13 +140,42 @@ def test_both_starts_are_drawn(without_noise):
     assert 0.45 < np.mean(np.array(drawn) == 0.25) < 0.85
 
 
-def test_drawing_leaves_the_stored_patches_as_they_were():
+@pytest.mark.parametrize("drawing", [PLAIN, Drawing(warp=1.0)], ids=["plain", "warped"])
+def test_drawing_leaves_the_stored_patches_as_they_were(drawing):
     data = make_patches(6)
     before = {name: getattr(data, name).copy() for name in ("points", "share", "centres_mm")}
     before |= {"truth_mm": data.truth_mm.copy(), "visible": data.visible.copy()}
 
     for seed in range(4):
-        draw(data, np.arange(8), seed)
+        draw(data, np.arange(8), seed, drawing)
 
     for name, array in before.items():
         np.testing.assert_array_equal(getattr(data, name), array)
+
+
+def test_reach_differs_from_scan_to_scan(without_noise):
+    """Each patch as other densities would show it: from the nearest 64 to all 128 points."""
+    data = make_patches(7, n_scans=40)
+
+    points = draw(data, np.arange(40), 1, Drawing(n_drawn=64)).points.numpy()
+
+    # The stored points lie sorted by distance, which no augmentation changes by much.
+    farthest = np.linalg.norm(points[:, :, :64, :3], axis=-1).max(axis=(1, 2))
+    assert np.ptp(farthest) > 2
+    assert np.all(farthest < 11 * 1.1 + 3)
+
+
+def test_starts_of_the_atlas_alone_are_moved_by_a_warp(without_noise, monkeypatch):
+    """Second starts are good ones, and stay so."""
+    monkeypatch.setattr(drawing_module, "CENTRE_SHIFT_MM", 0.0)
+    data = make_patches(8, n_scans=60, offset_mm=(0.0, 0.0, 0.0))
+    data.centres_mm[:] = data.truth_mm[:, None]
+    data.share[:, 0], data.share[:, 1] = 0.25, 0.75
+
+    batch = draw(data, np.arange(60), 3, Drawing(warp=1.0))
+
+    off = torch.linalg.vector_norm(batch.centres_mm - batch.truth_mm, dim=2).mean(dim=1)
+    is_first = batch.share[:, 0, 0] == 0.25
+    assert 10 < is_first.sum() < 50
+    assert off[~is_first].max() < 1e-3
+    assert off[is_first].mean() > 0.3

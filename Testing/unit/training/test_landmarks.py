@@ -17,6 +17,11 @@ from toy_patches import make_patches
 
 MIRROR = toy_scheme().mirror
 
+
+def placed(patches):
+    return place_patches(patches, torch.device("cpu"))
+
+
 # --- loss ----------------------------------------------------------------------------------------
 
 
@@ -120,8 +125,8 @@ def a_training(tmp_path_factory):
     settings = LoopSettings(n_steps=30, peak_rate=4e-3, seed=1, save_every=10)
     weights = train_landmark_network(
         begin_network(len(MIRROR), SMALL_SIZE, 1),
-        make_patches(1),
-        make_patches(2, n_scans=4),
+        placed(make_patches(1)),
+        placed(make_patches(2, n_scans=4)),
         MIRROR.tolist(),
         folder,
         settings,
@@ -142,9 +147,7 @@ def test_training_learns_the_offset(a_training):
 
 def test_trained_weights_run_in_numpy(a_training):
     data = make_patches(2, n_scans=4)
-    batch = draw_batch(
-        place_patches(data, torch.device("cpu")), torch.arange(4), torch.tensor(MIRROR), None
-    )
+    batch = draw_batch(placed(data), torch.arange(4), torch.tensor(MIRROR), None)
     points, share, centres, truth, visible = (t.numpy() for t in batch)
 
     raw = run_network(a_training[1], points, share, centres)
@@ -162,7 +165,7 @@ def test_a_round_begins_where_the_one_before_ended(a_training):
 
     state = {name: value.numpy() for name, value in grown.state_dict().items()}
     assert NetworkSize.of(state) == LARGE_SIZE
-    data = place_patches(make_patches(2, n_scans=4), torch.device("cpu"))
+    data = placed(make_patches(2, n_scans=4))
     inputs = [t.numpy() for t in draw_batch(data, torch.arange(4), torch.tensor(MIRROR), None)[:3]]
     np.testing.assert_allclose(
         run_network(state, *inputs), run_network(weights, *inputs), rtol=0, atol=1e-5

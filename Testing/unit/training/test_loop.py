@@ -224,3 +224,13 @@ def test_writing_a_checkpoint_that_fails_keeps_the_old_one(tmp_path, monkeypatch
         train(tmp_path)
 
     assert (tmp_path / "checkpoint.pt").read_bytes() == before
+
+
+def test_run_in_parts_goes_on_as_a_whole(tmp_path):
+    """From a processor, which computes in parts, on to a GPU: what is done is not done again."""
+    done, _ = train(tmp_path, settings=replace(SETTINGS, n_parts=2))
+
+    again, lesson = train(tmp_path, settings=replace(SETTINGS, n_parts=1))
+
+    assert not lesson.batches
+    assert_equal_bits(done, again)

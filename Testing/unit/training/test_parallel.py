@@ -16,9 +16,12 @@ import torch
 import palnet
 import toy_cohort
 from palnet.errors import UsageError
+from palnet.network.sizes import SMALL_SIZE
 from palnet.network.torch_palnet import PalNet
 from palnet.training import parallel
+from palnet.training.landmarks import begin_network
 from palnet.training.parallel import on_first
+from toy_head import toy_scheme
 
 # Sums of gradients in another order, through 12 steps of Adam; measured 2e-6 on weights near 0.3.
 SAME_WEIGHTS = 1e-4
@@ -32,11 +35,16 @@ import numpy as np
 import torch
 
 from palnet.errors import TrainingError
+from palnet.network.sizes import SMALL_SIZE
 from palnet.training.cohort import PatchSet
+from palnet.training.drawing import Drawing, place_patches
+from palnet.training.landmarks import begin_network, train_landmark_network
 from palnet.training.loop import LoopSettings, run_loop
 from palnet.training.parallel import count_processes, join_processes, on_first, rank
 from palnet.training.protocol import CohortPart, PatchesPart, Protocol, TrainingPart
 from palnet.training.published import train_paper_network
+from toy_head import toy_scheme
+from toy_patches import make_patches
 
 
 def a_set(seed, n_scans):
@@ -69,6 +77,18 @@ with join_processes():
     run_loop(network, draw_loss, settings, folder / "parts", lambda network: 1.0)
     weights = {name: weight.numpy() for name, weight in network.state_dict().items()}
     np.savez(folder / "parts" / f"weights{rank()}.npz", **weights)
+    # The landmark network, whose batches each process draws in torch.
+    patches, cpu = make_patches(1), torch.device("cpu")
+    weights = train_landmark_network(
+        begin_network(len(toy_scheme()), SMALL_SIZE, 6),
+        place_patches(patches, cpu),
+        place_patches(make_patches(2, n_scans=3), cpu),
+        [int(other) for other in toy_scheme().mirror],
+        folder / "landmarks",
+        LoopSettings(4, 1e-3, seed=5, save_every=4, n_parts=2),
+        drawing=Drawing(5, 32, 1.0),
+    )
+    np.savez(folder / "landmarks" / f"weights{rank()}.npz", **weights)
     assert on_first(lambda: [rank(), count_processes()]) == [0, count_processes()]
 
     def fail():
@@ -134,15 +154,33 @@ def test_two_processes_train_what_one_does(trained):
     assert [curve.count("\n") for curve in curves] == [5, 5]
 
 
+def three_runs(trained, what):
+    """The weights that one process has, and each of two."""
+    paths = [trained / f"of{n}" / what / f"weights{k}.npz" for n, k in ((1, 0), (2, 0), (2, 1))]
+    return (dict(np.load(path)) for path in paths)
+
+
 def test_two_processes_train_what_one_does_in_parts(trained):
-    paths = [trained / f"of{n}" / "parts" / f"weights{k}.npz" for n, k in ((1, 0), (2, 0), (2, 1))]
-    one, first, second = (dict(np.load(path)) for path in paths)
+    one, first, second = three_runs(trained, "parts")
 
     torch.manual_seed(4)
     for name, start_weight in torch.nn.Linear(4, 3).state_dict().items():
         np.testing.assert_array_equal(second[name], first[name], err_msg=name)
         np.testing.assert_allclose(first[name], one[name], rtol=0, atol=1e-6, err_msg=name)
         assert np.abs(one[name] - start_weight.numpy()).max() > 0.05
+
+
+def test_two_processes_draw_the_same_batches(trained):
+    one, first, second = three_runs(trained, "landmarks")
+
+    begun = begin_network(len(toy_scheme()), SMALL_SIZE, 6).state_dict()
+    moved = 0.0
+    for name, weight in one.items():
+        np.testing.assert_array_equal(second[name], first[name], err_msg=name)
+        np.testing.assert_allclose(first[name], weight, rtol=0, atol=SAME_WEIGHTS, err_msg=name)
+        moved = max(moved, float(np.abs(weight - begun[name].numpy()).max()))
+    # Four steps of at most 1e-3 each; with other batches they go elsewhere.
+    assert moved > 10 * SAME_WEIGHTS
 
 
 def test_failure_of_the_first_process_reaches_all(trained):

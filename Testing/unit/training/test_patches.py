@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,13 @@ from palnet.patches import COARSE_RADIUS_MM, FINE_RADIUS_MM, RANKS
 from palnet.surface import parse_unit, prepare_surface, project_onto_triangles
 from palnet.synthesis.folder import fill_folder, read_generated_scan
 from palnet.training import patches as patches_module
-from palnet.training.patches import N_STORED_EACH, fill_patches, load_patches, thin_atlas
+from palnet.training.patches import (
+    N_STORED_EACH,
+    fill_patches,
+    load_patches,
+    prepare_patches,
+    thin_atlas,
+)
 from toy_head import toy_atlas, toy_model, toy_scheme
 
 SEEDS = (0, 2, 4)
@@ -191,11 +198,24 @@ def test_one_mode_is_kept_at_least():
     assert {thin_atlas(one, rng).n_modes for _ in range(50)} == {1}
 
 
-def test_who_is_unusual_does_not_decide_whose_atlas_is_whole():
+def test_who_is_unusual_does_not_decide_whose_atlas_is_whole(monkeypatch):
     """A person's stream of random numbers begins with how unusual their shape is."""
-    seeds = range(2_000)
+    seeds, n_modes = range(2_000), []
 
-    n_modes = [patches_module._thin_for(toy_atlas(), seed).n_modes for seed in seeds]
+    def stop(atlas, cloud):
+        n_modes.append(atlas.n_modes)
+        raise FitError
+
+    class FitError(Exception):
+        pass
+
+    monkeypatch.setattr(patches_module, "fit_atlas", stop)
+    for step in ("prepare_surface", "extract_face", "sample_coarse"):
+        monkeypatch.setattr(patches_module, step, lambda *given: None)
+    scan = SimpleNamespace(to_mesh=lambda: None, landmarks_mm=toy_atlas().landmark_mean_mm)
+    for seed in seeds:
+        with pytest.raises(FitError):
+            prepare_patches(toy_atlas(), scan, seed, thinned=True)
 
     first_numbers = [np.random.default_rng(seed).random() for seed in seeds]
     # By chance 0.07 at most; with one stream for both it is 0.54.

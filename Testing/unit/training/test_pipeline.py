@@ -160,6 +160,7 @@ def test_a_gpu_computes_a_batch_as_a_whole(a_recipe, monkeypatch, tmp_path):
 
     monkeypatch.setattr(pipeline, "fill_patches", lambda atlas, scans, **_: scans)
     monkeypatch.setattr(pipeline, "load_patches", lambda paths: paths)
+    monkeypatch.setattr(pipeline, "place_patches", lambda patches, device: patches)
     monkeypatch.setattr(pipeline, "train_landmark_network", train)
     monkeypatch.setattr(pipeline, "refit_joint_layer", lambda weights, *_, ridge: weights)
     monkeypatch.setattr(pipeline, "choose_device", lambda: torch.device("cuda"))
@@ -220,6 +221,7 @@ def test_every_number_of_a_round_reaches_its_training(a_recipe, monkeypatch, tmp
 
     monkeypatch.setattr(pipeline, "fill_patches", fill)
     monkeypatch.setattr(pipeline, "load_patches", lambda paths: paths)
+    monkeypatch.setattr(pipeline, "place_patches", lambda patches, device: patches)
     monkeypatch.setattr(pipeline, "train_landmark_network", train)
     monkeypatch.setattr(pipeline, "begin_network", lambda *given: given)
 
