@@ -36,8 +36,8 @@ __all__ = [
     "share_folder",
 ]
 
-TUNED = {"improved": "shipped network, these folds", "finetune": "shipped model, fine-tuned"}
-"""Recipes of the shipped network, and what the tables call them."""
+TUNED = {"improved": "landmark network, these folds", "finetune": "shipped model, fine-tuned"}
+"""Recipes of the landmark network, and what the tables call them."""
 
 COSTS_FILE = "costs.json"
 TRAIN_SHARE = 0.9
@@ -81,7 +81,7 @@ def make_protocol(
     limits : Limits
         Folds, points, and how long at most.
     n_people : int
-        Of the cohort; an epoch of the shipped network is as long as one of the paper's.
+        Of the cohort; an epoch of the landmark network is as long as one of the paper's.
     model : str, optional
         What fine-tuning starts from, if it is not the shipped one.
 

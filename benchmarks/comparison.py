@@ -88,7 +88,7 @@ def _parse() -> argparse.Namespace:
     add("--folds", type=int, default=5, help="of people; 1: a single split [%(default)s]")
     add("--points", type=int, default=1000, help="of a patch of the paper's [%(default)s]")
     add("--epochs", type=int, help="at most, in place of the published 5000 and early stop alone")
-    add("--steps", type=int, help="batches of the shipped network at most, in place of --epochs")
+    add("--steps", type=int, help="batches of the landmark network at most, in place of --epochs")
     add("--minutes", type=float, help="begin no training after so many")
     add("--timed", type=int, default=10, help="tested scans to time [%(default)s]")
     add("--mixed-precision", action="store_true", help="train in bfloat16")
@@ -240,7 +240,7 @@ def _training_costs(run: Path) -> tuple[float, float]:
 
 
 def _epochs(arguments: argparse.Namespace, name: str, found: Sequence[FoldResult]) -> str:
-    """Epochs of each fold; of the shipped network by the batches until its validations."""
+    """Epochs of each fold; of the landmark network by the batches until its validations."""
     counts = [row.n_epochs for row in found[:-1]]
     protocol = make_protocol(name, _limits(arguments), arguments.people, arguments.model)
     if not isinstance(protocol, Protocol):

@@ -180,7 +180,7 @@ class _PaperMethod:
 
 
 class _TuningMethod:
-    """The shipped network, from scratch or from a model's weights, round the atlas's landmarks."""
+    """The landmark network, from scratch or from a model's weights, round the atlas's landmarks."""
 
     def __init__(
         self, protocol: protocols.TuningProtocol, data: DataSet, folder: Path, *, jobs: int
@@ -298,7 +298,7 @@ class _TuningMethod:
 
 
 class _TunedExporter:
-    """A training of the shipped network has written its model file already."""
+    """A training of the landmark network has written its model file already."""
 
     def export_fold(
         self, fold: Fold, place: Path, pairs: Sequence[Pair], result: Mapping[str, Any]

@@ -159,7 +159,7 @@ class TuningPart:
 
 @dataclass(frozen=True)
 class TuningProtocol:
-    """A training of the shipped network on annotated scans.
+    """A training of the landmark network on annotated scans.
 
     Attributes
     ----------
@@ -204,7 +204,7 @@ class TuningProtocol:
     def title(self) -> str:
         """What is trained, for headings."""
         if self.start == SCRATCH:
-            return "shipped network from scratch"
+            return "landmark network from scratch"
         return f"{Path(self.start).stem} fine-tuned ({self.layers})"
 
     @property
@@ -282,7 +282,7 @@ def read_protocol(name_or_path: str | os.PathLike[str] = "paper") -> Protocol | 
 
 
 def read_tuning_protocol(name_or_path: str | os.PathLike[str]) -> TuningProtocol:
-    """Read a protocol that must be of the shipped network.
+    """Read a protocol that must be of the landmark network.
 
     Parameters
     ----------

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Train the shipped network on annotated faces: from scratch, or from a model's weights."""
+"""Train the landmark network on annotated faces: from scratch, or from a model's weights."""
 
 from __future__ import annotations
 
