@@ -37,6 +37,8 @@ FRAME_OPTIONS: dict[str | None, Frame] = {"file": "file", "lps": "LPS", "ras": "
 # there is only what the landmarks of a whole head never reach.
 _MIN_PLACED, _MAX_TIMES_MEAN = 4, 4.0
 _MAX_SPREAD_MM = 200.0
+# Of so many files that are passed over for files of the same kinds each is told.
+_MOST_TOLD_ALONE = 3
 # Longest first line of a table: the wide one of some thousand landmarks.
 _MAX_HEADER = 100_000
 
@@ -80,8 +82,10 @@ def find_landmark_files(paths: Iterable[Path], scheme: Scheme | str | None = Non
         if not by_stem:
             msg = f"{path}: no landmark file in this folder. Name a folder that holds some."
             raise UsageError(msg)
+        passed_over: list[tuple[Path, Path]] = []
         for stem in sorted(by_stem):
-            found += _unlike(by_stem[stem], scheme)
+            found += _unlike(by_stem[stem], scheme, passed_over)
+        _tell_passed_over(path, passed_over)
     return list(dict.fromkeys(found))
 
 
@@ -111,8 +115,13 @@ def _may_hold_landmarks(path: Path) -> bool:
     )
 
 
-def _unlike(files: list[Path], scheme: Scheme | str | None) -> list[Path]:
-    """Keep the first of files that share a name, and those that hold specimens it lacks."""
+def _unlike(
+    files: list[Path], scheme: Scheme | str | None, passed_over: list[tuple[Path, Path]]
+) -> list[Path]:
+    """Keep the first of files that share a name, and those that hold specimens it lacks.
+
+    The others are added to those passed over, each with the first.
+    """
     from palnet.exchange import find_format
 
     kept, *others = files
@@ -126,9 +135,27 @@ def _unlike(files: list[Path], scheme: Scheme | str | None) -> list[Path]:
                 taken.append(file)
                 known |= specimens
                 continue
-        text = f"passed over, {kept.name} beside it is taken. Name the file to use it."
-        print(f"palnet: {file}: {text}", file=sys.stderr)
+        passed_over.append((file, kept))
     return taken
+
+
+def _tell_passed_over(folder: Path, passed_over: list[tuple[Path, Path]]) -> None:
+    """Say which files of a folder are not read; of many alike, such as a detection's, how many."""
+    kinds: dict[tuple[str, str], list[tuple[Path, Path]]] = {}
+    for file, kept in passed_over:
+        kind = file.name[len(stem_of(file)) :], kept.name[len(stem_of(kept)) :]
+        kinds.setdefault(kind, []).append((file, kept))
+    for (ending, kept_ending), pairs in kinds.items():
+        if len(pairs) > _MOST_TOLD_ALONE:
+            text = (
+                f"{len(pairs)} files {ending} passed over, the {kept_ending} beside each is taken. "
+                "Name a file to use it."
+            )
+            print(f"palnet: {folder}: {text}", file=sys.stderr)
+            continue
+        for file, kept in pairs:
+            text = f"passed over, {kept.name} beside it is taken. Name the file to use it."
+            print(f"palnet: {file}: {text}", file=sys.stderr)
 
 
 def _specimens_in(path: Path, scheme: Scheme | str | None) -> set[str]:

@@ -222,6 +222,27 @@ def test_convert_folder_tells_a_file_of_one_specimen_that_is_passed_over(a_folde
         assert f"{a_folder / name}: passed over" in printed
 
 
+def test_convert_counts_the_files_of_a_detection_that_are_passed_over(
+    a_whole_set, tmp_path, capsys
+):
+    for number in range(4):
+        face = replace(a_whole_set, specimen=f"p{number}")
+        for ending in (".mrk.json", ".csv"):
+            write_landmarks(face, tmp_path / "found" / f"p{number}{ending}")
+    write_landmarks(a_whole_set, tmp_path / "found" / "p1.fcsv")
+
+    code = convert(tmp_path / "found", "-o", tmp_path / "all.csv")
+
+    assert code == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if "passed over" in line]
+    assert told == [
+        f"palnet: {tmp_path / 'found'}: 4 files .csv passed over, the .mrk.json beside each is "
+        "taken. Name a file to use it.",
+        f"palnet: {tmp_path / 'found' / 'p1.fcsv'}: passed over, p1.mrk.json beside it is taken. "
+        "Name the file to use it.",
+    ]
+
+
 def test_convert_never_writes_outside_the_folder(a_whole_set, tmp_path):
     names = ["../../evil", "/root/evil", "..", "C:\\evil"]
     path = tmp_path / "cohort.csv"

@@ -258,9 +258,9 @@ def test_masked_landmark_teaches_nothing(a_cohort, a_protocol, tmp_path):
         for face in faces
     ]
     lengths = np.linalg.norm(moved, axis=2).mean(axis=0)
-    # Measured 1.9 and 0.3 mm.
+    # Measured with seven seeds: 1.9 to 2.4 mm, and 0.3 to 0.5.
     assert lengths[PRN] > 1.5
-    assert lengths[5] < 0.5
+    assert lengths[5] < lengths[PRN] / 3
 
 
 def test_folder_of_another_run_is_refused(a_run, a_cohort, a_protocol):
