@@ -253,7 +253,8 @@ def _run_by_the_clock(
         if now - last > REPORT_S or done >= 1:
             last = now
             loss, error_mm = float(torch.stack(losses).mean()), validate()
-            rows.append([n_steps, round(now - start), store.count, f"{share:.3f}", loss, error_mm])
+            figures = (f"{loss:.4f}", f"{error_mm:.4f}", round(now - start, 1), store.count)
+            rows.append([n_steps, *figures, f"{arguments.peak_rate * share:.2e}"])
             print(*rows[-1], flush=True)
             losses.clear()
     return rows
