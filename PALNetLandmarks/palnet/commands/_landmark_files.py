@@ -84,7 +84,9 @@ def find_landmark_files(paths: Iterable[Path], scheme: Scheme | str | None = Non
             raise UsageError(msg)
         passed_over: list[tuple[Path, Path]] = []
         for stem in sorted(by_stem):
-            found += _unlike(by_stem[stem], scheme, passed_over)
+            taken, others = _part_unlike(by_stem[stem], scheme)
+            found += taken
+            passed_over += [(other, taken[0]) for other in others]
         _tell_passed_over(path, passed_over)
     return list(dict.fromkeys(found))
 
@@ -115,17 +117,12 @@ def _may_hold_landmarks(path: Path) -> bool:
     )
 
 
-def _unlike(
-    files: list[Path], scheme: Scheme | str | None, passed_over: list[tuple[Path, Path]]
-) -> list[Path]:
-    """Keep the first of files that share a name, and those that hold specimens it lacks.
-
-    The others are added to those passed over, each with the first.
-    """
+def _part_unlike(files: list[Path], scheme: Scheme | str | None) -> tuple[list[Path], list[Path]]:
+    """Part files that share a name: the first with those that hold specimens it lacks, the rest."""
     from palnet.exchange import find_format
 
     kept, *others = files
-    taken = [kept]
+    taken, passed_over = [kept], []
     # A file of one specimen that cannot be read is told later; its older copies do not stand in.
     known = (_specimens_in(kept, scheme) or {stem_of(kept)}) if others else set()
     for file in others:
@@ -135,8 +132,8 @@ def _unlike(
                 taken.append(file)
                 known |= specimens
                 continue
-        passed_over.append((file, kept))
-    return taken
+        passed_over.append(file)
+    return taken, passed_over
 
 
 def _tell_passed_over(folder: Path, passed_over: list[tuple[Path, Path]]) -> None:

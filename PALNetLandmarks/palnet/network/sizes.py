@@ -126,12 +126,11 @@ def _check_growth(old: NetworkSize, new: NetworkSize) -> None:
 
 def _token_inputs(old: NetworkSize, new: NetworkSize) -> NDArray[np.int64]:
     """Where the inputs of an old token are among those of a new one, (n_inputs,)."""
-    starts = [0, new.point_widths[1]]
-    widths = [old.point_widths[1], old.point_widths[2]]
-    for pool in range(old.n_pools):
-        starts.append(sum(new.point_widths[1:]) + pool * new.point_widths[2])
-        widths.append(old.point_widths[2])
-    starts.append(sum(new.point_widths[1:]) + new.n_pools * new.point_widths[2])
-    widths.append(N_PLACE)
-    parts = [start + np.arange(width) for start, width in zip(starts, widths, strict=True)]
-    return np.concatenate(parts)
+    # In both: the highest of the second and third layer, each pool of the third, the place.
+    _, second, third = old.point_widths
+    olds = [second, third, *[third] * old.n_pools]
+    _, second, third = new.point_widths
+    news = [second, third, *[third] * new.n_pools]
+    starts = np.cumsum([0, *news])
+    parts = [start + np.arange(width) for start, width in zip(starts, olds, strict=False)]
+    return np.concatenate([*parts, starts[-1] + np.arange(N_PLACE)])
