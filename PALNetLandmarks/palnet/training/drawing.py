@@ -16,7 +16,14 @@ from palnet.training.warping import warp_patches
 if TYPE_CHECKING:
     from palnet.training.patches import TrainingPatches
 
-__all__ = ["Drawing", "PatchTensors", "draw_batch", "place_patches"]
+__all__ = [
+    "Drawing",
+    "PatchTensors",
+    "draw_batch",
+    "mirror_batch",
+    "place_patches",
+    "take_nearest",
+]
 
 # Augmentation of the stored patches.
 TURN_DEG, SCALE_SPREAD, CENTRE_SHIFT_MM, POINT_NOISE_MM, NORMAL_NOISE = 3.0, 0.02, 0.8, 0.05, 0.06
@@ -118,23 +125,83 @@ def draw_batch(
     PatchTensors
         The batch, on the same device.
     """
+    if rng is None:
+        return take_nearest(data, scans, torch.zeros_like(scans))
     device, n_half = data.points.device, data.points.shape[3] // 2
-    if rng is None:
-        start = torch.zeros_like(scans)
-        near = torch.from_numpy(RANKS - 1).to(device)
-        picked = torch.cat([near, n_half + near]).expand(len(scans), -1)
-    else:
-        start = (torch.rand(len(scans), generator=rng, device=device) > FIRST_PASS_SHARE).long()
-        picked = _pick_points(len(scans), n_half, drawing.n_drawn, rng)
-    points = data.points[scans, start].take_along_dim(picked[:, None, :, None], dim=2).float()
-    share, centres = data.share[scans, start], data.centres_mm[scans, start]
-    truth, visible = data.truth_mm[scans], data.visible[scans]
-    if rng is None:
-        return PatchTensors(points, share, centres, truth, visible)
+    start = (torch.rand(len(scans), generator=rng, device=device) > FIRST_PASS_SHARE).long()
+    batch = _take(data, scans, start, _pick_points(len(scans), n_half, drawing.n_drawn, rng))
+    placed = batch.points, batch.centres_mm, batch.truth_mm
     if drawing.warp:
-        points, centres, truth = warp_patches(points, centres, truth, start == 0, drawing.warp, rng)
-    points, centres, truth = _augment(points, centres, truth, rng)
-    return _mirror_some(PatchTensors(points, share, centres, truth, visible), mirror, rng)
+        placed = warp_patches(*placed, start == 0, drawing.warp, rng)
+    points, centres, truth = _augment(*placed, rng)
+    batch = batch._replace(points=points, centres_mm=centres, truth_mm=truth)
+    flipped = torch.rand(len(scans), generator=rng, device=device) < MIRRORED_SHARE
+    mirrored = mirror_batch(batch, mirror)
+    return PatchTensors(
+        *(
+            torch.where(flipped.view(-1, *[1] * (mine.dim() - 1)), theirs, mine)
+            for mine, theirs in zip(batch, mirrored, strict=True)
+        )
+    )
+
+
+def take_nearest(data: PatchTensors, scans: torch.Tensor, start: torch.Tensor) -> PatchTensors:
+    """Take the points of stored patches that a detection takes.
+
+    Parameters
+    ----------
+    data : PatchTensors
+        The stored patches.
+    scans, start : Tensor of shape (batch,)
+        Which scans, and which of the two starts of each.
+
+    Returns
+    -------
+    PatchTensors
+        The batch, on the same device.
+    """
+    near = torch.from_numpy(RANKS - 1).to(data.points.device)
+    picked = torch.cat([near, data.points.shape[3] // 2 + near])
+    return _take(data, scans, start, picked.expand(len(scans), -1))
+
+
+def mirror_batch(batch: PatchTensors, mirror: torch.Tensor) -> PatchTensors:
+    """See the faces of a batch in a mirror.
+
+    Parameters
+    ----------
+    batch : PatchTensors
+        The batch.
+    mirror : Tensor of shape (n_landmarks,)
+        The landmark on the other side.
+
+    Returns
+    -------
+    PatchTensors
+        As many faces.
+    """
+    sign = batch.points.new_tensor([-1, 1, 1, -1, 1, 1])
+    return PatchTensors(
+        batch.points[:, mirror] * sign,
+        batch.share[:, mirror],
+        batch.centres_mm[:, mirror] * sign[:3],
+        batch.truth_mm[:, mirror] * sign[:3],
+        batch.visible[:, mirror],
+    )
+
+
+def _take(
+    data: PatchTensors, scans: torch.Tensor, start: torch.Tensor, picked: torch.Tensor
+) -> PatchTensors:
+    """A batch of stored patches, with the points (batch, n_points) of each."""
+    points = data.points[scans, start].take_along_dim(picked[:, None, :, None], dim=2)
+    return PatchTensors(
+        points.float(),
+        data.share[scans, start],
+        data.centres_mm[scans, start],
+        data.truth_mm[scans],
+        data.visible[scans],
+    )
 
 
 def _pick_points(n_scans: int, n_half: int, n_drawn: int, rng: torch.Generator) -> torch.Tensor:
@@ -177,23 +244,3 @@ def _draw_turns(size: int, rng: torch.Generator) -> torch.Tensor:
     once = torch.linalg.cross((axes / angle).expand(size, 3, 3), unit, dim=1)
     turns: torch.Tensor = unit + torch.sin(angle) * once + (1 - torch.cos(angle)) * (once @ once)
     return turns
-
-
-def _mirror_some(batch: PatchTensors, mirror: torch.Tensor, rng: torch.Generator) -> PatchTensors:
-    """See half of the faces in a mirror."""
-    device = batch.points.device
-    flipped = torch.rand(len(batch.points), generator=rng, device=device) < MIRRORED_SHARE
-    sign = batch.points.new_tensor([-1, 1, 1, -1, 1, 1])
-    other = PatchTensors(
-        batch.points[:, mirror] * sign,
-        batch.share[:, mirror],
-        batch.centres_mm[:, mirror] * sign[:3],
-        batch.truth_mm[:, mirror] * sign[:3],
-        batch.visible[:, mirror],
-    )
-    return PatchTensors(
-        *(
-            torch.where(flipped.view(-1, *[1] * (mine.dim() - 1)), theirs, mine)
-            for mine, theirs in zip(batch, other, strict=True)
-        )
-    )

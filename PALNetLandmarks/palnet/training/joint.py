@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
-from palnet.network.landmarks import OFFSET_UNIT_MM, mirror_patches
+from palnet.network.landmarks import OFFSET_UNIT_MM
 from palnet.network.torch_landmarks import LandmarkNetwork
-from palnet.patches import RANKS
-from palnet.training.loop import choose_device
+from palnet.training.drawing import mirror_batch, take_nearest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from palnet.network.layers import Weights
-    from palnet.training.patches import TrainingPatches
+    from palnet.training.drawing import PatchTensors
 
 __all__ = ["refit_joint_layer"]
 
@@ -35,13 +34,12 @@ SECOND_START_EVERY = 3
 MOST_REMAINING_MM = 4.0
 # Keep the equations solvable: for coordinates that never change, and for the constant.
 SMALLEST_SPREAD, CONSTANT_PENALTY = 1e-6, 1e-6
-MIRRORED = np.array([-1, 1, 1], dtype=np.float32)
 
 
 def refit_joint_layer(
     weights: Weights,
-    train: TrainingPatches,
-    validation: TrainingPatches,
+    train: PatchTensors,
+    validation: PatchTensors,
     mirror: Sequence[int],
     *,
     ridge: float,
@@ -60,8 +58,9 @@ def refit_joint_layer(
     ----------
     weights : mapping of str to ndarray
         The network's state under torch's names.
-    train, validation : TrainingPatches
-        What it was trained on, and people who say whether the new layer is better.
+    train, validation : PatchTensors
+        What it was trained on, and people who say whether the new layer is better; the network runs
+        on their device.
     mirror : sequence of int
         The landmark on the other side, for each landmark.
     ridge : float
@@ -73,7 +72,7 @@ def refit_joint_layer(
     dict of str to ndarray
         The state with a new joint layer, or as it was where that is no better on validation people.
     """
-    other_side = np.asarray(mirror)
+    other_side = torch.tensor(list(mirror), device=train.points.device)
     gain, constant = _regress(_run_on_all(weights, train, other_side), ridge)
     checked = _run_on_all(weights, validation, other_side)
     after = checked.remaining - (checked.offsets @ gain.T + constant)
@@ -119,36 +118,21 @@ def _regress(seen: _Outcome, ridge: float) -> tuple[NDArray[np.float64], NDArray
     return gain, constant
 
 
-def _run_on_all(weights: Weights, patches: TrainingPatches, mirror: NDArray[np.int64]) -> _Outcome:
+def _run_on_all(weights: Weights, patches: PatchTensors, mirror: torch.Tensor) -> _Outcome:
     """Run the network on every face and its mirror image."""
-    device = choose_device()
-    network = LandmarkNetwork.from_weights(weights).to(device).eval()
-    n_scans, n_half = len(patches.truth_mm), patches.points.shape[3] // 2
-    picked = np.concatenate([RANKS - 1, n_half + RANKS - 1])
+    network = LandmarkNetwork.from_weights(weights).to(patches.points.device).eval()
+    everybody = torch.arange(len(patches.points), device=patches.points.device)
     parts = []
-    for first in range(0, n_scans, SCANS_TOGETHER):
-        scans = np.arange(first, min(first + SCANS_TOGETHER, n_scans))
-        start = (scans % SECOND_START_EVERY == SECOND_START_EVERY - 1).astype(int)
-        points = patches.points[scans, start][:, :, picked].astype(np.float32)
-        share, centres = patches.share[scans, start], patches.centres_mm[scans, start]
-        truth, visible = patches.truth_mm[scans], patches.visible[scans]
-        mirrored_points, mirrored_centres = mirror_patches(points, centres, mirror)
-        mirrored = (
-            mirrored_points,
-            share[:, mirror],
-            mirrored_centres,
-            truth[:, mirror] * MIRRORED,
-        )
-        for inputs, shown in (
-            ((points, share, centres, truth), visible),
-            (mirrored, visible[:, mirror]),
-        ):
-            tensors = [torch.from_numpy(np.array(a, dtype=np.float32)) for a in inputs[:3]]
+    for scans in torch.split(everybody, SCANS_TOGETHER):
+        start = (scans % SECOND_START_EVERY == SECOND_START_EVERY - 1).long()
+        batch = take_nearest(patches, scans, start)
+        for faces in (batch, mirror_batch(batch, mirror)):
             with torch.no_grad():
-                raw = network(*(tensor.to(device) for tensor in tensors)).cpu().numpy()
-            remaining = (inputs[3] - inputs[2]) / OFFSET_UNIT_MM - raw[..., :3]
-            flat = (array.reshape(len(scans), -1) for array in (raw[..., :3], remaining))
-            parts.append((*flat, shown))
+                raw = network(faces.points, faces.share, faces.centres_mm)
+            offsets = raw[..., :3]
+            remaining = (faces.truth_mm - faces.centres_mm) / OFFSET_UNIT_MM - offsets
+            flat = (tensor.flatten(1).cpu().numpy() for tensor in (offsets, remaining))
+            parts.append((*flat, faces.visible.cpu().numpy()))
     offsets, remaining, visible = (np.concatenate(column) for column in zip(*parts, strict=True))
     return _Outcome(offsets.astype(np.float64), remaining.astype(np.float64), visible)
 

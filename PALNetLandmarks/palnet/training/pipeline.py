@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from palnet.scheme import Scheme
     from palnet.synthesis.morphable import MorphableModel
-    from palnet.training.patches import TrainingPatches
+    from palnet.training.drawing import PatchTensors
     from palnet.training.recipe import Recipe
 
 __all__ = ["train_model", "with_heads"]
@@ -214,23 +214,24 @@ def _landmark_stage(
     # Validation people are met as in a detection, training people with starts that fit them less.
     both = (scans[: people.n_train], True), (scans[people.n_train : n_used], False)
     fill = partial(fill_patches, atlas, folder=folder / "patches", jobs=jobs)
+    device = choose_device()
     train, validation = (
-        load_patches(on_first(partial(fill, some, thinned=thinned))) for some, thinned in both
+        place_patches(load_patches(on_first(partial(fill, some, thinned=thinned))), device)
+        for some, thinned in both
     )
-    placed, check = (place_patches(part, choose_device()) for part in (train, validation))
     mirror = [int(i) for i in scheme.mirror]
     weights: dict[str, NDArray[np.float32]] = {}
     for number, part in enumerate(recipe.landmarks, start=1):
         seed = recipe.seed + number - 1
         # Parts are for a processor's cache; a GPU is quicker with the whole batch.
-        n_parts = part.n_parts if choose_device().type == "cpu" else 1
+        n_parts = part.n_parts if device.type == "cpu" else 1
         settings = LoopSettings(part.n_steps, part.peak_rate, seed=seed, n_parts=n_parts)
         run = folder / (f"landmarks_{number}" if number > 1 else "landmarks")
         size, n_landmarks = SIZES[part.network], len(scheme)
         weights = train_landmark_network(
             begin_network(n_landmarks, size, seed, weights or None),
-            placed,
-            check,
+            train,
+            validation,
             mirror,
             run,
             settings,
@@ -244,7 +245,7 @@ def _landmark_stage(
 def _joint_stage(
     recipe: Recipe,
     weights: dict[str, NDArray[np.float32]],
-    parts: tuple[TrainingPatches, TrainingPatches],
+    parts: tuple[PatchTensors, PatchTensors],
     mirror: list[int],
     folder: Path,
 ) -> dict[str, NDArray[np.float32]]:

@@ -12,13 +12,14 @@ from palnet.network.sizes import SMALL_SIZE
 from palnet.network.torch_landmarks import LandmarkNetwork
 from palnet.patches import RANKS
 from palnet.training import joint as joint_module
+from palnet.training.drawing import place_patches
 from palnet.training.joint import MOST_REMAINING_MM, refit_joint_layer
 from palnet.training.patches import TrainingPatches
 from toy_head import toy_scheme
+from toy_patches import N_STORED
 
 N_LANDMARKS = len(toy_scheme())
 MIRROR = toy_scheme().mirror
-N_STORED = 128
 PICKED = np.concatenate([RANKS - 1, N_STORED + RANKS - 1])
 
 
@@ -31,6 +32,10 @@ def network_weights(seed):
     for name, size in (("out.weight", 0.02), ("joint.weight", 0.05), ("joint.bias", 0.02)):
         weights[name] = rng.normal(0, size, weights[name].shape).astype(np.float32)
     return weights
+
+
+def placed(patches):
+    return place_patches(patches, torch.device("cpu"))
 
 
 def make_patches(seed, n_scans):
@@ -108,7 +113,7 @@ def refit(weights):
     """Refit on the given patches, which check themselves."""
 
     def run(data, ridge, start=weights):
-        return refit_joint_layer(start, data, data, MIRROR, ridge=ridge)
+        return refit_joint_layer(start, placed(data), placed(data), MIRROR, ridge=ridge)
 
     return run
 
@@ -138,11 +143,12 @@ def test_layer_is_the_ridge_regression_behind_the_one_before(ridge, weights, ref
 
 def test_linear_rule_between_the_offsets_is_found_and_holds_on_new_faces(weights, monkeypatch):
     """Without mirror images: the network is not its own, so that no such rule holds for both."""
-    monkeypatch.setattr(joint_module, "mirror_patches", lambda *inputs: inputs[:2])
-    monkeypatch.setattr(joint_module, "MIRRORED", np.ones(3, dtype=np.float32))
+    monkeypatch.setattr(joint_module, "mirror_batch", lambda batch, mirror: batch)
     train, fresh = (by_a_rule(weights, make_patches(s, n), seed=5) for s, n in ((1, 120), (2, 20)))
 
-    refitted = refit_joint_layer(weights, train, fresh, np.arange(N_LANDMARKS), ridge=1e-3)
+    refitted = refit_joint_layer(
+        weights, placed(train), placed(fresh), np.arange(N_LANDMARKS), ridge=1e-3
+    )
 
     assert mean_error(refitted, fresh) < 0.02 * mean_error(weights, fresh)
 
@@ -162,7 +168,7 @@ def test_layer_that_is_no_better_on_other_people_is_not_taken(weights):
     train = by_a_rule(weights, make_patches(1, 60), seed=5)
     others = by_a_rule(weights, make_patches(2, 20), seed=6)
 
-    refitted = refit_joint_layer(weights, train, others, MIRROR, ridge=1e-3)
+    refitted = refit_joint_layer(weights, placed(train), placed(others), MIRROR, ridge=1e-3)
 
     for name, weight in refitted.items():
         np.testing.assert_array_equal(weight, weights[name])
