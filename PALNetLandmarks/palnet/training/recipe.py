@@ -99,7 +99,7 @@ class LandmarkRecipe:
 
     @property
     def n_parts(self) -> int:
-        """Parts that a batch is computed in."""
+        """Parts that a processor computes a batch in."""
         return max(1, self.batch_size // PART_SIZE)
 
 
