@@ -224,7 +224,7 @@ def train(arguments: argparse.Namespace) -> None:
         optimizer.step()
         return loss.detach()
 
-    validate = partial(_validate, network, validation, mirror)
+    validate = partial(_validate, network, validation)
     rows = _run_by_the_clock(step, validate, store, arguments)
     with (folder / "curve.csv").open("w", newline="", encoding="utf-8") as curve:
         csv.writer(curve).writerows(rows)
@@ -260,11 +260,11 @@ def _run_by_the_clock(
     return rows
 
 
-def _validate(network: torch.nn.Module, validation: _Store, mirror: torch.Tensor) -> float:
+def _validate(network: torch.nn.Module, validation: _Store) -> float:
     """Mean error on the validation people, in single precision."""
     network.eval()
     patches = PatchTensors(*(values[: validation.count] for values in validation.patches))
-    error_mm = validation_error_mm(network, patches, mirror)
+    error_mm = validation_error_mm(network, patches)
     network.train()
     return error_mm
 

@@ -102,7 +102,7 @@ def draw_batch(
     data: PatchTensors,
     scans: torch.Tensor,
     mirror: torch.Tensor,
-    rng: torch.Generator | None,
+    rng: torch.Generator,
     drawing: Drawing = _PLAIN,
 ) -> PatchTensors:
     """Draw points of the stored patches, warped, turned, scaled, shifted, mirrored and made noisy.
@@ -115,8 +115,8 @@ def draw_batch(
         Which scans, on the device of the patches, as the mirror is.
     mirror : Tensor of shape (n_landmarks,)
         The landmark on the other side.
-    rng : torch.Generator or None
-        On the device of the patches; None draws the nearest points of the first start, unchanged.
+    rng : torch.Generator
+        On the device of the patches.
     drawing : Drawing
         How many points are drawn, and how far faces are warped.
 
@@ -125,8 +125,6 @@ def draw_batch(
     PatchTensors
         The batch, on the same device.
     """
-    if rng is None:
-        return take_nearest(data, scans, torch.zeros_like(scans))
     device, n_half = data.points.device, data.points.shape[3] // 2
     start = (torch.rand(len(scans), generator=rng, device=device) > FIRST_PASS_SHARE).long()
     batch = _take(data, scans, start, _pick_points(len(scans), n_half, drawing.n_drawn, rng))

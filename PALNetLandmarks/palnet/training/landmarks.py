@@ -10,7 +10,7 @@ import torch
 from palnet.network.landmarks import OFFSET_UNIT_MM
 from palnet.network.sizes import grow_weights
 from palnet.network.torch_landmarks import LandmarkNetwork
-from palnet.training.drawing import draw_batch
+from palnet.training.drawing import draw_batch, take_nearest
 from palnet.training.loop import choose_device, run_loop, start_generator
 
 if TYPE_CHECKING:
@@ -115,15 +115,13 @@ def train_landmark_network(
         return landmark_loss(raw.float(), batch.centres_mm, batch.truth_mm, batch.visible)
 
     def validate(network: torch.nn.Module) -> float:
-        return validation_error_mm(network, validation, other_side)
+        return validation_error_mm(network, validation)
 
     run_loop(network, draw_loss, settings, folder, validate)
     return {name: value.numpy() for name, value in network.cpu().state_dict().items()}
 
 
-def validation_error_mm(
-    network: torch.nn.Module, validation: PatchTensors, mirror: torch.Tensor
-) -> float:
+def validation_error_mm(network: torch.nn.Module, validation: PatchTensors) -> float:
     """Mean error of the landmarks that scans show, from the first starts.
 
     Parameters
@@ -132,8 +130,6 @@ def validation_error_mm(
         On the device of the patches, ready to be evaluated.
     validation : PatchTensors
         The stored patches.
-    mirror : Tensor of shape (n_landmarks,)
-        The landmark on the other side.
 
     Returns
     -------
@@ -143,7 +139,7 @@ def validation_error_mm(
     errors = []
     everybody = torch.arange(len(validation.points), device=validation.points.device)
     for scans in torch.split(everybody, VALIDATED_TOGETHER):
-        batch = draw_batch(validation, scans, mirror, None)
+        batch = take_nearest(validation, scans, torch.zeros_like(scans))
         with torch.no_grad():
             raw = network(batch.points, batch.share, batch.centres_mm)
         found = raw[..., :3] * OFFSET_UNIT_MM + batch.centres_mm

@@ -7,7 +7,7 @@ import torch
 
 from palnet.patches import RANKS
 from palnet.training import drawing as drawing_module
-from palnet.training.drawing import Drawing, draw_batch, place_patches
+from palnet.training.drawing import Drawing, draw_batch, place_patches, take_nearest
 from palnet.training.patches import TrainingPatches
 from toy_head import toy_scheme
 from toy_patches import N_STORED, make_patches
@@ -28,10 +28,12 @@ def every_point_at_the_truth(seed):
 
 
 def draw(data, scans, seed, drawing=PLAIN):
-    """A batch as arrays; without a seed as in a detection."""
-    rng = None if seed is None else torch.Generator().manual_seed(seed)
-    placed = place_patches(data, torch.device("cpu"))
-    return draw_batch(placed, torch.as_tensor(scans), torch.tensor(MIRROR), rng, drawing)
+    """A batch; without a seed as in a detection."""
+    placed, scans = place_patches(data, torch.device("cpu")), torch.as_tensor(scans)
+    if seed is None:
+        return take_nearest(placed, scans, torch.zeros_like(scans))
+    rng = torch.Generator().manual_seed(seed)
+    return draw_batch(placed, scans, torch.tensor(MIRROR), rng, drawing)
 
 
 @pytest.fixture
@@ -117,7 +119,7 @@ def test_same_generator_gives_the_same_batch_and_another_another():
     assert not torch.equal(first[3], other[3])
 
 
-def test_batch_without_generator_is_what_a_detection_takes():
+def test_nearest_points_are_what_a_detection_takes():
     data = make_patches(4)
     scans = np.array([5, 0, 2])
 

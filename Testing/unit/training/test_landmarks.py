@@ -9,7 +9,7 @@ import torch
 
 from palnet.network.landmarks import OFFSET_UNIT_MM, run_network
 from palnet.network.sizes import LARGE_SIZE, SMALL_SIZE, NetworkSize
-from palnet.training.drawing import Drawing, draw_batch, place_patches
+from palnet.training.drawing import Drawing, place_patches, take_nearest
 from palnet.training.landmarks import begin_network, landmark_loss, train_landmark_network
 from palnet.training.loop import LoopSettings
 from toy_head import toy_scheme
@@ -147,7 +147,7 @@ def test_training_learns_the_offset(a_training):
 
 def test_trained_weights_run_in_numpy(a_training):
     data = make_patches(2, n_scans=4)
-    batch = draw_batch(placed(data), torch.arange(4), torch.tensor(MIRROR), None)
+    batch = take_nearest(placed(data), torch.arange(4), torch.zeros(4, dtype=int))
     points, share, centres, truth, visible = (t.numpy() for t in batch)
 
     raw = run_network(a_training[1], points, share, centres)
@@ -166,7 +166,7 @@ def test_a_round_begins_where_the_one_before_ended(a_training):
     state = {name: value.numpy() for name, value in grown.state_dict().items()}
     assert NetworkSize.of(state) == LARGE_SIZE
     data = placed(make_patches(2, n_scans=4))
-    inputs = [t.numpy() for t in draw_batch(data, torch.arange(4), torch.tensor(MIRROR), None)[:3]]
+    inputs = [t.numpy() for t in take_nearest(data, torch.arange(4), torch.zeros(4, dtype=int))[:3]]
     np.testing.assert_allclose(
         run_network(state, *inputs), run_network(weights, *inputs), rtol=0, atol=1e-5
     )
