@@ -7,15 +7,18 @@ One process generates people and cuts their patches on every core, others train 
         --ict ict_facekit_light.npz --heads anny_train.npz --model palnet50 --model held_out.npz
     python -m benchmarks.train_while_generating train --folder work --seconds 600 --model palnet50
 
-The network of `--model` grows to the large size; what comes out are its weights and curve, before
-the joint layer is refitted and expected errors are fitted. The last rounds of the recipes are much
-the same with a fixed number of people and batches (`palnet train`); here the clock decides.
+The network of `--model` grows to the large size, or with `--anew` only its atlas is taken and a
+large one begins from nothing; what comes out are weights and curve, before the joint layer is
+refitted and expected errors are fitted. The last rounds of the recipes are much the same with a
+fixed number of people and batches (`palnet train`); here the clock decides. Weights and curve are
+written after every validation: a lease may end before its time.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import os
 import threading
 import time
 from functools import partial
@@ -40,7 +43,7 @@ from palnet.training.pipeline import with_heads
 from palnet.training.recipe import MOST_DRAWN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -72,6 +75,7 @@ def main() -> None:
     add("--warp", type=float, default=0.5, help="[%(default)s]")
     add("--most", type=int, default=20_000, help="people to have room for [%(default)s]")
     add("--least", type=int, default=1_000, help="people to wait for [%(default)s]")
+    add("--anew", action="store_true", help="begin from nothing")
     arguments = parser.parse_args()
     (generate if arguments.what == "generate" else train)(arguments)
 
@@ -137,9 +141,10 @@ class _Store:
     """Patches on the device, with room for more; a thread adds what appears in a folder."""
 
     def __init__(self, folder: Path, room: int, device: torch.device) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.room, self.device = folder, room, device
         self.count = 0
-        self._seen: set[Path] = set()
+        self._seen: set[str] = set()
         self._columns: dict[str, torch.Tensor] = {}
         self._failure: Exception | None = None
 
@@ -152,10 +157,15 @@ class _Store:
 
     def fill(self) -> None:
         """Add the files that are new; drafts begin with a dot."""
-        for path in sorted(set(self.folder.glob("[0-9]*.npz")) - self._seen):
+        with os.scandir(self.folder) as entries:
+            names = {entry.name for entry in entries}
+        for name in sorted(names - self._seen):
             if self.count == self.room:
                 return
-            self._seen.add(path)
+            if name.startswith("."):
+                continue
+            self._seen.add(name)
+            path = self.folder / name
             with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
                 self._add({name: arrays[name] for name in PatchTensors._fields})
 
@@ -202,13 +212,13 @@ def train(arguments: argparse.Namespace) -> None:
     validation.wait_for(validation.room, time.monotonic() + LONGEST_WAIT_S)
     store.wait_for(arguments.least, time.monotonic() + LONGEST_WAIT_S)
     store.follow()
-    weights = model.network("landmarks")
+    weights = None if arguments.anew else model.network("landmarks")
     network = begin_network(len(model.scheme), LARGE_SIZE, SEED, weights).to(device)
     mirror = torch.tensor(model.scheme.mirror, device=device)
     optimizer = torch.optim.AdamW(network.parameters(), weight_decay=WEIGHT_DECAY)
     rng = torch.Generator(device).manual_seed(SEED)
     drawing = Drawing(arguments.batch, MOST_DRAWN, arguments.warp)
-    run = torch.compile(network) if device.type == "cuda" else network
+    run = torch.compile(network, dynamic=False) if device.type == "cuda" else network
 
     def step(rate: float) -> torch.Tensor:
         optimizer.param_groups[0]["lr"] = rate
@@ -225,11 +235,12 @@ def train(arguments: argparse.Namespace) -> None:
         return loss.detach()
 
     validate = partial(_validate, network, validation)
-    rows = _run_by_the_clock(step, validate, store, arguments)
-    with (folder / "curve.csv").open("w", newline="", encoding="utf-8") as curve:
-        csv.writer(curve).writerows(rows)
-    state = {key: value.cpu().numpy() for key, value in network.state_dict().items()}
-    np.savez_compressed(folder / "weights.npz", **state)
+    for rows in _run_by_the_clock(step, validate, store, arguments):
+        with (folder / "curve.csv").open("w", newline="", encoding="utf-8") as curve:
+            csv.writer(curve).writerows(rows)
+        state = {key: value.cpu().numpy() for key, value in network.state_dict().items()}
+        with replacing(folder / "weights.npz", overwrite=True) as draft, draft.open("wb") as stream:
+            np.savez(stream, **state)
 
 
 def _run_by_the_clock(
@@ -237,8 +248,11 @@ def _run_by_the_clock(
     validate: Callable[[], float],
     store: _Store,
     arguments: argparse.Namespace,
-) -> list[list[object]]:
-    """Take steps: the rate goes up, then down by half a cosine to nothing when time is over."""
+) -> Iterator[list[list[object]]]:
+    """Take steps: the rate goes up, then down by half a cosine to nothing when time is over.
+
+    Gives the rows of the curve after every validation.
+    """
     rows: list[list[object]] = [["step", "loss", "validation_mm", "seconds", "people", "rate"]]
     start = last = time.monotonic()
     losses: list[torch.Tensor] = []
@@ -257,7 +271,7 @@ def _run_by_the_clock(
             rows.append([n_steps, *figures, f"{arguments.peak_rate * share:.2e}"])
             print(*rows[-1], flush=True)
             losses.clear()
-    return rows
+            yield rows
 
 
 def _validate(network: torch.nn.Module, validation: _Store) -> float:
