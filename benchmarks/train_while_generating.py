@@ -254,6 +254,7 @@ def _run_by_the_clock(
     Gives the rows of the curve after every validation.
     """
     rows: list[list[object]] = [["step", "loss", "validation_mm", "seconds", "people", "rate"]]
+    step(0.0)  # compiles, for a minute perhaps, before the clock starts
     start = last = time.monotonic()
     losses: list[torch.Tensor] = []
     done, n_steps = 0.0, 0
