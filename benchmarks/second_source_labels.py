@@ -69,6 +69,7 @@ def main() -> None:
         "carried, left against right": np.linalg.norm(carried - mirrored(carried, scheme), axis=1),
         "disagreement on anny": np.linalg.norm(on_heads, axis=1),
         "disagreement on ICT-FaceKit": np.linalg.norm(on_ict, axis=1),
+        "mean of both ways": np.linalg.norm((on_heads + on_ict) / 2, axis=1),
         "the two ways apart": np.linalg.norm(on_heads - on_ict, axis=1),
     }
     values = np.stack(list(columns.values()), axis=1)
