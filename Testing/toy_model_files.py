@@ -7,7 +7,7 @@ import json
 
 import numpy as np
 
-from palnet.model import Calibration
+from palnet.calibration import Calibration
 from toy_head import toy_atlas, toy_scheme
 
 N_LANDMARKS = len(toy_scheme())

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from palnet import finding
-from palnet.model import Calibration, read_model, write_model
+from palnet.calibration import Calibration
+from palnet.model import read_model, write_model
 from palnet.network.sizes import SMALL_SIZE
 from palnet.network.torch_landmarks import LandmarkNetwork
 from palnet.surface import parse_unit, prepare_surface, project_onto_triangles

@@ -16,6 +16,7 @@ import numpy as np
 
 from palnet._checks import check_finite, check_points, check_transform, frozen_copy
 from palnet._files import replacing
+from palnet.calibration import Calibration
 from palnet.errors import ModelFileError
 from palnet.face.atlas import FaceAtlas
 from palnet.network.layers import select
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_MODEL",
-    "Calibration",
     "Model",
     "PaperNetwork",
     "find_model",
@@ -49,52 +49,6 @@ MODELS_FOLDER = Path(__file__).parent / "models"
 PAPER_KEYS = ("variant", "n_points", "spacing_mm", "finish")
 # How far a rotation matrix that was computed may be from one.
 RIGID_WITHIN = 1e-6
-
-
-# Of distances whose three axes err alike; for files written before it was fitted.
-DEFAULT_NINETY = 1.7
-
-
-@dataclass(frozen=True, eq=False)
-class Calibration:
-    """From the network's spread to an expected error, by landmark and by how badly the atlas fits.
-
-    It is ``factor[landmark] * spread ** power * misfit ** misfit_power``.
-
-    Convention: spread and expected error in millimetres of the face frame, where every face has the
-    atlas's size. The paper's networks say no spread: there the power is 0 and the factor the
-    expected error, in the true millimetres that these networks work in.
-
-    Attributes
-    ----------
-    factor : ndarray of shape (n_landmarks,)
-        One factor a landmark.
-    power : float
-        The same for all landmarks.
-    min_visibility : float
-        Landmarks whose predicted visibility is lower are called missing.
-    ninety : float
-        Nine of ten errors are below this times the expected one.
-    misfit_power : float
-        Of the fit's misfit (`palnet.face.fit.measure_misfit`); 0 in models that do not know it.
-    """
-
-    factor: NDArray[np.float64]
-    power: float
-    min_visibility: float
-    ninety: float = DEFAULT_NINETY
-    misfit_power: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Check and freeze the factors."""
-        check_finite(np.asarray(self.factor), name="factor")
-        object.__setattr__(self, "factor", frozen_copy(self.factor))
-
-    def expected_error_mm(
-        self, spread_mm: NDArray[np.float64], misfit: NDArray[np.float64] | float = 1.0
-    ) -> NDArray[np.float64]:
-        """Expected error in mm for each landmark's spread on a face that the atlas fits so."""
-        return np.asarray(self.factor * spread_mm**self.power * misfit**self.misfit_power)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from palnet import model as model_module
+from palnet.calibration import Calibration
 from palnet.errors import ModelFileError
-from palnet.model import Calibration, list_models, read_model, write_model
+from palnet.model import list_models, read_model, write_model
 from toy_model_files import N_LANDMARKS, change_header, rewrite, toy_parts, toy_weights
 
 

@@ -29,7 +29,7 @@ ROWS = (
     {"scheme"},
     {"landmarks"},
     {"exchange", "samples", "surface"},
-    {"jobs"},
+    {"calibration", "jobs"},
     {"patches", "sorted_patches", "synthesis"},
     {"network"},
     {"face"},

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from palnet.calibration import Calibration
 from palnet.detector import find_face, predict_in_face
 from palnet.errors import ScanRefusedError, TrainingError
 from palnet.face.similarity import apply_similarity
-from palnet.model import Calibration
 from palnet.surface import parse_unit, prepare_surface, project_onto_triangles
 from palnet.synthesis.folder import read_generated_scan
 

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from palnet.calibration import Calibration
     from palnet.face.atlas import FaceAtlas
-    from palnet.model import Calibration, Model
+    from palnet.model import Model
     from palnet.network.layers import Weights
     from palnet.scheme import Scheme
     from palnet.training.faces import AnnotatedFace

@@ -14,10 +14,11 @@ import torch
 
 import palnet
 from palnet._files import replacing
+from palnet.calibration import Calibration
 from palnet.errors import ScanRefusedError, TrainingError
 from palnet.face.similarity import apply_similarity, fit_similarity, invert_similarity
 from palnet.finding import find_face, without_scale
-from palnet.model import Calibration, Model, PaperNetwork, read_model, write_model
+from palnet.model import Model, PaperNetwork, read_model, write_model
 from palnet.placing import place_as_published
 from palnet.surface import prepare_scan
 from palnet.training.dataset import load_scan

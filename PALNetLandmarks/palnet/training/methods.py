@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from palnet._files import replacing
+from palnet.calibration import Calibration
 from palnet.errors import TrainingError
 from palnet.face.similarity import apply_similarity, invert_similarity
-from palnet.model import Calibration, read_model
+from palnet.model import read_model
 from palnet.training import protocol as protocols
 from palnet.training.carrying import carry_landmarks
 from palnet.training.choosing import refit_calibration, write_tuned_model

@@ -14,9 +14,10 @@ import torch
 
 import palnet
 from palnet._files import replacing
+from palnet.calibration import Calibration
 from palnet.errors import UsageError
 from palnet.face.atlas import FaceAtlas
-from palnet.model import Calibration, read_model, write_model
+from palnet.model import read_model, write_model
 from palnet.network.sizes import SIZES
 from palnet.scheme import load_scheme
 from palnet.synthesis.folder import fill_folder

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from palnet.calibration import Calibration
 from palnet.errors import TrainingError
-from palnet.model import Calibration
 from palnet.network.landmarks import OFFSET_UNIT_MM, LandmarkPrediction, run_network
 from palnet.network.sizes import SMALL_SIZE
 from palnet.network.torch_landmarks import LandmarkNetwork
