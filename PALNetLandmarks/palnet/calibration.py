@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,9 @@ class Calibration:
         Nine of ten errors are below this times the expected one.
     misfit_power : float
         Of the fit's misfit (`palnet.face.fit.measure_misfit`); 0 in models that do not know it.
+    largest_spread_mm : float
+        Where the median spread of a scan's landmarks is larger, there is no face; infinite in
+        models that do not know it.
     """
 
     factor: NDArray[np.float64]
@@ -48,11 +52,21 @@ class Calibration:
     min_visibility: float
     ninety: float = DEFAULT_NINETY
     misfit_power: float = 0.0
+    largest_spread_mm: float = math.inf
 
     def __post_init__(self) -> None:
         """Check and freeze the factors."""
         check_finite(np.asarray(self.factor), name="factor")
+        if not self.largest_spread_mm > 0:
+            msg = f"largest_spread_mm must be above 0; got {self.largest_spread_mm!r}"
+            raise ValueError(msg)
         object.__setattr__(self, "factor", frozen_copy(self.factor))
+
+    def is_sure(self, spread_mm: NDArray[np.float64]) -> bool | None:
+        """Whether landmarks of these spreads are those of a face; None if the model cannot say."""
+        if math.isinf(self.largest_spread_mm):
+            return None
+        return bool(np.median(spread_mm) <= self.largest_spread_mm)
 
     def expected_error_mm(
         self, spread_mm: NDArray[np.float64], misfit: NDArray[np.float64] | float = 1.0

@@ -3,17 +3,19 @@
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from palnet.errors import ScanRefusedError
 from palnet.face.fit import AtlasFit, fit_atlas
 from palnet.face.pose import find_poses
-from palnet.face.region import extract_face, move_cloud, move_surface, sample_coarse
+from palnet.face.region import extract_face, move_cloud, move_surface, sample_coarse, sample_fine
 from palnet.face.similarity import compose_similarity, similarity_scale
-from palnet.face.verdict import find_refusal, measure_broad_relief
+from palnet.face.verdict import MIN_COVERAGE, find_refusal, measure_broad_relief
+from palnet.network.landmarks import LandmarkPrediction, refine_landmarks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from palnet.model import Model
     from palnet.surface import PointCloud, Surface, Unit
 
-__all__ = ["FoundFace", "Stopwatch", "find_face", "without_scale"]
+__all__ = ["FoundFace", "Stopwatch", "find_face", "predict_in_face", "without_scale"]
 
 # A candidate whose short fit scores less than this is not worth a full one, unless there is no
 # other. If it passes the verdict all the same, a better one in another unit is preferred: noise
@@ -68,6 +70,8 @@ class FoundFace:
         The region at the coarse spacing, in the face frame.
     fit : AtlasFit
         The fitted atlas.
+    prediction : LandmarkPrediction, optional
+        What the landmark network says, where it was asked whether this is a face.
     """
 
     surface: Surface
@@ -75,6 +79,7 @@ class FoundFace:
     face: Surface
     coarse: PointCloud
     fit: AtlasFit
+    prediction: LandmarkPrediction | None = None
 
 
 def find_face(
@@ -94,7 +99,7 @@ def find_face(
     model : Model
         Atlas and pose networks.
     watch : Stopwatch, optional
-        Gets the time of the stages ``pose`` and ``fit``.
+        Gets the time of the stages ``pose``, ``fit`` and ``network``.
 
     Returns
     -------
@@ -151,8 +156,7 @@ def _search(
                 break
             with watch.stage("fit"):
                 found = _fit(scaled, candidate.face_from_scan, model)
-                relief = measure_broad_relief(model.atlas, found.fit, found.coarse)
-            refusal = find_refusal(found.fit, relief, found.face_from_scan)
+            found, refusal = _judge(found, model, watch)
             if refusal is not None:
                 reasons.append(refusal)
             elif is_hopeless:
@@ -174,6 +178,42 @@ def _fit(surface: Surface, guess: NDArray[np.float64], model: Model) -> FoundFac
         coarse=move_cloud(cloud, fit.face_from_cloud),
         fit=fit,
     )
+
+
+def _judge(found: FoundFace, model: Model, watch: Stopwatch) -> tuple[FoundFace, str | None]:
+    """The verdict; a network that knows when it is unsure says what it sees first."""
+    with watch.stage("fit"):
+        relief = measure_broad_relief(model.atlas, found.fit, found.coarse)
+    is_sure = None
+    if math.isfinite(model.calibration.largest_spread_mm) and found.fit.coverage >= MIN_COVERAGE:
+        with watch.stage("network"):
+            prediction = predict_in_face(found, model)
+        is_sure = model.calibration.is_sure(prediction.spread_mm)
+        found = replace(found, prediction=prediction)
+    return found, find_refusal(found.fit, relief, found.face_from_scan, is_sure=is_sure)
+
+
+def predict_in_face(found: FoundFace, model: Model) -> LandmarkPrediction:
+    """Refine the atlas's landmarks by the network; those that it moves far, once more.
+
+    Parameters
+    ----------
+    found : FoundFace
+        The face.
+    model : Model
+        The landmark network.
+
+    Returns
+    -------
+    LandmarkPrediction
+        In the face frame, not yet on the surface nor calibrated.
+    """
+    if found.prediction is not None:
+        return found.prediction
+    starts = found.fit.landmarks_mm
+    fine = sample_fine(found.face, starts)
+    weights = model.network("landmarks")
+    return refine_landmarks(weights, fine, found.coarse, starts, model.scheme.mirror)
 
 
 def without_scale(face_from_scan: NDArray[np.float64], atlas: FaceAtlas) -> NDArray[np.float64]:

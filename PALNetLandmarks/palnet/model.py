@@ -174,7 +174,7 @@ def write_model(
     arrays: dict[str, Any] = {f"network.{name}": weight for name, weight in weights.items()}
     arrays |= {f"atlas.{name}": array for name, array in atlas.to_arrays().items()}
     arrays["calibration.factor"] = calibration.factor
-    header = {
+    header: dict[str, Any] = {
         "format": FORMAT_NAME,
         "format_version": FORMAT_VERSION,
         "scheme": scheme_to_dict(scheme),
@@ -186,6 +186,8 @@ def write_model(
         },
         "metadata": metadata,
     }
+    if math.isfinite(calibration.largest_spread_mm):  # JSON has no infinity
+        header["calibration"]["largest_spread_mm"] = calibration.largest_spread_mm
     if paper is not None:
         arrays["paper.means_mm"] = paper.means_mm
         arrays["paper.frame_from_face"] = paper.frame_from_face

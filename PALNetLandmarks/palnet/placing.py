@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet.face.region import extract_face, move_surface, sample_fine
+from palnet.face.region import extract_face, move_surface
 from palnet.face.similarity import apply_similarity, invert_similarity, similarity_scale
-from palnet.finding import Stopwatch, without_scale
-from palnet.network.landmarks import LandmarkPrediction, refine_landmarks
+from palnet.finding import Stopwatch, predict_in_face, without_scale
 from palnet.network.palnet import run_palnet
 from palnet.sorted_patches import finish_landmarks, gather_sorted
 from palnet.surface import project_onto_triangles, sample_surface
@@ -21,13 +20,13 @@ if TYPE_CHECKING:
 
     from palnet.finding import FoundFace
     from palnet.model import Model
+    from palnet.network.landmarks import LandmarkPrediction
     from palnet.surface import Surface
 
 __all__ = [
     "Placement",
     "place_as_published",
     "place_landmarks",
-    "predict_in_face",
     "project_prediction",
 ]
 
@@ -79,27 +78,6 @@ def place_landmarks(found: FoundFace, model: Model, watch: Stopwatch | None = No
         prediction = predict_in_face(found, model)
     with watch.stage("project"):
         return project_prediction(found, prediction, model)
-
-
-def predict_in_face(found: FoundFace, model: Model) -> LandmarkPrediction:
-    """Refine the atlas's landmarks by the network; those that it moves far, once more.
-
-    Parameters
-    ----------
-    found : FoundFace
-        The face.
-    model : Model
-        The landmark network.
-
-    Returns
-    -------
-    LandmarkPrediction
-        In the face frame, not yet on the surface nor calibrated.
-    """
-    starts = found.fit.landmarks_mm
-    fine = sample_fine(found.face, starts)
-    weights = model.network("landmarks")
-    return refine_landmarks(weights, fine, found.coarse, starts, model.scheme.mirror)
 
 
 def project_prediction(found: FoundFace, prediction: LandmarkPrediction, model: Model) -> Placement:

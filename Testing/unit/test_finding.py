@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -39,7 +40,11 @@ def find(monkeypatch):
             )
 
         units = tuple(by_unit)
-        model = SimpleNamespace(atlas=None, network=lambda name: {})
+        model = SimpleNamespace(
+            atlas=None,
+            network=lambda name: {},
+            calibration=SimpleNamespace(largest_spread_mm=math.inf),
+        )
         return find_face(scan_in(units[0]), units, model).chosen, fitted
 
     monkeypatch.setattr(
@@ -53,7 +58,7 @@ def find(monkeypatch):
     )
     monkeypatch.setattr(finding, "_fit", fit)
     monkeypatch.setattr(finding, "measure_broad_relief", lambda *rest: 0.0)
-    monkeypatch.setattr(finding, "find_refusal", lambda fit, *rest: fit[1])
+    monkeypatch.setattr(finding, "find_refusal", lambda fit, *rest, is_sure: fit[1])
     return find
 
 

@@ -18,7 +18,13 @@ if TYPE_CHECKING:
     from palnet.face.fit import AtlasFit
     from palnet.surface import PointCloud
 
-__all__ = ["LARGEST_FACE", "SMALLEST_FACE", "find_refusal", "measure_broad_relief"]
+__all__ = [
+    "LARGEST_FACE",
+    "MIN_COVERAGE",
+    "SMALLEST_FACE",
+    "find_refusal",
+    "measure_broad_relief",
+]
 
 # In sizes of the atlas's mean face, which with infants among its people is 0.95 of an adult's. The
 # 5,200 people of the training measure 0.59 to 1.33. The range has to stay below the 2.54 of inches
@@ -84,7 +90,11 @@ def _average(
 
 
 def find_refusal(
-    fit: AtlasFit, broad_relief: float, face_from_scan: NDArray[np.float64]
+    fit: AtlasFit,
+    broad_relief: float,
+    face_from_scan: NDArray[np.float64],
+    *,
+    is_sure: bool | None = None,
 ) -> str | None:
     """Say why landmarks should not be placed, or None if they may.
 
@@ -96,6 +106,9 @@ def find_refusal(
         What `measure_broad_relief` says of it.
     face_from_scan : ndarray of shape (4, 4)
         The pose it led to.
+    is_sure : bool, optional
+        Whether the landmark network is sure of what it sees, which tells a face better than its
+        likeness; None where it cannot say.
 
     Returns
     -------
@@ -105,7 +118,8 @@ def find_refusal(
     size = 1 / similarity_scale(face_from_scan)
     residual_mm = fit.residual_mm * min(size, LARGEST_FACE)
     likeness = broad_relief - RESIDUAL_PENALTY * residual_mm
-    is_like_a_face = likeness >= MIN_LIKENESS and fit.mahalanobis <= MAX_MAHALANOBIS
+    is_like_a_face = likeness >= MIN_LIKENESS if is_sure is None else is_sure
+    is_like_a_face &= fit.mahalanobis <= MAX_MAHALANOBIS
     if is_like_a_face and not SMALLEST_FACE <= size <= LARGEST_FACE:
         return (
             f"the face would be {size:.2f} times the mean face's size, outside "
@@ -116,6 +130,11 @@ def find_refusal(
             f"no usable face: only {100 * fit.coverage:.0f} % of a face between brows and chin "
             f"was found, less than {100 * MIN_COVERAGE:.0f} %. Scan the face from the front; if "
             "the scan shows one, give its unit."
+        )
+    if not is_like_a_face and is_sure is not None:
+        return (
+            "no face: at the best match too little looks like landmarks of a face. Check that the "
+            "scan shows a face; if it does, give its unit."
         )
     if not is_like_a_face:
         return (
