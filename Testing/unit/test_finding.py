@@ -6,11 +6,20 @@ from __future__ import annotations
 import math
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from palnet import finding
+from palnet.calibration import Calibration
 from palnet.errors import ScanRefusedError
-from palnet.finding import HOPELESS_SCORE, POOR_SCORE, find_face
+from palnet.finding import (
+    HOPELESS_SCORE,
+    POOR_SCORE,
+    FoundFace,
+    Stopwatch,
+    find_face,
+    predict_in_face,
+)
 from palnet.surface import parse_unit
 
 INCH, CENTIMETRE = parse_unit("in"), parse_unit("cm")
@@ -113,3 +122,52 @@ def test_what_looks_like_a_face_and_is_refused_is_not_searched_for_once_more(fin
 def test_reason_is_that_of_the_first_search(find):
     with pytest.raises(ScanRefusedError, match="scan: first"):
         find({INCH: [(WEAK, "first")]}, once_more=[(WEAK, "second")])
+
+
+# --- what the landmark network says of a candidate ------------------------------------------------
+
+
+@pytest.fixture
+def judge(monkeypatch):
+    """The verdict on a face whose landmarks have such a spread; how often the network was asked."""
+    asked = []
+
+    def judge(spread_mm, *, limit_mm=1.5, coverage=0.9):
+        prediction = SimpleNamespace(spread_mm=np.full(5, spread_mm))
+        monkeypatch.setattr(finding, "predict_in_face", lambda *rest: asked.append(1) or prediction)
+        monkeypatch.setattr(finding, "measure_broad_relief", lambda *rest: -0.5)
+        fit = SimpleNamespace(coverage=coverage, residual_mm=0.4, mahalanobis=0.8)
+        face = FoundFace(None, np.eye(4), None, None, fit)
+        calibration = Calibration(np.ones(5), 1.0, 0.5, largest_spread_mm=limit_mm)
+        model = SimpleNamespace(atlas=None, calibration=calibration)
+        found, refusal = finding._judge(face, model, Stopwatch())
+        return found.prediction is prediction, refusal, len(asked)
+
+    return judge
+
+
+def test_face_that_looks_like_none_is_accepted_where_the_network_is_sure(judge):
+    assert judge(1.4) == (True, None, 1)
+
+
+def test_face_is_refused_where_the_network_is_unsure(judge):
+    kept, refusal, _ = judge(1.6)
+
+    assert kept
+    assert refusal.startswith("no face")
+
+
+@pytest.mark.parametrize("given", [{"limit_mm": math.inf}, {"coverage": 0.3}])
+def test_network_is_not_asked_where_it_cannot_say_or_too_little_is_there(given, judge):
+    kept, refusal, asked = judge(0.1, **given)
+
+    assert not kept
+    assert "face" in refusal
+    assert asked == 0
+
+
+def test_network_that_was_asked_is_not_run_again():
+    prediction = SimpleNamespace()
+    face = FoundFace(None, np.eye(4), None, None, None, prediction=prediction)
+
+    assert predict_in_face(face, model=None) is prediction

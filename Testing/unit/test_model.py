@@ -5,6 +5,7 @@ import hashlib
 import io
 import pickle
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +90,37 @@ def test_more_is_expected_where_the_atlas_fits_badly(misfit, times):
     expected = calibration.expected_error_mm(np.array([4.0, 9.0]), misfit)
 
     np.testing.assert_allclose(expected, np.array([2.0, 6.0]) * times)
+
+
+def test_calibration_that_knows_how_large_a_spread_is_a_face_s_says_so():
+    calibration = Calibration(np.ones(3), 1.0, 0.5, largest_spread_mm=1.5)
+
+    assert calibration.is_sure(np.array([0.5, 1.5, 9.0])) is True
+    assert calibration.is_sure(np.array([0.5, 1.6, 9.0])) is False
+
+
+def test_calibration_that_does_not_know_says_nothing():
+    assert Calibration(np.ones(3), 1.0, 0.5).is_sure(np.full(3, 99.0)) is None
+
+
+@pytest.mark.parametrize("limit", [0.0, -1.0, float("nan")])
+def test_limit_of_the_spread_that_nothing_can_pass_is_refused(limit):
+    with pytest.raises(ValueError, match="largest_spread_mm must be above 0; got"):
+        Calibration(np.ones(3), 1.0, 0.5, largest_spread_mm=limit)
+
+
+@pytest.mark.parametrize("limit", [1.5, float("inf")])
+def test_limit_of_the_spread_is_written_and_read(limit, tmp_path):
+    path = tmp_path / "toy.npz"
+    known = replace(toy_parts()["calibration"], largest_spread_mm=limit)
+
+    write_model(path, **toy_parts(calibration=known))
+
+    assert read_model(path).calibration.largest_spread_mm == limit
+
+
+def test_shipped_model_knows_how_large_a_spread_is_a_face_s():
+    assert 1.2 < read_model().calibration.largest_spread_mm < 1.7
 
 
 def test_writing_that_fails_keeps_the_old_file(a_model_file):

@@ -55,6 +55,29 @@ def test_shape_that_is_no_face_is_refused(fit):
     assert reason.startswith("no face")
 
 
+def test_network_that_is_sure_decides_in_place_of_the_likeness():
+    assert find_refusal(make_fit(), 0.0, np.eye(4), is_sure=True) is None
+
+
+def test_network_that_is_unsure_sees_no_face_however_alike_it_is():
+    reason = find_refusal(make_fit(), 0.95, np.eye(4), is_sure=False)
+
+    assert reason.startswith("no face")
+    assert "give its unit" in reason
+
+
+@pytest.mark.parametrize(
+    ("fit", "size", "part"),
+    [
+        (make_fit(coverage=0.4), 1.0, "only 40 %"),
+        (make_fit(mahalanobis=4.0), 1.0, "no face"),
+        (make_fit(), 2.54, "2.54 times the mean face's size"),
+    ],
+)
+def test_network_that_is_sure_accepts_no_part_nor_shape_nor_size_that_no_face_has(fit, size, part):
+    assert part in find_refusal(fit, 0.9, pose_of_size(size), is_sure=True)
+
+
 @pytest.mark.parametrize("relief", [-0.8, 0.0, 0.55])
 def test_smooth_thing_without_brows_nose_and_mouth_is_refused(relief):
     reason = find_refusal(make_fit(), relief, np.eye(4))

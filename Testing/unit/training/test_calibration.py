@@ -133,6 +133,16 @@ def test_threshold_without_hidden_landmarks_is_a_half():
     assert fit_calibration(sample).min_visibility == 0.5
 
 
+def test_limit_of_the_spread_leaves_room_beyond_what_nearly_all_people_have():
+    sample, _ = make_sample(6)
+
+    limit = fit_calibration(sample).largest_spread_mm
+
+    usual = np.median(sample.spread_mm, axis=1)
+    assert (usual < limit / 1.6 * 1.0001).mean() >= 0.95
+    np.testing.assert_allclose(limit, 1.6 * np.percentile(usual, 95))
+
+
 # --- collecting ----------------------------------------------------------------------------------
 
 
