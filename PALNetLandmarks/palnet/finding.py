@@ -181,15 +181,15 @@ def _fit(surface: Surface, guess: NDArray[np.float64], model: Model) -> FoundFac
 
 
 def _judge(found: FoundFace, model: Model, watch: Stopwatch) -> tuple[FoundFace, str | None]:
-    """The verdict; a network that knows when it is unsure says what it sees first."""
-    with watch.stage("fit"):
-        relief = measure_broad_relief(model.atlas, found.fit, found.coarse)
-    is_sure = None
+    """The verdict: by the network where it knows when it is unsure, else by the relief."""
     if math.isfinite(model.calibration.largest_spread_mm) and found.fit.coverage >= MIN_COVERAGE:
         with watch.stage("network"):
             prediction = predict_in_face(found, model)
-        is_sure = model.calibration.is_sure(prediction.spread_mm)
+        is_sure, relief = model.calibration.is_sure(prediction.spread_mm), math.nan
         found = replace(found, prediction=prediction)
+    else:
+        with watch.stage("fit"):
+            is_sure, relief = None, measure_broad_relief(model.atlas, found.fit, found.coarse)
     return found, find_refusal(found.fit, relief, found.face_from_scan, is_sure=is_sure)
 
 

@@ -103,7 +103,7 @@ def find_refusal(
     fit : AtlasFit
         The fitted atlas.
     broad_relief : float
-        What `measure_broad_relief` says of it.
+        What `measure_broad_relief` says of it; not looked at where `is_sure` decides.
     face_from_scan : ndarray of shape (4, 4)
         The pose it led to.
     is_sure : bool, optional
