@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +24,9 @@ DEFAULT_NINETY = 1.7
 class Calibration:
     """From the network's spread to an expected error, by landmark and by how badly the atlas fits.
 
-    It is ``factor[landmark] * spread ** power * misfit ** misfit_power``.
+    On people like those that trained the network it is
+    ``factor[landmark] * spread ** power * misfit ** misfit_power``; on others it is larger, and how
+    much was measured on a source of faces that was held out whole (`on_unseen_source`).
 
     Convention: spread and expected error in millimetres of the face frame, where every face has the
     atlas's size. The paper's networks say no spread: there the power is 0 and the factor the
@@ -45,6 +47,9 @@ class Calibration:
     largest_spread_mm : float
         Where the median spread of a scan's landmarks is larger, there is no face; infinite in
         models that do not know it.
+    source_factor, source_power : float
+        Of `on_unseen_source`; 1 where the expected errors are those of a lab's own people, or where
+        nothing was held out to tell.
     """
 
     factor: NDArray[np.float64]
@@ -53,10 +58,16 @@ class Calibration:
     ninety: float = DEFAULT_NINETY
     misfit_power: float = 0.0
     largest_spread_mm: float = math.inf
+    source_factor: float = 1.0
+    source_power: float = 1.0
 
     def __post_init__(self) -> None:
         """Check and freeze the factors."""
         check_finite(np.asarray(self.factor), name="factor")
+        for name in ("source_factor", "source_power"):
+            if not 0 < getattr(self, name) < math.inf:
+                msg = f"{name} must be above 0; got {getattr(self, name)!r}"
+                raise ValueError(msg)
         if not self.largest_spread_mm > 0:
             msg = f"largest_spread_mm must be above 0; got {self.largest_spread_mm!r}"
             raise ValueError(msg)
@@ -73,3 +84,24 @@ class Calibration:
     ) -> NDArray[np.float64]:
         """Expected error in mm for each landmark's spread on a face that the atlas fits so."""
         return np.asarray(self.factor * spread_mm**self.power * misfit**self.misfit_power)
+
+    def on_unseen_source(self, expected_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Expected error on a face unlike all that trained the network, as every real one is.
+
+        A network is surer of itself than it should be there, most where it is very sure.
+
+        Parameters
+        ----------
+        expected_mm : ndarray
+            Expected errors on people of the sources trained on, in true millimetres.
+
+        Returns
+        -------
+        ndarray of the same shape
+            ``source_factor * expected_mm ** source_power``, and never less than that.
+        """
+        return np.maximum(expected_mm, self.source_factor * expected_mm**self.source_power)
+
+    def for_known_sources(self) -> Calibration:
+        """The same for people of the sources trained on, as benchmarks and trainings draw them."""
+        return replace(self, source_factor=1.0, source_power=1.0)

@@ -183,6 +183,8 @@ def write_model(
             "min_visibility": calibration.min_visibility,
             "ninety": calibration.ninety,
             "misfit_power": calibration.misfit_power,
+            "source_factor": calibration.source_factor,
+            "source_power": calibration.source_power,
         },
         "metadata": metadata,
     }

@@ -108,12 +108,15 @@ def test_example_is_complete_and_good(the_example):
 
 
 def test_expected_errors_are_positive_and_of_the_right_size(the_example):
-    landmarks = the_example.detection.landmarks
+    landmarks, calibration = the_example.detection.landmarks, read_model().calibration
     expected = landmarks.expected_error_mm[landmarks.is_placed]
+    # What is said of a face of the kind that trained the model, as the example is.
+    known = (expected / calibration.source_factor) ** (1 / calibration.source_power)
 
     assert (expected > 0).all()
-    # One face of the kind that trained the model: its landmarks err together.
-    ratio = errors_mm(landmarks, the_example.truth).mean() / expected.mean()
+    assert (expected > known).all()
+    # It is one face: its landmarks err together.
+    ratio = errors_mm(landmarks, the_example.truth).mean() / known.mean()
     assert 0.5 < ratio < 1.5
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import pickle
 import zipfile
 from dataclasses import replace
@@ -15,6 +16,7 @@ from palnet import model as model_module
 from palnet.calibration import Calibration
 from palnet.errors import ModelFileError
 from palnet.model import list_models, read_model, write_model
+from palnet.training.recipe import read_recipe
 from toy_model_files import N_LANDMARKS, change_header, rewrite, toy_parts, toy_weights
 
 
@@ -101,6 +103,52 @@ def test_calibration_that_knows_how_large_a_spread_is_a_face_s_says_so():
 
 def test_calibration_that_does_not_know_says_nothing():
     assert Calibration(np.ones(3), 1.0, 0.5).is_sure(np.full(3, 99.0)) is None
+
+
+def test_more_is_expected_on_an_unseen_source_most_where_the_network_is_sure():
+    calibration = Calibration(np.ones(3), 1.0, 0.5, source_factor=2.0, source_power=0.5)
+
+    # At 9 mm the law says less than on known sources: then nothing is taken off.
+    np.testing.assert_allclose(
+        calibration.on_unseen_source(np.array([0.25, 1.0, 4.0, 9.0])), [1.0, 2.0, 4.0, 9.0]
+    )
+
+
+def test_nothing_is_added_where_no_source_was_held_out():
+    errors = np.array([0.1, 1.0, 30.0])
+    law = {"source_factor": 2.0, "source_power": 0.5}
+
+    for calibration in (
+        Calibration(np.ones(3), 1.0, 0.5),
+        Calibration(np.ones(3), 1.0, 0.5, **law).for_known_sources(),
+    ):
+        np.testing.assert_array_equal(calibration.on_unseen_source(errors), errors)
+
+
+@pytest.mark.parametrize("name", ["source_factor", "source_power"])
+@pytest.mark.parametrize("number", [0.0, -1.0, float("nan"), float("inf")])
+def test_law_of_unseen_sources_that_is_none_is_refused(name, number):
+    with pytest.raises(ValueError, match=f"{name} must be above 0; got"):
+        Calibration(np.ones(3), 1.0, 0.5, **{name: number})
+
+
+def test_law_of_unseen_sources_is_written_and_read(tmp_path):
+    path, plain = tmp_path / "toy.npz", toy_parts()["calibration"]
+
+    write_model(path, **toy_parts(calibration=replace(plain, source_factor=1.9, source_power=0.7)))
+
+    read = read_model(path).calibration
+    assert (read.source_factor, read.source_power) == (1.9, 0.7)
+
+
+def test_shipped_model_has_the_law_of_its_recipe_which_the_benchmark_measured():
+    calibration, recipe = read_model().calibration, read_recipe("palnet50").unseen_source
+    result = Path(__file__).parents[2] / "benchmarks" / "results" / "unseen_source.json"
+    measured = json.loads(result.read_text(encoding="utf-8"))["summary"]["law"]
+
+    assert (calibration.source_factor, calibration.source_power) == (recipe.factor, recipe.power)
+    assert recipe.factor == round(measured["factor"], 2)
+    assert recipe.power == round(measured["power"], 2)
 
 
 @pytest.mark.parametrize("limit", [0.0, -1.0, float("nan")])

@@ -41,3 +41,19 @@ def test_more_is_expected_where_the_atlas_stays_far_from_the_face(
     # The toy model: 1.5 * spread * misfit ** 0.6, in millimetres of the face.
     scale = np.cbrt(np.linalg.det(face.face_from_scan[:3, :3]))
     np.testing.assert_allclose(placed.expected_error_mm, 1.5 * spread * misfit**0.6 / scale)
+
+
+def test_more_is_expected_of_a_source_that_trained_nothing_in_true_millimetres(a_face, a_model):
+    n_landmarks = len(a_model.scheme)
+    said = LandmarkPrediction(
+        a_face.fit.landmarks_mm, np.linspace(0.2, 2.0, n_landmarks), np.ones(n_landmarks)
+    )
+    law = replace(a_model.calibration, source_factor=1.9, source_power=0.7)
+
+    known = project_prediction(a_face, said, a_model)
+    unseen = project_prediction(a_face, said, replace(a_model, calibration=law))
+
+    np.testing.assert_array_equal(unseen.positions_mm, known.positions_mm)
+    np.testing.assert_array_equal(unseen.is_placed, known.is_placed)
+    more = 1.9 * known.expected_error_mm**0.7
+    np.testing.assert_allclose(unseen.expected_error_mm, np.maximum(more, known.expected_error_mm))

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from palnet.scheme import Scheme
     from palnet.synthesis.morphable import MorphableModel
     from palnet.training.drawing import PatchTensors
-    from palnet.training.recipe import Recipe
+    from palnet.training.recipe import Recipe, UnseenSourceRecipe
 
 __all__ = ["train_model", "with_heads"]
 
@@ -102,19 +102,28 @@ def train_model(
         metadata = _describe(recipe, sources)
         write_model(path, calibration=plain, metadata=metadata, **parts)
         unseen_scans = _fill_from_all(kept_apart, unseen, folder / "scans", jobs, presets)
-        _calibrate(path, parts, metadata, unseen_scans)
+        _calibrate(path, parts, metadata, unseen_scans, recipe.unseen_source)
     return path
 
 
 def _calibrate(
-    path: Path, parts: dict[str, Any], metadata: dict[str, Any], scans: list[Path]
+    path: Path,
+    parts: dict[str, Any],
+    metadata: dict[str, Any],
+    scans: list[Path],
+    unseen_source: UnseenSourceRecipe,
 ) -> None:
     """Write the model again, with expected errors fitted to scans that trained nothing."""
     sample = collect_sample(read_model(path), scans)
-    calibration = fit_calibration(sample)
+    calibration = replace(
+        fit_calibration(sample),
+        source_factor=unseen_source.factor,
+        source_power=unseen_source.power,
+    )
     metadata["calibration"] = {
         "people": len(sample.error_mm),
         "mean_error_mm": round(float(sample.error_mm[sample.visible].mean()), 3),
+        "unseen_source": asdict(unseen_source),
     }
     write_model(path, calibration=calibration, metadata=metadata, **parts)
     logger.info("model: %s, %s", path, metadata["calibration"])

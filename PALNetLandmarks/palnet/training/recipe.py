@@ -26,6 +26,7 @@ __all__ = [
     "PeopleRecipe",
     "PoseRecipe",
     "Recipe",
+    "UnseenSourceRecipe",
     "build_part",
     "check_keys",
     "claim_folder",
@@ -117,6 +118,21 @@ class JointRecipe:
 
 
 @dataclass(frozen=True)
+class UnseenSourceRecipe:
+    """How much larger errors are on faces unlike all that are trained on.
+
+    Attributes
+    ----------
+    factor, power : float
+        ``source_factor`` and ``source_power`` of `palnet.calibration.Calibration`, above 0; 1 and 1
+        where nothing was held out to tell (`benchmarks.unseen_source`).
+    """
+
+    factor: float
+    power: float
+
+
+@dataclass(frozen=True)
 class Recipe:
     """A whole training.
 
@@ -134,6 +150,8 @@ class Recipe:
         Rounds, one at least.
     joint : JointRecipe
         What follows each of them.
+    unseen_source : UnseenSourceRecipe
+        What is added to the expected errors.
     """
 
     name: str
@@ -144,6 +162,7 @@ class Recipe:
     pose: PoseRecipe
     landmarks: tuple[LandmarkRecipe, ...]
     joint: JointRecipe
+    unseen_source: UnseenSourceRecipe
 
 
 def read_recipe(name_or_path: str | os.PathLike[str]) -> Recipe:
@@ -170,14 +189,17 @@ def read_recipe(name_or_path: str | os.PathLike[str]) -> Recipe:
         "atlas": AtlasRecipe,
         "pose": PoseRecipe,
         "joint": JointRecipe,
+        "unseen_source": UnseenSourceRecipe,
     }
     check_keys(content, {"scheme", "seed", "landmarks", *parts}, f"{path}")
     built = {
         name: build_part(part, content[name], f"{path}: [{name}]") for name, part in parts.items()
     }
-    if not 0 < built["joint"].ridge < math.inf:
-        msg = f"{path}: [joint]: ridge must be a number above 0; got {built['joint'].ridge}."
-        raise UsageError(msg)
+    for part, name in (("joint", "ridge"), ("unseen_source", "factor"), ("unseen_source", "power")):
+        number = getattr(built[part], name)
+        if not 0 < number < math.inf:
+            msg = f"{path}: [{part}]: {name} must be a number above 0; got {number}."
+            raise UsageError(msg)
     rounds = content["landmarks"]
     if not isinstance(rounds, list) or not rounds:
         msg = f"{path}: landmarks must be one or more rounds, each begun by [[landmarks]]."

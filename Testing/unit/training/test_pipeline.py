@@ -59,6 +59,10 @@ network = "large"
 
 [joint]
 ridge = 10
+
+[unseen_source]
+factor = 1.5
+power = 0.8
 """
 
 
@@ -111,6 +115,13 @@ def test_run_makes_a_model_that_can_be_read(a_run, a_recipe):
     # Errors were twice the spread.
     np.testing.assert_allclose(model.calibration.factor, 2, rtol=0.01)
     np.testing.assert_allclose(model.calibration.power, 1, atol=0.06)
+
+
+def test_model_knows_what_the_recipe_says_of_unseen_sources(a_run):
+    model = read_model(a_run)
+
+    assert (model.calibration.source_factor, model.calibration.source_power) == (1.5, 0.8)
+    assert model.metadata["calibration"]["unseen_source"] == {"factor": 1.5, "power": 0.8}
 
 
 def test_model_says_what_it_was_made_from(a_run, a_recipe):

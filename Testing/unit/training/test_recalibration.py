@@ -46,6 +46,8 @@ def test_only_the_expected_errors_change(a_sample, tmp_path):
     ratio = after.calibration.expected_error_mm(a_sample.spread_mm).mean()
     ratio /= before.calibration.expected_error_mm(a_sample.spread_mm).mean()
     assert 1.9 < ratio < 2.1
+    # They are measured on that source: nothing is added for an unseen one.
+    assert (after.calibration.source_factor, after.calibration.source_power) == (1, 1)
 
 
 def test_model_tells_on_whom_it_was_calibrated(a_sample, tmp_path):

@@ -24,6 +24,9 @@ n_steps_coarse = 12
 n_steps_fine = 12
 [joint]
 ridge = 300
+[unseen_source]
+factor = 1.5
+power = 0.8
 [[landmarks]]
 n_steps = 12
 peak_rate = 2e-3
@@ -56,6 +59,7 @@ def test_recipe_is_what_the_file_says(a_recipe_file):
     assert recipe.people.n_validation == 2
     assert recipe.atlas.n_points == 60
     assert recipe.joint.ridge == 300
+    assert (recipe.unseen_source.factor, recipe.unseen_source.power) == (1.5, 0.8)
     assert [part.peak_rate for part in recipe.landmarks] == [0.002, 0.001]
     assert [part.batch_size for part in recipe.landmarks] == [24, 24]
     assert [part.n_drawn for part in recipe.landmarks] == [32, 48]
@@ -68,6 +72,12 @@ def test_shipped_recipe_is_read_by_its_name():
 
     assert recipe.scheme == "palnet50"
     assert recipe.people.n_calibration >= 100
+
+
+def test_recipe_that_measures_an_unseen_source_supposes_nothing_of_it():
+    law = read_recipe("held_out").unseen_source
+
+    assert (law.factor, law.power) == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -94,6 +104,13 @@ def test_shipped_recipe_is_read_by_its_name():
         ("ridge = 300", "ridge = nan", "ridge must be a number above 0; got nan"),
         ("ridge = 300", "ridge = inf", "ridge must be a number above 0; got inf"),
         ("[joint]\nridge = 300\n", "", "absent keys .'joint'"),
+        (
+            "factor = 1.5",
+            "factor = 0",
+            r"\[unseen_source\]: factor must be a number above 0; got 0",
+        ),
+        ("power = 0.8", "power = inf", "power must be a number above 0; got inf"),
+        ("power = 0.8", "", "absent keys .'power'"),
         ("[[landmarks]]", "[[landmark]]", "'landmarks'"),
         ("[atlas]", "[atlas", "not a recipe"),
     ],

@@ -210,7 +210,8 @@ def fake_face(number):
 
 
 def test_expected_errors_are_fitted_to_enough_people_and_kept_with_fewer():
-    known = Calibration(np.ones(N_LANDMARKS), 0.7, 0.25, 1.74, 0.6)
+    law = {"source_factor": 1.9, "source_power": 0.7}
+    known = Calibration(np.ones(N_LANDMARKS), 0.7, 0.25, 1.74, 0.6, **law)
     faces = [fake_face(number) for number in range(MIN_CALIBRATION_PEOPLE)]
     twice_the_first = [*faces[:-1], replace_person(faces[0])]
 
@@ -221,6 +222,8 @@ def test_expected_errors_are_fitted_to_enough_people_and_kept_with_fewer():
     assert fitted.power == pytest.approx(1)
     assert fitted.min_visibility == known.min_visibility
     assert fitted.misfit_power == known.misfit_power
+    # They are these people's own: no source is unseen.
+    assert (fitted.source_factor, fitted.source_power) == (1, 1)
 
 
 def replace_person(face):
