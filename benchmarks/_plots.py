@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two plots of the accuracy benchmark; matplotlib is needed here only."""
+"""Plots of what was expected and what was found; matplotlib is needed here only."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from matplotlib.figure import Figure
 from benchmarks._errors import Stacked, calibration_bins
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-__all__ = ["plot_accuracy"]
+__all__ = ["plot_accuracy", "plot_unseen_source"]
 
 
 def plot_accuracy(stacked: Stacked, mean_landmarks_mm: NDArray[np.float64], folder: Path) -> None:
@@ -73,4 +74,31 @@ def _plot_landmarks(
         )
         axes.set(aspect="equal", xlabel=name)
     figure.colorbar(dots, ax=panels, label="mean error, mm")
+    figure.savefig(path, dpi=120)
+
+
+def plot_unseen_source(
+    fifths: Mapping[str, NDArray[np.float64]], law: tuple[float, float], path: Path
+) -> None:
+    """Draw what was found on each source that was held out, beside the law.
+
+    Parameters
+    ----------
+    fifths : mapping of str to ndarray of shape (n, 2)
+        By source, mean expected and mean true error of each fifth of the landmarks, mm.
+    law : tuple of float
+        Factor and power.
+    path : Path
+        The PNG file.
+    """
+    figure = Figure(figsize=(4.5, 4.5), layout="tight")
+    axes = figure.subplots()
+    for (source, pairs), mark in zip(fifths.items(), ("o", "s"), strict=True):
+        axes.plot(*pairs.T, mark, label=f"{source}, held out")
+    limit = 1.1 * max(pairs.max() for pairs in fifths.values())
+    expected = np.linspace(0.0, limit, 100)
+    axes.plot(expected, law[0] * expected ** law[1], "-", color="black", label="the law")
+    axes.plot([0, limit], [0, limit], "--", color="grey", label="on sources trained on")
+    axes.set(xlabel="mean expected error, mm", ylabel="mean true error, mm", ylim=(0, limit))
+    axes.legend(loc="lower right")
     figure.savefig(path, dpi=120)

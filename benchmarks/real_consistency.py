@@ -2,7 +2,8 @@
 """How much the landmarks of a real scan move when the scan is changed and the face is not.
 
 Without labels this says nothing of accuracy, but what moves cannot be right twice: mirrored left to
-right, decimated to a half and a fifth of its triangles, roughened, smoothed.
+right, decimated to a half and a fifth of its triangles, roughened, smoothed, cropped to the face
+alone, without ears and hairline.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 NOISE_MM = 0.15
 MIRROR = np.array([-1.0, 1.0, 1.0])
+# About subnasale, in multiples of the distance from nasion to gnathion: 10 cm in an adult.
+CROP_RADIUS = 0.85
 
 
 def mirrored(mesh: Mesh) -> Mesh:
@@ -60,12 +63,24 @@ def smoothed(mesh: Mesh) -> Mesh:
     return Mesh(points.astype(np.float64), mesh.triangles, name=mesh.name)
 
 
+def cropped(mesh: Mesh) -> Mesh:
+    """What lies in a sphere about subnasale, by the landmarks that are found on the whole scan."""
+    found = detect(mesh, unit="mm").landmarks
+    nasion, subnasale, gnathion = (
+        found.positions_mm[found.scheme.index_of(code)] for code in ("n", "sn", "gn")
+    )
+    radius_mm = CROP_RADIUS * np.linalg.norm(nasion - gnathion)
+    is_near = np.linalg.norm(mesh.points - subnasale, axis=1) < radius_mm
+    return Mesh(mesh.points, mesh.triangles[is_near[mesh.triangles].all(axis=1)], name=mesh.name)
+
+
 CHANGES: dict[str, Callable[[Mesh], Mesh]] = {
     "mirrored": mirrored,
     "half of the triangles": decimated(0.5),
     "a fifth of the triangles": decimated(0.2),
     f"noise of {NOISE_MM} mm": roughened,
     "smoothed twice": smoothed,
+    "cropped to the face": cropped,
 }
 
 

@@ -26,6 +26,7 @@ TABLE_BEGINS = "Expected against true error"
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--plot", type=Path, help="folder for a PNG picture (needs matplotlib)")
     parser.add_argument("--output", type=Path, help="where the result goes")
     arguments = parser.parse_args()
     fifths = {source: read_fifths(name) for source, name in HELD_OUT.items()}
@@ -52,6 +53,10 @@ def main() -> None:
         f"to the power {both[1]:.2f}. By the law of the other source alone, which has seen nothing "
         f"of it, no fifth is off by more than {100 * off:.0f} %."
     )
+    if arguments.plot:
+        from benchmarks._plots import plot_unseen_source
+
+        plot_unseen_source(fifths, both, arguments.plot / "unseen_source.png")
     report.finish(arguments.output)
 
 
