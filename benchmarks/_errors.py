@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks._people import groups_of
 from benchmarks._stages import STAGES
-from palnet.preview import GOOD_MM
+from palnet.preview import CHECK_MM, GOOD_MM
 from palnet.scheme import load_scheme
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from benchmarks._data import RealScan
     from benchmarks._people import Person
     from benchmarks._report import Report
+    from palnet.calibration import Calibration
 
 __all__ = [
     "RealErrors",
@@ -34,6 +35,7 @@ __all__ = [
     "add_stages",
     "calibration_bins",
     "describe",
+    "note_as_shown",
     "stack",
 ]
 
@@ -206,15 +208,28 @@ def add_calibration(report: Report, stacked: Stacked, ninety: float) -> None:
     )
 
 
-def add_missing(report: Report, stacked: Stacked) -> None:
-    """Landmarks that no scan shows, and those called missing."""
+def note_as_shown(report: Report, stacked: Stacked, calibration: Calibration) -> None:
+    """Say how much too large these people's expected errors are as a user is shown them."""
+    mask = stacked.visible & stacked.is_placed
+    shown = calibration.on_unseen_source(stacked.expected_mm[mask]).mean()
+    ratio = float(shown / stacked.final_mm[mask].mean())
+    report.summary["expected_as_shown_ratio"] = ratio
+    report.notes.append(
+        "A user is shown what is expected on faces unlike all that trained the model, which these "
+        f"people are not: {ratio:.2f} times their true errors on average."
+    )
+
+
+def add_missing(report: Report, stacked: Stacked, calibration: Calibration) -> None:
+    """Landmarks that no scan shows, those called missing, and those shown as doubtful."""
     called, absent = ~stacked.is_placed, ~stacked.visible
     both = int((called & absent).sum())
     recall = 100 * both / max(1, int(absent.sum()))
     precision = 100 * both / max(1, int(called.sum()))
     wrongly = called & stacked.visible
     # Not called missing, but told to be doubtful: the user is warned all the same.
-    doubtful = absent & ~called & (np.nan_to_num(stacked.expected_mm) > FAR_MM)
+    as_shown = calibration.on_unseen_source(np.nan_to_num(stacked.expected_mm))
+    doubtful = absent & ~called & (as_shown >= CHECK_MM)
     warned = 100 * (both + int(doubtful.sum())) / max(1, int(absent.sum()))
     report.add_table(
         "Landmarks that the scan does not show",

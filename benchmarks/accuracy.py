@@ -33,8 +33,12 @@ from palnet.scheme import load_scheme
 from palnet.synthesis import PRESETS, TEST_PRESETS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from benchmarks._data import RealScan
+    from benchmarks._errors import Stacked
     from benchmarks._people import Person
+    from palnet.model import Model
 
 TARGET_MEAN_MM, TARGET_STEADY_MM, TARGET_P95_MM, TARGET_WITHIN_2 = 1.0, 0.85, 2.7, 92
 N_FAILURES = 6
@@ -72,6 +76,20 @@ def check_stages(task: Task, model: str | None) -> None:
         raise SystemExit(msg)
 
 
+def draw_pictures(stacked: Stacked, tasks: Sequence[Task], model: Model, folder: Path) -> None:
+    """Draw what was expected, each landmark's error, and the people that went worst."""
+    from benchmarks._failure_picture import draw_failures
+    from benchmarks._plots import plot_accuracy
+
+    folder.mkdir(parents=True, exist_ok=True)
+    worst = sorted(stacked.people, key=_mean_shown)[-N_FAILURES:]
+    which = {(t.source, t.seed): t for t in tasks}
+    of_worst = [which[p.source, p.seed] for p in worst]
+    scans = [generator_of(t.path, t.presets).draw(t.seed) for t in of_worst]
+    draw_failures(scans, worst, folder / "failures.png")
+    plot_accuracy(stacked, model.atlas.landmark_mean_mm, folder)
+
+
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -89,7 +107,8 @@ def main() -> None:
     stacked = _errors.stack(people)
     _errors.add_stages(report, stacked)
     _errors.add_calibration(report, stacked, model.calibration.ninety)
-    _errors.add_missing(report, stacked)
+    _errors.note_as_shown(report, stacked, model.calibration)
+    _errors.add_missing(report, stacked, model.calibration)
     _errors.add_groups(report, people)
     _errors.add_landmarks(report, stacked)
     _errors.add_refused(report, people)
@@ -109,16 +128,7 @@ def main() -> None:
     )
     check_stages(next(t for t in tasks if (t.source, t.seed) in found), arguments.model)
     if arguments.plot:
-        arguments.plot.mkdir(parents=True, exist_ok=True)
-        from benchmarks._failure_picture import draw_failures
-        from benchmarks._plots import plot_accuracy
-
-        worst = sorted(stacked.people, key=_mean_shown)[-N_FAILURES:]
-        which = {(t.source, t.seed): t for t in tasks}
-        of_worst = [which[p.source, p.seed] for p in worst]
-        scans = [generator_of(t.path, t.presets).draw(t.seed) for t in of_worst]
-        draw_failures(scans, worst, arguments.plot / "failures.png")
-        plot_accuracy(stacked, model.atlas.landmark_mean_mm, arguments.plot)
+        draw_pictures(stacked, tasks, model, arguments.plot)
     report.finish(arguments.output)
 
 
