@@ -161,6 +161,28 @@ def test_fine_batches_are_near_the_face_and_cropped(the_clouds):
     assert (forward[:, 2] > 0).mean() > 0.9
 
 
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_scan_that_is_cut_down_keeps_one_sphere_of_the_face(share, mean_head_clouds, monkeypatch):
+    monkeypatch.setattr(pose_module, "CUT_SHARE", share)
+    whole, pose = mean_head_clouds.clouds[0], mean_head_clouds.scan_from_face[0]
+    middle, front = apply_similarity(pose, KEY_POINTS_MM[[0, 5]])
+    # The sphere's centre lies between them, three deviations off at most.
+    surely_kept_mm = (70 - 20 - 3 * 10) * similarity_scale(pose)
+    centre = middle + 0.25 * (front - middle)
+    rng, n_cut = np.random.default_rng(8), 0
+    for _ in range(100):
+        cloud, key_points = pose_module._draw_scan(mean_head_clouds, rng)
+        is_mirrored = np.linalg.norm(key_points[0] - middle) > 1e-6
+        turned = cloud[:, :3] * ([-1, 1, 1] if is_mirrored else 1)
+        is_kept = np.isin(whole[:, 0], turned[:, 0])
+        n_cut += not is_kept.all()
+
+        assert is_kept.mean() > 0.2
+        lost_mm = np.linalg.norm(whole[~is_kept, :3] - centre, axis=1)
+        assert lost_mm.min(initial=np.inf) > surely_kept_mm
+    assert n_cut == pytest.approx(100 * share, abs=15)  # the widest sphere holds the whole head
+
+
 def test_similarity_drawn_near_the_identity_turns_about_the_face():
     rng = np.random.default_rng(5)
     middle = KEY_POINTS_MM[0]
