@@ -28,8 +28,9 @@ BULK_SHARE = 0.75
 """Share of the vertices, nearest to the middle, whose extent is called the size: a quarter may lie
 far away in loose pieces."""
 
-MIN_DIAMETER_MM = 90.0
-"""A small child's cropped face measures more than this: a tightly cropped adult one has 166."""
+MIN_DIAMETER_MM = 55.0
+"""An infant's face measures more than this: cut down as tightly as it is still found, 64 to 89; an
+adult's has 166."""
 
 MAX_DIAMETER_MM = 900.0
 """A large adult with shoulders measures less than this: one of 0.55 m width has 396."""

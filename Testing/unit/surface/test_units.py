@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from palnet.errors import UnitError
 from palnet.surface import UNIT_NAMES, Mesh, Unit, parse_unit, plausible_units
+from palnet.surface._units import _bulk_diameter, check_size
 from palnet_meshes import make_head, open_head, shuffle
 
 HEAD = make_head()
@@ -90,9 +91,19 @@ def test_numbering_and_position_never_matter(seed, shift):
     assert plausible_units(moved) == plausible_units(Mesh(HEAD.points / 25.4, HEAD.triangles))
 
 
-@pytest.mark.parametrize("scale", [1e-9, 0.012, 30.0, 1e9])
+@pytest.mark.parametrize("scale", [1e-9, 0.0065, 30.0, 1e9])
 def test_a_size_that_fits_no_unit_is_refused_with_the_size_and_the_option(scale):
     scan = Mesh(HEAD.points * scale, HEAD.triangles)
 
     with pytest.raises(UnitError, match=r"measures .* units across.*such as 50"):
         plausible_units(scan)
+
+
+@pytest.mark.parametrize("unit", UNIT_NAMES)
+def test_infant_s_face_that_is_cut_down_is_large_enough_in_every_unit(unit):
+    """The smallest of 20 young people, cut to 0.7 of the face's height, measured 64 mm."""
+    factor = 64 / (_bulk_diameter(HEAD) * parse_unit(unit).mm_per_unit)
+    face = Mesh(HEAD.points * factor, HEAD.triangles)
+
+    assert parse_unit(unit) in plausible_units(face)
+    check_size(face, parse_unit(unit))

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether scans that somebody has cut down to the face, as many labs do, are still found.
+
+Each generated person is detected as a whole and cut to what lies within some multiple of the
+distance from nasion to gnathion about subnasale, in a random pose. At 0.85 ears and hairline are
+gone, at 0.7 the angles of the jaw and the temples.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmarks._data import (
+    add_common_options,
+    add_heads_option,
+    draw_placement,
+    generator_of,
+    place_mesh,
+    settings_of,
+    sources_in_turn,
+)
+from benchmarks._pool import run_tasks
+from benchmarks._report import Report
+from palnet import detect
+from palnet.errors import PalnetError
+from palnet.scheme import load_scheme
+from palnet.surface import Mesh, parse_unit, prepare_surface, project_onto_triangles
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from palnet.synthesis import GeneratedScan
+
+# Seeds of this benchmark alone.
+FIRST_SEED = 3_300_000
+CUTS = (None, 0.85, 0.7)
+YOUNG = ("infant", "child")
+# A landmark that the scan passes by within this is shown, as in `palnet.synthesis`.
+SHOWN_MM = 4.0
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One person."""
+
+    seed: int
+    source: Path
+    model: str | None
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """One scan, whole or cut.
+
+    Attributes
+    ----------
+    cut : float, optional
+        Multiple of the face's height; None if whole.
+    is_young : bool
+        Whether the person is an infant or a child of anny.
+    errors_mm : ndarray of shape (n_landmarks,), optional
+        NaN where called missing; None if refused.
+    visible : ndarray of shape (n_landmarks,)
+        What is left to be seen.
+    """
+
+    cut: float | None
+    is_young: bool
+    errors_mm: NDArray[np.float64] | None
+    visible: NDArray[np.bool_]
+
+
+def measure(task: Task) -> list[Result]:
+    """Detect one person, whole and cut."""
+    scan = generator_of(task.source).draw(task.seed)
+    placement = draw_placement(np.random.default_rng([task.seed, 9]), unit="mm")
+    is_young = scan.description.get("age_group") in YOUNG
+    results = []
+    for cut in CUTS:
+        mesh = scan.to_mesh() if cut is None else cut_mesh(scan, cut)
+        passed_by = project_onto_triangles(
+            prepare_surface(mesh, parse_unit("mm")), scan.landmarks_mm.astype(np.float64)
+        )
+        visible = scan.visible & (passed_by.distances_mm < SHOWN_MM)
+        try:
+            found = detect(place_mesh(mesh, placement), model=task.model).landmarks
+        except PalnetError:
+            results.append(Result(cut, is_young, None, visible))
+            continue
+        apart_mm = placement.from_file(found.positions) - scan.landmarks_mm
+        results.append(Result(cut, is_young, np.linalg.norm(apart_mm, axis=1), visible))
+    return results
+
+
+def cut_mesh(scan: GeneratedScan, cut: float) -> Mesh:
+    """What lies in a sphere about subnasale."""
+    nasion, subnasale, gnathion = (
+        scan.landmarks_mm[load_scheme().index_of(code)] for code in ("n", "sn", "gn")
+    )
+    radius_mm = cut * np.linalg.norm(nasion - gnathion)
+    is_near = np.linalg.norm(scan.points_mm - subnasale, axis=1) < radius_mm
+    kept = scan.triangles[is_near[scan.triangles].all(axis=1)]
+    return Mesh(scan.points_mm.astype(np.float64), kept, name="cut")
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_common_options(parser, people=160)
+    parser.set_defaults(first_seed=FIRST_SEED)
+    parser.add_argument("--jobs", type=int, default=2, help="processes [%(default)s]")
+    add_heads_option(parser)
+    arguments = parser.parse_args()
+    tasks = [Task(seed, path, arguments.model) for seed, _, path in sources_in_turn(arguments)]
+    people = list(run_tasks(measure, tasks, model=arguments.model, jobs=arguments.jobs))
+    report = Report("cut_down", settings_of(arguments))
+    rows = []
+    for number, cut in enumerate(CUTS):
+        results = [person[number] for person in people]
+        found = [result for result in results if result.errors_mm is not None]
+        young = [result for result in results if result.is_young]
+        errors = np.array([result.errors_mm for result in found])
+        visible = np.array([result.visible for result in found])
+        is_missing = np.isnan(errors)
+        rows.append(
+            (
+                "whole" if cut is None else f"{cut} of the face's height",
+                *(len(results), len(results) - len(found)),
+                *(len(young), sum(result.errors_mm is None for result in young)),
+                float(np.nanmean(errors[visible])),
+                100 * float((is_missing & ~visible).sum() / max(1, (~visible).sum())),
+                100 * float((is_missing & visible).sum() / visible.sum()),
+            )
+        )
+        report.summary[rows[-1][0]] = {"refused": rows[-1][2], "young_refused": rows[-1][4]}
+    report.add_table(
+        "Scans cut down to the face about subnasale",
+        (
+            *("scan", "people", "refused", "infants and children", "refused of these"),
+            *("error of what is shown, mm", "not shown called missing %"),
+            "shown, yet called missing %",
+        ),
+        rows,
+    )
+    report.finish(arguments.output)
+
+
+if __name__ == "__main__":
+    main()
