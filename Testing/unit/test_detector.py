@@ -333,6 +333,30 @@ def test_landmarks_of_a_cropped_ear_are_missing(the_example, without_left_ear):
         assert np.isnan(landmarks.expected_error_mm[row])
 
 
+@pytest.mark.parametrize("unit", ["auto", "mm"])
+@pytest.mark.parametrize("share_of_height", [0.85, 0.7])
+def test_infant_sized_face_that_is_cut_down_is_found(share_of_height, unit, the_example):
+    """0.6 of the example's size, 83 mm across at the tighter cut: ears and hairline are gone."""
+    truth, mesh = 0.6 * the_example.truth.positions, the_example.mesh
+    nasion, subnasale, gnathion = (truth[the_example.row(code)] for code in ("n", "sn", "gn"))
+    points = 0.6 * mesh.points
+    radius_mm = share_of_height * np.linalg.norm(nasion - gnathion)
+    is_near = np.linalg.norm(points - subnasale, axis=1) < radius_mm
+
+    found = detect(cut(replace(mesh, points=points), is_near), unit=unit).landmarks
+
+    assert found.mm_per_unit == 1
+    assert {*EAR, "tr"} <= {
+        code
+        for code, status in zip(found.scheme.codes, found.status, strict=True)
+        if status == "missing"
+    }
+    errors = np.linalg.norm(found.positions_mm - truth, axis=1)[found.is_placed]
+    assert len(errors) >= 30
+    assert errors.mean() < 1.2
+    assert errors.max() < 4
+
+
 def test_cropped_ear_leaves_the_rest_in_place(the_example, without_left_ear):
     middle = [the_example.row(code) for code in ("n", "prn", "sn", "ex_r", "ch_r", "ch_l", "en_l")]
 
