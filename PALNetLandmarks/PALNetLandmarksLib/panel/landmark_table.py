@@ -38,7 +38,7 @@ class LandmarkTable:
         )
         widget.horizontalHeaderItem(ERROR).setToolTip(
             _(
-                "On average, calibrated on generated faces. Real scans showed larger errors: good "
+                "On average, on a real face; on generated ones it is nearly twice too large. Still, good "
                 "is no all-clear, look at every landmark that your study rests on."
             )
         )
