@@ -38,8 +38,8 @@ class LandmarkTable:
         )
         widget.horizontalHeaderItem(ERROR).setToolTip(
             _(
-                "On average, on a real face; on generated ones it is nearly twice too large. Still, good "
-                "is no all-clear, look at every landmark that your study rests on."
+                "On average, on a real face; on generated ones it is nearly twice too large. Still "
+                "good is no all-clear, look at every landmark that your study rests on."
             )
         )
         widget.verticalHeader().setVisible(False)
