@@ -28,6 +28,7 @@ __all__ = [
     "RealScan",
     "add_common_options",
     "add_heads_option",
+    "cut_to_face",
     "draw_placement",
     "generator_of",
     "place_mesh",
@@ -117,6 +118,17 @@ def read_real_scans(folder: Path) -> list[RealScan]:
         msg = f"{folder}: no scans (*/scan.json). Give the folder by --real or PALNET_SHARED."
         raise SystemExit(msg)
     return scans
+
+
+def cut_to_face(mesh: Mesh, landmarks_mm: NDArray[np.floating], share: float) -> Mesh:
+    """What lies within some share of the face's height, nasion to gnathion, about subnasale."""
+    nasion, subnasale, gnathion = (
+        landmarks_mm[load_scheme().index_of(code)] for code in ("n", "sn", "gn")
+    )
+    radius_mm = share * np.linalg.norm(nasion - gnathion)
+    is_near = np.linalg.norm(mesh.points - subnasale, axis=1) < radius_mm
+    kept = mesh.triangles[is_near[mesh.triangles].all(axis=1)]
+    return Mesh(mesh.points, kept, name=mesh.name)
 
 
 @dataclass(frozen=True, eq=False)

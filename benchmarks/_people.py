@@ -56,7 +56,7 @@ class Person:
     is_placed : ndarray of shape (n_landmarks,), optional
         False where called missing.
     expected_mm : ndarray of shape (n_landmarks,), optional
-        The expected error on people of known sources, NaN where missing.
+        The expected error without the allowance for unseen sources, NaN where missing.
     refusal : str
         Why, if refused.
     """
@@ -88,8 +88,8 @@ def tasks_of(sources: dict[str, Path], seeds: range, presets: tuple[str, ...]) -
 def measure(task: Task) -> Person:
     """Detect one generated person in a random pose.
 
-    The expected errors are those for people of the sources that trained the model, as these are; a
-    user's scans are not (`benchmarks.unseen_source`).
+    The expected errors are those for people of the sources that trained the model: without what a
+    user is shown besides, whose scans are of no such source (`benchmarks.unseen_source`).
     """
     scan = generator_of(task.path, task.presets).draw(task.seed)
     placement = draw_placement(np.random.default_rng([task.seed, 3]), unit="mm")

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from benchmarks._errors import Stacked, calibration_bins
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -78,27 +78,30 @@ def _plot_landmarks(
 
 
 def plot_unseen_source(
-    fifths: Mapping[str, NDArray[np.float64]], law: tuple[float, float], path: Path
+    fifths: Mapping[str, NDArray[np.float64]],
+    foresee: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    folder: Path,
 ) -> None:
-    """Draw what was found on each source that was held out, beside the law.
+    """Draw ``unseen_source.png``: what was found on each source held out, beside the law.
 
     Parameters
     ----------
     fifths : mapping of str to ndarray of shape (n, 2)
         By source, mean expected and mean true error of each fifth of the landmarks, mm.
-    law : tuple of float
-        Factor and power.
-    path : Path
-        The PNG file.
+    foresee : callable
+        From expected errors to those that the law foresees.
+    folder : Path
+        Where the file goes.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     figure = Figure(figsize=(4.5, 4.5), layout="tight")
     axes = figure.subplots()
     for (source, pairs), mark in zip(fifths.items(), ("o", "s"), strict=True):
         axes.plot(*pairs.T, mark, label=f"{source}, held out")
     limit = 1.1 * max(pairs.max() for pairs in fifths.values())
     expected = np.linspace(0.0, limit, 100)
-    axes.plot(expected, law[0] * expected ** law[1], "-", color="black", label="the law")
+    axes.plot(expected, foresee(expected), "-", color="black", label="the law")
     axes.plot([0, limit], [0, limit], "--", color="grey", label="on sources trained on")
     axes.set(xlabel="mean expected error, mm", ylabel="mean true error, mm", ylim=(0, limit))
     axes.legend(loc="lower right")
-    figure.savefig(path, dpi=120)
+    figure.savefig(folder / "unseen_source.png", dpi=120)

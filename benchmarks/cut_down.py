@@ -18,6 +18,7 @@ import numpy as np
 from benchmarks._data import (
     add_common_options,
     add_heads_option,
+    cut_to_face,
     draw_placement,
     generator_of,
     place_mesh,
@@ -28,13 +29,10 @@ from benchmarks._pool import run_tasks
 from benchmarks._report import Report
 from palnet import detect
 from palnet.errors import PalnetError
-from palnet.scheme import load_scheme
-from palnet.surface import Mesh, parse_unit, prepare_surface, project_onto_triangles
+from palnet.surface import parse_unit, prepare_surface, project_onto_triangles
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from palnet.synthesis import GeneratedScan
 
 # Seeds of this benchmark alone.
 FIRST_SEED = 3_300_000
@@ -82,7 +80,9 @@ def measure(task: Task) -> list[Result]:
     is_young = scan.description.get("age_group") in YOUNG
     results = []
     for cut in CUTS:
-        mesh = scan.to_mesh() if cut is None else cut_mesh(scan, cut)
+        mesh = scan.to_mesh()
+        if cut is not None:
+            mesh = cut_to_face(mesh, scan.landmarks_mm, cut)
         passed_by = project_onto_triangles(
             prepare_surface(mesh, parse_unit("mm")), scan.landmarks_mm.astype(np.float64)
         )
@@ -95,17 +95,6 @@ def measure(task: Task) -> list[Result]:
         apart_mm = placement.from_file(found.positions) - scan.landmarks_mm
         results.append(Result(cut, is_young, np.linalg.norm(apart_mm, axis=1), visible))
     return results
-
-
-def cut_mesh(scan: GeneratedScan, cut: float) -> Mesh:
-    """What lies in a sphere about subnasale."""
-    nasion, subnasale, gnathion = (
-        scan.landmarks_mm[load_scheme().index_of(code)] for code in ("n", "sn", "gn")
-    )
-    radius_mm = cut * np.linalg.norm(nasion - gnathion)
-    is_near = np.linalg.norm(scan.points_mm - subnasale, axis=1) < radius_mm
-    kept = scan.triangles[is_near[scan.triangles].all(axis=1)]
-    return Mesh(scan.points_mm.astype(np.float64), kept, name="cut")
 
 
 def main() -> None:

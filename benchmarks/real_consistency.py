@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks._data import add_common_options, read_real_scans, settings_of
+from benchmarks._data import add_common_options, cut_to_face, read_real_scans, settings_of
 from benchmarks._report import Report
 from palnet.detector import detect
 from palnet.errors import ScanRefusedError
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 NOISE_MM = 0.15
 MIRROR = np.array([-1.0, 1.0, 1.0])
-# About subnasale, in multiples of the distance from nasion to gnathion: 10 cm in an adult.
-CROP_RADIUS = 0.85
+# Of the face's height: 10 cm about an adult's subnasale.
+CROP_SHARE = 0.85
 
 
 def mirrored(mesh: Mesh) -> Mesh:
@@ -63,24 +63,12 @@ def smoothed(mesh: Mesh) -> Mesh:
     return Mesh(points.astype(np.float64), mesh.triangles, name=mesh.name)
 
 
-def cropped(mesh: Mesh) -> Mesh:
-    """What lies in a sphere about subnasale, by the landmarks that are found on the whole scan."""
-    found = detect(mesh, unit="mm").landmarks
-    nasion, subnasale, gnathion = (
-        found.positions_mm[found.scheme.index_of(code)] for code in ("n", "sn", "gn")
-    )
-    radius_mm = CROP_RADIUS * np.linalg.norm(nasion - gnathion)
-    is_near = np.linalg.norm(mesh.points - subnasale, axis=1) < radius_mm
-    return Mesh(mesh.points, mesh.triangles[is_near[mesh.triangles].all(axis=1)], name=mesh.name)
-
-
 CHANGES: dict[str, Callable[[Mesh], Mesh]] = {
     "mirrored": mirrored,
     "half of the triangles": decimated(0.5),
     "a fifth of the triangles": decimated(0.2),
     f"noise of {NOISE_MM} mm": roughened,
     "smoothed twice": smoothed,
-    "cropped to the face": cropped,
 }
 
 
@@ -90,28 +78,35 @@ def main() -> None:
     add_common_options(parser)
     arguments = parser.parse_args()
     report = Report("real_consistency", settings_of(arguments))
-    rows = []
+    rows, names = [], (*CHANGES, "cropped to the face")
     for scan in read_real_scans(arguments.real):
-        before = detect(scan.mesh, unit="mm", model=arguments.model).landmarks
-        moved = [_moved(scan.mesh, before.positions_mm, c, arguments.model) for c in CHANGES]
+        before_mm = detect(scan.mesh, unit="mm", model=arguments.model).landmarks.positions_mm
+        changed = [change(scan.mesh) for change in CHANGES.values()]
+        changed.append(cut_to_face(scan.mesh, before_mm, CROP_SHARE))
+        moved = [
+            _moved(mesh, before_mm, arguments.model, is_mirrored=name == "mirrored")
+            for name, mesh in zip(names, changed, strict=True)
+        ]
         rows.append((scan.name, *moved))
-    means = [float(np.nanmean([row[k] for row in rows])) for k in range(1, len(CHANGES) + 1)]
+    means = [float(np.nanmean([row[k] for row in rows])) for k in range(1, len(names) + 1)]
     report.add_table(
         "Real scans: mean distance in mm that landmarks move when the scan is changed",
-        ("scan", *CHANGES),
+        ("scan", *names),
         [*rows, ("mean", *means)],
     )
-    report.summary |= dict(zip(CHANGES, means, strict=True))
+    report.summary |= dict(zip(names, means, strict=True))
     report.finish(arguments.output)
 
 
-def _moved(mesh: Mesh, before_mm: NDArray[np.float64], change: str, model: str | None) -> float:
+def _moved(
+    mesh: Mesh, before_mm: NDArray[np.float64], model: str | None, *, is_mirrored: bool
+) -> float:
     """Mean distance over the landmarks that are placed both times; NaN if refused."""
     try:
-        after_mm = detect(CHANGES[change](mesh), unit="mm", model=model).landmarks.positions_mm
+        after_mm = detect(mesh, unit="mm", model=model).landmarks.positions_mm
     except ScanRefusedError:
         return float("nan")
-    if change == "mirrored":
+    if is_mirrored:
         after_mm = after_mm[load_scheme().mirror] * MIRROR
     return float(np.nanmean(np.linalg.norm(after_mm - before_mm, axis=1)))
 

@@ -30,7 +30,8 @@ class Calibration:
 
     Convention: spread and expected error in millimetres of the face frame, where every face has the
     atlas's size. The paper's networks say no spread: there the power is 0 and the factor the
-    expected error, in the true millimetres that these networks work in.
+    expected error, in the true millimetres that these networks work in. `on_unseen_source` is of
+    true millimetres on the scan.
 
     Attributes
     ----------
@@ -103,5 +104,5 @@ class Calibration:
         return np.maximum(expected_mm, self.source_factor * expected_mm**self.source_power)
 
     def for_known_sources(self) -> Calibration:
-        """The same for people of the sources trained on, as benchmarks and trainings draw them."""
+        """The same without what `on_unseen_source` adds, for people of the sources trained on."""
         return replace(self, source_factor=1.0, source_power=1.0)

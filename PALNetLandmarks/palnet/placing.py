@@ -99,13 +99,13 @@ def project_prediction(found: FoundFace, prediction: LandmarkPrediction, model: 
     """
     projection = project_onto_triangles(found.face, prediction.positions_mm)
     scan_from_face = invert_similarity(found.face_from_scan)
-    known = model.calibration.expected_error_mm(prediction.spread_mm, found.fit.misfit)
-    known *= similarity_scale(scan_from_face)
+    in_face_mm = model.calibration.expected_error_mm(prediction.spread_mm, found.fit.misfit)
+    known_mm = in_face_mm * similarity_scale(scan_from_face)
     is_placed = prediction.visibility >= model.calibration.min_visibility
     is_placed &= projection.distances_mm < OFF_SURFACE_MM
     return Placement(
         positions_mm=apply_similarity(scan_from_face, projection.points_mm),
-        expected_error_mm=model.calibration.on_unseen_source(known),
+        expected_error_mm=model.calibration.on_unseen_source(known_mm),
         is_placed=is_placed,
     )
 

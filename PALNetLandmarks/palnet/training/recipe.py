@@ -125,7 +125,7 @@ class UnseenSourceRecipe:
     ----------
     factor, power : float
         ``source_factor`` and ``source_power`` of `palnet.calibration.Calibration`, above 0; 1 and 1
-        where nothing was held out to tell (`benchmarks.unseen_source`).
+        where nothing was held out to tell (`benchmarks.unseen_source`). Nothing is ever taken off.
     """
 
     factor: float
