@@ -28,8 +28,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="fit a model's expected errors to another source of people",
         description="Generate people, captured by systems that no training draws, and fit the "
         "expected errors to the errors found on them. Give heads that the model was not trained "
-        "on. Networks and atlas stay as they are. The same command goes on where it was "
-        "interrupted.",
+        "on. Networks and atlas stay as they are; what the model adds for faces that no training "
+        "saw, as real ones are, is left away. The same command goes on where it was interrupted.",
     )
     add = parser.add_argument
     add("model", nargs="?", help="name of a shipped model or a model file [the default one]")

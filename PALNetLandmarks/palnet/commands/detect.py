@@ -224,8 +224,8 @@ def _true_error(result: ScanResult) -> str:
     errors = errors[np.isfinite(errors)]
     return (
         f"{errors.mean():.2f} mm on average, {np.percentile(errors, 95):.2f} mm at the 95th "
-        f"percentile ({len(errors)} landmarks with known truth); it is a face like those that "
-        "trained the model, the expected errors are those of real ones"
+        f"percentile ({len(errors)} landmarks with known truth; a generated face, which is "
+        "easier than a real one)"
     )
 
 

@@ -38,8 +38,10 @@ def recalibrate(
     folder: Path,
     jobs: int = 2,
 ) -> None:
-    """Write a model whose expected errors hold for the people of a source; nothing else changes.
+    """Write a model whose expected errors hold for the people of a source; networks and atlas stay.
 
+    What the model adds for faces unlike all that trained it is left away, with a warning. Where
+    landmarks are called missing and what spread is no face's follows from these people as well.
     A network is surer of faces like those that it was trained on than of others, so the people
     should be new to it; the captures are of `CALIBRATION_PRESETS`, which no training draws.
 
@@ -99,4 +101,12 @@ def recalibrate(
         calibration=calibration,
         metadata={**model.metadata, "calibration": described},
     )
+    if model.calibration.source_factor != 1 or model.calibration.source_power != 1:
+        logger.warning(
+            "%s: expected errors are those of %s; what %s adds to them for faces that no training "
+            "saw, as real ones are, is left away.",
+            output,
+            source.name,
+            model.name,
+        )
     logger.info("model: %s, %s", output, described)

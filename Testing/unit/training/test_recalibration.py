@@ -50,6 +50,17 @@ def test_only_the_expected_errors_change(a_sample, tmp_path):
     assert (after.calibration.source_factor, after.calibration.source_power) == (1, 1)
 
 
+def test_allowance_for_unseen_sources_that_is_left_away_is_told(a_sample, tmp_path, caplog):
+    shipped, path = read_model(), tmp_path / "new.npz"
+    plain = replace(shipped, calibration=shipped.calibration.for_known_sources())
+
+    recalibrate(plain, Source(), range(7, 307), tmp_path / "plain.npz", folder=tmp_path)
+    assert "left away" not in caplog.text
+    recalibrate(shipped, Source(), range(7, 307), path, folder=tmp_path)
+
+    assert "expected errors are those of unlike; what palnet50 adds" in caplog.text
+
+
 def test_model_tells_on_whom_it_was_calibrated(a_sample, tmp_path):
     recalibrate(
         read_model(), Source(), range(7, 307), tmp_path / "new.npz", folder=tmp_path / "scans"
