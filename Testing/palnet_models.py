@@ -24,7 +24,10 @@ def lab_scheme(codes=LAB_CODES, name=LAB_NAME, **measured):
 
 
 def write_lab_model(path, scheme=None):
-    """Cut atlas, network and calibration of the shipped model down to a scheme's landmarks."""
+    """Cut atlas, network and calibration of the shipped model down to a scheme's landmarks.
+
+    Expected errors are those of the lab's own people, as `palnet finetune` leaves them.
+    """
     shipped, scheme = read_model(), scheme or lab_scheme()
     rows = [shipped.scheme.index_of(code) for code in scheme.codes]
     coordinates = (3 * np.array(rows)[:, None] + np.arange(3)).ravel()
@@ -46,7 +49,7 @@ def write_lab_model(path, scheme=None):
             name: np.asarray(weight[chosen[name]] if name in chosen else weight)
             for name, weight in shipped.weights.items()
         },
-        calibration=replace(calibration, factor=calibration.factor[rows]),
+        calibration=replace(calibration.for_known_sources(), factor=calibration.factor[rows]),
         metadata={"source": "the shipped model, cut down", "licence": "Apache-2.0"},
     )
     return path

@@ -173,6 +173,10 @@ def detect(
             **_describe(network_model, mesh, found.surface.unit),
             "unit_source": "inferred from the size" if unit == "auto" else "given",
             "ninety_percent_factor": round(network_model.calibration.ninety, 3),
+            "unseen_source": {
+                "factor": network_model.calibration.source_factor,
+                "power": network_model.calibration.source_power,
+            },
             "face_scale": round(1 / similarity_scale(face_from_scan), 4),
             "seconds": watch.seconds,
         },

@@ -51,6 +51,7 @@ def test_example_is_detected_by_two_clicks(a_panel):
     assert ui.statusLabel.text.startswith("50 of 50 landmarks in")
     assert ui.landmarkTable.rowCount == 50
     assert ui.reviewedLabel.text == "0 of 50 reviewed"
+    assert ui.reviewedLabel.toolTip.endswith("allow for faces unlike all that trained it.")
     assert ui.detectButton.text == "Detect landmarks"
     assert ui.progressBar.isHidden()
 

@@ -197,6 +197,9 @@ def test_provenance_can_be_written_as_json_and_read_back(the_example):
     assert provenance["unit_source"] == "inferred from the size"
     assert provenance["n_vertices"] == len(the_example.mesh.points)
     assert len(provenance["model_sha256"]) == 64
+    calibration = read_model().calibration
+    law = {"factor": calibration.source_factor, "power": calibration.source_power}
+    assert provenance["unseen_source"] == law
     assert provenance["seconds"].keys() >= {"model", "prepare", "pose", "fit", "network"}
 
 

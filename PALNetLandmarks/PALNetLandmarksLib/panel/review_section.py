@@ -283,7 +283,10 @@ class ReviewSection:
         if not made.get("model_sha256"):
             return ""
         text = _("Detected by the trained model {name}\nSHA-256: {sha256}")
-        return text.format(name=made.get("model", ""), sha256=made["model_sha256"])
+        text = text.format(name=made.get("model", ""), sha256=made["model_sha256"])
+        if made.get("unseen_source", {}).get("factor", 1) == 1:
+            return text
+        return "\n".join((text, _("Expected errors allow for faces unlike all that trained it.")))
 
     def _show_landmark(self):
         """Show definition and picture of the selected landmark, and free the buttons that fit."""

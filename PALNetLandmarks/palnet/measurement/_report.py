@@ -64,7 +64,8 @@ _NOTES: dict[Kind, str] = {
     "arc": "As a tape measure lies: in the plane of its three landmarks, or upright on the skin "
     "between two. Straight: from landmark to landmark through the air.",
     "asymmetry": "How far each landmark lies from its counterpart on the face's own mirror image. "
-    "A perfectly even face shows as much as the expected error.",
+    "A perfectly even face would show the expected error on average, or less: what lies below it "
+    "may be real or not.",
 }
 _DIGITS = {"mm": 1, "deg": 1, "%": 1}
 _LINE_COLOR = "#0072b2"
@@ -210,8 +211,8 @@ def _asymmetry_bars(entries: Sequence[Measurement]) -> str:
     return draw_bars(
         bars,
         "mm",
-        "Asymmetry, largest first. The tick is the expected error: shorter bars cannot be told "
-        "from an even face."
+        "Asymmetry, largest first. The tick is the expected error, which a perfectly even face "
+        "would show on average, or less: a shorter bar may be real or not."
         if any(math.isfinite(bar.mark) for bar in bars)
         else "Asymmetry, largest first.",
     )
