@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Put measured tables into docs/accuracy.md, so that no figure is ever typed by hand.
+"""Put measured tables into the pages of docs/, so that no figure is ever typed by hand.
 
 Between ``<!-- begin NAME K -->`` and ``<!-- end -->`` goes table K of results/NAME.json, between
 ``<!-- begin NAME source -->`` and ``<!-- end -->`` how it was measured, and between ``<!-- begin
@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks._report import REPOSITORY, RESULTS_FOLDER, Table, to_markdown
 
-DOCUMENT = REPOSITORY / "docs" / "accuracy.md"
+DOCUMENTS = REPOSITORY / "docs"
 MARK = re.compile(r"(<!-- begin (\w+) (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -72,14 +72,16 @@ def _render(result: dict[str, Any], part: str) -> str:
 
 
 def main() -> None:
-    """Fill the document."""
+    """Fill the pages."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=Path, default=RESULTS_FOLDER)
-    parser.add_argument("--document", type=Path, default=DOCUMENT)
+    parser.add_argument("--documents", type=Path, default=DOCUMENTS, help="folder of the pages")
     arguments = parser.parse_args()
-    text = arguments.document.read_text(encoding="utf-8")
-    arguments.document.write_text(fill(text, arguments.results), encoding="utf-8")
-    print(f"written: {arguments.document}")
+    for page in sorted(arguments.documents.glob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        if MARK.search(text):
+            page.write_text(fill(text, arguments.results), encoding="utf-8")
+            print(f"written: {page}")
 
 
 if __name__ == "__main__":
