@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from palnet.detector import Detection
     from palnet.landmarks import LandmarkSet
 
-__all__ = ["describe_detection", "differences", "record_text", "scan_hash"]
+__all__ = ["describe_detection", "differences", "files_of", "record_text", "scan_hash"]
 
 
 def describe_detection(
@@ -130,3 +130,11 @@ def scan_hash(text: str) -> str:
         return str(json.loads(text)["scan_sha256"])
     except (ValueError, KeyError, TypeError):
         return ""
+
+
+def files_of(text: str) -> set[str]:
+    """Names of the files that were written with a record; none if it does not say."""
+    try:
+        return {str(name) for name in json.loads(text)["files"]}
+    except (ValueError, KeyError, TypeError):
+        return set()

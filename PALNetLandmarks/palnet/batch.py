@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,7 +22,7 @@ from palnet.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from palnet.detector import Detection
@@ -92,8 +93,8 @@ def process_scan(job: ScanJob, *, detect: Detect | None = None) -> ScanResult:
         if job.obstacle:
             raise UsageError(job.obstacle)
         if job.options.resume and _is_finished(job):
-            return ScanResult(job.scan, "there", files=job.files)
-        for path in job.files:
+            return ScanResult(job.scan, "there", files=job.files, warnings=_not_drawn(job))
+        for path in _files_of_work(job) if job.options.resume else job.files:
             check_free(path, overwrite=job.options.overwrite)
         result = _detect_and_write(job, detect)
     except (ScanRefusedError, UnitError) as err:
@@ -115,7 +116,7 @@ def _is_finished(job: ScanJob) -> bool:
     """
     if not job.record_file.exists():
         _check_other_names(job)
-        left = [path for path in job.files if path.exists()]
+        left = [path for path in _files_of_work(job) if path.exists()]
         if left:
             msg = (
                 f"{left[0]} exists, but no record of a finished detection: a run was broken off "
@@ -138,6 +139,22 @@ def _is_finished(job: ScanJob) -> bool:
         )
         raise OutputExistsError(msg)
     return True
+
+
+def _files_of_work(job: ScanJob) -> tuple[Path, ...]:
+    """All files but the picture: a run that goes on may draw that of one broken off again."""
+    return (*job.landmark_files, job.record_file)
+
+
+def _not_drawn(job: ScanJob) -> tuple[str, ...]:
+    """Tell of a picture that was asked for, of a scan that was done before without one."""
+    if job.preview_file is None or job.preview_file.exists():
+        return ()
+    text = (
+        f"was done before, without {job.preview_file.name}. palnet measure draws the landmarks "
+        "that are there, with what a person corrected; --overwrite detects anew."
+    )
+    return (text,)
 
 
 def _check_other_names(job: ScanJob) -> None:
@@ -182,30 +199,62 @@ def _detect_and_write(job: ScanJob, detect: Detect | None) -> ScanResult:
     from palnet.surface import read_mesh
 
     options = job.options
+    former = _files_of_record(job) if options.overwrite else set()
     mesh = read_mesh(job.scan)
     detection = (detect or _default_detect())(mesh, unit=options.unit, model=options.model)
     landmarks = replace(detection.landmarks, specimen=job.specimen)
     written = landmarks.to_frame(options.frame)
-    landmark_files, refusals, notes = _write_landmark_files(job, written)
+    # It takes longest: whoever breaks off then finds no landmarks without their record.
     pictures, picture_notes = _try_preview(job, mesh, detection)
-    files = (*landmark_files, *pictures)
-    record = describe_detection(
-        detection,
-        written,
-        scan_name=job.scan.name,
-        scan_sha256=file_hash(job.scan),
-        files=tuple(path.name for path in files),
-    )
-    write_text(job.record_file, record_text(record), overwrite=options.overwrite)
+    with _together(job):
+        landmark_files, refusals, notes = _write_landmark_files(job, written)
+        files = (*landmark_files, *pictures)
+        record = describe_detection(
+            detection,
+            written,
+            scan_name=job.scan.name,
+            scan_sha256=file_hash(job.scan),
+            files=tuple(path.name for path in files),
+        )
+        write_text(job.record_file, record_text(record), overwrite=options.overwrite)
     return ScanResult(
         scan=job.scan,
         outcome="failed" if refusals else "done",
         message=" ".join(refusals),
         files=(*files, job.record_file),
-        warnings=(*notes, *picture_notes),
+        warnings=(*notes, *picture_notes, *_left_over(job, former - set(record["files"]))),
         record=record,
         landmarks=landmarks,
     )
+
+
+@contextmanager
+def _together(job: ScanJob) -> Iterator[None]:
+    """Take away what was written if the user breaks off before the record is.
+
+    Not where files of before were replaced: what is there is better than nothing.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        for path in () if job.options.overwrite else _files_of_work(job):
+            path.unlink(missing_ok=True)
+        raise
+
+
+def _files_of_record(job: ScanJob) -> set[str]:
+    """Names of the files of an earlier detection that is to be replaced."""
+    from palnet._record import files_of
+
+    return files_of(_text_of(job.record_file)) if job.record_file.exists() else set()
+
+
+def _left_over(job: ScanJob, names: set[str]) -> tuple[str, ...]:
+    """Tell of files of the detection that was replaced, which were not written again."""
+    there = sorted(name for name in names if (job.record_file.parent / name).exists())
+    if not there:
+        return ()
+    return (f"{', '.join(there)} left as before: of the detection that was replaced.",)
 
 
 def _write_landmark_files(
@@ -247,7 +296,8 @@ def _try_preview(
     if job.preview_file is None:
         return (), ()
     try:
-        render_preview(mesh, detection, job.preview_file, overwrite=job.options.overwrite)
+        may_replace = job.options.overwrite or job.options.resume
+        render_preview(mesh, detection, job.preview_file, overwrite=may_replace)
     except PreviewError as err:
         return (), (str(err),)
     return (job.preview_file,), ()

@@ -56,6 +56,9 @@ CHECK_ABOVE_MM, CHECK_BELOW_COVERAGE = 4.0, 0.75
 CHECK_BELOW_PLACED_SHARE = 2 / 3
 # Fewer landmarks than this hold a pose less surely than the atlas fit does.
 MIN_POSE_LANDMARKS = 8
+# A face smaller than this, the mean one's size taken as 1, is a child's or in a wrong unit. Among
+# generated people infants have 0.65 to 0.98, children 0.78 to 1.14, all older ones 0.90 to 1.29.
+SMALL_SIZE = 0.85
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,11 +167,12 @@ def detect(
     with watch.stage("project"):
         landmarks = _to_landmarks(placement, found, network_model, mesh)
         face_from_scan = estimate_pose(found, landmarks, network_model)
+    size = 1 / similarity_scale(face_from_scan)
     return Detection(
         landmarks=landmarks,
         face_from_scan=face_from_scan,
         quality=_judge(found.fit, landmarks),
-        findings=found.surface.findings,
+        findings=(*_doubt_unit(size, found.surface.unit), *found.surface.findings),
         provenance={
             **_describe(network_model, mesh, found.surface.unit),
             "unit_source": "inferred from the size" if unit == "auto" else "given",
@@ -177,7 +181,7 @@ def detect(
                 "factor": network_model.calibration.source_factor,
                 "power": network_model.calibration.source_power,
             },
-            "face_scale": round(1 / similarity_scale(face_from_scan), 4),
+            "face_scale": round(size, 4),
             "seconds": watch.seconds,
         },
     )
@@ -263,6 +267,17 @@ def estimate_pose(found: FoundFace, landmarks: LandmarkSet, model: Model) -> NDA
         return found.face_from_scan
     errors_mm = landmarks.expected_error_mm * similarity_scale(found.face_from_scan)
     return align_landmarks(model.atlas, landmarks.positions_mm, errors_mm)
+
+
+def _doubt_unit(size: float, unit: Unit) -> tuple[Finding, ...]:
+    """Tell that no adult's face is of this size: in a wrong unit all millimetres are wrong."""
+    if size >= SMALL_SIZE:
+        return ()
+    text = (
+        f"read in {unit.name}, the face has {100 * size:.0f} % of the mean size: an infant's or a "
+        "small child's, or the unit is another one. If you know the unit, give it."
+    )
+    return (Finding("small_face", text),)
 
 
 def _judge(fit: AtlasFit, landmarks: LandmarkSet) -> Quality:

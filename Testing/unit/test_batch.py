@@ -12,10 +12,11 @@ import pytest
 
 import palnet_fakes
 from palnet import preview
+from palnet._files import write_text
 from palnet._pool import run_jobs
 from palnet.batch import process_scan
 from palnet.errors import MissingDependencyError, UsageError
-from palnet.exchange import read_landmarks
+from palnet.exchange import read_landmarks, write_landmarks
 from palnet.jobs import BatchOptions, find_scans, plan_jobs
 
 process_fake = partial(process_scan, detect=palnet_fakes.fake_detect)
@@ -148,8 +149,47 @@ def test_process_scan_that_resumes_leaves_what_is_done(a_done_scan):
     table.write_text("corrected by hand", encoding="utf-8")
 
     assert process_fake(a_done_scan()).outcome == "there"
-    assert process_fake(a_done_scan(preview=True)).outcome == "there"
+    with_picture = process_fake(a_done_scan(preview=True))
+    assert with_picture.outcome == "there"
+    assert "was done before, without head.palnet.png." in with_picture.warnings[0]
     assert table.read_text(encoding="utf-8") == "corrected by hand"
+
+
+def test_process_scan_that_overwrites_tells_of_what_it_leaves(a_head_file, tmp_path):
+    (first,) = plan(a_head_file, output=tmp_path, formats=("csv", "tps"))
+    process_fake(first)
+    (second,) = plan(a_head_file, output=tmp_path, formats=("csv",), overwrite=True)
+
+    result = process_fake(second)
+
+    assert "head.tps, head.tps.frame.json left as before" in result.warnings[-1]
+
+
+@pytest.mark.parametrize("breaks_at", ["head.mrk.json", "head.csv", "head.palnet.json"])
+def test_process_scan_that_is_broken_off_leaves_nothing_to_stumble_over(
+    breaks_at, a_head_file, tmp_path, monkeypatch
+):
+    (job,) = plan(a_head_file, output=tmp_path / "out", preview=True)
+
+    def broken_off(write, path_of):
+        def write_and_stop(*arguments, **options):
+            written = write(*arguments, **options)
+            if path_of(arguments).name == breaks_at:
+                raise KeyboardInterrupt
+            return written
+
+        return write_and_stop
+
+    record = broken_off(write_text, lambda arguments: arguments[0])
+    monkeypatch.setattr("palnet.batch.write_text", record)
+    table = broken_off(write_landmarks, lambda arguments: arguments[1])
+    monkeypatch.setattr("palnet.exchange.write_landmarks", table)
+    with pytest.raises(KeyboardInterrupt):
+        process_fake(job)
+    monkeypatch.undo()
+
+    (again,) = plan(a_head_file, output=tmp_path / "out", preview=True, resume=True)
+    assert process_fake(again).outcome == "done"
 
 
 @pytest.mark.parametrize(

@@ -285,6 +285,24 @@ def test_rotation_position_and_unit_change_little(seed, unit, the_example):
     assert apart.mean() < 0.5
 
 
+@pytest.mark.parametrize(
+    ("mm_per_unit", "unit", "taken_as"), [(40, "auto", "in"), (1.6, "mm", "mm")]
+)
+def test_small_face_is_told(mm_per_unit, unit, taken_as, the_example):
+    """In a wrong unit all millimetres are wrong, and expected errors with them."""
+    scaled = replace(the_example.mesh, points=the_example.mesh.points / mm_per_unit)
+
+    small = detect(scaled, unit=unit)
+
+    (finding,) = (each for each in small.findings if each.code == "small_face")
+    assert finding.message.startswith(f"read in {taken_as}, the face has ")
+    assert finding.message.endswith("If you know the unit, give it.")
+
+
+def test_usual_face_is_no_finding(the_example):
+    assert "small_face" not in {finding.code for finding in the_example.detection.findings}
+
+
 def test_space_of_the_file_is_kept(the_example):
     ras = detect(replace(the_example.mesh, space="RAS"))
 

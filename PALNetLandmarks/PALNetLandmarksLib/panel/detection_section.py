@@ -130,4 +130,9 @@ def _summary(landmarks, seconds):
     )
     if landmarks.record.get("quality", {}).get("verdict") == "check":
         text += " " + _("This scan is unusual: look at each landmark.")
+    if any(entry["code"] == "small_face" for entry in landmarks.record.get("findings", ())):
+        size = landmarks.record["provenance"]["face_scale"]
+        text += " " + _(
+            "The face has {percent:.0f} % of the mean size: a small child's, or the unit is wrong."
+        ).format(percent=100 * size)
     return text

@@ -154,6 +154,8 @@ def _report(results: Iterable[ScanResult], scans: Sequence[Path]) -> int:
             print(f"{place}{name}: {_headline(result)}", flush=True)
             if n_scans == 1:
                 print("\n".join(_details(result)))
+            for doubt in _doubts(result) if n_scans > 1 else ():
+                print(f"palnet: {name}: {doubt}", file=sys.stderr, flush=True)
         elif result.outcome == "there":
             n_there += 1
         else:
@@ -184,6 +186,15 @@ def _headline(result: ScanResult) -> str:
         mean = sum(errors.values()) / len(errors)
         text += f", expected error {mean:.1f} mm on average, {errors[worst]:.1f} mm at {worst}"
     return text + (f"; not on the scan: {', '.join(absent)}" if absent else "")
+
+
+def _doubts(result: ScanResult) -> list[str]:
+    """Give what nobody should overlook among many scans."""
+    findings = result.record["findings"]
+    doubts = [entry["message"] for entry in findings if entry["code"] == "small_face"]
+    if result.record["quality"]["verdict"] == "check":
+        doubts.append("an unusual scan: look at each landmark.")
+    return doubts
 
 
 def _details(result: ScanResult) -> list[str]:

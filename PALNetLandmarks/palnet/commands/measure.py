@@ -35,6 +35,8 @@ some files could not be used, one line each on stderr, the others measured; 2: w
 
 # What may not stand in the name of a file on one system or another.
 _UNSAFE = re.compile(r'[<>:"/\\|?*\s]+')
+# Of so many specimens without a scan each is named.
+_MOST_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,7 @@ def _read_scan(scan: Path | None, landmarks: LandmarkSet) -> tuple[Mesh | None, 
     from palnet.surface import read_mesh
 
     if scan is None:
-        return None, "No picture: the scan was not given."
+        return None, "No picture: no scan was given, or none of this name."
     try:
         return match_scan(read_mesh(scan), landmarks), ""
     except PalnetError as err:
@@ -196,10 +198,21 @@ def _plan_jobs(
             plan = load_measurement_plan(arguments.plan or landmarks.scheme.name)
             scan = scans.of(stem, path.parent)
             jobs[name.casefold()] = _Job(name, path, landmarks, plan, scan, page)
+    _tell_without_scan([job for job in jobs.values() if job.scan is None], arguments.scan)
     for path in scans.unused:
         text = "no specimen has the name of this scan; it was not used. Name the two alike."
         print(f"palnet: {path}: {text}", file=sys.stderr)
     return list(jobs.values())
+
+
+def _tell_without_scan(jobs: list[_Job], places: list[Path]) -> None:
+    """Tell of specimens without a scan of their name, if scans were given."""
+    folders = [str(path) for path in places if path.is_dir()]
+    if jobs and folders:
+        names = ", ".join(job.name for job in jobs[:_MOST_NAMED])
+        more = f" and {len(jobs) - _MOST_NAMED} more" if len(jobs) > _MOST_NAMED else ""
+        text = f"no scan of the name of {names}{more}: measured without arcs."
+        print(f"palnet: {', '.join(folders)}: {text} Name the two alike.", file=sys.stderr)
 
 
 def _specimen_names(jobs: list[_Job]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -96,7 +96,7 @@ def to_scheme(landmarks: LandmarkSet, scheme: Scheme) -> LandmarkSet:
         The same positions in the other scheme's order.
     """
     if landmarks.scheme.codes == scheme.codes:
-        return landmarks
+        return landmarks if landmarks.scheme == scheme else replace(landmarks, scheme=scheme)
     known = {code: row for row, code in enumerate(landmarks.scheme.codes)}
     rows = [known.get(code) for code in scheme.codes]
     status: list[Status] = ["undefined" if row is None else landmarks.status[row] for row in rows]

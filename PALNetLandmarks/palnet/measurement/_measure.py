@@ -149,7 +149,7 @@ def _take_arc(
     errors_mm: NDArray[np.float64],
 ) -> Measurement:
     if surface is None:
-        return _blank(definition, "needs the scan, which was not given")
+        return _blank(definition, "needs the scan; there was none")
     scale = landmarks.mm_per_unit
     vertices_mm = np.asarray(surface.points, dtype=np.float64) * scale
     arc = Arc(points_mm, vertices_mm, surface.triangles)

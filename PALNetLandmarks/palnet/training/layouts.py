@@ -27,6 +27,8 @@ __all__ = ["facescape_scheme", "read_data_set"]
 MATRIX_FILE = "transformation_matrix.npy"
 INDICES_FILE, INDICES_KEY = "landmark_indices.npz", "v10"
 NEUTRAL_ENDING = "_neutral.obj"
+# Formats round differently, none more than this in the units of the file.
+SAME_NUMBERS = 1e-3
 
 # The 68 points of iBUG in their order: those that mirroring exchanges, counted from 1; the first of
 # each pair lies on the subject's right. All others are on the midline.
@@ -195,7 +197,10 @@ def _match(
         several = found.pop(name, [])
         if len(paths) > 1:
             problems.append(_repeated(name, paths))
-        elif len(several) > 1:
+            continue
+        several, passed_over = _fullest(several, paths[0])
+        problems += [Problem("passed_over", name, text) for text in passed_over]
+        if len(several) > 1:
             names = ", ".join(file.name for file, _ in several)
             text = f"has landmarks in {names}. Move all but one away."
             problems.append(Problem("ambiguous_files", name, text))
@@ -210,6 +215,29 @@ def _match(
         text = f"{entries[0][0].name} has its landmarks; there is no mesh of that name."
         problems.append(Problem("no_mesh", name, text))
     return scans, problems
+
+
+def _fullest(
+    several: list[tuple[Path, LandmarkSet]], mesh: Path
+) -> tuple[list[tuple[Path, LandmarkSet]], list[str]]:
+    """Of files beside a mesh and of its name keep the one whose format holds most.
+
+    That is the one that Slicer corrects of what a detection wrote. Another that says the same is
+    none to speak of. Files of other names are kept: nobody can tell which one is meant.
+    """
+    beside = [
+        entry for entry in several if entry[0].parent / _stem(entry[0]) == mesh.with_suffix("")
+    ]
+    if len(beside) < 2:
+        return several, []
+    order = list(FORMATS)
+    (path, landmarks), *others = sorted(beside, key=lambda e: order.index(find_format(e[0]).name))
+    texts = [
+        f"{path.name} is taken; {other.name} beside it says something else."
+        for other, found in others
+        if not np.allclose(found.positions, landmarks.positions, atol=SAME_NUMBERS, equal_nan=True)
+    ]
+    return [entry for entry in several if entry not in others], texts
 
 
 def _read_file(

@@ -125,6 +125,28 @@ def test_evaluate_table_of_names_finds_another_labs_landmarks(tmp_path):
     assert all(float(row["error_mm"]) == pytest.approx(1.25, abs=1e-3) for row in errors.values())
 
 
+def test_evaluate_table_of_names_for_every_landmark_keeps_the_measurements(tmp_path, capsys):
+    """A complete translation into our scheme is our scheme."""
+    face = a_face("anna")
+    names = [f"F-{number}" for number in range(1, len(face.scheme) + 1)]
+    definitions = tuple(LandmarkDefinition(name, name, "midline", name) for name in names)
+    write_landmarks(replace(face, scheme=Scheme("theirs", definitions)), tmp_path / "lab.csv")
+    write_landmarks(face, tmp_path / "ours.mrk.json")
+    table = tmp_path / "names.csv"
+    rows = (f"{name},{code}\n" for name, code in zip(names, face.scheme.codes, strict=True))
+    table.write_text("their name,our code\n" + "".join(rows))
+
+    code = run(tmp_path / "ours.mrk.json", tmp_path / "lab.csv", "--names", table,
+               "-o", tmp_path / "out")  # fmt: skip
+
+    assert code == 0
+    assert "no measurements" not in capsys.readouterr().err
+    kinds = {row["kind"] for row in rows_of(tmp_path / "out" / "measurements.csv")}
+    assert {"distance", "angle"} <= kinds
+    rows = rows_of(tmp_path / "out" / "landmarks.csv")
+    assert all(row["human_ratio"] for row in rows if row["code"] in face.scheme.codes)
+
+
 def test_evaluate_specimens_without_partner_are_named(a_study, tmp_path, capsys):
     (a_study["predicted"] / "anna.mrk.json").unlink()
     (a_study["truth"] / "bert.mrk.json").unlink()

@@ -146,7 +146,20 @@ def test_measure_takes_arcs_from_the_scan_of_the_same_name(tmp_path, no_opengl):
     }
     assert float(arcs["anna", "arc:t_r-sn-t_l"]["value"]) > 250
     assert float(arcs["anna", "arc:t_r-sn-t_l"]["expected_error"]) >= math.sqrt(2) - 1e-4
-    assert arcs["bert", "arc:t_r-sn-t_l"]["reason"] == "needs the scan, which was not given"
+    assert arcs["bert", "arc:t_r-sn-t_l"]["reason"] == "needs the scan; there was none"
+
+
+def test_measure_tells_of_specimens_without_a_scan_in_the_folder_given(tmp_path, no_opengl, capsys):
+    for specimen in ("anna", "bert"):
+        write_face(tmp_path, a_face(specimen))
+    (tmp_path / "scans").mkdir()
+    shutil.copy(example_scan(), tmp_path / "scans" / "bert.ply")
+
+    main(["measure", str(tmp_path), "--scan", str(tmp_path / "scans"), "-o", str(tmp_path / "out")])
+
+    said = capsys.readouterr().err
+    assert "scans: no scan of the name of anna: measured without arcs." in said
+    assert "bert" not in said
 
 
 def arcs_in(folder):

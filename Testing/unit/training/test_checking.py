@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from palnet.cli import main
+from palnet.exchange import read_landmarks, write_landmarks
 from palnet.preview import classify_errors
 from palnet.surface import Mesh
 from palnet.training import check_pictures
@@ -126,6 +127,13 @@ def turn_to_a_turned_frame(folder):
     save_matrix(folder, matrix)
 
 
+def write_fcsv(folder, shift_mm):
+    """What a person corrected in Slicer, beside the table of before."""
+    landmarks = read_landmarks(folder / "p2.csv", toy_scheme())
+    corrected = replace(landmarks, positions=np.add(landmarks.positions, [shift_mm, 0, 0]))
+    write_landmarks(corrected, folder / "p2.fcsv")
+
+
 SWAP_SIDES = toy_scheme().mirror
 FAR = np.eye(4) + np.eye(4, k=3) * 30
 SPOILERS = {
@@ -200,6 +208,7 @@ SPOILERS = {
             encoding="utf-8",
         )
     ],
+    "passed_over": [lambda f: write_fcsv(f, 0.2)],
     "unknown_specimen": [
         lambda f: (f / "people.csv").write_text("specimen,person\np9,a\n", encoding="utf-8")
     ],
@@ -240,6 +249,23 @@ def test_bad_data_set_is_named_and_nothing_else(kind, spoil, a_copy, a_good_coho
     found = problems_of(a_copy, a_good_cohort[1])
 
     assert [(p.kind, p.specimen or "p2") for p in found] == [(kind, NAMED.get(kind, "p2"))]
+
+
+def test_two_files_that_say_the_same_are_no_problem(a_copy, a_good_cohort):
+    """As a detection writes them; the one that holds most is taken."""
+    write_fcsv(a_copy, 0)
+
+    assert problems_of(a_copy, a_good_cohort[1]) == ()
+
+
+def test_of_two_files_beside_a_scan_the_fuller_one_is_taken(a_copy, a_good_cohort):
+    before = read_data_set(a_copy, a_good_cohort[1]).scans[2]
+    write_fcsv(a_copy, 0.2)
+
+    after = read_data_set(a_copy, a_good_cohort[1]).scans[2]
+
+    moved_by = after.landmarks.positions - before.landmarks.positions
+    np.testing.assert_allclose(moved_by, np.tile([0.2, 0, 0], (13, 1)), atol=1e-3)
 
 
 def test_every_kind_is_tried():
