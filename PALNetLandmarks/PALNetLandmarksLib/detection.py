@@ -12,8 +12,14 @@ from palnet.model import DEFAULT_MODEL
 from PALNetLandmarksLib.job import BackgroundJob
 from PALNetLandmarksLib.landmark_list import LandmarkList, create_list, new_list_name
 from PALNetLandmarksLib.list_scheme import is_same_list_of_landmarks
+from PALNetLandmarksLib.list_state import scale_of
 from PALNetLandmarksLib.list_storage import write_unit
-from PALNetLandmarksLib.models import likely_unit, mesh_from_model, state_of_model
+from PALNetLandmarksLib.models import (
+    likely_unit,
+    mesh_from_model,
+    state_of_model,
+    world_matrix,
+)
 from PALNetLandmarksLib.trained_models import check_is_there
 
 
@@ -135,7 +141,7 @@ def create_empty_list(model_node, scheme):
     unit = likely_unit(mesh_from_model(model_node))
     name = new_list_name(model_node, scheme)
     landmarks = create_list(model_node.GetScene(), scheme, model_node, name)
-    write_unit(landmarks.node, unit.mm_per_unit)
+    write_unit(landmarks.node, unit.mm_per_unit * scale_of(world_matrix(landmarks.node)))
     return landmarks
 
 

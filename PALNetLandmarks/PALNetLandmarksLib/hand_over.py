@@ -12,7 +12,8 @@ from slicer.i18n import tr as _
 
 import palnet
 from palnet.exchange import FormatWarning, get_format, write_landmarks
-from PALNetLandmarksLib.models import is_as_its_file, model_scale, to_local
+from PALNetLandmarksLib.list_state import scale_of
+from PALNetLandmarksLib.models import is_as_its_file, model_scale, to_local, world_matrix
 
 # Frames on offer: as the model's file has its numbers, or Slicer's two, in millimeters.
 FRAMES = ("file", "LPS", "RAS")
@@ -178,7 +179,7 @@ def in_model_file(landmarks):
     scale = model_scale(model)
     signs = 1.0 if is_ras else np.array([-1.0, -1.0, 1.0])
     positions = to_local(model, landmarks.world_positions) * signs / scale
-    mm_per_unit = landmarks.mm_per_unit * scale
+    mm_per_unit = landmarks.mm_per_world_unit * scale_of(world_matrix(model)) * scale
     return landmarks.landmark_set(positions, mm_per_unit=mm_per_unit, space=space)
 
 

@@ -9,7 +9,7 @@ from slicer.i18n import tr as _
 
 from palnet.landmarks import PLACED, LandmarkSet
 from PALNetLandmarksLib.list_scheme import find_scheme, write_scheme
-from PALNetLandmarksLib.list_state import ListState, carry_record, joint_move
+from PALNetLandmarksLib.list_state import ListState, joint_move, scale_of
 from PALNetLandmarksLib.list_storage import (
     ERROR_NAME,
     STATUS_CODES,
@@ -108,8 +108,13 @@ class LandmarkList:
 
     @property
     def mm_per_unit(self):
-        """Millimeters in one unit of the scene's coordinates (1 unless a scan was not scaled)."""
+        """Millimeters in one unit of the list's own coordinates; 1 if these are millimeters."""
         return read_unit(self.node)
+
+    @property
+    def mm_per_world_unit(self):
+        """Millimeters in one unit of the scene's coordinates, where transforms scale them too."""
+        return float(f"{self.mm_per_unit / scale_of(world_matrix(self.node)):.9g}")
 
     @property
     def detected(self):
@@ -146,7 +151,7 @@ class LandmarkList:
             for index, code in enumerate(self.scheme.codes)
             if status[index] == "missing" and code in agreed
         )
-        return ListState(self.positions, status, record, absent)
+        return ListState(self.positions, status, record, absent, self.mm_per_unit)
 
     def apply(self, state):
         """Write a state in one go; what does not change is not touched.
@@ -164,8 +169,9 @@ class LandmarkList:
             if state.record != before.record or state.absent != before.absent:
                 absent = [self.scheme.codes[index] for index in sorted(state.absent)]
                 write_record(self.node, {**state.record, "absent": absent})
+            write_unit(self.node, state.mm_per_unit)
             write_values(self.node, STATUS_NAME, codes)
-            self._write_errors(state)
+            self._write_errors(before, state)
 
     def set_detection(self, landmarks, record, keep=()):
         """Write a new detection; some landmarks stay as they are.
@@ -190,13 +196,17 @@ class LandmarkList:
                 errors[index] = now.record["detected_error_mm"][index]
         found = ListState(positions, landmarks.status)
         chosen = [index for index in range(len(self)) if index not in kept]
-        remembered = {**record, "detected": rows, "detected_error_mm": errors}
+        to_world, world_unit = world_matrix(self.node), record.get("mm_per_unit", 1.0)
+        unit = float(f"{world_unit * scale_of(to_world):.9g}")
+        own = {"detected": rows, "detected_error_mm": errors, "mm_per_unit": unit}
+        remembered = {**record, **own}
         pose = remembered.pop("face_from_scan_mm", None)
         if pose is not None:
-            world_mm = np.diag([record.get("mm_per_unit", 1.0)] * 3 + [1.0])
-            remembered["face_from_list"] = (pose @ world_mm @ world_matrix(self.node)).tolist()
+            world_mm = np.diag([world_unit] * 3 + [1.0])
+            remembered["face_from_list"] = (pose @ world_mm @ to_world).tolist()
         with written_by_program(self.node):
-            self.apply(now.taken_from(found, chosen).replaced(record=remembered))
+            written = now.taken_from(found, chosen)
+            self.apply(written.replaced(record=remembered, mm_per_unit=unit))
 
     def carry(self, matrix):
         """Move all landmarks with their model.
@@ -204,13 +214,12 @@ class LandmarkList:
         Parameters
         ----------
         matrix : ndarray of shape (4, 4)
-            Affine in the list's own coordinates.
+            Affine in world coordinates; the list may lie under another transform than the model.
         """
-        scale = np.cbrt(abs(np.linalg.det(matrix[:3, :3])))
-        unit = float(f"{self.mm_per_unit / scale:.9g}")
-        with written_by_program(self.node):
-            self.apply(self.state().carried(matrix))
-            write_unit(self.node, unit)
+        to_world = world_matrix(self.node)
+        own = np.linalg.inv(to_world) @ matrix @ to_world
+        with written_by_program(self.node, carried_by=own):
+            self.apply(self.state().carried(own))
 
     def reconcile(self):
         """Make up for what happened to the points while nobody watched.
@@ -232,7 +241,7 @@ class LandmarkList:
             if matrix is None:
                 self.apply(now.with_status([int(index) for index in moved], "corrected"))
             else:
-                self.apply(now.replaced(record=carry_record(now.record, matrix)))
+                self.apply(now.with_memory_carried(matrix))
 
     def landmark_set(self, positions=None, *, mm_per_unit=None, frame="file", space="RAS"):
         """Give the landmarks to the library.
@@ -245,7 +254,7 @@ class LandmarkList:
         positions : ndarray of shape (n, 3), optional
             Instead of the world positions.
         mm_per_unit : float, optional
-            Their unit, the scene's by default.
+            Their unit, that of the world by default.
         frame, space : str
             Their frame, as in `LandmarkSet`.
 
@@ -259,15 +268,18 @@ class LandmarkList:
             positions=self.world_positions if positions is None else positions,
             status=self.status,
             expected_error_mm=self.expected_errors,
-            mm_per_unit=self.mm_per_unit if mm_per_unit is None else mm_per_unit,
+            mm_per_unit=self.mm_per_world_unit if mm_per_unit is None else mm_per_unit,
             frame=frame,
             specimen=self._specimen,
             space=space,
         )
 
-    def _write_errors(self, state):
+    def _write_errors(self, before, state):
         """Write the expected errors; that of a detection says nothing about a corrected point."""
         errors = state.record.get("detected_error_mm")
+        if errors is None and "detected_error_mm" in before.record:
+            # The detection was taken back; a list from elsewhere keeps the errors that it has.
+            errors = [UNKNOWN_ERROR] * len(self)
         if errors is not None:
             known = [
                 UNKNOWN_ERROR if status == "corrected" else error

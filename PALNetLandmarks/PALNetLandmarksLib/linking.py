@@ -35,7 +35,7 @@ def lies_on(landmarks, model_node):
         return False
     snap = SurfaceSnap()
     gaps = [np.linalg.norm(np.array(snap.closest_point(model_node, p)) - p) for p in world]
-    return float(np.median(gaps)) * landmarks.mm_per_unit < _LIES_ON_MM
+    return float(np.median(gaps)) * landmarks.mm_per_world_unit < _LIES_ON_MM
 
 
 def find_model(landmarks):

@@ -27,12 +27,15 @@ class ListState:
         What is remembered of the detection; positions and pose in it are the list's own too.
     absent : frozenset of int
         Missing landmarks of which a person has agreed that the scan does not show them.
+    mm_per_unit : float
+        Millimeters in one unit of the list's own coordinates.
     """
 
     positions: np.ndarray
     status: tuple[str, ...]
     record: dict = field(default_factory=dict)
     absent: frozenset[int] = frozenset()
+    mm_per_unit: float = 1.0
 
     def replaced(self, **changes):
         """Give a copy with other fields.
@@ -103,11 +106,24 @@ class ListState:
         ListState
             Moved positions and record; the unit follows a change of scale.
         """
-        return replace(
-            self,
-            positions=self.positions @ matrix[:3, :3].T + matrix[:3, 3],
-            record=carry_record(self.record, matrix),
-        )
+        positions = self.positions @ matrix[:3, :3].T + matrix[:3, 3]
+        return replace(self.with_memory_carried(matrix), positions=positions)
+
+    def with_memory_carried(self, matrix):
+        """Carry record and unit along with a transform that has moved the points already.
+
+        Parameters
+        ----------
+        matrix : ndarray of shape (4, 4)
+            Affine, applied to column vectors from the left.
+
+        Returns
+        -------
+        ListState
+            The positions as they are.
+        """
+        unit = _rescaled(self.mm_per_unit, matrix)
+        return replace(self, record=carry_record(self.record, matrix), mm_per_unit=unit)
 
     def moved_in(self, other):
         """Tell which landmarks lie elsewhere in another state.
@@ -157,7 +173,8 @@ class ListState:
         bool
             True if so.
         """
-        return not self.changed_in(other) and self.record == other.record
+        is_alike = self.record == other.record and self.mm_per_unit == other.mm_per_unit
+        return is_alike and not self.changed_in(other)
 
 
 def carry_record(record, matrix):
@@ -183,10 +200,29 @@ def carry_record(record, matrix):
         pose = np.array(record["face_from_list"]) @ np.linalg.inv(matrix)
         carried["face_from_list"] = pose.tolist()
     if "mm_per_unit" in record:
-        scale = float(np.cbrt(abs(np.linalg.det(matrix[:3, :3]))))
-        unit = record["mm_per_unit"] / scale
-        carried["mm_per_unit"] = float(f"{unit:.9g}")
+        carried["mm_per_unit"] = _rescaled(record["mm_per_unit"], matrix)
     return carried
+
+
+def _rescaled(mm_per_unit, matrix):
+    """Give the unit of coordinates that a transform has made of others."""
+    return float(f"{mm_per_unit / scale_of(matrix):.9g}")
+
+
+def scale_of(matrix):
+    """Tell by how much a transform scales lengths, on average over the directions.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (4, 4)
+        Affine.
+
+    Returns
+    -------
+    float
+        The cube root of what it does to volumes.
+    """
+    return float(np.cbrt(abs(np.linalg.det(matrix[:3, :3]))))
 
 
 def joint_move(before, after):

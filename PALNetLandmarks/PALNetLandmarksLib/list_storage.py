@@ -31,17 +31,20 @@ UNKNOWN_ERROR = -1.0
 WRITTEN_EVENT = vtk.vtkCommand.UserEvent + 7301
 
 _being_written = set()
+_carried_by = {}
 _DEFINED = slicer.vtkMRMLMarkupsNode.PositionDefined
 
 
 @contextmanager
-def written_by_program(node):
+def written_by_program(node, carried_by=None):
     """Write a list within; who watches it does not take the changes for corrections.
 
     Parameters
     ----------
     node : vtkMRMLMarkupsFiducialNode
         The list.
+    carried_by : ndarray of shape (4, 4), optional
+        The transform that all points go by, if that is all that happens.
     """
     _being_written.add(node)
     try:
@@ -49,7 +52,25 @@ def written_by_program(node):
             yield
     finally:
         _being_written.discard(node)
+        _carried_by[node] = carried_by
         node.InvokeEvent(WRITTEN_EVENT)
+        del _carried_by[node]
+
+
+def carried_by(node):
+    """Tell what the program has just carried a list by, to those who are told of it.
+
+    Parameters
+    ----------
+    node : vtkMRMLMarkupsFiducialNode
+        The list, within the event that ends `written_by_program`.
+
+    Returns
+    -------
+    ndarray of shape (4, 4) or None
+        None if anything else was written.
+    """
+    return _carried_by.get(node)
 
 
 def is_being_written(node):
@@ -214,7 +235,6 @@ def write_record(node, record):
     """
     text = json.dumps(record, ensure_ascii=False, allow_nan=False)
     write_text(node, RECORD_NAME, text)
-    write_unit(node, record.get("mm_per_unit", read_unit(node)))
     provenance = json.dumps(record.get("provenance", {}), ensure_ascii=False)
     node.SetAttribute(PROVENANCE_ATTRIBUTE, provenance)
 
@@ -230,7 +250,8 @@ def read_unit(node):
     Returns
     -------
     float
-        Millimeters in one unit of the scene's coordinates; 1 where nobody said it.
+        Millimeters in one unit of the list's own coordinates, which are those that Slicer saves; 1
+        where nobody said it.
     """
     measurement = node.GetMeasurement(UNIT_NAME)
     is_known = measurement is not None and measurement.GetValueDefined()
@@ -245,7 +266,7 @@ def write_unit(node, mm_per_unit):
     node : vtkMRMLMarkupsFiducialNode
         The list.
     mm_per_unit : float
-        Millimeters in one unit of the scene's coordinates.
+        Millimeters in one unit of the list's own coordinates.
     """
     _measurement(node, UNIT_NAME).SetValue(float(mm_per_unit))
 

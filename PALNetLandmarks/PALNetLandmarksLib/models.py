@@ -123,13 +123,14 @@ def state_of_model(model_node):
     Returns
     -------
     tuple
-        Equal as long as neither its points nor its place in the world change.
+        Equal as long as neither its points, nor its triangles, nor its place in the world change.
     """
     poly = model_node.GetPolyData()
+    parts = () if poly is None else (poly.GetPoints(), poly.GetPolys(), poly.GetStrips())
     transform = world_transform(model_node)
     corners = ((0.0, 0.0, 0.0), (100.0, 0.0, 0.0), (0.0, 100.0, 0.0), (0.0, 0.0, 100.0))
     return (
-        poly.GetPoints().GetMTime() if poly is not None and poly.GetPoints() is not None else 0,
+        *(0 if part is None else part.GetMTime() for part in parts),
         *(transform.TransformPoint(corner) for corner in corners),
     )
 

@@ -10,8 +10,8 @@ from slicer.i18n import tr as _
 from palnet.landmarks import PLACED
 from palnet.preview import classify_errors
 from PALNetLandmarksLib.error_classes import DOUBTFUL
-from PALNetLandmarksLib.list_state import carry_record, joint_move
-from PALNetLandmarksLib.list_storage import WRITTEN_EVENT, is_being_written
+from PALNetLandmarksLib.list_state import joint_move
+from PALNetLandmarksLib.list_storage import WRITTEN_EVENT, carried_by, is_being_written
 from PALNetLandmarksLib.models import to_local
 from PALNetLandmarksLib.surface_snap import SurfaceSnap
 
@@ -192,7 +192,7 @@ class Review:
             return False
         self._done = [state.carried(matrix) for state in self._done]
         self._undone = [state.carried(matrix) for state in self._undone]
-        self._write(now.replaced(record=carry_record(now.record, matrix)))
+        self._write(now.with_memory_carried(matrix))
         return True
 
     def _snapped(self, state, moved):
@@ -205,7 +205,7 @@ class Review:
             if state.status[index] not in PLACED:
                 continue
             closest = np.array(self._snap.closest_point(model, world[index]))
-            gap_mm = float(np.linalg.norm(closest - world[index])) * landmarks.mm_per_unit
+            gap_mm = float(np.linalg.norm(closest - world[index])) * landmarks.mm_per_world_unit
             if gap_mm > MAX_SNAP_MM:
                 text = _("{code} lies {gap:.0f} mm away from the scan and was not laid onto it.")
                 self.remark = text.format(code=landmarks.scheme.codes[index], gap=gap_mm)
@@ -280,7 +280,9 @@ class Review:
         if self._is_writing:
             return
         before, self._settled = self._settled, self.landmarks.state()
-        matrix = joint_move(before.positions, self._settled.positions)
+        matrix = carried_by(self.landmarks.node)
+        if matrix is None:
+            matrix = joint_move(before.positions, self._settled.positions)
         if matrix is not None:
             self._done = [state.carried(matrix) for state in self._done]
             self._undone = [state.carried(matrix) for state in self._undone]

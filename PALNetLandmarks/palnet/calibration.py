@@ -99,7 +99,8 @@ class Calibration:
         Returns
         -------
         ndarray of the same shape
-            ``source_factor * expected_mm ** source_power``, and never less than that.
+            ``source_factor * expected_mm ** source_power``, and never less than `expected_mm`
+            itself: with a power below 1 nothing is added to very large errors.
         """
         return np.maximum(expected_mm, self.source_factor * expected_mm**self.source_power)
 

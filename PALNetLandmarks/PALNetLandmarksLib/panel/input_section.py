@@ -22,6 +22,7 @@ from PALNetLandmarksLib.models import (
     scale_model,
     size_mm,
     state_of_model,
+    world_matrix,
 )
 from PALNetLandmarksLib.panel.poller import Poller
 
@@ -122,10 +123,11 @@ class InputSection:
             self.show(self._model)  # it was changed elsewhere: what was offered no longer holds
             return
         with slicer.util.tryWithErrorDisplay(_("The model could not be scaled."), waitCursor=True):
-            lists = find_lists(self._model)
+            lists, to_world = find_lists(self._model), world_matrix(self._model)
             scale_model(self._model, factor)
+            scaling = np.diag([factor, factor, factor, 1.0])
             for landmarks in lists:
-                landmarks.carry(np.diag([factor, factor, factor, 1.0]))
+                landmarks.carry(to_world @ scaling @ np.linalg.inv(to_world))
             self._select(self._model)
 
     def _say(self, text):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from palnet.errors import ScanRefusedError
 from palnet.face.fit import AtlasFit, fit_atlas
 from palnet.face.region import move_cloud
 from palnet.face.similarity import (
@@ -115,8 +116,19 @@ def find_poses(
     -------
     list of PoseCandidate
         The best first; at least one, whether it is a face or not.
+
+    Raises
+    ------
+    ScanRefusedError
+        If the scan has hardly any surface.
     """
     cloud = _thin_for_search(surface)
+    if not len(cloud.points_mm):
+        msg = (
+            f"{surface.name}: no face: the triangles are scattered and make no surface. Export the "
+            "scan as a connected mesh."
+        )
+        raise ScanRefusedError(msg)
     if once_more:
         found = _search_parts(cloud, [], coarse, fine, OTHER_TURN)
         return _check_all(cloud, found, atlas)

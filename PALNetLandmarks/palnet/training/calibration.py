@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -68,7 +69,7 @@ def collect_sample(model: Model, scans: Sequence[Path]) -> CalibrationSample:
     Parameters
     ----------
     model : Model
-        The model, whatever its calibration.
+        The model, whatever its calibration: the faces that it was unsure of count as well.
     scans : sequence of Path
         Generated scans.
 
@@ -78,6 +79,8 @@ def collect_sample(model: Model, scans: Sequence[Path]) -> CalibrationSample:
         In millimetres of the face frame.
     """
     millimetre = parse_unit("mm")
+    any_spread = replace(model.calibration, largest_spread_mm=math.inf)
+    model = replace(model, calibration=any_spread)
     rows = []
     for path in scans:
         scan = read_generated_scan(path)
@@ -93,6 +96,7 @@ def collect_sample(model: Model, scans: Sequence[Path]) -> CalibrationSample:
         error = np.linalg.norm(placed - truth, axis=1)
         said = (prediction.spread_mm, prediction.visibility)
         rows.append((error, *said, scan.visible, found.fit.misfit))
+    logger.info("calibration: %d of %d scans refused", len(scans) - len(rows), len(scans))
     if not rows:
         msg = "every scan kept for the calibration was refused; the pose networks are no good yet."
         raise TrainingError(msg)
@@ -112,8 +116,9 @@ def fit_calibration(sample: CalibrationSample, *, misfit_power: float | None = N
     Returns
     -------
     Calibration
-        The powers and common factor of greatest likelihood for errors that are exponentially
-        distributed about their expectation; each landmark's own factor, drawn to the common one;
+        The powers of greatest likelihood for errors that are exponentially distributed about their
+        expectation, with the factor that makes the mean right; each landmark's own factor, drawn
+        to the common one;
         what times the expected error nine of ten are below; how large a spread still is a face's.
     """
     shown = sample.visible

@@ -13,6 +13,7 @@ from palnet.model import write_model
 from palnet.synthesis.folder import fill_folder
 from palnet.synthesis.presets import CALIBRATION_PRESETS
 from palnet.training.calibration import collect_sample, fit_calibration
+from palnet.training.recipe import CLAIM_NAME, claim_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +26,8 @@ __all__ = ["recalibrate"]
 
 # Fewer do not tell how errors grow with what the network says, let alone landmark by landmark.
 MIN_PEOPLE = 20
+# The misfit of the atlas is one number a face: fewer do not tell how errors grow with it.
+MIN_PEOPLE_FOR_MISFIT = 100
 
 logger = logging.getLogger(__name__)
 
@@ -63,8 +66,8 @@ def recalibrate(
     Raises
     ------
     UsageError
-        If the model has one of the paper's networks, which say no spread to calibrate, or the
-        people are too few.
+        If the model has one of the paper's networks, which say no spread to calibrate, the people
+        are too few, or the folder holds scans of others.
     OutputExistsError
         If the model file exists.
     TrainingError
@@ -80,11 +83,14 @@ def recalibrate(
         msg = f"expected errors need {MIN_PEOPLE} people at least; got {len(seeds)}. Give more."
         raise UsageError(msg)
     check_free(output, overwrite=False)
+    _claim(folder, source)
     sample = collect_sample(
         model,
         fill_folder(source, seeds, folder, jobs=jobs, presets=tuple(CALIBRATION_PRESETS.values())),
     )
-    calibration = fit_calibration(sample)
+    is_enough = len(sample.error_mm) >= MIN_PEOPLE_FOR_MISFIT
+    known = None if is_enough else model.calibration.misfit_power
+    calibration = fit_calibration(sample, misfit_power=known)
     described = {
         "source": source.name,
         "first_seed": seeds[0],
@@ -110,3 +116,18 @@ def recalibrate(
             model.name,
         )
     logger.info("model: %s, %s", output, described)
+
+
+def _claim(folder: Path, source: MorphableModel) -> None:
+    """Require that the folder's scans are of this source and these captures, and note that.
+
+    Those that are there already are not generated again.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.glob("*.npz")) and not (folder / CLAIM_NAME).exists():
+        msg = (
+            f"{folder} holds scans, and nothing says of whom: they may have trained the model. "
+            "Choose another folder."
+        )
+        raise UsageError(msg)
+    claim_folder(folder, {"source": source.fingerprint, "presets": list(CALIBRATION_PRESETS)})

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import os
 
 __all__ = [
+    "CLAIM_NAME",
     "MOST_DRAWN",
     "AtlasRecipe",
     "JointRecipe",
@@ -37,6 +38,8 @@ __all__ = [
 # Points of each half of a patch that a training may draw: no more than the smallest reach that
 # they are drawn from (`palnet.training.landmarks`).
 MOST_DRAWN = 64
+# Notes in a run folder what makes it.
+CLAIM_NAME = "recipe.json"
 # Scans that are computed together, so that their patches stay in a processor's cache.
 PART_SIZE = 8
 RECIPES_FOLDER = Path(__file__).parent / "recipes"
@@ -357,7 +360,7 @@ def claim_folder(folder: Path, recipe: dict[str, Any]) -> None:
     UsageError
         If the folder holds a run of another recipe, or of another version of palnet.
     """
-    path = folder / "recipe.json"
+    path = folder / CLAIM_NAME
     content = json.dumps(recipe, indent=1) + "\n"
     if path.exists() and path.read_text(encoding="utf-8") != content:
         msg = (

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from palnet.errors import ScanRefusedError
 from palnet.face import pose as pose_module
 from palnet.face.pose import PART_RADIUS_MM, SEARCHED_SCALES, _Guess, find_poses
 from palnet.face.region import move_surface
@@ -145,6 +146,20 @@ def test_parts_are_not_searched_where_the_whole_gave_a_face(ask, the_head):
     _, rest = ask(scan, truth, [near(truth, 9)], ["never asked for"])
 
     assert list(rest) == [["never asked for"]]
+
+
+def test_scattered_triangles_are_refused():
+    """As of a point cloud that was exported as splats: between them there is no surface."""
+    rng = np.random.default_rng(3)
+    centres = rng.normal(size=(3000, 1, 3))
+    centres *= 100 / np.linalg.norm(centres, axis=2, keepdims=True)
+    corners = (centres + rng.normal(0, 0.05, (3000, 3, 3))).reshape(-1, 3)
+    mesh = Mesh(corners, np.arange(9000, dtype=np.int32).reshape(-1, 3), name="splats")
+    model = read_model()
+    networks = model.network("pose_coarse"), model.network("pose_fine")
+
+    with pytest.raises(ScanRefusedError, match=r"splats: no face: .* make no surface"):
+        find_poses(prepare_surface(mesh, parse_unit("mm")), model.atlas, *networks)
 
 
 def test_scale_of_a_guess_stays_within_those_searched():

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from palnet.errors import ScanRefusedError, TrainingError
+from palnet.model import read_model
 from palnet.network.landmarks import LandmarkPrediction
 from palnet.surface import Mesh, parse_unit, prepare_surface
 from palnet.synthesis.folder import fill_folder, read_generated_scan
@@ -183,7 +184,7 @@ def test_sample_is_the_error_of_the_projected_landmarks_in_face_millimetres(the_
     monkeypatch.setattr(calibration_module, "find_face", lambda s, units, model: Found(s))
     monkeypatch.setattr(calibration_module, "predict_in_face", predict)
 
-    sample = collect_sample(None, the_scans)
+    sample = collect_sample(read_model(), the_scans)
 
     depth = np.array([read_generated_scan(p).landmarks_mm[:, 2] for p in the_scans]) * Found.scale
     np.testing.assert_allclose(sample.error_mm, np.sqrt(9 + depth**2), rtol=1e-5)
@@ -210,10 +211,29 @@ def test_refused_scans_are_left_out_and_logged(the_scans, monkeypatch, caplog):
     )
 
     with caplog.at_level(logging.INFO):
-        sample = collect_sample(None, the_scans)
+        sample = collect_sample(read_model(), the_scans)
 
     assert sample.error_mm.shape == (2, N_LANDMARKS)
     assert "1: no face" in caplog.text
+    assert "1 of 3 scans refused" in caplog.text
+
+
+def test_faces_that_the_model_is_unsure_of_count_as_well(the_scans, monkeypatch):
+    """Their spread is what the new limit is fitted to."""
+    limits = []
+
+    def find(surface, units, model):
+        limits.append(model.calibration.largest_spread_mm)
+        msg = "no face"
+        raise ScanRefusedError(msg)
+
+    monkeypatch.setattr(calibration_module, "find_face", find)
+    assert np.isfinite(read_model().calibration.largest_spread_mm)
+
+    with pytest.raises(TrainingError):
+        collect_sample(read_model(), the_scans)
+
+    assert limits == [np.inf] * 3
 
 
 def test_sample_of_nothing_but_refusals_is_an_error(the_scans, monkeypatch):
@@ -224,4 +244,4 @@ def test_sample_of_nothing_but_refusals_is_an_error(the_scans, monkeypatch):
     monkeypatch.setattr(calibration_module, "find_face", refuse)
 
     with pytest.raises(TrainingError, match=r"every scan .* was refused"):
-        collect_sample(None, the_scans)
+        collect_sample(read_model(), the_scans)

@@ -15,7 +15,7 @@ from palnet.training.recalibration import recalibrate
 
 
 class Source:
-    name = "unlike"
+    name = fingerprint = "unlike"
 
 
 @pytest.fixture
@@ -78,6 +78,42 @@ def test_existing_model_is_kept(a_sample, tmp_path):
     with pytest.raises(OutputExistsError, match="new"):
         recalibrate(read_model(), Source(), range(20), path, folder=tmp_path / "scans")
     assert path.read_bytes() == b"mine"
+
+
+def test_scans_of_others_in_the_folder_are_refused(a_sample, tmp_path):
+    """They would be taken for the source's own; they may even have trained the model."""
+    model, seeds, folder = read_model(), range(7, 307), tmp_path / "scans"
+    recalibrate(model, Source(), seeds, tmp_path / "new.npz", folder=folder)
+    recalibrate(model, Source(), seeds, tmp_path / "again.npz", folder=folder)
+
+    class Other:
+        name = fingerprint = "other"
+
+    with pytest.raises(UsageError, match="another recipe"):
+        recalibrate(model, Other(), seeds, tmp_path / "other.npz", folder=folder)
+    (tmp_path / "unknown").mkdir()
+    (tmp_path / "unknown" / "7.npz").write_bytes(b"somebody")
+    with pytest.raises(UsageError, match="nothing says of whom"):
+        recalibrate(model, Source(), seeds, tmp_path / "o.npz", folder=tmp_path / "unknown")
+
+
+@pytest.mark.parametrize(("n_people", "is_fitted"), [(99, False), (100, True)])
+def test_misfit_is_fitted_to_enough_people_only(
+    n_people, is_fitted, a_sample, monkeypatch, tmp_path
+):
+    columns = (getattr(a_sample, name)[:n_people] for name in a_sample.__dataclass_fields__)
+    few = CalibrationSample(*columns)
+    few = replace(few, misfit=np.linspace(0.5, 2.0, n_people))
+    monkeypatch.setattr(recalibration, "collect_sample", lambda *_args: few)
+    before = read_model()
+
+    recalibrate(before, Source(), range(7, 307), tmp_path / "new.npz", folder=tmp_path / "scans")
+
+    after = read_model(tmp_path / "new.npz").calibration
+    fitted = fit_calibration(few).misfit_power
+    assert fitted != before.calibration.misfit_power
+    expected = fitted if is_fitted else before.calibration.misfit_power
+    assert after.misfit_power == pytest.approx(expected)
 
 
 def test_too_few_people_are_refused(tmp_path):

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Millimeters stay true whatever scales a scan and its landmarks, and in whatever order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import vtk
+
+from palnet.exchange import read_landmarks
+from palnet_scenes import a_record, saved_and_loaded, true_landmarks
+from PALNetLandmarksLib.detection import create_empty_list
+from PALNetLandmarksLib.hand_over import in_model_file
+from PALNetLandmarksLib.landmark_list import LandmarkList, create_list
+from PALNetLandmarksLib.linking import lies_on
+from PALNetLandmarksLib.models import scale_model, state_of_model, world_matrix
+from PALNetLandmarksLib.review import Review
+
+# Two landmarks and how far they are apart.
+PAIR = (0, 10)
+
+
+def length_mm(landmarks):
+    """The distance of the pair by the numbers and the unit of a set."""
+    return float(np.linalg.norm(np.subtract(*landmarks.positions_mm[list(PAIR)])))
+
+
+TRUE_MM = length_mm(true_landmarks())
+
+
+@pytest.fixture
+def a_face_in_centimeters(a_face):
+    scale_model(a_face, 0.1)
+    a_face.SetAttribute("PALNet.ScaledToMillimeters", None)
+    return a_face
+
+
+def put_under(nodes, scene, factor):
+    """Put nodes below a transform that scales, turns and shifts."""
+    transform = vtk.vtkTransform()
+    transform.Translate(30, -20, 10)
+    transform.RotateWXYZ(40, 1, 2, 3)
+    transform.Scale(factor, factor, factor)
+    parent = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    parent.SetMatrixTransformToParent(transform.GetMatrix())
+    for node in nodes:
+        node.SetAndObserveTransformNodeID(parent.GetID())
+
+
+def detected_list(model, world_unit_mm):
+    """A list as a detection writes it, which sees the world."""
+    truth = true_landmarks()
+    made = create_list(model.GetScene(), truth.scheme, model, "Found")
+    positions = truth.positions * 0.1 @ world_matrix(model)[:3, :3].T + world_matrix(model)[:3, 3]
+    record = {**a_record(), "mm_per_unit": world_unit_mm}
+    made.set_detection(replace(truth, positions=positions), record)
+    return made
+
+
+@pytest.mark.parametrize("is_watched", [True, False])
+def test_lengths_survive_a_transform_that_scales(
+    a_face_in_centimeters, scene, tmp_path, is_watched
+):
+    model = a_face_in_centimeters
+    put_under([model], scene, 10)
+    landmarks = detected_list(model, 1.0)
+    review = Review(landmarks) if is_watched else None
+    assert length_mm(landmarks.landmark_set()) == pytest.approx(TRUE_MM, rel=1e-5)
+
+    for node in (model, landmarks.node):
+        node.HardenTransform()
+    review = review or Review(landmarks)
+    review.close()
+
+    assert landmarks.mm_per_unit == pytest.approx(1.0)
+    assert length_mm(landmarks.landmark_set()) == pytest.approx(TRUE_MM, rel=1e-5)
+    assert landmarks.status == true_landmarks().status
+
+
+def test_saved_list_has_the_unit_of_its_own_numbers(a_face_in_centimeters, scene, tmp_path):
+    put_under([a_face_in_centimeters], scene, 10)
+    landmarks = detected_list(a_face_in_centimeters, 1.0)
+
+    node = saved_and_loaded(landmarks.node, tmp_path / "found.mrk.json")
+
+    assert length_mm(read_landmarks(tmp_path / "found.mrk.json")) == pytest.approx(
+        TRUE_MM, rel=1e-5
+    )
+    # Loaded without the transform it lies elsewhere, and is as large as it was.
+    assert length_mm(LandmarkList(node).landmark_set()) == pytest.approx(TRUE_MM, rel=1e-5)
+
+
+def test_numbers_of_the_models_file_have_its_unit(a_face_in_centimeters, scene):
+    put_under([a_face_in_centimeters], scene, 10)
+    landmarks = detected_list(a_face_in_centimeters, 1.0)
+    scene.RemoveNode(a_face_in_centimeters.GetStorageNode())
+
+    in_file = in_model_file(landmarks)
+
+    assert in_file.mm_per_unit == pytest.approx(10.0)
+    assert length_mm(in_file) == pytest.approx(TRUE_MM, rel=1e-5)
+
+
+def test_list_put_under_a_transform_later_counts_in_its_millimeters(a_face_in_centimeters, scene):
+    model = a_face_in_centimeters
+    landmarks = detected_list(model, 10.0)
+
+    put_under([model, landmarks.node], scene, 10)
+
+    assert landmarks.mm_per_unit == 10.0
+    assert landmarks.mm_per_world_unit == pytest.approx(1.0)
+    assert length_mm(landmarks.landmark_set()) == pytest.approx(TRUE_MM, rel=1e-5)
+
+
+def test_list_placed_by_hand_keeps_its_lengths_when_hardened(a_face_in_centimeters, scene):
+    model, truth = a_face_in_centimeters, true_landmarks()
+    landmarks = create_empty_list(model, truth.scheme)
+    review = Review(landmarks)
+    for index in range(20):
+        landmarks.node.SetNthControlPointPositionWorld(index, *(truth.positions[index] * 0.1))
+    length = length_mm(landmarks.landmark_set())
+    assert length == pytest.approx(TRUE_MM, abs=1.0)  # they were laid onto the skin
+
+    put_under([model, landmarks.node], scene, 10)
+    for node in (model, landmarks.node):
+        node.HardenTransform()
+    review.close()
+
+    assert length_mm(landmarks.landmark_set()) == pytest.approx(length, rel=1e-5)
+
+
+@pytest.mark.parametrize("n_placed", [2, 11, 20])
+def test_undo_after_scaling_keeps_the_lengths(a_face_in_centimeters, n_placed):
+    """A few points do not tell a scaling from a correction; who scaled them does."""
+    model, truth = a_face_in_centimeters, true_landmarks()
+    landmarks = create_empty_list(model, truth.scheme)
+    review = Review(landmarks)
+    review.snap_to_surface = False
+    chosen = [*PAIR, *(index for index in range(40) if index not in PAIR)][:n_placed]
+    for index in chosen:
+        landmarks.node.SetNthControlPointPositionWorld(index, *(truth.positions[index] * 0.1))
+
+    landmarks.carry(np.diag([10.0, 10.0, 10.0, 1.0]))
+
+    assert length_mm(landmarks.landmark_set()) == pytest.approx(TRUE_MM, rel=1e-5)
+    last = chosen[-1]
+    review.undo()
+    review.redo()
+    assert length_mm(landmarks.landmark_set()) == pytest.approx(TRUE_MM, rel=1e-5)
+    review.undo()
+    assert np.isnan(landmarks.positions[last]).all()
+    review.close()
+
+
+def test_scaling_carries_a_list_under_another_transform(a_face_in_centimeters, scene):
+    model = a_face_in_centimeters
+    put_under([model], scene, 1.0)
+    landmarks = detected_list(model, 10.0)
+    world = landmarks.world_positions
+    landmarks.node.SetAndObserveTransformNodeID(None)
+    for index in np.flatnonzero(~np.isnan(world[:, 0])):
+        landmarks.node.SetNthControlPointPosition(int(index), *world[index])
+    assert lies_on(landmarks, model)
+    to_world = world_matrix(model)
+
+    scale_model(model, 10.0)
+    landmarks.carry(to_world @ np.diag([10.0, 10.0, 10.0, 1.0]) @ np.linalg.inv(to_world))
+
+    assert lies_on(landmarks, model)
+    assert landmarks.mm_per_unit == pytest.approx(1.0)
+
+
+def test_errors_of_a_detection_that_was_taken_back_are_gone(a_face):
+    truth = true_landmarks()
+    landmarks = create_empty_list(a_face, truth.scheme)
+    review = Review(landmarks)
+    landmarks.set_detection(truth, a_record())
+
+    review.undo()
+    landmarks.node.SetNthControlPointPositionWorld(3, *truth.positions[3])
+
+    assert landmarks.status[3] == "corrected"
+    assert np.isnan(landmarks.landmark_set().expected_error_mm).all()
+    review.redo()
+    review.close()
+
+
+def test_model_with_other_triangles_on_the_same_points_is_another(a_face):
+    before = state_of_model(a_face)
+    source = a_face.GetPolyData()
+    cut = vtk.vtkPolyData()
+    cut.SetPoints(source.GetPoints())
+    cells = vtk.vtkCellArray()
+    cells.DeepCopy(source.GetPolys())
+    cut.SetPolys(cells)
+
+    a_face.SetAndObservePolyData(cut)
+
+    assert state_of_model(a_face) != before
