@@ -19,6 +19,7 @@ from palnet.commands._landmark_files import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from palnet.evaluation import NameTable
     from palnet.exchange import Format
     from palnet.landmarks import LandmarkSet
 
@@ -30,6 +31,7 @@ _EPILOG = """\
 palnet convert face.mrk.json --to tps          face.tps beside it
 palnet convert results -o cohort.tps           all specimens of a folder into one file
 palnet convert cohort.tps --to csv -o tables   a file for each specimen
+palnet convert F.mrk.json --names n.csv -o ours.mrk.json   another lab's names into ours
 
 Formats: mrk.json, fcsv, csv, csv-wide, tps, nts, morphologika, morphoj, dta, pts, pp, lafas.
 What a format cannot hold (frame, unit, order of the landmarks) is written to FILE.frame.json beside
@@ -60,6 +62,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add("-o", "--output", type=Path, metavar="FILE_OR_DIR", help=_OUTPUT_HELP)
     add("--from", dest="source", metavar="FORMAT", help="format to read [what files end in]")
     add("--scheme", metavar="NAME_OR_PATH", help="landmark scheme [what the files name]")
+    add("--names", type=Path, metavar="CSV", help=_NAMES_HELP)
     add("--frame", choices=tuple(FRAME_OPTIONS), help="numbers to write [as they are read]")
     add(
         "--from-frame",
@@ -74,6 +77,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.set_defaults(run=convert)
 
 
+_NAMES_HELP = "another lab's names in the files: a table 'their name,our code'"
 _OUTPUT_HELP = "one file for all specimens, or a folder for one file each [beside each file]"
 
 
@@ -91,7 +95,7 @@ def convert(arguments: argparse.Namespace) -> int:
         Exit code.
     """
     target = _target_format(arguments)
-    conversion = _Conversion(arguments, target)
+    conversion = _Conversion(arguments, target, names=_read_names(arguments))
     files = _find_files(arguments)
     with warnings_on_stderr():
         if arguments.output is None:
@@ -114,6 +118,16 @@ def _target_format(arguments: argparse.Namespace) -> Format:
         msg = f"say the format to write with --to: one of {', '.join(FORMATS)}."
         raise UsageError(msg)
     return find_format(arguments.output)
+
+
+def _read_names(arguments: argparse.Namespace) -> NameTable | None:
+    """Read the table of another lab's names, if there is one."""
+    from palnet.evaluation import read_name_table
+    from palnet.scheme import DEFAULT_SCHEME, load_scheme
+
+    if arguments.names is None:
+        return None
+    return read_name_table(arguments.names, load_scheme(arguments.scheme or DEFAULT_SCHEME))
 
 
 def _is_file_of(output: Path, target: Format) -> bool:
@@ -168,6 +182,7 @@ class _Conversion:
     arguments: argparse.Namespace
     target: Format
     n_failed: int = field(default=0, init=False)
+    names: NameTable | None = None
     written: list[Path] = field(default_factory=list, init=False)
     _assumed: list[Path] = field(default_factory=list, init=False)
 
@@ -262,7 +277,7 @@ class _Conversion:
         source = find_format(path) if asked.source is None else get_format(asked.source)
         specimens = read_specimens(
             path,
-            asked.scheme,
+            asked.scheme if self.names is None else self.names.reading_scheme,
             format=source.name,
             frame=FRAME_OPTIONS.get(asked.from_frame),
             mm_per_unit=unit,
@@ -272,7 +287,9 @@ class _Conversion:
         needs_frame = asked.frame in ("lps", "ras") or self.target.holds_axes
         if needs_frame and not says_frame and asked.from_frame is None and unit is None:
             self._assumed.append(path)
-        return specimens
+        if self.names is None:
+            return specimens
+        return [self.names.translate(landmarks) for landmarks in specimens]
 
 
 def _file_stem(specimen: str) -> str:

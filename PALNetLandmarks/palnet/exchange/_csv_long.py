@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet.exchange._format import Format, listing, parse_number, quote
+from palnet.exchange._format import OTHER_NAMES, Format, listing, parse_number, quote
 from palnet.landmarks import PLACED, STATUSES
 
 if TYPE_CHECKING:
@@ -133,9 +133,7 @@ def _read_specimen(
     for row in rows:
         code = row.fields["code"]
         if code not in scheme.codes:
-            problem = (
-                f"scheme {scheme.name!r} has no landmark {quote(code)}. Name the right scheme."
-            )
+            problem = f"scheme {scheme.name!r} has no landmark {quote(code)}. {OTHER_NAMES}"
             reading.doubt(row.line, problem)
             continue
         index = scheme.index_of(code)

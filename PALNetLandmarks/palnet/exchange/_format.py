@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from palnet.scheme import Scheme
 
 __all__ = [
+    "OTHER_NAMES",
     "Format",
     "FormatWarning",
     "Reading",
@@ -37,6 +38,10 @@ __all__ = [
 SpecimenNames = Literal["any", "plain", "none"]
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+# What to do about names that a scheme does not have.
+OTHER_NAMES = (
+    "Name the right scheme, or translate another lab's names by a table (palnet convert --names)."
+)
 # What no coordinate reaches; larger numbers are damage.
 _LARGEST = 1e30
 # Longest piece of a file that an error repeats.
@@ -184,9 +189,7 @@ class Reading:
         found: set[str] = set()
         for line, code, point in points:
             if code not in scheme.codes:
-                msg = (
-                    f"scheme {scheme.name!r} has no landmark {quote(code)}. Name the right scheme."
-                )
+                msg = f"scheme {scheme.name!r} has no landmark {quote(code)}. {OTHER_NAMES}"
                 self.doubt(line, msg)
                 continue
             index = scheme.index_of(code)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
-from palnet.exchange._format import Format, listing, read_one, write_one
+from palnet.exchange._format import OTHER_NAMES, Format, listing, read_one, write_one
 from palnet.exchange._numbers import number_fields
 from palnet.landmarks import PLACED, LandmarkSet
 from palnet.scheme import (
@@ -259,7 +259,7 @@ def _read_positions(
         wrong = sorted(set(labels) ^ set(scheme.codes)) or ["names that are there twice"]
         problem = (
             f"control points must be the {len(scheme)} landmarks of scheme {scheme.name!r}; "
-            f"got {len(labels)} that differ in {listing(wrong)}."
+            f"got {len(labels)} that differ in {listing(wrong)}. {OTHER_NAMES}"
         )
         pairs = zip(lines, labels, scheme.codes, strict=False)
         reading.doubt(next((line for line, got, code in pairs if got != code), None), problem)

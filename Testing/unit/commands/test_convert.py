@@ -46,6 +46,34 @@ def convert(*arguments):
     return cli.main(["convert", *map(str, arguments)])
 
 
+def test_convert_translates_the_names_of_another_lab(a_whole_set, tmp_path, capsys):
+    """A list as Slicer numbers it, one landmark of it unknown to us."""
+    ours = a_whole_set.scheme.codes
+    theirs = [f"F-{number}" for number in range(1, len(ours) + 1)]
+    definitions = tuple(LandmarkDefinition(name, name, "midline", name) for name in theirs)
+    listed = replace(a_whole_set, scheme=Scheme("slicer", definitions), specimen="anna")
+    write_landmarks(listed.to_frame("LPS"), tmp_path / "F.fcsv")
+    (tmp_path / "F.fcsv.frame.json").unlink()  # Slicer writes none
+    table = tmp_path / "names.csv"
+    codes = ["", *ours[1:]]
+    rows = (f"{name},{code}\n" for name, code in zip(theirs, codes, strict=True))
+    table.write_text("their name,our code\n" + "".join(rows), encoding="utf-8")
+
+    untranslated = convert(tmp_path / "F.fcsv", "--to", "csv", "-o", tmp_path / "out")
+    said = capsys.readouterr().err
+    code = convert(
+        tmp_path / "F.fcsv", "--names", table, "--to", "mrk.json", "-o", tmp_path / "out"
+    )
+
+    assert (untranslated, code) == (1, 0)
+    assert "palnet convert --names" in said
+    found = read_landmarks(tmp_path / "out" / "F.mrk.json")
+    assert found.scheme == a_whole_set.scheme
+    expected = a_whole_set.to_frame("LPS").positions
+    np.testing.assert_allclose(found.positions[1:], expected[1:], atol=1e-3)
+    assert found.status[0] == "undefined"
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_convert_there_and_back_keeps_the_positions(name, a_whole_set, tmp_path):
     write_landmarks(a_whole_set, tmp_path / "case_001.csv")
