@@ -106,7 +106,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
     if not any((pair.predicted.is_placed & pair.truth.is_placed).any() for pair in pairs):
         msg = (
             "PREDICTED and TRUTH must share a specimen with a landmark; got "
-            f"{_names(predicted)} and {_names(truth)}. Specimens are matched by the name inside the files."
+            f"{_names(predicted)} and {_names(truth)}. Specimens match by the names in the files."
         )
         raise UsageError(msg)
     for pair in pairs:
@@ -208,7 +208,10 @@ def _annotations(
     shared = [each for each in truth if all(each.specimen in other for other in others)]
     if not shared:
         places = ", ".join(map(str, folders))
-        msg = f"{places}: must share a specimen with TRUTH; got none. Specimens match by the name inside the files."
+        msg = (
+            f"{places}: must share a specimen with TRUTH; got none. Specimens match by the names "
+            "inside the files."
+        )
         raise UsageError(msg)
     sets = [to_one_frame([true, *(other[true.specimen] for other in others)]) for true in shared]
     for true, *again in sets:
