@@ -112,6 +112,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
     for pair in pairs:
         _tell_other_name(pair)
         _warn_of_frame(pair, "PREDICTED")
+        _warn_of_exchanged(pair, "PREDICTED")
     n_bad_again = _report(pairs, truth, arguments)
     return 1 if alone or n_bad or n_bad_truth or n_bad_again else 0
 
@@ -217,6 +218,7 @@ def _annotations(
     for true, *again in sets:
         for folder, each in zip(folders, again, strict=True):
             _warn_of_frame(Pair(each, true), str(folder))
+            _warn_of_exchanged(Pair(each, true), str(folder))
     return [list(annotation) for annotation in zip(*sets, strict=True)], n_bad
 
 
@@ -269,6 +271,30 @@ def _warn_of_frame(pair: Pair, side: str) -> None:
             f"{side} and TRUTH seem to be in different frames or units.",
             file=sys.stderr,
         )
+
+
+# Two landmarks so far off, each nearest to where the other one is to be, were mixed up.
+_EXCHANGED_FROM_MM = 10.0
+_MOST_NAMED = 3
+
+
+def _warn_of_exchanged(pair: Pair, side: str) -> None:
+    """Point to labels that were mixed up, those of left and right above all."""
+    import numpy as np
+
+    found, true = pair.predicted.positions_mm, pair.truth.positions_mm
+    apart = np.nan_to_num(np.linalg.norm(found[:, None] - true[None], axis=2), nan=np.inf)
+    nearest, codes = apart.argmin(axis=1), pair.truth.scheme.codes
+    far = np.isfinite(np.diag(apart)) & (np.diag(apart) > _EXCHANGED_FROM_MM)
+    pairs = [
+        f"{codes[a]} and {codes[b]}"
+        for a, b in enumerate(nearest)
+        if a < b and far[a] and far[b] and nearest[b] == a
+    ]
+    if pairs:
+        more = f" and {len(pairs) - _MOST_NAMED} more pairs" if len(pairs) > _MOST_NAMED else ""
+        text = f"{', '.join(pairs[:_MOST_NAMED])}{more} seem exchanged in {side} or in TRUTH."
+        print(f"palnet: {pair.specimen}: {text}", file=sys.stderr)
 
 
 def _names(sets: list[LandmarkSet]) -> str:

@@ -147,6 +147,36 @@ def test_evaluate_table_of_names_for_every_landmark_keeps_the_measurements(tmp_p
     assert all(row["human_ratio"] for row in rows if row["code"] in face.scheme.codes)
 
 
+@pytest.mark.parametrize(
+    ("exchange", "said"),
+    [
+        (lambda codes: [codes.index("n"), codes.index("prn")], "n and prn seem exchanged in"),
+        (lambda codes: None, "t_r and t_l, pra_r and pra_l, sa_r and sa_l and 16 more pairs seem"),
+    ],
+)
+def test_evaluate_tells_of_exchanged_labels(exchange, said, tmp_path, capsys):
+    """An annotator's mix-up is no inaccuracy."""
+    face = a_face("anna")
+    order, chosen = np.arange(len(face)), exchange(face.scheme.codes)
+    if chosen is None:
+        order = face.scheme.mirror
+    else:
+        order[chosen] = chosen[::-1]
+    write_landmarks(face, tmp_path / "truth.csv")
+    mixed = replace(face, positions=a_face("anna", 1, 0.5).positions[order])
+    write_landmarks(mixed, tmp_path / "mixed.csv")
+
+    run(tmp_path / "mixed.csv", tmp_path / "truth.csv", "-o", tmp_path / "out")
+
+    assert said in capsys.readouterr().err
+
+
+def test_evaluate_says_nothing_of_labels_that_are_right(a_study, tmp_path, capsys):
+    run(a_study["predicted"], a_study["truth"], "-o", tmp_path / "out")
+
+    assert "exchanged" not in capsys.readouterr().err
+
+
 def test_evaluate_specimens_without_partner_are_named(a_study, tmp_path, capsys):
     (a_study["predicted"] / "anna.mrk.json").unlink()
     (a_study["truth"] / "bert.mrk.json").unlink()
