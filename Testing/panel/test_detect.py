@@ -121,6 +121,16 @@ def test_scan_in_meters_is_scaled_and_back(a_panel, scene):
     np.testing.assert_allclose(landmarks.positions[0], [0.1, 0.2, 0.3])
 
 
+def test_small_face_is_told(a_panel, a_face):
+    """Slicer takes every number for millimeters: a scan in another unit may be small."""
+    scale_model(a_face, 0.65)
+    a_panel.ui.scanSelector.setCurrentNode(a_face)
+
+    detect(a_panel)
+
+    assert "of the mean size: a small child's, or the unit is wrong." in a_panel.ui.statusLabel.text
+
+
 def test_running_detection_is_canceled_by_the_same_button(a_panel, a_face, scene):
     ui = a_panel.ui
     ui.scanSelector.setCurrentNode(a_face)
