@@ -14,6 +14,7 @@ from palnet.errors import ScanRefusedError
 from palnet.landmarks import LandmarkSet, printable_name
 from palnet.model import find_model
 from palnet.scheme import load_scheme
+from palnet.surface import Finding
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,10 @@ def fake_detect(mesh, *, unit="auto", model=None):
         "unit_source": "inferred from the size" if unit == "auto" else "given",
         "seconds": {"all": 0.1},
     }
+    if mesh.name.startswith("small"):
+        doubts = (Finding("small_face", "read in mm, the face has 60 % of the mean size."),)
+        quality = FakeQuality(verdict="check")
+        return FakeDetection(make_landmarks(mesh), quality=quality, findings=doubts)
     return FakeDetection(make_landmarks(mesh), provenance=provenance)
 
 

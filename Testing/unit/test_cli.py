@@ -121,6 +121,21 @@ def test_detect_of_a_folder_writes_the_good_and_names_the_others(a_mixed_folder,
 
 
 @pytest.mark.usefixtures("detects")
+def test_detect_of_a_folder_names_scans_that_nobody_should_overlook(
+    a_mixed_folder, tmp_path, capsys
+):
+    (a_mixed_folder / "no_face.obj").rename(a_mixed_folder / "small.obj")
+
+    code = cli.main(["detect", str(a_mixed_folder), "-o", str(tmp_path / "out")])
+
+    assert code == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "palnet: small.obj: read in mm, the face has 60 % of the mean size.",
+        "palnet: small.obj: an unusual scan: look at each landmark.",
+    ]
+
+
+@pytest.mark.usefixtures("detects")
 def test_detect_of_an_absent_file_is_one_line_and_ends_with_1(tmp_path, capsys):
     code = cli.main(["detect", str(tmp_path / "absent.ply")])
 
