@@ -74,8 +74,9 @@ def test_shipped_recipe_is_read_by_its_name():
     assert recipe.people.n_calibration >= 100
 
 
-def test_recipe_that_measures_an_unseen_source_supposes_nothing_of_it():
-    law = read_recipe("held_out").unseen_source
+@pytest.mark.parametrize("name", ["held_out", "held_out_short"])
+def test_recipe_that_measures_an_unseen_source_supposes_nothing_of_it(name):
+    law = read_recipe(name).unseen_source
 
     assert (law.factor, law.power) == (1, 1)
 

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every landmark of a benchmark with the error that was expected and the one that was found."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from palnet.scheme import load_scheme
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from benchmarks._errors import Stacked
+
+__all__ = ["Foreseen", "read_foreseen", "write_foreseen"]
+
+COLUMNS = ("seed", "code", "expected_mm", "error_mm")
+
+
+@dataclass(frozen=True, eq=False)
+class Foreseen:
+    """Landmarks that a scan shows and that were placed, of all people in one row after another.
+
+    Attributes
+    ----------
+    seeds : ndarray of shape (n,)
+        Whose.
+    codes : ndarray of shape (n,)
+        Which.
+    expected_mm : ndarray of shape (n,)
+        What was expected on people of the sources trained on.
+    error_mm : ndarray of shape (n,)
+        What was found.
+    """
+
+    seeds: NDArray[np.int64]
+    codes: NDArray[np.str_]
+    expected_mm: NDArray[np.float64]
+    error_mm: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, stacked: Stacked) -> Foreseen:
+        """Take what counts from everybody who was not refused."""
+        who, which = np.nonzero(stacked.visible & stacked.is_placed)
+        return cls(
+            np.array([person.seed for person in stacked.people])[who],
+            np.array(load_scheme().codes)[which],
+            stacked.expected_mm[who, which],
+            stacked.final_mm[who, which],
+        )
+
+
+def write_foreseen(path: Path, foreseen: Foreseen) -> None:
+    """Write a row a landmark, to a thousandth of a millimetre."""
+    columns = (foreseen.expected_mm, foreseen.error_mm)
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for seed, code, *values in zip(foreseen.seeds, foreseen.codes, *columns, strict=True):
+            writer.writerow((int(seed), code, *(f"{value:.3f}" for value in values)))
+
+
+def read_foreseen(path: Path) -> Foreseen:
+    """Read what `write_foreseen` wrote."""
+    with path.open(encoding="utf-8", newline="") as stream:
+        rows = [tuple(row[name] for name in COLUMNS) for row in csv.DictReader(stream)]
+    seeds, codes, expected, error = zip(*rows, strict=True)
+    numbers = (np.array(column, dtype=np.float64) for column in (expected, error))
+    return Foreseen(np.array(seeds, dtype=np.int64), np.array(codes), *numbers)
