@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["FORMULAS", "UNITS", "propagate_error"]
+__all__ = ["FORMULAS", "UNITS", "find_lost_length", "propagate_error"]
 
 # Step of the central differences: far above rounding (1e-13 mm), far below any face's curvature.
 _STEP_MM = 1e-4
@@ -41,6 +41,8 @@ FORMULAS: dict[str, Callable[[NDArray[np.float64]], float]] = {
     "angle": _angle,
     "index": _index,
 }
+# Lengths that a value divides by: as short as their own error, they make it anything.
+DIVISORS = {"angle": ((0, 1), (2, 1)), "index": ((2, 3),)}
 UNITS = {"distance": "mm", "angle": "deg", "index": "%", "arc": "mm", "asymmetry": "mm"}
 
 
@@ -69,3 +71,24 @@ def propagate_error(
         error_mm = errors_mm[is_moved][0]
         squared += float(np.square(slopes).sum() * error_mm**2)
     return float(0.5 * np.sqrt(squared))
+
+
+def find_lost_length(
+    kind: str,
+    points_mm: NDArray[np.float64],
+    errors_mm: NDArray[np.float64],
+    landmarks: Sequence[int],
+) -> tuple[float, float] | None:
+    """Find a length that a value divides by and that cannot be told from nothing.
+
+    Gives the length and its expected error, in millimetres; None if all are long enough, or where
+    the errors of the landmarks are unknown. Rows of one landmark are numbered alike.
+    """
+    for ends in DIVISORS.get(kind, ()):
+        rows = list(ends)
+        length_mm = _distance(points_mm[rows])
+        own = [landmarks[row] for row in rows]
+        error_mm = propagate_error(_distance, points_mm[rows], errors_mm[rows], own)
+        if length_mm < error_mm:  # never where it is NaN
+            return length_mm, error_mm
+    return None

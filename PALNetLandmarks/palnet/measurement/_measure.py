@@ -12,7 +12,7 @@ from palnet._checks import frozen_copy
 from palnet.measurement._arc import Arc, length
 from palnet.measurement._asymmetry import measure_asymmetry
 from palnet.measurement._definitions import load_measurement_plan
-from palnet.measurement._formulas import FORMULAS, UNITS, propagate_error
+from palnet.measurement._formulas import FORMULAS, UNITS, find_lost_length, propagate_error
 from palnet.measurement._section import SectionError
 
 if TYPE_CHECKING:
@@ -137,6 +137,9 @@ def _take(
     value = formula(points_mm)
     if not np.isfinite(value):
         return _blank(definition, "two of its landmarks lie in one place")
+    lost = find_lost_length(definition.kind, points_mm, errors_mm, rows)
+    if lost is not None:
+        return _blank(definition, "divides by {:.1f} mm, expected error {:.1f} mm".format(*lost))
     error = propagate_error(formula, points_mm, errors_mm, rows)
     return _filled(definition, value, error, landmarks.positions[rows])
 

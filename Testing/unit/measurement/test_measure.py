@@ -209,6 +209,26 @@ def test_measure_missing_landmark_leaves_blank_with_reason():
     )
 
 
+@pytest.mark.parametrize(
+    ("code", "ends"), [("ls-sto/sto-li", ("sto", "li")), ("sn-n-prn", ("n", "prn"))]
+)
+def test_measure_what_divides_by_less_than_its_error_is_blank(code, ends):
+    """Lips pressed together: nobody knows where the lower one ends, the index may be anything."""
+    face = a_face(errors_mm=2.0)
+    one, other = (face.scheme.index_of(end) for end in ends)
+    positions = face.positions.copy()
+    positions[other] = positions[one] + [0.0, 0.5, 0.0]
+    close = replace(face, positions=positions)
+    unknown = replace(close, expected_error_mm=np.full(len(face), np.nan))
+
+    blank = by_code(measure(close))[code]
+
+    assert not blank.is_measured
+    assert blank.reason == "divides by 0.5 mm, expected error 1.4 mm"
+    assert by_code(measure(face))[code].is_measured
+    assert by_code(measure(unknown))[code].is_measured
+
+
 def test_measure_unknown_error_is_unknown_in_the_value():
     taken = by_code(measure(a_face(np.nan)))
 
