@@ -17,7 +17,15 @@ if TYPE_CHECKING:
 
     from palnet.landmarks import Frame
 
-__all__ = ["BatchOptions", "ScanJob", "find_scans", "plan_jobs", "scans_below"]
+__all__ = [
+    "MAX_DEPTH",
+    "BatchOptions",
+    "ScanJob",
+    "find_scans",
+    "name_with_folders",
+    "plan_jobs",
+    "scans_below",
+]
 
 # Folders whose names a scan's may take on.
 MAX_DEPTH = 3
@@ -180,7 +188,9 @@ def plan_jobs(scans: Sequence[Path], options: BatchOptions) -> list[ScanJob]:
     for depth in range(1, MAX_DEPTH + 1):
         sharing = _by_target(scans, names, options)
         names = [
-            _with_folders(scan, depth) if len(sharing[_target(scan, name, options)]) > 1 else name
+            name_with_folders(scan, depth)
+            if len(sharing[_target(scan, name, options)]) > 1
+            else name
             for scan, name in zip(scans, names, strict=True)
         ]
     sharing = _by_target(scans, names, options)
@@ -190,8 +200,21 @@ def plan_jobs(scans: Sequence[Path], options: BatchOptions) -> list[ScanJob]:
     ]
 
 
-def _with_folders(scan: Path, depth: int) -> str:
-    """The name of a scan behind those of the folders that it lies in, without drive or root."""
+def name_with_folders(scan: Path, depth: int) -> str:
+    """Give the name of a scan behind those of the folders that it lies in, without drive or root.
+
+    Parameters
+    ----------
+    scan : Path
+        The mesh file, absolute.
+    depth : int
+        How many folders.
+
+    Returns
+    -------
+    str
+        Joined by underscores: what the scan is called where another one has its name.
+    """
     folders = scan.parent.relative_to(scan.anchor).parts[-depth:]
     return "_".join((*folders, scan.stem))
 

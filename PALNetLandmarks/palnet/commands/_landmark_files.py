@@ -80,8 +80,13 @@ def find_landmark_files(paths: Iterable[Path], scheme: Scheme | str | None = Non
         for file in sorted(files, key=lambda file: (rank[find_format(file).name], file.name)):
             by_stem.setdefault(stem_of(file), []).append(file)
         if not by_stem:
+            n_below = sum(f.name.lower().endswith(suffixes) for f in path.glob("*/*"))
+            hint = (
+                f" Files in the folders below: {n_below}; name those folders, or gather the "
+                "landmarks in one by palnet detect -o."
+            )
             msg = f"{path}: no landmark file in this folder. Name a folder that holds some."
-            raise UsageError(msg)
+            raise UsageError(msg + (hint if n_below else ""))
         passed_over: list[tuple[Path, Path]] = []
         for stem in sorted(by_stem):
             taken, others = _part_unlike(by_stem[stem], scheme)

@@ -262,11 +262,22 @@ class _Scans:
         return None
 
     def _scans_in(self, folder: Path) -> dict[str, Path]:
-        """List the mesh files of a folder by name, the first suffix of each."""
+        """List the mesh files of a folder by name, the first suffix of each.
+
+        Those of folders below by the names that `palnet detect` gives them besides: FOLDER_scan.
+        """
+        from palnet.jobs import MAX_DEPTH, name_with_folders, scans_below
         from palnet.surface import MESH_SUFFIXES
 
         if folder not in self._by_stem:
+            below = scans_below([folder])
+            longer = {
+                name_with_folders(scan, depth): scan
+                for depth in range(1, MAX_DEPTH + 1)
+                for scan in below
+            }
             scans = [path for path in folder.iterdir() if path.suffix.lower() in MESH_SUFFIXES]
             scans.sort(key=lambda path: (path.suffix.lower(), path.name), reverse=True)
-            self._by_stem[folder] = {path.stem: path for path in scans if path.is_file()}
+            own = {path.stem: path for path in scans if path.is_file()}
+            self._by_stem[folder] = longer | own
         return self._by_stem[folder]

@@ -162,6 +162,27 @@ def test_measure_tells_of_specimens_without_a_scan_in_the_folder_given(tmp_path,
     assert "bert" not in said
 
 
+def test_measure_finds_scans_of_folders_below_by_the_names_of_a_detection(tmp_path, no_opengl):
+    """Where every person has a folder with a file of the same name."""
+    write_face(tmp_path, a_face("p1_scan"))
+    (tmp_path / "study" / "p1").mkdir(parents=True)
+    shutil.copy(example_scan(), tmp_path / "study" / "p1" / "scan.ply")
+
+    main(["measure", str(tmp_path), "--scan", str(tmp_path / "study"), "-o", str(tmp_path / "out")])
+
+    assert arcs_in(tmp_path / "out") == {"p1_scan"}
+
+
+def test_measure_of_a_folder_of_folders_says_where_the_files_are(tmp_path, capsys):
+    for name in ("p1", "p2"):
+        (tmp_path / name).mkdir()
+        write_face(tmp_path / name, a_face("scan"))
+
+    assert main(["measure", str(tmp_path)]) == 2
+
+    assert "Files in the folders below: 2; name those folders" in capsys.readouterr().err
+
+
 def arcs_in(folder):
     rows = rows_of(folder / "measurements.csv")
     return {row["specimen"] for row in rows if row["kind"] == "arc" and row["value"]}
