@@ -8,6 +8,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from palnet.landmarks import PLACED, LandmarkSet
+from PALNetLandmarksLib.list_anchor import hardened_by, set_anchor
 from PALNetLandmarksLib.list_scheme import find_scheme, write_scheme
 from PALNetLandmarksLib.list_state import ListState, joint_move, scale_of
 from PALNetLandmarksLib.list_storage import (
@@ -151,7 +152,8 @@ class LandmarkList:
             for index, code in enumerate(self.scheme.codes)
             if status[index] == "missing" and code in agreed
         )
-        return ListState(self.positions, status, record, absent, self.mm_per_unit)
+        errors = tuple(read_values(self.node, ERROR_NAME).tolist())
+        return ListState(self.positions, status, record, absent, self.mm_per_unit, errors)
 
     def apply(self, state):
         """Write a state in one go; what does not change is not touched.
@@ -169,9 +171,11 @@ class LandmarkList:
             if state.record != before.record or state.absent != before.absent:
                 absent = [self.scheme.codes[index] for index in sorted(state.absent)]
                 write_record(self.node, {**state.record, "absent": absent})
-            write_unit(self.node, state.mm_per_unit)
+            if state.mm_per_unit != before.mm_per_unit:  # a list that says none stays so
+                write_unit(self.node, state.mm_per_unit)
             write_values(self.node, STATUS_NAME, codes)
-            self._write_errors(before, state)
+            write_values(self.node, ERROR_NAME, _errors_of(state, before))
+            set_anchor(self)
 
     def set_detection(self, landmarks, record, keep=()):
         """Write a new detection; some landmarks stay as they are.
@@ -227,14 +231,20 @@ class LandmarkList:
         A landmark that no longer lies where it was detected was corrected; if all of them moved as
         one, as by a hardened transform, nothing was, and the memory of the detection follows.
         """
+        matrix = hardened_by(self)
+        if matrix is not None:
+            with written_by_program(self.node):
+                self.apply(self.state().with_memory_carried(matrix))
         detected, now = self.detected, self.state()
         if detected is None:
+            set_anchor(self)
             return
         unedited = np.array([status in ("detected", "confirmed") for status in now.status])
         before = np.where(unedited[:, None], detected.positions, np.nan)
         gaps = np.linalg.norm(before - now.positions, axis=1)
         moved = np.flatnonzero(gaps * self.mm_per_unit > _MOVED_MM)
         if not len(moved):
+            set_anchor(self)
             return
         matrix = joint_move(before, now.positions)
         with written_by_program(self.node):
@@ -274,19 +284,6 @@ class LandmarkList:
             space=space,
         )
 
-    def _write_errors(self, before, state):
-        """Write the expected errors; that of a detection says nothing about a corrected point."""
-        errors = state.record.get("detected_error_mm")
-        if errors is None and "detected_error_mm" in before.record:
-            # The detection was taken back; a list from elsewhere keeps the errors that it has.
-            errors = [UNKNOWN_ERROR] * len(self)
-        if errors is not None:
-            known = [
-                UNKNOWN_ERROR if status == "corrected" else error
-                for status, error in zip(state.status, errors, strict=True)
-            ]
-            write_values(self.node, ERROR_NAME, known)
-
     @property
     def _specimen(self):
         """Name of the scan: of the model, else as it was detected, else of the list."""
@@ -319,6 +316,21 @@ class LandmarkList:
             item = hierarchy.GetItemByDataNode(self.node)
             if parent and item:
                 hierarchy.SetItemParent(item, parent)
+
+
+def _errors_of(state, before):
+    """Give the expected errors to write; that of a detection says nothing about a corrected point.
+
+    Those of a list from elsewhere are its own, but for points that were moved.
+    """
+    detected = state.record.get("detected_error_mm")
+    gone = set(before.moved_in(state)) if detected is None else range(len(state.status))
+    return [
+        UNKNOWN_ERROR if status == "corrected" and index in gone else error
+        for index, (status, error) in enumerate(
+            zip(state.status, state.errors_mm if detected is None else detected, strict=True)
+        )
+    ]
 
 
 def is_landmark_list(node):

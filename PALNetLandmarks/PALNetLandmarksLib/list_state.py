@@ -29,6 +29,8 @@ class ListState:
         Missing landmarks of which a person has agreed that the scan does not show them.
     mm_per_unit : float
         Millimeters in one unit of the list's own coordinates.
+    errors_mm : tuple of float
+        Expected errors, negative where unknown; not read where the record has those of a detection.
     """
 
     positions: np.ndarray
@@ -36,6 +38,7 @@ class ListState:
     record: dict = field(default_factory=dict)
     absent: frozenset[int] = frozenset()
     mm_per_unit: float = 1.0
+    errors_mm: tuple[float, ...] = ()
 
     def replaced(self, **changes):
         """Give a copy with other fields.

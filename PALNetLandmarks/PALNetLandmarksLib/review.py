@@ -10,6 +10,7 @@ from slicer.i18n import tr as _
 from palnet.landmarks import PLACED
 from palnet.preview import classify_errors
 from PALNetLandmarksLib.error_classes import DOUBTFUL
+from PALNetLandmarksLib.list_anchor import follow_transform, hardened_by
 from PALNetLandmarksLib.list_state import joint_move
 from PALNetLandmarksLib.list_storage import WRITTEN_EVENT, carried_by, is_being_written
 from PALNetLandmarksLib.models import to_local
@@ -187,7 +188,9 @@ class Review:
 
     def _is_carried(self, before, now):
         """Follow a transform that moved all points at once: that corrects nothing."""
-        matrix = joint_move(before.positions, now.positions)
+        matrix = hardened_by(self.landmarks)
+        if matrix is None:
+            matrix = joint_move(before.positions, now.positions)
         if matrix is None:
             return False
         self._done = [state.carried(matrix) for state in self._done]
@@ -257,6 +260,7 @@ class Review:
             node.AddObserver(_Markups.PointStartInteractionEvent, self._on_drag_started),
             node.AddObserver(_Markups.PointEndInteractionEvent, self._on_drag_ended),
             node.AddObserver(_Markups.LockModifiedEvent, self._on_looks_changed),
+            node.AddObserver(_Markups.TransformModifiedEvent, self._on_transformed),
             *(node.AddObserver(event, self._on_point_changed) for event in settling),
         ]
 
@@ -271,6 +275,9 @@ class Review:
         is_busy = self._is_dragging or self._is_writing
         if not is_busy and not is_being_written(self.landmarks.node):
             self.settle()
+
+    def _on_transformed(self, *_args):
+        follow_transform(self.landmarks)
 
     def _on_looks_changed(self, *_args):
         self._report(self._settled)

@@ -230,14 +230,17 @@ def _detect_and_write(job: ScanJob, detect: Detect | None) -> ScanResult:
 
 @contextmanager
 def _together(job: ScanJob) -> Iterator[None]:
-    """Take away what was written if the user breaks off before the record is.
+    """Take away what was written if anything ends the work before the record is written.
 
     Not where files of before were replaced: what is there is better than nothing.
     """
+    from palnet.exchange import sidecar_path
+
     try:
         yield
-    except KeyboardInterrupt:
-        for path in () if job.options.overwrite else _files_of_work(job):
+    except BaseException:
+        beside = [sidecar_path(path) for path in job.landmark_files]
+        for path in () if job.options.overwrite else (*_files_of_work(job), *beside):
             path.unlink(missing_ok=True)
         raise
 

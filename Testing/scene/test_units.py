@@ -15,6 +15,7 @@ from PALNetLandmarksLib.detection import create_empty_list
 from PALNetLandmarksLib.hand_over import in_model_file
 from PALNetLandmarksLib.landmark_list import LandmarkList, create_list
 from PALNetLandmarksLib.linking import lies_on
+from PALNetLandmarksLib.list_storage import write_record
 from PALNetLandmarksLib.models import scale_model, state_of_model, world_matrix
 from PALNetLandmarksLib.review import Review
 
@@ -129,6 +130,87 @@ def test_list_placed_by_hand_keeps_its_lengths_when_hardened(a_face_in_centimete
     review.close()
 
     assert length_mm(landmarks.landmark_set()) == pytest.approx(length, rel=1e-5)
+
+
+@pytest.mark.parametrize("is_watched", [True, False])
+@pytest.mark.parametrize("n_placed", [2, 3, 20])
+@pytest.mark.parametrize("is_under_first", [True, False])
+def test_hardened_transform_keeps_the_lengths_of_a_few_points(
+    a_face_in_centimeters, scene, is_watched, n_placed, is_under_first
+):
+    model, truth = a_face_in_centimeters, true_landmarks()
+    if is_under_first:
+        put_under([model], scene, 10)
+    landmarks = create_empty_list(model, truth.scheme)
+    review = Review(landmarks)
+    review.snap_to_surface = False
+    to_world = world_matrix(model)
+    chosen = [*PAIR, *(index for index in range(40) if index not in PAIR)][:n_placed]
+    for index in chosen:
+        place = to_world[:3, :3] @ (truth.positions[index] * 0.1) + to_world[:3, 3]
+        landmarks.node.SetNthControlPointPositionWorld(index, *place)
+    if not is_under_first:
+        put_under([model, landmarks.node], scene, 10)
+    if not is_watched:
+        review.close()
+
+    for node in (model, landmarks.node):
+        node.HardenTransform()
+    if not is_watched:
+        review = Review(landmarks)
+
+    assert review.remark == ""
+    assert landmarks.status.count("corrected") == n_placed
+    assert landmarks.mm_per_unit == pytest.approx(1.0)
+    assert length_mm(landmarks.landmark_set()) == pytest.approx(TRUE_MM, rel=1e-5)
+    review.close()
+
+
+def test_hardened_transform_keeps_the_lengths_of_a_list_that_was_mostly_corrected(
+    a_face_in_centimeters, scene
+):
+    model = a_face_in_centimeters
+    put_under([model], scene, 10)
+    landmarks = detected_list(model, 1.0)
+    state = landmarks.state()
+    landmarks.apply(state.with_status(range(46), "corrected"))
+
+    for node in (model, landmarks.node):
+        node.HardenTransform()
+    Review(landmarks).close()
+
+    assert length_mm(landmarks.landmark_set()) == pytest.approx(TRUE_MM, rel=1e-5)
+
+
+def test_list_that_says_no_unit_says_none_after_a_correction(a_face, tmp_path):
+    """So that the unit which a user gives still counts for it."""
+    truth = true_landmarks()
+    landmarks = create_list(a_face.GetScene(), truth.scheme, a_face, "By hand")
+    review = Review(landmarks)
+    for index in PAIR:
+        landmarks.node.SetNthControlPointPositionWorld(index, *truth.positions[index])
+    review.close()
+    saved_and_loaded(landmarks.node, tmp_path / "hand.mrk.json")
+
+    in_meters = read_landmarks(tmp_path / "hand.mrk.json", mm_per_unit=1000.0)
+    assert length_mm(in_meters) == pytest.approx(1000 * TRUE_MM, rel=0.02)  # laid onto the skin
+
+
+def test_errors_of_a_list_from_elsewhere_come_back_with_an_undo(a_list, a_face):
+    """One of its landmarks was corrected elsewhere, so that it has no record of a detection."""
+    node = a_list.node
+    write_record(node, {})
+    a_list.apply(a_list.state().with_status([3], "corrected"))
+    errors = a_list.expected_errors
+    assert np.isfinite(errors).sum() > 40
+    review = Review(a_list)
+    truth = true_landmarks()
+    a_list.set_detection(replace(truth, expected_error_mm=np.full(len(truth), 9.0)), a_record())
+
+    review.undo()
+
+    np.testing.assert_array_equal(a_list.expected_errors, errors)
+    review.close()
 
 
 @pytest.mark.parametrize("n_placed", [2, 11, 20])

@@ -111,8 +111,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
         raise UsageError(msg)
     for pair in pairs:
         _tell_other_name(pair)
-        _warn_of_frame(pair, "PREDICTED")
-        _warn_of_exchanged(pair, "PREDICTED")
+        _warn_of_mistakes(pair, "PREDICTED")
     n_bad_again = _report(pairs, truth, arguments)
     return 1 if alone or n_bad or n_bad_truth or n_bad_again else 0
 
@@ -217,8 +216,7 @@ def _annotations(
     sets = [to_one_frame([true, *(other[true.specimen] for other in others)]) for true in shared]
     for true, *again in sets:
         for folder, each in zip(folders, again, strict=True):
-            _warn_of_frame(Pair(each, true), str(folder))
-            _warn_of_exchanged(Pair(each, true), str(folder))
+            _warn_of_mistakes(Pair(each, true), str(folder))
     return [list(annotation) for annotation in zip(*sets, strict=True)], n_bad
 
 
@@ -250,31 +248,39 @@ _FAR_MM = 30.0
 _NEAR_MM = 10.0
 
 
-def _warn_of_frame(pair: Pair, side: str) -> None:
-    """Point to a frame or unit that differs: the errors then are not those of the landmarks."""
+def _warn_of_mistakes(pair: Pair, side: str) -> None:
+    """Point to what makes errors those of files: another frame, else labels that were mixed up."""
+    if not _warn_of_frame(pair, side):
+        _warn_of_exchanged(pair, side)
+
+
+def _warn_of_frame(pair: Pair, side: str) -> bool:
+    """Point to a frame or unit that differs, if it does."""
     import numpy as np
 
     from palnet.face.similarity import apply_similarity, fit_similarity
 
     is_there = pair.predicted.is_placed & pair.truth.is_placed
     if is_there.sum() < 4:
-        return
+        return False
     predicted = pair.predicted.positions_mm[is_there]
     true = pair.truth.positions_mm[is_there]
     moved = apply_similarity(fit_similarity(predicted, true), predicted)
     before, after = (
         float(np.median(np.linalg.norm(points - true, axis=1))) for points in (predicted, moved)
     )
-    if before > _FAR_MM and after < _NEAR_MM:
+    is_elsewhere = before > _FAR_MM and after < _NEAR_MM
+    if is_elsewhere:
         print(
             f"palnet: {pair.specimen}: {before:.0f} mm off, {after:.1f} mm when moved to fit: "
             f"{side} and TRUTH seem to be in different frames or units.",
             file=sys.stderr,
         )
+    return is_elsewhere
 
 
-# Two landmarks so far off, each nearest to where the other one is to be, were mixed up.
-_EXCHANGED_FROM_MM = 10.0
+# Two landmarks so far off, each so near to where the other one is to be, were mixed up.
+_EXCHANGED_FROM_MM, _EXCHANGED_WITHIN_MM = 10.0, 6.0
 _MOST_NAMED = 3
 
 
@@ -286,6 +292,7 @@ def _warn_of_exchanged(pair: Pair, side: str) -> None:
     apart = np.nan_to_num(np.linalg.norm(found[:, None] - true[None], axis=2), nan=np.inf)
     nearest, codes = apart.argmin(axis=1), pair.truth.scheme.codes
     far = np.isfinite(np.diag(apart)) & (np.diag(apart) > _EXCHANGED_FROM_MM)
+    far &= apart.min(axis=1) < _EXCHANGED_WITHIN_MM
     pairs = [
         f"{codes[a]} and {codes[b]}"
         for a, b in enumerate(nearest)

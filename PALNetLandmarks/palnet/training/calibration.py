@@ -121,6 +121,10 @@ def fit_calibration(sample: CalibrationSample, *, misfit_power: float | None = N
         to the common one;
         what times the expected error nine of ten are below; how large a spread still is a face's.
     """
+    usual_mm = np.percentile(np.median(sample.spread_mm, axis=1), 95)
+    limit_mm = float(SPREAD_ROOM * usual_mm)
+    # What the limit refuses is placed nowhere: a face that lies elsewhere is 60 mm off and more.
+    sample = _take_faces(sample, np.median(sample.spread_mm, axis=1) <= limit_mm)
     shown = sample.visible
     misfit_powers = MISFIT_POWERS if misfit_power is None else [misfit_power]
     best = min(product(POWERS, misfit_powers), key=lambda powers: _cost(sample, *powers))
@@ -132,9 +136,13 @@ def fit_calibration(sample: CalibrationSample, *, misfit_power: float | None = N
     factor = (n_seen * own + SHRINKAGE * common) / (n_seen + SHRINKAGE)
     times_expected = (errors / np.maximum(factor * powered, 1e-9))[shown]
     ninety = float(np.percentile(times_expected, 90))
-    usual_mm = np.percentile(np.median(sample.spread_mm, axis=1), 95)
-    limit_mm = float(SPREAD_ROOM * usual_mm)
     return Calibration(factor, float(best[0]), MIN_VISIBILITY, ninety, float(best[1]), limit_mm)
+
+
+def _take_faces(sample: CalibrationSample, chosen: NDArray[np.bool_]) -> CalibrationSample:
+    """Give the rows of some of the scans."""
+    names = ("error_mm", "spread_mm", "visibility", "visible", "misfit")
+    return CalibrationSample(*(getattr(sample, name)[chosen] for name in names))
 
 
 def _powered(sample: CalibrationSample, power: float, misfit_power: float) -> NDArray[np.float64]:

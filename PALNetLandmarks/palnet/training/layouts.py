@@ -27,8 +27,8 @@ __all__ = ["facescape_scheme", "read_data_set"]
 MATRIX_FILE = "transformation_matrix.npy"
 INDICES_FILE, INDICES_KEY = "landmark_indices.npz", "v10"
 NEUTRAL_ENDING = "_neutral.obj"
-# Formats round differently, none more than this in the units of the file.
-SAME_NUMBERS = 1e-3
+# Formats round differently, none more than this.
+SAME_MM = 0.01
 
 # The 68 points of iBUG in their order: those that mirroring exchanges, counted from 1; the first of
 # each pair lies on the subject's right. All others are on the midline.
@@ -232,10 +232,11 @@ def _fullest(
         return several, []
     order = list(FORMATS)
     (path, landmarks), *others = sorted(beside, key=lambda e: order.index(find_format(e[0]).name))
+    place = landmarks.to_frame("LPS").positions
     texts = [
         f"{path.name} is taken; {other.name} beside it says something else."
         for other, found in others
-        if not np.allclose(found.positions, landmarks.positions, atol=SAME_NUMBERS, equal_nan=True)
+        if not np.allclose(found.to_frame("LPS").positions, place, 0, SAME_MM, equal_nan=True)
     ]
     return [entry for entry in several if entry not in others], texts
 

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where a list stood when it was last written: what tells a hardened transform from corrections.
+
+Hardening changes a list's own coordinates and, with a scale, their unit; where the user sees the
+landmarks it changes nothing. Nobody tells a list of it, and a few points alone do not show it.
+"""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from PALNetLandmarksLib.list_state import joint_move
+from PALNetLandmarksLib.models import world_matrix
+
+ANCHOR_ATTRIBUTE = "PALNet.Anchor"
+# Rounding of a transform that was applied, as a share of the largest coordinate.
+_SAME_SHARE = 1e-6
+
+
+def set_anchor(landmarks):
+    """Note where a list stands, and under which transform.
+
+    Parameters
+    ----------
+    landmarks : LandmarkList
+        The list.
+    """
+    rows = [None if np.isnan(row).any() else row.tolist() for row in landmarks.positions]
+    anchor = {"to_world": world_matrix(landmarks.node).tolist(), "rows": rows}
+    landmarks.node.SetAttribute(ANCHOR_ATTRIBUTE, json.dumps(anchor))
+
+
+def follow_transform(landmarks):
+    """Note the transform that a list is under now, if its own coordinates are those of before.
+
+    Parameters
+    ----------
+    landmarks : LandmarkList
+        The list.
+    """
+    anchor = _read(landmarks)
+    if anchor is None or _is_moved_by(np.eye(4), anchor[1], landmarks.positions):
+        set_anchor(landmarks)
+
+
+def hardened_by(landmarks):
+    """Find the transform that was hardened into a list since it was last written.
+
+    Parameters
+    ----------
+    landmarks : LandmarkList
+        The list.
+
+    Returns
+    -------
+    ndarray of shape (4, 4) or None
+        On the list's own coordinates; None if they changed otherwise, or not at all.
+    """
+    anchor = _read(landmarks)
+    if anchor is None:
+        return None
+    to_world, before = anchor
+    now = landmarks.positions
+    if _is_moved_by(np.eye(4), before, now):
+        return None
+    # Slicer moves the points first, and takes the list from under the transform then.
+    for matrix in (np.linalg.inv(world_matrix(landmarks.node)) @ to_world, to_world):
+        if _is_moved_by(matrix, before, now):
+            return matrix
+    return joint_move(before, now)
+
+
+def _read(landmarks):
+    """Give the transform and the positions of before, None if nobody noted them."""
+    text = landmarks.node.GetAttribute(ANCHOR_ATTRIBUTE)
+    if not text:
+        return None
+    anchor = json.loads(text)
+    rows = [[np.nan] * 3 if row is None else row for row in anchor["rows"]]
+    return np.array(anchor["to_world"]), np.array(rows, dtype=float).reshape(-1, 3)
+
+
+def _is_moved_by(matrix, before, now):
+    """Tell whether a transform explains where every point went that was placed and still is."""
+    if before.shape != now.shape:
+        return False
+    both = ~(np.isnan(before) | np.isnan(now)).any(axis=1)
+    moved = before[both] @ matrix[:3, :3].T + matrix[:3, 3]
+    limit = _SAME_SHARE * max(1.0, np.abs(now[both]).max(initial=0.0))
+    return bool(both.any()) and bool((np.abs(moved - now[both]) <= limit).all())
