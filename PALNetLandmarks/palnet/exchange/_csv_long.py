@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CSV"]
 
+# May be empty, or NA as R writes it.
+NUMBERS = ("x", "y", "z", "expected_error_mm")
 COLUMNS = (
     "specimen",
     "index",
@@ -115,7 +117,9 @@ def _read_rows(reading: Reading) -> Iterator[tuple[int, dict[str, str]]]:
             raise reading.error(1, problem)
         for fields in lines:
             if len(fields) == len(COLUMNS):
-                yield lines.line_num, dict(zip(COLUMNS, fields, strict=True))
+                row = dict(zip(COLUMNS, fields, strict=True))
+                row |= {column: "" for column in NUMBERS if row[column] == "NA"}
+                yield lines.line_num, row
             elif fields:
                 problem = f"expected {len(COLUMNS)} fields; got {len(fields)}."
                 reading.doubt(lines.line_num, problem)
@@ -177,7 +181,7 @@ def _find_problem(fields: dict[str, str], index: int) -> str:
 
 
 def _find_bad_number(fields: dict[str, str]) -> str:
-    for column in ("x", "y", "z", "expected_error_mm"):
+    for column in NUMBERS:
         if fields[column] and parse_number(fields[column]) is None:
             got = quote(fields[column])
             return f"{column} must be a number with a decimal point, or empty; got {got}."

@@ -90,8 +90,10 @@ class Reading:
     @property
     def lines(self) -> list[str]:
         """The lines, without those that are empty at the end of the file."""
-        content = self.text.rstrip()
-        return content.split("\n") if content else []
+        lines = self.text.split("\n")
+        while lines and not lines[-1].strip():
+            lines.pop()
+        return lines
 
     @property
     def scheme_of_codes(self) -> Scheme:

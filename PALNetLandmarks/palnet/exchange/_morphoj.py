@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import csv
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,8 +40,15 @@ def read_morphoj(reading: Reading) -> Iterator[LandmarkSet]:
     if not lines:
         raise reading.error(1, "expected a row ID,x1,y1,z1,...; got an empty file.")
     separator = next((sign for sign in _SEPARATORS if sign in lines[0][1]), ",")
-    rows = [(line, [f.strip() for f in text.split(separator)]) for line, text in lines]
-    has_header = any(parse_number(field) is None for field in rows[0][1][1:])
+    rows = [
+        (line, [field.strip() for field in next(csv.reader([text], delimiter=separator))])
+        for line, text in lines
+    ]
+    are_numbers = [parse_number(field) is not None for field in rows[0][1][1:]]
+    has_header = not all(are_numbers)
+    if has_header and any(are_numbers):
+        problem = "is a header to MorphoJ, since not all of its entries are numbers."
+        reading.doubt(rows[0][0], f"{problem} If it is a specimen, complete its numbers.")
     width = 1 + 3 * len(scheme)
     for line, fields in rows[has_header:]:
         if len(fields) != width:

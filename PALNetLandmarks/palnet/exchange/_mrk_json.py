@@ -378,7 +378,7 @@ def _read_status(
 def _read_specimen(reading: Reading, own: dict[str, Any]) -> str:
     specimen = own.get("specimen")
     if isinstance(specimen, str) and specimen:
-        return specimen
+        return reading.check_specimen(specimen)
     return reading.specimen
 
 

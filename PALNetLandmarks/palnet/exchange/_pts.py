@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from palnet.exchange._format import Format, quote, read_one, write_one
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["PTS"]
 
 _VERSION = "Version 1.0"
+_MISSING = 9999.0
 
 
 def write_pts(landmarks: LandmarkSet) -> str:
@@ -58,4 +61,7 @@ def _read_points(
     reading: Reading, rows: list[tuple[int, list[str]]]
 ) -> Iterator[tuple[int, str, list[float]]]:
     for line, fields in rows:
-        yield line, fields[0], reading.read_point(line, fields[1:])
+        point = reading.read_point(line, fields[1:])
+        # Morpho's reader takes these for a missing point; nothing else says what is one.
+        is_missing = all(value == _MISSING for value in point)
+        yield line, fields[0], [np.nan] * 3 if is_missing else point

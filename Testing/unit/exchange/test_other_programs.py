@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files as other programs leave them: read as they are meant, or doubted, never silently less."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from palnet.errors import FormatError
+from palnet.exchange import read_landmarks, read_specimens, write_landmarks, write_specimens
+from palnet.samples import example_truth
+
+N_LANDMARKS = 50
+
+
+@pytest.fixture
+def a_face():
+    return replace(read_landmarks(example_truth()), specimen="anna")
+
+
+@pytest.fixture
+def two_rows(a_face, tmp_path):
+    """A MorphoJ table of two specimens: its path, and its lines without the header."""
+    path = tmp_path / "two.morphoj.txt"
+    write_specimens([a_face, replace(a_face, specimen="bert")], path)
+    return path, path.read_text(encoding="utf-8").splitlines()[1:]
+
+
+def read_rows(path, rows, *, strict=True):
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return list(read_specimens(path, "palnet50", strict=strict))
+
+
+def test_pts_point_that_morpho_takes_for_missing_is_missing(a_face, tmp_path):
+    path = tmp_path / "anna.pts"
+    write_landmarks(a_face, path)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    lines[2] = "tr 9999 9999 9999"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    read = read_landmarks(path)
+
+    assert np.isnan(read.positions[0]).all()
+    assert read.status[0] == "undefined"
+    assert read.is_placed.sum() == N_LANDMARKS - 1
+
+
+@pytest.mark.parametrize("name", ["Anna\u00a0M", "Anna\tM"])
+def test_mrk_json_name_that_no_line_can_hold_is_doubted(a_face, tmp_path, name):
+    path = tmp_path / "anna.mrk.json"
+    write_landmarks(a_face, path)
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace(json.dumps("anna"), json.dumps(name)), encoding="utf-8")
+
+    with pytest.raises(FormatError, match=r"anna\.mrk\.json.*must be printable"):
+        read_landmarks(path)
+    with pytest.warns(match="must be printable"):
+        assert read_landmarks(path, strict=False).specimen == "Anna_M"
+
+
+def test_csv_numbers_that_r_marks_as_not_available_are_empty(a_face, tmp_path):
+    positions = a_face.positions.copy()
+    positions[0] = np.nan
+    status = ("missing", *("confirmed",) * (N_LANDMARKS - 1))
+    unsure = np.full(N_LANDMARKS, np.nan)
+    path = tmp_path / "anna.csv"
+    lacking = replace(a_face, positions=positions, status=status, expected_error_mm=unsure)
+    write_landmarks(lacking, path)
+    header, *rows = (line.split(",") for line in path.read_text(encoding="utf-8").splitlines())
+    columns = [header.index(name) for name in ("x", "y", "z", "expected_error_mm")]
+    for row in rows:
+        for column in columns:
+            row[column] = row[column] or "NA"
+    path.write_text("\n".join(map(",".join, [header, *rows])) + "\n", encoding="utf-8")
+
+    read = read_landmarks(path)
+
+    assert read.status == status
+    np.testing.assert_allclose(read.positions, positions, atol=1e-6)
+    assert np.isnan(read.expected_error_mm).all()
+
+
+@pytest.mark.parametrize("damage", ["12.3.4", "NA"])
+def test_morphoj_specimen_that_would_be_a_header_is_doubted(two_rows, damage):
+    path, rows = two_rows
+    fields = rows[0].split(",")
+    fields[7] = damage
+
+    with pytest.raises(FormatError, match=r"1: is a header to MorphoJ.*complete its numbers"):
+        read_rows(path, [",".join(fields), rows[1]])
+
+
+def test_morphoj_names_in_quotes_are_names(two_rows):
+    path, rows = two_rows
+    quoted = [",".join((f'"{name}"', numbers)) for name, numbers in (r.split(",", 1) for r in rows)]
+
+    assert [entry.specimen for entry in read_rows(path, quoted)] == ["anna", "bert"]
+
+
+def test_morphoj_last_specimen_that_ends_in_empty_fields_is_read_like_the_first(two_rows):
+    path, rows = two_rows
+    lacking = ["\t".join([*row.split(",")[:-3], "", "", ""]) for row in rows]
+
+    with pytest.warns(match="expected three numbers"):
+        read = read_rows(path, ["\t".join(["ID", *["x"] * 150]), *lacking], strict=False)
+
+    assert [entry.is_placed.sum() for entry in read] == [N_LANDMARKS - 1] * 2
