@@ -130,7 +130,7 @@ def summarize_measurements(pairs: Sequence[Pair], plan: MeasurementPlan) -> list
             continue
         mean, bias = float(np.abs(differences).mean()), float(differences.mean())
         sd = float(differences.std(ddof=1)) if len(differences) > 1 else float("nan")
-        repeatability = human.get(frozenset(definition.landmarks), 0.0)
+        repeatability = human.get(_key(definition.kind, definition.landmarks), 0.0)
         found.append(
             MeasurementErrors(
                 code=definition.code,
@@ -274,8 +274,14 @@ def _values(
     return np.array(values).reshape(shape), np.array(errors).reshape(shape)
 
 
-def _human(scheme: Scheme) -> dict[frozenset[str], float]:
-    """Give the repeatability of the scheme's distances and angles by their landmarks."""
-    known = {frozenset((d.a, d.b)): d.intra_observer_mm for d in scheme.distances}
-    known |= {frozenset((a.a, a.vertex, a.c)): a.intra_observer_deg for a in scheme.angles}
-    return {codes: value for codes, value in known.items() if value is not None}
+def _human(scheme: Scheme) -> dict[tuple[object, ...], float]:
+    """Give the repeatability of the scheme's distances and angles."""
+    known = {_key("distance", (d.a, d.b)): d.intra_observer_mm for d in scheme.distances}
+    known |= {_key("angle", (a.a, a.vertex, a.c)): a.intra_observer_deg for a in scheme.angles}
+    return {key: value for key, value in known.items() if value is not None}
+
+
+def _key(kind: str, landmarks: Sequence[str]) -> tuple[object, ...]:
+    """Name a measurement by what it takes, in whichever direction; an angle by its vertex too."""
+    vertex = landmarks[1] if kind == "angle" else ""
+    return (kind, vertex, frozenset(landmarks))

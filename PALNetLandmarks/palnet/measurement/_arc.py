@@ -84,7 +84,9 @@ class Arc:
     def _trace(self, points_mm: NDArray[np.float64]) -> NDArray[np.float64]:
         normal = self._normal(points_mm)
         if not normal.any():
-            msg = "its landmarks lie on one line, which fixes no plane"
+            is_straight = "its landmarks lie on one line, which fixes no plane"
+            no_upright = "the scan does not tell which way its skin faces"
+            msg = no_upright if len(points_mm) == 2 else is_straight
             raise SectionError(msg)
         legs = []
         for start, end in pairwise(points_mm):

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from palnet.errors import MeshError
-from palnet.surface import plausible_units
+from palnet.surface import parse_unit, plausible_units, prepare_surface
 
 if TYPE_CHECKING:
     from palnet.landmarks import LandmarkSet
@@ -21,6 +21,8 @@ __all__ = ["match_scan"]
 # Half of the landmarks lie nearer than this to a vertex of their scan: landmarks lie on the skin,
 # and vertices of a coarse scan 3 to 5 mm apart.
 _MAX_MEDIAN_GAP_MM = 6.0
+# Findings of a scan whose normals are not those of the skin, or cancel.
+_FACING_BOTH_WAYS = {"inconsistent_winding", "duplicate_triangles"}
 
 
 def match_scan(mesh: Mesh, landmarks: LandmarkSet) -> Mesh:
@@ -64,7 +66,16 @@ def match_scan(mesh: Mesh, landmarks: LandmarkSet) -> Mesh:
             "placed on, and the frame of the landmark file."
         )
         raise MeshError(msg)
-    return candidates[best]
+    return _wound_alike(candidates[best], landmarks.mm_per_unit)
+
+
+def _wound_alike(mesh: Mesh, mm_per_unit: float) -> Mesh:
+    """Repair a scan whose triangles face both ways: an arc stands upright on the skin."""
+    repaired = prepare_surface(mesh, parse_unit(mm_per_unit))
+    if not _FACING_BOTH_WAYS & {finding.code for finding in repaired.findings}:
+        return mesh
+    points = repaired.points_mm / mm_per_unit
+    return replace(mesh, points=points, triangles=repaired.triangles)
 
 
 def _median_gap_mm(mesh: Mesh, landmarks: LandmarkSet) -> float:

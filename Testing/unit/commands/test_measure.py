@@ -183,6 +183,30 @@ def test_measure_of_a_folder_of_folders_says_where_the_files_are(tmp_path, capsy
     assert "Files in the folders below: 2; name those folders" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("spoil", ["half turned", "both sides"])
+def test_measure_arcs_do_not_change_with_the_winding_of_the_scan(tmp_path, no_opengl, spoil):
+    mesh = read_mesh(example_scan())
+    chosen = np.random.default_rng(3).random(len(mesh.triangles)) < 0.5
+    turned = mesh.triangles[:, ::-1]
+    triangles = np.where(chosen[:, None], turned, mesh.triangles)
+    if spoil == "both sides":
+        triangles = np.concatenate([mesh.triangles, turned])
+    path = write_face(tmp_path, a_face())
+    write_ply(replace(mesh, triangles=triangles), tmp_path / "spoilt.ply")
+
+    for name, scan in (("good", example_scan()), ("spoilt", tmp_path / "spoilt.ply")):
+        main(["measure", str(path), "--scan", str(scan), "-o", str(tmp_path / name), "--no-pages"])
+
+    good, spoilt = (
+        {row["code"]: row for row in rows_of(tmp_path / name / "measurements.csv")}
+        for name in ("good", "spoilt")
+    )
+    for code in (code for code, row in good.items() if row["kind"] == "arc"):
+        for column in ("value", "expected_error"):
+            number = float(good[code][column])
+            assert float(spoilt[code][column]) == pytest.approx(number, rel=0.01), (code, column)
+
+
 def arcs_in(folder):
     rows = rows_of(folder / "measurements.csv")
     return {row["specimen"] for row in rows if row["kind"] == "arc" and row["value"]}

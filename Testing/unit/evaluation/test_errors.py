@@ -214,6 +214,23 @@ def test_summarize_measurements_against_plain_arithmetic():
     assert angle.human_ratio == pytest.approx(angle.mean / 1.435)  # scheme: intra_observer_deg
 
 
+def test_repeatability_is_that_of_the_same_vertex_and_of_no_index():
+    pairs = some_pairs(4)
+    shipped = load_measurement_plan("palnet50")
+    angle = next(d for d in shipped.definitions if d.code == "n-sn-pg")
+    index = next(d for d in shipped.definitions if d.kind == "index")
+    turned = replace(angle, code="sn-n-pg", landmarks=("sn", "n", "pg"))
+    repeated = replace(index, code="sn-n/n-pg", landmarks=("sn", "n", "n", "pg"))
+    backwards = replace(angle, code="pg-sn-n", landmarks=("pg", "sn", "n"))
+    plan = replace(shipped, definitions=(turned, repeated, backwards))
+
+    entries = {entry.code: entry for entry in summarize_measurements(pairs, plan)}
+
+    assert np.isnan(entries["sn-n-pg"].human_ratio)
+    assert np.isnan(entries["sn-n/n-pg"].human_ratio)
+    assert np.isfinite(entries["pg-sn-n"].human_ratio)
+
+
 def test_summarize_measurements_expected_error_is_what_noise_of_that_size_gives():
     sigma = 0.3  # small, so that the first order is enough
     face = a_face()
