@@ -73,7 +73,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameterNode = None
         self._parameterNodeGuiTag = None
         self._shortcuts = []
-        self._shown = (None, None)
+        self._shown = self._startedFrom = (None, None)
         self._beforeImport = None
         self._isTurning = False
 
@@ -239,7 +239,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def startDetection(self):
         """Start a detection of the selected scan into the selected list."""
-        scan, landmarks = self._shown
+        scan, landmarks = self._startedFrom = self._shown
         return self.logic.startDetection(
             scan,
             landmarks,
@@ -249,6 +249,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def startByHand(self):
         """Make a list without positions for the selected scan."""
+        self._startedFrom = self._shown
         scheme = self.trainedModelSection.read_scheme()
         return self.logic.createEmptyList(self._shown[0], scheme)
 
@@ -268,8 +269,8 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.showSelection()  # its landmarks may be those of this model
 
     def onFound(self, landmarks):
-        """Show what a detection has found, unless the user has gone on to another scan."""
-        if self._shown[0] is not landmarks.model_node:
+        """Show what a detection has found, unless the user has gone on to another scan or list."""
+        if self._shown[0] is not landmarks.model_node or self._shown != self._startedFrom:
             return
         self._shown = (landmarks.model_node, landmarks.node)
         self._parameterNode.scan, self._parameterNode.landmarks = self._shown

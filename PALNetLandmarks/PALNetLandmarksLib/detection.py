@@ -107,6 +107,14 @@ class DetectionRun:
         """Give the list to write to; one of other landmarks is left as it is."""
         if self._list_node is not None and self._scene.IsNodePresent(self._list_node):
             landmarks = LandmarkList(self._list_node)
+            is_of_another = landmarks.model_node is not self._model_node
+            if is_of_another and landmarks.edited:
+                self.remark = _(
+                    "They are in a new list: the one that was selected holds corrections on "
+                    "another scan, and stays as it is."
+                )
+                name = new_list_name(self._model_node, scheme)
+                return create_list(self._scene, scheme, self._model_node, name)
             if is_same_list_of_landmarks(landmarks.scheme, scheme):
                 landmarks.link_model(self._model_node)
                 return landmarks

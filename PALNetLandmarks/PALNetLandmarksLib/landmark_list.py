@@ -9,7 +9,7 @@ from slicer.i18n import tr as _
 
 from palnet.landmarks import PLACED, LandmarkSet
 from PALNetLandmarksLib.list_anchor import hardened_by, set_anchor
-from PALNetLandmarksLib.list_scheme import find_scheme, write_scheme
+from PALNetLandmarksLib.list_scheme import find_scheme, restore_order, write_scheme
 from PALNetLandmarksLib.list_state import ListState, joint_move, scale_of
 from PALNetLandmarksLib.list_storage import (
     ERROR_NAME,
@@ -55,6 +55,7 @@ class LandmarkList:
             )
             raise ValueError(text.format(name=node.GetName()))
         self.node, self.scheme = node, scheme
+        restore_order(node, scheme)
         write_scheme(node, scheme)
         complete_list(node)
         self._remember_foreign_detection()

@@ -28,14 +28,19 @@ def lies_on(landmarks, model_node):
     bool
         True if half of the landmarks are within millimeters of its surface.
     """
+    return _gap_mm(landmarks, model_node) < _LIES_ON_MM
+
+
+def _gap_mm(landmarks, model_node):
+    """How far half of the landmarks are from the surface of a model at most; infinite without."""
     world = landmarks.world_positions
     world = world[~np.isnan(world).any(axis=1)]
     poly = model_node.GetPolyData()
     if not len(world) or poly is None or not poly.GetNumberOfPolys():
-        return False
+        return np.inf
     snap = SurfaceSnap()
     gaps = [np.linalg.norm(np.array(snap.closest_point(model_node, p)) - p) for p in world]
-    return float(np.median(gaps)) * landmarks.mm_per_world_unit < _LIES_ON_MM
+    return float(np.median(gaps)) * landmarks.mm_per_world_unit
 
 
 def find_model(landmarks):
@@ -53,11 +58,14 @@ def find_model(landmarks):
     """
     if landmarks.model_node is not None:
         return landmarks.model_node
-    for model in slicer.util.getNodesByClass("vtkMRMLModelNode", landmarks.node.GetScene()):
-        if not model.GetHideFromEditors() and lies_on(landmarks, model):
-            landmarks.link_model(model)
-            return model
-    return None
+    models = slicer.util.getNodesByClass("vtkMRMLModelNode", landmarks.node.GetScene())
+    gaps = {model: _gap_mm(landmarks, model) for model in models if not model.GetHideFromEditors()}
+    # Two scans of one person may lie on each other: the nearer one is meant.
+    nearest = min(gaps, key=gaps.get, default=None)
+    if nearest is None or gaps[nearest] >= _LIES_ON_MM:
+        return None
+    landmarks.link_model(nearest)
+    return nearest
 
 
 def find_lists(model_node):
@@ -77,7 +85,7 @@ def find_lists(model_node):
     lists = [LandmarkList(node) for node in nodes if is_landmark_list(node)]
     for landmarks in lists:
         if landmarks.model_node is None and lies_on(landmarks, model_node):
-            landmarks.link_model(model_node)
+            find_model(landmarks)  # another model may lie nearer
     return [landmarks for landmarks in lists if landmarks.model_node is model_node]
 
 

@@ -11,7 +11,7 @@ import json
 from functools import lru_cache
 
 from palnet.scheme import list_schemes, load_scheme, scheme_from_dict, scheme_to_dict
-from PALNetLandmarksLib.list_storage import read_text, write_text
+from PALNetLandmarksLib.list_storage import read_text, write_text, written_by_program
 
 # The name that palnet.exchange reads and writes in .mrk.json.
 SCHEME_NAME = "palnet scheme"
@@ -46,9 +46,7 @@ def find_scheme(node):
         The one that the list carries, else one that its labels fit, since files of other programs
         keep nothing but these; None if it holds the landmarks of no scheme that is known.
     """
-    labels = tuple(
-        node.GetNthControlPointLabel(index) for index in range(node.GetNumberOfControlPoints())
-    )
+    labels = _labels(node)
     # A label that someone has changed does not make it another list.
     carried = _parse(read_text(node, SCHEME_NAME))
     if carried is not None and len(carried) == len(labels):
@@ -74,10 +72,38 @@ def write_scheme(node, scheme):
         Its landmarks; a shipped one is known by its name.
     """
     node.SetAttribute(SCHEME_ATTRIBUTE, scheme.name)
-    if not scheme.is_shipped:
+    # The attribute stays in the scene; a file tells a scheme by its labels, if nobody changed one.
+    if not scheme.is_shipped or _labels(node) != scheme.codes:
         content = json.dumps(scheme_to_dict(scheme), ensure_ascii=False)
         if read_text(node, SCHEME_NAME) != content:
             write_text(node, SCHEME_NAME, content)
+
+
+def restore_order(node, scheme):
+    """Bring the points of a list into the order of its scheme again, if someone sorted them.
+
+    Parameters
+    ----------
+    node : vtkMRMLMarkupsFiducialNode
+        The list; what is kept of each landmark besides stays where it is.
+    scheme : Scheme
+        Its landmarks.
+    """
+    labels = list(_labels(node))
+    if labels == list(scheme.codes) or sorted(labels) != sorted(scheme.codes):
+        return
+    with written_by_program(node):
+        for index, code in enumerate(scheme.codes):
+            other = labels.index(code)
+            if other != index:
+                node.SwapControlPoints(index, other)
+                labels[index], labels[other] = labels[other], labels[index]
+
+
+def _labels(node):
+    return tuple(
+        node.GetNthControlPointLabel(index) for index in range(node.GetNumberOfControlPoints())
+    )
 
 
 def is_same_list_of_landmarks(scheme, other):

@@ -217,10 +217,14 @@ def read_record(node):
     Returns
     -------
     dict
-        Empty for a list that never came out of a detection.
+        Empty for a list that never came out of a detection, or whose record is damaged.
     """
     text = read_text(node, RECORD_NAME)
-    return json.loads(text) if text else {}
+    try:
+        record = json.loads(text) if text else {}
+    except ValueError:
+        return {}  # edited by hand; positions and statuses are not in it
+    return record if isinstance(record, dict) else {}
 
 
 def write_record(node, record):

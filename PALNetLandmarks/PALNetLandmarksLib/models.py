@@ -153,7 +153,7 @@ def mesh_from_model(model_node):
     Raises
     ------
     MeshError
-        If the model is empty or holds no triangles.
+        If the model is empty or damaged, or holds no triangles.
     """
     poly = world_surface(model_node)
     if poly.GetNumberOfPoints() == 0:
@@ -171,7 +171,11 @@ def mesh_from_model(model_node):
         raise MeshError(msg.format(name=model_node.GetName()))
     points = vtk_to_numpy(poly.GetPoints().GetData())
     name = model_node.GetName() if model_node.GetName().isprintable() else ""
-    return Mesh(points, triangles, name=name or "model", space="RAS")
+    try:
+        return Mesh(points, triangles, name=name or "model", space="RAS")
+    except ValueError as err:
+        msg = _("The model '{name}' is damaged: {why} Export the scan again.")
+        raise MeshError(msg.format(name=model_node.GetName(), why=err)) from err
 
 
 def _triangles(poly):

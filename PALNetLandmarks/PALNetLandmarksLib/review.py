@@ -11,6 +11,7 @@ from palnet.landmarks import PLACED
 from palnet.preview import classify_errors
 from PALNetLandmarksLib.error_classes import DOUBTFUL
 from PALNetLandmarksLib.list_anchor import follow_transform, hardened_by
+from PALNetLandmarksLib.list_scheme import restore_order
 from PALNetLandmarksLib.list_state import joint_move
 from PALNetLandmarksLib.list_storage import WRITTEN_EVENT, carried_by, is_being_written
 from PALNetLandmarksLib.models import to_local
@@ -170,14 +171,23 @@ class Review:
         self.landmarks.node.UnsetNthControlPointPosition(index)
         self._is_writing = False
 
-    def settle(self):
-        """Look at what has changed since the last step, and make that a step."""
+    def settle(self, *, is_dragged=False):
+        """Look at what has changed since the last step, and make that a step.
+
+        Parameters
+        ----------
+        is_dragged : bool, default False
+            Whether it was done in a view: whoever drags all points at once hardens no transform.
+        """
+        restore_order(self.landmarks.node, self.landmarks.scheme)
         before, now = self._settled, self.landmarks.state()
         moved = before.moved_in(now)
-        if before.is_same(now) or self._is_carried(before, now):
+        if before.is_same(now) or (not is_dragged and self._is_carried(before, now)):
             return
         self.remark = ""
-        if self.snap_to_surface:
+        # Of a shifted or warped list each point would be laid onto the skin somewhere else.
+        is_single = 2 * len(moved) <= sum(status in PLACED for status in now.status)
+        if self.snap_to_surface and (is_single or len(moved) == 1):
             now = self._snapped(now, moved)
         placed = [index for index in moved if now.status[index] in PLACED]
         now = now.replaced(absent=now.absent - set(placed)).with_status(placed, "corrected")
@@ -269,7 +279,7 @@ class Review:
 
     def _on_drag_ended(self, *_args):
         self._is_dragging = False
-        self.settle()
+        self.settle(is_dragged=True)
 
     def _on_point_changed(self, *_args):
         is_busy = self._is_dragging or self._is_writing

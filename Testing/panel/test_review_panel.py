@@ -11,6 +11,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
 from palnet_scenes import N_LANDMARKS
+from PALNetLandmarksLib.landmark_list import create_list
 from PALNetLandmarksLib.panel.landmark_table import (
     BY_ERROR,
     CODE,
@@ -118,6 +119,49 @@ def test_confirm_goes_on_when_the_row_disappears(a_panel, a_list):
 
     assert a_list.status[4] == "confirmed"
     assert current(a_panel) == 5
+
+
+def test_landmark_that_nobody_looked_at_is_not_under_the_buttons(a_panel, a_list, scene):
+    """The row of the landmark goes, and the next one would take its place."""
+    camera = scene.AddNewNodeByClass("vtkMRMLCameraNode")
+    ui = a_panel.ui
+    ui.filterSelector.setCurrentIndex(SHOW_UNREVIEWED)
+    a_panel.reviewSection.table.select(4)
+
+    click(ui.confirmButton)
+    np.testing.assert_allclose(camera.GetFocalPoint(), a_list.world_positions[5])
+    click(ui.missingButton)
+    assert current(a_panel) is None
+    assert not ui.missingButton.enabled
+    press(a_panel, Qt.Key.Key_Return)
+
+    assert a_list.status[4:7] == ("confirmed", "missing", "detected")
+
+
+def test_next_goes_on_below_a_corrected_landmark_in_the_order_of_errors(a_panel, a_list):
+    a_panel.ui.orderSelector.setCurrentIndex(BY_ERROR)
+    table = a_panel.reviewSection.table
+    index, following = table.indices[10:12]
+    table.select(index)
+    position = a_list.world_positions[index] + [0.0, 3.0, 0.0]
+    a_list.node.SetNthControlPointPositionWorld(index, *position)
+    assert a_list.status[index] == "corrected"
+
+    click(a_panel.ui.nextButton)
+
+    assert current(a_panel) == following
+
+
+def test_snapping_is_switched_for_all_lists_that_were_shown(a_panel, a_list, a_face, scene):
+    other = create_list(scene, a_list.scheme, a_face, "Other")
+    a_panel.ui.landmarksSelector.setCurrentNode(other.node)
+    before = a_list.world_positions[5]
+
+    a_panel.ui.snapCheckBox.setChecked(False)
+    away = np.add(before, [0.0, 2.0, 0.0])
+    a_list.node.SetNthControlPointPositionWorld(5, *away)
+
+    np.testing.assert_allclose(a_list.world_positions[5], away)
 
 
 def test_keys_step_confirm_undo_and_redo(a_panel, a_list):

@@ -113,7 +113,8 @@ class LandmarkTable:
         """
         landmarks = review.landmarks.landmark_set()
         classes = classify_errors(landmarks)
-        chosen = _rows(landmarks, classes, review.is_reviewed, show, order)
+        errors = _errors_to_sort_by(review, landmarks)
+        chosen = _rows(landmarks, classes, review.is_reviewed, show, order, errors)
         edited = set(review.landmarks.edited)
         self._replace &= edited
         current = self.current
@@ -127,8 +128,11 @@ class LandmarkTable:
         if was_empty:
             # Takes as long as the filling; the widths hardly change with a correction.
             self._widget.resizeColumnsToContents()
-        if current is not None:
+        if current in chosen:
             self.select(current)
+        elif current is not None:
+            # Else the next one would be under the buttons, and nobody has looked at it.
+            self._widget.setCurrentCell(-1, -1)
         self._is_filling = False
 
     def _fill_row(self, row, index, landmarks, number):
@@ -165,7 +169,16 @@ class LandmarkTable:
             self._replace.discard(index)
 
 
-def _rows(landmarks, classes, is_reviewed, show, order):
+def _errors_to_sort_by(review, landmarks):
+    """Give the expected errors; a reviewed landmark keeps the place that it had when detected."""
+    errors = landmarks.expected_error_mm
+    detected = review.landmarks.record.get("detected_error_mm")
+    if detected is None:
+        return errors
+    return np.where(review.is_reviewed & np.isnan(errors), np.maximum(detected, 0.0), errors)
+
+
+def _rows(landmarks, classes, is_reviewed, show, order, errors):
     """Choose and order the landmarks to show."""
     is_shown = {
         SHOW_ALL: np.ones(len(landmarks), dtype=bool),
@@ -176,7 +189,7 @@ def _rows(landmarks, classes, is_reviewed, show, order):
     rows = np.flatnonzero(is_shown)
     if order == BY_ERROR:
         # Largest first; what has no error known comes before, since it deserves a look.
-        errors = np.nan_to_num(landmarks.expected_error_mm[rows], nan=np.inf)
+        errors = np.nan_to_num(errors[rows], nan=np.inf)
         rows = rows[np.argsort(-errors, kind="stable")]
     return [int(index) for index in rows]
 

@@ -70,8 +70,7 @@ class ReviewSection:
             self._reviews[node] = self.review
             self.review.on_change = self._on_review_changed
             self._halo = Halo(landmarks)
-        if self.review is not None:
-            self.review.snap_to_surface = snap_to_surface
+        self.on_snap(snap_to_surface)
         self.refresh()
         self._on_change()
 
@@ -240,8 +239,8 @@ class ReviewSection:
         is_on : bool
             Whether a moved landmark is laid onto the surface.
         """
-        if self.review is not None:
-            self.review.snap_to_surface = bool(is_on)
+        for review in self._reviews.values():
+            review.snap_to_surface = bool(is_on)
 
     def _travel(self, direction):
         if self.review is None:

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What goes wrong in other modules' hands: nothing is lost, and nothing changes owner."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import slicer
+import vtk
+from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+
+from palnet.errors import MeshError
+from palnet_scenes import a_record, saved_and_loaded, true_landmarks
+from PALNetLandmarksLib.landmark_list import LandmarkList, create_list
+from PALNetLandmarksLib.linking import find_lists, find_model
+from PALNetLandmarksLib.list_storage import RECORD_NAME, write_text
+from PALNetLandmarksLib.models import mesh_from_model, scale_model
+
+Markups = slicer.vtkMRMLMarkupsNode
+
+
+def shifted_copy(model, by_mm, name):
+    """A second scan of the same person, registered but for a little."""
+    copy = model.GetScene().AddNewNodeByClass("vtkMRMLModelNode", name)
+    poly = vtk.vtkPolyData()
+    poly.DeepCopy(model.GetPolyData())
+    points = vtk_to_numpy(poly.GetPoints().GetData()) + np.array(by_mm)
+    poly.GetPoints().SetData(numpy_to_vtk(points, deep=True))
+    copy.SetAndObservePolyData(poly)
+    return copy
+
+
+def test_dragging_all_landmarks_is_a_step_that_can_be_undone(a_review):
+    """As the middle button does over a landmark, and the interaction handles."""
+    landmarks, node = a_review.landmarks, a_review.landmarks.node
+    a_review.confirm(3)
+    before, record = landmarks.world_positions, landmarks.record
+
+    node.InvokeEvent(Markups.PointStartInteractionEvent)
+    for index in range(len(landmarks) - 1):
+        node.SetNthControlPointPositionWorld(index, *(before[index] + [20.0, 0.0, 0.0]))
+    node.InvokeEvent(Markups.PointEndInteractionEvent)
+
+    assert landmarks.status.count("corrected") == len(landmarks) - 1
+    # Laid onto the skin each would go elsewhere.
+    gone = landmarks.world_positions[:-1] - before[:-1]
+    np.testing.assert_allclose(gone, np.tile([20.0, 0.0, 0.0], (len(gone), 1)))
+    a_review.undo()
+    np.testing.assert_allclose(landmarks.world_positions, before)
+    assert landmarks.status[3] == "confirmed"
+    assert landmarks.record == record
+
+
+@pytest.mark.parametrize("is_watched", [True, False])
+def test_points_that_were_sorted_elsewhere_keep_their_names(a_review, is_watched):
+    landmarks, node = a_review.landmarks, a_review.landmarks.node
+    before, status = landmarks.world_positions, landmarks.status
+    if not is_watched:
+        a_review.close()
+
+    node.SwapControlPoints(3, 4)
+    again = LandmarkList(node)
+
+    np.testing.assert_allclose(again.world_positions, before)
+    assert again.status == status
+    labels = [node.GetNthControlPointLabel(index) for index in range(len(again))]
+    assert labels == list(again.scheme.codes)
+
+
+def test_list_with_a_changed_label_comes_back_from_its_file(a_list, tmp_path):
+    a_list.node.SetNthControlPointLabel(0, "Trichion!")
+    kept = LandmarkList(a_list.node)
+
+    again = LandmarkList(saved_and_loaded(kept.node, tmp_path / "kept.mrk.json"))
+
+    assert again.scheme == kept.scheme
+    assert again.status == kept.status
+    assert again.record == kept.record
+
+
+@pytest.mark.parametrize("text", ["{damaged", "[1, 2]", "null"])
+def test_list_with_a_damaged_record_is_one_from_elsewhere(a_list, text):
+    before = a_list.status
+    write_text(a_list.node, RECORD_NAME, text)
+
+    again = LandmarkList(a_list.node)
+
+    assert again.status == before
+    assert "provenance" not in again.record
+
+
+def test_model_with_a_vertex_that_is_no_number_says_what_to_do(a_face):
+    points = vtk_to_numpy(a_face.GetPolyData().GetPoints().GetData())
+    points[7] = np.nan
+
+    with pytest.raises(MeshError, match=r"'Face' is damaged: .* Export the scan again"):
+        mesh_from_model(a_face)
+
+
+def test_list_from_a_file_goes_to_the_nearer_of_two_registered_scans(a_face, tmp_path):
+    later = shifted_copy(a_face, [0.0, 0.0, 2.0], "Later")
+    truth = true_landmarks()
+    landmarks = create_list(a_face.GetScene(), truth.scheme, later, "Later landmarks")
+    landmarks.set_detection(truth, a_record())
+    for index in range(49):
+        position = truth.positions[index] + [0.0, 0.0, 2.0]
+        landmarks.node.SetNthControlPointPositionWorld(index, *position)
+    alone = LandmarkList(saved_and_loaded(landmarks.node, tmp_path / "later.mrk.json"))
+
+    assert alone.model_node is None
+    assert find_lists(a_face) == []
+    assert find_model(alone) is later
+
+
+def test_scaled_scan_keeps_its_own_list(a_list, a_face):
+    scale_model(a_face, 1.0)
+
+    assert [found.node for found in find_lists(a_face)] == [a_list.node]
