@@ -165,11 +165,12 @@ def test_process_scan_that_overwrites_tells_of_what_it_leaves(a_head_file, tmp_p
     assert "head.tps, head.tps.frame.json left as before" in result.warnings[-1]
 
 
-@pytest.mark.parametrize("breaks_at", ["head.mrk.json", "head.csv", "head.palnet.json"])
+@pytest.mark.parametrize("breaks_at", ["head.mrk.json", "head.tps", "head.palnet.json"])
 def test_process_scan_that_is_broken_off_leaves_nothing_to_stumble_over(
     breaks_at, a_head_file, tmp_path, monkeypatch
 ):
-    (job,) = plan(a_head_file, output=tmp_path / "out", preview=True)
+    options = {"output": tmp_path / "out", "formats": ("mrk.json", "tps"), "preview": True}
+    (job,) = plan(a_head_file, **options)
 
     def broken_off(write, path_of):
         def write_and_stop(*arguments, **options):
@@ -188,8 +189,24 @@ def test_process_scan_that_is_broken_off_leaves_nothing_to_stumble_over(
         process_fake(job)
     monkeypatch.undo()
 
-    (again,) = plan(a_head_file, output=tmp_path / "out", preview=True, resume=True)
+    (again,) = plan(a_head_file, **options, resume=True)
     assert process_fake(again).outcome == "done"
+
+
+def test_process_scan_whose_record_cannot_be_written_can_be_done_again(
+    a_head_file, tmp_path, monkeypatch
+):
+    (job,) = plan(a_head_file, output=tmp_path / "out", formats=("csv", "tps"))
+
+    def full(*_arguments, **_options):
+        msg = "no space left"
+        raise OSError(msg)
+
+    monkeypatch.setattr("palnet.batch.write_text", full)
+    assert process_fake(job).outcome == "failed"
+    monkeypatch.undo()
+
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 @pytest.mark.parametrize(

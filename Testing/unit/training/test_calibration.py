@@ -194,6 +194,25 @@ def test_sample_is_the_error_of_the_projected_landmarks_in_face_millimetres(the_
     np.testing.assert_array_equal(sample.misfit, [1.5, 1.5, 1.5])
 
 
+def test_faces_found_elsewhere_do_not_shape_the_expected_errors():
+    """A wrong pose is 60 mm off and more; a mean over the errors would be of little else."""
+    sample, _ = make_sample(8)
+    wrong = range(4)
+    error, spread = sample.error_mm.copy(), sample.spread_mm.copy()
+    error[wrong], spread[wrong] = 80.0, 50.0 * spread.max()
+    right = fit_calibration(replace(sample, error_mm=np.delete(sample.error_mm, wrong, axis=0),
+                                    spread_mm=np.delete(sample.spread_mm, wrong, axis=0),
+                                    visibility=np.delete(sample.visibility, wrong, axis=0),
+                                    visible=np.delete(sample.visible, wrong, axis=0),
+                                    misfit=np.delete(sample.misfit, wrong)))  # fmt: skip
+
+    fitted = fit_calibration(replace(sample, error_mm=error, spread_mm=spread))
+
+    np.testing.assert_allclose(fitted.factor, right.factor)
+    assert (fitted.power, fitted.misfit_power) == (right.power, right.misfit_power)
+    assert fitted.ninety == pytest.approx(right.ninety)
+
+
 def test_refused_scans_are_left_out_and_logged(the_scans, monkeypatch, caplog):
     def find(surface, units, model):
         if surface.name == "1":
