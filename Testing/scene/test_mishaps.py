@@ -11,6 +11,7 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from palnet.errors import MeshError
 from palnet_scenes import a_record, saved_and_loaded, true_landmarks
+from PALNetLandmarksLib.detection import DetectionRun
 from PALNetLandmarksLib.landmark_list import LandmarkList, create_list
 from PALNetLandmarksLib.linking import find_lists, find_model
 from PALNetLandmarksLib.list_storage import RECORD_NAME, write_text
@@ -110,6 +111,26 @@ def test_list_from_a_file_goes_to_the_nearer_of_two_registered_scans(a_face, tmp
     assert alone.model_node is None
     assert find_lists(a_face) == []
     assert find_model(alone) is later
+
+
+@pytest.mark.parametrize("is_deleted", [True, False])
+def test_detection_leaves_a_list_with_corrections_on_another_scan_alone(
+    a_list, a_face, scene, is_deleted
+):
+    later = shifted_copy(a_face, [0.0, 0.0, 2.0], "Later")
+    a_list.apply(a_list.state().with_status([3], "confirmed"))
+    before = a_list.world_positions
+    if is_deleted:
+        scene.RemoveNode(a_face)
+
+    run = DetectionRun(later, a_list.node)
+    run.job.wait()
+    found = run.finish()
+
+    assert found.node is not a_list.node
+    assert found.model_node is later
+    assert "corrections on another scan" in run.remark
+    np.testing.assert_array_equal(a_list.world_positions, before)
 
 
 def test_scaled_scan_keeps_its_own_list(a_list, a_face):
