@@ -198,7 +198,7 @@ def _match(
         if len(paths) > 1:
             problems.append(_repeated(name, paths))
             continue
-        several, passed_over = _fullest(several, paths[0])
+        several, passed_over = _fullest(several)
         problems += [Problem("passed_over", name, text) for text in passed_over]
         if len(several) > 1:
             names = ", ".join(file.name for file, _ in several)
@@ -218,27 +218,22 @@ def _match(
 
 
 def _fullest(
-    several: list[tuple[Path, LandmarkSet]], mesh: Path
+    several: list[tuple[Path, LandmarkSet]],
 ) -> tuple[list[tuple[Path, LandmarkSet]], list[str]]:
-    """Of files beside a mesh and of its name keep the one whose format holds most.
+    """Of files of one folder that share a name keep the one whose format holds most.
 
     That is the one that Slicer corrects of what a detection wrote. Another that says the same is
-    none to speak of. Files of other names are kept: nobody can tell which one is meant.
+    none to speak of. Files of other names or folders are kept: nobody can tell which is meant.
     """
-    beside = [
-        entry for entry in several if entry[0].parent / _stem(entry[0]) == mesh.with_suffix("")
-    ]
-    if len(beside) < 2:
-        return several, []
     order = list(FORMATS)
-    (path, landmarks), *others = sorted(beside, key=lambda e: order.index(find_format(e[0]).name))
-    place = landmarks.to_frame("LPS").positions
-    texts = [
-        f"{path.name} is taken; {other.name} beside it says something else."
-        for other, found in others
-        if not np.allclose(found.to_frame("LPS").positions, place, 0, SAME_MM, equal_nan=True)
-    ]
-    return [entry for entry in several if entry not in others], texts
+    kept: dict[Path, tuple[Path, LandmarkSet]] = {}
+    texts = []
+    for path, landmarks in sorted(several, key=lambda e: order.index(find_format(e[0]).name)):
+        fullest, said = kept.setdefault(path.parent / _stem(path), (path, landmarks))
+        place, other = (each.to_frame("LPS").positions for each in (said, landmarks))
+        if not np.allclose(place, other, 0, SAME_MM, equal_nan=True):
+            texts.append(f"{fullest.name} is taken; {path.name} beside it says something else.")
+    return list(kept.values()), texts
 
 
 def _read_file(

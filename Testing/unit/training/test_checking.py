@@ -258,6 +258,16 @@ def test_two_files_that_say_the_same_are_no_problem(a_copy, a_good_cohort):
     assert problems_of(a_copy, a_good_cohort[1]) == ()
 
 
+def test_files_of_a_detection_in_a_folder_below_are_read(a_copy, a_good_cohort):
+    """`palnet detect scans -o scans/found` and then `palnet check-data scans`."""
+    write_fcsv(a_copy, 0)
+    (a_copy / "found").mkdir()
+    for name in ("p2.csv", "p2.fcsv"):
+        (a_copy / name).rename(a_copy / "found" / name)
+
+    assert problems_of(a_copy, a_good_cohort[1]) == ()
+
+
 def test_of_two_files_beside_a_scan_the_fuller_one_is_taken(a_copy, a_good_cohort):
     before = read_data_set(a_copy, a_good_cohort[1]).scans[2]
     write_fcsv(a_copy, 0.2)
