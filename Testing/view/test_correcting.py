@@ -101,6 +101,20 @@ def test_drag_is_undone_in_one_step(a_seen_review, view):
     assert not a_seen_review.can_undo
 
 
+def test_middle_drag_over_a_landmark_is_undone_in_one_step(a_seen_review, view):
+    """It is how one pans; over a landmark it moves all of them."""
+    before = a_seen_review.landmarks.world_positions
+    start = before[index_of(a_seen_review, "prn")]
+
+    view.drag(start, aside(start, 30.0, 0.0), button="Middle")
+
+    moved = np.abs(a_seen_review.landmarks.world_positions - before).max(axis=1) > 1.0
+    assert moved.sum() == N_LANDMARKS - 1
+    assert a_seen_review.can_undo
+    a_seen_review.undo()
+    np.testing.assert_allclose(a_seen_review.landmarks.world_positions, before, atol=1e-9)
+
+
 def test_locked_landmarks_stay_while_the_view_turns(a_seen_review, view):
     before = a_seen_review.landmarks.positions
     camera = np.array(view.camera_node.GetPosition())

@@ -146,15 +146,15 @@ class ThreeDView:
         self._set_event(pixel)
         self.interactor.MouseMoveEvent()
 
-    def press(self, pixel) -> None:
-        """Move the mouse to a pixel and press its left button."""
+    def press(self, pixel, button: str = "Left") -> None:
+        """Move the mouse to a pixel and press a button: Left, Middle or Right."""
         self.move(pixel)
-        self.interactor.LeftButtonPressEvent()
+        self.interactor.InvokeEvent(f"{button}ButtonPressEvent")
 
-    def release(self, pixel) -> None:
-        """Move the mouse to a pixel and let its left button go."""
+    def release(self, pixel, button: str = "Left") -> None:
+        """Move the mouse to a pixel and let a button go."""
         self._set_event(pixel)
-        self.interactor.LeftButtonReleaseEvent()
+        self.interactor.InvokeEvent(f"{button}ButtonReleaseEvent")
 
     def click(self, world) -> None:
         """Click where a world point is drawn."""
@@ -163,13 +163,13 @@ class ThreeDView:
         self.release(pixel)
         self.render()
 
-    def drag(self, world_from, world_to, steps: int = 4) -> None:
+    def drag(self, world_from, world_to, steps: int = 4, *, button: str = "Left") -> None:
         """Drag from where one world point is drawn to where another is."""
         start, end = (np.array(self.display_point(p)) for p in (world_from, world_to))
-        self.press(start)
+        self.press(start, button)
         for step in range(1, steps + 1):
             self.move(np.round(start + (end - start) * step / steps).astype(int))
-        self.release(end)
+        self.release(end, button)
         self.render()
 
     def _set_event(self, pixel) -> None:
