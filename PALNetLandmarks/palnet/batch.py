@@ -232,15 +232,16 @@ def _detect_and_write(job: ScanJob, detect: Detect | None) -> ScanResult:
 def _together(job: ScanJob) -> Iterator[None]:
     """Take away what was written if anything ends the work before the record is written.
 
-    Not where files of before were replaced: what is there is better than nothing.
+    What was there before is not touched: it is somebody's, or an earlier detection's.
     """
     from palnet.exchange import sidecar_path
 
+    beside = [sidecar_path(path) for path in job.landmark_files]
+    new = [path for path in (*_files_of_work(job), *beside) if not path.exists()]
     try:
         yield
     except BaseException:
-        beside = [sidecar_path(path) for path in job.landmark_files]
-        for path in () if job.options.overwrite else (*_files_of_work(job), *beside):
+        for path in new:
             path.unlink(missing_ok=True)
         raise
 

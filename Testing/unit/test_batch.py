@@ -209,6 +209,20 @@ def test_process_scan_whose_record_cannot_be_written_can_be_done_again(
     assert list((tmp_path / "out").iterdir()) == []
 
 
+def test_process_scan_that_fails_takes_nothing_of_others_away(a_head_file, tmp_path):
+    """A side file is no file of the job: nobody has looked whether it was there."""
+    (job,) = plan(a_head_file, output=tmp_path / "out", formats=("csv", "tps"))
+    theirs = tmp_path / "out" / "head.tps.frame.json"
+    theirs.parent.mkdir()
+    theirs.write_text("somebody's", encoding="utf-8")
+
+    result = process_fake(job)
+
+    assert (result.outcome, "frame.json exists already" in result.message) == ("failed", True)
+    assert [path.name for path in theirs.parent.iterdir()] == [theirs.name]
+    assert theirs.read_text(encoding="utf-8") == "somebody's"
+
+
 @pytest.mark.parametrize(
     ("options", "what"),
     [
