@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from slicer.i18n import tr as _
 
 import palnet
@@ -12,7 +13,7 @@ from palnet.model import DEFAULT_MODEL
 from PALNetLandmarksLib.job import BackgroundJob
 from PALNetLandmarksLib.landmark_list import LandmarkList, create_list, new_list_name
 from PALNetLandmarksLib.list_scheme import is_same_list_of_landmarks
-from PALNetLandmarksLib.list_state import scale_of
+from PALNetLandmarksLib.list_state import rescaled_unit
 from PALNetLandmarksLib.list_storage import write_unit
 from PALNetLandmarksLib.models import (
     likely_unit,
@@ -104,24 +105,22 @@ class DetectionRun:
         return landmarks
 
     def _list_for(self, scheme):
-        """Give the list to write to; one of other landmarks is left as it is."""
+        """Give the list to write to; one of another scan or other landmarks is left as it is."""
         if self._list_node is not None and self._scene.IsNodePresent(self._list_node):
             landmarks = LandmarkList(self._list_node)
-            is_of_another = landmarks.model_node is not self._model_node
-            if is_of_another and landmarks.edited:
+            if landmarks.edited and landmarks.model_node is not self._model_node:
                 self.remark = _(
                     "They are in a new list: the one that was selected holds corrections on "
                     "another scan, and stays as it is."
                 )
-                name = new_list_name(self._model_node, scheme)
-                return create_list(self._scene, scheme, self._model_node, name)
-            if is_same_list_of_landmarks(landmarks.scheme, scheme):
+            elif is_same_list_of_landmarks(landmarks.scheme, scheme):
                 landmarks.link_model(self._model_node)
                 return landmarks
-            self.remark = _(
-                "They are in a new list: the one that was selected holds the landmarks of "
-                "{scheme}, and stays as it is."
-            ).format(scheme=landmarks.scheme.name)
+            else:
+                self.remark = _(
+                    "They are in a new list: the one that was selected holds the landmarks of "
+                    "{scheme}, and stays as it is."
+                ).format(scheme=landmarks.scheme.name)
         name = new_list_name(self._model_node, scheme)
         return create_list(self._scene, scheme, self._model_node, name)
 
@@ -149,7 +148,8 @@ def create_empty_list(model_node, scheme):
     unit = likely_unit(mesh_from_model(model_node))
     name = new_list_name(model_node, scheme)
     landmarks = create_list(model_node.GetScene(), scheme, model_node, name)
-    write_unit(landmarks.node, unit.mm_per_unit * scale_of(world_matrix(landmarks.node)))
+    to_list = np.linalg.inv(world_matrix(landmarks.node))
+    write_unit(landmarks.node, rescaled_unit(unit.mm_per_unit, to_list))
     return landmarks
 
 

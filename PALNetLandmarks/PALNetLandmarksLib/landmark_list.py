@@ -10,7 +10,7 @@ from slicer.i18n import tr as _
 from palnet.landmarks import PLACED, LandmarkSet
 from PALNetLandmarksLib.list_anchor import hardened_by, set_anchor
 from PALNetLandmarksLib.list_scheme import find_scheme, restore_order, write_scheme
-from PALNetLandmarksLib.list_state import ListState, joint_move, scale_of
+from PALNetLandmarksLib.list_state import ListState, joint_move, rescaled_unit
 from PALNetLandmarksLib.list_storage import (
     ERROR_NAME,
     STATUS_CODES,
@@ -116,7 +116,7 @@ class LandmarkList:
     @property
     def mm_per_world_unit(self):
         """Millimeters in one unit of the scene's coordinates, where transforms scale them too."""
-        return float(f"{self.mm_per_unit / scale_of(world_matrix(self.node)):.9g}")
+        return rescaled_unit(self.mm_per_unit, world_matrix(self.node))
 
     @property
     def detected(self):
@@ -202,7 +202,7 @@ class LandmarkList:
         found = ListState(positions, landmarks.status)
         chosen = [index for index in range(len(self)) if index not in kept]
         to_world, world_unit = world_matrix(self.node), record.get("mm_per_unit", 1.0)
-        unit = float(f"{world_unit * scale_of(to_world):.9g}")
+        unit = rescaled_unit(world_unit, np.linalg.inv(to_world))
         own = {"detected": rows, "detected_error_mm": errors, "mm_per_unit": unit}
         remembered = {**record, **own}
         pose = remembered.pop("face_from_scan_mm", None)

@@ -125,7 +125,7 @@ class ListState:
         ListState
             The positions as they are.
         """
-        unit = _rescaled(self.mm_per_unit, matrix)
+        unit = rescaled_unit(self.mm_per_unit, matrix)
         return replace(self, record=carry_record(self.record, matrix), mm_per_unit=unit)
 
     def moved_in(self, other):
@@ -203,12 +203,25 @@ def carry_record(record, matrix):
         pose = np.array(record["face_from_list"]) @ np.linalg.inv(matrix)
         carried["face_from_list"] = pose.tolist()
     if "mm_per_unit" in record:
-        carried["mm_per_unit"] = _rescaled(record["mm_per_unit"], matrix)
+        carried["mm_per_unit"] = rescaled_unit(record["mm_per_unit"], matrix)
     return carried
 
 
-def _rescaled(mm_per_unit, matrix):
-    """Give the unit of coordinates that a transform has made of others."""
+def rescaled_unit(mm_per_unit, matrix):
+    """Give the unit of the coordinates that a transform makes of others.
+
+    Parameters
+    ----------
+    mm_per_unit : float
+        Millimeters in one unit before.
+    matrix : ndarray of shape (4, 4)
+        Affine.
+
+    Returns
+    -------
+    float
+        Millimeters in one unit after, without the rounding of the transform.
+    """
     return float(f"{mm_per_unit / scale_of(matrix):.9g}")
 
 

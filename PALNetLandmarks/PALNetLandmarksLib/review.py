@@ -182,12 +182,12 @@ class Review:
         restore_order(self.landmarks.node, self.landmarks.scheme)
         before, now = self._settled, self.landmarks.state()
         moved = before.moved_in(now)
-        if before.is_same(now) or (not is_dragged and self._is_carried(before, now)):
+        if before.is_same(now) or (not is_dragged and self._is_carried(now)):
             return
         self.remark = ""
         # Of a shifted or warped list each point would be laid onto the skin somewhere else.
-        is_single = 2 * len(moved) <= sum(status in PLACED for status in now.status)
-        if self.snap_to_surface and (is_single or len(moved) == 1):
+        are_few = 2 * len(moved) <= sum(status in PLACED for status in now.status)
+        if self.snap_to_surface and (are_few or len(moved) == 1):
             now = self._snapped(now, moved)
         placed = [index for index in moved if now.status[index] in PLACED]
         now = now.replaced(absent=now.absent - set(placed)).with_status(placed, "corrected")
@@ -196,11 +196,9 @@ class Review:
         else:
             self._step(now)
 
-    def _is_carried(self, before, now):
+    def _is_carried(self, now):
         """Follow a transform that moved all points at once: that corrects nothing."""
         matrix = hardened_by(self.landmarks)
-        if matrix is None:
-            matrix = joint_move(before.positions, now.positions)
         if matrix is None:
             return False
         self._done = [state.carried(matrix) for state in self._done]
