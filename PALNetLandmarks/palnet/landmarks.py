@@ -164,6 +164,35 @@ class LandmarkSet:
         positions = self.positions_mm * signs
         return replace(self, positions=positions, mm_per_unit=1.0, frame=frame, space=frame)
 
+    def to_scheme(self, scheme: Scheme) -> LandmarkSet:
+        """Give the landmarks of another scheme, by their codes.
+
+        Parameters
+        ----------
+        scheme : Scheme
+            The scheme asked for.
+
+        Returns
+        -------
+        LandmarkSet
+            The same positions in the other scheme's order; landmarks that this set's scheme does
+            not have are undefined.
+        """
+        if self.scheme.codes == scheme.codes:
+            return self if self.scheme == scheme else replace(self, scheme=scheme)
+        known = {code: row for row, code in enumerate(self.scheme.codes)}
+        rows = [known.get(code) for code in scheme.codes]
+        nowhere = np.full(3, np.nan)
+        return replace(
+            self,
+            scheme=scheme,
+            positions=np.array([nowhere if r is None else self.positions[r] for r in rows]),
+            status=tuple("undefined" if r is None else self.status[r] for r in rows),
+            expected_error_mm=np.array(
+                [np.nan if r is None else self.expected_error_mm[r] for r in rows]
+            ),
+        )
+
     def transformed(self, target_from_source: NDArray[np.float64]) -> LandmarkSet:
         """Move the landmarks rigidly, in the numbers that they are given in.
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from palnet.landmarks import PLACED
+from palnet.scheme import LandmarkDefinition, Scheme
 
 
 def test_arrays_are_copies_that_cannot_be_written_to(a_landmark_set):
@@ -147,3 +148,22 @@ def make_small_set():
     scheme = load_scheme("palnet50")
     positions = np.random.default_rng(3).normal(size=(50, 3)) * 80
     return LandmarkSet(scheme, positions, ("detected",) * 50, np.full(50, 1.0), 1.0, "file", "x")
+
+
+def test_to_scheme_finds_landmarks_by_their_codes(a_landmark_set, the_scheme):
+    codes = ["prn", "ex_l", "n"]
+    others = Scheme("other", tuple(LandmarkDefinition(c, c, "midline", c) for c in codes))
+
+    some = a_landmark_set.to_scheme(others)
+    back = some.to_scheme(the_scheme)
+
+    rows = [the_scheme.index_of(code) for code in codes]
+    for name in ("positions", "expected_error_mm"):
+        np.testing.assert_array_equal(getattr(some, name), getattr(a_landmark_set, name)[rows])
+        np.testing.assert_array_equal(
+            getattr(back, name)[rows], getattr(a_landmark_set, name)[rows]
+        )
+    assert some.status == tuple(a_landmark_set.status[row] for row in rows)
+    assert {back.status[row] for row in range(50) if row not in rows} == {"undefined"}
+    kept = ("mm_per_unit", "frame", "specimen", "space")
+    assert [getattr(back, k) for k in kept] == [getattr(a_landmark_set, k) for k in kept]

@@ -19,8 +19,7 @@ from palnet.commands._landmark_files import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from palnet.evaluation import NameTable
-    from palnet.exchange import Format
+    from palnet.exchange import Format, NameTable
     from palnet.landmarks import LandmarkSet
 
 __all__ = ["add_parser", "convert"]
@@ -122,7 +121,7 @@ def _target_format(arguments: argparse.Namespace) -> Format:
 
 def _read_names(arguments: argparse.Namespace) -> NameTable | None:
     """Read the table of another lab's names, if there is one."""
-    from palnet.evaluation import read_name_table
+    from palnet.exchange import read_name_table
     from palnet.scheme import DEFAULT_SCHEME, load_scheme
 
     if arguments.names is None:

@@ -164,7 +164,7 @@ def _read(
 ) -> tuple[list[LandmarkSet], int]:
     """Read one side, translating another lab's names; count the files that could not be used."""
     from palnet.errors import UsageError
-    from palnet.evaluation import read_name_table
+    from palnet.exchange import read_name_table
     from palnet.scheme import DEFAULT_SCHEME, load_scheme
 
     files = find_landmark_files([path], arguments.scheme)

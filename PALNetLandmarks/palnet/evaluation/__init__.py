@@ -10,8 +10,7 @@ from palnet.evaluation._measurement_errors import (
     summarize_agreement,
     summarize_measurements,
 )
-from palnet.evaluation._names import NameTable, read_name_table
-from palnet.evaluation._pairs import Pair, pair_specimens, to_one_frame, to_scheme
+from palnet.evaluation._pairs import Pair, pair_specimens, to_one_frame
 from palnet.evaluation._procrustes import (
     Cohort,
     ShapeSpace,
@@ -41,7 +40,6 @@ __all__ = [
     "Evaluation",
     "LandmarkErrors",
     "MeasurementErrors",
-    "NameTable",
     "Pair",
     "ShapeSpace",
     "align_cohort",
@@ -55,7 +53,6 @@ __all__ = [
     "page_of_evaluation",
     "page_of_shapes",
     "pair_specimens",
-    "read_name_table",
     "select_complete",
     "summarize_agreement",
     "summarize_landmarks",
@@ -63,6 +60,5 @@ __all__ = [
     "tables_of_evaluation",
     "tables_of_shapes",
     "to_one_frame",
-    "to_scheme",
     "write_report",
 ]

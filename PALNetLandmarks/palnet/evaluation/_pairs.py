@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from palnet.errors import UsageError
 from palnet.landmarks import LandmarkSet, printable_name
@@ -14,10 +12,8 @@ from palnet.landmarks import LandmarkSet, printable_name
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from palnet.landmarks import Status
-    from palnet.scheme import Scheme
 
-__all__ = ["Pair", "check_once", "check_one_scheme", "pair_specimens", "to_one_frame", "to_scheme"]
+__all__ = ["Pair", "check_once", "check_one_scheme", "pair_specimens", "to_one_frame"]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -80,40 +76,6 @@ def pair_specimens(
     return pairs, alone
 
 
-def to_scheme(landmarks: LandmarkSet, scheme: Scheme) -> LandmarkSet:
-    """Give the landmarks of another scheme by their codes; those that are absent are undefined.
-
-    Parameters
-    ----------
-    landmarks : LandmarkSet
-        Landmarks in any scheme.
-    scheme : Scheme
-        The scheme asked for.
-
-    Returns
-    -------
-    LandmarkSet
-        The same positions in the other scheme's order.
-    """
-    if landmarks.scheme.codes == scheme.codes:
-        return landmarks if landmarks.scheme == scheme else replace(landmarks, scheme=scheme)
-    known = {code: row for row, code in enumerate(landmarks.scheme.codes)}
-    rows = [known.get(code) for code in scheme.codes]
-    status: list[Status] = ["undefined" if row is None else landmarks.status[row] for row in rows]
-    positions = [np.full(3, np.nan) if row is None else landmarks.positions[row] for row in rows]
-    errors = [np.nan if row is None else landmarks.expected_error_mm[row] for row in rows]
-    return LandmarkSet(
-        scheme=scheme,
-        positions=np.array(positions),
-        status=tuple(status),
-        expected_error_mm=np.array(errors),
-        mm_per_unit=landmarks.mm_per_unit,
-        frame=landmarks.frame,
-        specimen=landmarks.specimen,
-        space=landmarks.space,
-    )
-
-
 def to_one_frame(annotations: Sequence[LandmarkSet]) -> list[LandmarkSet]:
     """Give several annotations of one specimen along the same axes.
 
@@ -136,7 +98,7 @@ def to_one_frame(annotations: Sequence[LandmarkSet]) -> list[LandmarkSet]:
 
 
 def _pair(predicted: LandmarkSet, truth: LandmarkSet) -> Pair:
-    matched = to_scheme(predicted, truth.scheme)
+    matched = predicted.to_scheme(truth.scheme)
     if matched.frame == truth.frame:
         return Pair(matched, truth)
     return Pair(matched.to_frame("LPS"), truth.to_frame("LPS"))

@@ -14,7 +14,7 @@ import numpy as np
 
 from palnet._page import atlas_of
 from palnet.errors import UsageError
-from palnet.evaluation._pairs import check_once, to_scheme
+from palnet.evaluation._pairs import check_once
 from palnet.face.similarity import fit_similarity
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def select_complete(sets: Sequence[LandmarkSet]) -> Cohort:
     """
     check_once(sets, "landmark set")
     scheme = sets[0].scheme
-    matched = [to_scheme(landmarks, scheme) for landmarks in sets]
+    matched = [landmarks.to_scheme(scheme) for landmarks in sets]
     is_placed = np.array([landmarks.is_placed for landmarks in matched])
     n_missing = (~is_placed).sum(axis=0)
     is_kept = np.asarray(n_missing <= _MAX_MISSING_SHARE * len(sets))

@@ -7,6 +7,7 @@ To add a format: a module with a `Format`, its entry in `FORMATS`, its tests; se
 from __future__ import annotations
 
 from palnet.exchange._format import Format, FormatWarning
+from palnet.exchange._name_table import NameTable, read_name_table
 from palnet.exchange._read import read_landmarks, read_specimens
 from palnet.exchange._registry import FORMATS, find_format, get_format
 from palnet.exchange._sidecar import sidecar_path
@@ -16,9 +17,11 @@ __all__ = [
     "FORMATS",
     "Format",
     "FormatWarning",
+    "NameTable",
     "find_format",
     "get_format",
     "read_landmarks",
+    "read_name_table",
     "read_specimens",
     "sidecar_path",
     "write_landmarks",

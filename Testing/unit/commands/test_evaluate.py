@@ -11,7 +11,6 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from palnet.cli import main
-from palnet.evaluation import to_scheme
 from palnet.exchange import read_landmarks, write_landmarks
 from palnet.landmarks import LandmarkSet
 from palnet.samples import example_truth
@@ -426,7 +425,7 @@ def test_evaluate_of_a_lab_s_tables_reads_its_scheme_on_both_sides(tmp_path):
     codes = ("prn", "n", "gn", "ch_l", "ch_r", "sn")
     scheme = Scheme("lab6", tuple(LandmarkDefinition(c, c, "midline", c) for c in codes))
     (tmp_path / "lab6.json").write_text(json.dumps(scheme_to_dict(scheme)), encoding="utf-8")
-    face = to_scheme(a_face("anna"), scheme)
+    face = a_face("anna").to_scheme(scheme)
     for format in ("csv", "tps"):
         write_landmarks(face, tmp_path / "lab" / f"cohort.{format}")
     options = ("--scheme", tmp_path / "lab6.json", "-o", tmp_path / "out")
@@ -464,7 +463,7 @@ def test_evaluate_of_a_lab_s_landmarks_of_the_nose_is_no_face_in_another_unit(tm
     codes = ("prn", "sn", "c", "al_l", "al_r", "ac_l", "ac_r")
     scheme = Scheme("nose7", tuple(LandmarkDefinition(c, c, "midline", c) for c in codes))
     (tmp_path / "nose7.json").write_text(json.dumps(scheme_to_dict(scheme)), encoding="utf-8")
-    write_landmarks(to_scheme(a_face("anna"), scheme), tmp_path / "anna.csv")
+    write_landmarks(a_face("anna").to_scheme(scheme), tmp_path / "anna.csv")
     (tmp_path / "anna.csv.frame.json").unlink()
     files = tmp_path / "anna.csv", tmp_path / "anna.csv"
 

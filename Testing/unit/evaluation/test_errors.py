@@ -20,7 +20,6 @@ from palnet.evaluation import (
     summarize_landmarks,
     summarize_measurements,
     to_one_frame,
-    to_scheme,
 )
 from palnet.exchange import read_landmarks
 from palnet.landmarks import LandmarkSet
@@ -310,7 +309,7 @@ def test_summarize_agreement_of_annotations_in_two_frames_is_refused():
 def test_sets_of_several_schemes_are_refused():
     whole = a_face("anna")
     midline = [entry for entry in whole.scheme.landmarks if entry.side == "midline"]
-    part = to_scheme(a_face("bert"), Scheme("midline", tuple(midline)))
+    part = a_face("bert").to_scheme(Scheme("midline", tuple(midline)))
     said = rf"one scheme; got 'palnet50' \(50 landmarks\) and 'midline' \({len(midline)} landmarks"
 
     with pytest.raises(UsageError, match=said):

@@ -6,7 +6,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,13 +41,9 @@ class NameTable:
 
     def translate(self, landmarks: LandmarkSet) -> LandmarkSet:
         """Give landmarks that were read with `reading_scheme` in our scheme."""
-        from dataclasses import replace
-
-        from palnet.evaluation._pairs import to_scheme
-
         names = [code or f"not-ours-{row}" for row, code in enumerate(self.codes)]
         renamed = _plain_scheme(self.reading_scheme.name, names)
-        return to_scheme(replace(landmarks, scheme=renamed), self.scheme)
+        return replace(landmarks, scheme=renamed).to_scheme(self.scheme)
 
 
 def read_name_table(path: str | os.PathLike[str], scheme: Scheme) -> NameTable:
