@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import warnings
 from contextlib import contextmanager
@@ -39,8 +38,6 @@ _MIN_PLACED, _MAX_TIMES_MEAN = 4, 4.0
 _MAX_SPREAD_MM = 200.0
 # Of so many files that are passed over for files of the same kinds each is told.
 _MOST_TOLD_ALONE = 3
-# Longest first line of a table: the wide one of some thousand landmarks.
-_MAX_HEADER = 100_000
 
 
 def add_reading_options(parser: argparse.ArgumentParser) -> None:
@@ -98,28 +95,14 @@ def find_landmark_files(paths: Iterable[Path], scheme: Scheme | str | None = Non
 
 def _without_other_tables(files: list[Path]) -> list[Path]:
     """Leave out tables of anything but landmarks, such as those of `measure` and `evaluate`."""
-    others = sorted(file for file in files if not _may_hold_landmarks(file))
+    from palnet.exchange import may_hold_landmarks
+
+    others = sorted(file for file in files if not may_hold_landmarks(file))
     if others:
         names = ", ".join(file.name for file in others)
         text = f"no landmarks by its first line, left out: {names}"
         print(f"palnet: {others[0].parent}: {text}", file=sys.stderr)
     return [file for file in files if file not in others]
-
-
-def _may_hold_landmarks(path: Path) -> bool:
-    """Tell a table of landmarks, even a damaged one, from others by the columns it names."""
-    if path.suffix.lower() != ".csv":
-        return True
-    try:
-        with path.open(encoding="utf-8-sig", errors="replace") as stream:
-            header = stream.readline(_MAX_HEADER)
-    except OSError:
-        return True  # told when it is read
-    columns = {column.strip(' "').lower() for column in re.split(r"[,;\t]", header.strip())}
-    # Tables of shapes have coordinates too, but of no scan and with no status.
-    return columns >= {"code", "x", "y", "z", "status"} or any(
-        column.endswith("_x") for column in columns
-    )
 
 
 def _part_unlike(files: list[Path], scheme: Scheme | str | None) -> tuple[list[Path], list[Path]]:

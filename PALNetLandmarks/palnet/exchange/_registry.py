@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from palnet.errors import FormatError
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from palnet.exchange._format import Format
 
-__all__ = ["FORMATS", "find_format", "get_format"]
+__all__ = ["FORMATS", "find_format", "get_format", "may_hold_landmarks"]
 
 FORMATS: dict[str, Format] = {
     entry.name: entry
@@ -43,6 +44,9 @@ FORMATS: dict[str, Format] = {
         LAFAS,
     )
 }
+
+# Longest first line of a table that is looked at: the wide one of some thousand landmarks.
+_MAX_HEADER = 100_000
 
 
 def get_format(name: str) -> Format:
@@ -102,3 +106,31 @@ def find_format(path: Path) -> Format:
         )
         raise FormatError(msg)
     return max(fitting, key=lambda entry: len(entry.suffix))
+
+
+def may_hold_landmarks(path: Path) -> bool:
+    """Tell a table of landmarks, even a damaged one, from other tables by the columns it names.
+
+    Parameters
+    ----------
+    path : Path
+        Path of a file whose ending is one of a format.
+
+    Returns
+    -------
+    bool
+        False for a CSV file of anything else, such as one that `palnet measure` writes; True for
+        all other files, and for one that cannot be read, which then is told on reading.
+    """
+    if path.suffix.lower() != ".csv":
+        return True
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace") as stream:
+            header = stream.readline(_MAX_HEADER)
+    except OSError:
+        return True
+    columns = {column.strip(' "').lower() for column in re.split(r"[,;\t]", header.strip())}
+    # Tables of shapes have coordinates too, but of no scan and with no status.
+    return columns >= {"code", "x", "y", "z", "status"} or any(
+        column.endswith("_x") for column in columns
+    )

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from palnet.errors import FormatError, UsageError
-from palnet.exchange import FORMATS, FormatWarning, find_format, read_specimens
+from palnet.exchange import (
+    FORMATS,
+    FormatWarning,
+    find_format,
+    may_hold_landmarks,
+    read_specimens,
+)
 from palnet.landmarks import printable_name
 from palnet.scheme import DEFAULT_SCHEME, LandmarkDefinition, Scheme, load_scheme
 from palnet.surface import MESH_SUFFIXES
@@ -176,9 +182,13 @@ def _read_plain(folder: Path, scheme: Scheme) -> Found:
     found: dict[str, list[tuple[Path, LandmarkSet]]] = defaultdict(list)
     problems: list[Problem] = []
     for path in tables:
+        stem = path.parent / _stem(path)
+        if stem not in stems and not may_hold_landmarks(path):
+            text = f"{path.name}: no landmarks by its first line; left out."
+            problems.append(Problem("other_table", "", text))
+            continue
         sets, more = _read_file(path, scheme)
         problems += more
-        stem = path.parent / _stem(path)
         for landmarks in sets:
             is_beside = len(sets) == 1 and stem in stems
             name = printable_name(stem.name) if is_beside else landmarks.specimen

@@ -209,6 +209,9 @@ SPOILERS = {
         )
     ],
     "passed_over": [lambda f: write_fcsv(f, 0.2)],
+    "other_table": [
+        lambda f: (f / "measurements.csv").write_text("specimen,n_sn_mm\np2,51.2\n", "utf-8"),
+    ],
     "unknown_specimen": [
         lambda f: (f / "people.csv").write_text("specimen,person\np9,a\n", encoding="utf-8")
     ],
