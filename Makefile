@@ -3,6 +3,7 @@
 # make lint   set up the pinned linters and pass them
 # Each sets up what it needs in .venv; PYTHON=python3.12 chooses another Python (3.10 or newer).
 # make test-library, make test-slicer   one half of the tests; the second lives in .venv-slicer
+# make test-oldest   the tests that stand on numpy, scipy and vtk, on the oldest of these allowed
 # make file-lists   name the files that git knows in the CMakeLists.txt of the module
 
 PYTHON ?= python3
@@ -23,7 +24,17 @@ SLICER_BIN := $(SLICER_VENV)/bin
 SLICER_TESTS ?= Testing/host Testing/scene Testing/panel Testing/view Testing/packaging
 HAS_SLICER_CORE := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
 
-.PHONY: demo test test-library test-slicer lint file-lists clean
+# numpy 1.26 and scipy 1.13 in place of >=1.26 and >=1.13: Slicer 5.10 has scipy 1.13.
+OLDEST_VENV ?= .venv-oldest
+OLDEST := $(shell sed -n 's/^dependencies = //p' pyproject.toml | tr -d '][,"' | sed 's/>=/==/g')
+OLDEST_ROOMS := measurement surface face exchange commands
+OLDEST_TESTS ?= $(OLDEST_ROOMS:%=Testing/unit/%) $(addprefix Testing/unit/test_,\
+    batch.py detector.py preview.py)
+# Other people's readers ask for newer versions than we do.
+OLDEST_WITHOUT := --ignore Testing/unit/exchange/test_third_parties.py
+HAS_OLDEST := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))
+
+.PHONY: demo test test-library test-slicer test-oldest lint file-lists clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/palnet detect --example --preview --overwrite --output $(DEMO)
@@ -39,6 +50,12 @@ test-slicer:
 	    $(SLICER_BIN)/python -m pytest $(SLICER_TESTS); \
 	else echo "slicer-core has no wheel for `$(PYTHON) --version`: going on without $(SLICER_TESTS)"; fi
 
+test-oldest:
+	@if $(PYTHON) -c "$(HAS_OLDEST)"; \
+	then $(MAKE) --no-print-directory $(OLDEST_VENV)/.tested && \
+	    $(OLDEST_VENV)/bin/python -m pytest $(OLDEST_TESTS) $(OLDEST_WITHOUT); \
+	else echo "no wheels of $(OLDEST) for `$(PYTHON) --version`: not tested on these"; fi
+
 lint: $(VENV)/.linted
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -48,7 +65,7 @@ file-lists:
 	@$(PYTHON) Testing/packaging/file_lists.py
 
 clean:
-	rm -rf $(VENV) $(SLICER_VENV) $(DEMO) build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(SLICER_VENV) $(OLDEST_VENV) $(DEMO) build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/.venv:
 	@$(PYTHON) -m venv $(VENV)
@@ -71,6 +88,12 @@ $(VENV)/.tested: $(VENV)/.torch $(VENV)/.installed
 $(SLICER_VENV)/.tested: pyproject.toml
 	@$(PYTHON) -m venv $(SLICER_VENV)
 	@$(SLICER_BIN)/python -m pip install --quiet --disable-pip-version-check '.[slicer-test]'
+	@touch $@
+
+$(OLDEST_VENV)/.tested: $(SOURCES)
+	@$(PYTHON) -m venv $(OLDEST_VENV)
+	@$(OLDEST_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+	    --upgrade '.[cluster]' 'pytest>=9,<10' 'hypothesis>=6.100' $(OLDEST)
 	@touch $@
 
 $(VENV)/.linted: $(VENV)/.torch $(VENV)/.installed

@@ -16,7 +16,7 @@ _OPTIONAL = {
     "distributed": (">=2024.8", "cluster"),
     "tensorboard": ("", None),
     "torch": (">=2.4", "train"),
-    "vtk": (">=9.3", None),
+    "vtk": (">=9.4", None),
 }
 
 

@@ -184,6 +184,6 @@ def _draw(job: Path, picture: Path) -> None:
         msg = (
             "the picture could not be drawn: this machine has no OpenGL that VTK can use "
             f"(the drawing process ended with {ended.returncode}). The landmarks do not depend on "
-            "it. Linux without a display needs VTK 9.4 or newer, libegl1 and libgl1-mesa-dri."
+            "it. Linux without a display needs libegl1 and libgl1-mesa-dri."
         )
         raise PreviewError(msg)

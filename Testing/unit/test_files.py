@@ -23,7 +23,7 @@ def test_write_text_makes_the_folder_and_leaves_no_draft(tmp_path):
 
 @pytest.mark.parametrize("below", ["out.txt", "deep/out.txt"])
 def test_write_text_below_a_file_names_the_path_and_what_to_check(tmp_path, below):
-    (tmp_path / "file").write_text("mine")
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
     path = tmp_path / "file" / below
 
     with pytest.raises(
@@ -34,7 +34,7 @@ def test_write_text_below_a_file_names_the_path_and_what_to_check(tmp_path, belo
     assert str(path) in str(told.value)
     assert isinstance(told.value, PalnetError)
     assert isinstance(told.value, OSError)
-    assert (tmp_path / "file").read_text() == "mine"
+    assert (tmp_path / "file").read_text(encoding="utf-8") == "mine"
 
 
 @pytest.mark.parametrize(
@@ -42,14 +42,14 @@ def test_write_text_below_a_file_names_the_path_and_what_to_check(tmp_path, belo
 )
 def test_write_text_that_the_system_refuses_leaves_all_as_it_was(tmp_path, monkeypatch, step):
     path = tmp_path / "out.txt"
-    path.write_text("old")
+    path.write_text("old", encoding="utf-8")
     monkeypatch.setattr(step, fail)
 
     with pytest.raises(OutputError, match=r"out\.txt: cannot be written \(No space left"):
         write_text(path, "new", overwrite=True)
 
     assert [entry.name for entry in tmp_path.iterdir()] == ["out.txt"]
-    assert path.read_text() == "old"
+    assert path.read_text(encoding="utf-8") == "old"
 
 
 def test_replacing_full_disk_while_writing_is_told_as_an_output(tmp_path):
@@ -74,13 +74,13 @@ def test_replacing_a_file_that_came_meanwhile_is_kept(tmp_path):
 
     def write_as_another_does():
         with replacing(path, overwrite=False) as draft:
-            draft.write_text("ours")
-            path.write_text("theirs")
+            draft.write_text("ours", encoding="utf-8")
+            path.write_text("theirs", encoding="utf-8")
 
     with pytest.raises(OutputExistsError, match="exists already"):
         write_as_another_does()
 
-    assert path.read_text() == "theirs"
+    assert path.read_text(encoding="utf-8") == "theirs"
 
 
 def test_check_free_name_too_long_for_the_system_is_told(tmp_path):
@@ -89,7 +89,7 @@ def test_check_free_name_too_long_for_the_system_is_told(tmp_path):
 
 
 def test_check_free_lets_a_free_path_pass_and_an_existing_one_when_told(tmp_path):
-    (tmp_path / "there").write_text("x")
+    (tmp_path / "there").write_text("x", encoding="utf-8")
 
     check_free(tmp_path / "free", overwrite=False)
     check_free(tmp_path / "there", overwrite=True)

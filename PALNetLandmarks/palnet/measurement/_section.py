@@ -74,7 +74,9 @@ def trace_section(
     ends += [np.linalg.norm(nodes_mm[segments[last]] - end_mm, axis=1)]
     # A weight of 0 would be no edge at all.
     values = np.maximum(np.concatenate([weights, *ends]), _OFF_PLANE_MM)
-    graph = coo_array((values, (rows, columns)), shape=(n_nodes + 2, n_nodes + 2)).tocsr()
+    # scipy 1.13, which Slicer 5.10 has, takes indices of 32 bits only.
+    cells = rows.astype(np.int32), columns.astype(np.int32)
+    graph = coo_array((values, cells), shape=(n_nodes + 2, n_nodes + 2)).tocsr()
     way = _shortest(graph, n_nodes, n_nodes + 1)
     return np.vstack([nodes_mm, start_mm, end_mm])[way]
 

@@ -129,7 +129,9 @@ def test_measure_picture_lies_in_the_page(tmp_path, monkeypatch):
 
     main(["measure", str(path), "--scan", str(example_scan()), "-o", str(tmp_path / "out")])
 
-    assert "data:image/png;base64,iVBORyBwaWN0dXJl" in (tmp_path / "out/anna.html").read_text()
+    assert "data:image/png;base64,iVBORyBwaWN0dXJl" in (tmp_path / "out/anna.html").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_measure_takes_arcs_from_the_scan_of_the_same_name(tmp_path, no_opengl):
@@ -360,29 +362,29 @@ def test_measure_never_writes_over_a_file_unasked(tmp_path, capsys):
     path = write_face(tmp_path, a_face())
     page = tmp_path / "out" / "anna.html"
     page.parent.mkdir()
-    page.write_text("mine")
+    page.write_text("mine", encoding="utf-8")
 
     refused = main(["measure", str(path), "-o", str(page.parent)])
 
     assert refused == 2
     assert "exists already" in capsys.readouterr().err
-    assert page.read_text() == "mine"
+    assert page.read_text(encoding="utf-8") == "mine"
     assert not (page.parent / "measurements.csv").exists()
     assert main(["measure", str(path), "-o", str(page.parent), "--overwrite"]) == 0
-    assert "<h1>Measurements of anna</h1>" in page.read_text()
+    assert "<h1>Measurements of anna</h1>" in page.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("options", [[], ["--no-pages"]])
 def test_measure_output_that_cannot_be_written_is_one_line(tmp_path, capsys, options):
     path = write_face(tmp_path, a_face())
-    (tmp_path / "file").write_text("mine")
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
 
     code = main(["measure", str(path), "-o", str(tmp_path / "file" / "out"), *options])
 
     printed = capsys.readouterr().err
     assert (code, printed.count("\n")) == (2, 1)
     assert "cannot be written" in printed
-    assert (tmp_path / "file").read_text() == "mine"
+    assert (tmp_path / "file").read_text(encoding="utf-8") == "mine"
 
 
 @pytest.mark.parametrize("command", ["measure", "evaluate", "procrustes"])

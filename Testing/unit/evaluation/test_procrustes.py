@@ -206,7 +206,7 @@ def test_cohort_of_a_labs_own_scheme_has_a_page_without_drawings(a_small_scheme_
 
     from palnet.scheme import scheme_from_dict
 
-    content = json.loads(a_small_scheme_file.read_text())
+    content = json.loads(a_small_scheme_file.read_text(encoding="utf-8"))
     content["landmarks"].append(
         {"code": "chin", "name": "Chin", "side": "midline", "definition": "Lowest point."}
     )

@@ -25,7 +25,11 @@ def test_csv_has_the_promised_columns_and_a_row_a_landmark(a_csv_file):
 
 
 def test_csv_numbers_are_in_fixed_notation(a_csv_file):
-    fields = [f for line in a_csv_file.read_text().splitlines()[1:] for f in line.split(",")[5:8]]
+    fields = [
+        f
+        for line in a_csv_file.read_text(encoding="utf-8").splitlines()[1:]
+        for f in line.split(",")[5:8]
+    ]
 
     assert all(re.fullmatch(r"-?\d+\.\d{6}|", field) for field in fields)
 
