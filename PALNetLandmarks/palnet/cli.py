@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import io
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ _SUMMARY = "Anatomical landmarks on 3D face scans, each with an expected error i
 EXIT_USAGE = 2
 # What a shell expects of a program that was interrupted from the keyboard.
 EXIT_INTERRUPTED = 130
+# The same of one whose output nobody reads any more, as behind `| head`.
+EXIT_PIPE_CLOSED = 141
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -58,13 +61,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     run: Callable[[argparse.Namespace], int] = arguments.run
     try:
-        return run(arguments)
+        exit_code = run(arguments)
+        sys.stdout.flush()
     except PalnetError as err:
         print(f"palnet: {err}", file=sys.stderr)
         return EXIT_USAGE
     except KeyboardInterrupt:
         print("palnet: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # What is left in the buffer has to go somewhere when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_PIPE_CLOSED
+    return exit_code
 
 
 def _print_any_name() -> None:

@@ -201,6 +201,22 @@ def test_interrupted_command_ends_with_130(monkeypatch, capsys):
     assert capsys.readouterr().err == "palnet: interrupted\n"
 
 
+def test_output_that_nobody_reads_any_more_is_no_traceback():
+    reader, writer = os.pipe()
+    os.close(reader)
+
+    with os.fdopen(writer, "wb") as closed:
+        ended = subprocess.run(
+            [sys.executable, "-m", "palnet", "models"],
+            env={**os.environ, "PYTHONPATH": str(LIBRARY)},
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+
+    assert (ended.returncode, ended.stderr) == (141, b"")
+
+
 def test_name_that_the_console_cannot_show_is_printed_escaped(tmp_path):
     ended = subprocess.run(
         [sys.executable, "-m", "palnet", "detect", str(tmp_path / "Gesicht_Müller.ply")],

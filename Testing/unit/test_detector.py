@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,6 +30,7 @@ from palnet_meshes import make_head, shuffle
 
 # Of the example's size of about 300 mm.
 ON_TRIANGLE_MM = 1e-6 * 300
+DATA = Path(__file__).parent.parent / "data"
 EAR = ("t_l", "pra_l", "sa_l", "pa_l", "sba_l")
 
 
@@ -92,9 +94,23 @@ def assert_same(left, right):
 def test_example_is_detected_close_to_its_truth(the_example):
     error = errors_mm(the_example.detection.landmarks, the_example.truth)
 
-    # The model's mean over people is held to 1.3 mm by benchmarks.accuracy; one scan may be worse.
-    assert error.mean() < 2.0
-    assert np.percentile(error, 95) < 5.0
+    # 0.80 and 1.56 mm: what issue 5 asks of generated people.
+    assert error.mean() < 1.0
+    assert np.percentile(error, 95) < 2.7
+
+
+def test_detection_of_the_example_is_the_one_kept(the_example):
+    """What is to change no landmark changes none: weaker tests let many a fault pass by.
+
+    Other versions of numpy, scipy and VTK and other kernels move a landmark by 4e-6 mm at most.
+    A new model comes with a new file, as Testing/data/README.md says.
+    """
+    kept = read_landmarks(DATA / "example_detected.csv")
+    found = the_example.detection.landmarks
+
+    assert found.status == kept.status
+    assert errors_mm(found, kept).max() < 1e-3
+    np.testing.assert_allclose(found.expected_error_mm, kept.expected_error_mm, rtol=1e-3)
 
 
 def test_example_is_complete_and_good(the_example):
