@@ -8,10 +8,17 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from palnet import finding
 from palnet.calibration import Calibration
 from palnet.errors import ScanRefusedError
+from palnet.face.similarity import (
+    apply_similarity,
+    compose_similarity,
+    invert_similarity,
+    rotation_angle_deg,
+)
 from palnet.finding import (
     HOPELESS_SCORE,
     POOR_SCORE,
@@ -19,6 +26,7 @@ from palnet.finding import (
     Stopwatch,
     find_face,
     predict_in_face,
+    without_scale,
 )
 from palnet.surface import parse_unit
 
@@ -171,3 +179,17 @@ def test_network_that_was_asked_is_not_run_again():
     face = FoundFace(None, np.eye(4), None, None, None, prediction=prediction)
 
     assert predict_in_face(face, model=None) is prediction
+
+
+def test_pose_without_scale_is_rigid_and_leaves_the_middle_of_the_face_in_place():
+    atlas = SimpleNamespace(landmark_mean_mm=np.array([[1.0, 4, 60], [-3, 2, 70], [5, -9, 50]]))
+    middle = atlas.landmark_mean_mm.mean(axis=0)
+    turn = Rotation.from_rotvec([0.4, -1.1, 0.3]).as_matrix()
+    pose = compose_similarity(0.8, turn, np.array([12.0, -300, 45]))
+
+    rigid = without_scale(pose, atlas)
+
+    np.testing.assert_allclose(rigid[:3, :3] @ rigid[:3, :3].T, np.eye(3), atol=1e-12)
+    assert rotation_angle_deg(rigid, pose) < 1e-5
+    in_scan = apply_similarity(invert_similarity(pose), middle)
+    np.testing.assert_allclose(apply_similarity(rigid, in_scan), middle, atol=1e-9)

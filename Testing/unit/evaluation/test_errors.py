@@ -96,6 +96,25 @@ def test_figures_are_unchanged_by_rigid_motion_of_each_scan(seed):
         assert after.within == before.within
 
 
+def test_bias_in_a_labs_own_landmarks_is_along_the_axes_of_the_first_truth():
+    """Where no mean face knows the landmarks; the second specimen lacks one."""
+    known = [replace(e, mirror=None, side="midline") for e in a_face().scheme.landmarks[:12]]
+    own = Scheme("own", tuple(replace(entry, code=f"own-{entry.code}") for entry in known))
+    truths = [
+        replace(a_face(name).to_scheme(Scheme("part", tuple(known))), scheme=own)
+        for name in ("anna", "bert")
+    ]
+    truths[1] = without(truths[1], "own-n")
+    shift = np.array([1.0, 2.0, -0.5])
+    predicted = [replace(face, positions=face.positions + shift) for face in truths]
+
+    pairs = [Pair(predicted[0], truths[0]), Pair(moved(predicted[1], 5), moved(truths[1], 5))]
+    every = summarize_landmarks(compare(pairs))[0]
+
+    assert every.n == 23
+    np.testing.assert_allclose(every.bias_mm, shift, atol=1e-9)
+
+
 def test_figures_against_plain_arithmetic():
     pairs = some_pairs(30)
 

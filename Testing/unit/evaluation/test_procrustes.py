@@ -179,6 +179,17 @@ def test_select_complete_drops_what_many_lack_then_who_lacks_more():
     assert np.isfinite(cohort.positions_mm).all()
 
 
+def test_select_complete_keeps_a_landmark_that_a_tenth_lacks():
+    sets = a_cohort(20)
+    for number in (0, 1):
+        sets[number] = without(sets[number], "tr")
+
+    cohort = select_complete(sets)
+
+    assert cohort.dropped_landmarks == {}
+    assert set(cohort.dropped_specimens) == {"case_0", "case_1"}
+
+
 def test_select_complete_specimen_that_is_there_twice_is_refused():
     sets = a_cohort(5)
 

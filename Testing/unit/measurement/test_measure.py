@@ -354,6 +354,15 @@ def test_asymmetry_error_is_what_noise_shows_on_a_symmetric_face(the_scheme):
     assert seen[row] == pytest.approx(expected["asymmetry:n"], rel=0.12)
 
 
+def test_asymmetry_shows_the_line_between_the_two_of_a_pair(the_scheme):
+    face = a_face()
+    found = by_code(measure(face))
+    pair = [the_scheme.index_of(code) for code in ("ex_r", "ex_l")]
+
+    np.testing.assert_array_equal(found["asymmetry:ex_r-ex_l"].polyline, face.positions[pair])
+    assert found["asymmetry:n"].polyline.shape == (0, 3)
+
+
 def test_shipped_plan_uses_landmarks_and_measurements_of_its_scheme(the_scheme):
     plan = load_measurement_plan("palnet50")
 
