@@ -21,6 +21,7 @@ SOURCES := pyproject.toml $(shell find PALNetLandmarks/palnet -type f -not -path
 # Slicer's scene and views without its desktop; slicer-core pins the VTK that it was built with.
 SLICER_VENV ?= .venv-slicer
 SLICER_BIN := $(SLICER_VENV)/bin
+SLICER_NEEDS ?= '.[slicer-test]'
 SLICER_TESTS ?= Testing/host Testing/scene Testing/panel Testing/view Testing/packaging
 HAS_SLICER_CORE := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
 
@@ -87,7 +88,7 @@ $(VENV)/.tested: $(VENV)/.torch $(VENV)/.installed
 
 $(SLICER_VENV)/.tested: pyproject.toml
 	@$(PYTHON) -m venv $(SLICER_VENV)
-	@$(SLICER_BIN)/python -m pip install --quiet --disable-pip-version-check '.[slicer-test]'
+	@$(SLICER_BIN)/python -m pip install --quiet --disable-pip-version-check $(SLICER_NEEDS)
 	@touch $@
 
 $(OLDEST_VENV)/.tested: $(SOURCES)
