@@ -68,7 +68,10 @@ def _telling(path: Path) -> Iterator[None]:
         raise
     except OSError as err:
         why = err.strerror or err
-        msg = f"{path}: cannot be written ({why}). Check the path, the rights and the free space."
+        msg = (
+            f"{path}: cannot be written ({why}). Check the path, the rights, the free space, and "
+            "whether another program has the file open."
+        )
         raise OutputError(msg) from err
 
 
