@@ -19,6 +19,8 @@ from palnet.measurement import (
 )
 from PALNetLandmarksLib.models import mesh_from_model
 
+# Columns of a table of measurements that hold numbers.
+NUMBER_COLUMNS = ("value", "expected_error")
 LINE_ATTRIBUTE = "PALNet.MeasuredLine"
 
 _COLOR = (0.10, 0.10, 0.10)
@@ -73,13 +75,15 @@ def _own_plan(scheme):
     return MeasurementPlan(scheme.name, tuple(definitions.values()), {scheme.name: scheme.source})
 
 
-def table_for_spreadsheet(table):
+def table_for_spreadsheet(table, decimal_point="."):
     """Turn a CSV table into what a spreadsheet pastes into cells.
 
     Parameters
     ----------
     table : str
         Comma-separated, as `palnet.measurement.table_of_measurements` gives it.
+    decimal_point : str, default "."
+        The system's: a German spreadsheet reads 63.0887 as 630,887.
 
     Returns
     -------
@@ -87,8 +91,12 @@ def table_for_spreadsheet(table):
         Separated by tabs.
     """
     out = io.StringIO()
-    rows = csv.reader(io.StringIO(table))
-    csv.writer(out, delimiter="\t", lineterminator="\n").writerows(rows)
+    header, *rows = csv.reader(io.StringIO(table))
+    numbers = [header.index(name) for name in NUMBER_COLUMNS if name in header]
+    for row in rows:
+        for column in numbers:
+            row[column] = row[column].replace(".", decimal_point)
+    csv.writer(out, delimiter="\t", lineterminator="\n").writerows([header, *rows])
     return out.getvalue()
 
 

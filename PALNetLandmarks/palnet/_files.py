@@ -5,7 +5,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
+import re
+import secrets
+import time
+from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +18,11 @@ from palnet.errors import OutputError, OutputExistsError, PalnetError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["check_free", "file_hash", "replacing", "write_text"]
+__all__ = ["check_free", "file_hash", "possible_stem", "replacing", "write_text"]
+
+# Names that stand for devices in every folder of Windows, whatever they end in.
+_DEVICE = re.compile(r"(CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])(?=\.|$)", re.IGNORECASE)
+_PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8)
 
 
 def check_free(path: Path, *, overwrite: bool) -> None:
@@ -32,22 +39,27 @@ def file_hash(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def possible_stem(stem: str) -> str:
+    """Give a file's name without its ending that Windows takes for no device: AUX_ for AUX."""
+    return _DEVICE.sub(r"\1_", stem, count=1) if _DEVICE.match(stem) else stem
+
+
 @contextmanager
 def replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
     """Give a file beside `path` to write to, which takes its place if all goes well."""
     check_free(path, overwrite=overwrite)
     with _telling(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".palnet-", suffix=path.suffix, dir=path.parent)
-        os.close(handle)
-        draft = Path(name)
+        draft = path.parent / f".palnet-{secrets.token_hex(8)}{path.suffix}"
+        # Not by tempfile: on Windows it takes a folder that may not be written to for one in which
+        # every name is taken, and tries two thousand million of them.
+        draft.open("xb").close()
         try:
             yield draft
             check_free(path, overwrite=overwrite)
-            draft.chmod(0o666 & ~_umask())  # mkstemp makes files that nobody else can read
-            draft.replace(path)
+            _patiently(lambda: draft.replace(path))
         finally:
-            draft.unlink(missing_ok=True)
+            _patiently(lambda: draft.unlink(missing_ok=True))
 
 
 def write_text(path: Path, text: str, *, overwrite: bool) -> None:
@@ -75,8 +87,13 @@ def _telling(path: Path) -> Iterator[None]:
         raise OutputError(msg) from err
 
 
-def _umask() -> int:
-    """Read the process's file mode mask, which can only be read by setting it."""
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
+def _patiently(step: Callable[[], object]) -> None:
+    """Try again where Windows says no: a virus scanner holds a new file for a moment."""
+    for pause_s in _PAUSES_S if os.name == "nt" else ():
+        try:
+            step()
+        except PermissionError:
+            time.sleep(pause_s)
+        else:
+            return
+    step()

@@ -18,6 +18,8 @@ __all__ = ["run_tasks"]
 logger = logging.getLogger(__name__)
 
 LOG_EVERY = 500
+# Windows waits for no more at once.
+MAX_PROCESSES = 61
 
 _Task = TypeVar("_Task")
 
@@ -45,7 +47,10 @@ def run_tasks(
         return
     # Fresh processes: a fork of one that runs torch's threads can hang.
     with ProcessPoolExecutor(
-        jobs, mp_context=get_context("spawn"), initializer=_start, initargs=(work,)
+        min(jobs, len(tasks), MAX_PROCESSES),
+        mp_context=get_context("spawn"),
+        initializer=_start,
+        initargs=(work,),
     ) as pool:
         for done, _ in enumerate(pool.map(_run, tasks, chunksize=4), start=1):
             _log(done, len(tasks), what)

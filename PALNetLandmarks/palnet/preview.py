@@ -117,7 +117,7 @@ def render_preview(
     """
     path = Path(path)
     check_free(path, overwrite=overwrite)
-    with tempfile.TemporaryDirectory(prefix="palnet-") as folder:
+    with tempfile.TemporaryDirectory(prefix="palnet-", ignore_cleanup_errors=True) as folder:
         job = Path(folder) / "job.npz"
         picture = Path(folder) / "picture.png"
         _write_job(mesh, detection, job)

@@ -175,7 +175,9 @@ def test_format_that_cannot_hold_the_list_says_why(
     assert not a_file.with_name("out.csv").exists()
 
 
-def test_measurements_are_taken_copied_saved_and_shown(a_panel, scene, answers, a_file):
+def test_measurements_are_taken_copied_saved_and_shown(
+    a_panel, scene, answers, a_file, monkeypatch
+):
     ui = a_panel.ui
     ui.measurementSection.setProperty("collapsed", False)
     click(ui.measureButton)
@@ -186,6 +188,11 @@ def test_measurements_are_taken_copied_saved_and_shown(a_panel, scene, answers, 
     lines = qt.QApplication.clipboard().text().splitlines()
     assert len(lines) == n_rows + 1
     assert ui.measurementTable.item(0, 0).text() in lines[1]
+    monkeypatch.setattr(qt.QLocale, "system", lambda: qt.QLocale("de_DE"))
+    click(ui.copyMeasurementsButton)
+    german = qt.QApplication.clipboard().text().splitlines()
+    value = lines[1].split("\t")[4]
+    assert german[1].split("\t")[4] == value.replace(".", ",") != value
 
     ui.measurementTable.setCurrentCell(0, 0)
     (line,) = [

@@ -216,3 +216,11 @@ def test_table_for_a_spreadsheet_has_the_same_cells():
 
     rows = list(csv.reader(io.StringIO(text), delimiter="\t"))
     assert rows == [["specimen", "name", "value"], ["Face", "wide, and\thigh", "1.5"]]
+
+
+def test_table_for_a_spreadsheet_has_the_decimal_point_of_the_system():
+    table = "specimen,name,value,unit,expected_error\n1.5,n.a.,63.0887,mm,1.2\n2.5,b,,mm,\n"
+
+    text = table_for_spreadsheet(table, ",")
+
+    assert text.splitlines()[1:] == ["1.5\tn.a.\t63,0887\tmm\t1,2", "2.5\tb\t\tmm\t"]

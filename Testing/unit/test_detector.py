@@ -31,6 +31,9 @@ from palnet_meshes import make_head, shuffle
 # Of the example's size of about 300 mm.
 ON_TRIANGLE_MM = 1e-6 * 300
 DATA = Path(__file__).parent.parent / "data"
+# Of the detection that Testing/data keeps: rotation vector, shift in mm; misfit in mm, coverage.
+KEPT_POSE = (-1.27937, 0.34581, -0.67156, -517.598, -511.907, -249.120)
+KEPT_QUALITY = (0.247, 0.934)
 EAR = ("t_l", "pra_l", "sa_l", "pa_l", "sba_l")
 
 
@@ -111,6 +114,12 @@ def test_detection_of_the_example_is_the_one_kept(the_example):
     assert found.status == kept.status
     assert errors_mm(found, kept).max() < 1e-3
     np.testing.assert_allclose(found.expected_error_mm, kept.expected_error_mm, rtol=1e-3)
+    pose = the_example.detection.face_from_scan
+    turn = Rotation.from_matrix(pose[:3, :3] / similarity_scale(pose)).as_rotvec()
+    np.testing.assert_allclose(turn, KEPT_POSE[:3], atol=1e-4)
+    np.testing.assert_allclose(pose[:3, 3], KEPT_POSE[3:], atol=1e-2)
+    quality = the_example.detection.quality
+    assert (quality.residual_mm, quality.coverage) == pytest.approx(KEPT_QUALITY, abs=1.5e-3)
 
 
 def test_example_is_complete_and_good(the_example):

@@ -3,10 +3,13 @@ from __future__ import annotations
 
 import errno
 import os
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from palnet._files import check_free, replacing, write_text
+from palnet import _files
+from palnet._files import check_free, possible_stem, replacing, write_text
 from palnet.errors import OutputError, OutputExistsError, PalnetError
 
 
@@ -38,7 +41,7 @@ def test_write_text_below_a_file_names_the_path_and_what_to_check(tmp_path, belo
 
 
 @pytest.mark.parametrize(
-    "step", ["pathlib.Path.mkdir", "tempfile.mkstemp", "pathlib.Path.replace", "pathlib.Path.chmod"]
+    "step", ["pathlib.Path.mkdir", "pathlib.Path.open", "pathlib.Path.replace"]
 )
 def test_write_text_that_the_system_refuses_leaves_all_as_it_was(tmp_path, monkeypatch, step):
     path = tmp_path / "out.txt"
@@ -47,9 +50,61 @@ def test_write_text_that_the_system_refuses_leaves_all_as_it_was(tmp_path, monke
 
     with pytest.raises(OutputError, match=r"out\.txt: cannot be written \(No space left"):
         write_text(path, "new", overwrite=True)
+    monkeypatch.undo()
 
     assert [entry.name for entry in tmp_path.iterdir()] == ["out.txt"]
     assert path.read_text(encoding="utf-8") == "old"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no file mode mask")
+def test_write_text_makes_files_for_whom_the_mask_lets_read(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write_text(tmp_path / "out.txt", "new", overwrite=False)
+    finally:
+        os.umask(before)
+
+    assert (tmp_path / "out.txt").stat().st_mode & 0o777 == 0o640
+
+
+@pytest.fixture
+def a_virus_scanner(monkeypatch):
+    """Windows, whose scanner holds a new file so many times when it is to be moved."""
+    replace, pauses = Path.replace, []
+
+    def holding(n_times):
+        refusals = iter([PermissionError(errno.EACCES, "Access is denied")] * n_times)
+
+        def refuse(draft, target):
+            for refusal in refusals:
+                raise refusal
+            return replace(draft, target)
+
+        monkeypatch.setattr(Path, "replace", refuse)
+        return pauses
+
+    monkeypatch.setattr(_files, "os", SimpleNamespace(name="nt"))
+    monkeypatch.setattr(_files.time, "sleep", pauses.append)
+    return holding
+
+
+def test_write_text_waits_for_a_virus_scanner(a_virus_scanner, tmp_path):
+    pauses = a_virus_scanner(3)
+
+    write_text(tmp_path / "out.txt", "new", overwrite=False)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["out.txt"]
+    assert pauses == [0.05, 0.1, 0.2]
+
+
+def test_write_text_does_not_wait_for_ever(a_virus_scanner, tmp_path):
+    pauses = a_virus_scanner(99)
+
+    with pytest.raises(OutputError, match=r"Access is denied\).*another program has the file open"):
+        write_text(tmp_path / "out.txt", "new", overwrite=False)
+
+    assert list(tmp_path.iterdir()) == []
+    assert sum(pauses) < 2
 
 
 def test_replacing_full_disk_while_writing_is_told_as_an_output(tmp_path):
@@ -95,3 +150,14 @@ def test_check_free_lets_a_free_path_pass_and_an_existing_one_when_told(tmp_path
     check_free(tmp_path / "there", overwrite=True)
     with pytest.raises(OutputExistsError, match="there exists already"):
         check_free(tmp_path / "there", overwrite=False)
+
+
+@pytest.mark.parametrize(
+    ("stem", "possible"),
+    [
+        ("AUX", "AUX_"), ("con.1", "con_.1"), ("COM1", "COM1_"),
+        ("CONNY", "CONNY"), ("face.con", "face.con"), ("COM", "COM"),
+    ],
+)  # fmt: skip
+def test_possible_stem_is_no_device_of_windows(stem, possible):
+    assert possible_stem(stem) == possible

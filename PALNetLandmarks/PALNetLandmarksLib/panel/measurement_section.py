@@ -81,7 +81,9 @@ class MeasurementSection:
 
     def on_copy(self):
         """Copy the table for a spreadsheet."""
-        qt.QApplication.clipboard().setText(table_for_spreadsheet(self._table()))
+        written = qt.QLocale.system().toString(1.5)
+        decimal_point = next((sign for sign in written if not sign.isdigit()), ".")
+        qt.QApplication.clipboard().setText(table_for_spreadsheet(self._table(), decimal_point))
 
     def on_save(self):
         """Save the table."""

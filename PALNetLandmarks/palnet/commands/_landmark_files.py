@@ -71,13 +71,14 @@ def find_landmark_files(paths: Iterable[Path], scheme: Scheme | str | None = Non
         if not path.is_dir():
             found.append(path)
             continue
-        files = [f for f in path.iterdir() if f.is_file() and f.name.lower().endswith(suffixes)]
+        files = [f for f in path.iterdir() if _may_be_read(f) and f.name.lower().endswith(suffixes)]
         files = _without_other_tables(files)
         by_stem: dict[str, list[Path]] = {}
         for file in sorted(files, key=lambda file: (rank[find_format(file).name], file.name)):
             by_stem.setdefault(stem_of(file), []).append(file)
         if not by_stem:
-            n_below = sum(f.name.lower().endswith(suffixes) for f in path.glob("*/*"))
+            below = filter(_may_be_read, path.glob("*/*"))
+            n_below = sum(f.name.lower().endswith(suffixes) for f in below)
             hint = (
                 f" Files in the folders below: {n_below}; name those folders, or gather the "
                 "landmarks in one by palnet detect -o."
@@ -91,6 +92,11 @@ def find_landmark_files(paths: Iterable[Path], scheme: Scheme | str | None = Non
             passed_over += [(other, taken[0]) for other in others]
         _tell_passed_over(path, passed_over)
     return list(dict.fromkeys(found))
+
+
+def _may_be_read(path: Path) -> bool:
+    """Leave out folders, and what macOS puts beside each file on a foreign disk (`._face.csv`)."""
+    return path.is_file() and not path.name.startswith(".")
 
 
 def _without_other_tables(files: list[Path]) -> list[Path]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from palnet._files import possible_stem
 from palnet.commands._landmark_files import (
     FRAME_OPTIONS,
     hint_at_lenient,
@@ -155,7 +156,8 @@ def _find_files(arguments: argparse.Namespace) -> list[Path]:
     found: list[Path] = []
     for path in arguments.files:
         inside = sorted(path.glob("*")) if path.is_dir() else []
-        files = [file for file in inside if file.name.lower().endswith(suffix)]
+        # macOS puts files of its own beside each on a foreign disk: ._face.csv
+        files = [f for f in inside if f.name.lower().endswith(suffix) and f.name[0] != "."]
         if path.is_dir() and not files:
             msg = f"{path}: the folder holds no file that ends in {suffix}."
             raise UsageError(msg)
@@ -293,4 +295,4 @@ class _Conversion:
 
 def _file_stem(specimen: str) -> str:
     """Make a file's name of a specimen's, which may come from anywhere."""
-    return _NOT_IN_FILE_NAMES.sub("_", specimen).strip(". ") or "specimen"
+    return possible_stem(_NOT_IN_FILE_NAMES.sub("_", specimen).strip(". ") or "specimen")

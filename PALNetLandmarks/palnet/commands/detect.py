@@ -247,15 +247,19 @@ class _Progress:
         self._n_scans = n_scans
         self._stream = stream
         self._is_shown = n_scans > 1 and stream.isatty()
+        self._n_written = 0
 
     def show(self, n_ended: int) -> None:
         if self._is_shown:
             width = 30
             done = "#" * (width * n_ended // self._n_scans)
-            self._stream.write(f"[{done:<{width}}] {n_ended} of {self._n_scans} scans")
+            line = f"[{done:<{width}}] {n_ended} of {self._n_scans} scans"
+            self._stream.write(line)
             self._stream.flush()
+            self._n_written = len(line)
 
     def clear(self) -> None:
         if self._is_shown:
-            self._stream.write("\r\033[K")
+            # Blanks and no escape sequence, which the older console of Windows prints.
+            self._stream.write(f"\r{'':{self._n_written}}\r")
             self._stream.flush()

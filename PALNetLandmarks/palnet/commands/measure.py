@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from palnet._files import possible_stem
 from palnet.commands._landmark_files import (
     add_reading_options,
     find_landmark_files,
@@ -163,7 +164,7 @@ def _picture(mesh: Mesh, landmarks: LandmarkSet) -> bytes | str:
         face_from_scan: object
 
     pose = face_from_landmarks(landmarks.positions_mm, atlas, with_scale=True)
-    with tempfile.TemporaryDirectory(prefix="palnet-") as folder:
+    with tempfile.TemporaryDirectory(prefix="palnet-", ignore_cleanup_errors=True) as folder:
         path = Path(folder) / "scan.png"
         try:
             render_preview(mesh, Scene(landmarks, pose), path)  # type: ignore[arg-type]  # alike
@@ -186,7 +187,7 @@ def _plan_jobs(
         for landmarks in specimens:
             # A file of one specimen names it; one of many has names inside.
             stem = stem_of(path) if len(specimens) == 1 else landmarks.specimen
-            name = _UNSAFE.sub("_", stem)
+            name = possible_stem(_UNSAFE.sub("_", stem))
             same = jobs.get(name.casefold())  # many file systems take A and a for one name
             if same is not None:
                 msg = (

@@ -59,7 +59,8 @@ def join_processes() -> Iterator[None]:
             msg = f"one process a GPU: got more than {n_gpus}. Use --nproc-per-node {n_gpus}."
             raise UsageError(msg)
         torch.cuda.set_device(local)
-        backend = "cpu:gloo,cuda:nccl"
+        if distributed.is_nccl_available():  # not on Windows
+            backend = "cpu:gloo,cuda:nccl"
     distributed.init_process_group(backend, timeout=LONGEST_WAIT)
     try:
         yield

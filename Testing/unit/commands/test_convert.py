@@ -109,6 +109,26 @@ def test_convert_folder_into_one_file_and_back(a_folder, tmp_path, capsys):
     assert str(cohort) in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("source", [[], ["--from", "csv"]])
+def test_convert_passes_over_what_macos_puts_beside_files(source, a_whole_set, tmp_path):
+    write_landmarks(a_whole_set, tmp_path / "in/anna.csv")
+    (tmp_path / "in/._anna.csv").write_bytes(b"\0\5\x16\7Mac OS X        \xff")
+
+    assert convert(tmp_path / "in", "-o", tmp_path / "all.tps", *source) == 0
+
+    assert len(read_specimens(tmp_path / "all.tps", a_whole_set.scheme)) == 1
+
+
+def test_convert_specimen_that_is_named_like_a_device_gets_another_file(a_whole_set, tmp_path):
+    write_landmarks(replace(a_whole_set, specimen="AUX"), tmp_path / "one.csv")
+    write_landmarks(a_whole_set, tmp_path / "two.csv")
+    assert convert(tmp_path / "one.csv", tmp_path / "two.csv", "-o", tmp_path / "both.csv") == 0
+
+    assert convert(tmp_path / "both.csv", "--to", "tps", "-o", tmp_path / "out") == 0
+
+    assert (tmp_path / "out/AUX_.tps").is_file()
+
+
 def test_convert_without_output_writes_beside_each_file(a_folder):
     code = convert(a_folder, "--to", "tps")
 

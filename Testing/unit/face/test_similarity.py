@@ -94,6 +94,12 @@ def test_fit_of_mirrored_points_never_reflects(seed):
     rotation = fitted[:3, :3] / similarity_scale(fitted)
     np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-9)
     assert np.linalg.det(rotation) > 0
+    # The best of all scales, too, though no rotation fits well.
+    target = source * [-1, 1, 1]
+    middle = target.mean(axis=0)
+    for factor in (0.98, 1.02):
+        other = compose_similarity(factor, np.eye(3), middle - factor * middle) @ fitted
+        assert _squared_error(other, source, target) > _squared_error(fitted, source, target)
 
 
 @given(seeds)
