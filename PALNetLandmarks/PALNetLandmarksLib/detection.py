@@ -12,6 +12,7 @@ from palnet.errors import ScanRefusedError, UnitError
 from palnet.model import DEFAULT_MODEL
 from PALNetLandmarksLib.job import BackgroundJob
 from PALNetLandmarksLib.landmark_list import LandmarkList, create_list, new_list_name
+from PALNetLandmarksLib.linking import lies_elsewhere
 from PALNetLandmarksLib.list_scheme import is_same_list_of_landmarks
 from PALNetLandmarksLib.list_state import rescaled_unit
 from PALNetLandmarksLib.list_storage import write_unit
@@ -112,6 +113,11 @@ class DetectionRun:
                 self.remark = _(
                     "They are in a new list: the one that was selected holds corrections on "
                     "another scan, and stays as it is."
+                )
+            elif landmarks.edited and lies_elsewhere(landmarks, self._model_node):
+                self.remark = _(
+                    "They are in a new list: the one that was selected holds corrections, does not "
+                    "lie on the scan where the scan is now, and stays as it is."
                 )
             elif is_same_list_of_landmarks(landmarks.scheme, scheme):
                 landmarks.link_model(self._model_node)

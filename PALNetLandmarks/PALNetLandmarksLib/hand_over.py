@@ -12,6 +12,7 @@ from slicer.i18n import tr as _
 
 import palnet
 from palnet.exchange import FormatWarning, get_format, write_landmarks
+from PALNetLandmarksLib.linking import lies_elsewhere
 from PALNetLandmarksLib.list_state import scale_of
 from PALNetLandmarksLib.models import is_as_its_file, model_scale, to_local, world_matrix
 
@@ -169,8 +170,16 @@ def in_model_file(landmarks):
         raise ValueError(msg)
     if has_own_file(model) and not is_as_its_file(model):
         msg = _(
-            "The model was changed since its file was read, so that the landmarks would not lie on "
-            "that file. Save the model first, or choose LPS or RAS instead of the file's frame."
+            "The model was changed since its file was read, or came with a scene bundle (.mrb), so "
+            "that nobody knows whether the landmarks would lie on a file. Save the model first, or "
+            "choose LPS or RAS instead of the file's frame."
+        )
+        raise ValueError(msg)
+    if lies_elsewhere(landmarks, model):
+        msg = _(
+            "The landmarks do not lie on the model where it is now, so that they would not lie on "
+            "its file. Put both under one transform, or choose LPS or RAS instead of the file's "
+            "frame."
         )
         raise ValueError(msg)
     storage = model.GetStorageNode()

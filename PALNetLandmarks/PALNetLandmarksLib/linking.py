@@ -31,6 +31,25 @@ def lies_on(landmarks, model_node):
     return _gap_mm(landmarks, model_node) < _LIES_ON_MM
 
 
+def lies_elsewhere(landmarks, model_node):
+    """Tell whether landmarks are off a model, as after a transform of one of the two.
+
+    Parameters
+    ----------
+    landmarks : LandmarkList
+        The landmarks.
+    model_node : vtkMRMLModelNode
+        Their model.
+
+    Returns
+    -------
+    bool
+        False if none is placed, or the model has no surface: nothing speaks for it then.
+    """
+    gap_mm = _gap_mm(landmarks, model_node)
+    return np.isfinite(gap_mm) and gap_mm >= _LIES_ON_MM
+
+
 def _gap_mm(landmarks, model_node):
     """How far half of the landmarks are from the surface of a model at most; infinite without."""
     world = landmarks.world_positions

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import errno
 import importlib
 import io
 import os
@@ -62,18 +64,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     run: Callable[[argparse.Namespace], int] = arguments.run
     try:
         exit_code = run(arguments)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # as it is in a window without a console
+            sys.stdout.flush()
     except PalnetError as err:
         print(f"palnet: {err}", file=sys.stderr)
         return EXIT_USAGE
     except KeyboardInterrupt:
         print("palnet: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # What is left in the buffer has to go somewhere when Python ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as err:
+        # Windows says EINVAL of a pipe that nobody reads.
+        is_pipe = sys.platform == "win32" and err.errno == errno.EINVAL
+        if not (is_pipe or isinstance(err, BrokenPipeError)):
+            raise
+        _drop_output()
         return EXIT_PIPE_CLOSED
     return exit_code
+
+
+def _drop_output() -> None:
+    """Lead what is left in the buffer nowhere, or Python fails on it when it ends."""
+    with contextlib.suppress(AttributeError, OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def _print_any_name() -> None:

@@ -79,6 +79,32 @@ def test_second_detection_keeps_what_a_person_did_unless_ticked(a_list, a_face):
     assert np.linalg.norm(again.positions[3] - before[3]) > 0.1
 
 
+def test_second_detection_of_a_scan_moved_alone_goes_into_a_new_list(a_list, a_face, scene):
+    """Corrections that hang in the air beside the face would be measured with the others."""
+    review = Review(a_list)
+    for index in range(4):
+        review.confirm(index)
+    review.close()
+    before = a_list.positions
+    parent = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    parent.SetMatrixTransformToParent(moved_by(30.0))
+    a_face.SetAndObserveTransformNodeID(parent.GetID())
+    run = DetectionRun(a_face, a_list.node)
+
+    again = finished(run)
+
+    assert again.node is not a_list.node
+    assert "does not lie on the scan" in run.remark
+    assert set(again.status) <= {"detected", "missing"}
+    np.testing.assert_array_equal(a_list.positions, before)
+
+
+def moved_by(x_mm):
+    matrix = vtk.vtkMatrix4x4()
+    matrix.SetElement(0, 3, x_mm)
+    return matrix
+
+
 def test_model_without_a_face_is_refused_and_nothing_is_made(scene):
     sphere = vtk.vtkSphereSource()
     sphere.SetRadius(90)

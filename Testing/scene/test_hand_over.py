@@ -95,6 +95,24 @@ def test_file_frame_of_a_hardened_model_is_refused(a_copied_file, scene):
     assert not a_copied_file.with_name("out.csv").exists()
 
 
+@pytest.mark.parametrize("what", ["model", "list"])
+def test_file_frame_is_refused_where_one_of_the_two_was_moved_alone(a_copied_file, scene, what):
+    model = load(a_copied_file)
+    landmarks, _ = face_with_landmarks(model)
+    parent = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    matrix = vtk.vtkMatrix4x4()
+    matrix.SetElement(0, 3, 25.0)
+    parent.SetMatrixTransformToParent(matrix)
+    {"model": model, "list": landmarks.node}[what].SetAndObserveTransformNodeID(parent.GetID())
+    out = a_copied_file.with_name("out.csv")
+
+    with pytest.raises(ValueError, match="do not lie on the model where it is now"):
+        export(landmarks, out, "csv", "file")
+    assert not out.exists()
+
+    export(landmarks, out, "csv", "LPS")
+
+
 def test_file_frame_of_a_scaled_and_then_changed_model_is_refused(a_copied_file, scene):
     model = load(a_copied_file)
     scale_model(model, 0.5)

@@ -208,13 +208,29 @@ def test_output_that_nobody_reads_any_more_is_no_traceback():
     with os.fdopen(writer, "wb") as closed:
         ended = subprocess.run(
             [sys.executable, "-m", "palnet", "models"],
-            env={**os.environ, "PYTHONPATH": str(LIBRARY)},
+            env={**os.environ, "PYTHONPATH": str(LIBRARY), "PYTHONUNBUFFERED": ""},
             stdout=closed,
             stderr=subprocess.PIPE,
             check=False,
         )
 
     assert (ended.returncode, ended.stderr) == (141, b"")
+
+
+def test_command_without_any_output_stream_ends_well(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+
+    assert cli.main(["models"]) == 0
+
+
+def test_other_errors_of_the_system_are_not_taken_for_a_closed_pipe(monkeypatch):
+    def fail(*args, **kwargs):
+        raise FileNotFoundError(2, "gone")
+
+    monkeypatch.setattr(_pool, "run_jobs", fail)
+
+    with pytest.raises(FileNotFoundError, match="gone"):
+        cli.main(["detect", "a.obj"])
 
 
 def test_name_that_the_console_cannot_show_is_printed_escaped(tmp_path):

@@ -9,7 +9,13 @@ from __future__ import annotations
 from palnet.exchange._format import Format, FormatWarning
 from palnet.exchange._name_table import NameTable, read_name_table
 from palnet.exchange._read import read_landmarks, read_specimens
-from palnet.exchange._registry import FORMATS, find_format, get_format, may_hold_landmarks
+from palnet.exchange._registry import (
+    FORMATS,
+    find_format,
+    get_format,
+    is_other_table,
+    may_hold_landmarks,
+)
 from palnet.exchange._sidecar import sidecar_path
 from palnet.exchange._write import write_landmarks, write_specimens
 
@@ -20,6 +26,7 @@ __all__ = [
     "NameTable",
     "find_format",
     "get_format",
+    "is_other_table",
     "may_hold_landmarks",
     "read_landmarks",
     "read_name_table",

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from palnet.exchange._format import Format
 
-__all__ = ["FORMATS", "find_format", "get_format", "may_hold_landmarks"]
+__all__ = ["FORMATS", "find_format", "get_format", "is_other_table", "may_hold_landmarks"]
 
 FORMATS: dict[str, Format] = {
     entry.name: entry
@@ -122,15 +122,40 @@ def may_hold_landmarks(path: Path) -> bool:
         False for a CSV file of anything else, such as one that `palnet measure` writes; True for
         all other files, and for one that cannot be read, which then is told on reading.
     """
+    columns = _columns(path)
+    # Tables of shapes have coordinates too, but of no scan and with no status.
+    return (
+        columns is None
+        or columns >= {"code", "x", "y", "z", "status"}
+        or any(column.endswith("_x") for column in columns)
+    )
+
+
+def is_other_table(path: Path) -> bool:
+    """Tell a table that surely holds no positions, such as measurements, from a damaged file.
+
+    Parameters
+    ----------
+    path : Path
+        Path of a file whose ending is one of a format.
+
+    Returns
+    -------
+    bool
+        True for a CSV file whose first line names specimens or landmarks, and no coordinates.
+    """
+    columns = _columns(path) or set()
+    has_positions = columns & {"x", "y", "z"} or any(name.endswith("_x") for name in columns)
+    return bool(columns & {"specimen", "code"}) and not has_positions
+
+
+def _columns(path: Path) -> set[str] | None:
+    """Columns that the first line of a CSV file names; None of other or unreadable files."""
     if path.suffix.lower() != ".csv":
-        return True
+        return None
     try:
         with path.open(encoding="utf-8-sig", errors="replace") as stream:
             header = stream.readline(_MAX_HEADER)
     except OSError:
-        return True
-    columns = {column.strip(' "').lower() for column in re.split(r"[,;\t]", header.strip())}
-    # Tables of shapes have coordinates too, but of no scan and with no status.
-    return columns >= {"code", "x", "y", "z", "status"} or any(
-        column.endswith("_x") for column in columns
-    )
+        return None
+    return {column.strip(' "').lower() for column in re.split(r"[,;\t]", header.strip())}

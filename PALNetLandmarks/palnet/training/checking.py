@@ -60,7 +60,7 @@ WARNINGS = {
     "no_mesh": "landmarks without a mesh",
     "doubtful_landmarks": "a landmark file that was read in part",
     "passed_over": "a landmark file beside another one of its name that says something else",
-    "other_table": "a table that names no landmarks in its first line",
+    "other_table": "a table that names no coordinates in its first line",
     "unknown_specimen": "a row of people.csv without a scan",
     "coarse_mesh": "a mesh with few vertices",
     "odd_size": "a face much larger or smaller than the others",

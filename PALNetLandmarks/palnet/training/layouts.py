@@ -15,7 +15,7 @@ from palnet.exchange import (
     FORMATS,
     FormatWarning,
     find_format,
-    may_hold_landmarks,
+    is_other_table,
     read_specimens,
 )
 from palnet.landmarks import printable_name
@@ -179,12 +179,13 @@ def _read_plain(folder: Path, scheme: Scheme) -> Found:
     endings = tuple(entry.suffix for entry in FORMATS.values())
     tables = [p for p in files if p.name.lower().endswith(endings) and p.name != PEOPLE_FILE]
     stems = {path.with_suffix("") for path in meshes}
+    names = {printable_name(path.stem) for path in meshes}
     found: dict[str, list[tuple[Path, LandmarkSet]]] = defaultdict(list)
     problems: list[Problem] = []
     for path in tables:
         stem = path.parent / _stem(path)
-        if stem not in stems and not may_hold_landmarks(path):
-            text = f"{path.name}: no landmarks by its first line; left out."
+        if printable_name(stem.name) not in names and is_other_table(path):
+            text = f"{path.name} names no coordinates in its first line; left out."
             problems.append(Problem("other_table", "", text))
             continue
         sets, more = _read_file(path, scheme)

@@ -254,6 +254,28 @@ def test_bad_data_set_is_named_and_nothing_else(kind, spoil, a_copy, a_good_coho
     assert [(p.kind, p.specimen or "p2") for p in found] == [(kind, NAMED.get(kind, "p2"))]
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b"sep=,\nspecimen,code,x,y,z,status\n", "specimen,code\n".encode("utf-16"),
+        b"specimen,code,x,y,z,state\n", b"p2,n,1,2,3,confirmed\n",
+    ],
+)  # fmt: skip
+def test_damaged_landmark_file_is_an_error_wherever_it_lies(content, a_copy, a_good_cohort):
+    below = a_copy / "landmarks"
+    below.mkdir()
+    (a_copy / "p2.csv").unlink()
+    (below / "p2.csv").write_bytes(content)
+    (below / "many.csv").write_bytes(content)
+
+    found = problems_of(a_copy, a_good_cohort[1])
+
+    assert [(p.kind, p.specimen) for p in found] == [
+        ("bad_landmarks", "many"),
+        ("bad_landmarks", "p2"),
+    ]
+
+
 def test_two_files_that_say_the_same_are_no_problem(a_copy, a_good_cohort):
     """As a detection writes them; the one that holds most is taken."""
     write_fcsv(a_copy, 0)
