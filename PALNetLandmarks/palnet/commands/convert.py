@@ -69,7 +69,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         choices=tuple(FRAME_OPTIONS),
         help="frame of files that do not say it [file]",
     )
-    add("--unit", help="unit of files that do not say it: um, mm, cm, m, in [mm]")
+    add(
+        "--unit", help="unit of files that do not say it: um, mm, cm, m, in, or a number of mm [mm]"
+    )
     add("--lenient", action="store_true", help="warn of what is doubtful, read what is certain")
     add("--rename", action="store_true", help="change names of specimens that do not fit")
     add("--skip-incomplete", action="store_true", help="leave out specimens that lack landmarks")

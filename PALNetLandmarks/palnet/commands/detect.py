@@ -52,7 +52,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add("-o", "--output", type=Path, metavar="DIR", help="folder for the files [beside each scan]")
     add("--format", default="mrk.json,csv", metavar="LIST", help=_FORMAT_HELP)
     add("--frame", choices=tuple(FRAME_OPTIONS), default="file", help=_FRAME_HELP)
-    add("--unit", default="auto", help="unit of the scans: um, mm, cm, m, in [%(default)s]")
+    add("--unit", default="auto", help=_UNIT_HELP)
     add("--model", metavar="NAME_OR_PATH", help="model to use; see: palnet models")
     add("--preview", action="store_true", help="draw front and side views into a PNG file")
     add("--jobs", type=at_least(1), default=1, metavar="N", help="processes [%(default)s]")
@@ -65,6 +65,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 _FORMAT_HELP = (
     "landmark formats: mrk.json, csv, fcsv, tps and others (docs/formats.md) [%(default)s]"
+)
+_UNIT_HELP = (
+    "unit of the scans: um, mm, cm, m, in, or the millimetres in it, such as 50 [%(default)s]"
 )
 _FRAME_HELP = (
     "numbers to write: the scan file's own, or millimetres along LPS or RAS axes [%(default)s]"

@@ -25,8 +25,8 @@ DENSE_POINTS = 400_000
 
 THIN_CELL_MM = 0.8
 """One vertex stays in a cell of this size, half the finest spacing that a detection samples. The
-error of the landmarks stays as it is; they move 0.45 mm, in another pose of the same mesh 0.29
-(12 generated people; benchmarks/thinning.py)."""
+error of the landmarks stays as it is; they move 0.37 mm, in another pose of the same mesh 0.24
+(20 generated people; benchmarks/thinning.py)."""
 
 CELL_BITS = 21
 """Three cell numbers of this many bits fit one sorting key."""

@@ -139,7 +139,8 @@ def plausible_units(mesh: Mesh) -> tuple[Unit, ...]:
     Returns
     -------
     tuple of Unit
-        At least one; the most likely first. Centimetres and inches overlap.
+        At least one; the most likely first. Centimetres and inches overlap, and millimetres and
+        centimetres from 55 to 90 units.
 
     Raises
     ------
