@@ -42,8 +42,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "crossvalidate",
         help="train and test a network on annotated scans, fold by fold",
         description="For each fold of people, train one of the paper's networks (recipe paper) or "
-        "the small landmark network from scratch (recipe improved) on the others, and test it on the fold. A "
-        "GPU is used if there is one.",
+        "the small landmark network from scratch (recipe improved) on the others, and test it on "
+        "the fold. A GPU is used if there is one.",
         epilog=_EPILOG + TORCHRUN_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
