@@ -31,8 +31,8 @@ class PALNetLandmarks(ScriptedLoadableModule):
         parent.helpText = _(
             "Places 50 anatomical landmarks on a 3D face scan, each with its expected error, and "
             "helps to review, correct, save and export them. Choose a scan, click <b>Detect "
-            "landmarks</b>, and look at every landmark that your study rests on, those to check and "
-            "doubtful first. "
+            "landmarks</b>, and look at every landmark that your study rests on, those to check "
+            "and doubtful first. "
             'See the <a href="https://github.com/SlicerPALNet/SlicerPALNet">user guide</a>. '
             "For research; not a medical device."
         )
