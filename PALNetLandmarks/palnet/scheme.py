@@ -290,7 +290,7 @@ def _load_shipped(name: str) -> Scheme:
 def _read_scheme(path: Path) -> Scheme:
     """Read and check one scheme file; every error names the file."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as err:
         msg = f"{path}: cannot be read ({err.strerror}). Check the path of the landmark scheme."
         raise FormatError(msg) from err

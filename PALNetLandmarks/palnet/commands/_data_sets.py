@@ -26,12 +26,11 @@ def refuse_bad_data(data: DataSet) -> None:
         If there are errors.
     """
     from palnet.errors import UsageError
-    from palnet.training.checking import ERRORS, check_data_set
+    from palnet.training.checking import check_data_set
 
     report = check_data_set(data)
     for problem in report.problems:
-        if problem.kind in ERRORS:
-            print(f"palnet: {problem.kind}: {problem.specimen} {problem.text}", file=sys.stderr)
+        print(f"palnet: {problem.kind}: {problem.specimen} {problem.text}", file=sys.stderr)
     if report.n_errors:
         msg = (
             f"the data set has {report.n_errors} errors. Mend them; palnet check-data tells more. "

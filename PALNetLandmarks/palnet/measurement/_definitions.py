@@ -121,7 +121,7 @@ def load_measurement_plan(scheme_or_path: str | os.PathLike[str]) -> Measurement
         )
         raise FormatError(msg)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as err:
         msg = f"{path}: cannot be read ({err.strerror}). Give a measurement plan as a .json file."
         raise FormatError(msg) from err

@@ -5,17 +5,17 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from palnet.errors import MeshError, UsageError
-from palnet.landmarks import LandmarkSet
-from palnet.surface import plausible_units, read_mesh
+from palnet.landmarks import LandmarkSet, printable_name
+from palnet.surface import MESH_SUFFIXES, plausible_units, read_mesh
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from palnet.scheme import Scheme
     from palnet.surface import Mesh, Unit
@@ -182,17 +182,49 @@ def name_people(
     path = folder / PEOPLE_FILE
     if not path.exists():
         return list(scans), []
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            rows = list(csv.DictReader(stream))
-        person_of = {row["specimen"].strip(): row["person"].strip() for row in rows}
-    except (OSError, UnicodeDecodeError, csv.Error, KeyError, AttributeError) as err:
-        msg = f"{path}: must be a table with the columns specimen and person ({err!r})."
-        raise UsageError(msg) from err
     known = {scan.specimen for scan in scans}
+    person_of: dict[str, str] = {}
+    for name, person in _read_people_rows(path):
+        # As a listing of the folder gives it: with the ending of the mesh.
+        stem = (
+            name[: -len(Path(name).suffix)] if name.lower().endswith(tuple(MESH_SUFFIXES)) else name
+        )
+        specimen = name if name in known else stem
+        if person_of.setdefault(specimen, person) != person:
+            msg = f"{path}: {specimen!r} is there under two people. Keep one of the rows."
+            raise UsageError(msg)
+    if person_of and not known & set(person_of):
+        msg = f"{path}: names none of the scans. Name each by its file, without the ending."
+        raise UsageError(msg)
     problems = [
         Problem("unknown_specimen", name, f"{PEOPLE_FILE} names it; there is no such scan.")
         for name in person_of
         if name not in known
     ]
     return [replace(s, person=person_of.get(s.specimen) or s.person) for s in scans], problems
+
+
+def _read_people_rows(path: Path) -> list[tuple[str, str]]:
+    """Specimen and person of each row, named as scans are named; rows without both left out."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as err:
+        msg = f"{path}: must be text in UTF-8. Save it so."
+        raise UsageError(msg) from err
+    except OSError as err:
+        msg = f"{path}: cannot be read ({err.strerror})."
+        raise UsageError(msg) from err
+    header = lines[0] if lines else ""
+    # A spreadsheet with decimal commas separates by semicolons.
+    delimiter = ";" if ";" in header and "," not in header else ","
+    columns = [column.strip().lower() for column in header.split(delimiter)]
+    if not {"specimen", "person"} <= set(columns):
+        msg = f"{path}: must have the columns specimen and person; got {header!r}."
+        raise UsageError(msg)
+    places = columns.index("specimen"), columns.index("person")
+    rows = [
+        (printable_name(row[places[0]].strip()), printable_name(row[places[1]].strip()))
+        for row in csv.reader(lines[1:], delimiter=delimiter)
+        if len(row) > max(places)
+    ]
+    return [(specimen, person) for specimen, person in rows if specimen and person]

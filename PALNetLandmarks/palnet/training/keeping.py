@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import zipfile
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -103,8 +104,11 @@ def _is_kept(path: Path, digest: str) -> bool:
     """Whether the file holds what these files and settings make."""
     if not path.exists():
         return False
-    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-        return str(arrays["digest"]) == digest
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+            return str(arrays["digest"]) == digest
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+        return False  # damaged: made again
 
 
 def _keep_one(prepare: Prepare, task: tuple[AnnotatedScan, Path, str]) -> None:

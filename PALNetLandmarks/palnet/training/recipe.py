@@ -263,7 +263,7 @@ def read_toml(name_or_path: str | os.PathLike[str], *, shipped: str) -> tuple[Pa
     if not path.suffix:
         path = RECIPES_FOLDER / f"{path.name}.toml"
     try:
-        return path, _parse_toml(path.read_text(encoding="utf-8"))
+        return path, _parse_toml(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as err:
         msg = f"{path}: not a recipe ({err}). Give a TOML file, or a shipped recipe: {shipped}."
         raise UsageError(msg) from err

@@ -213,7 +213,7 @@ SPOILERS = {
         lambda f: (f / "measurements.csv").write_text("specimen,n_sn_mm\np2,51.2\n", "utf-8"),
     ],
     "unknown_specimen": [
-        lambda f: (f / "people.csv").write_text("specimen,person\np9,a\n", encoding="utf-8")
+        lambda f: (f / "people.csv").write_text("specimen,person\np9,a\np0,b\n", encoding="utf-8")
     ],
     "coarse_mesh": [unrefine],
     "odd_size": [lambda f: change_mesh(f, lambda p: p * 1.8)],

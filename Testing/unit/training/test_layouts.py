@@ -224,6 +224,43 @@ def test_people_are_named_by_the_table(tmp_path):
     assert [scan.person for scan in data.scans] == ["anna", "p1", "anna"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "specimen,person\np0.ply,anna\np2.ply,anna\n",
+        "Specimen;Person\np0;anna\n;\np2;anna\n",
+        "specimen,person,age\np0,Mu\u0308ller,3\np2,M\u00fcller,3\n,,\n",
+    ],
+)
+def test_table_of_people_may_be_a_spreadsheets(text, tmp_path):
+    folder = tmp_path / "scans"
+    scheme = str(write_toy_cohort(folder, 3))
+    (folder / "people.csv").write_text(text, encoding="utf-8-sig")
+
+    data = read_data_set(folder, scheme)
+
+    first, second, third = [scan.person for scan in data.scans]
+    assert first == third != second == "p1"
+    assert data.problems == ()
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"specimen,person\np0,anna\np0,bert\n", "'p0' is there under two people"),
+        (b"specimen,person\nq0,anna\n", "names none of the scans"),
+        (b"specimen,person\np0,M\xfcller\n", "must be text in UTF-8. Save it so."),
+        (b"", "columns specimen and person"),
+    ],
+)
+def test_table_of_people_that_would_mix_them_is_refused(content, says, tmp_path):
+    scheme = str(write_toy_cohort(tmp_path / "scans", 2))
+    (tmp_path / "scans" / "people.csv").write_bytes(content)
+
+    with pytest.raises(UsageError, match=says):
+        read_data_set(tmp_path / "scans", scheme)
+
+
 def test_table_of_people_without_its_columns_is_refused(tmp_path):
     scheme = str(write_toy_cohort(tmp_path / "scans", 1))
     (tmp_path / "scans" / "people.csv").write_text("scan,who\np0,a\n", encoding="utf-8")
