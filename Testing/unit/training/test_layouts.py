@@ -12,6 +12,7 @@ from palnet.scheme import load_scheme
 from palnet.surface import Mesh, write_ply
 from palnet.training.checking import check_data_set
 from palnet.training.dataset import load_scan
+from palnet.training.keeping import _is_kept
 from palnet.training.layouts import facescape_scheme, read_data_set
 from palnet.training.scan_checks import read_matrix
 from toy_cohort import toy_landmarks, toy_person, write_toy_cohort, write_toy_scan
@@ -285,3 +286,14 @@ def test_matrix_that_is_a_bomb_is_refused(tmp_path):
         read_matrix(path)
 
     assert not mark.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\3\4 cut off"])
+def test_prepared_file_that_is_damaged_is_made_again(content, tmp_path):
+    path = tmp_path / "p0.npz"
+    np.savez(path, digest="abc")
+    assert _is_kept(path, "abc")
+
+    path.write_bytes(content)
+
+    assert not _is_kept(path, "abc")
