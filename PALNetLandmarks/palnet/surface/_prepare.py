@@ -52,7 +52,8 @@ def prepare_surface(mesh: Mesh, unit: Unit) -> Surface:
     is_kept = shapes.doubled_areas > SLIVER * shapes.longest_squared
     if not is_kept.all():
         triangles, shapes = triangles[is_kept], shapes.keep(is_kept)
-        points, triangles = drop_unused(points, triangles)
+    # A facet that has collapsed to a point or a line is gone since it was sorted.
+    points, triangles = drop_unused(points, triangles)
     if not len(triangles):
         msg = f"{mesh.name}: no triangle of the mesh has an area. Export the scan again."
         raise MeshError(msg)

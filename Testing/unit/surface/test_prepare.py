@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.spatial import ConvexHull
 
 from palnet.errors import MeshError
 from palnet.surface import (
@@ -378,3 +379,17 @@ def test_surface_of_a_file_keeps_unit_and_name(tmp_path):
     assert surface.name == "case 7"
     assert surface.unit.mm_per_unit == 3.0
     assert surface.points_mm.max() == 3.0
+
+
+@pytest.mark.parametrize("facet", [(8, 8, 8), (0, 0, 8)])
+@pytest.mark.parametrize("side", [150.0, -150.0])
+def test_collapsed_facet_leaves_no_point_without_a_triangle(facet, side):
+    cube = np.array([[x, y, z] for x in (0.0, 100) for y in (0.0, 100) for z in (0.0, 100)])
+    hull = ConvexHull(cube).simplices
+    points = np.vstack([cube, [side, 0, 0]])
+    mesh = Mesh(points, np.vstack([hull, facet]).astype(np.int32))
+
+    surface = prepare_surface(mesh, parse_unit("mm"))
+
+    assert len(surface.points_mm) == 8
+    assert len(np.unique(surface.triangles)) == 8
