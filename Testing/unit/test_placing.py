@@ -57,3 +57,16 @@ def test_more_is_expected_of_a_source_that_trained_nothing_in_true_millimetres(a
     np.testing.assert_array_equal(unseen.is_placed, known.is_placed)
     more = 1.9 * known.expected_error_mm**0.7
     np.testing.assert_allclose(unseen.expected_error_mm, np.maximum(more, known.expected_error_mm))
+
+
+def test_landmark_far_off_the_scan_is_not_placed(a_face, a_model):
+    at = a_face.fit.landmarks_mm.copy()
+    ones = np.ones(len(at))
+    near = project_prediction(a_face, LandmarkPrediction(at, ones, ones), a_model)
+    at[0] += [0, 0, 60.0]
+
+    lost = project_prediction(a_face, LandmarkPrediction(at, ones, ones), a_model)
+
+    assert not lost.is_placed[0]
+    np.testing.assert_array_equal(lost.is_placed[1:], near.is_placed[1:])
+    assert near.is_placed[0]

@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from palnet.errors import FormatError
-from palnet.exchange import FormatWarning, read_landmarks, write_landmarks
+from palnet.exchange import FormatWarning, read_landmarks, sidecar_path, write_landmarks
 from palnet.landmarks import LandmarkSet
+from palnet.samples import example_truth
 from palnet.scheme import Scheme
 
 SLICER_SAVED = Path(__file__).parents[2] / "data" / "slicer_saved.mrk.json"
@@ -342,3 +343,21 @@ def read_changed(path, change):
     change(content["markups"][0])
     path.write_text(json.dumps(content), encoding="utf-8")
     return read_landmarks(path)
+
+
+@pytest.mark.parametrize(("number", "space"), [("0", "RAS"), ("1", "LPS")])
+@pytest.mark.parametrize("suffix", [".fcsv", ".mrk.json"])
+def test_numbers_of_older_slicers_name_the_axes(number, space, suffix, tmp_path):
+    """Slicer 4 wrote 0 and 1; exchanged, they would mirror every landmark in x and y."""
+    path = tmp_path / f"face{suffix}"
+    lps = replace(read_landmarks(example_truth()), frame="LPS", space="LPS")
+    write_landmarks(lps, path)
+    sidecar_path(path).unlink(missing_ok=True)  # Slicer writes none
+    text = path.read_text(encoding="utf-8")
+    numbered = text.replace("CoordinateSystem = LPS", f"CoordinateSystem = {number}").replace(
+        '"coordinateSystem": "LPS"', f'"coordinateSystem": "{number}"'
+    )
+    assert numbered != text
+    path.write_text(numbered, encoding="utf-8")
+
+    assert read_landmarks(path).space == space
