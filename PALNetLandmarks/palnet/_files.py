@@ -8,7 +8,6 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 from palnet.errors import OutputError, OutputExistsError, PalnetError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 __all__ = ["check_free", "file_hash", "possible_stem", "replacing", "write_text"]
 

@@ -25,6 +25,7 @@ __all__ = [
     "add_reading_options",
     "find_landmark_files",
     "hint_at_lenient",
+    "may_be_read",
     "read_all",
     "stem_of",
     "warnings_on_stderr",
@@ -71,13 +72,13 @@ def find_landmark_files(paths: Iterable[Path], scheme: Scheme | str | None = Non
         if not path.is_dir():
             found.append(path)
             continue
-        files = [f for f in path.iterdir() if _may_be_read(f) and f.name.lower().endswith(suffixes)]
+        files = [f for f in path.iterdir() if may_be_read(f) and f.name.lower().endswith(suffixes)]
         files = _without_other_tables(files)
         by_stem: dict[str, list[Path]] = {}
         for file in sorted(files, key=lambda file: (rank[find_format(file).name], file.name)):
             by_stem.setdefault(stem_of(file), []).append(file)
         if not by_stem:
-            below = filter(_may_be_read, path.glob("*/*"))
+            below = filter(may_be_read, path.glob("*/*"))
             n_below = sum(f.name.lower().endswith(suffixes) for f in below)
             hint = (
                 f" Files in the folders below: {n_below}; name those folders, or gather the "
@@ -94,7 +95,7 @@ def find_landmark_files(paths: Iterable[Path], scheme: Scheme | str | None = Non
     return list(dict.fromkeys(found))
 
 
-def _may_be_read(path: Path) -> bool:
+def may_be_read(path: Path) -> bool:
     """Leave out folders, and what macOS puts beside each file on a foreign disk (`._face.csv`)."""
     return path.is_file() and not path.name.startswith(".")
 

@@ -14,6 +14,7 @@ from palnet._files import possible_stem
 from palnet.commands._landmark_files import (
     FRAME_OPTIONS,
     hint_at_lenient,
+    may_be_read,
     warnings_on_stderr,
 )
 
@@ -158,8 +159,7 @@ def _find_files(arguments: argparse.Namespace) -> list[Path]:
     found: list[Path] = []
     for path in arguments.files:
         inside = sorted(path.glob("*")) if path.is_dir() else []
-        # macOS puts files of its own beside each on a foreign disk: ._face.csv
-        files = [f for f in inside if f.name.lower().endswith(suffix) and f.name[0] != "."]
+        files = [f for f in inside if f.name.lower().endswith(suffix) and may_be_read(f)]
         if path.is_dir() and not files:
             msg = f"{path}: the folder holds no file that ends in {suffix}."
             raise UsageError(msg)

@@ -186,10 +186,8 @@ def name_people(
     person_of: dict[str, str] = {}
     for name, person in _read_people_rows(path):
         # As a listing of the folder gives it: with the ending of the mesh.
-        stem = (
-            name[: -len(Path(name).suffix)] if name.lower().endswith(tuple(MESH_SUFFIXES)) else name
-        )
-        specimen = name if name in known else stem
+        is_file = name not in known and Path(name).suffix.lower() in MESH_SUFFIXES
+        specimen = Path(name).stem if is_file else name
         if person_of.setdefault(specimen, person) != person:
             msg = f"{path}: {specimen!r} is there under two people. Keep one of the rows."
             raise UsageError(msg)
