@@ -94,7 +94,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         panel.setMRMLScene(slicer.mrmlScene)
         if self.logic is None:
             self.logic = PALNetLandmarksLogic()
-        self.inputSection = InputSection(self.ui, self.selectScan)
+        self.inputSection = InputSection(self.ui, self.selectScan, self.onUnitChosen)
         self.trainedModelSection = TrainedModelSection(
             self.ui, self.onTrainedModelChosen, self.onTrainedModelRead
         )
@@ -104,7 +104,11 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.handOverSection = HandOverSection(self.ui)
         self.measurementSection = MeasurementSection(self.ui)
         self.reviewSection = ReviewSection(
-            self.ui, self.logic.findPicture, self.logic.startPlacing, self.onLandmarksChanged
+            self.ui,
+            self.logic.findPicture,
+            self.logic.startPlacing,
+            self.logic.stopPlacing,
+            self.onLandmarksChanged,
         )
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
@@ -226,9 +230,9 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.detectButton.setEnabled(scan is not None)
         self.ui.byHandButton.setEnabled(scan is not None)
         landmarks, problem = self.logic.openList(node)
-        self.detectionSection.say(problem)
+        self.detectionSection.show(landmarks, problem)
         self.reviewSection.show(landmarks, snap_to_surface=self.ui.snapCheckBox.checked)
-        self.measurementSection.show(landmarks)
+        self.measurementSection.show(self.reviewSection.review)
         self.handOverSection.show(self.reviewSection.review)
 
     def selectScan(self, modelNode):
@@ -237,6 +241,11 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameterNode.scan = modelNode
         self.onParameterNodeModified()
         self.logic.showWhole(modelNode)
+
+    def onUnitChosen(self):
+        """Show the scan, and what was measured on it, in the unit that the user has chosen."""
+        self.inputSection.show(self._shown[0])
+        self.onLandmarksChanged()
 
     def startDetection(self):
         """Start a detection of the selected scan into the selected list."""
@@ -374,6 +383,12 @@ class PALNetLandmarksLogic(ScriptedLoadableModuleLogic):
 
         return create_empty_list(modelNode, scheme or load_scheme())
 
+    def chooseUnit(self, modelNode, unit):
+        """Say the unit of a scan ("um", "mm", "cm", "m", "in"); empty leaves it to the size."""
+        from PALNetLandmarksLib.scan_unit import choose_unit
+
+        choose_unit(modelNode, unit)
+
     def matchSelection(self, modelNode, markupsNode, shown):
         """Let the newer of the two choices decide: a scan brings its list, a list its scan."""
         from PALNetLandmarksLib.linking import match_selection
@@ -403,6 +418,15 @@ class PALNetLandmarksLogic(ScriptedLoadableModuleLogic):
         markupsLogic.SetActiveListID(markupsNode)
         markupsNode.SetControlPointPlacementStartIndex(int(index))
         markupsLogic.StartPlaceMode(False)
+
+    def stopPlacing(self, markupsNode):
+        """Let clicks in a view place no control point of a list any more."""
+        applicationLogic = slicer.app.applicationLogic()
+        interaction = applicationLogic.GetInteractionNode()
+        isPlacing = interaction.GetCurrentInteractionMode() == interaction.Place
+        active = applicationLogic.GetSelectionNode().GetActivePlaceNodeID()
+        if isPlacing and active == markupsNode.GetID():
+            interaction.SwitchToViewTransformMode()
 
     def showWhole(self, modelNode):
         """Bring the whole model into the 3D views."""

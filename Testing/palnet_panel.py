@@ -28,3 +28,8 @@ def wait_while(condition):
 def detect(panel):
     click(panel.ui.detectButton)
     wait_while(lambda: panel.detectionSection.is_running)
+
+
+def measure(panel):
+    click(panel.ui.measureButton)
+    wait_while(lambda: panel.measurementSection.is_running)

@@ -14,8 +14,10 @@ from scipy.spatial.transform import Rotation
 
 import palnet
 from palnet.exchange import read_landmarks
+from palnet.measurement import measure
 from palnet.model import read_model
-from PALNetLandmarksLib.landmark_list import create_list
+from PALNetLandmarksLib.list_creation import create_list
+from PALNetLandmarksLib.measuring import what_to_measure
 from PALNetLandmarksLib.review import Review
 
 __all__ = ["a_face", "a_list", "a_review"]
@@ -71,6 +73,12 @@ def saved_and_loaded(node, path):
         return slicer.util.getNode(name)
     assert slicer.util.saveNode(node, str(path), properties={})
     return slicer.util.loadMarkups(str(path))
+
+
+def measured(landmarks):
+    """What the panel measures of a list, and what it remarks."""
+    *inputs, remark = what_to_measure(landmarks)
+    return measure(*inputs), remark
 
 
 @pytest.fixture

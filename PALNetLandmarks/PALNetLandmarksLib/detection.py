@@ -3,25 +3,20 @@
 
 from __future__ import annotations
 
-import numpy as np
 from slicer.i18n import tr as _
 
 import palnet
 from palnet._record import describe_detection
 from palnet.errors import ScanRefusedError, UnitError
 from palnet.model import DEFAULT_MODEL
+from palnet.surface import UNIT_NAMES
 from PALNetLandmarksLib.job import BackgroundJob
-from PALNetLandmarksLib.landmark_list import LandmarkList, create_list, new_list_name
+from PALNetLandmarksLib.landmark_list import LandmarkList
 from PALNetLandmarksLib.linking import lies_elsewhere
+from PALNetLandmarksLib.list_creation import create_list, new_list_name
 from PALNetLandmarksLib.list_scheme import is_same_list_of_landmarks
-from PALNetLandmarksLib.list_state import rescaled_unit
-from PALNetLandmarksLib.list_storage import write_unit
-from PALNetLandmarksLib.models import (
-    likely_unit,
-    mesh_from_model,
-    state_of_model,
-    world_matrix,
-)
+from PALNetLandmarksLib.models import mesh_from_model, state_of_model
+from PALNetLandmarksLib.scan_unit import chosen_unit, find_unit
 from PALNetLandmarksLib.trained_models import check_is_there
 
 
@@ -50,6 +45,8 @@ class DetectionRun:
     ----------
     job : BackgroundJob
         What runs.
+    scan_name : str
+        Name of the model when the run started.
     remark : str
         What the user should know about the result, once it was written.
 
@@ -63,9 +60,9 @@ class DetectionRun:
         self._scene = model_node.GetScene()
         self._model_node, self._list_node = model_node, list_node
         self._replace = frozenset(replace)
-        self._model_state = state_of_model(model_node)
-        self.remark = ""
-        self.job = BackgroundJob(_detect, mesh_from_model(model_node), trained_model)
+        self._model_state, unit = state_of_model(model_node), chosen_unit(model_node)
+        self._unit, self.scan_name, self.remark = unit, model_node.GetName(), ""
+        self.job = BackgroundJob(_detect, mesh_from_model(model_node), trained_model, unit)
 
     def finish(self):
         """Write the landmarks into the scene, on the main thread, once the job has ended.
@@ -87,8 +84,12 @@ class DetectionRun:
         if not self._scene.IsNodePresent(self._model_node):
             msg = _("The model was deleted during the detection.")
             raise ModelChangedError(msg)
-        if state_of_model(self._model_node) != self._model_state:
-            msg = _("The model was changed during the detection. Detect the landmarks again.")
+        is_same = state_of_model(self._model_node) == self._model_state
+        if not is_same or chosen_unit(self._model_node) != self._unit:
+            msg = _(
+                "The model or its unit was changed during the detection. Detect the landmarks "
+                "again."
+            )
             raise ModelChangedError(msg)
         return self._write(self.job.result)
 
@@ -144,25 +145,27 @@ def create_empty_list(model_node, scheme):
     Returns
     -------
     LandmarkList
-        The list; its unit is the one that the size of the model speaks for.
+        The list, in the unit of the scan as `find_unit` tells it.
 
     Raises
     ------
     PalnetError
         If the model is no surface, or its size fits no unit.
     """
-    unit = likely_unit(mesh_from_model(model_node))
+    found = find_unit(model_node, mesh_from_model(model_node))
     name = new_list_name(model_node, scheme)
     landmarks = create_list(model_node.GetScene(), scheme, model_node, name)
-    to_list = np.linalg.inv(world_matrix(landmarks.node))
-    write_unit(landmarks.node, rescaled_unit(unit.mm_per_unit, to_list))
+    landmarks.set_unit(found.unit.mm_per_unit)
     return landmarks
 
 
-def _detect(mesh, trained_model):
+def _detect(mesh, trained_model, unit):
     """Detect; a refusal says what to do here, not on the command line."""
     check_is_there(trained_model)
     try:
+        if unit is not None:
+            given = unit.name if unit.name in UNIT_NAMES else unit.mm_per_unit
+            return palnet.detect(mesh, unit=given, model=trained_model)
         try:
             # Slicer's numbers are millimeters wherever that is possible; else the library's guess.
             return palnet.detect(mesh, unit="mm", model=trained_model)

@@ -14,7 +14,8 @@ import palnet
 from palnet.exchange import FormatWarning, get_format, write_landmarks
 from PALNetLandmarksLib.linking import lies_elsewhere
 from PALNetLandmarksLib.list_state import scale_of
-from PALNetLandmarksLib.models import is_as_its_file, model_scale, to_local, world_matrix
+from PALNetLandmarksLib.models import to_local, world_matrix
+from PALNetLandmarksLib.scan_unit import is_as_its_file, model_scale
 
 # Frames on offer: as the model's file has its numbers, or Slicer's two, in millimeters.
 FRAMES = ("file", "LPS", "RAS")
@@ -44,6 +45,46 @@ def default_path(landmarks, suffix):
             return path
     last = Path(slicer.util.settingsValue("PALNet/LastFolder", "") or Path.home())
     return (last if last.is_dir() else Path.home()) / f"{landmarks.node.GetName()}{suffix}"
+
+
+def export_path(landmarks, suffix):
+    """Propose where to export to: never over the saved list.
+
+    Parameters
+    ----------
+    landmarks : LandmarkList
+        The list.
+    suffix : str
+        Ending of the file, with its dot.
+
+    Returns
+    -------
+    Path
+        As `default_path`, under another name if need be.
+    """
+    path = default_path(landmarks, suffix)
+    if path != saved_path(landmarks):
+        return path
+    return path.with_name(f"{path.name.removesuffix(suffix)}-export{suffix}")
+
+
+def saved_path(landmarks):
+    """Give the file that a list was saved to or read from.
+
+    Parameters
+    ----------
+    landmarks : LandmarkList
+        The list.
+
+    Returns
+    -------
+    Path or None
+        None for a list without a file.
+    """
+    storage = landmarks.node.GetStorageNode()
+    if storage is None or not storage.GetFileName():
+        return None
+    return Path(storage.GetFullNameFromFileName())
 
 
 def has_own_file(model_node):
@@ -112,7 +153,15 @@ def export(landmarks, path, format_name, frame, *, overwrite=False):
     ------
     PalnetError
         If the format cannot hold these landmarks, or the file exists.
+    ValueError
+        If the file is that of the saved list, or the model's numbers are not known.
     """
+    if path == saved_path(landmarks):
+        msg = _(
+            "{name} is the file of the saved list, which holds more than an export. Click Save "
+            "landmarks, or choose another name."
+        )
+        raise ValueError(msg.format(name=path.name))
     framed = in_model_file(landmarks) if frame == "file" else in_world(landmarks, frame)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", FormatWarning)

@@ -9,6 +9,7 @@ from slicer.i18n import tr as _
 
 from palnet.landmarks import PLACED, LandmarkSet
 from PALNetLandmarksLib.list_anchor import hardened_by, set_anchor
+from PALNetLandmarksLib.list_looks import fit_glyphs
 from PALNetLandmarksLib.list_scheme import find_scheme, restore_order, write_scheme
 from PALNetLandmarksLib.list_state import ListState, joint_move, rescaled_unit
 from PALNetLandmarksLib.list_storage import (
@@ -33,7 +34,7 @@ MODEL_REFERENCE = "PALNet.Model"
 # Rounding in files is far below; a hand's correction above.
 _MOVED_MM = 0.01
 
-_CLASS = "vtkMRMLMarkupsFiducialNode"
+LIST_CLASS = "vtkMRMLMarkupsFiducialNode"
 _DEFINED = slicer.vtkMRMLMarkupsNode.PositionDefined
 
 
@@ -212,6 +213,7 @@ class LandmarkList:
         with written_by_program(self.node):
             written = now.taken_from(found, chosen)
             self.apply(written.replaced(record=remembered, mm_per_unit=unit))
+        fit_glyphs(self.node, self.mm_per_world_unit)
 
     def carry(self, matrix):
         """Move all landmarks with their model.
@@ -225,6 +227,20 @@ class LandmarkList:
         own = np.linalg.inv(to_world) @ matrix @ to_world
         with written_by_program(self.node, carried_by=own):
             self.apply(self.state().carried(own))
+        fit_glyphs(self.node, self.mm_per_world_unit)
+
+    def set_unit(self, mm_per_world_unit):
+        """Say what the scene's coordinates are; no landmark moves.
+
+        Parameters
+        ----------
+        mm_per_world_unit : float
+            Millimeters in one unit of them.
+        """
+        own = rescaled_unit(mm_per_world_unit, np.linalg.inv(world_matrix(self.node)))
+        with written_by_program(self.node):
+            write_unit(self.node, own)
+        fit_glyphs(self.node, mm_per_world_unit)
 
     def reconcile(self):
         """Make up for what happened to the points while nobody watched.
@@ -347,70 +363,4 @@ def is_landmark_list(node):
     bool
         True if its control points are the landmarks of a scheme.
     """
-    return node is not None and node.IsA(_CLASS) and find_scheme(node) is not None
-
-
-def new_list_name(model_node, scheme):
-    """Name a list after its model; other landmarks than those of the module, by their scheme too.
-
-    Parameters
-    ----------
-    model_node : vtkMRMLModelNode
-        The model that it is to lie on.
-    scheme : Scheme
-        Its landmarks.
-
-    Returns
-    -------
-    str
-        The name, which another list may have already.
-    """
-    words = (model_node.GetName(), "" if scheme.is_shipped else scheme.name, "landmarks")
-    return " ".join(filter(None, words))
-
-
-def create_list(scene, scheme, model_node, name):
-    """Make a point list whose landmarks are named and not yet placed.
-
-    Parameters
-    ----------
-    scene : vtkMRMLScene
-        Where to.
-    scheme : Scheme
-        Which landmarks.
-    model_node : vtkMRMLModelNode
-        The model they belong to.
-    name : str
-        Name of the list.
-
-    Returns
-    -------
-    LandmarkList
-        The list.
-    """
-    node = scene.AddNewNodeByClass(_CLASS, scene.GenerateUniqueName(name))
-    with slicer.util.NodeModify(node):
-        for index, definition in enumerate(scheme.landmarks):
-            node.AddControlPoint([0.0, 0.0, 0.0], definition.code)
-            node.SetNthControlPointDescription(index, definition.definition)
-            node.UnsetNthControlPointPosition(index)
-        node.SetFixedNumberOfControlPoints(True)
-    write_scheme(node, scheme)
-    node.CreateDefaultDisplayNodes()
-    _style(node.GetDisplayNode())
-    node.SetAndObserveTransformNodeID(model_node.GetTransformNodeID())
-    made = LandmarkList(node)
-    made.link_model(model_node)
-    return made
-
-
-def _style(display):
-    """Small dots with small labels; the halo tells the class."""
-    display.SetUseGlyphScale(False)
-    display.SetGlyphSize(1.8)
-    display.SetTextScale(2.2)
-    display.SetSelectedColor(0.13, 0.13, 0.13)
-    display.SetColor(0.13, 0.13, 0.13)
-    display.SetActiveColor(0.8, 0.47, 0.65)
-    display.SetPropertiesLabelVisibility(False)
-    display.SetSnapMode(slicer.vtkMRMLMarkupsDisplayNode.SnapModeToVisibleSurface)
+    return node is not None and node.IsA(LIST_CLASS) and find_scheme(node) is not None

@@ -100,12 +100,32 @@ def find_lists(model_node):
     list of LandmarkList
         In the order in which they came into the scene.
     """
-    nodes = slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode", model_node.GetScene())
-    lists = [LandmarkList(node) for node in nodes if is_landmark_list(node)]
-    for landmarks in lists:
+    for landmarks in _all_lists(model_node.GetScene()):
         if landmarks.model_node is None and lies_on(landmarks, model_node):
             find_model(landmarks)  # another model may lie nearer
+    return linked_lists(model_node)
+
+
+def linked_lists(model_node):
+    """Give the lists that are linked to a model already.
+
+    Parameters
+    ----------
+    model_node : vtkMRMLModelNode
+        The model.
+
+    Returns
+    -------
+    list of LandmarkList
+        In the order in which they came into the scene.
+    """
+    lists = _all_lists(model_node.GetScene())
     return [landmarks for landmarks in lists if landmarks.model_node is model_node]
+
+
+def _all_lists(scene):
+    nodes = slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode", scene)
+    return [LandmarkList(node) for node in nodes if is_landmark_list(node)]
 
 
 def match_selection(model_node, list_node, shown):
@@ -128,7 +148,7 @@ def match_selection(model_node, list_node, shown):
     if model_node is not shown[0] and model_node is not None:
         lists = [found.node for found in find_lists(model_node)]
         if list_node not in lists:
-            list_node = lists[0] if lists else None
+            list_node = lists[-1] if lists else None  # the newest: the one worked on last
     elif list_node is not shown[1] and is_landmark_list(list_node):
         model_node = find_model(LandmarkList(list_node)) or model_node
     return model_node, list_node

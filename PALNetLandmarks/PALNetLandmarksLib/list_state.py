@@ -179,6 +179,22 @@ class ListState:
         is_alike = self.record == other.record and self.mm_per_unit == other.mm_per_unit
         return is_alike and not self.changed_in(other)
 
+    def differs_in_unit_only(self, other):
+        """Tell whether another state is this one with another unit of the same numbers.
+
+        Parameters
+        ----------
+        other : ListState
+            The other state.
+
+        Returns
+        -------
+        bool
+            True if so.
+        """
+        is_other = self.mm_per_unit != other.mm_per_unit
+        return is_other and self.replaced(mm_per_unit=other.mm_per_unit).is_same(other)
+
 
 def carry_record(record, matrix):
     """Carry what is remembered of a detection along with a transform of all points.

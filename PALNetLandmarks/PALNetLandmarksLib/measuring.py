@@ -15,7 +15,6 @@ from palnet.measurement import (
     MeasurementDefinition,
     MeasurementPlan,
     load_measurement_plan,
-    measure,
 )
 from PALNetLandmarksLib.models import mesh_from_model
 
@@ -27,8 +26,8 @@ _COLOR = (0.10, 0.10, 0.10)
 _WIDTH_PIXELS = 3
 
 
-def measure_list(landmarks):
-    """Take all measurements that there are for the scheme of a list.
+def what_to_measure(landmarks):
+    """Gather what `palnet.measurement.measure` needs, so that a worker thread can do without us.
 
     Parameters
     ----------
@@ -37,15 +36,19 @@ def measure_list(landmarks):
 
     Returns
     -------
-    tuple of Measurement
-        Lines to draw are in world coordinates.
+    LandmarkSet
+        In world coordinates.
+    Mesh or None
+        The surface, if there is one.
+    MeasurementPlan
+        All measurements that there are for the scheme of the list.
     str
         What the user should know about the choice of measurements; empty for a shipped scheme.
     """
     model = landmarks.model_node
     mesh = mesh_from_model(model) if model is not None else None
     plan, remark = _find_plan(landmarks.scheme)
-    return measure(landmarks.landmark_set(), mesh, plan), remark
+    return landmarks.landmark_set(), mesh, plan, remark
 
 
 def _find_plan(scheme):

@@ -184,17 +184,18 @@ class Review:
         moved = before.moved_in(now)
         if before.is_same(now) or (not is_dragged and self._is_carried(now)):
             return
-        self.remark = ""
+        remark = ""
         # Of a shifted or warped list each point would be laid onto the skin somewhere else.
         are_few = 2 * len(moved) <= sum(status in PLACED for status in now.status)
         if self.snap_to_surface and (are_few or len(moved) == 1):
-            now = self._snapped(now, moved)
+            now, remark = self._snapped(now, moved)
         placed = [index for index in moved if now.status[index] in PLACED]
         now = now.replaced(absent=now.absent - set(placed)).with_status(placed, "corrected")
         if before.is_same(now):
+            self.remark = remark
             self._write(now)  # snapped back to where it was
         else:
-            self._step(now)
+            self._step(now, remark)
 
     def _is_carried(self, now):
         """Follow a transform that moved all points at once: that corrects nothing."""
@@ -207,10 +208,10 @@ class Review:
         return True
 
     def _snapped(self, state, moved):
-        """Lay the landmarks that were moved onto the surface of their model."""
-        model, landmarks = self.landmarks.model_node, self.landmarks
+        """Lay the landmarks that were moved onto their model, and say which are too far off."""
+        model, landmarks, remark = self.landmarks.model_node, self.landmarks, ""
         if model is None:
-            return state
+            return state, remark
         world, positions = landmarks.world_positions, state.positions.copy()
         for index in moved:
             if state.status[index] not in PLACED:
@@ -219,15 +220,16 @@ class Review:
             gap_mm = float(np.linalg.norm(closest - world[index])) * landmarks.mm_per_world_unit
             if gap_mm > MAX_SNAP_MM:
                 text = _("{code} lies {gap:.0f} mm away from the scan and was not laid onto it.")
-                self.remark = text.format(code=landmarks.scheme.codes[index], gap=gap_mm)
+                remark = text.format(code=landmarks.scheme.codes[index], gap=gap_mm)
             else:
                 positions[index] = to_local(landmarks.node, closest[None])[0]
-        return state.replaced(positions=positions)
+        return state.replaced(positions=positions), remark
 
-    def _step(self, state):
-        """Write a state as a new step."""
+    def _step(self, state, remark=""):
+        """Write a state as a new step; what was remarked on the last one is done with."""
         if self._settled.is_same(state):
             return
+        self.remark = remark
         self._done = [*self._done, self._settled][-MAX_UNDO:]
         self._undone = []
         self._write(state)
@@ -235,7 +237,7 @@ class Review:
     def _travel(self, source, target):
         if not source or self._is_dragging:
             return []
-        before = self._settled
+        before, self.remark = self._settled, ""
         target.append(before)
         self._write(source.pop())
         return before.changed_in(self._settled)
@@ -295,6 +297,10 @@ class Review:
         if self._is_writing:
             return
         before, self._settled = self._settled, self.landmarks.state()
+        if before.differs_in_unit_only(self._settled):
+            self._follow_unit(before.mm_per_unit)
+            self._report(before)
+            return
         matrix = carried_by(self.landmarks.node)
         if matrix is None:
             matrix = joint_move(before.positions, self._settled.positions)
@@ -304,3 +310,12 @@ class Review:
         elif not before.is_same(self._settled):
             self._done, self._undone = [*self._done, before][-MAX_UNDO:], []
         self._report(before)
+
+    def _follow_unit(self, before):
+        """Take over a unit that was said anew of the same numbers: no step, and true of all."""
+        now = self._settled.mm_per_unit
+        for steps in (self._done, self._undone):
+            steps[:] = [
+                state.replaced(mm_per_unit=now) if state.mm_per_unit == before else state
+                for state in steps
+            ]

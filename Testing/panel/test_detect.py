@@ -16,8 +16,9 @@ from palnet import detect as detect_file
 from palnet.exchange import read_landmarks, write_landmarks
 from palnet_panel import click, detect, wait_while
 from palnet_scenes import SAMPLES, true_landmarks
-from PALNetLandmarksLib.landmark_list import LandmarkList, create_list
-from PALNetLandmarksLib.models import scale_model
+from PALNetLandmarksLib.landmark_list import LandmarkList
+from PALNetLandmarksLib.list_creation import create_list
+from PALNetLandmarksLib.scan_unit import CHOICE_ATTRIBUTE, scale_model
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def test_example_is_detected_by_two_clicks(a_panel):
     truth = read_landmarks(SAMPLES / "example.landmarks.csv").to_frame("RAS").positions
     errors = np.linalg.norm(landmarks.world_positions - truth, axis=1)
     assert np.nanmean(errors) < 1.5
-    assert ui.statusLabel.text.startswith("50 of 50 landmarks in")
+    assert ui.statusLabel.text.startswith("PALNet example face: 50 of 50 landmarks in")
     assert ui.landmarkTable.rowCount == 50
     assert ui.reviewedLabel.text == "0 of 50 reviewed"
     assert ui.reviewedLabel.toolTip.endswith("allow for faces unlike all that trained it.")
@@ -128,7 +129,104 @@ def test_small_face_is_told(a_panel, a_face):
 
     detect(a_panel)
 
-    assert "of the mean size: a small child's, or the unit is wrong." in a_panel.ui.statusLabel.text
+    assert (
+        "of the mean size: a small child's, or the unit is another one."
+        in a_panel.ui.statusLabel.text
+    )
+
+
+def test_warning_of_a_detection_stands_whenever_its_list_is_shown(a_panel, a_face):
+    scale_model(a_face, 0.65)
+    a_panel.ui.scanSelector.setCurrentNode(a_face)
+    detect(a_panel)
+    landmarks = a_panel.ui.landmarksSelector.currentNode()
+    a_panel.ui.landmarksSelector.setCurrentNode(None)
+    assert a_panel.ui.statusLabel.text == ""
+
+    a_panel.ui.landmarksSelector.setCurrentNode(landmarks)
+
+    assert a_panel.ui.statusLabel.text.startswith("The face has ")
+
+
+def choose_unit(panel, name):
+    """Choose as a user does: only that sends "activated"."""
+    selector = panel.ui.unitSelector
+    selector.setCurrentIndex(selector.findData(name))
+    selector.activated.emit(selector.currentIndex)
+
+
+def test_unit_that_is_chosen_counts_for_all_that_follows(a_panel, a_face):
+    scale_model(a_face, 0.65)
+    ui = a_panel.ui
+    ui.scanSelector.setCurrentNode(a_face)
+    assert ui.unitSelector.currentText == "By the size of the scan"
+    click(ui.byHandButton)
+    by_hand = a_panel.reviewSection.review.landmarks
+    assert by_hand.mm_per_unit == 1.0
+
+    choose_unit(a_panel, "cm")
+    assert ui.scanInfoLabel.text.startswith("read in cm, the scan measures")
+    assert ui.scaleButton.isHidden()
+
+    scale_model(a_face, 0.1)
+    a_face.SetAttribute(CHOICE_ATTRIBUTE, None)
+    choose_unit(a_panel, "cm")
+
+    assert "unit: cm, chosen." in ui.scanInfoLabel.text
+    assert by_hand.mm_per_unit == 10.0
+    assert not ui.scaleButton.isHidden()
+    detect(a_panel)
+    assert LandmarkList(ui.landmarksSelector.currentNode()).mm_per_unit == 10.0
+
+
+def test_chosen_unit_is_the_scans_own(a_panel, a_face, scene):
+    other = slicer.util.loadModel(str(SAMPLES / "example.ply"))
+    ui = a_panel.ui
+    ui.scanSelector.setCurrentNode(a_face)
+    choose_unit(a_panel, "mm")
+
+    ui.scanSelector.setCurrentNode(other)
+    assert ui.unitSelector.currentText == "By the size of the scan"
+    assert "chosen" not in ui.scanInfoLabel.text
+    ui.scanSelector.setCurrentNode(a_face)
+
+    assert ui.unitSelector.currentText == "Millimeters"
+    ui.scanSelector.setCurrentNode(None)
+    assert not ui.unitSelector.enabled
+
+
+def test_findings_stand_after_the_unit_is_chosen(a_panel, a_face):
+    ui = a_panel.ui
+    ui.scanSelector.setCurrentNode(a_face)
+    choose_unit(a_panel, "mm")
+    wait_while(lambda: "The surface is open" not in ui.scanInfoLabel.text)
+
+    choose_unit(a_panel, "")
+
+    assert "The surface is open" in ui.scanInfoLabel.text
+    assert "chosen" not in ui.scanInfoLabel.text
+
+
+def test_result_says_which_scan_it_is_about(a_panel, a_face, scene):
+    """The user may have gone on to another one."""
+    other = slicer.util.loadModel(str(SAMPLES / "example.ply"))
+    ui = a_panel.ui
+    ui.scanSelector.setCurrentNode(a_face)
+    click(ui.detectButton)
+    ui.scanSelector.setCurrentNode(other)
+
+    wait_while(lambda: a_panel.detectionSection.is_running)
+
+    assert ui.statusLabel.text.startswith("Face: 50 of 50 landmarks in")
+    assert ui.scanSelector.currentNode() is other
+
+
+def test_newest_list_of_a_scan_comes_with_it(a_panel, a_list, a_face):
+    newest = create_list(a_face.GetScene(), a_list.scheme, a_face, "Second look")
+
+    a_panel.ui.scanSelector.setCurrentNode(a_face)
+
+    assert a_panel.ui.landmarksSelector.currentNode() is newest.node
 
 
 def test_running_detection_is_canceled_by_the_same_button(a_panel, a_face, scene):
@@ -151,7 +249,7 @@ def test_elapsed_time_is_shown_while_it_runs(a_panel, a_face):
     a_panel.ui.scanSelector.setCurrentNode(a_face)
     click(a_panel.ui.detectButton)
 
-    wait_while(lambda: "Detecting landmarks: 0 s" not in a_panel.ui.statusLabel.text)
+    wait_while(lambda: "Face: detecting landmarks, 0 s" not in a_panel.ui.statusLabel.text)
     wait_while(lambda: a_panel.detectionSection.is_running)
 
 

@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 import qt
 import slicer
-from PySide6.QtCore import Qt
-from PySide6.QtTest import QTest
 
 from palnet.exchange import FORMATS, read_landmarks
+from palnet_panel import click, measure
 from palnet_scenes import SAMPLES, a_record, true_landmarks
-from PALNetLandmarksLib.landmark_list import create_list
+from PALNetLandmarksLib.list_creation import create_list
 from PALNetLandmarksLib.measuring import LINE_ATTRIBUTE
 
 
@@ -47,11 +46,6 @@ def a_reviewed_panel(a_panel, a_list_on_file):
         if status == "detected":
             a_panel.reviewSection.review.confirm(index)
     return a_panel
-
-
-def click(button):
-    assert button.enabled, f"{button.objectName} is disabled"
-    QTest.mouseClick(button, Qt.MouseButton.LeftButton)
 
 
 def choose(panel, name, frame):
@@ -176,11 +170,11 @@ def test_format_that_cannot_hold_the_list_says_why(
 
 
 def test_measurements_are_taken_copied_saved_and_shown(
-    a_panel, scene, answers, a_file, monkeypatch
+    a_reviewed_panel, scene, answers, a_file, monkeypatch
 ):
-    ui = a_panel.ui
+    ui = a_reviewed_panel.ui
     ui.measurementSection.setProperty("collapsed", False)
-    click(ui.measureButton)
+    measure(a_reviewed_panel)
     n_rows = ui.measurementTable.rowCount
     assert n_rows > 40
 
@@ -207,14 +201,62 @@ def test_measurements_are_taken_copied_saved_and_shown(
     click(ui.saveMeasurementsButton)
     with path.open(encoding="utf-8", newline="") as file:
         assert len(list(csv.reader(file))) == n_rows + 1
+    assert ui.measurementLabel.text == f"Written: {path}"
 
 
 def test_correction_drops_measurements_that_no_longer_hold(a_panel, a_list_on_file):
     a_panel.ui.measurementSection.setProperty("collapsed", False)
-    click(a_panel.ui.measureButton)
+    measure(a_panel)
 
     position = a_list_on_file.world_positions[5] + 3.0
     a_list_on_file.node.SetNthControlPointPositionWorld(5, *position)
 
     assert a_panel.ui.measurementTable.rowCount == 0
     assert not a_panel.ui.copyMeasurementsButton.enabled
+
+
+@pytest.mark.parametrize("button", ["copyMeasurementsButton", "saveMeasurementsButton"])
+def test_measurements_of_unreviewed_doubtful_landmarks_leave_with_a_yes_only(
+    a_panel, answers, a_file, button
+):
+    a_panel.ui.measurementSection.setProperty("collapsed", False)
+    measure(a_panel)
+    qt.QApplication.clipboard().setText("mine")
+    answers.expect("message", "No", r"doubtful landmarks have not been reviewed: .*stn_l")
+
+    click(getattr(a_panel.ui, button))
+
+    assert qt.QApplication.clipboard().text() == "mine"
+    assert list(a_file.parent.glob("*.csv")) == []
+
+
+def test_correction_stops_measuring(a_panel, a_list_on_file):
+    a_panel.ui.measurementSection.setProperty("collapsed", False)
+    click(a_panel.ui.measureButton)
+    assert not a_panel.ui.measureButton.enabled
+
+    position = a_list_on_file.world_positions[5] + 3.0
+    a_list_on_file.node.SetNthControlPointPositionWorld(5, *position)
+
+    assert not a_panel.measurementSection.is_running
+    assert a_panel.ui.measureButton.enabled
+    assert a_panel.ui.measurementTable.rowCount == 0
+
+
+def test_export_leaves_the_file_of_the_saved_list(a_reviewed_panel, a_file, answers):
+    """It holds the record of the detection, which an export does not."""
+    saved = a_file.with_name("face.mrk.json")
+    answers.expect("file", str(saved), "Save landmarks")
+    click(a_reviewed_panel.ui.saveButton)
+    before = saved.read_bytes()
+    choose(a_reviewed_panel, "mrk.json", "LPS")
+
+    answers.expect("file", str(saved), "Export landmarks")
+    click(a_reviewed_panel.ui.exportButton)
+    assert "is the file of the saved list" in a_reviewed_panel.ui.handOverLabel.text
+    assert saved.read_bytes() == before
+
+    proposed = a_file.with_name("face-export.mrk.json")
+    answers.expect("file", str(proposed), "Export landmarks")
+    click(a_reviewed_panel.ui.exportButton)
+    assert proposed.exists()

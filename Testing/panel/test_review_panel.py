@@ -11,7 +11,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
 from palnet_scenes import N_LANDMARKS
-from PALNetLandmarksLib.landmark_list import create_list
+from PALNetLandmarksLib.list_creation import create_list
 from PALNetLandmarksLib.panel.landmark_table import (
     BY_ERROR,
     CODE,
@@ -249,6 +249,51 @@ def test_place_makes_the_next_click_place_this_landmark(a_panel, a_list):
     interaction = slicer.app.applicationLogic().GetInteractionNode()
     assert interaction.GetCurrentInteractionMode() == interaction.Place
     assert not interaction.GetPlaceModePersistence()
+
+
+@pytest.mark.parametrize("is_other_list", [False, True])
+def test_click_places_no_landmark_that_the_user_has_left(a_panel, a_list, is_other_list):
+    a_panel.reviewSection.table.select(MISSING)
+    click(a_panel.ui.placeButton)
+
+    if is_other_list:
+        a_panel.ui.landmarksSelector.setCurrentNode(None)
+    else:
+        a_panel.reviewSection.table.select(3)
+
+    interaction = slicer.app.applicationLogic().GetInteractionNode()
+    assert interaction.GetCurrentInteractionMode() == interaction.ViewTransform
+    assert a_list.status[MISSING] == "missing"
+
+
+def test_remark_about_a_landmark_far_off_goes_with_the_next_step(a_panel, a_list):
+    far = a_list.world_positions[3] + 80.0
+    a_list.node.SetNthControlPointPositionWorld(3, *far)
+    assert "away from the scan" in a_panel.ui.reviewedLabel.text
+
+    click(a_panel.ui.undoButton)
+
+    assert "away from the scan" not in a_panel.ui.reviewedLabel.text
+
+
+def test_filter_that_nothing_fits_says_so(a_panel, a_list):
+    a_panel.reviewSection.review.restore()
+    a_list.node.SetNthControlPointPositionWorld(MISSING, *a_list.world_positions[0])
+
+    a_panel.ui.filterSelector.setCurrentIndex(SHOW_MISSING)
+
+    assert a_panel.ui.landmarkTable.rowCount == 0
+    assert a_panel.ui.reviewedLabel.text.endswith("No landmark is of this kind.")
+
+
+def test_status_is_readable_after_a_correction(a_panel, a_list):
+    widget = a_panel.ui.landmarkTable
+    position = a_list.world_positions[3] + 2.0
+
+    a_list.node.SetNthControlPointPositionWorld(3, *position)
+
+    assert widget.item(3, STATUS).text() == "corrected"
+    assert widget.sizeHintForColumn(STATUS) <= widget.columnWidth(STATUS)
 
 
 def test_lock_is_the_lists_own(a_panel, a_list):

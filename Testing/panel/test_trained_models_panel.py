@@ -19,7 +19,7 @@ import palnet
 from palnet.errors import MissingDependencyError
 from palnet.exchange import read_landmarks
 from palnet_models import LAB_CODES, LAB_NAME, lab_scheme, write_lab_model
-from palnet_panel import click, detect, wait_while
+from palnet_panel import click, detect, measure, wait_while
 from PALNetLandmarksLib.landmark_list import LandmarkList
 
 FILES_KEY, CHOICE_KEY = "PALNet/TrainedModels", "PALNet/TrainedModel"
@@ -322,7 +322,7 @@ def test_lab_s_landmarks_go_all_the_way(a_lab_panel, a_model_file, tmp_path, ans
     ui = a_lab_panel.ui
     click(ui.exampleButton)
     detect(a_lab_panel)
-    assert ui.statusLabel.text.startswith("12 of 12 landmarks in")
+    assert ui.statusLabel.text.startswith("PALNet example face: 12 of 12 landmarks in")
     assert "Trained model: lab12." in ui.statusLabel.text
     assert ui.landmarkTable.rowCount == len(LAB_CODES)
     assert "trained model lab12\nSHA-256: " in ui.reviewedLabel.toolTip
@@ -338,7 +338,7 @@ def test_lab_s_landmarks_go_all_the_way(a_lab_panel, a_model_file, tmp_path, ans
 
     ui.measurementSection.setProperty("collapsed", False)
     assert ui.measurementLabel.isHidden()
-    click(ui.measureButton)
+    measure(a_lab_panel)
     assert "No measurement plan comes with the scheme lab12" in ui.measurementLabel.text
     assert ui.measurementTable.rowCount > 0
 
@@ -486,7 +486,8 @@ def test_model_that_needs_a_package_says_which(a_lab_panel, a_face, monkeypatch)
 
     detect(a_lab_panel)
 
-    assert a_lab_panel.ui.statusLabel.text == "this model needs torch, which is not installed."
+    said = a_lab_panel.ui.statusLabel.text
+    assert said == "Face: this model needs torch, which is not installed."
 
 
 def test_landmarks_of_the_chosen_model_are_placed_by_hand(a_lab_panel, a_face):

@@ -15,9 +15,9 @@ from palnet.errors import OutputExistsError
 from palnet.exchange import read_landmarks
 from palnet.surface import read_mesh, write_ply
 from palnet_scenes import SAMPLES, true_landmarks
-from PALNetLandmarksLib.hand_over import default_path, export, save
-from PALNetLandmarksLib.landmark_list import create_list
-from PALNetLandmarksLib.models import scale_model
+from PALNetLandmarksLib.hand_over import default_path, export, export_path, save
+from PALNetLandmarksLib.list_creation import create_list
+from PALNetLandmarksLib.scan_unit import scale_model
 
 RAS = slicer.vtkMRMLStorageNode.CoordinateSystemRAS
 
@@ -245,3 +245,17 @@ def slicer_matrix(transform):
     matrix = vtk.vtkMatrix4x4()
     transform.GetMatrixTransformToWorld(matrix)
     return matrix
+
+
+def test_export_is_proposed_beside_the_saved_list_not_over_it(a_copied_file, scene):
+    landmarks, _ = face_with_landmarks(load(a_copied_file))
+    saved = a_copied_file.with_suffix(".mrk.json")
+    assert export_path(landmarks, ".mrk.json") == saved
+
+    save(landmarks, saved)
+
+    assert default_path(landmarks, ".mrk.json") == saved
+    assert export_path(landmarks, ".mrk.json").name == "f\u00e4ce-export.mrk.json"
+    assert export_path(landmarks, ".csv") == a_copied_file.with_suffix(".csv")
+    with pytest.raises(ValueError, match="the file of the saved list"):
+        export(landmarks, saved, "mrk.json", "LPS", overwrite=True)

@@ -10,8 +10,9 @@ import vtk
 
 from palnet.exchange import read_landmarks
 from palnet_scenes import N_LANDMARKS, a_record, saved_and_loaded, true_landmarks
-from PALNetLandmarksLib.landmark_list import LandmarkList, create_list, is_landmark_list
+from PALNetLandmarksLib.landmark_list import LandmarkList, is_landmark_list
 from PALNetLandmarksLib.linking import find_lists, find_model
+from PALNetLandmarksLib.list_creation import create_list
 from PALNetLandmarksLib.list_storage import PROVENANCE_ATTRIBUTE
 
 MISSING = N_LANDMARKS - 1

@@ -12,10 +12,12 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 from palnet.errors import MeshError
 from palnet_scenes import a_record, saved_and_loaded, true_landmarks
 from PALNetLandmarksLib.detection import DetectionRun
-from PALNetLandmarksLib.landmark_list import LandmarkList, create_list
+from PALNetLandmarksLib.landmark_list import LandmarkList
 from PALNetLandmarksLib.linking import find_lists, find_model
+from PALNetLandmarksLib.list_creation import create_list
 from PALNetLandmarksLib.list_storage import RECORD_NAME, write_text
-from PALNetLandmarksLib.models import mesh_from_model, scale_model
+from PALNetLandmarksLib.models import mesh_from_model
+from PALNetLandmarksLib.scan_unit import scale_model
 
 Markups = slicer.vtkMRMLMarkupsNode
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Models as the library sees them: world coordinates, triangles, units, scaling."""
+"""Models as the library sees them: world coordinates, triangles, the nearest point."""
 
 from __future__ import annotations
 
@@ -8,18 +8,10 @@ import pytest
 import slicer
 import vtk
 
-from palnet.errors import UnitError
 from palnet.surface import read_mesh
 from palnet_scenes import SAMPLES
-from PALNetLandmarksLib.models import (
-    inspect_mesh,
-    likely_unit,
-    mesh_from_model,
-    model_scale,
-    scale_model,
-    size_mm,
-    state_of_model,
-)
+from PALNetLandmarksLib.models import mesh_from_model, state_of_model
+from PALNetLandmarksLib.scan_unit import scale_model
 from PALNetLandmarksLib.surface_snap import SurfaceSnap
 
 
@@ -58,43 +50,6 @@ def test_mesh_is_a_copy(a_quad):
     scale_model(a_quad, 3.0)
 
     np.testing.assert_array_equal(mesh.points, before)
-
-
-def test_size_and_findings_of_the_example(a_face):
-    mesh = mesh_from_model(a_face)
-
-    width, depth, height = size_mm(mesh, likely_unit(mesh))
-    assert 100 < width < 500  # the turned example with shoulders: 473
-    assert 50 < depth < 400
-    assert 150 < height < 500
-    assert {finding.code for finding in inspect_mesh(mesh)} >= {"holes"}
-
-
-@pytest.mark.parametrize(
-    ("factor", "unit"), [(1.0, "mm"), (0.1, "cm"), (0.001, "m"), (1000.0, "um")]
-)
-def test_unit_of_a_face(a_face, factor, unit):
-    scale_model(a_face, factor)
-
-    assert likely_unit(mesh_from_model(a_face)).name == unit
-
-
-def test_size_that_fits_no_unit_is_refused(a_face):
-    scale_model(a_face, 1e7)
-
-    with pytest.raises(UnitError):
-        likely_unit(mesh_from_model(a_face))
-
-
-def test_scaling_can_be_taken_back(a_face):
-    before = mesh_from_model(a_face).points
-
-    scale_model(a_face, 0.001)
-    assert model_scale(a_face) == pytest.approx(0.001)
-    scale_model(a_face, 1 / model_scale(a_face))
-
-    assert model_scale(a_face) == 1.0
-    np.testing.assert_allclose(mesh_from_model(a_face).points, before, rtol=1e-6)
 
 
 def test_state_changes_with_points_and_place_only(a_quad, scene):

@@ -14,13 +14,13 @@ from palnet.exchange import FORMATS, read_landmarks, write_landmarks
 from palnet.landmarks import LandmarkSet
 from palnet.scheme import Angle, Distance
 from palnet_models import LAB_CODES, lab_scheme
-from palnet_scenes import SAMPLES, a_record, saved_and_loaded
+from palnet_scenes import SAMPLES, a_record, measured, saved_and_loaded
 from PALNetLandmarksLib import list_scheme
 from PALNetLandmarksLib.hand_over import export
-from PALNetLandmarksLib.landmark_list import LandmarkList, create_list, is_landmark_list
+from PALNetLandmarksLib.landmark_list import LandmarkList, is_landmark_list
+from PALNetLandmarksLib.list_creation import create_list
 from PALNetLandmarksLib.list_scheme import SCHEME_NAME, learn_scheme
 from PALNetLandmarksLib.list_storage import write_text
-from PALNetLandmarksLib.measuring import measure_list
 
 
 @pytest.fixture(autouse=True)
@@ -159,7 +159,7 @@ def test_scheme_without_a_plan_is_told_and_its_own_measurements_are_taken(a_face
     landmarks = lab_landmarks(scheme)
     made.set_detection(landmarks, a_record())
 
-    taken, remark = measure_list(made)
+    taken, remark = measured(made)
 
     assert remark.startswith("No measurement plan comes with the scheme lab12.")
     assert "the 2 distances and angles" in remark
@@ -170,7 +170,7 @@ def test_scheme_without_a_plan_is_told_and_its_own_measurements_are_taken(a_face
 
 
 def test_scheme_that_names_nothing_has_its_asymmetry_only(a_lab_list):
-    taken, remark = measure_list(a_lab_list)
+    taken, remark = measured(a_lab_list)
 
     assert "it names no distances or angles" in remark
     assert {entry.kind for entry in taken} == {"asymmetry"}

@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 from vtk.util.numpy_support import vtk_to_numpy
 
 from palnet_scenes import N_LANDMARKS, a_record, true_landmarks
-from PALNetLandmarksLib.landmark_list import create_list
+from PALNetLandmarksLib.list_creation import create_list
 from PALNetLandmarksLib.models import world_surface
 from PALNetLandmarksLib.review import Review
 

@@ -13,11 +13,13 @@ from palnet.exchange import read_landmarks
 from palnet_scenes import a_record, saved_and_loaded, true_landmarks
 from PALNetLandmarksLib.detection import create_empty_list
 from PALNetLandmarksLib.hand_over import in_model_file
-from PALNetLandmarksLib.landmark_list import LandmarkList, create_list
+from PALNetLandmarksLib.landmark_list import LandmarkList
 from PALNetLandmarksLib.linking import lies_on
+from PALNetLandmarksLib.list_creation import create_list
 from PALNetLandmarksLib.list_storage import write_record
-from PALNetLandmarksLib.models import scale_model, state_of_model, world_matrix
+from PALNetLandmarksLib.models import state_of_model, world_matrix
 from PALNetLandmarksLib.review import Review
+from PALNetLandmarksLib.scan_unit import scale_model
 
 # Two landmarks and how far they are apart.
 PAIR = (0, 10)

@@ -13,12 +13,12 @@ import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
 from palnet.preview import CHECK_MM, GOOD_MM, classify_errors
-from palnet_scenes import N_LANDMARKS, face_from_world, true_landmarks
+from palnet_scenes import N_LANDMARKS, face_from_world, measured, true_landmarks
 from PALNetLandmarksLib.camera import look_at, look_at_face, look_at_model
 from PALNetLandmarksLib.error_classes import COLORS
 from PALNetLandmarksLib.halo import Halo
-from PALNetLandmarksLib.landmark_list import create_list
-from PALNetLandmarksLib.measuring import MeasuredLine, measure_list, table_for_spreadsheet
+from PALNetLandmarksLib.list_creation import create_list
+from PALNetLandmarksLib.measuring import MeasuredLine, table_for_spreadsheet
 
 MISSING = N_LANDMARKS - 1
 
@@ -191,7 +191,7 @@ def test_whole_model_fits_the_view(a_face, a_camera):
 
 
 def test_measurements_of_a_list_and_their_line(a_list, scene):
-    taken, remark = measure_list(a_list)
+    taken, remark = measured(a_list)
     assert remark == ""
     by_code = {entry.code: entry for entry in taken}
     distance = next(entry for entry in taken if entry.kind == "distance" and entry.is_measured)

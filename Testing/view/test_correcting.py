@@ -11,7 +11,7 @@ import vtk
 from palnet_scenes import N_LANDMARKS, a_record, face_from_world, true_landmarks
 from PALNetLandmarksLib.camera import look_at, look_at_face
 from PALNetLandmarksLib.halo import Halo
-from PALNetLandmarksLib.landmark_list import create_list
+from PALNetLandmarksLib.list_creation import create_list
 from PALNetLandmarksLib.review import Review
 from PALNetLandmarksLib.surface_snap import SurfaceSnap
 

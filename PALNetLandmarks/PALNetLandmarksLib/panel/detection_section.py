@@ -42,6 +42,19 @@ class DetectionSection:
         """Whether a detection is on its way."""
         return self._poller.is_running
 
+    def show(self, landmarks, problem):
+        """Turn to a list.
+
+        Parameters
+        ----------
+        landmarks : LandmarkList or None
+            The list; what its detection warned of holds as long as it does.
+        problem : str
+            What is wrong with what was chosen instead, or empty.
+        """
+        warnings = [] if landmarks is None else _warnings(landmarks)
+        self.say(" ".join(filter(None, (problem, *warnings))))
+
     def say(self, text):
         """Show a sentence below the button.
 
@@ -87,7 +100,8 @@ class DetectionSection:
         self.say(_("The detection was canceled; nothing was changed."))
 
     def _on_tick(self, job):
-        self.say(_("Detecting landmarks: {seconds:.0f} s").format(seconds=job.seconds))
+        text = _("{scan}: detecting landmarks, {seconds:.0f} s")
+        self.say(text.format(scan=self._run.scan_name, seconds=job.seconds))
 
     def _on_end(self, job):
         run, self._run = self._run, None
@@ -96,10 +110,11 @@ class DetectionSection:
             try:
                 landmarks = run.finish()
             except (PalnetError, ModelChangedError) as err:
-                self.say(str(err))
+                self.say(_of_scan(run.scan_name, str(err)))
                 return
             self._on_found(landmarks)
-            self.say(" ".join(filter(None, (_summary(landmarks, job.seconds), run.remark))))
+            parts = (_summary(landmarks, job.seconds), *_warnings(landmarks), run.remark)
+            self.say(_of_scan(run.scan_name, " ".join(filter(None, parts))))
 
     def _show_running(self):
         self._ui.detectButton.setText(_("Cancel"))
@@ -116,7 +131,7 @@ def _summary(landmarks, seconds):
     """Say what came of a detection in one or two sentences."""
     found = landmarks.landmark_set()
     classes = classify_errors(found).tolist()
-    text = _(
+    return _(
         "{n_placed} of {n_all} landmarks in {seconds:.1f} s: {n_good} good, {n_check} to check, "
         "{n_doubtful} doubtful. Trained model: {model}."
     ).format(
@@ -128,11 +143,24 @@ def _summary(landmarks, seconds):
         n_check=classes.count(CHECK),
         n_doubtful=classes.count(DOUBTFUL),
     )
-    if landmarks.record.get("quality", {}).get("verdict") == "check":
-        text += " " + _("This scan is unusual: look at each landmark.")
-    if any(entry["code"] == "small_face" for entry in landmarks.record.get("findings", ())):
-        size = landmarks.record["provenance"]["face_scale"]
-        text += " " + _(
-            "The face has {percent:.0f} % of the mean size: a small child's, or the unit is wrong."
-        ).format(percent=100 * size)
-    return text
+
+
+def _warnings(landmarks):
+    """Say what a detection found unusual."""
+    record, warnings = landmarks.record, []
+    if record.get("quality", {}).get("verdict") == "check":
+        warnings.append(_("This scan is unusual: look at each landmark."))
+    size = record.get("provenance", {}).get("face_scale")
+    findings = [entry.get("code") for entry in record.get("findings", ())]
+    if "small_face" in findings and size is not None:
+        text = _(
+            "The face has {percent:.0f} % of the mean size: a small child's, or the unit is "
+            "another one. If you know the unit, choose it above and detect again."
+        )
+        warnings.append(text.format(percent=100 * size))
+    return warnings
+
+
+def _of_scan(name, text):
+    """Say which scan a text is about: the panel may show another one by now."""
+    return text if text.startswith(f"{name}: ") else f"{name}: {text}"

@@ -11,7 +11,15 @@ from slicer.i18n import tr as _
 
 from palnet.errors import PalnetError
 from palnet.exchange import FORMATS, sidecar_path
-from PALNetLandmarksLib.hand_over import FRAMES, default_path, export, save, suffix_of
+from PALNetLandmarksLib.hand_over import (
+    FRAMES,
+    default_path,
+    export,
+    export_path,
+    save,
+    suffix_of,
+)
+from PALNetLandmarksLib.panel.doubtful_question import goes_on_with_doubtful
 
 _LIST_SUFFIX = ".mrk.json"
 
@@ -61,22 +69,24 @@ class HandOverSection:
 
     def on_save(self):
         """Save the point list."""
-        if not self._goes_on():
+        if not goes_on_with_doubtful(self._review):
             return
         with slicer.util.tryWithErrorDisplay(_("The landmarks could not be saved.")):
-            path = self._ask(_("Save landmarks"), _LIST_SUFFIX)
+            proposed = default_path(self._review.landmarks, _LIST_SUFFIX)
+            path = self._ask(_("Save landmarks"), proposed, _LIST_SUFFIX)
             if path is not None:
                 save(self._review.landmarks, path)
                 self._say_written([path])
 
     def on_export(self):
         """Write the landmarks for another program."""
-        if not self._goes_on():
+        if not goes_on_with_doubtful(self._review):
             return
         name = self._ui.formatSelector.itemData(self._ui.formatSelector.currentIndex)
         frame = self._ui.frameSelector.itemData(self._ui.frameSelector.currentIndex)
         with slicer.util.tryWithErrorDisplay(_("The landmarks could not be exported.")):
-            path = self._ask(_("Export landmarks"), suffix_of(name))
+            proposed = export_path(self._review.landmarks, suffix_of(name))
+            path = self._ask(_("Export landmarks"), proposed, suffix_of(name))
             if path is None:
                 return
             try:
@@ -89,20 +99,8 @@ class HandOverSection:
             qt.QSettings().setValue("PALNet/Frame", frame)
             self._say_written(paths, remarks)
 
-    def _goes_on(self):
-        """Ask before doubtful landmarks that nobody has seen leave the program."""
-        codes = self._review.unreviewed_doubtful
-        if not codes:
-            return True
-        text = _(
-            "{n_codes} doubtful landmarks have not been reviewed: {codes}.\n"
-            "Their expected error is large. Go on all the same?"
-        ).format(n_codes=len(codes), codes=", ".join(codes))
-        return slicer.util.confirmYesNoDisplay(text)
-
-    def _ask(self, title, suffix):
+    def _ask(self, title, proposed, suffix):
         """Ask for a path; the dialog asks before a file is replaced."""
-        proposed = default_path(self._review.landmarks, suffix)
         answer = qt.QFileDialog.getSaveFileName(
             slicer.util.mainWindow(), title, str(proposed), f"*{suffix}"
         )

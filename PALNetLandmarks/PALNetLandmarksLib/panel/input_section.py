@@ -11,20 +11,23 @@ import slicer
 from slicer.i18n import tr as _
 
 from palnet.errors import PalnetError
-from palnet.surface import MESH_SUFFIXES
+from palnet.surface import MESH_SUFFIXES, UNIT_NAMES
 from PALNetLandmarksLib.job import BackgroundJob
-from PALNetLandmarksLib.linking import find_lists
-from PALNetLandmarksLib.models import (
+from PALNetLandmarksLib.linking import find_lists, linked_lists
+from PALNetLandmarksLib.models import mesh_from_model, state_of_model, world_matrix
+from PALNetLandmarksLib.panel.poller import Poller
+from PALNetLandmarksLib.scan_unit import (
+    BY_SIZE,
+    CHOSEN,
+    choose_unit,
+    chosen_unit,
+    find_unit,
     inspect_mesh,
-    likely_unit,
-    mesh_from_model,
     model_scale,
     scale_model,
     size_mm,
-    state_of_model,
-    world_matrix,
+    was_detected_in_other_unit,
 )
-from PALNetLandmarksLib.panel.poller import Poller
 
 EXAMPLE_NAME = "PALNet example face"
 _SKIN_COLOR = (0.80, 0.77, 0.74)
@@ -39,13 +42,18 @@ class InputSection:
         The widgets of the panel, by name.
     select : callable
         Called with a model that was opened here, so that the panel turns to it.
+    on_unit_chosen : callable
+        Called when the user has said the unit of the scan.
     """
 
-    def __init__(self, ui, select):
-        self._ui, self._select = ui, select
+    def __init__(self, ui, select, on_unit_chosen):
+        self._ui, self._select, self._on_unit_chosen = ui, select, on_unit_chosen
         self._model, self._unit, self._shown = None, None, None
-        self._summary = ""
+        self._inspected, self._findings, self._summary = None, [], ""
         self._inspection = Poller(self._on_inspected)
+        for name in ("", *UNIT_NAMES):
+            ui.unitSelector.addItem(_unit_text(name), name)
+        ui.unitSelector.connect("activated(int)", self.on_unit)
         ui.openButton.clicked.connect(self.on_open)
         ui.exampleButton.clicked.connect(self.on_example)
         ui.scaleButton.clicked.connect(self.on_scale)
@@ -59,36 +67,34 @@ class InputSection:
         model_node : vtkMRMLModelNode or None
             The scan.
         """
-        state = None if model_node is None else (model_node, state_of_model(model_node))
+        state = None if model_node is None else (*_offered(model_node), *_units(model_node))
         if state is not None and state == self._shown:
             return
-        self._inspection.stop()
         self._model, self._unit, self._shown = model_node, None, state
+        self._show_choice()
         if model_node is None:
+            self.stop()
             self._say(_("Open a face scan, or choose a model of the scene."))
             return
         try:
             mesh = mesh_from_model(model_node)
-            self._unit = likely_unit(mesh)
+            found = find_unit(model_node, mesh)
         except PalnetError as err:
+            self.stop()
             self._say(str(err))
             return
-        width, depth, height = size_mm(mesh, self._unit)
-        self._summary = _(
-            "{n_points} points, {width:.0f} x {depth:.0f} x {height:.0f} mm; unit: {unit}."
-        ).format(
-            n_points=len(mesh.points),
-            width=width,
-            depth=depth,
-            height=height,
-            unit=self._unit.name,
-        )
-        self._say(self._summary)
-        self._inspection.watch(BackgroundJob(inspect_mesh, mesh))
+        self._unit = found.unit
+        self._summary = _summary(model_node, mesh, found)
+        surface = (model_node, state_of_model(model_node), found.unit)
+        if surface != self._inspected:  # else only who says the unit, or what was detected, is new
+            self._inspected, self._findings = surface, []
+            self._inspection.watch(BackgroundJob(inspect_mesh, mesh, found.unit))
+        self._say_all()
 
     def stop(self):
         """Give up what runs in the background."""
         self._inspection.stop()
+        self._inspected = None
 
     def on_open(self):
         """Let the user choose a file and load it."""
@@ -110,6 +116,12 @@ class InputSection:
         with slicer.util.tryWithErrorDisplay(_("The example is not there."), waitCursor=True):
             self._select(load_example())
 
+    def on_unit(self, *_args):
+        """Take the unit that the user has chosen."""
+        name = self._ui.unitSelector.itemData(self._ui.unitSelector.currentIndex)
+        choose_unit(self._model, name)
+        self._on_unit_chosen()
+
     def on_scale(self):
         """Bring the model, and landmarks that lie on it, to millimeters."""
         self._scale(self._unit.mm_per_unit)
@@ -119,7 +131,8 @@ class InputSection:
         self._scale(1.0 / model_scale(self._model))
 
     def _scale(self, factor):
-        if self._shown != (self._model, state_of_model(self._model)):
+        offered = _offered(self._model)
+        if self._shown[: len(offered)] != offered:
             self.show(self._model)  # it was changed elsewhere: what was offered no longer holds
             return
         with slicer.util.tryWithErrorDisplay(_("The model could not be scaled."), waitCursor=True):
@@ -129,6 +142,13 @@ class InputSection:
             for landmarks in lists:
                 landmarks.carry(to_world @ scaling @ np.linalg.inv(to_world))
             self._select(self._model)
+
+    def _show_choice(self):
+        """Show what was chosen; a unit without a name stands in the text below only."""
+        chosen = None if self._model is None else chosen_unit(self._model)
+        index = self._ui.unitSelector.findData("" if chosen is None else chosen.name)
+        self._ui.unitSelector.setCurrentIndex(index)
+        self._ui.unitSelector.setEnabled(self._model is not None)
 
     def _say(self, text):
         """Show a text, and the buttons that make sense with it."""
@@ -141,10 +161,64 @@ class InputSection:
 
     def _on_inspected(self, job):
         if job.error is not None:
-            self._say(f"{self._summary}\n{job.error}")
-            return
-        lines = [f"\N{BULLET} {finding.message}" for finding in job.result]
-        self._say("\n".join([self._summary, *lines]))
+            self._findings = [str(job.error)]
+        else:
+            self._findings = [f"\N{BULLET} {finding.message}" for finding in job.result]
+        self._say_all()
+
+    def _say_all(self):
+        self._say("\n".join([self._summary, *self._findings]))
+
+
+def _offered(model_node):
+    """Tell apart what a scaling is offered for."""
+    return model_node, state_of_model(model_node), chosen_unit(model_node)
+
+
+def _units(model_node):
+    """Give the units of the lists of a model, since a detection tells that of the scan."""
+    return [landmarks.mm_per_world_unit for landmarks in linked_lists(model_node)]
+
+
+def _summary(model_node, mesh, found):
+    """Say how large a scan is, in which unit, and who says that."""
+    width, depth, height = size_mm(mesh, found.unit)
+    text = _(
+        "{n_points} points, {width:.0f} x {depth:.0f} x {height:.0f} mm; unit: {unit}{source}."
+    ).format(
+        n_points=len(mesh.points),
+        width=width,
+        depth=depth,
+        height=height,
+        unit=found.unit.name,
+        source=_source_text(found),
+    )
+    if found.others:
+        text += " " + _("By its size it may be {others} as well: choose the unit.").format(
+            others=", ".join(found.others)
+        )
+    if was_detected_in_other_unit(model_node, found.unit):
+        text += " " + _("Its landmarks were detected in another unit: detect them again.")
+    return text
+
+
+def _source_text(found):
+    if found.source == CHOSEN:
+        return _(", chosen")
+    # Millimeters are what Slicer takes all numbers for: nobody asks who says so.
+    is_usual = found.source == BY_SIZE or found.unit.mm_per_unit == 1.0
+    return "" if is_usual else _(", as detected")
+
+
+def _unit_text(name):
+    return {
+        "": _("By the size of the scan"),
+        "um": _("Micrometers"),
+        "mm": _("Millimeters"),
+        "cm": _("Centimeters"),
+        "m": _("Meters"),
+        "in": _("Inches"),
+    }[name]
 
 
 def load_example():

@@ -7,7 +7,7 @@ import numpy as np
 import qt
 from slicer.i18n import tr as _
 
-from palnet.landmarks import PLACED
+from palnet.landmarks import PLACED, STATUSES
 from palnet.preview import classify_errors
 from PALNetLandmarksLib.error_classes import CHECK, COLORS, DOUBTFUL, class_name
 
@@ -127,7 +127,7 @@ class LandmarkTable:
                 self._make_checkable(self._widget.item(row, REPLACE), index)
         if was_empty:
             # Takes as long as the filling; the widths hardly change with a correction.
-            self._widget.resizeColumnsToContents()
+            self._fit_columns()
         if current in chosen:
             self.select(current)
         elif current is not None:
@@ -154,6 +154,16 @@ class LandmarkTable:
             self._widget.setItem(row, column, item)
         if known:
             self._widget.item(row, ERROR).setIcon(self._swatches[number])
+
+    def _fit_columns(self):
+        """Make the columns as wide as what stands in them, or will when landmarks are corrected."""
+        if not self._widget.rowCount:
+            return
+        first = self._widget.item(0, STATUS)
+        text = first.text()
+        first.setText(max(map(_status, STATUSES), key=len))
+        self._widget.resizeColumnsToContents()
+        first.setText(text)
 
     def _make_checkable(self, item, index):
         item.setFlags(qt.Qt.ItemIsEnabled | qt.Qt.ItemIsSelectable | qt.Qt.ItemIsUserCheckable)

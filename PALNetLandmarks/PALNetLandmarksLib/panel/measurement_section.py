@@ -10,9 +10,12 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from palnet.measurement import table_of_measurements
+from palnet.measurement import measure, table_of_measurements
 from PALNetLandmarksLib.hand_over import default_path
-from PALNetLandmarksLib.measuring import MeasuredLine, measure_list, table_for_spreadsheet
+from PALNetLandmarksLib.job import BackgroundJob
+from PALNetLandmarksLib.measuring import MeasuredLine, table_for_spreadsheet, what_to_measure
+from PALNetLandmarksLib.panel.doubtful_question import goes_on_with_doubtful
+from PALNetLandmarksLib.panel.poller import Poller
 
 _COLUMNS = 4
 _CSV_SUFFIX = ".measurements.csv"
@@ -29,8 +32,9 @@ class MeasurementSection:
 
     def __init__(self, ui):
         self._ui = ui
-        self._landmarks, self._line = None, None
-        self._measurements = ()
+        self._review, self._line = None, None
+        self._measurements, self._remark = (), ""
+        self._poller = Poller(self._on_measured, self._on_tick)
         table = ui.measurementTable
         table.setColumnCount(_COLUMNS)
         table.setHorizontalHeaderLabels(
@@ -44,54 +48,79 @@ class MeasurementSection:
         ui.saveMeasurementsButton.clicked.connect(self.on_save)
         self.show(None)
 
-    def show(self, landmarks):
+    @property
+    def is_running(self):
+        """Whether measurements are being taken."""
+        return self._poller.is_running
+
+    def show(self, review):
         """Turn to a list; its measurements are taken when the user asks for them.
 
         Parameters
         ----------
-        landmarks : LandmarkList or None
-            The list.
+        review : Review or None
+            The list and what was done to it.
         """
-        self._landmarks = landmarks
+        self._review = review
         self.clear()
 
     def clear(self):
         """Forget what was measured, as after a correction."""
+        self._poller.stop()
         self._measurements = ()
         self._ui.measurementTable.setRowCount(0)
-        self._ui.measurementLabel.setVisible(False)
+        self._say("")
         if self._line is not None:
             self._line.remove()
         self._line = None
-        self._ui.measureButton.setEnabled(self._landmarks is not None)
+        self._ui.measureButton.setEnabled(self._review is not None)
         self._ui.copyMeasurementsButton.setEnabled(False)
         self._ui.saveMeasurementsButton.setEnabled(False)
 
     def on_measure(self):
-        """Take all measurements."""
-        with slicer.util.tryWithErrorDisplay(_("Nothing could be measured."), waitCursor=True):
+        """Take all measurements in the background: arcs on a large scan take their time."""
+        with slicer.util.tryWithErrorDisplay(_("Nothing could be measured.")):
             self.clear()
-            self._measurements, remark = measure_list(self._landmarks)
-            self._ui.measurementLabel.setText(remark)
-            self._ui.measurementLabel.setVisible(bool(remark))
-            self._line = MeasuredLine(self._landmarks.node.GetScene())
+            *inputs, self._remark = what_to_measure(self._review.landmarks)
+            self._ui.measureButton.setEnabled(False)
+            self._poller.watch(BackgroundJob(measure, *inputs))
+
+    def _on_tick(self, job):
+        self._say(_("Measuring: {seconds:.0f} s").format(seconds=job.seconds))
+
+    def _on_measured(self, job):
+        self._ui.measureButton.setEnabled(True)
+        self._say(self._remark)
+        with slicer.util.tryWithErrorDisplay(_("Nothing could be measured.")):
+            if job.error is not None:
+                raise job.error
+            self._measurements = job.result
+            self._line = MeasuredLine(self._review.landmarks.node.GetScene())
             self._fill()
             self._ui.copyMeasurementsButton.setEnabled(True)
             self._ui.saveMeasurementsButton.setEnabled(True)
 
+    def _say(self, text):
+        self._ui.measurementLabel.setText(text)
+        self._ui.measurementLabel.setVisible(bool(text))
+
     def on_copy(self):
         """Copy the table for a spreadsheet."""
+        if not goes_on_with_doubtful(self._review):
+            return
         written = qt.QLocale.system().toString(1.5)
         decimal_point = next((sign for sign in written if not sign.isdigit()), ".")
         qt.QApplication.clipboard().setText(table_for_spreadsheet(self._table(), decimal_point))
 
     def on_save(self):
         """Save the table."""
+        if not goes_on_with_doubtful(self._review):
+            return
         with slicer.util.tryWithErrorDisplay(_("The measurements could not be saved.")):
             answer = qt.QFileDialog.getSaveFileName(
                 slicer.util.mainWindow(),
                 _("Save measurements"),
-                str(default_path(self._landmarks, _CSV_SUFFIX)),
+                str(default_path(self._review.landmarks, _CSV_SUFFIX)),
                 "*.csv",
             )
             if answer and not answer.lower().endswith(".csv"):
@@ -101,9 +130,11 @@ class MeasurementSection:
                     return
             if answer:
                 Path(answer).write_text(self._table(), encoding="utf-8", newline="\n")
+                written = _("Written: {path}").format(path=answer)
+                self._say("\n".join(filter(None, (self._remark, written))))
 
     def _table(self):
-        specimen = self._landmarks.landmark_set().specimen
+        specimen = self._review.landmarks.landmark_set().specimen
         return table_of_measurements([(specimen, self._measurements)])
 
     def _fill(self):
@@ -117,6 +148,7 @@ class MeasurementSection:
                 item = qt.QTableWidgetItem(text)
                 item.setFlags(qt.Qt.ItemIsEnabled | qt.Qt.ItemIsSelectable)
                 table.setItem(row, column, item)
+        table.resizeColumnsToContents()
 
     def _on_selected(self):
         row = self._ui.measurementTable.currentRow()

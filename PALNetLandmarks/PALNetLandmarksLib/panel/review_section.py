@@ -33,15 +33,15 @@ class ReviewSection:
         The widgets of the panel, by name.
     find_picture : callable
         Gives the path of the reference picture of a scheme's landmark, or None.
-    place : callable
-        Starts placing one control point of a list by a click in a view.
+    place, stop_placing : callable
+        Starts placing one control point of a list by a click in a view, and gives that up.
     on_change : callable
         Called after every change of a landmark.
     """
 
-    def __init__(self, ui, find_picture, place, on_change):
+    def __init__(self, ui, find_picture, place, stop_placing, on_change):
         self._ui, self._find_picture = ui, find_picture
-        self._place, self._on_change = place, on_change
+        self._place, self._stop_placing, self._on_change = place, stop_placing, on_change
         self.review, self._halo = None, None
         self._reviews = {}
         self._is_camera_still = False
@@ -85,6 +85,7 @@ class ReviewSection:
         """Show no list; its review goes on watching it."""
         if self.review is not None:
             self.review.on_change = None
+            self._stop_placing(self.review.landmarks.node)
             self._halo.remove()
         self.review, self._halo = None, None
         self.table.clear()
@@ -260,6 +261,8 @@ class ReviewSection:
             return
         self._show_landmark()
         if self.review is not None and self.table.current is not None:
+            # A click that was to place another landmark would place that one still.
+            self._stop_placing(self.review.landmarks.node)
             self._draw_halo()
             if not self._is_camera_still:
                 look_at(self.review.landmarks, self.table.current)
@@ -271,7 +274,8 @@ class ReviewSection:
             text = _("{n_reviewed} of {n_all} reviewed").format(
                 n_reviewed=int(is_reviewed.sum()), n_all=len(is_reviewed)
             )
-            text = "\n".join(filter(None, (text, self.review.remark)))
+            nothing = "" if self.table.indices else _("No landmark is of this kind.")
+            text = "\n".join(filter(None, (text, nothing, self.review.remark)))
         self._ui.reviewedLabel.setText(text)
         self._ui.reviewedLabel.setToolTip(self._origin())
 

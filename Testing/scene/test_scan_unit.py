@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The unit of a scan: chosen, detected or by its size; and what follows from it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import slicer
+import vtk
+
+from palnet.errors import UnitError
+from palnet_scenes import true_landmarks
+from PALNetLandmarksLib.detection import DetectionRun, ModelChangedError, create_empty_list
+from PALNetLandmarksLib.models import mesh_from_model
+from PALNetLandmarksLib.review import Review
+from PALNetLandmarksLib.scan_unit import (
+    BY_SIZE,
+    CHOICE_ATTRIBUTE,
+    CHOSEN,
+    DETECTED,
+    SCALE_ATTRIBUTE,
+    choose_unit,
+    chosen_unit,
+    find_unit,
+    inspect_mesh,
+    model_scale,
+    scale_model,
+    size_mm,
+    was_detected_in_other_unit,
+)
+
+INCH = 25.4
+
+
+def unit_of(model):
+    return find_unit(model, mesh_from_model(model))
+
+
+def put_under_scaling(node, factor):
+    transform = vtk.vtkMatrix4x4()
+    for axis in range(3):
+        transform.SetElement(axis, axis, factor)
+    parent = node.GetScene().AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    parent.SetMatrixTransformToParent(transform)
+    node.SetAndObserveTransformNodeID(parent.GetID())
+
+
+def detected(model):
+    run = DetectionRun(model)
+    run.job.wait()
+    return run.finish()
+
+
+def without_shoulders(model, factor):
+    """The face of the example in another unit, without what makes inches implausible."""
+    truth = true_landmarks().positions
+    sphere = vtk.vtkSphere()
+    sphere.SetCenter(*np.nanmean(truth, axis=0))
+    sphere.SetRadius(120.0)
+    cutter = vtk.vtkExtractPolyDataGeometry()
+    cutter.SetInputData(model.GetPolyData())
+    cutter.SetImplicitFunction(sphere)
+    cutter.Update()
+    model.SetAndObservePolyData(cutter.GetOutput())
+    scale_model(model, factor)
+    model.SetAttribute(SCALE_ATTRIBUTE, None)
+    return model
+
+
+@pytest.fixture
+def a_face_in_inches(a_face):
+    return without_shoulders(a_face, 1 / INCH)
+
+
+def test_size_and_findings_of_the_example(a_face):
+    mesh, unit = mesh_from_model(a_face), unit_of(a_face).unit
+
+    width, depth, height = size_mm(mesh, unit)
+    assert 100 < width < 500  # the turned example with shoulders: 473
+    assert 50 < depth < 400
+    assert 150 < height < 500
+    assert {finding.code for finding in inspect_mesh(mesh, unit)} >= {"holes"}
+
+
+@pytest.mark.parametrize(
+    ("factor", "unit"), [(1.0, "mm"), (0.1, "cm"), (0.001, "m"), (1000.0, "um")]
+)
+def test_unit_of_a_face_by_its_size(a_face, factor, unit):
+    scale_model(a_face, factor)
+
+    assert unit_of(a_face).unit.name == unit
+    assert unit_of(a_face).source == BY_SIZE
+
+
+def test_size_that_fits_no_unit_is_refused(a_face):
+    scale_model(a_face, 1e7)
+
+    with pytest.raises(UnitError):
+        unit_of(a_face)
+
+
+def test_other_units_that_fit_are_told(a_face_in_inches):
+    found = unit_of(a_face_in_inches)
+
+    assert {found.unit.name, *found.others} == {"cm", "in"}
+
+
+def test_chosen_unit_goes_before_the_size(a_face_in_inches):
+    choose_unit(a_face_in_inches, "in")
+    assert (unit_of(a_face_in_inches).unit.name, unit_of(a_face_in_inches).source) == ("in", CHOSEN)
+
+    choose_unit(a_face_in_inches, "")
+    assert unit_of(a_face_in_inches).source == BY_SIZE
+
+
+def test_chosen_unit_that_does_not_fit_the_size_is_refused(a_face):
+    choose_unit(a_face, "m")
+
+    with pytest.raises(UnitError, match="read in m, the scan measures"):
+        unit_of(a_face)
+
+
+@pytest.mark.parametrize("text", ["", "inch", "nan", "-1", "0", "inf"])
+def test_choice_that_is_no_length_is_none(a_face, text):
+    a_face.SetAttribute(CHOICE_ATTRIBUTE, text)
+
+    assert chosen_unit(a_face) is None
+
+
+def test_chosen_unit_is_that_of_the_scene_under_a_transform(a_face_in_inches):
+    """A transform to millimeters makes the numbers that the user sees millimeters."""
+    choose_unit(a_face_in_inches, "in")
+
+    put_under_scaling(a_face_in_inches, INCH)
+    assert unit_of(a_face_in_inches).unit.name == "mm"
+    choose_unit(a_face_in_inches, "mm")
+    a_face_in_inches.SetAndObserveTransformNodeID(None)
+
+    assert unit_of(a_face_in_inches).unit.name == "in"
+
+
+def test_chosen_unit_follows_a_scaling(a_face_in_inches):
+    choose_unit(a_face_in_inches, "in")
+
+    scale_model(a_face_in_inches, INCH)
+    assert unit_of(a_face_in_inches).unit.name == "mm"
+    scale_model(a_face_in_inches, 1 / model_scale(a_face_in_inches))
+
+    assert unit_of(a_face_in_inches).unit.name == "in"
+
+
+def test_chosen_unit_is_saved_with_the_scene(a_face_in_inches, tmp_path):
+    choose_unit(a_face_in_inches, "in")
+    assert slicer.util.saveScene(str(tmp_path / "scene.mrb"), properties={})
+    slicer.mrmlScene.Clear(False)
+
+    slicer.util.loadScene(str(tmp_path / "scene.mrb"), properties={})
+
+    assert chosen_unit(slicer.util.getNode("Face")).name == "in"
+
+
+def test_detection_takes_the_chosen_unit(a_face_in_inches):
+    choose_unit(a_face_in_inches, "in")
+
+    landmarks = detected(a_face_in_inches)
+
+    assert landmarks.mm_per_unit == pytest.approx(INCH)
+    assert landmarks.record["provenance"]["unit"] == "in"
+    assert landmarks.record["provenance"]["unit_source"] == "given"
+    found, truth = landmarks.landmark_set().positions_mm, true_landmarks().positions
+    assert np.nanmean(np.linalg.norm(found - truth, axis=1)) < 2.0
+
+
+def test_wrongly_chosen_unit_is_not_replaced_by_a_guess(a_face_in_inches):
+    choose_unit(a_face_in_inches, "mm")
+
+    with pytest.raises(UnitError):
+        detected(a_face_in_inches)
+
+
+def test_unit_of_a_detection_holds_for_what_is_placed_by_hand_later(a_face_in_inches):
+    landmarks = detected(a_face_in_inches)
+    assert landmarks.mm_per_unit == pytest.approx(INCH)
+
+    assert unit_of(a_face_in_inches).source == DETECTED
+    by_hand = create_empty_list(a_face_in_inches, landmarks.scheme)
+    assert by_hand.mm_per_unit == pytest.approx(INCH)
+
+
+def test_unit_chosen_after_a_detection_asks_for_another_one(a_face_in_inches):
+    detected(a_face_in_inches)
+    assert not was_detected_in_other_unit(a_face_in_inches, unit_of(a_face_in_inches).unit)
+
+    choose_unit(a_face_in_inches, "cm")
+
+    assert was_detected_in_other_unit(a_face_in_inches, unit_of(a_face_in_inches).unit)
+
+
+def test_unit_chosen_during_a_detection_stops_it(a_face):
+    run = DetectionRun(a_face)
+    choose_unit(a_face, "mm")
+    run.job.wait()
+
+    with pytest.raises(ModelChangedError, match="unit was changed"):
+        run.finish()
+
+
+@pytest.mark.parametrize("is_watched", [True, False])
+def test_list_placed_by_hand_follows_the_chosen_unit(a_face_in_inches, is_watched):
+    """By the size alone lengths would be 2.54 times wrong; an undo does not make them so again."""
+    truth = true_landmarks()
+    choose_unit(a_face_in_inches, "cm")
+    landmarks = create_empty_list(a_face_in_inches, truth.scheme)
+    review = Review(landmarks) if is_watched else None
+    for index in (0, 10, 20):
+        landmarks.node.SetNthControlPointPositionWorld(index, *truth.positions[index] / INCH)
+
+    choose_unit(a_face_in_inches, "in")
+
+    review = review or Review(landmarks)
+    if is_watched:
+        review.undo()
+    first, second = landmarks.landmark_set().positions_mm[[0, 10]]
+    length = np.linalg.norm(truth.positions[0] - truth.positions[10])
+    assert np.linalg.norm(first - second) == pytest.approx(length, abs=1.0)  # laid onto the skin
+    assert landmarks.status[20] == ("undefined" if is_watched else "corrected")
+    review.close()
+
+
+def test_dots_are_as_large_in_every_unit(a_face_in_inches):
+    truth = true_landmarks()
+    choose_unit(a_face_in_inches, "in")
+    landmarks = create_empty_list(a_face_in_inches, truth.scheme)
+    display = landmarks.node.GetDisplayNode()
+    size_mm = display.GetGlyphSize() * INCH
+    assert 1.0 < size_mm < 3.0
+
+    landmarks.carry(np.diag([INCH, INCH, INCH, 1.0]))
+    assert display.GetGlyphSize() == pytest.approx(size_mm)
+
+    display.SetGlyphSize(4.0)
+    landmarks.carry(np.diag([1.1, 1.1, 1.1, 1.0]))
+    assert display.GetGlyphSize() == 4.0
+
+
+def test_scaling_can_be_taken_back(a_face):
+    before = mesh_from_model(a_face).points
+
+    scale_model(a_face, 0.001)
+    assert model_scale(a_face) == pytest.approx(0.001)
+    scale_model(a_face, 1 / model_scale(a_face))
+
+    assert model_scale(a_face) == 1.0
+    np.testing.assert_allclose(mesh_from_model(a_face).points, before, rtol=1e-6)
