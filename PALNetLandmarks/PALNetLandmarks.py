@@ -176,6 +176,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             return
         before, self._beforeImport = self._beforeImport, None
         self.initializeParameterNode()
+        self.reviewSection.watch(self.logic.allLists())
         if before is None or before[0] is None or self._parameterNode.scan is not None:
             return
         if all(node is None or node.GetScene() is not None for node in before[:2]):
@@ -231,6 +232,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.byHandButton.setEnabled(scan is not None)
         landmarks, problem = self.logic.openList(node)
         self.detectionSection.show(landmarks, problem)
+        self.reviewSection.watch(self.logic.allLists())
         self.reviewSection.show(landmarks, snap_to_surface=self.ui.snapCheckBox.checked)
         self.measurementSection.show(self.reviewSection.review)
         self.handOverSection.show(self.reviewSection.review)
@@ -394,6 +396,12 @@ class PALNetLandmarksLogic(ScriptedLoadableModuleLogic):
         from PALNetLandmarksLib.linking import match_selection
 
         return match_selection(modelNode, markupsNode, shown)
+
+    def allLists(self):
+        """Give all lists of landmarks of the scene."""
+        from PALNetLandmarksLib.linking import all_lists
+
+        return all_lists(slicer.mrmlScene)
 
     def openList(self, markupsNode):
         """Give the landmarks of a point list, and what is wrong with it if it holds none."""

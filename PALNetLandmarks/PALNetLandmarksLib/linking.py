@@ -100,7 +100,7 @@ def find_lists(model_node):
     list of LandmarkList
         In the order in which they came into the scene.
     """
-    for landmarks in _all_lists(model_node.GetScene()):
+    for landmarks in all_lists(model_node.GetScene()):
         if landmarks.model_node is None and lies_on(landmarks, model_node):
             find_model(landmarks)  # another model may lie nearer
     return linked_lists(model_node)
@@ -119,11 +119,23 @@ def linked_lists(model_node):
     list of LandmarkList
         In the order in which they came into the scene.
     """
-    lists = _all_lists(model_node.GetScene())
+    lists = all_lists(model_node.GetScene())
     return [landmarks for landmarks in lists if landmarks.model_node is model_node]
 
 
-def _all_lists(scene):
+def all_lists(scene):
+    """Give all lists of landmarks of a scene.
+
+    Parameters
+    ----------
+    scene : vtkMRMLScene
+        The scene.
+
+    Returns
+    -------
+    list of LandmarkList
+        In the order in which they came into the scene.
+    """
     nodes = slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode", scene)
     return [LandmarkList(node) for node in nodes if is_landmark_list(node)]
 

@@ -37,12 +37,14 @@ class Review:
         The list.
     on_change : callable, optional
         Called with the landmarks that changed, after every change of positions or statuses.
+    on_moved : callable, optional
+        Called with the landmarks that somebody has moved, after that.
     """
 
-    def __init__(self, landmarks, on_change=None):
+    def __init__(self, landmarks, on_change=None, on_moved=None):
         self.landmarks = landmarks
         self.snap_to_surface = True
-        self.on_change = on_change
+        self.on_change, self.on_moved = on_change, on_moved
         self.remark = ""
         self._snap = SurfaceSnap()
         self._done, self._undone = [], []
@@ -196,6 +198,8 @@ class Review:
             self._write(now)  # snapped back to where it was
         else:
             self._step(now, remark)
+        if moved and self.on_moved is not None:
+            self.on_moved(moved)
 
     def _is_carried(self, now):
         """Follow a transform that moved all points at once: that corrects nothing."""

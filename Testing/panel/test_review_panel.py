@@ -296,6 +296,24 @@ def test_status_is_readable_after_a_correction(a_panel, a_list):
     assert widget.sizeHintForColumn(STATUS) <= widget.columnWidth(STATUS)
 
 
+def test_landmark_of_another_list_that_is_moved_is_told_and_can_be_undone(a_panel, a_list, a_face):
+    """Where two scans lie on each other, a hand takes the wrong point easily."""
+    other = create_list(a_face.GetScene(), a_list.scheme, a_face, "Second pass")
+    other.node.SetNthControlPointPositionWorld(0, *a_list.world_positions[0])
+    a_panel.ui.landmarksSelector.setCurrentNode(None)
+    a_panel.ui.landmarksSelector.setCurrentNode(a_list.node)
+    before = other.world_positions[0]
+
+    other.node.SetNthControlPointPositionWorld(0, *before + 4.0)
+
+    said = a_panel.ui.reviewedLabel.text
+    assert said.endswith("Moved in the list 'Second pass', which is not selected: tr.")
+    a_panel.ui.landmarksSelector.setCurrentNode(other.node)
+    assert "not selected" not in a_panel.ui.reviewedLabel.text
+    click(a_panel.ui.undoButton)
+    np.testing.assert_allclose(other.world_positions[0], before, atol=1e-6)
+
+
 def test_lock_is_the_lists_own(a_panel, a_list):
     a_panel.ui.lockCheckBox.setChecked(True)
     assert a_list.node.GetLocked()

@@ -43,7 +43,7 @@ class ReviewSection:
         self._ui, self._find_picture = ui, find_picture
         self._place, self._stop_placing, self._on_change = place, stop_placing, on_change
         self.review, self._halo = None, None
-        self._reviews = {}
+        self._reviews, self._elsewhere = {}, ""
         self._is_camera_still = False
         self.table = LandmarkTable(ui.landmarkTable)
         self._fill_selectors()
@@ -66,13 +66,29 @@ class ReviewSection:
             self._turn_away()
         if landmarks is not None and self.review is None:
             # A list that was shown before comes back with the steps that can be undone.
-            self.review = self._reviews.get(node) or Review(landmarks)
-            self._reviews[node] = self.review
+            self.watch([landmarks])
+            self.review = self._reviews[node]
             self.review.on_change = self._on_review_changed
             self._halo = Halo(landmarks)
+        self._elsewhere = ""
         self.on_snap(snap_to_surface)
         self.refresh()
         self._on_change()
+
+    def watch(self, lists):
+        """Follow lists, also those that are not shown: what is moved there can be undone later.
+
+        Parameters
+        ----------
+        lists : iterable of LandmarkList
+            Any lists of the scene.
+        """
+        for landmarks in lists:
+            if landmarks.node not in self._reviews:
+                review = Review(landmarks)
+                review.snap_to_surface = bool(self._ui.snapCheckBox.checked)
+                review.on_moved = lambda moved, review=review: self._on_moved(review, moved)
+                self._reviews[landmarks.node] = review
 
     def close(self):
         """Let go of all lists."""
@@ -117,6 +133,17 @@ class ReviewSection:
             current=self.table.current,
             visible=self._ui.errorsCheckBox.checked,
         )
+
+    def _on_moved(self, review, moved):
+        """Say that a landmark of another list was moved, as where two scans lie on each other."""
+        self._elsewhere = ""
+        if review is not self.review:
+            text = _("Moved in the list '{name}', which is not selected: {codes}.")
+            codes = [review.landmarks.scheme.codes[index] for index in moved]
+            self._elsewhere = text.format(
+                name=review.landmarks.node.GetName(), codes=" ".join(codes)
+            )
+        self._show_progress()
 
     def _on_review_changed(self, changed):
         self.refresh()
@@ -276,6 +303,7 @@ class ReviewSection:
             )
             nothing = "" if self.table.indices else _("No landmark is of this kind.")
             text = "\n".join(filter(None, (text, nothing, self.review.remark)))
+        text = "\n".join(filter(None, (text, self._elsewhere)))
         self._ui.reviewedLabel.setText(text)
         self._ui.reviewedLabel.setToolTip(self._origin())
 
