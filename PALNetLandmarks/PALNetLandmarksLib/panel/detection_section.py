@@ -88,7 +88,11 @@ class DetectionSection:
                 self.say(str(err))
                 return
             self._on_found(landmarks)
-            self.say(_("Choose a landmark in the table, click Place, then click on the scan."))
+            text = _(
+                "Choose the first landmark in the table, click Place, then click on the scan: the "
+                "panel goes on to the next one. Mark missing passes one over, Esc stops."
+            )
+            self.say(text)
 
     def cancel(self):
         """Give the detection up; the scene stays as it was."""

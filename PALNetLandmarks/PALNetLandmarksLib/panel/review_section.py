@@ -44,7 +44,7 @@ class ReviewSection:
         self._place, self._stop_placing, self._on_change = place, stop_placing, on_change
         self.review, self._halo = None, None
         self._reviews, self._elsewhere = {}, ""
-        self._is_camera_still = False
+        self._is_camera_still, self._placing = False, None
         self.table = LandmarkTable(ui.landmarkTable)
         self._fill_selectors()
         self._connect()
@@ -101,7 +101,7 @@ class ReviewSection:
         """Show no list; its review goes on watching it."""
         if self.review is not None:
             self.review.on_change = None
-            self._stop_placing(self.review.landmarks.node)
+            self._end_placing()
             self._halo.remove()
         self.review, self._halo = None, None
         self.table.clear()
@@ -143,6 +143,8 @@ class ReviewSection:
             self._elsewhere = text.format(
                 name=review.landmarks.node.GetName(), codes=" ".join(codes)
             )
+        elif moved == [self._placing]:
+            self._place_next()
         self._show_progress()
 
     def _on_review_changed(self, changed):
@@ -217,16 +219,42 @@ class ReviewSection:
         """Say that the scan does not show the landmark."""
         if self.table.current is None:
             return
+        is_next_due = self._placing == self.table.current
         with slicer.util.tryWithErrorDisplay(_("The landmark could not be marked.")):
             self.review.mark_missing(self.table.current)
+            if is_next_due:
+                self._place_next()
 
     def on_place(self):
-        """Place the landmark by a click."""
+        """Place the landmark by a click, and then those below that nobody has placed yet."""
         if self.table.current is None:
             return
         with slicer.util.tryWithErrorDisplay(_("The landmark cannot be placed.")):
             self.review.prepare_placing(self.table.current)
             self._place(self.review.landmarks.node, self.table.current)
+            self._placing = self.table.current
+
+    def _place_next(self):
+        """Go on to the next landmark that was never placed, once Slicer has ended this click."""
+        review, placed = self.review, self._placing
+        self._placing = None
+
+        def go_on():
+            if review is not self.review or self._placing is not None:
+                return
+            self._end_placing()
+            rows, status = self.table.indices, review.landmarks.status
+            below = rows[rows.index(placed) + 1 :] if placed in rows else rows
+            following = next((index for index in below if status[index] == "undefined"), None)
+            if following is not None:
+                self.table.select(following)
+                self.on_place()
+
+        qt.QTimer.singleShot(0, go_on)
+
+    def _end_placing(self):
+        self._placing = None
+        self._stop_placing(self.review.landmarks.node)
 
     def on_restore(self):
         """Put the landmark back to where it was detected."""
@@ -289,7 +317,7 @@ class ReviewSection:
         self._show_landmark()
         if self.review is not None and self.table.current is not None:
             # A click that was to place another landmark would place that one still.
-            self._stop_placing(self.review.landmarks.node)
+            self._end_placing()
             self._draw_halo()
             if not self._is_camera_still:
                 look_at(self.review.landmarks, self.table.current)

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Placing a list by hand: one click in Slicer's own 3D view for each landmark."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import slicer
+from PySide6.QtTest import QTest
+
+from palnet_panel import click, wait_while
+from palnet_scenes import true_landmarks
+from PALNetLandmarksLib.camera import look_at_model
+from PALNetLandmarksLib.surface_snap import SurfaceSnap
+
+# Long enough for a timer that fires at once, where nothing should happen.
+A_MOMENT_MS = 200
+
+
+@pytest.fixture
+def a_panel(panel_factory, a_coarse_face, view):
+    """Looking at a face on which nothing is placed yet."""
+    panel = panel_factory()
+    panel.ui.scanSelector.setCurrentNode(a_coarse_face)
+    click(panel.ui.byHandButton)
+    look_at_model(a_coarse_face)
+    view.look_at(
+        true_landmarks().positions[3], toward=front_of_face(), up=(0, 0, 1), distance=400.0
+    )
+    view.render()
+    return panel
+
+
+def front_of_face():
+    """From the middle of the ears to the tip of the nose."""
+    truth = true_landmarks()
+    nose, right, left = (truth.positions[truth.scheme.index_of(c)] for c in ("prn", "t_r", "t_l"))
+    front = nose - (right + left) / 2
+    return front / np.linalg.norm(front)
+
+
+def is_placing():
+    interaction = slicer.app.applicationLogic().GetInteractionNode()
+    return interaction.GetCurrentInteractionMode() == interaction.Place
+
+
+def place(panel, view, index):
+    """Click where the landmark is, once the panel waits for it."""
+    wait_while(lambda: not (is_placing() and panel.reviewSection.table.current == index))
+    view.render()
+    view.click(true_landmarks().positions[index])
+
+
+def test_each_click_places_the_next_landmark(a_panel, view):
+    codes = true_landmarks().scheme.codes
+    wanted = [codes.index(code) for code in ("g", "n", "prn", "c")]
+    assert wanted == [1, 2, 3, 4]
+    a_panel.reviewSection.table.select(1)
+    click(a_panel.ui.placeButton)
+
+    for index in wanted:
+        place(a_panel, view, index)
+
+    landmarks = a_panel.reviewSection.review.landmarks
+    found = landmarks.world_positions[wanted]
+    truth = true_landmarks().positions[wanted]
+    assert np.linalg.norm(found - truth, axis=1).max() < 3.0
+    for point in found:
+        on_skin = np.array(SurfaceSnap().closest_point(landmarks.model_node, point))
+        assert np.linalg.norm(on_skin - point) < 1e-3
+    assert landmarks.status.count("corrected") == len(wanted)
+    # One step each, so that a slip is taken back alone.
+    wait_while(lambda: not is_placing())
+    click(a_panel.ui.undoButton)
+    assert landmarks.status[4] == "undefined"
+    assert landmarks.status[3] == "corrected"
+
+
+def test_landmark_that_is_not_shown_is_passed_over(a_panel, view):
+    a_panel.reviewSection.table.select(1)
+    click(a_panel.ui.placeButton)
+    place(a_panel, view, 1)
+    wait_while(lambda: a_panel.reviewSection.table.current != 2)
+
+    click(a_panel.ui.missingButton)
+    place(a_panel, view, 3)
+
+    status = a_panel.reviewSection.review.landmarks.status
+    assert status[1:4] == ("corrected", "missing", "corrected")
+
+
+def test_after_the_last_landmark_clicks_place_none(a_panel, view):
+    last = len(true_landmarks()) - 1
+    a_panel.reviewSection.table.select(last)
+    click(a_panel.ui.placeButton)
+    wait_while(lambda: not is_placing())
+    view.render()
+    view.click(true_landmarks().positions[3])
+
+    QTest.qWait(A_MOMENT_MS)
+
+    assert not is_placing()
+    assert a_panel.reviewSection.review.landmarks.status.count("corrected") == 1
+
+
+def test_landmark_called_missing_is_placed_alone(a_panel, view):
+    """Somebody has decided on the others: the panel asks for none of them."""
+    review = a_panel.reviewSection.review
+    for index in range(len(review.landmarks)):
+        review.mark_missing(index)
+    a_panel.reviewSection.table.select(3)
+    click(a_panel.ui.placeButton)
+    place(a_panel, view, 3)
+
+    QTest.qWait(A_MOMENT_MS)
+
+    assert not is_placing()
+    assert review.landmarks.status.count("corrected") == 1
