@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet._page import atlas_of, face_from_landmarks
+from palnet.evaluation._axes import poses_of
 from palnet.evaluation._pairs import check_one_scheme
-from palnet.face.similarity import fit_similarity
+from palnet.face.similarity import apply_similarity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
     from palnet.evaluation._pairs import Pair
     from palnet.scheme import Scheme
 
-__all__ = ["LIMITS_MM", "Comparison", "LandmarkErrors", "compare", "summarize_landmarks"]
+__all__ = ["AXES", "LIMITS_MM", "Comparison", "LandmarkErrors", "compare", "summarize_landmarks"]
 
 # Within which errors are counted: 2 mm is what clinics ask for, the others are usual in reports.
 LIMITS_MM = (2.0, 2.5, 3.0, 4.0)
-# Three points that are not on a line hold a pose.
-_MIN_LANDMARKS = 3
+# What the axes of a comparison are called: those of the face, or else of the first specimen.
+AXES = {True: ("left", "up", "front"), False: ("x", "y", "z")}
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Comparison:
     """All differences, predicted minus true.
 
-    Convention: axes of the face, +X the subject's left, +Y up, +Z front, millimetres; without a
-    mean face for the scheme, the axes of the first specimen.
+    Convention: millimetres; axes of the face, +X the subject's left, +Y up, +Z front, or else
+    (`are_of_face`) those of the first specimen.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class Comparison:
     specimens : tuple of str
         Names.
     truth_mm : ndarray of shape (n_specimens, n_landmarks, 3)
-        True positions in the face's axes, NaN where missing.
+        True positions, NaN where missing.
     differences_mm : ndarray of shape (n_specimens, n_landmarks, 3)
         NaN where either is missing.
     is_lost : ndarray of shape (n_specimens, n_landmarks)
@@ -51,6 +51,8 @@ class Comparison:
         Predicted landmarks that the truth does not have.
     expected_mm : ndarray of shape (n_specimens, n_landmarks)
         The expected errors that came with the prediction, NaN where unknown.
+    are_of_face : bool
+        Whether the axes are those of the face.
     """
 
     scheme: Scheme
@@ -60,6 +62,7 @@ class Comparison:
     is_lost: NDArray[np.bool_]
     is_extra: NDArray[np.bool_]
     expected_mm: NDArray[np.float64]
+    are_of_face: bool
 
     @property
     def errors_mm(self) -> NDArray[np.float64]:
@@ -82,7 +85,7 @@ class LandmarkErrors:
     mean_mm, median_mm, p95_mm, max_mm : float
         Of the distances.
     bias_mm : tuple of float
-        Mean difference, predicted minus true: to the subject's left, up, to the front.
+        Mean difference, predicted minus true, along the axes of the comparison.
     within : tuple of float
         Share of errors of at most each of `LIMITS_MM`.
     human_ratio : float
@@ -105,7 +108,7 @@ class LandmarkErrors:
 
 
 def compare(pairs: Sequence[Pair]) -> Comparison:
-    """Lay out the differences of all pairs in the axes of the face.
+    """Lay out the differences of all pairs in the axes of the face, or of the first specimen.
 
     Parameters
     ----------
@@ -124,17 +127,11 @@ def compare(pairs: Sequence[Pair]) -> Comparison:
     """
     check_one_scheme(pair.truth for pair in pairs)
     scheme = pairs[0].truth.scheme
-    atlas = atlas_of(scheme)
+    poses, are_of_face = poses_of([pair.truth.positions_mm for pair in pairs], scheme)
     truths, differences = [], []
-    for pair in pairs:
+    for pair, pose in zip(pairs, poses, strict=True):
         true_mm = pair.truth.positions_mm
-        if np.isfinite(true_mm).all(axis=1).sum() < _MIN_LANDMARKS:
-            pose = np.eye(4)
-        elif atlas is None:
-            pose = _pose_to(true_mm, pairs[0].truth.positions_mm)
-        else:
-            pose = face_from_landmarks(true_mm, atlas, with_scale=False)
-        truths.append(true_mm @ pose[:3, :3].T + pose[:3, 3])
+        truths.append(apply_similarity(pose, true_mm))
         differences.append((pair.predicted.positions_mm - true_mm) @ pose[:3, :3].T)
     predicted = np.array([pair.predicted.is_placed for pair in pairs])
     true = np.array([pair.truth.is_placed for pair in pairs])
@@ -147,6 +144,7 @@ def compare(pairs: Sequence[Pair]) -> Comparison:
         is_lost=true & ~predicted,
         is_extra=predicted & ~true,
         expected_mm=np.where(true & predicted, expected, np.nan),
+        are_of_face=are_of_face,
     )
 
 
@@ -206,12 +204,3 @@ def _figures(
         if np.isfinite(expected).any()
         else float("nan"),
     )
-
-
-def _pose_to(
-    positions_mm: NDArray[np.float64], target_mm: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    is_there = np.isfinite(positions_mm).all(axis=1) & np.isfinite(target_mm).all(axis=1)
-    if is_there.sum() < _MIN_LANDMARKS:
-        return np.eye(4)
-    return fit_similarity(positions_mm[is_there], target_mm[is_there], with_scale=False)

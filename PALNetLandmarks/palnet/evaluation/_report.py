@@ -24,7 +24,7 @@ from palnet._page import (
     section,
     table,
 )
-from palnet.evaluation._errors import LIMITS_MM
+from palnet.evaluation._errors import AXES, LIMITS_MM
 from palnet.evaluation._tables import specimen_rows
 
 if TYPE_CHECKING:
@@ -41,7 +41,15 @@ _HIGH_MM = 4.0
 _BIAS_MAGNIFICATION = 10.0
 _BIAS_COLOR = "#d55e00"
 _GROUPS = {"midline": "Midline", "right": "Right side", "left": "Left side"}
-_AXES = ("left-right (+ left)", "vertical (+ up)", "depth (+ front)")
+_AXES = {
+    True: ("left-right (+ left)", "vertical (+ up)", "depth (+ front)"),
+    False: ("x", "y", "z"),
+}
+_AXES_TEXT = {
+    True: "the axes of the face",
+    False: "the axes of the first specimen's file, since too few landmarks have the codes of those "
+    "of the mean face",
+}
 _KIND_NAMES = {"distance": "distances", "angle": "angles", "index": "indices"}
 _OBSERVERS = {"intra": "Intra-observer agreement", "inter": "Inter-observer agreement"}
 
@@ -98,7 +106,7 @@ def page_of_evaluation(evaluation: Evaluation, title: str, more: Sequence[str] =
         _summary(evaluation),
         _heat_map(evaluation),
         _differences(comparison),
-        _landmark_table(evaluation.landmarks),
+        _landmark_table(evaluation.landmarks, are_of_face=comparison.are_of_face),
         _measurement_table(evaluation.measurements),
     ]
     sections += [_agreement_section(kind, *found) for kind, found in evaluation.agreement.items()]
@@ -186,7 +194,7 @@ def _differences(comparison: Comparison) -> str:
         is_there = np.isfinite(means).all(axis=2) & (sides == side)
         if not is_there.any():
             continue
-        for axis, axis_name in enumerate(_AXES):
+        for axis, axis_name in enumerate(_AXES[comparison.are_of_face]):
             drawings.append(
                 draw_differences(
                     f"{name}, {axis_name.split(' ', maxsplit=1)[0]}",
@@ -196,16 +204,16 @@ def _differences(comparison: Comparison) -> str:
                 )
             )
     caption = (
-        "Bland-Altman plots of the coordinates in the axes of the face: difference against mean, "
+        f"Bland-Altman plots along {_AXES_TEXT[comparison.are_of_face]}: difference against mean, "
         "bias (line) and limits of agreement, bias ± 1.96 standard deviations (dashed)."
     )
     return section("Bias and limits of agreement", plots(drawings, caption))
 
 
-def _landmark_table(entries: Sequence[LandmarkErrors]) -> str:
-    header = ("Landmark", "n", "Lost", "Mean", "Median", "95 %", "Bias left", "Bias up",
-              "Bias front", *(f"≤ {limit:g} mm" for limit in LIMITS_MM), "Expected",
-              "Times human")  # fmt: skip
+def _landmark_table(entries: Sequence[LandmarkErrors], *, are_of_face: bool) -> str:
+    header = ("Landmark", "n", "Lost", "Mean", "Median", "95 %",
+              *(f"Bias {axis}" for axis in AXES[are_of_face]),
+              *(f"≤ {limit:g} mm" for limit in LIMITS_MM), "Expected", "Times human")  # fmt: skip
     rows = [
         (
             entry.code,
@@ -220,9 +228,9 @@ def _landmark_table(entries: Sequence[LandmarkErrors]) -> str:
         for entry in entries
     ]
     note = (
-        "Millimetres. Bias: mean of predicted minus true along the axes of the face. Expected: "
-        "mean of the errors that the prediction itself expects. Times human: mean error over the "
-        "mean distance between two passes of one observer."
+        f"Millimetres. Bias: mean of predicted minus true along {_AXES_TEXT[are_of_face]}. "
+        "Expected: mean of the errors that the prediction itself expects. Times human: mean error "
+        "over the mean distance between two passes of one observer."
     )
     return section(
         "Landmarks", paragraph(note, is_note=True), table(header, rows, range(1, len(header)))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from palnet._files import check_free, write_text
-from palnet.evaluation._errors import LIMITS_MM
+from palnet.evaluation._errors import AXES, LIMITS_MM
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -49,8 +49,9 @@ def tables_of_evaluation(evaluation: Evaluation) -> dict[str, str]:
         by itself), and agreement_intra.csv and agreement_inter.csv where there are annotations; one
         without rows is left out.
     """
+    axes = AXES[evaluation.comparison.are_of_face]
     tables = {
-        "landmarks.csv": csv_text([_landmark_row(entry) for entry in evaluation.landmarks]),
+        "landmarks.csv": csv_text([_landmark_row(entry, axes) for entry in evaluation.landmarks]),
         "measurements.csv": csv_text(
             [_measurement_row(entry) for entry in evaluation.measurements]
         ),
@@ -63,10 +64,10 @@ def tables_of_evaluation(evaluation: Evaluation) -> dict[str, str]:
     return {name: text for name, text in tables.items() if text}
 
 
-def _landmark_row(entry: LandmarkErrors) -> dict[str, Any]:
+def _landmark_row(entry: LandmarkErrors, axes: Sequence[str]) -> dict[str, Any]:
     row = asdict(entry)
     bias, within = row.pop("bias_mm"), row.pop("within")
-    row |= dict(zip(("bias_left_mm", "bias_up_mm", "bias_front_mm"), bias, strict=True))
+    row |= dict(zip((f"bias_{axis}_mm" for axis in axes), bias, strict=True))
     return row | {
         f"within_{limit:g}_mm": share for limit, share in zip(LIMITS_MM, within, strict=True)
     }
@@ -100,18 +101,17 @@ def specimen_rows(comparison: Comparison) -> list[dict[str, Any]]:
 
 def _error_rows(comparison: Comparison) -> list[dict[str, Any]]:
     rows = []
+    names = [f"{axis}_mm" for axis in AXES[comparison.are_of_face]]
     for number, specimen in enumerate(comparison.specimens):
         for row, code in enumerate(comparison.scheme.codes):
-            left, up, front = (float(v) for v in comparison.differences_mm[number, row])
-            if math.isfinite(left):
+            parts = [float(v) for v in comparison.differences_mm[number, row]]
+            if math.isfinite(parts[0]):
                 rows.append(
                     {
                         "specimen": specimen,
                         "code": code,
-                        "error_mm": math.hypot(left, up, front),
-                        "left_mm": left,
-                        "up_mm": up,
-                        "front_mm": front,
+                        "error_mm": math.hypot(*parts),
+                        **dict(zip(names, parts, strict=True)),
                         "expected_mm": float(comparison.expected_mm[number, row]),
                     }
                 )

@@ -86,6 +86,29 @@ def test_evaluate_page_is_self_contained_and_shows_every_section(a_study, tmp_pa
     assert not re.search(r'(src|href)="(?!data:)', text)
 
 
+def test_evaluate_says_which_axes_the_bias_is_along(a_study, tmp_path):
+    """A lab's landmarks under its own codes: no mean face says where left and up are."""
+    ours = a_face("anna").scheme
+    own = tuple(replace(e, code=f"own_{e.code}") for e in ours.landmarks if e.side == "midline")
+    scheme = tmp_path / "own.json"
+    scheme.write_text(json.dumps(scheme_to_dict(Scheme("own", own))), encoding="utf-8")
+    part = a_face("anna").to_scheme(Scheme("part", ours.landmarks[: len(own)]))
+    lab = replace(part, scheme=Scheme("own", own))
+    write_landmarks(lab, tmp_path / "lab.csv")
+
+    run(a_study["predicted"], a_study["truth"], "-o", tmp_path / "face")
+    run(tmp_path / "lab.csv", tmp_path / "lab.csv", "--scheme", scheme, "-o", tmp_path / "lab")
+
+    for folder, axes, words in (
+        ("face", ("left", "up", "front"), "along the axes of the face."),
+        ("lab", ("x", "y", "z"), "along the axes of the first specimen&#x27;s file"),
+    ):
+        assert words in (tmp_path / folder / "report.html").read_text(encoding="utf-8")
+        for table, name in (("landmarks.csv", "bias_{}_mm"), ("errors.csv", "{}_mm")):
+            columns = rows_of(tmp_path / folder / table)[0]
+            assert {name.format(axis) for axis in axes} <= set(columns)
+
+
 def test_evaluate_tells_intra_from_inter_observer(a_study, tmp_path):
     run(a_study["predicted"], a_study["truth"], "--repeat", a_study["again"],
         "--observer", a_study["other"], "-o", tmp_path / "out")  # fmt: skip

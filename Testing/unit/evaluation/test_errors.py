@@ -115,6 +115,61 @@ def test_bias_in_a_labs_own_landmarks_is_along_the_axes_of_the_first_truth():
     np.testing.assert_allclose(every.bias_mm, shift, atol=1e-9)
 
 
+def a_labs_face(mean_face, kept, own):
+    """Some landmarks of ours by their codes, and some of a lab's own; half of each."""
+    known = {e.code: replace(e, mirror=None, side="midline") for e in mean_face.scheme.landmarks}
+    entries = [known[code] for code in kept]
+    entries += [replace(known[code], code=f"own-{code}") for code in own]
+    rows = [mean_face.scheme.index_of(code) for code in (*kept, *own)]
+    n = len(rows)
+    scheme = Scheme("lab", tuple(entries))
+    return LandmarkSet(scheme, mean_face.positions[rows], ("confirmed",) * n, np.full(n, np.nan),
+                       1.0, "file", "anna")  # fmt: skip
+
+
+@given(seeds)
+@settings(max_examples=20)
+def test_convention_bias_of_a_labs_own_landmarks_is_along_the_axes_of_the_face(seed):
+    """Whichever axes the first scan has: those that share a code with the mean face say them."""
+    kept, own = ("prn", "ex_r", "ex_l", "ch_r", "ch_l"), ("sn", "pg", "t_r", "t_l")
+    truth = a_labs_face(an_atlas_face(), kept, own)
+    predicted = a_labs_face(an_atlas_face((1.0, 2.0, -0.5)), kept, own)
+    without_shared = [truth, predicted]
+    for code in kept[:4]:
+        without_shared = [without(face, code) for face in without_shared]
+    others = [replace(moved(face, seed + 1), specimen="bert") for face in without_shared]
+
+    comparison = compare([Pair(moved(predicted, seed), moved(truth, seed)), Pair(*others[::-1])])
+    entries = summarize_landmarks(comparison)
+
+    assert comparison.are_of_face
+    assert entries[0].n == 9 + 5
+    for entry in entries:
+        np.testing.assert_allclose(entry.bias_mm, [1.0, 2.0, -0.5], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [("prn", "ex_r"), ("g", "n", "sn", "ls")],  # too few; on a line
+)
+def test_landmarks_that_say_no_axes_of_the_face_leave_those_of_the_first_truth(kept):
+    truth = moved(a_labs_face(an_atlas_face(), kept, ("t_r", "t_l", "pg", "al_r")), 3)
+    shift = np.array([1.0, 2.0, -0.5])
+
+    comparison = compare([Pair(replace(truth, positions=truth.positions + shift), truth)])
+
+    assert not comparison.are_of_face
+    np.testing.assert_allclose(summarize_landmarks(comparison)[0].bias_mm, shift, atol=1e-9)
+
+
+def test_codes_of_ours_for_other_landmarks_say_no_axes():
+    """Rows of landmarks that lie elsewhere than the mean face has those codes."""
+    face = a_labs_face(an_atlas_face(), ("n", "prn", "ex_r", "ex_l", "ch_r", "pg"), ("t_r",))
+    truth = replace(face, positions=face.positions[[3, 6, 5, 0, 2, 1, 4]])
+
+    assert not compare([Pair(truth, truth)]).are_of_face
+
+
 def test_figures_against_plain_arithmetic():
     pairs = some_pairs(30)
 

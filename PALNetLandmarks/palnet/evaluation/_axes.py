@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Along which axes differences are told: those of the face, wherever its landmarks say them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from palnet._page import atlas_of
+from palnet.face.similarity import apply_similarity, fit_similarity
+from palnet.model import list_models
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from palnet.scheme import Scheme
+
+__all__ = ["poses_of"]
+
+# Three points that are not on a line hold a pose.
+MIN_LANDMARKS = 3
+# Second over first extent of points: below it they lie on a line, such as that of the profile.
+_LINE_SHARE = 0.15
+# Median distance of a lab's landmarks from those of the mean face that have their codes. People lie
+# around 4 mm, landmarks that only share their codes at 20 and more.
+_OTHER_LANDMARKS_MM = 12.0
+
+
+def poses_of(
+    shapes_mm: Sequence[NDArray[np.float64]], scheme: Scheme
+) -> tuple[list[NDArray[np.float64]], bool]:
+    """Lay every specimen over one face, without scaling.
+
+    Convention: axes of the face, +X the subject's left, +Y up, +Z front, where enough landmarks
+    have the codes of those of a mean face and lie where it has them; else those of the first
+    specimen. A specimen with fewer than three landmarks stays as it is.
+
+    Parameters
+    ----------
+    shapes_mm : sequence of ndarray of shape (n_landmarks, 3)
+        Landmarks of each specimen, NaN where missing.
+    scheme : Scheme
+        Which they are.
+
+    Returns
+    -------
+    poses : list of ndarray of shape (4, 4)
+        ``common_from_specimen`` of each.
+    are_of_face : bool
+        Whether the common axes are those of the face.
+    """
+    mean_mm = _mean_face_of(scheme)
+    are_of_face = mean_mm is not None and _is_that_face(shapes_mm, mean_mm)
+    if mean_mm is None or not are_of_face:
+        mean_mm = next((s for s in shapes_mm if holds_pose(s)), shapes_mm[0])
+    mean_mm = _filled(mean_mm, shapes_mm)
+    return [_pose_to(mean_mm, shape) for shape in shapes_mm], are_of_face
+
+
+def holds_pose(*shapes_mm: NDArray[np.float64]) -> bool:
+    """Whether the landmarks that all of them have are enough to lay one over the other."""
+    is_there = np.isfinite(sum(shapes_mm)).all(axis=1)
+    if is_there.sum() < MIN_LANDMARKS:
+        return False
+    points = shapes_mm[-1][is_there]
+    extents = np.linalg.svd(points - points.mean(axis=0), compute_uv=False)
+    return bool(extents[1] > _LINE_SHARE * extents[0])
+
+
+def _mean_face_of(scheme: Scheme) -> NDArray[np.float64] | None:
+    """Mean places of the landmarks by their codes, NaN for those that no mean face has."""
+    atlas = atlas_of(scheme)
+    if atlas is not None:
+        return atlas.landmark_mean_mm
+    for model in list_models():
+        mean = dict(zip(model.scheme.codes, model.atlas.landmark_mean_mm, strict=True))
+        places = np.array([mean.get(code, np.full(3, np.nan)) for code in scheme.codes])
+        if holds_pose(places):
+            return places
+    return None
+
+
+def _is_that_face(shapes_mm: Sequence[NDArray[np.float64]], mean_mm: NDArray[np.float64]) -> bool:
+    """Whether the landmarks lie where the mean face has those of their codes, size apart."""
+    if np.isfinite(mean_mm).all():
+        return True
+    off = []
+    for shape in shapes_mm:
+        if holds_pose(shape, mean_mm):
+            is_there = np.isfinite(shape + mean_mm).all(axis=1)
+            matrix = fit_similarity(shape[is_there], mean_mm[is_there])
+            fitted = apply_similarity(matrix, shape[is_there])
+            off.append(np.median(np.linalg.norm(fitted - mean_mm[is_there], axis=1)))
+    return bool(off) and float(np.median(off)) < _OTHER_LANDMARKS_MM
+
+
+def _filled(
+    mean_mm: NDArray[np.float64], shapes_mm: Sequence[NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """Add the landmarks that the mean lacks, so that every specimen is held by all that it has."""
+    if np.isfinite(mean_mm).all():
+        return mean_mm
+    laid = np.array(
+        [apply_similarity(_pose_to(mean_mm, s), s) for s in shapes_mm if holds_pose(s, mean_mm)]
+    )
+    filled = mean_mm.copy()
+    for row in np.flatnonzero(~np.isfinite(mean_mm).all(axis=1)):
+        there = laid[np.isfinite(laid[:, row]).all(axis=1), row] if len(laid) else laid
+        if len(there):
+            filled[row] = there.mean(axis=0)
+    return filled
+
+
+def _pose_to(mean_mm: NDArray[np.float64], shape_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+    is_there = np.isfinite(shape_mm + mean_mm).all(axis=1)
+    if is_there.sum() < MIN_LANDMARKS:
+        return np.eye(4)
+    return fit_similarity(shape_mm[is_there], mean_mm[is_there], with_scale=False)
