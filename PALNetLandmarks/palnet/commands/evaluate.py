@@ -29,7 +29,8 @@ Specimens are matched by their name, two files whatever their names; landmarks b
 and --frame are those of TRUTH, --repeat and --observer where the files do not say. It writes
 DIR/report.html and the figures as DIR/landmarks.csv, measurements.csv, specimens.csv and
 errors.csv. With --repeat (the observer of TRUTH once more) or --observer (another one) it also
-tells how well the annotations agree, in agreement_intra.csv and agreement_inter.csv. Exit code 0:
+tells how well the annotations agree, in agreement_intra.csv and agreement_inter.csv. A specimen of
+TRUTH without a prediction is in the report, with all landmarks lost, and in no error. Exit code 0:
 all done; 1: some files could not be used or have no partner, told on stderr; 2: wrong usage.
 """
 
@@ -88,7 +89,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
         Exit code.
     """
     from palnet.errors import UsageError
-    from palnet.evaluation import pair_specimens
+    from palnet.evaluation import pair_specimens, with_unpredicted
 
     said = {
         "unit": arguments.predicted_unit,
@@ -112,7 +113,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
     for pair in pairs:
         _tell_other_name(pair)
         _warn_of_mistakes(pair, "PREDICTED")
-    n_bad_again = _report(pairs, truth, arguments)
+    n_bad_again = _report(with_unpredicted(pairs, truth), truth, arguments)
     return 1 if alone or n_bad or n_bad_truth or n_bad_again else 0
 
 
@@ -150,10 +151,11 @@ def _report(pairs: list[Pair], truth: list[LandmarkSet], arguments: argparse.Nam
     title = f"{arguments.predicted.name} against {arguments.truth.name}"
     files = {PAGE_NAME: page_of_evaluation(evaluation, title)} | tables_of_evaluation(evaluation)
     write_report(arguments.output, files, OPTIONAL_EVALUATION_TABLES, overwrite=arguments.overwrite)
-    every = evaluation.landmarks[0]
+    every, n_without = evaluation.landmarks[0], len(comparison.unpredicted)
     print(
-        f"{len(pairs)} specimens, {every.n} landmarks: {every.mean_mm:.2f} mm on average, "
-        f"{every.p95_mm:.2f} mm at the 95th percentile"
+        f"{len(pairs) - n_without} specimens, {every.n} landmarks: {every.mean_mm:.2f} mm on "
+        f"average, {every.p95_mm:.2f} mm at the 95th percentile"
+        + (f"; {n_without} of {len(pairs)} specimens without a prediction" if n_without else "")
     )
     print(f"report: {arguments.output / PAGE_NAME}")
     return n_bad

@@ -69,6 +69,13 @@ class Comparison:
         """Distances between predicted and true, of shape (n_specimens, n_landmarks)."""
         return np.asarray(np.linalg.norm(self.differences_mm, axis=2))
 
+    @property
+    def unpredicted(self) -> list[str]:
+        """Specimens that have landmarks in the truth, and not one in the prediction."""
+        is_predicted = (np.isfinite(self.errors_mm) | self.is_extra).any(axis=1)
+        has_nothing = ~is_predicted & self.is_lost.any(axis=1)
+        return [self.specimens[row] for row in np.flatnonzero(has_nothing)]
+
 
 @dataclass(frozen=True, slots=True)
 class LandmarkErrors:

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from palnet.errors import UsageError
 from palnet.landmarks import LandmarkSet, printable_name
@@ -12,8 +14,16 @@ from palnet.landmarks import LandmarkSet, printable_name
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from palnet.landmarks import Status
 
-__all__ = ["Pair", "check_once", "check_one_scheme", "pair_specimens", "to_one_frame"]
+__all__ = [
+    "Pair",
+    "check_once",
+    "check_one_scheme",
+    "pair_specimens",
+    "to_one_frame",
+    "with_unpredicted",
+]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -74,6 +84,40 @@ def pair_specimens(
     alone = [f"{known[name].specimen} has no prediction" for name in known if name not in found]
     alone += [f"{found[name].specimen} has no truth" for name in found if name not in known]
     return pairs, alone
+
+
+def with_unpredicted(pairs: Sequence[Pair], truth: Sequence[LandmarkSet]) -> list[Pair]:
+    """Add the specimens that nothing was predicted of, as pairs whose prediction has no landmark.
+
+    Left out, the mean would be over the easy scans without a word.
+
+    Parameters
+    ----------
+    pairs : sequence of Pair
+        At least one.
+    truth : sequence of LandmarkSet
+        All of them, those of the pairs among them.
+
+    Returns
+    -------
+    list of Pair
+        In the order of `truth`, all in one scheme.
+    """
+    found = {pair.specimen: pair for pair in pairs}
+    scheme = pairs[0].truth.scheme
+    return [found.get(true.specimen) or _unpredicted(true.to_scheme(scheme)) for true in truth]
+
+
+def _unpredicted(truth: LandmarkSet) -> Pair:
+    n_landmarks = len(truth.scheme)
+    missing: Status = "missing"
+    nothing = replace(
+        truth,
+        positions=np.full((n_landmarks, 3), np.nan),
+        status=(missing,) * n_landmarks,
+        expected_error_mm=np.full(n_landmarks, np.nan),
+    )
+    return Pair(nothing, truth)
 
 
 def to_one_frame(annotations: Sequence[LandmarkSet]) -> list[LandmarkSet]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -99,7 +99,7 @@ def page_of_evaluation(evaluation: Evaluation, title: str, more: Sequence[str] =
     comparison = evaluation.comparison
     every = evaluation.landmarks[0]
     lead = (
-        f"{len(comparison.specimens)} specimens, {every.n} landmarks compared "
+        f"{_count_of(comparison)}, {every.n} landmarks compared "
         f"({comparison.scheme.name}): {every.mean_mm:.2f} mm on average."
     )
     sections = [
@@ -114,6 +114,22 @@ def page_of_evaluation(evaluation: Evaluation, title: str, more: Sequence[str] =
     return build_page(title, lead, sections)
 
 
+def _count_of(comparison: Comparison) -> str:
+    """Count the specimens; where some have no prediction, the figures are not of them."""
+    n_all, n_without = len(comparison.specimens), len(comparison.unpredicted)
+    if not n_without:
+        return f"{n_all} specimens"
+    return f"{n_all - n_without} of {n_all} specimens ({n_without} without a prediction)"
+
+
+def _unpredicted_rows(comparison: Comparison) -> list[tuple[str, str]]:
+    names = comparison.unpredicted
+    if not names:
+        return []
+    text = f"{len(names)} of {len(comparison.specimens)}: {', '.join(names)}"
+    return [("Specimens without a prediction, in no error below", text)]
+
+
 def _summary(evaluation: Evaluation) -> str:
     every = evaluation.landmarks[0]
     shares = ", ".join(
@@ -124,6 +140,7 @@ def _summary(evaluation: Evaluation) -> str:
     expected = evaluation.comparison.expected_mm
     is_known = np.isfinite(expected) & np.isfinite(errors)
     rows = [
+        *_unpredicted_rows(evaluation.comparison),
         ("Mean error", f"{every.mean_mm:.2f} mm"),
         ("Median error", f"{every.median_mm:.2f} mm"),
         ("95th percentile", f"{every.p95_mm:.2f} mm"),
@@ -294,7 +311,7 @@ def _agreement_section(kind: str, n_annotations: int, entries: Sequence[Agreemen
 
 
 def _specimen_table(comparison: Comparison) -> str:
-    rows = sorted(specimen_rows(comparison), key=lambda row: -_sortable(row["mean_mm"]))
+    rows = sorted(specimen_rows(comparison), key=lambda row: -_badness(row))
     cells = [
         (str(row["specimen"]), str(row["n"]), str(row["n_lost"]),
          format_number(row["mean_mm"], 2), format_number(row["max_mm"], 2), str(row["worst"]))
@@ -308,5 +325,8 @@ def _signed(value: float) -> str:
     return f"{value:+.2f}" if math.isfinite(value) else "-"
 
 
-def _sortable(value: float) -> float:
-    return value if math.isfinite(value) else -1.0
+def _badness(row: dict[str, Any]) -> float:
+    """What specimens are sorted by; nothing predicted is the worst, no truth the least."""
+    if row["n"]:
+        return float(row["mean_mm"])
+    return math.inf if row["n_lost"] else -1.0

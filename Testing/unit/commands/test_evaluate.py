@@ -86,6 +86,26 @@ def test_evaluate_page_is_self_contained_and_shows_every_section(a_study, tmp_pa
     assert not re.search(r'(src|href)="(?!data:)', text)
 
 
+def test_evaluate_reports_specimens_without_a_prediction(a_study, tmp_path, capsys):
+    """A mean over the scans that were easy enough must say so, and of how many."""
+    (a_study["predicted"] / "bert.mrk.json").unlink()
+
+    code = run(a_study["predicted"], a_study["truth"], "-o", tmp_path / "out")
+
+    assert code == 1
+    assert "2 specimens, 100 landmarks" in (told := capsys.readouterr()).out
+    assert "; 1 of 3 specimens without a prediction\n" in told.out
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "2 of 3 specimens (1 without a prediction), 100 landmarks compared" in page
+    assert "<td>1 of 3: bert</td>" in page
+    assert re.search("worst first</h2>.*?<tbody>\n<tr><td>bert</td>", page, re.DOTALL)
+    rows = {row["specimen"]: row for row in rows_of(tmp_path / "out" / "specimens.csv")}
+    assert list(rows) == ["anna", "bert", "carl"]
+    assert (rows["bert"]["n"], rows["bert"]["n_lost"], rows["bert"]["mean_mm"]) == ("0", "50", "")
+    landmarks = {row["code"]: row for row in rows_of(tmp_path / "out" / "landmarks.csv")}
+    assert (landmarks["all"]["n"], landmarks["all"]["n_lost"]) == ("100", "50")
+
+
 def test_evaluate_says_which_axes_the_bias_is_along(a_study, tmp_path):
     """A lab's landmarks under its own codes: no mean face says where left and up are."""
     ours = a_face("anna").scheme
@@ -210,7 +230,7 @@ def test_evaluate_specimens_without_partner_are_named(a_study, tmp_path, capsys)
     assert "anna has no prediction" in said
     assert "bert has no truth" in said
     rows = rows_of(tmp_path / "out" / "specimens.csv")
-    assert [row["specimen"] for row in rows] == ["carl"]
+    assert [(row["specimen"], row["n"]) for row in rows] == [("anna", "0"), ("carl", "50")]
 
 
 def test_evaluate_points_to_a_frame_that_differs(tmp_path, capsys):
