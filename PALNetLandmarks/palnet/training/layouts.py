@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 import zipfile
 from collections import defaultdict
@@ -33,6 +34,8 @@ __all__ = ["facescape_scheme", "read_data_set"]
 MATRIX_FILE = "transformation_matrix.npy"
 INDICES_FILE, INDICES_KEY = "landmark_indices.npz", "v10"
 NEUTRAL_ENDING = "_neutral.obj"
+_ENDINGS = tuple(entry.suffix for entry in FORMATS.values())
+_LAFAS_ROW = re.compile(r"[^\t]+\t\s*\([^()]*\)\s*")
 # Formats round differently, none more than this.
 SAME_MM = 0.01
 
@@ -74,9 +77,10 @@ def facescape_scheme() -> Scheme:
 def read_data_set(folder: Path, scheme: str | Scheme | None = None) -> DataSet:
     """Find the scans of a data set and read their landmarks; meshes are read later.
 
-    ``*_neutral.obj`` below a folder with ``landmark_indices.npz`` is FaceScape; subfolders with an
-    OBJ and a ``.txt`` each are LAFAS; all else is meshes with landmark files in any format of
-    `palnet.exchange`, beside them and of their name, or one file for many.
+    ``*_neutral.obj`` below a folder with ``landmark_indices.npz`` is FaceScape; a subfolder with an
+    OBJ and a ``.txt`` of rows ``name<TAB>(x,y,z)`` is a subject of LAFAS; all else is meshes with
+    landmark files in any format of `palnet.exchange`, beside them and of their name, or one file
+    for many.
 
     Parameters
     ----------
@@ -104,9 +108,7 @@ def read_data_set(folder: Path, scheme: str | Scheme | None = None) -> DataSet:
         scans, problems = _read_facescape(folder)
     else:
         known = scheme if isinstance(scheme, Scheme) else load_scheme(scheme or DEFAULT_SCHEME)
-        subjects = [path for path in sorted(folder.iterdir()) if _is_lafas_subject(path)]
-        layout = "lafas" if subjects else "plain"
-        scans, problems = _read_lafas(subjects, known) if subjects else _read_plain(folder, known)
+        layout, scans, problems = _read_subjects_and_others(folder, known)
     scans, unknown = name_people(sorted(scans, key=lambda scan: scan.specimen), folder)
     return DataSet(layout, known, tuple(scans), (*problems, *unknown))
 
@@ -140,8 +142,42 @@ def _read_facescape(folder: Path) -> Found:
     return scans, problems
 
 
-def _is_lafas_subject(path: Path) -> bool:
-    return path.is_dir() and any(path.glob("*.txt")) and any(path.glob("*.obj"))
+def _read_subjects_and_others(
+    folder: Path, scheme: Scheme
+) -> tuple[str, list[AnnotatedScan], list[Problem]]:
+    """Read the subjects of LAFAS, and all that lies elsewhere as meshes with landmark files."""
+    files = [p for p in sorted(folder.rglob("*")) if p.is_file() and not p.name.startswith(".")]
+    alike = [path for path in sorted(folder.iterdir()) if _is_like_lafas(path)]
+    subjects = [path for path in alike if any(map(_has_lafas_rows, path.glob("*.txt")))]
+    is_lafas = subjects and not any(p.parent not in alike and _is_mesh(p) for p in files)
+    if is_lafas:  # one whose rows nobody can read is told as such
+        return "lafas", *_read_lafas(alike, scheme)
+    others = [path for path in files if path.parent not in subjects]
+    parts = _read_lafas(subjects, scheme), _read_plain(others, scheme)
+    scans = [scan for found, _ in parts for scan in found]
+    by_name = _by_name([(scan.specimen, scan.mesh_path) for scan in scans])
+    repeated = [_repeated(name, paths) for name, paths in by_name.items() if len(paths) > 1]
+    scans = [scan for scan in scans if len(by_name[scan.specimen]) == 1]
+    return "plain", scans, [*parts[0][1], *parts[1][1], *repeated]
+
+
+def _is_like_lafas(path: Path) -> bool:
+    """Whether a folder holds an OBJ and a text, and no landmarks of the name of the mesh."""
+    if not (path.is_dir() and any(path.glob("*.txt"))):
+        return False
+    names = {mesh.stem for mesh in path.glob("*.obj")}
+    tables = [p for p in path.iterdir() if p.name.lower().endswith(_ENDINGS)]
+    return bool(names) and not any(_stem(table) in names for table in tables)
+
+
+def _has_lafas_rows(path: Path) -> bool:
+    """Whether a text has a row of LAFAS; a note beside a scan has none."""
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    return any(_LAFAS_ROW.fullmatch(line) for line in lines)
+
+
+def _is_mesh(path: Path) -> bool:
+    return path.suffix.lower() in MESH_SUFFIXES
 
 
 def _read_lafas(subjects: list[Path], scheme: Scheme) -> Found:
@@ -172,12 +208,10 @@ def _read_lafas(subjects: list[Path], scheme: Scheme) -> Found:
     return scans, problems
 
 
-def _read_plain(folder: Path, scheme: Scheme) -> Found:
+def _read_plain(files: list[Path], scheme: Scheme) -> Found:
     """Meshes, and landmark files beside them or for many at once."""
-    files = [p for p in sorted(folder.rglob("*")) if p.is_file() and not p.name.startswith(".")]
-    meshes = [p for p in files if p.suffix.lower() in MESH_SUFFIXES]
-    endings = tuple(entry.suffix for entry in FORMATS.values())
-    tables = [p for p in files if p.name.lower().endswith(endings) and p.name != PEOPLE_FILE]
+    meshes = [p for p in files if _is_mesh(p)]
+    tables = [p for p in files if p.name.lower().endswith(_ENDINGS) and p.name != PEOPLE_FILE]
     stems = {path.with_suffix("") for path in meshes}
     names = {printable_name(path.stem) for path in meshes}
     found: dict[str, list[tuple[Path, LandmarkSet]]] = defaultdict(list)

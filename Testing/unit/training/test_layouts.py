@@ -8,6 +8,7 @@ import pytest
 
 from palnet.errors import MeshError, TrainingError, UsageError
 from palnet.exchange import write_landmarks, write_specimens
+from palnet.landmarks import LandmarkSet
 from palnet.scheme import load_scheme
 from palnet.surface import Mesh, write_ply
 from palnet.training.checking import check_data_set
@@ -77,6 +78,61 @@ def test_lafas_file_with_a_row_too_few_is_named(a_lafas_folder):
 
     assert [(p.kind, p.specimen) for p in data.problems] == [("bad_landmarks", "S02")]
     assert "got 49" in data.problems[0].text
+
+
+def test_lafas_subject_whose_text_is_damaged_is_named_in_its_folder(a_lafas_folder):
+    (a_lafas_folder / "S02" / "landmarks.txt").write_text("", encoding="utf-8")
+
+    data = read_data_set(a_lafas_folder)
+
+    assert (data.layout, [scan.specimen for scan in data.scans]) == ("lafas", ["S01"])
+    assert [(p.kind, p.specimen) for p in data.problems] == [("bad_landmarks", "S02")]
+
+
+def write_plain_scans(folder, names):
+    scheme = load_scheme("palnet50")
+    for number, name in enumerate(names):
+        mesh, _ = toy_person(number)
+        write_obj(mesh, folder / f"{name}.obj")
+        positions = np.arange(150.0).reshape(50, 3) + number
+        landmarks = LandmarkSet(
+            scheme, positions, ("confirmed",) * 50, np.full(50, NAN), 1.0, "file", name
+        )
+        write_landmarks(landmarks, folder / f"{name}.csv")
+
+
+def test_plain_scans_beside_a_subject_of_lafas_are_read_as_well(a_lafas_folder):
+    """One such subfolder made the whole folder LAFAS, and the others vanished without a word."""
+    write_plain_scans(a_lafas_folder, ["anna", "bert"])
+
+    data = read_data_set(a_lafas_folder)
+
+    assert (data.layout, data.problems) == ("plain", ())
+    assert [scan.specimen for scan in data.scans] == ["S01", "S02", "anna", "bert"]
+    np.testing.assert_allclose(positions_of(data.scans[1], data.scheme)[0], [1.5, 1, -1])
+
+
+def test_note_beside_a_plain_scan_makes_no_lafas_of_it(tmp_path):
+    write_plain_scans(tmp_path, ["anna"])
+    write_plain_scans(tmp_path / "again", ["bert"])
+    write_plain_scans(tmp_path / "unplaced", ["carl"])
+    (tmp_path / "unplaced" / "carl.csv").unlink()
+    for folder in ("again", "unplaced"):
+        (tmp_path / folder / "readme.txt").write_text("Second session.\n", encoding="utf-8")
+
+    data = read_data_set(tmp_path)
+
+    assert (data.layout, [scan.specimen for scan in data.scans]) == ("plain", ["anna", "bert"])
+    assert [(p.kind, p.specimen) for p in data.problems] == [("no_landmarks", "carl")]
+
+
+def test_plain_scan_of_the_name_of_a_lafas_subject_is_told(a_lafas_folder):
+    write_plain_scans(a_lafas_folder, ["S01", "bert"])
+
+    data = read_data_set(a_lafas_folder)
+
+    assert [scan.specimen for scan in data.scans] == ["S02", "bert"]
+    assert [(p.kind, p.specimen) for p in data.problems] == [("repeated_name", "S01")]
 
 
 @pytest.fixture
