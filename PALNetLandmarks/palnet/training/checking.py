@@ -13,6 +13,7 @@ import numpy as np
 from palnet._page import atlas_of
 from palnet.face.similarity import apply_similarity, fit_similarity, similarity_scale
 from palnet.face.verdict import LARGEST_FACE, SMALLEST_FACE
+from palnet.training.common_shape import common_shape
 from palnet.training.dataset import AnnotatedScan, DataSet, Problem
 from palnet.training.scan_checks import CheckedScan, check_scan
 
@@ -89,6 +90,8 @@ OUTLIER_MM = 15.0
 SAME_MM = 0.02
 # The paper's limit, a landmark; see `palnet.training.cohort.find_outliers`.
 REGISTRATION_MM = 120 / np.sqrt(50)
+# The median settles at once; twice more for an odd start.
+_ROUNDS = 3
 # To fit a configuration to the mean one.
 MIN_TO_FIT = 4
 
@@ -259,6 +262,8 @@ def _compare_shapes(loaded: Loaded, scheme: Scheme) -> Iterator[Problem]:
         return
     scales: list[tuple[str, float]] = []
     for (scan, _), shape in zip(loaded, shapes, strict=True):
+        if not _can_be_laid(shape, mean):
+            continue
         fitted, scale = _fit(shape, mean)
         off = _misfit(fitted - mean)
         mirrored = _misfit(_fit(shape * [-1, 1, 1], mean)[0] - mean)
@@ -310,15 +315,17 @@ def _mean_shape(
     atlas = atlas_of(scheme)
     if atlas is not None:
         return atlas.landmark_mean_mm
-    complete = [shape for shape in shapes if np.isfinite(shape).all()]
-    if not complete:
-        return None
-    mean = complete[0]
-    for _ in range(3):  # the median settles at once; twice more for an odd first one
-        mean = _median([_fit(shape, mean)[0] for shape in shapes])
-        if not np.isfinite(mean).all():
+    mean = common_shape(shapes)
+    for _ in range(_ROUNDS):
+        laid = [_fit(shape, mean)[0] for shape in shapes if _can_be_laid(shape, mean)]
+        if not laid:
             return None
+        mean = _median(laid)
     return mean
+
+
+def _can_be_laid(shape: NDArray[np.float64], mean: NDArray[np.float64]) -> bool:
+    return bool(np.isfinite(shape - mean).all(axis=1).sum() >= MIN_TO_FIT)
 
 
 def _fit(

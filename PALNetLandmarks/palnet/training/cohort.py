@@ -150,10 +150,11 @@ def gather_sorted_patches(
 
 
 def find_outliers(scans: Sequence[AlignedScan], limit_mm: float) -> list[str]:
-    """Name the scans whose landmarks lie too far from the first scan's: registered wrongly.
+    """Name the scans whose landmarks lie too far from where the cohort has them, as the median.
 
-    The paper's limit is a norm over the coordinates of 50 landmarks. With others, or with some
-    missing, it is scaled so that the mean square a landmark stays the same.
+    The paper's limit is a norm over the coordinates of 50 landmarks, from the first scan's; which
+    scan comes first must not decide here. With others, or with some missing, it is scaled so that
+    the mean square a landmark stays the same.
 
     Parameters
     ----------
@@ -170,21 +171,30 @@ def find_outliers(scans: Sequence[AlignedScan], limit_mm: float) -> list[str]:
     Raises
     ------
     TrainingError
-        If more than half of the scans are: then it is the first that lies elsewhere.
+        If more than half of the scans are: then there is no place that they have in common.
     """
+    median_mm = _median([scan.truth_mm for scan in scans])
     found = []
     for scan in scans:
-        difference = (scan.truth_mm - scans[0].truth_mm)[
-            np.isfinite(scan.truth_mm - scans[0].truth_mm).all(axis=1)
-        ]
+        difference = scan.truth_mm - median_mm
+        difference = difference[np.isfinite(difference).all(axis=1)]
         allowed = limit_mm * math.sqrt(len(difference) / N_PAPER_LANDMARKS)
         if np.linalg.norm(difference) > allowed:
             found.append(scan.specimen)
     if len(found) > len(scans) / 2:
         msg = (
-            f"{len(found)} of {len(scans)} scans lie over {limit_mm:g} mm from the first, "
-            f"{scans[0].specimen!r}: that one is registered wrongly, or the scans are in no "
-            "common frame. Look at it with palnet check-data."
+            f"{len(found)} of {len(scans)} scans lie over {limit_mm:g} mm from where the median "
+            "has their landmarks: the scans are in no common frame. Look at them with palnet "
+            "check-data."
         )
         raise TrainingError(msg)
     return found
+
+
+def _median(truths_mm: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Median of each coordinate over the scans that have it; NaN where none has."""
+    stacked = np.array(truths_mm)
+    result = np.full(stacked.shape[1:], np.nan)
+    is_there = np.isfinite(stacked).any(axis=0)
+    result[is_there] = np.nanmedian(stacked[:, is_there], axis=0)
+    return result

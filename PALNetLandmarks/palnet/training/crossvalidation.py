@@ -202,7 +202,7 @@ def choose_scans(
         raise TrainingError(msg)
     outliers = find_outliers([scan.aligned for scan in scans], protocol.cohort.outlier_mm)
     left_out += [
-        f"{name}: over {protocol.cohort.outlier_mm:g} mm from the first scan" for name in outliers
+        f"{name}: over {protocol.cohort.outlier_mm:g} mm from the median" for name in outliers
     ]
     for line in left_out:
         logger.warning("left out: %s", line)

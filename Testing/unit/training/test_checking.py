@@ -86,10 +86,10 @@ def exchanged(a, b):
     return move
 
 
-def mirror_mesh(folder):
-    mesh, positions = toy_person(2)
+def mirror_mesh(folder, name="p2"):
+    mesh, positions = toy_person(int(name[1:]))
     points = mesh.points * [-1, 1, 1]
-    write_toy_scan(folder, "p2", Mesh(points, mesh.triangles[:, ::-1]), positions * [-1, 1, 1])
+    write_toy_scan(folder, name, Mesh(points, mesh.triangles[:, ::-1]), positions * [-1, 1, 1])
 
 
 def copy_moved(folder):
@@ -301,6 +301,52 @@ def test_of_two_files_beside_a_scan_the_fuller_one_is_taken(a_copy, a_good_cohor
 
     moved_by = after.landmarks.positions - before.landmarks.positions
     np.testing.assert_allclose(moved_by, np.tile([0.2, 0, 0], (13, 1)), atol=1e-3)
+
+
+def each_lacks_one(folder):
+    """No scan has all landmarks: each lacks another one."""
+    codes = toy_scheme().codes
+    for number in range(N_PEOPLE):
+        rewrite(folder, f"p{number}", move=moved(codes[number], NAN))
+
+
+@pytest.mark.parametrize(
+    ("kind", "spoil"),
+    [
+        ("exchanged", exchanged("ex_r", "ch_r")),
+        ("outlier", moved("t_r", lambda p: np.add(p[row("ch_r")], [-6, 4, 0]))),
+        ("mirrored", lambda p: p[SWAP_SIDES]),
+    ],
+)
+def test_shapes_are_looked_at_although_no_scan_is_whole(kind, spoil, a_copy, a_good_cohort):
+    """A scheme without a mean face had no check of shapes then, and nobody was told."""
+    each_lacks_one(a_copy)
+    assert problems_of(a_copy, a_good_cohort[1]) == ()
+
+    rewrite(a_copy, "p0", move=lambda p: moved("gn", NAN)(spoil(p)))
+
+    found = problems_of(a_copy, a_good_cohort[1])
+    assert [(p.kind, p.specimen) for p in found] == [(kind, "p0")]
+
+
+@pytest.mark.parametrize("name", ["p0", "p1", "p5"])
+@pytest.mark.parametrize(
+    ("kind", "spoil"),
+    [
+        ("mirrored", mirror_mesh),
+        ("odd_size", lambda f, name: change_mesh(f, lambda p: p * 1.8, name)),
+        ("outlier", lambda f, name: rewrite(
+            f, name, move=moved("t_r", lambda p: np.add(p[row("ch_r")], [-6, 4, 0])))),
+    ],
+)  # fmt: skip
+def test_odd_scan_is_the_one_that_is_named_even_if_it_comes_first(
+    kind, spoil, name, a_copy, a_good_cohort
+):
+    spoil(a_copy, name)
+
+    found = problems_of(a_copy, a_good_cohort[1])
+
+    assert [(p.kind, p.specimen) for p in found] == [(kind, name)]
 
 
 def test_every_kind_is_tried():

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -102,16 +103,25 @@ def fifty(shift, missing=0):
 @pytest.mark.parametrize("missing", [0, 20])
 def test_outliers_are_those_beyond_the_published_norm(missing):
     # 120 mm over 50 landmarks is a shift of 16.97 mm, however many are missing.
-    shifts = {"first": 0, "near": 16.9, "far": 17.0, "other side": -17.0}
+    shifts = {"middle": 0, "again": 0, "near": 16.9, "far": 17.0, "other side": -17.0}
     scans = [a_scan(name, truth=fifty(shift, missing)) for name, shift in shifts.items()]
 
     assert find_outliers(scans, 120.0) == ["far", "other side"]
 
 
-def test_first_scan_that_is_the_outlier_is_named():
-    scans = [a_scan(str(shift), truth=fifty(shift)) for shift in (90, 0, 1, 2)]
+def test_outliers_are_the_same_whichever_scan_is_first():
+    """The first was what all were held against, so that another name left out other scans."""
+    scans = [a_scan(str(shift), truth=fifty(shift)) for shift in (90, 0, 1, 10, 19)]
+    scans.append(AlignedScan("part", "part", scans[0].cloud_mm, fifty(2, missing=30)))
 
-    with pytest.raises(TrainingError, match="3 of 4 scans lie over 120 mm from the first, '90'"):
+    for ordered in permutations(scans, len(scans)):
+        assert set(find_outliers(ordered, 120.0)) == {"90"}
+
+
+def test_scans_in_no_common_frame_are_refused():
+    scans = [a_scan(str(shift), truth=fifty(shift)) for shift in (0, 40, 80, 120)]
+
+    with pytest.raises(TrainingError, match="4 of 4 scans lie over 120 mm from where the median"):
         find_outliers(scans, 120.0)
 
 
