@@ -7,18 +7,25 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from palnet.training.dataset import DataSet
 
-__all__ = ["refuse_bad_data"]
+__all__ = ["HARMLESS_TO_TUNING", "refuse_bad_data"]
+
+HARMLESS_TO_TUNING = ("never_placed",)
+"""A landmark without labels is held to what the start of a fine-tuning says."""
 
 
-def refuse_bad_data(data: DataSet) -> None:
+def refuse_bad_data(data: DataSet, harmless: Container[str] = ()) -> None:
     """Refuse a data set that would spoil a training, naming what is wrong on stderr.
 
     Parameters
     ----------
     data : DataSet
         The scans.
+    harmless : container of str
+        Kinds of errors that are told, and spoil nothing here.
 
     Raises
     ------
@@ -26,14 +33,16 @@ def refuse_bad_data(data: DataSet) -> None:
         If there are errors.
     """
     from palnet.errors import UsageError
-    from palnet.training.checking import check_data_set
+    from palnet.training.checking import ERRORS, check_data_set
 
     report = check_data_set(data)
     for problem in report.problems:
-        print(f"palnet: {problem.kind}: {problem.specimen} {problem.text}", file=sys.stderr)
-    if report.n_errors:
+        where = f"{problem.specimen}: " if problem.specimen else ""
+        print(f"palnet: {problem.kind}: {where}{problem.text}", file=sys.stderr)
+    n_errors = sum(p.kind in ERRORS and p.kind not in harmless for p in report.problems)
+    if n_errors:
         msg = (
-            f"the data set has {report.n_errors} errors. Mend them; palnet check-data tells more. "
+            f"the data set has {n_errors} errors. Mend them; palnet check-data tells more. "
             "With --anyway it is used as it is."
         )
         raise UsageError(msg)

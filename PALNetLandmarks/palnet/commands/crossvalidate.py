@@ -92,19 +92,19 @@ def _cross_validate(arguments: argparse.Namespace) -> tuple[Sequence[FoldResult]
     protocol = _read_protocol(arguments)
     data = read_data_set(arguments.folder, arguments.scheme)
     if not arguments.anyway:
-        on_first(partial(_check, data, arguments.output))
+        on_first(partial(_check, data, protocol, arguments.output))
     results = cross_validate(
         data, protocol, arguments.output, jobs=arguments.jobs, train_all=arguments.train_all
     )
     return results, protocol.baseline
 
 
-def _check(data: DataSet, output: Path) -> None:
+def _check(data: DataSet, protocol: Protocol | TuningProtocol, output: Path) -> None:
     """Refuse a data set that would spoil the training; a run that has begun was checked then."""
-    from palnet.commands._data_sets import refuse_bad_data
+    from palnet.commands._data_sets import HARMLESS_TO_TUNING, refuse_bad_data
 
     if not (output / "recipe.json").exists():
-        refuse_bad_data(data)
+        refuse_bad_data(data, HARMLESS_TO_TUNING if protocol.is_tuning else ())
 
 
 def _read_protocol(arguments: argparse.Namespace) -> Protocol | TuningProtocol:

@@ -65,7 +65,7 @@ def finetune(arguments: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from palnet._dependencies import require
-    from palnet.commands._data_sets import refuse_bad_data
+    from palnet.commands._data_sets import HARMLESS_TO_TUNING, refuse_bad_data
     from palnet.model import read_model
     from palnet.training.folds import split_people
     from palnet.training.layouts import read_data_set
@@ -84,7 +84,7 @@ def finetune(arguments: argparse.Namespace) -> int:
     check_scheme(data.scheme, model)
     # A run that has begun was checked then.
     if not arguments.anyway and not (arguments.output / "recipe.json").exists():
-        refuse_bad_data(data)
+        refuse_bad_data(data, HARMLESS_TO_TUNING)
     if arguments.folds is not None:  # before the training: are there people for so many?
         split_people([scan.person for scan in data.scans], protocol.n_folds, protocol.seed, 0.5)
     result = finetune_model(data, protocol, arguments.output, jobs=arguments.jobs)

@@ -176,7 +176,10 @@ def _count(loaded: Loaded, scheme: Scheme) -> Iterator[Problem]:
     placed = np.sum([checked.landmarks.is_placed for _, checked in loaded], axis=0)
     never = [code for code, count in zip(scheme.codes, placed, strict=True) if not count]
     if never:
-        text = f"{', '.join(never)}: missing in every scan. Leave them out of the scheme."
+        text = (
+            f"{', '.join(never)}: missing in every scan. Leave them out of the scheme; palnet "
+            "finetune leaves them as they were."
+        )
         yield Problem("never_placed", "", text)
     rarely = [
         f"{code} ({count})"

@@ -130,6 +130,11 @@ class Protocol:
         return self.variant
 
     @property
+    def is_tuning(self) -> bool:
+        """Whether a model's weights are what the training starts from."""
+        return False
+
+    @property
     def baseline(self) -> str:
         """What the network is compared with, for headings."""
         return "mean landmarks"
@@ -208,9 +213,14 @@ class TuningProtocol:
         return f"{Path(self.start).stem} fine-tuned ({self.layers})"
 
     @property
+    def is_tuning(self) -> bool:
+        """Whether a model's weights are what the training starts from."""
+        return self.start != SCRATCH
+
+    @property
     def baseline(self) -> str:
         """What the network is compared with, for headings."""
-        return "atlas" if self.start == SCRATCH else "start"
+        return "start" if self.is_tuning else "atlas"
 
     @property
     def spacing_mm(self) -> float:

@@ -345,6 +345,36 @@ def test_wrong_argument_is_one_line(more, message, a_cohort, a_model, tmp_path, 
     assert len(errors.splitlines()) == 1
 
 
+def write_without(folder, code):
+    """A good cohort on whose scans nobody placed a landmark."""
+    folder.mkdir(parents=True)
+    for number in range(N_PEOPLE):
+        mesh, positions = toy_person(number)
+        positions[toy_scheme().index_of(code)] = np.nan
+        write_toy_scan(folder, f"p{number}", mesh, positions)
+
+
+def test_landmark_that_nobody_placed_stays_as_it_was(
+    a_model, a_recipe, tmp_path, capsys, monkeypatch
+):
+    """It was refused as never_placed, where the page says that it does not drift."""
+    monkeypatch.setattr("palnet.training.aligning._find_rigid", lambda _: np.eye(4))
+    write_without(tmp_path / "scans", "gn")
+    run = tmp_path / "run"
+
+    code = main(
+        ["finetune", str(tmp_path / "scans"), "-o", str(run), "--model", str(a_model),
+         "--recipe", a_recipe, "--jobs", "1", "--folds", "2"]
+    )  # fmt: skip
+
+    assert code == 0
+    assert "palnet: never_placed: gn: missing in every scan." in capsys.readouterr().err
+    rows = {row["code"]: row for row in read_csv(run / "before_after.csv")}
+    assert rows["gn"]["n"] == "0"
+    assert int(rows["prn"]["n"]) > 0
+    assert read_csv(run / "folds" / "folds.csv")[-1]["n_test"] == str(N_PEOPLE)
+
+
 def test_too_few_people_are_one_line(a_model, tmp_path, capsys):
     write_moved_cohort(tmp_path / "scans", 7, prn_moved_up)
 
