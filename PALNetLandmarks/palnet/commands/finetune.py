@@ -68,6 +68,7 @@ def finetune(arguments: argparse.Namespace) -> int:
     from palnet.commands._data_sets import HARMLESS_TO_TUNING, refuse_bad_data
     from palnet.model import read_model
     from palnet.training.folds import split_people
+    from palnet.training.keeping import LEFT_OUT_FILE
     from palnet.training.layouts import read_data_set
     from palnet.training.protocol import read_tuning_protocol
 
@@ -89,6 +90,9 @@ def finetune(arguments: argparse.Namespace) -> int:
         split_people([scan.person for scan in data.scans], protocol.n_folds, protocol.seed, 0.5)
     result = finetune_model(data, protocol, arguments.output, jobs=arguments.jobs)
     _print_result(result)
+    if result.left_out:
+        n_all, path = len(data.scans) + len(data.left_out), arguments.output / LEFT_OUT_FILE
+        print(f"left out: {len(result.left_out)} of {n_all} scans: {path}")
     print(f"model: {result.path}\nreport: {arguments.output / 'report.html'}")
     if arguments.folds is not None:
         from palnet.commands.crossvalidate import print_table

@@ -32,6 +32,7 @@ from palnet.training.aligning import prepare_scans
 from palnet.training.cohort import find_outliers
 from palnet.training.curves import draw_curve, read_curve
 from palnet.training.folds import split_for_training, split_people
+from palnet.training.keeping import tell_left_out, write_left_out
 from palnet.training.methods import choose_method
 from palnet.training.parallel import on_first
 from palnet.training.recipe import claim_folder
@@ -196,7 +197,8 @@ def choose_scans(
     """
     folder.mkdir(parents=True, exist_ok=True)
     claim_folder(folder, {"scheme": data.scheme.name, **asdict(protocol)})
-    scans, left_out = prepare_scans(data, protocol.spacing_mm, folder / "scans", jobs=jobs)
+    scans, refusals = prepare_scans(data, protocol.spacing_mm, folder / "scans", jobs=jobs)
+    left_out = [*data.left_out, *refusals]
     if not scans:
         msg = "no scan could be prepared. " + (left_out[0] if left_out else "The folder has none.")
         raise TrainingError(msg)
@@ -204,9 +206,8 @@ def choose_scans(
     left_out += [
         f"{name}: over {protocol.cohort.outlier_mm:g} mm from the median" for name in outliers
     ]
-    for line in left_out:
-        logger.warning("left out: %s", line)
-    write_text(folder / "left_out.txt", "".join(f"{line}\n" for line in left_out), overwrite=True)
+    tell_left_out(left_out)
+    write_left_out(left_out, folder)
     return [scan for scan in scans if scan.aligned.specimen not in set(outliers)]
 
 

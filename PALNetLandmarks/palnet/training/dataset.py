@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["PEOPLE_FILE", "AnnotatedScan", "DataSet", "Problem", "load_scan", "name_people"]
 
 PEOPLE_FILE = "people.csv"
+# Problems for which a scan does not come into the data set.
+_LEFT_OUT = ("bad_landmarks", "ambiguous_files", "repeated_name", "no_landmarks", "no_mesh")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,16 @@ class DataSet:
     scheme: Scheme
     scans: tuple[AnnotatedScan, ...]
     problems: tuple[Problem, ...]
+
+    @property
+    def left_out(self) -> list[str]:
+        """What the folder holds of scans that are not among `scans`, and why, a line each."""
+        names = {scan.specimen for scan in self.scans}
+        return [
+            f"{problem.specimen}: {problem.text}"
+            for problem in self.problems
+            if problem.kind in _LEFT_OUT and problem.specimen not in names
+        ]
 
 
 def load_scan(scan: AnnotatedScan, scheme: Scheme) -> tuple[Mesh, Unit, LandmarkSet]:

@@ -19,6 +19,7 @@ from palnet.training.choosing import (
 )
 from palnet.training.faces import prepare_faces
 from palnet.training.folds import split_for_training
+from palnet.training.keeping import LEFT_OUT_FILE, tell_left_out, write_left_out
 from palnet.training.methods import MIN_VALIDATION_PEOPLE
 from palnet.training.recipe import claim_folder
 from palnet.training.tuning import check_scheme, describe_recipe, tune_model
@@ -56,7 +57,7 @@ class FineTuning:
     changes : list of LandmarkChange
         Errors before and after on the validation people, all landmarks first.
     left_out : list of str
-        Scans without a face, and why.
+        Scans that could not be used, and why; those of ``left_out.txt``.
     """
 
     path: Path
@@ -77,7 +78,7 @@ def finetune_model(
     protocol : TuningProtocol
         Model, layers, numbers.
     folder : Path
-        The run folder: prepared faces, checkpoint, curve, report and the model file.
+        The run folder: prepared faces, what was left out, checkpoint, curve, report, model file.
     jobs : int
         Processes for what is not training.
 
@@ -97,11 +98,12 @@ def finetune_model(
     """
     base = read_model(protocol.start)
     check_scheme(data.scheme, base)
-    faces, left_out = prepare_faces(data, base, folder / "faces", jobs=jobs)
-    for line in left_out:
-        logger.warning("left out: %s", line)
+    faces, refusals = prepare_faces(data, base, folder / "faces", jobs=jobs)
+    left_out = [*data.left_out, *refusals]
+    tell_left_out(left_out)
     train, validation = _split(faces, protocol)
     claim_folder(folder, _describe_run(base, protocol, train, validation))
+    write_left_out(left_out, folder)
     weights, choice = tune_model(train, validation, base, protocol, folder / "training")
     calibration = base.calibration
     if choice.is_better:
@@ -119,7 +121,7 @@ def finetune_model(
         about={"finetuning": about | {"landmarks": [asdict(change) for change in changes]}},
     )
     title = f"{base.name} fine-tuned on {about['people']} people"
-    page = page_of_tuning(title, _facts(base, about), choice, changes)
+    page = page_of_tuning(title, _facts(base, about, len(left_out)), choice, changes)
     write_text(folder / "report.html", page, overwrite=True)
     table = csv_text([asdict(change) for change in changes])
     write_text(folder / "before_after.csv", table, overwrite=True)
@@ -189,7 +191,7 @@ def _describe_result(
     }
 
 
-def _facts(base: Model, about: dict[str, Any]) -> list[tuple[str, str]]:
+def _facts(base: Model, about: dict[str, Any], n_left_out: int) -> list[tuple[str, str]]:
     """Rows of the report's first table."""
     kept = "of the base model"
     if about["people_validation"] < MIN_CALIBRATION_PEOPLE:
@@ -202,6 +204,7 @@ def _facts(base: Model, about: dict[str, Any]) -> list[tuple[str, str]]:
             {"head": "head: what says where a landmark lies", "all": "all"}[about["layers"]],
         ),
         ("Scans", str(about["scans"])),
+        ("Scans left out", f"{n_left_out}; {LEFT_OUT_FILE} says which and why"),
         ("People that trained", str(about["people_train"])),
         ("People that validated", str(about["people_validation"])),
         ("Written", about["kept"]),

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import zipfile
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from palnet._files import replacing
+from palnet._files import replacing, write_text
 from palnet._parallel import run_tasks
 from palnet.errors import MeshError, PalnetError
 
@@ -26,7 +27,12 @@ if TYPE_CHECKING:
 
 _Found = TypeVar("_Found")
 
-__all__ = ["keep_scans", "part_refusals"]
+__all__ = ["LEFT_OUT_FILE", "keep_scans", "part_refusals", "tell_left_out", "write_left_out"]
+
+logger = logging.getLogger(__name__)
+
+LEFT_OUT_FILE = "left_out.txt"
+"""In a run folder: scans that were not used, and why, a line each."""
 
 
 def keep_scans(
@@ -81,6 +87,18 @@ def part_refusals(found: Sequence[_Found | str]) -> tuple[list[_Found], list[str
     """
     refusals = [each for each in found if isinstance(each, str)]
     return [each for each in found if not isinstance(each, str)], refusals
+
+
+def tell_left_out(lines: Sequence[str]) -> None:
+    """Log which scans are not used, each line with a scan and why."""
+    for line in lines:
+        logger.warning("left out: %s", line)
+
+
+def write_left_out(lines: Sequence[str], folder: Path) -> None:
+    """Write the same lines into the run folder."""
+    text = "".join(f"{line}\n" for line in lines)
+    write_text(folder / LEFT_OUT_FILE, text, overwrite=True)
 
 
 def _digest(scan: AnnotatedScan, settings: str) -> str:

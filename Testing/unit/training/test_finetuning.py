@@ -375,6 +375,27 @@ def test_landmark_that_nobody_placed_stays_as_it_was(
     assert read_csv(run / "folds" / "folds.csv")[-1]["n_test"] == str(N_PEOPLE)
 
 
+def test_scans_left_out_with_anyway_are_counted_and_named(a_model, a_recipe, tmp_path, capsys):
+    """They went without a word: their files are found, but no scan is made of them."""
+    scans, run = tmp_path / "scans", tmp_path / "run"
+    write_moved_cohort(scans, N_PEOPLE, prn_moved_up)
+    (scans / "p1.csv").write_bytes(b"\x00")
+    (scans / "p2.csv").unlink()
+    shutil.copy(scans / "p3.csv", scans / "twice.csv")
+    (scans / "p4.ply").write_bytes(b"")
+
+    code = main(
+        ["finetune", str(scans), "-o", str(run), "--model", str(a_model),
+         "--recipe", a_recipe, "--jobs", "1", "--anyway"]
+    )  # fmt: skip
+
+    assert code == 0
+    lines = (run / "left_out.txt").read_text("utf-8").splitlines()
+    assert sorted(line.partition(":")[0] for line in lines) == ["p1", "p2", "p3", "p4"]
+    assert f"left out: 4 of 15 scans: {run / 'left_out.txt'}\n" in capsys.readouterr().out
+    assert "4; left_out.txt says which and why" in (run / "report.html").read_text("utf-8")
+
+
 def test_too_few_people_are_one_line(a_model, tmp_path, capsys):
     write_moved_cohort(tmp_path / "scans", 7, prn_moved_up)
 
