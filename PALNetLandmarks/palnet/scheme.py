@@ -75,9 +75,7 @@ class LandmarkDefinition:
     mirror: str | None = None
 
     def __post_init__(self) -> None:
-        if not _CODE_PATTERN.fullmatch(self.code):
-            msg = f"code may hold letters, digits, '_', '.' and '-' only; got {self.code!r}."
-            raise FormatError(msg)
+        self._check_code()
         if self.side not in _SIDES:
             msg = f"side of {self.code!r} must be one of {', '.join(_SIDES)}; got {self.side!r}."
             raise FormatError(msg)
@@ -86,6 +84,11 @@ class LandmarkDefinition:
                 f"definition of {self.code!r} must not be {_RESERVED_DEFINITION!r}: SlicerMorph "
                 "reads that word as a mark for semilandmarks. Describe where the landmark lies."
             )
+            raise FormatError(msg)
+
+    def _check_code(self) -> None:
+        if not _CODE_PATTERN.fullmatch(self.code):
+            msg = f"code may hold letters, digits, '_', '.' and '-' only; got {self.code!r}."
             raise FormatError(msg)
 
 

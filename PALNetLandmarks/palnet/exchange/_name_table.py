@@ -22,6 +22,16 @@ HEADER = ("their name", "our code")
 
 
 @dataclass(frozen=True, slots=True)
+class _TheirLandmark(LandmarkDefinition):
+    """A landmark by the name that stands in another lab's files, blanks and all."""
+
+    def _check_code(self) -> None:
+        if not self.code or not self.code.isprintable():
+            msg = f"their name must be a text of one line; got {self.code!r}."
+            raise FormatError(msg)
+
+
+@dataclass(frozen=True, slots=True)
 class NameTable:
     """How another lab calls the landmarks of a scheme.
 
@@ -42,7 +52,7 @@ class NameTable:
     def translate(self, landmarks: LandmarkSet) -> LandmarkSet:
         """Give landmarks that were read with `reading_scheme` in our scheme."""
         names = [code or f"not-ours-{row}" for row, code in enumerate(self.codes)]
-        renamed = _plain_scheme(self.reading_scheme.name, names)
+        renamed = _plain_scheme(self.reading_scheme.name, names, LandmarkDefinition)
         return replace(landmarks, scheme=renamed).to_scheme(self.scheme)
 
 
@@ -53,7 +63,7 @@ def read_name_table(path: str | os.PathLike[str], scheme: Scheme) -> NameTable:
     ----------
     path : str or path
         The table, with the header ``their name,our code``; every landmark of their files has its
-        row, with an empty second field if we do not have it.
+        row, by its name as it stands there, with an empty second field if we do not have it.
     scheme : Scheme
         Our scheme.
 
@@ -93,7 +103,7 @@ def read_name_table(path: str | os.PathLike[str], scheme: Scheme) -> NameTable:
         msg = f"{path}: must name at least one landmark of {scheme.name!r}; got none."
         raise FormatError(msg)
     try:
-        reading = _plain_scheme(path.stem, theirs)
+        reading = _plain_scheme(path.stem, theirs, _TheirLandmark)
     except FormatError as err:
         msg = f"{path}: {err}"
         raise FormatError(msg) from err
@@ -117,6 +127,6 @@ def _check_new(where: str, name: str, known: list[str]) -> None:
         raise FormatError(msg)
 
 
-def _plain_scheme(name: str, codes: list[str]) -> Scheme:
+def _plain_scheme(name: str, codes: list[str], kind: type[LandmarkDefinition]) -> Scheme:
     """Make a scheme that only names; sides play no part in reading a file."""
-    return Scheme(name, tuple(LandmarkDefinition(code, code, "midline", code) for code in codes))
+    return Scheme(name, tuple(kind(code, code, "midline", code) for code in codes))

@@ -10,7 +10,7 @@ import numpy as np
 from palnet.exchange._format import Format, quote, read_one, write_one
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
     from palnet.exchange._format import Reading
     from palnet.landmarks import LandmarkSet
@@ -38,7 +38,9 @@ def read_pts(reading: Reading) -> LandmarkSet:
     lines = reading.lines
     if not lines or lines[0].strip() != _VERSION:
         raise reading.error(1, f"expected {_VERSION!r}; got {quote(lines[0] if lines else '')}.")
-    rows = [(line, text.split()) for line, text in enumerate(lines[2:], 3) if text.strip()]
+    rows = [
+        (line, _split(text, scheme.codes)) for line, text in enumerate(lines[2:], 3) if text.strip()
+    ]
     count = lines[1].strip() if len(lines) > 1 else ""
     if count != str(len(rows)):
         reading.doubt(2, f"announces {quote(count)} points; {len(rows)} lines follow.")
@@ -55,6 +57,13 @@ PTS = Format(
     holds_missing=False,
     specimen_names="none",
 )
+
+
+def _split(text: str, names: Container[str]) -> list[str]:
+    """Part name and numbers; another lab's name may hold blanks."""
+    fields = text.split()
+    name, numbers = " ".join(fields[:-3]), fields[-3:]
+    return [name, *numbers] if name in names else fields
 
 
 def _read_points(

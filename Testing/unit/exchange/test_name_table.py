@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from palnet.errors import FormatError
-from palnet.exchange import read_landmarks, read_name_table
+from palnet.exchange import read_landmarks, read_name_table, sidecar_path, write_landmarks
 from palnet.landmarks import LandmarkSet
 from palnet.samples import example_truth
 
@@ -33,6 +33,29 @@ def test_name_table_translates_another_labs_file(the_scheme, tmp_path):
         np.testing.assert_array_equal(ours.positions[row], face.positions[row])
 
 
+@pytest.mark.parametrize("format", ["mrk.json", "fcsv", "csv", "csv-wide", "pts", "pp"])
+def test_their_names_may_hold_blanks_and_any_letter(format, the_scheme, tmp_path):
+    """As they stand in the lab's files: only the codes of our schemes are held to a few letters."""
+    theirs = {"Äußerer Augenwinkel li.": "ex_l", "Nasenspitze (vorn)": "prn", "耳 1": ""}
+    names = tmp_path / "names.csv"
+    rows = "".join(f"{name},{code}\n" for name, code in theirs.items())
+    names.write_text(f"their name,our code\n{rows}", encoding="utf-8")
+    table = read_name_table(names, the_scheme)
+    positions = np.array([[1.25, 2, 3], [40, 5, 6], [7, 80, 9]])
+    lab = LandmarkSet(
+        table.reading_scheme, positions, ("confirmed",) * 3, np.full(3, np.nan), 1.0, "file", "anna"
+    )
+    path = tmp_path / f"anna.{format}"
+    write_landmarks(lab, path, format=format)
+    sidecar_path(path).unlink(missing_ok=True)
+
+    ours = table.translate(read_landmarks(path, table.reading_scheme, format=format))
+
+    rows = [the_scheme.index_of(code) for code in ("ex_l", "prn")]
+    np.testing.assert_allclose(ours.positions[rows], positions[:2], atol=1e-5)
+    assert ours.is_placed.sum() == 2
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -42,7 +65,8 @@ def test_name_table_translates_another_labs_file(the_scheme, tmp_path):
         ("their name,our code\nA,n\nA,prn\n", "names.csv:3: 'A' is there twice"),
         ("their name,our code\nA,n\nB,n\n", "names.csv:3: 'n' is there twice"),
         ("their name,our code\nA,\n", "at least one landmark"),
-        ("their name,our code\nA B,n\n", "letters, digits"),
+        ("their name,our code\n ,n\n", "their name must be a text of one line; got ''"),
+        ("their name,our code\nA\tB,n\n", r"their name must be a text of one line; got 'A\\tB'"),
         ("", "names.csv:1"),
     ],
 )
