@@ -15,7 +15,7 @@ from palnet.landmarks import LandmarkSet, printable_name
 from palnet.surface import MESH_SUFFIXES, plausible_units, read_mesh
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
     from palnet.scheme import Scheme
     from palnet.surface import Mesh, Unit
@@ -170,48 +170,50 @@ def load_scan(scan: AnnotatedScan, scheme: Scheme) -> tuple[Mesh, Unit, Landmark
 def name_people(
     scans: Sequence[AnnotatedScan], folder: Path
 ) -> tuple[list[AnnotatedScan], list[Problem]]:
-    """Say whose each scan is, by the table ``people.csv`` if there is one.
+    """Say whose each scan is, by the tables ``people.csv`` in the folder and below it.
 
     Parameters
     ----------
     scans : sequence of AnnotatedScan
         Scans with the person that the layout supposes.
     folder : Path
-        The data set's folder; the table has the columns specimen and person.
+        The data set's folder; a table has the columns specimen and person.
 
     Returns
     -------
     scans : list of AnnotatedScan
-        With the person of the table where it has one.
+        With the person of the tables where they have one.
     problems : list of Problem
         Rows for scans that are not there.
 
     Raises
     ------
     UsageError
-        If the table cannot be read.
+        If a table cannot be read, names none of the scans, or two rows give one scan to two people.
     """
-    path = folder / PEOPLE_FILE
-    if not path.exists():
-        return list(scans), []
     known = {scan.specimen for scan in scans}
     person_of: dict[str, str] = {}
-    for name, person in _read_people_rows(path):
-        # As a listing of the folder gives it: with the ending of the mesh.
-        is_file = name not in known and Path(name).suffix.lower() in MESH_SUFFIXES
-        specimen = Path(name).stem if is_file else name
-        if person_of.setdefault(specimen, person) != person:
-            msg = f"{path}: {specimen!r} is there under two people. Keep one of the rows."
+    for path in sorted(folder.rglob(PEOPLE_FILE)):
+        rows = [(_specimen_of(name, known), person) for name, person in _read_people_rows(path)]
+        for specimen, person in rows:
+            if person_of.setdefault(specimen, person) != person:
+                msg = f"{path}: {specimen!r} is there under two people. Keep one of the rows."
+                raise UsageError(msg)
+        if rows and not known & {specimen for specimen, _ in rows}:
+            msg = f"{path}: names none of the scans. Name each by its file, without the ending."
             raise UsageError(msg)
-    if person_of and not known & set(person_of):
-        msg = f"{path}: names none of the scans. Name each by its file, without the ending."
-        raise UsageError(msg)
     problems = [
         Problem("unknown_specimen", name, f"{PEOPLE_FILE} names it; there is no such scan.")
         for name in person_of
         if name not in known
     ]
     return [replace(s, person=person_of.get(s.specimen) or s.person) for s in scans], problems
+
+
+def _specimen_of(name: str, known: Container[str]) -> str:
+    """Take the ending of the mesh off a name as a listing of the folder gives it."""
+    is_file = name not in known and Path(name).suffix.lower() in MESH_SUFFIXES
+    return Path(name).stem if is_file else name
 
 
 def _read_people_rows(path: Path) -> list[tuple[str, str]]:

@@ -301,6 +301,26 @@ def test_table_of_people_may_be_a_spreadsheets(text, tmp_path):
     assert data.problems == ()
 
 
+def test_tables_of_people_below_the_folder_are_read(tmp_path):
+    """They went unread, and one person's scans would have trained and been tested."""
+    folder = tmp_path / "scans"
+    scheme = str(write_toy_cohort(folder, 4))
+    for session, names in (("first", ("p0", "p1")), ("second", ("p2",))):
+        (folder / session).mkdir()
+        for name in names:
+            for path in sorted(folder.glob(f"{name}.*")):
+                path.rename(folder / session / path.name)
+        table = "specimen,person\n" + "".join(f"{name},anna\n" for name in names)
+        (folder / session / "people.csv").write_text(table, encoding="utf-8")
+
+    data = read_data_set(folder, scheme)
+
+    assert [scan.person for scan in data.scans] == ["anna", "anna", "anna", "p3"]
+    (folder / "people.csv").write_text("specimen,person\np2,bert\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"second.people\.csv: 'p2' is there under two people"):
+        read_data_set(folder, scheme)
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [
