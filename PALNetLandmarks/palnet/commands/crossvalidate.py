@@ -86,6 +86,7 @@ def _cross_validate(arguments: argparse.Namespace) -> tuple[Sequence[FoldResult]
     from functools import partial
 
     from palnet.training.crossvalidation import cross_validate
+    from palnet.training.folds import split_people
     from palnet.training.layouts import read_data_set
     from palnet.training.parallel import on_first
 
@@ -93,6 +94,8 @@ def _cross_validate(arguments: argparse.Namespace) -> tuple[Sequence[FoldResult]
     data = read_data_set(arguments.folder, arguments.scheme)
     if not arguments.anyway:
         on_first(partial(_check, data, protocol, arguments.output))
+    people = [scan.person for scan in data.scans]  # before the preparation: are they enough?
+    split_people(people, protocol.n_folds, protocol.seed, protocol.cohort.validation_share)
     results = cross_validate(
         data, protocol, arguments.output, jobs=arguments.jobs, train_all=arguments.train_all
     )
@@ -100,10 +103,14 @@ def _cross_validate(arguments: argparse.Namespace) -> tuple[Sequence[FoldResult]
 
 
 def _check(data: DataSet, protocol: Protocol | TuningProtocol, output: Path) -> None:
-    """Refuse a data set that would spoil the training; a run that has begun was checked then."""
-    from palnet.commands._data_sets import HARMLESS_TO_TUNING, refuse_bad_data
+    """Refuse a data set that would spoil the training; one that a fold has begun with was checked.
 
-    if not (output / "recipe.json").exists():
+    A run that was interrupted before is checked again: its files may have been changed since.
+    """
+    from palnet.commands._data_sets import HARMLESS_TO_TUNING, refuse_bad_data
+    from palnet.training.crossvalidation import FOLD
+
+    if not (output / f"{FOLD}1" / "recipe.json").exists():
         refuse_bad_data(data, HARMLESS_TO_TUNING if protocol.is_tuning else ())
 
 

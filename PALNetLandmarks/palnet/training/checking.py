@@ -52,7 +52,6 @@ ERRORS = {
     "some_matrices": "some scans have a matrix and some have none",
     "registration": "a matrix brings a face to another place than the others",
     "never_placed": "a landmark is missing in every scan",
-    "few_people": "fewer people than folds",
 }
 """What spoils a training, by the kind of `Problem`."""
 
@@ -67,6 +66,7 @@ WARNINGS = {
     "odd_size": "a face much larger or smaller than the others",
     "mixed_units": "meshes in different units",
     "outlier": "a landmark far from where the others have it",
+    "few_people": "fewer people than five folds need",
     "rarely_placed": "a landmark missing in most scans",
 }
 """What is worth a look."""
@@ -170,9 +170,11 @@ def _count(loaded: Loaded, scheme: Scheme) -> Iterator[Problem]:
         return
     n_people = len({scan.person for scan, _ in loaded})
     if n_people < MIN_PEOPLE:
-        yield Problem(
-            "few_people", "", f"{n_people} people; five folds need {MIN_PEOPLE} at least."
+        text = (
+            f"{n_people} people. The {MIN_PEOPLE} folds of palnet crossvalidate need as many, and "
+            "palnet finetune 8; a recipe with n_folds = 1 or 3 does with 3."
         )
+        yield Problem("few_people", "", text)
     placed = np.sum([checked.landmarks.is_placed for _, checked in loaded], axis=0)
     never = [code for code, count in zip(scheme.codes, placed, strict=True) if not count]
     if never:

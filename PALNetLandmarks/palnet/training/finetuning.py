@@ -98,11 +98,13 @@ def finetune_model(
     """
     base = read_model(protocol.start)
     check_scheme(data.scheme, base)
+    _check_people([scan.person for scan in data.scans], "annotated scans")
     faces, refusals = prepare_faces(data, base, folder / "faces", jobs=jobs)
     left_out = [*data.left_out, *refusals]
     tell_left_out(left_out)
     train, validation = _split(faces, protocol)
-    claim_folder(folder, _describe_run(base, protocol, train, validation))
+    # Folds are tested in a folder of their own, and may be asked for later.
+    claim_folder(folder, _describe_run(base, protocol, train, validation), ignoring=("n_folds",))
     write_left_out(left_out, folder)
     weights, choice = tune_model(train, validation, base, protocol, folder / "training")
     calibration = base.calibration
@@ -133,16 +135,21 @@ def _split(
 ) -> tuple[list[AnnotatedFace], list[AnnotatedFace]]:
     """Give those that train and those that validate, different people."""
     people = [face.person for face in faces]
-    n_people = len(set(people))
-    if n_people < MIN_PEOPLE:
-        msg = (
-            f"fine-tuning needs annotated scans of at least {MIN_PEOPLE} people on which a face is "
-            f"found; got {n_people}. Annotate more scans."
-        )
-        raise UsageError(msg)
+    _check_people(people, "annotated scans with a face that is found")
     share = protocol.cohort.validation_share
     fold = split_for_training(people, protocol.seed, share, MIN_VALIDATION_PEOPLE)
     return [faces[row] for row in fold.train], [faces[row] for row in fold.validation]
+
+
+def _check_people(people: Sequence[str], what: str) -> None:
+    """Require enough of them; before the scans are prepared, and of those that could be."""
+    n_people = len(set(people))
+    if n_people < MIN_PEOPLE:
+        msg = (
+            f"fine-tuning needs {what} of at least {MIN_PEOPLE} people; got {n_people}. "
+            "Annotate more scans."
+        )
+        raise UsageError(msg)
 
 
 def _digest(faces: Sequence[AnnotatedFace]) -> str:

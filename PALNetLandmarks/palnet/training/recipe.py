@@ -17,6 +17,7 @@ from palnet.network.sizes import SIZES
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Collection
 
 __all__ = [
     "CLAIM_NAME",
@@ -40,6 +41,8 @@ __all__ = [
 MOST_DRAWN = 64
 # Notes in a run folder what makes it.
 CLAIM_NAME = "recipe.json"
+# What it says of the scans, and of what was made of them.
+_OF_SCANS = {"scans_sha256", "train", "validation", "test", "method"}
 # Scans that are computed together, so that their patches stay in a processor's cache.
 PART_SIZE = 8
 RECIPES_FOLDER = Path(__file__).parent / "recipes"
@@ -345,7 +348,7 @@ def check_keys(content: dict[str, Any], expected: set[str], where: str) -> None:
         raise UsageError(msg)
 
 
-def claim_folder(folder: Path, recipe: dict[str, Any]) -> None:
+def claim_folder(folder: Path, recipe: dict[str, Any], ignoring: Collection[str] = ()) -> None:
     """Note the recipe in a run folder; refuse a folder that belongs to another one.
 
     Parameters
@@ -354,18 +357,60 @@ def claim_folder(folder: Path, recipe: dict[str, Any]) -> None:
         An existing folder; gets ``recipe.json``.
     recipe : dict
         Everything that decides what the run makes.
+    ignoring : collection of str
+        Keys that may have changed since.
 
     Raises
     ------
     UsageError
-        If the folder holds a run of another recipe, or of another version of palnet.
+        If the folder holds a run of another recipe, of other scans, or of another version of
+        palnet; the text says in what they differ.
     """
     path = folder / CLAIM_NAME
     content = json.dumps(recipe, indent=1) + "\n"
     if path.exists() and path.read_text(encoding="utf-8") != content:
-        msg = (
-            f"{folder} holds a run of another recipe or version. Choose another folder, or "
-            "delete that one."
-        )
-        raise UsageError(msg)
+        changes = _changes(path, json.loads(content))
+        for key in ignoring:
+            changes.pop(key, None)
+        if changes:
+            msg = (
+                f"{folder} holds a run of {_say_changes(changes)}. Choose another folder, or "
+                "delete that one."
+            )
+            raise UsageError(msg)
     write_text(path, content, overwrite=True)
+
+
+def _changes(path: Path, recipe: dict[str, Any]) -> dict[str, str]:
+    """What a claim says otherwise, with the two values where they are short."""
+    try:
+        claimed = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        claimed = None
+    if not isinstance(claimed, dict):
+        return {f"{CLAIM_NAME} is damaged": ""}
+    old_values, values = _flat(claimed), _flat(recipe)
+    keys = {**values, **old_values}
+    both = {key: (old_values.get(key, "absent"), values.get(key, "absent")) for key in keys}
+    return {
+        key: "" if isinstance(old, list) or "sha256" in key else f" {old}, now {new}"
+        for key, (old, new) in both.items()
+        if old != new
+    }
+
+
+def _flat(claim: dict[str, Any]) -> dict[str, Any]:
+    """Give the values of a claim's parts as ``part.name``."""
+    flat: dict[str, Any] = {}
+    for key, value in claim.items():
+        parts = value.items() if isinstance(value, dict) else ()
+        flat |= {f"{key}.{name}": part for name, part in parts} or {key: value}
+    return flat
+
+
+def _say_changes(changes: dict[str, str]) -> str:
+    """Name what differs: the values of the recipe, or else the scans."""
+    of_recipe = [f"{key}{said}" for key, said in changes.items() if key not in _OF_SCANS]
+    if of_recipe:
+        return f"another recipe or version ({', '.join(of_recipe)})"
+    return "other scans, landmarks or people: they were changed since"

@@ -354,5 +354,43 @@ def test_command_refuses_a_bad_data_set_before_training(a_cohort, tmp_path, caps
     assert not (tmp_path / "run").exists()
 
 
+def test_run_that_was_interrupted_while_it_prepared_is_checked_again(
+    a_cohort, tmp_path, capsys, monkeypatch
+):
+    """Its folder was claimed, so that data spoilt since were trained on without a word."""
+    folder = tmp_path / "scans"
+    shutil.copytree(a_cohort[0], folder)
+    command = ["crossvalidate", str(folder), "-o", str(tmp_path / "run"), "--scheme", a_cohort[1],
+               "--recipe", str(a_cohort[2])]  # fmt: skip
+
+    def interrupt(*_, **__):
+        raise TrainingError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("palnet.training.crossvalidation.prepare_scans", interrupt)
+        assert main(command) == 2
+    assert (tmp_path / "run" / "recipe.json").exists()
+    mesh, positions = toy_person(3)
+    write_toy_scan(folder, "p3", mesh, positions * 0.1)
+
+    assert main(command) == 2
+    assert "other_unit: p3" in capsys.readouterr().err
+
+
+def test_command_with_too_few_people_for_its_folds_stops_before_preparing(tmp_path, capsys):
+    scheme = write_toy_cohort(tmp_path / "scans", 3)
+    recipe = tmp_path / "tiny.toml"
+    recipe.write_text(RECIPE, encoding="utf-8")
+
+    code = main(
+        ["crossvalidate", str(tmp_path / "scans"), "-o", str(tmp_path / "run"),
+         "--scheme", str(scheme), "--recipe", str(recipe)]
+    )  # fmt: skip
+
+    assert code == 2
+    assert "2 folds need at least 4 people; got 3." in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 def test_command_offers_the_networks_there_are():
     assert _NETWORKS == NETWORKS

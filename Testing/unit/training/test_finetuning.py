@@ -345,6 +345,27 @@ def test_wrong_argument_is_one_line(more, message, a_cohort, a_model, tmp_path, 
     assert len(errors.splitlines()) == 1
 
 
+def test_folds_may_be_added_to_a_run_that_is_done(
+    a_cohort, a_model, a_recipe, tmp_path, capsys, monkeypatch
+):
+    """Asking for them later was another recipe, and the training would have been lost."""
+    monkeypatch.setattr("palnet.training.aligning._find_rigid", lambda _: np.eye(4))
+    run = tmp_path / "run"
+    command = ["finetune", str(a_cohort), "-o", str(run), "--model", str(a_model),
+               "--recipe", a_recipe, "--jobs", "1", "--anyway"]  # fmt: skip
+    assert main(command) == 0
+    before = read_model(run / "toy13-finetuned.npz")
+
+    assert main([*command, "--folds", "3"]) == 0
+
+    assert [row["fold"] for row in read_csv(run / "folds" / "folds.csv")] == ["1", "2", "3", "all"]
+    after = read_model(run / "toy13-finetuned.npz")
+    for name, weight in before.weights.items():
+        np.testing.assert_array_equal(after.weights[name], weight)
+    assert main([*command, "--folds", "2"]) == 2
+    assert "another recipe or version (n_folds 3, now 2)" in capsys.readouterr().err
+
+
 def write_without(folder, code):
     """A good cohort on whose scans nobody placed a landmark."""
     folder.mkdir(parents=True)
@@ -406,4 +427,5 @@ def test_too_few_people_are_one_line(a_model, tmp_path, capsys):
 
     assert code == 2
     text = capsys.readouterr().err.splitlines()[-1]
-    assert "at least 8 people on which a face is found; got 7. Annotate more scans." in text
+    assert "needs annotated scans of at least 8 people; got 7. Annotate more scans." in text
+    assert not (tmp_path / "run").exists()

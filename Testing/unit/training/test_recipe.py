@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from palnet.errors import UsageError
-from palnet.training.recipe import read_recipe
+from palnet.training.recipe import claim_folder, read_recipe
 
 RECIPE = """
 scheme = "palnet50"
@@ -150,3 +152,42 @@ def test_missing_recipe_is_refused(tmp_path):
 def test_unknown_name_is_refused():
     with pytest.raises(UsageError, match="a shipped recipe: palnet50"):
         read_recipe("palnet51")
+
+
+CLAIM = {"seed": 42, "training": {"rate": 1e-3, "batch": 8}, "train": ["a", "b"],
+         "scans_sha256": "12ab"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"scans_sha256": "34cd"}, "of other scans, landmarks or people: they were changed since."),
+        ({"train": ["a"], "scans_sha256": "34cd"}, "of other scans, landmarks or people"),
+        ({"seed": 7, "train": ["b"]}, "of another recipe or version (seed 42, now 7)."),
+        ({"training": {"rate": 0.01, "batch": 8}}, "version (training.rate 0.001, now 0.01)."),
+        ({"version": 3}, "of another recipe or version (version absent, now 3)."),
+    ],
+)
+def test_folder_of_another_run_is_refused_with_what_differs(changed, says, tmp_path):
+    """It said another recipe or version where a landmark had been moved."""
+    claim_folder(tmp_path, CLAIM)
+    claim_folder(tmp_path, CLAIM)
+
+    with pytest.raises(UsageError, match=re.escape(says)):
+        claim_folder(tmp_path, CLAIM | changed)
+
+
+def test_what_may_change_in_a_claim_is_taken(tmp_path):
+    claim_folder(tmp_path, CLAIM)
+    claim_folder(tmp_path, CLAIM | {"seed": 7}, ignoring=("seed",))
+
+    with pytest.raises(UsageError, match=r"\(training\.batch 8, now 9\)"):
+        claim_folder(tmp_path, CLAIM | {"training": {"rate": 1e-3, "batch": 9}}, ignoring=("seed",))
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]"])
+def test_damaged_claim_is_refused(content, tmp_path):
+    (tmp_path / "recipe.json").write_text(content, encoding="utf-8")
+
+    with pytest.raises(UsageError, match=r"recipe\.json is damaged"):
+        claim_folder(tmp_path, CLAIM)
