@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from palnet.exchange._blanks import without_blank_end
 from palnet.exchange._format import OTHER_NAMES, Format, listing, parse_number, quote
 from palnet.landmarks import PLACED, STATUSES
 
@@ -108,14 +109,15 @@ def _read_rows(reading: Reading) -> Iterator[tuple[int, dict[str, str]]]:
     """Split into rows, each with its line."""
     lines = csv.reader(io.StringIO(reading.text, newline=""))
     try:
-        header = next(lines, [])
+        header = without_blank_end(next(lines, []))
         if tuple(header) != COLUMNS:
             problem = (
                 f"the header must be {','.join(COLUMNS)}; got {','.join(header)}. "
                 "Separate by commas and keep all columns, or name the format of the file."
             )
             raise reading.error(1, problem)
-        for fields in lines:
+        for cells in lines:
+            fields = without_blank_end(cells, len(COLUMNS))
             if len(fields) == len(COLUMNS):
                 row = dict(zip(COLUMNS, fields, strict=True))
                 row |= {column: "" for column in NUMBERS if row[column] == "NA"}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from palnet.exchange._blanks import without_blank_end
 from palnet.exchange._format import Format, listing
 from palnet.exchange._numbers import number_fields
 
@@ -39,9 +40,10 @@ def read_csv_wide(reading: Reading) -> Iterator[LandmarkSet]:
     scheme = reading.scheme_of_codes
     rows = csv.reader(io.StringIO(reading.text, newline=""))
     try:
-        header = next(rows, [])
+        header = without_blank_end(next(rows, []))
         columns = _find_columns(reading, scheme, header)
-        for fields in rows:
+        for cells in rows:
+            fields = without_blank_end(cells, len(header))
             if len(fields) == len(header):
                 values = [fields[column] or "NA" for column in columns]
                 points = [

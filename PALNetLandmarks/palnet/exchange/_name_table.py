@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from palnet.errors import FormatError
+from palnet.exchange._blanks import without_blank_end
 from palnet.scheme import LandmarkDefinition, Scheme
 
 if TYPE_CHECKING:
@@ -85,13 +86,14 @@ def read_name_table(path: str | os.PathLike[str], scheme: Scheme) -> NameTable:
         msg = f"{path}: cannot be read ({err}). Give a CSV file in UTF-8."
         raise FormatError(msg) from err
     lines = csv.reader(io.StringIO(text, newline=""))
-    header = [field.strip() for field in next(lines, [])]
+    header = [field.strip() for field in without_blank_end(next(lines, []))]
     if tuple(header) != HEADER:
         msg = f"{path}:1: the header must be {','.join(HEADER)}; got {','.join(header)}."
         raise FormatError(msg)
     theirs: list[str] = []
     ours: list[str] = []
-    for fields in lines:
+    for cells in lines:
+        fields = without_blank_end(cells, len(HEADER))
         if fields:
             name, code = _read_row(f"{path}:{lines.line_num}", fields, scheme)
             _check_new(f"{path}:{lines.line_num}", name, theirs)

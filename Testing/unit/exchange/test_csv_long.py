@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 
 from palnet.errors import FormatError
@@ -52,6 +53,33 @@ def test_csv_as_excel_saves_it_is_read(a_csv_file, a_landmark_set):
     a_csv_file.write_bytes(("\ufeff" + text.replace("false", "FALSE")).encode("utf-8"))
 
     assert read_landmarks(a_csv_file).status == a_landmark_set.status
+
+
+@pytest.mark.parametrize("format", ["csv", "csv-wide"])
+def test_blank_columns_and_rows_of_a_spreadsheet_are_ignored(format, a_landmark_set, tmp_path):
+    """Cells that were touched once are written as blanks, and are neither columns nor specimens."""
+    path = tmp_path / f"face.{format}"
+    write_landmarks(a_landmark_set, path, format=format)
+    before = read_landmarks(path, format=format)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    blanks = "," * (lines[0].count(",") + 2)
+    path.write_text(
+        "\n".join([f"{lines[0]},,", f"{lines[1]},,", blanks, *lines[2:], " , ", blanks, ""]),
+        encoding="utf-8",
+    )
+
+    after = read_landmarks(path, format=format)
+
+    assert (after.specimen, after.status) == (before.specimen, before.status)
+    np.testing.assert_array_equal(after.positions, before.positions)
+
+
+def test_csv_value_beyond_the_columns_is_named(a_csv_file):
+    lines = a_csv_file.read_text(encoding="utf-8").splitlines()
+    a_csv_file.write_text("\n".join([*lines[:1], f"{lines[1]},,a note", *lines[2:]]), "utf-8")
+
+    with pytest.raises(FormatError, match=r"face\.csv:2: expected 11 fields; got 13"):
+        read_landmarks(a_csv_file)
 
 
 def test_csv_rows_may_be_in_any_order(a_csv_file, a_landmark_set):

@@ -33,6 +33,15 @@ def test_name_table_translates_another_labs_file(the_scheme, tmp_path):
         np.testing.assert_array_equal(ours.positions[row], face.positions[row])
 
 
+def test_blank_columns_and_rows_of_a_table_of_names_are_no_landmarks(the_scheme, tmp_path):
+    path = tmp_path / "names.csv"
+    path.write_text("their name,our code,,\nA,n,,\nEar,,,\n,,,\n , \n\n", encoding="utf-8")
+
+    table = read_name_table(path, the_scheme)
+
+    assert (table.reading_scheme.codes, table.codes) == (("A", "Ear"), ("n", ""))
+
+
 @pytest.mark.parametrize("format", ["mrk.json", "fcsv", "csv", "csv-wide", "pts", "pp"])
 def test_their_names_may_hold_blanks_and_any_letter(format, the_scheme, tmp_path):
     """As they stand in the lab's files: only the codes of our schemes are held to a few letters."""
@@ -65,7 +74,7 @@ def test_their_names_may_hold_blanks_and_any_letter(format, the_scheme, tmp_path
         ("their name,our code\nA,n\nA,prn\n", "names.csv:3: 'A' is there twice"),
         ("their name,our code\nA,n\nB,n\n", "names.csv:3: 'n' is there twice"),
         ("their name,our code\nA,\n", "at least one landmark"),
-        ("their name,our code\n ,n\n", "their name must be a text of one line; got ''"),
+        ("their name,our code\n,n\n", "their name must be a text of one line; got ''"),
         ("their name,our code\nA\tB,n\n", r"their name must be a text of one line; got 'A\\tB'"),
         ("", "names.csv:1"),
     ],
