@@ -7,6 +7,7 @@ import argparse
 import re
 import sys
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ from palnet.commands._landmark_files import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from palnet.landmarks import LandmarkSet
     from palnet.measurement import Measurement, MeasurementPlan
     from palnet.surface import Mesh
@@ -176,7 +179,7 @@ def _picture(mesh: Mesh, landmarks: LandmarkSet) -> bytes | str:
 def _plan_jobs(
     read: list[tuple[Path, list[LandmarkSet]]], arguments: argparse.Namespace
 ) -> list[_Job]:
-    """Name scan and page of each specimen; two of one name would write over each other."""
+    """Name scan and page of each specimen; two pages of one name would write over each other."""
     from palnet.errors import UsageError
     from palnet.measurement import load_measurement_plan
 
@@ -189,12 +192,13 @@ def _plan_jobs(
             stem = stem_of(path) if len(specimens) == 1 else landmarks.specimen
             name = possible_stem(_UNSAFE.sub("_", stem))
             same = jobs.get(name.casefold())  # many file systems take A and a for one name
-            if same is not None:
+            if same is not None and not arguments.no_pages:
                 msg = (
-                    f"{path}: {name!r} is also in {same.file}. "
-                    "Measure them into different folders with -o."
+                    f"{path}: the page {name}.html is also that of {same.file}. Measure them into "
+                    "different folders with -o, or without pages (--no-pages)."
                 )
                 raise UsageError(msg)
+            name = _free_name(name, path, jobs)
             page = None if arguments.no_pages else arguments.output / f"{name}.html"
             plan = load_measurement_plan(arguments.plan or landmarks.scheme.name)
             scan = scans.of(stem, path.parent)
@@ -204,6 +208,13 @@ def _plan_jobs(
         text = "no specimen has the name of this scan; it was not used. Name the two alike."
         print(f"palnet: {path}: {text}", file=sys.stderr)
     return list(jobs.values())
+
+
+def _free_name(name: str, path: Path, taken: Container[str]) -> str:
+    """Tell one of several of a name by its folder, else by a number."""
+    longer = f"{path.absolute().parent.name}_{name}"
+    candidates = chain((name, longer), (f"{longer}_{number}" for number in count(2)))
+    return next(each for each in candidates if each.casefold() not in taken)
 
 
 def _tell_without_scan(jobs: list[_Job], places: list[Path]) -> None:

@@ -326,8 +326,27 @@ def test_measure_pages_that_differ_by_case_alone_are_refused(tmp_path, capsys):
     code = main(["measure", str(one), str(two), "-o", str(tmp_path / "out")])
 
     assert code == 2
-    assert f"'anna' is also in {one}" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"the page anna.html is also that of {one}" in said
+    assert "without pages (--no-pages)" in said
     assert not (tmp_path / "out").exists()
+
+
+def test_measure_without_pages_takes_files_of_one_name(tmp_path, capsys):
+    """Nothing is written over: the table has a name for each."""
+    folders = [tmp_path / each for each in ("first", "second", "third/second")]
+    files = [write_face(folder, a_face("anna")) for folder in folders]
+    files.append(write_face(tmp_path, a_face("Anna")))
+
+    code = main(["measure", *map(str, files), "--no-pages", "-o", str(tmp_path / "out")])
+
+    assert code == 0
+    rows = rows_of(tmp_path / "out" / "measurements.csv")
+    names = list(dict.fromkeys(row["specimen"] for row in rows))
+    assert names == ["anna", "second_anna", "second_anna_2", "Anna"]
+    assert f"{files[1]}: 'anna' is there twice; the table calls this one 'second_anna'" in (
+        capsys.readouterr().err
+    )
 
 
 def test_measure_two_files_of_one_specimen_stay_apart_in_the_table(tmp_path, capsys):
@@ -436,7 +455,7 @@ def test_measure_broken_file_is_named_and_the_others_are_measured(tmp_path, caps
     ("arguments", "says"),
     [
         (["{tmp}/empty"], "no landmark file"),
-        (["{tmp}/one/anna.mrk.json", "{tmp}/two/anna.mrk.json"], "is also in"),
+        (["{tmp}/one/anna.mrk.json", "{tmp}/two/anna.mrk.json"], "is also that of"),
         (["{tmp}/one", "--scan", "{tmp}/nowhere.ply"], "no such file"),
         (["{tmp}/one", "--unit", "furlong"], "furlong"),
     ],
