@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_SCHEME",
+    "SCHEME_FILE",
     "Angle",
     "Distance",
     "LandmarkDefinition",
@@ -34,6 +35,8 @@ __all__ = [
 Side = Literal["left", "right", "midline"]
 
 DEFAULT_SCHEME = "palnet50"
+SCHEME_FILE = "scheme.json"
+"""In a run folder: a lab's own scheme, of the landmarks that lie below."""
 
 _FOLDER = Path(__file__).parent / "schemes"
 _SIDES = ("left", "right", "midline")

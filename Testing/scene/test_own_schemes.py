@@ -148,7 +148,7 @@ def test_other_formats_than_slicer_s_ask_for_the_scheme(a_lab_list, tmp_path):
     path = tmp_path / "face.csv"
     export(a_lab_list, path, "csv", "LPS")
 
-    with pytest.raises(FormatError, match="Say the scheme of the landmarks"):
+    with pytest.raises(FormatError, match=r"Give its JSON file \(--scheme"):
         read_landmarks(path)
 
 

@@ -27,6 +27,7 @@ __all__ = [
     "hint_at_lenient",
     "may_be_read",
     "read_all",
+    "scheme_of_run",
     "stem_of",
     "warnings_on_stderr",
 ]
@@ -93,6 +94,16 @@ def find_landmark_files(paths: Iterable[Path], scheme: Scheme | str | None = Non
             passed_over += [(other, taken[0]) for other in others]
         _tell_passed_over(path, passed_over)
     return list(dict.fromkeys(found))
+
+
+def scheme_of_run(path: Path) -> str | None:
+    """Give the file of a lab's own scheme, where a folder is one of a cross-validation's run."""
+    from palnet.scheme import SCHEME_FILE
+
+    run = path.absolute().parent
+    scheme = run / SCHEME_FILE
+    is_there = path.is_dir() and (run / "recipe.json").is_file() and scheme.is_file()
+    return str(scheme) if is_there else None
 
 
 def may_be_read(path: Path) -> bool:

@@ -244,7 +244,7 @@ def _read_scheme(reading: Reading, markup: dict[str, Any], own: dict[str, Any]) 
     if name not in list_schemes():
         problem = (
             f"its scheme {name!r} is not one of {', '.join(list_schemes())}. "
-            "Say the scheme of the landmarks."
+            "Give its JSON file (--scheme, or scheme= in Python)."
         )
         raise reading.error(None, problem)
     return load_scheme(name)

@@ -213,7 +213,7 @@ def _find_scheme(path: Path, scheme: Scheme | str | None, said: Sidecar | None) 
     if said.scheme not in list_schemes():
         msg = (
             f"{sidecar_path(path)}: its scheme {said.scheme!r} is not one of "
-            f"{', '.join(list_schemes())}. Say the scheme of the landmarks."
+            f"{', '.join(list_schemes())}. Give its JSON file (--scheme, or scheme= in Python)."
         )
         raise FormatError(msg)
     return load_scheme(said.scheme)

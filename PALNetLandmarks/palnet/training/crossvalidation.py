@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import json
 import logging
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
@@ -28,6 +29,7 @@ from palnet.evaluation import (
 )
 from palnet.exchange import write_landmarks
 from palnet.measurement import MeasurementPlan, load_measurement_plan
+from palnet.scheme import SCHEME_FILE, scheme_to_dict
 from palnet.training.aligning import prepare_scans
 from palnet.training.cohort import find_outliers
 from palnet.training.curves import draw_curve, read_curve
@@ -379,6 +381,9 @@ def _report(
         for result in results:
             values = asdict(result).values()
             writer.writerow([f"{v:.4f}" if isinstance(v, float) else v for v in values])
+    if not scheme.is_shipped:  # its name alone would not say what it is
+        text = json.dumps(scheme_to_dict(scheme), indent=1, ensure_ascii=False) + "\n"
+        write_text(folder / SCHEME_FILE, text, overwrite=True)
     for pair in pairs:
         for kind, landmarks in (("predicted", pair.predicted), ("truth", pair.truth)):
             write_landmarks(landmarks, folder / kind / f"{pair.specimen}.csv", overwrite=True)

@@ -188,7 +188,7 @@ def _read_lafas(subjects: list[Path], scheme: Scheme) -> Found:
         name = printable_name(subject.name)
         meshes, texts = sorted(subject.glob("*.obj")), sorted(subject.glob("*.txt"))
         if len(meshes) > 1 or len(texts) > 1:
-            names = ", ".join(path.name for path in (*meshes, *texts))
+            names = ", ".join(str(path) for path in (*meshes, *texts))
             text = f"one .obj and one .txt are wanted; got {names}. Move the others away."
             problems.append(Problem("ambiguous_files", name, text))
             continue
@@ -246,7 +246,7 @@ def _match(
         several, passed_over = _fullest(several)
         problems += [Problem("passed_over", name, text) for text in passed_over]
         if len(several) > 1:
-            names = ", ".join(file.name for file, _ in several)
+            names = ", ".join(str(file) for file, _ in several)
             text = f"has landmarks in {names}. Move all but one away."
             problems.append(Problem("ambiguous_files", name, text))
         elif several:

@@ -166,6 +166,21 @@ def test_landmark_files_hold_the_errors_of_the_table(a_run):
                 assert float(found[name, code]) == pytest.approx(error, abs=2e-4)
 
 
+def test_evaluate_finds_the_labs_own_scheme_in_the_run(a_run, tmp_path, capsys):
+    """As docs/training.md names the command: without --scheme, which it refused."""
+    output, results = a_run
+    predicted, truth = str(output / "predicted"), str(output / "truth")
+
+    assert main(["evaluate", predicted, truth, "-o", str(tmp_path / "out")]) == 0
+    every = read_csv(tmp_path / "out" / "landmarks.csv")[0]
+    assert float(every["mean_mm"]) == pytest.approx(results[-1].mean_mm, abs=1e-3)
+
+    # Anywhere else the name of a scheme says nothing of it.
+    shutil.copytree(output / "truth", tmp_path / "truth")
+    assert main(["evaluate", predicted, str(tmp_path / "truth"), "-o", str(tmp_path / "no")]) == 2
+    assert "'toy13' is not one of palnet50. Give its JSON file (--scheme" in capsys.readouterr().err
+
+
 def test_saved_network_gives_the_same_landmarks(a_run, a_cohort):
     output, _ = a_run
     network, means_mm = read_network(output / "fold1" / "network.pt")

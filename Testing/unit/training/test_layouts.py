@@ -68,6 +68,8 @@ def test_lafas_subject_with_two_meshes_is_named(a_lafas_folder):
 
     assert [scan.specimen for scan in data.scans] == ["S02"]
     assert [(p.kind, p.specimen) for p in data.problems] == [("ambiguous_files", "S01")]
+    for name in ("face.obj", "old.obj", "landmarks.txt"):
+        assert str(a_lafas_folder / "S01" / name) in data.problems[0].text
 
 
 def test_lafas_file_with_a_row_too_few_is_named(a_lafas_folder):
@@ -253,6 +255,22 @@ def test_missing_landmarks_stay_missing(tmp_path):
     np.testing.assert_array_equal(
         np.isnan(positions_of(data.scans[0], data.scheme)).any(axis=1), np.arange(13) == 3
     )
+
+
+def test_landmarks_of_one_name_in_two_folders_are_told_with_their_paths(tmp_path):
+    """Names alone were the same."""
+    scheme = scheme_file(tmp_path)
+    mesh, positions = toy_person(0)
+    folder = tmp_path / "other" / "scans"
+    write_ply(mesh, folder / "anna.ply")
+    paths = [folder / observer / "anna.csv" for observer in ("first", "second")]
+    for path in paths:
+        write_landmarks(toy_landmarks(positions, "anna"), path)
+
+    (problem,) = read_data_set(folder, scheme).problems
+
+    assert problem.kind == "ambiguous_files"
+    assert problem.text == f"has landmarks in {paths[0]}, {paths[1]}. Move all but one away."
 
 
 @pytest.mark.parametrize(("space", "signs"), [("LPS", [-1, -1, 1]), ("RAS", [1, 1, 1])])
