@@ -14,6 +14,7 @@ from palnet.surface._mesh import Finding, ParsedMesh, fan_triangles
 from palnet.surface._text import (
     LAST_BLANK,
     BadTokenError,
+    check_no_control_bytes,
     cut_out,
     find_token_starts,
     find_visible_lines,
@@ -152,14 +153,15 @@ def _parse_vertices(data: bytes, lines: _Lines) -> NDArray[np.float64]:
             f"coordinates; got {lines.counts[short[0]]}. The file is damaged or cut off"
         )
         raise MeshError(msg)
-    values = parse_decimals(lines.raw, lines.tokens)
-    if values is None:
-        try:
+    try:
+        check_no_control_bytes(lines.raw)
+        values = parse_decimals(lines.raw, lines.tokens)
+        if values is None:
             values = parse_floats(lines.raw.tobytes())
-        except BadTokenError as err:
-            line = line_number(data, lines.file_offset(err.offset))
-            msg = f"line {line}: {err.token!r} is not a coordinate"
-            raise MeshError(msg) from err
+    except BadTokenError as err:
+        line = line_number(data, lines.file_offset(err.offset))
+        msg = f"line {line}: {err.token!r} is not a coordinate. The file is damaged"
+        raise MeshError(msg) from err
     points = values[lines.first_token[:, None] + np.arange(3)] if len(values) else np.zeros((0, 3))
     bad = np.flatnonzero(~np.isfinite(points).all(axis=1))
     if len(bad):
@@ -178,6 +180,12 @@ def _parse_faces(data: bytes, lines: _Lines, n_before: NDArray[np.int64]) -> NDA
             f"corners; got {lines.counts[short[0]]}. The file is damaged or cut off"
         )
         raise MeshError(msg)
+    try:
+        check_no_control_bytes(lines.raw)
+    except BadTokenError as err:
+        line = line_number(data, lines.file_offset(err.offset))
+        msg = f"line {line}: {err.token!r} is no face corner. The file is damaged or no plain text"
+        raise MeshError(msg) from err
     values, ends = parse_leading_integers(lines.raw, lines.tokens)
     corners = values - 1
     if (values < 0).any():

@@ -137,7 +137,8 @@ def _parse_header(data: bytes) -> _Header:
     if order is None:
         msg = "the PLY header has no format line"
         raise MeshError(msg)
-    return _Header(order, elements, text, end.end())
+    # Rows without properties take no room in the file, however many are promised.
+    return _Header(order, [each for each in elements if each.properties], text, end.end())
 
 
 def _add_declaration(elements: list[_Element], words: list[str]) -> None:
@@ -221,8 +222,6 @@ def _read_uniform(
         if not counts:
             raise _too_short(element)
         return None
-    if not row.itemsize:
-        return np.zeros(0, dtype=row)
     table = np.frombuffer(body, row, count=element.n_rows, offset=offset)
     names = [name for name in row.names or () if name.startswith("n")]
     is_uniform = all((table[name] == n).all() for name, n in zip(names, counts, strict=False))

@@ -74,6 +74,12 @@ def read_mesh(path: str | PathLike[str]) -> Mesh:
     except MeshError as err:
         msg = f"{path}: {str(err).rstrip('.')}."
         raise MeshError(msg) from err
+    except MemoryError as err:
+        msg = (
+            f"{path}: needs more memory than there is. It is damaged, or this computer is too "
+            "small for it: thin it out, e.g. with MeshLab's quadric edge collapse."
+        )
+        raise MeshError(msg) from err
     space = "RAS" if "SPACE=RAS" in parsed.header else "LPS"
     return Mesh(
         parsed.points,

@@ -72,7 +72,7 @@ def _sniff_xml(head: bytes) -> Content | None:
     """Tell the dialects of XML apart."""
     if not re.match(rb"[\s\xef\xbb\xbf]*<[?!\w]", head):
         return None
-    found = re.search(rb"<VTKFile\b[^>]*?type\s*=\s*[\"'](\w+)", head)
+    found = re.search(rb"<VTKFile\b[^>]*?\btype\s*=\s*[\"'](\w+)", head)
     if found:
         title = "a VTP file" if found[1] == b"PolyData" else f"a VTK {found[1].decode()} XML file"
         return Content(title, ".vtp" if found[1] == b"PolyData" else ".vtk-xml")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +17,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BadTokenError",
+    "check_no_control_bytes",
     "cut_out",
     "find_line_starts",
     "find_token_starts",
     "find_visible_lines",
     "line_number",
+    "parse_count",
     "parse_floats",
     "quote",
     "to_doubles",
@@ -38,6 +41,14 @@ MAX_RUNS = 10_000
 
 MAX_WHOLE = 2.0**53
 """Below this every whole number has its own double."""
+
+COUNT = re.compile(r"[0-9]{1,18}")
+"""A count that 64 bits hold; other scripts have digits as well, which no program writes."""
+
+FIRST_CONTROL, LAST_CONTROL = 14, 31
+"""Bytes of no text, as are those below the tab; the five between them part words."""
+
+CONTROL_IN_WORD = re.compile(rb"[\x00-\x08\x0e-\x1f][^\x00-\x20]|[^\x00-\x20][\x00-\x08\x0e-\x1f]")
 
 
 class BadTokenError(MeshError):
@@ -58,6 +69,23 @@ def quote(raw: bytes, limit: int = 40) -> str:
 def line_number(data: bytes, offset: int) -> int:
     """Count the line, from 1, that holds a byte offset."""
     return data.count(b"\n", 0, offset) + 1
+
+
+def parse_count(text: str) -> int | None:
+    """Read a count; None for anything else."""
+    return int(text) if COUNT.fullmatch(text) else None
+
+
+def check_no_control_bytes(raw: NDArray[np.uint8]) -> None:
+    """Raise BadTokenError where a byte of no text touches a word: a digit that was lost."""
+    is_control = (raw < ord("\t")) | ((raw >= FIRST_CONTROL) & (raw <= LAST_CONTROL))
+    if not is_control.any():
+        return
+    data = raw.tobytes()
+    found = CONTROL_IN_WORD.search(data)
+    if found:
+        token = data[found.start() : found.start() + 20].split(maxsplit=1)[0]
+        raise BadTokenError(found.start(), token.decode("utf-8", errors="replace"))
 
 
 def find_line_starts(raw: NDArray[np.uint8]) -> NDArray[np.int64]:

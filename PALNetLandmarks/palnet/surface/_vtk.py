@@ -13,6 +13,7 @@ from palnet.surface._mesh import ParsedMesh, fan_triangles, strip_triangles
 from palnet.surface._text import (
     BadTokenError,
     line_number,
+    parse_count,
     parse_floats,
     quote,
     to_doubles,
@@ -172,10 +173,11 @@ def _read_head(cursor: _Cursor) -> tuple[float, str]:
 
 def _whole(cursor: _Cursor, words: list[str], position: int) -> int:
     """Take a count from a keyword line."""
-    if len(words) <= position or not words[position].isdigit():
+    count = parse_count(words[position]) if len(words) > position else None
+    if count is None:
         msg = f"expected a count in {quote(' '.join(words).encode())}"
         raise cursor.fail(msg)
-    return int(words[position])
+    return count
 
 
 def _read_cells(cursor: _Cursor, words: list[str], version: float) -> NDArray[np.int64]:

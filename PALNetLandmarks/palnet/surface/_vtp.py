@@ -14,11 +14,16 @@ import numpy as np
 
 from palnet.errors import MeshError
 from palnet.surface._mesh import ParsedMesh, fan_triangles, strip_triangles
-from palnet.surface._text import BadTokenError, parse_floats, to_doubles, to_integers
+from palnet.surface._text import (
+    BadTokenError,
+    parse_count,
+    parse_floats,
+    quote,
+    to_doubles,
+    to_integers,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
 __all__ = ["parse_vtp"]
@@ -30,6 +35,18 @@ TYPES = {
 
 MAX_BLOCKS = 1 << 24
 """More compressed blocks than this in one array are a damaged header."""
+
+MAX_EXPANSION = 250
+"""Compressed arrays of meshes grow to 80 times their size at most, those made to fill a computer's
+memory to 1,000 times and more."""
+
+FREE_BYTES = 1 << 20
+"""So much an array may grow to in any case."""
+
+MAX_LZMA_BYTES = 1 << 28
+"""Memory for the dictionary of LZMA, whose strongest preset needs a quarter of this."""
+
+SIZE_TYPES = {"UInt32": "u4", "UInt64": "u8"}
 
 
 def parse_vtp(data: bytes) -> ParsedMesh:
@@ -85,7 +102,7 @@ def _parse_xml(data: bytes) -> tuple[ET.Element, bytes]:
         head = data[:start] + opening + data[end:].split(b">", 1)[1]
     try:
         root = ET.fromstring(head)
-    except ET.ParseError as err:
+    except (ET.ParseError, LookupError, ValueError) as err:  # also of an unknown encoding
         msg = f"the XML is damaged or cut off ({err}). Copy or export it again"
         raise MeshError(msg) from err
     if root.tag != "VTKFile" or root.get("type") != "PolyData":
@@ -100,23 +117,46 @@ def _parse_xml(data: bytes) -> tuple[ET.Element, bytes]:
 def _count(piece: ET.Element, name: str) -> int:
     """Take a count from a Piece tag; 0 where it is not given."""
     text = piece.get(name, "0").strip()
-    if not text.isdigit():
-        msg = f"{name} is {text!r}, which is no count: the file is damaged"
+    count = parse_count(text)
+    if count is None:
+        msg = f"{name} is {quote(text.encode())}, which is no count: the file is damaged"
         raise MeshError(msg)
-    return int(text)
+    return count
 
 
-def _decompressor(root: ET.Element) -> Callable[[bytes], bytes] | None:
-    """Pick what undoes the file's compression."""
-    name = root.get("compressor")
-    known: dict[str, Callable[[bytes], bytes]] = {
-        "vtkZLibDataCompressor": zlib.decompress,
-        "vtkLZMADataCompressor": lzma.decompress,
-    }
-    if name and name not in known:
+def _compressor(root: ET.Element) -> str:
+    """Name what the file is compressed with; empty where it is not."""
+    name = root.get("compressor", "")
+    if name not in ("", "vtkZLibDataCompressor", "vtkLZMADataCompressor"):
         msg = f"is packed with {name}. Save it with zlib or without compression"
         raise MeshError(msg)
-    return known.get(name) if name else None
+    return name
+
+
+def _unpack(name: str, packed: bytes, n_allowed: int) -> bytes:
+    """Undo the compression of one block, which may grow to so many bytes."""
+    undo = (
+        zlib.decompressobj()
+        if name == "vtkZLibDataCompressor"
+        else lzma.LZMADecompressor(memlimit=MAX_LZMA_BYTES)
+    )
+    block = undo.decompress(packed, n_allowed + 1)
+    if len(block) > n_allowed:
+        msg = f"it grows to more than {MAX_EXPANSION} times its size"
+        raise ValueError(msg)
+    if not undo.eof:
+        msg = "a compressed block has no end"
+        raise ValueError(msg)
+    return block
+
+
+def _size_type(root: ET.Element) -> str:
+    """Pick the type of the sizes that stand before binary data."""
+    name = root.get("header_type", "UInt32")
+    if name not in SIZE_TYPES:
+        msg = f"header_type is {quote(name.encode())}, not UInt32 or UInt64. Export it again"
+        raise MeshError(msg)
+    return SIZE_TYPES[name]
 
 
 class _Decoder:
@@ -124,8 +164,8 @@ class _Decoder:
 
     def __init__(self, root: ET.Element, appended: bytes):
         self.order = ">" if root.get("byte_order") == "BigEndian" else "<"
-        self.size = np.dtype(self.order + TYPES.get(root.get("header_type", "UInt32"), "u4"))
-        self.decompress = _decompressor(root)
+        self.size = np.dtype(self.order + _size_type(root))
+        self.compressor = _compressor(root)
         tag = root.find("AppendedData")
         self.is_raw = tag is not None and tag.get("encoding") == "raw"
         self.appended = appended
@@ -193,18 +233,20 @@ class _Decoder:
         else:
             source, is_raw = re.sub(rb"\s+", b"", (array.text or "").encode()), False
         take = _RawSource(source) if is_raw else _Base64Source(source)
-        if self.decompress is None:
+        if not self.compressor:
             # In base64 the size and the data are one stream.
             (n_bytes,) = self._sizes(take.peek(self.size.itemsize), 1)
             return take.read(self.size.itemsize + n_bytes)[self.size.itemsize :]
         n_blocks = self._sizes(take.peek(self.size.itemsize), 1)[0]
-        if not 0 <= n_blocks <= MAX_BLOCKS:
+        if n_blocks > MAX_BLOCKS:
             msg = f"{n_blocks} compressed blocks"
             raise ValueError(msg)
         packed_sizes = self._sizes(take.read((3 + n_blocks) * self.size.itemsize), 3 + n_blocks)[3:]
         packed, blocks, at = take.read(sum(packed_sizes)), [], 0
+        n_allowed = FREE_BYTES + MAX_EXPANSION * len(packed)
         for size in packed_sizes:
-            blocks.append(self.decompress(packed[at : at + size]))
+            blocks.append(_unpack(self.compressor, packed[at : at + size], n_allowed))
+            n_allowed -= len(blocks[-1])
             at += size
         return b"".join(blocks)
 

@@ -3,13 +3,18 @@
 
 from __future__ import annotations
 
+import base64
+import lzma
+import struct
 import tracemalloc
+import zlib
 
 import numpy as np
 import pytest
 
 from palnet.errors import MeshError
 from palnet.surface import parse_unit, prepare_surface, read_mesh
+from palnet.surface._read import PARSERS
 from palnet_meshes import WRITERS, make_head
 
 HEAD = make_head(6, 9)
@@ -89,6 +94,43 @@ def test_damaged_headers_never_crash_nor_ask_for_memory(name, tmp_path):
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < limit
+
+
+@pytest.mark.parametrize(
+    ("name", "pack"),
+    [("vtkZLibDataCompressor", zlib.compress), ("vtkLZMADataCompressor", lzma.compress)],
+)
+def test_compressed_array_that_would_fill_the_memory_is_refused(name, pack, tmp_path):
+    n_bytes = 12 << 24
+    block = pack(bytes(n_bytes))
+    sizes = struct.pack("<IIII", 1, n_bytes, 0, len(block))
+    text = (base64.b64encode(sizes) + base64.b64encode(block)).decode()
+    path = tmp_path / "bomb.vtp"
+    path.write_text(
+        f'<VTKFile type="PolyData" compressor="{name}"><PolyData><Piece NumberOfPoints="{1 << 24}">'
+        f'<Points><DataArray type="Float32" Name="p" format="binary">{text}</DataArray></Points>'
+        "</Piece></PolyData></VTKFile>"
+    )
+
+    tracemalloc.start()
+    with pytest.raises(MeshError, match="grows to more than 250 times its size"):
+        read_mesh(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert peak < n_bytes
+
+
+def test_file_too_large_for_the_memory_is_refused_with_its_name(tmp_path, monkeypatch):
+    def parse(data):
+        raise MemoryError
+
+    monkeypatch.setitem(PARSERS, ".obj", parse)
+    path = tmp_path / "large.obj"
+    path.write_bytes(WRITERS["plain.obj"](HEAD))
+
+    with pytest.raises(MeshError, match=r"large\.obj: needs more memory than there is"):
+        read_mesh(path)
 
 
 @pytest.mark.parametrize("name", WRITERS)

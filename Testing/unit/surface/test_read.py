@@ -218,6 +218,9 @@ def test_obj_dialects_are_understood(text, expected, write):
         (SQUARE + "v 1 2 inf\nf 1 2 3", "line 5: a vertex is not finite"),
         (SQUARE + "\n\nv 1 2,5 3\nf 1 2 3", "line 7: '2,5' is not a coordinate"),
         (SQUARE + "v 1 2 1.2.3\nf 1 2 3", "line 5: '1.2.3' is not a coordinate"),
+        (SQUARE + "v 1\x010 2 3\nf 1 2 3", r"line 5: '1\\x010' is not a coordinate"),
+        (SQUARE + "v 1 2 3\x00\nf 1 2 3", r"line 5: '3\\x00' is not a coordinate"),
+        (SQUARE + "f 1\x012 2 3 4\n", r"line 5: '1\\x012' is no face corner"),
         (SQUARE, "holds 4 points and no triangles: a point cloud"),
         ("# nothing\n", "holds no vertices"),
     ],
@@ -354,6 +357,17 @@ def test_ply_faults_are_named(content, message, write):
         read_mesh(write("bad.ply", content))
 
 
+@pytest.mark.parametrize("name", ["ascii.ply", "little.ply"])
+@pytest.mark.parametrize("n_rows", [1, 10**9, 10**20])
+def test_ply_element_without_properties_takes_no_room(name, n_rows, a_head, write):
+    content = WRITERS[name](a_head)
+    odd = content.replace(b"element vertex", b"element nothing %d\nelement vertex" % n_rows)
+
+    mesh = read_mesh(write("odd.ply", odd))
+
+    assert np.array_equal(mesh.points, read_mesh(write("plain.ply", content)).points)
+
+
 def test_ply_with_strips_says_what_to_do(write):
     content = _ply(CORNERS + "4 0 1 3 2\n", lists="list uchar int vertex_indices")
 
@@ -433,6 +447,7 @@ def test_vtk_field_data_before_the_points_is_passed_over(write):
         (VTK_POINTS + "POLYGONS 1 4\n3 0 1\n", "line 11: 4 numbers of POLYGONS are promised and 3"),
         (VTK_POINTS + "POLYGONS 2 4\n3 0 1 2\n", "2 cells do not fill the 4 numbers"),
         (VTK_POINTS + "POLYGONS 1 4\n3 0 1 9\n", "a triangle names vertex 9"),
+        (VTK_POINTS.replace("4 float", "² float"), "expected a count in 'POINTS ² float'"),
         (VTK_POINTS.replace("4 float", "4 quux"), "unknown number type 'quux'"),
         (VTK_POINTS.replace("4 float", "99999999999 float"), "299999999997 numbers of points are"),
         (VTK_POINTS, "holds 4 points and no triangles"),
@@ -453,6 +468,10 @@ def test_vtk_faults_are_named(text, message, write):
         (b'Points="242"', b'Points="99999999999"', "726 numbers where 299999999997 are promised"),
         (b'Points="242"', b'Points="-1"', "'-1', which is no count"),
         (b'Polys="480"', b'Polys="481"', "'offsets' holds 480 numbers where 481 are promised"),
+        (b'Points="242"', 'Points="²"'.encode(), "NumberOfPoints is '²', which is no count"),
+        (b'Points="242"', b'Points="' + b"9" * 5000 + b'"', "'9999.*…', which is no count"),
+        (b'"1.0"?>', b'"1.0" encoding="foo"?>', "the XML is damaged"),
+        (b"<VTKFile ", b'<VTKFile header_type="Float32" ', "header_type is 'Float32', not UInt32"),
         (b"</VTKFile>", b"", "the XML is damaged or cut off"),
         (b"<Points>", b"<Points", "the XML is damaged or cut off.*line 5"),
         (b'format="ascii">', b'format="ascii"> x ', "'p' holds 'x', which is not a number"),
