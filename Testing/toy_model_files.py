@@ -4,28 +4,28 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 
 import numpy as np
 
 from palnet.calibration import Calibration
+from palnet.network.shapes import shapes_of_landmark_network
+from palnet.network.sizes import NetworkSize
 from toy_head import toy_atlas, toy_scheme
 
 N_LANDMARKS = len(toy_scheme())
+SIZE = NetworkSize(8, (5, 6, 7), n_pools=2, n_layers=1, hidden=9)
 
 
 def toy_weights():
-    """Weights under the names that a model must have; the shapes are those of no network."""
+    """Weights of the smallest networks that there are."""
     rng = np.random.default_rng(1)
-    shapes = {
-        "pose_coarse.point1.weight": (8, 6),
-        "pose_coarse.out.weight": (21, 8),
-        "pose_fine.point1.weight": (8, 6),
-        "pose_fine.out.weight": (21, 8),
-        "landmarks.landmark": (N_LANDMARKS, 8),
-        "landmarks.out.weight": (5, 8),
-        "landmarks.joint.weight": (3 * N_LANDMARKS, 3 * N_LANDMARKS),
-        "landmarks.joint.bias": (3 * N_LANDMARKS,),
-    }
+    landmarks = shapes_of_landmark_network(SIZE, N_LANDMARKS)
+    shapes = {f"landmarks.{name}": shape for name, shape in landmarks.items()}
+    layers = {"point1": (8, 6), "point2": (9, 8), "point3": (10, 9)}
+    layers |= {"whole1": (11, 20), "whole2": (12, 11), "out": (21, 12)}
+    for (layer, shape), pose in product(layers.items(), ("pose_coarse", "pose_fine")):
+        shapes |= {f"{pose}.{layer}.weight": shape, f"{pose}.{layer}.bias": shape[:1]}
     return {name: rng.normal(size=s).astype(np.float32) for name, s in shapes.items()}
 
 

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import math
+import numbers
+import sys
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -12,12 +14,40 @@ import numpy as np
 from palnet._checks import check_finite, frozen_copy
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 __all__ = ["Calibration"]
 
 # Of distances whose three axes err alike; for files written before it was fitted.
 DEFAULT_NINETY = 1.7
+
+
+def _is_number(value: object) -> bool:
+    if isinstance(value, int):  # of any size, unlike what is computed with it
+        return not isinstance(value, bool) and abs(value) <= sys.float_info.max
+    return isinstance(value, numbers.Real)
+
+
+def _is_finite(value: float) -> bool:
+    return abs(value) < math.inf
+
+
+def _is_finite_above_0(value: float) -> bool:
+    return 0 < value < math.inf
+
+
+# What each number must fulfil, and how to say it.
+CHECKS: dict[str, tuple[Callable[[float], bool], str]] = {
+    "power": (_is_finite, "a finite number"),
+    "min_visibility": (lambda value: 0 <= value <= 1, "a number from 0 to 1"),
+    "ninety": (_is_finite_above_0, "above 0"),
+    "misfit_power": (_is_finite, "a finite number"),
+    "largest_spread_mm": (lambda value: value > 0, "above 0"),
+    "source_factor": (_is_finite_above_0, "above 0"),
+    "source_power": (_is_finite_above_0, "above 0"),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,13 +95,14 @@ class Calibration:
     def __post_init__(self) -> None:
         """Check and freeze the factors."""
         check_finite(np.asarray(self.factor), name="factor")
-        for name in ("source_factor", "source_power"):
-            if not 0 < getattr(self, name) < math.inf:
-                msg = f"{name} must be above 0; got {getattr(self, name)!r}"
-                raise ValueError(msg)
-        if not self.largest_spread_mm > 0:
-            msg = f"largest_spread_mm must be above 0; got {self.largest_spread_mm!r}"
+        if np.ndim(self.factor) != 1 or (np.asarray(self.factor) < 0).any():
+            msg = "factor must be one number of at least 0 for each landmark"
             raise ValueError(msg)
+        for name, (is_fitting, what) in CHECKS.items():
+            value = getattr(self, name)
+            if not (_is_number(value) and is_fitting(value)):
+                msg = f"{name} must be {what}; got {value!r:.40}"
+                raise ValueError(msg)
         object.__setattr__(self, "factor", frozen_copy(self.factor))
 
     def is_sure(self, spread_mm: NDArray[np.float64]) -> bool | None:

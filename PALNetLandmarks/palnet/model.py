@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import logging
 import math
@@ -16,11 +15,13 @@ import numpy as np
 
 from palnet._checks import check_finite, check_points, check_transform, frozen_copy
 from palnet._files import replacing
+from palnet._stored import parse_json, unpack_arrays
 from palnet.calibration import Calibration
 from palnet.errors import ModelFileError
 from palnet.face.atlas import FaceAtlas
 from palnet.network.layers import select
 from palnet.network.palnet import VARIANTS, count_tokens, shapes_of_palnet
+from palnet.network.shapes import check_landmark_network, check_pose_network
 from palnet.scheme import Scheme, scheme_from_dict, scheme_to_dict
 from palnet.sorted_patches import FINISHES, Finish
 
@@ -232,10 +233,9 @@ def read_model(name_or_path: str | os.PathLike[str] | None = None) -> Model:
     path = find_model(name_or_path)
     try:
         data = path.read_bytes()
-        with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
-        header = json.loads(str(arrays.pop("header")))
-    except Exception as err:  # a damaged archive raises nearly anything
+        arrays = unpack_arrays(data)
+        header = parse_json(str(arrays.pop("header")))
+    except (OSError, ValueError, KeyError) as err:
         msg = f"{path}: not a palnet model ({_one_line(err)}). Get the file again, or train one."
         raise ModelFileError(msg) from err
     found = (header.get("format"), header.get("format_version")) if isinstance(header, dict) else ()
@@ -247,7 +247,7 @@ def read_model(name_or_path: str | os.PathLike[str] | None = None) -> Model:
         raise ModelFileError(msg)
     try:
         return _assemble(path, hashlib.sha256(data).hexdigest(), arrays, header)
-    except (KeyError, ValueError, TypeError, AttributeError) as err:
+    except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as err:
         msg = (
             f"{path}: the model is incomplete ({_one_line(err)}). Get the file again, or train one."
         )
@@ -291,6 +291,9 @@ def _assemble(
     path: Path, sha256: str, arrays: dict[str, NDArray[Any]], header: dict[str, Any]
 ) -> Model:
     """Put the parts of a model file together."""
+    if not isinstance(header["metadata"], dict):
+        msg = f"metadata must be an object; got {header['metadata']!r:.40}"
+        raise TypeError(msg)
     parts: dict[str, dict[str, NDArray[Any]]] = {
         name: {} for name in ("network", "atlas", "calibration", "paper")
     }
@@ -360,7 +363,7 @@ def _check_parts(model: Model) -> None:
     if model.paper is None:
         lengths["atlas landmarks"] = len(model.atlas.landmark_mean_mm)
         lengths["network landmarks"] = len(model.weights["landmarks.landmark"])
-        _check_joint_layer(model.weights, 3 * n_landmarks)
+        check_landmark_network(model.network("landmarks"), n_landmarks, name="landmarks")
     else:
         lengths["mean landmarks"] = len(model.paper.means_mm)
         _check_paper_network(model.network("landmarks"), model.paper, n_landmarks)
@@ -368,22 +371,10 @@ def _check_parts(model: Model) -> None:
         if length != n_landmarks:
             msg = f"{length} {name} for the {n_landmarks} landmarks of scheme {model.scheme.name}"
             raise ValueError(msg)
-    last = "landmarks.out.weight" if model.paper is None else "landmarks.head.4.weight"
-    for name in ("pose_coarse.out.weight", "pose_fine.out.weight", last):
-        if name not in model.weights:
-            raise KeyError(name)
+    for name in ("pose_coarse", "pose_fine"):
+        check_pose_network(model.network(name), name=name)
     for name, weight in model.weights.items():
         check_finite(weight, name=name)
-
-
-def _check_joint_layer(weights: Mapping[str, NDArray[np.float32]], n_coordinates: int) -> None:
-    """Require that it leads from all coordinates of the landmarks to all."""
-    expected = {"weight": (n_coordinates, n_coordinates), "bias": (n_coordinates,)}
-    for part, shape in expected.items():
-        name = f"landmarks.joint.{part}"
-        if weights[name].shape != shape:
-            msg = f"{name} has shape {weights[name].shape} instead of {shape}"
-            raise ValueError(msg)
 
 
 def _check_paper_network(

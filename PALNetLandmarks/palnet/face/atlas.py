@@ -68,6 +68,11 @@ class FaceAtlas:
             if getattr(self, name).shape != shape:
                 msg = f"{name} must have shape {shape}; got {getattr(self, name).shape}."
                 raise ValueError(msg)
+        for name in ("normals", "modes_mm", "landmark_mean_mm", "landmark_modes_mm"):
+            check_finite(getattr(self, name), name=name)
+        if not np.any(self.core):
+            msg = "core must name points of the face; got none."
+            raise ValueError(msg)
         for name in ("mean_mm", "normals", "landmark_mean_mm"):
             object.__setattr__(self, name, frozen_copy(getattr(self, name)))
         for name in ("modes_mm", "landmark_modes_mm"):

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
-from zipfile import BadZipFile
 
 import numpy as np
 from scipy import sparse
 
+from palnet._stored import parse_json, unpack_arrays
 from palnet.errors import ModelFileError
 from palnet.synthesis.extremes import Extreme, LabelledTopology, read_extremes
 
@@ -176,9 +176,8 @@ def read_morphable_model(path: str | os.PathLike[str], scheme: Scheme) -> Morpha
 def _read_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
     """Everything in the file."""
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            data = {key: arrays[key] for key in arrays.files}
-    except (ValueError, OSError, EOFError, BadZipFile) as err:
+        data: dict[str, NDArray[np.generic]] = unpack_arrays(path.read_bytes())
+    except (ValueError, OSError) as err:
         raise _not_a_model(path, err) from err
     if "triangles" not in data:
         raise _not_a_model(path, KeyError("triangles"))
@@ -239,7 +238,7 @@ def _whole_heads(
     """The heads of a source that has no identity modes."""
     columns = (data["heads_mm"][:, kept], data["heads_size"], data["heads_about"])
     return tuple(
-        WholeHead(points_mm, float(size), json.loads(str(about)))
+        WholeHead(points_mm, float(size), parse_json(str(about)))
         for points_mm, size, about in zip(*columns, strict=True)
     )
 

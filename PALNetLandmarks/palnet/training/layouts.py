@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import re
 import warnings
-import zipfile
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from palnet._stored import unpack_arrays
 from palnet.errors import FormatError, UsageError
 from palnet.exchange import (
     FORMATS,
@@ -119,12 +119,11 @@ Found = tuple[list[AnnotatedScan], list[Problem]]
 def _read_facescape(folder: Path) -> Found:
     """Every neutral mesh; the vertex of each landmark is the same in all."""
     try:
-        with (folder / INDICES_FILE).open("rb") as file, np.load(file, allow_pickle=False) as found:
-            vertices = found[INDICES_KEY]
+        vertices = unpack_arrays((folder / INDICES_FILE).read_bytes())[INDICES_KEY]
         if vertices.shape != (68,) or vertices.dtype.kind not in "iu" or vertices.min() < 0:
             text = f"must hold 68 vertex numbers as {INDICES_KEY!r}; got shape {vertices.shape}."
             return [], [Problem("bad_indices", INDICES_FILE, text)]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as err:
+    except (OSError, ValueError, KeyError) as err:
         text = f"cannot be read as 68 vertex numbers under {INDICES_KEY!r} ({err})."
         return [], [Problem("bad_indices", INDICES_FILE, text)]
     named = []

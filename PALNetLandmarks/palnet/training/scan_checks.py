@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from palnet._checks import check_transform
+from palnet._stored import unpack_array
 from palnet.errors import MeshError, TrainingError, UnitError
 from palnet.face.similarity import apply_similarity, invert_similarity
 from palnet.surface import prepare_scan, project_onto_triangles
@@ -86,9 +87,13 @@ def read_matrix(path: Path) -> NDArray[np.float64]:
         If it is something else.
     """
     try:
-        matrix = np.asarray(np.load(path, allow_pickle=False), dtype=np.float64)
+        stored = unpack_array(path.read_bytes())
+        if stored.dtype.kind not in "fiu":
+            msg = f"it holds {stored.dtype}"
+            raise ValueError(msg)
+        matrix = stored.astype(np.float64)
         check_transform(matrix, name="the matrix")
-    except (OSError, ValueError, EOFError) as err:
+    except (OSError, ValueError) as err:
         msg = f"{path}: cannot be read as a 4 x 4 matrix ({err})."
         raise TrainingError(msg) from err
     rotation = matrix[:3, :3]

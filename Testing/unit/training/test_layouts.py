@@ -172,6 +172,30 @@ def test_facescape_indices_that_are_none_are_named(indices, a_facescape_folder):
     assert [p.kind for p in report.problems] == ["no_scans", "bad_indices"]
 
 
+@pytest.mark.parametrize(
+    "content", [b"", b"no archive", b"\x93NUMPY\x01\x00\x10\x27" + b"(" * 9999]
+)
+def test_facescape_indices_in_a_damaged_file_are_named(content, a_facescape_folder):
+    folder, _ = a_facescape_folder
+    (folder / "landmark_indices.npz").write_bytes(content)
+
+    problems = read_data_set(folder).problems
+
+    assert [p.kind for p in problems] == ["bad_indices"]
+
+
+def test_facescape_indices_with_a_flipped_byte_are_named_or_read(a_facescape_folder):
+    folder, vertices = a_facescape_folder
+    path = folder / "landmark_indices.npz"
+    np.savez_compressed(path, v10=vertices)
+    content = path.read_bytes()
+
+    for at in range(0, len(content), 7):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 255]) + content[at + 1 :])
+        data = read_data_set(folder)
+        assert data.scans or [p.kind for p in data.problems] == ["bad_indices"]
+
+
 def test_facescape_index_beyond_the_mesh_is_named(a_facescape_folder):
     folder, vertices = a_facescape_folder
     np.savez(folder / "landmark_indices.npz", v10=vertices * 100)
@@ -354,6 +378,18 @@ def test_table_of_people_that_would_mix_them_is_refused(content, says, tmp_path)
 
     with pytest.raises(UsageError, match=says):
         read_data_set(tmp_path / "scans", scheme)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\x93NUMPY\x01\x00v\x00{'descr': '<f8', 'shape': (99999999999, 4)}", b"x" * 99],
+)
+def test_damaged_matrix_is_refused_with_its_name(content, tmp_path):
+    path = tmp_path / "matrix.npy"
+    path.write_bytes(content)
+
+    with pytest.raises(TrainingError, match=r"matrix\.npy: cannot be read as a 4 x 4 matrix"):
+        read_matrix(path)
 
 
 def test_table_of_people_without_its_columns_is_refused(tmp_path):
