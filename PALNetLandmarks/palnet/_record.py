@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import palnet
+from palnet._stored import parse_json
 
 if TYPE_CHECKING:
     from palnet.detector import Detection
@@ -111,7 +112,7 @@ def differences(
         Empty if it is the same detection.
     """
     try:
-        record = json.loads(text)
+        record = parse_json(text)
         made = record["provenance"]
         same = {
             "scan": record["scan_sha256"] == scan_sha256,
@@ -127,7 +128,7 @@ def differences(
 def scan_hash(text: str) -> str:
     """SHA-256 of the scan file that a record is of; empty if it does not say."""
     try:
-        return str(json.loads(text)["scan_sha256"])
+        return str(parse_json(text)["scan_sha256"])
     except (ValueError, KeyError, TypeError):
         return ""
 
@@ -135,6 +136,6 @@ def scan_hash(text: str) -> str:
 def files_of(text: str) -> set[str]:
     """Names of the files that were written with a record; none if it does not say."""
     try:
-        return {str(name) for name in json.loads(text)["files"]}
+        return {str(name) for name in parse_json(text)["files"]}
     except (ValueError, KeyError, TypeError):
         return set()

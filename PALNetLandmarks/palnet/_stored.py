@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What others stored, read without trust: arrays and JSON, whole or refused with a ValueError."""
+"""What others stored, read without trust: arrays and JSON, whole or refused in words."""
 
 from __future__ import annotations
 
@@ -7,14 +7,27 @@ import io
 import json
 import math
 import zipfile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from palnet.errors import FormatError
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
-__all__ = ["parse_json", "unpack_array", "unpack_arrays"]
+__all__ = [
+    "check_keys",
+    "parse_json",
+    "read_rows",
+    "read_text",
+    "unpack_array",
+    "unpack_arrays",
+]
+
+_Entry = TypeVar("_Entry")
 
 # Arrays of models and faces shrink to a tenth at best, those made to fill a computer's memory to a
 # thousandth.
@@ -84,6 +97,39 @@ def parse_json(text: str) -> Any:
     except RecursionError as err:
         msg = "nested too deeply"
         raise ValueError(msg) from err
+
+
+def check_keys(row: Any, where: str, required: set[str], optional: set[str]) -> None:
+    """Require an object with exactly the known keys, so that a typing error is found."""
+    if not isinstance(row, dict):
+        msg = f"{where} must be a JSON object; got {type(row).__name__}."
+        raise FormatError(msg)
+    missing = sorted(required - row.keys())
+    unknown = sorted(row.keys() - required - optional)
+    if missing or unknown:
+        found = [f"lacks {', '.join(missing)}"] if missing else []
+        found += [f"has the unknown {', '.join(unknown)}"] if unknown else []
+        known = ", ".join(sorted(required | optional))
+        msg = f"{where} {' and '.join(found)}; known keys: {known}."
+        raise FormatError(msg)
+
+
+def read_text(row: dict[str, Any], key: str, where: str) -> str:
+    """Take a text of one line."""
+    value = row[key]
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        msg = f"{key!r} of {where} must be a text of one line; got {value!r:.80}."
+        raise FormatError(msg)
+    return value
+
+
+def read_rows(content: Any, key: str, parse: Callable[[Any, str], _Entry]) -> tuple[_Entry, ...]:
+    """Take a list of entries, none where there is no such key."""
+    rows = content.get(key, [])
+    if not isinstance(rows, list):
+        msg = f"{key!r} must be a list; got {type(rows).__name__}."
+        raise FormatError(msg)
+    return tuple(parse(row, f"entry {number} of {key!r}") for number, row in enumerate(rows, 1))
 
 
 def _one_line(err: Exception) -> str:

@@ -3,22 +3,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
+import sys
 from dataclasses import asdict, dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from palnet._checks import frozen_copy
+from palnet._stored import check_keys, parse_json, read_rows, read_text
 from palnet.errors import FormatError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
 __all__ = [
@@ -45,8 +44,6 @@ _CODE_PATTERN = re.compile(r"[A-Za-z0-9_.-]+")
 _OTHER_SUFFIX = {"_r": "_l", "_l": "_r"}
 # SlicerMorph takes a point with this description for a sliding semilandmark.
 _RESERVED_DEFINITION = "Semi"
-
-_Entry = TypeVar("_Entry")
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +293,7 @@ def _load_shipped(name: str) -> Scheme:
 def _read_scheme(path: Path) -> Scheme:
     """Read and check one scheme file; every error names the file."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = parse_json(path.read_text(encoding="utf-8-sig"))
     except OSError as err:
         msg = f"{path}: cannot be read ({err.strerror}). Check the path of the landmark scheme."
         raise FormatError(msg) from err
@@ -350,77 +347,47 @@ def scheme_from_dict(content: Any) -> Scheme:
     FormatError
         If the content does not describe a scheme.
     """
-    _check_keys(content, "the file", {"scheme", "landmarks"}, {"source", "distances", "angles"})
+    check_keys(content, "the file", {"scheme", "landmarks"}, {"source", "distances", "angles"})
     return Scheme(
-        name=_text(content, "scheme", "the file"),
-        landmarks=_entries(content, "landmarks", _parse_landmark),
-        distances=_entries(content, "distances", _parse_distance),
-        angles=_entries(content, "angles", _parse_angle),
-        source=_text(content, "source", "the file") if "source" in content else "",
+        name=read_text(content, "scheme", "the file"),
+        landmarks=read_rows(content, "landmarks", _parse_landmark),
+        distances=read_rows(content, "distances", _parse_distance),
+        angles=read_rows(content, "angles", _parse_angle),
+        source=read_text(content, "source", "the file") if "source" in content else "",
     )
 
 
-def _entries(content: Any, key: str, parse: Callable[[Any, str], _Entry]) -> tuple[_Entry, ...]:
-    rows = content.get(key, [])
-    if not isinstance(rows, list):
-        msg = f"{key!r} must be a list; got {type(rows).__name__}."
-        raise FormatError(msg)
-    return tuple(parse(row, f"entry {number} of {key!r}") for number, row in enumerate(rows, 1))
-
-
 def _parse_landmark(row: Any, where: str) -> LandmarkDefinition:
-    _check_keys(row, where, {"code", "name", "side", "definition"}, {"intra_observer_mm", "mirror"})
+    check_keys(row, where, {"code", "name", "side", "definition"}, {"intra_observer_mm", "mirror"})
     return LandmarkDefinition(
-        code=_text(row, "code", where),
-        name=_text(row, "name", where),
-        side=_text(row, "side", where),  # type: ignore[arg-type]  # checked by the class
-        definition=_text(row, "definition", where),
+        code=read_text(row, "code", where),
+        name=read_text(row, "name", where),
+        side=read_text(row, "side", where),  # type: ignore[arg-type]  # checked by the class
+        definition=read_text(row, "definition", where),
         intra_observer_mm=_number(row, "intra_observer_mm", where),
-        mirror=_text(row, "mirror", where) if row.get("mirror") is not None else None,
+        mirror=read_text(row, "mirror", where) if row.get("mirror") is not None else None,
     )
 
 
 def _parse_distance(row: Any, where: str) -> Distance:
-    _check_keys(row, where, {"a", "b"}, {"intra_observer_mm"})
+    check_keys(row, where, {"a", "b"}, {"intra_observer_mm"})
     repeatability = _number(row, "intra_observer_mm", where)
-    return Distance(_text(row, "a", where), _text(row, "b", where), repeatability)
+    return Distance(read_text(row, "a", where), read_text(row, "b", where), repeatability)
 
 
 def _parse_angle(row: Any, where: str) -> Angle:
-    _check_keys(row, where, {"a", "vertex", "c"}, {"intra_observer_deg"})
-    a, vertex, c = (_text(row, key, where) for key in ("a", "vertex", "c"))
+    check_keys(row, where, {"a", "vertex", "c"}, {"intra_observer_deg"})
+    a, vertex, c = (read_text(row, key, where) for key in ("a", "vertex", "c"))
     return Angle(a, vertex, c, _number(row, "intra_observer_deg", where))
-
-
-def _check_keys(row: Any, where: str, required: set[str], optional: set[str]) -> None:
-    """Require an object with exactly the known keys, so that a typing error is found."""
-    if not isinstance(row, dict):
-        msg = f"{where} must be a JSON object; got {type(row).__name__}."
-        raise FormatError(msg)
-    missing = sorted(required - row.keys())
-    unknown = sorted(row.keys() - required - optional)
-    if missing or unknown:
-        found = [f"lacks {', '.join(missing)}"] if missing else []
-        found += [f"has the unknown {', '.join(unknown)}"] if unknown else []
-        known = ", ".join(sorted(required | optional))
-        msg = f"{where} {' and '.join(found)}; known keys: {known}."
-        raise FormatError(msg)
-
-
-def _text(row: dict[str, Any], key: str, where: str) -> str:
-    value = row[key]
-    if not isinstance(value, str) or not value.strip() or not value.isprintable():
-        msg = f"{key!r} of {where} must be a text of one line; got {value!r}."
-        raise FormatError(msg)
-    return value
 
 
 def _number(row: dict[str, Any], key: str, where: str) -> float | None:
     value = row.get(key)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
-        msg = f"{key!r} of {where} must be a number of at least 0; got {value!r}."
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0 <= value <= sys.float_info.max:
+        msg = f"{key!r} of {where} must be a finite number of at least 0; got {value!r:.40}."
         raise FormatError(msg)
     return float(value)
 

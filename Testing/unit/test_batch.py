@@ -4,6 +4,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import sys
+from dataclasses import replace
 from functools import partial
 
 import distributed
@@ -279,6 +280,19 @@ def test_process_scan_that_resumes_does_not_touch_what_has_no_record(a_done_scan
     result = process_fake(a_done_scan())
 
     assert (result.outcome, "no record of a finished" in result.message) == ("failed", True)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "[" * 100_000, '{"files": 5, "scan_sha256": ' + "9" * 5000]
+)
+def test_process_scan_whose_record_is_damaged_says_so_or_is_done_again(text, a_done_scan):
+    a_done_scan().record_file.write_text(text, encoding="utf-8")
+
+    result = process_fake(a_done_scan())
+
+    assert (result.outcome, "of another version, or damaged" in result.message) == ("failed", True)
+    again = replace(a_done_scan().options, resume=False, overwrite=True)
+    assert process_fake(replace(a_done_scan(), options=again)).outcome == "done"
 
 
 def test_run_jobs_gives_a_result_a_scan_whatever_happens(a_folder_of_scans, tmp_path):

@@ -97,6 +97,14 @@ def test_load_scheme_other_text_raises(tmp_path):
         load_scheme(path)
 
 
+def test_load_scheme_nested_without_end_raises(tmp_path):
+    path = tmp_path / "deep.json"
+    path.write_text("[" * 100_000, encoding="utf-8")
+
+    with pytest.raises(FormatError, match=r"deep\.json: not a JSON file .*nested too deeply"):
+        load_scheme(path)
+
+
 def drop_side(content):
     del content["landmarks"][1]["side"]
 
@@ -138,6 +146,14 @@ def empty_the_list(content):
     content["landmarks"] = content["distances"] = content["angles"] = []
 
 
+def give_boundless_repeatability(content):
+    content["landmarks"][0]["intra_observer_mm"] = float("inf")
+
+
+def give_repeatability_of_400_digits(content):
+    content["landmarks"][0]["intra_observer_mm"] = 10**400
+
+
 def put_text_for_list(content):
     content["landmarks"] = "tip"
 
@@ -162,6 +178,8 @@ def put_two_lines_in_name(content):
         (use_unknown_code, "angle eye_r-chin-eye_l of scheme 'lab3' uses unknown landmarks: chin"),
         (mark_as_semilandmark, "must not be 'Semi'"),
         (give_negative_repeatability, "'intra_observer_mm' of entry 1 .* at least 0; got -1"),
+        (give_boundless_repeatability, "must be a finite number of at least 0; got inf"),
+        (give_repeatability_of_400_digits, "must be a finite number of at least 0; got 1000"),
         (empty_the_list, "at least one landmark"),
         (put_text_for_list, "'landmarks' must be a list; got str"),
         (put_text_for_landmark, "entry 1 of 'landmarks' must be a JSON object"),

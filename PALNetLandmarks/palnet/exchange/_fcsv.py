@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -84,7 +83,7 @@ def _read_points(reading: Reading) -> Iterator[tuple[int, str, list[float]]]:
     for line, text in enumerate(reading.lines, 1):
         if text.startswith("#") or not text.strip():
             continue
-        fields = next(csv.reader([text]))
+        fields = reading.split_fields(line, text)
         if len(fields) not in _N_FIELDS:
             reading.doubt(line, f"expected 14 or 16 fields; got {len(fields)} in {quote(text)}.")
             continue

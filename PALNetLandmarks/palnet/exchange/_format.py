@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import warnings
 from dataclasses import dataclass
@@ -125,6 +126,13 @@ class Reading:
             msg = f"{self.where(line)}: {problem}"
             raise DoubtError(msg)
         warnings.warn(f"{self.where(line)}: {problem}", FormatWarning, stacklevel=3)
+
+    def split_fields(self, line: int, text: str, delimiter: str = ",") -> list[str]:
+        """Split one line as a spreadsheet does."""
+        try:
+            return next(csv.reader([text], delimiter=delimiter))
+        except csv.Error as err:
+            raise self.error(line, f"is no row of a table ({err}).") from err
 
     def read_point(self, line: int, fields: Sequence[str], missing: str = "NA") -> list[float]:
         """Read x, y and z; NaN for a point that is missing or, if lenient, no point at all."""

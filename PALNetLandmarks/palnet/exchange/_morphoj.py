@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import csv
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,7 +40,7 @@ def read_morphoj(reading: Reading) -> Iterator[LandmarkSet]:
         raise reading.error(1, "expected a row ID,x1,y1,z1,...; got an empty file.")
     separator = next((sign for sign in _SEPARATORS if sign in lines[0][1]), ",")
     rows = [
-        (line, [field.strip() for field in next(csv.reader([text], delimiter=separator))])
+        (line, [field.strip() for field in reading.split_fields(line, text, separator)])
         for line, text in lines
     ]
     are_numbers = [parse_number(field) is not None for field in rows[0][1][1:]]

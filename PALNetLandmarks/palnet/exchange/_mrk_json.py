@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
+from palnet._stored import parse_json
 from palnet.exchange._format import OTHER_NAMES, Format, listing, read_one, write_one
 from palnet.exchange._numbers import number_fields
 from palnet.landmarks import PLACED, LandmarkSet
@@ -211,10 +212,10 @@ def _scheme_text(scheme: Scheme) -> str:
 def _read_markup(reading: Reading) -> dict[str, Any]:
     """Parse the file as far as its one point list."""
     try:
-        content = json.loads(reading.text)
+        content = parse_json(reading.text)
     except json.JSONDecodeError as err:
         raise reading.error(err.lineno, f"is not JSON ({err.msg}). Save the list again.") from err
-    except (ValueError, RecursionError) as err:
+    except ValueError as err:
         # A number of thousands of digits, or brackets within thousands of brackets.
         raise reading.error(None, f"is damaged JSON ({err}). Save the list again.") from err
     schema = content.get("@schema") if isinstance(content, dict) else None
@@ -236,8 +237,8 @@ def _read_scheme(reading: Reading, markup: dict[str, Any], own: dict[str, Any]) 
     carried = _measurement(markup, _SCHEME_NAME).get("description")
     if carried is not None:
         try:
-            return scheme_from_dict(json.loads(str(carried)))
-        except (ValueError, RecursionError) as err:
+            return scheme_from_dict(parse_json(str(carried)))
+        except ValueError as err:
             problem = f"its landmark scheme is damaged ({err}). Say the scheme of the landmarks."
             raise reading.error(None, problem) from err
     name = own.get("scheme", DEFAULT_SCHEME)

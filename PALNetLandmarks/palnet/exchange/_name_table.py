@@ -15,6 +15,8 @@ from palnet.exchange._blanks import without_blank_end
 from palnet.scheme import LandmarkDefinition, Scheme
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from palnet.landmarks import LandmarkSet
 
 __all__ = ["NameTable", "read_name_table"]
@@ -85,20 +87,20 @@ def read_name_table(path: str | os.PathLike[str], scheme: Scheme) -> NameTable:
     except (OSError, UnicodeDecodeError) as err:
         msg = f"{path}: cannot be read ({err}). Give a CSV file in UTF-8."
         raise FormatError(msg) from err
-    lines = csv.reader(io.StringIO(text, newline=""))
-    header = [field.strip() for field in without_blank_end(next(lines, []))]
+    rows = _split_rows(path, text)
+    header = [field.strip() for field in without_blank_end(next(rows, (1, []))[1])]
     if tuple(header) != HEADER:
         msg = f"{path}:1: the header must be {','.join(HEADER)}; got {','.join(header)}."
         raise FormatError(msg)
     theirs: list[str] = []
     ours: list[str] = []
-    for cells in lines:
+    for line, cells in rows:
         fields = without_blank_end(cells, len(HEADER))
         if fields:
-            name, code = _read_row(f"{path}:{lines.line_num}", fields, scheme)
-            _check_new(f"{path}:{lines.line_num}", name, theirs)
+            name, code = _read_row(f"{path}:{line}", fields, scheme)
+            _check_new(f"{path}:{line}", name, theirs)
             if code:
-                _check_new(f"{path}:{lines.line_num}", code, ours)
+                _check_new(f"{path}:{line}", code, ours)
             theirs.append(name)
             ours.append(code)
     if not any(ours):
@@ -110,6 +112,17 @@ def read_name_table(path: str | os.PathLike[str], scheme: Scheme) -> NameTable:
         msg = f"{path}: {err}"
         raise FormatError(msg) from err
     return NameTable(scheme, reading, tuple(ours))
+
+
+def _split_rows(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
+    """Each row with its line."""
+    lines = csv.reader(io.StringIO(text, newline=""))
+    try:
+        for fields in lines:
+            yield lines.line_num, fields
+    except csv.Error as err:
+        msg = f"{path}:{lines.line_num}: is not a table ({err}). Save it as CSV again."
+        raise FormatError(msg) from err
 
 
 def _read_row(where: str, fields: list[str], scheme: Scheme) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+from palnet._stored import parse_json
 from palnet.errors import FormatError
 from palnet.landmarks import FRAMES, Space
 from palnet.scheme import DEFAULT_SCHEME
@@ -105,14 +106,14 @@ def read_sidecar(path: Path) -> Sidecar | None:
     if not beside.is_file():
         return None
     try:
-        content = json.loads(beside.read_text(encoding="utf-8-sig"))
+        content = parse_json(beside.read_text(encoding="utf-8-sig"))
     except OSError as err:
         msg = f"{beside}: cannot be read ({err.strerror})."
         raise FormatError(msg) from err
     except json.JSONDecodeError as err:
         msg = f"{beside}:{err.lineno}: is not JSON ({err.msg}). Mend or delete it."
         raise FormatError(msg) from err
-    except (ValueError, RecursionError) as err:
+    except ValueError as err:
         msg = f"{beside}: is damaged ({err}). Mend or delete it."
         raise FormatError(msg) from err
     _check_content(beside, content)

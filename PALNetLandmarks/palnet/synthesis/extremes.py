@@ -7,7 +7,6 @@ most anterior point of the chin" does not. Who annotates a scan looks for the ex
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
+from palnet._stored import parse_json
 from palnet.errors import ModelFileError
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def read_extremes(folder: Path, scheme: Scheme) -> tuple[Extreme, ...]:
     if not path.is_file():
         return ()
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))["extremes"]
+        entries = parse_json(path.read_text(encoding="utf-8"))["extremes"]
         found = [_parse(scheme, code, entry) for code, entry in entries.items()]
     except (KeyError, ValueError, TypeError) as err:
         msg = f"{path}: is no list of extremes for scheme '{scheme.name}' ({err})."

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -262,7 +261,7 @@ def _read_labels(
     if not path.is_file():
         msg = f"no labels of scheme '{scheme.name}' on {model_name}. Write {path}."
         raise ModelFileError(msg)
-    labels = json.loads(path.read_text(encoding="utf-8"))
+    labels = parse_json(path.read_text(encoding="utf-8"))
     found = hashlib.sha256(np.ascontiguousarray(triangles, dtype="<i4").tobytes()).hexdigest()
     if labels.get("triangles_sha256", found) != found:
         msg = f"{path}: for another mesh of {model_name}. Pack it with the version named there."

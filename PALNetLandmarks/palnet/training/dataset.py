@@ -234,9 +234,14 @@ def _read_people_rows(path: Path) -> list[tuple[str, str]]:
         msg = f"{path}: must have the columns specimen and person; got {header!r}."
         raise UsageError(msg)
     places = columns.index("specimen"), columns.index("person")
-    rows = [
+    try:
+        rows = list(csv.reader(lines[1:], delimiter=delimiter))
+    except csv.Error as err:
+        msg = f"{path}: is no table ({err}). Save it as CSV again."
+        raise UsageError(msg) from err
+    pairs = [
         (printable_name(row[places[0]].strip()), printable_name(row[places[1]].strip()))
-        for row in csv.reader(lines[1:], delimiter=delimiter)
+        for row in rows
         if len(row) > max(places)
     ]
-    return [(specimen, person) for specimen, person in rows if specimen and person]
+    return [(specimen, person) for specimen, person in pairs if specimen and person]

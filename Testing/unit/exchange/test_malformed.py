@@ -269,6 +269,18 @@ def test_file_of_bytes_is_named(name, a_small_scheme, tmp_path):
         read_specimens(path, a_small_scheme)
 
 
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize(
+    "text", ["a" * 200_000, '"' + "a" * 200_000, "[" * 100_000, '{"a":' * 30_000]
+)
+def test_endless_word_or_nesting_is_refused_with_the_file(name, text, a_small_scheme, tmp_path):
+    path = tmp_path / f"a{get_format(name).suffix}"
+    path.write_text(text, encoding="utf-8")
+
+    with pytest.raises(FormatError, match=re.escape(str(path))):
+        read_specimens(path, a_small_scheme, format=name)
+
+
 def test_dta_with_the_numbers_of_a_missing_one_is_refused_when_writing(a_whole_set, tmp_path):
     positions = a_whole_set.positions.copy()
     positions[3, 1] = 19999.5

@@ -77,6 +77,7 @@ def test_their_names_may_hold_blanks_and_any_letter(format, the_scheme, tmp_path
         ("their name,our code\n,n\n", "their name must be a text of one line; got ''"),
         ("their name,our code\nA\tB,n\n", r"their name must be a text of one line; got 'A\\tB'"),
         ("", "names.csv:1"),
+        ("their name,our code\n" + "a" * 200_000 + ",n\n", "names.csv:2: is not a table"),
     ],
 )
 def test_read_name_table_faulty_is_refused_with_its_line(the_scheme, tmp_path, text, says):

@@ -370,6 +370,7 @@ def test_tables_of_people_below_the_folder_are_read(tmp_path):
         (b"specimen,person\nq0,anna\n", "names none of the scans"),
         (b"specimen,person\np0,M\xfcller\n", "must be text in UTF-8. Save it so."),
         (b"", "columns specimen and person"),
+        (b"specimen,person\np0," + b"a" * 200_000 + b"\n", "people.csv: is no table"),
     ],
 )
 def test_table_of_people_that_would_mix_them_is_refused(content, says, tmp_path):
