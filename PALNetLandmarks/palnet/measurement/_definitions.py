@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import palnet.scheme
+from palnet._stored import check_keys, parse_json, read_rows, read_text
 from palnet.errors import FormatError
 
 __all__ = ["Kind", "MeasurementDefinition", "MeasurementPlan", "load_measurement_plan"]
@@ -121,7 +121,7 @@ def load_measurement_plan(scheme_or_path: str | os.PathLike[str]) -> Measurement
         )
         raise FormatError(msg)
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = parse_json(path.read_text(encoding="utf-8-sig"))
     except OSError as err:
         msg = f"{path}: cannot be read ({err.strerror}). Give a measurement plan as a .json file."
         raise FormatError(msg) from err
@@ -130,17 +130,34 @@ def load_measurement_plan(scheme_or_path: str | os.PathLike[str]) -> Measurement
         raise FormatError(msg) from err
     try:
         return _parse_plan(content)
-    except (KeyError, TypeError, AttributeError) as err:
-        msg = f"{path}: not a measurement plan; {type(err).__name__}: {err}."
-        raise FormatError(msg) from err
     except FormatError as err:
         msg = f"{path}: {err}"
         raise FormatError(msg) from err
 
 
 def _parse_plan(content: Any) -> MeasurementPlan:
-    definitions = tuple(
-        MeasurementDefinition(**{**row, "landmarks": tuple(row["landmarks"])})
-        for row in content["measurements"]
+    check_keys(content, "the plan", {"scheme", "sources", "measurements"}, set())
+    sources = content["sources"]
+    if not isinstance(sources, dict) or not all(isinstance(v, str) for v in sources.values()):
+        msg = f"'sources' must be a JSON object of texts; got {sources!r:.80}."
+        raise FormatError(msg)
+    return MeasurementPlan(
+        read_text(content, "scheme", "the plan"),
+        read_rows(content, "measurements", _parse_definition),
+        sources,
     )
-    return MeasurementPlan(content["scheme"], definitions, dict(content["sources"]))
+
+
+def _parse_definition(row: Any, where: str) -> MeasurementDefinition:
+    check_keys(row, where, {"code", "name", "kind", "landmarks", "source"}, set())
+    landmarks = row["landmarks"]
+    if not isinstance(landmarks, list) or not all(isinstance(code, str) for code in landmarks):
+        msg = f"'landmarks' of {where} must be a list of codes; got {landmarks!r:.80}."
+        raise FormatError(msg)
+    return MeasurementDefinition(
+        code=read_text(row, "code", where),
+        name=read_text(row, "name", where),
+        kind=read_text(row, "kind", where),  # type: ignore[arg-type]  # checked by the class
+        landmarks=tuple(landmarks),
+        source=read_text(row, "source", where),
+    )

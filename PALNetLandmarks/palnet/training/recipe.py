@@ -45,6 +45,8 @@ CLAIM_NAME = "recipe.json"
 _OF_SCANS = {"scans_sha256", "train", "validation", "test", "method"}
 # Scans that are computed together, so that their patches stay in a processor's cache.
 PART_SIZE = 8
+# What TOML promises to hold.
+LARGEST_WHOLE = 2**63 - 1
 RECIPES_FOLDER = Path(__file__).parent / "recipes"
 
 
@@ -198,6 +200,8 @@ def read_recipe(name_or_path: str | os.PathLike[str]) -> Recipe:
         "unseen_source": UnseenSourceRecipe,
     }
     check_keys(content, {"scheme", "seed", "landmarks", *parts}, f"{path}")
+    _check_value("scheme", content["scheme"], "str", f"{path}")
+    _check_value("seed", content["seed"], "int", f"{path}")
     built = {
         name: build_part(part, content[name], f"{path}: [{name}]") for name, part in parts.items()
     }
@@ -230,7 +234,8 @@ def _build_round(table: Any, where: str) -> LandmarkRecipe:
             1 <= size <= PART_SIZE or (size > 0 and size % PART_SIZE == 0)
         ),
         f"n_drawn must be 1 to {MOST_DRAWN}; got {part.n_drawn}": 1 <= part.n_drawn <= MOST_DRAWN,
-        f"warp must be 0 to 1; got {part.warp}": part.warp <= 1,
+        f"warp must be 0 to 1; got {part.warp}": 0 <= part.warp <= 1,
+        f"peak_rate must be a finite number; got {part.peak_rate}": 0 <= part.peak_rate < math.inf,
         f"network must be one of {sorted(SIZES)}; got {part.network!r}": part.network in SIZES,
     }
     for text, holds in wanted.items():
@@ -267,7 +272,7 @@ def read_toml(name_or_path: str | os.PathLike[str], *, shipped: str) -> tuple[Pa
         path = RECIPES_FOLDER / f"{path.name}.toml"
     try:
         return path, _parse_toml(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as err:
+    except (OSError, ValueError, RecursionError) as err:
         msg = f"{path}: not a recipe ({err}). Give a TOML file, or a shipped recipe: {shipped}."
         raise UsageError(msg) from err
 
@@ -308,21 +313,25 @@ def build_part(part: type, content: Any, where: str) -> Any:
         msg = f"{where} must be a table; got {type(content).__name__}."
         raise UsageError(msg)
     check_keys(content, {field.name for field in fields(part)}, where)
-    texts = {field.name for field in fields(part) if field.type == "str"}
-    whole = {field.name for field in fields(part) if field.type == "int"}
-    for key, value in content.items():
-        if key in texts:
-            if not isinstance(value, str):
-                msg = f"{where}: {key} must be a text in quotes; got {value!r}."
-                raise UsageError(msg)
-            continue
-        if key in whole and isinstance(value, float):
-            msg = f"{where}: {key} must be a whole number; got {value!r}."
-            raise UsageError(msg)
-        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-            msg = f"{where}: {key} must be a number of at least 0; got {value!r}."
-            raise UsageError(msg)
+    for field in fields(part):
+        _check_value(field.name, content[field.name], str(field.type), where)
     return part(**content)
+
+
+def _check_value(key: str, value: object, kind: str, where: str) -> None:
+    """Require a text, or a number of at least 0; of what kind, the name of the type says."""
+    if kind == "str":
+        fits, wanted = isinstance(value, str), "a text in quotes"
+    elif kind == "int" and isinstance(value, float):
+        fits, wanted = False, "a whole number"
+    else:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        fits, wanted = is_number and not value < 0, "a number of at least 0"  # type: ignore[operator]
+        if fits and isinstance(value, int) and value > LARGEST_WHOLE:
+            fits, wanted = False, f"at most {LARGEST_WHOLE}"
+    if not fits:
+        msg = f"{where}: {key} must be {wanted}; got {value!r:.60}."
+        raise UsageError(msg)
 
 
 def check_keys(content: dict[str, Any], expected: set[str], where: str) -> None:

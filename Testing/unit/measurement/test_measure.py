@@ -398,7 +398,14 @@ def test_shipped_plan_is_what_the_document_lists():
         ({"kind": "area"}, "kind of"),
         ({"landmarks": ["a"]}, "takes 2 landmarks"),
         ({"source": "nobody"}, "unexplained"),
-        ({"colour": "red"}, "colour"),
+        ({"colour": "red"}, "entry 1 of 'measurements' has the unknown colour; known keys: code"),
+        ({"landmarks": "ab"}, "'landmarks' of entry 1 .* must be a list of codes; got 'ab'"),
+        ({"landmarks": 7}, "'landmarks' of entry 1 .* must be a list of codes; got 7"),
+        ({"landmarks": ["a", 7]}, r"must be a list of codes; got \['a', 7\]"),
+        ({"kind": []}, "'kind' of entry 1 .* must be a text of one line"),
+        ({"code": 3}, "'code' of entry 1 .* must be a text of one line; got 3"),
+        ({"name": None}, "'name' of entry 1 .* must be a text"),
+        ({"source": {}}, "'source' of entry 1 .* must be a text"),
     ],
 )
 def test_load_measurement_plan_faulty_row_is_refused_with_file(tmp_path, row, says):
@@ -411,6 +418,38 @@ def test_load_measurement_plan_faulty_row_is_refused_with_file(tmp_path, row, sa
         load_measurement_plan(path)
 
     assert "plan.json" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"scheme": 1}, "'scheme' of the plan must be a text of one line; got 1"),
+        ({"sources": "lab"}, "'sources' must be a JSON object of texts; got 'lab'"),
+        ({"sources": {"lab": 7}}, "'sources' must be a JSON object of texts"),
+        ({"measurements": {}}, "'measurements' must be a list; got dict"),
+        ({"measurements": ["d"]}, "entry 1 of 'measurements' must be a JSON object; got str"),
+        ({"measurement": []}, "the plan has the unknown measurement; known keys: measurements"),
+    ],
+)
+def test_load_measurement_plan_of_wrong_types_is_refused_with_the_field(tmp_path, change, says):
+    path = tmp_path / "plan.json"
+    content = {"scheme": "s", "sources": {"lab": "x"}, "measurements": []}
+    path.write_text(json.dumps(content | change), encoding="utf-8")
+
+    with pytest.raises(FormatError, match=rf"plan\.json: {says}"):
+        load_measurement_plan(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("[" * 100_000, "not a JSON file .*nested too deeply"), ("[]", "the plan must be a JSON obj")],
+)
+def test_load_measurement_plan_of_anything_else_is_refused(tmp_path, text, says):
+    path = tmp_path / "plan.json"
+    path.write_text(text, encoding="utf-8")
+
+    with pytest.raises(FormatError, match=rf"plan\.json: {says}"):
+        load_measurement_plan(path)
 
 
 def a_sheet(is_open=lambda x, y: False, n=41):

@@ -116,6 +116,20 @@ def test_recipe_that_measures_an_unseen_source_supposes_nothing_of_it(name):
         ("power = 0.8", "", "absent keys .'power'"),
         ("[[landmarks]]", "[[landmark]]", "'landmarks'"),
         ("[atlas]", "[atlas", "not a recipe"),
+        ("seed = 7", "seed = " + "[" * 5000, "not a recipe"),
+        ("seed = 7", "seed = 7.5", "lab.toml: seed must be a whole number; got 7.5"),
+        ("seed = 7", "seed = -1", "lab.toml: seed must be a number of at least 0; got -1"),
+        ("seed = 7", 'seed = "7"', "seed must be a number of at least 0; got '7'"),
+        ("seed = 7", "seed = true", "seed must be a number of at least 0; got True"),
+        (
+            "n_train = 4",
+            "n_train = 99999999999999999999",
+            r"\[people\]: n_train must be at most 92",
+        ),
+        ("n_train = 4", "n_train = [4]", r"\[people\]: n_train must be a number of at least 0"),
+        ('scheme = "palnet50"', "scheme = 50", "lab.toml: scheme must be a text in quotes; got 50"),
+        ("warp = 0.5", "warp = nan", "2: warp must be 0 to 1; got nan"),
+        ("peak_rate = 2e-3", "peak_rate = inf", "1: peak_rate must be a finite number; got inf"),
     ],
 )
 def test_wrong_recipe_is_refused_with_what_is_wrong(old, new, message, a_recipe_file):
