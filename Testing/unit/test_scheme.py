@@ -69,6 +69,21 @@ def test_load_scheme_takes_the_mirror_that_the_file_names():
     assert scheme.mirror.tolist() == [1, 0]
 
 
+@pytest.mark.parametrize(
+    "landmarks",
+    [
+        (("a_r", "left", None), ("a_l", "left", None)),
+        (("a", "left", "b"), ("b", "right", "c"), ("c", "left", "b")),
+    ],
+    ids=["on one side", "not each other's"],
+)
+def test_landmarks_that_are_no_pair_are_refused(landmarks):
+    rows = [LandmarkDefinition(c, c, side, "Somewhere.", mirror=m) for c, side, m in landmarks]
+
+    with pytest.raises(FormatError, match="needs one counterpart"):
+        Scheme("lab", tuple(rows))
+
+
 def test_list_schemes_names_what_load_scheme_loads():
     assert [load_scheme(name).name for name in list_schemes()] == list(list_schemes())
 

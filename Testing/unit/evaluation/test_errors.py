@@ -21,6 +21,7 @@ from palnet.evaluation import (
     summarize_measurements,
     to_one_frame,
 )
+from palnet.evaluation._errors import Comparison
 from palnet.exchange import read_landmarks
 from palnet.landmarks import LandmarkSet
 from palnet.measurement import load_measurement_plan
@@ -229,6 +230,29 @@ def test_expected_error_is_that_of_the_compared_landmarks():
     every = summarize_landmarks(compare([Pair(predicted, face)]))[0]
 
     assert every.expected_mm == pytest.approx(np.nanmean(expected))
+
+
+def test_expected_error_is_unknown_where_nothing_is_compared():
+    face = a_face()
+    predicted = replace(noisy(face, 1), expected_error_mm=np.linspace(1, 3, 50))
+
+    comparison = compare([Pair(predicted, without(face, "prn"))])
+
+    is_unknown = np.arange(50) == face.scheme.index_of("prn")
+    known = np.where(is_unknown, np.nan, predicted.expected_error_mm)
+    np.testing.assert_array_equal(comparison.expected_mm[0], known)
+
+
+def test_an_error_of_just_the_limit_is_within_it():
+    face, shape = a_face(), (1, 50)
+    off = np.zeros((*shape, 3))
+    off[..., 0] = 2.0
+    none, unknown = np.zeros(shape, dtype=bool), np.full(shape, np.nan)
+    comparison = Comparison(
+        face.scheme, ("anna",), face.positions_mm[None], off, none, none, unknown
+    )
+
+    assert summarize_landmarks(comparison)[0].within[0] == 1.0
 
 
 def test_scheme_without_mean_face_takes_the_axes_of_the_first_specimen(a_small_scheme):

@@ -8,7 +8,12 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from palnet.face.alignment import align_landmarks
-from palnet.face.similarity import apply_similarity, compose_similarity, invert_similarity
+from palnet.face.similarity import (
+    apply_similarity,
+    compose_similarity,
+    fit_similarity,
+    invert_similarity,
+)
 from toy_head import toy_atlas
 
 seeds = st.integers(0, 2**32 - 1)
@@ -54,6 +59,19 @@ def test_convention_no_pose_near_by_explains_the_landmarks_better(seed):
     for _ in range(20):
         change = random_similarity(rng, angle=0.02, log_scale=0.01, shift_mm=0.5)
         assert cost(change @ pose) >= best * (1 - 1e-9)
+
+
+@given(seeds)
+def test_a_landmark_weighs_as_little_as_people_and_its_error_scatter_it(seed):
+    rng, atlas = np.random.default_rng(seed), toy_atlas()
+    landmarks = apply_similarity(random_similarity(rng, log_scale=0.0), person(atlas, rng))
+    errors = rng.uniform(0, 5, len(landmarks))
+    variance = np.square(atlas.landmark_modes_mm.astype(float)).sum(axis=(0, 2))
+
+    pose = align_landmarks(atlas, landmarks, errors)
+
+    weighted = fit_similarity(landmarks, atlas.landmark_mean_mm, 1 / (variance + errors**2))
+    np.testing.assert_allclose(pose, weighted, atol=1e-7)
 
 
 @given(seeds)

@@ -3,9 +3,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from palnet.face.fit import fit_atlas, measure_misfit
+from palnet.face.fit import _match, _summarise, fit_atlas, measure_misfit
 from palnet.face.region import extract_face, move_cloud, sample_coarse
 from palnet.face.similarity import (
     apply_similarity,
@@ -237,3 +238,58 @@ def test_what_the_modes_cannot_make_is_a_misfit(the_heads):
     bumpy = fit_atlas(toy_atlas(), PointCloud(cloud.points_mm + waves, cloud.normals))
 
     assert bumpy.misfit > 1.5 * usual.misfit
+
+
+@pytest.mark.parametrize(("angle_deg", "is_matched"), [(50, True), (70, False), (100, False)])
+def test_a_point_is_matched_with_one_whose_normal_is_less_than_60_degrees_off(
+    angle_deg, is_matched
+):
+    atlas, angle = toy_atlas(), np.radians(angle_deg)
+    across = np.cross(atlas.normals, np.roll(atlas.normals, 1, axis=1))
+    across /= np.linalg.norm(across, axis=1, keepdims=True)
+    turned = np.cos(angle) * atlas.normals + np.sin(angle) * across
+
+    found = _match(atlas.mean_mm, atlas.normals, cKDTree(atlas.mean_mm), turned, np.eye(4), 5.0)
+
+    assert len(found.rows) == (len(atlas.mean_mm) if is_matched else 0)
+
+
+def test_matches_reach_as_far_in_a_cloud_of_any_scale():
+    atlas = toy_atlas()
+    points = atlas.shape_points(np.random.default_rng(3).normal(size=atlas.n_modes))
+    half = compose_similarity(0.5, np.eye(3), np.zeros(3))
+
+    def match(cloud, face_from_cloud):
+        tree = cKDTree(cloud)
+        return _match(atlas.mean_mm, atlas.normals, tree, atlas.normals, face_from_cloud, 3.0).rows
+
+    whole = match(points, np.eye(4))
+
+    np.testing.assert_array_equal(match(0.5 * points, invert_similarity(half)), whole)
+    assert 10 < len(whole) < len(points)
+
+
+def test_the_back_of_a_thin_face_is_no_face():
+    atlas = toy_atlas()
+    points = atlas.shape_points(np.random.default_rng(0).normal(size=atlas.n_modes))
+    front, back = PointCloud(points, atlas.normals), PointCloud(points, -atlas.normals)
+    both = PointCloud(
+        np.vstack([points, points - 3 * atlas.normals]),
+        np.vstack([atlas.normals, -atlas.normals]),
+    )
+
+    assert fit_atlas(atlas, back).coverage == 0
+    assert (
+        mean_distance(fit_atlas(atlas, both).landmarks_mm, fit_atlas(atlas, front).landmarks_mm)
+        < 0.2
+    )
+
+
+@pytest.mark.parametrize(("gap_mm", "coverage"), [(3.0, 1.0), (6.0, 0.0)])
+def test_a_part_four_millimetres_off_the_scan_is_not_covered(gap_mm, coverage):
+    atlas = toy_atlas()
+    lifted = atlas.mean_mm + gap_mm * atlas.normals
+
+    fit = _summarise(atlas, cKDTree(lifted), atlas.normals, np.eye(4), np.zeros(atlas.n_modes))
+
+    assert fit.coverage == pytest.approx(coverage, abs=0.2)

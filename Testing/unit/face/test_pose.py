@@ -21,7 +21,7 @@ from palnet.face.similarity import (
     similarity_scale,
 )
 from palnet.model import read_model
-from palnet.network.pose import KEY_POINTS_MM, N_POSE_POINTS
+from palnet.network.pose import CROP_RADIUS_MM, KEY_POINTS_MM, N_POSE_POINTS, POSE_UNIT_MM
 from palnet.samples import example_scan, example_truth
 from palnet.surface import Mesh, PointCloud, parse_unit, prepare_surface, read_mesh
 from toy_head import toy_atlas, toy_model
@@ -263,6 +263,40 @@ def test_search_once_more_finds_the_pose_of_the_first(monkeypatch):
     assert all(rest[3] is pose_module.OTHER_TURN for rest in starts)
     assert rotation_angle_deg(again.face_from_scan, first.face_from_scan) < 3
     assert again.score == pytest.approx(first.score, abs=0.05)
+
+
+@pytest.fixture
+def clouds_shown(monkeypatch):
+    """What a pose network that finds each cloud's face as it stands is shown, (n_points, 6)."""
+    shown = []
+
+    def predict(weights, clouds):
+        shown.extend(clouds)
+        return np.tile(KEY_POINTS_MM / POSE_UNIT_MM, (len(clouds), 1, 1)).astype(np.float32)
+
+    monkeypatch.setattr(pose_module, "predict_key_points", predict)
+    return shown
+
+
+def scattered_points(low_mm, high_mm):
+    points = np.random.default_rng(0).uniform(low_mm, high_mm, (4000, 3))
+    return PointCloud(points, np.tile([0.0, 0, 1], (4000, 1)))
+
+
+@pytest.mark.parametrize("scale", [0.7, 1.0, 1.4])
+def test_fine_network_sees_as_much_of_a_face_of_any_size(scale, clouds_shown):
+    guess = _Guess(compose_similarity(scale, np.eye(3), np.zeros(3)), 0.0)
+
+    pose_module._refine(scattered_points(-400, 400), [guess], {})
+
+    reach_mm = POSE_UNIT_MM * np.linalg.norm(clouds_shown[0][:, :3], axis=1).max()
+    assert 0.9 * CROP_RADIUS_MM < reach_mm < CROP_RADIUS_MM
+
+
+def test_settled_guesses_are_looked_at_round_the_mean_of_what_is_there(clouds_shown):
+    pose_module._settle(scattered_points(0, 100), [_Guess(np.eye(4), 0.0)], {})
+
+    np.testing.assert_allclose(clouds_shown[0][:, :3].mean(axis=0), 0, atol=1e-5)
 
 
 def test_rotations_are_tried_about_each_centre_that_differs():

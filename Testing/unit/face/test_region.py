@@ -9,6 +9,7 @@ from scipy.spatial.transform import Rotation
 from palnet.face.region import (
     REGION_CENTRE_MM,
     REGION_RADIUS_MM,
+    SECOND_PASS_SHIFT_MM,
     extract_face,
     move_cloud,
     move_surface,
@@ -90,6 +91,20 @@ def test_fine_sample_is_complete_round_the_centres(the_surface):
         area = np.pi * FINE_RADIUS_MM**2
         assert near.sum() > 0.8 * area / FINE_SPACING_MM**2
     assert len(fine.points_mm) < 0.3 * len(whole.points_mm)
+
+
+def test_fine_sample_is_complete_where_a_second_pass_may_begin(the_surface):
+    points, front = the_surface.points_mm, [0, 0, 130]
+    middle = points[np.argmin(np.linalg.norm(points - front, axis=1))]
+    whole = sample_fine(the_surface, points[::7])
+
+    def count_near(cloud, centre):
+        reach_mm = FINE_RADIUS_MM + SECOND_PASS_SHIFT_MM
+        return int((np.linalg.norm(cloud.points_mm - centre, axis=1) < reach_mm).sum())
+
+    for centre in points[np.linalg.norm(points - middle, axis=1) < 40][::7][:7]:
+        fine = sample_fine(the_surface, centre[None])
+        assert abs(count_near(fine, centre) - count_near(whole, centre)) <= 2
 
 
 @pytest.mark.parametrize("edge_mm", [2.0, 40.0])

@@ -12,20 +12,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from palnet.errors import FormatError
+from palnet.errors import FormatError, MeshError
 from palnet.exchange import read_landmarks
 from palnet.landmarks import LandmarkSet
 from palnet.measurement import (
     SectionError,
     load_measurement_plan,
+    match_scan,
     measure,
     measure_asymmetry,
     trace_section,
 )
 from palnet.measurement._arc import Arc, length
-from palnet.measurement._formulas import FORMULAS, propagate_error
-from palnet.samples import example_truth
+from palnet.measurement._formulas import FORMULAS, find_lost_length, propagate_error
+from palnet.samples import example_scan, example_truth
 from palnet.scheme import load_scheme
+from palnet.surface import read_mesh
 
 seeds = st.integers(0, 10**6)
 
@@ -229,6 +231,16 @@ def test_measure_what_divides_by_less_than_its_error_is_blank(code, ends):
     assert by_code(measure(unknown))[code].is_measured
 
 
+@pytest.mark.parametrize(("error_mm", "is_lost"), [(1.0, False), (1.4, False), (1.5, True)])
+def test_a_divisor_is_lost_once_it_is_shorter_than_its_expected_error(error_mm, is_lost):
+    """The error of a length between two landmarks of 1.414 mm each is 1 mm."""
+    points = np.array([[0.0, 0, 0], [10, 0, 0], [0, 0, 0], [1, 0, 0]])
+
+    lost = find_lost_length("index", points, np.full(4, error_mm), [0, 1, 2, 3])
+
+    assert (lost is not None) == is_lost
+
+
 def test_measure_unknown_error_is_unknown_in_the_value():
     taken = by_code(measure(a_face(np.nan)))
 
@@ -324,6 +336,24 @@ def test_measure_asymmetry_of_mirrored_face_is_the_same(seed):
         measure_asymmetry(points, scheme.mirror),
         atol=1e-8,
     )
+
+
+def test_measure_asymmetry_of_landmarks_on_the_midline_that_lie_in_no_plane():
+    """Their mirror image is another shape, though each is its own counterpart."""
+    corner = np.array([[0.0, 0, 0], [30, 0, 0], [0, 20, 0], [0, 0, 10]])
+
+    assert (measure_asymmetry(corner, np.arange(4)) > 0.1).any()
+    np.testing.assert_allclose(measure_asymmetry(corner[:3], np.arange(3)), 0, atol=1e-9)
+
+
+def test_asymmetry_as_a_whole_has_the_mean_of_all_landmarks_errors(the_scheme):
+    is_midline = the_scheme.mirror == np.arange(len(the_scheme))
+    face = replace(a_face(), expected_error_mm=np.where(is_midline, 1.0, 3.0))
+
+    whole = by_code(measure(face))["asymmetry"]
+
+    of_pair = 3.0 * 2**0.5
+    assert whole.expected_error == pytest.approx(np.where(is_midline, 1.0, of_pair).mean())
 
 
 def test_measure_asymmetry_finds_the_landmark_that_was_moved(the_scheme):
@@ -479,6 +509,28 @@ def test_arc_that_goes_round_a_hole_is_refused():
 
     with pytest.raises(SectionError, match="turns the arc aside"):
         Arc(ends, points, triangles).trace()
+
+
+def test_arc_over_a_ridge_twice_as_long_as_the_straight_way_is_refused():
+    across = np.array([[-30.0, 0], [-10, 0], [0, 10 * 3**0.5], [10, 0], [30, 0]])
+    points = np.array([[x, y, z] for x, z in across for y in (-20.0, 20.0)])
+    first = np.arange(0, 8, 2)
+    triangles = np.concatenate(
+        [np.stack([first, first + 2, first + 1], 1), np.stack([first + 1, first + 2, first + 3], 1)]
+    )
+    ends = np.array([[-10.0, 0, 0], [10, 0, 0]])
+
+    with pytest.raises(SectionError, match="turns the arc aside"):
+        Arc(ends, points, triangles.astype(np.int32)).trace()
+
+
+def test_landmarks_thirty_millimetres_off_are_of_another_scan():
+    mesh, landmarks = read_mesh(example_scan()), a_face()
+    above = replace(landmarks, positions=landmarks.positions - [0.0, 30.0, 0.0])
+
+    match_scan(mesh, landmarks)
+    with pytest.raises(MeshError, match="must lie on the scan"):
+        match_scan(mesh, above)
 
 
 def test_arc_at_the_edge_of_a_hole_takes_its_error_from_the_side_that_is_there():

@@ -212,6 +212,21 @@ def test_every_large_piece_is_turned_by_itself():
     assert {"inward_normals", "loose_pieces"} <= _codes(surface)
 
 
+def test_a_small_piece_is_turned_with_the_largest():
+    """What a crumb encloses says nothing of its winding: it was written as the rest was."""
+    crumb = Mesh(0.03 * HEAD.points + [300.0, 0, 0], HEAD.triangles[:, ::-1])
+    inward = Mesh(HEAD.points, HEAD.triangles[:, ::-1])
+
+    kept, turned = (prepare_surface(_join(head, crumb), MM) for head in (HEAD, inward))
+
+    def points_outward(surface):
+        is_crumb = surface.points_mm[:, 0] > 200
+        from_middle = surface.points_mm[is_crumb] - surface.points_mm[is_crumb].mean(axis=0)
+        return bool((surface.normals[is_crumb] * from_middle).sum() > 0)
+
+    assert (points_outward(kept), points_outward(turned)) == (False, True)
+
+
 def test_a_one_sided_strip_is_left_in_peace():
     turns = np.linspace(0, 2 * np.pi, 30, endpoint=False)
     arm = np.stack(

@@ -87,6 +87,15 @@ def test_samples_lie_on_the_surface_and_cover_it(rings):
     assert cKDTree(cloud.points_mm).query(everywhere)[0].max() < 2.0 * 1.25  # measured: 1.06
 
 
+def test_a_mesh_far_denser_than_the_samples_gives_their_density():
+    """Then only some of its triangles are looked at, and stand for the others."""
+    surface = make_plane(300, ROTATIONS[0], size=30.0)
+
+    cloud = sample_surface(surface, 3.2)
+
+    assert 0.8 < len(cloud.points_mm) * 3.2**2 / 30.0**2 < 1.5
+
+
 def test_normals_are_unit_and_point_outward():
     cloud = sample_surface(make_sphere(80, 160), 2.0)
 

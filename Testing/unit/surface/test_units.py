@@ -65,6 +65,15 @@ def test_an_adult_head_in_centimetres_is_first_taken_as_such():
     assert plausible_units(Mesh(HEAD.points / 10.0, HEAD.triangles))[0].name == "cm"
 
 
+def test_the_unit_that_makes_the_more_usual_head_comes_first_by_ratio():
+    """14.3 are 363 mm in inches and 143 mm in centimetres: 1.3 times too large, or half."""
+    points = np.random.default_rng(0).normal(size=(4000, 3))
+    points *= 14.3 / 2 / np.linalg.norm(points, axis=1, keepdims=True)
+    scan = Mesh(points, np.arange(3999).reshape(-1, 3))
+
+    assert [unit.name for unit in plausible_units(scan)] == ["in", "cm"]
+
+
 @pytest.mark.parametrize("far", [3e2, 9e3, 1e7])
 def test_loose_pieces_far_away_do_not_count(far):
     quarter = HEAD.points[: len(HEAD.points) // 4]
