@@ -25,12 +25,32 @@ _PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8)
 
 
 def check_free(path: Path, *, overwrite: bool) -> None:
-    """Require that a path may be written to."""
+    """Require that a path may be written to: before the first of many files is.
+
+    On Windows a file that another program has open cannot be replaced. Found before anything is
+    written, that leaves everything as it was, not old files beside new ones.
+    """
     with _telling(path):
         is_there = path.exists()
     if is_there and not overwrite:
         msg = f"{path} exists already; nothing was written. Choose to overwrite, or another folder."
         raise OutputExistsError(msg)
+    if is_there:
+        _check_replaceable(path)
+
+
+def _check_replaceable(path: Path) -> None:
+    """Move a file to where it is, which the system refuses where it would refuse to replace it."""
+    try:
+        _patiently(lambda: path.rename(path))
+    except PermissionError as err:
+        msg = (
+            f"{path}: cannot be replaced ({err.strerror or err}); nothing was written. Close the "
+            "program that has it open, or check the rights."
+        )
+        raise OutputError(msg) from err
+    except OSError:
+        return  # a disk that cannot do this says nothing of replacing
 
 
 def file_hash(path: Path) -> str:

@@ -94,8 +94,7 @@ def process_scan(job: ScanJob, *, detect: Detect | None = None) -> ScanResult:
             raise UsageError(job.obstacle)
         if job.options.resume and _is_finished(job):
             return ScanResult(job.scan, "there", files=job.files, warnings=_not_drawn(job))
-        for path in _files_of_work(job) if job.options.resume else job.files:
-            check_free(path, overwrite=job.options.overwrite)
+        _check_all_free(job)
         result = _detect_and_write(job, detect)
     except (ScanRefusedError, UnitError) as err:
         outcome, message = "refused", str(err)
@@ -106,6 +105,12 @@ def process_scan(job: ScanJob, *, detect: Detect | None = None) -> ScanResult:
     else:
         return replace(result, seconds=time.perf_counter() - start)
     return ScanResult(job.scan, outcome, message, seconds=time.perf_counter() - start)
+
+
+def _check_all_free(job: ScanJob) -> None:
+    """Require that all files of the job may be written, but a picture that may be drawn again."""
+    for path in _files_of_work(job) if job.options.resume else job.files:
+        check_free(path, overwrite=job.options.overwrite)
 
 
 def _is_finished(job: ScanJob) -> bool:
@@ -204,6 +209,7 @@ def _detect_and_write(job: ScanJob, detect: Detect | None) -> ScanResult:
     detection = (detect or _default_detect())(mesh, unit=options.unit, model=options.model)
     landmarks = replace(detection.landmarks, specimen=job.specimen)
     written = landmarks.to_frame(options.frame)
+    _check_all_free(job)  # again, for that took a while
     # It takes longest: whoever breaks off then finds no landmarks without their record.
     pictures, picture_notes = _try_preview(job, mesh, detection)
     with _together(job):

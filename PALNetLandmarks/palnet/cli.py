@@ -60,9 +60,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         0: all done; 1: some scans could not be done; 2: wrong usage.
     """
     _print_any_name()
-    arguments = build_parser().parse_args(argv)
-    run: Callable[[argparse.Namespace], int] = arguments.run
     try:
+        arguments = _parse(argv)
+        run: Callable[[argparse.Namespace], int] = arguments.run
         exit_code = run(arguments)
         if sys.stdout is not None:  # as it is in a window without a console
             sys.stdout.flush()
@@ -80,6 +80,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         _drop_output()
         return EXIT_PIPE_CLOSED
     return exit_code
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the arguments; a help text that nobody reads to its end is told now, not at the end."""
+    try:
+        return build_parser().parse_args(argv)
+    except SystemExit:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        raise
 
 
 def _drop_output() -> None:

@@ -6,6 +6,7 @@ import multiprocessing
 import sys
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import distributed
 import numpy as np
@@ -87,6 +88,31 @@ def test_process_scan_overwrites_when_told(a_head_file, tmp_path):
     process_fake(first)
 
     assert process_fake(second).outcome == "done"
+
+
+def test_process_scan_of_which_a_file_is_in_use_leaves_all_as_it_was(
+    a_head_file, tmp_path, monkeypatch
+):
+    """It was opened while the face was looked for; on Windows it cannot be replaced then."""
+    (first,) = plan(a_head_file, output=tmp_path / "out", preview=True)
+    process_fake(first)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
+    move = Path.rename
+
+    def refuse(path, target):
+        if path.name == "head.csv":
+            raise PermissionError(13, "The file is in use")
+        return move(path, target)
+
+    def detect(*arguments, **options):
+        monkeypatch.setattr(Path, "rename", refuse)
+        return palnet_fakes.fake_detect(*arguments, **options)
+
+    (again,) = plan(a_head_file, output=tmp_path / "out", preview=True, overwrite=True)
+    result = process_scan(again, detect=detect)
+
+    assert (result.outcome, "nothing was written" in result.message) == ("failed", True)
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()} == before
 
 
 def test_process_scan_without_opengl_gives_landmarks_and_a_warning(

@@ -201,13 +201,14 @@ def test_interrupted_command_ends_with_130(monkeypatch, capsys):
     assert capsys.readouterr().err == "palnet: interrupted\n"
 
 
-def test_output_that_nobody_reads_any_more_is_no_traceback():
+@pytest.mark.parametrize("arguments", [["models"], ["--help"], ["detect", "--help"], ["--version"]])
+def test_output_that_nobody_reads_any_more_is_no_traceback(arguments):
     reader, writer = os.pipe()
     os.close(reader)
 
     with os.fdopen(writer, "wb") as closed:
         ended = subprocess.run(
-            [sys.executable, "-m", "palnet", "models"],
+            [sys.executable, "-m", "palnet", *arguments],
             env={**os.environ, "PYTHONPATH": str(LIBRARY), "PYTHONUNBUFFERED": ""},
             stdout=closed,
             stderr=subprocess.PIPE,

@@ -6,15 +6,23 @@ import os
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from palnet import _files
 from palnet._files import check_free, possible_stem, replacing, write_text
 from palnet.errors import OutputError, OutputExistsError, PalnetError
+from palnet.evaluation._tables import write_report
+from palnet.exchange import write_landmarks
+from palnet.landmarks import LandmarkSet
 
 
 def fail(*_, **__):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def fail_as_in_use(*_, **__):
+    raise PermissionError(errno.EACCES, "The file is in use")
 
 
 def test_write_text_makes_the_folder_and_leaves_no_draft(tmp_path):
@@ -152,6 +160,80 @@ def test_check_free_lets_a_free_path_pass_and_an_existing_one_when_told(tmp_path
     check_free(tmp_path / "there", overwrite=True)
     with pytest.raises(OutputExistsError, match="there exists already"):
         check_free(tmp_path / "there", overwrite=False)
+
+
+@pytest.fixture
+def a_file_in_use(tmp_path, monkeypatch):
+    """As on Windows: a file that another program has open can be neither moved nor replaced."""
+    path = tmp_path / "in_use.csv"
+    path.write_text("old", encoding="utf-8")
+
+    def refusing(step):
+        def move(source, target):
+            if path in (source, Path(target)):
+                raise PermissionError(errno.EACCES, "The file is in use")
+            return step(source, target)
+
+        return move
+
+    for name in ("rename", "replace"):
+        monkeypatch.setattr(Path, name, refusing(getattr(Path, name)))
+    return path
+
+
+def test_check_free_file_that_another_program_has_open_is_told(a_file_in_use):
+    with pytest.raises(
+        OutputError, match=r"in_use\.csv: cannot be replaced \(The file is in use\); nothing was"
+    ):
+        check_free(a_file_in_use, overwrite=True)
+
+
+def test_check_free_leaves_the_file_as_it_was(tmp_path):
+    path = tmp_path / "out.txt"
+    path.write_text("old", encoding="utf-8")
+    before = path.stat()
+
+    check_free(path, overwrite=True)
+
+    assert path.read_text(encoding="utf-8") == "old"
+    after = path.stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_check_free_on_a_disk_that_cannot_tell_lets_pass(tmp_path, monkeypatch):
+    (tmp_path / "there").write_text("x", encoding="utf-8")
+    monkeypatch.setattr(Path, "rename", fail)
+
+    check_free(tmp_path / "there", overwrite=True)
+
+
+def test_report_of_which_one_file_is_in_use_stays_as_it_was(a_file_in_use):
+    texts = {"first.csv": "new", a_file_in_use.name: "new", "last.csv": "new"}
+    for name in texts:
+        (a_file_in_use.parent / name).write_bytes(b"old")
+
+    with pytest.raises(OutputError, match="nothing was written"):
+        write_report(a_file_in_use.parent, texts, (), overwrite=True)
+
+    assert {path.read_text() for path in a_file_in_use.parent.iterdir()} == {"old"}
+
+
+def test_landmarks_whose_file_is_in_use_keep_what_stands_beside_them(
+    a_small_scheme, tmp_path, monkeypatch
+):
+    """Else old landmarks would be read by a new frame."""
+    landmarks = LandmarkSet(
+        a_small_scheme, np.eye(3), ("confirmed",) * 3, np.ones(3), 1.0, "file", "a"
+    )
+    path = tmp_path / "in_use.tps"
+    write_landmarks(landmarks, path)
+    before = {each: each.read_bytes() for each in path.parent.iterdir()}
+    monkeypatch.setattr(Path, "rename", fail_as_in_use)
+
+    with pytest.raises(OutputError, match="nothing was written"):
+        write_landmarks(landmarks.to_frame("RAS"), path, overwrite=True)
+
+    assert {each: each.read_bytes() for each in path.parent.iterdir()} == before
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def synthesize(arguments: argparse.Namespace) -> int:
     """
     import numpy as np
 
-    from palnet._files import write_text
+    from palnet._files import check_free, write_text
     from palnet.errors import UsageError
     from palnet.exchange import write_landmarks
     from palnet.landmarks import LandmarkSet
@@ -77,6 +77,8 @@ def synthesize(arguments: argparse.Namespace) -> int:
     for seed in range(arguments.seed, arguments.seed + arguments.number):
         scan = generator.draw(seed)
         stem = arguments.output / str(seed)
+        for ending in (".ply", ".csv", ".json"):
+            check_free(stem.with_suffix(ending), overwrite=arguments.overwrite)
         write_ply(scan.to_mesh(), stem.with_suffix(".ply"), overwrite=arguments.overwrite)
         truth = LandmarkSet(
             scheme=scheme,

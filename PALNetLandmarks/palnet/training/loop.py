@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from palnet._files import replacing
-from palnet.errors import TrainingError
+from palnet.errors import OutputError, TrainingError
 from palnet.training.curves import draw_curve
 from palnet.training.execution import make_tracker, round_layers
 from palnet.training.parallel import count_processes, is_first, on_first, rank, share_batches
@@ -216,7 +216,7 @@ def run_loop(
     run.keep_best()
     network.eval()
     if is_first():
-        draw_curve(folder)
+        _try_to_draw(folder)
 
 
 class _Run:
@@ -231,6 +231,7 @@ class _Run:
         self.step = 0
         self.best_mm, self.best_step = float("inf"), 0
         self.best: dict[str, torch.Tensor] = {}
+        self.unwritten: list[tuple[int, str, str]] = []
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -286,7 +287,9 @@ class _Run:
         """Write a validation down, and a checkpoint where one is due; the first process does."""
         if not is_first():
             return
-        _append(self.folder, self.step, loss, error_mm)
+        self.unwritten.append((self.step, f"{loss:.5f}", f"{error_mm:.4f}"))
+        if _try_to_append(self.folder, self.unwritten):
+            self.unwritten.clear()
         if tracker is not None:
             tracker.add_scalar("loss", loss, self.step)
             tracker.add_scalar("validation_mm", error_mm, self.step)
@@ -376,12 +379,29 @@ def _cut_curve(folder: Path, step: int) -> None:
         csv.writer(stream).writerows([header, *kept])
 
 
-def _append(folder: Path, step: int, loss: float, error_mm: float) -> None:
-    """Add a row to the curve."""
+def _try_to_append(folder: Path, rows: list[tuple[int, str, str]]) -> bool:
+    """Add rows to the curve; not where a spreadsheet has it open, which no training ends for."""
     path = folder / "curve.csv"
     is_new = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        if is_new:
-            writer.writerow(["step", "loss", "validation_mm"])
-        writer.writerow([step, f"{loss:.5f}", f"{error_mm:.4f}"])
+    try:
+        stream = path.open("a", newline="", encoding="utf-8")
+    except PermissionError as err:
+        logger.warning(
+            "%s: cannot be written (%s). The training goes on, and its rows are added once the "
+            "program that has it open is closed.",
+            path,
+            err.strerror,
+        )
+        return False
+    with stream:
+        csv.writer(stream).writerows([("step", "loss", "validation_mm")] if is_new else [])
+        csv.writer(stream).writerows(rows)
+    return True
+
+
+def _try_to_draw(folder: Path) -> None:
+    """Draw the curve; a picture that cannot be replaced is no reason to lose the training."""
+    try:
+        draw_curve(folder)
+    except OutputError as err:
+        logger.warning("%s The training itself is done.", err)

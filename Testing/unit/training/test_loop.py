@@ -144,6 +144,41 @@ def test_batches_depend_on_seed_and_step_only(tmp_path):
     assert len(np.unique(steps, axis=0)) == 30
 
 
+def test_curve_that_a_spreadsheet_has_open_ends_no_training(tmp_path, monkeypatch, caplog):
+    train(tmp_path / "as_ever")
+    lesson, opening, validations = Lesson(), Path.open, []
+
+    def refuse(path, mode="r", **options):
+        if path.name == "curve.csv" and mode == "a" and len(validations) == 2:
+            raise PermissionError(13, "The file is in use")
+        return opening(path, mode, **options)
+
+    def validate(network):
+        validations.append(None)
+        return lesson.validate(network)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    run_loop(make_network(), lesson.draw_loss, SETTINGS, tmp_path / "in_use", validate)
+
+    assert "curve.csv: cannot be written (The file is in use). The training goes on" in caplog.text
+    curves = [(tmp_path / name / "curve.csv").read_bytes() for name in ("as_ever", "in_use")]
+    assert curves[0] == curves[1]
+
+
+def test_curve_whose_picture_is_in_use_ends_no_training(tmp_path, monkeypatch, caplog):
+    replacing = Path.replace
+
+    def refuse(draft, target):
+        if target.name == "curve.png":
+            raise PermissionError(13, "The file is in use")
+        return replacing(draft, target)
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    train(tmp_path)
+
+    assert "curve.png: cannot be written" in caplog.text
+
+
 def test_loss_falls(tmp_path):
     settings = replace(SETTINGS, n_steps=200, save_every=50)
 
