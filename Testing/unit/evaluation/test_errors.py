@@ -249,7 +249,7 @@ def test_an_error_of_just_the_limit_is_within_it():
     off[..., 0] = 2.0
     none, unknown = np.zeros(shape, dtype=bool), np.full(shape, np.nan)
     comparison = Comparison(
-        face.scheme, ("anna",), face.positions_mm[None], off, none, none, unknown
+        face.scheme, ("anna",), face.positions_mm[None], off, none, none, unknown, are_of_face=True
     )
 
     assert summarize_landmarks(comparison)[0].within[0] == 1.0
