@@ -105,11 +105,14 @@ class Calibration:
                 raise ValueError(msg)
         object.__setattr__(self, "factor", frozen_copy(self.factor))
 
-    def is_sure(self, spread_mm: NDArray[np.float64]) -> bool | None:
-        """Whether landmarks of these spreads are those of a face; None if the model cannot say."""
+    def unsureness(self, spread_mm: NDArray[np.float64]) -> float | None:
+        """Median spread of a scan's landmarks, as a share of the largest that a face has.
+
+        Above 1 there is no face; None if the model cannot say.
+        """
         if math.isinf(self.largest_spread_mm):
             return None
-        return bool(np.median(spread_mm) <= self.largest_spread_mm)
+        return float(np.median(spread_mm)) / self.largest_spread_mm
 
     def expected_error_mm(
         self, spread_mm: NDArray[np.float64], misfit: NDArray[np.float64] | float = 1.0

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import numpy as np
@@ -22,6 +23,7 @@ from palnet.face.similarity import (
 from palnet.finding import (
     HOPELESS_SCORE,
     POOR_SCORE,
+    SURE_ENOUGH,
     FoundFace,
     Stopwatch,
     find_face,
@@ -31,19 +33,34 @@ from palnet.finding import (
 from palnet.surface import parse_unit
 
 INCH, CENTIMETRE = parse_unit("in"), parse_unit("cm")
+UNSURE = SURE_ENOUGH + 0.1
 SURE, WEAK = HOPELESS_SCORE + 0.3, HOPELESS_SCORE / 2
+
+
+@dataclass(frozen=True)
+class Guess:
+    """What was made of a candidate."""
+
+    fit: SimpleNamespace
+    face_from_scan: None
+    chosen: tuple
+    prediction: SimpleNamespace | None = None
 
 
 @pytest.fixture
 def find(monkeypatch):
-    """Find a face among candidates given for each unit: (score, reason of refusal or None)."""
+    """Find a face among candidates given for each unit.
+
+    Each is a score, the reason of a refusal or None, and how unsure the network is of it.
+    """
     fitted = []
 
     def fit(surface, guess, model):
         fitted.append((surface.unit, guess))
-        return SimpleNamespace(
-            fit=surface.candidates[guess], coarse=None, face_from_scan=None, chosen=fitted[-1]
-        )
+        _, reason, *said = surface.candidates[guess]
+        unsureness = said[0] if said else 0.1
+        known = SimpleNamespace(reason=reason, coverage=1.0, unsureness=unsureness)
+        return Guess(fit=known, face_from_scan=None, chosen=fitted[-1])
 
     def find(by_unit, once_more=()):
         def scan_in(unit):
@@ -60,7 +77,7 @@ def find(monkeypatch):
         model = SimpleNamespace(
             atlas=None,
             network=lambda name: {},
-            calibration=SimpleNamespace(largest_spread_mm=math.inf),
+            calibration=SimpleNamespace(largest_spread_mm=1.0, unsureness=lambda spread: spread),
         )
         return find_face(scan_in(units[0]), units, model).chosen, fitted
 
@@ -69,13 +86,17 @@ def find(monkeypatch):
         "find_poses",
         lambda surface, *rest, once_more: [
             SimpleNamespace(score=score, face_from_scan=number)
-            for number, (score, _) in enumerate(surface.candidates)
+            for number, (score, *_) in enumerate(surface.candidates)
             if once_more == (number >= surface.n_first)
         ],
     )
     monkeypatch.setattr(finding, "_fit", fit)
-    monkeypatch.setattr(finding, "measure_broad_relief", lambda *rest: 0.0)
-    monkeypatch.setattr(finding, "find_refusal", lambda fit, *rest, is_sure: fit[1])
+    monkeypatch.setattr(
+        finding,
+        "predict_in_face",
+        lambda found, model: SimpleNamespace(spread_mm=found.fit.unsureness),
+    )
+    monkeypatch.setattr(finding, "find_refusal", lambda fit, *rest, is_sure: fit.reason)
     return find
 
 
@@ -127,6 +148,50 @@ def test_what_looks_like_a_face_and_is_refused_is_not_searched_for_once_more(fin
         find({INCH: [(POOR_SCORE, "too large")]}, once_more=[(SURE, None)])
 
 
+def test_of_faces_that_the_network_is_unsure_of_the_surest_is_taken(find):
+    """A wrong pose once passed so on a face of a source that the model had never seen."""
+    chosen, fitted = find(
+        {
+            INCH: [(SURE, None, UNSURE + 0.1), (SURE, None, UNSURE)],
+            CENTIMETRE: [(SURE, None, UNSURE + 0.05)],
+        }
+    )
+
+    assert chosen == (INCH, 1)
+    assert fitted == [(INCH, 0), (INCH, 1), (CENTIMETRE, 0)]
+
+
+def test_sure_face_ends_the_search_after_an_unsure_one(find):
+    chosen, fitted = find({INCH: [(SURE, None, UNSURE), (SURE, None), (SURE, None)]})
+
+    assert chosen == (INCH, 1)
+    assert fitted == [(INCH, 0), (INCH, 1)]
+
+
+@pytest.mark.parametrize(("second", "taken"), [(UNSURE - 0.05, 1), (UNSURE + 0.05, 0)])
+def test_face_that_the_network_is_unsure_of_is_searched_for_from_other_rotations(
+    find, second, taken
+):
+    score = (HOPELESS_SCORE + POOR_SCORE) / 2
+
+    chosen, _ = find({INCH: [(score, None, UNSURE)]}, once_more=[(SURE, None, second)])
+
+    assert chosen == (INCH, taken)
+
+
+def test_unsure_face_whose_relief_is_plain_is_searched_for_only_once(find):
+    chosen, fitted = find({INCH: [(POOR_SCORE, None, UNSURE)]}, once_more=[(SURE, None)])
+
+    assert chosen == (INCH, 0)
+    assert fitted == [(INCH, 0)]
+
+
+def test_weak_candidate_waits_behind_an_unsure_one(find):
+    chosen, _ = find({INCH: [(WEAK, None, 0.0)], CENTIMETRE: [(SURE, None, UNSURE)]})
+
+    assert chosen == (CENTIMETRE, 0)
+
+
 def test_reason_is_that_of_the_first_search(find):
     with pytest.raises(ScanRefusedError, match="scan: first"):
         find({INCH: [(WEAK, "first")]}, once_more=[(WEAK, "second")])
@@ -148,7 +213,7 @@ def judge(monkeypatch):
         face = FoundFace(None, np.eye(4), None, None, fit)
         calibration = Calibration(np.ones(5), 1.0, 0.5, largest_spread_mm=limit_mm)
         model = SimpleNamespace(atlas=None, calibration=calibration)
-        found, refusal = finding._judge(face, model, Stopwatch())
+        found, refusal, _ = finding._judge(face, model, Stopwatch())
         return found.prediction is prediction, refusal, len(asked)
 
     return judge
