@@ -76,7 +76,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._shortcuts = []
         self._shown = self._startedFrom = (None, None)
         self._beforeImport = None
-        self._isTurning = False
+        self._isTurning = self._isListDue = False
 
     def setup(self):
         """Build the panel."""
@@ -84,6 +84,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         from PALNetLandmarksLib.panel.hand_over_section import HandOverSection
         from PALNetLandmarksLib.panel.input_section import InputSection
         from PALNetLandmarksLib.panel.measurement_section import MeasurementSection
+        from PALNetLandmarksLib.panel.placing import Placing
         from PALNetLandmarksLib.panel.review_section import ReviewSection
         from PALNetLandmarksLib.panel.trained_model_section import TrainedModelSection
 
@@ -103,16 +104,18 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         )
         self.handOverSection = HandOverSection(self.ui)
         self.measurementSection = MeasurementSection(self.ui)
+        self.placing = Placing()
         self.reviewSection = ReviewSection(
             self.ui,
             self.logic.findPicture,
-            self.logic.startPlacing,
-            self.logic.stopPlacing,
+            self.placing,
             self.onLandmarksChanged,
+            lambda: qt.QTimer.singleShot(0, self.onListBroken),
         )
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(scene, scene.NodeRemovedEvent, self.onNodeRemoved)
+        self.addObserver(scene, scene.NodeAddedEvent, self.onNodeAdded)
         self.addObserver(scene, scene.StartImportEvent, self.onSceneStartImport)
         # A loaded bundle brings its selection; selectors list its nodes when the batch ends.
         for event in (scene.EndCloseEvent, scene.EndImportEvent, scene.EndBatchProcessEvent):
@@ -127,6 +130,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.stopWork()
             self.setParameterNode(None)  # what the sections take out of the scene starts nothing
             self.reviewSection.close()
+            self.placing.close()
             self.measurementSection.show(None)
             for shortcut in self._shortcuts:
                 shortcut.setEnabled(False)
@@ -138,11 +142,13 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def enter(self):
         """Take up work when the user comes to the module."""
         self.initializeParameterNode()
+        self.watchLists()
         self._enableShortcuts(True)
 
     def exit(self):
-        """Leave the keys to other modules; a detection goes on in the background."""
+        """Leave keys and clicks to other modules; a detection goes on in the background."""
         self._enableShortcuts(False)
+        self.reviewSection.end_placing()
 
     def onReload(self):
         """Forget the module's packages, so that they are read anew."""
@@ -176,13 +182,26 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             return
         before, self._beforeImport = self._beforeImport, None
         self.initializeParameterNode()
-        self.reviewSection.watch(self.logic.allLists())
+        self.watchLists()
         if before is None or before[0] is None or self._parameterNode.scan is not None:
             return
         if all(node is None or node.GetScene() is not None for node in before[:2]):
             self._parameterNode.scan, self._parameterNode.landmarks = before[:2]
             with slicer.util.NodeModify(self._parameterNode):
                 self._parameterNode.trainedModel, self._parameterNode.trainedModelHash = before[2:]
+
+    def onNodeAdded(self, *_args):
+        """Follow a list that was loaded or copied, once it is whole."""
+        if not self._isListDue:
+            self._isListDue = True
+            qt.QTimer.singleShot(0, self.watchLists)
+
+    def watchLists(self):
+        """Follow all lists of the scene."""
+        self._isListDue = False
+        isHalf = slicer.mrmlScene.IsImporting() or slicer.mrmlScene.IsClosing()
+        if self.ui is not None and not isHalf:
+            self.reviewSection.watch(self.logic.allLists())
 
     def onNodeRemoved(self, *_args):
         """Let go of a scan or list that was deleted."""
@@ -232,7 +251,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.byHandButton.setEnabled(scan is not None)
         landmarks, problem = self.logic.openList(node)
         self.detectionSection.show(landmarks, problem)
-        self.reviewSection.watch(self.logic.allLists())
+        self.watchLists()
         self.reviewSection.show(landmarks, snap_to_surface=self.ui.snapCheckBox.checked)
         self.measurementSection.show(self.reviewSection.review)
         self.handOverSection.show(self.reviewSection.review)
@@ -246,7 +265,6 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onUnitChosen(self):
         """Show the scan, and what was measured on it, in the unit that the user has chosen."""
-        self.inputSection.show(self._shown[0])
         self.onLandmarksChanged()
 
     def startDetection(self):
@@ -294,6 +312,14 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Drop what no longer holds after a correction."""
         self.measurementSection.clear()
         self.handOverSection.refresh()
+        if self.reviewSection.review is not None:
+            self.logic.adoptUnit(self.reviewSection.review.landmarks)
+        self.inputSection.show(self._shown[0])
+
+    def onListBroken(self):
+        """Say that the selected list holds other points by now."""
+        if self.ui is not None:
+            self.showSelection()
 
     def stopWork(self):
         """Give up what runs in the background."""
@@ -391,6 +417,12 @@ class PALNetLandmarksLogic(ScriptedLoadableModuleLogic):
 
         choose_unit(modelNode, unit)
 
+    def adoptUnit(self, landmarks):
+        """Give a list that was placed by hand the unit of its scan, if it has none of its own."""
+        from PALNetLandmarksLib.scan_unit import adopt_unit
+
+        adopt_unit(landmarks)
+
     def matchSelection(self, modelNode, markupsNode, shown):
         """Let the newer of the two choices decide: a scan brings its list, a list its scan."""
         from PALNetLandmarksLib.linking import match_selection
@@ -415,26 +447,11 @@ class PALNetLandmarksLogic(ScriptedLoadableModuleLogic):
                 "a detection makes a list of its own."
             )
         landmarks = LandmarkList(markupsNode)
+        self.adoptUnit(landmarks)
         problem = ""
         if landmarks.model_node is None:
             problem = _("These landmarks lie on no model of the scene.")
         return landmarks, problem
-
-    def startPlacing(self, markupsNode, index):
-        """Let the next click in a view place one control point."""
-        markupsLogic = slicer.modules.markups.logic()
-        markupsLogic.SetActiveListID(markupsNode)
-        markupsNode.SetControlPointPlacementStartIndex(int(index))
-        markupsLogic.StartPlaceMode(False)
-
-    def stopPlacing(self, markupsNode):
-        """Let clicks in a view place no control point of a list any more."""
-        applicationLogic = slicer.app.applicationLogic()
-        interaction = applicationLogic.GetInteractionNode()
-        isPlacing = interaction.GetCurrentInteractionMode() == interaction.Place
-        active = applicationLogic.GetSelectionNode().GetActivePlaceNodeID()
-        if isPlacing and active == markupsNode.GetID():
-            interaction.SwitchToViewTransformMode()
 
     def showWhole(self, modelNode):
         """Bring the whole model into the 3D views."""

@@ -36,13 +36,15 @@ def default_path(landmarks, suffix):
     Returns
     -------
     Path
-        In the folder last used, or at home, if the model has no file or comes with the module.
+        In the folder last used, or at home, if the model has no file or comes with the module;
+        under the list's name if another list is saved there.
     """
     model = landmarks.model_node
     if model is not None and has_own_file(model):
         path = Path(model.GetStorageNode().GetFullNameFromFileName()).with_suffix(suffix)
         if path.parent.is_dir() and _SAMPLES not in path.parents:
-            return path
+            is_others = _find_list_of(path, landmarks) not in (None, landmarks.node)
+            return path.with_name(f"{landmarks.node.GetName()}{suffix}") if is_others else path
     last = Path(slicer.util.settingsValue("PALNet/LastFolder", "") or Path.home())
     return (last if last.is_dir() else Path.home()) / f"{landmarks.node.GetName()}{suffix}"
 
@@ -63,28 +65,21 @@ def export_path(landmarks, suffix):
         As `default_path`, under another name if need be.
     """
     path = default_path(landmarks, suffix)
-    if path != saved_path(landmarks):
+    if _find_list_of(path, landmarks) is None:
         return path
     return path.with_name(f"{path.name.removesuffix(suffix)}-export{suffix}")
 
 
-def saved_path(landmarks):
-    """Give the file that a list was saved to or read from.
-
-    Parameters
-    ----------
-    landmarks : LandmarkList
-        The list.
-
-    Returns
-    -------
-    Path or None
-        None for a list without a file.
-    """
-    storage = landmarks.node.GetStorageNode()
-    if storage is None or not storage.GetFileName():
-        return None
-    return Path(storage.GetFullNameFromFileName())
+def _find_list_of(path, landmarks):
+    """Find the list of the scene that is saved in a file, None for any other file."""
+    scene = landmarks.node.GetScene()
+    for node in slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode", scene):
+        storage = node.GetStorageNode()
+        if storage is not None and storage.GetFileName():
+            saved = Path(storage.GetFullNameFromFileName())
+            if saved == path or (saved.exists() and path.exists() and saved.samefile(path)):
+                return node
+    return None
 
 
 def has_own_file(model_node):
@@ -154,14 +149,15 @@ def export(landmarks, path, format_name, frame, *, overwrite=False):
     PalnetError
         If the format cannot hold these landmarks, or the file exists.
     ValueError
-        If the file is that of the saved list, or the model's numbers are not known.
+        If the file is that of a saved list, or the model's numbers are not known.
     """
-    if path == saved_path(landmarks):
+    saved = _find_list_of(path, landmarks)
+    if saved is not None:
         msg = _(
-            "{name} is the file of the saved list, which holds more than an export. Click Save "
-            "landmarks, or choose another name."
+            "{name} is the file of the saved list '{list}', which holds more than an export. Click "
+            "Save landmarks, or choose another name."
         )
-        raise ValueError(msg.format(name=path.name))
+        raise ValueError(msg.format(name=path.name, list=saved.GetName()))
     framed = in_model_file(landmarks) if frame == "file" else in_world(landmarks, frame)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", FormatWarning)

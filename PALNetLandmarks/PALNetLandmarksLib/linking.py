@@ -13,7 +13,7 @@ from PALNetLandmarksLib.surface_snap import SurfaceSnap
 _LIES_ON_MM = 3.0
 
 
-def lies_on(landmarks, model_node):
+def lies_on(landmarks, model_node, snap=None):
     """Tell whether landmarks lie on a model, whatever names say.
 
     Parameters
@@ -22,13 +22,15 @@ def lies_on(landmarks, model_node):
         The landmarks.
     model_node : vtkMRMLModelNode
         Any model.
+    snap : SurfaceSnap, optional
+        What many lists share, since it takes its time to prepare a surface.
 
     Returns
     -------
     bool
         True if half of the landmarks are within millimeters of its surface.
     """
-    return _gap_mm(landmarks, model_node) < _LIES_ON_MM
+    return _gap_mm(landmarks, model_node, snap) < _LIES_ON_MM
 
 
 def lies_elsewhere(landmarks, model_node):
@@ -50,14 +52,14 @@ def lies_elsewhere(landmarks, model_node):
     return np.isfinite(gap_mm) and gap_mm >= _LIES_ON_MM
 
 
-def _gap_mm(landmarks, model_node):
+def _gap_mm(landmarks, model_node, snap=None):
     """How far half of the landmarks are from the surface of a model at most; infinite without."""
     world = landmarks.world_positions
     world = world[~np.isnan(world).any(axis=1)]
     poly = model_node.GetPolyData()
     if not len(world) or poly is None or not poly.GetNumberOfPolys():
         return np.inf
-    snap = SurfaceSnap()
+    snap = snap or SurfaceSnap()
     gaps = [np.linalg.norm(np.array(snap.closest_point(model_node, p)) - p) for p in world]
     return float(np.median(gaps)) * landmarks.mm_per_world_unit
 
@@ -100,8 +102,9 @@ def find_lists(model_node):
     list of LandmarkList
         In the order in which they came into the scene.
     """
+    snap = SurfaceSnap()
     for landmarks in all_lists(model_node.GetScene()):
-        if landmarks.model_node is None and lies_on(landmarks, model_node):
+        if landmarks.model_node is None and lies_on(landmarks, model_node, snap):
             find_model(landmarks)  # another model may lie nearer
     return linked_lists(model_node)
 

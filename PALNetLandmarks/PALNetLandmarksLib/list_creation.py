@@ -48,7 +48,12 @@ def create_list(scene, scheme, model_node, name):
     LandmarkList
         The list.
     """
+    selection = slicer.app.applicationLogic().GetSelectionNode()
+    active = selection.GetActivePlaceNodeID()
     node = scene.AddNewNodeByClass(LIST_CLASS, scene.GenerateUniqueName(name))
+    if active:
+        # Slicer lets clicks go into each new list: those that place something go on doing so.
+        selection.SetActivePlaceNodeID(active)
     with slicer.util.NodeModify(node):
         for index, definition in enumerate(scheme.landmarks):
             node.AddControlPoint([0.0, 0.0, 0.0], definition.code)

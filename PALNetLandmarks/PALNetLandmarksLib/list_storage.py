@@ -257,9 +257,24 @@ def read_unit(node):
         Millimeters in one unit of the list's own coordinates, which are those that Slicer saves; 1
         where nobody said it.
     """
+    return node.GetMeasurement(UNIT_NAME).GetValue() if says_unit(node) else 1.0
+
+
+def says_unit(node):
+    """Tell whether somebody has said the unit of a list.
+
+    Parameters
+    ----------
+    node : vtkMRMLMarkupsFiducialNode
+        The list.
+
+    Returns
+    -------
+    bool
+        False for one that Slicer or another program has written.
+    """
     measurement = node.GetMeasurement(UNIT_NAME)
-    is_known = measurement is not None and measurement.GetValueDefined()
-    return measurement.GetValue() if is_known and measurement.GetValue() > 0 else 1.0
+    return measurement is not None and measurement.GetValueDefined() and measurement.GetValue() > 0
 
 
 def write_unit(node, mm_per_unit):

@@ -39,12 +39,15 @@ class Review:
         Called with the landmarks that changed, after every change of positions or statuses.
     on_moved : callable, optional
         Called with the landmarks that somebody has moved, after that.
+    on_broken : callable, optional
+        Called when points were added or taken out: it is no list of these landmarks any more, and
+        is watched no longer.
     """
 
-    def __init__(self, landmarks, on_change=None, on_moved=None):
+    def __init__(self, landmarks, on_change=None, on_moved=None, on_broken=None):
         self.landmarks = landmarks
         self.snap_to_surface = True
-        self.on_change, self.on_moved = on_change, on_moved
+        self.on_change, self.on_moved, self.on_broken = on_change, on_moved, on_broken
         self.remark = ""
         self._snap = SurfaceSnap()
         self._done, self._undone = [], []
@@ -270,6 +273,8 @@ class Review:
             _Markups.PointPositionMissingEvent,
         )
         return [
+            node.AddObserver(_Markups.PointAddedEvent, self._on_count_changed),
+            node.AddObserver(_Markups.PointRemovedEvent, self._on_count_changed),
             node.AddObserver(WRITTEN_EVENT, self._on_written),
             node.AddObserver(_Markups.PointStartInteractionEvent, self._on_drag_started),
             node.AddObserver(_Markups.PointEndInteractionEvent, self._on_drag_ended),
@@ -285,8 +290,19 @@ class Review:
         self._is_dragging = False
         self.settle(is_dragged=True)
 
+    def _on_count_changed(self, *_args):
+        if self._observers and not self._is_whole:
+            self.close()
+            if self.on_broken is not None:
+                self.on_broken()
+
+    @property
+    def _is_whole(self):
+        """Whether the list still has as many points as its scheme has landmarks."""
+        return self.landmarks.node.GetNumberOfControlPoints() == len(self.landmarks)
+
     def _on_point_changed(self, *_args):
-        is_busy = self._is_dragging or self._is_writing
+        is_busy = self._is_dragging or self._is_writing or not self._is_whole
         if not is_busy and not is_being_written(self.landmarks.node):
             self.settle()
 
@@ -301,11 +317,11 @@ class Review:
         if self._is_writing:
             return
         before, self._settled = self._settled, self.landmarks.state()
-        if before.differs_in_unit_only(self._settled):
+        matrix = carried_by(self.landmarks.node)
+        if matrix is None and before.differs_in_unit_only(self._settled):
             self._follow_unit(before.mm_per_unit)
             self._report(before)
             return
-        matrix = carried_by(self.landmarks.node)
         if matrix is None:
             matrix = joint_move(before.positions, self._settled.positions)
         if matrix is not None:

@@ -12,6 +12,7 @@ import numpy as np
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
+from palnet.errors import PalnetError
 from palnet.surface import (
     UNIT_NAMES,
     Unit,
@@ -21,21 +22,25 @@ from palnet.surface import (
     plausible_units,
     prepare_surface,
 )
-from PALNetLandmarksLib.linking import linked_lists
+from PALNetLandmarksLib.linking import lies_elsewhere, linked_lists
 from PALNetLandmarksLib.list_state import rescaled_unit
-from PALNetLandmarksLib.models import world_matrix
+from PALNetLandmarksLib.list_storage import says_unit
+from PALNetLandmarksLib.models import mesh_from_model, world_matrix
 
-# Millimeters in a unit of the model's own numbers, if the user has chosen it.
-CHOICE_ATTRIBUTE = "PALNet.MillimetersPerUnit"
+# What the user has chosen: millimeters in a unit of the model's own numbers, and what tells whether
+# these have been scaled since, as by a hardened transform.
+CHOICE_ATTRIBUTE = "PALNet.Unit"
 # A note about the scaling of a model. A scene that is saved and loaded again brings the note along,
 # but with files of its own: the note counts in the session that made it only.
 SCALE_ATTRIBUTE = "PALNet.ScaledToMillimeters"
 
-CHOSEN, DETECTED, BY_SIZE = "chosen", "detected", "by size"
+CHOSEN, OF_LANDMARKS, BY_SIZE = "chosen", "of its landmarks", "by size"
 
 _SESSION = uuid.uuid4().hex
 _SAME_SCALE = 1e-9
-_SAME_UNIT = 1e-6
+# Coordinates are single floats.
+_SAME_UNIT = 1e-5
+_SAME_SHAPE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ class ScanUnit:
     ----------
     unit : Unit
         Of the scene's coordinates at the scan.
-    source : {"chosen", "detected", "by size"}
+    source : {"chosen", "of its landmarks", "by size"}
         Who says so.
     others : tuple of str
         Names of other units that the size speaks for as well, if nothing else is known.
@@ -57,7 +62,7 @@ class ScanUnit:
     others: tuple[str, ...] = ()
 
 
-def find_unit(model_node, mesh):
+def find_unit(model_node, mesh, *, of_all_lists=True):
     """Tell the unit of a scan.
 
     Parameters
@@ -66,12 +71,14 @@ def find_unit(model_node, mesh):
         The scan.
     mesh : Mesh
         Its surface in world coordinates.
+    of_all_lists : bool
+        Whether lists that were placed by hand tell it too, or those of a detection only.
 
     Returns
     -------
     ScanUnit
-        As chosen; else as it was detected last; else millimeters where the size allows them, which
-        Slicer takes all numbers for; else the likeliest.
+        As chosen; else as the newest list that lies on it has it; else millimeters where the size
+        allows them, which Slicer takes all numbers for; else the likeliest.
 
     Raises
     ------
@@ -83,11 +90,11 @@ def find_unit(model_node, mesh):
         check_size(mesh, chosen)
         return ScanUnit(chosen, CHOSEN)
     plausible = plausible_units(mesh)
-    detected = [each for each in linked_lists(model_node) if each.detected is not None]
-    if detected:
-        unit = _named(detected[-1].mm_per_world_unit)
-        if any(_is_same(unit, other) for other in plausible):
-            return ScanUnit(unit, DETECTED)
+    for landmarks in reversed(_lists_that_tell(model_node)):
+        unit = _named(landmarks.mm_per_world_unit)
+        counts = of_all_lists or landmarks.detected is not None
+        if counts and _fits(unit, plausible) and not lies_elsewhere(landmarks, model_node):
+            return ScanUnit(unit, OF_LANDMARKS)
     millimeters = [unit for unit in plausible if unit.mm_per_unit == 1.0]
     if millimeters:
         return ScanUnit(millimeters[0], BY_SIZE)
@@ -105,7 +112,7 @@ def chosen_unit(model_node):
     Returns
     -------
     Unit or None
-        That of the scene's coordinates, which a transform may have scaled; None if none was chosen.
+        That of the scene's coordinates, whatever has scaled them since; None if none was chosen.
     """
     own = _chosen_mm_per_unit(model_node)
     return None if own is None else _named(rescaled_unit(own, world_matrix(model_node)))
@@ -125,18 +132,47 @@ def choose_unit(model_node, name):
         A name in `palnet.surface.UNIT_NAMES`, of the unit of the scene's coordinates; empty leaves
         it to the size again.
     """
-    own = None
+    note = None
     if name:
         to_own = np.linalg.inv(world_matrix(model_node))
-        own = f"{rescaled_unit(parse_unit(name).mm_per_unit, to_own):.9g}"
-    model_node.SetAttribute(CHOICE_ATTRIBUTE, own)
+        own = rescaled_unit(parse_unit(name).mm_per_unit, to_own)
+        note = json.dumps({"mm_per_unit": own, "lengths": _lengths_of(model_node)})
+    model_node.SetAttribute(CHOICE_ATTRIBUTE, note)
+    try:
+        found = find_unit(model_node, mesh_from_model(model_node), of_all_lists=False)
+    except PalnetError:
+        return  # it fits no face: the panel says so, and nothing follows it
     for landmarks in linked_lists(model_node):
-        if name and landmarks.detected is None:
-            landmarks.set_unit(parse_unit(name).mm_per_unit)
+        if landmarks.detected is None and not lies_elsewhere(landmarks, model_node):
+            landmarks.set_unit(found.unit.mm_per_unit)
 
 
-def was_detected_in_other_unit(model_node, unit):
-    """Tell whether landmarks of a scan were detected in another unit than it has by now.
+def adopt_unit(landmarks):
+    """Give a list that was placed by hand the unit of its scan, where nothing speaks for its own.
+
+    Parameters
+    ----------
+    landmarks : LandmarkList
+        One that says no unit, or has no landmark yet, or whose scan has a chosen unit by now.
+    """
+    model = landmarks.model_node
+    if model is None or landmarks.detected is not None:
+        return
+    unit = chosen_unit(model)
+    is_settled = says_unit(landmarks.node) and not np.isnan(landmarks.positions).all()
+    if unit is None and is_settled:
+        return
+    own = _named(landmarks.mm_per_world_unit)
+    try:
+        unit = unit or find_unit(model, mesh_from_model(model)).unit
+    except PalnetError:
+        return
+    if not _is_same(unit, own) and not lies_elsewhere(landmarks, model):
+        landmarks.set_unit(unit.mm_per_unit)
+
+
+def has_lists_in_other_unit(model_node, unit):
+    """Tell whether landmarks of a scan are in another unit than it has by now.
 
     Parameters
     ----------
@@ -148,10 +184,23 @@ def was_detected_in_other_unit(model_node, unit):
     Returns
     -------
     bool
-        True if they should be detected again.
+        True if their lengths are not those of the scan.
     """
-    detected = [each for each in linked_lists(model_node) if each.detected is not None]
-    return any(not _is_same(unit, _named(each.mm_per_world_unit)) for each in detected)
+    units = [_named(each.mm_per_world_unit) for each in _lists_that_tell(model_node)]
+    return any(not _is_same(unit, each) for each in units)
+
+
+def _lists_that_tell(model_node):
+    """Give the lists of a model that hold landmarks and say their unit."""
+    return [
+        each
+        for each in linked_lists(model_node)
+        if says_unit(each.node) and not np.isnan(each.positions).all()
+    ]
+
+
+def _fits(unit, plausible):
+    return any(_is_same(unit, other) for other in plausible)
 
 
 def inspect_mesh(mesh, unit):
@@ -254,9 +303,6 @@ def scale_model(model_node, factor):
         **_present_points(model_node),
     }
     model_node.SetAttribute(SCALE_ATTRIBUTE, json.dumps(note))
-    chosen = _chosen_mm_per_unit(model_node)
-    if chosen is not None:
-        model_node.SetAttribute(CHOICE_ATTRIBUTE, f"{chosen / factor:.9g}")
 
 
 def _scale_note(model_node):
@@ -278,12 +324,36 @@ def _present_points(model_node):
 
 
 def _chosen_mm_per_unit(model_node):
-    """Read the choice; one that no number speaks for, as in a scene edited by hand, is none."""
+    """Read the choice, for the model's own numbers as they are now."""
     try:
-        value = float(model_node.GetAttribute(CHOICE_ATTRIBUTE) or "nan")
-    except ValueError:
+        note = json.loads(model_node.GetAttribute(CHOICE_ATTRIBUTE) or "{}")
+        value, lengths = float(note["mm_per_unit"]), np.array(note["lengths"], dtype=float)
+    except (ValueError, TypeError, KeyError):
+        return None  # nobody chose, or the scene was edited by hand
+    if not 0.0 < value < math.inf:
         return None
-    return value if 0.0 < value < math.inf else None
+    return value / _grown_by(lengths, np.array(_lengths_of(model_node)))
+
+
+def _lengths_of(model_node):
+    """Measure the model between some of its points, which no rotation changes."""
+    poly = model_node.GetPolyData()
+    n_points = 0 if poly is None else poly.GetNumberOfPoints()
+    if not n_points:
+        return []
+    points = [np.array(poly.GetPoint(n_points * part // 4)) for part in range(4)]
+    pairs = ((0, 1), (0, 2), (1, 3))
+    return [n_points, *(float(np.linalg.norm(points[a] - points[b])) for a, b in pairs)]
+
+
+def _grown_by(before, after):
+    """Tell by what one factor all lengths have grown; 1 where they are those of other points."""
+    if len(before) != len(after) or not len(before) or before[0] != after[0]:
+        return 1.0
+    factors = after[1:] / np.maximum(before[1:], np.finfo(float).tiny)
+    factor = float(np.median(factors))
+    is_scaled = factor > 0 and bool((abs(factors / factor - 1) < _SAME_SHAPE).all())
+    return factor if is_scaled else 1.0
 
 
 def _named(mm_per_unit):

@@ -171,6 +171,8 @@ def test_unit_that_is_chosen_counts_for_all_that_follows(a_panel, a_face):
     scale_model(a_face, 0.1)
     a_face.SetAttribute(CHOICE_ATTRIBUTE, None)
     choose_unit(a_panel, "cm")
+    assert "chosen" not in ui.scanInfoLabel.text  # what the user saw was not the scan of now
+    choose_unit(a_panel, "cm")
 
     assert "unit: cm, chosen." in ui.scanInfoLabel.text
     assert by_hand.mm_per_unit == 10.0
@@ -219,6 +221,46 @@ def test_result_says_which_scan_it_is_about(a_panel, a_face, scene):
 
     assert ui.statusLabel.text.startswith("Face: 50 of 50 landmarks in")
     assert ui.scanSelector.currentNode() is other
+
+
+def test_warning_of_the_shown_list_stands_beside_another_scans_detection(a_panel, a_face):
+    scale_model(a_face, 0.65)
+    ui = a_panel.ui
+    ui.scanSelector.setCurrentNode(a_face)
+    detect(a_panel)
+    warned = ui.landmarksSelector.currentNode()
+    other = slicer.util.loadModel(str(SAMPLES / "example.ply"))
+    other.SetName("Other")
+    ui.scanSelector.setCurrentNode(other)
+    click(ui.detectButton)
+    ui.landmarksSelector.setCurrentNode(warned)
+
+    wait_while(lambda: a_panel.detectionSection.is_running)
+
+    assert ui.statusLabel.text.startswith("Other: 50 of 50 landmarks in")
+    assert "The face has " in ui.statusLabel.text
+
+
+def test_unit_of_a_detection_that_is_taken_back_does_not_stay(a_panel, a_face):
+    """By hand in one unit, detected in it, another chosen, undone: the list is the scan's again."""
+    scale_model(a_face, 0.1)
+    a_face.SetAttribute("PALNet.ScaledToMillimeters", None)
+    ui = a_panel.ui
+    ui.scanSelector.setCurrentNode(a_face)
+    choose_unit(a_panel, "cm")
+    click(ui.byHandButton)
+    landmarks = a_panel.reviewSection.review.landmarks
+    landmarks.node.SetNthControlPointPositionWorld(3, *(true_landmarks().positions[3] * 0.1))
+    detect(a_panel)
+    assert ui.landmarksSelector.currentNode() is landmarks.node
+    choose_unit(a_panel, "in")
+    assert "detect again" in ui.scanInfoLabel.text
+
+    while landmarks.detected is not None:
+        click(ui.undoButton)
+
+    assert landmarks.mm_per_world_unit == pytest.approx(25.4)
+    assert "another unit" not in ui.scanInfoLabel.text
 
 
 def test_newest_list_of_a_scan_comes_with_it(a_panel, a_list, a_face):

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import qt
 import slicer
+import vtk
 
 from palnet.exchange import FORMATS, read_landmarks
 from palnet_panel import click, measure
 from palnet_scenes import SAMPLES, a_record, true_landmarks
+from PALNetLandmarksLib.hand_over import default_path
 from PALNetLandmarksLib.list_creation import create_list
 from PALNetLandmarksLib.measuring import LINE_ATTRIBUTE
 
@@ -260,3 +262,43 @@ def test_export_leaves_the_file_of_the_saved_list(a_reviewed_panel, a_file, answ
     answers.expect("file", str(proposed), "Export landmarks")
     click(a_reviewed_panel.ui.exportButton)
     assert proposed.exists()
+
+
+def test_no_list_is_exported_over_the_file_of_another(a_reviewed_panel, a_file, scene, answers):
+    saved = a_file.with_name("face.mrk.json")
+    answers.expect("file", str(saved), "Save landmarks")
+    click(a_reviewed_panel.ui.saveButton)
+    before = saved.read_bytes()
+    first = a_reviewed_panel.reviewSection.review.landmarks
+    second = create_list(scene, first.scheme, first.model_node, "Second pass")
+    second.node.SetNthControlPointPositionWorld(0, *first.world_positions[0])
+    a_reviewed_panel.ui.landmarksSelector.setCurrentNode(second.node)
+    choose(a_reviewed_panel, "mrk.json", "LPS")
+
+    for path in (saved, saved.parent / "sub" / ".." / saved.name):
+        (saved.parent / "sub").mkdir(exist_ok=True)
+        answers.expect("file", str(path), "Export landmarks")
+        click(a_reviewed_panel.ui.exportButton)
+
+        said = a_reviewed_panel.ui.handOverLabel.text
+        assert "is the file of the saved list 'Face landmarks'" in said
+        assert saved.read_bytes() == before
+    assert default_path(second, ".mrk.json").name == "Second pass.mrk.json"
+
+
+def test_line_of_a_measurement_is_not_drawn_where_the_landmarks_were(a_reviewed_panel, scene):
+    ui = a_reviewed_panel.ui
+    ui.measurementSection.setProperty("collapsed", False)
+    measure(a_reviewed_panel)
+    landmarks = a_reviewed_panel.reviewSection.review.landmarks
+    parent = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    matrix = vtk.vtkMatrix4x4()
+    matrix.SetElement(0, 3, 300.0)
+    parent.SetMatrixTransformToParent(matrix)
+    for node in (landmarks.node, landmarks.model_node):
+        node.SetAndObserveTransformNodeID(parent.GetID())
+
+    ui.measurementTable.setCurrentCell(0, 0)
+
+    assert ui.measurementTable.rowCount == 0
+    assert "Measure again" in ui.measurementLabel.text

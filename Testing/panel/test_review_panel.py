@@ -314,6 +314,59 @@ def test_landmark_of_another_list_that_is_moved_is_told_and_can_be_undone(a_pane
     np.testing.assert_allclose(other.world_positions[0], before, atol=1e-6)
 
 
+def test_all_that_was_moved_in_other_lists_is_told_until_they_are_looked_at(
+    a_panel, a_list, a_face
+):
+    second, third = (
+        create_list(a_face.GetScene(), a_list.scheme, a_face, name) for name in ("B", "C")
+    )
+    a_panel.watchLists()
+    for landmarks, index in ((second, 0), (second, 2), (third, 5)):
+        landmarks.node.SetNthControlPointPositionWorld(index, *a_list.world_positions[index])
+
+    said = a_panel.ui.reviewedLabel.text
+    assert "Moved in the list 'B', which is not selected: tr n." in said
+    assert "Moved in the list 'C', which is not selected: sn." in said
+    a_panel.ui.landmarksSelector.setCurrentNode(second.node)
+    assert "list 'B'" not in a_panel.ui.reviewedLabel.text
+    assert "list 'C'" in a_panel.ui.reviewedLabel.text
+
+
+def test_list_of_a_file_is_followed_before_it_is_selected(a_panel, a_list, tmp_path):
+    slicer.util.saveNode(a_list.node, str(tmp_path / "second.mrk.json"), properties={})
+    node = slicer.util.loadMarkups(str(tmp_path / "second.mrk.json"))
+    qt.QApplication.processEvents()
+    before = a_list.world_positions[5]
+
+    node.SetNthControlPointPositionWorld(5, *before + 3.0)
+    a_panel.ui.landmarksSelector.setCurrentNode(node)
+    click(a_panel.ui.undoButton)
+
+    landmarks = a_panel.reviewSection.review.landmarks
+    np.testing.assert_allclose(landmarks.world_positions[5], before, atol=1e-6)
+    assert landmarks.status[5] == "detected"
+
+
+@pytest.mark.parametrize("is_added", [True, False])
+@pytest.mark.parametrize("is_selected", [True, False])
+def test_list_that_holds_other_points_by_now_is_let_go(a_panel, a_list, is_added, is_selected):
+    """Names would stand at the places of their neighbors else."""
+    if not is_selected:
+        a_panel.ui.landmarksSelector.setCurrentNode(None)
+    a_list.node.SetFixedNumberOfControlPoints(False)
+
+    if is_added:
+        a_list.node.AddControlPoint([1.0, 2.0, 3.0])
+    else:
+        a_list.node.RemoveNthControlPoint(7)
+    qt.QApplication.processEvents()
+
+    assert a_panel.ui.landmarkTable.rowCount == 0
+    assert not a_panel.ui.exportButton.enabled
+    if is_selected:
+        assert "holds other points" in a_panel.ui.statusLabel.text
+
+
 def test_lock_is_the_lists_own(a_panel, a_list):
     a_panel.ui.lockCheckBox.setChecked(True)
     assert a_list.node.GetLocked()

@@ -11,22 +11,26 @@ import vtk
 from palnet.errors import UnitError
 from palnet_scenes import true_landmarks
 from PALNetLandmarksLib.detection import DetectionRun, ModelChangedError, create_empty_list
+from PALNetLandmarksLib.landmark_list import LandmarkList
+from PALNetLandmarksLib.list_creation import create_list
+from PALNetLandmarksLib.list_storage import says_unit
 from PALNetLandmarksLib.models import mesh_from_model
 from PALNetLandmarksLib.review import Review
 from PALNetLandmarksLib.scan_unit import (
     BY_SIZE,
     CHOICE_ATTRIBUTE,
     CHOSEN,
-    DETECTED,
+    OF_LANDMARKS,
     SCALE_ATTRIBUTE,
+    adopt_unit,
     choose_unit,
     chosen_unit,
     find_unit,
+    has_lists_in_other_unit,
     inspect_mesh,
     model_scale,
     scale_model,
     size_mm,
-    was_detected_in_other_unit,
 )
 
 INCH = 25.4
@@ -120,7 +124,15 @@ def test_chosen_unit_that_does_not_fit_the_size_is_refused(a_face):
         unit_of(a_face)
 
 
-@pytest.mark.parametrize("text", ["", "inch", "nan", "-1", "0", "inf"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "inch", "nan", "2.54", "[]", "{}"),
+        *(f'{{"mm_per_unit": {value}, "lengths": []}}' for value in ("-1", "0", '"a"', "NaN")),
+        '{"mm_per_unit": 1}',
+        '{"mm_per_unit": 1, "lengths": "far"}',
+    ],
+)
 def test_choice_that_is_no_length_is_none(a_face, text):
     a_face.SetAttribute(CHOICE_ATTRIBUTE, text)
 
@@ -182,18 +194,18 @@ def test_unit_of_a_detection_holds_for_what_is_placed_by_hand_later(a_face_in_in
     landmarks = detected(a_face_in_inches)
     assert landmarks.mm_per_unit == pytest.approx(INCH)
 
-    assert unit_of(a_face_in_inches).source == DETECTED
+    assert unit_of(a_face_in_inches).source == OF_LANDMARKS
     by_hand = create_empty_list(a_face_in_inches, landmarks.scheme)
     assert by_hand.mm_per_unit == pytest.approx(INCH)
 
 
 def test_unit_chosen_after_a_detection_asks_for_another_one(a_face_in_inches):
     detected(a_face_in_inches)
-    assert not was_detected_in_other_unit(a_face_in_inches, unit_of(a_face_in_inches).unit)
+    assert not has_lists_in_other_unit(a_face_in_inches, unit_of(a_face_in_inches).unit)
 
     choose_unit(a_face_in_inches, "cm")
 
-    assert was_detected_in_other_unit(a_face_in_inches, unit_of(a_face_in_inches).unit)
+    assert has_lists_in_other_unit(a_face_in_inches, unit_of(a_face_in_inches).unit)
 
 
 def test_unit_chosen_during_a_detection_stops_it(a_face):
@@ -224,6 +236,137 @@ def test_list_placed_by_hand_follows_the_chosen_unit(a_face_in_inches, is_watche
     length = np.linalg.norm(truth.positions[0] - truth.positions[10])
     assert np.linalg.norm(first - second) == pytest.approx(length, abs=1.0)  # laid onto the skin
     assert landmarks.status[20] == ("undefined" if is_watched else "corrected")
+    review.close()
+
+
+def place(landmarks, indices, factor=1 / INCH):
+    truth = true_landmarks()
+    for index in indices:
+        landmarks.node.SetNthControlPointPositionWorld(index, *truth.positions[index] * factor)
+
+
+def true_length(first, second):
+    truth = true_landmarks().positions
+    return float(np.linalg.norm(truth[first] - truth[second]))
+
+
+def length_of(landmarks, first, second):
+    positions = landmarks.landmark_set().positions_mm
+    return float(np.linalg.norm(positions[first] - positions[second]))
+
+
+def test_choice_taken_back_leaves_no_list_in_it(a_face):
+    landmarks = create_empty_list(a_face, true_landmarks().scheme)
+    place(landmarks, (0, 10), factor=1.0)
+
+    choose_unit(a_face, "m")  # fits no face: nothing follows it
+    assert landmarks.mm_per_unit == 1.0
+    choose_unit(a_face, "cm")
+    choose_unit(a_face, "")
+
+    assert landmarks.mm_per_unit == 1.0
+    assert landmarks.node.GetDisplayNode().GetGlyphSize() == pytest.approx(1.8)
+
+
+@pytest.mark.parametrize("factor", [1.0, 2.54, INCH])
+def test_chosen_unit_follows_a_hardened_transform(a_face_in_inches, factor):
+    """In inches, then centimeters or millimeters, wherever the scan lies: as large as it was."""
+    choose_unit(a_face_in_inches, "in")
+    turned = vtk.vtkTransform()
+    turned.RotateWXYZ(35, 1, 2, 3)
+    turned.Translate(10, -20, 30)
+    turned.Scale(factor, factor, factor)
+    parent = a_face_in_inches.GetScene().AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    parent.SetMatrixTransformToParent(turned.GetMatrix())
+    a_face_in_inches.SetAndObserveTransformNodeID(parent.GetID())
+    before = unit_of(a_face_in_inches).unit
+
+    a_face_in_inches.HardenTransform()
+
+    assert unit_of(a_face_in_inches).unit.mm_per_unit == pytest.approx(INCH / factor, rel=1e-4)
+    assert unit_of(a_face_in_inches).unit.name == before.name
+
+
+def test_chosen_unit_of_points_that_were_cut_away_stays(a_face):
+    choose_unit(a_face, "mm")
+
+    without_shoulders(a_face, 1.0)
+
+    assert chosen_unit(a_face).name == "mm"
+
+
+def test_list_without_a_unit_takes_that_of_its_scan(a_face_in_inches):
+    """One that Slicer has saved says none; taken for millimeters, a face is 6 mm wide."""
+    scene, scheme = a_face_in_inches.GetScene(), true_landmarks().scheme
+    landmarks = create_list(scene, scheme, a_face_in_inches, "From Slicer")
+    place(landmarks, (0, 10))
+    choose_unit(a_face_in_inches, "in")
+    landmarks.node.RemoveAllMeasurements()
+    landmarks = LandmarkList(landmarks.node)
+    assert not says_unit(landmarks.node)
+
+    adopt_unit(landmarks)
+
+    assert length_of(landmarks, 0, 10) == pytest.approx(true_length(0, 10), rel=1e-4)
+
+
+def test_list_that_says_its_unit_keeps_it_where_none_was_chosen(a_face_in_inches):
+    landmarks = create_empty_list(a_face_in_inches, true_landmarks().scheme)
+    place(landmarks, (0, 10))
+    landmarks.set_unit(INCH)
+
+    adopt_unit(landmarks)
+
+    assert landmarks.mm_per_unit == INCH
+    assert (unit_of(a_face_in_inches).unit.name, unit_of(a_face_in_inches).source) == (
+        "in",
+        OF_LANDMARKS,
+    )
+
+
+def test_empty_list_is_in_the_unit_that_its_scan_has_when_the_first_landmark_is_placed(
+    a_face_in_inches,
+):
+    """Nothing in it shows that a transform was hardened."""
+    choose_unit(a_face_in_inches, "in")
+    put_under_scaling(a_face_in_inches, INCH)
+    landmarks = create_empty_list(a_face_in_inches, true_landmarks().scheme)
+    for node in (a_face_in_inches, landmarks.node):
+        node.HardenTransform()
+
+    adopt_unit(landmarks)
+    place(landmarks, (0, 10), factor=1.0)
+
+    assert length_of(landmarks, 0, 10) == pytest.approx(true_length(0, 10), rel=1e-4)
+
+
+def test_list_that_lies_elsewhere_keeps_its_unit(a_face_in_inches):
+    """The scan alone was put under a transform; the list comes after it."""
+    choose_unit(a_face_in_inches, "in")
+    landmarks = create_empty_list(a_face_in_inches, true_landmarks().scheme)
+    place(landmarks, (0, 10, 20))
+    put_under_scaling(a_face_in_inches, INCH)
+
+    choose_unit(a_face_in_inches, "mm")
+    parent = a_face_in_inches.GetTransformNodeID()
+    landmarks.node.SetAndObserveTransformNodeID(parent)
+
+    assert length_of(landmarks, 0, 10) == pytest.approx(true_length(0, 10), rel=1e-4)
+
+
+def test_redo_of_the_only_landmark_after_a_scaling_puts_it_onto_the_scan(a_face_in_inches):
+    choose_unit(a_face_in_inches, "in")
+    landmarks = create_empty_list(a_face_in_inches, true_landmarks().scheme)
+    review = Review(landmarks)
+    place(landmarks, (3,))
+    review.undo()
+
+    scale_model(a_face_in_inches, INCH)
+    landmarks.carry(np.diag([INCH, INCH, INCH, 1.0]))
+    review.redo()
+
+    assert np.linalg.norm(landmarks.world_positions[3] - true_landmarks().positions[3]) < 1.0
+    assert landmarks.mm_per_unit == pytest.approx(1.0)
     review.close()
 
 

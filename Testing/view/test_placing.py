@@ -11,6 +11,8 @@ from PySide6.QtTest import QTest
 from palnet_panel import click, wait_while
 from palnet_scenes import true_landmarks
 from PALNetLandmarksLib.camera import look_at_model
+from PALNetLandmarksLib.list_creation import create_list
+from PALNetLandmarksLib.panel.landmark_table import SHOW_DOUBTFUL, SHOW_MISSING, SHOW_UNREVIEWED
 from PALNetLandmarksLib.surface_snap import SurfaceSnap
 
 # Long enough for a timer that fires at once, where nothing should happen.
@@ -101,6 +103,108 @@ def test_after_the_last_landmark_clicks_place_none(a_panel, view):
 
     assert not is_placing()
     assert a_panel.reviewSection.review.landmarks.status.count("corrected") == 1
+
+
+def click_where(view, index):
+    view.render()
+    view.click(true_landmarks().positions[index])
+    QTest.qWait(A_MOMENT_MS)
+
+
+def placed(panel):
+    status = panel.reviewSection.review.landmarks.status
+    return [index for index, each in enumerate(status) if each == "corrected"]
+
+
+@pytest.mark.parametrize("shown", [SHOW_MISSING, SHOW_UNREVIEWED])
+def test_next_landmark_is_the_one_below_although_the_row_is_gone(a_panel, view, shown):
+    """Placed and reviewed it leaves the filter; the click for the next went into the first row."""
+    a_panel.ui.filterSelector.setCurrentIndex(shown)
+    a_panel.reviewSection.table.select(3)
+    click(a_panel.ui.placeButton)
+
+    place(a_panel, view, 3)
+    place(a_panel, view, 4)
+
+    assert placed(a_panel) == [3, 4]
+
+
+def test_another_list_takes_no_click_that_was_meant_for_the_one_before(a_panel, view):
+    a_panel.reviewSection.table.select(3)
+    click(a_panel.ui.placeButton)
+
+    click(a_panel.ui.byHandButton)
+    click_where(view, 3)
+
+    assert placed(a_panel) == []
+    assert not is_placing()
+
+
+def test_list_that_is_made_meanwhile_takes_no_click(a_panel, view, a_coarse_face):
+    a_panel.reviewSection.table.select(3)
+    click(a_panel.ui.placeButton)
+
+    other = create_list(a_coarse_face.GetScene(), true_landmarks().scheme, a_coarse_face, "Later")
+    click_where(view, 3)
+
+    assert placed(a_panel) == [3]
+    assert set(other.status) == {"undefined"}
+
+
+def press_escape():
+    slicer.app.applicationLogic().GetInteractionNode().SwitchToViewTransformMode()
+    QTest.qWait(A_MOMENT_MS)
+
+
+def test_after_escape_nothing_is_placed_unasked(a_panel, view):
+    a_panel.reviewSection.table.select(2)
+    click(a_panel.ui.placeButton)
+    place(a_panel, view, 2)
+    wait_while(lambda: not is_placing())
+    press_escape()
+
+    click(a_panel.ui.missingButton)
+    click_where(view, 8)
+
+    assert placed(a_panel) == [2]
+
+
+def test_landmark_that_comes_back_by_a_redo_is_awaited_no_longer(a_panel, view):
+    a_panel.reviewSection.table.select(2)
+    click(a_panel.ui.placeButton)
+    place(a_panel, view, 2)
+    wait_while(lambda: not is_placing())
+    click(a_panel.ui.undoButton)
+    a_panel.reviewSection.table.select(2)
+    click(a_panel.ui.placeButton)
+
+    click(a_panel.ui.redoButton)
+    QTest.qWait(A_MOMENT_MS)
+    click_where(view, 8)
+
+    assert placed(a_panel) == [2]
+    assert not is_placing()
+
+
+def test_leaving_the_module_ends_placing(a_panel, view):
+    a_panel.reviewSection.table.select(2)
+    click(a_panel.ui.placeButton)
+
+    a_panel.exit()
+    click_where(view, 8)
+
+    assert placed(a_panel) == []
+
+
+def test_filter_that_hides_the_awaited_landmark_ends_placing(a_panel, view):
+    a_panel.reviewSection.table.select(3)
+    click(a_panel.ui.placeButton)
+
+    a_panel.ui.filterSelector.setCurrentIndex(SHOW_DOUBTFUL)
+    QTest.qWait(A_MOMENT_MS)
+    click_where(view, 3)
+
+    assert placed(a_panel) == []
 
 
 def test_landmark_called_missing_is_placed_alone(a_panel, view):

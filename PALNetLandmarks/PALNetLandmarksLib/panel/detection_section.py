@@ -31,7 +31,7 @@ class DetectionSection:
     def __init__(self, ui, start, start_by_hand, on_found):
         self._ui, self._start, self._on_found = ui, start, on_found
         self._start_by_hand = start_by_hand
-        self._run = None
+        self._run, self._standing = None, ""
         self._poller = Poller(self._on_end, self._on_tick)
         ui.detectButton.clicked.connect(self.on_detect)
         ui.byHandButton.clicked.connect(self.on_by_hand)
@@ -53,7 +53,8 @@ class DetectionSection:
             What is wrong with what was chosen instead, or empty.
         """
         warnings = [] if landmarks is None else _warnings(landmarks)
-        self.say(" ".join(filter(None, (problem, *warnings))))
+        self._standing = " ".join(filter(None, (problem, *warnings)))
+        self.say(self._standing)
 
     def say(self, text):
         """Show a sentence below the button.
@@ -105,7 +106,12 @@ class DetectionSection:
 
     def _on_tick(self, job):
         text = _("{scan}: detecting landmarks, {seconds:.0f} s")
-        self.say(text.format(scan=self._run.scan_name, seconds=job.seconds))
+        self._say_beside(text.format(scan=self._run.scan_name, seconds=job.seconds))
+
+    def _say_beside(self, text):
+        """Say something of a run beside what stands of the list that is shown."""
+        is_said = self._standing and self._standing not in text
+        self.say("\n".join((text, self._standing)) if is_said else text)
 
     def _on_end(self, job):
         run, self._run = self._run, None
@@ -114,11 +120,11 @@ class DetectionSection:
             try:
                 landmarks = run.finish()
             except (PalnetError, ModelChangedError) as err:
-                self.say(_of_scan(run.scan_name, str(err)))
+                self._say_beside(_of_scan(run.scan_name, str(err)))
                 return
             self._on_found(landmarks)
             parts = (_summary(landmarks, job.seconds), *_warnings(landmarks), run.remark)
-            self.say(_of_scan(run.scan_name, " ".join(filter(None, parts))))
+            self._say_beside(_of_scan(run.scan_name, " ".join(filter(None, parts))))
 
     def _show_running(self):
         self._ui.detectButton.setText(_("Cancel"))

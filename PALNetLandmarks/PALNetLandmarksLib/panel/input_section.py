@@ -22,11 +22,11 @@ from PALNetLandmarksLib.scan_unit import (
     choose_unit,
     chosen_unit,
     find_unit,
+    has_lists_in_other_unit,
     inspect_mesh,
     model_scale,
     scale_model,
     size_mm,
-    was_detected_in_other_unit,
 )
 
 EXAMPLE_NAME = "PALNet example face"
@@ -119,8 +119,12 @@ class InputSection:
     def on_unit(self, *_args):
         """Take the unit that the user has chosen."""
         name = self._ui.unitSelector.itemData(self._ui.unitSelector.currentIndex)
-        choose_unit(self._model, name)
-        self._on_unit_chosen()
+        if self._is_stale():
+            self.show(self._model)
+            return
+        with slicer.util.tryWithErrorDisplay(_("The unit could not be chosen."), waitCursor=True):
+            choose_unit(self._model, name)
+            self._on_unit_chosen()
 
     def on_scale(self):
         """Bring the model, and landmarks that lie on it, to millimeters."""
@@ -131,9 +135,8 @@ class InputSection:
         self._scale(1.0 / model_scale(self._model))
 
     def _scale(self, factor):
-        offered = _offered(self._model)
-        if self._shown[: len(offered)] != offered:
-            self.show(self._model)  # it was changed elsewhere: what was offered no longer holds
+        if self._is_stale():
+            self.show(self._model)
             return
         with slicer.util.tryWithErrorDisplay(_("The model could not be scaled."), waitCursor=True):
             lists, to_world = find_lists(self._model), world_matrix(self._model)
@@ -142,6 +145,11 @@ class InputSection:
             for landmarks in lists:
                 landmarks.carry(to_world @ scaling @ np.linalg.inv(to_world))
             self._select(self._model)
+
+    def _is_stale(self):
+        """Whether the scan was changed elsewhere, so that what was offered no longer holds."""
+        offered = _offered(self._model)
+        return self._shown[: len(offered)] != offered
 
     def _show_choice(self):
         """Show what was chosen; a unit without a name stands in the text below only."""
@@ -176,8 +184,9 @@ def _offered(model_node):
 
 
 def _units(model_node):
-    """Give the units of the lists of a model, since a detection tells that of the scan."""
-    return [landmarks.mm_per_world_unit for landmarks in linked_lists(model_node)]
+    """Tell apart what the lists of a model say of its unit."""
+    lists = linked_lists(model_node)
+    return [(landmarks.mm_per_world_unit, landmarks.detected is None) for landmarks in lists]
 
 
 def _summary(model_node, mesh, found):
@@ -197,8 +206,8 @@ def _summary(model_node, mesh, found):
         text += " " + _("By its size it may be {others} as well: choose the unit.").format(
             others=", ".join(found.others)
         )
-    if was_detected_in_other_unit(model_node, found.unit):
-        text += " " + _("Its landmarks were detected in another unit: detect them again.")
+    if has_lists_in_other_unit(model_node, found.unit):
+        text += " " + _("Landmarks on it are in another unit: detect again, or choose their unit.")
     return text
 
 
@@ -207,7 +216,7 @@ def _source_text(found):
         return _(", chosen")
     # Millimeters are what Slicer takes all numbers for: nobody asks who says so.
     is_usual = found.source == BY_SIZE or found.unit.mm_per_unit == 1.0
-    return "" if is_usual else _(", as detected")
+    return "" if is_usual else _(", as its landmarks have it")
 
 
 def _unit_text(name):

@@ -33,7 +33,7 @@ class MeasurementSection:
     def __init__(self, ui):
         self._ui = ui
         self._review, self._line = None, None
-        self._measurements, self._remark = (), ""
+        self._measurements, self._measured, self._remark = (), None, ""
         self._poller = Poller(self._on_measured, self._on_tick)
         table = ui.measurementTable
         table.setColumnCount(_COLUMNS)
@@ -82,6 +82,7 @@ class MeasurementSection:
         with slicer.util.tryWithErrorDisplay(_("Nothing could be measured.")):
             self.clear()
             *inputs, self._remark = what_to_measure(self._review.landmarks)
+            self._measured = inputs[0]
             self._ui.measureButton.setEnabled(False)
             self._poller.watch(BackgroundJob(measure, *inputs))
 
@@ -152,5 +153,11 @@ class MeasurementSection:
 
     def _on_selected(self):
         row = self._ui.measurementTable.currentRow()
-        if self._line is not None and 0 <= row < len(self._measurements):
-            self._line.show(self._measurements[row].polyline)
+        if self._line is None or not 0 <= row < len(self._measurements):
+            return
+        now = self._review.landmarks.world_positions
+        if not np.array_equal(now, self._measured.positions, equal_nan=True):
+            self.clear()
+            self._say(_("The landmarks were moved since. Measure again."))
+            return
+        self._line.show(self._measurements[row].polyline)

@@ -33,18 +33,23 @@ class ReviewSection:
         The widgets of the panel, by name.
     find_picture : callable
         Gives the path of the reference picture of a scheme's landmark, or None.
-    place, stop_placing : callable
-        Starts placing one control point of a list by a click in a view, and gives that up.
+    placing : Placing
+        The mode in which a click in a view places a landmark.
     on_change : callable
         Called after every change of a landmark.
+    on_broken : callable
+        Called when the list that is shown holds other points by now.
     """
 
-    def __init__(self, ui, find_picture, place, stop_placing, on_change):
+    def __init__(self, ui, find_picture, placing, on_change, on_broken):
         self._ui, self._find_picture = ui, find_picture
-        self._place, self._stop_placing, self._on_change = place, stop_placing, on_change
+        self._placing, self._on_change, self._on_broken = placing, on_change, on_broken
+        placing.on_end = self._check_placing
         self.review, self._halo = None, None
-        self._reviews, self._elsewhere = {}, ""
-        self._is_camera_still, self._placing = False, None
+        self._reviews, self._moved_elsewhere = {}, {}
+        self._is_camera_still = False
+        # The landmark that the next click places, and those that are due after it.
+        self._awaited, self._due = None, []
         self.table = LandmarkTable(ui.landmarkTable)
         self._fill_selectors()
         self._connect()
@@ -70,10 +75,9 @@ class ReviewSection:
             self.review = self._reviews[node]
             self.review.on_change = self._on_review_changed
             self._halo = Halo(landmarks)
-        self._elsewhere = ""
+        self._moved_elsewhere.pop(node, None)
         self.on_snap(snap_to_surface)
         self.refresh()
-        self._on_change()
 
     def watch(self, lists):
         """Follow lists, also those that are not shown: what is moved there can be undone later.
@@ -88,6 +92,7 @@ class ReviewSection:
                 review = Review(landmarks)
                 review.snap_to_surface = bool(self._ui.snapCheckBox.checked)
                 review.on_moved = lambda moved, review=review: self._on_moved(review, moved)
+                review.on_broken = lambda review=review: self._drop(review)
                 self._reviews[landmarks.node] = review
 
     def close(self):
@@ -95,13 +100,13 @@ class ReviewSection:
         self._turn_away()
         for review in self._reviews.values():
             review.close()
-        self._reviews = {}
+        self._reviews, self._moved_elsewhere = {}, {}
 
     def _turn_away(self):
         """Show no list; its review goes on watching it."""
         if self.review is not None:
             self.review.on_change = None
-            self._end_placing()
+            self.end_placing()
             self._halo.remove()
         self.review, self._halo = None, None
         self.table.clear()
@@ -109,10 +114,22 @@ class ReviewSection:
     def _forget_deleted(self):
         """Let go of lists that are no longer in the scene."""
         for node in [node for node in self._reviews if node.GetScene() is None]:
-            review = self._reviews.pop(node)
-            review.close()
-            if review is self.review:
-                self._turn_away()
+            self._forget(self._reviews[node])
+
+    def _forget(self, review):
+        """Let go of a list."""
+        del self._reviews[review.landmarks.node]
+        self._moved_elsewhere.pop(review.landmarks.node, None)
+        review.close()
+        if review is self.review:
+            self._turn_away()
+
+    def _drop(self, review):
+        """Let go of a list that is none of ours any more."""
+        was_shown = review is self.review
+        self._forget(review)
+        if was_shown:
+            self._on_broken()
 
     def refresh(self):
         """Show the list as it is now."""
@@ -136,19 +153,25 @@ class ReviewSection:
 
     def _on_moved(self, review, moved):
         """Say that a landmark of another list was moved, as where two scans lie on each other."""
-        self._elsewhere = ""
         if review is not self.review:
-            text = _("Moved in the list '{name}', which is not selected: {codes}.")
-            codes = [review.landmarks.scheme.codes[index] for index in moved]
-            self._elsewhere = text.format(
-                name=review.landmarks.node.GetName(), codes=" ".join(codes)
-            )
-        elif moved == [self._placing]:
+            self._moved_elsewhere.setdefault(review.landmarks.node, set()).update(moved)
+        elif moved == [self._awaited]:
             self._place_next()
         self._show_progress()
 
+    def _say_elsewhere(self):
+        """Name the landmarks that were moved in lists that were not selected since."""
+        text = _("Moved in the list '{name}', which is not selected: {codes}.")
+        lines = []
+        for node, moved in self._moved_elsewhere.items():
+            codes = self._reviews[node].landmarks.scheme.codes
+            words = " ".join(codes[index] for index in sorted(moved))
+            lines.append(text.format(name=node.GetName(), codes=words))
+        return lines
+
     def _on_review_changed(self, changed):
         self.refresh()
+        self._placing.check_soon()
         if len(changed) == 1:
             # What was just moved is what the buttons are about; the view stays as it is.
             self._is_camera_still = True
@@ -178,6 +201,7 @@ class ReviewSection:
         for selector, key in self._remembered():
             qt.QSettings().setValue(key, int(selector.currentIndex))
         self.refresh()
+        self._placing.check_soon()
 
     def _connect(self):
         ui = self._ui
@@ -219,42 +243,51 @@ class ReviewSection:
         """Say that the scan does not show the landmark."""
         if self.table.current is None:
             return
-        is_next_due = self._placing == self.table.current
+        is_awaited = self._awaited == self.table.current
         with slicer.util.tryWithErrorDisplay(_("The landmark could not be marked.")):
             self.review.mark_missing(self.table.current)
-            if is_next_due:
+            if is_awaited:
                 self._place_next()
 
     def on_place(self):
         """Place the landmark by a click, and then those below that nobody has placed yet."""
-        if self.table.current is None:
+        index, rows = self.table.current, self.table.indices
+        if index is None:
             return
         with slicer.util.tryWithErrorDisplay(_("The landmark cannot be placed.")):
-            self.review.prepare_placing(self.table.current)
-            self._place(self.review.landmarks.node, self.table.current)
-            self._placing = self.table.current
+            self.review.prepare_placing(index)
+            self._placing.start(self.review.landmarks, index)
+            self._awaited, self._due = index, rows[rows.index(index) + 1 :]
 
     def _place_next(self):
         """Go on to the next landmark that was never placed, once Slicer has ended this click."""
-        review, placed = self.review, self._placing
-        self._placing = None
+        review, due, self._awaited = self.review, self._due, None
 
         def go_on():
-            if review is not self.review or self._placing is not None:
+            if review is not self.review or self._awaited is not None:
                 return
-            self._end_placing()
-            rows, status = self.table.indices, review.landmarks.status
-            below = rows[rows.index(placed) + 1 :] if placed in rows else rows
-            following = next((index for index in below if status[index] == "undefined"), None)
-            if following is not None:
-                self.table.select(following)
+            self._placing.stop()
+            status, shown = review.landmarks.status, self.table.indices
+            following = [index for index in due if status[index] == "undefined" and index in shown]
+            if following:
+                self.table.select(following[0])
                 self.on_place()
 
         qt.QTimer.singleShot(0, go_on)
 
-    def _end_placing(self):
-        self._placing = None
-        self._stop_placing(self.review.landmarks.node)
+    def _check_placing(self):
+        """Give placing up where the awaited landmark was placed otherwise, or nobody sees it."""
+        if self._awaited is None or self.review is None:
+            return
+        is_placed = self.review.landmarks.status[self._awaited] in PLACED
+        if is_placed or self.table.current != self._awaited or not self._placing.is_on:
+            self.end_placing()
+
+    def end_placing(self):
+        """Let clicks in a view place nothing any more."""
+        if self._awaited is not None:
+            self._awaited = None
+            self._placing.stop()
 
     def on_restore(self):
         """Put the landmark back to where it was detected."""
@@ -317,7 +350,7 @@ class ReviewSection:
         self._show_landmark()
         if self.review is not None and self.table.current is not None:
             # A click that was to place another landmark would place that one still.
-            self._end_placing()
+            self.end_placing()
             self._draw_halo()
             if not self._is_camera_still:
                 look_at(self.review.landmarks, self.table.current)
@@ -331,7 +364,7 @@ class ReviewSection:
             )
             nothing = "" if self.table.indices else _("No landmark is of this kind.")
             text = "\n".join(filter(None, (text, nothing, self.review.remark)))
-        text = "\n".join(filter(None, (text, self._elsewhere)))
+        text = "\n".join((text, *self._say_elsewhere()))
         self._ui.reviewedLabel.setText(text)
         self._ui.reviewedLabel.setToolTip(self._origin())
 
