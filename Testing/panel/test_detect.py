@@ -159,7 +159,7 @@ def test_unit_that_is_chosen_counts_for_all_that_follows(a_panel, a_face):
     scale_model(a_face, 0.65)
     ui = a_panel.ui
     ui.scanSelector.setCurrentNode(a_face)
-    assert ui.unitSelector.currentText == "By the size of the scan"
+    assert ui.unitSelector.currentText == "Automatic"
     click(ui.byHandButton)
     by_hand = a_panel.reviewSection.review.landmarks
     assert by_hand.mm_per_unit == 1.0
@@ -188,7 +188,7 @@ def test_chosen_unit_is_the_scans_own(a_panel, a_face, scene):
     choose_unit(a_panel, "mm")
 
     ui.scanSelector.setCurrentNode(other)
-    assert ui.unitSelector.currentText == "By the size of the scan"
+    assert ui.unitSelector.currentText == "Automatic"
     assert "chosen" not in ui.scanInfoLabel.text
     ui.scanSelector.setCurrentNode(a_face)
 

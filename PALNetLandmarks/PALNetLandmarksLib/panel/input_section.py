@@ -221,7 +221,7 @@ def _source_text(found):
 
 def _unit_text(name):
     return {
-        "": _("By the size of the scan"),
+        "": _("Automatic"),
         "um": _("Micrometers"),
         "mm": _("Millimeters"),
         "cm": _("Centimeters"),
