@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from palnet.errors import ScanRefusedError
 from palnet.face.fit import AtlasFit, fit_atlas
-from palnet.face.pose import find_poses
+from palnet.face.pose import SURE_SCORE, find_poses
 from palnet.face.region import extract_face, move_cloud, move_surface, sample_coarse, sample_fine
 from palnet.face.similarity import compose_similarity, similarity_scale
 from palnet.face.verdict import MIN_COVERAGE, find_refusal, measure_broad_relief
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from palnet.face.atlas import FaceAtlas
+    from palnet.face.pose import PoseCandidate
     from palnet.model import Model
     from palnet.surface import PointCloud, Surface, Unit
 
@@ -153,32 +154,72 @@ def _search(
     once_more: bool = False,
 ) -> _Search:
     """Try each unit and pose; a face that is sure is taken at once, else the surest in the end."""
-    networks = model.network("pose_coarse"), model.network("pose_fine")
     reasons: list[str] = []
     doubtful: list[tuple[bool, float, FoundFace]] = []
     best_score = -1.0
     for unit in units:
         scaled = surface if unit == surface.unit else surface.rescaled(unit)
-        with watch.stage("pose"):
-            candidates = find_poses(scaled, model.atlas, *networks, once_more=once_more)
+        judged = _JudgedPoses(scaled, model, watch)
+        candidates = judged.find(once_more=once_more)
         best_score = max([best_score, *(candidate.score for candidate in candidates)])
         for candidate in candidates:
             is_hopeless = candidate.score < HOPELESS_SCORE
             if is_hopeless and (reasons or doubtful):
                 break
-            with watch.stage("fit"):
-                found = _fit(scaled, candidate.face_from_scan, model)
-            found, refusal, unsureness = _judge(found, model, watch)
-            if refusal is not None:
-                reasons.append(refusal)
-            elif is_hopeless or unsureness > SURE_ENOUGH:
-                doubtful.append((is_hopeless, unsureness, found))
+            verdict = judged.verdict_on(candidate)
+            if verdict.refusal is not None:
+                reasons.append(verdict.refusal)
+            elif is_hopeless or verdict.unsureness > SURE_ENOUGH:
+                doubtful.append((is_hopeless, verdict.unsureness, verdict.face))
             else:
-                return _Search(found, reasons, best_score, unsureness)
+                return _Search(verdict.face, reasons, best_score, verdict.unsureness)
     if not doubtful:
         return _Search(None, reasons, best_score)
     _, unsureness, found = min(doubtful, key=lambda guess: guess[:2])
     return _Search(found, reasons, best_score, unsureness)
+
+
+@dataclass(frozen=True, eq=False)
+class _Verdict:
+    """What was made of a candidate."""
+
+    face: FoundFace
+    refusal: str | None
+    unsureness: float = 0.0
+    is_by_network: bool = False
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether the landmark network itself says that this is a face."""
+        return self.refusal is None and self.is_by_network and self.unsureness <= SURE_ENOUGH
+
+
+class _JudgedPoses:
+    """The candidates in one unit and what was made of each, which takes its time."""
+
+    def __init__(self, scaled: Surface, model: Model, watch: Stopwatch) -> None:
+        self._scaled, self._model, self._watch = scaled, model, watch
+        self._known: dict[PoseCandidate, _Verdict] = {}
+
+    def find(self, *, once_more: bool) -> list[PoseCandidate]:
+        """The best guesses of the whole scan; those of its parts too unless the first is sure."""
+        networks = self._model.network("pose_coarse"), self._model.network("pose_fine")
+        search = find_poses(self._scaled, self._model.atlas, *networks, once_more=once_more)
+        with self._watch.stage("pose"):
+            candidates = next(search)
+        is_poor = HOPELESS_SCORE <= candidates[0].score < SURE_SCORE
+        if is_poor and self.verdict_on(candidates[0]).is_sure:
+            return candidates
+        with self._watch.stage("pose"):
+            return next(search, candidates)
+
+    def verdict_on(self, candidate: PoseCandidate) -> _Verdict:
+        """Fit the atlas to a candidate and judge it, once."""
+        if candidate not in self._known:
+            with self._watch.stage("fit"):
+                found = _fit(self._scaled, candidate.face_from_scan, self._model)
+            self._known[candidate] = _judge(found, self._model, self._watch)
+        return self._known[candidate]
 
 
 def _fit(surface: Surface, guess: NDArray[np.float64], model: Model) -> FoundFace:
@@ -195,7 +236,7 @@ def _fit(surface: Surface, guess: NDArray[np.float64], model: Model) -> FoundFac
     )
 
 
-def _judge(found: FoundFace, model: Model, watch: Stopwatch) -> tuple[FoundFace, str | None, float]:
+def _judge(found: FoundFace, model: Model, watch: Stopwatch) -> _Verdict:
     """The verdict: by the network where it knows when it is unsure, else by the relief."""
     unsureness, relief = None, math.nan
     if math.isfinite(model.calibration.largest_spread_mm) and found.fit.coverage >= MIN_COVERAGE:
@@ -208,7 +249,9 @@ def _judge(found: FoundFace, model: Model, watch: Stopwatch) -> tuple[FoundFace,
             relief = measure_broad_relief(model.atlas, found.fit, found.coarse)
     is_sure = None if unsureness is None else unsureness <= 1
     refusal = find_refusal(found.fit, relief, found.face_from_scan, is_sure=is_sure)
-    return found, refusal, unsureness or 0.0
+    if unsureness is None:
+        return _Verdict(found, refusal)
+    return _Verdict(found, refusal, unsureness, is_by_network=True)
 
 
 def predict_in_face(found: FoundFace, model: Model) -> LandmarkPrediction:

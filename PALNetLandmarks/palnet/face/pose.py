@@ -31,13 +31,15 @@ from palnet.network.pose import (
 from palnet.surface import PointCloud, sample_surface
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from palnet.face.atlas import FaceAtlas
     from palnet.network.layers import Weights
     from palnet.surface import Surface
 
-__all__ = ["PoseCandidate", "find_poses"]
+__all__ = ["SURE_SCORE", "PoseCandidate", "find_poses"]
 
 # Points that the whole scan is thinned to before the search, and their finest spacing.
 N_SEARCH_POINTS = 6000
@@ -95,11 +97,12 @@ class PoseCandidate:
 
 def find_poses(
     surface: Surface, atlas: FaceAtlas, coarse: Weights, fine: Weights, *, once_more: bool = False
-) -> list[PoseCandidate]:
+) -> Iterator[list[PoseCandidate]]:
     """Find the few likeliest poses of a face.
 
     The coarse network guesses from the whole scan first; only where none of its guesses looks like
-    a face, it guesses again from many parts of the scan.
+    a face, it guesses again from many parts of the scan, which takes ten times as long. So whoever
+    takes one of the first guesses all the same does not ask on.
 
     Parameters
     ----------
@@ -112,10 +115,11 @@ def find_poses(
     once_more : bool, default False
         Whether to look at the parts alone, from other rotations than the first time.
 
-    Returns
-    -------
+    Yields
+    ------
     list of PoseCandidate
-        The best first; at least one, whether it is a face or not.
+        The best first; at least one, whether it is a face or not. A second list holds those of the
+        first as well.
 
     Raises
     ------
@@ -131,14 +135,16 @@ def find_poses(
         raise ScanRefusedError(msg)
     if once_more:
         found = _search_parts(cloud, [], coarse, fine, OTHER_TURN)
-        return _check_all(cloud, found, atlas)
+        yield _check_all(cloud, found, atlas)
+        return
     guesses = _first_guesses(_stride(cloud), coarse, N_STARTS)
     guesses = _distinct(_settle(cloud, guesses, coarse))
     candidates = _check_all(cloud, _keep_likeliest(cloud, guesses, fine, N_KEPT)[:N_CHECKED], atlas)
+    yield candidates
     if candidates[0].score < SURE_SCORE:
         found = _search_parts(cloud, guesses, coarse, fine)
-        candidates += _check_all(cloud, found, atlas)
-    return sorted(candidates, key=lambda candidate: -candidate.score)
+        candidates = [*candidates, *_check_all(cloud, found, atlas)]
+        yield sorted(candidates, key=lambda candidate: -candidate.score)
 
 
 class _Guess(NamedTuple):

@@ -71,7 +71,8 @@ def ask(monkeypatch):
             pose_module, "_first_guesses", lambda *rest: [_Guess(g, 1.0) for g in next(lists, [])]
         )
         monkeypatch.setattr(pose_module, "_refine", refine)
-        return find_poses(surface, toy_atlas(), {}, {}), lists
+        *_, found = find_poses(surface, toy_atlas(), {}, {})
+        return found, lists
 
     return find
 
@@ -161,7 +162,7 @@ def test_scattered_triangles_are_refused():
     networks = model.network("pose_coarse"), model.network("pose_fine")
 
     with pytest.raises(ScanRefusedError, match=r"splats: no face: .* make no surface"):
-        find_poses(prepare_surface(mesh, parse_unit("mm")), model.atlas, *networks)
+        next(find_poses(prepare_surface(mesh, parse_unit("mm")), model.atlas, *networks))
 
 
 def test_scale_of_a_guess_stays_within_those_searched():
@@ -250,14 +251,14 @@ def test_search_once_more_finds_the_pose_of_the_first(monkeypatch):
     model = read_model()
     networks = model.network("pose_coarse"), model.network("pose_fine")
     surface = prepare_surface(read_mesh(example_scan()), parse_unit("mm"))
-    first = find_poses(surface, model.atlas, *networks)[0]
+    first = next(find_poses(surface, model.atlas, *networks))[0]
     starts = []
     guess = pose_module._first_guesses
     monkeypatch.setattr(
         pose_module, "_first_guesses", lambda *rest: starts.append(rest) or guess(*rest)
     )
 
-    again = find_poses(surface, model.atlas, *networks, once_more=True)[0]
+    again = next(find_poses(surface, model.atlas, *networks, once_more=True))[0]
 
     assert len(starts) == pose_module.N_PARTS
     assert all(rest[3] is pose_module.OTHER_TURN for rest in starts)
