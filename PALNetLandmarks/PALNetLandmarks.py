@@ -81,6 +81,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def setup(self):
         """Build the panel."""
         from PALNetLandmarksLib.panel.detection_section import DetectionSection
+        from PALNetLandmarksLib.panel.follower import Follower
         from PALNetLandmarksLib.panel.hand_over_section import HandOverSection
         from PALNetLandmarksLib.panel.input_section import InputSection
         from PALNetLandmarksLib.panel.measurement_section import MeasurementSection
@@ -95,7 +96,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         panel.setMRMLScene(slicer.mrmlScene)
         if self.logic is None:
             self.logic = PALNetLandmarksLogic()
-        self.inputSection = InputSection(self.ui, self.selectScan, self.onUnitChosen)
+        self.inputSection = InputSection(self.ui, self.selectScan, self.onLandmarksChanged)
         self.trainedModelSection = TrainedModelSection(
             self.ui, self.onTrainedModelChosen, self.onTrainedModelRead
         )
@@ -105,6 +106,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.handOverSection = HandOverSection(self.ui)
         self.measurementSection = MeasurementSection(self.ui)
         self.placing = Placing()
+        self.follower = Follower(self.onMovedElsewhere)
         self.reviewSection = ReviewSection(
             self.ui,
             self.logic.findPicture,
@@ -131,6 +133,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.setParameterNode(None)  # what the sections take out of the scene starts nothing
             self.reviewSection.close()
             self.placing.close()
+            self.follower.stop()
             self.measurementSection.show(None)
             for shortcut in self._shortcuts:
                 shortcut.setEnabled(False)
@@ -200,8 +203,15 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Follow all lists of the scene."""
         self._isListDue = False
         isHalf = slicer.mrmlScene.IsImporting() or slicer.mrmlScene.IsClosing()
-        if self.ui is not None and not isHalf:
-            self.reviewSection.watch(self.logic.allLists())
+        if self.ui is None or isHalf:
+            return
+        scan, shown = self._shown
+        new = self.reviewSection.watch(self.logic.allLists())
+        if scan is not None and shown is None:
+            # A list that was loaded after its scan: nobody has chosen to go without it.
+            mine = [found.node for found in new if self.logic.isListOf(found, scan)]
+            if mine and mine[-1].GetStorageNode() is not None:
+                self._parameterNode.landmarks = mine[-1]
 
     def onNodeRemoved(self, *_args):
         """Let go of a scan or list that was deleted."""
@@ -246,6 +256,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Show the selected scan and list in all sections."""
         scan, node = (None, None) if self._parameterNode is None else self._shown
         self._shown = (scan, node)
+        self.follower.follow(scan, node)
         self.inputSection.show(scan)
         self.ui.detectButton.setEnabled(scan is not None)
         self.ui.byHandButton.setEnabled(scan is not None)
@@ -262,10 +273,6 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameterNode.scan = modelNode
         self.onParameterNodeModified()
         self.logic.showWhole(modelNode)
-
-    def onUnitChosen(self):
-        """Show the scan, and what was measured on it, in the unit that the user has chosen."""
-        self.onLandmarksChanged()
 
     def startDetection(self):
         """Start a detection of the selected scan into the selected list."""
@@ -309,12 +316,18 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.logic.lookFromFront(landmarks)
 
     def onLandmarksChanged(self):
-        """Drop what no longer holds after a correction."""
+        """Drop what no longer holds after a correction, or when the unit was chosen."""
         self.measurementSection.clear()
         self.handOverSection.refresh()
         if self.reviewSection.review is not None:
             self.logic.adoptUnit(self.reviewSection.review.landmarks)
         self.inputSection.show(self._shown[0])
+
+    def onMovedElsewhere(self):
+        """Show size and unit of a scan that another module has changed."""
+        if self.ui is not None and not slicer.mrmlScene.IsClosing():
+            self.inputSection.show(self._shown[0])
+            self.measurementSection.forget_if_moved()
 
     def onListBroken(self):
         """Say that the selected list holds other points by now."""
@@ -428,6 +441,12 @@ class PALNetLandmarksLogic(ScriptedLoadableModuleLogic):
         from PALNetLandmarksLib.linking import match_selection
 
         return match_selection(modelNode, markupsNode, shown)
+
+    def isListOf(self, landmarks, modelNode):
+        """Tell whether landmarks lie on a model, and link them if so."""
+        from PALNetLandmarksLib.linking import find_model
+
+        return find_model(landmarks) is modelNode
 
     def allLists(self):
         """Give all lists of landmarks of the scene."""

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import re
 import warnings
+from itertools import chain, count
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import slicer
 from slicer.i18n import tr as _
 
 import palnet
+from palnet._files import possible_stem
 from palnet.exchange import FormatWarning, get_format, write_landmarks
 from PALNetLandmarksLib.linking import lies_elsewhere
 from PALNetLandmarksLib.list_state import scale_of
@@ -20,6 +23,7 @@ from PALNetLandmarksLib.scan_unit import is_as_its_file, model_scale
 # Frames on offer: as the model's file has its numbers, or Slicer's two, in millimeters.
 FRAMES = ("file", "LPS", "RAS")
 
+_UNSAFE = re.compile(r'[\\/:*?"<>|\x00-\x1f]')
 _SAMPLES = Path(palnet.__file__).parent / "samples"
 
 
@@ -43,10 +47,23 @@ def default_path(landmarks, suffix):
     if model is not None and has_own_file(model):
         path = Path(model.GetStorageNode().GetFullNameFromFileName()).with_suffix(suffix)
         if path.parent.is_dir() and _SAMPLES not in path.parents:
-            is_others = _find_list_of(path, landmarks) not in (None, landmarks.node)
-            return path.with_name(f"{landmarks.node.GetName()}{suffix}") if is_others else path
+            return _not_of_another_list(path, suffix, landmarks)
     last = Path(slicer.util.settingsValue("PALNet/LastFolder", "") or Path.home())
-    return (last if last.is_dir() else Path.home()) / f"{landmarks.node.GetName()}{suffix}"
+    return (last if last.is_dir() else Path.home()) / f"{_file_stem(landmarks)}{suffix}"
+
+
+def _not_of_another_list(path, suffix, landmarks):
+    """Give a path, under the list's name or a number if another list is saved there."""
+    stem = _file_stem(landmarks)
+    names = chain((stem,), (f"{stem}-{number}" for number in count(2)))
+    while _find_list_of(path, landmarks) not in (None, landmarks.node):
+        path = path.with_name(f"{next(names)}{suffix}")
+    return path
+
+
+def _file_stem(landmarks):
+    """Give the list's name as a file can have it on any system."""
+    return possible_stem(_UNSAFE.sub("_", landmarks.node.GetName()))
 
 
 def export_path(landmarks, suffix):

@@ -48,8 +48,10 @@ def create_list(scene, scheme, model_node, name):
     LandmarkList
         The list.
     """
+    interaction = slicer.app.applicationLogic().GetInteractionNode()
     selection = slicer.app.applicationLogic().GetSelectionNode()
-    active = selection.GetActivePlaceNodeID()
+    is_placing = interaction.GetCurrentInteractionMode() == interaction.Place
+    active = selection.GetActivePlaceNodeID() if is_placing else None
     node = scene.AddNewNodeByClass(LIST_CLASS, scene.GenerateUniqueName(name))
     if active:
         # Slicer lets clicks go into each new list: those that place something go on doing so.

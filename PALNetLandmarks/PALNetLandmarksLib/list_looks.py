@@ -7,7 +7,7 @@ import slicer
 
 _GLYPH_MM = 1.8
 # A glyph that is this many times too large or too small is of another unit, not of another taste.
-_OTHER_UNIT = 5.0
+_OTHER_UNIT = 8.0
 
 
 def style(display):

@@ -307,6 +307,9 @@ class Review:
             self.settle()
 
     def _on_transformed(self, *_args):
+        if np.isnan(self._settled.positions).all():
+            # Nothing shows whether the transform was hardened: steps may be of other coordinates.
+            self._done, self._undone = [], []
         follow_transform(self.landmarks)
 
     def _on_looks_changed(self, *_args):
@@ -332,10 +335,15 @@ class Review:
         self._report(before)
 
     def _follow_unit(self, before):
-        """Take over a unit that was said anew of the same numbers: no step, and true of all."""
+        """Take over a unit that was said anew of the same numbers: no step, and true of others.
+
+        The landmarks of a detection are those of the unit that it was made in.
+        """
         now = self._settled.mm_per_unit
         for steps in (self._done, self._undone):
             steps[:] = [
-                state.replaced(mm_per_unit=now) if state.mm_per_unit == before else state
+                state.replaced(mm_per_unit=now)
+                if state.mm_per_unit == before and "detected" not in state.record
+                else state
                 for state in steps
             ]

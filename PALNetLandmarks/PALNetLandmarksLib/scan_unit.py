@@ -39,8 +39,9 @@ CHOSEN, OF_LANDMARKS, BY_SIZE = "chosen", "of its landmarks", "by size"
 _SESSION = uuid.uuid4().hex
 _SAME_SCALE = 1e-9
 # Coordinates are single floats.
-_SAME_UNIT = 1e-5
-_SAME_SHAPE = 1e-4
+_SAME_LENGTH = 1e-4
+# Units are 2.5 times apart at least; a hardened transform may have scaled a scan by a little.
+_SAME_UNIT = 0.2
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def chosen_unit(model_node):
     Unit or None
         That of the scene's coordinates, whatever has scaled them since; None if none was chosen.
     """
-    own = _chosen_mm_per_unit(model_node)
+    own = _follow_choice(model_node)
     return None if own is None else _named(rescaled_unit(own, world_matrix(model_node)))
 
 
@@ -132,12 +133,10 @@ def choose_unit(model_node, name):
         A name in `palnet.surface.UNIT_NAMES`, of the unit of the scene's coordinates; empty leaves
         it to the size again.
     """
-    note = None
+    model_node.SetAttribute(CHOICE_ATTRIBUTE, None)
     if name:
         to_own = np.linalg.inv(world_matrix(model_node))
-        own = rescaled_unit(parse_unit(name).mm_per_unit, to_own)
-        note = json.dumps({"mm_per_unit": own, "lengths": _lengths_of(model_node)})
-    model_node.SetAttribute(CHOICE_ATTRIBUTE, note)
+        _note_choice(model_node, rescaled_unit(parse_unit(name).mm_per_unit, to_own))
     try:
         found = find_unit(model_node, mesh_from_model(model_node), of_all_lists=False)
     except PalnetError:
@@ -158,17 +157,17 @@ def adopt_unit(landmarks):
     model = landmarks.model_node
     if model is None or landmarks.detected is not None:
         return
-    unit = chosen_unit(model)
+    chosen, own = chosen_unit(model), _named(landmarks.mm_per_world_unit)
     is_settled = says_unit(landmarks.node) and not np.isnan(landmarks.positions).all()
-    if unit is None and is_settled:
+    if is_settled and (chosen is None or _is_same(chosen, own)):
         return
-    own = _named(landmarks.mm_per_world_unit)
     try:
-        unit = unit or find_unit(model, mesh_from_model(model)).unit
+        found = find_unit(model, mesh_from_model(model))
     except PalnetError:
-        return
-    if not _is_same(unit, own) and not lies_elsewhere(landmarks, model):
-        landmarks.set_unit(unit.mm_per_unit)
+        return  # the chosen one fits no face
+    is_new = not says_unit(landmarks.node) or not _is_same(found.unit, own)
+    if is_new and not lies_elsewhere(landmarks, model):
+        landmarks.set_unit(found.unit.mm_per_unit)
 
 
 def has_lists_in_other_unit(model_node, unit):
@@ -289,6 +288,7 @@ def scale_model(model_node, factor):
         What its coordinates are multiplied with.
     """
     total, was_as_its_file = model_scale(model_node) * factor, is_as_its_file(model_node)
+    chosen = _follow_choice(model_node)
     source = model_node.GetPolyData()
     scaled = vtk.vtkPolyData()
     scaled.ShallowCopy(source)
@@ -303,6 +303,8 @@ def scale_model(model_node, factor):
         **_present_points(model_node),
     }
     model_node.SetAttribute(SCALE_ATTRIBUTE, json.dumps(note))
+    if chosen is not None:
+        _note_choice(model_node, chosen / factor)
 
 
 def _scale_note(model_node):
@@ -323,8 +325,16 @@ def _present_points(model_node):
     }
 
 
-def _chosen_mm_per_unit(model_node):
-    """Read the choice, for the model's own numbers as they are now."""
+def _note_choice(model_node, mm_per_unit):
+    """Keep the choice for the model's own numbers as they are now."""
+    note = {"mm_per_unit": float(f"{mm_per_unit:.7g}"), "lengths": _lengths_of(model_node)}
+    text = json.dumps(note)
+    if model_node.GetAttribute(CHOICE_ATTRIBUTE) != text:
+        model_node.SetAttribute(CHOICE_ATTRIBUTE, text)
+
+
+def _follow_choice(model_node):
+    """Read the choice, and keep it in step with the model's own numbers as they are now."""
     try:
         note = json.loads(model_node.GetAttribute(CHOICE_ATTRIBUTE) or "{}")
         value, lengths = float(note["mm_per_unit"]), np.array(note["lengths"], dtype=float)
@@ -332,7 +342,9 @@ def _chosen_mm_per_unit(model_node):
         return None  # nobody chose, or the scene was edited by hand
     if not 0.0 < value < math.inf:
         return None
-    return value / _grown_by(lengths, np.array(_lengths_of(model_node)))
+    own = value / _grown_by(lengths, np.array(_lengths_of(model_node)))
+    _note_choice(model_node, own)
+    return own
 
 
 def _lengths_of(model_node):
@@ -347,21 +359,26 @@ def _lengths_of(model_node):
 
 
 def _grown_by(before, after):
-    """Tell by what one factor all lengths have grown; 1 where they are those of other points."""
+    """Tell by what factor a transform has scaled all lengths; 1 where the points are others.
+
+    A filter that smooths moves points by a little, each by another factor.
+    """
     if len(before) != len(after) or not len(before) or before[0] != after[0]:
         return 1.0
     factors = after[1:] / np.maximum(before[1:], np.finfo(float).tiny)
-    factor = float(np.median(factors))
-    is_scaled = factor > 0 and bool((abs(factors / factor - 1) < _SAME_SHAPE).all())
-    return factor if is_scaled else 1.0
+    factor = float(np.exp(np.log(np.maximum(factors, np.finfo(float).tiny)).mean()))
+    is_uniform = bool((abs(factors / factor - 1) < _SAME_LENGTH).all())
+    is_of_a_unit = abs(math.log(factor)) > math.log1p(_SAME_UNIT)
+    return factor if is_uniform or is_of_a_unit else 1.0
 
 
 def _named(mm_per_unit):
     """Give the unit its name, if it has one."""
     named = [parse_unit(name) for name in UNIT_NAMES]
-    own = Unit(f"{mm_per_unit:g} mm", mm_per_unit)
-    return next((unit for unit in named if _is_same(unit, own)), own)
+    fits = (u for u in named if math.isclose(u.mm_per_unit, mm_per_unit, rel_tol=_SAME_LENGTH))
+    return next(fits, Unit(f"{mm_per_unit:g} mm", mm_per_unit))
 
 
 def _is_same(unit, other):
+    """Whether two are one unit, but for a slight scaling."""
     return math.isclose(unit.mm_per_unit, other.mm_per_unit, rel_tol=_SAME_UNIT)

@@ -45,8 +45,8 @@ def _check_replaceable(path: Path) -> None:
         _patiently(lambda: path.rename(path))
     except PermissionError as err:
         msg = (
-            f"{path}: cannot be replaced ({err.strerror or err}); nothing was written. Close the "
-            "program that has it open, or check the rights."
+            f"{path}: cannot be replaced ({err.strerror or err}). Close the program that has it "
+            "open, or check the rights."
         )
         raise OutputError(msg) from err
     except OSError:

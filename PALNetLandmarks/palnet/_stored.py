@@ -36,13 +36,15 @@ MAX_EXPANSION = 200
 FREE_BYTES = 1 << 24
 
 
-def unpack_arrays(data: bytes) -> dict[str, NDArray[Any]]:
-    """Read all arrays of a ``.npz`` file; none may be larger than what stands in the file.
+def unpack_arrays(data: bytes, only: str | None = None) -> dict[str, NDArray[Any]]:
+    """Read the arrays of a ``.npz`` file, which may not grow without measure.
 
     Parameters
     ----------
     data : bytes
         The whole file.
+    only : str, optional
+        The one array that is wanted; others may be of any kind then.
 
     Returns
     -------
@@ -60,7 +62,7 @@ def unpack_arrays(data: bytes) -> dict[str, NDArray[Any]]:
             if n_bytes > FREE_BYTES + MAX_EXPANSION * len(data):
                 msg = f"{n_bytes} bytes packed into {len(data)}"
                 raise ValueError(msg)
-            names = archive.namelist()
+            names = [n for n in archive.namelist() if only in (None, n.removesuffix(".npy"))]
             return {name.removesuffix(".npy"): unpack_array(archive.read(name)) for name in names}
     except Exception as err:  # a damaged archive raises nearly anything
         raise ValueError(_one_line(err)) from err

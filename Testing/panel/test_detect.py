@@ -263,6 +263,53 @@ def test_unit_of_a_detection_that_is_taken_back_does_not_stay(a_panel, a_face):
     assert "another unit" not in ui.scanInfoLabel.text
 
 
+def test_list_that_is_loaded_after_its_scan_is_shown(a_panel, a_list, a_face, scene, tmp_path):
+    path = tmp_path / "pat.mrk.json"
+    slicer.util.saveNode(a_list.node, str(path), properties={})
+    scene.RemoveNode(a_list.node)
+    a_panel.ui.scanSelector.setCurrentNode(a_face)
+    assert a_panel.reviewSection.review is None
+
+    node = slicer.util.loadMarkups(str(path))
+    qt.QApplication.processEvents()
+
+    assert a_panel.ui.landmarksSelector.currentNode() is node
+    assert a_panel.ui.scanSelector.currentNode() is a_face
+
+
+def test_panel_follows_a_scan_that_another_module_scales(a_panel, a_face, scene):
+    ui = a_panel.ui
+    scale_model(a_face, 0.1)
+    a_face.SetAttribute("PALNet.ScaledToMillimeters", None)
+    ui.scanSelector.setCurrentNode(a_face)
+    choose_unit(a_panel, "cm")
+    parent = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    matrix = vtk.vtkMatrix4x4()
+    for axis in range(3):
+        matrix.SetElement(axis, axis, 10.0)
+    parent.SetMatrixTransformToParent(matrix)
+
+    a_face.SetAndObserveTransformNodeID(parent.GetID())
+    wait_while(lambda: "unit: mm, chosen" not in ui.scanInfoLabel.text)
+
+    assert ui.unitSelector.currentText == "Millimeters"
+    a_face.HardenTransform()
+    QTest.qWait(500)
+    assert "unit: mm, chosen" in ui.scanInfoLabel.text
+
+
+def test_warning_stands_beside_a_canceled_detection(a_panel, a_face):
+    scale_model(a_face, 0.65)
+    a_panel.ui.scanSelector.setCurrentNode(a_face)
+    detect(a_panel)
+    click(a_panel.ui.detectButton)
+
+    click(a_panel.ui.detectButton)
+
+    assert "canceled" in a_panel.ui.statusLabel.text
+    assert "The face has " in a_panel.ui.statusLabel.text
+
+
 def test_newest_list_of_a_scan_comes_with_it(a_panel, a_list, a_face):
     newest = create_list(a_face.GetScene(), a_list.scheme, a_face, "Second look")
 

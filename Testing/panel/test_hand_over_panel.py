@@ -15,7 +15,7 @@ import vtk
 from palnet.exchange import FORMATS, read_landmarks
 from palnet_panel import click, measure
 from palnet_scenes import SAMPLES, a_record, true_landmarks
-from PALNetLandmarksLib.hand_over import default_path
+from PALNetLandmarksLib.hand_over import default_path, save
 from PALNetLandmarksLib.list_creation import create_list
 from PALNetLandmarksLib.measuring import LINE_ATTRIBUTE
 
@@ -302,3 +302,16 @@ def test_line_of_a_measurement_is_not_drawn_where_the_landmarks_were(a_reviewed_
 
     assert ui.measurementTable.rowCount == 0
     assert "Measure again" in ui.measurementLabel.text
+
+
+def test_names_that_no_file_can_have_are_proposed_otherwise(a_reviewed_panel, a_file, scene):
+    first = a_reviewed_panel.reviewSection.review.landmarks
+    save(first, a_file.with_name("face.mrk.json"))
+    for name, proposed in (
+        ("Observer B 12/03: left?", "Observer B 12_03_ left_.mrk.json"),
+        ("face", "face-2.mrk.json"),
+    ):
+        second = create_list(scene, first.scheme, first.model_node, "Second")
+        second.node.SetName(name)
+
+        assert default_path(second, ".mrk.json").name == proposed

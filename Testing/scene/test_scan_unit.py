@@ -295,6 +295,95 @@ def test_chosen_unit_of_points_that_were_cut_away_stays(a_face):
     assert chosen_unit(a_face).name == "mm"
 
 
+def filtered(model, vtk_filter):
+    """Change the surface in place, as a module does that smooths or decimates."""
+    vtk_filter.SetInputData(model.GetPolyData())
+    vtk_filter.Update()
+    model.SetAndObservePolyData(vtk_filter.GetOutput())
+
+
+def smoothing():
+    smooth = vtk.vtkSmoothPolyDataFilter()
+    smooth.SetNumberOfIterations(20)
+    return smooth
+
+
+def decimation():
+    decimate = vtk.vtkDecimatePro()
+    decimate.SetTargetReduction(0.3)
+    return decimate
+
+
+@pytest.mark.parametrize("make", [smoothing, decimation])
+@pytest.mark.parametrize("is_hardened", [False, True])
+def test_chosen_unit_outlasts_what_changes_the_surface(a_face_in_inches, make, is_hardened):
+    choose_unit(a_face_in_inches, "in")
+    landmarks = create_empty_list(a_face_in_inches, true_landmarks().scheme)
+    place(landmarks, (0, 10, 20))
+    if is_hardened:
+        put_under_scaling(a_face_in_inches, INCH)
+        a_face_in_inches.HardenTransform()
+        chosen_unit(a_face_in_inches)  # the panel follows its scan
+    else:
+        scale_model(a_face_in_inches, INCH)
+    landmarks.carry(np.diag([INCH, INCH, INCH, 1.0]))
+
+    filtered(a_face_in_inches, make())
+    adopt_unit(landmarks)
+
+    assert chosen_unit(a_face_in_inches).name == "mm"
+    assert length_of(landmarks, 0, 10) == pytest.approx(true_length(0, 10), rel=1e-3)
+
+
+@pytest.mark.parametrize("factor", [1.02, 0.98, 1.005])
+def test_hardened_slight_scale_changes_no_length(a_face, factor):
+    """Slicer moves the points first: half way the list still lies on the scan, nearly."""
+    choose_unit(a_face, "mm")
+    landmarks = create_empty_list(a_face, true_landmarks().scheme)
+    place(landmarks, (0, 10, 20), factor=1.0)
+    review = Review(landmarks, on_change=lambda _changed: adopt_unit(landmarks))
+    before = length_of(landmarks, 0, 10)
+    put_under_scaling(a_face, factor)
+    landmarks.node.SetAndObserveTransformNodeID(a_face.GetTransformNodeID())
+
+    for node in (landmarks.node, a_face):
+        node.HardenTransform()
+    adopt_unit(landmarks)
+
+    assert length_of(landmarks, 0, 10) == pytest.approx(before, rel=1e-4)
+    review.close()
+
+
+def test_unit_that_fits_no_face_is_followed_by_no_list(a_face):
+    landmarks = create_empty_list(a_face, true_landmarks().scheme)
+    place(landmarks, (0, 10), factor=1.0)
+
+    choose_unit(a_face, "m")
+    adopt_unit(landmarks)
+
+    assert landmarks.mm_per_unit == 1.0
+
+
+def test_detection_that_comes_back_by_a_redo_has_the_unit_it_was_made_in(a_face_in_inches):
+    choose_unit(a_face_in_inches, "in")
+    landmarks = create_empty_list(a_face_in_inches, true_landmarks().scheme)
+    review = Review(landmarks)
+    place(landmarks, (3,))
+    run = DetectionRun(a_face_in_inches, landmarks.node)
+    run.job.wait()
+    run.finish()
+    review.undo()
+
+    choose_unit(a_face_in_inches, "cm")
+    assert landmarks.mm_per_unit == pytest.approx(10.0)
+    review.redo()
+
+    assert landmarks.mm_per_unit == pytest.approx(INCH)
+    assert landmarks.record["mm_per_unit"] == pytest.approx(INCH)
+    assert has_lists_in_other_unit(a_face_in_inches, unit_of(a_face_in_inches).unit)
+    review.close()
+
+
 def test_list_without_a_unit_takes_that_of_its_scan(a_face_in_inches):
     """One that Slicer has saved says none; taken for millimeters, a face is 6 mm wide."""
     scene, scheme = a_face_in_inches.GetScene(), true_landmarks().scheme

@@ -15,8 +15,8 @@ from PALNetLandmarksLib.list_creation import create_list
 from PALNetLandmarksLib.panel.landmark_table import SHOW_DOUBTFUL, SHOW_MISSING, SHOW_UNREVIEWED
 from PALNetLandmarksLib.surface_snap import SurfaceSnap
 
-# Long enough for a timer that fires at once, where nothing should happen.
-A_MOMENT_MS = 200
+# Long enough for what would happen by itself, where nothing should.
+A_MOMENT_MS = 500
 
 
 @pytest.fixture
@@ -149,6 +149,48 @@ def test_list_that_is_made_meanwhile_takes_no_click(a_panel, view, a_coarse_face
 
     assert placed(a_panel) == [3]
     assert set(other.status) == {"undefined"}
+
+
+def test_second_click_of_a_double_one_places_nothing(a_panel, view):
+    a_panel.reviewSection.table.select(2)
+    click(a_panel.ui.placeButton)
+    place(a_panel, view, 2)
+
+    view.click(true_landmarks().positions[2])
+    QTest.qWait(100)
+    view.click(true_landmarks().positions[2])
+    QTest.qWait(A_MOMENT_MS)
+
+    assert placed(a_panel) == [2]
+
+
+def test_list_that_is_loaded_meanwhile_takes_no_click(a_panel, view, tmp_path):
+    landmarks = a_panel.reviewSection.review.landmarks
+    landmarks.node.SetNthControlPointPositionWorld(0, *true_landmarks().positions[0])
+    slicer.util.saveNode(landmarks.node, str(tmp_path / "other.mrk.json"), properties={})
+    a_panel.reviewSection.table.select(3)
+    click(a_panel.ui.placeButton)
+
+    loaded = slicer.util.loadMarkups(str(tmp_path / "other.mrk.json"))
+    QTest.qWait(A_MOMENT_MS)
+    click_where(view, 3)
+
+    assert loaded.GetNumberOfDefinedControlPoints() == 1
+    assert not is_placing()
+
+
+def test_clicks_by_slicer_s_own_button_go_into_the_list_just_made(a_panel, view, a_coarse_face):
+    first = a_panel.reviewSection.review.landmarks
+    a_panel.reviewSection.table.select(3)
+    click(a_panel.ui.placeButton)
+    press_escape()
+
+    click(a_panel.ui.byHandButton)
+
+    second = a_panel.reviewSection.review.landmarks
+    active = slicer.app.applicationLogic().GetSelectionNode().GetActivePlaceNodeID()
+    assert second.node is not first.node
+    assert active == second.node.GetID()
 
 
 def press_escape():

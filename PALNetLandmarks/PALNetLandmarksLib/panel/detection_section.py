@@ -102,7 +102,7 @@ class DetectionSection:
         self._poller.stop()
         self._run = None
         self._show_idle()
-        self.say(_("The detection was canceled; nothing was changed."))
+        self._say_beside(_("The detection was canceled; nothing was changed."))
 
     def _on_tick(self, job):
         text = _("{scan}: detecting landmarks, {seconds:.0f} s")

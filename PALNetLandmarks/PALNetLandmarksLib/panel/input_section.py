@@ -121,6 +121,7 @@ class InputSection:
         name = self._ui.unitSelector.itemData(self._ui.unitSelector.currentIndex)
         if self._is_stale():
             self.show(self._model)
+            self._say(_("The scan was changed meanwhile: look at its size and choose again."))
             return
         with slicer.util.tryWithErrorDisplay(_("The unit could not be chosen."), waitCursor=True):
             choose_unit(self._model, name)

@@ -155,9 +155,15 @@ class MeasurementSection:
         row = self._ui.measurementTable.currentRow()
         if self._line is None or not 0 <= row < len(self._measurements):
             return
+        self.forget_if_moved()
+        if self._line is not None:
+            self._line.show(self._measurements[row].polyline)
+
+    def forget_if_moved(self):
+        """Drop what was measured at another place, as before a transform."""
+        if self._line is None:
+            return
         now = self._review.landmarks.world_positions
         if not np.array_equal(now, self._measured.positions, equal_nan=True):
             self.clear()
             self._say(_("The landmarks were moved since. Measure again."))
-            return
-        self._line.show(self._measurements[row].polyline)

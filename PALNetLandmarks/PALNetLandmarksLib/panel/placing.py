@@ -6,6 +6,7 @@ from __future__ import annotations
 import qt
 import slicer
 
+from PALNetLandmarksLib.landmark_list import LIST_CLASS
 from PALNetLandmarksLib.scan_unit import adopt_unit
 
 
@@ -21,19 +22,36 @@ class Placing:
     def __init__(self):
         self.on_end = None
         self._is_due = False
-        self._interaction = slicer.app.applicationLogic().GetInteractionNode()
-        event = self._interaction.InteractionModeChangedEvent
-        self._observer = self._interaction.AddObserver(event, self.check_soon)
+        logic = slicer.app.applicationLogic()
+        self._interaction, self._selection = logic.GetInteractionNode(), logic.GetSelectionNode()
+        observed = (
+            (self._interaction, self._interaction.InteractionModeChangedEvent),
+            (self._selection, self._selection.ActivePlaceNodeIDChangedEvent),
+        )
+        self._observers = [(node, node.AddObserver(e, self.check_soon)) for node, e in observed]
 
     def close(self):
         """Notice nothing any more."""
         self.on_end = None
-        self._interaction.RemoveObserver(self._observer)
+        for node, tag in self._observers:
+            node.RemoveObserver(tag)
+        self._observers = []
 
-    @property
-    def is_on(self):
-        """Whether the next click in a view places something."""
-        return self._interaction.GetCurrentInteractionMode() == self._interaction.Place
+    def is_on(self, landmarks):
+        """Tell whether the next click in a view places a landmark of a list.
+
+        Parameters
+        ----------
+        landmarks : LandmarkList
+            The list.
+
+        Returns
+        -------
+        bool
+            False also where the click would go into another list, such as one just loaded.
+        """
+        is_placing = self._interaction.GetCurrentInteractionMode() == self._interaction.Place
+        return is_placing and self._selection.GetActivePlaceNodeID() == landmarks.node.GetID()
 
     def start(self, landmarks, index):
         """Let the next click place a landmark.
@@ -52,8 +70,10 @@ class Placing:
         logic.StartPlaceMode(False)
 
     def stop(self):
-        """Let clicks turn the view again."""
-        if self.is_on:
+        """Let clicks turn the view again, unless the user is placing something of another kind."""
+        name = self._selection.GetActivePlaceNodeClassName()
+        is_placing = self._interaction.GetCurrentInteractionMode() == self._interaction.Place
+        if is_placing and name == LIST_CLASS:
             self._interaction.SwitchToViewTransformMode()
 
     def check_soon(self, *_args):

@@ -21,6 +21,9 @@ from PALNetLandmarksLib.panel.landmark_table import (
 )
 from PALNetLandmarksLib.review import Review
 
+# The second click of a double one must not place the next landmark.
+_DOUBLE_CLICK_MS = 300
+
 _FILTER_KEY, _ORDER_KEY = "PALNet/Filter", "PALNet/Order"
 
 
@@ -50,6 +53,10 @@ class ReviewSection:
         self._is_camera_still = False
         # The landmark that the next click places, and those that are due after it.
         self._awaited, self._due = None, []
+        self._pause = qt.QTimer()
+        self._pause.setSingleShot(True)
+        self._pause.setInterval(_DOUBLE_CLICK_MS)
+        self._pause.timeout.connect(self._go_on_placing)
         self.table = LandmarkTable(ui.landmarkTable)
         self._fill_selectors()
         self._connect()
@@ -86,14 +93,20 @@ class ReviewSection:
         ----------
         lists : iterable of LandmarkList
             Any lists of the scene.
+
+        Returns
+        -------
+        list of LandmarkList
+            Those that were not followed before.
         """
-        for landmarks in lists:
-            if landmarks.node not in self._reviews:
-                review = Review(landmarks)
-                review.snap_to_surface = bool(self._ui.snapCheckBox.checked)
-                review.on_moved = lambda moved, review=review: self._on_moved(review, moved)
-                review.on_broken = lambda review=review: self._drop(review)
-                self._reviews[landmarks.node] = review
+        new = [landmarks for landmarks in lists if landmarks.node not in self._reviews]
+        for landmarks in new:
+            review = Review(landmarks)
+            review.snap_to_surface = False  # what scripts write elsewhere stays where it is
+            review.on_moved = lambda moved, review=review: self._on_moved(review, moved)
+            review.on_broken = lambda review=review: self._drop(review)
+            self._reviews[landmarks.node] = review
+        return new
 
     def close(self):
         """Let go of all lists."""
@@ -106,6 +119,7 @@ class ReviewSection:
         """Show no list; its review goes on watching it."""
         if self.review is not None:
             self.review.on_change = None
+            self.review.snap_to_surface = False
             self.end_placing()
             self._halo.remove()
         self.review, self._halo = None, None
@@ -164,6 +178,8 @@ class ReviewSection:
         text = _("Moved in the list '{name}', which is not selected: {codes}.")
         lines = []
         for node, moved in self._moved_elsewhere.items():
+            if node.GetScene() is None:
+                continue
             codes = self._reviews[node].landmarks.scheme.codes
             words = " ".join(codes[index] for index in sorted(moved))
             lines.append(text.format(name=node.GetName(), codes=words))
@@ -261,30 +277,32 @@ class ReviewSection:
 
     def _place_next(self):
         """Go on to the next landmark that was never placed, once Slicer has ended this click."""
-        review, due, self._awaited = self.review, self._due, None
+        self._awaited = None
+        self._pause.start()
 
-        def go_on():
-            if review is not self.review or self._awaited is not None:
-                return
-            self._placing.stop()
-            status, shown = review.landmarks.status, self.table.indices
-            following = [index for index in due if status[index] == "undefined" and index in shown]
-            if following:
-                self.table.select(following[0])
-                self.on_place()
-
-        qt.QTimer.singleShot(0, go_on)
+    def _go_on_placing(self):
+        self._placing.stop()
+        status, shown = self.review.landmarks.status, self.table.indices
+        unplaced = [index for index in self._due if status[index] == "undefined"]
+        following = [index for index in unplaced if index in shown]
+        if following:
+            self.table.select(following[0])
+            self.on_place()
 
     def _check_placing(self):
         """Give placing up where the awaited landmark was placed otherwise, or nobody sees it."""
         if self._awaited is None or self.review is None:
             return
-        is_placed = self.review.landmarks.status[self._awaited] in PLACED
-        if is_placed or self.table.current != self._awaited or not self._placing.is_on:
+        landmarks = self.review.landmarks
+        is_placed = landmarks.status[self._awaited] in PLACED
+        is_hidden = self.table.current != self._awaited
+        if is_placed or is_hidden or not self._placing.is_on(landmarks):
             self.end_placing()
 
     def end_placing(self):
         """Let clicks in a view place nothing any more."""
+        self._due = []
+        self._pause.stop()
         if self._awaited is not None:
             self._awaited = None
             self._placing.stop()
@@ -328,8 +346,8 @@ class ReviewSection:
         is_on : bool
             Whether a moved landmark is laid onto the surface.
         """
-        for review in self._reviews.values():
-            review.snap_to_surface = bool(is_on)
+        if self.review is not None:
+            self.review.snap_to_surface = bool(is_on)
 
     def _travel(self, direction):
         if self.review is None:

@@ -22,6 +22,8 @@ __all__ = ["poses_of"]
 
 # Three points that are not on a line hold a pose.
 MIN_LANDMARKS = 3
+# Fewer landmarks of any kind can be laid over a mean face by a similarity, or nearly so.
+MIN_SHARED = 5
 # Second over first extent of points: below it they lie on a line, such as that of the profile.
 _LINE_SHARE = 0.15
 # Median distance of a lab's landmarks from those of the mean face that have their codes. People lie
@@ -78,7 +80,7 @@ def _mean_face_of(scheme: Scheme) -> NDArray[np.float64] | None:
     for model in list_models():
         mean = dict(zip(model.scheme.codes, model.atlas.landmark_mean_mm, strict=True))
         places = np.array([mean.get(code, np.full(3, np.nan)) for code in scheme.codes])
-        if holds_pose(places):
+        if np.isfinite(places).all(axis=1).sum() >= MIN_SHARED and holds_pose(places):
             return places
     return None
 
@@ -89,8 +91,8 @@ def _is_that_face(shapes_mm: Sequence[NDArray[np.float64]], mean_mm: NDArray[np.
         return True
     off = []
     for shape in shapes_mm:
-        if holds_pose(shape, mean_mm):
-            is_there = np.isfinite(shape + mean_mm).all(axis=1)
+        is_there = np.isfinite(shape + mean_mm).all(axis=1)
+        if is_there.sum() >= MIN_SHARED and holds_pose(shape, mean_mm):
             matrix = fit_similarity(shape[is_there], mean_mm[is_there])
             fitted = apply_similarity(matrix, shape[is_there])
             off.append(np.median(np.linalg.norm(fitted - mean_mm[is_there], axis=1)))

@@ -40,8 +40,8 @@ MAX_EXPANSION = 250
 """Compressed arrays of meshes grow to 80 times their size at most, those made to fill a computer's
 memory to 1,000 times and more."""
 
-FREE_BYTES = 1 << 20
-"""So much an array may grow to in any case."""
+FREE_BYTES = 1 << 29
+"""So much an array may grow to in any case: most of a range scan's grid may be zeros."""
 
 MAX_LZMA_BYTES = 1 << 28
 """Memory for the dictionary of LZMA, whose strongest preset needs a quarter of this."""

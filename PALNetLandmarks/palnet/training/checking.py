@@ -13,7 +13,7 @@ import numpy as np
 from palnet._page import atlas_of
 from palnet.face.similarity import apply_similarity, fit_similarity, similarity_scale
 from palnet.face.verdict import LARGEST_FACE, SMALLEST_FACE
-from palnet.training.common_shape import common_shape
+from palnet.training.common_shape import common_shape, median_shape
 from palnet.training.dataset import AnnotatedScan, DataSet, Problem
 from palnet.training.scan_checks import CheckedScan, check_scan
 
@@ -248,7 +248,7 @@ def _compare_frames(loaded: Loaded, _scheme: Scheme) -> Iterator[Problem]:
     ]
     if not placed:
         return
-    middle = _median([positions for _, positions in placed])
+    middle = median_shape([positions for _, positions in placed])
     for specimen, positions in placed:
         off = _misfit(positions - middle)
         if off > REGISTRATION_MM:
@@ -325,7 +325,7 @@ def _mean_shape(
         laid = [_fit(shape, mean)[0] for shape in shapes if _can_be_laid(shape, mean)]
         if not laid:
             return None
-        mean = _median(laid)
+        mean = median_shape(laid)
     return mean
 
 
@@ -344,15 +344,6 @@ def _fit(
     if near.sum() >= max(MIN_TO_FIT, 0.6 * there.sum()):
         matrix = fit_similarity(shape[near], mean[near])
     return apply_similarity(matrix, shape), similarity_scale(matrix)
-
-
-def _median(shapes: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Median of each coordinate over the shapes that have it; NaN where none has."""
-    stacked = np.array(shapes)
-    result = np.full(stacked.shape[1:], np.nan)
-    is_there = np.isfinite(stacked).any(axis=0)
-    result[is_there] = np.nanmedian(stacked[:, is_there], axis=0)
-    return result
 
 
 def _misfit(differences: NDArray[np.float64]) -> float:

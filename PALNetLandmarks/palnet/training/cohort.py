@@ -12,6 +12,7 @@ import numpy as np
 from palnet._checks import check_points, frozen_copy
 from palnet.errors import TrainingError
 from palnet.sorted_patches import finish_landmarks, gather_sorted
+from palnet.training.common_shape import median_shape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -173,7 +174,7 @@ def find_outliers(scans: Sequence[AlignedScan], limit_mm: float) -> list[str]:
     TrainingError
         If more than half of the scans are: then there is no place that they have in common.
     """
-    median_mm = _median([scan.truth_mm for scan in scans])
+    median_mm = median_shape([scan.truth_mm for scan in scans])
     found = []
     for scan in scans:
         difference = scan.truth_mm - median_mm
@@ -189,12 +190,3 @@ def find_outliers(scans: Sequence[AlignedScan], limit_mm: float) -> list[str]:
         )
         raise TrainingError(msg)
     return found
-
-
-def _median(truths_mm: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Median of each coordinate over the scans that have it; NaN where none has."""
-    stacked = np.array(truths_mm)
-    result = np.full(stacked.shape[1:], np.nan)
-    is_there = np.isfinite(stacked).any(axis=0)
-    result[is_there] = np.nanmedian(stacked[:, is_there], axis=0)
-    return result

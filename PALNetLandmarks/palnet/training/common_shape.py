@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["common_shape"]
+__all__ = ["common_shape", "median_shape"]
 
 # To tell a shape from its mirror image.
 _MIN_LANDMARKS = 4
@@ -52,6 +52,26 @@ def common_shape(shapes_mm: Sequence[NDArray[np.float64]]) -> NDArray[np.float64
     mirrored = shape * [-1, 1, 1]
     votes = [_misfit(each, shape) - _misfit(each, mirrored) for each in shapes_mm]
     return mirrored if np.sum(np.sign(votes)) > 0 else shape
+
+
+def median_shape(shapes_mm: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Take the median of each coordinate over the shapes that have it; they lie in one frame.
+
+    Parameters
+    ----------
+    shapes_mm : sequence of ndarray of shape (n_landmarks, 3)
+        Landmarks of each scan, NaN where missing.
+
+    Returns
+    -------
+    ndarray of shape (n_landmarks, 3)
+        NaN where none has it.
+    """
+    stacked = np.array(shapes_mm)
+    result = np.full(stacked.shape[1:], np.nan)
+    is_there = np.isfinite(stacked).any(axis=0)
+    result[is_there] = np.nanmedian(stacked[:, is_there], axis=0)
+    return result
 
 
 def _median_distances(shapes_mm: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:

@@ -102,11 +102,11 @@ class DataSet:
     def left_out(self) -> list[str]:
         """What the folder holds of scans that are not among `scans`, and why, a line each."""
         names = {scan.specimen for scan in self.scans}
-        return [
-            f"{problem.specimen}: {problem.text}"
-            for problem in self.problems
-            if problem.kind in _LEFT_OUT and problem.specimen not in names
-        ]
+        why: dict[str, list[str]] = {}
+        for problem in self.problems:
+            if problem.kind in _LEFT_OUT and problem.specimen not in names:
+                why.setdefault(problem.specimen, []).append(problem.text)
+        return [f"{specimen}: {' '.join(texts)}" for specimen, texts in why.items()]
 
 
 def load_scan(scan: AnnotatedScan, scheme: Scheme) -> tuple[Mesh, Unit, LandmarkSet]:
@@ -192,21 +192,25 @@ def name_people(
         If a table cannot be read, names none of the scans, or two rows give one scan to two people.
     """
     known = {scan.specimen for scan in scans}
+    problems: list[Problem] = []
     person_of: dict[str, str] = {}
     for path in sorted(folder.rglob(PEOPLE_FILE)):
+        if any(part.startswith(".") for part in path.relative_to(folder).parts):
+            continue
+        # A table speaks of the scans beside and below it: a copy in a subfolder of no others.
+        below = {scan.specimen for scan in scans if path.parent in scan.mesh_path.parents}
         rows = [(_specimen_of(name, known), person) for name, person in _read_people_rows(path)]
-        for specimen, person in rows:
+        named = [(specimen, person) for specimen, person in rows if specimen in below]
+        for specimen, person in named:
             if person_of.setdefault(specimen, person) != person:
                 msg = f"{path}: {specimen!r} is there under two people. Keep one of the rows."
                 raise UsageError(msg)
-        if rows and not known & {specimen for specimen, _ in rows}:
+        if rows and below and not named:
             msg = f"{path}: names none of the scans. Name each by its file, without the ending."
             raise UsageError(msg)
-    problems = [
-        Problem("unknown_specimen", name, f"{PEOPLE_FILE} names it; there is no such scan.")
-        for name in person_of
-        if name not in known
-    ]
+        text = f"{path.relative_to(folder)} names it; there is no such scan."
+        unknown = dict.fromkeys(name for name, _ in rows if name not in known)
+        problems += [Problem("unknown_specimen", name, text) for name in unknown]
     return [replace(s, person=person_of.get(s.specimen) or s.person) for s in scans], problems
 
 

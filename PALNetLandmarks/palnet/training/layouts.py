@@ -36,6 +36,7 @@ INDICES_FILE, INDICES_KEY = "landmark_indices.npz", "v10"
 NEUTRAL_ENDING = "_neutral.obj"
 _ENDINGS = tuple(entry.suffix for entry in FORMATS.values())
 _LAFAS_ROW = re.compile(r"[^\t]+\t\s*\([^()]*\)\s*")
+_HEAD_CHARACTERS = 4096
 # Formats round differently, none more than this.
 SAME_MM = 0.01
 
@@ -119,7 +120,9 @@ Found = tuple[list[AnnotatedScan], list[Problem]]
 def _read_facescape(folder: Path) -> Found:
     """Every neutral mesh; the vertex of each landmark is the same in all."""
     try:
-        vertices = unpack_arrays((folder / INDICES_FILE).read_bytes())[INDICES_KEY]
+        vertices = unpack_arrays((folder / INDICES_FILE).read_bytes(), only=INDICES_KEY)[
+            INDICES_KEY
+        ]
         if vertices.shape != (68,) or vertices.dtype.kind not in "iu" or vertices.min() < 0:
             text = f"must hold 68 vertex numbers as {INDICES_KEY!r}; got shape {vertices.shape}."
             return [], [Problem("bad_indices", INDICES_FILE, text)]
@@ -146,8 +149,9 @@ def _read_subjects_and_others(
 ) -> tuple[str, list[AnnotatedScan], list[Problem]]:
     """Read the subjects of LAFAS, and all that lies elsewhere as meshes with landmark files."""
     files = [p for p in sorted(folder.rglob("*")) if p.is_file() and not p.name.startswith(".")]
-    alike = [path for path in sorted(folder.iterdir()) if _is_like_lafas(path)]
-    subjects = [path for path in alike if any(map(_has_lafas_rows, path.glob("*.txt")))]
+    subfolders = [path for path in sorted(folder.iterdir()) if path.is_dir()]
+    subjects = [path for path in subfolders if _has_lafas_rows(path)]
+    alike = [path for path in subfolders if path in subjects or _is_like_lafas(path)]
     is_lafas = subjects and not any(p.parent not in alike and _is_mesh(p) for p in files)
     if is_lafas:  # one whose rows nobody can read is told as such
         return "lafas", *_read_lafas(alike, scheme)
@@ -160,19 +164,25 @@ def _read_subjects_and_others(
     return "plain", scans, [*parts[0][1], *parts[1][1], *repeated]
 
 
-def _is_like_lafas(path: Path) -> bool:
+def _has_lafas_rows(folder: Path) -> bool:
+    """Whether there is an OBJ, and a text that begins with a row of LAFAS: a note does not."""
+    texts = [path for path in folder.glob("*.txt") if path.is_file()]
+    return any(folder.glob("*.obj")) and any(_LAFAS_ROW.fullmatch(_first_line(t)) for t in texts)
+
+
+def _first_line(path: Path) -> str:
+    """The first line that is not blank, of a file that may be a long one of anything."""
+    with path.open(encoding="utf-8-sig", errors="replace") as stream:
+        head = stream.read(_HEAD_CHARACTERS)
+    return next((line for line in head.splitlines() if line.strip()), "")
+
+
+def _is_like_lafas(folder: Path) -> bool:
     """Whether a folder holds an OBJ and a text, and no landmarks of the name of the mesh."""
-    if not (path.is_dir() and any(path.glob("*.txt"))):
-        return False
-    names = {mesh.stem for mesh in path.glob("*.obj")}
-    tables = [p for p in path.iterdir() if p.name.lower().endswith(_ENDINGS)]
-    return bool(names) and not any(_stem(table) in names for table in tables)
-
-
-def _has_lafas_rows(path: Path) -> bool:
-    """Whether a text has a row of LAFAS; a note beside a scan has none."""
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    return any(_LAFAS_ROW.fullmatch(line) for line in lines)
+    names = {mesh.stem for mesh in folder.glob("*.obj")}
+    texts = [path for path in folder.glob("*.txt") if path.is_file()]
+    tables = [p for p in folder.iterdir() if p.name.lower().endswith(_ENDINGS)]
+    return bool(names and texts) and not any(_stem(table) in names for table in tables)
 
 
 def _is_mesh(path: Path) -> bool:

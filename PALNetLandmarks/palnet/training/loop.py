@@ -216,6 +216,7 @@ def run_loop(
     run.keep_best()
     network.eval()
     if is_first():
+        run.write_rest()
         _try_to_draw(folder)
 
 
@@ -320,6 +321,7 @@ class _Run:
             "schedule": self.schedule.state_dict(),
             "step": self.step,
             "settings": self.identity,
+            "unwritten": self.unwritten,
         }
         if isinstance(self.settings, PlateauSettings):
             state |= {"best": self.best, "best_mm": self.best_mm, "best_step": self.best_step}
@@ -345,8 +347,19 @@ class _Run:
                 self.best, self.best_mm = state["best"], state["best_mm"]
                 self.best_step = state["best_step"]
             logger.info("%s: going on from step %d", self.folder.name, self.step)
+            self.unwritten = [(int(row[0]), row[1], row[2]) for row in state.get("unwritten", ())]
         if is_first():
             _cut_curve(self.folder, self.step)
+
+    def write_rest(self) -> None:
+        """Write the rows that could not be written; they are in the checkpoint as well."""
+        if self.unwritten and not _try_to_append(self.folder, self.unwritten):
+            path = self.folder / "curve.csv"
+            msg = (
+                f"{path}: the training is done, but {len(self.unwritten)} rows are not written. "
+                "Close the program that has it open and give the same command again."
+            )
+            raise OutputError(msg)
 
 
 def _read_checkpoint(path: Path) -> dict[str, Any]:
@@ -387,8 +400,8 @@ def _try_to_append(folder: Path, rows: list[tuple[int, str, str]]) -> bool:
         stream = path.open("a", newline="", encoding="utf-8")
     except PermissionError as err:
         logger.warning(
-            "%s: cannot be written (%s). The training goes on, and its rows are added once the "
-            "program that has it open is closed.",
+            "%s: cannot be written (%s). The training goes on; close the program that has it open "
+            "before it ends.",
             path,
             err.strerror,
         )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from palnet._dependencies import require
 from palnet._files import write_text
+from palnet._stored import parse_json
 from palnet.errors import UsageError
 from palnet.network.sizes import SIZES
 
@@ -377,8 +378,8 @@ def claim_folder(folder: Path, recipe: dict[str, Any], ignoring: Collection[str]
     """
     path = folder / CLAIM_NAME
     content = json.dumps(recipe, indent=1) + "\n"
-    if path.exists() and path.read_text(encoding="utf-8") != content:
-        changes = _changes(path, json.loads(content))
+    if path.exists() and path.read_bytes() != content.encode():
+        changes = _changes(path, parse_json(content))
         for key in ignoring:
             changes.pop(key, None)
         if changes:
@@ -393,8 +394,8 @@ def claim_folder(folder: Path, recipe: dict[str, Any], ignoring: Collection[str]
 def _changes(path: Path, recipe: dict[str, Any]) -> dict[str, str]:
     """What a claim says otherwise, with the two values where they are short."""
     try:
-        claimed = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+        claimed = parse_json(path.read_text(encoding="utf-8"))
+    except ValueError:  # also what is no UTF-8
         claimed = None
     if not isinstance(claimed, dict):
         return {f"{CLAIM_NAME} is damaged": ""}
@@ -422,4 +423,4 @@ def _say_changes(changes: dict[str, str]) -> str:
     of_recipe = [f"{key}{said}" for key, said in changes.items() if key not in _OF_SCANS]
     if of_recipe:
         return f"another recipe or version ({', '.join(of_recipe)})"
-    return "other scans, landmarks or people: they were changed since"
+    return "other scans, landmarks, people or model to start from"

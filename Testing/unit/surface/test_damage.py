@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from palnet.errors import MeshError
-from palnet.surface import parse_unit, prepare_surface, read_mesh
+from palnet.surface import _vtp, parse_unit, prepare_surface, read_mesh
 from palnet.surface._read import PARSERS
 from palnet_meshes import WRITERS, make_head
 
@@ -100,7 +100,8 @@ def test_damaged_headers_never_crash_nor_ask_for_memory(name, tmp_path):
     ("name", "pack"),
     [("vtkZLibDataCompressor", zlib.compress), ("vtkLZMADataCompressor", lzma.compress)],
 )
-def test_compressed_array_that_would_fill_the_memory_is_refused(name, pack, tmp_path):
+def test_compressed_array_that_would_fill_the_memory_is_refused(name, pack, tmp_path, monkeypatch):
+    monkeypatch.setattr(_vtp, "FREE_BYTES", 1 << 20)
     n_bytes = 12 << 24
     block = pack(bytes(n_bytes))
     sizes = struct.pack("<IIII", 1, n_bytes, 0, len(block))

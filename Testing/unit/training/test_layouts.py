@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from palnet.exchange import write_landmarks, write_specimens
 from palnet.landmarks import LandmarkSet
 from palnet.scheme import load_scheme
 from palnet.surface import Mesh, write_ply
+from palnet.training import layouts
 from palnet.training.checking import check_data_set
 from palnet.training.dataset import load_scan
 from palnet.training.keeping import _is_kept
@@ -112,6 +114,31 @@ def test_plain_scans_beside_a_subject_of_lafas_are_read_as_well(a_lafas_folder):
     assert (data.layout, data.problems) == ("plain", ())
     assert [scan.specimen for scan in data.scans] == ["S01", "S02", "anna", "bert"]
     np.testing.assert_allclose(positions_of(data.scans[1], data.scheme)[0], [1.5, 1, -1])
+
+
+def test_what_was_detected_beside_the_mesh_of_a_subject_is_no_annotation(a_lafas_folder):
+    """`palnet detect` writes beside the scan: a training would have learned from itself."""
+    before = read_data_set(a_lafas_folder)
+    for scan in before.scans:
+        moved = replace(scan.landmarks, positions=scan.landmarks.positions + 5.0)
+        write_landmarks(moved, scan.mesh_path.with_suffix(".csv"))
+
+    data = read_data_set(a_lafas_folder)
+
+    assert (data.layout, [scan.specimen for scan in data.scans]) == ("lafas", ["S01", "S02"])
+    for scan, expected in zip(data.scans, before.scans, strict=True):
+        np.testing.assert_array_equal(scan.landmarks.positions, expected.landmarks.positions)
+
+
+def test_long_text_beside_a_mesh_is_not_read_whole(a_lafas_folder, monkeypatch):
+    folder = a_lafas_folder / "cloud"
+    folder.mkdir()
+    write_obj(toy_person(0)[0], folder / "cloud.obj")
+    (folder / "points.txt").write_text("1 2 3\n" * 100_000, encoding="utf-8")
+    (folder / "frames.txt").mkdir()
+    monkeypatch.setattr(Path, "read_text", None)
+
+    assert not layouts._has_lafas_rows(folder)
 
 
 def test_note_beside_a_plain_scan_makes_no_lafas_of_it(tmp_path):
@@ -361,6 +388,21 @@ def test_tables_of_people_below_the_folder_are_read(tmp_path):
     (folder / "people.csv").write_text("specimen,person\np2,bert\n", encoding="utf-8")
     with pytest.raises(UsageError, match=r"second.people\.csv: 'p2' is there under two people"):
         read_data_set(folder, scheme)
+
+
+@pytest.mark.parametrize("place", ["old", ".trash"])
+def test_copy_of_a_table_of_people_in_a_subfolder_says_nothing_of_the_scans_above(tmp_path, place):
+    folder = tmp_path / "scans"
+    scheme = str(write_toy_cohort(folder, 3))
+    (folder / place).mkdir()
+    for path, person in ((folder, "anna"), (folder / place, "bert")):
+        text = f"specimen,person\np0,{person}\np1,{person}\n"
+        (path / "people.csv").write_text(text, encoding="utf-8")
+
+    data = read_data_set(folder, scheme)
+
+    assert [scan.person for scan in data.scans] == ["anna", "anna", "p2"]
+    assert data.problems == ()
 
 
 @pytest.mark.parametrize(

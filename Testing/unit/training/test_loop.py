@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from palnet.errors import TrainingError
+from palnet.errors import OutputError, TrainingError
 from palnet.training.loop import LoopSettings, run_loop
 
 SETTINGS = LoopSettings(n_steps=30, peak_rate=0.02, seed=3, save_every=10)
@@ -161,6 +161,48 @@ def test_curve_that_a_spreadsheet_has_open_ends_no_training(tmp_path, monkeypatc
     run_loop(make_network(), lesson.draw_loss, SETTINGS, tmp_path / "in_use", validate)
 
     assert "curve.csv: cannot be written (The file is in use). The training goes on" in caplog.text
+    curves = [(tmp_path / name / "curve.csv").read_bytes() for name in ("as_ever", "in_use")]
+    assert curves[0] == curves[1]
+
+
+class Spreadsheet:
+    """Has the curve open while it is told to."""
+
+    def __init__(self, monkeypatch):
+        self.is_open, opening = True, Path.open
+
+        def refuse(path, mode="r", **options):
+            if self.is_open and path.name == "curve.csv" and mode == "a":
+                raise PermissionError(13, "The file is in use")
+            return opening(path, mode, **options)
+
+        monkeypatch.setattr(Path, "open", refuse)
+
+
+def test_rows_of_a_curve_that_was_open_to_the_end_are_written_by_the_same_command(
+    tmp_path, monkeypatch
+):
+    train(tmp_path / "as_ever")
+    spreadsheet = Spreadsheet(monkeypatch)
+    with pytest.raises(OutputError, match="3 rows are not written"):
+        train(tmp_path / "in_use")
+    spreadsheet.is_open = False
+
+    train(tmp_path / "in_use")
+
+    curves = [(tmp_path / name / "curve.csv").read_bytes() for name in ("as_ever", "in_use")]
+    assert curves[0] == curves[1]
+
+
+def test_rows_of_a_curve_that_was_open_outlast_an_interruption(tmp_path, monkeypatch):
+    train(tmp_path / "as_ever")
+    spreadsheet = Spreadsheet(monkeypatch)
+    with pytest.raises(InterruptionError):
+        train(tmp_path / "in_use", Lesson(stop_at=25))
+    spreadsheet.is_open = False
+
+    train(tmp_path / "in_use")
+
     curves = [(tmp_path / name / "curve.csv").read_bytes() for name in ("as_ever", "in_use")]
     assert curves[0] == curves[1]
 

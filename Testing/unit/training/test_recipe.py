@@ -175,8 +175,8 @@ CLAIM = {"seed": 42, "training": {"rate": 1e-3, "batch": 8}, "train": ["a", "b"]
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
-        ({"scans_sha256": "34cd"}, "of other scans, landmarks or people: they were changed since."),
-        ({"train": ["a"], "scans_sha256": "34cd"}, "of other scans, landmarks or people"),
+        ({"scans_sha256": "34cd"}, "of other scans, landmarks, people or model"),
+        ({"train": ["a"], "scans_sha256": "34cd"}, "of other scans, landmarks, people"),
         ({"seed": 7, "train": ["b"]}, "of another recipe or version (seed 42, now 7)."),
         ({"training": {"rate": 0.01, "batch": 8}}, "version (training.rate 0.001, now 0.01)."),
         ({"version": 3}, "of another recipe or version (version absent, now 3)."),
