@@ -47,8 +47,8 @@ _AXES = {
 }
 _AXES_TEXT = {
     True: "the axes of the face",
-    False: "the axes of the first specimen's file, since too few landmarks have codes and places of "
-    "those of the mean face",
+    False: "the axes of the first specimen's file, since too few landmarks have codes and places "
+    "of those of the mean face",
 }
 _KIND_NAMES = {"distance": "distances", "angle": "angles", "index": "indices"}
 _OBSERVERS = {"intra": "Intra-observer agreement", "inter": "Inter-observer agreement"}
