@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The unit of a scan's numbers: chosen by the user, told by a detection, or by the size."""
+"""The unit of a scan's numbers, who says it, and the scaling of a scan to millimeters."""
 
 from __future__ import annotations
 
