@@ -206,7 +206,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self.ui is None or isHalf:
             return
         scan, shown = self._shown
-        new = self.reviewSection.watch(self.logic.allLists())
+        new = self.reviewSection.watch(self.logic.allLists(self.reviewSection.watched))
         if scan is not None and shown is None:
             # A list that was loaded after its scan: nobody has chosen to go without it.
             mine = [found.node for found in new if self.logic.isListOf(found, scan)]
@@ -448,11 +448,11 @@ class PALNetLandmarksLogic(ScriptedLoadableModuleLogic):
 
         return find_model(landmarks) is modelNode
 
-    def allLists(self):
-        """Give all lists of landmarks of the scene."""
+    def allLists(self, but=()):
+        """Give all lists of landmarks of the scene, but those of some nodes."""
         from PALNetLandmarksLib.linking import all_lists
 
-        return all_lists(slicer.mrmlScene)
+        return all_lists(slicer.mrmlScene, but)
 
     def openList(self, markupsNode):
         """Give the landmarks of a point list, and what is wrong with it if it holds none."""

@@ -6,7 +6,12 @@ from __future__ import annotations
 import numpy as np
 import slicer
 
-from PALNetLandmarksLib.landmark_list import LandmarkList, is_landmark_list
+from PALNetLandmarksLib.landmark_list import (
+    LIST_CLASS,
+    MODEL_REFERENCE,
+    LandmarkList,
+    is_landmark_list,
+)
 from PALNetLandmarksLib.surface_snap import SurfaceSnap
 
 # Landmarks of another scan are centimeters away; those of a coarser copy of this one are not.
@@ -122,25 +127,28 @@ def linked_lists(model_node):
     list of LandmarkList
         In the order in which they came into the scene.
     """
-    lists = all_lists(model_node.GetScene())
-    return [landmarks for landmarks in lists if landmarks.model_node is model_node]
+    nodes = slicer.util.getNodesByClass(LIST_CLASS, model_node.GetScene())
+    linked = (node for node in nodes if node.GetNodeReference(MODEL_REFERENCE) is model_node)
+    return [LandmarkList(node) for node in linked if is_landmark_list(node)]
 
 
-def all_lists(scene):
+def all_lists(scene, but=()):
     """Give all lists of landmarks of a scene.
 
     Parameters
     ----------
     scene : vtkMRMLScene
         The scene.
+    but : container of vtkMRMLMarkupsFiducialNode
+        Those that are known already.
 
     Returns
     -------
     list of LandmarkList
         In the order in which they came into the scene.
     """
-    nodes = slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode", scene)
-    return [LandmarkList(node) for node in nodes if is_landmark_list(node)]
+    nodes = slicer.util.getNodesByClass(LIST_CLASS, scene)
+    return [LandmarkList(node) for node in nodes if node not in but and is_landmark_list(node)]
 
 
 def match_selection(model_node, list_node, shown):

@@ -91,11 +91,19 @@ def find_unit(model_node, mesh, *, of_all_lists=True):
         check_size(mesh, chosen)
         return ScanUnit(chosen, CHOSEN)
     plausible = plausible_units(mesh)
+    by_size = _usual_of(plausible)
     for landmarks in reversed(_lists_that_tell(model_node)):
         unit = _named(landmarks.mm_per_world_unit)
-        counts = of_all_lists or landmarks.detected is not None
-        if counts and _fits(unit, plausible) and not lies_elsewhere(landmarks, model_node):
+        if not (of_all_lists or landmarks.detected is not None) or not _fits(unit, plausible):
+            continue
+        # Whether the list lies on the scan takes its time, and tells nothing new of the usual unit.
+        if _is_same(unit, by_size.unit) or not lies_elsewhere(landmarks, model_node):
             return ScanUnit(unit, OF_LANDMARKS)
+    return by_size
+
+
+def _usual_of(plausible):
+    """Give the unit that Slicer takes all numbers for if it is among them, else the likeliest."""
     millimeters = [unit for unit in plausible if unit.mm_per_unit == 1.0]
     if millimeters:
         return ScanUnit(millimeters[0], BY_SIZE)

@@ -233,6 +233,7 @@ class Scheme:
                 raise FormatError(msg)
 
 
+@cache
 def list_schemes() -> tuple[str, ...]:
     """List the names of the schemes that come with palnet.
 

@@ -67,8 +67,9 @@ class InputSection:
         model_node : vtkMRMLModelNode or None
             The scan.
         """
-        state = None if model_node is None else (*_offered(model_node), *_units(model_node))
-        if state is not None and state == self._shown:
+        state = None if model_node is None else (*_offered(model_node), _units(model_node))
+        if state is not None and self._is_told_by(state):
+            self._shown = state
             return
         self._model, self._unit, self._shown = model_node, None, state
         self._show_choice()
@@ -146,6 +147,14 @@ class InputSection:
             for landmarks in lists:
                 landmarks.carry(to_world @ scaling @ np.linalg.inv(to_world))
             self._select(self._model)
+
+    def _is_told_by(self, state):
+        """Whether what is shown is true of a state as well; a large scan takes time to read."""
+        if self._shown is None or state[:-1] != self._shown[:-1]:
+            return False
+        are_usual = {unit for units in (state[-1], self._shown[-1]) for unit, _is_hand in units}
+        is_usual = self._unit is not None and are_usual <= {1.0} and self._unit.mm_per_unit == 1.0
+        return is_usual or state == self._shown
 
     def _is_stale(self):
         """Whether the scan was changed elsewhere, so that what was offered no longer holds."""

@@ -108,6 +108,11 @@ class ReviewSection:
             self._reviews[landmarks.node] = review
         return new
 
+    @property
+    def watched(self):
+        """The nodes of the lists that are followed."""
+        return self._reviews.keys()
+
     def close(self):
         """Let go of all lists."""
         self._turn_away()
