@@ -17,8 +17,8 @@ from palnet._files import possible_stem
 from palnet.exchange import FormatWarning, get_format, write_landmarks
 from PALNetLandmarksLib.linking import lies_elsewhere
 from PALNetLandmarksLib.list_state import scale_of
+from PALNetLandmarksLib.model_scaling import is_as_its_file, model_scale
 from PALNetLandmarksLib.models import to_local, world_matrix
-from PALNetLandmarksLib.scan_unit import is_as_its_file, model_scale
 
 # Frames on offer: as the model's file has its numbers, or Slicer's two, in millimeters.
 FRAMES = ("file", "LPS", "RAS")

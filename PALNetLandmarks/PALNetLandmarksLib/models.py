@@ -10,7 +10,7 @@ from slicer.i18n import tr as _
 from vtk.util.numpy_support import vtk_to_numpy
 
 from palnet.errors import MeshError
-from palnet.surface import Mesh
+from palnet.surface import Mesh, Unit, inspect_surface, prepare_surface
 
 
 def world_transform(node):
@@ -180,3 +180,40 @@ def _triangles(poly):
         cutter.Update()
         polys = cutter.GetOutput().GetPolys()
     return vtk_to_numpy(polys.GetConnectivityArray()).reshape(-1, 3)
+
+
+def inspect_mesh(mesh, unit):
+    """Look for holes, loose pieces and inverted normals; takes time, so for a worker thread.
+
+    Parameters
+    ----------
+    mesh : Mesh
+        The surface.
+    unit : Unit
+        The unit of its numbers.
+
+    Returns
+    -------
+    tuple of Finding
+        What is odd about it.
+    """
+    return inspect_surface(prepare_surface(mesh, unit))
+
+
+def size_mm(mesh, unit: Unit):
+    """Measure the bounding box of a mesh.
+
+    Parameters
+    ----------
+    mesh : Mesh
+        The surface.
+    unit : Unit
+        The unit of its numbers.
+
+    Returns
+    -------
+    tuple of float
+        Width, depth and height in millimeters along the scene's axes.
+    """
+    extent = (mesh.points.max(axis=0) - mesh.points.min(axis=0)) * unit.mm_per_unit
+    return tuple(float(value) for value in extent)

@@ -1,26 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The unit of a scan's numbers, who says it, and the scaling of a scan to millimeters."""
+"""The unit of a scan's numbers, and who says it: the user, its landmarks, or its size."""
 
 from __future__ import annotations
 
 import json
 import math
-import uuid
 from dataclasses import dataclass
 
 import numpy as np
-import vtk
-from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from palnet.errors import PalnetError
 from palnet.surface import (
     UNIT_NAMES,
     Unit,
     check_size,
-    inspect_surface,
     parse_unit,
     plausible_units,
-    prepare_surface,
 )
 from PALNetLandmarksLib.linking import lies_elsewhere, linked_lists
 from PALNetLandmarksLib.list_state import rescaled_unit
@@ -30,14 +25,9 @@ from PALNetLandmarksLib.models import mesh_from_model, world_matrix
 # What the user has chosen: millimeters in a unit of the model's own numbers, and what tells whether
 # these have been scaled since, as by a hardened transform.
 CHOICE_ATTRIBUTE = "PALNet.Unit"
-# A note about the scaling of a model. A scene that is saved and loaded again brings the note along,
-# but with files of its own: the note counts in the session that made it only.
-SCALE_ATTRIBUTE = "PALNet.ScaledToMillimeters"
 
 CHOSEN, OF_LANDMARKS, BY_SIZE = "chosen", "of its landmarks", "by size"
 
-_SESSION = uuid.uuid4().hex
-_SAME_SCALE = 1e-9
 # Coordinates are single floats.
 _SAME_LENGTH = 1e-4
 # Units are 2.5 times apart at least; a hardened transform may have scaled a scan by a little.
@@ -123,7 +113,7 @@ def chosen_unit(model_node):
     Unit or None
         That of the scene's coordinates, whatever has scaled them since; None if none was chosen.
     """
-    own = _follow_choice(model_node)
+    own = follow_choice(model_node)
     return None if own is None else _named(rescaled_unit(own, world_matrix(model_node)))
 
 
@@ -144,7 +134,7 @@ def choose_unit(model_node, name):
     model_node.SetAttribute(CHOICE_ATTRIBUTE, None)
     if name:
         to_own = np.linalg.inv(world_matrix(model_node))
-        _note_choice(model_node, rescaled_unit(parse_unit(name).mm_per_unit, to_own))
+        keep_choice(model_node, rescaled_unit(parse_unit(name).mm_per_unit, to_own))
     try:
         found = find_unit(model_node, mesh_from_model(model_node), of_all_lists=False)
     except PalnetError:
@@ -210,139 +200,35 @@ def _fits(unit, plausible):
     return any(_is_same(unit, other) for other in plausible)
 
 
-def inspect_mesh(mesh, unit):
-    """Look for holes, loose pieces and inverted normals; takes time, so for a worker thread.
-
-    Parameters
-    ----------
-    mesh : Mesh
-        The surface.
-    unit : Unit
-        The unit of its numbers.
-
-    Returns
-    -------
-    tuple of Finding
-        What is odd about it.
-    """
-    return inspect_surface(prepare_surface(mesh, unit))
-
-
-def size_mm(mesh, unit: Unit):
-    """Measure the bounding box of a mesh.
-
-    Parameters
-    ----------
-    mesh : Mesh
-        The surface.
-    unit : Unit
-        The unit of its numbers.
-
-    Returns
-    -------
-    tuple of float
-        Width, depth and height in millimeters along the scene's axes.
-    """
-    extent = (mesh.points.max(axis=0) - mesh.points.min(axis=0)) * unit.mm_per_unit
-    return tuple(float(value) for value in extent)
-
-
-def model_scale(model_node):
-    """Tell by how much the points of a model differ from those of its file.
-
-    Convention: the file's numbers times this are the model's.
+def keep_choice(model_node, mm_per_unit):
+    """Keep the choice for the model's own numbers as they are now.
 
     Parameters
     ----------
     model_node : vtkMRMLModelNode
-        The model.
-
-    Returns
-    -------
-    float
-        1.0 if it was never scaled here, or was saved or changed otherwise since.
+        The scan.
+    mm_per_unit : float
+        Millimeters in one unit of them.
     """
-    note = _scale_note(model_node)
-    return note["factor"] if note else 1.0
-
-
-def is_as_its_file(model_node):
-    """Tell whether the points of a model are those of its file, but for `model_scale`.
-
-    Parameters
-    ----------
-    model_node : vtkMRMLModelNode
-        The model.
-
-    Returns
-    -------
-    bool
-        False if a transform was hardened, say, and the model not saved since.
-    """
-    note = _scale_note(model_node)
-    return note["was_as_its_file"] if note else not model_node.GetModifiedSinceRead()
-
-
-def scale_model(model_node, factor):
-    """Scale the points of a model round the origin and note it; the inverse factor undoes it.
-
-    Convention: the points themselves change (hardened), the parent transform does not.
-
-    Parameters
-    ----------
-    model_node : vtkMRMLModelNode
-        The model.
-    factor : float
-        What its coordinates are multiplied with.
-    """
-    total, was_as_its_file = model_scale(model_node) * factor, is_as_its_file(model_node)
-    chosen = _follow_choice(model_node)
-    source = model_node.GetPolyData()
-    scaled = vtk.vtkPolyData()
-    scaled.ShallowCopy(source)
-    points = vtk.vtkPoints()
-    numbers = vtk_to_numpy(source.GetPoints().GetData()).astype(np.float64) * factor
-    points.SetData(numpy_to_vtk(numbers, deep=True))
-    scaled.SetPoints(points)
-    model_node.SetAndObservePolyData(scaled)
-    note = {
-        "factor": 1.0 if abs(total - 1.0) < _SAME_SCALE else total,
-        "was_as_its_file": was_as_its_file,
-        **_present_points(model_node),
-    }
-    model_node.SetAttribute(SCALE_ATTRIBUTE, json.dumps(note))
-    if chosen is not None:
-        _note_choice(model_node, chosen / factor)
-
-
-def _scale_note(model_node):
-    """Read the note of a scaling, if it is about the points and the file as they are now."""
-    note = json.loads(model_node.GetAttribute(SCALE_ATTRIBUTE) or "{}")
-    present = _present_points(model_node)
-    return note if all(note.get(key) == value for key, value in present.items()) else None
-
-
-def _present_points(model_node):
-    """Identify the points that a model has at this moment, and when its file was last in step."""
-    storage, poly = model_node.GetStorageNode(), model_node.GetPolyData()
-    has_points = poly is not None and poly.GetPoints() is not None
-    return {
-        "session": _SESSION,
-        "points": poly.GetPoints().GetMTime() if has_points else 0,
-        "stored": storage.GetStoredTime().GetMTime() if storage is not None else 0,
-    }
-
-
-def _note_choice(model_node, mm_per_unit):
-    """Keep the choice for the model's own numbers as they are now."""
     note = {"mm_per_unit": float(f"{mm_per_unit:.7g}"), "lengths": _lengths_of(model_node)}
     text = json.dumps(note)
     if model_node.GetAttribute(CHOICE_ATTRIBUTE) != text:
         model_node.SetAttribute(CHOICE_ATTRIBUTE, text)
 
 
-def _follow_choice(model_node):
-    """Read the choice, and keep it in step with the model's own numbers as they are now."""
+def follow_choice(model_node):
+    """Read the choice, and keep it in step with the model's own numbers as they are now.
+
+    Parameters
+    ----------
+    model_node : vtkMRMLModelNode
+        The scan.
+
+    Returns
+    -------
+    float or None
+        Millimeters in one unit of them; None if none was chosen.
+    """
     try:
         note = json.loads(model_node.GetAttribute(CHOICE_ATTRIBUTE) or "{}")
         value, lengths = float(note["mm_per_unit"]), np.array(note["lengths"], dtype=float)
@@ -351,7 +237,7 @@ def _follow_choice(model_node):
     if not 0.0 < value < math.inf:
         return None
     own = value / _grown_by(lengths, np.array(_lengths_of(model_node)))
-    _note_choice(model_node, own)
+    keep_choice(model_node, own)
     return own
 
 

@@ -18,7 +18,8 @@ from palnet_panel import click, detect, wait_while
 from palnet_scenes import SAMPLES, true_landmarks
 from PALNetLandmarksLib.landmark_list import LandmarkList
 from PALNetLandmarksLib.list_creation import create_list
-from PALNetLandmarksLib.scan_unit import CHOICE_ATTRIBUTE, scale_model
+from PALNetLandmarksLib.model_scaling import scale_model
+from PALNetLandmarksLib.scan_unit import CHOICE_ATTRIBUTE
 
 
 @pytest.fixture

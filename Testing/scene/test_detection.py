@@ -222,7 +222,7 @@ def test_model_in_meters_is_detected_in_meters(scene):
 
 def scaled_face(scene, factor):
     from palnet_scenes import SAMPLES
-    from PALNetLandmarksLib.scan_unit import SCALE_ATTRIBUTE, scale_model
+    from PALNetLandmarksLib.model_scaling import SCALE_ATTRIBUTE, scale_model
 
     model = slicer.util.loadModel(str(SAMPLES / "example.ply"))
     scale_model(model, factor)

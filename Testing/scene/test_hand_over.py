@@ -17,7 +17,7 @@ from palnet.surface import read_mesh, write_ply
 from palnet_scenes import SAMPLES, true_landmarks
 from PALNetLandmarksLib.hand_over import default_path, export, export_path, save
 from PALNetLandmarksLib.list_creation import create_list
-from PALNetLandmarksLib.scan_unit import scale_model
+from PALNetLandmarksLib.model_scaling import scale_model
 
 RAS = slicer.vtkMRMLStorageNode.CoordinateSystemRAS
 

@@ -16,8 +16,8 @@ from PALNetLandmarksLib.landmark_list import LandmarkList
 from PALNetLandmarksLib.linking import find_lists, find_model
 from PALNetLandmarksLib.list_creation import create_list
 from PALNetLandmarksLib.list_storage import RECORD_NAME, write_text
+from PALNetLandmarksLib.model_scaling import scale_model
 from PALNetLandmarksLib.models import mesh_from_model
-from PALNetLandmarksLib.scan_unit import scale_model
 
 Markups = slicer.vtkMRMLMarkupsNode
 

@@ -10,8 +10,8 @@ import vtk
 
 from palnet.surface import read_mesh
 from palnet_scenes import SAMPLES
+from PALNetLandmarksLib.model_scaling import scale_model
 from PALNetLandmarksLib.models import mesh_from_model, state_of_model
-from PALNetLandmarksLib.scan_unit import scale_model
 from PALNetLandmarksLib.surface_snap import SurfaceSnap
 
 

@@ -14,23 +14,19 @@ from PALNetLandmarksLib.detection import DetectionRun, ModelChangedError, create
 from PALNetLandmarksLib.landmark_list import LandmarkList
 from PALNetLandmarksLib.list_creation import create_list
 from PALNetLandmarksLib.list_storage import says_unit
-from PALNetLandmarksLib.models import mesh_from_model
+from PALNetLandmarksLib.model_scaling import SCALE_ATTRIBUTE, model_scale, scale_model
+from PALNetLandmarksLib.models import inspect_mesh, mesh_from_model, size_mm
 from PALNetLandmarksLib.review import Review
 from PALNetLandmarksLib.scan_unit import (
     BY_SIZE,
     CHOICE_ATTRIBUTE,
     CHOSEN,
     OF_LANDMARKS,
-    SCALE_ATTRIBUTE,
     adopt_unit,
     choose_unit,
     chosen_unit,
     find_unit,
     has_lists_in_other_unit,
-    inspect_mesh,
-    model_scale,
-    scale_model,
-    size_mm,
 )
 
 INCH = 25.4

@@ -17,9 +17,9 @@ from PALNetLandmarksLib.landmark_list import LandmarkList
 from PALNetLandmarksLib.linking import lies_on
 from PALNetLandmarksLib.list_creation import create_list
 from PALNetLandmarksLib.list_storage import write_record
+from PALNetLandmarksLib.model_scaling import scale_model
 from PALNetLandmarksLib.models import state_of_model, world_matrix
 from PALNetLandmarksLib.review import Review
-from PALNetLandmarksLib.scan_unit import scale_model
 
 # Two landmarks and how far they are apart.
 PAIR = (0, 10)

@@ -14,7 +14,14 @@ from palnet.errors import PalnetError
 from palnet.surface import MESH_SUFFIXES, UNIT_NAMES
 from PALNetLandmarksLib.job import BackgroundJob
 from PALNetLandmarksLib.linking import find_lists, linked_lists
-from PALNetLandmarksLib.models import mesh_from_model, state_of_model, world_matrix
+from PALNetLandmarksLib.model_scaling import model_scale, scale_model
+from PALNetLandmarksLib.models import (
+    inspect_mesh,
+    mesh_from_model,
+    size_mm,
+    state_of_model,
+    world_matrix,
+)
 from PALNetLandmarksLib.panel.poller import Poller
 from PALNetLandmarksLib.scan_unit import (
     BY_SIZE,
@@ -23,10 +30,6 @@ from PALNetLandmarksLib.scan_unit import (
     chosen_unit,
     find_unit,
     has_lists_in_other_unit,
-    inspect_mesh,
-    model_scale,
-    scale_model,
-    size_mm,
 )
 
 EXAMPLE_NAME = "PALNet example face"

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scaling a model to millimeters, and back to the numbers of its file."""
+
+from __future__ import annotations
+
+import json
+import uuid
+
+import numpy as np
+import vtk
+from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+
+from PALNetLandmarksLib.scan_unit import follow_choice, keep_choice
+
+# A note about the scaling of a model. A scene that is saved and loaded again brings the note along,
+# but with files of its own: the note counts in the session that made it only.
+SCALE_ATTRIBUTE = "PALNet.ScaledToMillimeters"
+
+_SESSION = uuid.uuid4().hex
+_SAME_SCALE = 1e-9
+
+
+def model_scale(model_node):
+    """Tell by how much the points of a model differ from those of its file.
+
+    Convention: the file's numbers times this are the model's.
+
+    Parameters
+    ----------
+    model_node : vtkMRMLModelNode
+        The model.
+
+    Returns
+    -------
+    float
+        1.0 if it was never scaled here, or was saved or changed otherwise since.
+    """
+    note = _scale_note(model_node)
+    return note["factor"] if note else 1.0
+
+
+def is_as_its_file(model_node):
+    """Tell whether the points of a model are those of its file, but for `model_scale`.
+
+    Parameters
+    ----------
+    model_node : vtkMRMLModelNode
+        The model.
+
+    Returns
+    -------
+    bool
+        False if a transform was hardened, say, and the model not saved since.
+    """
+    note = _scale_note(model_node)
+    return note["was_as_its_file"] if note else not model_node.GetModifiedSinceRead()
+
+
+def scale_model(model_node, factor):
+    """Scale the points of a model round the origin and note it; the inverse factor undoes it.
+
+    Convention: the points themselves change (hardened), the parent transform does not.
+
+    Parameters
+    ----------
+    model_node : vtkMRMLModelNode
+        The model.
+    factor : float
+        What its coordinates are multiplied with.
+    """
+    total, was_as_its_file = model_scale(model_node) * factor, is_as_its_file(model_node)
+    chosen = follow_choice(model_node)
+    source = model_node.GetPolyData()
+    scaled = vtk.vtkPolyData()
+    scaled.ShallowCopy(source)
+    points = vtk.vtkPoints()
+    numbers = vtk_to_numpy(source.GetPoints().GetData()).astype(np.float64) * factor
+    points.SetData(numpy_to_vtk(numbers, deep=True))
+    scaled.SetPoints(points)
+    model_node.SetAndObservePolyData(scaled)
+    note = {
+        "factor": 1.0 if abs(total - 1.0) < _SAME_SCALE else total,
+        "was_as_its_file": was_as_its_file,
+        **_present_points(model_node),
+    }
+    model_node.SetAttribute(SCALE_ATTRIBUTE, json.dumps(note))
+    if chosen is not None:
+        keep_choice(model_node, chosen / factor)
+
+
+def _scale_note(model_node):
+    """Read the note of a scaling, if it is about the points and the file as they are now."""
+    note = json.loads(model_node.GetAttribute(SCALE_ATTRIBUTE) or "{}")
+    present = _present_points(model_node)
+    return note if all(note.get(key) == value for key, value in present.items()) else None
+
+
+def _present_points(model_node):
+    """Identify the points that a model has at this moment, and when its file was last in step."""
+    storage, poly = model_node.GetStorageNode(), model_node.GetPolyData()
+    has_points = poly is not None and poly.GetPoints() is not None
+    return {
+        "session": _SESSION,
+        "points": poly.GetPoints().GetMTime() if has_points else 0,
+        "stored": storage.GetStoredTime().GetMTime() if storage is not None else 0,
+    }
