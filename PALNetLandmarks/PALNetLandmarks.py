@@ -85,7 +85,6 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         from PALNetLandmarksLib.panel.hand_over_section import HandOverSection
         from PALNetLandmarksLib.panel.input_section import InputSection
         from PALNetLandmarksLib.panel.measurement_section import MeasurementSection
-        from PALNetLandmarksLib.panel.placing import Placing
         from PALNetLandmarksLib.panel.review_section import ReviewSection
         from PALNetLandmarksLib.panel.trained_model_section import TrainedModelSection
 
@@ -105,12 +104,10 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         )
         self.handOverSection = HandOverSection(self.ui)
         self.measurementSection = MeasurementSection(self.ui)
-        self.placing = Placing()
         self.follower = Follower(self.onMovedElsewhere)
         self.reviewSection = ReviewSection(
             self.ui,
             self.logic.findPicture,
-            self.placing,
             self.onLandmarksChanged,
             lambda: qt.QTimer.singleShot(0, self.onListBroken),
         )
@@ -132,7 +129,6 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.stopWork()
             self.setParameterNode(None)  # what the sections take out of the scene starts nothing
             self.reviewSection.close()
-            self.placing.close()
             self.follower.stop()
             self.measurementSection.show(None)
             for shortcut in self._shortcuts:
@@ -151,7 +147,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def exit(self):
         """Leave keys and clicks to other modules; a detection goes on in the background."""
         self._enableShortcuts(False)
-        self.reviewSection.end_placing()
+        self.reviewSection.placing.end()
 
     def onReload(self):
         """Forget the module's packages, so that they are read anew."""

@@ -1,88 +1,96 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The mode of the application in which the next click in a view places one landmark."""
+"""Placing landmarks by a click each: the one of the selected row, then those below it."""
 
 from __future__ import annotations
 
 import qt
 import slicer
+from slicer.i18n import tr as _
 
-from PALNetLandmarksLib.landmark_list import LIST_CLASS
-from PALNetLandmarksLib.scan_unit import adopt_unit
+from palnet.landmarks import PLACED
+from PALNetLandmarksLib.panel.place_mode import PlaceMode
+
+# The second click of a double one must not place the next landmark.
+_DOUBLE_CLICK_MS = 300
 
 
 class Placing:
-    """Starts and ends the mode, and notices when it has ended otherwise, as by Esc.
+    """Which landmark the next click places, and which are due after it.
 
-    Attributes
+    Parameters
     ----------
-    on_end : callable or None
-        Called soon after the mode, or what it is about, has changed.
+    table : LandmarkTable
+        Shows which landmark is awaited, by its selected row.
     """
 
-    def __init__(self):
-        self.on_end = None
-        self._is_due = False
-        logic = slicer.app.applicationLogic()
-        self._interaction, self._selection = logic.GetInteractionNode(), logic.GetSelectionNode()
-        observed = (
-            (self._interaction, self._interaction.InteractionModeChangedEvent),
-            (self._selection, self._selection.ActivePlaceNodeIDChangedEvent),
-        )
-        self._observers = [(node, node.AddObserver(e, self.check_soon)) for node, e in observed]
+    def __init__(self, table):
+        self._table = table
+        self._review, self._awaited, self._due = None, None, []
+        self._mode = PlaceMode(self._check)
+        self._pause = qt.QTimer()
+        self._pause.setSingleShot(True)
+        self._pause.setInterval(_DOUBLE_CLICK_MS)
+        self._pause.timeout.connect(self._start_next)
 
     def close(self):
-        """Notice nothing any more."""
-        self.on_end = None
-        for node, tag in self._observers:
-            node.RemoveObserver(tag)
-        self._observers = []
+        """Let clicks place nothing, and notice nothing any more."""
+        self.end()
+        self._mode.close()
 
-    def is_on(self, landmarks):
-        """Tell whether the next click in a view places a landmark of a list.
+    @property
+    def awaited(self):
+        """The landmark that the next click places, or None."""
+        return self._awaited
 
-        Parameters
-        ----------
-        landmarks : LandmarkList
-            The list.
-
-        Returns
-        -------
-        bool
-            False also where the click would go into another list, such as one just loaded.
-        """
-        is_placing = self._interaction.GetCurrentInteractionMode() == self._interaction.Place
-        return is_placing and self._selection.GetActivePlaceNodeID() == landmarks.node.GetID()
-
-    def start(self, landmarks, index):
-        """Let the next click place a landmark.
+    def start(self, review):
+        """Let the next click place the landmark of the selected row.
 
         Parameters
         ----------
-        landmarks : LandmarkList
-            The list; one that has no landmark yet is in the unit of its scan from now on.
-        index : int
-            Which landmark.
+        review : Review
+            The list that the table shows.
         """
-        adopt_unit(landmarks)
-        logic = slicer.modules.markups.logic()
-        logic.SetActiveListID(landmarks.node)
-        landmarks.node.SetControlPointPlacementStartIndex(int(index))
-        logic.StartPlaceMode(False)
+        index, rows = self._table.current, self._table.indices
+        if index is None:
+            return
+        with slicer.util.tryWithErrorDisplay(_("The landmark cannot be placed.")):
+            review.prepare_placing(index)
+            self._mode.start(review.landmarks, index)
+            self._review, self._awaited = review, index
+            self._due = rows[rows.index(index) + 1 :]
 
-    def stop(self):
-        """Let clicks turn the view again, unless the user is placing something of another kind."""
-        name = self._selection.GetActivePlaceNodeClassName()
-        is_placing = self._interaction.GetCurrentInteractionMode() == self._interaction.Place
-        if is_placing and name == LIST_CLASS:
-            self._interaction.SwitchToViewTransformMode()
+    def go_on(self):
+        """Go on to the next landmark that was never placed, once Slicer has ended this click."""
+        self._awaited = None
+        self._pause.start()
 
-    def check_soon(self, *_args):
-        """Have it looked at once what happens now is over: a click ends the mode by itself."""
-        if not self._is_due:
-            self._is_due = True
-            qt.QTimer.singleShot(0, self._check)
+    def _start_next(self):
+        self._mode.stop()
+        review, shown = self._review, self._table.indices
+        unplaced = [index for index in self._due if review.landmarks.status[index] == "undefined"]
+        following = [index for index in unplaced if index in shown]
+        if following:
+            self._table.select(following[0])
+            self.start(review)
+
+    def check_soon(self):
+        """Look soon whether the awaited landmark is still to be placed by a click."""
+        self._mode.check_soon()
 
     def _check(self):
-        self._is_due = False
-        if self.on_end is not None:
-            self.on_end()
+        """Give placing up where the awaited landmark was placed otherwise, or nobody sees it."""
+        if self._awaited is None:
+            return
+        landmarks = self._review.landmarks
+        is_placed = landmarks.status[self._awaited] in PLACED
+        is_hidden = self._table.current != self._awaited
+        if is_placed or is_hidden or not self._mode.is_on(landmarks):
+            self.end()
+
+    def end(self):
+        """Let clicks in a view place nothing any more."""
+        self._due = []
+        self._pause.stop()
+        if self._awaited is not None:
+            self._awaited = None
+            self._mode.stop()

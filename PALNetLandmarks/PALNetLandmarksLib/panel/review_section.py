@@ -19,10 +19,8 @@ from PALNetLandmarksLib.panel.landmark_table import (
     SHOW_UNREVIEWED,
     LandmarkTable,
 )
+from PALNetLandmarksLib.panel.placing import Placing
 from PALNetLandmarksLib.review import Review
-
-# The second click of a double one must not place the next landmark.
-_DOUBLE_CLICK_MS = 300
 
 _FILTER_KEY, _ORDER_KEY = "PALNet/Filter", "PALNet/Order"
 
@@ -36,28 +34,20 @@ class ReviewSection:
         The widgets of the panel, by name.
     find_picture : callable
         Gives the path of the reference picture of a scheme's landmark, or None.
-    placing : Placing
-        The mode in which a click in a view places a landmark.
     on_change : callable
         Called after every change of a landmark.
     on_broken : callable
         Called when the list that is shown holds other points by now.
     """
 
-    def __init__(self, ui, find_picture, placing, on_change, on_broken):
+    def __init__(self, ui, find_picture, on_change, on_broken):
         self._ui, self._find_picture = ui, find_picture
-        self._placing, self._on_change, self._on_broken = placing, on_change, on_broken
-        placing.on_end = self._check_placing
+        self._on_change, self._on_broken = on_change, on_broken
         self.review, self._halo = None, None
         self._reviews, self._moved_elsewhere = {}, {}
         self._is_camera_still = False
-        # The landmark that the next click places, and those that are due after it.
-        self._awaited, self._due = None, []
-        self._pause = qt.QTimer()
-        self._pause.setSingleShot(True)
-        self._pause.setInterval(_DOUBLE_CLICK_MS)
-        self._pause.timeout.connect(self._go_on_placing)
         self.table = LandmarkTable(ui.landmarkTable)
+        self.placing = Placing(self.table)
         self._fill_selectors()
         self._connect()
         self.refresh()
@@ -116,6 +106,7 @@ class ReviewSection:
     def close(self):
         """Let go of all lists."""
         self._turn_away()
+        self.placing.close()
         for review in self._reviews.values():
             review.close()
         self._reviews, self._moved_elsewhere = {}, {}
@@ -125,7 +116,7 @@ class ReviewSection:
         if self.review is not None:
             self.review.on_change = None
             self.review.snap_to_surface = False
-            self.end_placing()
+            self.placing.end()
             self._halo.remove()
         self.review, self._halo = None, None
         self.table.clear()
@@ -174,8 +165,8 @@ class ReviewSection:
         """Say that a landmark of another list was moved, as where two scans lie on each other."""
         if review is not self.review:
             self._moved_elsewhere.setdefault(review.landmarks.node, set()).update(moved)
-        elif moved == [self._awaited]:
-            self._place_next()
+        elif moved == [self.placing.awaited]:
+            self.placing.go_on()
         self._show_progress()
 
     def _say_elsewhere(self):
@@ -192,7 +183,7 @@ class ReviewSection:
 
     def _on_review_changed(self, changed):
         self.refresh()
-        self._placing.check_soon()
+        self.placing.check_soon()
         if len(changed) == 1:
             # What was just moved is what the buttons are about; the view stays as it is.
             self._is_camera_still = True
@@ -222,7 +213,7 @@ class ReviewSection:
         for selector, key in self._remembered():
             qt.QSettings().setValue(key, int(selector.currentIndex))
         self.refresh()
-        self._placing.check_soon()
+        self.placing.check_soon()
 
     def _connect(self):
         ui = self._ui
@@ -264,53 +255,16 @@ class ReviewSection:
         """Say that the scan does not show the landmark."""
         if self.table.current is None:
             return
-        is_awaited = self._awaited == self.table.current
+        is_awaited = self.placing.awaited == self.table.current
         with slicer.util.tryWithErrorDisplay(_("The landmark could not be marked.")):
             self.review.mark_missing(self.table.current)
             if is_awaited:
-                self._place_next()
+                self.placing.go_on()
 
     def on_place(self):
         """Place the landmark by a click, and then those below that nobody has placed yet."""
-        index, rows = self.table.current, self.table.indices
-        if index is None:
-            return
-        with slicer.util.tryWithErrorDisplay(_("The landmark cannot be placed.")):
-            self.review.prepare_placing(index)
-            self._placing.start(self.review.landmarks, index)
-            self._awaited, self._due = index, rows[rows.index(index) + 1 :]
-
-    def _place_next(self):
-        """Go on to the next landmark that was never placed, once Slicer has ended this click."""
-        self._awaited = None
-        self._pause.start()
-
-    def _go_on_placing(self):
-        self._placing.stop()
-        status, shown = self.review.landmarks.status, self.table.indices
-        unplaced = [index for index in self._due if status[index] == "undefined"]
-        following = [index for index in unplaced if index in shown]
-        if following:
-            self.table.select(following[0])
-            self.on_place()
-
-    def _check_placing(self):
-        """Give placing up where the awaited landmark was placed otherwise, or nobody sees it."""
-        if self._awaited is None or self.review is None:
-            return
-        landmarks = self.review.landmarks
-        is_placed = landmarks.status[self._awaited] in PLACED
-        is_hidden = self.table.current != self._awaited
-        if is_placed or is_hidden or not self._placing.is_on(landmarks):
-            self.end_placing()
-
-    def end_placing(self):
-        """Let clicks in a view place nothing any more."""
-        self._due = []
-        self._pause.stop()
-        if self._awaited is not None:
-            self._awaited = None
-            self._placing.stop()
+        if self.review is not None:
+            self.placing.start(self.review)
 
     def on_restore(self):
         """Put the landmark back to where it was detected."""
@@ -373,7 +327,7 @@ class ReviewSection:
         self._show_landmark()
         if self.review is not None and self.table.current is not None:
             # A click that was to place another landmark would place that one still.
-            self.end_placing()
+            self.placing.end()
             self._draw_halo()
             if not self._is_camera_still:
                 look_at(self.review.landmarks, self.table.current)

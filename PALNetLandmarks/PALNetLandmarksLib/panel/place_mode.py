@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The mode of the application in which the next click in a view places one landmark."""
+
+from __future__ import annotations
+
+import qt
+import slicer
+
+from PALNetLandmarksLib.landmark_list import LIST_CLASS
+from PALNetLandmarksLib.scan_unit import adopt_unit
+
+
+class PlaceMode:
+    """Starts and ends the mode, and notices when it has ended otherwise, as by Esc.
+
+    Parameters
+    ----------
+    on_change : callable
+        Called soon after the mode, or what it is about, has changed.
+    """
+
+    def __init__(self, on_change):
+        self._on_change, self._is_due = on_change, False
+        logic = slicer.app.applicationLogic()
+        self._interaction, self._selection = logic.GetInteractionNode(), logic.GetSelectionNode()
+        observed = (
+            (self._interaction, self._interaction.InteractionModeChangedEvent),
+            (self._selection, self._selection.ActivePlaceNodeIDChangedEvent),
+        )
+        self._observers = [(node, node.AddObserver(e, self.check_soon)) for node, e in observed]
+
+    def close(self):
+        """Notice nothing any more."""
+        self._on_change = None
+        for node, tag in self._observers:
+            node.RemoveObserver(tag)
+        self._observers = []
+
+    def is_on(self, landmarks):
+        """Tell whether the next click in a view places a landmark of a list.
+
+        Parameters
+        ----------
+        landmarks : LandmarkList
+            The list.
+
+        Returns
+        -------
+        bool
+            False also where the click would go into another list, such as one just loaded.
+        """
+        is_placing = self._interaction.GetCurrentInteractionMode() == self._interaction.Place
+        return is_placing and self._selection.GetActivePlaceNodeID() == landmarks.node.GetID()
+
+    def start(self, landmarks, index):
+        """Let the next click place a landmark.
+
+        Parameters
+        ----------
+        landmarks : LandmarkList
+            The list; one that has no landmark yet is in the unit of its scan from now on.
+        index : int
+            Which landmark.
+        """
+        adopt_unit(landmarks)
+        logic = slicer.modules.markups.logic()
+        logic.SetActiveListID(landmarks.node)
+        landmarks.node.SetControlPointPlacementStartIndex(int(index))
+        logic.StartPlaceMode(False)
+
+    def stop(self):
+        """Let clicks turn the view again, unless the user is placing something of another kind."""
+        name = self._selection.GetActivePlaceNodeClassName()
+        is_placing = self._interaction.GetCurrentInteractionMode() == self._interaction.Place
+        if is_placing and name == LIST_CLASS:
+            self._interaction.SwitchToViewTransformMode()
+
+    def check_soon(self, *_args):
+        """Have it looked at once what happens now is over: a click ends the mode by itself."""
+        if not self._is_due:
+            self._is_due = True
+            qt.QTimer.singleShot(0, self._check)
+
+    def _check(self):
+        self._is_due = False
+        if self._on_change is not None:
+            self._on_change()
