@@ -485,7 +485,7 @@ class PALNetLandmarksLogic(ScriptedLoadableModuleLogic):
         from pathlib import Path
 
         folder = Path(__file__).parent / "Resources" / "Landmarks" / schemeName
-        path = folder / f"{code}.png"
+        path = folder / f"landmark_{code}.png"  # Windows takes no file of the name prn.png
         return path if path.exists() else None
 
 

@@ -38,7 +38,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     total = 0
     for code, point in zip(scheme.codes, points[model.landmark_points], strict=True):
-        path = folder / f"{code}.png"
+        path = folder / f"landmark_{code}.png"  # prn.png is a printer to Windows
         draw(head, point, path)
         total += path.stat().st_size
     print(f"{folder}: {len(scheme)} pictures, {total / 1024:.0f} KB")

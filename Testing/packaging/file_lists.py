@@ -21,16 +21,20 @@ SCRIPTS, RESOURCES = "MODULE_PYTHON_SCRIPTS", "MODULE_PYTHON_RESOURCES"
 
 def shipped_files() -> list[str]:
     """Files of the module, by their paths below its folder: those that git knows."""
+    return sorted(set(tracked_files(MODULE_FOLDER)) - {CMAKE_FILE.name})
+
+
+def tracked_files(folder: Path) -> list[str]:
+    """Files that git knows, by their paths below a folder; without git those that are there."""
     try:
         run = subprocess.run(
-            ["git", "ls-files"], cwd=MODULE_FOLDER, capture_output=True, text=True, check=True
+            ["git", "ls-files"], cwd=folder, capture_output=True, text=True, check=True
         )
         names = run.stdout.splitlines()
     except (FileNotFoundError, subprocess.CalledProcessError):  # a source archive without git
-        paths = [p.relative_to(MODULE_FOLDER) for p in MODULE_FOLDER.rglob("*")]
+        paths = [p.relative_to(folder) for p in folder.rglob("*")]
         names = [p.as_posix() for p in paths if not _GENERATED.search(p.as_posix())]
-    existing = {name for name in names if (MODULE_FOLDER / name).is_file()}
-    return sorted(existing - {CMAKE_FILE.name})
+    return [name for name in names if (folder / name).is_file()]
 
 
 def listed_files(variable: str, text: str | None = None) -> list[str]:

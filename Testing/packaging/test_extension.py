@@ -16,6 +16,12 @@ from file_lists import CMAKE_FILE, RESOURCES, ROOT, SCRIPTS
 REPOSITORY = "https://github.com/SlicerPALNet/SlicerPALNet"
 SCHEMA = "slicer-extension-catalog-entry-schema-v1.0.1.json"
 MAX_REPOSITORY_BYTES = 60e6  # the project's own; the index asks for less than 100 MB
+FOLDERS = ("PALNetLandmarks", "Resources", "Testing", "benchmarks", "docs")
+# What Windows takes for a device, whatever follows the first dot, and what no name there may hold.
+DEVICE = re.compile(r"(con|prn|aux|nul|(com|lpt)[0-9])(\.|$)", re.IGNORECASE)
+NOT_IN_NAMES = re.compile(r'[<>:"|?*\\\x00-\x1f]|[ .]$')
+# Half of what Windows allows; the rest is for where a user or an installed extension puts it.
+MAX_PATH_LENGTH = 130
 
 
 @pytest.fixture
@@ -127,6 +133,23 @@ def test_readme_has_what_the_index_asks_for():
     assert {"How to cite", "Tutorial in 3D Slicer"} <= set(headings)
 
 
+def test_windows_can_check_out_every_file():
+    names = [
+        f"{folder}/{name}" for folder in FOLDERS for name in file_lists.tracked_files(ROOT / folder)
+    ]
+    parts = {part for name in names for part in name.split("/")}
+
+    assert sorted(filter(DEVICE.match, parts)) == []
+    assert sorted(filter(NOT_IN_NAMES.search, parts)) == []
+    assert max(map(len, names)) <= MAX_PATH_LENGTH
+    assert len({name.lower() for name in names}) == len(names)
+
+
+@pytest.mark.parametrize("name", ["prn.png", "CON", "com1.tar.gz", "a:b", "ends.", "ends "])
+def test_name_that_windows_refuses_is_known(name):
+    assert DEVICE.match(name) or NOT_IN_NAMES.search(name)
+
+
 def test_clone_stays_below_the_limit():
     assert 0 < bytes_of_repository() < MAX_REPOSITORY_BYTES
 
@@ -137,8 +160,7 @@ def bytes_of_repository():
     Of sources that were unpacked without their history, the tracked folders alone.
     """
     if not (ROOT / ".git").exists():
-        folders = ("PALNetLandmarks", "Resources", "Testing", "benchmarks", "docs")
-        files = [path for folder in folders for path in (ROOT / folder).rglob("*")]
+        files = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*")]
         return sum(path.stat().st_size for path in files if path.is_file())
     command = ["git", "pack-objects", "--revs", "--stdout", "-q"]
     pack = subprocess.run(command, cwd=ROOT, input=b"HEAD\n", stdout=subprocess.PIPE, check=True)
