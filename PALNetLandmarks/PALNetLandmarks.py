@@ -73,6 +73,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui = None
         self._parameterNode = None
         self._parameterNodeGuiTag = None
+        self._parameterWidgets = {}
         self._shortcuts = []
         self._shown = self._startedFrom = (None, None)
         self._beforeImport = None
@@ -92,6 +93,8 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         panel = slicer.util.loadUI(self.resourcePath("UI/PALNetLandmarks.ui"))
         self.layout.addWidget(panel)
         self.ui = slicer.util.childWidgetVariables(panel)
+        named = {each.property("SlicerParameterName"): each for each in vars(self.ui).values()}
+        self._parameterWidgets = {name: widget for name, widget in named.items() if name}
         panel.setMRMLScene(slicer.mrmlScene)
         if self.logic is None:
             self.logic = PALNetLandmarksLogic()
@@ -227,7 +230,8 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             )
         self._parameterNode = parameterNode
         if parameterNode is not None:
-            self._parameterNodeGuiTag = parameterNode.connectGui(self.ui)
+            # Not connectGui: it tells no tag (Slicer issue 7547), and each connection would stay.
+            self._parameterNodeGuiTag = parameterNode.connectParametersToGui(self._parameterWidgets)
             self.addObserver(
                 parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParameterNodeModified
             )

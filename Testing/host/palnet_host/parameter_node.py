@@ -11,6 +11,7 @@ import enum
 import inspect
 import types
 import typing
+import weakref
 
 import slicer
 import vtk
@@ -63,6 +64,7 @@ class Parameter:
         """Write a value into the node; a wrong type raises."""
         self._check(value)
         if self.is_node:
+            node.SetParameter(self.name, "")
             node.SetNodeReferenceID(self.name, None if value is None else value.GetID())
         else:
             node.SetParameter(self.name, value.name if isinstance(value, enum.Enum) else str(value))
@@ -92,26 +94,43 @@ def _kind_of(name: str, hint) -> tuple[type, bool]:
 
 def _as_attribute(parameter: Parameter) -> property:
     def read(self):
-        return parameter.read(self.parameterNode)
+        return self._values[parameter.name]
 
     def write(self, value) -> None:
-        parameter.write(self.parameterNode, value)
+        with slicer.util.NodeModify(self.parameterNode):
+            parameter.write(self.parameterNode, value)
+            self._values[parameter.name] = parameter.read(self.parameterNode)
 
     return property(read, write)
 
 
 class Wrapper:
-    """What a decorated class becomes: its attributes are read from and written to a node."""
+    """What a decorated class becomes: its attributes are read from and written to a node.
+
+    As in Slicer they are read when the node tells of a change, and kept until then.
+    """
 
     _parameters: dict[str, Parameter]
 
     def __init__(self, parameterNode) -> None:
         object.__setattr__(self, "parameterNode", parameterNode)
         object.__setattr__(self, "_connections", {})
+        object.__setattr__(self, "_values", {})
         with slicer.util.NodeModify(parameterNode):
             for parameter in self._parameters.values():
                 if not parameter.is_node:
                     parameter.write(parameterNode, parameter.read(parameterNode))
+        self._read()
+        itself = weakref.ref(self)
+        tag = parameterNode.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: itself()._read())
+        object.__setattr__(self, "_tag", tag)
+
+    def __del__(self) -> None:
+        self.parameterNode.RemoveObserver(self._tag)
+
+    def _read(self) -> None:
+        for name, parameter in self._parameters.items():
+            self._values[name] = parameter.read(self.parameterNode)
 
     def __setattr__(self, name: str, value: object) -> None:
         if name not in self._parameters:
@@ -147,13 +166,16 @@ class Wrapper:
         """Tell the node's observers."""
         self.parameterNode.Modified()
 
-    def connectGui(self, gui) -> int:
-        """Connect widgets that name a parameter in their property SlicerParameterName."""
+    def connectGui(self, gui) -> None:
+        """Connect widgets that name a parameter in their property SlicerParameterName.
+
+        As in Slicer (issue 7547) no tag comes back, so that nothing can disconnect them.
+        """
         widgets = (
             vars(gui).values() if not hasattr(gui, "children") else slicer.util.findChildren(gui)
         )
         named = {widget: widget.property("SlicerParameterName") for widget in widgets}
-        return self.connectParametersToGui({n: w for w, n in named.items() if n})
+        self.connectParametersToGui({n: w for w, n in named.items() if n})
 
     def connectParametersToGui(self, mapping: dict) -> int:
         """Connect widgets by the names of their parameters, both ways."""
@@ -165,16 +187,17 @@ class Wrapper:
         self._connections[tag] = GuiConnection(self, mapping)
         return tag
 
-    def disconnectGui(self, tag: int) -> None:
-        """Undo `connectGui`."""
-        self._connections.pop(tag).close()
+    def disconnectGui(self, tag: int | None) -> None:
+        """Undo `connectParametersToGui`; a tag that there is not undoes nothing."""
+        if tag in self._connections:
+            self._connections.pop(tag).close()
 
 
 class GuiConnection:
     """Keeps widgets and parameters the same until it is closed."""
 
     def __init__(self, wrapper: Wrapper, widgets: dict) -> None:
-        self._wrapper = wrapper
+        self._wrapper, self._is_showing = wrapper, False
         self._connectors = {name: connector_for(widget) for name, widget in widgets.items()}
         self._slots = {name: self._writer(name) for name in widgets}
         self._show_all()
@@ -184,17 +207,23 @@ class GuiConnection:
 
     def _writer(self, name: str):
         def write(*_arguments) -> None:
-            value = self._connectors[name].read()
-            if value != getattr(self._wrapper, name):
-                setattr(self._wrapper, name, value)
+            if not self._is_showing:
+                setattr(self._wrapper, name, self._connectors[name].read())
 
         return write
 
     def _show_all(self, *_arguments) -> None:
-        for name, connector in self._connectors.items():
-            value = getattr(self._wrapper, name)
-            if connector.read() != value:
-                connector.show(value)
+        if self._is_showing:
+            return
+        self._is_showing = True
+        try:
+            with slicer.util.NodeModify(self._wrapper):
+                for name, connector in self._connectors.items():
+                    value = getattr(self._wrapper, name)
+                    if connector.read() != value:
+                        connector.show(value)
+        finally:
+            self._is_showing = False
 
     def close(self) -> None:
         """Let the widgets and the node go their own ways."""

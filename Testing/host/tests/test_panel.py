@@ -51,6 +51,16 @@ def test_disconnected_panel_no_longer_follows(a_panel):
     assert (a_panel.ui.labelLine.text, a_panel.parameterNode.count) == ("none", 3)
 
 
+def test_whole_panel_that_is_connected_cannot_be_disconnected_as_in_slicer(a_panel):
+    again = a_panel.logic.getParameterNode()
+
+    tag = again.connectGui(a_panel.ui)
+    again.disconnectGui(tag)
+    a_panel.ui.countBox.value = 9
+
+    assert (tag, again.count) == (None, 9)
+
+
 def test_parameters_are_saved_with_the_scene(a_panel, a_model, tmp_path):
     a_panel.parameterNode.shade = type(a_panel.parameterNode.shade).DARK
     a_panel.parameterNode.model = a_model

@@ -58,9 +58,13 @@ class SampleModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         panel.setMRMLScene(slicer.mrmlScene)
         self.logic = SampleModuleLogic()
         self.parameterNode = self.logic.getParameterNode()
-        self.tag = self.parameterNode.connectGui(self.ui)
+        self.tag = self.parameterNode.connectParametersToGui(self.widgets())
         self.addObserver(self.parameterNode, vtk.vtkCommand.ModifiedEvent, self.onModified)
         self.ui.runButton.connect("clicked(bool)", self.onRun)
+
+    def widgets(self):
+        named = {each.property("SlicerParameterName"): each for each in vars(self.ui).values()}
+        return {name: widget for name, widget in named.items() if name}
 
     def onModified(self, *_args):
         self.calls.append("modified")

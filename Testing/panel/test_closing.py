@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is left of the panel when Slicer ends."""
+
+from __future__ import annotations
+
+
+def test_panel_that_was_cleaned_up_writes_nothing_any_more(panel_factory):
+    panel = panel_factory()
+    box = panel.ui.snapCheckBox
+
+    panel.cleanup()
+    box.setChecked(False)
+
+    assert panel.logic.getParameterNode().snapToSurface
