@@ -122,7 +122,6 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         # A loaded bundle brings its selection; selectors list its nodes when the batch ends.
         for event in (scene.EndCloseEvent, scene.EndImportEvent, scene.EndBatchProcessEvent):
             self.addObserver(scene, event, self.onSceneChanged)
-        self._shortcuts = self._makeShortcuts()
         self.showSelection()
         self.initializeParameterNode()
 
@@ -134,10 +133,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.reviewSection.close()
             self.follower.stop()
             self.measurementSection.show(None)
-            for shortcut in self._shortcuts:
-                shortcut.setEnabled(False)
-                shortcut.deleteLater()
-            self._shortcuts = []
+            self._dropShortcuts()
         self.removeObservers()
         self.ui = None
 
@@ -145,11 +141,12 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Take up work when the user comes to the module."""
         self.initializeParameterNode()
         self.watchLists()
-        self._enableShortcuts(True)
+        if not self._shortcuts:
+            self._shortcuts = self._makeShortcuts()
 
     def exit(self):
         """Leave keys and clicks to other modules; a detection goes on in the background."""
-        self._enableShortcuts(False)
+        self._dropShortcuts()
         self.reviewSection.placing.end()
 
     def onReload(self):
@@ -354,13 +351,15 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             shortcut = qt.QShortcut(slicer.util.mainWindow() or self.parent)
             shortcut.setKey(qt.QKeySequence(keys))
             shortcut.activated.connect(action)
-            shortcut.setEnabled(False)
             shortcuts.append(shortcut)
         return shortcuts
 
-    def _enableShortcuts(self, isEnabled):
+    def _dropShortcuts(self):
+        """Give the keys back while the main window is there: Slicer ends it before its modules."""
         for shortcut in self._shortcuts:
-            shortcut.setEnabled(isEnabled)
+            shortcut.setEnabled(False)
+            shortcut.deleteLater()
+        self._shortcuts = []
 
 
 class PALNetLandmarksLogic(ScriptedLoadableModuleLogic):

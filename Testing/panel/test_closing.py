@@ -12,3 +12,12 @@ def test_panel_that_was_cleaned_up_writes_nothing_any_more(panel_factory):
     box.setChecked(False)
 
     assert panel.logic.getParameterNode().snapToSurface
+
+
+def test_panel_is_cleaned_up_after_the_main_window_is_gone(panel_factory, main_window):
+    panel = panel_factory()
+    main_window.end()
+
+    panel.cleanup()
+
+    assert panel.ui is None

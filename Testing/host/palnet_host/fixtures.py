@@ -95,11 +95,10 @@ def main_window(qapp, app):
     window.resize(500, 900)
     window.show()
     yield window
+    window.end()
     for module in vars(slicer.modules).copy().values():
         if hasattr(module, "close_panel"):
             module.close_panel()
-    window.close()
-    window.deleteLater()
     qapp.sendPostedEvents(None, qt.QEvent.DeferredDelete)
     qapp.processEvents()
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shiboken6
 import slicer
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QMainWindow, QScrollArea
@@ -33,10 +34,21 @@ class MainWindow(QMainWindow):
 
     def show_panel(self, panel) -> None:
         """Put a panel where the user sees it; the one before is kept, hidden."""
-        before = self._area.takeWidget()
-        if before is not None:
-            before.setParent(None)
+        self._take_panel()
         self._area.setWidget(panel)
+
+    def end(self) -> None:
+        """End as in Slicer: the module is left first, and cleaned up when the window is gone."""
+        if shiboken6.isValid(self):
+            self._selector.leave()
+            self._take_panel()
+            self.close()
+            shiboken6.delete(self)
+
+    def _take_panel(self) -> None:
+        panel = self._area.takeWidget()
+        if panel is not None:
+            panel.setParent(None)
 
 
 class ModuleSelector:
