@@ -127,7 +127,8 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def cleanup(self):
         """Let go of everything when Slicer ends or reloads the module."""
-        if self.ui is not None:
+        # Where Slicer ends without leaving the module, the widgets are gone already: false then.
+        if self.ui is not None and self.parent:
             self.stopWork()
             self.setParameterNode(None)  # what the sections take out of the scene starts nothing
             self.reviewSection.close()

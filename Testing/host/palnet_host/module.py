@@ -61,7 +61,7 @@ class ScriptedModule:
 
     def close_panel(self, *, is_left: bool = True) -> None:
         """Clean the panel up, as Slicer does when it ends; a reload does not leave it first."""
-        if self._widget is not None:
+        if self._widget:
             if self._widget.isEntered and is_left:
                 self._widget.exit()
             self._widget.self().cleanup()

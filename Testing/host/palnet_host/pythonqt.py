@@ -2,8 +2,9 @@
 """Gives PySide6 the manners of PythonQt, which Slicer binds Qt to Python with.
 
 Qt properties are attributes (`w.text` reads, `w.text = "x"` writes), an attribute that does not
-exist cannot be set, and `w.connect("clicked(bool)", f)` connects a signal by its signature. Where
-Slicer would only print an error, the stand-in raises.
+exist cannot be set, and `w.connect("clicked(bool)", f)` connects a signal by its signature. An
+object that Qt has deleted is false, and raises when it is used. Where Slicer would only print an
+error, the stand-in raises.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from types import ModuleType
 
 import numpy as np
+import shiboken6
 from PySide6.QtCore import Property, QMetaMethod, QObject, SignalInstance
 
 # A Python class of the host tells here which signatures of the real widget it answers to.
@@ -82,7 +84,13 @@ def adapt(modules: tuple[ModuleType, ...]) -> None:
     for kind in kinds:
         _adapt_class(kind)
     QObject.name = QObject.__dict__["objectName"]
+    QObject.__bool__ = _is_there
     QObject.className = lambda self: self.metaObject().className()
+
+
+def _is_there(instance: QObject) -> bool:
+    """Whether Qt has not deleted an object yet."""
+    return shiboken6.isValid(instance)
 
 
 def stand_in(kind: type) -> type:

@@ -7,6 +7,7 @@ import ctk
 import numpy as np
 import pytest
 import qt
+import shiboken6
 
 pytestmark = pytest.mark.usefixtures("qapp", "app")
 
@@ -48,6 +49,14 @@ def test_method_cannot_be_replaced(a_button):
 def test_read_only_property_cannot_be_written(a_button):
     with pytest.raises(AttributeError, match="'width' of QPushButton can only be read"):
         a_button.width = 3
+
+
+def test_deleted_object_is_false_and_cannot_be_used(a_button):
+    shiboken6.delete(a_button)
+
+    assert not a_button
+    with pytest.raises(RuntimeError, match="already deleted"):
+        a_button.setText("Stop")
 
 
 def test_numpy_scalar_is_refused():
