@@ -75,12 +75,12 @@ def _plain(kind: type, name: str, default: object) -> Property:
 
 
 class SceneFollower:
-    """Calls back when the nodes of a scene or their names change."""
+    """Calls back when the nodes of a scene or their names change, and when others were imported."""
 
     _EVENTS = ("NodeAddedEvent", "NodeRemovedEvent", "EndBatchProcessEvent")
 
-    def __init__(self, on_change) -> None:
-        self._on_change = on_change
+    def __init__(self, on_change, on_import) -> None:
+        self._on_change, self._on_import = on_change, on_import
         self._observed: list[tuple[vtk.vtkObject, int]] = []
 
     def follow(self, scene, nodes=()) -> None:
@@ -91,6 +91,9 @@ class SceneFollower:
         pairs = [(scene, event) for event in events] if scene is not None else []
         pairs += [(node, vtk.vtkCommand.ModifiedEvent) for node in nodes]
         self._observed = [(o, o.AddObserver(event, self._on_event)) for o, event in pairs]
+        if scene is not None:
+            tag = scene.AddObserver(scene.EndImportEvent, lambda *_: self._on_import())
+            self._observed.append((scene, tag))
 
     def _on_event(self, _caller, _event) -> None:
         self._on_change()
@@ -135,7 +138,7 @@ class qMRMLNodeComboBox(SceneWidget, QWidget):
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._combo)
-        self._follower = SceneFollower(self._list_nodes)
+        self._follower = SceneFollower(self._list_nodes, self._forget_and_list)
         self.destroyed.connect(lambda _=None, follower=self._follower: follower.follow(None))
         self._list_nodes()
 
@@ -217,6 +220,12 @@ class qMRMLNodeComboBox(SceneWidget, QWidget):
         self._combo.addItems([node.GetName() for node in self._nodes])
         self._combo.blockSignals(False)
         self._select(self._node if self._node in self._nodes else None)
+
+    def _forget_and_list(self) -> None:
+        """List the nodes after an import: all rows are made anew, so that none is selected."""
+        if self.noneEnabled:
+            self._select(None)
+        self._list_nodes()
 
     def _show_current(self) -> None:
         row = self._nodes.index(self._node) if self._node in self._nodes else -1
