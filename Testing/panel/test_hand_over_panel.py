@@ -66,6 +66,33 @@ def test_landmarks_are_saved_beside_the_scan(a_reviewed_panel, a_list_on_file, a
     assert a_list_on_file.node.GetStorageNode().GetFileName() == str(path)
 
 
+def test_list_is_saved_though_another_one_came_up_while_the_dialog_was_open(
+    a_reviewed_panel, a_list_on_file, a_file, answers, scene
+):
+    path = a_file.with_name("face.mrk.json")
+    other = create_list(scene, true_landmarks().scheme, a_list_on_file.model_node, "Other")
+    select = a_reviewed_panel.ui.landmarksSelector.setCurrentNode
+    answers.expect("file", str(path), "Save", meanwhile=lambda: select(other.node))
+
+    click(a_reviewed_panel.ui.saveButton)
+
+    assert a_list_on_file.node.GetStorageNode().GetFileName() == str(path)
+    assert read_landmarks(path).status == a_list_on_file.status
+
+
+def test_list_is_exported_though_it_was_deselected_while_the_dialog_was_open(
+    a_reviewed_panel, a_list_on_file, a_file, answers
+):
+    choose(a_reviewed_panel, "csv", "LPS")
+    path = a_file.with_name("face-export.csv")
+    select = a_reviewed_panel.ui.landmarksSelector.setCurrentNode
+    answers.expect("file", str(path), "Export", meanwhile=lambda: select(None))
+
+    click(a_reviewed_panel.ui.exportButton)
+
+    assert read_landmarks(path).status == a_list_on_file.status
+
+
 def test_unreviewed_doubtful_landmarks_are_named_first(a_panel, a_file, answers):
     answers.expect("message", "No", r"doubtful landmarks have not been reviewed: .*stn_l")
 
@@ -204,6 +231,21 @@ def test_measurements_are_taken_copied_saved_and_shown(
     with path.open(encoding="utf-8", newline="") as file:
         assert len(list(csv.reader(file))) == n_rows + 1
     assert ui.measurementLabel.text == f"Written: {path}"
+
+
+def test_measurements_are_saved_though_they_were_dropped_while_the_dialog_was_open(
+    a_reviewed_panel, answers, a_file
+):
+    a_reviewed_panel.ui.measurementSection.setProperty("collapsed", False)
+    measure(a_reviewed_panel)
+    n_rows = a_reviewed_panel.ui.measurementTable.rowCount
+    path = a_file.with_name("face.csv")
+    select = a_reviewed_panel.ui.landmarksSelector.setCurrentNode
+    answers.expect("file", str(path), "Save measurements", meanwhile=lambda: select(None))
+
+    click(a_reviewed_panel.ui.saveMeasurementsButton)
+
+    assert len(path.read_text(encoding="utf-8").splitlines()) == n_rows + 1
 
 
 def test_correction_drops_measurements_that_no_longer_hold(a_panel, a_list_on_file):

@@ -69,29 +69,31 @@ class HandOverSection:
 
     def on_save(self):
         """Save the point list."""
-        if not goes_on_with_doubtful(self._review):
+        review = self._review  # while a dialog is open, a detection may end and show another one
+        if not goes_on_with_doubtful(review):
             return
         with slicer.util.tryWithErrorDisplay(_("The landmarks could not be saved.")):
-            proposed = default_path(self._review.landmarks, _LIST_SUFFIX)
+            proposed = default_path(review.landmarks, _LIST_SUFFIX)
             path = self._ask(_("Save landmarks"), proposed, _LIST_SUFFIX)
             if path is not None:
-                save(self._review.landmarks, path)
+                save(review.landmarks, path)
                 self._say_written([path])
 
     def on_export(self):
         """Write the landmarks for another program."""
-        if not goes_on_with_doubtful(self._review):
+        review = self._review
+        if not goes_on_with_doubtful(review):
             return
         name = self._ui.formatSelector.itemData(self._ui.formatSelector.currentIndex)
         frame = self._ui.frameSelector.itemData(self._ui.frameSelector.currentIndex)
         with slicer.util.tryWithErrorDisplay(_("The landmarks could not be exported.")):
-            proposed = export_path(self._review.landmarks, suffix_of(name))
+            proposed = export_path(review.landmarks, suffix_of(name))
             path = self._ask(_("Export landmarks"), proposed, suffix_of(name))
             if path is None:
                 return
             try:
                 # The dialog has asked already whether an existing file may be replaced.
-                paths, remarks = export(self._review.landmarks, path, name, frame, overwrite=True)
+                paths, remarks = export(review.landmarks, path, name, frame, overwrite=True)
             except (PalnetError, ValueError) as err:
                 self._ui.handOverLabel.setText(str(err))
                 return

@@ -107,21 +107,23 @@ class MeasurementSection:
 
     def on_copy(self):
         """Copy the table for a spreadsheet."""
+        table = self._table()  # while a dialog is open, a detection may end and drop it
         if not goes_on_with_doubtful(self._review):
             return
         written = qt.QLocale.system().toString(1.5)
         decimal_point = next((sign for sign in written if not sign.isdigit()), ".")
-        qt.QApplication.clipboard().setText(table_for_spreadsheet(self._table(), decimal_point))
+        qt.QApplication.clipboard().setText(table_for_spreadsheet(table, decimal_point))
 
     def on_save(self):
         """Save the table."""
+        table, landmarks = self._table(), self._review.landmarks
         if not goes_on_with_doubtful(self._review):
             return
         with slicer.util.tryWithErrorDisplay(_("The measurements could not be saved.")):
             answer = qt.QFileDialog.getSaveFileName(
                 slicer.util.mainWindow(),
                 _("Save measurements"),
-                str(default_path(self._review.landmarks, _CSV_SUFFIX)),
+                str(default_path(landmarks, _CSV_SUFFIX)),
                 "*.csv",
             )
             if answer and not answer.lower().endswith(".csv"):
@@ -130,7 +132,7 @@ class MeasurementSection:
                 if Path(answer).exists() and not slicer.util.confirmYesNoDisplay(question):
                     return
             if answer:
-                Path(answer).write_text(self._table(), encoding="utf-8", newline="\n")
+                Path(answer).write_text(table, encoding="utf-8", newline="\n")
                 written = _("Written: {path}").format(path=answer)
                 self._say("\n".join(filter(None, (self._remark, written))))
 

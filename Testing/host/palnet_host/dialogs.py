@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from PySide6.QtWidgets import QFileDialog as QtFileDialog
@@ -32,9 +32,11 @@ class Dialogs:
     def __init__(self) -> None:
         self.shown: list[Shown] = []
         self.unexpected: list[str] = []
-        self._answers: list[tuple[str, str, object]] = []
+        self._answers: list[tuple[str, str, object, Callable | None]] = []
 
-    def expect(self, kind: str, answer: object = None, match: str = "") -> None:
+    def expect(
+        self, kind: str, answer: object = None, match: str = "", meanwhile: Callable | None = None
+    ) -> None:
         """Announce the next dialog.
 
         Parameters
@@ -46,17 +48,21 @@ class Dialogs:
             What the user does.
         match
             Regular expression that the text (of a file dialog: the caption) has to match.
+        meanwhile
+            What happens while it is open: timers run on, so that anything may.
         """
-        self._answers.append((kind, match, answer))
+        self._answers.append((kind, match, answer, meanwhile))
 
     def answer(self, kind: str, text: str, title: str = "") -> object:
         """Return the answer for a dialog that came up."""
         if not self._answers or self._answers[0][0] != kind:
             return self._refuse(f"{kind} dialog {title!r}: {text!r}")
-        _, match, answer = self._answers.pop(0)
+        _, match, answer, meanwhile = self._answers.pop(0)
         if not re.search(match, f"{title}\n{text}"):
             return self._refuse(f"{kind} dialog {text!r} does not match {match!r}")
         self.shown.append(Shown(kind, text, answer, title))
+        if meanwhile is not None:
+            meanwhile()
         return answer
 
     def _refuse(self, message: str) -> object:
@@ -72,7 +78,7 @@ class Dialogs:
     @property
     def left_over(self) -> list[str]:
         """Dialogs that were announced and never came up, and those that came up unannounced."""
-        never = [f"{kind} dialog {match!r} never came up" for kind, match, _ in self._answers]
+        never = [f"{kind} dialog {match!r} never came up" for kind, match, *_ in self._answers]
         return never + [f"unexpected {message}" for message in self.unexpected]
 
 
