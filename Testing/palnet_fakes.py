@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,6 +16,9 @@ from palnet.landmarks import LandmarkSet, printable_name
 from palnet.model import find_model
 from palnet.scheme import load_scheme
 from palnet.surface import Finding
+
+# A program that says no to whatever it is told, here and on Windows.
+FAILING_PROGRAM = shutil.which("false") or shutil.which("where")
 
 
 @dataclass(frozen=True)

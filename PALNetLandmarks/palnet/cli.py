@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
+import glob
 import importlib
 import io
 import os
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["build_parser", "main"]
 
 _SUMMARY = "Anatomical landmarks on 3D face scans, each with an expected error in millimetres."
+
+# Those of Windows hand `*.ply` on as it was typed.
+_SHELL_EXPANDS = os.name != "nt"
 
 EXIT_USAGE = 2
 # What a shell expects of a program that was interrupted from the keyboard.
@@ -84,12 +88,28 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the arguments; a help text that nobody reads to its end is told now, not at the end."""
+    if argv is None and not _SHELL_EXPANDS:
+        argv = _expand_wildcards(sys.argv[1:])
     try:
         return build_parser().parse_args(argv)
     except SystemExit:
         if sys.stdout is not None:
             sys.stdout.flush()
         raise
+
+
+def _expand_wildcards(arguments: Sequence[str]) -> list[str]:
+    """Put the files in place of `*.ply`, as shells do.
+
+    Brackets are left: names hold them more often than anybody means a set of letters.
+    """
+    expanded = []
+    for argument in arguments:
+        is_pattern = "*" in argument or "?" in argument
+        pattern = argument.replace("[", "[[]")
+        found = glob.glob(pattern) if is_pattern else []  # noqa: PTH207  # a path from any root
+        expanded += sorted(found) or [argument]
+    return expanded
 
 
 def _drop_output() -> None:

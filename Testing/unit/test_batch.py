@@ -118,7 +118,7 @@ def test_process_scan_of_which_a_file_is_in_use_leaves_all_as_it_was(
 def test_process_scan_without_opengl_gives_landmarks_and_a_warning(
     a_head_file, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(preview.sys, "executable", "false")
+    monkeypatch.setattr(preview.sys, "executable", palnet_fakes.FAILING_PROGRAM)
     (job,) = plan(a_head_file, output=tmp_path, preview=True)
 
     result = process_fake(job)
@@ -234,6 +234,16 @@ def test_process_scan_whose_record_cannot_be_written_can_be_done_again(
     monkeypatch.undo()
 
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_process_scan_whose_folder_is_a_file_says_so(a_head_file):
+    (job,) = plan(a_head_file, output=a_head_file)
+
+    result = process_fake(job)
+
+    assert result.outcome == "failed"
+    assert "cannot be written" in result.message
+    assert "Check the path" in result.message
 
 
 def test_process_scan_that_fails_takes_nothing_of_others_away(a_head_file, tmp_path):

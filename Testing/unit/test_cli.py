@@ -136,6 +136,21 @@ def test_detect_of_a_folder_names_scans_that_nobody_should_overlook(
 
 
 @pytest.mark.usefixtures("detects")
+def test_detect_where_the_shell_leaves_wildcards_finds_the_files(
+    a_mixed_folder, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("palnet.cli._SHELL_EXPANDS", False)
+    pattern = str(a_mixed_folder / "*n*.obj")
+    command = ["palnet", "detect", pattern, str(a_mixed_folder / "no_such_*.obj")]
+    monkeypatch.setattr("sys.argv", [*command, "-o", str(tmp_path / "out"), "--format", "csv"])
+
+    cli.main()
+
+    assert {path.stem for path in (tmp_path / "out").glob("*.csv")} == {"anna"}
+    assert "no_such_*.obj: there is no such file" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("detects")
 def test_detect_of_an_absent_file_is_one_line_and_ends_with_1(tmp_path, capsys):
     code = cli.main(["detect", str(tmp_path / "absent.ply")])
 

@@ -10,7 +10,7 @@ from palnet import preview
 from palnet.errors import OutputExistsError, PreviewError
 from palnet.preview import classify_errors, render_preview
 from palnet.surface import read_mesh
-from palnet_fakes import fake_detect
+from palnet_fakes import FAILING_PROGRAM, fake_detect
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_render_preview_without_opengl_raises_and_leaves_nothing(
     a_mesh, a_detection, tmp_path, monkeypatch
 ):
     # The drawing process dies as VTK does where it finds no OpenGL.
-    monkeypatch.setattr(preview.sys, "executable", "false")
+    monkeypatch.setattr(preview.sys, "executable", FAILING_PROGRAM)
 
     with pytest.raises(PreviewError, match="no OpenGL that VTK can use"):
         render_preview(a_mesh, a_detection, tmp_path / "face.png")
