@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -70,16 +71,11 @@ def read_matrix(reading: Reading) -> Iterator[LandmarkSet]:
     head = _read_head(reading, lines[0], 3 * len(scheme))
     n_labels = head.n_specimens if head.has_labels else 0
     names = _read_labels(reading, lines[1 : 1 + n_labels], head)
-    numbers = _read_numbers(reading, lines[1 + n_labels :], head)
-    for name in names:
+    rows = lines[1 + n_labels :]
+    counts = [len(text.split()) for _, text in rows]
+    numbers = _read_numbers(reading, rows, head)
+    for name in names[: _count_certain(counts, len(names), 3 * len(scheme))]:
         values = list(islice(numbers, 3 * len(scheme)))
-        if len(values) < 3 * len(scheme):
-            problem = (
-                f"ends within specimen {quote(name)}; expected {len(names)} specimens of "
-                f"{3 * len(scheme)} numbers."
-            )
-            reading.doubt(lines[-1][0], problem)
-            return
         positions = np.reshape([value for _, value in values], (-1, 3))
         is_partial = np.isnan(positions).any(axis=1) & ~np.isnan(positions).all(axis=1)
         if is_partial.any():
@@ -87,9 +83,33 @@ def read_matrix(reading: Reading) -> Iterator[LandmarkSet]:
             reading.doubt(line, f"a point of {quote(name)} lacks some of x, y, z but not all.")
             positions[is_partial] = np.nan
         yield reading.make_landmarks(scheme, positions, name)
-    if next(numbers, None) is not None:
+    deque(numbers, maxlen=0)  # What is wrong with the rest is told before their count.
+    _check_count(reading, lines[-1][0], sum(counts), names, 3 * len(scheme))
+
+
+def _count_certain(counts: list[int], n_specimens: int, width: int) -> int:
+    """Count the leading specimens whose numbers surely are theirs, by the numbers in each line.
+
+    Where one is lost or added all that follow are another's, and only lines that hold one specimen
+    each tell where that was.
+    """
+    if sum(counts) == n_specimens * width:
+        return n_specimens
+    n_whole = next((row for row, count in enumerate(counts) if count != width), 0)
+    return min(n_whole, n_specimens)
+
+
+def _check_count(reading: Reading, line: int, n_found: int, names: list[str], width: int) -> None:
+    """Doubt a file with fewer or more numbers than its head announces."""
+    if n_found < len(names) * width:
+        problem = (
+            f"ends within specimen {quote(names[n_found // width])}; expected {len(names)} "
+            f"specimens of {width} numbers."
+        )
+        reading.doubt(line, problem)
+    elif n_found > len(names) * width:
         problem = f"has more numbers than the {len(names)} specimens that its head announces."
-        reading.doubt(lines[-1][0], problem)
+        reading.doubt(line, problem)
 
 
 def _read_head(reading: Reading, head: tuple[int, str], width: int) -> _Head:

@@ -195,6 +195,11 @@ def test_every_format_has_spoilt_files():
         ("tps", 5, "ID=a", "ID=a\nCURVES=1", "ab", None),
         ("nts", 5, "2.000000", "two", "ab", 0),
         ("nts", 6, " 19.000000", "", "a", None),
+        # A number or a label that is lost shifts all that follow.
+        ("nts", 5, "2.000000 ", "", "", None),
+        ("nts", 4, "b", "", "", None),
+        ("dta", 8, "4.000000 ", "", "", None),
+        ("dta", 8, "4.000000 5.000000 6.000000", "", "", None),
         ("dta", 8, "4.000000", "four", "ab", 1),
         ("pts", 4, "eye_r", "ear_r", "a", 1),
         ("pts", 4, " 6.000000", "", "a", 1),
