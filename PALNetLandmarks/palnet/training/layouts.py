@@ -35,6 +35,7 @@ MATRIX_FILE = "transformation_matrix.npy"
 INDICES_FILE, INDICES_KEY = "landmark_indices.npz", "v10"
 NEUTRAL_ENDING = "_neutral.obj"
 _ENDINGS = tuple(entry.suffix for entry in FORMATS.values())
+_LAFAS_HEADER = "landmark names"
 _LAFAS_ROW = re.compile(r"[^\t]+\t\s*\([^()]*\)\s*")
 _HEAD_CHARACTERS = 4096
 # Formats round differently, none more than this.
@@ -167,14 +168,15 @@ def _read_subjects_and_others(
 def _has_lafas_rows(folder: Path) -> bool:
     """Whether there is an OBJ, and a text that begins with a row of LAFAS: a note does not."""
     texts = [path for path in folder.glob("*.txt") if path.is_file()]
-    return any(folder.glob("*.obj")) and any(_LAFAS_ROW.fullmatch(_first_line(t)) for t in texts)
+    return any(folder.glob("*.obj")) and any(_LAFAS_ROW.fullmatch(_first_row(t)) for t in texts)
 
 
-def _first_line(path: Path) -> str:
-    """The first line that is not blank, of a file that may be a long one of anything."""
+def _first_row(path: Path) -> str:
+    """The first line that is neither blank nor a header, of what may be a long file of anything."""
     with path.open(encoding="utf-8-sig", errors="replace") as stream:
         head = stream.read(_HEAD_CHARACTERS)
-    return next((line for line in head.splitlines() if line.strip()), "")
+    rows = (line for line in head.splitlines() if not line.lower().startswith(_LAFAS_HEADER))
+    return next((row for row in rows if row.strip()), "")
 
 
 def _is_like_lafas(folder: Path) -> bool:

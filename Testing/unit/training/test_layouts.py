@@ -56,6 +56,20 @@ def test_lafas_rows_are_put_into_the_order_of_the_scheme(a_lafas_folder):
     np.testing.assert_allclose(positions_of(data.scans[1], data.scheme), expected)
 
 
+def test_lafas_texts_may_begin_with_a_header(a_lafas_folder):
+    before = read_data_set(a_lafas_folder)
+    for text in a_lafas_folder.rglob("*.txt"):
+        rows = text.read_text(encoding="utf-8")
+        text.write_text(f"Landmark names\tcoordinates\n{rows}", encoding="utf-8")
+
+    data = read_data_set(a_lafas_folder)
+
+    assert (data.layout, data.problems) == ("lafas", ())
+    for scan, same in zip(data.scans, before.scans, strict=True):
+        expected = positions_of(same, before.scheme)
+        np.testing.assert_array_equal(positions_of(scan, data.scheme), expected)
+
+
 def test_lafas_matrix_may_be_there_or_not(a_lafas_folder):
     first, second = read_data_set(a_lafas_folder).scans
 
