@@ -192,8 +192,9 @@ def write_network(network: PalNet, variant: str, means_mm: NDArray[np.float64], 
         "means_mm": torch.from_numpy(means_mm),
         "network": {name: weight.cpu() for name, weight in network.state_dict().items()},
     }
-    with replacing(path, overwrite=True) as draft:
-        torch.save(state, draft)
+    # By its path torch would write the draft's name, drawn at random, into the file.
+    with replacing(path, overwrite=True) as draft, draft.open("wb") as stream:
+        torch.save(state, stream)
 
 
 def read_network(path: Path) -> tuple[PalNet, NDArray[np.float64]]:

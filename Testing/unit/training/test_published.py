@@ -11,10 +11,16 @@ import pytest
 import torch
 
 from palnet.errors import TrainingError
+from palnet.network.torch_palnet import PalNet
 from palnet.training import published
 from palnet.training.cohort import AlignedScan, gather_sorted_patches, mean_landmarks
 from palnet.training.protocol import read_protocol
-from palnet.training.published import paper_loss, settings_of, train_paper_network
+from palnet.training.published import (
+    paper_loss,
+    settings_of,
+    train_paper_network,
+    write_network,
+)
 
 NAN = np.nan
 
@@ -220,6 +226,15 @@ def test_missing_landmarks_do_not_leak(tmp_path):
 
     assert bits(clean) == bits(other)
     assert read_curve(tmp_path / "clean") == read_curve(tmp_path / "spoilt")
+
+
+def test_same_network_gives_the_same_file(tmp_path):
+    network, paths = PalNet(6, 100), [tmp_path / "a.pt", tmp_path / "b.pt"]
+
+    for path in paths:
+        write_network(network, "palnet", some_landmarks(1)[0], path)
+
+    assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
 class Bomb:
