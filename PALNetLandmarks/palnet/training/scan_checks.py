@@ -166,7 +166,9 @@ def _look(landmarks: LandmarkSet, mesh: Mesh) -> Iterator[Problem]:
     if at_origin:
         text = f"{', '.join(at_origin)} at 0, 0, 0: a mark for missing? Write them as missing."
         yield Problem("at_origin", landmarks.specimen, text, tuple(at_origin))
-    if len(placed) >= MIN_FOR_FLATNESS:
+    # Midline landmarks alone lie in one plane by nature.
+    is_lateral = [landmark.side != "midline" for landmark in landmarks.scheme.landmarks]
+    if len(placed) >= MIN_FOR_FLATNESS and (landmarks.is_placed & is_lateral).any():
         spread = np.linalg.svd(placed - placed.mean(axis=0), compute_uv=False)
         if spread[-1] < FLAT_SHARE * spread[0]:
             text = "all landmarks lie in one plane: was the depth lost?"

@@ -12,6 +12,8 @@ import pytest
 from palnet.cli import main
 from palnet.exchange import read_landmarks, write_landmarks
 from palnet.preview import classify_errors
+from palnet.samples import example_scan, example_truth
+from palnet.scheme import Scheme
 from palnet.surface import Mesh
 from palnet.training import check_pictures
 from palnet.training.checking import ERRORS, KINDS, WARNINGS, check_data_set
@@ -410,6 +412,19 @@ def test_pictures_show_each_scan_with_a_problem_and_its_landmarks(
     assert sorted(red) == ["ch_r", "ex_r"]
     assert set(classes) == {2, 3}
     assert f"pictures: 1 in {tmp_path}" in capsys.readouterr().out
+
+
+def test_landmarks_of_the_midline_alone_are_not_called_flat(tmp_path):
+    """A lab that annotates profiles could not train on them."""
+    shutil.copy(example_scan(), tmp_path / "anna.ply")
+    truth = read_landmarks(example_truth())
+    midline = [landmark for landmark in truth.scheme.landmarks if landmark.side == "midline"]
+    profile = truth.to_scheme(Scheme("profile", tuple(midline)))
+    write_landmarks(profile, tmp_path / "anna.csv")
+
+    found = check_data_set(read_data_set(tmp_path, profile.scheme)).problems
+
+    assert {problem.kind for problem in found} == {"few_people"}
 
 
 def test_folder_that_is_not_there_is_refused(tmp_path, capsys):
