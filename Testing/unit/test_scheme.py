@@ -69,6 +69,19 @@ def test_load_scheme_takes_the_mirror_that_the_file_names():
     assert scheme.mirror.tolist() == [1, 0]
 
 
+def test_ibug68_mirrors_as_ibug_does():
+    scheme = load_scheme("ibug68")
+
+    # Chin, tip of the nose and the middle of the lips stay; jaw, eyes and mouth corners change.
+    pairs = {9: 9, 34: 34, 31: 31, 52: 52, 63: 63, 67: 67, 58: 58, 1: 17, 18: 27, 22: 23, 32: 36}
+    pairs |= {37: 46, 40: 43, 41: 48, 42: 47, 49: 55, 60: 56, 61: 65, 66: 68}
+    assert {k: int(scheme.mirror[k - 1]) + 1 for k in pairs} == pairs
+    assert (scheme.mirror[scheme.mirror] == np.arange(68)).all()
+    assert [m.code for m in scheme.landmarks if m.side == "midline"] == [
+        *("9", "28", "29", "30", "31", "34", "52", "58", "63", "67")
+    ]
+
+
 @pytest.mark.parametrize(
     "landmarks",
     [

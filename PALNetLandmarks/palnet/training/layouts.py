@@ -20,7 +20,7 @@ from palnet.exchange import (
     read_specimens,
 )
 from palnet.landmarks import printable_name
-from palnet.scheme import DEFAULT_SCHEME, LandmarkDefinition, Scheme, load_scheme
+from palnet.scheme import DEFAULT_SCHEME, Scheme, load_scheme
 from palnet.surface import MESH_SUFFIXES
 from palnet.training.dataset import PEOPLE_FILE, AnnotatedScan, DataSet, Problem, name_people
 
@@ -29,10 +29,11 @@ if TYPE_CHECKING:
 
     from palnet.landmarks import LandmarkSet
 
-__all__ = ["facescape_scheme", "read_data_set"]
+__all__ = ["read_data_set"]
 
 MATRIX_FILE = "transformation_matrix.npy"
 INDICES_FILE, INDICES_KEY = "landmark_indices.npz", "v10"
+FACESCAPE_SCHEME = "ibug68"
 NEUTRAL_ENDING = "_neutral.obj"
 _ENDINGS = tuple(entry.suffix for entry in FORMATS.values())
 _LAFAS_HEADER = "landmark names"
@@ -40,40 +41,6 @@ _LAFAS_ROW = re.compile(r"[^\t]+\t\s*\([^()]*\)\s*")
 _HEAD_CHARACTERS = 4096
 # Formats round differently, none more than this.
 SAME_MM = 0.01
-
-# The 68 points of iBUG in their order: those that mirroring exchanges, counted from 1; the first of
-# each pair lies on the subject's right. All others are on the midline.
-_PAIRS = (
-    *((k, 18 - k) for k in range(1, 9)),
-    *((k, 45 - k) for k in range(18, 23)),
-    *((32, 36), (33, 35)),
-    *((37, 46), (38, 45), (39, 44), (40, 43), (41, 48), (42, 47)),
-    *((49, 55), (50, 54), (51, 53), (60, 56), (59, 57)),
-    *((61, 65), (62, 64), (68, 66)),
-)
-
-
-def facescape_scheme() -> Scheme:
-    """The 68 points of FaceScape, in the order of iBUG, named by their numbers.
-
-    Returns
-    -------
-    Scheme
-        With the counterparts on the other side.
-    """
-    other = {a: b for a, b in _PAIRS} | {b: a for a, b in _PAIRS}
-    right = {a for a, _ in _PAIRS}
-    landmarks = tuple(
-        LandmarkDefinition(
-            code=str(number),
-            name=f"Point {number}",
-            side="midline" if number not in other else "right" if number in right else "left",
-            definition=f"Point {number} of the 68 of iBUG.",
-            mirror=str(other.get(number, number)),
-        )
-        for number in range(1, 69)
-    )
-    return Scheme("ibug68", landmarks, source="iBUG 300-W; vertices by FaceScape")
 
 
 def read_data_set(folder: Path, scheme: str | Scheme | None = None) -> DataSet:
@@ -106,7 +73,7 @@ def read_data_set(folder: Path, scheme: str | Scheme | None = None) -> DataSet:
         msg = f"{folder}: is no folder. Name the folder that holds the scans."
         raise UsageError(msg)
     if (folder / INDICES_FILE).exists():
-        layout, known = "facescape", facescape_scheme()
+        layout, known = "facescape", load_scheme(FACESCAPE_SCHEME)
         scans, problems = _read_facescape(folder)
     else:
         known = scheme if isinstance(scheme, Scheme) else load_scheme(scheme or DEFAULT_SCHEME)

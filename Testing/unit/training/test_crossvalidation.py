@@ -178,7 +178,7 @@ def test_evaluate_finds_the_labs_own_scheme_in_the_run(a_run, tmp_path, capsys):
     # Anywhere else the name of a scheme says nothing of it.
     shutil.copytree(output / "truth", tmp_path / "truth")
     assert main(["evaluate", predicted, str(tmp_path / "truth"), "-o", str(tmp_path / "no")]) == 2
-    assert "'toy13' is not one of palnet50. Give its JSON file (--scheme" in capsys.readouterr().err
+    assert "'toy13' is not one of ibug68, palnet50. Give its JSON file" in capsys.readouterr().err
 
 
 def test_saved_network_gives_the_same_landmarks(a_run, a_cohort):

@@ -16,7 +16,7 @@ from palnet.training import layouts
 from palnet.training.checking import check_data_set
 from palnet.training.dataset import load_scan
 from palnet.training.keeping import _is_kept
-from palnet.training.layouts import facescape_scheme, read_data_set
+from palnet.training.layouts import read_data_set
 from palnet.training.scan_checks import read_matrix
 from toy_cohort import toy_landmarks, toy_person, write_toy_cohort, write_toy_scan
 
@@ -244,19 +244,6 @@ def test_facescape_index_beyond_the_mesh_is_named(a_facescape_folder):
 
     with pytest.raises(MeshError, match=r"landmark vertex 134700 is wanted; the mesh has \d+"):
         load_scan(data.scans[0], data.scheme)
-
-
-def test_facescape_scheme_mirrors_as_ibug_does():
-    scheme = facescape_scheme()
-
-    # Chin, tip of the nose and the middle of the lips stay; jaw, eyes and mouth corners change.
-    pairs = {9: 9, 34: 34, 31: 31, 52: 52, 63: 63, 67: 67, 58: 58, 1: 17, 18: 27, 22: 23, 32: 36}
-    pairs |= {37: 46, 40: 43, 41: 48, 42: 47, 49: 55, 60: 56, 61: 65, 66: 68}
-    assert {k: int(scheme.mirror[k - 1]) + 1 for k in pairs} == pairs
-    assert (scheme.mirror[scheme.mirror] == np.arange(68)).all()
-    assert [m.code for m in scheme.landmarks if m.side == "midline"] == [
-        *("9", "28", "29", "30", "31", "34", "52", "58", "63", "67")
-    ]
 
 
 FORMATS = ["csv", "mrk.json", "fcsv", "pts"]
