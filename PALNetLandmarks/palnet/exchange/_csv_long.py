@@ -158,6 +158,7 @@ def _read_specimen(
         scheme,
         positions,
         specimen,
+        line=rows[0].line,
         status=_complete(reading, scheme, rows[-1], status),
         expected_error_mm=errors,
     )

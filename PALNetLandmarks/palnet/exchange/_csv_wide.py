@@ -51,7 +51,7 @@ def read_csv_wide(reading: Reading) -> Iterator[LandmarkSet]:
                     for k in range(0, len(values), 3)
                 ]
                 specimen = fields[header.index(_SPECIMEN)]
-                yield reading.make_landmarks(scheme, np.array(points), specimen)
+                yield reading.make_landmarks(scheme, np.array(points), specimen, line=rows.line_num)
             elif fields:
                 problem = f"expected {len(header)} fields, as in line 1; got {len(fields)}."
                 reading.doubt(rows.line_num, problem)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import csv
 import re
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -77,6 +77,8 @@ class Reading:
         Name of the specimen, for formats that do not hold it.
     strict : bool
         Whether a doubt is an error.
+    names : set of str
+        Specimens that were read so far.
     """
 
     path: Path
@@ -87,6 +89,7 @@ class Reading:
     mm_per_unit: float | None
     specimen: str
     strict: bool = True
+    names: set[str] = field(default_factory=set)
 
     @property
     def lines(self) -> list[str]:
@@ -152,6 +155,7 @@ class Reading:
         positions: NDArray[np.float64],
         specimen: str,
         *,
+        line: int | None = None,
         absent: Status = "missing",
         status: tuple[Status, ...] | None = None,
         expected_error_mm: NDArray[np.float64] | None = None,
@@ -159,7 +163,7 @@ class Reading:
         """Put together what was read.
 
         A position of unknown origin counts as placed by a person. In an anatomical frame numbers
-        become millimetres, as `LandmarkSet` has them.
+        become millimetres, as `LandmarkSet` has them. The line is where the specimen has its name.
         """
         frame, mm_per_unit = self.frame or "file", self.mm_per_unit or 1.0
         in_file = frame == "file"
@@ -175,15 +179,23 @@ class Reading:
             expected_error_mm=expected_error_mm,
             mm_per_unit=mm_per_unit if in_file else 1.0,
             frame=frame,
-            specimen=self.check_specimen(specimen),
+            specimen=self._check_new(line, specimen),
             space=self.space if frame == "file" else frame,
         )
 
-    def check_specimen(self, name: str) -> str:
+    def _check_new(self, line: int | None, name: str) -> str:
+        """Require a name that no specimen before has."""
+        checked = self.check_specimen(name, line)
+        if checked in self.names:
+            self.doubt(line, f"specimen {checked!r} is there twice. Rename one.")
+        self.names.add(checked)
+        return checked
+
+    def check_specimen(self, name: str, line: int | None = None) -> str:
         """Require a name of one printable line."""
         if name and name.isprintable():
             return name
-        self.doubt(None, f"the name of a specimen must be printable and not empty; got {name!r}.")
+        self.doubt(line, f"the name of a specimen must be printable and not empty; got {name!r}.")
         return printable_name(name) or self.specimen
 
     def place_by_name(
@@ -197,6 +209,7 @@ class Reading:
         """
         positions = np.full((len(scheme), 3), np.nan)
         found: set[str] = set()
+        line: int | None = max(len(self.lines), 1)
         for line, code, point in points:
             if code not in scheme.codes:
                 msg = f"scheme {scheme.name!r} has no landmark {quote(code)}. {OTHER_NAMES}"
@@ -210,10 +223,11 @@ class Reading:
             found.add(code)
         absent = [code for code in scheme.codes if code not in found]
         if absent:
-            msg = f"lacks {listing(absent)} of the {len(scheme)} landmarks of {scheme.name!r}."
+            n = len(scheme)
+            msg = f"ends without {listing(absent)} of the {n} landmarks of {scheme.name!r}."
             if len(absent) == len(scheme):
-                raise self.error(None, msg)
-            self.doubt(None, msg)
+                raise self.error(line, msg)
+            self.doubt(line, msg)
         return positions
 
 

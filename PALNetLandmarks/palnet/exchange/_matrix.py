@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from palnet.exchange._format import Reading
     from palnet.landmarks import LandmarkSet
 
+    _Labels = list[tuple[int | None, str]]
 __all__ = ["check_code_unused", "read_matrix"]
 
 _HEAD = re.compile(
@@ -74,7 +75,7 @@ def read_matrix(reading: Reading) -> Iterator[LandmarkSet]:
     rows = lines[1 + n_labels :]
     counts = [len(text.split()) for _, text in rows]
     numbers = _read_numbers(reading, rows, head)
-    for name in names[: _count_certain(counts, len(names), 3 * len(scheme))]:
+    for label, name in names[: _count_certain(counts, len(names), 3 * len(scheme))]:
         values = list(islice(numbers, 3 * len(scheme)))
         positions = np.reshape([value for _, value in values], (-1, 3))
         is_partial = np.isnan(positions).any(axis=1) & ~np.isnan(positions).all(axis=1)
@@ -82,9 +83,10 @@ def read_matrix(reading: Reading) -> Iterator[LandmarkSet]:
             line = values[3 * int(np.argmax(is_partial))][0]
             reading.doubt(line, f"a point of {quote(name)} lacks some of x, y, z but not all.")
             positions[is_partial] = np.nan
-        yield reading.make_landmarks(scheme, positions, name)
+        yield reading.make_landmarks(scheme, positions, name, line=label)
     deque(numbers, maxlen=0)  # What is wrong with the rest is told before their count.
-    _check_count(reading, lines[-1][0], sum(counts), names, 3 * len(scheme))
+    words = [name for _, name in names]
+    _check_count(reading, lines[-1][0], sum(counts), words, 3 * len(scheme))
 
 
 def _count_certain(counts: list[int], n_specimens: int, width: int) -> int:
@@ -133,10 +135,11 @@ def _read_head(reading: Reading, head: tuple[int, str], width: int) -> _Head:
     return _Head(int(found["n"]), bool(found["labelled"]), code)
 
 
-def _read_labels(reading: Reading, lines: list[tuple[int, str]], head: _Head) -> list[str]:
+def _read_labels(reading: Reading, lines: list[tuple[int, str]], head: _Head) -> _Labels:
     """Read one label a line; without labels specimens are numbered."""
     if not head.has_labels:
-        return [f"{reading.specimen}_{number}" for number in range(1, head.n_specimens + 1)]
+        numbers = range(1, head.n_specimens + 1)
+        return [(None, f"{reading.specimen}_{number}") for number in numbers]
     if len(lines) < head.n_specimens:
         problem = f"expected {head.n_specimens} labels, one a line; the file ends before."
         raise reading.error(lines[-1][0] if lines else 1, problem)
@@ -144,7 +147,7 @@ def _read_labels(reading: Reading, lines: list[tuple[int, str]], head: _Head) ->
         if len(text.split()) != 1:
             # A blank within a label shifts all numbers in readers that split there.
             reading.doubt(line, f"a label must be one word; got {quote(text)}.")
-    return [text for _, text in lines]
+    return [*lines]
 
 
 def _read_numbers(

@@ -55,7 +55,7 @@ def read_morphoj(reading: Reading) -> Iterator[LandmarkSet]:
             reading.doubt(line, problem)
             continue
         points = [reading.read_point(line, fields[k : k + 3]) for k in range(1, width, 3)]
-        yield reading.make_landmarks(scheme, np.array(points), fields[0])
+        yield reading.make_landmarks(scheme, np.array(points), fields[0], line=line)
 
 
 MORPHOJ = Format(

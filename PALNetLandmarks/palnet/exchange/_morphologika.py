@@ -64,7 +64,7 @@ def read_morphologika(reading: Reading) -> Iterator[LandmarkSet]:
             reading.doubt(line, problem)
         else:
             points = [reading.read_point(row_line, text.split()) for row_line, text in rows]
-            yield reading.make_landmarks(scheme, np.array(points), name)
+            yield reading.make_landmarks(scheme, np.array(points), name, line=line)
 
 
 MORPHOLOGIKA = Format(
@@ -111,7 +111,7 @@ def _split_sections(reading: Reading) -> dict[str, Lines]:
             current.append((line, text))
     absent = [f"[{key}]" for key in _NEEDED if key not in sections]
     if absent:
-        raise reading.error(None, f"lacks {', '.join(absent)}.")
+        raise reading.error(max(len(reading.lines), 1), f"ends without {', '.join(absent)}.")
     return sections
 
 

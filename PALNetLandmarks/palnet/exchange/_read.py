@@ -145,15 +145,13 @@ def read_specimens(
 
 
 def _unlike(reading: Reading, format: Format) -> list[LandmarkSet]:
-    """Read the specimens, of which no two may have the same name."""
+    """Read the specimens; of those that have the same name, which was told, the first."""
     specimens: dict[str, LandmarkSet] = {}
     for landmarks in format.read(reading):
-        if landmarks.specimen in specimens:
-            reading.doubt(None, f"specimen {landmarks.specimen!r} is there twice. Rename one.")
-        else:
+        if landmarks.specimen not in specimens:
             specimens[landmarks.specimen] = _without_origin(reading, landmarks)
     if not specimens:
-        raise reading.error(None, "holds no specimen that could be read.")
+        raise reading.error(1, "holds no specimen that could be read.")
     return list(specimens.values())
 
 

@@ -40,7 +40,7 @@ def read_tps(reading: Reading) -> Iterator[LandmarkSet]:
         if not _is_whole(reading, block, len(scheme)):
             continue
         points = [reading.read_point(line, fields) for line, fields in block.rows]
-        yield reading.make_landmarks(scheme, np.array(points), block.entries["ID"])
+        yield reading.make_landmarks(scheme, np.array(points), block.entries["ID"], line=block.line)
 
 
 TPS = Format(
