@@ -79,10 +79,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as err:
         # Windows says EINVAL of a pipe that nobody reads.
         is_pipe = sys.platform == "win32" and err.errno == errno.EINVAL
-        if not (is_pipe or isinstance(err, BrokenPipeError)):
-            raise
-        _drop_output()
-        return EXIT_PIPE_CLOSED
+        if is_pipe or isinstance(err, BrokenPipeError):
+            _drop_output()
+            return EXIT_PIPE_CLOSED
+        if err.filename is None:  # of no file that was named: what is printed finds no room
+            _drop_output()
+        print(f"palnet: {_describe(err)}", file=sys.stderr)
+        return EXIT_USAGE
     return exit_code
 
 
@@ -110,6 +113,12 @@ def _expand_wildcards(arguments: Sequence[str]) -> list[str]:
         found = glob.glob(pattern) if is_pattern else []  # noqa: PTH207  # a path from any root
         expanded += sorted(found) or [argument]
     return expanded
+
+
+def _describe(err: OSError) -> str:
+    """Say what the system refused: a folder that may not be read, a full disk behind `>`."""
+    where = f"{err.filename}: " if err.filename else ""
+    return f"{where}{err.strerror or err}. Check the path, the rights and the free space."
 
 
 def _drop_output() -> None:

@@ -239,14 +239,45 @@ def test_command_without_any_output_stream_ends_well(monkeypatch):
     assert cli.main(["models"]) == 0
 
 
-def test_other_errors_of_the_system_are_not_taken_for_a_closed_pipe(monkeypatch):
+def test_other_errors_of_the_system_are_not_taken_for_a_closed_pipe(monkeypatch, capsys):
     def fail(*args, **kwargs):
-        raise FileNotFoundError(2, "gone")
+        raise FileNotFoundError(2, "gone", "a.obj")
 
     monkeypatch.setattr(_pool, "run_jobs", fail)
 
-    with pytest.raises(FileNotFoundError, match="gone"):
-        cli.main(["detect", "a.obj"])
+    assert cli.main(["detect", "a.obj"]) == 2
+    expected = "palnet: a.obj: gone. Check the path, the rights and the free space.\n"
+    assert capsys.readouterr().err == expected
+
+
+@pytest.mark.parametrize("command", ["detect", "measure"])
+def test_path_that_the_system_refuses_is_told_in_one_line(command, tmp_path):
+    ended = subprocess.run(
+        [sys.executable, "-m", "palnet", command, "x" * 300 + ".ply", "-o", str(tmp_path / "out")],
+        env={**os.environ, "PYTHONPATH": str(LIBRARY)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
+    assert ended.stderr.startswith("palnet: xxx")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk that is always full")
+def test_output_to_a_full_disk_is_told_in_one_line():
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "palnet", "models"],
+            env={**os.environ, "PYTHONPATH": str(LIBRARY)},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
+    assert "No space left" in ended.stderr
 
 
 def test_name_that_the_console_cannot_show_is_printed_escaped(tmp_path):
