@@ -17,6 +17,7 @@ import palnet_fakes
 from palnet import _pool, batch, cli
 from palnet.batch import process_scan
 from palnet.commands.detect import _Progress
+from palnet.model import find_model
 
 LIBRARY = Path(palnet.__file__).parent.parent
 
@@ -78,6 +79,9 @@ def test_wrong_usage_that_the_parser_sees_ends_with_2(arguments, capsys):
         (["detect", "--example", "a.obj"], "--example brings its own scan"),
         (["detect", "a.obj", "--format", "xml"], "unknown landmark format 'xml'"),
         (["detect", "a.obj", "--unit", "parsec"], "parsec"),
+        (["detect", "a.obj", "--model", "palnet51"], "no model 'palnet51'"),
+        (["detect", "a.obj", "--model", __file__], "not a palnet model"),
+        (["detect", "a.obj", "-o", __file__], "is a file. Name a folder."),
     ],
 )
 def test_wrong_usage_is_one_line_and_ends_with_2(arguments, message, capsys):
@@ -85,6 +89,19 @@ def test_wrong_usage_is_one_line_and_ends_with_2(arguments, message, capsys):
 
     printed = capsys.readouterr().err
     assert (code, message in printed, printed.count("\n")) == (2, True, 1)
+
+
+def test_model_file_is_found_by_workers_that_run_elsewhere(tmp_path, monkeypatch):
+    shutil.copy(find_model(), tmp_path / "ours.npz")
+    monkeypatch.chdir(tmp_path)
+    planned = []
+    monkeypatch.setattr(_pool, "run_jobs", lambda jobs, **_options: planned.extend(jobs) or ())
+
+    cli.main(["detect", "a.obj", "--model", "ours.npz"])
+    cli.main(["detect", "a.obj", "--model", "palnet50"])
+
+    models = [job.options.model for job in planned]
+    assert models == [str(tmp_path / "ours.npz"), "palnet50"]
 
 
 @pytest.mark.usefixtures("detects")

@@ -122,6 +122,7 @@ def _chosen_scans(arguments: argparse.Namespace) -> list[Path]:
 
 
 def _options(arguments: argparse.Namespace) -> BatchOptions:
+    from palnet.errors import UsageError
     from palnet.jobs import BatchOptions
     from palnet.surface import parse_unit
 
@@ -130,16 +131,32 @@ def _options(arguments: argparse.Namespace) -> BatchOptions:
     output = arguments.output
     if arguments.example and output is None:
         output = EXAMPLE_FOLDER
+    if output is not None and output.is_file():
+        msg = f"-o {output} is a file. Name a folder."
+        raise UsageError(msg)
     return BatchOptions(
         output=output,
         formats=tuple(dict.fromkeys(name.strip() for name in arguments.format.split(","))),
         frame=FRAME_OPTIONS[arguments.frame],
         unit=arguments.unit,
-        model=arguments.model,
+        model=_usable_model(arguments.model),
         preview=arguments.preview,
         overwrite=arguments.overwrite,
         resume=arguments.resume,
     )
+
+
+def _usable_model(name_or_path: str | None) -> str | None:
+    """Read a model that was named: one that cannot be used would fail every scan.
+
+    A path becomes absolute, for workers of a cluster that run elsewhere.
+    """
+    from palnet.model import MODELS_FOLDER, read_model
+
+    if name_or_path is None:
+        return None
+    path = read_model(name_or_path).path
+    return name_or_path if path.parent == MODELS_FOLDER else str(path.absolute())
 
 
 def _report(results: Iterable[ScanResult], scans: Sequence[Path]) -> int:
