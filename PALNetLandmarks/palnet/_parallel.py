@@ -8,7 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, TypeVar
 
-from palnet._worker import limit_threads
+from palnet._worker import start_worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -67,7 +67,7 @@ _work: list[Callable[..., None]] = []
 
 def _start(work: Callable[..., None]) -> None:
     """Keep in this process what all tasks share."""
-    limit_threads()
+    start_worker()
     _work[:] = [work]
 
 

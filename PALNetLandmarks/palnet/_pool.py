@@ -10,7 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING
 
 from palnet._dependencies import require
-from palnet._worker import limit_threads
+from palnet._worker import start_worker
 from palnet.batch import ScanResult, process_scan
 from palnet.errors import UsageError
 from palnet.jobs import ScanJob
@@ -79,7 +79,7 @@ class _Lane:
     @staticmethod
     def _start() -> ProcessPoolExecutor:
         context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(1, mp_context=context, initializer=limit_threads)
+        return ProcessPoolExecutor(1, mp_context=context, initializer=start_worker)
 
     def run(self, job: ScanJob, process: Process) -> ScanResult:
         """Work on one scan, and replace the process if it died of it."""

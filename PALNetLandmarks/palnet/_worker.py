@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import threading
 
-__all__ = ["limit_threads"]
+__all__ = ["start_worker"]
 
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -16,7 +18,19 @@ _THREAD_VARIABLES = (
 )
 
 
-def limit_threads() -> None:
-    """Give this process one thread: several processes with many threads each slow each other."""
+def start_worker() -> None:
+    """Prepare this process for its tasks; it ends with the one that started it, however that ends.
+
+    It gets one thread: several processes with many threads each slow each other.
+    """
     for name in _THREAD_VARIABLES:
         os.environ[name] = "1"
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Wait for the parent's end: one that was killed ends no worker, which would wait for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

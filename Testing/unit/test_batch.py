@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
+import subprocess
 import sys
 from dataclasses import replace
 from functools import partial
@@ -12,6 +14,7 @@ import distributed
 import numpy as np
 import pytest
 
+import palnet
 import palnet_fakes
 from palnet import preview
 from palnet._files import write_text
@@ -390,6 +393,27 @@ def test_run_jobs_left_early_ends_its_processes(jobs_of_which_some_are_deadly):
     results.close()
 
     assert multiprocessing.active_children() == []
+
+
+def test_run_jobs_that_is_killed_leaves_no_process_behind():
+    """A worker holds the output of the process that started it open for as long as it lives."""
+    script = (
+        "import time, palnet_fakes, palnet._pool as pool, palnet.jobs as jobs\n"
+        "plan = jobs.plan_jobs(jobs.find_scans(['a.obj', 'b.obj']), jobs.BatchOptions())\n"
+        "for _ in pool.run_jobs(plan, n_processes=2, process=palnet_fakes.answer):\n"
+        "    print('one', flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    folders = (Path(palnet_fakes.__file__).parent, Path(palnet.__file__).parent.parent)
+    with subprocess.Popen(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, folders))},
+        stdout=subprocess.PIPE,
+    ) as killed:
+        killed.stdout.readline()
+        killed.kill()
+
+        assert killed.communicate(timeout=20) == (b"", None)
 
 
 def test_run_jobs_of_nothing_gives_nothing():
