@@ -74,7 +74,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameterNode = None
         self._parameterNodeGuiTag = None
         self._parameterWidgets = {}
-        self._shortcuts = []
+        self._shortcuts = None
         self._shown = self._startedFrom = (None, None)
         self._beforeImport = None
         self._isTurning = self._isListDue = False
@@ -140,10 +140,12 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def enter(self):
         """Take up work when the user comes to the module."""
+        from PALNetLandmarksLib.panel.shortcuts import Shortcuts
+
         self.initializeParameterNode()
         self.watchLists()
-        if not self._shortcuts:
-            self._shortcuts = self._makeShortcuts()
+        if self._shortcuts is None:
+            self._shortcuts = Shortcuts(slicer.util.mainWindow() or self.parent, self.reviewSection)
 
     def exit(self):
         """Leave keys and clicks to other modules; a detection goes on in the background."""
@@ -338,29 +340,11 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.inputSection.stop()
         self.trainedModelSection.stop()
 
-    def _makeShortcuts(self):
-        actions = {
-            "Alt+Down": self.reviewSection.on_next,
-            "Alt+Up": self.reviewSection.on_previous,
-            "Ctrl+Return": self.reviewSection.on_confirm,
-            "Ctrl+Backspace": self.reviewSection.on_undo,
-            "Ctrl+Shift+Backspace": self.reviewSection.on_redo,
-        }
-        shortcuts = []
-        for keys, action in actions.items():
-            # On the main window, so that the keys work while the mouse is in a view.
-            shortcut = qt.QShortcut(slicer.util.mainWindow() or self.parent)
-            shortcut.setKey(qt.QKeySequence(keys))
-            shortcut.activated.connect(action)
-            shortcuts.append(shortcut)
-        return shortcuts
-
     def _dropShortcuts(self):
         """Give the keys back while the main window is there: Slicer ends it before its modules."""
-        for shortcut in self._shortcuts:
-            shortcut.setEnabled(False)
-            shortcut.deleteLater()
-        self._shortcuts = []
+        if self._shortcuts is not None:
+            self._shortcuts.close()
+        self._shortcuts = None
 
 
 class PALNetLandmarksLogic(ScriptedLoadableModuleLogic):
@@ -456,21 +440,9 @@ class PALNetLandmarksLogic(ScriptedLoadableModuleLogic):
 
     def openList(self, markupsNode):
         """Give the landmarks of a point list, and what is wrong with it if it holds none."""
-        from PALNetLandmarksLib.landmark_list import LandmarkList, is_landmark_list
+        from PALNetLandmarksLib.list_opening import open_list
 
-        if markupsNode is None:
-            return None, ""
-        if not is_landmark_list(markupsNode):
-            return None, _(
-                "This point list holds other points than the landmarks; "
-                "a detection makes a list of its own."
-            )
-        landmarks = LandmarkList(markupsNode)
-        self.adoptUnit(landmarks)
-        problem = ""
-        if landmarks.model_node is None:
-            problem = _("These landmarks lie on no model of the scene.")
-        return landmarks, problem
+        return open_list(markupsNode)
 
     def showWhole(self, modelNode):
         """Bring the whole model into the 3D views."""
@@ -508,61 +480,19 @@ class PALNetLandmarksTest(ScriptedLoadableModuleTest):
 
     def test_detect(self):
         """Detected landmarks lie within 2 mm of the true ones on average."""
-        import numpy as np
+        from PALNetLandmarksLib.self_test import check_detection
 
-        from PALNetLandmarksLib.panel.input_section import load_example
-
-        node = PALNetLandmarksLogic().detect(load_example())
-
-        found = slicer.util.arrayFromMarkupsControlPoints(node)
-        errors = np.linalg.norm(found - _trueLandmarks(), axis=1)
-        self.assertEqual(node.GetNumberOfDefinedControlPoints(), 50)
-        self.assertLess(float(errors.mean()), 2.0)
-        self.delayDisplay(f"Mean error {errors.mean():.2f} mm")
+        mean_mm = check_detection(self, PALNetLandmarksLogic().detect)
+        self.delayDisplay(f"Mean error {mean_mm:.2f} mm")
 
     def test_correct(self):
         """A moved landmark lies on the skin, is called corrected, and can be put back."""
-        from PALNetLandmarksLib.landmark_list import LandmarkList
-        from PALNetLandmarksLib.panel.input_section import load_example
-        from PALNetLandmarksLib.review import Review
+        from PALNetLandmarksLib.self_test import check_correction
 
-        landmarks = LandmarkList(PALNetLandmarksLogic().detect(load_example()))
-        review = Review(landmarks)
-        before = landmarks.world_positions[0]
-        landmarks.node.SetNthControlPointPositionWorld(0, *(before + 5.0))
-        after = landmarks.world_positions[0]
-
-        self.assertEqual(landmarks.status[0], "corrected")
-        self.assertLess(float(abs(after - before).max()), 10.0)
-        review.undo()
-        self.assertEqual(landmarks.status[0], "detected")
-        self.assertLess(float(abs(landmarks.world_positions[0] - before).max()), 1e-6)
-        review.close()
+        check_correction(self, PALNetLandmarksLogic().detect)
 
     def test_save(self):
         """A saved list comes back with its statuses and expected errors."""
-        from pathlib import Path
+        from PALNetLandmarksLib.self_test import check_saving
 
-        from PALNetLandmarksLib.hand_over import save
-        from PALNetLandmarksLib.landmark_list import LandmarkList
-        from PALNetLandmarksLib.panel.input_section import load_example
-
-        landmarks = LandmarkList(PALNetLandmarksLogic().detect(load_example()))
-        path = Path(slicer.app.temporaryPath) / "PALNetLandmarksTest.mrk.json"
-        save(landmarks, path)
-        again = LandmarkList(slicer.util.loadMarkups(str(path)))
-        path.unlink()
-
-        self.assertEqual(again.status, landmarks.status)
-        self.assertLess(float(abs(again.expected_errors - landmarks.expected_errors).max()), 1e-3)
-
-
-def _trueLandmarks():
-    """Read the true landmarks of the bundled face, in the scene's RAS."""
-    from pathlib import Path
-
-    import palnet
-    from palnet.exchange import read_landmarks
-
-    path = Path(palnet.__file__).parent / "samples" / "example.landmarks.csv"
-    return read_landmarks(path).to_frame("RAS").positions
+        check_saving(self, PALNetLandmarksLogic().detect)

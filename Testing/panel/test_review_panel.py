@@ -482,7 +482,7 @@ def test_ticking_a_missing_landmark_lets_it_be_found_again(a_panel, a_list):
 
 def test_panel_that_is_cleaned_up_leaves_nothing_behind(a_panel, a_list, scene):
     click(a_panel.ui.measureButton) if a_panel.ui.measureButton.enabled else None
-    keys = list(a_panel._shortcuts)
+    keys = list(a_panel._shortcuts.all)
 
     a_panel.cleanup()
 

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Taking up a point list that the user has selected."""
+
+from __future__ import annotations
+
+from slicer.i18n import tr as _
+
+from PALNetLandmarksLib.landmark_list import LandmarkList, is_landmark_list
+from PALNetLandmarksLib.scan_unit import adopt_unit
+
+
+def open_list(list_node):
+    """Give the landmarks of a point list, and what is wrong with it if it holds none.
+
+    Parameters
+    ----------
+    list_node : vtkMRMLMarkupsFiducialNode or None
+        Any point list.
+
+    Returns
+    -------
+    LandmarkList or None
+        None where there is no list, or one of other points.
+    str
+        What the user should know of it; empty if it is as it should be.
+    """
+    if list_node is None:
+        return None, ""
+    if not is_landmark_list(list_node):
+        return None, _(
+            "This point list holds other points than the landmarks; "
+            "a detection makes a list of its own."
+        )
+    landmarks = LandmarkList(list_node)
+    adopt_unit(landmarks)
+    problem = ""
+    if landmarks.model_node is None:
+        problem = _("These landmarks lie on no model of the scene.")
+    return landmarks, problem

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What "Reload and Test" checks, on the bundled face."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import slicer
+
+import palnet
+from palnet.exchange import read_landmarks
+from PALNetLandmarksLib.hand_over import save
+from PALNetLandmarksLib.landmark_list import LandmarkList
+from PALNetLandmarksLib.panel.input_section import load_example
+from PALNetLandmarksLib.review import Review
+
+
+def check_detection(test, detect):
+    """Detected landmarks lie within 2 mm of the true ones on average.
+
+    Parameters
+    ----------
+    test : unittest.TestCase
+        What fails.
+    detect : callable
+        Gives the list of landmarks of a model node.
+
+    Returns
+    -------
+    float
+        The mean error in millimeters.
+    """
+    node = detect(load_example())
+
+    found = slicer.util.arrayFromMarkupsControlPoints(node)
+    errors_mm = np.linalg.norm(found - _true_landmarks(), axis=1)
+    test.assertEqual(node.GetNumberOfDefinedControlPoints(), 50)
+    test.assertLess(float(errors_mm.mean()), 2.0)
+    return float(errors_mm.mean())
+
+
+def check_correction(test, detect):
+    """A moved landmark lies on the skin, is called corrected, and can be put back.
+
+    Parameters
+    ----------
+    test : unittest.TestCase
+        What fails.
+    detect : callable
+        Gives the list of landmarks of a model node.
+    """
+    landmarks = LandmarkList(detect(load_example()))
+    review = Review(landmarks)
+    before = landmarks.world_positions[0]
+    landmarks.node.SetNthControlPointPositionWorld(0, *(before + 5.0))
+    after = landmarks.world_positions[0]
+
+    test.assertEqual(landmarks.status[0], "corrected")
+    test.assertLess(float(abs(after - before).max()), 10.0)
+    review.undo()
+    test.assertEqual(landmarks.status[0], "detected")
+    test.assertLess(float(abs(landmarks.world_positions[0] - before).max()), 1e-6)
+    review.close()
+
+
+def check_saving(test, detect):
+    """A saved list comes back with its statuses and expected errors.
+
+    Parameters
+    ----------
+    test : unittest.TestCase
+        What fails.
+    detect : callable
+        Gives the list of landmarks of a model node.
+    """
+    landmarks = LandmarkList(detect(load_example()))
+    path = Path(slicer.app.temporaryPath) / "PALNetLandmarksTest.mrk.json"
+    save(landmarks, path)
+    again = LandmarkList(slicer.util.loadMarkups(str(path)))
+    path.unlink()
+
+    test.assertEqual(again.status, landmarks.status)
+    test.assertLess(float(abs(again.expected_errors - landmarks.expected_errors).max()), 1e-3)
+
+
+def _true_landmarks():
+    """Read the true landmarks of the bundled face, in the scene's RAS."""
+    path = Path(palnet.__file__).parent / "samples" / "example.landmarks.csv"
+    return read_landmarks(path).to_frame("RAS").positions
