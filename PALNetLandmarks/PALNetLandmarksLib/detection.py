@@ -15,7 +15,7 @@ from PALNetLandmarksLib.landmark_list import LandmarkList
 from PALNetLandmarksLib.linking import lies_elsewhere
 from PALNetLandmarksLib.list_creation import create_list, new_list_name
 from PALNetLandmarksLib.list_scheme import is_same_list_of_landmarks
-from PALNetLandmarksLib.models import mesh_from_model, state_of_model
+from PALNetLandmarksLib.models import check_model_node, mesh_from_model, state_of_model
 from PALNetLandmarksLib.scan_unit import chosen_unit, find_unit
 from PALNetLandmarksLib.trained_models import check_is_there
 
@@ -54,9 +54,12 @@ class DetectionRun:
     ------
     MeshError
         If the model is empty or holds no triangles.
+    TypeError
+        If it is no model node.
     """
 
     def __init__(self, model_node, list_node=None, replace=(), trained_model=DEFAULT_MODEL):
+        check_model_node(model_node)
         self._scene = model_node.GetScene()
         self._model_node, self._list_node = model_node, list_node
         self._replace = frozenset(replace)

@@ -13,6 +13,27 @@ from palnet.errors import MeshError
 from palnet.surface import Mesh, Unit, inspect_surface, prepare_surface
 
 
+def check_model_node(node):
+    """Require a model, which scripts give from anywhere.
+
+    Parameters
+    ----------
+    node : object
+        What was given.
+
+    Raises
+    ------
+    TypeError
+        If it is something else; the text says how to come by one.
+    """
+    if not isinstance(node, slicer.vtkMRMLModelNode):
+        msg = _(
+            "modelNode must be a vtkMRMLModelNode; got {kind}. Load the scan as a model, e.g. by "
+            "slicer.util.loadModel(path)."
+        )
+        raise TypeError(msg.format(kind=type(node).__name__))
+
+
 def world_transform(node):
     """Give the transform from a node's own coordinates to the world.
 

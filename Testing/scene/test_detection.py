@@ -127,6 +127,12 @@ def test_empty_model_is_refused_before_anything_starts(scene):
         DetectionRun(model)
 
 
+@pytest.mark.parametrize("given", [None, "vtkMRMLModelNode1", slicer.vtkMRMLMarkupsFiducialNode()])
+def test_what_is_no_model_is_told_with_how_to_load_one(given):
+    with pytest.raises(TypeError, match=r"must be a vtkMRMLModelNode; got .*loadModel"):
+        DetectionRun(given)
+
+
 def test_point_cloud_is_refused(scene):
     points = vtk.vtkPoints()
     for value in range(5):
