@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["build_parser", "main"]
 
-_SUMMARY = "Anatomical landmarks on 3D face scans, each with an expected error in millimetres."
+_SUMMARY = "Anatomical landmarks on 3D face scans, each with an expected error in millimeters."
 
 # Those of Windows hand `*.ply` on as it was typed.
 _SHELL_EXPANDS = os.name != "nt"

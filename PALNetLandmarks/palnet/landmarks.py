@@ -273,7 +273,7 @@ class LandmarkSet:
             raise ValueError(msg)
         if self.frame != "file" and (self.mm_per_unit != 1.0 or self.space != self.frame):
             msg = (
-                f"positions in frame {self.frame!r} are millimetres along {self.frame} axes; "
+                f"positions in frame {self.frame!r} are millimeters along {self.frame} axes; "
                 f"got mm_per_unit {self.mm_per_unit} and space {self.space!r}. "
                 "Use frame 'file', or to_frame."
             )

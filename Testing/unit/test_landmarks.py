@@ -127,7 +127,7 @@ def lose_a_detected_position(landmarks):
         (lambda s: {"expected_error_mm": -s.expected_error_mm}, "at least 0, or NaN"),
         (lambda s: {"mm_per_unit": 0.0}, "mm_per_unit must be a positive number; got 0"),
         (lambda s: {"mm_per_unit": np.nan}, "mm_per_unit must be a positive number; got nan"),
-        (lambda s: {"frame": "LPS"}, "are millimetres along LPS axes"),
+        (lambda s: {"frame": "LPS"}, "are millimeters along LPS axes"),
         (lambda s: {"frame": "XYZ"}, "frame must be one of"),
         (lambda s: {"specimen": "a\nb"}, "specimen must be a name of one line"),
     ],

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from fnmatch import fnmatch
@@ -249,6 +250,25 @@ def test_module_and_its_functions_are_short(path):
 
 def test_what_slicer_loads_is_thin():
     assert MODULE_FILE.read_text(encoding="utf-8").count("\n") < MAX_MODULE_FILE_LINES
+
+
+def texts_of(path: Path) -> list[str]:
+    """What a file says to a user: its strings of several words, docstrings left out."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    alone = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    return [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and node not in alone and " " in str(node.value)
+    ]
+
+
+@pytest.mark.parametrize("path", [*MODULES, *SLICER_SIDE], ids=lambda path: path.name)
+def test_texts_are_in_american_english(path):
+    """They stand in Slicer's panel, which asks for it."""
+    british = re.compile(r"metres|colour|centre|neighbour|grey|labelled", re.IGNORECASE)
+
+    assert [text for text in texts_of(path) if british.search(str(text))] == []
 
 
 def body_length(function: ast.FunctionDef) -> int:

@@ -209,7 +209,7 @@ def draw_color_scale(high: float, unit: str) -> str:
         anchor = "start" if share == 1.0 else "middle"
         shift = -8 if share == 1.0 else 0
         parts.append(f'<text x="{x + shift}" y="30" text-anchor="{anchor}">{text}</text>')
-    return f"<figure>{_svg(''.join(parts), width + 130, 36, 'What the colours mean')}</figure>"
+    return f"<figure>{_svg(''.join(parts), width + 130, 36, 'What the colors mean')}</figure>"
 
 
 def nice_ticks(low: float, high: float, n_wanted: int = 5) -> list[float]:

@@ -262,7 +262,7 @@ class _Conversion:
             more = f" and {len(self._assumed) - 1} more" if len(self._assumed) > 1 else ""
             print(
                 f"palnet: {self._assumed[0].name}{more}: nothing says frame or unit; the numbers "
-                "were taken for the scan file's own, in millimetres along LPS axes. "
+                "were taken for the scan file's own, in millimeters along LPS axes. "
                 "If they are not, say --from-frame and --unit.",
                 file=sys.stderr,
             )

@@ -67,10 +67,10 @@ _FORMAT_HELP = (
     "landmark formats: mrk.json, csv, fcsv, tps and others (docs/formats.md) [%(default)s]"
 )
 _UNIT_HELP = (
-    "unit of the scans: um, mm, cm, m, in, or the millimetres in it, such as 50 [%(default)s]"
+    "unit of the scans: um, mm, cm, m, in, or the millimeters in it, such as 50 [%(default)s]"
 )
 _FRAME_HELP = (
-    "numbers to write: the scan file's own, or millimetres along LPS or RAS axes [%(default)s]"
+    "numbers to write: the scan file's own, or millimeters along LPS or RAS axes [%(default)s]"
 )
 
 

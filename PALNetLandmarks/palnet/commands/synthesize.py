@@ -22,9 +22,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """
     parser = subparsers.add_parser(
         "synthesize",
-        help="make labelled scans of generated people",
+        help="make labeled scans of generated people",
         description="Draw people from a morphable model and capture them as scanners do. Writes "
-        "<seed>.ply (millimetres), <seed>.csv (true landmarks; those the scan does not show are "
+        "<seed>.ply (millimeters), <seed>.csv (true landmarks; those the scan does not show are "
         "'missing') and <seed>.json (what was drawn).",
     )
     add = parser.add_argument

@@ -245,7 +245,7 @@ def _landmark_table(entries: Sequence[LandmarkErrors], *, are_of_face: bool) -> 
         for entry in entries
     ]
     note = (
-        f"Millimetres. Bias: mean of predicted minus true along {_AXES_TEXT[are_of_face]}. "
+        f"Millimeters. Bias: mean of predicted minus true along {_AXES_TEXT[are_of_face]}. "
         "Expected: mean of the errors that the prediction itself expects. Times human: mean error "
         "over the mean distance between two passes of one observer."
     )

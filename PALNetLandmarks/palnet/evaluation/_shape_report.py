@@ -199,7 +199,7 @@ def _component(space: ShapeSpace, number: int, atlas: FaceAtlas) -> str:
         )
     caption = (
         f"Mean shape (dots) and where PC{number + 1} moves it: +{_N_SD:g} standard deviations "
-        f"orange, -{_N_SD:g} blue, {_MAGNIFICATION:g} times as long, over the mean face (grey)."
+        f"orange, -{_N_SD:g} blue, {_MAGNIFICATION:g} times as long, over the mean face (gray)."
     )
     share = 100 * space.shares[number]
     title = f"PC{number + 1}: {share:.0f} % of the shape variance"

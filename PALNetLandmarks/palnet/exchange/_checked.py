@@ -100,7 +100,7 @@ class Passage:
                 "all specimens of a file must be in one frame and unit; "
                 f"{landmarks.specimen!r} is in {ours[0]} ({ours[1]}, {ours[2]:g} mm a unit), "
                 f"{first.specimen!r} in {its[0]} ({its[1]}, {its[2]:g} mm a unit). "
-                "Write them in frame LPS or RAS, which is in millimetres."
+                "Write them in frame LPS or RAS, which is in millimeters."
             )
             raise FormatError(msg)
 

@@ -53,7 +53,7 @@ def check_code_unused(landmarks: LandmarkSet, pattern: str, code: str) -> None:
         if re.match(pattern, f"{value:.6f}"):
             msg = (
                 f"specimen {landmarks.specimen!r} has the number {value:.6f}, which readers take "
-                f"for the sign {code} of a missing one. Write millimetres (frame LPS or RAS), or "
+                f"for the sign {code} of a missing one. Write millimeters (frame LPS or RAS), or "
                 "choose another format."
             )
             raise FormatError(msg)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -127,9 +128,9 @@ def find_refusal(
         )
     if fit.coverage < MIN_COVERAGE:
         return (
-            f"no usable face: only {100 * fit.coverage:.0f} % of a face between brows and chin "
-            f"was found, less than {100 * MIN_COVERAGE:.0f} %. Scan the face from the front; if "
-            "the scan shows one, give its unit."
+            f"no usable face: only {math.floor(100 * fit.coverage)} % of a face between brows and "
+            f"chin was found, less than {100 * MIN_COVERAGE:.0f} %. Scan the face from the front; "
+            "if the scan shows one, give its unit."
         )
     if not is_like_a_face and is_sure is not None:
         return (

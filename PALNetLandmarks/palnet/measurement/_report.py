@@ -242,7 +242,7 @@ def _drawing(landmarks: LandmarkSet, measurements: Sequence[Measurement]) -> str
         for entry in measurements
         if entry.kind in ("distance", "arc") and len(entry.polyline)
     ]
-    caption = "Landmarks and measured distances, laid over the mean face (grey) for orientation."
+    caption = "Landmarks and measured distances, laid over the mean face (gray) for orientation."
     return draw_face(atlas, markers, lines, caption)
 
 

@@ -95,7 +95,7 @@ def parse_unit(text: str | float) -> Unit:
         value = math.nan
     if not (math.isfinite(value) and value > 0):
         names = ", ".join(UNIT_NAMES)
-        msg = f"a unit is one of {names}, or the millimetres in it, such as 50; got {text!r}."
+        msg = f"a unit is one of {names}, or the millimeters in it, such as 50; got {text!r}."
         raise UnitError(msg)
     return Unit(f"{value:g} mm", value)
 
@@ -157,7 +157,7 @@ def plausible_units(mesh: Mesh) -> tuple[Unit, ...]:
         msg = (
             f"the scan measures {size:.4g} units across, which is no face, head or bust "
             f"({MIN_DIAMETER_MM:g} to {MAX_DIAMETER_MM:g} mm) in {', '.join(UNIT_NAMES)}. "
-            "If it is one, give the millimetres in a unit as its unit, such as 50."
+            "If it is one, give the millimeters in a unit as its unit, such as 50."
         )
         raise UnitError(msg)
     return tuple(

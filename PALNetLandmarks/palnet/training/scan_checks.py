@@ -101,7 +101,7 @@ def read_matrix(path: Path) -> NDArray[np.float64]:
     if deviation > RIGID_TOLERANCE or np.linalg.det(rotation) < 0:
         msg = (
             f"{path}: must rotate and move only; got one that scales, shears or mirrors "
-            f"(off by {deviation:.2g}). Take that out: errors are to be true millimetres."
+            f"(off by {deviation:.2g}). Take that out: errors are to be true millimeters."
         )
         raise TrainingError(msg)
     return matrix

@@ -121,7 +121,7 @@ def page_of_tuning(
     header = ("Landmark", "n", "Before", "After", "Change", "Median before", "Median after",
               "Bias before", "Bias after")  # fmt: skip
     note = (
-        "Millimetres, on the people that said when to stop and which weights are kept: the figures "
+        "Millimeters, on the people that said when to stop and which weights are kept: the figures "
         "after are a little too good. Those of palnet finetune --folds are on people that neither "
         "trained nor chose. Bias: length of the mean difference from the labels."
     )

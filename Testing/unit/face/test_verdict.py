@@ -48,6 +48,12 @@ def test_face_of_which_too_little_is_there_is_refused():
     assert "only 40 % of a face" in reason
 
 
+def test_face_of_which_almost_enough_is_there_is_not_called_complete():
+    reason = find_refusal(make_fit(coverage=0.597), 0.9, np.eye(4))
+
+    assert "only 59 % of a face between brows and chin was found, less than 60 %" in reason
+
+
 @pytest.mark.parametrize("fit", [make_fit(residual_mm=3.0), make_fit(mahalanobis=4.0)])
 def test_shape_that_is_no_face_is_refused(fit):
     reason = find_refusal(fit, 0.9, np.eye(4))
