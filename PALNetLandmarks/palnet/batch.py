@@ -205,10 +205,12 @@ def _detect_and_write(job: ScanJob, detect: Detect | None) -> ScanResult:
 
     options = job.options
     former = _files_of_record(job) if options.overwrite else set()
+    stamp = _stamp(job.scan)
     mesh = read_mesh(job.scan)
     detection = (detect or _default_detect())(mesh, unit=options.unit, model=options.model)
     landmarks = replace(detection.landmarks, specimen=job.specimen)
     written = landmarks.to_frame(options.frame)
+    scan_sha256 = _hash_unchanged(job.scan, stamp)
     _check_all_free(job)  # again, for that took a while
     # It takes longest: whoever breaks off then finds no landmarks without their record.
     pictures, picture_notes = _try_preview(job, mesh, detection)
@@ -219,7 +221,7 @@ def _detect_and_write(job: ScanJob, detect: Detect | None) -> ScanResult:
             detection,
             written,
             scan_name=job.scan.name,
-            scan_sha256=file_hash(job.scan),
+            scan_sha256=scan_sha256,
             files=tuple(path.name for path in files),
         )
         write_text(job.record_file, record_text(record), overwrite=options.overwrite)
@@ -232,6 +234,24 @@ def _detect_and_write(job: ScanJob, detect: Detect | None) -> ScanResult:
         record=record,
         landmarks=landmarks,
     )
+
+
+def _stamp(scan: Path) -> tuple[int, int] | None:
+    """Tell apart two states of a file, None where there is none."""
+    try:
+        state = scan.stat()
+    except OSError:
+        return None
+    return state.st_mtime_ns, state.st_size
+
+
+def _hash_unchanged(scan: Path, stamp: tuple[int, int] | None) -> str:
+    """Hash a scan; one that was changed since it was read is not what the landmarks are of."""
+    sha256 = file_hash(scan) if _stamp(scan) == stamp else ""
+    if not sha256 or _stamp(scan) != stamp:
+        msg = f"{scan}: was changed while its landmarks were detected. Run it again when it rests."
+        raise MeshError(msg)
+    return sha256
 
 
 @contextmanager

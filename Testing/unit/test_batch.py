@@ -239,6 +239,20 @@ def test_process_scan_whose_record_cannot_be_written_can_be_done_again(
     assert list((tmp_path / "out").iterdir()) == []
 
 
+@pytest.mark.parametrize("change", [lambda scan: scan.write_text("v 0 0 0"), Path.unlink])
+def test_process_scan_that_is_changed_meanwhile_gives_no_landmarks(change, a_head_file, tmp_path):
+    (job,) = plan(a_head_file, output=tmp_path / "out", formats=("csv",), preview=True)
+
+    def detect_and_change(mesh, **options):
+        change(a_head_file)
+        return palnet_fakes.fake_detect(mesh, **options)
+
+    result = process_scan(job, detect=detect_and_change)
+
+    assert (result.outcome, "was changed while" in result.message) == ("unreadable", True)
+    assert not any(path.exists() for path in job.files)
+
+
 def test_process_scan_whose_folder_is_a_file_says_so(a_head_file):
     (job,) = plan(a_head_file, output=a_head_file)
 
