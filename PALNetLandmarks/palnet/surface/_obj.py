@@ -166,7 +166,8 @@ def _parse_vertices(data: bytes, lines: _Lines) -> NDArray[np.float64]:
     bad = np.flatnonzero(~np.isfinite(points).all(axis=1))
     if len(bad):
         line = line_number(data, int(lines.file_offsets[bad[0]]))
-        msg = f"line {line}: a vertex is not finite ({', '.join(map(str, points[bad[0]]))})"
+        numbers = ", ".join(map(str, points[bad[0]]))
+        msg = f"line {line}: a vertex is not finite ({numbers}). Remove or repair it"
         raise MeshError(msg)
     return points
 

@@ -214,7 +214,7 @@ def test_obj_dialects_are_understood(text, expected, write):
         (SQUARE + "f 1 2\n", "line 5: a face needs three corners; got 2"),
         (SQUARE + "# \\\nf 1 \\\n 2 7\n", "line 7: face corner '7'"),
         ("v 1 2\n" + SQUARE, "line 1: a vertex needs three coordinates; got 2"),
-        (SQUARE + "v 1 2 nan\nf 1 2 3", "line 5: a vertex is not finite"),
+        (SQUARE + "v 1 2 nan\nf 1 2 3", "line 5: a vertex is not finite .*Remove or repair it"),
         (SQUARE + "v 1 2 inf\nf 1 2 3", "line 5: a vertex is not finite"),
         (SQUARE + "\n\nv 1 2,5 3\nf 1 2 3", "line 7: '2,5' is not a coordinate"),
         (SQUARE + "v 1 2 1.2.3\nf 1 2 3", "line 5: '1.2.3' is not a coordinate"),
@@ -454,6 +454,7 @@ def test_vtk_field_data_before_the_points_is_passed_over(write):
         (VTK_POINTS + "NONSENSE 3\n", "expected POINTS or POLYGONS, got 'NONSENSE 3'"),
         (VTK_POINTS.replace("1 1 0", "1 1,0 0"), "line 8: '1,0' is not a number"),
         (VTK_POINTS.replace("1 1 0", "1 nan 0") + "POLYGONS 1 4\n3 0 1 2", "not finite"),
+        (VTK_POINTS.replace("1 1 0", "\nNaN 1 0") + "POLYGONS 1 4\n3 0 1 2", "not finite"),
     ],
 )
 def test_vtk_faults_are_named(text, message, write):
