@@ -81,7 +81,7 @@ def test_wrong_usage_that_the_parser_sees_ends_with_2(arguments, capsys):
         (["detect", "a.obj", "--unit", "parsec"], "parsec"),
         (["detect", "a.obj", "--model", "palnet51"], "no model 'palnet51'"),
         (["detect", "a.obj", "--model", __file__], "not a palnet model"),
-        (["detect", "a.obj", "-o", __file__], "is a file. Name a folder."),
+        (["detect", "a.obj", "-o", __file__], "is no folder. Name one."),
     ],
 )
 def test_wrong_usage_is_one_line_and_ends_with_2(arguments, message, capsys):

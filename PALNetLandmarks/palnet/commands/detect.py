@@ -131,8 +131,8 @@ def _options(arguments: argparse.Namespace) -> BatchOptions:
     output = arguments.output
     if arguments.example and output is None:
         output = EXAMPLE_FOLDER
-    if output is not None and output.is_file():
-        msg = f"-o {output} is a file. Name a folder."
+    if output is not None and output.exists() and not output.is_dir():
+        msg = f"-o {output} is no folder. Name one."
         raise UsageError(msg)
     return BatchOptions(
         output=output,
