@@ -121,6 +121,7 @@ def read_specimens(
         If the file cannot be read or does not follow its format; the text names file and line.
     """
     path = Path(path)
+    _check_is_there(path)
     chosen = find_format(path) if format is None else get_format(format)
     said = read_sidecar(path)
     reading = Reading(
@@ -175,6 +176,15 @@ def _without_origin(reading: Reading, landmarks: LandmarkSet) -> LandmarkSet:
         ),
         expected_error_mm=np.where(is_origin, np.nan, landmarks.expected_error_mm),
     )
+
+
+def _check_is_there(path: Path) -> None:
+    """Require a file before its ending is looked at: a mistyped folder has none."""
+    try:
+        path.stat()
+    except OSError as err:
+        msg = f"{path}: cannot be read ({err.strerror}). Check the path."
+        raise FormatError(msg) from err
 
 
 def _read_text(path: Path, *, strict: bool) -> str:

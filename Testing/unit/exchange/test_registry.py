@@ -115,6 +115,11 @@ def test_read_landmarks_absent_file_raises(tmp_path):
         read_landmarks(tmp_path / "absent.csv")
 
 
+def test_folder_that_is_not_there_is_not_told_to_be_renamed(tmp_path):
+    with pytest.raises(FormatError, match=r"mistyped: cannot be read .No such file"):
+        read_landmarks(tmp_path / "mistyped")
+
+
 def test_read_landmarks_other_bytes_raises(tmp_path):
     path = tmp_path / "face.csv"
     path.write_bytes(b"specimen\xff\xfe")
