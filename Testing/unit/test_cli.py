@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import errno
 import io
 import os
 import shutil
@@ -277,24 +278,26 @@ def test_path_that_the_system_refuses_is_told_in_one_line(command, tmp_path):
         check=False,
     )
 
-    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
+    # Windows knows no such name; elsewhere it is the system's word against the path.
+    assert ended.returncode == (1 if sys.platform == "win32" else 2)
+    assert ended.stderr.count("\n") == 1
     assert ended.stderr.startswith("palnet: xxx")
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk that is always full")
-def test_output_to_a_full_disk_is_told_in_one_line():
-    with Path("/dev/full").open("wb") as full:
-        ended = subprocess.run(
-            [sys.executable, "-m", "palnet", "models"],
-            env={**os.environ, "PYTHONPATH": str(LIBRARY)},
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
+class FullDisk(io.StringIO):
+    """Where output was sent by `>` when the disk has no room left."""
 
-    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
-    assert "No space left" in ended.stderr
+    def flush(self):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_output_to_a_full_disk_is_told_in_one_line(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdout", FullDisk())
+
+    assert cli.main(["models"]) == 2
+
+    told = capsys.readouterr().err
+    assert (told.count("\n"), "No space left" in told) == (1, True)
 
 
 def test_name_that_the_console_cannot_show_is_printed_escaped(tmp_path):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,11 +98,12 @@ def _read_bytes(path: Path) -> bytes:
         raise MeshError(msg)
     try:
         data = path.read_bytes()
-    except FileNotFoundError as err:
-        msg = "there is no such file. Check the spelling and the folder"
-        raise MeshError(msg) from err
     except OSError as err:
-        msg = f"cannot be opened ({err.strerror or err}). Check the permissions"
+        # Windows says EINVAL of a name that no file there can have: one with a question mark.
+        if err.errno in (errno.ENOENT, errno.EINVAL):
+            msg = "there is no such file. Check the spelling and the folder"
+        else:
+            msg = f"cannot be opened ({err.strerror or err}). Check the permissions"
         raise MeshError(msg) from err
     if not is_whole_binary_stl(data):
         data = data.removeprefix(BYTE_ORDER_MARK)
