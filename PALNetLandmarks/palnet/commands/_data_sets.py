@@ -42,7 +42,7 @@ def refuse_bad_data(data: DataSet, harmless: Container[str] = ()) -> None:
     n_errors = sum(p.kind in ERRORS and p.kind not in harmless for p in report.problems)
     if n_errors:
         msg = (
-            f"the data set has {n_errors} errors. Mend them; palnet check-data tells more. "
+            f"errors in the data set: {n_errors}. Mend them; palnet check-data tells more. "
             "With --anyway it is used as it is."
         )
         raise UsageError(msg)

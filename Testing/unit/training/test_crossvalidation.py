@@ -365,7 +365,7 @@ def test_command_refuses_a_bad_data_set_before_training(a_cohort, tmp_path, caps
     assert code == 2
     errors = capsys.readouterr().err
     assert "other_unit: p3" in errors
-    assert "the data set has 1 errors" in errors
+    assert "errors in the data set: 1." in errors
     assert not (tmp_path / "run").exists()
 
 
