@@ -119,8 +119,9 @@ def test_detect_of_one_scan_writes_and_tells(a_head_file, tmp_path, capsys):
 
 
 @pytest.mark.usefixtures("detects")
-def test_detect_of_one_format_writes_that_only(a_head_file, tmp_path):
-    cli.main(["detect", str(a_head_file), "-o", str(tmp_path / "out"), "--format", "csv"])
+@pytest.mark.parametrize("name", ["csv", "CSV"])
+def test_detect_of_one_format_writes_that_only(name, a_head_file, tmp_path):
+    cli.main(["detect", str(a_head_file), "-o", str(tmp_path / "out"), "--format", name])
 
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert names == ["head.csv", "head.palnet.json"]

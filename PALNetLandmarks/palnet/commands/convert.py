@@ -59,9 +59,15 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     add = parser.add_argument
     add("files", nargs="+", type=Path, metavar="FILE_OR_FOLDER", help="landmark files")
-    add("--to", metavar="FORMAT", help="format to write [what the output ends in]")
+    add("--to", type=str.lower, metavar="FORMAT", help="format to write [what the output ends in]")
     add("-o", "--output", type=Path, metavar="FILE_OR_DIR", help=_OUTPUT_HELP)
-    add("--from", dest="source", metavar="FORMAT", help="format to read [what files end in]")
+    add(
+        "--from",
+        type=str.lower,
+        dest="source",
+        metavar="FORMAT",
+        help="format to read [what files end in]",
+    )
     add("--scheme", metavar="NAME_OR_PATH", help="landmark scheme [what the files name]")
     add("--names", type=Path, metavar="CSV", help=_NAMES_HELP)
     add("--frame", choices=tuple(FRAME_OPTIONS), help="numbers to write [as they are read]")
