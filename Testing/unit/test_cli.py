@@ -225,6 +225,16 @@ def test_convention_detect_frame_of_a_file_without_header_is_lps(
     np.testing.assert_allclose(written, vertex * [sign, sign, 1], atol=5.1e-7)
 
 
+def test_models_prints_what_belongs_together_below_its_name(capsys):
+    cli.main(["models"])
+
+    lines = capsys.readouterr().out.splitlines()
+    below = lines[lines.index("    people:") + 1]
+    assert below.startswith("      first_seed: ")
+    assert "    landmarks 6:" in lines
+    assert [line for line in lines if "{" in line] == []
+
+
 def test_interrupted_command_ends_with_130(monkeypatch, capsys):
     def interrupt(*args, **kwargs):
         raise KeyboardInterrupt

@@ -48,5 +48,18 @@ def models(arguments: argparse.Namespace) -> int:
         print(f"  sha256: {model.sha256}")
         print(f"  landmarks: {len(model.scheme)} of {model.scheme.name}")
         for key, value in model.metadata.items():
-            print(f"  {key}: {value}")
+            _print_entry(key, value, "  ")
     return 0
+
+
+def _print_entry(key: str, value: object, indent: str) -> None:
+    """Print what a model says of itself, what belongs together below its name."""
+    if isinstance(value, dict):
+        print(f"{indent}{key}:")
+        for name, part in value.items():
+            _print_entry(name, part, indent + "  ")
+    elif isinstance(value, list) and any(isinstance(part, dict) for part in value):
+        for number, part in enumerate(value, start=1):
+            _print_entry(f"{key} {number}", part, indent)
+    else:
+        print(f"{indent}{key}: {value}")
