@@ -99,8 +99,9 @@ def _read_bytes(path: Path) -> bytes:
     try:
         data = path.read_bytes()
     except OSError as err:
-        # Windows says EINVAL of a name that no file there can have: one with a question mark.
-        if err.errno in (errno.ENOENT, errno.EINVAL):
+        # Windows says EINVAL of a name that no file there can have, such as one with a question
+        # mark, and of a file as well that a cloud keeps and does not bring.
+        if err.errno == errno.ENOENT or (err.errno == errno.EINVAL and not path.exists()):
             msg = "there is no such file. Check the spelling and the folder"
         else:
             msg = f"cannot be opened ({err.strerror or err}). Check the permissions"

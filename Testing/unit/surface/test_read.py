@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -555,6 +557,24 @@ def test_missing_file_folder_and_unknown_suffix_are_refused(tmp_path, write):
         read_mesh(write("scan.txt", b"hello"))
     with pytest.raises(MeshError, match=r"got '\.mesh'\. Its content is an OBJ file"):
         read_mesh(write("scan.mesh", SQUARE.encode()))
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"), [("a?.obj", "there is no such file"), ("a.obj", "cannot be opened")]
+)
+def test_file_that_windows_calls_invalid_is_absent_only_where_it_is(
+    name, problem, a_head, write, monkeypatch
+):
+    """A cloud's file that cannot be fetched gives the same error as a name with a question mark."""
+    folder = write("a.obj", write_obj(a_head)).parent
+
+    def fail(path):
+        raise OSError(errno.EINVAL, "Invalid argument", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", fail)
+
+    with pytest.raises(MeshError, match=problem):
+        read_mesh(folder / name)
 
 
 @pytest.mark.parametrize("space", ["RAS", "LPS"])
