@@ -61,7 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0: all done; 1: some scans could not be done; 2: wrong usage.
+        0: all done; 1: some scans could not be done; 2: wrong usage, or the system refuses what all
+        need, such as room on the disk.
     """
     _print_any_name()
     try:
@@ -77,8 +78,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("palnet: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
     except OSError as err:
-        # Windows says EINVAL of a pipe that nobody reads.
-        is_pipe = sys.platform == "win32" and err.errno == errno.EINVAL
+        # Windows says EINVAL of a pipe that nobody reads, and of a file whose name cannot be.
+        is_einval = err.errno == errno.EINVAL and err.filename is None
+        is_pipe = sys.platform == "win32" and is_einval
         if is_pipe or isinstance(err, BrokenPipeError):
             _drop_output()
             return EXIT_PIPE_CLOSED

@@ -279,6 +279,21 @@ def test_other_errors_of_the_system_are_not_taken_for_a_closed_pipe(monkeypatch,
     assert capsys.readouterr().err == expected
 
 
+@pytest.mark.parametrize(
+    ("told", "code"),
+    [((errno.EINVAL, "invalid"), 141), ((errno.EINVAL, "invalid", "a?.obj"), 2)],
+)
+def test_windows_word_for_a_closed_pipe_counts_where_it_names_no_file(told, code, monkeypatch):
+    def fail(*args, **kwargs):
+        monkeypatch.setattr(sys, "platform", "win32")
+        raise OSError(*told)
+
+    monkeypatch.setattr(_pool, "run_jobs", fail)
+    monkeypatch.setattr(cli, "_drop_output", lambda: None)
+
+    assert cli.main(["detect", "a.obj"]) == code
+
+
 @pytest.mark.parametrize("command", ["detect", "measure"])
 def test_path_that_the_system_refuses_is_told_in_one_line(command, tmp_path):
     ended = subprocess.run(
