@@ -8,10 +8,11 @@ mkdir -p "$1"
 folder=$(cd "$1" && pwd)
 python=3.12
 
-apt-get install -y -qq --no-install-recommends debootstrap xvfb unzip \
-    gcc-mingw-w64-x86-64 >/dev/null
+# Ubuntu has Debian's keys in a package of their own; without them debootstrap checks nothing.
+apt-get install -y -qq --no-install-recommends debootstrap debian-archive-keyring xvfb unzip \
+    python3-venv gcc-mingw-w64-x86-64 >/dev/null
 
-# Wine as Debian 13 has it, whatever Debian this is.
+# Wine as Debian 13 has it, whatever system this is.
 if [ ! -x "$folder/root/usr/bin/wine" ]; then
     debootstrap --variant=minbase \
         --include=wine,wine64,ca-certificates,libgl1,libgl1-mesa-dri,libglx-mesa0 \
