@@ -38,7 +38,7 @@ ATTRIBUTES = ("point_data", "cell_data")
 OFFSETS_VERSION = 5.0
 """From this version on, cells are stored as offsets and connectivity."""
 
-NEXT_WORD = re.compile(rb"\n[ \t]*(?!(?:nan|inf)\b)[a-z_]", re.IGNORECASE)
+NEXT_WORD = re.compile(rb"\n[ \t]*(?!(?:nan|inf(?:inity)?)\b)[a-z_]", re.IGNORECASE)
 """What ends the numbers of an ASCII file; these two are numbers as well."""
 
 

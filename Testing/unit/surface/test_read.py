@@ -457,6 +457,7 @@ def test_vtk_field_data_before_the_points_is_passed_over(write):
         (VTK_POINTS.replace("1 1 0", "1 1,0 0"), "line 8: '1,0' is not a number"),
         (VTK_POINTS.replace("1 1 0", "1 nan 0") + "POLYGONS 1 4\n3 0 1 2", "not finite"),
         (VTK_POINTS.replace("1 1 0", "\nNaN 1 0") + "POLYGONS 1 4\n3 0 1 2", "not finite"),
+        (VTK_POINTS.replace("1 1 0", "\nInfinity 1 0") + "POLYGONS 1 4\n3 0 1 2", "not finite"),
     ],
 )
 def test_vtk_faults_are_named(text, message, write):
