@@ -157,7 +157,7 @@ def plausible_units(mesh: Mesh) -> tuple[Unit, ...]:
         msg = (
             f"the scan measures {size:.4g} units across, which is no face, head or bust "
             f"({MIN_DIAMETER_MM:g} to {MAX_DIAMETER_MM:g} mm) in {', '.join(UNIT_NAMES)}. "
-            "If it is one, scale it, or name the millimeters in a unit as its unit: --unit 50."
+            "If it is one, scale it, or give the millimeters in a unit as its unit, such as 50."
         )
         raise UnitError(msg)
     return tuple(

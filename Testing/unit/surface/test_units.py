@@ -104,7 +104,7 @@ def test_numbering_and_position_never_matter(seed, shift):
 def test_a_size_that_fits_no_unit_is_refused_with_the_size_and_the_option(scale):
     scan = Mesh(HEAD.points * scale, HEAD.triangles)
 
-    with pytest.raises(UnitError, match=r"measures .* units across.*scale it.*--unit 50"):
+    with pytest.raises(UnitError, match=r"measures .* units across.*scale it.*such as 50"):
         plausible_units(scan)
 
 
