@@ -129,13 +129,16 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Let go of everything when Slicer ends or reloads the module."""
         # Where Slicer ends without leaving the module, the widgets are gone already: false then.
         if self.ui is not None and self.parent:
-            self.stopWork()
-            self.setParameterNode(None)  # what the sections take out of the scene starts nothing
-            self.reviewSection.close()
-            self.follower.stop()
-            self.measurementSection.show(None)
             self._dropShortcuts()
-        self.removeObservers()
+            self.setParameterNode(None)
+        self.removeObservers()  # what the sections take out of the scene starts nothing
+        if self.ui is not None:
+            self.follower.stop()
+            self.inputSection.stop()
+            self.trainedModelSection.close()
+            self.detectionSection.close()
+            self.reviewSection.close()
+            self.measurementSection.close()
         self.ui = None
 
     def enter(self):

@@ -95,12 +95,16 @@ class DetectionSection:
             )
             self.say(text)
 
+    def close(self):
+        """Give the detection up, and say nothing: the widgets may be gone."""
+        self._poller.stop()
+        self._run = None
+
     def cancel(self):
         """Give the detection up; the scene stays as it was."""
         if not self.is_running:
             return
-        self._poller.stop()
-        self._run = None
+        self.close()
         self._show_idle()
         self._say_beside(_("The detection was canceled; nothing was changed."))
 

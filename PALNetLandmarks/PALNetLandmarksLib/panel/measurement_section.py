@@ -64,15 +64,19 @@ class MeasurementSection:
         self._review = review
         self.clear()
 
-    def clear(self):
-        """Forget what was measured, as after a correction."""
+    def close(self):
+        """Give up what is being measured, and say nothing: the widgets may be gone."""
         self._poller.stop()
-        self._measurements = ()
-        self._ui.measurementTable.setRowCount(0)
-        self._say("")
         if self._line is not None:
             self._line.remove()
         self._line = None
+
+    def clear(self):
+        """Forget what was measured, as after a correction."""
+        self.close()
+        self._measurements = ()
+        self._ui.measurementTable.setRowCount(0)
+        self._say("")
         self._ui.measureButton.setEnabled(self._review is not None)
         self._ui.copyMeasurementsButton.setEnabled(False)
         self._ui.saveMeasurementsButton.setEnabled(False)

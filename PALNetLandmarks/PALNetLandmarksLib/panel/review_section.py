@@ -104,11 +104,14 @@ class ReviewSection:
         return self._reviews.keys()
 
     def close(self):
-        """Let go of all lists."""
-        self._turn_away()
+        """Let go of all lists, and show nothing: the widgets may be gone."""
         self.placing.close()
+        if self._halo is not None:
+            self._halo.remove()
         for review in self._reviews.values():
+            review.on_change = None
             review.close()
+        self.review, self._halo = None, None
         self._reviews, self._moved_elsewhere = {}, {}
 
     def _turn_away(self):

@@ -102,10 +102,14 @@ class TrainedModelSection:
             self._reading.watch(BackgroundJob(read_trained_model, choice))
         self._explain()
 
-    def stop(self):
-        """Give up what runs in the background; what is shown next is read anew."""
+    def close(self):
+        """Give up what runs in the background, and say nothing: the widgets may be gone."""
         self._reading.stop()
         self._adding.stop()
+
+    def stop(self):
+        """Give up what runs in the background; what is shown next is read anew."""
+        self.close()
         self._choice, self._notice = None, ""
         self._explain()
 
