@@ -127,12 +127,11 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def cleanup(self):
         """Let go of everything when Slicer ends or reloads the module."""
-        # Where Slicer ends without leaving the module, the widgets are gone already: false then.
-        if self.ui is not None and self.parent:
-            self._dropShortcuts()
-            self.setParameterNode(None)
-        self.removeObservers()  # what the sections take out of the scene starts nothing
         if self.ui is not None:
+            if self.parent:  # false where Slicer ended without leaving: the widgets are gone
+                self._dropShortcuts()
+                self.setParameterNode(None)
+            self.removeObservers()  # what the sections take out of the scene starts nothing
             self.follower.stop()
             self.inputSection.stop()
             self.trainedModelSection.close()
