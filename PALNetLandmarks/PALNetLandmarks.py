@@ -71,8 +71,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         VTKObservationMixin.__init__(self)
         self.logic = logic
         self.ui = None
-        self._parameterNode = None
-        self._parameterNodeGuiTag = None
+        self._parameterNode = self._parameterNodeGuiTag = None
         self._parameterWidgets = {}
         self._shortcuts = None
         self._shown = self._startedFrom = (None, None)
