@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import secrets
+import stat
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,8 +28,8 @@ _PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8)
 def check_free(path: Path, *, overwrite: bool) -> None:
     """Require that a path may be written to: before the first of many files is.
 
-    On Windows a file that another program has open cannot be replaced. Found before anything is
-    written, that leaves everything as it was, not old files beside new ones.
+    On Windows a file that is read-only or that another program has open cannot be replaced. Found
+    before anything is written, that leaves everything as it was, not old files beside new ones.
     """
     with _telling(path):
         is_there = path.exists()
@@ -40,7 +41,13 @@ def check_free(path: Path, *, overwrite: bool) -> None:
 
 
 def _check_replaceable(path: Path) -> None:
-    """Move a file to where it is, which the system refuses where it would refuse to replace it."""
+    """Move a file to where it is, which the system refuses where it would refuse to replace it.
+
+    But for a read-only one: Windows moves it, and does not replace it.
+    """
+    if os.name == "nt" and not path.stat().st_mode & stat.S_IWRITE:
+        msg = f"{path}: is read-only. Take that off in its properties, or choose another folder."
+        raise OutputError(msg)
     try:
         _patiently(lambda: path.rename(path))
     except PermissionError as err:

@@ -188,6 +188,21 @@ def test_check_free_file_that_another_program_has_open_is_told(a_file_in_use):
         check_free(a_file_in_use, overwrite=True)
 
 
+def test_check_free_read_only_file_that_windows_moves_and_does_not_replace_is_told(
+    tmp_path, monkeypatch
+):
+    path = tmp_path / "out.csv"
+    path.write_text("old", encoding="utf-8")
+    path.chmod(0o444)
+    monkeypatch.setattr(_files, "os", SimpleNamespace(name="nt"))
+
+    with pytest.raises(OutputError, match=r"out\.csv: is read-only"):
+        check_free(path, overwrite=True)
+    path.chmod(0o644)  # or nothing on Windows takes it away
+
+    check_free(path, overwrite=True)
+
+
 def test_check_free_leaves_the_file_as_it_was(tmp_path):
     path = tmp_path / "out.txt"
     path.write_text("old", encoding="utf-8")
