@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import palnet
 from palnet.commands import COMMANDS
-from palnet.errors import PalnetError
+from palnet.errors import PalnetError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -94,6 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the arguments; a help text that nobody reads to its end is told now, not at the end."""
     if argv is None and not _SHELL_EXPANDS:
+        _check_quotes(sys.argv[1:])
         argv = _expand_wildcards(sys.argv[1:])
     try:
         return build_parser().parse_args(argv)
@@ -101,6 +102,14 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         if sys.stdout is not None:
             sys.stdout.flush()
         raise
+
+
+def _check_quotes(arguments: Sequence[str]) -> None:
+    r"""Require that no argument ran into the next, as `"My scans\" -o out` does on Windows."""
+    for argument in arguments:
+        if '"' in argument:
+            msg = f'{argument}: holds a ". Leave the \\ away before the quote that ends a folder.'
+            raise UsageError(msg)
 
 
 def _expand_wildcards(arguments: Sequence[str]) -> list[str]:

@@ -169,6 +169,20 @@ def test_detect_where_the_shell_leaves_wildcards_finds_the_files(
     assert "no_such_*.obj: there is no such file" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("argument", ['My scans" -o out', 'My scans"'])
+def test_folder_whose_closing_quote_windows_took_for_a_sign_is_told(argument, monkeypatch, capsys):
+    """`"My scans\\" -o out` is one argument there."""
+    monkeypatch.setattr("palnet.cli._SHELL_EXPANDS", False)
+    monkeypatch.setattr("sys.argv", ["palnet", "detect", argument])
+
+    code = cli.main()
+
+    told = (
+        f'palnet: {argument}: holds a ". Leave the \\ away before the quote that ends a folder.\n'
+    )
+    assert (code, capsys.readouterr().err) == (2, told)
+
+
 @pytest.mark.usefixtures("detects")
 def test_detect_of_an_absent_file_is_one_line_and_ends_with_1(tmp_path, capsys):
     code = cli.main(["detect", str(tmp_path / "absent.ply")])
