@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -18,10 +19,20 @@ from palnet.errors import OutputError, OutputExistsError, PalnetError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["check_free", "file_hash", "possible_stem", "replacing", "write_text"]
+__all__ = [
+    "check_free",
+    "file_hash",
+    "hint_at_length",
+    "is_too_long",
+    "possible_stem",
+    "replacing",
+    "write_text",
+]
 
 # Names that stand for devices in every folder of Windows, whatever they end in.
 _DEVICE = re.compile(r"(CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])(?=\.|$)", re.IGNORECASE)
+# Windows finds no file of a longer path, unless long ones are enabled on that computer.
+_MAX_PATH = 259
 _PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8)
 
 
@@ -65,6 +76,22 @@ def file_hash(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def is_too_long(path: Path) -> bool:
+    r"""Tell of a path whose file Windows may not find, although its folder lists it."""
+    whole = str(path.absolute())
+    return os.name == "nt" and len(whole) > _MAX_PATH and not whole.startswith("\\\\?\\")
+
+
+def hint_at_length(path: Path) -> str:
+    """Say that the path may be too long, where Windows says that there is no such file."""
+    if not is_too_long(path):
+        return ""
+    return (
+        f" The path has {len(str(path.absolute()))} characters; Windows takes {_MAX_PATH} unless "
+        "long paths are enabled: move it to a folder higher up."
+    )
+
+
 def possible_stem(stem: str) -> str:
     """Give a file's name without its ending that Windows takes for no device: AUX_ for AUX."""
     return _DEVICE.sub(r"\1_", stem, count=1) if _DEVICE.match(stem) else stem
@@ -74,9 +101,9 @@ def possible_stem(stem: str) -> str:
 def replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
     """Give a file beside `path` to write to, which takes its place if all goes well."""
     check_free(path, overwrite=overwrite)
-    with _telling(path):
+    draft = path.parent / f".palnet-{secrets.token_hex(8)}{path.suffix}"
+    with _telling(path, draft):
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.parent / f".palnet-{secrets.token_hex(8)}{path.suffix}"
         # Not by tempfile: on Windows it takes a folder that may not be written to for one in which
         # every name is taken, and tries two thousand million of them.
         draft.open("xb").close()
@@ -98,7 +125,7 @@ def write_text(path: Path, text: str, *, overwrite: bool) -> None:
 
 
 @contextmanager
-def _telling(path: Path) -> Iterator[None]:
+def _telling(path: Path, *drafts: Path) -> Iterator[None]:
     """Name the file that was to be written where the system does not let it be."""
     try:
         yield
@@ -110,6 +137,8 @@ def _telling(path: Path) -> Iterator[None]:
             f"{path}: cannot be written ({why}). Check the path, the rights, the free space, and "
             "whether another program has the file open."
         )
+        if err.errno == errno.ENOENT:
+            msg += hint_at_length(max((path, *drafts), key=lambda each: len(str(each))))
         raise OutputError(msg) from err
 
 

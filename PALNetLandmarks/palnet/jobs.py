@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from palnet._files import is_too_long
 from palnet.errors import UsageError
 from palnet.landmarks import printable_name
 
@@ -226,9 +227,13 @@ def _absolute(path: Path) -> Path:
 
 
 def _is_scan(path: Path, suffixes: tuple[str, ...], folder: Path) -> bool:
-    """Whether a file of a folder, or of one below it, is a mesh that nobody hid."""
-    is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-    return path.suffix.lower() in suffixes and path.is_file() and not is_hidden
+    """Whether a file of a folder, or of one below it, is a mesh that nobody hid.
+
+    One whose path is too long to be found counts: that is told when it is to be read.
+    """
+    if any(part.startswith(".") for part in path.relative_to(folder).parts):
+        return False
+    return path.suffix.lower() in suffixes and (path.is_file() or is_too_long(path))
 
 
 def _target(scan: Path, name: str, options: BatchOptions) -> str:

@@ -5,16 +5,19 @@ import errno
 import os
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
 from palnet import _files
-from palnet._files import check_free, possible_stem, replacing, write_text
-from palnet.errors import OutputError, OutputExistsError, PalnetError
+from palnet._files import check_free, hint_at_length, possible_stem, replacing, write_text
+from palnet.errors import FormatError, MeshError, OutputError, OutputExistsError, PalnetError
 from palnet.evaluation._tables import write_report
-from palnet.exchange import write_landmarks
+from palnet.exchange import read_landmarks, write_landmarks
+from palnet.jobs import find_scans
 from palnet.landmarks import LandmarkSet
+from palnet.surface import read_mesh
 
 
 def fail(*_, **__):
@@ -201,6 +204,57 @@ def test_check_free_read_only_file_that_windows_moves_and_does_not_replace_is_to
     path.chmod(0o644)  # or nothing on Windows takes it away
 
     check_free(path, overwrite=True)
+
+
+@pytest.fixture
+def a_long_path(tmp_path, monkeypatch):
+    """As on Windows without long paths: the folder lists the file, which cannot be found."""
+    monkeypatch.setattr(_files, "os", SimpleNamespace(name="nt"))
+    path = tmp_path / "face.ply"
+    path.touch()
+    monkeypatch.setattr(_files, "_MAX_PATH", len(str(path)) - 1)
+    stat = Path.stat
+
+    def not_found(asked, **options):
+        if asked == path:
+            raise FileNotFoundError(errno.ENOENT, "The system cannot find the path specified")
+        return stat(asked, **options)
+
+    monkeypatch.setattr(Path, "stat", not_found)
+    monkeypatch.setattr(Path, "is_file", lambda asked: asked != path)
+    monkeypatch.setattr(Path, "read_bytes", not_found)
+    return path
+
+
+def test_find_scans_does_not_pass_over_one_of_a_long_path(a_long_path):
+    assert find_scans([a_long_path.parent]) == [a_long_path]
+
+
+@pytest.mark.parametrize(("read", "error"), [(read_mesh, MeshError), (read_landmarks, FormatError)])
+def test_reading_a_long_path_tells_its_length(read, error, a_long_path):
+    with pytest.raises(error, match=f"The path has {len(str(a_long_path))} characters; Windows"):
+        read(a_long_path)
+
+
+def test_write_text_of_which_the_draft_has_a_long_path_tells_its_length(tmp_path, monkeypatch):
+    monkeypatch.setattr(_files, "os", SimpleNamespace(name="nt"))
+    monkeypatch.setattr(_files, "_MAX_PATH", len(str(tmp_path / "a.csv")))
+    refusal = FileNotFoundError(errno.ENOENT, "The system cannot find the path specified")
+    monkeypatch.setattr(Path, "open", Mock(side_effect=refusal))
+
+    with pytest.raises(OutputError, match=r"a\.csv: cannot be written.* characters; Windows takes"):
+        write_text(tmp_path / "a.csv", "new", overwrite=False)
+
+
+def test_hint_at_length_is_of_windows_and_of_long_paths_only(tmp_path, monkeypatch):
+    longest = tmp_path / ("x" * (258 - len(str(tmp_path))))
+    longer = longest.with_name(f"{longest.name}x")
+
+    monkeypatch.setattr(_files, "os", SimpleNamespace(name="posix"))
+    assert hint_at_length(longer) == ""
+    monkeypatch.setattr(_files, "os", SimpleNamespace(name="nt"))
+    assert hint_at_length(longest) == ""
+    assert "has 260 characters" in hint_at_length(longer)
 
 
 def test_check_free_leaves_the_file_as_it_was(tmp_path):

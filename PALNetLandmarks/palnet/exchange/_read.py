@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from palnet._files import hint_at_length
 from palnet.errors import FormatError
 from palnet.exchange._format import FormatWarning, Reading, listing
 from palnet.exchange._registry import find_format, get_format
@@ -183,7 +184,7 @@ def _check_is_there(path: Path) -> None:
     try:
         path.stat()
     except OSError as err:
-        msg = f"{path}: cannot be read ({err.strerror}). Check the path."
+        msg = f"{path}: cannot be read ({err.strerror}). Check the path.{hint_at_length(path)}"
         raise FormatError(msg) from err
 
 
@@ -192,7 +193,10 @@ def _read_text(path: Path, *, strict: bool) -> str:
     try:
         content = path.read_bytes()
     except OSError as err:
-        msg = f"{path}: cannot be read ({err.strerror}). Check the path."
+        msg = (
+            f"{path}: cannot be read ({err.strerror}). Check the path, the rights, and whether "
+            "another program has it open."
+        )
         raise FormatError(msg) from err
     try:
         text = content.decode("utf-8-sig")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from palnet._files import hint_at_length
 from palnet.errors import MeshError
 from palnet.surface._mesh import Mesh, ParsedMesh
 from palnet.surface._obj import parse_obj
@@ -102,9 +103,10 @@ def _read_bytes(path: Path) -> bytes:
         # Windows says EINVAL of a name that no file there can have, such as one with a question
         # mark, and of a file as well that a cloud keeps and does not bring.
         if err.errno == errno.ENOENT or (err.errno == errno.EINVAL and not path.exists()):
-            msg = "there is no such file. Check the spelling and the folder"
+            msg = f"there is no such file. Check the spelling and the folder.{hint_at_length(path)}"
         else:
-            msg = f"cannot be opened ({err.strerror or err}). Check the permissions"
+            why = err.strerror or err
+            msg = f"cannot be opened ({why}). Check the rights, and whether a program has it open"
         raise MeshError(msg) from err
     if not is_whole_binary_stl(data):
         data = data.removeprefix(BYTE_ORDER_MARK)
