@@ -12,6 +12,7 @@ import qt
 import slicer
 import vtk
 
+from palnet.errors import OutputError
 from palnet.exchange import FORMATS, read_landmarks
 from palnet_panel import click, measure
 from palnet_scenes import SAMPLES, a_record, true_landmarks
@@ -246,6 +247,26 @@ def test_measurements_are_saved_though_they_were_dropped_while_the_dialog_was_op
     click(a_reviewed_panel.ui.saveMeasurementsButton)
 
     assert len(path.read_text(encoding="utf-8").splitlines()) == n_rows + 1
+
+
+def test_measurements_whose_file_a_spreadsheet_has_open_tell_to_close_it(
+    a_reviewed_panel, answers, a_file, hidden_failures, monkeypatch
+):
+    def refuse(_path, _target):
+        raise PermissionError(13, "The file is in use")
+
+    a_reviewed_panel.ui.measurementSection.setProperty("collapsed", False)
+    measure(a_reviewed_panel)
+    path = a_file.with_name("face.csv")
+    path.write_text("old", encoding="utf-8")
+    answers.expect("file", str(path), "Save measurements")
+    answers.expect("message", "Ok", r"face\.csv: cannot be replaced .* Close the program")
+    monkeypatch.setattr(Path, "rename", refuse)
+
+    click(a_reviewed_panel.ui.saveMeasurementsButton)
+
+    hidden_failures.take(OutputError, "cannot be replaced")
+    assert path.read_text(encoding="utf-8") == "old"
 
 
 def test_correction_drops_measurements_that_no_longer_hold(a_panel, a_list_on_file):

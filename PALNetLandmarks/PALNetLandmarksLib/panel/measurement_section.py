@@ -10,6 +10,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from palnet._files import write_text
 from palnet.measurement import measure, table_of_measurements
 from PALNetLandmarksLib.hand_over import default_path
 from PALNetLandmarksLib.job import BackgroundJob
@@ -136,7 +137,7 @@ class MeasurementSection:
                 if Path(answer).exists() and not slicer.util.confirmYesNoDisplay(question):
                     return
             if answer:
-                Path(answer).write_text(table, encoding="utf-8", newline="\n")
+                write_text(Path(answer), table, overwrite=True)
                 written = _("Written: {path}").format(path=answer)
                 self._say("\n".join(filter(None, (self._remark, written))))
 
