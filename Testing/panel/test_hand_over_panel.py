@@ -23,7 +23,8 @@ from PALNetLandmarksLib.measuring import LINE_ATTRIBUTE
 
 @pytest.fixture
 def a_file(tmp_path):
-    path = tmp_path / "face.ply"
+    path = tmp_path / "J\u00f6rg M\u00fcller" / "face.ply"
+    path.parent.mkdir()
     path.write_bytes((SAMPLES / "example.ply").read_bytes())
     return path
 

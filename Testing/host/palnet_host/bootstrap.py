@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib
+import locale
 import os
 import sys
 
@@ -28,9 +29,19 @@ def _keep_none_alive() -> None:
         ctypes.c_ssize_t.from_address(id(None)).value += 1 << 40
 
 
+def _take_names_in_utf8() -> None:
+    """Open files by names in UTF-8 on Windows too, as Slicer's manifest has it and python.exe not.
+
+    Else MRML neither saves nor loads below a folder with an umlaut.
+    """
+    if sys.platform == "win32":
+        locale.setlocale(locale.LC_CTYPE, ".UTF8")
+
+
 def install() -> None:
     """Make `import slicer` and its parts work as they do inside Slicer; no scene is opened."""
     _keep_none_alive()
+    _take_names_in_utf8()
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     if sys.platform == "linux" and not os.environ.get("DISPLAY"):
         # VTK would find out by itself, after a warning about the absent X server.
