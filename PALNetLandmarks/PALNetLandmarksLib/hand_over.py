@@ -133,7 +133,10 @@ def save(landmarks, path):
     """
     # A fresh dictionary: Slicer keeps what it adds to its default one until the next call.
     if not slicer.util.saveNode(landmarks.node, str(path), properties={}):
-        msg = _("{path} could not be written. Choose a folder that you may write to.")
+        msg = _(
+            "{path} could not be written. Choose a folder that you may write to, or close the "
+            "program that has the file open."
+        )
         raise OSError(msg.format(path=path))
 
 

@@ -127,7 +127,8 @@ def test_ending_is_completed_and_a_file_replaced_only_with_a_yes(a_reviewed_pane
 def test_folder_that_cannot_be_written_is_told(a_reviewed_panel, a_file, answers, hidden_failures):
     path = a_file.parent / "nowhere" / "face.mrk.json"
     answers.expect("file", str(path), "Save landmarks")
-    answers.expect("message", "Ok", "could not be saved")
+    remedy = r"(?s)could not be saved.*a folder that you may write to, or close the program"
+    answers.expect("message", "Ok", remedy)
 
     click(a_reviewed_panel.ui.saveButton)
 
