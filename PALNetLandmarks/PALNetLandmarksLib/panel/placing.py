@@ -29,7 +29,6 @@ class Placing:
         self._mode = PlaceMode(self._check)
         self._pause = qt.QTimer()
         self._pause.setSingleShot(True)
-        self._pause.setInterval(_DOUBLE_CLICK_MS)
         self._pause.timeout.connect(self._start_next)
 
     def close(self):
@@ -62,7 +61,7 @@ class Placing:
     def go_on(self):
         """Go on to the next landmark that was never placed, once Slicer has ended this click."""
         self._awaited = None
-        self._pause.start()
+        self._pause.start(_DOUBLE_CLICK_MS)
 
     def _start_next(self):
         self._mode.stop()
