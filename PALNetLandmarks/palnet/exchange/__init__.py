@@ -7,6 +7,7 @@ To add a format: a module with a `Format`, its entry in `FORMATS`, its tests; se
 from __future__ import annotations
 
 from palnet.exchange._format import Format, FormatWarning
+from palnet.exchange._lafas import begins_as_lafas
 from palnet.exchange._name_table import NameTable, read_name_table
 from palnet.exchange._read import read_landmarks, read_specimens
 from palnet.exchange._registry import (
@@ -24,6 +25,7 @@ __all__ = [
     "Format",
     "FormatWarning",
     "NameTable",
+    "begins_as_lafas",
     "find_format",
     "get_format",
     "is_other_table",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from palnet.exchange._format import Reading
     from palnet.landmarks import LandmarkSet
 
-__all__ = ["LAFAS"]
+__all__ = ["LAFAS", "begins_as_lafas"]
 
 _HEADER = "landmark names"
 _ROW = re.compile(r"(?P<name>[^\t]+)\t\s*\((?P<numbers>[^()]*)\)\s*")
@@ -30,14 +30,31 @@ def write_lafas(landmarks: LandmarkSet) -> str:
     return "".join(rows)
 
 
+def begins_as_lafas(text: str) -> bool:
+    """Tell whether a text begins as a file of LAFAS does: a note does not.
+
+    Parameters
+    ----------
+    text : str
+        The text, or its first lines.
+
+    Returns
+    -------
+    bool
+        Whether its first row is a name and a point.
+    """
+    first = next(filter(_is_row, text.splitlines()), "")
+    return _ROW.fullmatch(first) is not None
+
+
+def _is_row(line: str) -> bool:
+    return bool(line.strip()) and not line.lower().startswith(_HEADER)
+
+
 def read_lafas(reading: Reading) -> LandmarkSet:
     """Read the rows by their order; a name that is a code of the scheme must be in its place."""
     scheme = reading.scheme_said
-    rows = [
-        (line, text)
-        for line, text in enumerate(reading.lines, 1)
-        if text.strip() and not text.lower().startswith(_HEADER)
-    ]
+    rows = [(line, text) for line, text in enumerate(reading.lines, 1) if _is_row(text)]
     if len(rows) != len(scheme):
         problem = f"expected {len(scheme)} rows name<TAB>(x,y,z); got {len(rows)}."
         raise reading.error(rows[-1][0] if rows else 1, problem)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections import defaultdict
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from palnet.errors import FormatError, UsageError
 from palnet.exchange import (
     FORMATS,
     FormatWarning,
+    begins_as_lafas,
     find_format,
     is_other_table,
     read_specimens,
@@ -36,8 +36,6 @@ INDICES_FILE, INDICES_KEY = "landmark_indices.npz", "v10"
 FACESCAPE_SCHEME = "ibug68"
 NEUTRAL_ENDING = "_neutral.obj"
 _ENDINGS = tuple(entry.suffix for entry in FORMATS.values())
-_LAFAS_HEADER = "landmark names"
-_LAFAS_ROW = re.compile(r"[^\t]+\t\s*\([^()]*\)\s*")
 _HEAD_CHARACTERS = 4096
 # Formats round differently, none more than this.
 SAME_MM = 0.01
@@ -133,17 +131,15 @@ def _read_subjects_and_others(
 
 
 def _has_lafas_rows(folder: Path) -> bool:
-    """Whether there is an OBJ, and a text that begins with a row of LAFAS: a note does not."""
+    """Whether there is an OBJ, and a text that begins with a row of LAFAS."""
     texts = [path for path in folder.glob("*.txt") if path.is_file()]
-    return any(folder.glob("*.obj")) and any(_LAFAS_ROW.fullmatch(_first_row(t)) for t in texts)
+    return any(folder.glob("*.obj")) and any(begins_as_lafas(_head(text)) for text in texts)
 
 
-def _first_row(path: Path) -> str:
-    """The first line that is neither blank nor a header, of what may be a long file of anything."""
+def _head(path: Path) -> str:
+    """The beginning of what may be a long file of anything."""
     with path.open(encoding="utf-8-sig", errors="replace") as stream:
-        head = stream.read(_HEAD_CHARACTERS)
-    rows = (line for line in head.splitlines() if not line.lower().startswith(_LAFAS_HEADER))
-    return next((row for row in rows if row.strip()), "")
+        return stream.read(_HEAD_CHARACTERS)
 
 
 def _is_like_lafas(folder: Path) -> bool:
