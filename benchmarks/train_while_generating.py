@@ -21,6 +21,7 @@ import csv
 import os
 import threading
 import time
+from dataclasses import replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -49,8 +50,8 @@ if TYPE_CHECKING:
 
     from palnet.model import Model
 
-# The first people validate; the seeds of training go on from there, sources in turn.
-FIRST_SEED, N_VALIDATION = 1_200_000, 200
+# Sources in turn; a range for training and another that validates.
+FIRST_SEED, FIRST_VALIDATION_SEED, N_VALIDATION = 1_700_000, 1_690_000, 200
 SEED = 12
 WARM_UP, WEIGHT_DECAY, LARGEST_GRADIENT = 0.1, 0.01, 1.0
 REPORT_S, POLL_S, LONGEST_WAIT_S = 20.0, 0.5, 120.0
@@ -75,6 +76,7 @@ def main() -> None:
     add("--warp", type=float, default=0.5, help="[%(default)s]")
     add("--most", type=int, default=20_000, help="people to have room for [%(default)s]")
     add("--least", type=int, default=1_000, help="people to wait for [%(default)s]")
+    add("--wide", type=float, default=0.5, help="share of people wider than a source [%(default)s]")
     add("--anew", action="store_true", help="begin from nothing")
     arguments = parser.parse_args()
     (generate if arguments.what == "generate" else train)(arguments)
@@ -96,9 +98,11 @@ def generate(arguments: argparse.Namespace) -> None:
     for name in models:
         for part in ("training", "validation"):
             (arguments.folder / name / part).mkdir(parents=True, exist_ok=True)
-    generators = [ScanGenerator(source, presets) for source in sources]
-    _write = partial(_write_person, generators, models, arguments.folder)
-    seeds = range(FIRST_SEED, FIRST_SEED + N_VALIDATION + arguments.most)
+    wide = [replace(source, wide_share=arguments.wide) for source in sources]
+    plain, wider = ([ScanGenerator(one, presets) for one in some] for some in (sources, wide))
+    _write = partial(_write_person, plain, wider, models, arguments.folder)
+    validation = range(FIRST_VALIDATION_SEED, FIRST_VALIDATION_SEED + N_VALIDATION)
+    seeds = (*validation, *range(FIRST_SEED, FIRST_SEED + arguments.most))
     with get_context("fork").Pool(arguments.jobs) as pool:
         for count, _ in enumerate(pool.imap_unordered(_write_one, seeds, chunksize=4), start=1):
             if count % 500 == 0:
@@ -117,12 +121,16 @@ def _write_one(seed: int) -> None:
 
 
 def _write_person(
-    generators: list[ScanGenerator], models: Mapping[str, Model], folder: Path, seed: int
+    plain: list[ScanGenerator],
+    wider: list[ScanGenerator],
+    models: Mapping[str, Model],
+    folder: Path,
+    seed: int,
 ) -> None:
     """Draw one person, and cut the patches for every model that knows the source."""
-    which = seed % len(generators)
-    scan = generators[which].draw(seed)
-    validates = seed < FIRST_SEED + N_VALIDATION
+    validates = seed < FIRST_SEED
+    which = seed % len(SOURCES)
+    scan = (plain if validates else wider)[which].draw(seed)
     for name, model in models.items():
         if not _knows(model, SOURCES[which]):
             continue

@@ -83,6 +83,9 @@ class MorphableModel:
         Heads to choose from where there are no identity modes; empty where there are.
     extremes : tuple of Extreme
         Landmarks that are found anew on every head.
+    wide_share : float
+        How many of the people drawn from it are wider than it is (`palnet.synthesis.widening`), to
+        train with; tests take a source as it is.
     """
 
     name: str
@@ -98,6 +101,7 @@ class MorphableModel:
     landmark_points: NDArray[np.int64]
     heads: tuple[WholeHead, ...] = ()
     extremes: tuple[Extreme, ...] = ()
+    wide_share: float = 0.0
 
     @cached_property
     def fingerprint(self) -> str:

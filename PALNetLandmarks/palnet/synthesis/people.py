@@ -13,6 +13,7 @@ from palnet.synthesis.conditions import add_scars, deform
 from palnet.synthesis.extremes import find_label_weights
 from palnet.synthesis.fields import bump, random_unit_vectors, smooth_step
 from palnet.synthesis.morphable import WholeHead
+from palnet.synthesis.widening import draw_regions, make_infantile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,6 +41,9 @@ LIPS = (
 # Whole heads are few: each takes this much (standard deviation) of the difference between two
 # others of its age, and another size.
 HEAD_MIXING, HEAD_SIZE_SPREAD = 0.35, 0.06
+# Of people who are to be wider than their source: each part of their face up to this many standard
+# deviations off the mean one's, and so many of them infants where a source has none.
+WIDE_SPREAD, INFANT_SHARE = (0.6, 1.5), 0.3
 # anny's infants are smaller than infants are.
 INFANT_GROWTH = (1.0, 1.25)
 
@@ -92,14 +96,21 @@ def draw_person(model: MorphableModel, rng: np.random.Generator) -> Person:
     Person
         Head and landmarks.
     """
-    head = _choose_head(model, rng) if model.heads else _mix_head(model, rng)
+    # A source that is not widened draws no number here: its people stay the same.
+    is_wide = model.wide_share > 0 and rng.random() < model.wide_share
+    draw_head = _choose_head if model.heads else _mix_head
+    head = draw_head(model, rng, is_wide=is_wide)
     expressions = _draw_expressions(model, rng)
     chosen = np.flatnonzero(expressions)
     acted = np.tensordot(expressions[chosen], model.expression_mm[chosen], axes=1)
     coarse, size, about = head.points_mm + np.float32(head.size) * acted, head.size, head.about
     if not model.heads:
         # Whole heads come in the proportions of their age; identity modes know adults only.
-        coarse, size, childlike = _grow(coarse, rng)
+        if is_wide and rng.random() < INFANT_SHARE:
+            coarse, size, childlike = make_infantile(coarse, model.neutral_mm, rng)
+            about = {**about, "may_have_beard": False}
+        else:
+            coarse, size, childlike = _grow(coarse, rng)
         about = {"childlike": round(childlike, 3), **about}
     coarse, condition = deform(coarse, model.neutral_mm, size, rng)
     coarse = _warp(coarse, rng)
@@ -121,23 +132,43 @@ def draw_person(model: MorphableModel, rng: np.random.Generator) -> Person:
     )
 
 
-def _mix_head(model: MorphableModel, rng: np.random.Generator) -> WholeHead:
-    """A random mixture of the identity modes."""
-    spread = rng.uniform(*IDENTITY_SPREAD)
-    weights = rng.normal(size=len(model.identity_mm)).astype(np.float32) * np.float32(spread)
-    points = model.neutral_mm + np.tensordot(weights, model.identity_mm, axes=1)
-    return WholeHead(points, about={"identity_spread": round(float(spread), 3)})
+def _mix_head(model: MorphableModel, rng: np.random.Generator, *, is_wide: bool) -> WholeHead:
+    """A random mixture of the identity modes, or one for each region of a wide head."""
+
+    def draw_weights(spreads: tuple[float, float]) -> tuple[NDArray[np.float32], float]:
+        spread = rng.uniform(*spreads)
+        weights = rng.normal(size=len(model.identity_mm)).astype(np.float32) * np.float32(spread)
+        return weights, float(spread)
+
+    if not is_wide:
+        weights, spread = draw_weights(IDENTITY_SPREAD)
+        points = model.neutral_mm + np.tensordot(weights, model.identity_mm, axes=1)
+        return WholeHead(points, about={"identity_spread": round(spread, 3)})
+    points = model.neutral_mm.astype(np.float32).copy()
+    regions = draw_regions(model.neutral_mm, rng)
+    for share in regions:
+        weights, _ = draw_weights(WIDE_SPREAD)
+        points += share[:, None] * np.tensordot(weights, model.identity_mm, axes=1)
+    return WholeHead(points, about={"regions": len(regions)})
 
 
-def _choose_head(model: MorphableModel, rng: np.random.Generator) -> WholeHead:
-    """One of the model's whole heads, a little mixed with others of its age."""
+def _choose_head(model: MorphableModel, rng: np.random.Generator, *, is_wide: bool) -> WholeHead:
+    """One of the model's whole heads, a little mixed with others of its age.
+
+    Regions of a wide head are of several, all of one age.
+    """
     number = int(rng.integers(len(model.heads)))
     head = model.heads[number]
     same_age = [h for h in model.heads if h.about.get("age_group") == head.about.get("age_group")]
+    own = head.points_mm / np.float32(head.size)
+    if is_wide:
+        regions = draw_regions(model.neutral_mm, rng)
+        others = [same_age[int(k)] for k in rng.integers(len(same_age), size=len(regions) - 1)]
+        parts = [own, *(other.points_mm / np.float32(other.size) for other in others)]
+        own = np.einsum("rp,rpc->pc", regions, np.stack(parts))
     one, other = (same_age[int(k)] for k in rng.integers(len(same_age), size=2))
     share = np.float32(rng.normal(0, HEAD_MIXING))
-    mixed = head.points_mm / np.float32(head.size)
-    mixed = mixed + share * (one.points_mm / np.float32(one.size) - other.points_mm / other.size)
+    mixed = own + share * (one.points_mm / np.float32(one.size) - other.points_mm / other.size)
     grown = rng.uniform(*INFANT_GROWTH) if head.about.get("age_group") == "infant" else 1.0
     size = float(head.size * grown * np.exp(rng.normal(0, HEAD_SIZE_SPREAD)))
     points = np.asarray(np.float32(size) * mixed, dtype=np.float32)

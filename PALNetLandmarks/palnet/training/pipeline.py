@@ -49,7 +49,7 @@ __all__ = ["train_model", "with_heads"]
 logger = logging.getLogger(__name__)
 
 # Goes up when a stage makes something else of the same recipe: run folders of before are refused.
-PIPELINE_VERSION = 3
+PIPELINE_VERSION = 4
 # One in so many whole heads is kept for the calibration: nobody trains and calibrates.
 CALIBRATION_EVERY = 10
 SOURCE_LICENCES = {
@@ -85,7 +85,10 @@ def train_model(
     made_by = {"sources": prints, "pipeline": PIPELINE_VERSION}
     on_first(partial(claim_folder, folder, {**asdict(recipe), **made_by}))
     scheme = load_scheme(recipe.scheme)
-    trained_on = [with_heads(source, for_calibration=False) for source in sources]
+    trained_on = [
+        replace(with_heads(source, for_calibration=False), wide_share=recipe.people.wide_share)
+        for source in sources
+    ]
     atlas = on_first(partial(_atlas_stage, recipe, trained_on, folder))
     people = recipe.people
     seen = range(people.first_seed, people.first_seed + people.n_train + people.n_validation)

@@ -53,12 +53,16 @@ RECIPES_FOLDER = Path(__file__).parent / "recipes"
 
 @dataclass(frozen=True)
 class PeopleRecipe:
-    """Which generated people: three ranges of seeds, one after the other."""
+    """Which generated people: three ranges of seeds, one after the other.
+
+    `wide_share` of those who train and validate, and of the atlas's, are wider than their source.
+    """
 
     first_seed: int
     n_train: int
     n_validation: int
     n_calibration: int
+    wide_share: float
 
 
 @dataclass(frozen=True)
@@ -211,6 +215,9 @@ def read_recipe(name_or_path: str | os.PathLike[str]) -> Recipe:
         if not 0 < number < math.inf:
             msg = f"{path}: [{part}]: {name} must be a number above 0; got {number}."
             raise UsageError(msg)
+    if not 0 <= built["people"].wide_share <= 1:
+        msg = f"{path}: [people]: wide_share must be 0 to 1; got {built['people'].wide_share}."
+        raise UsageError(msg)
     rounds = content["landmarks"]
     if not isinstance(rounds, list) or not rounds:
         msg = f"{path}: landmarks must be one or more rounds, each begun by [[landmarks]]."

@@ -8,6 +8,7 @@ import pytest
 
 from palnet.synthesis import draw_person
 from palnet.synthesis.morphable import WholeHead
+from palnet.synthesis.people import _choose_head, _mix_head
 from toy_head import toy_model
 
 N_PEOPLE = 60
@@ -98,6 +99,56 @@ def test_drawing_leaves_the_model_as_it_was():
         np.testing.assert_array_equal(array, kept)
 
 
+# --- people wider than their source --------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def wide_people():
+    wide = replace(toy_model(), wide_share=1.0)
+    return [draw_person(wide, np.random.default_rng(seed)) for seed in range(N_PEOPLE)]
+
+
+def test_share_of_wide_people_is_the_one_of_the_source():
+    half = replace(toy_model(), wide_share=0.5)
+
+    people = [draw_person(half, np.random.default_rng(seed)) for seed in range(N_PEOPLE)]
+
+    assert np.mean(["regions" in p.description for p in people]) == pytest.approx(0.5, abs=0.2)
+
+
+def test_wide_heads_are_none_that_the_modes_of_the_source_make():
+    model = toy_model()
+    modes = model.identity_mm.reshape(len(model.identity_mm), -1).astype(np.float64).T
+
+    def left_mm(seed, *, is_wide):
+        """Largest distance from the nearest mixture of the modes, and from the mean head."""
+        head = _mix_head(model, np.random.default_rng(seed), is_wide=is_wide)
+        moved = (head.points_mm - model.neutral_mm).astype(np.float64).ravel()
+        weights = np.linalg.lstsq(modes, moved, rcond=None)[0]
+        left = np.linalg.norm((moved - modes @ weights).reshape(-1, 3), axis=1).max()
+        return left, np.linalg.norm(moved.reshape(-1, 3), axis=1).max()
+
+    for seed in range(10):
+        assert left_mm(seed, is_wide=False)[0] < 1e-3
+        left, all_mm = left_mm(seed, is_wide=True)
+        assert left > 0.1 * all_mm
+
+
+def test_some_wide_people_are_infants_without_a_beard(wide_people):
+    infants = [person for person in wide_people if not person.may_have_beard]
+
+    assert 0.15 < len(infants) / N_PEOPLE < 0.45
+    assert all(person.size <= 0.9 for person in infants)
+
+
+def test_wide_people_are_whole_and_labelled(wide_people):
+    model = toy_model()
+
+    for person in wide_people:
+        assert np.isfinite(person.points_mm).all()
+        np.testing.assert_array_equal(person.landmarks_mm, person.points_mm[model.landmark_points])
+
+
 # --- whole heads ---------------------------------------------------------------------------------
 
 
@@ -117,6 +168,33 @@ def test_every_head_is_drawn_and_said_who_it_is(a_source_of_heads):
 
     found = {(p.description["head"], p.description["age_group"], p.may_have_beard) for p in drawn}
     assert found == {(0, "adult", True), (1, "infant", False)}
+
+
+def test_regions_of_a_wide_head_are_of_heads_of_its_age(a_source_of_heads):
+    """Of two heads of one age each region has its share; an infant gets nothing of an adult."""
+    neutral = toy_model().neutral_mm
+    shifted = neutral + np.array([0, 0, 9], dtype=np.float32)
+    other = WholeHead(shifted, 1.0, {"age_group": "adult", "may_have_beard": True})
+    heads = (*a_source_of_heads.heads, other)
+    source = replace(a_source_of_heads, heads=heads, wide_share=1.0)
+    plain = replace(source, wide_share=0.0)
+
+    def depths(model, seed):
+        """How far each point lies before the neutral head's, in the size of that."""
+        rng = np.random.default_rng(seed)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("palnet.synthesis.people.HEAD_MIXING", 0.0)
+            head = _choose_head(model, rng, is_wide=model.wide_share > 0)
+        return head.about["age_group"], head.points_mm[:, 2] / head.size - neutral[:, 2]
+
+    drawn = [depths(source, seed) for seed in range(40)]
+
+    adults = [depth for age, depth in drawn if age == "adult"]
+    assert any(np.ptp(depth) > 3 for depth in adults)
+    assert all(np.ptp(depth) < 0.1 for _, depth in (depths(plain, seed) for seed in range(40)))
+    for age, depth in drawn:
+        assert depth.min() > -0.1
+        assert depth.max() < (9.1 if age == "adult" else 0.1)
 
 
 def test_whole_heads_keep_their_own_size(a_source_of_heads):

@@ -33,6 +33,7 @@ first_seed = 10
 n_train = 3
 n_validation = 2
 n_calibration = 2
+wide_share = {wide_share}
 [atlas]
 n_people = 8
 n_modes = 5
@@ -72,7 +73,9 @@ def a_recipe(tmp_path_factory):
     scheme = folder / "toy.json"
     scheme.write_text(json.dumps(scheme_to_dict(toy_scheme())), encoding="utf-8")
     path = folder / "lab.toml"
-    path.write_text(RECIPE.format(scheme=scheme.as_posix(), seed=3), encoding="utf-8")
+    path.write_text(
+        RECIPE.format(scheme=scheme.as_posix(), seed=3, wide_share=0.5), encoding="utf-8"
+    )
     return read_recipe(path)
 
 
@@ -140,6 +143,15 @@ def test_people_of_the_calibration_trained_nothing(a_run):
     assert sample_of.calls[0] == ["15.npz", "16.npz"]
 
 
+def test_people_are_wider_than_their_source_but_for_those_who_calibrate(a_run):
+    def is_wide(seed):
+        scan = read_generated_scan(a_run.parent / "scans" / f"{seed}.npz")
+        return "regions" in scan.description
+
+    assert {is_wide(seed) for seed in range(10, 15)} == {True, False}
+    assert not any(is_wide(seed) for seed in (15, 16))
+
+
 def test_run_again_does_nothing_twice(a_run, a_recipe, short_steps):
     folder = a_run.parent
     before = {
@@ -185,7 +197,7 @@ def test_a_gpu_computes_a_batch_as_a_whole(a_recipe, monkeypatch, tmp_path):
 
 def test_folder_of_another_recipe_is_refused(a_run, a_recipe, tmp_path):
     path = tmp_path / "lab.toml"
-    path.write_text(RECIPE.format(scheme=a_recipe.scheme, seed=4), encoding="utf-8")
+    path.write_text(RECIPE.format(scheme=a_recipe.scheme, seed=4, wide_share=0.5), encoding="utf-8")
 
     with pytest.raises(UsageError, match="holds a run of another recipe or version"):
         pipeline.train_model(read_recipe(path), [toy_model()], a_run.parent)

@@ -16,6 +16,7 @@ first_seed = 10
 n_train = 4
 n_validation = 2
 n_calibration = 1
+wide_share = 0.4
 [atlas]
 n_people = 5
 n_modes = 3
@@ -59,6 +60,7 @@ def test_recipe_is_what_the_file_says(a_recipe_file):
 
     assert (recipe.name, recipe.scheme, recipe.seed) == ("lab", "palnet50", 7)
     assert recipe.people.n_validation == 2
+    assert recipe.people.wide_share == 0.4
     assert recipe.atlas.n_points == 60
     assert recipe.joint.ridge == 300
     assert (recipe.unseen_source.factor, recipe.unseen_source.power) == (1.5, 0.8)
@@ -87,6 +89,9 @@ def test_recipe_that_measures_an_unseen_source_supposes_nothing_of_it(name):
     ("old", "new", "message"),
     [
         ("seed = 7\n", "", "absent keys .'seed'"),
+        ("wide_share = 0.4", "wide_share = 1.5", r"\[people\]: wide_share must be 0 to 1; got 1.5"),
+        ("wide_share = 0.4", "wide_share = nan", "wide_share must be 0 to 1; got nan"),
+        ("wide_share = 0.4", "", "absent keys .'wide_share'"),
         ("n_modes = 3", "n_modes = 3\nn_mode = 4", "unknown keys .'n_mode'"),
         ("[pose]", "[poses]", "'pose'"),
         ("n_steps = 12", "n_steps = -1", "n_steps must be a number of at least 0; got -1"),
