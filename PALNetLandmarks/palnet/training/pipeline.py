@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from palnet.network.layers import Weights
     from palnet.scheme import Scheme
     from palnet.synthesis.morphable import MorphableModel
     from palnet.training.drawing import PatchTensors
@@ -240,7 +241,7 @@ def _landmark_stage(
         n_parts = part.n_parts if device.type == "cpu" else 1
         settings = LoopSettings(part.n_steps, part.peak_rate, seed=seed, n_parts=n_parts)
         run = folder / (f"landmarks_{number}" if number > 1 else "landmarks")
-        size, n_landmarks = SIZES[part.network], len(scheme)
+        size, n_landmarks, before = SIZES[part.network], len(scheme), weights
         weights = train_landmark_network(
             begin_network(n_landmarks, size, seed, weights or None),
             train,
@@ -250,9 +251,19 @@ def _landmark_stage(
             settings,
             drawing=Drawing(part.batch_size // n_parts, part.n_drawn, part.warp),
         )
+        if part.share_before:
+            weights = _average(weights, before, part.share_before)
         refit = partial(_joint_stage, recipe, weights, (train, validation), mirror, run)
         weights = on_first(refit)
     return {f"landmarks.{name}": weight for name, weight in weights.items()}
+
+
+def _average(
+    weights: Weights, before: Weights, share_before: float
+) -> dict[str, NDArray[np.float32]]:
+    """The mean of two networks of one size, one of which was trained on from the other."""
+    share = np.float32(share_before)
+    return {name: (1 - share) * weight + share * before[name] for name, weight in weights.items()}
 
 
 def _joint_stage(

@@ -102,6 +102,9 @@ class LandmarkRecipe:
     network : str
         Size of the network, of `SIZES`; one that is larger than that of the round before grows
         out of it.
+    share_before : float
+        How much the network of the round before counts in the mean of its weights and those of
+        this round, which is what the round leaves; below 1, and 0 where there is none of that size.
     """
 
     n_steps: int
@@ -110,6 +113,7 @@ class LandmarkRecipe:
     n_drawn: int
     warp: float
     network: str
+    share_before: float
 
     @property
     def n_parts(self) -> int:
@@ -230,6 +234,13 @@ def read_recipe(name_or_path: str | os.PathLike[str]) -> Recipe:
     if order != sorted(order):
         msg = f"{path}: [[landmarks]]: a network may grow from round to round, not shrink."
         raise UsageError(msg)
+    for number, (part, size) in enumerate(zip(built["landmarks"], order, strict=True), start=1):
+        if part.share_before and (number == 1 or size != order[number - 2]):
+            msg = (
+                f"{path}: [[landmarks]] {number}: share_before must be 0 where no network of that "
+                f"size was before; got {part.share_before}."
+            )
+            raise UsageError(msg)
     return Recipe(name=path.stem, scheme=content["scheme"], seed=content["seed"], **built)
 
 
@@ -245,6 +256,7 @@ def _build_round(table: Any, where: str) -> LandmarkRecipe:
         f"warp must be 0 to 1; got {part.warp}": 0 <= part.warp <= 1,
         f"peak_rate must be a finite number; got {part.peak_rate}": 0 <= part.peak_rate < math.inf,
         f"network must be one of {sorted(SIZES)}; got {part.network!r}": part.network in SIZES,
+        f"share_before must be 0 to below 1; got {part.share_before}": 0 <= part.share_before < 1,
     }
     for text, holds in wanted.items():
         if not holds:

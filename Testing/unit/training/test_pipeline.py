@@ -49,6 +49,7 @@ batch_size = 3
 n_drawn = 32
 warp = 0
 network = "small"
+share_before = 0
 
 [[landmarks]]
 n_steps = 6
@@ -57,6 +58,7 @@ batch_size = 3
 n_drawn = 48
 warp = 1.0
 network = "large"
+share_before = 0
 
 [joint]
 ridge = 10
@@ -77,6 +79,10 @@ def a_recipe(tmp_path_factory):
         RECIPE.format(scheme=scheme.as_posix(), seed=3, wide_share=0.5), encoding="utf-8"
     )
     return read_recipe(path)
+
+
+def a_round(n_steps, peak_rate, *, share_before=0.0, **more):
+    return LandmarkRecipe(n_steps, peak_rate, share_before=share_before, **more)
 
 
 def sample_of(model, scans):
@@ -187,7 +193,7 @@ def test_a_gpu_computes_a_batch_as_a_whole(a_recipe, monkeypatch, tmp_path):
     monkeypatch.setattr(pipeline, "train_landmark_network", train)
     monkeypatch.setattr(pipeline, "refit_joint_layer", lambda weights, *_, ridge: weights)
     monkeypatch.setattr(pipeline, "choose_device", lambda: torch.device("cuda"))
-    rounds = (LandmarkRecipe(12, 2e-3, batch_size=48, n_drawn=64, warp=0.5, network="small"),)
+    rounds = (a_round(12, 2e-3, batch_size=48, n_drawn=64, warp=0.5, network="small"),)
 
     recipe = replace(a_recipe, landmarks=rounds)
     pipeline._landmark_stage(recipe, None, list(range(7)), tmp_path, toy_scheme(), 1)
@@ -210,6 +216,36 @@ def test_folder_that_an_earlier_version_began_is_refused(a_run, a_recipe, monkey
         pipeline.train_model(a_recipe, [toy_model()], a_run.parent)
 
 
+def test_round_leaves_the_mean_of_its_network_and_the_one_before(a_recipe, monkeypatch, tmp_path):
+    begun_with, trained = [], [{"w": np.float32([1, 2])}, {"w": np.float32([5, 2])}]
+    refitted = []
+
+    def begin(n_landmarks, size, seed, start):
+        begun_with.append(start)
+
+    def refit(weights, *_, ridge):
+        refitted.append(weights["w"].tolist())
+        return {"w": weights["w"] + np.float32(8)}
+
+    monkeypatch.setattr(pipeline, "fill_patches", lambda atlas, scans, **_: scans)
+    monkeypatch.setattr(pipeline, "load_patches", lambda paths: paths)
+    monkeypatch.setattr(pipeline, "place_patches", lambda patches, device: patches)
+    monkeypatch.setattr(pipeline, "begin_network", begin)
+    monkeypatch.setattr(pipeline, "train_landmark_network", lambda *_, **__: trained.pop(0))
+    monkeypatch.setattr(pipeline, "refit_joint_layer", refit)
+    usual = {"batch_size": 8, "n_drawn": 32, "warp": 0.0, "network": "small"}
+    rounds = (a_round(2, 1e-3, **usual), a_round(2, 1e-3, share_before=0.25, **usual))
+
+    recipe = replace(a_recipe, landmarks=rounds)
+    weights = pipeline._landmark_stage(recipe, None, list(range(7)), tmp_path, toy_scheme(), 1)
+
+    # The second round goes on from the refitted first, [9, 10], and is averaged with that.
+    assert begun_with[0] is None
+    assert begun_with[1]["w"].tolist() == [9, 10]
+    assert refitted == [[1, 2], [6, 4]]
+    assert weights["landmarks.w"].tolist() == [14, 12]
+
+
 # --- several sources -----------------------------------------------------------------------------
 
 
@@ -226,8 +262,8 @@ def a_source_of_heads(n_heads):
 
 def test_every_number_of_a_round_reaches_its_training(a_recipe, monkeypatch, tmp_path):
     rounds = (
-        LandmarkRecipe(12, 2e-3, batch_size=48, n_drawn=64, warp=0.5, network="small"),
-        LandmarkRecipe(6, 1e-3, batch_size=5, n_drawn=32, warp=0.0, network="large"),
+        a_round(12, 2e-3, batch_size=48, n_drawn=64, warp=0.5, network="small"),
+        a_round(6, 1e-3, batch_size=5, n_drawn=32, warp=0.0, network="large"),
     )
     seen = []
 

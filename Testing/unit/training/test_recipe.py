@@ -37,6 +37,7 @@ batch_size = 24
 n_drawn = 32
 warp = 0
 network = "small"
+share_before = 0
 
 [[landmarks]]
 n_steps = 6
@@ -45,6 +46,7 @@ batch_size = 24
 n_drawn = 48
 warp = 0.5
 network = "large"
+share_before = 0
 """
 
 
@@ -101,6 +103,19 @@ def test_recipe_that_measures_an_unseen_source_supposes_nothing_of_it(name):
         ('network = "large"', "network = 2", "2: network must be a text in quotes; got 2"),
         ('"large"', '"huge"', r"2: network must be one of .'large', 'small'.; got 'huge'"),
         ("warp = 0.5", "", r"\[\[landmarks\]\] 2: absent keys .'warp'"),
+        ("share_before = 0\n\n", "\n", "1: absent keys .'share_before'"),
+        (
+            "share_before = 0\n\n",
+            "share_before = 1\n\n",
+            "1: share_before must be 0 to below 1; got 1",
+        ),
+        ("share_before = 0\n\n", "share_before = nan\n\n", "must be 0 to below 1; got nan"),
+        ("share_before = 0\n\n", "share_before = 0.5\n\n", "1: share_before must be 0 where no"),
+        (
+            '"large"\nshare_before = 0',
+            '"large"\nshare_before = 0.5',
+            "2: share_before must be 0 where",
+        ),
         ("n_drawn = 48", "n_drawn = 65", r"\[\[landmarks\]\] 2: n_drawn must be 1 to 64; got 65"),
         ("n_drawn = 48", "n_drawn = 0", "n_drawn must be 1 to 64; got 0"),
         ("n_drawn = 48", "n_drawn = 48.0", "n_drawn must be a whole number; got 48.0"),
