@@ -94,7 +94,7 @@ def train_model(
     people = recipe.people
     seen = range(people.first_seed, people.first_seed + people.n_train + people.n_validation)
     scans = on_first(partial(_fill_from_all, trained_on, seen, folder / "scans", jobs))
-    weights = _pose_stage(recipe, atlas, scans, folder)
+    weights: dict[str, NDArray[np.floating]] = {**_pose_stage(recipe, atlas, scans, folder)}
     weights |= _landmark_stage(recipe, atlas, scans, folder, scheme, jobs)
     path = folder / f"{recipe.name}.npz"
     if is_first():
@@ -221,7 +221,7 @@ def _landmark_stage(
     folder: Path,
     scheme: Scheme,
     jobs: int,
-) -> dict[str, NDArray[np.float32]]:
+) -> dict[str, NDArray[np.floating]]:
     """Train the landmark network, its joint layer refitted after each round."""
     people = recipe.people
     n_used = people.n_train + people.n_validation
@@ -255,7 +255,12 @@ def _landmark_stage(
             weights = _average(weights, before, part.share_before)
         refit = partial(_joint_stage, recipe, weights, (train, validation), mirror, run)
         weights = on_first(refit)
-    return {f"landmarks.{name}": weight for name, weight in weights.items()}
+    # Half precision moves no landmark by more than 0.03 mm. (That of the pose networks would: other
+    # poses take other points of the surface.)
+    return {
+        f"landmarks.{name}": weight.astype(np.float16) if weight.ndim > 1 else weight
+        for name, weight in weights.items()
+    }
 
 
 def _average(

@@ -133,6 +133,17 @@ def test_model_knows_what_the_recipe_says_of_unseen_sources(a_run):
     assert model.metadata["calibration"]["unseen_source"] == {"factor": 1.5, "power": 0.8}
 
 
+def test_landmark_network_is_kept_in_half_precision_and_the_pose_networks_are_not(a_run):
+    with np.load(a_run, allow_pickle=False) as arrays:
+        kinds = {
+            (name.split(".")[1].split("_")[0], arrays[name].dtype.name)
+            for name in arrays.files
+            if name.startswith("network.") and arrays[name].ndim > 1
+        }
+
+    assert kinds == {("landmarks", "float16"), ("pose", "float32")}
+
+
 def test_model_says_what_it_was_made_from(a_run, a_recipe):
     metadata = read_model(a_run).metadata
 
