@@ -41,8 +41,8 @@ LIPS = (
 # Whole heads are few: each takes this much (standard deviation) of the difference between two
 # others of its age, and another size.
 HEAD_MIXING, HEAD_SIZE_SPREAD = 0.35, 0.06
-# Of people who are to be wider than their source: each part of their face up to this many standard
-# deviations off the mean one's, and so many of them infants where a source has none.
+# Of people who are to be wider than their source: spread of the identity weights of each region,
+# and how many of them are infants where a source has none.
 WIDE_SPREAD, INFANT_SHARE = (0.6, 1.5), 0.3
 # anny's infants are smaller than infants are.
 INFANT_GROWTH = (1.0, 1.25)
@@ -160,19 +160,20 @@ def _choose_head(model: MorphableModel, rng: np.random.Generator, *, is_wide: bo
     number = int(rng.integers(len(model.heads)))
     head = model.heads[number]
     same_age = [h for h in model.heads if h.about.get("age_group") == head.about.get("age_group")]
-    own = head.points_mm / np.float32(head.size)
+    own, about = head.points_mm / np.float32(head.size), {"head": number, **head.about}
     if is_wide:
         regions = draw_regions(model.neutral_mm, rng)
         others = [same_age[int(k)] for k in rng.integers(len(same_age), size=len(regions) - 1)]
         parts = [own, *(other.points_mm / np.float32(other.size) for other in others)]
         own = np.einsum("rp,rpc->pc", regions, np.stack(parts))
+        about["regions"] = len(regions)
     one, other = (same_age[int(k)] for k in rng.integers(len(same_age), size=2))
     share = np.float32(rng.normal(0, HEAD_MIXING))
     mixed = own + share * (one.points_mm / np.float32(one.size) - other.points_mm / other.size)
     grown = rng.uniform(*INFANT_GROWTH) if head.about.get("age_group") == "infant" else 1.0
     size = float(head.size * grown * np.exp(rng.normal(0, HEAD_SIZE_SPREAD)))
     points = np.asarray(np.float32(size) * mixed, dtype=np.float32)
-    return WholeHead(points, size, {"head": number, **head.about})
+    return WholeHead(points, size, about)
 
 
 def _draw_expressions(model: MorphableModel, rng: np.random.Generator) -> NDArray[np.float32]:

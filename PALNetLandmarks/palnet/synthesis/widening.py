@@ -2,8 +2,8 @@
 """Heads outside a source's own range, to train with: parts of several people, and infants.
 
 A network that was trained on one source is off on another where its heads are unlike all that it
-knows, infants most. Places are in the template's face frame (+X the subject's left, +Y up, +Z
-front), so that they lie in the same place on every head.
+knows. Bumps are in the template's face frame (+X the subject's left, +Y up, +Z front), so that they
+lie in the same place on every head.
 """
 
 from __future__ import annotations

@@ -55,7 +55,8 @@ RECIPES_FOLDER = Path(__file__).parent / "recipes"
 class PeopleRecipe:
     """Which generated people: three ranges of seeds, one after the other.
 
-    `wide_share` of those who train and validate, and of the atlas's, are wider than their source.
+    `wide_share` of those who train and validate, and of the atlas's, are wider than their source;
+    those who calibrate are not.
     """
 
     first_seed: int

@@ -185,6 +185,7 @@ def test_regions_of_a_wide_head_are_of_heads_of_its_age(a_source_of_heads):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("palnet.synthesis.people.HEAD_MIXING", 0.0)
             head = _choose_head(model, rng, is_wide=model.wide_share > 0)
+        assert ("regions" in head.about) == (model.wide_share > 0)
         return head.about["age_group"], head.points_mm[:, 2] / head.size - neutral[:, 2]
 
     drawn = [depths(source, seed) for seed in range(40)]

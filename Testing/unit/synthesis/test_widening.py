@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from palnet.synthesis.widening import PEOPLE, SIZES, draw_regions, make_infantile
+from palnet.synthesis.widening import PEOPLE, REGION_MM, SIZES, draw_regions, make_infantile
 from toy_head import toy_model
 
 N_DRAWN = 40
@@ -39,8 +39,8 @@ def test_regions_change_smoothly_from_place_to_place(many_regions):
     model = toy_model()
     ends = model.triangles[:, :2]
     lengths_mm = np.linalg.norm(np.diff(model.neutral_mm[ends], axis=1)[:, 0], axis=1)
-    # Two people of the narrowest width, as far apart as a face is high.
-    steepest = 200 / 22.0**2
+    # Of two people of the narrowest width, as far apart as a face is wide: distance / (4 width^2).
+    steepest = 120 / (4 * REGION_MM[0] ** 2)
 
     for shares in many_regions:
         steps = np.abs(np.diff(shares[:, ends], axis=2)[..., 0])
