@@ -11,9 +11,9 @@ import numpy as np
 from palnet.synthesis.capture import compute_vertex_normals
 from palnet.synthesis.conditions import add_scars, deform
 from palnet.synthesis.extremes import find_label_weights
-from palnet.synthesis.fields import bump, random_unit_vectors, smooth_step
+from palnet.synthesis.fields import bump, random_unit_vectors
 from palnet.synthesis.morphable import WholeHead
-from palnet.synthesis.widening import draw_regions, make_infantile
+from palnet.synthesis.widening import draw_regions, make_infantile, shrink_face
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -223,14 +223,9 @@ def _grow(
     childlike = float(rng.uniform(0.2, 1.0)) if rng.random() < CHILD_SHARE else 0.0
     grown = points_mm.astype(np.float32).copy()
     if childlike:
-        eye_level_mm, back_mm = 34.0, 20.0
-        below = np.minimum(grown[:, 1] - eye_level_mm, 0)
-        in_face = smooth_step(-(grown[:, 1] - eye_level_mm), 14) * smooth_step(grown[:, 2] - 30, 20)
-        shorten = childlike * rng.uniform(0.05, 0.2)
-        flatten = childlike * rng.uniform(0.0, 0.12)
-        grown[:, 1] -= shorten * below * smooth_step(grown[:, 1] + 170, 25)
-        grown[:, 2] -= flatten * in_face * np.maximum(grown[:, 2] - back_mm, 0)
-        grown[:, 0] *= 1 + childlike * rng.uniform(-0.02, 0.06) * (1 - 0.5 * in_face)
+        shorter = childlike * rng.uniform(0.05, 0.2)
+        flatter = childlike * rng.uniform(0.0, 0.12)
+        shrink_face(grown, shorter, flatter, childlike * rng.uniform(-0.02, 0.06))
     size = rng.normal(1.0, 0.035) * (1 - 0.24 * childlike * rng.uniform(0.4, 1.0))
     size = float(np.clip(size, 0.74, 1.14))
     axes = rng.normal(1.0, 0.025, size=3)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Points = NDArray[np.float32]
 
-__all__ = ["draw_regions", "make_infantile"]
+__all__ = ["draw_regions", "make_infantile", "shrink_face"]
 
 # People of whom one head is made, and how fast the face of one turns into the next one's.
 PEOPLE, REGION_MM = (2, 5), (22.0, 45.0)
@@ -64,6 +64,26 @@ def draw_regions(template_mm: Points, rng: np.random.Generator) -> Points:
     return np.asarray(shares / shares.sum(axis=0), dtype=np.float32)
 
 
+def shrink_face(points_mm: Points, shorter: float, flatter: float, broader: float) -> None:
+    """Make the face below the eyes smaller for its cranium, as a child's is, in place.
+
+    Parameters
+    ----------
+    points_mm : ndarray of shape (n_points, 3)
+        The head, which is changed.
+    shorter, flatter : float
+        How much of the height and of the depth of the face goes.
+    broader : float
+        How much broader the head gets, half as much in the face.
+    """
+    below = np.minimum(points_mm[:, 1] - EYE_LEVEL_MM, 0)
+    in_face = smooth_step(-(points_mm[:, 1] - EYE_LEVEL_MM), 14)
+    in_face = in_face * smooth_step(points_mm[:, 2] - 30, 20)
+    points_mm[:, 1] -= shorter * below * smooth_step(points_mm[:, 1] + NECK_MM, 25)
+    points_mm[:, 2] -= flatter * in_face * np.maximum(points_mm[:, 2] - BACK_MM, 0)
+    points_mm[:, 0] *= 1 + broader * (1 - 0.5 * in_face)
+
+
 def make_infantile(
     points_mm: Points, template_mm: Points, rng: np.random.Generator
 ) -> tuple[Points, float, float]:
@@ -89,12 +109,10 @@ def make_infantile(
     """
     infant = points_mm.astype(np.float32).copy()
     amount = float(rng.uniform(0.3, 1.0))
-    below = np.minimum(infant[:, 1] - EYE_LEVEL_MM, 0)
-    in_face = smooth_step(-(infant[:, 1] - EYE_LEVEL_MM), 14) * smooth_step(infant[:, 2] - 30, 20)
-    infant[:, 1] -= amount * rng.uniform(*SHORTER) * below * smooth_step(infant[:, 1] + NECK_MM, 25)
-    flatter = amount * rng.uniform(*FLATTER)
-    infant[:, 2] -= flatter * in_face * np.maximum(infant[:, 2] - BACK_MM, 0)
-    infant[:, 0] *= 1 + amount * rng.uniform(*BROADER) * (1 - 0.5 * in_face)
+    shorter, flatter, broader = (
+        amount * rng.uniform(*most) for most in (SHORTER, FLATTER, BROADER)
+    )
+    shrink_face(infant, shorter, flatter, broader)
 
     def push(place_mm: tuple[float, ...], width_mm: float, move_mm: tuple[float, ...]) -> None:
         near = bump(template_mm, np.array(place_mm, dtype=np.float32), width_mm)
