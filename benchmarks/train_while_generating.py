@@ -76,7 +76,7 @@ def main() -> None:
     add("--warp", type=float, default=0.5, help="[%(default)s]")
     add("--most", type=int, default=20_000, help="people to have room for [%(default)s]")
     add("--least", type=int, default=1_000, help="people to wait for [%(default)s]")
-    add("--wide", type=float, default=0.5, help="share of people wider than a source [%(default)s]")
+    add("--wide", type=float, default=0.4, help="share of people wider than a source [%(default)s]")
     add("--anew", action="store_true", help="begin from nothing")
     arguments = parser.parse_args()
     (generate if arguments.what == "generate" else train)(arguments)
