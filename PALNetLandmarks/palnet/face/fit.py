@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from palnet.face.atlas import FaceAtlas
     from palnet.surface import PointCloud
 
-__all__ = ["AtlasFit", "compare_relief", "fit_atlas", "measure_misfit"]
+__all__ = ["AtlasFit", "compare_relief", "fit_atlas", "guide_fit", "measure_misfit"]
 
 # (modes, every n-th atlas point, farthest match in mm, ridge) of each round of the fit: first the
 # pose alone, then shape with a falling ridge. The ridge is the variance of a match in mm^2 times
@@ -36,6 +36,10 @@ SCHEDULE = (
     *((40, 3, 9.0, 14.0),) * 4,
     *((140, 2, 6.0, 3.0),) * 5,
 )
+# Of a fit that landmarks guide, from where the first one ended: its last rounds once more.
+GUIDED_SCHEDULE = SCHEDULE[-5:]
+# How much a landmark pulls, over its spread in mm, where a matched point pulls by 1 at most.
+GUIDE_PULL_MM = 3.0
 MIN_NORMAL_AGREEMENT = 0.5
 # Share of point-to-point in the residual: it stops the atlas from sliding along smooth cheeks.
 POINT_SHARE = 0.01
@@ -137,21 +141,105 @@ def fit_atlas(
     AtlasFit
         The fit; whether it is a face is for `palnet.face.verdict` to say.
     """
-    tree = cKDTree(cloud.points_mm)
-    face_from_cloud = np.eye(4)
-    weights = np.zeros(atlas.n_modes)
+    target = _Target(cKDTree(cloud.points_mm), cloud.normals)
+    weights, face_from_cloud = _fit_rounds(atlas, target, np.zeros(atlas.n_modes), schedule)
+    return _summarise(atlas, target.tree, cloud.normals, face_from_cloud, weights)
+
+
+def guide_fit(
+    atlas: FaceAtlas,
+    cloud: PointCloud,
+    weights: NDArray[np.float64],
+    landmarks_mm: NDArray[np.float64],
+    spread_mm: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Fit the atlas once more, to landmarks that were found on the scan as well as to its points.
+
+    The nearest point of a scan is often another place of the face than the atlas's, most on faces
+    that the modes cannot make. A landmark says which place it is: eyes, nose and mouth, which a
+    network finds surely, bring along what the surface does not tell.
+
+    Parameters
+    ----------
+    atlas : FaceAtlas
+        The atlas.
+    cloud : PointCloud
+        The region of interest, in the face frame of the first fit.
+    weights : ndarray of shape (n_modes,)
+        Shape of the first fit.
+    landmarks_mm : ndarray of shape (n_landmarks, 3)
+        The landmarks, in the same frame.
+    spread_mm : ndarray of shape (n_landmarks,)
+        How far off each may be, above 0: one pulls by `GUIDE_PULL_MM` over it.
+
+    Returns
+    -------
+    ndarray of shape (n_landmarks, 3)
+        The atlas's landmarks after the fit, in the frame of the cloud.
+    """
+    known = (landmarks_mm, GUIDE_PULL_MM / spread_mm)
+    target = _Target(cKDTree(cloud.points_mm), cloud.normals, *known)
+    weights, face_from_cloud = _fit_rounds(atlas, target, weights, GUIDED_SCHEDULE)
+    return apply_similarity(invert_similarity(face_from_cloud), atlas.shape_landmarks(weights))
+
+
+@dataclass(frozen=True, eq=False)
+class _Target:
+    """What the atlas is fitted to: points with normals, and landmarks that pull, if known."""
+
+    tree: cKDTree
+    normals: NDArray[np.float64]
+    landmarks_mm: NDArray[np.float64] | None = None
+    pull: NDArray[np.float64] | None = None
+
+
+def _fit_rounds(
+    atlas: FaceAtlas,
+    target: _Target,
+    weights: NDArray[np.float64],
+    schedule: tuple[tuple[int, int, float, float], ...],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Go through the rounds from some weights on; gives weights and ``face_from_cloud``."""
+    weights, face_from_cloud = weights.copy(), np.eye(4)
     modes_by_point = atlas.modes_by_point
     for n_modes, thinning, reach_mm, ridge in schedule:
-        chosen = slice(None, None, thinning)
-        shape = atlas.mean_mm[chosen] + modes_by_point[chosen, :, :n_modes] @ weights[:n_modes]
-        match = _match(shape, atlas.normals[chosen], tree, cloud.normals, face_from_cloud, reach_mm)
+        chosen, now = slice(None, None, thinning), weights[:n_modes]
+        shape = atlas.mean_mm[chosen] + modes_by_point[chosen, :, :n_modes] @ now
+        facing = atlas.normals[chosen]
+        match = _match(shape, facing, target.tree, target.normals, face_from_cloud, reach_mm)
         if len(match.rows) < MIN_MATCHES:
             break
         modes = modes_by_point[chosen][match.rows, :, :n_modes]
-        motion, step = _solve(shape[match.rows], match, modes, weights[:n_modes], ridge)
+        guide = _guide(atlas, target, now, face_from_cloud)
+        motion, step = _solve(shape[match.rows], match, modes, now, ridge, guide)
         weights[:n_modes] += step
         face_from_cloud = motion @ face_from_cloud
-    return _summarise(atlas, tree, cloud.normals, face_from_cloud, weights)
+    return weights, face_from_cloud
+
+
+@dataclass(frozen=True, eq=False)
+class _Guide:
+    """Landmarks of the atlas that are to come to known places: themselves, the way, the pull."""
+
+    points: NDArray[np.float64]
+    gap: NDArray[np.float64]
+    modes: NDArray[np.float32]
+    pull: NDArray[np.float32]
+
+
+def _guide(
+    atlas: FaceAtlas,
+    target: _Target,
+    weights: NDArray[np.float64],
+    face_from_cloud: NDArray[np.float64],
+) -> _Guide | None:
+    """The way from the atlas's landmarks, at these weights, to those that are known."""
+    if target.landmarks_mm is None or target.pull is None:
+        return None
+    reached = atlas.shape_landmarks(weights)
+    gap = apply_similarity(face_from_cloud, target.landmarks_mm) - reached
+    modes = atlas.landmark_modes_mm[: len(weights)].transpose(1, 2, 0)
+    return _Guide(reached, gap, modes, target.pull.astype(np.float32))
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,6 +281,7 @@ def _solve(
     modes: NDArray[np.float32],
     weights: NDArray[np.float64],
     ridge: float,
+    guide: _Guide | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """One Gauss-Newton step: how the scan moves, and how the weights change.
 
@@ -201,26 +290,23 @@ def _solve(
     """
     gap = match.points - shape
     middle = shape.mean(axis=0)
-    arms = (shape - middle).astype(np.float32)
-    n_modes = modes.shape[2]
-    # Motion of each point with each unknown, (n_points, 3, 7 + n_modes).
-    columns = np.zeros((len(shape), 3, 7 + n_modes), dtype=np.float32)
-    columns[:, (2, 0, 1), (0, 1, 2)] = arms[:, (1, 2, 0)]
-    columns[:, (1, 2, 0), (0, 1, 2)] = -arms[:, (2, 0, 1)]
-    columns[:, (0, 1, 2), (3, 4, 5)] = 1.0
-    columns[:, :, 6] = arms
-    columns[:, :, 7:] = modes
+    columns = _motion_columns(shape - middle, modes)
     root = np.sqrt(match.robust).astype(np.float32)
     facing = match.normals.astype(np.float32) * root[:, None]
     plane = np.matmul(facing[:, None], columns)[:, 0]
     plane_gap = np.einsum("ij,ij->i", gap, facing)
     thin = slice(None, None, 3)
-    point_weight = np.sqrt(3 * POINT_SHARE).astype(np.float32) * root[thin, None]
-    free = (columns[thin] * point_weight[..., None]).reshape(-1, 7 + n_modes)
-    free_gap = (gap[thin] * point_weight).ravel()
+    point_weight = np.sqrt(3 * POINT_SHARE).astype(np.float32) * root[thin]
+    free, free_gap = _weighted_rows(columns[thin], gap[thin], point_weight)
     normal = (plane.T @ plane + free.T @ free).astype(np.float64)
     right = plane_gap @ plane + free_gap @ free
+    if guide is not None:
+        held = _motion_columns(guide.points - middle, guide.modes)
+        held, held_gap = _weighted_rows(held, guide.gap, np.sqrt(guide.pull))
+        normal += held.T @ held
+        right += held_gap @ held
     # The tiny share on the motion keeps the system solvable where nothing holds it.
+    n_modes = modes.shape[2]
     normal[np.diag_indices_from(normal)] += np.repeat([1e-3, ridge], [7, n_modes])
     right[7:] -= ridge * weights
     solution = cho_solve(cho_factor(normal), right)
@@ -230,6 +316,28 @@ def _solve(
     atlas_motion[:3, :3] = scale * turn
     atlas_motion[:3, 3] = middle + solution[3:6] - scale * turn @ middle
     return invert_similarity(atlas_motion), solution[7:]
+
+
+def _motion_columns(
+    arms_mm: NDArray[np.float64], modes: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Motion of each point with each unknown, (n_points, 3, 7 + n_modes)."""
+    arms = arms_mm.astype(np.float32)
+    columns = np.zeros((len(arms), 3, 7 + modes.shape[2]), dtype=np.float32)
+    columns[:, (2, 0, 1), (0, 1, 2)] = arms[:, (1, 2, 0)]
+    columns[:, (1, 2, 0), (0, 1, 2)] = -arms[:, (2, 0, 1)]
+    columns[:, (0, 1, 2), (3, 4, 5)] = 1.0
+    columns[:, :, 6] = arms
+    columns[:, :, 7:] = modes
+    return columns
+
+
+def _weighted_rows(
+    columns: NDArray[np.float32], gap: NDArray[np.float64], weight: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """The three equations of each point, weighted: left and right side."""
+    left = (columns * weight[:, None, None]).reshape(-1, columns.shape[2])
+    return left, (gap * weight[:, None]).ravel()
 
 
 def _summarise(

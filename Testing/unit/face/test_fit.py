@@ -6,7 +6,7 @@ import pytest
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from palnet.face.fit import _match, _summarise, fit_atlas, measure_misfit
+from palnet.face.fit import _match, _summarise, fit_atlas, guide_fit, measure_misfit
 from palnet.face.region import extract_face, move_cloud, sample_coarse
 from palnet.face.similarity import (
     apply_similarity,
@@ -293,3 +293,96 @@ def test_a_part_four_millimetres_off_the_scan_is_not_covered(gap_mm, coverage):
     fit = _summarise(atlas, cKDTree(lifted), atlas.normals, np.eye(4), np.zeros(atlas.n_modes))
 
     assert fit.coverage == pytest.approx(coverage, abs=0.2)
+
+
+# --- a fit that landmarks guide -------------------------------------------------------------------
+
+
+NOWHERE = np.inf  # a spread that pulls nothing
+
+
+def in_face(head, fit):
+    """The cloud and the true landmarks of a head in the face frame of its fit."""
+    cloud, truth = head
+    return move_cloud(cloud, fit.face_from_cloud), apply_similarity(fit.face_from_cloud, truth)
+
+
+def test_known_landmarks_bring_the_others_nearer_to_the_truth(the_heads, the_fits):
+    """Every other landmark is known; what is measured are those that are not."""
+    gained = []
+    for head, fit in zip(the_heads, the_fits, strict=True):
+        cloud, truth = in_face(head, fit)
+        is_known = np.arange(len(truth)) % 2 == 0
+
+        guided = guide_fit(toy_atlas(), cloud, fit.weights, truth, np.where(is_known, 0.1, NOWHERE))
+
+        rest = ~is_known
+        before, after = (mean_distance(x[rest], truth[rest]) for x in (fit.landmarks_mm, guided))
+        gained.append(before - after)
+        known = mean_distance(guided[is_known], truth[is_known])
+        assert known < mean_distance(fit.landmarks_mm[is_known], truth[is_known])
+
+    assert np.mean(gained) > 0
+
+
+def test_wrong_landmark_of_which_nothing_is_known_pulls_nothing(the_heads, the_fits):
+    cloud, truth = in_face(the_heads[0], the_fits[0])
+    spread = np.full(len(truth), NOWHERE)
+
+    guided = guide_fit(toy_atlas(), cloud, the_fits[0].weights, truth + 40.0, spread)
+
+    # The rounds go on from where the fit ended, and hardly move it.
+    assert mean_distance(guided, the_fits[0].landmarks_mm) < 0.1
+
+
+def test_surer_landmark_is_come_nearer_to(the_heads, the_fits):
+    cloud, _ = in_face(the_heads[1], the_fits[1])
+    start = the_fits[1].landmarks_mm
+    wanted = start.copy()
+    wanted[0] += [0.0, 3.0, 0.0]
+
+    def left(spread_mm):
+        spread = np.full(len(start), NOWHERE)
+        spread[0] = spread_mm
+        guided = guide_fit(toy_atlas(), cloud, the_fits[1].weights, wanted, spread)
+        return np.linalg.norm(guided[0] - wanted[0])
+
+    distances = [left(spread_mm) for spread_mm in (10.0, 1.0, 0.1, 0.001)]
+
+    assert distances == sorted(distances, reverse=True)
+    assert distances[0] > 2 > 0.5 > distances[-1]
+
+
+def test_convention_guided_landmarks_are_in_the_frame_of_the_cloud(the_heads, the_fits):
+    """Cloud and landmarks moved by a little give landmarks moved likewise."""
+    cloud, truth = in_face(the_heads[3], the_fits[3])
+    motion, spread = make_motion(3, 0.5, 0.5), np.full(len(truth), 1.0)
+    weights = the_fits[3].weights
+    still = guide_fit(toy_atlas(), cloud, weights, truth, spread)
+
+    moved = guide_fit(
+        toy_atlas(), move_cloud(cloud, motion), weights, apply_similarity(motion, truth), spread
+    )
+
+    apart = np.linalg.norm(moved - apply_similarity(motion, still), axis=1)
+    assert apart.max() < 0.1
+
+
+def test_guided_fit_without_a_surface_leaves_the_atlas_where_it_was(the_fits):
+    fit, nothing = the_fits[0], PointCloud(np.zeros((0, 3)), np.zeros((0, 3)))
+    spread = np.full(len(fit.landmarks_mm), 1.0)
+
+    guided = guide_fit(toy_atlas(), nothing, fit.weights, fit.landmarks_mm + 5, spread)
+
+    np.testing.assert_allclose(guided, fit.landmarks_mm, atol=1e-9)
+
+
+def test_guided_fit_leaves_what_it_is_given_as_it_was(the_heads, the_fits):
+    cloud, truth = in_face(the_heads[2], the_fits[2])
+    given = cloud.points_mm, the_fits[2].weights, truth, np.full(len(truth), 1.0)
+    before = [values.copy() for values in given]
+
+    guide_fit(toy_atlas(), cloud, *given[1:])
+
+    for values, copy in zip(given, before, strict=True):
+        np.testing.assert_array_equal(values, copy)
