@@ -133,11 +133,11 @@ def add_stages(report: Report, stacked: Stacked) -> None:
         report.add_table(title, ("stage", *COLUMNS), rows)
     shown = describe(stacked.final_mm[stacked.visible])
     baseline = stacked.errors_mm[:, 0][stacked.visible]
-    last_pass = stacked.errors_mm[:, STAGES.index("network, last pass")]
+    unprojected = stacked.errors_mm[:, STAGES.index("network, mean")]
     report.summary |= {
         "final_mean_mm": shown[0],
         "final_p95_mm": shown[2],
-        "all_50_before_projection_mean_mm": float(last_pass.mean()),
+        "all_50_before_projection_mean_mm": float(unprojected.mean()),
         "baseline_mean_mm": float(baseline.mean()),
     }
 

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from palnet import detector
+from palnet.face.fit import guide_fit
 from palnet.face.region import sample_fine
 from palnet.face.similarity import apply_similarity, fit_similarity, invert_similarity
-from palnet.network.landmarks import predict_landmarks
+from palnet.network.landmarks import predict_landmarks, refine_landmarks
 from palnet.patches import gather_patches
 from palnet.placing import project_prediction
 from palnet.surface import parse_unit, plausible_units, prepare_scan, project_onto_triangles
@@ -28,9 +29,18 @@ if TYPE_CHECKING:
 
 __all__ = ["STAGES", "StagedResult", "run_stages"]
 
-STAGES = ("mean landmarks", "atlas fit", "network, pass 1", "network, last pass", "final")
+STAGES = (
+    "mean landmarks",
+    "atlas fit",
+    "network, pass 1",
+    "network, last pass",
+    "guided fit",
+    "network, mean",
+    "final",
+)
 """The paper's initial approximation, this project's, the network, its further passes for landmarks
-that moved far, and the projection."""
+that moved far, the atlas fitted once more to these, the mean of them and of a pass from there, and
+the projection."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,14 +66,20 @@ def run_stages(mesh: Mesh, model: Model, unit: str = "auto") -> StagedResult:
     """Detect, and keep what every stage says; the errors of `palnet.detect` where refused."""
     found = _find(mesh, model, unit)
     starts = found.fit.landmarks_mm
-    patches = gather_patches(sample_fine(found.face, starts), found.coarse, starts)
-    first = predict_landmarks(model.network("landmarks"), patches, model.scheme.mirror)
+    fine = sample_fine(found.face, starts)
+    network, mirror = model.network("landmarks"), model.scheme.mirror
+    first = predict_landmarks(network, gather_patches(fine, found.coarse, starts), mirror)
+    last = refine_landmarks(network, fine, found.coarse, starts, mirror)
+    known = (last.positions_mm, last.spread_mm)
+    guided_mm = guide_fit(model.atlas, found.coarse, found.fit.weights, *known)
     prediction = detector.predict_in_face(found, model)
     in_face = {
         "mean landmarks": _on_surface(found, _posed_mean(found, model)),
         "atlas fit": _on_surface(found, starts),
         "network, pass 1": first.positions_mm,
-        "network, last pass": prediction.positions_mm,
+        "network, last pass": last.positions_mm,
+        "guided fit": _on_surface(found, guided_mm),
+        "network, mean": prediction.positions_mm,
         "final": _on_surface(found, prediction.positions_mm),
     }
     placement = project_prediction(found, prediction, model)

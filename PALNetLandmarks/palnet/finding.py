@@ -15,7 +15,7 @@ from palnet.face.pose import SURE_SCORE, find_poses
 from palnet.face.region import extract_face, move_cloud, move_surface, sample_coarse, sample_fine
 from palnet.face.similarity import compose_similarity, similarity_scale
 from palnet.face.verdict import MIN_COVERAGE, find_refusal, measure_broad_relief
-from palnet.network.landmarks import LandmarkPrediction, refine_landmarks
+from palnet.refinement import predict_from_atlas
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from palnet.face.atlas import FaceAtlas
     from palnet.face.pose import PoseCandidate
     from palnet.model import Model
+    from palnet.network.landmarks import LandmarkPrediction
     from palnet.surface import PointCloud, Surface, Unit
 
 __all__ = ["FoundFace", "Stopwatch", "find_face", "predict_in_face", "without_scale"]
@@ -255,7 +256,7 @@ def _judge(found: FoundFace, model: Model, watch: Stopwatch) -> _Verdict:
 
 
 def predict_in_face(found: FoundFace, model: Model) -> LandmarkPrediction:
-    """Refine the atlas's landmarks by the network; those that it moves far, once more.
+    """Place the landmarks by the network, as `palnet.refinement.predict_from_atlas` does.
 
     Parameters
     ----------
@@ -271,10 +272,9 @@ def predict_in_face(found: FoundFace, model: Model) -> LandmarkPrediction:
     """
     if found.prediction is not None:
         return found.prediction
-    starts = found.fit.landmarks_mm
-    fine = sample_fine(found.face, starts)
-    weights = model.network("landmarks")
-    return refine_landmarks(weights, fine, found.coarse, starts, model.scheme.mirror)
+    fine = sample_fine(found.face, found.fit.landmarks_mm)
+    shape, weights = found.fit.weights, model.network("landmarks")
+    return predict_from_atlas(weights, model.atlas, shape, fine, found.coarse, model.scheme.mirror)
 
 
 def without_scale(face_from_scan: NDArray[np.float64], atlas: FaceAtlas) -> NDArray[np.float64]:

@@ -34,6 +34,7 @@ ROWS = (
     {"patches", "sorted_patches", "synthesis"},
     {"network"},
     {"face"},
+    {"refinement"},
     {"model"},
     {"finding"},
     {"placing"},

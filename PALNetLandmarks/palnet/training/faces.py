@@ -15,7 +15,7 @@ from palnet.face.region import sample_fine
 from palnet.face.similarity import apply_similarity, similarity_scale
 from palnet.finding import find_face
 from palnet.landmarks import LandmarkSet
-from palnet.network.landmarks import refine_landmarks
+from palnet.refinement import predict_from_atlas
 from palnet.surface import (
     PointCloud,
     Surface,
@@ -104,10 +104,8 @@ class AnnotatedFace:
 
     def predict(self, weights: Weights, atlas: FaceAtlas) -> LandmarkPrediction:
         """Give the landmarks of a network as a detection does, before they go to the surface."""
-        starts_mm = atlas.shape_landmarks(self.shape)
-        return refine_landmarks(
-            weights, self.fine, self.coarse, starts_mm, self.truth.scheme.mirror
-        )
+        mirror = self.truth.scheme.mirror
+        return predict_from_atlas(weights, atlas, self.shape, self.fine, self.coarse, mirror)
 
     def project(self, positions_mm: NDArray[np.float64]) -> NDArray[np.float64]:
         """Move positions in the face frame to the nearest point of the triangles."""
