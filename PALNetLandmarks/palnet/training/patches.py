@@ -12,7 +12,7 @@ import numpy as np
 
 from palnet._files import replacing
 from palnet._parallel import run_tasks
-from palnet.face.fit import fit_atlas
+from palnet.face.fit import fit_atlas, guide_fit
 from palnet.face.region import extract_face, move_cloud, move_surface, sample_coarse, sample_fine
 from palnet.face.similarity import (
     apply_similarity,
@@ -50,12 +50,14 @@ POSE_ANGLE_DEG, POSE_SHIFT_MM, POSE_LOG_SCALE = 5.0, 4.0, 0.03
 # The second start: what a first pass leaves of the atlas's error, and its own; drawn for each scan,
 # so that a second pass knows good first ones too and does not spoil them.
 LEFT_OF_ATLAS_ERROR, FIRST_PASS_ERROR_MM = (0.0, 0.5), (0.1, 0.9)
+# A detection begins again from an atlas that its first landmarks guide: so do half of the scans.
+GUIDED_SHARE, GUIDE_SPREAD_MM = 0.5, 0.8
 # An atlas spans the people that it was built from, and no real face: a network that had only met
 # starts on such people would trust every start. So most training scans meet an atlas without some
 # of its modes. Share of the scans, and range of the share of the modes that are kept.
 THINNED_SHARE, KEPT_MODES = 2 / 3, (0.2, 1.0)
-# Names the stream of random numbers that thins.
-THINNING = 1
+# Name the streams of random numbers that thin, and that choose whom a guided atlas starts.
+THINNING, GUIDING = 1, 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,7 +199,13 @@ def prepare_patches(
     coarse = move_cloud(cloud, fit.face_from_cloud)
     face_from_scan = fit.face_from_cloud @ guess
     truth = apply_similarity(face_from_scan, scan.landmarks_mm)
-    starts = draw_starts(fit.landmarks_mm, truth, scan.visible, rng)
+    first_mm, second_mm = draw_starts(fit.landmarks_mm, truth, scan.visible, rng)
+    if np.random.default_rng([seed, GUIDING]).random() < GUIDED_SHARE:
+        # What is not visible has no truth to say where a first pass would put it.
+        spread_mm = np.where(scan.visible, GUIDE_SPREAD_MM, np.inf)
+        guided_mm = guide_fit(met, coarse, fit.weights, second_mm, spread_mm)
+        second_mm = np.where(scan.visible[:, None], guided_mm, first_mm)
+    starts = (first_mm, second_mm)
     fine = sample_fine(face, np.concatenate(starts))
     return {
         **cut_patches(fine, coarse, starts),
