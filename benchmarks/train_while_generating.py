@@ -50,8 +50,9 @@ if TYPE_CHECKING:
 
     from palnet.model import Model
 
-# Sources in turn; a range for training and another that validates.
-FIRST_SEED, FIRST_VALIDATION_SEED, N_VALIDATION = 1_700_000, 1_690_000, 200
+# Who validates; those who train come after them, the sources in turn.
+FIRST_VALIDATION_SEED, N_VALIDATION = 1_690_000, 200
+END_OF_VALIDATION = FIRST_VALIDATION_SEED + N_VALIDATION
 SEED = 12
 WARM_UP, WEIGHT_DECAY, LARGEST_GRADIENT = 0.1, 0.01, 1.0
 REPORT_S, POLL_S, LONGEST_WAIT_S = 20.0, 0.5, 120.0
@@ -74,6 +75,7 @@ def main() -> None:
     add("--batch", type=int, default=256, help="[%(default)s]")
     add("--peak-rate", type=float, default=1e-3, help="[%(default)s]")
     add("--warp", type=float, default=0.5, help="[%(default)s]")
+    add("--first-seed", type=int, default=1_780_000, help="of those who train [%(default)s]")
     add("--most", type=int, default=20_000, help="people to have room for [%(default)s]")
     add("--least", type=int, default=1_000, help="people to wait for [%(default)s]")
     add("--wide", type=float, default=0.4, help="share of people wider than a source [%(default)s]")
@@ -101,8 +103,8 @@ def generate(arguments: argparse.Namespace) -> None:
     wide = [replace(source, wide_share=arguments.wide) for source in sources]
     plain, wider = ([ScanGenerator(one, presets) for one in some] for some in (sources, wide))
     _write = partial(_write_person, plain, wider, models, arguments.folder)
-    validation = range(FIRST_VALIDATION_SEED, FIRST_VALIDATION_SEED + N_VALIDATION)
-    seeds = (*validation, *range(FIRST_SEED, FIRST_SEED + arguments.most))
+    validation = range(FIRST_VALIDATION_SEED, END_OF_VALIDATION)
+    seeds = (*validation, *range(arguments.first_seed, arguments.first_seed + arguments.most))
     with get_context("fork").Pool(arguments.jobs) as pool:
         for count, _ in enumerate(pool.imap_unordered(_write_one, seeds, chunksize=4), start=1):
             if count % 500 == 0:
@@ -128,7 +130,7 @@ def _write_person(
     seed: int,
 ) -> None:
     """Draw one person, and cut the patches for every model that knows the source."""
-    validates = seed < FIRST_SEED
+    validates = seed < END_OF_VALIDATION
     which = seed % len(SOURCES)
     scan = (plain if validates else wider)[which].draw(seed)
     for name, model in models.items():
