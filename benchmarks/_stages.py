@@ -38,9 +38,9 @@ STAGES = (
     "network, mean",
     "final",
 )
-"""The paper's initial approximation, this project's, the network, its further passes for landmarks
-that moved far, the atlas fitted once more to these, the mean of them and of a pass from there, and
-the projection."""
+"""The paper's initial approximation; this project's; the network; its further passes for landmarks
+that moved far; the atlas fitted once more to their result; the mean of that result and of a pass
+round the guided landmarks; the projection."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +70,8 @@ def run_stages(mesh: Mesh, model: Model, unit: str = "auto") -> StagedResult:
     network, mirror = model.network("landmarks"), model.scheme.mirror
     first = predict_landmarks(network, gather_patches(fine, found.coarse, starts), mirror)
     last = refine_landmarks(network, fine, found.coarse, starts, mirror)
-    known = (last.positions_mm, last.spread_mm)
-    guided_mm = guide_fit(model.atlas, found.coarse, found.fit.weights, *known)
+    shape = found.fit.weights
+    guided_mm = guide_fit(model.atlas, found.coarse, shape, last.positions_mm, last.spread_mm)
     prediction = detector.predict_in_face(found, model)
     in_face = {
         "mean landmarks": _on_surface(found, _posed_mean(found, model)),

@@ -273,8 +273,8 @@ def predict_in_face(found: FoundFace, model: Model) -> LandmarkPrediction:
     if found.prediction is not None:
         return found.prediction
     fine = sample_fine(found.face, found.fit.landmarks_mm)
-    shape, weights = found.fit.weights, model.network("landmarks")
-    return predict_from_atlas(weights, model.atlas, shape, fine, found.coarse, model.scheme.mirror)
+    clouds, network = (fine, found.coarse), model.network("landmarks")
+    return predict_from_atlas(network, model.atlas, found.fit.weights, *clouds, model.scheme.mirror)
 
 
 def without_scale(face_from_scan: NDArray[np.float64], atlas: FaceAtlas) -> NDArray[np.float64]:

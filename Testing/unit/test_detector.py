@@ -400,8 +400,11 @@ def test_infant_sized_face_that_is_cut_down_is_found(share_of_height, unit, the_
     errors = np.linalg.norm(found.positions_mm - truth, axis=1)[found.is_placed]
     assert len(errors) >= 30
     assert errors.mean() < 1.2
-    # The angle of the jaw at the border of the looser cut: 4.4, expected 3.9; the others 2.4.
-    assert errors.max() < 5
+    codes = np.array(found.scheme.codes)[found.is_placed]
+    is_jaw = np.char.startswith(codes, "go_")
+    assert errors[~is_jaw].max() < 3
+    # At the very border of the looser cut: 4.4, expected 3.9.
+    assert errors[is_jaw].max(initial=0) < 5
 
 
 def test_cropped_ear_leaves_the_rest_in_place(the_example, without_left_ear):

@@ -46,8 +46,8 @@ N_HEADS = 4
 FAR_MM = 2.0
 MOST_PASSES = 3
 # Passes that lead to a place move less and less. One that moves a landmark at least this share of
-# the last one's way again drifts, as one did along a closed lid. Between 0.7 and 1 nothing changes
-# on development people, of sources held out too; 0.4 costs 0.05 mm there.
+# the last one's way again drifts. From 0.7 to 1 nothing changes on development people; 0.4 once
+# kept a landmark from sliding along a closed lid, and costs 0.05 mm on people of a source held out.
 DRIFTING_SHARE = 0.7
 
 
@@ -79,19 +79,23 @@ class LandmarkPrediction:
             np.where(chosen, other.visibility, self.visibility),
         )
 
-    def averaged_with(self, other: LandmarkPrediction) -> LandmarkPrediction:
-        """Average with another prediction of the same face, the surer one counting more.
+    def averaged_with(self, other: LandmarkPrediction, counts: float) -> LandmarkPrediction:
+        """Average with another prediction of the same face.
 
-        Weights are inverse squares of the spreads. The mean's spread is of theirs and of half the
-        way from one to the other.
+        Weights are inverse squares of the spreads, which are finite and above 0; the other's count
+        `counts` times as much. The spread of the mean has the weighted mean of their squares and of
+        the squared distances of the two from the mean.
         """
-        own, others = self.spread_mm**-2, other.spread_mm**-2
-        share = (own / (own + others))[:, None]
+        own, others = self.spread_mm**-2, counts * other.spread_mm**-2
+        share = own / (own + others)
         apart_mm = np.linalg.norm(self.positions_mm - other.positions_mm, axis=1)
+        own_share = share[:, None]
         return LandmarkPrediction(
-            share * self.positions_mm + (1 - share) * other.positions_mm,
-            np.hypot(((own + others) / 2) ** -0.5, apart_mm / 2),
-            (self.visibility + other.visibility) / 2,
+            own_share * self.positions_mm + (1 - own_share) * other.positions_mm,
+            np.hypot(
+                ((own + others) / (1 + counts)) ** -0.5, apart_mm * np.sqrt(share * (1 - share))
+            ),
+            (self.visibility + counts * other.visibility) / (1 + counts),
         )
 
 

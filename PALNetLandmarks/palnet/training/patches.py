@@ -38,6 +38,7 @@ __all__ = [
     "cut_patches",
     "draw_starts",
     "fill_patches",
+    "guide_starts",
     "load_patches",
     "prepare_patches",
     "thin_atlas",
@@ -50,7 +51,8 @@ POSE_ANGLE_DEG, POSE_SHIFT_MM, POSE_LOG_SCALE = 5.0, 4.0, 0.03
 # The second start: what a first pass leaves of the atlas's error, and its own; drawn for each scan,
 # so that a second pass knows good first ones too and does not spoil them.
 LEFT_OF_ATLAS_ERROR, FIRST_PASS_ERROR_MM = (0.0, 0.5), (0.1, 0.9)
-# A detection begins again from an atlas that its first landmarks guide: so do half of the scans.
+# A detection begins once more from an atlas that its first landmarks guide: as do the second starts
+# of half of the training scans. The spread is about the middle one of those that the network says.
 GUIDED_SHARE, GUIDE_SPREAD_MM = 0.5, 0.8
 # An atlas spans the people that it was built from, and no real face: a network that had only met
 # starts on such people would trust every start. So most training scans meet an atlas without some
@@ -68,7 +70,7 @@ class TrainingPatches:
     ----------
     points : ndarray of shape (n_scans, 2, n_landmarks, n_stored, 6)
         Half precision; start 0 is that of the atlas, whole or thinned, start 1 like the result of a
-        first pass.
+        first pass, or of an atlas that one guides.
     share : ndarray of shape (n_scans, 2, n_landmarks, 2)
         How full each half would be with as many points as the network takes.
     centres_mm : ndarray of shape (n_scans, 2, n_landmarks, 3)
@@ -199,13 +201,9 @@ def prepare_patches(
     coarse = move_cloud(cloud, fit.face_from_cloud)
     face_from_scan = fit.face_from_cloud @ guess
     truth = apply_similarity(face_from_scan, scan.landmarks_mm)
-    first_mm, second_mm = draw_starts(fit.landmarks_mm, truth, scan.visible, rng)
+    starts = draw_starts(fit.landmarks_mm, truth, scan.visible, rng)
     if np.random.default_rng([seed, GUIDING]).random() < GUIDED_SHARE:
-        # What is not visible has no truth to say where a first pass would put it.
-        spread_mm = np.where(scan.visible, GUIDE_SPREAD_MM, np.inf)
-        guided_mm = guide_fit(met, coarse, fit.weights, second_mm, spread_mm)
-        second_mm = np.where(scan.visible[:, None], guided_mm, first_mm)
-    starts = (first_mm, second_mm)
+        starts = guide_starts(met, coarse, fit.weights, starts, scan.visible)
     fine = sample_fine(face, np.concatenate(starts))
     return {
         **cut_patches(fine, coarse, starts),
@@ -252,6 +250,39 @@ def draw_starts(
     left, own_mm = rng.uniform(*LEFT_OF_ATLAS_ERROR), rng.uniform(*FIRST_PASS_ERROR_MM)
     shaken = left * error + rng.normal(0, own_mm, truth_mm.shape)
     return first_mm, np.where(visible[:, None], truth_mm + shaken, first_mm)
+
+
+def guide_starts(
+    atlas: FaceAtlas,
+    coarse: PointCloud,
+    shape: NDArray[np.float64],
+    starts: tuple[NDArray[np.float64], NDArray[np.float64]],
+    visible: NDArray[np.bool_],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Let the second starts guide the atlas, and take its landmarks in their place.
+
+    Parameters
+    ----------
+    atlas : FaceAtlas
+        The atlas that gave the first starts.
+    coarse : PointCloud
+        The face, in its frame.
+    shape : ndarray of shape (n_modes,)
+        Weights of the atlas's fit to it.
+    starts : tuple of ndarray of shape (n_landmarks, 3)
+        As of `draw_starts`.
+    visible : ndarray of shape (n_landmarks,)
+        What has no truth guides nothing, and starts at the first start as before.
+
+    Returns
+    -------
+    tuple of ndarray of shape (n_landmarks, 3)
+        The two starts.
+    """
+    first_mm, second_mm = starts
+    spread_mm = np.where(visible, GUIDE_SPREAD_MM, np.inf)
+    guided_mm = guide_fit(atlas, coarse, shape, second_mm, spread_mm)
+    return first_mm, np.where(visible[:, None], guided_mm, first_mm)
 
 
 def cut_patches(

@@ -89,7 +89,7 @@ def train_on_faces(
 ) -> dict[str, NDArray[np.float32]]:
     """Train until the validation error has not fallen for long enough.
 
-    The validation error is that of a detection: two passes by the numpy network from the starts of
+    The validation error is that of a detection: all passes by the numpy network from the starts of
     the atlas, and the nearest point of the triangles.
 
     Parameters

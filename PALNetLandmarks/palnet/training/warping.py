@@ -55,7 +55,7 @@ def warp_patches(
     centres_mm, truth_mm : Tensor of shape (n_faces, n_landmarks, 3)
         Centres of the patches and true landmarks, in the face frame.
     has_atlas_start : Tensor of shape (n_faces,)
-        Whose starts are the atlas's; those of a second pass are warped along and stay right.
+        Whose starts are the atlas's; those of a later pass, guided or not, are warped along.
     strength : float
         How far at most; each face takes a random share of it.
     rng : torch.Generator

@@ -322,7 +322,8 @@ def test_known_landmarks_bring_the_others_nearer_to_the_truth(the_heads, the_fit
         known = mean_distance(guided[is_known], truth[is_known])
         assert known < mean_distance(fit.landmarks_mm[is_known], truth[is_known])
 
-    assert np.mean(gained) > 0
+    # Measured: 0.23 mm; with a tenth of the pull 0.15.
+    assert np.mean(gained) > 0.2
 
 
 def test_wrong_landmark_of_which_nothing_is_known_pulls_nothing(the_heads, the_fits):
@@ -332,7 +333,7 @@ def test_wrong_landmark_of_which_nothing_is_known_pulls_nothing(the_heads, the_f
     guided = guide_fit(toy_atlas(), cloud, the_fits[0].weights, truth + 40.0, spread)
 
     # The rounds go on from where the fit ended, and hardly move it.
-    assert mean_distance(guided, the_fits[0].landmarks_mm) < 0.1
+    assert mean_distance(guided, the_fits[0].landmarks_mm) < 1e-4
 
 
 def test_surer_landmark_is_come_nearer_to(the_heads, the_fits):

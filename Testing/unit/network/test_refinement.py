@@ -73,7 +73,7 @@ def test_passes_end(passes):
 
 @pytest.mark.parametrize("share", [0.1, 0.29, 2.0])
 def test_landmark_that_drifts_stays_where_the_last_pass_that_led_somewhere_left_it(passes, share):
-    """It once slid along a closed lid, nearly as far with each pass, 3.8 mm from its corner."""
+    """A pass that moves as far as the one before it leads nowhere."""
     passes.share = share
 
     refined = refine([30.0, 0.0, 0.0, 0.0])
@@ -113,30 +113,38 @@ def said(x_mm, spread_mm, visibility=0.9):
 
 def test_mean_of_two_predictions_is_the_likeliest_place_of_two_measurements():
     """Of two with standard deviations 1 and 2 the second counts a fourth as much."""
-    mean = said([0.0, 4.0], 1.0).averaged_with(said([5.0, 4.0], 2.0))
+    mean = said([0.0, 4.0], 1.0).averaged_with(said([5.0, 4.0], 2.0), 1)
 
     np.testing.assert_allclose(mean.positions_mm, [[1, 7, 0], [4, 7, 0]])
 
 
-@pytest.mark.parametrize("apart_mm", [0.0, 3.0])
-def test_spread_of_the_mean_says_how_far_the_two_lie_apart(apart_mm):
-    mean = said(0.0, 2.0).averaged_with(said(apart_mm, 2.0))
+def test_prediction_that_counts_twice_is_as_two_that_say_the_same():
+    """Three measurements of one place: their weighted mean, and how they scatter about it."""
+    mean = said(0.0, 1.0).averaged_with(said(6.0, 2.0, visibility=0.3), 2)
 
-    np.testing.assert_allclose(mean.spread_mm, np.hypot(2.0, apart_mm / 2))
+    places, weights = np.array([0, 6, 6]), np.array([1, 1 / 4, 1 / 4])
+    middle = np.average(places, weights=weights)
+    np.testing.assert_allclose(mean.positions_mm, [[middle, 7, 0]])
+    scatter = np.average((places - middle) ** 2, weights=weights)
+    np.testing.assert_allclose(mean.spread_mm, np.sqrt(1 / weights.mean() + scatter))
+    np.testing.assert_allclose(mean.visibility, np.mean([0.9, 0.3, 0.3]))
 
 
-def test_spread_of_the_mean_lies_between_the_two_and_nearer_to_the_surer_one():
-    mean = said(0.0, 1.0).averaged_with(said(0.0, 3.0))
+def test_mean_of_a_prediction_with_itself_is_itself():
+    one = said([1.0, -3.0], 0.8)
 
-    np.testing.assert_allclose(1 / mean.spread_mm**2, (1 / 1 + 1 / 9) / 2)
+    mean = one.averaged_with(one, 2)
+
+    np.testing.assert_allclose(mean.positions_mm, one.positions_mm)
+    np.testing.assert_allclose(mean.spread_mm, 0.8)
+    np.testing.assert_allclose(mean.visibility, 0.9)
 
 
-def test_mean_does_not_depend_on_who_is_first():
+def test_mean_does_not_depend_on_who_is_first_where_both_count_the_same():
     first, second = said([0.0, 3.0], 0.7, 0.2), said([1.0, -2.0], 1.9, 0.6)
 
-    one, other = first.averaged_with(second), second.averaged_with(first)
+    one, other = first.averaged_with(second, 1), second.averaged_with(first, 1)
 
     np.testing.assert_allclose(one.positions_mm, other.positions_mm)
     np.testing.assert_allclose(one.spread_mm, other.spread_mm)
     np.testing.assert_allclose(one.visibility, 0.4)
-    np.testing.assert_allclose(other.visibility, 0.4)

@@ -274,3 +274,24 @@ def test_second_starts_of_half_of_the_scans_are_those_of_a_guided_atlas(the_scan
     is_guided = mixed == guided
     np.testing.assert_array_equal(mixed[~is_guided], shaken[~is_guided])
     assert 2 <= is_guided.sum() <= 8
+
+
+def test_guided_starts_are_nearer_to_the_truth_where_there_is_one_and_elsewhere_the_first(
+    the_scans, monkeypatch
+):
+    monkeypatch.setattr(patches_module, "GUIDED_SHARE", 1)
+    first, guided = [], []
+    for path in the_scans:
+        scan = read_generated_scan(path)
+        for seed in range(4):
+            row = prepare_patches(toy_atlas(), scan, seed, thinned=False)
+            shown = row["visible"]
+            off = np.linalg.norm(row["centres_mm"] - row["truth_mm"], axis=-1)[:, shown]
+            first.append(off[0].mean())
+            guided.append(off[1].mean())
+            np.testing.assert_array_equal(
+                row["centres_mm"][1][~shown], row["centres_mm"][0][~shown]
+            )
+
+    # Measured: 1.2 and 2.5 mm. With the first start as guide it would be as far off as that.
+    assert np.mean(guided) < 0.6 * np.mean(first)
