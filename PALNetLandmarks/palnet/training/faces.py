@@ -26,13 +26,7 @@ from palnet.surface import (
 from palnet.training.aligning import pack_truth, to_file_numbers, unpack_truth
 from palnet.training.dataset import load_scan
 from palnet.training.keeping import keep_scans, part_refusals
-from palnet.training.patches import (
-    GUIDED_SHARE,
-    TrainingPatches,
-    cut_patches,
-    draw_starts,
-    guide_starts,
-)
+from palnet.training.patches import TrainingPatches, cut_patches, draw_starts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -247,10 +241,7 @@ def gather_training_patches(
     for number, face in enumerate(faces):
         first_mm, truth_mm = atlas.shape_landmarks(face.shape), face.truth_mm
         known = face.truth.is_placed
-        rng = np.random.default_rng([seed, number])
-        starts = draw_starts(first_mm, truth_mm, known, rng)
-        if rng.random() < GUIDED_SHARE:
-            starts = guide_starts(atlas, face.coarse, face.shape, starts, known)
+        starts = draw_starts(first_mm, truth_mm, known, np.random.default_rng([seed, number]))
         rows.append(
             {
                 **cut_patches(face.fine, face.coarse, starts),

@@ -38,7 +38,6 @@ __all__ = [
     "cut_patches",
     "draw_starts",
     "fill_patches",
-    "guide_starts",
     "load_patches",
     "prepare_patches",
     "thin_atlas",
@@ -203,7 +202,7 @@ def prepare_patches(
     truth = apply_similarity(face_from_scan, scan.landmarks_mm)
     starts = draw_starts(fit.landmarks_mm, truth, scan.visible, rng)
     if np.random.default_rng([seed, GUIDING]).random() < GUIDED_SHARE:
-        starts = guide_starts(met, coarse, fit.weights, starts, scan.visible)
+        starts = _guide_starts(met, coarse, fit.weights, starts, scan.visible)
     fine = sample_fine(face, np.concatenate(starts))
     return {
         **cut_patches(fine, coarse, starts),
@@ -252,7 +251,7 @@ def draw_starts(
     return first_mm, np.where(visible[:, None], truth_mm + shaken, first_mm)
 
 
-def guide_starts(
+def _guide_starts(
     atlas: FaceAtlas,
     coarse: PointCloud,
     shape: NDArray[np.float64],
@@ -261,23 +260,7 @@ def guide_starts(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Let the second starts guide the atlas, and take its landmarks in their place.
 
-    Parameters
-    ----------
-    atlas : FaceAtlas
-        The atlas that gave the first starts.
-    coarse : PointCloud
-        The face, in its frame.
-    shape : ndarray of shape (n_modes,)
-        Weights of the atlas's fit to it.
-    starts : tuple of ndarray of shape (n_landmarks, 3)
-        As of `draw_starts`.
-    visible : ndarray of shape (n_landmarks,)
-        What has no truth guides nothing, and starts at the first start as before.
-
-    Returns
-    -------
-    tuple of ndarray of shape (n_landmarks, 3)
-        The two starts.
+    What is not visible has no truth to guide by, and starts at the first start as before.
     """
     first_mm, second_mm = starts
     spread_mm = np.where(visible, GUIDE_SPREAD_MM, np.inf)
