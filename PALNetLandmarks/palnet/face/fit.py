@@ -11,6 +11,7 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
+from palnet.face.relief import compare_relief
 from palnet.face.similarity import (
     apply_similarity,
     invert_similarity,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from palnet.face.atlas import FaceAtlas
     from palnet.surface import PointCloud
 
-__all__ = ["AtlasFit", "compare_relief", "fit_atlas", "guide_fit", "measure_misfit"]
+__all__ = ["AtlasFit", "fit_atlas", "guide_fit", "measure_misfit"]
 
 # (modes, every n-th atlas point, farthest match in mm, ridge) of each round of the fit: first the
 # pose alone, then shape with a falling ridge. The ridge is the variance of a match in mm^2 times
@@ -55,8 +56,6 @@ MIN_MATCHES = 60
 TYPICAL_RESIDUAL_MM = 0.25
 # How far a face may count as better or worse than usual.
 MISFIT_RANGE = (0.5, 3.0)
-# Where relief is compared: scan points this close to the atlas, and a unit for the quadratic.
-RELIEF_REACH_MM, RELIEF_UNIT_MM = 6.0, 60.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -367,47 +366,3 @@ def _summarise(
         relief=compare_relief(shape, atlas.normals[core], tree, normals, face_from_cloud),
         mahalanobis=float(np.sqrt(np.mean(weights**2))),
     )
-
-
-def compare_relief(
-    shape: NDArray[np.float64],
-    shape_normals: NDArray[np.float64],
-    tree: cKDTree,
-    normals: NDArray[np.float64],
-    face_from_cloud: NDArray[np.float64],
-) -> float:
-    """Correlation of the normals that is left when a quadratic in x and y is taken out.
-
-    Parameters
-    ----------
-    shape, shape_normals : ndarray of shape (n_points, 3)
-        Points of the atlas, in the face frame, and their normals.
-    tree : cKDTree
-        The scan's points, in the frame of the cloud.
-    normals : ndarray of shape (n_scan_points, 3)
-        Normals of the scan's points.
-    face_from_cloud : ndarray of shape (4, 4)
-        Similarity from the frame of the cloud to the face frame.
-
-    Returns
-    -------
-    float
-        -1 to 1; 0 where too little of the atlas lies on the scan.
-    """
-    cloud_from_face = invert_similarity(face_from_cloud)
-    reach = RELIEF_REACH_MM * similarity_scale(cloud_from_face)
-    distance, nearest = tree.query(
-        apply_similarity(cloud_from_face, shape), distance_upper_bound=reach
-    )
-    found = np.isfinite(distance)
-    if np.count_nonzero(found) < MIN_MATCHES:
-        return 0.0
-    x, y = shape[found, :2].T / RELIEF_UNIT_MM
-    smooth = np.column_stack([np.ones_like(x), x, y, x * x, y * y, x * y])
-    both = np.hstack(
-        [shape_normals[found], rotate_directions(face_from_cloud, normals[nearest[found]])]
-    )
-    rest = both - smooth @ np.linalg.lstsq(smooth, both, rcond=None)[0]
-    ours, theirs = rest[:, :3], rest[:, 3:]
-    power = np.sqrt((ours**2).sum() * (theirs**2).sum())
-    return float((ours * theirs).sum() / power) if power > 0 else 0.0

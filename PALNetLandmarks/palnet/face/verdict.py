@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial import cKDTree
 
-from palnet.face.fit import compare_relief
+from palnet.face.relief import compare_relief
 from palnet.face.similarity import similarity_scale
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def measure_broad_relief(atlas: FaceAtlas, fit: AtlasFit, coarse: PointCloud) ->
     Returns
     -------
     float
-        Correlation of the averaged normals, -1 to 1, as in `palnet.face.fit.compare_relief`.
+        Correlation of the averaged normals, -1 to 1, as in `palnet.face.relief.compare_relief`.
     """
     if not len(coarse.points_mm):
         return 0.0

@@ -37,7 +37,7 @@ MIN_VISIBILITY = 0.5
 # A landmark's own factor counts as much as the common one after this many errors were seen.
 SHRINKAGE = 40
 # A scan is no face where the median spread of its landmarks is so many times what 95 of 100
-# calibration people have. In the shipped model that is 1.40 mm; in the one before it was 1.44, and
+# calibration people have. In the shipped model that is 1.34 mm; in one of before it was 1.44, and
 # 200 development people had less at right poses (two of 273 excepted) and 1.67 and more at wrong
 # ones, things that are no face 2.2.
 SPREAD_ROOM = 1.6
