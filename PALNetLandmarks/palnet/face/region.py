@@ -116,8 +116,9 @@ def _mark_near(
     shape = np.ceil((np.ptp(centres_mm, axis=0) + 2 * reach_mm) / MARK_CELL_MM).astype(int) + 2
     cells = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1)
     middles = low + (cells.reshape(-1, 3) + 0.5) * MARK_CELL_MM
-    distance, _ = cKDTree(centres_mm).query(middles)
-    marked = (distance < reach_mm + MARK_CELL_MM * np.sqrt(0.75)).reshape(tuple(shape))
+    farthest_mm = reach_mm + MARK_CELL_MM * np.sqrt(0.75)
+    distance, _ = cKDTree(centres_mm).query(middles, distance_upper_bound=farthest_mm)
+    marked = np.isfinite(distance).reshape(tuple(shape))
     inside = np.ones(len(points_mm), dtype=bool)
     flat = np.zeros(len(points_mm), dtype=np.int64)
     for axis in range(3):  # by columns, which is several times faster

@@ -212,8 +212,10 @@ def run_network(
     scale = np.array([1 / PATCH_UNIT_MM] * 3 + [1] * 3, dtype=np.float32)
     identity = weights["landmark"]
     first = relu(linear(weights, "point1", points.reshape(-1, 6) * scale))
-    second = linear(weights, "point2", first).reshape(shape)
-    second = relu(second + linear(weights, "identity", identity)[None, :, None])
+    # Bias and landmark are added at once: each addition goes through all points.
+    second = (first @ weights["point2.weight"].T).reshape(shape)
+    second += (weights["point2.bias"] + linear(weights, "identity", identity))[None, :, None]
+    second = relu(second)
     third = relu(linear(weights, "point3", second.reshape(-1, second.shape[-1]))).reshape(shape)
     attention = softmax(linear(weights, "score", third), axis=2)
     pooled = (attention.transpose(0, 1, 3, 2) @ third).reshape(*shape[:2], -1)

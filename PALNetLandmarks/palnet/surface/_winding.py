@@ -25,8 +25,6 @@ __all__ = [
 POINT_BITS = 31
 """Vertices are numbered in 32 bits with a sign."""
 
-WORD_BITS = 64
-
 
 class EdgeCounts(NamedTuple):
     """How the triangles of a surface meet along their edges."""
@@ -42,13 +40,13 @@ class SortedEdges(NamedTuple):
     Attributes
     ----------
     keys : ndarray of shape (3 n_triangles,)
-        Rising; two edges with the same ends differ at most in the lowest bit, their direction.
+        Rising but for the lowest bit, the direction of the edge.
     triangles : ndarray of shape (3 n_triangles,)
-        To which triangle each belongs.
+        To which triangle each belongs; rising where edges have the same ends.
     """
 
     keys: NDArray[np.uint64]
-    triangles: NDArray[np.int64]
+    triangles: NDArray[np.int32]
 
 
 def sort_edges(triangles: NDArray[np.int32]) -> SortedEdges:
@@ -64,33 +62,38 @@ def sort_edges(triangles: NDArray[np.int32]) -> SortedEdges:
     SortedEdges
         Three for each triangle.
     """
-    n = len(triangles)
-    point_bits, row_bits = int(triangles.max(initial=0)).bit_length(), n.bit_length()
-    if 2 * point_bits + 1 + row_bits > WORD_BITS:
-        keys = _edge_keys(triangles, POINT_BITS)
-        order = np.argsort(keys)
-        return SortedEdges(keys[order], order - n * (order // n))
-    # With the triangle's number in its lowest bits a key takes it along: no indirect sort.
-    packed = _edge_keys(triangles, point_bits).reshape(3, n) << np.uint64(row_bits)
-    packed |= np.arange(n, dtype=np.uint64)
-    packed = packed.ravel()
-    packed.sort()
-    rows = (packed & np.uint64((1 << row_bits) - 1)).astype(np.int64)
-    return SortedEdges(packed >> np.uint64(row_bits), rows)
+    starts, stops = triangles.ravel(), triangles[:, [1, 2, 0]].ravel()
+    low, high = np.minimum(starts, stops), np.maximum(starts, stops)
+    order = _sort_stably(high)
+    order = order.take(_sort_stably(low.take(order)))
+    keys = _edge_keys(starts.take(order), stops.take(order))
+    return SortedEdges(keys, order // 3)
 
 
-def _edge_keys(triangles: NDArray[np.int32], point_bits: int) -> NDArray[np.uint64]:
-    """Every edge as one number (lower end, higher end, direction); edge k of all, k = 0, 1, 2."""
-    keys = np.zeros((3, len(triangles)), dtype=np.uint64)
-    high_bits = np.uint64(point_bits + 1)
-    for part in chunks(len(triangles)):
-        corners = np.ascontiguousarray(triangles[part].T)
-        for row, (start, stop) in enumerate(((0, 1), (1, 2), (2, 0))):
-            low = np.minimum(corners[start], corners[stop]).astype(np.uint64)
-            high = np.maximum(corners[start], corners[stop]).astype(np.uint64)
-            is_down = corners[start] > corners[stop]
-            keys[row, part] = (low << high_bits) | (high << np.uint64(1)) | is_down
-    return keys.ravel()
+def _sort_stably(numbers: NDArray[np.int32]) -> NDArray[np.int32]:
+    """The order that sorts small numbers, equal ones as they stood.
+
+    A sparse matrix with one entry in each column, turned from columns to rows, is a counting sort:
+    three times faster here than numpy's.
+    """
+    from scipy.sparse import csc_matrix
+
+    n = len(numbers)
+    entries = (np.ones(n, dtype=np.int8), numbers, np.arange(n + 1, dtype=np.int32))
+    rows = csc_matrix(entries, shape=(int(numbers.max(initial=0)) + 1, n)).tocsr()
+    order: NDArray[np.int32] = rows.indices
+    return order
+
+
+def _edge_keys(starts: NDArray[np.int32], stops: NDArray[np.int32]) -> NDArray[np.uint64]:
+    """Every edge as one number: lower end, higher end, direction."""
+    keys = np.zeros(len(starts), dtype=np.uint64)
+    for part in chunks(len(starts)):
+        first, second = starts[part], stops[part]
+        low = np.minimum(first, second).astype(np.uint64)
+        high = np.maximum(first, second).astype(np.uint64)
+        keys[part] = (low << np.uint64(POINT_BITS + 1)) | (high << np.uint64(1)) | (first > second)
+    return keys
 
 
 def count_edges(edges: SortedEdges) -> EdgeCounts:
@@ -134,7 +137,7 @@ def boundary_edges(triangles: NDArray[np.int32]) -> NDArray[np.int64]:
     ndarray of shape (n_edges, 2)
         Their ends, the lower number first.
     """
-    keys = _edge_keys(triangles, POINT_BITS) >> np.uint64(1)
+    keys = _edge_keys(triangles.ravel(), triangles[:, [1, 2, 0]].ravel()) >> np.uint64(1)
     keys.sort()
     is_same = np.concatenate([[False], keys[1:] == keys[:-1], [False]])
     single = keys[~is_same[:-1] & ~is_same[1:]].astype(np.int64)
@@ -171,7 +174,7 @@ def unify_winding(edges: SortedEdges, areas: NDArray[np.float64]) -> NDArray[np.
 
 def _neighbours(
     edges: SortedEdges,
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.bool_]]:
     """Pairs of triangles that share an edge with no third, and whether they clash there."""
     keys, rows = edges
     ends = keys >> np.uint64(1)
@@ -181,7 +184,7 @@ def _neighbours(
 
 
 def _components(
-    n_nodes: int, first: NDArray[np.int64], second: NDArray[np.int64]
+    n_nodes: int, first: NDArray[np.integer], second: NDArray[np.integer]
 ) -> NDArray[np.int32]:
     """Number the connected components of a graph, node by node."""
     from scipy.sparse import coo_matrix

@@ -18,6 +18,7 @@ from palnet.surface import (
     prepare_surface,
     read_mesh,
 )
+from palnet.surface._winding import sort_edges
 from palnet_meshes import make_head, open_head, shuffle
 
 MM = parse_unit("mm")
@@ -120,19 +121,23 @@ def test_huge_numbers_of_points_take_the_other_way_to_the_same_order(monkeypatch
     assert {tuple(p) for p in by_rows.points_mm} == {tuple(p) for p in expected.points_mm}
 
 
-def test_edges_that_fit_no_word_are_sorted_the_other_way(monkeypatch):
-    mixed = np.where(
-        np.arange(len(HEAD.triangles))[:, None] % 5 == 0, HEAD.triangles[:, ::-1], HEAD.triangles
-    )
-    meshes = (_broken_mesh(), Mesh(HEAD.points, mixed))
-    expected = [prepare_surface(mesh, MM) for mesh in meshes]
-    monkeypatch.setattr("palnet.surface._winding.WORD_BITS", 0)
+def test_edges_are_sorted_by_their_ends_and_then_by_triangle():
+    turned = np.arange(len(HEAD.triangles))[:, None] % 5 == 0
+    triangles = np.where(turned, HEAD.triangles[:, ::-1], HEAD.triangles)
+    triangles = np.concatenate([triangles, triangles[:40], triangles[20:60, ::-1]])
+    ways = [
+        (min(way), max(way), row, way[0] > way[1])
+        for row, (a, b, c) in enumerate(triangles.tolist())
+        for way in ((a, b), (b, c), (c, a))
+    ]
 
-    for mesh, surface in zip(meshes, expected, strict=True):
-        again = prepare_surface(mesh, MM)
+    keys, rows = sort_edges(triangles)
 
-        _assert_same(again, surface)
-        assert again.findings == surface.findings
+    ends = [
+        (key >> 32, key % 2**32 >> 1, row, key % 2 == 1)
+        for key, row in zip(keys.tolist(), rows.tolist(), strict=True)
+    ]
+    assert ends == sorted(ways)
 
 
 # --- cleaning ------------------------------------------------------------------------------------
