@@ -174,7 +174,7 @@ def _is_healthy_adult(person: Any) -> bool:
 def _find_matrix(mesh: Mesh) -> NDArray[np.float64]:
     """The common frame by the pose search, which sees no landmarks; millimetres stay true."""
     unit, model = parse_unit("mm"), shared_model()
-    found = find_face(prepare_scan(mesh, unit), (unit,), model)
+    found = find_face(prepare_scan(mesh, unit), (unit,), model, is_unit_known=True)
     return without_scale(found.face_from_scan, model.atlas)
 
 

@@ -241,7 +241,7 @@ def _detect(path: Path, task: Detecting) -> None:
         return
     model, unit = read_model(task.model), parse_unit("mm")
     surface = prepare_scan(read_mesh(path), unit)
-    found = find_face(surface, (unit,), model)
+    found = find_face(surface, (unit,), model, is_unit_known=True)
     if task.how == ATLAS:
         project_onto_triangles(found.face, found.fit.landmarks_mm)
         return

@@ -95,7 +95,7 @@ def _find(mesh: Mesh, model: Model, unit: str) -> detector.FoundFace:
     """The first half of `palnet.detector.detect`."""
     units = plausible_units(mesh) if unit == "auto" else (parse_unit(unit),)
     surface = prepare_scan(mesh, units[0])
-    return detector.find_face(surface, units, model)
+    return detector.find_face(surface, units, model, is_unit_known=unit != "auto")
 
 
 def _face_from_file(found: detector.FoundFace) -> NDArray[np.float64]:

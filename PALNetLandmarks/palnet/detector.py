@@ -162,7 +162,8 @@ def detect(
     units = _units(mesh, unit)
     with watch.stage("prepare"):
         surface = prepare_scan(mesh, units[0])
-    found = find_face(surface, units, network_model, watch)
+    is_given = unit != "auto"
+    found = find_face(surface, units, network_model, watch, is_unit_known=is_given)
     placement = place_landmarks(found, network_model, watch)
     with watch.stage("project"):
         landmarks = _to_landmarks(placement, found, network_model, mesh)
@@ -175,7 +176,7 @@ def detect(
         findings=(*_doubt_unit(size, found.surface.unit), *found.surface.findings),
         provenance={
             **_describe(network_model, mesh, found.surface.unit),
-            "unit_source": "inferred from the size" if unit == "auto" else "given",
+            "unit_source": "given" if is_given else "inferred from the size",
             "ninety_percent_factor": round(network_model.calibration.ninety, 3),
             "unseen_source": {
                 "factor": network_model.calibration.source_factor,
@@ -275,7 +276,7 @@ def _doubt_unit(size: float, unit: Unit) -> tuple[Finding, ...]:
         return ()
     text = (
         f"read in {unit.name}, the face has {100 * size:.0f} % of the mean size: an infant's or a "
-        "small child's, or the unit is another one. If you know the unit, give it."
+        "small child's, or the unit is another one: check it."
     )
     return (Finding("small_face", text),)
 

@@ -31,10 +31,17 @@ if TYPE_CHECKING:
 
 __all__ = ["FoundFace", "Stopwatch", "find_face", "predict_in_face", "without_scale"]
 
-# A candidate whose short fit scores less than this is not worth a full one, unless there is no
-# other. If it passes the verdict all the same, a better one in another unit is preferred: noise
-# read in inches passed for a face that was there in centimetres.
+# A candidate whose short fit scores less than this hardly looks like a face. If it passes the
+# verdict all the same, a better one in another unit is preferred: noise read in inches passed for a
+# face that was there in centimetres.
 HOPELESS_SCORE = 0.12
+# Of those the few that the pose networks doubt least get a full fit, for the landmark network to
+# judge; it has to be sure of them. Of 100 people of anny, found by a model that had never seen one
+# (development), four were refused without it: the right pose was the first guess each time, at a
+# score of 0.03 to 0.10.
+N_LEAST_DOUBTED = 4
+# So many are judged before the parts of the scan are searched, which takes as long as ten of them.
+N_BEFORE_PARTS = 2
 # Below this the face may have been missed, and is searched for once more, from other rotations: of
 # 102 poses of real scans and generated people (development) those found have 0.22 and more. One in
 # two hundred is missed, and then it is found from nearly any other rotations.
@@ -42,9 +49,8 @@ POOR_SCORE = 0.21
 # A face of which the landmark network is less sure than this (the median spread of its landmarks
 # over the largest that passes) is compared with the other guesses, and the surest is taken. On 445
 # usable scans (development) the surest was the right one each time, also where a model had never
-# seen the source of the people; wrong poses have 0.73 and more, right ones of the shipped model 0.6
-# on generated people and up to 0.86 on real ones.
-SURE_ENOUGH = 0.7
+# seen the source of the people.
+SURE_ENOUGH = 0.62
 
 
 class Stopwatch:
@@ -95,6 +101,8 @@ def find_face(
     units: tuple[Unit, ...],
     model: Model,
     watch: Stopwatch | None = None,
+    *,
+    is_unit_known: bool,
 ) -> FoundFace:
     """Try each plausible unit and pose; the first sure face that passes the verdict is taken.
 
@@ -108,6 +116,8 @@ def find_face(
         Atlas and pose networks.
     watch : Stopwatch, optional
         Gets the time of the stages ``pose``, ``fit`` and ``network``.
+    is_unit_known : bool
+        Whether the unit was given, and not guessed from the size.
 
     Returns
     -------
@@ -119,11 +129,11 @@ def find_face(
     ScanRefusedError
         With the reason why the likeliest guess is no usable face.
     """
-    watch = watch or Stopwatch()
-    first = _search(surface, units, model, watch)
+    judge = _Judge(model, watch or Stopwatch(), is_unit_known=is_unit_known)
+    first = _search(surface, units, judge)
     found = [first]
     if not first.is_sure and first.best_score < POOR_SCORE:
-        found.append(_search(surface, units, model, watch, once_more=True))
+        found.append(_search(surface, units, judge, once_more=True))
     surest = min(found, key=lambda search: search.unsureness)
     if surest.face is not None:
         return surest.face
@@ -147,12 +157,7 @@ class _Search:
 
 
 def _search(
-    surface: Surface,
-    units: tuple[Unit, ...],
-    model: Model,
-    watch: Stopwatch,
-    *,
-    once_more: bool = False,
+    surface: Surface, units: tuple[Unit, ...], judge: _Judge, *, once_more: bool = False
 ) -> _Search:
     """Try each unit and pose; a face that is sure is taken at once, else the surest in the end."""
     reasons: list[str] = []
@@ -160,20 +165,28 @@ def _search(
     best_score = -1.0
     for unit in units:
         scaled = surface if unit == surface.unit else surface.rescaled(unit)
-        judged = _JudgedPoses(scaled, model, watch)
+        judged = _JudgedPoses(scaled, judge)
         candidates = judged.find(once_more=once_more)
         best_score = max([best_score, *(candidate.score for candidate in candidates)])
-        for candidate in candidates:
+        passing: list[tuple[float, bool, FoundFace]] = []
+        for candidate in judged.in_order(candidates):
             is_hopeless = candidate.score < HOPELESS_SCORE
-            if is_hopeless and (reasons or doubtful):
+            if is_hopeless and (reasons or passing or doubtful) and not judge.by_network:
                 break
             verdict = judged.verdict_on(candidate)
             if verdict.refusal is not None:
                 reasons.append(verdict.refusal)
-            elif is_hopeless or verdict.unsureness > SURE_ENOUGH:
-                doubtful.append((is_hopeless, verdict.unsureness, verdict.face))
-            else:
+                continue
+            if is_hopeless and candidate is not candidates[0] and not verdict.is_sure:
+                continue
+            if not is_hopeless and verdict.unsureness <= SURE_ENOUGH:
                 return _Search(verdict.face, reasons, best_score, verdict.unsureness)
+            passing.append((verdict.unsureness, is_hopeless, verdict.face))
+            if verdict.is_sure:  # what is left is doubted more
+                break
+        if passing:
+            unsureness, is_hopeless, face = min(passing, key=lambda guess: guess[:2])
+            doubtful.append((is_hopeless, unsureness, face))
     if not doubtful:
         return _Search(None, reasons, best_score)
     _, unsureness, found = min(doubtful, key=lambda guess: guess[:2])
@@ -195,31 +208,71 @@ class _Verdict:
         return self.refusal is None and self.is_by_network and self.unsureness <= SURE_ENOUGH
 
 
+class _Judge:
+    """Who says what is a face: the landmark network where it knows when it is unsure."""
+
+    def __init__(self, model: Model, watch: Stopwatch, *, is_unit_known: bool) -> None:
+        self.model, self.watch, self._is_unit_known = model, watch, is_unit_known
+        self.by_network = math.isfinite(model.calibration.largest_spread_mm)
+
+    def verdict_on(self, found: FoundFace) -> _Verdict:
+        """The verdict: by the network, else by the relief."""
+        unsureness, relief = None, math.nan
+        if self.by_network and found.fit.coverage >= MIN_COVERAGE:
+            with self.watch.stage("network"):
+                prediction = predict_in_face(found, self.model)
+            unsureness = self.model.calibration.unsureness(prediction.spread_mm)
+            found = replace(found, prediction=prediction)
+        else:
+            with self.watch.stage("fit"):
+                relief = measure_broad_relief(self.model.atlas, found.fit, found.coarse)
+        refusal = find_refusal(
+            found.fit,
+            relief,
+            found.face_from_scan,
+            is_sure=None if unsureness is None else unsureness <= 1,
+            is_unit_known=self._is_unit_known,
+        )
+        if unsureness is None:
+            return _Verdict(found, refusal)
+        return _Verdict(found, refusal, unsureness, is_by_network=True)
+
+
 class _JudgedPoses:
     """The candidates in one unit and what was made of each, which takes its time."""
 
-    def __init__(self, scaled: Surface, model: Model, watch: Stopwatch) -> None:
-        self._scaled, self._model, self._watch = scaled, model, watch
+    def __init__(self, scaled: Surface, judge: _Judge) -> None:
+        self._scaled, self._judge = scaled, judge
         self._known: dict[PoseCandidate, _Verdict] = {}
 
     def find(self, *, once_more: bool) -> list[PoseCandidate]:
-        """The best guesses of the whole scan; those of its parts too unless the first is sure."""
-        networks = self._model.network("pose_coarse"), self._model.network("pose_fine")
-        search = find_poses(self._scaled, self._model.atlas, *networks, once_more=once_more)
-        with self._watch.stage("pose"):
+        """The best guesses of the whole scan; those of its parts too unless one is sure."""
+        model, watch = self._judge.model, self._judge.watch
+        networks = model.network("pose_coarse"), model.network("pose_fine")
+        search = find_poses(self._scaled, model.atlas, *networks, once_more=once_more)
+        with watch.stage("pose"):
             candidates = next(search)
-        is_poor = HOPELESS_SCORE <= candidates[0].score < SURE_SCORE
-        if is_poor and self.verdict_on(candidates[0]).is_sure:
-            return candidates
-        with self._watch.stage("pose"):
+        if self._judge.by_network and candidates[0].score < SURE_SCORE:
+            to_judge = self.in_order(candidates)[:N_BEFORE_PARTS]
+            if any(self.verdict_on(candidate).is_sure for candidate in to_judge):
+                return candidates
+        with watch.stage("pose"):
             return next(search, candidates)
+
+    def in_order(self, candidates: list[PoseCandidate]) -> list[PoseCandidate]:
+        """What looks most like a face, the best first; then what the pose networks doubt least."""
+        if not self._judge.by_network:
+            return candidates
+        n_likely = sum(each.score >= HOPELESS_SCORE for each in candidates)
+        likely, others = candidates[: max(1, n_likely)], candidates[max(1, n_likely) :]
+        return likely + sorted(others, key=lambda each: each.doubt_mm)[:N_LEAST_DOUBTED]
 
     def verdict_on(self, candidate: PoseCandidate) -> _Verdict:
         """Fit the atlas to a candidate and judge it, once."""
         if candidate not in self._known:
-            with self._watch.stage("fit"):
-                found = _fit(self._scaled, candidate.face_from_scan, self._model)
-            self._known[candidate] = _judge(found, self._model, self._watch)
+            with self._judge.watch.stage("fit"):
+                found = _fit(self._scaled, candidate.face_from_scan, self._judge.model)
+            self._known[candidate] = self._judge.verdict_on(found)
         return self._known[candidate]
 
 
@@ -235,24 +288,6 @@ def _fit(surface: Surface, guess: NDArray[np.float64], model: Model) -> FoundFac
         coarse=move_cloud(cloud, fit.face_from_cloud),
         fit=fit,
     )
-
-
-def _judge(found: FoundFace, model: Model, watch: Stopwatch) -> _Verdict:
-    """The verdict: by the network where it knows when it is unsure, else by the relief."""
-    unsureness, relief = None, math.nan
-    if math.isfinite(model.calibration.largest_spread_mm) and found.fit.coverage >= MIN_COVERAGE:
-        with watch.stage("network"):
-            prediction = predict_in_face(found, model)
-        unsureness = model.calibration.unsureness(prediction.spread_mm)
-        found = replace(found, prediction=prediction)
-    else:
-        with watch.stage("fit"):
-            relief = measure_broad_relief(model.atlas, found.fit, found.coarse)
-    is_sure = None if unsureness is None else unsureness <= 1
-    refusal = find_refusal(found.fit, relief, found.face_from_scan, is_sure=is_sure)
-    if unsureness is None:
-        return _Verdict(found, refusal)
-    return _Verdict(found, refusal, unsureness, is_by_network=True)
 
 
 def predict_in_face(found: FoundFace, model: Model) -> LandmarkPrediction:

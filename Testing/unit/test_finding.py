@@ -23,6 +23,7 @@ from palnet.face.similarity import (
 )
 from palnet.finding import (
     HOPELESS_SCORE,
+    N_LEAST_DOUBTED,
     POOR_SCORE,
     SURE_ENOUGH,
     FoundFace,
@@ -44,6 +45,7 @@ class Candidate:
 
     score: float
     face_from_scan: int
+    doubt_mm: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,20 +63,21 @@ class Guess:
 def find(monkeypatch):
     """Find a face among candidates given for each unit.
 
-    Each is a score, the reason of a refusal or None, and how unsure the network is of it.
+    Each is a score, the reason of a refusal or None, how unsure the network is of it, and how much
+    the pose networks doubt it: as given, they doubt each more than the one before.
     """
     fitted = []
 
     def fit(surface, guess, model):
         fitted.append((surface.unit, guess))
-        _, reason, *said = surface.candidates[guess]
-        unsureness = said[0] if said else 0.1
+        reason, unsureness = surface.candidates[guess][1], surface.candidates[guess][2]
         known = SimpleNamespace(reason=reason, coverage=1.0, unsureness=unsureness)
         return Guess(fit=known, chosen=fitted[-1])
 
-    def find(by_unit, once_more=(), in_parts=None, *, knows_when_unsure=True):
+    def find(by_unit, once_more=(), in_parts=None, *, knows_when_unsure=True, is_unit_known=False):
         def scan_in(unit):
-            rows = by_unit.get(unit, []) + list(once_more) + list(in_parts or ())
+            given = by_unit.get(unit, []) + list(once_more) + list(in_parts or ())
+            rows = [(*row, *(0.1, n)[len(row) - 2 :]) for n, row in enumerate(given)]
             return SimpleNamespace(
                 unit=unit,
                 candidates=rows,
@@ -93,10 +96,11 @@ def find(monkeypatch):
                 unsureness=lambda spread: spread,
             ),
         )
-        return find_face(scan_in(units[0]), units, model).chosen, fitted
+        found = find_face(scan_in(units[0]), units, model, is_unit_known=is_unit_known)
+        return found.chosen, fitted
 
     def find_poses(surface, *rest, once_more):
-        rows = [Candidate(score, row) for row, (score, *_) in enumerate(surface.candidates)]
+        rows = [Candidate(row[0], n, row[3]) for n, row in enumerate(surface.candidates)]
         first, parts = rows[: surface.n_first], rows[surface.n_whole :]
         yield rows[surface.n_first : surface.n_whole] if once_more else first
         if parts and not once_more:
@@ -110,7 +114,11 @@ def find(monkeypatch):
         "predict_in_face",
         lambda found, model: SimpleNamespace(spread_mm=found.fit.unsureness),
     )
-    monkeypatch.setattr(finding, "find_refusal", lambda fit, *rest, is_sure: fit.reason)
+
+    def find_refusal(fit, *rest, is_sure, is_unit_known):
+        return fit.reason if fit.reason != "odd size" or not is_unit_known else None
+
+    monkeypatch.setattr(finding, "find_refusal", find_refusal)
     return find
 
 
@@ -141,9 +149,75 @@ def test_weak_candidate_is_taken_where_nothing_is_better(find, others):
     assert chosen == (INCH, 0)
 
 
-def test_nothing_weak_is_fitted_after_something_else_was(find):
+def test_weak_candidate_is_taken_after_a_likelier_one_was_refused(find):
+    """On faces that the atlas cannot make the right pose looks no better than wrong ones."""
+    chosen, _ = find({INCH: [(SURE, "no"), (WEAK, "no"), (WEAK, None)]})
+
+    assert chosen == (INCH, 2)
+
+
+def test_few_weak_candidates_are_fitted_and_those_least_doubted(find):
+    weak = [(WEAK, "no", 0.1, doubt) for doubt in range(N_LEAST_DOUBTED + 3, 0, -1)]
+
+    chosen, fitted = find({INCH: [(SURE, "no"), *weak], CENTIMETRE: [(SURE, None)]})
+
+    assert chosen == (CENTIMETRE, 0)
+    least_doubted = range(len(weak), len(weak) - N_LEAST_DOUBTED, -1)
+    assert fitted[:-1] == [(INCH, row) for row in (0, *least_doubted)]
+
+
+def test_weak_candidate_that_the_network_is_unsure_of_is_taken_only_where_it_is_the_likeliest(find):
     with pytest.raises(ScanRefusedError, match="scan: first"):
-        find({INCH: [(SURE, "first"), (WEAK, None)], CENTIMETRE: [(WEAK, None)]})
+        find({INCH: [(SURE, "first"), (WEAK, None, UNSURE)]}, once_more=[(WEAK, "no")])
+
+
+def test_likeliest_candidate_is_fitted_however_weak_and_doubted_it_is(find):
+    weak = [(WEAK / 2, "no", 0.1, doubt) for doubt in range(N_LEAST_DOUBTED + 1)]
+
+    chosen, _ = find({INCH: [(WEAK, None, UNSURE, 99), *weak]}, once_more=[(WEAK, "no")])
+
+    assert chosen == (INCH, 0)
+
+
+def test_no_weak_candidate_is_fitted_after_a_sure_one(find):
+    chosen, fitted = find({INCH: [(WEAK, None), (WEAK, None)]})
+
+    assert chosen == (INCH, 0)
+    assert fitted == [(INCH, 0)]
+
+
+def test_weak_candidate_that_the_network_is_sure_of_is_taken_before_a_likelier_unsure_one(find):
+    """In one unit; between units it waits."""
+    chosen, _ = find({INCH: [(POOR_SCORE, None, UNSURE), (WEAK, None)]})
+
+    assert chosen == (INCH, 1)
+
+
+def test_only_the_unit_that_was_given_is_taken_for_known(find):
+    odd = {INCH: [(SURE, "odd size")]}
+
+    assert find(odd, is_unit_known=True)[0] == (INCH, 0)
+    with pytest.raises(ScanRefusedError):
+        find(odd, once_more=[(SURE, "no")])
+
+
+def test_candidates_keep_their_order_where_the_network_cannot_say(find):
+    chosen, fitted = find(
+        {INCH: [(SURE, "no", 0, 2), (SURE, "no", 0, 1), (WEAK, None)], CENTIMETRE: [(SURE, None)]},
+        in_parts=[(WEAK, None)],
+        knows_when_unsure=False,
+    )
+
+    assert chosen == (CENTIMETRE, 0)
+    assert fitted == [(INCH, 0), (INCH, 1), (CENTIMETRE, 0)]
+
+
+def test_nothing_weak_is_fitted_after_something_else_where_the_network_cannot_say(find):
+    with pytest.raises(ScanRefusedError, match="scan: first"):
+        find(
+            {INCH: [(SURE, "first"), (WEAK, None)], CENTIMETRE: [(WEAK, None)]},
+            knows_when_unsure=False,
+        )
 
 
 def test_face_that_was_missed_is_found_from_other_rotations_in_any_unit(find):
@@ -152,7 +226,7 @@ def test_face_that_was_missed_is_found_from_other_rotations_in_any_unit(find):
     chosen, fitted = find({INCH: missed, CENTIMETRE: missed}, once_more=[(SURE, None)])
 
     assert chosen == (INCH, 1)
-    assert fitted == [(INCH, 0), (INCH, 1)]  # no weak one is fitted after another
+    assert fitted == [(INCH, 0), (CENTIMETRE, 0), (INCH, 1)]
 
 
 def test_what_looks_like_a_face_and_is_refused_is_not_searched_for_once_more(find):
@@ -215,7 +289,23 @@ def test_parts_are_not_searched_where_the_network_is_sure_of_the_first_guess(fin
     assert fitted == [(INCH, 0)]
 
 
-@pytest.mark.parametrize("first", [(POOR, "no"), (POOR, None, UNSURE), (WEAK, None)])
+def test_parts_are_not_searched_where_it_is_sure_of_one_that_is_little_doubted(find):
+    chosen, fitted = find({INCH: [(POOR, "no"), (WEAK, None)]}, in_parts=[(SURE, None)])
+
+    assert chosen == (INCH, 1)
+    assert fitted == [(INCH, 0), (INCH, 1)]
+
+
+def test_parts_are_searched_when_two_are_nothing_to_be_sure_of(find):
+    chosen, fitted = find(
+        {INCH: [(POOR, "no"), (WEAK, "no"), (WEAK, None)]}, in_parts=[(SURE, None)]
+    )
+
+    assert chosen == (INCH, 3)
+    assert fitted == [(INCH, 0), (INCH, 1), (INCH, 3)]
+
+
+@pytest.mark.parametrize("first", [(POOR, "no"), (POOR, None, UNSURE), (WEAK, None, UNSURE)])
 def test_parts_are_searched_where_the_first_guess_is_none_to_be_sure_of(find, first):
     chosen, _ = find({INCH: [first]}, in_parts=[(SURE, None)])
 
@@ -231,7 +321,7 @@ def test_parts_are_searched_where_the_network_cannot_say(find):
 def test_no_candidate_is_fitted_twice(find):
     _, fitted = find({INCH: [(POOR, None, UNSURE)]}, in_parts=[(WEAK, "no")])
 
-    assert fitted == [(INCH, 0)]
+    assert fitted == [(INCH, 0), (INCH, 1)]
 
 
 def test_reason_is_that_of_the_first_search(find):
@@ -255,7 +345,8 @@ def judge(monkeypatch):
         face = FoundFace(None, np.eye(4), None, None, fit)
         calibration = Calibration(np.ones(5), 1.0, 0.5, largest_spread_mm=limit_mm)
         model = SimpleNamespace(atlas=None, calibration=calibration)
-        verdict = finding._judge(face, model, Stopwatch())
+        judge = finding._Judge(model, Stopwatch(), is_unit_known=False)
+        verdict = judge.verdict_on(face)
         return verdict.face.prediction is prediction, verdict.refusal, len(asked)
 
     return judge

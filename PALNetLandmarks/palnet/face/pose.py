@@ -60,11 +60,14 @@ N_KEPT, N_CHECKED = (1000, 40, 16), 6
 N_PART_KEPT, N_PART_CHECKED = (1000, 1000, 300, 40), 16
 # Guesses whose key points are closer than this on average are one guess (15 degrees are 17 mm).
 SAME_POSE_MM = 17.0
+# Candidates whose key points are closer than this are one.
+SAME_FIT_MM = 3.0
 # Centres that every rotation is tried about, in the search by parts. With 6 of them a closed head
 # with long hair was found in none of six poses, with 12 in three, with 20 in all; a scan that is
 # refused then takes 4 seconds.
 N_CENTRES, SAME_CENTRE_MM = 20, 25.0
-# A face may be this much smaller or larger than the mean one while it is searched for.
+# A face may be this much smaller or larger than the mean one while it is searched for; the fit that
+# follows goes somewhat farther.
 SEARCHED_SCALES = (0.5, 1.6)
 # A candidate of this score is a face: the search need not look at the parts of the scan.
 SURE_SCORE = 0.33
@@ -88,11 +91,15 @@ class PoseCandidate:
         The short fit.
     score : float
         Relief agreement times coverage; higher is better.
+    doubt_mm : float
+        How far the fine network last saw the key points from where a mean face has them; lower is
+        better, and 3 to 8 is usual.
     """
 
     face_from_scan: NDArray[np.float64]
     check: AtlasFit
     score: float
+    doubt_mm: float
 
 
 def find_poses(
@@ -103,6 +110,9 @@ def find_poses(
     The coarse network guesses from the whole scan first; only where none of its guesses looks like
     a face, it guesses again from many parts of the scan, which takes ten times as long. So whoever
     takes one of the first guesses all the same does not ask on.
+
+    A score ranks the poses of a face that the atlas can make. One that it cannot, as of a source
+    that it never saw, may score no better than a wrong pose: there the doubt says more.
 
     Parameters
     ----------
@@ -144,7 +154,7 @@ def find_poses(
     if candidates[0].score < SURE_SCORE:
         found = _search_parts(cloud, guesses, coarse, fine)
         candidates = [*candidates, *_check_all(cloud, found, atlas)]
-        yield sorted(candidates, key=lambda candidate: -candidate.score)
+        yield _without_copies(sorted(candidates, key=lambda candidate: -candidate.score))
 
 
 class _Guess(NamedTuple):
@@ -257,8 +267,20 @@ def _keep_likeliest(
 
 def _check_all(cloud: PointCloud, guesses: list[_Guess], atlas: FaceAtlas) -> list[PoseCandidate]:
     """Fit the atlas to every guess; best first."""
-    candidates = [_check(cloud, atlas, pose) for pose, _ in guesses]
+    candidates = [_check(cloud, atlas, guess) for guess in guesses]
     return sorted(candidates, key=lambda candidate: -candidate.score)
+
+
+def _without_copies(candidates: list[PoseCandidate]) -> list[PoseCandidate]:
+    """Leave out what came to the same fit as one before it: the first guesses come twice."""
+    chosen: list[PoseCandidate] = []
+    seen: list[NDArray[np.float64]] = []
+    for candidate in candidates:
+        key_points = apply_similarity(invert_similarity(candidate.face_from_scan), KEY_POINTS_MM)
+        if all(np.linalg.norm(key_points - s, axis=1).mean() > SAME_FIT_MM for s in seen):
+            chosen.append(candidate)
+            seen.append(key_points)
+    return chosen
 
 
 def _settle(cloud: PointCloud, guesses: list[_Guess], coarse: Weights) -> list[_Guess]:
@@ -320,9 +342,10 @@ def _distinct(guesses: list[_Guess]) -> list[_Guess]:
     return [guesses[row] for row in chosen]
 
 
-def _check(cloud: PointCloud, atlas: FaceAtlas, guess: NDArray[np.float64]) -> PoseCandidate:
+def _check(cloud: PointCloud, atlas: FaceAtlas, guess: _Guess) -> PoseCandidate:
     """Fit the atlas for a few rounds."""
-    moved = move_cloud(cloud, guess)
+    moved = move_cloud(cloud, guess.face_from_scan)
     near = np.linalg.norm(moved.points_mm - KEY_POINTS_MM[0], axis=1) < CROP_RADIUS_MM
     fit = fit_atlas(atlas, PointCloud(moved.points_mm[near], moved.normals[near]), CHECK_SCHEDULE)
-    return PoseCandidate(fit.face_from_cloud @ guess, fit, fit.relief * fit.coverage)
+    pose = fit.face_from_cloud @ guess.face_from_scan
+    return PoseCandidate(pose, fit, fit.relief * fit.coverage, guess.doubt_mm)

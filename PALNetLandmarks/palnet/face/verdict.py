@@ -28,9 +28,11 @@ __all__ = [
 ]
 
 # In sizes of the atlas's mean face, which with infants among its people is 0.95 of an adult's. The
-# 5,200 people of the training measure 0.59 to 1.33. The range has to stay below the 2.54 of inches
-# to centimetres, or one face is two in different units.
-SMALLEST_FACE, LARGEST_FACE = 0.54, 1.37
+# 5,200 people of the training measure 0.59 to 1.33. Where the unit of a scan is guessed the range
+# has to stay below the 2.54 of inches to centimetres, or one face is two in different units; where
+# it is known, an infant born early is a face as well.
+LARGEST_FACE = 1.37
+SMALLEST_FACE, SMALLEST_OF_KNOWN_UNIT = 0.54, 0.48
 # 200 generated people: never below 0.75.
 MIN_COVERAGE = 0.6
 # Brows, nose and mouth are larger than this, the noise of a scan is smaller.
@@ -95,6 +97,7 @@ def find_refusal(
     broad_relief: float,
     face_from_scan: NDArray[np.float64],
     *,
+    is_unit_known: bool,
     is_sure: bool | None = None,
 ) -> str | None:
     """Say why landmarks should not be placed, or None if they may.
@@ -107,6 +110,8 @@ def find_refusal(
         What `measure_broad_relief` says of it; not looked at where `is_sure` decides.
     face_from_scan : ndarray of shape (4, 4)
         The pose it led to.
+    is_unit_known : bool
+        Whether the unit of the scan was given, and not guessed from its size.
     is_sure : bool, optional
         Whether the landmark network is sure of what it sees, which tells a face better than its
         likeness; None where it cannot say.
@@ -117,30 +122,32 @@ def find_refusal(
         A reason for a user, with what to do.
     """
     size = 1 / similarity_scale(face_from_scan)
+    smallest = SMALLEST_OF_KNOWN_UNIT if is_unit_known else SMALLEST_FACE
+    what_to_do = "check its unit" if is_unit_known else "give its unit"
     residual_mm = fit.residual_mm * min(size, LARGEST_FACE)
     likeness = broad_relief - RESIDUAL_PENALTY * residual_mm
     is_like_a_face = likeness >= MIN_LIKENESS if is_sure is None else is_sure
     is_like_a_face &= fit.mahalanobis <= MAX_MAHALANOBIS
-    if is_like_a_face and not SMALLEST_FACE <= size <= LARGEST_FACE:
+    if is_like_a_face and not smallest <= size <= LARGEST_FACE:
         return (
-            f"the face would be {size:.2f} times the mean face's size, outside "
-            f"{SMALLEST_FACE} to {LARGEST_FACE}. Give the scan's unit."
+            f"the face would be {size:.3g} times the mean face's size, outside {smallest} to "
+            f"{LARGEST_FACE}. If it is a person's, {what_to_do}."
         )
     if fit.coverage < MIN_COVERAGE:
         return (
             f"no usable face: only {math.floor(100 * fit.coverage)} % of a face between brows and "
             f"chin was found, less than {100 * MIN_COVERAGE:.0f} %. Scan the face from the front; "
-            "if the scan shows one, give its unit."
+            f"if the scan shows one, {what_to_do}."
         )
     if not is_like_a_face and is_sure is not None:
         return (
             "no face: at the best match too little looks like landmarks of a face. Check that the "
-            "scan shows a face; if it does, give its unit."
+            f"scan shows a face; if it does, {what_to_do}."
         )
     if not is_like_a_face:
         return (
             f"no face: brows, nose and mouth are not where the best match has them (likeness "
             f"{likeness:.2f}, needed {MIN_LIKENESS}). Check that the scan shows a face; if it "
-            "does, give its unit."
+            f"does, {what_to_do}."
         )
     return None

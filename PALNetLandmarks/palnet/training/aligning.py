@@ -229,7 +229,7 @@ def _prepare(
 def _find_rigid(surface: Surface) -> NDArray[np.float64]:
     """Find the face; the similarity without its scale, so that millimetres stay true."""
     model = read_model()
-    pose = find_face(surface, (surface.unit,), model).face_from_scan
+    pose = find_face(surface, (surface.unit,), model, is_unit_known=False).face_from_scan
     return without_scale(pose, model.atlas)
 
 

@@ -234,7 +234,8 @@ class ModelExporter:
         if specimen not in self._poses:
             mesh, unit, _ = load_scan(self._files[specimen], self.data.scheme)
             try:
-                found = find_face(prepare_scan(mesh, unit), (unit,), self._base)
+                surface = prepare_scan(mesh, unit)
+                found = find_face(surface, (unit,), self._base, is_unit_known=False)
                 self._poses[specimen] = found.face_from_scan
             except ScanRefusedError as err:
                 logger.info("not detected: %s", err)

@@ -176,7 +176,7 @@ def _prepare(scan: AnnotatedScan, *, scheme: Scheme, model: Model) -> dict[str, 
     if not truth.is_placed.any():
         msg = "not one landmark is placed. Place some, or leave the scan out."
         raise TrainingError(msg)
-    found = find_face(prepare_scan(mesh, unit), (unit,), model)
+    found = find_face(prepare_scan(mesh, unit), (unit,), model, is_unit_known=False)
     # What a detection samples; where a scheme's starts are yet to be learned, the whole face. The
     # truth has no part in it: nobody may find it by where points are.
     shape = found.fit.weights

@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 from palnet.errors import ScanRefusedError
 from palnet.exchange import read_landmarks
 from palnet.face import pose as pose_module
-from palnet.face.pose import PART_RADIUS_MM, SEARCHED_SCALES, _Guess, find_poses
+from palnet.face.pose import PART_RADIUS_MM, SEARCHED_SCALES, PoseCandidate, _Guess, find_poses
 from palnet.face.region import move_surface
 from palnet.face.similarity import (
     apply_similarity,
@@ -363,3 +363,13 @@ def test_fine_network_alone_mends_twenty_degrees_at_any_size(scale, the_example)
     # Measured 4 to 10 mm and 1 to 6 degrees.
     assert max(off_mm(guess, truth) for guess in refined) < 13
     assert max(rotation_angle_deg(guess.face_from_scan, truth) for guess in refined) < 9
+
+
+def test_what_comes_to_the_same_fit_is_one_candidate():
+    def candidate(shift_mm, score):
+        pose = compose_similarity(1.0, np.eye(3), np.array([shift_mm, 0.0, 0.0]))
+        return PoseCandidate(pose, None, score, 1.0)
+
+    first, copy, other = candidate(0.0, 0.3), candidate(1.0, 0.2), candidate(9.0, 0.1)
+
+    assert pose_module._without_copies([first, copy, other]) == [first, other]

@@ -31,42 +31,63 @@ def pose_of_size(size):
 
 @pytest.mark.parametrize("size", [0.75, 1.0, 1.15])
 def test_face_of_a_human_size_is_accepted(size):
-    assert find_refusal(make_fit(), 0.9, pose_of_size(size)) is None
+    assert find_refusal(make_fit(), 0.9, pose_of_size(size), is_unit_known=False) is None
 
 
 @pytest.mark.parametrize("size", [0.1, 0.5, 1.5, 25.4])
 def test_face_of_another_size_is_refused_with_the_unit_named(size):
-    reason = find_refusal(make_fit(), 0.9, pose_of_size(size))
+    reason = find_refusal(make_fit(), 0.9, pose_of_size(size), is_unit_known=False)
 
-    assert f"{size:.2f} times the mean face's size" in reason
+    assert f"{size:.3g} times the mean face's size" in reason
     assert "unit" in reason
 
 
+def test_smaller_face_passes_where_the_unit_is_known():
+    assert find_refusal(make_fit(), 0.9, pose_of_size(0.5), is_unit_known=True) is None
+
+
+@pytest.mark.parametrize("person", [0.6, 1.0, 1.2])
+@pytest.mark.parametrize("factor", [1 / 2.54, 2.54])
+def test_inches_given_as_centimetres_are_refused_with_what_to_do(person, factor):
+    reason = find_refusal(make_fit(), 0.9, pose_of_size(person * factor), is_unit_known=True)
+
+    assert reason.endswith("outside 0.48 to 1.37. If it is a person's, check its unit.")
+
+
+@pytest.mark.parametrize("fit", [make_fit(coverage=0.4), make_fit(mahalanobis=4.0)])
+@pytest.mark.parametrize("is_sure", [None, False])
+def test_nobody_who_gave_a_unit_is_asked_for_one(fit, is_sure):
+    told = find_refusal(fit, 0.9, np.eye(4), is_sure=is_sure, is_unit_known=True)
+    asked = find_refusal(fit, 0.9, np.eye(4), is_sure=is_sure, is_unit_known=False)
+
+    assert told == asked.replace("give its unit", "check its unit") != asked
+
+
 def test_face_of_which_too_little_is_there_is_refused():
-    reason = find_refusal(make_fit(coverage=0.4), 0.9, np.eye(4))
+    reason = find_refusal(make_fit(coverage=0.4), 0.9, np.eye(4), is_unit_known=False)
 
     assert "only 40 % of a face" in reason
 
 
 def test_face_of_which_almost_enough_is_there_is_not_called_complete():
-    reason = find_refusal(make_fit(coverage=0.597), 0.9, np.eye(4))
+    reason = find_refusal(make_fit(coverage=0.597), 0.9, np.eye(4), is_unit_known=False)
 
     assert "only 59 % of a face between brows and chin was found, less than 60 %" in reason
 
 
 @pytest.mark.parametrize("fit", [make_fit(residual_mm=3.0), make_fit(mahalanobis=4.0)])
 def test_shape_that_is_no_face_is_refused(fit):
-    reason = find_refusal(fit, 0.9, np.eye(4))
+    reason = find_refusal(fit, 0.9, np.eye(4), is_unit_known=False)
 
     assert reason.startswith("no face")
 
 
 def test_network_that_is_sure_decides_in_place_of_the_likeness():
-    assert find_refusal(make_fit(), 0.0, np.eye(4), is_sure=True) is None
+    assert find_refusal(make_fit(), 0.0, np.eye(4), is_sure=True, is_unit_known=False) is None
 
 
 def test_network_that_is_unsure_sees_no_face_however_alike_it_is():
-    reason = find_refusal(make_fit(), 0.95, np.eye(4), is_sure=False)
+    reason = find_refusal(make_fit(), 0.95, np.eye(4), is_sure=False, is_unit_known=False)
 
     assert reason.startswith("no face")
     assert "give its unit" in reason
@@ -81,12 +102,12 @@ def test_network_that_is_unsure_sees_no_face_however_alike_it_is():
     ],
 )
 def test_network_that_is_sure_accepts_no_part_nor_shape_nor_size_that_no_face_has(fit, size, part):
-    assert part in find_refusal(fit, 0.9, pose_of_size(size), is_sure=True)
+    assert part in find_refusal(fit, 0.9, pose_of_size(size), is_sure=True, is_unit_known=False)
 
 
 @pytest.mark.parametrize("relief", [-0.8, 0.0, 0.55])
 def test_smooth_thing_without_brows_nose_and_mouth_is_refused(relief):
-    reason = find_refusal(make_fit(), relief, np.eye(4))
+    reason = find_refusal(make_fit(), relief, np.eye(4), is_unit_known=False)
 
     assert reason.startswith("no face: brows, nose and mouth")
     assert f"likeness {relief - 0.4:.2f}" in reason
@@ -98,13 +119,18 @@ def test_the_same_noise_counts_alike_on_small_and_large_faces(size, noise_mm, is
     """In face millimetres it is larger on a small one."""
     fit = make_fit(residual_mm=noise_mm / size)
 
-    reason = find_refusal(fit, 0.63, pose_of_size(size))
+    reason = find_refusal(fit, 0.63, pose_of_size(size), is_unit_known=False)
 
     assert (reason is not None) == is_refused
 
 
 def test_fit_that_found_nothing_is_refused():
-    assert find_refusal(make_fit(residual_mm=np.inf, coverage=0.0), 0.0, np.eye(4)) is not None
+    assert (
+        find_refusal(
+            make_fit(residual_mm=np.inf, coverage=0.0), 0.0, np.eye(4), is_unit_known=False
+        )
+        is not None
+    )
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +166,7 @@ def test_noise_takes_little_of_a_faces_broad_relief(the_face):
 
     assert by_point < 0.75 * fit.relief
     assert relief > 0.9 * clean
-    assert find_refusal(fit, relief, np.eye(4)) is None
+    assert find_refusal(fit, relief, np.eye(4), is_unit_known=False) is None
 
 
 def test_inner_layer_does_not_count(the_face):
@@ -164,7 +190,7 @@ def test_smooth_bulge_is_refused(radii_mm):
 
     relief = measure_broad_relief(toy_atlas(), fit, move_cloud(bulge, fit.face_from_cloud))
 
-    assert find_refusal(fit, relief, fit.face_from_cloud) is not None
+    assert find_refusal(fit, relief, fit.face_from_cloud, is_unit_known=False) is not None
 
 
 @pytest.mark.parametrize("n_points", [0, 1, 30])
