@@ -46,7 +46,9 @@ def write_toy_model(path: Path) -> Path:
     return path
 
 
-def find_toy_face(surface: Surface, _units: object, model: Model, *_watch: object) -> FoundFace:
+def find_toy_face(
+    surface: Surface, _units: object, model: Model, *_watch: object, is_unit_known: bool
+) -> FoundFace:
     """Stands for the pose search, which knows no toys: they stand where they are."""
     return finding._fit(surface, np.eye(4), model)
 

@@ -181,7 +181,7 @@ def test_sample_is_the_error_of_the_projected_landmarks_in_face_millimetres(the_
     def _name(scan):
         return str(scan.description["seed"])
 
-    monkeypatch.setattr(calibration_module, "find_face", lambda s, units, model: Found(s))
+    monkeypatch.setattr(calibration_module, "find_face", lambda s, *_, is_unit_known: Found(s))
     monkeypatch.setattr(calibration_module, "predict_in_face", predict)
 
     sample = collect_sample(read_model(), the_scans)
@@ -214,7 +214,7 @@ def test_faces_found_elsewhere_do_not_shape_the_expected_errors():
 
 
 def test_refused_scans_are_left_out_and_logged(the_scans, monkeypatch, caplog):
-    def find(surface, units, model):
+    def find(surface, units, model, *, is_unit_known):
         if surface.name == "1":
             msg = "1: no face"
             raise ScanRefusedError(msg)
@@ -241,7 +241,7 @@ def test_faces_that_the_model_is_unsure_of_count_as_well(the_scans, monkeypatch)
     """Their spread is what the new limit is fitted to."""
     limits = []
 
-    def find(surface, units, model):
+    def find(surface, units, model, *, is_unit_known):
         limits.append(model.calibration.largest_spread_mm)
         msg = "no face"
         raise ScanRefusedError(msg)
@@ -256,7 +256,7 @@ def test_faces_that_the_model_is_unsure_of_count_as_well(the_scans, monkeypatch)
 
 
 def test_sample_of_nothing_but_refusals_is_an_error(the_scans, monkeypatch):
-    def refuse(surface, units, model):
+    def refuse(surface, units, model, *, is_unit_known):
         msg = "no face"
         raise ScanRefusedError(msg)
 
