@@ -64,7 +64,7 @@ SAME_POSE_MM = 17.0
 SAME_FIT_MM = 3.0
 # Centres that every rotation is tried about, in the search by parts. With 6 of them a closed head
 # with long hair was found in none of six poses, with 12 in three, with 20 in all; a scan that is
-# refused then takes 4 seconds.
+# refused takes 5 seconds, most of them here.
 N_CENTRES, SAME_CENTRE_MM = 20, 25.0
 # A face may be this much smaller or larger than the mean one while it is searched for; the fit that
 # follows goes somewhat farther.
