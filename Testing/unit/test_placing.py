@@ -24,7 +24,8 @@ def a_model(tmp_path_factory):
 def a_face(a_model):
     scan = ScanGenerator(toy_model()).draw(3)
     millimetre = parse_unit("mm")
-    return find_toy_face(prepare_surface(scan.to_mesh(), millimetre), (millimetre,), a_model)
+    surface = prepare_surface(scan.to_mesh(), millimetre)
+    return find_toy_face(surface, (millimetre,), a_model, is_unit_known=True)
 
 
 @pytest.mark.parametrize(("residual_mm", "misfit"), [(0.25, 1.0), (0.5, 2.0), (4.0, 3.0)])
