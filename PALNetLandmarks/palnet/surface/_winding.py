@@ -74,7 +74,7 @@ def _sort_stably(numbers: NDArray[np.int32]) -> NDArray[np.int32]:
     """The order that sorts small numbers, equal ones as they stood.
 
     A sparse matrix with one entry in each column, turned from columns to rows, is a counting sort:
-    three times faster here than numpy's.
+    three times faster here than numpy's. Numbered in 32 bits: 700 million triangles are too many.
     """
     from scipy.sparse import csc_matrix
 
