@@ -16,7 +16,8 @@ import palnet
 from palnet._checks import check_transform, frozen_copy
 from palnet.face.alignment import align_landmarks
 from palnet.face.similarity import similarity_scale
-from palnet.finding import FoundFace, Stopwatch, find_face, predict_in_face
+from palnet.finding import find_face
+from palnet.judging import FoundFace, Stopwatch, predict_in_face
 from palnet.landmarks import LandmarkSet, printable_name
 from palnet.model import Model, find_model, read_model
 from palnet.placing import place_landmarks

@@ -10,7 +10,8 @@ import numpy as np
 
 from palnet.face.region import extract_face, move_surface
 from palnet.face.similarity import apply_similarity, invert_similarity, similarity_scale
-from palnet.finding import Stopwatch, predict_in_face, without_scale
+from palnet.finding import without_scale
+from palnet.judging import Stopwatch, predict_in_face
 from palnet.network.palnet import run_palnet
 from palnet.sorted_patches import finish_landmarks, gather_sorted
 from palnet.surface import project_onto_triangles, sample_surface
@@ -18,7 +19,7 @@ from palnet.surface import project_onto_triangles, sample_surface
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from palnet.finding import FoundFace
+    from palnet.judging import FoundFace
     from palnet.model import Model
     from palnet.network.landmarks import LandmarkPrediction
     from palnet.surface import Surface

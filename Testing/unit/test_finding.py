@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from palnet import finding
-from palnet.calibration import Calibration
+from palnet import finding, judging
 from palnet.errors import ScanRefusedError
 from palnet.face.pose import SURE_SCORE
 from palnet.face.similarity import (
@@ -25,13 +24,10 @@ from palnet.finding import (
     HOPELESS_SCORE,
     N_LEAST_DOUBTED,
     POOR_SCORE,
-    SURE_ENOUGH,
-    FoundFace,
-    Stopwatch,
     find_face,
-    predict_in_face,
     without_scale,
 )
+from palnet.judging import SURE_ENOUGH
 from palnet.surface import parse_unit
 
 INCH, CENTIMETRE = parse_unit("in"), parse_unit("cm")
@@ -46,6 +42,10 @@ class Candidate:
     score: float
     face_from_scan: int
     doubt_mm: float
+
+    @property
+    def guess(self):
+        return self.face_from_scan
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,17 +64,20 @@ def find(monkeypatch):
     """Find a face among candidates given for each unit.
 
     Each is a score, the reason of a refusal or None, how unsure the network is of it, and how much
-    the pose networks doubt it: as given, they doubt each more than the one before.
+    the pose networks doubt it: as given, they doubt each more than the one before. Where landmarks
+    guide the fit, all are refused but for those whose unsureness is given in `by_landmarks`.
     """
     fitted = []
 
-    def fit(surface, guess, model):
-        fitted.append((surface.unit, guess))
-        reason, unsureness = surface.candidates[guess][1], surface.candidates[guess][2]
-        known = SimpleNamespace(reason=reason, coverage=1.0, unsureness=unsureness)
-        return Guess(fit=known, chosen=fitted[-1])
-
-    def find(by_unit, once_more=(), in_parts=None, *, knows_when_unsure=True, is_unit_known=False):
+    def find(
+        by_unit,
+        once_more=(),
+        in_parts=None,
+        *,
+        knows_when_unsure=True,
+        is_unit_known=False,
+        by_landmarks=None,
+    ):
         def scan_in(unit):
             given = by_unit.get(unit, []) + list(once_more) + list(in_parts or ())
             rows = [(*row, *(0.1, n)[len(row) - 2 :]) for n, row in enumerate(given)]
@@ -87,6 +90,14 @@ def find(monkeypatch):
                 name="scan",
             )
 
+        def fit_by_landmarks(surface, guess, model):
+            fitted.append((surface.unit, guess, "by landmarks"))
+            unsureness = (by_landmarks or {}).get(fitted[-1][:2])
+            reason = "no" if unsureness is None else None
+            known = SimpleNamespace(reason=reason, coverage=1.0, unsureness=unsureness or 0.0)
+            return Guess(fit=known, chosen=fitted[-1])
+
+        monkeypatch.setattr(finding, "fit_face_by_landmarks", fit_by_landmarks)
         units = tuple(by_unit)
         model = SimpleNamespace(
             atlas=None,
@@ -99,6 +110,12 @@ def find(monkeypatch):
         found = find_face(scan_in(units[0]), units, model, is_unit_known=is_unit_known)
         return found.chosen, fitted
 
+    def fit(surface, guess, model):
+        fitted.append((surface.unit, guess))
+        reason, unsureness = surface.candidates[guess][1], surface.candidates[guess][2]
+        known = SimpleNamespace(reason=reason, coverage=1.0, unsureness=unsureness)
+        return Guess(fit=known, chosen=fitted[-1])
+
     def find_poses(surface, *rest, once_more):
         rows = [Candidate(row[0], n, row[3]) for n, row in enumerate(surface.candidates)]
         first, parts = rows[: surface.n_first], rows[surface.n_whole :]
@@ -106,20 +123,24 @@ def find(monkeypatch):
         if parts and not once_more:
             yield sorted(first + parts, key=lambda candidate: -candidate.score)
 
-    monkeypatch.setattr(finding, "find_poses", find_poses)
-    monkeypatch.setattr(finding, "measure_broad_relief", lambda *rest: 0.0)
-    monkeypatch.setattr(finding, "_fit", fit)
-    monkeypatch.setattr(
-        finding,
-        "predict_in_face",
-        lambda found, model: SimpleNamespace(spread_mm=found.fit.unsureness),
-    )
-
     def find_refusal(fit, *rest, is_sure, is_unit_known):
         return fit.reason if fit.reason != "odd size" or not is_unit_known else None
 
-    monkeypatch.setattr(finding, "find_refusal", find_refusal)
+    monkeypatch.setattr(finding, "find_poses", find_poses)
+    monkeypatch.setattr(finding, "fit_face", fit)
+    monkeypatch.setattr(judging, "measure_broad_relief", lambda *rest: 0.0)
+    monkeypatch.setattr(
+        judging,
+        "predict_in_face",
+        lambda found, model: SimpleNamespace(spread_mm=found.fit.unsureness),
+    )
+    monkeypatch.setattr(judging, "find_refusal", find_refusal)
     return find
+
+
+def by_surface(fitted):
+    """What was fitted to the surface alone."""
+    return [what for what in fitted if len(what) == 2]
 
 
 def test_first_sure_candidate_is_taken_and_no_other_fitted(find):
@@ -226,7 +247,7 @@ def test_face_that_was_missed_is_found_from_other_rotations_in_any_unit(find):
     chosen, fitted = find({INCH: missed, CENTIMETRE: missed}, once_more=[(SURE, None)])
 
     assert chosen == (INCH, 1)
-    assert fitted == [(INCH, 0), (CENTIMETRE, 0), (INCH, 1)]
+    assert by_surface(fitted) == [(INCH, 0), (CENTIMETRE, 0), (INCH, 1)]
 
 
 def test_what_looks_like_a_face_and_is_refused_is_not_searched_for_once_more(find):
@@ -329,54 +350,62 @@ def test_reason_is_that_of_the_first_search(find):
         find({INCH: [(WEAK, "first")]}, once_more=[(WEAK, "second")])
 
 
-# --- what the landmark network says of a candidate ------------------------------------------------
+# --- fitted by landmarks, where the surface has failed -------------------------------------------
 
 
-@pytest.fixture
-def judge(monkeypatch):
-    """The verdict on a face whose landmarks have such a spread; how often the network was asked."""
-    asked = []
-
-    def judge(spread_mm, *, limit_mm=1.5, coverage=0.9):
-        prediction = SimpleNamespace(spread_mm=np.full(5, spread_mm))
-        monkeypatch.setattr(finding, "predict_in_face", lambda *rest: asked.append(1) or prediction)
-        monkeypatch.setattr(finding, "measure_broad_relief", lambda *rest: -0.5)
-        fit = SimpleNamespace(coverage=coverage, residual_mm=0.4, mahalanobis=0.8)
-        face = FoundFace(None, np.eye(4), None, None, fit)
-        calibration = Calibration(np.ones(5), 1.0, 0.5, largest_spread_mm=limit_mm)
-        model = SimpleNamespace(atlas=None, calibration=calibration)
-        judge = finding._Judge(model, Stopwatch(), is_unit_known=False)
-        verdict = judge.verdict_on(face)
-        return verdict.face.prediction is prediction, verdict.refusal, len(asked)
-
-    return judge
+REFUSED = [(SURE, "no"), (WEAK, "no")]
 
 
-def test_face_that_looks_like_none_is_accepted_where_the_network_is_sure(judge):
-    assert judge(1.4) == (True, None, 1)
+def test_guess_that_was_refused_is_fitted_by_landmarks(find):
+    chosen, fitted = find({INCH: REFUSED}, by_landmarks={(INCH, 1): 0.1})
+
+    assert chosen == (INCH, 1, "by landmarks")
+    assert fitted == [(INCH, 0), (INCH, 1), (INCH, 0, "by landmarks"), (INCH, 1, "by landmarks")]
 
 
-def test_face_is_refused_where_the_network_is_unsure(judge):
-    kept, refusal, _ = judge(1.6)
+def test_nothing_is_fitted_by_landmarks_where_a_face_was_found(find):
+    _, fitted = find({INCH: [(POOR_SCORE, "no"), (POOR_SCORE, None, UNSURE)]})
 
-    assert kept
-    assert refusal.startswith("no face")
-
-
-@pytest.mark.parametrize("given", [{"limit_mm": math.inf}, {"coverage": 0.3}])
-def test_network_is_not_asked_where_it_cannot_say_or_too_little_is_there(given, judge):
-    kept, refusal, asked = judge(0.1, **given)
-
-    assert not kept
-    assert "face" in refusal
-    assert asked == 0
+    assert fitted == by_surface(fitted)
 
 
-def test_network_that_was_asked_is_not_run_again():
-    prediction = SimpleNamespace()
-    face = FoundFace(None, np.eye(4), None, None, None, prediction=prediction)
+def test_fit_by_landmarks_ends_with_the_first_that_is_sure(find):
+    chosen, fitted = find(
+        {INCH: [*REFUSED, (WEAK, "no")]}, by_landmarks={(INCH, 1): 0.2, (INCH, 2): 0.1}
+    )
 
-    assert predict_in_face(face, model=None) is prediction
+    assert chosen == (INCH, 1, "by landmarks")
+    assert (INCH, 2, "by landmarks") not in fitted
+
+
+def test_of_unsure_fits_by_landmarks_in_all_units_the_surest_is_taken(find):
+    unsure = {(INCH, 0): UNSURE + 0.1, (CENTIMETRE, 1): UNSURE, (CENTIMETRE, 0): UNSURE + 0.2}
+
+    chosen, _ = find({INCH: REFUSED, CENTIMETRE: REFUSED}, by_landmarks=unsure)
+
+    assert chosen == (CENTIMETRE, 1, "by landmarks")
+
+
+def test_sure_fit_by_landmarks_spares_the_search_from_other_rotations(find):
+    chosen, _ = find({INCH: [(WEAK, "no")]}, once_more=[(SURE, None)], by_landmarks={(INCH, 0): 0})
+
+    assert chosen == (INCH, 0, "by landmarks")
+
+
+@pytest.mark.parametrize(("second", "taken"), [(UNSURE - 0.05, 1), (UNSURE + 0.05, 0)])
+def test_unsure_fit_by_landmarks_is_compared_with_what_other_rotations_find(find, second, taken):
+    chosen, _ = find(
+        {INCH: [(WEAK, "no")]},
+        once_more=[(SURE, None, second)],
+        by_landmarks={(INCH, 0): UNSURE},
+    )
+
+    assert chosen[:2] == (INCH, taken)
+
+
+def test_nothing_is_fitted_by_landmarks_where_the_network_cannot_judge(find):
+    with pytest.raises(ScanRefusedError, match="scan: no"):
+        find({INCH: REFUSED}, by_landmarks={(INCH, 0): 0.1}, knows_when_unsure=False)
 
 
 def test_pose_without_scale_is_rigid_and_leaves_the_middle_of_the_face_in_place():

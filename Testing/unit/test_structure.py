@@ -36,6 +36,7 @@ ROWS = (
     {"face"},
     {"refinement"},
     {"model"},
+    {"judging"},
     {"finding"},
     {"placing"},
     {"detector"},

@@ -120,8 +120,9 @@ def fit_atlas(
     atlas: FaceAtlas,
     cloud: PointCloud,
     schedule: tuple[tuple[int, int, float, float], ...] = SCHEDULE,
+    guide: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
 ) -> AtlasFit:
-    """Fit pose, size and shape of the atlas to a point cloud.
+    """Fit pose, size and shape of the atlas to a point cloud, and to landmarks if any are known.
 
     Each round matches atlas points to the nearest scan points and solves one linearised
     least-squares problem for pose, size and shape together, point to plane with a little point to
@@ -136,13 +137,17 @@ def fit_atlas(
         15 % of the face frame.
     schedule : tuple, optional
         Modes, thinning, match distance and ridge of each round.
+    guide : tuple of ndarray, optional
+        Landmarks that were found on the cloud, (n_landmarks, 3), and the expected distance of each
+        from the truth, (n_landmarks,), as for `guide_fit`. They hold the size where the cloud ends
+        within the face: points of the atlas beyond its rim are matched to the rim.
 
     Returns
     -------
     AtlasFit
         The fit; whether it is a face is for `palnet.face.verdict` to say.
     """
-    target = _Target(cKDTree(cloud.points_mm), cloud.normals)
+    target = _Target.of(cloud, guide)
     weights, face_from_cloud = _fit_rounds(atlas, target, np.zeros(atlas.n_modes), schedule)
     return _summarise(atlas, target.tree, cloud.normals, face_from_cloud, weights)
 
@@ -181,8 +186,7 @@ def guide_fit(
     ndarray of shape (n_landmarks, 3)
         The atlas's landmarks after the fit; those of the first one if too little lies on the cloud.
     """
-    known = (landmarks_mm, GUIDE_PULL_MM / spread_mm)
-    target = _Target(cKDTree(cloud.points_mm), cloud.normals, known)
+    target = _Target.of(cloud, (landmarks_mm, spread_mm))
     weights, face_from_cloud = _fit_rounds(atlas, target, weights, GUIDED_SCHEDULE)
     return apply_similarity(invert_similarity(face_from_cloud), atlas.shape_landmarks(weights))
 
@@ -194,6 +198,14 @@ class _Target:
     tree: cKDTree
     normals: NDArray[np.float64]
     known: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+
+    @classmethod
+    def of(
+        cls, cloud: PointCloud, guide: tuple[NDArray[np.float64], NDArray[np.float64]] | None
+    ) -> _Target:
+        """A cloud, and landmarks with their spread."""
+        known = None if guide is None else (guide[0], GUIDE_PULL_MM / guide[1])
+        return cls(cKDTree(cloud.points_mm), cloud.normals, known)
 
 
 def _fit_rounds(

@@ -87,6 +87,8 @@ class PoseCandidate:
     ----------
     face_from_scan : ndarray of shape (4, 4)
         Similarity from scan millimetres to the face frame.
+    guess : ndarray of shape (4, 4)
+        The same as the networks had it, before the short fit.
     check : AtlasFit
         The short fit.
     score : float
@@ -97,6 +99,7 @@ class PoseCandidate:
     """
 
     face_from_scan: NDArray[np.float64]
+    guess: NDArray[np.float64]
     check: AtlasFit
     score: float
     doubt_mm: float
@@ -348,4 +351,5 @@ def _check(cloud: PointCloud, atlas: FaceAtlas, guess: _Guess) -> PoseCandidate:
     near = np.linalg.norm(moved.points_mm - KEY_POINTS_MM[0], axis=1) < CROP_RADIUS_MM
     fit = fit_atlas(atlas, PointCloud(moved.points_mm[near], moved.normals[near]), CHECK_SCHEDULE)
     pose = fit.face_from_cloud @ guess.face_from_scan
-    return PoseCandidate(pose, fit, fit.relief * fit.coverage, guess.doubt_mm)
+    score = fit.relief * fit.coverage
+    return PoseCandidate(pose, guess.face_from_scan, fit, score, guess.doubt_mm)

@@ -35,8 +35,9 @@ if TYPE_CHECKING:
 
 __all__ = ["PreparedScan", "pack_truth", "prepare_scans", "to_file_numbers", "unpack_truth"]
 
-# Kept scans of another version are prepared again.
-CACHE_VERSION = 1
+# Kept scans of another version are prepared again, refused ones as well: raised when the search
+# finds more.
+CACHE_VERSION = 2
 # A surface with fewer sampled points is a splinter.
 MIN_CLOUD_POINTS = 100
 

@@ -44,8 +44,9 @@ if TYPE_CHECKING:
 
 __all__ = ["AnnotatedFace", "gather_training_patches", "has_atlas_scheme", "prepare_faces"]
 
-# Kept faces of another version are prepared again.
-CACHE_VERSION = 2
+# Kept faces of another version are prepared again, refused ones as well: raised when the search
+# finds more.
+CACHE_VERSION = 3
 # Of the surface, what is nearer than this to an approximation or a true landmark is kept: a result
 # that is farther off than that is wrong anyway.
 SURFACE_REACH_MM = 20.0

@@ -368,7 +368,7 @@ def test_fine_network_alone_mends_twenty_degrees_at_any_size(scale, the_example)
 def test_what_comes_to_the_same_fit_is_one_candidate():
     def candidate(shift_mm, score):
         pose = compose_similarity(1.0, np.eye(3), np.array([shift_mm, 0.0, 0.0]))
-        return PoseCandidate(pose, None, score, 1.0)
+        return PoseCandidate(pose, pose, None, score, 1.0)
 
     first, copy, other = candidate(0.0, 0.3), candidate(1.0, 0.2), candidate(9.0, 0.1)
 
