@@ -22,6 +22,7 @@ from palnet.face.similarity import (
 )
 from palnet.finding import (
     HOPELESS_SCORE,
+    MOST_UNUSUAL_BY_LANDMARKS,
     N_LEAST_DOUBTED,
     POOR_SCORE,
     find_face,
@@ -65,7 +66,8 @@ def find(monkeypatch):
 
     Each is a score, the reason of a refusal or None, how unsure the network is of it, and how much
     the pose networks doubt it: as given, they doubt each more than the one before. Where landmarks
-    guide the fit, all are refused but for those whose unsureness is given in `by_landmarks`.
+    guide the fit, all are refused but for those whose unsureness is given in `by_landmarks`; with a
+    second number for how unusual a face that would be.
     """
     fitted = []
 
@@ -92,9 +94,14 @@ def find(monkeypatch):
 
         def fit_by_landmarks(surface, guess, model):
             fitted.append((surface.unit, guess, "by landmarks"))
-            unsureness = (by_landmarks or {}).get(fitted[-1][:2])
-            reason = "no" if unsureness is None else None
-            known = SimpleNamespace(reason=reason, coverage=1.0, unsureness=unsureness or 0.0)
+            given = (by_landmarks or {}).get(fitted[-1][:2])
+            unsureness, unusual = given if isinstance(given, tuple) else (given or 0.0, 0.5)
+            known = SimpleNamespace(
+                reason="no" if given is None else None,
+                coverage=1.0,
+                unsureness=unsureness,
+                mahalanobis=unusual,
+            )
             return Guess(fit=known, chosen=fitted[-1])
 
         monkeypatch.setattr(finding, "fit_face_by_landmarks", fit_by_landmarks)
@@ -384,6 +391,14 @@ def test_of_unsure_fits_by_landmarks_in_all_units_the_surest_is_taken(find):
     chosen, _ = find({INCH: REFUSED, CENTIMETRE: REFUSED}, by_landmarks=unsure)
 
     assert chosen == (CENTIMETRE, 1, "by landmarks")
+
+
+@pytest.mark.parametrize("unsureness", [0.1, UNSURE])
+def test_face_that_nobody_has_is_not_taken_from_a_fit_by_landmarks(find, unsureness):
+    """A face pressed to half its width passed so."""
+    too_unusual = (unsureness, MOST_UNUSUAL_BY_LANDMARKS + 0.01)
+    with pytest.raises(ScanRefusedError, match="scan: no"):
+        find({INCH: [(POOR_SCORE, "no")]}, by_landmarks={(INCH, 0): too_unusual})
 
 
 def test_sure_fit_by_landmarks_spares_the_search_from_other_rotations(find):
