@@ -42,7 +42,7 @@ N_BEFORE_PARTS = 2
 POOR_SCORE = 0.21
 # Landmarks can draw the atlas to what no person has: faces pressed to half their width or sheared
 # passed so. Of development people in their right pose the root mean square of the weights was 0.59
-# to 0.82 after a fit by landmarks, of distorted ones (60 faces) 1.00 and more.
+# to 0.82 after a fit by landmarks, of 39 distorted ones that passed 1.00 and more.
 MOST_UNUSUAL_BY_LANDMARKS = 0.9
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,10 @@ import numpy as np
 from palnet.calibration import Calibration
 from palnet.detector import find_face, predict_in_face
 from palnet.errors import ScanRefusedError, TrainingError
-from palnet.face.similarity import apply_similarity
+from palnet.face.pose import find_poses
+from palnet.face.similarity import apply_similarity, invert_similarity
+from palnet.face.verdict import MIN_COVERAGE
+from palnet.judging import fit_face
 from palnet.surface import parse_unit, prepare_surface, project_onto_triangles
 from palnet.synthesis.folder import read_generated_scan
 
@@ -42,6 +45,13 @@ SHRINKAGE = 40
 # more, up to 0.96), and real scans 0.79 (0.97 where one is smoothed twice); wrong poses have 1.08
 # and more, things that are no face 1.42.
 SPREAD_ROOM = 1.8
+# How small spreads are where there is no face is looked up in so many scans, in what the search for
+# the pose takes for a face from other rotations, 30 mm and more beside the true one: 160 to 170
+# poses. The limit stays below nearly all of them. If that leaves no room beyond what usual people
+# have, the network does not know a face: 8 of 150 people of a source that an early, small model had
+# never seen were placed 60 mm off and more, with spreads as small as those of right poses.
+N_ASTRAY_SCANS, ASTRAY_MM, MIN_ASTRAY = 25, 30.0, 20
+ASTRAY_SHARE, LEAST_ROOM = 0.9, 1.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +66,8 @@ class CalibrationSample:
         Which landmarks the scan shows.
     misfit : ndarray of shape (n_scans,)
         Of the fitted atlas.
+    astray_mm : ndarray of shape (n_poses,)
+        Median spread of the landmarks in poses where there is no face.
     """
 
     error_mm: NDArray[np.float64]
@@ -63,6 +75,7 @@ class CalibrationSample:
     visibility: NDArray[np.float64]
     visible: NDArray[np.bool_]
     misfit: NDArray[np.float64]
+    astray_mm: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
 
 def collect_sample(model: Model, scans: Sequence[Path]) -> CalibrationSample:
@@ -102,7 +115,38 @@ def collect_sample(model: Model, scans: Sequence[Path]) -> CalibrationSample:
     if not rows:
         msg = "every scan kept for the calibration was refused; the pose networks are no good yet."
         raise TrainingError(msg)
-    return CalibrationSample(*(np.array(column) for column in zip(*rows, strict=True)))
+    sample = CalibrationSample(*(np.array(column) for column in zip(*rows, strict=True)))
+    return replace(sample, astray_mm=find_astray_spreads(model, scans[:N_ASTRAY_SCANS]))
+
+
+def find_astray_spreads(model: Model, scans: Sequence[Path]) -> NDArray[np.float64]:
+    """How sure the landmark network is where there is no face.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    scans : sequence of Path
+        Generated scans.
+
+    Returns
+    -------
+    ndarray of shape (n_poses,)
+        Median spread of the landmarks in each wrong pose that covers enough of a face, mm.
+    """
+    networks = model.network("pose_coarse"), model.network("pose_fine")
+    spreads = []
+    for path in scans:
+        scan = read_generated_scan(path)
+        surface = prepare_surface(scan.to_mesh(), parse_unit("mm"))
+        for candidate in next(find_poses(surface, model.atlas, *networks, once_more=True)):
+            found = fit_face(surface, candidate.face_from_scan, model)
+            scan_from_face = invert_similarity(found.face_from_scan)
+            off = apply_similarity(scan_from_face, found.fit.landmarks_mm) - scan.landmarks_mm
+            is_astray = np.linalg.norm(off, axis=1).mean() > ASTRAY_MM
+            if is_astray and found.fit.coverage >= MIN_COVERAGE:
+                spreads.append(np.median(predict_in_face(found, model).spread_mm))
+    return np.array(spreads)
 
 
 def fit_calibration(sample: CalibrationSample, *, misfit_power: float | None = None) -> Calibration:
@@ -123,8 +167,7 @@ def fit_calibration(sample: CalibrationSample, *, misfit_power: float | None = N
         to the common one;
         what times the expected error nine of ten are below; how large a spread still is a face's.
     """
-    usual_mm = np.percentile(np.median(sample.spread_mm, axis=1), 95)
-    limit_mm = float(SPREAD_ROOM * usual_mm)
+    limit_mm = _largest_spread(sample)
     # What the limit refuses is placed nowhere: a face that lies elsewhere is 60 mm off and more.
     sample = _take_faces(sample, np.median(sample.spread_mm, axis=1) <= limit_mm)
     shown = sample.visible
@@ -141,10 +184,22 @@ def fit_calibration(sample: CalibrationSample, *, misfit_power: float | None = N
     return Calibration(factor, float(best[0]), MIN_VISIBILITY, ninety, float(best[1]), limit_mm)
 
 
+def _largest_spread(sample: CalibrationSample) -> float:
+    """Above what usual faces have, below what there is where there is none; inf if neither goes."""
+    usual_mm = np.percentile(np.median(sample.spread_mm, axis=1), 95)
+    limit_mm = float(SPREAD_ROOM * usual_mm)
+    if len(sample.astray_mm) >= MIN_ASTRAY:
+        limit_mm = min(limit_mm, float(ASTRAY_SHARE * np.percentile(sample.astray_mm, 2)))
+    if limit_mm < LEAST_ROOM * usual_mm:
+        logger.info("calibration: the network does not know a face; its relief tells it")
+        return math.inf
+    return limit_mm
+
+
 def _take_faces(sample: CalibrationSample, chosen: NDArray[np.bool_]) -> CalibrationSample:
     """Give the rows of some of the scans."""
     names = ("error_mm", "spread_mm", "visibility", "visible", "misfit")
-    return CalibrationSample(*(getattr(sample, name)[chosen] for name in names))
+    return replace(sample, **{name: getattr(sample, name)[chosen] for name in names})
 
 
 def _powered(sample: CalibrationSample, power: float, misfit_power: float) -> NDArray[np.float64]:

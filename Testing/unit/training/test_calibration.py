@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -14,7 +15,12 @@ from palnet.network.landmarks import LandmarkPrediction
 from palnet.surface import Mesh, parse_unit, prepare_surface
 from palnet.synthesis.folder import fill_folder, read_generated_scan
 from palnet.training import calibration as calibration_module
-from palnet.training.calibration import CalibrationSample, collect_sample, fit_calibration
+from palnet.training.calibration import (
+    CalibrationSample,
+    collect_sample,
+    find_astray_spreads,
+    fit_calibration,
+)
 from toy_head import toy_model, toy_scheme
 
 N_LANDMARKS = len(toy_scheme())
@@ -144,12 +150,59 @@ def test_limit_of_the_spread_leaves_room_beyond_what_nearly_all_people_have():
     np.testing.assert_allclose(limit, 1.8 * np.percentile(usual, 95))
 
 
+ROOMY, TIGHT = 3.0, 1.5  # how many times what usual faces have, where there is no face
+
+
+@pytest.mark.parametrize(
+    ("astray", "n_poses", "times_usual"),
+    [
+        (ROOMY, 100, 1.8),  # far above: the faces alone decide
+        (TIGHT, 100, 0.9 * TIGHT),  # below what there is where there is none
+        (TIGHT, 10, 1.8),  # too few tell nothing
+        (1.4, 100, math.inf),  # no room between: not to be told by the spread
+    ],
+)
+def test_limit_of_the_spread_stays_below_what_there_is_where_there_is_no_face(
+    astray, n_poses, times_usual
+):
+    sample, _ = make_sample(6)
+    usual_mm = np.percentile(np.median(sample.spread_mm, axis=1), 95)
+
+    calibration = fit_calibration(replace(sample, astray_mm=np.full(n_poses, astray * usual_mm)))
+
+    np.testing.assert_allclose(calibration.largest_spread_mm, times_usual * usual_mm)
+
+
+def test_one_pose_in_fifty_may_be_surer_than_the_limit():
+    sample, _ = make_sample(6)
+    usual_mm = np.percentile(np.median(sample.spread_mm, axis=1), 95)
+    astray_mm = np.full(400, ROOMY * usual_mm)
+    astray_mm[:4] = 0.01
+
+    limit = fit_calibration(replace(sample, astray_mm=astray_mm)).largest_spread_mm
+
+    np.testing.assert_allclose(limit, 1.8 * usual_mm)
+
+
+def test_all_people_shape_the_expected_errors_where_the_spread_tells_no_face():
+    sample, _ = make_sample(6)
+    unsure = replace(sample, astray_mm=np.full(100, 0.01))
+
+    np.testing.assert_allclose(fit_calibration(unsure).factor, fit_calibration(sample).factor)
+
+
 # --- collecting ----------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def the_scans(tmp_path_factory):
     return fill_folder(toy_model(), [0, 1, 2], tmp_path_factory.mktemp("scans"))
+
+
+@pytest.fixture
+def no_pose_is_astray(monkeypatch):
+    """The search from other rotations, which takes seconds for each scan, finds nothing."""
+    monkeypatch.setattr(calibration_module, "find_poses", lambda *_, once_more: iter([[]]))
 
 
 class Found:
@@ -166,6 +219,7 @@ class Found:
         self.face = prepare_surface(mesh, parse_unit("mm"))
 
 
+@pytest.mark.usefixtures("no_pose_is_astray")
 def test_sample_is_the_error_of_the_projected_landmarks_in_face_millimetres(the_scans, monkeypatch):
     """The plate at z = 0 stands for the surface."""
 
@@ -213,6 +267,39 @@ def test_faces_found_elsewhere_do_not_shape_the_expected_errors():
     assert fitted.ninety == pytest.approx(right.ninety)
 
 
+@pytest.mark.parametrize(
+    ("shift_mm", "coverage", "is_counted"),
+    [(40.0, 0.7, True), (20.0, 0.7, False), (40, 0.5, False)],
+)
+def test_poses_beside_the_face_that_cover_enough_say_how_sure_the_network_is_there(
+    shift_mm, coverage, is_counted, the_scans, monkeypatch
+):
+    """Each scan has one candidate, whose frame is moved from that of the scan."""
+    pose = np.eye(4)
+    pose[0, 3] = shift_mm
+    truth = iter([read_generated_scan(path).landmarks_mm for path in the_scans])
+
+    def fit(surface, guess, model):
+        # Where the landmarks would lie if the scan were in the face frame: moved back, they do not.
+        fit = SimpleNamespace(landmarks_mm=next(truth), coverage=coverage)
+        return SimpleNamespace(face_from_scan=guess, fit=fit)
+
+    candidates = [SimpleNamespace(face_from_scan=pose)]
+    monkeypatch.setattr(calibration_module, "find_poses", lambda *_, once_more: iter([candidates]))
+    monkeypatch.setattr(calibration_module, "fit_face", fit)
+    spreads = np.array([0.1, 0.1, 2.5, 9.0, 9.0])
+    monkeypatch.setattr(
+        calibration_module,
+        "predict_in_face",
+        lambda found, model: SimpleNamespace(spread_mm=spreads),
+    )
+
+    found = find_astray_spreads(read_model(), the_scans)
+
+    assert found.tolist() == ([2.5] * len(the_scans) if is_counted else [])
+
+
+@pytest.mark.usefixtures("no_pose_is_astray")
 def test_refused_scans_are_left_out_and_logged(the_scans, monkeypatch, caplog):
     def find(surface, units, model, *, is_unit_known):
         if surface.name == "1":
