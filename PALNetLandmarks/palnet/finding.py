@@ -32,7 +32,7 @@ HOPELESS_SCORE = 0.12
 # Of those the few that the pose networks doubt least get a full fit, for the landmark network to
 # judge; it has to be sure of them. Of 100 people of anny, found by a model that had never seen one
 # (development), four were refused without it: three times the first guess was right to 12 mm, at a
-# score of 0.03 to 0.07; the fourth, 18 mm off, was refused still.
+# score of 0.03 to 0.07.
 N_LEAST_DOUBTED = 4
 # So many are judged before the parts of the scan are searched, which takes as long as ten of them.
 N_BEFORE_PARTS = 2
@@ -41,8 +41,9 @@ N_BEFORE_PARTS = 2
 # two hundred is missed, and then it is found from nearly any other rotations.
 POOR_SCORE = 0.21
 # Landmarks can draw the atlas to what no person has: faces pressed to half their width or sheared
-# passed so. Of development people in their right pose the root mean square of the weights was 0.59
-# to 0.82 after a fit by landmarks, of 39 distorted ones that passed 1.00 and more.
+# passed so. On development people in their right pose the root mean square of the weights was 0.59
+# to 0.82 after a fit by landmarks (15 scans cut to the face), on 39 distorted whole faces that
+# would have passed 1.00 and more.
 MOST_UNUSUAL_BY_LANDMARKS = 0.9
 
 
@@ -85,7 +86,7 @@ def find_face(
     judge = Judge(model, watch or Stopwatch(), is_unit_known=is_unit_known)
     first = _search(surface, units, judge)
     found = [first.verdict]
-    if first.verdict is None and judge.by_network:
+    if first.verdict is None and judge.by_network and not first.is_settled:
         found.append(_judge_by_landmarks(first))
     if not any(verdict.is_sure for verdict in found if verdict) and first.best_score < POOR_SCORE:
         found.append(_search(surface, units, judge, once_more=True).verdict)
@@ -121,7 +122,17 @@ class _Search:
 
     poses: list[_Poses]
     passed: list[_Passed]
-    reasons: list[str]
+    refused: list[Verdict]
+
+    @property
+    def reasons(self) -> list[str]:
+        """Of the refusals, that of the likeliest guess first."""
+        return [verdict.refusal for verdict in self.refused if verdict.refusal is not None]
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether a face was refused that the network is sure of: in the wrong unit, say."""
+        return any(verdict.is_sure_refusal for verdict in self.refused)
 
     @property
     def best_score(self) -> float:
@@ -148,7 +159,7 @@ def _search(
             verdict = poses.verdict_on(candidate)
             is_hopeless = candidate.score < HOPELESS_SCORE
             if verdict.refusal is not None:
-                search.reasons.append(verdict.refusal)
+                search.refused.append(verdict)
             elif verdict.is_sure or not is_hopeless or candidate is poses.candidates[0]:
                 passed.append(_Passed(verdict, is_hopeless))
             if verdict.is_sure:
@@ -166,8 +177,9 @@ def _judge_by_landmarks(failed: _Search) -> Verdict | None:
 
     Where a scan ends within the face the surface alone may let the atlas shrink: of 320 scans of
     infants and children that were cut down to the face (development) 14 were refused without this,
-    and 3 are. Right guesses passed with 0.5 to 0.85 of the largest spread, wrong ones had 1.46 and
-    more, and things that are no face 1.93 and more.
+    and 3 are. Right guesses passed with 0.5 to 0.85 of the largest spread; wrong ones had 1.46 and
+    more, 11 things that are no face 1.93 and more. How little the short fit made of a guess does
+    not count here, for it is a fit to the surface as well.
     """
     passed: list[Verdict] = []
     for poses in failed.poses:

@@ -109,6 +109,12 @@ class Verdict:
         """Whether it is a face, and nothing to doubt about it."""
         return self.refusal is None and self.unsureness <= SURE_ENOUGH
 
+    @property
+    def is_sure_refusal(self) -> bool:
+        """Whether the network is sure of a face that is refused all the same, as for its size."""
+        is_asked = self.face.prediction is not None
+        return self.refusal is not None and is_asked and self.unsureness <= SURE_ENOUGH
+
 
 class Judge:
     """Who says what is a face: the landmark network where it knows when it is unsure.

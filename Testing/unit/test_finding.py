@@ -46,7 +46,8 @@ class Candidate:
 
     @property
     def guess(self):
-        return self.face_from_scan
+        """Where the pose networks had it, before the short fit."""
+        return ("before", self.face_from_scan)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +94,8 @@ def find(monkeypatch):
             )
 
         def fit_by_landmarks(surface, guess, model):
-            fitted.append((surface.unit, guess, "by landmarks"))
+            assert guess[0] == "before"
+            fitted.append((surface.unit, guess[1], "by landmarks"))
             given = (by_landmarks or {}).get(fitted[-1][:2])
             unsureness, unusual = given if isinstance(given, tuple) else (given or 0.0, 0.5)
             known = SimpleNamespace(
@@ -360,7 +362,8 @@ def test_reason_is_that_of_the_first_search(find):
 # --- fitted by landmarks, where the surface has failed -------------------------------------------
 
 
-REFUSED = [(SURE, "no"), (WEAK, "no")]
+NOT_SURE = 1.5  # of a face that is none, say
+REFUSED = [(SURE, "no", NOT_SURE), (WEAK, "no", NOT_SURE)]
 
 
 def test_guess_that_was_refused_is_fitted_by_landmarks(find):
@@ -368,6 +371,12 @@ def test_guess_that_was_refused_is_fitted_by_landmarks(find):
 
     assert chosen == (INCH, 1, "by landmarks")
     assert fitted == [(INCH, 0), (INCH, 1), (INCH, 0, "by landmarks"), (INCH, 1, "by landmarks")]
+
+
+def test_face_that_the_network_is_sure_of_and_that_is_refused_is_not_fitted_by_landmarks(find):
+    """As one of a size that no person has: its unit is wrong, and its fit is right."""
+    with pytest.raises(ScanRefusedError, match="scan: too large"):
+        find({INCH: [(SURE, "too large", 0.5)]}, by_landmarks={(INCH, 0): 0.4})
 
 
 def test_nothing_is_fitted_by_landmarks_where_a_face_was_found(find):
@@ -378,7 +387,7 @@ def test_nothing_is_fitted_by_landmarks_where_a_face_was_found(find):
 
 def test_fit_by_landmarks_ends_with_the_first_that_is_sure(find):
     chosen, fitted = find(
-        {INCH: [*REFUSED, (WEAK, "no")]}, by_landmarks={(INCH, 1): 0.2, (INCH, 2): 0.1}
+        {INCH: [*REFUSED, (WEAK, "no", NOT_SURE)]}, by_landmarks={(INCH, 1): 0.2, (INCH, 2): 0.1}
     )
 
     assert chosen == (INCH, 1, "by landmarks")
@@ -398,11 +407,13 @@ def test_face_that_nobody_has_is_not_taken_from_a_fit_by_landmarks(find, unsuren
     """A face pressed to half its width passed so."""
     too_unusual = (unsureness, MOST_UNUSUAL_BY_LANDMARKS + 0.01)
     with pytest.raises(ScanRefusedError, match="scan: no"):
-        find({INCH: [(POOR_SCORE, "no")]}, by_landmarks={(INCH, 0): too_unusual})
+        find({INCH: [(POOR_SCORE, "no", NOT_SURE)]}, by_landmarks={(INCH, 0): too_unusual})
 
 
 def test_sure_fit_by_landmarks_spares_the_search_from_other_rotations(find):
-    chosen, _ = find({INCH: [(WEAK, "no")]}, once_more=[(SURE, None)], by_landmarks={(INCH, 0): 0})
+    missed = {INCH: [(WEAK, "no", NOT_SURE)]}
+
+    chosen, _ = find(missed, once_more=[(SURE, None)], by_landmarks={(INCH, 0): 0})
 
     assert chosen == (INCH, 0, "by landmarks")
 
@@ -410,7 +421,7 @@ def test_sure_fit_by_landmarks_spares_the_search_from_other_rotations(find):
 @pytest.mark.parametrize(("second", "taken"), [(UNSURE - 0.05, 1), (UNSURE + 0.05, 0)])
 def test_unsure_fit_by_landmarks_is_compared_with_what_other_rotations_find(find, second, taken):
     chosen, _ = find(
-        {INCH: [(WEAK, "no")]},
+        {INCH: [(WEAK, "no", NOT_SURE)]},
         once_more=[(SURE, None, second)],
         by_landmarks={(INCH, 0): UNSURE},
     )

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from palnet.calibration import Calibration
-from palnet.detector import find_face, predict_in_face
+from palnet.detector import find_face
 from palnet.errors import ScanRefusedError, TrainingError
 from palnet.face.pose import find_poses
 from palnet.face.similarity import apply_similarity, invert_similarity
 from palnet.face.verdict import MIN_COVERAGE
-from palnet.judging import fit_face
+from palnet.judging import fit_face, predict_in_face
 from palnet.surface import parse_unit, prepare_surface, project_onto_triangles
 from palnet.synthesis.folder import read_generated_scan
 
@@ -46,7 +46,7 @@ SHRINKAGE = 40
 # and more, things that are no face 1.42.
 SPREAD_ROOM = 1.8
 # How small spreads are where there is no face is looked up in so many scans, in what the search for
-# the pose takes for a face from other rotations, 30 mm and more beside the true one: 160 to 170
+# the pose takes for a face from other rotations, 30 mm and more beside the true one: about 170
 # poses. The limit stays below nearly all of them. If that leaves no room beyond what usual people
 # have, the network does not know a face: 8 of 150 people of a source that an early, small model had
 # never seen were placed 60 mm off and more, with spreads as small as those of right poses.
@@ -138,8 +138,12 @@ def find_astray_spreads(model: Model, scans: Sequence[Path]) -> NDArray[np.float
     spreads = []
     for path in scans:
         scan = read_generated_scan(path)
-        surface = prepare_surface(scan.to_mesh(), parse_unit("mm"))
-        for candidate in next(find_poses(surface, model.atlas, *networks, once_more=True)):
+        try:
+            surface = prepare_surface(scan.to_mesh(), parse_unit("mm"))
+            candidates = next(find_poses(surface, model.atlas, *networks, once_more=True))
+        except ScanRefusedError:  # counted in the log already
+            continue
+        for candidate in candidates:
             found = fit_face(surface, candidate.face_from_scan, model)
             scan_from_face = invert_similarity(found.face_from_scan)
             off = apply_similarity(scan_from_face, found.fit.landmarks_mm) - scan.landmarks_mm
@@ -185,13 +189,16 @@ def fit_calibration(sample: CalibrationSample, *, misfit_power: float | None = N
 
 
 def _largest_spread(sample: CalibrationSample) -> float:
-    """Above what usual faces have, below what there is where there is none; inf if neither goes."""
+    """Above what usual faces have, below what there is where there is none; inf without room."""
     usual_mm = np.percentile(np.median(sample.spread_mm, axis=1), 95)
     limit_mm = float(SPREAD_ROOM * usual_mm)
     if len(sample.astray_mm) >= MIN_ASTRAY:
         limit_mm = min(limit_mm, float(ASTRAY_SHARE * np.percentile(sample.astray_mm, 2)))
     if limit_mm < LEAST_ROOM * usual_mm:
-        logger.info("calibration: the network does not know a face; its relief tells it")
+        logger.warning(
+            "calibration: the network is as sure where there is no face; the relief will decide "
+            "what is one"
+        )
         return math.inf
     return limit_mm
 

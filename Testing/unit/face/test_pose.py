@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
@@ -363,6 +365,19 @@ def test_fine_network_alone_mends_twenty_degrees_at_any_size(scale, the_example)
     # Measured 4 to 10 mm and 1 to 6 degrees.
     assert max(off_mm(guess, truth) for guess in refined) < 13
     assert max(rotation_angle_deg(guess.face_from_scan, truth) for guess in refined) < 9
+
+
+def test_candidate_keeps_the_guess_that_its_short_fit_began_with(monkeypatch):
+    motion = compose_similarity(1.1, np.eye(3), np.array([3.0, 0, 0]))
+    fit = SimpleNamespace(face_from_cloud=motion, relief=0.5, coverage=0.8)
+    monkeypatch.setattr(pose_module, "fit_atlas", lambda *_: fit)
+    guess = pose_module._Guess(compose_similarity(1.0, np.eye(3), np.array([0.0, 7, 0])), 4.0)
+
+    found = pose_module._check(PointCloud(np.zeros((1, 3)), np.ones((1, 3))), None, guess)
+
+    np.testing.assert_array_equal(found.guess, guess.face_from_scan)
+    np.testing.assert_allclose(found.face_from_scan, motion @ guess.face_from_scan)
+    assert (found.score, found.doubt_mm) == (0.4, 4.0)
 
 
 def test_what_comes_to_the_same_fit_is_one_candidate():

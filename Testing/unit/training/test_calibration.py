@@ -177,11 +177,22 @@ def test_one_pose_in_fifty_may_be_surer_than_the_limit():
     sample, _ = make_sample(6)
     usual_mm = np.percentile(np.median(sample.spread_mm, axis=1), 95)
     astray_mm = np.full(400, ROOMY * usual_mm)
-    astray_mm[:4] = 0.01
+    astray_mm[:8] = 0.01
 
     limit = fit_calibration(replace(sample, astray_mm=astray_mm)).largest_spread_mm
 
     np.testing.assert_allclose(limit, 1.8 * usual_mm)
+
+
+def test_one_pose_in_thirty_may_not():
+    sample, _ = make_sample(6)
+    usual_mm = np.percentile(np.median(sample.spread_mm, axis=1), 95)
+    astray_mm = np.full(390, ROOMY * usual_mm)
+    astray_mm[:13] = TIGHT * usual_mm
+
+    limit = fit_calibration(replace(sample, astray_mm=astray_mm)).largest_spread_mm
+
+    np.testing.assert_allclose(limit, 0.9 * TIGHT * usual_mm)
 
 
 def test_all_people_shape_the_expected_errors_where_the_spread_tells_no_face():
@@ -285,7 +296,13 @@ def test_poses_beside_the_face_that_cover_enough_say_how_sure_the_network_is_the
         return SimpleNamespace(face_from_scan=guess, fit=fit)
 
     candidates = [SimpleNamespace(face_from_scan=pose)]
-    monkeypatch.setattr(calibration_module, "find_poses", lambda *_, once_more: iter([candidates]))
+    searches = []
+
+    def find_poses(*_, once_more):
+        searches.append(once_more)
+        return iter([candidates])
+
+    monkeypatch.setattr(calibration_module, "find_poses", find_poses)
     monkeypatch.setattr(calibration_module, "fit_face", fit)
     spreads = np.array([0.1, 0.1, 2.5, 9.0, 9.0])
     monkeypatch.setattr(
@@ -297,6 +314,41 @@ def test_poses_beside_the_face_that_cover_enough_say_how_sure_the_network_is_the
     found = find_astray_spreads(read_model(), the_scans)
 
     assert found.tolist() == ([2.5] * len(the_scans) if is_counted else [])
+    assert searches == [True] * len(the_scans)
+
+
+def test_scan_that_is_refused_says_nothing_of_poses_astray(the_scans, monkeypatch):
+    def find_poses(surface, *_, once_more):
+        msg = "no face"
+        raise ScanRefusedError(msg)
+
+    monkeypatch.setattr(calibration_module, "find_poses", find_poses)
+
+    assert find_astray_spreads(read_model(), the_scans).tolist() == []
+
+
+def test_sample_holds_how_sure_the_network_is_astray_on_the_first_scans(the_scans, monkeypatch):
+    looked_at = []
+
+    def find_astray(model, scans):
+        looked_at.extend(scans)
+        return np.array([2.0, 3.0])
+
+    monkeypatch.setattr(calibration_module, "N_ASTRAY_SCANS", 2)
+    monkeypatch.setattr(calibration_module, "find_astray_spreads", find_astray)
+    monkeypatch.setattr(calibration_module, "find_face", lambda s, *_, is_unit_known: Found(s))
+    monkeypatch.setattr(
+        calibration_module,
+        "predict_in_face",
+        lambda found, model: LandmarkPrediction(
+            np.zeros((N_LANDMARKS, 3)), np.ones(N_LANDMARKS), np.ones(N_LANDMARKS)
+        ),
+    )
+
+    sample = collect_sample(read_model(), the_scans)
+
+    assert sample.astray_mm.tolist() == [2.0, 3.0]
+    assert looked_at == list(the_scans[:2])
 
 
 @pytest.mark.usefixtures("no_pose_is_astray")
