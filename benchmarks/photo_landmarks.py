@@ -30,7 +30,7 @@ from vtkmodules.vtkRenderingCore import (
     vtkWindowToImageFilter,
 )
 
-from benchmarks._data import add_common_options, read_real_scans, settings_of
+from benchmarks._data import RealScan, add_common_options, read_real_scans, settings_of
 from benchmarks._report import Report
 from palnet import detect
 from palnet.face.similarity import apply_similarity, invert_similarity
@@ -74,35 +74,7 @@ def main() -> None:
     arguments = parser.parse_args()
     witness = _open_landmarker(arguments.task)
     report = Report("photo_landmarks", settings_of(arguments))
-    rows: list[tuple[Any, ...]] = []
-    for scan in read_real_scans(arguments.real):
-        found = detect(scan.mesh, unit="mm", model=arguments.model)
-        pose = found.face_from_scan
-        in_face = Mesh(apply_similarity(pose, scan.mesh.points), scan.mesh.triangles)
-        theirs, n_views = look_from_all_sides(in_face, witness)
-        theirs = apply_similarity(invert_similarity(pose), theirs)
-        rows_of = [load_scheme().index_of(code) for code in NUMBER_OF]
-        ours = found.landmarks.positions_mm[rows_of]
-        said = found.landmarks.expected_error_mm[rows_of]
-        kept = GRADES.get(scan.name, ("exact",))
-        true = np.array(
-            [
-                scan.points_mm[code] if scan.grades.get(code) in kept else np.full(3, np.nan)
-                for code in NUMBER_OF
-            ]
-        )
-        is_eye = np.isin(list(NUMBER_OF), EYES)
-        apart = np.linalg.norm(theirs - ours, axis=1)
-        is_known = np.isfinite(true).all(axis=1)
-        rows.append(
-            (
-                *(scan.name, n_views),
-                *(_mean(apart[is_eye]), _mean(apart[~is_eye])),
-                *(_mean(said[is_eye]), _mean(said[~is_eye])),
-                int(is_known.sum()),
-                *(_mean(np.linalg.norm(x - true, axis=1)[is_known]) for x in (theirs, ours)),
-            )
-        )
+    rows = [compare(scan, witness, arguments.model) for scan in read_real_scans(arguments.real)]
     witness.close()
     report.add_table(
         "MediaPipe on rendered views beside palnet: 12 landmarks of eyes, nose and mouth, mm",
@@ -115,6 +87,32 @@ def main() -> None:
     )
     report.summary |= {row[0]: {"eyes": row[2], "nose and mouth": row[3]} for row in rows}
     report.finish(arguments.output)
+
+
+def compare(scan: RealScan, witness: Any, model: str | None) -> tuple[Any, ...]:
+    """A row of the table: how far apart both are, what palnet expects, how far off each is."""
+    found = detect(scan.mesh, unit="mm", model=model)
+    pose = found.face_from_scan
+    in_face = Mesh(apply_similarity(pose, scan.mesh.points), scan.mesh.triangles)
+    theirs, n_views = look_from_all_sides(in_face, witness)
+    theirs = apply_similarity(invert_similarity(pose), theirs)
+    chosen = [load_scheme().index_of(code) for code in NUMBER_OF]
+    ours = found.landmarks.positions_mm[chosen]
+    said = found.landmarks.expected_error_mm[chosen]
+    kept = GRADES.get(scan.name, ("exact",))
+    nowhere = np.full(3, np.nan)
+    true = np.array(
+        [scan.points_mm[code] if scan.grades.get(code) in kept else nowhere for code in NUMBER_OF]
+    )
+    is_eye, is_known = np.isin(list(NUMBER_OF), EYES), np.isfinite(true).all(axis=1)
+    apart = np.linalg.norm(theirs - ours, axis=1)
+    return (
+        *(scan.name, n_views),
+        *(_mean(apart[is_eye]), _mean(apart[~is_eye])),
+        *(_mean(said[is_eye]), _mean(said[~is_eye])),
+        int(is_known.sum()),
+        *(_mean(np.linalg.norm(x - true, axis=1)[is_known]) for x in (theirs, ours)),
+    )
 
 
 def _mean(values: NDArray[np.floating]) -> float | None:
