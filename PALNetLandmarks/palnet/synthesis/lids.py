@@ -31,7 +31,7 @@ VIEW = np.array([0.35, 0.0, 0.94])
 # How far beside the corners, above and below the lids reach, and over what width that fades.
 BESIDE_MM, ABOVE_MM, BELOW_MM, FADE_MM = 4.0, 20.0, 18.0, 1.6
 # Eyes lie elsewhere between brow and cheek: right-left, up-down, in-out (standard deviation).
-SHIFT_SHARE, SHIFT_MM, SHIFT_WIDTH_MM = 0.5, (0.8, 2.2, 1.2), (13.0, 20.0)
+SHIFT_SHARE, SHIFT_MM, SHIFT_WIDTH_MM = 0.6, (1.2, 4.0, 1.5), (14.0, 24.0)
 # Lids that a scan shows as one surface with what they cover, of closed and of open eyes.
 SEALED_SHARE, BLURRED_SHARE, SEAL_WIDTH_MM = 0.85, 0.2, (0.8, 2.4)
 CELL_MM, UNDER_MM, BEHIND_MM = 0.8, 0.3, 6.0
@@ -39,7 +39,7 @@ CELL_MM, UNDER_MM, BEHIND_MM = 0.8, 0.3, 6.0
 HANG_MM, SLIT_DEPTH_MM, SLIT_WIDTH_MM = (0.5, 5.0), (0.0, 1.6), (0.5, 1.4)
 # Folds of the upper lid, one or two: height over the corners, arch, depth (exponential) and width.
 FOLD_SHARE, FOLD_UP_MM, FOLD_ARCH_MM = 0.6, (2.0, 12.0), (0.0, 4.0)
-FOLD_DEPTH_MM, FOLD_WIDTH_MM = 1.1, (0.8, 3.2)
+FOLD_DEPTH_MM, FOLD_WIDTH_MM = 1.4, (0.8, 3.2)
 DEEPEST_FOLD_MM = 5.0
 # Skin that hangs over the lid or lies in a bag below it: where along the eye, where up, how high.
 HEAVY_SHARE, HEAVY_PLACE, HEAVY_UP_MM, HEAVY_MM = 0.35, (-0.4, 0.9), (4.0, 9.0), 3.0

@@ -155,14 +155,14 @@ def test_shifted_eyes_take_all_that_is_theirs_along(the_eyes, monkeypatch):
         front = np.flatnonzero(is_ball[half:] & (np.hypot(*from_middle(points)[:, :2].T) < 3))
         whole = move[half + front].mean(axis=0)
         # The move of the other eye reaches a little way over the nose.
-        apart_mm = 0.02 + 0.1 * np.abs(whole).max()
+        apart_mm = 0.02 + 0.15 * np.abs(whole).max()
         np.testing.assert_allclose(move[half], move[half + 1], atol=apart_mm)
         assert np.linalg.norm(move[half] - whole) < 0.75 * np.linalg.norm(whole)
         np.testing.assert_allclose(move[:half] * MIRROR, move[half:], atol=1e-4)
         shifts.append(whole)
 
     up_mm = np.array(shifts)[:, 1]
-    assert 1.0 < up_mm.std() < 3.5
+    assert 2.0 < up_mm.std() < 6
     assert up_mm.min() < 0 < up_mm.max()
 
 
@@ -200,9 +200,9 @@ def test_eyes_are_mirror_images_where_they_are_drawn_even(the_eyes, closed, monk
 
         apart_mm = np.linalg.norm(reshaped[:half] * MIRROR - reshaped[half:], axis=1)
         # Rounding decides of a few whether they lie on the sheet or right under it.
-        assert np.quantile(apart_mm, 0.999) < 0.05
-        assert apart_mm.max() < UNDER_MM + 0.05
-        np.testing.assert_array_equal(is_covered[:half], is_covered[half:])
+        assert np.quantile(apart_mm, 0.999) < 0.1
+        assert apart_mm.max() < UNDER_MM + 0.1
+        assert np.mean(is_covered[:half] != is_covered[half:]) < 0.001
 
 
 def test_drawing_leaves_its_input_as_it_was(the_eyes):
