@@ -120,15 +120,16 @@ def reshape_lids(
     shift_mm = rng.normal(0, SHIFT_MM) if rng.random() < SHIFT_SHARE else np.zeros(3)
     relief = _draw_relief(rng, with_slit=closed and sealed)
     width_mm = rng.uniform(*SHIFT_WIDTH_MM)
-    skin_mm = np.where(is_eyeball[:, None], np.inf, template_mm)
-    for side in (-1.0, 1.0):
-        mirrored = np.array([side, 1.0, 1.0])
-        corners_mm = np.array([INNER_CORNER_MM, OUTER_CORNER_MM]) * mirrored
-        own_shift_mm = shift_mm * (1 + UNEVEN * rng.normal(size=3)) * mirrored * size
-        near = bump(template_mm, corners_mm.mean(axis=0), width_mm)
+    sides = [np.array([side, 1.0, 1.0]) for side in (-1.0, 1.0)]
+    corners_mm = [np.array([INNER_CORNER_MM, OUTER_CORNER_MM]) * side for side in sides]
+    for side, both_mm in zip(sides, corners_mm, strict=True):
+        own_shift_mm = shift_mm * (1 + UNEVEN * rng.normal(size=3)) * side * size
+        near = bump(template_mm, both_mm.mean(axis=0), width_mm)
         reshaped += near[:, None] * own_shift_mm.astype(np.float32)
-        corners = [int(np.argmin(((skin_mm - c) ** 2).sum(axis=1))) for c in corners_mm]
-        eye = _look_at(reshaped, corners, VIEW * mirrored, size)
+    skin_mm = np.where(is_eyeball[:, None], np.inf, template_mm)
+    for side, both_mm in zip(sides, corners_mm, strict=True):
+        corners = [int(np.argmin(((skin_mm - c) ** 2).sum(axis=1))) for c in both_mm]
+        eye = _look_at(reshaped, corners, VIEW * side, size)
         is_ball = is_eyeball[eye.which]
         out_mm = eye.out.copy()
         if sealed:

@@ -200,8 +200,8 @@ def test_eyes_are_mirror_images_where_they_are_drawn_even(the_eyes, closed, monk
 
         apart_mm = np.linalg.norm(reshaped[:half] * MIRROR - reshaped[half:], axis=1)
         # Rounding decides of a few whether they lie on the sheet or right under it.
-        assert np.quantile(apart_mm, 0.999) < 0.1
-        assert apart_mm.max() < UNDER_MM + 0.1
+        assert np.quantile(apart_mm, 0.999) < 0.05
+        assert apart_mm.max() < UNDER_MM + 0.05
         assert np.mean(is_covered[:half] != is_covered[half:]) < 0.001
 
 
