@@ -32,11 +32,19 @@ VIEW = np.array([0.35, 0.0, 0.94])
 BESIDE_MM, ABOVE_MM, BELOW_MM, FADE_MM = 4.0, 20.0, 18.0, 1.6
 # Eyes lie elsewhere between brow and cheek: right-left, up-down, in-out (standard deviation).
 SHIFT_SHARE, SHIFT_MM, SHIFT_WIDTH_MM = 0.6, (1.2, 4.0, 1.5), (14.0, 24.0)
-# Lids that a scan shows as one surface with what they cover, of closed and of open eyes.
-SEALED_SHARE, BLURRED_SHARE, SEAL_WIDTH_MM = 0.85, 0.2, (0.8, 2.4)
-CELL_MM, UNDER_MM, BEHIND_MM = 0.8, 0.3, 6.0
-# The groove between closed lids: how far it hangs below the corners, how deep and wide it is.
+# Lids that a scan shows as one surface with what they cover, of closed and of open eyes. The sheet
+# over closed ones is so smooth that nothing is left of the slit of the source: it ends beside the
+# corners, that of anny 3 mm below them.
+SEALED_SHARE, SEAL_WIDTH_MM = 0.85, (2.0, 3.5)
+BLURRED_SHARE, BLUR_WIDTH_MM = 0.2, (0.8, 2.4)
+# Of closed eyes the outer corner lies lower, and the skin round it with it.
+DROP_MM, DROP_WIDTH_MM = (0.0, 2.5), 6.0
+# What is not shown lies right under the sheet, or is gone.
+CELL_MM, UNDER_MM, BEHIND_MM = 0.8, 0.1, 6.0
+# The groove between closed lids: how far it hangs below the corners, how deep and wide it is, and
+# how thick the upper lid is above it.
 HANG_MM, SLIT_DEPTH_MM, SLIT_WIDTH_MM = (0.5, 5.0), (0.0, 1.6), (0.5, 1.4)
+LID_MM, LID_WIDTH_MM = (0.0, 1.2), (2.5, 5.0)
 # Folds of the upper lid, one or two: height over the corners, arch, depth (exponential) and width.
 FOLD_SHARE, FOLD_UP_MM, FOLD_ARCH_MM = 0.6, (2.0, 12.0), (0.0, 4.0)
 FOLD_DEPTH_MM, FOLD_WIDTH_MM = 1.4, (0.8, 3.2)
@@ -116,9 +124,11 @@ def reshape_lids(
     reshaped = points_mm.astype(np.float32).copy()
     is_covered = np.zeros(len(points_mm), dtype=bool)
     sealed = rng.random() < (SEALED_SHARE if closed else BLURRED_SHARE)
-    seal_mm = rng.uniform(*SEAL_WIDTH_MM)
+    is_closed_sheet = closed and sealed
+    seal_mm = rng.uniform(*(SEAL_WIDTH_MM if closed else BLUR_WIDTH_MM))
+    drop_mm = rng.uniform(*DROP_MM) if is_closed_sheet else 0.0
     shift_mm = rng.normal(0, SHIFT_MM) if rng.random() < SHIFT_SHARE else np.zeros(3)
-    relief = _draw_relief(rng, with_slit=closed and sealed)
+    relief = _draw_relief(rng, with_slit=is_closed_sheet)
     width_mm = rng.uniform(*SHIFT_WIDTH_MM)
     sides = [np.array([side, 1.0, 1.0]) for side in (-1.0, 1.0)]
     corners_mm = [np.array([INNER_CORNER_MM, OUTER_CORNER_MM]) * side for side in sides]
@@ -126,6 +136,7 @@ def reshape_lids(
         own_shift_mm = shift_mm * (1 + UNEVEN * rng.normal(size=3)) * side * size
         near = bump(template_mm, both_mm.mean(axis=0), width_mm)
         reshaped += near[:, None] * own_shift_mm.astype(np.float32)
+        reshaped[:, 1] -= size * drop_mm * bump(template_mm, both_mm[1], DROP_WIDTH_MM)
     skin_mm = np.where(is_eyeball[:, None], np.inf, template_mm)
     for side, both_mm in zip(sides, corners_mm, strict=True):
         corners = [int(np.argmin(((skin_mm - c) ** 2).sum(axis=1))) for c in both_mm]
@@ -134,8 +145,8 @@ def reshape_lids(
         out_mm = eye.out.copy()
         if sealed:
             is_shown = ~is_ball if closed else np.ones_like(is_ball)
-            surface_mm, is_front = _find_surface(eye, is_shown, seal_mm)
-            out_mm += eye.share * (surface_mm - np.where(is_front, 0, UNDER_MM) - out_mm)
+            surface_mm = _find_surface(eye, is_shown, seal_mm)
+            out_mm += eye.share * (surface_mm - np.where(is_shown, 0, UNDER_MM) - out_mm)
             is_covered[eye.which] = (eye.share > 0.5) & (eye.out < surface_mm - BEHIND_MM)
         strength = np.float32(1 + UNEVEN * rng.normal())
         moves_mm = sum((part.outwards_mm(eye.along, eye.up) for part in relief), np.zeros(1))
@@ -167,10 +178,8 @@ def _look_at(
     return _Eye(which, along, y[which], z[which], share[which], out.astype(np.float32), half_mm)
 
 
-def _find_surface(
-    eye: _Eye, is_shown: NDArray[np.bool_], width_mm: float
-) -> tuple[Points, NDArray[np.bool_]]:
-    """How far out a smooth sheet is at every point of an eye, and which points lie on it.
+def _find_surface(eye: _Eye, is_shown: NDArray[np.bool_], width_mm: float) -> Points:
+    """How far out a smooth sheet over an eye is at every point.
 
     The sheet passes through the foremost of the points that are shown, and bridges gaps between.
     """
@@ -192,7 +201,7 @@ def _find_surface(
     )
     sheet = blurred / np.maximum(known, 1e-6)
     surface_mm = map_coordinates(sheet, flat.T - 0.5, order=1, mode="nearest")
-    return np.asarray(surface_mm, dtype=np.float32), is_front
+    return np.asarray(surface_mm, dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -215,6 +224,23 @@ class _Groove:
 
 
 @dataclass(frozen=True)
+class _UpperLid:
+    """The upper lid over the lower one: a step along the slit that fades away above it."""
+
+    height_mm: float
+    width_mm: float
+    arch_mm: float
+
+    def outwards_mm(self, along: Points, up: Points) -> NDArray[np.floating]:
+        """How far the skin is moved at each place of an eye."""
+        above = up - self.arch_mm * np.maximum(1 - along**2, 0)
+        step = smooth_step(above, 0.3) * np.exp(
+            -(np.maximum(above, 0) ** 2) / (2 * self.width_mm**2)
+        )
+        return np.asarray(self.height_mm * step * smooth_step(1 - np.abs(along), 0.06))
+
+
+@dataclass(frozen=True)
 class _Fullness:
     """Skin that stands out round a place, broader than it is high."""
 
@@ -229,14 +255,17 @@ class _Fullness:
         return np.asarray(self.height_mm * np.exp(-squared / (2 * self.width_mm**2)))
 
 
-def _draw_relief(rng: np.random.Generator, *, with_slit: bool) -> list[_Groove | _Fullness]:
+def _draw_relief(
+    rng: np.random.Generator, *, with_slit: bool
+) -> list[_Groove | _UpperLid | _Fullness]:
     """Folds, fullness and the groove between closed lids."""
-    relief: list[_Groove | _Fullness] = []
+    relief: list[_Groove | _UpperLid | _Fullness] = []
     if with_slit:
         hang_mm = rng.uniform(*HANG_MM)
         ends = (-rng.uniform(0.98, 1.06), rng.uniform(0.98, 1.1))
         depth_mm, width_mm = rng.uniform(*SLIT_DEPTH_MM), rng.uniform(*SLIT_WIDTH_MM)
         relief.append(_Groove(depth_mm, width_mm, 0.0, -hang_mm, ends))
+        relief.append(_UpperLid(rng.uniform(*LID_MM), rng.uniform(*LID_WIDTH_MM), -hang_mm))
     for _ in range(int(rng.integers(1, 3)) if rng.random() < FOLD_SHARE else 0):
         depth_mm = min(rng.exponential(FOLD_DEPTH_MM), DEEPEST_FOLD_MM)
         ends = (rng.uniform(-1.3, -0.6), rng.uniform(0.7, 1.5))
