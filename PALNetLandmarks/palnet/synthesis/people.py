@@ -12,6 +12,7 @@ from palnet.synthesis.capture import compute_vertex_normals
 from palnet.synthesis.conditions import add_scars, deform
 from palnet.synthesis.extremes import find_label_weights
 from palnet.synthesis.fields import bump, random_unit_vectors
+from palnet.synthesis.lids import reshape_lids
 from palnet.synthesis.morphable import WholeHead
 from palnet.synthesis.widening import draw_regions, make_infantile, shrink_face
 
@@ -30,6 +31,7 @@ EXPRESSIVE_SHARE = 0.6
 CHILD_SHARE = 0.3
 # Expressions that close an eye or open the mouth are drawn on their own: they are common in scans.
 CLOSED_EYES_SHARE = 0.2
+BLINKS, CLOSED_FROM = ("eyeBlink_L", "eyeBlink_R"), 0.7
 OPEN_MOUTH_SHARE = 0.15
 # Nobody's lips rest as a model's neutral ones do: pressed, rolled in, pouting, a faint smile.
 LIPS_SHARE = 0.45
@@ -44,6 +46,8 @@ HEAD_MIXING, HEAD_SIZE_SPREAD = 0.35, 0.06
 # Of people who are to be wider than their source: spread of the identity weights of each region,
 # and how many of them are infants where a source has none.
 WIDE_SPREAD, INFANT_SHARE = (0.6, 1.5), 0.3
+# Their eyes are closed more often, and lids drawn anew (`palnet.synthesis.lids`).
+WIDE_CLOSED_EYES_SHARE = 0.4
 # anny's infants are smaller than infants are.
 INFANT_GROWTH = (1.0, 1.25)
 
@@ -60,6 +64,8 @@ class Person:
         Size of the head as a share of a mean adult's.
     label_weights : sparse matrix of shape (n_landmarks, n_fine)
         Where the landmarks are on the topology: ``label_weights @ points_mm``.
+    is_covered : ndarray of shape (n_fine,)
+        Points that no capture shows, behind lids that are sealed.
     mouth_open : bool
         Whether the inner mouth can be seen.
     may_have_beard : bool
@@ -71,6 +77,7 @@ class Person:
     points_mm: NDArray[np.float32]
     size: float
     label_weights: sparse.csr_array
+    is_covered: NDArray[np.bool_]
     mouth_open: bool
     may_have_beard: bool
     description: dict[str, object]
@@ -100,7 +107,8 @@ def draw_person(model: MorphableModel, rng: np.random.Generator) -> Person:
     is_wide = model.wide_share > 0 and rng.random() < model.wide_share
     draw_head = _choose_head if model.heads else _mix_head
     head = draw_head(model, rng, is_wide=is_wide)
-    expressions = _draw_expressions(model, rng)
+    closed_share = WIDE_CLOSED_EYES_SHARE if is_wide else CLOSED_EYES_SHARE
+    expressions = _draw_expressions(model, closed_share, rng)
     chosen = np.flatnonzero(expressions)
     acted = np.tensordot(expressions[chosen], model.expression_mm[chosen], axes=1)
     coarse, size, about = head.points_mm + np.float32(head.size) * acted, head.size, head.about
@@ -115,13 +123,26 @@ def draw_person(model: MorphableModel, rng: np.random.Generator) -> Person:
     coarse, condition = deform(coarse, model.neutral_mm, size, rng)
     coarse = _warp(coarse, rng)
     points = np.asarray(model.refine @ coarse, dtype=np.float32)
+    names = model.expression_names
+    is_covered = np.zeros(len(points), dtype=bool)
+    if is_wide:
+        closed = min(expressions[names.index(name)] for name in BLINKS) > CLOSED_FROM
+        points, is_covered, lids = reshape_lids(
+            points,
+            model.fine_template_mm,
+            model.fine(model.is_eyeball),
+            size,
+            rng,
+            closed=bool(closed),
+        )
+        about = {**about, **lids}
     normals = compute_vertex_normals(points, model.fine_triangles)
     points = add_scars(points, normals, model.fine_template_mm, rng)
-    names = model.expression_names
     return Person(
         points_mm=points,
         size=size,
         label_weights=find_label_weights(model.topology, points),
+        is_covered=is_covered,
         mouth_open=bool(expressions[names.index("jawOpen")] > 0.1),
         may_have_beard=bool(about.get("may_have_beard", True)),
         description={
@@ -176,7 +197,9 @@ def _choose_head(model: MorphableModel, rng: np.random.Generator, *, is_wide: bo
     return WholeHead(points, size, about)
 
 
-def _draw_expressions(model: MorphableModel, rng: np.random.Generator) -> NDArray[np.float32]:
+def _draw_expressions(
+    model: MorphableModel, closed_share: float, rng: np.random.Generator
+) -> NDArray[np.float32]:
     """Weights of the expression modes; gaze and pupils are left alone."""
     names = model.expression_names
     weights = np.zeros(len(names), dtype=np.float32)
@@ -187,9 +210,9 @@ def _draw_expressions(model: MorphableModel, rng: np.random.Generator) -> NDArra
     if rng.random() < LIPS_SHARE:
         for name in rng.choice(LIPS, size=rng.integers(1, 3), replace=False):
             _act(weights, names, str(name), rng.uniform(0.1, 0.8), rng)
-    if rng.random() < CLOSED_EYES_SHARE:
-        for name in ("eyeBlink_L", "eyeBlink_R"):
-            weights[names.index(name)] = rng.uniform(0.7, 1.0)
+    if rng.random() < closed_share:
+        for name in BLINKS:
+            weights[names.index(name)] = rng.uniform(CLOSED_FROM, 1.0)
     if rng.random() < OPEN_MOUTH_SHARE:
         weights[names.index("jawOpen")] = rng.uniform(0.1, 0.7)
     return weights

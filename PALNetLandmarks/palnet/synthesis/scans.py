@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from palnet.synthesis.morphable import MorphableModel
+    from palnet.synthesis.people import Person
 
 __all__ = ["GeneratedScan", "ScanGenerator"]
 
@@ -115,7 +116,7 @@ class ScanGenerator:
         head, hair = covering.add_hair(skin, normals, self._regions, rng)
         lifted_mm = np.linalg.norm(person.label_weights @ (head - skin), axis=1)
         head = self._smear(head, preset, rng)
-        head_triangles = self._outer_triangles(mouth_open=person.mouth_open)
+        head_triangles = self._outer_triangles(person)
         points, all_triangles = _join(head, head_triangles, person.size, rng)
         points, all_triangles = self._capture(points, all_triangles, person.size, preset, rng)
         # Before it is thinned: on a flat cheek the nearest vertex may be 8 mm away.
@@ -129,9 +130,11 @@ class ScanGenerator:
             description={"preset": preset.name, "hair": hair, "seed": seed, **person.description},
         )
 
-    def _outer_triangles(self, *, mouth_open: bool) -> NDArray[np.int32]:
+    def _outer_triangles(self, person: Person) -> NDArray[np.int32]:
         """Triangles that a camera could see at all."""
-        hidden = self._hidden_eyeball if mouth_open else self._hidden_eyeball | self._mouth
+        hidden = self._hidden_eyeball | person.is_covered
+        if not person.mouth_open:
+            hidden = hidden | self._mouth
         triangles = self.model.fine_triangles
         return triangles[~hidden[triangles].any(axis=1)]
 

@@ -8,7 +8,14 @@ import pytest
 
 from palnet.synthesis import draw_person
 from palnet.synthesis.morphable import WholeHead
-from palnet.synthesis.people import _choose_head, _mix_head
+from palnet.synthesis.people import (
+    BLINKS,
+    CLOSED_EYES_SHARE,
+    CLOSED_FROM,
+    WIDE_CLOSED_EYES_SHARE,
+    _choose_head,
+    _mix_head,
+)
 from toy_head import toy_model
 
 N_PEOPLE = 60
@@ -152,6 +159,26 @@ def test_wide_people_are_whole_and_labelled(wide_people):
 # --- whole heads ---------------------------------------------------------------------------------
 
 
+def test_lids_of_wide_people_alone_are_drawn_anew(many_people, wide_people):
+    assert not any(person.is_covered.any() for person in many_people)
+    assert not any("lids_sealed" in person.description for person in many_people)
+    assert {person.description["lids_sealed"] for person in wide_people} == {True, False}
+
+
+def test_eyes_of_wide_people_are_closed_more_often_and_sealed_then(many_people, wide_people):
+    def closes(person):
+        closed = [person.description["expressions"].get(name, 0) for name in BLINKS]
+        return min(closed) >= CLOSED_FROM
+
+    usual, wide = (np.mean([closes(p) for p in some]) for some in (many_people, wide_people))
+    sealed = np.mean([p.description["lids_sealed"] for p in wide_people if closes(p)])
+    blurred = np.mean([p.description["lids_sealed"] for p in wide_people if not closes(p)])
+
+    assert usual == pytest.approx(CLOSED_EYES_SHARE, abs=0.15)
+    assert wide == pytest.approx(WIDE_CLOSED_EYES_SHARE, abs=0.2)
+    assert sealed > 0.6 > 0.45 > blurred
+
+
 @pytest.fixture
 def a_source_of_heads():
     """Two heads, the second half as large and of an infant."""
@@ -221,9 +248,7 @@ def test_expressions_shrink_with_the_head(a_source_of_heads, monkeypatch):
     monkeypatch.setattr("palnet.synthesis.people.INFANT_GROWTH", (1.0, 1.0))
 
     def draw(expressions, seed=0):
-        monkeypatch.setattr(
-            "palnet.synthesis.people._draw_expressions", lambda model, rng: expressions
-        )
+        monkeypatch.setattr("palnet.synthesis.people._draw_expressions", lambda *rest: expressions)
         return draw_person(a_source_of_heads, np.random.default_rng(seed))
 
     for seed in range(6):

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Corners of eyes whose lids are sealed, heavy or folded: how far off, and what was expected.
+
+Generated people whose lids are drawn anew (`palnet.synthesis.lids`), as those of patients and of
+real scans with closed eyes are. Such people are also wider than their source, as some of those that
+train are, so that all landmarks are a little farther off than in `benchmarks.accuracy`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmarks._data import (
+    add_common_options,
+    add_heads_option,
+    draw_placement,
+    generator_of,
+    place_mesh,
+    settings_of,
+    sources_in_turn,
+)
+from benchmarks._pool import run_tasks
+from benchmarks._report import Report
+from palnet import detect
+from palnet.errors import PalnetError
+from palnet.scheme import load_scheme
+from palnet.synthesis import ScanGenerator
+from palnet.synthesis.people import BLINKS, CLOSED_FROM
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# Seeds of this benchmark alone.
+FIRST_SEED = 3_350_000
+CORNERS = ("en_r", "en_l", "ex_r", "ex_l")
+KINDS_OF_EYES = (
+    *("closed, sealed", "closed to a slit"),
+    *("open, lids and eyeball one surface", "open"),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One person."""
+
+    seed: int
+    name: str
+    source: Path
+    model: str | None
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """One person's landmarks.
+
+    Attributes
+    ----------
+    source : str
+        Which source the person is of.
+    eyes : str
+        What the eyes are like.
+    errors_mm, expected_mm : ndarray of shape (n_landmarks,), optional
+        NaN where the scan does not show a landmark; None if refused.
+    """
+
+    source: str
+    eyes: str
+    errors_mm: NDArray[np.float64] | None
+    expected_mm: NDArray[np.float64] | None
+
+
+@lru_cache(maxsize=2)
+def _wide_generator(path: Path) -> ScanGenerator:
+    """The generator of people wider than a source: theirs are the lids that are drawn anew."""
+    plain = generator_of(path)
+    return ScanGenerator(replace(plain.model, wide_share=1.0), plain.presets)
+
+
+def measure(task: Task) -> Result:
+    """Detect one person in a random pose."""
+    scan = _wide_generator(task.source).draw(task.seed)
+    weights = scan.description["expressions"]
+    is_closed = all(weights.get(name, 0) >= CLOSED_FROM for name in BLINKS)  # type: ignore[attr-defined]
+    is_sealed = bool(scan.description["lids_sealed"])
+    eyes = KINDS_OF_EYES[2 * (not is_closed) + (not is_sealed)]
+    placement = draw_placement(np.random.default_rng([task.seed, 11]), unit="mm")
+    try:
+        found = detect(place_mesh(scan.to_mesh(), placement), model=task.model).landmarks
+    except PalnetError:
+        return Result(task.name, eyes, None, None)
+    apart_mm = placement.from_file(found.positions) - scan.landmarks_mm
+    errors_mm = np.where(scan.visible, np.linalg.norm(apart_mm, axis=1), np.nan)
+    return Result(task.name, eyes, errors_mm, np.asarray(found.expected_error_mm))
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_common_options(parser, people=240)
+    parser.set_defaults(first_seed=FIRST_SEED)
+    parser.add_argument("--jobs", type=int, default=2, help="processes [%(default)s]")
+    add_heads_option(parser)
+    arguments = parser.parse_args()
+    tasks = [Task(*person, arguments.model) for person in sources_in_turn(arguments)]
+    results = list(run_tasks(measure, tasks, model=arguments.model, jobs=arguments.jobs))
+    report = Report("lids", settings_of(arguments))
+    groups = [
+        (source, eyes, [r for r in results if (r.source, r.eyes) == (source, eyes)])
+        for source in dict.fromkeys(result.source for result in results)
+        for eyes in KINDS_OF_EYES
+    ]
+    report.add_table(
+        "Corners of the eyes of people whose lids are drawn anew, mm",
+        (
+            *("source", "eyes", "people", "refused", "error", "95th percentile", "expected"),
+            "error of the other landmarks",
+        ),
+        [(source, eyes, len(some), *_figures(some)) for source, eyes, some in groups if some],
+    )
+    report.finish(arguments.output)
+
+
+def _figures(results: list[Result]) -> tuple[int | float, ...]:
+    """Refused, and mean and 95th percentile of the corners, what is expected there, the others."""
+    found = [r for r in results if r.errors_mm is not None]
+    errors, expected = (
+        np.array([getattr(r, name) for r in found]) for name in ("errors_mm", "expected_mm")
+    )
+    is_corner = np.isin(load_scheme().codes, CORNERS)
+    at_corners = errors[:, is_corner]
+    figures = (
+        np.nanmean(at_corners),
+        np.nanquantile(at_corners, 0.95),
+        np.nanmean(expected[:, is_corner]),
+        np.nanmean(errors[:, ~is_corner]),
+    )
+    return len(results) - len(found), *map(float, figures)
+
+
+if __name__ == "__main__":
+    main()
