@@ -18,6 +18,8 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from palnet.synthesis.fields import bump, smooth_step
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     Points = NDArray[np.float32]
@@ -33,12 +35,11 @@ BESIDE_MM, ABOVE_MM, BELOW_MM, FADE_MM = 4.0, 20.0, 18.0, 1.6
 # Eyes lie elsewhere between brow and cheek: right-left, up-down, in-out (standard deviation).
 SHIFT_SHARE, SHIFT_MM, SHIFT_WIDTH_MM = 0.6, (1.2, 4.0, 1.5), (14.0, 24.0)
 # Lids that a scan shows as one surface with what they cover, of closed and of open eyes. The sheet
-# over closed ones is so smooth that nothing is left of the slit of the source: it ends beside the
-# corners, that of anny 3 mm below them.
+# over closed ones is so smooth that nothing is left of the slit of the source: it runs elsewhere.
 SEALED_SHARE, SEAL_WIDTH_MM = 0.85, (2.0, 3.5)
 BLURRED_SHARE, BLUR_WIDTH_MM = 0.2, (0.8, 2.4)
 # Of closed eyes the outer corner lies lower, and the skin round it with it.
-DROP_MM, DROP_WIDTH_MM = (0.0, 2.5), 6.0
+DROP_MM, DROP_WIDTH_MM = (0.0, 4.5), 8.0
 # What is not shown lies right under the sheet, or is gone.
 CELL_MM, UNDER_MM, BEHIND_MM = 0.8, 0.1, 6.0
 # The groove between closed lids: how far it hangs below the corners, how deep and wide it is, and
@@ -94,6 +95,7 @@ def reshape_lids(
     rng: np.random.Generator,
     *,
     closed: bool,
+    slit_ends: Sequence[int] = (),
 ) -> tuple[Points, NDArray[np.bool_], dict[str, bool]]:
     """Move the eyes, fold and fill the lids, and seal those that are closed.
 
@@ -111,6 +113,8 @@ def reshape_lids(
         Source of randomness.
     closed : bool
         Whether the source has closed both eyes.
+    slit_ends : sequence of int
+        Points where the slits of closed eyes end outside; where a source names none, at the corner.
 
     Returns
     -------
@@ -140,6 +144,8 @@ def reshape_lids(
     skin_mm = np.where(is_eyeball[:, None], np.inf, template_mm)
     for side, both_mm in zip(sides, corners_mm, strict=True):
         corners = [int(np.argmin(((skin_mm - c) ** 2).sum(axis=1))) for c in both_mm]
+        if is_closed_sheet:
+            corners[1:] = [k for k in slit_ends if side[0] * template_mm[k, 0] > 0] or corners[1:]
         eye = _look_at(reshaped, corners, VIEW * side, size)
         is_ball = is_eyeball[eye.which]
         out_mm = eye.out.copy()

@@ -7,7 +7,7 @@ import hashlib
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -49,6 +49,25 @@ class WholeHead:
     about: dict[str, object] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class ClosedCorner:
+    """A landmark that lies under the upper lid where the source has closed the eye.
+
+    Attributes
+    ----------
+    landmark : int
+        Which one.
+    expression : str
+        What closes the eye.
+    point : int
+        The fine point where the slit is seen to end when it is closed altogether.
+    """
+
+    landmark: int
+    expression: str
+    point: int
+
+
 @dataclass(frozen=True, eq=False)
 class MorphableModel:
     """A source of head shape with labelled points: identity modes, or whole heads to choose from.
@@ -83,6 +102,8 @@ class MorphableModel:
         Heads to choose from where there are no identity modes; empty where there are.
     extremes : tuple of Extreme
         Landmarks that are found anew on every head.
+    closed_corners : tuple of ClosedCorner
+        Landmarks that lie elsewhere as far as an eye is closed.
     wide_share : float
         How many of the people drawn from it are wider than it is (`palnet.synthesis.widening`), to
         train with; tests take a source as it is.
@@ -101,6 +122,7 @@ class MorphableModel:
     landmark_points: NDArray[np.int64]
     heads: tuple[WholeHead, ...] = ()
     extremes: tuple[Extreme, ...] = ()
+    closed_corners: tuple[ClosedCorner, ...] = ()
     wide_share: float = 0.0
 
     @cached_property
@@ -163,14 +185,14 @@ def read_morphable_model(path: str | os.PathLike[str], scheme: Scheme) -> Morpha
         )
         raise ModelFileError(msg)
     data = _read_arrays(path)
-    labelled = _read_labels(str(data.get("model_name", "ict_facekit")), scheme, data["triangles"])
+    labels = _read_labels(str(data.get("model_name", "ict_facekit")), scheme, data["triangles"])
     try:
         parts = {
             str(name): (int(first), int(last))
             for name, (first, last) in zip(data["part_names"], data["part_ranges"], strict=True)
         }
         kept = np.concatenate([np.arange(*parts[p]) for p in (*OUTER_PARTS, *MOUTH_PARTS)])
-        model = _assemble(data, parts, kept, labelled)
+        model = _assemble(data, parts, kept, labels)
     except (KeyError, ValueError, IndexError) as err:
         raise _not_a_model(path, err) from err
     return replace(model, extremes=read_extremes(LABELS_FOLDER, scheme))
@@ -198,7 +220,7 @@ def _assemble(
     data: dict[str, NDArray[np.generic]],
     parts: dict[str, tuple[int, int]],
     kept: NDArray[np.int64],
-    labelled: NDArray[np.int64],
+    labels: _Labels,
 ) -> MorphableModel:
     """Restrict every array to the kept vertices and renumber."""
     n_all = len(data["neutral_mm"])
@@ -215,8 +237,12 @@ def _assemble(
 
     refine, fine_triangles = _subdivide(triangles, len(kept), int(data.get("n_subdivisions", 1)))
     # Points that subdivision adds follow the vertices; labels name them where no part is dropped.
-    landmark_points = np.concatenate([new_index, np.arange(len(kept), refine.shape[0])])[labelled]
-    if (landmark_points < 0).any():
+    fine_index = np.concatenate([new_index, np.arange(len(kept), refine.shape[0])])
+    landmark_points = fine_index[labels.points]
+    closed_corners = tuple(
+        replace(corner, point=int(fine_index[corner.point])) for corner in labels.closed_corners
+    )
+    if (landmark_points < 0).any() or any(corner.point < 0 for corner in closed_corners):
         msg = "a landmark's vertex lies on a part that is not kept"
         raise ValueError(msg)
     return MorphableModel(
@@ -232,6 +258,7 @@ def _assemble(
         fine_triangles=fine_triangles,
         landmark_points=landmark_points,
         heads=_whole_heads(data, kept) if "heads_mm" in data else (),
+        closed_corners=closed_corners,
     )
 
 
@@ -257,10 +284,15 @@ def _subdivide(
     return refine, fine
 
 
-def _read_labels(
-    model_name: str, scheme: Scheme, triangles: NDArray[np.generic]
-) -> NDArray[np.int64]:
-    """The labelled point of each landmark of the scheme, in the model file's own numbering."""
+class _Labels(NamedTuple):
+    """What a file of labels says, in the model file's own numbering."""
+
+    points: NDArray[np.int64]
+    closed_corners: tuple[ClosedCorner, ...]
+
+
+def _read_labels(model_name: str, scheme: Scheme, triangles: NDArray[np.generic]) -> _Labels:
+    """The labelled point of each landmark of the scheme, and where it is on closed eyes."""
     path = LABELS_FOLDER / f"{model_name}.{scheme.name}.json"
     if not path.is_file():
         msg = f"no labels of scheme '{scheme.name}' on {model_name}. Write {path}."
@@ -275,7 +307,13 @@ def _read_labels(
     if absent:
         msg = f"{path}: no vertex for {', '.join(absent)}. Add them."
         raise ModelFileError(msg)
-    return np.array([vertex_of[code] for code in scheme.codes], dtype=np.int64)
+    closed_corners = tuple(
+        ClosedCorner(scheme.index_of(code), expression, vertex)
+        for expression, vertices in labels.get("closed_eyes", {}).items()
+        for code, vertex in vertices.items()
+    )
+    points = np.array([vertex_of[code] for code in scheme.codes], dtype=np.int64)
+    return _Labels(points, closed_corners)
 
 
 def loop_subdivision(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import sparse
 
 from palnet.synthesis.capture import compute_vertex_normals
 from palnet.synthesis.conditions import add_scars, deform
@@ -18,7 +19,6 @@ from palnet.synthesis.widening import draw_regions, make_infantile, shrink_face
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from scipy import sparse
 
     from palnet.synthesis.morphable import MorphableModel
 
@@ -32,6 +32,8 @@ CHILD_SHARE = 0.3
 # Expressions that close an eye or open the mouth are drawn on their own: they are common in scans.
 CLOSED_EYES_SHARE = 0.2
 BLINKS, CLOSED_FROM = ("eyeBlink_L", "eyeBlink_R"), 0.7
+# From here on an eye is so nearly closed that the lid hides its outer corner.
+BLINKING_FROM = 0.3
 OPEN_MOUTH_SHARE = 0.15
 # Nobody's lips rest as a model's neutral ones do: pressed, rolled in, pouting, a faint smile.
 LIPS_SHARE = 0.45
@@ -134,6 +136,7 @@ def draw_person(model: MorphableModel, rng: np.random.Generator) -> Person:
             size,
             rng,
             closed=bool(closed),
+            slit_ends=[corner.point for corner in model.closed_corners],
         )
         about = {**about, **lids}
     normals = compute_vertex_normals(points, model.fine_triangles)
@@ -141,7 +144,9 @@ def draw_person(model: MorphableModel, rng: np.random.Generator) -> Person:
     return Person(
         points_mm=points,
         size=size,
-        label_weights=find_label_weights(model.topology, points),
+        label_weights=_move_closed_corners(
+            find_label_weights(model.topology, points), model, expressions
+        ),
         is_covered=is_covered,
         mouth_open=bool(expressions[names.index("jawOpen")] > 0.1),
         may_have_beard=bool(about.get("may_have_beard", True)),
@@ -151,6 +156,19 @@ def draw_person(model: MorphableModel, rng: np.random.Generator) -> Person:
             "expressions": {names[i]: round(float(expressions[i]), 3) for i in chosen},
         },
     )
+
+
+def _move_closed_corners(
+    label_weights: sparse.csr_array, model: MorphableModel, expressions: NDArray[np.float32]
+) -> sparse.csr_array:
+    """Take landmarks from under the upper lid to where the slit is seen to end, as far as it is."""
+    moved = label_weights.tolil()
+    for corner in model.closed_corners:
+        weight = float(expressions[model.expression_names.index(corner.expression)])
+        if weight > BLINKING_FROM:
+            moved[[corner.landmark]] = (1 - weight) * moved[[corner.landmark]]
+            moved[corner.landmark, corner.point] += weight
+    return sparse.csr_array(moved)
 
 
 def _mix_head(model: MorphableModel, rng: np.random.Generator, *, is_wide: bool) -> WholeHead:

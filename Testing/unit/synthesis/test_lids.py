@@ -138,6 +138,33 @@ def test_outer_corners_of_sealed_lids_lie_lower(the_eyes, even, monkeypatch):
     np.testing.assert_allclose(opened[:, 1], points[:, 1], atol=1e-4)
 
 
+def test_slits_end_at_the_points_that_the_source_names(the_eyes, even, monkeypatch):
+    monkeypatch.setattr(lids, "SEALED_SHARE", 1.0)
+    monkeypatch.setattr(lids, "DROP_MM", (0.0, 0.0))
+    points, _ = the_eyes
+    half = len(points) // 2
+    beside_mm = points[half:, :2] - (points[half + 1, :2] + [2.5, -1.0])
+    end = half + int(np.linalg.norm(beside_mm, axis=1).argmin())
+    ends = [end - half, end]
+
+    def depth_at_end(slit_ends):
+        slit = lids._Groove(1.5, 0.8, 0.0, -3.0, (-1.02, 1.02))
+        bare, grooved = (
+            _with_relief(the_eyes, relief, slit_ends, monkeypatch) for relief in ([], [slit])
+        )
+        return np.linalg.norm(grooved - bare, axis=1)[ends]
+
+    assert (depth_at_end(ends) > 0.6).all()
+    assert (depth_at_end([]) < 0.3).all()
+
+
+def _with_relief(eyes, relief, slit_ends, monkeypatch):
+    monkeypatch.setattr(lids, "_draw_relief", lambda rng, with_slit: relief)
+    points, is_ball = eyes
+    rng = np.random.default_rng(1)
+    return reshape_lids(points, points, is_ball, 1.0, rng, closed=True, slit_ends=slit_ends)[0]
+
+
 def test_upper_lid_stands_out_over_the_slit_alone():
     along = np.zeros(5, dtype=np.float32)
     up = np.array([-8, -5, -3, 0, 8], dtype=np.float32)  # the slit hangs to -4
@@ -199,7 +226,7 @@ def test_shifted_eyes_take_all_that_is_theirs_along(the_eyes, monkeypatch):
 def test_nothing_is_moved_away_from_the_eyes(the_eyes, closed, monkeypatch):
     monkeypatch.setattr(lids, "SHIFT_SHARE", 0.0)
     points, is_ball = the_eyes
-    far = np.concatenate([points, points + np.array([0, -60, 0], dtype=np.float32)])
+    far = np.concatenate([points, points + np.array([0, -90, 0], dtype=np.float32)])
     eyes = far, np.r_[is_ball, np.zeros_like(is_ball)]
 
     for seed in range(10):

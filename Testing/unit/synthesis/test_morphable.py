@@ -10,7 +10,7 @@ import pytest
 from palnet.errors import ModelFileError
 from palnet.scheme import load_scheme
 from palnet.synthesis import morphable, read_morphable_model
-from palnet.synthesis.morphable import loop_subdivision
+from palnet.synthesis.morphable import ClosedCorner, loop_subdivision
 from toy_head import toy_arrays, toy_model, toy_scheme, write_toy_files
 
 
@@ -297,6 +297,20 @@ def test_labels_may_name_points_that_subdivision_adds(a_head_file):
     np.testing.assert_array_equal(model.landmark_points, points)
 
 
+def test_labels_say_where_a_corner_is_on_a_closed_eye(a_head_file):
+    points = list(range(len(toy_scheme())))
+    write_head_labels(a_head_file, points, closed_eyes={"eyeBlink_L": {"ex_l": 40}})
+
+    model = read_morphable_model(a_head_file, toy_scheme())
+
+    landmark = toy_scheme().index_of("ex_l")
+    assert model.closed_corners == (ClosedCorner(landmark, "eyeBlink_L", 40),)
+
+
+def test_labels_need_not_say_where_corners_are_on_closed_eyes(a_model_file):
+    assert read_morphable_model(a_model_file, toy_scheme()).closed_corners == ()
+
+
 def test_read_labels_of_another_mesh_refuses(a_head_file):
     write_head_labels(a_head_file, toy_model().landmark_points.tolist(), triangles_sha256="00")
 
@@ -328,3 +342,17 @@ def test_shipped_labels_name_every_landmark_once(model_name):
 
     assert list(vertex_of) == list(scheme.codes)
     assert len(set(vertex_of.values())) == len(scheme)
+
+
+@pytest.mark.parametrize("model_name", ["ict_facekit", "anny"])
+def test_shipped_labels_say_where_the_slits_of_closed_eyes_end(model_name):
+    path = morphable.LABELS_FOLDER / f"{model_name}.palnet50.json"
+
+    labels = json.loads(path.read_text(encoding="utf-8"))
+
+    assert {name: list(codes) for name, codes in labels["closed_eyes"].items()} == {
+        "eyeBlink_R": ["ex_r"],
+        "eyeBlink_L": ["ex_l"],
+    }
+    ends = [vertex for codes in labels["closed_eyes"].values() for vertex in codes.values()]
+    assert not set(ends) & set(labels["vertex_of"].values())

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from palnet.synthesis import draw_person
-from palnet.synthesis.morphable import WholeHead
+from palnet.synthesis.morphable import ClosedCorner, WholeHead
 from palnet.synthesis.people import (
     BLINKS,
     CLOSED_EYES_SHARE,
@@ -16,7 +16,7 @@ from palnet.synthesis.people import (
     _choose_head,
     _mix_head,
 )
-from toy_head import toy_model
+from toy_head import toy_model, toy_scheme
 
 N_PEOPLE = 60
 
@@ -177,6 +177,30 @@ def test_eyes_of_wide_people_are_closed_more_often_and_sealed_then(many_people, 
     assert usual == pytest.approx(CLOSED_EYES_SHARE, abs=0.15)
     assert wide == pytest.approx(WIDE_CLOSED_EYES_SHARE, abs=0.2)
     assert sealed > 0.6 > 0.45 > blurred
+
+
+def test_corners_move_to_where_the_slit_ends_as_far_as_the_eye_is_closed(monkeypatch):
+    scheme, toy = toy_scheme(), toy_model()
+    end = int(toy.landmark_points[scheme.index_of("t_r")])
+    corner = ClosedCorner(scheme.index_of("ex_r"), "eyeBlink_R", end)
+    model = replace(toy, closed_corners=(corner,))
+    blink = toy.expression_names.index("eyeBlink_R")
+
+    for weight, share in ((0.0, 0.0), (0.25, 0.0), (0.75, 0.75), (1.0, 1.0)):
+        expressions = np.zeros(len(toy.expression_names), dtype=np.float32)
+        expressions[blink] = weight
+        monkeypatch.setattr(
+            "palnet.synthesis.people._draw_expressions", lambda *rest, e=expressions: e
+        )
+        person, usual = (draw_person(m, np.random.default_rng(1)) for m in (model, toy))
+
+        np.testing.assert_allclose(person.label_weights.sum(axis=1), 1, atol=1e-6)
+        expected = (1 - share) * usual.landmarks_mm[corner.landmark] + share * usual.points_mm[end]
+        np.testing.assert_allclose(person.landmarks_mm[corner.landmark], expected, atol=1e-3)
+        others = np.arange(len(scheme)) != corner.landmark
+        np.testing.assert_allclose(
+            person.landmarks_mm[others], usual.landmarks_mm[others], atol=1e-4
+        )
 
 
 @pytest.fixture
