@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,7 +46,7 @@ def make_head(generator: ScanGenerator, n_points: int) -> tuple[Mesh, NDArray[np
     """
     rng = np.random.default_rng(SEED)
     person = draw_person(generator.model, rng)
-    triangles = generator._outer_triangles(mouth_open=False)
+    triangles = generator.outer_triangles(replace(person, mouth_open=False))
     points, triangles = drop_unused_points(person.points_mm, triangles)
     # 0.8: the rest is filled up by triangle centres, which keeps the triangles in shape.
     while len(points) < 0.8 * n_points:

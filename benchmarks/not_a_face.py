@@ -55,7 +55,7 @@ class Heads:
     def head(self, number: int) -> Mesh:
         """The whole bare head of one person."""
         person = draw_person(self._model, np.random.default_rng(SEED + number))
-        triangles = self._generator._outer_triangles(mouth_open=False)
+        triangles = self._generator.outer_triangles(replace(person, mouth_open=False))
         return Mesh(person.points_mm.astype(np.float64), triangles)
 
     def hairy_head(self, number: int) -> Mesh:

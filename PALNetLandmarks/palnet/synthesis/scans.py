@@ -116,7 +116,7 @@ class ScanGenerator:
         head, hair = covering.add_hair(skin, normals, self._regions, rng)
         lifted_mm = np.linalg.norm(person.label_weights @ (head - skin), axis=1)
         head = self._smear(head, preset, rng)
-        head_triangles = self._outer_triangles(person)
+        head_triangles = self.outer_triangles(person)
         points, all_triangles = _join(head, head_triangles, person.size, rng)
         points, all_triangles = self._capture(points, all_triangles, person.size, preset, rng)
         # Before it is thinned: on a flat cheek the nearest vertex may be 8 mm away.
@@ -130,8 +130,19 @@ class ScanGenerator:
             description={"preset": preset.name, "hair": hair, "seed": seed, **person.description},
         )
 
-    def _outer_triangles(self, person: Person) -> NDArray[np.int32]:
-        """Triangles that a camera could see at all."""
+    def outer_triangles(self, person: Person) -> NDArray[np.int32]:
+        """Triangles of a head that a camera could see at all, from wherever it looks.
+
+        Parameters
+        ----------
+        person : Person
+            Of this generator's model.
+
+        Returns
+        -------
+        ndarray of shape (n_triangles, 3)
+            Indices of the fine points: no closed mouth within, nothing behind sealed lids.
+        """
         hidden = self._hidden_eyeball | person.is_covered
         if not person.mouth_open:
             hidden = hidden | self._mouth
