@@ -266,9 +266,10 @@ def test_inward_winding_changes_nothing_of_a_clean_mesh(the_example):
 
     one, other = detect(turned).landmarks, detect(clean).landmarks
     assert one.status == other.status
-    # Rounding of numbers of 1000 mm: sums run in another order.
-    np.testing.assert_allclose(one.positions_mm, other.positions_mm, rtol=0, atol=1e-9)
-    np.testing.assert_allclose(one.expected_error_mm, other.expected_error_mm, rtol=1e-9)
+    # Sums run in another order, and the networks compute in single precision: where one of their
+    # numbers is rounded the other way landmarks move by 4e-7 mm.
+    np.testing.assert_allclose(one.positions_mm, other.positions_mm, rtol=0, atol=2e-6)
+    np.testing.assert_allclose(one.expected_error_mm, other.expected_error_mm, rtol=1e-6)
 
 
 def drop_folds(mesh):
