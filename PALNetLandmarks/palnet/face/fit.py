@@ -219,8 +219,10 @@ def _fit_rounds(
     modes_by_point = atlas.modes_by_point
     for n_modes, thinning, reach_mm, ridge in schedule:
         chosen, now = slice(None, None, thinning), weights[:n_modes]
-        # In single precision, which spares a copy of the modes in double.
-        moved = modes_by_point[chosen, :, :n_modes] @ now.astype(np.float32)
+        # In single precision, which spares a copy of the modes in double; by einsum, since BLAS,
+        # asked for one small product per point, is slower and may tell of an invalid value where
+        # there is none.
+        moved = np.einsum("pcm,m->pc", modes_by_point[chosen, :, :n_modes], now.astype(np.float32))
         shape = atlas.mean_mm[chosen] + moved
         facing = atlas.normals[chosen]
         match = _match(shape, facing, target.tree, target.normals, face_from_cloud, reach_mm)
