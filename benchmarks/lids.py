@@ -66,7 +66,8 @@ class Result:
     eyes : str
         What the eyes are like.
     errors_mm, expected_mm : ndarray of shape (n_landmarks,), optional
-        NaN where the scan does not show a landmark; None if refused.
+        True error and the expected one as a user is shown it, NaN where the scan does not show a
+        landmark or the detector calls it missing; None if refused.
     """
 
     source: str
@@ -96,7 +97,8 @@ def measure(task: Task) -> Result:
         return Result(task.name, eyes, None, None)
     apart_mm = placement.from_file(found.positions) - scan.landmarks_mm
     errors_mm = np.where(scan.visible, np.linalg.norm(apart_mm, axis=1), np.nan)
-    return Result(task.name, eyes, errors_mm, np.asarray(found.expected_error_mm))
+    expected_mm = np.where(np.isfinite(errors_mm), found.expected_error_mm, np.nan)
+    return Result(task.name, eyes, errors_mm, expected_mm)
 
 
 def main() -> None:
@@ -129,6 +131,8 @@ def main() -> None:
 def _figures(results: list[Result]) -> tuple[int | float, ...]:
     """Refused, and mean and 95th percentile of the corners, what is expected there, the others."""
     found = [r for r in results if r.errors_mm is not None]
+    if not found:
+        return len(results), *4 * (float("nan"),)
     errors, expected = (
         np.array([getattr(r, name) for r in found]) for name in ("errors_mm", "expected_mm")
     )

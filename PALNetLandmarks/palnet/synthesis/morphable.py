@@ -51,7 +51,7 @@ class WholeHead:
 
 @dataclass(frozen=True)
 class ClosedCorner:
-    """A landmark that lies under the upper lid where the source has closed the eye.
+    """An outer corner that lies under the upper lid where the source has closed the eye.
 
     Attributes
     ----------
@@ -185,7 +185,7 @@ def read_morphable_model(path: str | os.PathLike[str], scheme: Scheme) -> Morpha
         )
         raise ModelFileError(msg)
     data = _read_arrays(path)
-    labels = _read_labels(str(data.get("model_name", "ict_facekit")), scheme, data["triangles"])
+    labels = _read_labels(data, scheme)
     try:
         parts = {
             str(name): (int(first), int(last))
@@ -193,8 +193,11 @@ def read_morphable_model(path: str | os.PathLike[str], scheme: Scheme) -> Morpha
         }
         kept = np.concatenate([np.arange(*parts[p]) for p in (*OUTER_PARTS, *MOUTH_PARTS)])
         model = _assemble(data, parts, kept, labels)
+    except ModelFileError:
+        raise
     except (KeyError, ValueError, IndexError) as err:
         raise _not_a_model(path, err) from err
+    _check_sides(model, scheme, labels.path)
     return replace(model, extremes=read_extremes(LABELS_FOLDER, scheme))
 
 
@@ -238,13 +241,18 @@ def _assemble(
     refine, fine_triangles = _subdivide(triangles, len(kept), int(data.get("n_subdivisions", 1)))
     # Points that subdivision adds follow the vertices; labels name them where no part is dropped.
     fine_index = np.concatenate([new_index, np.arange(len(kept), refine.shape[0])])
+    named = [*labels.points.tolist(), *(corner.point for corner in labels.closed_corners)]
+    wrong = [v for v in named if not 0 <= v < len(fine_index) or fine_index[v] < 0]
+    if wrong:
+        msg = (
+            f"{labels.path}: no points {', '.join(map(str, wrong))} on the parts that are kept. "
+            f"Name points of face, head or eyes, up to {len(fine_index) - 1}."
+        )
+        raise ModelFileError(msg)
     landmark_points = fine_index[labels.points]
     closed_corners = tuple(
         replace(corner, point=int(fine_index[corner.point])) for corner in labels.closed_corners
     )
-    if (landmark_points < 0).any() or any(corner.point < 0 for corner in closed_corners):
-        msg = "a landmark's vertex lies on a part that is not kept"
-        raise ValueError(msg)
     return MorphableModel(
         name=str(data.get("model_name", "ict_facekit")),
         neutral_mm=np.ascontiguousarray(data["neutral_mm"][kept], dtype=np.float32),
@@ -289,10 +297,12 @@ class _Labels(NamedTuple):
 
     points: NDArray[np.int64]
     closed_corners: tuple[ClosedCorner, ...]
+    path: Path
 
 
-def _read_labels(model_name: str, scheme: Scheme, triangles: NDArray[np.generic]) -> _Labels:
+def _read_labels(data: dict[str, NDArray[np.generic]], scheme: Scheme) -> _Labels:
     """The labelled point of each landmark of the scheme, and where it is on closed eyes."""
+    model_name, triangles = str(data.get("model_name", "ict_facekit")), data["triangles"]
     path = LABELS_FOLDER / f"{model_name}.{scheme.name}.json"
     if not path.is_file():
         msg = f"no labels of scheme '{scheme.name}' on {model_name}. Write {path}."
@@ -307,13 +317,34 @@ def _read_labels(model_name: str, scheme: Scheme, triangles: NDArray[np.generic]
     if absent:
         msg = f"{path}: no vertex for {', '.join(absent)}. Add them."
         raise ModelFileError(msg)
-    closed_corners = tuple(
-        ClosedCorner(scheme.index_of(code), expression, vertex)
+    corners = [
+        (code, expression, vertex)
         for expression, vertices in labels.get("closed_eyes", {}).items()
         for code, vertex in vertices.items()
-    )
+    ]
+    expressions = [str(name) for name in data.get("expression_names", ())]
+    for code, expression, _ in corners:
+        if code not in scheme.codes or expression not in expressions:
+            msg = (
+                f"{path}: closed_eyes names '{code}' and '{expression}'. Use a landmark of "
+                f"{scheme.name} and an expression of {model_name}."
+            )
+            raise ModelFileError(msg)
+    closed_corners = tuple(ClosedCorner(scheme.index_of(c), e, vertex) for c, e, vertex in corners)
     points = np.array([vertex_of[code] for code in scheme.codes], dtype=np.int64)
-    return _Labels(points, closed_corners)
+    return _Labels(points, closed_corners, path)
+
+
+def _check_sides(model: MorphableModel, scheme: Scheme, path: Path) -> None:
+    """Refuse slits that end on the other side than the landmark they are the end for."""
+    x_mm = model.fine_template_mm[:, 0]
+    for corner in model.closed_corners:
+        if x_mm[corner.point] * x_mm[model.landmark_points[corner.landmark]] <= 0:
+            msg = (
+                f"{path}: the slit of {scheme.codes[corner.landmark]} ends on the other side of "
+                "the face. Exchange the points of closed_eyes."
+            )
+            raise ModelFileError(msg)
 
 
 def loop_subdivision(

@@ -20,7 +20,7 @@ from palnet.synthesis.widening import draw_regions, make_infantile, shrink_face
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from palnet.synthesis.morphable import MorphableModel
+    from palnet.synthesis.morphable import ClosedCorner, MorphableModel
 
 __all__ = ["Person", "draw_person"]
 
@@ -32,8 +32,9 @@ CHILD_SHARE = 0.3
 # Expressions that close an eye or open the mouth are drawn on their own: they are common in scans.
 CLOSED_EYES_SHARE = 0.2
 BLINKS, CLOSED_FROM = ("eyeBlink_L", "eyeBlink_R"), 0.7
-# From here on an eye is so nearly closed that the lid hides its outer corner.
-BLINKING_FROM = 0.3
+# Where a source closes an eye this much, its slit begins to be seen to end elsewhere than at the
+# outer corner, and from there on altogether. Random expressions (`_draw_expressions`) reach 0.6.
+SLIT_FROM, SLIT_FULL = 0.6, 0.9
 OPEN_MOUTH_SHARE = 0.15
 # Nobody's lips rest as a model's neutral ones do: pressed, rolled in, pouting, a faint smile.
 LIPS_SHARE = 0.45
@@ -67,7 +68,7 @@ class Person:
     label_weights : sparse matrix of shape (n_landmarks, n_fine)
         Where the landmarks are on the topology: ``label_weights @ points_mm``.
     is_covered : ndarray of shape (n_fine,)
-        Points that no capture shows, behind lids that are sealed.
+        Points that no capture shows, behind lids that are one surface with what they cover.
     mouth_open : bool
         Whether the inner mouth can be seen.
     may_have_beard : bool
@@ -127,6 +128,7 @@ def draw_person(model: MorphableModel, rng: np.random.Generator) -> Person:
     points = np.asarray(model.refine @ coarse, dtype=np.float32)
     names = model.expression_names
     is_covered = np.zeros(len(points), dtype=bool)
+    slit_shares = [_share_of_slit(c, names, expressions) for c in model.closed_corners]
     if is_wide:
         closed = min(expressions[names.index(name)] for name in BLINKS) > CLOSED_FROM
         points, is_covered, lids = reshape_lids(
@@ -139,13 +141,16 @@ def draw_person(model: MorphableModel, rng: np.random.Generator) -> Person:
             slit_ends=[corner.point for corner in model.closed_corners],
         )
         about = {**about, **lids}
+        if closed and lids["lids_sealed"]:
+            # Their slits are drawn to the ends, however much the source has closed the eyes.
+            slit_shares = [1.0] * len(slit_shares)
     normals = compute_vertex_normals(points, model.fine_triangles)
     points = add_scars(points, normals, model.fine_template_mm, rng)
     return Person(
         points_mm=points,
         size=size,
         label_weights=_move_closed_corners(
-            find_label_weights(model.topology, points), model, expressions
+            find_label_weights(model.topology, points), model.closed_corners, slit_shares
         ),
         is_covered=is_covered,
         mouth_open=bool(expressions[names.index("jawOpen")] > 0.1),
@@ -158,16 +163,23 @@ def draw_person(model: MorphableModel, rng: np.random.Generator) -> Person:
     )
 
 
+def _share_of_slit(
+    corner: ClosedCorner, names: tuple[str, ...], expressions: NDArray[np.float32]
+) -> float:
+    """How far a landmark has gone to where the slit of its eye is seen to end, 0 to 1."""
+    weight = float(expressions[names.index(corner.expression)])
+    return float(np.clip((weight - SLIT_FROM) / (SLIT_FULL - SLIT_FROM), 0, 1))
+
+
 def _move_closed_corners(
-    label_weights: sparse.csr_array, model: MorphableModel, expressions: NDArray[np.float32]
+    label_weights: sparse.csr_array, corners: tuple[ClosedCorner, ...], shares: list[float]
 ) -> sparse.csr_array:
-    """Take landmarks from under the upper lid to where the slit is seen to end, as far as it is."""
+    """Take landmarks from under the upper lid towards where the slit is seen to end."""
     moved = label_weights.tolil()
-    for corner in model.closed_corners:
-        weight = float(expressions[model.expression_names.index(corner.expression)])
-        if weight > BLINKING_FROM:
-            moved[[corner.landmark]] = (1 - weight) * moved[[corner.landmark]]
-            moved[corner.landmark, corner.point] += weight
+    for corner, share in zip(corners, shares, strict=True):
+        if share > 0:
+            moved[[corner.landmark]] = (1 - share) * moved[[corner.landmark]]
+            moved[corner.landmark, corner.point] += share
     return sparse.csr_array(moved)
 
 

@@ -49,7 +49,8 @@ class GeneratedScan:
         Whether the scan passes by the landmark.
     description : dict
         What was drawn, for tables by group: preset, hair, condition, expressions, and childlike
-        amount or age group, sex and shape group.
+        amount or age group, sex and shape group; of people wider than their source lids_sealed, as
+        `palnet.synthesis.lids.reshape_lids` says.
     """
 
     points_mm: NDArray[np.float32]

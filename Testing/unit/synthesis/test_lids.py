@@ -8,8 +8,6 @@ from palnet.synthesis import lids
 from palnet.synthesis.lids import INNER_CORNER_MM, OUTER_CORNER_MM, UNDER_MM, reshape_lids
 
 MIRROR = np.array([-1, 1, 1], dtype=np.float32)
-FARTHEST_MM = 40.0
-"""From the middle between the corners: nothing of an eye is farther away."""
 
 
 def make_eyes():

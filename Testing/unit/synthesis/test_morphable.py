@@ -218,7 +218,7 @@ def test_read_label_on_a_dropped_part_refuses(a_model_file, a_small_scheme):
         f'{{"vertex_of": {{"tip": 1, "eye_r": 2, "eye_l": {dropped}}}}}', encoding="utf-8"
     )
 
-    with pytest.raises(ModelFileError, match="part that is not kept"):
+    with pytest.raises(ModelFileError, match="on the parts that are kept"):
         read_morphable_model(a_model_file, a_small_scheme)
 
 
@@ -298,17 +298,52 @@ def test_labels_may_name_points_that_subdivision_adds(a_head_file):
 
 
 def test_labels_say_where_a_corner_is_on_a_closed_eye(a_head_file):
-    points = list(range(len(toy_scheme())))
-    write_head_labels(a_head_file, points, closed_eyes={"eyeBlink_L": {"ex_l": 40}})
+    points = dict(zip(toy_scheme().codes, toy_model().landmark_points.tolist(), strict=True))
+    closed_eyes = {"eyeBlink_L": {"ex_l": points["t_l"]}}
+    write_head_labels(a_head_file, list(points.values()), closed_eyes=closed_eyes)
 
     model = read_morphable_model(a_head_file, toy_scheme())
 
     landmark = toy_scheme().index_of("ex_l")
-    assert model.closed_corners == (ClosedCorner(landmark, "eyeBlink_L", 40),)
+    assert model.closed_corners == (ClosedCorner(landmark, "eyeBlink_L", points["t_l"]),)
 
 
 def test_labels_need_not_say_where_corners_are_on_closed_eyes(a_model_file):
     assert read_morphable_model(a_model_file, toy_scheme()).closed_corners == ()
+
+
+@pytest.mark.parametrize(
+    ("closed_eyes", "says"),
+    [
+        ({"eyeblink_L": {"ex_l": 40}}, "'ex_l' and 'eyeblink_L'"),
+        ({"eyeBlink_L": {"exl": 40}}, "'exl' and 'eyeBlink_L'"),
+        ({"eyeBlink_L": {"ex_l": -3}}, "no points -3"),
+        ({"eyeBlink_L": {"ex_l": 10**7}}, "no points 10000000"),
+    ],
+)
+def test_closed_eyes_that_the_source_lacks_are_refused(a_head_file, closed_eyes, says):
+    points = toy_model().landmark_points.tolist()
+    write_head_labels(a_head_file, points, closed_eyes=closed_eyes)
+
+    with pytest.raises(ModelFileError, match=rf"toyheads\.toy13\.json: .*{says}"):
+        read_morphable_model(a_head_file, toy_scheme())
+
+
+def test_slits_that_end_on_the_other_side_are_refused(a_head_file):
+    points = dict(zip(toy_scheme().codes, toy_model().landmark_points.tolist(), strict=True))
+    closed_eyes = {"eyeBlink_L": {"ex_l": points["ex_r"]}}
+    write_head_labels(a_head_file, list(points.values()), closed_eyes=closed_eyes)
+
+    with pytest.raises(ModelFileError, match="slit of ex_l ends on the other side"):
+        read_morphable_model(a_head_file, toy_scheme())
+
+
+def test_label_on_no_point_of_the_source_is_refused(a_head_file):
+    points = toy_model().landmark_points.tolist()
+    write_head_labels(a_head_file, [-1, *points[1:]])
+
+    with pytest.raises(ModelFileError, match="no points -1 on the parts that are kept"):
+        read_morphable_model(a_head_file, toy_scheme())
 
 
 def test_read_labels_of_another_mesh_refuses(a_head_file):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from palnet.synthesis import draw_person
+from palnet.synthesis.lids import reshape_lids
 from palnet.synthesis.morphable import ClosedCorner, WholeHead
 from palnet.synthesis.people import (
     BLINKS,
@@ -186,7 +187,7 @@ def test_corners_move_to_where_the_slit_ends_as_far_as_the_eye_is_closed(monkeyp
     model = replace(toy, closed_corners=(corner,))
     blink = toy.expression_names.index("eyeBlink_R")
 
-    for weight, share in ((0.0, 0.0), (0.25, 0.0), (0.75, 0.75), (1.0, 1.0)):
+    for weight, share in ((0.0, 0.0), (0.6, 0.0), (0.75, 0.5), (0.9, 1.0), (1.0, 1.0)):
         expressions = np.zeros(len(toy.expression_names), dtype=np.float32)
         expressions[blink] = weight
         monkeypatch.setattr(
@@ -201,6 +202,43 @@ def test_corners_move_to_where_the_slit_ends_as_far_as_the_eye_is_closed(monkeyp
         np.testing.assert_allclose(
             person.landmarks_mm[others], usual.landmarks_mm[others], atol=1e-4
         )
+
+
+def test_corners_of_sealed_eyes_lie_where_their_slits_are_drawn_to(monkeypatch):
+    """Wherever a source that has all but closed its eyes has the corner."""
+    scheme, toy = toy_scheme(), toy_model()
+    corners = tuple(
+        ClosedCorner(scheme.index_of(f"ex_{side}"), f"eyeBlink_{side.upper()}", int(point))
+        for side, point in zip("rl", _points_outwards_of_the_eyes(toy, scheme), strict=True)
+    )
+    model = replace(toy, closed_corners=corners, wide_share=1.0)
+    expressions = np.zeros(len(toy.expression_names), dtype=np.float32)
+    expressions[[toy.expression_names.index(name) for name in BLINKS]] = 0.75
+    monkeypatch.setattr("palnet.synthesis.people._draw_expressions", lambda *rest: expressions)
+    given = []
+    monkeypatch.setattr(
+        "palnet.synthesis.people.reshape_lids",
+        lambda *rest, **more: given.append(more["slit_ends"]) or reshape_lids(*rest, **more),
+    )
+
+    people = [draw_person(model, np.random.default_rng(seed)) for seed in range(12)]
+
+    assert {person.description["lids_sealed"] for person in people} == {True, False}
+    assert given == [[corner.point for corner in corners]] * len(people)
+    for person in people:
+        for corner in corners:
+            beside_mm = np.linalg.norm(
+                person.landmarks_mm[corner.landmark] - person.points_mm[corner.point]
+            )
+            assert (beside_mm < 1e-3) == person.description["lids_sealed"]
+
+
+def _points_outwards_of_the_eyes(model, scheme):
+    """A point of the skin 5 mm outwards of each outer corner, right and left."""
+    template_mm = model.fine_template_mm
+    for side, outwards in (("ex_r", -5), ("ex_l", 5)):
+        corner_mm = template_mm[model.landmark_points[scheme.index_of(side)]]
+        yield np.argmin(np.linalg.norm(template_mm - corner_mm - [outwards, 0, 0], axis=1))
 
 
 @pytest.fixture

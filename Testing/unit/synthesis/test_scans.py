@@ -98,6 +98,18 @@ def test_presets_can_be_chosen():
     assert drawn == {"phone", "handheld"}
 
 
+def test_cameras_see_nothing_behind_sealed_lids(a_clean_generator):
+    person = draw_person(a_clean_generator.model, np.random.default_rng(1))
+    covered = np.zeros(len(person.points_mm), dtype=bool)
+    covered[a_clean_generator.model.landmark_points] = True
+
+    usual = a_clean_generator.outer_triangles(person)
+    sealed = a_clean_generator.outer_triangles(replace(person, is_covered=covered))
+
+    np.testing.assert_array_equal(sealed, usual[~covered[usual].any(axis=1)])
+    assert len(sealed) < len(usual)
+
+
 def test_landmarks_lie_on_the_bare_head(many_scans):
     """Only a beard lifts them off the skin of the person of that seed."""
     n_bare = 0
