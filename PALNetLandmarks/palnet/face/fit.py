@@ -219,9 +219,8 @@ def _fit_rounds(
     modes_by_point = atlas.modes_by_point
     for n_modes, thinning, reach_mm, ridge in schedule:
         chosen, now = slice(None, None, thinning), weights[:n_modes]
-        # In single precision, which spares a copy of the modes in double; by einsum, since BLAS,
-        # asked for one small product per point, is slower and may tell of an invalid value where
-        # there is none.
+        # In single precision, which spares a copy of the modes in double; by einsum, since BLAS is
+        # slower when it is asked for one small product per point.
         moved = np.einsum("pcm,m->pc", modes_by_point[chosen, :, :n_modes], now.astype(np.float32))
         shape = atlas.mean_mm[chosen] + moved
         facing = atlas.normals[chosen]
