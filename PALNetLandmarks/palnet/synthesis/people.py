@@ -20,7 +20,7 @@ from palnet.synthesis.widening import draw_regions, make_infantile, shrink_face
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from palnet.synthesis.morphable import ClosedCorner, MorphableModel
+    from palnet.synthesis.morphable import MorphableModel
 
 __all__ = ["Person", "draw_person"]
 
@@ -116,41 +116,35 @@ def draw_person(model: MorphableModel, rng: np.random.Generator) -> Person:
     acted = np.tensordot(expressions[chosen], model.expression_mm[chosen], axes=1)
     coarse, size, about = head.points_mm + np.float32(head.size) * acted, head.size, head.about
     if not model.heads:
-        # Whole heads come in the proportions of their age; identity modes know adults only.
-        if is_wide and rng.random() < INFANT_SHARE:
-            coarse, size, childlike = make_infantile(coarse, model.neutral_mm, rng)
-            about = {**about, "may_have_beard": False}
-        else:
-            coarse, size, childlike = _grow(coarse, rng)
-        about = {"childlike": round(childlike, 3), **about}
+        coarse, size, grown = _give_age(coarse, model.neutral_mm, rng, is_wide=is_wide)
+        about = {**about, **grown}
     coarse, condition = deform(coarse, model.neutral_mm, size, rng)
     coarse = _warp(coarse, rng)
     points = np.asarray(model.refine @ coarse, dtype=np.float32)
     names = model.expression_names
     is_covered = np.zeros(len(points), dtype=bool)
-    slit_shares = [_share_of_slit(c, names, expressions) for c in model.closed_corners]
+    closed = bool(min(expressions[names.index(name)] for name in BLINKS) > CLOSED_FROM)
     if is_wide:
-        closed = min(expressions[names.index(name)] for name in BLINKS) > CLOSED_FROM
         points, is_covered, lids = reshape_lids(
             points,
             model.fine_template_mm,
             model.fine(model.is_eyeball),
             size,
             rng,
-            closed=bool(closed),
+            closed=closed,
             slit_ends=[corner.point for corner in model.closed_corners],
         )
         about = {**about, **lids}
-        if closed and lids["lids_sealed"]:
-            # Their slits are drawn to the ends, however much the source has closed the eyes.
-            slit_shares = [1.0] * len(slit_shares)
     normals = compute_vertex_normals(points, model.fine_triangles)
     points = add_scars(points, normals, model.fine_template_mm, rng)
     return Person(
         points_mm=points,
         size=size,
         label_weights=_move_closed_corners(
-            find_label_weights(model.topology, points), model.closed_corners, slit_shares
+            find_label_weights(model.topology, points),
+            model,
+            expressions,
+            sealed=closed and bool(about.get("lids_sealed")),
         ),
         is_covered=is_covered,
         mouth_open=bool(expressions[names.index("jawOpen")] > 0.1),
@@ -163,20 +157,34 @@ def draw_person(model: MorphableModel, rng: np.random.Generator) -> Person:
     )
 
 
-def _share_of_slit(
-    corner: ClosedCorner, names: tuple[str, ...], expressions: NDArray[np.float32]
-) -> float:
-    """How far a landmark has gone to where the slit of its eye is seen to end, 0 to 1."""
-    weight = float(expressions[names.index(corner.expression)])
-    return float(np.clip((weight - SLIT_FROM) / (SLIT_FULL - SLIT_FROM), 0, 1))
+def _give_age(
+    adult_mm: NDArray[np.float32],
+    neutral_mm: NDArray[np.float32],
+    rng: np.random.Generator,
+    *,
+    is_wide: bool,
+) -> tuple[NDArray[np.float32], float, dict[str, object]]:
+    """Proportions of an age, since identity modes know adults only: head, size, what was drawn."""
+    if is_wide and rng.random() < INFANT_SHARE:
+        head_mm, size, childlike = make_infantile(adult_mm, neutral_mm, rng)
+        return head_mm, size, {"childlike": round(childlike, 3), "may_have_beard": False}
+    head_mm, size, childlike = _grow(adult_mm, rng)
+    return head_mm, size, {"childlike": round(childlike, 3)}
 
 
 def _move_closed_corners(
-    label_weights: sparse.csr_array, corners: tuple[ClosedCorner, ...], shares: list[float]
+    label_weights: sparse.csr_array,
+    model: MorphableModel,
+    expressions: NDArray[np.float32],
+    *,
+    sealed: bool,
 ) -> sparse.csr_array:
     """Take landmarks from under the upper lid towards where the slit is seen to end."""
     moved = label_weights.tolil()
-    for corner, share in zip(corners, shares, strict=True):
+    for corner in model.closed_corners:
+        weight = float(expressions[model.expression_names.index(corner.expression)])
+        # Slits of sealed lids are drawn to their ends, however much the source has closed the eye.
+        share = 1.0 if sealed else np.clip((weight - SLIT_FROM) / (SLIT_FULL - SLIT_FROM), 0, 1)
         if share > 0:
             moved[[corner.landmark]] = (1 - share) * moved[[corner.landmark]]
             moved[corner.landmark, corner.point] += share
