@@ -32,8 +32,8 @@ CHILD_SHARE = 0.3
 # Expressions that close an eye or open the mouth are drawn on their own: they are common in scans.
 CLOSED_EYES_SHARE = 0.2
 BLINKS, CLOSED_FROM = ("eyeBlink_L", "eyeBlink_R"), 0.7
-# Where a source closes an eye this much, its slit begins to be seen to end elsewhere than at the
-# outer corner, and from there on altogether. Random expressions (`_draw_expressions`) reach 0.6.
+# As a source closes an eye from the first of these weights to the second, the place where its slit
+# is seen to end moves from the outer corner to the labelled end. Random expressions reach 0.6.
 SLIT_FROM, SLIT_FULL = 0.6, 0.9
 OPEN_MOUTH_SHARE = 0.15
 # Nobody's lips rest as a model's neutral ones do: pressed, rolled in, pouting, a faint smile.
