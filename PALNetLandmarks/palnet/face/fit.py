@@ -219,10 +219,12 @@ def _fit_rounds(
     modes_by_point = atlas.modes_by_point
     for n_modes, thinning, reach_mm, ridge in schedule:
         chosen, now = slice(None, None, thinning), weights[:n_modes]
-        # In single precision, which spares a copy of the modes in double; by einsum, since BLAS is
-        # slower when it is asked for one small product per point.
-        moved = np.einsum("pcm,m->pc", modes_by_point[chosen, :, :n_modes], now.astype(np.float32))
-        shape = atlas.mean_mm[chosen] + moved
+        shape = atlas.mean_mm[chosen]
+        if n_modes:
+            # In single precision, which spares a copy of the modes in double; by einsum, since BLAS
+            # is slower when it is asked for one small product per point.
+            modes = modes_by_point[chosen, :, :n_modes]
+            shape = shape + np.einsum("pcm,m->pc", modes, now.astype(np.float32))
         facing = atlas.normals[chosen]
         match = _match(shape, facing, target.tree, target.normals, face_from_cloud, reach_mm)
         if len(match.rows) < MIN_MATCHES:
