@@ -259,7 +259,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._shown = (scan, node)
         self.follower.follow(scan, node)
         self.inputSection.show(scan)
-        self.ui.detectButton.setEnabled(scan is not None)
+        self.detectionSection.allow(scan is not None)
         self.ui.byHandButton.setEnabled(scan is not None)
         landmarks, problem = self.logic.openList(node)
         self.detectionSection.show(landmarks, problem)

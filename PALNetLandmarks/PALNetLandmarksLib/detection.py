@@ -17,7 +17,7 @@ from PALNetLandmarksLib.list_creation import create_list, new_list_name
 from PALNetLandmarksLib.list_scheme import is_same_list_of_landmarks
 from PALNetLandmarksLib.models import check_model_node, mesh_from_model, state_of_model
 from PALNetLandmarksLib.scan_unit import chosen_unit, find_unit
-from PALNetLandmarksLib.trained_models import check_is_there
+from PALNetLandmarksLib.trained_models import check_is_there, in_words
 
 
 class ModelChangedError(RuntimeError):
@@ -83,7 +83,7 @@ class DetectionRun:
             If the model was deleted or changed meanwhile.
         """
         if self.job.error is not None:
-            raise self.job.error
+            raise _in_words(self.job.error)
         if not self._scene.IsNodePresent(self._model_node):
             msg = _("The model was deleted during the detection.")
             raise ModelChangedError(msg)
@@ -163,17 +163,21 @@ def create_empty_list(model_node, scheme):
 
 
 def _detect(mesh, trained_model, unit):
-    """Detect; a refusal says what to do here, not on the command line."""
+    """Detect, in a thread: nothing here may ask Qt for a translation."""
     check_is_there(trained_model)
+    if unit is not None:
+        given = unit.name if unit.name in UNIT_NAMES else unit.mm_per_unit
+        return palnet.detect(mesh, unit=given, model=trained_model)
     try:
-        if unit is not None:
-            given = unit.name if unit.name in UNIT_NAMES else unit.mm_per_unit
-            return palnet.detect(mesh, unit=given, model=trained_model)
-        try:
-            # Slicer's numbers are millimeters wherever that is possible; else the library's guess.
-            return palnet.detect(mesh, unit="mm", model=trained_model)
-        except UnitError:
-            return palnet.detect(mesh, model=trained_model)
-    except ScanRefusedError as err:
-        msg = _("{found} If it does show a face, click Place by hand.").format(found=err)
-        raise ScanRefusedError(msg) from err
+        # Slicer's numbers are millimeters wherever that is possible; else the library's guess.
+        return palnet.detect(mesh, unit="mm", model=trained_model)
+    except UnitError:
+        return palnet.detect(mesh, model=trained_model)
+
+
+def _in_words(error):
+    """Say what stopped a detection; a refusal says what to do here, not on the command line."""
+    if isinstance(error, ScanRefusedError):
+        msg = _("{found} If it does show a face, click Place by hand.").format(found=error)
+        return ScanRefusedError(msg)
+    return in_words(error)

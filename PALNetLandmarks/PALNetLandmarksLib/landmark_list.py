@@ -18,9 +18,11 @@ from PALNetLandmarksLib.list_storage import (
     STATUS_NAME,
     UNKNOWN_ERROR,
     complete_list,
+    mark_changed,
     read_record,
     read_unit,
     read_values,
+    says_unit,
     write_point,
     write_record,
     write_unit,
@@ -178,6 +180,8 @@ class LandmarkList:
             write_values(self.node, STATUS_NAME, codes)
             write_values(self.node, ERROR_NAME, _errors_of(state, before))
             set_anchor(self)
+            if not before.is_same(state):
+                mark_changed(self.node)
 
     def set_detection(self, landmarks, record, keep=()):
         """Write a new detection; some landmarks stay as they are.
@@ -239,7 +243,9 @@ class LandmarkList:
         """
         own = rescaled_unit(mm_per_world_unit, np.linalg.inv(world_matrix(self.node)))
         with written_by_program(self.node):
-            write_unit(self.node, own)
+            if own != read_unit(self.node) or not says_unit(self.node):
+                write_unit(self.node, own)
+                mark_changed(self.node)
         fit_glyphs(self.node, mm_per_world_unit)
 
     def reconcile(self):
@@ -321,18 +327,23 @@ class LandmarkList:
     def link_model(self, model_node):
         """Tie the list to a model: reference and place in the hierarchy.
 
+        The list comes to stand beside the model, not below it: whoever deletes a scan in the Data
+        module deletes what is below it unasked. It is moved there once; a user may move it again.
+
         Parameters
         ----------
         model_node : vtkMRMLModelNode
             The model that the landmarks lie on.
         """
+        if self.model_node is model_node:
+            return
         self.node.SetAndObserveNodeReferenceID(MODEL_REFERENCE, model_node.GetID())
         hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(self.node.GetScene())
         if hierarchy is not None:
-            parent = hierarchy.GetItemByDataNode(model_node)
+            beside = hierarchy.GetItemByDataNode(model_node)
             item = hierarchy.GetItemByDataNode(self.node)
-            if parent and item:
-                hierarchy.SetItemParent(item, parent)
+            if beside and item:
+                hierarchy.SetItemParent(item, hierarchy.GetItemParent(beside))
 
 
 def _errors_of(state, before):

@@ -12,6 +12,7 @@ from PALNetLandmarksLib.landmark_list import (
     LandmarkList,
     is_landmark_list,
 )
+from PALNetLandmarksLib.list_scheme import may_be_any_list
 from PALNetLandmarksLib.surface_snap import SurfaceSnap
 
 # Landmarks of another scan are centimeters away; those of a coarser copy of this one are not.
@@ -133,7 +134,7 @@ def linked_lists(model_node):
 
 
 def all_lists(scene, but=()):
-    """Give all lists of landmarks of a scene.
+    """Give all lists of landmarks of a scene, but for those that only their numbers make such.
 
     Parameters
     ----------
@@ -148,7 +149,8 @@ def all_lists(scene, but=()):
         In the order in which they came into the scene.
     """
     nodes = slicer.util.getNodesByClass(LIST_CLASS, scene)
-    return [LandmarkList(node) for node in nodes if node not in but and is_landmark_list(node)]
+    ours = (node for node in nodes if node not in but and is_landmark_list(node))
+    return [LandmarkList(node) for node in ours if not may_be_any_list(node)]
 
 
 def match_selection(model_node, list_node, shown):

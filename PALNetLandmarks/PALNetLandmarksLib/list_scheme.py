@@ -61,6 +61,23 @@ def find_scheme(node):
     return load_scheme(said) if fits else None
 
 
+def may_be_any_list(node):
+    """Tell whether a list was never ours and has labels that any list may have, such as 1 to 68.
+
+    Parameters
+    ----------
+    node : vtkMRMLMarkupsNode
+        Any list.
+
+    Returns
+    -------
+    bool
+        True for one that is to be taken for landmarks only if somebody chooses it.
+    """
+    is_ours = node.GetAttribute(SCHEME_ATTRIBUTE) or read_text(node, SCHEME_NAME)
+    return not is_ours and all(label.isdecimal() for label in _labels(node))
+
+
 def write_scheme(node, scheme):
     """Say in a list whose landmarks it holds.
 

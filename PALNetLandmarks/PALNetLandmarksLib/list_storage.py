@@ -106,6 +106,25 @@ def complete_list(node):
         write_values(node, STATUS_NAME, np.array(codes, dtype=float))
 
 
+def mark_changed(node):
+    """Let Slicer know that a list differs from its file: only points that move do so by themselves.
+
+    A list out of an .fcsv, which holds labels and positions and nothing else, gets a file of its
+    own when it is saved next, as one that was never saved.
+
+    Parameters
+    ----------
+    node : vtkMRMLMarkupsFiducialNode
+        The list.
+    """
+    node.StorableModified()
+    storage = node.GetStorageNode()
+    if storage is not None and storage.IsA("vtkMRMLMarkupsFiducialStorageNode"):
+        node.SetAndObserveStorageNodeID(None)
+        if storage.GetScene() is not None:
+            storage.GetScene().RemoveNode(storage)
+
+
 def _code_of(position_status):
     """Translate a markups position status into a status of ours."""
     if position_status == _DEFINED:

@@ -11,7 +11,7 @@ from palnet.landmarks import PLACED
 from palnet.preview import classify_errors
 from PALNetLandmarksLib.error_classes import DOUBTFUL
 from PALNetLandmarksLib.list_anchor import follow_transform, hardened_by
-from PALNetLandmarksLib.list_scheme import restore_order
+from PALNetLandmarksLib.list_scheme import restore_order, write_scheme
 from PALNetLandmarksLib.list_state import joint_move
 from PALNetLandmarksLib.list_storage import WRITTEN_EVENT, carried_by, is_being_written
 from PALNetLandmarksLib.models import to_local
@@ -185,6 +185,8 @@ class Review:
             Whether it was done in a view: whoever drags all points at once hardens no transform.
         """
         restore_order(self.landmarks.node, self.landmarks.scheme)
+        # A label may have been changed, by which a file would no longer be known.
+        write_scheme(self.landmarks.node, self.landmarks.scheme)
         before, now = self._settled, self.landmarks.state()
         moved = before.moved_in(now)
         if before.is_same(now) or (not is_dragged and self._is_carried(now)):

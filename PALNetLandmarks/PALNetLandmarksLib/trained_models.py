@@ -14,6 +14,10 @@ from palnet.model import DEFAULT_MODEL, MODELS_FOLDER, read_model
 from palnet.scheme import Scheme
 
 
+class ModelGoneError(ModelFileError):
+    """The file of a model that was chosen is no longer there; its text is the path."""
+
+
 @dataclass(frozen=True)
 class TrainedModel:
     """What the panel has to know of a model that was read, without its weights.
@@ -123,9 +127,27 @@ def check_is_there(choice):
 
     Raises
     ------
-    ModelFileError
-        If there is no such file.
+    ModelGoneError
+        If there is no such file; for `in_words` to say it, since threads do not translate.
     """
     if is_file_of_user(choice) and not Path(choice).is_file():
+        raise ModelGoneError(choice)
+
+
+def in_words(error):
+    """Say in the user's language what a thread has raised; for the main thread.
+
+    Parameters
+    ----------
+    error : Exception
+        What stopped a job.
+
+    Returns
+    -------
+    Exception
+        The same, or one that says what to do.
+    """
+    if isinstance(error, ModelGoneError):
         msg = _("The model file {path} is not there. Put it back, or choose another trained model.")
-        raise ModelFileError(msg.format(path=choice))
+        return ModelFileError(msg.format(path=error))
+    return error

@@ -319,6 +319,23 @@ def test_newest_list_of_a_scan_comes_with_it(a_panel, a_list, a_face):
     assert a_panel.ui.landmarksSelector.currentNode() is newest.node
 
 
+@pytest.mark.parametrize("is_deleted", [False, True])
+def test_running_detection_can_be_canceled_without_its_scan(a_panel, a_face, scene, is_deleted):
+    ui = a_panel.ui
+    ui.scanSelector.setCurrentNode(a_face)
+    click(ui.detectButton)
+
+    if is_deleted:
+        scene.RemoveNode(a_face)
+    else:
+        ui.scanSelector.setCurrentNode(None)
+
+    assert ui.detectButton.enabled
+    click(ui.detectButton)
+    assert "canceled" in ui.statusLabel.text
+    assert not ui.detectButton.enabled
+
+
 def test_running_detection_is_canceled_by_the_same_button(a_panel, a_face, scene):
     ui = a_panel.ui
     ui.scanSelector.setCurrentNode(a_face)

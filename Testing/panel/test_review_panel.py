@@ -499,3 +499,12 @@ def test_filter_and_order_come_back_the_next_time(a_panel):
     assert again.ui.filterSelector.currentIndex == SHOW_DOUBTFUL
     assert again.ui.orderSelector.currentIndex == BY_ERROR
     again.cleanup()
+
+
+def test_long_sentence_about_the_review_does_not_widen_the_panel(a_panel):
+    label = a_panel.ui.reviewedLabel
+    before = label.minimumSizeHint.width()
+
+    label.setText("Moved in another list: " + " ".join(["landmark"] * 50))
+
+    assert label.minimumSizeHint.width() < before + 100

@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 import slicer
 import vtk
 
-from palnet.errors import MeshError, ScanRefusedError, UnitError
+from palnet.errors import MeshError, PalnetError, ScanRefusedError, UnitError
 from palnet.preview import classify_errors
 from palnet_scenes import true_landmarks
-from PALNetLandmarksLib import detection
+from PALNetLandmarksLib import detection, trained_models
 from PALNetLandmarksLib.detection import DetectionRun, ModelChangedError
 from PALNetLandmarksLib.landmark_list import LandmarkList
 from PALNetLandmarksLib.review import Review
@@ -205,6 +207,30 @@ def test_worker_touches_no_scene(a_face, monkeypatch):
     run.job.wait()
 
     assert seen["types"] == {"palnet", "builtins"}
+
+
+@pytest.mark.parametrize("trained_model", ["palnet50", None])
+def test_worker_asks_for_no_translation(a_face, monkeypatch, tmp_path, trained_model):
+    """Which is a call of Qt in Slicer."""
+
+    def translate(text):
+        assert threading.current_thread() is threading.main_thread()
+        return f"<{text}>"
+
+    def refuse(*_, **__):
+        msg = "no face."
+        raise ScanRefusedError(msg)
+
+    for module in (detection, trained_models):
+        monkeypatch.setattr(module, "_", translate)
+    monkeypatch.setattr(detection.palnet, "detect", refuse)
+    run = DetectionRun(a_face, trained_model=trained_model or str(tmp_path / "gone.npz"))
+    run.job.wait()
+    assert not isinstance(run.job.error, AssertionError)
+
+    said = "no face. If it does" if trained_model else "gone.npz is not there"
+    with pytest.raises(PalnetError, match=f"^<.*{said}.*>$"):
+        run.finish()
 
 
 def test_size_that_fits_no_unit_is_told_when_the_run_ends(scene):

@@ -11,7 +11,7 @@ import vtk
 from palnet.exchange import read_landmarks
 from palnet_scenes import N_LANDMARKS, a_record, saved_and_loaded, true_landmarks
 from PALNetLandmarksLib.landmark_list import LandmarkList, is_landmark_list
-from PALNetLandmarksLib.linking import find_lists, find_model
+from PALNetLandmarksLib.linking import all_lists, find_lists, find_model
 from PALNetLandmarksLib.list_creation import create_list
 from PALNetLandmarksLib.list_storage import PROVENANCE_ATTRIBUTE
 
@@ -58,11 +58,107 @@ def test_missing_landmark_is_missing_and_never_at_zero(a_list):
     assert np.isnan(a_list.expected_errors[MISSING])
 
 
-def test_list_hangs_below_its_model_in_the_hierarchy(a_list, a_face):
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(a_face.GetScene())
+def hierarchy_of(node):
+    return slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene())
 
-    parent = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(a_list.node))
-    assert hierarchy.GetItemDataNode(parent) is a_face
+
+def test_list_stays_when_its_model_is_deleted_with_all_below_it(a_list, a_face, scene):
+    """As the Data module deletes a single item."""
+    hierarchy = hierarchy_of(a_face)
+
+    hierarchy.RemoveItem(hierarchy.GetItemByDataNode(a_face), True, True)
+
+    assert not scene.IsNodePresent(a_face)
+    assert scene.IsNodePresent(a_list.node)
+
+
+def test_list_stands_beside_its_model_until_the_user_moves_it(a_face):
+    hierarchy = hierarchy_of(a_face)
+    patient, other = (hierarchy.CreateFolderItem(hierarchy.GetSceneItemID(), name) for name in "ab")
+    hierarchy.SetItemParent(hierarchy.GetItemByDataNode(a_face), patient)
+
+    made = create_list(a_face.GetScene(), true_landmarks().scheme, a_face, "List")
+
+    item = hierarchy.GetItemByDataNode(made.node)
+    assert hierarchy.GetItemParent(item) == patient
+    hierarchy.SetItemParent(item, other)
+    made.link_model(a_face)
+    assert hierarchy.GetItemParent(item) == other
+
+
+def has_changed(node):
+    """Whether Slicer would offer to save it."""
+    return bool(node.GetModifiedSinceRead())
+
+
+def test_slicer_is_told_that_a_landmark_was_agreed_to_be_missing(a_list, a_review, tmp_path):
+    assert slicer.util.saveNode(a_list.node, str(tmp_path / "case.mrk.json"))
+    assert not has_changed(a_list.node)
+
+    a_review.confirm(MISSING)
+
+    assert has_changed(a_list.node)
+
+
+def test_slicer_is_told_of_another_unit_and_not_of_the_same(a_list, tmp_path):
+    path = str(tmp_path / "case.mrk.json")
+    assert slicer.util.saveNode(a_list.node, path)
+
+    a_list.set_unit(2.0)
+    assert has_changed(a_list.node)
+    assert slicer.util.saveNode(a_list.node, path)
+    a_list.set_unit(2.0)
+
+    assert not has_changed(a_list.node)
+
+
+def test_list_out_of_an_fcsv_keeps_what_a_detection_says_through_a_bundle(
+    a_list, a_face, scene, tmp_path
+):
+    """Such a file holds positions and labels alone."""
+    assert slicer.util.saveNode(a_list.node, str(tmp_path / "case.fcsv"))
+    scene.RemoveNode(a_list.node)
+    node = slicer.util.loadMarkups(str(tmp_path / "case.fcsv"))
+    for index in range(10, 40):
+        node.UnsetNthControlPointPosition(index)
+    partial = LandmarkList(node)
+    partial.link_model(a_face)
+    partial.set_detection(true_landmarks(), a_record(), keep=partial.edited)
+    expected = partial.state()
+
+    assert slicer.util.saveScene(str(tmp_path / "case.mrb"))
+    scene.Clear(False)
+    slicer.util.loadScene(str(tmp_path / "case.mrb"))
+
+    (node,) = slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode")
+    again = LandmarkList(node)
+    assert again.status == expected.status
+    assert again.status[10:40] == ("detected",) * 30
+    assert again.record["detected"] == expected.record["detected"]
+    assert np.isfinite(again.expected_errors[10:40]).all()
+
+
+def test_list_with_a_renamed_label_is_known_in_its_file(a_list, a_review, scene, tmp_path):
+    a_list.node.SetNthControlPointLabel(0, "bridge")
+
+    assert slicer.util.saveNode(a_list.node, str(tmp_path / "case.mrk.json"))
+    scene.RemoveNode(a_list.node)
+    node = slicer.util.loadMarkups(str(tmp_path / "case.mrk.json"))
+
+    assert LandmarkList(node).scheme == a_review.landmarks.scheme
+
+
+def test_list_of_numbers_is_left_alone_until_it_is_chosen(a_list, scene):
+    """Their labels are those of iBUG 68, and of any list of a program that counts."""
+    node = scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "Numbers")
+    for number in range(68):
+        node.AddControlPoint([float(number), 0.0, 0.0], str(number + 1))
+
+    assert [each.node for each in all_lists(scene)] == [a_list.node]
+    assert not node.GetFixedNumberOfControlPoints()
+    chosen = LandmarkList(node)
+    assert chosen.scheme.name == "ibug68"
+    assert [each.node for each in all_lists(scene)] == [a_list.node, node]
 
 
 def test_convention_landmarks_lie_where_the_user_sees_the_model(a_face):

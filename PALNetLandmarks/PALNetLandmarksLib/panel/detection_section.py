@@ -31,7 +31,7 @@ class DetectionSection:
     def __init__(self, ui, start, start_by_hand, on_found):
         self._ui, self._start, self._on_found = ui, start, on_found
         self._start_by_hand = start_by_hand
-        self._run, self._standing = None, ""
+        self._run, self._standing, self._is_allowed = None, "", False
         self._poller = Poller(self._on_end, self._on_tick)
         ui.detectButton.clicked.connect(self.on_detect)
         ui.byHandButton.clicked.connect(self.on_by_hand)
@@ -55,6 +55,17 @@ class DetectionSection:
         warnings = [] if landmarks is None else _warnings(landmarks)
         self._standing = " ".join(filter(None, (problem, *warnings)))
         self.say(self._standing)
+
+    def allow(self, is_allowed):
+        """Let a detection be started or not; one that runs can be canceled in any case.
+
+        Parameters
+        ----------
+        is_allowed : bool
+            Whether a scan is selected.
+        """
+        self._is_allowed = is_allowed
+        self._ui.detectButton.setEnabled(is_allowed or self.is_running)
 
     def say(self, text):
         """Show a sentence below the button.
@@ -138,6 +149,7 @@ class DetectionSection:
     def _show_idle(self):
         self._ui.detectButton.setText(_("Detect landmarks"))
         self._ui.detectButton.setToolTip(_("Place the landmarks on the selected scan."))
+        self.allow(self._is_allowed)
         self._ui.progressBar.setVisible(False)
 
 

@@ -10,12 +10,13 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from palnet.errors import PalnetError
+from palnet.errors import ModelFileError, PalnetError
 from palnet.model import DEFAULT_MODEL
 from PALNetLandmarksLib.job import BackgroundJob
 from PALNetLandmarksLib.list_scheme import learn_scheme
 from PALNetLandmarksLib.panel.poller import Poller
 from PALNetLandmarksLib.trained_models import (
+    in_words,
     is_file_of_user,
     names_of,
     read_trained_model,
@@ -81,7 +82,10 @@ class TrainedModelSection:
         ModelFileError
             If the model cannot be read.
         """
-        return (self._model or read_trained_model(self.choice)).scheme
+        try:
+            return (self._model or read_trained_model(self.choice)).scheme
+        except ModelFileError as err:
+            raise in_words(err) from err
 
     def show(self, choice, expected_sha256=""):
         """Turn to the model that the scene names.
@@ -213,7 +217,7 @@ class TrainedModelSection:
 def _result(job):
     """Give what a job has found, or raise what stopped it."""
     if job.error is not None:
-        raise job.error
+        raise in_words(job.error)
     return job.result
 
 
