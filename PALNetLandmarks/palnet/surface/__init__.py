@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scans as surfaces: reading, units, cleaning, sampling, projecting."""
 
+from palnet.surface._canonical import drop_unused
 from palnet.surface._dense import prepare_scan, thin_mesh
 from palnet.surface._findings import inspect_surface
 from palnet.surface._mesh import Finding, Mesh
@@ -23,6 +24,7 @@ __all__ = [
     "Unit",
     "check_size",
     "crop_surface",
+    "drop_unused",
     "find_long_triangles",
     "inspect_surface",
     "parse_unit",

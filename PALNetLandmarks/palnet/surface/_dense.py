@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from palnet.surface._canonical import drop_unused, sort_points
 from palnet.surface._mesh import Finding, Mesh
 from palnet.surface._prepare import prepare_surface
 from palnet.surface._vectors import bounds, chunks
@@ -68,10 +69,16 @@ def prepare_scan(mesh: Mesh, unit: Unit) -> Surface:
     """
     if len(mesh.points) <= DENSE_POINTS:
         return prepare_surface(mesh, unit)
-    thinned = thin_mesh(mesh, THIN_CELL_MM / unit.mm_per_unit)
+    # An STL file has each vertex once for every triangle round it.
+    points, number = sort_points(mesh.points)
+    points, triangles = drop_unused(points, number[mesh.triangles])
+    if len(points) <= DENSE_POINTS:
+        return prepare_surface(mesh, unit)
+    welded = replace(mesh, points=points, triangles=triangles)
+    thinned = thin_mesh(welded, THIN_CELL_MM / unit.mm_per_unit)
     surface = prepare_surface(thinned, unit)
     text = (
-        f"Very many vertices: {len(mesh.points)}, thinned to {len(thinned.points)}, one in "
+        f"Very many vertices: {len(points)}, thinned to {len(thinned.points)}, one in "
         f"{THIN_CELL_MM:g} mm. What else is said of the mesh is said of these."
     )
     kept = (each for each in surface.findings if each.code not in MADE_BY_THINNING)

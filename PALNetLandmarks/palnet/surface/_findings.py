@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
     from palnet.surface._surface import Surface
 
-__all__ = ["describe_cleaning", "describe_edges", "describe_pieces", "inspect_surface"]
+__all__ = [
+    "describe_cleaning",
+    "describe_edges",
+    "describe_pieces",
+    "describe_strays",
+    "inspect_surface",
+]
 
 
 def describe_cleaning(n_unused: int, n_dropped: int) -> list[Finding]:
@@ -28,6 +34,12 @@ def describe_cleaning(n_unused: int, n_dropped: int) -> list[Finding]:
         text = f"Triangles repeated or without an area, left out: {n_dropped}."
         findings.append(Finding("duplicate_triangles", text))
     return findings
+
+
+def describe_strays(n_stray: int) -> list[Finding]:
+    """Say how many triangles lead to vertices that went astray."""
+    text = f"Triangles many times as long as the scan, left out: {n_stray}."
+    return [Finding("stray_triangles", text)]
 
 
 def describe_edges(edges: EdgeCounts, turned: tuple[int, int]) -> list[Finding]:

@@ -3,21 +3,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from palnet.errors import MeshError
 from palnet.surface._canonical import drop_unused, sort_points, sort_triangles
-from palnet.surface._findings import describe_cleaning, describe_edges, describe_pieces
+from palnet.surface._findings import (
+    describe_cleaning,
+    describe_edges,
+    describe_pieces,
+    describe_strays,
+)
 from palnet.surface._mesh import Mesh
 from palnet.surface._shapes import measure_triangles, orient
 from palnet.surface._surface import Surface, pick_long_triangles
-from palnet.surface._units import Unit
+from palnet.surface._units import Unit, bulk_diameter
 from palnet.surface._winding import count_edges, label_points, sort_edges
 
 __all__ = ["prepare_surface"]
 
 SLIVER = 1e-12
 """A triangle whose doubled area is below this times its longest edge squared has no direction."""
+
+STRAY_EDGE = 10.0
+"""A triangle with an edge this many times the size of the scan leads to a vertex that went astray.
+It would be most of the area, by which the search for the face samples the scan."""
 
 
 def prepare_surface(mesh: Mesh, unit: Unit) -> Surface:
@@ -52,6 +63,13 @@ def prepare_surface(mesh: Mesh, unit: Unit) -> Surface:
     is_kept = shapes.doubled_areas > SLIVER * shapes.longest_squared
     if not is_kept.all():
         triangles, shapes = triangles[is_kept], shapes.keep(is_kept)
+    cleaning = describe_cleaning(n_unused, len(mesh.triangles) - len(triangles))
+    is_stray = shapes.longest_squared > (STRAY_EDGE * bulk_diameter(points)) ** 2
+    if is_stray.any() and not is_stray.all():
+        # Once more without them, since the order of the others depends on how far all reach.
+        findings = (*mesh.findings, *cleaning, *describe_strays(int(is_stray.sum())))
+        rest = replace(mesh, points=points, triangles=triangles[~is_stray], findings=findings)
+        return prepare_surface(rest, unit)
     # A facet that has collapsed to a point or a line is gone since it was sorted.
     points, triangles = drop_unused(points, triangles)
     if not len(triangles):
@@ -65,7 +83,7 @@ def prepare_surface(mesh: Mesh, unit: Unit) -> Surface:
     )
     findings = (
         *mesh.findings,
-        *describe_cleaning(n_unused, len(mesh.triangles) - len(triangles)),
+        *cleaning,
         *describe_edges(counts, turned),
         *describe_pieces(label[triangles[:, 0]], shapes.doubled_areas),
     )

@@ -125,6 +125,10 @@ def _check_structure(data: bytes, raw: NDArray[np.uint8], starts: NDArray[np.int
             "The file is damaged or cut off"
         )
         raise MeshError(msg)
+    if np.count_nonzero(is_vertex) != 3 * np.count_nonzero(is_facet):
+        line = line_number(data, int(starts[is_vertex][0]))
+        msg = f"line {line}: this vertex belongs to no facet. The file is damaged"
+        raise MeshError(msg)
     begins_with_s, begins_with_e = raw[starts] == ord("s"), raw[starts] == ord("e")
     is_end = begins_with_e & (raw[starts + len("end")] == ord("s"))
     n_solids, n_ends = int(np.count_nonzero(begins_with_s)), int(np.count_nonzero(is_end))

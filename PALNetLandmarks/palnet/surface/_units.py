@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 
     from palnet.surface._mesh import Mesh
 
-__all__ = ["UNIT_NAMES", "Unit", "check_size", "parse_unit", "plausible_units"]
+__all__ = [
+    "UNIT_NAMES",
+    "Unit",
+    "bulk_diameter",
+    "check_size",
+    "parse_unit",
+    "plausible_units",
+]
 
 MM_PER_UNIT = {"um": 1e-3, "mm": 1.0, "cm": 10.0, "m": 1000.0, "in": 25.4}
 
@@ -169,7 +176,22 @@ def _bulk_diameter(mesh: Mesh) -> float:
     """Twice the radius that holds most of the vertices in use."""
     is_used = np.zeros(len(mesh.points), dtype=bool)
     is_used[mesh.triangles] = True
-    points = mesh.points if is_used.all() else mesh.points[is_used]
+    return bulk_diameter(mesh.points if is_used.all() else mesh.points[is_used])
+
+
+def bulk_diameter(points: NDArray[np.float64]) -> float:
+    """Give twice the distance from the median point within which 75 % of the points lie.
+
+    Parameters
+    ----------
+    points : ndarray of shape (n_points, 3)
+        Vertices in use.
+
+    Returns
+    -------
+    float
+        In the points' own numbers; 0 without points.
+    """
     if not len(points):
         return 0.0
     middle = [_quantile(np.ascontiguousarray(points[:, axis]), 0.5) for axis in range(3)]

@@ -215,7 +215,7 @@ def _split_counted(
     cursor: _Cursor, values: NDArray[np.int64], n_cells: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Part "3 a b c 4 d e f g" into corners and counts."""
-    if n_cells and len(values) == n_cells * (values[0] + 1):
+    if n_cells and len(values) and len(values) == n_cells * (values[0] + 1):
         table = values.reshape(n_cells, -1)
         if (table[:, 0] == values[0]).all():
             return table[:, 1:].ravel(), table[:, 0]

@@ -152,3 +152,31 @@ def test_random_bytes_under_every_suffix_are_refused(tmp_path):
             path.write_bytes(rng.integers(0, 256, size, dtype=np.uint8).tobytes())
             with pytest.raises(MeshError, match="noise"):
                 read_mesh(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil", "says"),
+    [
+        ("ascii.stl", ("outer loop", "outer loop\nvertex 1 2 3"), "has 4 vertices instead of 3"),
+        ("ascii.stl", ("facet", "vertex 1 2 3\nfacet"), "line 2: this vertex belongs to no facet"),
+    ],
+)
+def test_vertices_too_many_in_a_text_are_named_by_their_line(name, spoil, says, tmp_path):
+    path = tmp_path / name
+    content = WRITERS[name](HEAD).decode()
+    path.write_text(content.replace(*spoil, 1), encoding="utf-8")
+
+    with pytest.raises(MeshError, match=says):
+        read_mesh(path)
+
+
+def test_cells_without_a_number_are_refused(tmp_path):
+    path = tmp_path / "poly.vtk"
+    path.write_text(
+        "# vtk DataFile Version 3.0\nx\nASCII\nDATASET POLYDATA\nPOINTS 1 float\n0 0 0\n"
+        "POLYGONS 1 0\n",
+        encoding="utf-8",
+    )
+
+    with pytest.raises(MeshError, match="1 cells do not fill the 0 numbers promised"):
+        read_mesh(path)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from palnet.surface import (
     Mesh,
+    _dense,
     parse_unit,
     prepare_scan,
     prepare_surface,
@@ -113,3 +114,22 @@ def test_a_piece_that_lies_very_far_away_leaves_the_mesh_as_it_is():
 def test_a_cell_without_a_size_is_refused(cell):
     with pytest.raises(ValueError, match="cell must be positive and finite; got"):
         thin_mesh(make_head(), cell)
+
+
+def test_vertices_of_each_triangle_and_loose_ones_make_no_mesh_dense(monkeypatch):
+    """An STL file holds each vertex six times; the surface is that of the other formats."""
+    head = make_head(40, 60)
+    monkeypatch.setattr(_dense, "DENSE_POINTS", len(head.points))
+    corners = head.points[head.triangles.ravel()]
+    unwelded = replace(
+        head, points=corners, triangles=np.arange(len(corners), dtype=np.int32).reshape(-1, 3)
+    )
+    loose = replace(head, points=np.vstack([head.points, head.points[:100] + 500.0]))
+    expected = prepare_scan(head, MM)
+
+    for mesh in (unwelded, loose):
+        surface = prepare_scan(mesh, MM)
+
+        np.testing.assert_array_equal(surface.points_mm, expected.points_mm)
+        np.testing.assert_array_equal(surface.triangles, expected.triangles)
+        assert "thinned" not in {finding.code for finding in surface.findings}

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -98,6 +100,19 @@ def test_points_that_share_a_sorting_key_are_told_apart():
 
     assert len(surface.points_mm) == len(far.points)
     _assert_same(prepare_surface(shuffle(far, 1), MM), surface)
+
+
+@pytest.mark.parametrize("far", [1e4, -1e6, 1e8, -1e10])
+def test_vertex_that_went_astray_leaves_the_rest_as_it_is(far):
+    stray = Mesh(np.vstack([HEAD.points, [far, 0, 0]]),
+                 np.vstack([HEAD.triangles, [0, 1, len(HEAD.points)]]))  # fmt: skip
+
+    surface = prepare_surface(shuffle(stray, 2), MM)
+
+    _assert_same(replace(surface, findings=()), replace(prepare_surface(HEAD, MM), findings=()))
+    assert [found.message for found in surface.findings if found.code == "stray_triangles"] == [
+        "Triangles many times as long as the scan, left out: 1."
+    ]
 
 
 def test_convention_triangles_start_with_their_smallest_corner_and_are_sorted():

@@ -107,7 +107,7 @@ def test_the_point_lies_on_the_triangle_that_is_named():
 
 def test_a_huge_triangle_is_hit_far_from_all_its_corners():
     head = make_head()
-    points = np.vstack([head.points, [[-4e3, -4e3, 300.0], [8e3, 0, 300.0], [0, 8e3, 300.0]]])
+    points = np.vstack([head.points, [[-400, -400, 300.0], [800, 0, 300.0], [0, 800, 300.0]]])
     triangles = np.vstack([head.triangles, np.arange(3) + len(head.points)])
     surface = prepare_surface(Mesh(points, triangles), MM)
 
