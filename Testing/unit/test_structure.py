@@ -40,7 +40,7 @@ ROWS = (
     {"finding"},
     {"placing"},
     {"detector"},
-    {"_drawing", "_page", "_record", "measurement", "preview"},
+    {"_drawing", "_page", "_record", "_span", "measurement", "preview"},
     {"batch", "evaluation", "training"},
     {"_pool"},
     {"commands"},

@@ -6,16 +6,12 @@ from __future__ import annotations
 import sys
 import warnings
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Iterator
-
-    import numpy as np
-    from numpy.typing import NDArray
 
     from palnet.landmarks import Frame, LandmarkSet
     from palnet.scheme import Scheme
@@ -33,11 +29,6 @@ __all__ = [
 ]
 
 FRAME_OPTIONS: dict[str | None, Frame] = {"file": "file", "lps": "LPS", "ras": "RAS"}
-# How far landmarks lie from their mean, on average, is held against the same ones of the mean face:
-# faces are 0.5 to 1.4 times as large, the next units 10 and 25.4 times off. Where these are unknown
-# there is only what the landmarks of a whole head never reach.
-_MIN_PLACED, _MAX_TIMES_MEAN = 4, 4.0
-_MAX_SPREAD_MM = 200.0
 # Of so many files that are passed over for files of the same kinds each is told.
 _MOST_TOLD_ALONE = 3
 
@@ -244,54 +235,17 @@ def hint_at_lenient(err: Exception) -> str:
 
 def _check_face_size(landmarks: LandmarkSet, path: Path, unit_option: str) -> None:
     """Require that the landmarks span a face in millimetres, or their unit is wrong."""
-    import numpy as np
-
+    from palnet._span import MIN_PLACED, measure_spread, usual_spread_mm
     from palnet.errors import UnitError
 
-    placed = landmarks.positions_mm[landmarks.is_placed]
-    if len(placed) < _MIN_PLACED:
+    if landmarks.is_placed.sum() < MIN_PLACED:
         return
-    spread = float(np.linalg.norm(placed - placed.mean(axis=0), axis=1).mean())
-    usual = _mean_spread_mm(landmarks)
-    if usual is not None:
-        is_usual = 1 / _MAX_TIMES_MEAN < spread / usual < _MAX_TIMES_MEAN
-    else:
-        is_usual = spread <= _MAX_SPREAD_MM
-    if not is_usual:
+    spread = measure_spread(landmarks) * landmarks.mm_per_unit
+    low, high = usual_spread_mm(landmarks)
+    if not low < spread <= high:
+        expected = f"{low:.3g} to {high:.3g}" if low else f"at most {high:g}"
         msg = (
             f"{path}: the landmarks must span a face; they lie {spread:.3g} mm from their mean on "
-            f"average, expected {_expected_spread(usual)} mm. "
-            f"Give the unit of the numbers with {unit_option}."
+            f"average, expected {expected} mm. Give the unit of the numbers with {unit_option}."
         )
         raise UnitError(msg)
-
-
-def _expected_spread(usual: float | None) -> str:
-    """Say between what a spread must lie."""
-    if usual is None:
-        return f"at most {_MAX_SPREAD_MM:g}"
-    return f"{usual / _MAX_TIMES_MEAN:.3g} to {usual * _MAX_TIMES_MEAN:.3g}"
-
-
-def _mean_spread_mm(landmarks: LandmarkSet) -> float | None:
-    """Give the spread of the same landmarks on the mean face of the shipped model, if it has them.
-
-    Those of a mouth are no face of a tenth of the size.
-    """
-    import numpy as np
-
-    place_of = _mean_face()
-    codes = np.array(landmarks.scheme.codes)[landmarks.is_placed]
-    if not set(codes) <= set(place_of):
-        return None
-    mean = np.array([place_of[code] for code in codes])
-    return float(np.linalg.norm(mean - mean.mean(axis=0), axis=1).mean())
-
-
-@cache
-def _mean_face() -> dict[str, NDArray[np.float64]]:
-    """Give the mean landmarks of the shipped model by their codes, in millimetres."""
-    from palnet.model import read_model
-
-    model = read_model()
-    return dict(zip(model.scheme.codes, model.atlas.landmark_mean_mm, strict=True))

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from collections import defaultdict
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
@@ -20,7 +21,7 @@ from palnet.commands._landmark_files import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Container, Iterable
 
     from palnet.landmarks import LandmarkSet
     from palnet.measurement import Measurement, MeasurementPlan
@@ -241,7 +242,7 @@ def _specimen_names(jobs: list[_Job]) -> dict[str, str]:
 
 
 class _Scans:
-    """Finds the scan of a specimen by its name."""
+    """Finds the scan of a specimen by its name; letters with accents are the same either way."""
 
     def __init__(self, paths: list[Path], *, is_single: bool) -> None:
         from palnet.errors import UsageError
@@ -249,7 +250,7 @@ class _Scans:
         self._files = [path for path in paths if not path.is_dir()]
         self._folders = [path for path in paths if path.is_dir()]
         self._is_single = is_single and len(paths) == len(self._files) == 1
-        self._by_stem: dict[Path, dict[str, Path]] = {}
+        self._by_stem: dict[Path, dict[str, list[Path]]] = {}
         self._used: set[Path] = set()
         absent = [str(path) for path in self._files if not path.is_file()]
         if absent:
@@ -262,34 +263,50 @@ class _Scans:
         return [path for path in self._files if path not in self._used]
 
     def of(self, stem: str, folder: Path) -> Path | None:
-        """Give the scan of a specimen, None if there is none of its name."""
+        """Give the scan of a specimen, None if there is none of its name, or several below."""
+        from palnet.landmarks import printable_name
+
+        name = printable_name(stem)
         for path in self._files:
-            if self._is_single or path.stem == stem:  # a single one whatever its name
+            if self._is_single or printable_name(path.stem) == name:  # a single one in any case
                 self._used.add(path)
                 return path
         for place in (*self._folders, folder):
-            scan = self._scans_in(place).get(stem)
-            if scan is not None:
-                return scan
+            scans = self._scans_in(place).get(name, [])
+            if len(scans) == 1:
+                return scans[0]
+            if scans:
+                names = ", ".join(str(scan) for scan in scans)
+                text = f"{name} may be any of {names}; none is taken. Name one of them with --scan."
+                print(f"palnet: {place}: {text}", file=sys.stderr)
+                return None
         return None
 
-    def _scans_in(self, folder: Path) -> dict[str, Path]:
+    def _scans_in(self, folder: Path) -> dict[str, list[Path]]:
         """List the mesh files of a folder by name, the first suffix of each.
 
-        Those of folders below by the names that `palnet detect` gives them besides: FOLDER_scan.
+        Those of folders below come by their names and by those that `palnet detect` gives them
+        where two are alike, FOLDER_scan; there may be several of such a name.
         """
         from palnet.jobs import MAX_DEPTH, name_with_folders, scans_below
+        from palnet.landmarks import printable_name
         from palnet.surface import MESH_SUFFIXES
 
         if folder not in self._by_stem:
-            below = scans_below([folder])
-            longer = {
-                name_with_folders(scan, depth): scan
-                for depth in range(1, MAX_DEPTH + 1)
-                for scan in below
-            }
+            below: dict[str, list[Path]] = defaultdict(list)
+            for scan in _one_of_each_stem(scans_below([folder])):
+                for depth in range(MAX_DEPTH + 1):
+                    name = name_with_folders(scan, depth) if depth else scan.stem
+                    below[printable_name(name)].append(scan)
             scans = [path for path in folder.iterdir() if path.suffix.lower() in MESH_SUFFIXES]
-            scans.sort(key=lambda path: (path.suffix.lower(), path.name), reverse=True)
-            own = {path.stem: path for path in scans if path.is_file()}
-            self._by_stem[folder] = longer | own
+            own = _one_of_each_stem(path for path in scans if path.is_file())
+            self._by_stem[folder] = below | {printable_name(path.stem): [path] for path in own}
         return self._by_stem[folder]
+
+
+def _one_of_each_stem(scans: Iterable[Path]) -> list[Path]:
+    """Of files that differ in their suffix alone take the first by that."""
+    first: dict[Path, Path] = {}
+    for path in sorted(scans, key=lambda path: (path.suffix.lower(), path.name)):
+        first.setdefault(path.with_suffix(""), path)
+    return list(first.values())

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
 __all__ = ["measure_asymmetry"]
 
-# Fewer do not fix a rotation in space.
-_MIN_LANDMARKS = 3
+# Fewer do not fix a rotation in space; three midline ones always lie in one plane, which would be
+# taken for that of symmetry.
+_MIN_LANDMARKS, _MIN_MIDLINE = 3, 4
 
 
 def measure_asymmetry(
@@ -36,7 +37,7 @@ def measure_asymmetry(
     -------
     ndarray of shape (n_landmarks,)
         Asymmetry in mm, equal for the two of a pair; NaN where a landmark or its counterpart is
-        missing, or fewer than three are there.
+        missing, or there are fewer than three, or only three and all of the midline.
 
     References
     ----------
@@ -45,7 +46,8 @@ def measure_asymmetry(
     result = np.full(len(points_mm), np.nan)
     is_placed = np.isfinite(points_mm.sum(axis=1))
     is_there = is_placed & is_placed[mirror]
-    if is_there.sum() < _MIN_LANDMARKS:
+    is_paired = is_there & (mirror != np.arange(len(mirror)))
+    if is_there.sum() < (_MIN_LANDMARKS if is_paired.any() else _MIN_MIDLINE):
         return result
     image_mm = (points_mm * [-1.0, 1.0, 1.0])[mirror]
     face, image = points_mm[is_there], image_mm[is_there]

@@ -197,7 +197,7 @@ def _asymmetry(
     missing = _missing(codes, landmarks)
     reason = f"landmark missing: {', '.join(missing)}" if missing else ""
     if not missing and np.isnan(value):
-        reason = "fewer than three landmarks are there with their counterpart"
+        reason = "too few landmarks are there with their counterpart: three with a pair, or four"
     rows = [scheme.index_of(code) for code in codes]
     line = landmarks.positions[rows] if len(rows) == 2 and not reason else np.zeros((0, 3))
     return Measurement(

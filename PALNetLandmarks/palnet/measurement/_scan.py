@@ -10,7 +10,7 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from palnet.errors import MeshError
-from palnet.surface import parse_unit, plausible_units, prepare_surface
+from palnet.surface import drop_unused, parse_unit, plausible_units, prepare_surface
 
 if TYPE_CHECKING:
     from palnet.landmarks import LandmarkSet
@@ -51,6 +51,9 @@ def match_scan(mesh: Mesh, landmarks: LandmarkSet) -> Mesh:
     UnitError
         If the scan's size fits no unit.
     """
+    if len(mesh.triangles):  # a vertex without a triangle is not on the skin
+        points, triangles = drop_unused(mesh.points, mesh.triangles)
+        mesh = replace(mesh, points=points, triangles=triangles)
     scales = [1.0]
     signs = np.ones(3)
     if landmarks.frame != "file":

@@ -5,17 +5,22 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.spatial import cKDTree
 
+from palnet._span import MIN_PLACED, measure_spread, usual_spread_mm
 from palnet.errors import MeshError, UsageError
 from palnet.landmarks import LandmarkSet, printable_name
 from palnet.surface import MESH_SUFFIXES, plausible_units, read_mesh
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
+
+    from numpy.typing import NDArray
 
     from palnet.scheme import Scheme
     from palnet.surface import Mesh, Unit
@@ -113,7 +118,8 @@ def load_scan(scan: AnnotatedScan, scheme: Scheme) -> tuple[Mesh, Unit, Landmark
     """Read the mesh and bring the landmarks into its own numbers.
 
     Convention: landmarks in the frame "file" are numbers of the mesh file, whatever its unit, which
-    follows from its size. Those in LPS or RAS are millimetres along the axes that the mesh says.
+    follows from its size and theirs. Those in LPS or RAS are millimetres along the axes that the
+    mesh says.
 
     Parameters
     ----------
@@ -127,7 +133,7 @@ def load_scan(scan: AnnotatedScan, scheme: Scheme) -> tuple[Mesh, Unit, Landmark
     mesh : Mesh
         As in the file.
     unit : Unit
-        Its likeliest unit.
+        Its likeliest unit in which the landmarks span a face.
     landmarks : LandmarkSet
         In the frame "file" of the mesh.
 
@@ -139,7 +145,7 @@ def load_scan(scan: AnnotatedScan, scheme: Scheme) -> tuple[Mesh, Unit, Landmark
         If its size fits no unit.
     """
     mesh = read_mesh(scan.mesh_path)
-    unit = plausible_units(mesh)[0]
+    units = plausible_units(mesh)
     if scan.landmarks is None:
         last = max(scan.vertices)
         if last >= len(mesh.points):
@@ -152,9 +158,21 @@ def load_scan(scan: AnnotatedScan, scheme: Scheme) -> tuple[Mesh, Unit, Landmark
     elif scan.landmarks.frame == "file":
         positions = scan.landmarks.positions
     else:
-        positions = scan.landmarks.to_frame(mesh.space).positions / unit.mm_per_unit
+        in_mm = scan.landmarks.to_frame(mesh.space).positions
+        unit = units[0] if len(units) == 1 else min(units, key=partial(_median_gap_mm, mesh, in_mm))
+        return mesh, unit, _placed(scan, scheme, mesh, in_mm / unit.mm_per_unit, unit)
+    # An infant's face in millimetres is as large as a bust in centimetres.
+    candidates = [_placed(scan, scheme, mesh, positions, unit) for unit in units]
+    landmarks = next(filter(_spans_a_face, candidates), candidates[0])
+    return mesh, units[candidates.index(landmarks)], landmarks
+
+
+def _placed(
+    scan: AnnotatedScan, scheme: Scheme, mesh: Mesh, positions: NDArray[np.float64], unit: Unit
+) -> LandmarkSet:
+    """Landmarks in the numbers of the mesh file."""
     is_there = np.asarray(np.isfinite(positions).all(axis=1))
-    landmarks = LandmarkSet(
+    return LandmarkSet(
         scheme=scheme,
         positions=positions,
         status=tuple("corrected" if there else "missing" for there in is_there.tolist()),
@@ -164,7 +182,23 @@ def load_scan(scan: AnnotatedScan, scheme: Scheme) -> tuple[Mesh, Unit, Landmark
         specimen=scan.specimen,
         space=mesh.space,
     )
-    return mesh, unit, landmarks
+
+
+def _spans_a_face(landmarks: LandmarkSet) -> bool:
+    """Whether the landmarks are as far apart as those of a face; true of too few to tell."""
+    if landmarks.is_placed.sum() < MIN_PLACED:
+        return True
+    low, high = usual_spread_mm(landmarks)
+    return low < measure_spread(landmarks) * landmarks.mm_per_unit <= high
+
+
+def _median_gap_mm(mesh: Mesh, landmarks_mm: NDArray[np.float64], unit: Unit) -> float:
+    """Median distance of landmarks from the vertices of a mesh in some unit."""
+    placed = landmarks_mm[np.isfinite(landmarks_mm).all(axis=1)]
+    if not len(placed):
+        return 0.0
+    gaps, _ = cKDTree(mesh.points * unit.mm_per_unit).query(placed)
+    return float(np.median(gaps))
 
 
 def name_people(

@@ -96,7 +96,9 @@ def _read_facescape(folder: Path) -> Found:
         text = f"cannot be read as 68 vertex numbers under {INDICES_KEY!r} ({err})."
         return [], [Problem("bad_indices", INDICES_FILE, text)]
     named = []
-    for path in sorted(folder.rglob(f"*{NEUTRAL_ENDING}")):
+    for path in _files_below(folder):
+        if not path.name.lower().endswith(NEUTRAL_ENDING):
+            continue
         parts = [part for part in path.relative_to(folder).parts[:-1] if part != "models_reg"]
         person = parts[-1] if parts else path.name[: -len(NEUTRAL_ENDING)]
         named.append((printable_name(person), path))
@@ -114,8 +116,8 @@ def _read_subjects_and_others(
     folder: Path, scheme: Scheme
 ) -> tuple[str, list[AnnotatedScan], list[Problem]]:
     """Read the subjects of LAFAS, and all that lies elsewhere as meshes with landmark files."""
-    files = [p for p in sorted(folder.rglob("*")) if p.is_file() and not p.name.startswith(".")]
-    subfolders = [path for path in sorted(folder.iterdir()) if path.is_dir()]
+    files = _files_below(folder)
+    subfolders = [p for p in sorted(folder.iterdir()) if p.is_dir() and not p.name.startswith(".")]
     subjects = [path for path in subfolders if _has_lafas_rows(path)]
     alike = [path for path in subfolders if path in subjects or _is_like_lafas(path)]
     is_lafas = subjects and not any(p.parent not in alike and _is_mesh(p) for p in files)
@@ -132,8 +134,8 @@ def _read_subjects_and_others(
 
 def _has_lafas_rows(folder: Path) -> bool:
     """Whether there is an OBJ, and a text that begins with a row of LAFAS."""
-    texts = [path for path in folder.glob("*.txt") if path.is_file()]
-    return any(folder.glob("*.obj")) and any(begins_as_lafas(_head(text)) for text in texts)
+    is_lafas = any(begins_as_lafas(_head(text)) for text in _files_ending(folder, ".txt"))
+    return is_lafas and bool(_files_ending(folder, ".obj"))
 
 
 def _head(path: Path) -> str:
@@ -144,10 +146,26 @@ def _head(path: Path) -> str:
 
 def _is_like_lafas(folder: Path) -> bool:
     """Whether a folder holds an OBJ and a text, and no landmarks of the name of the mesh."""
-    names = {mesh.stem for mesh in folder.glob("*.obj")}
-    texts = [path for path in folder.glob("*.txt") if path.is_file()]
+    names = {mesh.stem for mesh in _files_ending(folder, ".obj")}
+    texts = _files_ending(folder, ".txt")
     tables = [p for p in folder.iterdir() if p.name.lower().endswith(_ENDINGS)]
     return bool(names and texts) and not any(_stem(table) in names for table in tables)
+
+
+def _files_below(folder: Path) -> list[Path]:
+    """All files of a folder and of those below it that nobody hid."""
+    return [
+        path
+        for path in sorted(folder.rglob("*"))
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+    ]
+
+
+def _files_ending(folder: Path, suffix: str) -> list[Path]:
+    """Those of one folder that nobody hid; case does not matter, on no system."""
+    files = (path for path in sorted(folder.iterdir()) if path.suffix.lower() == suffix)
+    return [path for path in files if not path.name.startswith(".") and path.is_file()]
 
 
 def _is_mesh(path: Path) -> bool:
@@ -160,7 +178,7 @@ def _read_lafas(subjects: list[Path], scheme: Scheme) -> Found:
     problems: list[Problem] = []
     for subject in subjects:
         name = printable_name(subject.name)
-        meshes, texts = sorted(subject.glob("*.obj")), sorted(subject.glob("*.txt"))
+        meshes, texts = (_files_ending(subject, suffix) for suffix in (".obj", ".txt"))
         if len(meshes) > 1 or len(texts) > 1:
             names = ", ".join(str(path) for path in (*meshes, *texts))
             text = f"one .obj and one .txt are wanted; got {names}. Move the others away."
@@ -200,8 +218,8 @@ def _read_plain(files: list[Path], scheme: Scheme) -> Found:
         problems += more
         for landmarks in sets:
             is_beside = len(sets) == 1 and stem in stems
-            name = printable_name(stem.name) if is_beside else landmarks.specimen
-            found[name].append((path, landmarks))
+            name = stem.name if is_beside else landmarks.specimen
+            found[printable_name(name)].append((path, landmarks))
     scans, more = _match(meshes, found, {p.specimen for p in problems if p.kind == "bad_landmarks"})
     return scans, problems + more
 

@@ -5,6 +5,7 @@ import csv
 import math
 import re
 import shutil
+import unicodedata
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -175,6 +176,34 @@ def test_measure_finds_scans_of_folders_below_by_the_names_of_a_detection(tmp_pa
     assert arcs_in(tmp_path / "out") == {"p1_scan"}
 
 
+def test_measure_finds_scans_of_folders_below_by_their_own_names(tmp_path, no_opengl, capsys):
+    """As a detection with --recursive names them where no two are alike; macOS splits accents."""
+    name = unicodedata.normalize("NFC", "Zo\u00eb")
+    write_face(tmp_path, a_face(name))
+    (tmp_path / "study" / "p1").mkdir(parents=True)
+    split = unicodedata.normalize("NFD", name)
+    shutil.copy(example_scan(), tmp_path / "study" / "p1" / f"{split}.ply")
+
+    main(["measure", str(tmp_path), "--scan", str(tmp_path / "study"), "-o", str(tmp_path / "out")])
+
+    assert arcs_in(tmp_path / "out") == {name}
+    assert "no scan" not in capsys.readouterr().err
+
+
+def test_measure_takes_none_of_two_scans_below_that_may_be_meant(tmp_path, no_opengl, capsys):
+    write_face(tmp_path, a_face("01_scan"))
+    for folder, file in (("x", "01_scan.ply"), ("x/01", "scan.ply")):
+        (tmp_path / "study" / folder).mkdir(parents=True)
+        shutil.copy(example_scan(), tmp_path / "study" / folder / file)
+
+    main(["measure", str(tmp_path), "--scan", str(tmp_path / "study"), "-o", str(tmp_path / "out")])
+
+    assert arcs_in(tmp_path / "out") == set()
+    told = capsys.readouterr().err
+    assert "01_scan may be any of" in told
+    assert "none is taken. Name one of them with --scan." in told
+
+
 def test_measure_of_a_folder_of_folders_says_where_the_files_are(tmp_path, capsys):
     for name in ("p1", "p2"):
         (tmp_path / name).mkdir()
@@ -207,6 +236,20 @@ def test_measure_arcs_do_not_change_with_the_winding_of_the_scan(tmp_path, no_op
         for column in ("value", "expected_error"):
             number = float(good[code][column])
             assert float(spoilt[code][column]) == pytest.approx(number, rel=0.01), (code, column)
+
+
+def test_measure_arcs_do_not_change_with_vertices_that_no_triangle_uses(tmp_path, no_opengl):
+    face, mesh = a_face(), read_mesh(example_scan())
+    write_face(tmp_path, face)
+    values = []
+    for points in (mesh.points, np.vstack([mesh.points, face.positions[face.is_placed]])):
+        write_ply(replace(mesh, points=points), tmp_path / "anna.ply", overwrite=True)
+        out = tmp_path / f"out_{len(points)}"
+        main(["measure", str(tmp_path), "-o", str(out)])
+        values.append({row["code"]: row["value"] for row in rows_of(out / "measurements.csv")})
+
+    assert any(code.startswith("arc:") and value for code, value in values[0].items())
+    assert values[0] == values[1]
 
 
 def arcs_in(folder):

@@ -343,7 +343,11 @@ def test_measure_asymmetry_of_landmarks_on_the_midline_that_lie_in_no_plane():
     corner = np.array([[0.0, 0, 0], [30, 0, 0], [0, 20, 0], [0, 0, 10]])
 
     assert (measure_asymmetry(corner, np.arange(4)) > 0.1).any()
-    np.testing.assert_allclose(measure_asymmetry(corner[:3], np.arange(3)), 0, atol=1e-9)
+    # Three always lie in one plane, which says nothing about the face.
+    assert np.isnan(measure_asymmetry(corner[:3], np.arange(3))).all()
+    # A pair beside one of the midline is another matter.
+    uneven = np.array([[40.0, 0, 0], [-30, 0, 0], [0, 20, 0]])
+    assert (measure_asymmetry(uneven, np.array([1, 0, 2])) > 0.1).all()
 
 
 def test_asymmetry_as_a_whole_has_the_mean_of_all_landmarks_errors(the_scheme):

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import shutil
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,10 +10,11 @@ import numpy as np
 import pytest
 
 from palnet.errors import MeshError, TrainingError, UsageError
-from palnet.exchange import write_landmarks, write_specimens
+from palnet.exchange import read_landmarks, write_landmarks, write_specimens
 from palnet.landmarks import LandmarkSet
+from palnet.samples import example_scan, example_truth
 from palnet.scheme import load_scheme
-from palnet.surface import Mesh, write_ply
+from palnet.surface import Mesh, plausible_units, read_mesh, write_ply
 from palnet.training import layouts
 from palnet.training.checking import check_data_set
 from palnet.training.dataset import load_scan
@@ -68,6 +71,18 @@ def test_lafas_texts_may_begin_with_a_header(a_lafas_folder):
     for scan, same in zip(data.scans, before.scans, strict=True):
         expected = positions_of(same, before.scheme)
         np.testing.assert_array_equal(positions_of(scan, data.scheme), expected)
+
+
+def test_lafas_files_may_have_endings_in_capitals(a_lafas_folder):
+    before = read_data_set(a_lafas_folder)
+    for path in sorted(a_lafas_folder.rglob("*.*")):
+        if path.suffix in (".obj", ".txt"):
+            path.rename(path.with_name(f"{path.stem}.{path.suffix[1:].upper()}"))
+
+    data = read_data_set(a_lafas_folder)
+
+    assert (data.layout, data.problems) == ("lafas", ())
+    assert [scan.specimen for scan in data.scans] == [scan.specimen for scan in before.scans]
 
 
 def test_lafas_matrix_may_be_there_or_not(a_lafas_folder):
@@ -276,6 +291,58 @@ def test_plain_folder_takes_names_that_cannot_be_printed(tmp_path):
 
 def scheme_file(tmp_path):
     return str(write_toy_cohort(tmp_path / "other" / "scans", 0))
+
+
+def test_plain_folder_takes_names_whose_accents_are_written_in_two_ways(tmp_path):
+    """As macOS takes them apart in file names; one file holds the landmarks of both."""
+    names = ["Zo\u00eb", "Zo\u00eb2"]
+    apart = [unicodedata.normalize("NFD", name) for name in names]
+    sets = []
+    for number, name in enumerate(apart):
+        mesh, positions = toy_person(number)
+        write_ply(mesh, tmp_path / f"{name}.ply")
+        sets.append(toy_landmarks(positions, name))
+    write_specimens(sets, tmp_path / "cohort.csv")
+
+    data = read_data_set(tmp_path, scheme_file(tmp_path))
+
+    assert [scan.specimen for scan in data.scans] == names
+    assert data.problems == ()
+
+
+@pytest.mark.parametrize("place", [".ipynb_checkpoints", ".cache/deep"])
+def test_copy_of_a_scan_in_a_hidden_folder_takes_none_away(tmp_path, place):
+    write_plain_scans(tmp_path, ["a", "b"])
+    (tmp_path / place).mkdir(parents=True)
+    for path in sorted(tmp_path.glob("a.*")):
+        shutil.copy(path, tmp_path / place / path.name)
+
+    data = read_data_set(tmp_path)
+
+    assert [scan.specimen for scan in data.scans] == ["a", "b"]
+    assert data.problems == ()
+
+
+@pytest.mark.parametrize("frame", ["file", "LPS"])
+def test_face_of_an_infant_in_millimeters_is_no_bust_in_centimeters(tmp_path, frame):
+    """So small a crop may be either by its size; its landmarks tell."""
+    truth = read_landmarks(example_truth()).to_frame("LPS")
+    mesh = read_mesh(example_scan())
+    scale = 0.65
+    nose = truth.positions[truth.scheme.index_of("prn")]
+    is_near = np.linalg.norm(mesh.points - nose, axis=1) < 75
+    triangles = mesh.triangles[is_near[mesh.triangles].all(axis=1)]
+    baby = replace(mesh, points=mesh.points * scale, triangles=triangles)
+    assert [unit.name for unit in plausible_units(baby)] == ["cm", "mm"]
+    write_ply(baby, tmp_path / "baby.ply")
+    landmarks = replace(truth, positions=truth.positions * scale, specimen="baby", frame=frame)
+    write_landmarks(landmarks, tmp_path / "baby.mrk.json")
+
+    data = read_data_set(tmp_path)
+    _, unit, placed = load_scan(data.scans[0], data.scheme)
+
+    assert unit.name == "mm"
+    np.testing.assert_allclose(placed.positions_mm, landmarks.positions, atol=1e-3)
 
 
 def test_plain_folder_takes_one_file_for_many(tmp_path):
