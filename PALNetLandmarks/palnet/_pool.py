@@ -82,15 +82,22 @@ class _Lane:
         return ProcessPoolExecutor(1, mp_context=context, initializer=start_worker)
 
     def run(self, job: ScanJob, process: Process) -> ScanResult:
-        """Work on one scan, and replace the process if it died of it."""
-        future = self._pool.submit(process, job)
+        """Work on one scan, and replace the process if it died of it, or before it."""
+        try:
+            future = self._pool.submit(process, job)
+        except BrokenProcessPool:
+            self._replace()
+            future = self._pool.submit(process, job)
         error = future.exception()
         if error is None:
             return future.result()
         if isinstance(error, BrokenProcessPool):
-            self.close()
-            self._pool = self._start()
+            self._replace()
         return _unexpected(job, error)
+
+    def _replace(self) -> None:
+        self.close()
+        self._pool = self._start()
 
     def close(self) -> None:
         """End the process."""

@@ -186,18 +186,16 @@ def plan_jobs(scans: Sequence[Path], options: BatchOptions) -> list[ScanJob]:
         same files have an obstacle, all of them.
     """
     names = [scan.stem for scan in scans]
+    sharing = _sharing(scans, names, options)
     for depth in range(1, MAX_DEPTH + 1):
-        sharing = _by_target(scans, names, options)
         names = [
-            name_with_folders(scan, depth)
-            if len(sharing[_target(scan, name, options)]) > 1
-            else name
-            for scan, name in zip(scans, names, strict=True)
+            name_with_folders(scan, depth) if others else name
+            for scan, name, others in zip(scans, names, sharing, strict=True)
         ]
-    sharing = _by_target(scans, names, options)
+        sharing = _sharing(scans, names, options)
     return [
-        _plan_job(scan, name, sharing[_target(scan, name, options)], options)
-        for scan, name in zip(scans, names, strict=True)
+        _plan_job(scan, name, others, options)
+        for scan, name, others in zip(scans, names, sharing, strict=True)
     ]
 
 
@@ -236,35 +234,61 @@ def _is_scan(path: Path, suffixes: tuple[str, ...], folder: Path) -> bool:
     return path.suffix.lower() in suffixes and (path.is_file() or is_too_long(path))
 
 
-def _target(scan: Path, name: str, options: BatchOptions) -> str:
-    """Name what two scans must not share; many file systems take Face and face for one name."""
-    folder = options.output or scan.parent
-    return str(folder.absolute() / printable_name(name)).casefold()
-
-
-def _by_target(
-    scans: Sequence[Path], names: Sequence[str], options: BatchOptions
-) -> dict[str, list[Path]]:
-    """Gather the scans whose files would have the same names."""
-    sharing: dict[str, list[Path]] = defaultdict(list)
-    for scan, name in zip(scans, names, strict=True):
-        sharing[_target(scan, name, options)].append(scan)
-    return sharing
-
-
-def _plan_job(scan: Path, name: str, sharing: list[Path], options: BatchOptions) -> ScanJob:
+def _files_of(scan: Path, name: str, options: BatchOptions) -> tuple[list[Path], Path, Path | None]:
+    """Landmark files, record and picture of a scan."""
     from palnet.exchange import get_format
 
     folder = (options.output or scan.parent).absolute()
-    suffixes = [get_format(form).suffix for form in options.formats]
-    others = ", ".join(str(other) for other in sharing if other != scan)
-    obstacle = f"would write the same files as {others}. Rename one, or run them one by one."
+    return (
+        [folder / f"{name}{get_format(form).suffix}" for form in options.formats],
+        folder / f"{name}.palnet.json",
+        folder / f"{name}.palnet.png" if options.preview else None,
+    )
+
+
+def _sharing(
+    scans: Sequence[Path], names: Sequence[str], options: BatchOptions
+) -> list[list[Path]]:
+    """Name for each scan the others that would write one of its files.
+
+    Many file systems take Face and face for one name, and accents are written in two ways.
+    """
+    targets = []
+    for scan, name in zip(scans, names, strict=True):
+        landmark_files, record, _ = _files_of(scan, name, options)
+        targets.append({printable_name(str(p)).casefold() for p in (*landmark_files, record)})
+    writers: dict[str, list[Path]] = defaultdict(list)
+    for scan, files in zip(scans, targets, strict=True):
+        for file in files:
+            writers[file].append(scan)
+    return [
+        sorted({other for file in files for other in writers[file]} - {scan})
+        for scan, files in zip(scans, targets, strict=True)
+    ]
+
+
+def _plan_job(scan: Path, name: str, others: list[Path], options: BatchOptions) -> ScanJob:
+    landmark_files, record, preview = _files_of(scan, name, options)
     return ScanJob(
         scan=scan,
         specimen=printable_name(name),
-        landmark_files=tuple(folder / f"{name}{suffix}" for suffix in suffixes),
-        record_file=folder / f"{name}.palnet.json",
-        preview_file=folder / f"{name}.palnet.png" if options.preview else None,
+        landmark_files=tuple(landmark_files),
+        record_file=record,
+        preview_file=preview,
         options=options,
-        obstacle=obstacle if others else "",
+        obstacle=_obstacle(landmark_files, others, options),
     )
+
+
+def _obstacle(landmark_files: list[Path], others: list[Path], options: BatchOptions) -> str:
+    """Say why the files of a scan cannot be written, in the end of a sentence; nothing if so."""
+    from palnet.exchange import find_format
+
+    if others:
+        names = ", ".join(map(str, others))
+        return f"would write the same files as {names}. Rename one, or run them one by one."
+    for file, form in zip(landmark_files, options.formats, strict=True):
+        read_as = find_format(file).name
+        if read_as != form:
+            return f"would write {file.name}, which is read as {read_as}, not {form}. Rename it."
+    return ""

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ import palnet
 import palnet_fakes
 from palnet import preview
 from palnet._files import write_text
-from palnet._pool import run_jobs
+from palnet._pool import _Lane, run_jobs
 from palnet.batch import process_scan
 from palnet.errors import MissingDependencyError, UsageError
 from palnet.exchange import read_landmarks, write_landmarks
@@ -428,6 +429,22 @@ def test_run_jobs_that_is_killed_leaves_no_process_behind():
         killed.kill()
 
         assert killed.communicate(timeout=20) == (b"", None)
+
+
+def test_worker_that_dies_between_two_scans_takes_none_with_it(jobs_of_which_some_are_deadly):
+    job = next(job for job in jobs_of_which_some_are_deadly if "deadly" not in job.scan.stem)
+    lane = _Lane()
+    try:
+        before = lane.run(job, palnet_fakes.answer)
+        (worker,) = multiprocessing.active_children()
+        worker.kill()
+        worker.join()
+        while not lane._pool._broken:
+            time.sleep(0.01)
+
+        assert lane.run(job, palnet_fakes.answer).outcome == before.outcome
+    finally:
+        lane.close()
 
 
 def test_run_jobs_of_nothing_gives_nothing():

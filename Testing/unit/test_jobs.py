@@ -125,3 +125,30 @@ def test_plan_jobs_never_leaves_the_folder():
 
     assert [job.specimen for job in jobs] == ["tmp_scan", "data_tmp_scan"]
     assert {path.parent for job in jobs for path in job.files} == {(root / "out").absolute()}
+
+
+def test_plan_jobs_scans_whose_tables_would_be_one_file_are_both_refused(a_head_file, tmp_path):
+    """The wide table of one would be the plain table of the other."""
+    other = a_head_file.with_name("head.wide.obj")
+    shutil.copy(a_head_file, other)
+    options = {"output": tmp_path / "out", "formats": ("csv", "csv-wide")}
+
+    results = [process_fake(job) for job in plan(a_head_file, other, **options)]
+
+    assert [result.outcome for result in results] == ["failed", "failed"]
+    assert all("would write the same files as" in result.message for result in results)
+    assert not (tmp_path / "out").exists()
+
+
+def test_plan_jobs_scan_whose_table_would_be_read_as_another_format_is_refused(
+    a_head_file, tmp_path
+):
+    scan = a_head_file.rename(a_head_file.with_name("head.wide.obj"))
+
+    (refused,) = plan(scan, output=tmp_path, formats=("csv",))
+    (taken,) = plan(scan, output=tmp_path, formats=("mrk.json",))
+
+    assert refused.obstacle == (
+        "would write head.wide.csv, which is read as csv-wide, not csv. Rename it."
+    )
+    assert taken.obstacle == ""
