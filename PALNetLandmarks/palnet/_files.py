@@ -45,7 +45,10 @@ def check_free(path: Path, *, overwrite: bool) -> None:
     with _telling(path):
         is_there = path.exists()
     if is_there and not overwrite:
-        msg = f"{path} exists already; nothing was written. Choose to overwrite, or another folder."
+        msg = (
+            f"{path} exists already; nothing was written. Choose another folder, or to overwrite "
+            "it (--overwrite on the command line)."
+        )
         raise OutputExistsError(msg)
     if is_there:
         _check_replaceable(path)

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 import warnings
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from itertools import chain, count
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from palnet._files import check_free, file_hash, write_text
@@ -23,7 +26,6 @@ from palnet.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from palnet.detector import Detection
     from palnet.jobs import ScanJob
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
     Detect = Callable[..., Detection]
 
 __all__ = ["ScanResult", "process_scan"]
+
+# Of the others nobody can say whether a person has decided on a landmark.
+_WITH_STATUS = ("mrk.json", "csv")
 
 Outcome = Literal["done", "there", "refused", "unreadable", "failed"]
 
@@ -214,6 +219,7 @@ def _detect_and_write(job: ScanJob, detect: Detect | None) -> ScanResult:
     _check_all_free(job)  # again, for that took a while
     # It takes longest: whoever breaks off then finds no landmarks without their record.
     pictures, picture_notes = _try_preview(job, mesh, detection)
+    kept = _keep_corrections(job) if options.overwrite else ()
     with _together(job):
         landmark_files, refusals, notes = _write_landmark_files(job, written)
         files = (*landmark_files, *pictures)
@@ -230,10 +236,33 @@ def _detect_and_write(job: ScanJob, detect: Detect | None) -> ScanResult:
         outcome="failed" if refusals else "done",
         message=" ".join(refusals),
         files=(*files, job.record_file),
-        warnings=(*notes, *picture_notes, *_left_over(job, former - set(record["files"]))),
+        warnings=(*kept, *notes, *picture_notes, *_left_over(job, former - set(record["files"]))),
         record=record,
         landmarks=landmarks,
     )
+
+
+def _keep_corrections(job: ScanJob) -> tuple[str, ...]:
+    """Copy the files in which a person has corrected or confirmed landmarks before they go."""
+    from palnet.exchange import read_landmarks
+
+    notes = []
+    for path, form in zip(job.landmark_files, job.options.formats, strict=True):
+        if form not in _WITH_STATUS or not path.exists():
+            continue
+        with suppress(PalnetError):  # of one that nobody reads it may be so
+            if not {"corrected", "confirmed"} & set(read_landmarks(path).status):
+                continue
+        copy = _free_copy(path)
+        shutil.copy2(path, copy)
+        notes.append(f"what a person decided on in {path.name} is kept in {copy.name}.")
+    return tuple(notes)
+
+
+def _free_copy(path: Path) -> Path:
+    """A name beside a file that nothing has yet, and that no reader takes for landmarks."""
+    names = chain((".bak",), (f".{number}.bak" for number in count(2)))
+    return next(copy for name in names if not (copy := Path(f"{path}{name}")).exists())
 
 
 def _stamp(scan: Path) -> tuple[int, int] | None:

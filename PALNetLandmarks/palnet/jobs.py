@@ -286,7 +286,8 @@ def _obstacle(landmark_files: list[Path], others: list[Path], options: BatchOpti
 
     if others:
         names = ", ".join(map(str, others))
-        return f"would write the same files as {names}. Rename one, or run them one by one."
+        remedy = "Rename one, or run them one by one, each into a folder of its own."
+        return f"would write the same files as {names}. {remedy}"
     for file, form in zip(landmark_files, options.formats, strict=True):
         read_as = find_format(file).name
         if read_as != form:

@@ -94,6 +94,33 @@ def test_process_scan_overwrites_when_told(a_head_file, tmp_path):
     assert process_fake(second).outcome == "done"
 
 
+def test_process_scan_that_overwrites_keeps_what_a_person_decided(a_head_file, tmp_path):
+    (first,) = plan(a_head_file, output=tmp_path)
+    (again,) = plan(a_head_file, output=tmp_path, overwrite=True)
+    process_fake(first)
+    path = first.landmark_files[0]
+    detected = read_landmarks(path)
+    for number in range(2):
+        shift = np.array([0.0, 0.0, 5.0 + number])
+        corrected = replace(
+            detected,
+            positions=np.vstack([detected.positions[:1] + shift, detected.positions[1:]]),
+            status=("corrected", *detected.status[1:]),
+        )
+        write_landmarks(corrected, path, overwrite=True)
+        kept = path.with_name(f"{path.name}{'.2' if number else ''}.bak")
+        before = path.read_bytes()
+
+        result = process_fake(again)
+
+        assert result.outcome == "done"
+        assert f"what a person decided on in {path.name} is kept in {kept.name}." in result.warnings
+        assert kept.read_bytes() == before
+        assert read_landmarks(path).status == detected.status
+    assert process_fake(again).warnings == ()
+    assert len(list(tmp_path.glob("*.bak"))) == 2
+
+
 def test_process_scan_of_which_a_file_is_in_use_leaves_all_as_it_was(
     a_head_file, tmp_path, monkeypatch
 ):

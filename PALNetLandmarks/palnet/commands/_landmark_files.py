@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from contextlib import contextmanager
@@ -62,6 +63,7 @@ def find_landmark_files(paths: Iterable[Path], scheme: Scheme | str | None = Non
     found: list[Path] = []
     for path in paths:
         if not path.is_dir():
+            _check_no_folder_is_meant(path, suffixes)
             found.append(path)
             continue
         files = [f for f in path.iterdir() if may_be_read(f) and f.name.lower().endswith(suffixes)]
@@ -231,6 +233,15 @@ def hint_at_lenient(err: Exception) -> str:
     from palnet.errors import DoubtError
 
     return " (--lenient takes what is certain.)" if isinstance(err, DoubtError) else ""
+
+
+def _check_no_folder_is_meant(path: Path, suffixes: tuple[str, ...]) -> None:
+    """Require a path of an unknown ending to be there: a mistyped folder is not to be renamed."""
+    from palnet.errors import UsageError
+
+    if not path.name.lower().endswith(suffixes) and not os.path.lexists(path):
+        msg = f"{path}: there is no such file or folder. Check the path."
+        raise UsageError(msg)
 
 
 def _check_face_size(landmarks: LandmarkSet, path: Path, unit_option: str) -> None:

@@ -219,8 +219,11 @@ def _free_name(name: str, path: Path, taken: Container[str]) -> str:
 
 
 def _tell_without_scan(jobs: list[_Job], places: list[Path]) -> None:
-    """Tell of specimens without a scan of their name, if scans were given."""
+    """Tell of specimens without a scan of their name, beside them or where some were given."""
     folders = [str(path) for path in places if path.is_dir()]
+    if jobs and not places:
+        text = f"no scan beside the landmarks of {len(jobs)} specimen(s): measured without arcs."
+        print(f"palnet: {text} Name the folder of the scans with --scan.", file=sys.stderr)
     if jobs and folders:
         names = ", ".join(job.name for job in jobs[:_MOST_NAMED])
         more = f" and {len(jobs) - _MOST_NAMED} more" if len(jobs) > _MOST_NAMED else ""

@@ -72,10 +72,12 @@ class Passage:
 
     def _check_complete(self, landmarks: LandmarkSet) -> None:
         if not self.format.holds_missing and not landmarks.is_placed.all():
-            remedy = "leave incomplete specimens out" if self.format.holds_many else "place them"
+            can_skip = self.format.holds_many
+            remedy = "skip incomplete specimens (--skip-incomplete)" if can_skip else "place them"
             msg = (
-                f"{_missing_text(landmarks)}, and a {self.format.name} file has no sign for "
-                f"that its readers take. Choose a format that has one (tps, mrk.json), or {remedy}."
+                f"{_missing_text(landmarks)}, and {self.format.name} files have no sign for that "
+                "which their readers take. Choose a format that has one (tps, mrk.json), or "
+                f"{remedy}."
             )
             raise FormatError(msg)
 

@@ -190,6 +190,12 @@ def test_measure_finds_scans_of_folders_below_by_their_own_names(tmp_path, no_op
     assert "no scan" not in capsys.readouterr().err
 
 
+def test_measure_of_a_folder_that_is_not_there_says_so(tmp_path, capsys):
+    assert main(["measure", str(tmp_path / "resluts")]) == 2
+
+    assert "resluts: there is no such file or folder. Check the path." in capsys.readouterr().err
+
+
 def test_measure_takes_none_of_two_scans_below_that_may_be_meant(tmp_path, no_opengl, capsys):
     write_face(tmp_path, a_face("01_scan"))
     for folder, file in (("x", "01_scan.ply"), ("x/01", "scan.ply")):
@@ -441,7 +447,8 @@ def test_measure_output_that_cannot_be_written_is_one_line(tmp_path, capsys, opt
     path = write_face(tmp_path, a_face())
     (tmp_path / "file").write_text("mine", encoding="utf-8")
 
-    code = main(["measure", str(path), "-o", str(tmp_path / "file" / "out"), *options])
+    given = [str(path), "--scan", str(example_scan())]
+    code = main(["measure", *given, "-o", str(tmp_path / "file" / "out"), *options])
 
     printed = capsys.readouterr().err
     assert (code, printed.count("\n")) == (2, 1)
@@ -464,7 +471,10 @@ def test_measure_leaves_out_the_tables_that_palnet_writes(tmp_path, no_opengl, c
     assert code == 0
     assert tables
     told = f"palnet: {faces}: no landmarks by its first line, left out: {', '.join(tables)}\n"
-    assert capsys.readouterr().err == told
+    without = "palnet: no scan beside the landmarks of 3 specimen(s): measured without arcs. "
+    assert capsys.readouterr().err == (
+        f"{told}{without}Name the folder of the scans with --scan.\n"
+    )
     rows = rows_of(tmp_path / "out" / "measurements.csv")
     assert len({row["specimen"] for row in rows}) == len(paths)
 

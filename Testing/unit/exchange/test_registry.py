@@ -141,7 +141,7 @@ def test_find_format_goes_by_the_longest_ending_in_any_case(name):
 def test_missing_landmark_that_the_format_cannot_hold_is_refused(name, a_landmark_set, tmp_path):
     path = tmp_path / f"face{get_format(name).suffix}"
 
-    with pytest.raises(FormatError, match=rf"'case_001' lacks n, sn, and a {name} file has no"):
+    with pytest.raises(FormatError, match=rf"'case_001' lacks n, sn, and {name} files have no"):
         write_landmarks(a_landmark_set, path)
 
     assert list(tmp_path.iterdir()) == []
