@@ -46,8 +46,8 @@ def check_free(path: Path, *, overwrite: bool) -> None:
         is_there = path.exists()
     if is_there and not overwrite:
         msg = (
-            f"{path} exists already; nothing was written. Choose another folder, or to overwrite "
-            "it (--overwrite on the command line)."
+            f"{path} exists already; nothing was written. Choose another folder, or agree to "
+            "replace the file (--overwrite on the command line)."
         )
         raise OutputExistsError(msg)
     if is_there:

@@ -59,7 +59,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add("--scheduler", metavar="ADDRESS", help="Dask scheduler to run on, instead of --jobs")
     add("--recursive", action="store_true", help="take scans in folders below as well")
     add("--resume", action="store_true", help="leave scans alone that an earlier run has done")
-    add("--overwrite", action="store_true", help="replace existing files")
+    add(
+        "--overwrite",
+        action="store_true",
+        help="replace existing files; a copy of what a person corrected is kept (.bak)",
+    )
     parser.set_defaults(run=detect)
 
 

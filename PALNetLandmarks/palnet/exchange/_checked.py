@@ -72,12 +72,10 @@ class Passage:
 
     def _check_complete(self, landmarks: LandmarkSet) -> None:
         if not self.format.holds_missing and not landmarks.is_placed.all():
-            can_skip = self.format.holds_many
-            remedy = "skip incomplete specimens (--skip-incomplete)" if can_skip else "place them"
             msg = (
                 f"{_missing_text(landmarks)}, and {self.format.name} files have no sign for that "
-                "which their readers take. Choose a format that has one (tps, mrk.json), or "
-                f"{remedy}."
+                "which their readers take. Choose a format that has one (tps, mrk.json), place "
+                "them, or leave the specimen out (palnet convert --skip-incomplete)."
             )
             raise FormatError(msg)
 
@@ -102,7 +100,7 @@ class Passage:
                 "all specimens of a file must be in one frame and unit; "
                 f"{landmarks.specimen!r} is in {ours[0]} ({ours[1]}, {ours[2]:g} mm a unit), "
                 f"{first.specimen!r} in {its[0]} ({its[1]}, {its[2]:g} mm a unit). "
-                "Write them in frame LPS or RAS, which is in millimeters."
+                "Write them in frame LPS or RAS (--frame), which is in millimeters."
             )
             raise FormatError(msg)
 

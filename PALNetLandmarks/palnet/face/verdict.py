@@ -127,7 +127,8 @@ def find_refusal(
     size = 1 / similarity_scale(face_from_scan)
     smallest = SMALLEST_OF_KNOWN_UNIT if is_unit_known else SMALLEST_FACE
     what_to_do = "check its unit" if is_unit_known else "give its unit"
-    read_as = "" if mm_per_unit == 1 else f", if a unit of its numbers is {mm_per_unit:g} mm"
+    read_as = f", if a unit is {mm_per_unit:g} mm (any other may be given)"
+    read_as = "" if mm_per_unit == 1 else read_as
     residual_mm = fit.residual_mm * min(size, LARGEST_FACE)
     likeness = broad_relief - RESIDUAL_PENALTY * residual_mm
     is_like_a_face = likeness >= MIN_LIKENESS if is_sure is None else is_sure

@@ -126,8 +126,8 @@ def check_size(mesh: Mesh, unit: Unit) -> None:
     if not MIN_DIAMETER_MM <= size_mm <= MAX_DIAMETER_MM:
         msg = (
             f"read in {unit.name}, the scan measures {size_mm:.4g} mm across, which is no face, "
-            f"head or bust ({MIN_DIAMETER_MM:g} to {MAX_DIAMETER_MM:g} mm). Give another unit, "
-            "or leave it out."
+            f"head or bust ({MIN_DIAMETER_MM:g} to {MAX_DIAMETER_MM:g} mm). Give another unit "
+            f"({', '.join(UNIT_NAMES)}, or the millimeters in one, such as 50), or leave it out."
         )
         raise UnitError(msg)
 
