@@ -11,7 +11,7 @@ import json
 from functools import lru_cache
 
 from palnet.scheme import list_schemes, load_scheme, scheme_from_dict, scheme_to_dict
-from PALNetLandmarksLib.list_storage import read_text, write_text, written_by_program
+from PALNetLandmarksLib.list_storage import STATUS_NAME, read_text, write_text, written_by_program
 
 # The name that palnet.exchange reads and writes in .mrk.json.
 SCHEME_NAME = "palnet scheme"
@@ -74,7 +74,11 @@ def may_be_any_list(node):
     bool
         True for one that is to be taken for landmarks only if somebody chooses it.
     """
-    is_ours = node.GetAttribute(SCHEME_ATTRIBUTE) or read_text(node, SCHEME_NAME)
+    is_ours = (
+        node.GetAttribute(SCHEME_ATTRIBUTE)
+        or read_text(node, SCHEME_NAME)
+        or node.GetMeasurement(STATUS_NAME) is not None
+    )
     return not is_ours and all(label.isdecimal() for label in _labels(node))
 
 

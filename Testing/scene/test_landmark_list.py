@@ -148,7 +148,7 @@ def test_list_with_a_renamed_label_is_known_in_its_file(a_list, a_review, scene,
     assert LandmarkList(node).scheme == a_review.landmarks.scheme
 
 
-def test_list_of_numbers_is_left_alone_until_it_is_chosen(a_list, scene):
+def test_list_of_numbers_is_left_alone_until_it_is_chosen(a_list, scene, tmp_path):
     """Their labels are those of iBUG 68, and of any list of a program that counts."""
     node = scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "Numbers")
     for number in range(68):
@@ -159,6 +159,10 @@ def test_list_of_numbers_is_left_alone_until_it_is_chosen(a_list, scene):
     chosen = LandmarkList(node)
     assert chosen.scheme.name == "ibug68"
     assert [each.node for each in all_lists(scene)] == [a_list.node, node]
+    # In a file it is known by the statuses that it has since.
+    assert slicer.util.saveNode(node, str(tmp_path / "numbers.mrk.json"))
+    again = slicer.util.loadMarkups(str(tmp_path / "numbers.mrk.json"))
+    assert [each.node for each in all_lists(scene)] == [a_list.node, node, again]
 
 
 def test_convention_landmarks_lie_where_the_user_sees_the_model(a_face):
