@@ -8,7 +8,7 @@ import time
 import warnings
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from itertools import chain, count
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -243,26 +243,38 @@ def _detect_and_write(job: ScanJob, detect: Detect | None) -> ScanResult:
 
 
 def _keep_corrections(job: ScanJob) -> tuple[str, ...]:
-    """Copy the files in which a person has corrected or confirmed landmarks before they go."""
-    from palnet.exchange import read_landmarks
+    """Copy the landmark files that a person has changed before they are replaced."""
+    from palnet.exchange import sidecar_path
 
     notes = []
     for path, form in zip(job.landmark_files, job.options.formats, strict=True):
-        if form not in _WITH_STATUS or not path.exists():
+        if not path.exists() or not _is_changed(job, path, form):
             continue
-        with suppress(PalnetError):  # of one that nobody reads it may be so
-            if not {"corrected", "confirmed"} & set(read_landmarks(path).status):
-                continue
-        copy = _free_copy(path)
-        shutil.copy2(path, copy)
-        notes.append(f"what a person decided on in {path.name} is kept in {copy.name}.")
+        number = next(n for n in count(1) if not _copy_of(path, n).exists())
+        for file in (path, sidecar_path(path)):
+            if file.exists():  # it says unit and axes
+                shutil.copy2(file, _copy_of(file, number))
+        notes.append(f"{path.name} was changed since: kept as {_copy_of(path, number).name}.")
     return tuple(notes)
 
 
-def _free_copy(path: Path) -> Path:
-    """A name beside a file that nothing has yet, and that no reader takes for landmarks."""
-    names = chain((".bak",), (f".{number}.bak" for number in count(2)))
-    return next(copy for name in names if not (copy := Path(f"{path}{name}")).exists())
+def _is_changed(job: ScanJob, path: Path, form: str) -> bool:
+    """Whether a landmark file is newer than its record, which was written last, or was reviewed."""
+    from palnet.exchange import read_landmarks
+
+    record = job.record_file
+    if not record.exists() or path.stat().st_mtime_ns > record.stat().st_mtime_ns:
+        return True
+    try:
+        status = read_landmarks(path).status if form in _WITH_STATUS else ()
+    except PalnetError:
+        return True
+    return not {"corrected", "confirmed"}.isdisjoint(status)
+
+
+def _copy_of(path: Path, number: int) -> Path:
+    """A name beside a file that no reader takes for landmarks."""
+    return Path(f"{path}.bak" if number == 1 else f"{path}.{number}.bak")
 
 
 def _stamp(scan: Path) -> tuple[int, int] | None:

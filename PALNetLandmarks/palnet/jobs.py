@@ -186,16 +186,15 @@ def plan_jobs(scans: Sequence[Path], options: BatchOptions) -> list[ScanJob]:
         same files have an obstacle, all of them.
     """
     names = [scan.stem for scan in scans]
-    sharing = _sharing(scans, names, options)
+    writers = _writers(scans, names, options)
     for depth in range(1, MAX_DEPTH + 1):
         names = [
-            name_with_folders(scan, depth) if others else name
-            for scan, name, others in zip(scans, names, sharing, strict=True)
+            name_with_folders(scan, depth) if _is_shared(scan, name, options, writers) else name
+            for scan, name in zip(scans, names, strict=True)
         ]
-        sharing = _sharing(scans, names, options)
+        writers = _writers(scans, names, options)
     return [
-        _plan_job(scan, name, others, options)
-        for scan, name, others in zip(scans, names, sharing, strict=True)
+        _plan_job(scan, name, writers, options) for scan, name in zip(scans, names, strict=True)
     ]
 
 
@@ -246,29 +245,38 @@ def _files_of(scan: Path, name: str, options: BatchOptions) -> tuple[list[Path],
     )
 
 
-def _sharing(
-    scans: Sequence[Path], names: Sequence[str], options: BatchOptions
-) -> list[list[Path]]:
-    """Name for each scan the others that would write one of its files.
+def _targets(scan: Path, name: str, options: BatchOptions) -> set[str]:
+    """Name what two scans must not share.
 
     Many file systems take Face and face for one name, and accents are written in two ways.
     """
-    targets = []
-    for scan, name in zip(scans, names, strict=True):
-        landmark_files, record, _ = _files_of(scan, name, options)
-        targets.append({printable_name(str(p)).casefold() for p in (*landmark_files, record)})
+    landmark_files, record, _ = _files_of(scan, name, options)
+    return {printable_name(str(path)).casefold() for path in (*landmark_files, record)}
+
+
+def _writers(
+    scans: Sequence[Path], names: Sequence[str], options: BatchOptions
+) -> dict[str, list[Path]]:
+    """Gather the scans that would write each file."""
     writers: dict[str, list[Path]] = defaultdict(list)
-    for scan, files in zip(scans, targets, strict=True):
-        for file in files:
+    for scan, name in zip(scans, names, strict=True):
+        for file in _targets(scan, name, options):
             writers[file].append(scan)
-    return [
-        sorted({other for file in files for other in writers[file]} - {scan})
-        for scan, files in zip(scans, targets, strict=True)
-    ]
+    return writers
 
 
-def _plan_job(scan: Path, name: str, others: list[Path], options: BatchOptions) -> ScanJob:
+def _is_shared(
+    scan: Path, name: str, options: BatchOptions, writers: dict[str, list[Path]]
+) -> bool:
+    """Whether another scan would write one of the files."""
+    return any(len(writers[file]) > 1 for file in _targets(scan, name, options))
+
+
+def _plan_job(
+    scan: Path, name: str, writers: dict[str, list[Path]], options: BatchOptions
+) -> ScanJob:
     landmark_files, record, preview = _files_of(scan, name, options)
+    others = {other for file in _targets(scan, name, options) for other in writers[file]} - {scan}
     return ScanJob(
         scan=scan,
         specimen=printable_name(name),
@@ -276,7 +284,7 @@ def _plan_job(scan: Path, name: str, others: list[Path], options: BatchOptions) 
         record_file=record,
         preview_file=preview,
         options=options,
-        obstacle=_obstacle(landmark_files, others, options),
+        obstacle=_obstacle(landmark_files, sorted(others), options),
     )
 
 

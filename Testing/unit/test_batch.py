@@ -114,11 +114,30 @@ def test_process_scan_that_overwrites_keeps_what_a_person_decided(a_head_file, t
         result = process_fake(again)
 
         assert result.outcome == "done"
-        assert f"what a person decided on in {path.name} is kept in {kept.name}." in result.warnings
+        assert f"{path.name} was changed since: kept as {kept.name}." in result.warnings
         assert kept.read_bytes() == before
         assert read_landmarks(path).status == detected.status
     assert process_fake(again).warnings == ()
     assert len(list(tmp_path.glob("*.bak"))) == 2
+
+
+def test_process_scan_that_overwrites_keeps_any_file_that_is_newer_than_its_record(
+    a_head_file, tmp_path
+):
+    """A point that was moved elsewhere has no status that says so; its unit is kept as well."""
+    (first,) = plan(a_head_file, output=tmp_path, formats=("tps",))
+    (again,) = plan(a_head_file, output=tmp_path, formats=("tps",), overwrite=True)
+    process_fake(first)
+    (path,) = first.landmark_files
+    sidecar = path.with_name(f"{path.name}.frame.json")
+    before = path.read_bytes(), sidecar.read_bytes()
+    later = first.record_file.stat().st_mtime_ns + 10**9
+    os.utime(path, ns=(later, later))
+
+    assert process_fake(again).outcome == "done"
+
+    kept = tuple(file.with_name(f"{file.name}.bak").read_bytes() for file in (path, sidecar))
+    assert kept == before
 
 
 def test_process_scan_of_which_a_file_is_in_use_leaves_all_as_it_was(

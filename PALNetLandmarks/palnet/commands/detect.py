@@ -62,7 +62,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add(
         "--overwrite",
         action="store_true",
-        help="replace existing files; a copy of what a person corrected is kept (.bak)",
+        help="replace existing files; a copy of what was changed since is kept (.bak)",
     )
     parser.set_defaults(run=detect)
 

@@ -266,7 +266,10 @@ class _Scans:
         return [path for path in self._files if path not in self._used]
 
     def of(self, stem: str, folder: Path) -> Path | None:
-        """Give the scan of a specimen, None if there is none of its name, or several below."""
+        """Give the scan of a specimen, None if there is none of its name, or several below.
+
+        Of several the one beside the landmarks is taken.
+        """
         from palnet.landmarks import printable_name
 
         name = printable_name(stem)
@@ -274,15 +277,17 @@ class _Scans:
             if self._is_single or printable_name(path.stem) == name:  # a single one in any case
                 self._used.add(path)
                 return path
+        doubts = []
         for place in (*self._folders, folder):
             scans = self._scans_in(place).get(name, [])
-            if len(scans) == 1:
-                return scans[0]
-            if scans:
-                names = ", ".join(str(scan) for scan in scans)
-                text = f"{name} may be any of {names}; none is taken. Name one of them with --scan."
-                print(f"palnet: {place}: {text}", file=sys.stderr)
-                return None
+            beside = [scan for scan in scans if scan.parent.absolute() == folder.absolute()]
+            if beside or (len(scans) == 1 and scans[0] not in doubts):
+                return (beside or scans)[0]
+            doubts += [scan for scan in scans if scan not in doubts]
+        if doubts:
+            names = ", ".join(str(scan) for scan in doubts[:_MOST_NAMED])
+            text = f"{name} may be of any of {names}; none is taken. Name one of them with --scan."
+            print(f"palnet: {text}", file=sys.stderr)
         return None
 
     def _scans_in(self, folder: Path) -> dict[str, list[Path]]:
@@ -298,9 +303,9 @@ class _Scans:
         if folder not in self._by_stem:
             below: dict[str, list[Path]] = defaultdict(list)
             for scan in _one_of_each_stem(scans_below([folder])):
-                for depth in range(MAX_DEPTH + 1):
-                    name = name_with_folders(scan, depth) if depth else scan.stem
-                    below[printable_name(name)].append(scan)
+                longer = (name_with_folders(scan, depth + 1) for depth in range(MAX_DEPTH))
+                for name in {printable_name(each) for each in (scan.stem, *longer)}:
+                    below[name].append(scan)
             scans = [path for path in folder.iterdir() if path.suffix.lower() in MESH_SUFFIXES]
             own = _one_of_each_stem(path for path in scans if path.is_file())
             self._by_stem[folder] = below | {printable_name(path.stem): [path] for path in own}

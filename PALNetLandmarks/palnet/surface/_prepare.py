@@ -68,7 +68,8 @@ def prepare_surface(mesh: Mesh, unit: Unit) -> Surface:
     if is_stray.any() and not is_stray.all():
         # Once more without them, since the order of the others depends on how far all reach.
         findings = (*mesh.findings, *cleaning, *describe_strays(int(is_stray.sum())))
-        rest = replace(mesh, points=points, triangles=triangles[~is_stray], findings=findings)
+        points, triangles = drop_unused(points, triangles[~is_stray])
+        rest = replace(mesh, points=points, triangles=triangles, findings=findings)
         return prepare_surface(rest, unit)
     # A facet that has collapsed to a point or a line is gone since it was sorted.
     points, triangles = drop_unused(points, triangles)

@@ -204,21 +204,21 @@ def _read_plain(files: list[Path], scheme: Scheme) -> Found:
     """Meshes, and landmark files beside them or for many at once."""
     meshes = [p for p in files if _is_mesh(p)]
     tables = [p for p in files if p.name.lower().endswith(_ENDINGS) and p.name != PEOPLE_FILE]
-    stems = {path.with_suffix("") for path in meshes}
+    stems = {(path.parent, printable_name(path.stem)) for path in meshes}
     names = {printable_name(path.stem) for path in meshes}
     found: dict[str, list[tuple[Path, LandmarkSet]]] = defaultdict(list)
     problems: list[Problem] = []
     for path in tables:
-        stem = path.parent / _stem(path)
-        if printable_name(stem.name) not in names and is_other_table(path):
+        stem = printable_name(_stem(path))
+        if stem not in names and is_other_table(path):
             text = f"{path.name} names no coordinates in its first line; left out."
             problems.append(Problem("other_table", "", text))
             continue
         sets, more = _read_file(path, scheme)
         problems += more
         for landmarks in sets:
-            is_beside = len(sets) == 1 and stem in stems
-            name = stem.name if is_beside else landmarks.specimen
+            is_beside = len(sets) == 1 and (path.parent, stem) in stems
+            name = stem if is_beside else landmarks.specimen
             found[printable_name(name)].append((path, landmarks))
     scans, more = _match(meshes, found, {p.specimen for p in problems if p.kind == "bad_landmarks"})
     return scans, problems + more
@@ -266,7 +266,9 @@ def _fullest(
     kept: dict[Path, tuple[Path, LandmarkSet]] = {}
     texts = []
     for path, landmarks in sorted(several, key=lambda e: order.index(find_format(e[0]).name)):
-        fullest, said = kept.setdefault(path.parent / _stem(path), (path, landmarks))
+        fullest, said = kept.setdefault(
+            path.parent / printable_name(_stem(path)), (path, landmarks)
+        )
         place, other = (each.to_frame("LPS").positions for each in (said, landmarks))
         if not np.allclose(place, other, 0, SAME_MM, equal_nan=True):
             texts.append(f"{fullest.name} is taken; {path.name} beside it says something else.")
@@ -277,7 +279,7 @@ def _read_file(
     path: Path, scheme: Scheme, format: str | None = None
 ) -> tuple[list[LandmarkSet], list[Problem]]:
     """Read strictly; where that fails, what is certain, and say what was not."""
-    stem = path.stem if format else _stem(path)
+    stem = printable_name(path.stem if format else _stem(path))
     try:
         return read_specimens(path, scheme, format=format), []
     except FormatError as err:

@@ -190,6 +190,21 @@ def test_measure_finds_scans_of_folders_below_by_their_own_names(tmp_path, no_op
     assert "no scan" not in capsys.readouterr().err
 
 
+def test_measure_takes_the_scan_beside_its_landmarks_of_several_of_a_name(
+    tmp_path, no_opengl, capsys
+):
+    mesh = read_mesh(example_scan())
+    for name, size in (("a", 1.0), ("b", 1.02)):
+        write_face(tmp_path / name, a_face("scan"))
+        write_ply(replace(mesh, points=mesh.points * size), tmp_path / name / "scan.ply")
+
+    out = tmp_path / "out"
+    main(["measure", str(tmp_path / "a"), "--scan", str(tmp_path), "-o", str(out)])
+
+    assert arcs_in(out) == {"scan"}
+    assert "may be" not in capsys.readouterr().err
+
+
 def test_measure_of_a_folder_that_is_not_there_says_so(tmp_path, capsys):
     assert main(["measure", str(tmp_path / "resluts")]) == 2
 
@@ -206,7 +221,7 @@ def test_measure_takes_none_of_two_scans_below_that_may_be_meant(tmp_path, no_op
 
     assert arcs_in(tmp_path / "out") == set()
     told = capsys.readouterr().err
-    assert "01_scan may be any of" in told
+    assert "01_scan may be of any of" in told
     assert "none is taken. Name one of them with --scan." in told
 
 

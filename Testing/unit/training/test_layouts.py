@@ -310,6 +310,27 @@ def test_plain_folder_takes_names_whose_accents_are_written_in_two_ways(tmp_path
     assert data.problems == ()
 
 
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_plain_landmarks_beside_a_mesh_are_of_it_however_accents_are_written(tmp_path, is_damaged):
+    name = unicodedata.normalize("NFC", "Zo\u00eb")
+    mesh, positions = toy_person(0)
+    write_ply(mesh, tmp_path / f"{name}.ply")
+    table = tmp_path / f"{unicodedata.normalize('NFD', name)}.csv"
+    write_landmarks(toy_landmarks(positions, "patient 7"), table)
+    if is_damaged:
+        table.write_bytes(table.read_bytes()[:-40] + b"\xff")
+
+    data = read_data_set(tmp_path, scheme_file(tmp_path))
+
+    kinds = {(problem.kind, problem.specimen) for problem in data.problems}
+    if is_damaged:
+        assert ("no_landmarks", name) not in kinds
+        assert {specimen for _, specimen in kinds} == {name}
+    else:
+        assert [scan.specimen for scan in data.scans] == [name]
+        assert kinds == set()
+
+
 @pytest.mark.parametrize("place", [".ipynb_checkpoints", ".cache/deep"])
 def test_copy_of_a_scan_in_a_hidden_folder_takes_none_away(tmp_path, place):
     write_plain_scans(tmp_path, ["a", "b"])
