@@ -161,7 +161,6 @@ class Judge:
             found.face_from_scan,
             is_sure=None if unsureness is None else unsureness <= 1,
             is_unit_known=self._is_unit_known,
-            mm_per_unit=found.surface.unit.mm_per_unit,
         )
         return Verdict(found, refusal, unsureness or 0.0)
 

@@ -99,7 +99,6 @@ def find_refusal(
     *,
     is_unit_known: bool,
     is_sure: bool | None = None,
-    mm_per_unit: float = 1.0,
 ) -> str | None:
     """Say why landmarks should not be placed, or None if they may.
 
@@ -116,8 +115,6 @@ def find_refusal(
     is_sure : bool, optional
         Whether the landmark network is sure of what it sees, which tells a face better than its
         likeness; None where it cannot say.
-    mm_per_unit : float
-        What a unit of the scan was taken for, which the size depends on.
 
     Returns
     -------
@@ -127,8 +124,6 @@ def find_refusal(
     size = 1 / similarity_scale(face_from_scan)
     smallest = SMALLEST_OF_KNOWN_UNIT if is_unit_known else SMALLEST_FACE
     what_to_do = "check its unit" if is_unit_known else "give its unit"
-    read_as = f", if a unit is {mm_per_unit:g} mm (any other may be given)"
-    read_as = "" if mm_per_unit == 1 else read_as
     residual_mm = fit.residual_mm * min(size, LARGEST_FACE)
     likeness = broad_relief - RESIDUAL_PENALTY * residual_mm
     is_like_a_face = likeness >= MIN_LIKENESS if is_sure is None else is_sure
@@ -136,7 +131,7 @@ def find_refusal(
     if is_like_a_face and not smallest <= size <= LARGEST_FACE:
         return (
             f"the face would be {size:.3g} times the mean face's size, outside {smallest} to "
-            f"{LARGEST_FACE}{read_as}. If it is a person's, {what_to_do}."
+            f"{LARGEST_FACE}. If it is a person's, {what_to_do}."
         )
     if fit.coverage < MIN_COVERAGE:
         return (

@@ -39,9 +39,6 @@ def test_face_of_another_size_is_refused_with_the_unit_named(size):
     reason = find_refusal(make_fit(), 0.9, pose_of_size(size), is_unit_known=False)
 
     assert f"{size:.3g} times the mean face's size" in reason
-    pose = pose_of_size(size)
-    in_inches = find_refusal(make_fit(), 0.9, pose, is_unit_known=False, mm_per_unit=25.4)
-    assert ", if a unit is 25.4 mm (any other may be given). If it is" in in_inches
     assert "unit" in reason
 
 
