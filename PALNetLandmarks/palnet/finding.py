@@ -92,7 +92,10 @@ def find_face(
         found.append(_search(surface, units, judge, once_more=True).verdict)
     surest = _surest(found)
     if surest is None:
-        msg = f"{surface.name}: {first.reasons[0]}"
+        unit, refusal = first.refusals[0]
+        is_guess = not is_unit_known and unit.mm_per_unit != 1
+        guess = f" One unit was taken as {unit.mm_per_unit:g} mm." if is_guess else ""
+        msg = f"{surface.name}: {refusal}{guess}"
         raise ScanRefusedError(msg)
     return surest.face
 
@@ -122,17 +125,17 @@ class _Search:
 
     poses: list[_Poses]
     passed: list[_Passed]
-    refused: list[Verdict]
+    refused: list[tuple[Unit, Verdict]]
 
     @property
-    def reasons(self) -> list[str]:
-        """Of the refusals, that of the likeliest guess first."""
-        return [verdict.refusal for verdict in self.refused if verdict.refusal is not None]
+    def refusals(self) -> list[tuple[Unit, str]]:
+        """In which unit, and why, that of the likeliest guess first."""
+        return [(unit, each.refusal) for unit, each in self.refused if each.refusal is not None]
 
     @property
     def is_settled(self) -> bool:
         """Whether a face was refused that the network is sure of: in the wrong unit, say."""
-        return any(verdict.is_sure_refusal for verdict in self.refused)
+        return any(verdict.is_sure_refusal for _, verdict in self.refused)
 
     @property
     def best_score(self) -> float:
@@ -159,7 +162,7 @@ def _search(
             verdict = poses.verdict_on(candidate)
             is_hopeless = candidate.score < HOPELESS_SCORE
             if verdict.refusal is not None:
-                search.refused.append(verdict)
+                search.refused.append((unit, verdict))
             elif verdict.is_sure or not is_hopeless or candidate is poses.candidates[0]:
                 passed.append(_Passed(verdict, is_hopeless))
             if verdict.is_sure:

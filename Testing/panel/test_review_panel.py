@@ -10,6 +10,7 @@ import slicer
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
+from palnet.preview import GOOD_MM
 from palnet_scenes import N_LANDMARKS
 from PALNetLandmarksLib.list_creation import create_list
 from PALNetLandmarksLib.panel.landmark_table import (
@@ -70,6 +71,8 @@ def test_table_tells_error_class_and_status(a_panel, a_list):
         row = row_of[a_list.scheme.codes[index]]
         assert cell(a_panel, row, ERROR) == f"{errors[index]:.1f} mm {word}"
         assert cell(a_panel, row, STATUS) == "detected"
+    below = [cell(a_panel, row, ERROR) for row in range(MISSING) if errors[row] < GOOD_MM]
+    assert below[-1] == "1.9 mm good"  # of 1.96 mm: 2.0 mm would not be
     assert cell(a_panel, MISSING, STATUS) == "missing"
     assert cell(a_panel, MISSING, ERROR) == ""
 

@@ -31,7 +31,7 @@ from palnet.finding import (
 from palnet.judging import SURE_ENOUGH
 from palnet.surface import parse_unit
 
-INCH, CENTIMETRE = parse_unit("in"), parse_unit("cm")
+INCH, CENTIMETRE, MILLIMETRE = parse_unit("in"), parse_unit("cm"), parse_unit("mm")
 UNSURE = SURE_ENOUGH + 0.1
 SURE, WEAK = HOPELESS_SCORE + 0.3, HOPELESS_SCORE / 2
 
@@ -248,6 +248,19 @@ def test_nothing_weak_is_fitted_after_something_else_where_the_network_cannot_sa
             {INCH: [(SURE, "first"), (WEAK, None)], CENTIMETRE: [(WEAK, None)]},
             knows_when_unsure=False,
         )
+
+
+@pytest.mark.parametrize(
+    ("units", "is_unit_known", "told"),
+    [
+        ([INCH, CENTIMETRE], False, r"scan: no One unit was taken as 25\.4 mm\.$"),
+        ([MILLIMETRE, INCH], False, "scan: no$"),  # as everybody takes it
+        ([INCH], True, "scan: no$"),
+    ],
+)
+def test_refusal_says_which_unit_was_guessed(find, units, is_unit_known, told):
+    with pytest.raises(ScanRefusedError, match=told):
+        find({unit: [(SURE, "no")] for unit in units}, is_unit_known=is_unit_known)
 
 
 def test_face_that_was_missed_is_found_from_other_rotations_in_any_unit(find):

@@ -8,14 +8,17 @@ import qt
 from slicer.i18n import tr as _
 
 from palnet.landmarks import PLACED, STATUSES
-from palnet.preview import classify_errors
-from PALNetLandmarksLib.error_classes import CHECK, COLORS, DOUBTFUL, class_name
+from palnet.preview import CHECK_MM, GOOD_MM, classify_errors
+from PALNetLandmarksLib.error_classes import CHECK, COLORS, DOUBTFUL, GOOD, class_name
 
 CODE, ERROR, STATUS, REPLACE, NAME, SIDE = range(6)
 SHOW_ALL, SHOW_UNREVIEWED, SHOW_DOUBTFUL, SHOW_MISSING = range(4)
 BY_SCHEME, BY_ERROR = range(2)
 
 _SWATCH_PIXELS = 12
+
+# What rounds up to the limit of its class, as 1.96 mm does, would read as if it were beyond.
+_MOST_SHOWN_MM = {GOOD: GOOD_MM - 0.1, CHECK: CHECK_MM - 0.1}
 
 
 class LandmarkTable:
@@ -139,11 +142,12 @@ class LandmarkTable:
         definition, status = landmarks.scheme.landmarks[index], landmarks.status[index]
         error = landmarks.expected_error_mm[index]
         known = status in PLACED and not np.isnan(error)
+        shown_mm = min(error, _MOST_SHOWN_MM.get(number, np.inf))
         texts = {
             CODE: definition.code,
             NAME: definition.name,
             SIDE: _side(definition.side),
-            ERROR: f"{error:.1f} mm {class_name(number)}" if known else "",
+            ERROR: f"{shown_mm:.1f} mm {class_name(number)}" if known else "",
             STATUS: _status(status),
             REPLACE: "",
         }

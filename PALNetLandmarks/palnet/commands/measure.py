@@ -187,6 +187,7 @@ def _plan_jobs(
     n_specimens = sum(len(specimens) for _, specimens in read)
     scans = _Scans(arguments.scan, is_single=n_specimens == 1)
     jobs: dict[str, _Job] = {}
+    without_scan: list[_Job] = []
     for path, specimens in read:
         for landmarks in specimens:
             # A file of one specimen names it; one of many has names inside.
@@ -203,8 +204,10 @@ def _plan_jobs(
             page = None if arguments.no_pages else arguments.output / f"{name}.html"
             plan = load_measurement_plan(arguments.plan or landmarks.scheme.name)
             scan = scans.of(stem, path.parent)
-            jobs[name.casefold()] = _Job(name, path, landmarks, plan, scan, page)
-    _tell_without_scan([job for job in jobs.values() if job.scan is None], arguments.scan)
+            job = jobs[name.casefold()] = _Job(name, path, landmarks, plan, scan, page)
+            if scan is None and stem not in scans.doubted:
+                without_scan.append(job)
+    _tell_without_scan(without_scan, arguments.scan)
     for path in scans.unused:
         text = "no specimen has the name of this scan; it was not used. Name the two alike."
         print(f"palnet: {path}: {text}", file=sys.stderr)
@@ -245,7 +248,13 @@ def _specimen_names(jobs: list[_Job]) -> dict[str, str]:
 
 
 class _Scans:
-    """Finds the scan of a specimen by its name; letters with accents are the same either way."""
+    """Finds the scan of a specimen by its name; letters with accents are the same either way.
+
+    Attributes
+    ----------
+    doubted : set of str
+        The names of which there are several scans, which was told.
+    """
 
     def __init__(self, paths: list[Path], *, is_single: bool) -> None:
         from palnet.errors import UsageError
@@ -255,6 +264,7 @@ class _Scans:
         self._is_single = is_single and len(paths) == len(self._files) == 1
         self._by_stem: dict[Path, dict[str, list[Path]]] = {}
         self._used: set[Path] = set()
+        self.doubted: set[str] = set()
         absent = [str(path) for path in self._files if not path.is_file()]
         if absent:
             msg = f"--scan {', '.join(absent)}: there is no such file or folder. Check the path."
@@ -288,6 +298,7 @@ class _Scans:
             names = ", ".join(str(scan) for scan in doubts[:_MOST_NAMED])
             text = f"{name} may be of any of {names}; none is taken. Name one of them with --scan."
             print(f"palnet: {text}", file=sys.stderr)
+            self.doubted.add(stem)
         return None
 
     def _scans_in(self, folder: Path) -> dict[str, list[Path]]:

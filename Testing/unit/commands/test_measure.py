@@ -222,6 +222,7 @@ def test_measure_takes_none_of_two_scans_below_that_may_be_meant(tmp_path, no_op
     assert arcs_in(tmp_path / "out") == set()
     told = capsys.readouterr().err
     assert "01_scan may be of any of" in told
+    assert "no scan of the name" not in told  # there are two
     assert "none is taken. Name one of them with --scan." in told
 
 
