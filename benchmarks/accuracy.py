@@ -119,12 +119,14 @@ def main() -> None:
     _errors.add_new_presets(report, stacked, list(TEST_PRESETS))
     new = report.summary["new_presets"]
     steady_mm = new["without ears and cheeks"]["mean mm"]
+    low_mm, high_mm = report.summary["new_presets_mean_among_others_mm"]
     report.notes.insert(
         0,
         f"Targets on new people and new capture presets: mean {TARGET_MEAN_MM} mm, without ears "
         f"and cheeks {TARGET_STEADY_MM} mm, 95th percentile {TARGET_P95_MM} mm, "
         f"{TARGET_WITHIN_2} % within 2 mm. Reached: {new['all']['mean mm']:.2f}, {steady_mm:.2f}, "
-        f"{new['all']['95th']:.2f} mm, {new['all']['within 2 mm %']:.1f} %.",
+        f"{new['all']['95th']:.2f} mm, {new['all']['within 2 mm %']:.1f} %. Among other people of "
+        f"these kinds the mean would be {low_mm:.2f} to {high_mm:.2f} (95 % of draws of as many).",
     )
     check_stages(next(t for t in tasks if (t.source, t.seed) in found), arguments.model)
     if arguments.plot:

@@ -118,6 +118,15 @@ def test_licence_is_apache():
     assert "Apache License" in (ROOT / "LICENSE.txt").read_text(encoding="utf-8")
 
 
+def test_citation_names_the_version_and_where_the_extension_lies(the_extension):
+    cited = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    made = (ROOT / "PALNetLandmarks/palnet/__init__.py").read_text(encoding="utf-8")
+
+    version = re.search(r'^__version__ = "(.+)"$', made, re.MULTILINE)[1]
+    assert f"\nversion: {version}\n" in cited
+    assert f"\nrepository-code: {the_extension['HOMEPAGE']}\n" in cited
+
+
 def test_readme_has_what_the_index_asks_for():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     title, summary = [part.strip() for part in text.split("\n\n")[:2]]
