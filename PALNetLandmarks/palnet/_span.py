@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether landmarks span a face in the unit that they are taken for."""
+"""Whether landmarks are those of a face, in the unit and in the order that they are taken for."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from palnet.face.similarity import apply_similarity, fit_similarity
 from palnet.model import read_model
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from palnet.landmarks import LandmarkSet
 
-__all__ = ["MIN_PLACED", "measure_spread", "usual_spread_mm"]
+__all__ = ["MIN_PLACED", "doubt_order", "measure_spread", "usual_spread_mm"]
 
 MIN_PLACED = 4
 """Of fewer landmarks the spread says nothing."""
@@ -26,6 +27,12 @@ face: faces are 0.5 to 1.4 times as large, the next units 10 and 25.4 times off.
 
 MAX_SPREAD_MM = 200.0
 """Where these are unknown there is only what the landmarks of a whole head never reach."""
+
+WRONG_ORDER_MM = 12.0
+"""Median distance from the mean face laid over them: people lie around 4 mm, other orders at 20."""
+
+MIN_IN_ORDER = 6
+"""Fewer landmarks can be laid over nearly any others."""
 
 
 def measure_spread(landmarks: LandmarkSet) -> float:
@@ -66,6 +73,42 @@ def usual_spread_mm(landmarks: LandmarkSet) -> tuple[float, float]:
         return 0.0, MAX_SPREAD_MM
     usual = _spread(np.array([place_of[code] for code in codes]))
     return usual / MAX_TIMES_MEAN, usual * MAX_TIMES_MEAN
+
+
+def doubt_order(landmarks: LandmarkSet) -> str | None:
+    """Say that landmarks are no face in the order that they have, if they are none.
+
+    Convention: held against the same landmarks of the mean face of the shipped model; of others
+    nothing is known.
+
+    Parameters
+    ----------
+    landmarks : LandmarkSet
+        In any frame.
+
+    Returns
+    -------
+    str or None
+        What is odd, in a sentence for a user.
+    """
+    place_of = _mean_face()
+    is_known = [code in place_of for code in landmarks.scheme.codes]
+    chosen = np.flatnonzero(landmarks.is_placed & is_known)
+    if len(chosen) < MIN_IN_ORDER:
+        return None
+    mean = np.array([place_of[landmarks.scheme.codes[index]] for index in chosen])
+    positions = landmarks.positions_mm[chosen]
+    off = _misfit(positions, mean)
+    if off <= WRONG_ORDER_MM:
+        return None
+    if _misfit(positions * [-1, 1, 1], mean) <= WRONG_ORDER_MM:
+        return "left and right are exchanged: its labels are, or its numbers are mirrored."
+    return f"{off:.0f} mm from a face: are the landmarks in the order of the scheme?"
+
+
+def _misfit(positions: NDArray[np.float64], mean: NDArray[np.float64]) -> float:
+    laid = apply_similarity(fit_similarity(positions, mean), positions)
+    return float(np.median(np.linalg.norm(laid - mean, axis=1)))
 
 
 def _spread(points: NDArray[np.float64]) -> float:

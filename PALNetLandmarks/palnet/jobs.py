@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,6 @@ from palnet.errors import UsageError
 from palnet.landmarks import printable_name
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable, Sequence
 
     from palnet.landmarks import Frame
@@ -116,7 +116,8 @@ def find_scans(paths: Iterable[str | os.PathLike[str]], *, recursive: bool = Fal
     Returns
     -------
     list of Path
-        Absolute paths, in the order given; those of a folder by name.
+        Absolute paths, in the order given; those of a folder by name. A folder below that cannot be
+        listed stands for its scans, so that it is told as one that cannot be read.
 
     Raises
     ------
@@ -129,8 +130,9 @@ def find_scans(paths: Iterable[str | os.PathLike[str]], *, recursive: bool = Fal
     for path in map(Path, paths):
         found = [path]
         if path.is_dir():
-            entries = path.rglob("*") if recursive else path.iterdir()
-            found = sorted(entry for entry in entries if _is_scan(entry, MESH_SUFFIXES, path))
+            entries, locked = _entries_below(path) if recursive else (path.iterdir(), [])
+            found = [entry for entry in entries if _is_scan(entry, MESH_SUFFIXES, path)]
+            found = sorted(found + locked)
         if not found:
             n_below = len(scans_below([path]))
             hint = f" Scans in folders below: {n_below}; --recursive takes them." if n_below else ""
@@ -217,6 +219,18 @@ def name_with_folders(scan: Path, depth: int) -> str:
     return "_".join((*folders, scan.stem))
 
 
+def _entries_below(folder: Path) -> tuple[list[Path], list[Path]]:
+    """List the files of a folder and of all below it, and the folders that cannot be listed."""
+    locked: list[Path] = []
+    walk = os.walk(folder, onerror=lambda err: locked.append(Path(err.filename)))
+    files = [Path(place, name) for place, _, names in walk for name in names]
+    return files, [each for each in locked if not _is_hidden(each, folder)]
+
+
+def _is_hidden(path: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
+
+
 def _absolute(path: Path) -> Path:
     """Absolute and without "..", which would become part of a name; a link is followed first."""
     absolute = path.absolute()
@@ -226,11 +240,13 @@ def _absolute(path: Path) -> Path:
 def _is_scan(path: Path, suffixes: tuple[str, ...], folder: Path) -> bool:
     """Whether a file of a folder, or of one below it, is a mesh that nobody hid.
 
-    One whose path is too long to be found counts: that is told when it is to be read.
+    One whose path is too long to be found counts, and so does a link to what is not there, as on
+    a disk that is not connected: that is told when it is to be read.
     """
-    if any(part.startswith(".") for part in path.relative_to(folder).parts):
+    if path.suffix.lower() not in suffixes or _is_hidden(path, folder):
         return False
-    return path.suffix.lower() in suffixes and (path.is_file() or is_too_long(path))
+    leads_nowhere = path.is_symlink() and not path.exists()
+    return path.is_file() or leads_nowhere or is_too_long(path)
 
 
 def _files_of(scan: Path, name: str, options: BatchOptions) -> tuple[list[Path], Path, Path | None]:

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import errno
+import os
+import re
 import shutil
 import sys
 from functools import partial
@@ -75,6 +78,45 @@ def test_plan_jobs_takes_as_many_folders_as_tell_scans_apart(a_head_file, tmp_pa
     jobs = plan_jobs(found, BatchOptions(output=tmp_path / "out"))
 
     assert [job.specimen for job in jobs] == ["1_visit_scan", "2_visit_scan"]
+
+
+def test_folder_without_rights_is_told_and_the_others_done(a_head_file, tmp_path, monkeypatch):
+    cohort, locked = tmp_path / "cohort", tmp_path / "cohort" / "locked"
+    locked.mkdir(parents=True)
+    shutil.copy(a_head_file, cohort / "anna.obj")
+    list_folder, may = os.scandir, os.access
+
+    def refuse(path):
+        if Path(path) == locked:
+            raise PermissionError(errno.EACCES, "Permission denied", str(locked))
+        return list_folder(path)
+
+    # Root, whom a test may run as, may list every folder.
+    monkeypatch.setattr(os, "scandir", refuse)
+    monkeypatch.setattr(os, "access", lambda path, mode: path != locked and may(path, mode))
+
+    scans = find_scans([cohort], recursive=True)
+    results = [process_fake(job) for job in plan_jobs(scans, BatchOptions(output=tmp_path / "out"))]
+
+    told = [(result.scan.name, result.outcome) for result in results]
+    assert told == [("anna.obj", "done"), ("locked", "unreadable")]
+    assert "locked: is a folder that cannot be listed. Check the rights." in results[1].message
+
+
+def test_link_to_a_disk_that_is_not_connected_is_told(tmp_path, monkeypatch):
+    """As a test may do it on Windows too, where not everybody can make links."""
+    link = tmp_path / "bo.obj"
+    link.write_bytes(b"")
+    for name, answer in (("is_symlink", True), ("exists", False), ("is_file", False)):
+        monkeypatch.setattr(Path, name, lambda path, answer=answer: path == link and answer)
+    monkeypatch.setattr(Path, "readlink", lambda _: Path("/share/bo.obj"))
+
+    (job,) = plan_jobs(find_scans([tmp_path]), BatchOptions(output=tmp_path / "out"))
+
+    told = process_fake(job).message
+    assert re.search(
+        r"bo\.obj: is a link to .*bo\.obj, which is not there\. Connect its disk", told
+    )
 
 
 def test_find_scans_that_lie_one_folder_below_are_pointed_to(a_folder_of_scans, tmp_path):

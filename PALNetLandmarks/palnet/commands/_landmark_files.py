@@ -122,11 +122,14 @@ def _part_unlike(files: list[Path], scheme: Scheme | str | None) -> tuple[list[P
 
     kept, *others = files
     taken, passed_over = [kept], []
+    sets = _read_quietly(kept, scheme) if others else []
     # A file of one specimen that cannot be read is told later; its older copies do not stand in.
-    known = (_specimens_in(kept, scheme) or {stem_of(kept)}) if others else set()
+    known = {entry.specimen for entry in sets} or {stem_of(kept)}
+    if scheme is None and sets:
+        scheme = sets[0].scheme  # which the others may only name, a lab's own
     for file in others:
         if find_format(file).holds_many:
-            specimens = _specimens_in(file, scheme)
+            specimens = {entry.specimen for entry in _read_quietly(file, scheme)}
             if not specimens <= known or not specimens:
                 taken.append(file)
                 known |= specimens
@@ -154,17 +157,17 @@ def _tell_passed_over(folder: Path, passed_over: list[tuple[Path, Path]]) -> Non
             print(f"palnet: {file}: {text}", file=sys.stderr)
 
 
-def _specimens_in(path: Path, scheme: Scheme | str | None) -> set[str]:
-    """Name the specimens of a file; none if it cannot be read."""
+def _read_quietly(path: Path, scheme: Scheme | str | None) -> list[LandmarkSet]:
+    """Read the specimens of a file; none if it cannot be read, which is told elsewhere."""
     from palnet.errors import PalnetError
     from palnet.exchange import read_specimens
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return {entry.specimen for entry in read_specimens(path, scheme, strict=False)}
+            return read_specimens(path, scheme, strict=False)
         except PalnetError:
-            return set()
+            return []
 
 
 def stem_of(path: Path) -> str:
@@ -214,6 +217,7 @@ def read_all(
             for landmarks in specimens:
                 _check_face_size(landmarks, path, arguments.unit_option)
                 _tell_origin(landmarks, path)
+                _tell_order(landmarks, path)
         except PalnetError as err:
             print(f"palnet: {err}{hint_at_lenient(err)}", file=sys.stderr)
             specimens = []
@@ -226,6 +230,15 @@ def _tell_origin(landmarks: LandmarkSet, path: Path) -> None:
         code = landmarks.scheme.codes[index]
         text = f"{landmarks.specimen}: {code} at 0, 0, 0 is taken as its place."
         print(f"palnet: {path}: {text} If it is missing, write it so.", file=sys.stderr)
+
+
+def _tell_order(landmarks: LandmarkSet, path: Path) -> None:
+    """Tell landmarks that are no face in the order, or by the labels, that they have."""
+    from palnet._span import doubt_order
+
+    doubt = doubt_order(landmarks)
+    if doubt is not None:
+        print(f"palnet: {path}: {landmarks.specimen}: {doubt}", file=sys.stderr)
 
 
 def hint_at_lenient(err: Exception) -> str:

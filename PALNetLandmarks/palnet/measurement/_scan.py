@@ -10,7 +10,13 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from palnet.errors import MeshError
-from palnet.surface import drop_unused, parse_unit, plausible_units, prepare_surface
+from palnet.surface import (
+    drop_unused,
+    parse_unit,
+    plausible_units,
+    prepare_surface,
+    project_onto_triangles,
+)
 
 if TYPE_CHECKING:
     from palnet.landmarks import LandmarkSet
@@ -21,6 +27,10 @@ __all__ = ["match_scan"]
 # Half of the landmarks lie nearer than this to a vertex of their scan: landmarks lie on the skin,
 # and vertices of a coarse scan 3 to 5 mm apart.
 _MAX_MEDIAN_GAP_MM = 6.0
+# Landmarks with other axes than the scan lie so near to it when these are turned, and a third as
+# far from it as without.
+_ON_SCAN_MM = 1.0
+_CLEARLY_NEARER = 0.3
 # Findings of a scan whose normals are not those of the skin, or cancel.
 _FACING_BOTH_WAYS = {"inconsistent_winding", "duplicate_triangles"}
 
@@ -62,6 +72,7 @@ def match_scan(mesh: Mesh, landmarks: LandmarkSet) -> Mesh:
     candidates = [replace(mesh, points=mesh.points * signs * scale) for scale in scales]
     gaps_mm = [_median_gap_mm(candidate, landmarks) for candidate in candidates]
     best = int(np.argmin(gaps_mm))
+    _check_axes(candidates[best], landmarks)
     if not gaps_mm[best] <= _MAX_MEDIAN_GAP_MM:
         msg = (
             f"the landmarks of {landmarks.specimen!r} must lie on the scan {mesh.name!r}; half of "
@@ -70,6 +81,27 @@ def match_scan(mesh: Mesh, landmarks: LandmarkSet) -> Mesh:
         )
         raise MeshError(msg)
     return _wound_alike(candidates[best], landmarks.mm_per_unit)
+
+
+def _check_axes(mesh: Mesh, landmarks: LandmarkSet) -> None:
+    """Refuse LPS taken for RAS: a face turned half about z may come to lie near itself."""
+    turned = replace(mesh, points=mesh.points * [-1.0, -1.0, 1.0])
+    # Vertices tell at once that it is the other way; where they lie wide apart triangles tell.
+    if _median_gap_mm(turned, landmarks) >= _median_gap_mm(mesh, landmarks):
+        return
+    unit = parse_unit(landmarks.mm_per_unit)
+    placed_mm = landmarks.positions_mm[landmarks.is_placed]
+    gap_mm, turned_mm = (
+        float(np.median(project_onto_triangles(surface, placed_mm).distances_mm))
+        for surface in (prepare_surface(each, unit) for each in (mesh, turned))
+    )
+    if turned_mm < min(_ON_SCAN_MM, _CLEARLY_NEARER * gap_mm):
+        msg = (
+            f"the landmarks of {landmarks.specimen!r} must have the axes of the scan "
+            f"{mesh.name!r}; they fit with x and y negated: LPS was taken for RAS, or the reverse. "
+            "Give the frame of the landmark file."
+        )
+        raise MeshError(msg)
 
 
 def _wound_alike(mesh: Mesh, mm_per_unit: float) -> Mesh:

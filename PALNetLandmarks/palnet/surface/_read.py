@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,6 +97,11 @@ def _read_bytes(path: Path) -> bytes:
     """Read the whole file, or say why that is impossible."""
     if path.is_dir():
         msg = "is a folder, not a mesh file. Name a file in it"
+        if not os.access(path, os.R_OK | os.X_OK):
+            msg = "is a folder that cannot be listed. Check the rights"
+        raise MeshError(msg)
+    if path.is_symlink() and not path.exists():
+        msg = f"is a link to {path.readlink()}, which is not there. Connect its disk, or mend it"
         raise MeshError(msg)
     try:
         data = path.read_bytes()

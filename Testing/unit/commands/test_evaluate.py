@@ -482,6 +482,21 @@ def test_evaluate_of_a_lab_s_tables_reads_its_scheme_on_both_sides(tmp_path):
     assert found == set(codes)
 
 
+def test_evaluate_of_a_detection_by_a_lab_s_model_needs_no_scheme(tmp_path, capsys):
+    """Its .mrk.json holds the scheme, the .csv beside it only names it."""
+    codes = ("prn", "n", "gn", "ch_l", "ch_r", "sn")
+    scheme = Scheme("lab6", tuple(LandmarkDefinition(c, c, "midline", c) for c in codes))
+    for folder in ("found", "truth"):
+        for format in ("mrk.json", "csv"):
+            face = a_face("anna").to_scheme(scheme)
+            write_landmarks(face, tmp_path / folder / f"anna.{format}")
+
+    assert run(tmp_path / "found", tmp_path / "truth", "-o", tmp_path / "out") == 0
+
+    assert "its scheme" not in capsys.readouterr().err
+    assert {row["code"] for row in rows_of(tmp_path / "out" / "errors.csv")} == set(codes)
+
+
 @pytest.mark.parametrize("mm_per_unit", [10.0, 1000.0])
 def test_evaluate_of_a_few_landmarks_in_another_unit_is_refused(
     mm_per_unit, a_study, tmp_path, capsys

@@ -205,6 +205,31 @@ def test_measure_takes_the_scan_beside_its_landmarks_of_several_of_a_name(
     assert "may be" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["measure", "procrustes"])
+def test_landmarks_in_the_wrong_order_or_with_sides_exchanged_are_told(
+    tmp_path, no_opengl, capsys, command
+):
+    face = a_face()
+    sides = [face.scheme.index_of(c) for c in ("ex_r", "ex_l", "ch_r", "ch_l", "prn", "n", "gn")]
+    for specimen, rows in (
+        ("right", slice(None)),
+        ("shifted", np.roll(np.arange(50), 1)),
+        ("exchanged", face.scheme.mirror),
+    ):
+        write_face(tmp_path, replace(face, specimen=specimen, positions=face.positions[rows]))
+    some = np.full_like(face.positions, np.nan)
+    some[sides] = face.positions[sides]
+    status = ["detected" if row in sides else "missing" for row in range(50)]
+    write_face(tmp_path, replace(face, specimen="few", positions=some, status=status))
+
+    main([command, str(tmp_path), "-o", str(tmp_path / "out")])
+
+    told = [line for line in capsys.readouterr().err.splitlines() if ".mrk.json: " in line]
+    assert len(told) == 2
+    assert re.search(r"exchanged: left and right are exchanged: its labels are,", told[0])
+    assert re.search(r"shifted: \d+ mm from a face: are the landmarks in the order", told[1])
+
+
 def test_measure_of_a_folder_that_is_not_there_says_so(tmp_path, capsys):
     assert main(["measure", str(tmp_path / "resluts")]) == 2
 

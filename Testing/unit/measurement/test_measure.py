@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
 
+from palnet._page import atlas_of, face_from_landmarks
 from palnet.errors import FormatError, MeshError
 from palnet.exchange import read_landmarks
+from palnet.face.similarity import apply_similarity
 from palnet.landmarks import LandmarkSet
 from palnet.measurement import (
     SectionError,
@@ -27,7 +30,7 @@ from palnet.measurement._arc import Arc, length
 from palnet.measurement._formulas import FORMULAS, find_lost_length, propagate_error
 from palnet.samples import example_scan, example_truth
 from palnet.scheme import load_scheme
-from palnet.surface import read_mesh
+from palnet.surface import Mesh, read_mesh
 
 seeds = st.integers(0, 10**6)
 
@@ -535,6 +538,29 @@ def test_landmarks_thirty_millimetres_off_are_of_another_scan():
     match_scan(mesh, landmarks)
     with pytest.raises(MeshError, match="must lie on the scan"):
         match_scan(mesh, above)
+
+
+def test_landmarks_in_other_axes_are_told_where_they_come_to_lie_near_the_scan_too():
+    """A face whose numbers begin in its middle: turned about z it lies 3 mm off itself."""
+    mesh, landmarks = read_mesh(example_scan()), a_face()
+    pose = face_from_landmarks(landmarks.positions_mm, atlas_of(landmarks.scheme), with_scale=False)
+    mesh = replace(mesh, points=apply_similarity(pose, mesh.points))
+    landmarks = replace(landmarks, positions=apply_similarity(pose, landmarks.positions))
+    turned = replace(landmarks, positions=landmarks.positions * [-1.0, -1.0, 1.0])
+    assert np.median(KDTree(mesh.points).query(turned.positions)[0]) < 4.0
+
+    match_scan(mesh, landmarks)
+    with pytest.raises(MeshError, match="fit with x and y negated: LPS was taken for RAS"):
+        match_scan(mesh, turned)
+
+
+def test_landmarks_of_a_scan_that_is_the_same_turned_fit_it():
+    points, triangles = a_sphere()
+    landmarks = a_face()
+    outward = landmarks.positions - landmarks.positions.mean(axis=0)
+    on_it = 80.0 * outward / np.linalg.norm(outward, axis=1, keepdims=True)
+
+    match_scan(Mesh(points, triangles, "ball"), replace(landmarks, positions=on_it))
 
 
 def test_arc_at_the_edge_of_a_hole_takes_its_error_from_the_side_that_is_there():
