@@ -63,6 +63,8 @@ class DetectionRun:
         self._scene = model_node.GetScene()
         self._model_node, self._list_node = model_node, list_node
         self._replace = frozenset(replace)
+        started_with = list_node is not None and self._replace
+        self._when_started = LandmarkList(list_node).state() if started_with else None
         self._model_state, unit = state_of_model(model_node), chosen_unit(model_node)
         self._unit, self.scan_name, self.remark = unit, model_node.GetName(), ""
         self.job = BackgroundJob(_detect, mesh_from_model(model_node), trained_model, unit)
@@ -100,7 +102,10 @@ class DetectionRun:
         name = self._model_node.GetName()
         landmarks = self._list_for(detection.landmarks.scheme)
         landmarks.reconcile()
-        kept = [index for index in landmarks.edited if index not in self._replace]
+        replaced = self._replace
+        if self._when_started is not None:  # but what was decided anew while the detection ran
+            replaced -= set(self._when_started.changed_in(landmarks.state()))
+        kept = [index for index in landmarks.edited if index not in replaced]
         record = describe_detection(detection, detection.landmarks, scan_name=name, files=())
         del (
             record["landmarks"],

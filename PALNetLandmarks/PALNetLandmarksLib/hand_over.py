@@ -131,13 +131,25 @@ def save(landmarks, path):
     OSError
         If the file cannot be written.
     """
+    node = landmarks.node
+    before = "" if node.GetStorageNode() is None else node.GetStorageNode().GetFileName()
+    _forget_errors(node)
     # A fresh dictionary: Slicer keeps what it adds to its default one until the next call.
-    if not slicer.util.saveNode(landmarks.node, str(path), properties={}):
+    if not slicer.util.saveNode(node, str(path), properties={}):
+        _forget_errors(node)
+        if node.GetStorageNode() is not None:
+            node.GetStorageNode().SetFileName(before)  # where the list still is
         msg = _(
             "{path} could not be written. Choose a folder that you may write to, or close the "
             "program that has the file open."
         )
         raise OSError(msg.format(path=path))
+
+
+def _forget_errors(node):
+    """Let a list be saved after an attempt that failed, whose error makes each later one fail."""
+    if node.GetStorageNode() is not None:
+        node.GetStorageNode().GetUserMessages().ClearMessages()
 
 
 def export(landmarks, path, format_name, frame, *, overwrite=False):

@@ -349,15 +349,17 @@ class LandmarkList:
 def _errors_of(state, before):
     """Give the expected errors to write; that of a detection says nothing about a corrected point.
 
-    Those of a list from elsewhere are its own, but for points that were moved.
+    Nor about one that is not there. Those of a list from elsewhere are its own, but for points that
+    were moved.
     """
     detected = state.record.get("detected_error_mm")
     gone = set(before.moved_in(state)) if detected is None else range(len(state.status))
+    known = state.errors_mm if detected is None else detected
     return [
-        UNKNOWN_ERROR if status == "corrected" and index in gone else error
-        for index, (status, error) in enumerate(
-            zip(state.status, state.errors_mm if detected is None else detected, strict=True)
-        )
+        UNKNOWN_ERROR
+        if status not in PLACED or (status == "corrected" and index in gone)
+        else error
+        for index, (status, error) in enumerate(zip(state.status, known, strict=True))
     ]
 
 

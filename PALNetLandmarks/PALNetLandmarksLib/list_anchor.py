@@ -11,12 +11,10 @@ import json
 
 import numpy as np
 
-from PALNetLandmarksLib.list_state import joint_move
+from PALNetLandmarksLib.list_state import SAME_SHARE, joint_move
 from PALNetLandmarksLib.models import world_matrix
 
 ANCHOR_ATTRIBUTE = "PALNet.Anchor"
-# Rounding of a transform that was applied, as a share of the largest coordinate.
-_SAME_SHARE = 1e-6
 
 
 def set_anchor(landmarks):
@@ -88,5 +86,5 @@ def _is_moved_by(matrix, before, now):
         return False
     both = ~(np.isnan(before) | np.isnan(now)).any(axis=1)
     moved = before[both] @ matrix[:3, :3].T + matrix[:3, 3]
-    limit = _SAME_SHARE * max(1.0, np.abs(now[both]).max(initial=0.0))
+    limit = SAME_SHARE * max(1.0, np.abs(now[both]).max(initial=0.0))
     return bool(both.any()) and bool((np.abs(moved - now[both]) <= limit).all())

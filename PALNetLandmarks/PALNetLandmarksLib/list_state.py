@@ -11,6 +11,9 @@ import numpy as np
 _FEWEST_POINTS = 5
 # How exactly a common transform has to explain where points went, as a share of their extent.
 _JOINT_TOLERANCE = 1e-5
+# Coordinates that differ by less, as a share of the largest, are the same: what a transform that
+# does nothing but for rounding leaves.
+SAME_SHARE = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +144,9 @@ class ListState:
         list of int
             Which were moved, placed or taken away.
         """
-        same = (self.positions == other.positions) | (
+        both = np.nan_to_num(np.abs([self.positions, other.positions]))
+        limit = SAME_SHARE * max(1.0, both.max(initial=0.0))
+        same = (np.abs(self.positions - other.positions) <= limit) | (
             np.isnan(self.positions) & np.isnan(other.positions)
         )
         return [int(index) for index in np.flatnonzero(~same.all(axis=1))]

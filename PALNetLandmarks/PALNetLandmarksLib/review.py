@@ -312,6 +312,7 @@ class Review:
         if np.isnan(self._settled.positions).all():
             # Nothing shows whether the transform was hardened: steps may be of other coordinates.
             self._done, self._undone = [], []
+            self._report(self._settled)
         follow_transform(self.landmarks)
 
     def _on_looks_changed(self, *_args):

@@ -68,6 +68,18 @@ def test_landmarks_are_saved_beside_the_scan(a_reviewed_panel, a_list_on_file, a
     assert a_list_on_file.node.GetStorageNode().GetFileName() == str(path)
 
 
+def test_what_was_written_is_no_longer_said_when_the_next_saving_is_given_up(
+    a_reviewed_panel, a_file, answers
+):
+    answers.expect("file", str(a_file.with_name("face.mrk.json")), "Save landmarks")
+    click(a_reviewed_panel.ui.saveButton)
+    answers.expect("file", "", "Save landmarks")
+
+    click(a_reviewed_panel.ui.saveButton)
+
+    assert a_reviewed_panel.ui.handOverLabel.text == ""
+
+
 def test_list_is_saved_though_another_one_came_up_while_the_dialog_was_open(
     a_reviewed_panel, a_list_on_file, a_file, answers, scene
 ):

@@ -81,6 +81,21 @@ def test_second_detection_keeps_what_a_person_did_unless_ticked(a_list, a_face):
     assert np.linalg.norm(again.positions[3] - before[3]) > 0.1
 
 
+def test_landmark_that_is_corrected_while_its_replacement_is_detected_stays(a_list, a_face):
+    review = Review(a_list)
+    for index in (3, 4):
+        review.confirm(index)
+    run = DetectionRun(a_face, a_list.node, replace=[3, 4])
+    a_list.node.SetNthControlPointPositionWorld(3, *(a_list.world_positions[3] + 4.0))
+    corrected = a_list.positions[3]
+
+    again = finished(run)
+
+    assert again.status[3:5] == ("corrected", "detected")
+    np.testing.assert_array_equal(again.positions[3], corrected)
+    review.close()
+
+
 def test_second_detection_of_a_scan_moved_alone_goes_into_a_new_list(a_list, a_face, scene):
     """Corrections that hang in the air beside the face would be measured with the others."""
     review = Review(a_list)

@@ -151,6 +151,29 @@ def test_unscaled_model_is_as_its_file_again(a_copied_file, scene):
     np.testing.assert_allclose(numbers, read_mesh(a_copied_file).points[vertices], atol=1e-3)
 
 
+def test_list_is_saved_after_a_place_that_could_not_be_written(a_list, tmp_path, hidden_failures):
+    save(a_list, tmp_path / "first.mrk.json")
+    with pytest.raises(OSError, match="could not be written"):
+        save(a_list, tmp_path / "nowhere" / "face.mrk.json")
+    hidden_failures.take_vtk_errors("unable to open file|nowhere")
+    # It is in the file of before, which an export leaves alone.
+    with pytest.raises(ValueError, match=r"first\.mrk\.json is the file of the saved list"):
+        export(a_list, tmp_path / "first.mrk.json", "mrk.json", "RAS", overwrite=True)
+
+    save(a_list, tmp_path / "second.mrk.json")
+
+    assert read_landmarks(tmp_path / "second.mrk.json").status == a_list.status
+    assert a_list.node.GetStorageNode().GetFileName() == str(tmp_path / "second.mrk.json")
+
+
+def test_list_that_was_never_saved_has_no_file_after_a_failure(a_list, tmp_path, hidden_failures):
+    with pytest.raises(OSError, match="could not be written"):
+        save(a_list, tmp_path / "nowhere" / "face.mrk.json")
+    hidden_failures.take_vtk_errors("unable to open file|nowhere")
+
+    assert not a_list.node.GetStorageNode().GetFileName()
+
+
 def test_example_is_not_proposed_to_be_saved_inside_the_module(a_list):
     assert default_path(a_list, ".mrk.json").parent == Path.home()
 

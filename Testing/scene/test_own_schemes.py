@@ -80,6 +80,22 @@ def test_library_reads_the_scheme_that_slicer_saved(a_lab_list, the_lab_scheme, 
     assert read.status == a_lab_list.status
 
 
+def test_library_reads_a_list_with_a_label_that_somebody_changed(a_list, tmp_path):
+    """A list that carries its scheme is known by that; the file is read as Slicer reads it."""
+    a_list.node.SetNthControlPointLabel(2, "Nasion")
+    landmarks = LandmarkList(a_list.node)
+    path = tmp_path / "face.mrk.json"
+    assert slicer.util.saveNode(landmarks.node, str(path), properties={})
+
+    read = read_landmarks(path)
+
+    assert read.scheme.codes == landmarks.scheme.codes
+    assert read.status == landmarks.status
+    world = landmarks.landmark_set().to_frame("LPS").positions
+    np.testing.assert_allclose(read.positions, world, atol=1e-3)
+    np.testing.assert_allclose(read.expected_error_mm, landmarks.expected_errors, atol=1e-5)
+
+
 def test_list_that_the_library_wrote_is_taken_up(scene, the_lab_scheme, tmp_path):
     path = tmp_path / "face.mrk.json"
     write_landmarks(lab_landmarks(the_lab_scheme), path)

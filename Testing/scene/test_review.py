@@ -269,6 +269,50 @@ def test_hardened_transform_corrects_nothing(a_list, a_face, scene, is_watched):
     review.close()
 
 
+def test_hardened_transform_that_was_turned_back_corrects_nothing(a_review, a_face, scene):
+    """The identity but for rounding: 2e-13 mm."""
+    there_and_back = vtk.vtkTransform()
+    there_and_back.RotateWXYZ(33, 1, 2, 3)
+    there_and_back.RotateWXYZ(-33, 1, 2, 3)
+    landmarks = a_review.landmarks
+    before, status, errors = landmarks.positions, landmarks.status, landmarks.expected_errors
+
+    for node in (a_face, landmarks.node):
+        harden(node, there_and_back, scene)
+
+    assert not np.array_equal(landmarks.positions[:MISSING], before[:MISSING])
+    assert (landmarks.status, a_review.can_undo) == (status, False)
+    np.testing.assert_array_equal(landmarks.expected_errors, errors)
+
+
+def test_steps_that_a_transform_ends_are_no_longer_offered(a_face, scene):
+    """Where nothing is placed nothing shows whether it was hardened."""
+    made = create_list(scene, true_landmarks().scheme, a_face, "By hand")
+    told = []
+    review = Review(made, on_change=told.append)
+    review.mark_missing(3)
+    assert review.can_undo
+    told.clear()
+
+    parent = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    made.node.SetAndObserveTransformNodeID(parent.GetID())
+
+    assert not review.can_undo
+    assert told  # so that the panel asks again what can be undone
+    review.close()
+
+
+def test_landmark_that_a_person_marks_missing_has_no_expected_error(a_review):
+    landmarks = a_review.landmarks
+    expected = landmarks.expected_errors[3]
+
+    a_review.mark_missing(3)
+
+    assert np.isnan(landmarks.expected_errors[3])
+    a_review.undo()
+    assert landmarks.expected_errors[3] == expected
+
+
 def harden(node, transform, scene):
     parent = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
     parent.SetMatrixTransformToParent(transform.GetMatrix())

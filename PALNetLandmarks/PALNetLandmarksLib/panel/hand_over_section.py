@@ -70,6 +70,7 @@ class HandOverSection:
     def on_save(self):
         """Save the point list."""
         review = self._review  # while a dialog is open, a detection may end and show another one
+        self._ui.handOverLabel.setText("")  # what it says is of the last time
         if not goes_on_with_doubtful(review):
             return
         with slicer.util.tryWithErrorDisplay(_("The landmarks could not be saved.")):
@@ -82,6 +83,7 @@ class HandOverSection:
     def on_export(self):
         """Write the landmarks for another program."""
         review = self._review
+        self._ui.handOverLabel.setText("")  # what it says is of the last time
         if not goes_on_with_doubtful(review):
             return
         name = self._ui.formatSelector.itemData(self._ui.formatSelector.currentIndex)

@@ -125,8 +125,9 @@ def read_mrk_json(reading: Reading) -> LandmarkSet:
     own = markup.get("palnet", {})
     own = own if isinstance(own, dict) else {}
     scheme = reading.scheme or _read_scheme(reading, markup, own)
-    positions = _read_positions(reading, markup, scheme)
-    measurements = _read_measurements(reading, markup, scheme)
+    labels = _labels(markup) if reading.scheme else _codes_of(markup, scheme)
+    positions = _read_positions(reading, markup, scheme, labels)
+    measurements = _read_measurements(reading, markup, scheme, labels)
     errors = measurements.get(_ERROR_NAME, np.full(len(scheme), _UNKNOWN_ERROR))
     space, frame, mm_per_unit = _read_frame(reading, markup, own)
     if frame != "file":
@@ -252,9 +253,9 @@ def _read_scheme(reading: Reading, markup: dict[str, Any], own: dict[str, Any]) 
 
 
 def _read_positions(
-    reading: Reading, markup: dict[str, Any], scheme: Scheme
+    reading: Reading, markup: dict[str, Any], scheme: Scheme, labels: list[str]
 ) -> NDArray[np.float64]:
-    points, labels = _control_points(markup), _labels(markup)
+    points = _control_points(markup)
     lines = _find_lines(reading, len(points))
     if sorted(labels) != sorted(scheme.codes):
         wrong = sorted(set(labels) ^ set(scheme.codes)) or ["names that are there twice"]
@@ -278,6 +279,20 @@ def _control_points(markup: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _labels(markup: dict[str, Any]) -> list[str]:
     return [str(point.get("label")) for point in _control_points(markup)]
+
+
+def _codes_of(markup: dict[str, Any], scheme: Scheme) -> list[str]:
+    """Name the landmark of each control point, also of one whose label somebody has changed.
+
+    A list that carries its scheme has been in our hands: its other points are where they were.
+    """
+    labels = _labels(markup)
+    if "description" not in _measurement(markup, _SCHEME_NAME) or len(labels) != len(scheme):
+        return labels
+    return [
+        code if label not in scheme.codes and code not in labels else label
+        for label, code in zip(labels, scheme.codes, strict=True)
+    ]
 
 
 def _find_lines(reading: Reading, n_points: int) -> list[int | None]:
@@ -305,7 +320,7 @@ def _read_position(reading: Reading, line: int | None, point: dict[str, Any]) ->
 
 
 def _read_measurements(
-    reading: Reading, markup: dict[str, Any], scheme: Scheme
+    reading: Reading, markup: dict[str, Any], scheme: Scheme, labels: list[str]
 ) -> dict[str, NDArray[np.float64]]:
     """Read the values a control point of our own measurements, in the order of the scheme.
 
@@ -313,7 +328,6 @@ def _read_measurements(
     either, stands where a landmark has no control point, or several.
     """
     found = {}
-    labels = _labels(markup)
     for name in (_ERROR_NAME, _STATUS_NAME):
         values = _measurement(markup, name).get("controlPointValues")
         if values is None:
