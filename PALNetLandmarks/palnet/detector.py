@@ -162,7 +162,8 @@ def detect(
         mesh = scan if isinstance(scan, Mesh) else read_mesh(scan)
     units = _units(mesh, unit)
     with watch.stage("prepare"):
-        surface = prepare_scan(mesh, units[0])
+        # In the largest unit a dense scan is thinned least: the others get no triangles back.
+        surface = prepare_scan(mesh, max(units, key=lambda each: each.mm_per_unit))
     is_given = unit != "auto"
     found = find_face(surface, units, network_model, watch, is_unit_known=is_given)
     placement = place_landmarks(found, network_model, watch)

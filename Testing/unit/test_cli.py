@@ -19,6 +19,7 @@ from palnet import _pool, batch, cli
 from palnet.batch import process_scan
 from palnet.commands.detect import _Progress
 from palnet.model import find_model
+from toy_head import toy_model
 
 LIBRARY = Path(palnet.__file__).parent.parent
 
@@ -213,6 +214,18 @@ def test_detect_that_was_broken_off_goes_on(a_mixed_folder, tmp_path, capsys):
     printed = capsys.readouterr()
     assert (code, printed.err.count("\n")) == (1, 1)
     assert printed.out == "0 of 2 scans done. 1 were there already.\n"
+
+
+def test_synthesize_looks_for_what_is_there_before_it_draws(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("palnet.synthesis.read_morphable_model", lambda *_: toy_model())
+    (tmp_path / "5.csv").write_text("mine", encoding="utf-8")
+
+    code = cli.main(
+        ["synthesize", "-n", "9", "-o", str(tmp_path), "--morphable-model", "heads.npz"]
+    )
+
+    assert (code, [path.name for path in tmp_path.iterdir()]) == (2, ["5.csv"])
+    assert "5.csv exists already" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("detects")

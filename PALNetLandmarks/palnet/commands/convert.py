@@ -154,7 +154,14 @@ def _is_file_of(output: Path, target: Format) -> bool:
 
 
 def _find_files(arguments: argparse.Namespace) -> list[Path]:
-    """List the files to read: of a folder those of the format asked for, else one a specimen."""
+    """List the files to read; what an earlier run wrote into a folder is no part of that folder."""
+    named = set(arguments.files)
+    output = None if arguments.output is None else arguments.output.absolute()
+    return [f for f in _list_files(arguments) if f in named or f.absolute() != output]
+
+
+def _list_files(arguments: argparse.Namespace) -> list[Path]:
+    """Of a folder those of the format asked for, else one a specimen."""
     from palnet.commands._landmark_files import find_landmark_files
     from palnet.errors import UsageError
     from palnet.exchange import get_format

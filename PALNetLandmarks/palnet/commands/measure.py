@@ -111,13 +111,15 @@ def measure(arguments: argparse.Namespace) -> int:
         check_free(path, overwrite=arguments.overwrite)
     names = _specimen_names(jobs)
     done: list[tuple[str, tuple[Measurement, ...]]] = []
-    for job in jobs:
-        done.append((names[job.name], _measure_one(job, arguments)))
-        taken = sum(entry.is_measured for entry in done[-1][1])
-        print(f"{job.name}: {taken} of {len(done[-1][1])} measurements", flush=True)
-    if done:
-        write_text(table, table_of_measurements(done), overwrite=arguments.overwrite)
-        print(f"{len(done)} specimens: {table}")
+    try:
+        for job in jobs:
+            done.append((names[job.name], _measure_one(job, arguments)))
+            taken = sum(entry.is_measured for entry in done[-1][1])
+            print(f"{job.name}: {taken} of {len(done[-1][1])} measurements", flush=True)
+    finally:  # also where it is broken off: hours may have gone into what is there
+        if done:
+            write_text(table, table_of_measurements(done), overwrite=arguments.overwrite)
+            print(f"{len(done)} specimens: {table}")
     return 0 if all(specimens for _, specimens in read) else 1
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from itertools import product
 from pathlib import Path
 
 from palnet.commands._arguments import at_least
@@ -74,11 +75,14 @@ def synthesize(arguments: argparse.Namespace) -> int:
     presets = tuple(EVERY_PRESET[name] for name in names)
     scheme = load_scheme(arguments.scheme)
     generator = ScanGenerator(read_morphable_model(arguments.morphable_model, scheme), presets)
-    for seed in range(arguments.seed, arguments.seed + arguments.number):
+    stems = {
+        seed: arguments.output / str(seed)
+        for seed in range(arguments.seed, arguments.seed + arguments.number)
+    }
+    for stem, ending in product(stems.values(), (".ply", ".csv", ".json")):
+        check_free(stem.with_suffix(ending), overwrite=arguments.overwrite)
+    for seed, stem in stems.items():
         scan = generator.draw(seed)
-        stem = arguments.output / str(seed)
-        for ending in (".ply", ".csv", ".json"):
-            check_free(stem.with_suffix(ending), overwrite=arguments.overwrite)
         write_ply(scan.to_mesh(), stem.with_suffix(".ply"), overwrite=arguments.overwrite)
         truth = LandmarkSet(
             scheme=scheme,

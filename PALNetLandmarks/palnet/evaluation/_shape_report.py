@@ -230,7 +230,7 @@ def _far_from_mean(space: ShapeSpace) -> str:
 
 def _scores(space: ShapeSpace) -> list[dict[str, Any]]:
     """Give one row a specimen: size, distance to the mean, farthest landmark, scores."""
-    residuals = np.linalg.norm(space.shapes - space.mean, axis=2)
+    residuals, distances = np.linalg.norm(space.shapes - space.mean, axis=2), space.distances
     rows = []
     for number, specimen in enumerate(space.cohort.specimens):
         size = float(space.centroid_sizes_mm[number])
@@ -238,7 +238,7 @@ def _scores(space: ShapeSpace) -> list[dict[str, Any]]:
         row = {
             "specimen": specimen,
             "centroid_size_mm": size,
-            "procrustes_distance": float(space.distances[number]),
+            "procrustes_distance": float(distances[number]),
             "farthest": space.cohort.codes[farthest],
             "farthest_mm": float(residuals[number, farthest]) * size,
         }

@@ -82,8 +82,9 @@ def _measurement_row(entry: MeasurementErrors) -> dict[str, Any]:
 def specimen_rows(comparison: Comparison) -> list[dict[str, Any]]:
     """Give one row a specimen, with its worst landmark."""
     rows = []
-    for number, specimen in enumerate(comparison.specimens):
-        errors = comparison.errors_mm[number]
+    for number, (specimen, errors) in enumerate(
+        zip(comparison.specimens, comparison.errors_mm, strict=True)
+    ):
         is_there = np.isfinite(errors)
         worst = int(np.nanargmax(errors)) if is_there.any() else None
         rows.append(

@@ -378,7 +378,7 @@ def _read_checkpoint(path: Path) -> dict[str, Any]:
 def _cut_curve(folder: Path, step: int) -> None:
     """Drop the rows after a step: they will be made again."""
     path = folder / "curve.csv"
-    if not path.exists():
+    if not _has_rows(path):
         return
     with path.open(newline="", encoding="utf-8") as stream:
         header, *rows = csv.reader(stream)
@@ -392,10 +392,15 @@ def _cut_curve(folder: Path, step: int) -> None:
         csv.writer(stream).writerows([header, *kept])
 
 
+def _has_rows(path: Path) -> bool:
+    """Whether a curve was begun: one that was interrupted at its first row may be empty."""
+    return path.exists() and path.stat().st_size > 0
+
+
 def _try_to_append(folder: Path, rows: list[tuple[int, str, str]]) -> bool:
     """Add rows to the curve; not where a spreadsheet has it open, which no training ends for."""
     path = folder / "curve.csv"
-    is_new = not path.exists()
+    is_new = not _has_rows(path)
     try:
         stream = path.open("a", newline="", encoding="utf-8")
     except PermissionError as err:

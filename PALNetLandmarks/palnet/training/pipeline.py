@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from palnet.network.layers import Weights
     from palnet.scheme import Scheme
     from palnet.synthesis.morphable import MorphableModel
+    from palnet.training.calibration import CalibrationSample
     from palnet.training.drawing import PatchTensors
     from palnet.training.recipe import Recipe, UnseenSourceRecipe
 
@@ -104,9 +105,13 @@ def train_model(
         presets = tuple(CALIBRATION_PRESETS.values())
         plain = Calibration(np.ones(len(scheme)), 1.0, 0.5)
         metadata = _describe(recipe, sources)
-        write_model(path, calibration=plain, metadata=metadata, **parts)
+        # Under a name of its own: what it says of errors means nothing yet.
+        uncalibrated = folder / "uncalibrated.npz"
+        write_model(uncalibrated, calibration=plain, metadata=metadata, **parts)
         unseen_scans = _fill_from_all(kept_apart, unseen, folder / "scans", jobs, presets)
-        _calibrate(path, parts, metadata, unseen_scans, recipe.unseen_source)
+        sample = collect_sample(read_model(uncalibrated), unseen_scans)
+        _calibrate(path, parts, metadata, sample, recipe.unseen_source)
+        uncalibrated.unlink()
     return path
 
 
@@ -114,11 +119,10 @@ def _calibrate(
     path: Path,
     parts: dict[str, Any],
     metadata: dict[str, Any],
-    scans: list[Path],
+    sample: CalibrationSample,
     unseen_source: UnseenSourceRecipe,
 ) -> None:
-    """Write the model again, with expected errors fitted to scans that trained nothing."""
-    sample = collect_sample(read_model(path), scans)
+    """Write the model with expected errors fitted to scans that trained nothing."""
     calibration = replace(
         fit_calibration(sample),
         source_factor=unseen_source.factor,

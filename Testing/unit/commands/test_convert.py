@@ -46,6 +46,16 @@ def convert(*arguments):
     return cli.main(["convert", *map(str, arguments)])
 
 
+@pytest.mark.parametrize("name", ["all.tps", "all.csv"])
+def test_convert_into_the_folder_itself_may_be_done_again(a_folder, capsys, name):
+    assert convert(a_folder, "-o", a_folder / name) == 0
+    first = (a_folder / name).read_bytes()
+
+    assert convert(a_folder, "-o", a_folder / name, "--overwrite") == 0
+
+    assert (a_folder / name).read_bytes() == first
+
+
 def test_convert_translates_the_names_of_another_lab(a_whole_set, tmp_path, capsys):
     """A list as Slicer numbers it, one landmark of it unknown to us."""
     ours = a_whole_set.scheme.codes

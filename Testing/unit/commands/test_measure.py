@@ -205,6 +205,22 @@ def test_measure_takes_the_scan_beside_its_landmarks_of_several_of_a_name(
     assert "may be" not in capsys.readouterr().err
 
 
+def test_measuring_that_is_broken_off_keeps_what_was_measured(tmp_path, no_opengl, monkeypatch):
+    for specimen in ("anna", "bert", "cora"):
+        write_face(tmp_path, a_face(specimen))
+
+    def measure_some(landmarks, *rest):
+        if landmarks.specimen == "cora":
+            raise KeyboardInterrupt
+        return measure(landmarks, *rest)
+
+    monkeypatch.setattr("palnet.measurement.measure", measure_some)
+    assert main(["measure", str(tmp_path), "-o", str(tmp_path / "out"), "--no-pages"]) != 0
+
+    rows = rows_of(tmp_path / "out" / "measurements.csv")
+    assert {row["specimen"] for row in rows} == {"anna", "bert"}
+
+
 @pytest.mark.parametrize("command", ["measure", "procrustes"])
 def test_landmarks_in_the_wrong_order_or_with_sides_exchanged_are_told(
     tmp_path, no_opengl, capsys, command

@@ -77,6 +77,15 @@ def interrupt(folder, stop_at):
         train(folder, Lesson(stop_at=stop_at))
 
 
+def test_training_goes_on_after_a_curve_that_was_interrupted_before_its_first_row(tmp_path):
+    interrupt(tmp_path, 17)
+    (tmp_path / "curve.csv").write_bytes(b"")
+
+    train(tmp_path)
+
+    assert [int(row["step"]) for row in read_curve(tmp_path)][-1] == SETTINGS.n_steps
+
+
 @pytest.mark.parametrize("stop_at", [3, 10, 17, 29])
 def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(stop_at, tmp_path):
     whole, _ = train(tmp_path / "whole")

@@ -110,6 +110,25 @@ def a_run(a_recipe, short_steps, tmp_path_factory):
     return pipeline.train_model(a_recipe, [toy_model()], folder)
 
 
+def test_run_that_is_broken_off_while_it_calibrates_leaves_no_model(
+    a_recipe, short_steps, tmp_path, monkeypatch
+):
+    """One whose expected errors mean nothing would be used."""
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "collect_sample", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.train_model(a_recipe, [toy_model()], tmp_path)
+    assert not (tmp_path / "lab.npz").exists()
+    monkeypatch.setattr(pipeline, "collect_sample", sample_of)
+
+    assert pipeline.train_model(a_recipe, [toy_model()], tmp_path) == tmp_path / "lab.npz"
+
+    assert [path.name for path in tmp_path.glob("*.npz")].count("uncalibrated.npz") == 0
+
+
 def test_run_makes_a_model_that_can_be_read(a_run, a_recipe):
     model = read_model(a_run)
 
