@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Container
+    from pathlib import Path
 
     from palnet.training.dataset import DataSet
 
-__all__ = ["HARMLESS_TO_TUNING", "refuse_bad_data"]
+__all__ = ["HARMLESS_TO_TUNING", "refuse_bad_data", "refuse_run_among_scans"]
 
 HARMLESS_TO_TUNING = ("never_placed",)
 """A landmark without labels is held to what the start of a fine-tuning says."""
@@ -45,4 +46,31 @@ def refuse_bad_data(data: DataSet, harmless: Container[str] = ()) -> None:
             f"errors in the data set: {n_errors}. Mend them; palnet check-data tells more. "
             "With --anyway it is used as it is."
         )
+        raise UsageError(msg)
+
+
+def refuse_run_among_scans(data: DataSet, folder: Path, output: Path) -> None:
+    """Refuse a run folder that holds the scans: its tables would be read as their landmarks.
+
+    Parameters
+    ----------
+    data : DataSet
+        The scans.
+    folder : Path
+        Where they were found.
+    output : Path
+        The run folder; it may lie within the data set's, which then leaves it out.
+
+    Raises
+    ------
+    UsageError
+        If the run folder is that of the data set, or one below it with scans.
+    """
+    from palnet.errors import UsageError
+
+    run, whole = output.resolve(), folder.resolve()
+    is_below = whole in run.parents
+    holds_scans = is_below and any(run in s.mesh_path.resolve().parents for s in data.scans)
+    if run == whole or holds_scans:
+        msg = f"-o {output}: holds the scans. Name another folder for the run, beside them."
         raise UsageError(msg)

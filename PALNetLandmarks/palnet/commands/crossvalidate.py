@@ -85,6 +85,7 @@ def _cross_validate(arguments: argparse.Namespace) -> tuple[Sequence[FoldResult]
     """Read data set and recipe, check, and do it; also tells what it is compared with."""
     from functools import partial
 
+    from palnet.commands._data_sets import refuse_run_among_scans
     from palnet.training.crossvalidation import cross_validate
     from palnet.training.folds import split_people
     from palnet.training.layouts import read_data_set
@@ -92,6 +93,7 @@ def _cross_validate(arguments: argparse.Namespace) -> tuple[Sequence[FoldResult]
 
     protocol = _read_protocol(arguments)
     data = read_data_set(arguments.folder, arguments.scheme)
+    refuse_run_among_scans(data, arguments.folder, arguments.output)
     if not arguments.anyway:
         on_first(partial(_check, data, protocol, arguments.output))
     people = [scan.person for scan in data.scans]  # before the preparation: are they enough?

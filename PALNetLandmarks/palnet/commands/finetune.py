@@ -65,7 +65,11 @@ def finetune(arguments: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from palnet._dependencies import require
-    from palnet.commands._data_sets import HARMLESS_TO_TUNING, refuse_bad_data
+    from palnet.commands._data_sets import (
+        HARMLESS_TO_TUNING,
+        refuse_bad_data,
+        refuse_run_among_scans,
+    )
     from palnet.model import read_model
     from palnet.training.folds import split_people
     from palnet.training.keeping import LEFT_OUT_FILE
@@ -82,6 +86,7 @@ def finetune(arguments: argparse.Namespace) -> int:
     protocol = replace(protocol, **{name: v for name, v in given.items() if v is not None})
     model = read_model(protocol.start)
     data = read_data_set(arguments.folder, arguments.scheme or model.scheme)
+    refuse_run_among_scans(data, arguments.folder, arguments.output)
     check_scheme(data.scheme, model)
     # A run that has begun was checked then.
     if not arguments.anyway and not (arguments.output / "recipe.json").exists():

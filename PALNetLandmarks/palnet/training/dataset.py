@@ -202,7 +202,7 @@ def _median_gap_mm(mesh: Mesh, landmarks_mm: NDArray[np.float64], unit: Unit) ->
 
 
 def name_people(
-    scans: Sequence[AnnotatedScan], folder: Path
+    scans: Sequence[AnnotatedScan], folder: Path, files: Sequence[Path]
 ) -> tuple[list[AnnotatedScan], list[Problem]]:
     """Say whose each scan is, by the tables ``people.csv`` in the folder and below it.
 
@@ -212,6 +212,8 @@ def name_people(
         Scans with the person that the layout supposes.
     folder : Path
         The data set's folder; a table has the columns specimen and person.
+    files : sequence of Path
+        The files of the folder and those below it, the tables among them.
 
     Returns
     -------
@@ -228,9 +230,7 @@ def name_people(
     known = {scan.specimen for scan in scans}
     problems: list[Problem] = []
     person_of: dict[str, str] = {}
-    for path in sorted(folder.rglob(PEOPLE_FILE)):
-        if any(part.startswith(".") for part in path.relative_to(folder).parts):
-            continue
+    for path in (path for path in files if path.name == PEOPLE_FILE):
         # A table speaks of the scans beside and below it: a copy in a subfolder of no others.
         below = {scan.specimen for scan in scans if path.parent in scan.mesh_path.parents}
         rows = [(_specimen_of(name, known), person) for name, person in _read_people_rows(path)]

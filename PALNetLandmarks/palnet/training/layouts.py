@@ -21,7 +21,7 @@ from palnet.exchange import (
 )
 from palnet.landmarks import printable_name
 from palnet.scheme import DEFAULT_SCHEME, Scheme, load_scheme
-from palnet.surface import MESH_SUFFIXES
+from palnet.training.data_files import is_mesh, is_run_folder, list_files
 from palnet.training.dataset import PEOPLE_FILE, AnnotatedScan, DataSet, Problem, name_people
 
 if TYPE_CHECKING:
@@ -70,20 +70,21 @@ def read_data_set(folder: Path, scheme: str | Scheme | None = None) -> DataSet:
     if not folder.is_dir():
         msg = f"{folder}: is no folder. Name the folder that holds the scans."
         raise UsageError(msg)
+    files = list_files(folder)
     if (folder / INDICES_FILE).exists():
         layout, known = "facescape", load_scheme(FACESCAPE_SCHEME)
-        scans, problems = _read_facescape(folder)
+        scans, problems = _read_facescape(folder, files)
     else:
         known = scheme if isinstance(scheme, Scheme) else load_scheme(scheme or DEFAULT_SCHEME)
-        layout, scans, problems = _read_subjects_and_others(folder, known)
-    scans, unknown = name_people(sorted(scans, key=lambda scan: scan.specimen), folder)
-    return DataSet(layout, known, tuple(scans), (*problems, *unknown))
+        layout, scans, problems = _read_subjects_and_others(folder, files, known)
+    scans, doubts = name_people(sorted(scans, key=lambda scan: scan.specimen), folder, files)
+    return DataSet(layout, known, tuple(scans), (*problems, *doubts))
 
 
 Found = tuple[list[AnnotatedScan], list[Problem]]
 
 
-def _read_facescape(folder: Path) -> Found:
+def _read_facescape(folder: Path, files: list[Path]) -> Found:
     """Every neutral mesh; the vertex of each landmark is the same in all."""
     try:
         vertices = unpack_arrays((folder / INDICES_FILE).read_bytes(), only=INDICES_KEY)[
@@ -96,7 +97,7 @@ def _read_facescape(folder: Path) -> Found:
         text = f"cannot be read as 68 vertex numbers under {INDICES_KEY!r} ({err})."
         return [], [Problem("bad_indices", INDICES_FILE, text)]
     named = []
-    for path in _files_below(folder):
+    for path in files:
         if not path.name.lower().endswith(NEUTRAL_ENDING):
             continue
         parts = [part for part in path.relative_to(folder).parts[:-1] if part != "models_reg"]
@@ -113,14 +114,13 @@ def _read_facescape(folder: Path) -> Found:
 
 
 def _read_subjects_and_others(
-    folder: Path, scheme: Scheme
+    folder: Path, files: list[Path], scheme: Scheme
 ) -> tuple[str, list[AnnotatedScan], list[Problem]]:
     """Read the subjects of LAFAS, and all that lies elsewhere as meshes with landmark files."""
-    files = _files_below(folder)
-    subfolders = [p for p in sorted(folder.iterdir()) if p.is_dir() and not p.name.startswith(".")]
+    subfolders = [path for path in sorted(folder.iterdir()) if _may_be_subject(path)]
     subjects = [path for path in subfolders if _has_lafas_rows(path)]
     alike = [path for path in subfolders if path in subjects or _is_like_lafas(path)]
-    is_lafas = subjects and not any(p.parent not in alike and _is_mesh(p) for p in files)
+    is_lafas = subjects and not any(p.parent not in alike and is_mesh(p) for p in files)
     if is_lafas:  # one whose rows nobody can read is told as such
         return "lafas", *_read_lafas(alike, scheme)
     others = [path for path in files if path.parent not in subjects]
@@ -130,6 +130,10 @@ def _read_subjects_and_others(
     repeated = [_repeated(name, paths) for name, paths in by_name.items() if len(paths) > 1]
     scans = [scan for scan in scans if len(by_name[scan.specimen]) == 1]
     return "plain", scans, [*parts[0][1], *parts[1][1], *repeated]
+
+
+def _may_be_subject(path: Path) -> bool:
+    return path.is_dir() and not path.name.startswith(".") and not is_run_folder(path)
 
 
 def _has_lafas_rows(folder: Path) -> bool:
@@ -152,24 +156,10 @@ def _is_like_lafas(folder: Path) -> bool:
     return bool(names and texts) and not any(_stem(table) in names for table in tables)
 
 
-def _files_below(folder: Path) -> list[Path]:
-    """All files of a folder and of those below it that nobody hid."""
-    return [
-        path
-        for path in sorted(folder.rglob("*"))
-        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
-    ]
-
-
 def _files_ending(folder: Path, suffix: str) -> list[Path]:
     """Those of one folder that nobody hid; case does not matter, on no system."""
     files = (path for path in sorted(folder.iterdir()) if path.suffix.lower() == suffix)
     return [path for path in files if not path.name.startswith(".") and path.is_file()]
-
-
-def _is_mesh(path: Path) -> bool:
-    return path.suffix.lower() in MESH_SUFFIXES
 
 
 def _read_lafas(subjects: list[Path], scheme: Scheme) -> Found:
@@ -202,7 +192,7 @@ def _read_lafas(subjects: list[Path], scheme: Scheme) -> Found:
 
 def _read_plain(files: list[Path], scheme: Scheme) -> Found:
     """Meshes, and landmark files beside them or for many at once."""
-    meshes = [p for p in files if _is_mesh(p)]
+    meshes = [p for p in files if is_mesh(p)]
     tables = [p for p in files if p.name.lower().endswith(_ENDINGS) and p.name != PEOPLE_FILE]
     stems = {(path.parent, printable_name(path.stem)) for path in meshes}
     names = {printable_name(path.stem) for path in meshes}

@@ -392,6 +392,47 @@ def test_run_that_was_interrupted_while_it_prepared_is_checked_again(
     assert "other_unit: p3" in capsys.readouterr().err
 
 
+def test_run_within_the_folder_of_the_scans_goes_on(a_cohort, a_run, tmp_path, capsys):
+    """Its predictions and tables were read as landmarks, and the second call refused."""
+    folder = tmp_path / "scans"
+    shutil.copytree(a_cohort[0], folder)
+    shutil.copytree(a_run[0], folder / "run")
+    before = contents(folder / "run")
+
+    code = main(
+        ["crossvalidate", str(folder), "-o", str(folder / "run"), "--scheme", a_cohort[1],
+         "--recipe", str(a_cohort[2]), "--jobs", "1"]
+    )  # fmt: skip
+
+    assert code == 0
+    assert contents(folder / "run") == before
+    capsys.readouterr()
+    assert main(["check-data", str(folder), "--scheme", a_cohort[1]]) == 0
+    inside = capsys.readouterr().out
+    main(["check-data", str(a_cohort[0]), "--scheme", a_cohort[1]])
+    assert inside == capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words", [["crossvalidate"], ["finetune", "--anyway"]], ids=["crossvalidate", "finetune"]
+)
+@pytest.mark.parametrize("place", ["", "second"])
+def test_run_among_the_scans_is_refused(place, words, tmp_path, monkeypatch, capsys):
+    """Its own recipe would hide the scans, or its tables be read with them."""
+    scans = tmp_path / "scans"
+    write_toy_cohort(scans, 3)
+    (scans / "second").mkdir()
+    for path in sorted(scans.glob("p2.*")):
+        path.rename(scans / "second" / path.name)
+    before = sorted(scans.rglob("*"))
+    monkeypatch.chdir(scans)
+
+    assert main([*words, ".", "-o", f"./{place}"]) == 2
+
+    assert "holds the scans. Name another folder for the run" in capsys.readouterr().err
+    assert sorted(scans.rglob("*")) == before
+
+
 def test_command_with_too_few_people_for_its_folds_stops_before_preparing(tmp_path, capsys):
     scheme = write_toy_cohort(tmp_path / "scans", 3)
     recipe = tmp_path / "tiny.toml"

@@ -348,10 +348,15 @@ def test_wrong_argument_is_one_line(more, message, a_cohort, a_model, tmp_path, 
 def test_folds_may_be_added_to_a_run_that_is_done(
     a_cohort, a_model, a_recipe, tmp_path, capsys, monkeypatch
 ):
-    """Asking for them later was another recipe, and the training would have been lost."""
+    """Asking for them later was another recipe, and the training would have been lost.
+
+    A run folder within that of the scans was read as landmarks by the second call.
+    """
     monkeypatch.setattr("palnet.training.aligning._find_rigid", lambda _: np.eye(4))
-    run = tmp_path / "run"
-    command = ["finetune", str(a_cohort), "-o", str(run), "--model", str(a_model),
+    scans = tmp_path / "scans"
+    shutil.copytree(a_cohort, scans)
+    run = scans / "run"
+    command = ["finetune", str(scans), "-o", str(run), "--model", str(a_model),
                "--recipe", a_recipe, "--jobs", "1", "--anyway"]  # fmt: skip
     assert main(command) == 0
     before = read_model(run / "toy13-finetuned.npz")

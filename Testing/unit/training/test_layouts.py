@@ -429,6 +429,34 @@ def test_convention_landmarks_come_into_unit_and_axes_of_the_mesh(space, signs, 
     np.testing.assert_allclose(landmarks.positions_mm, positions * signs, atol=1e-3)
 
 
+def test_tables_and_predictions_of_a_run_below_are_no_annotations(tmp_path):
+    """`palnet crossvalidate . -o run` among the scans, and then `palnet check-data .`."""
+    write_plain_scans(tmp_path, ["a", "b"])
+    for place in ("runs/first", "runs/first/fold1", "second"):
+        for name in ("truth", "predicted"):
+            shutil.copytree(tmp_path, tmp_path / place / name, ignore=lambda *_: ["runs", "second"])
+            for mesh in (tmp_path / place / name).glob("*.obj"):
+                mesh.unlink()
+        (tmp_path / place / "people.csv").write_text("specimen,person\na,b\n", encoding="utf-8")
+        (tmp_path / place / "curve.csv").write_text("step,loss\n1,2\n", encoding="utf-8")
+        (tmp_path / place / "recipe.json").write_text("{}", encoding="utf-8")
+
+    data = read_data_set(tmp_path)
+
+    assert [(scan.specimen, scan.person) for scan in data.scans] == [("a", "a"), ("b", "b")]
+    assert [scan.mesh_path.parent for scan in data.scans] == [tmp_path, tmp_path]
+    assert data.problems == ()
+
+
+def test_scans_beside_the_recipe_of_a_run_are_not_hidden(tmp_path):
+    write_plain_scans(tmp_path / "site", ["a", "b"])
+    (tmp_path / "site" / "recipe.json").write_text("{}", encoding="utf-8")
+
+    data = read_data_set(tmp_path)
+
+    assert [scan.specimen for scan in data.scans] == ["a", "b"]
+
+
 def test_people_are_named_by_the_table(tmp_path):
     folder = tmp_path / "scans"
     scheme = str(write_toy_cohort(folder, 3))
