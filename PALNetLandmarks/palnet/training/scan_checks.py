@@ -31,6 +31,11 @@ __all__ = ["CheckedScan", "check_scan", "read_matrix"]
 # A landmark farther from the surface than this is not on it; half of them nearer than the second
 # lie on it as a whole.
 OFF_SURFACE_MM, ON_SURFACE_MM = 6.0, 3.0
+# A face that was turned about z lies on itself, 3 to 5 mm off; the right way round, labels lie far
+# nearer than that, and than they did: by this length and this share. Fewer may by chance.
+TURNED_BACK_MM, TURNED_BACK_SHARE, MIN_FOR_TURNING = 1.0, 0.3, 8
+# What takes LPS to RAS, and back.
+OTHER_AXES = np.array([-1.0, -1.0, 1.0])
 # Closer than this, two landmarks are one that was saved twice.
 COINCIDENT_MM = 0.01
 # A face is never so flat: its smallest extent over its largest; a quarter is usual.
@@ -180,7 +185,7 @@ def _look_at_place(checked: CheckedScan, surface: Surface) -> Iterator[Problem]:
     landmarks = checked.landmarks
     placed = landmarks.positions_mm[landmarks.is_placed]
     distances = _distances(surface, placed)
-    if np.median(distances) > OFF_SURFACE_MM:
+    if np.median(distances) > OFF_SURFACE_MM or _lies_turned(surface, placed, distances):
         kind, text = _explain(checked, surface, placed, float(np.median(distances)))
         yield Problem(kind, landmarks.specimen, text)
         return
@@ -194,17 +199,31 @@ def _look_at_place(checked: CheckedScan, surface: Surface) -> Iterator[Problem]:
         yield Problem("off_surface", landmarks.specimen, text, tuple(codes[far].tolist()))
 
 
+def _lies_turned(
+    surface: Surface, placed: NDArray[np.float64], distances: NDArray[np.float64]
+) -> bool:
+    """Whether landmarks near the surface lie on it once x and y are negated.
+
+    Landmarks that are on it as they are need no other reason, whatever its symmetry.
+    """
+    usual = np.median(distances)
+    if len(placed) < MIN_FOR_TURNING or usual < TURNED_BACK_MM:
+        return False
+    turned = np.median(_distances(surface, placed * OTHER_AXES))
+    return bool(turned < min(TURNED_BACK_MM, TURNED_BACK_SHARE * usual))
+
+
 def _explain(
     checked: CheckedScan, surface: Surface, placed: NDArray[np.float64], median_mm: float
 ) -> tuple[str, str]:
     """Find what would bring landmarks onto the surface that lie off it as a whole."""
     if checked.matrix is not None:
         back = apply_similarity(invert_similarity(checked.matrix), placed)
-        if np.median(_distances(surface, back)) < ON_SURFACE_MM:
+        # A matrix that moves nothing brings nothing back.
+        if np.median(_distances(surface, back)) < min(ON_SURFACE_MM, 0.5 * median_mm):
             text = "the landmarks are in the common frame already. Give them in the scan's own."
             return "already_moved", text
-    turned = placed * np.array([-1.0, -1.0, 1.0])
-    if np.median(_distances(surface, turned)) < ON_SURFACE_MM:
+    if np.median(_distances(surface, placed * OTHER_AXES)) < ON_SURFACE_MM:
         text = "the landmarks fit with x and y negated: LPS was taken for RAS, or the reverse."
         return "other_axes", text
     for name, factor in UNIT_FACTORS.items():

@@ -351,6 +351,71 @@ def test_odd_scan_is_the_one_that_is_named_even_if_it_comes_first(
     assert [(p.kind, p.specimen) for p in found] == [(kind, name)]
 
 
+TURNED = np.array([-1.0, -1.0, 1.0])
+
+
+@pytest.mark.parametrize("has_matrix", [True, False])
+def test_frames_are_mixed_up_although_the_face_lies_on_itself(has_matrix, a_copy, a_good_cohort):
+    """Turned about the axis that it looks along, a centered face is 1 to 5 mm off itself."""
+    for number in range(N_PEOPLE):
+        rewrite(a_copy, f"p{number}", move=lambda p: p * TURNED)
+    if not has_matrix:
+        delete(a_copy, "*.npy")
+
+    found = problems_of(a_copy, a_good_cohort[1])
+
+    expected = [("other_axes", f"p{number}") for number in range(N_PEOPLE)]
+    assert [(p.kind, p.specimen) for p in found] == expected
+
+
+def test_landmarks_in_the_common_frame_are_called_that_where_it_is_a_half_turn(
+    a_copy, a_good_cohort
+):
+    rewrite(a_copy, "p3", move=lambda p: p * TURNED)
+    save_matrix(a_copy, np.diag([*TURNED, 1.0]), "p3")
+
+    found = problems_of(a_copy, a_good_cohort[1])
+
+    assert [(p.kind, p.specimen) for p in found] == [("already_moved", "p3")]
+
+
+def an_egg(off_mm, is_turned):
+    """A surface that a half turn leaves as it is, and 13 points so far off it."""
+    mesh, _ = toy_person(0)
+    axes = np.array([70.0, 95.0, 85.0])
+    points = mesh.points - mesh.points.mean(axis=0)
+    points = points / np.linalg.norm(points, axis=1, keepdims=True) * axes
+    directions = np.random.default_rng(0).normal(size=(13, 3))
+    on_it = directions / np.linalg.norm(directions, axis=1, keepdims=True) * axes
+    outward = on_it / axes**2
+    outward /= np.linalg.norm(outward, axis=1, keepdims=True)
+    return Mesh(points, mesh.triangles, "egg"), (on_it + off_mm * outward) * (
+        TURNED if is_turned else 1
+    )
+
+
+@pytest.mark.parametrize("off_mm", [0.0, 0.3, 2.0, 4.0])
+@pytest.mark.parametrize("is_turned", [True, False])
+def test_half_turn_of_what_it_leaves_as_it_is_is_no_finding(off_mm, is_turned, tmp_path):
+    write_toy_scan(tmp_path, "egg", *an_egg(off_mm, is_turned))
+
+    found = problems_of(tmp_path, toy_scheme())
+
+    assert {p.kind for p in found}.isdisjoint({"other_axes", "off_surface", "elsewhere"})
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_rough_labels_are_not_called_turned(seed, a_copy, a_good_cohort):
+    """Off the surface by some millimeters each, at random."""
+    rng = np.random.default_rng(seed)
+    for number in range(N_PEOPLE):
+        rewrite(a_copy, f"p{number}", move=lambda p: p + rng.normal(0, 3, p.shape))
+
+    found = problems_of(a_copy, a_good_cohort[1])
+
+    assert "other_axes" not in {p.kind for p in found}
+
+
 def test_every_kind_is_tried():
     # "bad_indices" is one of FaceScape: test_layouts.
     assert {*SPOILERS, "bad_indices"} == set(KINDS)
