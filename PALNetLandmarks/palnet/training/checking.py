@@ -62,6 +62,7 @@ WARNINGS = {
     "passed_over": "a landmark file beside another one of its name that says something else",
     "other_table": "a table that names no coordinates in its first line",
     "unknown_specimen": "a row of people.csv without a scan",
+    "alike_people": "people whose names differ in capitals only",
     "coarse_mesh": "a mesh with few vertices",
     "odd_size": "a face much larger or smaller than the others",
     "mixed_units": "meshes in different units",

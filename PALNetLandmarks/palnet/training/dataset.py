@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,16 +19,25 @@ from palnet.landmarks import LandmarkSet, printable_name
 from palnet.surface import MESH_SUFFIXES, plausible_units, read_mesh
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Sequence
+    from collections.abc import Collection, Container, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from palnet.scheme import Scheme
     from palnet.surface import Mesh, Unit
 
-__all__ = ["PEOPLE_FILE", "AnnotatedScan", "DataSet", "Problem", "load_scan", "name_people"]
+__all__ = [
+    "AnnotatedScan",
+    "DataSet",
+    "Problem",
+    "is_people_file",
+    "load_scan",
+    "name_people",
+]
 
 PEOPLE_FILE = "people.csv"
+# A spreadsheet with decimal commas separates by semicolons.
+DELIMITERS = ",;\t"
 # Problems for which a scan does not come into the data set.
 _LEFT_OUT = ("bad_landmarks", "ambiguous_files", "repeated_name", "no_landmarks", "no_mesh")
 
@@ -220,17 +230,18 @@ def name_people(
     scans : list of AnnotatedScan
         With the person of the tables where they have one.
     problems : list of Problem
-        Rows for scans that are not there.
+        Rows for scans that are not there, and people who may be one.
 
     Raises
     ------
     UsageError
-        If a table cannot be read, names none of the scans, or two rows give one scan to two people.
+        If a table cannot be read, lies beside another, names none of the scans, or two rows give
+        one scan to two people.
     """
     known = {scan.specimen for scan in scans}
     problems: list[Problem] = []
     person_of: dict[str, str] = {}
-    for path in (path for path in files if path.name == PEOPLE_FILE):
+    for path in _people_tables(files):
         # A table speaks of the scans beside and below it: a copy in a subfolder of no others.
         below = {scan.specimen for scan in scans if path.parent in scan.mesh_path.parents}
         rows = [(_specimen_of(name, known), person) for name, person in _read_people_rows(path)]
@@ -245,7 +256,8 @@ def name_people(
         text = f"{path.relative_to(folder)} names it; there is no such scan."
         unknown = dict.fromkeys(name for name, _ in rows if name not in known)
         problems += [Problem("unknown_specimen", name, text) for name in unknown]
-    return [replace(s, person=person_of.get(s.specimen) or s.person) for s in scans], problems
+    named_scans = [replace(s, person=person_of.get(s.specimen) or s.person) for s in scans]
+    return named_scans, [*problems, *_alike_people(named_scans, person_of.values())]
 
 
 def _specimen_of(name: str, known: Container[str]) -> str:
@@ -254,32 +266,69 @@ def _specimen_of(name: str, known: Container[str]) -> str:
     return Path(name).stem if is_file else name
 
 
+def is_people_file(path: Path) -> bool:
+    """Whether a file's name is that of a table of people; as on Windows, case does not matter."""
+    return path.name.lower() == PEOPLE_FILE
+
+
+def _people_tables(files: Sequence[Path]) -> list[Path]:
+    """List the tables of people, of which a folder may have one."""
+    in_folder: dict[Path, Path] = {}
+    for path in filter(is_people_file, files):
+        other = in_folder.setdefault(path.parent, path)
+        if other != path:
+            msg = f"{path}: {other.name} is in the same folder. Keep one of the two."
+            raise UsageError(msg)
+    return list(in_folder.values())
+
+
+def _alike_people(scans: Sequence[AnnotatedScan], persons: Collection[str]) -> Iterator[Problem]:
+    """Find people of the tables who may be one, written in two ways: they would be parted."""
+    spellings: dict[str, set[str]] = {}
+    for person in (*(scan.person for scan in scans), *persons):
+        spellings.setdefault(person.lower(), set()).add(person)
+    of_tables = {person.lower() for person in persons}
+    for lowered, alike in sorted(spellings.items()):
+        if lowered in of_tables and len(alike) > 1:
+            names = ", ".join(sorted(alike))
+            text = f"{names} differ in capitals only. Write one person's name in one way."
+            yield Problem("alike_people", "", text)
+
+
 def _read_people_rows(path: Path) -> list[tuple[str, str]]:
     """Specimen and person of each row, named as scans are named; rows without both left out."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as err:
-        msg = f"{path}: must be text in UTF-8. Save it so."
-        raise UsageError(msg) from err
-    except OSError as err:
-        msg = f"{path}: cannot be read ({err.strerror})."
-        raise UsageError(msg) from err
-    header = lines[0] if lines else ""
-    # A spreadsheet with decimal commas separates by semicolons.
-    delimiter = ";" if ";" in header and "," not in header else ","
-    columns = [column.strip().lower() for column in header.split(delimiter)]
-    if not {"specimen", "person"} <= set(columns):
-        msg = f"{path}: must have the columns specimen and person; got {header!r}."
-        raise UsageError(msg)
-    places = columns.index("specimen"), columns.index("person")
-    try:
-        rows = list(csv.reader(lines[1:], delimiter=delimiter))
-    except csv.Error as err:
-        msg = f"{path}: is no table ({err}). Save it as CSV again."
-        raise UsageError(msg) from err
+    header, rows = _read_people_table(path)
+    # R names rows in a column of its own, which the header may leave out.
+    shift = int(bool(rows) and all(len(row) == len(header) + 1 and row[-1] for row in rows))
+    places = header.index("specimen") + shift, header.index("person") + shift
     pairs = [
         (printable_name(row[places[0]].strip()), printable_name(row[places[1]].strip()))
         for row in rows
         if len(row) > max(places)
     ]
     return [(specimen, person) for specimen, person in pairs if specimen and person]
+
+
+def _read_people_table(path: Path) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows, separated by what gives the columns that have to be there."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as err:
+        msg = f"{path}: must be text in UTF-8. Save it so."
+        raise UsageError(msg) from err
+    except OSError as err:
+        msg = f"{path}: cannot be read ({err.strerror})."
+        raise UsageError(msg) from err
+    try:
+        for delimiter in DELIMITERS:
+            read = partial(csv.reader, delimiter=delimiter, skipinitialspace=True)
+            header = [cell.strip().lower() for cell in next(read(io.StringIO(text)), [])]
+            if {"specimen", "person"} <= set(header):
+                rows = [row for row in read(io.StringIO(text), strict=True) if row]
+                return header, rows[1:]
+    except csv.Error as err:
+        msg = f"{path}: is no table ({err}). Save it as CSV again."
+        raise UsageError(msg) from err
+    first = text.partition("\n")[0]
+    msg = f"{path}: must have the columns specimen and person; got {first!r}."
+    raise UsageError(msg)

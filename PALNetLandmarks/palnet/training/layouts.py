@@ -22,7 +22,7 @@ from palnet.exchange import (
 from palnet.landmarks import printable_name
 from palnet.scheme import DEFAULT_SCHEME, Scheme, load_scheme
 from palnet.training.data_files import is_mesh, is_run_folder, list_files
-from palnet.training.dataset import PEOPLE_FILE, AnnotatedScan, DataSet, Problem, name_people
+from palnet.training.dataset import AnnotatedScan, DataSet, Problem, is_people_file, name_people
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -193,7 +193,7 @@ def _read_lafas(subjects: list[Path], scheme: Scheme) -> Found:
 def _read_plain(files: list[Path], scheme: Scheme) -> Found:
     """Meshes, and landmark files beside them or for many at once."""
     meshes = [p for p in files if is_mesh(p)]
-    tables = [p for p in files if p.name.lower().endswith(_ENDINGS) and p.name != PEOPLE_FILE]
+    tables = [p for p in files if p.name.lower().endswith(_ENDINGS) and not is_people_file(p)]
     stems = {(path.parent, printable_name(path.stem)) for path in meshes}
     names = {printable_name(path.stem) for path in meshes}
     found: dict[str, list[tuple[Path, LandmarkSet]]] = defaultdict(list)

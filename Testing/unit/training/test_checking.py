@@ -217,6 +217,10 @@ SPOILERS = {
     "unknown_specimen": [
         lambda f: (f / "people.csv").write_text("specimen,person\np9,a\np0,b\n", encoding="utf-8")
     ],
+    "alike_people": [
+        lambda f: (f / "people.csv").write_text("specimen,person\np0,anna\np1,Anna\n", "utf-8"),
+        lambda f: (f / "people.csv").write_text("specimen,person\np0,P1\n", encoding="utf-8"),
+    ],
     "coarse_mesh": [unrefine],
     "odd_size": [lambda f: change_mesh(f, lambda p: p * 1.8)],
     "mixed_units": [lambda f: change_mesh(f, lambda p: p / 1000)],

@@ -473,18 +473,38 @@ def test_people_are_named_by_the_table(tmp_path):
         "specimen,person\np0.ply,anna\np2.ply,anna\n",
         "Specimen;Person\np0;anna\n;\np2;anna\n",
         "specimen,person,age\np0,Mu\u0308ller,3\np2,M\u00fcller,3\n,,\n",
+        "Specimen\tPerson\np0\tanna, the first\np2\tanna, the first\n",
+        '"a, b";specimen;person\n1;p0;anna\n2;p2;anna\n',
+        # Of R: write.csv, write.csv without names of rows, write.csv2, write.table.
+        '"","specimen","person"\n"1","p0","anna"\n"2","p2","anna"\n',
+        '"specimen","person"\n"p0","Ann ""A,"" B"\n"p2","Ann ""A,"" B"\n',
+        '"";"specimen";"person";"age"\n"1";"p0";"anna";1,5\n"2";"p2";"anna";2,5\n',
+        '"specimen"\t"person"\n"1"\t"p0"\t"anna"\n"2"\t"p2"\t"anna"\n',
     ],
 )
-def test_table_of_people_may_be_a_spreadsheets(text, tmp_path):
+@pytest.mark.parametrize("name", ["people.csv", "People.CSV"])
+def test_table_of_people_may_be_a_spreadsheets(name, text, tmp_path):
     folder = tmp_path / "scans"
     scheme = str(write_toy_cohort(folder, 3))
-    (folder / "people.csv").write_text(text, encoding="utf-8-sig")
+    (folder / name).write_text(text, encoding="utf-8-sig")
 
     data = read_data_set(folder, scheme)
 
     first, second, third = [scan.person for scan in data.scans]
     assert first == third != second == "p1"
     assert data.problems == ()
+
+
+def test_two_tables_of_people_in_a_folder_are_refused(tmp_path):
+    scheme = str(write_toy_cohort(tmp_path / "scans", 2))
+    for name, person in (("People.csv", "anna"), ("people.csv", "bert")):
+        path = tmp_path / "scans" / name
+        path.write_text(f"specimen,person\np0,{person}\n", encoding="utf-8")
+    if len(list((tmp_path / "scans").glob("[Pp]eople.csv"))) == 1:
+        pytest.skip("names of files that differ in case only are one here")
+
+    with pytest.raises(UsageError, match=r"people\.csv: People\.csv is in the same folder\. Keep"):
+        read_data_set(tmp_path / "scans", scheme)
 
 
 def test_tables_of_people_below_the_folder_are_read(tmp_path):
@@ -530,6 +550,7 @@ def test_copy_of_a_table_of_people_in_a_subfolder_says_nothing_of_the_scans_abov
         (b"specimen,person\np0,M\xfcller\n", "must be text in UTF-8. Save it so."),
         (b"", "columns specimen and person"),
         (b"specimen,person\np0," + b"a" * 200_000 + b"\n", "people.csv: is no table"),
+        (b'specimen,person\np0,"anna\np1,bert\n', "people.csv: is no table"),
     ],
 )
 def test_table_of_people_that_would_mix_them_is_refused(content, says, tmp_path):
