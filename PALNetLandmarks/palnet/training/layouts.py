@@ -21,7 +21,7 @@ from palnet.exchange import (
 )
 from palnet.landmarks import printable_name
 from palnet.scheme import DEFAULT_SCHEME, Scheme, load_scheme
-from palnet.training.data_files import is_mesh, is_run_folder, list_files
+from palnet.training.data_files import is_mesh, list_files
 from palnet.training.dataset import AnnotatedScan, DataSet, Problem, is_people_file, name_people
 
 if TYPE_CHECKING:
@@ -82,6 +82,8 @@ def read_data_set(folder: Path, scheme: str | Scheme | None = None) -> DataSet:
 
 
 Found = tuple[list[AnnotatedScan], list[Problem]]
+# Those that lie in each folder itself.
+Folders = dict["Path", list["Path"]]
 
 
 def _read_facescape(folder: Path, files: list[Path]) -> Found:
@@ -117,29 +119,57 @@ def _read_subjects_and_others(
     folder: Path, files: list[Path], scheme: Scheme
 ) -> tuple[str, list[AnnotatedScan], list[Problem]]:
     """Read the subjects of LAFAS, and all that lies elsewhere as meshes with landmark files."""
-    subfolders = [path for path in sorted(folder.iterdir()) if _may_be_subject(path)]
-    subjects = [path for path in subfolders if _has_lafas_rows(path)]
-    alike = [path for path in subfolders if path in subjects or _is_like_lafas(path)]
-    is_lafas = subjects and not any(p.parent not in alike and is_mesh(p) for p in files)
+    inside: dict[Path, list[Path]] = defaultdict(list)
+    for path in files:
+        inside[path.parent].append(path)
+    subfolders = {path: found for path, found in inside.items() if path.parent == folder}
+    subjects = {path: found for path, found in subfolders.items() if _has_lafas_rows(found)}
+    alike = {p: found for p, found in subfolders.items() if p in subjects or _is_like_lafas(found)}
+    lacking = _find_lacking(subfolders, subjects, files)
+    is_lafas = subjects and not any(
+        path.parent not in alike and path.parent not in lacking and is_mesh(path) for path in files
+    )
     if is_lafas:  # one whose rows nobody can read is told as such
-        return "lafas", *_read_lafas(alike, scheme)
-    others = [path for path in files if path.parent not in subjects]
+        scans, problems = _read_lafas(alike, scheme)
+        return "lafas", scans, [*problems, *lacking.values()]
+    others = [p for p in files if p.parent not in subjects and p.parent not in lacking]
     parts = _read_lafas(subjects, scheme), _read_plain(others, scheme)
     scans = [scan for found, _ in parts for scan in found]
     by_name = _by_name([(scan.specimen, scan.mesh_path) for scan in scans])
     repeated = [_repeated(name, paths) for name, paths in by_name.items() if len(paths) > 1]
     scans = [scan for scan in scans if len(by_name[scan.specimen]) == 1]
-    return "plain", scans, [*parts[0][1], *parts[1][1], *repeated]
+    return "plain", scans, [*parts[0][1], *parts[1][1], *lacking.values(), *repeated]
 
 
-def _may_be_subject(path: Path) -> bool:
-    return path.is_dir() and not path.name.startswith(".") and not is_run_folder(path)
-
-
-def _has_lafas_rows(folder: Path) -> bool:
+def _has_lafas_rows(files: list[Path]) -> bool:
     """Whether there is an OBJ, and a text that begins with a row of LAFAS."""
-    is_lafas = any(begins_as_lafas(_head(text)) for text in _files_ending(folder, ".txt"))
-    return is_lafas and bool(_files_ending(folder, ".obj"))
+    return bool(_ending(files, ".obj")) and bool(_lafas_texts(files))
+
+
+def _lafas_texts(files: list[Path]) -> list[Path]:
+    return [text for text in _ending(files, ".txt") if begins_as_lafas(_head(text))]
+
+
+def _find_lacking(subfolders: Folders, subjects: Folders, files: list[Path]) -> dict[Path, Problem]:
+    """Find the folders that would be subjects of LAFAS beside others, if nothing lacked there."""
+    if not subjects:
+        return {}
+    meshes = {path.stem.lower() for found in subjects.values() for path in _ending(found, ".obj")}
+    elsewhere = [path for path in files if path.parent not in subjects and _is_table(path)]
+    # One table may hold the landmarks of all meshes that lie alone.
+    has_table = not all(is_other_table(path) for path in elsewhere)
+    lacking = {}
+    for folder, found in subfolders.items():
+        name, texts = printable_name(folder.name), _lafas_texts(found)
+        if texts and folder not in subjects:
+            text = f"{texts[0].name} has no .obj beside it. Add the mesh, or delete the text."
+            lacking[folder] = Problem("no_mesh", name, text)
+        only = [path for path in found if is_mesh(path) or _is_table(path)]
+        is_lone = len(only) == len(_ending(only, ".obj")) == 1 and not _ending(found, ".txt")
+        if is_lone and (not has_table or only[0].stem.lower() in meshes):
+            text = f"{only[0].name} has no .txt of landmarks beside it. Add it, or leave it so."
+            lacking[folder] = Problem("no_landmarks", name, text)
+    return lacking
 
 
 def _head(path: Path) -> str:
@@ -148,27 +178,31 @@ def _head(path: Path) -> str:
         return stream.read(_HEAD_CHARACTERS)
 
 
-def _is_like_lafas(folder: Path) -> bool:
+def _is_like_lafas(files: list[Path]) -> bool:
     """Whether a folder holds an OBJ and a text, and no landmarks of the name of the mesh."""
-    names = {mesh.stem for mesh in _files_ending(folder, ".obj")}
-    texts = _files_ending(folder, ".txt")
-    tables = [p for p in folder.iterdir() if p.name.lower().endswith(_ENDINGS)]
-    return bool(names and texts) and not any(_stem(table) in names for table in tables)
+    names = {mesh.stem for mesh in _ending(files, ".obj")}
+    tables = [path for path in files if path.name.lower().endswith(_ENDINGS)]
+    is_marked = any(_stem(table) in names for table in tables)
+    return bool(names) and bool(_ending(files, ".txt")) and not is_marked
 
 
-def _files_ending(folder: Path, suffix: str) -> list[Path]:
-    """Those of one folder that nobody hid; case does not matter, on no system."""
-    files = (path for path in sorted(folder.iterdir()) if path.suffix.lower() == suffix)
-    return [path for path in files if not path.name.startswith(".") and path.is_file()]
+def _ending(files: list[Path], suffix: str) -> list[Path]:
+    """Those of a suffix; case does not matter, on no system."""
+    return [path for path in files if path.suffix.lower() == suffix]
 
 
-def _read_lafas(subjects: list[Path], scheme: Scheme) -> Found:
+def _is_table(path: Path) -> bool:
+    """Whether a file's name is one of landmarks."""
+    return path.name.lower().endswith(_ENDINGS) and not is_people_file(path)
+
+
+def _read_lafas(subjects: Folders, scheme: Scheme) -> Found:
     """One folder a subject: mesh, landmarks in their own order, perhaps a matrix."""
     scans: list[AnnotatedScan] = []
     problems: list[Problem] = []
-    for subject in subjects:
+    for subject, files in subjects.items():
         name = printable_name(subject.name)
-        meshes, texts = (_files_ending(subject, suffix) for suffix in (".obj", ".txt"))
+        meshes, texts = _ending(files, ".obj"), _ending(files, ".txt")
         if len(meshes) > 1 or len(texts) > 1:
             names = ", ".join(str(path) for path in (*meshes, *texts))
             text = f"one .obj and one .txt are wanted; got {names}. Move the others away."
@@ -193,7 +227,7 @@ def _read_lafas(subjects: list[Path], scheme: Scheme) -> Found:
 def _read_plain(files: list[Path], scheme: Scheme) -> Found:
     """Meshes, and landmark files beside them or for many at once."""
     meshes = [p for p in files if is_mesh(p)]
-    tables = [p for p in files if p.name.lower().endswith(_ENDINGS) and not is_people_file(p)]
+    tables = [p for p in files if _is_table(p)]
     stems = {(path.parent, printable_name(path.stem)) for path in meshes}
     names = {printable_name(path.stem) for path in meshes}
     found: dict[str, list[tuple[Path, LandmarkSet]]] = defaultdict(list)

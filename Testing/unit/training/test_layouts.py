@@ -16,7 +16,8 @@ from palnet.samples import example_scan, example_truth
 from palnet.scheme import load_scheme
 from palnet.surface import Mesh, plausible_units, read_mesh, write_ply
 from palnet.training import layouts
-from palnet.training.checking import check_data_set
+from palnet.training.checking import WARNINGS, check_data_set
+from palnet.training.data_files import list_files
 from palnet.training.dataset import load_scan
 from palnet.training.keeping import _is_kept
 from palnet.training.layouts import read_data_set
@@ -122,6 +123,78 @@ def test_lafas_subject_whose_text_is_damaged_is_named_in_its_folder(a_lafas_fold
     assert [(p.kind, p.specimen) for p in data.problems] == [("bad_landmarks", "S02")]
 
 
+def leave_subjects_incomplete(folder):
+    """S03 and S04 have a mesh alone, S05 landmarks alone."""
+    for number, subject in ((2, "S03"), (3, "S04"), (4, "S05")):
+        shutil.copytree(folder / "S02", folder / subject)
+        write_obj(toy_person(number)[0], folder / subject / "face.obj")
+        lacks = "face.obj" if subject == "S05" else "landmarks.txt"
+        (folder / subject / lacks).unlink()
+
+
+LACKING = [
+    ("no_landmarks", "S03", "face.obj has no .txt of landmarks beside it. Add it, or leave it so."),
+    ("no_landmarks", "S04", "face.obj has no .txt of landmarks beside it. Add it, or leave it so."),
+    ("no_mesh", "S05", "landmarks.txt has no .obj beside it. Add the mesh, or delete the text."),
+]
+
+
+def test_lafas_subjects_that_lack_a_file_are_named_by_their_folders(a_lafas_folder):
+    """Two meshes alone were two of one name, which spoils a training; landmarks were not told."""
+    leave_subjects_incomplete(a_lafas_folder)
+
+    data = read_data_set(a_lafas_folder)
+
+    assert (data.layout, [scan.specimen for scan in data.scans]) == ("lafas", ["S01", "S02"])
+    assert [(p.kind, p.specimen, p.text) for p in data.problems] == LACKING
+    assert {p.kind for p in data.problems} <= set(WARNINGS)
+
+
+def test_lafas_subjects_that_lack_a_file_are_named_beside_plain_scans_as_well(a_lafas_folder):
+    leave_subjects_incomplete(a_lafas_folder)
+    write_plain_scans(a_lafas_folder / "more", ["anna", "bert"])
+    write_plain_scans(a_lafas_folder / "alone", ["carl"])
+    (a_lafas_folder / "alone" / "carl.csv").rename(a_lafas_folder / "carl.csv")
+
+    data = read_data_set(a_lafas_folder)
+
+    assert data.layout == "plain"
+    assert [scan.specimen for scan in data.scans] == ["S01", "S02", "anna", "bert", "carl"]
+    assert [(p.kind, p.specimen, p.text) for p in data.problems] == LACKING
+
+
+def test_subjects_behind_links_are_read_and_no_file_twice(a_lafas_folder, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("share")
+    (a_lafas_folder / "S02").rename(elsewhere / "S02")
+    link(a_lafas_folder / "S02", elsewhere / "S02")
+    link(a_lafas_folder / "again", elsewhere / "S02")
+    link(elsewhere / "S02" / "up", elsewhere)
+    link(a_lafas_folder / "S01" / "whole", a_lafas_folder)
+
+    data = read_data_set(a_lafas_folder)
+
+    assert (data.layout, data.problems) == ("lafas", ())
+    assert [scan.specimen for scan in data.scans] == ["S01", "S02"]
+
+
+def test_plain_scans_in_a_linked_folder_are_read(tmp_path_factory):
+    folder, elsewhere = (tmp_path_factory.mktemp(name) for name in ("scans", "share"))
+    write_plain_scans(folder, ["anna"])
+    write_plain_scans(elsewhere, ["bert"])
+    link(folder / "more", elsewhere)
+
+    data = read_data_set(folder)
+
+    assert ([scan.specimen for scan in data.scans], data.problems) == (["anna", "bert"], ())
+
+
+def link(path, target):
+    try:
+        path.symlink_to(target)
+    except OSError:
+        pytest.skip("links cannot be made here")
+
+
 def write_plain_scans(folder, names):
     scheme = load_scheme("palnet50")
     for number, name in enumerate(names):
@@ -167,7 +240,7 @@ def test_long_text_beside_a_mesh_is_not_read_whole(a_lafas_folder, monkeypatch):
     (folder / "frames.txt").mkdir()
     monkeypatch.setattr(Path, "read_text", None)
 
-    assert not layouts._has_lafas_rows(folder)
+    assert not layouts._has_lafas_rows(list_files(folder))
 
 
 def test_note_beside_a_plain_scan_makes_no_lafas_of_it(tmp_path):
