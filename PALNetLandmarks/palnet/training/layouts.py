@@ -39,6 +39,8 @@ _ENDINGS = tuple(entry.suffix for entry in FORMATS.values())
 _HEAD_CHARACTERS = 4096
 # Formats round differently, none more than this.
 SAME_MM = 0.01
+# Files that a message names; of more it says how many.
+MAX_NAMED = 4
 
 
 def read_data_set(folder: Path, scheme: str | Scheme | None = None) -> DataSet:
@@ -272,10 +274,21 @@ def _match(
         elif name not in unreadable:
             text = f"{paths[0].name} has no landmark file of its name."
             problems.append(Problem("no_landmarks", name, text))
-    for name, entries in found.items():
-        text = f"{entries[0][0].name} has its landmarks; there is no mesh of that name."
-        problems.append(Problem("no_mesh", name, text))
+    problems += [_meshless(name, [path for path, _ in found[name]]) for name in found]
     return scans, problems
+
+
+def _meshless(name: str, paths: list[Path]) -> Problem:
+    """Landmarks of no mesh; of files of one name in several folders each may be of another."""
+    if len(paths) == 1:
+        text = f"{paths[0].name} has its landmarks; there is no mesh of that name."
+        return Problem("no_mesh", name, text)
+    more = f" and {len(paths) - MAX_NAMED} more" if len(paths) > MAX_NAMED else ""
+    text = (
+        f"{', '.join(map(str, paths[:MAX_NAMED]))}{more} are landmarks of one name; there is no "
+        "mesh of it. Name each file as its mesh."
+    )
+    return Problem("no_mesh", name, text)
 
 
 def _fullest(

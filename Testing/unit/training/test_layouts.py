@@ -486,6 +486,24 @@ def test_landmarks_of_one_name_in_two_folders_are_told_with_their_paths(tmp_path
     assert problem.text == f"has landmarks in {paths[0]}, {paths[1]}. Move all but one away."
 
 
+@pytest.mark.parametrize(("n_files", "ending"), [(2, ""), (4, ""), (6, " and 2 more")])
+def test_landmarks_of_one_name_without_a_mesh_are_all_told(n_files, ending, tmp_path):
+    """Slicer's F.mrk.json in each person's folder: the first of them alone was named."""
+    write_plain_scans(tmp_path, ["F"])
+    paths = [tmp_path / f"p{number}" / "F.csv" for number in range(n_files)]
+    for path in paths:
+        path.parent.mkdir()
+        shutil.copy(tmp_path / "F.csv", path)
+    (tmp_path / "F.csv").unlink()
+    (tmp_path / "F.obj").unlink()
+
+    (problem,) = read_data_set(tmp_path).problems
+
+    assert (problem.kind, problem.specimen) == ("no_mesh", "F")
+    named = ", ".join(map(str, paths[:4]))
+    assert problem.text.startswith(f"{named}{ending} are landmarks of one name; there is no mesh")
+
+
 @pytest.mark.parametrize(("space", "signs"), [("LPS", [-1, -1, 1]), ("RAS", [1, 1, 1])])
 def test_convention_landmarks_come_into_unit_and_axes_of_the_mesh(space, signs, tmp_path):
     scheme = scheme_file(tmp_path)
