@@ -18,7 +18,7 @@ from palnet.training.dataset import AnnotatedScan, DataSet, Problem
 from palnet.training.scan_checks import CheckedScan, check_scan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -146,7 +146,8 @@ def check_data_set(data: DataSet) -> CheckReport:
         problems += found
         if checked is not None:
             loaded.append((scan, checked))
-    problems += [*_count(loaded, data.scheme), *_find_copies(loaded)]
+    odd = {problem.specimen for problem in problems if problem.kind in PLACE_UNKNOWN}
+    problems += [*_count(loaded, data.scheme), *_find_copies(loaded, odd)]
     for compare in (_compare_shapes, _compare_frames):
         spoilt = {problem.specimen for problem in problems if problem.kind in PLACE_UNKNOWN}
         problems += compare(
@@ -200,8 +201,11 @@ def _count(loaded: Loaded, scheme: Scheme) -> Iterator[Problem]:
         yield Problem("mixed_units", "", text)
 
 
-def _find_copies(loaded: Loaded) -> Iterator[Problem]:
-    """Find scans of different people that are one: they would be trained on and tested."""
+def _find_copies(loaded: Loaded, odd: Collection[str]) -> Iterator[Problem]:
+    """Find scans of different people that are one: they would be trained on and tested.
+
+    Landmarks of odd places are not compared: in a wrong unit those of all people are alike.
+    """
     by_mesh: dict[str, list[AnnotatedScan]] = defaultdict(list)
     for scan, checked in loaded:
         points = np.ascontiguousarray(checked.mesh.points)
@@ -213,7 +217,7 @@ def _find_copies(loaded: Loaded) -> Iterator[Problem]:
             text = f"{names} hold the same mesh. Delete all but one, or name one person."
             yield Problem("same_mesh", same[0].specimen, text)
             copied |= {scan.specimen for scan in same}
-    rest = [(scan, checked) for scan, checked in loaded if scan.specimen not in copied]
+    rest = [(scan, each) for scan, each in loaded if scan.specimen not in copied | set(odd)]
     # Distances between landmarks do not change with the place of a copy.
     distances = np.array([_pair_distances(checked) for _, checked in rest])
     for row, (scan, _) in enumerate(rest):

@@ -12,7 +12,7 @@ from palnet._checks import check_transform
 from palnet._stored import unpack_array
 from palnet.errors import MeshError, TrainingError, UnitError
 from palnet.face.similarity import apply_similarity, invert_similarity
-from palnet.surface import prepare_scan, project_onto_triangles
+from palnet.surface import UNIT_NAMES, parse_unit, prepare_scan, project_onto_triangles
 from palnet.training.dataset import Problem, load_scan
 
 if TYPE_CHECKING:
@@ -146,11 +146,14 @@ def check_scan(scan: AnnotatedScan, scheme: Scheme) -> tuple[CheckedScan | None,
         text = "not one landmark is placed. Place some, or leave the scan out."
         return None, [*problems, Problem("all_missing", scan.specimen, text)]
     checked = CheckedScan(mesh, landmarks, matrix)
-    problems += _look(landmarks, mesh)
-    if not {"flat", "at_origin"} & {problem.kind for problem in problems}:
+    found = list(_look(landmarks, mesh))
+    if not {"flat", "at_origin"} & {problem.kind for problem in found}:
         # Else it is known why they are off the surface.
-        problems += _look_at_place(checked, surface)
-    return checked, problems
+        found += _look_at_place(scan, checked, surface)
+    if "other_unit" in {problem.kind for problem in found}:
+        # Those in meters, taken for millimeters, lie on the same spot for that alone.
+        found = [problem for problem in found if problem.kind != "coincident"]
+    return checked, problems + found
 
 
 def _look(landmarks: LandmarkSet, mesh: Mesh) -> Iterator[Problem]:
@@ -180,13 +183,15 @@ def _look(landmarks: LandmarkSet, mesh: Mesh) -> Iterator[Problem]:
             yield Problem("flat", landmarks.specimen, text)
 
 
-def _look_at_place(checked: CheckedScan, surface: Surface) -> Iterator[Problem]:
+def _look_at_place(
+    scan: AnnotatedScan, checked: CheckedScan, surface: Surface
+) -> Iterator[Problem]:
     """Look whether the landmarks lie on the surface, and if not, what would bring them there."""
     landmarks = checked.landmarks
     placed = landmarks.positions_mm[landmarks.is_placed]
     distances = _distances(surface, placed)
     if np.median(distances) > OFF_SURFACE_MM or _lies_turned(surface, placed, distances):
-        kind, text = _explain(checked, surface, placed, float(np.median(distances)))
+        kind, text = _explain(scan, checked, surface, placed, float(np.median(distances)))
         yield Problem(kind, landmarks.specimen, text)
         return
     far = distances > OFF_SURFACE_MM
@@ -214,7 +219,11 @@ def _lies_turned(
 
 
 def _explain(
-    checked: CheckedScan, surface: Surface, placed: NDArray[np.float64], median_mm: float
+    scan: AnnotatedScan,
+    checked: CheckedScan,
+    surface: Surface,
+    placed: NDArray[np.float64],
+    median_mm: float,
 ) -> tuple[str, str]:
     """Find what would bring landmarks onto the surface that lie off it as a whole."""
     if checked.matrix is not None:
@@ -228,10 +237,26 @@ def _explain(
         return "other_axes", text
     for name, factor in UNIT_FACTORS.items():
         if np.median(_distances(surface, placed * factor)) < ON_SURFACE_MM:
-            text = f"the landmarks fit when taken {name} times: mesh and landmarks differ in unit."
+            command = f"palnet convert FILE {_conversion(scan, checked, factor)} -o NEW"
+            text = (
+                "the landmarks are in another unit than the mesh, and fit when taken "
+                f"{name} times. Put what {command} writes in the place of FILE."
+            )
             return "other_unit", text
     text = f"half of the landmarks lie over {median_mm:.0f} mm from the surface: another scan's?"
     return "elsewhere", text
+
+
+def _conversion(scan: AnnotatedScan, checked: CheckedScan, factor: float) -> str:
+    """Options with which `palnet convert` takes numbers for what they are, times a factor."""
+    landmarks = checked.landmarks
+    has_frame = scan.landmarks is not None and scan.landmarks.frame != "file"
+    mm = factor * (1.0 if has_frame else landmarks.mm_per_unit)
+    named = (name for name in UNIT_NAMES if np.isclose(parse_unit(name).mm_per_unit, mm))
+    scheme = landmarks.scheme.name if landmarks.scheme.is_shipped else "SCHEME"
+    # Without a frame numbers stay those of the mesh, whatever the unit; with one they become mm.
+    frame = "" if has_frame else f"--from-frame {checked.mesh.space.lower()} "
+    return f"--scheme {scheme} {frame}--unit {next(named, f'{mm:g}')} --to csv"
 
 
 def _distances(surface: Surface, points_mm: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,11 +17,11 @@ from palnet.exchange import read_landmarks, write_landmarks
 from palnet.preview import classify_errors
 from palnet.samples import example_scan, example_truth
 from palnet.scheme import Scheme
-from palnet.surface import Mesh
+from palnet.surface import Mesh, write_ply
 from palnet.training import check_pictures
 from palnet.training.checking import ERRORS, KINDS, WARNINGS, check_data_set
 from palnet.training.layouts import read_data_set
-from toy_cohort import toy_person, write_toy_cohort, write_toy_scan
+from toy_cohort import toy_landmarks, toy_person, write_toy_cohort, write_toy_scan
 from toy_head import toy_model, toy_scheme
 
 N_PEOPLE = 6
@@ -353,6 +356,53 @@ def test_odd_scan_is_the_one_that_is_named_even_if_it_comes_first(
     found = problems_of(a_copy, a_good_cohort[1])
 
     assert [(p.kind, p.specimen) for p in found] == [(kind, name)]
+
+
+def write_in_another_unit(folder, ending, mesh_unit_mm, unit_mm, space):
+    """Two people whose landmarks are in a unit that their file does not say."""
+    for number in range(2):
+        mesh, positions = toy_person(number)
+        write_ply(replace(mesh, points=mesh.points / mesh_unit_mm, space=space),
+                  folder / f"p{number}.ply")  # fmt: skip
+        path = folder / f"p{number}.{ending}"
+        frame = space if ending == "mrk.json" else "file"
+        landmarks = toy_landmarks(positions / unit_mm, f"p{number}", frame=frame, space=space)
+        write_landmarks(landmarks, path)
+        path.with_name(f"{path.name}.frame.json").unlink(missing_ok=True)
+        if ending == "mrk.json":  # as Slicer writes it: palnet's own says the unit
+            content = json.loads(path.read_text(encoding="utf-8"))
+            content["markups"][0].pop("measurements")
+            path.write_text(json.dumps(content), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("mesh_unit_mm", "unit_mm"), [(1.0, 1000.0), (1.0, 10.0), (10.0, 1.0), (1.0, 0.001)]
+)
+@pytest.mark.parametrize(
+    ("ending", "space"), [("csv", "LPS"), ("csv", "RAS"), ("tps", "LPS"), ("mrk.json", "RAS")]
+)
+def test_landmarks_in_another_unit_are_mended_by_the_command_that_is_named(
+    ending, space, mesh_unit_mm, unit_mm, tmp_path, a_good_cohort
+):
+    """Landmarks in meters were said to lie on one spot, and to be those of another person."""
+    if ending == "mrk.json" and unit_mm == 1.0:
+        pytest.skip("a frame says millimeters, which these are")
+    scheme = a_good_cohort[1]
+    write_in_another_unit(tmp_path, ending, mesh_unit_mm, unit_mm, space)
+
+    found = problems_of(tmp_path, scheme)
+
+    named = [(p.kind, p.specimen) for p in found if p.kind != "few_people"]
+    assert named == [("other_unit", "p0"), ("other_unit", "p1")]
+    command = re.search("what palnet (convert .*) writes", found[0].text)[1].split()
+    files = sorted(map(str, tmp_path.glob(f"*.{ending}")))
+    at = command.index("FILE")
+    words = {"SCHEME": scheme, "NEW": str(tmp_path / "new")}
+    options = [words.get(word, word) for word in command[at + 1 :]]
+    assert main([*command[:at], *files, *options]) == 0
+    for path in files:
+        Path(path).unlink()
+    assert [p.kind for p in problems_of(tmp_path, scheme)] == ["few_people"]
 
 
 TURNED = np.array([-1.0, -1.0, 1.0])
