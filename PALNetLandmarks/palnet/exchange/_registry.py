@@ -45,6 +45,8 @@ FORMATS: dict[str, Format] = {
     )
 }
 
+# What stands in a first line that names no columns: a number, or what is no text.
+_NO_NAME = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?|nan|.*\0.*", re.DOTALL)
 # Longest first line of a table that is looked at: the wide one of some thousand landmarks.
 _MAX_HEADER = 100_000
 
@@ -142,11 +144,25 @@ def is_other_table(path: Path) -> bool:
     Returns
     -------
     bool
-        True for a CSV file whose first line names specimens or landmarks, and no coordinates.
+        True for a CSV file whose first line names two columns or more, and no coordinates.
     """
     columns = _columns(path) or set()
-    has_positions = columns & {"x", "y", "z"} or any(name.endswith("_x") for name in columns)
-    return bool(columns & {"specimen", "code"}) and not has_positions
+    if _name_positions(columns) or any(_NO_NAME.fullmatch(column) for column in columns):
+        return False
+    return len(columns - {""}) > 1
+
+
+def _name_positions(columns: set[str]) -> bool:
+    """Whether columns are coordinates, in whatever way a program may name them."""
+    if columns & {"x", "y", "z"} or any(column.endswith("_x") for column in columns):
+        return True
+    # lm1.x, x1, prnX: three that differ in that letter alone.
+    return any(
+        {column[:at] + axis + column[at + 1 :] for axis in "yz"} <= columns
+        for column in columns
+        for at, letter in enumerate(column)
+        if letter == "x"
+    )
 
 
 def _columns(path: Path) -> set[str] | None:

@@ -17,6 +17,7 @@ from palnet.exchange import (
     FormatWarning,
     find_format,
     get_format,
+    is_other_table,
     read_landmarks,
     read_specimens,
     write_landmarks,
@@ -360,3 +361,33 @@ def test_utf_16_is_refused_even_leniently(tmp_path):
 
     with pytest.raises(FormatError, match=r"case_001\.csv:1: must be text in UTF-8"):
         read_landmarks(path, strict=False)
+
+
+OTHER = ["id,age,sex", '"","id","age"', "id;age;sex", "patient\tage", "step,loss", "Größe,2d_photo"]
+# Coordinates by whatever name, rows without a header, what is no text, and too little to tell.
+NOT_OTHER = [
+    "x,y,z", "specimen,code,x,y", "specimen,prn_x,prn_y,prn_z", "id,x1,y1,z1,x2,y2,z2",
+    "id,prnX,prnY,prnZ", "id,LM 1 [x],LM 1 [y],LM 1 [z]", "p2,1.0,2,3", "p2,n,-1e3,.5", "p2;1,5",
+    "sep=,", "id", "", "a,b\0,c",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1"])
+@pytest.mark.parametrize(
+    ("header", "is_other"), [*((h, True) for h in OTHER), *((h, False) for h in NOT_OTHER)]
+)
+def test_table_of_anything_but_coordinates_is_known_by_its_columns(
+    header, is_other, encoding, tmp_path
+):
+    """One of patients was a damaged landmark file, and fine-tuning refused for it."""
+    path = tmp_path / "clinic.csv"
+    path.write_bytes(f"{header}\n1,2,3\n".encode(encoding))
+
+    assert is_other_table(path) == is_other
+
+
+def test_table_in_utf_16_may_be_one_of_landmarks(tmp_path):
+    path = tmp_path / "clinic.csv"
+    path.write_bytes("specimen,code\n".encode("utf-16"))
+
+    assert not is_other_table(path)

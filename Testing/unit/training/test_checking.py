@@ -216,6 +216,7 @@ SPOILERS = {
     "passed_over": [lambda f: write_fcsv(f, 0.2)],
     "other_table": [
         lambda f: (f / "measurements.csv").write_text("specimen,n_sn_mm\np2,51.2\n", "utf-8"),
+        lambda f: (f / "clinic.csv").write_text("id,age,sex\np2,51,f\n", encoding="utf-8"),
     ],
     "unknown_specimen": [
         lambda f: (f / "people.csv").write_text("specimen,person\np9,a\np0,b\n", encoding="utf-8")
@@ -375,18 +376,23 @@ def write_in_another_unit(folder, ending, mesh_unit_mm, unit_mm, space):
             path.write_text(json.dumps(content), encoding="utf-8")
 
 
+KINDS_OF_FILE = [("csv", "LPS"), ("csv", "RAS"), ("tps", "LPS"), ("mrk.json", "RAS")]
+UNITS_MM = [(1.0, 1000.0), (1.0, 10.0), (10.0, 1.0), (1.0, 0.001)]
+
+
 @pytest.mark.parametrize(
-    ("mesh_unit_mm", "unit_mm"), [(1.0, 1000.0), (1.0, 10.0), (10.0, 1.0), (1.0, 0.001)]
-)
-@pytest.mark.parametrize(
-    ("ending", "space"), [("csv", "LPS"), ("csv", "RAS"), ("tps", "LPS"), ("mrk.json", "RAS")]
+    ("ending", "space", "mesh_unit_mm", "unit_mm"),
+    [
+        (ending, space, *units)
+        for ending, space in KINDS_OF_FILE
+        for units in UNITS_MM
+        if (ending, units[1]) != ("mrk.json", 1.0)  # right: a frame says millimeters
+    ],
 )
 def test_landmarks_in_another_unit_are_mended_by_the_command_that_is_named(
     ending, space, mesh_unit_mm, unit_mm, tmp_path, a_good_cohort
 ):
     """Landmarks in meters were said to lie on one spot, and to be those of another person."""
-    if ending == "mrk.json" and unit_mm == 1.0:
-        pytest.skip("a frame says millimeters, which these are")
     scheme = a_good_cohort[1]
     write_in_another_unit(tmp_path, ending, mesh_unit_mm, unit_mm, space)
 
