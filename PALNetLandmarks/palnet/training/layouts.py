@@ -325,8 +325,8 @@ def _read_file(
         with warnings.catch_warnings(record=True) as doubts:
             warnings.simplefilter("always", FormatWarning)
             sets = read_specimens(path, scheme, format=format, strict=False)
-    except FormatError as err:
-        return [], [Problem("bad_landmarks", stem, str(err))]
+    except FormatError:  # what is left of the certain says less of what is wrong
+        return [], [Problem("bad_landmarks", stem, strict_text)]
     texts = [str(doubt.message) for doubt in doubts] or [strict_text]
     return sets, [Problem("doubtful_landmarks", stem, text) for text in texts]
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import json
 import shutil
 import unicodedata
 from dataclasses import replace
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from palnet.cli import main
 from palnet.errors import MeshError, TrainingError, UsageError
 from palnet.exchange import read_landmarks, write_landmarks, write_specimens
 from palnet.landmarks import LandmarkSet
@@ -484,6 +486,26 @@ def test_landmarks_of_one_name_in_two_folders_are_told_with_their_paths(tmp_path
 
     assert problem.kind == "ambiguous_files"
     assert problem.text == f"has landmarks in {paths[0]}, {paths[1]}. Move all but one away."
+
+
+def test_labels_that_slicer_gives_by_itself_are_told_as_by_convert(tmp_path, capsys):
+    """F-1 to F-50: only what lacks was told, not what is there nor what to do."""
+    write_plain_scans(tmp_path, ["anna"])
+    path = tmp_path / "anna.mrk.json"
+    write_landmarks(read_landmarks(tmp_path / "anna.csv"), path)
+    (tmp_path / "anna.csv").unlink()
+    content = json.loads(path.read_text(encoding="utf-8"))
+    for number, point in enumerate(content["markups"][0]["controlPoints"], start=1):
+        point["label"] = f"F-{number}"
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+    (problem,) = read_data_set(tmp_path).problems
+
+    assert (problem.kind, problem.specimen) == ("bad_landmarks", "anna")
+    assert "differ in F-1, F-10," in problem.text
+    assert "translate another lab's names by a table (palnet convert --names)" in problem.text
+    assert main(["convert", str(path), "--to", "csv", "-o", str(tmp_path / "new")]) == 1
+    assert problem.text in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("n_files", "ending"), [(2, ""), (4, ""), (6, " and 2 more")])
