@@ -28,6 +28,7 @@ __all__ = ["ERRORS", "KINDS", "WARNINGS", "CheckReport", "check_data_set"]
 
 ERRORS = {
     "no_scans": "no scan with landmarks was found",
+    "unreadable": "a file or folder cannot be looked at, or is a link that leads nowhere",
     "bad_mesh": "a mesh cannot be read",
     "bad_size": "a mesh is no face in any unit",
     "bad_landmarks": "a landmark file cannot be read",

@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from pathlib import Path
 
+from palnet.landmarks import printable_name
 from palnet.surface import MESH_SUFFIXES
+from palnet.training.dataset import Problem
 from palnet.training.recipe import CLAIM_NAME
 
 __all__ = ["is_mesh", "list_files"]
@@ -30,7 +34,7 @@ def _is_run_folder(folder: Path) -> bool:
         return False
 
 
-def list_files(folder: Path) -> list[Path]:
+def list_files(folder: Path) -> tuple[list[Path], list[Problem]]:
     """List all files of a data set's folder and of those below it, also behind links to others.
 
     Parameters
@@ -40,24 +44,48 @@ def list_files(folder: Path) -> list[Path]:
 
     Returns
     -------
-    list of Path
+    files : list of Path
         Sorted; none that somebody hid, and none of a run folder below.
+    problems : list of Problem
+        Folders and files that cannot be looked at, so that nobody knows what is in them.
     """
     files: list[Path] = []
+    problems: list[Problem] = []
+
+    def tell(path: Path, err: OSError) -> None:
+        problems.append(_unreadable(path, folder, err))
+
     walked = [folder.resolve()]
-    for place, subfolders, names in os.walk(folder, followlinks=True):
+    whole = os.walk(folder, onerror=lambda err: tell(Path(err.filename), err), followlinks=True)
+    for place, subfolders, names in whole:
         below = [Path(place, name) for name in sorted(subfolders) if not name.startswith(".")]
         new = [path for path in below if not _is_run_folder(path) and _leads_away(path, walked)]
         subfolders[:] = [path.name for path in new]
-        files += [Path(place, name) for name in names if not name.startswith(".")]
-    return sorted(path for path in files if path.is_file())
+        for path in (Path(place, name) for name in sorted(names) if not name.startswith(".")):
+            try:
+                files += [path] if stat.S_ISREG(path.stat().st_mode) else []
+            except OSError as err:
+                tell(path, err)
+    return sorted(files), problems
+
+
+def _unreadable(path: Path, folder: Path, err: OSError) -> Problem:
+    """Say of a file or folder why it is not seen, and what to do."""
+    if err.errno in (errno.ENOENT, errno.ELOOP) and path.is_symlink():
+        text = f"leads nowhere: {path.readlink()} is not there. Connect it, or delete the link."
+    else:
+        text = f"cannot be read ({err.strerror}). Give yourself the right to, or move it away."
+    return Problem("unreadable", printable_name(path.relative_to(folder).as_posix()), text)
 
 
 def _leads_away(folder: Path, walked: list[Path]) -> bool:
     """Whether a folder is no link to what is walked through anyway; where it leads is noted."""
-    if not folder.is_symlink():
+    try:
+        if not folder.is_symlink():
+            return True
+        real = folder.resolve()
+    except OSError:  # one that cannot be read is told where it is looked into
         return True
-    real = folder.resolve()
     if any(real == each or real in each.parents or each in real.parents for each in walked):
         return False
     walked.append(real)

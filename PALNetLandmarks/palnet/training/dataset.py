@@ -39,7 +39,10 @@ PEOPLE_FILE = "people.csv"
 # A spreadsheet with decimal commas separates by semicolons.
 DELIMITERS = ",;\t"
 # Problems for which a scan does not come into the data set.
-_LEFT_OUT = ("bad_landmarks", "ambiguous_files", "repeated_name", "no_landmarks", "no_mesh")
+_LEFT_OUT = (
+    *("unreadable", "bad_landmarks", "ambiguous_files", "repeated_name"),
+    *("no_landmarks", "no_mesh"),
+)
 
 
 @dataclass(frozen=True, slots=True)

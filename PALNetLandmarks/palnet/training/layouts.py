@@ -72,7 +72,7 @@ def read_data_set(folder: Path, scheme: str | Scheme | None = None) -> DataSet:
     if not folder.is_dir():
         msg = f"{folder}: is no folder. Name the folder that holds the scans."
         raise UsageError(msg)
-    files = list_files(folder)
+    files, unreadable = list_files(folder)
     if (folder / INDICES_FILE).exists():
         layout, known = "facescape", load_scheme(FACESCAPE_SCHEME)
         scans, problems = _read_facescape(folder, files)
@@ -80,7 +80,7 @@ def read_data_set(folder: Path, scheme: str | Scheme | None = None) -> DataSet:
         known = scheme if isinstance(scheme, Scheme) else load_scheme(scheme or DEFAULT_SCHEME)
         layout, scans, problems = _read_subjects_and_others(folder, files, known)
     scans, doubts = name_people(sorted(scans, key=lambda scan: scan.specimen), folder, files)
-    return DataSet(layout, known, tuple(scans), (*problems, *doubts))
+    return DataSet(layout, known, tuple(scans), (*unreadable, *problems, *doubts))
 
 
 Found = tuple[list[AnnotatedScan], list[Problem]]
@@ -175,9 +175,12 @@ def _find_lacking(subfolders: Folders, subjects: Folders, files: list[Path]) -> 
 
 
 def _head(path: Path) -> str:
-    """The beginning of what may be a long file of anything."""
-    with path.open(encoding="utf-8-sig", errors="replace") as stream:
-        return stream.read(_HEAD_CHARACTERS)
+    """The beginning of what may be a long file of anything; nothing of one that is locked."""
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace") as stream:
+            return stream.read(_HEAD_CHARACTERS)
+    except OSError:
+        return ""
 
 
 def _is_like_lafas(files: list[Path]) -> bool:

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import unicodedata
 from dataclasses import replace
@@ -190,6 +192,68 @@ def test_plain_scans_in_a_linked_folder_are_read(tmp_path_factory):
     assert ([scan.specimen for scan in data.scans], data.problems) == (["anna", "bert"], ())
 
 
+def lock(monkeypatch, locked):
+    """Rights that hold for the superuser as well: of a folder, and of a file."""
+    scan, open_file = os.scandir, Path.open
+
+    def refuse(path):
+        if Path(path) == locked:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    def scandir(path):
+        refuse(path)
+        return scan(path)
+
+    def open_unless_locked(path, *args, **options):
+        refuse(path)
+        return open_file(path, *args, **options)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    monkeypatch.setattr(Path, "open", open_unless_locked)
+
+
+@pytest.mark.parametrize("place", ["more", "S02"])
+def test_locked_folder_is_told_and_the_others_read(place, a_lafas_folder, monkeypatch):
+    """The check ended at one that is a subject, and passed over any other without a word."""
+    (a_lafas_folder / "more").mkdir()
+    lock(monkeypatch, a_lafas_folder / place)
+
+    data = read_data_set(a_lafas_folder)
+
+    assert {scan.specimen for scan in data.scans} == {"S01", "S02"} - {place}
+    ((kind, specimen, text),) = [(p.kind, p.specimen, p.text) for p in data.problems]
+    assert (kind, specimen) == ("unreadable", place)
+    assert text.startswith("cannot be read (Permission denied).")
+    assert data.left_out == [f"{place}: {text}"]
+
+
+def test_locked_text_of_a_lafas_subject_is_a_problem_of_that_subject(a_lafas_folder, monkeypatch):
+    lock(monkeypatch, a_lafas_folder / "S02" / "landmarks.txt")
+
+    data = read_data_set(a_lafas_folder)
+
+    assert (data.layout, [scan.specimen for scan in data.scans]) == ("lafas", ["S01"])
+    assert [(p.kind, p.specimen) for p in data.problems] == [("bad_landmarks", "S02")]
+    assert "cannot be read (Permission denied)" in data.problems[0].text
+
+
+def test_links_that_lead_nowhere_are_told(tmp_path):
+    """A share that is not mounted: its scans were left out without a word."""
+    write_plain_scans(tmp_path, ["anna"])
+    share = tmp_path / ".share"
+    for name in ("bert.obj", "more"):
+        link(tmp_path / name, share / name)
+
+    data = read_data_set(tmp_path)
+
+    assert [scan.specimen for scan in data.scans] == ["anna"]
+    where = {name: (tmp_path / name).readlink() for name in ("bert.obj", "more")}
+    assert [(p.kind, p.specimen, p.text) for p in data.problems] == [
+        ("unreadable", name, f"leads nowhere: {to} is not there. Connect it, or delete the link.")
+        for name, to in where.items()
+    ]
+
+
 def link(path, target):
     try:
         path.symlink_to(target)
@@ -242,7 +306,7 @@ def test_long_text_beside_a_mesh_is_not_read_whole(a_lafas_folder, monkeypatch):
     (folder / "frames.txt").mkdir()
     monkeypatch.setattr(Path, "read_text", None)
 
-    assert not layouts._has_lafas_rows(list_files(folder))
+    assert not layouts._has_lafas_rows(list_files(folder)[0])
 
 
 def test_note_beside_a_plain_scan_makes_no_lafas_of_it(tmp_path):
