@@ -63,8 +63,7 @@ class Halo:
             self.node = self._make()
         landmarks = self._landmarks.landmark_set()
         classes = classify_errors(landmarks)
-        radii = np.fmax(landmarks.expected_error_mm, _SMALLEST_RADIUS_MM)
-        radii[np.isnan(landmarks.expected_error_mm)] = _SMALLEST_RADIUS_MM
+        radii = np.fmax(landmarks.expected_error_mm, _SMALLEST_RADIUS_MM)  # also of unknown ones
         chosen = [int(index) for index in np.flatnonzero((classes >= 0) & ~is_reviewed)]
         spheres = [(index, radii[index], COLORS[int(classes[index])]) for index in chosen]
         if current is not None and classes[current] >= 0:

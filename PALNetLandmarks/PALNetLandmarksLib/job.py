@@ -25,7 +25,6 @@ class BackgroundJob:
     def __init__(self, function, *arguments):
         self.result = None
         self.error = None
-        self.is_cancelled = False
         self._started = time.perf_counter()
         self._thread = threading.Thread(
             target=self._run, args=(function, arguments), name="palnet", daemon=True
@@ -56,10 +55,6 @@ class BackgroundJob:
     def wait(self):
         """Wait until the worker has ended."""
         self._thread.join()
-
-    def cancel(self):
-        """Give the work up: the thread runs to its end by itself, and nobody takes its result."""
-        self.is_cancelled = True
 
     def _run(self, function, arguments):
         try:

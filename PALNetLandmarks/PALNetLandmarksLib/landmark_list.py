@@ -94,7 +94,8 @@ class LandmarkList:
         """Status per landmark; a point moved behind our back is never called missing."""
         statuses = []
         for index, code in enumerate(read_values(self.node, STATUS_NAME)):
-            status = STATUS_CODES[int(code)]
+            is_known = 0 <= code < len(STATUS_CODES)  # a file may hold any number
+            status = STATUS_CODES[int(code)] if is_known else "undefined"
             placed = self.node.GetNthControlPointPositionStatus(index) == _DEFINED
             if placed != (status in PLACED):
                 status = "corrected" if placed else "undefined"

@@ -72,12 +72,13 @@ def hardened_by(landmarks):
 
 def _read(landmarks):
     """Give the transform and the positions of before, None if nobody noted them."""
-    text = landmarks.node.GetAttribute(ANCHOR_ATTRIBUTE)
-    if not text:
-        return None
-    anchor = json.loads(text)
-    rows = [[np.nan] * 3 if row is None else row for row in anchor["rows"]]
-    return np.array(anchor["to_world"]), np.array(rows, dtype=float).reshape(-1, 3)
+    try:
+        anchor = json.loads(landmarks.node.GetAttribute(ANCHOR_ATTRIBUTE) or "{}")
+        rows = [[np.nan] * 3 if row is None else row for row in anchor["rows"]]
+        to_world = np.array(anchor["to_world"], dtype=float).reshape(4, 4)
+        return to_world, np.array(rows, dtype=float).reshape(-1, 3)
+    except (ValueError, TypeError, KeyError):
+        return None  # the scene was edited by hand
 
 
 def _is_moved_by(matrix, before, now):

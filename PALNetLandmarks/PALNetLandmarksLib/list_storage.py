@@ -4,7 +4,7 @@
 A markups file keeps names, positions and measurements of a list, and nothing else of ours; node
 attributes and references live in the scene only. Status and expected error are therefore
 measurements with a value per control point, and the record of the detection is the description of
-a third: all of them survive .mrk.json and .mrb alike (Testing/scene/test_saving.py).
+a third: all of them survive .mrk.json and .mrb alike (Testing/scene/test_exchange_files.py).
 """
 
 from __future__ import annotations

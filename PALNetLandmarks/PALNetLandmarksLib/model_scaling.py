@@ -90,7 +90,10 @@ def scale_model(model_node, factor):
 
 def _scale_note(model_node):
     """Read the note of a scaling, if it is about the points and the file as they are now."""
-    note = json.loads(model_node.GetAttribute(SCALE_ATTRIBUTE) or "{}")
+    try:
+        note = dict(json.loads(model_node.GetAttribute(SCALE_ATTRIBUTE) or "{}"))
+    except (ValueError, TypeError):
+        return None  # the scene was edited by hand
     present = _present_points(model_node)
     return note if all(note.get(key) == value for key, value in present.items()) else None
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import slicer
 
-import palnet
 from palnet.exchange import read_landmarks
+from palnet.samples import example_truth
 from PALNetLandmarksLib.hand_over import save
 from PALNetLandmarksLib.landmark_list import LandmarkList
 from PALNetLandmarksLib.panel.input_section import load_example
@@ -86,5 +86,4 @@ def check_saving(test, detect):
 
 def _true_landmarks():
     """Read the true landmarks of the bundled face, in the scene's RAS."""
-    path = Path(palnet.__file__).parent / "samples" / "example.landmarks.csv"
-    return read_landmarks(path).to_frame("RAS").positions
+    return read_landmarks(example_truth()).to_frame("RAS").positions

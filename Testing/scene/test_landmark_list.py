@@ -12,8 +12,16 @@ from palnet.exchange import read_landmarks
 from palnet_scenes import N_LANDMARKS, a_record, saved_and_loaded, true_landmarks
 from PALNetLandmarksLib.landmark_list import LandmarkList, is_landmark_list
 from PALNetLandmarksLib.linking import all_lists, find_lists, find_model
+from PALNetLandmarksLib.list_anchor import ANCHOR_ATTRIBUTE
 from PALNetLandmarksLib.list_creation import create_list
-from PALNetLandmarksLib.list_storage import PROVENANCE_ATTRIBUTE
+from PALNetLandmarksLib.list_storage import (
+    PROVENANCE_ATTRIBUTE,
+    STATUS_NAME,
+    read_values,
+    write_values,
+)
+from PALNetLandmarksLib.model_scaling import SCALE_ATTRIBUTE, model_scale
+from PALNetLandmarksLib.review import Review
 
 MISSING = N_LANDMARKS - 1
 
@@ -218,6 +226,32 @@ def test_bundle_keeps_model_and_provenance(a_list, tmp_path):
     again = LandmarkList(slicer.util.getNode("Face landmarks"))
     assert again.model_node is slicer.util.getNode("Face")
     assert again.node.GetAttribute(PROVENANCE_ATTRIBUTE) == provenance
+
+
+@pytest.mark.parametrize("code", [-1, 5, 9, 1e9])
+def test_status_that_nobody_knows_is_no_confirmation(a_list, tmp_path, code):
+    codes = read_values(a_list.node, STATUS_NAME)
+    codes[[3, MISSING]] = code
+    write_values(a_list.node, STATUS_NAME, codes)
+    path = tmp_path / "face.mrk.json"
+    assert slicer.util.saveNode(a_list.node, str(path), properties={})
+
+    again = LandmarkList(slicer.util.loadMarkups(str(path)))
+
+    assert (again.status[3], again.status[MISSING]) == ("corrected", "undefined")
+    assert again.status == read_landmarks(path).status
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '{"rows": 3, "to_world": 1}', '{"rows": [[1, 2]]}'])
+def test_scene_whose_notes_were_edited_by_hand_can_be_worked_with(a_list, a_face, text):
+    a_list.node.SetAttribute(ANCHOR_ATTRIBUTE, text)
+    a_face.SetAttribute(SCALE_ATTRIBUTE, text)
+
+    review = Review(LandmarkList(a_list.node))
+    review.confirm(3)
+
+    assert (a_list.status[3], model_scale(a_face)) == ("confirmed", 1.0)
+    review.close()
 
 
 def test_library_reads_what_slicer_saved(a_list, tmp_path):

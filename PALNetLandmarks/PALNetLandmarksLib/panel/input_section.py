@@ -11,6 +11,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from palnet.errors import PalnetError
+from palnet.samples import example_scan
 from palnet.surface import MESH_SUFFIXES, UNIT_NAMES
 from PALNetLandmarksLib.job import BackgroundJob
 from PALNetLandmarksLib.linking import find_lists, linked_lists
@@ -251,10 +252,7 @@ def load_example():
     vtkMRMLModelNode
         The model.
     """
-    import palnet
-
-    path = Path(palnet.__file__).parent / "samples" / "example.ply"
-    model = slicer.util.loadModel(str(path))
+    model = slicer.util.loadModel(str(example_scan()))
     model.SetName(slicer.mrmlScene.GenerateUniqueName(EXAMPLE_NAME))
     model.GetDisplayNode().SetColor(*_SKIN_COLOR)
     return model

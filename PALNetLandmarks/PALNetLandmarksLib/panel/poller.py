@@ -49,9 +49,7 @@ class Poller:
         self._timer.start()
 
     def stop(self):
-        """Give the job up."""
-        if self._job is not None:
-            self._job.cancel()
+        """Give the job up: its thread runs to its end by itself, and nobody takes its result."""
         self._job = None
         self._timer.stop()
 

@@ -8,7 +8,7 @@ from palnet.surface._mesh import Finding, Mesh
 from palnet.surface._prepare import prepare_surface
 from palnet.surface._project import Projection, project_onto_triangles
 from palnet.surface._read import MESH_SUFFIXES, read_mesh
-from palnet.surface._sample import PointCloud, sample_surface, thin_points
+from palnet.surface._sample import PointCloud, sample_surface
 from palnet.surface._surface import Surface, crop_surface, find_long_triangles
 from palnet.surface._units import UNIT_NAMES, Unit, check_size, parse_unit, plausible_units
 from palnet.surface._write import write_ply
@@ -35,6 +35,5 @@ __all__ = [
     "read_mesh",
     "sample_surface",
     "thin_mesh",
-    "thin_points",
     "write_ply",
 ]

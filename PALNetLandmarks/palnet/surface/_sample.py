@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from palnet.surface._surface import Surface
 
-__all__ = ["PointCloud", "sample_surface", "thin_points"]
+__all__ = ["PointCloud", "sample_surface"]
 
 LONGEST_EDGE = 1.0
 """Triangles are halved until no edge is longer than this times the spacing. With 0.5 the density
@@ -121,29 +121,6 @@ def sample_surface(
                 weights = 0.5 * stride * np.sqrt(_squared_columns(crosses))
                 sums.add((a + b + c) / 3.0, crosses, weights)
     return sums.to_cloud(min_weight=MIN_CELL_SHARE * spacing_mm**2)
-
-
-def thin_points(cloud: PointCloud, spacing_mm: float) -> PointCloud:
-    """Thin a point cloud to at most about one point for every spacing_mm^2.
-
-    Parameters
-    ----------
-    cloud : PointCloud
-        Points with normals.
-    spacing_mm : float
-        Distance between points.
-
-    Returns
-    -------
-    PointCloud
-        Means of the points in each cell, in the order of the cells.
-    """
-    _check_spacing(spacing_mm)
-    sums = _CellSums(spacing_mm, cloud.points_mm)
-    for part in chunks(len(cloud.points_mm)):
-        points, normals = cloud.points_mm[part].T, cloud.normals[part].T
-        sums.add(points, normals, np.ones(points.shape[1]))
-    return sums.to_cloud(min_weight=0.0)
 
 
 def _check_spacing(spacing_mm: float) -> None:

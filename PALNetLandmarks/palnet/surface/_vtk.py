@@ -35,7 +35,7 @@ TYPES = {
 
 CELLS = ("vertices", "lines", "polygons", "triangle_strips")
 ATTRIBUTES = ("point_data", "cell_data")
-OFFSETS_VERSION = 5.0
+OFFSETS_VERSION = 5.1
 """From this version on, cells are stored as offsets and connectivity."""
 
 NEXT_WORD = re.compile(rb"\n[ \t]*(?!(?:nan|inf(?:inity)?)\b)[a-z_]", re.IGNORECASE)
@@ -185,7 +185,7 @@ def _read_cells(cursor: _Cursor, words: list[str], version: float) -> NDArray[np
     """Triangles of one cell section; none of vertices and lines."""
     keyword = words[0].lower()
     first, second = _whole(cursor, words, 1), _whole(cursor, words, 2)
-    if version > OFFSETS_VERSION:
+    if version >= OFFSETS_VERSION:
         offsets = _read_named(cursor, "OFFSETS", first)
         corners = _read_named(cursor, "CONNECTIVITY", second)
         counts = np.diff(offsets)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from palnet._page import atlas_of
+from palnet._span import WRONG_ORDER_MM
 from palnet.face.similarity import apply_similarity, fit_similarity, similarity_scale
 from palnet.face.verdict import LARGEST_FACE, SMALLEST_FACE
 from palnet.training.common_shape import common_shape, median_shape
@@ -81,9 +82,6 @@ PLACE_UNKNOWN = (
     *("mirrored", "wrong_order", "odd_size"),
 )
 MIN_PEOPLE = 5
-# Median distance of landmarks from those of the mean face that was laid over them: people lie
-# around 4 mm, landmarks in another order at 20 and more.
-WRONG_ORDER_MM = 12.0
 # The mirrored configuration has to fit so much better to say that left and right are exchanged.
 MIRRORED_SHARE = 0.75
 # Landmarks this far from the fitted mean are looked at: in the wrong place, or exchanged.

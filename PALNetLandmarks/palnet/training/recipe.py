@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 # Points of each half of a patch that a training may draw: no more than the smallest reach that
-# they are drawn from (`palnet.training.landmarks`).
+# they are drawn from (`palnet.training.drawing`).
 MOST_DRAWN = 64
 # Notes in a run folder what makes it.
 CLAIM_NAME = "recipe.json"

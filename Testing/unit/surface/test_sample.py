@@ -16,7 +16,6 @@ from palnet.surface import (
     prepare_surface,
     project_onto_triangles,
     sample_surface,
-    thin_points,
 )
 from palnet_meshes import make_head, shuffle
 
@@ -164,33 +163,12 @@ def test_a_stray_triangle_of_kilometres_does_not_fill_the_memory():
     assert near.sum() * 9.0 / _area(prepare_surface(head, MM)) == pytest.approx(1.05, abs=0.1)
 
 
-def test_thinning_gives_the_density_of_sampling():
-    sphere = make_sphere(120, 240)
-
-    thinned = thin_points(sample_surface(sphere, 0.7), 3.0)
-
-    expected = len(sample_surface(sphere, 3.0).points_mm)
-    assert len(thinned.points_mm) == pytest.approx(expected, rel=0.12)  # it keeps small cells
-    assert np.abs(np.linalg.norm(thinned.points_mm, axis=1) - 80.0).max() < 0.15
-
-
-def test_thinning_leaves_a_sparse_cloud_alone():
-    cloud = sample_surface(make_sphere(40, 80), 8.0)
-
-    thinned = thin_points(cloud, 0.5)
-
-    order, expected = np.lexsort(thinned.points_mm.T), np.lexsort(cloud.points_mm.T)
-    np.testing.assert_allclose(thinned.points_mm[order], cloud.points_mm[expected], atol=1e-12)
-
-
 @pytest.mark.parametrize("spacing_mm", [0.0, -1.0, np.nan, np.inf])
 def test_a_spacing_is_positive_and_finite(spacing_mm):
     sphere = make_sphere(8, 16)
 
     with pytest.raises(ValueError, match="spacing_mm must be positive and finite"):
         sample_surface(sphere, spacing_mm)
-    with pytest.raises(ValueError, match="spacing_mm must be positive and finite"):
-        thin_points(PointCloud(np.eye(3), np.eye(3)), spacing_mm)
 
 
 def test_a_cloud_needs_as_many_normals_as_points():
