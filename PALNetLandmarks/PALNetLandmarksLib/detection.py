@@ -102,8 +102,8 @@ class DetectionRun:
         name = self._model_node.GetName()
         landmarks = self._list_for(detection.landmarks.scheme)
         landmarks.reconcile()
-        replaced = self._replace
-        if self._when_started is not None:  # but what was decided anew while the detection ran
+        replaced = self._replace if landmarks.node is self._list_node else frozenset()
+        if replaced:  # but what was decided anew while the detection ran
             replaced -= set(self._when_started.changed_in(landmarks.state()))
         kept = [index for index in landmarks.edited if index not in replaced]
         record = describe_detection(detection, detection.landmarks, scan_name=name, files=())

@@ -29,6 +29,8 @@ __all__ = [
     "write_text",
 ]
 
+# Folders that systems make on every disk, closed to users.
+SYSTEM_FOLDERS = ("lost+found", "System Volume Information", "$RECYCLE.BIN")
 # Names that stand for devices in every folder of Windows, whatever they end in.
 _DEVICE = re.compile(r"(CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])(?=\.|$)", re.IGNORECASE)
 # Windows finds no file of a longer path, unless long ones are enabled on that computer.

@@ -34,6 +34,9 @@ WRONG_ORDER_MM = 12.0
 MIN_IN_ORDER = 6
 """Fewer landmarks can be laid over nearly any others."""
 
+MIN_UPPER = 3
+"""So many of them have to lie above the middle of the face."""
+
 
 def measure_spread(landmarks: LandmarkSet) -> float:
     """Give the mean distance of the placed landmarks from their mean, in their own numbers.
@@ -91,13 +94,17 @@ def doubt_order(landmarks: LandmarkSet) -> str | None:
     str or None
         What is odd, in a sentence for a user.
     """
-    place_of = _mean_face()
-    is_known = [code in place_of for code in landmarks.scheme.codes]
+    place_of, side_of = _mean_face(), _sides()
+    # A lab may call a side as it sees it.
+    is_known = [side_of.get(entry.code) == entry.side for entry in landmarks.scheme.landmarks]
     chosen = np.flatnonzero(landmarks.is_placed & is_known)
     if len(chosen) < MIN_IN_ORDER:
         return None
     mean = np.array([place_of[landmarks.scheme.codes[index]] for index in chosen])
     positions = landmarks.positions_mm[chosen]
+    # An open jaw takes what lies on it far from a closed one; the upper face holds the rest.
+    if (mean[:, 1] > 0).sum() < MIN_UPPER or not np.ptp(positions, axis=0).any():
+        return None
     off = _misfit(positions, mean)
     if off <= WRONG_ORDER_MM:
         return None
@@ -120,3 +127,9 @@ def _mean_face() -> dict[str, NDArray[np.float64]]:
     """Give the mean landmarks of the shipped model by their codes, in millimetres."""
     model = read_model()
     return dict(zip(model.scheme.codes, model.atlas.landmark_mean_mm, strict=True))
+
+
+@cache
+def _sides() -> dict[str, str]:
+    """Give the side of each landmark of the shipped model by its code."""
+    return {entry.code: entry.side for entry in read_model().scheme.landmarks}

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import platform
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -162,10 +162,12 @@ def detect(
         mesh = scan if isinstance(scan, Mesh) else read_mesh(scan)
     units = _units(mesh, unit)
     with watch.stage("prepare"):
-        # In the largest unit a dense scan is thinned least: the others get no triangles back.
-        surface = prepare_scan(mesh, max(units, key=lambda each: each.mm_per_unit))
+        surface = prepare_scan(mesh, units[0])
     is_given = unit != "auto"
-    found = find_face(surface, units, network_model, watch, is_unit_known=is_given)
+    # One that was thinned in one unit has lost too much for a larger one.
+    is_thinned = any(finding.code == "thinned" for finding in surface.findings)
+    prepare = partial(prepare_scan, mesh) if is_thinned else surface.rescaled
+    found = find_face(surface, units, network_model, watch, is_unit_known=is_given, prepare=prepare)
     placement = place_landmarks(found, network_model, watch)
     with watch.stage("project"):
         landmarks = _to_landmarks(placement, found, network_model, mesh)

@@ -12,7 +12,7 @@ from palnet.face.similarity import compose_similarity, similarity_scale
 from palnet.judging import Judge, Stopwatch, Verdict, fit_face, fit_face_by_landmarks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     import numpy as np
     from numpy.typing import NDArray
@@ -54,6 +54,7 @@ def find_face(
     watch: Stopwatch | None = None,
     *,
     is_unit_known: bool,
+    prepare: Callable[[Unit], Surface] | None = None,
 ) -> FoundFace:
     """Try each plausible unit and pose; the first sure face that passes the verdict is taken.
 
@@ -72,6 +73,8 @@ def find_face(
         Gets the time of the stages ``pose``, ``fit`` and ``network``.
     is_unit_known : bool
         Whether the unit was given, and not guessed from the size.
+    prepare : callable, optional
+        Gives the scan in another unit; by default the surface, rescaled.
 
     Returns
     -------
@@ -84,12 +87,13 @@ def find_face(
         With the reason why the likeliest guess is no usable face.
     """
     judge = Judge(model, watch or Stopwatch(), is_unit_known=is_unit_known)
-    first = _search(surface, units, judge)
+    scan = _Scan(surface, prepare or surface.rescaled)
+    first = _search(scan, units, judge)
     found = [first.verdict]
     if first.verdict is None and judge.by_network and not first.is_settled:
         found.append(_judge_by_landmarks(first))
     if not any(verdict.is_sure for verdict in found if verdict) and first.best_score < POOR_SCORE:
-        found.append(_search(surface, units, judge, once_more=True).verdict)
+        found.append(_search(scan, units, judge, once_more=True).verdict)
     surest = _surest(found)
     if surest is None:
         unit, refusal = first.refusals[0]
@@ -149,14 +153,25 @@ class _Search:
         return hopeful or _surest(each.verdict for each in self.passed)
 
 
+class _Scan:
+    """The scan in each unit that is tried, prepared once."""
+
+    def __init__(self, surface: Surface, prepare: Callable[[Unit], Surface]) -> None:
+        self._in_unit, self._prepare = {surface.unit: surface}, prepare
+
+    def in_unit(self, unit: Unit) -> Surface:
+        if unit not in self._in_unit:
+            self._in_unit[unit] = self._prepare(unit)
+        return self._in_unit[unit]
+
+
 def _search(
-    surface: Surface, units: tuple[Unit, ...], judge: Judge, *, once_more: bool = False
+    scan: _Scan, units: tuple[Unit, ...], judge: Judge, *, once_more: bool = False
 ) -> _Search:
     """Judge the guesses in each unit until one is sure; then what is left is doubted more."""
     search = _Search([], [], [])
     for unit in units:
-        scaled = surface if unit == surface.unit else surface.rescaled(unit)
-        poses = _Poses(scaled, judge, once_more=once_more)
+        poses = _Poses(scan.in_unit(unit), judge, once_more=once_more)
         passed: list[_Passed] = []
         for candidate in poses.to_judge(or_the_best=not search.poses):
             verdict = poses.verdict_on(candidate)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from palnet._files import is_too_long
+from palnet._files import SYSTEM_FOLDERS, is_too_long
 from palnet.errors import UsageError
 from palnet.landmarks import printable_name
 
@@ -228,7 +228,9 @@ def _entries_below(folder: Path) -> tuple[list[Path], list[Path]]:
 
 
 def _is_hidden(path: Path, folder: Path) -> bool:
-    return any(part.startswith(".") for part in path.relative_to(folder).parts)
+    """Whether a person or a system hid what is below a folder."""
+    parts = path.relative_to(folder).parts
+    return any(part.startswith(".") or part in SYSTEM_FOLDERS for part in parts)
 
 
 def _absolute(path: Path) -> Path:
@@ -266,6 +268,8 @@ def _targets(scan: Path, name: str, options: BatchOptions) -> set[str]:
 
     Many file systems take Face and face for one name, and accents are written in two ways.
     """
+    if scan.is_dir():
+        return set()  # one that cannot be listed, for which nothing is written
     landmark_files, record, _ = _files_of(scan, name, options)
     return {printable_name(str(path)).casefold() for path in (*landmark_files, record)}
 

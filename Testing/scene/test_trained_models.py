@@ -42,6 +42,17 @@ def test_landmarks_are_those_of_the_lab_and_lie_on_the_face(a_face, a_model_file
     assert errors.mean() < 2.0
 
 
+def test_ticked_landmarks_of_another_scheme_do_not_stop_a_detection(a_list, a_face, a_model_file):
+    review = Review(a_list)
+    review.confirm(3)
+    review.close()
+
+    _, found = run_with(a_face, a_model_file, a_list.node, [3])
+
+    assert found.node is not a_list.node
+    assert a_list.status[3] == "confirmed"
+
+
 def test_list_says_by_name_and_hash_what_made_it(a_face, a_model_file):
     _, landmarks = run_with(a_face, a_model_file)
 

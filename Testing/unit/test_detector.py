@@ -113,7 +113,7 @@ def test_dense_scan_is_thinned_as_in_the_unit_that_it_turns_out_to_have(the_exam
     """Of one in centimeters that was first taken for millimeters nothing would be left."""
     monkeypatch.setattr(_dense, "DENSE_POINTS", 10_000)
     monkeypatch.setattr(_dense, "THIN_CELL_MM", 3.0)
-    units = parse_unit("mm"), parse_unit("cm")
+    units = parse_unit("mm"), parse_unit("cm"), parse_unit("in")
     monkeypatch.setattr(detector, "plausible_units", lambda _: units)
     mesh = replace(the_example.mesh, points=the_example.mesh.points / 10)
 

@@ -83,7 +83,8 @@ def test_plan_jobs_takes_as_many_folders_as_tell_scans_apart(a_head_file, tmp_pa
 def test_folder_without_rights_is_told_and_the_others_done(a_head_file, tmp_path, monkeypatch):
     cohort, locked = tmp_path / "cohort", tmp_path / "cohort" / "locked"
     locked.mkdir(parents=True)
-    shutil.copy(a_head_file, cohort / "anna.obj")
+    for name in ("anna.obj", "locked.obj"):  # one of the folder's name, too
+        shutil.copy(a_head_file, cohort / name)
     list_folder, may = os.scandir, os.access
 
     def refuse(path):
@@ -99,7 +100,7 @@ def test_folder_without_rights_is_told_and_the_others_done(a_head_file, tmp_path
     results = [process_fake(job) for job in plan_jobs(scans, BatchOptions(output=tmp_path / "out"))]
 
     told = [(result.scan.name, result.outcome) for result in results]
-    assert told == [("anna.obj", "done"), ("locked", "unreadable")]
+    assert told == [("anna.obj", "done"), ("locked", "unreadable"), ("locked.obj", "done")]
     assert "locked: is a folder that cannot be listed. Check the rights." in results[1].message
 
 

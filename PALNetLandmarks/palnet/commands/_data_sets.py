@@ -49,28 +49,27 @@ def refuse_bad_data(data: DataSet, harmless: Container[str] = ()) -> None:
         raise UsageError(msg)
 
 
-def refuse_run_among_scans(data: DataSet, folder: Path, output: Path) -> None:
+def refuse_run_among_scans(folder: Path, output: Path) -> None:
     """Refuse a run folder that holds the scans: its tables would be read as their landmarks.
 
     Parameters
     ----------
-    data : DataSet
-        The scans.
     folder : Path
-        Where they were found.
+        The data set's.
     output : Path
         The run folder; it may lie within the data set's, which then leaves it out.
 
     Raises
     ------
     UsageError
-        If the run folder is that of the data set, or one below it with scans.
+        If the run folder is that of the data set, or one with scans or landmarks of it.
     """
     from palnet.errors import UsageError
+    from palnet.training.data_files import list_files, may_be_data
 
     run, whole = output.resolve(), folder.resolve()
-    is_below = whole in run.parents
-    holds_scans = is_below and any(run in s.mesh_path.resolve().parents for s in data.scans)
-    if run == whole or holds_scans:
-        msg = f"-o {output}: holds the scans. Name another folder for the run, beside them."
+    places = {path.parent.resolve() for path in list_files(folder)[0] if may_be_data(path)}
+    holds_data = any(run == place or run in place.parents for place in places)
+    if run == whole or (holds_data and run not in whole.parents):
+        msg = f"-o {output}: holds scans or landmarks. Name another folder for the run."
         raise UsageError(msg)

@@ -22,6 +22,7 @@ __all__ = [
     "add_reading_options",
     "find_landmark_files",
     "hint_at_lenient",
+    "is_output",
     "may_be_read",
     "read_all",
     "scheme_of_run",
@@ -48,11 +49,14 @@ _LENIENT_HELP = "warn of what is doubtful in a landmark file, and take what is c
 _FRAME_HELP = "axes of landmark files that do not name them: the scan file's own, LPS or RAS [file]"
 
 
-def find_landmark_files(paths: Iterable[Path], scheme: Scheme | str | None = None) -> list[Path]:
+def find_landmark_files(
+    paths: Iterable[Path], scheme: Scheme | str | None = None, *, output: Path | None = None
+) -> list[Path]:
     """List the landmark files that files and folders stand for.
 
     Of the files of a folder that share a name, the one of the format that holds most is taken, and
-    any other that holds specimens which the one taken lacks; the rest are told on stderr.
+    any other that holds specimens which the one taken lacks; the rest are told on stderr. What is
+    to be written is no part of a folder, though an earlier run has left it there.
     """
     from palnet.errors import UsageError
     from palnet.exchange import FORMATS, find_format
@@ -66,7 +70,8 @@ def find_landmark_files(paths: Iterable[Path], scheme: Scheme | str | None = Non
             _check_no_folder_is_meant(path, suffixes)
             found.append(path)
             continue
-        files = [f for f in path.iterdir() if may_be_read(f) and f.name.lower().endswith(suffixes)]
+        inside = (file for file in path.iterdir() if not is_output(file, output))
+        files = [f for f in inside if may_be_read(f) and f.name.lower().endswith(suffixes)]
         files = _without_other_tables(files)
         by_stem: dict[str, list[Path]] = {}
         for file in sorted(files, key=lambda file: (rank[find_format(file).name], file.name)):
@@ -97,6 +102,11 @@ def scheme_of_run(path: Path) -> str | None:
     scheme = run / SCHEME_FILE
     is_there = path.is_dir() and (run / "recipe.json").is_file() and scheme.is_file()
     return str(scheme) if is_there else None
+
+
+def is_output(path: Path, output: Path | None) -> bool:
+    """Whether a file of a folder is the one to be written, in whatever way they are named."""
+    return output is not None and path.name == output.name and path.resolve() == output.resolve()
 
 
 def may_be_read(path: Path) -> bool:

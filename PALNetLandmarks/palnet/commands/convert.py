@@ -154,24 +154,18 @@ def _is_file_of(output: Path, target: Format) -> bool:
 
 
 def _find_files(arguments: argparse.Namespace) -> list[Path]:
-    """List the files to read; what an earlier run wrote into a folder is no part of that folder."""
-    named = set(arguments.files)
-    output = None if arguments.output is None else arguments.output.absolute()
-    return [f for f in _list_files(arguments) if f in named or f.absolute() != output]
-
-
-def _list_files(arguments: argparse.Namespace) -> list[Path]:
-    """Of a folder those of the format asked for, else one a specimen."""
-    from palnet.commands._landmark_files import find_landmark_files
+    """List the files to read: of a folder those of the format asked for, else one a specimen."""
+    from palnet.commands._landmark_files import find_landmark_files, is_output
     from palnet.errors import UsageError
     from palnet.exchange import get_format
 
     if arguments.source is None:
-        return find_landmark_files(arguments.files, arguments.scheme)
+        return find_landmark_files(arguments.files, arguments.scheme, output=arguments.output)
     suffix = get_format(arguments.source).suffix
     found: list[Path] = []
     for path in arguments.files:
         inside = sorted(path.glob("*")) if path.is_dir() else []
+        inside = [file for file in inside if not is_output(file, arguments.output)]
         files = [f for f in inside if f.name.lower().endswith(suffix) and may_be_read(f)]
         if path.is_dir() and not files:
             msg = f"{path}: the folder holds no file that ends in {suffix}."

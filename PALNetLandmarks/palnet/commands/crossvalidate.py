@@ -93,7 +93,7 @@ def _cross_validate(arguments: argparse.Namespace) -> tuple[Sequence[FoldResult]
 
     protocol = _read_protocol(arguments)
     data = read_data_set(arguments.folder, arguments.scheme)
-    refuse_run_among_scans(data, arguments.folder, arguments.output)
+    refuse_run_among_scans(arguments.folder, arguments.output)
     if not arguments.anyway:
         on_first(partial(_check, data, protocol, arguments.output))
     people = [scan.person for scan in data.scans]  # before the preparation: are they enough?

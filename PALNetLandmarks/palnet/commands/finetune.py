@@ -86,7 +86,7 @@ def finetune(arguments: argparse.Namespace) -> int:
     protocol = replace(protocol, **{name: v for name, v in given.items() if v is not None})
     model = read_model(protocol.start)
     data = read_data_set(arguments.folder, arguments.scheme or model.scheme)
-    refuse_run_among_scans(data, arguments.folder, arguments.output)
+    refuse_run_among_scans(arguments.folder, arguments.output)
     check_scheme(data.scheme, model)
     # A run that has begun was checked then.
     if not arguments.anyway and not (arguments.output / "recipe.json").exists():

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["add_parser", "measure"]
 
 TABLE_NAME = "measurements.csv"
+# Of a run that was broken off; the whole one of an earlier run stays.
+PARTIAL_NAME = "measurements.partial.csv"
 
 _EPILOG = """\
 It writes DIR/measurements.csv, a row a specimen and measurement, and DIR/<name>.html, a page a
@@ -116,10 +118,15 @@ def measure(arguments: argparse.Namespace) -> int:
             done.append((names[job.name], _measure_one(job, arguments)))
             taken = sum(entry.is_measured for entry in done[-1][1])
             print(f"{job.name}: {taken} of {len(done[-1][1])} measurements", flush=True)
-    finally:  # also where it is broken off: hours may have gone into what is there
+    except BaseException:  # also Ctrl-C: hours may have gone into what is there
         if done:
-            write_text(table, table_of_measurements(done), overwrite=arguments.overwrite)
-            print(f"{len(done)} specimens: {table}")
+            part = arguments.output / PARTIAL_NAME
+            write_text(part, table_of_measurements(done), overwrite=True)
+            print(f"broken off: {len(done)} of {len(jobs)} specimens: {part}")
+        raise
+    if done:
+        write_text(table, table_of_measurements(done), overwrite=arguments.overwrite)
+        print(f"{len(done)} specimens: {table}")
     return 0 if all(specimens for _, specimens in read) else 1
 
 

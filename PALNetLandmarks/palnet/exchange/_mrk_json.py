@@ -10,13 +10,21 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
 from palnet._stored import parse_json
-from palnet.exchange._format import OTHER_NAMES, Format, listing, read_one, write_one
+from palnet.exchange._format import (
+    OTHER_NAMES,
+    Format,
+    FormatWarning,
+    listing,
+    read_one,
+    write_one,
+)
 from palnet.exchange._numbers import number_fields
 from palnet.landmarks import PLACED, LandmarkSet
 from palnet.scheme import (
@@ -125,7 +133,7 @@ def read_mrk_json(reading: Reading) -> LandmarkSet:
     own = markup.get("palnet", {})
     own = own if isinstance(own, dict) else {}
     scheme = reading.scheme or _read_scheme(reading, markup, own)
-    labels = _labels(markup) if reading.scheme else _codes_of(markup, scheme)
+    labels = _codes_of(reading, markup, scheme)
     positions = _read_positions(reading, markup, scheme, labels)
     measurements = _read_measurements(reading, markup, scheme, labels)
     errors = measurements.get(_ERROR_NAME, np.full(len(scheme), _UNKNOWN_ERROR))
@@ -281,18 +289,28 @@ def _labels(markup: dict[str, Any]) -> list[str]:
     return [str(point.get("label")) for point in _control_points(markup)]
 
 
-def _codes_of(markup: dict[str, Any], scheme: Scheme) -> list[str]:
+def _codes_of(reading: Reading, markup: dict[str, Any], scheme: Scheme) -> list[str]:
     """Name the landmark of each control point, also of one whose label somebody has changed.
 
     A list that carries its scheme has been in our hands: its other points are where they were.
     """
     labels = _labels(markup)
-    if "description" not in _measurement(markup, _SCHEME_NAME) or len(labels) != len(scheme):
+    carried = _measurement(markup, _SCHEME_NAME).get("description")
+    try:
+        is_this = scheme_from_dict(parse_json(str(carried))).codes == scheme.codes
+    except ValueError:
+        is_this = False
+    if not is_this or len(labels) != len(scheme):
         return labels
-    return [
+    codes = [
         code if label not in scheme.codes and code not in labels else label
         for label, code in zip(labels, scheme.codes, strict=True)
     ]
+    for label, code in zip(labels, codes, strict=True):
+        if label != code:
+            text = f"control point {label!r} is taken for {code}, in whose place it stands."
+            warnings.warn(f"{reading.where(None)}: {text}", FormatWarning, stacklevel=2)
+    return codes
 
 
 def _find_lines(reading: Reading, n_points: int) -> list[int | None]:

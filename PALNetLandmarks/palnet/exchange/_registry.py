@@ -154,7 +154,8 @@ def is_other_table(path: Path) -> bool:
 
 def _name_positions(columns: set[str]) -> bool:
     """Whether columns are coordinates, in whatever way a program may name them."""
-    if columns & {"x", "y", "z"} or any(column.endswith("_x") for column in columns):
+    anatomical = columns >= {"l", "p", "s"} or columns >= {"r", "a", "s"}
+    if anatomical or columns & {"x", "y", "z"} or any(column.endswith("_x") for column in columns):
         return True
     # lm1.x, x1, prnX: three that differ in that letter alone.
     return any(

@@ -31,6 +31,8 @@ _MAX_MEDIAN_GAP_MM = 6.0
 # far from it as without.
 _ON_SCAN_MM = 1.0
 _CLEARLY_NEARER = 0.3
+# Fewer may come near it by chance.
+_FEWEST_TO_TURN = 8
 # Findings of a scan whose normals are not those of the skin, or cancel.
 _FACING_BOTH_WAYS = {"inconsistent_winding", "duplicate_triangles"}
 
@@ -85,6 +87,8 @@ def match_scan(mesh: Mesh, landmarks: LandmarkSet) -> Mesh:
 
 def _check_axes(mesh: Mesh, landmarks: LandmarkSet) -> None:
     """Refuse LPS taken for RAS: a face turned half about z may come to lie near itself."""
+    if landmarks.is_placed.sum() < _FEWEST_TO_TURN:
+        return
     turned = replace(mesh, points=mesh.points * [-1.0, -1.0, 1.0])
     # Vertices tell at once that it is the other way; where they lie wide apart triangles tell.
     if _median_gap_mm(turned, landmarks) >= _median_gap_mm(mesh, landmarks):

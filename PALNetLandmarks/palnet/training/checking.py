@@ -29,7 +29,6 @@ __all__ = ["ERRORS", "KINDS", "WARNINGS", "CheckReport", "check_data_set"]
 
 ERRORS = {
     "no_scans": "no scan with landmarks was found",
-    "unreadable": "a file or folder cannot be looked at, or is a link that leads nowhere",
     "bad_mesh": "a mesh cannot be read",
     "bad_size": "a mesh is no face in any unit",
     "bad_landmarks": "a landmark file cannot be read",
@@ -58,6 +57,7 @@ ERRORS = {
 """What spoils a training, by the kind of `Problem`."""
 
 WARNINGS = {
+    "unreadable": "a file or folder cannot be looked at, or is a link that leads nowhere",
     "no_landmarks": "a mesh without landmarks",
     "no_mesh": "landmarks without a mesh",
     "doubtful_landmarks": "a landmark file that was read in part",
@@ -81,6 +81,8 @@ PLACE_UNKNOWN = (
     *("at_origin", "coincident", "flat", "elsewhere", "other_axes", "other_unit", "already_moved"),
     *("mirrored", "wrong_order", "odd_size"),
 )
+# What makes landmarks of different people alike.
+UNIT_UNKNOWN = ("at_origin", "coincident", "flat", "other_unit")
 MIN_PEOPLE = 5
 # The mirrored configuration has to fit so much better to say that left and right are exchanged.
 MIRRORED_SHARE = 0.75
@@ -145,7 +147,7 @@ def check_data_set(data: DataSet) -> CheckReport:
         problems += found
         if checked is not None:
             loaded.append((scan, checked))
-    odd = {problem.specimen for problem in problems if problem.kind in PLACE_UNKNOWN}
+    odd = {problem.specimen for problem in problems if problem.kind in UNIT_UNKNOWN}
     problems += [*_count(loaded, data.scheme), *_find_copies(loaded, odd)]
     for compare in (_compare_shapes, _compare_frames):
         spoilt = {problem.specimen for problem in problems if problem.kind in PLACE_UNKNOWN}
@@ -216,7 +218,8 @@ def _find_copies(loaded: Loaded, odd: Collection[str]) -> Iterator[Problem]:
             text = f"{names} hold the same mesh. Delete all but one, or name one person."
             yield Problem("same_mesh", same[0].specimen, text)
             copied |= {scan.specimen for scan in same}
-    rest = [(scan, each) for scan, each in loaded if scan.specimen not in copied | set(odd)]
+    left_out = copied | set(odd)
+    rest = [(scan, each) for scan, each in loaded if scan.specimen not in left_out]
     # Distances between landmarks do not change with the place of a copy.
     distances = np.array([_pair_distances(checked) for _, checked in rest])
     for row, (scan, _) in enumerate(rest):

@@ -8,12 +8,14 @@ import os
 import stat
 from pathlib import Path
 
+from palnet._files import SYSTEM_FOLDERS
+from palnet.exchange import FORMATS
 from palnet.landmarks import printable_name
 from palnet.surface import MESH_SUFFIXES
 from palnet.training.dataset import Problem
 from palnet.training.recipe import CLAIM_NAME
 
-__all__ = ["is_mesh", "list_files"]
+__all__ = ["is_mesh", "list_files", "may_be_data"]
 
 
 def is_mesh(path: Path) -> bool:
@@ -24,12 +26,12 @@ def is_mesh(path: Path) -> bool:
 def _is_run_folder(folder: Path) -> bool:
     """Whether a folder is one of a training: its tables and predictions are no annotations.
 
-    It holds the recipe of a run, and no mesh: no training writes one, and scans that lie there are
-    somebody's.
+    It holds the recipe of a run, and no mesh at any depth: no training writes one, and scans that
+    lie there are somebody's.
     """
     try:
         is_claimed = (folder / CLAIM_NAME).is_file()
-        return is_claimed and not any(is_mesh(path) for path in folder.iterdir())
+        return is_claimed and not any(is_mesh(path) for path in folder.rglob("*"))
     except OSError:  # one that cannot be read is told where it is looked into
         return False
 
@@ -55,18 +57,29 @@ def list_files(folder: Path) -> tuple[list[Path], list[Problem]]:
     def tell(path: Path, err: OSError) -> None:
         problems.append(_unreadable(path, folder, err))
 
-    walked = [folder.resolve()]
+    root = folder.resolve()
+    visited = {root}
     whole = os.walk(folder, onerror=lambda err: tell(Path(err.filename), err), followlinks=True)
     for place, subfolders, names in whole:
-        below = [Path(place, name) for name in sorted(subfolders) if not name.startswith(".")]
-        new = [path for path in below if not _is_run_folder(path) and _leads_away(path, walked)]
+        below = [Path(place, name) for name in sorted(subfolders) if not _is_hidden(name)]
+        new = [path for path in below if not _is_run_folder(path) and _is_new(path, visited, root)]
         subfolders[:] = [path.name for path in new]
-        for path in (Path(place, name) for name in sorted(names) if not name.startswith(".")):
+        for path in (Path(place, name) for name in sorted(names) if not _is_hidden(name)):
             try:
                 files += [path] if stat.S_ISREG(path.stat().st_mode) else []
             except OSError as err:
                 tell(path, err)
     return sorted(files), problems
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name in SYSTEM_FOLDERS
+
+
+def may_be_data(path: Path) -> bool:
+    """Whether a file may be a scan or its landmarks, by its name."""
+    endings = (*MESH_SUFFIXES, ".txt", *(entry.suffix for entry in FORMATS.values()))
+    return path.name.lower().endswith(endings)
 
 
 def _unreadable(path: Path, folder: Path, err: OSError) -> Problem:
@@ -78,15 +91,13 @@ def _unreadable(path: Path, folder: Path, err: OSError) -> Problem:
     return Problem("unreadable", printable_name(path.relative_to(folder).as_posix()), text)
 
 
-def _leads_away(folder: Path, walked: list[Path]) -> bool:
-    """Whether a folder is no link to what is walked through anyway; where it leads is noted."""
+def _is_new(folder: Path, visited: set[Path], root: Path) -> bool:
+    """Whether a folder, perhaps behind a link, was not walked through yet; notes that it is."""
     try:
-        if not folder.is_symlink():
-            return True
         real = folder.resolve()
     except OSError:  # one that cannot be read is told where it is looked into
         return True
-    if any(real == each or real in each.parents or each in real.parents for each in walked):
+    if real in visited or real in root.parents:
         return False
-    walked.append(real)
+    visited.add(real)
     return True

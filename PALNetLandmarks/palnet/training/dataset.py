@@ -301,8 +301,9 @@ def _alike_people(scans: Sequence[AnnotatedScan], persons: Collection[str]) -> I
 def _read_people_rows(path: Path) -> list[tuple[str, str]]:
     """Specimen and person of each row, named as scans are named; rows without both left out."""
     header, rows = _read_people_table(path)
-    # R names rows in a column of its own, which the header may leave out.
-    shift = int(bool(rows) and all(len(row) == len(header) + 1 and row[-1] for row in rows))
+    # R numbers rows in a column of its own, which the header may leave out.
+    is_longer = bool(rows) and all(len(row) == len(header) + 1 for row in rows)
+    shift = int(is_longer and all(row[0] == str(number) for number, row in enumerate(rows, 1)))
     places = header.index("specimen") + shift, header.index("person") + shift
     pairs = [
         (printable_name(row[places[0]].strip()), printable_name(row[places[1]].strip()))

@@ -56,6 +56,18 @@ def test_convert_into_the_folder_itself_may_be_done_again(a_folder, capsys, name
     assert (a_folder / name).read_bytes() == first
 
 
+def test_convert_again_takes_what_the_file_of_before_stood_in_for(a_folder, a_whole_set):
+    """The file of many has the name of the one written, and holds what no other does."""
+    both = [replace(a_whole_set, specimen=name) for name in ("dora", "emil")]
+    write_specimens(both, a_folder / "all.tps")
+    for _ in range(2):
+        options = ("-o", a_folder / ".." / a_folder.name / "all.csv", "--overwrite")
+        assert convert(a_folder, "--scheme", "palnet50", *options) == 0
+
+    names = {each.specimen for each in read_specimens(a_folder / "all.csv")}
+    assert names == {"anna", "bo", "cy", "dora", "emil"}
+
+
 def test_convert_translates_the_names_of_another_lab(a_whole_set, tmp_path, capsys):
     """A list as Slicer numbers it, one landmark of it unknown to us."""
     ours = a_whole_set.scheme.codes

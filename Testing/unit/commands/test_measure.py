@@ -11,7 +11,9 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
+from palnet._span import doubt_order
 from palnet.cli import main
 from palnet.exchange import read_landmarks, write_landmarks, write_specimens
 from palnet.landmarks import LandmarkSet
@@ -205,6 +207,29 @@ def test_measure_takes_the_scan_beside_its_landmarks_of_several_of_a_name(
     assert "may be" not in capsys.readouterr().err
 
 
+def test_order_is_not_doubted_where_nothing_tells_it():
+    """Sides as a lab sees them, a lower face with its jaw open, all at one point."""
+    face = a_face()
+    other = {"left": "right", "right": "left", "midline": "midline"}
+    definitions = [replace(d, side=other[d.side]) for d in face.scheme.landmarks]
+    seen = replace(face.scheme, name="viewer", landmarks=tuple(definitions))
+    mirrored = face.positions[face.scheme.mirror]
+    assert doubt_order(replace(face, positions=mirrored)) is not None
+    assert doubt_order(replace(face, scheme=seen, positions=mirrored)) is None
+
+    rows = [face.scheme.index_of(c) for c in ("ls", "ch_r", "ch_l", "li", "sl", "pg", "gn", "go_l")]
+    jaw, some = rows[3:], np.full_like(face.positions, np.nan)
+    some[rows] = face.positions[rows]
+    hinge = face.positions[rows[-1]]
+    across = face.positions[rows[1]] - face.positions[rows[2]]
+    turn = Rotation.from_rotvec(np.radians(40) * across / np.linalg.norm(across))
+    some[jaw] = turn.apply(some[jaw] - hinge) + hinge
+    status = tuple("detected" if row in rows else "missing" for row in range(50))
+    assert doubt_order(replace(face, positions=some, status=status)) is None
+
+    assert doubt_order(replace(face, positions=np.zeros((50, 3)))) is None
+
+
 def test_measuring_that_is_broken_off_keeps_what_was_measured(tmp_path, no_opengl, monkeypatch):
     for specimen in ("anna", "bert", "cora"):
         write_face(tmp_path, a_face(specimen))
@@ -215,10 +240,15 @@ def test_measuring_that_is_broken_off_keeps_what_was_measured(tmp_path, no_openg
         return measure(landmarks, *rest)
 
     monkeypatch.setattr("palnet.measurement.measure", measure_some)
-    assert main(["measure", str(tmp_path), "-o", str(tmp_path / "out"), "--no-pages"]) != 0
+    whole = tmp_path / "out" / "measurements.csv"
+    whole.parent.mkdir()
+    whole.write_text("of an earlier run", encoding="utf-8")
+    options = ["-o", str(tmp_path / "out"), "--no-pages", "--overwrite"]
+    assert main(["measure", str(tmp_path), *options]) != 0
 
-    rows = rows_of(tmp_path / "out" / "measurements.csv")
+    rows = rows_of(tmp_path / "out" / "measurements.partial.csv")
     assert {row["specimen"] for row in rows} == {"anna", "bert"}
+    assert whole.read_text(encoding="utf-8") == "of an earlier run"
 
 
 @pytest.mark.parametrize("command", ["measure", "procrustes"])

@@ -215,7 +215,7 @@ def test_every_format_has_spoilt_files():
         ("pp", 10, 'x="4.000000"', 'x="four"', "a", 1),
         ("lafas", 2, "4.000000", "four", "a", 1),
         ("mrk.json", 13, "4.000000", '"four"', "a", 1),
-        ("mrk.json", 13, "eye_r", "ear_r", "a", 1),
+        ("mrk.json", 13, "eye_r", "ear_r", "a", None),  # it says the scheme: known by its place
         ("csv", 3, "4.000000", "four", "ab", 1),
         ("csv", 3, "eye_r", "ear_r", "ab", 1),
     ],

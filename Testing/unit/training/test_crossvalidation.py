@@ -429,7 +429,7 @@ def test_run_among_the_scans_is_refused(place, words, tmp_path, monkeypatch, cap
 
     assert main([*words, ".", "-o", f"./{place}"]) == 2
 
-    assert "holds the scans. Name another folder for the run" in capsys.readouterr().err
+    assert "holds scans or landmarks. Name another folder for the run" in capsys.readouterr().err
     assert sorted(scans.rglob("*")) == before
 
 
