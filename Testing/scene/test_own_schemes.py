@@ -10,7 +10,7 @@ import pytest
 import slicer
 
 from palnet.errors import FormatError
-from palnet.exchange import FORMATS, read_landmarks, write_landmarks
+from palnet.exchange import FORMATS, FormatWarning, read_landmarks, write_landmarks
 from palnet.landmarks import LandmarkSet
 from palnet.scheme import Angle, Distance
 from palnet_models import LAB_CODES, lab_scheme
