@@ -19,20 +19,21 @@ from palnet.surface import (
 )
 
 if TYPE_CHECKING:
-    from palnet.landmarks import LandmarkSet
-    from palnet.surface import Mesh
+    from numpy.typing import NDArray
 
-__all__ = ["match_scan"]
+    from palnet.landmarks import LandmarkSet
+    from palnet.surface import Mesh, Surface
+
+__all__ = ["OTHER_AXES", "lies_turned", "match_scan"]
 
 # Half of the landmarks lie nearer than this to a vertex of their scan: landmarks lie on the skin,
 # and vertices of a coarse scan 3 to 5 mm apart.
 _MAX_MEDIAN_GAP_MM = 6.0
-# Landmarks with other axes than the scan lie so near to it when these are turned, and a third as
-# far from it as without.
-_ON_SCAN_MM = 1.0
-_CLEARLY_NEARER = 0.3
-# Fewer may come near it by chance.
-_FEWEST_TO_TURN = 8
+# What takes LPS to RAS, and back.
+OTHER_AXES = np.array([-1.0, -1.0, 1.0])
+# A face that was turned about z may lie on itself, 3 to 5 mm off; the right way round, landmarks
+# lie far nearer than that, and than they did: by this length and this share. Fewer may by chance.
+_TURNED_BACK_MM, _TURNED_BACK_SHARE, _FEWEST_TO_TURN = 1.0, 0.3, 8
 # Findings of a scan whose normals are not those of the skin, or cancel.
 _FACING_BOTH_WAYS = {"inconsistent_winding", "duplicate_triangles"}
 
@@ -70,7 +71,7 @@ def match_scan(mesh: Mesh, landmarks: LandmarkSet) -> Mesh:
     signs = np.ones(3)
     if landmarks.frame != "file":
         scales = [unit.mm_per_unit for unit in plausible_units(mesh)]
-        signs = np.ones(3) if mesh.space == landmarks.frame else np.array([-1.0, -1.0, 1.0])
+        signs = np.ones(3) if mesh.space == landmarks.frame else OTHER_AXES
     candidates = [replace(mesh, points=mesh.points * signs * scale) for scale in scales]
     gaps_mm = [_median_gap_mm(candidate, landmarks) for candidate in candidates]
     best = int(np.argmin(gaps_mm))
@@ -85,21 +86,41 @@ def match_scan(mesh: Mesh, landmarks: LandmarkSet) -> Mesh:
     return _wound_alike(candidates[best], landmarks.mm_per_unit)
 
 
+def lies_turned(surface: Surface, placed_mm: NDArray[np.float64]) -> bool:
+    """Tell landmarks that lie on a surface only once x and y are negated: LPS taken for RAS.
+
+    Those that are on it as they are need no other reason, whatever its symmetry.
+
+    Parameters
+    ----------
+    surface : Surface
+        The scan.
+    placed_mm : ndarray of shape (n_placed, 3)
+        Landmarks in its numbers, in millimetres.
+
+    Returns
+    -------
+    bool
+        False for a few landmarks, which may come near it by chance.
+    """
+    if len(placed_mm) < _FEWEST_TO_TURN:
+        return False
+    usual_mm, turned_mm = (
+        float(np.median(project_onto_triangles(surface, points).distances_mm))
+        for points in (placed_mm, placed_mm * OTHER_AXES)
+    )
+    limit_mm = min(_TURNED_BACK_MM, _TURNED_BACK_SHARE * usual_mm)
+    return usual_mm >= _TURNED_BACK_MM and turned_mm < limit_mm
+
+
 def _check_axes(mesh: Mesh, landmarks: LandmarkSet) -> None:
-    """Refuse LPS taken for RAS: a face turned half about z may come to lie near itself."""
-    if landmarks.is_placed.sum() < _FEWEST_TO_TURN:
-        return
-    turned = replace(mesh, points=mesh.points * [-1.0, -1.0, 1.0])
-    # Vertices tell at once that it is the other way; where they lie wide apart triangles tell.
+    """Refuse landmarks of other axes, also where they come to lie near the scan."""
+    turned = replace(mesh, points=mesh.points * OTHER_AXES)
+    # Vertices tell at once that it is not so; where they lie wide apart triangles tell.
     if _median_gap_mm(turned, landmarks) >= _median_gap_mm(mesh, landmarks):
         return
-    unit = parse_unit(landmarks.mm_per_unit)
-    placed_mm = landmarks.positions_mm[landmarks.is_placed]
-    gap_mm, turned_mm = (
-        float(np.median(project_onto_triangles(surface, placed_mm).distances_mm))
-        for surface in (prepare_surface(each, unit) for each in (mesh, turned))
-    )
-    if turned_mm < min(_ON_SCAN_MM, _CLEARLY_NEARER * gap_mm):
+    surface = prepare_surface(mesh, parse_unit(landmarks.mm_per_unit))
+    if lies_turned(surface, landmarks.positions_mm[landmarks.is_placed]):
         msg = (
             f"the landmarks of {landmarks.specimen!r} must have the axes of the scan "
             f"{mesh.name!r}; they fit with x and y negated: LPS was taken for RAS, or the reverse. "

@@ -12,6 +12,7 @@ from palnet._checks import check_transform
 from palnet._stored import unpack_array
 from palnet.errors import MeshError, TrainingError, UnitError
 from palnet.face.similarity import apply_similarity, invert_similarity
+from palnet.measurement import OTHER_AXES, lies_turned
 from palnet.surface import UNIT_NAMES, parse_unit, prepare_scan, project_onto_triangles
 from palnet.training.dataset import Problem, load_scan
 
@@ -31,11 +32,6 @@ __all__ = ["CheckedScan", "check_scan", "read_matrix"]
 # A landmark farther from the surface than this is not on it; half of them nearer than the second
 # lie on it as a whole.
 OFF_SURFACE_MM, ON_SURFACE_MM = 6.0, 3.0
-# A face that was turned about z lies on itself, 3 to 5 mm off; the right way round, labels lie far
-# nearer than that, and than they did: by this length and this share. Fewer may by chance.
-TURNED_BACK_MM, TURNED_BACK_SHARE, MIN_FOR_TURNING = 1.0, 0.3, 8
-# What takes LPS to RAS, and back.
-OTHER_AXES = np.array([-1.0, -1.0, 1.0])
 # Closer than this, two landmarks are one that was saved twice.
 COINCIDENT_MM = 0.01
 # A face is never so flat: its smallest extent over its largest; a quarter is usual.
@@ -190,7 +186,7 @@ def _look_at_place(
     landmarks = checked.landmarks
     placed = landmarks.positions_mm[landmarks.is_placed]
     distances = _distances(surface, placed)
-    if np.median(distances) > OFF_SURFACE_MM or _lies_turned(surface, placed, distances):
+    if np.median(distances) > OFF_SURFACE_MM or lies_turned(surface, placed):
         kind, text = _explain(scan, checked, surface, placed, float(np.median(distances)))
         yield Problem(kind, landmarks.specimen, text)
         return
@@ -202,20 +198,6 @@ def _look_at_place(
         )
         text = f"not on the surface: {names}. Place them again, or as missing."
         yield Problem("off_surface", landmarks.specimen, text, tuple(codes[far].tolist()))
-
-
-def _lies_turned(
-    surface: Surface, placed: NDArray[np.float64], distances: NDArray[np.float64]
-) -> bool:
-    """Whether landmarks near the surface lie on it once x and y are negated.
-
-    Landmarks that are on it as they are need no other reason, whatever its symmetry.
-    """
-    usual = np.median(distances)
-    if len(placed) < MIN_FOR_TURNING or usual < TURNED_BACK_MM:
-        return False
-    turned = np.median(_distances(surface, placed * OTHER_AXES))
-    return bool(turned < min(TURNED_BACK_MM, TURNED_BACK_SHARE * usual))
 
 
 def _explain(
