@@ -47,7 +47,7 @@ def write_toy_model(path: Path) -> Path:
 
 
 def find_toy_face(
-    surface: Surface, _units: object, model: Model, *_watch: object, is_unit_known: bool
+    surface: Surface, _units: object, model: Model, *_watch: object, **_options: object
 ) -> FoundFace:
     """Stands for the pose search, which knows no toys: they stand where they are."""
     return judging.fit_face(surface, np.eye(4), model)
