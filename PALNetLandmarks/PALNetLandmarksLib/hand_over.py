@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from itertools import chain, count
 from pathlib import Path
@@ -13,7 +12,7 @@ import slicer
 from slicer.i18n import tr as _
 
 import palnet
-from palnet._files import possible_stem
+from palnet._files import file_stem
 from palnet.exchange import FormatWarning, get_format, write_landmarks
 from PALNetLandmarksLib.linking import lies_elsewhere
 from PALNetLandmarksLib.list_state import scale_of
@@ -23,7 +22,6 @@ from PALNetLandmarksLib.models import to_local, world_matrix
 # Frames on offer: as the model's file has its numbers, or Slicer's two, in millimeters.
 FRAMES = ("file", "LPS", "RAS")
 
-_UNSAFE = re.compile(r'[\\/:*?"<>|\x00-\x1f]')
 _SAMPLES = Path(palnet.__file__).parent / "samples"
 
 
@@ -49,21 +47,17 @@ def default_path(landmarks, suffix):
         if path.parent.is_dir() and _SAMPLES not in path.parents:
             return _not_of_another_list(path, suffix, landmarks)
     last = Path(slicer.util.settingsValue("PALNet/LastFolder", "") or Path.home())
-    return (last if last.is_dir() else Path.home()) / f"{_file_stem(landmarks)}{suffix}"
+    folder = last if last.is_dir() else Path.home()
+    return folder / f"{file_stem(landmarks.node.GetName())}{suffix}"
 
 
 def _not_of_another_list(path, suffix, landmarks):
     """Give a path, under the list's name or a number if another list is saved there."""
-    stem = _file_stem(landmarks)
+    stem = file_stem(landmarks.node.GetName())
     names = chain((stem,), (f"{stem}-{number}" for number in count(2)))
     while _find_list_of(path, landmarks) not in (None, landmarks.node):
         path = path.with_name(f"{next(names)}{suffix}")
     return path
-
-
-def _file_stem(landmarks):
-    """Give the list's name as a file can have it on any system."""
-    return possible_stem(_UNSAFE.sub("_", landmarks.node.GetName()))
 
 
 def export_path(landmarks, suffix):

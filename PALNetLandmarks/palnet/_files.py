@@ -22,17 +22,19 @@ if TYPE_CHECKING:
 __all__ = [
     "check_free",
     "file_hash",
+    "file_stem",
     "hint_at_length",
     "is_too_long",
-    "possible_stem",
     "replacing",
     "write_text",
 ]
 
 # Folders that systems make on every disk, closed to users.
 SYSTEM_FOLDERS = ("lost+found", "System Volume Information", "$RECYCLE.BIN")
+# What may not stand in a file's name on one system or another.
+_IMPOSSIBLE = re.compile(r'[\\/:*?"<>|\x00-\x1f]')
 # Names that stand for devices in every folder of Windows, whatever they end in.
-_DEVICE = re.compile(r"(CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])(?=\.|$)", re.IGNORECASE)
+_DEVICE = re.compile(r"^(CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])(?=\.|$)", re.IGNORECASE)
 # Windows finds no file of a longer path, unless long ones are enabled on that computer.
 _MAX_PATH = 259
 _PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8)
@@ -97,9 +99,13 @@ def hint_at_length(path: Path) -> str:
     )
 
 
-def possible_stem(stem: str) -> str:
-    """Give a file's name without its ending that Windows takes for no device: AUX_ for AUX."""
-    return _DEVICE.sub(r"\1_", stem, count=1) if _DEVICE.match(stem) else stem
+def file_stem(name: str) -> str:
+    """Make of any name that of a file without its ending, as every system takes it.
+
+    No part of a path, and no device of Windows: ``A_B`` for ``A/B``, ``AUX_`` for ``AUX``.
+    """
+    stem = _IMPOSSIBLE.sub("_", name).strip(". ") or "unnamed"
+    return _DEVICE.sub(r"\1_", stem, count=1)
 
 
 @contextmanager
@@ -115,9 +121,29 @@ def replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
         try:
             yield draft
             check_free(path, overwrite=overwrite)
-            _patiently(lambda: draft.replace(path))
+            _patiently(lambda: _take_place(draft, path, overwrite=overwrite))
         finally:
             _patiently(lambda: draft.unlink(missing_ok=True))
+
+
+def _take_place(draft: Path, path: Path, *, overwrite: bool) -> None:
+    """Put what was written where it belongs; never over what another program wrote just now."""
+    if overwrite:
+        draft.replace(path)
+        return
+    try:
+        # Windows moves nothing over a file; elsewhere only a second name is refused where one is.
+        if os.name == "nt":
+            draft.rename(path)
+        else:
+            os.link(draft, path)
+    except FileExistsError:
+        check_free(path, overwrite=False)
+        raise
+    except OSError:
+        if os.name == "nt":
+            raise
+        draft.replace(path)  # a disk on which a file has one name (FAT, many network drives)
 
 
 def write_text(path: Path, text: str, *, overwrite: bool) -> None:

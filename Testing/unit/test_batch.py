@@ -178,10 +178,10 @@ def test_process_scan_without_opengl_gives_landmarks_and_a_warning(
 
 
 def test_process_scan_full_disk_is_an_outcome(a_head_file, tmp_path, monkeypatch):
-    def fail(self, target):
+    def fail(self, data):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pathlib.Path.replace", fail)
+    monkeypatch.setattr("pathlib.Path.write_bytes", fail)
     (job,) = plan(a_head_file, output=tmp_path)
 
     result = process_fake(job)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from palnet import _files
-from palnet._files import check_free, hint_at_length, possible_stem, replacing, write_text
+from palnet._files import check_free, file_stem, hint_at_length, replacing, write_text
 from palnet.errors import FormatError, MeshError, OutputError, OutputExistsError, PalnetError
 from palnet.evaluation._tables import write_report
 from palnet.exchange import read_landmarks, write_landmarks
@@ -83,7 +83,7 @@ def test_write_text_makes_files_for_whom_the_system_lets_read(tmp_path):
 @pytest.fixture
 def a_virus_scanner(monkeypatch):
     """Windows, whose scanner holds a new file so many times when it is to be moved."""
-    replace, pauses = Path.replace, []
+    rename, pauses = Path.rename, []
 
     def holding(n_times):
         refusals = iter([PermissionError(errno.EACCES, "Access is denied")] * n_times)
@@ -91,9 +91,9 @@ def a_virus_scanner(monkeypatch):
         def refuse(draft, target):
             for refusal in refusals:
                 raise refusal
-            return replace(draft, target)
+            return rename(draft, target)
 
-        monkeypatch.setattr(Path, "replace", refuse)
+        monkeypatch.setattr(Path, "rename", refuse)
         return pauses
 
     monkeypatch.setattr(_files, "os", SimpleNamespace(name="nt"))
@@ -149,6 +149,40 @@ def test_replacing_a_file_that_came_meanwhile_is_kept(tmp_path):
         write_as_another_does()
 
     assert path.read_text(encoding="utf-8") == "theirs"
+
+
+@pytest.mark.parametrize("system", ["this", "nt"])
+def test_replacing_a_file_that_came_since_the_last_look_is_kept(tmp_path, monkeypatch, system):
+    """Two runs into one folder: both found the name free, and the other one was first."""
+    path, look = tmp_path / "out.txt", _files.check_free
+
+    def look_and_be_overtaken(path, **how):
+        look(path, **how)
+        if list(tmp_path.iterdir()):
+            path.write_text("theirs", encoding="utf-8")
+
+    def rename_as_windows_does(draft, target):
+        os.link(draft, target)
+        draft.unlink()
+
+    if system == "nt":
+        monkeypatch.setattr(_files, "os", SimpleNamespace(name="nt"))
+        monkeypatch.setattr(Path, "rename", rename_as_windows_does)
+    monkeypatch.setattr(_files, "check_free", look_and_be_overtaken)
+    with pytest.raises(OutputExistsError, match="exists already"):
+        write_text(path, "ours", overwrite=False)
+
+    assert [entry.name for entry in tmp_path.iterdir()] == ["out.txt"]
+    assert path.read_text(encoding="utf-8") == "theirs"
+
+
+def test_replacing_on_a_disk_without_second_names_writes(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "link", fail)
+
+    write_text(tmp_path / "out.txt", "new", overwrite=False)
+
+    assert [entry.name for entry in tmp_path.iterdir()] == ["out.txt"]
+    assert (tmp_path / "out.txt").read_text(encoding="utf-8") == "new"
 
 
 def test_check_free_name_too_long_for_the_system_is_told(tmp_path):
@@ -310,7 +344,9 @@ def test_landmarks_whose_file_is_in_use_keep_what_stands_beside_them(
     [
         ("AUX", "AUX_"), ("con.1", "con_.1"), ("COM1", "COM1_"),
         ("CONNY", "CONNY"), ("face.con", "face.con"), ("COM", "COM"),
+        ("A/B\\C:\n", "A_B_C__"), ("../..", "_"), (" . ", "unnamed"), ("", "unnamed"),
+        ("Ä B.", "Ä B"),
     ],
 )  # fmt: skip
-def test_possible_stem_is_no_device_of_windows(stem, possible):
-    assert possible_stem(stem) == possible
+def test_file_stem_is_one_that_every_system_takes(stem, possible):
+    assert file_stem(stem) == possible

@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from palnet._files import possible_stem
+from palnet._files import file_stem
 from palnet.commands._landmark_files import (
     FRAME_OPTIONS,
     hint_at_lenient,
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["add_parser", "convert"]
 
 # What no file system takes in a name, or takes for a folder.
-_NOT_IN_FILE_NAMES = re.compile(r'[<>:"/\\|?*]')
 _EPILOG = """\
 palnet convert face.mrk.json --to tps          face.tps beside it
 palnet convert results -o cohort.tps           all specimens of a folder into one file
@@ -250,7 +248,7 @@ class _Conversion:
                 self._fail(f"{err}{hint_at_lenient(err)}")
                 continue
             for landmarks in specimens:
-                stem = _stem(path) if len(specimens) == 1 else _file_stem(landmarks.specimen)
+                stem = _stem(path) if len(specimens) == 1 else file_stem(landmarks.specimen)
                 output = folder / f"{stem}{self.target.suffix}"
                 if self.arguments.skip_incomplete and not landmarks.is_placed.all():
                     name = landmarks.specimen
@@ -300,8 +298,3 @@ class _Conversion:
         if self.names is None:
             return specimens
         return [self.names.translate(landmarks) for landmarks in specimens]
-
-
-def _file_stem(specimen: str) -> str:
-    """Make a file's name of a specimen's, which may come from anywhere."""
-    return possible_stem(_NOT_IN_FILE_NAMES.sub("_", specimen).strip(". ") or "specimen")

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections import defaultdict
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from palnet._files import possible_stem
+from palnet._files import file_stem
 from palnet.commands._landmark_files import (
     add_reading_options,
     find_landmark_files,
@@ -40,8 +39,6 @@ landmark file under the same name is taken, or those given with --scan. Exit cod
 some files could not be used, one line each on stderr, the others measured; 2: wrong usage.
 """
 
-# What may not stand in the name of a file on one system or another.
-_UNSAFE = re.compile(r'[<>:"/\\|?*\s]+')
 # Of so many specimens without a scan each is named.
 _MOST_NAMED = 3
 
@@ -201,7 +198,7 @@ def _plan_jobs(
         for landmarks in specimens:
             # A file of one specimen names it; one of many has names inside.
             stem = stem_of(path) if len(specimens) == 1 else landmarks.specimen
-            name = possible_stem(_UNSAFE.sub("_", stem))
+            name = file_stem("_".join(stem.split()))
             same = jobs.get(name.casefold())  # many file systems take A and a for one name
             if same is not None and not arguments.no_pages:
                 msg = (

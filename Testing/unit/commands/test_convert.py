@@ -330,7 +330,7 @@ def test_convert_never_writes_outside_the_folder(a_whole_set, tmp_path):
         "C__evil.mrk.json",
         "_.._evil.mrk.json",
         "_root_evil.mrk.json",
-        "specimen.mrk.json",
+        "unnamed.mrk.json",
     ]
 
 
