@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Calibration"]
 
-# Of distances whose three axes err alike; for files written before it was fitted.
+# Of distances whose three axes err alike; where none was fitted.
 DEFAULT_NINETY = 1.7
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +40,6 @@ __all__ = [
     "write_model",
 ]
 
-logger = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "palnet50"
 FORMAT_NAME, FORMAT_VERSION = "palnet-model", 1
@@ -306,42 +304,13 @@ def _assemble(
         sha256=sha256,
         scheme=scheme_from_dict(header["scheme"]),
         atlas=FaceAtlas.from_arrays(parts["atlas"]),
-        weights={
-            name: frozen_copy(w, np.float32)
-            for name, w in _with_joint_layer(parts["network"]).items()
-        },
-        calibration=_read_calibration(path, header["calibration"], parts["calibration"]),
+        weights={name: frozen_copy(w, np.float32) for name, w in parts["network"].items()},
+        calibration=Calibration(parts["calibration"]["factor"], **header["calibration"]),
         metadata=header["metadata"],
         paper=_read_paper_network(header["paper"], parts["paper"]) if "paper" in header else None,
     )
     _check_parts(model)
     return model
-
-
-def _read_calibration(
-    path: Path, row: dict[str, Any], arrays: dict[str, NDArray[Any]]
-) -> Calibration:
-    """Take the calibration; what files of before said of the atlas's weights counts no more."""
-    known = dict(row)
-    if known.pop("unusual_power", 0.0):
-        logger.warning(
-            "%s: made before expected errors knew how well the atlas fits; those of single faces "
-            "may be a third too large or too small. Fit them anew with palnet calibrate.",
-            path,
-        )
-    return Calibration(arrays["factor"], **known)
-
-
-def _with_joint_layer(weights: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Add one of zeros, which does nothing, to a landmark network from before there was one."""
-    if "landmarks.landmark" not in weights or "landmarks.joint.weight" in weights:
-        return weights
-    n_coordinates = 3 * len(weights["landmarks.landmark"])
-    return {
-        **weights,
-        "landmarks.joint.weight": np.zeros((n_coordinates, n_coordinates), dtype=np.float32),
-        "landmarks.joint.bias": np.zeros(n_coordinates, dtype=np.float32),
-    }
 
 
 def _read_paper_network(row: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> PaperNetwork:

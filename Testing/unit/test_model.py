@@ -252,32 +252,6 @@ def test_file_that_lacks_an_array_is_refused(absent, a_model_file):
         read_model(a_model_file)
 
 
-def test_network_from_before_the_joint_layer_gets_one_that_does_nothing(a_model_file):
-    rewrite(
-        a_model_file,
-        **{"network.landmarks.joint.weight": None, "network.landmarks.joint.bias": None},
-    )
-
-    weights = read_model(a_model_file).network("landmarks")
-
-    np.testing.assert_array_equal(
-        weights["joint.weight"], np.zeros((3 * N_LANDMARKS, 3 * N_LANDMARKS))
-    )
-    np.testing.assert_array_equal(weights["joint.bias"], np.zeros(3 * N_LANDMARKS))
-
-
-def test_what_a_file_of_before_says_of_unusual_shapes_counts_no_more(a_model_file, caplog):
-    kept = {"power": 1.2, "min_visibility": 0.4, "ninety": 1.8}
-    change_header(a_model_file, calibration={**kept, "unusual_power": 0.6})
-
-    calibration = read_model(a_model_file).calibration
-
-    assert "toy.npz: made before" in caplog.text
-    assert "palnet calibrate" in caplog.text
-    assert calibration.misfit_power == 0
-    assert {name: getattr(calibration, name) for name in kept} == kept
-
-
 @pytest.mark.parametrize("absent", ["scheme", "calibration", "metadata"])
 def test_header_that_lacks_a_part_is_refused(absent, a_model_file):
     change_header(a_model_file, **{absent: None})
