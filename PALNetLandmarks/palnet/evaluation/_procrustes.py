@@ -15,7 +15,7 @@ import numpy as np
 from palnet._page import atlas_of
 from palnet.errors import UsageError
 from palnet.evaluation._pairs import check_once
-from palnet.face.similarity import fit_similarity
+from palnet.face.similarity import apply_similarity, fit_similarity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -202,7 +202,7 @@ def align_shapes(
     shapes = shapes / np.sqrt((shapes**2).sum(axis=(1, 2), keepdims=True))
     mean = shapes[0]
     for _ in range(_MAX_ROUNDS):
-        shapes = np.stack([shape @ _rotation(shape, mean) for shape in shapes])
+        shapes = np.stack([_turned(shape, mean) for shape in shapes])
         before, mean = mean, shapes.mean(axis=0)
         mean = mean / np.linalg.norm(mean)
         if np.linalg.norm(mean - before) < _TOLERANCE:
@@ -253,11 +253,9 @@ def align_cohort(cohort: Cohort) -> ShapeSpace:
     )
 
 
-def _rotation(shape: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give the proper rotation, applied from the right, that turns centred points onto others."""
-    left, _, right = np.linalg.svd(shape.T @ target)
-    signs = [1.0, 1.0, np.sign(np.linalg.det(left @ right))]
-    return np.asarray((left * signs) @ right)
+def _turned(shape: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Turn centred points onto others."""
+    return apply_similarity(fit_similarity(shape, target, with_scale=False), shape)
 
 
 def _to_face(cohort: Cohort, mean: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from palnet.face.similarity import apply_similarity, fit_similarity
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -23,7 +25,7 @@ def measure_asymmetry(
     """Give the distance of each landmark to its counterpart on the face's mirror image.
 
     The mirror image is laid over the face by the rotation and translation of least squares over
-    all landmarks that are there with their counterpart (Kabsch). A midline landmark is its own
+    all landmarks that are there with their counterpart. A midline landmark is its own
     counterpart; its figure is twice its distance to the plane of symmetry.
 
     Parameters
@@ -37,7 +39,8 @@ def measure_asymmetry(
     -------
     ndarray of shape (n_landmarks,)
         Asymmetry in mm, equal for the two of a pair; NaN where a landmark or its counterpart is
-        missing, or there are fewer than three, or only three and all of the midline.
+        missing, or there are fewer than three, or only three and all of the midline, or all are one
+        point.
 
     References
     ----------
@@ -51,9 +54,8 @@ def measure_asymmetry(
         return result
     image_mm = (points_mm * [-1.0, 1.0, 1.0])[mirror]
     face, image = points_mm[is_there], image_mm[is_there]
-    face_centre, image_centre = face.mean(axis=0), image.mean(axis=0)
-    left, _, right = np.linalg.svd((image - image_centre).T @ (face - face_centre))
-    signs = [1.0, 1.0, np.sign(np.linalg.det(left @ right))]
-    moved = (image - image_centre) @ (left * signs) @ right + face_centre
+    if not np.ptp(face, axis=0).any():
+        return result
+    moved = apply_similarity(fit_similarity(image, face, with_scale=False), image)
     result[is_there] = np.linalg.norm(face - moved, axis=1)
     return result

@@ -348,6 +348,10 @@ def test_measure_asymmetry_of_landmarks_on_the_midline_that_lie_in_no_plane():
     assert (measure_asymmetry(corner, np.arange(4)) > 0.1).any()
     # Three always lie in one plane, which says nothing about the face.
     assert np.isnan(measure_asymmetry(corner[:3], np.arange(3))).all()
+
+
+def test_measure_asymmetry_of_landmarks_that_are_one_point_is_unknown():
+    assert np.isnan(measure_asymmetry(np.full((4, 3), 7.0), np.array([0, 1, 3, 2]))).all()
     # A pair beside one of the midline is another matter.
     uneven = np.array([[40.0, 0, 0], [-30, 0, 0], [0, 20, 0]])
     assert (measure_asymmetry(uneven, np.array([1, 0, 2])) > 0.1).all()
