@@ -139,7 +139,7 @@ def _read_subjects_and_others(
     scans = [scan for found, _ in parts for scan in found]
     by_name = _by_name([(scan.specimen, scan.mesh_path) for scan in scans])
     repeated = [_repeated(name, paths) for name, paths in by_name.items() if len(paths) > 1]
-    scans = [scan for scan in scans if len(by_name[scan.specimen]) == 1]
+    scans = [scan for scan in scans if len(by_name.get(scan.specimen, ())) == 1]
     return "plain", scans, [*parts[0][1], *parts[1][1], *lacking.values(), *repeated]
 
 
@@ -260,10 +260,12 @@ def _match(
     scans: list[AnnotatedScan] = []
     problems: list[Problem] = []
     for name, paths in _by_name([(printable_name(path.stem), path) for path in meshes]).items():
-        several = found.pop(name, [])
         if len(paths) > 1:
             problems.append(_repeated(name, paths))
+            for path in paths:
+                found.pop(printable_name(path.stem), None)
             continue
+        several = found.pop(name, [])
         several, passed_over = _fullest(several)
         problems += [Problem("passed_over", name, text) for text in passed_over]
         if len(several) > 1:
@@ -340,13 +342,18 @@ def _stem(path: Path) -> str:
 
 
 def _by_name(named: list[tuple[str, Path]]) -> dict[str, list[Path]]:
-    by_name: dict[str, list[Path]] = defaultdict(list)
+    """Put together what has one name, by the first spelling: many disks take A and a for one."""
+    by_name: dict[str, list[Path]] = {}
+    spelling: dict[str, str] = {}
     for name, path in named:
-        by_name[name].append(path)
+        by_name.setdefault(spelling.setdefault(name.casefold(), name), []).append(path)
     return by_name
 
 
 def _repeated(name: str, paths: list[Path]) -> Problem:
     """Predictions and folds go by names, so no two scans may share one."""
-    text = f"{len(paths)} meshes have this name: {', '.join(map(str, paths))}. Rename all but one."
+    text = (
+        f"{len(paths)} meshes have this name (A is a to many disks): "
+        f"{', '.join(map(str, paths))}. Rename all but one."
+    )
     return Problem("repeated_name", name, text)

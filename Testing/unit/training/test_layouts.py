@@ -387,6 +387,26 @@ def test_plain_scan_of_the_name_of_a_lafas_subject_is_told(a_lafas_folder):
     assert [(p.kind, p.specimen) for p in data.problems] == [("repeated_name", "S01")]
 
 
+def test_scans_whose_names_are_one_to_many_disks_are_told(tmp_path):
+    """Predictions, folds and kept scans lie in files of these names."""
+    write_plain_scans(tmp_path / "a", ["Anna", "bert"])
+    write_plain_scans(tmp_path / "b", ["anna"])
+
+    data = read_data_set(tmp_path)
+
+    assert [scan.specimen for scan in data.scans] == ["bert"]
+    assert [(p.kind, p.specimen) for p in data.problems] == [("repeated_name", "Anna")]
+
+
+def test_plain_scan_of_nearly_the_name_of_a_lafas_subject_is_told(a_lafas_folder):
+    write_plain_scans(a_lafas_folder, ["s01", "bert"])
+
+    data = read_data_set(a_lafas_folder)
+
+    assert [scan.specimen for scan in data.scans] == ["S02", "bert"]
+    assert [p.kind for p in data.problems] == ["repeated_name"]
+
+
 @pytest.fixture
 def a_facescape_folder(tmp_path):
     vertices = np.arange(68) * 20 + 7
