@@ -86,7 +86,7 @@ def _settle_ties(
 
 
 def sort_triangles(triangles: NDArray[np.int32], n_points: int) -> NDArray[np.int32]:
-    """Put every triangle's smallest corner first, sort them, drop collapsed and repeated ones.
+    """Put every triangle's smallest corner first, sort by it, drop collapsed and repeated ones.
 
     Of two triangles with the same corners the one that winds upwards through their numbers stays.
     """

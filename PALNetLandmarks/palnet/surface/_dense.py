@@ -60,7 +60,8 @@ def prepare_scan(mesh: Mesh, unit: Unit) -> Surface:
     Returns
     -------
     Surface
-        With the finding "thinned" if it was.
+        With the finding "thinned" if it was: a mesh of which most lies kilometres from the rest
+        is not.
 
     Raises
     ------
@@ -76,6 +77,8 @@ def prepare_scan(mesh: Mesh, unit: Unit) -> Surface:
         return prepare_surface(mesh, unit)
     welded = replace(mesh, points=points, triangles=triangles)
     thinned = thin_mesh(welded, THIN_CELL_MM / unit.mm_per_unit)
+    if thinned is welded:
+        return prepare_surface(mesh, unit)
     surface = prepare_surface(thinned, unit)
     text = (
         f"Very many vertices: {len(points)}, thinned to {len(thinned.points)}, one in "
@@ -98,26 +101,41 @@ def thin_mesh(mesh: Mesh, cell: float) -> Mesh:
     Returns
     -------
     Mesh
-        Without the triangles that collapsed; the same mesh if its extent has too many cells.
+        Without the triangles that collapsed. What lies more than a million cells from the middle
+        of the points goes to the edge of that, and mostly collapses; the same mesh if that is most
+        of it.
     """
     if not (np.isfinite(cell) and cell > 0):
         msg = f"cell must be positive and finite; got {cell}."
         raise ValueError(msg)
-    low, high = bounds(mesh.points)
-    if (high - low).max() / cell >= 1 << CELL_BITS:  # a piece that lies kilometres away
+    points = _within_reach(mesh.points, cell)
+    if points is None:
         return mesh
-    keys = _cell_keys(mesh.points, low, cell)
+    low, _ = bounds(points)
+    keys = _cell_keys(points, low, cell)
     order = np.argsort(keys)
     keys = keys[order]
     is_new = np.concatenate([[True], keys[1:] != keys[:-1]])
     number = np.zeros(len(keys), dtype=np.int32)
     number[order] = np.cumsum(is_new, dtype=np.int32) - np.int32(1)
     starts = np.flatnonzero(is_new)
-    parts = np.rint((mesh.points.take(order, axis=0) - low) * (CELL_PARTS / cell)).astype(np.int64)
+    parts = np.rint((points.take(order, axis=0) - low) * (CELL_PARTS / cell)).astype(np.int64)
     sums = np.add.reduceat(parts, starts, axis=0)
     counts = np.diff(np.append(starts, len(keys)))
     points = low + sums / counts[:, None] * (cell / CELL_PARTS)
     return replace(mesh, points=points, triangles=_renumber(mesh.triangles, number))
+
+
+def _within_reach(points: NDArray[np.float64], cell: float) -> NDArray[np.float64] | None:
+    """Draw in what lies farther away than cells have numbers; None if that is most of it."""
+    low, high = bounds(points)
+    reach = cell * ((1 << CELL_BITS) - 1)
+    if (high - low).max() < reach:
+        return points
+    middle = np.partition(points, len(points) // 2, axis=0)[len(points) // 2]
+    drawn_in = np.clip(points, middle - reach / 2, middle + reach / 2)
+    is_kept = (drawn_in == points).all(axis=1)
+    return drawn_in if is_kept.mean() > 1 / 2 else None
 
 
 def _cell_keys(

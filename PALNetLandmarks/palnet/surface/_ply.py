@@ -115,8 +115,10 @@ def _collect_triangles(rows: dict[str, _Rows]) -> NDArray[np.int64]:
 
 def _parse_header(data: bytes) -> _Header:
     """Read the lines up to end_header."""
+    # Where lines end in CR alone, an LF after the last one is the first byte of the body.
+    line_end = rb"\r" if re.match(rb"ply[ \t]*\r(?!\n)", data) else rb"(?:\r\n|\n|\r)"
     end = re.search(
-        rb"(?:\r\n|\n|\r)[ \t]*end_header[ \t]*(?:\r\n|\n|\r|$)", data[:MAX_HEADER_BYTES]
+        line_end + rb"[ \t]*end_header[ \t]*(?:" + line_end + rb"|$)", data[:MAX_HEADER_BYTES]
     )
     if not data.startswith(b"ply") or end is None:
         msg = "the PLY header has no end_header line: the file is damaged or cut off"

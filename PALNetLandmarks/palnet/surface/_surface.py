@@ -57,7 +57,7 @@ class Surface:
     points_mm : ndarray of shape (n_points, 3)
         Vertices, every one used by a triangle, no two equal.
     triangles : ndarray of shape (n_triangles, 3)
-        Vertex indices, smallest first in each row, rows sorted.
+        Vertex indices, smallest first in each row, rows in the order of these.
     normals : ndarray of shape (n_points, 3)
         Outward unit normals at the vertices.
     unit : Unit

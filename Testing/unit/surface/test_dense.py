@@ -101,13 +101,39 @@ def test_convention_cells_are_as_large_in_every_unit(unit, a_low_limit):
     assert abs(len(surface.points_mm) - len(expected.points_mm)) < 0.02 * len(expected.points_mm)
 
 
-def test_a_piece_that_lies_very_far_away_leaves_the_mesh_as_it_is():
-    head = make_head()
-    far = [[1e9, 0, 0], [1e9, 1, 0], [1e9, 0, 1]]
-    n = len(head.points)
-    mesh = Mesh(np.vstack([head.points, far]), np.vstack([head.triangles, [[n, n + 1, n + 2]]]))
+def beside(mesh, piece, shift):
+    return Mesh(
+        np.vstack([mesh.points, piece.points + shift]),
+        np.vstack([mesh.triangles, piece.triangles + len(mesh.points)]),
+    )
+
+
+@pytest.mark.parametrize("shift", [(2e6, 0, 0), (-1e9, 1e12, 0), (0, 0, 1e300)])
+def test_a_scrap_that_lies_very_far_away_leaves_the_rest_thinned(shift, a_low_limit):
+    head = make_head(40, 60)
+    scrap = Mesh(np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0]]), np.array([[0, 1, 2]]))
+
+    surface, alone = (prepare_scan(mesh, MM) for mesh in (beside(head, scrap, shift), head))
+
+    assert "thinned" in [finding.code for finding in surface.findings]
+    # The grid lies otherwise.
+    assert len(surface.points_mm) == pytest.approx(len(alone.points_mm), rel=0.05)
+    away = np.linalg.norm(surface.points_mm[:, None] - alone.points_mm, axis=2).min(axis=1)
+    assert away.max() < 12.0
+
+
+def test_two_halves_that_lie_very_far_apart_are_left_as_they_are():
+    mesh = beside(make_head(), make_head(), (1e9, 0, 0))
 
     assert thin_mesh(mesh, 1.0) is mesh
+
+
+def test_what_cannot_be_thinned_is_not_said_to_be(a_low_limit):
+    head = make_head()
+
+    surface = prepare_scan(beside(head, head, (1e9, 0, 0)), MM)
+
+    assert "thinned" not in [finding.code for finding in surface.findings]
 
 
 @pytest.mark.parametrize("cell", [0.0, -1.0, np.nan, np.inf])

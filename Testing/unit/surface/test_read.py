@@ -304,6 +304,23 @@ def test_binary_ply_polygons_of_all_sizes_are_cut_into_fans(order, mark, write):
     assert mesh.triangles.tolist() == [[0, 1, 2], [0, 1, 2], [0, 2, 3], [1, 2, 3]]
 
 
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+def test_ply_whose_body_begins_like_a_line_end_is_read(line_end, write):
+    points = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]], "<f4")
+    points.view("u1")[0, 0] = 0x0A  # a line feed
+    header = (
+        "ply", "format binary_little_endian 1.0", "element vertex 3", "property float x",
+        "property float y", "property float z", "element face 1",
+        "property list uchar int vertex_indices", "end_header", "",
+    )  # fmt: skip
+    body = points.tobytes() + b"\3" + np.arange(3, dtype="<i4").tobytes()
+
+    mesh = read_mesh(write("odd.ply", line_end.join(header).encode() + body))
+
+    np.testing.assert_array_equal(mesh.points, points.astype(float))
+    assert mesh.triangles.tolist() == [[0, 1, 2]]
+
+
 @pytest.mark.parametrize("order", ["ascii", "binary_little_endian"])
 def test_ply_with_other_elements_lists_and_index_name_is_read(order, write):
     header = (
