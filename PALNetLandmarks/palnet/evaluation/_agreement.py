@@ -80,7 +80,7 @@ def compute_icc(values: NDArray[np.float64]) -> float:
     """
     whole = _whole(values)
     n, k = whole.shape
-    if n < 2 or k < 2:
+    if n < 2 or k < 2 or not np.ptp(whole):
         return float("nan")
     specimens = whole.mean(axis=1, keepdims=True)
     annotations = whole.mean(axis=0, keepdims=True)

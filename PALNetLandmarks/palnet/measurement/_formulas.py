@@ -58,8 +58,10 @@ def propagate_error(
     ``e_i = sigma_i * sqrt(8 / pi)`` (mean length of a 3D normal vector), the value has standard
     deviation ``sqrt(sum(|dv/dp_i|^2 sigma_i^2))``, of which the mean size is ``sqrt(2 / pi)``
     times that: ``0.5 * sqrt(sum(|dv/dp_i|^2 e_i^2))``. NaN where a landmark's error is unknown.
-    Rows of one landmark, as `landmarks` numbers them, move together.
+    Rows of one landmark, as `landmarks` numbers them, move together. Landmarks in one place are
+    taken a little apart: a length of nothing has no slope.
     """
+    points_mm = _apart(points_mm, landmarks)
     squared = 0.0
     for landmark in dict.fromkeys(landmarks):
         is_moved = np.array([row == landmark for row in landmarks])
@@ -71,6 +73,18 @@ def propagate_error(
         error_mm = errors_mm[is_moved][0]
         squared += float(np.square(slopes).sum() * error_mm**2)
     return float(0.5 * np.sqrt(squared))
+
+
+def _apart(points_mm: NDArray[np.float64], landmarks: Sequence[int]) -> NDArray[np.float64]:
+    """Move points of different landmarks apart where a step would lead from one past the other."""
+    moved = np.array(points_mm, dtype=np.float64)
+    for row in range(1, len(moved)):
+        others = [k for k in range(row) if landmarks[k] != landmarks[row]]
+        while any(_distance(moved[[k, row]]) < 10 * _STEP_MM for k in others):
+            moved[[k for k, same in enumerate(landmarks) if same == landmarks[row]], 0] += (
+                20 * _STEP_MM
+            )
+    return moved
 
 
 def find_lost_length(

@@ -59,6 +59,11 @@ def test_compute_icc_is_unchanged_by_unit_and_zero(seed, scale, shift):
     assert compute_icc(scale * values + shift) == pytest.approx(compute_icc(values), abs=1e-9)
 
 
+@pytest.mark.parametrize(("value", "shape"), [(0.1, (3, 2)), (95.3, (7, 2)), (0.0, (2, 2))])
+def test_compute_icc_without_any_variance_is_unknown(value, shape):
+    assert np.isnan(compute_icc(np.full(shape, value)))
+
+
 def test_compute_icc_of_equal_annotations_is_one():
     values = np.repeat(values_of(2)[:, :1], 3, axis=1)
 

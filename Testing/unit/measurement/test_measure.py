@@ -244,6 +244,30 @@ def test_a_divisor_is_lost_once_it_is_shorter_than_its_expected_error(error_mm, 
     assert (lost is not None) == is_lost
 
 
+def test_propagate_error_of_two_landmarks_in_one_place_is_that_of_near_ones():
+    together, near = np.full((2, 3), 7.0), np.array([[7.0, 7, 7], [7, 7, 7.1]])
+    errors = np.array([1.0, 2.0])
+
+    found = propagate_error(FORMULAS["distance"], together, errors, [0, 1])
+
+    assert found == pytest.approx(propagate_error(FORMULAS["distance"], near, errors, [0, 1]))
+    assert found == pytest.approx(0.5 * np.sqrt(5.0))
+
+
+def test_propagate_error_of_an_index_whose_first_length_is_nothing():
+    points = np.array([[1.0, 0, 0], [1, 0, 0], [0, 0, 0], [0, 50, 0]])
+
+    found = propagate_error(FORMULAS["index"], points, np.ones(4), [0, 1, 2, 3])
+
+    assert found == pytest.approx(100 / 50 * 0.5 * np.sqrt(2.0), rel=1e-3)
+
+
+def test_find_lost_length_of_landmarks_in_one_place():
+    points = np.array([[0.0, 0, 0], [10, 0, 0], [3, 3, 3], [3, 3, 3]])
+
+    assert find_lost_length("index", points, np.ones(4), [0, 1, 2, 3]) is not None
+
+
 def test_measure_unknown_error_is_unknown_in_the_value():
     taken = by_code(measure(a_face(np.nan)))
 
