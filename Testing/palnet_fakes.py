@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -77,6 +78,13 @@ def die_of_some(job):
     """End the whole process, as the system does when memory runs out."""
     if job.scan.stem.startswith("deadly"):
         os._exit(9)
+    return answer(job)
+
+
+def dawdle_over_some(job):
+    if job.scan.stem.startswith("deadly"):
+        job.scan.with_suffix(".begun").touch()
+        time.sleep(60)
     return answer(job)
 
 

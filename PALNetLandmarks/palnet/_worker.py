@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import sys
 import threading
 
 __all__ = ["start_worker"]
@@ -16,16 +18,20 @@ _THREAD_VARIABLES = (
     "VECLIB_MAXIMUM_THREADS",
     "VTK_SMP_MAX_THREADS",
 )
+# What shells have for a program that was interrupted.
+_INTERRUPTED = 130
 
 
 def start_worker() -> None:
     """Prepare this process for its tasks; it ends with the one that started it, however that ends.
 
-    It gets one thread: several processes with many threads each slow each other.
+    It gets one thread: several processes with many threads each slow each other. Ctrl-C reaches
+    every process; this one then ends without a word, and the one that started it says what is.
     """
     for name in _THREAD_VARIABLES:
         os.environ[name] = "1"
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(_INTERRUPTED))
 
 
 def _end_with_parent() -> None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from palnet.detector import Detection
     from palnet.jobs import ScanJob
     from palnet.landmarks import LandmarkSet
+    from palnet.scheme import Scheme
     from palnet.surface import Mesh
 
     Detect = Callable[..., Detection]
@@ -219,7 +220,7 @@ def _detect_and_write(job: ScanJob, detect: Detect | None) -> ScanResult:
     _check_all_free(job)  # again, for that took a while
     # It takes longest: whoever breaks off then finds no landmarks without their record.
     pictures, picture_notes = _try_preview(job, mesh, detection)
-    kept = _keep_corrections(job) if options.overwrite else ()
+    kept = _keep_corrections(job, landmarks.scheme) if options.overwrite else ()
     with _together(job):
         landmark_files, refusals, notes = _write_landmark_files(job, written)
         files = (*landmark_files, *pictures)
@@ -242,13 +243,13 @@ def _detect_and_write(job: ScanJob, detect: Detect | None) -> ScanResult:
     )
 
 
-def _keep_corrections(job: ScanJob) -> tuple[str, ...]:
+def _keep_corrections(job: ScanJob, scheme: Scheme) -> tuple[str, ...]:
     """Copy the landmark files that a person has changed before they are replaced."""
     from palnet.exchange import sidecar_path
 
     notes = []
     for path, form in zip(job.landmark_files, job.options.formats, strict=True):
-        if not path.exists() or not _is_changed(job, path, form):
+        if not path.exists() or not _is_changed(job, path, form, scheme):
             continue
         number = next(n for n in count(1) if not _copy_of(path, n).exists())
         for file in (path, sidecar_path(path)):
@@ -258,18 +259,25 @@ def _keep_corrections(job: ScanJob) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _is_changed(job: ScanJob, path: Path, form: str) -> bool:
-    """Whether a landmark file is newer than its record, which was written last, or was reviewed."""
+def _is_changed(job: ScanJob, path: Path, form: str, scheme: Scheme) -> bool:
+    """Whether a landmark file is newer than its record, which was written last, or was reviewed.
+
+    One of a lab's own scheme, which no name tells, is taken for one of the scheme detected now.
+    """
     from palnet.exchange import read_landmarks
 
     record = job.record_file
     if not record.exists() or path.stat().st_mtime_ns > record.stat().st_mtime_ns:
         return True
-    try:
-        status = read_landmarks(path).status if form in _WITH_STATUS else ()
-    except PalnetError:
-        return True
-    return not {"corrected", "confirmed"}.isdisjoint(status)
+    if form not in _WITH_STATUS:
+        return False
+    for known in (None, scheme):
+        try:
+            status = read_landmarks(path, known).status
+        except PalnetError:
+            continue
+        return not {"corrected", "confirmed"}.isdisjoint(status)
+    return True
 
 
 def _copy_of(path: Path, number: int) -> Path:

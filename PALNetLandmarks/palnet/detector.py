@@ -242,7 +242,7 @@ def _to_landmarks(placement: Placement, found: FoundFace, model: Model, mesh: Me
         expected_error_mm=np.where(is_placed, placement.expected_error_mm, np.nan),
         mm_per_unit=mm_per_unit,
         frame="file",
-        specimen=printable_name(mesh.name),
+        specimen=printable_name(mesh.name) or "mesh",
         space=mesh.space,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -119,6 +120,21 @@ def test_process_scan_that_overwrites_keeps_what_a_person_decided(a_head_file, t
         assert read_landmarks(path).status == detected.status
     assert process_fake(again).warnings == ()
     assert len(list(tmp_path.glob("*.bak"))) == 2
+
+
+def test_process_scan_that_overwrites_keeps_no_copy_of_what_nobody_touched(a_head_file, tmp_path):
+    """Of a lab's own scheme as well, which its table names and nobody else knows."""
+
+    def detect(mesh, **how):
+        detection = palnet_fakes.fake_detect(mesh, **how)
+        lab = replace(detection.landmarks.scheme, name="lab")
+        return replace(detection, landmarks=replace(detection.landmarks, scheme=lab))
+
+    (first,) = plan(a_head_file, output=tmp_path, formats=("csv", "mrk.json"))
+    (again,) = plan(a_head_file, output=tmp_path, formats=("csv", "mrk.json"), overwrite=True)
+    process_scan(first, detect=detect)
+
+    assert process_scan(again, detect=detect).warnings == ()
 
 
 def test_process_scan_that_overwrites_keeps_any_file_that_is_newer_than_its_record(
@@ -475,6 +491,45 @@ def test_run_jobs_that_is_killed_leaves_no_process_behind():
         killed.kill()
 
         assert killed.communicate(timeout=20) == (b"", None)
+
+
+# Ends one scan, then waits for the other while one of the two workers has nothing to do.
+INTERRUPTED_RUN = """
+import palnet_fakes
+from palnet._pool import run_jobs
+from palnet.jobs import BatchOptions, find_scans, plan_jobs
+
+if __name__ == "__main__":
+    jobs = plan_jobs(find_scans(["a.obj", "deadly.obj"]), BatchOptions())
+    try:
+        for result in run_jobs(jobs, n_processes=2, process=palnet_fakes.dawdle_over_some):
+            print(result.outcome, flush=True)
+    except KeyboardInterrupt:
+        print("interrupted")
+"""
+
+
+def test_run_jobs_interrupted_from_the_keyboard_ends_its_workers_without_a_word(tmp_path):
+    if os.name == "nt":  # knows no groups of processes
+        return
+    (tmp_path / "run.py").write_text(INTERRUPTED_RUN, encoding="utf-8")
+    paths = os.pathsep.join(path for path in sys.path if path)
+    with subprocess.Popen(
+        [sys.executable, "run.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": paths},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as run:
+        first = run.stdout.readline()
+        while not (tmp_path / "deadly.begun").exists():
+            time.sleep(0.05)
+        os.killpg(run.pid, signal.SIGINT)
+        rest, told = run.communicate(timeout=30)
+
+    assert (first, rest, told) == ("done\n", "interrupted\n", "")
 
 
 def test_worker_that_dies_between_two_scans_takes_none_with_it(jobs_of_which_some_are_deadly):

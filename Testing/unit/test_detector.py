@@ -366,6 +366,12 @@ def test_unit_given_rightly_changes_nothing(the_example):
     assert_same(given.landmarks, the_example.detection.landmarks)
 
 
+def test_mesh_without_a_name_gets_one(the_example):
+    detection = detect(replace(the_example.mesh, name=""), unit="mm")
+
+    assert detection.landmarks.specimen == "mesh"
+
+
 def test_piece_of_background_changes_little(the_example):
     lump = make_head()
     apart = lump.points * 0.5 + the_example.mesh.points.mean(axis=0) + np.array([450.0, 0, 0])

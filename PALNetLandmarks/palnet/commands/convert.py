@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["add_parser", "convert"]
 
-# What no file system takes in a name, or takes for a folder.
 _EPILOG = """\
 palnet convert face.mrk.json --to tps          face.tps beside it
 palnet convert results -o cohort.tps           all specimens of a folder into one file

@@ -206,7 +206,7 @@ def _measurements_text(landmarks: LandmarkSet) -> str:
             f'    {{"name": "{_STATUS_NAME}", "enabled": false, "description": "{meaning}", '
             f'"controlPointValues": {_numbers_text(codes)}}}',
             f'    {{"name": "{_UNIT_NAME}", "enabled": false, '
-            f'"value": {landmarks.mm_per_unit:.9f}, '
+            f'"value": {float(landmarks.mm_per_unit)!r}, '
             '"description": "Millimeters in one unit of the positions in this file"}',
             *own,
         )

@@ -36,7 +36,7 @@ def make_fitting(name: str, format: Format, taken: Container[str]) -> str:
     """
     letters = unicodedata.normalize("NFKD", name)
     letters = "".join(c for c in letters if not unicodedata.combining(c))
-    fitting = _NOT_PLAIN.sub("_", letters)
+    fitting = _NOT_PLAIN.sub("_", letters) or "_"
     while word := _reserved_word(fitting, format):
         start = fitting.lower().index(word.lower())
         fitting = f"{fitting[: start + 1]}_{fitting[start + 1 :]}"

@@ -279,6 +279,15 @@ def test_mrk_json_that_says_its_unit_keeps_it(a_mrk_file, a_landmark_set):
     np.testing.assert_allclose(landmarks.positions_mm, a_landmark_set.positions_mm, atol=1e-3)
 
 
+@pytest.mark.parametrize("mm_per_unit", [1e-10, 0.1 + 0.2, 25.4, 1e6])
+def test_mrk_json_keeps_its_unit_to_the_last_digit(mm_per_unit, a_landmark_set, tmp_path):
+    path = tmp_path / "face.mrk.json"
+
+    write_landmarks(replace(a_landmark_set, mm_per_unit=np.float64(mm_per_unit)), path)
+
+    assert read_landmarks(path).mm_per_unit == mm_per_unit
+
+
 def test_mrk_json_cut_short_names_the_line(a_mrk_file):
     lines = a_mrk_file.read_text(encoding="utf-8").splitlines()
     a_mrk_file.write_text("\n".join(lines[:20]), encoding="utf-8")

@@ -69,10 +69,10 @@ def test_write_landmarks_overwrites_when_told(a_landmark_set, tmp_path):
 
 
 def test_write_landmarks_that_fails_leaves_nothing(a_landmark_set, tmp_path, monkeypatch):
-    def fail(self, target):
+    def fail(self, data):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "replace", fail)
+    monkeypatch.setattr(Path, "write_bytes", fail)
 
     with pytest.raises(OSError, match="No space left"):
         write_landmarks(a_landmark_set, tmp_path / "face.csv")
@@ -181,6 +181,16 @@ def test_reserved_word_in_a_name_is_refused_and_broken_up(name, word, a_whole_se
 
     assert word.lower() not in path.read_text(encoding="utf-8").split("my")[-1].lower()
     assert read_landmarks(path).specimen == f"my{word}1"
+
+
+@pytest.mark.parametrize("name", ["tps", "nts", "morphologika", "morphoj", "dta"])
+def test_name_of_which_nothing_is_left_is_renamed(name, a_whole_set, tmp_path):
+    path = tmp_path / f"face{get_format(name).suffix}"
+
+    with pytest.warns(FormatWarning, match="is written as"):
+        write_landmarks(replace(a_whole_set, specimen="\u0301"), path, rename=True)
+
+    assert read_landmarks(path).specimen == "\u0301"
 
 
 def test_renaming_is_told_is_repeatable_and_never_joins_two(a_whole_set, tmp_path):
