@@ -71,12 +71,15 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         VTKObservationMixin.__init__(self)
         self.logic = logic
         self.ui = None
-        self._parameterNode = self._parameterNodeGuiTag = None
-        self._parameterWidgets = {}
+        self._parameterLink = None
         self._shortcuts = None
         self._shown = self._startedFrom = (None, None)
         self._beforeImport = None
         self._isTurning = self._isListDue = False
+
+    @property
+    def _parameterNode(self):
+        return self._parameterLink.node
 
     def setup(self):
         """Build the panel."""
@@ -85,6 +88,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         from PALNetLandmarksLib.panel.hand_over_section import HandOverSection
         from PALNetLandmarksLib.panel.input_section import InputSection
         from PALNetLandmarksLib.panel.measurement_section import MeasurementSection
+        from PALNetLandmarksLib.panel.parameter_link import ParameterLink
         from PALNetLandmarksLib.panel.review_section import ReviewSection
         from PALNetLandmarksLib.panel.trained_model_section import TrainedModelSection
 
@@ -93,7 +97,8 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.layout.addWidget(panel)
         self.ui = slicer.util.childWidgetVariables(panel)
         named = {each.property("SlicerParameterName"): each for each in vars(self.ui).values()}
-        self._parameterWidgets = {name: widget for name, widget in named.items() if name}
+        widgets = {name: widget for name, widget in named.items() if name}
+        self._parameterLink = ParameterLink(widgets, self.onParameterNodeModified)
         panel.setMRMLScene(slicer.mrmlScene)
         if self.logic is None:
             self.logic = PALNetLandmarksLogic()
@@ -115,7 +120,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         )
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
-        self.addObserver(scene, scene.NodeRemovedEvent, self.onNodeRemoved)
+        self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self.onNodeAboutToBeRemoved)
         self.addObserver(scene, scene.NodeAddedEvent, self.onNodeAdded)
         self.addObserver(scene, scene.StartImportEvent, self.onSceneStartImport)
         # A loaded bundle brings its selection; selectors list its nodes when the batch ends.
@@ -123,13 +128,15 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.addObserver(scene, event, self.onSceneChanged)
         self.showSelection()
         self.initializeParameterNode()
+        if self.parent.isEntered:  # a reload makes the panel anew and does not enter it
+            self.enter()
 
     def cleanup(self):
         """Let go of everything when Slicer ends or reloads the module."""
         if self.ui is not None:
             if self.parent:  # false where Slicer ended without leaving: the widgets are gone
                 self._dropShortcuts()
-                self.setParameterNode(None)
+                self._parameterLink.turn_to(None)
             self.removeObservers()  # what the sections take out of the scene starts nothing
             self.follower.stop()
             self.inputSection.stop()
@@ -163,7 +170,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onSceneStartClose(self, *_args):
         """Let go of the nodes before they go."""
         self.stopWork()
-        self.setParameterNode(None)
+        self._parameterLink.turn_to(None)
         self.showSelection()
 
     def onSceneChanged(self, *_args):
@@ -177,6 +184,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         node = self._parameterNode
         model = ("", "") if node is None else (node.trainedModel, node.trainedModelHash)
         self._beforeImport = (*self._shown, *model)
+        self._parameterLink.pause()
 
     def turnToScene(self):
         """Turn to what the scene selects."""
@@ -213,30 +221,15 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             if mine and mine[-1].GetStorageNode() is not None:
                 self._parameterNode.landmarks = mine[-1]
 
-    def onNodeRemoved(self, *_args):
-        """Let go of a scan or list that was deleted."""
-        if self._parameterNode is not None:
-            self.onParameterNodeModified()
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def onNodeAboutToBeRemoved(self, _scene, _event, node):
+        """Let go of a scan or list that is deleted."""
+        self._parameterLink.let_go_of(node)
 
     def initializeParameterNode(self):
         """Turn to the parameter node of the scene."""
-        self.setParameterNode(self.logic.getParameterNode())
-
-    def setParameterNode(self, parameterNode):
-        """Connect the panel with a parameter node, both ways."""
-        if self._parameterNode is not None:
-            self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
-            self.removeObserver(
-                self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParameterNodeModified
-            )
-        self._parameterNode = parameterNode
-        if parameterNode is not None:
-            # Not connectGui: it tells no tag (Slicer issue 7547), and each connection would stay.
-            self._parameterNodeGuiTag = parameterNode.connectParametersToGui(self._parameterWidgets)
-            self.addObserver(
-                parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParameterNodeModified
-            )
-            self.onParameterNodeModified()
+        self._parameterLink.turn_to(self.logic.getParameterNode())
+        self.onParameterNodeModified()
 
     def onParameterNodeModified(self, *_args):
         """Follow the selection: a scan brings its list, a list brings its scan."""

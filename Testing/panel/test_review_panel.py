@@ -11,7 +11,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
 from palnet.preview import GOOD_MM
-from palnet_scenes import N_LANDMARKS
+from palnet_scenes import N_LANDMARKS, SAMPLES, a_record, true_landmarks
 from PALNetLandmarksLib.list_creation import create_list
 from PALNetLandmarksLib.panel.landmark_table import (
     BY_ERROR,
@@ -425,6 +425,87 @@ def test_corrections_made_elsewhere_show_in_the_table(a_panel, a_list):
 
     assert cell(a_panel, 5, STATUS) == "corrected"
     assert a_panel.ui.reviewedLabel.text == "1 of 50 reviewed"
+
+
+@pytest.fixture
+def three_scans(a_panel, a_list, a_face, scene):
+    """Scans of three people, each with a list; the second one is selected."""
+    faces = [a_face]
+    for name in ("Face of B", "Face of C"):
+        other = slicer.util.loadModel(str(SAMPLES / "example.ply"))
+        other.SetName(name)
+        faces.append(other)
+    lists = [a_list]
+    for face in faces[1:]:
+        lists.append(create_list(scene, a_list.scheme, face, f"{face.GetName()} landmarks"))
+        lists[-1].set_detection(true_landmarks(), a_record())
+    a_panel.ui.scanSelector.setCurrentNode(faces[1])
+    return faces, [each.node for each in lists]
+
+
+@pytest.mark.parametrize("selected", range(3))
+def test_deleted_scan_brings_no_other_person(a_panel, three_scans, scene, selected):
+    """The selectors of Slicer turn to the next node when the one selected goes."""
+    faces, lists = three_scans
+    a_panel.ui.scanSelector.setCurrentNode(faces[selected])
+
+    scene.RemoveNode(faces[selected])
+    qt.QApplication.processEvents()
+
+    assert a_panel.ui.scanSelector.currentNode() is None
+    assert a_panel.ui.landmarksSelector.currentNode() is lists[selected]
+    assert a_panel.ui.landmarkTable.rowCount == 50
+
+
+@pytest.mark.parametrize("selected", range(3))
+def test_deleted_list_brings_no_other_person(a_panel, three_scans, scene, selected):
+    faces, lists = three_scans
+    a_panel.ui.scanSelector.setCurrentNode(faces[selected])
+
+    scene.RemoveNode(lists[selected])
+    qt.QApplication.processEvents()
+
+    assert a_panel.ui.landmarksSelector.currentNode() is None
+    assert a_panel.ui.scanSelector.currentNode() is faces[selected]
+    assert a_panel.ui.landmarkTable.rowCount == 0
+
+
+def test_deleted_scan_that_is_not_selected_changes_nothing(a_panel, three_scans, scene):
+    faces, lists = three_scans
+
+    scene.RemoveNode(faces[0])
+    scene.RemoveNode(lists[2])
+    qt.QApplication.processEvents()
+
+    assert a_panel.ui.scanSelector.currentNode() is faces[1]
+    assert a_panel.ui.landmarksSelector.currentNode() is lists[1]
+
+
+def test_choice_of_a_node_of_the_same_name_is_taken(a_panel, three_scans):
+    """Qt 6 tells no change of a selector whose text stays; it tells that a row was chosen."""
+    faces, lists = three_scans
+    selector = a_panel.ui.scanSelector
+
+    selector.blockSignals(True)
+    selector.setCurrentNode(faces[2])
+    selector.blockSignals(False)
+    selector.nodeActivated.emit(faces[2])
+
+    assert a_panel._parameterNode.scan is faces[2]
+    assert a_panel.ui.landmarksSelector.currentNode() is lists[2]
+
+
+def test_entering_again_connects_nothing_anew(a_panel, a_list, monkeypatch):
+    """Slicer 5.10 keeps whatever was connected, and tells it of every change."""
+    connected = []
+    kind = type(a_panel._parameterNode)
+    monkeypatch.setattr(kind, "connectParametersToGui", lambda *_: connected.append(1))
+
+    for _ in range(3):
+        a_panel.exit()
+        a_panel.enter()
+
+    assert connected == []
 
 
 def test_deleted_list_leaves_an_empty_panel(a_panel, a_list, scene):

@@ -47,8 +47,6 @@ def test_module_can_be_reloaded(panel_factory, kept_packages):
 def test_keys_work_once_after_a_reload(panel_factory, kept_packages, scene):
     panel_factory().onReload()
     panel = slicer.modules.palnetlandmarks.widgetRepresentation().self()
-    slicer.util.selectModule("PALNetLandmarks")
-    panel.enter()
     panel.ui.exampleButton.click()
     panel.ui.byHandButton.click()
     qt.QApplication.processEvents()

@@ -103,11 +103,13 @@ def reload_module(name: str) -> ScriptedModule:
     """Clean the panel up, execute the module file again and make a new panel."""
     old = getattr(slicer.modules, name.lower())
     had_panel = old._widget is not None
+    was_entered = had_panel and old._widget.isEntered
     old.close_panel(is_left=False)
     _execute(Path(old.path))
     module = load_module(Path(old.path).parent, name)
     if had_panel:
-        module.widgetRepresentation()
+        # In Slicer its parent is the old one, which nobody leaves or enters.
+        module._widget = create_panel(module, is_entered=was_entered)
     return module
 
 
@@ -115,10 +117,10 @@ def reload_module(name: str) -> ScriptedModule:
 class ModulePanel(qMRMLWidget):
     """The widget that Slicer gives a scripted module as its parent."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_entered: bool = False) -> None:
         super().__init__()
         self._python_widget = None
-        self._is_entered = False
+        self._is_entered = is_entered
         QVBoxLayout(self)
 
     def self(self):
@@ -138,9 +140,9 @@ class ModulePanel(qMRMLWidget):
         self._python_widget.exit()
 
 
-def create_panel(module: ScriptedModule):
+def create_panel(module: ScriptedModule, *, is_entered: bool = False):
     """Make a module's panel and set it up; returns its parent widget."""
-    parent = ModulePanel()
+    parent = ModulePanel(is_entered=is_entered)
     parent.setObjectName(f"{module.name}ModuleWidget")
     widget = getattr(module.python_module(), f"{module.name}Widget")(parent)
     parent._python_widget = widget

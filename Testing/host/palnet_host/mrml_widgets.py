@@ -75,12 +75,16 @@ def _plain(kind: type, name: str, default: object) -> Property:
 
 
 class SceneFollower:
-    """Calls back when the nodes of a scene or their names change, and when others were imported."""
+    """Calls back when the nodes of a scene or their names change, and when others were imported.
+
+    Before a node is removed as well, but after all who observe that with a priority of their own.
+    """
 
     _EVENTS = ("NodeAddedEvent", "NodeRemovedEvent", "EndBatchProcessEvent")
+    _AFTER_OTHERS = -10.0
 
-    def __init__(self, on_change, on_import) -> None:
-        self._on_change, self._on_import = on_change, on_import
+    def __init__(self, on_change, on_import, on_removal) -> None:
+        self._on_change, self._on_import, self._on_removal = on_change, on_import, on_removal
         self._observed: list[tuple[vtk.vtkObject, int]] = []
 
     def follow(self, scene, nodes=()) -> None:
@@ -92,8 +96,17 @@ class SceneFollower:
         pairs += [(node, vtk.vtkCommand.ModifiedEvent) for node in nodes]
         self._observed = [(o, o.AddObserver(event, self._on_event)) for o, event in pairs]
         if scene is not None:
-            tag = scene.AddObserver(scene.EndImportEvent, lambda *_: self._on_import())
-            self._observed.append((scene, tag))
+            tags = (
+                scene.AddObserver(scene.EndImportEvent, lambda *_: self._on_import()),
+                scene.AddObserver(
+                    scene.NodeAboutToBeRemovedEvent, self._on_removal_event, self._AFTER_OTHERS
+                ),
+            )
+            self._observed += [(scene, tag) for tag in tags]
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def _on_removal_event(self, _scene, _event, node) -> None:
+        self._on_removal(node)
 
     def _on_event(self, _caller, _event) -> None:
         self._on_change()
@@ -138,7 +151,9 @@ class qMRMLNodeComboBox(SceneWidget, QWidget):
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._combo)
-        self._follower = SceneFollower(self._list_nodes, self._forget_and_list)
+        self._follower = SceneFollower(
+            self._list_nodes, self._forget_and_list, self._turn_from_removed
+        )
         self.destroyed.connect(lambda _=None, follower=self._follower: follower.follow(None))
         self._list_nodes()
 
@@ -226,6 +241,14 @@ class qMRMLNodeComboBox(SceneWidget, QWidget):
         if self.noneEnabled:
             self._select(None)
         self._list_nodes()
+
+    def _turn_from_removed(self, node) -> None:
+        """Select the next node, or the last one, when the selected one goes; not none."""
+        if node is None or node is not self._node or self._scene.IsClosing():
+            return
+        row = self._nodes.index(node)
+        others = [other for other in self._nodes if other is not node]
+        self._select((others[row:] or others[-1:] or [None])[0])
 
     def _show_current(self) -> None:
         row = self._nodes.index(self._node) if self._node in self._nodes else -1
