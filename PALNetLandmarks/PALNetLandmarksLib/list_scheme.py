@@ -10,11 +10,10 @@ from __future__ import annotations
 import json
 from functools import lru_cache
 
+from palnet.exchange._mrk_json import SCHEME_NAME, STATUS_NAME
 from palnet.scheme import list_schemes, load_scheme, scheme_from_dict, scheme_to_dict
-from PALNetLandmarksLib.list_storage import STATUS_NAME, read_text, write_text, written_by_program
+from PALNetLandmarksLib.list_storage import read_text, write_text, written_by_program
 
-# The name that palnet.exchange reads and writes in .mrk.json.
-SCHEME_NAME = "palnet scheme"
 SCHEME_ATTRIBUTE = "PALNet.Scheme"
 
 # By their labels: schemes of the trained models that were read since Slicer was started.

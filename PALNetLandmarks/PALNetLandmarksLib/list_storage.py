@@ -17,15 +17,17 @@ import slicer
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
+from palnet.exchange._mrk_json import (
+    ERROR_NAME,
+    STATUS_CODES,
+    STATUS_NAME,
+    UNIT_NAME,
+    UNKNOWN_ERROR,
+)
 from palnet.landmarks import PLACED
 
-# The names and codes that palnet.exchange reads and writes in .mrk.json.
-ERROR_NAME, STATUS_NAME = "expected error", "landmark status"
-UNIT_NAME = "millimeters per unit"
-STATUS_CODES = ("undefined", "missing", "detected", "corrected", "confirmed")
 RECORD_NAME = "palnet record"
 PROVENANCE_ATTRIBUTE = "PALNet.Provenance"
-UNKNOWN_ERROR = -1.0
 
 # Invoked on a list after the program has written it: what changed is nobody's correction.
 WRITTEN_EVENT = vtk.vtkCommand.UserEvent + 7301

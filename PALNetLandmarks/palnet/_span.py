@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet.face.similarity import apply_similarity, fit_similarity
+from palnet.face.similarity import measure_offset_mm
 from palnet.model import read_model
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from palnet.landmarks import LandmarkSet
 
-__all__ = ["MIN_PLACED", "doubt_order", "measure_spread", "usual_spread_mm"]
+__all__ = ["MIN_PLACED", "WRONG_ORDER_MM", "doubt_order", "measure_spread", "usual_spread_mm"]
 
 MIN_PLACED = 4
 """Of fewer landmarks the spread says nothing."""
@@ -105,17 +105,12 @@ def doubt_order(landmarks: LandmarkSet) -> str | None:
     # An open jaw takes what lies on it far from a closed one; the upper face holds the rest.
     if (mean[:, 1] > 0).sum() < MIN_UPPER or not np.ptp(positions, axis=0).any():
         return None
-    off = _misfit(positions, mean)
+    off = measure_offset_mm(positions, mean)
     if off <= WRONG_ORDER_MM:
         return None
-    if _misfit(positions * [-1, 1, 1], mean) <= WRONG_ORDER_MM:
+    if measure_offset_mm(positions * [-1, 1, 1], mean) <= WRONG_ORDER_MM:
         return "left and right are exchanged: its labels are, or its numbers are mirrored."
     return f"{off:.0f} mm from a face: are the landmarks in the order of the scheme?"
-
-
-def _misfit(positions: NDArray[np.float64], mean: NDArray[np.float64]) -> float:
-    laid = apply_similarity(fit_similarity(positions, mean), positions)
-    return float(np.median(np.linalg.norm(laid - mean, axis=1)))
 
 
 def _spread(points: NDArray[np.float64]) -> float:

@@ -17,7 +17,7 @@ from palnet._checks import check_transform, frozen_copy
 from palnet.face.alignment import align_landmarks
 from palnet.face.similarity import similarity_scale
 from palnet.finding import find_face
-from palnet.judging import FoundFace, Stopwatch, predict_in_face
+from palnet.judging import FoundFace, Stopwatch
 from palnet.landmarks import LandmarkSet, printable_name
 from palnet.model import Model, find_model, read_model
 from palnet.placing import place_landmarks
@@ -40,16 +40,7 @@ if TYPE_CHECKING:
     from palnet.face.fit import AtlasFit
     from palnet.placing import Placement
 
-__all__ = [
-    "Detection",
-    "FoundFace",
-    "Quality",
-    "Stopwatch",
-    "detect",
-    "estimate_pose",
-    "find_face",
-    "predict_in_face",
-]
+__all__ = ["Detection", "Quality", "detect", "estimate_pose"]
 
 # A result whose coverage or median expected error is past these deserves a look as a whole: half of
 # its landmarks are doubtful (palnet.preview). So does one that lacks more of them than hair hides.

@@ -18,6 +18,8 @@ import numpy as np
 
 from palnet._files import check_free, replacing
 from palnet.errors import PreviewError
+from palnet.face.similarity import apply_similarity
+from palnet.surface import Mesh, thin_mesh
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -129,39 +131,19 @@ def render_preview(
 def _write_job(mesh: PreviewMesh, detection: PreviewDetection, job: Path) -> None:
     """Put what is to be drawn into a file, upright and in millimetres."""
     landmarks = detection.landmarks
-    points_mm = _to_face(detection.face_from_scan, mesh.points * landmarks.mm_per_unit)
-    points_mm, triangles = _coarsen(points_mm, mesh.triangles)
+    points_mm = apply_similarity(detection.face_from_scan, mesh.points * landmarks.mm_per_unit)
+    drawn = Mesh(points_mm, mesh.triangles)
+    if len(mesh.triangles) > _MAX_TRIANGLES:  # more than pixels show
+        drawn = thin_mesh(drawn, _CELL_MM)
     np.savez(
         job,
-        points=points_mm.astype(np.float32),
-        triangles=triangles,
-        landmarks=_to_face(detection.face_from_scan, landmarks.positions_mm),
+        points=drawn.points.astype(np.float32),
+        triangles=drawn.triangles,
+        landmarks=apply_similarity(detection.face_from_scan, landmarks.positions_mm),
         classes=classify_errors(landmarks),
         codes=np.array(landmarks.scheme.codes),
         limits_mm=np.array([GOOD_MM, CHECK_MM]),
     )
-
-
-def _to_face(
-    face_from_scan: NDArray[np.float64], points_mm: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    return points_mm @ face_from_scan[:3, :3].T + face_from_scan[:3, 3]
-
-
-def _coarsen(
-    points_mm: NDArray[np.float64], triangles: NDArray[np.int32]
-) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
-    """Merge the vertices of each small cell, if the mesh has more triangles than pixels show."""
-    if len(triangles) <= _MAX_TRIANGLES:
-        return points_mm, triangles
-    cells = np.floor((points_mm - points_mm.min(axis=0)) / _CELL_MM).astype(np.int64)
-    extent = cells.max(axis=0) + 1
-    keys = (cells[:, 0] * extent[1] + cells[:, 1]) * extent[2] + cells[:, 2]
-    _, merged, counts = np.unique(keys, return_inverse=True, return_counts=True)
-    sums = [np.bincount(merged, weights=points_mm[:, axis]) for axis in range(3)]
-    corners = merged[triangles].astype(np.int32)
-    a, b, c = corners.T
-    return np.stack(sums, axis=1) / counts[:, None], corners[(a != b) & (b != c) & (c != a)]
 
 
 def _draw(job: Path, picture: Path) -> None:

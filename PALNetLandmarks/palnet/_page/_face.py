@@ -90,9 +90,7 @@ def atlas_of(scheme: Scheme) -> FaceAtlas | None:
     return None
 
 
-def face_from_landmarks(
-    positions_mm: NDArray[np.float64], atlas: FaceAtlas, *, with_scale: bool
-) -> NDArray[np.float64]:
+def face_from_landmarks(positions_mm: NDArray[np.float64], atlas: FaceAtlas) -> NDArray[np.float64]:
     """Give the similarity that lays a specimen's landmarks over those of the mean face.
 
     Convention: face frame, millimetres, +X the subject's left, +Y up, +Z front.
@@ -103,8 +101,6 @@ def face_from_landmarks(
         Landmarks, NaN where missing.
     atlas : FaceAtlas
         The mean face.
-    with_scale : bool
-        False keeps the specimen's size.
 
     Returns
     -------
@@ -118,7 +114,7 @@ def face_from_landmarks(
     """
     is_there = np.isfinite(positions_mm).all(axis=1)
     target = atlas.landmark_mean_mm[is_there]
-    return fit_similarity(positions_mm[is_there], target, with_scale=with_scale)
+    return fit_similarity(positions_mm[is_there], target)
 
 
 def draw_face(

@@ -26,7 +26,6 @@ __all__ = [
     "may_be_read",
     "read_all",
     "scheme_of_run",
-    "stem_of",
     "warnings_on_stderr",
 ]
 
@@ -59,7 +58,7 @@ def find_landmark_files(
     to be written is no part of a folder, though an earlier run has left it there.
     """
     from palnet.errors import UsageError
-    from palnet.exchange import FORMATS, find_format
+    from palnet.exchange import FORMATS, find_format, stem_of
 
     # The formats are listed in the order of what they hold.
     rank = {name: number for number, name in enumerate(FORMATS)}
@@ -128,7 +127,7 @@ def _without_other_tables(files: list[Path]) -> list[Path]:
 
 def _part_unlike(files: list[Path], scheme: Scheme | str | None) -> tuple[list[Path], list[Path]]:
     """Part files that share a name: the first with those that hold specimens it lacks, the rest."""
-    from palnet.exchange import find_format
+    from palnet.exchange import find_format, stem_of
 
     kept, *others = files
     taken, passed_over = [kept], []
@@ -150,6 +149,8 @@ def _part_unlike(files: list[Path], scheme: Scheme | str | None) -> tuple[list[P
 
 def _tell_passed_over(folder: Path, passed_over: list[tuple[Path, Path]]) -> None:
     """Say which files of a folder are not read; of many alike, such as a detection's, how many."""
+    from palnet.exchange import stem_of
+
     kinds: dict[tuple[str, str], list[tuple[Path, Path]]] = {}
     for file, kept in passed_over:
         kind = file.name[len(stem_of(file)) :], kept.name[len(stem_of(kept)) :]
@@ -178,13 +179,6 @@ def _read_quietly(path: Path, scheme: Scheme | str | None) -> list[LandmarkSet]:
             return read_specimens(path, scheme, strict=False)
         except PalnetError:
             return []
-
-
-def stem_of(path: Path) -> str:
-    """Give a landmark file's name without the ending of its format, which may have two dots."""
-    from palnet.exchange import find_format
-
-    return path.name[: -len(find_format(path).suffix)]
 
 
 @contextmanager

@@ -171,17 +171,6 @@ def _find_files(arguments: argparse.Namespace) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def _stem(path: Path) -> str:
-    """Give a file's name without the ending of its format."""
-    from palnet.errors import FormatError
-    from palnet.exchange import find_format
-
-    try:
-        return path.name[: -len(find_format(path).suffix)]
-    except FormatError:
-        return path.stem  # its format was said with --from
-
-
 @dataclass
 class _Conversion:
     """What is read and written, and what became of it."""
@@ -226,9 +215,11 @@ class _Conversion:
 
     def write_beside(self, files: Iterable[Path]) -> None:
         """Write one file beside each; two that would be one are told, not written over."""
+        from palnet.exchange import stem_of
+
         taken: dict[str, Path] = {}
         for path in files:
-            output = path.with_name(_stem(path) + self.target.suffix)
+            output = path.with_name(stem_of(path) + self.target.suffix)
             other = taken.setdefault(str(output).casefold(), path)
             if other != path:
                 self._fail(f"{path}: {other} is {output.name} already. Rename one, or name -o.")
@@ -238,6 +229,7 @@ class _Conversion:
     def write_folder(self, files: Iterable[Path], folder: Path) -> None:
         """Write one file a specimen; one that cannot be done is told and the others are done."""
         from palnet.errors import FormatError
+        from palnet.exchange import stem_of
 
         taken: set[str] = set()
         for path in files:
@@ -247,7 +239,7 @@ class _Conversion:
                 self._fail(f"{err}{hint_at_lenient(err)}")
                 continue
             for landmarks in specimens:
-                stem = _stem(path) if len(specimens) == 1 else file_stem(landmarks.specimen)
+                stem = stem_of(path) if len(specimens) == 1 else file_stem(landmarks.specimen)
                 output = folder / f"{stem}{self.target.suffix}"
                 if self.arguments.skip_incomplete and not landmarks.is_placed.all():
                     name = landmarks.specimen

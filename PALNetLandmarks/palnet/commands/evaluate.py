@@ -263,17 +263,15 @@ def _warn_of_frame(pair: Pair, side: str) -> bool:
     """Point to a frame or unit that differs, if it does."""
     import numpy as np
 
-    from palnet.face.similarity import apply_similarity, fit_similarity
+    from palnet.face.similarity import measure_offset_mm
 
     is_there = pair.predicted.is_placed & pair.truth.is_placed
     if is_there.sum() < 4:
         return False
     predicted = pair.predicted.positions_mm[is_there]
     true = pair.truth.positions_mm[is_there]
-    moved = apply_similarity(fit_similarity(predicted, true), predicted)
-    before, after = (
-        float(np.median(np.linalg.norm(points - true, axis=1))) for points in (predicted, moved)
-    )
+    before = float(np.median(np.linalg.norm(predicted - true, axis=1)))
+    after = measure_offset_mm(predicted, true)
     is_elsewhere = before > _FAR_MM and after < _NEAR_MM
     if is_elsewhere:
         print(

@@ -16,7 +16,6 @@ from palnet.commands._landmark_files import (
     add_reading_options,
     find_landmark_files,
     read_all,
-    stem_of,
 )
 
 if TYPE_CHECKING:
@@ -173,7 +172,7 @@ def _picture(mesh: Mesh, landmarks: LandmarkSet) -> bytes | str:
         landmarks: LandmarkSet
         face_from_scan: object
 
-    pose = face_from_landmarks(landmarks.positions_mm, atlas, with_scale=True)
+    pose = face_from_landmarks(landmarks.positions_mm, atlas)
     with tempfile.TemporaryDirectory(prefix="palnet-", ignore_cleanup_errors=True) as folder:
         path = Path(folder) / "scan.png"
         try:
@@ -188,6 +187,7 @@ def _plan_jobs(
 ) -> list[_Job]:
     """Name scan and page of each specimen; two pages of one name would write over each other."""
     from palnet.errors import UsageError
+    from palnet.exchange import stem_of
     from palnet.measurement import load_measurement_plan
 
     n_specimens = sum(len(specimens) for _, specimens in read)

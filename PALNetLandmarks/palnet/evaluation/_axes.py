@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from palnet._page import atlas_of
-from palnet.face.similarity import apply_similarity, fit_similarity
+from palnet._span import WRONG_ORDER_MM
+from palnet.face.similarity import apply_similarity, fit_similarity, measure_offset_mm
 from palnet.model import list_models
 
 if TYPE_CHECKING:
@@ -26,9 +27,6 @@ MIN_LANDMARKS = 3
 MIN_SHARED = 5
 # Second over first extent of points: below it they lie on a line, such as that of the profile.
 _LINE_SHARE = 0.15
-# Median distance of a lab's landmarks from those of the mean face that have their codes. People lie
-# around 4 mm, landmarks that only share their codes at 20 and more.
-_OTHER_LANDMARKS_MM = 12.0
 
 
 def poses_of(
@@ -93,10 +91,8 @@ def _is_that_face(shapes_mm: Sequence[NDArray[np.float64]], mean_mm: NDArray[np.
     for shape in shapes_mm:
         is_there = np.isfinite(shape + mean_mm).all(axis=1)
         if is_there.sum() >= MIN_SHARED and holds_pose(shape, mean_mm):
-            matrix = fit_similarity(shape[is_there], mean_mm[is_there])
-            fitted = apply_similarity(matrix, shape[is_there])
-            off.append(np.median(np.linalg.norm(fitted - mean_mm[is_there], axis=1)))
-    return bool(off) and float(np.median(off)) < _OTHER_LANDMARKS_MM
+            off.append(measure_offset_mm(shape[is_there], mean_mm[is_there]))
+    return bool(off) and float(np.median(off)) < WRONG_ORDER_MM
 
 
 def _filled(

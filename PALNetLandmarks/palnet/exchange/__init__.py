@@ -16,6 +16,7 @@ from palnet.exchange._registry import (
     get_format,
     is_other_table,
     may_hold_landmarks,
+    stem_of,
 )
 from palnet.exchange._sidecar import sidecar_path
 from palnet.exchange._write import write_landmarks, write_specimens
@@ -34,6 +35,7 @@ __all__ = [
     "read_name_table",
     "read_specimens",
     "sidecar_path",
+    "stem_of",
     "write_landmarks",
     "write_specimens",
 ]

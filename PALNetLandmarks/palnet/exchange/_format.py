@@ -137,10 +137,10 @@ class Reading:
         except csv.Error as err:
             raise self.error(line, f"is no row of a table ({err}).") from err
 
-    def read_point(self, line: int, fields: Sequence[str], missing: str = "NA") -> list[float]:
+    def read_point(self, line: int, fields: Sequence[str]) -> list[float]:
         """Read x, y and z; NaN for a point that is missing or, if lenient, no point at all."""
         if len(fields) == 3:
-            if all(field == missing for field in fields):
+            if all(field == "NA" for field in fields):
                 return [np.nan] * 3
             numbers = [parse_number(field) for field in fields]
             point = [number for number in numbers if number is not None]

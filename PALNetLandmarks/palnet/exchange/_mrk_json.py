@@ -42,7 +42,15 @@ if TYPE_CHECKING:
     from palnet.landmarks import Frame, Space, Status
     from palnet.scheme import LandmarkDefinition, Scheme
 
-__all__ = ["MRK_JSON"]
+__all__ = [
+    "ERROR_NAME",
+    "MRK_JSON",
+    "SCHEME_NAME",
+    "STATUS_CODES",
+    "STATUS_NAME",
+    "UNIT_NAME",
+    "UNKNOWN_ERROR",
+]
 
 _SCHEMA = (
     "https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/Resources/"
@@ -63,11 +71,12 @@ _SPACE_OF_SYSTEM: dict[str, Space] = {"LPS": "LPS", "RAS": "RAS", "1": "LPS", "0
 # What no coordinate reaches; larger numbers are damage.
 _LARGEST = 1e30
 
-_ERROR_NAME = "expected error"
-_STATUS_NAME = "landmark status"
-_UNIT_NAME = "millimeters per unit"
-_SCHEME_NAME = "palnet scheme"
-_STATUS_OF_VALUE: tuple[Status, ...] = (
+# The measurements of a list, in files and in Slicer's scene; a status is its place among the codes.
+ERROR_NAME = "expected error"
+STATUS_NAME = "landmark status"
+UNIT_NAME = "millimeters per unit"
+SCHEME_NAME = "palnet scheme"
+STATUS_CODES: tuple[Status, ...] = (
     "undefined",
     "missing",
     "detected",
@@ -75,7 +84,7 @@ _STATUS_OF_VALUE: tuple[Status, ...] = (
     "confirmed",
 )
 # JSON knows no NaN: an error below zero stands for "unknown".
-_UNKNOWN_ERROR = -1.0
+UNKNOWN_ERROR = -1.0
 
 _DISPLAY = {
     "visibility": True,
@@ -136,14 +145,14 @@ def read_mrk_json(reading: Reading) -> LandmarkSet:
     labels = _codes_of(reading, markup, scheme)
     positions = _read_positions(reading, markup, scheme, labels)
     measurements = _read_measurements(reading, markup, scheme, labels)
-    errors = measurements.get(_ERROR_NAME, np.full(len(scheme), _UNKNOWN_ERROR))
+    errors = measurements.get(ERROR_NAME, np.full(len(scheme), UNKNOWN_ERROR))
     space, frame, mm_per_unit = _read_frame(reading, markup, own)
     if frame != "file":
         positions, mm_per_unit = positions * mm_per_unit, 1.0
     return LandmarkSet(
         scheme=scheme,
         positions=positions,
-        status=_read_status(positions, measurements.get(_STATUS_NAME)),
+        status=_read_status(positions, measurements.get(STATUS_NAME)),
         expected_error_mm=np.where(errors < 0, np.nan, errors),
         mm_per_unit=mm_per_unit,
         frame=frame,
@@ -194,18 +203,18 @@ def _measurements_text(landmarks: LandmarkSet) -> str:
     errors = landmarks.expected_error_mm
     known = errors[~np.isnan(errors)]
     mean = f'"value": {known.mean():.6f}, ' if known.size else ""
-    codes = np.array([float(_STATUS_OF_VALUE.index(status)) for status in landmarks.status])
-    meaning = ", ".join(f"{value} {status}" for value, status in enumerate(_STATUS_OF_VALUE))
+    codes = np.array([float(STATUS_CODES.index(status)) for status in landmarks.status])
+    meaning = ", ".join(f"{value} {status}" for value, status in enumerate(STATUS_CODES))
     own = () if landmarks.scheme.is_shipped else (_scheme_text(landmarks.scheme),)
     return ",\n".join(
         (
-            f'    {{"name": "{_ERROR_NAME}", "enabled": true, {mean}"units": "mm", '
+            f'    {{"name": "{ERROR_NAME}", "enabled": true, {mean}"units": "mm", '
             '"description": "Expected distance to the true position; -1 where unknown", '
             '"printFormat": "%-#4.3g%s", '
-            f'"controlPointValues": {_numbers_text(np.nan_to_num(errors, nan=_UNKNOWN_ERROR))}}}',
-            f'    {{"name": "{_STATUS_NAME}", "enabled": false, "description": "{meaning}", '
+            f'"controlPointValues": {_numbers_text(np.nan_to_num(errors, nan=UNKNOWN_ERROR))}}}',
+            f'    {{"name": "{STATUS_NAME}", "enabled": false, "description": "{meaning}", '
             f'"controlPointValues": {_numbers_text(codes)}}}',
-            f'    {{"name": "{_UNIT_NAME}", "enabled": false, '
+            f'    {{"name": "{UNIT_NAME}", "enabled": false, '
             f'"value": {float(landmarks.mm_per_unit)!r}, '
             '"description": "Millimeters in one unit of the positions in this file"}',
             *own,
@@ -215,7 +224,7 @@ def _measurements_text(landmarks: LandmarkSet) -> str:
 
 def _scheme_text(scheme: Scheme) -> str:
     content = _json(scheme_to_dict(scheme))
-    return f'    {{"name": "{_SCHEME_NAME}", "enabled": false, "description": {_json(content)}}}'
+    return f'    {{"name": "{SCHEME_NAME}", "enabled": false, "description": {_json(content)}}}'
 
 
 def _read_markup(reading: Reading) -> dict[str, Any]:
@@ -243,7 +252,7 @@ def _read_markup(reading: Reading) -> dict[str, Any]:
 
 def _read_scheme(reading: Reading, markup: dict[str, Any], own: dict[str, Any]) -> Scheme:
     """Take the scheme that the file carries, else the shipped one that it names; never a path."""
-    carried = _measurement(markup, _SCHEME_NAME).get("description")
+    carried = _measurement(markup, SCHEME_NAME).get("description")
     if carried is not None:
         try:
             return scheme_from_dict(parse_json(str(carried)))
@@ -295,7 +304,7 @@ def _codes_of(reading: Reading, markup: dict[str, Any], scheme: Scheme) -> list[
     A list that carries its scheme has been in our hands: its other points are where they were.
     """
     labels = _labels(markup)
-    carried = _measurement(markup, _SCHEME_NAME).get("description")
+    carried = _measurement(markup, SCHEME_NAME).get("description")
     try:
         is_this = scheme_from_dict(parse_json(str(carried))).codes == scheme.codes
     except ValueError:
@@ -342,11 +351,11 @@ def _read_measurements(
 ) -> dict[str, NDArray[np.float64]]:
     """Read the values a control point of our own measurements, in the order of the scheme.
 
-    They belong to the control points in the order of the file. `_UNKNOWN_ERROR`, which is no status
+    They belong to the control points in the order of the file. `UNKNOWN_ERROR`, which is no status
     either, stands where a landmark has no control point, or several.
     """
     found = {}
-    for name in (_ERROR_NAME, _STATUS_NAME):
+    for name in (ERROR_NAME, STATUS_NAME):
         values = _measurement(markup, name).get("controlPointValues")
         if values is None:
             continue
@@ -356,7 +365,7 @@ def _read_measurements(
             continue
         found[name] = np.array(
             [
-                numbers[labels.index(code)] if labels.count(code) == 1 else _UNKNOWN_ERROR
+                numbers[labels.index(code)] if labels.count(code) == 1 else UNKNOWN_ERROR
                 for code in scheme.codes
             ]
         )
@@ -384,7 +393,7 @@ def _read_unit(reading: Reading, markup: dict[str, Any]) -> float:
     code = str(units[0] if isinstance(units, list) and units else units)
     if code not in _MM_PER_CODE:
         raise reading.error(None, f"coordinateUnits must be one of {', '.join(_MM_PER_CODE)}.")
-    numbers = _as_numbers([_measurement(markup, _UNIT_NAME).get("value")], 1)
+    numbers = _as_numbers([_measurement(markup, UNIT_NAME).get("value")], 1)
     if numbers is not None and numbers[0] > 0:
         return numbers[0]
     if code == "mm" and reading.mm_per_unit is not None:
@@ -401,8 +410,8 @@ def _read_status(
         placed = not np.isnan(row).any()
         status: Status = "corrected" if placed else "undefined"
         value = -1 if values is None else int(values[index])
-        if 0 <= value < len(_STATUS_OF_VALUE):
-            said = _STATUS_OF_VALUE[value]
+        if 0 <= value < len(STATUS_CODES):
+            said = STATUS_CODES[value]
             status = said if (said in PLACED) == placed else status
         statuses.append(status)
     return tuple(statuses)

@@ -110,6 +110,14 @@ def find_format(path: Path) -> Format:
     return max(fitting, key=lambda entry: len(entry.suffix))
 
 
+def stem_of(path: Path) -> str:
+    """Give a file's name without the ending of its format, which may have two dots."""
+    try:
+        return path.name[: -len(find_format(path).suffix)]
+    except FormatError:
+        return path.stem  # its format was said otherwise
+
+
 def may_hold_landmarks(path: Path) -> bool:
     """Tell a table of landmarks, even a damaged one, from other tables by the columns it names.
 

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from palnet.errors import ScanRefusedError
-from palnet.face.fit import AtlasFit, fit_atlas
+from palnet.face.fit import fit_atlas
 from palnet.face.region import move_cloud
 from palnet.face.similarity import (
     apply_similarity,
@@ -89,8 +89,6 @@ class PoseCandidate:
         Similarity from scan millimetres to the face frame.
     guess : ndarray of shape (4, 4)
         The same as the networks had it, before the short fit.
-    check : AtlasFit
-        The short fit.
     score : float
         Relief agreement times coverage; higher is better.
     doubt_mm : float
@@ -100,7 +98,6 @@ class PoseCandidate:
 
     face_from_scan: NDArray[np.float64]
     guess: NDArray[np.float64]
-    check: AtlasFit
     score: float
     doubt_mm: float
 
@@ -352,4 +349,4 @@ def _check(cloud: PointCloud, atlas: FaceAtlas, guess: _Guess) -> PoseCandidate:
     fit = fit_atlas(atlas, PointCloud(moved.points_mm[near], moved.normals[near]), CHECK_SCHEDULE)
     pose = fit.face_from_cloud @ guess.face_from_scan
     score = fit.relief * fit.coverage
-    return PoseCandidate(pose, guess.face_from_scan, fit, score, guess.doubt_mm)
+    return PoseCandidate(pose, guess.face_from_scan, score, guess.doubt_mm)

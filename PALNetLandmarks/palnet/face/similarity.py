@@ -15,6 +15,7 @@ __all__ = [
     "compose_similarity",
     "fit_similarity",
     "invert_similarity",
+    "measure_offset_mm",
     "rotate_directions",
     "rotation_angle_deg",
     "similarity_scale",
@@ -78,6 +79,12 @@ def fit_similarity(
     matrix[:3, :3] = scale * rotation
     matrix[:3, 3] = target_mean - matrix[:3, :3] @ source_mean
     return matrix
+
+
+def measure_offset_mm(source: NDArray[np.floating], target: NDArray[np.floating]) -> float:
+    """Median distance of source points from their targets, once laid over these by a similarity."""
+    laid = apply_similarity(fit_similarity(source, target), source)
+    return float(np.median(np.linalg.norm(laid - target, axis=1)))
 
 
 def apply_similarity(

@@ -224,7 +224,7 @@ def _drawing(landmarks: LandmarkSet, measurements: Sequence[Measurement]) -> str
     if atlas is None or landmarks.is_placed.sum() < 3:
         text = "No drawing: no mean face comes with this landmark scheme, or it has no landmarks."
         return paragraph(text, is_note=True)
-    face_from_mm = face_from_landmarks(landmarks.positions_mm, atlas, with_scale=True)
+    face_from_mm = face_from_landmarks(landmarks.positions_mm, atlas)
     positions = apply_similarity(face_from_mm, landmarks.positions_mm)
     markers = [
         Marker(position, _DOT_COLOR, f"{entry.code}: {entry.name}", entry.code)

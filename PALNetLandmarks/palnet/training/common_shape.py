@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet.face.similarity import apply_similarity, fit_similarity
+from palnet.face.similarity import measure_offset_mm
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -117,6 +117,4 @@ def _misfit(shape_mm: NDArray[np.float64], onto_mm: NDArray[np.float64]) -> floa
     is_there = np.isfinite(shape_mm + onto_mm).all(axis=1)
     if is_there.sum() < _MIN_LANDMARKS:
         return 0.0
-    source, target = shape_mm[is_there], onto_mm[is_there]
-    fitted = apply_similarity(fit_similarity(source, target), source)
-    return float(np.median(np.linalg.norm(fitted - target, axis=1)))
+    return measure_offset_mm(shape_mm[is_there], onto_mm[is_there])

@@ -18,6 +18,7 @@ from palnet.exchange import (
     find_format,
     is_other_table,
     read_specimens,
+    stem_of,
 )
 from palnet.landmarks import printable_name
 from palnet.scheme import DEFAULT_SCHEME, Scheme, load_scheme
@@ -187,7 +188,7 @@ def _is_like_lafas(files: list[Path]) -> bool:
     """Whether a folder holds an OBJ and a text, and no landmarks of the name of the mesh."""
     names = {mesh.stem for mesh in _ending(files, ".obj")}
     tables = [path for path in files if path.name.lower().endswith(_ENDINGS)]
-    is_marked = any(_stem(table) in names for table in tables)
+    is_marked = any(stem_of(table) in names for table in tables)
     return bool(names) and bool(_ending(files, ".txt")) and not is_marked
 
 
@@ -238,7 +239,7 @@ def _read_plain(files: list[Path], scheme: Scheme) -> Found:
     found: dict[str, list[tuple[Path, LandmarkSet]]] = defaultdict(list)
     problems: list[Problem] = []
     for path in tables:
-        stem = printable_name(_stem(path))
+        stem = printable_name(stem_of(path))
         if stem not in names and is_other_table(path):
             text = f"{path.name} names no coordinates in its first line; left out."
             problems.append(Problem("other_table", "", text))
@@ -309,7 +310,7 @@ def _fullest(
     texts = []
     for path, landmarks in sorted(several, key=lambda e: order.index(find_format(e[0]).name)):
         fullest, said = kept.setdefault(
-            path.parent / printable_name(_stem(path)), (path, landmarks)
+            path.parent / printable_name(stem_of(path)), (path, landmarks)
         )
         place, other = (each.to_frame("LPS").positions for each in (said, landmarks))
         if not np.allclose(place, other, 0, SAME_MM, equal_nan=True):
@@ -321,7 +322,7 @@ def _read_file(
     path: Path, scheme: Scheme, format: str | None = None
 ) -> tuple[list[LandmarkSet], list[Problem]]:
     """Read strictly; where that fails, what is certain, and say what was not."""
-    stem = printable_name(path.stem if format else _stem(path))
+    stem = printable_name(path.stem if format else stem_of(path))
     try:
         return read_specimens(path, scheme, format=format), []
     except FormatError as err:
@@ -334,11 +335,6 @@ def _read_file(
         return [], [Problem("bad_landmarks", stem, strict_text)]
     texts = [str(doubt.message) for doubt in doubts] or [strict_text]
     return sets, [Problem("doubtful_landmarks", stem, text) for text in texts]
-
-
-def _stem(path: Path) -> str:
-    """Name of a landmark file without the ending of its format."""
-    return path.name[: -len(find_format(path).suffix)]
 
 
 def _by_name(named: list[tuple[str, Path]]) -> dict[str, list[Path]]:

@@ -92,8 +92,6 @@ def test_right_guess_leads_to_the_pose(seed, ask, the_head):
     middle = apply_similarity(invert_similarity(truth), KEY_POINTS_MM[0])
     moved = apply_similarity(best.face_from_scan, middle)
     assert np.linalg.norm(moved - KEY_POINTS_MM[0]) < 4
-    assert best.check.coverage > 0.95
-    assert best.check.relief > 0.8
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -383,7 +381,7 @@ def test_candidate_keeps_the_guess_that_its_short_fit_began_with(monkeypatch):
 def test_what_comes_to_the_same_fit_is_one_candidate():
     def candidate(shift_mm, score):
         pose = compose_similarity(1.0, np.eye(3), np.array([shift_mm, 0.0, 0.0]))
-        return PoseCandidate(pose, pose, None, score, 1.0)
+        return PoseCandidate(pose, pose, score, 1.0)
 
     first, copy, other = candidate(0.0, 0.3), candidate(1.0, 0.2), candidate(9.0, 0.1)
 
