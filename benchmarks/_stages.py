@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet import detector
 from palnet.face.fit import guide_fit
 from palnet.face.region import sample_fine
 from palnet.face.similarity import apply_similarity, fit_similarity, invert_similarity
+from palnet.finding import find_face
+from palnet.judging import predict_in_face
 from palnet.network.landmarks import predict_landmarks, refine_landmarks
 from palnet.patches import gather_patches
 from palnet.placing import project_prediction
@@ -24,6 +25,7 @@ from palnet.surface import parse_unit, plausible_units, prepare_scan, project_on
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from palnet.judging import FoundFace
     from palnet.model import Model
     from palnet.surface import Mesh
 
@@ -72,7 +74,7 @@ def run_stages(mesh: Mesh, model: Model, unit: str = "auto") -> StagedResult:
     last = refine_landmarks(network, fine, found.coarse, starts, mirror)
     shape = found.fit.weights
     guided_mm = guide_fit(model.atlas, found.coarse, shape, last.positions_mm, last.spread_mm)
-    prediction = detector.predict_in_face(found, model)
+    prediction = predict_in_face(found, model)
     in_face = {
         "mean landmarks": _on_surface(found, _posed_mean(found, model)),
         "atlas fit": _on_surface(found, starts),
@@ -91,19 +93,19 @@ def run_stages(mesh: Mesh, model: Model, unit: str = "auto") -> StagedResult:
     )
 
 
-def _find(mesh: Mesh, model: Model, unit: str) -> detector.FoundFace:
+def _find(mesh: Mesh, model: Model, unit: str) -> FoundFace:
     """The first half of `palnet.detector.detect`."""
     units = plausible_units(mesh) if unit == "auto" else (parse_unit(unit),)
     surface = prepare_scan(mesh, units[0])
-    return detector.find_face(surface, units, model, is_unit_known=unit != "auto")
+    return find_face(surface, units, model, is_unit_known=unit != "auto")
 
 
-def _face_from_file(found: detector.FoundFace) -> NDArray[np.float64]:
+def _face_from_file(found: FoundFace) -> NDArray[np.float64]:
     """The pose, from the file's own numbers."""
     return found.face_from_scan @ np.diag([*[found.surface.unit.mm_per_unit] * 3, 1.0])
 
 
-def _posed_mean(found: detector.FoundFace, model: Model) -> NDArray[np.float64]:
+def _posed_mean(found: FoundFace, model: Model) -> NDArray[np.float64]:
     """The mean landmarks under the estimated pose, the paper's initial approximation.
 
     The pose is the similarity of the fitted landmarks to the mean ones, which is the best that a
@@ -113,8 +115,6 @@ def _posed_mean(found: detector.FoundFace, model: Model) -> NDArray[np.float64]:
     return apply_similarity(fit_similarity(mean, found.fit.landmarks_mm), mean)
 
 
-def _on_surface(
-    found: detector.FoundFace, positions_mm: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _on_surface(found: FoundFace, positions_mm: NDArray[np.float64]) -> NDArray[np.float64]:
     """Moved to the nearest point of the scan's triangles."""
     return project_onto_triangles(found.face, positions_mm).points_mm
