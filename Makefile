@@ -18,6 +18,9 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 SOURCES := pyproject.toml $(shell find PALNetLandmarks/palnet -type f -not -path '*/__pycache__/*')
 
+# Some processes, each file's tests in one of them, and one thread each.
+PYTEST_ARGS ?= --numprocesses=auto --maxprocesses=4 --dist=loadfile
+
 # Slicer's scene and views without its desktop; slicer-core pins the VTK that it was built with.
 SLICER_VENV ?= .venv-slicer
 SLICER_BIN := $(SLICER_VENV)/bin
@@ -43,7 +46,7 @@ demo: $(VENV)/.installed
 test: test-library test-slicer
 
 test-library: $(VENV)/.tested
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 test-slicer:
 	@$(PYTHON) --version >/dev/null
