@@ -495,6 +495,16 @@ def test_choice_of_a_node_of_the_same_name_is_taken(a_panel, three_scans):
     assert a_panel.ui.landmarksSelector.currentNode() is lists[2]
 
 
+def test_what_a_script_chooses_is_shown(a_panel, three_scans):
+    """By a wrapper of its own, as `logic.getParameterNode` gives."""
+    faces, lists = three_scans
+
+    a_panel.logic.getParameterNode().scan = faces[2]
+
+    assert a_panel.ui.scanSelector.currentNode() is faces[2]
+    assert a_panel.ui.landmarksSelector.currentNode() is lists[2]
+
+
 def test_entering_again_connects_nothing_anew(a_panel, a_list, monkeypatch):
     """Slicer 5.10 keeps whatever was connected, and tells it of every change."""
     connected = []

@@ -6,6 +6,9 @@ from __future__ import annotations
 import vtk
 
 SELECTORS = ("scan", "landmarks")
+# The wrapper keeps values until the node tells it of a change. VTK tells observers of one priority
+# in no order to rely on: the first one ever added comes last.
+_AFTER_THE_WRAPPER = -1.0
 
 
 class ParameterLink:
@@ -51,10 +54,12 @@ class ParameterLink:
         if not is_same:
             self.pause()
             if self.node is not None:
-                self.node.RemoveObserver(self._tag)
+                self.node.parameterNode.RemoveObserver(self._tag)
             self.node = node
             if node is not None:
-                self._tag = node.AddObserver(vtk.vtkCommand.ModifiedEvent, self._on_modified)
+                self._tag = node.parameterNode.AddObserver(
+                    vtk.vtkCommand.ModifiedEvent, self._on_modified, _AFTER_THE_WRAPPER
+                )
         if self.node is not None and self._gui_tag is None:
             # Not connectGui: it tells no tag (Slicer issue 7547), and each connection would stay.
             self._gui_tag = self.node.connectParametersToGui(self._widgets)
