@@ -349,7 +349,7 @@ def _by_name(named: list[tuple[str, Path]]) -> dict[str, list[Path]]:
 def _repeated(name: str, paths: list[Path]) -> Problem:
     """Predictions and folds go by names, so no two scans may share one."""
     text = (
-        f"{len(paths)} meshes have this name (A is a to many disks): "
+        f"{len(paths)} meshes have this name, capitals or not: "
         f"{', '.join(map(str, paths))}. Rename all but one."
     )
     return Problem("repeated_name", name, text)
