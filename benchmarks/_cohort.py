@@ -194,7 +194,7 @@ def _write(
     truth = LandmarkSet(
         scheme=scheme,
         positions=positions,
-        status=("corrected",) * len(scheme),
+        status=tuple(["corrected"] * len(scheme)),
         expected_error_mm=np.full(len(scheme), np.nan),
         mm_per_unit=1.0,
         frame="file",

@@ -109,8 +109,14 @@ def stack(people: Sequence[Person]) -> Stacked:
     if not found:
         msg = f"all {len(people)} people were refused: {people[0].refusal}"
         raise SystemExit(msg)
-    names = ("offsets_mm", "on_surface_mm", "visible", "is_placed", "expected_mm")
-    return Stacked(*(np.array([getattr(p, name) for p in found]) for name in names), found)
+    return Stacked(
+        np.array([person.offsets_mm for person in found]),
+        np.array([person.on_surface_mm for person in found]),
+        np.array([person.visible for person in found]),
+        np.array([person.is_placed for person in found]),
+        np.array([person.expected_mm for person in found]),
+        found,
+    )
 
 
 def describe(errors_mm: NDArray[np.float64]) -> tuple[float, ...]:

@@ -53,7 +53,7 @@ def make_specimens(count: int) -> Iterator[LandmarkSet]:
         yield LandmarkSet(
             scheme=scheme,
             positions=np.random.default_rng(number).normal(0, 60, (len(scheme), 3)),
-            status=("detected",) * len(scheme),
+            status=tuple(["detected"] * len(scheme)),
             expected_error_mm=np.full(len(scheme), 1.5),
             mm_per_unit=1.0,
             frame="LPS",

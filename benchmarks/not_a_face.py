@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
@@ -36,6 +36,14 @@ SEED = 3_900_000
 SPACING_MM = 3.0
 FAR = float("inf")
 ALL = (-FAR, FAR)
+
+
+class Box(TypedDict, total=False):
+    """What is cut out, from and to, in millimetres of the mean head."""
+
+    x: Range
+    y: Range
+    z: Range
 
 
 class Heads:
@@ -117,8 +125,8 @@ def make_all(ict: Path) -> list[Mesh]:
 
 def _head_parts(heads: Heads) -> dict[str, Mesh]:
     """Large parts of heads without the face."""
-    beside = {"x": (50.0, FAR), "y": (-90.0, 90.0), "z": (-FAR, 60.0)}
-    face = {"x": (-75.0, 75.0), "y": (-95.0, 75.0), "z": (40.0, FAR)}
+    beside = Box(x=(50.0, FAR), y=(-90.0, 90.0), z=(-FAR, 60.0))
+    face = Box(x=(-75.0, 75.0), y=(-95.0, 75.0), z=(40.0, FAR))
     return {
         "back_of_head": heads.cut(heads.head(1), z=(-FAR, -5.0)),
         "back_of_head_with_hair": heads.cut(heads.hairy_head(2), y=(-90.0, FAR), z=(-FAR, 20.0)),
@@ -130,8 +138,8 @@ def _head_parts(heads: Heads) -> dict[str, Mesh]:
 
 def _face_parts(heads: Heads) -> dict[str, Mesh]:
     """Parts of faces that are too small to use."""
-    ear = {"x": (65.0, FAR), "y": (-37.0, 53.0), "z": (-40.0, 30.0)}
-    nose = {"x": (-22.0, 22.0), "y": (-22.0, 35.0), "z": (85.0, FAR)}
+    ear = Box(x=(65.0, FAR), y=(-37.0, 53.0), z=(-40.0, 30.0))
+    nose = Box(x=(-22.0, 22.0), y=(-22.0, 35.0), z=(85.0, FAR))
     return {
         "less_than_half_a_face": heads.cut_face(6, x=(-FAR, -6.0)),
         "one_eye_and_cheek": heads.cut_face(7, x=(8.0, FAR), y=(-20.0, 95.0)),
@@ -265,7 +273,7 @@ def _rough_shapes() -> dict[str, Mesh]:
         return points
 
     return {
-        "triangle_soup": Mesh(soup.reshape(-1, 3), np.arange(12000).reshape(-1, 3)),
+        "triangle_soup": Mesh(soup.reshape(-1, 3), np.arange(12000, dtype=np.int32).reshape(-1, 3)),
         "terrain": sheet(terrain, 110, 110),
         "crumpled_sheet": sheet(paper, 110, 110),
     }

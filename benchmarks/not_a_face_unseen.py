@@ -16,7 +16,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from benchmarks._shapes import capsule, ellipsoid, join, sheet, solid, union
-from benchmarks.not_a_face import FAR, SPACING_MM, Heads
+from benchmarks.not_a_face import FAR, SPACING_MM, Box, Heads
 from palnet.surface import Mesh
 from palnet.synthesis.fields import wave_field
 
@@ -63,8 +63,8 @@ def make_unseen(ict: Path) -> list[Mesh]:
 
 def _head_parts(heads: Heads) -> dict[str, Mesh]:
     """Large parts of heads, with less than half of the face."""
-    between_ears = {"x": (-58.0, 58.0)}
-    face = {"x": (-90.0, 90.0), "y": (-110.0, 95.0), "z": (15.0, FAR)}
+    between_ears = Box(x=(-58.0, 58.0))
+    face = Box(x=(-90.0, 90.0), y=(-110.0, 95.0), z=(15.0, FAR))
     return {
         "both_ears_without_a_face": heads.cut(heads.head(101), **between_ears, rest=True),
         "head_without_face_with_hair": heads.cut(heads.hairy_head(102), **face, rest=True),
@@ -77,8 +77,8 @@ def _head_parts(heads: Heads) -> dict[str, Mesh]:
 
 def _face_parts(heads: Heads) -> dict[str, Mesh]:
     """Parts of faces that are too small to use."""
-    muzzle = {"x": (-27.0, 27.0), "y": (-62.0, 5.0), "z": (50.0, FAR)}
-    eye = {"x": (8.0, 62.0), "y": (5.0, 58.0), "z": (40.0, FAR)}
+    muzzle = Box(x=(-27.0, 27.0), y=(-62.0, 5.0), z=(50.0, FAR))
+    eye = Box(x=(8.0, 62.0), y=(5.0, 58.0), z=(40.0, FAR))
     return {
         "lower_third_of_a_face": heads.cut_face(107, y=(-95.0, -32.0)),
         "forehead_and_eyes": heads.cut_face(108, y=(18.0, 95.0)),

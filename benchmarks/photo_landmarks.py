@@ -123,7 +123,7 @@ def _mean(values: NDArray[np.floating]) -> float | None:
 
 def _open_landmarker(task: Path) -> Any:
     """MediaPipe's face landmarker for single pictures."""
-    from mediapipe.tasks.python import BaseOptions, vision  # type: ignore[import-not-found]
+    from mediapipe.tasks.python import BaseOptions, vision
 
     return vision.FaceLandmarker.create_from_options(
         vision.FaceLandmarkerOptions(
@@ -169,7 +169,8 @@ def look_from_all_sides(face: Mesh, witness: Any) -> tuple[NDArray[np.float64], 
         return np.full((len(NUMBER_OF), 3), np.nan), 0
     # One column of NaN in all views stays NaN, without numpy's warning.
     stacked = np.ma.masked_invalid(np.stack(seen))
-    return np.ma.median(stacked, axis=0).filled(np.nan), len(seen)
+    middle = np.ma.median(stacked, axis=0)  # type: ignore[no-untyped-call]
+    return middle.filled(np.nan), len(seen)
 
 
 def _skin(face: Mesh) -> vtkPolyData:
@@ -185,7 +186,8 @@ def _skin(face: Mesh) -> vtkPolyData:
     smooth.SetInputData(data)
     smooth.SplittingOff()
     smooth.Update()
-    return smooth.GetOutput()
+    skin: vtkPolyData = smooth.GetOutput()
+    return skin
 
 
 def _render(skin: vtkPolyData, towards: NDArray[np.float64]) -> NDArray[np.uint8]:
@@ -242,7 +244,10 @@ def _carry_back(
     for row, start in enumerate(MIDDLE_MM + DISTANCE_MM * towards + aside):
         share, cell, point, local = reference(0.0), reference(0), [0.0] * 3, [0.0] * 3
         end = start - 2 * DISTANCE_MM * towards
-        if locator.IntersectWithLine(start, end, 1e-3, share, point, local, cell):
+        # Its types know of no `reference`.
+        if locator.IntersectWithLine(  # type: ignore[call-overload]
+            start, end, 1e-3, share, point, local, cell
+        ):
             met[row] = point
     return met
 

@@ -94,7 +94,7 @@ def measure_capture(mesh: Mesh, face_from_scan: NDArray[np.float64]) -> tuple[fl
     )
     rng = np.random.default_rng(0)
     flat = rng.permutation(flat)[:N_SAMPLED]
-    rough = [float(np.nanmedian([_residual(points, tree, k, r) for k in flat])) * 1000
+    rough = [float(np.nanmedian([_residual(points, tree, k, r) for k in flat.tolist()])) * 1000
              for r in (FINE_MM, WIDE_MM)]  # fmt: skip
     directions = surface.normals @ face_from_scan[:3, :3].T
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)

@@ -15,6 +15,7 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from palnet_host import bootstrap
 
@@ -30,6 +31,9 @@ import palnet  # noqa: E402
 from benchmarks._data import add_common_options, generator_of  # noqa: E402
 from benchmarks._dense import make_head  # noqa: E402
 from palnet.surface import write_ply  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 N_VERTICES = 100_000
 BEAT_MS = 5
@@ -113,7 +117,7 @@ def measure(path: Path, repeats: int) -> None:
     module.close_panel()
 
 
-def wait(qt_app, condition) -> None:  # of PySide6, which the library has no types of
+def wait(qt_app: Any, condition: Callable[[], bool]) -> None:
     """Turn the event loop until a condition ends."""
     while condition():
         qt_app.processEvents()

@@ -79,12 +79,20 @@ def measure(task: Task) -> Row:
             landmarks = detect(place_mesh(mesh, pose), model=task.model).landmarks
             found.append(pose.from_file(landmarks.positions))
     except PalnetError as err:
-        return Row(task.name, len(points), *[np.nan] * 4, str(err))
+        nan = float("nan")
+        return Row(task.name, len(points), nan, nan, nan, nan, str(err))
     finally:
         _dense.DENSE_POINTS = KEPT_POINTS
     whole, turned, thinned = found
-    pairs = ((whole, truth), (thinned, truth), (whole, thinned), (whole, turned))
-    return Row(task.name, len(points), *(mean_distance(*pair) for pair in pairs), "")
+    return Row(
+        task.name,
+        len(points),
+        mean_distance(whole, truth),
+        mean_distance(thinned, truth),
+        mean_distance(whole, thinned),
+        mean_distance(whole, turned),
+        refusal="",
+    )
 
 
 def mean_distance(left: NDArray[np.float64], right: NDArray[np.float64]) -> float:

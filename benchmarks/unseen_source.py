@@ -116,8 +116,10 @@ def _without_wrong_poses(found: Foreseen) -> tuple[Foreseen, int]:
     means = np.array([found.error_mm[found.seeds == seed].mean() for seed in people])
     wrong = people[means > WRONG_POSE_MM]
     kept = ~np.isin(found.seeds, wrong)
-    columns = (found.seeds, found.codes, found.expected_mm, found.error_mm)
-    return Foreseen(*(column[kept] for column in columns)), len(wrong)
+    left = Foreseen(
+        found.seeds[kept], found.codes[kept], found.expected_mm[kept], found.error_mm[kept]
+    )
+    return left, len(wrong)
 
 
 def _ratios(
