@@ -6,13 +6,14 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from palnet._files import file_hash
 from palnet.batch import ScanResult
 from palnet.errors import ScanRefusedError
+from palnet.face.similarity import apply_similarity
 from palnet.landmarks import LandmarkSet, printable_name
 from palnet.model import find_model
 from palnet.scheme import load_scheme
@@ -50,6 +51,11 @@ def make_landmarks(mesh, scheme=None):
     return LandmarkSet(
         scheme, positions, status, errors, 1.0, "file", printable_name(mesh.name), mesh.space
     )
+
+
+def move_landmarks(landmarks, target_from_source):
+    """Turn and shift them in the numbers that they are given in."""
+    return replace(landmarks, positions=apply_similarity(target_from_source, landmarks.positions))
 
 
 def fake_detect(mesh, *, unit="auto", model=None):

@@ -35,5 +35,4 @@ def make_patches(seed, n_scans=8, offset_mm=(0.0, -2.0, 1.5)):
         centres_mm=centres.astype(np.float32),
         truth_mm=truth.astype(np.float32),
         visible=rng.random((n_scans, n_landmarks)) < 0.8,
-        scale=np.ones(n_scans, dtype=np.float32),
     )

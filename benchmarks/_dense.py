@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet.surface import Mesh
+from palnet.surface import Mesh, drop_unused
 from palnet.synthesis import draw_person
-from palnet.synthesis.thinning import cluster_vertices, drop_unused_points
+from palnet.synthesis.thinning import cluster_vertices
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +47,7 @@ def make_head(generator: ScanGenerator, n_points: int) -> tuple[Mesh, NDArray[np
     rng = np.random.default_rng(SEED)
     person = draw_person(generator.model, rng)
     triangles = generator.outer_triangles(replace(person, mouth_open=False))
-    points, triangles = drop_unused_points(person.points_mm, triangles)
+    points, triangles = drop_unused(person.points_mm, triangles)
     # 0.8: the rest is filled up by triangle centres, which keeps the triangles in shape.
     while len(points) < 0.8 * n_points:
         points, triangles = halve_edges(points, triangles)
@@ -102,9 +102,8 @@ def _thin(
     fine, coarse = 0.02, 8.0
     for _ in range(40):
         spacing = np.sqrt(fine * coarse)
-        fewer = drop_unused_points(
-            *cluster_vertices(points, triangles, spacing, np.random.default_rng(SEED))
-        )
+        rng = np.random.default_rng(SEED)
+        fewer = drop_unused(*cluster_vertices(points, triangles, spacing, rng))
         if CLOSE * n_points <= len(fewer[0]) <= n_points:
             return fewer
         fine, coarse = (spacing, coarse) if len(fewer[0]) > n_points else (fine, spacing)

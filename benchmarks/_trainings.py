@@ -14,7 +14,8 @@ from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
 from palnet._files import write_text
-from palnet.training.protocol import NETWORKS, Protocol, read_protocol
+from palnet.network.palnet import VARIANTS
+from palnet.training.protocol import Protocol, read_protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -90,7 +91,7 @@ def make_protocol(
     Protocol or TuningProtocol
         Folds and cohort are the same in all.
     """
-    protocol = read_protocol("paper" if name in NETWORKS else name)
+    protocol = read_protocol("paper" if name in VARIANTS else name)
     if isinstance(protocol, Protocol):
         most = min(limits.n_epochs or protocol.training.n_epochs, protocol.training.n_epochs)
         return replace(

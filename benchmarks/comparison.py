@@ -43,10 +43,11 @@ from benchmarks._trainings import (
     share_folder,
 )
 from palnet.errors import PalnetError
+from palnet.network.palnet import VARIANTS
 from palnet.training.crossvalidation import choose_scans
 from palnet.training.folds import split_people
 from palnet.training.layouts import read_data_set
-from palnet.training.protocol import NETWORKS, Protocol
+from palnet.training.protocol import Protocol
 from palnet.training.recipe import claim_folder
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
     from palnet.training.crossvalidation import FoldResult
     from palnet.training.dataset import DataSet
 
-DEFAULT_NETWORKS = (*NETWORKS, "improved")
+DEFAULT_NETWORKS = (*VARIANTS, "improved")
 PRESETS = ("two_pods", "five_pods", "vectra")
 SHIPPED = "shipped model as it is"
 COST_COLUMNS = (
@@ -96,9 +97,9 @@ def _parse() -> argparse.Namespace:
     arguments = parser.parse_args()
     arguments.networks = tuple(arguments.networks.split(","))
     arguments.presets = tuple(arguments.presets.split(","))
-    unknown = [name for name in arguments.networks if name not in (*NETWORKS, *TUNED)]
+    unknown = [name for name in arguments.networks if name not in (*VARIANTS, *TUNED)]
     if unknown:
-        parser.error(f"--networks: {', '.join(unknown)}: not of {', '.join((*NETWORKS, *TUNED))}")
+        parser.error(f"--networks: {', '.join(unknown)}: not of {', '.join((*VARIANTS, *TUNED))}")
     return arguments
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import vtk
-from vtk.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray
 
 from palnet.scheme import load_scheme
+from palnet.surface import to_polydata
 from palnet.synthesis import read_morphable_model
 
 FOLDER = Path(__file__).parents[1] / "PALNetLandmarks" / "Resources" / "Landmarks"
@@ -46,16 +46,8 @@ def main() -> None:
 
 def to_poly(points: np.ndarray, triangles: np.ndarray) -> vtk.vtkPolyData:
     """Put arrays into VTK, with normals for smooth shading."""
-    poly = vtk.vtkPolyData()
-    positions = vtk.vtkPoints()
-    positions.SetData(numpy_to_vtk(points, deep=True))
-    cells = vtk.vtkCellArray()
-    flat = np.hstack([np.full((len(triangles), 1), 3), triangles]).ravel().astype(np.int64)
-    cells.ImportLegacyFormat(numpy_to_vtkIdTypeArray(flat, deep=True))
-    poly.SetPoints(positions)
-    poly.SetPolys(cells)
     normals = vtk.vtkPolyDataNormals()
-    normals.SetInputData(poly)
+    normals.SetInputData(to_polydata(points, triangles))
     normals.SplittingOff()
     normals.Update()
     return normals.GetOutput()

@@ -17,12 +17,11 @@ import numpy as np
 
 from benchmarks._data import add_common_options, generator_of
 from benchmarks._shapes import capsule, ellipsoid, join, sheet, solid, union
-from palnet.surface import Mesh, write_ply
+from palnet.surface import Mesh, drop_unused, write_ply
 from palnet.synthesis import draw_person
 from palnet.synthesis.capture import compute_vertex_normals
 from palnet.synthesis.covering import add_hair, draw_clothes, draw_head_regions
 from palnet.synthesis.fields import wave_field
-from palnet.synthesis.thinning import drop_unused_points
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -88,7 +87,7 @@ class Heads:
             kept &= (values > low) & (values < high)
         kept = kept != rest
         triangles = head.triangles[kept[head.triangles].all(axis=1)]
-        points, triangles = drop_unused_points(head.points.astype(np.float32), triangles)
+        points, triangles = drop_unused(head.points.astype(np.float32), triangles)
         return Mesh(points.astype(np.float64), triangles)
 
     def cut_face(self, number: int, *, x: Range = ALL, y: Range = (-95.0, 95.0)) -> Mesh:

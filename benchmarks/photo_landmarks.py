@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import vtkmodules.vtkRenderingOpenGL2  # noqa: F401  # registers classes
-from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
-from vtkmodules.vtkCommonCore import reference, vtkPoints
-from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkCellLocator, vtkPolyData
+from vtkmodules.util.numpy_support import vtk_to_numpy
+from vtkmodules.vtkCommonCore import reference
+from vtkmodules.vtkCommonDataModel import vtkCellLocator, vtkPolyData
 from vtkmodules.vtkFiltersCore import vtkPolyDataNormals
 from vtkmodules.vtkRenderingCore import (
     vtkActor,
@@ -35,7 +35,7 @@ from benchmarks._report import Report
 from palnet import detect
 from palnet.face.similarity import apply_similarity, invert_similarity
 from palnet.scheme import load_scheme
-from palnet.surface import Mesh
+from palnet.surface import Mesh, to_polydata
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -175,15 +175,8 @@ def look_from_all_sides(face: Mesh, witness: Any) -> tuple[NDArray[np.float64], 
 
 def _skin(face: Mesh) -> vtkPolyData:
     """The scan with smooth normals."""
-    data, vertices, cells = vtkPolyData(), vtkPoints(), vtkCellArray()
-    vertices.SetData(numpy_to_vtk(np.ascontiguousarray(face.points), deep=True))
-    data.SetPoints(vertices)
-    offsets = np.arange(0, 3 * len(face.triangles) + 1, 3, dtype=np.int64)
-    flat = face.triangles.astype(np.int64).ravel()
-    cells.SetData(numpy_to_vtk(offsets, deep=True), numpy_to_vtk(flat, deep=True))
-    data.SetPolys(cells)
     smooth = vtkPolyDataNormals()
-    smooth.SetInputData(data)
+    smooth.SetInputData(to_polydata(face.points, face.triangles))
     smooth.SplittingOff()
     smooth.Update()
     skin: vtkPolyData = smooth.GetOutput()

@@ -162,7 +162,8 @@ def draw_pictures(scans: list[Mesh], folder: Path, model: str | None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for mesh in scans:
         detection = detect(mesh, unit="mm", model=model)
-        render_preview(mesh, detection, folder / f"{mesh.name}.png", overwrite=True)
+        path = folder / f"{mesh.name}.png"
+        render_preview(mesh, detection.landmarks, detection.face_from_scan, path, overwrite=True)
 
 
 def measure_all(

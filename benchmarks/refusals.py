@@ -75,7 +75,7 @@ def _draw(mesh: Mesh, detection: Detection, path: Path) -> str:
     """Draw what should not have been accepted."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        render_preview(mesh, detection, path, overwrite=True)
+        render_preview(mesh, detection.landmarks, detection.face_from_scan, path, overwrite=True)
     except PreviewError:
         return ""
     return f", {path.name}"

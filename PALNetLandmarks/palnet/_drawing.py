@@ -12,7 +12,7 @@ import vtkmodules.vtkRenderingFreeType
 import vtkmodules.vtkRenderingOpenGL2  # noqa: F401  # registers the OpenGL classes
 from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 from vtkmodules.vtkCommonCore import vtkPoints
-from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkPolyData
+from vtkmodules.vtkCommonDataModel import vtkPolyData
 from vtkmodules.vtkFiltersCore import vtkGlyph3D, vtkPolyDataNormals
 from vtkmodules.vtkFiltersSources import vtkRegularPolygonSource, vtkSphereSource
 from vtkmodules.vtkIOImage import vtkPNGWriter
@@ -27,6 +27,8 @@ from vtkmodules.vtkRenderingCore import (
     vtkTextActor,
     vtkWindowToImageFilter,
 )
+
+from palnet.surface import to_polydata
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,17 +101,8 @@ def _panels(scene: dict[str, NDArray[Any]]) -> Iterator[vtkRenderer]:
 
 
 def _mesh_mapper(points: NDArray[Any], triangles: NDArray[Any]) -> vtkPolyDataMapper:
-    surface = vtkPolyData()
-    vertices = vtkPoints()
-    vertices.SetData(numpy_to_vtk(points, deep=True))
-    surface.SetPoints(vertices)
-    cells = vtkCellArray()
-    offsets = np.arange(0, 3 * len(triangles) + 1, 3, dtype=np.int64)
-    connectivity = np.ascontiguousarray(triangles, dtype=np.int64).ravel()
-    cells.SetData(numpy_to_vtk(offsets, deep=True), numpy_to_vtk(connectivity, deep=True))
-    surface.SetPolys(cells)
     normals = vtkPolyDataNormals()
-    normals.SetInputData(surface)
+    normals.SetInputData(to_polydata(points, triangles))
     normals.SplittingOff()
     normals.ConsistencyOff()
     mapper = vtkPolyDataMapper()

@@ -24,6 +24,7 @@ __all__ = [
     "file_hash",
     "file_stem",
     "hint_at_length",
+    "is_hidden",
     "is_too_long",
     "replacing",
     "write_text",
@@ -81,6 +82,11 @@ def _check_replaceable(path: Path) -> None:
 def file_hash(path: Path) -> str:
     """SHA-256 of a file's content, in hexadecimal."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a person or a system hid a file or folder of this name."""
+    return name.startswith(".") or name in SYSTEM_FOLDERS
 
 
 def is_too_long(path: Path) -> bool:

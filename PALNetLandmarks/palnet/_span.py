@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from palnet.landmarks import LandmarkSet
+    from palnet.model import Model
 
 __all__ = ["MIN_PLACED", "WRONG_ORDER_MM", "doubt_order", "measure_spread", "usual_spread_mm"]
 
@@ -118,13 +119,17 @@ def _spread(points: NDArray[np.float64]) -> float:
 
 
 @cache
+def _shipped() -> Model:
+    """Read the shipped model once."""
+    return read_model()
+
+
 def _mean_face() -> dict[str, NDArray[np.float64]]:
     """Give the mean landmarks of the shipped model by their codes, in millimetres."""
-    model = read_model()
+    model = _shipped()
     return dict(zip(model.scheme.codes, model.atlas.landmark_mean_mm, strict=True))
 
 
-@cache
 def _sides() -> dict[str, str]:
     """Give the side of each landmark of the shipped model by its code."""
-    return {entry.code: entry.side for entry in read_model().scheme.landmarks}
+    return {entry.code: entry.side for entry in _shipped().scheme.landmarks}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What others stored, read without trust: arrays and JSON, whole or refused in words."""
+"""Arrays and JSON in files: our own, and what others stored, read without trust."""
 
 from __future__ import annotations
 
@@ -11,20 +11,28 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from palnet.errors import FormatError
+from palnet._files import replacing
+from palnet.errors import FormatError, PalnetError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
 __all__ = [
     "check_keys",
+    "listing",
+    "one_line",
     "parse_json",
+    "quote",
+    "read_arrays",
+    "read_json",
     "read_rows",
     "read_text",
     "unpack_array",
     "unpack_arrays",
+    "write_arrays",
 ]
 
 _Entry = TypeVar("_Entry")
@@ -34,6 +42,24 @@ _Entry = TypeVar("_Entry")
 MAX_EXPANSION = 200
 # So much the arrays of a file may grow to in any case.
 FREE_BYTES = 1 << 24
+# Longest piece of a file that a message repeats.
+_MAX_QUOTED = 60
+
+
+def write_arrays(
+    path: Path, arrays: Mapping[str, NDArray[Any]], *, compressed: bool = False
+) -> None:
+    """Write arrays as ``.npz``, which appears whole or not at all, in place of an earlier one."""
+    save = np.savez_compressed if compressed else np.savez
+    # Into a stream: to a path without the suffix numpy adds it and writes beside the draft.
+    with replacing(path, overwrite=True) as draft, draft.open("wb") as stream:
+        save(stream, **arrays)  # type: ignore[arg-type]  # numpy 2.1's keyword is no array
+
+
+def read_arrays(path: Path, *names: str) -> dict[str, NDArray[Any]]:
+    """Read arrays of a ``.npz`` file that this program wrote: those named, or all."""
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as kept:
+        return {name: kept[name] for name in names or kept.files}
 
 
 def unpack_arrays(data: bytes, only: str | None = None) -> dict[str, NDArray[Any]]:
@@ -65,7 +91,7 @@ def unpack_arrays(data: bytes, only: str | None = None) -> dict[str, NDArray[Any
             names = [n for n in archive.namelist() if only in (None, n.removesuffix(".npy"))]
             return {name.removesuffix(".npy"): unpack_array(archive.read(name)) for name in names}
     except Exception as err:  # a damaged archive raises nearly anything
-        raise ValueError(_one_line(err)) from err
+        raise ValueError(one_line(err)) from err
 
 
 def unpack_array(data: bytes) -> NDArray[Any]:
@@ -88,7 +114,7 @@ def unpack_array(data: bytes) -> NDArray[Any]:
         stream.seek(0)
         array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
     except Exception as err:  # a damaged header raises nearly anything
-        raise ValueError(_one_line(err)) from err
+        raise ValueError(one_line(err)) from err
     return array
 
 
@@ -101,11 +127,35 @@ def parse_json(text: str) -> Any:
         raise ValueError(msg) from err
 
 
-def check_keys(row: Any, where: str, required: set[str], optional: set[str]) -> None:
+def read_json(path: Path, parse: Callable[[Any], _Entry], remedy: str) -> _Entry:
+    """Read what a JSON file describes; a FormatError names the file, and what to do without it."""
+    try:
+        content = parse_json(path.read_text(encoding="utf-8-sig"))
+    except OSError as err:
+        msg = f"{path}: cannot be read ({err.strerror}). {remedy}"
+        raise FormatError(msg) from err
+    except ValueError as err:
+        msg = f"{path}: not a JSON file in UTF-8 ({err})."
+        raise FormatError(msg) from err
+    try:
+        return parse(content)
+    except FormatError as err:
+        msg = f"{path}: {err}"
+        raise FormatError(msg) from err
+
+
+def check_keys(
+    row: Any,
+    where: str,
+    required: set[str],
+    optional: set[str] | frozenset[str] = frozenset(),
+    *,
+    error: type[PalnetError] = FormatError,
+) -> None:
     """Require an object with exactly the known keys, so that a typing error is found."""
     if not isinstance(row, dict):
         msg = f"{where} must be a JSON object; got {type(row).__name__}."
-        raise FormatError(msg)
+        raise error(msg)
     missing = sorted(required - row.keys())
     unknown = sorted(row.keys() - required - optional)
     if missing or unknown:
@@ -113,7 +163,7 @@ def check_keys(row: Any, where: str, required: set[str], optional: set[str]) -> 
         found += [f"has the unknown {', '.join(unknown)}"] if unknown else []
         known = ", ".join(sorted(required | optional))
         msg = f"{where} {' and '.join(found)}; known keys: {known}."
-        raise FormatError(msg)
+        raise error(msg)
 
 
 def read_text(row: dict[str, Any], key: str, where: str) -> str:
@@ -134,5 +184,18 @@ def read_rows(content: Any, key: str, parse: Callable[[Any, str], _Entry]) -> tu
     return tuple(parse(row, f"entry {number} of {key!r}") for number, row in enumerate(rows, 1))
 
 
-def _one_line(err: Exception) -> str:
+def one_line(err: Exception) -> str:
+    """Give the text of an error for within another one's."""
     return " ".join(str(err).split()) or type(err).__name__
+
+
+def quote(text: str) -> str:
+    """Show a piece of a file in a message, printable and short."""
+    return repr(text if len(text) <= _MAX_QUOTED else text[: _MAX_QUOTED - 1] + "…")
+
+
+def listing(names: Sequence[str], most: int = 8) -> str:
+    """Name some things in a message; if they are more than `most`, the first ones and how many."""
+    if len(names) <= most:
+        return ", ".join(names)
+    return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} more"

@@ -213,7 +213,11 @@ def _detect_and_write(job: ScanJob, detect: Detect | None) -> ScanResult:
     former = _files_of_record(job) if options.overwrite else set()
     stamp = _stamp(job.scan)
     mesh = read_mesh(job.scan)
-    detection = (detect or _default_detect())(mesh, unit=options.unit, model=options.model)
+    if detect is None:
+        from palnet import detector
+
+        detect = detector.detect
+    detection = detect(mesh, unit=options.unit, model=options.model)
     landmarks = replace(detection.landmarks, specimen=job.specimen)
     written = landmarks.to_frame(options.frame)
     scan_sha256 = _hash_unchanged(job.scan, stamp)
@@ -361,12 +365,6 @@ def _write_landmark_files(
     return tuple(files), tuple(refusals), tuple(str(entry.message) for entry in caught)
 
 
-def _default_detect() -> Detect:
-    from palnet.detector import detect
-
-    return detect
-
-
 def _try_preview(
     job: ScanJob, mesh: Mesh, detection: Detection
 ) -> tuple[tuple[Path, ...], tuple[str, ...]]:
@@ -377,7 +375,8 @@ def _try_preview(
         return (), ()
     try:
         may_replace = job.options.overwrite or job.options.resume
-        render_preview(mesh, detection, job.preview_file, overwrite=may_replace)
+        landmarks, pose = detection.landmarks, detection.face_from_scan
+        render_preview(mesh, landmarks, pose, job.preview_file, overwrite=may_replace)
     except PreviewError as err:
         return (), (str(err),)
     return (job.preview_file,), ()

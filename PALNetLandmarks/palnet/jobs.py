@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from palnet._files import SYSTEM_FOLDERS, is_too_long
+from palnet._files import is_hidden, is_too_long
 from palnet.errors import UsageError
 from palnet.landmarks import printable_name
 
@@ -229,8 +229,7 @@ def _entries_below(folder: Path) -> tuple[list[Path], list[Path]]:
 
 def _is_hidden(path: Path, folder: Path) -> bool:
     """Whether a person or a system hid what is below a folder."""
-    parts = path.relative_to(folder).parts
-    return any(part.startswith(".") or part in SYSTEM_FOLDERS for part in parts)
+    return any(is_hidden(part) for part in path.relative_to(folder).parts)
 
 
 def _absolute(path: Path) -> Path:

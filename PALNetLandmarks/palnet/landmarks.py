@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
-from palnet._checks import check_points, check_transform, frozen_copy
+from palnet._checks import check_points, frozen_copy
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,9 +35,6 @@ STATUSES: tuple[Status, ...] = get_args(Status)
 FRAMES: tuple[Frame, ...] = get_args(Frame)
 # The statuses of a landmark that has a position; one of the others never has.
 PLACED: tuple[Status, ...] = ("detected", "corrected", "confirmed")
-
-# How far from a rotation a matrix may be (largest element of R^T R - I): float32 files keep 1e-6.
-_ROTATION_TOLERANCE = 1e-5
 
 
 def printable_name(name: str) -> str:
@@ -192,39 +189,6 @@ class LandmarkSet:
                 [np.nan if r is None else self.expected_error_mm[r] for r in rows]
             ),
         )
-
-    def transformed(self, target_from_source: NDArray[np.float64]) -> LandmarkSet:
-        """Move the landmarks rigidly, in the numbers that they are given in.
-
-        Convention: the matrix is applied to column vectors from the left,
-        ``target_from_source[:3, :3] @ position + target_from_source[:3, 3]``.
-
-        Parameters
-        ----------
-        target_from_source : ndarray of shape (4, 4)
-            Rotation and translation; the translation in the unit of the positions.
-
-        Returns
-        -------
-        LandmarkSet
-            Moved landmarks with their status and expected errors.
-
-        Raises
-        ------
-        ValueError
-            If the matrix scales, shears or mirrors: errors in millimetres would no longer hold.
-        """
-        check_transform(target_from_source, name="target_from_source")
-        rotation = target_from_source[:3, :3]
-        deviation = np.abs(rotation.T @ rotation - np.eye(3)).max()
-        is_affine = np.array_equal(target_from_source[3], [0.0, 0.0, 0.0, 1.0])
-        if deviation > _ROTATION_TOLERANCE or np.linalg.det(rotation) < 0 or not is_affine:
-            msg = (
-                "target_from_source must be a rotation and a translation; got one that deviates "
-                f"by {deviation:.2g} or mirrors. Take scale and mirroring out first."
-            )
-            raise ValueError(msg)
-        return replace(self, positions=self.positions @ rotation.T + target_from_source[:3, 3])
 
     def _check_shapes(self) -> None:
         n_landmarks = len(self.scheme)

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from palnet._checks import check_finite, check_points, check_transform, frozen_copy
-from palnet._files import replacing
-from palnet._stored import parse_json, unpack_arrays
-from palnet.calibration import Calibration
+from palnet._stored import one_line, parse_json, unpack_arrays, write_arrays
+from palnet.calibration import CHECKS, Calibration
 from palnet.errors import ModelFileError
 from palnet.face.atlas import FaceAtlas
 from palnet.network.layers import select
-from palnet.network.palnet import VARIANTS, count_tokens, shapes_of_palnet
+from palnet.network.palnet import VARIANTS, least_points, shapes_of_palnet
 from palnet.network.shapes import check_landmark_network, check_pose_network
 from palnet.scheme import Scheme, scheme_from_dict, scheme_to_dict
 from palnet.sorted_patches import FINISHES, Finish
@@ -83,7 +82,7 @@ class PaperNetwork:
         if self.variant not in VARIANTS or self.finish not in FINISHES:
             msg = f"network {self.variant!r} with finish {self.finish!r} is unknown"
             raise ValueError(msg)
-        if count_tokens(self.variant, self.n_points)[-1] < 1:
+        if self.n_points < least_points(self.variant):
             msg = f"n_points must last through all poolings; got {self.n_points}"
             raise ValueError(msg)
         if not 0 < self.spacing_mm < math.inf:
@@ -177,26 +176,16 @@ def write_model(
         "format": FORMAT_NAME,
         "format_version": FORMAT_VERSION,
         "scheme": scheme_to_dict(scheme),
-        "calibration": {
-            "power": calibration.power,
-            "min_visibility": calibration.min_visibility,
-            "ninety": calibration.ninety,
-            "misfit_power": calibration.misfit_power,
-            "source_factor": calibration.source_factor,
-            "source_power": calibration.source_power,
-        },
+        # JSON has no infinity, which is what an absent number is taken for.
+        "calibration": {n: v for n in CHECKS if math.isfinite(v := getattr(calibration, n))},
         "metadata": metadata,
     }
-    if math.isfinite(calibration.largest_spread_mm):  # JSON has no infinity
-        header["calibration"]["largest_spread_mm"] = calibration.largest_spread_mm
     if paper is not None:
         arrays["paper.means_mm"] = paper.means_mm
         arrays["paper.frame_from_face"] = paper.frame_from_face
         header["paper"] = {name: getattr(paper, name) for name in PAPER_KEYS}
     arrays["header"] = np.array(json.dumps(header))
-    # Into a stream: to a path without the suffix numpy adds it and writes beside the draft.
-    with replacing(Path(path), overwrite=True) as draft, draft.open("wb") as stream:
-        np.savez_compressed(stream, **arrays)
+    write_arrays(Path(path), arrays, compressed=True)
 
 
 def list_models() -> list[Model]:
@@ -234,7 +223,7 @@ def read_model(name_or_path: str | os.PathLike[str] | None = None) -> Model:
         arrays = unpack_arrays(data)
         header = parse_json(str(arrays.pop("header")))
     except (OSError, ValueError, KeyError) as err:
-        msg = f"{path}: not a palnet model ({_one_line(err)}). Get the file again, or train one."
+        msg = f"{path}: not a palnet model ({one_line(err)}). Get the file again, or train one."
         raise ModelFileError(msg) from err
     found = (header.get("format"), header.get("format_version")) if isinstance(header, dict) else ()
     if found != (FORMAT_NAME, FORMAT_VERSION):
@@ -247,13 +236,9 @@ def read_model(name_or_path: str | os.PathLike[str] | None = None) -> Model:
         return _assemble(path, hashlib.sha256(data).hexdigest(), arrays, header)
     except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as err:
         msg = (
-            f"{path}: the model is incomplete ({_one_line(err)}). Get the file again, or train one."
+            f"{path}: the model is incomplete ({one_line(err)}). Get the file again, or train one."
         )
         raise ModelFileError(msg) from err
-
-
-def _one_line(err: Exception) -> str:
-    return " ".join(str(err).split())
 
 
 def find_model(name_or_path: str | os.PathLike[str] | None = None) -> Path:

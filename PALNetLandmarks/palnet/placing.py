@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from palnet.surface import Surface
 
 __all__ = [
+    "OFF_SURFACE_MM",
     "Placement",
     "place_as_published",
     "place_landmarks",

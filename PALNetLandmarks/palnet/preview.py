@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -42,30 +42,6 @@ _CELL_MM = 0.7
 _TIME_LIMIT_S = 180.0
 
 
-class PreviewMesh(Protocol):
-    """What is drawn of a mesh."""
-
-    @property
-    def points(self) -> NDArray[np.float64]:
-        """Vertices in the file's own numbers."""
-
-    @property
-    def triangles(self) -> NDArray[np.int32]:
-        """Vertex indices."""
-
-
-class PreviewDetection(Protocol):
-    """What is drawn of a detection."""
-
-    @property
-    def landmarks(self) -> LandmarkSet:
-        """Landmarks in the file's own numbers."""
-
-    @property
-    def face_from_scan(self) -> NDArray[np.float64]:
-        """Similarity from the scan in millimetres to the face frame."""
-
-
 def classify_errors(landmarks: LandmarkSet) -> NDArray[np.int64]:
     """Sort landmarks into the classes that the picture colours.
 
@@ -88,8 +64,9 @@ def classify_errors(landmarks: LandmarkSet) -> NDArray[np.int64]:
 
 
 def render_preview(
-    mesh: PreviewMesh,
-    detection: PreviewDetection,
+    mesh: Mesh,
+    landmarks: LandmarkSet,
+    face_from_scan: NDArray[np.float64],
     path: str | os.PathLike[str],
     *,
     overwrite: bool = False,
@@ -103,8 +80,10 @@ def render_preview(
     ----------
     mesh : Mesh
         The scan.
-    detection : Detection
-        Its landmarks, and the pose that turns it upright.
+    landmarks : LandmarkSet
+        Its landmarks, in the scan's own numbers.
+    face_from_scan : ndarray of shape (4, 4)
+        Similarity from the scan in millimetres to the face frame, which turns it upright.
     path : str or path
         The PNG file.
     overwrite : bool, default False
@@ -122,16 +101,17 @@ def render_preview(
     with tempfile.TemporaryDirectory(prefix="palnet-", ignore_cleanup_errors=True) as folder:
         job = Path(folder) / "job.npz"
         picture = Path(folder) / "picture.png"
-        _write_job(mesh, detection, job)
+        _write_job(mesh, landmarks, face_from_scan, job)
         _draw(job, picture)
         with replacing(path, overwrite=overwrite) as draft:
             draft.write_bytes(picture.read_bytes())
 
 
-def _write_job(mesh: PreviewMesh, detection: PreviewDetection, job: Path) -> None:
+def _write_job(
+    mesh: Mesh, landmarks: LandmarkSet, face_from_scan: NDArray[np.float64], job: Path
+) -> None:
     """Put what is to be drawn into a file, upright and in millimetres."""
-    landmarks = detection.landmarks
-    points_mm = apply_similarity(detection.face_from_scan, mesh.points * landmarks.mm_per_unit)
+    points_mm = apply_similarity(face_from_scan, mesh.points * landmarks.mm_per_unit)
     drawn = Mesh(points_mm, mesh.triangles)
     if len(mesh.triangles) > _MAX_TRIANGLES:  # more than pixels show
         drawn = thin_mesh(drawn, _CELL_MM)
@@ -139,7 +119,7 @@ def _write_job(mesh: PreviewMesh, detection: PreviewDetection, job: Path) -> Non
         job,
         points=drawn.points.astype(np.float32),
         triangles=drawn.triangles,
-        landmarks=apply_similarity(detection.face_from_scan, landmarks.positions_mm),
+        landmarks=apply_similarity(face_from_scan, landmarks.positions_mm),
         classes=classify_errors(landmarks),
         codes=np.array(landmarks.scheme.codes),
         limits_mm=np.array([GOOD_MM, CHECK_MM]),

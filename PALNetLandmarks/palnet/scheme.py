@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from palnet._checks import frozen_copy
-from palnet._stored import check_keys, parse_json, read_rows, read_text
+from palnet._stored import check_keys, read_json, read_rows, read_text
 from palnet.errors import FormatError
 
 if TYPE_CHECKING:
@@ -292,20 +292,7 @@ def _load_shipped(name: str) -> Scheme:
 
 
 def _read_scheme(path: Path) -> Scheme:
-    """Read and check one scheme file; every error names the file."""
-    try:
-        content = parse_json(path.read_text(encoding="utf-8-sig"))
-    except OSError as err:
-        msg = f"{path}: cannot be read ({err.strerror}). Check the path of the landmark scheme."
-        raise FormatError(msg) from err
-    except ValueError as err:
-        msg = f"{path}: not a JSON file in UTF-8 ({err})."
-        raise FormatError(msg) from err
-    try:
-        return scheme_from_dict(content)
-    except FormatError as err:
-        msg = f"{path}: {err}"
-        raise FormatError(msg) from err
+    return read_json(path, scheme_from_dict, "Check the path of the landmark scheme.")
 
 
 def scheme_to_dict(scheme: Scheme) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import slicer
 import vtk
 
 from palnet.exchange import read_landmarks
+from palnet_fakes import move_landmarks
 from palnet_scenes import N_LANDMARKS, a_record, saved_and_loaded, true_landmarks
 from PALNetLandmarksLib.landmark_list import LandmarkList, is_landmark_list
 from PALNetLandmarksLib.linking import all_lists, find_lists, find_model
@@ -177,7 +178,7 @@ def test_convention_landmarks_lie_where_the_user_sees_the_model(a_face):
     parent = turn(a_face, 40.0)
     world = true_landmarks()
     matrix = slicer.util.arrayFromTransformMatrix(parent)
-    moved = world.transformed(matrix)
+    moved = move_landmarks(world, matrix)
 
     made = create_list(a_face.GetScene(), world.scheme, a_face, "List")
     made.set_detection(moved, a_record())

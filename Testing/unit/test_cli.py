@@ -15,7 +15,7 @@ import pytest
 
 import palnet
 import palnet_fakes
-from palnet import _pool, batch, cli
+from palnet import _pool, cli, detector
 from palnet.batch import process_scan
 from palnet.commands.detect import _Progress
 from palnet.model import find_model
@@ -27,7 +27,7 @@ LIBRARY = Path(palnet.__file__).parent.parent
 @pytest.fixture
 def detects(monkeypatch):
     """Let the command detect with a stand-in, in this process or in others."""
-    monkeypatch.setattr(batch, "_default_detect", lambda: palnet_fakes.fake_detect)
+    monkeypatch.setattr(detector, "detect", palnet_fakes.fake_detect)
     process = partial(process_scan, detect=palnet_fakes.fake_detect)
     monkeypatch.setattr(_pool, "run_jobs", partial(_pool.run_jobs, process=process))
 

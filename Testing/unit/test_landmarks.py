@@ -6,9 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy.spatial.transform import Rotation
 
 from palnet.landmarks import PLACED
 from palnet.scheme import LandmarkDefinition, Scheme
@@ -67,41 +64,6 @@ def test_to_frame_file_from_another_frame_raises(a_landmark_set):
 def test_to_frame_unknown_raises(a_landmark_set):
     with pytest.raises(ValueError, match="frame must be one of file, LPS, RAS; got 'lps'"):
         a_landmark_set.to_frame("lps")
-
-
-def test_convention_transformed_applies_the_matrix_from_the_left(a_landmark_set):
-    target_from_source = np.eye(4)
-    target_from_source[:3, :3] = [[0, -1, 0], [1, 0, 0], [0, 0, 1]]
-    target_from_source[:3, 3] = [1.0, 2.0, 3.0]
-
-    x, y, z = a_landmark_set.positions[0]
-    moved = a_landmark_set.transformed(target_from_source)
-
-    np.testing.assert_allclose(moved.positions[0], [1 - y, 2 + x, 3 + z], atol=1e-12)
-
-
-@given(angles=st.tuples(*[st.floats(-3.1, 3.1)] * 3), shift=st.floats(-500, 500))
-def test_transformed_keeps_distances_and_the_rest(angles, shift):
-    landmarks = make_small_set()
-    target_from_source = np.eye(4)
-    target_from_source[:3, :3] = Rotation.from_euler("xyz", angles).as_matrix()
-    target_from_source[:3, 3] = shift
-
-    moved = landmarks.transformed(target_from_source)
-
-    # Rounding of numbers up to 1,000 mm in float64: measured 2e-13.
-    np.testing.assert_allclose(spans(moved), spans(landmarks), atol=1e-9)
-    assert (moved.status, moved.frame) == (landmarks.status, landmarks.frame)
-
-
-@pytest.mark.parametrize(
-    "matrix",
-    [np.diag([2.0, 2.0, 2.0, 1.0]), np.diag([-1.0, 1.0, 1.0, 1.0]), np.diag([1.0, 1.0, 1.0, 2.0])],
-    ids=["scale", "mirror", "projective"],
-)
-def test_transformed_by_more_than_a_motion_raises(a_landmark_set, matrix):
-    with pytest.raises(ValueError, match="must be a rotation and a translation"):
-        a_landmark_set.transformed(matrix)
 
 
 def set_missing_to_zero(landmarks):

@@ -61,7 +61,7 @@ def test_table_and_page_escape_what_they_are_given():
 
 def test_numbers_that_are_unknown_are_no_numbers_on_the_page():
     assert (format_number(float("nan")), format_error(float("nan"))) == ("-", "")
-    assert (format_number(2.345, 2), format_error(0.55, 1)) == ("2.35", "± 0.6")
+    assert (format_number(2.345, 2), format_error(0.55)) == ("2.35", "± 0.6")
 
 
 def test_draw_differences_of_equal_values_is_drawn():

@@ -10,17 +10,15 @@ from palnet import preview
 from palnet.errors import OutputExistsError, PreviewError
 from palnet.preview import classify_errors, render_preview
 from palnet.surface import read_mesh
-from palnet_fakes import FAILING_PROGRAM, fake_detect
+from palnet_fakes import FAILING_PROGRAM, fake_detect, move_landmarks
 
 
 @pytest.fixture
-def a_mesh(a_head_file):
-    return read_mesh(a_head_file)
-
-
-@pytest.fixture
-def a_detection(a_mesh):
-    return fake_detect(a_mesh)
+def a_face(a_head_file):
+    """A scan, its landmarks and the pose that turns it upright."""
+    mesh = read_mesh(a_head_file)
+    detection = fake_detect(mesh)
+    return mesh, detection.landmarks, detection.face_from_scan
 
 
 def test_classify_errors_sorts_by_the_limits(a_landmark_set):
@@ -35,10 +33,10 @@ def test_classify_errors_sorts_by_the_limits(a_landmark_set):
     assert classes[[0, 1, 2, 3, 4, 5, 8]].tolist() == [0, 1, -1, 1, 2, -1, 3]
 
 
-def test_render_preview_draws_each_class_in_its_color(a_mesh, a_detection, tmp_path):
+def test_render_preview_draws_each_class_in_its_color(a_face, tmp_path):
     path = tmp_path / "face.png"
 
-    render_preview(a_mesh, a_detection, path)
+    render_preview(*a_face, path)
 
     pixels = read_png(path)
     legend, views = pixels[-84:], pixels[:-84]
@@ -49,56 +47,50 @@ def test_render_preview_draws_each_class_in_its_color(a_mesh, a_detection, tmp_p
     assert len(np.unique(legend.reshape(-1, 3), axis=0)) > 10
 
 
-def test_render_preview_is_the_same_in_any_pose(a_mesh, a_detection, tmp_path):
+def test_render_preview_is_the_same_in_any_pose(a_face, tmp_path):
     from dataclasses import replace
 
+    mesh, landmarks, _ = a_face
     turn = np.diag([1.0, -1.0, -1.0, 1.0])  # half a turn about x; its own inverse
-    turned_mesh = replace(a_mesh, points=a_mesh.points @ turn[:3, :3])
-    turned = replace(
-        a_detection, landmarks=a_detection.landmarks.transformed(turn), face_from_scan=turn
-    )
+    turned = replace(mesh, points=mesh.points @ turn[:3, :3])
 
-    render_preview(a_mesh, a_detection, tmp_path / "a.png")
-    render_preview(turned_mesh, turned, tmp_path / "b.png")
+    render_preview(*a_face, tmp_path / "a.png")
+    render_preview(turned, move_landmarks(landmarks, turn), turn, tmp_path / "b.png")
 
     first, second = read_png(tmp_path / "a.png"), read_png(tmp_path / "b.png")
     assert np.abs(first.astype(int) - second).mean() < 0.05
 
 
-def test_render_preview_existing_picture_is_kept(a_mesh, a_detection, tmp_path):
+def test_render_preview_existing_picture_is_kept(a_face, tmp_path):
     path = tmp_path / "face.png"
     path.write_bytes(b"old")
 
     with pytest.raises(OutputExistsError, match=r"face\.png exists already"):
-        render_preview(a_mesh, a_detection, path)
+        render_preview(*a_face, path)
 
 
-def test_render_preview_without_opengl_raises_and_leaves_nothing(
-    a_mesh, a_detection, tmp_path, monkeypatch
-):
+def test_render_preview_without_opengl_raises_and_leaves_nothing(a_face, tmp_path, monkeypatch):
     # The drawing process dies as VTK does where it finds no OpenGL.
     monkeypatch.setattr(preview.sys, "executable", FAILING_PROGRAM)
 
     with pytest.raises(PreviewError, match="no OpenGL that VTK can use"):
-        render_preview(a_mesh, a_detection, tmp_path / "face.png")
+        render_preview(*a_face, tmp_path / "face.png")
 
     assert not (tmp_path / "face.png").exists()
 
 
-def test_render_preview_that_hangs_raises(a_mesh, a_detection, tmp_path, monkeypatch):
+def test_render_preview_that_hangs_raises(a_face, tmp_path, monkeypatch):
     monkeypatch.setattr(preview, "_TIME_LIMIT_S", 0.01)
 
     with pytest.raises(PreviewError, match="timed out"):
-        render_preview(a_mesh, a_detection, tmp_path / "face.png")
+        render_preview(*a_face, tmp_path / "face.png")
 
 
-def test_render_preview_of_a_dense_mesh_draws_it_coarser_but_alike(
-    a_mesh, a_detection, tmp_path, monkeypatch
-):
-    render_preview(a_mesh, a_detection, tmp_path / "fine.png")
+def test_render_preview_of_a_dense_mesh_draws_it_coarser_but_alike(a_face, tmp_path, monkeypatch):
+    render_preview(*a_face, tmp_path / "fine.png")
     monkeypatch.setattr(preview, "_MAX_TRIANGLES", 100)
     monkeypatch.setattr(preview, "_CELL_MM", 3.0)
-    render_preview(a_mesh, a_detection, tmp_path / "coarse.png")
+    render_preview(*a_face, tmp_path / "coarse.png")
 
     fine, coarse = read_png(tmp_path / "fine.png"), read_png(tmp_path / "coarse.png")
     assert 0 < np.abs(fine.astype(int) - coarse).mean() < 4

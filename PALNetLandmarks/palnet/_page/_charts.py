@@ -1,18 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small plots as inline SVG: bars, scatter plots and differences against means."""
+"""Small plots as SVG: bars, lines, scatter plots and differences against means."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet._page._html import escape
-
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -23,6 +22,7 @@ __all__ = [
     "draw_bars",
     "draw_color_scale",
     "draw_differences",
+    "draw_lines",
     "draw_scatter",
     "nice_ticks",
 ]
@@ -45,7 +45,7 @@ _BAR_WIDTH = 420
 
 _PLOT_WIDTH = 300
 _PLOT_HEIGHT = 240
-_LEFT, _TOP, _RIGHT, _BOTTOM = 64, 26, 14, 40
+_LEFT, _TOP, _RIGHT, _BOTTOM = 64, 26, 24, 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +183,34 @@ def draw_scatter(title: str, spots: Sequence[Spot], labels: tuple[str, str]) -> 
     return frame.svg("".join(parts), title)
 
 
+def draw_lines(
+    xs: NDArray[np.float64], panels: Mapping[str, NDArray[np.float64]], x_label: str
+) -> str:
+    """Draw one line in each of some plots side by side, whose axes begin at zero.
+
+    Parameters
+    ----------
+    xs : ndarray of shape (n_points,)
+        What is drawn to the right, at least zero.
+    panels : mapping of str to ndarray of shape (n_points,)
+        Above each plot, and what is drawn upwards, at least zero.
+    x_label : str
+        What the axes to the right are called.
+
+    Returns
+    -------
+    str
+        An SVG element, also good as a file of its own.
+    """
+    width, height = _LEFT + _PLOT_WIDTH + _RIGHT, _TOP + _PLOT_HEIGHT + _BOTTOM
+    parts = [f'<rect width="{len(panels) * width}" height="{height}" fill="#fff"/>']
+    for number, (title, ys) in enumerate(panels.items()):
+        frame = _Frame(np.append(xs, 0.0), np.append(ys, 0.0))
+        plot = frame.axes(title, x_label, "") + frame.line(xs, ys)
+        parts.append(f'<g transform="translate({number * width})">{plot}</g>')
+    return _svg("".join(parts), len(panels) * width, height, ", ".join(panels))
+
+
 def color_between(value: float, high: float) -> str:
     """Give the colour of a value from zero to `high`; what is above has the last one."""
     place = min(max(value / high, 0.0), 1.0) * (len(_RAMP) - 1)
@@ -267,6 +295,14 @@ class _Frame:
             f'<path d="M{_LEFT} {self.y(value):.1f}h{_PLOT_WIDTH}" stroke="{color}" '
             f'stroke-width="1.5" stroke-dasharray="{dashes}"/>'
         )
+
+    def line(self, xs: NDArray[np.float64], ys: NDArray[np.float64]) -> str:
+        """From point to point, the last one marked."""
+        places = [f"{self.x(x):.1f},{self.y(y):.1f}" for x, y in zip(xs, ys, strict=True)]
+        return (
+            f'<polyline points="{" ".join(places)}" fill="none" stroke="{_BLUE}" '
+            'stroke-width="2" stroke-linejoin="round"/>'
+        ) + self.spot(Spot(float(xs[-1]), float(ys[-1]), ""), 3.0)
 
     def spot(self, spot: Spot, radius: float) -> str:
         title = f"<title>{escape(spot.title)}</title>" if spot.title else ""

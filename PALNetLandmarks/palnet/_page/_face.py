@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.spatial import KDTree
 
-from palnet._page._html import escape
 from palnet.face.similarity import fit_similarity
 from palnet.model import list_models
 

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import base64
-import html
 import math
+from html import escape
 from typing import TYPE_CHECKING
 
 import palnet
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "build_page",
-    "escape",
     "format_error",
     "format_number",
     "image",
@@ -63,11 +62,6 @@ footer { color: #777; font-size: .8rem; margin: 2rem 0 0; border-top: 1px solid 
 
 # From this many columns on a table is set smaller, to fit on A4.
 _WIDE_TABLE = 8
-
-
-def escape(text: str) -> str:
-    """Make any text safe between tags and in attributes."""
-    return html.escape(text, quote=True)
 
 
 def build_page(title: str, lead: str, sections: Iterable[str]) -> str:
@@ -163,6 +157,6 @@ def format_number(value: float, digits: int = 1) -> str:
     return f"{value:.{digits}f}" if math.isfinite(value) else "-"
 
 
-def format_error(value: float, digits: int = 1) -> str:
+def format_error(value: float) -> str:
     """Write an expected error for a table; empty where it is unknown."""
-    return f"± {value:.{digits}f}" if math.isfinite(value) else ""
+    return f"± {value:.1f}" if math.isfinite(value) else ""

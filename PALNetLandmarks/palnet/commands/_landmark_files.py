@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Iterator
 
+    from palnet.exchange import NameTable
     from palnet.landmarks import Frame, LandmarkSet
     from palnet.scheme import Scheme
 
@@ -25,6 +26,7 @@ __all__ = [
     "is_output",
     "may_be_read",
     "read_all",
+    "read_names",
     "scheme_of_run",
     "warnings_on_stderr",
 ]
@@ -46,6 +48,16 @@ def add_reading_options(parser: argparse.ArgumentParser) -> None:
 
 _LENIENT_HELP = "warn of what is doubtful in a landmark file, and take what is certain"
 _FRAME_HELP = "axes of landmark files that do not name them: the scan file's own, LPS or RAS [file]"
+
+
+def read_names(path: Path | None, arguments: argparse.Namespace) -> NameTable | None:
+    """Read the table of another lab's names, if there is one."""
+    from palnet.exchange import read_name_table
+    from palnet.scheme import DEFAULT_SCHEME, load_scheme
+
+    if path is None:
+        return None
+    return read_name_table(path, load_scheme(arguments.scheme or DEFAULT_SCHEME))
 
 
 def find_landmark_files(

@@ -14,6 +14,7 @@ from palnet.commands._landmark_files import (
     FRAME_OPTIONS,
     hint_at_lenient,
     may_be_read,
+    read_names,
     warnings_on_stderr,
 )
 
@@ -101,7 +102,7 @@ def convert(arguments: argparse.Namespace) -> int:
         Exit code.
     """
     target = _target_format(arguments)
-    conversion = _Conversion(arguments, target, names=_read_names(arguments))
+    conversion = _Conversion(arguments, target, names=read_names(arguments.names, arguments))
     files = _find_files(arguments)
     with warnings_on_stderr():
         if arguments.output is None:
@@ -124,16 +125,6 @@ def _target_format(arguments: argparse.Namespace) -> Format:
         msg = f"say the format to write with --to: one of {', '.join(FORMATS)}."
         raise UsageError(msg)
     return find_format(arguments.output)
-
-
-def _read_names(arguments: argparse.Namespace) -> NameTable | None:
-    """Read the table of another lab's names, if there is one."""
-    from palnet.exchange import read_name_table
-    from palnet.scheme import DEFAULT_SCHEME, load_scheme
-
-    if arguments.names is None:
-        return None
-    return read_name_table(arguments.names, load_scheme(arguments.scheme or DEFAULT_SCHEME))
 
 
 def _is_file_of(output: Path, target: Format) -> bool:

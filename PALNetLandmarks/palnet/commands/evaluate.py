@@ -13,6 +13,7 @@ from palnet.commands._landmark_files import (
     add_reading_options,
     find_landmark_files,
     read_all,
+    read_names,
     scheme_of_run,
 )
 
@@ -124,19 +125,14 @@ def _report(pairs: list[Pair], truth: list[LandmarkSet], arguments: argparse.Nam
     """Take all figures, then write them; count what is missing from the other annotations."""
     from palnet.evaluation import (
         OPTIONAL_EVALUATION_TABLES,
-        Evaluation,
-        compare,
-        mean_pairwise_error_mm,
         page_of_evaluation,
         summarize_agreement,
-        summarize_landmarks,
-        summarize_measurements,
         tables_of_evaluation,
+        take_figures,
         write_report,
     )
 
     plan = _plan(pairs[0].truth.scheme.name, arguments.plan)
-    comparison = compare(pairs)
     agreement: dict[str, tuple[int, list[Agreement]]] = {}
     n_bad = 0
     for kind, folders in (("intra", arguments.repeat), ("inter", arguments.observer)):
@@ -144,17 +140,11 @@ def _report(pairs: list[Pair], truth: list[LandmarkSet], arguments: argparse.Nam
             annotations, n_bad_here = _annotations(truth, folders, arguments)
             agreement[kind] = (len(annotations), summarize_agreement(annotations, plan))
             n_bad += n_bad_here
-    evaluation = Evaluation(
-        comparison,
-        summarize_landmarks(comparison),
-        summarize_measurements(pairs, plan),
-        mean_pairwise_error_mm(pairs),
-        agreement,
-    )
+    evaluation = take_figures(pairs, plan, agreement)
     title = f"{arguments.predicted.name} against {arguments.truth.name}"
     files = {PAGE_NAME: page_of_evaluation(evaluation, title)} | tables_of_evaluation(evaluation)
     write_report(arguments.output, files, OPTIONAL_EVALUATION_TABLES, overwrite=arguments.overwrite)
-    every, n_without = evaluation.landmarks[0], len(comparison.unpredicted)
+    every, n_without = evaluation.landmarks[0], len(evaluation.comparison.unpredicted)
     print(
         f"{len(pairs) - n_without} specimens, {every.n} landmarks: {every.mean_mm:.2f} mm on "
         f"average, {every.p95_mm:.2f} mm at the 95th percentile"
@@ -169,13 +159,9 @@ def _read(
 ) -> tuple[list[LandmarkSet], int]:
     """Read one side, translating another lab's names; count the files that could not be used."""
     from palnet.errors import UsageError
-    from palnet.exchange import read_name_table
-    from palnet.scheme import DEFAULT_SCHEME, load_scheme
 
     files = find_landmark_files([path], arguments.scheme)
-    table = None
-    if names is not None:
-        table = read_name_table(names, load_scheme(arguments.scheme or DEFAULT_SCHEME))
+    table = read_names(names, arguments)
     sets: list[LandmarkSet] = []
     n_bad = 0
     for _, specimens in read_all(files, arguments, table.reading_scheme if table else None):
@@ -284,12 +270,15 @@ def _warn_of_frame(pair: Pair, side: str) -> bool:
 
 # Two landmarks so far off, each so near to where the other one is to be, were mixed up.
 _EXCHANGED_FROM_MM, _EXCHANGED_WITHIN_MM = 10.0, 6.0
-_MOST_NAMED = 3
+# Of what a message names several of.
+_MOST_NAMED = 4
 
 
 def _warn_of_exchanged(pair: Pair, side: str) -> None:
     """Point to labels that were mixed up, those of left and right above all."""
     import numpy as np
+
+    from palnet._stored import listing
 
     found, true = pair.predicted.positions_mm, pair.truth.positions_mm
     apart = np.nan_to_num(np.linalg.norm(found[:, None] - true[None], axis=2), nan=np.inf)
@@ -302,11 +291,11 @@ def _warn_of_exchanged(pair: Pair, side: str) -> None:
         if a < b and far[a] and far[b] and nearest[b] == a
     ]
     if pairs:
-        more = f" and {len(pairs) - _MOST_NAMED} more pairs" if len(pairs) > _MOST_NAMED else ""
-        text = f"{', '.join(pairs[:_MOST_NAMED])}{more} seem exchanged in {side} or in TRUTH."
+        text = f"{listing(pairs, _MOST_NAMED)} seem exchanged in {side} or in TRUTH."
         print(f"palnet: {pair.specimen}: {text}", file=sys.stderr)
 
 
 def _names(sets: list[LandmarkSet]) -> str:
-    shown = ", ".join(landmarks.specimen for landmarks in sets[:3])
-    return shown + (f" and {len(sets) - 3} more" if len(sets) > 3 else "")
+    from palnet._stored import listing
+
+    return listing([landmarks.specimen for landmarks in sets], _MOST_NAMED)

@@ -38,8 +38,8 @@ landmark file under the same name is taken, or those given with --scan. Exit cod
 some files could not be used, one line each on stderr, the others measured; 2: wrong usage.
 """
 
-# Of so many specimens without a scan each is named.
-_MOST_NAMED = 3
+# Of what a message names several of.
+_MOST_NAMED = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,16 +167,11 @@ def _picture(mesh: Mesh, landmarks: LandmarkSet) -> bytes | str:
     if atlas is None or landmarks.is_placed.sum() < 3:
         return "No picture: which way this face looks is not known for its landmark scheme."
 
-    @dataclass(frozen=True)
-    class Scene:
-        landmarks: LandmarkSet
-        face_from_scan: object
-
     pose = face_from_landmarks(landmarks.positions_mm, atlas)
     with tempfile.TemporaryDirectory(prefix="palnet-", ignore_cleanup_errors=True) as folder:
         path = Path(folder) / "scan.png"
         try:
-            render_preview(mesh, Scene(landmarks, pose), path)  # type: ignore[arg-type]  # alike
+            render_preview(mesh, landmarks, pose, path)
         except PreviewError as err:
             return f"No picture: {err}"
         return path.read_bytes()
@@ -229,14 +224,15 @@ def _free_name(name: str, path: Path, taken: Container[str]) -> str:
 
 def _tell_without_scan(jobs: list[_Job], places: list[Path]) -> None:
     """Tell of specimens without a scan of their name, beside them or where some were given."""
+    from palnet._stored import listing
+
     folders = [str(path) for path in places if path.is_dir()]
     if jobs and not places:
         text = f"no scan beside the landmarks of {len(jobs)} specimen(s): measured without arcs."
         print(f"palnet: {text} Name the folder of the scans with --scan.", file=sys.stderr)
     if jobs and folders:
-        names = ", ".join(job.name for job in jobs[:_MOST_NAMED])
-        more = f" and {len(jobs) - _MOST_NAMED} more" if len(jobs) > _MOST_NAMED else ""
-        text = f"no scan of the name of {names}{more}: measured without arcs."
+        names = listing([job.name for job in jobs], _MOST_NAMED)
+        text = f"no scan of the name of {names}: measured without arcs."
         print(f"palnet: {', '.join(folders)}: {text} Name the two alike.", file=sys.stderr)
 
 
@@ -286,6 +282,7 @@ class _Scans:
 
         Of several the one beside the landmarks is taken.
         """
+        from palnet._stored import listing
         from palnet.landmarks import printable_name
 
         name = printable_name(stem)
@@ -301,7 +298,7 @@ class _Scans:
                 return (beside or scans)[0]
             doubts += [scan for scan in scans if scan not in doubts]
         if doubts:
-            names = ", ".join(str(scan) for scan in doubts[:_MOST_NAMED])
+            names = listing([str(scan) for scan in doubts], _MOST_NAMED)
             text = f"{name} may be of any of {names}; none is taken. Name one of them with --scan."
             print(f"palnet: {text}", file=sys.stderr)
             self.doubted.add(stem)

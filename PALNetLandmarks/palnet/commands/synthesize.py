@@ -34,7 +34,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add("--morphable-model", type=Path, required=True, metavar="NPZ", help=MORPHABLE_MODEL_HELP)
     add("--scheme", default="palnet50", help="landmark scheme [%(default)s]")
     add("--seed", type=at_least(0), default=0, help="seed of the first person [%(default)s]")
-    add("--preset", action="append", metavar="NAME", help="capture system(s) [those of training]")
     add("--overwrite", action="store_true", help="replace existing files")
     parser.set_defaults(run=synthesize)
 
@@ -60,21 +59,14 @@ def synthesize(arguments: argparse.Namespace) -> int:
     import numpy as np
 
     from palnet._files import check_free, write_text
-    from palnet.errors import UsageError
     from palnet.exchange import write_landmarks
     from palnet.landmarks import LandmarkSet
     from palnet.scheme import load_scheme
     from palnet.surface import write_ply
-    from palnet.synthesis import EVERY_PRESET, PRESETS, ScanGenerator, read_morphable_model
+    from palnet.synthesis import ScanGenerator, read_morphable_model
 
-    names = arguments.preset or list(PRESETS)
-    unknown = sorted(set(names) - set(EVERY_PRESET))
-    if unknown:
-        msg = f"unknown preset {', '.join(unknown)}; expected some of {', '.join(EVERY_PRESET)}."
-        raise UsageError(msg)
-    presets = tuple(EVERY_PRESET[name] for name in names)
     scheme = load_scheme(arguments.scheme)
-    generator = ScanGenerator(read_morphable_model(arguments.morphable_model, scheme), presets)
+    generator = ScanGenerator(read_morphable_model(arguments.morphable_model, scheme))
     stems = {
         seed: arguments.output / str(seed)
         for seed in range(arguments.seed, arguments.seed + arguments.number)

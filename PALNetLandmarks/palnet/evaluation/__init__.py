@@ -18,7 +18,7 @@ from palnet.evaluation._procrustes import (
     align_shapes,
     select_complete,
 )
-from palnet.evaluation._report import Evaluation, page_of_evaluation
+from palnet.evaluation._report import Evaluation, page_of_evaluation, take_figures
 from palnet.evaluation._shape_report import (
     OPTIONAL_SHAPE_TABLES,
     page_of_shapes,
@@ -59,6 +59,7 @@ __all__ = [
     "summarize_measurements",
     "tables_of_evaluation",
     "tables_of_shapes",
+    "take_figures",
     "to_one_frame",
     "with_unpredicted",
     "write_report",

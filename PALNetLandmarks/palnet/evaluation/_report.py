@@ -24,7 +24,8 @@ from palnet._page import (
     section,
     table,
 )
-from palnet.evaluation._errors import AXES, LIMITS_MM
+from palnet.evaluation._errors import AXES, LIMITS_MM, compare, summarize_landmarks
+from palnet.evaluation._measurement_errors import mean_pairwise_error_mm, summarize_measurements
 from palnet.evaluation._tables import specimen_rows
 
 if TYPE_CHECKING:
@@ -32,8 +33,10 @@ if TYPE_CHECKING:
 
     from palnet.evaluation._errors import Comparison, LandmarkErrors
     from palnet.evaluation._measurement_errors import Agreement, MeasurementErrors
+    from palnet.evaluation._pairs import Pair
+    from palnet.measurement import MeasurementPlan
 
-__all__ = ["Evaluation", "page_of_evaluation"]
+__all__ = ["Evaluation", "page_of_evaluation", "take_figures"]
 
 # The colours end here: twice what clinics ask for.
 _HIGH_MM = 4.0
@@ -77,6 +80,37 @@ class Evaluation:
     measurements: list[MeasurementErrors]
     pairwise_mm: float
     agreement: dict[str, tuple[int, list[Agreement]]]
+
+
+def take_figures(
+    pairs: Sequence[Pair],
+    plan: MeasurementPlan,
+    agreement: dict[str, tuple[int, list[Agreement]]] | None = None,
+) -> Evaluation:
+    """Take all figures of predictions against truth.
+
+    Parameters
+    ----------
+    pairs : sequence of Pair
+        Of one scheme.
+    plan : MeasurementPlan
+        What is measured on both.
+    agreement : dict, optional
+        As `Evaluation` has it.
+
+    Returns
+    -------
+    Evaluation
+        What a report tells.
+    """
+    comparison = compare(pairs)
+    return Evaluation(
+        comparison,
+        summarize_landmarks(comparison),
+        summarize_measurements(pairs, plan),
+        mean_pairwise_error_mm(pairs),
+        agreement or {},
+    )
 
 
 def page_of_evaluation(evaluation: Evaluation, title: str, more: Sequence[str] = ()) -> str:

@@ -7,8 +7,9 @@ import warnings
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from palnet._stored import listing
 from palnet.errors import FormatError
-from palnet.exchange._format import FormatWarning, listing
+from palnet.exchange._format import FormatWarning
 from palnet.exchange._names import find_fault, make_fitting
 
 if TYPE_CHECKING:

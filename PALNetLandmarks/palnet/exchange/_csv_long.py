@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from palnet._stored import listing, quote
 from palnet.exchange._blanks import without_blank_end
-from palnet.exchange._format import OTHER_NAMES, Format, listing, parse_number, quote
+from palnet.exchange._format import OTHER_NAMES, Format, parse_number
 from palnet.landmarks import PLACED, STATUSES
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from palnet._stored import listing
 from palnet.exchange._blanks import without_blank_end
-from palnet.exchange._format import Format, listing
+from palnet.exchange._format import Format
 from palnet.exchange._numbers import number_fields
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet.exchange._format import Format, quote, read_one, write_one
+from palnet._stored import quote
+from palnet.exchange._format import SPACE_OF_SYSTEM, Format, read_one, write_one
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,8 +21,6 @@ __all__ = ["FCSV"]
 
 _HEAD = "# Markups fiducial file version = 5.12\n"
 _COLUMNS = "# columns = id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label,desc,associatedNodeID\n"
-# Slicer wrote the numbers of its constants before it wrote names.
-_SPACE_OF_SYSTEM: dict[str, Space] = {"LPS": "LPS", "RAS": "RAS", "1": "LPS", "0": "RAS"}
 # Older files end after the associated node.
 _N_FIELDS = (14, 16)
 _LABEL, _STATUS = 11, 14
@@ -73,9 +72,9 @@ def _read_space(reading: Reading) -> Space:
     for line, text in enumerate(reading.lines, 1):
         key, equals, value = text.lstrip("#").partition("=")
         if text.startswith("#") and equals and key.strip() == "CoordinateSystem":
-            if value.strip() not in _SPACE_OF_SYSTEM:
+            if value.strip() not in SPACE_OF_SYSTEM:
                 raise reading.error(line, f"CoordinateSystem must be LPS or RAS; got {value!r}.")
-            return _SPACE_OF_SYSTEM[value.strip()]
+            return SPACE_OF_SYSTEM[value.strip()]
     raise reading.error(1, "expected a line '# CoordinateSystem = LPS' (or RAS).")
 
 

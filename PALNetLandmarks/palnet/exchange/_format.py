@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from palnet._stored import listing, quote
 from palnet.errors import DoubtError, FormatError
 from palnet.landmarks import LandmarkSet, printable_name
 from palnet.scheme import load_scheme
@@ -25,13 +26,13 @@ if TYPE_CHECKING:
     from palnet.scheme import Scheme
 
 __all__ = [
+    "LARGEST",
     "OTHER_NAMES",
+    "SPACE_OF_SYSTEM",
     "Format",
     "FormatWarning",
     "Reading",
-    "listing",
     "parse_number",
-    "quote",
     "read_one",
     "write_one",
 ]
@@ -44,11 +45,9 @@ OTHER_NAMES = (
     "Name the right scheme, or translate another lab's names by a table (palnet convert --names)."
 )
 # What no coordinate reaches; larger numbers are damage.
-_LARGEST = 1e30
-# Longest piece of a file that an error repeats.
-_MAX_QUOTED = 60
-# Most landmarks that an error names.
-_MAX_LISTED = 8
+LARGEST = 1e30
+# Slicer wrote the numbers of its constants before it wrote names.
+SPACE_OF_SYSTEM: dict[str, Space] = {"LPS": "LPS", "RAS": "RAS", "1": "LPS", "0": "RAS"}
 
 
 class FormatWarning(UserWarning):
@@ -304,16 +303,4 @@ def parse_number(text: str) -> float | None:
     if _NUMBER.fullmatch(text) is None:
         return None
     value = float(text)
-    return value if abs(value) <= _LARGEST else None
-
-
-def listing(codes: Sequence[str]) -> str:
-    """Name some codes in a message, the first ones if they are many."""
-    if len(codes) <= _MAX_LISTED:
-        return ", ".join(codes)
-    return f"{', '.join(codes[: _MAX_LISTED - 1])} and {len(codes) - _MAX_LISTED + 1} more"
-
-
-def quote(text: str) -> str:
-    """Show a piece of a file in a message, printable and short."""
-    return repr(text if len(text) <= _MAX_QUOTED else text[: _MAX_QUOTED - 1] + "…")
+    return value if abs(value) <= LARGEST else None

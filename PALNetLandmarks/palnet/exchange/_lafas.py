@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet.exchange._format import Format, quote, read_one, write_one
+from palnet._stored import quote
+from palnet.exchange._format import Format, read_one, write_one
 
 if TYPE_CHECKING:
     from palnet.exchange._format import Reading

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from palnet._stored import quote
 from palnet.errors import FormatError
-from palnet.exchange._format import parse_number, quote
+from palnet.exchange._format import parse_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

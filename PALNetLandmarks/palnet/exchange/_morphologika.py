@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet.exchange._format import Format, quote
+from palnet._stored import quote
+from palnet.exchange._format import Format
 from palnet.exchange._numbers import point_lines
 
 if TYPE_CHECKING:

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
-from palnet._stored import parse_json
+from palnet._stored import listing, parse_json
 from palnet.exchange._format import (
+    LARGEST,
     OTHER_NAMES,
+    SPACE_OF_SYSTEM,
     Format,
     FormatWarning,
-    listing,
     read_one,
     write_one,
 )
@@ -65,11 +66,6 @@ _ORIENTATION = {
     "RAS": "[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]",
 }
 _MM_PER_CODE = {"mm": 1.0, "um": 1e-3, "cm": 10.0, "m": 1000.0}
-
-# Slicer wrote the numbers of its constants before it wrote names.
-_SPACE_OF_SYSTEM: dict[str, Space] = {"LPS": "LPS", "RAS": "RAS", "1": "LPS", "0": "RAS"}
-# What no coordinate reaches; larger numbers are damage.
-_LARGEST = 1e30
 
 # The measurements of a list, in files and in Slicer's scene; a status is its place among the codes.
 ERROR_NAME = "expected error"
@@ -377,9 +373,9 @@ def _read_frame(
 ) -> tuple[Space, Frame, float]:
     """Read axes, frame and unit; without our own entry the frame is anatomical."""
     system = str(markup.get("coordinateSystem", "LPS"))
-    if system not in _SPACE_OF_SYSTEM:
+    if system not in SPACE_OF_SYSTEM:
         raise reading.error(None, f"coordinateSystem must be LPS or RAS; got {system!r}.")
-    space = _SPACE_OF_SYSTEM[system]
+    space = SPACE_OF_SYSTEM[system]
     frame: Frame = "file" if own.get("frame") == "file" else space
     return space, frame, _read_unit(reading, markup)
 
@@ -443,6 +439,6 @@ def _as_numbers(values: object, count: int) -> list[float] | None:
         return None
     numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
     # A comparison is false for NaN, and JSON may hold integers that no float can.
-    if len(numbers) != count or not all(abs(v) <= _LARGEST for v in numbers):
+    if len(numbers) != count or not all(abs(v) <= LARGEST for v in numbers):
         return None
     return [float(v) for v in numbers]

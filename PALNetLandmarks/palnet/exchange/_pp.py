@@ -9,8 +9,9 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
+from palnet._stored import quote
 from palnet.errors import FormatError
-from palnet.exchange._format import Format, quote, read_one, write_one
+from palnet.exchange._format import Format, read_one, write_one
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

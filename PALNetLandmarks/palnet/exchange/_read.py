@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from palnet._files import hint_at_length
+from palnet._stored import listing
 from palnet.errors import FormatError
-from palnet.exchange._format import FormatWarning, Reading, listing
+from palnet.exchange._format import FormatWarning, Reading
 from palnet.exchange._registry import find_format, get_format
 from palnet.exchange._sidecar import Sidecar, read_sidecar, sidecar_path
 from palnet.landmarks import printable_name

@@ -35,8 +35,6 @@ class Sidecar:
 
     Attributes
     ----------
-    file : str
-        Name of the landmark file.
     frame : {"file", "LPS", "RAS"}
         What the numbers are given in.
     space : {"LPS", "RAS"}
@@ -53,7 +51,6 @@ class Sidecar:
         The true name of each specimen that is written under another one.
     """
 
-    file: str
     frame: Frame
     space: Space
     mm_per_unit: float
@@ -81,7 +78,6 @@ def describe(
     if format.holds_unit or (is_as_assumed and has_names and not renamed and not specimen):
         return None
     return Sidecar(
-        file=path.name,
         frame=landmarks.frame,
         space=landmarks.space,
         mm_per_unit=landmarks.mm_per_unit,
@@ -127,7 +123,6 @@ def _check_content(beside: Path, content: Any) -> None:
     unit = values.get("mm_per_unit", 0)
     renamed = values.get("renamed", {})
     fits = {
-        "file": isinstance(values.get("file"), str),
         "frame": values.get("frame") in FRAMES,
         "space": values.get("space") in get_args(Space),
         "mm_per_unit": type(unit) in (int, float) and 0 < unit < _LARGEST_UNIT,

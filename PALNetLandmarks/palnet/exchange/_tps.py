@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet.exchange._format import Format, parse_number, quote
+from palnet._stored import quote
+from palnet.exchange._format import Format, parse_number
 from palnet.exchange._numbers import point_lines
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from scipy.spatial.transform import Rotation
 from palnet.face.relief import compare_relief
 from palnet.face.similarity import (
     apply_similarity,
+    compose_similarity,
     invert_similarity,
     rotate_directions,
     similarity_scale,
@@ -333,10 +334,8 @@ def _solve(
     solution = cho_solve(cho_factor(normal), right)
     turn = Rotation.from_rotvec(solution[:3]).as_matrix()
     scale = float(np.exp(np.clip(solution[6], -0.2, 0.2)))
-    atlas_motion = np.eye(4)
-    atlas_motion[:3, :3] = scale * turn
-    atlas_motion[:3, 3] = middle + solution[3:6] - scale * turn @ middle
-    return invert_similarity(atlas_motion), solution[7:]
+    shift = middle + solution[3:6] - scale * turn @ middle
+    return invert_similarity(compose_similarity(scale, turn, shift)), solution[7:]
 
 
 def _motion_columns(

@@ -75,10 +75,7 @@ def fit_similarity(
     scale = 1.0
     if with_scale:
         scale = float(singular @ signs / (weight @ (source_centred**2).sum(axis=1)))
-    matrix = np.eye(4)
-    matrix[:3, :3] = scale * rotation
-    matrix[:3, 3] = target_mean - matrix[:3, :3] @ source_mean
-    return matrix
+    return compose_similarity(scale, rotation, target_mean - scale * rotation @ source_mean)
 
 
 def measure_offset_mm(source: NDArray[np.floating], target: NDArray[np.floating]) -> float:

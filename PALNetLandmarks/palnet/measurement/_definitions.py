@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import palnet.scheme
-from palnet._stored import check_keys, parse_json, read_rows, read_text
+from palnet._stored import check_keys, read_json, read_rows, read_text
 from palnet.errors import FormatError
 
 __all__ = ["Kind", "MeasurementDefinition", "MeasurementPlan", "load_measurement_plan"]
@@ -120,23 +120,11 @@ def load_measurement_plan(scheme_or_path: str | os.PathLike[str]) -> Measurement
             "Give a measurement plan as a .json file (--plan, or plan= in Python)."
         )
         raise FormatError(msg)
-    try:
-        content = parse_json(path.read_text(encoding="utf-8-sig"))
-    except OSError as err:
-        msg = f"{path}: cannot be read ({err.strerror}). Give a measurement plan as a .json file."
-        raise FormatError(msg) from err
-    except ValueError as err:
-        msg = f"{path}: not a JSON file in UTF-8 ({err})."
-        raise FormatError(msg) from err
-    try:
-        return _parse_plan(content)
-    except FormatError as err:
-        msg = f"{path}: {err}"
-        raise FormatError(msg) from err
+    return read_json(path, _parse_plan, "Give a measurement plan as a .json file.")
 
 
 def _parse_plan(content: Any) -> MeasurementPlan:
-    check_keys(content, "the plan", {"scheme", "sources", "measurements"}, set())
+    check_keys(content, "the plan", {"scheme", "sources", "measurements"})
     sources = content["sources"]
     if not isinstance(sources, dict) or not all(isinstance(v, str) for v in sources.values()):
         msg = f"'sources' must be a JSON object of texts; got {sources!r:.80}."
@@ -149,7 +137,7 @@ def _parse_plan(content: Any) -> MeasurementPlan:
 
 
 def _parse_definition(row: Any, where: str) -> MeasurementDefinition:
-    check_keys(row, where, {"code", "name", "kind", "landmarks", "source"}, set())
+    check_keys(row, where, {"code", "name", "kind", "landmarks", "source"})
     landmarks = row["landmarks"]
     if not isinstance(landmarks, list) or not all(isinstance(code, str) for code in landmarks):
         msg = f"'landmarks' of {where} must be a list of codes; got {landmarks!r:.80}."

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,22 +20,11 @@ if TYPE_CHECKING:
 
     from palnet.landmarks import LandmarkSet
     from palnet.measurement._definitions import Kind, MeasurementDefinition, MeasurementPlan
+    from palnet.surface import Mesh
 
 __all__ = ["Measurement", "measure"]
 
 _ASYMMETRY_SOURCE = "Mardia 2000"
-
-
-class MeasuredSurface(Protocol):
-    """What arcs are measured on."""
-
-    @property
-    def points(self) -> NDArray[np.float64]:
-        """Vertices in the same numbers as the landmarks."""
-
-    @property
-    def triangles(self) -> NDArray[np.int32]:
-        """Vertex indices."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -91,7 +80,7 @@ class Measurement:
 
 def measure(
     landmarks: LandmarkSet,
-    surface: MeasuredSurface | None = None,
+    surface: Mesh | None = None,
     plan: MeasurementPlan | None = None,
 ) -> tuple[Measurement, ...]:
     """Take all measurements of a plan, then the asymmetry of each pair, the midline and overall.
@@ -124,7 +113,7 @@ def measure(
 
 
 def _take(
-    definition: MeasurementDefinition, landmarks: LandmarkSet, surface: MeasuredSurface | None
+    definition: MeasurementDefinition, landmarks: LandmarkSet, surface: Mesh | None
 ) -> Measurement:
     missing = _missing(definition.landmarks, landmarks)
     if missing:
@@ -147,15 +136,14 @@ def _take(
 def _take_arc(
     definition: MeasurementDefinition,
     landmarks: LandmarkSet,
-    surface: MeasuredSurface | None,
+    surface: Mesh | None,
     points_mm: NDArray[np.float64],
     errors_mm: NDArray[np.float64],
 ) -> Measurement:
     if surface is None:
         return _blank(definition, "needs the scan; there was none")
     scale = landmarks.mm_per_unit
-    vertices_mm = np.asarray(surface.points, dtype=np.float64) * scale
-    arc = Arc(points_mm, vertices_mm, surface.triangles)
+    arc = Arc(points_mm, surface.points * scale, surface.triangles)
     try:
         way_mm = arc.trace()
     except SectionError as err:

@@ -67,7 +67,6 @@ _NOTES: dict[Kind, str] = {
     "A perfectly even face would show the expected error on average, or less: what lies below it "
     "may be real or not.",
 }
-_DIGITS = {"mm": 1, "deg": 1, "%": 1}
 _LINE_COLOR = "#0072b2"
 _DOT_COLOR = "#e69f00"
 
@@ -161,8 +160,8 @@ def _section_of(kind: Kind, entries: Sequence[Measurement], landmarks: LandmarkS
         [
             entry.name,
             _between(entry),
-            format_number(entry.value, _DIGITS[entry.unit]),
-            format_error(entry.expected_error, _DIGITS[entry.unit]),
+            format_number(entry.value),
+            format_error(entry.expected_error),
             entry.unit,
             entry.reason or entry.source,
         ]

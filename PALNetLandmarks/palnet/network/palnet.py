@@ -9,6 +9,7 @@ doi 10.1016/j.imu.2025.101729.
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -29,6 +30,7 @@ __all__ = [
     "VARIANTS",
     "Variant",
     "count_tokens",
+    "least_points",
     "run_palnet",
     "shapes_of_palnet",
 ]
@@ -50,6 +52,13 @@ def count_tokens(variant: str, n_points: int) -> list[int]:
     for pool in POOLS[: 2 if variant == "2blk" else 3]:
         counts.append(counts[-1] // pool)
     return counts
+
+
+def least_points(variant: str) -> int:
+    """Points that a patch needs at least to last through all poolings."""
+    pools = POOLS[: 2 if variant == "2blk" else 3]
+    least = math.prod(pools)
+    return max(least, N_TOP * least // pools[-1]) if variant == "topk" else least
 
 
 def shapes_of_palnet(variant: str, n_landmarks: int, n_points: int) -> dict[str, tuple[int, ...]]:

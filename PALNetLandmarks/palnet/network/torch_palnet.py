@@ -22,6 +22,7 @@ from palnet.network.palnet import (
     VARIANTS,
     Variant,
     count_tokens,
+    least_points,
 )
 
 __all__ = ["VARIANTS", "PalNet", "Variant"]
@@ -54,7 +55,7 @@ class PalNet(nn.Module):
             raise ValueError(msg)
         widths = count_tokens(variant, n_points)
         n_blocks = len(widths) - 1
-        _check_size(n_landmarks, n_points, widths, variant)
+        _check_size(n_landmarks, n_points, variant)
         self.n_landmarks, self.n_points, self.pools = n_landmarks, n_points, POOLS[:n_blocks]
         channels = CHANNELS[:n_blocks]
         self.blocks = nn.ModuleList(
@@ -151,16 +152,11 @@ def _block(n_in: int, n_out: int) -> nn.Sequential:
     )
 
 
-def _check_size(n_landmarks: int, n_points: int, widths: list[int], variant: str) -> None:
+def _check_size(n_landmarks: int, n_points: int, variant: str) -> None:
     """Require patches that last through all poolings."""
     if n_landmarks < 1:
         msg = f"n_landmarks must be at least 1; got {n_landmarks}."
         raise ValueError(msg)
-    if widths[-1] < 1 or (variant == "topk" and widths[-2] < N_TOP):
-        least = 1
-        for pool in POOLS[: len(widths) - 1]:
-            least *= pool
-        if variant == "topk":
-            least = max(least, N_TOP * least // POOLS[len(widths) - 2])
-        msg = f"n_points must be at least {least} for {variant}; got {n_points}."
+    if n_points < least_points(variant):
+        msg = f"n_points must be at least {least_points(variant)} for {variant}; got {n_points}."
         raise ValueError(msg)

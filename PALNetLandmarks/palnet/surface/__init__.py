@@ -11,7 +11,7 @@ from palnet.surface._read import MESH_SUFFIXES, read_mesh
 from palnet.surface._sample import PointCloud, sample_surface
 from palnet.surface._surface import Surface, crop_surface, find_long_triangles
 from palnet.surface._units import UNIT_NAMES, Unit, check_size, parse_unit, plausible_units
-from palnet.surface._write import write_ply
+from palnet.surface._write import to_polydata, write_ply
 
 __all__ = [
     "MESH_SUFFIXES",
@@ -35,5 +35,6 @@ __all__ = [
     "read_mesh",
     "sample_surface",
     "thin_mesh",
+    "to_polydata",
     "write_ply",
 ]

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -12,7 +12,9 @@ from palnet.surface._vectors import bounds, chunks
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["drop_unused", "sort_points", "sort_triangles"]
+__all__ = ["BITS", "MAX_PACKED", "drop_unused", "sort_points", "sort_triangles"]
+
+_Real = TypeVar("_Real", np.float32, np.float64)
 
 BITS = 21
 """Three numbers of this many bits fit one 63-bit sorting key."""
@@ -21,8 +23,8 @@ MAX_PACKED = 1 << BITS
 
 
 def drop_unused(
-    points: NDArray[np.float64], triangles: NDArray[np.int32]
-) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    points: NDArray[_Real], triangles: NDArray[np.int32]
+) -> tuple[NDArray[_Real], NDArray[np.int32]]:
     """Leave out points that no triangle uses, keeping the order of the others."""
     is_used = np.zeros(len(points), dtype=bool)
     is_used[triangles] = True

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Words = NDArray[np.uint64]
 
-__all__ = ["DIGITS_PADDING", "parse_decimals", "parse_leading_integers"]
+__all__ = ["DIGITS_PADDING", "LAST_BLANK", "parse_decimals", "parse_leading_integers"]
 
 LAST_BLANK = 32
 """Bytes up to the space separate tokens."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from palnet._checks import check_finite, check_points, check_triangles, frozen_copy
+from palnet.surface._vectors import count_within
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -86,15 +87,14 @@ def fan_triangles(corners: NDArray[np.int64], counts: NDArray[np.int64]) -> NDAr
         return corners.reshape(-1, 3)
     n_fans = np.maximum(counts - 2, 0)
     first = np.repeat(np.cumsum(counts) - counts, n_fans)
-    fan_start = np.repeat(np.cumsum(n_fans) - n_fans, n_fans)
-    step = np.arange(int(n_fans.sum())) - fan_start
+    step = count_within(n_fans)
     return np.stack([corners[first], corners[first + step + 1], corners[first + step + 2]], axis=1)
 
 
 def strip_triangles(corners: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
     """Cut strips into triangles, every second one turned round."""
     n_each = np.maximum(counts - 2, 0)
-    step = np.arange(int(n_each.sum())) - np.repeat(np.cumsum(n_each) - n_each, n_each)
+    step = count_within(n_each)
     at = np.repeat(np.cumsum(counts) - counts, n_each) + step
     odd = step % 2
     return np.stack([corners[at], corners[at + 1 + odd], corners[at + 2 - odd]], axis=1)

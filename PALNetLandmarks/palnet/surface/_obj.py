@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from palnet._stored import quote
 from palnet.errors import MeshError
-from palnet.surface._digits import DIGITS_PADDING, parse_decimals, parse_leading_integers
+from palnet.surface._digits import (
+    DIGITS_PADDING,
+    LAST_BLANK,
+    parse_decimals,
+    parse_leading_integers,
+)
 from palnet.surface._mesh import Finding, ParsedMesh, fan_triangles
 from palnet.surface._text import (
-    LAST_BLANK,
     BadTokenError,
     check_no_control_bytes,
     cut_out,
@@ -20,7 +25,6 @@ from palnet.surface._text import (
     find_visible_lines,
     line_number,
     parse_floats,
-    quote,
 )
 
 if TYPE_CHECKING:
@@ -144,15 +148,18 @@ def _flatten(data: bytes) -> bytes:
     return data
 
 
-def _parse_vertices(data: bytes, lines: _Lines) -> NDArray[np.float64]:
-    """Coordinates of all "v" lines."""
+def _check_threes(data: bytes, lines: _Lines, need: str) -> None:
+    """Refuse a line of fewer than three words."""
     short = np.flatnonzero(lines.counts < 3)
     if len(short):
-        msg = (
-            f"line {line_number(data, int(lines.file_offsets[short[0]]))}: a vertex needs three "
-            f"coordinates; got {lines.counts[short[0]]}. The file is damaged or cut off"
-        )
+        line = line_number(data, int(lines.file_offsets[short[0]]))
+        msg = f"line {line}: {need}; got {lines.counts[short[0]]}. The file is damaged or cut off"
         raise MeshError(msg)
+
+
+def _parse_vertices(data: bytes, lines: _Lines) -> NDArray[np.float64]:
+    """Coordinates of all "v" lines."""
+    _check_threes(data, lines, "a vertex needs three coordinates")
     try:
         check_no_control_bytes(lines.raw)
         values = parse_decimals(lines.raw, lines.tokens)
@@ -174,13 +181,7 @@ def _parse_vertices(data: bytes, lines: _Lines) -> NDArray[np.float64]:
 
 def _parse_faces(data: bytes, lines: _Lines, n_before: NDArray[np.int64]) -> NDArray[np.int64]:
     """Corners of all "f" lines; `n_before` counts the vertices above each; -1 is no corner."""
-    short = np.flatnonzero(lines.counts < 3)
-    if len(short):
-        msg = (
-            f"line {line_number(data, int(lines.file_offsets[short[0]]))}: a face needs three "
-            f"corners; got {lines.counts[short[0]]}. The file is damaged or cut off"
-        )
-        raise MeshError(msg)
+    _check_threes(data, lines, "a face needs three corners")
     try:
         check_no_control_bytes(lines.raw)
     except BadTokenError as err:
@@ -204,8 +205,9 @@ def _bad_corner(data: bytes, text: bytes, number: int, n_points: int) -> MeshErr
         number -= len(faces.tokens)
     token = int(faces.tokens[number])
     word = faces.raw[token : token + 60].tobytes().split(maxsplit=1)[0]
+    corner = quote(word.decode("utf-8", errors="replace"))
     return MeshError(
-        f"line {line_number(data, faces.file_offset(token))}: face corner {quote(word)} names "
+        f"line {line_number(data, faces.file_offset(token))}: face corner {corner} names "
         f"no vertex (the file has {n_points}). The file is damaged or cut off"
     )
 

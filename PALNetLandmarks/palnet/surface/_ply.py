@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from palnet._stored import quote
 from palnet.errors import MeshError
 from palnet.surface._mesh import ParsedMesh, fan_triangles
 from palnet.surface._text import (
     BadTokenError,
     line_number,
     parse_floats,
-    quote,
     to_doubles,
     to_integers,
 )
+from palnet.surface._vectors import count_within
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -162,7 +163,7 @@ def _add_declaration(elements: list[_Element], words: list[str]) -> None:
 def _too_short(element: _Element) -> MeshError:
     """Say that the body ends too early."""
     msg = (
-        f"the header promises {element.n_rows} rows of {quote(element.name.encode())}, but the "
+        f"the header promises {element.n_rows} rows of {quote(element.name)}, but the "
         "file ends before: it is cut off or damaged. Copy or export it again"
     )
     return MeshError(msg)
@@ -280,8 +281,7 @@ def _gather(
         if each.count_kind and each.name not in CORNER_LISTS:
             continue
         kind, n = np.dtype(order + each.kind), counts[:, column]
-        within = np.arange(int(n.sum())) - np.repeat(np.cumsum(n) - n, n)
-        at = np.repeat(starts[:, column], n) + within * kind.itemsize
+        at = np.repeat(starts[:, column], n) + count_within(n) * kind.itemsize
         picked = np.ascontiguousarray(raw[at[:, None] + np.arange(kind.itemsize)])
         values = picked.view(kind).ravel()
         if each.count_kind:
@@ -328,8 +328,7 @@ def _read_ascii_rows(
             rows.scalars[each.name] = values[starts[:, column]]
         elif each.name in CORNER_LISTS:
             n = counts[:, column]
-            within = np.arange(int(n.sum())) - np.repeat(np.cumsum(n) - n, n)
-            corners = values[np.repeat(starts[:, column], n) + within]
+            corners = values[np.repeat(starts[:, column], n) + count_within(n)]
             rows.lists[each.name] = to_integers(corners, each.name), n
     return rows, offset
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from palnet._checks import check_finite, check_points, frozen_copy
 from palnet.surface._surface import find_long_triangles
-from palnet.surface._vectors import chunks, cross, dot, norms
+from palnet.surface._vectors import chunks, count_within, cross, dot, norms
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -104,6 +104,8 @@ def _candidate_pairs(
     # A short triangle that comes within the bound has its first corner within bound + limit.
     near_points = np.flatnonzero(_mark_near(points, queries, (bound + limit_mm) * SLACK))
     rows = _rows_of_first_corners(triangles, near_points)
+    # One long triangle among them would have every query look as far as that one is large.
+    rows = rows[~np.isin(rows, long_rows)]
     query, row = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
     if len(rows):
         middle, radius = _bounding_spheres(points, triangles[rows])
@@ -130,8 +132,7 @@ def _rows_of_first_corners(
         first = first[order]
     starts = np.searchsorted(first, points)
     counts = np.searchsorted(first, points, side="right") - starts
-    within = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
-    rows: NDArray[np.int64] = np.repeat(starts, counts) + within
+    rows: NDArray[np.int64] = np.repeat(starts, counts) + count_within(counts)
     return rows if order is None else order[rows]
 
 

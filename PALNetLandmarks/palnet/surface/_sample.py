@@ -11,7 +11,7 @@ import numpy as np
 
 from palnet._checks import check_points, frozen_copy
 from palnet.surface._surface import find_long_triangles
-from palnet.surface._vectors import bounds, chunks, cross_columns, norms
+from palnet.surface._vectors import bounds, chunks, cross_columns, dot_columns, norms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,7 +118,7 @@ def sample_surface(
             large = [surface.points_mm.take(corners[:, k], axis=0).T.copy() for k in range(3)]
             for a, b, c in _halve_long_edges(large, LONGEST_EDGE * spacing_mm):
                 crosses = cross_columns(b - a, c - a)
-                weights = 0.5 * stride * np.sqrt(_squared_columns(crosses))
+                weights = 0.5 * stride * np.sqrt(dot_columns(crosses, crosses))
                 sums.add((a + b + c) / 3.0, crosses, weights)
     return sums.to_cloud(min_weight=MIN_CELL_SHARE * spacing_mm**2)
 
@@ -151,7 +151,7 @@ def _halve_long_edges(
     """Halve triangles, given as columns, at their longest edge until none is over the limit."""
     a, b, c = corners
     while a.shape[1]:
-        ab, bc, ca = (_squared_columns(edge) for edge in (b - a, c - b, a - c))
+        ab, bc, ca = (dot_columns(edge, edge) for edge in (b - a, c - b, a - c))
         is_long = np.maximum(np.maximum(ab, bc), ca) > limit_mm**2
         if not is_long.any() or a.shape[1] > MAX_PIECES:
             yield a, b, c
@@ -170,12 +170,6 @@ def _halve_long_edges(
         a = np.concatenate([start, middle], axis=1)
         b = np.concatenate([middle, stop], axis=1)
         c = np.concatenate([apex, apex], axis=1)
-
-
-def _squared_columns(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Squared lengths of vectors that stand as columns."""
-    squared: NDArray[np.float64] = np.einsum("ij,ij->j", vectors, vectors)
-    return squared
 
 
 class _CellSums:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from palnet.surface._vectors import chunks, cross_columns, norms
+from palnet.surface._vectors import chunks, cross_columns, dot_columns, norms
 from palnet.surface._winding import unify_winding
 
 if TYPE_CHECKING:
@@ -70,8 +70,8 @@ def measure_triangles(points: NDArray[np.float64], triangles: NDArray[np.int32])
         ab, ac, bc = b - a, c - a, c - b
         crosses = cross_columns(ab, ac)
         shapes.crosses[:, part] = crosses
-        shapes.doubled_areas[part] = np.sqrt(_dot_columns(crosses, crosses))
-        shapes.heights[part] = _dot_columns(crosses, a)
+        shapes.doubled_areas[part] = np.sqrt(dot_columns(crosses, crosses))
+        shapes.heights[part] = dot_columns(crosses, a)
         shapes.longest_squared[part] = _largest_square(ab, ac, bc)
     return shapes
 
@@ -103,14 +103,8 @@ def measure_longest_edges(
 
 def _largest_square(*edges: NDArray[np.float64]) -> NDArray[np.float64]:
     """Largest squared length of several vectors that stand as columns."""
-    largest: NDArray[np.float64] = np.maximum.reduce([_dot_columns(edge, edge) for edge in edges])
+    largest: NDArray[np.float64] = np.maximum.reduce([dot_columns(edge, edge) for edge in edges])
     return largest
-
-
-def _dot_columns(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Scalar products of vectors that stand as columns."""
-    product: NDArray[np.float64] = np.einsum("ij,ij->j", left, right)
-    return product
 
 
 def orient(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from palnet.errors import MeshError
-from palnet.surface._digits import DIGITS_PADDING, parse_decimals
+from palnet.surface._digits import DIGITS_PADDING, LAST_BLANK, parse_decimals
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,13 +25,9 @@ __all__ = [
     "line_number",
     "parse_count",
     "parse_floats",
-    "quote",
     "to_doubles",
     "to_integers",
 ]
-
-LAST_BLANK = 32
-"""Bytes up to the space separate tokens."""
 
 BLOCK_BYTES = 1 << 18
 """Text is searched in blocks of so many bytes, whose intermediate results stay in the cache."""
@@ -58,12 +54,6 @@ class BadTokenError(MeshError):
         super().__init__(f"{token!r} is not a number")
         self.offset = offset
         self.token = token
-
-
-def quote(raw: bytes, limit: int = 40) -> str:
-    """Show a piece of a file in a message: printable and short."""
-    text = raw[: limit + 1].decode("utf-8", errors="replace").strip()
-    return repr(text if len(text) <= limit else text[:limit] + "…")
 
 
 def line_number(data: bytes, offset: int) -> int:

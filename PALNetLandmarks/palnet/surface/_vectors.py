@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Products of many 3-vectors at once, and walking through long arrays in pieces."""
+"""Products of many 3-vectors at once, and walking through long arrays in pieces and groups."""
 
 from __future__ import annotations
 
@@ -12,7 +12,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["bounds", "chunks", "cross", "cross_columns", "dot", "norms"]
+__all__ = [
+    "bounds",
+    "chunks",
+    "count_within",
+    "cross",
+    "cross_columns",
+    "dot",
+    "dot_columns",
+    "norms",
+]
 
 CHUNK_ROWS = 1 << 13
 """Intermediate results of this many rows stay in the processor's cache; with millions of rows that
@@ -23,6 +32,13 @@ def chunks(n_rows: int) -> Iterator[slice]:
     """Cut 0 to n_rows into slices whose intermediate results fit the cache."""
     for start in range(0, n_rows, CHUNK_ROWS):
         yield slice(start, min(start + CHUNK_ROWS, n_rows))
+
+
+def count_within(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Number the members of groups of these sizes from 0 on, in each group anew."""
+    starts = np.cumsum(counts) - counts
+    numbers: NDArray[np.int64] = np.arange(int(counts.sum())) - np.repeat(starts, counts)
+    return numbers
 
 
 def bounds(points: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -54,6 +70,12 @@ def cross_columns(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDAr
 def dot(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
     """Row-wise scalar product."""
     product: NDArray[np.float64] = np.einsum("ij,ij->i", left, right)
+    return product
+
+
+def dot_columns(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Scalar products of vectors that stand as columns."""
+    product: NDArray[np.float64] = np.einsum("ij,ij->j", left, right)
     return product
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from palnet._stored import quote
 from palnet.errors import MeshError
 from palnet.surface._mesh import ParsedMesh, fan_triangles, strip_triangles
 from palnet.surface._text import (
@@ -15,7 +16,6 @@ from palnet.surface._text import (
     line_number,
     parse_count,
     parse_floats,
-    quote,
     to_doubles,
     to_integers,
 )
@@ -143,7 +143,7 @@ def parse_vtk(data: bytes) -> ParsedMesh:
         elif keyword == "field":
             _skip_field(cursor, words)
         else:
-            msg = f"expected POINTS or POLYGONS, got {quote(line.encode())}"
+            msg = f"expected POINTS or POLYGONS, got {quote(line)}"
             raise cursor.fail(msg)
     triangles = np.concatenate([np.zeros((0, 3), dtype=np.int64), *parts])
     return ParsedMesh(points, triangles, title)
@@ -159,7 +159,7 @@ def _read_head(cursor: _Cursor) -> tuple[float, str]:
     cursor.offset = max(end, cursor.offset)
     encoding = (cursor.read_line() or "").upper()
     if encoding not in ("ASCII", "BINARY"):
-        msg = f"expected ASCII or BINARY, got {quote(encoding.encode())}"
+        msg = f"expected ASCII or BINARY, got {quote(encoding)}"
         raise cursor.fail(msg)
     words = (cursor.read_line() or "").upper().split()
     if words != ["DATASET", "POLYDATA"]:
@@ -176,7 +176,7 @@ def _whole(cursor: _Cursor, words: list[str], position: int) -> int:
     """Take a count from a keyword line."""
     count = parse_count(words[position]) if len(words) > position else None
     if count is None:
-        msg = f"expected a count in {quote(' '.join(words).encode())}"
+        msg = f"expected a count in {quote(' '.join(words))}"
         raise cursor.fail(msg)
     return count
 
@@ -206,7 +206,7 @@ def _read_named(cursor: _Cursor, name: str, n_values: int) -> NDArray[np.int64]:
     """Read the OFFSETS or CONNECTIVITY array of a version 5 file."""
     words = (cursor.read_line() or "").split()
     if len(words) != 2 or words[0].upper() != name:
-        msg = f"expected {name}, got {quote(' '.join(words).encode())}"
+        msg = f"expected {name}, got {quote(' '.join(words))}"
         raise cursor.fail(msg)
     return to_integers(cursor.read_values(n_values, words[1], name), name)
 

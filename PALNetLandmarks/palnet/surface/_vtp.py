@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from palnet._stored import quote
 from palnet.errors import MeshError
 from palnet.surface._mesh import ParsedMesh, fan_triangles, strip_triangles
 from palnet.surface._text import (
     BadTokenError,
     parse_count,
     parse_floats,
-    quote,
     to_doubles,
     to_integers,
 )
@@ -119,7 +119,7 @@ def _count(piece: ET.Element, name: str) -> int:
     text = piece.get(name, "0").strip()
     count = parse_count(text)
     if count is None:
-        msg = f"{name} is {quote(text.encode())}, which is no count: the file is damaged"
+        msg = f"{name} is {quote(text)}, which is no count: the file is damaged"
         raise MeshError(msg)
     return count
 
@@ -154,7 +154,7 @@ def _size_type(root: ET.Element) -> str:
     """Pick the type of the sizes that stand before binary data."""
     name = root.get("header_type", "UInt32")
     if name not in SIZE_TYPES:
-        msg = f"header_type is {quote(name.encode())}, not UInt32 or UInt64. Export it again"
+        msg = f"header_type is {quote(name)}, not UInt32 or UInt64. Export it again"
         raise MeshError(msg)
     return SIZE_TYPES[name]
 
@@ -232,7 +232,7 @@ class _Decoder:
             source, is_raw = self.appended[int(array.get("offset", "")) :], self.is_raw
         else:
             source, is_raw = re.sub(rb"\s+", b"", (array.text or "").encode()), False
-        take = _RawSource(source) if is_raw else _Base64Source(source)
+        take = _Source(source, is_raw=is_raw)
         if not self.compressor:
             # In base64 the size and the data are one stream.
             (n_bytes,) = self._sizes(take.peek(self.size.itemsize), 1)
@@ -255,38 +255,23 @@ class _Decoder:
         return sizes
 
 
-class _RawSource:
-    """Bytes that stand in the file as they are."""
+class _Source:
+    """Bytes raw, or in base64, whose stretches each end on a whole group of four letters."""
 
-    def __init__(self, source: bytes):
-        self.source, self.offset = source, 0
+    def __init__(self, source: bytes, *, is_raw: bool):
+        self.source, self.is_raw, self.offset = source, is_raw, 0
 
     def peek(self, n_bytes: int) -> bytes:
-        return self.source[self.offset : self.offset + n_bytes]
+        stretch = self.source[self.offset : self.offset + self._length(n_bytes)]
+        return stretch if self.is_raw else binascii.a2b_base64(stretch)[:n_bytes]
 
     def read(self, n_bytes: int) -> bytes:
         found = self.peek(n_bytes)
         if len(found) < n_bytes:
             msg = f"{n_bytes} bytes promised, {len(found)} there"
             raise ValueError(msg)
-        self.offset += n_bytes
+        self.offset += self._length(n_bytes)
         return found
 
-
-class _Base64Source:
-    """Bytes in base64, in stretches that each end on a whole group of four letters."""
-
-    def __init__(self, source: bytes):
-        self.source, self.offset = source, 0
-
-    def peek(self, n_bytes: int) -> bytes:
-        letters = self.source[self.offset : self.offset + 4 * ((n_bytes + 2) // 3)]
-        return binascii.a2b_base64(letters)[:n_bytes]
-
-    def read(self, n_bytes: int) -> bytes:
-        found = self.peek(n_bytes)
-        if len(found) < n_bytes:
-            msg = f"{n_bytes} bytes promised, {len(found)} there"
-            raise ValueError(msg)
-        self.offset += 4 * ((n_bytes + 2) // 3)
-        return found
+    def _length(self, n_bytes: int) -> int:
+        return n_bytes if self.is_raw else 4 * ((n_bytes + 2) // 3)

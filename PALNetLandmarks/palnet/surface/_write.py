@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write a mesh as binary PLY, for generated scans."""
+"""Hand a mesh on: as binary PLY, for generated scans, and to VTK."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,9 +13,11 @@ from palnet._files import replacing
 if TYPE_CHECKING:
     from os import PathLike
 
+    from numpy.typing import NDArray
+
     from palnet.surface._mesh import Mesh
 
-__all__ = ["write_ply"]
+__all__ = ["to_polydata", "write_ply"]
 
 
 def write_ply(mesh: Mesh, path: str | PathLike[str], *, overwrite: bool = False) -> None:
@@ -49,3 +51,32 @@ def write_ply(mesh: Mesh, path: str | PathLike[str], *, overwrite: bool = False)
         draft.write_bytes(
             header.encode("ascii") + mesh.points.astype("<f4").tobytes() + faces.tobytes()
         )
+
+
+def to_polydata(points: NDArray[Any], triangles: NDArray[np.int32]) -> Any:
+    """Give a mesh to VTK.
+
+    Parameters
+    ----------
+    points : ndarray of shape (n_points, 3)
+        Vertices; VTK keeps them in the precision that they have.
+    triangles : ndarray of shape (n_triangles, 3)
+        Vertex indices.
+
+    Returns
+    -------
+    vtkPolyData
+        With copies of the arrays.
+    """
+    from vtkmodules.util.numpy_support import numpy_to_vtk
+    from vtkmodules.vtkCommonCore import vtkPoints
+    from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkPolyData
+
+    data, vertices, cells = vtkPolyData(), vtkPoints(), vtkCellArray()
+    vertices.SetData(numpy_to_vtk(np.ascontiguousarray(points), deep=True))
+    offsets = np.arange(0, 3 * len(triangles) + 1, 3, dtype=np.int64)
+    corners = triangles.astype(np.int64).ravel()
+    cells.SetData(numpy_to_vtk(offsets, deep=True), numpy_to_vtk(corners, deep=True))
+    data.SetPoints(vertices)
+    data.SetPolys(cells)
+    return data

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet._files import replacing
 from palnet._parallel import run_tasks
+from palnet._stored import read_arrays, write_arrays
 from palnet.synthesis.presets import PRESETS, CapturePreset
 from palnet.synthesis.scans import GeneratedScan, ScanGenerator
 
@@ -26,27 +26,21 @@ __all__ = ["fill_folder", "read_generated_scan", "write_generated_scan"]
 
 def write_generated_scan(scan: GeneratedScan, path: Path) -> None:
     """Write one scan as ``.npz``; the file appears whole or not at all."""
-    with replacing(path, overwrite=True) as draft, draft.open("wb") as stream:
-        np.savez(
-            stream,
-            points_mm=scan.points_mm,
-            triangles=scan.triangles,
-            landmarks_mm=scan.landmarks_mm,
-            visible=scan.visible,
-            description=np.array(json.dumps(scan.description)),
-        )
+    arrays = {
+        "points_mm": scan.points_mm,
+        "triangles": scan.triangles,
+        "landmarks_mm": scan.landmarks_mm,
+        "visible": scan.visible,
+        "description": np.array(json.dumps(scan.description)),
+    }
+    write_arrays(path, arrays)
 
 
 def read_generated_scan(path: Path) -> GeneratedScan:
     """Read a scan written by `write_generated_scan`."""
-    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-        return GeneratedScan(
-            points_mm=arrays["points_mm"],
-            triangles=arrays["triangles"],
-            landmarks_mm=arrays["landmarks_mm"],
-            visible=arrays["visible"],
-            description=json.loads(str(arrays["description"])),
-        )
+    arrays = read_arrays(path)
+    description = json.loads(str(arrays.pop("description")))
+    return GeneratedScan(**arrays, description=description)
 
 
 def fill_folder(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial import cKDTree
 
-from palnet.surface import Mesh
+from palnet.surface import Mesh, drop_unused
 from palnet.synthesis import capture, covering, thinning
 from palnet.synthesis.people import draw_person
 from palnet.synthesis.presets import PRESETS, CapturePreset
@@ -180,7 +180,7 @@ class ScanGenerator:
         kept &= ~capture.cut_holes(points, 0.05 + _hard_to_see(as_adult), rng)
         kept &= capture.draw_crop(as_adult, rng)
         points = capture.roughen(points, normals, preset, rng)
-        return thinning.drop_unused_points(points, triangles[kept[triangles].all(axis=1)])
+        return drop_unused(points, triangles[kept[triangles].all(axis=1)])
 
 
 def _thin(
@@ -196,7 +196,7 @@ def _thin(
         spacing = min(spacing, DECIMATED_FROM_MM)
     if spacing >= THINNED_FROM_MM or decimated:
         points, triangles = thinning.cluster_vertices(points, triangles, spacing, rng)
-        points, triangles = thinning.drop_unused_points(points, triangles)
+        points, triangles = drop_unused(points, triangles)
     if decimated:
         points, triangles = thinning.decimate(points, triangles, rng)
     return points, triangles

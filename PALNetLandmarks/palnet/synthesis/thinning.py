@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from palnet.surface import drop_unused, to_polydata
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["cluster_vertices", "decimate", "decimate_to", "drop_unused_points"]
+__all__ = ["cluster_vertices", "decimate", "decimate_to"]
 
 # Share of the triangles that a decimation takes away.
 DECIMATED_AWAY = (0.5, 0.93)
@@ -44,26 +46,17 @@ def decimate_to(
     triangles : ndarray of shape (n_kept, 3)
         Triangles.
     """
-    from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
-    from vtkmodules.vtkCommonCore import vtkPoints
-    from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkPolyData
+    from vtkmodules.util.numpy_support import vtk_to_numpy
     from vtkmodules.vtkFiltersCore import vtkQuadricDecimation
 
-    mesh, vertices, cells = vtkPolyData(), vtkPoints(), vtkCellArray()
-    vertices.SetData(numpy_to_vtk(points_mm, deep=True))
-    offsets = np.arange(0, 3 * len(triangles) + 1, 3, dtype=np.int64)
-    connectivity = triangles.astype(np.int64).ravel()
-    cells.SetData(numpy_to_vtk(offsets, deep=True), numpy_to_vtk(connectivity, deep=True))
-    mesh.SetPoints(vertices)
-    mesh.SetPolys(cells)
     shrink = vtkQuadricDecimation()
-    shrink.SetInputData(mesh)
+    shrink.SetInputData(to_polydata(points_mm, triangles))
     shrink.SetTargetReduction(share_away)
     shrink.Update()
     result = shrink.GetOutput()
     kept = vtk_to_numpy(result.GetPoints().GetData()).astype(np.float32)
     corners = vtk_to_numpy(result.GetPolys().GetConnectivityArray()).reshape(-1, 3)
-    return drop_unused_points(kept, corners.astype(np.int32))
+    return drop_unused(kept, corners.astype(np.int32))
 
 
 def cluster_vertices(
@@ -104,11 +97,3 @@ def cluster_vertices(
     a, b, c = merged.T
     proper = (a != b) & (b != c) & (c != a)
     return means.astype(np.float32), merged[proper].astype(np.int32)
-
-
-def drop_unused_points(
-    points_mm: NDArray[np.float32], triangles: NDArray[np.int32]
-) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """Keep the points that a triangle uses and renumber the triangles."""
-    used, renumbered = np.unique(triangles, return_inverse=True)
-    return points_mm[used], renumbered.reshape(-1, 3).astype(np.int32)

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from palnet._stored import read_arrays
 from palnet.errors import TrainingError, UsageError
 from palnet.face.region import extract_face, move_surface
 from palnet.face.similarity import apply_similarity, invert_similarity
 from palnet.finding import find_face, without_scale
-from palnet.landmarks import LandmarkSet
 from palnet.model import read_model
 from palnet.surface import prepare_scan, sample_surface
 from palnet.training.cohort import AlignedScan
-from palnet.training.dataset import load_scan
+from palnet.training.dataset import load_annotated, place_truth
 from palnet.training.keeping import keep_scans, part_refusals
 from palnet.training.scan_checks import read_matrix
 
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from palnet.landmarks import Status
+    from palnet.landmarks import LandmarkSet, Status
+    from palnet.model import Model
     from palnet.scheme import Scheme
     from palnet.surface import Surface
     from palnet.training.dataset import AnnotatedScan, DataSet
@@ -138,18 +139,8 @@ def unpack_truth(arrays: Mapping[str, NDArray[Any]], scheme: Scheme, specimen: s
     LandmarkSet
         In the frame "file".
     """
-    about, positions = json.loads(str(arrays["about"])), arrays["positions"]
-    is_there = np.asarray(np.isfinite(positions).all(axis=1)).tolist()
-    return LandmarkSet(
-        scheme=scheme,
-        positions=positions,
-        status=tuple("corrected" if there else "missing" for there in is_there),
-        expected_error_mm=np.full(len(scheme), np.nan),
-        mm_per_unit=about["mm_per_unit"],
-        frame="file",
-        specimen=specimen,
-        space=about["space"],
-    )
+    about = json.loads(str(arrays["about"]))
+    return place_truth(arrays["positions"], scheme, specimen, **about)
 
 
 def prepare_scans(
@@ -191,30 +182,27 @@ def prepare_scans(
         )
         raise UsageError(msg)
     is_placed = data.layout == "facescape"
-    model_hash = "" if is_placed or not bare else read_model().sha256
-    settings = f"{CACHE_VERSION} {spacing_mm!r} {is_placed} {model_hash}"
-    work = partial(_prepare, scheme=data.scheme, spacing_mm=spacing_mm, is_placed=is_placed)
+    finder = None if is_placed or not bare else read_model()
+    settings = f"{CACHE_VERSION} {spacing_mm!r} {is_placed} {finder.sha256 if finder else ''}"
+    work = partial(_prepare, scheme=data.scheme, spacing_mm=spacing_mm, finder=finder)
     paths = keep_scans(data, settings, work, folder, jobs=jobs)
     found = [_load(scan, data.scheme, path) for scan, path in zip(data.scans, paths, strict=True)]
     return part_refusals(found)
 
 
 def _prepare(
-    scan: AnnotatedScan, *, scheme: Scheme, spacing_mm: float, is_placed: bool
+    scan: AnnotatedScan, *, scheme: Scheme, spacing_mm: float, finder: Model | None
 ) -> dict[str, NDArray[Any]]:
     """One scan from its files to cloud, landmarks and pose."""
-    mesh, unit, truth = load_scan(scan, scheme)
-    if not truth.is_placed.any():
-        msg = "not one landmark is placed. Place some, or leave the scan out."
-        raise TrainingError(msg)
+    mesh, unit, truth = load_annotated(scan, scheme)
     surface = prepare_scan(mesh, unit)
     if scan.matrix_path is not None:
         frame_from_scan = read_matrix(scan.matrix_path)
         face = move_surface(surface, frame_from_scan)
-    elif is_placed:
+    elif finder is None:
         frame_from_scan, face = np.eye(4), surface
     else:
-        frame_from_scan = _find_rigid(surface)
+        frame_from_scan = _find_rigid(surface, finder)
         face = extract_face(surface, frame_from_scan)
     cloud = sample_surface(face, spacing_mm)
     if len(cloud.points_mm) < MIN_CLOUD_POINTS:
@@ -227,21 +215,18 @@ def _prepare(
     }
 
 
-def _find_rigid(surface: Surface) -> NDArray[np.float64]:
+def _find_rigid(surface: Surface, model: Model) -> NDArray[np.float64]:
     """Find the face; the similarity without its scale, so that millimetres stay true."""
-    model = read_model()
     pose = find_face(surface, (surface.unit,), model, is_unit_known=False).face_from_scan
     return without_scale(pose, model.atlas)
 
 
 def _load(scan: AnnotatedScan, scheme: Scheme, path: Path) -> PreparedScan | str:
     """Load what is kept of a scan: itself, or why it could not be prepared."""
-    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-        if "refusal" in arrays.files:
-            return str(arrays["refusal"])
-        truth = unpack_truth(arrays, scheme, scan.specimen)
-        frame_from_scan, cloud = arrays["frame_from_scan"], arrays["cloud_mm"]
-        digest = str(arrays["digest"])
+    arrays = read_arrays(path)
+    if "refusal" in arrays:
+        return str(arrays["refusal"])
+    truth, frame_from_scan = unpack_truth(arrays, scheme, scan.specimen), arrays["frame_from_scan"]
     truth_mm = apply_similarity(frame_from_scan, truth.positions_mm)
-    aligned = AlignedScan(scan.specimen, scan.person, cloud, truth_mm)
-    return PreparedScan(aligned, frame_from_scan, truth, digest)
+    aligned = AlignedScan(scan.specimen, scan.person, arrays["cloud_mm"], truth_mm)
+    return PreparedScan(aligned, frame_from_scan, truth, str(arrays["digest"]))

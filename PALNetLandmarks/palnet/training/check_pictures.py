@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,14 +27,6 @@ __all__ = ["draw_problems"]
 
 # Fewer landmarks turn a head any way.
 MIN_TO_TURN = 4
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class _Shown:
-    """What `render_preview` asks of a detection."""
-
-    landmarks: LandmarkSet
-    face_from_scan: NDArray[np.float64]
 
 
 def draw_problems(data: DataSet, problems: Sequence[Problem], folder: Path) -> list[Path]:
@@ -69,8 +61,8 @@ def draw_problems(data: DataSet, problems: Sequence[Problem], folder: Path) -> l
             continue
         codes = {code for p in problems if p.specimen == scan.specimen for code in p.codes}
         path = folder / f"{scan.specimen}.png"
-        shown = _Shown(_mark(checked.landmarks, codes), _find_pose(checked))
-        render_preview(checked.mesh, shown, path, overwrite=True)
+        landmarks = _mark(checked.landmarks, codes)
+        render_preview(checked.mesh, landmarks, _find_pose(checked), path, overwrite=True)
         paths.append(path)
     return paths
 

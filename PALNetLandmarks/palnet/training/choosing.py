@@ -4,17 +4,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.stats import t as student
 
-import palnet
 from palnet.evaluation import Pair
 from palnet.face.fit import measure_misfit
 from palnet.model import write_model
 from palnet.training.calibration import CalibrationSample, fit_calibration
+from palnet.training.execution import describe_versions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -240,7 +239,7 @@ def write_tuned_model(
         "base": {"name": base.name, "sha256": base.sha256, "metadata": base.metadata},
         "licence": f"what the scans allow, and of the base model: {base.metadata.get('licence')}",
         **about,
-        "versions": {"palnet": palnet.__version__, "torch": version("torch")},
+        "versions": describe_versions(),
     }
     write_model(
         path,

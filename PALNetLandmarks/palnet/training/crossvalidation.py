@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import logging
@@ -14,18 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from palnet._files import replacing, write_text
-from palnet._page import image, section
+from palnet._files import write_text
+from palnet._page import section
+from palnet._stored import read_arrays, write_arrays
 from palnet.errors import FormatError, TrainingError
 from palnet.evaluation import (
     Evaluation,
     Pair,
     compare,
+    csv_text,
     mean_pairwise_error_mm,
     page_of_evaluation,
     summarize_landmarks,
-    summarize_measurements,
     tables_of_evaluation,
+    take_figures,
 )
 from palnet.exchange import write_landmarks
 from palnet.measurement import MeasurementPlan, load_measurement_plan
@@ -254,8 +255,7 @@ def _test_fold(
     path = place / "predicted.npz"
     if not path.exists():
         finished_mm, starts_mm = method.predict(tested, place)
-        with replacing(path, overwrite=True) as draft, draft.open("wb") as stream:
-            np.savez(stream, finished_mm=finished_mm, starts_mm=starts_mm)
+        write_arrays(path, {"finished_mm": finished_mm, "starts_mm": starts_mm})
     pairs, baseline = _read_pairs(tested, place)
     _write_tables(place, pairs, scheme)
     sizes = (len(fold.train), len(fold.validation), len(fold.test))
@@ -274,10 +274,8 @@ def _test_fold(
 
 def _read_pairs(tested: Sequence[PreparedScan], place: Path) -> tuple[list[Pair], list[Pair]]:
     """Pair the truth with what the network says, and with what it starts from."""
-    path = place / "predicted.npz"
-    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-        finished_mm, starts_mm = arrays["finished_mm"], arrays["starts_mm"]
-    return _pair(tested, finished_mm), _pair(tested, starts_mm)
+    arrays = read_arrays(place / "predicted.npz")
+    return _pair(tested, arrays["finished_mm"]), _pair(tested, arrays["starts_mm"])
 
 
 def _pair(tested: Sequence[PreparedScan], predicted_mm: NDArray[np.floating]) -> list[Pair]:
@@ -331,14 +329,7 @@ def _evaluate(pairs: Sequence[Pair], scheme: Scheme) -> Evaluation:
         plan = load_measurement_plan(scheme.name)
     except FormatError:
         plan = MeasurementPlan(scheme.name, (), {})
-    comparison = compare(pairs)
-    return Evaluation(
-        comparison,
-        summarize_landmarks(comparison),
-        summarize_measurements(pairs, plan),
-        mean_pairwise_error_mm(pairs),
-        {},
-    )
+    return take_figures(pairs, plan)
 
 
 def _write_tables(folder: Path, pairs: Sequence[Pair], scheme: Scheme) -> Evaluation:
@@ -351,12 +342,11 @@ def _write_tables(folder: Path, pairs: Sequence[Pair], scheme: Scheme) -> Evalua
 
 def _curves(folder: Path, n_folds: int) -> str:
     """Show how each fold was trained."""
-    pictures = []
-    for number in range(1, n_folds + 1):
-        place = folder / f"{FOLD}{number}"
-        if not (place / "curve.png").exists():
-            draw_curve(place)
-        pictures.append(image((place / "curve.png").read_bytes(), f"Fold {number}"))
+    pictures = [
+        f"<figure>{draw_curve(folder / f'{FOLD}{number}')}"
+        f"<figcaption>Fold {number}</figcaption></figure>"
+        for number in range(1, n_folds + 1)
+    ]
     return section("Training", *pictures)
 
 
@@ -372,15 +362,8 @@ def _report(
     title = f"{protocol.title}, {protocol.n_folds} folds of {len(pairs)} scans"
     page = page_of_evaluation(evaluation, title, [_curves(folder, protocol.n_folds)])
     write_text(folder / "report.html", page, overwrite=True)
-    with (
-        replacing(folder / "folds.csv", overwrite=True) as draft,
-        draft.open("w", newline="", encoding="utf-8") as stream,
-    ):
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(asdict(results[0]))
-        for result in results:
-            values = asdict(result).values()
-            writer.writerow([f"{v:.4f}" if isinstance(v, float) else v for v in values])
+    table = csv_text([asdict(result) for result in results])
+    write_text(folder / "folds.csv", table, overwrite=True)
     if not scheme.is_shipped:  # its name alone would not say what it is
         text = json.dumps(scheme_to_dict(scheme), indent=1, ensure_ascii=False) + "\n"
         write_text(folder / SCHEME_FILE, text, overwrite=True)

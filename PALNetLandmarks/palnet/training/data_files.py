@@ -8,7 +8,7 @@ import os
 import stat
 from pathlib import Path
 
-from palnet._files import SYSTEM_FOLDERS
+from palnet._files import is_hidden
 from palnet.exchange import FORMATS
 from palnet.landmarks import printable_name
 from palnet.surface import MESH_SUFFIXES
@@ -61,19 +61,15 @@ def list_files(folder: Path) -> tuple[list[Path], list[Problem]]:
     visited = {root}
     whole = os.walk(folder, onerror=lambda err: tell(Path(err.filename), err), followlinks=True)
     for place, subfolders, names in whole:
-        below = [Path(place, name) for name in sorted(subfolders) if not _is_hidden(name)]
+        below = [Path(place, name) for name in sorted(subfolders) if not is_hidden(name)]
         new = [path for path in below if not _is_run_folder(path) and _is_new(path, visited, root)]
         subfolders[:] = [path.name for path in new]
-        for path in (Path(place, name) for name in sorted(names) if not _is_hidden(name)):
+        for path in (Path(place, name) for name in sorted(names) if not is_hidden(name)):
             try:
                 files += [path] if stat.S_ISREG(path.stat().st_mode) else []
             except OSError as err:
                 tell(path, err)
     return sorted(files), problems
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or name in SYSTEM_FOLDERS
 
 
 def may_be_data(path: Path) -> bool:

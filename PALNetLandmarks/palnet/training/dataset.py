@@ -14,7 +14,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from palnet._span import MIN_PLACED, measure_spread, usual_spread_mm
-from palnet.errors import MeshError, UsageError
+from palnet.errors import MeshError, TrainingError, UsageError
 from palnet.landmarks import LandmarkSet, printable_name
 from palnet.surface import MESH_SUFFIXES, plausible_units, read_mesh
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from palnet.landmarks import Space
     from palnet.scheme import Scheme
     from palnet.surface import Mesh, Unit
 
@@ -31,8 +32,10 @@ __all__ = [
     "DataSet",
     "Problem",
     "is_people_file",
+    "load_annotated",
     "load_scan",
     "name_people",
+    "place_truth",
 ]
 
 PEOPLE_FILE = "people.csv"
@@ -159,6 +162,7 @@ def load_scan(scan: AnnotatedScan, scheme: Scheme) -> tuple[Mesh, Unit, Landmark
     """
     mesh = read_mesh(scan.mesh_path)
     units = plausible_units(mesh)
+    place = partial(place_truth, scheme=scheme, specimen=scan.specimen, space=mesh.space)
     if scan.landmarks is None:
         last = max(scan.vertices)
         if last >= len(mesh.points):
@@ -173,27 +177,42 @@ def load_scan(scan: AnnotatedScan, scheme: Scheme) -> tuple[Mesh, Unit, Landmark
     else:
         in_mm = scan.landmarks.to_frame(mesh.space).positions
         unit = units[0] if len(units) == 1 else min(units, key=partial(_median_gap_mm, mesh, in_mm))
-        return mesh, unit, _placed(scan, scheme, mesh, in_mm / unit.mm_per_unit, unit)
+        truth = place(in_mm / unit.mm_per_unit, mm_per_unit=unit.mm_per_unit)
+        return mesh, unit, truth
     # An infant's face in millimetres is as large as a bust in centimetres.
-    candidates = [_placed(scan, scheme, mesh, positions, unit) for unit in units]
+    candidates = [place(positions, mm_per_unit=unit.mm_per_unit) for unit in units]
     landmarks = next(filter(_spans_a_face, candidates), candidates[0])
     return mesh, units[candidates.index(landmarks)], landmarks
 
 
-def _placed(
-    scan: AnnotatedScan, scheme: Scheme, mesh: Mesh, positions: NDArray[np.float64], unit: Unit
+def load_annotated(scan: AnnotatedScan, scheme: Scheme) -> tuple[Mesh, Unit, LandmarkSet]:
+    """Read a scan as `load_scan` does; a `TrainingError` if no landmark of the scheme is placed."""
+    mesh, unit, truth = load_scan(scan, scheme)
+    if not truth.is_placed.any():
+        msg = "not one landmark is placed. Place some, or leave the scan out."
+        raise TrainingError(msg)
+    return mesh, unit, truth
+
+
+def place_truth(
+    positions: NDArray[np.float64],
+    scheme: Scheme,
+    specimen: str,
+    *,
+    mm_per_unit: float,
+    space: Space,
 ) -> LandmarkSet:
-    """Landmarks in the numbers of the mesh file."""
+    """Take known landmarks in the numbers of a mesh file as placed by hand, NaN as missing."""
     is_there = np.asarray(np.isfinite(positions).all(axis=1))
     return LandmarkSet(
         scheme=scheme,
         positions=positions,
         status=tuple("corrected" if there else "missing" for there in is_there.tolist()),
         expected_error_mm=np.full(len(scheme), np.nan),
-        mm_per_unit=unit.mm_per_unit,
+        mm_per_unit=mm_per_unit,
         frame="file",
-        specimen=scan.specimen,
-        space=mesh.space,
+        specimen=specimen,
+        space=space,
     )
 
 

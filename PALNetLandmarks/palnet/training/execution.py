@@ -5,20 +5,30 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import platform
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 import torch
 
+import palnet
 from palnet._dependencies import require
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["Execution", "Tracker", "execute", "make_tracker", "round_layers"]
+__all__ = [
+    "Execution",
+    "Tracker",
+    "describe_versions",
+    "execute",
+    "make_tracker",
+    "round_layers",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -102,6 +112,16 @@ class _Rounded(torch.nn.Module):
         with torch.autocast(self.device_type, torch.bfloat16):
             result: torch.Tensor = self.network(*inputs)
         return result.float()
+
+
+def describe_versions() -> dict[str, str]:
+    """Say with what a model was made."""
+    return {
+        "palnet": palnet.__version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "torch": str(torch.__version__),
+    }
 
 
 class Tracker(Protocol):

@@ -4,16 +4,13 @@
 from __future__ import annotations
 
 import logging
-import platform
 from dataclasses import asdict
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
-import palnet
-from palnet._files import replacing
+from palnet._stored import read_arrays, write_arrays
 from palnet.calibration import Calibration
 from palnet.errors import ScanRefusedError, TrainingError
 from palnet.face.similarity import apply_similarity, fit_similarity, invert_similarity
@@ -22,6 +19,7 @@ from palnet.model import Model, PaperNetwork, read_model, write_model
 from palnet.placing import place_as_published
 from palnet.surface import prepare_scan
 from palnet.training.dataset import load_scan
+from palnet.training.execution import describe_versions
 from palnet.training.published import read_network
 
 if TYPE_CHECKING:
@@ -157,10 +155,8 @@ class ModelExporter:
             parts["weights"] = {name: w.astype(np.float32) for name, w in parts["weights"].items()}
             model = Model("", place, "", calibration=unknown, metadata={}, **parts)
             errors = np.array([self._detect(self.scans[row], model) for row in fold.test])
-            with replacing(path, overwrite=True) as draft, draft.open("wb") as target:
-                np.savez(target, errors_mm=errors)
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            return np.asarray(arrays["errors_mm"])
+            write_arrays(path, {"errors_mm": errors})
+        return read_arrays(path)["errors_mm"]
 
     def _write(
         self,
@@ -272,12 +268,7 @@ class ModelExporter:
             "licence": "weights: whoever holds the rights in the scans says; atlas and pose "
             f"networks: {self._base.metadata.get('licence')}",
             "pose_model_sha256": self._base.sha256,
-            "versions": {
-                "palnet": palnet.__version__,
-                "python": platform.python_version(),
-                "numpy": np.__version__,
-                "torch": str(torch.__version__),
-            },
+            "versions": describe_versions(),
         }
 
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial import cKDTree
 
-from palnet.errors import TrainingError
+from palnet._stored import read_arrays
 from palnet.face.region import sample_fine
-from palnet.face.similarity import apply_similarity, similarity_scale
+from palnet.face.similarity import apply_similarity
 from palnet.finding import find_face
 from palnet.landmarks import LandmarkSet
 from palnet.refinement import predict_from_atlas
@@ -24,7 +24,7 @@ from palnet.surface import (
     project_onto_triangles,
 )
 from palnet.training.aligning import pack_truth, to_file_numbers, unpack_truth
-from palnet.training.dataset import load_scan
+from palnet.training.dataset import load_annotated
 from palnet.training.keeping import keep_scans, part_refusals
 from palnet.training.patches import TrainingPatches, cut_patches, draw_starts
 
@@ -98,11 +98,6 @@ class AnnotatedFace:
         """True landmarks in the face frame, NaN where missing."""
         return apply_similarity(self.face_from_scan, self.truth.positions_mm)
 
-    @property
-    def scale(self) -> float:
-        """Face millimetres per scan millimetre."""
-        return similarity_scale(self.face_from_scan)
-
     def predict(self, weights: Weights, atlas: FaceAtlas) -> LandmarkPrediction:
         """Give the landmarks of a network as a detection does, before they go to the surface."""
         mirror = self.truth.scheme.mirror
@@ -110,9 +105,9 @@ class AnnotatedFace:
 
     def project(self, positions_mm: NDArray[np.float64]) -> NDArray[np.float64]:
         """Move positions in the face frame to the nearest point of the triangles."""
-        with self.path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            points, triangles = arrays["surface_mm"], arrays["triangles"]
-        surface = Surface(points, triangles, np.zeros_like(points))
+        arrays = read_arrays(self.path, "surface_mm", "triangles")
+        points = arrays["surface_mm"]
+        surface = Surface(points, arrays["triangles"], np.zeros_like(points))
         return project_onto_triangles(surface, positions_mm).points_mm
 
     def to_file(self, positions_mm: NDArray[np.float64]) -> LandmarkSet:
@@ -173,10 +168,7 @@ def prepare_faces(
 
 def _prepare(scan: AnnotatedScan, *, scheme: Scheme, model: Model) -> dict[str, NDArray[Any]]:
     """One scan from its files to points and pose."""
-    mesh, unit, truth = load_scan(scan, scheme)
-    if not truth.is_placed.any():
-        msg = "not one landmark is placed. Place some, or leave the scan out."
-        raise TrainingError(msg)
+    mesh, unit, truth = load_annotated(scan, scheme)
     found = find_face(prepare_scan(mesh, unit), (unit,), model, is_unit_known=False)
     # What a detection samples; where a scheme's starts are yet to be learned, the whole face. The
     # truth has no part in it: nobody may find it by where points are.
@@ -202,21 +194,21 @@ def _prepare(scan: AnnotatedScan, *, scheme: Scheme, model: Model) -> dict[str, 
 
 def _load(scan: AnnotatedScan, scheme: Scheme, path: Path) -> AnnotatedFace | str:
     """Load what is kept of a scan: itself, or why it could not be prepared."""
-    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-        if "refusal" in arrays.files:
-            return str(arrays["refusal"])
-        fine, coarse = arrays["fine"].astype(np.float64), arrays["coarse"].astype(np.float64)
-        return AnnotatedFace(
-            person=scan.person,
-            truth=unpack_truth(arrays, scheme, scan.specimen),
-            face_from_scan=arrays["face_from_scan"],
-            fine=PointCloud(fine[:, :3], fine[:, 3:]),
-            coarse=PointCloud(coarse[:, :3], coarse[:, 3:]),
-            shape=arrays["shape"],
-            residual_mm=float(arrays["residual_mm"]),
-            path=path,
-            digest=str(arrays["digest"]),
-        )
+    arrays = read_arrays(path)
+    if "refusal" in arrays:
+        return str(arrays["refusal"])
+    fine, coarse = arrays["fine"].astype(np.float64), arrays["coarse"].astype(np.float64)
+    return AnnotatedFace(
+        person=scan.person,
+        truth=unpack_truth(arrays, scheme, scan.specimen),
+        face_from_scan=arrays["face_from_scan"],
+        fine=PointCloud(fine[:, :3], fine[:, 3:]),
+        coarse=PointCloud(coarse[:, :3], coarse[:, 3:]),
+        shape=arrays["shape"],
+        residual_mm=float(arrays["residual_mm"]),
+        path=path,
+        digest=str(arrays["digest"]),
+    )
 
 
 def gather_training_patches(
@@ -248,7 +240,6 @@ def gather_training_patches(
                 **cut_patches(face.fine, face.coarse, starts),
                 "truth_mm": np.where(known[:, None], truth_mm, first_mm).astype(np.float32),
                 "visible": known,
-                "scale": np.asarray(face.scale, dtype=np.float32),
             }
         )
     return TrainingPatches(**{name: np.stack([row[name] for row in rows]) for name in rows[0]})

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from palnet._files import replacing, write_text
+from palnet._files import write_text
 from palnet._parallel import run_tasks
+from palnet._stored import read_arrays, write_arrays
 from palnet.errors import MeshError, PalnetError
 
 if TYPE_CHECKING:
@@ -123,8 +124,7 @@ def _is_kept(path: Path, digest: str) -> bool:
     if not path.exists():
         return False
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            return str(arrays["digest"]) == digest
+        return str(read_arrays(path, "digest")["digest"]) == digest
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
         return False  # damaged: made again
 
@@ -136,5 +136,4 @@ def _keep_one(prepare: Prepare, task: tuple[AnnotatedScan, Path, str]) -> None:
         arrays = prepare(scan)
     except PalnetError as err:
         arrays = {"refusal": np.array(f"{scan.specimen}: {err}")}
-    with replacing(path, overwrite=True) as draft, draft.open("wb") as stream:
-        np.savez(stream, digest=np.array(digest), **arrays)  # type: ignore[arg-type]  # numpy 2.1's keyword is no array
+    write_arrays(path, {"digest": np.array(digest), **arrays})

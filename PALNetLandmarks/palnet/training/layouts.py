@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet._stored import unpack_arrays
+from palnet._stored import listing, unpack_arrays
 from palnet.errors import FormatError, UsageError
 from palnet.exchange import (
     FORMATS,
@@ -40,8 +40,8 @@ _ENDINGS = tuple(entry.suffix for entry in FORMATS.values())
 _HEAD_CHARACTERS = 4096
 # Formats round differently, none more than this.
 SAME_MM = 0.01
-# Files that a message names; of more it says how many.
-MAX_NAMED = 4
+# Files that a message names; if they are more, the last place says how many.
+MOST_NAMED = 5
 
 
 def read_data_set(folder: Path, scheme: str | Scheme | None = None) -> DataSet:
@@ -289,11 +289,8 @@ def _meshless(name: str, paths: list[Path]) -> Problem:
     if len(paths) == 1:
         text = f"{paths[0].name} has its landmarks; there is no mesh of that name."
         return Problem("no_mesh", name, text)
-    more = f" and {len(paths) - MAX_NAMED} more" if len(paths) > MAX_NAMED else ""
-    text = (
-        f"{', '.join(map(str, paths[:MAX_NAMED]))}{more} are landmarks of one name; there is no "
-        "mesh of it. Name each file as its mesh."
-    )
+    files = listing([str(path) for path in paths], MOST_NAMED)
+    text = f"{files} are landmarks of one name; there is no mesh of it. Name each file as its mesh."
     return Problem("no_mesh", name, text)
 
 

@@ -183,7 +183,7 @@ def run_loop(
     settings : LoopSettings or PlateauSettings
         Steps, rate, seed.
     folder : Path
-        Gets ``checkpoint.pt``, ``curve.csv`` and ``curve.png``.
+        Gets ``checkpoint.pt``, ``curve.csv`` and ``curve.svg``.
     validate : callable
         Returns the validation error in millimetres.
     """

@@ -3,21 +3,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from palnet._files import replacing
 from palnet._parallel import run_tasks
+from palnet._stored import read_arrays, write_arrays
 from palnet.face.fit import fit_atlas, guide_fit
 from palnet.face.region import extract_face, move_cloud, move_surface, sample_coarse, sample_fine
 from palnet.face.similarity import (
     apply_similarity,
     fit_similarity,
-    similarity_scale,
 )
 from palnet.patches import RANKS, gather_patches
 from palnet.surface import parse_unit, prepare_surface
@@ -78,8 +77,6 @@ class TrainingPatches:
         The true landmarks.
     visible : ndarray of shape (n_scans, n_landmarks)
         Which of them the scan shows.
-    scale : ndarray of shape (n_scans,)
-        Face millimetres per scan millimetre.
     """
 
     points: NDArray[np.float16]
@@ -87,7 +84,6 @@ class TrainingPatches:
     centres_mm: NDArray[np.float32]
     truth_mm: NDArray[np.float32]
     visible: NDArray[np.bool_]
-    scale: NDArray[np.float32]
 
 
 def fill_patches(
@@ -126,13 +122,12 @@ def fill_patches(
 def load_patches(paths: Sequence[Path]) -> TrainingPatches:
     """Load the patches of many scans into memory, 0.31 MB a scan."""
     columns: dict[str, NDArray[Any]] = {}
+    names = [field.name for field in fields(TrainingPatches)]
     for row, path in enumerate(paths):
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            for key in arrays.files:
-                if row == 0:
-                    shape = (len(paths), *arrays[key].shape)
-                    columns[key] = np.zeros(shape, dtype=arrays[key].dtype)
-                columns[key][row] = arrays[key]
+        for name, array in read_arrays(path, *names).items():
+            if row == 0:
+                columns[name] = np.zeros((len(paths), *array.shape), dtype=array.dtype)
+            columns[name][row] = array
     return TrainingPatches(**columns)
 
 
@@ -163,8 +158,7 @@ def _write_one(atlas: FaceAtlas, task: tuple[Path, Path], *, thinned: bool) -> N
     """Compute and write the patches of one scan."""
     source, path = task
     arrays = prepare_patches(atlas, read_generated_scan(source), int(source.stem), thinned=thinned)
-    with replacing(path, overwrite=True) as draft, draft.open("wb") as stream:
-        np.savez(stream, **arrays)  # type: ignore[arg-type]  # numpy 2.1's keyword is no array
+    write_arrays(path, arrays)
 
 
 def prepare_patches(
@@ -208,7 +202,6 @@ def prepare_patches(
         **cut_patches(fine, coarse, starts),
         "truth_mm": truth.astype(np.float32),
         "visible": scan.visible,
-        "scale": np.asarray(similarity_scale(face_from_scan), dtype=np.float32),
     }
 
 

@@ -4,16 +4,13 @@
 from __future__ import annotations
 
 import logging
-import platform
 from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
-import palnet
-from palnet._files import replacing
+from palnet._stored import read_arrays, write_arrays
 from palnet.calibration import Calibration
 from palnet.errors import UsageError
 from palnet.face.atlas import FaceAtlas
@@ -25,6 +22,7 @@ from palnet.synthesis.presets import CALIBRATION_PRESETS, PRESETS, CapturePreset
 from palnet.training.atlas import build_atlas
 from palnet.training.calibration import collect_sample, fit_calibration
 from palnet.training.drawing import Drawing, place_patches
+from palnet.training.execution import describe_versions
 from palnet.training.joint import refit_joint_layer
 from palnet.training.landmarks import begin_network, train_landmark_network
 from palnet.training.loop import LoopSettings, choose_device
@@ -196,10 +194,8 @@ def _atlas_stage(recipe: Recipe, sources: Sequence[MorphableModel], folder: Path
     path = folder / "atlas.npz"
     if not path.exists():
         atlas = build_atlas(sources, seed=recipe.seed, **asdict(recipe.atlas))
-        with replacing(path, overwrite=True) as draft, draft.open("wb") as stream:
-            np.savez_compressed(stream, **atlas.to_arrays())  # type: ignore[arg-type]
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-        return FaceAtlas.from_arrays(dict(arrays))
+        write_arrays(path, atlas.to_arrays(), compressed=True)
+    return FaceAtlas.from_arrays(read_arrays(path))
 
 
 def _pose_stage(
@@ -285,11 +281,8 @@ def _joint_stage(
     """Refit the joint layer of a round, or take the network with it from the round's folder."""
     path = folder / "joint.npz"
     if not path.exists():
-        refitted = refit_joint_layer(weights, *parts, mirror, ridge=recipe.joint.ridge)
-        with replacing(path, overwrite=True) as draft, draft.open("wb") as stream:
-            np.savez(stream, **refitted)  # type: ignore[arg-type]
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-        return dict(arrays)
+        write_arrays(path, refit_joint_layer(weights, *parts, mirror, ridge=recipe.joint.ridge))
+    return read_arrays(path)
 
 
 def _describe(recipe: Recipe, sources: Sequence[MorphableModel]) -> dict[str, Any]:
@@ -300,10 +293,5 @@ def _describe(recipe: Recipe, sources: Sequence[MorphableModel]) -> dict[str, An
         "source_fingerprints": {source.name: source.fingerprint for source in sources},
         "licence": "Apache-2.0; trained on faces generated from "
         + " and ".join(SOURCE_LICENCES.get(source.name, source.name) for source in sources),
-        "versions": {
-            "palnet": palnet.__version__,
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "torch": str(torch.__version__),
-        },
+        "versions": describe_versions(),
     }

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from palnet._stored import check_keys
 from palnet.errors import UsageError
+from palnet.network.palnet import VARIANTS, least_points
 from palnet.sorted_patches import FINISHES, Finish
-from palnet.training.recipe import build_part, check_keys, read_toml
+from palnet.training.recipe import build_part, read_toml
 
 if TYPE_CHECKING:
     import os
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = [
     "FINISHES",
     "LAYERS",
-    "NETWORKS",
     "SCRATCH",
     "CohortPart",
     "Finish",
@@ -41,12 +42,6 @@ SCRATCH = "scratch"
 FRAME_SPACING_MM = 3.0
 """Of the clouds of a tuning protocol, which only say that a scan is there; its patches are not
 cut from them."""
-
-MIN_POINTS = {"palnet": 100, "noatt": 100, "topk": 250, "2blk": 25, "ndo": 100}
-"""Points that a patch needs at least to last through all poolings."""
-
-NETWORKS = tuple(MIN_POINTS)
-"""The variants of `palnet.network.torch_palnet`, which needs torch to be imported."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +82,7 @@ class Protocol:
     Attributes
     ----------
     variant : str
-        One of `NETWORKS`.
+        One of `palnet.network.palnet.VARIANTS`.
     finish : str
         One of `FINISHES`: the nearest point of the sampled surface, or the mean of the nearest 12.
     n_folds : int
@@ -108,13 +103,13 @@ class Protocol:
 
     def __post_init__(self) -> None:
         """Check what a table of numbers cannot tell."""
-        _check_choice("variant", self.variant, NETWORKS)
+        _check_choice("variant", self.variant, VARIANTS)
         _check_choice("finish", self.finish, FINISHES)
         training = self.training
         _check_whole("seed", self.seed, 0)
         _check_whole("plateau_patience", training.plateau_patience, 0)
         _check_whole("n_folds", self.n_folds, 1)
-        _check_whole("n_points", self.patches.n_points, MIN_POINTS[self.variant])
+        _check_whole("n_points", self.patches.n_points, least_points(self.variant))
         _check_whole("batch_size", training.batch_size, 1)
         _check_whole("stop_after", training.stop_after, 1)
         _check_whole("n_epochs", training.n_epochs, 1)
@@ -280,7 +275,7 @@ def read_protocol(name_or_path: str | os.PathLike[str] = "paper") -> Protocol | 
     else:
         plain |= {"variant", "finish"}
         parts |= {"training": TrainingPart, "patches": PatchesPart}
-    check_keys(content, {*plain, *parts}, f"{path}")
+    check_keys(content, f"{path}", {*plain, *parts}, error=UsageError)
     values: dict[str, Any] = {name: content[name] for name in plain}
     for name, part in parts.items():
         values[name] = build_part(part, content[name], f"{path}: [{name}]")

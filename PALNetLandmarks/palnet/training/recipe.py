@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from palnet._dependencies import require
 from palnet._files import write_text
-from palnet._stored import parse_json
+from palnet._stored import check_keys, parse_json
 from palnet.errors import UsageError
 from palnet.network.sizes import SIZES
 
@@ -31,7 +31,6 @@ __all__ = [
     "Recipe",
     "UnseenSourceRecipe",
     "build_part",
-    "check_keys",
     "claim_folder",
     "read_recipe",
     "read_toml",
@@ -209,7 +208,7 @@ def read_recipe(name_or_path: str | os.PathLike[str]) -> Recipe:
         "joint": JointRecipe,
         "unseen_source": UnseenSourceRecipe,
     }
-    check_keys(content, {"scheme", "seed", "landmarks", *parts}, f"{path}")
+    check_keys(content, f"{path}", {"scheme", "seed", "landmarks", *parts}, error=UsageError)
     _check_value("scheme", content["scheme"], "str", f"{path}")
     _check_value("seed", content["seed"], "int", f"{path}")
     built = {
@@ -333,7 +332,7 @@ def build_part(part: type, content: Any, where: str) -> Any:
     if not isinstance(content, dict):
         msg = f"{where} must be a table; got {type(content).__name__}."
         raise UsageError(msg)
-    check_keys(content, {field.name for field in fields(part)}, where)
+    check_keys(content, where, {field.name for field in fields(part)}, error=UsageError)
     for field in fields(part):
         _check_value(field.name, content[field.name], str(field.type), where)
     return part(**content)
@@ -352,29 +351,6 @@ def _check_value(key: str, value: object, kind: str, where: str) -> None:
             fits, wanted = False, f"at most {LARGEST_WHOLE}"
     if not fits:
         msg = f"{where}: {key} must be {wanted}; got {value!r:.60}."
-        raise UsageError(msg)
-
-
-def check_keys(content: dict[str, Any], expected: set[str], where: str) -> None:
-    """Require exactly these keys.
-
-    Parameters
-    ----------
-    content : dict
-        The table.
-    expected : set of str
-        Its keys.
-    where : str
-        File and table, for error texts.
-
-    Raises
-    ------
-    UsageError
-        If some are absent or unknown.
-    """
-    absent, unknown = sorted(expected - content.keys()), sorted(content.keys() - expected)
-    if absent or unknown:
-        msg = f"{where}: absent keys {absent}, unknown keys {unknown}; expected {sorted(expected)}."
         raise UsageError(msg)
 
 

@@ -13,6 +13,7 @@ from palnet._stored import unpack_array
 from palnet.errors import MeshError, TrainingError, UnitError
 from palnet.face.similarity import apply_similarity, invert_similarity
 from palnet.measurement import OTHER_AXES, lies_turned
+from palnet.placing import OFF_SURFACE_MM
 from palnet.surface import UNIT_NAMES, parse_unit, prepare_scan, project_onto_triangles
 from palnet.training.dataset import Problem, load_scan
 
@@ -29,9 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CheckedScan", "check_scan", "read_matrix"]
 
-# A landmark farther from the surface than this is not on it; half of them nearer than the second
-# lie on it as a whole.
-OFF_SURFACE_MM, ON_SURFACE_MM = 6.0, 3.0
+# Landmarks of which half are nearer to the surface than this lie on it as a whole.
+ON_SURFACE_MM = 3.0
 # Closer than this, two landmarks are one that was saved twice.
 COINCIDENT_MM = 0.01
 # A face is never so flat: its smallest extent over its largest; a quarter is usual.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from palnet._stored import listing
 from palnet.errors import UsageError
 from palnet.network.landmarks import OFFSET_UNIT_MM
 from palnet.network.sizes import SMALL_SIZE
@@ -58,8 +59,6 @@ HEAD = ("landmark", "norm.", "out.", "joint.bias")
 # All layers of a trained network are tuned more slowly than its head alone.
 ALL_RATE_SHARE = 0.1
 N_POSITIONS = 3
-# An error names so many landmarks.
-MOST_NAMED = 6
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -165,11 +164,10 @@ def check_scheme(scheme: Scheme, model: Model) -> None:
     if has_atlas_scheme(scheme, model):
         return
     other = sorted(set(scheme.codes) ^ set(model.scheme.codes))
-    named = ", ".join(other[:MOST_NAMED]) + (", ..." if len(other) > MOST_NAMED else "")
     msg = (
         f"the scans have the {len(scheme)} landmarks of scheme {scheme.name!r}, model "
         f"{model.name!r} places the {len(model.scheme)} of {model.scheme.name!r} (not in both: "
-        f"{named or 'none, another order'}). Train one from scratch: palnet crossvalidate "
+        f"{listing(other) or 'none, another order'}). Train one from scratch: palnet crossvalidate "
         "--recipe improved."
     )
     raise UsageError(msg)

@@ -20,6 +20,7 @@ from palnet.landmarks import LandmarkSet
 from palnet.measurement import measure
 from palnet.samples import example_scan, example_truth
 from palnet.surface import read_mesh, write_ply
+from palnet_fakes import move_landmarks
 
 
 def a_face(specimen="anna"):
@@ -81,7 +82,7 @@ def rows_of(path):
 
 
 def test_measure_writes_every_value_of_every_specimen_into_one_table(tmp_path):
-    faces = [a_face("anna"), a_face("bert").transformed(np.diag([-1.0, -1, 1, 1]))]
+    faces = [a_face("anna"), move_landmarks(a_face("bert"), np.diag([-1.0, -1, 1, 1]))]
     for face in faces:
         write_face(tmp_path / "in", face)
 
@@ -124,7 +125,7 @@ def test_measure_page_is_whole_self_contained_and_names_its_values(tmp_path, no_
 
 
 def test_measure_picture_lies_in_the_page(tmp_path, monkeypatch):
-    def draw(_mesh, _scene, path):
+    def draw(_mesh, _landmarks, _pose, path):
         path.write_bytes(b"\x89PNG picture")
 
     monkeypatch.setattr("palnet.preview.render_preview", draw)
@@ -436,7 +437,7 @@ def test_measure_takes_one_file_of_a_specimen_that_has_two(tmp_path):
 
 
 def test_measure_file_of_many_specimens_gives_a_page_each(tmp_path, no_opengl):
-    faces = [a_face("anna"), a_face("bert.2").transformed(np.diag([-1.0, -1, 1, 1]))]
+    faces = [a_face("anna"), move_landmarks(a_face("bert.2"), np.diag([-1.0, -1, 1, 1]))]
     write_specimens(faces, tmp_path / "study.tps")
     write_ply(read_mesh(example_scan()), tmp_path / "anna.ply")
 

@@ -28,6 +28,7 @@ from palnet.measurement import load_measurement_plan
 from palnet.model import read_model
 from palnet.samples import example_truth
 from palnet.scheme import Scheme, load_scheme
+from palnet_fakes import move_landmarks
 
 seeds = st.integers(0, 10**6)
 
@@ -46,7 +47,7 @@ def moved(face, seed):
     matrix = np.eye(4)
     matrix[:3, :3] = Rotation.random(random_state=seed).as_matrix()
     matrix[:3, 3] = np.random.default_rng(seed).normal(0, 200, 3)
-    return face.transformed(matrix)
+    return move_landmarks(face, matrix)
 
 
 def without(face, code):

@@ -280,13 +280,21 @@ def test_sidecar_says_what_the_format_cannot_hold(a_whole_set, tmp_path):
     said = json.loads(beside.read_text(encoding="utf-8"))
     assert beside.name == "face.tps.frame.json"
     assert said == {
-        "file": "face.tps",
         "frame": "file",
         "space": "RAS",
         "mm_per_unit": 1000.0,
         "scheme": "palnet50",
         "landmarks": list(a_whole_set.scheme.codes),
     }
+
+
+def test_sidecar_with_an_entry_more_is_read(a_whole_set, tmp_path):
+    """The first ones named their file."""
+    path, beside = write_landmarks(a_whole_set, tmp_path / "face.tps")
+    said = json.loads(beside.read_text(encoding="utf-8"))
+    beside.write_text(json.dumps({"file": "face.tps"} | said), encoding="utf-8")
+
+    assert read_landmarks(path).mm_per_unit == 1000.0
 
 
 def test_sidecar_that_would_be_replaced_is_kept(a_whole_set, tmp_path):

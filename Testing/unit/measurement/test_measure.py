@@ -30,7 +30,8 @@ from palnet.measurement._arc import Arc, length
 from palnet.measurement._formulas import FORMULAS, find_lost_length, propagate_error
 from palnet.samples import example_scan, example_truth
 from palnet.scheme import load_scheme
-from palnet.surface import read_mesh
+from palnet.surface import Mesh, read_mesh
+from palnet_fakes import move_landmarks
 
 seeds = st.integers(0, 10**6)
 
@@ -115,13 +116,9 @@ def test_measure_arc_on_sphere_in_centimetres(a_small_scheme_file, tmp_path, thr
     path = tmp_path / "plan.json"
     path.write_text(json.dumps({"scheme": "lab3", "sources": {"lab": "x"}, "measurements": [row]}))
 
-    class Sphere:
-        pass
-
-    Sphere.points, Sphere.triangles = points, triangles
     if len(through) == 3:  # three points of one great circle fix its plane
         positions[0] = [0, -8.0, 0]
-    arc = measure(landmarks, Sphere, load_measurement_plan(path))[0]
+    arc = measure(landmarks, Mesh(points, triangles), load_measurement_plan(path))[0]
 
     # A great circle is a shortest way: moving an end across it changes nothing.
     assert arc.value == pytest.approx(80.0 * 2 * np.arcsin(0.6), rel=0.01)
@@ -187,7 +184,7 @@ def test_measure_is_unchanged_by_rigid_motion_and_unit(seed):
     matrix = np.eye(4)
     matrix[:3, :3] = Rotation.random(random_state=seed).as_matrix()
     matrix[:3, 3] = np.random.default_rng(seed).normal(0, 100, 3)
-    moved = face.transformed(matrix)
+    moved = move_landmarks(face, matrix)
     metres = replace(moved, positions=moved.positions / 1000.0, mm_per_unit=1000.0)
 
     expected = [(entry.value, entry.expected_error) for entry in measure(face)]

@@ -15,6 +15,7 @@ from palnet.surface import (
     Surface,
     Unit,
     crop_surface,
+    drop_unused,
     inspect_surface,
     parse_unit,
     prepare_surface,
@@ -172,6 +173,18 @@ def test_zero_and_minus_zero_are_the_same_place():
     surface = prepare_surface(Mesh(points, np.array([[0, 1, 2], [3, 2, 4]])), MM)
 
     assert len(surface.points_mm) == 4
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_drop_unused_keeps_the_shape(kind):
+    points, some = HEAD.points.astype(kind), HEAD.triangles[::9]
+
+    kept, renumbered = drop_unused(points, some)
+
+    assert kept.dtype == kind
+    np.testing.assert_array_equal(kept[renumbered], points[some])
+    assert sorted(np.unique(renumbered)) == list(range(len(kept)))
+    assert len(kept) < len(points)
 
 
 def test_repeated_collapsed_and_flat_triangles_and_unused_points_are_left_out():

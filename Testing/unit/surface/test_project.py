@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
+from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from palnet.surface import Mesh, Surface, crop_surface, parse_unit, prepare_surface
@@ -115,6 +116,41 @@ def test_a_huge_triangle_is_hit_far_from_all_its_corners():
 
     np.testing.assert_allclose(found.points_mm[0], [10.0, 20.0, 300.0], atol=1e-9)
     assert found.distances_mm[1] < 20.0
+
+
+def test_vertex_that_went_astray_widens_no_search(monkeypatch):
+    """One had every query look at all triangles, which took 20 times as long."""
+    head = make_head(40, 60)
+    points = head.points.copy()
+    points[len(points) // 2] += 1000.0
+    queries = np.random.default_rng(4).normal(scale=60.0, size=(30, 3))
+
+    n_whole, _ = project_counting(prepare_surface(head, MM), queries, monkeypatch)
+    astray = prepare_surface(Mesh(points, head.triangles), MM)
+    n_astray, found = project_counting(astray, queries, monkeypatch)
+
+    assert astray.points_mm.max() > 800.0
+    assert n_astray < 1.5 * n_whole
+    np.testing.assert_allclose(found.distances_mm, brute_force(astray, queries), atol=1e-9)
+
+
+def project_counting(surface, queries, monkeypatch):
+    """How many triangles the search by spheres looks at, and what it finds."""
+    counts = []
+
+    class CountingTree:
+        def __init__(self, points):
+            self.tree = cKDTree(points)
+            self.query = self.tree.query
+
+        def query_ball_point(self, *where):
+            found = self.tree.query_ball_point(*where)
+            counts.extend(map(len, found))
+            return found
+
+    monkeypatch.setattr("palnet.surface._project._tree", CountingTree)
+    found = project(surface, queries)
+    return sum(counts), found
 
 
 def test_points_of_the_surface_stay_where_they_are():

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from palnet.synthesis.thinning import cluster_vertices, decimate, drop_unused_points
+from palnet.synthesis.thinning import cluster_vertices, decimate
 from palnet_meshes import make_sphere
 
 
@@ -32,16 +32,6 @@ def test_cluster_keeps_about_one_vertex_a_cell():
     np.testing.assert_allclose(np.linalg.norm(means, axis=1), 30, atol=0.5)
     a, b, c = (means[kept[:, k]] for k in range(3))
     assert (np.einsum("ij,ij->i", np.cross(b - a, c - a), a) >= -1e-3).mean() > 0.99
-
-
-def test_drop_unused_keeps_the_shape():
-    points, triangles = make_sphere(30.0, [0, 0, 0], 10)
-    some = triangles[::3]
-
-    kept, renumbered = drop_unused_points(points, some)
-
-    np.testing.assert_array_equal(kept[renumbered], points[some])
-    assert sorted(np.unique(renumbered)) == list(range(len(kept)))
 
 
 # --- decimation ----------------------------------------------------------------------------------

@@ -519,8 +519,8 @@ def test_pictures_show_each_scan_with_a_problem_and_its_landmarks(
 ):
     drawn = {}
 
-    def draw(mesh, shown, path, *, overwrite):
-        drawn[path.name] = (len(mesh.points), classify_errors(shown.landmarks), overwrite)
+    def draw(mesh, landmarks, _pose, path, *, overwrite):
+        drawn[path.name] = (len(mesh.points), classify_errors(landmarks), overwrite)
 
     monkeypatch.setattr(check_pictures, "render_preview", draw)
     rewrite(a_copy, "p4", move=exchanged("ex_r", "ch_r"))

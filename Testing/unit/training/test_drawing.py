@@ -22,9 +22,7 @@ def every_point_at_the_truth(seed):
     relative = data.truth_mm[:, None] - data.centres_mm
     points = data.points.astype(np.float32)
     points[..., :3] = relative[..., None, :]
-    return TrainingPatches(
-        points, data.share, data.centres_mm, data.truth_mm, data.visible, data.scale
-    )
+    return TrainingPatches(points, data.share, data.centres_mm, data.truth_mm, data.visible)
 
 
 def draw(data, scans, seed, drawing=PLAIN):

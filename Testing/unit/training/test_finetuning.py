@@ -16,6 +16,7 @@ from palnet import detector
 from palnet.cli import main
 from palnet.errors import UsageError
 from palnet.face.fit import measure_misfit
+from palnet.face.similarity import similarity_scale
 from palnet.model import read_model
 from palnet.training import faces as faces_module
 from palnet.training import tuning
@@ -156,7 +157,9 @@ def test_detection_with_the_model_gives_its_landmarks(a_run, a_cohort, a_model):
     misfit = measure_misfit(face.residual_mm)
     assert model.calibration.misfit_power != 0
     assert misfit != 1
-    expected_error = model.calibration.expected_error_mm(spread, misfit) / face.scale
+    expected_error = model.calibration.expected_error_mm(spread, misfit) / similarity_scale(
+        face.face_from_scan
+    )
     np.testing.assert_allclose(found.expected_error_mm, expected_error, rtol=1e-3)
     # Kept points are in single precision.
     np.testing.assert_allclose(found.positions, expected.positions, atol=1e-3)
@@ -302,7 +305,7 @@ n_steps = 10
 def test_command_tells_before_and_after_and_tests_folds(
     a_cohort, a_model, a_recipe, tmp_path, capsys, monkeypatch
 ):
-    monkeypatch.setattr("palnet.training.aligning._find_rigid", lambda _: np.eye(4))
+    monkeypatch.setattr("palnet.training.aligning._find_rigid", lambda *_: np.eye(4))
     output = tmp_path / "run"
 
     code = main(
@@ -352,7 +355,7 @@ def test_folds_may_be_added_to_a_run_that_is_done(
 
     A run folder within that of the scans was read as landmarks by the second call.
     """
-    monkeypatch.setattr("palnet.training.aligning._find_rigid", lambda _: np.eye(4))
+    monkeypatch.setattr("palnet.training.aligning._find_rigid", lambda *_: np.eye(4))
     scans = tmp_path / "scans"
     shutil.copytree(a_cohort, scans)
     run = scans / "run"
@@ -384,7 +387,7 @@ def test_landmark_that_nobody_placed_stays_as_it_was(
     a_model, a_recipe, tmp_path, capsys, monkeypatch
 ):
     """It was refused as never_placed, where the page says that it does not drift."""
-    monkeypatch.setattr("palnet.training.aligning._find_rigid", lambda _: np.eye(4))
+    monkeypatch.setattr("palnet.training.aligning._find_rigid", lambda *_: np.eye(4))
     write_without(tmp_path / "scans", "gn")
     run = tmp_path / "run"
 

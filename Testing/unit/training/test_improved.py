@@ -13,6 +13,7 @@ import pytest
 
 from palnet.errors import UsageError
 from palnet.exchange import read_landmarks
+from palnet.face.similarity import similarity_scale
 from palnet.model import read_model, write_model
 from palnet.scheme import Scheme
 from palnet.training import faces as faces_module
@@ -137,7 +138,7 @@ def test_baseline_is_the_atlas_and_the_result_the_kept_model(a_run, a_data_set, 
             np.linalg.norm(
                 face.project(model.atlas.shape_landmarks(face.shape)) - face.truth_mm, axis=1
             )
-            / face.scale
+            / similarity_scale(face.face_from_scan)
             for face in tested
         ]
         assert result.baseline_mm == pytest.approx(np.mean(errors), abs=1e-3)

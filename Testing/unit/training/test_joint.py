@@ -49,7 +49,6 @@ def make_patches(seed, n_scans):
         centres_mm=centres.astype(np.float32),
         truth_mm=centres[:, 0].astype(np.float32),
         visible=rng.random((n_scans, N_LANDMARKS)) < 0.8,
-        scale=np.ones(n_scans, dtype=np.float32),
     )
 
 

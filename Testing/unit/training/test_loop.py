@@ -220,14 +220,14 @@ def test_curve_whose_picture_is_in_use_ends_no_training(tmp_path, monkeypatch, c
     replacing = Path.replace
 
     def refuse(draft, target):
-        if target.name == "curve.png":
+        if target.name == "curve.svg":
             raise PermissionError(13, "The file is in use")
         return replacing(draft, target)
 
     monkeypatch.setattr(Path, "replace", refuse)
     train(tmp_path)
 
-    assert "curve.png: cannot be written" in caplog.text
+    assert "curve.svg: cannot be written" in caplog.text
 
 
 def test_loss_falls(tmp_path):

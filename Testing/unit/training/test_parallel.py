@@ -225,7 +225,7 @@ def test_crossvalidate_under_torchrun_writes_and_prints_once(tmp_path):
     assert lines.count("all") == 1
     for fold in ("fold1", "fold2"):
         names = {path.name for path in (output / fold).iterdir()}
-        assert {"network.pt", "predicted.npz", "curve.csv", "curve.png"} <= names
+        assert {"network.pt", "predicted.npz", "curve.csv", "curve.svg"} <= names
         assert (output / fold / "curve.csv").read_text("utf-8").count("\n") == 3
     assert not [*output.rglob(".palnet-*"), *output.rglob("checkpoint.pt")]
 

@@ -66,8 +66,6 @@ def test_truth_is_the_scan_s_own_in_the_face_frame(the_scans, the_patches):
         moved = apply_similarity(pose, scan.landmarks_mm)
 
         np.testing.assert_allclose(moved, the_patches.truth_mm[row], atol=1e-3)
-        scale = np.cbrt(np.linalg.det(pose[:3, :3]))
-        np.testing.assert_allclose(the_patches.scale[row], scale, rtol=1e-4)
 
 
 def test_points_lie_on_the_scan(the_scans, the_patches):
@@ -154,7 +152,7 @@ def test_patches_of_the_same_scan_are_the_same(the_scans, the_files, tmp_path):
     again = fill_patches(toy_atlas(), the_scans[1:2], tmp_path)
 
     one, other = (load_patches([path]) for path in (the_files[1], again[0]))
-    for name in ("points", "share", "centres_mm", "truth_mm", "visible", "scale"):
+    for name in ("points", "share", "centres_mm", "truth_mm", "visible"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
 
 

@@ -193,7 +193,7 @@ def test_run_again_does_nothing_twice(a_run, a_recipe, short_steps):
     before = {
         path: path.stat().st_mtime_ns
         for path in folder.rglob("*")
-        if path.is_file() and path.name not in ("lab.npz", "recipe.json", "curve.png")
+        if path.is_file() and path.name not in ("lab.npz", "recipe.json", "curve.svg")
     }
     weights = read_model(a_run).weights
 
