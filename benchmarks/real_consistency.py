@@ -84,7 +84,7 @@ def main() -> None:
         changed = [change(scan.mesh) for change in CHANGES.values()]
         changed.append(cut_to_face(scan.mesh, before_mm, CROP_SHARE))
         moved = [
-            _moved(mesh, before_mm, arguments.model, is_mirrored=name == "mirrored")
+            moved_mm(mesh, before_mm, arguments.model, is_mirrored=name == "mirrored")
             for name, mesh in zip(names, changed, strict=True)
         ]
         rows.append((scan.name, *moved))
@@ -98,7 +98,7 @@ def main() -> None:
     report.finish(arguments.output)
 
 
-def _moved(
+def moved_mm(
     mesh: Mesh, before_mm: NDArray[np.float64], model: str | None, *, is_mirrored: bool
 ) -> float:
     """Mean distance over the landmarks that are placed both times; NaN if refused."""

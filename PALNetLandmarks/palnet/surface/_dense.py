@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet.surface._canonical import drop_unused, sort_points
+from palnet.surface._canonical import BITS, MAX_PACKED, drop_unused, sort_points
+from palnet.surface._interior import leave_out_interior
 from palnet.surface._mesh import Finding, Mesh
 from palnet.surface._prepare import prepare_surface
 from palnet.surface._vectors import bounds, chunks
@@ -29,9 +30,6 @@ THIN_CELL_MM = 0.8
 error of the landmarks stays as it is; they move 0.37 mm, in another pose of the same mesh 0.24
 (20 generated people; benchmarks/thinning.py)."""
 
-CELL_BITS = 21
-"""Three cell numbers of this many bits fit one sorting key."""
-
 CELL_PARTS = 1 << 16
 """Positions within a cell are rounded to this share of it, so that their sums are exact and do not
 depend on the order of the vertices."""
@@ -46,7 +44,7 @@ MADE_BY_THINNING = {
 
 
 def prepare_scan(mesh: Mesh, unit: Unit) -> Surface:
-    """Prepare a surface for detection; a mesh of very many vertices is thinned first.
+    """Prepare a surface for detection: nothing within the head, and not very many vertices.
 
     Convention: as `prepare_surface`; nothing depends on the numbering of the mesh.
 
@@ -60,14 +58,15 @@ def prepare_scan(mesh: Mesh, unit: Unit) -> Surface:
     Returns
     -------
     Surface
-        With the finding "thinned" if it was: a mesh of which most lies kilometres from the rest
-        is not.
+        With the findings "interior" and "thinned" if something was left out and if it was thinned:
+        a mesh of which most lies kilometres from the rest is not.
 
     Raises
     ------
     MeshError
         If no triangle with an area is left.
     """
+    mesh = leave_out_interior(mesh)
     if len(mesh.points) <= DENSE_POINTS:
         return prepare_surface(mesh, unit)
     # An STL file has each vertex once for every triangle round it.
@@ -129,7 +128,7 @@ def thin_mesh(mesh: Mesh, cell: float) -> Mesh:
 def _within_reach(points: NDArray[np.float64], cell: float) -> NDArray[np.float64] | None:
     """Draw in what lies farther away than cells have numbers; None if that is most of it."""
     low, high = bounds(points)
-    reach = cell * ((1 << CELL_BITS) - 1)
+    reach = cell * (MAX_PACKED - 1)
     if (high - low).max() < reach:
         return points
     middle = np.partition(points, len(points) // 2, axis=0)[len(points) // 2]
@@ -145,7 +144,7 @@ def _cell_keys(
     keys = np.zeros(len(points), dtype=np.int64)
     for part in chunks(len(points)):
         cells = ((points[part] - low) / cell).astype(np.int64)
-        keys[part] = (cells[:, 0] << 2 * CELL_BITS) | (cells[:, 1] << CELL_BITS) | cells[:, 2]
+        keys[part] = (cells[:, 0] << 2 * BITS) | (cells[:, 1] << BITS) | cells[:, 2]
     return keys
 
 
