@@ -10,7 +10,7 @@ from slicer.i18n import tr as _
 from vtk.util.numpy_support import vtk_to_numpy
 
 from palnet.errors import MeshError
-from palnet.surface import Mesh, Unit, inspect_surface, prepare_surface
+from palnet.surface import Mesh, Unit, inspect_surface, leave_out_interior, prepare_surface
 
 
 def check_model_node(node):
@@ -204,7 +204,9 @@ def _triangles(poly):
 
 
 def inspect_mesh(mesh, unit):
-    """Look for holes, loose pieces and inverted normals; takes time, so for a worker thread.
+    """Look for holes, loose pieces, inverted normals and what lies within the head.
+
+    This takes time, so it is for a worker thread.
 
     Parameters
     ----------
@@ -218,7 +220,7 @@ def inspect_mesh(mesh, unit):
     tuple of Finding
         What is odd about it.
     """
-    return inspect_surface(prepare_surface(mesh, unit))
+    return inspect_surface(prepare_surface(leave_out_interior(mesh), unit))
 
 
 def size_mm(mesh, unit: Unit):

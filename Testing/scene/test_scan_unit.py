@@ -9,6 +9,8 @@ import slicer
 import vtk
 
 from palnet.errors import UnitError
+from palnet.surface import Mesh, parse_unit
+from palnet_meshes import make_sphere
 from palnet_scenes import true_landmarks
 from PALNetLandmarksLib.detection import DetectionRun, ModelChangedError, create_empty_list
 from PALNetLandmarksLib.landmark_list import LandmarkList
@@ -79,7 +81,19 @@ def test_size_and_findings_of_the_example(a_face):
     assert 100 < width < 500  # the turned example with shoulders: 473
     assert 50 < depth < 400
     assert 150 < height < 500
-    assert {finding.code for finding in inspect_mesh(mesh, unit)} >= {"holes"}
+    codes = {finding.code for finding in inspect_mesh(mesh, unit)}
+    assert "holes" in codes
+    assert "interior" not in codes
+
+
+def test_findings_of_skin_out_of_a_volume_tell_what_lies_within():
+    outer, inner = (make_sphere(radius, (0, 0, 0), 90) for radius in (90, 60))
+    points = np.concatenate([outer[0], inner[0]])
+    triangles = np.concatenate([outer[1], inner[1] + len(outer[0])])
+
+    findings = inspect_mesh(Mesh(points, triangles, name="skin"), parse_unit("mm"))
+
+    assert [finding.code for finding in findings] == ["interior"]
 
 
 @pytest.mark.parametrize(

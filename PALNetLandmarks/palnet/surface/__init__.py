@@ -4,6 +4,7 @@
 from palnet.surface._canonical import drop_unused
 from palnet.surface._dense import prepare_scan, thin_mesh
 from palnet.surface._findings import inspect_surface
+from palnet.surface._interior import leave_out_interior
 from palnet.surface._mesh import Finding, Mesh
 from palnet.surface._prepare import prepare_surface
 from palnet.surface._project import Projection, project_onto_triangles
@@ -27,6 +28,7 @@ __all__ = [
     "drop_unused",
     "find_long_triangles",
     "inspect_surface",
+    "leave_out_interior",
     "parse_unit",
     "plausible_units",
     "prepare_scan",
