@@ -31,6 +31,11 @@ WALL, WALL_SHARE = 1.5, 0.95
 """A cell measures so many edges, as long as so many triangles' longest, or the wall between within
 and without leaks. (What leaks is taken to be seen.)"""
 
+FIRST_VERTICES, FIRST_CELLS, FIRST_SHARE = 40_000, 16, 0.1
+"""A first look at so many vertices in a grid so coarse; where fewer than this share of them are
+hidden it is the last one: 0.095 at most on six real and 60 generated heads, 0.49 to 0.51 on the
+recordings. It takes 10 ms, the whole 80 (100,000 vertices)."""
+
 MIN_SHARE = 0.15
 """Less than this share of the area is left as it is: the eyeballs and the mouth of a head that was
 closed by a program, 8 % at most of six real scans, 2 of 60 generated people. Of three recordings by
@@ -55,10 +60,14 @@ def leave_out_interior(mesh: Mesh) -> Mesh:
     Mesh
         With the finding "interior", or the same.
     """
-    points, triangles = drop_unused(mesh.points, mesh.triangles)
-    size = bulk_diameter(points)
+    sample = mesh.points[:: max(1, len(mesh.points) // FIRST_VERTICES)]
+    size = bulk_diameter(sample)
     if not 0 < size < np.inf:
         return mesh
+    if _find_hidden(sample, size / FIRST_CELLS, size).mean() < FIRST_SHARE:
+        return mesh
+    points, triangles = drop_unused(mesh.points, mesh.triangles)
+    size = bulk_diameter(points)
     with np.errstate(over="ignore"):  # a vertex that went astray may lie anywhere
         longest = np.sqrt(measure_longest_edges(points, triangles))
     rank = int(WALL_SHARE * (len(longest) - 1))
