@@ -37,9 +37,9 @@ hidden it is the last one: 0.095 at most on six real and 60 generated heads, 0.4
 recordings. It takes 10 ms, the whole 80 (100,000 vertices)."""
 
 MIN_SHARE = 0.15
-"""Less than this share of the area is left as it is: the eyeballs and the mouth of a head that was
-closed by a program, 8 % at most of six real scans, 2 of 60 generated people. Of three recordings by
-magnetic resonance 56 to 66 % lay within the head."""
+"""Less than this share of the area is left as it is: the eyeballs and the mouth of a head that a
+program has closed, 8 % at most on six real scans and 2 % on 60 generated people. Of three
+recordings by magnetic resonance 56 to 66 % lay within the head."""
 
 
 def leave_out_interior(mesh: Mesh) -> Mesh:
@@ -47,7 +47,7 @@ def leave_out_interior(mesh: Mesh) -> Mesh:
 
     The search for the face samples the whole surface, and the network what lies near a landmark.
     With skull, brain and airways among that, three of eight poses of two real heads were refused,
-    and landmarks moved by 1 mm from pose to pose; without it none, and 0.2 mm
+    and landmarks moved by 1 mm from pose to pose; without it none, and 0.3 mm
     (``benchmarks.mr_heads``).
 
     Parameters
