@@ -26,7 +26,7 @@ _SAMPLES = Path(palnet.__file__).parent / "samples"
 
 
 def default_path(landmarks, suffix):
-    """Propose where to write: beside the model's file, under its name.
+    """Propose where to write: the list's own file, else beside the model's file under its name.
 
     Parameters
     ----------
@@ -41,6 +41,10 @@ def default_path(landmarks, suffix):
         In the folder last used, or at home, if the model has no file or comes with the module;
         under the list's name if another list is saved there.
     """
+    if has_own_file(landmarks.node):
+        path = Path(landmarks.node.GetStorageNode().GetFullNameFromFileName())
+        if path.name.endswith(suffix) and path.parent.is_dir():
+            return path
     model = landmarks.model_node
     if model is not None and has_own_file(model):
         path = Path(model.GetStorageNode().GetFullNameFromFileName()).with_suffix(suffix)
@@ -93,20 +97,20 @@ def _find_list_of(path, landmarks):
     return None
 
 
-def has_own_file(model_node):
-    """Tell whether a model was read from a file or saved to one.
+def has_own_file(node):
+    """Tell whether a model or a list was read from a file or saved to one.
 
     Parameters
     ----------
-    model_node : vtkMRMLModelNode
-        Any model.
+    node : vtkMRMLStorableNode
+        Any model or list.
 
     Returns
     -------
     bool
         True if its storage node names a file.
     """
-    storage = model_node.GetStorageNode()
+    storage = node.GetStorageNode()
     return storage is not None and bool(storage.GetFileName())
 
 

@@ -29,7 +29,7 @@ from PALNetLandmarksLib.list_storage import (
     write_values,
     written_by_program,
 )
-from PALNetLandmarksLib.models import to_local, world_matrix
+from PALNetLandmarksLib.models import name_of_scan, to_local, world_matrix
 
 MODEL_REFERENCE = "PALNet.Model"
 
@@ -312,7 +312,7 @@ class LandmarkList:
     def _specimen(self):
         """Name of the scan: of the model, else as it was detected, else of the list."""
         model = self.model_node
-        names = (model and model.GetName(), self.record.get("specimen"), self.node.GetName())
+        names = (model and name_of_scan(model), self.record.get("specimen"), self.node.GetName())
         return next((name for name in names if name and name.isprintable()), "landmarks")
 
     def _remember_foreign_detection(self):

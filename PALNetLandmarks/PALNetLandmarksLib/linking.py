@@ -13,13 +13,15 @@ from PALNetLandmarksLib.landmark_list import (
     is_landmark_list,
 )
 from PALNetLandmarksLib.list_scheme import may_be_any_list
-from PALNetLandmarksLib.surface_snap import SurfaceSnap
+from PALNetLandmarksLib.surface_snap import closest_point
 
 # Landmarks of another scan are centimeters away; those of a coarser copy of this one are not.
 _LIES_ON_MM = 3.0
+# Of the diagonal of a model; of a face alone this is a centimeter.
+_FAR_SHARE = 0.05
 
 
-def lies_on(landmarks, model_node, snap=None):
+def lies_on(landmarks, model_node):
     """Tell whether landmarks lie on a model, whatever names say.
 
     Parameters
@@ -28,15 +30,13 @@ def lies_on(landmarks, model_node, snap=None):
         The landmarks.
     model_node : vtkMRMLModelNode
         Any model.
-    snap : SurfaceSnap, optional
-        What many lists share, since it takes its time to prepare a surface.
 
     Returns
     -------
     bool
         True if half of the landmarks are within millimeters of its surface.
     """
-    return _gap_mm(landmarks, model_node, snap) < _LIES_ON_MM
+    return _gap_mm(landmarks, model_node) < _LIES_ON_MM
 
 
 def lies_elsewhere(landmarks, model_node):
@@ -58,16 +58,22 @@ def lies_elsewhere(landmarks, model_node):
     return np.isfinite(gap_mm) and gap_mm >= _LIES_ON_MM
 
 
-def _gap_mm(landmarks, model_node, snap=None):
-    """How far half of the landmarks are from the surface of a model at most; infinite without."""
+def _gap_mm(landmarks, model_node):
+    """How far half of the landmarks are from the surface of a model at most; infinite without.
+
+    What is far for the size of the model is no millimeters, whatever unit a list is taken for that
+    says none: beside a scan in meters a list of another patient seems near.
+    """
     world = landmarks.world_positions
     world = world[~np.isnan(world).any(axis=1)]
     poly = model_node.GetPolyData()
     if not len(world) or poly is None or not poly.GetNumberOfPolys():
         return np.inf
-    snap = snap or SurfaceSnap()
-    gaps = [np.linalg.norm(np.array(snap.closest_point(model_node, p)) - p) for p in world]
-    return float(np.median(gaps)) * landmarks.mm_per_world_unit
+    gaps = [np.linalg.norm(np.array(closest_point(model_node, p)) - p) for p in world]
+    gap, bounds = float(np.median(gaps)), np.zeros(6)
+    model_node.GetRASBounds(bounds)
+    is_far = gap > _FAR_SHARE * np.linalg.norm(np.diff(bounds.reshape(3, 2)))
+    return max(gap * landmarks.mm_per_world_unit, _LIES_ON_MM if is_far else 0.0)
 
 
 def find_model(landmarks):
@@ -108,9 +114,8 @@ def find_lists(model_node):
     list of LandmarkList
         In the order in which they came into the scene.
     """
-    snap = SurfaceSnap()
     for landmarks in all_lists(model_node.GetScene()):
-        if landmarks.model_node is None and lies_on(landmarks, model_node, snap):
+        if landmarks.model_node is None and lies_on(landmarks, model_node):
             find_model(landmarks)  # another model may lie nearer
     return linked_lists(model_node)
 

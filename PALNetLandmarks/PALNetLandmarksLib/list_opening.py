@@ -6,6 +6,7 @@ from __future__ import annotations
 from slicer.i18n import tr as _
 
 from PALNetLandmarksLib.landmark_list import LandmarkList, is_landmark_list
+from PALNetLandmarksLib.linking import lies_elsewhere
 from PALNetLandmarksLib.scan_unit import adopt_unit
 
 
@@ -36,4 +37,9 @@ def open_list(list_node):
     problem = ""
     if landmarks.model_node is None:
         problem = _("These landmarks lie on no model of the scene.")
+    elif lies_elsewhere(landmarks, landmarks.model_node):
+        problem = _(
+            "These landmarks do not lie on their scan where it is now: "
+            "one of the two was moved by a transform."
+        )
     return landmarks, problem

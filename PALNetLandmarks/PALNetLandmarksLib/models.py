@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import slicer
 import vtk
@@ -11,6 +13,9 @@ from vtk.util.numpy_support import vtk_to_numpy
 
 from palnet.errors import MeshError
 from palnet.surface import Mesh, Unit, inspect_surface, leave_out_interior, prepare_surface
+
+# Beyond a quarter more or less it is the unit that a transform changes.
+_WARP_LOG_SCALE = 0.25
 
 
 def check_model_node(node):
@@ -54,6 +59,25 @@ def world_transform(node):
     return transform
 
 
+def name_of_scan(model_node):
+    """Give a model's name, without the number that Slicer adds where another node has that name.
+
+    Parameters
+    ----------
+    model_node : vtkMRMLModelNode
+        Any model.
+
+    Returns
+    -------
+    str
+        ``case_001`` for a model ``case_001_1`` that was read from ``case_001.ply``.
+    """
+    name, storage = model_node.GetName() or "", model_node.GetStorageNode()
+    stem = Path((storage and storage.GetFileName()) or "").stem
+    number = name.removeprefix(f"{stem}_")
+    return stem if stem and number != name and number.isdecimal() else name
+
+
 def world_matrix(node):
     """Give the transform from a node's own coordinates to the world as a matrix.
 
@@ -65,15 +89,31 @@ def world_matrix(node):
     Returns
     -------
     ndarray of shape (4, 4)
-        Applied to column vectors from the left; the linear part at the origin of a warp.
+        Applied to column vectors from the left; of a warp the linear part at the origin, without
+        the scale of a few percent that it has there: a warp changes no unit.
     """
     transform = world_transform(node)
     origin = np.array(transform.TransformPoint((0.0, 0.0, 0.0)))
     matrix = np.eye(4)
     for column, unit in enumerate(np.eye(3)):
         matrix[:3, column] = np.array(transform.TransformPoint(tuple(unit))) - origin
+    scale = float(np.cbrt(np.linalg.det(matrix[:3, :3])))
+    if _is_warped(node) and abs(np.log(abs(scale) or 1.0)) < _WARP_LOG_SCALE:
+        matrix[:3, :3] /= scale
     matrix[:3, 3] = origin
     return matrix
+
+
+def _warp_time(node):
+    """When a warp over a node was changed last: it may have been between all points looked at."""
+    parent = node.GetParentTransformNode()
+    return (parent.GetTransformToWorldMTime(),) if _is_warped(node) else ()
+
+
+def _is_warped(node):
+    """Tell whether a transform that is not linear moves a node."""
+    parent = node.GetParentTransformNode()
+    return parent is not None and not parent.IsTransformToWorldLinear()
 
 
 def to_local(node, positions):
@@ -143,6 +183,7 @@ def state_of_model(model_node):
     return (
         *(0 if part is None else part.GetMTime() for part in parts),
         *(transform.TransformPoint(corner) for corner in corners),
+        *_warp_time(model_node),
     )
 
 

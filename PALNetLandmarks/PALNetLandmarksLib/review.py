@@ -15,7 +15,7 @@ from PALNetLandmarksLib.list_scheme import restore_order, write_scheme
 from PALNetLandmarksLib.list_state import joint_move
 from PALNetLandmarksLib.list_storage import WRITTEN_EVENT, carried_by, is_being_written
 from PALNetLandmarksLib.models import to_local
-from PALNetLandmarksLib.surface_snap import SurfaceSnap
+from PALNetLandmarksLib.surface_snap import closest_point
 
 # Nobody goes back farther; a state holds 50 positions and the record, some ten kilobytes.
 MAX_UNDO = 200
@@ -49,7 +49,6 @@ class Review:
         self.snap_to_surface = True
         self.on_change, self.on_moved, self.on_broken = on_change, on_moved, on_broken
         self.remark = ""
-        self._snap = SurfaceSnap()
         self._done, self._undone = [], []
         self._is_writing = self._is_dragging = False
         landmarks.reconcile()
@@ -225,7 +224,7 @@ class Review:
         for index in moved:
             if state.status[index] not in PLACED:
                 continue
-            closest = np.array(self._snap.closest_point(model, world[index]))
+            closest = np.array(closest_point(model, world[index]))
             gap_mm = float(np.linalg.norm(closest - world[index])) * landmarks.mm_per_world_unit
             if gap_mm > MAX_SNAP_MM:
                 text = _("{code} lies {gap:.0f} mm away from the scan and was not laid onto it.")

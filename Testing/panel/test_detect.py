@@ -19,7 +19,7 @@ from palnet_scenes import SAMPLES, true_landmarks
 from PALNetLandmarksLib.landmark_list import LandmarkList
 from PALNetLandmarksLib.list_creation import create_list
 from PALNetLandmarksLib.model_scaling import scale_model
-from PALNetLandmarksLib.scan_unit import CHOICE_ATTRIBUTE
+from PALNetLandmarksLib.scan_unit import CHOICE_ATTRIBUTE, unit_of
 
 
 @pytest.fixture
@@ -591,3 +591,11 @@ def test_logic_names_a_list_that_it_cannot_write_to(a_panel, a_face, scene):
 
     with pytest.raises(ValueError, match="'Others' holds other points"):
         a_panel.logic.detect(a_face, others)
+
+
+def test_a_script_says_the_unit_of_a_scan_and_takes_it_back(a_panel, a_face):
+    a_panel.logic.chooseUnit(a_face, "in")
+    assert unit_of(a_face).unit.name == "in"
+
+    a_panel.logic.chooseUnit(a_face, "")
+    assert unit_of(a_face).unit.name == "mm"

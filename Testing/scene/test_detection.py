@@ -12,10 +12,8 @@ import vtk
 
 from palnet.errors import MeshError, PalnetError, ScanRefusedError, UnitError
 from palnet.preview import classify_errors
-from palnet_scenes import true_landmarks
 from PALNetLandmarksLib import detection, trained_models
 from PALNetLandmarksLib.detection import DetectionRun, ModelChangedError
-from PALNetLandmarksLib.landmark_list import LandmarkList
 from PALNetLandmarksLib.review import Review
 
 
@@ -275,12 +273,3 @@ def scaled_face(scene, factor):
     scale_model(model, factor)
     model.SetAttribute(SCALE_ATTRIBUTE, None)
     return model
-
-
-def test_list_is_the_one_a_second_wrapper_sees(a_face):
-    landmarks = finished(DetectionRun(a_face))
-
-    again = LandmarkList(landmarks.node)
-
-    assert again.state().changed_in(landmarks.state()) == []
-    assert true_landmarks().scheme.codes == again.scheme.codes

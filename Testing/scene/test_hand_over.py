@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,12 +13,15 @@ import slicer
 import vtk
 
 from palnet.errors import OutputExistsError
-from palnet.exchange import read_landmarks
+from palnet.exchange import read_landmarks, write_landmarks
 from palnet.surface import read_mesh, write_ply
 from palnet_scenes import SAMPLES, true_landmarks
 from PALNetLandmarksLib.hand_over import default_path, export, export_path, save
+from PALNetLandmarksLib.landmark_list import LandmarkList
+from PALNetLandmarksLib.linking import find_model
 from PALNetLandmarksLib.list_creation import create_list
 from PALNetLandmarksLib.model_scaling import scale_model
+from PALNetLandmarksLib.models import name_of_scan
 
 RAS = slicer.vtkMRMLStorageNode.CoordinateSystemRAS
 
@@ -282,3 +286,30 @@ def test_export_is_proposed_beside_the_saved_list_not_over_it(a_copied_file, sce
     assert export_path(landmarks, ".csv") == a_copied_file.with_suffix(".csv")
     with pytest.raises(ValueError, match="the file of the saved list"):
         export(landmarks, saved, "mrk.json", "LPS", overwrite=True)
+
+
+def test_a_list_is_saved_where_it_was_read_and_named_like_its_scan(scene, tmp_path):
+    for name in ("scans", "results"):
+        (tmp_path / name).mkdir()
+    shutil.copy(SAMPLES / "example.ply", tmp_path / "scans" / "case_001.ply")
+    read_from = tmp_path / "results" / "case_001.mrk.json"
+    write_landmarks(true_landmarks(), read_from)
+    node = slicer.util.loadMarkups(str(read_from))
+    model = slicer.util.loadModel(str(tmp_path / "scans" / "case_001.ply"))
+    landmarks = LandmarkList(node)
+    assert find_model(landmarks) is model
+
+    assert default_path(landmarks, ".mrk.json") == read_from
+    assert default_path(landmarks, ".csv") == tmp_path / "scans" / "case_001.csv"
+    assert model.GetName() == "case_001_1"  # Slicer's: the list has the name already
+    assert landmarks.landmark_set().specimen == "case_001"
+
+
+@pytest.mark.parametrize("name", ["case", "case_001_left", "other_1"])
+def test_a_name_that_was_given_by_hand_stays(scene, name, tmp_path):
+    shutil.copy(SAMPLES / "example.ply", tmp_path / "case_001.ply")
+    model = slicer.util.loadModel(str(tmp_path / "case_001.ply"))
+
+    model.SetName(name)
+
+    assert name_of_scan(model) == name

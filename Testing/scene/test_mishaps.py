@@ -16,7 +16,6 @@ from PALNetLandmarksLib.landmark_list import LandmarkList
 from PALNetLandmarksLib.linking import find_lists, find_model
 from PALNetLandmarksLib.list_creation import create_list
 from PALNetLandmarksLib.list_storage import RECORD_NAME, write_text
-from PALNetLandmarksLib.model_scaling import scale_model
 from PALNetLandmarksLib.models import mesh_from_model
 
 Markups = slicer.vtkMRMLMarkupsNode
@@ -133,9 +132,3 @@ def test_detection_leaves_a_list_with_corrections_on_another_scan_alone(
     assert found.model_node is later
     assert "corrections on another scan" in run.remark
     np.testing.assert_array_equal(a_list.world_positions, before)
-
-
-def test_scaled_scan_keeps_its_own_list(a_list, a_face):
-    scale_model(a_face, 1.0)
-
-    assert [found.node for found in find_lists(a_face)] == [a_list.node]

@@ -12,7 +12,7 @@ from palnet.surface import read_mesh
 from palnet_scenes import SAMPLES
 from PALNetLandmarksLib.model_scaling import scale_model
 from PALNetLandmarksLib.models import mesh_from_model, state_of_model
-from PALNetLandmarksLib.surface_snap import SurfaceSnap
+from PALNetLandmarksLib.surface_snap import closest_point
 
 
 @pytest.fixture
@@ -68,9 +68,8 @@ def test_state_changes_with_points_and_place_only(a_quad, scene):
 
 
 def test_closest_point_follows_the_model(a_quad, scene):
-    snap = SurfaceSnap()
-    np.testing.assert_allclose(snap.closest_point(a_quad, (50, 60, 9)), (50, 60, 2))
-    np.testing.assert_allclose(snap.closest_point(a_quad, (-5, 60, 2)), (0, 60, 2))
+    np.testing.assert_allclose(closest_point(a_quad, (50, 60, 9)), (50, 60, 2))
+    np.testing.assert_allclose(closest_point(a_quad, (-5, 60, 2)), (0, 60, 2))
 
     parent = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
     matrix = vtk.vtkMatrix4x4()
@@ -78,11 +77,11 @@ def test_closest_point_follows_the_model(a_quad, scene):
     parent.SetMatrixTransformToParent(matrix)
     a_quad.SetAndObserveTransformNodeID(parent.GetID())
 
-    np.testing.assert_allclose(snap.closest_point(a_quad, (50, 60, 9)), (50, 60, 7))
+    np.testing.assert_allclose(closest_point(a_quad, (50, 60, 9)), (50, 60, 7))
 
 
 def test_closest_point_of_an_empty_model_is_the_point(scene):
     model = scene.AddNewNodeByClass("vtkMRMLModelNode", "Nothing")
 
-    assert SurfaceSnap().closest_point(model, (1.0, 2.0, 3.0)) == (1.0, 2.0, 3.0)
+    assert closest_point(model, (1.0, 2.0, 3.0)) == (1.0, 2.0, 3.0)
     assert slicer.mrmlScene is scene

@@ -11,9 +11,10 @@ import vtk
 from palnet.errors import UnitError
 from palnet.surface import Mesh, parse_unit
 from palnet_meshes import make_sphere
-from palnet_scenes import true_landmarks
+from palnet_scenes import SAMPLES, true_landmarks
 from PALNetLandmarksLib.detection import DetectionRun, ModelChangedError, create_empty_list
 from PALNetLandmarksLib.landmark_list import LandmarkList
+from PALNetLandmarksLib.linking import find_lists, lies_on
 from PALNetLandmarksLib.list_creation import create_list
 from PALNetLandmarksLib.list_storage import says_unit
 from PALNetLandmarksLib.model_scaling import SCALE_ATTRIBUTE, model_scale, scale_model
@@ -494,3 +495,17 @@ def test_scaling_can_be_taken_back(a_face):
 
     assert model_scale(a_face) == 1.0
     np.testing.assert_allclose(mesh_from_model(a_face).points, before, rtol=1e-6)
+
+
+def test_list_of_another_patient_is_not_taken_for_that_of_a_scan_in_meters(scene):
+    """It says no unit and lies 0.87 from the scan, which would be less than a millimeter."""
+    scan = slicer.util.loadModel(str(SAMPLES / "example.ply"))
+    scale_model(scan, 0.001)
+    scan.SetAttribute(SCALE_ATTRIBUTE, None)
+    truth = true_landmarks()
+    node = scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "Other patient")
+    for code, position in zip(truth.scheme.codes, truth.positions, strict=True):
+        node.AddControlPoint((np.nan_to_num(position) * 0.001 + 0.5).tolist(), code)
+
+    assert not lies_on(LandmarkList(node), scan)
+    assert find_lists(scan) == []

@@ -13,7 +13,7 @@ from PALNetLandmarksLib.camera import look_at, look_at_face
 from PALNetLandmarksLib.halo import Halo
 from PALNetLandmarksLib.list_creation import create_list
 from PALNetLandmarksLib.review import Review
-from PALNetLandmarksLib.surface_snap import SurfaceSnap
+from PALNetLandmarksLib.surface_snap import closest_point
 
 MISSING = N_LANDMARKS - 1
 
@@ -45,7 +45,7 @@ def aside(position, left, up):
 
 def distance_to_face(review, point):
     model = review.landmarks.model_node
-    return float(np.linalg.norm(np.array(SurfaceSnap().closest_point(model, point)) - point))
+    return float(np.linalg.norm(np.array(closest_point(model, point)) - point))
 
 
 def test_dragged_landmark_lies_on_the_face_and_is_corrected(a_seen_review, view):
@@ -67,9 +67,7 @@ def test_drag_ends_where_the_mouse_points(a_seen_review, view):
     index = index_of(a_seen_review, "sl")
     positions = a_seen_review.landmarks.world_positions
     target = np.array(
-        SurfaceSnap().closest_point(
-            a_seen_review.landmarks.model_node, positions[index] + [6, 0, 3]
-        )
+        closest_point(a_seen_review.landmarks.model_node, positions[index] + [6, 0, 3])
     )
 
     view.drag(positions[index], target)

@@ -13,7 +13,7 @@ from palnet_scenes import true_landmarks
 from PALNetLandmarksLib.camera import look_at_model
 from PALNetLandmarksLib.list_creation import create_list
 from PALNetLandmarksLib.panel.landmark_table import SHOW_DOUBTFUL, SHOW_MISSING, SHOW_UNREVIEWED
-from PALNetLandmarksLib.surface_snap import SurfaceSnap
+from PALNetLandmarksLib.surface_snap import closest_point
 
 # Long enough for what would happen by itself, where nothing should.
 A_MOMENT_MS = 500
@@ -68,7 +68,7 @@ def test_each_click_places_the_next_landmark(a_panel, view):
     truth = true_landmarks().positions[wanted]
     assert np.linalg.norm(found - truth, axis=1).max() < 3.0
     for point in found:
-        on_skin = np.array(SurfaceSnap().closest_point(landmarks.model_node, point))
+        on_skin = np.array(closest_point(landmarks.model_node, point))
         assert np.linalg.norm(on_skin - point) < 1e-3
     assert landmarks.status.count("corrected") == len(wanted)
     # One step each, so that a slip is taken back alone.

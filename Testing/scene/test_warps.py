@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scans and landmarks under a transform that bends them, as a registration gives it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import slicer
+import vtk
+from vtk.util.numpy_support import vtk_to_numpy
+
+from palnet.exchange import read_landmarks
+from palnet_scenes import true_landmarks
+from PALNetLandmarksLib.hand_over import export
+from PALNetLandmarksLib.models import state_of_model
+from PALNetLandmarksLib.surface_snap import closest_point
+
+
+@pytest.fixture
+def a_warp(scene):
+    """Moves each third landmark by a millimeter or two, and all between."""
+    rng, source, target = np.random.default_rng(0), vtk.vtkPoints(), vtk.vtkPoints()
+    for position in true_landmarks().positions[:-1:3]:
+        source.InsertNextPoint(*position)
+        target.InsertNextPoint(*(position + rng.normal(0, 2.0, 3)))
+    warp = vtk.vtkThinPlateSplineTransform()
+    warp.SetSourceLandmarks(source)
+    warp.SetTargetLandmarks(target)
+    warp.SetBasisToR()
+    node = scene.AddNewNodeByClass("vtkMRMLTransformNode", "Warp")
+    node.SetAndObserveTransformToParent(warp)
+    return node
+
+
+def test_export_under_a_warp_is_where_the_landmarks_are_seen(a_list, a_face, a_warp, tmp_path):
+    for node in (a_face, a_list.node):
+        node.SetAndObserveTransformNodeID(a_warp.GetID())
+
+    export(a_list, tmp_path / "face.csv", "csv", "RAS")
+
+    assert a_list.mm_per_world_unit == pytest.approx(1.0)
+    written = read_landmarks(tmp_path / "face.csv")
+    np.testing.assert_allclose(written.positions, a_list.world_positions, atol=1e-3)
+
+
+def test_unit_of_a_list_that_is_scaled_and_warped_is_that_of_the_scale(a_list, a_warp, scene):
+    scaling = vtk.vtkMatrix4x4()
+    for axis in range(3):
+        scaling.SetElement(axis, axis, 0.001)
+    parent = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    parent.SetMatrixTransformToParent(scaling)
+    a_warp.SetAndObserveTransformNodeID(parent.GetID())
+
+    a_list.node.SetAndObserveTransformNodeID(a_warp.GetID())
+
+    assert a_list.mm_per_world_unit == pytest.approx(1000.0, rel=0.3)
+
+
+def test_closest_point_follows_a_warp_that_changes_in_one_place(a_face, scene):
+    tip = true_landmarks().positions[3]
+    grid = vtk.vtkImageData()
+    grid.SetDimensions(9, 9, 9)
+    grid.SetSpacing(10, 10, 10)
+    grid.SetOrigin(*(tip - 40))
+    grid.AllocateScalars(vtk.VTK_DOUBLE, 3)
+    moves = vtk_to_numpy(grid.GetPointData().GetScalars())
+    moves[:] = 0.0
+    transform = slicer.vtkOrientedGridTransform()
+    transform.SetDisplacementGridData(grid)
+    node = scene.AddNewNodeByClass("vtkMRMLGridTransformNode", "Grid")
+    node.SetAndObserveTransformToParent(transform)
+    a_face.SetAndObserveTransformNodeID(node.GetID())
+    before, state = closest_point(a_face, tip), state_of_model(a_face)
+
+    moves[4 + 9 * 4 + 81 * 4] = (0, 8.0, 0)
+    grid.GetPointData().GetScalars().Modified()
+    grid.Modified()
+    transform.Modified()
+
+    assert state_of_model(a_face) != state
+    assert np.linalg.norm(np.subtract(closest_point(a_face, tip), before)) > 0.5
