@@ -30,6 +30,7 @@ from PALNetLandmarksLib.list_storage import (
     written_by_program,
 )
 from PALNetLandmarksLib.models import name_of_scan, to_local, world_matrix
+from PALNetLandmarksLib.record_beside import read_record_beside
 
 MODEL_REFERENCE = "PALNet.Model"
 
@@ -322,8 +323,8 @@ class LandmarkList:
             return
         rows = [None if np.isnan(row).any() else row.tolist() for row in self.positions]
         errors = np.nan_to_num(self.expected_errors, nan=UNKNOWN_ERROR).tolist()
-        record = {"detected": rows, "detected_error_mm": errors, "mm_per_unit": self.mm_per_unit}
-        write_record(self.node, record)
+        own = {"detected": rows, "detected_error_mm": errors, "mm_per_unit": self.mm_per_unit}
+        write_record(self.node, {**read_record_beside(self), **own})
 
     def link_model(self, model_node):
         """Tie the list to a model: reference and place in the hierarchy.

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `palnet detect` wrote beside a point list: how the detection came about, and its pose."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from palnet.exchange import stem_of
+
+# Files hold six digits.
+_SAME_ERROR_MM = 1e-3
+_KEPT = ("specimen", "quality", "findings", "provenance")
+
+
+def read_record_beside(landmarks):
+    """Read ``<stem>.palnet.json`` beside the file of a list, if it is of these landmarks.
+
+    Parameters
+    ----------
+    landmarks : LandmarkList
+        A list that was read from a file and not yet edited.
+
+    Returns
+    -------
+    dict
+        As `LandmarkList.set_detection` writes it, but for the detected positions; empty where
+        there is no such file, or it tells of other landmarks.
+    """
+    storage = landmarks.node.GetStorageNode()
+    if storage is None or not storage.GetFileName():
+        return {}
+    path = Path(storage.GetFullNameFromFileName())
+    try:
+        text = path.with_name(f"{stem_of(path)}.palnet.json").read_text(encoding="utf-8")
+        found = json.loads(text)
+        if not _is_of(found["landmarks"], landmarks):
+            return {}
+        face_from_list = _face_from_list(found)
+        return {**{key: found[key] for key in _KEPT}, "face_from_list": face_from_list.tolist()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}  # absent or damaged: the list is good without it
+
+
+def _is_of(rows, landmarks):
+    """Whether a record names these landmarks with these expected errors."""
+    told = {row["code"]: row["expected_error_mm"] for row in rows}
+    if list(told) != list(landmarks.scheme.codes):
+        return False
+    errors = np.array(list(told.values()), dtype=float)
+    return np.allclose(errors, landmarks.expected_errors, atol=_SAME_ERROR_MM, equal_nan=True)
+
+
+def _face_from_list(record):
+    """The pose on a list's own coordinates, which are RAS in the unit of the list."""
+    pose = np.array(record["face_from_scan_mm"], dtype=float).reshape(4, 4)
+    # The pose is on the axes of the scan's file. Where landmarks were written along others, the
+    # record does not tell them: LPS, which all files are that do not say otherwise.
+    space = record["space"] if record["frame"] == "file" else "LPS"
+    sign = {"LPS": -1.0, "RAS": 1.0}[space]
+    unit = float(record["mm_per_unit"])
+    return pose @ np.diag([sign * unit, sign * unit, unit, 1.0])

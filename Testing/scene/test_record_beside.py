@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A list that `palnet detect` wrote knows in the panel what one of the panel knows."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import slicer
+
+from palnet.cli import main
+from palnet.face.similarity import apply_similarity, rotation_angle_deg
+from palnet.model import read_model
+from palnet.surface import read_mesh, write_ply
+from palnet_scenes import SAMPLES, face_from_world
+from PALNetLandmarksLib.landmark_list import LandmarkList
+
+
+@pytest.fixture(scope="module")
+def detected(tmp_path_factory):
+    """The files of detections, by the frame that was asked for and the unit of the scan."""
+    folder = tmp_path_factory.mktemp("detected")
+    mesh = read_mesh(SAMPLES / "example.ply")
+    for unit, factor in (("mm", 1.0), ("m", 1e-3)):
+        scan = folder / f"face_{unit}.ply"
+        write_ply(replace(mesh, points=mesh.points * factor), scan)
+        for frame in ("file", "lps", "ras"):
+            output = str(folder / frame)
+            given = ["detect", str(scan), "-o", output, "--format", "mrk.json", "--frame", frame]
+            assert main(given) == 0
+    return folder
+
+
+def load(path):
+    return LandmarkList(slicer.util.loadMarkups(str(path)))
+
+
+@pytest.mark.parametrize("unit", ["mm", "m"])
+@pytest.mark.parametrize("frame", ["file", "lps", "ras"])
+def test_pose_and_origin_of_a_detection_come_along(frame, unit, detected, scene):
+    landmarks = load(detected / frame / f"face_{unit}.mrk.json")
+
+    record = landmarks.record
+    pose = np.array(record["face_from_list"])
+    assert rotation_angle_deg(pose, face_from_world()) < 5
+    in_face_mm = apply_similarity(pose, landmarks.positions)
+    off_mm = np.linalg.norm(in_face_mm - read_model().atlas.landmark_mean_mm, axis=1)
+    assert np.nanmedian(off_mm) < 10
+    assert record["provenance"]["model_sha256"] == read_model().sha256
+    assert record["quality"]["verdict"] in ("good", "check")
+    assert "detected" in record
+
+
+@pytest.mark.parametrize("damage", ["absent", "empty", "other errors", "other codes", "no pose"])
+def test_list_is_taken_without_a_record_that_is_not_its_own(damage, detected, scene, tmp_path):
+    for name in ("face_mm.mrk.json", "face_mm.palnet.json"):
+        (tmp_path / name).write_bytes((detected / "file" / name).read_bytes())
+    path = tmp_path / "face_mm.palnet.json"
+    record = json.loads(path.read_text("utf-8"))
+    if damage == "other errors":
+        record["landmarks"][3]["expected_error_mm"] = 9.0
+    elif damage == "other codes":
+        record["landmarks"].reverse()
+    elif damage == "no pose":
+        del record["face_from_scan_mm"]
+    path.write_text("" if damage == "empty" else json.dumps(record), encoding="utf-8")
+    if damage == "absent":
+        path.unlink()
+
+    landmarks = load(tmp_path / "face_mm.mrk.json")
+
+    assert set(landmarks.record) == {"detected", "detected_error_mm", "mm_per_unit"}
+    assert landmarks.status.count("detected") > 45
