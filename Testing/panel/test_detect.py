@@ -19,7 +19,8 @@ from palnet_scenes import SAMPLES, true_landmarks
 from PALNetLandmarksLib.landmark_list import LandmarkList
 from PALNetLandmarksLib.list_creation import create_list
 from PALNetLandmarksLib.model_scaling import scale_model
-from PALNetLandmarksLib.scan_unit import CHOICE_ATTRIBUTE, unit_of
+from PALNetLandmarksLib.models import mesh_from_model
+from PALNetLandmarksLib.scan_unit import CHOICE_ATTRIBUTE, find_unit
 
 
 @pytest.fixture
@@ -595,7 +596,7 @@ def test_logic_names_a_list_that_it_cannot_write_to(a_panel, a_face, scene):
 
 def test_a_script_says_the_unit_of_a_scan_and_takes_it_back(a_panel, a_face):
     a_panel.logic.chooseUnit(a_face, "in")
-    assert unit_of(a_face).unit.name == "in"
+    assert find_unit(a_face, mesh_from_model(a_face)).unit.name == "in"
 
     a_panel.logic.chooseUnit(a_face, "")
-    assert unit_of(a_face).unit.name == "mm"
+    assert find_unit(a_face, mesh_from_model(a_face)).unit.name == "mm"
