@@ -19,8 +19,7 @@ from palnet_scenes import SAMPLES, true_landmarks
 from PALNetLandmarksLib.landmark_list import LandmarkList
 from PALNetLandmarksLib.list_creation import create_list
 from PALNetLandmarksLib.model_scaling import scale_model
-from PALNetLandmarksLib.models import mesh_from_model
-from PALNetLandmarksLib.scan_unit import CHOICE_ATTRIBUTE, find_unit
+from PALNetLandmarksLib.scan_unit import CHOICE_ATTRIBUTE, chosen_unit
 
 
 @pytest.fixture
@@ -596,7 +595,7 @@ def test_logic_names_a_list_that_it_cannot_write_to(a_panel, a_face, scene):
 
 def test_a_script_says_the_unit_of_a_scan_and_takes_it_back(a_panel, a_face):
     a_panel.logic.chooseUnit(a_face, "in")
-    assert find_unit(a_face, mesh_from_model(a_face)).unit.name == "in"
+    assert chosen_unit(a_face).name == "in"
 
     a_panel.logic.chooseUnit(a_face, "")
-    assert find_unit(a_face, mesh_from_model(a_face)).unit.name == "mm"
+    assert chosen_unit(a_face) is None
