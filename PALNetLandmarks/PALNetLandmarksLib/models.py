@@ -13,9 +13,10 @@ from vtk.util.numpy_support import vtk_to_numpy
 
 from palnet.errors import MeshError
 from palnet.surface import Mesh, Unit, inspect_surface, leave_out_interior, prepare_surface
+from PALNetLandmarksLib.list_state import scale_of
 
-# Beyond a quarter more or less it is the unit that a transform changes.
-_WARP_LOG_SCALE = 0.25
+# Between these a warp scales a face; beyond them it is the unit that a transform changes.
+_NO_UNIT = 0.8, 1.25
 
 
 def check_model_node(node):
@@ -97,9 +98,8 @@ def world_matrix(node):
     matrix = np.eye(4)
     for column, unit in enumerate(np.eye(3)):
         matrix[:3, column] = np.array(transform.TransformPoint(tuple(unit))) - origin
-    scale = float(np.cbrt(np.linalg.det(matrix[:3, :3])))
-    if _is_warped(node) and abs(np.log(abs(scale) or 1.0)) < _WARP_LOG_SCALE:
-        matrix[:3, :3] /= scale
+    if _is_warped(node) and _NO_UNIT[0] < scale_of(matrix) < _NO_UNIT[1]:
+        matrix[:3, :3] /= scale_of(matrix)
     matrix[:3, 3] = origin
     return matrix
 

@@ -12,7 +12,7 @@ from vtk.util.numpy_support import vtk_to_numpy
 from palnet.exchange import read_landmarks
 from palnet_scenes import true_landmarks
 from PALNetLandmarksLib.hand_over import export
-from PALNetLandmarksLib.models import state_of_model
+from PALNetLandmarksLib.models import state_of_model, world_matrix
 from PALNetLandmarksLib.surface_snap import closest_point
 
 
@@ -54,6 +54,19 @@ def test_unit_of_a_list_that_is_scaled_and_warped_is_that_of_the_scale(a_list, a
     a_list.node.SetAndObserveTransformNodeID(a_warp.GetID())
 
     assert a_list.mm_per_world_unit == pytest.approx(1000.0, rel=0.3)
+
+
+@pytest.mark.parametrize("mirrored", [1.0, -1.0])
+def test_a_warp_that_mirrors_does_so_in_its_matrix_as_well(mirrored, a_face, a_warp, scene):
+    mirror = vtk.vtkMatrix4x4()
+    mirror.SetElement(0, 0, mirrored)
+    parent = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    parent.SetMatrixTransformToParent(mirror)
+    a_warp.SetAndObserveTransformNodeID(parent.GetID())
+
+    a_face.SetAndObserveTransformNodeID(a_warp.GetID())
+
+    assert np.linalg.det(world_matrix(a_face)[:3, :3]) == pytest.approx(mirrored)
 
 
 def test_closest_point_follows_a_warp_that_changes_in_one_place(a_face, scene):

@@ -48,7 +48,7 @@ def leave_out_interior(mesh: Mesh) -> Mesh:
     The search for the face samples the whole surface, and the network what lies near a landmark.
     With skull, brain and airways among that, three of eight poses of two real heads were refused,
     and landmarks moved by 1 mm from pose to pose; without it none, and 0.3 mm
-    (``benchmarks.mr_heads``).
+    (``benchmarks.mr_heads`` measures the latter).
 
     Parameters
     ----------
