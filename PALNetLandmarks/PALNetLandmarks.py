@@ -73,7 +73,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui = None
         self._parameterLink = None
         self._shortcuts = None
-        self._shown = self._startedFrom = (None, None)
+        self._shown = self._startedFrom = self._inView = (None, None)
         self._beforeImport = None
         self._isTurning = self._isListDue = False
 
@@ -114,7 +114,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.follower = Follower(self.onMovedElsewhere)
         self.reviewSection = ReviewSection(
             self.ui,
-            self.logic.findPicture,
+            self.resourcePath,
             self.onLandmarksChanged,
             lambda: qt.QTimer.singleShot(0, self.onListBroken),
         )
@@ -209,15 +209,17 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def watchLists(self):
         """Follow all lists of the scene."""
+        from PALNetLandmarksLib.linking import all_lists, find_model
+
         self._isListDue = False
         isHalf = slicer.mrmlScene.IsImporting() or slicer.mrmlScene.IsClosing()
         if self.ui is None or isHalf:
             return
         scan, shown = self._shown
-        new = self.reviewSection.watch(self.logic.allLists(self.reviewSection.watched))
+        new = self.reviewSection.watch(all_lists(slicer.mrmlScene, self.reviewSection.watched))
         if scan is not None and shown is None:
             # A list that was loaded after its scan: nobody has chosen to go without it.
-            mine = [found.node for found in new if self.logic.isListOf(found, scan)]
+            mine = [found.node for found in new if find_model(found) is scan]
             if mine and mine[-1].GetStorageNode() is not None:
                 self._parameterNode.landmarks = mine[-1]
 
@@ -225,21 +227,26 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onNodeAboutToBeRemoved(self, _scene, _event, node):
         """Let go of a scan or list that is deleted."""
         self._parameterLink.let_go_of(node)
+        if node in self._inView:
+            self._inView = (None, None)
 
     def initializeParameterNode(self):
-        """Turn to the parameter node of the scene."""
+        """Turn to the parameter node of the scene; what it selects is shown or hidden as it is."""
         self._parameterLink.turn_to(self.logic.getParameterNode())
+        self._inView = (self._parameterNode.scan, self._parameterNode.landmarks)
         self.onParameterNodeModified()
 
     def onParameterNodeModified(self, *_args):
         """Follow the selection: a scan brings its list, a list brings its scan."""
+        from PALNetLandmarksLib.selection import match_selection
+
         if slicer.mrmlScene.IsImporting() or slicer.mrmlScene.IsClosing():
             return  # half a scene has neither; the end of its import brings us back
         self.trainedModelSection.show(
             self._parameterNode.trainedModel, self._parameterNode.trainedModelHash
         )
         scan, landmarks = self._parameterNode.scan, self._parameterNode.landmarks
-        chosenScan, chosenLandmarks = self.logic.matchSelection(scan, landmarks, self._shown)
+        chosenScan, chosenLandmarks = match_selection(scan, landmarks, self._shown)
         if (chosenScan, chosenLandmarks) == self._shown and (scan, landmarks) == self._shown:
             return
         self._shown = (chosenScan, chosenLandmarks)
@@ -247,14 +254,22 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.showSelection()
 
     def showSelection(self):
-        """Show the selected scan and list in all sections."""
+        """Show the selected scan and list in all sections, and in the views."""
+        from PALNetLandmarksLib.list_opening import open_list
+        from PALNetLandmarksLib.selection import remember_list, show_instead
+
         scan, node = (None, None) if self._parameterNode is None else self._shown
         self._shown = (scan, node)
+        if scan is not None and self._inView != self._shown:
+            show_instead(self._inView[0], scan, node)
+            self._inView = self._shown
         self.follower.follow(scan, node)
         self.inputSection.show(scan)
         self.detectionSection.allow(scan is not None)
         self.ui.byHandButton.setEnabled(scan is not None)
-        landmarks, problem = self.logic.openList(node)
+        landmarks, problem = open_list(node)
+        if landmarks is not None:
+            remember_list(landmarks)
         self.detectionSection.show(landmarks, problem)
         self.watchLists()
         self.reviewSection.show(landmarks, snap_to_surface=self.ui.snapCheckBox.checked)
@@ -262,11 +277,13 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.handOverSection.show(self.reviewSection.review)
 
     def selectScan(self, modelNode):
-        """Turn the panel to a scan, and the views to its front."""
+        """Turn the panel to a scan, and bring it into the 3D views."""
+        from PALNetLandmarksLib.camera import look_at_model
+
         self._shown = (None, None)
         self._parameterNode.scan = modelNode
         self.onParameterNodeModified()
-        self.logic.showWhole(modelNode)
+        look_at_model(modelNode)
 
     def startDetection(self):
         """Start a detection of the selected scan into the selected list."""
@@ -301,20 +318,28 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onFound(self, landmarks):
         """Show what a detection has found, unless the user has gone on to another scan or list."""
+        from PALNetLandmarksLib.camera import look_at_face
+        from PALNetLandmarksLib.selection import remember_list
+
+        remember_list(landmarks)
+        if self._shown[0] not in (None, landmarks.model_node):
+            landmarks.node.SetDisplayVisibility(False)  # as its scan is
         if self._shown[0] is not landmarks.model_node or self._shown != self._startedFrom:
             return
         self._shown = (landmarks.model_node, landmarks.node)
         self._parameterNode.scan, self._parameterNode.landmarks = self._shown
         self.showSelection()
         if self.parent.isEntered:
-            self.logic.lookFromFront(landmarks)
+            look_at_face(landmarks)
 
     def onLandmarksChanged(self):
         """Drop what no longer holds after a correction, or when the unit was chosen."""
+        from PALNetLandmarksLib.scan_unit import adopt_unit
+
         self.measurementSection.clear()
         self.handOverSection.refresh()
         if self.reviewSection.review is not None:
-            self.logic.adoptUnit(self.reviewSection.review.landmarks)
+            adopt_unit(self.reviewSection.review.landmarks)
         self.inputSection.show(self._shown[0])
 
     def onMovedElsewhere(self):
@@ -407,56 +432,6 @@ class PALNetLandmarksLogic(ScriptedLoadableModuleLogic):
         from PALNetLandmarksLib.scan_unit import choose_unit
 
         choose_unit(modelNode, unit)
-
-    def adoptUnit(self, landmarks):
-        """Give a list that was placed by hand the unit of its scan, if it has none of its own."""
-        from PALNetLandmarksLib.scan_unit import adopt_unit
-
-        adopt_unit(landmarks)
-
-    def matchSelection(self, modelNode, markupsNode, shown):
-        """Let the newer of the two choices decide: a scan brings its list, a list its scan."""
-        from PALNetLandmarksLib.linking import match_selection
-
-        return match_selection(modelNode, markupsNode, shown)
-
-    def isListOf(self, landmarks, modelNode):
-        """Tell whether landmarks lie on a model, and link them if so."""
-        from PALNetLandmarksLib.linking import find_model
-
-        return find_model(landmarks) is modelNode
-
-    def allLists(self, but=()):
-        """Give all lists of landmarks of the scene, but those of some nodes."""
-        from PALNetLandmarksLib.linking import all_lists
-
-        return all_lists(slicer.mrmlScene, but)
-
-    def openList(self, markupsNode):
-        """Give the landmarks of a point list, and what is wrong with it if it holds none."""
-        from PALNetLandmarksLib.list_opening import open_list
-
-        return open_list(markupsNode)
-
-    def showWhole(self, modelNode):
-        """Bring the whole model into the 3D views."""
-        from PALNetLandmarksLib.camera import look_at_model
-
-        look_at_model(modelNode)
-
-    def lookFromFront(self, landmarks):
-        """Turn the 3D views to the front of the face."""
-        from PALNetLandmarksLib.camera import look_at_face
-
-        look_at_face(landmarks)
-
-    def findPicture(self, schemeName, code):
-        """Give the path of a landmark's reference picture, or None if there is none."""
-        from pathlib import Path
-
-        folder = Path(__file__).parent / "Resources" / "Landmarks" / schemeName
-        path = folder / f"landmark_{code}.png"  # Windows takes no file of the name prn.png
-        return path if path.exists() else None
 
 
 class PALNetLandmarksTest(ScriptedLoadableModuleTest):

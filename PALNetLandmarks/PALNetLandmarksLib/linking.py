@@ -156,29 +156,3 @@ def all_lists(scene, but=()):
     nodes = slicer.util.getNodesByClass(LIST_CLASS, scene)
     ours = (node for node in nodes if node not in but and is_landmark_list(node))
     return [LandmarkList(node) for node in ours if not may_be_any_list(node)]
-
-
-def match_selection(model_node, list_node, shown):
-    """Let the newer of two choices decide: a scan brings its list, a list brings its scan.
-
-    Parameters
-    ----------
-    model_node : vtkMRMLModelNode or None
-        The scan that is selected now.
-    list_node : vtkMRMLMarkupsFiducialNode or None
-        The list that is selected now.
-    shown : tuple
-        The two that were selected before.
-
-    Returns
-    -------
-    tuple
-        The scan and the list to show.
-    """
-    if model_node is not shown[0] and model_node is not None:
-        lists = [found.node for found in find_lists(model_node)]
-        if list_node not in lists:
-            list_node = lists[-1] if lists else None  # the newest: the one worked on last
-    elif list_node is not shown[1] and is_landmark_list(list_node):
-        model_node = find_model(LandmarkList(list_node)) or model_node
-    return model_node, list_node

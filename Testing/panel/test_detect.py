@@ -17,6 +17,7 @@ from palnet.exchange import read_landmarks, write_landmarks
 from palnet_panel import click, detect, wait_while
 from palnet_scenes import SAMPLES, true_landmarks
 from PALNetLandmarksLib.landmark_list import LandmarkList
+from PALNetLandmarksLib.linking import find_lists
 from PALNetLandmarksLib.list_creation import create_list
 from PALNetLandmarksLib.model_scaling import scale_model
 from PALNetLandmarksLib.scan_unit import CHOICE_ATTRIBUTE, chosen_unit
@@ -311,14 +312,6 @@ def test_warning_stands_beside_a_canceled_detection(a_panel, a_face):
     assert "The face has " in a_panel.ui.statusLabel.text
 
 
-def test_newest_list_of_a_scan_comes_with_it(a_panel, a_list, a_face):
-    newest = create_list(a_face.GetScene(), a_list.scheme, a_face, "Second look")
-
-    a_panel.ui.scanSelector.setCurrentNode(a_face)
-
-    assert a_panel.ui.landmarksSelector.currentNode() is newest.node
-
-
 @pytest.mark.parametrize("is_deleted", [False, True])
 def test_running_detection_can_be_canceled_without_its_scan(a_panel, a_face, scene, is_deleted):
     ui = a_panel.ui
@@ -522,8 +515,28 @@ def test_detection_that_ends_late_leaves_the_user_where_he_is(a_panel, a_face, s
     wait_while(lambda: a_panel.detectionSection.is_running)
 
     assert a_panel.ui.scanSelector.currentNode() is other
+    (found,) = find_lists(a_face)
+    assert not found.node.GetDisplayVisibility()
     a_panel.ui.scanSelector.setCurrentNode(a_face)
+    assert a_panel.ui.landmarksSelector.currentNode() is found.node
     assert a_panel.ui.landmarkTable.rowCount == 50
+    assert found.node.GetDisplayVisibility()
+
+
+def test_list_that_ends_late_is_the_one_the_scan_comes_back_with(a_panel, a_list, a_face, scene):
+    other = scene.AddNewNodeByClass("vtkMRMLModelNode", "Other")
+    other.SetAndObservePolyData(a_face.GetPolyData())
+    a_panel.ui.landmarksSelector.setCurrentNode(a_list.node)
+    a_panel.ui.landmarksSelector.setCurrentNode(None)
+    click(a_panel.ui.detectButton)
+
+    a_panel.ui.scanSelector.setCurrentNode(other)
+    wait_while(lambda: a_panel.detectionSection.is_running)
+    create_list(scene, a_list.scheme, a_face, "By a script")
+    a_panel.ui.scanSelector.setCurrentNode(a_face)
+
+    _, found, _ = find_lists(a_face)
+    assert a_panel.ui.landmarksSelector.currentNode() is found.node
 
 
 def test_list_that_palnet_detect_wrote_is_taken_up_whole(a_panel, a_face, tmp_path):

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import qt
@@ -11,7 +13,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
 from palnet.preview import GOOD_MM
-from palnet_scenes import N_LANDMARKS, SAMPLES, a_record, true_landmarks
+from palnet_scenes import N_LANDMARKS
 from PALNetLandmarksLib.list_creation import create_list
 from PALNetLandmarksLib.panel.landmark_table import (
     BY_ERROR,
@@ -202,10 +204,10 @@ def test_definition_and_picture_of_the_selected_landmark(a_panel, a_list):
 
 
 def test_every_landmark_has_a_picture_of_its_own(a_panel, a_list):
-    paths = [a_panel.logic.findPicture("palnet50", code) for code in a_list.scheme.codes]
+    names = [f"Landmarks/palnet50/landmark_{code}.png" for code in a_list.scheme.codes]
+    paths = [Path(a_panel.resourcePath(name)) for name in names]
 
     assert len({path.read_bytes() for path in paths}) == N_LANDMARKS
-    assert a_panel.logic.findPicture("palnet50", "nothing") is None
 
 
 def test_mark_missing_restore_and_undo(a_panel, a_list):
@@ -425,84 +427,6 @@ def test_corrections_made_elsewhere_show_in_the_table(a_panel, a_list):
 
     assert cell(a_panel, 5, STATUS) == "corrected"
     assert a_panel.ui.reviewedLabel.text == "1 of 50 reviewed"
-
-
-@pytest.fixture
-def three_scans(a_panel, a_list, a_face, scene):
-    """Scans of three people, each with a list; the second one is selected."""
-    faces = [a_face]
-    for name in ("Face of B", "Face of C"):
-        other = slicer.util.loadModel(str(SAMPLES / "example.ply"))
-        other.SetName(name)
-        faces.append(other)
-    lists = [a_list]
-    for face in faces[1:]:
-        lists.append(create_list(scene, a_list.scheme, face, f"{face.GetName()} landmarks"))
-        lists[-1].set_detection(true_landmarks(), a_record())
-    a_panel.ui.scanSelector.setCurrentNode(faces[1])
-    return faces, [each.node for each in lists]
-
-
-@pytest.mark.parametrize("selected", range(3))
-def test_deleted_scan_brings_no_other_person(a_panel, three_scans, scene, selected):
-    """The selectors of Slicer turn to the next node when the one selected goes."""
-    faces, lists = three_scans
-    a_panel.ui.scanSelector.setCurrentNode(faces[selected])
-
-    scene.RemoveNode(faces[selected])
-    qt.QApplication.processEvents()
-
-    assert a_panel.ui.scanSelector.currentNode() is None
-    assert a_panel.ui.landmarksSelector.currentNode() is lists[selected]
-    assert a_panel.ui.landmarkTable.rowCount == 50
-
-
-@pytest.mark.parametrize("selected", range(3))
-def test_deleted_list_brings_no_other_person(a_panel, three_scans, scene, selected):
-    faces, lists = three_scans
-    a_panel.ui.scanSelector.setCurrentNode(faces[selected])
-
-    scene.RemoveNode(lists[selected])
-    qt.QApplication.processEvents()
-
-    assert a_panel.ui.landmarksSelector.currentNode() is None
-    assert a_panel.ui.scanSelector.currentNode() is faces[selected]
-    assert a_panel.ui.landmarkTable.rowCount == 0
-
-
-def test_deleted_scan_that_is_not_selected_changes_nothing(a_panel, three_scans, scene):
-    faces, lists = three_scans
-
-    scene.RemoveNode(faces[0])
-    scene.RemoveNode(lists[2])
-    qt.QApplication.processEvents()
-
-    assert a_panel.ui.scanSelector.currentNode() is faces[1]
-    assert a_panel.ui.landmarksSelector.currentNode() is lists[1]
-
-
-def test_choice_of_a_node_of_the_same_name_is_taken(a_panel, three_scans):
-    """Qt 6 tells no change of a selector whose text stays; it tells that a row was chosen."""
-    faces, lists = three_scans
-    selector = a_panel.ui.scanSelector
-
-    selector.blockSignals(True)
-    selector.setCurrentNode(faces[2])
-    selector.blockSignals(False)
-    selector.nodeActivated.emit(faces[2])
-
-    assert a_panel._parameterNode.scan is faces[2]
-    assert a_panel.ui.landmarksSelector.currentNode() is lists[2]
-
-
-def test_what_a_script_chooses_is_shown(a_panel, three_scans):
-    """By a wrapper of its own, as `logic.getParameterNode` gives."""
-    faces, lists = three_scans
-
-    a_panel.logic.getParameterNode().scan = faces[2]
-
-    assert a_panel.ui.scanSelector.currentNode() is faces[2]
-    assert a_panel.ui.landmarksSelector.currentNode() is lists[2]
 
 
 def test_entering_again_connects_nothing_anew(a_panel, a_list, monkeypatch):

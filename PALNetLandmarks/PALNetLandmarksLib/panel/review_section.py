@@ -32,16 +32,16 @@ class ReviewSection:
     ----------
     ui : object
         The widgets of the panel, by name.
-    find_picture : callable
-        Gives the path of the reference picture of a scheme's landmark, or None.
+    resource_path : callable
+        Gives the path of a file among the module's resources.
     on_change : callable
         Called after every change of a landmark.
     on_broken : callable
         Called when the list that is shown holds other points by now.
     """
 
-    def __init__(self, ui, find_picture, on_change, on_broken):
-        self._ui, self._find_picture = ui, find_picture
+    def __init__(self, ui, resource_path, on_change, on_broken):
+        self._ui, self._resource_path = ui, resource_path
         self._on_change, self._on_broken = on_change, on_broken
         self.review, self._halo = None, None
         self._reviews, self._moved_elsewhere = {}, {}
@@ -388,7 +388,8 @@ class ReviewSection:
         definition = scheme.landmarks[index]
         text = f"{definition.name} ({definition.code})\n{definition.definition}"
         self._ui.definitionLabel.setText(text)
-        picture = self._find_picture(scheme.name, definition.code)
-        self._ui.pictureLabel.setVisible(picture is not None)
-        if picture is not None:
-            self._ui.pictureLabel.setPixmap(qt.QPixmap(str(picture)))
+        # Windows takes no file of the name prn.png.
+        name = f"Landmarks/{scheme.name}/landmark_{definition.code}.png"
+        picture = qt.QPixmap(self._resource_path(name))
+        self._ui.pictureLabel.setVisible(not picture.isNull())
+        self._ui.pictureLabel.setPixmap(picture)

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which scan and list the panel is about, and what of them the views show."""
+
+from __future__ import annotations
+
+import pytest
+import qt
+import slicer
+
+from palnet_scenes import SAMPLES, a_record, true_landmarks
+from PALNetLandmarksLib.list_creation import create_list
+
+
+@pytest.fixture
+def a_panel(panel_factory, a_list):
+    panel = panel_factory()
+    panel.ui.landmarksSelector.setCurrentNode(a_list.node)
+    return panel
+
+
+@pytest.fixture
+def three_scans(a_panel, a_list, a_face, scene):
+    """Scans of three people, each with a list; the second one is selected."""
+    faces = [a_face]
+    for name in ("Face of B", "Face of C"):
+        other = slicer.util.loadModel(str(SAMPLES / "example.ply"))
+        other.SetName(name)
+        faces.append(other)
+    lists = [a_list]
+    for face in faces[1:]:
+        lists.append(create_list(scene, a_list.scheme, face, f"{face.GetName()} landmarks"))
+        lists[-1].set_detection(true_landmarks(), a_record())
+    a_panel.ui.scanSelector.setCurrentNode(faces[1])
+    return faces, [each.node for each in lists]
+
+
+@pytest.mark.parametrize("selected", range(3))
+def test_deleted_scan_brings_no_other_person(a_panel, three_scans, scene, selected):
+    """The selectors of Slicer turn to the next node when the one selected goes."""
+    faces, lists = three_scans
+    a_panel.ui.scanSelector.setCurrentNode(faces[selected])
+
+    scene.RemoveNode(faces[selected])
+    qt.QApplication.processEvents()
+
+    assert a_panel.ui.scanSelector.currentNode() is None
+    assert a_panel.ui.landmarksSelector.currentNode() is lists[selected]
+    assert a_panel.ui.landmarkTable.rowCount == 50
+
+
+@pytest.mark.parametrize("selected", range(3))
+def test_deleted_list_brings_no_other_person(a_panel, three_scans, scene, selected):
+    faces, lists = three_scans
+    a_panel.ui.scanSelector.setCurrentNode(faces[selected])
+
+    scene.RemoveNode(lists[selected])
+    qt.QApplication.processEvents()
+
+    assert a_panel.ui.landmarksSelector.currentNode() is None
+    assert a_panel.ui.scanSelector.currentNode() is faces[selected]
+    assert a_panel.ui.landmarkTable.rowCount == 0
+
+
+def test_deleted_scan_that_is_not_selected_changes_nothing(a_panel, three_scans, scene):
+    faces, lists = three_scans
+
+    scene.RemoveNode(faces[0])
+    scene.RemoveNode(lists[2])
+    qt.QApplication.processEvents()
+
+    assert a_panel.ui.scanSelector.currentNode() is faces[1]
+    assert a_panel.ui.landmarksSelector.currentNode() is lists[1]
+
+
+def test_choice_of_a_node_of_the_same_name_is_taken(a_panel, three_scans):
+    """Qt 6 tells no change of a selector whose text stays; it tells that a row was chosen."""
+    faces, lists = three_scans
+    selector = a_panel.ui.scanSelector
+
+    selector.blockSignals(True)
+    selector.setCurrentNode(faces[2])
+    selector.blockSignals(False)
+    selector.nodeActivated.emit(faces[2])
+
+    assert a_panel._parameterNode.scan is faces[2]
+    assert a_panel.ui.landmarksSelector.currentNode() is lists[2]
+
+
+def test_what_a_script_chooses_is_shown(a_panel, three_scans):
+    """By a wrapper of its own, as `logic.getParameterNode` gives."""
+    faces, lists = three_scans
+
+    a_panel.logic.getParameterNode().scan = faces[2]
+
+    assert a_panel.ui.scanSelector.currentNode() is faces[2]
+    assert a_panel.ui.landmarksSelector.currentNode() is lists[2]
+
+
+def test_newest_list_of_a_scan_comes_with_it(panel_factory, a_list, a_face):
+    newest = create_list(a_face.GetScene(), a_list.scheme, a_face, "Second look")
+
+    a_panel = panel_factory()
+    a_panel.ui.scanSelector.setCurrentNode(a_face)
+
+    assert a_panel.ui.landmarksSelector.currentNode() is newest.node
+
+
+def test_scan_comes_back_with_the_list_worked_on_last(a_panel, three_scans, a_list, tmp_path):
+    """Also in another session; a list that was deleted since is not awaited."""
+    faces, lists = three_scans
+    second = create_list(a_list.node.GetScene(), a_list.scheme, faces[0], "Second look")
+    for node in (second.node, lists[0]):
+        a_panel.ui.landmarksSelector.setCurrentNode(node)
+
+    a_panel.ui.scanSelector.setCurrentNode(faces[1])
+    a_panel.ui.scanSelector.setCurrentNode(faces[0])
+    assert a_panel.ui.landmarksSelector.currentNode() is lists[0]
+
+    a_panel.ui.scanSelector.setCurrentNode(faces[1])
+    path = str(tmp_path / "scene.mrb")
+    assert slicer.util.saveScene(path, properties={})
+    slicer.mrmlScene.Clear(False)
+    slicer.util.loadScene(path, properties={})
+    qt.QApplication.processEvents()
+    a_panel.ui.scanSelector.setCurrentNode(slicer.util.getNode("Face"))
+    assert a_panel.ui.landmarksSelector.currentNode() is slicer.util.getNode("Face landmarks")
+
+    a_panel.ui.scanSelector.setCurrentNode(slicer.util.getNode("Face of B"))
+    slicer.mrmlScene.RemoveNode(slicer.util.getNode("Face landmarks"))
+    a_panel.ui.scanSelector.setCurrentNode(slicer.util.getNode("Face"))
+    assert a_panel.ui.landmarksSelector.currentNode() is slicer.util.getNode("Second look")
+
+
+def on_view(nodes):
+    return [bool(node.GetDisplayVisibility()) for node in nodes]
+
+
+def test_views_show_one_scan_at_a_time(a_panel, three_scans):
+    """Scans of one camera lie in one place: two of them on view are two faces in one."""
+    faces, lists = three_scans
+    # The first is shown by the fixture, and was left for the second; the third nobody chose yet.
+    assert on_view(faces) == on_view(lists) == [False, True, True]
+
+    a_panel.ui.scanSelector.setCurrentNode(faces[2])
+    assert on_view(faces) == on_view(lists) == [False, False, True]
+
+    a_panel.ui.landmarksSelector.setCurrentNode(lists[0])
+    assert on_view(faces) == on_view(lists) == [True, False, False]
+
+
+def test_scan_that_is_opened_stands_alone(a_panel, a_list, a_face, scene):
+    skull = slicer.util.loadModel(str(SAMPLES / "example.ply"))
+
+    a_panel.ui.exampleButton.click()
+
+    assert on_view([a_face, a_list.node, skull]) == [False, False, True]
+    assert a_panel.ui.scanSelector.currentNode().GetDisplayVisibility()
+
+
+def test_what_a_user_hides_or_shows_stays_so(a_panel, three_scans, a_list):
+    faces, lists = three_scans
+    second = create_list(a_list.node.GetScene(), a_list.scheme, faces[1], "Second look")
+    faces[0].SetDisplayVisibility(True)  # to compare
+    faces[1].SetDisplayVisibility(False)
+
+    a_panel.exit()
+    a_panel.enter()
+    a_panel.ui.landmarksSelector.setCurrentNode(second.node)
+
+    assert on_view([*faces[:2], lists[1], second.node]) == [True, False, True, True]
+
+
+def test_scene_is_shown_as_it_was_saved(a_panel, a_list, a_face, tmp_path):
+    a_face.SetDisplayVisibility(False)
+    a_list.node.SetDisplayVisibility(False)
+    path = str(tmp_path / "scene.mrb")
+    assert slicer.util.saveScene(path, properties={})
+    slicer.mrmlScene.Clear(False)
+
+    slicer.util.loadScene(path, properties={})
+    qt.QApplication.processEvents()
+
+    assert a_panel.ui.scanSelector.currentNode() is slicer.util.getNode("Face")
+    assert on_view(map(slicer.util.getNode, ("Face", "Face landmarks"))) == [False, False]
+
+
+@pytest.mark.parametrize("is_deleted", [True, False])
+def test_scan_that_was_left_is_shown_when_it_is_chosen(a_panel, three_scans, scene, is_deleted):
+    """Also where nothing was selected in between."""
+    faces, _ = three_scans
+    if is_deleted:
+        scene.RemoveNode(faces[1])
+    else:
+        a_panel.ui.scanSelector.setCurrentNode(None)
+
+    a_panel.ui.scanSelector.setCurrentNode(faces[0])
+
+    assert on_view([faces[0], a_panel.ui.landmarksSelector.currentNode()]) == [True, True]
