@@ -144,6 +144,29 @@ def save(landmarks, path):
         raise OSError(msg.format(path=path))
 
 
+def remarks_on_saved(landmarks):
+    """Say what else is to be saved, so that list and scan fit when both are opened again.
+
+    Parameters
+    ----------
+    landmarks : LandmarkList
+        A list that was just saved.
+
+    Returns
+    -------
+    list of str
+        Empty where the scan's file has the numbers that the list lies on.
+    """
+    model = landmarks.model_node
+    if model is None or not has_own_file(model) or model_scale(model) == 1.0:
+        return []
+    text = _(
+        "The scan was scaled, its file {name} was not: save the scan as well (File, Save Data), or "
+        "these landmarks will not lie on it when both are opened again."
+    )
+    return [text.format(name=Path(model.GetStorageNode().GetFileName()).name)]
+
+
 def _forget_errors(node):
     """Let a list be saved after an attempt that failed, whose error makes each later one fail."""
     if node.GetStorageNode() is not None:

@@ -17,6 +17,7 @@ from palnet.exchange import FORMATS, read_landmarks
 from palnet_panel import click, measure
 from palnet_scenes import SAMPLES, a_record, true_landmarks
 from PALNetLandmarksLib.hand_over import default_path, save
+from PALNetLandmarksLib.linking import find_lists, lies_on
 from PALNetLandmarksLib.list_creation import create_list
 from PALNetLandmarksLib.measuring import LINE_ATTRIBUTE
 
@@ -146,6 +147,38 @@ def test_folder_that_cannot_be_written_is_told(a_reviewed_panel, a_file, answers
 
     hidden_failures.take(OSError, "nowhere")
     hidden_failures.take_vtk_errors("unable to open file|nowhere")
+
+
+def test_scan_that_was_scaled_is_to_be_saved_with_its_list(
+    a_reviewed_panel, a_list_on_file, a_file, answers
+):
+    """Else the list lies off it when both are opened again."""
+    panel, model = a_reviewed_panel, a_list_on_file.model_node
+    points = slicer.util.arrayFromModelPoints(model)
+    points /= 1000.0
+    slicer.util.arrayFromModelPointsModified(model)
+    a_list_on_file.carry(np.diag([0.001, 0.001, 0.001, 1.0]))
+    path = str(a_file.with_suffix(".mrk.json"))
+    assert slicer.util.saveNode(model, str(a_file), properties={})
+    answers.expect("file", path, "Save landmarks")
+    click(panel.ui.saveButton)
+    assert panel.ui.handOverLabel.text == f"Written: {path}"
+
+    click(panel.ui.scaleButton)
+    answers.expect("file", path, "Save landmarks")
+    click(panel.ui.saveButton)
+
+    _, remark = panel.ui.handOverLabel.text.splitlines()
+    assert "its file face.ply was not: save the scan as well" in remark
+    assert slicer.util.saveNode(model, str(a_file), properties={})
+    answers.expect("file", path, "Save landmarks")
+    click(panel.ui.saveButton)
+    assert panel.ui.handOverLabel.text == f"Written: {path}"
+    slicer.mrmlScene.Clear(False)
+    again = slicer.util.loadModel(str(a_file))
+    slicer.util.loadMarkups(path)
+    (found,) = find_lists(again)
+    assert lies_on(found, again)
 
 
 def test_export_in_the_chosen_format_and_frame(a_reviewed_panel, a_list_on_file, a_file, answers):

@@ -16,6 +16,7 @@ from PALNetLandmarksLib.hand_over import (
     default_path,
     export,
     export_path,
+    remarks_on_saved,
     save,
     suffix_of,
 )
@@ -78,7 +79,7 @@ class HandOverSection:
             path = self._ask(_("Save landmarks"), proposed, _LIST_SUFFIX)
             if path is not None:
                 save(review.landmarks, path)
-                self._say_written([path])
+                self._say_written([path], remarks_on_saved(review.landmarks))
 
     def on_export(self):
         """Write the landmarks for another program."""
@@ -124,8 +125,7 @@ class HandOverSection:
 
     def _say_written(self, paths, remarks=()):
         written = [_("Written: {path}").format(path=path) for path in paths]
-        lines = [*written, *remarks]
-        self._ui.handOverLabel.setText("\n".join(lines))
+        self._ui.handOverLabel.setText("\n".join([*written, *remarks]))
 
 
 def _frame_texts():
