@@ -12,7 +12,7 @@ import json
 import numpy as np
 
 from PALNetLandmarksLib.list_state import SAME_SHARE, joint_move
-from PALNetLandmarksLib.models import world_matrix
+from PALNetLandmarksLib.models import is_warped, world_matrix, world_transform
 
 ANCHOR_ATTRIBUTE = "PALNet.Anchor"
 
@@ -70,6 +70,31 @@ def hardened_by(landmarks):
     return joint_move(before, now)
 
 
+def hardened_warp(landmarks):
+    """Give the warp that is being hardened into a list: Slicer has moved the points already.
+
+    Once the list is from under it, nothing tells where the warp took points that are not in it.
+
+    Parameters
+    ----------
+    landmarks : LandmarkList
+        The list.
+
+    Returns
+    -------
+    callable or None
+        Gives for points, (n, 3), where they went; None if no warp explains how the list changed.
+    """
+    anchor, transform = _read(landmarks), world_transform(landmarks.node)
+    if anchor is None or not is_warped(landmarks.node):
+        return None
+
+    def warp(rows):
+        return np.array([transform.TransformPoint(row) for row in rows])
+
+    return warp if _are_same(warp(anchor[1]), landmarks.positions) else None
+
+
 def _read(landmarks):
     """Give the transform and the positions of before, None if nobody noted them."""
     try:
@@ -83,9 +108,13 @@ def _read(landmarks):
 
 def _is_moved_by(matrix, before, now):
     """Tell whether a transform explains where every point went that was placed and still is."""
-    if before.shape != now.shape:
+    return _are_same(before @ matrix[:3, :3].T + matrix[:3, 3], now)
+
+
+def _are_same(moved, now):
+    """Tell whether all points that are placed in both lie in the same places, and any is."""
+    if moved.shape != now.shape:
         return False
-    both = ~(np.isnan(before) | np.isnan(now)).any(axis=1)
-    moved = before[both] @ matrix[:3, :3].T + matrix[:3, 3]
+    both = ~(np.isnan(moved) | np.isnan(now)).any(axis=1)
     limit = SAME_SHARE * max(1.0, np.abs(now[both]).max(initial=0.0))
-    return bool(both.any()) and bool((np.abs(moved - now[both]) <= limit).all())
+    return bool(both.any()) and bool((np.abs(moved[both] - now[both]) <= limit).all())

@@ -99,29 +99,33 @@ class ListState:
         absent = self.absent - frozenset(indices)
         return replace(self, positions=positions, status=tuple(statuses), absent=absent)
 
-    def carried(self, matrix):
+    def carried(self, matrix, warp=None):
         """Carry everything along with a transform of all points.
 
         Parameters
         ----------
         matrix : ndarray of shape (4, 4)
             Affine, applied to column vectors from the left.
+        warp : callable, optional
+            Gives for points where they go, if the matrix tells that only roughly.
 
         Returns
         -------
         ListState
             Moved positions and record; the unit follows a change of scale.
         """
-        positions = self.positions @ matrix[:3, :3].T + matrix[:3, 3]
-        return replace(self.with_memory_carried(matrix), positions=positions)
+        positions = _moved(self.positions, matrix, warp)
+        return replace(self.with_memory_carried(matrix, warp), positions=positions)
 
-    def with_memory_carried(self, matrix):
+    def with_memory_carried(self, matrix, warp=None):
         """Carry record and unit along with a transform that has moved the points already.
 
         Parameters
         ----------
         matrix : ndarray of shape (4, 4)
             Affine, applied to column vectors from the left.
+        warp : callable, optional
+            As in `carried`.
 
         Returns
         -------
@@ -129,7 +133,7 @@ class ListState:
             The positions as they are.
         """
         unit = rescaled_unit(self.mm_per_unit, matrix)
-        return replace(self, record=carry_record(self.record, matrix), mm_per_unit=unit)
+        return replace(self, record=carry_record(self.record, matrix, warp), mm_per_unit=unit)
 
     def moved_in(self, other):
         """Tell which landmarks lie elsewhere in another state.
@@ -201,7 +205,7 @@ class ListState:
         return is_other and self.replaced(mm_per_unit=other.mm_per_unit).is_same(other)
 
 
-def carry_record(record, matrix):
+def carry_record(record, matrix, warp=None):
     """Carry what is remembered of a detection along with a transform of all points.
 
     Parameters
@@ -210,6 +214,8 @@ def carry_record(record, matrix):
         As `ListState.record`.
     matrix : ndarray of shape (4, 4)
         Affine, applied to column vectors from the left.
+    warp : callable, optional
+        As in `ListState.carried`.
 
     Returns
     -------
@@ -218,14 +224,19 @@ def carry_record(record, matrix):
     """
     carried = dict(record)
     if "detected" in record:
-        rows = [row and (matrix @ [*row, 1.0])[:3].tolist() for row in record["detected"]]
-        carried["detected"] = rows
+        rows = [row and _moved(np.array([row]), matrix, warp)[0] for row in record["detected"]]
+        carried["detected"] = [row if row is None else row.tolist() for row in rows]
     if "face_from_list" in record:
         pose = np.array(record["face_from_list"]) @ np.linalg.inv(matrix)
         carried["face_from_list"] = pose.tolist()
     if "mm_per_unit" in record:
         carried["mm_per_unit"] = rescaled_unit(record["mm_per_unit"], matrix)
     return carried
+
+
+def _moved(rows, matrix, warp):
+    """Give for points, (n, 3), where they go."""
+    return rows @ matrix[:3, :3].T + matrix[:3, 3] if warp is None else warp(rows)
 
 
 def rescaled_unit(mm_per_unit, matrix):

@@ -98,7 +98,7 @@ def world_matrix(node):
     matrix = np.eye(4)
     for column, unit in enumerate(np.eye(3)):
         matrix[:3, column] = np.array(transform.TransformPoint(tuple(unit))) - origin
-    if _is_warped(node) and _NO_UNIT[0] < scale_of(matrix) < _NO_UNIT[1]:
+    if is_warped(node) and _NO_UNIT[0] < scale_of(matrix) < _NO_UNIT[1]:
         matrix[:3, :3] /= scale_of(matrix)
     matrix[:3, 3] = origin
     return matrix
@@ -107,11 +107,22 @@ def world_matrix(node):
 def _warp_time(node):
     """When a warp over a node was changed last: it may have been between all points looked at."""
     parent = node.GetParentTransformNode()
-    return (parent.GetTransformToWorldMTime(),) if _is_warped(node) else ()
+    return (parent.GetTransformToWorldMTime(),) if is_warped(node) else ()
 
 
-def _is_warped(node):
-    """Tell whether a transform that is not linear moves a node."""
+def is_warped(node):
+    """Tell whether a transform that is not linear moves a node.
+
+    Parameters
+    ----------
+    node : vtkMRMLTransformableNode
+        Model or point list.
+
+    Returns
+    -------
+    bool
+        True if so.
+    """
     parent = node.GetParentTransformNode()
     return parent is not None and not parent.IsTransformToWorldLinear()
 

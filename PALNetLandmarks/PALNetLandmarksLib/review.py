@@ -10,11 +10,11 @@ from slicer.i18n import tr as _
 from palnet.landmarks import PLACED
 from palnet.preview import classify_errors
 from PALNetLandmarksLib.error_classes import DOUBTFUL
-from PALNetLandmarksLib.list_anchor import follow_transform, hardened_by
+from PALNetLandmarksLib.list_anchor import follow_transform, hardened_by, hardened_warp
 from PALNetLandmarksLib.list_scheme import restore_order, write_scheme
 from PALNetLandmarksLib.list_state import joint_move
 from PALNetLandmarksLib.list_storage import WRITTEN_EVENT, carried_by, is_being_written
-from PALNetLandmarksLib.models import to_local
+from PALNetLandmarksLib.models import to_local, world_matrix
 from PALNetLandmarksLib.surface_snap import closest_point
 
 # Nobody goes back farther; a state holds 50 positions and the record, some ten kilobytes.
@@ -207,12 +207,14 @@ class Review:
 
     def _is_carried(self, now):
         """Follow a transform that moved all points at once: that corrects nothing."""
-        matrix = hardened_by(self.landmarks)
+        matrix, warp = hardened_by(self.landmarks), None
         if matrix is None:
-            return False
-        self._done = [state.carried(matrix) for state in self._done]
-        self._undone = [state.carried(matrix) for state in self._undone]
-        self._write(now.with_memory_carried(matrix))
+            matrix, warp = world_matrix(self.landmarks.node), hardened_warp(self.landmarks)
+            if warp is None:
+                return False
+        self._done = [state.carried(matrix, warp) for state in self._done]
+        self._undone = [state.carried(matrix, warp) for state in self._undone]
+        self._write(now.with_memory_carried(matrix, warp))
         return True
 
     def _snapped(self, state, moved):

@@ -13,6 +13,7 @@ from palnet.exchange import read_landmarks
 from palnet_scenes import true_landmarks
 from PALNetLandmarksLib.hand_over import export
 from PALNetLandmarksLib.models import state_of_model, world_matrix
+from PALNetLandmarksLib.review import Review
 from PALNetLandmarksLib.surface_snap import closest_point
 
 
@@ -92,3 +93,42 @@ def test_closest_point_follows_a_warp_that_changes_in_one_place(a_face, scene):
 
     assert state_of_model(a_face) != state
     assert np.linalg.norm(np.subtract(closest_point(a_face, tip), before)) > 0.5
+
+
+def test_a_hardened_warp_corrects_nothing(a_list, a_face, a_warp):
+    """Where every landmark was detected goes along, also of one that was corrected or undone."""
+    review = Review(a_list)
+    review.snap_to_surface = False
+    a_list.node.SetNthControlPointPositionWorld(0, *(a_list.world_positions[0] + 5.0))
+    a_list.node.SetNthControlPointPositionWorld(4, *(a_list.world_positions[4] + 5.0))
+    review.undo()
+    for node in (a_face, a_list.node):
+        node.SetAndObserveTransformNodeID(a_warp.GetID())
+    before, status, seen = a_list.state(), a_list.status, a_list.world_positions
+    front = np.linalg.inv(world_matrix(a_list.node)).T @ np.array(a_list.record["face_from_list"]).T
+    warped = [
+        row and a_warp.GetTransformToParent().TransformPoint(row)
+        for row in before.record["detected"]
+    ]
+
+    a_list.node.HardenTransform()
+
+    assert a_list.status == status
+    np.testing.assert_allclose(a_list.world_positions, seen, atol=1e-4)
+    np.testing.assert_allclose(a_list.detected.positions[:-1], warped[:-1], atol=1e-4)
+    np.testing.assert_allclose(np.array(a_list.record["face_from_list"]).T, front, atol=1e-6)
+    review.redo()
+    assert a_list.status[4] == "corrected"
+    assert np.linalg.norm(a_list.positions[4] - seen[4]) == pytest.approx(75**0.5, rel=0.3)
+    review.restore()
+    np.testing.assert_allclose(a_list.positions[:-1], warped[:-1], atol=1e-4)
+
+
+def test_points_that_move_while_they_are_under_a_warp_are_corrected(a_list, a_warp):
+    Review(a_list)
+    a_list.node.SetAndObserveTransformNodeID(a_warp.GetID())
+
+    for index in (0, 1):
+        a_list.node.SetNthControlPointPositionWorld(index, *(a_list.world_positions[index] + 5.0))
+
+    assert [s == "corrected" for s in a_list.status].count(True) == 2
