@@ -54,11 +54,8 @@ def _is_of(rows, landmarks):
 
 
 def _face_from_list(record):
-    """The pose on a list's own coordinates, which are RAS in the unit of the list."""
+    """The pose on a list's own coordinates: RAS in the unit of the list, not the scan's axes."""
     pose = np.array(record["face_from_scan_mm"], dtype=float).reshape(4, 4)
-    # The pose is on the axes of the scan's file. Where landmarks were written along others, the
-    # record does not tell them: LPS, which all files are that do not say otherwise.
-    space = record["space"] if record["frame"] == "file" else "LPS"
-    sign = {"LPS": -1.0, "RAS": 1.0}[space]
+    sign = {"LPS": -1.0, "RAS": 1.0}[record["scan_space"]]
     unit = float(record["mm_per_unit"])
     return pose @ np.diag([sign * unit, sign * unit, unit, 1.0])

@@ -64,6 +64,7 @@ def describe_detection(
             )
         ],
         "face_from_scan_mm": detection.face_from_scan.tolist(),
+        "scan_space": detection.landmarks.space,
         "files": list(files),
         "provenance": detection.provenance,
     }

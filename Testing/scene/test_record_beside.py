@@ -20,12 +20,17 @@ from PALNetLandmarksLib.landmark_list import LandmarkList
 
 @pytest.fixture(scope="module")
 def detected(tmp_path_factory):
-    """The files of detections, by the frame that was asked for and the unit of the scan."""
+    """The files of detections, by the frame that was asked for, and axes and unit of the scan."""
     folder = tmp_path_factory.mktemp("detected")
     mesh = read_mesh(SAMPLES / "example.ply")
-    for unit, factor in (("mm", 1.0), ("m", 1e-3)):
-        scan = folder / f"face_{unit}.ply"
-        write_ply(replace(mesh, points=mesh.points * factor), scan)
+    for name, factors, said in (
+        ("mm", 1.0, b""),
+        ("m", 1e-3, b""),
+        ("ras", [-1.0, -1.0, 1.0], b"comment SPACE=RAS\n"),
+    ):
+        scan = folder / f"face_{name}.ply"
+        write_ply(replace(mesh, points=mesh.points * np.array(factors)), scan)
+        scan.write_bytes(scan.read_bytes().replace(b"element vertex", said + b"element vertex", 1))
         for frame in ("file", "lps", "ras"):
             output = str(folder / frame)
             given = ["detect", str(scan), "-o", output, "--format", "mrk.json", "--frame", frame]
@@ -37,10 +42,10 @@ def load(path):
     return LandmarkList(slicer.util.loadMarkups(str(path)))
 
 
-@pytest.mark.parametrize("unit", ["mm", "m"])
+@pytest.mark.parametrize("scan", ["mm", "m", "ras"])
 @pytest.mark.parametrize("frame", ["file", "lps", "ras"])
-def test_pose_and_origin_of_a_detection_come_along(frame, unit, detected, scene):
-    landmarks = load(detected / frame / f"face_{unit}.mrk.json")
+def test_pose_and_origin_of_a_detection_come_along(frame, scan, detected, scene):
+    landmarks = load(detected / frame / f"face_{scan}.mrk.json")
 
     record = landmarks.record
     pose = np.array(record["face_from_list"])
