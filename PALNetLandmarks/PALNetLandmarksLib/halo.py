@@ -6,10 +6,9 @@ from __future__ import annotations
 import numpy as np
 import slicer
 import vtk
-from vtk.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray, vtk_to_numpy
+from vtk.util.numpy_support import numpy_to_vtk
 
-from palnet.preview import classify_errors
-from PALNetLandmarksLib.error_classes import COLORS
+from palnet.preview import CLASS_COLORS, classify_errors
 
 HALO_ATTRIBUTE = "PALNet.HaloOf"
 
@@ -65,7 +64,7 @@ class Halo:
         classes = classify_errors(landmarks)
         radii = np.fmax(landmarks.expected_error_mm, _SMALLEST_RADIUS_MM)  # also of unknown ones
         chosen = [int(index) for index in np.flatnonzero((classes >= 0) & ~is_reviewed)]
-        spheres = [(index, radii[index], COLORS[int(classes[index])]) for index in chosen]
+        spheres = [(index, radii[index], CLASS_COLORS[classes[index]]) for index in chosen]
         if current is not None and classes[current] >= 0:
             spheres.append((current, radii[current] + _MARGIN_MM, _CURRENT_COLOR))
         centers = [landmarks.positions[index] for index, _radius, _color in spheres]
@@ -120,29 +119,24 @@ class Halo:
 
 
 def _spheres(centers, radii, colors):
-    """Build colored spheres in world coordinates, all at once: this runs after every correction."""
-    poly = vtk.vtkPolyData()
-    if not centers:
-        return poly
-    unit = vtk.vtkSphereSource()
-    unit.SetRadius(1.0)
-    unit.SetThetaResolution(_SPHERE_SIDES)
-    unit.SetPhiResolution(_SPHERE_SIDES // 2)
-    unit.Update()
-    corners = vtk_to_numpy(unit.GetOutput().GetPoints().GetData()).astype(float)
-    triangles = vtk_to_numpy(unit.GetOutput().GetPolys().GetConnectivityArray()).reshape(-1, 3)
-    n_corners, n_spheres = len(corners), len(centers)
-    placed = corners * np.array(radii)[:, None, None] + np.array(centers)[:, None, :]
-    shifted = triangles + n_corners * np.arange(n_spheres)[:, None, None]
-    points, cells = vtk.vtkPoints(), vtk.vtkCellArray()
-    points.SetData(numpy_to_vtk(placed.reshape(-1, 3), deep=True))
-    flat = numpy_to_vtkIdTypeArray(shifted.reshape(-1).astype(np.int64), deep=True)
-    cells.SetData(3, flat)
-    rgb = np.repeat(np.round(np.array(colors) * 255), n_corners, axis=0).astype(np.uint8)
-    scalars = numpy_to_vtk(rgb, deep=True)
-    scalars.SetName("color")
-    poly.SetPoints(points)
-    poly.SetPolys(cells)
-    poly.GetPointData().SetScalars(scalars)
-    poly.GetPointData().SetNormals(numpy_to_vtk(np.tile(corners, (n_spheres, 1)), deep=True))
-    return poly
+    """Build colored spheres in world coordinates."""
+    points, marked = vtk.vtkPoints(), vtk.vtkPolyData()
+    points.SetData(numpy_to_vtk(np.array(centers, dtype=float).reshape(-1, 3), deep=True))
+    marked.SetPoints(points)
+    rgb = np.round(np.array(colors).reshape(-1, 3) * 255).astype(np.uint8)
+    for name, values in (("radius", np.array(radii, dtype=float)), ("color", rgb)):
+        array = numpy_to_vtk(values, deep=True)
+        array.SetName(name)
+        marked.GetPointData().AddArray(array)
+    sphere, glyphs = vtk.vtkSphereSource(), vtk.vtkGlyph3D()
+    sphere.SetRadius(1.0)
+    sphere.SetThetaResolution(_SPHERE_SIDES)
+    sphere.SetPhiResolution(_SPHERE_SIDES // 2)
+    glyphs.SetSourceConnection(sphere.GetOutputPort())
+    glyphs.SetInputData(marked)
+    glyphs.SetInputArrayToProcess(0, 0, 0, vtk.vtkDataObject.FIELD_ASSOCIATION_POINTS, "radius")
+    glyphs.SetInputArrayToProcess(3, 0, 0, vtk.vtkDataObject.FIELD_ASSOCIATION_POINTS, "color")
+    glyphs.SetScaleModeToScaleByScalar()
+    glyphs.SetColorModeToColorByScalar()
+    glyphs.Update()
+    return glyphs.GetOutput()

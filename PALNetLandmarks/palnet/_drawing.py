@@ -28,6 +28,7 @@ from vtkmodules.vtkRenderingCore import (
     vtkWindowToImageFilter,
 )
 
+from palnet.preview import CLASS_COLORS, SKIN_COLOR
 from palnet.surface import to_polydata
 
 if TYPE_CHECKING:
@@ -46,9 +47,6 @@ LABEL_SIZE = 15
 LABEL_LIFT_MM = 150.0
 TEXT_SIZE = 18
 
-# Blue, yellow, vermillion and grey: told apart with every common colour blindness, and in print.
-CLASS_COLORS = ((0.0, 0.45, 0.70), (0.95, 0.90, 0.25), (0.84, 0.37, 0.0), (0.35, 0.35, 0.35))
-SKIN_COLOR = (0.80, 0.77, 0.74)
 TEXT_COLOR = (0.15, 0.15, 0.15)
 DOUBTFUL = 2
 

@@ -12,10 +12,9 @@ import slicer
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
-from palnet.preview import CHECK_MM, GOOD_MM, classify_errors
+from palnet.preview import CHECK_MM, CLASS_COLORS, GOOD_MM, classify_errors
 from palnet_scenes import N_LANDMARKS, face_from_world, measured, true_landmarks
 from PALNetLandmarksLib.camera import look_at, look_at_face, look_at_model
-from PALNetLandmarksLib.error_classes import COLORS
 from PALNetLandmarksLib.halo import Halo
 from PALNetLandmarksLib.list_creation import create_list
 from PALNetLandmarksLib.measuring import MeasuredLine, table_for_spreadsheet
@@ -54,7 +53,7 @@ def test_halo_is_as_large_as_the_expected_error_and_colored_by_class(a_list):
     smallest = 1.5  # a smaller one would hide in the dot of the point
     np.testing.assert_allclose(radii, np.fmax(a_list.expected_errors[placed], smallest), rtol=1e-3)
     classes = classify_errors(a_list.landmark_set())[placed]
-    np.testing.assert_allclose(colors, [COLORS[number] for number in classes], atol=0.01)
+    np.testing.assert_allclose(colors, [CLASS_COLORS[number] for number in classes], atol=0.01)
     assert set(classes) == {0, 1, 2}
     assert a_list.expected_errors[placed][classes == 1].min() >= GOOD_MM
     assert a_list.expected_errors[placed][classes == 2].min() >= CHECK_MM

@@ -11,6 +11,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from palnet.errors import PalnetError
+from palnet.preview import SKIN_COLOR
 from palnet.samples import example_scan
 from palnet.surface import MESH_SUFFIXES, UNIT_NAMES
 from PALNetLandmarksLib.job import BackgroundJob
@@ -34,7 +35,6 @@ from PALNetLandmarksLib.scan_unit import (
 )
 
 EXAMPLE_NAME = "PALNet example face"
-_SKIN_COLOR = (0.80, 0.77, 0.74)
 
 
 class InputSection:
@@ -254,5 +254,5 @@ def load_example():
     """
     model = slicer.util.loadModel(str(example_scan()))
     model.SetName(slicer.mrmlScene.GenerateUniqueName(EXAMPLE_NAME))
-    model.GetDisplayNode().SetColor(*_SKIN_COLOR)
+    model.GetDisplayNode().SetColor(*SKIN_COLOR)
     return model

@@ -8,8 +8,8 @@ import qt
 from slicer.i18n import tr as _
 
 from palnet.landmarks import PLACED, STATUSES
-from palnet.preview import CHECK_MM, GOOD_MM, classify_errors
-from PALNetLandmarksLib.error_classes import CHECK, COLORS, DOUBTFUL, GOOD, class_name
+from palnet.preview import CHECK_MM, CLASS_COLORS, GOOD_MM, classify_errors
+from PALNetLandmarksLib.error_classes import CHECK, DOUBTFUL, GOOD, class_name
 
 CODE, ERROR, STATUS, REPLACE, NAME, SIDE = range(6)
 SHOW_ALL, SHOW_UNREVIEWED, SHOW_DOUBTFUL, SHOW_MISSING = range(4)
@@ -32,7 +32,7 @@ class LandmarkTable:
 
     def __init__(self, widget):
         self._widget = widget
-        self._swatches = {number: _swatch(color) for number, color in COLORS.items()}
+        self._swatches = {number: _swatch(color) for number, color in enumerate(CLASS_COLORS)}
         self._replace = set()
         self._is_filling = False
         widget.setColumnCount(6)
