@@ -48,7 +48,7 @@ from palnet.surface import Mesh
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# 3,500,000 to 3,500,199 were used before the search by parts was widened (results/pose_first.json).
+# 3,500,000 to 3,500,199 were used before the search by parts was widened (docs/history.md).
 FIRST_SEED = 3_600_000
 RIGHT_DEG, RIGHT_MM = 5.0, 5.0
 # Between right and wrong lie poses that the patches and the network can still repair.
