@@ -58,6 +58,11 @@ def choose(panel, name, frame):
         selector.setCurrentIndex(selector.findData(value))
 
 
+def measured_lines(scene):
+    nodes = slicer.util.getNodesByClass("vtkMRMLModelNode", scene)
+    return [node for node in nodes if node.GetAttribute(LINE_ATTRIBUTE)]
+
+
 def test_landmarks_are_saved_beside_the_scan(a_reviewed_panel, a_list_on_file, a_file, answers):
     path = a_file.with_name("face.mrk.json")
     answers.expect("file", str(path), "Save landmarks")
@@ -266,11 +271,7 @@ def test_measurements_are_taken_copied_saved_and_shown(
     assert german[1].split("\t")[4] == value.replace(".", ",") != value
 
     ui.measurementTable.setCurrentCell(0, 0)
-    (line,) = [
-        node
-        for node in slicer.util.getNodesByClass("vtkMRMLModelNode", scene)
-        if node.GetAttribute(LINE_ATTRIBUTE)
-    ]
+    (line,) = measured_lines(scene)
     assert line.GetPolyData().GetNumberOfLines() == 1
 
     path = a_file.with_name("face.csv")
@@ -412,6 +413,25 @@ def test_line_of_a_measurement_is_not_drawn_where_the_landmarks_were(a_reviewed_
 
     assert ui.measurementTable.rowCount == 0
     assert "Measure again" in ui.measurementLabel.text
+
+
+@pytest.mark.parametrize("end", ["correct", "deselect", "clean up"])
+def test_line_of_a_measurement_goes_with_the_measurement(a_reviewed_panel, scene, end):
+    panel = a_reviewed_panel
+    panel.ui.measurementSection.setProperty("collapsed", False)
+    measure(panel)
+    panel.ui.measurementTable.setCurrentCell(0, 0)
+    (line,) = measured_lines(scene)
+    assert line.GetPolyData().GetNumberOfLines() == 1
+
+    if end == "correct":
+        panel.reviewSection.review.mark_missing(0)
+    elif end == "deselect":
+        panel.ui.landmarksSelector.setCurrentNode(None)
+    else:
+        panel.cleanup()
+
+    assert measured_lines(scene) == []
 
 
 def test_names_that_no_file_can_have_are_proposed_otherwise(a_reviewed_panel, a_file, scene):

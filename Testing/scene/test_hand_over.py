@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import qt
 import slicer
 import vtk
 
@@ -180,6 +181,14 @@ def test_list_that_was_never_saved_has_no_file_after_a_failure(a_list, tmp_path,
 
 def test_example_is_not_proposed_to_be_saved_inside_the_module(a_list):
     assert default_path(a_list, ".mrk.json").parent == Path.home()
+
+
+def test_list_without_a_file_beside_is_proposed_in_the_folder_used_last(a_list, tmp_path):
+    qt.QSettings().setValue("PALNet/LastFolder", str(tmp_path))
+    assert default_path(a_list, ".csv") == tmp_path / "Face landmarks.csv"
+
+    qt.QSettings().setValue("PALNet/LastFolder", str(tmp_path / "gone"))
+    assert default_path(a_list, ".csv") == Path.home() / "Face landmarks.csv"
 
 
 def test_untouched_model_counts_as_unchanged(a_copied_file, scene):

@@ -269,6 +269,22 @@ def test_hardened_transform_corrects_nothing(a_list, a_face, scene, is_watched):
     review.close()
 
 
+def test_only_the_last_steps_are_kept(a_review, monkeypatch):
+    monkeypatch.setattr("PALNetLandmarksLib.review.MAX_UNDO", 3)
+    positions = []
+    for _ in range(5):
+        positions.append(a_review.landmarks.positions[5])
+        move(a_review, 5)
+
+    n_back = 0
+    while a_review.can_undo:
+        a_review.undo()
+        n_back += 1
+
+    assert n_back == 3
+    np.testing.assert_array_equal(a_review.landmarks.positions[5], positions[2])
+
+
 def test_hardened_transform_that_was_turned_back_corrects_nothing(a_review, a_face, scene):
     """The identity but for rounding: 2e-13 mm."""
     there_and_back = vtk.vtkTransform()

@@ -189,6 +189,16 @@ def test_whole_model_fits_the_view(a_face, a_camera):
     assert np.degrees(np.arcsin(half / distance)) < a_camera.GetViewAngle() / 2 + 1
 
 
+def test_view_is_told_that_another_depth_is_to_be_drawn(a_list, a_camera):
+    """Slicer draws nothing outside the depths of before, where another scan may lie."""
+    told = []
+    a_camera.AddObserver(a_camera.ResetCameraClippingEvent, lambda *_: told.append(1))
+
+    look_at(a_list, 0)
+
+    assert told
+
+
 def test_measurements_of_a_list_and_their_line(a_list, scene):
     taken, remark = measured(a_list)
     assert remark == ""
