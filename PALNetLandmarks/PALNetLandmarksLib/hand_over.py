@@ -13,7 +13,7 @@ from slicer.i18n import tr as _
 
 import palnet
 from palnet._files import file_stem
-from palnet.exchange import FormatWarning, get_format, write_landmarks
+from palnet.exchange import FormatWarning, write_landmarks
 from PALNetLandmarksLib.linking import lies_elsewhere
 from PALNetLandmarksLib.list_state import scale_of
 from PALNetLandmarksLib.model_scaling import is_as_its_file, model_scale
@@ -211,31 +211,14 @@ def export(landmarks, path, format_name, frame, *, overwrite=False):
             "Save landmarks, or choose another name."
         )
         raise ValueError(msg.format(name=path.name, list=saved.GetName()))
-    framed = in_model_file(landmarks) if frame == "file" else in_world(landmarks, frame)
+    in_file = frame == "file"
+    framed = in_model_file(landmarks) if in_file else landmarks.landmark_set().to_frame(frame)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", FormatWarning)
         written = write_landmarks(
             framed, path, format=format_name, overwrite=overwrite, rename=True
         )
     return written, [str(warning.message) for warning in caught]
-
-
-def in_world(landmarks, frame):
-    """Give the landmarks where the user sees them.
-
-    Parameters
-    ----------
-    landmarks : LandmarkList
-        The list.
-    frame : {"LPS", "RAS"}
-        Axes of the result.
-
-    Returns
-    -------
-    LandmarkSet
-        In millimeters.
-    """
-    return landmarks.landmark_set().to_frame(frame)
 
 
 def in_model_file(landmarks):
@@ -288,19 +271,3 @@ def in_model_file(landmarks):
     positions = to_local(model, landmarks.world_positions) * signs / scale
     mm_per_unit = landmarks.mm_per_world_unit * scale_of(world_matrix(model)) * scale
     return landmarks.landmark_set(positions, mm_per_unit=mm_per_unit, space=space)
-
-
-def suffix_of(format_name):
-    """Give the ending of a format's files.
-
-    Parameters
-    ----------
-    format_name : str
-        A name in `palnet.exchange.FORMATS`.
-
-    Returns
-    -------
-    str
-        With its dot.
-    """
-    return get_format(format_name).suffix

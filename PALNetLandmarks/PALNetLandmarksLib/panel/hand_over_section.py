@@ -10,7 +10,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from palnet.errors import PalnetError
-from palnet.exchange import FORMATS, sidecar_path
+from palnet.exchange import FORMATS, get_format, sidecar_path
 from PALNetLandmarksLib.hand_over import (
     FRAMES,
     default_path,
@@ -18,7 +18,6 @@ from PALNetLandmarksLib.hand_over import (
     export_path,
     remarks_on_saved,
     save,
-    suffix_of,
 )
 from PALNetLandmarksLib.panel.doubtful_question import goes_on_with_doubtful
 
@@ -90,8 +89,9 @@ class HandOverSection:
         name = self._ui.formatSelector.itemData(self._ui.formatSelector.currentIndex)
         frame = self._ui.frameSelector.itemData(self._ui.frameSelector.currentIndex)
         with slicer.util.tryWithErrorDisplay(_("The landmarks could not be exported.")):
-            proposed = export_path(review.landmarks, suffix_of(name))
-            path = self._ask(_("Export landmarks"), proposed, suffix_of(name))
+            suffix = get_format(name).suffix
+            proposed = export_path(review.landmarks, suffix)
+            path = self._ask(_("Export landmarks"), proposed, suffix)
             if path is None:
                 return
             try:

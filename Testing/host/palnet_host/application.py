@@ -39,7 +39,6 @@ class Application:
         self.scene_and_logics = scene_and_logics
         self.temporaryPath = str(self._folder)
         self._io = CoreIOManager(self)
-        self._layout_manager = None
         self._render_pauses = 0
         self._wait_cursors = 0
         self.isTesting = False
@@ -65,12 +64,8 @@ class Application:
         return self._io
 
     def layoutManager(self):
-        """Views of the application; None without any."""
-        return self._layout_manager
-
-    def setLayoutManager(self, manager) -> None:
-        """Give the application views (the host's own doing)."""
-        self._layout_manager = manager
+        """Views of the application: it has none of its own."""
+        return
 
     def moduleManager(self) -> Application:
         """Finder of modules: the application itself."""
@@ -94,10 +89,6 @@ class Application:
         """All windows; none where Qt does not run."""
         application = _qt_application()
         return [] if application is None else list(application.topLevelWidgets())
-
-    def palette(self):
-        """Colors of the present theme."""
-        return _qt_application().palette()
 
     def clipboard(self):
         """The clipboard."""
@@ -128,15 +119,6 @@ class Application:
         """What a test must not leave behind: wait cursors and paused views."""
         counts = {"wait cursor": self._wait_cursors, "paused view": self._render_pauses}
         return [f"{count} x {name}" for name, count in counts.items() if count]
-
-    def userSettings(self):
-        """Settings of the user."""
-        import qt
-
-        return qt.QSettings()
-
-    settings = userSettings
-    revisionUserSettings = userSettings
 
 
 def _qt_application():

@@ -9,20 +9,17 @@ from PySide6.QtCore import Property, QEvent, QSize, Qt, Signal
 from PySide6.QtWidgets import (
     QAbstractButton,
     QComboBox,
-    QHBoxLayout,
-    QLineEdit,
     QSizePolicy,
     QStyle,
     QStyleOptionButton,
     QStylePainter,
-    QToolButton,
     QWidget,
 )
 
 from palnet_host import dialogs
 from palnet_host.pythonqt import stand_in
 
-__all__ = ["ctkCollapsibleButton", "ctkComboBox", "ctkMessageBox", "ctkPathLineEdit"]
+__all__ = ["ctkCollapsibleButton", "ctkComboBox", "ctkMessageBox"]
 
 
 # Dynamic property of a child: whether it is to be seen while the button is open.
@@ -170,48 +167,3 @@ class ctkMessageBox(dialogs.QMessageBox):
         self._settings_key = key
 
     dontShowAgainSettingsKey = Property(str, _key, _set_key)
-
-
-@stand_in
-class ctkPathLineEdit(QWidget):
-    """A line for a path, with a button that asks for one."""
-
-    currentPathChanged = Signal(str)
-    _signatures: ClassVar = {"currentPathChanged(QString)": "currentPathChanged"}
-    Files, Dirs = 2, 1
-
-    def __init__(self, *parents) -> None:
-        super().__init__(*parents)
-        self._line = QLineEdit(self)
-        self._button = QToolButton(self)
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._line)
-        layout.addWidget(self._button)
-        self._filters = self.Files
-        self._line.textChanged.connect(self.currentPathChanged)
-        self._button.clicked.connect(self.browse)
-
-    def browse(self) -> None:
-        """Ask for a path."""
-        asks_folder = self._filters & self.Dirs
-        ask = dialogs.QFileDialog
-        path = ask.getExistingDirectory(self) if asks_folder else ask.getOpenFileName(self)
-        if path:
-            self._line.setText(path)
-
-    def _path(self) -> str:
-        return self._line.property("text")
-
-    def setCurrentPath(self, path: str) -> None:
-        """Show a path."""
-        self._line.setText(path)
-
-    def _get_filters(self) -> int:
-        return self._filters
-
-    def _set_filters(self, filters: int) -> None:
-        self._filters = int(filters)
-
-    currentPath = Property(str, _path, setCurrentPath)
-    filters = Property(int, _get_filters, _set_filters)

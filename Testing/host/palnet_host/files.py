@@ -9,24 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import slicer
-import vtk
 
 _MODEL = (".vtp", ".vtk", ".ply", ".stl", ".obj")
 _MARKUPS = (".mrk.json", ".fcsv")
-_TRANSFORM = (".h5", ".tfm", ".mat")
-_TABLE = (".tsv", ".csv")
 _SCENE = (".mrb", ".mrml")
 _TYPES = {
     "SceneFile": _SCENE,
     "MarkupsFile": _MARKUPS,
     "ModelFile": _MODEL,
-    "TransformFile": _TRANSFORM,
-    "TableFile": _TABLE,
-}
-# Classes of nodes that a single file holds, and how such a file is read.
-_PLAIN = {
-    "TransformFile": ("vtkMRMLTransformNode", "vtkMRMLTransformStorageNode"),
-    "TableFile": ("vtkMRMLTableNode", "vtkMRMLTableStorageNode"),
 }
 
 
@@ -46,31 +36,8 @@ class CoreIOManager:
         kinds = {
             "vtkMRMLMarkupsNode": "MarkupsFile",
             "vtkMRMLModelNode": "ModelFile",
-            "vtkMRMLTransformNode": "TransformFile",
-            "vtkMRMLTableNode": "TableFile",
         }
         return next((kind for name, kind in kinds.items() if node.IsA(name)), "NoFile")
-
-    def fileWriterExtensions(self, node) -> tuple[str, ...]:
-        """File formats of a node's storage node, as "Name (.ext)"."""
-        storage = node.CreateDefaultStorageNode()
-        if storage is None:
-            return ()
-        storage.UnRegister(None)
-        types = storage.GetSupportedWriteFileTypes()
-        names = [types.GetValue(index) for index in range(types.GetNumberOfValues())]
-        if node.IsA("vtkMRMLMarkupsFiducialNode"):
-            names.append("Markups Fiducial CSV (.fcsv)")
-        return tuple(names)
-
-    def extractKnownExtension(self, fileName: str, node) -> str:
-        """Longest known extension that the name ends with; "." plus the suffix otherwise."""
-        helper = slicer.vtkDataFileFormatHelper
-        known = [
-            helper.GetFileExtensionFromFormatString(f) for f in self.fileWriterExtensions(node)
-        ]
-        fitting = [ext for ext in known if str(fileName).lower().endswith(ext.lower())]
-        return max(fitting, key=len, default=Path(fileName).suffix)
 
     def loadNodes(self, fileType, properties, loadedNodes=None, userMessages=None) -> bool:
         """Read a file into the scene; False where it could not be read."""
@@ -94,8 +61,6 @@ class CoreIOManager:
             name = properties.get("name")
             node_id = logics["Markups"].LoadMarkups(path, name, messages)
             node = slicer.mrmlScene.GetNodeByID(node_id) if node_id else None
-        elif kind in _PLAIN:
-            node = self._load_plain(path, *_PLAIN[kind])
         else:
             return None
         if node is not None and properties.get("name"):
@@ -109,18 +74,6 @@ class CoreIOManager:
         scene.SetURL(path)
         scene.SetRootDirectory(str(Path(path).parent))
         return bool(scene.Connect(messages) if clear else scene.Import(messages))
-
-    def _load_plain(self, path: str, node_class: str, storage_class: str):
-        scene = slicer.mrmlScene
-        storage = scene.AddNewNodeByClass(storage_class)
-        storage.SetFileName(path)
-        node = scene.AddNewNodeByClass(node_class, scene.GetUniqueNameByString(Path(path).stem))
-        node.SetAndObserveStorageNodeID(storage.GetID())
-        if storage.ReadData(node):
-            return node
-        scene.RemoveNode(node)
-        scene.RemoveNode(storage)
-        return None
 
     def saveNodes(self, fileType, properties, userMessages=None) -> bool:
         """Write a node, or the whole scene, to a file."""
@@ -155,31 +108,6 @@ class CoreIOManager:
             return bool(scene.Commit(path, messages))
         logic = self._application.applicationLogic()
         return bool(logic.SaveSceneToSlicerDataBundleDirectory(path, None, messages))
-
-    def exportNodes(self, nodeIDs, fileNames, properties, hardenTransform, userMessages=None):
-        """Write copies of nodes, whose own storage nodes stay as they are."""
-        written = [
-            self._export(slicer.mrmlScene.GetNodeByID(node_id), str(name), hardenTransform)
-            for node_id, name in zip(nodeIDs, fileNames, strict=True)
-        ]
-        return all(written)
-
-    def _export(self, node, path: str, harden: bool) -> bool:
-        copy = slicer.mrmlScene.CreateNodeByClass(node.GetClassName())
-        copy.UnRegister(None)
-        scene = slicer.vtkMRMLScene()
-        scene.AddNode(copy)
-        copy.CopyContent(node)
-        copy.SetName(node.GetName())
-        if harden and node.GetParentTransformNode() is not None:
-            to_world = vtk.vtkGeneralTransform()
-            node.GetParentTransformNode().GetTransformToWorld(to_world)
-            copy.ApplyTransform(to_world)
-        storage = _new_storage(copy, path)
-        if storage is None or not storage.SupportedFileType(path):
-            return False
-        storage.SetFileName(path)
-        return bool(storage.WriteData(copy))
 
 
 def _new_storage(node, path: str):

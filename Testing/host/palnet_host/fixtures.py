@@ -72,13 +72,11 @@ def scene(app):
 
 @pytest.fixture
 def view(app):
-    """A 3D view of the scene, drawn offscreen; also that of `slicer.app.layoutManager()`."""
-    from palnet_host.views import LayoutManager, ThreeDView  # starts OpenGL
+    """A 3D view of the scene, drawn offscreen."""
+    from palnet_host.views import ThreeDView  # starts OpenGL
 
     opened = ThreeDView(app)
-    app.setLayoutManager(LayoutManager([opened]))
     yield opened
-    app.setLayoutManager(None)
     opened.close()
 
 

@@ -118,15 +118,11 @@ class qMRMLNodeComboBox(SceneWidget, QWidget):
 
     mrmlSceneChanged = Signal(object)
     currentNodeChanged = Signal(object)
-    currentNodeIDChanged = Signal(str)
     nodeActivated = Signal(object)
-    nodeAddedByUser = Signal(object)
     _signatures: ClassVar = _SCENE_SIGNATURES | {
         "currentNodeChanged(vtkMRMLNode*)": "currentNodeChanged",
         "currentNodeChanged(bool)": "currentNodeChanged",
-        "currentNodeIDChanged(QString)": "currentNodeIDChanged",
         "nodeActivated(vtkMRMLNode*)": "nodeActivated",
-        "nodeAddedByUser(vtkMRMLNode*)": "nodeAddedByUser",
         "setCurrentNode(vtkMRMLNode*)": "setCurrentNode",
     }
     nodeTypes = _plain("QStringList", "nodeTypes", [])
@@ -143,7 +139,6 @@ class qMRMLNodeComboBox(SceneWidget, QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._attributes: dict[str, str | None] = {}
         self._node = None
         self._nodes: list = []
         self._combo = QComboBox(self)
@@ -162,29 +157,12 @@ class qMRMLNodeComboBox(SceneWidget, QWidget):
         super().setMRMLScene(scene)
         self._list_nodes()
 
-    def addAttribute(self, nodeType: str, name: str, value=None) -> None:
-        """List only nodes that have an attribute (with a value, where one is given)."""
-        self._attributes[name] = None if value is None else str(value)
-        self._list_nodes()
-
     def currentNode(self):
         """Return the selected node, or None."""
         return self._node
 
-    def _get_node_id(self) -> str:
-        return self._node.GetID() if self._node is not None else ""
-
-    def setCurrentNodeID(self, node_id: str) -> None:
-        """Select a node by its ID."""
-        self.setCurrentNode(self._scene.GetNodeByID(node_id) if self._scene and node_id else None)
-
-    currentNodeID = Property(str, _get_node_id, setCurrentNodeID)
-
     def setCurrentNode(self, node) -> None:
         """Select a node; one that is not listed, and None, select none."""
-        if isinstance(node, str):
-            self.setCurrentNodeID(node)
-            return
         self._select(node if node in self._nodes else None)
 
     def nodeCount(self) -> int:
@@ -194,20 +172,6 @@ class qMRMLNodeComboBox(SceneWidget, QWidget):
     def nodeFromIndex(self, index: int):
         """Return the listed node of a position."""
         return self._nodes[index] if 0 <= index < len(self._nodes) else None
-
-    def addNode(self):
-        """Add a node of the first type to the scene, as the user does by "Create new"."""
-        name = self.baseName or self.nodeTypes[0].removeprefix("vtkMRML").removesuffix("Node")
-        node = self._scene.AddNewNodeByClass(
-            self.nodeTypes[0], self._scene.GenerateUniqueName(name)
-        )
-        for key, value in self._attributes.items():
-            node.SetAttribute(key, value or "")
-        self._list_nodes()
-        self.nodeAddedByUser.emit(node)
-        if self.selectNodeUponCreation:
-            self.setCurrentNode(node)
-        return node
 
     def _on_activated(self, row: int) -> None:
         node = self.nodeFromIndex(row - int(self.noneEnabled))
@@ -222,7 +186,6 @@ class qMRMLNodeComboBox(SceneWidget, QWidget):
         self._show_current()
         if changed:
             self.currentNodeChanged.emit(node)
-            self.currentNodeIDChanged.emit(self.currentNodeID)
 
     def _list_nodes(self) -> None:
         if not hasattr(self, "_follower") or (self._scene and self._scene.IsBatchProcessing()):
@@ -260,18 +223,13 @@ class qMRMLNodeComboBox(SceneWidget, QWidget):
         else:
             fits = node.GetClassName() in self.nodeTypes
         hidden = node.GetHideFromEditors() and not self.showHidden
-        return fits and not hidden and all(_has(node, *pair) for pair in self._attributes.items())
+        return fits and not hidden
 
 
 def _nodes_of(scene) -> list:
     if scene is None:
         return []
     return [scene.GetNthNode(index) for index in range(scene.GetNumberOfNodes())]
-
-
-def _has(node, name: str, value: str | None) -> bool:
-    found = node.GetAttribute(name)
-    return found is not None and value in (None, found)
 
 
 def classes() -> dict[str, type[QObject]]:

@@ -80,32 +80,6 @@ class ThreeDView:
         self._logic.SetMRMLScene(None)
         self.window.Finalize()
 
-    # What a scripted module may ask of slicer.app.layoutManager().threeDWidget(0).
-
-    def threeDView(self) -> ThreeDView:
-        """Return the view of the widget: itself."""
-        return self
-
-    def mrmlViewNode(self):
-        """Return the view's node."""
-        return self.node
-
-    def cameraNode(self):
-        """Return the node of the view's camera."""
-        return self.camera_node
-
-    def renderWindow(self):
-        """Return the window that is drawn to."""
-        return self.window
-
-    def resetFocalPoint(self) -> None:
-        """Look at the middle of everything."""
-        self.renderer.ResetCamera()
-
-    def forceRender(self) -> None:
-        """Draw now."""
-        self.render()
-
     # What a test does.
 
     def render(self) -> None:
@@ -199,20 +173,3 @@ class ThreeDView:
         grabber.SetInput(self.window)
         grabber.ReadFrontBufferOff()
         return grabber
-
-
-class LayoutManager:
-    """`slicer.app.layoutManager()` with the 3D views that were opened."""
-
-    def __init__(self, views: list[ThreeDView]) -> None:
-        self._views = views
-        self.threeDViewCount = len(views)
-
-    def threeDWidget(self, index: int) -> ThreeDView | None:
-        """Return a 3D view, or None."""
-        return self._views[index] if 0 <= index < len(self._views) else None
-
-    def resetThreeDViews(self) -> None:
-        """Look at the middle of everything in all views."""
-        for view in self._views:
-            view.resetFocalPoint()

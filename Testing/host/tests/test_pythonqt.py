@@ -188,6 +188,5 @@ def test_collapsed_section_remembers_what_was_hidden():
 def test_setting_comes_back_as_text(value, text):
     qt.QSettings().setValue("PALNet/size", value)
     settings = qt.QSettings()
-    settings.beginGroup("PALNet")
 
-    assert (settings.value("size"), settings.value("lock", 3)) == (text, 3)
+    assert (settings.value("PALNet/size"), settings.value("PALNet/lock", 3)) == (text, 3)

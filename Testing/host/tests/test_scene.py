@@ -86,21 +86,6 @@ def test_model_file_is_read_as_lps_unless_told(a_model, tmp_path):
     np.testing.assert_allclose(as_ras.GetPolyData().GetCenter(), (10, 20, 30), atol=1e-3)
 
 
-def test_export_in_world_hardens_a_copy_only(a_model, tmp_path):
-    moved = vtk.vtkMatrix4x4()
-    moved.SetElement(0, 3, 100)
-    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
-    transform.SetMatrixTransformToParent(moved)
-    a_model.SetAndObserveTransformNodeID(transform.GetID())
-    path = str(tmp_path / "world.vtp")
-
-    assert slicer.util.exportNode(a_model, path, properties={}, world=True)
-
-    again = slicer.util.loadModel(path)
-    np.testing.assert_allclose(again.GetPolyData().GetCenter(), (110, 20, 30), atol=1e-3)
-    np.testing.assert_allclose(a_model.GetPolyData().GetCenter(), (10, 20, 30), atol=1e-3)
-
-
 def test_node_of_a_bundle_without_an_item_gets_one(a_model, tmp_path):
     path = str(tmp_path / "scene.mrml")
     slicer.util.saveNode(a_model, str(tmp_path / "ball.vtp"), properties={})

@@ -113,10 +113,3 @@ def test_rotating_drag_turns_the_camera_only(view, a_point_list):
 
     assert np.linalg.norm(np.array(view.camera_node.GetPosition()) - before) > 10
     np.testing.assert_allclose(position(a_point_list), on_ball(0, 0))
-
-
-def test_layout_manager_knows_the_view(view):
-    widget = slicer.app.layoutManager().threeDWidget(0)
-
-    assert widget.threeDView().mrmlViewNode() is view.node
-    assert slicer.app.layoutManager().threeDWidget(1) is None
