@@ -21,6 +21,8 @@ _DISTANCE_MM = 260.0
 _FACE_DISTANCE_MM = 480.0
 # Distance from which a box fills the view, in its diagonals.
 _WHOLE = 2.0
+# The same face with or without its shoulders is that many times larger, another unit more.
+_ALIKE = 4.0
 
 
 def look_at(landmarks, index):
@@ -77,15 +79,34 @@ def look_at_model(model_node):
     model_node : vtkMRMLModelNode
         The model.
     """
-    bounds = [0.0] * 6
-    model_node.GetRASBounds(bounds)
-    low, high = np.array(bounds[::2]), np.array(bounds[1::2])
+    low, high = _box(model_node)
     if not (low <= high).all():
         return
     for node in _cameras(model_node.GetScene()):
         camera = node.GetCamera()
         toward, up = -np.array(camera.GetDirectionOfProjection()), camera.GetViewUp()
         _aim(node, (low + high) / 2, toward, up, _WHOLE * float(np.linalg.norm(high - low)))
+
+
+def is_in_place_of(model_node, former):
+    """Tell whether who looks at one model sees another one as well, as of scans of one camera.
+
+    Parameters
+    ----------
+    model_node, former : vtkMRMLModelNode
+        The models.
+
+    Returns
+    -------
+    bool
+        True if the middle of each is within the box of the other, and their sizes are alike.
+    """
+    (low, high), (former_low, former_high) = _box(model_node), _box(former)
+    middle, former_middle = (low + high) / 2, (former_low + former_high) / 2
+    is_inside = ((former_low <= middle) & (middle <= former_high)).all()
+    is_round = ((low <= former_middle) & (former_middle <= high)).all()
+    size, former_size = np.linalg.norm(high - low), np.linalg.norm(former_high - former_low)
+    return bool(is_inside and is_round and size < _ALIKE * former_size < _ALIKE**2 * size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,6 +148,13 @@ def _side_of(position, pose):
     in_face = pose.face_from_world[:3, :3] @ position + pose.face_from_world[:3, 3]
     direction = (in_face - _HEAD_CENTER_MM) * [1.0, _TILT, 1.0]
     return pose.rotation.T @ (direction / np.linalg.norm(direction))
+
+
+def _box(model_node):
+    """Give the lowest and the highest corner of a model in the world; an empty one has none."""
+    bounds = [0.0] * 6
+    model_node.GetRASBounds(bounds)
+    return np.array(bounds[::2]), np.array(bounds[1::2])
 
 
 def _cameras(scene):

@@ -6,6 +6,7 @@ Scans of one camera lie in one place: two of them on view are two faces in one.
 
 from __future__ import annotations
 
+from PALNetLandmarksLib.camera import is_in_place_of, look_at_face, look_at_model
 from PALNetLandmarksLib.landmark_list import LandmarkList, is_landmark_list
 from PALNetLandmarksLib.linking import find_lists, find_model, linked_lists
 
@@ -55,8 +56,8 @@ def remember_list(landmarks):
 def show_instead(former, model_node, list_node):
     """Show a scan and a list in the views, and no longer the scan that was there before.
 
-    Nothing is hidden but a scan that was selected before, and its lists: what a user puts beside a
-    scan stays.
+    Cameras turn to a scan that lies elsewhere; of two in one place both are seen alike. Nothing is
+    hidden but a scan that was selected before, and its lists: what a user puts beside it stays.
 
     Parameters
     ----------
@@ -72,5 +73,9 @@ def show_instead(former, model_node, list_node):
             for node in (former, *(each.node for each in linked_lists(former))):
                 node.SetDisplayVisibility(False)
         model_node.SetDisplayVisibility(True)
+        if former is not None and not is_in_place_of(model_node, former):
+            look_at_model(model_node)
+            if is_landmark_list(list_node):
+                look_at_face(LandmarkList(list_node))
     if list_node is not None:
         list_node.SetDisplayVisibility(True)

@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import qt
 import slicer
+import vtk
 
 from palnet_scenes import SAMPLES, a_record, true_landmarks
+from PALNetLandmarksLib.camera import look_at_face, look_at_model
+from PALNetLandmarksLib.landmark_list import LandmarkList
 from PALNetLandmarksLib.list_creation import create_list
 
 
@@ -146,6 +150,34 @@ def test_views_show_one_scan_at_a_time(a_panel, three_scans):
 
     a_panel.ui.landmarksSelector.setCurrentNode(lists[0])
     assert on_view(faces) == on_view(lists) == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("scale", "shift", "is_turned_to"),
+    [(1, 0, False), (1.02, 20, False), (1, 900, True), (1e-3, 0, True), (1e3, 0, True)],
+)
+def test_cameras_turn_to_a_scan_that_lies_elsewhere_only(
+    a_panel, three_scans, scene, scale, shift, is_turned_to
+):
+    """Who compares two scans of one camera looks at the same place of both."""
+    faces, lists = three_scans
+    for node in (faces[2], lists[2]):
+        place = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+        matrix = vtk.vtkMatrix4x4()
+        matrix.DeepCopy([scale, 0, 0, shift, 0, scale, 0, 0, 0, 0, scale, 0, 0, 0, 0, 1])
+        place.SetMatrixTransformToParent(matrix)
+        node.SetAndObserveTransformNodeID(place.GetID())
+    camera = scene.AddNewNodeByClass("vtkMRMLCameraNode")
+    look_at_model(faces[1])
+    before = camera.GetPosition()
+
+    a_panel.ui.scanSelector.setCurrentNode(faces[2])
+
+    assert (camera.GetPosition() != before) is is_turned_to
+    if is_turned_to:
+        after = camera.GetPosition()
+        look_at_face(LandmarkList(lists[2]))
+        np.testing.assert_allclose(after, camera.GetPosition())
 
 
 def test_scan_that_is_opened_stands_alone(a_panel, a_list, a_face, scene):
