@@ -225,8 +225,8 @@ def _detect_and_write(job: ScanJob, detect: Detect | None) -> ScanResult:
     # It takes longest: whoever breaks off then finds no landmarks without their record.
     pictures, picture_notes = _try_preview(job, mesh, detection)
     kept = _keep_corrections(job, landmarks.scheme) if options.overwrite else ()
-    with _together(job):
-        landmark_files, refusals, notes = _write_landmark_files(job, written)
+    with _together(job) as landmark_files:
+        refusals, notes = _write_landmark_files(job, written, landmark_files)
         files = (*landmark_files, *pictures)
         record = describe_detection(
             detection,
@@ -308,19 +308,22 @@ def _hash_unchanged(scan: Path, stamp: tuple[int, int] | None) -> str:
 
 
 @contextmanager
-def _together(job: ScanJob) -> Iterator[None]:
+def _together(job: ScanJob) -> Iterator[list[Path]]:
     """Take away what was written if anything ends the work before the record is written.
 
-    What was there before is not touched: it is somebody's, or an earlier detection's.
+    What was there before is not touched: it is somebody's, or an earlier detection's. Gives a list
+    to note the files in that are written.
     """
     from palnet.exchange import sidecar_path
 
     beside = [sidecar_path(path) for path in job.landmark_files]
     new = [path for path in (*_files_of_work(job), *beside) if not path.exists()]
+    written: list[Path] = []
     try:
-        yield
-    except BaseException:
-        for path in new:
+        yield written
+    except BaseException as err:
+        # A file that came meanwhile is of another run, and so may be all that were not there.
+        for path in written if isinstance(err, OutputExistsError) else new:
             with suppress(OSError):  # it was not written, and what kept it from that is told
                 path.unlink()
         raise
@@ -342,16 +345,15 @@ def _left_over(job: ScanJob, names: set[str]) -> tuple[str, ...]:
 
 
 def _write_landmark_files(
-    job: ScanJob, landmarks: LandmarkSet
-) -> tuple[tuple[Path, ...], tuple[str, ...], tuple[str, ...]]:
+    job: ScanJob, landmarks: LandmarkSet, files: list[Path]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Write each format; one that cannot hold these landmarks does not keep back the others.
 
-    Gives the files written, why others were not, and what was written not quite as it is.
+    Notes the files written; gives why others were not, and what was written not quite as it is.
     """
     from palnet.exchange import FormatWarning, write_landmarks
 
     options = job.options
-    files: list[Path] = []
     refusals = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", FormatWarning)
@@ -362,7 +364,7 @@ def _write_landmark_files(
                 )
             except FormatError as err:
                 refusals.append(f"{path.name} was not written: {err}")
-    return tuple(files), tuple(refusals), tuple(str(entry.message) for entry in caught)
+    return tuple(refusals), tuple(str(entry.message) for entry in caught)
 
 
 def _try_preview(

@@ -340,6 +340,25 @@ def test_process_scan_that_fails_takes_nothing_of_others_away(a_head_file, tmp_p
     assert theirs.read_text(encoding="utf-8") == "somebody's"
 
 
+def test_process_scan_that_comes_second_takes_nothing_of_the_first_away(
+    a_head_file, tmp_path, monkeypatch
+):
+    """Two runs into one folder, of which the other one ends just before this one writes."""
+    (job,) = plan(a_head_file, output=tmp_path / "out", formats=("csv", "tps"))
+
+    def write_after_another_run(*arguments, **options):
+        monkeypatch.undo()
+        assert process_fake(job).outcome == "done"
+        return write_landmarks(*arguments, **options)
+
+    monkeypatch.setattr("palnet.exchange.write_landmarks", write_after_another_run)
+    result = process_fake(job)
+
+    assert (result.outcome, "exists already" in result.message) == ("failed", True)
+    there = {path.name for path in (tmp_path / "out").iterdir()}
+    assert there == {"head.csv", "head.tps", "head.tps.frame.json", "head.palnet.json"}
+
+
 @pytest.mark.parametrize(
     ("options", "what"),
     [
