@@ -29,7 +29,7 @@ PAGE_NAME = "report.html"
 _EPILOG = """\
 Specimens are matched by their name, two files whatever their names; landmarks by their code. --unit
 and --frame are those of TRUTH, --repeat and --observer where the files do not say. It writes
-DIR/report.html and the figures as DIR/landmarks.csv, measurements.csv, specimens.csv and
+DIR/report.html and the figures as DIR/landmarks.csv, measurement_errors.csv, specimens.csv and
 errors.csv. With --repeat (the observer of TRUTH once more) or --observer (another one) it also
 tells how well the annotations agree, in agreement_intra.csv and agreement_inter.csv. A specimen of
 TRUTH without a prediction is in the report, with all landmarks lost, and in no error. Exit code 0:

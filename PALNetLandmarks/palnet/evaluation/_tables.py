@@ -31,7 +31,11 @@ __all__ = [
 ]
 
 # Those that an evaluation may be without: no plan of measurements, no other annotation.
-OPTIONAL_EVALUATION_TABLES = ("measurements.csv", "agreement_intra.csv", "agreement_inter.csv")
+OPTIONAL_EVALUATION_TABLES = (
+    "measurement_errors.csv",
+    "agreement_intra.csv",
+    "agreement_inter.csv",
+)
 
 
 def tables_of_evaluation(evaluation: Evaluation) -> dict[str, str]:
@@ -45,14 +49,14 @@ def tables_of_evaluation(evaluation: Evaluation) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        Text by file name: landmarks.csv, measurements.csv, specimens.csv, errors.csv (each error
-        by itself), and agreement_intra.csv and agreement_inter.csv where there are annotations; one
-        without rows is left out.
+        Text by file name: landmarks.csv, measurement_errors.csv, specimens.csv, errors.csv (each
+        error by itself), and agreement_intra.csv and agreement_inter.csv where there are
+        annotations; one without rows is left out.
     """
     axes = AXES[evaluation.comparison.are_of_face]
     tables = {
         "landmarks.csv": csv_text([_landmark_row(entry, axes) for entry in evaluation.landmarks]),
-        "measurements.csv": csv_text(
+        "measurement_errors.csv": csv_text(
             [_measurement_row(entry) for entry in evaluation.measurements]
         ),
         "specimens.csv": csv_text(specimen_rows(evaluation.comparison)),

@@ -11,6 +11,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from palnet.cli import main
+from palnet.evaluation import OPTIONAL_EVALUATION_TABLES
 from palnet.exchange import read_landmarks, write_landmarks
 from palnet.landmarks import LandmarkSet
 from palnet.samples import example_truth
@@ -184,7 +185,7 @@ def test_evaluate_table_of_names_for_every_landmark_keeps_the_measurements(tmp_p
 
     assert code == 0
     assert "no measurements" not in capsys.readouterr().err
-    kinds = {row["kind"] for row in rows_of(tmp_path / "out" / "measurements.csv")}
+    kinds = {row["kind"] for row in rows_of(tmp_path / "out" / "measurement_errors.csv")}
     assert {"distance", "angle"} <= kinds
     rows = rows_of(tmp_path / "out" / "landmarks.csv")
     assert all(row["human_ratio"] for row in rows if row["code"] in face.scheme.codes)
@@ -253,7 +254,7 @@ def test_evaluate_single_specimen_has_no_limits_of_agreement(tmp_path):
     code = run(tmp_path / "found.mrk.json", tmp_path / "true.mrk.json", "-o", tmp_path / "out")
 
     assert code == 0
-    rows = rows_of(tmp_path / "out" / "measurements.csv")
+    rows = rows_of(tmp_path / "out" / "measurement_errors.csv")
     assert {row["sd"] for row in rows} == {""}
     assert "nan" not in (tmp_path / "out" / "report.html").read_text(encoding="utf-8").lower()
 
@@ -362,7 +363,7 @@ def test_evaluate_leaves_no_table_of_an_earlier_report(a_study, tmp_path, capsys
     sides = (a_study["predicted"], a_study["truth"])
     run(*sides, "--repeat", a_study["again"], "-o", out)
     (out / "notes.csv").write_text("mine")
-    for name in ("report", "landmarks", "measurements", "specimens", "errors"):
+    for name in ("report", "landmarks", "measurement_errors", "specimens", "errors"):
         (out / f"{name}.{'html' if name == 'report' else 'csv'}").unlink()
 
     refused = run(*sides, "-o", out)
@@ -373,6 +374,18 @@ def test_evaluate_leaves_no_table_of_an_earlier_report(a_study, tmp_path, capsys
     assert run(*sides, "-o", out, "--overwrite") == 0
     assert not (out / "agreement_intra.csv").exists()
     assert (out / "notes.csv").read_text() == "mine"
+
+
+def test_evaluate_replaces_nothing_that_measure_wrote(a_study, tmp_path):
+    """Also of a scheme without a plan, of which evaluate has no table of measurements."""
+    out = tmp_path / "out"
+    assert main(["measure", str(a_study["truth"]), "-o", str(out)]) == 0
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+
+    assert run(a_study["predicted"], a_study["truth"], "-o", out, "--overwrite") == 0
+
+    assert {name: (out / name).read_bytes() for name in before} == before
+    assert not before.keys() & set(OPTIONAL_EVALUATION_TABLES)
 
 
 def test_evaluate_frame_and_unit_are_those_of_files_that_do_not_say_them(a_study, tmp_path):
