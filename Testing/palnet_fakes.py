@@ -62,17 +62,20 @@ def fake_detect(mesh, *, unit="auto", model=None):
     if mesh.name.startswith("no_face"):
         msg = f"{mesh.name}: no face was found."
         raise ScanRefusedError(msg)
+    guessed = "in" if mesh.name.startswith("inches") else "mm"
     provenance = {
         "model": "fake",
         "model_sha256": file_hash(find_model(model)),
-        "unit": "mm" if unit == "auto" else unit,
+        "unit": guessed if unit == "auto" else unit,
         "unit_source": "inferred from the size" if unit == "auto" else "given",
         "seconds": {"all": 0.1},
     }
     if mesh.name.startswith("small"):
         doubts = (Finding("small_face", "read in mm, the face has 60 % of the mean size."),)
         quality = FakeQuality(verdict="check")
-        return FakeDetection(make_landmarks(mesh), quality=quality, findings=doubts)
+        return FakeDetection(
+            make_landmarks(mesh), quality=quality, findings=doubts, provenance=provenance
+        )
     return FakeDetection(make_landmarks(mesh), provenance=provenance)
 
 

@@ -106,7 +106,7 @@ class DetectionRun:
         if replaced:  # but what was decided anew while the detection ran
             replaced -= set(self._when_started.changed_in(landmarks.state()))
         kept = [index for index in landmarks.edited if index not in replaced]
-        record = describe_detection(detection, detection.landmarks, scan_name=name, files=())
+        record = describe_detection(detection, detection.landmarks, scan_name=name, files={})
         del (
             record["landmarks"],
             record["files"],

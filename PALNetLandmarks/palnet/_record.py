@@ -12,6 +12,8 @@ import palnet
 from palnet._stored import parse_json
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from palnet.detector import Detection
     from palnet.landmarks import LandmarkSet
 
@@ -23,7 +25,7 @@ def describe_detection(
     written: LandmarkSet,
     *,
     scan_name: str,
-    files: tuple[str, ...],
+    files: Mapping[str, str],
     scan_sha256: str = "",
 ) -> dict[str, Any]:
     """Put into plain data what a landmark file cannot hold.
@@ -36,8 +38,8 @@ def describe_detection(
         Its landmarks as they were written, in the frame asked for.
     scan_name : str
         Name of the scan file, without its folder.
-    files : tuple of str
-        Names of the files written beside the record.
+    files : mapping of str to str
+        Hash of each file written beside the record, by its name.
     scan_sha256 : str, optional
         Hash of the scan file, where there is one.
 
@@ -65,7 +67,7 @@ def describe_detection(
         ],
         "face_from_scan_mm": detection.face_from_scan.tolist(),
         "scan_space": detection.landmarks.space,
-        "files": list(files),
+        "files": dict(files),
         "provenance": detection.provenance,
     }
     plain: dict[str, Any] = _plain(record)
@@ -134,9 +136,9 @@ def scan_hash(text: str) -> str:
         return ""
 
 
-def files_of(text: str) -> set[str]:
-    """Names of the files that were written with a record; none if it does not say."""
+def files_of(text: str) -> dict[str, str]:
+    """SHA-256 of each file that was written with a record, by its name; none if it does not say."""
     try:
-        return {str(name) for name in parse_json(text)["files"]}
-    except (ValueError, KeyError, TypeError):
-        return set()
+        return {str(name): str(sha256) for name, sha256 in parse_json(text)["files"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}

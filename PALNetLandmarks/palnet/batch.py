@@ -30,15 +30,11 @@ if TYPE_CHECKING:
     from palnet.detector import Detection
     from palnet.jobs import ScanJob
     from palnet.landmarks import LandmarkSet
-    from palnet.scheme import Scheme
     from palnet.surface import Mesh
 
     Detect = Callable[..., Detection]
 
 __all__ = ["ScanResult", "process_scan"]
-
-# Of the others nobody can say whether a person has decided on a landmark.
-_WITH_STATUS = ("mrk.json", "csv")
 
 Outcome = Literal["done", "there", "refused", "unreadable", "failed"]
 
@@ -93,11 +89,15 @@ def process_scan(job: ScanJob, *, detect: Detect | None = None) -> ScanResult:
     ScanResult
         The outcome; a scan that cannot be done is an outcome, not an exception.
     """
+    from palnet.surface import MESH_SUFFIXES, read_mesh
+
     start = time.perf_counter()
     outcome: Outcome
     try:
         if job.obstacle:
             raise UsageError(job.obstacle)
+        if job.scan.suffix.lower() not in MESH_SUFFIXES:
+            read_mesh(job.scan)  # says what it is, before anybody is told to overwrite its results
         if job.options.resume and _is_finished(job):
             return ScanResult(job.scan, "there", files=job.files, warnings=_not_drawn(job))
         _check_all_free(job)
@@ -149,7 +149,27 @@ def _is_finished(job: ScanJob) -> bool:
             "there, with what a person corrected, or says why not; --overwrite detects anew."
         )
         raise OutputExistsError(msg)
+    _check_readable(job)
     return True
+
+
+def _check_readable(job: ScanJob) -> None:
+    """Require that landmark files which are not as they were written can be read."""
+    from palnet.exchange import FormatWarning, read_landmarks
+    from palnet.model import read_model
+
+    former = _files_of_record(job)
+    for path, form in zip(job.landmark_files, job.options.formats, strict=True):
+        if not _is_changed(path, former):
+            continue
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FormatWarning)
+                scheme = read_model(job.options.model).scheme
+                read_landmarks(path, scheme, format=form, strict=False)
+        except PalnetError as err:
+            msg = f"was done before, but {err} Move it away, or run this scan with --overwrite."
+            raise OutputExistsError(msg) from err
 
 
 def _files_of_work(job: ScanJob) -> tuple[Path, ...]:
@@ -210,7 +230,7 @@ def _detect_and_write(job: ScanJob, detect: Detect | None) -> ScanResult:
     from palnet.surface import read_mesh
 
     options = job.options
-    former = _files_of_record(job) if options.overwrite else set()
+    former = _files_of_record(job) if options.overwrite else {}
     stamp = _stamp(job.scan)
     mesh = read_mesh(job.scan)
     if detect is None:
@@ -224,7 +244,7 @@ def _detect_and_write(job: ScanJob, detect: Detect | None) -> ScanResult:
     _check_all_free(job)  # again, for that took a while
     # It takes longest: whoever breaks off then finds no landmarks without their record.
     pictures, picture_notes = _try_preview(job, mesh, detection)
-    kept = _keep_corrections(job, landmarks.scheme) if options.overwrite else ()
+    kept = _keep_changed(job, former) if options.overwrite else ()
     with _together(job) as landmark_files:
         refusals, notes = _write_landmark_files(job, written, landmark_files)
         files = (*landmark_files, *pictures)
@@ -233,7 +253,7 @@ def _detect_and_write(job: ScanJob, detect: Detect | None) -> ScanResult:
             written,
             scan_name=job.scan.name,
             scan_sha256=scan_sha256,
-            files=tuple(path.name for path in files),
+            files={path.name: file_hash(path) for path in files},
         )
         write_text(job.record_file, record_text(record), overwrite=options.overwrite)
     return ScanResult(
@@ -241,47 +261,31 @@ def _detect_and_write(job: ScanJob, detect: Detect | None) -> ScanResult:
         outcome="failed" if refusals else "done",
         message=" ".join(refusals),
         files=(*files, job.record_file),
-        warnings=(*kept, *notes, *picture_notes, *_left_over(job, former - set(record["files"]))),
+        warnings=(*kept, *notes, *picture_notes, *_left_over(job, former.keys() - record["files"])),
         record=record,
         landmarks=landmarks,
     )
 
 
-def _keep_corrections(job: ScanJob, scheme: Scheme) -> tuple[str, ...]:
-    """Copy the landmark files that a person has changed before they are replaced."""
+def _keep_changed(job: ScanJob, former: dict[str, str]) -> tuple[str, ...]:
+    """Copy the landmark files that are not as they were written before they are replaced."""
     from palnet.exchange import sidecar_path
 
     notes = []
-    for path, form in zip(job.landmark_files, job.options.formats, strict=True):
-        if not path.exists() or not _is_changed(job, path, form, scheme):
+    for path in job.landmark_files:
+        both = [file for file in (path, sidecar_path(path)) if file.exists()]
+        if not path.exists() or not any(_is_changed(file, former) for file in both):
             continue
         number = next(n for n in count(1) if not _copy_of(path, n).exists())
-        for file in (path, sidecar_path(path)):
-            if file.exists():  # it says unit and axes
-                shutil.copy2(file, _copy_of(file, number))
+        for file in both:  # the second says unit and axes
+            shutil.copy2(file, _copy_of(file, number))
         notes.append(f"{path.name} was changed since: kept as {_copy_of(path, number).name}.")
     return tuple(notes)
 
 
-def _is_changed(job: ScanJob, path: Path, form: str, scheme: Scheme) -> bool:
-    """Whether a landmark file is newer than its record, which was written last, or was reviewed.
-
-    One of a lab's own scheme, which no name tells, is taken for one of the scheme detected now.
-    """
-    from palnet.exchange import read_landmarks
-
-    record = job.record_file
-    if not record.exists() or path.stat().st_mtime_ns > record.stat().st_mtime_ns:
-        return True
-    if form not in _WITH_STATUS:
-        return False
-    for known in (None, scheme):
-        try:
-            status = read_landmarks(path, known).status
-        except PalnetError:
-            continue
-        return not {"corrected", "confirmed"}.isdisjoint(status)
-    return True
+def _is_changed(file: Path, former: dict[str, str]) -> bool:
+    """Whether a file is not as its record has it, or in no record: then it may be somebody's."""
+    return former.get(file.name) != file_hash(file)
 
 
 def _copy_of(path: Path, number: int) -> Path:
@@ -329,11 +333,11 @@ def _together(job: ScanJob) -> Iterator[list[Path]]:
         raise
 
 
-def _files_of_record(job: ScanJob) -> set[str]:
-    """Names of the files of an earlier detection that is to be replaced."""
+def _files_of_record(job: ScanJob) -> dict[str, str]:
+    """Hashes of the files of an earlier detection, by their names."""
     from palnet._record import files_of
 
-    return files_of(_text_of(job.record_file)) if job.record_file.exists() else set()
+    return files_of(_text_of(job.record_file)) if job.record_file.exists() else {}
 
 
 def _left_over(job: ScanJob, names: set[str]) -> tuple[str, ...]:

@@ -123,32 +123,32 @@ def test_process_scan_that_overwrites_keeps_what_a_person_decided(a_head_file, t
 
 
 def test_process_scan_that_overwrites_keeps_no_copy_of_what_nobody_touched(a_head_file, tmp_path):
-    """Of a lab's own scheme as well, which its table names and nobody else knows."""
-
-    def detect(mesh, **how):
-        detection = palnet_fakes.fake_detect(mesh, **how)
-        lab = replace(detection.landmarks.scheme, name="lab")
-        return replace(detection, landmarks=replace(detection.landmarks, scheme=lab))
-
+    """Though a copy or a backup gave its files other times."""
     (first,) = plan(a_head_file, output=tmp_path, formats=("csv", "mrk.json"))
     (again,) = plan(a_head_file, output=tmp_path, formats=("csv", "mrk.json"), overwrite=True)
-    process_scan(first, detect=detect)
+    process_fake(first)
+    later = first.record_file.stat().st_mtime_ns + 10**9
+    for path in first.landmark_files:
+        os.utime(path, ns=(later, later))
 
-    assert process_scan(again, detect=detect).warnings == ()
+    assert process_fake(again).warnings == ()
 
 
-def test_process_scan_that_overwrites_keeps_any_file_that_is_newer_than_its_record(
-    a_head_file, tmp_path
+@pytest.mark.parametrize("what", ["landmarks", "what is beside them"])
+def test_process_scan_that_overwrites_keeps_any_file_that_is_not_as_it_was_written(
+    what, a_head_file, tmp_path
 ):
-    """A point that was moved elsewhere has no status that says so; its unit is kept as well."""
+    """Whatever the times of copied files say; a point moved elsewhere has no status that does."""
     (first,) = plan(a_head_file, output=tmp_path, formats=("tps",))
     (again,) = plan(a_head_file, output=tmp_path, formats=("tps",), overwrite=True)
     process_fake(first)
     (path,) = first.landmark_files
     sidecar = path.with_name(f"{path.name}.frame.json")
+    changed = path if what == "landmarks" else sidecar
+    changed.write_bytes(changed.read_bytes() + b" ")
     before = path.read_bytes(), sidecar.read_bytes()
-    later = first.record_file.stat().st_mtime_ns + 10**9
-    os.utime(path, ns=(later, later))
+    for file in (path, sidecar):
+        os.utime(file, ns=(0, 0))  # as of a copy whose record was written last
 
     assert process_fake(again).outcome == "done"
 
@@ -205,6 +205,18 @@ def test_process_scan_full_disk_is_an_outcome(a_head_file, tmp_path, monkeypatch
     assert (result.outcome, "No space left" in result.message) == ("failed", True)
 
 
+def test_process_scan_that_is_no_mesh_is_told_before_its_results_are_in_the_way(
+    a_head_file, tmp_path
+):
+    """As of `palnet detect folder/*` the second time."""
+    (job,) = plan(a_head_file, output=tmp_path / "out", formats=("csv", "mrk.json"))
+    process_fake(job)
+
+    for wrong in plan(*job.landmark_files, formats=("csv", "mrk.json")):
+        result = process_fake(wrong)
+        assert (result.outcome, "a mesh file ends in" in result.message) == ("unreadable", True)
+
+
 @pytest.mark.parametrize("name", ["山田\u3000花子", "Anna\u00a0B", "M\udcfcller"])
 def test_process_scan_file_name_with_anything_gives_a_printable_specimen(
     a_head_file, tmp_path, name
@@ -239,13 +251,14 @@ def a_done_scan(a_head_file, tmp_path):
 
 def test_process_scan_that_resumes_leaves_what_is_done(a_done_scan):
     table = a_done_scan().landmark_files[1]
-    table.write_text("corrected by hand", encoding="utf-8")
+    table.write_bytes(table.read_bytes().replace(b",detected,", b",corrected,", 1))
+    before = table.read_bytes()
 
     assert process_fake(a_done_scan()).outcome == "there"
     with_picture = process_fake(a_done_scan(preview=True))
     assert with_picture.outcome == "there"
     assert "was done before, without head.palnet.png." in with_picture.warnings[0]
-    assert table.read_text(encoding="utf-8") == "corrected by hand"
+    assert table.read_bytes() == before
 
 
 def test_process_scan_that_overwrites_tells_of_what_it_leaves(a_head_file, tmp_path):
@@ -373,8 +386,22 @@ def test_process_scan_that_resumes_takes_nothing_else_for_done(a_done_scan, opti
     assert (result.outcome, what in result.message) == ("failed", True), result.message
 
 
-def test_process_scan_that_resumes_knows_the_unit_whoever_said_it(a_done_scan):
-    assert process_fake(a_done_scan(unit="mm")).outcome == "there"
+@pytest.mark.parametrize("unit", ["mm", "1", "1.0"])
+def test_process_scan_that_resumes_knows_the_unit_whoever_said_it(a_done_scan, unit):
+    assert process_fake(a_done_scan(unit=unit)).outcome == "there"
+
+
+def test_process_scan_that_resumes_takes_no_damaged_file_for_done(a_done_scan):
+    """As of a disk that was full when somebody saved it, or of a copy that was broken off."""
+    path = a_done_scan().landmark_files[0]
+    path.write_bytes(path.read_bytes()[:3000])
+
+    result = process_fake(a_done_scan())
+
+    assert result.outcome == "failed"
+    assert result.message.startswith("was done before, but ")
+    assert path.name in result.message
+    assert "Move it away, or run" in result.message
 
 
 def test_process_scan_that_resumes_knows_a_scan_by_its_former_name(a_head_file, tmp_path):

@@ -156,6 +156,23 @@ def test_detect_of_a_folder_names_scans_that_nobody_should_overlook(
 
 
 @pytest.mark.usefixtures("detects")
+@pytest.mark.parametrize("is_given", [False, True])
+def test_detect_of_a_folder_tells_units_that_it_guessed(is_given, a_mixed_folder, tmp_path, capsys):
+    """A wrong one makes every length wrong; millimeters are what everybody takes for granted."""
+    (a_mixed_folder / "no_face.obj").rename(a_mixed_folder / "inches.obj")
+    given = ["--unit", "in"] if is_given else []
+
+    cli.main(["detect", str(a_mixed_folder), "-o", str(tmp_path / "out"), *given])
+
+    lines = capsys.readouterr().out.splitlines()
+    told = "" if is_given else "; unit by its size: in"
+    summary = "" if is_given else " Units by size: mm 1, in 1; --unit says one."
+    assert [line.endswith("ch_l" + told) for line in lines if "inches.obj" in line] == [True]
+    assert [line.endswith("ch_l") for line in lines if "anna.obj" in line] == [True]
+    assert lines[-1] == f"2 of 2 scans done.{summary}"
+
+
+@pytest.mark.usefixtures("detects")
 def test_detect_where_the_shell_leaves_wildcards_finds_the_files(
     a_mixed_folder, tmp_path, monkeypatch, capsys
 ):

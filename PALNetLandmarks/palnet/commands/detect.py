@@ -167,6 +167,7 @@ def _report(results: Iterable[ScanResult], scans: Sequence[Path]) -> int:
     """Say what became of each scan as it ends; count those that are not done."""
     n_scans, times = len(scans), Counter(scan.name for scan in scans)
     n_ended = n_failed = n_there = 0
+    units: Counter[str] = Counter()
     progress = _Progress(n_scans, sys.stderr)
     progress.show(0)
     for result in results:
@@ -175,7 +176,10 @@ def _report(results: Iterable[ScanResult], scans: Sequence[Path]) -> int:
         place = f"[{n_ended}/{n_scans}] " if n_scans > 1 else ""
         name = result.scan.name if times[result.scan.name] == 1 else str(result.scan)
         if result.outcome == "done":
-            print(f"{place}{name}: {_headline(result)}", flush=True)
+            unit = _guessed_unit(result)
+            units[unit] += 1
+            told = f"; unit by its size: {unit}" if unit not in ("", "mm") and n_scans > 1 else ""
+            print(f"{place}{name}: {_headline(result)}{told}", flush=True)
             if n_scans == 1:
                 print("\n".join(_details(result)))
             for doubt in _doubts(result) if n_scans > 1 else ():
@@ -192,8 +196,22 @@ def _report(results: Iterable[ScanResult], scans: Sequence[Path]) -> int:
     progress.clear()
     if n_scans > 1 or n_there:
         before = f" {n_there} were there already." if n_there else ""
-        print(f"{n_ended - n_failed - n_there} of {n_scans} scans done.{before}")
+        print(f"{n_ended - n_failed - n_there} of {n_scans} scans done.{before}{_say_units(units)}")
     return n_failed
+
+
+def _guessed_unit(result: ScanResult) -> str:
+    """Name the unit that a scan was taken to be in by its size; nothing where one was given."""
+    made = result.record["provenance"]
+    return "" if made["unit_source"] == "given" else str(made["unit"])
+
+
+def _say_units(units: Counter[str]) -> str:
+    """Say which units were guessed, if others than millimeters or several: they may be wrong."""
+    guessed = [f"{unit} {n}" for unit, n in units.most_common() if unit]
+    if not units.keys() - {"", "mm"}:
+        return ""
+    return f" Units by size: {', '.join(guessed)}; --unit says one."
 
 
 def _headline(result: ScanResult) -> str:

@@ -104,7 +104,8 @@ def parse_unit(text: str | float) -> Unit:
         names = ", ".join(UNIT_NAMES)
         msg = f"a unit is one of {names}, or the millimeters in it, such as 50; got {text!r}."
         raise UnitError(msg)
-    return Unit(f"{value:g} mm", value)
+    named = {length: unit for unit, length in MM_PER_UNIT.items()}
+    return Unit(named.get(value, f"{value:g} mm"), value)
 
 
 def check_size(mesh: Mesh, unit: Unit) -> None:

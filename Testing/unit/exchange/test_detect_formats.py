@@ -37,7 +37,7 @@ def test_detect_refused_format_fails_but_keeps_back_no_other(a_head_file, tmp_pa
     assert "head.pts was not written: specimen 'head' lacks ch_l" in result.message
     assert "head.fcsv was not written" in result.message
     assert names == ["head.mrk.json", "head.palnet.json"]
-    assert record["files"] == ["head.mrk.json"]
+    assert list(record["files"]) == ["head.mrk.json"]
 
 
 def test_detect_name_that_does_not_fit_is_changed_and_told(a_head_file, tmp_path):

@@ -32,6 +32,7 @@ def test_a_number_may_be_a_number(value):
 
 def test_a_number_may_say_mm():
     assert parse_unit("50 mm") == Unit("50 mm", 50.0)
+    assert parse_unit("25.4") == Unit("in", 25.4)
 
 
 @pytest.mark.parametrize("text", ["", "parsec", "-3", "0", "nan", "inf", "mm mm", "1e400"])
