@@ -21,7 +21,7 @@ from palnet.training.faces import prepare_faces
 from palnet.training.folds import split_for_training
 from palnet.training.keeping import LEFT_OUT_FILE, tell_left_out, write_left_out
 from palnet.training.methods import MIN_VALIDATION_PEOPLE
-from palnet.training.recipe import claim_folder
+from palnet.training.recipe import check_run_folder, claim_folder
 from palnet.training.tuning import check_scheme, describe_recipe, tune_model
 from palnet.training.tuning_report import page_of_tuning, summarize_changes
 
@@ -99,6 +99,7 @@ def finetune_model(
     base = read_model(protocol.start)
     check_scheme(data.scheme, base)
     _check_people([scan.person for scan in data.scans], "annotated scans")
+    check_run_folder(folder)
     faces, refusals = prepare_faces(data, base, folder / "faces", jobs=jobs)
     left_out = [*data.left_out, *refusals]
     tell_left_out(left_out)

@@ -13,7 +13,7 @@ from palnet.model import write_model
 from palnet.synthesis.folder import fill_folder
 from palnet.synthesis.presets import CALIBRATION_PRESETS
 from palnet.training.calibration import collect_sample, fit_calibration
-from palnet.training.recipe import CLAIM_NAME, claim_folder
+from palnet.training.recipe import claim_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -124,10 +124,4 @@ def _claim(folder: Path, source: MorphableModel) -> None:
     Those that are there already are not generated again.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    if any(folder.glob("*.npz")) and not (folder / CLAIM_NAME).exists():
-        msg = (
-            f"{folder} holds scans, and nothing says of whom: they may have trained the model. "
-            "Choose another folder."
-        )
-        raise UsageError(msg)
     claim_folder(folder, {"source": source.fingerprint, "presets": list(CALIBRATION_PRESETS)})

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -31,6 +32,7 @@ __all__ = [
     "Recipe",
     "UnseenSourceRecipe",
     "build_part",
+    "check_run_folder",
     "claim_folder",
     "read_recipe",
     "read_toml",
@@ -41,6 +43,7 @@ __all__ = [
 MOST_DRAWN = 64
 # Notes in a run folder what makes it.
 CLAIM_NAME = "recipe.json"
+_BESIDE_A_RUN = re.compile(r"\..*|[^.]*|.*\.(log|out|err|txt|toml)", re.IGNORECASE | re.DOTALL)
 # What it says of the scans, and of what was made of them.
 _OF_SCANS = {"scans_sha256", "train", "validation", "test", "method"}
 # Scans that are computed together, so that their patches stay in a processor's cache.
@@ -354,6 +357,31 @@ def _check_value(key: str, value: object, kind: str, where: str) -> None:
         raise UsageError(msg)
 
 
+def check_run_folder(folder: Path) -> None:
+    """Refuse a run folder that is no run's and holds files: a run would replace some of them.
+
+    Parameters
+    ----------
+    folder : Path
+        A folder, which need not be there; what a shell or a person puts beside a run is no reason.
+
+    Raises
+    ------
+    UsageError
+        If it holds anything else than a run, a log or a recipe.
+    """
+    if (folder / CLAIM_NAME).exists() or not folder.is_dir():
+        return
+    theirs = [path.name for path in sorted(folder.iterdir()) if path.is_file()]
+    theirs = [name for name in theirs if not _BESIDE_A_RUN.fullmatch(name)]
+    if theirs:
+        msg = (
+            f"{folder} holds {theirs[0]}{' and other files' if theirs[1:] else ''}, and no run. "
+            "Choose another folder, or a new one in it."
+        )
+        raise UsageError(msg)
+
+
 def claim_folder(folder: Path, recipe: dict[str, Any], ignoring: Collection[str] = ()) -> None:
     """Note the recipe in a run folder; refuse a folder that belongs to another one.
 
@@ -370,8 +398,9 @@ def claim_folder(folder: Path, recipe: dict[str, Any], ignoring: Collection[str]
     ------
     UsageError
         If the folder holds a run of another recipe, of other scans, or of another version of
-        palnet; the text says in what they differ.
+        palnet, where the text says in what they differ; or if it holds no run but other files.
     """
+    check_run_folder(folder)
     path = folder / CLAIM_NAME
     content = json.dumps(recipe, indent=1) + "\n"
     if path.exists() and path.read_bytes() != content.encode():

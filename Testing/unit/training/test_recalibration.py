@@ -93,7 +93,7 @@ def test_scans_of_others_in_the_folder_are_refused(a_sample, tmp_path):
         recalibrate(model, Other(), seeds, tmp_path / "other.npz", folder=folder)
     (tmp_path / "unknown").mkdir()
     (tmp_path / "unknown" / "7.npz").write_bytes(b"somebody")
-    with pytest.raises(UsageError, match="nothing says of whom"):
+    with pytest.raises(UsageError, match="and no run"):
         recalibrate(model, Source(), seeds, tmp_path / "o.npz", folder=tmp_path / "unknown")
 
 

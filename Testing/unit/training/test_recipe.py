@@ -211,6 +211,26 @@ def test_folder_of_another_run_is_refused_with_what_differs(changed, says, tmp_p
         claim_folder(tmp_path, CLAIM | changed)
 
 
+@pytest.mark.parametrize("name", ["0.csv", "face.ply", "report.html", "seed_7.npz", "x.mrk.json"])
+def test_folder_of_other_files_is_no_run_folder(name, tmp_path):
+    """The next run would have said to delete it."""
+    (tmp_path / name).write_text("theirs", encoding="utf-8")
+
+    with pytest.raises(UsageError, match=f"holds {re.escape(name)}, and no run"):
+        claim_folder(tmp_path, CLAIM)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_log_recipe_and_folders_beside_a_run_are_no_reason_to_refuse_it(tmp_path):
+    for name in ("run.log", "nohup.out", "lab.toml", "notes.txt", ".DS_Store", "README"):
+        (tmp_path / name).touch()
+    (tmp_path / "scans").mkdir()
+
+    claim_folder(tmp_path, CLAIM)
+    (tmp_path / "report.html").touch()
+    claim_folder(tmp_path, CLAIM)
+
+
 def test_what_may_change_in_a_claim_is_taken(tmp_path):
     claim_folder(tmp_path, CLAIM)
     claim_folder(tmp_path, CLAIM | {"seed": 7}, ignoring=("seed",))
