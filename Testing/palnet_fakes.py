@@ -102,3 +102,16 @@ def stumble_over_some(job):
         msg = "a fault in the code"
         raise RuntimeError(msg)
     return answer(job)
+
+
+class NotedThreads:
+    """Work that notes how many threads numpy was allowed when it arrived in its process."""
+
+    def __init__(self):
+        self.allowed = ""
+
+    def __setstate__(self, _state):
+        self.allowed = os.environ.get("OPENBLAS_NUM_THREADS", "all")
+
+    def __call__(self, path):
+        path.write_text(self.allowed, encoding="utf-8")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, TypeVar
@@ -50,7 +51,7 @@ def run_tasks(
         min(jobs, len(tasks), MAX_PROCESSES),
         mp_context=get_context("spawn"),
         initializer=_start,
-        initargs=(work,),
+        initargs=(pickle.dumps(work),),
     ) as pool:
         for done, _ in enumerate(pool.map(_run, tasks, chunksize=4), start=1):
             _log(done, len(tasks), what)
@@ -65,10 +66,13 @@ def _log(done: int, n_tasks: int, what: str) -> None:
 _work: list[Callable[..., None]] = []
 
 
-def _start(work: Callable[..., None]) -> None:
-    """Keep in this process what all tasks share."""
+def _start(pickled: bytes) -> None:
+    """Keep in this process what all tasks share.
+
+    It arrives packed: to unpack it imports numpy, which counts its threads when it is imported.
+    """
     start_worker()
-    _work[:] = [work]
+    _work[:] = [pickle.loads(pickled)]
 
 
 def _run(task: object) -> None:
