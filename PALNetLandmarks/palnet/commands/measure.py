@@ -193,19 +193,19 @@ def _plan_jobs(
         for landmarks in specimens:
             # A file of one specimen names it; one of many has names inside.
             stem = stem_of(path) if len(specimens) == 1 else landmarks.specimen
-            name = file_stem("_".join(stem.split()))
-            same = jobs.get(name.casefold())  # many file systems take A and a for one name
+            same = jobs.get(_page_key(stem))
             if same is not None and not arguments.no_pages:
+                apart = "" if same.file == path else "into different folders with -o, or "
                 msg = (
-                    f"{path}: the page {name}.html is also that of {same.file}. Measure them into "
-                    "different folders with -o, or without pages (--no-pages)."
+                    f"{path}: the page {_page_name(stem)} of {stem!r} is also that of "
+                    f"{same.name!r} in {same.file}. Measure them {apart}without pages (--no-pages)."
                 )
                 raise UsageError(msg)
-            name = _free_name(name, path, jobs)
-            page = None if arguments.no_pages else arguments.output / f"{name}.html"
+            name = _free_name(stem, path, jobs)
+            page = None if arguments.no_pages else arguments.output / _page_name(name)
             plan = load_measurement_plan(arguments.plan or landmarks.scheme.name)
             scan = scans.of(stem, path.parent)
-            job = jobs[name.casefold()] = _Job(name, path, landmarks, plan, scan, page)
+            job = jobs[_page_key(name)] = _Job(name, path, landmarks, plan, scan, page)
             if scan is None and stem not in scans.doubted:
                 without_scan.append(job)
     _tell_without_scan(without_scan, arguments.scan)
@@ -215,11 +215,21 @@ def _plan_jobs(
     return list(jobs.values())
 
 
+def _page_name(name: str) -> str:
+    """Give the file of a specimen's page."""
+    return f"{file_stem('_'.join(name.split()))}.html"
+
+
+def _page_key(name: str) -> str:
+    """Tell pages apart as file systems do that take A and a for one name."""
+    return _page_name(name).casefold()
+
+
 def _free_name(name: str, path: Path, taken: Container[str]) -> str:
     """Tell one of several of a name by its folder, else by a number."""
     longer = f"{path.absolute().parent.name}_{name}"
     candidates = chain((name, longer), (f"{longer}_{number}" for number in count(2)))
-    return next(each for each in candidates if each.casefold() not in taken)
+    return next(each for each in candidates if _page_key(each) not in taken)
 
 
 def _tell_without_scan(jobs: list[_Job], places: list[Path]) -> None:
@@ -243,7 +253,7 @@ def _specimen_names(jobs: list[_Job]) -> dict[str, str]:
     for job, specimen in zip(jobs, specimens, strict=True):
         is_alone = specimens.count(specimen) == 1
         names[job.name] = specimen if is_alone else job.name
-        if not is_alone:
+        if names[job.name] != specimen:
             text = f"{specimen!r} is there twice; the table calls this one {job.name!r}"
             print(f"palnet: {job.file}: {text}", file=sys.stderr)
     return names

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["OTHER_AXES", "lies_turned", "match_scan"]
 
-# Half of the landmarks lie nearer than this to a vertex of their scan: landmarks lie on the skin,
-# and vertices of a coarse scan 3 to 5 mm apart.
+# Half of the landmarks lie nearer than this to their scan: to a vertex, which is found at once, or
+# where these lie wide apart, to a triangle.
 _MAX_MEDIAN_GAP_MM = 6.0
 # What takes LPS to RAS, and back.
 OTHER_AXES = np.array([-1.0, -1.0, 1.0])
@@ -76,11 +76,14 @@ def match_scan(mesh: Mesh, landmarks: LandmarkSet) -> Mesh:
     gaps_mm = [_median_gap_mm(candidate, landmarks) for candidate in candidates]
     best = int(np.argmin(gaps_mm))
     _check_axes(candidates[best], landmarks)
-    if not gaps_mm[best] <= _MAX_MEDIAN_GAP_MM:
+    gap_mm = gaps_mm[best]
+    if gap_mm > _MAX_MEDIAN_GAP_MM and len(mesh.triangles):
+        gap_mm = _gap_to_skin_mm(candidates[best], landmarks)
+    if not gap_mm <= _MAX_MEDIAN_GAP_MM:
         msg = (
             f"the landmarks of {landmarks.specimen!r} must lie on the scan {mesh.name!r}; half of "
-            f"them are more than {gaps_mm[best]:.0f} mm away from it. Give the scan they were "
-            "placed on, and the frame of the landmark file."
+            f"them are more than {gap_mm:.0f} mm away from it. Give the scan they were placed on, "
+            "and the frame of the landmark file."
         )
         raise MeshError(msg)
     return _wound_alike(candidates[best], landmarks.mm_per_unit)
@@ -136,6 +139,14 @@ def _wound_alike(mesh: Mesh, mm_per_unit: float) -> Mesh:
         return mesh
     points = repaired.points_mm / mm_per_unit
     return replace(mesh, points=points, triangles=repaired.triangles)
+
+
+def _gap_to_skin_mm(mesh: Mesh, landmarks: LandmarkSet) -> float:
+    surface = prepare_surface(mesh, parse_unit(landmarks.mm_per_unit))
+    placed_mm = landmarks.positions_mm[landmarks.is_placed]
+    if not len(placed_mm):
+        return float("inf")
+    return float(np.median(project_onto_triangles(surface, placed_mm).distances_mm))
 
 
 def _median_gap_mm(mesh: Mesh, landmarks: LandmarkSet) -> float:

@@ -464,26 +464,38 @@ def test_measure_pages_that_differ_by_case_alone_are_refused(tmp_path, capsys):
 
     assert code == 2
     said = capsys.readouterr().err
-    assert f"the page anna.html is also that of {one}" in said
-    assert "without pages (--no-pages)" in said
+    assert f"the page anna.html of 'anna' is also that of 'Anna' in {one}" in said
+    assert "into different folders with -o, or without pages (--no-pages)" in said
     assert not (tmp_path / "out").exists()
 
 
+def test_measure_pages_of_one_file_are_told_by_their_specimens(tmp_path, capsys):
+    """One file cannot be measured into two folders."""
+    path = tmp_path / "study.tps"
+    write_specimens([a_face("anna"), a_face("ANNA")], path)
+
+    code = main(["measure", str(path), "--scheme", "palnet50", "-o", str(tmp_path / "out")])
+
+    assert code == 2
+    told = f"of 'ANNA' is also that of 'anna' in {path}. Measure them without pages (--no-pages)."
+    assert told in capsys.readouterr().err
+
+
 def test_measure_without_pages_takes_files_of_one_name(tmp_path, capsys):
-    """Nothing is written over: the table has a name for each."""
+    """Nothing is written over: the table has a name for each, and the first keeps its own."""
     folders = [tmp_path / each for each in ("first", "second", "third/second")]
-    files = [write_face(folder, a_face("anna")) for folder in folders]
-    files.append(write_face(tmp_path, a_face("Anna")))
+    files = [write_face(folder, a_face("anna b")) for folder in folders]
+    files.append(write_face(tmp_path, a_face("Anna b")))
 
     code = main(["measure", *map(str, files), "--no-pages", "-o", str(tmp_path / "out")])
 
     assert code == 0
     rows = rows_of(tmp_path / "out" / "measurements.csv")
     names = list(dict.fromkeys(row["specimen"] for row in rows))
-    assert names == ["anna", "second_anna", "second_anna_2", "Anna"]
-    assert f"{files[1]}: 'anna' is there twice; the table calls this one 'second_anna'" in (
-        capsys.readouterr().err
-    )
+    assert names == ["anna b", "second_anna b", "second_anna b_2", "Anna b"]
+    said = capsys.readouterr().err
+    assert f"{files[1]}: 'anna b' is there twice; the table calls this one 'second_anna b'" in said
+    assert f"{files[0]}: " not in said
 
 
 def test_measure_two_files_of_one_specimen_stay_apart_in_the_table(tmp_path, capsys):

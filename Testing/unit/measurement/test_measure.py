@@ -30,7 +30,14 @@ from palnet.measurement._arc import Arc, length
 from palnet.measurement._formulas import FORMULAS, find_lost_length, propagate_error
 from palnet.samples import example_scan, example_truth
 from palnet.scheme import load_scheme
-from palnet.surface import Mesh, read_mesh
+from palnet.surface import (
+    Mesh,
+    parse_unit,
+    prepare_surface,
+    project_onto_triangles,
+    read_mesh,
+    thin_mesh,
+)
 from palnet_fakes import move_landmarks
 
 seeds = st.integers(0, 10**6)
@@ -563,6 +570,18 @@ def test_landmarks_thirty_millimetres_off_are_of_another_scan():
     match_scan(mesh, landmarks)
     with pytest.raises(MeshError, match="must lie on the scan"):
         match_scan(mesh, above)
+
+
+def test_landmarks_between_the_vertices_of_a_coarse_scan_are_of_it():
+    """A reconstruction of some hundred vertices is detected on, and so is to be measured."""
+    mesh, landmarks = thin_mesh(read_mesh(example_scan()), 20.0), a_face()
+    found = project_onto_triangles(prepare_surface(mesh, parse_unit("mm")), landmarks.positions_mm)
+    on_skin = found.points_mm
+    assert np.median(KDTree(mesh.points).query(on_skin)[0]) > 6.0
+
+    match_scan(mesh, replace(landmarks, positions=on_skin))
+    with pytest.raises(MeshError, match="half of them are more than 31 mm away"):
+        match_scan(mesh, replace(landmarks, positions=on_skin - [0.0, 40.0, 0.0]))
 
 
 def test_landmarks_in_other_axes_are_told_where_they_come_to_lie_near_the_scan_too():
