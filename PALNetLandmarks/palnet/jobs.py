@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from palnet.errors import UsageError
 from palnet.landmarks import printable_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from palnet.landmarks import Frame
 
@@ -26,6 +26,7 @@ __all__ = [
     "name_with_folders",
     "plan_jobs",
     "scans_below",
+    "tell_apart",
 ]
 
 # Folders whose names a scan's may take on.
@@ -183,9 +184,9 @@ def plan_jobs(scans: Sequence[Path], options: BatchOptions) -> list[ScanJob]:
     Returns
     -------
     list of ScanJob
-        One a scan. Scans of one name in several folders take the names of these as well, as many
-        as tell them apart, where all files go into one folder. Scans that would still write the
-        same files have an obstacle, all of them.
+        One a scan. Specimens of one name in several folders take the names of these as well, as
+        many as tell them apart, and their files too where all go into one folder. Scans that would
+        still write the same files have an obstacle, all of them.
     """
     names = [scan.stem for scan in scans]
     writers = _writers(scans, names, options)
@@ -195,9 +196,35 @@ def plan_jobs(scans: Sequence[Path], options: BatchOptions) -> list[ScanJob]:
             for scan, name in zip(scans, names, strict=True)
         ]
         writers = _writers(scans, names, options)
+    # Files beside their scans may share a name; people in one table may not.
+    specimens = names if options.output else tell_apart({scan: scan.stem for scan in scans})
     return [
-        _plan_job(scan, name, writers, options) for scan, name in zip(scans, names, strict=True)
+        _plan_job(scan, name, specimen, writers, options)
+        for scan, name, specimen in zip(scans, names, specimens, strict=True)
     ]
+
+
+def tell_apart(names: Mapping[Path, str]) -> list[str]:
+    """Put the names of folders before those of files that others have too.
+
+    Parameters
+    ----------
+    names : mapping of Path to str
+        Absolute paths, and what each file is called.
+
+    Returns
+    -------
+    list of str
+        In this order; with as many folders, up to `MAX_DEPTH`, as are needed.
+    """
+    apart = list(names.values())
+    for depth in range(1, MAX_DEPTH + 1):
+        times = Counter(name.casefold() for name in apart)
+        apart = [
+            "_".join((*_folders(path, depth), own)) if times[name.casefold()] > 1 else name
+            for name, (path, own) in zip(apart, names.items(), strict=True)
+        ]
+    return apart
 
 
 def name_with_folders(scan: Path, depth: int) -> str:
@@ -215,8 +242,11 @@ def name_with_folders(scan: Path, depth: int) -> str:
     str
         Joined by underscores: what the scan is called where another one has its name.
     """
-    folders = scan.parent.relative_to(scan.anchor).parts[-depth:]
-    return "_".join((*folders, scan.stem))
+    return "_".join((*_folders(scan, depth), scan.stem))
+
+
+def _folders(path: Path, depth: int) -> tuple[str, ...]:
+    return path.parent.relative_to(path.anchor).parts[-depth:]
 
 
 def _entries_below(folder: Path) -> tuple[list[Path], list[Path]]:
@@ -292,13 +322,13 @@ def _is_shared(
 
 
 def _plan_job(
-    scan: Path, name: str, writers: dict[str, list[Path]], options: BatchOptions
+    scan: Path, name: str, specimen: str, writers: dict[str, list[Path]], options: BatchOptions
 ) -> ScanJob:
     landmark_files, record, preview = _files_of(scan, name, options)
     others = {other for file in _targets(scan, name, options) for other in writers[file]} - {scan}
     return ScanJob(
         scan=scan,
-        specimen=printable_name(name),
+        specimen=printable_name(specimen),
         landmark_files=tuple(landmark_files),
         record_file=record,
         preview_file=preview,

@@ -66,6 +66,19 @@ def test_plan_jobs_one_folder_a_subject_gives_specimens_the_folder_s_name(a_head
         assert read_landmarks(tmp_path / "out" / f"{name}.csv").specimen == name
 
 
+def test_plan_jobs_beside_the_scans_tells_people_apart_as_well(a_head_file, tmp_path):
+    """Their tables are put together later, and a name inside a file is not changed easily."""
+    for subject in ("1", "2"):
+        (tmp_path / subject).mkdir()
+        shutil.copy(a_head_file, tmp_path / subject / "scan.obj")
+    scans = [tmp_path / "1" / "scan.obj", tmp_path / "2" / "scan.obj", a_head_file]
+
+    jobs = plan_jobs(scans, BatchOptions(formats=("csv",)))
+
+    assert [job.specimen for job in jobs] == ["1_scan", "2_scan", "head"]
+    assert [job.record_file.name for job in jobs[:2]] == ["scan.palnet.json"] * 2
+
+
 def test_plan_jobs_takes_as_many_folders_as_tell_scans_apart(a_head_file, tmp_path):
     scans = [tmp_path / person / "visit" / "scan.obj" for person in ("1", "2")]
     for scan in scans:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,7 @@ palnet convert face.mrk.json --to tps          face.tps beside it
 palnet convert results -o cohort.tps           all specimens of a folder into one file
 palnet convert cohort.tps --to csv -o tables   a file for each specimen
 palnet convert F.mrk.json --names n.csv -o ours.mrk.json   another lab's names into ours
+palnet convert rec/*/scan.mrk.json --name-by-file -o all.csv   rec1_scan, rec2_scan, ...
 
 Formats: mrk.json, fcsv, csv, csv-wide, tps, nts, morphologika, morphoj, dta, pts, pp, lafas.
 What a format cannot hold (frame, unit, order of the landmarks) is written to FILE.frame.json beside
@@ -78,6 +79,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--unit", help="unit of files that do not say it: um, mm, cm, m, in, or a number of mm [mm]"
     )
     add("--lenient", action="store_true", help="warn of what is doubtful, read what is certain")
+    add("--name-by-file", action="store_true", help=_BY_FILE_HELP)
     add("--rename", action="store_true", help="change names of specimens that do not fit")
     add("--skip-incomplete", action="store_true", help="leave out specimens that lack landmarks")
     add("--overwrite", action="store_true", help="replace existing files")
@@ -85,6 +87,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 _NAMES_HELP = "another lab's names in the files: a table 'their name,our code'"
+_BY_FILE_HELP = "call a file's one specimen as the file is called, with its folder if need be"
 _OUTPUT_HELP = "one file for all specimens, or a folder for one file each [beside each file]"
 
 
@@ -101,9 +104,15 @@ def convert(arguments: argparse.Namespace) -> int:
     int
         Exit code.
     """
+    from palnet.exchange import stem_of
+    from palnet.jobs import tell_apart
+
     target = _target_format(arguments)
     conversion = _Conversion(arguments, target, names=read_names(arguments.names, arguments))
     files = _find_files(arguments)
+    if arguments.name_by_file:
+        names = {path.absolute(): stem_of(path) for path in files}
+        conversion.names_of_files = dict(zip(files, tell_apart(names), strict=True))
     with warnings_on_stderr():
         if arguments.output is None:
             conversion.write_beside(files)
@@ -170,6 +179,7 @@ class _Conversion:
     target: Format
     n_failed: int = field(default=0, init=False)
     names: NameTable | None = None
+    names_of_files: dict[Path, str] = field(default_factory=dict, init=False)
     written: list[Path] = field(default_factory=list, init=False)
     _assumed: list[Path] = field(default_factory=list, init=False)
 
@@ -230,7 +240,8 @@ class _Conversion:
                 self._fail(f"{err}{hint_at_lenient(err)}")
                 continue
             for landmarks in specimens:
-                stem = stem_of(path) if len(specimens) == 1 else file_stem(landmarks.specimen)
+                own = self.names_of_files.get(path, stem_of(path))
+                stem = own if len(specimens) == 1 else file_stem(landmarks.specimen)
                 output = folder / f"{stem}{self.target.suffix}"
                 if self.arguments.skip_incomplete and not landmarks.is_placed.all():
                     name = landmarks.specimen
@@ -260,6 +271,7 @@ class _Conversion:
 
     def _read(self, path: Path) -> list[LandmarkSet]:
         from palnet.exchange import find_format, get_format, read_specimens, sidecar_path
+        from palnet.landmarks import printable_name
         from palnet.surface import parse_unit
 
         asked = self.arguments
@@ -277,6 +289,9 @@ class _Conversion:
         needs_frame = asked.frame in ("lps", "ras") or self.target.holds_axes
         if needs_frame and not says_frame and asked.from_frame is None and unit is None:
             self._assumed.append(path)
+        if path in self.names_of_files and len(specimens) == 1:
+            name = printable_name(self.names_of_files[path])
+            specimens = [replace(specimens[0], specimen=name)]
         if self.names is None:
             return specimens
         return [self.names.translate(landmarks) for landmarks in specimens]

@@ -164,6 +164,7 @@ def check_once(sets: Sequence[LandmarkSet], what: str) -> None:
     if repeated:
         msg = (
             f"each specimen must have one {what}; got more than one of "
-            f"{', '.join(repeated)}. Leave out or rename the others."
+            f"{', '.join(repeated)}. Leave out the others, or let palnet convert call each as its "
+            "file (--name-by-file)."
         )
         raise UsageError(msg)

@@ -108,7 +108,10 @@ class Passage:
     def _fit_name(self, landmarks: LandmarkSet) -> LandmarkSet:
         name = landmarks.specimen
         if name in self._names:
-            msg = f"specimen {name!r} is there twice. Rename one of the two."
+            msg = (
+                f"specimen {name!r} is there twice. Rename one of the two, or let palnet convert "
+                "call each as its file (--name-by-file)."
+            )
             raise FormatError(msg)
         self._names.add(name)
         fault = find_fault(name, self.format)

@@ -74,7 +74,20 @@ def read_csv(reading: Reading) -> Iterator[LandmarkSet]:
     for line, fields in _read_rows(reading):
         by_specimen.setdefault(fields["specimen"], []).append(_Row(line, fields))
     for specimen, rows in by_specimen.items():
-        yield _read_specimen(reading, scheme, specimen, rows)
+        yield _read_specimen(reading, scheme, specimen, _once(reading, scheme, rows))
+
+
+def _once(reading: Reading, scheme: Scheme, rows: list[_Row]) -> list[_Row]:
+    """Doubt a specimen that is there twice, and keep the first; a few repeated rows stay."""
+    first: dict[str, _Row] = {}
+    for row in rows:
+        first.setdefault(row.fields["code"], row)
+    again = [row for row in rows if row is not first[row.fields["code"]]]
+    if 2 * len(again) <= len(scheme):
+        return rows
+    specimen = rows[0].fields["specimen"]
+    reading.doubt(again[0].line, f"specimen {specimen!r} is there twice. Rename one.")
+    return list(first.values())
 
 
 CSV = Format(

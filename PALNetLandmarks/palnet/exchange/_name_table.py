@@ -90,7 +90,8 @@ def read_name_table(path: str | os.PathLike[str], scheme: Scheme) -> NameTable:
     rows = _split_rows(path, text)
     header = [field.strip() for field in without_blank_end(next(rows, (1, []))[1])]
     if tuple(header) != HEADER:
-        msg = f"{path}:1: the header must be {','.join(HEADER)}; got {','.join(header)}."
+        got = text.partition("\n")[0].strip()
+        msg = f"{path}:1: the header must be {','.join(HEADER)}; got {got}."
         raise FormatError(msg)
     theirs: list[str] = []
     ours: list[str] = []
@@ -115,8 +116,10 @@ def read_name_table(path: str | os.PathLike[str], scheme: Scheme) -> NameTable:
 
 
 def _split_rows(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
-    """Each row with its line."""
-    lines = csv.reader(io.StringIO(text, newline=""))
+    """Each row with its line; spreadsheets of many countries separate by semicolons."""
+    first = text.partition("\n")[0]
+    delimiter = next((sign for sign in (";", "\t") if sign in first and "," not in first), ",")
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
         for fields in lines:
             yield lines.line_num, fields

@@ -420,3 +420,21 @@ def test_convert_wrong_usage_is_one_line_and_ends_with_2(arguments, message, cap
 
     printed = capsys.readouterr().err
     assert (code, message in printed, printed.count("\n")) == (2, True, 1)
+
+
+@pytest.mark.parametrize("output", ["all.csv", "tables"])
+def test_convert_calls_specimens_by_their_files(output, a_whole_set, tmp_path, capsys):
+    """Of a folder for each patient all are called alike, and renaming a file renames nobody."""
+    places = [tmp_path / "1", tmp_path / "2", tmp_path / "more" / "2"]
+    for place in places:
+        write_landmarks(replace(a_whole_set, specimen="scan"), place / "scan.mrk.json")
+    (tmp_path / "1" / "scan.mrk.json").rename(tmp_path / "1" / "anna.mrk.json")
+    assert convert(*places, "-o", tmp_path / "clash.csv") == 1
+    assert "call each as its file (--name-by-file)" in capsys.readouterr().err
+
+    code = convert(*places, "--name-by-file", "--to", "csv", "-o", tmp_path / output)
+
+    assert code == 0
+    written = [tmp_path / output] if output == "all.csv" else (tmp_path / output).glob("*.csv")
+    specimens = {each.specimen for path in written for each in read_specimens(path)}
+    assert specimens == {"anna", f"{tmp_path.name}_2_scan", "more_2_scan"}

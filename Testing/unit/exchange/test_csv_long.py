@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from palnet.errors import FormatError
-from palnet.exchange import read_landmarks, write_landmarks
+from palnet.exchange import FormatWarning, read_landmarks, write_landmarks
 
 HEADER = "specimen,index,code,name,side,x,y,z,status,expected_error_mm,edited"
 
@@ -143,6 +143,26 @@ def test_csv_cut_short_names_what_lacks(a_csv_file):
 
     with pytest.raises(FormatError, match=r"face\.csv:49: lacks rows for cph_l, ch_l of specimen"):
         read_landmarks(a_csv_file)
+
+
+def test_csv_specimen_that_is_there_twice_is_told_and_the_first_read(
+    a_csv_file, a_landmark_set, tmp_path
+):
+    """As where two tables of one study were put together."""
+    header, *rows = a_csv_file.read_text(encoding="utf-8").splitlines(keepends=True)
+    moved = [row.replace(",detected,", ",confirmed,") for row in rows]
+    path = tmp_path / "both.csv"
+    path.write_text("".join([header, *rows, *moved]), encoding="utf-8")
+    told = rf"both\.csv:{len(rows) + 2}: specimen '{a_landmark_set.specimen}' is there twice"
+
+    with pytest.raises(FormatError, match=told):
+        read_landmarks(path)
+    with pytest.warns(FormatWarning, match=told) as warned:
+        kept = read_landmarks(path, strict=False)
+
+    assert len(warned) == 1
+    assert kept.status == a_landmark_set.status
+    np.testing.assert_allclose(kept.positions, a_landmark_set.positions, atol=1e-6)
 
 
 def test_csv_empty_file_raises(tmp_path):

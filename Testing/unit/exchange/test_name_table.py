@@ -65,6 +65,16 @@ def test_their_names_may_hold_blanks_and_any_letter(format, the_scheme, tmp_path
     assert ours.is_placed.sum() == 2
 
 
+@pytest.mark.parametrize("sign", [";", "\t"])
+def test_table_of_names_may_be_separated_as_spreadsheets_do(sign, the_scheme, tmp_path):
+    path = tmp_path / "names.csv"
+    path.write_text(f"their name{sign}our code\nNase, Spitze{sign}prn\nX{sign}\n", "utf-8-sig")
+
+    table = read_name_table(path, the_scheme)
+
+    assert table.reading_scheme.codes == ("Nase, Spitze", "X")
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
