@@ -3,7 +3,8 @@
 
 Between ``<!-- begin NAME K -->`` and ``<!-- end -->`` goes table K of results/NAME.json, between
 ``<!-- begin NAME source -->`` and ``<!-- end -->`` how it was measured, and between ``<!-- begin
-NAME notes -->`` and ``<!-- end -->`` what the benchmark said of its targets.
+NAME notes -->`` and ``<!-- end -->`` what the benchmark said of its targets. In place of K a name
+of `SHORTENED` may stand.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks._report import REPOSITORY, RESULTS_FOLDER, Table, to_markdown
+from benchmarks._shortened import count_reasons, take_range
 
 DOCUMENTS = REPOSITORY / "docs"
 MARK = re.compile(r"(<!-- begin (\w+) (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+SHORTENED = {"reasons": count_reasons, "range": take_range}
 
 
 def fill(text: str, folder: Path) -> str:
@@ -65,10 +68,13 @@ def _render(result: dict[str, Any], part: str) -> str:
             f"commit {result['commit']}; {versions}; "
             f"{machine['cpu']}, {machine['cores']} cores"
         )
-    table = result["tables"][int(part)]
-    rows = tuple(tuple(row) for row in table["rows"])
-    body = to_markdown(Table(table["title"], tuple(table["columns"]), rows)) if rows else "None."
-    return f"**{table['title']}**\n\n{body}"
+    table = SHORTENED[part](result) if part in SHORTENED else _table(result["tables"][int(part)])
+    return f"**{table.title}**\n\n{to_markdown(table) if table.rows else 'None.'}"
+
+
+def _table(stored: dict[str, Any]) -> Table:
+    rows = tuple(tuple(row) for row in stored["rows"])
+    return Table(stored["title"], tuple(stored["columns"]), rows)
 
 
 def main() -> None:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A model on people of a source that it never saw, beside those that it was trained on.
 
-`--model` is trained on one source alone (docs/training.md tells how); the other is held out whole.
-The same simulation of captures, the same poses, new seeds. Beside the report goes a table of every
-landmark of the held-out people that is shown and placed, for `benchmarks.unseen_source`.
+`--model` is trained on one source alone (docs/generated_faces.md tells how); the other is held out
+whole. The same simulation of captures, the same poses, new seeds. Beside the report goes a table of
+every landmark of the held-out people that is shown and placed, for `benchmarks.unseen_source`.
 """
 
 from __future__ import annotations

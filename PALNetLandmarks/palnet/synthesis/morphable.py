@@ -181,7 +181,7 @@ def read_morphable_model(path: str | os.PathLike[str], scheme: Scheme) -> Morpha
     if not path.is_file():
         msg = (
             f"{path}: no morphable model here. Give the path of the packed ICT-FaceKit model "
-            "(ict_facekit_light.npz); docs/training.md says where to get it."
+            "(ict_facekit_light.npz); docs/generated_faces.md says what it is."
         )
         raise ModelFileError(msg)
     data = _read_arrays(path)

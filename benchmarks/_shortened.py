@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Long tables of results/ made short for the pages of docs/; the JSON files keep every row."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from typing import Any
+
+from benchmarks._report import Table
+
+__all__ = ["count_reasons", "take_range"]
+
+NUMBER = re.compile(r"\d+(?:\.\d+)?")
+
+
+def count_reasons(result: dict[str, Any]) -> Table:
+    """Count the things of `benchmarks.refusals` by why they were refused first, set by set.
+
+    Parameters
+    ----------
+    result : dict
+        What results/refusals.json holds.
+
+    Returns
+    -------
+    Table
+        A row a reason, the most frequent first, and one that names what was accepted.
+    """
+    sets = {table["title"].rpartition(": ")[2]: table["rows"] for table in result["tables"]}
+    counts = {
+        name: Counter(_reason(row[3]) for row in rows if row[1] == row[2])
+        for name, rows in sets.items()
+    }
+    accepted = {name: [row[0] for row in rows if row[1] != row[2]] for name, rows in sets.items()}
+    reasons = [reason for reason, _ in sum(counts.values(), Counter()).most_common()]
+    rows = [(reason, *(counts[name][reason] for name in sets)) for reason in reasons]
+    rows.append(("**accepted**", *(_count_and_names(accepted[name]) for name in sets)))
+    poses = {row[1] for rows_of_set in sets.values() for row in rows_of_set}
+    return Table(
+        f"Things that are no usable face, in {'/'.join(map(str, sorted(poses)))} poses each: "
+        "how many were refused in all of them, and why",
+        ("first reason", *(f"{name}: {len(rows_of_set)}" for name, rows_of_set in sets.items())),
+        tuple(rows),
+    )
+
+
+def _reason(text: str) -> str:
+    """What was said, without the class, the measured number and what to do about it."""
+    sentence = text.partition(": ")[2].partition(". ")[0]
+    return NUMBER.sub("...", sentence, count=1)
+
+
+def _count_and_names(names: list[str]) -> str:
+    listed = ", ".join(name.replace("_", " ") for name in names)
+    return f"{len(names)}: {listed}" if names else "0"
+
+
+def take_range(result: dict[str, Any]) -> Table:
+    """Take the least and the largest of each column of numbers, and the last row, the mean.
+
+    Parameters
+    ----------
+    result : dict
+        Of a benchmark whose first table has a row a scan and one for all.
+
+    Returns
+    -------
+    Table
+        Three rows; columns of words are left away.
+    """
+    table = result["tables"][0]
+    *rows, last = table["rows"]
+    columns = enumerate(zip(*rows, strict=True))
+    numbers = {index: [value for value in column if _is_number(value)] for index, column in columns}
+    found = {index: values for index, values in numbers.items() if values}
+    return Table(
+        f"{table['title']} ({len(rows)} scans)",
+        ("scan", *(table["columns"][index] for index in found)),
+        (
+            ("least", *(min(values) for values in found.values())),
+            ("largest", *(max(values) for values in found.values())),
+            (last[0], *(last[index] for index in found)),
+        ),
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
