@@ -18,11 +18,13 @@ from PALNetLandmarksLib.list_storage import (
     STATUS_NAME,
     UNKNOWN_ERROR,
     complete_list,
+    correct_moved,
     mark_changed,
     read_record,
     read_unit,
     read_values,
     says_unit,
+    write_check,
     write_point,
     write_record,
     write_unit,
@@ -181,6 +183,7 @@ class LandmarkList:
                 write_unit(self.node, state.mm_per_unit)
             write_values(self.node, STATUS_NAME, codes)
             write_values(self.node, ERROR_NAME, _errors_of(state, before))
+            write_check(self.node, state.positions)
             set_anchor(self)
             if not before.is_same(state):
                 mark_changed(self.node)
@@ -318,13 +321,18 @@ class LandmarkList:
 
     def _remember_foreign_detection(self):
         """Take a list that `palnet detect` wrote for what it is: detected, and not yet edited."""
-        status = self.status
-        if self.record or "detected" not in status or "corrected" in status:
+        if self.record or "detected" not in self.status:
+            return
+        beside = read_record_beside(self)
+        correct_moved(self.node, self.positions)
+        if "corrected" in self.status:  # nobody knows where these were detected
+            if beside:
+                write_record(self.node, beside)
             return
         rows = [None if np.isnan(row).any() else row.tolist() for row in self.positions]
         errors = np.nan_to_num(self.expected_errors, nan=UNKNOWN_ERROR).tolist()
         own = {"detected": rows, "detected_error_mm": errors, "mm_per_unit": self.mm_per_unit}
-        write_record(self.node, {**read_record_beside(self), **own})
+        write_record(self.node, {**beside, **own})
 
     def link_model(self, model_node):
         """Tie the list to a model: reference and place in the hierarchy.

@@ -18,11 +18,14 @@ import vtk
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from palnet.exchange._mrk_json import (
+    CHECK_NAME,
     ERROR_NAME,
     STATUS_CODES,
     STATUS_NAME,
     UNIT_NAME,
     UNKNOWN_ERROR,
+    check_positions,
+    find_moved,
 )
 from palnet.landmarks import PLACED
 
@@ -106,6 +109,40 @@ def complete_list(node):
     if node.GetMeasurement(STATUS_NAME) is None:
         codes = [_code_of(node.GetNthControlPointPositionStatus(i)) for i in range(n_points)]
         write_values(node, STATUS_NAME, np.array(codes, dtype=float))
+
+
+def write_check(node, positions):
+    """Note where all points are, so that one that is moved without this module is known later.
+
+    Parameters
+    ----------
+    node : vtkMRMLMarkupsFiducialNode
+        The list.
+    positions : ndarray of shape (n, 3)
+        Its own coordinates, NaN where there is none.
+    """
+    write_values(node, CHECK_NAME, check_positions(positions))
+
+
+def correct_moved(node, positions):
+    """Call corrected what was moved without this module since the list was written.
+
+    Parameters
+    ----------
+    node : vtkMRMLMarkupsFiducialNode
+        The list.
+    positions : ndarray of shape (n, 3)
+        Its own coordinates, NaN where there is none.
+    """
+    if node.GetMeasurement(CHECK_NAME) is None:
+        return
+    moved = find_moved(positions, read_values(node, CHECK_NAME))
+    if moved.any():
+        corrected = float(STATUS_CODES.index("corrected"))
+        for name, value in ((STATUS_NAME, corrected), (ERROR_NAME, UNKNOWN_ERROR)):
+            write_values(node, name, np.where(moved, value, read_values(node, name)))
+        write_check(node, positions)
+        mark_changed(node)
 
 
 def mark_changed(node):

@@ -11,6 +11,7 @@ import pytest
 import slicer
 
 from palnet.cli import main
+from palnet.exchange import read_landmarks
 from palnet.face.similarity import apply_similarity, rotation_angle_deg
 from palnet.model import read_model
 from palnet.surface import read_mesh, write_ply
@@ -78,3 +79,42 @@ def test_list_is_taken_without_a_record_that_is_not_its_own(damage, detected, sc
 
     assert set(landmarks.record) == {"detected", "detected_error_mm", "mm_per_unit"}
     assert landmarks.status.count("detected") > 45
+
+
+def test_landmark_that_was_moved_without_the_module_is_corrected(detected, scene, tmp_path):
+    """Whoever drags list and mesh into Slicer may not know that there is a module."""
+    for name in ("face_mm.mrk.json", "face_mm.palnet.json"):
+        (tmp_path / name).write_bytes((detected / "file" / name).read_bytes())
+    path = tmp_path / "face_mm.mrk.json"
+    node = slicer.util.loadMarkups(str(path))
+    node.SetNthControlPointPosition(3, *(np.array(node.GetNthControlPointPosition(3)) + 2.0))
+    assert slicer.util.saveNode(node, str(path), properties={})
+    slicer.mrmlScene.Clear(False)
+
+    by_library, in_panel = read_landmarks(path), load(path)
+
+    for status, errors in (
+        (by_library.status, by_library.expected_error_mm),
+        (in_panel.status, in_panel.expected_errors),
+    ):
+        assert [index for index, s in enumerate(status) if s == "corrected"] == [3]
+        assert np.isnan(errors[3])
+        assert np.isfinite(errors).sum() == status.count("detected")
+    assert rotation_angle_deg(np.array(in_panel.record["face_from_list"]), face_from_world()) < 5
+    assert in_panel.detected is None  # where it was detected nobody knows
+
+
+def test_landmark_moved_without_the_module_after_the_panel_saved_it_is_corrected(
+    a_list, scene, tmp_path
+):
+    path = str(tmp_path / "face.mrk.json")
+    assert slicer.util.saveNode(a_list.node, path, properties={})
+    assert "corrected" not in read_landmarks(path).status
+    slicer.mrmlScene.Clear(False)
+    node = slicer.util.loadMarkups(path)
+    node.SetNthControlPointPosition(3, *(np.array(node.GetNthControlPointPosition(3)) + 2.0))
+
+    assert slicer.util.saveNode(node, path, properties={})
+
+    assert read_landmarks(path).status[3] == "corrected"
+    assert read_landmarks(path).status.count("corrected") == 1

@@ -3,7 +3,8 @@
 
 Expected errors, status and unit travel as measurements of the list, because those are what Slicer
 keeps when it saves the list again; everything else of ours it drops. A scheme that does not come
-with palnet travels in the description of another one: its definitions are nowhere else.
+with palnet travels in the description of another one: its definitions are nowhere else. A check sum
+of each position shows which points somebody has moved in Slicer without our module.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from palnet.scheme import LandmarkDefinition, Scheme
 
 __all__ = [
+    "CHECK_NAME",
     "ERROR_NAME",
     "MRK_JSON",
     "SCHEME_NAME",
@@ -51,6 +53,8 @@ __all__ = [
     "STATUS_NAME",
     "UNIT_NAME",
     "UNKNOWN_ERROR",
+    "check_positions",
+    "find_moved",
 ]
 
 _SCHEMA = (
@@ -72,6 +76,7 @@ ERROR_NAME = "expected error"
 STATUS_NAME = "landmark status"
 UNIT_NAME = "millimeters per unit"
 SCHEME_NAME = "palnet scheme"
+CHECK_NAME = "position check"
 STATUS_CODES: tuple[Status, ...] = (
     "undefined",
     "missing",
@@ -81,6 +86,10 @@ STATUS_CODES: tuple[Status, ...] = (
 )
 # JSON knows no NaN: an error below zero stands for "unknown".
 UNKNOWN_ERROR = -1.0
+# The check sum of a position in RAS. It is written with six decimals, as the position is.
+_CHECK_WEIGHTS = np.array([1.0, 2**0.5, 3**0.5])
+_CHECK_SHARE = 5e-6
+_TO_RAS = {"RAS": np.array([1.0, 1.0, 1.0]), "LPS": np.array([-1.0, -1.0, 1.0])}
 
 _DISPLAY = {
     "visibility": True,
@@ -143,18 +152,43 @@ def read_mrk_json(reading: Reading) -> LandmarkSet:
     measurements = _read_measurements(reading, markup, scheme, labels)
     errors = measurements.get(ERROR_NAME, np.full(len(scheme), UNKNOWN_ERROR))
     space, frame, mm_per_unit = _read_frame(reading, markup, own)
+    status = _read_status(positions, measurements.get(STATUS_NAME))
+    if CHECK_NAME in measurements:
+        moved = find_moved(positions * _TO_RAS[space], measurements[CHECK_NAME])
+        status = tuple("corrected" if m else s for m, s in zip(moved, status, strict=True))
+        errors = np.where(moved, UNKNOWN_ERROR, errors)
     if frame != "file":
         positions, mm_per_unit = positions * mm_per_unit, 1.0
     return LandmarkSet(
         scheme=scheme,
         positions=positions,
-        status=_read_status(positions, measurements.get(STATUS_NAME)),
+        status=status,
         expected_error_mm=np.where(errors < 0, np.nan, errors),
         mm_per_unit=mm_per_unit,
         frame=frame,
         specimen=_read_specimen(reading, own),
         space=space,
     )
+
+
+def check_positions(ras: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give the check sums of positions, (n, 3), in RAS and the unit of the file; 0 without one."""
+    checks: NDArray[np.float64] = np.nan_to_num(ras @ _CHECK_WEIGHTS)
+    return checks
+
+
+def find_moved(ras: NDArray[np.float64], checks: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Tell which points are not where they were when their check sums were taken.
+
+    Who moves more than half of them at once has hardened a transform and corrects none.
+    """
+    placed = ~np.isnan(ras).any(axis=1)
+    limit = _CHECK_SHARE * max(1.0, np.abs(ras[placed]).max(initial=0.0))
+    # A point that was placed since has a status that does not fit, which tells.
+    moved: NDArray[np.bool_] = placed & (np.abs(check_positions(ras) - checks) > limit)
+    moved &= checks != 0
+    are_few = 2 * moved.sum() <= placed.sum()
+    return moved if are_few else np.zeros_like(moved)
 
 
 MRK_JSON = Format(
@@ -201,6 +235,7 @@ def _measurements_text(landmarks: LandmarkSet) -> str:
     mean = f'"value": {known.mean():.6f}, ' if known.size else ""
     codes = np.array([float(STATUS_CODES.index(status)) for status in landmarks.status])
     meaning = ", ".join(f"{value} {status}" for value, status in enumerate(STATUS_CODES))
+    ras = landmarks.positions * _TO_RAS[landmarks.space]
     own = () if landmarks.scheme.is_shipped else (_scheme_text(landmarks.scheme),)
     return ",\n".join(
         (
@@ -213,6 +248,9 @@ def _measurements_text(landmarks: LandmarkSet) -> str:
             f'    {{"name": "{UNIT_NAME}", "enabled": false, '
             f'"value": {float(landmarks.mm_per_unit)!r}, '
             '"description": "Millimeters in one unit of the positions in this file"}',
+            f'    {{"name": "{CHECK_NAME}", "enabled": false, '
+            '"description": "R + 1.414214 A + 1.732051 S of each position as written", '
+            f'"controlPointValues": {_numbers_text(check_positions(ras))}}}',
             *own,
         )
     )
@@ -351,7 +389,7 @@ def _read_measurements(
     either, stands where a landmark has no control point, or several.
     """
     found = {}
-    for name in (ERROR_NAME, STATUS_NAME):
+    for name in (ERROR_NAME, STATUS_NAME, CHECK_NAME):
         values = _measurement(markup, name).get("controlPointValues")
         if values is None:
             continue

@@ -151,6 +151,38 @@ def test_mrk_json_of_another_program_is_a_person_s_work(a_mrk_file, a_landmark_s
     assert (landmarks.frame, landmarks.specimen) == ("RAS", "face")
 
 
+@pytest.mark.parametrize("factor", [1.0, 1e-3])
+@pytest.mark.parametrize("space", ["LPS", "RAS"])
+def test_mrk_json_point_that_was_moved_elsewhere_is_corrected(space, factor, tmp_path):
+    """Slicer without our module moves it, keeps status and error, and names all axes LPS."""
+    face = replace(read_landmarks(example_truth()), status=("detected",) * 50, space=space)
+    face = replace(face, positions=face.positions * factor, mm_per_unit=1 / factor)
+    face = replace(face, expected_error_mm=np.full(50, 1.5))
+    path = tmp_path / "face.mrk.json"
+    write_landmarks(face, path)
+
+    def move(*rows):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        markup = content["markups"][0]
+        if space == "RAS":
+            for point in markup["controlPoints"]:
+                point["position"] = [-point["position"][0], -point["position"][1],
+                                     point["position"][2]]  # fmt: skip
+            markup["coordinateSystem"] = "LPS"
+        for row in rows:
+            markup["controlPoints"][row]["position"][2] += 0.3 * factor
+        moved = tmp_path / "moved.mrk.json"
+        moved.write_text(json.dumps(content), encoding="utf-8")
+        return read_landmarks(moved)
+
+    untouched, found, shifted = move(), move(0, 7), move(*range(50))
+
+    assert set(untouched.status) == {"detected"}
+    assert [index for index, s in enumerate(found.status) if s == "corrected"] == [0, 7]
+    assert np.flatnonzero(np.isnan(found.expected_error_mm)).tolist() == [0, 7]
+    assert set(shifted.status) == {"detected"}  # a transform was hardened
+
+
 def test_mrk_json_point_placed_after_detection_is_corrected(a_mrk_file):
     def place(markup):
         markup["controlPoints"][2].update(position=[1.0, 2.0, 3.0], positionStatus="defined")
