@@ -11,6 +11,7 @@ import importlib
 import io
 import os
 import sys
+import textwrap
 from typing import TYPE_CHECKING
 
 import palnet
@@ -26,6 +27,9 @@ _SUMMARY = "Anatomical landmarks on 3D face scans, each with an expected error i
 
 # Those of Windows hand `*.ply` on as it was typed.
 _SHELL_EXPANDS = os.name != "nt"
+
+# Columns of what stands round the options in a help text.
+_HELP_WIDTH = 100
 
 EXIT_USAGE = 2
 # What a shell expects of a program that was interrupted from the keyboard.
@@ -46,7 +50,16 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"palnet {palnet.__version__}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     for name in COMMANDS:
-        importlib.import_module(f"palnet.commands.{name}").add_parser(subparsers)
+        command = importlib.import_module(f"palnet.commands.{name}")
+        subparser = subparsers.add_parser(
+            name.replace("_", "-"),
+            help=command.HELP,
+            description=textwrap.fill(command.DESCRIPTION, _HELP_WIDTH),
+            epilog=getattr(command, "EPILOG", None),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.add_options(subparser)
+        subparser.set_defaults(run=command.run)
     return parser
 
 

@@ -12,25 +12,19 @@ from palnet.commands._arguments import at_least
 if TYPE_CHECKING:
     import argparse
 
-__all__ = ["add_parser"]
+__all__ = ["DESCRIPTION", "HELP", "add_options", "run"]
+
+HELP = "fit a model's expected errors to another source of people"
+DESCRIPTION = (
+    "Generate people, captured by systems that no training draws, and fit the "
+    "expected errors to the errors found on them. Give heads that the model was not trained "
+    "on. Networks and atlas stay as they are; what the model adds for faces that no training "
+    "saw, as real ones are, is left away. The same command goes on where it was interrupted."
+)
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the subcommand.
-
-    Parameters
-    ----------
-    subparsers : argparse subparsers
-        Where to add it.
-    """
-    parser = subparsers.add_parser(
-        "calibrate",
-        help="fit a model's expected errors to another source of people",
-        description="Generate people, captured by systems that no training draws, and fit the "
-        "expected errors to the errors found on them. Give heads that the model was not trained "
-        "on. Networks and atlas stay as they are; what the model adds for faces that no training "
-        "saw, as real ones are, is left away. The same command goes on where it was interrupted.",
-    )
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the subcommand."""
     add = parser.add_argument
     add("model", nargs="?", help="name of a shipped model or a model file [the default one]")
     add("-o", "--output", type=Path, required=True, metavar="NPZ", help="model file to write")
@@ -39,22 +33,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add("--seed", type=at_least(0), default=0, help="seed of the first person [%(default)s]")
     add("--folder", type=Path, required=True, metavar="DIR", help="where generated scans are kept")
     add("--jobs", type=at_least(1), default=2, metavar="N", help="processes for data [%(default)s]")
-    parser.set_defaults(run=calibrate)
 
 
-def calibrate(arguments: argparse.Namespace) -> int:
-    """Run the subcommand.
-
-    Parameters
-    ----------
-    arguments : argparse.Namespace
-        Parsed arguments.
-
-    Returns
-    -------
-    int
-        Exit code.
-    """
+def run(arguments: argparse.Namespace) -> int:
+    """Run the subcommand and give its exit code."""
     from palnet.model import read_model
     from palnet.synthesis import read_morphable_model
     from palnet.training.recalibration import recalibrate

@@ -6,9 +6,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-__all__ = ["add_parser", "check_data"]
+__all__ = ["DESCRIPTION", "EPILOG", "HELP", "add_options", "run"]
 
-_EPILOG = """\
+HELP = "find what is wrong with annotated scans"
+DESCRIPTION = "Read every scan with its landmarks and say what is wrong."
+
+EPILOG = """\
 FOLDER holds meshes and landmark files of any format, beside each other and of one name; or LAFAS
 (a folder a subject: mesh.obj, landmarks.txt, transformation_matrix.npy); or FaceScape
 (*_neutral.obj and landmark_indices.npz). people.csv (specimen,person) says which scans are of one
@@ -16,43 +19,18 @@ person. Exit code 0: nothing that spoils a training; 1: something does; 2: wrong
 """
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the subcommand.
-
-    Parameters
-    ----------
-    subparsers : argparse subparsers
-        Where to add it.
-    """
-    parser = subparsers.add_parser(
-        "check-data",
-        help="find what is wrong with annotated scans",
-        description="Read every scan with its landmarks and say what is wrong.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the subcommand."""
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="the data set")
     parser.add_argument("--scheme", metavar="NAME_OR_PATH", help="landmark scheme [palnet50]")
     parser.add_argument("--pictures", type=Path, metavar="DIR", help=_PICTURES_HELP)
-    parser.set_defaults(run=check_data)
 
 
 _PICTURES_HELP = "draw each scan that has a problem, the landmarks in question in orange"
 
 
-def check_data(arguments: argparse.Namespace) -> int:
-    """Run the subcommand.
-
-    Parameters
-    ----------
-    arguments : argparse.Namespace
-        Parsed arguments.
-
-    Returns
-    -------
-    int
-        Exit code.
-    """
+def run(arguments: argparse.Namespace) -> int:
+    """Run the subcommand and give its exit code."""
     from palnet.training.checking import ERRORS, check_data_set
     from palnet.training.layouts import read_data_set
 

@@ -24,9 +24,14 @@ if TYPE_CHECKING:
     from palnet.exchange import Format, NameTable
     from palnet.landmarks import LandmarkSet
 
-__all__ = ["add_parser", "convert"]
+__all__ = ["DESCRIPTION", "EPILOG", "HELP", "add_options", "run"]
 
-_EPILOG = """\
+HELP = "bring landmark files into another format"
+DESCRIPTION = (
+    "Bring landmark files, or folders of them, into the format that another program reads."
+)
+
+EPILOG = """\
 palnet convert face.mrk.json --to tps          face.tps beside it
 palnet convert results -o cohort.tps           all specimens of a folder into one file
 palnet convert cohort.tps --to csv -o tables   a file for each specimen
@@ -40,22 +45,8 @@ line each on stderr; 2: wrong usage. The formats are described in docs/formats.m
 """
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the subcommand.
-
-    Parameters
-    ----------
-    subparsers : argparse subparsers
-        Where to add it.
-    """
-    parser = subparsers.add_parser(
-        "convert",
-        help="bring landmark files into another format",
-        description="Bring landmark files, or folders of them, into the format that another "
-        "program reads.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the subcommand."""
     add = parser.add_argument
     add("files", nargs="+", type=Path, metavar="FILE_OR_FOLDER", help="landmark files")
     add("--to", type=str.lower, metavar="FORMAT", help="format to write [what the output ends in]")
@@ -83,7 +74,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add("--rename", action="store_true", help="change names of specimens that do not fit")
     add("--skip-incomplete", action="store_true", help="leave out specimens that lack landmarks")
     add("--overwrite", action="store_true", help="replace existing files")
-    parser.set_defaults(run=convert)
 
 
 _NAMES_HELP = "another lab's names in the files: a table 'their name,our code'"
@@ -91,19 +81,8 @@ _BY_FILE_HELP = "call a file's one specimen as the file is called, with its fold
 _OUTPUT_HELP = "one file for all specimens, or a folder for one file each [beside each file]"
 
 
-def convert(arguments: argparse.Namespace) -> int:
-    """Run the subcommand.
-
-    Parameters
-    ----------
-    arguments : argparse.Namespace
-        Parsed arguments.
-
-    Returns
-    -------
-    int
-        Exit code.
-    """
+def run(arguments: argparse.Namespace) -> int:
+    """Run the subcommand and give its exit code."""
     from palnet.exchange import stem_of
     from palnet.jobs import tell_apart
 

@@ -17,36 +17,31 @@ if TYPE_CHECKING:
     from palnet.training.dataset import DataSet
     from palnet.training.protocol import Protocol, TuningProtocol
 
-__all__ = ["add_parser", "crossvalidate", "print_table"]
+__all__ = ["DESCRIPTION", "EPILOG", "HELP", "add_options", "print_table", "run"]
+
+HELP = "train and test a network on annotated scans, fold by fold"
+DESCRIPTION = (
+    "For each fold of people, train one of the paper's networks (recipe paper) or "
+    "the small landmark network from scratch (recipe improved) on the others, and test it on "
+    "the fold. A GPU is used if there is one."
+)
 
 # As in palnet.training.protocol, which would load numpy.
 _NETWORKS = ("palnet", "noatt", "topk", "2blk", "ndo")
 
-_EPILOG = """\
+EPILOG = (
+    """\
 The data set is checked first (palnet check-data). DIR gets a folder a fold with the training curve
 and the network, folds.csv, report.html and its tables, and every landmark file in DIR/predicted and
 DIR/truth. The same command goes on where it was interrupted. Exit code 0: all done; 2: wrong usage,
 or a data set with errors.
 """
+    + TORCHRUN_HELP
+)
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the subcommand.
-
-    Parameters
-    ----------
-    subparsers : argparse subparsers
-        Where to add it.
-    """
-    parser = subparsers.add_parser(
-        "crossvalidate",
-        help="train and test a network on annotated scans, fold by fold",
-        description="For each fold of people, train one of the paper's networks (recipe paper) or "
-        "the small landmark network from scratch (recipe improved) on the others, and test it on "
-        "the fold. A GPU is used if there is one.",
-        epilog=_EPILOG + TORCHRUN_HELP,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the subcommand."""
     add = parser.add_argument
     add("folder", type=Path, metavar="FOLDER", help="annotated scans, as for check-data")
     add("-o", "--output", type=Path, required=True, metavar="DIR", help="run folder")
@@ -57,22 +52,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add("--train-all", action="store_true", help="train on everybody as well: DIR/model.npz")
     add("--anyway", action="store_true", help="go on although check-data finds errors")
     add_training_options(parser)
-    parser.set_defaults(run=crossvalidate)
 
 
-def crossvalidate(arguments: argparse.Namespace) -> int:
-    """Run the subcommand.
-
-    Parameters
-    ----------
-    arguments : argparse.Namespace
-        Parsed arguments.
-
-    Returns
-    -------
-    int
-        Exit code.
-    """
+def run(arguments: argparse.Namespace) -> int:
+    """Run the subcommand and give its exit code."""
     with training_run(arguments) as is_first:
         results, baseline = _cross_validate(arguments)
         if is_first:

@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     from palnet.batch import ScanResult
     from palnet.jobs import BatchOptions
 
-__all__ = ["add_parser", "detect"]
+__all__ = ["DESCRIPTION", "EPILOG", "HELP", "add_options", "run"]
+
+HELP = "place landmarks on face scans"
+DESCRIPTION = "Place landmarks on face scans (OBJ, PLY, STL, VTK, VTP) in any pose and unit."
 
 # Where `--example` writes unless told: the bundled scan's own folder may be read-only.
 EXAMPLE_FOLDER = Path("palnet-example")
 
-_EPILOG = """\
+EPILOG = """\
 For face.ply it writes face.<format> for each format and face.palnet.json (how it came about, and
 how sure each landmark is). Scans of one name in several folders are called FOLDER_face where all
 files go into one. A run that was broken off goes on with --resume. Exit code 0: all done; 1: some
@@ -31,21 +34,8 @@ scans could not be done, one line each on stderr, the others written; 2: wrong u
 """
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the subcommand.
-
-    Parameters
-    ----------
-    subparsers : argparse subparsers
-        Where to add it.
-    """
-    parser = subparsers.add_parser(
-        "detect",
-        help="place landmarks on face scans",
-        description="Place landmarks on face scans (OBJ, PLY, STL, VTK, VTP) in any pose and unit.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the subcommand."""
     add = parser.add_argument
     add("scans", nargs="*", metavar="SCAN_OR_FOLDER", help="mesh files, or folders of them")
     add("--example", action="store_true", help="use the bundled scan and print its true error")
@@ -64,7 +54,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         action="store_true",
         help="replace existing files; a copy of what was changed since is kept (.bak)",
     )
-    parser.set_defaults(run=detect)
 
 
 _FORMAT_HELP = (
@@ -78,19 +67,8 @@ _FRAME_HELP = (
 )
 
 
-def detect(arguments: argparse.Namespace) -> int:
-    """Run the subcommand.
-
-    Parameters
-    ----------
-    arguments : argparse.Namespace
-        Parsed arguments.
-
-    Returns
-    -------
-    int
-        Exit code.
-    """
+def run(arguments: argparse.Namespace) -> int:
+    """Run the subcommand and give its exit code."""
     from palnet._pool import run_jobs
     from palnet.errors import UsageError
     from palnet.jobs import find_scans, plan_jobs, scans_below

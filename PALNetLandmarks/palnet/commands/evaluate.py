@@ -22,11 +22,14 @@ if TYPE_CHECKING:
     from palnet.landmarks import LandmarkSet
     from palnet.measurement import MeasurementPlan
 
-__all__ = ["add_parser", "evaluate"]
+__all__ = ["DESCRIPTION", "EPILOG", "HELP", "add_options", "run"]
+
+HELP = "errors of predicted landmarks against true ones"
+DESCRIPTION = "Compare predicted landmarks with true ones."
 
 PAGE_NAME = "report.html"
 
-_EPILOG = """\
+EPILOG = """\
 Specimens are matched by their name, two files whatever their names; landmarks by their code. --unit
 and --frame are those of TRUTH, --repeat and --observer where the files do not say. It writes
 DIR/report.html and the figures as DIR/landmarks.csv, measurement_errors.csv, specimens.csv and
@@ -37,21 +40,8 @@ all done; 1: some files could not be used or have no partner, told on stderr; 2:
 """
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the subcommand.
-
-    Parameters
-    ----------
-    subparsers : argparse subparsers
-        Where to add it.
-    """
-    parser = subparsers.add_parser(
-        "evaluate",
-        help="errors of predicted landmarks against true ones",
-        description="Compare predicted landmarks with true ones.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the subcommand."""
     add = parser.add_argument
     add("predicted", type=Path, metavar="PREDICTED", help="landmark file, or folder of them")
     add("truth", type=Path, metavar="TRUTH", help="landmark file, or folder of them")
@@ -67,7 +57,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add("--predicted-unit", metavar="UNIT", help="as --unit, for PREDICTED")
     add("--predicted-frame", choices=tuple(FRAME_OPTIONS), help="as --frame, for PREDICTED")
     add("--overwrite", action="store_true", help="replace an earlier report")
-    parser.set_defaults(run=evaluate)
 
 
 _REPEAT_HELP = "another annotation by the observer of TRUTH; may be repeated"
@@ -77,19 +66,8 @@ _NAMES_HELP = (
 )
 
 
-def evaluate(arguments: argparse.Namespace) -> int:
-    """Run the subcommand.
-
-    Parameters
-    ----------
-    arguments : argparse.Namespace
-        Parsed arguments.
-
-    Returns
-    -------
-    int
-        Exit code.
-    """
+def run(arguments: argparse.Namespace) -> int:
+    """Run the subcommand and give its exit code."""
     from palnet.errors import UsageError
     from palnet.evaluation import pair_specimens, with_unpredicted
 

@@ -14,28 +14,22 @@ if TYPE_CHECKING:
 
     from palnet.training.finetuning import FineTuning
 
-__all__ = ["add_parser", "finetune"]
+__all__ = ["DESCRIPTION", "HELP", "add_options", "run"]
+
+HELP = "fit a model to a lab's own annotated scans"
+DESCRIPTION = (
+    "Fine-tune a model on annotated scans (10 to 100 people), as for check-data. "
+    "A quarter of the people says when to stop, and whether the result is surely better than "
+    "the start; if not, the start is what is written. The same command goes on where it was "
+    "interrupted. A GPU is used if there is one."
+)
 
 # The landmarks that are printed are those that changed most.
 _N_PRINTED = 5
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the subcommand.
-
-    Parameters
-    ----------
-    subparsers : argparse subparsers
-        Where to add it.
-    """
-    parser = subparsers.add_parser(
-        "finetune",
-        help="fit a model to a lab's own annotated scans",
-        description="Fine-tune a model on annotated scans (10 to 100 people), as for check-data. "
-        "A quarter of the people says when to stop, and whether the result is surely better than "
-        "the start; if not, the start is what is written. The same command goes on where it was "
-        "interrupted. A GPU is used if there is one.",
-    )
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the subcommand."""
     add = parser.add_argument
     add("folder", type=Path, metavar="DATA", help="annotated scans, as for check-data")
     add("-o", "--output", type=Path, required=True, metavar="DIR", help="run folder")
@@ -46,22 +40,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add("--scheme", metavar="NAME_OR_PATH", help="landmark scheme of the scans [the model's]")
     add("--jobs", type=at_least(1), default=2, metavar="N", help="processes for data [%(default)s]")
     add("--anyway", action="store_true", help="go on although check-data finds errors")
-    parser.set_defaults(run=finetune)
 
 
-def finetune(arguments: argparse.Namespace) -> int:
-    """Run the subcommand.
-
-    Parameters
-    ----------
-    arguments : argparse.Namespace
-        Parsed arguments.
-
-    Returns
-    -------
-    int
-        Exit code.
-    """
+def run(arguments: argparse.Namespace) -> int:
+    """Run the subcommand and give its exit code."""
     from dataclasses import replace
 
     from palnet._dependencies import require

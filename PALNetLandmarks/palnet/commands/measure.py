@@ -25,13 +25,19 @@ if TYPE_CHECKING:
     from palnet.measurement import Measurement, MeasurementPlan
     from palnet.surface import Mesh
 
-__all__ = ["add_parser", "measure"]
+__all__ = ["DESCRIPTION", "EPILOG", "HELP", "add_options", "run"]
+
+HELP = "distances, angles, indices, arcs and asymmetry"
+DESCRIPTION = (
+    "Take distances, angles, indices, arcs and asymmetry from landmark files, "
+    "each with its expected error."
+)
 
 TABLE_NAME = "measurements.csv"
 # Of a run that was broken off; the whole one of an earlier run stays.
 PARTIAL_NAME = "measurements.partial.csv"
 
-_EPILOG = """\
+EPILOG = """\
 It writes DIR/measurements.csv, a row a specimen and measurement, and DIR/<name>.html, a page a
 specimen that prints well. Arcs along the skin need the scan: the mesh file that lies beside the
 landmark file under the same name is taken, or those given with --scan. Exit code 0: all done; 1:
@@ -54,22 +60,8 @@ class _Job:
     page: Path | None
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the subcommand.
-
-    Parameters
-    ----------
-    subparsers : argparse subparsers
-        Where to add it.
-    """
-    parser = subparsers.add_parser(
-        "measure",
-        help="distances, angles, indices, arcs and asymmetry",
-        description="Take distances, angles, indices, arcs and asymmetry from landmark files, "
-        "each with its expected error.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the subcommand."""
     add = parser.add_argument
     add("landmarks", nargs="+", type=Path, metavar="FILE_OR_FOLDER", help="landmark files")
     add("--scan", action="append", type=Path, default=[], metavar="PATH", help=_SCAN_HELP)
@@ -79,25 +71,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add("--no-pages", action="store_true", help="write the table only")
     add_reading_options(parser)
     add("--overwrite", action="store_true", help="replace existing files")
-    parser.set_defaults(run=measure)
 
 
 _SCAN_HELP = "mesh file, or folder of mesh files named like the landmark files; may be repeated"
 
 
-def measure(arguments: argparse.Namespace) -> int:
-    """Run the subcommand.
-
-    Parameters
-    ----------
-    arguments : argparse.Namespace
-        Parsed arguments.
-
-    Returns
-    -------
-    int
-        Exit code.
-    """
+def run(arguments: argparse.Namespace) -> int:
+    """Run the subcommand and give its exit code."""
     from palnet._files import check_free, write_text
     from palnet.measurement import table_of_measurements
 

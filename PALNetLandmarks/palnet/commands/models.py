@@ -5,40 +5,21 @@ from __future__ import annotations
 
 import argparse
 
-__all__ = ["add_parser", "models"]
+__all__ = ["DESCRIPTION", "HELP", "add_options", "run"]
+
+HELP = "list the models that come with palnet, or tell what a model file holds"
+DESCRIPTION = (
+    "List the models that come with palnet, or those that are named, with what they were made from."
+)
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the subcommand.
-
-    Parameters
-    ----------
-    subparsers : argparse subparsers
-        Where to add it.
-    """
-    parser = subparsers.add_parser(
-        "models",
-        help="list the models that come with palnet, or tell what a model file holds",
-        description="List the models that come with palnet, or those that are named, with what "
-        "they were made from.",
-    )
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the subcommand."""
     parser.add_argument("models", nargs="*", metavar="NAME_OR_PATH", help="models to tell of")
-    parser.set_defaults(run=models)
 
 
-def models(arguments: argparse.Namespace) -> int:
-    """Run the subcommand.
-
-    Parameters
-    ----------
-    arguments : argparse.Namespace
-        Parsed arguments.
-
-    Returns
-    -------
-    int
-        Exit code.
-    """
+def run(arguments: argparse.Namespace) -> int:
+    """Run the subcommand and give its exit code."""
     from palnet.model import list_models, read_model
 
     named = [read_model(name) for name in arguments.models]

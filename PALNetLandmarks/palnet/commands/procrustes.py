@@ -8,54 +8,32 @@ from pathlib import Path
 
 from palnet.commands._landmark_files import add_reading_options, find_landmark_files, read_all
 
-__all__ = ["add_parser", "procrustes"]
+__all__ = ["DESCRIPTION", "EPILOG", "HELP", "add_options", "run"]
+
+HELP = "align a cohort and show its shape axes"
+DESCRIPTION = "Generalized Procrustes alignment and principal components of a cohort."
 
 PAGE_NAME = "shapes.html"
 
-_EPILOG = """\
+EPILOG = """\
 It writes DIR/shapes.html and, as tables, DIR/scores.csv, variances.csv, components.csv, mean.csv,
 aligned.csv and, if anything had to be left out, dropped.csv. Exit code 0: all done; 1: some files
 could not be used, one line each on stderr; 2: wrong usage.
 """
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the subcommand.
-
-    Parameters
-    ----------
-    subparsers : argparse subparsers
-        Where to add it.
-    """
-    parser = subparsers.add_parser(
-        "procrustes",
-        help="align a cohort and show its shape axes",
-        description="Generalized Procrustes alignment and principal components of a cohort.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the subcommand."""
     add = parser.add_argument
     add("landmarks", nargs="+", type=Path, metavar="FILE_OR_FOLDER", help="landmark files")
     add("-o", "--output", type=Path, default=Path("palnet-shapes"), metavar="DIR",
         help="folder for the files [%(default)s]")  # fmt: skip
     add_reading_options(parser)
     add("--overwrite", action="store_true", help="replace an earlier report")
-    parser.set_defaults(run=procrustes)
 
 
-def procrustes(arguments: argparse.Namespace) -> int:
-    """Run the subcommand.
-
-    Parameters
-    ----------
-    arguments : argparse.Namespace
-        Parsed arguments.
-
-    Returns
-    -------
-    int
-        Exit code.
-    """
+def run(arguments: argparse.Namespace) -> int:
+    """Run the subcommand and give its exit code."""
     from palnet.errors import UsageError
     from palnet.evaluation import (
         OPTIONAL_SHAPE_TABLES,

@@ -10,24 +10,18 @@ from pathlib import Path
 
 from palnet.commands._arguments import at_least
 
-__all__ = ["add_parser", "synthesize"]
+__all__ = ["DESCRIPTION", "HELP", "add_options", "run"]
+
+HELP = "make labeled scans of generated people"
+DESCRIPTION = (
+    "Draw people from a morphable model and capture them as scanners do. Writes "
+    "<seed>.ply (millimeters), <seed>.csv (true landmarks; those the scan does not show are "
+    "'missing') and <seed>.json (what was drawn)."
+)
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the subcommand.
-
-    Parameters
-    ----------
-    subparsers : argparse subparsers
-        Where to add it.
-    """
-    parser = subparsers.add_parser(
-        "synthesize",
-        help="make labeled scans of generated people",
-        description="Draw people from a morphable model and capture them as scanners do. Writes "
-        "<seed>.ply (millimeters), <seed>.csv (true landmarks; those the scan does not show are "
-        "'missing') and <seed>.json (what was drawn).",
-    )
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the subcommand."""
     add = parser.add_argument
     add("-n", "--number", type=at_least(1), default=10, help="how many people [%(default)s]")
     add("-o", "--output", type=Path, required=True, metavar="DIR", help="folder for the files")
@@ -35,7 +29,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add("--scheme", default="palnet50", help="landmark scheme [%(default)s]")
     add("--seed", type=at_least(0), default=0, help="seed of the first person [%(default)s]")
     add("--overwrite", action="store_true", help="replace existing files")
-    parser.set_defaults(run=synthesize)
 
 
 MORPHABLE_MODEL_HELP = (
@@ -43,19 +36,8 @@ MORPHABLE_MODEL_HELP = (
 )
 
 
-def synthesize(arguments: argparse.Namespace) -> int:
-    """Run the subcommand.
-
-    Parameters
-    ----------
-    arguments : argparse.Namespace
-        Parsed arguments.
-
-    Returns
-    -------
-    int
-        Exit code.
-    """
+def run(arguments: argparse.Namespace) -> int:
+    """Run the subcommand and give its exit code."""
     import numpy as np
 
     from palnet._files import check_free, write_text

@@ -10,25 +10,19 @@ from palnet.commands._arguments import at_least
 from palnet.commands._training import TORCHRUN_HELP, add_training_options, training_run
 from palnet.commands.synthesize import MORPHABLE_MODEL_HELP
 
-__all__ = ["add_parser", "train"]
+__all__ = ["DESCRIPTION", "EPILOG", "HELP", "add_options", "run"]
+
+HELP = "make a model from a recipe"
+DESCRIPTION = (
+    "Generate people, build the atlas, train the networks, calibrate, and write "
+    "the model. Every stage is kept in the output folder: the same command goes on where it "
+    "was interrupted. A GPU is used if there is one."
+)
+EPILOG = TORCHRUN_HELP
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the subcommand.
-
-    Parameters
-    ----------
-    subparsers : argparse subparsers
-        Where to add it.
-    """
-    parser = subparsers.add_parser(
-        "train",
-        help="make a model from a recipe",
-        description="Generate people, build the atlas, train the networks, calibrate, and write "
-        "the model. Every stage is kept in the output folder: the same command goes on where it "
-        "was interrupted. A GPU is used if there is one.",
-        epilog=TORCHRUN_HELP,
-    )
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the subcommand."""
     add = parser.add_argument
     add("recipe", nargs="?", default="palnet50", help="shipped recipe or TOML file [%(default)s]")
     add("-o", "--output", type=Path, required=True, metavar="DIR", help="run folder")
@@ -42,22 +36,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     add("--jobs", type=at_least(1), default=2, metavar="N", help="processes for data [%(default)s]")
     add_training_options(parser)
-    parser.set_defaults(run=train)
 
 
-def train(arguments: argparse.Namespace) -> int:
-    """Run the subcommand.
-
-    Parameters
-    ----------
-    arguments : argparse.Namespace
-        Parsed arguments.
-
-    Returns
-    -------
-    int
-        Exit code.
-    """
+def run(arguments: argparse.Namespace) -> int:
+    """Run the subcommand and give its exit code."""
     from palnet.scheme import load_scheme
     from palnet.synthesis import read_morphable_model
     from palnet.training.recipe import read_recipe
