@@ -235,7 +235,7 @@ def _measurements_text(landmarks: LandmarkSet) -> str:
     mean = f'"value": {known.mean():.6f}, ' if known.size else ""
     codes = np.array([float(STATUS_CODES.index(status)) for status in landmarks.status])
     meaning = ", ".join(f"{value} {status}" for value, status in enumerate(STATUS_CODES))
-    ras = landmarks.positions * _TO_RAS[landmarks.space]
+    ras = landmarks.positions.round(6) * _TO_RAS[landmarks.space]  # as they are written
     own = () if landmarks.scheme.is_shipped else (_scheme_text(landmarks.scheme),)
     return ",\n".join(
         (
