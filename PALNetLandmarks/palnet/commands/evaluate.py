@@ -200,16 +200,14 @@ def _tell_other_name(pair: Pair) -> None:
 
 def _plan(scheme: str, path: str | None) -> MeasurementPlan:
     """Load what to measure; a scheme without a plan is compared by its landmarks alone."""
-    from palnet.errors import FormatError
-    from palnet.measurement import MeasurementPlan, load_measurement_plan
+    from palnet.measurement import load_measurement_plan, load_shipped_plan
 
     if path is not None:
         return load_measurement_plan(path)
-    try:
-        return load_measurement_plan(scheme)
-    except FormatError:
+    plan = load_shipped_plan(scheme)
+    if not plan.definitions:
         print(f"palnet: no measurements: none come with scheme {scheme!r}", file=sys.stderr)
-        return MeasurementPlan(scheme, (), {})
+    return plan
 
 
 # A prediction this far off that fits after being moved is a matter of frames, not of accuracy.

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Predicted landmarks against true ones, annotations against each other, cohorts as shapes."""
 
+from palnet._csv import csv_text
 from palnet.evaluation._agreement import compute_icc, compute_relative_tem, compute_tem
 from palnet.evaluation._errors import Comparison, LandmarkErrors, compare, summarize_landmarks
 from palnet.evaluation._measurement_errors import (
@@ -26,7 +27,6 @@ from palnet.evaluation._shape_report import (
 )
 from palnet.evaluation._tables import (
     OPTIONAL_EVALUATION_TABLES,
-    csv_text,
     tables_of_evaluation,
     write_report,
 )

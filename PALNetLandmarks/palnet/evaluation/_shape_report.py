@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from palnet._csv import csv_text
 from palnet._page import (
     Bar,
     Line,
@@ -22,7 +23,6 @@ from palnet._page import (
     section,
     table,
 )
-from palnet.evaluation._tables import csv_text
 from palnet.face.similarity import apply_similarity, fit_similarity
 
 if TYPE_CHECKING:

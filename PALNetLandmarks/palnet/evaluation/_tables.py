@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from palnet._csv import csv_text
 from palnet._files import check_free, write_text
 from palnet.evaluation._errors import AXES, LIMITS_MM
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "OPTIONAL_EVALUATION_TABLES",
-    "csv_text",
     "specimen_rows",
     "tables_of_evaluation",
     "write_report",
@@ -152,21 +150,3 @@ def write_report(
     # Beside the new page a table of the earlier run would be taken for one of its own.
     for name in lacking:
         (folder / name).unlink(missing_ok=True)
-
-
-def csv_text(rows: Sequence[dict[str, Any]]) -> str:
-    """Write rows of one shape; empty where there is no number."""
-    if not rows:
-        return ""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(rows[0])
-    writer.writerows(_cells(row.values()) for row in rows)
-    return text.getvalue()
-
-
-def _cells(values: Iterable[Any]) -> list[str]:
-    return [
-        ("" if math.isnan(value) else f"{value:.4f}") if isinstance(value, float) else str(value)
-        for value in values
-    ]

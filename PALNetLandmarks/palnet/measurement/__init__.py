@@ -6,6 +6,7 @@ from palnet.measurement._definitions import (
     MeasurementDefinition,
     MeasurementPlan,
     load_measurement_plan,
+    load_shipped_plan,
 )
 from palnet.measurement._measure import Measurement, measure
 from palnet.measurement._report import page_of_measurements, table_of_measurements
@@ -20,6 +21,7 @@ __all__ = [
     "SectionError",
     "lies_turned",
     "load_measurement_plan",
+    "load_shipped_plan",
     "match_scan",
     "measure",
     "measure_asymmetry",

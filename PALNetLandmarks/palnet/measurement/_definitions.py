@@ -12,7 +12,13 @@ import palnet.scheme
 from palnet._stored import check_keys, read_json, read_rows, read_text
 from palnet.errors import FormatError
 
-__all__ = ["Kind", "MeasurementDefinition", "MeasurementPlan", "load_measurement_plan"]
+__all__ = [
+    "Kind",
+    "MeasurementDefinition",
+    "MeasurementPlan",
+    "load_measurement_plan",
+    "load_shipped_plan",
+]
 
 Kind = Literal["distance", "angle", "index", "arc", "asymmetry"]
 
@@ -121,6 +127,25 @@ def load_measurement_plan(scheme_or_path: str | os.PathLike[str]) -> Measurement
         )
         raise FormatError(msg)
     return read_json(path, _parse_plan, "Give a measurement plan as a .json file.")
+
+
+def load_shipped_plan(scheme: str) -> MeasurementPlan:
+    """Load the measurements that come with a landmark scheme; an empty plan where none do.
+
+    Parameters
+    ----------
+    scheme : str
+        Name of the scheme.
+
+    Returns
+    -------
+    MeasurementPlan
+        Of no definitions for a scheme of somebody's own.
+    """
+    try:
+        return load_measurement_plan(scheme)
+    except FormatError:
+        return MeasurementPlan(scheme, (), {})
 
 
 def _parse_plan(content: Any) -> MeasurementPlan:

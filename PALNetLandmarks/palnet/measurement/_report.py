@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from palnet._csv import csv_text
 from palnet._page import (
     Bar,
     Line,
@@ -84,26 +83,16 @@ def table_of_measurements(specimens: Iterable[tuple[str, Sequence[Measurement]]]
     str
         The file's text; numbers have a decimal point, what is unknown is empty.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for specimen, measurements in specimens:
-        for entry in measurements:
-            writer.writerow(
-                (
-                    specimen,
-                    entry.code,
-                    entry.name,
-                    entry.kind,
-                    _plain(entry.value),
-                    entry.unit,
-                    _plain(entry.expected_error),
-                    " ".join(entry.landmarks),
-                    entry.source,
-                    entry.reason,
-                )
-            )
-    return text.getvalue()
+    rows = [
+        {
+            "specimen": specimen,
+            **{name: getattr(entry, name) for name in COLUMNS[1:]},
+            "landmarks": " ".join(entry.landmarks),
+        }
+        for specimen, measurements in specimens
+        for entry in measurements
+    ]
+    return csv_text(rows, COLUMNS)
 
 
 def page_of_measurements(
@@ -243,7 +232,3 @@ def _drawing(landmarks: LandmarkSet, measurements: Sequence[Measurement]) -> str
     ]
     caption = "Landmarks and measured distances, laid over the mean face (gray) for orientation."
     return draw_face(atlas, markers, lines, caption)
-
-
-def _plain(value: float) -> str:
-    return f"{value:.4f}" if math.isfinite(value) else ""

@@ -16,7 +16,7 @@ import numpy as np
 from palnet._files import write_text
 from palnet._page import section
 from palnet._stored import read_arrays, write_arrays
-from palnet.errors import FormatError, TrainingError
+from palnet.errors import TrainingError
 from palnet.evaluation import (
     Evaluation,
     Pair,
@@ -29,7 +29,7 @@ from palnet.evaluation import (
     take_figures,
 )
 from palnet.exchange import write_landmarks
-from palnet.measurement import MeasurementPlan, load_measurement_plan
+from palnet.measurement import load_shipped_plan
 from palnet.scheme import SCHEME_FILE, scheme_to_dict
 from palnet.training.aligning import prepare_scans
 from palnet.training.cohort import find_outliers
@@ -323,18 +323,10 @@ def _pool(
     return FoldResult(**values)
 
 
-def _evaluate(pairs: Sequence[Pair], scheme: Scheme) -> Evaluation:
-    """Take all figures; a scheme without a plan is compared by its landmarks alone."""
-    try:
-        plan = load_measurement_plan(scheme.name)
-    except FormatError:
-        plan = MeasurementPlan(scheme.name, (), {})
-    return take_figures(pairs, plan)
-
-
 def _write_tables(folder: Path, pairs: Sequence[Pair], scheme: Scheme) -> Evaluation:
     """Write the tables that `palnet evaluate` writes."""
-    evaluation = _evaluate(pairs, scheme)
+    # A scheme without a plan is compared by its landmarks alone.
+    evaluation = take_figures(pairs, load_shipped_plan(scheme.name))
     for name, text in tables_of_evaluation(evaluation).items():
         write_text(folder / name, text, overwrite=True)
     return evaluation

@@ -21,6 +21,7 @@ from palnet.landmarks import LandmarkSet
 from palnet.measurement import (
     SectionError,
     load_measurement_plan,
+    load_shipped_plan,
     match_scan,
     measure,
     measure_asymmetry,
@@ -459,6 +460,13 @@ def test_shipped_plan_is_what_the_document_lists():
         (entry.code, entry.name, entry.kind, entry.landmarks, entry.source)
         for entry in plan.definitions
     ]
+
+
+def test_load_shipped_plan_of_a_scheme_of_somebodys_own_is_empty():
+    plan = load_shipped_plan("lab3")
+
+    assert (plan.scheme, plan.definitions) == ("lab3", ())
+    assert load_shipped_plan("palnet50").definitions
 
 
 @pytest.mark.parametrize(
