@@ -80,7 +80,7 @@ def fake_detect(mesh, *, unit="auto", model=None):
 
 
 def answer(job):
-    return ScanResult(job.scan, "done", record={"threads": os.environ.get("OMP_NUM_THREADS")})
+    return ScanResult(job.scan, "done", record={"threads": os.environ.get("OPENBLAS_NUM_THREADS")})
 
 
 def die_of_some(job):

@@ -502,7 +502,9 @@ def test_run_jobs_fault_in_the_code_is_one_scan_s_outcome(jobs_of_which_some_are
     assert messages["c"] == ""
 
 
-def test_run_jobs_gives_each_process_one_thread(jobs_of_which_some_are_deadly):
+def test_run_jobs_gives_each_process_one_thread(jobs_of_which_some_are_deadly, monkeypatch):
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # which it would hand on
+        monkeypatch.delenv(name, raising=False)
     results = run_jobs(
         jobs_of_which_some_are_deadly[:2], n_processes=2, process=palnet_fakes.answer
     )

@@ -64,63 +64,6 @@ def test_patches_are_the_points_of_these_ranks(seed, ranks, n_fine):
         np.testing.assert_allclose(patches.share[row], [near_share, far_share], atol=1e-6)
 
 
-@given(seeds)
-def test_order_of_the_points_changes_nothing(seed):
-    fine, coarse, centres = make_input(seed)
-    rng = np.random.default_rng([seed, 1])
-    shuffled = []
-    for cloud in (fine, coarse):
-        order = rng.permutation(len(cloud.points_mm))
-        shuffled.append(PointCloud(cloud.points_mm[order], cloud.normals[order]))
-
-    first, second = gather_patches(fine, coarse, centres), gather_patches(*shuffled, centres)
-
-    np.testing.assert_array_equal(first.points, second.points)
-    np.testing.assert_array_equal(first.share, second.share)
-
-
-@given(seeds)
-def test_moving_all_changes_only_the_centres(seed):
-    fine, coarse, centres = make_input(seed)
-    shift = np.random.default_rng([seed, 2]).normal(0, 100, 3)
-    moved = [PointCloud(cloud.points_mm + shift, cloud.normals) for cloud in (fine, coarse)]
-
-    here, there = gather_patches(fine, coarse, centres), gather_patches(*moved, centres + shift)
-
-    np.testing.assert_allclose(there.points, here.points, atol=1e-4)
-    np.testing.assert_array_equal(there.share, here.share)
-    np.testing.assert_allclose(there.centres_mm - here.centres_mm, shift[None] + np.zeros((4, 3)))
-
-
-def test_nothing_beyond_the_radius_is_taken():
-    fine, coarse, centres = make_input(3)
-
-    patches = gather_patches(fine, coarse, centres)
-
-    radius = np.linalg.norm(patches.points[..., :3], axis=2)
-    assert radius[:, : len(RANKS)].max() <= FINE_RADIUS_MM * (1 + 1e-6)
-    assert radius[:, len(RANKS) :].max() <= COARSE_RADIUS_MM * (1 + 1e-6)
-
-
-def test_empty_clouds_give_zeros():
-    patches = gather_patches(EMPTY, EMPTY, np.zeros((3, 3)))
-
-    assert patches.points.shape == (3, 2 * len(RANKS), 6)
-    assert not patches.points.any()
-    assert not patches.share.any()
-
-
-def test_centre_out_of_reach_of_one_cloud_gives_zeros_in_that_half():
-    fine, coarse, _ = make_input(4)
-    far = np.array([[500.0, 0, 0]])
-
-    patches = gather_patches(PointCloud(fine.points_mm + far, fine.normals), coarse, far)
-
-    assert patches.points[0, : len(RANKS)].any()
-    assert not patches.points[0, len(RANKS) :].any()
-    assert patches.share[0, 1] == 0
-
-
 def test_patches_are_read_only_copies():
     fine, coarse, centres = make_input(5)
     patches = gather_patches(fine, coarse, centres)

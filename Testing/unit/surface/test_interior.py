@@ -46,7 +46,7 @@ def test_what_lies_within_is_left_out_and_named():
     "mesh",
     [
         join(SKIN),
-        join(SKIN, *(make_sphere(12, (x, 70, 0), 12) for x in (-30, 30))),
+        join(SKIN, *(make_sphere(12, (x, 70, 0), 60) for x in (-30, 30))),
         make_head(40, 60),
         open_head(make_head(40, 60)),
     ],
@@ -65,7 +65,7 @@ def test_what_can_be_seen_through_an_opening_stays():
 
 
 def test_nothing_is_told_of_a_mesh_whose_vertices_are_far_apart():
-    mesh = join(make_sphere(90, (0, 0, 0), 16), make_sphere(75, (0, 0, 0), 16))
+    mesh = join(make_sphere(90, (0, 0, 0), 30), make_sphere(55, (0, 0, 0), 30))
 
     assert leave_out_interior(mesh) is mesh
 

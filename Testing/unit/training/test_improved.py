@@ -17,7 +17,7 @@ from palnet.face.similarity import similarity_scale
 from palnet.model import read_model, write_model
 from palnet.scheme import Scheme
 from palnet.training import faces as faces_module
-from palnet.training import methods, tuning
+from palnet.training import methods
 from palnet.training.choosing import place_landmarks
 from palnet.training.crossvalidation import cross_validate
 from palnet.training.faces import prepare_faces
@@ -142,27 +142,6 @@ def test_baseline_is_the_atlas_and_the_result_the_kept_model(a_run, a_data_set, 
             for face in tested
         ]
         assert result.baseline_mm == pytest.approx(np.mean(errors), abs=1e-3)
-
-
-def test_resumed_run_equals_an_uninterrupted_one(a_run, a_data_set, tmp_path, monkeypatch):
-    loss, calls = tuning.tuning_loss, []
-
-    def fail_once(*arguments):
-        calls.append(arguments)
-        if len(calls) == 18:  # in the second fold, between two checkpoints
-            raise InterruptedError
-        return loss(*arguments)
-
-    monkeypatch.setattr(tuning, "tuning_loss", fail_once)
-    with pytest.raises(InterruptedError):
-        cross_validate(a_data_set, PROTOCOL, tmp_path)
-    cross_validate(a_data_set, PROTOCOL, tmp_path)
-
-    assert texts_of(tmp_path) == texts_of(a_run[0])
-    for fold in (1, 2):
-        whole, parts = (read_model(f / f"fold{fold}" / "model.npz") for f in (a_run[0], tmp_path))
-        for name, weight in whole.weights.items():
-            assert weight.tobytes() == parts.weights[name].tobytes()
 
 
 def test_other_scheme_starts_from_learned_places(a_data_set, the_models, tmp_path, monkeypatch):

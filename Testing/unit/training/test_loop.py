@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from palnet.errors import OutputError, TrainingError
-from palnet.training.loop import LoopSettings, run_loop
+from palnet.training.loop import LoopSettings, PlateauSettings, run_loop
 
 SETTINGS = LoopSettings(n_steps=30, peak_rate=0.02, seed=3, save_every=10)
 
@@ -129,6 +129,50 @@ def test_run_interrupted_twice_equals_an_uninterrupted_one(tmp_path):
     resumed, _ = train(tmp_path / "parts")
 
     assert_equal_bits(whole, resumed)
+
+
+def test_one_wild_batch_does_not_spoil_the_training(tmp_path):
+    """Its gradient is cut: what the optimizer remembers of it would stop all that follow."""
+    errors = []
+    for wild in (1.0, 1e6):
+        lesson = Lesson()
+
+        def draw_loss(network, rng, step, lesson=lesson, wild=wild):
+            return lesson.draw_loss(network, rng, step) * (wild if step == 3 else 1.0)
+
+        network = make_network()
+        run_loop(network, draw_loss, SETTINGS, tmp_path / f"{wild:g}", lesson.validate)
+        errors.append(lesson.validate(network))
+
+    assert errors[1] < 1.2 * errors[0]
+
+
+def test_resumed_run_stops_as_early_as_an_uninterrupted_one(tmp_path):
+    """It knows since when nothing got better, and what was best."""
+    settings = PlateauSettings(
+        n_steps=30, rate=0.01, factor=0.5, patience=9, stop_after=5, validate_every=1, save_every=1,
+        seed=3,
+    )  # fmt: skip
+    ends = []
+    for name, stop_at in (("whole", None), ("parts", 9)):
+        lesson = Lesson(stop_at=stop_at)
+        network = make_network()
+        errors = iter([5.0, 4.0, 3.0, 2.0, 1.0, 0.5, *[2.0] * 40])
+
+        def validate(_network, errors=errors):
+            return next(errors)
+
+        if stop_at is not None:
+            with pytest.raises(InterruptionError):
+                run_loop(network, lesson.draw_loss, settings, tmp_path / name, validate)
+            lesson, network = Lesson(), make_network()
+        run_loop(network, lesson.draw_loss, settings, tmp_path / name, validate)
+        ends.append((network, read_curve(tmp_path / name)))
+
+    (whole, its_curve), (parts, their_curve) = ends
+    assert len(its_curve) == 6 + settings.stop_after
+    assert their_curve == its_curve
+    assert_equal_bits(whole, parts)
 
 
 def test_finished_run_is_not_trained_again(tmp_path):
