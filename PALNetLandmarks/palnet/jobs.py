@@ -14,7 +14,7 @@ from palnet.errors import UsageError
 from palnet.landmarks import printable_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from palnet.landmarks import Frame
 
@@ -197,32 +197,34 @@ def plan_jobs(scans: Sequence[Path], options: BatchOptions) -> list[ScanJob]:
         ]
         writers = _writers(scans, names, options)
     # Files beside their scans may share a name; people in one table may not.
-    specimens = names if options.output else tell_apart({scan: scan.stem for scan in scans})
+    specimens = names if options.output else tell_apart(scans, [scan.stem for scan in scans])
     return [
         _plan_job(scan, name, specimen, writers, options)
         for scan, name, specimen in zip(scans, names, specimens, strict=True)
     ]
 
 
-def tell_apart(names: Mapping[Path, str]) -> list[str]:
+def tell_apart(paths: Sequence[Path], names: Sequence[str]) -> list[str]:
     """Put the names of folders before those of files that others have too.
 
     Parameters
     ----------
-    names : mapping of Path to str
-        Absolute paths, and what each file is called.
+    paths : sequence of Path
+        Absolute.
+    names : sequence of str
+        What each file is called.
 
     Returns
     -------
     list of str
-        In this order; with as many folders, up to `MAX_DEPTH`, as are needed.
+        The names; with as many folders, up to `MAX_DEPTH`, as are needed.
     """
-    apart = list(names.values())
+    apart = list(names)
     for depth in range(1, MAX_DEPTH + 1):
-        times = Counter(name.casefold() for name in apart)
+        times = Counter(apart)
         apart = [
-            "_".join((*_folders(path, depth), own)) if times[name.casefold()] > 1 else name
-            for name, (path, own) in zip(apart, names.items(), strict=True)
+            "_".join((*_folders(path, depth), own)) if times[name] > 1 else name
+            for name, path, own in zip(apart, paths, names, strict=True)
         ]
     return apart
 

@@ -73,9 +73,9 @@ def test_plan_jobs_beside_the_scans_tells_people_apart_as_well(a_head_file, tmp_
         shutil.copy(a_head_file, tmp_path / subject / "scan.obj")
     scans = [tmp_path / "1" / "scan.obj", tmp_path / "2" / "scan.obj", a_head_file]
 
-    jobs = plan_jobs(scans, BatchOptions(formats=("csv",)))
+    jobs = plan_jobs([*scans, tmp_path / "HEAD.obj"], BatchOptions(formats=("csv",)))
 
-    assert [job.specimen for job in jobs] == ["1_scan", "2_scan", "head"]
+    assert [job.specimen for job in jobs] == ["1_scan", "2_scan", "head", "HEAD"]
     assert [job.record_file.name for job in jobs[:2]] == ["scan.palnet.json"] * 2
 
 

@@ -90,8 +90,8 @@ def run(arguments: argparse.Namespace) -> int:
     conversion = _Conversion(arguments, target, names=read_names(arguments.names, arguments))
     files = _find_files(arguments)
     if arguments.name_by_file:
-        names = {path.absolute(): stem_of(path) for path in files}
-        conversion.names_of_files = dict(zip(files, tell_apart(names), strict=True))
+        names = tell_apart([path.absolute() for path in files], [stem_of(path) for path in files])
+        conversion.names_of_files = dict(zip(files, names, strict=True))
     with warnings_on_stderr():
         if arguments.output is None:
             conversion.write_beside(files)
