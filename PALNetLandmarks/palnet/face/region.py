@@ -111,17 +111,19 @@ def sample_fine(face: Surface, centres_mm: NDArray[np.float64]) -> PointCloud:
 def _mark_near(
     points_mm: NDArray[np.float64], centres_mm: NDArray[np.float64], reach_mm: float
 ) -> NDArray[np.bool_]:
-    """Which points lie in a cell of a grid that the box round a centre touches."""
-    # One cell of margin on each side, which no box touches, takes in all that lies outside.
+    """Which points lie in a cell of a coarse grid that a centre may reach (some a bit farther)."""
     low = centres_mm.min(axis=0) - reach_mm - MARK_CELL_MM
-    shape = np.ceil((np.ptp(centres_mm, axis=0) + 2 * reach_mm) / MARK_CELL_MM).astype(int) + 3
-    marked = np.zeros(shape, dtype=bool)
-    first = ((centres_mm - reach_mm - low) / MARK_CELL_MM).astype(int)
-    last = ((centres_mm + reach_mm - low) / MARK_CELL_MM).astype(int) + 1
-    for (x0, y0, z0), (x1, y1, z1) in zip(first, last, strict=True):
-        marked[x0:x1, y0:y1, z0:z1] = True
+    shape = np.ceil((np.ptp(centres_mm, axis=0) + 2 * reach_mm) / MARK_CELL_MM).astype(int) + 2
+    cells = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1)
+    middles = low + (cells.reshape(-1, 3) + 0.5) * MARK_CELL_MM
+    farthest_mm = reach_mm + MARK_CELL_MM * np.sqrt(0.75)
+    distance, _ = cKDTree(centres_mm).query(middles, distance_upper_bound=farthest_mm)
+    marked = np.isfinite(distance).reshape(tuple(shape))
+    inside = np.ones(len(points_mm), dtype=bool)
     flat = np.zeros(len(points_mm), dtype=np.int64)
     for axis in range(3):  # by columns, which is several times faster
-        index = np.clip((points_mm[:, axis] - low[axis]) / MARK_CELL_MM, 0, shape[axis] - 1)
+        index = np.floor((points_mm[:, axis] - low[axis]) / MARK_CELL_MM)
+        inside &= (index >= 0) & (index < shape[axis])
         flat = flat * shape[axis] + index.astype(np.int64)
-    return marked.ravel().take(flat)
+    flat[~inside] = 0
+    return np.asarray(inside & marked.ravel()[flat])
