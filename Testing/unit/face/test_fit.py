@@ -204,6 +204,15 @@ def test_relief_of_a_smooth_bulge_is_none(radii_mm):
     assert abs(fit.relief) < 0.33
 
 
+@pytest.mark.parametrize("radius_mm", [80, 90])
+def test_atlas_does_not_slide_round_a_ball(radius_mm):
+    """Distances to planes alone hold no rotation of it, as little as that of a smooth cheek."""
+    fit = fit_atlas(toy_atlas(), smooth_bulge((radius_mm, radius_mm, radius_mm)))
+
+    # Measured 5 degrees; 58 and 42 by planes alone.
+    assert rotation_angle_deg(fit.face_from_cloud, np.eye(4)) < 10
+
+
 def test_relief_of_the_atlas_with_itself_is_one():
     atlas = toy_atlas()
 

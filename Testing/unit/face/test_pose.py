@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from types import SimpleNamespace
 
 import numpy as np
@@ -140,6 +141,23 @@ def test_parts_are_searched_in_all_rotations_where_the_whole_gave_no_face(ask, t
     candidates, _ = ask(scan, truth, wrong, [], wrong)
 
     assert rotation_angle_deg(candidates[0].face_from_scan, truth) < 3
+
+
+def test_guess_that_is_made_of_the_whole_and_of_parts_is_one_candidate(ask, the_head):
+    truth = random_pose(20)
+    scan = move_surface(the_head, invert_similarity(truth))
+    wrong = [near(truth, k, off_deg=110) for k in range(2)]
+
+    candidates, _ = ask(scan, truth, wrong, [], wrong)
+
+    places = [
+        apply_similarity(invert_similarity(candidate.face_from_scan), KEY_POINTS_MM)
+        for candidate in candidates
+    ]
+    apart_mm = [
+        np.linalg.norm(one - other, axis=1).mean() for one, other in combinations(places, 2)
+    ]
+    assert min(apart_mm) > pose_module.SAME_FIT_MM
 
 
 def test_parts_are_not_searched_where_the_whole_gave_a_face(ask, the_head):

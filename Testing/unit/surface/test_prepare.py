@@ -259,6 +259,20 @@ def test_a_small_piece_is_turned_with_the_largest():
     assert (points_outward(kept), points_outward(turned)) == (False, True)
 
 
+@pytest.mark.parametrize(("depth_mm", "is_turned"), [(1.0, False), (5.0, True)])
+def test_a_dish_is_turned_only_where_it_has_a_clear_inside(depth_mm, is_turned):
+    x, y = np.meshgrid(np.linspace(-60, 60, 25), np.linspace(-60, 60, 25))
+    points = np.stack([x, y, -depth_mm * (x**2 + y**2) / 60**2], axis=-1).reshape(-1, 3)
+    number = np.arange(25 * 25).reshape(25, 25)
+    corners = number[:-1, :-1], number[1:, 1:], number[:-1, 1:]  # wound inward
+    triangles = np.stack([each.ravel() for each in corners], axis=1)
+
+    surface = prepare_surface(Mesh(points, triangles), MM)
+
+    assert ("inward_normals" in _codes(surface)) == is_turned
+    assert (surface.normals[:, 2].mean() > 0) == is_turned
+
+
 def test_a_one_sided_strip_is_left_in_peace():
     turns = np.linspace(0, 2 * np.pi, 30, endpoint=False)
     arm = np.stack(

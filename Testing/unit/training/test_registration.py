@@ -65,6 +65,17 @@ def test_points_are_found_again_on_another_topology(a_bent_head_in_another_order
     assert apart.mean() < 0.5 * np.linalg.norm(naive - wanted, axis=1).mean()
 
 
+def test_labels_come_to_lie_on_their_counterparts(a_bent_head_in_another_order):
+    toy, other = toy_model(), a_bent_head_in_another_order
+
+    matched = match_points(toy, other, toy.landmark_points)
+
+    points = other.fine_template_mm
+    apart = np.linalg.norm(points[matched] - points[other.landmark_points], axis=1)
+    # Measured 1.4 of 6.2 before, to the next points of the toy; 2.4 to 3.2 after one field alone.
+    assert apart.mean() < 1.8
+
+
 def test_labels_are_carried_without_looking_at_any(a_bent_head_in_another_order):
     toy, other = toy_model(), a_bent_head_in_another_order
     lying = replace(other, landmark_points=other.landmark_points[::-1].copy())

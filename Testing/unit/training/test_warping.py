@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from palnet.training.warping import MISFIT_MM, WAVE_MM, warp_patches
+from palnet.training.warping import MISFIT_MM, WAVE_MM, _draw_waves, warp_patches
 
 N_FACES, N_LANDMARKS, N_POINTS, RADIUS_MM = 40, 6, 30, 90.0
 
@@ -123,6 +123,18 @@ def test_half_the_strength_moves_half_as_far(strength):
     whole, part = (warp(arrays, strength=s)[2] - arrays[2] for s in (1.0, strength))
 
     np.testing.assert_allclose(part, strength * whole, atol=1e-4)
+
+
+def test_short_waves_are_as_steep_as_long_ones():
+    waves = _draw_waves(torch.Generator().manual_seed(1), torch.full((3000, 1), WAVE_MM))
+
+    per_mm, heights = (v.norm(dim=2).numpy().ravel() for v in (waves.vectors, waves.amplitudes))
+    is_short = per_mm > np.median(per_mm)
+    steepness = per_mm * heights
+    assert steepness[is_short].mean() == pytest.approx(steepness[~is_short].mean(), rel=0.05)
+    field = waves.at(200 * torch.randn((3000, 20, 3), generator=torch.Generator().manual_seed(2)))
+    # Measured 1.04: the lengths scatter.
+    assert rms(field.numpy()) == pytest.approx(WAVE_MM, rel=0.08)
 
 
 def test_another_seed_warps_otherwise():
