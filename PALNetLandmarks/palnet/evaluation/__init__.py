@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Predicted landmarks against true ones, annotations against each other, cohorts as shapes."""
 
-from palnet._csv import csv_text
 from palnet.evaluation._agreement import compute_icc, compute_relative_tem, compute_tem
 from palnet.evaluation._errors import Comparison, LandmarkErrors, compare, summarize_landmarks
 from palnet.evaluation._measurement_errors import (
@@ -48,7 +47,6 @@ __all__ = [
     "compute_icc",
     "compute_relative_tem",
     "compute_tem",
-    "csv_text",
     "mean_pairwise_error_mm",
     "page_of_evaluation",
     "page_of_shapes",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from palnet._csv import csv_text
 from palnet._files import write_text
 from palnet._page import section
 from palnet._stored import read_arrays, write_arrays
@@ -21,7 +22,6 @@ from palnet.evaluation import (
     Evaluation,
     Pair,
     compare,
-    csv_text,
     mean_pairwise_error_mm,
     page_of_evaluation,
     summarize_landmarks,

@@ -8,9 +8,9 @@ import logging
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from palnet._csv import csv_text
 from palnet._files import write_text
 from palnet.errors import UsageError
-from palnet.evaluation import csv_text
 from palnet.model import read_model
 from palnet.training.choosing import (
     MIN_CALIBRATION_PEOPLE,
