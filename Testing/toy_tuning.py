@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from palnet import judging
+from palnet import fitting
 from palnet.calibration import Calibration
 from palnet.model import read_model, write_model
 from palnet.network.sizes import SMALL_SIZE
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from palnet.judging import FoundFace
+    from palnet.fitting import FoundFace
     from palnet.model import Model
     from palnet.surface import Surface
 
@@ -50,7 +50,7 @@ def find_toy_face(
     surface: Surface, _units: object, model: Model, *_watch: object, **_options: object
 ) -> FoundFace:
     """Stands for the pose search, which knows no toys: they stand where they are."""
-    return judging.fit_face(surface, np.eye(4), model)
+    return fitting.fit_face(surface, np.eye(4), model)
 
 
 def write_moved_cohort(

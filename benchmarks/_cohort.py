@@ -16,7 +16,8 @@ from benchmarks._dense import write_obj
 from benchmarks._pool import run_tasks, shared_model
 from palnet.errors import ScanRefusedError
 from palnet.exchange import write_landmarks
-from palnet.finding import find_face, without_scale
+from palnet.face.alignment import remove_scale
+from palnet.finding import find_face
 from palnet.landmarks import LandmarkSet
 from palnet.scheme import load_scheme
 from palnet.surface import parse_unit, prepare_scan
@@ -175,7 +176,7 @@ def _find_matrix(mesh: Mesh) -> NDArray[np.float64]:
     """The common frame by the pose search, which sees no landmarks; millimetres stay true."""
     unit, model = parse_unit("mm"), shared_model()
     found = find_face(prepare_scan(mesh, unit), (unit,), model, is_unit_known=True)
-    return without_scale(found.face_from_scan, model.atlas)
+    return remove_scale(found.face_from_scan, model.atlas)
 
 
 def _write(

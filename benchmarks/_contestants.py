@@ -20,8 +20,9 @@ from palnet.evaluation import (
     summarize_measurements,
 )
 from palnet.exchange import read_landmarks
+from palnet.face.alignment import remove_scale
 from palnet.face.region import extract_face
-from palnet.finding import find_face, without_scale
+from palnet.finding import find_face
 from palnet.measurement import load_measurement_plan
 from palnet.model import read_model
 from palnet.scheme import load_scheme
@@ -245,6 +246,6 @@ def _detect(path: Path, task: Detecting) -> None:
     if task.how == ATLAS:
         project_onto_triangles(found.face, found.fit.landmarks_mm)
         return
-    face = extract_face(surface, without_scale(found.face_from_scan, model.atlas))
+    face = extract_face(surface, remove_scale(found.face_from_scan, model.atlas))
     cloud_mm = sample_surface(face, SPACING_MM).points_mm.astype(np.float32)
     gather_sorted(cloud_mm, model.atlas.landmark_mean_mm, task.n_points)

@@ -16,16 +16,17 @@ from palnet.face.fit import guide_fit
 from palnet.face.region import sample_fine
 from palnet.face.similarity import apply_similarity, fit_similarity, invert_similarity
 from palnet.finding import find_face
-from palnet.judging import predict_in_face
-from palnet.network.landmarks import predict_landmarks, refine_landmarks
+from palnet.fitting import predict_in_face
+from palnet.network.landmarks import predict_landmarks
 from palnet.patches import gather_patches
 from palnet.placing import project_prediction
+from palnet.refinement import refine_landmarks
 from palnet.surface import parse_unit, plausible_units, prepare_scan, project_onto_triangles
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from palnet.judging import FoundFace
+    from palnet.fitting import FoundFace
     from palnet.model import Model
     from palnet.surface import Mesh
 

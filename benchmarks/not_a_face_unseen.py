@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """More things that are no usable face, made after the verdict's limits had been set.
 
-The limits of `palnet.face.verdict` were set on the things of `benchmarks.not_a_face`. Nothing was
+The limits of `palnet.face.refusal` were set on the things of `benchmarks.not_a_face`. Nothing was
 tuned on these: they were written down, drawn to see that they are what their names say, committed,
 and only then given to a detection. The same rule decides what is usable: more than half of what
 lies between brows and chin, in human proportions and size.

@@ -16,8 +16,8 @@ from scipy.spatial import cKDTree
 from benchmarks._data import add_common_options, generator_of, read_real_scans, settings_of
 from benchmarks._report import Report
 from palnet.detector import detect
+from palnet.face.alignment import remove_scale
 from palnet.face.similarity import apply_similarity
-from palnet.finding import without_scale
 from palnet.model import read_model
 from palnet.surface import parse_unit, prepare_surface
 from palnet.synthesis import EVERY_PRESET, ScanGenerator
@@ -47,7 +47,7 @@ def main() -> None:
     atlas = read_model(arguments.model).atlas
     for scan in read_real_scans(arguments.real):
         found = detect(scan.mesh, unit="mm", model=arguments.model)
-        pose = without_scale(found.face_from_scan, atlas)
+        pose = remove_scale(found.face_from_scan, atlas)
         rows.append((scan.name, 1, *measure_capture(scan.mesh, pose)))
     model = generator_of(arguments.ict).model
     for name, preset in EVERY_PRESET.items():

@@ -29,13 +29,13 @@ from benchmarks._pool import run_tasks
 from benchmarks._report import Report
 from palnet import detect
 from palnet.errors import PalnetError
-from palnet.surface import Mesh, _dense
+from palnet.surface import Mesh, _prepare
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FIRST_SEED = 3_400_000
-KEPT_POINTS = _dense.DENSE_POINTS
+KEPT_POINTS = _prepare.DENSE_POINTS
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,14 +75,14 @@ def measure(task: Task) -> Row:
     found = []
     try:
         for pose, limit in ((poses[0], None), (poses[1], None), (poses[0], KEPT_POINTS)):
-            _dense.DENSE_POINTS = limit or len(points)
+            _prepare.DENSE_POINTS = limit or len(points)
             landmarks = detect(place_mesh(mesh, pose), model=task.model).landmarks
             found.append(pose.from_file(landmarks.positions))
     except PalnetError as err:
         nan = float("nan")
         return Row(task.name, len(points), nan, nan, nan, nan, str(err))
     finally:
-        _dense.DENSE_POINTS = KEPT_POINTS
+        _prepare.DENSE_POINTS = KEPT_POINTS
     whole, turned, thinned = found
     return Row(
         task.name,

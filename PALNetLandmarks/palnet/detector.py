@@ -14,10 +14,11 @@ import scipy
 
 import palnet
 from palnet._checks import check_transform, frozen_copy
+from palnet._stopwatch import Stopwatch
 from palnet.face.alignment import align_landmarks
 from palnet.face.similarity import similarity_scale
 from palnet.finding import find_face
-from palnet.judging import FoundFace, Stopwatch
+from palnet.fitting import FoundFace
 from palnet.landmarks import LandmarkSet, printable_name
 from palnet.model import Model, find_model, read_model
 from palnet.placing import place_landmarks
@@ -167,7 +168,7 @@ def detect(
     return Detection(
         landmarks=landmarks,
         face_from_scan=face_from_scan,
-        quality=_judge(found.fit, landmarks),
+        quality=_quality(found.fit, landmarks),
         findings=(*_doubt_unit(size, found.surface.unit), *found.surface.findings),
         provenance={
             **_describe(network_model, mesh, found.surface.unit),
@@ -276,7 +277,7 @@ def _doubt_unit(size: float, unit: Unit) -> tuple[Finding, ...]:
     return (Finding("small_face", text),)
 
 
-def _judge(fit: AtlasFit, landmarks: LandmarkSet) -> Quality:
+def _quality(fit: AtlasFit, landmarks: LandmarkSet) -> Quality:
     """Sum up how far the result can be trusted."""
     expected = landmarks.expected_error_mm[np.isfinite(landmarks.expected_error_mm)]
     doubtful = not len(expected) or np.median(expected) > CHECK_ABOVE_MM

@@ -4,26 +4,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
+from palnet._stopwatch import Stopwatch
 from palnet.errors import ScanRefusedError
 from palnet.face.pose import SURE_SCORE, find_poses
-from palnet.face.similarity import compose_similarity, similarity_scale
-from palnet.judging import Judge, Stopwatch, Verdict, fit_face, fit_face_by_landmarks
+from palnet.fitting import fit_face, fit_face_by_landmarks
+from palnet.judging import Judge, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from palnet.face.atlas import FaceAtlas
     from palnet.face.pose import PoseCandidate
-    from palnet.judging import FoundFace
+    from palnet.fitting import FoundFace
     from palnet.model import Model
     from palnet.surface import Surface, Unit
 
-__all__ = ["find_face", "without_scale"]
+__all__ = ["find_face"]
 
 # A candidate whose short fit scores less than this hardly looks like a face. If it passes the
 # verdict all the same, a better one in another unit is preferred: noise read in inches passed for a
@@ -87,13 +85,14 @@ def find_face(
         With the reason why the likeliest guess is no usable face.
     """
     judge = Judge(model, watch or Stopwatch(), is_unit_known=is_unit_known)
-    scan = _Scan(surface, prepare or surface.rescaled)
-    first = _search(scan, units, judge)
+    make = prepare or surface.rescaled
+    in_unit = cache(lambda unit: surface if unit == surface.unit else make(unit))
+    first = _search(in_unit, units, judge)
     found = [first.verdict]
     if first.verdict is None and judge.by_network and not first.is_settled:
         found.append(_judge_by_landmarks(first))
     if not any(verdict.is_sure for verdict in found if verdict) and first.best_score < POOR_SCORE:
-        found.append(_search(scan, units, judge, once_more=True).verdict)
+        found.append(_search(in_unit, units, judge, once_more=True).verdict)
     surest = _surest(found)
     if surest is None:
         unit, refusal = first.refusals[0]
@@ -153,25 +152,17 @@ class _Search:
         return hopeful or _surest(each.verdict for each in self.passed)
 
 
-class _Scan:
-    """The scan in each unit that is tried, prepared once."""
-
-    def __init__(self, surface: Surface, prepare: Callable[[Unit], Surface]) -> None:
-        self._in_unit, self._prepare = {surface.unit: surface}, prepare
-
-    def in_unit(self, unit: Unit) -> Surface:
-        if unit not in self._in_unit:
-            self._in_unit[unit] = self._prepare(unit)
-        return self._in_unit[unit]
-
-
 def _search(
-    scan: _Scan, units: tuple[Unit, ...], judge: Judge, *, once_more: bool = False
+    in_unit: Callable[[Unit], Surface],
+    units: tuple[Unit, ...],
+    judge: Judge,
+    *,
+    once_more: bool = False,
 ) -> _Search:
     """Judge the guesses in each unit until one is sure; then what is left is doubted more."""
     search = _Search([], [], [])
     for unit in units:
-        poses = _Poses(scan.in_unit(unit), judge, once_more=once_more)
+        poses = _Poses(in_unit(unit), judge, once_more=once_more)
         passed: list[_Passed] = []
         for candidate in poses.to_judge(or_the_best=not search.poses):
             verdict = poses.verdict_on(candidate)
@@ -257,24 +248,3 @@ class _Poses:
     def verdict_by_landmarks(self, candidate: PoseCandidate) -> Verdict:
         """The same by the landmarks that the network sees, from where the pose networks began."""
         return self._judge.fit_and_judge(fit_face_by_landmarks, self._scaled, candidate.guess)
-
-
-def without_scale(face_from_scan: NDArray[np.float64], atlas: FaceAtlas) -> NDArray[np.float64]:
-    """Take the scale out of a pose, so that millimetres stay true.
-
-    Parameters
-    ----------
-    face_from_scan : ndarray of shape (4, 4)
-        The pose.
-    atlas : FaceAtlas
-        The middle of its mean landmarks stays in place: large and small faces share it.
-
-    Returns
-    -------
-    ndarray of shape (4, 4)
-        Rotation and translation.
-    """
-    middle = atlas.landmark_mean_mm.mean(axis=0)
-    scale = similarity_scale(face_from_scan)
-    shift = middle + (face_from_scan[:3, 3] - middle) / scale
-    return compose_similarity(1.0, face_from_scan[:3, :3] / scale, shift)

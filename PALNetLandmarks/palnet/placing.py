@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from palnet._stopwatch import Stopwatch
+from palnet.face.alignment import remove_scale
 from palnet.face.region import extract_face, move_surface
 from palnet.face.similarity import apply_similarity, invert_similarity, similarity_scale
-from palnet.finding import without_scale
-from palnet.judging import Stopwatch, predict_in_face
+from palnet.fitting import predict_in_face
 from palnet.network.palnet import run_palnet
 from palnet.sorted_patches import finish_landmarks, gather_sorted
 from palnet.surface import project_onto_triangles, sample_surface
@@ -19,7 +20,7 @@ from palnet.surface import project_onto_triangles, sample_surface
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from palnet.judging import FoundFace
+    from palnet.fitting import FoundFace
     from palnet.model import Model
     from palnet.network.landmarks import LandmarkPrediction
     from palnet.surface import Surface
@@ -140,7 +141,7 @@ def place_as_published(
     if paper is None:
         msg = f"model must have a network of the paper; got {model.name}."
         raise ValueError(msg)
-    rigid = without_scale(face_from_scan, model.atlas)
+    rigid = remove_scale(face_from_scan, model.atlas)
     face = move_surface(extract_face(surface, rigid), paper.frame_from_face)
     cloud_mm = sample_surface(face, paper.spacing_mm).points_mm.astype(np.float32)
     patches, _ = gather_sorted(cloud_mm, paper.means_mm, paper.n_points)

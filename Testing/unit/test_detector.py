@@ -17,18 +17,18 @@ from palnet import detect, detector, read_landmarks, read_mesh
 from palnet.detector import MIN_POSE_LANDMARKS, estimate_pose
 from palnet.errors import MeshError, ModelFileError, PalnetError, ScanRefusedError, UnitError
 from palnet.face.alignment import align_landmarks
+from palnet.face.refusal import SMALLEST_FACE
 from palnet.face.similarity import (
     apply_similarity,
     invert_similarity,
     rotation_angle_deg,
     similarity_scale,
 )
-from palnet.face.verdict import SMALLEST_FACE
 from palnet.model import read_model
 from palnet.samples import example_scan, example_truth
 from palnet.surface import (
     Mesh,
-    _dense,
+    _prepare,
     parse_unit,
     prepare_surface,
     project_onto_triangles,
@@ -111,8 +111,8 @@ def test_example_is_detected_close_to_its_truth(the_example):
 
 def test_dense_scan_is_thinned_as_in_the_unit_that_it_turns_out_to_have(the_example, monkeypatch):
     """Of one in centimeters that was first taken for millimeters nothing would be left."""
-    monkeypatch.setattr(_dense, "DENSE_POINTS", 10_000)
-    monkeypatch.setattr(_dense, "THIN_CELL_MM", 3.0)
+    monkeypatch.setattr(_prepare, "DENSE_POINTS", 10_000)
+    monkeypatch.setattr(_prepare, "THIN_CELL_MM", 3.0)
     units = parse_unit("mm"), parse_unit("cm"), parse_unit("in")
     monkeypatch.setattr(detector, "plausible_units", lambda _: units)
     mesh = replace(the_example.mesh, points=the_example.mesh.points / 10)
@@ -180,7 +180,7 @@ def test_result_that_lacks_more_than_ears_and_hairline_is_to_be_checked(
         expected_error_mm=np.where(is_missing, np.nan, landmarks.expected_error_mm),
     )
 
-    assert detector._judge(Fit(), some).verdict == verdict
+    assert detector._quality(Fit(), some).verdict == verdict
 
 
 def test_detected_landmarks_lie_on_triangles(the_example):

@@ -7,26 +7,17 @@ import math
 from dataclasses import dataclass
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
-from scipy.spatial.transform import Rotation
 
 from palnet import finding, judging
 from palnet.errors import ScanRefusedError
 from palnet.face.pose import SURE_SCORE
-from palnet.face.similarity import (
-    apply_similarity,
-    compose_similarity,
-    invert_similarity,
-    rotation_angle_deg,
-)
 from palnet.finding import (
     HOPELESS_SCORE,
     MOST_UNUSUAL_BY_LANDMARKS,
     N_LEAST_DOUBTED,
     POOR_SCORE,
     find_face,
-    without_scale,
 )
 from palnet.judging import SURE_ENOUGH
 from palnet.surface import parse_unit
@@ -445,17 +436,3 @@ def test_unsure_fit_by_landmarks_is_compared_with_what_other_rotations_find(find
 def test_nothing_is_fitted_by_landmarks_where_the_network_cannot_judge(find):
     with pytest.raises(ScanRefusedError, match="scan: no"):
         find({INCH: REFUSED}, by_landmarks={(INCH, 0): 0.1}, knows_when_unsure=False)
-
-
-def test_pose_without_scale_is_rigid_and_leaves_the_middle_of_the_face_in_place():
-    atlas = SimpleNamespace(landmark_mean_mm=np.array([[1.0, 4, 60], [-3, 2, 70], [5, -9, 50]]))
-    middle = atlas.landmark_mean_mm.mean(axis=0)
-    turn = Rotation.from_rotvec([0.4, -1.1, 0.3]).as_matrix()
-    pose = compose_similarity(0.8, turn, np.array([12.0, -300, 45]))
-
-    rigid = without_scale(pose, atlas)
-
-    np.testing.assert_allclose(rigid[:3, :3] @ rigid[:3, :3].T, np.eye(3), atol=1e-12)
-    assert rotation_angle_deg(rigid, pose) < 1e-5
-    in_scan = apply_similarity(invert_similarity(pose), middle)
-    np.testing.assert_allclose(apply_similarity(rigid, in_scan), middle, atol=1e-9)

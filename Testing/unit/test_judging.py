@@ -10,18 +10,13 @@ import numpy as np
 import pytest
 
 from palnet import detect, finding, judging
+from palnet._stopwatch import Stopwatch
 from palnet.calibration import Calibration
 from palnet.errors import ScanRefusedError
 from palnet.exchange import read_landmarks
 from palnet.face.similarity import apply_similarity, fit_similarity, invert_similarity
-from palnet.judging import (
-    FoundFace,
-    Judge,
-    Stopwatch,
-    fit_face,
-    fit_face_by_landmarks,
-    predict_in_face,
-)
+from palnet.fitting import FoundFace, fit_face, fit_face_by_landmarks, predict_in_face
+from palnet.judging import Judge
 from palnet.model import read_model
 from palnet.samples import example_scan, example_truth
 from palnet.surface import Mesh, parse_unit, prepare_surface, read_mesh

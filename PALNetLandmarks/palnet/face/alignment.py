@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pose that a set of landmarks stands for."""
+"""The pose that a set of landmarks stands for, with and without its scale."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet.face.similarity import fit_similarity
+from palnet.face.similarity import compose_similarity, fit_similarity, similarity_scale
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from palnet.face.atlas import FaceAtlas
 
-__all__ = ["align_landmarks"]
+__all__ = ["align_landmarks", "remove_scale"]
 
 
 def align_landmarks(
@@ -52,3 +52,24 @@ def align_landmarks(
     return fit_similarity(
         landmarks_mm[is_there], atlas.landmark_mean_mm[is_there], weights[is_there]
     )
+
+
+def remove_scale(face_from_scan: NDArray[np.float64], atlas: FaceAtlas) -> NDArray[np.float64]:
+    """Take the scale out of a pose, so that millimetres stay true.
+
+    Parameters
+    ----------
+    face_from_scan : ndarray of shape (4, 4)
+        The pose.
+    atlas : FaceAtlas
+        The middle of its mean landmarks stays in place: large and small faces share it.
+
+    Returns
+    -------
+    ndarray of shape (4, 4)
+        Rotation and translation.
+    """
+    middle = atlas.landmark_mean_mm.mean(axis=0)
+    scale = similarity_scale(face_from_scan)
+    shift = middle + (face_from_scan[:3, 3] - middle) / scale
+    return compose_similarity(1.0, face_from_scan[:3, :3] / scale, shift)

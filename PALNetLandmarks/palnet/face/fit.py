@@ -146,7 +146,7 @@ def fit_atlas(
     Returns
     -------
     AtlasFit
-        The fit; whether it is a face is for `palnet.face.verdict` to say.
+        The fit; whether it is a face is for `palnet.face.refusal` to say.
     """
     target = _Target.of(cloud, guide)
     weights, face_from_cloud = _fit_rounds(atlas, target, np.zeros(atlas.n_modes), schedule)

@@ -57,21 +57,19 @@ def extract_face(surface: Surface, face_from_scan: NDArray[np.float64]) -> Surfa
     reach = REGION_RADIUS_MM * similarity_scale(scan_from_face)
     inside = np.einsum("ij,ij->i", offset, offset) < reach**2
     region = crop_surface(surface, inside)
-    # Found once here for all that is sampled from the region and projected onto it.
+    # Found once here for all that is sampled from the region.
     region = replace(region, long_triangles=find_long_triangles(region))
     return move_surface(region, face_from_scan)
 
 
 def move_surface(surface: Surface, matrix: NDArray[np.float64]) -> Surface:
     """The surface after a similarity transform."""
-    scaled = surface.long_triangles
-    if scaled is not None:
-        scaled = scaled._replace(limit_mm=scaled.limit_mm * similarity_scale(matrix))
+    sizes = surface.long_triangles
     return replace(
         surface,
         points_mm=apply_similarity(matrix, surface.points_mm),
         normals=rotate_directions(matrix, surface.normals),
-        long_triangles=scaled,
+        long_triangles=sizes and sizes.scaled(similarity_scale(matrix)),
     )
 
 

@@ -2,15 +2,15 @@
 """Scans as surfaces: reading, units, cleaning, sampling, projecting."""
 
 from palnet.surface._canonical import drop_unused
-from palnet.surface._dense import prepare_scan, thin_mesh
 from palnet.surface._findings import inspect_surface
 from palnet.surface._interior import leave_out_interior
 from palnet.surface._mesh import Finding, Mesh
-from palnet.surface._prepare import prepare_surface
+from palnet.surface._prepare import prepare_scan, prepare_surface
 from palnet.surface._project import Projection, project_onto_triangles
 from palnet.surface._read import MESH_SUFFIXES, read_mesh
 from palnet.surface._sample import PointCloud, sample_surface
 from palnet.surface._surface import Surface, crop_surface, find_long_triangles
+from palnet.surface._thin import thin_mesh
 from palnet.surface._units import UNIT_NAMES, Unit, check_size, parse_unit, plausible_units
 from palnet.surface._write import to_polydata, write_ply
 

@@ -26,15 +26,19 @@ __all__ = [
 ]
 
 SHORT_SHARE = 0.995
-"""Share of the triangles that count as short; the few others are searched one by one, so that a
-few huge ones do not widen the search for the rest."""
+"""Share of the triangles that count as short. A region is sampled within the reach of their edges,
+and the few others are looked at one by one, so that some huge ones do not widen that reach."""
 
 
 class LongTriangles(NamedTuple):
-    """The few triangles with an edge longer than the limit, for searching."""
+    """The few triangles with an edge longer than the limit."""
 
     limit_mm: float
     rows: NDArray[np.int64]
+
+    def scaled(self, factor: float) -> LongTriangles:
+        """Those of the surface that is larger by a factor."""
+        return self._replace(limit_mm=self.limit_mm * factor)
 
 
 def _frozen(values: NDArray[Any], dtype: type[np.generic]) -> NDArray[Any]:
@@ -67,7 +71,7 @@ class Surface:
     findings : tuple of Finding
         What was found and repaired.
     long_triangles : LongTriangles, optional
-        Found once for all projections; searched for again where it is not given.
+        Found once for all that is sampled; found again where it is not given.
     """
 
     points_mm: NDArray[np.float64]
@@ -106,9 +110,7 @@ class Surface:
             With the same numbering and normals.
         """
         factor = unit.mm_per_unit / self.unit.mm_per_unit
-        sizes = self.long_triangles
-        if sizes is not None:
-            sizes = sizes._replace(limit_mm=sizes.limit_mm * factor)
+        sizes = self.long_triangles and self.long_triangles.scaled(factor)
         return replace(self, points_mm=self.points_mm * factor, unit=unit, long_triangles=sizes)
 
 

@@ -12,9 +12,10 @@ import numpy as np
 
 from palnet._stored import read_arrays
 from palnet.errors import TrainingError, UsageError
+from palnet.face.alignment import remove_scale
 from palnet.face.region import extract_face, move_surface
 from palnet.face.similarity import apply_similarity, invert_similarity
-from palnet.finding import find_face, without_scale
+from palnet.finding import find_face
 from palnet.model import read_model
 from palnet.surface import prepare_scan, sample_surface
 from palnet.training.cohort import AlignedScan
@@ -218,7 +219,7 @@ def _prepare(
 def _find_rigid(surface: Surface, model: Model) -> NDArray[np.float64]:
     """Find the face; the similarity without its scale, so that millimetres stay true."""
     pose = find_face(surface, (surface.unit,), model, is_unit_known=False).face_from_scan
-    return without_scale(pose, model.atlas)
+    return remove_scale(pose, model.atlas)
 
 
 def _load(scan: AnnotatedScan, scheme: Scheme, path: Path) -> PreparedScan | str:

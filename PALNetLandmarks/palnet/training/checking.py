@@ -12,8 +12,8 @@ import numpy as np
 
 from palnet._page import atlas_of
 from palnet._span import WRONG_ORDER_MM
+from palnet.face.refusal import LARGEST_FACE, SMALLEST_FACE
 from palnet.face.similarity import apply_similarity, fit_similarity, similarity_scale
-from palnet.face.verdict import LARGEST_FACE, SMALLEST_FACE
 from palnet.training.common_shape import common_shape, median_shape
 from palnet.training.dataset import AnnotatedScan, DataSet, Problem
 from palnet.training.scan_checks import CheckedScan, check_scan

@@ -13,8 +13,9 @@ import numpy as np
 from palnet._stored import read_arrays, write_arrays
 from palnet.calibration import Calibration
 from palnet.errors import ScanRefusedError, TrainingError
+from palnet.face.alignment import remove_scale
 from palnet.face.similarity import apply_similarity, fit_similarity, invert_similarity
-from palnet.finding import find_face, without_scale
+from palnet.finding import find_face
 from palnet.model import Model, PaperNetwork, read_model, write_model
 from palnet.placing import place_as_published
 from palnet.surface import prepare_scan
@@ -214,7 +215,7 @@ class ModelExporter:
         for scan in self.scans[:MAX_FRAME_SCANS]:
             pose = self._find(scan.aligned.specimen)
             if pose is not None:
-                face_from_scan = without_scale(pose, self._base.atlas)
+                face_from_scan = remove_scale(pose, self._base.atlas)
                 frame_from_face = scan.frame_from_scan @ invert_similarity(face_from_scan)
                 places.append(apply_similarity(frame_from_face, middle))
         if len(places) < min(MIN_FRAME_SCANS, len(self.scans)):

@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from palnet.face.alignment import align_landmarks
+from palnet.face.alignment import align_landmarks, remove_scale
 from palnet.face.similarity import (
     apply_similarity,
     compose_similarity,
+    invert_similarity,
+    rotation_angle_deg,
 )
 from toy_head import toy_atlas
 
@@ -69,3 +73,17 @@ def test_two_landmarks_hold_no_pose():
 
     with pytest.raises(ValueError, match="at least 3 points"):
         align_landmarks(atlas, landmarks, 1.0)
+
+
+def test_pose_without_scale_is_rigid_and_leaves_the_middle_of_the_face_in_place():
+    atlas = SimpleNamespace(landmark_mean_mm=np.array([[1.0, 4, 60], [-3, 2, 70], [5, -9, 50]]))
+    middle = atlas.landmark_mean_mm.mean(axis=0)
+    turn = Rotation.from_rotvec([0.4, -1.1, 0.3]).as_matrix()
+    pose = compose_similarity(0.8, turn, np.array([12.0, -300, 45]))
+
+    rigid = remove_scale(pose, atlas)
+
+    np.testing.assert_allclose(rigid[:3, :3] @ rigid[:3, :3].T, np.eye(3), atol=1e-12)
+    assert rotation_angle_deg(rigid, pose) < 1e-5
+    in_scan = apply_similarity(invert_similarity(pose), middle)
+    np.testing.assert_allclose(apply_similarity(rigid, in_scan), middle, atol=1e-9)

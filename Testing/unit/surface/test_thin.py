@@ -11,14 +11,14 @@ from scipy.spatial import cKDTree
 
 from palnet.surface import (
     Mesh,
-    _dense,
+    _prepare,
     parse_unit,
     prepare_scan,
     prepare_surface,
     project_onto_triangles,
     thin_mesh,
 )
-from palnet.surface._dense import CELL_PARTS
+from palnet.surface._thin import CELL_PARTS
 from palnet_meshes import make_head, shuffle
 
 MM = parse_unit("mm")
@@ -27,8 +27,8 @@ MM = parse_unit("mm")
 @pytest.fixture
 def a_low_limit(monkeypatch):
     """Makes every test mesh a dense one."""
-    monkeypatch.setattr("palnet.surface._dense.DENSE_POINTS", 100)
-    monkeypatch.setattr("palnet.surface._dense.THIN_CELL_MM", 12.0)
+    monkeypatch.setattr("palnet.surface._prepare.DENSE_POINTS", 100)
+    monkeypatch.setattr("palnet.surface._prepare.THIN_CELL_MM", 12.0)
 
 
 def naive_means(points, cell):
@@ -145,7 +145,7 @@ def test_a_cell_without_a_size_is_refused(cell):
 def test_vertices_of_each_triangle_and_loose_ones_make_no_mesh_dense(monkeypatch):
     """An STL file holds each vertex six times; the surface is that of the other formats."""
     head = make_head(40, 60)
-    monkeypatch.setattr(_dense, "DENSE_POINTS", len(head.points))
+    monkeypatch.setattr(_prepare, "DENSE_POINTS", len(head.points))
     corners = head.points[head.triangles.ravel()]
     unwelded = replace(
         head, points=corners, triangles=np.arange(len(corners), dtype=np.int32).reshape(-1, 3)

@@ -8,83 +8,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet.surface._canonical import BITS, MAX_PACKED, drop_unused, sort_points
-from palnet.surface._interior import leave_out_interior
-from palnet.surface._mesh import Finding, Mesh
-from palnet.surface._prepare import prepare_surface
+from palnet.surface._canonical import BITS, MAX_PACKED
+from palnet.surface._mesh import Mesh
 from palnet.surface._vectors import bounds, chunks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from palnet.surface._surface import Surface
-    from palnet.surface._units import Unit
 
-__all__ = ["prepare_scan", "thin_mesh"]
+__all__ = ["thin_mesh"]
 
-DENSE_POINTS = 400_000
-"""A mesh of more vertices is thinned before a detection; scans mostly have 20,000 to 200,000."""
-
-THIN_CELL_MM = 0.8
-"""One vertex stays in a cell of this size, half the finest spacing that a detection samples. The
-error of the landmarks stays as it is; they move 0.37 mm, in another pose of the same mesh 0.24
-(20 generated people; benchmarks/thinning.py)."""
 
 CELL_PARTS = 1 << 16
 """Positions within a cell are rounded to this share of it, so that their sums are exact and do not
 depend on the order of the vertices."""
-
-MADE_BY_THINNING = {
-    "unreferenced_vertices",
-    "duplicate_triangles",
-    "non_manifold",
-    "inconsistent_winding",
-}
-"""Findings that say nothing about the mesh of the file once two sheets met in one cell."""
-
-
-def prepare_scan(mesh: Mesh, unit: Unit) -> Surface:
-    """Prepare a surface for detection: nothing within the head, and not very many vertices.
-
-    Convention: as `prepare_surface`; nothing depends on the numbering of the mesh.
-
-    Parameters
-    ----------
-    mesh : Mesh
-        What a file holds.
-    unit : Unit
-        The unit of its numbers.
-
-    Returns
-    -------
-    Surface
-        With the findings "interior" and "thinned" if something was left out and if it was thinned:
-        a mesh of which most lies kilometres from the rest is not.
-
-    Raises
-    ------
-    MeshError
-        If no triangle with an area is left.
-    """
-    mesh = leave_out_interior(mesh)
-    if len(mesh.points) <= DENSE_POINTS:
-        return prepare_surface(mesh, unit)
-    # An STL file has each vertex once for every triangle round it.
-    points, number = sort_points(mesh.points)
-    points, triangles = drop_unused(points, number[mesh.triangles])
-    if len(points) <= DENSE_POINTS:
-        return prepare_surface(mesh, unit)
-    welded = replace(mesh, points=points, triangles=triangles)
-    thinned = thin_mesh(welded, THIN_CELL_MM / unit.mm_per_unit)
-    if thinned is welded:
-        return prepare_surface(mesh, unit)
-    surface = prepare_surface(thinned, unit)
-    text = (
-        f"Very many vertices: {len(points)}, thinned to {len(thinned.points)}, one in "
-        f"{THIN_CELL_MM:g} mm. What else is said of the mesh is said of these."
-    )
-    kept = (each for each in surface.findings if each.code not in MADE_BY_THINNING)
-    return replace(surface, findings=(Finding("thinned", text), *kept))
 
 
 def thin_mesh(mesh: Mesh, cell: float) -> Mesh:

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A guess of the pose becomes a face: its region of interest, and the atlas fitted to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from palnet.face.fit import AtlasFit, fit_atlas
+from palnet.face.region import extract_face, move_cloud, move_surface, sample_coarse, sample_fine
+from palnet.network.landmarks import predict_landmarks
+from palnet.patches import gather_patches
+from palnet.refinement import predict_from_atlas
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from palnet.model import Model
+    from palnet.network.landmarks import LandmarkPrediction
+    from palnet.surface import PointCloud, Surface
+
+__all__ = ["FoundFace", "fit_face", "fit_face_by_landmarks", "predict_in_face"]
+
+
+@dataclass(frozen=True, eq=False)
+class FoundFace:
+    """A face that was found.
+
+    Attributes
+    ----------
+    surface : Surface
+        The whole scan in millimetres.
+    face_from_scan : ndarray of shape (4, 4)
+        Similarity from scan millimetres to the face frame.
+    face : Surface
+        The region of interest, in the face frame.
+    coarse : PointCloud
+        The region at the coarse spacing, in the face frame.
+    fit : AtlasFit
+        The fitted atlas.
+    prediction : LandmarkPrediction, optional
+        What the landmark network says, where it was asked whether this is a face.
+    """
+
+    surface: Surface
+    face_from_scan: NDArray[np.float64]
+    face: Surface
+    coarse: PointCloud
+    fit: AtlasFit
+    prediction: LandmarkPrediction | None = None
+
+
+def fit_face(surface: Surface, guess: NDArray[np.float64], model: Model) -> FoundFace:
+    """Cut out the region of interest and fit the atlas to it.
+
+    Parameters
+    ----------
+    surface : Surface
+        The whole scan in millimetres.
+    guess : ndarray of shape (4, 4)
+        The pose, within about 20 degrees, 20 mm and 15 %.
+    model : Model
+        The atlas.
+
+    Returns
+    -------
+    FoundFace
+        Whether it is a face is for `Judge` to say.
+    """
+    region = extract_face(surface, guess)
+    cloud = sample_coarse(region)
+    return _found(surface, guess, region, cloud, fit_atlas(model.atlas, cloud))
+
+
+def fit_face_by_landmarks(surface: Surface, guess: NDArray[np.float64], model: Model) -> FoundFace:
+    """Let the landmark network look first, from the mean face; what it sees guides the atlas.
+
+    Where a scan ends within the face the surface alone may let the atlas shrink. The network looks
+    at what is there and says of which landmarks it is sure. It comes a third to a half of the way
+    from landmarks that are 10 to 20 mm off, so that on a whole face, which holds the atlas from
+    any such start, `fit_face` ends nearer.
+
+    Parameters
+    ----------
+    surface : Surface
+        The whole scan in millimetres.
+    guess : ndarray of shape (4, 4)
+        The pose.
+    model : Model
+        Atlas and landmark network.
+
+    Returns
+    -------
+    FoundFace
+        Whether it is a face is for `Judge` to say.
+    """
+    region = extract_face(surface, guess)
+    cloud, mean_mm = sample_coarse(region), model.atlas.landmark_mean_mm
+    patches = gather_patches(sample_fine(region, mean_mm), cloud, mean_mm)
+    seen = predict_landmarks(model.network("landmarks"), patches, model.scheme.mirror)
+    fit = fit_atlas(model.atlas, cloud, guide=(seen.positions_mm, seen.spread_mm))
+    return _found(surface, guess, region, cloud, fit)
+
+
+def _found(
+    surface: Surface,
+    guess: NDArray[np.float64],
+    region: Surface,
+    cloud: PointCloud,
+    fit: AtlasFit,
+) -> FoundFace:
+    """The face, moved from the frame of the guess to that of the fit."""
+    return FoundFace(
+        surface=surface,
+        face_from_scan=fit.face_from_cloud @ guess,
+        face=move_surface(region, fit.face_from_cloud),
+        coarse=move_cloud(cloud, fit.face_from_cloud),
+        fit=fit,
+    )
+
+
+def predict_in_face(found: FoundFace, model: Model) -> LandmarkPrediction:
+    """Place the landmarks by the network, as `palnet.refinement.predict_from_atlas` does.
+
+    Parameters
+    ----------
+    found : FoundFace
+        The face.
+    model : Model
+        The landmark network.
+
+    Returns
+    -------
+    LandmarkPrediction
+        In the face frame, not yet on the surface nor calibrated.
+    """
+    if found.prediction is not None:
+        return found.prediction
+    fine = sample_fine(found.face, found.fit.landmarks_mm)
+    clouds, network = (fine, found.coarse), model.network("landmarks")
+    return predict_from_atlas(network, model.atlas, found.fit.weights, *clouds, model.scheme.mirror)
