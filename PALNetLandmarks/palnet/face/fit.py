@@ -56,6 +56,9 @@ MIN_MATCHES = 60
 # from the first to the last percentile); of a source that the atlas does not know it is 0.43 mm
 # (0.32 to 0.65).
 TYPICAL_RESIDUAL_MM = 0.25
+# The residual is that of scan points within this reach of the atlas; a point of the atlas with one
+# within the shorter distance counts as shown.
+RESIDUAL_REACH_MM, SHOWN_MM = 8.0, 4.0
 # How far a face may count as better or worse than usual.
 MISFIT_RANGE = (0.5, 3.0)
 
@@ -370,10 +373,10 @@ def _summarise(
     """Measure how well the fitted atlas lies on the scan."""
     core = atlas.core
     shape = atlas.shape_points(weights)[core]
-    match = _match(shape, atlas.normals[core], tree, normals, face_from_cloud, 8.0)
+    match = _match(shape, atlas.normals[core], tree, normals, face_from_cloud, RESIDUAL_REACH_MM)
     gap = np.abs(np.einsum("ij,ij->i", match.points - shape[match.rows], match.normals))
     distance = np.linalg.norm(match.points - shape[match.rows], axis=1)
-    on_scan = distance < 4.0
+    on_scan = distance < SHOWN_MM
     return AtlasFit(
         face_from_cloud=face_from_cloud,
         weights=weights,

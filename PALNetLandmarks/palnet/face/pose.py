@@ -154,7 +154,10 @@ def find_poses(
     if candidates[0].score < SURE_SCORE:
         found = _search_parts(cloud, guesses, coarse, fine)
         candidates = [*candidates, *_check_all(cloud, found, atlas)]
-        yield _without_copies(sorted(candidates, key=lambda candidate: -candidate.score))
+        candidates.sort(key=lambda candidate: -candidate.score)
+        # Some guesses were fitted before: what came to the same fit is left out.
+        poses = [candidate.face_from_scan for candidate in candidates]
+        yield [candidates[row] for row in _first_of_each(poses, SAME_FIT_MM)]
 
 
 class _Guess(NamedTuple):
@@ -271,18 +274,6 @@ def _check_all(cloud: PointCloud, guesses: list[_Guess], atlas: FaceAtlas) -> li
     return sorted(candidates, key=lambda candidate: -candidate.score)
 
 
-def _without_copies(candidates: list[PoseCandidate]) -> list[PoseCandidate]:
-    """Leave out what came to the same fit as one before it: the first guesses come twice."""
-    chosen: list[PoseCandidate] = []
-    seen: list[NDArray[np.float64]] = []
-    for candidate in candidates:
-        key_points = apply_similarity(invert_similarity(candidate.face_from_scan), KEY_POINTS_MM)
-        if all(np.linalg.norm(key_points - s, axis=1).mean() > SAME_FIT_MM for s in seen):
-            chosen.append(candidate)
-            seen.append(key_points)
-    return chosen
-
-
 def _settle(cloud: PointCloud, guesses: list[_Guess], coarse: Weights) -> list[_Guess]:
     """Let the coarse network look again, at what lies round its guess."""
     for _ in range(N_SETTLING_STEPS):
@@ -331,15 +322,21 @@ def _pose_of(key_points: NDArray[np.float64]) -> _Guess:
 def _distinct(guesses: list[_Guess]) -> list[_Guess]:
     """One guess of each group of like ones, the least doubtful first."""
     guesses = sorted(guesses, key=lambda guess: guess.doubt_mm)
+    poses = [guess.face_from_scan for guess in guesses]
+    return [guesses[row] for row in _first_of_each(poses, SAME_POSE_MM)]
+
+
+def _first_of_each(poses: list[NDArray[np.float64]], same_mm: float) -> list[int]:
+    """Rows of the poses whose key points lie farther than that from those of each kept before."""
     key_points = np.array(
-        [apply_similarity(invert_similarity(pose), KEY_POINTS_MM) for pose, _ in guesses]
+        [apply_similarity(invert_similarity(pose), KEY_POINTS_MM) for pose in poses]
     )
-    chosen: list[int] = []
+    kept: list[int] = []
     for row, points in enumerate(key_points):
-        apart = np.linalg.norm(key_points[chosen] - points, axis=2).mean(axis=1)
-        if not (apart < SAME_POSE_MM).any():
-            chosen.append(row)
-    return [guesses[row] for row in chosen]
+        apart_mm = np.linalg.norm(key_points[kept] - points, axis=2).mean(axis=1)
+        if not (apart_mm < same_mm).any():
+            kept.append(row)
+    return kept
 
 
 def _check(cloud: PointCloud, atlas: FaceAtlas, guess: _Guess) -> PoseCandidate:

@@ -87,7 +87,7 @@ def _median_distances(shapes_mm: Sequence[NDArray[np.float64]]) -> NDArray[np.fl
 
 
 def _by_way_of_others(distances: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Replace unknown distances by the shortest way over known ones, as good as it gets."""
+    """Replace unknown distances by the shortest way over known ones (Floyd and Warshall)."""
     known = np.isfinite(distances)
     shortest = distances.copy()
     for row in range(len(shortest)):

@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 from palnet.errors import ScanRefusedError
 from palnet.exchange import read_landmarks
 from palnet.face import pose as pose_module
-from palnet.face.pose import PART_RADIUS_MM, SEARCHED_SCALES, PoseCandidate, _Guess, find_poses
+from palnet.face.pose import PART_RADIUS_MM, SEARCHED_SCALES, _Guess, find_poses
 from palnet.face.region import move_surface
 from palnet.face.similarity import (
     apply_similarity,
@@ -396,11 +396,10 @@ def test_candidate_keeps_the_guess_that_its_short_fit_began_with(monkeypatch):
     assert (found.score, found.doubt_mm) == (0.4, 4.0)
 
 
-def test_what_comes_to_the_same_fit_is_one_candidate():
-    def candidate(shift_mm, score):
-        pose = compose_similarity(1.0, np.eye(3), np.array([shift_mm, 0.0, 0.0]))
-        return PoseCandidate(pose, pose, score, 1.0)
+def test_of_poses_that_are_alike_the_first_is_kept():
+    poses = [
+        compose_similarity(1.0, np.eye(3), np.array([shift_mm, 0.0, 0.0]))
+        for shift_mm in (0.0, 2.0, 9.0, 4.0, 7.0)
+    ]
 
-    first, copy, other = candidate(0.0, 0.3), candidate(1.0, 0.2), candidate(9.0, 0.1)
-
-    assert pose_module._without_copies([first, copy, other]) == [first, other]
+    assert pose_module._first_of_each(poses, 3.0) == [0, 2, 3]
