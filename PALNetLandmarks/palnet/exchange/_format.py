@@ -39,7 +39,7 @@ __all__ = [
 
 SpecimenNames = Literal["any", "plain", "none"]
 
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 # What to do about names that a scheme does not have.
 OTHER_NAMES = (
     "Name the right scheme, or translate another lab's names by a table (palnet convert --names)."

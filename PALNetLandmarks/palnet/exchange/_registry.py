@@ -46,7 +46,7 @@ FORMATS: dict[str, Format] = {
 }
 
 # What stands in a first line that names no columns: a number, or what is no text.
-_NO_NAME = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?|nan|.*\0.*", re.DOTALL)
+_NO_NAME = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)(e[-+]?\d+)?|nan|.*\0.*", re.DOTALL)
 # Longest first line of a table that is looked at: the wide one of some thousand landmarks.
 _MAX_HEADER = 100_000
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import time
 import warnings
 from dataclasses import replace
 
@@ -15,6 +16,7 @@ from palnet.exchange import (
     FORMATS,
     FormatWarning,
     get_format,
+    is_other_table,
     read_specimens,
     write_landmarks,
     write_specimens,
@@ -284,6 +286,27 @@ def test_endless_word_or_nesting_is_refused_with_the_file(name, text, a_small_sc
 
     with pytest.raises(FormatError, match=re.escape(str(path))):
         read_specimens(path, a_small_scheme, format=name)
+
+
+def test_endless_number_is_refused_at_once(a_small_scheme, tmp_path):
+    path = tmp_path / "a.tps"
+    path.write_text(f"LM3=3\n{'9' * 10_000}x 0 0\n1 1 1\n2 2 2\nID=a\n", encoding="utf-8")
+    start = time.process_time()
+
+    with pytest.raises(FormatError, match=r"a\.tps:2: expected three numbers"):
+        read_specimens(path, a_small_scheme)
+
+    # Every way of parting the digits took 2 s and more.
+    assert time.process_time() - start < 0.5
+
+
+def test_endless_number_in_a_header_is_told_at_once(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text(f"{'9' * 10_000}x,b\n", encoding="utf-8")
+    start = time.process_time()
+
+    assert is_other_table(path)
+    assert time.process_time() - start < 0.5
 
 
 def test_dta_with_the_numbers_of_a_missing_one_is_refused_when_writing(a_whole_set, tmp_path):
