@@ -90,15 +90,16 @@ def test_list_that_slicer_saved_is_read(name, scene, tmp_path):
     node = load(scene, name, path)
     node.SetNthControlPointPosition(3, 1.0, -2.0, 3.5)
     node.UnsetNthControlPointPosition(MISSING)
+    node.SetNthControlPointPositionMissing(MISSING + 1)
     saved = tmp_path / f"saved.{name}"
     assert store(scene, name, saved).WriteData(node) == 1
 
     back = read_landmarks(saved)
 
     positions = landmarks.positions.copy()
-    positions[3], positions[MISSING] = [1.0, -2.0, 3.5], np.nan
+    positions[3], positions[MISSING : MISSING + 2] = [1.0, -2.0, 3.5], np.nan
     np.testing.assert_allclose(back.to_frame("RAS").positions, positions, atol=2 * HALF_STEP)
-    assert back.status[MISSING] == "undefined"
+    assert back.status[MISSING : MISSING + 2] == ("undefined", "missing")
     assert back.specimen == "saved"
 
 

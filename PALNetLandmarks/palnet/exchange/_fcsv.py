@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from palnet.exchange._format import Reading
-    from palnet.landmarks import LandmarkSet, Space
+    from palnet.landmarks import LandmarkSet, Space, Status
 
 __all__ = ["FCSV"]
 
@@ -24,7 +24,8 @@ _COLUMNS = "# columns = id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label,desc,associatedN
 # Older files end after the associated node.
 _N_FIELDS = (14, 16)
 _LABEL, _STATUS = 11, 14
-_DEFINED = "2"
+# Of a point without position: 0 undefined, 3 missing.
+_DEFINED, _MISSING = "2", "3"
 
 
 def write_fcsv(landmarks: LandmarkSet) -> str:
@@ -42,16 +43,22 @@ def write_fcsv(landmarks: LandmarkSet) -> str:
 
 
 def read_fcsv(reading: Reading) -> LandmarkSet:
-    """Read the list; a point that Slicer calls undefined has no position."""
+    """Read the list; a point that Slicer calls undefined or missing has no position."""
     space = _read_space(reading)
     frame = reading.frame or space
     if frame != "file" and frame != space:
         reading.doubt(2, f"the numbers are along {space} axes; asked for was frame {frame}.")
         frame = space
     scheme = reading.scheme_of_codes
-    positions = reading.place_by_name(scheme, _read_points(reading))
+    rows = _split_rows(reading)
+    positions = reading.place_by_name(scheme, _read_points(reading, rows))
+    lost = {row[_LABEL] for _, row in rows if len(row) > _STATUS and row[_STATUS] == _MISSING}
+    status: tuple[Status, ...] = tuple(
+        "corrected" if is_placed else "missing" if code in lost else "undefined"
+        for code, is_placed in zip(scheme.codes, ~np.isnan(positions[:, 0]), strict=True)
+    )
     framed = replace(reading, frame=frame, space=space)
-    return framed.make_landmarks(scheme, positions, reading.specimen, absent="undefined")
+    return framed.make_landmarks(scheme, positions, reading.specimen, status=status)
 
 
 FCSV = Format(
@@ -78,14 +85,23 @@ def _read_space(reading: Reading) -> Space:
     raise reading.error(1, "expected a line '# CoordinateSystem = LPS' (or RAS).")
 
 
-def _read_points(reading: Reading) -> Iterator[tuple[int, str, list[float]]]:
+def _split_rows(reading: Reading) -> list[tuple[int, list[str]]]:
+    rows: list[tuple[int, list[str]]] = []
     for line, text in enumerate(reading.lines, 1):
         if text.startswith("#") or not text.strip():
             continue
         fields = reading.split_fields(line, text)
-        if len(fields) not in _N_FIELDS:
+        if len(fields) in _N_FIELDS:
+            rows.append((line, fields))
+        else:
             reading.doubt(line, f"expected 14 or 16 fields; got {len(fields)} in {quote(text)}.")
-            continue
+    return rows
+
+
+def _read_points(
+    reading: Reading, rows: list[tuple[int, list[str]]]
+) -> Iterator[tuple[int, str, list[float]]]:
+    for line, fields in rows:
         is_defined = len(fields) <= _STATUS or fields[_STATUS] == _DEFINED
         point = reading.read_point(line, fields[1:4]) if is_defined else [np.nan] * 3
         yield line, fields[_LABEL], point

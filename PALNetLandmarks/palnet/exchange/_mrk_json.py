@@ -152,7 +152,8 @@ def read_mrk_json(reading: Reading) -> LandmarkSet:
     measurements = _read_measurements(reading, markup, scheme, labels)
     errors = measurements.get(ERROR_NAME, np.full(len(scheme), UNKNOWN_ERROR))
     space, frame, mm_per_unit = _read_frame(reading, markup, own)
-    status = _read_status(positions, measurements.get(STATUS_NAME))
+    lost = _find_lost(markup, scheme, labels)
+    status = _read_status(positions, lost, measurements.get(STATUS_NAME))
     if CHECK_NAME in measurements:
         moved = find_moved(positions * _TO_RAS[space], measurements[CHECK_NAME])
         status = tuple("corrected" if m else s for m, s in zip(moved, status, strict=True))
@@ -435,16 +436,23 @@ def _read_unit(reading: Reading, markup: dict[str, Any]) -> float:
     return _MM_PER_CODE[code]
 
 
+def _find_lost(markup: dict[str, Any], scheme: Scheme, labels: list[str]) -> list[bool]:
+    """Tell which landmarks Slicer calls missing; palnet itself writes these as undefined."""
+    points = zip(labels, _control_points(markup), strict=True)
+    lost = {label for label, point in points if point.get("positionStatus") == "missing"}
+    return [code in lost for code in scheme.codes]
+
+
 def _read_status(
-    positions: NDArray[np.float64], values: NDArray[np.float64] | None
+    positions: NDArray[np.float64], lost: list[bool], values: NDArray[np.float64] | None
 ) -> tuple[Status, ...]:
     """Take the status from the file where it fits; a point of unknown origin a person placed."""
     statuses: list[Status] = []
-    for index, row in enumerate(positions):
+    for index, (row, is_lost) in enumerate(zip(positions, lost, strict=True)):
         placed = not np.isnan(row).any()
-        status: Status = "corrected" if placed else "undefined"
+        status: Status = "corrected" if placed else "missing" if is_lost else "undefined"
         value = -1 if values is None else int(values[index])
-        if 0 <= value < len(STATUS_CODES):
+        if 0 <= value < len(STATUS_CODES) and not is_lost:
             said = STATUS_CODES[value]
             status = said if (said in PLACED) == placed else status
         statuses.append(status)

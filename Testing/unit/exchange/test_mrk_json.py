@@ -200,6 +200,19 @@ def test_mrk_json_point_unset_after_detection_is_undefined(a_mrk_file):
     assert np.isnan(landmarks.positions[0]).all()
 
 
+@pytest.mark.parametrize("is_ours", [True, False])
+def test_mrk_json_point_that_slicer_calls_missing_is_missing(a_mrk_file, is_ours):
+    def miss(markup):
+        markup["controlPoints"][0].update(position="", positionStatus="missing")
+        if not is_ours:
+            del markup["palnet"], markup["measurements"]
+
+    landmarks = read_changed(a_mrk_file, miss)
+
+    assert landmarks.status[0] == "missing"
+    assert np.isnan(landmarks.positions[0]).all()
+
+
 def test_mrk_json_of_micrometers_is_read_in_millimeters(a_mrk_file, a_landmark_set):
     def relabel(markup):
         del markup["palnet"], markup["measurements"]

@@ -48,6 +48,20 @@ def test_pts_point_that_morpho_takes_for_missing_is_missing(a_face, tmp_path):
     assert read.is_placed.sum() == N_LANDMARKS - 1
 
 
+@pytest.mark.parametrize(("code", "status"), [("0", "undefined"), ("3", "missing")])
+def test_fcsv_point_without_position_is_what_slicer_calls_it(a_face, tmp_path, code, status):
+    path = tmp_path / "anna.fcsv"
+    write_landmarks(a_face, path)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    lines[3] = f"1,0,0,0,0,0,0,1,1,1,0,tr,,,{code},0"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    read = read_landmarks(path)
+
+    assert read.status == (status, *("corrected",) * (N_LANDMARKS - 1))
+    assert np.isnan(read.positions[0]).all()
+
+
 @pytest.mark.parametrize("name", ["Anna\u00a0M", "Anna\tM"])
 def test_mrk_json_name_that_no_line_can_hold_is_doubted(a_face, tmp_path, name):
     path = tmp_path / "anna.mrk.json"
