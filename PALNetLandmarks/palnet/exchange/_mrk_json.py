@@ -152,8 +152,12 @@ def read_mrk_json(reading: Reading) -> LandmarkSet:
     measurements = _read_measurements(reading, markup, scheme, labels)
     errors = measurements.get(ERROR_NAME, np.full(len(scheme), UNKNOWN_ERROR))
     space, frame, mm_per_unit = _read_frame(reading, markup, own)
-    lost = _find_lost(markup, scheme, labels)
-    status = _read_status(positions, lost, measurements.get(STATUS_NAME))
+    said = measurements.get(STATUS_NAME)
+    status = _read_status(positions, _find_lost(markup, scheme, labels), said)
+    if said is not None:
+        # The error was expected of what a point was when it had its status.
+        is_same = said == [STATUS_CODES.index(entry) for entry in status]
+        errors = np.where(is_same, errors, UNKNOWN_ERROR)
     if CHECK_NAME in measurements:
         moved = find_moved(positions * _TO_RAS[space], measurements[CHECK_NAME])
         status = tuple("corrected" if m else s for m, s in zip(moved, status, strict=True))

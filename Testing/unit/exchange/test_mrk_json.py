@@ -190,7 +190,7 @@ def test_mrk_json_point_placed_after_detection_is_corrected(a_mrk_file):
     assert read_changed(a_mrk_file, place).status[2] == "corrected"
 
 
-def test_mrk_json_point_unset_after_detection_is_undefined(a_mrk_file):
+def test_mrk_json_point_unset_after_detection_is_undefined(a_mrk_file, a_landmark_set):
     def unset(markup):
         markup["controlPoints"][0].update(position="", positionStatus="undefined")
 
@@ -198,6 +198,9 @@ def test_mrk_json_point_unset_after_detection_is_undefined(a_mrk_file):
 
     assert landmarks.status[0] == "undefined"
     assert np.isnan(landmarks.positions[0]).all()
+    expected = a_landmark_set.expected_error_mm
+    assert not np.isnan(expected[0])
+    assert np.isnan(landmarks.expected_error_mm).tolist() == [True, *np.isnan(expected[1:])]
 
 
 @pytest.mark.parametrize("is_ours", [True, False])
