@@ -203,29 +203,25 @@ class _Conversion:
             other = taken.setdefault(str(output).casefold(), path)
             if other != path:
                 self._fail(f"{path}: {other} is {output.name} already. Rename one, or name -o.")
-            else:
-                self.write_one_file(self.read_all([path]), output)
+                continue
+            specimens = [e for e in self._read_or_tell(path) if not self._leaves_out(path, e)]
+            if specimens:
+                self.write_one_file(specimens, output)
 
     def write_folder(self, files: Iterable[Path], folder: Path) -> None:
         """Write one file a specimen; one that cannot be done is told and the others are done."""
-        from palnet.errors import FormatError
         from palnet.exchange import stem_of
 
         taken: set[str] = set()
         for path in files:
-            try:
-                specimens = self._read(path)
-            except FormatError as err:
-                self._fail(f"{err}{hint_at_lenient(err)}")
-                continue
+            specimens = self._read_or_tell(path)
             for landmarks in specimens:
                 own = self.names_of_files.get(path, stem_of(path))
                 stem = own if len(specimens) == 1 else file_stem(landmarks.specimen)
                 output = folder / f"{stem}{self.target.suffix}"
-                if self.arguments.skip_incomplete and not landmarks.is_placed.all():
-                    name = landmarks.specimen
-                    print(f"palnet: {path}: {name!r} is incomplete; left out.", file=sys.stderr)
-                elif output.name.casefold() in taken:
+                if self._leaves_out(path, landmarks):
+                    continue
+                if output.name.casefold() in taken:
                     self._fail(f"{path}: another specimen is {output.name} already. Rename one.")
                 else:
                     taken.add(output.name.casefold())
@@ -247,6 +243,22 @@ class _Conversion:
     def _fail(self, text: str) -> None:
         self.n_failed += 1
         print(f"palnet: {text}", file=sys.stderr)
+
+    def _read_or_tell(self, path: Path) -> list[LandmarkSet]:
+        from palnet.errors import FormatError
+
+        try:
+            return self._read(path)
+        except FormatError as err:
+            self._fail(f"{err}{hint_at_lenient(err)}")
+            return []
+
+    def _leaves_out(self, path: Path, landmarks: LandmarkSet) -> bool:
+        is_left_out = self.arguments.skip_incomplete and not landmarks.is_placed.all()
+        if is_left_out:
+            text = f"{path}: {landmarks.specimen!r} is incomplete; left out."
+            print(f"palnet: {text}", file=sys.stderr)
+        return is_left_out
 
     def _read(self, path: Path) -> list[LandmarkSet]:
         from palnet.exchange import find_format, get_format, read_specimens, sidecar_path

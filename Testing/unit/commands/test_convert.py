@@ -222,6 +222,33 @@ def test_convert_incomplete_specimen_is_refused_or_left_out(a_folder, tmp_path, 
     assert [entry.specimen for entry in read_specimens(cohort)] == ["anna", "cy"]
 
 
+@pytest.mark.parametrize("output", [[], ["-o", "out"]], ids=["beside", "folder"])
+def test_convert_leaves_incomplete_specimens_out_wherever_files_go(
+    output, a_folder, monkeypatch, tmp_path, capsys
+):
+    monkeypatch.chdir(tmp_path)
+
+    code = convert(a_folder, "--to", "morphoj", "--skip-incomplete", *output)
+
+    printed = capsys.readouterr()
+    names = sorted(path.name for path in tmp_path.glob("*/*.morphoj.txt"))
+    assert (code, names) == (0, ["anna.morphoj.txt", "cy.morphoj.txt"])
+    told = [line for line in printed.err.splitlines() if "passed over" not in line]
+    assert told == [f"palnet: {a_folder / 'bo.mrk.json'}: 'bo' is incomplete; left out."]
+
+
+@pytest.mark.parametrize("lenient", [[], ["--lenient"]])
+def test_convert_beside_tells_a_broken_file_once_and_does_the_others(lenient, a_folder, capsys):
+    (a_folder / "bo.mrk.json").write_text("{", encoding="utf-8")
+
+    code = convert(a_folder, "--to", "tps", *lenient)
+
+    told = [line for line in capsys.readouterr().err.splitlines() if "passed over" not in line]
+    assert (code, len(told)) == (1, 1)
+    assert "bo.mrk.json:1: is not JSON" in told[0]
+    assert sorted(path.name for path in a_folder.glob("*.tps")) == ["anna.tps", "cy.tps"]
+
+
 def test_convert_into_a_folder_does_the_others(a_folder, tmp_path, capsys):
     code = convert(a_folder, "--to", "pts", "-o", tmp_path / "out")
 
