@@ -152,12 +152,11 @@ def read_mrk_json(reading: Reading) -> LandmarkSet:
     measurements = _read_measurements(reading, markup, scheme, labels)
     errors = measurements.get(ERROR_NAME, np.full(len(scheme), UNKNOWN_ERROR))
     space, frame, mm_per_unit = _read_frame(reading, markup, own)
-    said = measurements.get(STATUS_NAME)
+    said = measurements.get(STATUS_NAME, np.full(len(scheme), -1.0))
     status = _read_status(positions, _find_lost(markup, scheme, labels), said)
-    if said is not None:
-        # The error was expected of what a point was when it had its status.
-        is_same = said == [STATUS_CODES.index(entry) for entry in status]
-        errors = np.where(is_same, errors, UNKNOWN_ERROR)
+    # An error was expected of what a point was when it had its status.
+    is_same = said == [STATUS_CODES.index(entry) for entry in status]
+    errors = np.where(is_same, errors, UNKNOWN_ERROR)
     if CHECK_NAME in measurements:
         moved = find_moved(positions * _TO_RAS[space], measurements[CHECK_NAME])
         status = tuple("corrected" if m else s for m, s in zip(moved, status, strict=True))
@@ -448,16 +447,15 @@ def _find_lost(markup: dict[str, Any], scheme: Scheme, labels: list[str]) -> lis
 
 
 def _read_status(
-    positions: NDArray[np.float64], lost: list[bool], values: NDArray[np.float64] | None
+    positions: NDArray[np.float64], lost: list[bool], values: NDArray[np.float64]
 ) -> tuple[Status, ...]:
     """Take the status from the file where it fits; a point of unknown origin a person placed."""
     statuses: list[Status] = []
-    for index, (row, is_lost) in enumerate(zip(positions, lost, strict=True)):
+    for row, is_lost, value in zip(positions, lost, values, strict=True):
         placed = not np.isnan(row).any()
         status: Status = "corrected" if placed else "missing" if is_lost else "undefined"
-        value = -1 if values is None else int(values[index])
         if 0 <= value < len(STATUS_CODES) and not is_lost:
-            said = STATUS_CODES[value]
+            said = STATUS_CODES[int(value)]
             status = said if (said in PLACED) == placed else status
         statuses.append(status)
     return tuple(statuses)
