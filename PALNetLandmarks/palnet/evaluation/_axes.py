@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from palnet.scheme import Scheme
 
-__all__ = ["poses_of"]
+__all__ = ["holds_pose", "poses_of"]
 
 # Three points that are not on a line hold a pose.
 MIN_LANDMARKS = 3
@@ -36,7 +36,8 @@ def poses_of(
 
     Convention: axes of the face, +X the subject's left, +Y up, +Z front, where enough landmarks
     have the codes of those of a mean face and lie where it has them; else those of the first
-    specimen. A specimen with fewer than three landmarks stays as it is.
+    specimen. A specimen with fewer than three landmarks stays as it is; where the landmarks of
+    none hold a pose, the axes are not called those of the face.
 
     Parameters
     ----------
@@ -86,7 +87,7 @@ def _mean_face_of(scheme: Scheme) -> NDArray[np.float64] | None:
 def _is_that_face(shapes_mm: Sequence[NDArray[np.float64]], mean_mm: NDArray[np.float64]) -> bool:
     """Whether the landmarks lie where the mean face has those of their codes, size apart."""
     if np.isfinite(mean_mm).all():
-        return True
+        return any(map(holds_pose, shapes_mm))
     off = []
     for shape in shapes_mm:
         is_there = np.isfinite(shape + mean_mm).all(axis=1)
@@ -114,6 +115,6 @@ def _filled(
 
 def _pose_to(mean_mm: NDArray[np.float64], shape_mm: NDArray[np.float64]) -> NDArray[np.float64]:
     is_there = np.isfinite(shape_mm + mean_mm).all(axis=1)
-    if is_there.sum() < MIN_LANDMARKS:
+    if is_there.sum() < MIN_LANDMARKS or not np.ptp(shape_mm[is_there], axis=0).any():
         return np.eye(4)
     return fit_similarity(shape_mm[is_there], mean_mm[is_there], with_scale=False)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet.evaluation._axes import poses_of
+from palnet.evaluation._axes import holds_pose, poses_of
 from palnet.evaluation._pairs import check_one_scheme
 from palnet.face.similarity import apply_similarity
 
@@ -134,7 +134,7 @@ def compare(pairs: Sequence[Pair]) -> Comparison:
     """
     check_one_scheme(pair.truth for pair in pairs)
     scheme = pairs[0].truth.scheme
-    poses, are_of_face = poses_of([pair.truth.positions_mm for pair in pairs], scheme)
+    poses, are_of_face = poses_of([_that_holds_pose(pair) for pair in pairs], scheme)
     truths, differences = [], []
     for pair, pose in zip(pairs, poses, strict=True):
         true_mm = pair.truth.positions_mm
@@ -153,6 +153,12 @@ def compare(pairs: Sequence[Pair]) -> Comparison:
         expected_mm=np.where(true & predicted, expected, np.nan),
         are_of_face=are_of_face,
     )
+
+
+def _that_holds_pose(pair: Pair) -> NDArray[np.float64]:
+    """Give the true landmarks, or the predicted ones where those are too few to say the axes."""
+    true_mm, predicted_mm = pair.truth.positions_mm, pair.predicted.positions_mm
+    return predicted_mm if holds_pose(predicted_mm) and not holds_pose(true_mm) else true_mm
 
 
 def summarize_landmarks(comparison: Comparison) -> list[LandmarkErrors]:

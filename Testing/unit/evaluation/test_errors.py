@@ -256,6 +256,43 @@ def test_an_error_of_just_the_limit_is_within_it():
     assert summarize_landmarks(comparison)[0].within[0] == 1.0
 
 
+def only(face, *codes):
+    for code in set(face.scheme.codes) - set(codes):
+        face = without(face, code)
+    return face
+
+
+@given(seeds)
+@settings(max_examples=10)
+def test_convention_bias_of_a_few_true_landmarks_is_along_the_axes_of_the_face(seed):
+    """A lab that places two landmarks a scan: the prediction says where left and up are."""
+    truth, predicted = moved(an_atlas_face(), seed), moved(an_atlas_face((1.0, 2.0, -0.5)), seed)
+
+    comparison = compare([Pair(predicted, only(truth, "n", "prn"))])
+
+    assert comparison.are_of_face
+    np.testing.assert_allclose(summarize_landmarks(comparison)[0].bias_mm, [1, 2, -0.5], atol=1e-6)
+
+
+def test_axes_that_nothing_says_are_not_called_those_of_the_face():
+    truth = only(moved(an_atlas_face(), 4), "n", "prn")
+    predicted = replace(truth, positions=truth.positions + np.array([1.0, 2.0, -0.5]))
+
+    comparison = compare([Pair(predicted, truth)])
+
+    assert not comparison.are_of_face
+    np.testing.assert_allclose(summarize_landmarks(comparison)[0].bias_mm, [1, 2, -0.5], atol=1e-9)
+
+
+def test_true_landmarks_that_are_one_point_are_compared():
+    face = only(an_atlas_face(), "n", "prn", "sn")
+    together = replace(face, positions=face.positions * 0.0 + 7.0)
+
+    every = summarize_landmarks(compare([Pair(together, together)]))[0]
+
+    assert (every.n, every.mean_mm) == (3, 0.0)
+
+
 def test_scheme_without_mean_face_takes_the_axes_of_the_first_specimen(a_small_scheme):
     positions = np.array([[0.0, 0, 60], [-45, 30, 0], [45, 35, 0]])
     status, errors = ("confirmed",) * 3, np.full(3, np.nan)
