@@ -54,6 +54,10 @@ class MeasurementErrors:
         `mean` over what two passes of one observer differ by; NaN if unknown.
     expected : float
         Mean of the errors that the prediction expects of the value, where known; else NaN.
+    n_expected : int
+        How many specimens have an expected error: those with landmarks placed by hand have none.
+    mean_where_expected : float
+        As `mean`, of these alone: what `expected` is to be held against.
     """
 
     code: str
@@ -68,6 +72,8 @@ class MeasurementErrors:
     limits: tuple[float, float]
     human_ratio: float
     expected: float
+    n_expected: int
+    mean_where_expected: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +134,8 @@ def summarize_measurements(pairs: Sequence[Pair], plan: MeasurementPlan) -> list
         differences = differences[is_there]
         if not len(differences):
             continue
+        stated = expected[is_there, row]
+        is_stated = np.isfinite(stated)
         mean, bias = float(np.abs(differences).mean()), float(differences.mean())
         sd = float(differences.std(ddof=1)) if len(differences) > 1 else float("nan")
         repeatability = human.get(_key(definition.kind, definition.landmarks), 0.0)
@@ -144,15 +152,16 @@ def summarize_measurements(pairs: Sequence[Pair], plan: MeasurementPlan) -> list
                 sd=sd,
                 limits=(bias - 1.96 * sd, bias + 1.96 * sd),
                 human_ratio=mean / repeatability if repeatability else float("nan"),
-                expected=_mean_of_known(expected[is_there, row]),
+                expected=_mean(stated[is_stated]),
+                n_expected=int(is_stated.sum()),
+                mean_where_expected=_mean(np.abs(differences[is_stated])),
             )
         )
     return found
 
 
-def _mean_of_known(values: NDArray[np.float64]) -> float:
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if len(known) else float("nan")
+def _mean(values: NDArray[np.float64]) -> float:
+    return float(values.mean()) if len(values) else float("nan")
 
 
 def mean_pairwise_error_mm(pairs: Sequence[Pair]) -> float:

@@ -197,16 +197,16 @@ def _summary(evaluation: Evaluation) -> str:
 
 
 def _expected_rows(entries: Sequence[MeasurementErrors]) -> list[tuple[str, str]]:
-    """Set expected against found errors of each kind of measurement, over all values."""
+    """Set expected against found errors of each kind of measurement, over the same values."""
     rows = []
     for kind, name in _KIND_NAMES.items():
-        known = [e for e in entries if e.kind == kind and math.isfinite(e.expected)]
-        weights = [entry.n for entry in known]
+        known = [entry for entry in entries if entry.kind == kind and entry.n_expected]
+        weights = [entry.n_expected for entry in known]
         if known:
             expected = np.average([entry.expected for entry in known], weights=weights)
-            found = np.average([entry.mean for entry in known], weights=weights)
+            found = np.average([entry.mean_where_expected for entry in known], weights=weights)
             text = f"{expected:.2f} {known[0].unit} expected, {found:.2f} {known[0].unit} found"
-            rows.append((f"Expected error of {name}", text))
+            rows.append((f"Expected error of {name}, where the prediction gives one", text))
     return rows
 
 
@@ -280,7 +280,8 @@ def _landmark_table(entries: Sequence[LandmarkErrors], *, are_of_face: bool) -> 
     ]
     note = (
         f"Millimeters. Bias: mean of predicted minus true along {_AXES_TEXT[are_of_face]}. "
-        "Expected: mean of the errors that the prediction itself expects. Times human: mean error "
+        "Expected: mean of the errors that the prediction itself expects, where it gives one; it "
+        "gives none of a landmark placed by hand. Times human: mean error "
         "over the mean distance between two passes of one observer."
     )
     return section(
@@ -310,7 +311,7 @@ def _measurement_table(entries: Sequence[MeasurementErrors]) -> str:
     ]
     text = (
         "Absolute difference between the value from predicted and from true landmarks. Expected: "
-        "mean of the errors that the prediction expects of the value."
+        "mean of the errors that the prediction expects of the value, where it gives one."
     )
     return section(
         "Distances, angles and indices",

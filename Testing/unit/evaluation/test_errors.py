@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from itertools import combinations
 
@@ -16,9 +17,11 @@ from palnet.evaluation import (
     Pair,
     compare,
     mean_pairwise_error_mm,
+    page_of_evaluation,
     summarize_agreement,
     summarize_landmarks,
     summarize_measurements,
+    take_figures,
     to_one_frame,
 )
 from palnet.evaluation._errors import Comparison
@@ -467,6 +470,27 @@ def test_summarize_measurements_averages_the_expected_errors_that_are_known():
         assert entry.n == 3
         assert entry.expected == pytest.approx((first.expected + last.expected) / 2)
     assert all(np.isnan(e.expected) for e in summarize_measurements([pairs[1]], plan))
+
+
+def test_expected_errors_are_held_against_the_same_values():
+    """Of two specimens one was placed by hand: its errors are no fault of the expected ones."""
+    face, plan = a_face(), load_measurement_plan("palnet50")
+    detected = replace(noisy(face, 1, 0.5), expected_error_mm=np.full(50, 1.0))
+    by_hand = replace(noisy(face, 2, 9.0), specimen="bert")
+    pairs = [Pair(detected, face), Pair(by_hand, replace(face, specimen="bert"))]
+
+    alone = take_figures(pairs[:1], plan)
+    both = take_figures(pairs, plan)
+
+    for entry, single in zip(both.measurements, alone.measurements, strict=True):
+        assert (entry.n, entry.n_expected) == (2, 1)
+        assert entry.mean_where_expected == single.mean == single.mean_where_expected
+        assert entry.mean != single.mean
+    said = r"<td>Expected error of \w+, where the prediction gives one</td><td>(.*?)</td>"
+    pages = [page_of_evaluation(figures, "t") for figures in (alone, both)]
+    found = [re.findall(said, page) for page in pages]
+    assert len(found[0]) == 3
+    assert found[1] == found[0]
 
 
 def test_plan_of_arcs_only_gives_no_rows(tmp_path):
