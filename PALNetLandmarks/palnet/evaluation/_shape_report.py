@@ -117,7 +117,7 @@ def page_of_shapes(space: ShapeSpace, title: str) -> str:
     lead = (
         f"{len(cohort.specimens)} specimens of {len(cohort.codes)} landmarks "
         f"({cohort.scheme.name}), aligned by generalized Procrustes analysis; centroid size "
-        f"{space.centroid_sizes_mm.mean():.0f} ± {space.centroid_sizes_mm.std(ddof=1):.0f} mm."
+        f"{_sizes(space)}."
     )
     sections = [_left_out(space), _variance(space), _spread(space)]
     atlas = atlas_of(cohort.scheme)
@@ -129,6 +129,16 @@ def page_of_shapes(space: ShapeSpace, title: str) -> str:
         sections += [_component(space, number, atlas) for number in drawn]
     sections.append(_far_from_mean(space))
     return build_page(title, lead, sections)
+
+
+def _sizes(space: ShapeSpace) -> str:
+    """Tell the sizes with the two outermost specimens: a wrong unit shows nowhere else."""
+    sizes, names = space.centroid_sizes_mm, space.cohort.specimens
+    low, high = int(sizes.argmin()), int(sizes.argmax())
+    return (
+        f"{sizes.mean():.0f} mm on average, standard deviation {sizes.std(ddof=1):.0f} mm, from "
+        f"{sizes[low]:.0f} ({names[low]}) to {sizes[high]:.0f} mm ({names[high]})"
+    )
 
 
 def _left_out(space: ShapeSpace) -> str:
@@ -207,7 +217,7 @@ def _component(space: ShapeSpace, number: int, atlas: FaceAtlas) -> str:
 
 
 def _far_from_mean(space: ShapeSpace) -> str:
-    """List the specimens to look at first: an exchanged landmark or a mirrored face ends here."""
+    """List the specimens to look at first: those with exchanged landmarks end here."""
     rows = sorted(_scores(space), key=lambda row: -float(row["procrustes_distance"]))[:_N_FAR]
     cells = [
         (
@@ -222,8 +232,10 @@ def _far_from_mean(space: ShapeSpace) -> str:
     header = ("Specimen", "Procrustes distance", "Farthest landmark", "off by (mm)",
               "Centroid size (mm)")  # fmt: skip
     text = (
-        "Specimens farthest from the mean shape. Look at the first: an exchanged landmark, a "
-        "mirrored face or a wrong unit shows here before it shows in a statistic."
+        "Specimens farthest from the mean shape. Look at the first: an exchanged landmark, or left "
+        "and right exchanged, shows here before it shows in a statistic. A wrong unit does not, "
+        "since shapes are scaled to one size: see the smallest and largest centroid size above. "
+        "Nor does a scan that was exported as its mirror image."
     )
     return section("Farthest from the mean", paragraph(text), table(header, cells, (1, 3, 4)))
 

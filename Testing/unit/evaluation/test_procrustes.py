@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -200,6 +201,21 @@ def test_select_complete_specimen_that_is_there_twice_is_refused():
 def test_select_complete_too_few_whole_specimens_is_refused():
     with pytest.raises(UsageError, match="got 2 of 50, out of 2 specimens"):
         select_complete(a_cohort(2))
+
+
+def test_page_shows_a_wrong_unit_by_its_size_and_exchanged_sides_by_their_shape():
+    sets = a_cohort(30)
+    sets[4] = replace(sets[4], positions=sets[4].positions / 2.54)
+    sets[9] = replace(sets[9], positions=sets[9].positions[sets[9].scheme.mirror])
+
+    page = page_of_shapes(align_cohort(select_complete(sets)), "t")
+
+    lead, far = page.split("</p>")[0], page[page.index("Farthest from the mean") :]
+    assert re.search(r"average, standard deviation \d+ mm, from \d+ \(case_4\) to \d+ mm", lead)
+    listed = re.findall(r"<tr><td>(\w+)</td>", far)
+    assert listed[0] == "case_9"
+    assert "case_4" not in listed
+    assert "A wrong unit does not" in far
 
 
 def test_equal_shapes_have_no_components_and_a_page():
