@@ -144,5 +144,13 @@ def test_face_from_landmarks_undoes_a_pose_with_missing_landmarks(the_scheme):
     np.testing.assert_allclose(back[there], atlas.landmark_mean_mm[there], atol=1e-8)
 
 
+@pytest.mark.parametrize("places", [[[1.0, 2, 3], [4, 5, 6]], [[7.0, 7, 7]] * 3])
+def test_face_from_landmarks_that_fix_no_pose_is_unknown(the_scheme, places):
+    scan_mm = np.full((len(the_scheme), 3), np.nan)
+    scan_mm[: len(places)] = places
+
+    assert face_from_landmarks(scan_mm, atlas_of(the_scheme)) is None
+
+
 def test_atlas_of_a_labs_own_scheme_is_none(a_small_scheme):
     assert atlas_of(a_small_scheme) is None

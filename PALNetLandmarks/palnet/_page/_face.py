@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial import KDTree
 
-from palnet.face.similarity import fit_similarity
+from palnet.face.similarity import MIN_PAIRS, fit_similarity
 from palnet.model import list_models
 
 if TYPE_CHECKING:
@@ -90,7 +90,9 @@ def atlas_of(scheme: Scheme) -> FaceAtlas | None:
     return None
 
 
-def face_from_landmarks(positions_mm: NDArray[np.float64], atlas: FaceAtlas) -> NDArray[np.float64]:
+def face_from_landmarks(
+    positions_mm: NDArray[np.float64], atlas: FaceAtlas
+) -> NDArray[np.float64] | None:
     """Give the similarity that lays a specimen's landmarks over those of the mean face.
 
     Convention: face frame, millimetres, +X the subject's left, +Y up, +Z front.
@@ -104,17 +106,14 @@ def face_from_landmarks(positions_mm: NDArray[np.float64], atlas: FaceAtlas) -> 
 
     Returns
     -------
-    ndarray of shape (4, 4)
-        ``face_from_scan``.
-
-    Raises
-    ------
-    ValueError
-        If fewer than three landmarks are there.
+    ndarray of shape (4, 4) or None
+        ``face_from_scan``; None of fewer than three landmarks, or of all in one place.
     """
     is_there = np.isfinite(positions_mm).all(axis=1)
-    target = atlas.landmark_mean_mm[is_there]
-    return fit_similarity(positions_mm[is_there], target)
+    placed_mm = positions_mm[is_there]
+    if len(placed_mm) < MIN_PAIRS or not np.ptp(placed_mm, axis=0).any():
+        return None
+    return fit_similarity(placed_mm, atlas.landmark_mean_mm[is_there])
 
 
 def draw_face(

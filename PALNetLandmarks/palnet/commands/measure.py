@@ -144,10 +144,10 @@ def _picture(mesh: Mesh, landmarks: LandmarkSet) -> bytes | str:
     from palnet.preview import render_preview
 
     atlas = atlas_of(landmarks.scheme)
-    if atlas is None or landmarks.is_placed.sum() < 3:
-        return "No picture: which way this face looks is not known for its landmark scheme."
+    pose = None if atlas is None else face_from_landmarks(landmarks.positions_mm, atlas)
+    if pose is None:
+        return "No picture: which way this face looks is known neither by its scheme nor landmarks."
 
-    pose = face_from_landmarks(landmarks.positions_mm, atlas)
     with tempfile.TemporaryDirectory(prefix="palnet-", ignore_cleanup_errors=True) as folder:
         path = Path(folder) / "scan.png"
         try:

@@ -209,10 +209,10 @@ def _asymmetry_bars(entries: Sequence[Measurement]) -> str:
 def _drawing(landmarks: LandmarkSet, measurements: Sequence[Measurement]) -> str:
     """Draw landmarks and measured lines over the mean face, if the scheme has one."""
     atlas = atlas_of(landmarks.scheme)
-    if atlas is None or landmarks.is_placed.sum() < 3:
-        text = "No drawing: no mean face comes with this landmark scheme, or it has no landmarks."
+    face_from_mm = None if atlas is None else face_from_landmarks(landmarks.positions_mm, atlas)
+    if atlas is None or face_from_mm is None:
+        text = "No drawing: no mean face comes with this landmark scheme, or too few landmarks."
         return paragraph(text, is_note=True)
-    face_from_mm = face_from_landmarks(landmarks.positions_mm, atlas)
     positions = apply_similarity(face_from_mm, landmarks.positions_mm)
     markers = [
         Marker(position, _DOT_COLOR, f"{entry.code}: {entry.name}", entry.code)

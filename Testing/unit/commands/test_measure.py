@@ -455,6 +455,21 @@ def test_measure_file_of_many_specimens_gives_a_page_each(tmp_path, no_opengl):
     assert arcs == {"anna"}
 
 
+def test_measure_of_three_landmarks_in_one_place_has_a_page_without_a_drawing(tmp_path, no_opengl):
+    face = a_face()
+    is_kept = np.isin(face.scheme.codes, ("n", "prn", "sn"))
+    places = np.where(is_kept[:, None], face.positions[face.scheme.index_of("prn")], np.nan)
+    status = tuple("confirmed" if kept else "missing" for kept in is_kept)
+    path = write_face(tmp_path, replace(face, positions=places, status=status))
+
+    code = main(["measure", str(path), "--scan", str(example_scan()), "-o", str(tmp_path / "out")])
+
+    assert code == 0
+    page = (tmp_path / "out" / "anna.html").read_text(encoding="utf-8")
+    assert "No drawing" in page
+    assert "No picture" in page
+
+
 def test_measure_pages_that_differ_by_case_alone_are_refused(tmp_path, capsys):
     one, two = (
         write_face(tmp_path / f"{n}", a_face(name)) for n, name in enumerate(("Anna", "anna"))
