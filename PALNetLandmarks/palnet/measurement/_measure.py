@@ -22,9 +22,14 @@ if TYPE_CHECKING:
     from palnet.measurement._definitions import Kind, MeasurementDefinition, MeasurementPlan
     from palnet.surface import Mesh
 
-__all__ = ["Measurement", "measure"]
+__all__ = ["ASYMMETRY_SOURCES", "Measurement", "measure"]
 
 _ASYMMETRY_SOURCE = "Mardia 2000"
+# Asymmetry is taken whatever the plan, and so explained whatever sources that has.
+ASYMMETRY_SOURCES = {
+    _ASYMMETRY_SOURCE: "Mardia KV, Bookstein FL, Moreton IJ. Statistical assessment of bilateral "
+    "symmetry of shapes. Biometrika 2000, 87, 285-300, doi 10.1093/biomet/87.2.285."
+}
 
 
 @dataclass(frozen=True, eq=False, slots=True)

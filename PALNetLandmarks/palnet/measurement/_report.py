@@ -26,6 +26,7 @@ from palnet._page import (
     table,
 )
 from palnet.face.similarity import apply_similarity
+from palnet.measurement._measure import ASYMMETRY_SOURCES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -137,7 +138,7 @@ def page_of_measurements(
         if chosen:
             sections.append(_section_of(kind, chosen, landmarks))
     used = sorted({entry.source for entry in measurements})
-    rows = [(name, sources.get(name, "")) for name in used]
+    rows = [(name, (ASYMMETRY_SOURCES | sources).get(name, "")) for name in used]
     sections.append(section("Sources", table(("Source", "Reference"), rows, ())))
     return build_page(f"Measurements of {landmarks.specimen}", lead, sections)
 

@@ -25,6 +25,7 @@ from palnet.measurement import (
     match_scan,
     measure,
     measure_asymmetry,
+    page_of_measurements,
     trace_section,
 )
 from palnet.measurement._arc import Arc, length
@@ -460,6 +461,21 @@ def test_shipped_plan_is_what_the_document_lists():
         (entry.code, entry.name, entry.kind, entry.landmarks, entry.source)
         for entry in plan.definitions
     ]
+
+
+def test_page_of_a_labs_own_plan_explains_every_source(tmp_path):
+    row = {"code": "a", "name": "A", "kind": "distance", "landmarks": ["n", "sn"], "source": "lab"}
+    path = tmp_path / "plan.json"
+    content = {"scheme": "palnet50", "sources": {"lab": "Our thesis"}, "measurements": [row]}
+    path.write_text(json.dumps(content), encoding="utf-8")
+    plan, face = load_measurement_plan(path), a_face()
+
+    page = page_of_measurements(face, measure(face, plan=plan), plan.sources, "no picture")
+
+    sources = dict(re.findall(r"<tr><td>([^<]+)</td><td>([^<]*)</td></tr>", page))
+    assert sources.keys() == {"lab", "Mardia 2000"}
+    assert sources["lab"] == "Our thesis"
+    assert "10.1093/biomet/87.2.285" in sources["Mardia 2000"]
 
 
 def test_load_shipped_plan_of_a_scheme_of_somebodys_own_is_empty():
