@@ -256,7 +256,9 @@ def _differences(comparison: Comparison) -> str:
             )
     caption = (
         f"Bland-Altman plots along {_AXES_TEXT[comparison.are_of_face]}: difference against mean, "
-        "bias (line) and limits of agreement, bias ± 1.96 standard deviations (dashed)."
+        "bias (line) and limits of agreement, bias ± 1.96 standard deviations (dashed). They take "
+        "the landmarks of a group in all specimens as one sample: a single landmark may do better "
+        "or worse."
     )
     return section("Bias and limits of agreement", plots(drawings, caption))
 

@@ -67,6 +67,12 @@ _NOTES: dict[Kind, str] = {
     "A perfectly even face would show the expected error on average, or less: what lies below it "
     "may be real or not.",
 }
+# Of a normal variable of mean size 1: 42.5 % are larger, 5 % are larger than 2.46.
+_WHAT_AN_ERROR_IS = (
+    " It is how far off a value is on average, neither a limit nor a standard deviation: two of "
+    "five values are farther off, one of twenty more than 2.5 times as far. Of asymmetry it is "
+    "something else, told there."
+)
 _LINE_COLOR = "#0072b2"
 _DOT_COLOR = "#e69f00"
 
@@ -127,6 +133,8 @@ def page_of_measurements(
         f"{n_measured} of {len(measurements)} measurements. Every value stands with its expected "
         "error where those of its landmarks are known."
     )
+    if any(math.isfinite(entry.expected_error) for entry in measurements):
+        lead += _WHAT_AN_ERROR_IS
     shown = (
         paragraph(picture, is_note=True)
         if isinstance(picture, str)

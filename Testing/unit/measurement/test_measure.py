@@ -463,6 +463,20 @@ def test_shipped_plan_is_what_the_document_lists():
     ]
 
 
+def test_page_says_how_an_expected_error_is_to_be_read():
+    face, said = a_face(), "two of five values are farther off, one of twenty more than 2.5 times"
+    pages = [
+        page_of_measurements(each, measure(each), {}, "no picture")
+        for each in (face, replace(face, expected_error_mm=np.full(len(face), np.nan)))
+    ]
+
+    assert [said in page for page in pages] == [True, False]
+    sizes = np.abs(np.random.default_rng(0).normal(size=100_000))
+    sizes /= sizes.mean()
+    assert (sizes > 1.0).mean() == pytest.approx(0.4, abs=0.03)
+    assert (sizes > 2.5).mean() == pytest.approx(0.05, abs=0.005)
+
+
 def test_page_of_a_labs_own_plan_explains_every_source(tmp_path):
     row = {"code": "a", "name": "A", "kind": "distance", "landmarks": ["n", "sn"], "source": "lab"}
     path = tmp_path / "plan.json"
