@@ -62,6 +62,14 @@ class MeasurementDefinition:
             numbers = " or ".join(map(str, _N_LANDMARKS[self.kind]))
             msg = f"{self.kind} {self.code!r} takes {numbers} landmarks; got {self.landmarks}."
             raise FormatError(msg)
+        lengths = (self.landmarks[:2], self.landmarks[2:])
+        for taken in lengths if self.kind == "index" else (self.landmarks,):
+            if len(set(taken)) < len(taken):
+                msg = (
+                    f"{self.kind} {self.code!r} must be taken between different landmarks; got "
+                    f"{', '.join(taken)}."
+                )
+                raise FormatError(msg)
 
 
 @dataclass(frozen=True, slots=True)
