@@ -209,7 +209,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def watchLists(self):
         """Follow all lists of the scene."""
-        from PALNetLandmarksLib.linking import all_lists, find_model
+        from PALNetLandmarksLib.linking import all_lists, find_lists
 
         self._isListDue = False
         isHalf = slicer.mrmlScene.IsImporting() or slicer.mrmlScene.IsClosing()
@@ -217,9 +217,10 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             return
         scan, shown = self._shown
         new = self.reviewSection.watch(all_lists(slicer.mrmlScene, self.reviewSection.watched))
-        if scan is not None and shown is None:
+        if new and scan is not None and shown is None:
             # A list that was loaded after its scan: nobody has chosen to go without it.
-            mine = [found.node for found in new if find_model(found) is scan]
+            added = {found.node for found in new}
+            mine = [found.node for found in find_lists(scan) if found.node in added]
             if mine and mine[-1].GetStorageNode() is not None:
                 self._parameterNode.landmarks = mine[-1]
 

@@ -89,16 +89,29 @@ def find_model(landmarks):
     vtkMRMLModelNode or None
         None where the landmarks lie on no model of the scene.
     """
-    if landmarks.model_node is not None:
-        return landmarks.model_node
-    models = slicer.util.getNodesByClass("vtkMRMLModelNode", landmarks.node.GetScene())
-    gaps = {model: _gap_mm(landmarks, model) for model in models if not model.GetHideFromEditors()}
+    if landmarks.model_node is None:
+        _link([landmarks])
+    return landmarks.model_node
+
+
+def _link(lists):
+    """Link lists to the models that they lie on, if any; each model is searched for all of them.
+
+    Its search tree takes its time, and that of one model is kept only.
+    """
+    if not lists:
+        return
+    models = slicer.util.getNodesByClass("vtkMRMLModelNode", lists[0].node.GetScene())
     # Two scans of one person may lie on each other: the nearer one is meant.
-    nearest = min(gaps, key=gaps.get, default=None)
-    if nearest is None or gaps[nearest] >= _LIES_ON_MM:
-        return None
-    landmarks.link_model(nearest)
-    return nearest
+    nearest = dict.fromkeys(lists, (_LIES_ON_MM, None))
+    for model in models:
+        for landmarks in lists if not model.GetHideFromEditors() else ():
+            gap = _gap_mm(landmarks, model)
+            if gap < nearest[landmarks][0]:
+                nearest[landmarks] = gap, model
+    for landmarks, (_gap, model) in nearest.items():
+        if model is not None:
+            landmarks.link_model(model)
 
 
 def find_lists(model_node):
@@ -114,9 +127,8 @@ def find_lists(model_node):
     list of LandmarkList
         In the order in which they came into the scene.
     """
-    for landmarks in all_lists(model_node.GetScene()):
-        if landmarks.model_node is None and lies_on(landmarks, model_node):
-            find_model(landmarks)  # another model may lie nearer
+    loose = [each for each in all_lists(model_node.GetScene()) if each.model_node is None]
+    _link([each for each in loose if lies_on(each, model_node)])  # another model may lie nearer
     return linked_lists(model_node)
 
 

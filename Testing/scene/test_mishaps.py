@@ -11,6 +11,7 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from palnet.errors import MeshError
 from palnet_scenes import a_record, saved_and_loaded, true_landmarks
+from PALNetLandmarksLib import surface_snap
 from PALNetLandmarksLib.detection import DetectionRun
 from PALNetLandmarksLib.landmark_list import LandmarkList
 from PALNetLandmarksLib.linking import find_lists, find_model
@@ -112,6 +113,25 @@ def test_list_from_a_file_goes_to_the_nearer_of_two_registered_scans(a_face, tmp
     assert alone.model_node is None
     assert find_lists(a_face) == []
     assert find_model(alone) is later
+
+
+def test_each_scan_of_a_cohort_is_searched_once_for_all_its_lists(
+    a_list, a_face, tmp_path, monkeypatch
+):
+    """Each list searched each scan anew: a dozen of large ones held Slicer up for half a minute."""
+    others = [shifted_copy(a_face, [0.0, 0.0, 0.5 * step], f"Scan {step}") for step in (1, 2)]
+    loose = [saved_and_loaded(a_list.node, tmp_path / "list.mrk.json") for _copy in range(3)]
+    searched = []
+    make_surface = surface_snap.world_surface
+    monkeypatch.setattr(
+        surface_snap, "world_surface", lambda node: searched.append(node) or make_surface(node)
+    )
+
+    find_lists(others[1])
+
+    assert [LandmarkList(node).model_node for node in loose] == [a_face] * 3
+    # One of them for whether the lists lie on it at all, then all of them for which is the nearest.
+    assert len(searched) <= 1 + len([a_face, *others])
 
 
 @pytest.mark.parametrize("is_deleted", [True, False])
