@@ -149,5 +149,5 @@ def in_words(error):
     """
     if isinstance(error, ModelGoneError):
         msg = _("The model file {path} is not there. Put it back, or choose another trained model.")
-        return ModelFileError(msg.format(path=error))
+        return ModelFileError(msg.format(path=Path(str(error)).as_posix()))
     return error

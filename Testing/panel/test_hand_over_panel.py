@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import csv
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import numpy as np
 import pytest
@@ -69,9 +69,16 @@ def test_landmarks_are_saved_beside_the_scan(a_reviewed_panel, a_list_on_file, a
 
     click(a_reviewed_panel.ui.saveButton)
 
-    assert str(path) in a_reviewed_panel.ui.handOverLabel.text
+    assert path.as_posix() in a_reviewed_panel.ui.handOverLabel.text
     assert read_landmarks(path).status == a_list_on_file.status
     assert a_list_on_file.node.GetStorageNode().GetFileName() == str(path)
+
+
+def test_path_on_windows_is_told_with_slashes(a_panel):
+    """Where a line may be broken, and as Slicer shows paths."""
+    a_panel.handOverSection._say_written([PureWindowsPath("C:\\Study\\face.mrk.json")])
+
+    assert a_panel.ui.handOverLabel.text == "Written: C:/Study/face.mrk.json"
 
 
 def test_what_was_written_is_no_longer_said_when_the_next_saving_is_given_up(
@@ -167,7 +174,7 @@ def test_scan_that_was_scaled_is_to_be_saved_with_its_list(
     assert slicer.util.saveNode(model, str(a_file), properties={})
     answers.expect("file", path, "Save landmarks")
     click(panel.ui.saveButton)
-    assert panel.ui.handOverLabel.text == f"Written: {path}"
+    assert panel.ui.handOverLabel.text == f"Written: {Path(path).as_posix()}"
 
     click(panel.ui.scaleButton)
     answers.expect("file", path, "Save landmarks")
@@ -178,7 +185,7 @@ def test_scan_that_was_scaled_is_to_be_saved_with_its_list(
     assert slicer.util.saveNode(model, str(a_file), properties={})
     answers.expect("file", path, "Save landmarks")
     click(panel.ui.saveButton)
-    assert panel.ui.handOverLabel.text == f"Written: {path}"
+    assert panel.ui.handOverLabel.text == f"Written: {Path(path).as_posix()}"
     slicer.mrmlScene.Clear(False)
     again = slicer.util.loadModel(str(a_file))
     slicer.util.loadMarkups(path)

@@ -13,6 +13,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
 from palnet.preview import GOOD_MM
+from palnet_panel import wait_while
 from palnet_scenes import N_LANDMARKS
 from PALNetLandmarksLib.list_creation import create_list
 from PALNetLandmarksLib.panel.landmark_table import (
@@ -526,3 +527,31 @@ def test_long_sentence_about_the_review_does_not_widen_the_panel(a_panel):
     label.setText("Moved in another list: " + " ".join(["landmark"] * 50))
 
     assert label.minimumSizeHint.width() < before + 100
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "scanInfoLabel",
+        "trainedModelInfoLabel",
+        "statusLabel",
+        "reviewedLabel",
+        "measurementLabel",
+        "handOverLabel",
+    ],
+)
+def test_path_without_blanks_does_not_widen_the_panel(a_panel, name):
+    """Slicer makes its module panel as wide as the module asks for, at the cost of the views."""
+    panel, label = a_panel.ui.inputSection.parentWidget(), getattr(a_panel.ui, name)
+    a_panel.ui.measurementSection.setProperty("collapsed", False)
+    wait_while(lambda: a_panel.trainedModelSection.is_reading)
+    wait_while(lambda: a_panel.inputSection._inspection.is_running)
+    label.setVisible(True)
+    qt.QApplication.processEvents()
+    before = panel.minimumSizeHint.width()
+
+    label.setText("Written: C:" + r"\folder_of_a_study" * 20)
+    qt.QApplication.processEvents()
+
+    assert panel.minimumSizeHint.width() == before
+    assert label.minimumSizeHint.width() > before

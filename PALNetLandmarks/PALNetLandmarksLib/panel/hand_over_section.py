@@ -124,7 +124,8 @@ class HandOverSection:
         return path
 
     def _say_written(self, paths, remarks=()):
-        written = [_("Written: {path}").format(path=path) for path in paths]
+        # With slashes, as Slicer shows paths; lines are not broken at backslashes.
+        written = [_("Written: {path}").format(path=path.as_posix()) for path in paths]
         self._ui.handOverLabel.setText("\n".join([*written, *remarks]))
 
 
