@@ -555,3 +555,17 @@ def test_path_without_blanks_does_not_widen_the_panel(a_panel, name):
 
     assert panel.minimumSizeHint.width() == before
     assert label.minimumSizeHint.width() > before
+
+
+@pytest.mark.parametrize("name", ["landmarkTable", "measurementTable"])
+def test_keyboard_gets_out_of_a_table(a_panel, name):
+    """The Tab key went from cell to cell, three hundred times."""
+    table = getattr(a_panel.ui, name)
+    a_panel.ui.measurementSection.setProperty("collapsed", False)
+    table.setRowCount(3)
+    qt.QApplication.processEvents()
+    table.setCurrentCell(0, 0)
+
+    QTest.keyClick(table, Qt.Key.Key_Tab)
+
+    assert table.currentColumn() == 0
