@@ -509,6 +509,12 @@ def test_panel_that_is_cleaned_up_leaves_nothing_behind(a_panel, a_list, scene):
     assert scene.GetNumberOfNodesByClass("vtkMRMLModelNode") == 1
 
 
+def test_key_that_is_held_confirms_one_landmark_only(a_panel):
+    repeated = [keys.key.toString() for keys in a_panel._shortcuts.all if keys.autoRepeat]
+
+    assert repeated == ["Alt+Down", "Alt+Up"]
+
+
 def test_filter_and_order_come_back_the_next_time(a_panel):
     a_panel.ui.filterSelector.setCurrentIndex(SHOW_DOUBTFUL)
     a_panel.ui.orderSelector.setCurrentIndex(BY_ERROR)

@@ -18,14 +18,19 @@ class Shortcuts:
     """
 
     def __init__(self, window, review_section):
-        actions = {
+        steps = {
             "Alt+Down": review_section.on_next,
             "Alt+Up": review_section.on_previous,
+        }
+        decisions = {
             "Ctrl+Return": review_section.on_confirm,
             "Ctrl+Backspace": review_section.on_undo,
             "Ctrl+Shift+Backspace": review_section.on_redo,
         }
-        self.all = [_shortcut(window, keys, action) for keys, action in actions.items()]
+        self.all = [_shortcut(window, *each) for each in (*steps.items(), *decisions.items())]
+        for shortcut in self.all[len(steps) :]:
+            # A key that is held would confirm what nobody has looked at.
+            shortcut.setAutoRepeat(False)
 
     def close(self):
         """Give the keys back."""
