@@ -105,8 +105,10 @@ def is_in_place_of(model_node, former):
     middle, former_middle = (low + high) / 2, (former_low + former_high) / 2
     is_inside = ((former_low <= middle) & (middle <= former_high)).all()
     is_round = ((low <= former_middle) & (former_middle <= high)).all()
+    if not (is_inside and is_round):
+        return False  # as of an empty model, which has no size
     size, former_size = np.linalg.norm(high - low), np.linalg.norm(former_high - former_low)
-    return bool(is_inside and is_round and size < _ALIKE * former_size < _ALIKE**2 * size)
+    return bool(size < _ALIKE * former_size < _ALIKE**2 * size)
 
 
 @dataclass(frozen=True, eq=False)

@@ -228,3 +228,17 @@ def test_scan_that_was_left_is_shown_when_it_is_chosen(a_panel, three_scans, sce
     a_panel.ui.scanSelector.setCurrentNode(faces[0])
 
     assert on_view([faces[0], a_panel.ui.landmarksSelector.currentNode()]) == [True, True]
+
+
+def test_scan_without_points_is_turned_to_and_left_without_a_warning(a_panel, a_face, tmp_path):
+    """Slicer makes a model of such a file all the same; its box has no size."""
+    path = tmp_path / "empty.obj"
+    path.write_text("# nothing\n", encoding="ascii")
+    empty = slicer.util.loadModel(str(path))
+
+    a_panel.ui.scanSelector.setCurrentNode(empty)
+    said = a_panel.ui.scanInfoLabel.text
+    a_panel.ui.scanSelector.setCurrentNode(a_face)
+
+    assert "'empty' is empty" in said
+    assert a_face.GetDisplayVisibility()
