@@ -160,7 +160,9 @@ def _box(model_node):
 
 
 def _cameras(scene):
-    return slicer.util.getNodesByClass("vtkMRMLCameraNode", scene)
+    """Give the cameras of the 3D views; any other one is a viewpoint that a user has kept."""
+    nodes = slicer.util.getNodesByClass("vtkMRMLCameraNode", scene)
+    return [node for node in nodes if node.GetLayoutName()]
 
 
 def _aim(node, target, toward, up, distance):

@@ -100,6 +100,7 @@ def test_filters_and_order(a_panel, a_list):
 
 def test_step_confirm_and_progress_by_buttons(a_panel, a_list, scene):
     camera = scene.AddNewNodeByClass("vtkMRMLCameraNode")
+    camera.SetLayoutName("1")
     ui = a_panel.ui
     click(ui.nextButton)
     assert current(a_panel) == 0
@@ -130,6 +131,7 @@ def test_confirm_goes_on_when_the_row_disappears(a_panel, a_list):
 def test_landmark_that_nobody_looked_at_is_not_under_the_buttons(a_panel, a_list, scene):
     """The row of the landmark goes, and the next one would take its place."""
     camera = scene.AddNewNodeByClass("vtkMRMLCameraNode")
+    camera.SetLayoutName("1")
     ui = a_panel.ui
     ui.filterSelector.setCurrentIndex(SHOW_UNREVIEWED)
     a_panel.reviewSection.table.select(4)
@@ -453,6 +455,7 @@ def test_deleted_list_leaves_an_empty_panel(a_panel, a_list, scene):
 
 def test_moved_landmark_is_the_one_the_buttons_are_about(a_panel, a_list, scene):
     camera = scene.AddNewNodeByClass("vtkMRMLCameraNode")
+    camera.SetLayoutName("1")
     a_panel.reviewSection.table.select(2)
     seen_from = camera.GetPosition()
 
@@ -482,6 +485,7 @@ def test_steps_come_back_with_the_list(a_panel, a_list):
 
 def test_clicking_the_same_row_looks_at_it_again(a_panel, a_list, scene):
     camera = scene.AddNewNodeByClass("vtkMRMLCameraNode")
+    camera.SetLayoutName("1")
     a_panel.reviewSection.table.select(2)
     camera.SetFocalPoint(0, 0, 0)
 

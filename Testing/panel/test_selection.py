@@ -168,6 +168,7 @@ def test_cameras_turn_to_a_scan_that_lies_elsewhere_only(
         place.SetMatrixTransformToParent(matrix)
         node.SetAndObserveTransformNodeID(place.GetID())
     camera = scene.AddNewNodeByClass("vtkMRMLCameraNode")
+    camera.SetLayoutName("1")
     look_at_model(faces[1])
     before = camera.GetPosition()
 

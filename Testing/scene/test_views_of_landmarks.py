@@ -24,7 +24,9 @@ MISSING = N_LANDMARKS - 1
 
 @pytest.fixture
 def a_camera(scene):
-    return scene.AddNewNodeByClass("vtkMRMLCameraNode")
+    camera = scene.AddNewNodeByClass("vtkMRMLCameraNode")
+    camera.SetLayoutName("1")  # as Slicer does once a view looks through it
+    return camera
 
 
 def spheres(halo):
@@ -150,6 +152,18 @@ def test_halo_follows_transform_and_visibility_of_its_list(a_list, scene):
     a_list.node.GetDisplayNode().SetVisibility(False)
     assert not halo.node.GetDisplayNode().GetVisibility()
     halo.remove()
+
+
+def test_camera_that_is_in_no_view_stays(a_list, a_face, a_camera, scene):
+    """A viewpoint that a user has kept in the module Cameras was lost with the next click."""
+    kept = scene.AddNewNodeByClass("vtkMRMLCameraNode", "Kept viewpoint")
+    before = kept.GetPosition(), kept.GetFocalPoint(), kept.GetViewUp()
+
+    look_at_model(a_face)
+    look_at_face(a_list)
+    look_at(a_list, 3)
+
+    assert (kept.GetPosition(), kept.GetFocalPoint(), kept.GetViewUp()) == before
 
 
 def test_missing_landmark_turns_no_camera(a_list, a_camera):
