@@ -71,9 +71,14 @@ class Halo:
         sizes = [radius / landmarks.mm_per_unit for _index, radius, _color in spheres]
         colors = [color for _index, _radius, color in spheres]
         self.node.SetAndObservePolyData(_spheres(centers, sizes, colors))
-        display = self._landmarks.node.GetDisplayNode()
-        is_list_visible = display is None or bool(display.GetVisibility())
-        self.node.GetDisplayNode().SetVisibility(visible and is_list_visible)
+        self._show_as_the_list(visible)
+
+    def _show_as_the_list(self, visible):
+        """Show the spheres in the views that show the list; a user may have chosen some of them."""
+        of_list, own = self._landmarks.node.GetDisplayNode(), self.node.GetDisplayNode()
+        if of_list is not None:
+            own.SetViewNodeIDs(of_list.GetViewNodeIDs())
+        own.SetVisibility(visible and (of_list is None or bool(of_list.GetVisibility())))
 
     def _on_moved(self, *_args):
         """Follow the list: its transform and whether it is shown."""

@@ -154,6 +154,20 @@ def test_halo_follows_transform_and_visibility_of_its_list(a_list, scene):
     halo.remove()
 
 
+def test_halo_is_in_the_views_of_its_list_only(a_list):
+    """As of two scans in a view each: the spheres of the one hung over the other."""
+    halo, display = Halo(a_list), a_list.node.GetDisplayNode()
+    halo.update(np.zeros(N_LANDMARKS, dtype=bool))
+
+    display.AddViewNodeID("vtkMRMLViewNode2")
+    chosen = halo.node.GetDisplayNode().GetViewNodeIDs()
+    display.RemoveAllViewNodeIDs()
+
+    assert chosen == ("vtkMRMLViewNode2",)
+    assert halo.node.GetDisplayNode().GetViewNodeIDs() == ()
+    halo.remove()
+
+
 def test_camera_that_is_in_no_view_stays(a_list, a_face, a_camera, scene):
     """A viewpoint that a user has kept in the module Cameras was lost with the next click."""
     kept = scene.AddNewNodeByClass("vtkMRMLCameraNode", "Kept viewpoint")
