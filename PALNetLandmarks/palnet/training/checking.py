@@ -148,7 +148,7 @@ def check_data_set(data: DataSet) -> CheckReport:
         if checked is not None:
             loaded.append((scan, checked))
     odd = {problem.specimen for problem in problems if problem.kind in UNIT_UNKNOWN}
-    problems += [*_count(loaded, data.scheme), *_find_copies(loaded, odd)]
+    problems += [*_count(loaded, data.scheme), *_find_copies(loaded, data.scheme, odd)]
     for compare in (_compare_shapes, _compare_frames):
         spoilt = {problem.specimen for problem in problems if problem.kind in PLACE_UNKNOWN}
         problems += compare(
@@ -202,10 +202,11 @@ def _count(loaded: Loaded, scheme: Scheme) -> Iterator[Problem]:
         yield Problem("mixed_units", "", text)
 
 
-def _find_copies(loaded: Loaded, odd: Collection[str]) -> Iterator[Problem]:
+def _find_copies(loaded: Loaded, scheme: Scheme, odd: Collection[str]) -> Iterator[Problem]:
     """Find scans of different people that are one: they would be trained on and tested.
 
-    Landmarks of odd places are not compared: in a wrong unit those of all people are alike.
+    A mirrored copy, made to have more scans, is one as well. Landmarks of odd places are not
+    compared: in a wrong unit those of all people are alike.
     """
     by_mesh: dict[str, list[AnnotatedScan]] = defaultdict(list)
     for scan, checked in loaded:
@@ -221,22 +222,32 @@ def _find_copies(loaded: Loaded, odd: Collection[str]) -> Iterator[Problem]:
     left_out = copied | set(odd)
     rest = [(scan, each) for scan, each in loaded if scan.specimen not in left_out]
     # Distances between landmarks do not change with the place of a copy.
-    distances = np.array([_pair_distances(checked) for _, checked in rest])
+    positions = [checked.landmarks.positions_mm for _, checked in rest]
+    distances = [_pair_distances(each) for each in positions]
+    mirrored = [_pair_distances(each[scheme.mirror]) for each in positions]
     for row, (scan, _) in enumerate(rest):
-        for other in range(row):
-            both = np.isfinite(distances[row] - distances[other])
-            is_same = both.sum() >= MIN_TO_FIT and (
-                np.abs(distances[row] - distances[other])[both].max() < SAME_MM
-            )
-            if is_same and scan.person != rest[other][0].person:
-                text = f"its landmarks are those of {rest[other][0].specimen}, moved at most."
-                yield Problem("same_landmarks", scan.specimen, text)
+        for other, (earlier, _) in enumerate(rest[:row]):
+            if scan.person == earlier.person:
+                continue
+            if _are_same(distances[row], distances[other]):
+                text = f"its landmarks are those of {earlier.specimen}, moved at most."
+            elif _are_same(mirrored[row], distances[other]):
+                text = f"its landmarks are those of {earlier.specimen}, mirrored."
+            else:
+                continue
+            yield Problem("same_landmarks", scan.specimen, text)
 
 
-def _pair_distances(checked: CheckedScan) -> NDArray[np.float64]:
-    positions = checked.landmarks.positions_mm
-    rows, columns = np.triu_indices(len(positions), k=1)
-    return np.asarray(np.linalg.norm(positions[rows] - positions[columns], axis=1))
+def _are_same(distances: NDArray[np.float64], others: NDArray[np.float64]) -> bool:
+    """Whether distances between landmarks are the same as far as both are known."""
+    apart = np.abs(distances - others)
+    both = np.isfinite(apart)
+    return bool(both.sum() >= MIN_TO_FIT and apart[both].max() < SAME_MM)
+
+
+def _pair_distances(positions_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+    rows, columns = np.triu_indices(len(positions_mm), k=1)
+    return np.asarray(np.linalg.norm(positions_mm[rows] - positions_mm[columns], axis=1))
 
 
 def _compare_frames(loaded: Loaded, _scheme: Scheme) -> Iterator[Problem]:

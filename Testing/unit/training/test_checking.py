@@ -103,6 +103,14 @@ def copy_moved(folder):
     write_toy_scan(folder, "p2", replace(mesh, points=points), np.add(positions, [5, 0, 0]))
 
 
+def copy_mirrored(folder):
+    """A copy for more scans to train on, with the labels of left and right as they have to be."""
+    mesh, positions = toy_person(3)
+    points = mesh.points * [-1, 1, 1]
+    mirrored = (positions * [-1, 1, 1])[toy_scheme().mirror]
+    write_toy_scan(folder, "p2", Mesh(points, mesh.triangles[:, ::-1]), mirrored)
+
+
 def copy_mesh(folder):
     mesh, positions = toy_person(3)
     write_toy_scan(folder, "p2", mesh, positions)
@@ -191,7 +199,7 @@ SPOILERS = {
         lambda f: rewrite(f, move=lambda p: p[[12, 3, 7, 0, 9, 1, 10, 2, 5, 11, 4, 8, 6]])
     ],
     "same_mesh": [copy_mesh],
-    "same_landmarks": [copy_moved],
+    "same_landmarks": [copy_moved, copy_mirrored],
     "some_matrices": [lambda f: (f / "p2.transformation_matrix.npy").unlink()],
     "registration": [lambda f: save_matrix(f, FAR)],
     "never_placed": [lambda f: each_moved(f, "gn", NAN, [f"p{k}" for k in range(N_PEOPLE)])],
