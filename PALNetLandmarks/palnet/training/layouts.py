@@ -247,9 +247,11 @@ def _read_plain(files: list[Path], scheme: Scheme) -> Found:
         sets, more = _read_file(path, scheme)
         problems += more
         for landmarks in sets:
-            is_beside = len(sets) == 1 and (path.parent, stem) in stems
-            name = stem if is_beside else landmarks.specimen
-            found[printable_name(name)].append((path, landmarks))
+            specimen = printable_name(landmarks.specimen)
+            # A file may be renamed after its mesh, and still say the name that both had before.
+            is_renamed = (path.parent, stem) in stems or (stem in names and specimen not in names)
+            name = stem if len(sets) == 1 and is_renamed else specimen
+            found[name].append((path, landmarks))
     scans, more = _match(meshes, found, {p.specimen for p in problems if p.kind == "bad_landmarks"})
     return scans, problems + more
 

@@ -545,6 +545,37 @@ def test_plain_landmarks_beside_a_mesh_are_of_it_however_accents_are_written(tmp
         assert kinds == set()
 
 
+@pytest.mark.parametrize("ending", ["mrk.json", "csv"])
+def test_plain_landmarks_in_another_folder_are_of_the_mesh_of_their_files_name(tmp_path, ending):
+    """Renamed with their meshes, the files said the former names, and no mesh was theirs."""
+    scheme = scheme_file(tmp_path)
+    for number, name in enumerate(("P01", "P02")):
+        mesh, positions = toy_person(number)
+        write_ply(mesh, tmp_path / "study" / "scans" / f"{name}.ply")
+        landmarks = toy_landmarks(positions, f"patient {number}")
+        write_landmarks(landmarks, tmp_path / "study" / "labels" / f"{name}.{ending}")
+
+    data = read_data_set(tmp_path / "study", scheme)
+
+    assert [scan.specimen for scan in data.scans] == ["P01", "P02"]
+    assert data.problems == ()
+    np.testing.assert_allclose(
+        positions_of(data.scans[1], data.scheme), toy_person(1)[1], atol=1e-4
+    )
+
+
+def test_plain_landmarks_in_another_folder_stay_those_of_the_mesh_that_they_name(tmp_path):
+    scheme = scheme_file(tmp_path)
+    for number, name in enumerate(("anna", "all")):
+        write_ply(toy_person(number)[0], tmp_path / "study" / "scans" / f"{name}.ply")
+    landmarks = toy_landmarks(toy_person(0)[1], "anna")
+    write_landmarks(landmarks, tmp_path / "study" / "labels" / "all.csv")
+
+    data = read_data_set(tmp_path / "study", scheme)
+
+    assert [scan.specimen for scan in data.scans] == ["anna"]
+
+
 @pytest.mark.parametrize("place", [".ipynb_checkpoints", ".cache/deep"])
 def test_copy_of_a_scan_in_a_hidden_folder_takes_none_away(tmp_path, place):
     write_plain_scans(tmp_path, ["a", "b"])
