@@ -41,6 +41,12 @@ logger = logging.getLogger(__name__)
 
 # A data set with matrices has a frame of its own: where the face lies in it, so many scans tell.
 MIN_FRAME_SCANS, MAX_FRAME_SCANS = 3, 30
+# Whose errors a card tells: that network saw the people whom the others were tested on.
+TESTED = "mean error of each landmark on people who neither trained nor validated"
+TESTED_IN_FOLDS = (
+    "mean error of each landmark of the networks of the folds, each on people who neither trained "
+    "nor validated it; this network was trained on these people as well"
+)
 
 
 def expected_errors(errors_mm: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -120,7 +126,8 @@ class ModelExporter:
         try:
             errors_mm = self._test(fold, place, pairs)
             self._errors.append(errors_mm)
-            self._write(place / "model.npz", place / "network.pt", fold, errors_mm, [result])
+            tested = errors_mm, TESTED
+            self._write(place / "model.npz", place / "network.pt", fold, tested, [result])
         except TrainingError as err:  # the figures of the cross-validation stand without it
             logger.warning("%s: no model file: %s", place.name, err)
 
@@ -142,7 +149,8 @@ class ModelExporter:
             If a detection takes none of the tested scans.
         """
         errors_mm = np.concatenate([*self._errors, np.zeros((0, len(self.data.scheme)))])
-        self._write(place.parent / "model.npz", place / "network.pt", fold, errors_mm, results)
+        tested = errors_mm, TESTED_IN_FOLDS
+        self._write(place.parent / "model.npz", place / "network.pt", fold, tested, results)
 
     def _test(self, fold: Fold, place: Path, pairs: Sequence[Pair]) -> NDArray[np.float64]:
         """Errors of a detection on the tested scans, (n_tested, n_landmarks); NaN where none is."""
@@ -164,17 +172,18 @@ class ModelExporter:
         path: Path,
         network: Path,
         fold: Fold,
-        errors_mm: NDArray[np.float64],
+        tested: tuple[NDArray[np.float64], str],
         results: Sequence[Mapping[str, Any]],
     ) -> None:
-        """Write a model file, unless it is there."""
+        """Write a model file, unless it is there; with the errors expected and whose they are."""
         if path.exists():
             return
+        errors_mm, what = tested
         expected = expected_errors(errors_mm)
         n_without = int(np.isnan(errors_mm).all(axis=1).sum())
         metadata = self._card(fold) | {
             "expected_errors": {
-                "what": "mean error of each landmark on people who neither trained nor validated",
+                "what": what,
                 "scans": len(errors_mm) - n_without,
                 "scans_refused": n_without,
                 "mean_mm": round(float(np.nanmean(errors_mm)), 3),

@@ -184,6 +184,9 @@ def test_model_of_everybody_expects_the_errors_of_all_folds(a_run):
         assert found[code] == pytest.approx(error, abs=6e-4), code
     card = model.metadata
     assert card["expected_errors"]["scans"] == N_SCANS
+    assert "this network was trained on these people" in card["expected_errors"]["what"]
+    of_fold = read_model(a_run / "run" / "fold1" / "model.npz").metadata["expected_errors"]["what"]
+    assert of_fold.endswith("on people who neither trained nor validated")
     assert sum(card["data"]["scans"].values()) == N_SCANS
     assert [row["fold"] for row in card["folds"]] == ["1", "2", "all"]
     members = json.loads((a_run / "run" / "all" / "recipe.json").read_text("utf-8"))
