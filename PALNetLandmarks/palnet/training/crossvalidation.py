@@ -144,8 +144,10 @@ def cross_validate(
     people = [scan.aligned.person for scan in scans]
     seed, share = protocol.seed, protocol.cohort.validation_share
     folds = split_people(people, protocol.n_folds, seed, share, method.least_validation)
-    for fold in folds:  # before hours are spent on the first: can the last be trained?
-        method.check([scans[row] for row in fold.train])
+    everybody = split_for_training(people, seed, share, method.least_validation)
+    # Before hours are spent on the first: can the last be trained?
+    for fold in (*folds, everybody) if train_all else folds:
+        method.check(_part(scans, fold))
     results: list[FoldResult] = []
     pairs: list[Pair] = []
     baseline: list[Pair] = []
@@ -163,7 +165,6 @@ def cross_validate(
     results.append(_pool(results, pairs, baseline))
     on_first(partial(_report, folder, pairs, data.scheme, protocol, results))
     if train_all:
-        everybody = split_for_training(people, seed, share, method.least_validation)
         _train_fold(scans, everybody, method, folder / "all", around)
         rows = [asdict(result) for result in results]
         on_first(partial(exporter.export_all, everybody, folder / "all", rows))
@@ -214,12 +215,17 @@ def choose_scans(
     return [scan for scan in scans if scan.aligned.specimen not in set(outliers)]
 
 
+def _part(scans: Sequence[PreparedScan], fold: Fold) -> Parts:
+    """The scans of each part of a fold."""
+    rows = {"train": fold.train, "validation": fold.validation, "test": fold.test}
+    return {part: [scans[row] for row in rows[part]] for part in rows}
+
+
 def _train_fold(
     scans: Sequence[PreparedScan], fold: Fold, method: FoldMethod, place: Path, around: Around
 ) -> None:
     """Train on one part until another says to stop, and keep the network; done once."""
-    rows = {"train": fold.train, "validation": fold.validation, "test": fold.test}
-    parts = {part: [scans[row] for row in rows[part]] for part in rows}
+    parts = _part(scans, fold)
     if not on_first(partial(_begin_fold, scans, parts, method, place)):
         return
     with around(place):

@@ -85,8 +85,8 @@ class FoldMethod(Protocol):
     def digest(self) -> str:
         """Hash of what it was made from beside the prepared scans; empty if nothing."""
 
-    def check(self, train: Sequence[PreparedScan]) -> None:
-        """Raise `TrainingError` if nothing can be trained on these scans."""
+    def check(self, parts: Parts) -> None:
+        """Raise `TrainingError` if nothing can be trained on these scans, or say when to stop."""
 
     def is_trained(self, place: Path) -> bool:
         """Whether the folder of a fold has what `predict` needs."""
@@ -143,8 +143,8 @@ class _PaperMethod:
     least_validation: int = 1
     digest: str = ""
 
-    def check(self, train: Sequence[PreparedScan]) -> None:
-        mean_landmarks([scan.aligned for scan in train], self.scheme.codes)
+    def check(self, parts: Parts) -> None:
+        mean_landmarks([scan.aligned for scan in parts["train"]], self.scheme.codes)
 
     @property
     def baseline(self) -> str:
@@ -202,9 +202,13 @@ class _TuningMethod:
         text = "".join(face.digest for face in self.faces.values())
         return hashlib.sha256(f"{self.base.sha256} {text}".encode()).hexdigest()
 
-    def check(self, train: Sequence[PreparedScan]) -> None:
+    def check(self, parts: Parts) -> None:
+        for part in ("train", "validation"):
+            self._find(parts[part])
         if self.is_scratch:
-            mean_landmarks([scan.aligned for scan in train], self.scheme.codes)
+            aligned = [scan.aligned for scan in parts["train"]]
+            taught = [scan for scan in aligned if scan.specimen in self.faces]
+            mean_landmarks(taught, self.scheme.codes)
 
     @property
     def baseline(self) -> str:

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from palnet.errors import UsageError
+from palnet.errors import ScanRefusedError, TrainingError, UsageError
 from palnet.exchange import read_landmarks
 from palnet.face.similarity import similarity_scale
 from palnet.model import read_model, write_model
@@ -21,10 +21,11 @@ from palnet.training import methods
 from palnet.training.choosing import place_landmarks
 from palnet.training.crossvalidation import cross_validate
 from palnet.training.faces import prepare_faces
-from palnet.training.folds import split_people
+from palnet.training.folds import split_for_training, split_people
 from palnet.training.layouts import read_data_set
+from palnet.training.methods import MIN_VALIDATION_PEOPLE
 from palnet.training.protocol import CohortPart, TuningPart, TuningProtocol, read_protocol
-from toy_cohort import write_toy_cohort
+from toy_cohort import toy_person, write_toy_cohort, write_toy_scan
 from toy_head import toy_scheme
 from toy_tuning import find_toy_face, write_toy_model
 
@@ -156,6 +157,62 @@ def test_other_scheme_starts_from_learned_places(a_data_set, the_models, tmp_pat
     model = read_model(tmp_path / "fold1" / "model.npz")
     assert model.scheme.codes == toy_scheme().codes
     assert len(model.atlas.landmark_mean_mm) == len(toy_scheme())
+
+
+def without_faces(names):
+    """Find the faces of the toys but for some scans."""
+
+    def find(surface, *arguments, **options):
+        if surface.name in names:
+            raise ScanRefusedError(f"{surface.name}: no face.")  # noqa: EM102
+        return find_toy_face(surface, *arguments, **options)
+
+    return find
+
+
+@pytest.mark.parametrize(
+    ("part", "start"),
+    [("train", "scratch"), ("validation", "scratch"), ("validation", "model"),
+     ("everybody", "scratch")],
+)  # fmt: skip
+def test_fold_whose_faces_are_not_found_stops_before_any_training(
+    part, start, a_data_set, the_models, tmp_path, monkeypatch
+):
+    """Of the last one to be trained; the others would have been for hours."""
+    protocol = PROTOCOL
+    if start == "model":
+        protocol = replace(PROTOCOL, start=str(the_models[0]), layers="head")
+    people = [scan.person for scan in a_data_set.scans]
+    least = MIN_VALIDATION_PEOPLE if start == "model" else 1
+    fold = split_people(people, 2, 42, 0.2, least)[1]
+    if part == "everybody":
+        fold, part = split_for_training(people, 42, 0.2), "validation"
+    names = [people[row] for row in getattr(fold, part)]
+    monkeypatch.setattr(faces_module, "find_face", without_faces(names))
+
+    with pytest.raises(TrainingError, match=f"no face was found on any of {names[0]}"):
+        cross_validate(a_data_set, protocol, tmp_path, train_all=True)
+
+    assert not (tmp_path / "fold1").exists()
+
+
+def test_landmark_that_only_scans_without_a_face_have_stops_before_any_training(
+    a_data_set, the_models, tmp_path, monkeypatch
+):
+    code, people = "gn", [scan.person for scan in a_data_set.scans]
+    train = split_people(people, 2, 42, 0.2)[1].train
+    alone = people[train[0]]
+    write_toy_cohort(tmp_path / "scans", N_SCANS)
+    for row in train[1:]:
+        mesh, positions = toy_person(int(people[row][1:]))
+        positions[toy_scheme().index_of(code)] = np.nan
+        write_toy_scan(tmp_path / "scans", people[row], mesh, positions)
+    monkeypatch.setattr(faces_module, "find_face", without_faces([alone]))
+
+    with pytest.raises(TrainingError, match=f"has landmark {code}"):
+        cross_validate(read_data_set(tmp_path / "scans", toy_scheme()), PROTOCOL, tmp_path / "run")
+
+    assert not (tmp_path / "run" / "fold1").exists()
 
 
 def test_fine_tuning_folds_of_another_scheme_are_refused(a_data_set, the_models, tmp_path):
