@@ -32,6 +32,8 @@ __all__ = [
     "MIN_CALIBRATION_PEOPLE",
     "Choice",
     "choose_weights",
+    "describe_choice",
+    "describe_people",
     "is_sure_gain",
     "measure_error_mm",
     "place_landmarks",
@@ -120,6 +122,50 @@ def choose_weights(
     before_mm, after_mm = measure_error_mm(before), measure_error_mm(after)
     is_better = after_mm < before_mm and is_sure_gain(gains)
     return Choice(before, after, before_mm, after_mm, is_better)
+
+
+def describe_choice(choice: Choice) -> dict[str, Any]:
+    """Say for the metadata of a model which weights it holds, and what the others were like.
+
+    Parameters
+    ----------
+    choice : Choice
+        The result against its start.
+
+    Returns
+    -------
+    dict
+        JSON-ready.
+    """
+    return {
+        "kept": "the result" if choice.is_better else "the start: nothing was surely better",
+        "before_mm": round(choice.before_mm, 3),
+        "after_mm": round(choice.after_mm, 3),
+    }
+
+
+def describe_people(
+    train: Sequence[AnnotatedFace], validation: Sequence[AnnotatedFace]
+) -> dict[str, Any]:
+    """Count for the metadata of a model who made it; nobody by name.
+
+    Parameters
+    ----------
+    train, validation : sequence of AnnotatedFace
+        Different people.
+
+    Returns
+    -------
+    dict
+        JSON-ready.
+    """
+    n_train, n_validation = (len({face.person for face in part}) for part in (train, validation))
+    return {
+        "scans": len(train) + len(validation),
+        "people": n_train + n_validation,
+        "people_train": n_train,
+        "people_validation": n_validation,
+    }
 
 
 def measure_error_mm(pairs: Sequence[Pair]) -> float:

@@ -14,6 +14,8 @@ from palnet.errors import UsageError
 from palnet.model import read_model
 from palnet.training.choosing import (
     MIN_CALIBRATION_PEOPLE,
+    describe_choice,
+    describe_people,
     refit_calibration,
     write_tuned_model,
 )
@@ -181,20 +183,14 @@ def _describe_result(
     choice: Choice,
 ) -> dict[str, Any]:
     """What the model file says of the training; no scan, person or folder by name."""
-    train, validation = parts
-    people = [len({face.person for face in part}) for part in (train, validation)]
-    refitted = choice.is_better and people[1] >= MIN_CALIBRATION_PEOPLE
+    people = describe_people(*parts)
+    refitted = choice.is_better and people["people_validation"] >= MIN_CALIBRATION_PEOPLE
     return {
         "layers": protocol.layers,
         "recipe": describe_recipe(protocol, base),
-        "scans": len(train) + len(validation),
-        "scans_sha256": _digest([*train, *validation]),
-        "people": sum(people),
-        "people_train": people[0],
-        "people_validation": people[1],
-        "kept": "the result" if choice.is_better else "the start: nothing was surely better",
-        "before_mm": round(choice.before_mm, 3),
-        "after_mm": round(choice.after_mm, 3),
+        **people,
+        "scans_sha256": _digest([*parts[0], *parts[1]]),
+        **describe_choice(choice),
         "expected_errors": "fitted to the validation people" if refitted else "of the base model",
     }
 

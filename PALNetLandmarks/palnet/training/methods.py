@@ -18,7 +18,12 @@ from palnet.face.similarity import apply_similarity, invert_similarity
 from palnet.model import read_model
 from palnet.training import protocol as protocols
 from palnet.training.carrying import carry_landmarks
-from palnet.training.choosing import refit_calibration, write_tuned_model
+from palnet.training.choosing import (
+    describe_choice,
+    describe_people,
+    refit_calibration,
+    write_tuned_model,
+)
 from palnet.training.cohort import finish_landmarks, gather_sorted_patches, mean_landmarks
 from palnet.training.exporting import ModelExporter
 from palnet.training.faces import gather_training_patches, has_atlas_scheme, prepare_faces
@@ -219,22 +224,26 @@ class _TuningMethod:
 
     def train(self, parts: Parts, place: Path) -> None:
         train, validation = (self._find(parts[part]) for part in ("train", "validation"))
+        about = {"recipe": describe_recipe(self.protocol, self.base)}
+        about |= describe_people(train, validation)
         if self.is_scratch:
             atlas, weights = self._train(train, validation, place)
         else:
             atlas = self.base.atlas
-            weights = tune_model(train, validation, self.base, self.protocol, place)[0]
-        on_first(partial(self._write, place / "model.npz", atlas, weights, (train, validation)))
+            weights, choice = tune_model(train, validation, self.base, self.protocol, place)
+            about |= describe_choice(choice)
+        path = place / "model.npz"
+        on_first(partial(self._write, path, atlas, weights, validation, about))
 
     def _write(
         self,
         path: Path,
         atlas: FaceAtlas,
         weights: Weights,
-        parts: tuple[list[AnnotatedFace], list[AnnotatedFace]],
+        validation: list[AnnotatedFace],
+        about: dict[str, Any],
     ) -> None:
         """Write the model of a fold."""
-        train, validation = parts
         # The atlas that is fitted is the base's here too.
         misfit_power = self.base.calibration.misfit_power
         plain = Calibration(
@@ -248,7 +257,7 @@ class _TuningMethod:
             atlas=atlas,
             weights=weights,
             calibration=refit_calibration(validation, weights, atlas, known),
-            about={"recipe": describe_recipe(self.protocol, self.base), "scans": len(train)},
+            about=about,
         )
 
     def predict(self, tested: Sequence[PreparedScan], place: Path) -> tuple[Landmarks, Landmarks]:

@@ -325,6 +325,18 @@ def test_command_tells_before_and_after_and_tests_folds(
     faces, _ = prepare_faces(
         read_data_set(a_cohort, toy_scheme()), base, output / "folds" / "faces"
     )
+    # A card says whether a fold's file is its start, and how many made it.
+    for row in folds[:-1]:
+        model = read_model(output / "folds" / f"fold{row['fold']}" / "model.npz")
+        is_start = all(
+            np.array_equal(base.network("landmarks")[name], weight)
+            for name, weight in model.network("landmarks").items()
+        )
+        assert model.metadata["kept"].startswith("the start" if is_start else "the result")
+        assert (model.metadata["after_mm"] < model.metadata["before_mm"]) or is_start
+        assert model.metadata["scans"] == int(row["n_train"]) + int(row["n_validation"])
+        n_people = model.metadata["people_train"] + model.metadata["people_validation"]
+        assert n_people == model.metadata["people"] < N_PEOPLE - 1
     pairs = place_landmarks(faces, base.network("landmarks"), base.atlas)
     assert float(folds[-1]["baseline_mm"]) == pytest.approx(measure_error_mm(pairs), abs=1e-3)
 
