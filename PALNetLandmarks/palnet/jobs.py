@@ -31,6 +31,8 @@ __all__ = [
 
 # Folders whose names a scan's may take on.
 MAX_DEPTH = 3
+# So many scans that would write the same files are named of each.
+_MOST_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,18 +191,23 @@ def plan_jobs(scans: Sequence[Path], options: BatchOptions) -> list[ScanJob]:
         still write the same files have an obstacle, all of them.
     """
     names = [scan.stem for scan in scans]
-    writers = _writers(scans, names, options)
+    # Nothing is written for a folder that cannot be listed.
+    targets = [
+        set() if scan.is_dir() else _targets(scan, name, options)
+        for scan, name in zip(scans, names, strict=True)
+    ]
+    writers = _writers(scans, targets)
     for depth in range(1, MAX_DEPTH + 1):
-        names = [
-            name_with_folders(scan, depth) if _is_shared(scan, name, options, writers) else name
-            for scan, name in zip(scans, names, strict=True)
-        ]
-        writers = _writers(scans, names, options)
+        for row, scan in enumerate(scans):
+            if any(len(writers[file]) > 1 for file in targets[row]):
+                names[row] = name_with_folders(scan, depth)
+                targets[row] = _targets(scan, names[row], options)
+        writers = _writers(scans, targets)
     # Files beside their scans may share a name; people in one table may not.
     specimens = names if options.output else tell_apart(scans, [scan.stem for scan in scans])
     return [
-        _plan_job(scan, name, specimen, writers, options)
-        for scan, name, specimen in zip(scans, names, specimens, strict=True)
+        _plan_job(scan, name, specimen, _others(scan, files, writers), options)
+        for scan, name, specimen, files in zip(scans, names, specimens, targets, strict=True)
     ]
 
 
@@ -299,35 +306,29 @@ def _targets(scan: Path, name: str, options: BatchOptions) -> set[str]:
 
     Many file systems take Face and face for one name, and accents are written in two ways.
     """
-    if scan.is_dir():
-        return set()  # one that cannot be listed, for which nothing is written
     landmark_files, record, _ = _files_of(scan, name, options)
     return {printable_name(str(path)).casefold() for path in (*landmark_files, record)}
 
 
-def _writers(
-    scans: Sequence[Path], names: Sequence[str], options: BatchOptions
-) -> dict[str, list[Path]]:
+def _writers(scans: Sequence[Path], targets: Sequence[set[str]]) -> dict[str, list[Path]]:
     """Gather the scans that would write each file."""
     writers: dict[str, list[Path]] = defaultdict(list)
-    for scan, name in zip(scans, names, strict=True):
-        for file in _targets(scan, name, options):
+    for scan, files in zip(scans, targets, strict=True):
+        for file in files:
             writers[file].append(scan)
     return writers
 
 
-def _is_shared(
-    scan: Path, name: str, options: BatchOptions, writers: dict[str, list[Path]]
-) -> bool:
-    """Whether another scan would write one of the files."""
-    return any(len(writers[file]) > 1 for file in _targets(scan, name, options))
+def _others(scan: Path, files: set[str], writers: dict[str, list[Path]]) -> list[Path]:
+    """Some of the scans that would write one of the files; of thousands nobody reads all."""
+    most = _MOST_NAMED + 2  # the scan itself, and one that tells that there are more
+    return sorted({other for file in files for other in writers[file][:most]} - {scan})
 
 
 def _plan_job(
-    scan: Path, name: str, specimen: str, writers: dict[str, list[Path]], options: BatchOptions
+    scan: Path, name: str, specimen: str, others: list[Path], options: BatchOptions
 ) -> ScanJob:
     landmark_files, record, preview = _files_of(scan, name, options)
-    others = {other for file in _targets(scan, name, options) for other in writers[file]} - {scan}
     return ScanJob(
         scan=scan,
         specimen=printable_name(specimen),
@@ -335,7 +336,7 @@ def _plan_job(
         record_file=record,
         preview_file=preview,
         options=options,
-        obstacle=_obstacle(landmark_files, sorted(others), options),
+        obstacle=_obstacle(landmark_files, others, options),
     )
 
 
@@ -344,7 +345,8 @@ def _obstacle(landmark_files: list[Path], others: list[Path], options: BatchOpti
     from palnet.exchange import find_format
 
     if others:
-        names = ", ".join(map(str, others))
+        names = ", ".join(map(str, others[:_MOST_NAMED]))
+        names += " and others" if len(others) > _MOST_NAMED else ""
         remedy = "Rename one, or run them one by one, each into a folder of its own."
         return f"would write the same files as {names}. {remedy}"
     for file, form in zip(landmark_files, options.formats, strict=True):

@@ -52,6 +52,31 @@ def test_plan_jobs_same_names_in_one_folder_are_both_refused(a_head_file, tmp_pa
     assert not (tmp_path / "out").exists()
 
 
+def test_plan_jobs_names_few_of_many_scans_that_would_write_the_same_files(tmp_path):
+    """Of 5,000 that each named all others the texts alone took 2 GB."""
+    scans = [tmp_path / f"{number}" / "a" / "b" / "c" / "face.ply" for number in range(9)]
+
+    jobs = plan_jobs(scans, BatchOptions(output=tmp_path / "out"))
+    three = plan_jobs(scans[:4], BatchOptions(output=tmp_path / "out"))[0].obstacle
+
+    assert [job.obstacle.count("face.ply") for job in jobs] == [3] * 9
+    assert all("face.ply and others. Rename one" in job.obstacle for job in jobs)
+    assert three.startswith(f"would write the same files as {scans[1]}, {scans[2]}, {scans[3]}. ")
+
+
+def test_plan_jobs_looks_at_each_scan_on_the_disk_once(tmp_path, monkeypatch):
+    """A network drive takes milliseconds to say what a path is."""
+    scans = [tmp_path / name / "face.ply" for name in ("anna", "bo")]
+    looked_at = []
+    is_dir = Path.is_dir
+    monkeypatch.setattr(Path, "is_dir", lambda path: looked_at.append(path) or is_dir(path))
+
+    jobs = plan_jobs(scans, BatchOptions(output=tmp_path / "out"))
+
+    assert [job.specimen for job in jobs] == ["anna_face", "bo_face"]
+    assert sorted(looked_at) == scans
+
+
 def test_plan_jobs_one_folder_a_subject_gives_specimens_the_folder_s_name(a_head_file, tmp_path):
     for subject in ("1", "2"):
         (tmp_path / "cohort" / subject).mkdir(parents=True)
