@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from palnet._files import is_hidden, is_too_long
+from palnet._files import is_hidden
 from palnet.errors import UsageError
 from palnet.landmarks import printable_name
 
@@ -132,7 +133,7 @@ def find_scans(paths: Iterable[str | os.PathLike[str]], *, recursive: bool = Fal
     scans: dict[Path, None] = {}
     for path in map(Path, paths):
         found = [path]
-        if path.is_dir():
+        if _is_folder(path):
             entries, locked = _entries_below(path) if recursive else (path.iterdir(), [])
             found = [entry for entry in entries if _is_scan(entry, MESH_SUFFIXES, path)]
             found = sorted(found + locked)
@@ -193,7 +194,7 @@ def plan_jobs(scans: Sequence[Path], options: BatchOptions) -> list[ScanJob]:
     names = [scan.stem for scan in scans]
     # Nothing is written for a folder that cannot be listed.
     targets = [
-        set() if scan.is_dir() else _targets(scan, name, options)
+        set() if _is_folder(scan) else _targets(scan, name, options)
         for scan, name in zip(scans, names, strict=True)
     ]
     writers = _writers(scans, targets)
@@ -280,13 +281,23 @@ def _absolute(path: Path) -> Path:
 def _is_scan(path: Path, suffixes: tuple[str, ...], folder: Path) -> bool:
     """Whether a file of a folder, or of one below it, is a mesh that nobody hid.
 
-    One whose path is too long to be found counts, and so does a link to what is not there, as on
-    a disk that is not connected: that is told when it is to be read.
+    One that the system says nothing of counts, as without rights, on a disk that is not connected
+    or behind too long a path: that is told when it is to be read.
     """
     if path.suffix.lower() not in suffixes or _is_hidden(path, folder):
         return False
-    leads_nowhere = path.is_symlink() and not path.exists()
-    return path.is_file() or leads_nowhere or is_too_long(path)
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return True
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether a path is a folder; one that the system says nothing of is none."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def _files_of(scan: Path, name: str, options: BatchOptions) -> tuple[list[Path], Path, Path | None]:

@@ -5,6 +5,7 @@ import errno
 import os
 import re
 import shutil
+import stat
 import sys
 from functools import partial
 from pathlib import Path
@@ -146,8 +147,15 @@ def test_link_to_a_disk_that_is_not_connected_is_told(tmp_path, monkeypatch):
     """As a test may do it on Windows too, where not everybody can make links."""
     link = tmp_path / "bo.obj"
     link.write_bytes(b"")
-    for name, answer in (("is_symlink", True), ("exists", False), ("is_file", False)):
-        monkeypatch.setattr(Path, name, lambda path, answer=answer: path == link and answer)
+
+    def find_nothing(path, **_):
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory", str(path))
+
+    for name in ("stat", "read_bytes"):
+        monkeypatch.setattr(Path, name, find_nothing)
+    monkeypatch.setattr(Path, "is_dir", lambda path: path == tmp_path)
+    monkeypatch.setattr(Path, "is_symlink", lambda path: path == link)
+    monkeypatch.setattr(Path, "exists", lambda _: False)
     monkeypatch.setattr(Path, "readlink", lambda _: Path("/share/bo.obj"))
 
     (job,) = plan_jobs(find_scans([tmp_path]), BatchOptions(output=tmp_path / "out"))
@@ -156,6 +164,40 @@ def test_link_to_a_disk_that_is_not_connected_is_told(tmp_path, monkeypatch):
     assert re.search(
         r"bo\.obj: is a link to .*bo\.obj, which is not there\. Connect its disk", told
     )
+
+
+@pytest.mark.parametrize("recursive", [False, True])
+@pytest.mark.parametrize(
+    "problem",
+    [
+        PermissionError(errno.EACCES, "Permission denied"),  # a folder of which only names are read
+        OSError(errno.EIO, "Input/output error"),  # a network drive
+    ],
+)
+def test_scan_of_which_the_system_says_nothing_is_told_and_the_others_done(
+    recursive, problem, a_head_file, tmp_path, monkeypatch
+):
+    cohort, lost = tmp_path / "cohort", tmp_path / "cohort" / "lost.obj"
+    cohort.mkdir()
+    for name in ("anna.obj", "lost.obj"):
+        shutil.copy(a_head_file, cohort / name)
+    look, read = Path.stat, Path.read_bytes
+
+    def refuse(step, path, **options):
+        if path == lost:
+            raise problem
+        return step(path, **options)
+
+    monkeypatch.setattr(Path, "stat", lambda path, **options: refuse(look, path, **options))
+    monkeypatch.setattr(Path, "read_bytes", lambda path: refuse(read, path))
+    monkeypatch.setattr(Path, "is_dir", lambda path: stat.S_ISDIR(path.stat().st_mode))
+
+    scans = find_scans([cohort, lost], recursive=recursive)
+    results = [process_fake(job) for job in plan_jobs(scans, BatchOptions(output=tmp_path / "out"))]
+
+    told = [(result.scan.name, result.outcome) for result in results]
+    assert told == [("anna.obj", "done"), ("lost.obj", "unreadable")]
+    assert f"lost.obj: cannot be opened ({problem.strerror}). Check the" in results[1].message
 
 
 def test_find_scans_that_lie_one_folder_below_are_pointed_to(a_folder_of_scans, tmp_path):

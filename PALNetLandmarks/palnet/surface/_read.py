@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,31 +96,35 @@ def read_mesh(path: str | PathLike[str]) -> Mesh:
 
 def _read_bytes(path: Path) -> bytes:
     """Read the whole file, or say why that is impossible."""
-    if path.is_dir():
-        msg = "is a folder, not a mesh file. Name a file in it"
-        if not os.access(path, os.R_OK | os.X_OK):
-            msg = "is a folder that cannot be listed. Check the rights"
-        raise MeshError(msg)
-    if path.is_symlink() and not path.exists():
-        msg = f"is a link to {path.readlink()}, which is not there. Connect its disk, or mend it"
-        raise MeshError(msg)
     try:
         data = path.read_bytes()
     except OSError as err:
-        # Windows says EINVAL of a name that no file there can have, such as one with a question
-        # mark, and of a file as well that a cloud keeps and does not bring.
-        if err.errno == errno.ENOENT or (err.errno == errno.EINVAL and not path.exists()):
-            msg = f"there is no such file. Check the spelling and the folder.{hint_at_length(path)}"
-        else:
-            why = err.strerror or err
-            msg = f"cannot be opened ({why}). Check the rights, and whether a program has it open"
-        raise MeshError(msg) from err
+        raise MeshError(_why_not(path, err)) from err
     if not is_whole_binary_stl(data):
         data = data.removeprefix(BYTE_ORDER_MARK)
     if not data[:4096].strip(NOTHING) and not data.strip(NOTHING):
         msg = f"is empty ({len(data)} bytes). Copy or export it again"
         raise MeshError(msg)
     return data
+
+
+def _why_not(path: Path, err: OSError) -> str:
+    """Say why a file cannot be read."""
+    with suppress(OSError):  # of what lies in a folder that is closed nothing more is known
+        if path.is_dir():
+            if os.access(path, os.R_OK | os.X_OK):
+                return "is a folder, not a mesh file. Name a file in it"
+            return "is a folder that cannot be listed. Check the rights"
+        if path.is_symlink() and not path.exists():
+            link = path.readlink()
+            return f"is a link to {link}, which is not there. Connect its disk, or mend it"
+        # Windows says EINVAL of a name that no file there can have, such as one with a question
+        # mark, and of a file as well that a cloud keeps and does not bring.
+        if err.errno == errno.ENOENT or (err.errno == errno.EINVAL and not path.exists()):
+            hint = hint_at_length(path)
+            return f"there is no such file. Check the spelling and the folder.{hint}"
+    why = err.strerror or err
+    return f"cannot be opened ({why}). Check the rights, and whether a program has it open"
 
 
 def _parse(data: bytes, path: Path) -> ParsedMesh:
