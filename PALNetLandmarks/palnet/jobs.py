@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 from collections import Counter, defaultdict
@@ -134,7 +135,7 @@ def find_scans(paths: Iterable[str | os.PathLike[str]], *, recursive: bool = Fal
     for path in map(Path, paths):
         found = [path]
         if _is_folder(path):
-            entries, locked = _entries_below(path) if recursive else (path.iterdir(), [])
+            entries, locked = _entries_below(path, math.inf if recursive else 0)
             found = [entry for entry in entries if _is_scan(entry, MESH_SUFFIXES, path)]
             found = sorted(found + locked)
         if not found:
@@ -167,9 +168,8 @@ def scans_below(paths: Iterable[str | os.PathLike[str]], taken: Iterable[Path] =
     found = {
         _absolute(entry)
         for folder in map(Path, paths)
-        for pattern in ("*/*", "*/*/*")
-        for entry in folder.glob(pattern)
-        if _is_scan(entry, MESH_SUFFIXES, folder)
+        for entry in _entries_below(folder, 2)[0]
+        if entry.parent != folder and _is_scan(entry, MESH_SUFFIXES, folder)
     }
     return sorted(found - set(taken))
 
@@ -259,12 +259,40 @@ def _folders(path: Path, depth: int) -> tuple[str, ...]:
     return path.parent.relative_to(path.anchor).parts[-depth:]
 
 
-def _entries_below(folder: Path) -> tuple[list[Path], list[Path]]:
-    """List the files of a folder and of all below it, and the folders that cannot be listed."""
+def _entries_below(folder: Path, depth: float) -> tuple[list[Path], list[Path]]:
+    """List the files of a folder and of those so deep below, and folders that cannot be listed.
+
+    Links to folders are followed, after what lies here itself. No folder is listed twice, and none
+    that holds this one: a link that leads round or up is no trap.
+    """
+    files: list[Path] = []
     locked: list[Path] = []
-    walk = os.walk(folder, onerror=lambda err: locked.append(Path(err.filename)))
-    files = [Path(place, name) for place, _, names in walk for name in names]
-    return files, [each for each in locked if not _is_hidden(each, folder)]
+    listed: set[Path] = set()
+    waiting, home = [folder], Path(os.path.realpath(folder))
+    for start in waiting:
+        real = Path(os.path.realpath(start))
+        if start != folder and home.is_relative_to(real):
+            continue
+        for place, below, names in os.walk(start, onerror=lambda err: locked.append(_place(err))):
+            here = Path(place)
+            real_here = real / here.relative_to(start)
+            is_deep = len(here.relative_to(folder).parts) >= depth
+            is_over = is_deep or real_here in listed
+            below[:] = [] if is_over else sorted(name for name in below if not is_hidden(name))
+            files += [here / name for name in names if real_here not in listed]
+            waiting += [here / name for name in below if _is_link(here / name)]
+            listed.add(real_here)
+    return files, locked
+
+
+def _place(err: OSError) -> Path:
+    return Path(err.filename)
+
+
+def _is_link(folder: Path) -> bool:
+    """Whether a folder is one that `os.walk` does not enter by itself."""
+    is_junction = getattr(folder, "is_junction", None)  # from Python 3.12 on; before, it enters it
+    return folder.is_symlink() or (is_junction is not None and is_junction())
 
 
 def _is_hidden(path: Path, folder: Path) -> bool:

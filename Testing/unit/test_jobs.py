@@ -16,7 +16,7 @@ import palnet_fakes
 from palnet.batch import process_scan
 from palnet.errors import UsageError
 from palnet.exchange import read_landmarks
-from palnet.jobs import BatchOptions, find_scans, plan_jobs
+from palnet.jobs import BatchOptions, find_scans, plan_jobs, scans_below
 
 process_fake = partial(process_scan, detect=palnet_fakes.fake_detect)
 
@@ -119,7 +119,10 @@ def test_plan_jobs_takes_as_many_folders_as_tell_scans_apart(a_head_file, tmp_pa
     assert [job.specimen for job in jobs] == ["1_visit_scan", "2_visit_scan"]
 
 
-def test_folder_without_rights_is_told_and_the_others_done(a_head_file, tmp_path, monkeypatch):
+@pytest.mark.parametrize("recursive", [False, True])
+def test_folder_without_rights_is_told_and_the_others_done(
+    recursive, a_head_file, tmp_path, monkeypatch
+):
     cohort, locked = tmp_path / "cohort", tmp_path / "cohort" / "locked"
     locked.mkdir(parents=True)
     for name in ("anna.obj", "locked.obj"):  # one of the folder's name, too
@@ -135,7 +138,7 @@ def test_folder_without_rights_is_told_and_the_others_done(a_head_file, tmp_path
     monkeypatch.setattr(os, "scandir", refuse)
     monkeypatch.setattr(os, "access", lambda path, mode: path != locked and may(path, mode))
 
-    scans = find_scans([cohort], recursive=True)
+    scans = sorted(find_scans([cohort, locked], recursive=recursive))
     results = [process_fake(job) for job in plan_jobs(scans, BatchOptions(output=tmp_path / "out"))]
 
     told = [(result.scan.name, result.outcome) for result in results]
@@ -275,3 +278,46 @@ def test_plan_jobs_scan_whose_table_would_be_read_as_another_format_is_refused(
         "would write head.wide.csv, which is read as csv-wide, not csv. Rename it."
     )
     assert taken.obstacle == ""
+
+
+def test_find_scans_follows_links_to_folders_and_takes_no_folder_twice(a_head_file, tmp_path):
+    """Without --recursive these were counted, with it they were passed over."""
+    cohort, disk = tmp_path / "cohort", tmp_path / "disk"
+    for folder in (cohort / "site1", disk / "deep"):
+        folder.mkdir(parents=True)
+    for scan in (cohort / "site1" / "anna.obj", disk / "bo.obj", disk / "deep" / "cy.obj"):
+        shutil.copy(a_head_file, scan)
+    link_folder(cohort / "a", disk / "deep")  # before the folder that holds it
+    link_folder(cohort / "disk2", disk)
+    link_folder(cohort / "again", cohort / "site1")
+    link_folder(disk / "round", disk)
+    link_folder(disk / "up", tmp_path)
+
+    found = find_scans([cohort], recursive=True)
+
+    places = [scan.relative_to(cohort).as_posix() for scan in found]
+    assert places == ["a/cy.obj", "disk2/bo.obj", "site1/anna.obj"]
+    assert scans_below([cohort]) == found
+
+
+def test_find_scans_enters_no_hidden_folder(a_head_file, tmp_path):
+    for name in (".git", "site1", "$RECYCLE.BIN"):
+        (tmp_path / "cohort" / name / "below").mkdir(parents=True)
+        shutil.copy(a_head_file, tmp_path / "cohort" / name / "below" / "anna.obj")
+
+    found = find_scans([tmp_path / "cohort"], recursive=True)
+
+    assert found == [tmp_path / "cohort" / "site1" / "below" / "anna.obj"]
+    assert scans_below([tmp_path / "cohort"]) == found
+
+
+def test_scans_below_are_those_of_two_folders_down(a_head_file, tmp_path):
+    deep = tmp_path / "1" / "2" / "3"
+    deep.mkdir(parents=True)
+    for folder in (*deep.parents[:2], deep):
+        shutil.copy(a_head_file, folder)
+
+    assert scans_below([tmp_path]) == [
+        tmp_path / "1" / "2" / a_head_file.name,
+        tmp_path / "1" / a_head_file.name,
+    ]
