@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import gc
 import json
 import multiprocessing
 import os
@@ -21,7 +22,7 @@ import palnet_fakes
 from palnet import preview
 from palnet._files import write_text
 from palnet._pool import _Lane, run_jobs
-from palnet.batch import process_scan
+from palnet.batch import ScanResult, process_scan
 from palnet.errors import MissingDependencyError, UsageError
 from palnet.exchange import read_landmarks, write_landmarks
 from palnet.jobs import BatchOptions, find_scans, plan_jobs
@@ -510,6 +511,46 @@ def test_run_jobs_gives_each_process_one_thread(jobs_of_which_some_are_deadly, m
     )
 
     assert {result.record["threads"] for result in results} == {"1"}
+
+
+def count_results(jobs, *, most):
+    """Results in memory of some scans; what is let go of elsewhere may take a moment."""
+    scans = {job.scan for job in jobs}
+    for _ in range(100):
+        results = (each for each in gc.get_objects() if isinstance(each, ScanResult))
+        n_kept = sum(each.scan in scans for each in results)
+        if n_kept <= most:
+            break
+        time.sleep(0.05)
+    return n_kept
+
+
+def test_run_jobs_keeps_no_result_that_was_taken(jobs_of_which_some_are_deadly):
+    """Of 5,000 scans the results took 250 MB."""
+    jobs = jobs_of_which_some_are_deadly
+    results = run_jobs(jobs, n_processes=2, process=palnet_fakes.answer)
+    for _ in jobs:
+        next(results)
+
+    n_kept = count_results(jobs, most=1)
+    results.close()
+
+    assert n_kept <= 1  # the last one
+
+
+def test_run_jobs_on_a_dask_cluster_keeps_no_result_that_was_taken(jobs_of_which_some_are_deadly):
+    jobs = jobs_of_which_some_are_deadly
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+    ) as cluster:
+        results = run_jobs(jobs, scheduler=cluster.scheduler_address, process=palnet_fakes.answer)
+        for _ in jobs:
+            next(results)
+
+        n_kept = count_results(jobs, most=2)
+        results.close()
+
+    assert n_kept <= 2  # the last one, here and on the cluster
 
 
 def test_run_jobs_left_early_ends_its_processes(jobs_of_which_some_are_deadly):
