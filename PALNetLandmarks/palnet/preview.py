@@ -109,13 +109,21 @@ def render_preview(
     """
     path = Path(path)
     check_free(path, overwrite=overwrite)
-    with tempfile.TemporaryDirectory(prefix="palnet-", ignore_cleanup_errors=True) as folder:
-        job = Path(folder) / "job.npz"
-        picture = Path(folder) / "picture.png"
-        _write_job(mesh, landmarks, face_from_scan, job)
-        _draw(job, picture)
-        with replacing(path, overwrite=overwrite) as draft:
-            draft.write_bytes(picture.read_bytes())
+    try:
+        with tempfile.TemporaryDirectory(prefix="palnet-", ignore_cleanup_errors=True) as folder:
+            job = Path(folder) / "job.npz"
+            picture = Path(folder) / "picture.png"
+            _write_job(mesh, landmarks, face_from_scan, job)
+            _draw(job, picture)
+            drawn = picture.read_bytes()
+    except OSError as err:
+        msg = (
+            f"the picture could not be drawn: {err}. The landmarks do not depend on it. Make room "
+            "in the folder for temporary files, or name another one (TMPDIR, on Windows TMP)."
+        )
+        raise PreviewError(msg) from err
+    with replacing(path, overwrite=overwrite) as draft:
+        draft.write_bytes(drawn)
 
 
 def _write_job(

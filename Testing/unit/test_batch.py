@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import errno
 import gc
 import json
 import multiprocessing
@@ -192,6 +193,21 @@ def test_process_scan_without_opengl_gives_landmarks_and_a_warning(
 
     assert (result.outcome, len(result.files)) == ("done", 3)
     assert "no OpenGL" in result.warnings[0]
+
+
+def test_process_scan_without_room_for_temporary_files_gives_landmarks_and_a_warning(
+    a_head_file, tmp_path, monkeypatch
+):
+    def fail(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", fail)
+    (job,) = plan(a_head_file, output=tmp_path, preview=True)
+
+    result = process_fake(job)
+
+    assert (result.outcome, len(result.files)) == ("done", 3)
+    assert "No space left on device. The landmarks do not depend on it." in result.warnings[0]
 
 
 def test_process_scan_full_disk_is_an_outcome(a_head_file, tmp_path, monkeypatch):

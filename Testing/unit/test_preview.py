@@ -79,6 +79,13 @@ def test_render_preview_without_opengl_raises_and_leaves_nothing(a_face, tmp_pat
     assert not (tmp_path / "face.png").exists()
 
 
+def test_render_preview_without_room_for_temporary_files_says_so(a_face, tmp_path, monkeypatch):
+    monkeypatch.setattr(preview.tempfile, "tempdir", str(tmp_path / "nowhere"))
+
+    with pytest.raises(PreviewError, match=r"drawn: .*nowhere.*The landmarks do not .*TMPDIR"):
+        render_preview(*a_face, tmp_path / "face.png")
+
+
 def test_render_preview_that_hangs_raises(a_face, tmp_path, monkeypatch):
     monkeypatch.setattr(preview, "_TIME_LIMIT_S", 0.01)
 
