@@ -127,6 +127,15 @@ def test_citation_names_the_version_and_where_the_extension_lies(the_extension):
     assert f"\nrepository-code: {the_extension['HOMEPAGE']}\n" in cited
 
 
+def test_citation_names_every_author_of_the_paper():
+    cited = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    paper = cited.partition("references:")[2]
+
+    # A citation manager takes "et al." for a person.
+    assert "et al" not in paper
+    assert paper.count("family-names:") == paper.count("given-names:") == 7
+
+
 def test_readme_has_what_the_index_asks_for():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     title, summary = [part.strip() for part in text.split("\n\n")[:2]]
