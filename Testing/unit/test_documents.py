@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the documents tell people to type, and where their links lead."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from palnet.cli import build_parser
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "benchmarks/README.md"])
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"\]\((?!https?:)([^)\s#]*)#?([^)\s]*)\)")
+# What a command is explained by stands behind it in the same line.
+EXPLANATION = re.compile(r"\s{2,}\w.*$")
+GIVEN_BY_SLICER = {"slicer"}
+
+
+def name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def blocks_of(path: Path, language: str) -> list[str]:
+    found = BLOCK.findall(path.read_text(encoding="utf-8"))
+    return [text for written_in, text in found if written_in == language]
+
+
+def all_commands() -> list[tuple[str, str]]:
+    lines = [
+        (name(path), EXPLANATION.sub("", line))
+        for path in DOCUMENTS
+        for block in blocks_of(path, "")
+        for line in re.sub(r"\s*\\\n\s*", " ", block).splitlines()
+    ]
+    # Square brackets stand for what may be left out: a summary, nothing to type.
+    return [
+        (where, line) for where, line in lines if line.startswith("palnet ") and "[" not in line
+    ]
+
+
+@pytest.mark.parametrize(("where", "command"), all_commands())
+def test_command_of_a_document_is_one_that_palnet_takes(where, command):
+    arguments = shlex.split(command.partition(" #")[0])[1:]
+
+    assert build_parser().parse_args(arguments), where
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name)
+def test_python_of_a_document_defines_the_names_that_it_uses(path):
+    nodes = [node for text in blocks_of(path, "python") for node in ast.walk(ast.parse(text))]
+    names = [node for node in nodes if isinstance(node, ast.Name)]
+    defined = {node.id for node in names if isinstance(node.ctx, ast.Store)} | GIVEN_BY_SLICER
+    defined |= {each.name for node in nodes if isinstance(node, ast.Import) for each in node.names}
+
+    assert {node.id for node in names} - defined == set()
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name)
+def test_links_of_a_document_lead_somewhere(path):
+    found = LINK.findall(path.read_text(encoding="utf-8"))
+    lost = [
+        f"{target}#{heading}"
+        for target, heading in found
+        if not (path.parent / target).exists()
+        or (heading and heading not in headings_of(path.parent / target if target else path))
+    ]
+
+    assert lost == []
+
+
+def headings_of(path: Path) -> set[str]:
+    """Give the headings of a document as links name them."""
+    text = BLOCK.sub("", path.read_text(encoding="utf-8"))
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
