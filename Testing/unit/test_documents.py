@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from palnet.cli import build_parser
@@ -19,6 +22,7 @@ LINK = re.compile(r"\]\((?!https?:)([^)\s#]*)#?([^)\s]*)\)")
 # What a command is explained by stands behind it in the same line.
 EXPLANATION = re.compile(r"\s{2,}\w.*$")
 GIVEN_BY_SLICER = {"slicer"}
+SHOWN_POINTS = "Annotated development scans, point by point, mm"
 
 
 def name(path: Path) -> str:
@@ -78,3 +82,46 @@ def headings_of(path: Path) -> set[str]:
     text = BLOCK.sub("", path.read_text(encoding="utf-8"))
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def result(name: str) -> dict[str, Any]:
+    text = (ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8")
+    return json.loads(text)
+
+
+def column(table: dict[str, Any], heading: str) -> list[Any]:
+    return [row[table["columns"].index(heading)] for row in table["rows"]]
+
+
+def text_of(path: str) -> str:
+    return " ".join((ROOT / path).read_text(encoding="utf-8").split())
+
+
+def test_figures_in_words_are_those_that_were_measured():
+    accuracy = result("accuracy")
+    new = accuracy["summary"]["new_presets"]["all"]["mean mm"]
+    points = next(table for table in accuracy["tables"] if table["title"] == SHOWN_POINTS)
+    found, expected = (np.mean(column(points, name)) for name in ("final", "expected"))
+    anny, ict = (
+        result(f"held_out_{source}")["summary"]["held_out_mean_mm"]
+        for source in ("anny", "ict_facekit")
+    )
+    readme, card = text_of("README.md"), text_of("docs/model_card.md")
+
+    assert f"no training drew | {new:.2f} mm" in readme
+    assert f"nothing was trained on: {new:.2f} mm on average" in card
+    assert f"{anny:.1f} mm (anny), {ict:.1f} mm (ICT-FaceKit)" in readme
+    assert f"{anny:.2f} mm on average from ICT-FaceKit to anny and {ict:.2f} mm" in card
+    assert f"{expected:.2f} mm were expected and {found:.2f} found" in readme
+    assert f"{expected:.2f} mm were expected on average and {found:.2f} found" in text_of(
+        "docs/user_guide.md"
+    )
+    assert f"{found:.2f} mm are found where {expected:.2f} mm are expected" in card
+
+
+def test_known_limits_tell_the_speed_that_was_measured():
+    table = result("speed")["tables"][0]
+    ratio = dict(zip(column(table, "vertices"), column(table, "ratio"), strict=True))
+
+    told = f"{ratio[179_000]:.2f} times at 179,000, {ratio[400_000]:.2f} at 400,000"
+    assert told in text_of("docs/accuracy.md")
