@@ -18,8 +18,8 @@ HELP = "fit a model's expected errors to another source of people"
 DESCRIPTION = (
     "Generate people, captured by systems that no training draws, and fit the "
     "expected errors to the errors found on them. Give heads that the model was not trained "
-    "on. Networks and atlas stay as they are; what the model adds for faces that no training "
-    "saw, as real ones are, is left away. The same command goes on where it was interrupted."
+    "on. Networks and atlas stay as they are; the new model no longer adds anything for faces "
+    "unlike all training faces. If it was interrupted, the same command goes on from there."
 )
 
 

@@ -12,8 +12,8 @@ HELP = "find what is wrong with annotated scans"
 DESCRIPTION = "Read every scan with its landmarks and say what is wrong."
 
 EPILOG = """\
-FOLDER holds meshes and landmark files of any format, beside each other and of one name; or LAFAS
-(a folder a subject: mesh.obj, landmarks.txt, transformation_matrix.npy); or FaceScape
+FOLDER holds meshes and landmark files of the same names, in any format; or LAFAS (a folder for each
+subject: mesh.obj, landmarks.txt, transformation_matrix.npy); or FaceScape
 (*_neutral.obj and landmark_indices.npz). people.csv (specimen,person) says which scans are of one
 person. Exit code 0: nothing that spoils a training; 1: something does; 2: wrong usage.
 """

@@ -49,14 +49,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the subcommand."""
     add = parser.add_argument
     add("files", nargs="+", type=Path, metavar="FILE_OR_FOLDER", help="landmark files")
-    add("--to", type=str.lower, metavar="FORMAT", help="format to write [what the output ends in]")
+    add("--to", type=str.lower, metavar="FORMAT", help="format to write [by the ending of -o]")
     add("-o", "--output", type=Path, metavar="FILE_OR_DIR", help=_OUTPUT_HELP)
     add(
         "--from",
         type=str.lower,
         dest="source",
         metavar="FORMAT",
-        help="format to read [what files end in]",
+        help="format to read [by the endings of the files]",
     )
     add("--scheme", metavar="NAME_OR_PATH", help="landmark scheme [what the files name]")
     add("--names", type=Path, metavar="CSV", help=_NAMES_HELP)
@@ -71,13 +71,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--lenient", action="store_true", help="warn of what is doubtful, read what is certain")
     add("--name-by-file", action="store_true", help=_BY_FILE_HELP)
-    add("--rename", action="store_true", help="change names of specimens that do not fit")
+    add("--rename", action="store_true", help="change names that the format cannot hold")
     add("--skip-incomplete", action="store_true", help="leave out specimens that lack landmarks")
     add("--overwrite", action="store_true", help="replace existing files")
 
 
 _NAMES_HELP = "another lab's names in the files: a table 'their name,our code'"
-_BY_FILE_HELP = "call a file's one specimen as the file is called, with its folder if need be"
+_BY_FILE_HELP = "name the specimen of a file after the file, with its folder if needed"
 _OUTPUT_HELP = "one file for all specimens, or a folder for one file each [beside each file]"
 
 

@@ -31,10 +31,10 @@ _NETWORKS = ("palnet", "noatt", "topk", "2blk", "ndo")
 
 EPILOG = (
     """\
-The data set is checked first (palnet check-data). DIR gets a folder a fold with the training curve
-and the network, folds.csv, report.html and its tables, and every landmark file in DIR/predicted and
-DIR/truth. The same command goes on where it was interrupted. Exit code 0: all done; 2: wrong usage,
-or a data set with errors.
+The data set is checked first (palnet check-data). DIR gets a folder for each fold (training curve,
+network), folds.csv, report.html with its tables, and every landmark file in DIR/predicted and
+DIR/truth. If it was interrupted, the same command goes on from there. Exit code 0: all done; 2:
+wrong usage, or a data set with errors.
 """
     + TORCHRUN_HELP
 )

@@ -27,10 +27,10 @@ DESCRIPTION = "Place landmarks on face scans (OBJ, PLY, STL, VTK, VTP) in any po
 EXAMPLE_FOLDER = Path("palnet-example")
 
 EPILOG = """\
-For face.ply it writes face.<format> for each format and face.palnet.json (how it came about, and
-how sure each landmark is). Scans of one name in several folders are called FOLDER_face where all
-files go into one. A run that was broken off goes on with --resume. Exit code 0: all done; 1: some
-scans could not be done, one line each on stderr, the others written; 2: wrong usage.
+For face.ply it writes face.<format> for each format and face.palnet.json (record of the detection).
+If all files go into one folder, scans of the same name are called FOLDER_face. To continue a run
+that was broken off, add --resume. Exit code 0: all done; 1: some scans could not be done, one line
+each on stderr, the others written; 2: wrong usage, or a fault that concerns all.
 """
 
 
@@ -45,14 +45,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--unit", default="auto", help=_UNIT_HELP)
     add("--model", metavar="NAME_OR_PATH", help="model to use; see: palnet models")
     add("--preview", action="store_true", help="draw front and side views into a PNG file")
-    add("--jobs", type=at_least(1), default=1, metavar="N", help="processes [%(default)s]")
+    add("--jobs", type=at_least(1), default=1, metavar="N", help="parallel processes [%(default)s]")
     add("--scheduler", metavar="ADDRESS", help="Dask scheduler to run on, instead of --jobs")
-    add("--recursive", action="store_true", help="take scans in folders below as well")
-    add("--resume", action="store_true", help="leave scans alone that an earlier run has done")
+    add("--recursive", action="store_true", help="also take scans in folders below")
+    add("--resume", action="store_true", help="skip scans that an earlier run has done")
     add(
         "--overwrite",
         action="store_true",
-        help="replace existing files; a copy of what was changed since is kept (.bak)",
+        help="replace existing files; keep a copy of those that were corrected (.bak)",
     )
 
 
@@ -60,7 +60,7 @@ _FORMAT_HELP = (
     "landmark formats: mrk.json, csv, fcsv, tps and others (docs/formats.md) [%(default)s]"
 )
 _UNIT_HELP = (
-    "unit of the scans: um, mm, cm, m, in, or the millimeters in it, such as 50 [%(default)s]"
+    "unit of the scans: um, mm, cm, m, in, or its length in millimeters, such as 50 [%(default)s]"
 )
 _FRAME_HELP = (
     "numbers to write: the scan file's own, or millimeters along LPS or RAS axes [%(default)s]"

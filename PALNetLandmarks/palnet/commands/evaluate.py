@@ -30,13 +30,13 @@ DESCRIPTION = "Compare predicted landmarks with true ones."
 PAGE_NAME = "report.html"
 
 EPILOG = """\
-Specimens are matched by their name, two files whatever their names; landmarks by their code. --unit
-and --frame are those of TRUTH, --repeat and --observer where the files do not say. It writes
-DIR/report.html and the figures as DIR/landmarks.csv, measurement_errors.csv, specimens.csv and
-errors.csv. With --repeat (the observer of TRUTH once more) or --observer (another one) it also
-tells how well the annotations agree, in agreement_intra.csv and agreement_inter.csv. A specimen of
-TRUTH without a prediction is in the report, with all landmarks lost, and in no error. Exit code 0:
-all done; 1: some files could not be used or have no partner, told on stderr; 2: wrong usage.
+Specimens are matched by name (two single files always match), landmarks by code. --unit and --frame
+are those of TRUTH, --repeat and --observer if the files do not say. It writes DIR/report.html and
+the figures as DIR/landmarks.csv, measurement_errors.csv, specimens.csv and errors.csv. With
+--repeat (the observer of TRUTH once more) or --observer (another one) it also tells how well the
+annotations agree, in agreement_intra.csv and agreement_inter.csv. If a specimen of TRUTH has no
+prediction, the report counts all its landmarks as lost, and in no error. Exit code 0: all done; 1:
+some files could not be used or have no partner, told on stderr; 2: wrong usage.
 """
 
 

@@ -19,9 +19,9 @@ __all__ = ["DESCRIPTION", "HELP", "add_options", "run"]
 HELP = "fit a model to a lab's own annotated scans"
 DESCRIPTION = (
     "Fine-tune a model on annotated scans (10 to 100 people), as for check-data. "
-    "A quarter of the people says when to stop, and whether the result is surely better than "
-    "the start; if not, the start is what is written. The same command goes on where it was "
-    "interrupted. A GPU is used if there is one."
+    "A quarter of the people decides when to stop, and whether the result is surely better than "
+    "the start; if not, the start is written. If it was interrupted, the same command goes on "
+    "from there. A GPU is used if there is one."
 )
 
 # The landmarks that are printed are those that changed most.

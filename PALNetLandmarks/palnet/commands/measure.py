@@ -38,10 +38,10 @@ TABLE_NAME = "measurements.csv"
 PARTIAL_NAME = "measurements.partial.csv"
 
 EPILOG = """\
-It writes DIR/measurements.csv, a row a specimen and measurement, and DIR/<name>.html, a page a
-specimen that prints well. Arcs along the skin need the scan: the mesh file that lies beside the
-landmark file under the same name is taken, or those given with --scan. Exit code 0: all done; 1:
-some files could not be used, one line each on stderr, the others measured; 2: wrong usage.
+It writes DIR/measurements.csv, with a row for each specimen and measurement, and DIR/<name>.html, a
+page to print for each specimen. Arcs along the skin need the scan: the mesh file of the same name
+beside the landmark file is taken, or those given with --scan. Exit code 0: all done; 1: some files
+could not be used, one line each on stderr, the others measured; 2: wrong usage.
 """
 
 # Of what a message names several of.

@@ -7,7 +7,7 @@ import argparse
 
 __all__ = ["DESCRIPTION", "HELP", "add_options", "run"]
 
-HELP = "list the models that come with palnet, or tell what a model file holds"
+HELP = "list the models that come with palnet, or show what a model file holds"
 DESCRIPTION = (
     "List the models that come with palnet, or those that are named, with what they were made from."
 )
@@ -15,7 +15,7 @@ DESCRIPTION = (
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the subcommand."""
-    parser.add_argument("models", nargs="*", metavar="NAME_OR_PATH", help="models to tell of")
+    parser.add_argument("models", nargs="*", metavar="NAME_OR_PATH", help="models to list [all]")
 
 
 def run(arguments: argparse.Namespace) -> int:
