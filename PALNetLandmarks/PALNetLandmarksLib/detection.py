@@ -120,21 +120,21 @@ class DetectionRun:
             landmarks = LandmarkList(self._list_node)
             if landmarks.edited and landmarks.model_node is not self._model_node:
                 self.remark = _(
-                    "They are in a new list: the one that was selected holds corrections on "
-                    "another scan, and stays as it is."
+                    "They are in a new list: the selected one holds corrections on another scan, "
+                    "and stays as it is."
                 )
             elif landmarks.edited and lies_elsewhere(landmarks, self._model_node):
                 self.remark = _(
-                    "They are in a new list: the one that was selected holds corrections, does not "
-                    "lie on the scan where the scan is now, and stays as it is."
+                    "They are in a new list: the selected one holds corrections and does not lie "
+                    "on the scan any more; it stays as it is."
                 )
             elif is_same_list_of_landmarks(landmarks.scheme, scheme):
                 landmarks.link_model(self._model_node)
                 return landmarks
             else:
                 self.remark = _(
-                    "They are in a new list: the one that was selected holds the landmarks of "
-                    "{scheme}, and stays as it is."
+                    "They are in a new list: the selected one holds the landmarks of {scheme}, and "
+                    "stays as it is."
                 ).format(scheme=landmarks.scheme.name)
         name = new_list_name(self._model_node, scheme)
         return create_list(self._scene, scheme, self._model_node, name)

@@ -29,8 +29,7 @@ def open_list(list_node):
         return None, ""
     if not is_landmark_list(list_node):
         return None, _(
-            "This point list holds other points than the landmarks; "
-            "a detection makes a list of its own."
+            "This point list holds other points than landmarks; a detection makes a new list."
         )
     landmarks = LandmarkList(list_node)
     adopt_unit(landmarks)

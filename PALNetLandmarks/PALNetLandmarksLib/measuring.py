@@ -58,11 +58,11 @@ def _find_plan(scheme):
     except FormatError:
         plan = _own_plan(scheme)
     text = _("No measurement plan comes with the scheme {scheme}.").format(scheme=scheme.name)
-    what = _("Measured was only the asymmetry: it names no distances or angles either.")
+    what = _("Only the asymmetry was measured: the scheme names no distances or angles.")
     if plan.definitions:
         what = _(
-            "Measured were only the asymmetry and the {n_own} distances and angles that it names "
-            "itself."
+            "Only the asymmetry and the {n_own} distances and angles that the scheme itself names "
+            "were measured."
         )
     return plan, f"{text} {what.format(n_own=len(plan.definitions))}"
 

@@ -54,7 +54,7 @@ def test_example_is_detected_by_two_clicks(a_panel):
     assert ui.statusLabel.text.startswith("PALNet example face: 50 of 50 landmarks in")
     assert ui.landmarkTable.rowCount == 50
     assert ui.reviewedLabel.text == "0 of 50 reviewed"
-    assert ui.reviewedLabel.toolTip.endswith("allow for faces unlike all that trained it.")
+    assert ui.reviewedLabel.toolTip.endswith("allow for faces unlike all that it was trained on.")
     assert ui.detectButton.text == "Detect landmarks"
     assert ui.progressBar.isHidden()
 
@@ -132,7 +132,7 @@ def test_small_face_is_told(a_panel, a_face):
     detect(a_panel)
 
     assert (
-        "of the mean size: a small child's, or the unit is another one."
+        "of the mean size: it is a small child's, or the unit is wrong."
         in a_panel.ui.statusLabel.text
     )
 

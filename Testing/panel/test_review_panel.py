@@ -62,7 +62,7 @@ def current(panel):
 def test_table_says_what_an_expected_error_does_not_promise(a_panel):
     header = a_panel.ui.landmarkTable.horizontalHeaderItem(ERROR)
 
-    assert "good is no all-clear" in header.toolTip()
+    assert "Good does not mean right" in header.toolTip()
 
 
 def test_table_tells_error_class_and_status(a_panel, a_list):

@@ -467,9 +467,7 @@ def test_switching_the_model_changes_no_list_and_a_detection_makes_a_new_one(
     assert made.node is not a_list.node
     assert made.scheme == lab_scheme()
     assert a_list.state().is_same(before)
-    assert (
-        "the one that was selected holds the landmarks of palnet50" in a_panel.ui.statusLabel.text
-    )
+    assert "the selected one holds the landmarks of palnet50" in a_panel.ui.statusLabel.text
     choose(a_panel, Qt.Key.Key_Up)
     detect(a_panel)
     assert detected_list(a_panel).scheme.name == "palnet50"

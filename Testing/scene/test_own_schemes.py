@@ -189,7 +189,7 @@ def test_scheme_without_a_plan_is_told_and_its_own_measurements_are_taken(a_face
 def test_scheme_that_names_nothing_has_its_asymmetry_only(a_lab_list):
     taken, remark = measured(a_lab_list)
 
-    assert "it names no distances or angles" in remark
+    assert "the scheme names no distances or angles" in remark
     assert {entry.kind for entry in taken} == {"asymmetry"}
 
 

@@ -102,7 +102,7 @@ class DetectionSection:
             self._on_found(landmarks)
             text = _(
                 "Choose the first landmark in the table, click Place, then click on the scan: the "
-                "panel goes on to the next one. Mark missing passes one over, Esc stops."
+                "panel goes on to the next one. Mark missing skips one, Esc stops."
             )
             self.say(text)
 
@@ -143,7 +143,7 @@ class DetectionSection:
 
     def _show_running(self):
         self._ui.detectButton.setText(_("Cancel"))
-        self._ui.detectButton.setToolTip(_("Give the detection up."))
+        self._ui.detectButton.setToolTip(_("Stop the detection; nothing is changed."))
         self._ui.progressBar.setVisible(True)
 
     def _show_idle(self):
@@ -180,8 +180,8 @@ def _warnings(landmarks):
     findings = [entry.get("code") for entry in record.get("findings", ())]
     if "small_face" in findings and size is not None:
         text = _(
-            "The face has {percent:.0f} % of the mean size: a small child's, or the unit is "
-            "another one. If you know the unit, choose it above and detect again."
+            "The face has {percent:.0f} % of the mean size: it is a small child's, or the unit is "
+            "wrong. If you know the unit, choose it above and detect again."
         )
         warnings.append(text.format(percent=100 * size))
     return warnings

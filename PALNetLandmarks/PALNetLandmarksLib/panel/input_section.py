@@ -230,7 +230,7 @@ def _source_text(found):
         return _(", chosen")
     # Millimeters are what Slicer takes all numbers for: nobody asks who says so.
     is_usual = found.source == BY_SIZE or found.unit.mm_per_unit == 1.0
-    return "" if is_usual else _(", as its landmarks have it")
+    return "" if is_usual else _(", from its landmarks")
 
 
 def _unit_text(name):

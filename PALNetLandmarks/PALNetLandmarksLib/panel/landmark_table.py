@@ -41,8 +41,8 @@ class LandmarkTable:
         )
         widget.horizontalHeaderItem(ERROR).setToolTip(
             _(
-                "On average, on a real face; on generated ones it is nearly twice too large. Still "
-                "good is no all-clear, look at every landmark that your study rests on."
+                "What to expect on average on real faces; on generated ones 1.6 times too large. "
+                "Good does not mean right: look at every landmark that your study rests on."
             )
         )
         widget.verticalHeader().setVisible(False)

@@ -358,7 +358,9 @@ class ReviewSection:
         text = text.format(name=made.get("model", ""), sha256=made["model_sha256"])
         if made.get("unseen_source", {}).get("factor", 1) == 1:
             return text
-        return "\n".join((text, _("Expected errors allow for faces unlike all that trained it.")))
+        return "\n".join(
+            (text, _("Expected errors allow for faces unlike all that it was trained on."))
+        )
 
     def _show_landmark(self):
         """Show definition and picture of the selected landmark, and free the buttons that fit."""

@@ -199,7 +199,7 @@ class TrainedModelSection:
         )
         text = _(
             "This is another file than the one that was chosen for this scene. A detection uses "
-            "it as it is now; choose it again to agree."
+            "it as it is now; choose it again to accept it."
         )
         lines = (
             _("Reading the trained model...") if self.is_reading else "",
