@@ -233,6 +233,8 @@ def test_mrk_json_of_micrometers_is_read_in_millimeters(a_mrk_file, a_landmark_s
             lambda m: m["controlPoints"].pop(),
             "must be the 50 landmarks .* got 49 that differ in ch_l",
         ),
+        (lambda m: m.update(controlPoints=None), "got 0 that differ"),
+        (lambda m: m.update(controlPoints=[1, 2]), "got 0 that differ"),
         (lambda m: m["controlPoints"][0].update(label="q"), "differ in q, tr"),
         (lambda m: m["controlPoints"][0].update(position=[1, 2]), "position of control point 'tr'"),
         (
@@ -240,6 +242,7 @@ def test_mrk_json_of_micrometers_is_read_in_millimeters(a_mrk_file, a_landmark_s
             "Set its positionStatus to undefined",
         ),
         (lambda m: m["controlPoints"][0].update(position=[1, 2, "x"]), "must be three numbers"),
+        (lambda m: m["controlPoints"][0].pop("position"), "must be three numbers; got None"),
         (lambda m: m.update(type="Curve"), "expected a point list .Fiducial.; got 'Curve'"),
         (lambda m: m.update(coordinateSystem="IJK"), "coordinateSystem must be LPS or RAS"),
         (lambda m: m.update(coordinateUnits="foot"), "coordinateUnits must be one of mm"),
@@ -253,6 +256,29 @@ def test_mrk_json_of_micrometers_is_read_in_millimeters(a_mrk_file, a_landmark_s
 def test_mrk_json_spoilt_file_raises(a_mrk_file, change, message):
     with pytest.raises(FormatError, match=rf"face\.mrk\.json:.*{message}"):
         read_changed(a_mrk_file, change)
+
+
+@pytest.mark.parametrize("lists", [[3], {}, None, "abc", []])
+def test_mrk_json_without_a_list_raises(a_mrk_file, lists):
+    content = json.loads(a_mrk_file.read_text(encoding="utf-8"))
+    a_mrk_file.write_text(json.dumps(content | {"markups": lists}), encoding="utf-8")
+
+    with pytest.raises(FormatError, match=r"face\.mrk\.json: expected one point list"):
+        read_landmarks(a_mrk_file)
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "3", '"markups"'])
+def test_mrk_json_that_is_no_object_raises(a_mrk_file, text):
+    a_mrk_file.write_text(text, encoding="utf-8")
+
+    with pytest.raises(FormatError, match=r"face\.mrk\.json: expected a markups file of schema 1"):
+        read_landmarks(a_mrk_file)
+
+
+def test_mrk_json_whose_entry_of_ours_is_another_program_s_is_read(a_mrk_file, a_landmark_set):
+    landmarks = read_changed(a_mrk_file, lambda markup: markup.update(palnet=[1]))
+
+    assert (landmarks.specimen, landmarks.frame) == ("face", a_landmark_set.space)
 
 
 def test_mrk_json_in_another_order_is_read_by_the_names(a_mrk_file, a_landmark_set):

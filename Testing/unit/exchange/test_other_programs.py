@@ -48,6 +48,45 @@ def test_pts_point_that_morpho_takes_for_missing_is_missing(a_face, tmp_path):
     assert read.is_placed.sum() == N_LANDMARKS - 1
 
 
+def test_tps_with_empty_lines_and_keys_in_any_case_is_read(a_face, tmp_path):
+    """As geomorph ends each specimen and people write them by hand; readers take any case."""
+    path = tmp_path / "two.tps"
+    write_specimens([a_face, replace(a_face, specimen="bert")], path)
+    before = read_specimens(path)
+    text = path.read_text(encoding="utf-8").replace("LM3=", " \n\n \n lm3 = ")
+    text = text.replace("ID=anna", "\nImage=anna=1.ply\nVariables=\n\nScale=1.0\n id = anna ")
+    path.write_text(f"{text}\n \n", encoding="utf-8")
+
+    read = read_specimens(path)
+
+    assert [entry.specimen for entry in read] == ["anna", "bert"]
+    for found, true in zip(read, before, strict=True):
+        np.testing.assert_array_equal(found.positions, true.positions)
+
+
+def test_tps_line_without_an_equals_sign_is_doubted(a_face, tmp_path):
+    path = tmp_path / "anna.tps"
+    write_landmarks(a_face, path)
+    path.write_text(path.read_text(encoding="utf-8").replace("=50", "", 1), encoding="utf-8")
+
+    with pytest.raises(FormatError, match=r"anna\.tps:1: expected LM3=; got 'LM3'"):
+        read_landmarks(path)
+
+
+def test_nts_without_labels_numbers_its_specimens(a_face, tmp_path):
+    path = tmp_path / "two.nts"
+    write_specimens([a_face, replace(a_face, specimen="bert")], path)
+    before = read_specimens(path)
+    text = path.read_text(encoding="utf-8").replace(" 2L ", " 2 ")
+    path.write_text(text.replace("anna\nbert\n", ""), encoding="utf-8")
+
+    read = read_specimens(path)
+
+    assert [entry.specimen for entry in read] == ["two_1", "two_2"]
+    for found, true in zip(read, before, strict=True):
+        np.testing.assert_array_equal(found.positions, true.positions)
+
+
 @pytest.mark.parametrize(("code", "status"), [("0", "undefined"), ("3", "missing")])
 def test_fcsv_point_without_position_is_what_slicer_calls_it(a_face, tmp_path, code, status):
     path = tmp_path / "anna.fcsv"
