@@ -35,7 +35,9 @@ SYSTEM_FOLDERS = ("lost+found", "System Volume Information", "$RECYCLE.BIN")
 # What may not stand in a file's name on one system or another.
 _IMPOSSIBLE = re.compile(r'[\\/:*?"<>|\x00-\x1f]')
 # Names that stand for devices in every folder of Windows, whatever they end in.
-_DEVICE = re.compile(r"^(CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])(?=\.|$)", re.IGNORECASE)
+_DEVICE = re.compile(
+    r"^(CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(COM|LPT)[0-9¹²³])(?= *(\.|$))", re.IGNORECASE
+)
 # Windows finds no file of a longer path, unless long ones are enabled on that computer.
 _MAX_PATH = 259
 _PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8)

@@ -345,7 +345,7 @@ def test_landmarks_whose_file_is_in_use_keep_what_stands_beside_them(
         ("AUX", "AUX_"), ("con.1", "con_.1"), ("COM1", "COM1_"),
         ("CONNY", "CONNY"), ("face.con", "face.con"), ("COM", "COM"),
         ("A/B\\C:\n", "A_B_C__"), ("../..", "_"), (" . ", "unnamed"), ("", "unnamed"),
-        ("Ä B.", "Ä B"),
+        ("Ä B.", "Ä B"), ("NUL .1", "NUL_ .1"), ("com².x", "com²_.x"), ("CONIN$", "CONIN$_"),
     ],
 )  # fmt: skip
 def test_file_stem_is_one_that_every_system_takes(stem, possible):
