@@ -89,6 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
     target = _target_format(arguments)
     conversion = _Conversion(arguments, target, names=read_names(arguments.names, arguments))
     files = _find_files(arguments)
+    conversion.sources = {path.resolve() for path in files}
     if arguments.name_by_file:
         names = tell_apart([path.absolute() for path in files], [stem_of(path) for path in files])
         conversion.names_of_files = dict(zip(files, names, strict=True))
@@ -159,6 +160,7 @@ class _Conversion:
     n_failed: int = field(default=0, init=False)
     names: NameTable | None = None
     names_of_files: dict[Path, str] = field(default_factory=dict, init=False)
+    sources: set[Path] = field(default_factory=set, init=False)
     written: list[Path] = field(default_factory=list, init=False)
     _assumed: list[Path] = field(default_factory=list, init=False)
 
@@ -205,7 +207,7 @@ class _Conversion:
                 self._fail(f"{path}: {other} is {output.name} already. Rename one, or name -o.")
                 continue
             specimens = [e for e in self._read_or_tell(path) if not self._leaves_out(path, e)]
-            if specimens:
+            if specimens and self._may_replace(path, output):
                 self.write_one_file(specimens, output)
 
     def write_folder(self, files: Iterable[Path], folder: Path) -> None:
@@ -223,7 +225,7 @@ class _Conversion:
                     continue
                 if output.name.casefold() in taken:
                     self._fail(f"{path}: another specimen is {output.name} already. Rename one.")
-                else:
+                elif self._may_replace(path, output):
                     taken.add(output.name.casefold())
                     self.write_one_file([landmarks], output)
 
@@ -252,6 +254,14 @@ class _Conversion:
         except FormatError as err:
             self._fail(f"{err}{hint_at_lenient(err)}")
             return []
+
+    def _may_replace(self, path: Path, output: Path) -> bool:
+        """Tell one that another file would be lost by, though it may be replaced by itself."""
+        target = output.resolve()
+        if target == path.resolve() or target not in self.sources:
+            return True
+        self._fail(f"{path}: {output} is to be converted itself. Rename one, or choose another -o.")
+        return False
 
     def _leaves_out(self, path: Path, landmarks: LandmarkSet) -> bool:
         is_left_out = self.arguments.skip_incomplete and not landmarks.is_placed.all()

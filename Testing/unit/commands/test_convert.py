@@ -383,6 +383,22 @@ def test_convert_never_writes_over_its_own_output(a_whole_set, tmp_path, capsys)
     assert "ID=anna" in (tmp_path / "cohort.tps").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("output", [[], ["-o", "study"]], ids=["beside", "folder"])
+def test_convert_never_writes_over_a_file_that_it_is_to_read(
+    output, a_whole_set, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    both = [replace(a_whole_set, specimen=name) for name in ("bo", "cy")]
+    write_landmarks(replace(a_whole_set, specimen="anna"), "study/cohort.mrk.json")
+    write_specimens(both, "study/cohort.csv")
+
+    code = convert(tmp_path / "study", "--to", "csv", "--overwrite", *output)
+
+    assert code == 1
+    assert "cohort.csv is to be converted itself" in capsys.readouterr().err
+    assert [entry.specimen for entry in read_specimens("study/cohort.csv")] == ["bo", "cy"]
+
+
 @pytest.mark.parametrize("first", [0, 1])
 def test_convert_reads_picked_points_numbered_from_0_or_1(first, a_whole_set, tmp_path):
     write_landmarks(a_whole_set, tmp_path / "a.pp")
