@@ -126,7 +126,7 @@ def _read_rows(reading: Reading) -> Iterator[tuple[int, dict[str, str]]]:
         header = without_blank_end(next(lines, []))
         if tuple(header) != COLUMNS:
             problem = (
-                f"the header must be {','.join(COLUMNS)}; got {','.join(header)}. "
+                f"the header must be {','.join(COLUMNS)}; got {quote(','.join(header))}. "
                 "Separate by commas and keep all columns, or name the format of the file."
             )
             raise reading.error(1, problem)
@@ -181,10 +181,10 @@ def _read_specimen(
 def _find_problem(fields: dict[str, str], index: int) -> str:
     """Say what is wrong with a row; empty if its values fit each other."""
     if fields["index"] != str(index):
-        return f"landmark {fields['code']!r} has index {index}; got {fields['index']!r}."
+        return f"landmark {fields['code']!r} has index {index}; got {quote(fields['index'])}."
     status = _status(fields)
     if status is None:
-        return f"status must be one of {', '.join(STATUSES)}; got {fields['status']!r}."
+        return f"status must be one of {', '.join(STATUSES)}; got {quote(fields['status'])}."
     wrong = _find_bad_number(fields)
     if wrong:
         return wrong
@@ -193,7 +193,7 @@ def _find_problem(fields: dict[str, str], index: int) -> str:
         expected = "x, y and z" if status in PLACED else "no x, y, z"
         return f"a landmark that is {status} must have {expected}."
     if fields["edited"].lower() != _edited(status):
-        return f"edited must be {_edited(status)} with {status}; got {fields['edited']!r}."
+        return f"edited must be {_edited(status)} with {status}; got {quote(fields['edited'])}."
     return ""
 
 

@@ -80,7 +80,9 @@ def _read_space(reading: Reading) -> Space:
         key, equals, value = text.lstrip("#").partition("=")
         if text.startswith("#") and equals and key.strip() == "CoordinateSystem":
             if value.strip() not in SPACE_OF_SYSTEM:
-                raise reading.error(line, f"CoordinateSystem must be LPS or RAS; got {value!r}.")
+                raise reading.error(
+                    line, f"CoordinateSystem must be LPS or RAS; got {quote(value)}."
+                )
             return SPACE_OF_SYSTEM[value.strip()]
     raise reading.error(1, "expected a line '# CoordinateSystem = LPS' (or RAS).")
 

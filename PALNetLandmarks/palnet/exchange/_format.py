@@ -194,7 +194,9 @@ class Reading:
         """Require a name of one printable line."""
         if name and name.isprintable():
             return name
-        self.doubt(line, f"the name of a specimen must be printable and not empty; got {name!r}.")
+        self.doubt(
+            line, f"the name of a specimen must be printable and not empty; got {quote(name)}."
+        )
         return printable_name(name) or self.specimen
 
     def place_by_name(

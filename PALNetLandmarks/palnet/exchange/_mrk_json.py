@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
-from palnet._stored import listing, parse_json
+from palnet._stored import listing, parse_json, quote
 from palnet.exchange._format import (
     LARGEST,
     OTHER_NAMES,
@@ -276,7 +276,9 @@ def _read_markup(reading: Reading) -> dict[str, Any]:
         raise reading.error(None, f"is damaged JSON ({err}). Save the list again.") from err
     schema = content.get("@schema") if isinstance(content, dict) else None
     if not isinstance(schema, str) or not _ACCEPTED_SCHEMA.fullmatch(schema):
-        raise reading.error(None, f"expected a markups file of schema 1.x; got schema {schema!r}.")
+        raise reading.error(
+            None, f"expected a markups file of schema 1.x; got schema {schema!r:.60}."
+        )
     markups = content.get("markups")
     if not _is_objects(markups) or len(markups) != 1:
         n_lists = len(markups) if isinstance(markups, list) else 0
@@ -284,7 +286,7 @@ def _read_markup(reading: Reading) -> dict[str, Any]:
         raise reading.error(None, problem)
     kind = markups[0].get("type")
     if kind != "Fiducial":
-        raise reading.error(None, f"expected a point list (Fiducial); got {kind!r}.")
+        raise reading.error(None, f"expected a point list (Fiducial); got {kind!r:.60}.")
     return markups[0]
 
 
@@ -300,7 +302,7 @@ def _read_scheme(reading: Reading, markup: dict[str, Any], own: dict[str, Any]) 
     name = own.get("scheme", DEFAULT_SCHEME)
     if name not in list_schemes():
         problem = (
-            f"its scheme {name!r} is not one of {', '.join(list_schemes())}. "
+            f"its scheme {name!r:.60} is not one of {', '.join(list_schemes())}. "
             "Give its JSON file (--scheme, or scheme= in Python)."
         )
         raise reading.error(None, problem)
@@ -355,7 +357,7 @@ def _codes_of(reading: Reading, markup: dict[str, Any], scheme: Scheme) -> list[
     ]
     for label, code in zip(labels, codes, strict=True):
         if label != code:
-            text = f"control point {label!r} is taken for {code}, in whose place it stands."
+            text = f"control point {quote(label)} is taken for {code}, in whose place it stands."
             warnings.warn(f"{reading.where(None)}: {text}", FormatWarning, stacklevel=2)
     return codes
 
@@ -377,8 +379,8 @@ def _read_position(reading: Reading, line: int | None, point: dict[str, Any]) ->
     position = _as_numbers(point.get("position"), 3)
     if position is None:
         problem = (
-            f"position of control point {point.get('label')!r} must be three numbers; "
-            f"got {point.get('position')!r}. Set its positionStatus to undefined if it has none."
+            f"position of control point {point.get('label')!r:.60} must be three numbers; got "
+            f"{point.get('position')!r:.60}. Set its positionStatus to undefined if it has none."
         )
         reading.doubt(line, problem)
     return position or [np.nan] * 3
@@ -416,7 +418,7 @@ def _read_frame(
     """Read axes, frame and unit; without our own entry the frame is anatomical."""
     system = str(markup.get("coordinateSystem", "LPS"))
     if system not in SPACE_OF_SYSTEM:
-        raise reading.error(None, f"coordinateSystem must be LPS or RAS; got {system!r}.")
+        raise reading.error(None, f"coordinateSystem must be LPS or RAS; got {system!r:.60}.")
     space = SPACE_OF_SYSTEM[system]
     frame: Frame = "file" if own.get("frame") == "file" else space
     return space, frame, _read_unit(reading, markup)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from palnet._stored import quote
 from palnet.errors import FormatError
 from palnet.exchange._blanks import without_blank_end
 from palnet.scheme import LandmarkDefinition, Scheme
@@ -91,7 +92,7 @@ def read_name_table(path: str | os.PathLike[str], scheme: Scheme) -> NameTable:
     header = [field.strip() for field in without_blank_end(next(rows, (1, []))[1])]
     if tuple(header) != HEADER:
         got = text.partition("\n")[0].strip()
-        msg = f"{path}:1: the header must be {','.join(HEADER)}; got {got}."
+        msg = f"{path}:1: the header must be {','.join(HEADER)}; got {quote(got)}."
         raise FormatError(msg)
     theirs: list[str] = []
     ours: list[str] = []

@@ -123,7 +123,7 @@ def _read_points(
         name, active = attributes.get("name", ""), attributes.get("active")
         code = by_name.get(name.upper(), name)
         if active not in ("0", "1"):
-            reading.doubt(line, f"active must be 0 or 1; got {active!r}.")
+            reading.doubt(line, f"active must be 0 or 1; got {active!r:.60}.")
         fields = [attributes.get(axis, "") for axis in "xyz"]
         is_placed = active == "1"
         if is_placed and not all(fields):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 import warnings
@@ -286,6 +287,50 @@ def test_endless_word_or_nesting_is_refused_with_the_file(name, text, a_small_sc
 
     with pytest.raises(FormatError, match=re.escape(str(path))):
         read_specimens(path, a_small_scheme, format=name)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("other", ["nts", "csv-wide", "mrk.json"])
+def test_file_of_another_format_is_told_in_one_line(name, other, a_whole_set, tmp_path):
+    """The header of a table may open a quotation that the whole file is in, names and all."""
+    path = tmp_path / f"a{get_format(name).suffix}"
+    path.write_text("".join(FORMATS[other].write([a_whole_set])), encoding="utf-8")
+
+    try:
+        read_specimens(path, a_whole_set.scheme)
+    except FormatError as err:
+        message = str(err).removeprefix(str(tmp_path))
+
+        assert (message.count("\n"), len(message) < 600) == (0, True)
+    else:
+        assert (name == other) or (other, name) in {("nts", "dta"), ("csv-wide", "morphoj")}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"@schema": ["x" * 9999]},
+        {"type": {"x": "x" * 9999}},
+        {"coordinateSystem": "x" * 9999},
+        {"palnet": {"scheme": "x" * 9999}},
+        {"palnet": {"specimen": "\n" * 9999}},
+        {"position": ["x" * 9999]},
+    ],
+    ids="-".join,
+)
+def test_mrk_json_of_endless_values_is_told_in_one_line(change, a_whole_set, tmp_path):
+    path, *_ = write_landmarks(a_whole_set, tmp_path / "a.mrk.json")
+    content = json.loads(path.read_text(encoding="utf-8"))
+    (markup,) = content["markups"]
+    place = {"@schema": content, "position": markup["controlPoints"][0]}
+    place.get(next(iter(change)), markup).update(change)
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+    with pytest.raises(FormatError, match=r"a\.mrk\.json.*(expected|must be|is not one)") as told:
+        read_specimens(path)
+
+    message = str(told.value).removeprefix(str(tmp_path))
+    assert (message.count("\n"), len(message) < 600) == (0, True)
 
 
 def test_endless_number_is_refused_at_once(a_small_scheme, tmp_path):
