@@ -78,6 +78,19 @@ def test_each_click_places_the_next_landmark(a_panel, view):
     assert landmarks.status[3] == "corrected"
 
 
+def test_list_that_was_hidden_is_shown_when_landmarks_are_placed_in_it(a_panel, view):
+    """Slicer places points in a hidden list, and shows none of them."""
+    node = a_panel.reviewSection.review.landmarks.node
+    node.SetDisplayVisibility(False)
+    a_panel.reviewSection.table.select(3)
+
+    click(a_panel.ui.placeButton)
+    place(a_panel, view, 3)
+
+    assert node.GetDisplayVisibility()
+    wait_while(lambda: placed(a_panel) != [3])
+
+
 def test_landmark_that_is_not_shown_is_passed_over(a_panel, view):
     a_panel.reviewSection.table.select(1)
     click(a_panel.ui.placeButton)

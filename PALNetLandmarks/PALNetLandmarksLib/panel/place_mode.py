@@ -58,11 +58,14 @@ class PlaceMode:
         Parameters
         ----------
         landmarks : LandmarkList
-            The list; one that has no landmark yet is in the unit of its scan from now on.
+            The list, which is shown; one that has no landmark yet is in the unit of its scan from
+            now on.
         index : int
             Which landmark.
         """
         adopt_unit(landmarks)
+        if not landmarks.node.GetDisplayVisibility():
+            landmarks.node.SetDisplayVisibility(True)  # clicks would place what nobody sees
         logic = slicer.modules.markups.logic()
         logic.SetActiveListID(landmarks.node)
         landmarks.node.SetControlPointPlacementStartIndex(int(index))
