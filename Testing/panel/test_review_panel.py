@@ -10,6 +10,7 @@ import pytest
 import qt
 import slicer
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QKeySequence
 from PySide6.QtTest import QTest
 
 from palnet.preview import GOOD_MM
@@ -511,6 +512,26 @@ def test_panel_that_is_cleaned_up_leaves_nothing_behind(a_panel, a_list, scene):
 
     assert not any(key.enabled for key in keys)
     assert scene.GetNumberOfNodesByClass("vtkMRMLModelNode") == 1
+
+
+def test_buttons_name_their_keys_as_the_system_does(panel_factory, monkeypatch):
+    """On a Mac Ctrl+Return, as the tooltip had it, does nothing: the key is called Cmd there."""
+
+    class KeysOfMac(QKeySequence):
+        def toString(self, form):
+            assert form == QKeySequence.SequenceFormat.NativeText
+            return super().toString().replace("Ctrl+", "Cmd+")
+
+    monkeypatch.setattr(qt, "QKeySequence", KeysOfMac)
+
+    ui = panel_factory().ui
+
+    tooltip = ui.confirmButton.toolTip
+    assert tooltip == "Agree to the landmark as it is and go to the next one. (Cmd+Return)"
+    assert ui.nextButton.toolTip.endswith("(Alt+Down)")
+    assert ui.previousButton.toolTip.endswith("(Alt+Up)")
+    assert ui.undoButton.toolTip.endswith("(Cmd+Backspace)")
+    assert ui.redoButton.toolTip.endswith("(Cmd+Shift+Backspace)")
 
 
 def test_key_that_is_held_confirms_one_landmark_only(a_panel):

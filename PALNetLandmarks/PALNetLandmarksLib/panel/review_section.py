@@ -20,6 +20,7 @@ from PALNetLandmarksLib.panel.landmark_table import (
     LandmarkTable,
 )
 from PALNetLandmarksLib.panel.placing import Placing
+from PALNetLandmarksLib.panel.shortcuts import name_keys
 from PALNetLandmarksLib.review import Review
 
 _FILTER_KEY, _ORDER_KEY = "PALNet/Filter", "PALNet/Order"
@@ -50,6 +51,7 @@ class ReviewSection:
         self.placing = Placing(self.table)
         self._fill_selectors()
         self._connect()
+        name_keys(ui)
         self.refresh()
 
     def show(self, landmarks, *, snap_to_surface=True):
