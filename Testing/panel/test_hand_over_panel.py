@@ -121,7 +121,7 @@ def test_list_is_exported_though_it_was_deselected_while_the_dialog_was_open(
 
 
 def test_unreviewed_doubtful_landmarks_are_named_first(a_panel, a_file, answers):
-    answers.expect("message", "No", r"doubtful landmarks have not been reviewed: .*stn_l")
+    answers.expect("message", "No", r"landmarks that have not been reviewed \(\d+\): .*stn_l")
 
     click(a_panel.ui.saveButton)
 
@@ -342,7 +342,7 @@ def test_measurements_of_unreviewed_doubtful_landmarks_leave_with_a_yes_only(
     a_panel.ui.measurementSection.setProperty("collapsed", False)
     measure(a_panel)
     qt.QApplication.clipboard().setText("mine")
-    answers.expect("message", "No", r"doubtful landmarks have not been reviewed: .*stn_l")
+    answers.expect("message", "No", r"landmarks that have not been reviewed \(\d+\): .*stn_l")
 
     click(getattr(a_panel.ui, button))
 

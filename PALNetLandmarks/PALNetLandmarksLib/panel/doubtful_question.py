@@ -24,7 +24,7 @@ def goes_on_with_doubtful(review):
     if not codes:
         return True
     text = _(
-        "{n_codes} doubtful landmarks have not been reviewed: {codes}.\n"
+        "Doubtful landmarks that have not been reviewed ({n_codes}): {codes}.\n"
         "Their expected error is large. Go on all the same?"
     ).format(n_codes=len(codes), codes=", ".join(codes))
     return slicer.util.confirmYesNoDisplay(text)
