@@ -108,21 +108,23 @@ class MeasuredLine:
 
     Parameters
     ----------
-    scene : vtkMRMLScene
-        Where to draw.
+    list_node : vtkMRMLMarkupsFiducialNode
+        What is measured; the line is drawn in the views that show it.
     """
 
-    def __init__(self, scene):
+    def __init__(self, list_node):
         node = slicer.vtkMRMLModelNode()
         node.SetName("Measured line")
         node.SetAttribute(LINE_ATTRIBUTE, "1")
         node.SetHideFromEditors(True)
         node.SetSaveWithScene(False)
         node.SetSelectable(False)
-        scene.AddNode(node)
+        list_node.GetScene().AddNode(node)
         node.CreateDefaultDisplayNodes()
         display = node.GetDisplayNode()
         display.SetSaveWithScene(False)
+        if list_node.GetDisplayNode() is not None:
+            display.SetViewNodeIDs(list_node.GetDisplayNode().GetViewNodeIDs())
         display.SetColor(*_COLOR)
         display.SetLineWidth(_WIDTH_PIXELS)
         display.SetLighting(False)

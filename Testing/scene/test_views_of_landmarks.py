@@ -227,7 +227,7 @@ def test_view_is_told_that_another_depth_is_to_be_drawn(a_list, a_camera):
     assert told
 
 
-def test_measurements_of_a_list_and_their_line(a_list, scene):
+def test_measurements_of_a_list_and_their_line(a_list):
     taken, remark = measured(a_list)
     assert remark == ""
     by_code = {entry.code: entry for entry in taken}
@@ -237,13 +237,22 @@ def test_measurements_of_a_list_and_their_line(a_list, scene):
     assert distance.value == pytest.approx(straight, abs=1e-6)
     assert any(entry.kind == "arc" and entry.is_measured for entry in taken)
 
-    line = MeasuredLine(scene)
+    line = MeasuredLine(a_list.node)
     line.show(distance.polyline)
     drawn = slicer.util.arrayFromModelPoints(line.node)
     np.testing.assert_allclose(drawn, a_list.world_positions[[a, b]], atol=1e-3)
     assert line.node.GetPolyData().GetNumberOfLines() == 1
     line.remove()
     assert len(by_code) == len(taken)
+
+
+def test_measured_line_is_in_the_views_of_its_list_only(a_list):
+    a_list.node.GetDisplayNode().AddViewNodeID("vtkMRMLViewNode2")
+
+    line = MeasuredLine(a_list.node)
+
+    assert line.node.GetDisplayNode().GetViewNodeIDs() == ("vtkMRMLViewNode2",)
+    line.remove()
 
 
 def test_table_for_a_spreadsheet_has_the_same_cells():

@@ -101,7 +101,7 @@ class MeasurementSection:
             if job.error is not None:
                 raise job.error
             self._measurements = job.result
-            self._line = MeasuredLine(self._review.landmarks.node.GetScene())
+            self._line = MeasuredLine(self._review.landmarks.node)
             self._fill()
             self._ui.copyMeasurementsButton.setEnabled(True)
             self._ui.saveMeasurementsButton.setEnabled(True)
