@@ -35,7 +35,6 @@ from benchmarks._trainings import (
     Limits,
     OutOfTimeError,
     Training,
-    batches_of_epoch,
     in_new_process,
     make_protocol,
     read_costs,
@@ -226,8 +225,8 @@ def _costs(
     if found is not None and not isinstance(found, str):
         model = str(run / "fold1" / "model.npz")
         if not Path(model).exists():
-            return (None, _epochs(arguments, name, found), *_training_costs(run), None, None)
-        trained = (_epochs(arguments, name, found), *_training_costs(run))
+            return (None, _epochs(found), *_training_costs(run), None, None)
+        trained = (_epochs(found), *_training_costs(run))
     how = name if name in (MEANS, ATLAS) else "model"
     task = Detecting(how, model, meshes, arguments.points)
     parameters = None if how in (MEANS, ATLAS) else count_parameters(model)
@@ -240,16 +239,9 @@ def _training_costs(run: Path) -> tuple[float, float]:
     return seconds / 60, peak_mb
 
 
-def _epochs(arguments: argparse.Namespace, name: str, found: Sequence[FoldResult]) -> str:
-    """Epochs of each fold; of the landmark network by the batches until its validations."""
-    counts = [row.n_epochs for row in found[:-1]]
-    protocol = make_protocol(name, _limits(arguments), arguments.people, arguments.model)
-    if not isinstance(protocol, Protocol):
-        part = protocol.training
-        each = batches_of_epoch(arguments.people, arguments.folds, part.batch_size)
-        steps = [min(n * part.validate_every, part.n_steps) for n in counts]
-        counts = [-(-n // each) for n in steps]
-    return ", ".join(map(str, counts))
+def _epochs(found: Sequence[FoldResult]) -> str:
+    """Epochs of each fold."""
+    return ", ".join(str(row.n_epochs) for row in found[:-1])
 
 
 def _title(arguments: argparse.Namespace) -> str:

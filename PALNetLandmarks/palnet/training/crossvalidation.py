@@ -6,10 +6,11 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -74,7 +75,7 @@ class FoldResult:
     n_train, n_validation, n_test : int
         Scans.
     n_epochs : int
-        Epochs that were trained.
+        Epochs that were trained, the last one perhaps in part.
     validation_mm : float
         Error of the best epoch on the people that said when to stop, before the finish.
     mean_mm, median_mm : float
@@ -156,7 +157,7 @@ def cross_validate(
         place = folder / f"{FOLD}{number}"
         _train_fold(scans, fold, method, place, around)
         result, fold_pairs, fold_baseline = on_first(
-            partial(_test_fold, scans, fold, method, place, data.scheme)
+            partial(_test_fold, scans, fold, method, place, data.scheme, protocol)
         )
         on_first(partial(exporter.export_fold, fold, place, fold_pairs, asdict(result)))
         results.append(result)
@@ -254,7 +255,12 @@ def _drop_checkpoint(place: Path) -> None:
 
 
 def _test_fold(
-    scans: Sequence[PreparedScan], fold: Fold, method: FoldMethod, place: Path, scheme: Scheme
+    scans: Sequence[PreparedScan],
+    fold: Fold,
+    method: FoldMethod,
+    place: Path,
+    scheme: Scheme,
+    protocol: Protocol | TuningProtocol,
 ) -> tuple[FoldResult, list[Pair], list[Pair]]:
     """Keep what the network of a fold says of the tested people, and write its tables."""
     tested = [scans[row] for row in fold.test]
@@ -265,8 +271,11 @@ def _test_fold(
     pairs, baseline = _read_pairs(tested, place)
     _write_tables(place, pairs, scheme)
     sizes = (len(fold.train), len(fold.validation), len(fold.test))
-    number, curve = place.name.removeprefix(FOLD), read_curve(place)["validation_mm"].tolist()
-    result = _result(number, sizes, curve, pairs, baseline)
+    number, curve = place.name.removeprefix(FOLD), read_curve(place)
+    # The landmark network is not validated once an epoch.
+    n_epochs = math.ceil(curve["step"][-1] / math.ceil(sizes[0] / protocol.training.batch_size))
+    trained = n_epochs, curve["validation_mm"].min()
+    result = _result(number, sizes, trained, pairs, baseline)
     logger.info(
         "fold %s: %.2f mm on %d scans; %s %.2f mm",
         number,
@@ -294,7 +303,7 @@ def _pair(tested: Sequence[PreparedScan], predicted_mm: NDArray[np.floating]) ->
 def _result(
     fold: str,
     sizes: tuple[int, int, int],
-    curve: Sequence[float],
+    trained: tuple[int, float],
     pairs: Sequence[Pair],
     baseline: Sequence[Pair],
 ) -> FoldResult:
@@ -303,8 +312,8 @@ def _result(
     return FoldResult(
         fold,
         *sizes,
-        n_epochs=len(curve),
-        validation_mm=min(curve),
+        n_epochs=trained[0],
+        validation_mm=float(trained[1]),
         mean_mm=every.mean_mm,
         median_mm=every.median_mm,
         pairwise_mm=mean_pairwise_error_mm(pairs),
@@ -321,12 +330,9 @@ def _pool(
         sum(getattr(result, name) for result in results)
         for name in ("n_train", "n_validation", "n_test")
     )
-    validation = [result.validation_mm for result in results]
-    pooled = _result("all", sizes, validation, pairs, baseline)
-    values: dict[str, Any] = asdict(pooled)
-    values["n_epochs"] = sum(result.n_epochs for result in results)
-    values["validation_mm"] = float(np.mean(validation))
-    return FoldResult(**values)
+    n_epochs = sum(result.n_epochs for result in results)
+    trained = n_epochs, float(np.mean([result.validation_mm for result in results]))
+    return _result("all", sizes, trained, pairs, baseline)
 
 
 def _write_tables(folder: Path, pairs: Sequence[Pair], scheme: Scheme) -> Evaluation:

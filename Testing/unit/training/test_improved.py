@@ -113,6 +113,13 @@ def test_misfits_count_as_in_the_base_model(a_run, the_models):
         assert model.calibration.misfit_power == known
 
 
+def test_epochs_are_counted_by_the_scans_and_not_by_the_validations(a_run):
+    """Twelve batches of four, validated three times; the column said 3."""
+    for row in a_run[1][:-1]:
+        assert row.n_epochs == 12 // -(-row.n_train // 4)
+    assert a_run[1][-1].n_epochs == sum(row.n_epochs for row in a_run[1][:-1])
+
+
 def test_folds_are_those_of_the_paper_s_preset(a_run, a_data_set):
     people = [scan.person for scan in a_data_set.scans]
     for number, fold in enumerate(split_people(people, 2, 42, 0.2), start=1):
