@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     from palnet.training.protocol import read_tuning_protocol
 
     require("torch", feature="training")
-    from palnet.training.finetuning import finetune_model
+    from palnet.training.finetuning import FACES, finetune_model
     from palnet.training.tuning import check_scheme
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
@@ -85,8 +85,9 @@ def run(arguments: argparse.Namespace) -> int:
         from palnet.commands.crossvalidate import print_table
         from palnet.training.crossvalidation import cross_validate
 
-        folder = arguments.output / "folds"
-        print_table(cross_validate(data, protocol, folder, jobs=arguments.jobs), protocol.baseline)
+        folder, faces = arguments.output / "folds", arguments.output / FACES
+        results = cross_validate(data, protocol, folder, jobs=arguments.jobs, faces=faces)
+        print_table(results, protocol.baseline)
         print(f"report: {folder / 'report.html'}")
     return 0
 

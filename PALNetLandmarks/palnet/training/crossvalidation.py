@@ -109,6 +109,7 @@ def cross_validate(
     jobs: int = 1,
     train_all: bool = False,
     around: Around = nullcontext,
+    faces: Path | None = None,
 ) -> list[FoldResult]:
     """Train and test every fold; call again with the same folder to go on.
 
@@ -127,6 +128,9 @@ def cross_validate(
     around : callable
         Gives the context in which a training runs, for the folder that it runs in: to measure it,
         or to stop before it by raising. A training that is done already is not entered.
+    faces : Path, optional
+        Where a fine-tuning of the same model has kept the faces; ``faces`` in the run folder
+        without.
 
     Returns
     -------
@@ -141,7 +145,7 @@ def cross_validate(
         If a training cannot go on.
     """
     scans = on_first(partial(choose_scans, data, protocol, folder, jobs))
-    method = choose_method(data, protocol, folder, jobs=jobs)
+    method = choose_method(data, protocol, faces or folder / "faces", jobs=jobs)
     people = [scan.aligned.person for scan in scans]
     seed, share = protocol.seed, protocol.cohort.validation_share
     folds = split_people(people, protocol.n_folds, seed, share, method.least_validation)

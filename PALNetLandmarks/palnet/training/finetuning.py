@@ -38,9 +38,12 @@ if TYPE_CHECKING:
     from palnet.training.protocol import TuningProtocol
     from palnet.training.tuning_report import LandmarkChange
 
-__all__ = ["MIN_PEOPLE", "FineTuning", "finetune_model"]
+__all__ = ["FACES", "MIN_PEOPLE", "FineTuning", "finetune_model"]
 
 logger = logging.getLogger(__name__)
+
+FACES = "faces"
+"""In a run folder: the prepared faces, which its folds take as well."""
 
 MIN_PEOPLE = 8
 """With fewer, five would not be left to train beside those that validate."""
@@ -102,7 +105,7 @@ def finetune_model(
     check_scheme(data.scheme, base)
     _check_people([scan.person for scan in data.scans], "annotated scans")
     check_run_folder(folder)
-    faces, refusals = prepare_faces(data, base, folder / "faces", jobs=jobs)
+    faces, refusals = prepare_faces(data, base, folder / FACES, jobs=jobs)
     left_out = [*data.left_out, *refusals]
     tell_left_out(left_out)
     train, validation = _split(faces, protocol)

@@ -112,7 +112,7 @@ class FoldMethod(Protocol):
 def choose_method(
     data: DataSet,
     protocol: protocols.Protocol | protocols.TuningProtocol,
-    folder: Path,
+    faces: Path,
     *,
     jobs: int = 1,
 ) -> FoldMethod:
@@ -124,8 +124,8 @@ def choose_method(
         The annotated scans.
     protocol : Protocol or TuningProtocol
         What to do.
-    folder : Path
-        The run folder.
+    faces : Path
+        Where faces are kept, as the landmark network takes them.
     jobs : int
         Processes for what is not training.
 
@@ -136,7 +136,7 @@ def choose_method(
     """
     if isinstance(protocol, protocols.Protocol):
         return _PaperMethod(protocol, data.scheme)
-    return _TuningMethod(protocol, data, folder / "faces", jobs=jobs)
+    return _TuningMethod(protocol, data, faces, jobs=jobs)
 
 
 @dataclass(frozen=True, eq=False)

@@ -306,6 +306,13 @@ def test_command_tells_before_and_after_and_tests_folds(
     a_cohort, a_model, a_recipe, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.setattr("palnet.training.aligning._find_rigid", lambda *_: np.eye(4))
+    prepared = []
+
+    def find(surface, *arguments, **options):
+        prepared.append(surface.name)
+        return find_toy_face(surface, *arguments, **options)
+
+    monkeypatch.setattr(faces_module, "find_face", find)
     output = tmp_path / "run"
 
     code = main(
@@ -314,6 +321,8 @@ def test_command_tells_before_and_after_and_tests_folds(
     )  # fmt: skip
 
     assert code == 0
+    # The folds take the faces that the fine-tuning has prepared.
+    assert len(prepared) == N_PEOPLE
     out = capsys.readouterr().out
     assert "landmark  before mm  after mm" in out
     assert f"model: {output / 'toy13-finetuned.npz'}" in out
@@ -322,9 +331,7 @@ def test_command_tells_before_and_after_and_tests_folds(
     assert int(folds[-1]["n_test"]) == N_PEOPLE
     # What it is compared with is the start, on people that neither trained nor chose.
     base = read_model(a_model)
-    faces, _ = prepare_faces(
-        read_data_set(a_cohort, toy_scheme()), base, output / "folds" / "faces"
-    )
+    faces, _ = prepare_faces(read_data_set(a_cohort, toy_scheme()), base, output / "faces")
     # A card says whether a fold's file is its start, and how many made it.
     for row in folds[:-1]:
         model = read_model(output / "folds" / f"fold{row['fold']}" / "model.npz")
