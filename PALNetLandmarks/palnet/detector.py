@@ -15,6 +15,7 @@ import scipy
 import palnet
 from palnet._checks import check_transform, frozen_copy
 from palnet._stopwatch import Stopwatch
+from palnet.errors import MeshError
 from palnet.face.alignment import align_landmarks
 from palnet.face.similarity import similarity_scale
 from palnet.finding import find_face
@@ -119,7 +120,8 @@ def detect(
     Parameters
     ----------
     scan : path-like or Mesh
-        OBJ, PLY, STL, VTK or VTP file, or a mesh in memory.
+        OBJ, PLY, STL, VTK or VTP file, or a mesh in memory, such as
+        ``palnet.Mesh(mesh.vertices, mesh.faces)`` of one of trimesh.
     unit : str or float
         ``auto``, ``um``, ``mm``, ``cm``, ``m``, ``in``, or millimetres per unit as a number.
     model : str or path-like, optional
@@ -133,7 +135,7 @@ def detect(
     Raises
     ------
     MeshError
-        If the file cannot be read as a surface.
+        If the scan is neither, the file cannot be read as a surface or the mesh has no triangles.
     UnitError
         If the size of the scan fits no unit, or the unit is unknown.
     ScanRefusedError
@@ -151,7 +153,7 @@ def detect(
     with watch.stage("model"):
         network_model = _read_model_once(model)
     with watch.stage("read"):
-        mesh = scan if isinstance(scan, Mesh) else read_mesh(scan)
+        mesh = _mesh_of(scan)
     units = _units(mesh, unit)
     with watch.stage("prepare"):
         surface = prepare_scan(mesh, units[0])
@@ -182,6 +184,24 @@ def detect(
             "seconds": watch.seconds,
         },
     )
+
+
+def _mesh_of(scan: object) -> Mesh:
+    """Take or read the mesh, which must have a surface."""
+    if isinstance(scan, (str, os.PathLike)):
+        return read_mesh(scan)
+    if not isinstance(scan, Mesh):
+        msg = (
+            f"scan must be the path of a mesh file or a palnet.Mesh; got {type(scan).__name__}. "
+            "Make one of it: palnet.Mesh(points, triangles), two arrays of shape (n, 3)."
+        )
+        raise MeshError(msg)
+    if not len(scan.triangles):
+        msg = (
+            f"{scan.name}: holds {len(scan.points)} points and no triangles. Build a surface first."
+        )
+        raise MeshError(msg)
+    return scan
 
 
 def _describe(model: Model, mesh: Mesh, unit: Unit) -> dict[str, Any]:

@@ -525,6 +525,20 @@ def test_unknown_model_is_refused(the_example):
         detect(the_example.mesh, model="palnet51")
 
 
+@pytest.mark.parametrize("scan", [np.eye(3), (np.eye(3), [[0, 1, 2]]), None, b"face.ply"])
+def test_scan_that_is_neither_path_nor_mesh_is_refused_in_words(scan):
+    with pytest.raises(MeshError, match=rf"palnet\.Mesh; got {type(scan).__name__}\. Make one"):
+        detect(scan)
+
+
+@pytest.mark.parametrize("unit", ["auto", "mm"])
+def test_mesh_without_triangles_is_not_taken_for_one_of_a_wrong_size(unit):
+    cloud = palnet.Mesh(100 * np.eye(3), np.zeros((0, 3), dtype=int), name="cloud")
+
+    with pytest.raises(MeshError, match="cloud: holds 3 points and no triangles"):
+        detect(cloud, unit=unit)
+
+
 def test_mesh_without_area_is_refused():
     flat = Mesh(np.zeros((3, 3)), np.array([[0, 1, 2]], dtype=np.int32), "dot")
 
