@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import shutil
 import time
-import warnings
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from palnet._caught import catching
 from palnet._files import check_free, file_hash, write_text
 from palnet.errors import (
     FormatError,
@@ -163,8 +163,7 @@ def _check_readable(job: ScanJob) -> None:
         if not _is_changed(path, former):
             continue
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", FormatWarning)
+            with catching(FormatWarning, "ignore"):
                 scheme = read_model(job.options.model).scheme
                 read_landmarks(path, scheme, format=form, strict=False)
         except PalnetError as err:
@@ -359,8 +358,7 @@ def _write_landmark_files(
 
     options = job.options
     refusals = []
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", FormatWarning)
+    with catching(FormatWarning, "always") as caught:
         for name, path in zip(options.formats, job.landmark_files, strict=True):
             try:
                 files += write_landmarks(

@@ -6,10 +6,13 @@ import gc
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -567,6 +570,26 @@ def test_run_jobs_on_a_dask_cluster_keeps_no_result_that_was_taken(jobs_of_which
         results.close()
 
     assert n_kept <= 2  # the last one, here and on the cluster
+
+
+def test_scans_in_threads_of_one_process_get_no_warnings_of_others(a_head_file, tmp_path):
+    """As on a Dask cluster, whose workers have several threads unless told."""
+    scans = [
+        tmp_path / f"{'not one word' if number % 2 else 'word'} {number}.obj"
+        for number in range(24)
+    ]
+    for scan in scans:
+        shutil.copy(a_head_file, scan)
+    jobs = plan(*scans, output=tmp_path / "out", formats=("tps", "nts"))
+    state = warnings.showwarning, warnings._showwarnmsg_impl, list(warnings.filters)
+
+    with ThreadPoolExecutor(8) as threads:
+        results = list(threads.map(process_fake, jobs))
+
+    for result in results:
+        assert len(result.warnings) == 2
+        assert all(f"specimen {result.scan.stem!r} is" in text for text in result.warnings)
+    assert state == (warnings.showwarning, warnings._showwarnmsg_impl, list(warnings.filters))
 
 
 def test_run_jobs_left_early_ends_its_processes(jobs_of_which_some_are_deadly):

@@ -26,7 +26,17 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # A room imports rooms of its own or an earlier row only; rooms of one row form no circle.
 ROWS = (
     {"errors"},
-    {"_checks", "_csv", "_dependencies", "_files", "_parallel", "_stopwatch", "_stored", "_worker"},
+    {
+        "_caught",
+        "_checks",
+        "_csv",
+        "_dependencies",
+        "_files",
+        "_parallel",
+        "_stopwatch",
+        "_stored",
+        "_worker",
+    },
     {"scheme"},
     {"landmarks"},
     {"exchange", "samples", "surface"},

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import re
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from palnet._caught import catching
 from palnet.errors import MeshError
 from palnet.surface._digits import DIGITS_PADDING, LAST_BLANK, parse_decimals
 
@@ -133,8 +133,7 @@ def parse_floats(data: bytes) -> NDArray[np.float64]:
     if plain is not None:
         return plain
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", DeprecationWarning)
+        with catching(DeprecationWarning, "error"):  # of numpy before 2.4
             return np.fromstring(data, dtype=np.float64, sep=" ")
     except (ValueError, DeprecationWarning) as err:
         raise _first_bad_token(data) from err
