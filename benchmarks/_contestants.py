@@ -25,8 +25,8 @@ from palnet.face.region import extract_face
 from palnet.finding import find_face
 from palnet.measurement import load_measurement_plan
 from palnet.model import read_model
+from palnet.paper_patches import gather_sorted
 from palnet.scheme import load_scheme
-from palnet.sorted_patches import gather_sorted
 from palnet.surface import (
     parse_unit,
     prepare_scan,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from palnet.network.torch_palnet import PalNet
+    from palnet.network.torch_paper import PalNet
     from palnet.surface import Mesh
 
 __all__ = ["run_published_steps", "sample_evenly"]

@@ -14,7 +14,7 @@ from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
 from palnet._files import write_text
-from palnet.network.palnet import VARIANTS
+from palnet.network.paper import VARIANTS
 from palnet.training.protocol import Protocol, read_protocol
 
 if TYPE_CHECKING:

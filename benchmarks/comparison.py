@@ -42,7 +42,7 @@ from benchmarks._trainings import (
     share_folder,
 )
 from palnet.errors import PalnetError
-from palnet.network.palnet import VARIANTS
+from palnet.network.paper import VARIANTS
 from palnet.training.crossvalidation import choose_scans
 from palnet.training.folds import split_people
 from palnet.training.layouts import read_data_set

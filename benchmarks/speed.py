@@ -29,7 +29,7 @@ from benchmarks._dense import make_head, write_obj
 from benchmarks._published import run_published_steps
 from benchmarks._report import Report
 from palnet import detect
-from palnet.network.torch_palnet import PalNet
+from palnet.network.torch_paper import PalNet
 from palnet.surface import write_ply
 
 if TYPE_CHECKING:

@@ -18,10 +18,10 @@ from palnet.calibration import CHECKS, Calibration
 from palnet.errors import ModelFileError
 from palnet.face.atlas import FaceAtlas
 from palnet.network.layers import select
-from palnet.network.palnet import VARIANTS, least_points, shapes_of_palnet
+from palnet.network.paper import VARIANTS, least_points, shapes_of_palnet
 from palnet.network.shapes import check_landmark_network, check_pose_network
+from palnet.paper_patches import FINISHES, Finish
 from palnet.scheme import Scheme, scheme_from_dict, scheme_to_dict
-from palnet.sorted_patches import FINISHES, Finish
 
 if TYPE_CHECKING:
     import os
@@ -56,13 +56,13 @@ class PaperNetwork:
     Attributes
     ----------
     variant : str
-        One of `palnet.network.palnet.VARIANTS`.
+        One of `palnet.network.paper.VARIANTS`.
     n_points : int
         Points of a patch.
     spacing_mm : float
         Distance between the points that surfaces are sampled at.
     finish : str
-        One of `palnet.sorted_patches.FINISHES`.
+        One of `palnet.paper_patches.FINISHES`.
     means_mm : ndarray of shape (n_landmarks, 3)
         Mean landmarks of the people trained on, in the frame trained in.
     frame_from_face : ndarray of shape (4, 4)

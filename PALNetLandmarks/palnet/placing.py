@@ -13,8 +13,8 @@ from palnet.face.alignment import remove_scale
 from palnet.face.region import extract_face, move_surface
 from palnet.face.similarity import apply_similarity, invert_similarity, similarity_scale
 from palnet.fitting import predict_in_face
-from palnet.network.palnet import run_palnet
-from palnet.sorted_patches import finish_landmarks, gather_sorted
+from palnet.network.paper import run_palnet
+from palnet.paper_patches import finish_landmarks, gather_sorted
 from palnet.surface import project_onto_triangles, sample_surface
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "OFF_SURFACE_MM",
     "Placement",
-    "place_as_published",
+    "place_by_paper",
     "place_landmarks",
     "project_prediction",
 ]
@@ -76,7 +76,7 @@ def place_landmarks(found: FoundFace, model: Model, watch: Stopwatch | None = No
     watch = watch or Stopwatch()
     if model.paper is not None:
         with watch.stage("network"):
-            return place_as_published(found.surface, found.face_from_scan, model)
+            return place_by_paper(found.surface, found.face_from_scan, model)
     with watch.stage("network"):
         prediction = predict_in_face(found, model)
     with watch.stage("project"):
@@ -113,7 +113,7 @@ def project_prediction(found: FoundFace, prediction: LandmarkPrediction, model: 
     )
 
 
-def place_as_published(
+def place_by_paper(
     surface: Surface, face_from_scan: NDArray[np.float64], model: Model
 ) -> Placement:
     """Place as the paper does, in the very steps of a cross-validation; none is missing.

@@ -14,7 +14,7 @@ from palnet.calibration import Calibration
 from palnet.cli import main
 from palnet.errors import ModelFileError
 from palnet.model import PaperNetwork, read_model, write_model
-from palnet.network.palnet import shapes_of_palnet
+from palnet.network.paper import shapes_of_palnet
 from toy_model_files import N_LANDMARKS, change_header, rewrite, toy_parts, toy_weights
 
 PAPER_POINTS = 100

@@ -41,7 +41,7 @@ ROWS = (
     {"landmarks"},
     {"exchange", "samples", "surface"},
     {"calibration", "jobs"},
-    {"patches", "sorted_patches", "synthesis"},
+    {"patches", "paper_patches", "synthesis"},
     {"network"},
     {"face"},
     {"refinement"},

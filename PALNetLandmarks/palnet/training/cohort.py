@@ -11,7 +11,7 @@ import numpy as np
 
 from palnet._checks import check_points, frozen_copy
 from palnet.errors import TrainingError
-from palnet.sorted_patches import finish_landmarks, gather_sorted
+from palnet.paper_patches import gather_sorted
 from palnet.training.common_shape import median_shape
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ __all__ = [
     "AlignedScan",
     "PatchSet",
     "find_outliers",
-    "finish_landmarks",
     "gather_sorted_patches",
     "mean_landmarks",
 ]

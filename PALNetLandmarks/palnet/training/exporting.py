@@ -17,11 +17,11 @@ from palnet.face.alignment import remove_scale
 from palnet.face.similarity import apply_similarity, fit_similarity, invert_similarity
 from palnet.finding import find_face
 from palnet.model import Model, PaperNetwork, read_model, write_model
-from palnet.placing import place_as_published
+from palnet.placing import place_by_paper
 from palnet.surface import prepare_scan
 from palnet.training.dataset import load_scan
 from palnet.training.execution import describe_versions
-from palnet.training.published import read_network
+from palnet.training.paper_network import read_network
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -255,7 +255,7 @@ class ModelExporter:
         if pose is None:
             return np.full(len(scan.truth), np.nan)
         mesh, unit, truth = load_scan(self._files[specimen], self.data.scheme)
-        placement = place_as_published(prepare_scan(mesh, unit), pose, model)
+        placement = place_by_paper(prepare_scan(mesh, unit), pose, model)
         return np.asarray(np.linalg.norm(placement.positions_mm - truth.positions_mm, axis=1))
 
     def _card(self, fold: Fold) -> dict[str, Any]:

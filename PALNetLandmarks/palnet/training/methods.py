@@ -16,6 +16,7 @@ from palnet.calibration import Calibration
 from palnet.errors import TrainingError
 from palnet.face.similarity import apply_similarity, invert_similarity
 from palnet.model import read_model
+from palnet.paper_patches import finish_landmarks
 from palnet.training import protocol as protocols
 from palnet.training.carrying import carry_landmarks
 from palnet.training.choosing import (
@@ -24,17 +25,17 @@ from palnet.training.choosing import (
     refit_calibration,
     write_tuned_model,
 )
-from palnet.training.cohort import finish_landmarks, gather_sorted_patches, mean_landmarks
+from palnet.training.cohort import gather_sorted_patches, mean_landmarks
 from palnet.training.exporting import ModelExporter
 from palnet.training.faces import gather_training_patches, has_atlas_scheme, prepare_faces
 from palnet.training.loop import choose_device
-from palnet.training.parallel import on_first
-from palnet.training.published import (
+from palnet.training.paper_network import (
     predict_landmarks,
     read_network,
     train_paper_network,
     write_network,
 )
+from palnet.training.parallel import on_first
 from palnet.training.tuning import check_scheme, describe_recipe, train_on_faces, tune_model
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from palnet._stored import check_keys
 from palnet.errors import UsageError
-from palnet.network.palnet import VARIANTS, least_points
-from palnet.sorted_patches import FINISHES, Finish
+from palnet.network.paper import VARIANTS, least_points
+from palnet.paper_patches import FINISHES, Finish
 from palnet.training.recipe import build_part, read_toml
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ __all__ = [
     "LAYERS",
     "SCRATCH",
     "CohortPart",
-    "Finish",
     "Layers",
     "PatchesPart",
     "Protocol",
@@ -82,7 +81,7 @@ class Protocol:
     Attributes
     ----------
     variant : str
-        One of `palnet.network.palnet.VARIANTS`.
+        One of `palnet.network.paper.VARIANTS`.
     finish : str
         One of `FINISHES`: the nearest point of the sampled surface, or the mean of the nearest 12.
     n_folds : int

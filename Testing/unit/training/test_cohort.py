@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from palnet.errors import TrainingError
+from palnet.paper_patches import finish_landmarks
 from palnet.training.cohort import (
     AlignedScan,
     find_outliers,
-    finish_landmarks,
     gather_sorted_patches,
     mean_landmarks,
 )

@@ -17,15 +17,16 @@ from palnet.cli import main
 from palnet.commands.crossvalidate import _NETWORKS
 from palnet.errors import ModelFileError, TrainingError, UsageError
 from palnet.exchange import read_landmarks
-from palnet.network.palnet import VARIANTS
-from palnet.training import published
+from palnet.network.paper import VARIANTS
+from palnet.paper_patches import finish_landmarks
+from palnet.training import paper_network
 from palnet.training.aligning import prepare_scans
-from palnet.training.cohort import finish_landmarks, gather_sorted_patches
+from palnet.training.cohort import gather_sorted_patches
 from palnet.training.crossvalidation import cross_validate
 from palnet.training.exporting import ModelExporter
 from palnet.training.layouts import read_data_set
+from palnet.training.paper_network import predict_landmarks, read_network
 from palnet.training.protocol import read_protocol
-from palnet.training.published import predict_landmarks, read_network
 from toy_cohort import toy_person, write_toy_cohort, write_toy_scan
 from toy_head import toy_scheme
 
@@ -216,8 +217,8 @@ def test_baseline_is_the_nearest_surface_point_of_the_training_mean(a_run, a_coh
 
 
 def test_resumed_run_equals_an_uninterrupted_one(a_run, a_cohort, tmp_path, monkeypatch):
-    monkeypatch.setattr(published, "EPOCHS_BETWEEN_CHECKPOINTS", 3)
-    whole, paper_loss, calls = tmp_path / "whole", published.paper_loss, []
+    monkeypatch.setattr(paper_network, "EPOCHS_BETWEEN_CHECKPOINTS", 3)
+    whole, paper_loss, calls = tmp_path / "whole", paper_network.paper_loss, []
     run(a_cohort, whole)
 
     def fail_once(*arguments):
@@ -226,7 +227,7 @@ def test_resumed_run_equals_an_uninterrupted_one(a_run, a_cohort, tmp_path, monk
             raise InterruptedError
         return paper_loss(*arguments)
 
-    monkeypatch.setattr(published, "paper_loss", fail_once)
+    monkeypatch.setattr(paper_network, "paper_loss", fail_once)
     with pytest.raises(InterruptedError):
         run(a_cohort, tmp_path / "parts")
     run(a_cohort, tmp_path / "parts")
@@ -239,7 +240,7 @@ def test_resumed_run_equals_an_uninterrupted_one(a_run, a_cohort, tmp_path, monk
 def test_run_again_trains_nothing(a_run, a_cohort, monkeypatch):
     output, results = a_run
     before = contents(output)
-    monkeypatch.setattr(published, "paper_loss", None)
+    monkeypatch.setattr(paper_network, "paper_loss", None)
 
     assert run(a_cohort, output) == results
     assert contents(output) == before

@@ -14,7 +14,7 @@ import torch
 from palnet.cli import main
 from palnet.commands._training import add_training_options
 from palnet.errors import MissingDependencyError
-from palnet.network.torch_palnet import PalNet
+from palnet.network.torch_paper import PalNet
 from palnet.training.execution import Execution, execute, make_tracker, round_layers
 from palnet.training.loop import LoopSettings, run_loop
 

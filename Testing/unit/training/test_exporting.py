@@ -17,15 +17,15 @@ from palnet.cli import main
 from palnet.errors import TrainingError
 from palnet.exchange import write_landmarks
 from palnet.model import read_model, write_model
-from palnet.network.palnet import run_palnet
+from palnet.network.paper import run_palnet
 from palnet.samples import example_scan, example_truth
 from palnet.surface import write_ply
 from palnet.training import exporting, methods
 from palnet.training.crossvalidation import cross_validate
 from palnet.training.exporting import expected_errors
 from palnet.training.layouts import read_data_set
+from palnet.training.paper_network import train_paper_network
 from palnet.training.protocol import read_protocol
-from palnet.training.published import train_paper_network
 
 RECIPE = """
 variant = "noatt"

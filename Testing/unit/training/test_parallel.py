@@ -17,7 +17,7 @@ import palnet
 import toy_cohort
 from palnet.errors import UsageError
 from palnet.network.sizes import SMALL_SIZE
-from palnet.network.torch_palnet import PalNet
+from palnet.network.torch_paper import PalNet
 from palnet.training import parallel
 from palnet.training.landmarks import begin_network
 from palnet.training.parallel import on_first
@@ -42,7 +42,7 @@ from palnet.training.landmarks import begin_network, train_landmark_network
 from palnet.training.loop import LoopSettings, run_loop
 from palnet.training.parallel import count_processes, join_processes, on_first, rank
 from palnet.training.protocol import CohortPart, PatchesPart, Protocol, TrainingPart
-from palnet.training.published import train_paper_network
+from palnet.training.paper_network import train_paper_network
 from toy_head import toy_scheme
 from toy_patches import make_patches
 

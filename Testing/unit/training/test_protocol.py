@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from palnet.errors import UsageError
-from palnet.network.palnet import N_TOP, VARIANTS, count_tokens, least_points
-from palnet.network.torch_palnet import PalNet
+from palnet.network.paper import N_TOP, VARIANTS, count_tokens, least_points
+from palnet.network.torch_paper import PalNet
 from palnet.training.protocol import read_protocol
 from palnet.training.recipe import RECIPES_FOLDER
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from palnet.network.palnet import run_palnet, shapes_of_palnet
-from palnet.network.torch_palnet import VARIANTS, PalNet
+from palnet.network.paper import VARIANTS, run_palnet, shapes_of_palnet
+from palnet.network.torch_paper import PalNet
 
 # Counted from the paper's description, for 50 patches of 1000 points.
 PUBLISHED_COUNTS = {

@@ -11,16 +11,16 @@ import pytest
 import torch
 
 from palnet.errors import TrainingError
-from palnet.network.torch_palnet import PalNet
-from palnet.training import published
+from palnet.network.torch_paper import PalNet
+from palnet.training import paper_network
 from palnet.training.cohort import AlignedScan, gather_sorted_patches, mean_landmarks
-from palnet.training.protocol import read_protocol
-from palnet.training.published import (
+from palnet.training.paper_network import (
     paper_loss,
     settings_of,
     train_paper_network,
     write_network,
 )
+from palnet.training.protocol import read_protocol
 
 NAN = np.nan
 
@@ -131,7 +131,7 @@ def bits(network):
 
 @pytest.fixture
 def one_checkpoint_in_three_epochs(monkeypatch):
-    monkeypatch.setattr(published, "EPOCHS_BETWEEN_CHECKPOINTS", 3)
+    monkeypatch.setattr(paper_network, "EPOCHS_BETWEEN_CHECKPOINTS", 3)
 
 
 def test_loss_falls(tmp_path):
@@ -155,7 +155,7 @@ def test_resumed_run_equals_an_uninterrupted_one(
             raise InterruptedError
         return paper_loss(*arguments)
 
-    monkeypatch.setattr(published, "paper_loss", fail_once)
+    monkeypatch.setattr(paper_network, "paper_loss", fail_once)
     with pytest.raises(InterruptedError):
         train(tmp_path / "parts", tiny_protocol())
     resumed = train(tmp_path / "parts", tiny_protocol())
@@ -167,7 +167,7 @@ def test_resumed_run_equals_an_uninterrupted_one(
 
 def test_stopped_run_is_not_trained_again(tmp_path, monkeypatch):
     first = train(tmp_path, tiny_protocol(4))
-    monkeypatch.setattr(published, "paper_loss", None)
+    monkeypatch.setattr(paper_network, "paper_loss", None)
 
     assert bits(train(tmp_path, tiny_protocol(4))) == bits(first)
 
@@ -202,7 +202,7 @@ def test_each_epoch_shows_every_scan_once(tmp_path, monkeypatch):
         shown.append(truth.clone())
         return paper_loss(predicted, truth, known)
 
-    monkeypatch.setattr(published, "paper_loss", watch)
+    monkeypatch.setattr(paper_network, "paper_loss", watch)
     train(tmp_path, tiny_protocol(3))
 
     epochs = [torch.cat(shown[i : i + 2]) for i in range(0, 6, 2)]

@@ -14,7 +14,7 @@ from contextlib import nullcontext
 import torch
 from torch import nn
 
-from palnet.network.palnet import (
+from palnet.network.paper import (
     CHANNELS,
     HIDDEN_WIDTH,
     N_TOP,
@@ -25,7 +25,7 @@ from palnet.network.palnet import (
     least_points,
 )
 
-__all__ = ["VARIANTS", "PalNet", "Variant"]
+__all__ = ["PalNet"]
 
 DROPOUT = 0.1
 

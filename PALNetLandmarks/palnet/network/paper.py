@@ -74,7 +74,7 @@ def shapes_of_palnet(variant: str, n_landmarks: int, n_points: int) -> dict[str,
     Returns
     -------
     dict of str to tuple of int
-        Under the names of the torch twin, `palnet.network.torch_palnet.PalNet`.
+        Under the names of the torch twin, `palnet.network.torch_paper.PalNet`.
     """
     counts = count_tokens(variant, n_points)
     channels = CHANNELS[: len(counts) - 1]
