@@ -9,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palnet._page import (
+    Bar,
     Line,
     Marker,
     atlas_of,
     build_page,
     color_between,
+    draw_bars,
     draw_differences,
     draw_face,
     face_from_landmarks,
@@ -69,6 +71,22 @@ def test_draw_differences_of_equal_values_is_drawn():
 
     assert "nan" not in svg
     assert "bias +0.00" in svg
+
+
+def test_draw_differences_of_few_takes_the_standard_deviation_of_a_sample():
+    svg = draw_differences("t", np.arange(3.0), np.array([-1.0, 0, 1]), ("x", "y"))
+
+    assert "limits -1.96 to +1.96 mm" in svg
+
+
+def test_draw_bars_marks_are_on_the_scale_of_the_bars():
+    svg = draw_bars([Bar("a", 3.0, 3.0), Bar("b", 1.5, 6.0)], "mm", "c")
+
+    widths = [float(width) for width in re.findall(r'width="([\d.]+)" height="11"', svg)]
+    left = float(re.search(r'<rect x="(\d+)"', svg)[1])
+    marks = [float(x) for x in re.findall(r'<path d="M([\d.]+) \d+v', svg)]
+    np.testing.assert_allclose(widths[0], 2 * widths[1], atol=0.2)
+    np.testing.assert_allclose(marks, [left + widths[0], left + 2 * widths[0]], atol=0.2)
 
 
 def test_draw_differences_tells_bias_and_limits_of_all_pairs_and_draws_some():

@@ -65,6 +65,10 @@ def test_evaluate_writes_figures_that_follow_from_the_single_errors(a_study, tmp
     assert every == pytest.approx(np.sqrt(8 / np.pi), rel=0.1)
     specimens = rows_of(tmp_path / "out" / "specimens.csv")
     assert [row["specimen"] for row in specimens] == ["anna", "bert", "carl"]
+    for row in specimens:
+        own = [float(each["error_mm"]) for each in errors if each["specimen"] == row["specimen"]]
+        assert float(row["mean_mm"]) == pytest.approx(np.mean(own), abs=1e-3)
+        assert float(row["max_mm"]) == pytest.approx(max(own), abs=1e-3)
 
 
 def test_evaluate_page_is_self_contained_and_shows_every_section(a_study, tmp_path):

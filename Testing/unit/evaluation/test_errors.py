@@ -493,6 +493,49 @@ def test_expected_errors_are_held_against_the_same_values():
     assert found[1] == found[0]
 
 
+def test_page_draws_the_bias_to_where_the_prediction_lies_and_shares_in_percent():
+    """Two millimetres up are 20 on the drawing, which has 1.85 pixels a millimetre, downwards."""
+    pair = Pair(an_atlas_face((0.0, 2.0, 0.0)), an_atlas_face())
+
+    page = page_of_evaluation(take_figures([pair], load_measurement_plan("palnet50")), "t")
+
+    ends = re.findall(r'points="(\S+),(\S+) (\S+),(\S+)"[^>]*><title>\w+: bias 2.00 mm', page)
+    steps = np.array([[float(c) - float(a), float(d) - float(b)] for a, b, c, d in ends])
+    assert len(steps) > 50
+    np.testing.assert_allclose(steps, np.tile([0.0, -37.0], (len(steps), 1)), atol=0.11)
+    row = re.search(r"<tr><td>prn</td>.*?</tr>", page)[0]
+    assert re.findall(r">(\d+ %)<", row) == ["100 %"] * 4
+
+
+def test_bland_altman_plots_set_differences_against_means(monkeypatch):
+    drawn = {}
+
+    def note(title, means, differences, labels):
+        drawn[title] = means, differences
+        return ""
+
+    monkeypatch.setattr("palnet.evaluation._report.draw_differences", note)
+    pair = Pair(an_atlas_face((0.0, 0.0, 3.0)), an_atlas_face())
+
+    page_of_evaluation(take_figures([pair], load_measurement_plan("palnet50")), "t")
+
+    assert len(drawn) == 9
+    means, differences = drawn["Midline, depth"]
+    is_midline = [entry.side == "midline" for entry in pair.truth.scheme.landmarks]
+    np.testing.assert_allclose(means, pair.truth.positions[is_midline, 2] + 1.5, atol=1e-9)
+    np.testing.assert_allclose(differences, 3.0, atol=1e-9)
+
+
+def test_summarize_agreement_takes_every_two_of_three_annotations():
+    face, up = a_face(), np.array([0.0, 0.0, 1.0])
+    annotations = [[replace(face, positions=face.positions + k * up)] for k in (0.0, 1.0, 4.0)]
+
+    first = summarize_agreement(annotations, load_measurement_plan("palnet50"))[0]
+
+    assert first.difference == pytest.approx((1 + 4 + 3) / 3)
+    assert first.tem == pytest.approx(np.std([0, 1, 4], ddof=1))
+
+
 def test_plan_of_arcs_only_gives_no_rows(tmp_path):
     row = {"code": "a", "name": "A", "kind": "arc", "landmarks": ["n", "sn"], "source": "lab"}
     path = tmp_path / "plan.json"

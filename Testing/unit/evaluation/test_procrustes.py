@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import csv
 import re
 from dataclasses import replace
 
@@ -12,7 +13,13 @@ from scipy.spatial import procrustes
 from scipy.spatial.transform import Rotation
 
 from palnet.errors import UsageError
-from palnet.evaluation import align_cohort, align_shapes, page_of_shapes, select_complete
+from palnet.evaluation import (
+    align_cohort,
+    align_shapes,
+    page_of_shapes,
+    select_complete,
+    tables_of_shapes,
+)
 from palnet.exchange import read_landmarks
 from palnet.landmarks import LandmarkSet
 from palnet.model import read_model
@@ -201,6 +208,54 @@ def test_select_complete_specimen_that_is_there_twice_is_refused():
 def test_select_complete_too_few_whole_specimens_is_refused():
     with pytest.raises(UsageError, match="got 2 of 50, out of 2 specimens"):
         select_complete(a_cohort(2))
+
+
+def test_shape_at_lies_as_many_standard_deviations_off_the_mean():
+    space = align_cohort(select_complete(a_cohort()))
+
+    off = (space.shape_at_mm(1, 2.0) - space.mean_mm) / space.centroid_sizes_mm.mean()
+
+    assert (off * space.components[1]).sum() == pytest.approx(2 * space.scores[:, 1].std(ddof=1))
+
+
+def test_components_point_to_where_they_move_a_coordinate_most():
+    components = align_cohort(select_complete(a_cohort())).components.reshape(11, -1)
+
+    largest = np.abs(components).argmax(axis=1)
+    assert (components[np.arange(11), largest] > 0).all()
+
+
+def test_scores_tell_the_farthest_landmark_in_millimetres():
+    sets = [replace(face, positions=a_cohort(1)[0].positions) for face in a_cohort(20)]
+    moved = sets[6].positions.copy()
+    moved[sets[6].scheme.index_of("prn")] += [0.0, 12.0, 0.0]
+    sets[6] = replace(sets[6], positions=moved)
+
+    text = tables_of_shapes(align_cohort(select_complete(sets)))["scores.csv"]
+
+    row = next(row for row in csv.DictReader(text.splitlines()) if row["specimen"] == "case_6")
+    assert row["farthest"] == "prn"
+    # The mean goes a twentieth of the way along; the registration takes up a little.
+    assert float(row["farthest_mm"]) == pytest.approx(12 * 19 / 20, rel=0.05)
+
+
+def test_page_draws_a_component_both_ways_and_its_share_in_percent():
+    space = align_cohort(select_complete(a_cohort()))
+
+    page = page_of_shapes(space, "t")
+
+    first = page[page.index("<h2>PC1") : page.index("<h2>PC2")]
+    first = first[first.index(">front<") : first.index(">left side<")]
+    lines = re.findall(r'points="(\S+),(\S+) (\S+),(\S+)".*?<title>(\w+): ([+-])2 SD', first)
+    steps = {(code, sign): np.array([float(c) - float(a), float(d) - float(b)])
+             for a, b, c, d, code, sign in lines}  # fmt: skip
+    assert {sign for _, sign in steps} == {"+", "-"}
+    codes = [code for code, sign in steps if sign == "+"]
+    plus, minus = (np.array([steps[code, sign] for code in codes]) for sign in "+-")
+    np.testing.assert_allclose(plus, -minus, atol=0.3)
+    assert np.abs(plus).max() > 5
+    shown = page[page.index("<h2>Shape variance") : page.index("<h2>Specimens in shape space")]
+    assert f">{100 * space.shares[0]:.1f}</text>" in shown
 
 
 def test_page_shows_a_wrong_unit_by_its_size_and_exchanged_sides_by_their_shape():

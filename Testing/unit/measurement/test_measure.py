@@ -173,6 +173,26 @@ def test_arc_expected_error_is_that_of_a_small_circle_of_a_sphere():
     assert arc.expected_error(errors) == pytest.approx(0.5 * np.sqrt(squared), rel=0.02)
 
 
+def test_arc_expected_error_of_one_side_is_that_of_both(monkeypatch):
+    """Moved upwards the tape finds no way, as beside a slit; downwards it does."""
+    vertices, triangles = a_sphere(n=300)
+    angles, ring = np.array([0.2, 1.3, 2.0]), np.sqrt(80.0**2 - 50.0**2)
+    points = np.stack([ring * np.cos(angles), ring * np.sin(angles), np.full(3, 50.0)], axis=1)
+    errors, trace = np.array([1.0, 2.0, 3.0]), Arc._trace
+    arc = Arc(points, vertices, triangles)
+    of_both = arc.expected_error(errors)
+
+    def trace_unless_up(self, points_mm):
+        if points_mm[:, 2].sum() > 150.0 + 1e-9:
+            msg = "a hole in the surface interrupts the arc"
+            raise SectionError(msg)
+        return trace(self, points_mm)
+
+    monkeypatch.setattr(Arc, "_trace", trace_unless_up)
+
+    assert arc.expected_error(errors) == pytest.approx(of_both, rel=0.05)
+
+
 def test_arc_is_the_same_where_triangles_share_no_vertices():
     vertices, triangles = a_sphere()
     points = 80.0 * np.array([[1.0, 0, 0], [0.6, 0.8, 0], [0, 1.0, 0]])
@@ -461,6 +481,16 @@ def test_shipped_plan_is_what_the_document_lists():
         (entry.code, entry.name, entry.kind, entry.landmarks, entry.source)
         for entry in plan.definitions
     ]
+
+
+def test_page_is_the_same_in_metres_and_names_what_an_index_divides():
+    face = a_face()
+    metres = replace(face, positions=face.positions / 1000.0, mm_per_unit=1000.0)
+
+    pages = [page_of_measurements(each, measure(each), {}, "no") for each in (face, metres)]
+
+    assert pages[0] == pages[1]
+    assert "<td>Facial index</td><td>(n, gn) / (zy_r, zy_l)</td>" in pages[0]
 
 
 def test_page_says_how_an_expected_error_is_to_be_read():
