@@ -87,6 +87,33 @@ def test_nts_without_labels_numbers_its_specimens(a_face, tmp_path):
         np.testing.assert_array_equal(found.positions, true.positions)
 
 
+def test_pp_of_another_root_is_named(a_face, tmp_path):
+    path = tmp_path / "anna.pp"
+    write_landmarks(a_face, path)
+    text = path.read_text(encoding="utf-8").replace("PickedPoints", "MeshLabProject")
+    path.write_text(text, encoding="utf-8")
+
+    with pytest.raises(
+        FormatError, match=r"anna\.pp: expected <PickedPoints>; got <MeshLabProject>"
+    ):
+        read_landmarks(path)
+
+
+def test_pp_of_codes_that_differ_by_case_only_is_refused(a_face, tmp_path):
+    landmarks = (replace(entry, mirror=None) for entry in a_face.scheme.landmarks)
+    first, *others = (replace(e, side="midline") for e in landmarks)
+    scheme = replace(
+        a_face.scheme,
+        name="lab",
+        landmarks=(replace(first, code="N"), *others),
+        distances=(),
+        angles=(),
+    )
+
+    with pytest.raises(FormatError, match="differ in upper and lower case only"):
+        write_landmarks(replace(a_face, scheme=scheme), tmp_path / "anna.pp")
+
+
 @pytest.mark.parametrize(("code", "status"), [("0", "undefined"), ("3", "missing")])
 def test_fcsv_point_without_position_is_what_slicer_calls_it(a_face, tmp_path, code, status):
     path = tmp_path / "anna.fcsv"

@@ -267,11 +267,12 @@ def test_format_without_names_is_never_read_by_guess(name, a_plain_set, tmp_path
     assert read_landmarks(path, "palnet50").scheme.name == "palnet50"
 
 
-@pytest.mark.parametrize("name", ["csv", "mrk.json"])
+@pytest.mark.parametrize("name", ["csv", "csv-wide", "mrk.json", "pts", "pp"])
 def test_file_that_speaks_for_itself_has_nothing_beside_it(name, a_plain_set, tmp_path):
-    files = write_landmarks(a_plain_set, tmp_path / f"case_001{get_format(name).suffix}")
+    path = tmp_path / f"case_001{get_format(name).suffix}"
 
-    assert list(files) == list(tmp_path.iterdir())
+    assert write_landmarks(a_plain_set, path) == (path,)
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_sidecar_says_what_the_format_cannot_hold(a_whole_set, tmp_path):
