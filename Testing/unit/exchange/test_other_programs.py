@@ -73,6 +73,16 @@ def test_tps_line_without_an_equals_sign_is_doubted(a_face, tmp_path):
         read_landmarks(path)
 
 
+@pytest.mark.parametrize("name", ["nts", "dta"])
+def test_matrix_with_blanks_at_the_ends_of_lines_is_read(a_face, tmp_path, name):
+    path = tmp_path / f"two.{name}"
+    write_specimens([a_face, replace(a_face, specimen="bert")], path)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("".join(f" {line}\t\n" for line in lines), encoding="utf-8")
+
+    assert [entry.specimen for entry in read_specimens(path)] == ["anna", "bert"]
+
+
 def test_nts_without_labels_numbers_its_specimens(a_face, tmp_path):
     path = tmp_path / "two.nts"
     write_specimens([a_face, replace(a_face, specimen="bert")], path)
@@ -85,6 +95,15 @@ def test_nts_without_labels_numbers_its_specimens(a_face, tmp_path):
     assert [entry.specimen for entry in read] == ["two_1", "two_2"]
     for found, true in zip(read, before, strict=True):
         np.testing.assert_array_equal(found.positions, true.positions)
+
+
+def test_morphologika_points_under_numbers_have_the_names_in_their_section(a_face, tmp_path):
+    path = tmp_path / "two.morphologika.txt"
+    write_specimens([a_face, replace(a_face, specimen="bert")], path)
+    text = path.read_text(encoding="utf-8").replace("[rawpoints]", "[Labels]\nx\n\n[Rawpoints]")
+    path.write_text(text.replace("'anna", "'#1").replace("'bert", "\n'#2"), encoding="utf-8")
+
+    assert [entry.specimen for entry in read_specimens(path)] == ["anna", "bert"]
 
 
 def test_pp_of_another_root_is_named(a_face, tmp_path):
