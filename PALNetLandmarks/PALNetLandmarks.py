@@ -83,13 +83,13 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def setup(self):
         """Build the panel."""
+        from PALNetLandmarksLib.panel.change_watcher import ChangeWatcher
         from PALNetLandmarksLib.panel.detection_section import DetectionSection
-        from PALNetLandmarksLib.panel.follower import Follower
-        from PALNetLandmarksLib.panel.hand_over_section import HandOverSection
         from PALNetLandmarksLib.panel.input_section import InputSection
         from PALNetLandmarksLib.panel.measurement_section import MeasurementSection
         from PALNetLandmarksLib.panel.parameter_link import ParameterLink
         from PALNetLandmarksLib.panel.review_section import ReviewSection
+        from PALNetLandmarksLib.panel.save_export_section import SaveExportSection
         from PALNetLandmarksLib.panel.trained_model_section import TrainedModelSection
 
         ScriptedLoadableModuleWidget.setup(self)
@@ -109,9 +109,9 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.detectionSection = DetectionSection(
             self.ui, self.startDetection, self.startByHand, self.onFound
         )
-        self.handOverSection = HandOverSection(self.ui)
+        self.saveExportSection = SaveExportSection(self.ui)
         self.measurementSection = MeasurementSection(self.ui)
-        self.follower = Follower(self.onMovedElsewhere)
+        self.changeWatcher = ChangeWatcher(self.onMovedElsewhere)
         self.reviewSection = ReviewSection(
             self.ui,
             self.resourcePath,
@@ -138,7 +138,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
                 self._dropShortcuts()
                 self._parameterLink.turn_to(None)
             self.removeObservers()  # what the sections take out of the scene starts nothing
-            self.follower.stop()
+            self.changeWatcher.stop()
             self.inputSection.stop()
             self.trainedModelSection.close()
             self.detectionSection.close()
@@ -264,7 +264,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if scan is not None and self._inView != self._shown:
             show_instead(self._inView[0], scan, node)
             self._inView = self._shown
-        self.follower.follow(scan, node)
+        self.changeWatcher.follow(scan, node)
         self.inputSection.show(scan)
         self.detectionSection.allow(scan is not None)
         self.ui.byHandButton.setEnabled(scan is not None)
@@ -275,7 +275,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.watchLists()
         self.reviewSection.show(landmarks, snap_to_surface=self.ui.snapCheckBox.checked)
         self.measurementSection.show(self.reviewSection.review)
-        self.handOverSection.show(self.reviewSection.review)
+        self.saveExportSection.show(self.reviewSection.review)
 
     def selectScan(self, modelNode):
         """Turn the panel to a scan, and bring it into the 3D views."""
@@ -338,7 +338,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         from PALNetLandmarksLib.scan_unit import adopt_unit
 
         self.measurementSection.clear()
-        self.handOverSection.refresh()
+        self.saveExportSection.refresh()
         if self.reviewSection.review is not None:
             adopt_unit(self.reviewSection.review.landmarks)
         self.inputSection.show(self._shown[0])

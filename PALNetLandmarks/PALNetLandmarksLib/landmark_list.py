@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
 from palnet.landmarks import PLACED, LandmarkSet
-from PALNetLandmarksLib.list_anchor import hardened_by, set_anchor
-from PALNetLandmarksLib.list_looks import fit_glyphs
+from PALNetLandmarksLib.detection_record import read_detection_record
+from PALNetLandmarksLib.hardened_transforms import hardened_by, set_anchor
+from PALNetLandmarksLib.list_display import fit_glyphs
 from PALNetLandmarksLib.list_scheme import find_scheme, restore_order, write_scheme
 from PALNetLandmarksLib.list_state import ListState, joint_move, rescaled_unit
 from PALNetLandmarksLib.list_storage import (
@@ -32,7 +35,6 @@ from PALNetLandmarksLib.list_storage import (
     written_by_program,
 )
 from PALNetLandmarksLib.models import name_of_scan, to_local, world_matrix
-from PALNetLandmarksLib.record_beside import read_record_beside
 
 MODEL_REFERENCE = "PALNet.Model"
 
@@ -221,7 +223,7 @@ class LandmarkList:
             remembered["face_from_list"] = (pose @ world_mm @ to_world).tolist()
         with written_by_program(self.node):
             written = now.taken_from(found, chosen)
-            self.apply(written.replaced(record=remembered, mm_per_unit=unit))
+            self.apply(replace(written, record=remembered, mm_per_unit=unit))
         fit_glyphs(self.node, self.mm_per_world_unit)
 
     def carry(self, matrix):
@@ -323,7 +325,7 @@ class LandmarkList:
         """Take a list that `palnet detect` wrote for what it is: detected, and not yet edited."""
         if self.record or "detected" not in self.status:
             return
-        beside = read_record_beside(self)
+        beside = read_detection_record(self)
         correct_moved(self.node, self.positions)
         if "corrected" in self.status:  # nobody knows where these were detected
             if beside:

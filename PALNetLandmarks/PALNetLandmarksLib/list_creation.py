@@ -6,7 +6,7 @@ from __future__ import annotations
 import slicer
 
 from PALNetLandmarksLib.landmark_list import LIST_CLASS, LandmarkList
-from PALNetLandmarksLib.list_looks import style
+from PALNetLandmarksLib.list_display import style
 from PALNetLandmarksLib.list_scheme import write_scheme
 
 

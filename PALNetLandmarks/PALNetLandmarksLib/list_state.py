@@ -43,21 +43,6 @@ class ListState:
     mm_per_unit: float = 1.0
     errors_mm: tuple[float, ...] = ()
 
-    def replaced(self, **changes):
-        """Give a copy with other fields.
-
-        Parameters
-        ----------
-        **changes
-            Fields and their values.
-
-        Returns
-        -------
-        ListState
-            The copy.
-        """
-        return replace(self, **changes)
-
     def with_status(self, indices, status):
         """Give some landmarks a status.
 
@@ -202,7 +187,7 @@ class ListState:
             True if so.
         """
         is_other = self.mm_per_unit != other.mm_per_unit
-        return is_other and self.replaced(mm_per_unit=other.mm_per_unit).is_same(other)
+        return is_other and replace(self, mm_per_unit=other.mm_per_unit).is_same(other)
 
 
 def carry_record(record, matrix, warp=None):

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import slicer
 from slicer.i18n import tr as _
@@ -10,7 +12,7 @@ from slicer.i18n import tr as _
 from palnet.landmarks import PLACED
 from palnet.preview import classify_errors
 from PALNetLandmarksLib.error_classes import DOUBTFUL
-from PALNetLandmarksLib.list_anchor import follow_transform, hardened_by, hardened_warp
+from PALNetLandmarksLib.hardened_transforms import follow_transform, hardened_by, hardened_warp
 from PALNetLandmarksLib.list_scheme import restore_order, write_scheme
 from PALNetLandmarksLib.list_state import joint_move
 from PALNetLandmarksLib.list_storage import WRITTEN_EVENT, carried_by, is_being_written
@@ -103,7 +105,7 @@ class Review:
             msg = _("Landmark {code} is not placed. Place it, or mark it as missing.")
             raise ValueError(msg.format(code=code))
         if state.status[index] == "missing":
-            self._step(state.replaced(absent=state.absent | {index}))
+            self._step(replace(state, absent=state.absent | {index}))
         elif state.status[index] == "detected":
             # A corrected one stays so: it is where a person put it, and counts as reviewed.
             self._step(state.with_status([index], "confirmed"))
@@ -119,7 +121,7 @@ class Review:
         state = self.landmarks.state()
         positions = state.positions.copy()
         positions[index] = np.nan
-        cleared = state.replaced(positions=positions, absent=state.absent | {index})
+        cleared = replace(state, positions=positions, absent=state.absent | {index})
         self._step(cleared.with_status([index], "missing"))
 
     def restore(self, indices=None):
@@ -196,7 +198,7 @@ class Review:
         if self.snap_to_surface and (are_few or len(moved) == 1):
             now, remark = self._snapped(now, moved)
         placed = [index for index in moved if now.status[index] in PLACED]
-        now = now.replaced(absent=now.absent - set(placed)).with_status(placed, "corrected")
+        now = replace(now, absent=now.absent - set(placed)).with_status(placed, "corrected")
         if before.is_same(now):
             self.remark = remark
             self._write(now)  # snapped back to where it was
@@ -233,7 +235,7 @@ class Review:
                 remark = text.format(code=landmarks.scheme.codes[index], gap=gap_mm)
             else:
                 positions[index] = to_local(landmarks.node, closest[None])[0]
-        return state.replaced(positions=positions), remark
+        return replace(state, positions=positions), remark
 
     def _step(self, state, remark=""):
         """Write a state as a new step; what was remarked on the last one is done with."""
@@ -281,7 +283,7 @@ class Review:
             node.AddObserver(WRITTEN_EVENT, self._on_written),
             node.AddObserver(_Markups.PointStartInteractionEvent, self._on_drag_started),
             node.AddObserver(_Markups.PointEndInteractionEvent, self._on_drag_ended),
-            node.AddObserver(_Markups.LockModifiedEvent, self._on_looks_changed),
+            node.AddObserver(_Markups.LockModifiedEvent, self._on_lock_changed),
             node.AddObserver(_Markups.TransformModifiedEvent, self._on_transformed),
             *(node.AddObserver(event, self._on_point_changed) for event in settling),
         ]
@@ -316,7 +318,7 @@ class Review:
             self._report(self._settled)
         follow_transform(self.landmarks)
 
-    def _on_looks_changed(self, *_args):
+    def _on_lock_changed(self, *_args):
         self._report(self._settled)
 
     def _on_written(self, *_args):
@@ -346,7 +348,7 @@ class Review:
         now = self._settled.mm_per_unit
         for steps in (self._done, self._undone):
             steps[:] = [
-                state.replaced(mm_per_unit=now)
+                replace(state, mm_per_unit=now)
                 if state.mm_per_unit == before and "detected" not in state.record
                 else state
                 for state in steps

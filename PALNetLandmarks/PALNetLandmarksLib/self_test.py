@@ -10,10 +10,10 @@ import slicer
 
 from palnet.exchange import read_landmarks
 from palnet.samples import example_truth
-from PALNetLandmarksLib.hand_over import save
 from PALNetLandmarksLib.landmark_list import LandmarkList
 from PALNetLandmarksLib.panel.input_section import load_example
 from PALNetLandmarksLib.review import Review
+from PALNetLandmarksLib.save_export import save
 
 
 def check_detection(test, detect):

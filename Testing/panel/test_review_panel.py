@@ -401,12 +401,12 @@ def test_snapping_is_switched(a_panel, a_list):
 
 
 def test_expected_errors_are_switched_in_the_view(a_panel, a_list):
-    halo = a_panel.reviewSection._halo.node
-    assert halo.GetDisplayNode().GetVisibility()
+    spheres = a_panel.reviewSection._spheres.node
+    assert spheres.GetDisplayNode().GetVisibility()
 
     a_panel.ui.errorsCheckBox.setChecked(False)
 
-    assert not halo.GetDisplayNode().GetVisibility()
+    assert not spheres.GetDisplayNode().GetVisibility()
 
 
 def test_ticked_landmark_is_replaced_by_the_next_detection(a_panel, a_list):
@@ -568,7 +568,7 @@ def test_long_sentence_about_the_review_does_not_widen_the_panel(a_panel):
         "statusLabel",
         "reviewedLabel",
         "measurementLabel",
-        "handOverLabel",
+        "saveExportLabel",
     ],
 )
 def test_path_without_blanks_does_not_widen_the_panel(a_panel, name):

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import slicer
@@ -11,9 +13,9 @@ import vtk
 from palnet.exchange import read_landmarks
 from palnet_fakes import move_landmarks
 from palnet_scenes import N_LANDMARKS, a_record, saved_and_loaded, true_landmarks
+from PALNetLandmarksLib.hardened_transforms import ANCHOR_ATTRIBUTE
 from PALNetLandmarksLib.landmark_list import LandmarkList, is_landmark_list
 from PALNetLandmarksLib.linking import all_lists, find_lists, find_model
-from PALNetLandmarksLib.list_anchor import ANCHOR_ATTRIBUTE
 from PALNetLandmarksLib.list_creation import create_list
 from PALNetLandmarksLib.list_storage import (
     PROVENANCE_ATTRIBUTE,
@@ -203,7 +205,7 @@ def test_kept_landmarks_survive_a_second_detection(a_list):
 @pytest.mark.parametrize("suffix", [".mrk.json", ".mrb"])
 def test_list_comes_back_whole(a_list, tmp_path, suffix):
     before = LandmarkList(a_list.node)
-    before.apply(before.state().replaced(absent=frozenset([MISSING])))
+    before.apply(replace(before.state(), absent=frozenset([MISSING])))
     expected = (before.status, before.record, before.positions, before.expected_errors)
 
     node = saved_and_loaded(a_list.node, tmp_path / f"saved{suffix}")

@@ -16,11 +16,11 @@ from palnet.scheme import Angle, Distance
 from palnet_models import LAB_CODES, lab_scheme
 from palnet_scenes import SAMPLES, a_record, measured, saved_and_loaded
 from PALNetLandmarksLib import list_scheme
-from PALNetLandmarksLib.hand_over import export
 from PALNetLandmarksLib.landmark_list import LandmarkList, is_landmark_list
 from PALNetLandmarksLib.list_creation import create_list
 from PALNetLandmarksLib.list_scheme import SCHEME_NAME, learn_scheme
 from PALNetLandmarksLib.list_storage import write_text
+from PALNetLandmarksLib.save_export import export
 
 
 @pytest.fixture(autouse=True)

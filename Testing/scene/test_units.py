@@ -12,7 +12,6 @@ import vtk
 from palnet.exchange import read_landmarks
 from palnet_scenes import a_record, saved_and_loaded, true_landmarks
 from PALNetLandmarksLib.detection import create_empty_list
-from PALNetLandmarksLib.hand_over import in_model_file
 from PALNetLandmarksLib.landmark_list import LandmarkList
 from PALNetLandmarksLib.linking import lies_on
 from PALNetLandmarksLib.list_creation import create_list
@@ -20,6 +19,7 @@ from PALNetLandmarksLib.list_storage import write_record
 from PALNetLandmarksLib.model_scaling import scale_model
 from PALNetLandmarksLib.models import state_of_model, world_matrix
 from PALNetLandmarksLib.review import Review
+from PALNetLandmarksLib.save_export import in_model_file
 
 # Two landmarks and how far they are apart.
 PAIR = (0, 10)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Halo, camera and measured lines: what is drawn round the landmarks, and from where."""
+"""Spheres, camera and measured lines: what is drawn round the landmarks, and from where."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vtk.util.numpy_support import vtk_to_numpy
 from palnet.preview import CHECK_MM, CLASS_COLORS, GOOD_MM, classify_errors
 from palnet_scenes import N_LANDMARKS, face_from_world, measured, true_landmarks
 from PALNetLandmarksLib.camera import look_at, look_at_face, look_at_model
-from PALNetLandmarksLib.halo import Halo
+from PALNetLandmarksLib.error_spheres import ErrorSpheres
 from PALNetLandmarksLib.list_creation import create_list
 from PALNetLandmarksLib.measuring import MeasuredLine, table_for_spreadsheet
 
@@ -29,9 +29,9 @@ def a_camera(scene):
     return camera
 
 
-def spheres(halo):
+def drawn(spheres):
     """Center, radius and color of each sphere, from the triangles alone."""
-    poly = halo.node.GetPolyData()
+    poly = spheres.node.GetPolyData()
     if poly.GetNumberOfPoints() == 0:
         return np.zeros((0, 3)), np.zeros(0), np.zeros((0, 3))
     points = vtk_to_numpy(poly.GetPoints().GetData()).astype(float)
@@ -44,12 +44,12 @@ def spheres(halo):
     return centers, radii, colors.reshape(len(groups), -1, 3)[:, 0] / 255.0
 
 
-def test_halo_is_as_large_as_the_expected_error_and_colored_by_class(a_list):
-    halo = Halo(a_list)
+def test_spheres_are_as_large_as_the_expected_error_and_colored_by_class(a_list):
+    spheres = ErrorSpheres(a_list)
 
-    halo.update(np.zeros(N_LANDMARKS, dtype=bool))
+    spheres.update(np.zeros(N_LANDMARKS, dtype=bool))
 
-    centers, radii, colors = spheres(halo)
+    centers, radii, colors = drawn(spheres)
     placed = slice(0, MISSING)
     np.testing.assert_allclose(centers, a_list.world_positions[placed], atol=0.01)
     smallest = 1.5  # a smaller one would hide in the dot of the point
@@ -61,43 +61,43 @@ def test_halo_is_as_large_as_the_expected_error_and_colored_by_class(a_list):
     assert a_list.expected_errors[placed][classes == 2].min() >= CHECK_MM
 
 
-def test_reviewed_landmarks_lose_their_halo(a_list):
-    halo = Halo(a_list)
+def test_reviewed_landmarks_lose_their_spheres(a_list):
+    spheres = ErrorSpheres(a_list)
 
-    halo.update(np.ones(N_LANDMARKS, dtype=bool))
+    spheres.update(np.ones(N_LANDMARKS, dtype=bool))
 
-    assert halo.node.GetPolyData().GetNumberOfPoints() == 0
+    assert spheres.node.GetPolyData().GetNumberOfPoints() == 0
 
 
 def test_landmark_that_is_looked_at_is_marked_even_if_reviewed(a_list):
-    halo = Halo(a_list)
+    spheres = ErrorSpheres(a_list)
 
-    halo.update(np.ones(N_LANDMARKS, dtype=bool), current=3)
+    spheres.update(np.ones(N_LANDMARKS, dtype=bool), current=3)
 
-    points = vtk_to_numpy(halo.node.GetPolyData().GetPoints().GetData())
+    points = vtk_to_numpy(spheres.node.GetPolyData().GetPoints().GetData())
     np.testing.assert_allclose(points.mean(axis=0), a_list.world_positions[3], atol=0.1)
-    halo.update(np.ones(N_LANDMARKS, dtype=bool), current=MISSING)
-    assert halo.node.GetPolyData().GetNumberOfPoints() == 0
+    spheres.update(np.ones(N_LANDMARKS, dtype=bool), current=MISSING)
+    assert spheres.node.GetPolyData().GetNumberOfPoints() == 0
 
 
-def test_halo_is_neither_saved_nor_listed_nor_picked_and_goes_with_the_review(a_list, scene):
+def test_spheres_are_neither_saved_nor_listed_nor_picked_and_goes_with_the_review(a_list, scene):
     n_before = scene.GetNumberOfNodes()
-    halo = Halo(a_list)
-    assert Halo(a_list).node is halo.node
+    spheres = ErrorSpheres(a_list)
+    assert ErrorSpheres(a_list).node is spheres.node
 
-    assert not halo.node.GetSaveWithScene()
-    assert not halo.node.GetDisplayNode().GetSaveWithScene()
-    assert halo.node.GetHideFromEditors()
-    assert not halo.node.GetSelectable()
-    halo.remove()
+    assert not spheres.node.GetSaveWithScene()
+    assert not spheres.node.GetDisplayNode().GetSaveWithScene()
+    assert spheres.node.GetHideFromEditors()
+    assert not spheres.node.GetSelectable()
+    spheres.remove()
     assert scene.GetNumberOfNodes() == n_before
 
 
-def test_halo_can_be_removed_after_the_scene_was_closed(a_list, scene):
-    halo = Halo(a_list)
+def test_spheres_can_be_removed_after_the_scene_was_closed(a_list, scene):
+    spheres = ErrorSpheres(a_list)
     scene.Clear(False)
 
-    halo.remove()
+    spheres.remove()
 
     assert scene.GetNumberOfNodesByClass("vtkMRMLModelNode") == 0
 
@@ -138,9 +138,9 @@ def test_camera_follows_a_head_that_was_turned(a_list, a_camera, scene):
     np.testing.assert_allclose(a_camera.GetPosition(), expected, atol=1e-3)
 
 
-def test_halo_follows_transform_and_visibility_of_its_list(a_list, scene):
-    halo = Halo(a_list)
-    halo.update(np.zeros(N_LANDMARKS, dtype=bool))
+def test_spheres_follow_transform_and_visibility_of_their_list(a_list, scene):
+    spheres = ErrorSpheres(a_list)
+    spheres.update(np.zeros(N_LANDMARKS, dtype=bool))
     parent = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
     matrix = vtk.vtkMatrix4x4()
     matrix.SetElement(0, 3, 500.0)
@@ -148,24 +148,24 @@ def test_halo_follows_transform_and_visibility_of_its_list(a_list, scene):
 
     a_list.node.SetAndObserveTransformNodeID(parent.GetID())
 
-    np.testing.assert_allclose(spheres(halo)[0], a_list.world_positions[:MISSING], atol=0.01)
+    np.testing.assert_allclose(drawn(spheres)[0], a_list.world_positions[:MISSING], atol=0.01)
     a_list.node.GetDisplayNode().SetVisibility(False)
-    assert not halo.node.GetDisplayNode().GetVisibility()
-    halo.remove()
+    assert not spheres.node.GetDisplayNode().GetVisibility()
+    spheres.remove()
 
 
-def test_halo_is_in_the_views_of_its_list_only(a_list):
+def test_spheres_are_in_the_views_of_their_list_only(a_list):
     """As of two scans in a view each: the spheres of the one hung over the other."""
-    halo, display = Halo(a_list), a_list.node.GetDisplayNode()
-    halo.update(np.zeros(N_LANDMARKS, dtype=bool))
+    spheres, display = ErrorSpheres(a_list), a_list.node.GetDisplayNode()
+    spheres.update(np.zeros(N_LANDMARKS, dtype=bool))
 
     display.AddViewNodeID("vtkMRMLViewNode2")
-    chosen = halo.node.GetDisplayNode().GetViewNodeIDs()
+    chosen = spheres.node.GetDisplayNode().GetViewNodeIDs()
     display.RemoveAllViewNodeIDs()
 
     assert chosen == ("vtkMRMLViewNode2",)
-    assert halo.node.GetDisplayNode().GetViewNodeIDs() == ()
-    halo.remove()
+    assert spheres.node.GetDisplayNode().GetViewNodeIDs() == ()
+    spheres.remove()
 
 
 def test_camera_that_is_in_no_view_stays(a_list, a_face, a_camera, scene):

@@ -11,9 +11,9 @@ from vtk.util.numpy_support import vtk_to_numpy
 
 from palnet.exchange import read_landmarks
 from palnet_scenes import true_landmarks
-from PALNetLandmarksLib.hand_over import export
 from PALNetLandmarksLib.models import state_of_model, world_matrix
 from PALNetLandmarksLib.review import Review
+from PALNetLandmarksLib.save_export import export
 from PALNetLandmarksLib.surface_snap import closest_point
 
 

@@ -10,7 +10,7 @@ import vtk
 
 from palnet_scenes import N_LANDMARKS, a_record, face_from_world, true_landmarks
 from PALNetLandmarksLib.camera import look_at, look_at_face
-from PALNetLandmarksLib.halo import Halo
+from PALNetLandmarksLib.error_spheres import ErrorSpheres
 from PALNetLandmarksLib.list_creation import create_list
 from PALNetLandmarksLib.review import Review
 from PALNetLandmarksLib.surface_snap import closest_point
@@ -25,11 +25,11 @@ def a_seen_review(a_coarse_face, view):
     made.set_detection(true_landmarks(), a_record())
     look_at_face(made)
     review = Review(made)
-    halo = Halo(made)
-    halo.update(review.is_reviewed)
+    spheres = ErrorSpheres(made)
+    spheres.update(review.is_reviewed)
     view.render()
     yield review
-    halo.remove()
+    spheres.remove()
     review.close()
 
 
@@ -171,7 +171,7 @@ def test_landmark_that_is_looked_at_is_in_the_middle_and_not_hidden(a_seen_revie
     assert not blocked
 
 
-def test_halo_is_drawn_in_the_color_of_its_class(a_seen_review, view):
+def test_spheres_are_drawn_in_the_colors_of_their_classes(a_seen_review, view):
     """A doubtful landmark's sphere is drawn on the face; a reviewed one has none."""
     index = index_of(a_seen_review, "stn_l")
     look_at(a_seen_review.landmarks, index)
@@ -179,8 +179,8 @@ def test_halo_is_drawn_in_the_color_of_its_class(a_seen_review, view):
     before = view.picture().astype(int)
 
     a_seen_review.confirm(index)
-    halo = Halo(a_seen_review.landmarks)
-    halo.update(a_seen_review.is_reviewed)
+    spheres = ErrorSpheres(a_seen_review.landmarks)
+    spheres.update(a_seen_review.is_reviewed)
     after = view.picture().astype(int)
 
     middle = (slice(296, 305), slice(296, 305))

@@ -12,11 +12,11 @@ from slicer.i18n import tr as _
 
 from palnet._files import write_text
 from palnet.measurement import measure, table_of_measurements
-from PALNetLandmarksLib.hand_over import default_path
 from PALNetLandmarksLib.job import BackgroundJob
 from PALNetLandmarksLib.measuring import MeasuredLine, table_for_spreadsheet, what_to_measure
 from PALNetLandmarksLib.panel.doubtful_question import goes_on_with_doubtful
 from PALNetLandmarksLib.panel.poller import Poller
+from PALNetLandmarksLib.save_export import default_path
 
 _COLUMNS = 4
 _CSV_SUFFIX = ".measurements.csv"

@@ -9,7 +9,7 @@ from slicer.i18n import tr as _
 
 from palnet.landmarks import PLACED
 from PALNetLandmarksLib.camera import look_at
-from PALNetLandmarksLib.halo import Halo
+from PALNetLandmarksLib.error_spheres import ErrorSpheres
 from PALNetLandmarksLib.panel.landmark_table import (
     BY_ERROR,
     BY_SCHEME,
@@ -19,7 +19,7 @@ from PALNetLandmarksLib.panel.landmark_table import (
     SHOW_UNREVIEWED,
     LandmarkTable,
 )
-from PALNetLandmarksLib.panel.placing import Placing
+from PALNetLandmarksLib.panel.manual_placing import Placing
 from PALNetLandmarksLib.panel.shortcuts import name_keys
 from PALNetLandmarksLib.review import Review
 
@@ -44,7 +44,7 @@ class ReviewSection:
     def __init__(self, ui, resource_path, on_change, on_broken):
         self._ui, self._resource_path = ui, resource_path
         self._on_change, self._on_broken = on_change, on_broken
-        self.review, self._halo = None, None
+        self.review, self._spheres = None, None
         self._reviews, self._moved_elsewhere = {}, {}
         self._is_camera_still = False
         self.table = LandmarkTable(ui.landmarkTable)
@@ -73,7 +73,7 @@ class ReviewSection:
             self.watch([landmarks])
             self.review = self._reviews[node]
             self.review.on_change = self._on_review_changed
-            self._halo = Halo(landmarks)
+            self._spheres = ErrorSpheres(landmarks)
         self._moved_elsewhere.pop(node, None)
         self.on_snap(snap_to_surface)
         self.refresh()
@@ -108,12 +108,12 @@ class ReviewSection:
     def close(self):
         """Let go of all lists, and show nothing: the widgets may be gone."""
         self.placing.close()
-        if self._halo is not None:
-            self._halo.remove()
+        if self._spheres is not None:
+            self._spheres.remove()
         for review in self._reviews.values():
             review.on_change = None
             review.close()
-        self.review, self._halo = None, None
+        self.review, self._spheres = None, None
         self._reviews, self._moved_elsewhere = {}, {}
 
     def _turn_away(self):
@@ -122,8 +122,8 @@ class ReviewSection:
             self.review.on_change = None
             self.review.snap_to_surface = False
             self.placing.end()
-            self._halo.remove()
-        self.review, self._halo = None, None
+            self._spheres.remove()
+        self.review, self._spheres = None, None
         self.table.clear()
 
     def _forget_deleted(self):
@@ -154,13 +154,13 @@ class ReviewSection:
                 self._ui.filterSelector.currentIndex,
                 self._ui.orderSelector.currentIndex,
             )
-            self._draw_halo()
+            self._draw_spheres()
             self._ui.lockCheckBox.setChecked(bool(self.review.landmarks.node.GetLocked()))
         self._show_progress()
         self._show_landmark()
 
-    def _draw_halo(self):
-        self._halo.update(
+    def _draw_spheres(self):
+        self._spheres.update(
             self.review.is_reviewed,
             current=self.table.current,
             visible=self._ui.errorsCheckBox.checked,
@@ -333,7 +333,7 @@ class ReviewSection:
         if self.review is not None and self.table.current is not None:
             # A click that was to place another landmark would place that one still.
             self.placing.end()
-            self._draw_halo()
+            self._draw_spheres()
             if not self._is_camera_still:
                 look_at(self.review.landmarks, self.table.current)
 

@@ -17,12 +17,12 @@ from palnet.errors import OutputExistsError
 from palnet.exchange import read_landmarks, write_landmarks
 from palnet.surface import read_mesh, write_ply
 from palnet_scenes import SAMPLES, true_landmarks
-from PALNetLandmarksLib.hand_over import default_path, export, export_path, save
 from PALNetLandmarksLib.landmark_list import LandmarkList
 from PALNetLandmarksLib.linking import find_model
 from PALNetLandmarksLib.list_creation import create_list
 from PALNetLandmarksLib.model_scaling import scale_model
 from PALNetLandmarksLib.models import name_of_scan
+from PALNetLandmarksLib.save_export import default_path, export, export_path, save
 
 RAS = slicer.vtkMRMLStorageNode.CoordinateSystemRAS
 

@@ -16,10 +16,10 @@ from palnet.errors import OutputError
 from palnet.exchange import FORMATS, read_landmarks
 from palnet_panel import click, measure
 from palnet_scenes import SAMPLES, a_record, true_landmarks
-from PALNetLandmarksLib.hand_over import default_path, save
 from PALNetLandmarksLib.linking import find_lists, lies_on
 from PALNetLandmarksLib.list_creation import create_list
 from PALNetLandmarksLib.measuring import LINE_ATTRIBUTE
+from PALNetLandmarksLib.save_export import default_path, save
 
 
 @pytest.fixture
@@ -69,16 +69,16 @@ def test_landmarks_are_saved_beside_the_scan(a_reviewed_panel, a_list_on_file, a
 
     click(a_reviewed_panel.ui.saveButton)
 
-    assert path.as_posix() in a_reviewed_panel.ui.handOverLabel.text
+    assert path.as_posix() in a_reviewed_panel.ui.saveExportLabel.text
     assert read_landmarks(path).status == a_list_on_file.status
     assert a_list_on_file.node.GetStorageNode().GetFileName() == str(path)
 
 
 def test_path_on_windows_is_told_with_slashes(a_panel):
     """Where a line may be broken, and as Slicer shows paths."""
-    a_panel.handOverSection._say_written([PureWindowsPath("C:\\Study\\face.mrk.json")])
+    a_panel.saveExportSection._say_written([PureWindowsPath("C:\\Study\\face.mrk.json")])
 
-    assert a_panel.ui.handOverLabel.text == "Written: C:/Study/face.mrk.json"
+    assert a_panel.ui.saveExportLabel.text == "Written: C:/Study/face.mrk.json"
 
 
 def test_what_was_written_is_no_longer_said_when_the_next_saving_is_given_up(
@@ -90,7 +90,7 @@ def test_what_was_written_is_no_longer_said_when_the_next_saving_is_given_up(
 
     click(a_reviewed_panel.ui.saveButton)
 
-    assert a_reviewed_panel.ui.handOverLabel.text == ""
+    assert a_reviewed_panel.ui.saveExportLabel.text == ""
 
 
 def test_list_is_saved_though_another_one_came_up_while_the_dialog_was_open(
@@ -174,18 +174,18 @@ def test_scan_that_was_scaled_is_to_be_saved_with_its_list(
     assert slicer.util.saveNode(model, str(a_file), properties={})
     answers.expect("file", path, "Save landmarks")
     click(panel.ui.saveButton)
-    assert panel.ui.handOverLabel.text == f"Written: {Path(path).as_posix()}"
+    assert panel.ui.saveExportLabel.text == f"Written: {Path(path).as_posix()}"
 
     click(panel.ui.scaleButton)
     answers.expect("file", path, "Save landmarks")
     click(panel.ui.saveButton)
 
-    _, remark = panel.ui.handOverLabel.text.splitlines()
+    _, remark = panel.ui.saveExportLabel.text.splitlines()
     assert "its file face.ply was not: save the scan as well" in remark
     assert slicer.util.saveNode(model, str(a_file), properties={})
     answers.expect("file", path, "Save landmarks")
     click(panel.ui.saveButton)
-    assert panel.ui.handOverLabel.text == f"Written: {Path(path).as_posix()}"
+    assert panel.ui.saveExportLabel.text == f"Written: {Path(path).as_posix()}"
     slicer.mrmlScene.Clear(False)
     again = slicer.util.loadModel(str(a_file))
     slicer.util.loadMarkups(path)
@@ -219,7 +219,7 @@ def test_name_that_a_format_cannot_hold_is_changed_and_told(a_reviewed_panel, a_
 
     click(panel.ui.exportButton)
 
-    said = panel.ui.handOverLabel.text
+    said = panel.ui.saveExportLabel.text
     (written,) = [line for line in said.splitlines() if line.endswith(".txt")]
     assert "D\u00f6" in said
     assert "D\u00f6" not in Path(written.removeprefix("Written: ")).read_text(encoding="utf-8")
@@ -254,7 +254,7 @@ def test_format_that_cannot_hold_the_list_says_why(
 
     click(a_reviewed_panel.ui.exportButton)
 
-    assert "Save the model first" in a_reviewed_panel.ui.handOverLabel.text
+    assert "Save the model first" in a_reviewed_panel.ui.saveExportLabel.text
     assert not a_file.with_name("out.csv").exists()
 
 
@@ -373,7 +373,7 @@ def test_export_leaves_the_file_of_the_saved_list(a_reviewed_panel, a_file, answ
 
     answers.expect("file", str(saved), "Export landmarks")
     click(a_reviewed_panel.ui.exportButton)
-    assert "is the file of the saved list" in a_reviewed_panel.ui.handOverLabel.text
+    assert "is the file of the saved list" in a_reviewed_panel.ui.saveExportLabel.text
     assert saved.read_bytes() == before
 
     proposed = a_file.with_name("face-export.mrk.json")
@@ -398,7 +398,7 @@ def test_no_list_is_exported_over_the_file_of_another(a_reviewed_panel, a_file, 
         answers.expect("file", str(path), "Export landmarks")
         click(a_reviewed_panel.ui.exportButton)
 
-        said = a_reviewed_panel.ui.handOverLabel.text
+        said = a_reviewed_panel.ui.saveExportLabel.text
         assert "is the file of the saved list 'Face landmarks'" in said
         assert saved.read_bytes() == before
     assert default_path(second, ".mrk.json").name == "Second pass.mrk.json"

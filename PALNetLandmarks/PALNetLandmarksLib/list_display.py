@@ -11,7 +11,7 @@ _OTHER_UNIT = 8.0
 
 
 def style(display):
-    """Draw small dots with small labels; the halo tells the class.
+    """Draw small dots with small labels; spheres tell the class.
 
     Parameters
     ----------

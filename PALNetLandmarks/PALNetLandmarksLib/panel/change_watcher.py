@@ -11,7 +11,7 @@ import vtk
 _QUIET_MS = 200
 
 
-class Follower:
+class ChangeWatcher:
     """Watches a scan and a list, and says once it is quiet that something has changed.
 
     Parameters

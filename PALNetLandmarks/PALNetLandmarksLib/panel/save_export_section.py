@@ -11,7 +11,8 @@ from slicer.i18n import tr as _
 
 from palnet.errors import PalnetError
 from palnet.exchange import FORMATS, get_format, sidecar_path
-from PALNetLandmarksLib.hand_over import (
+from PALNetLandmarksLib.panel.doubtful_question import goes_on_with_doubtful
+from PALNetLandmarksLib.save_export import (
     FRAMES,
     default_path,
     export,
@@ -19,12 +20,11 @@ from PALNetLandmarksLib.hand_over import (
     remarks_on_saved,
     save,
 )
-from PALNetLandmarksLib.panel.doubtful_question import goes_on_with_doubtful
 
 _LIST_SUFFIX = ".mrk.json"
 
 
-class HandOverSection:
+class SaveExportSection:
     """The section "Save and export".
 
     Parameters
@@ -56,7 +56,7 @@ class HandOverSection:
             The list and what was done to it.
         """
         self._review = review
-        self._ui.handOverLabel.setText("")
+        self._ui.saveExportLabel.setText("")
         self.refresh()
 
     def refresh(self):
@@ -70,7 +70,7 @@ class HandOverSection:
     def on_save(self):
         """Save the point list."""
         review = self._review  # while a dialog is open, a detection may end and show another one
-        self._ui.handOverLabel.setText("")  # what it says is of the last time
+        self._ui.saveExportLabel.setText("")  # what it says is of the last time
         if not goes_on_with_doubtful(review):
             return
         with slicer.util.tryWithErrorDisplay(_("The landmarks could not be saved.")):
@@ -83,7 +83,7 @@ class HandOverSection:
     def on_export(self):
         """Write the landmarks for another program."""
         review = self._review
-        self._ui.handOverLabel.setText("")  # what it says is of the last time
+        self._ui.saveExportLabel.setText("")  # what it says is of the last time
         if not goes_on_with_doubtful(review):
             return
         name = self._ui.formatSelector.itemData(self._ui.formatSelector.currentIndex)
@@ -98,7 +98,7 @@ class HandOverSection:
                 # The dialog has asked already whether an existing file may be replaced.
                 paths, remarks = export(review.landmarks, path, name, frame, overwrite=True)
             except (PalnetError, ValueError) as err:
-                self._ui.handOverLabel.setText(str(err))
+                self._ui.saveExportLabel.setText(str(err))
                 return
             qt.QSettings().setValue("PALNet/Format", name)
             qt.QSettings().setValue("PALNet/Frame", frame)
@@ -126,7 +126,7 @@ class HandOverSection:
     def _say_written(self, paths, remarks=()):
         # With slashes, as Slicer shows paths; lines are not broken at backslashes.
         written = [_("Written: {path}").format(path=path.as_posix()) for path in paths]
-        self._ui.handOverLabel.setText("\n".join([*written, *remarks]))
+        self._ui.saveExportLabel.setText("\n".join([*written, *remarks]))
 
 
 def _frame_texts():

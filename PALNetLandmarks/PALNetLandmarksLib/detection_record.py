@@ -15,7 +15,7 @@ _SAME_ERROR_MM = 1e-3
 _KEPT = ("specimen", "quality", "findings", "provenance")
 
 
-def read_record_beside(landmarks):
+def read_detection_record(landmarks):
     """Read ``<stem>.palnet.json`` beside the file of a list, if it is of these landmarks.
 
     Parameters

@@ -10,7 +10,7 @@ from vtk.util.numpy_support import numpy_to_vtk
 
 from palnet.preview import CLASS_COLORS, classify_errors
 
-HALO_ATTRIBUTE = "PALNet.HaloOf"
+SPHERES_ATTRIBUTE = "PALNet.ErrorSpheresOf"
 
 # In millimeters: a smaller sphere would hide in the dot of the point itself.
 _SMALLEST_RADIUS_MM = 1.5
@@ -22,7 +22,7 @@ _SPHERE_SIDES = 24
 _OPACITY = 0.5
 
 
-class Halo:
+class ErrorSpheres:
     """The spheres of one list.
 
     They are a model node, since a point list colors its points by their selected state only. It is
@@ -99,7 +99,7 @@ class Halo:
     def _find(self):
         scene, wanted = self._landmarks.node.GetScene(), self._landmarks.node.GetID()
         for node in slicer.util.getNodesByClass("vtkMRMLModelNode", scene):
-            if node.GetAttribute(HALO_ATTRIBUTE) == wanted:
+            if node.GetAttribute(SPHERES_ATTRIBUTE) == wanted:
                 return node
         return None
 
@@ -107,7 +107,7 @@ class Halo:
         scene, of = self._landmarks.node.GetScene(), self._landmarks.node
         node = slicer.vtkMRMLModelNode()
         node.SetName(f"{of.GetName()} expected error")
-        node.SetAttribute(HALO_ATTRIBUTE, of.GetID())
+        node.SetAttribute(SPHERES_ATTRIBUTE, of.GetID())
         node.SetHideFromEditors(True)
         node.SetSaveWithScene(False)
         node.SetSelectable(False)
