@@ -90,17 +90,32 @@ def test_list_that_slicer_saved_is_read(name, scene, tmp_path):
     node = load(scene, name, path)
     node.SetNthControlPointPosition(3, 1.0, -2.0, 3.5)
     node.UnsetNthControlPointPosition(MISSING)
-    node.SetNthControlPointPositionMissing(MISSING + 1)
     saved = tmp_path / f"saved.{name}"
     assert store(scene, name, saved).WriteData(node) == 1
 
     back = read_landmarks(saved)
 
     positions = landmarks.positions.copy()
-    positions[3], positions[MISSING : MISSING + 2] = [1.0, -2.0, 3.5], np.nan
+    positions[3], positions[MISSING] = [1.0, -2.0, 3.5], np.nan
     np.testing.assert_allclose(back.to_frame("RAS").positions, positions, atol=2 * HALF_STEP)
-    assert back.status[MISSING : MISSING + 2] == ("undefined", "missing")
+    assert back.status[MISSING] == "undefined"
     assert back.specimen == "saved"
+
+
+@pytest.mark.parametrize("name", STORAGE)
+def test_point_that_slicer_calls_missing_is_missing(name, scene, tmp_path):
+    node = scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode")
+    for number, code in enumerate(SCHEME.codes):
+        node.AddControlPoint([number, 1.0, 2.0], code)
+    node.UnsetNthControlPointPosition(3)
+    node.SetNthControlPointPositionMissing(MISSING)
+    path = tmp_path / f"list.{name}"
+    assert store(scene, name, path).WriteData(node) == 1
+
+    status = read_landmarks(path).status
+
+    assert (status[3], status[MISSING]) == ("undefined", "missing")
+    assert set(status[MISSING + 1 :]) == {"corrected"}
 
 
 def test_unit_that_slicer_cannot_hold_stands_beside_the_fcsv(scene, tmp_path):
