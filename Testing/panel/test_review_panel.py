@@ -527,7 +527,7 @@ def test_buttons_name_their_keys_as_the_system_does(panel_factory, monkeypatch):
     ui = panel_factory().ui
 
     tooltip = ui.confirmButton.toolTip
-    assert tooltip == "Agree to the landmark as it is and go to the next one. (Cmd+Return)"
+    assert tooltip == "Accept the landmark as it is and go to the next one. (Cmd+Return)"
     assert ui.nextButton.toolTip.endswith("(Alt+Down)")
     assert ui.previousButton.toolTip.endswith("(Alt+Up)")
     assert ui.undoButton.toolTip.endswith("(Cmd+Backspace)")

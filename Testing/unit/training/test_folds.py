@@ -66,6 +66,11 @@ def test_too_few_people_are_refused(n_folds, least):
         assert all([fold.train, fold.validation, fold.test])
 
 
+def test_share_that_validates_is_one_of_those_who_are_not_tested():
+    for fold in split_people([f"p{number}" for number in range(20)], 5, 42, 0.25):
+        assert (len(fold.train), len(fold.validation), len(fold.test)) == (12, 4, 4)
+
+
 def test_all_train_but_those_who_validate():
     people = [f"p{number // 2}" for number in range(40)]
 

@@ -14,6 +14,7 @@ from palnet.errors import TrainingError
 from palnet.network.torch_paper import PalNet
 from palnet.training import paper_network
 from palnet.training.cohort import AlignedScan, gather_sorted_patches, mean_landmarks
+from palnet.training.loop import run_loop
 from palnet.training.paper_network import (
     paper_loss,
     settings_of,
@@ -182,6 +183,26 @@ def test_weights_of_the_best_epoch_are_kept_and_training_stops(tmp_path, monkeyp
     assert len(read_curve(tmp_path)) == 6
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     assert (state["best_step"], state["step"]) == (2, 12)
+
+
+def test_network_has_the_weights_of_the_best_epoch(tmp_path):
+    """Not those of the last one, nor after the same command was given again."""
+    errors, seen = [3.0, 1.0, 2.0, 1.5], []
+
+    def draw_loss(network, rng, _step):
+        return network(torch.from_numpy(rng.normal(size=(4, 2)).astype(np.float32))).square().mean()
+
+    def validate(network):
+        seen.append(network.weight.detach().clone())
+        return errors[len(seen) - 1]
+
+    settings = replace(settings_of(tiny_protocol(40, stop_after=2), 3), rate=0.1)
+    for _ in range(2):
+        network = torch.nn.Linear(2, 1)
+        run_loop(network, draw_loss, settings, tmp_path, validate)
+        assert len(seen) == 4
+        torch.testing.assert_close(network.weight.detach(), seen[1], rtol=0, atol=0)
+    assert not torch.equal(seen[1], seen[3])
 
 
 def test_rate_is_halved_on_a_plateau(tmp_path):

@@ -16,10 +16,11 @@ from palnet.network.landmarks import OFFSET_UNIT_MM, LandmarkPrediction, run_net
 from palnet.network.sizes import SMALL_SIZE
 from palnet.network.torch_landmarks import LandmarkNetwork
 from palnet.surface import PointCloud
-from palnet.training import tuning
+from palnet.training import choosing, tuning
 from palnet.training.carrying import N_CARRIERS, carry_landmarks
 from palnet.training.choosing import MIN_CALIBRATION_PEOPLE, is_sure_gain, refit_calibration
 from palnet.training.faces import AnnotatedFace, gather_training_patches
+from palnet.training.protocol import read_protocol
 from palnet.training.tuning import Start, choose_rows, export_weights, tuning_loss
 from toy_cohort import toy_landmarks
 from toy_head import toy_atlas, toy_scheme
@@ -113,6 +114,47 @@ def test_steady_gain_is_sure_and_one_person_says_nothing():
     assert is_sure_gain(np.array([0.1, 0.11, 0.09]))
     assert not is_sure_gain(np.array([-0.1, -0.11, -0.09]))
     assert not is_sure_gain(np.array([3.0]))
+
+
+def test_gain_of_one_persons_many_scans_is_no_sure_one(monkeypatch):
+    """Nine scans of one person are a millimeter better, one of another is as it was."""
+    names = ["anna"] * 9 + ["ben"]
+    faces = [SimpleNamespace(person=name) for name in names]
+
+    def place(faces, weights, _atlas):
+        offs = [weights if face.person == "anna" else 2.0 for face in faces]
+        return [
+            SimpleNamespace(
+                predicted=SimpleNamespace(positions_mm=np.full((4, 3), off) / np.sqrt(3)),
+                truth=SimpleNamespace(positions_mm=np.zeros((4, 3)), is_placed=np.ones(4, bool)),
+            )
+            for off in offs
+        ]
+
+    monkeypatch.setattr(choosing, "place_landmarks", place)
+
+    choice = choosing.choose_weights(faces, 2.0, 1.0, toy_atlas())
+
+    assert (choice.before_mm, choice.after_mm) == pytest.approx((2.0, 1.1))
+    assert not choice.is_better
+
+
+@pytest.mark.parametrize(("layers", "share"), [("head", 1.0), ("all", 0.1), (None, 1.0)])
+def test_all_layers_of_a_model_are_tuned_at_a_tenth_of_the_rate(
+    layers, share, tmp_path, monkeypatch
+):
+    rates = []
+    monkeypatch.setattr(tuning, "place_patches", lambda *_: None)
+    monkeypatch.setattr(tuning, "run_loop", lambda *given: rates.append(given[2].rate))
+    train = SimpleNamespace(truth_mm=np.zeros((2, N_LANDMARKS, 3)))
+    face = SimpleNamespace(truth=SimpleNamespace(scheme=toy_scheme()))
+    weights = export_weights(LandmarkNetwork(N_LANDMARKS, SMALL_SIZE))
+    start = Start(weights, layers) if layers else None
+    part = read_protocol("finetune").training
+
+    tuning.train_on_faces(train, ([face], toy_atlas()), part, tmp_path, seed=1, start=start)
+
+    assert rates == pytest.approx([part.rate * share])
 
 
 @pytest.mark.parametrize("layers", ["head", "all"])
@@ -211,7 +253,7 @@ def fake_face(number):
 
 def test_expected_errors_are_fitted_to_enough_people_and_kept_with_fewer():
     law = {"source_factor": 1.9, "source_power": 0.7}
-    known = Calibration(np.ones(N_LANDMARKS), 0.7, 0.25, 1.74, 0.6, **law)
+    known = Calibration(np.ones(N_LANDMARKS), 0.7, 0.25, 1.74, 0.6, 2.5, **law)
     faces = [fake_face(number) for number in range(MIN_CALIBRATION_PEOPLE)]
     twice_the_first = [*faces[:-1], replace_person(faces[0])]
 
@@ -222,6 +264,7 @@ def test_expected_errors_are_fitted_to_enough_people_and_kept_with_fewer():
     assert fitted.power == pytest.approx(1)
     assert fitted.min_visibility == known.min_visibility
     assert fitted.misfit_power == known.misfit_power
+    assert fitted.largest_spread_mm == known.largest_spread_mm == 2.5
     # They are these people's own: no source is unseen.
     assert (fitted.source_factor, fitted.source_power) == (1, 1)
 
