@@ -271,14 +271,13 @@ def _entries_below(folder: Path, depth: float) -> tuple[list[Path], list[Path]]:
     waiting, home = [folder], Path(os.path.realpath(folder))
     for start in waiting:
         real = Path(os.path.realpath(start))
-        if start != folder and home.is_relative_to(real):
+        if start != folder and (real in listed or home.is_relative_to(real)):
             continue
         for place, below, names in os.walk(start, onerror=lambda err: locked.append(_place(err))):
             here = Path(place)
             real_here = real / here.relative_to(start)
             is_deep = len(here.relative_to(folder).parts) >= depth
-            is_over = is_deep or real_here in listed
-            below[:] = [] if is_over else sorted(name for name in below if not is_hidden(name))
+            below[:] = [] if is_deep else sorted(name for name in below if not is_hidden(name))
             files += [here / name for name in names if real_here not in listed]
             waiting += [here / name for name in below if _is_link(here / name)]
             listed.add(real_here)
