@@ -387,6 +387,15 @@ def test_ply_element_without_properties_takes_no_room(name, n_rows, a_head, writ
     assert np.array_equal(mesh.points, read_mesh(write("plain.ply", content)).points)
 
 
+def test_binary_ply_is_read_up_to_its_faces_whatever_follows(a_head, write):
+    """What nobody needs may be cut off, as an edge element of which a writer promised too much."""
+    head, body = write_ply_little(a_head).split(b"end_header\n", 1)
+
+    path = write("head.ply", head + b"element edge 9\nproperty int v1\nend_header\n" + body)
+
+    assert len(read_mesh(path).triangles) == len(a_head.triangles)
+
+
 def test_ply_with_strips_says_what_to_do(write):
     content = _ply(CORNERS + "4 0 1 3 2\n", lists="list uchar int vertex_indices")
 
