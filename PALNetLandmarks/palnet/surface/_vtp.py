@@ -33,9 +33,6 @@ TYPES = {
     "Int64": "i8", "UInt64": "u8", "Float32": "f4", "Float64": "f8", "String": "i1",
 }  # fmt: skip
 
-MAX_BLOCKS = 1 << 24
-"""More compressed blocks than this in one array are a damaged header."""
-
 MAX_EXPANSION = 250
 """Compressed arrays of meshes grow to 80 times their size at most, those made to fill a computer's
 memory to 1,000 times and more."""
@@ -238,9 +235,6 @@ class _Decoder:
             (n_bytes,) = self._sizes(take.peek(self.size.itemsize), 1)
             return take.read(self.size.itemsize + n_bytes)[self.size.itemsize :]
         n_blocks = self._sizes(take.peek(self.size.itemsize), 1)[0]
-        if n_blocks > MAX_BLOCKS:
-            msg = f"{n_blocks} compressed blocks"
-            raise ValueError(msg)
         packed_sizes = self._sizes(take.read((3 + n_blocks) * self.size.itemsize), 3 + n_blocks)[3:]
         packed, blocks, at = take.read(sum(packed_sizes)), [], 0
         n_allowed = FREE_BYTES + MAX_EXPANSION * len(packed)
