@@ -130,7 +130,7 @@ def test_unreviewed_doubtful_landmarks_are_named_first(a_panel, a_file, answers)
 
 def test_warning_can_be_passed(a_panel, a_file, answers):
     path = a_file.with_name("face.mrk.json")
-    answers.expect("message", "Yes", "doubtful")
+    answers.expect("message", "Yes", "Doubtful landmarks")
     answers.expect("file", str(path), "Save landmarks")
 
     click(a_panel.ui.saveButton)
