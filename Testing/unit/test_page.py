@@ -8,17 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from palnet._mean_face import atlas_of, face_from_landmarks
 from palnet._page import (
     Bar,
     Line,
     Marker,
-    atlas_of,
     build_page,
     color_between,
     draw_bars,
     draw_differences,
     draw_face,
-    face_from_landmarks,
     format_error,
     format_number,
     table,

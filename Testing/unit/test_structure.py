@@ -51,7 +51,7 @@ ROWS = (
     {"finding"},
     {"placing"},
     {"detector"},
-    {"_drawing", "_page", "_record", "_span", "measurement", "preview"},
+    {"_drawing", "_page", "_record", "_mean_face", "_plausible", "measurement", "preview"},
     {"batch", "evaluation", "training"},
     {"_pool"},
     {"commands"},

@@ -11,7 +11,7 @@ from palnet._page._charts import (
     draw_lines,
     draw_scatter,
 )
-from palnet._page._face import Line, Marker, atlas_of, draw_face, face_from_landmarks
+from palnet._page._face import Line, Marker, draw_face
 from palnet._page._html import (
     build_page,
     format_error,
@@ -28,7 +28,6 @@ __all__ = [
     "Line",
     "Marker",
     "Spot",
-    "atlas_of",
     "build_page",
     "color_between",
     "draw_bars",
@@ -37,7 +36,6 @@ __all__ = [
     "draw_face",
     "draw_lines",
     "draw_scatter",
-    "face_from_landmarks",
     "format_error",
     "format_number",
     "image",

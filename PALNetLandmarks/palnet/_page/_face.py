@@ -11,9 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial import KDTree
 
-from palnet.face.similarity import MIN_PAIRS, fit_similarity
-from palnet.model import list_models
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -22,7 +19,7 @@ if TYPE_CHECKING:
     from palnet.face.atlas import FaceAtlas
     from palnet.scheme import Scheme
 
-__all__ = ["Line", "Marker", "atlas_of", "draw_face", "face_from_landmarks"]
+__all__ = ["Line", "Marker", "draw_face"]
 
 # Name, what points to the right of the drawing, what points to the viewer.
 _VIEWS = {
@@ -68,52 +65,6 @@ class Line:
     color: str
     title: str
     width: float = 1.1
-
-
-@cache
-def atlas_of(scheme: Scheme) -> FaceAtlas | None:
-    """Find the mean face of a scheme among the models that come with palnet.
-
-    Parameters
-    ----------
-    scheme : Scheme
-        The landmark scheme.
-
-    Returns
-    -------
-    FaceAtlas or None
-        None if no model comes with this scheme.
-    """
-    for model in list_models():
-        if model.scheme.codes == scheme.codes:
-            return model.atlas
-    return None
-
-
-def face_from_landmarks(
-    positions_mm: NDArray[np.float64], atlas: FaceAtlas
-) -> NDArray[np.float64] | None:
-    """Give the similarity that lays a specimen's landmarks over those of the mean face.
-
-    Convention: face frame, millimetres, +X the subject's left, +Y up, +Z front.
-
-    Parameters
-    ----------
-    positions_mm : ndarray of shape (n_landmarks, 3)
-        Landmarks, NaN where missing.
-    atlas : FaceAtlas
-        The mean face.
-
-    Returns
-    -------
-    ndarray of shape (4, 4) or None
-        ``face_from_scan``; None of fewer than three landmarks, or of all in one place.
-    """
-    is_there = np.isfinite(positions_mm).all(axis=1)
-    placed_mm = positions_mm[is_there]
-    if len(placed_mm) < MIN_PAIRS or not np.ptp(placed_mm, axis=0).any():
-        return None
-    return fit_similarity(placed_mm, atlas.landmark_mean_mm[is_there])
 
 
 def draw_face(

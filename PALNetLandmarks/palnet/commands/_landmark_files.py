@@ -250,7 +250,7 @@ def _tell_origin(landmarks: LandmarkSet, path: Path) -> None:
 
 def _tell_order(landmarks: LandmarkSet, path: Path) -> None:
     """Tell landmarks that are no face in the order, or by the labels, that they have."""
-    from palnet._span import doubt_order
+    from palnet._plausible import doubt_order
 
     doubt = doubt_order(landmarks)
     if doubt is not None:
@@ -275,17 +275,13 @@ def _check_no_folder_is_meant(path: Path, suffixes: tuple[str, ...]) -> None:
 
 def _check_face_size(landmarks: LandmarkSet, path: Path, unit_option: str) -> None:
     """Require that the landmarks span a face in millimetres, or their unit is wrong."""
-    from palnet._span import MIN_PLACED, measure_spread, usual_spread_mm
+    from palnet._plausible import doubt_size
     from palnet.errors import UnitError
 
-    if landmarks.is_placed.sum() < MIN_PLACED:
-        return
-    spread = measure_spread(landmarks) * landmarks.mm_per_unit
-    low, high = usual_spread_mm(landmarks)
-    if not low < spread <= high:
-        expected = f"{low:.3g} to {high:.3g}" if low else f"at most {high:g}"
+    doubt = doubt_size(landmarks)
+    if doubt is not None:
         msg = (
-            f"{path}: the landmarks must span a face; they lie {spread:.3g} mm from their mean on "
-            f"average, expected {expected} mm. Give the unit of the numbers with {unit_option}."
+            f"{path}: the landmarks must span a face; {doubt}. Give the unit of the numbers with "
+            f"{unit_option}."
         )
         raise UnitError(msg)

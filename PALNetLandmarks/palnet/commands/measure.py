@@ -139,7 +139,7 @@ def _picture(mesh: Mesh, landmarks: LandmarkSet) -> bytes | str:
     """Draw the scan, or say why that failed."""
     import tempfile
 
-    from palnet._page import atlas_of, face_from_landmarks
+    from palnet._mean_face import atlas_of, face_from_landmarks
     from palnet.errors import PreviewError
     from palnet.preview import render_preview
 

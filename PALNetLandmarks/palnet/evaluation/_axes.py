@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet._page import atlas_of
-from palnet._span import WRONG_ORDER_MM
+from palnet._mean_face import atlas_of, shipped_models
+from palnet._plausible import WRONG_ORDER_MM
 from palnet.face.similarity import apply_similarity, fit_similarity, measure_offset_mm
-from palnet.model import list_models
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +75,7 @@ def _mean_face_of(scheme: Scheme) -> NDArray[np.float64] | None:
     atlas = atlas_of(scheme)
     if atlas is not None:
         return atlas.landmark_mean_mm
-    for model in list_models():
+    for model in shipped_models():
         mean = dict(zip(model.scheme.codes, model.atlas.landmark_mean_mm, strict=True))
         places = np.array([mean.get(code, np.full(3, np.nan)) for code in scheme.codes])
         if np.isfinite(places).all(axis=1).sum() >= MIN_SHARED and holds_pose(places):

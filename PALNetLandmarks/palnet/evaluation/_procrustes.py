@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet._page import atlas_of
+from palnet._mean_face import atlas_of
 from palnet.errors import UsageError
 from palnet.evaluation._pairs import check_once
 from palnet.face.similarity import apply_similarity, fit_similarity

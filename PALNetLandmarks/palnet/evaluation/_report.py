@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from palnet._mean_face import atlas_of
 from palnet._page import (
     Line,
     Marker,
-    atlas_of,
     build_page,
     color_between,
     draw_color_scale,

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from palnet._csv import csv_text
+from palnet._mean_face import atlas_of
 from palnet._page import (
     Bar,
     Line,
     Marker,
     Spot,
-    atlas_of,
     build_page,
     draw_bars,
     draw_face,

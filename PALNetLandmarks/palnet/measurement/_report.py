@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from palnet._csv import csv_text
+from palnet._mean_face import atlas_of, face_from_landmarks
 from palnet._page import (
     Bar,
     Line,
     Marker,
-    atlas_of,
     build_page,
     draw_bars,
     draw_face,
-    face_from_landmarks,
     format_error,
     format_number,
     image,

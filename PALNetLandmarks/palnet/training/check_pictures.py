@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet._page import atlas_of
+from palnet._mean_face import atlas_of
 from palnet.face.similarity import fit_similarity
 from palnet.preview import CHECK_MM, render_preview
 from palnet.training.scan_checks import check_scan

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet._page import atlas_of
-from palnet._span import WRONG_ORDER_MM
+from palnet._mean_face import atlas_of
+from palnet._plausible import WRONG_ORDER_MM
 from palnet.face.refusal import LARGEST_FACE, SMALLEST_FACE
 from palnet.face.similarity import apply_similarity, fit_similarity, similarity_scale
 from palnet.training.common_shape import common_shape, median_shape

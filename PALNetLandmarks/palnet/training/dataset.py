@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial import cKDTree
 
-from palnet._span import MIN_PLACED, measure_spread, usual_spread_mm
+from palnet._plausible import doubt_size
 from palnet.errors import MeshError, TrainingError, UsageError
 from palnet.landmarks import LandmarkSet, printable_name
 from palnet.surface import MESH_SUFFIXES, plausible_units, read_mesh
@@ -181,7 +181,8 @@ def load_scan(scan: AnnotatedScan, scheme: Scheme) -> tuple[Mesh, Unit, Landmark
         return mesh, unit, truth
     # An infant's face in millimetres is as large as a bust in centimetres.
     candidates = [place(positions, mm_per_unit=unit.mm_per_unit) for unit in units]
-    landmarks = next(filter(_spans_a_face, candidates), candidates[0])
+    spans_a_face = (each for each in candidates if doubt_size(each) is None)
+    landmarks = next(spans_a_face, candidates[0])
     return mesh, units[candidates.index(landmarks)], landmarks
 
 
@@ -214,14 +215,6 @@ def place_truth(
         specimen=specimen,
         space=space,
     )
-
-
-def _spans_a_face(landmarks: LandmarkSet) -> bool:
-    """Whether the landmarks are as far apart as those of a face; true of too few to tell."""
-    if landmarks.is_placed.sum() < MIN_PLACED:
-        return True
-    low, high = usual_spread_mm(landmarks)
-    return low < measure_spread(landmarks) * landmarks.mm_per_unit <= high
 
 
 def _median_gap_mm(mesh: Mesh, landmarks_mm: NDArray[np.float64], unit: Unit) -> float:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
 
-from palnet._page import atlas_of
+from palnet._mean_face import atlas_of
 from palnet.errors import FormatError, MeshError
 from palnet.exchange import read_landmarks
 from palnet.face.similarity import apply_similarity, fit_similarity

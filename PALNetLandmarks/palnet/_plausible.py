@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from palnet.landmarks import LandmarkSet
     from palnet.model import Model
 
-__all__ = ["MIN_PLACED", "WRONG_ORDER_MM", "doubt_order", "measure_spread", "usual_spread_mm"]
+__all__ = ["WRONG_ORDER_MM", "doubt_order", "doubt_size"]
 
 MIN_PLACED = 4
 """Of fewer landmarks the spread says nothing."""
@@ -39,44 +39,30 @@ MIN_UPPER = 3
 """So many of them have to lie above the middle of the face."""
 
 
-def measure_spread(landmarks: LandmarkSet) -> float:
-    """Give the mean distance of the placed landmarks from their mean, in their own numbers.
-
-    Parameters
-    ----------
-    landmarks : LandmarkSet
-        With at least one landmark placed.
-
-    Returns
-    -------
-    float
-        Times `LandmarkSet.mm_per_unit` it is in millimetres.
-    """
-    return _spread(landmarks.positions[landmarks.is_placed])
-
-
-def usual_spread_mm(landmarks: LandmarkSet) -> tuple[float, float]:
-    """Give between what the spread of these landmarks lies on faces, infants' to large ones.
+def doubt_size(landmarks: LandmarkSet) -> str | None:
+    """Say that landmarks are too near each other for a face, or too far: a wrong unit.
 
     Convention: held against the same landmarks of the mean face of the shipped model, since those
-    of a mouth are no face of a tenth of the size. Without these there is no lower limit (0).
+    of a mouth are no face of a tenth of the size. Without these there is no lower limit.
 
     Parameters
     ----------
     landmarks : LandmarkSet
-        With at least one landmark placed.
+        In any frame.
 
     Returns
     -------
-    tuple of float
-        Lowest and highest, in millimetres.
+    str or None
+        What is odd, for a sentence; None of too few to tell.
     """
-    place_of = _mean_face()
-    codes = np.array(landmarks.scheme.codes)[landmarks.is_placed]
-    if not set(codes) <= set(place_of):
-        return 0.0, MAX_SPREAD_MM
-    usual = _spread(np.array([place_of[code] for code in codes]))
-    return usual / MAX_TIMES_MEAN, usual * MAX_TIMES_MEAN
+    if landmarks.is_placed.sum() < MIN_PLACED:
+        return None
+    spread = _spread(landmarks.positions[landmarks.is_placed]) * landmarks.mm_per_unit
+    low, high = _usual_spread_mm(landmarks)
+    if low < spread <= high:
+        return None
+    expected = f"{low:.3g} to {high:.3g}" if low else f"at most {high:g}"
+    return f"they lie {spread:.3g} mm from their mean on average, expected {expected} mm"
 
 
 def doubt_order(landmarks: LandmarkSet) -> str | None:
@@ -112,6 +98,16 @@ def doubt_order(landmarks: LandmarkSet) -> str | None:
     if measure_offset_mm(positions * [-1, 1, 1], mean) <= WRONG_ORDER_MM:
         return "left and right are exchanged: its labels are, or its numbers are mirrored."
     return f"{off:.0f} mm from a face: are the landmarks in the order of the scheme?"
+
+
+def _usual_spread_mm(landmarks: LandmarkSet) -> tuple[float, float]:
+    """Between what the spread of these landmarks lies on faces, infants' to large ones."""
+    place_of = _mean_face()
+    codes = np.array(landmarks.scheme.codes)[landmarks.is_placed]
+    if not set(codes) <= set(place_of):
+        return 0.0, MAX_SPREAD_MM
+    usual = _spread(np.array([place_of[code] for code in codes]))
+    return usual / MAX_TIMES_MEAN, usual * MAX_TIMES_MEAN
 
 
 def _spread(points: NDArray[np.float64]) -> float:
