@@ -34,9 +34,9 @@ from palnet.surface import (
     read_mesh,
     sample_surface,
 )
-from palnet.training.choosing import place_landmarks
 from palnet.training.cohort import gather_sorted_patches, mean_landmarks
 from palnet.training.faces import prepare_faces
+from palnet.training.tuning_result import place_landmarks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from palnet._files import write_text
 from palnet.network.paper import VARIANTS
-from palnet.training.protocol import Protocol, read_protocol
+from palnet.training.protocol import PaperProtocol, read_protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -63,7 +63,7 @@ class Training:
     """One cross-validation: the data set, what to do, where, and until when to begin trainings."""
 
     cohort: Path
-    protocol: Protocol | TuningProtocol
+    protocol: PaperProtocol | TuningProtocol
     folder: Path
     until: float
     jobs: int
@@ -72,7 +72,7 @@ class Training:
 
 def make_protocol(
     name: str, limits: Limits, n_people: int, model: str | None
-) -> Protocol | TuningProtocol:
+) -> PaperProtocol | TuningProtocol:
     """Give the shipped protocol of a row of the table, within the limits.
 
     Parameters
@@ -88,11 +88,11 @@ def make_protocol(
 
     Returns
     -------
-    Protocol or TuningProtocol
+    PaperProtocol or TuningProtocol
         Folds and cohort are the same in all.
     """
     protocol = read_protocol("paper" if name in VARIANTS else name)
-    if isinstance(protocol, Protocol):
+    if isinstance(protocol, PaperProtocol):
         most = min(limits.n_epochs or protocol.training.n_epochs, protocol.training.n_epochs)
         return replace(
             protocol,

@@ -46,7 +46,7 @@ from palnet.network.paper import VARIANTS
 from palnet.training.crossvalidation import choose_scans
 from palnet.training.folds import split_people
 from palnet.training.layouts import read_data_set
-from palnet.training.protocol import Protocol
+from palnet.training.protocol import PaperProtocol
 from palnet.training.recipe import claim_folder
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def _train(arguments: argparse.Namespace, name: str, until: float) -> Sequence[F
     work = arguments.work
     run = work / "runs" / name
     protocol = make_protocol(name, _limits(arguments), arguments.people, arguments.model)
-    kept = "paper" if isinstance(protocol, Protocol) else "tuned"
+    kept = "paper" if isinstance(protocol, PaperProtocol) else "tuned"
     share_folder(run, "scans", work / f"scans-{kept}")
     if kept == "tuned":
         # The shipped model finds the faces in both cases, unless another one is fine-tuned.

@@ -16,7 +16,7 @@ from benchmarks._data import add_common_options, settings_of
 from benchmarks._report import Report
 from palnet.scheme import load_scheme
 from palnet.synthesis import MorphableModel, read_morphable_model
-from palnet.training.registration import carry_labels
+from palnet.training.registration import transfer_labels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,8 +45,8 @@ def label_disagreement(
     carried : ndarray
         ICT-FaceKit's labels on the neutral head of `heads`.
     """
-    carried = carry_labels(ict, heads)
-    back = carry_labels(heads, ict)
+    carried = transfer_labels(ict, heads)
+    back = transfer_labels(heads, ict)
     on_heads = carried - heads.fine_template_mm[heads.landmark_points]
     on_ict = ict.fine_template_mm[ict.landmark_points] - back
     return on_heads, on_ict, carried

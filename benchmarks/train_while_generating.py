@@ -36,7 +36,7 @@ from palnet.model import read_model
 from palnet.network.sizes import LARGE_SIZE
 from palnet.scheme import load_scheme
 from palnet.synthesis import PRESETS, ScanGenerator, read_morphable_model
-from palnet.training.drawing import Drawing, PatchTensors, draw_batch
+from palnet.training.batches import Drawing, PatchTensors, draw_batch
 from palnet.training.landmarks import begin_network, landmark_loss, validation_error_mm
 from palnet.training.loop import choose_device
 from palnet.training.patches import prepare_patches

@@ -105,7 +105,7 @@ class Calibration:
                 raise ValueError(msg)
         object.__setattr__(self, "factor", frozen_copy(self.factor))
 
-    def unsureness(self, spread_mm: NDArray[np.float64]) -> float | None:
+    def uncertainty(self, spread_mm: NDArray[np.float64]) -> float | None:
         """Median spread of a scan's landmarks, as a share of the largest that a face has.
 
         Above 1 there is no face; None if the model cannot say.

@@ -106,7 +106,7 @@ def find_face(
 def _surest(verdicts: Iterable[Verdict | None]) -> Verdict | None:
     """Of verdicts that all say that it is a face the surest, if there is one."""
     known = [verdict for verdict in verdicts if verdict is not None]
-    return min(known, key=lambda verdict: verdict.unsureness, default=None)
+    return min(known, key=lambda verdict: verdict.uncertainty, default=None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,7 +174,7 @@ def _search(
             if verdict.is_sure:
                 break
         search.poses.append(poses)
-        passed.sort(key=lambda each: (each.verdict.unsureness, each.is_hopeless))
+        passed.sort(key=lambda each: (each.verdict.uncertainty, each.is_hopeless))
         search.passed.extend(passed[:1])
         if any(each.is_final for each in passed):
             break

@@ -40,24 +40,24 @@ class Verdict:
         The fitted atlas.
     refusal : str, optional
         Why it is no usable face, for a user; None if it is one.
-    unsureness : float
+    uncertainty : float
         The spread of the landmarks over the largest that passes; 0 where the network cannot say.
     """
 
     face: FoundFace
     refusal: str | None
-    unsureness: float = 0.0
+    uncertainty: float = 0.0
 
     @property
     def is_sure(self) -> bool:
         """Whether it is a face, and nothing to doubt about it."""
-        return self.refusal is None and self.unsureness <= SURE_ENOUGH
+        return self.refusal is None and self.uncertainty <= SURE_ENOUGH
 
     @property
     def is_sure_refusal(self) -> bool:
         """Whether the network is sure of a face that is refused all the same, as for its size."""
         is_asked = self.face.prediction is not None
-        return self.refusal is not None and is_asked and self.unsureness <= SURE_ENOUGH
+        return self.refusal is not None and is_asked and self.uncertainty <= SURE_ENOUGH
 
 
 class Judge:
@@ -90,11 +90,11 @@ class Judge:
 
     def verdict_on(self, found: FoundFace) -> Verdict:
         """The verdict: by the network, else by the relief."""
-        unsureness, relief = None, math.nan
+        uncertainty, relief = None, math.nan
         if self.by_network and found.fit.coverage >= MIN_COVERAGE:
             with self.watch.stage("network"):
                 prediction = predict_in_face(found, self.model)
-            unsureness = self.model.calibration.unsureness(prediction.spread_mm)
+            uncertainty = self.model.calibration.uncertainty(prediction.spread_mm)
             found = replace(found, prediction=prediction)
         else:
             with self.watch.stage("fit"):
@@ -103,7 +103,7 @@ class Judge:
             found.fit,
             relief,
             found.face_from_scan,
-            is_sure=None if unsureness is None else unsureness <= 1,
+            is_sure=None if uncertainty is None else uncertainty <= 1,
             is_unit_known=self._is_unit_known,
         )
-        return Verdict(found, refusal, unsureness or 0.0)
+        return Verdict(found, refusal, uncertainty or 0.0)

@@ -58,8 +58,8 @@ def find(monkeypatch):
 
     Each is a score, the reason of a refusal or None, how unsure the network is of it, and how much
     the pose networks doubt it: as given, they doubt each more than the one before. Where landmarks
-    guide the fit, all are refused but for those whose unsureness is given in `by_landmarks`; with a
-    second number for how unusual a face that would be.
+    guide the fit, all are refused but for those whose uncertainty is given in `by_landmarks`; with
+    a second number for how unusual a face that would be.
     """
     fitted = []
 
@@ -88,11 +88,11 @@ def find(monkeypatch):
             assert guess[0] == "before"
             fitted.append((surface.unit, guess[1], "by landmarks"))
             given = (by_landmarks or {}).get(fitted[-1][:2])
-            unsureness, unusual = given if isinstance(given, tuple) else (given or 0.0, 0.5)
+            uncertainty, unusual = given if isinstance(given, tuple) else (given or 0.0, 0.5)
             known = SimpleNamespace(
                 reason="no" if given is None else None,
                 coverage=1.0,
-                unsureness=unsureness,
+                uncertainty=uncertainty,
                 mahalanobis=unusual,
             )
             return Guess(fit=known, chosen=fitted[-1])
@@ -104,7 +104,7 @@ def find(monkeypatch):
             network=lambda name: {},
             calibration=SimpleNamespace(
                 largest_spread_mm=1.0 if knows_when_unsure else math.inf,
-                unsureness=lambda spread: spread,
+                uncertainty=lambda spread: spread,
             ),
         )
         found = find_face(scan_in(units[0]), units, model, is_unit_known=is_unit_known)
@@ -112,8 +112,8 @@ def find(monkeypatch):
 
     def fit(surface, guess, model):
         fitted.append((surface.unit, guess))
-        reason, unsureness = surface.candidates[guess][1], surface.candidates[guess][2]
-        known = SimpleNamespace(reason=reason, coverage=1.0, unsureness=unsureness)
+        reason, uncertainty = surface.candidates[guess][1], surface.candidates[guess][2]
+        known = SimpleNamespace(reason=reason, coverage=1.0, uncertainty=uncertainty)
         return Guess(fit=known, chosen=fitted[-1])
 
     def find_poses(surface, *rest, once_more):
@@ -132,7 +132,7 @@ def find(monkeypatch):
     monkeypatch.setattr(
         judging,
         "predict_in_face",
-        lambda found, model: SimpleNamespace(spread_mm=found.fit.unsureness),
+        lambda found, model: SimpleNamespace(spread_mm=found.fit.uncertainty),
     )
     monkeypatch.setattr(judging, "find_refusal", find_refusal)
     return find
@@ -406,10 +406,10 @@ def test_of_unsure_fits_by_landmarks_in_all_units_the_surest_is_taken(find):
     assert chosen == (CENTIMETRE, 1, "by landmarks")
 
 
-@pytest.mark.parametrize("unsureness", [0.1, UNSURE])
-def test_face_that_nobody_has_is_not_taken_from_a_fit_by_landmarks(find, unsureness):
+@pytest.mark.parametrize("uncertainty", [0.1, UNSURE])
+def test_face_that_nobody_has_is_not_taken_from_a_fit_by_landmarks(find, uncertainty):
     """A face pressed to half its width passed so."""
-    too_unusual = (unsureness, MOST_UNUSUAL_BY_LANDMARKS + 0.01)
+    too_unusual = (uncertainty, MOST_UNUSUAL_BY_LANDMARKS + 0.01)
     with pytest.raises(ScanRefusedError, match="scan: no"):
         find({INCH: [(POOR_SCORE, "no", NOT_SURE)]}, by_landmarks={(INCH, 0): too_unusual})
 

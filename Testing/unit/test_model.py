@@ -99,12 +99,12 @@ def test_more_is_expected_where_the_atlas_fits_badly(misfit, times):
 def test_calibration_that_knows_how_large_a_spread_is_a_face_s_says_so():
     calibration = Calibration(np.ones(3), 1.0, 0.5, largest_spread_mm=1.5)
 
-    assert calibration.unsureness(np.array([0.5, 1.5, 9.0])) == 1.0
-    assert calibration.unsureness(np.array([0.5, 1.2, 9.0])) == pytest.approx(0.8)
+    assert calibration.uncertainty(np.array([0.5, 1.5, 9.0])) == 1.0
+    assert calibration.uncertainty(np.array([0.5, 1.2, 9.0])) == pytest.approx(0.8)
 
 
 def test_calibration_that_does_not_know_says_nothing():
-    assert Calibration(np.ones(3), 1.0, 0.5).unsureness(np.full(3, 99.0)) is None
+    assert Calibration(np.ones(3), 1.0, 0.5).uncertainty(np.full(3, 99.0)) is None
 
 
 def test_more_is_expected_on_an_unseen_source_most_where_the_network_is_sure():

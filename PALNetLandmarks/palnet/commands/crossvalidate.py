@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from palnet.training.crossvalidation import FoldResult
     from palnet.training.dataset import DataSet
-    from palnet.training.protocol import Protocol, TuningProtocol
+    from palnet.training.protocol import PaperProtocol, TuningProtocol
 
 __all__ = ["DESCRIPTION", "EPILOG", "HELP", "add_options", "print_table", "run"]
 
@@ -26,7 +26,7 @@ DESCRIPTION = (
     "the fold. A GPU is used if there is one."
 )
 
-# As in palnet.training.protocol, which would load numpy.
+# As in palnet.network.paper, which would load numpy.
 _NETWORKS = ("palnet", "noatt", "topk", "2blk", "ndo")
 
 EPILOG = (
@@ -87,7 +87,7 @@ def _cross_validate(arguments: argparse.Namespace) -> tuple[Sequence[FoldResult]
     return results, protocol.baseline
 
 
-def _check(data: DataSet, protocol: Protocol | TuningProtocol, output: Path) -> None:
+def _check(data: DataSet, protocol: PaperProtocol | TuningProtocol, output: Path) -> None:
     """Refuse a data set that would spoil the training; one that a fold has begun with was checked.
 
     A run that was interrupted before is checked again: its files may have been changed since.
@@ -99,17 +99,17 @@ def _check(data: DataSet, protocol: Protocol | TuningProtocol, output: Path) -> 
         refuse_bad_data(data, HARMLESS_TO_TUNING if protocol.is_tuning else ())
 
 
-def _read_protocol(arguments: argparse.Namespace) -> Protocol | TuningProtocol:
+def _read_protocol(arguments: argparse.Namespace) -> PaperProtocol | TuningProtocol:
     """Read the recipe, with the network that was asked for."""
     from dataclasses import replace
 
     from palnet.errors import UsageError
-    from palnet.training.protocol import Protocol, read_protocol
+    from palnet.training.protocol import PaperProtocol, read_protocol
 
     protocol = read_protocol(arguments.recipe)
     if not arguments.network:
         return protocol
-    if not isinstance(protocol, Protocol):
+    if not isinstance(protocol, PaperProtocol):
         msg = "--network is for recipes of the paper's networks. Leave it out, or the recipe."
         raise UsageError(msg)
     return replace(protocol, variant=arguments.network)

@@ -54,9 +54,9 @@ def run(arguments: argparse.Namespace) -> int:
     )
     from palnet.model import read_model
     from palnet.training.folds import split_people
-    from palnet.training.keeping import LEFT_OUT_FILE
     from palnet.training.layouts import read_data_set
     from palnet.training.protocol import read_tuning_protocol
+    from palnet.training.scan_cache import LEFT_OUT_FILE
 
     require("torch", feature="training")
     from palnet.training.finetuning import FACES, finetune_model

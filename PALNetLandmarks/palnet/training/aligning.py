@@ -20,7 +20,7 @@ from palnet.model import read_model
 from palnet.surface import prepare_scan, sample_surface
 from palnet.training.cohort import AlignedScan
 from palnet.training.dataset import load_annotated, place_truth
-from palnet.training.keeping import keep_scans, part_refusals
+from palnet.training.scan_cache import keep_scans, part_refusals
 from palnet.training.scan_checks import read_matrix
 
 if TYPE_CHECKING:

@@ -36,10 +36,10 @@ from palnet.training.aligning import prepare_scans
 from palnet.training.cohort import find_outliers
 from palnet.training.curves import draw_curve, read_curve
 from palnet.training.folds import split_for_training, split_people
-from palnet.training.keeping import tell_left_out, write_left_out
 from palnet.training.methods import choose_method
 from palnet.training.parallel import on_first
 from palnet.training.recipe import claim_folder
+from palnet.training.scan_cache import tell_left_out, write_left_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from palnet.training.dataset import DataSet
     from palnet.training.folds import Fold
     from palnet.training.methods import FoldMethod, Parts
-    from palnet.training.protocol import Protocol, TuningProtocol
+    from palnet.training.protocol import PaperProtocol, TuningProtocol
 
     Around = Callable[[Path], AbstractContextManager[object]]
 
@@ -103,7 +103,7 @@ class FoldResult:
 
 def cross_validate(
     data: DataSet,
-    protocol: Protocol | TuningProtocol,
+    protocol: PaperProtocol | TuningProtocol,
     folder: Path,
     *,
     jobs: int = 1,
@@ -117,7 +117,7 @@ def cross_validate(
     ----------
     data : DataSet
         The annotated scans.
-    protocol : Protocol or TuningProtocol
+    protocol : PaperProtocol or TuningProtocol
         What to do.
     folder : Path
         The run folder: prepared scans, a folder a fold, predictions, tables and the report.
@@ -177,7 +177,7 @@ def cross_validate(
 
 
 def choose_scans(
-    data: DataSet, protocol: Protocol | TuningProtocol, folder: Path, jobs: int = 1
+    data: DataSet, protocol: PaperProtocol | TuningProtocol, folder: Path, jobs: int = 1
 ) -> list[PreparedScan]:
     """Prepare the scans and leave out those that were registered wrongly, saying which.
 
@@ -185,7 +185,7 @@ def choose_scans(
     ----------
     data : DataSet
         The annotated scans.
-    protocol : Protocol or TuningProtocol
+    protocol : PaperProtocol or TuningProtocol
         Spacing, and which scans are outliers.
     folder : Path
         The run folder; becomes that of this protocol.
@@ -264,7 +264,7 @@ def _test_fold(
     method: FoldMethod,
     place: Path,
     scheme: Scheme,
-    protocol: Protocol | TuningProtocol,
+    protocol: PaperProtocol | TuningProtocol,
 ) -> tuple[FoldResult, list[Pair], list[Pair]]:
     """Keep what the network of a fold says of the tested people, and write its tables."""
     tested = [scans[row] for row in fold.test]
@@ -362,7 +362,7 @@ def _report(
     folder: Path,
     pairs: Sequence[Pair],
     scheme: Scheme,
-    protocol: Protocol | TuningProtocol,
+    protocol: PaperProtocol | TuningProtocol,
     results: Sequence[FoldResult],
 ) -> None:
     """Write pooled report, tables, the row of each fold, and all landmarks as files."""

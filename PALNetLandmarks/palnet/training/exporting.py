@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from palnet.training.aligning import PreparedScan
     from palnet.training.dataset import DataSet
     from palnet.training.folds import Fold
-    from palnet.training.protocol import Protocol
+    from palnet.training.protocol import PaperProtocol
 
 __all__ = ["ModelExporter", "expected_errors"]
 
@@ -92,13 +92,15 @@ class ModelExporter:
     ----------
     data : DataSet
         The annotated scans.
-    protocol : Protocol
+    protocol : PaperProtocol
         What was done.
     scans : sequence of PreparedScan
         The scans that the rows of a fold count.
     """
 
-    def __init__(self, data: DataSet, protocol: Protocol, scans: Sequence[PreparedScan]) -> None:
+    def __init__(
+        self, data: DataSet, protocol: PaperProtocol, scans: Sequence[PreparedScan]
+    ) -> None:
         self.data, self.protocol, self.scans = data, protocol, scans
         self._base = read_model()
         self._files = {scan.specimen: scan for scan in data.scans}

@@ -25,8 +25,8 @@ from palnet.surface import (
 )
 from palnet.training.aligning import pack_truth, to_file_numbers, unpack_truth
 from palnet.training.dataset import load_annotated
-from palnet.training.keeping import keep_scans, part_refusals
 from palnet.training.patches import TrainingPatches, cut_patches, draw_starts
+from palnet.training.scan_cache import keep_scans, part_refusals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,31 +12,31 @@ from palnet._csv import csv_text
 from palnet._files import write_text
 from palnet.errors import UsageError
 from palnet.model import read_model
-from palnet.training.choosing import (
+from palnet.training.faces import prepare_faces
+from palnet.training.folds import split_for_training
+from palnet.training.methods import MIN_VALIDATION_PEOPLE
+from palnet.training.recipe import check_run_folder, claim_folder
+from palnet.training.scan_cache import LEFT_OUT_FILE, tell_left_out, write_left_out
+from palnet.training.tuning import check_scheme, describe_recipe, tune_model
+from palnet.training.tuning_report import page_of_tuning, summarize_changes
+from palnet.training.tuning_result import (
     MIN_CALIBRATION_PEOPLE,
     describe_choice,
     describe_people,
     refit_calibration,
     write_tuned_model,
 )
-from palnet.training.faces import prepare_faces
-from palnet.training.folds import split_for_training
-from palnet.training.keeping import LEFT_OUT_FILE, tell_left_out, write_left_out
-from palnet.training.methods import MIN_VALIDATION_PEOPLE
-from palnet.training.recipe import check_run_folder, claim_folder
-from palnet.training.tuning import check_scheme, describe_recipe, tune_model
-from palnet.training.tuning_report import page_of_tuning, summarize_changes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from palnet.model import Model
-    from palnet.training.choosing import Choice
     from palnet.training.dataset import DataSet
     from palnet.training.faces import AnnotatedFace
     from palnet.training.protocol import TuningProtocol
     from palnet.training.tuning_report import LandmarkChange
+    from palnet.training.tuning_result import Choice
 
 __all__ = ["FACES", "MIN_PEOPLE", "FineTuning", "finetune_model"]
 

@@ -11,7 +11,7 @@ import torch
 
 from palnet.network.landmarks import OFFSET_UNIT_MM
 from palnet.network.torch_landmarks import LandmarkNetwork
-from palnet.training.drawing import mirror_batch, take_nearest
+from palnet.training.batches import mirror_batch, take_nearest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from palnet.network.layers import Weights
-    from palnet.training.drawing import PatchTensors
+    from palnet.training.batches import PatchTensors
 
 __all__ = ["refit_joint_layer"]
 

@@ -10,7 +10,7 @@ import torch
 from palnet.network.landmarks import OFFSET_UNIT_MM
 from palnet.network.sizes import grow_weights
 from palnet.network.torch_landmarks import LandmarkNetwork
-from palnet.training.drawing import draw_batch, take_nearest
+from palnet.training.batches import draw_batch, take_nearest
 from palnet.training.loop import choose_device, run_loop, start_generator
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from palnet.network.layers import Weights
     from palnet.network.sizes import NetworkSize
-    from palnet.training.drawing import Drawing, PatchTensors
+    from palnet.training.batches import Drawing, PatchTensors
     from palnet.training.loop import LoopSettings
 
 __all__ = [

@@ -18,16 +18,10 @@ from palnet.face.similarity import apply_similarity, invert_similarity
 from palnet.model import read_model
 from palnet.paper_patches import finish_landmarks
 from palnet.training import protocol as protocols
-from palnet.training.carrying import carry_landmarks
-from palnet.training.choosing import (
-    describe_choice,
-    describe_people,
-    refit_calibration,
-    write_tuned_model,
-)
 from palnet.training.cohort import gather_sorted_patches, mean_landmarks
 from palnet.training.exporting import ModelExporter
 from palnet.training.faces import gather_training_patches, has_atlas_scheme, prepare_faces
+from palnet.training.label_transfer import transfer_landmarks
 from palnet.training.loop import choose_device
 from palnet.training.paper_network import (
     predict_landmarks,
@@ -37,6 +31,12 @@ from palnet.training.paper_network import (
 )
 from palnet.training.parallel import on_first
 from palnet.training.tuning import check_scheme, describe_recipe, train_on_faces, tune_model
+from palnet.training.tuning_result import (
+    describe_choice,
+    describe_people,
+    refit_calibration,
+    write_tuned_model,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -112,7 +112,7 @@ class FoldMethod(Protocol):
 
 def choose_method(
     data: DataSet,
-    protocol: protocols.Protocol | protocols.TuningProtocol,
+    protocol: protocols.PaperProtocol | protocols.TuningProtocol,
     faces: Path,
     *,
     jobs: int = 1,
@@ -123,7 +123,7 @@ def choose_method(
     ----------
     data : DataSet
         The annotated scans.
-    protocol : Protocol or TuningProtocol
+    protocol : PaperProtocol or TuningProtocol
         What to do.
     faces : Path
         Where faces are kept, as the landmark network takes them.
@@ -135,7 +135,7 @@ def choose_method(
     FoldMethod
         For all folds.
     """
-    if isinstance(protocol, protocols.Protocol):
+    if isinstance(protocol, protocols.PaperProtocol):
         return _PaperMethod(protocol, data.scheme)
     return _TuningMethod(protocol, data, faces, jobs=jobs)
 
@@ -144,7 +144,7 @@ def choose_method(
 class _PaperMethod:
     """One of the paper's networks, round the mean landmarks."""
 
-    protocol: protocols.Protocol
+    protocol: protocols.PaperProtocol
     scheme: Scheme
     least_validation: int = 1
     digest: str = ""
@@ -288,7 +288,7 @@ class _TuningMethod:
         """Train from scratch, for the atlas's own scheme or another that it then carries."""
         atlas, seed = self.base.atlas, self.protocol.seed
         if not has_atlas_scheme(self.scheme, self.base):
-            atlas = carry_landmarks(atlas, train)
+            atlas = transfer_landmarks(atlas, train)
         patches = gather_training_patches(train, atlas, seed)
         part = self.protocol.training
         return atlas, train_on_faces(patches, (validation, atlas), part, place, seed=seed)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from palnet.training.cohort import PatchSet
-    from palnet.training.protocol import Protocol
+    from palnet.training.protocol import PaperProtocol
 
 __all__ = [
     "paper_loss",
@@ -70,12 +70,12 @@ def _distances(points: torch.Tensor) -> torch.Tensor:
     return distances
 
 
-def settings_of(protocol: Protocol, n_train: int) -> PlateauSettings:
+def settings_of(protocol: PaperProtocol, n_train: int) -> PlateauSettings:
     """Count the protocol's epochs in batches.
 
     Parameters
     ----------
-    protocol : Protocol
+    protocol : PaperProtocol
         The protocol.
     n_train : int
         Scans of the training part.
@@ -100,7 +100,7 @@ def settings_of(protocol: Protocol, n_train: int) -> PlateauSettings:
 
 
 def train_paper_network(
-    train: PatchSet, validation: PatchSet, protocol: Protocol, folder: Path
+    train: PatchSet, validation: PatchSet, protocol: PaperProtocol, folder: Path
 ) -> PalNet:
     """Train until the validation error has not fallen for long enough.
 
@@ -108,7 +108,7 @@ def train_paper_network(
     ----------
     train, validation : PatchSet
         Patches of different people, round the same mean landmarks.
-    protocol : Protocol
+    protocol : PaperProtocol
         Network, rates, epochs.
     folder : Path
         Gets checkpoint and curve.

@@ -20,8 +20,8 @@ from palnet.scheme import load_scheme
 from palnet.synthesis.folder import fill_folder
 from palnet.synthesis.presets import CALIBRATION_PRESETS, PRESETS, CapturePreset
 from palnet.training.atlas import build_atlas
+from palnet.training.batches import Drawing, place_patches
 from palnet.training.calibration import collect_sample, fit_calibration
-from palnet.training.drawing import Drawing, place_patches
 from palnet.training.execution import describe_versions
 from palnet.training.joint import refit_joint_layer
 from palnet.training.landmarks import begin_network, train_landmark_network
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from palnet.network.layers import Weights
     from palnet.scheme import Scheme
     from palnet.synthesis.morphable import MorphableModel
+    from palnet.training.batches import PatchTensors
     from palnet.training.calibration import CalibrationSample
-    from palnet.training.drawing import PatchTensors
     from palnet.training.recipe import Recipe, UnseenSourceRecipe
 
 __all__ = ["train_model", "with_heads"]

@@ -23,8 +23,8 @@ __all__ = [
     "SCRATCH",
     "CohortPart",
     "Layers",
+    "PaperProtocol",
     "PatchesPart",
-    "Protocol",
     "TrainingPart",
     "TuningPart",
     "TuningProtocol",
@@ -75,7 +75,7 @@ class TrainingPart:
 
 
 @dataclass(frozen=True)
-class Protocol:
+class PaperProtocol:
     """A cross-validation of one of the paper's networks.
 
     Attributes
@@ -247,7 +247,7 @@ def _check_between(name: str, value: float, top: float) -> None:
         raise UsageError(msg)
 
 
-def read_protocol(name_or_path: str | os.PathLike[str] = "paper") -> Protocol | TuningProtocol:
+def read_protocol(name_or_path: str | os.PathLike[str] = "paper") -> PaperProtocol | TuningProtocol:
     """Read a protocol by the name of a shipped one or by its path.
 
     Parameters
@@ -257,7 +257,7 @@ def read_protocol(name_or_path: str | os.PathLike[str] = "paper") -> Protocol | 
 
     Returns
     -------
-    Protocol or TuningProtocol
+    PaperProtocol or TuningProtocol
         Checked: every key present, none unknown. It is a `TuningProtocol` if it says where to
         start.
 
@@ -279,7 +279,7 @@ def read_protocol(name_or_path: str | os.PathLike[str] = "paper") -> Protocol | 
     for name, part in parts.items():
         values[name] = build_part(part, content[name], f"{path}: [{name}]")
     try:
-        return TuningProtocol(**values) if "start" in content else Protocol(**values)
+        return TuningProtocol(**values) if "start" in content else PaperProtocol(**values)
     except UsageError as err:
         msg = f"{path}: {err}"
         raise UsageError(msg) from err

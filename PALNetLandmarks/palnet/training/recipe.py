@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 # Points of each half of a patch that a training may draw: no more than the smallest reach that
-# they are drawn from (`palnet.training.drawing`).
+# they are drawn from (`palnet.training.batches`).
 MOST_DRAWN = 64
 # Notes in a run folder what makes it.
 CLAIM_NAME = "recipe.json"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from palnet.synthesis import MorphableModel
 
-__all__ = ["carry_labels", "match_points"]
+__all__ = ["match_points", "transfer_labels"]
 
 N_MODES, N_CONTROLS, N_ROUNDS = 60, 4000, 40
 # The neck below is cut at other heights and turned otherwise in the two sources.
@@ -51,7 +51,7 @@ class _Pulls:
     offsets_mm: NDArray[np.float64]
 
 
-def carry_labels(source: MorphableModel, target: MorphableModel) -> NDArray[np.float64]:
+def transfer_labels(source: MorphableModel, target: MorphableModel) -> NDArray[np.float64]:
     """Where the source's labels come to lie on the target's neutral head.
 
     Parameters

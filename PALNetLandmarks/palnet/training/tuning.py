@@ -16,12 +16,12 @@ from palnet.errors import UsageError
 from palnet.network.landmarks import OFFSET_UNIT_MM
 from palnet.network.sizes import SMALL_SIZE
 from palnet.network.torch_landmarks import LandmarkNetwork
-from palnet.training.choosing import choose_weights, measure_error_mm, place_landmarks
-from palnet.training.drawing import draw_batch, place_patches
+from palnet.training.batches import draw_batch, place_patches
 from palnet.training.faces import gather_training_patches, has_atlas_scheme
 from palnet.training.landmarks import SPREAD_SHARE, position_loss
 from palnet.training.loop import PlateauSettings, choose_device, run_loop, start_generator
 from palnet.training.protocol import SCRATCH
+from palnet.training.tuning_result import choose_weights, measure_error_mm, place_landmarks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from palnet.model import Model
     from palnet.network.layers import Weights
     from palnet.scheme import Scheme
-    from palnet.training.choosing import Choice
     from palnet.training.faces import AnnotatedFace
     from palnet.training.patches import TrainingPatches
     from palnet.training.protocol import Layers, TuningPart, TuningProtocol
+    from palnet.training.tuning_result import Choice
 
 __all__ = [
     "Start",

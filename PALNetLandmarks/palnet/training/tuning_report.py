@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from palnet.evaluation import Pair
-    from palnet.training.choosing import Choice
+    from palnet.training.tuning_result import Choice
 
 __all__ = ["LandmarkChange", "page_of_tuning", "summarize_changes"]
 

@@ -20,11 +20,11 @@ from palnet.face.similarity import similarity_scale
 from palnet.model import read_model
 from palnet.training import faces as faces_module
 from palnet.training import tuning
-from palnet.training.choosing import measure_error_mm, place_landmarks
 from palnet.training.faces import prepare_faces
 from palnet.training.finetuning import finetune_model
 from palnet.training.layouts import read_data_set
 from palnet.training.protocol import read_tuning_protocol
+from palnet.training.tuning_result import measure_error_mm, place_landmarks
 from toy_cohort import toy_person, write_toy_scan
 from toy_head import toy_scheme
 from toy_tuning import PRN, find_toy_face, prn_moved_up, write_moved_cohort, write_toy_model

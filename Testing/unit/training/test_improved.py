@@ -18,13 +18,13 @@ from palnet.model import read_model, write_model
 from palnet.scheme import Scheme
 from palnet.training import faces as faces_module
 from palnet.training import methods
-from palnet.training.choosing import place_landmarks
 from palnet.training.crossvalidation import cross_validate
 from palnet.training.faces import prepare_faces
 from palnet.training.folds import split_for_training, split_people
 from palnet.training.layouts import read_data_set
 from palnet.training.methods import MIN_VALIDATION_PEOPLE
 from palnet.training.protocol import CohortPart, TuningPart, TuningProtocol, read_protocol
+from palnet.training.tuning_result import place_landmarks
 from toy_cohort import toy_person, write_toy_cohort, write_toy_scan
 from toy_head import toy_scheme
 from toy_tuning import find_toy_face, write_toy_model

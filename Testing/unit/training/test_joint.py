@@ -12,7 +12,7 @@ from palnet.network.sizes import SMALL_SIZE
 from palnet.network.torch_landmarks import LandmarkNetwork
 from palnet.patches import RANKS
 from palnet.training import joint as joint_module
-from palnet.training.drawing import place_patches
+from palnet.training.batches import place_patches
 from palnet.training.joint import MOST_REMAINING_MM, refit_joint_layer
 from palnet.training.patches import TrainingPatches
 from toy_head import toy_scheme

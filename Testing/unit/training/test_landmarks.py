@@ -9,7 +9,7 @@ import torch
 
 from palnet.network.landmarks import OFFSET_UNIT_MM, run_network
 from palnet.network.sizes import LARGE_SIZE, SMALL_SIZE, NetworkSize
-from palnet.training.drawing import Drawing, place_patches, take_nearest
+from palnet.training.batches import Drawing, place_patches, take_nearest
 from palnet.training.landmarks import begin_network, landmark_loss, train_landmark_network
 from palnet.training.loop import LoopSettings
 from toy_head import toy_scheme

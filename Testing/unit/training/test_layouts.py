@@ -25,8 +25,8 @@ from palnet.training import layouts
 from palnet.training.checking import WARNINGS, check_data_set
 from palnet.training.data_files import list_files
 from palnet.training.dataset import load_scan
-from palnet.training.keeping import _is_kept
 from palnet.training.layouts import read_data_set
+from palnet.training.scan_cache import _is_kept
 from palnet.training.scan_checks import read_matrix
 from toy_cohort import toy_landmarks, toy_person, write_toy_cohort, write_toy_scan
 

@@ -37,11 +37,11 @@ import torch
 from palnet.errors import TrainingError
 from palnet.network.sizes import SMALL_SIZE
 from palnet.training.cohort import PatchSet
-from palnet.training.drawing import Drawing, place_patches
+from palnet.training.batches import Drawing, place_patches
 from palnet.training.landmarks import begin_network, train_landmark_network
 from palnet.training.loop import LoopSettings, run_loop
 from palnet.training.parallel import count_processes, join_processes, on_first, rank
-from palnet.training.protocol import CohortPart, PatchesPart, Protocol, TrainingPart
+from palnet.training.protocol import CohortPart, PatchesPart, PaperProtocol, TrainingPart
 from palnet.training.paper_network import train_paper_network
 from toy_head import toy_scheme
 from toy_patches import make_patches
@@ -57,7 +57,7 @@ def a_set(seed, n_scans):
 folder = Path(sys.argv[1])
 with join_processes():
     for variant in ("ndo", "topk"):
-        protocol = Protocol(
+        protocol = PaperProtocol(
             variant, "closest", 2, 1, PatchesPart(250, 1.0), CohortPart(120, 0.2),
             TrainingPart(3, 1e-3, 0.5, 8, 30, 4),
         )

@@ -19,8 +19,8 @@ from palnet.synthesis.folder import read_generated_scan
 from palnet.synthesis.morphable import WholeHead
 from palnet.training import pipeline
 from palnet.training import pose as pose_module
+from palnet.training.batches import Drawing
 from palnet.training.calibration import CalibrationSample
-from palnet.training.drawing import Drawing
 from palnet.training.loop import LoopSettings
 from palnet.training.recipe import LandmarkRecipe, read_recipe
 from toy_head import toy_model, toy_scheme

@@ -9,7 +9,7 @@ from scipy.spatial import cKDTree
 
 from palnet.synthesis.morphable import loop_subdivision
 from palnet.training.atlas import build_atlas
-from palnet.training.registration import carry_labels, match_points
+from palnet.training.registration import match_points, transfer_labels
 from toy_head import toy_model
 
 
@@ -80,9 +80,9 @@ def test_labels_are_carried_without_looking_at_any(a_bent_head_in_another_order)
     toy, other = toy_model(), a_bent_head_in_another_order
     lying = replace(other, landmark_points=other.landmark_points[::-1].copy())
 
-    carried = carry_labels(toy, other)
+    carried = transfer_labels(toy, other)
 
-    np.testing.assert_array_equal(carry_labels(toy, lying), carried)
+    np.testing.assert_array_equal(transfer_labels(toy, lying), carried)
     wanted = bend(toy.fine_template_mm)[toy.landmark_points]
     before = np.linalg.norm(toy.fine_template_mm[toy.landmark_points] - wanted, axis=1)
     assert np.linalg.norm(carried - wanted, axis=1).mean() < 0.75 * before.mean()

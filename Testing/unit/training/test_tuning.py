@@ -16,12 +16,12 @@ from palnet.network.landmarks import OFFSET_UNIT_MM, LandmarkPrediction, run_net
 from palnet.network.sizes import SMALL_SIZE
 from palnet.network.torch_landmarks import LandmarkNetwork
 from palnet.surface import PointCloud
-from palnet.training import choosing, tuning
-from palnet.training.carrying import N_CARRIERS, carry_landmarks
-from palnet.training.choosing import MIN_CALIBRATION_PEOPLE, is_sure_gain, refit_calibration
+from palnet.training import tuning, tuning_result
 from palnet.training.faces import AnnotatedFace, gather_training_patches
+from palnet.training.label_transfer import N_CARRIERS, transfer_landmarks
 from palnet.training.protocol import read_protocol
 from palnet.training.tuning import Start, choose_rows, export_weights, tuning_loss
+from palnet.training.tuning_result import MIN_CALIBRATION_PEOPLE, is_sure_gain, refit_calibration
 from toy_cohort import toy_landmarks
 from toy_head import toy_atlas, toy_scheme
 
@@ -131,9 +131,9 @@ def test_gain_of_one_persons_many_scans_is_no_sure_one(monkeypatch):
             for off in offs
         ]
 
-    monkeypatch.setattr(choosing, "place_landmarks", place)
+    monkeypatch.setattr(tuning_result, "place_landmarks", place)
 
-    choice = choosing.choose_weights(faces, 2.0, 1.0, toy_atlas())
+    choice = tuning_result.choose_weights(faces, 2.0, 1.0, toy_atlas())
 
     assert (choice.before_mm, choice.after_mm) == pytest.approx((2.0, 1.1))
     assert not choice.is_better
@@ -199,7 +199,7 @@ def test_landmarks_that_go_with_atlas_points_are_carried_to_new_people():
     def truth_of(points):
         return np.array([np.add(points[group].mean(axis=0), [0.5, -1.0, 0.8]) for group in groups])
 
-    carried = carry_landmarks(atlas, [make_face(seed, truth_of) for seed in range(6)])
+    carried = transfer_landmarks(atlas, [make_face(seed, truth_of) for seed in range(6)])
 
     new = make_face(99, truth_of)
     error = np.linalg.norm(carried.shape_landmarks(new.shape) - new.truth_mm, axis=1)
@@ -215,7 +215,7 @@ def test_landmark_that_no_training_face_has_cannot_be_carried():
         return truth
 
     with pytest.raises(TrainingError, match=f"has landmark {toy_scheme().codes[2]}"):
-        carry_landmarks(toy_atlas(), [make_face(0, truth_of)])
+        transfer_landmarks(toy_atlas(), [make_face(0, truth_of)])
 
 
 def test_patches_of_a_missing_landmark_know_the_start_alone():

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from palnet.patches import RANKS
-from palnet.training import drawing as drawing_module
-from palnet.training.drawing import Drawing, draw_batch, place_patches, take_nearest
+from palnet.training import batches as batches_module
+from palnet.training.batches import Drawing, draw_batch, place_patches, take_nearest
 from palnet.training.patches import TrainingPatches
 from toy_head import toy_scheme
 from toy_patches import N_STORED, make_patches
@@ -36,8 +36,8 @@ def draw(data, scans, seed, drawing=PLAIN):
 
 @pytest.fixture
 def without_noise(monkeypatch):
-    monkeypatch.setattr(drawing_module, "POINT_NOISE_MM", 0.0)
-    monkeypatch.setattr(drawing_module, "NORMAL_NOISE", 0.0)
+    monkeypatch.setattr(batches_module, "POINT_NOISE_MM", 0.0)
+    monkeypatch.setattr(batches_module, "NORMAL_NOISE", 0.0)
 
 
 @pytest.mark.parametrize("drawing", [PLAIN, Drawing(warp=1.0)], ids=["plain", "warped"])
@@ -167,7 +167,7 @@ def test_reach_differs_from_scan_to_scan(without_noise):
 
 def test_starts_of_the_atlas_alone_are_moved_by_a_warp(without_noise, monkeypatch):
     """Second starts are good ones, and stay so."""
-    monkeypatch.setattr(drawing_module, "CENTRE_SHIFT_MM", 0.0)
+    monkeypatch.setattr(batches_module, "CENTRE_SHIFT_MM", 0.0)
     data = make_patches(8, n_scans=60, offset_mm=(0.0, 0.0, 0.0))
     data.centres_mm[:] = data.truth_mm[:, None]
     data.share[:, 0], data.share[:, 1] = 0.25, 0.75

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
     from palnet.training.faces import AnnotatedFace
 
-__all__ = ["carry_landmarks"]
+__all__ = ["transfer_landmarks"]
 
 # The mean of so many points near a landmark follows the fit more steadily than the nearest one.
 N_CARRIERS = 8
 
 
-def carry_landmarks(atlas: FaceAtlas, faces: Sequence[AnnotatedFace]) -> FaceAtlas:
+def transfer_landmarks(atlas: FaceAtlas, faces: Sequence[AnnotatedFace]) -> FaceAtlas:
     """Give the atlas the landmarks of the faces' scheme.
 
     A landmark is the mean of the atlas points that lie nearest to it over the faces, plus its mean
