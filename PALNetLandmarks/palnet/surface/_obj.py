@@ -186,7 +186,10 @@ def _parse_faces(data: bytes, lines: _Lines, n_before: NDArray[np.int64]) -> NDA
         check_no_control_bytes(lines.raw)
     except BadTokenError as err:
         line = line_number(data, lines.file_offset(err.offset))
-        msg = f"line {line}: {err.token!r} is no face corner. The file is damaged or no plain text"
+        msg = (
+            f"line {line}: {err.token!r} is not a face corner. The file is damaged or not plain "
+            "text"
+        )
         raise MeshError(msg) from err
     values, ends = parse_leading_integers(lines.raw, lines.tokens)
     corners = values - 1

@@ -163,8 +163,8 @@ def _add_declaration(elements: list[_Element], words: list[str]) -> None:
 def _too_short(element: _Element) -> MeshError:
     """Say that the body ends too early."""
     msg = (
-        f"the header promises {element.n_rows} rows of {quote(element.name)}, but the "
-        "file ends before: it is cut off or damaged. Copy or export it again"
+        f"the header promises {element.n_rows} rows of {quote(element.name)}, but the file ends "
+        "before that: it is cut off or damaged. Copy or export it again"
     )
     return MeshError(msg)
 

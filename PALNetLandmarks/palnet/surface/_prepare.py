@@ -86,8 +86,8 @@ def prepare_scan(mesh: Mesh, unit: Unit) -> Surface:
         return prepare_surface(mesh, unit)
     surface = prepare_surface(thinned, unit)
     text = (
-        f"Very many vertices: {len(points)}, thinned to {len(thinned.points)}, one in "
-        f"{THIN_CELL_MM:g} mm. What else is said of the mesh is said of these."
+        f"Very many vertices: {len(points)}, thinned to {len(thinned.points)}, one every "
+        f"{THIN_CELL_MM:g} mm. All other findings are about the thinned mesh."
     )
     kept = (each for each in surface.findings if each.code not in MADE_BY_THINNING)
     return replace(surface, findings=(Finding("thinned", text), *kept))

@@ -80,8 +80,8 @@ def read_mesh(path: str | PathLike[str]) -> Mesh:
         raise MeshError(msg) from err
     except MemoryError as err:
         msg = (
-            f"{path}: needs more memory than there is. It is damaged, or this computer is too "
-            "small for it: thin it out, e.g. with MeshLab's quadric edge collapse."
+            f"{path}: needs more memory than this computer has. It is damaged, or too large: thin "
+            "it out, e.g. with MeshLab's quadric edge collapse."
         )
         raise MeshError(msg) from err
     space = "RAS" if "SPACE=RAS" in parsed.header else "LPS"
@@ -117,7 +117,7 @@ def _why_not(path: Path, err: OSError) -> str:
             return "is a folder that cannot be listed. Check the rights"
         if path.is_symlink() and not path.exists():
             link = path.readlink()
-            return f"is a link to {link}, which is not there. Connect its disk, or mend it"
+            return f"is a link to {link}, which is not there. Connect its disk, or correct the link"
         # Windows says EINVAL of a name that no file there can have, such as one with a question
         # mark, and of a file as well that a cloud keeps and does not bring.
         if err.errno == errno.ENOENT or (err.errno == errno.EINVAL and not path.exists()):
@@ -142,7 +142,7 @@ def _parse(data: bytes, path: Path) -> ParsedMesh:
             if content.suffix in MESH_SUFFIXES
             else f"Save the mesh as one of {known}"
         )
-        msg = f"is {content.title} by its content, not what {suffix} says. {remedy}"
+        msg = f"contains {content.title}, not what {suffix} says. {remedy}"
         raise MeshError(msg)
     return PARSERS[suffix](data)
 
@@ -151,7 +151,7 @@ def _check(parsed: ParsedMesh) -> None:
     """Refuse what no surface can be made of."""
     n_points, n_triangles = len(parsed.points), len(parsed.triangles)
     if not n_points:
-        msg = "holds no vertices: it is damaged or no mesh. Export it again"
+        msg = "holds no vertices: it is damaged or not a mesh. Export it again"
         raise MeshError(msg)
     if not n_triangles:
         msg = (

@@ -88,14 +88,14 @@ def _parse_binary(data: bytes) -> NDArray[np.float64]:
     """Corners of a binary file."""
     promised = _promised_size(data)
     if not promised:
-        msg = f"{len(data)} bytes are too few for an STL file: it is cut off or no STL file"
+        msg = f"{len(data)} bytes are too few for an STL file: it is cut off or not an STL file"
         raise MeshError(msg)
     n_facets = (promised - HEADER_BYTES - 4) // FACET.itemsize
     if not is_whole_binary_stl(data):
         n_held = (len(data) - HEADER_BYTES - 4) / FACET.itemsize
         msg = (
             f"the header promises {n_facets} triangles, but the file holds {n_held:g}: it is cut "
-            "off, damaged or no STL file. Copy or export it again"
+            "off, damaged or not an STL file. Copy or export it again"
         )
         raise MeshError(msg)
     facets = np.frombuffer(data, FACET, count=n_facets, offset=HEADER_BYTES + 4)

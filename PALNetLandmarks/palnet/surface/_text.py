@@ -162,6 +162,6 @@ def to_integers(values: NDArray[Any], what: str) -> NDArray[np.int64]:
     if values.dtype.kind == "f":
         values = to_doubles(values)
         if not (np.abs(values) < MAX_WHOLE).all() or (values != np.floor(values)).any():
-            msg = f"{what} holds numbers that are no whole numbers: the file is damaged"
+            msg = f"{what} holds numbers that are not whole numbers: the file is damaged"
             raise MeshError(msg)
     return values.astype(np.int64)

@@ -78,8 +78,8 @@ class _Cursor:
     def _read_binary(self, n_values: int, kind: np.dtype[Any], what: str) -> NDArray[np.float64]:
         if n_values * kind.itemsize > len(self.data) - self.offset:
             msg = (
-                f"the file promises {n_values} numbers of {what}, but ends before: it is cut off "
-                "or damaged. Copy or export it again"
+                f"the file promises {n_values} numbers of {what}, but ends before that: it is cut "
+                "off or damaged. Copy or export it again"
             )
             raise self.fail(msg)
         values = np.frombuffer(self.data, kind, count=n_values, offset=self.offset)
@@ -97,8 +97,8 @@ class _Cursor:
             raise self.fail(msg) from err
         if len(values) != n_values:
             msg = (
-                f"{n_values} numbers of {what} are promised and {len(values)} follow: the file is "
-                "cut off or damaged. Copy or export it again"
+                f"{n_values} numbers of {what} are promised, but {len(values)} follow: the file "
+                "is cut off or damaged. Copy or export it again"
             )
             raise self.fail(msg)
         self.offset = end

@@ -262,7 +262,7 @@ class _Source:
     def read(self, n_bytes: int) -> bytes:
         found = self.peek(n_bytes)
         if len(found) < n_bytes:
-            msg = f"{n_bytes} bytes promised, {len(found)} there"
+            msg = f"{n_bytes} bytes expected, {len(found)} found"
             raise ValueError(msg)
         self.offset += self._length(n_bytes)
         return found

@@ -130,7 +130,7 @@ def test_file_too_large_for_the_memory_is_refused_with_its_name(tmp_path, monkey
     path = tmp_path / "large.obj"
     path.write_bytes(WRITERS["plain.obj"](HEAD))
 
-    with pytest.raises(MeshError, match=r"large\.obj: needs more memory than there is"):
+    with pytest.raises(MeshError, match=r"large\.obj: needs more memory than this computer has"):
         read_mesh(path)
 
 

@@ -222,7 +222,7 @@ def test_obj_dialects_are_understood(text, expected, write):
         (SQUARE + "v 1 2 1.2.3\nf 1 2 3", "line 5: '1.2.3' is not a coordinate"),
         (SQUARE + "v 1\x010 2 3\nf 1 2 3", r"line 5: '1\\x010' is not a coordinate"),
         (SQUARE + "v 1 2 3\x00\nf 1 2 3", r"line 5: '3\\x00' is not a coordinate"),
-        (SQUARE + "f 1\x012 2 3 4\n", r"line 5: '1\\x012' is no face corner"),
+        (SQUARE + "f 1\x012 2 3 4\n", r"line 5: '1\\x012' is not a face corner"),
         (SQUARE, "holds 4 points and no triangles: a point cloud"),
         ("# nothing\n", "holds no vertices"),
     ],
@@ -355,7 +355,7 @@ def test_ply_with_other_elements_lists_and_index_name_is_read(order, write):
         (_ply(CORNERS, faces=0), "holds 4 points and no triangles"),
         (_ply(CORNERS), "promises 1 rows of 'face', but the file ends before"),
         (_ply(CORNERS + "3 0 1 2\n7\n"), "holds 17 numbers where the header promises 16"),
-        (_ply(CORNERS + "3 0 1 2.5\n"), "no whole numbers"),
+        (_ply(CORNERS + "3 0 1 2.5\n"), "not whole numbers"),
         (
             _ply(CORNERS.replace("1 1 0", "1 nan 0") + "3 0 1 2"),
             "not finite, the first is number 2",
@@ -472,7 +472,10 @@ def test_vtk_field_data_before_the_points_is_passed_over(write):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (VTK_POINTS + "POLYGONS 1 4\n3 0 1\n", "line 11: 4 numbers of POLYGONS are promised and 3"),
+        (
+            VTK_POINTS + "POLYGONS 1 4\n3 0 1\n",
+            "line 11: 4 numbers of POLYGONS are promised, but 3",
+        ),
         (VTK_POINTS + "POLYGONS 2 4\n3 0 1 2\n", "2 cells do not fill the 4 numbers"),
         (VTK_POINTS + "POLYGONS 1 4\n3 0 1 9\n", "a triangle names vertex 9"),
         (VTK_POINTS.replace("4 float", "² float"), "expected a count in 'POINTS ² float'"),
@@ -544,7 +547,9 @@ def test_a_file_under_a_wrong_suffix_is_named_for_what_it_is(name, a_head, write
     wrong = ".ply" if not name.endswith("ply") else ".obj"
     path = write(name.split(".")[0] + wrong, WRITERS[name](a_head))
 
-    with pytest.raises(MeshError, match=f"by its content.*Rename it to .*{name.split('.')[1]}"):
+    with pytest.raises(
+        MeshError, match=f"contains an? .*, not what .*Rename it to .*{name.split('.')[1]}"
+    ):
         read_mesh(path)
 
 
