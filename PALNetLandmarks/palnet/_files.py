@@ -53,8 +53,8 @@ def check_free(path: Path, *, overwrite: bool) -> None:
         is_there = path.exists()
     if is_there and not overwrite:
         msg = (
-            f"{path} exists already; nothing was written. Choose another folder, or agree to "
-            "replace the file (--overwrite on the command line)."
+            f"{path} exists already; nothing was written. Choose another folder, or allow the "
+            "file to be replaced (--overwrite on the command line)."
         )
         raise OutputExistsError(msg)
     if is_there:
@@ -67,7 +67,7 @@ def _check_replaceable(path: Path) -> None:
     But for a read-only one: Windows moves it, and does not replace it.
     """
     if os.name == "nt" and not path.stat().st_mode & stat.S_IWRITE:
-        msg = f"{path}: is read-only. Take that off in its properties, or choose another folder."
+        msg = f"{path}: is read-only. Clear Read-only in its properties, or choose another folder."
         raise OutputError(msg)
     try:
         _patiently(lambda: path.rename(path))
@@ -102,7 +102,7 @@ def hint_at_length(path: Path) -> str:
     if not is_too_long(path):
         return ""
     return (
-        f" The path has {len(str(path.absolute()))} characters; Windows takes {_MAX_PATH} unless "
+        f" The path has {len(str(path.absolute()))} characters; Windows allows {_MAX_PATH} unless "
         "long paths are enabled: move it to a folder higher up."
     )
 

@@ -96,8 +96,8 @@ def doubt_order(landmarks: LandmarkSet) -> str | None:
     if off <= WRONG_ORDER_MM:
         return None
     if measure_offset_mm(positions * [-1, 1, 1], mean) <= WRONG_ORDER_MM:
-        return "left and right are exchanged: its labels are, or its numbers are mirrored."
-    return f"{off:.0f} mm from a face: are the landmarks in the order of the scheme?"
+        return "left and right are exchanged: the labels are swapped, or the numbers are mirrored."
+    return f"landmarks lie {off:.0f} mm from those of a face: are they in the order of the scheme?"
 
 
 def _usual_spread_mm(landmarks: LandmarkSet) -> tuple[float, float]:

@@ -124,7 +124,7 @@ def differences(
             "model": made["model_sha256"] == model_sha256,
         }
     except (ValueError, KeyError, TypeError):
-        return ["version, or damaged"]
+        return ["version, or is damaged"]
     return [name for name, is_same in same.items() if not is_same]
 
 

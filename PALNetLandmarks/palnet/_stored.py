@@ -99,7 +99,7 @@ def unpack_array(data: bytes) -> NDArray[Any]:
     stream = io.BytesIO(data)
     try:
         if not data:
-            msg = "nothing in it"
+            msg = "it is empty"
             raise ValueError(msg)
         is_first = np.lib.format.read_magic(stream)[0] == 1
         shape, _, kind = (
@@ -109,7 +109,7 @@ def unpack_array(data: bytes) -> NDArray[Any]:
         )
         n_bytes = math.prod(shape) * kind.itemsize
         if n_bytes > len(data) - stream.tell():
-            msg = f"{n_bytes} bytes promised, {len(data) - stream.tell()} there"
+            msg = f"{n_bytes} bytes expected, {len(data) - stream.tell()} found"
             raise ValueError(msg)
         stream.seek(0)
         array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
@@ -170,7 +170,7 @@ def read_text(row: dict[str, Any], key: str, where: str) -> str:
     """Take a text of one line."""
     value = row[key]
     if not isinstance(value, str) or not value.strip() or not value.isprintable():
-        msg = f"{key!r} of {where} must be a text of one line; got {value!r:.80}."
+        msg = f"{key!r} of {where} must be text on one line; got {value!r:.80}."
         raise FormatError(msg)
     return value
 

@@ -130,23 +130,25 @@ def _is_finished(job: ScanJob) -> bool:
         left = [path for path in _files_of_work(job) if path.exists()]
         if left:
             msg = (
-                f"{left[0]} exists, but no record of a finished detection: a run was broken off "
-                "there, or it is somebody's work. Move it away, or run this scan with --overwrite."
+                f"{left[0]} exists without the record of a finished detection: a run was "
+                "interrupted there, or the file is somebody's work. Move it away, or run this "
+                "scan with --overwrite."
             )
             raise OutputExistsError(msg)
         return False
     differing = _differing(job)
     if differing:
         msg = (
-            f"{job.record_file} is of another {', '.join(differing)}. "
-            "Choose another folder, or run this scan with --overwrite."
+            f"{job.record_file} was made with another {', '.join(differing)}. Choose another "
+            "folder, or run this scan with --overwrite."
         )
         raise OutputExistsError(msg)
     absent = [path.name for path in job.landmark_files if not path.exists()]
     if absent:
         msg = (
-            f"was done before, without {', '.join(absent)}. palnet convert makes that of what is "
-            "there, with what a person corrected, or says why not; --overwrite detects anew."
+            f"was done before, without {', '.join(absent)}. palnet convert writes them from the "
+            "existing landmarks, with all corrections, or says why it cannot; --overwrite detects "
+            "again."
         )
         raise OutputExistsError(msg)
     _check_readable(job)
@@ -181,8 +183,8 @@ def _not_drawn(job: ScanJob) -> tuple[str, ...]:
     if job.preview_file is None or job.preview_file.exists():
         return ()
     text = (
-        f"was done before, without {job.preview_file.name}. palnet measure draws the landmarks "
-        "that are there, with what a person corrected; --overwrite detects anew."
+        f"was done before, without {job.preview_file.name}. palnet measure draws the existing "
+        "landmarks, with all corrections; --overwrite detects again."
     )
     return (text,)
 
@@ -278,7 +280,9 @@ def _keep_changed(job: ScanJob, former: dict[str, str]) -> tuple[str, ...]:
         number = next(n for n in count(1) if not _copy_of(path, n).exists())
         for file in both:  # the second says unit and axes
             shutil.copy2(file, _copy_of(file, number))
-        notes.append(f"{path.name} was changed since: kept as {_copy_of(path, number).name}.")
+        notes.append(
+            f"{path.name} was changed after the detection: kept as {_copy_of(path, number).name}."
+        )
     return tuple(notes)
 
 
@@ -305,7 +309,10 @@ def _hash_unchanged(scan: Path, stamp: tuple[int, int] | None) -> str:
     """Hash a scan; one that was changed since it was read is not what the landmarks are of."""
     sha256 = file_hash(scan) if _stamp(scan) == stamp else ""
     if not sha256 or _stamp(scan) != stamp:
-        msg = f"{scan}: was changed while its landmarks were detected. Run it again when it rests."
+        msg = (
+            f"{scan}: was changed while its landmarks were detected. Run it again when nothing "
+            "changes the file."
+        )
         raise MeshError(msg)
     return sha256
 
@@ -344,7 +351,7 @@ def _left_over(job: ScanJob, names: set[str]) -> tuple[str, ...]:
     there = sorted(name for name in names if (job.record_file.parent / name).exists())
     if not there:
         return ()
-    return (f"{', '.join(there)} left as before: of the detection that was replaced.",)
+    return (f"{', '.join(there)} kept from the detection that was replaced.",)
 
 
 def _write_landmark_files(

@@ -121,7 +121,7 @@ def _check_quotes(arguments: Sequence[str]) -> None:
     r"""Require that no argument ran into the next, as `"My scans\" -o out` does on Windows."""
     for argument in arguments:
         if '"' in argument:
-            msg = f'{argument}: holds a ". Leave the \\ away before the quote that ends a folder.'
+            msg = f'{argument}: contains a ". Remove the \\ before the quote that ends a folder.'
             raise UsageError(msg)
 
 

@@ -291,8 +291,8 @@ def _doubt_unit(size: float, unit: Unit) -> tuple[Finding, ...]:
     if size >= SMALL_SIZE:
         return ()
     text = (
-        f"read in {unit.name}, the face has {100 * size:.0f} % of the mean size: an infant's or a "
-        "small child's, or the unit is another one: check it."
+        f"read in {unit.name}, the face has {100 * size:.0f} % of the mean size: it is an "
+        "infant's or a small child's, or the unit is wrong: check it."
     )
     return (Finding("small_face", text),)
 

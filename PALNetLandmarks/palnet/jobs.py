@@ -140,9 +140,9 @@ def find_scans(paths: Iterable[str | os.PathLike[str]], *, recursive: bool = Fal
             found = sorted(found + locked)
         if not found:
             n_below = len(scans_below([path]))
-            hint = f" Scans in folders below: {n_below}; --recursive takes them." if n_below else ""
+            hint = f" Scans in subfolders: {n_below}; --recursive includes them." if n_below else ""
             known = ", ".join(MESH_SUFFIXES)
-            msg = f"{path}: the folder holds no scan; expected files in {known}.{hint}"
+            msg = f"{path}: the folder holds no scan; expected files ending in {known}.{hint}"
             raise UsageError(msg)
         scans.update(dict.fromkeys(map(_absolute, found)))
     return list(scans)

@@ -243,5 +243,5 @@ class LandmarkSet:
             )
             raise ValueError(msg)
         if not self.specimen or not self.specimen.isprintable():
-            msg = f"specimen must be a name of one line; got {self.specimen!r}."
+            msg = f"specimen must be a name on one line; got {self.specimen!r}."
             raise ValueError(msg)

@@ -87,7 +87,9 @@ def test_library_reads_a_list_with_a_label_that_somebody_changed(a_list, tmp_pat
     path = tmp_path / "face.mrk.json"
     assert slicer.util.saveNode(landmarks.node, str(path), properties={})
 
-    with pytest.warns(FormatWarning, match="control point 'Nasion' is taken for n, in whose place"):
+    with pytest.warns(
+        FormatWarning, match="control point 'Nasion' is taken for n, since it is at that place"
+    ):
         read, same = read_landmarks(path), read_landmarks(path, "palnet50")
 
     assert read.scheme.codes == landmarks.scheme.codes

@@ -120,7 +120,9 @@ def test_process_scan_that_overwrites_keeps_what_a_person_decided(a_head_file, t
         result = process_fake(again)
 
         assert result.outcome == "done"
-        assert f"{path.name} was changed since: kept as {kept.name}." in result.warnings
+        assert (
+            f"{path.name} was changed after the detection: kept as {kept.name}." in result.warnings
+        )
         assert kept.read_bytes() == before
         assert read_landmarks(path).status == detected.status
     assert process_fake(again).warnings == ()
@@ -288,7 +290,7 @@ def test_process_scan_that_overwrites_tells_of_what_it_leaves(a_head_file, tmp_p
 
     result = process_fake(second)
 
-    assert "head.tps, head.tps.frame.json left as before" in result.warnings[-1]
+    assert "head.tps, head.tps.frame.json kept from the detection" in result.warnings[-1]
 
 
 @pytest.mark.parametrize("breaks_at", ["head.mrk.json", "head.tps", "head.palnet.json"])
@@ -395,9 +397,9 @@ def test_process_scan_that_comes_second_takes_nothing_of_the_first_away(
 @pytest.mark.parametrize(
     ("options", "what"),
     [
-        ({"frame": "RAS"}, "of another frame"),
-        ({"unit": "cm"}, "of another unit"),
-        ({"formats": ("csv", "tps")}, "without head.tps. palnet convert makes that"),
+        ({"frame": "RAS"}, "with another frame"),
+        ({"unit": "cm"}, "with another unit"),
+        ({"formats": ("csv", "tps")}, "without head.tps. palnet convert writes them"),
     ],
 )
 def test_process_scan_that_resumes_takes_nothing_else_for_done(a_done_scan, options, what):
@@ -444,7 +446,7 @@ def test_process_scan_that_resumes_takes_no_other_person_for_done(a_done_scan, a
 
     result = process_fake(a_done_scan())
 
-    assert (result.outcome, "of another scan." in result.message) == ("failed", True)
+    assert (result.outcome, "with another scan." in result.message) == ("failed", True)
 
 
 def test_process_scan_that_resumes_takes_no_other_model_for_done(a_done_scan, tmp_path):
@@ -453,7 +455,7 @@ def test_process_scan_that_resumes_takes_no_other_model_for_done(a_done_scan, tm
 
     result = process_fake(a_done_scan(model=str(other)))
 
-    assert (result.outcome, "of another model." in result.message) == ("failed", True)
+    assert (result.outcome, "with another model." in result.message) == ("failed", True)
 
 
 def test_process_scan_that_resumes_does_not_touch_what_has_no_record(a_done_scan):
@@ -461,7 +463,10 @@ def test_process_scan_that_resumes_does_not_touch_what_has_no_record(a_done_scan
 
     result = process_fake(a_done_scan())
 
-    assert (result.outcome, "no record of a finished" in result.message) == ("failed", True)
+    assert (result.outcome, "without the record of a finished" in result.message) == (
+        "failed",
+        True,
+    )
 
 
 @pytest.mark.parametrize(
@@ -472,7 +477,10 @@ def test_process_scan_whose_record_is_damaged_says_so_or_is_done_again(text, a_d
 
     result = process_fake(a_done_scan())
 
-    assert (result.outcome, "of another version, or damaged" in result.message) == ("failed", True)
+    assert (result.outcome, "made with another version, or is damaged" in result.message) == (
+        "failed",
+        True,
+    )
     again = replace(a_done_scan().options, resume=False, overwrite=True)
     assert process_fake(replace(a_done_scan(), options=again)).outcome == "done"
 

@@ -83,7 +83,7 @@ def test_wrong_usage_that_the_parser_sees_ends_with_2(arguments, capsys):
         (["detect", "a.obj", "--unit", "parsec"], "parsec"),
         (["detect", "a.obj", "--model", "palnet51"], "no model 'palnet51'"),
         (["detect", "a.obj", "--model", __file__], "not a palnet model"),
-        (["detect", "a.obj", "-o", __file__], "is no folder. Name one."),
+        (["detect", "a.obj", "-o", __file__], "is not a folder. Give a folder."),
     ],
 )
 def test_wrong_usage_is_one_line_and_ends_with_2(arguments, message, capsys):
@@ -195,9 +195,7 @@ def test_folder_whose_closing_quote_windows_took_for_a_sign_is_told(argument, mo
 
     code = cli.main()
 
-    told = (
-        f'palnet: {argument}: holds a ". Leave the \\ away before the quote that ends a folder.\n'
-    )
+    told = f'palnet: {argument}: contains a ". Remove the \\ before the quote that ends a folder.\n'
     assert (code, capsys.readouterr().err) == (2, told)
 
 
@@ -253,7 +251,7 @@ def test_detect_tells_of_scans_in_folders_below(a_mixed_folder, tmp_path, capsys
     told = capsys.readouterr().err
     cli.main(["detect", str(tmp_path), "-o", str(tmp_path / "all"), "--recursive"])
 
-    assert "scans in folders below, passed over: 2; --recursive takes them." in told
+    assert "scans in subfolders, skipped: 2; --recursive includes them." in told
     assert {"anna.csv", "bo.csv"} <= {path.name for path in (tmp_path / "all").iterdir()}
 
 

@@ -343,7 +343,7 @@ def test_small_face_is_told(mm_per_unit, unit, taken_as, the_example):
 
     (finding,) = (each for each in small.findings if each.code == "small_face")
     assert finding.message.startswith(f"read in {taken_as}, the face has ")
-    assert finding.message.endswith("or the unit is another one: check it.")
+    assert finding.message.endswith("or the unit is wrong: check it.")
 
 
 def test_usual_face_is_no_finding(the_example):

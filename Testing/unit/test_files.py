@@ -276,7 +276,9 @@ def test_write_text_of_which_the_draft_has_a_long_path_tells_its_length(tmp_path
     refusal = FileNotFoundError(errno.ENOENT, "The system cannot find the path specified")
     monkeypatch.setattr(Path, "open", Mock(side_effect=refusal))
 
-    with pytest.raises(OutputError, match=r"a\.csv: cannot be written.* characters; Windows takes"):
+    with pytest.raises(
+        OutputError, match=r"a\.csv: cannot be written.* characters; Windows allows"
+    ):
         write_text(tmp_path / "a.csv", "new", overwrite=False)
 
 

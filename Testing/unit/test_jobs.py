@@ -38,7 +38,7 @@ def test_find_scans_takes_each_scan_once(a_folder_of_scans):
 
 
 def test_find_scans_empty_folder_raises(tmp_path):
-    with pytest.raises(UsageError, match=r"holds no scan; expected files in \.obj"):
+    with pytest.raises(UsageError, match=r"holds no scan; expected files ending in \.obj"):
         find_scans([tmp_path])
 
 
@@ -207,7 +207,7 @@ def test_find_scans_that_lie_one_folder_below_are_pointed_to(a_folder_of_scans, 
     (tmp_path / "cohort").mkdir()
     a_folder_of_scans.rename(tmp_path / "cohort" / "anna")
 
-    with pytest.raises(UsageError, match="Scans in folders below: 4; --recursive takes them"):
+    with pytest.raises(UsageError, match="Scans in subfolders: 4; --recursive includes them"):
         find_scans([tmp_path / "cohort"])
 
 

@@ -91,7 +91,7 @@ def lose_a_detected_position(landmarks):
         (lambda s: {"mm_per_unit": np.nan}, "mm_per_unit must be a positive number; got nan"),
         (lambda s: {"frame": "LPS"}, "are millimeters along LPS axes"),
         (lambda s: {"frame": "XYZ"}, "frame must be one of"),
-        (lambda s: {"specimen": "a\nb"}, "specimen must be a name of one line"),
+        (lambda s: {"specimen": "a\nb"}, "specimen must be a name on one line"),
     ],
 )
 def test_landmark_set_that_contradicts_itself_raises(a_landmark_set, change, message):

@@ -342,7 +342,7 @@ def test_array_that_promises_more_than_is_there_takes_no_memory(shape, a_model_f
         archive.writestr("atlas.new.npy", lying)
 
     tracemalloc.start()
-    with pytest.raises(ModelFileError, match="bytes promised, 8 there"):
+    with pytest.raises(ModelFileError, match="bytes expected, 8 found"):
         read_model(a_model_file)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

@@ -211,7 +211,7 @@ def put_two_lines_in_name(content):
         (empty_the_list, "at least one landmark"),
         (put_text_for_list, "'landmarks' must be a list; got str"),
         (put_text_for_landmark, "entry 1 of 'landmarks' must be a JSON object"),
-        (put_two_lines_in_name, "'name' of entry 1 .* must be a text of one line"),
+        (put_two_lines_in_name, "'name' of entry 1 .* must be text on one line"),
     ],
 )
 def test_load_scheme_spoilt_file_raises(a_small_scheme_file, spoil, message):

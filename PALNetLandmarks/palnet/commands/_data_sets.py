@@ -43,8 +43,8 @@ def refuse_bad_data(data: DataSet, harmless: Container[str] = ()) -> None:
     n_errors = sum(p.kind in ERRORS and p.kind not in harmless for p in report.problems)
     if n_errors:
         msg = (
-            f"errors in the data set: {n_errors}. Mend them; palnet check-data tells more. "
-            "With --anyway it is used as it is."
+            f"errors in the data set: {n_errors}. Fix them; palnet check-data says more. With "
+            "--anyway, the data set is used as it is."
         )
         raise UsageError(msg)
 

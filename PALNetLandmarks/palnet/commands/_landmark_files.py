@@ -39,14 +39,14 @@ _MOST_TOLD_ALONE = 3
 def add_reading_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say what a landmark file itself may not hold."""
     add = parser.add_argument
-    add("--scheme", metavar="NAME_OR_PATH", help="landmark scheme [what the files name]")
+    add("--scheme", metavar="NAME_OR_PATH", help="landmark scheme [the one that the files name]")
     add("--frame", choices=tuple(FRAME_OPTIONS), help=_FRAME_HELP)
     add("--unit", help="unit of landmark files that do not name it [mm]")
     add("--lenient", action="store_true", help=_LENIENT_HELP)
     parser.set_defaults(unit_option="--unit")
 
 
-_LENIENT_HELP = "warn of what is doubtful in a landmark file, and take what is certain"
+_LENIENT_HELP = "warn about doubtful entries in a landmark file, and read what is certain"
 _FRAME_HELP = "axes of landmark files that do not name them: the scan file's own, LPS or RAS [file]"
 
 
@@ -91,10 +91,10 @@ def find_landmark_files(
             below = filter(may_be_read, path.glob("*/*"))
             n_below = sum(f.name.lower().endswith(suffixes) for f in below)
             hint = (
-                f" Files in the folders below: {n_below}; name those folders, or gather the "
-                "landmarks in one by palnet detect -o."
+                f" Files in subfolders: {n_below}; name those folders, or collect the landmarks "
+                "in one folder with palnet detect -o."
             )
-            msg = f"{path}: no landmark file in this folder. Name a folder that holds some."
+            msg = f"{path}: no landmark file in this folder. Name a folder with landmark files."
             raise UsageError(msg + (hint if n_below else ""))
         passed_over: list[tuple[Path, Path]] = []
         for stem in sorted(by_stem):
@@ -132,7 +132,7 @@ def _without_other_tables(files: list[Path]) -> list[Path]:
     others = sorted(file for file in files if not may_hold_landmarks(file))
     if others:
         names = ", ".join(file.name for file in others)
-        text = f"no landmarks by its first line, left out: {names}"
+        text = f"left out, since the first line is not that of a landmark table: {names}"
         print(f"palnet: {others[0].parent}: {text}", file=sys.stderr)
     return [file for file in files if file not in others]
 
@@ -170,13 +170,13 @@ def _tell_passed_over(folder: Path, passed_over: list[tuple[Path, Path]]) -> Non
     for (ending, kept_ending), pairs in kinds.items():
         if len(pairs) > _MOST_TOLD_ALONE:
             text = (
-                f"{len(pairs)} files {ending} passed over, the {kept_ending} beside each is taken. "
-                "Name a file to use it."
+                f"{len(pairs)} files {ending} skipped: the {kept_ending} beside each is used. "
+                "Name a file to use it instead."
             )
             print(f"palnet: {folder}: {text}", file=sys.stderr)
             continue
         for file, kept in pairs:
-            text = f"passed over, {kept.name} beside it is taken. Name the file to use it."
+            text = f"skipped: {kept.name} beside it is used. Name this file to use it instead."
             print(f"palnet: {file}: {text}", file=sys.stderr)
 
 
@@ -244,8 +244,8 @@ def _tell_origin(landmarks: LandmarkSet, path: Path) -> None:
     """Tell one landmark at 0, 0, 0, which may be there by right; several are doubted on reading."""
     for index in landmarks.is_at_origin.nonzero()[0]:
         code = landmarks.scheme.codes[index]
-        text = f"{landmarks.specimen}: {code} at 0, 0, 0 is taken as its place."
-        print(f"palnet: {path}: {text} If it is missing, write it so.", file=sys.stderr)
+        text = f"{landmarks.specimen}: {code} at 0, 0, 0 is read as a position."
+        print(f"palnet: {path}: {text} If it is missing, mark it as missing.", file=sys.stderr)
 
 
 def _tell_order(landmarks: LandmarkSet, path: Path) -> None:
@@ -261,7 +261,7 @@ def hint_at_lenient(err: Exception) -> str:
     """Name the option that takes what is certain, where a doubt stopped the reading."""
     from palnet.errors import DoubtError
 
-    return " (--lenient takes what is certain.)" if isinstance(err, DoubtError) else ""
+    return " (--lenient reads what is certain.)" if isinstance(err, DoubtError) else ""
 
 
 def _check_no_folder_is_meant(path: Path, suffixes: tuple[str, ...]) -> None:

@@ -16,10 +16,10 @@ __all__ = ["DESCRIPTION", "HELP", "add_options", "run"]
 
 HELP = "fit a model's expected errors to another source of people"
 DESCRIPTION = (
-    "Generate people, captured by systems that no training draws, and fit the "
-    "expected errors to the errors found on them. Give heads that the model was not trained "
-    "on. Networks and atlas stay as they are; the new model no longer adds anything for faces "
-    "unlike all training faces. If it was interrupted, the same command goes on from there."
+    "Generate people, captured by scanners that no training uses, and fit the expected errors to "
+    "the errors found on them. Give heads that the model was not trained on. Networks and atlas "
+    "do not change; the new model no longer adds anything for faces unlike all training faces. If "
+    "it was interrupted, the same command goes on from there."
 )
 
 

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = ["DESCRIPTION", "EPILOG", "HELP", "add_options", "run"]
 
-HELP = "bring landmark files into another format"
+HELP = "convert landmark files to another format"
 DESCRIPTION = (
-    "Bring landmark files, or folders of them, into the format that another program reads."
+    "Convert landmark files, or folders of them, to the format that another program reads."
 )
 
 EPILOG = """\
@@ -58,7 +58,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="FORMAT",
         help="format to read [by the endings of the files]",
     )
-    add("--scheme", metavar="NAME_OR_PATH", help="landmark scheme [what the files name]")
+    add("--scheme", metavar="NAME_OR_PATH", help="landmark scheme [the one that the files name]")
     add("--names", type=Path, metavar="CSV", help=_NAMES_HELP)
     add("--frame", choices=tuple(FRAME_OPTIONS), help="numbers to write [as they are read]")
     add(
@@ -69,7 +69,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--unit", help="unit of files that do not say it: um, mm, cm, m, in, or a number of mm [mm]"
     )
-    add("--lenient", action="store_true", help="warn of what is doubtful, read what is certain")
+    add("--lenient", action="store_true", help="warn about doubtful entries, read what is certain")
     add("--name-by-file", action="store_true", help=_BY_FILE_HELP)
     add("--rename", action="store_true", help="change names that the format cannot hold")
     add("--skip-incomplete", action="store_true", help="leave out specimens that lack landmarks")
@@ -204,7 +204,9 @@ class _Conversion:
             output = path.with_name(stem_of(path) + self.target.suffix)
             other = taken.setdefault(str(output).casefold(), path)
             if other != path:
-                self._fail(f"{path}: {other} is {output.name} already. Rename one, or name -o.")
+                self._fail(
+                    f"{path}: {output.name} is written for {other} already. Rename one, or give -o."
+                )
                 continue
             specimens = [e for e in self._read_or_tell(path) if not self._leaves_out(path, e)]
             if specimens and self._may_replace(path, output):
@@ -224,7 +226,10 @@ class _Conversion:
                 if self._leaves_out(path, landmarks):
                     continue
                 if output.name.casefold() in taken:
-                    self._fail(f"{path}: another specimen is {output.name} already. Rename one.")
+                    self._fail(
+                        f"{path}: {output.name} is written for another specimen already. Rename "
+                        "one."
+                    )
                 elif self._may_replace(path, output):
                     taken.add(output.name.casefold())
                     self.write_one_file([landmarks], output)
@@ -237,8 +242,8 @@ class _Conversion:
             more = f" and {len(self._assumed) - 1} more" if len(self._assumed) > 1 else ""
             print(
                 f"palnet: {self._assumed[0].name}{more}: nothing says frame or unit; the numbers "
-                "were taken for the scan file's own, in millimeters along LPS axes. "
-                "If they are not, say --from-frame and --unit.",
+                "were read as the scan file's own, in millimeters along LPS axes. If that is "
+                "wrong, give --from-frame and --unit.",
                 file=sys.stderr,
             )
 
@@ -260,7 +265,10 @@ class _Conversion:
         target = output.resolve()
         if target == path.resolve() or target not in self.sources:
             return True
-        self._fail(f"{path}: {output} is to be converted itself. Rename one, or choose another -o.")
+        self._fail(
+            f"{path}: {output} is itself one of the files to convert. Rename one, or choose "
+            "another -o."
+        )
         return False
 
     def _leaves_out(self, path: Path, landmarks: LandmarkSet) -> bool:

@@ -46,11 +46,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("folder", type=Path, metavar="FOLDER", help="annotated scans, as for check-data")
     add("-o", "--output", type=Path, required=True, metavar="DIR", help="run folder")
     add("--recipe", default="paper", help="paper, improved or TOML file [%(default)s]")
-    add("--network", choices=_NETWORKS, help="instead of that of the recipe paper")
+    add("--network", choices=_NETWORKS, help="instead of the one in the recipe paper")
     add("--scheme", metavar="NAME_OR_PATH", help="landmark scheme [palnet50]")
     add("--jobs", type=at_least(1), default=2, metavar="N", help="processes for data [%(default)s]")
-    add("--train-all", action="store_true", help="train on everybody as well: DIR/model.npz")
-    add("--anyway", action="store_true", help="go on although check-data finds errors")
+    add("--train-all", action="store_true", help="also train on all people: DIR/model.npz")
+    add("--anyway", action="store_true", help="continue even if check-data finds errors")
     add_training_options(parser)
 
 
@@ -110,7 +110,10 @@ def _read_protocol(arguments: argparse.Namespace) -> PaperProtocol | TuningProto
     if not arguments.network:
         return protocol
     if not isinstance(protocol, PaperProtocol):
-        msg = "--network is for recipes of the paper's networks. Leave it out, or the recipe."
+        msg = (
+            "--network works only with recipes of the paper's networks. Leave out --network or "
+            "--recipe."
+        )
         raise UsageError(msg)
     return replace(protocol, variant=arguments.network)
 

@@ -28,9 +28,9 @@ EXAMPLE_FOLDER = Path("palnet-example")
 
 EPILOG = """\
 For face.ply it writes face.<format> for each format and face.palnet.json (record of the detection).
-If all files go into one folder, scans of the same name are called FOLDER_face. To continue a run
-that was broken off, add --resume. Exit code 0: all done; 1: some scans could not be done, one line
-each on stderr, the others written; 2: wrong usage, or a fault that concerns all.
+If all files go into one folder, scans of the same name are called FOLDER_face. To continue an
+interrupted run, add --resume. Exit code 0: all done; 1: some scans could not be done, one line each
+on stderr, the others written; 2: wrong usage, or a problem with the whole run.
 """
 
 
@@ -47,7 +47,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--preview", action="store_true", help="draw front and side views into a PNG file")
     add("--jobs", type=at_least(1), default=1, metavar="N", help="parallel processes [%(default)s]")
     add("--scheduler", metavar="ADDRESS", help="Dask scheduler to run on, instead of --jobs")
-    add("--recursive", action="store_true", help="also take scans in folders below")
+    add("--recursive", action="store_true", help="also take scans in subfolders")
     add("--resume", action="store_true", help="skip scans that an earlier run has done")
     add(
         "--overwrite",
@@ -74,13 +74,13 @@ def run(arguments: argparse.Namespace) -> int:
     from palnet.jobs import find_scans, plan_jobs, scans_below
 
     if arguments.resume and arguments.overwrite:
-        msg = "--resume keeps what is there, --overwrite replaces it; leave one out."
+        msg = "--resume keeps existing files, --overwrite replaces them; use only one of the two."
         raise UsageError(msg)
     chosen = _chosen_scans(arguments)
     scans = find_scans(chosen, recursive=arguments.recursive)
     n_below = 0 if arguments.recursive else len(scans_below(chosen, scans))
     if n_below:
-        text = f"scans in folders below, passed over: {n_below}; --recursive takes them."
+        text = f"scans in subfolders, skipped: {n_below}; --recursive includes them."
         print(f"palnet: {text}", file=sys.stderr)
     jobs = plan_jobs(scans, _options(arguments))
     results = run_jobs(jobs, n_processes=arguments.jobs, scheduler=arguments.scheduler)
@@ -114,7 +114,7 @@ def _options(arguments: argparse.Namespace) -> BatchOptions:
     if arguments.example and output is None:
         output = EXAMPLE_FOLDER
     if output is not None and output.exists() and not output.is_dir():
-        msg = f"-o {output} is no folder. Name one."
+        msg = f"-o {output} is not a folder. Give a folder."
         raise UsageError(msg)
     return BatchOptions(
         output=output,

@@ -31,12 +31,12 @@ PAGE_NAME = "report.html"
 
 EPILOG = """\
 Specimens are matched by name (two single files always match), landmarks by code. --unit and --frame
-are those of TRUTH, --repeat and --observer if the files do not say. It writes DIR/report.html and
-the figures as DIR/landmarks.csv, measurement_errors.csv, specimens.csv and errors.csv. With
---repeat (the observer of TRUTH once more) or --observer (another one) it also tells how well the
+apply to TRUTH, --repeat and --observer if the files do not say. It writes DIR/report.html and the
+figures as DIR/landmarks.csv, measurement_errors.csv, specimens.csv and errors.csv. With --repeat
+(the observer of TRUTH once more) or --observer (another one) it also reports how well the
 annotations agree, in agreement_intra.csv and agreement_inter.csv. If a specimen of TRUTH has no
-prediction, the report counts all its landmarks as lost, and in no error. Exit code 0: all done; 1:
-some files could not be used or have no partner, told on stderr; 2: wrong usage.
+prediction, the report counts all its landmarks as lost, and in none of the errors. Exit code 0: all
+done; 1: some files could not be used or have no partner, named on stderr; 2: wrong usage.
 """
 
 
@@ -146,7 +146,7 @@ def _read(
         sets += [table.translate(landmarks) for landmarks in specimens] if table else specimens
         n_bad += not specimens
     if not sets:
-        msg = f"{path}: no landmark file that can be read. Name a file or a folder of them."
+        msg = f"{path}: no readable landmark file. Name a file or a folder with some."
         raise UsageError(msg)
     return sets, n_bad
 
@@ -267,7 +267,7 @@ def _warn_of_exchanged(pair: Pair, side: str) -> None:
         if a < b and far[a] and far[b] and nearest[b] == a
     ]
     if pairs:
-        text = f"{listing(pairs, _MOST_NAMED)} seem exchanged in {side} or in TRUTH."
+        text = f"{listing(pairs, _MOST_NAMED)} seem to be exchanged in {side} or in TRUTH."
         print(f"palnet: {pair.specimen}: {text}", file=sys.stderr)
 
 

@@ -29,8 +29,8 @@ __all__ = ["DESCRIPTION", "EPILOG", "HELP", "add_options", "run"]
 
 HELP = "distances, angles, indices, arcs and asymmetry"
 DESCRIPTION = (
-    "Take distances, angles, indices, arcs and asymmetry from landmark files, "
-    "each with its expected error."
+    "Measure distances, angles, indices, arcs and asymmetry of landmark files, each with its "
+    "expected error."
 )
 
 TABLE_NAME = "measurements.csv"
@@ -40,7 +40,7 @@ PARTIAL_NAME = "measurements.partial.csv"
 EPILOG = """\
 It writes DIR/measurements.csv, with a row for each specimen and measurement, and DIR/<name>.html, a
 page to print for each specimen. Arcs along the skin need the scan: the mesh file of the same name
-beside the landmark file is taken, or those given with --scan. Exit code 0: all done; 1: some files
+beside the landmark file is used, or those given with --scan. Exit code 0: all done; 1: some files
 could not be used, one line each on stderr, the others measured; 2: wrong usage.
 """
 
@@ -98,7 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
         if done:
             part = arguments.output / PARTIAL_NAME
             write_text(part, table_of_measurements(done), overwrite=True)
-            print(f"broken off: {len(done)} of {len(jobs)} specimens: {part}")
+            print(f"interrupted: {len(done)} of {len(jobs)} specimens: {part}")
         raise
     if done:
         write_text(table, table_of_measurements(done), overwrite=arguments.overwrite)
@@ -127,7 +127,7 @@ def _read_scan(scan: Path | None, landmarks: LandmarkSet) -> tuple[Mesh | None, 
     from palnet.surface import read_mesh
 
     if scan is None:
-        return None, "No picture: no scan was given, or none of this name."
+        return None, "No picture: no scan was given, or none with this name."
     try:
         return match_scan(read_mesh(scan), landmarks), ""
     except PalnetError as err:
@@ -146,7 +146,7 @@ def _picture(mesh: Mesh, landmarks: LandmarkSet) -> bytes | str:
     atlas = atlas_of(landmarks.scheme)
     pose = None if atlas is None else face_from_landmarks(landmarks.positions_mm, atlas)
     if pose is None:
-        return "No picture: which way this face looks is known neither by its scheme nor landmarks."
+        return "No picture: neither the scheme nor the landmarks say which way this face looks."
 
     with tempfile.TemporaryDirectory(prefix="palnet-", ignore_cleanup_errors=True) as folder:
         path = Path(folder) / "scan.png"
@@ -177,8 +177,8 @@ def _plan_jobs(
             if same is not None and not arguments.no_pages:
                 apart = "" if same.file == path else "into different folders with -o, or "
                 msg = (
-                    f"{path}: the page {_page_name(stem)} of {stem!r} is also that of "
-                    f"{same.name!r} in {same.file}. Measure them {apart}without pages (--no-pages)."
+                    f"{path}: {stem!r} and {same.name!r} in {same.file} have the same page, "
+                    f"{_page_name(stem)}. Measure them {apart}without pages (--no-pages)."
                 )
                 raise UsageError(msg)
             name = _free_name(stem, path, jobs)
@@ -190,7 +190,10 @@ def _plan_jobs(
                 without_scan.append(job)
     _tell_without_scan(without_scan, arguments.scan)
     for path in scans.unused:
-        text = "no specimen has the name of this scan; it was not used. Name the two alike."
+        text = (
+            "no specimen has the name of this scan; it was not used. Give scan and landmarks the "
+            "same name."
+        )
         print(f"palnet: {path}: {text}", file=sys.stderr)
     return list(jobs.values())
 
@@ -222,8 +225,11 @@ def _tell_without_scan(jobs: list[_Job], places: list[Path]) -> None:
         print(f"palnet: {text} Name the folder of the scans with --scan.", file=sys.stderr)
     if jobs and folders:
         names = listing([job.name for job in jobs], _MOST_NAMED)
-        text = f"no scan of the name of {names}: measured without arcs."
-        print(f"palnet: {', '.join(folders)}: {text} Name the two alike.", file=sys.stderr)
+        text = f"no scan has the name of {names}: measured without arcs."
+        print(
+            f"palnet: {', '.join(folders)}: {text} Give scan and landmarks the same name.",
+            file=sys.stderr,
+        )
 
 
 def _specimen_names(jobs: list[_Job]) -> dict[str, str]:
@@ -234,7 +240,7 @@ def _specimen_names(jobs: list[_Job]) -> dict[str, str]:
         is_alone = specimens.count(specimen) == 1
         names[job.name] = specimen if is_alone else job.name
         if names[job.name] != specimen:
-            text = f"{specimen!r} is there twice; the table calls this one {job.name!r}"
+            text = f"{specimen!r} appears twice; the table calls this one {job.name!r}"
             print(f"palnet: {job.file}: {text}", file=sys.stderr)
     return names
 
@@ -289,7 +295,10 @@ class _Scans:
             doubts += [scan for scan in scans if scan not in doubts]
         if doubts:
             names = listing([str(scan) for scan in doubts], _MOST_NAMED)
-            text = f"{name} may be of any of {names}; none is taken. Name one of them with --scan."
+            text = (
+                f"{name} may belong to any of {names}; none is used. Choose one of them with "
+                "--scan."
+            )
             print(f"palnet: {text}", file=sys.stderr)
             self.doubted.add(stem)
         return None

@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     read = [specimens for _, specimens in read_all(files, arguments)]
     sets = [landmarks for specimens in read for landmarks in specimens]
     if not sets:
-        msg = "no landmark file that can be read. Name files, or a folder of them."
+        msg = "no readable landmark file. Name files, or a folder with some."
         raise UsageError(msg)
     cohort = select_complete(sets)
     space = align_cohort(cohort)

@@ -163,8 +163,8 @@ def check_once(sets: Sequence[LandmarkSet], what: str) -> None:
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         msg = (
-            f"each specimen must have one {what}; got more than one of "
-            f"{', '.join(repeated)}. Leave out the others, or let palnet convert call each as its "
-            "file (--name-by-file)."
+            f"each specimen must have one {what}; got more than one of {', '.join(repeated)}. "
+            "Leave out the others, or let palnet convert name each after its file "
+            "(--name-by-file)."
         )
         raise UsageError(msg)

@@ -158,8 +158,8 @@ def select_complete(sets: Sequence[LandmarkSet]) -> Cohort:
     }
     if is_whole.sum() < _MIN_SPECIMENS or len(codes) < _MIN_LANDMARKS:
         msg = (
-            f"a cohort must have {_MIN_SPECIMENS} whole specimens of {_MIN_LANDMARKS} landmarks; "
-            f"got {int(is_whole.sum())} of {len(codes)}, out of {len(sets)} specimens. "
+            f"a cohort must have {_MIN_SPECIMENS} complete specimens of {_MIN_LANDMARKS} "
+            f"landmarks; got {int(is_whole.sum())} of {len(codes)}, out of {len(sets)} specimens. "
             "Leave out the specimens that lack most, or give more."
         )
         raise UsageError(msg)

@@ -50,8 +50,8 @@ _AXES = {
 }
 _AXES_TEXT = {
     True: "the axes of the face",
-    False: "the axes of the first specimen's file, since too few landmarks have codes and places "
-    "of those of the mean face",
+    False: "the axes of the first specimen's file, since too few landmarks have the codes and "
+    "places of the mean face's landmarks",
 }
 _KIND_NAMES = {"distance": "distances", "angle": "angles", "index": "indices"}
 _OBSERVERS = {"intra": "Intra-observer agreement", "inter": "Inter-observer agreement"}
@@ -161,7 +161,7 @@ def _unpredicted_rows(comparison: Comparison) -> list[tuple[str, str]]:
     if not names:
         return []
     text = f"{len(names)} of {len(comparison.specimens)}: {', '.join(names)}"
-    return [("Specimens without a prediction, in no error below", text)]
+    return [("Specimens without a prediction, not counted in any error below", text)]
 
 
 def _summary(evaluation: Evaluation) -> str:
@@ -185,7 +185,7 @@ def _summary(evaluation: Evaluation) -> str:
         ("Mean error of the distances between all landmarks", f"{evaluation.pairwise_mm:.2f} mm"),
     ]
     if math.isfinite(every.human_ratio):
-        text = f"{every.human_ratio:.2f} times what two passes of one observer differ by"
+        text = f"{every.human_ratio:.2f} times the difference between two passes of one observer"
         rows.append(("Against human repeatability", text))
     if is_known.any():
         text = (
@@ -283,8 +283,8 @@ def _landmark_table(entries: Sequence[LandmarkErrors], *, are_of_face: bool) -> 
     note = (
         f"Millimeters. Bias: mean of predicted minus true along {_AXES_TEXT[are_of_face]}. "
         "Expected: mean of the errors that the prediction itself expects, where it gives one; it "
-        "gives none of a landmark placed by hand. Times human: mean error "
-        "over the mean distance between two passes of one observer."
+        "gives none for a landmark placed by hand. Times human: mean error over the mean distance "
+        "between two passes of one observer."
     )
     return section(
         "Landmarks", paragraph(note, is_note=True), table(header, rows, range(1, len(header)))
@@ -313,7 +313,7 @@ def _measurement_table(entries: Sequence[MeasurementErrors]) -> str:
     ]
     text = (
         "Absolute difference between the value from predicted and from true landmarks. Expected: "
-        "mean of the errors that the prediction expects of the value, where it gives one."
+        "mean of the errors that the prediction expects for the value, where it gives one."
     )
     return section(
         "Distances, angles and indices",

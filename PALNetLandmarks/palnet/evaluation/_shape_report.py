@@ -148,8 +148,9 @@ def _left_out(space: ShapeSpace) -> str:
     if not rows:
         return section("Left out", paragraph("Nothing: every specimen has every landmark."))
     text = (
-        "Procrustes analysis needs whole specimens. Landmarks that more than a tenth of the "
-        "specimens lack are left out, then the specimens that lack any other; nothing is filled in."
+        "Procrustes analysis needs complete specimens. Landmarks that more than a tenth of the "
+        "specimens lack are left out, then the specimens that lack any other; nothing is filled "
+        "in."
     )
     return section("Left out", paragraph(text), table(("", "Name", "Why"), rows, ()))
 
@@ -232,10 +233,10 @@ def _far_from_mean(space: ShapeSpace) -> str:
     header = ("Specimen", "Procrustes distance", "Farthest landmark", "off by (mm)",
               "Centroid size (mm)")  # fmt: skip
     text = (
-        "Specimens farthest from the mean shape. Look at the first: an exchanged landmark, or left "
-        "and right exchanged, shows here before it shows in a statistic. A wrong unit does not, "
-        "since shapes are scaled to one size: see the smallest and largest centroid size above. "
-        "Nor does a scan that was exported as its mirror image."
+        "Specimens farthest from the mean shape. Look at the first ones: exchanged landmarks, or "
+        "left and right exchanged, show here before they show in a statistic. A wrong unit does "
+        "not show, since shapes are scaled to one size: see the smallest and largest centroid "
+        "size above. Nor does a scan that was exported as its mirror image."
     )
     return section("Farthest from the mean", paragraph(text), table(header, cells, (1, 3, 4)))
 

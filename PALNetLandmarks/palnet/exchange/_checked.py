@@ -61,7 +61,7 @@ class Passage:
             self._check_alike(framed)
             yield self._fit_name(framed)
         if self.first is None:
-            msg = "there is no specimen to write. Name files that hold complete ones."
+            msg = "there is no specimen to write. Name files with complete specimens."
             raise FormatError(msg)
 
     def _to_frame(self, landmarks: LandmarkSet) -> LandmarkSet:
@@ -74,9 +74,9 @@ class Passage:
     def _check_complete(self, landmarks: LandmarkSet) -> None:
         if not self.format.holds_missing and not landmarks.is_placed.all():
             msg = (
-                f"{_missing_text(landmarks)}, and {self.format.name} files have no sign for that "
-                "which their readers take. Choose a format that has one (tps, mrk.json), place "
-                "them, or leave the specimen out (palnet convert --skip-incomplete)."
+                f"{_missing_text(landmarks)}, and {self.format.name} files cannot mark that for "
+                "the programs that read them. Choose a format that can (tps, mrk.json), place the "
+                "landmarks, or leave the specimen out (palnet convert --skip-incomplete)."
             )
             raise FormatError(msg)
 
@@ -98,10 +98,10 @@ class Passage:
         ours, its = ((entry.frame, entry.space, entry.mm_per_unit) for entry in (landmarks, first))
         if ours != its:
             msg = (
-                "all specimens of a file must be in one frame and unit; "
-                f"{landmarks.specimen!r} is in {ours[0]} ({ours[1]}, {ours[2]:g} mm a unit), "
-                f"{first.specimen!r} in {its[0]} ({its[1]}, {its[2]:g} mm a unit). "
-                "Write them in frame LPS or RAS (--frame), which is in millimeters."
+                f"all specimens of a file must be in one frame and unit; {landmarks.specimen!r} "
+                f"is in {ours[0]} ({ours[1]}, {ours[2]:g} mm per unit), {first.specimen!r} in "
+                f"{its[0]} ({its[1]}, {its[2]:g} mm per unit). Write them in frame LPS or RAS "
+                "(--frame), which is in millimeters."
             )
             raise FormatError(msg)
 
@@ -109,8 +109,8 @@ class Passage:
         name = landmarks.specimen
         if name in self._names:
             msg = (
-                f"specimen {name!r} is there twice. Rename one of the two, or let palnet convert "
-                "call each as its file (--name-by-file)."
+                f"specimen {name!r} appears twice. Rename one of the two, or let palnet convert "
+                "name each after its file (--name-by-file)."
             )
             raise FormatError(msg)
         self._names.add(name)

@@ -86,14 +86,14 @@ def _once(reading: Reading, scheme: Scheme, rows: list[_Row]) -> list[_Row]:
     if 2 * len(again) <= len(scheme):
         return rows
     specimen = rows[0].fields["specimen"]
-    reading.doubt(again[0].line, f"specimen {specimen!r} is there twice. Rename one.")
+    reading.doubt(again[0].line, f"specimen {specimen!r} appears twice. Rename one.")
     return list(first.values())
 
 
 CSV = Format(
     "csv",
     ".csv",
-    "long table, one row a landmark",
+    "long table, one row per landmark",
     write_csv,
     read_csv,
     holds_many=True,
@@ -161,7 +161,7 @@ def _read_specimen(
         status[index], positions[index], errors[index] = "undefined", np.nan, np.nan
         problem = _find_problem(row.fields, index)
         if not is_first:
-            problem = f"landmark {code!r} is there twice. Delete one of the two rows."
+            problem = f"landmark {code!r} appears twice. Delete one of the two rows."
         if problem:
             reading.doubt(row.line, problem)
             continue
@@ -222,9 +222,9 @@ def _complete(
     absent = [code for code, found in zip(scheme.codes, status, strict=True) if found is None]
     if absent:
         problem = (
-            f"lacks rows for {listing(absent)} of specimen {quote(last.fields['specimen'])}, whose "
-            "last row this is. A landmark without a position still has its row, with status "
-            "missing or undefined."
+            f"lacks rows for {listing(absent)} of specimen {quote(last.fields['specimen'])}, "
+            "which ends in this row. A landmark without a position still needs its row, with "
+            "status missing or undefined."
         )
         reading.doubt(last.line, problem)
     return tuple(found or "undefined" for found in status)

@@ -63,7 +63,7 @@ def read_csv_wide(reading: Reading) -> Iterator[LandmarkSet]:
 CSV_WIDE = Format(
     "csv-wide",
     ".wide.csv",
-    "wide table, one row a specimen",
+    "wide table, one row per specimen",
     write_csv_wide,
     read_csv_wide,
     holds_many=True,

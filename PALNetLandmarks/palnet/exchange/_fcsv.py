@@ -47,7 +47,7 @@ def read_fcsv(reading: Reading) -> LandmarkSet:
     space = _read_space(reading)
     frame = reading.frame or space
     if frame != "file" and frame != space:
-        reading.doubt(2, f"the numbers are along {space} axes; asked for was frame {frame}.")
+        reading.doubt(2, f"the numbers are along {space} axes; you asked for frame {frame}.")
         frame = space
     scheme = reading.scheme_of_codes
     rows = _split_rows(reading)

@@ -42,7 +42,7 @@ SpecimenNames = Literal["any", "plain", "none"]
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 # What to do about names that a scheme does not have.
 OTHER_NAMES = (
-    "Name the right scheme, or translate another lab's names by a table (palnet convert --names)."
+    "Name the right scheme, or translate another lab's names with a table (palnet convert --names)."
 )
 # What no coordinate reaches; larger numbers are damage.
 LARGEST = 1e30
@@ -109,7 +109,7 @@ class Reading:
         if self.scheme is None:
             msg = (
                 f"{self.path}: holds no landmark names, so the scheme is needed to know which "
-                "landmarks these are. Say it (--scheme palnet50, or scheme= in Python)."
+                "landmarks these are. Give it (--scheme palnet50, or scheme= in Python)."
             )
             raise FormatError(msg)
         return self.scheme
@@ -186,7 +186,7 @@ class Reading:
         """Require a name that no specimen before has."""
         checked = self.check_specimen(name, line)
         if checked in self.names:
-            self.doubt(line, f"specimen {checked!r} is there twice. Rename one.")
+            self.doubt(line, f"specimen {checked!r} appears twice. Rename one.")
         self.names.add(checked)
         return checked
 
@@ -219,7 +219,7 @@ class Reading:
             index = scheme.index_of(code)
             positions[index] = point
             if code in found:
-                self.doubt(line, f"landmark {code!r} is there twice. Delete one of the two.")
+                self.doubt(line, f"landmark {code!r} appears twice. Delete one of the two.")
                 positions[index] = np.nan
             found.add(code)
         absent = [code for code in scheme.codes if code not in found]

@@ -53,9 +53,9 @@ def check_code_unused(landmarks: LandmarkSet, pattern: str, code: str) -> None:
     for value in positions[np.abs(positions) > _LARGEST_SAFE]:
         if re.match(pattern, f"{value:.6f}"):
             msg = (
-                f"specimen {landmarks.specimen!r} has the number {value:.6f}, which readers take "
-                f"for the sign {code} of a missing one. Write millimeters (frame LPS or RAS), or "
-                "choose another format."
+                f"specimen {landmarks.specimen!r} has the number {value:.6f}, which other "
+                f"programs read as {code}, the sign of a missing one. Write millimeters (frame "
+                "LPS or RAS), or choose another format."
             )
             raise FormatError(msg)
 
@@ -111,7 +111,7 @@ def _check_count(reading: Reading, line: int, n_found: int, names: list[str], wi
         )
         reading.doubt(line, problem)
     elif n_found > len(names) * width:
-        problem = f"has more numbers than the {len(names)} specimens that its head announces."
+        problem = f"has more numbers than the {len(names)} specimens that its header announces."
         reading.doubt(line, problem)
 
 
@@ -126,8 +126,8 @@ def _read_head(reading: Reading, head: tuple[int, str], width: int) -> _Head:
         raise reading.error(line, problem)
     if (found["width"], found["dim"]) != (str(width), "3"):
         problem = (
-            f"expected {width} numbers a specimen and DIM=3, as the scheme has; "
-            f"got {found['width']} and DIM={found['dim']}."
+            f"expected {width} numbers per specimen and DIM=3, as the scheme has; got "
+            f"{found['width']} and DIM={found['dim']}."
         )
         raise reading.error(line, problem)
     if int(found["n"]) * width > len(reading.text):

@@ -46,7 +46,7 @@ def read_morphoj(reading: Reading) -> Iterator[LandmarkSet]:
     are_numbers = [parse_number(field) is not None for field in rows[0][1][1:]]
     has_header = not all(are_numbers)
     if has_header and any(are_numbers):
-        problem = "is a header to MorphoJ, since not all of its entries are numbers."
+        problem = "MorphoJ takes this line for a header, since not all of its entries are numbers."
         reading.doubt(rows[0][0], f"{problem} If it is a specimen, complete its numbers.")
     width = 1 + 3 * len(scheme)
     for line, fields in rows[has_header:]:

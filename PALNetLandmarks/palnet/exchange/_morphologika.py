@@ -102,7 +102,7 @@ def _split_sections(reading: Reading) -> dict[str, Lines]:
         if text.startswith("["):
             key = text.strip("[]").lower()
             if key in sections:
-                raise reading.error(line, f"section {quote(text)} is there twice.")
+                raise reading.error(line, f"section {quote(text)} appears twice.")
             if key not in (*_NEEDED, *_IGNORED):
                 reading.doubt(line, f"unknown section {quote(text)}.")
             current = sections[key] = [(line, text)]

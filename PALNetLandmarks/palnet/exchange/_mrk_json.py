@@ -282,7 +282,7 @@ def _read_markup(reading: Reading) -> dict[str, Any]:
     markups = content.get("markups")
     if not _is_objects(markups) or len(markups) != 1:
         n_lists = len(markups) if isinstance(markups, list) else 0
-        problem = f"expected one point list; got {n_lists}. Save each list by itself."
+        problem = f"expected one point list; got {n_lists}. Save each list in its own file."
         raise reading.error(None, problem)
     kind = markups[0].get("type")
     if kind != "Fiducial":
@@ -297,7 +297,7 @@ def _read_scheme(reading: Reading, markup: dict[str, Any], own: dict[str, Any]) 
         try:
             return scheme_from_dict(parse_json(str(carried)))
         except ValueError as err:
-            problem = f"its landmark scheme is damaged ({err}). Say the scheme of the landmarks."
+            problem = f"its landmark scheme is damaged ({err}). Give the scheme of the landmarks."
             raise reading.error(None, problem) from err
     name = own.get("scheme", DEFAULT_SCHEME)
     if name not in list_schemes():
@@ -315,7 +315,7 @@ def _read_positions(
     points = _control_points(markup)
     lines = _find_lines(reading, len(points))
     if sorted(labels) != sorted(scheme.codes):
-        wrong = sorted(set(labels) ^ set(scheme.codes)) or ["names that are there twice"]
+        wrong = sorted(set(labels) ^ set(scheme.codes)) or ["names that appear twice"]
         problem = (
             f"control points must be the {len(scheme)} landmarks of scheme {scheme.name!r}; "
             f"got {len(labels)} that differ in {listing(wrong)}. {OTHER_NAMES}"
@@ -357,7 +357,10 @@ def _codes_of(reading: Reading, markup: dict[str, Any], scheme: Scheme) -> list[
     ]
     for label, code in zip(labels, codes, strict=True):
         if label != code:
-            text = f"control point {quote(label)} is taken for {code}, in whose place it stands."
+            text = (
+                f"control point {quote(label)} is taken for {code}, since it is at that place in "
+                "the list."
+            )
             warnings.warn(f"{reading.where(None)}: {text}", FormatWarning, stacklevel=2)
     return codes
 

@@ -31,7 +31,7 @@ class _TheirLandmark(LandmarkDefinition):
 
     def _check_code(self) -> None:
         if not self.code or not self.code.isprintable():
-            msg = f"their name must be a text of one line; got {self.code!r}."
+            msg = f"their name must be text on one line; got {self.code!r}."
             raise FormatError(msg)
 
 
@@ -142,7 +142,7 @@ def _read_row(where: str, fields: list[str], scheme: Scheme) -> tuple[str, str]:
 
 def _check_new(where: str, name: str, known: list[str]) -> None:
     if name in known:
-        msg = f"{where}: {name!r} is there twice. Keep one of the two rows."
+        msg = f"{where}: {name!r} appears twice. Keep one of the two rows."
         raise FormatError(msg)
 
 

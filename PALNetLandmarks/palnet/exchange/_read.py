@@ -167,7 +167,7 @@ def _without_origin(reading: Reading, landmarks: LandmarkSet) -> LandmarkSet:
     if is_origin.sum() < 2:
         return landmarks
     codes = [landmarks.scheme.codes[index] for index in np.flatnonzero(is_origin)]
-    problem = f"{listing(codes)} at 0, 0, 0: a mark for missing? Write them as missing."
+    problem = f"{listing(codes)} at 0, 0, 0: does this mean missing? If so, write them as missing."
     reading.doubt(None, f"specimen {landmarks.specimen!r} has {problem}")
     gone = is_origin.tolist()
     return replace(
@@ -236,13 +236,14 @@ def _compare(reading: Reading, said: Sidecar) -> None:
     """Require that what the caller says and what stands beside the file agree."""
     beside = sidecar_path(reading.path).name
     if reading.scheme is not None and reading.scheme.codes != said.landmarks:
-        msg = f"{beside} says other landmarks than those of scheme {reading.scheme.name!r}."
+        msg = f"{beside} gives other landmarks than those of scheme {reading.scheme.name!r}."
         reading.doubt(None, msg)
     asked = (reading.frame, reading.mm_per_unit)
     if asked != (said.frame, said.mm_per_unit):
         msg = (
-            f"{beside} says frame {said.frame} and {said.mm_per_unit:g} mm a unit; asked for were "
-            f"{asked[0]} and {reading.mm_per_unit or 1.0:g}. Leave them out, or mend that file."
+            f"{beside} says frame {said.frame} and {said.mm_per_unit:g} mm per unit; you asked "
+            f"for {asked[0]} and {reading.mm_per_unit or 1.0:g}. Leave these out, or correct that "
+            "file."
         )
         reading.doubt(None, msg)
 

@@ -107,10 +107,10 @@ def read_sidecar(path: Path) -> Sidecar | None:
         msg = f"{beside}: cannot be read ({err.strerror})."
         raise FormatError(msg) from err
     except json.JSONDecodeError as err:
-        msg = f"{beside}:{err.lineno}: is not JSON ({err.msg}). Mend or delete it."
+        msg = f"{beside}:{err.lineno}: is not JSON ({err.msg}). Correct or delete it."
         raise FormatError(msg) from err
     except ValueError as err:
-        msg = f"{beside}: is damaged ({err}). Mend or delete it."
+        msg = f"{beside}: is damaged ({err}). Correct or delete it."
         raise FormatError(msg) from err
     _check_content(beside, content)
     known = {key: content[key] for key in Sidecar.__dataclass_fields__ if key in content}
@@ -133,7 +133,9 @@ def _check_content(beside: Path, content: Any) -> None:
     }
     wrong = [key for key, is_fit in fits.items() if not is_fit]
     if wrong:
-        msg = f"{beside}: {', '.join(wrong)} must be as palnet writes it. Mend or delete the file."
+        msg = (
+            f"{beside}: {', '.join(wrong)} must be as palnet writes it. Correct or delete the file."
+        )
         raise FormatError(msg)
 
 

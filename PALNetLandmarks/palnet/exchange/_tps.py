@@ -92,7 +92,7 @@ def _split_blocks(reading: Reading) -> Iterator[_Block]:
 def _add_entry(reading: Reading, block: _Block, line: int, entry: tuple[str, str]) -> None:
     key, value = entry
     if key in block.entries:
-        reading.doubt(line, f"{key}= is there twice in one specimen.")
+        reading.doubt(line, f"{key}= appears twice in one specimen.")
     elif key not in ("ID", "SCALE", *_IGNORED):
         reading.doubt(line, f"expected ID= or one of {', '.join(_IGNORED)}; got {quote(key)}.")
     block.entries.setdefault(key, value)
@@ -106,7 +106,7 @@ def _is_whole(reading: Reading, block: _Block, n_landmarks: int) -> bool:
     elif len(block.rows) != n_landmarks:
         problem = f"expected {n_landmarks} lines x y z after LM3=; got {len(block.rows)}."
     elif not block.entries.get("ID"):
-        problem = "the specimen has no ID=. Give it one, so that it can be told from others."
+        problem = "the specimen has no ID=. Give it one that no other specimen has."
     elif parse_number(block.entries.get("SCALE", "1")) != 1:
         problem = "a SCALE= other than 1 is not read. Scale the numbers and delete the line."
     if problem:

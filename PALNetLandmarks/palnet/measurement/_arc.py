@@ -92,7 +92,7 @@ class Arc:
         for start, end in pairwise(points_mm):
             leg = trace_section(self._vertices_mm, self._triangles, start, end, normal)
             if length(leg) > _MAX_DETOUR * np.linalg.norm(end - start):
-                msg = "a hole in the surface turns the arc aside"
+                msg = "a hole in the surface diverts the arc"
                 raise SectionError(msg)
             legs.append(leg)
         return np.vstack([legs[0], *(leg[1:] for leg in legs[1:])])

@@ -146,7 +146,7 @@ def _take_arc(
     errors_mm: NDArray[np.float64],
 ) -> Measurement:
     if surface is None:
-        return _blank(definition, "needs the scan; there was none")
+        return _blank(definition, "needs the scan; none was given")
     scale = landmarks.mm_per_unit
     arc = Arc(points_mm, surface.points * scale, surface.triangles)
     try:
@@ -190,7 +190,9 @@ def _asymmetry(
     missing = _missing(codes, landmarks)
     reason = f"landmark missing: {', '.join(missing)}" if missing else ""
     if not missing and np.isnan(value):
-        reason = "too few landmarks are there with their counterpart: three with a pair, or four"
+        reason = (
+            "too few landmarks with a counterpart are placed: it takes three with a pair, or four"
+        )
     rows = [scheme.index_of(code) for code in codes]
     line = landmarks.positions[rows] if len(rows) == 2 and not reason else np.zeros((0, 3))
     return Measurement(

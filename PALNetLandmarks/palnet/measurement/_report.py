@@ -63,14 +63,14 @@ _NOTES: dict[Kind, str] = {
     "arc": "As a tape measure lies: in the plane of its three landmarks, or upright on the skin "
     "between two. Straight: from landmark to landmark through the air.",
     "asymmetry": "How far each landmark lies from its counterpart on the face's own mirror image. "
-    "A perfectly even face would show the expected error on average, or less: what lies below it "
-    "may be real or not.",
+    "A perfectly even face would show the expected error on average, or less: a value "
+    "below it may be real or not.",
 }
 # Of a normal variable of mean size 1: 42.5 % are larger, 5 % are larger than 2.46.
 _WHAT_AN_ERROR_IS = (
-    " It is how far off a value is on average, neither a limit nor a standard deviation: two of "
-    "five values are farther off, one of twenty more than 2.5 times as far. Of asymmetry it is "
-    "something else, told there."
+    " The expected error says how far off a value is on average; it is neither a limit nor a "
+    "standard deviation: two of five values are farther off, one of twenty more than 2.5 times as "
+    "far. For asymmetry it means something else; see there."
 )
 _LINE_COLOR = "#0072b2"
 _DOT_COLOR = "#e69f00"
@@ -128,9 +128,9 @@ def page_of_measurements(
     n_placed = int(landmarks.is_placed.sum())
     n_measured = sum(entry.is_measured for entry in measurements)
     lead = (
-        f"{n_placed} of {len(landmarks)} landmarks ({landmarks.scheme.name}), "
-        f"{n_measured} of {len(measurements)} measurements. Every value stands with its expected "
-        "error where those of its landmarks are known."
+        f"{n_placed} of {len(landmarks)} landmarks ({landmarks.scheme.name}), {n_measured} of "
+        f"{len(measurements)} measurements. Every value has its expected error beside it where "
+        "those of its landmarks are known."
     )
     if any(math.isfinite(entry.expected_error) for entry in measurements):
         lead += _WHAT_AN_ERROR_IS
@@ -191,7 +191,7 @@ def _between(entry: Measurement) -> str:
         a, b, c, d = entry.landmarks
         return f"({a}, {b}) / ({c}, {d})"
     # The overall asymmetry is taken from every pair.
-    return ", ".join(entry.landmarks) if len(entry.landmarks) <= 3 else "all with counterpart"
+    return ", ".join(entry.landmarks) if len(entry.landmarks) <= 3 else "all with a counterpart"
 
 
 def _asymmetry_bars(entries: Sequence[Measurement]) -> str:

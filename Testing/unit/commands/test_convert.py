@@ -233,7 +233,7 @@ def test_convert_leaves_incomplete_specimens_out_wherever_files_go(
     printed = capsys.readouterr()
     names = sorted(path.name for path in tmp_path.glob("*/*.morphoj.txt"))
     assert (code, names) == (0, ["anna.morphoj.txt", "cy.morphoj.txt"])
-    told = [line for line in printed.err.splitlines() if "passed over" not in line]
+    told = [line for line in printed.err.splitlines() if "skipped: " not in line]
     assert told == [f"palnet: {a_folder / 'bo.mrk.json'}: 'bo' is incomplete; left out."]
 
 
@@ -243,7 +243,7 @@ def test_convert_beside_tells_a_broken_file_once_and_does_the_others(lenient, a_
 
     code = convert(a_folder, "--to", "tps", *lenient)
 
-    told = [line for line in capsys.readouterr().err.splitlines() if "passed over" not in line]
+    told = [line for line in capsys.readouterr().err.splitlines() if "skipped: " not in line]
     assert (code, len(told)) == (1, 1)
     assert "bo.mrk.json:1: is not JSON" in told[0]
     assert sorted(path.name for path in a_folder.glob("*.tps")) == ["anna.tps", "cy.tps"]
@@ -304,9 +304,9 @@ def test_convert_folder_keeps_files_of_one_name_with_other_specimens(a_whole_set
     assert code == 0
     names = [entry.specimen for entry in read_specimens(tmp_path / "all.csv")]
     assert names == ["anna", "bo", "cy"]
-    said = "cohort.tps: passed over, cohort.mrk.json beside it is taken"
+    said = "cohort.tps: skipped: cohort.mrk.json beside it is used"
     printed = capsys.readouterr().err
-    assert (said in printed, printed.count("passed over")) == (True, 1)
+    assert (said in printed, printed.count("skipped: ")) == (True, 1)
 
 
 def test_convert_folder_tells_a_file_of_one_specimen_that_is_passed_over(a_folder, capsys):
@@ -316,7 +316,7 @@ def test_convert_folder_tells_a_file_of_one_specimen_that_is_passed_over(a_folde
 
     printed = capsys.readouterr().err
     for name in ("anna.csv", "bo.csv", "cy.csv", "cy.fcsv"):
-        assert f"{a_folder / name}: passed over" in printed
+        assert f"{a_folder / name}: skipped: " in printed
 
 
 def test_convert_counts_the_files_of_a_detection_that_are_passed_over(
@@ -331,12 +331,12 @@ def test_convert_counts_the_files_of_a_detection_that_are_passed_over(
     code = convert(tmp_path / "found", "-o", tmp_path / "all.csv")
 
     assert code == 0
-    told = [line for line in capsys.readouterr().err.splitlines() if "passed over" in line]
+    told = [line for line in capsys.readouterr().err.splitlines() if "skipped: " in line]
     assert told == [
-        f"palnet: {tmp_path / 'found'}: 4 files .csv passed over, the .mrk.json beside each is "
-        "taken. Name a file to use it.",
-        f"palnet: {tmp_path / 'found' / 'p1.fcsv'}: passed over, p1.mrk.json beside it is taken. "
-        "Name the file to use it.",
+        f"palnet: {tmp_path / 'found'}: 4 files .csv skipped: the .mrk.json beside each is used. "
+        "Name a file to use it instead.",
+        f"palnet: {tmp_path / 'found' / 'p1.fcsv'}: skipped: p1.mrk.json beside it is used. "
+        "Name this file to use it instead.",
     ]
 
 
@@ -378,7 +378,10 @@ def test_convert_never_writes_over_its_own_output(a_whole_set, tmp_path, capsys)
     code = convert(*files, "--to", "tps", "--overwrite")
 
     told = capsys.readouterr()
-    assert (code, "cohort.csv is cohort.tps already" in told.err) == (1, True)
+    assert (code, f"cohort.tps is written for {tmp_path / 'cohort.csv'} already" in told.err) == (
+        1,
+        True,
+    )
     assert told.out.count("cohort.tps\n") == 1
     assert "ID=anna" in (tmp_path / "cohort.tps").read_text(encoding="utf-8")
 
@@ -395,7 +398,7 @@ def test_convert_never_writes_over_a_file_that_it_is_to_read(
     code = convert(tmp_path / "study", "--to", "csv", "--overwrite", *output)
 
     assert code == 1
-    assert "cohort.csv is to be converted itself" in capsys.readouterr().err
+    assert "cohort.csv is itself one of the files to convert" in capsys.readouterr().err
     assert [entry.specimen for entry in read_specimens("study/cohort.csv")] == ["bo", "cy"]
 
 
@@ -473,7 +476,7 @@ def test_convert_calls_specimens_by_their_files(output, a_whole_set, tmp_path, c
         write_landmarks(replace(a_whole_set, specimen="scan"), place / "scan.mrk.json")
     (tmp_path / "1" / "scan.mrk.json").rename(tmp_path / "1" / "anna.mrk.json")
     assert convert(*places, "-o", tmp_path / "clash.csv") == 1
-    assert "call each as its file (--name-by-file)" in capsys.readouterr().err
+    assert "name each after its file (--name-by-file)" in capsys.readouterr().err
 
     code = convert(*places, "--name-by-file", "--to", "csv", "-o", tmp_path / output)
 

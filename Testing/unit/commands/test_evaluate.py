@@ -198,7 +198,7 @@ def test_evaluate_table_of_names_for_every_landmark_keeps_the_measurements(tmp_p
 @pytest.mark.parametrize(
     ("exchange", "said"),
     [
-        (lambda codes: [codes.index("n"), codes.index("prn")], "n and prn seem exchanged in"),
+        (lambda codes: [codes.index("n"), codes.index("prn")], "n and prn seem to be exchanged in"),
         (lambda codes: None, "t_r and t_l, pra_r and pra_l, sa_r and sa_l and 16 more seem"),
     ],
 )
@@ -476,7 +476,7 @@ def test_evaluate_several_landmarks_at_the_origin_are_no_positions(a_study, tmp_
     assert run(predicted, tmp_path / "anna.csv", "--lenient", "-o", tmp_path / "out") == 0
     assert re.search(r"^palnet: .*anna.csv: .* at 0, 0, 0", capsys.readouterr().err, re.MULTILINE)
 
-    assert (refused, "tr, prn at 0, 0, 0: a mark for missing?" in told) == (2, True)
+    assert (refused, "tr, prn at 0, 0, 0: does this mean missing?" in told) == (2, True)
     assert "--lenient" in told
     codes = {row["code"] for row in rows_of(tmp_path / "out" / "errors.csv")}
     assert codes.isdisjoint({"tr", "prn"})

@@ -152,7 +152,7 @@ def test_measure_takes_arcs_from_the_scan_of_the_same_name(tmp_path, no_opengl):
     }
     assert float(arcs["anna", "arc:t_r-sn-t_l"]["value"]) > 250
     assert float(arcs["anna", "arc:t_r-sn-t_l"]["expected_error"]) >= math.sqrt(2) - 1e-4
-    assert arcs["bert", "arc:t_r-sn-t_l"]["reason"] == "needs the scan; there was none"
+    assert arcs["bert", "arc:t_r-sn-t_l"]["reason"] == "needs the scan; none was given"
 
 
 def test_measure_tells_of_specimens_without_a_scan_in_the_folder_given(tmp_path, no_opengl, capsys):
@@ -164,7 +164,7 @@ def test_measure_tells_of_specimens_without_a_scan_in_the_folder_given(tmp_path,
     main(["measure", str(tmp_path), "--scan", str(tmp_path / "scans"), "-o", str(tmp_path / "out")])
 
     said = capsys.readouterr().err
-    assert "scans: no scan of the name of anna: measured without arcs." in said
+    assert "scans: no scan has the name of anna: measured without arcs." in said
     assert "bert" not in said
 
 
@@ -273,8 +273,10 @@ def test_landmarks_in_the_wrong_order_or_with_sides_exchanged_are_told(
 
     told = [line for line in capsys.readouterr().err.splitlines() if ".mrk.json: " in line]
     assert len(told) == 2
-    assert re.search(r"exchanged: left and right are exchanged: its labels are,", told[0])
-    assert re.search(r"shifted: \d+ mm from a face: are the landmarks in the order", told[1])
+    assert re.search(r"exchanged: left and right are exchanged: the labels are swapped,", told[0])
+    assert re.search(
+        r"shifted: landmarks lie \d+ mm from those of a face: are they in the order", told[1]
+    )
 
 
 def test_measure_of_a_folder_that_is_not_there_says_so(tmp_path, capsys):
@@ -293,9 +295,9 @@ def test_measure_takes_none_of_two_scans_below_that_may_be_meant(tmp_path, no_op
 
     assert arcs_in(tmp_path / "out") == set()
     told = capsys.readouterr().err
-    assert "01_scan may be of any of" in told
-    assert "no scan of the name" not in told  # there are two
-    assert "none is taken. Name one of them with --scan." in told
+    assert "01_scan may belong to any of" in told
+    assert "no scan has the name" not in told  # there are two
+    assert "none is used. Choose one of them with --scan." in told
 
 
 def test_measure_of_a_folder_of_folders_says_where_the_files_are(tmp_path, capsys):
@@ -305,7 +307,7 @@ def test_measure_of_a_folder_of_folders_says_where_the_files_are(tmp_path, capsy
 
     assert main(["measure", str(tmp_path)]) == 2
 
-    assert "Files in the folders below: 2; name those folders" in capsys.readouterr().err
+    assert "Files in subfolders: 2; name those folders" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("spoil", ["half turned", "both sides"])
@@ -479,7 +481,7 @@ def test_measure_pages_that_differ_by_case_alone_are_refused(tmp_path, capsys):
 
     assert code == 2
     said = capsys.readouterr().err
-    assert f"the page anna.html of 'anna' is also that of 'Anna' in {one}" in said
+    assert f"'anna' and 'Anna' in {one}" in said
     assert "into different folders with -o, or without pages (--no-pages)" in said
     assert not (tmp_path / "out").exists()
 
@@ -492,8 +494,9 @@ def test_measure_pages_of_one_file_are_told_by_their_specimens(tmp_path, capsys)
     code = main(["measure", str(path), "--scheme", "palnet50", "-o", str(tmp_path / "out")])
 
     assert code == 2
-    told = f"of 'ANNA' is also that of 'anna' in {path}. Measure them without pages (--no-pages)."
-    assert told in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"'ANNA' and 'anna' in {path} have the same page" in told
+    assert "Measure them without pages (--no-pages)." in told
 
 
 def test_measure_without_pages_takes_files_of_one_name(tmp_path, capsys):
@@ -509,7 +512,7 @@ def test_measure_without_pages_takes_files_of_one_name(tmp_path, capsys):
     names = list(dict.fromkeys(row["specimen"] for row in rows))
     assert names == ["anna b", "second_anna b", "second_anna b_2", "Anna b"]
     said = capsys.readouterr().err
-    assert f"{files[1]}: 'anna b' is there twice; the table calls this one 'second_anna b'" in said
+    assert f"{files[1]}: 'anna b' appears twice; the table calls this one 'second_anna b'" in said
     assert f"{files[0]}: " not in said
 
 
@@ -521,7 +524,7 @@ def test_measure_two_files_of_one_specimen_stay_apart_in_the_table(tmp_path, cap
 
     rows = rows_of(tmp_path / "out" / "measurements.csv")
     assert {row["specimen"] for row in rows} == {"before", "after"}
-    assert "'anna' is there twice" in capsys.readouterr().err
+    assert "'anna' appears twice" in capsys.readouterr().err
 
 
 def test_measure_scheme_without_plan_says_how_to_give_one(
@@ -585,7 +588,8 @@ def test_measure_leaves_out_the_tables_that_palnet_writes(tmp_path, no_opengl, c
 
     assert code == 0
     assert tables
-    told = f"palnet: {faces}: no landmarks by its first line, left out: {', '.join(tables)}\n"
+    why = "left out, since the first line is not that of a landmark table"
+    told = f"palnet: {faces}: {why}: {', '.join(tables)}\n"
     without = "palnet: no scan beside the landmarks of 3 specimen(s): measured without arcs. "
     assert capsys.readouterr().err == (
         f"{told}{without}Name the folder of the scans with --scan.\n"
@@ -623,7 +627,7 @@ def test_measure_broken_file_is_named_and_the_others_are_measured(tmp_path, caps
     ("arguments", "says"),
     [
         (["{tmp}/empty"], "no landmark file"),
-        (["{tmp}/one/anna.mrk.json", "{tmp}/two/anna.mrk.json"], "is also that of"),
+        (["{tmp}/one/anna.mrk.json", "{tmp}/two/anna.mrk.json"], "have the same page"),
         (["{tmp}/one", "--scan", "{tmp}/nowhere.ply"], "no such file"),
         (["{tmp}/one", "--unit", "furlong"], "furlong"),
     ],

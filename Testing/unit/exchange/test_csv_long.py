@@ -95,7 +95,7 @@ def test_csv_rows_may_be_in_any_order(a_csv_file, a_landmark_set):
         (1, "specimen,index", "specimen;index", r"csv:1: the header must be specimen,index"),
         (2, ",tr,", ",tx,", r"csv:2: scheme 'palnet50' has no landmark 'tx'"),
         (2, ",0,tr", ",1,tr", r"csv:2: landmark 'tr' has index 0; got '1'"),
-        (3, ",1,g,", ",0,tr,", r"csv:3: landmark 'tr' is there twice"),
+        (3, ",1,g,", ",0,tr,", r"csv:3: landmark 'tr' appears twice"),
         (2, "detected", "seen", r"csv:2: status must be one of detected, .*got 'seen'"),
         (2, "detected", "missing", r"csv:2: a landmark that is missing must have no x, y, z"),
         (4, "missing", "detected", r"csv:4: a landmark that is detected must have x, y and z"),
@@ -153,7 +153,7 @@ def test_csv_specimen_that_is_there_twice_is_told_and_the_first_read(
     moved = [row.replace(",detected,", ",confirmed,") for row in rows]
     path = tmp_path / "both.csv"
     path.write_text("".join([header, *rows, *moved]), encoding="utf-8")
-    told = rf"both\.csv:{len(rows) + 2}: specimen '{a_landmark_set.specimen}' is there twice"
+    told = rf"both\.csv:{len(rows) + 2}: specimen '{a_landmark_set.specimen}' appears twice"
 
     with pytest.raises(FormatError, match=told):
         read_landmarks(path)

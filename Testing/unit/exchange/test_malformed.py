@@ -37,20 +37,20 @@ SPOILT = [
     ("tps", 3, "4.000000", "NA", 3, r"expected three numbers"),
     ("tps", 3, "4.000000", "1e999", 3, r"expected three numbers"),
     ("tps", 5, "ID=a", "ID=", 1, r"the specimen has no ID="),
-    ("tps", 5, "ID=a", "ID=b", 6, r"specimen 'b' is there twice"),
-    ("tps", 5, "ID=a", "ID=a\nID=c", 6, r"ID= is there twice in one specimen"),
+    ("tps", 5, "ID=a", "ID=b", 6, r"specimen 'b' appears twice"),
+    ("tps", 5, "ID=a", "ID=a\nID=c", 6, r"ID= appears twice in one specimen"),
     ("tps", 5, "ID=a", "ID=a\nSCALE=", 1, r"a SCALE= other than 1 is not read"),
     ("tps", 5, "ID=a", "ID=a\nSCALE=0.1", 1, r"a SCALE= other than 1 is not read"),
     ("tps", 5, "ID=a", "ID=a\nCURVES=1", 6, r"expected ID= or one of IMAGE.*got 'CURVES'"),
     ("tps", 9, None, None, 6, r"expected 3 lines x y z after LM3=; got 2"),
     ("nts", 2, "1 2L 9", "2 2L 9", 2, r"expected '1 <n>L 9 0 DIM=3'.*got '2 2L 9 0 DIM=3'"),
-    ("nts", 2, "2L 9", "2L 12", 2, r"expected 9 numbers a specimen and DIM=3.*got 12 and DIM=3"),
+    ("nts", 2, "2L 9", "2L 12", 2, r"expected 9 numbers per specimen and DIM=3.*got 12 and DIM=3"),
     ("nts", 2, "DIM=3", "DIM=2", 2, r"expected 9 numbers.*got 9 and DIM=2"),
     ("nts", 2, "2L", "999999999L", 2, r"announces 999999999 specimens, more than the file holds"),
     ("nts", 2, "2L", "3L", 5, r"a label must be one word; got '1\.000000 2"),
     ("nts", 2, "2L", "1L", 4, r"expected a number; got 'b'"),
     ("nts", 3, "a", "a b", 3, r"a label must be one word; got 'a b'"),
-    ("nts", 3, "a", "b", 4, r"specimen 'b' is there twice"),
+    ("nts", 3, "a", "b", 4, r"specimen 'b' appears twice"),
     ("nts", 5, "2.000000", "two", 5, r"expected a number; got 'two'"),
     ("nts", 5, "2.000000", "NA", 5, r"a point of 'a' lacks some of x, y, z but not all"),
     ("nts", 6, " 19.000000", "", 6, r"ends within specimen 'b'; expected 2 specimens of 9 numbers"),
@@ -62,7 +62,7 @@ SPOILT = [
     ("dta", 12, None, None, 11, r"ends within specimen 'b'"),
     ("pts", 1, "Version 1.0", "Version 2.0", 1, r"expected 'Version 1\.0'; got 'Version 2\.0'"),
     ("pts", 2, "3", "4", 2, r"announces '4' points; 3 lines follow"),
-    ("pts", 4, "eye_r", "tip", 4, r"landmark 'tip' is there twice"),
+    ("pts", 4, "eye_r", "tip", 4, r"landmark 'tip' appears twice"),
     ("pts", 4, "eye_r", "ear_r", 4, r"scheme 'lab3' has no landmark 'ear_r'"),
     ("pts", 4, " 6.000000", "", 4, r"expected three numbers x, y, z; got '4\.000000 5\.000000'"),
     ("pts", 5, None, None, 2, r"announces '3' points; 2 lines follow"),
@@ -70,7 +70,7 @@ SPOILT = [
     ("morphologika", 4, "3", "50", 3, r"\[landmarks\] must hold 3; got '50'"),
     ("morphologika", 6, "3", "2", 5, r"\[dimensions\] must hold 3; got '2'"),
     ("morphologika", 10, "[rawpoints]", "[raw]", 10, r"unknown section '\[raw\]'"),
-    ("morphologika", 7, "[names]", "[landmarks]", 7, r"section '\[landmarks\]' is there twice"),
+    ("morphologika", 7, "[names]", "[landmarks]", 7, r"section '\[landmarks\]' appears twice"),
     ("morphologika", 11, "'a", "'b", 11, r"expected specimen 'a', as in \[names\]; got 'b'"),
     ("morphologika", 11, "'a", "a", 11, r"expected a line 'NAME before the points; got 'a'"),
     ("morphologika", 12, "1.000000", "9.9.9", 12, r"expected three numbers"),
@@ -87,7 +87,7 @@ SPOILT = [
     ("morphoj", 2, "1.000000,", "", 2, r"expected an ID and 9 numbers; got 9 fields"),
     ("morphoj", 2, "1.000000", "", 2, r"expected three numbers x, y, z"),
     ("morphoj", 2, "1.000000", "one", 2, r"expected three numbers x, y, z; got 'one 2"),
-    ("morphoj", 3, "b,", "a,", 3, r"specimen 'a' is there twice"),
+    ("morphoj", 3, "b,", "a,", 3, r"specimen 'a' appears twice"),
     ("csv-wide", 1, "tip_x", "tip_w", 1, r"the header lacks tip_x"),
     ("csv-wide", 1, "tip_x", "tip_y", 1, r"the header lacks tip_x"),
     ("csv-wide", 1, "eye_l_z", "eye_l_z,tip_x", 1, r"the header has tip_x twice"),
@@ -95,19 +95,19 @@ SPOILT = [
     ("csv-wide", 2, "1.000000,", "", 2, r"expected 10 fields, as in line 1; got 9"),
     ("csv-wide", 2, "1.000000", "", 2, r"expected three numbers"),
     ("csv-wide", 2, "1.000000", "1;0", 2, r"expected three numbers"),
-    ("csv-wide", 3, "b,", "a,", 3, r"specimen 'a' is there twice"),
+    ("csv-wide", 3, "b,", "a,", 3, r"specimen 'a' appears twice"),
     ("fcsv", 2, "LPS", "IJK", 2, r"CoordinateSystem must be LPS or RAS; got ' IJK'"),
     ("fcsv", 2, "# CoordinateSystem = LPS", "#", 1, r"expected a line '# CoordinateSystem = LPS'"),
     ("fcsv", 5, "4.000000,", "", 5, r"expected 14 or 16 fields; got 15"),
     ("fcsv", 5, "4.000000", "four", 5, r"expected three numbers x, y, z; got 'four 5"),
-    ("fcsv", 5, "eye_r", "tip", 5, r"landmark 'tip' is there twice"),
+    ("fcsv", 5, "eye_r", "tip", 5, r"landmark 'tip' appears twice"),
     ("fcsv", 6, None, None, 5, r"ends without eye_l of the 3 landmarks of 'lab3'"),
     ("pp", 2, "<PickedPoints>", "<Picked>", 12, r"is not XML \(mismatched tag\)"),
     ("pp", 1, "<!DOCTYPE PickedPoints>", '<!DOCTYPE a [<!ENTITY b "c">]>', 1, r"must not declare"),
     ("pp", 10, 'x="4.000000"', 'x="four"', 10, r"expected three numbers x, y, z; got 'four 5"),
     ("pp", 10, 'x="4.000000"', 'w="4.000000"', 10, r"point 'EYE_R' must have x, y and z"),
     ("pp", 10, 'active="1"', 'active="yes"', 10, r"active must be 0 or 1; got 'yes'"),
-    ("pp", 10, "EYE_R", "TIP", 10, r"landmark 'tip' is there twice"),
+    ("pp", 10, "EYE_R", "TIP", 10, r"landmark 'tip' appears twice"),
     ("pp", 10, "EYE_R", "EAR", 10, r"scheme 'lab3' has no landmark 'EAR'"),
     ("pp", 11, None, None, 11, r"is not XML \(no element found\)"),
     (
@@ -255,7 +255,7 @@ def test_lenient_reading_of_a_name_that_is_there_twice_takes_neither(a_spoilt_fi
         warnings.simplefilter("always")
         (landmarks,) = read_specimens(path, a_small_scheme, strict=False)
 
-    assert "landmark 'tip' is there twice" in str(told[0].message)
+    assert "landmark 'tip' appears twice" in str(told[0].message)
     assert landmarks.is_placed.tolist() == [False, False, True]
 
 
@@ -357,7 +357,9 @@ def test_endless_number_in_a_header_is_told_at_once(tmp_path):
 def test_dta_with_the_numbers_of_a_missing_one_is_refused_when_writing(a_whole_set, tmp_path):
     positions = a_whole_set.positions.copy()
     positions[3, 1] = 19999.5
-    with pytest.raises(FormatError, match=r"has the number 19999\.500000, which readers take"):
+    with pytest.raises(
+        FormatError, match=r"has the number 19999\.500000, which other programs read"
+    ):
         write_landmarks(replace(a_whole_set, positions=positions), tmp_path / "a.dta")
 
 
@@ -370,7 +372,7 @@ def test_nts_with_the_number_of_a_missing_one_is_refused_when_writing(
     landmarks = replace(a_whole_set, positions=positions)
 
     if is_refused:
-        with pytest.raises(FormatError, match="take for the sign -9999 of a missing one"):
+        with pytest.raises(FormatError, match="read as -9999, the sign of a missing one"):
             write_landmarks(landmarks, tmp_path / "a.nts")
     else:
         assert write_landmarks(landmarks, tmp_path / "a.nts")

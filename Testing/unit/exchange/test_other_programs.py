@@ -188,7 +188,9 @@ def test_morphoj_specimen_that_would_be_a_header_is_doubted(two_rows, damage):
     fields = rows[0].split(",")
     fields[7] = damage
 
-    with pytest.raises(FormatError, match=r"1: is a header to MorphoJ.*complete its numbers"):
+    with pytest.raises(
+        FormatError, match=r"1: MorphoJ takes this line for a header.*complete its numbers"
+    ):
         read_rows(path, [",".join(fields), rows[1]])
 
 

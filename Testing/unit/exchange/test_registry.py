@@ -142,7 +142,9 @@ def test_find_format_goes_by_the_longest_ending_in_any_case(name):
 def test_missing_landmark_that_the_format_cannot_hold_is_refused(name, a_landmark_set, tmp_path):
     path = tmp_path / f"face{get_format(name).suffix}"
 
-    with pytest.raises(FormatError, match=rf"'case_001' lacks n, sn, and {name} files have no"):
+    with pytest.raises(
+        FormatError, match=rf"'case_001' lacks n, sn, and {name} files cannot mark that"
+    ):
         write_landmarks(a_landmark_set, path)
 
     assert list(tmp_path.iterdir()) == []
@@ -211,7 +213,7 @@ def test_renaming_is_told_is_repeatable_and_never_joins_two(a_whole_set, tmp_pat
 
 
 def test_two_specimens_of_one_name_are_refused(a_whole_set, tmp_path):
-    with pytest.raises(FormatError, match="specimen 'case_001' is there twice"):
+    with pytest.raises(FormatError, match="specimen 'case_001' appears twice"):
         write_specimens([a_whole_set, a_whole_set], tmp_path / "cohort.tps")
 
 
@@ -325,7 +327,7 @@ def test_sidecar_that_no_longer_holds_goes_when_overwriting(a_whole_set, a_plain
         ({"mm_per_unit": "1"}, "mm_per_unit must be"),
         ({"landmarks": "tr"}, "landmarks must be"),
         ({"scheme": "../lab"}, r"its scheme '\.\./lab' is not one of"),
-        ({"landmarks": ["tr"]}, "says other landmarks than those of scheme 'palnet50'"),
+        ({"landmarks": ["tr"]}, "gives other landmarks than those of scheme 'palnet50'"),
     ],
 )
 def test_sidecar_that_is_damaged_is_named(entry, message, a_whole_set, tmp_path):

@@ -544,10 +544,10 @@ def test_load_shipped_plan_of_a_scheme_of_somebodys_own_is_empty():
         ({"landmarks": "ab"}, "'landmarks' of entry 1 .* must be a list of codes; got 'ab'"),
         ({"landmarks": 7}, "'landmarks' of entry 1 .* must be a list of codes; got 7"),
         ({"landmarks": ["a", 7]}, r"must be a list of codes; got \['a', 7\]"),
-        ({"kind": []}, "'kind' of entry 1 .* must be a text of one line"),
-        ({"code": 3}, "'code' of entry 1 .* must be a text of one line; got 3"),
-        ({"name": None}, "'name' of entry 1 .* must be a text"),
-        ({"source": {}}, "'source' of entry 1 .* must be a text"),
+        ({"kind": []}, "'kind' of entry 1 .* must be text on one line"),
+        ({"code": 3}, "'code' of entry 1 .* must be text on one line; got 3"),
+        ({"name": None}, "'name' of entry 1 .* must be text"),
+        ({"source": {}}, "'source' of entry 1 .* must be text"),
     ],
 )
 def test_load_measurement_plan_faulty_row_is_refused_with_file(tmp_path, row, says):
@@ -565,7 +565,7 @@ def test_load_measurement_plan_faulty_row_is_refused_with_file(tmp_path, row, sa
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"scheme": 1}, "'scheme' of the plan must be a text of one line; got 1"),
+        ({"scheme": 1}, "'scheme' of the plan must be text on one line; got 1"),
         ({"sources": "lab"}, "'sources' must be a JSON object of texts; got 'lab'"),
         ({"sources": {"lab": 7}}, "'sources' must be a JSON object of texts"),
         ({"measurements": {}}, "'measurements' must be a list; got dict"),
@@ -619,7 +619,7 @@ def test_arc_that_goes_round_a_hole_is_refused():
     triangles = np.concatenate([quads[:, :3], quads[:, [0, 2, 3]]]).astype(np.int32)
     ends = np.array([[40 * np.cos(a), 40 * np.sin(a), 0.0] for a in (around[12], around[195])])
 
-    with pytest.raises(SectionError, match="turns the arc aside"):
+    with pytest.raises(SectionError, match="diverts the arc"):
         Arc(ends, points, triangles).trace()
 
 
@@ -632,7 +632,7 @@ def test_arc_over_a_ridge_twice_as_long_as_the_straight_way_is_refused():
     )
     ends = np.array([[-10.0, 0, 0], [10, 0, 0]])
 
-    with pytest.raises(SectionError, match="turns the arc aside"):
+    with pytest.raises(SectionError, match="diverts the arc"):
         Arc(ends, points, triangles.astype(np.int32)).trace()
 
 
