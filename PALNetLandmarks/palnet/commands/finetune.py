@@ -18,10 +18,10 @@ __all__ = ["DESCRIPTION", "HELP", "add_options", "run"]
 
 HELP = "fit a model to a lab's own annotated scans"
 DESCRIPTION = (
-    "Fine-tune a model on annotated scans (10 to 100 people), as for check-data. "
-    "A quarter of the people decides when to stop, and whether the result is surely better than "
-    "the start; if not, the start is written. If it was interrupted, the same command goes on "
-    "from there. A GPU is used if there is one."
+    "Fine-tune a model on annotated scans (10 to 100 people), as for check-data. A quarter of the "
+    "people decides when to stop, and whether the result is clearly better than the start; if "
+    "not, the start is written. If it was interrupted, the same command goes on from there. A GPU "
+    "is used if there is one."
 )
 
 # The landmarks that are printed are those that changed most.
@@ -39,7 +39,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--recipe", default="finetune", help="shipped recipe or TOML file [%(default)s]")
     add("--scheme", metavar="NAME_OR_PATH", help="landmark scheme of the scans [the model's]")
     add("--jobs", type=at_least(1), default=2, metavar="N", help="processes for data [%(default)s]")
-    add("--anyway", action="store_true", help="go on although check-data finds errors")
+    add("--anyway", action="store_true", help="continue even if check-data finds errors")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -101,4 +101,4 @@ def _print_result(result: FineTuning) -> None:
     for change in (every, *most):
         print(f"{change.code:8}  {change.before_mm:9.2f}  {change.after_mm:8.2f}")
     if not result.is_better:
-        print("Nothing was surely better than the start: the model written is the start.")
+        print("No result was clearly better than the start: the model written is the start.")

@@ -178,8 +178,8 @@ def prepare_scans(
     bare = [scan.specimen for scan in data.scans if scan.matrix_path is None]
     if 0 < len(bare) < len(data.scans):
         msg = (
-            f"all scans must have a matrix, or none; got none for {', '.join(bare)}. Add theirs, "
-            "or delete all."
+            f"all scans must have a matrix, or none; got none for {', '.join(bare)}. Add the "
+            "missing ones, or delete all matrices."
         )
         raise UsageError(msg)
     is_placed = data.layout == "facescape"
@@ -207,7 +207,9 @@ def _prepare(
         face = extract_face(surface, frame_from_scan)
     cloud = sample_surface(face, spacing_mm)
     if len(cloud.points_mm) < MIN_CLOUD_POINTS:
-        msg = f"its face has {len(cloud.points_mm)} points at {spacing_mm:g} mm: is it all there?"
+        msg = (
+            f"its face has only {len(cloud.points_mm)} points at {spacing_mm:g} mm: is it complete?"
+        )
         raise TrainingError(msg)
     return {
         **pack_truth(truth),

@@ -113,7 +113,10 @@ def collect_sample(model: Model, scans: Sequence[Path]) -> CalibrationSample:
         rows.append((error, *said, scan.visible, found.fit.misfit))
     logger.info("calibration: %d of %d scans refused", len(scans) - len(rows), len(scans))
     if not rows:
-        msg = "every scan kept for the calibration was refused; the pose networks are no good yet."
+        msg = (
+            "every scan kept for the calibration was refused; the pose networks are not good "
+            "enough yet."
+        )
         raise TrainingError(msg)
     sample = CalibrationSample(*(np.array(column) for column in zip(*rows, strict=True)))
     return replace(sample, astray_mm=find_astray_spreads(model, scans[:N_ASTRAY_SCANS]))
@@ -196,8 +199,8 @@ def _largest_spread(sample: CalibrationSample) -> float:
         limit_mm = min(limit_mm, float(ASTRAY_SHARE * np.percentile(sample.astray_mm, 2)))
     if limit_mm < LEAST_ROOM * usual_mm:
         logger.warning(
-            "calibration: the network is as sure where there is no face; the relief will decide "
-            "what is one"
+            "calibration: the network is just as sure where there is no face; the relief will "
+            "decide what is a face"
         )
         return math.inf
     return limit_mm

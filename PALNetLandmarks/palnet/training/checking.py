@@ -174,8 +174,9 @@ def _count(loaded: Loaded, scheme: Scheme) -> Iterator[Problem]:
     n_people = len({scan.person for scan, _ in loaded})
     if n_people < MIN_PEOPLE:
         text = (
-            f"{n_people} people. The {MIN_PEOPLE} folds of palnet crossvalidate need as many, and "
-            "palnet finetune 8; a recipe with n_folds = 1 or 3 does with 3."
+            f"{n_people} people. The {MIN_PEOPLE} folds of palnet crossvalidate need at least "
+            f"{MIN_PEOPLE}, palnet finetune needs 8; 3 are enough for a recipe with n_folds = 1 "
+            "or 3."
         )
         yield Problem("few_people", "", text)
     placed = np.sum([checked.landmarks.is_placed for _, checked in loaded], axis=0)
@@ -183,7 +184,7 @@ def _count(loaded: Loaded, scheme: Scheme) -> Iterator[Problem]:
     if never:
         text = (
             f"{', '.join(never)}: missing in every scan. Leave them out of the scheme; palnet "
-            "finetune leaves them as they were."
+            "finetune does not change them."
         )
         yield Problem("never_placed", "", text)
     rarely = [
@@ -198,7 +199,10 @@ def _count(loaded: Loaded, scheme: Scheme) -> Iterator[Problem]:
     if len(units) > 1:
         usual = units.most_common(1)[0][0]
         others = [s.specimen for s, c in loaded if c.landmarks.mm_per_unit != usual]
-        text = f"most meshes have {usual:g} mm a unit by their size; not so {', '.join(others)}."
+        text = (
+            f"by their size, most meshes have {usual:g} mm per unit; others do not: "
+            f"{', '.join(others)}."
+        )
         yield Problem("mixed_units", "", text)
 
 
@@ -216,7 +220,7 @@ def _find_copies(loaded: Loaded, scheme: Scheme, odd: Collection[str]) -> Iterat
     for same in by_mesh.values():
         if len({scan.person for scan in same}) > 1:
             names = ", ".join(scan.specimen for scan in same)
-            text = f"{names} hold the same mesh. Delete all but one, or name one person."
+            text = f"{names} hold the same mesh. Delete all but one, or give them the same person."
             yield Problem("same_mesh", same[0].specimen, text)
             copied |= {scan.specimen for scan in same}
     left_out = copied | set(odd)
@@ -230,7 +234,7 @@ def _find_copies(loaded: Loaded, scheme: Scheme, odd: Collection[str]) -> Iterat
             if scan.person == earlier.person:
                 continue
             if _are_same(distances[row], distances[other]):
-                text = f"its landmarks are those of {earlier.specimen}, moved at most."
+                text = f"its landmarks are those of {earlier.specimen}, at most moved as a whole."
             elif _are_same(mirrored[row], distances[other]):
                 text = f"its landmarks are those of {earlier.specimen}, mirrored."
             else:
@@ -257,7 +261,9 @@ def _compare_frames(loaded: Loaded, _scheme: Scheme) -> Iterator[Problem]:
         return
     bare = [scan.specimen for scan, _ in loaded if scan.matrix_path is None]
     if bare:
-        text = f"no matrix for {', '.join(bare)}; the others have one. Add it, or delete all."
+        text = (
+            f"no matrix for {', '.join(bare)}; the others have one. Add it, or delete all matrices."
+        )
         yield Problem("some_matrices", "", text)
     placed = [
         (scan.specimen, apply_similarity(checked.matrix, checked.landmarks.positions_mm))
@@ -292,12 +298,15 @@ def _compare_shapes(loaded: Loaded, scheme: Scheme) -> Iterator[Problem]:
         mirrored = _misfit(_fit(shape * [-1, 1, 1], mean)[0] - mean)
         if mirrored < MIRRORED_SHARE * off and mirrored < WRONG_ORDER_MM:
             text = (
-                f"lies {off:.0f} mm off the others, mirrored {mirrored:.0f} mm: the scan is "
-                "mirrored, or the labels of left and right are exchanged."
+                f"lies {off:.0f} mm from the others, but {mirrored:.0f} mm when mirrored: the "
+                "scan is mirrored, or the labels of left and right are exchanged."
             )
             yield Problem("mirrored", scan.specimen, text)
         elif off > WRONG_ORDER_MM:
-            text = f"{off:.0f} mm from a face: are the landmarks in the order of the scheme?"
+            text = (
+                f"landmarks lie {off:.0f} mm from those of a face: are they in the order of the "
+                "scheme?"
+            )
             yield Problem("wrong_order", scan.specimen, text)
         else:
             scales.append((scan.specimen, scale))
@@ -305,7 +314,7 @@ def _compare_shapes(loaded: Loaded, scheme: Scheme) -> Iterator[Problem]:
     usual = float(np.median([scale for _, scale in scales])) if scales else 1.0
     for specimen, scale in scales:
         if not SMALLEST_FACE < usual / scale < LARGEST_FACE:
-            text = f"measures {usual / scale:.2f} of the usual size. Is the unit right?"
+            text = f"measures {usual / scale:.2f} times the usual size. Is the unit right?"
             yield Problem("odd_size", specimen, text)
 
 
@@ -323,7 +332,7 @@ def _look_at_rows(
                 used |= {i, j}
                 both = (scheme.codes[i], scheme.codes[j])
                 yield Problem(
-                    "exchanged", specimen, f"{both[0]} and {both[1]} seem exchanged.", both
+                    "exchanged", specimen, f"{both[0]} and {both[1]} seem to be exchanged.", both
                 )
     for i in far:
         if i not in used:

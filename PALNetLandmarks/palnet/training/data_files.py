@@ -81,9 +81,14 @@ def may_be_data(path: Path) -> bool:
 def _unreadable(path: Path, folder: Path, err: OSError) -> Problem:
     """Say of a file or folder why it is not seen, and what to do."""
     if err.errno in (errno.ENOENT, errno.ELOOP) and path.is_symlink():
-        text = f"leads nowhere: {path.readlink()} is not there. Connect it, or delete the link."
+        text = (
+            f"is a link to {path.readlink()}, which is not there. Connect its disk, or delete the "
+            "link."
+        )
     else:
-        text = f"cannot be read ({err.strerror}). Give yourself the right to, or move it away."
+        text = (
+            f"cannot be read ({err.strerror}). Give yourself the right to read it, or move it away."
+        )
     return Problem("unreadable", printable_name(path.relative_to(folder).as_posix()), text)
 
 

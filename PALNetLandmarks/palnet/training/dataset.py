@@ -167,8 +167,8 @@ def load_scan(scan: AnnotatedScan, scheme: Scheme) -> tuple[Mesh, Unit, Landmark
         last = max(scan.vertices)
         if last >= len(mesh.points):
             msg = (
-                f"{scan.mesh_path}: landmark vertex {last} is wanted; the mesh has "
-                f"{len(mesh.points)}. Give the indices of this mesh topology."
+                f"{scan.mesh_path}: a landmark is at vertex {last}, but the mesh has "
+                f"{len(mesh.points)} vertices. Give the indices of this mesh topology."
             )
             raise MeshError(msg)
         positions = mesh.points[list(scan.vertices)]
@@ -190,7 +190,7 @@ def load_annotated(scan: AnnotatedScan, scheme: Scheme) -> tuple[Mesh, Unit, Lan
     """Read a scan as `load_scan` does; a `TrainingError` if no landmark of the scheme is placed."""
     mesh, unit, truth = load_scan(scan, scheme)
     if not truth.is_placed.any():
-        msg = "not one landmark is placed. Place some, or leave the scan out."
+        msg = "no landmark is placed. Place some, or leave the scan out."
         raise TrainingError(msg)
     return mesh, unit, truth
 
@@ -263,12 +263,15 @@ def name_people(
         named = [(specimen, person) for specimen, person in rows if specimen in below]
         for specimen, person in named:
             if person_of.setdefault(specimen, person) != person:
-                msg = f"{path}: {specimen!r} is there under two people. Keep one of the rows."
+                msg = f"{path}: {specimen!r} is listed under two people. Keep one of the rows."
                 raise UsageError(msg)
         if rows and below and not named:
-            msg = f"{path}: names none of the scans. Name each by its file, without the ending."
+            msg = (
+                f"{path}: names none of the scans. Name each scan by its file name without the "
+                "ending."
+            )
             raise UsageError(msg)
-        text = f"{path.relative_to(folder)} names it; there is no such scan."
+        text = f"{path.relative_to(folder)} names it, but there is no such scan."
         unknown = dict.fromkeys(name for name, _ in rows if name not in known)
         problems += [Problem("unknown_specimen", name, text) for name in unknown]
     named_scans = [replace(s, person=person_of.get(s.specimen) or s.person) for s in scans]
@@ -330,7 +333,7 @@ def _read_people_table(path: Path) -> tuple[list[str], list[list[str]]]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as err:
-        msg = f"{path}: must be text in UTF-8. Save it so."
+        msg = f"{path}: must be text in UTF-8. Save it as UTF-8."
         raise UsageError(msg) from err
     except OSError as err:
         msg = f"{path}: cannot be read ({err.strerror})."
@@ -343,7 +346,7 @@ def _read_people_table(path: Path) -> tuple[list[str], list[list[str]]]:
                 rows = [row for row in read(io.StringIO(text), strict=True) if row]
                 return header, rows[1:]
     except csv.Error as err:
-        msg = f"{path}: is no table ({err}). Save it as CSV again."
+        msg = f"{path}: is not a table ({err}). Save it as CSV again."
         raise UsageError(msg) from err
     first = text.partition("\n")[0]
     msg = f"{path}: must have the columns specimen and person; got {first!r}."

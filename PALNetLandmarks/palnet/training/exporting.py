@@ -231,8 +231,8 @@ class ModelExporter:
                 places.append(apply_similarity(frame_from_face, middle))
         if len(places) < min(MIN_FRAME_SCANS, len(self.scans)):
             msg = (
-                f"the pose search found the face on {len(places)} of the first "
-                f"{MAX_FRAME_SCANS} scans. A detection needs it where no matrix says where it is."
+                f"the pose search found the face on {len(places)} of the first {MAX_FRAME_SCANS} "
+                "scans. A detection needs the search for scans without a matrix."
             )
             raise TrainingError(msg)
         return fit_similarity(middle, np.median(places, axis=0), with_scale=False)

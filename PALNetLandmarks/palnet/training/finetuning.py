@@ -202,18 +202,20 @@ def _facts(base: Model, about: dict[str, Any], n_left_out: int) -> list[tuple[st
     """Rows of the report's first table."""
     kept = "of the base model"
     if about["people_validation"] < MIN_CALIBRATION_PEOPLE:
-        kept += f" (to fit them takes {MIN_CALIBRATION_PEOPLE} validation people)"
+        kept += f" (fitting them takes {MIN_CALIBRATION_PEOPLE} validation people)"
     fitted = about["expected_errors"]
     return [
         ("Base model", f"{base.name}, SHA-256 {base.sha256}"),
         (
             "Layers",
-            {"head": "head: what says where a landmark lies", "all": "all"}[about["layers"]],
+            {"head": "head: the layers that say where a landmark lies", "all": "all"}[
+                about["layers"]
+            ],
         ),
         ("Scans", str(about["scans"])),
         ("Scans left out", f"{n_left_out}; {LEFT_OUT_FILE} says which and why"),
-        ("People that trained", str(about["people_train"])),
-        ("People that validated", str(about["people_validation"])),
+        ("People for training", str(about["people_train"])),
+        ("People for validation", str(about["people_validation"])),
         ("Written", about["kept"]),
         ("Expected errors", fitted if fitted != "of the base model" else kept),
     ]

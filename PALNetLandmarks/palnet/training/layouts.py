@@ -71,7 +71,7 @@ def read_data_set(folder: Path, scheme: str | Scheme | None = None) -> DataSet:
         If there is no such folder.
     """
     if not folder.is_dir():
-        msg = f"{folder}: is no folder. Name the folder that holds the scans."
+        msg = f"{folder}: is not a folder. Name the folder that holds the scans."
         raise UsageError(msg)
     files, unreadable = list_files(folder)
     if (folder / INDICES_FILE).exists():
@@ -165,12 +165,12 @@ def _find_lacking(subfolders: Folders, subjects: Folders, files: list[Path]) -> 
     for folder, found in subfolders.items():
         name, texts = printable_name(folder.name), _lafas_texts(found)
         if texts and folder not in subjects:
-            text = f"{texts[0].name} has no .obj beside it. Add the mesh, or delete the text."
+            text = f"{texts[0].name} has no .obj beside it. Add the mesh, or delete the text file."
             lacking[folder] = Problem("no_mesh", name, text)
         only = [path for path in found if is_mesh(path) or _is_table(path)]
         is_lone = len(only) == len(_ending(only, ".obj")) == 1 and not _ending(found, ".txt")
         if is_lone and (not has_table or only[0].stem.lower() in meshes):
-            text = f"{only[0].name} has no .txt of landmarks beside it. Add it, or leave it so."
+            text = f"{only[0].name} has no .txt of landmarks beside it. Add it, or ignore this."
             lacking[folder] = Problem("no_landmarks", name, text)
     return lacking
 
@@ -211,7 +211,7 @@ def _read_lafas(subjects: Folders, scheme: Scheme) -> Found:
         meshes, texts = _ending(files, ".obj"), _ending(files, ".txt")
         if len(meshes) > 1 or len(texts) > 1:
             names = ", ".join(str(path) for path in (*meshes, *texts))
-            text = f"one .obj and one .txt are wanted; got {names}. Move the others away."
+            text = f"expected one .obj and one .txt; got {names}. Move the others away."
             problems.append(Problem("ambiguous_files", name, text))
             continue
         found, more = _read_file(texts[0], scheme, format="lafas")
@@ -241,7 +241,7 @@ def _read_plain(files: list[Path], scheme: Scheme) -> Found:
     for path in tables:
         stem = printable_name(stem_of(path))
         if stem not in names and is_other_table(path):
-            text = f"{path.name} names no coordinates in its first line; left out."
+            text = f"{path.name} is left out: its first line names no coordinates."
             problems.append(Problem("other_table", "", text))
             continue
         sets, more = _read_file(path, scheme)
@@ -289,10 +289,13 @@ def _match(
 def _meshless(name: str, paths: list[Path]) -> Problem:
     """Landmarks of no mesh; of files of one name in several folders each may be of another."""
     if len(paths) == 1:
-        text = f"{paths[0].name} has its landmarks; there is no mesh of that name."
+        text = f"{paths[0].name} has landmarks, but there is no mesh of that name."
         return Problem("no_mesh", name, text)
     files = listing([str(path) for path in paths], MOST_NAMED)
-    text = f"{files} are landmarks of one name; there is no mesh of it. Name each file as its mesh."
+    text = (
+        f"{files} are landmark files of one name, but there is no mesh of that name. Name each "
+        "file like its mesh."
+    )
     return Problem("no_mesh", name, text)
 
 
@@ -313,7 +316,7 @@ def _fullest(
         )
         place, other = (each.to_frame("LPS").positions for each in (said, landmarks))
         if not np.allclose(place, other, 0, SAME_MM, equal_nan=True):
-            texts.append(f"{fullest.name} is taken; {path.name} beside it says something else.")
+            texts.append(f"{fullest.name} is used; {path.name} beside it says something else.")
     return list(kept.values()), texts
 
 
@@ -348,7 +351,7 @@ def _by_name(named: list[tuple[str, Path]]) -> dict[str, list[Path]]:
 def _repeated(name: str, paths: list[Path]) -> Problem:
     """Predictions and folds go by names, so no two scans may share one."""
     text = (
-        f"{len(paths)} meshes have this name, capitals or not: "
+        f"{len(paths)} meshes have this name (capital letters do not matter): "
         f"{', '.join(map(str, paths))}. Rename all but one."
     )
     return Problem("repeated_name", name, text)

@@ -357,7 +357,7 @@ class _Run:
             path = self.folder / "curve.csv"
             msg = (
                 f"{path}: the training is done, but {len(self.unwritten)} rows are not written. "
-                "Close the program that has it open and give the same command again."
+                "Close the program that has it open and run the same command again."
             )
             raise OutputError(msg)
 
@@ -370,7 +370,7 @@ def _read_checkpoint(path: Path) -> dict[str, Any]:
     except (OSError, RuntimeError, ValueError, AttributeError, EOFError,
             pickle.UnpicklingError) as err:  # fmt: skip
         text = str(err).splitlines()[0] if str(err) else type(err).__name__
-        msg = f"{path}: is no checkpoint ({text}). Delete it to begin this training anew."
+        msg = f"{path}: is not a checkpoint ({text}). Delete it to start this training again."
         raise TrainingError(msg) from err
     return state
 

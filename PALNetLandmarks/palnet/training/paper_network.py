@@ -226,6 +226,6 @@ def read_network(path: Path) -> tuple[PalNet, NDArray[np.float64]]:
     except (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError, EOFError,
             pickle.UnpicklingError) as err:  # fmt: skip
         text = str(err).splitlines()[0] if str(err) else type(err).__name__
-        msg = f"{path}: is no network of palnet crossvalidate ({text})."
+        msg = f"{path}: is not a network of palnet crossvalidate ({text})."
         raise ModelFileError(msg) from err
     return network.eval(), means_mm

@@ -56,7 +56,7 @@ def join_processes() -> Iterator[None]:
     if torch.cuda.is_available():
         local, n_gpus = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
         if local >= n_gpus:
-            msg = f"one process a GPU: got more than {n_gpus}. Use --nproc-per-node {n_gpus}."
+            msg = f"one process per GPU: got more than {n_gpus}. Use --nproc-per-node {n_gpus}."
             raise UsageError(msg)
         torch.cuda.set_device(local)
         if distributed.is_nccl_available():  # not on Windows

@@ -164,13 +164,13 @@ def _check_sources(sources: Sequence[MorphableModel]) -> None:
     """Require different sources, and heads enough to keep some for the calibration."""
     names = [source.name for source in sources]
     if not names or len(set(names)) < len(names):
-        msg = f"sources of people must be different ones, one at least; got {names}."
+        msg = f"people must come from one or more different sources; got {names}."
         raise UsageError(msg)
     for source in sources:
         if source.heads and len(source.heads) <= CALIBRATION_EVERY:
             msg = (
-                f"{source.name}: {len(source.heads)} heads are too few, every "
-                f"{CALIBRATION_EVERY}th calibrates. Pack more of them."
+                f"{source.name}: {len(source.heads)} heads are too few: every "
+                f"{CALIBRATION_EVERY}th is for calibration. Pack more of them."
             )
             raise UsageError(msg)
 

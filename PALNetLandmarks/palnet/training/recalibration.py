@@ -109,8 +109,8 @@ def recalibrate(
     )
     if model.calibration.source_factor != 1 or model.calibration.source_power != 1:
         logger.warning(
-            "%s: expected errors are those of %s; what %s adds to them for faces that no training "
-            "saw, as real ones are, is left away.",
+            "%s: expected errors are those of %s; what %s adds to them for faces unlike all "
+            "training faces, such as real ones, is left out.",
             output,
             source.name,
             model.name,

@@ -227,7 +227,7 @@ def read_recipe(name_or_path: str | os.PathLike[str]) -> Recipe:
         raise UsageError(msg)
     rounds = content["landmarks"]
     if not isinstance(rounds, list) or not rounds:
-        msg = f"{path}: landmarks must be one or more rounds, each begun by [[landmarks]]."
+        msg = f"{path}: landmarks must be one or more rounds, each starting with [[landmarks]]."
         raise UsageError(msg)
     built["landmarks"] = tuple(
         _build_round(table, f"{path}: [[landmarks]] {number}")
@@ -240,8 +240,8 @@ def read_recipe(name_or_path: str | os.PathLike[str]) -> Recipe:
     for number, (part, size) in enumerate(zip(built["landmarks"], order, strict=True), start=1):
         if part.share_before and (number == 1 or size != order[number - 2]):
             msg = (
-                f"{path}: [[landmarks]] {number}: share_before must be 0 where no network of that "
-                f"size was before; got {part.share_before}."
+                f"{path}: [[landmarks]] {number}: share_before must be 0 unless the round before "
+                f"has a network of that size; got {part.share_before}."
             )
             raise UsageError(msg)
     return Recipe(name=path.stem, scheme=content["scheme"], seed=content["seed"], **built)
@@ -376,7 +376,7 @@ def check_run_folder(folder: Path) -> None:
     theirs = [name for name in theirs if not _BESIDE_A_RUN.fullmatch(name)]
     if theirs:
         msg = (
-            f"{folder} holds {theirs[0]}{' and other files' if theirs[1:] else ''}, and no run. "
+            f"{folder} holds {theirs[0]}{' and other files' if theirs[1:] else ''}, but no run. "
             "Choose another folder, or a new one in it."
         )
         raise UsageError(msg)

@@ -101,8 +101,8 @@ def read_matrix(path: Path) -> NDArray[np.float64]:
     deviation = float(np.abs(rotation.T @ rotation - np.eye(3)).max())
     if deviation > RIGID_TOLERANCE or np.linalg.det(rotation) < 0:
         msg = (
-            f"{path}: must rotate and move only; got one that scales, shears or mirrors "
-            f"(off by {deviation:.2g}). Take that out: errors are to be true millimeters."
+            f"{path}: must rotate and move only; got one that scales, shears or mirrors (off by "
+            f"{deviation:.2g}). Remove that: errors must be in true millimeters."
         )
         raise TrainingError(msg)
     return matrix
@@ -139,7 +139,7 @@ def check_scan(scan: AnnotatedScan, scheme: Scheme) -> tuple[CheckedScan | None,
         except TrainingError as err:
             problems.append(Problem("bad_matrix", scan.specimen, str(err)))
     if not landmarks.is_placed.any():
-        text = "not one landmark is placed. Place some, or leave the scan out."
+        text = "no landmark is placed. Place some, or leave the scan out."
         return None, [*problems, Problem("all_missing", scan.specimen, text)]
     checked = CheckedScan(mesh, landmarks, matrix)
     found = list(_look(landmarks, mesh))
@@ -168,7 +168,10 @@ def _look(landmarks: LandmarkSet, mesh: Mesh) -> Iterator[Problem]:
         yield Problem("coincident", landmarks.specimen, text, same)
     at_origin = [landmarks.scheme.codes[index] for index in np.flatnonzero(landmarks.is_at_origin)]
     if at_origin:
-        text = f"{', '.join(at_origin)} at 0, 0, 0: a mark for missing? Write them as missing."
+        text = (
+            f"{', '.join(at_origin)} at 0, 0, 0: does this mean missing? If so, write them as "
+            "missing."
+        )
         yield Problem("at_origin", landmarks.specimen, text, tuple(at_origin))
     # Midline landmarks alone lie in one plane by nature.
     is_lateral = [landmark.side != "midline" for landmark in landmarks.scheme.landmarks]
@@ -196,7 +199,7 @@ def _look_at_place(
         names = ", ".join(
             f"{code} {mm:.0f} mm" for code, mm in zip(codes[far], distances[far], strict=True)
         )
-        text = f"not on the surface: {names}. Place them again, or as missing."
+        text = f"not on the surface: {names}. Place them again, or mark them as missing."
         yield Problem("off_surface", landmarks.specimen, text, tuple(codes[far].tolist()))
 
 
@@ -212,7 +215,9 @@ def _explain(
         back = apply_similarity(invert_similarity(checked.matrix), placed)
         # A matrix that moves nothing brings nothing back.
         if np.median(_distances(surface, back)) < min(ON_SURFACE_MM, 0.5 * median_mm):
-            text = "the landmarks are in the common frame already. Give them in the scan's own."
+            text = (
+                "the landmarks are in the common frame already. Give them in the scan's own frame."
+            )
             return "already_moved", text
     if np.median(_distances(surface, placed * OTHER_AXES)) < ON_SURFACE_MM:
         text = "the landmarks fit with x and y negated: LPS was taken for RAS, or the reverse."
@@ -221,11 +226,14 @@ def _explain(
         if np.median(_distances(surface, placed * factor)) < ON_SURFACE_MM:
             command = f"palnet convert FILE {_conversion(scan, checked, factor)} -o NEW"
             text = (
-                "the landmarks are in another unit than the mesh, and fit when taken "
-                f"{name} times. Put what {command} writes in the place of FILE."
+                "the landmarks are in another unit than the mesh, and fit when multiplied by "
+                f"{name}. Replace FILE with what {command} writes."
             )
             return "other_unit", text
-    text = f"half of the landmarks lie over {median_mm:.0f} mm from the surface: another scan's?"
+    text = (
+        f"half of the landmarks lie over {median_mm:.0f} mm from the surface: do they belong to "
+        "another scan?"
+    )
     return "elsewhere", text
 
 

@@ -231,7 +231,7 @@ def tune_model(
         folder.name,
         choice.before_mm,
         choice.after_mm,
-        "better" if choice.is_better else "not surely better: the start is kept",
+        "better" if choice.is_better else "not clearly better: the start is kept",
     )
     return (tuned if choice.is_better else start.weights), choice
 

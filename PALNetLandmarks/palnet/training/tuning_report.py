@@ -121,9 +121,9 @@ def page_of_tuning(
     header = ("Landmark", "n", "Before", "After", "Change", "Median before", "Median after",
               "Bias before", "Bias after")  # fmt: skip
     note = (
-        "Millimeters, on the people that said when to stop and which weights are kept: the figures "
-        "after are a little too good. Those of palnet finetune --folds are on people that neither "
-        "trained nor chose. Bias: length of the mean difference from the labels."
+        "Millimeters, on the people that decided when to stop and which weights to keep: the "
+        "figures after are a little too good. Those of palnet finetune --folds are on people used "
+        "for neither. Bias: length of the mean difference from the labels."
     )
     return build_page(
         title,

@@ -138,7 +138,7 @@ def describe_choice(choice: Choice) -> dict[str, Any]:
         JSON-ready.
     """
     return {
-        "kept": "the result" if choice.is_better else "the start: nothing was surely better",
+        "kept": "the result" if choice.is_better else "the start: nothing was clearly better",
         "before_mm": round(choice.before_mm, 3),
         "after_mm": round(choice.after_mm, 3),
     }

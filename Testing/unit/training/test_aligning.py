@@ -123,7 +123,7 @@ def test_scan_that_cannot_be_prepared_is_left_out_and_named(a_cohort, tmp_path):
     assert [scan.aligned.specimen for scan in scans] == ["p1"]
     assert refusals[0].startswith("p0: ")
     assert "the file ends" in refusals[0]
-    assert refusals[1].startswith("p2: not one landmark is placed")
+    assert refusals[1].startswith("p2: no landmark is placed")
 
 
 def test_matrix_for_some_scans_only_is_refused(a_cohort, tmp_path):

@@ -503,7 +503,7 @@ def test_command_prints_each_problem_and_fails_on_errors(a_copy, a_good_cohort, 
     assert main(["check-data", str(a_copy), "--scheme", scheme]) == 1
 
     lines = capsys.readouterr().out.splitlines()[-3:]
-    assert lines[0] == "error exchanged: p4: ex_r and ch_r seem exchanged."
+    assert lines[0] == "error exchanged: p4: ex_r and ch_r seem to be exchanged."
     assert lines[1].startswith("warning no_landmarks: p2: p2.ply has no landmark file")
     assert lines[2].endswith("1 errors, 1 warnings")
 
@@ -562,7 +562,7 @@ def test_landmarks_of_the_midline_alone_are_not_called_flat(tmp_path):
 
 def test_folder_that_is_not_there_is_refused(tmp_path, capsys):
     assert main(["check-data", str(tmp_path / "scnas")]) == 2
-    assert "is no folder" in capsys.readouterr().err
+    assert "is not a folder" in capsys.readouterr().err
 
 
 def test_kinds_are_errors_or_warnings_and_not_both():

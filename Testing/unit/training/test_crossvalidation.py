@@ -330,7 +330,7 @@ def test_file_that_is_no_network_is_refused(content, a_run, tmp_path):
     else:
         path.write_bytes((a_run[0] / "fold1" / "network.pt").read_bytes()[:5000])
 
-    with pytest.raises(ModelFileError, match="is no network of palnet crossvalidate"):
+    with pytest.raises(ModelFileError, match="is not a network of palnet crossvalidate"):
         read_network(path)
 
     assert not mark.exists()

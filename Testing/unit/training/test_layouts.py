@@ -139,9 +139,13 @@ def leave_subjects_incomplete(folder):
 
 
 LACKING = [
-    ("no_landmarks", "S03", "face.obj has no .txt of landmarks beside it. Add it, or leave it so."),
-    ("no_landmarks", "S04", "face.obj has no .txt of landmarks beside it. Add it, or leave it so."),
-    ("no_mesh", "S05", "landmarks.txt has no .obj beside it. Add the mesh, or delete the text."),
+    ("no_landmarks", "S03", "face.obj has no .txt of landmarks beside it. Add it, or ignore this."),
+    ("no_landmarks", "S04", "face.obj has no .txt of landmarks beside it. Add it, or ignore this."),
+    (
+        "no_mesh",
+        "S05",
+        "landmarks.txt has no .obj beside it. Add the mesh, or delete the text file.",
+    ),
 ]
 
 
@@ -252,7 +256,7 @@ def test_links_that_lead_nowhere_are_told(tmp_path):
     told = [(p.kind, p.specimen) for p in data.problems]
     assert told == [("unreadable", "bert.obj"), ("unreadable", "more")]
     for problem in data.problems:  # which a junction of Windows is told as such, too
-        assert problem.text.startswith(("leads nowhere: ", "cannot be read ("))
+        assert problem.text.startswith(("is a link to ", "cannot be read ("))
 
 
 def test_folder_that_a_link_leads_above_is_read_whole_and_no_file_twice(tmp_path_factory):
@@ -471,7 +475,7 @@ def test_facescape_index_beyond_the_mesh_is_named(a_facescape_folder):
     np.savez(folder / "landmark_indices.npz", v10=vertices * 100)
     data = read_data_set(folder)
 
-    with pytest.raises(MeshError, match=r"landmark vertex 134700 is wanted; the mesh has \d+"):
+    with pytest.raises(MeshError, match=r"a landmark is at vertex 134700, but the mesh has \d+"):
         load_scan(data.scans[0], data.scheme)
 
 
@@ -693,7 +697,9 @@ def test_landmarks_of_one_name_without_a_mesh_are_all_told(n_files, ending, tmp_
 
     assert (problem.kind, problem.specimen) == ("no_mesh", "F")
     named = ", ".join(map(str, paths[:4]))
-    assert problem.text.startswith(f"{named}{ending} are landmarks of one name; there is no mesh")
+    assert problem.text.startswith(
+        f"{named}{ending} are landmark files of one name, but there is no mesh"
+    )
 
 
 @pytest.mark.parametrize(("space", "signs"), [("LPS", [-1, -1, 1]), ("RAS", [1, 1, 1])])
@@ -816,7 +822,7 @@ def test_tables_of_people_below_the_folder_are_read(tmp_path):
 
     assert [scan.person for scan in data.scans] == ["anna", "anna", "anna", "p3"]
     (folder / "people.csv").write_text("specimen,person\np2,bert\n", encoding="utf-8")
-    with pytest.raises(UsageError, match=r"second.people\.csv: 'p2' is there under two people"):
+    with pytest.raises(UsageError, match=r"second.people\.csv: 'p2' is listed under two people"):
         read_data_set(folder, scheme)
 
 
@@ -838,12 +844,12 @@ def test_copy_of_a_table_of_people_in_a_subfolder_says_nothing_of_the_scans_abov
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"specimen,person\np0,anna\np0,bert\n", "'p0' is there under two people"),
+        (b"specimen,person\np0,anna\np0,bert\n", "'p0' is listed under two people"),
         (b"specimen,person\nq0,anna\n", "names none of the scans"),
-        (b"specimen,person\np0,M\xfcller\n", "must be text in UTF-8. Save it so."),
+        (b"specimen,person\np0,M\xfcller\n", "must be text in UTF-8. Save it as UTF-8."),
         (b"", "columns specimen and person"),
-        (b"specimen,person\np0," + b"a" * 200_000 + b"\n", "people.csv: is no table"),
-        (b'specimen,person\np0,"anna\np1,bert\n', "people.csv: is no table"),
+        (b"specimen,person\np0," + b"a" * 200_000 + b"\n", "people.csv: is not a table"),
+        (b'specimen,person\np0,"anna\np1,bert\n', "people.csv: is not a table"),
     ],
 )
 def test_table_of_people_that_would_mix_them_is_refused(content, says, tmp_path):

@@ -327,7 +327,7 @@ def test_checkpoint_is_never_unpickled(tmp_path):
     mark = tmp_path / "mark"
     torch.save({"network": Bomb(str(mark)), "step": 3}, tmp_path / "checkpoint.pt")
 
-    with pytest.raises(TrainingError, match=r"^[^\n]*is no checkpoint[^\n]*Weights only[^\n]*$"):
+    with pytest.raises(TrainingError, match=r"^[^\n]*is not a checkpoint[^\n]*Weights only[^\n]*$"):
         train(tmp_path)
 
     assert not mark.exists()
@@ -337,7 +337,7 @@ def test_checkpoint_is_never_unpickled(tmp_path):
 def test_damaged_checkpoint_is_refused_in_one_line(content, tmp_path):
     (tmp_path / "checkpoint.pt").write_bytes(content)
 
-    with pytest.raises(TrainingError, match=r"^[^\n]*checkpoint\.pt: is no checkpoint[^\n]*$"):
+    with pytest.raises(TrainingError, match=r"^[^\n]*checkpoint\.pt: is not a checkpoint[^\n]*$"):
         train(tmp_path)
 
 

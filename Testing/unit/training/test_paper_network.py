@@ -270,7 +270,7 @@ def test_checkpoint_that_is_a_bomb_is_refused(tmp_path):
     mark = tmp_path / "mark"
     torch.save({"network": Bomb(str(mark)), "step": 3}, tmp_path / "checkpoint.pt")
 
-    with pytest.raises(TrainingError, match="is no checkpoint"):
+    with pytest.raises(TrainingError, match="is not a checkpoint"):
         train(tmp_path, tiny_protocol(2))
 
     assert not mark.exists()

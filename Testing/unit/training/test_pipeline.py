@@ -388,8 +388,8 @@ def test_folder_of_other_heads_is_refused(a_recipe, short_steps, tmp_path):
 @pytest.mark.parametrize(
     ("sources", "text"),
     [
-        ([], "must be different ones"),
-        ([toy_model(), toy_model()], "must be different ones"),
+        ([], "from one or more different sources"),
+        ([toy_model(), toy_model()], "from one or more different sources"),
         ([a_source_of_heads(10)], "10 heads are too few"),
     ],
 )

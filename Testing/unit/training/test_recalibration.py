@@ -55,7 +55,7 @@ def test_allowance_for_unseen_sources_that_is_left_away_is_told(a_sample, tmp_pa
     plain = replace(shipped, calibration=shipped.calibration.for_known_sources())
 
     recalibrate(plain, Source(), range(7, 307), tmp_path / "plain.npz", folder=tmp_path)
-    assert "left away" not in caplog.text
+    assert "is left out" not in caplog.text
     recalibrate(shipped, Source(), range(7, 307), path, folder=tmp_path)
 
     assert "expected errors are those of unlike; what palnet50 adds" in caplog.text
@@ -93,7 +93,7 @@ def test_scans_of_others_in_the_folder_are_refused(a_sample, tmp_path):
         recalibrate(model, Other(), seeds, tmp_path / "other.npz", folder=folder)
     (tmp_path / "unknown").mkdir()
     (tmp_path / "unknown" / "7.npz").write_bytes(b"somebody")
-    with pytest.raises(UsageError, match="and no run"):
+    with pytest.raises(UsageError, match="but no run"):
         recalibrate(model, Source(), seeds, tmp_path / "o.npz", folder=tmp_path / "unknown")
 
 

@@ -110,11 +110,11 @@ def test_recipe_that_measures_an_unseen_source_supposes_nothing_of_it(name):
             "1: share_before must be 0 to below 1; got 1",
         ),
         ("share_before = 0\n\n", "share_before = nan\n\n", "must be 0 to below 1; got nan"),
-        ("share_before = 0\n\n", "share_before = 0.5\n\n", "1: share_before must be 0 where no"),
+        ("share_before = 0\n\n", "share_before = 0.5\n\n", "1: share_before must be 0 unless"),
         (
             '"large"\nshare_before = 0',
             '"large"\nshare_before = 0.5',
-            "2: share_before must be 0 where",
+            "2: share_before must be 0 unless",
         ),
         ("n_drawn = 48", "n_drawn = 65", r"\[\[landmarks\]\] 2: n_drawn must be 1 to 64; got 65"),
         ("n_drawn = 48", "n_drawn = 0", "n_drawn must be 1 to 64; got 0"),
@@ -174,7 +174,7 @@ def test_recipe_without_rounds_is_refused(rounds, a_recipe_file):
     content = f"{rounds}\n{others}" if "=" in rounds.split("\n")[0] else others + rounds
     a_recipe_file.write_text(content, encoding="utf-8")
 
-    with pytest.raises(UsageError, match=r"each begun by \[\[landmarks\]\]"):
+    with pytest.raises(UsageError, match=r"each starting with \[\[landmarks\]\]"):
         read_recipe(a_recipe_file)
 
 
@@ -216,7 +216,7 @@ def test_folder_of_other_files_is_no_run_folder(name, tmp_path):
     """The next run would have said to delete it."""
     (tmp_path / name).write_text("theirs", encoding="utf-8")
 
-    with pytest.raises(UsageError, match=f"holds {re.escape(name)}, and no run"):
+    with pytest.raises(UsageError, match=f"holds {re.escape(name)}, but no run"):
         claim_folder(tmp_path, CLAIM)
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
