@@ -142,7 +142,7 @@ def _parse(data: bytes, path: Path) -> ParsedMesh:
             if content.suffix in MESH_SUFFIXES
             else f"Save the mesh as one of {known}"
         )
-        msg = f"contains {content.title}, not what {suffix} says. {remedy}"
+        msg = f"its content is {content.title}, not what {suffix} says. {remedy}"
         raise MeshError(msg)
     return PARSERS[suffix](data)
 

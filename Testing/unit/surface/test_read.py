@@ -548,7 +548,7 @@ def test_a_file_under_a_wrong_suffix_is_named_for_what_it_is(name, a_head, write
     path = write(name.split(".")[0] + wrong, WRITERS[name](a_head))
 
     with pytest.raises(
-        MeshError, match=f"contains an? .*, not what .*Rename it to .*{name.split('.')[1]}"
+        MeshError, match=f"its content is an? .*, not what .*Rename it to .*{name.split('.')[1]}"
     ):
         read_mesh(path)
 
