@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check_free",
+    "check_writable",
     "file_hash",
     "file_stem",
     "hint_at_length",
@@ -79,6 +80,20 @@ def _check_replaceable(path: Path) -> None:
         raise OutputError(msg) from err
     except OSError:
         return  # a disk that cannot do this says nothing of replacing
+
+
+def check_writable(path: Path) -> None:
+    """Require that a file may be written, before hours are spent on what goes into it.
+
+    Rights alone do not tell (Windows, network drives), so an empty file is made for a moment, in
+    the nearest folder above that exists.
+    """
+    draft = path.parent / f".palnet-{secrets.token_hex(8)}"
+    with _telling(path, draft):
+        while not draft.parent.exists() and draft.parent != draft.parent.parent:
+            draft = draft.parent.parent / draft.name
+        draft.open("xb").close()
+        _patiently(draft.unlink)
 
 
 def file_hash(path: Path) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from palnet._caught import catching
-from palnet._files import check_free, file_hash, write_text
+from palnet._files import check_free, check_writable, file_hash, write_text
 from palnet.errors import (
     FormatError,
     MeshError,
@@ -101,6 +101,7 @@ def process_scan(job: ScanJob, *, detect: Detect | None = None) -> ScanResult:
         if job.options.resume and _is_finished(job):
             return ScanResult(job.scan, "there", files=job.files, warnings=_not_drawn(job))
         _check_all_free(job)
+        check_writable(job.record_file)
         result = _detect_and_write(job, detect)
     except (ScanRefusedError, UnitError) as err:
         outcome, message = "refused", str(err)

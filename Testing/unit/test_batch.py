@@ -215,6 +215,18 @@ def test_process_scan_without_room_for_temporary_files_gives_landmarks_and_a_war
     assert "No space left on device. The landmarks do not depend on it." in result.warnings[0]
 
 
+def test_process_scan_that_cannot_write_is_told_before_it_detects(a_head_file, tmp_path):
+    """Of a closed folder a night of detections was lost."""
+    (tmp_path / "notes.txt").write_text("no folder", encoding="utf-8")
+    (job,) = plan(a_head_file, output=tmp_path / "notes.txt" / "2026" / "out")
+
+    result = process_scan(job, detect=None)
+
+    assert result.outcome == "failed"
+    assert "head.palnet.json: cannot be written" in result.message
+    assert result.seconds < 1
+
+
 def test_process_scan_full_disk_is_an_outcome(a_head_file, tmp_path, monkeypatch):
     def fail(self, data):
         raise OSError(28, "No space left on device")

@@ -11,7 +11,14 @@ import numpy as np
 import pytest
 
 from palnet import _files
-from palnet._files import check_free, file_stem, hint_at_length, replacing, write_text
+from palnet._files import (
+    check_free,
+    check_writable,
+    file_stem,
+    hint_at_length,
+    replacing,
+    write_text,
+)
 from palnet.errors import FormatError, MeshError, OutputError, OutputExistsError, PalnetError
 from palnet.evaluation._tables import write_report
 from palnet.exchange import read_landmarks, write_landmarks
@@ -352,3 +359,25 @@ def test_landmarks_whose_file_is_in_use_keep_what_stands_beside_them(
 )  # fmt: skip
 def test_file_stem_is_one_that_every_system_takes(stem, possible):
     assert file_stem(stem) == possible
+
+
+def test_folder_that_can_be_written_to_is_left_as_it_was(tmp_path):
+    check_writable(tmp_path / "new" / "deep" / "a.json")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_file_in_a_closed_folder_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "open", fail_as_in_use)
+
+    with pytest.raises(OutputError, match=r"a\.json: cannot be written \(The file is in use\)"):
+        check_writable(tmp_path / "a.json")
+
+
+def test_file_on_a_disk_that_is_not_connected_is_refused(tmp_path, monkeypatch):
+    """Then not even the first folder of the path exists."""
+    monkeypatch.setattr(Path, "exists", lambda _: False)
+    monkeypatch.setattr(Path, "open", fail)
+
+    with pytest.raises(OutputError, match=r"a\.json: cannot be written"):
+        check_writable(tmp_path / "a.json")

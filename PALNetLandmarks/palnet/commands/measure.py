@@ -102,7 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise
     if done:
         write_text(table, table_of_measurements(done), overwrite=arguments.overwrite)
-        print(f"{len(done)} specimens: {table}")
+        print(f"{len(done)} specimen{'' if len(done) == 1 else 's'}: {table}")
     return 0 if all(specimens for _, specimens in read) else 1
 
 
