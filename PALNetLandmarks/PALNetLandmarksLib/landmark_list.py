@@ -96,13 +96,16 @@ class LandmarkList:
 
     @property
     def status(self):
-        """Status per landmark; a point moved behind our back is never called missing."""
+        """Status per landmark; what Slicer says of a point's position overrides what we noted."""
         statuses = []
         for index, code in enumerate(read_values(self.node, STATUS_NAME)):
             is_known = 0 <= code < len(STATUS_CODES)  # a file may hold any number
             status = STATUS_CODES[int(code)] if is_known else "undefined"
-            placed = self.node.GetNthControlPointPositionStatus(index) == _DEFINED
-            if placed != (status in PLACED):
+            position = self.node.GetNthControlPointPositionStatus(index)
+            placed = position == _DEFINED
+            if position == slicer.vtkMRMLMarkupsNode.PositionMissing:
+                status = "missing"
+            elif placed != (status in PLACED):
                 status = "corrected" if placed else "undefined"
             statuses.append(status)
         return tuple(statuses)

@@ -241,8 +241,18 @@ def test_status_that_nobody_knows_is_no_confirmation(a_list, tmp_path, code):
 
     again = LandmarkList(slicer.util.loadMarkups(str(path)))
 
-    assert (again.status[3], again.status[MISSING]) == ("corrected", "undefined")
+    assert (again.status[3], again.status[MISSING]) == ("corrected", "missing")
     assert again.status == read_landmarks(path).status
+
+
+def test_point_that_was_called_missing_in_slicer_is_missing(a_list, tmp_path):
+    a_list.node.SetNthControlPointPositionMissing(3)
+    a_list.node.UnsetNthControlPointPosition(4)
+    path = tmp_path / "face.mrk.json"
+    assert slicer.util.saveNode(a_list.node, str(path), properties={})
+
+    assert a_list.status[3:5] == ("missing", "undefined")
+    assert read_landmarks(path).status == a_list.status
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", '{"rows": 3, "to_world": 1}', '{"rows": [[1, 2]]}'])

@@ -152,8 +152,8 @@ def read_mrk_json(reading: Reading) -> LandmarkSet:
     measurements = _read_measurements(reading, markup, scheme, labels)
     errors = measurements.get(ERROR_NAME, np.full(len(scheme), UNKNOWN_ERROR))
     space, frame, mm_per_unit = _read_frame(reading, markup, own)
-    said = measurements.get(STATUS_NAME, _read_missing(markup, scheme, labels))
-    status = _read_status(positions, said)
+    said = measurements.get(STATUS_NAME, np.full(len(scheme), -1.0))
+    status = _read_status(positions, _find_missing(markup, scheme, labels), said)
     # An error was expected of what a point was when it had its status.
     is_same = said == [STATUS_CODES.index(entry) for entry in status]
     errors = np.where(is_same, errors, UNKNOWN_ERROR)
@@ -444,24 +444,22 @@ def _read_unit(reading: Reading, markup: dict[str, Any]) -> float:
     return _MM_PER_CODE[code]
 
 
-def _read_missing(markup: dict[str, Any], scheme: Scheme, labels: list[str]) -> NDArray[np.float64]:
-    """Give the status of landmarks that Slicer calls missing, and no status of all others.
-
-    It counts for lists that are not ours, as in the panel; palnet writes such points as undefined.
-    """
+def _find_missing(markup: dict[str, Any], scheme: Scheme, labels: list[str]) -> list[bool]:
+    """Tell which landmarks Slicer calls missing; palnet itself writes these as undefined."""
     points = zip(labels, _control_points(markup), strict=True)
     missing = {label for label, point in points if point.get("positionStatus") == "missing"}
-    status = float(STATUS_CODES.index("missing"))
-    return np.array([status if code in missing else -1.0 for code in scheme.codes])
+    return [code in missing for code in scheme.codes]
 
 
-def _read_status(positions: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[Status, ...]:
+def _read_status(
+    positions: NDArray[np.float64], missing: list[bool], values: NDArray[np.float64]
+) -> tuple[Status, ...]:
     """Take the status from the file where it fits; a point of unknown origin a person placed."""
     statuses: list[Status] = []
-    for row, value in zip(positions, values, strict=True):
+    for row, is_missing, value in zip(positions, missing, values, strict=True):
         placed = not np.isnan(row).any()
-        status: Status = "corrected" if placed else "undefined"
-        if 0 <= value < len(STATUS_CODES):
+        status: Status = "corrected" if placed else "missing" if is_missing else "undefined"
+        if 0 <= value < len(STATUS_CODES) and not is_missing:
             said = STATUS_CODES[int(value)]
             status = said if (said in PLACED) == placed else status
         statuses.append(status)

@@ -203,10 +203,12 @@ def test_mrk_json_point_unset_after_detection_is_undefined(a_mrk_file, a_landmar
     assert np.isnan(landmarks.expected_error_mm).tolist() == [True, *np.isnan(expected[1:])]
 
 
-def test_mrk_json_point_that_slicer_calls_missing_is_missing(a_mrk_file):
+@pytest.mark.parametrize("is_ours", [True, False])
+def test_mrk_json_point_that_slicer_calls_missing_is_missing(a_mrk_file, is_ours):
     def miss(markup):
         markup["controlPoints"][0].update(position="", positionStatus="missing")
-        del markup["palnet"], markup["measurements"]
+        if not is_ours:
+            del markup["palnet"], markup["measurements"]
 
     landmarks = read_changed(a_mrk_file, miss)
 
