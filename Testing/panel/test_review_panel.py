@@ -119,6 +119,21 @@ def test_step_confirm_and_progress_by_buttons(a_panel, a_list, scene):
     assert current(a_panel) == 1
 
 
+def test_double_click_confirms_one_landmark(a_panel, a_list, monkeypatch):
+    """Qt sends two clicks, and after the first the button is about the next landmark."""
+    a_panel.reviewSection.table.select(4)
+    click(a_panel.ui.confirmButton)
+    click(a_panel.ui.confirmButton)
+
+    assert a_list.status[4:6] == ("confirmed", "detected")
+    assert current(a_panel) == 5
+
+    monkeypatch.setattr("PALNetLandmarksLib.panel.review_section.DOUBLE_CLICK_MS", 0)
+    click(a_panel.ui.confirmButton)
+
+    assert a_list.status[4:7] == ("confirmed", "confirmed", "detected")
+
+
 def test_confirm_goes_on_when_the_row_disappears(a_panel, a_list):
     a_panel.ui.filterSelector.setCurrentIndex(SHOW_UNREVIEWED)
     a_panel.reviewSection.table.select(4)

@@ -333,7 +333,7 @@ def test_lab_s_landmarks_go_all_the_way(a_lab_panel, a_model_file, tmp_path, ans
     assert ui.definitionLabel.text == "Nasion (n)\nThe lab's own Nasion."
     assert ui.pictureLabel.isHidden()
     for _ in LAB_CODES:
-        click(ui.confirmButton)
+        a_lab_panel.reviewSection.on_confirm()
     assert ui.reviewedLabel.text == "12 of 12 reviewed"
 
     ui.measurementSection.setProperty("collapsed", False)

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import math
+import time
+
 import qt
 import slicer
 from slicer.i18n import tr as _
@@ -19,7 +22,7 @@ from PALNetLandmarksLib.panel.landmark_table import (
     SHOW_UNREVIEWED,
     LandmarkTable,
 )
-from PALNetLandmarksLib.panel.manual_placing import Placing
+from PALNetLandmarksLib.panel.manual_placing import DOUBLE_CLICK_MS, Placing
 from PALNetLandmarksLib.panel.shortcuts import name_keys
 from PALNetLandmarksLib.review import Review
 
@@ -46,7 +49,7 @@ class ReviewSection:
         self._on_change, self._on_broken = on_change, on_broken
         self.review, self._spheres = None, None
         self._reviews, self._moved_elsewhere = {}, {}
-        self._is_camera_still = False
+        self._is_camera_still, self._confirmed_at = False, -math.inf
         self.table = LandmarkTable(ui.landmarkTable)
         self.placing = Placing(self.table)
         self._fill_selectors()
@@ -228,7 +231,7 @@ class ReviewSection:
         ui.landmarkTable.connect("cellClicked(int,int)", lambda *_args: self._on_selected())
         ui.previousButton.clicked.connect(self.on_previous)
         ui.nextButton.clicked.connect(self.on_next)
-        ui.confirmButton.clicked.connect(self.on_confirm)
+        ui.confirmButton.clicked.connect(self.on_confirm_clicked)
         ui.placeButton.clicked.connect(self.on_place)
         ui.missingButton.clicked.connect(self.on_missing)
         ui.restoreButton.clicked.connect(self.on_restore)
@@ -246,6 +249,13 @@ class ReviewSection:
     def on_next(self):
         """Go to the landmark in the row below."""
         self._go_to(self.table.neighbor(1))
+
+    def on_confirm_clicked(self):
+        """Confirm, unless this is the second click of a double click: it would confirm the next."""
+        now = time.monotonic()
+        if now - self._confirmed_at > DOUBLE_CLICK_MS / 1000:
+            self._confirmed_at = now
+            self.on_confirm()
 
     def on_confirm(self):
         """Agree to the landmark and go on."""
