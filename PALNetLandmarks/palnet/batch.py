@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Many scans: one set of files a scan, and a result for each, whatever happens to the others."""
+"""Process many scans: one result and one set of files per scan; a failure affects no other scan."""
 
 from __future__ import annotations
 
@@ -41,21 +41,21 @@ Outcome = Literal["done", "there", "refused", "unreadable", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class ScanResult:
-    """What became of one scan.
+    """The result of one scan.
 
     Attributes
     ----------
     scan : Path
         The mesh file.
     outcome : {"done", "there", "refused", "unreadable", "failed"}
-        There: done before, and left as it is. Refused: read, but no landmarks may be placed on it.
-        Failed: anything else.
+        ``there``: done before, left unchanged. ``refused``: readable, but no landmarks can be
+        placed on it. ``failed``: any other error.
     message : str
-        Why it is not done; empty if it is.
+        Why it was not done; empty if it was.
     files : tuple of Path
         The files written.
     warnings : tuple of str
-        What went less well than hoped, such as a picture that could not be drawn.
+        Minor problems, such as a picture that could not be drawn.
     record : dict
         The content of the record file.
     landmarks : LandmarkSet or None
@@ -80,14 +80,14 @@ def process_scan(job: ScanJob, *, detect: Detect | None = None) -> ScanResult:
     Parameters
     ----------
     job : ScanJob
-        What to do.
+        The scan, its files and options.
     detect : callable, optional
-        Stands in for `palnet.detect`.
+        Replaces `palnet.detect`.
 
     Returns
     -------
     ScanResult
-        The outcome; a scan that cannot be done is an outcome, not an exception.
+        The outcome; a scan that cannot be processed is an outcome, not an exception.
     """
     from palnet.surface import MESH_SUFFIXES, read_mesh
 
@@ -97,7 +97,7 @@ def process_scan(job: ScanJob, *, detect: Detect | None = None) -> ScanResult:
         if job.obstacle:
             raise UsageError(job.obstacle)
         if job.scan.suffix.lower() not in MESH_SUFFIXES:
-            read_mesh(job.scan)  # says what it is, before anybody is told to overwrite its results
+            read_mesh(job.scan)  # raises with the file's type, before --overwrite is suggested
         if job.options.resume and _is_finished(job):
             return ScanResult(job.scan, "there", files=job.files, warnings=_not_drawn(job))
         _check_all_free(job)
@@ -115,16 +115,16 @@ def process_scan(job: ScanJob, *, detect: Detect | None = None) -> ScanResult:
 
 
 def _check_all_free(job: ScanJob) -> None:
-    """Require that all files of the job may be written, but a picture that may be drawn again."""
+    """Require that the job's files may be written; with `resume` the picture may be replaced."""
     for path in _files_of_work(job) if job.options.resume else job.files:
         check_free(path, overwrite=job.options.overwrite)
 
 
 def _is_finished(job: ScanJob) -> bool:
-    """Tell whether an earlier run has done the job: by its record, which is written last.
+    """Whether an earlier run has finished the job, judged by its record, which is written last.
 
-    A picture that is not there is no reason to detect again. What is neither the job's result nor
-    nothing raises OutputExistsError: it might be somebody's work.
+    A missing picture is no reason to detect again. Files that are not this job's complete result
+    raise OutputExistsError, because they might be somebody's work.
     """
     if not job.record_file.exists():
         _check_other_names(job)
@@ -157,7 +157,7 @@ def _is_finished(job: ScanJob) -> bool:
 
 
 def _check_readable(job: ScanJob) -> None:
-    """Require that landmark files which are not as they were written can be read."""
+    """Require that landmark files changed since they were written can be read."""
     from palnet.exchange import FormatWarning, read_landmarks
     from palnet.model import read_model
 
@@ -175,12 +175,12 @@ def _check_readable(job: ScanJob) -> None:
 
 
 def _files_of_work(job: ScanJob) -> tuple[Path, ...]:
-    """All files but the picture: a run that goes on may draw that of one broken off again."""
+    """All files but the picture, which a resumed run may redraw after an interruption."""
     return (*job.landmark_files, job.record_file)
 
 
 def _not_drawn(job: ScanJob) -> tuple[str, ...]:
-    """Tell of a picture that was asked for, of a scan that was done before without one."""
+    """Warn of a missing picture of a scan that was done before without one."""
     if job.preview_file is None or job.preview_file.exists():
         return ()
     text = (
@@ -191,7 +191,7 @@ def _not_drawn(job: ScanJob) -> tuple[str, ...]:
 
 
 def _check_other_names(job: ScanJob) -> None:
-    """Require that the scan was not done under a shorter name, before others of that name came."""
+    """Require that the scan was not done under a shorter name, before others shared that name."""
     from palnet._record import scan_hash
 
     name, folder = job.record_file.name, job.record_file.parent
@@ -211,7 +211,7 @@ def _text_of(record: Path) -> str:
 
 
 def _differing(job: ScanJob) -> list[str]:
-    """Name in what the record that is there differs from the job."""
+    """List how the existing record differs from the job."""
     from palnet._record import differences
     from palnet.model import find_model
     from palnet.surface import parse_unit
@@ -227,7 +227,7 @@ def _differing(job: ScanJob) -> list[str]:
 
 
 def _detect_and_write(job: ScanJob, detect: Detect | None) -> ScanResult:
-    """Do the work of a job; the record is written last and so vouches for the rest."""
+    """Run a job; the record is written last and so marks the other files as complete."""
     from palnet._record import describe_detection, record_text
     from palnet.surface import read_mesh
 
@@ -243,8 +243,8 @@ def _detect_and_write(job: ScanJob, detect: Detect | None) -> ScanResult:
     landmarks = replace(detection.landmarks, specimen=job.specimen)
     written = landmarks.to_frame(options.frame)
     scan_sha256 = _hash_unchanged(job.scan, stamp)
-    _check_all_free(job)  # again, for that took a while
-    # It takes longest: whoever breaks off then finds no landmarks without their record.
+    _check_all_free(job)  # again, because detection takes a while
+    # Drawn first, as it takes longest: an interruption then leaves no landmarks without a record.
     pictures, picture_notes = _try_preview(job, mesh, detection)
     kept = _keep_changed(job, former) if options.overwrite else ()
     with _together(job) as landmark_files:
@@ -270,7 +270,7 @@ def _detect_and_write(job: ScanJob, detect: Detect | None) -> ScanResult:
 
 
 def _keep_changed(job: ScanJob, former: dict[str, str]) -> tuple[str, ...]:
-    """Copy the landmark files that are not as they were written before they are replaced."""
+    """Back up landmark files that were changed since they were written, before replacing them."""
     from palnet.exchange import sidecar_path
 
     notes = []
@@ -279,7 +279,7 @@ def _keep_changed(job: ScanJob, former: dict[str, str]) -> tuple[str, ...]:
         if not path.exists() or not any(_is_changed(file, former) for file in both):
             continue
         number = next(n for n in count(1) if not _copy_of(path, n).exists())
-        for file in both:  # the second says unit and axes
+        for file in both:  # the sidecar holds unit and axes
             shutil.copy2(file, _copy_of(file, number))
         notes.append(
             f"{path.name} was changed after the detection: kept as {_copy_of(path, number).name}."
@@ -288,17 +288,17 @@ def _keep_changed(job: ScanJob, former: dict[str, str]) -> tuple[str, ...]:
 
 
 def _is_changed(file: Path, former: dict[str, str]) -> bool:
-    """Whether a file is not as its record has it, or in no record: then it may be somebody's."""
+    """Whether a file differs from its record or is in none, so that it may be somebody's work."""
     return former.get(file.name) != file_hash(file)
 
 
 def _copy_of(path: Path, number: int) -> Path:
-    """A name beside a file that no reader takes for landmarks."""
+    """Name a backup next to a file so that no reader takes it for landmarks."""
     return Path(f"{path}.bak" if number == 1 else f"{path}.{number}.bak")
 
 
 def _stamp(scan: Path) -> tuple[int, int] | None:
-    """Tell apart two states of a file, None where there is none."""
+    """Return modification time and size of a file, to detect changes; None if there is no file."""
     try:
         state = scan.stat()
     except OSError:
@@ -307,7 +307,7 @@ def _stamp(scan: Path) -> tuple[int, int] | None:
 
 
 def _hash_unchanged(scan: Path, stamp: tuple[int, int] | None) -> str:
-    """Hash a scan; one that was changed since it was read is not what the landmarks are of."""
+    """Hash a scan; raise if it changed since it was read, as the landmarks would not match it."""
     sha256 = file_hash(scan) if _stamp(scan) == stamp else ""
     if not sha256 or _stamp(scan) != stamp:
         msg = (
@@ -320,10 +320,10 @@ def _hash_unchanged(scan: Path, stamp: tuple[int, int] | None) -> str:
 
 @contextmanager
 def _together(job: ScanJob) -> Iterator[list[Path]]:
-    """Take away what was written if anything ends the work before the record is written.
+    """Remove the files written if an error or interruption occurs before the record is written.
 
-    What was there before is not touched: it is somebody's, or an earlier detection's. Gives a list
-    to note the files in that are written.
+    Existing files are kept: they are somebody's work or an earlier detection's. Yields a list in
+    which to note the files written.
     """
     from palnet.exchange import sidecar_path
 
@@ -333,22 +333,22 @@ def _together(job: ScanJob) -> Iterator[list[Path]]:
     try:
         yield written
     except BaseException as err:
-        # A file that came meanwhile is of another run, and so may be all that were not there.
+        # A file that appeared meanwhile belongs to another run, and so may all the other new ones.
         for path in written if isinstance(err, OutputExistsError) else new:
-            with suppress(OSError):  # it was not written, and what kept it from that is told
+            with suppress(OSError):  # it was never written, and the error raised says why
                 path.unlink()
         raise
 
 
 def _files_of_record(job: ScanJob) -> dict[str, str]:
-    """Hashes of the files of an earlier detection, by their names."""
+    """Hashes of the files of an earlier detection, by file name."""
     from palnet._record import files_of
 
     return files_of(_text_of(job.record_file)) if job.record_file.exists() else {}
 
 
 def _left_over(job: ScanJob, names: set[str]) -> tuple[str, ...]:
-    """Tell of files of the detection that was replaced, which were not written again."""
+    """Warn of files of the replaced detection that were not written again."""
     there = sorted(name for name in names if (job.record_file.parent / name).exists())
     if not there:
         return ()
@@ -358,9 +358,9 @@ def _left_over(job: ScanJob, names: set[str]) -> tuple[str, ...]:
 def _write_landmark_files(
     job: ScanJob, landmarks: LandmarkSet, files: list[Path]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Write each format; one that cannot hold these landmarks does not keep back the others.
+    """Write each format; one that cannot hold these landmarks does not stop the others.
 
-    Notes the files written; gives why others were not, and what was written not quite as it is.
+    Notes the files written; returns why others were not, and what was not written exactly.
     """
     from palnet.exchange import FormatWarning, write_landmarks
 
@@ -380,7 +380,7 @@ def _write_landmark_files(
 def _try_preview(
     job: ScanJob, mesh: Mesh, detection: Detection
 ) -> tuple[tuple[Path, ...], tuple[str, ...]]:
-    """Draw the picture if one is asked for; a machine that cannot still gives the landmarks."""
+    """Draw the picture if requested; landmarks are written even where drawing is impossible."""
     from palnet.preview import render_preview
 
     if job.preview_file is None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far a landmark is expected to lie from the truth, from what the network says of it."""
+"""The expected distance of a landmark from the truth, given what the network predicts."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Calibration"]
 
-# Of distances whose three axes err alike; where none was fitted.
+# For distances with equal errors along the three axes; used where no factor was fitted.
 DEFAULT_NINETY = 1.7
 
 
 def _is_number(value: object) -> bool:
-    if isinstance(value, int):  # of any size, unlike what is computed with it
+    if isinstance(value, int):  # may exceed the float range
         return not isinstance(value, bool) and abs(value) <= sys.float_info.max
     return isinstance(value, numbers.Real)
 
@@ -38,7 +38,7 @@ def _is_finite_above_0(value: float) -> bool:
     return 0 < value < math.inf
 
 
-# What each number must fulfil, and how to say it.
+# The condition that each number must meet, and its wording.
 CHECKS: dict[str, tuple[Callable[[float], bool], str]] = {
     "power": (_is_finite, "a finite number"),
     "min_visibility": (lambda value: 0 <= value <= 1, "a number from 0 to 1"),
@@ -52,35 +52,35 @@ CHECKS: dict[str, tuple[Callable[[float], bool], str]] = {
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """From the network's spread to an expected error, by landmark and by how badly the atlas fits.
+    """Convert the network's spread to an expected error, per landmark and given the atlas's misfit.
 
-    On people like those that trained the network it is
-    ``factor[landmark] * spread ** power * misfit ** misfit_power``; on others it is larger, and how
-    much was measured on a source of faces that was held out whole (`on_unseen_source`).
+    On people like those the network was trained on it is
+    ``factor[landmark] * spread ** power * misfit ** misfit_power``; on others it is larger, by an
+    amount measured on a source of faces that was held out entirely (`on_unseen_source`).
 
     Convention: spread and expected error in millimetres of the face frame, where every face has the
-    atlas's size. The paper's networks say no spread: there the power is 0 and the factor the
-    expected error, in the true millimetres that these networks work in. `on_unseen_source` is of
+    atlas's size. The paper's networks predict no spread: there the power is 0 and the factor is the
+    expected error, in the true millimetres that these networks work in. `on_unseen_source` is in
     true millimetres on the scan.
 
     Attributes
     ----------
     factor : ndarray of shape (n_landmarks,)
-        One factor a landmark.
+        One factor per landmark.
     power : float
-        The same for all landmarks.
+        Exponent of the spread, the same for all landmarks.
     min_visibility : float
-        Landmarks whose predicted visibility is lower are called missing.
+        Landmarks with a lower predicted visibility are reported as missing.
     ninety : float
         Nine of ten errors are below this times the expected one.
     misfit_power : float
-        Of the fit's misfit (`palnet.face.fit.measure_misfit`); 0 in models that do not know it.
+        Exponent of the fit's misfit (`palnet.face.fit.measure_misfit`); 0 in models without it.
     largest_spread_mm : float
-        Where the median spread of a scan's landmarks is larger, there is no face; infinite in
-        models that do not know it.
+        If the median spread of a scan's landmarks is larger, there is no face; infinite in models
+        without this limit.
     source_factor, source_power : float
-        Of `on_unseen_source`; 1 where the expected errors are those of a lab's own people, or where
-        nothing was held out to tell.
+        For `on_unseen_source`; 1 if the expected errors are those of a lab's own people, or if no
+        source was held out.
     """
 
     factor: NDArray[np.float64]
@@ -117,13 +117,13 @@ class Calibration:
     def expected_error_mm(
         self, spread_mm: NDArray[np.float64], misfit: NDArray[np.float64] | float = 1.0
     ) -> NDArray[np.float64]:
-        """Expected error in mm for each landmark's spread on a face that the atlas fits so."""
+        """Expected error in mm for each landmark's spread, given the misfit of the atlas."""
         return np.asarray(self.factor * spread_mm**self.power * misfit**self.misfit_power)
 
     def on_unseen_source(self, expected_mm: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Expected error on a face unlike all that trained the network, as every real one is.
+        """Expected error on a face unlike those the network was trained on, as every real one is.
 
-        A network is surer of itself than it should be there, most where it is very sure.
+        A network is overconfident there, most of all where it is very sure.
 
         Parameters
         ----------
@@ -133,11 +133,11 @@ class Calibration:
         Returns
         -------
         ndarray of the same shape
-            ``source_factor * expected_mm ** source_power``, and never less than `expected_mm`
+            ``source_factor * expected_mm ** source_power``, but never less than `expected_mm`
             itself: with a power below 1 nothing is added to very large errors.
         """
         return np.maximum(expected_mm, self.source_factor * expected_mm**self.source_power)
 
     def for_known_sources(self) -> Calibration:
-        """The same without what `on_unseen_source` adds, for people of the sources trained on."""
+        """The same without `on_unseen_source`'s correction, for people of the training sources."""
         return replace(self, source_factor=1.0, source_power=1.0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The whole way of a scan: read, find the face, fit the atlas, refine by patches, project."""
+"""The full detection pipeline: read, find the face, fit the atlas, refine by patches, project."""
 
 from __future__ import annotations
 
@@ -44,29 +44,30 @@ if TYPE_CHECKING:
 
 __all__ = ["Detection", "Quality", "detect", "estimate_pose"]
 
-# A result whose coverage or median expected error is past these deserves a look as a whole: half of
-# its landmarks are doubtful (palnet.preview). So does one that lacks more of them than hair hides.
+# Thresholds for the verdict ``check``: with a larger median expected error or less coverage, half
+# of the landmarks are doubtful (palnet.preview); so does a scan that misses more than hair can
+# hide.
 CHECK_ABOVE_MM, CHECK_BELOW_COVERAGE = 4.0, 0.75
 CHECK_BELOW_PLACED_SHARE = 2 / 3
-# Fewer landmarks than this hold a pose less surely than the atlas fit does.
+# With fewer landmarks than this, the atlas fit gives the more reliable pose.
 MIN_POSE_LANDMARKS = 8
-# A face smaller than this, the mean one's size taken as 1, is a child's or in a wrong unit. Among
-# generated people infants have 0.65 to 0.98, children 0.78 to 1.14, all older ones 0.90 to 1.29.
+# A face smaller than this (the mean face is 1) is a child's, or the unit is wrong. In the generated
+# people infants range from 0.65 to 0.98, children 0.78 to 1.14, everyone older 0.90 to 1.29.
 SMALL_SIZE = 0.85
 
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """How well the scan is explained as a face.
+    """How well the atlas explains the scan as a face.
 
     Attributes
     ----------
     residual_mm : float
-        Median distance of the fitted atlas from the scan.
+        Median distance between the fitted atlas and the scan.
     coverage : float
         Share of the face between brows and chin that the scan shows (0 to 1).
     verdict : str
-        ``good``, or ``check`` if the landmarks deserve a look.
+        ``good``, or ``check`` if the landmarks should be reviewed.
     """
 
     residual_mm: float
@@ -83,13 +84,13 @@ class Detection:
     landmarks : LandmarkSet
         In the scan file's own frame and numbers, with status and expected error.
     face_from_scan : ndarray of shape (4, 4)
-        Similarity from the scan in millimetres to the face frame (the atlas's mean size; +X the
-        subject's left, +Y up, +Z front): the one that best takes the landmarks to the atlas's mean
+        Similarity from the scan in millimetres to the face frame (at the atlas's mean size; +X the
+        subject's left, +Y up, +Z front): the best fit of the landmarks to the atlas's mean
         landmarks, see `palnet.face.alignment`.
     quality : Quality
-        How well the scan is explained as a face.
+        How well the atlas explains the scan as a face.
     findings : tuple of Finding
-        What is odd about the mesh, in plain words.
+        Oddities of the mesh, in plain words.
     provenance : dict
         Model and its hash, versions, unit, face size, seconds per stage; JSON-ready.
     """
@@ -135,11 +136,11 @@ def detect(
     Raises
     ------
     MeshError
-        If the scan is neither, the file cannot be read as a surface or the mesh has no triangles.
+        If `scan` is neither a path nor a mesh, cannot be read as a surface or has no triangles.
     UnitError
         If the size of the scan fits no unit, or the unit is unknown.
     ScanRefusedError
-        If no face was found that landmarks may be placed on.
+        If no face was found that landmarks can be placed on.
     ModelFileError
         If the model cannot be read.
 
@@ -158,7 +159,7 @@ def detect(
     with watch.stage("prepare"):
         surface = prepare_scan(mesh, units[0])
     is_given = unit != "auto"
-    # One that was thinned in one unit has lost too much for a larger one.
+    # A scan thinned for one unit has lost too much detail for a larger unit.
     is_thinned = any(finding.code == "thinned" for finding in surface.findings)
     prepare = partial(prepare_scan, mesh) if is_thinned else surface.rescaled
     found = find_face(surface, units, network_model, watch, is_unit_known=is_given, prepare=prepare)
@@ -187,7 +188,7 @@ def detect(
 
 
 def _mesh_of(scan: object) -> Mesh:
-    """Take or read the mesh, which must have a surface."""
+    """Return the mesh, read from its file if necessary; it must have a surface."""
     if isinstance(scan, (str, os.PathLike)):
         return read_mesh(scan)
     if not isinstance(scan, Mesh):
@@ -205,7 +206,7 @@ def _mesh_of(scan: object) -> Mesh:
 
 
 def _describe(model: Model, mesh: Mesh, unit: Unit) -> dict[str, Any]:
-    """Say with what a result was made, and from what."""
+    """Describe the model, the software and the scan behind a result."""
     return {
         "palnet": palnet.__version__,
         "python": platform.python_version(),
@@ -222,7 +223,7 @@ def _describe(model: Model, mesh: Mesh, unit: Unit) -> dict[str, Any]:
 
 
 def _units(mesh: Mesh, unit: str | float) -> tuple[Unit, ...]:
-    """The units to try: those that the size allows, or the one that was given."""
+    """List the units to try: those that the size allows, or the given one."""
     if unit == "auto":
         return plausible_units(mesh)
     given = parse_unit(unit)
@@ -231,7 +232,7 @@ def _units(mesh: Mesh, unit: str | float) -> tuple[Unit, ...]:
 
 
 def _read_model_once(model: str | os.PathLike[str] | None) -> Model:
-    """Read a model, or take it from the last calls."""
+    """Read a model, or return it from the cache."""
     path = find_model(model)
     changed = path.stat()
     return _cached_model(path, changed.st_mtime_ns, changed.st_size)
@@ -239,12 +240,12 @@ def _read_model_once(model: str | os.PathLike[str] | None) -> Model:
 
 @lru_cache(maxsize=4)
 def _cached_model(path: Path, changed_ns: int, size: int) -> Model:  # noqa: ARG001  # the cache's key
-    """Read a model again when its file has changed."""
+    """Read a model; the arguments change, and so miss the cache, when its file does."""
     return read_model(path)
 
 
 def _to_landmarks(placement: Placement, found: FoundFace, model: Model, mesh: Mesh) -> LandmarkSet:
-    """Give a placement in the file's numbers."""
+    """Convert a placement to the scan file's units."""
     mm_per_unit, is_placed = found.surface.unit.mm_per_unit, placement.is_placed
     positions = placement.positions_mm / mm_per_unit
     return LandmarkSet(
@@ -260,10 +261,10 @@ def _to_landmarks(placement: Placement, found: FoundFace, model: Model, mesh: Me
 
 
 def estimate_pose(found: FoundFace, landmarks: LandmarkSet, model: Model) -> NDArray[np.float64]:
-    """Pose of the face by the landmarks that were placed; by the atlas fit if these are too few.
+    """Estimate the pose from the placed landmarks, or from the atlas fit if they are too few.
 
-    The fit has to start from hair, collars and noise alike; the landmarks lie closer to the truth.
-    Those of one of the paper's networks need not be the atlas's: there it is the fit as well.
+    The fit also has to cope with hair, collars and noise, so the landmarks give the better pose.
+    The landmarks of the paper's networks may differ from the atlas's, so there the fit is used too.
 
     Parameters
     ----------
@@ -277,7 +278,7 @@ def estimate_pose(found: FoundFace, landmarks: LandmarkSet, model: Model) -> NDA
     Returns
     -------
     ndarray of shape (4, 4)
-        ``face_from_scan``, on millimetres.
+        ``face_from_scan``, for a scan in millimetres.
     """
     is_few = np.count_nonzero(landmarks.is_placed) < MIN_POSE_LANDMARKS
     if is_few or model.paper is not None:
@@ -287,7 +288,7 @@ def estimate_pose(found: FoundFace, landmarks: LandmarkSet, model: Model) -> NDA
 
 
 def _doubt_unit(size: float, unit: Unit) -> tuple[Finding, ...]:
-    """Tell that no adult's face is of this size: in a wrong unit all millimetres are wrong."""
+    """Report a face too small for an adult: in a wrong unit, all millimetres are wrong."""
     if size >= SMALL_SIZE:
         return ()
     text = (
@@ -298,7 +299,7 @@ def _doubt_unit(size: float, unit: Unit) -> tuple[Finding, ...]:
 
 
 def _quality(fit: AtlasFit, landmarks: LandmarkSet) -> Quality:
-    """Sum up how far the result can be trusted."""
+    """Summarize how far the result can be trusted."""
     expected = landmarks.expected_error_mm[np.isfinite(landmarks.expected_error_mm)]
     doubtful = not len(expected) or np.median(expected) > CHECK_ABOVE_MM
     is_incomplete = np.mean(landmarks.is_placed) < CHECK_BELOW_PLACED_SHARE

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The first half of a detection: where on the scan the face is, or why there is none."""
+"""The first half of a detection: find the face on the scan, or say why there is none."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ if TYPE_CHECKING:
 
 __all__ = ["find_face"]
 
-# A candidate whose short fit scores less than this hardly looks like a face. If it passes the
-# verdict all the same, a better one in another unit is preferred: noise read in inches passed for a
-# face that was there in centimetres.
+# A candidate that scores less than this after its short fit hardly looks like a face. Even if it
+# passes, a better one in another unit is preferred: noise read in inches once passed although the
+# scan held a face in centimetres.
 HOPELESS_SCORE = 0.12
-# Of those the few that the pose networks doubt least get a full fit, for the landmark network to
-# judge; it has to be sure of them. Of 100 people of anny, found by a model that had never seen one
-# (development), four were refused without it: three times the first guess was right to 12 mm, at a
-# score of 0.03 to 0.07.
+# Of the hopeless candidates, those few that the pose networks doubt least get a full fit, for the
+# landmark network to judge; it has to be sure of them. Without this, 4 of 100 people of anny were
+# refused by a model trained without anny (development); for three of them the first guess was right
+# to 12 mm, at a score of 0.03 to 0.07.
 N_LEAST_DOUBTED = 4
-# So many are judged before the parts of the scan are searched, which takes as long as ten of them.
+# Number of candidates judged before the parts of the scan are searched, which takes as long as ten.
 N_BEFORE_PARTS = 2
-# Below this the face may have been missed, and is searched for once more, from other rotations: of
-# 102 poses of real scans and generated people (development) those found have 0.22 and more. One in
-# two hundred is missed, and then it is found from nearly any other rotations.
+# Below this score the face may have been missed, and the search is repeated from other rotations.
+# In 102 poses of real scans and generated people (development), found faces score 0.22 and more.
+# One in two hundred is missed, and then nearly any other set of rotations finds it.
 POOR_SCORE = 0.21
-# Landmarks can draw the atlas to what no person has: faces pressed to half their width or sheared
-# passed so. On development people in their right pose the root mean square of the weights was 0.59
-# to 0.82 after a fit by landmarks (15 scans cut to the face), on 39 distorted whole faces that
-# would have passed 1.00 and more.
+# Guided by landmarks, the atlas can fit shapes that no person has: faces compressed to half their
+# width or sheared passed that way. The root mean square of the weights after a fit by landmarks was
+# 0.59 to 0.82 for development people in their right pose (15 scans cut to the face), and 1.00 and
+# more for the 39 distorted whole faces that would have passed.
 MOST_UNUSUAL_BY_LANDMARKS = 0.9
 
 
@@ -54,25 +54,25 @@ def find_face(
     is_unit_known: bool,
     prepare: Callable[[Unit], Surface] | None = None,
 ) -> FoundFace:
-    """Try each plausible unit and pose; the first sure face that passes the verdict is taken.
+    """Try each plausible unit and pose; return the first sure face that passes the verdict.
 
-    Where none passes, the guesses are fitted by what the landmark network sees there, and where
-    nothing looked like a face, it is searched for once more.
+    If none passes, the atlas is fitted to the landmarks that the network predicts for each guess.
+    If nothing looked like a face, the search is repeated from other rotations.
 
     Parameters
     ----------
     surface : Surface
-        The scan, prepared in any one of the units.
+        The scan, prepared in any of the units.
     units : tuple of Unit
-        Units to try, the likeliest first.
+        Units to try, the most likely first.
     model : Model
         Atlas and networks.
     watch : Stopwatch, optional
-        Gets the time of the stages ``pose``, ``fit`` and ``network``.
+        Records the time of the stages ``pose``, ``fit`` and ``network``.
     is_unit_known : bool
-        Whether the unit was given, and not guessed from the size.
+        Whether the unit was given rather than guessed from the size.
     prepare : callable, optional
-        Gives the scan in another unit; by default the surface, rescaled.
+        Returns the scan in another unit; by default the surface is rescaled.
 
     Returns
     -------
@@ -82,7 +82,7 @@ def find_face(
     Raises
     ------
     ScanRefusedError
-        With the reason why the likeliest guess is no usable face.
+        With the reason why the most likely guess is not a usable face.
     """
     judge = Judge(model, watch or Stopwatch(), is_unit_known=is_unit_known)
     make = prepare or surface.rescaled
@@ -104,27 +104,27 @@ def find_face(
 
 
 def _surest(verdicts: Iterable[Verdict | None]) -> Verdict | None:
-    """Of verdicts that all say that it is a face the surest, if there is one."""
+    """Return the surest of the accepted verdicts, if there are any."""
     known = [verdict for verdict in verdicts if verdict is not None]
     return min(known, key=lambda verdict: verdict.uncertainty, default=None)
 
 
 @dataclass(frozen=True, eq=False)
 class _Passed:
-    """A guess that is a face, though hopeless if it hardly looked like one."""
+    """A guess accepted as a face; hopeless if it hardly looked like one."""
 
     verdict: Verdict
     is_hopeless: bool
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing else needs to be looked at."""
+        """Whether the search can stop."""
         return self.verdict.is_sure and not self.is_hopeless
 
 
 @dataclass(frozen=True, eq=False)
 class _Search:
-    """What a search came to: the guesses in each unit, the surest face in each, the refusals."""
+    """The result of a search: the guesses in each unit, the surest face in each, the refusals."""
 
     poses: list[_Poses]
     passed: list[_Passed]
@@ -132,22 +132,22 @@ class _Search:
 
     @property
     def refusals(self) -> list[tuple[Unit, str]]:
-        """In which unit, and why, that of the likeliest guess first."""
+        """Units and reasons of the refusals, the most likely guess first."""
         return [(unit, each.refusal) for unit, each in self.refused if each.refusal is not None]
 
     @property
     def is_settled(self) -> bool:
-        """Whether a face was refused that the network is sure of: in the wrong unit, say."""
+        """Whether the network is sure of a face that was refused, for example in the wrong unit."""
         return any(verdict.is_sure_refusal for _, verdict in self.refused)
 
     @property
     def best_score(self) -> float:
-        """How much anything looked like a face."""
+        """The best face score of all candidates."""
         return max(poses.candidates[0].score for poses in self.poses)
 
     @property
     def verdict(self) -> Verdict | None:
-        """The surest face of those that looked like one, else of the others."""
+        """The surest face among those that looked like one, else among the others."""
         hopeful = _surest(each.verdict for each in self.passed if not each.is_hopeless)
         return hopeful or _surest(each.verdict for each in self.passed)
 
@@ -159,7 +159,7 @@ def _search(
     *,
     once_more: bool = False,
 ) -> _Search:
-    """Judge the guesses in each unit until one is sure; then what is left is doubted more."""
+    """Judge the guesses unit by unit until one is sure."""
     search = _Search([], [], [])
     for unit in units:
         poses = _Poses(in_unit(unit), judge, once_more=once_more)
@@ -182,13 +182,13 @@ def _search(
 
 
 def _judge_by_landmarks(failed: _Search) -> Verdict | None:
-    """Fit the guesses by what the landmark network sees: the first sure face, else the surest.
+    """Fit the guesses to the network's landmarks; return the first sure face, else the surest.
 
-    Where a scan ends within the face the surface alone may let the atlas shrink: of 320 scans of
-    infants and children that were cut down to the face (development) 14 were refused without this,
-    and 3 are. Right guesses passed with 0.5 to 0.85 of the largest spread; wrong ones had 1.46 and
-    more, 11 things that are no face 1.93 and more. How little the short fit made of a guess does
-    not count here, for it is a fit to the surface as well.
+    If a scan ends within the face, a fit to the surface alone may let the atlas shrink: of 320
+    scans of infants and children cut down to the face (development), 14 were refused without this
+    and 3 with it. Right guesses passed with 0.5 to 0.85 of the largest spread; wrong ones had 1.46
+    and more, 11 objects that are no face 1.93 and more. The score of the short fit does not count
+    here, because that is a fit to the surface too.
     """
     passed: list[Verdict] = []
     for poses in failed.poses:
@@ -203,12 +203,12 @@ def _judge_by_landmarks(failed: _Search) -> Verdict | None:
 
 
 class _Poses:
-    """The guesses of the pose in one unit, the best first, and what was made of each.
+    """The pose guesses in one unit, the best first, and their verdicts.
 
     Attributes
     ----------
     candidates : list of PoseCandidate
-        The best of the whole scan; those of its parts too unless one of the first is sure.
+        The best of the whole scan; unless one of the first is sure, also those of its parts.
     """
 
     def __init__(self, scaled: Surface, judge: Judge, *, once_more: bool) -> None:
@@ -227,9 +227,9 @@ class _Poses:
             self.candidates = next(search, self.candidates)
 
     def to_judge(self, *, or_the_best: bool = True) -> list[PoseCandidate]:
-        """What looks most like a face, the best first; then what the pose networks doubt least.
+        """Return the likely candidates, the best first, then those the pose networks doubt least.
 
-        Where the landmark network cannot judge, only the former or, if that is wanted, the best.
+        Without a landmark network to judge, only the likely ones or, with `or_the_best`, the best.
         """
         n_likely = sum(each.score >= HOPELESS_SCORE for each in self.candidates)
         if not self._judge.by_network:
@@ -239,12 +239,12 @@ class _Poses:
         return self.candidates[:n_likely] + others[:N_LEAST_DOUBTED]
 
     def verdict_on(self, candidate: PoseCandidate) -> Verdict:
-        """Fit the atlas to the surface there, and judge the face; once."""
+        """Fit the atlas to the surface at a candidate pose and judge the face; cached."""
         if candidate not in self._known:
             pose = candidate.face_from_scan
             self._known[candidate] = self._judge.fit_and_judge(fit_face, self._scaled, pose)
         return self._known[candidate]
 
     def verdict_by_landmarks(self, candidate: PoseCandidate) -> Verdict:
-        """The same by the landmarks that the network sees, from where the pose networks began."""
+        """Judge a fit to the network's landmarks, starting at the pose networks' own guess."""
         return self._judge.fit_and_judge(fit_face_by_landmarks, self._scaled, candidate.guess)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A guess of the pose becomes a face: its region of interest, and the atlas fitted to it."""
+"""Turn a pose guess into a face: cut out the region of interest and fit the atlas to it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["FoundFace", "fit_face", "fit_face_by_landmarks", "predict_in_face"]
 
 @dataclass(frozen=True, eq=False)
 class FoundFace:
-    """A face that was found.
+    """A face found on a scan.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class FoundFace:
     fit : AtlasFit
         The fitted atlas.
     prediction : LandmarkPrediction, optional
-        What the landmark network says, where it was asked whether this is a face.
+        The landmark network's prediction, if it has been computed to judge the face.
     """
 
     surface: Surface
@@ -66,7 +66,7 @@ def fit_face(surface: Surface, guess: NDArray[np.float64], model: Model) -> Foun
     Returns
     -------
     FoundFace
-        Whether it is a face is for `Judge` to say.
+        The fit; `Judge` decides whether it is a face.
     """
     region = extract_face(surface, guess)
     cloud = sample_coarse(region)
@@ -74,12 +74,12 @@ def fit_face(surface: Surface, guess: NDArray[np.float64], model: Model) -> Foun
 
 
 def fit_face_by_landmarks(surface: Surface, guess: NDArray[np.float64], model: Model) -> FoundFace:
-    """Let the landmark network look first, from the mean face; what it sees guides the atlas.
+    """Fit the atlas guided by the landmarks that the network predicts from the mean face.
 
-    Where a scan ends within the face the surface alone may let the atlas shrink. The network looks
-    at what is there and says of which landmarks it is sure. It comes a third to a half of the way
-    from landmarks that are 10 to 20 mm off, so that on a whole face, which holds the atlas from
-    any such start, `fit_face` ends nearer.
+    If a scan ends within the face, a fit to the surface alone may let the atlas shrink. The network
+    uses the surface that is there and reports which landmarks it is sure of. From starts that are
+    10 to 20 mm off it corrects only a third to a half of the error, so `fit_face` is more accurate
+    on a whole face, which constrains the atlas from any such start.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def fit_face_by_landmarks(surface: Surface, guess: NDArray[np.float64], model: M
     Returns
     -------
     FoundFace
-        Whether it is a face is for `Judge` to say.
+        The fit; `Judge` decides whether it is a face.
     """
     region = extract_face(surface, guess)
     cloud, mean_mm = sample_coarse(region), model.atlas.landmark_mean_mm
@@ -110,7 +110,7 @@ def _found(
     cloud: PointCloud,
     fit: AtlasFit,
 ) -> FoundFace:
-    """The face, moved from the frame of the guess to that of the fit."""
+    """Move the face from the frame of the guess to that of the fit."""
     return FoundFace(
         surface=surface,
         face_from_scan=fit.face_from_cloud @ guess,
@@ -121,7 +121,7 @@ def _found(
 
 
 def predict_in_face(found: FoundFace, model: Model) -> LandmarkPrediction:
-    """Place the landmarks by the network, as `palnet.refinement.predict_from_atlas` does.
+    """Predict the landmarks by the network, as `palnet.refinement.predict_from_atlas` does.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def predict_in_face(found: FoundFace, model: Model) -> LandmarkPrediction:
     Returns
     -------
     LandmarkPrediction
-        In the face frame, not yet on the surface nor calibrated.
+        In the face frame, neither projected onto the surface nor calibrated.
     """
     if found.prediction is not None:
         return found.prediction

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is to be done with many scans: which there are, and which files each will give."""
+"""Plan a batch: which scans there are, and which files each one will produce."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ __all__ = [
     "tell_apart",
 ]
 
-# Folders whose names a scan's may take on.
+# Number of parent folders that a name may include.
 MAX_DEPTH = 3
-# So many scans that would write the same files are named of each.
+# For each scan, at most this many others that would write the same files are named.
 _MOST_NAMED = 3
 
 
@@ -58,7 +58,7 @@ class BatchOptions:
     overwrite : bool
         Whether existing files may be replaced.
     resume : bool
-        Whether scans that an earlier run has done are left as they are.
+        Whether scans finished by an earlier run are left as they are.
     """
 
     output: Path | None = None
@@ -73,24 +73,24 @@ class BatchOptions:
 
 @dataclass(frozen=True, slots=True)
 class ScanJob:
-    """One scan and the files that it is to give.
+    """One scan and the files it will produce.
 
     Attributes
     ----------
     scan : Path
         The mesh file.
     specimen : str
-        Name of the specimen in the files: theirs, in printable characters.
+        Name of the specimen in the files: the file name in printable characters.
     landmark_files : tuple of Path
-        One for each format of the options.
+        One per format of the options.
     record_file : Path
         The ``.palnet.json``.
     preview_file : Path or None
-        The picture, if one is asked for.
+        The picture, if requested.
     options : BatchOptions
-        What to do.
+        How to process the scan.
     obstacle : str
-        Why the scan cannot be worked on; empty if it can.
+        Why the scan cannot be processed; empty if it can.
     """
 
     scan: Path
@@ -109,20 +109,20 @@ class ScanJob:
 
 
 def find_scans(paths: Iterable[str | os.PathLike[str]], *, recursive: bool = False) -> list[Path]:
-    """List the scans that files and folders stand for, each once.
+    """List the scans in the given files and folders, each once.
 
     Parameters
     ----------
     paths : iterable of str or path
-        Mesh files, and folders whose mesh files are taken.
+        Mesh files, and folders to search for mesh files.
     recursive : bool, default False
-        Whether those in folders below are taken too.
+        Whether to search subfolders too.
 
     Returns
     -------
     list of Path
-        Absolute paths, in the order given; those of a folder by name. A folder below that cannot be
-        listed stands for its scans, so that it is told as one that cannot be read.
+        Absolute paths, in the order given; those of a folder sorted by name. A subfolder that
+        cannot be listed is returned like a scan, so that it is reported as unreadable.
 
     Raises
     ------
@@ -149,19 +149,19 @@ def find_scans(paths: Iterable[str | os.PathLike[str]], *, recursive: bool = Fal
 
 
 def scans_below(paths: Iterable[str | os.PathLike[str]], taken: Iterable[Path] = ()) -> list[Path]:
-    """List the scans in folders below those given, two deep, which `find_scans` passes over.
+    """List the scans up to two folders below those given, which `find_scans` does not search.
 
     Parameters
     ----------
     paths : iterable of str or path
-        What was asked for; files count for nothing.
+        The paths given by the user; files are ignored.
     taken : iterable of Path
-        Scans that are taken all the same.
+        Scans to leave out, as they are processed anyway.
 
     Returns
     -------
     list of Path
-        Absolute paths, by name.
+        Absolute paths, sorted by name.
     """
     from palnet.surface import MESH_SUFFIXES
 
@@ -175,24 +175,24 @@ def scans_below(paths: Iterable[str | os.PathLike[str]], taken: Iterable[Path] =
 
 
 def plan_jobs(scans: Sequence[Path], options: BatchOptions) -> list[ScanJob]:
-    """Decide for each scan which files it will give, before any work begins.
+    """Decide which files each scan will produce, before any work begins.
 
     Parameters
     ----------
     scans : sequence of Path
         Mesh files.
     options : BatchOptions
-        What to do with them.
+        How to process them.
 
     Returns
     -------
     list of ScanJob
-        One a scan. Specimens of one name in several folders take the names of these as well, as
-        many as tell them apart, and their files too where all go into one folder. Scans that would
-        still write the same files have an obstacle, all of them.
+        One per scan. Specimens of the same name in several folders are prefixed with as many folder
+        names as tell them apart, and so are their files if all go into one folder. All scans that
+        would still write the same files get an obstacle.
     """
     names = [scan.stem for scan in scans]
-    # Nothing is written for a folder that cannot be listed.
+    # A folder that cannot be listed writes no files.
     targets = [
         set() if _is_folder(scan) else _targets(scan, name, options)
         for scan, name in zip(scans, names, strict=True)
@@ -204,7 +204,7 @@ def plan_jobs(scans: Sequence[Path], options: BatchOptions) -> list[ScanJob]:
                 names[row] = name_with_folders(scan, depth)
                 targets[row] = _targets(scan, names[row], options)
         writers = _writers(scans, targets)
-    # Files beside their scans may share a name; people in one table may not.
+    # Files in different folders may share a name; specimens in one table may not.
     specimens = names if options.output else tell_apart(scans, [scan.stem for scan in scans])
     return [
         _plan_job(scan, name, specimen, _others(scan, files, writers), options)
@@ -213,19 +213,19 @@ def plan_jobs(scans: Sequence[Path], options: BatchOptions) -> list[ScanJob]:
 
 
 def tell_apart(paths: Sequence[Path], names: Sequence[str]) -> list[str]:
-    """Put the names of folders before those of files that others have too.
+    """Prefix names that occur more than once with the names of their folders.
 
     Parameters
     ----------
     paths : sequence of Path
-        Absolute.
+        Absolute paths.
     names : sequence of str
-        What each file is called.
+        The name of each file.
 
     Returns
     -------
     list of str
-        The names; with as many folders, up to `MAX_DEPTH`, as are needed.
+        The names, with as many folders as needed, up to `MAX_DEPTH`.
     """
     apart = list(names)
     for depth in range(1, MAX_DEPTH + 1):
@@ -238,19 +238,19 @@ def tell_apart(paths: Sequence[Path], names: Sequence[str]) -> list[str]:
 
 
 def name_with_folders(scan: Path, depth: int) -> str:
-    """Give the name of a scan behind those of the folders that it lies in, without drive or root.
+    """Prefix the name of a scan with those of its folders, without drive or root.
 
     Parameters
     ----------
     scan : Path
-        The mesh file, absolute.
+        The mesh file, as an absolute path.
     depth : int
-        How many folders.
+        Number of folders.
 
     Returns
     -------
     str
-        Joined by underscores: what the scan is called where another one has its name.
+        Joined by underscores: the scan's name if another scan has the same one.
     """
     return "_".join((*_folders(scan, depth), scan.stem))
 
@@ -260,10 +260,10 @@ def _folders(path: Path, depth: int) -> tuple[str, ...]:
 
 
 def _entries_below(folder: Path, depth: float) -> tuple[list[Path], list[Path]]:
-    """List the files of a folder and of those so deep below, and folders that cannot be listed.
+    """List the files of a folder down to this depth, and the folders that cannot be listed.
 
-    Links to folders are followed, after what lies here itself. No folder is listed twice, and none
-    that holds this one: a link that leads round or up is no trap.
+    Links to folders are followed, after the folder's own contents. No folder is listed twice, and
+    none that contains this one, so cyclic and upward links are harmless.
     """
     files: list[Path] = []
     locked: list[Path] = []
@@ -289,27 +289,27 @@ def _place(err: OSError) -> Path:
 
 
 def _is_link(folder: Path) -> bool:
-    """Whether a folder is one that `os.walk` does not enter by itself."""
-    is_junction = getattr(folder, "is_junction", None)  # from Python 3.12 on; before, it enters it
+    """Whether `os.walk` does not enter this folder by itself."""
+    is_junction = getattr(folder, "is_junction", None)  # Python 3.12+; older ones enter junctions
     return folder.is_symlink() or (is_junction is not None and is_junction())
 
 
 def _is_hidden(path: Path, folder: Path) -> bool:
-    """Whether a person or a system hid what is below a folder."""
+    """Whether a file or a folder on the way to it is hidden, by the user or the system."""
     return any(is_hidden(part) for part in path.relative_to(folder).parts)
 
 
 def _absolute(path: Path) -> Path:
-    """Absolute and without "..", which would become part of a name; a link is followed first."""
+    """Make a path absolute without "..", which would end up in a name; links are resolved first."""
     absolute = path.absolute()
     return absolute.resolve() if ".." in absolute.parts else absolute
 
 
 def _is_scan(path: Path, suffixes: tuple[str, ...], folder: Path) -> bool:
-    """Whether a file of a folder, or of one below it, is a mesh that nobody hid.
+    """Whether a file in or below a folder is a mesh and not hidden.
 
-    One that the system says nothing of counts, as without rights, on a disk that is not connected
-    or behind too long a path: that is told when it is to be read.
+    A file that cannot be examined counts (no permission, disk not connected, path too long); the
+    error is reported when it is read.
     """
     if path.suffix.lower() not in suffixes or _is_hidden(path, folder):
         return False
@@ -320,7 +320,7 @@ def _is_scan(path: Path, suffixes: tuple[str, ...], folder: Path) -> bool:
 
 
 def _is_folder(path: Path) -> bool:
-    """Whether a path is a folder; one that the system says nothing of is none."""
+    """Whether a path is a folder; False if it cannot be examined."""
     try:
         return path.is_dir()
     except OSError:
@@ -328,7 +328,7 @@ def _is_folder(path: Path) -> bool:
 
 
 def _files_of(scan: Path, name: str, options: BatchOptions) -> tuple[list[Path], Path, Path | None]:
-    """Landmark files, record and picture of a scan."""
+    """Return the landmark files, record and picture of a scan."""
     from palnet.exchange import get_format
 
     folder = (options.output or scan.parent).absolute()
@@ -340,16 +340,16 @@ def _files_of(scan: Path, name: str, options: BatchOptions) -> tuple[list[Path],
 
 
 def _targets(scan: Path, name: str, options: BatchOptions) -> set[str]:
-    """Name what two scans must not share.
+    """Return the keys of the files that two scans must not share.
 
-    Many file systems take Face and face for one name, and accents are written in two ways.
+    Many file systems ignore case, and accents are encoded in two ways.
     """
     landmark_files, record, _ = _files_of(scan, name, options)
     return {printable_name(str(path)).casefold() for path in (*landmark_files, record)}
 
 
 def _writers(scans: Sequence[Path], targets: Sequence[set[str]]) -> dict[str, list[Path]]:
-    """Gather the scans that would write each file."""
+    """List the scans that would write each file."""
     writers: dict[str, list[Path]] = defaultdict(list)
     for scan, files in zip(scans, targets, strict=True):
         for file in files:
@@ -358,8 +358,8 @@ def _writers(scans: Sequence[Path], targets: Sequence[set[str]]) -> dict[str, li
 
 
 def _others(scan: Path, files: set[str], writers: dict[str, list[Path]]) -> list[Path]:
-    """Some of the scans that would write one of the files; of thousands nobody reads all."""
-    most = _MOST_NAMED + 2  # the scan itself, and one that tells that there are more
+    """Some of the other scans that would write one of the files; nobody reads thousands."""
+    most = _MOST_NAMED + 2  # the scan itself, and one more to know that there are others
     return sorted({other for file in files for other in writers[file][:most]} - {scan})
 
 
@@ -379,7 +379,7 @@ def _plan_job(
 
 
 def _obstacle(landmark_files: list[Path], others: list[Path], options: BatchOptions) -> str:
-    """Say why the files of a scan cannot be written, in the end of a sentence; nothing if so."""
+    """Say why a scan's files cannot be written, to complete a sentence; empty if they can."""
     from palnet.exchange import find_format
 
     if others:

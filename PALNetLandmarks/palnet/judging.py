@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a fitted face is one: by the landmark network where it can say, else by the relief."""
+"""Decide whether a fit is a face: by the landmark network if it can tell, else by the relief."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ if TYPE_CHECKING:
 
 __all__ = ["Judge", "Verdict"]
 
-# A face of which the landmark network is less sure than this (the median spread of its landmarks
-# over the largest that passes) is compared with the other guesses, and the surest is taken. On 445
-# usable scans (development) the surest was the right one each time, also where a model had never
-# seen the source of the people.
+# If the network's uncertainty (the median spread of the landmarks over the largest that passes) is
+# higher than this, the face is compared with the other guesses and the surest is taken. On 445
+# usable scans (development) the surest was always the right one, even for people of a source that
+# the model had not been trained on.
 SURE_ENOUGH = 0.62
 
 
 @dataclass(frozen=True, eq=False)
 class Verdict:
-    """What was made of a guess.
+    """The verdict on one guess.
 
     Attributes
     ----------
     face : FoundFace
         The fitted atlas.
     refusal : str, optional
-        Why it is no usable face, for a user; None if it is one.
+        Why it is not a usable face, for the user; None if it is one.
     uncertainty : float
-        The spread of the landmarks over the largest that passes; 0 where the network cannot say.
+        Landmark spread over the largest that passes; 0 if the network cannot tell.
     """
 
     face: FoundFace
@@ -50,27 +50,27 @@ class Verdict:
 
     @property
     def is_sure(self) -> bool:
-        """Whether it is a face, and nothing to doubt about it."""
+        """Whether it is a face beyond doubt."""
         return self.refusal is None and self.uncertainty <= SURE_ENOUGH
 
     @property
     def is_sure_refusal(self) -> bool:
-        """Whether the network is sure of a face that is refused all the same, as for its size."""
+        """Whether the network is sure of a face that is refused anyway, e.g. for its size."""
         is_asked = self.face.prediction is not None
         return self.refusal is not None and is_asked and self.uncertainty <= SURE_ENOUGH
 
 
 class Judge:
-    """Who says what is a face: the landmark network where it knows when it is unsure.
+    """Decides what is a face: by the landmark network if it knows when it is unsure.
 
     Parameters
     ----------
     model : Model
         Atlas, landmark network and calibration.
     watch : Stopwatch
-        Gets the time of the stages ``fit`` and ``network``.
+        Records the time of the stages ``fit`` and ``network``.
     is_unit_known : bool
-        Whether the unit was given, and not guessed from the size.
+        Whether the unit was given rather than guessed from the size.
     """
 
     def __init__(self, model: Model, watch: Stopwatch, *, is_unit_known: bool) -> None:
@@ -83,13 +83,13 @@ class Judge:
         surface: Surface,
         guess: NDArray[np.float64],
     ) -> Verdict:
-        """Fit one way or the other, `fit_face` or `fit_face_by_landmarks`, and judge the face."""
+        """Fit by `fit_face` or `fit_face_by_landmarks`, and judge the face."""
         with self.watch.stage("fit"):
             found = fit(surface, guess, self.model)
         return self.verdict_on(found)
 
     def verdict_on(self, found: FoundFace) -> Verdict:
-        """The verdict: by the network, else by the relief."""
+        """Judge a fitted face by the network, else by the relief."""
         uncertainty, relief = None, math.nan
         if self.by_network and found.fit.coverage >= MIN_COVERAGE:
             with self.watch.stage("network"):

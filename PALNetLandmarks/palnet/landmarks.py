@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A set of placed landmarks: where, how sure, who placed them, in which frame and unit."""
+"""A set of placed landmarks: position, expected error, status, frame and unit."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ Frame = Literal["file", "LPS", "RAS"]
 
 STATUSES: tuple[Status, ...] = get_args(Status)
 FRAMES: tuple[Frame, ...] = get_args(Frame)
-# The statuses of a landmark that has a position; one of the others never has.
+# The statuses of a landmark with a position; the others never have one.
 PLACED: tuple[Status, ...] = ("detected", "corrected", "confirmed")
 
 
 def printable_name(name: str) -> str:
-    r"""Make a specimen's name of that of a file, in which a system allows almost anything.
+    r"""Make a specimen name from a file name, which may contain almost any character.
 
     Parameters
     ----------
     name : str
-        Any text, such as a file name with a full-width space or a byte that is no UTF-8.
+        Any text, such as a file name with a full-width space or a byte that is not UTF-8.
 
     Returns
     -------
     str
-        The same with ``_`` for every character that cannot be printed, and letters with their
-        accents composed: macOS takes them apart in file names, and no other system does.
+        The text with ``_`` for every unprintable character and accented letters composed:
+        unlike other systems, macOS decomposes them in file names.
 
     Examples
     --------
@@ -65,8 +65,8 @@ class LandmarkSet:
     """The landmarks of one scan.
 
     Convention: rows are in the order of the scheme. In the frame ``"file"`` positions are the
-    numbers of the scan file, and `mm_per_unit` makes them millimetres; `space` says how those
-    axes are anatomically read by 3D Slicer (LPS: +x left, +y posterior, +z superior). In the
+    numbers of the scan file, and `mm_per_unit` converts them to millimetres; `space` says how those
+    axes are read anatomically by 3D Slicer (LPS: +x left, +y posterior, +z superior). In the
     frames ``"LPS"`` and ``"RAS"`` positions are millimetres.
 
     Attributes
@@ -79,13 +79,13 @@ class LandmarkSet:
         ``"detected"``, ``"corrected"`` or ``"confirmed"`` with a position; ``"missing"`` (not on
         this scan) or ``"undefined"`` (not placed yet) without.
     expected_error_mm : ndarray of shape (n_landmarks,)
-        Expected distance to the true position, NaN where unknown.
+        Expected distance from the true position, NaN where unknown.
     mm_per_unit : float
         Millimetres in one unit of the positions.
     frame : {"file", "LPS", "RAS"}
-        What the positions are given in.
+        The frame of the positions.
     specimen : str
-        Name of the scan, as a table shows it.
+        Name of the scan, as shown in tables.
     space : {"LPS", "RAS"}
         The anatomical axes that the scan file's numbers stand for.
     """
@@ -117,7 +117,7 @@ class LandmarkSet:
 
     @property
     def is_at_origin(self) -> NDArray[np.bool_]:
-        """Which have the position 0, 0, 0, some programs' mark for missing: (n_landmarks,)."""
+        """Which have the position 0, 0, 0, which some programs use for missing: (n_landmarks,)."""
         return self.is_placed & ~self.positions.any(axis=1)
 
     @property
@@ -126,7 +126,7 @@ class LandmarkSet:
         return self.positions * self.mm_per_unit
 
     def to_frame(self, frame: Frame) -> LandmarkSet:
-        """Give the positions in another frame.
+        """Convert the positions to another frame.
 
         Convention: to ``"LPS"`` or ``"RAS"`` the result is in millimetres; the two differ by the
         sign of x and y. The file's own frame cannot be recovered from them.
@@ -134,12 +134,12 @@ class LandmarkSet:
         Parameters
         ----------
         frame : {"file", "LPS", "RAS"}
-            The frame asked for.
+            The frame to convert to.
 
         Returns
         -------
         LandmarkSet
-            The same landmarks; this very set if it is in that frame already.
+            The same landmarks; this set itself if it is in that frame already.
 
         Raises
         ------
@@ -162,12 +162,12 @@ class LandmarkSet:
         return replace(self, positions=positions, mm_per_unit=1.0, frame=frame, space=frame)
 
     def to_scheme(self, scheme: Scheme) -> LandmarkSet:
-        """Give the landmarks of another scheme, by their codes.
+        """Convert to another scheme, matching landmarks by code.
 
         Parameters
         ----------
         scheme : Scheme
-            The scheme asked for.
+            The scheme to convert to.
 
         Returns
         -------

@@ -43,15 +43,15 @@ __all__ = [
 DEFAULT_MODEL = "palnet50"
 FORMAT_NAME, FORMAT_VERSION = "palnet-model", 1
 MODELS_FOLDER = Path(__file__).parent / "models"
-# Of a `PaperNetwork`, what stands in the header.
+# Fields of a `PaperNetwork` that are stored in the header.
 PAPER_KEYS = ("variant", "n_points", "spacing_mm", "finish")
-# How far a rotation matrix that was computed may be from one.
+# Tolerance for a computed rotation matrix.
 RIGID_WITHIN = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
 class PaperNetwork:
-    """What one of the paper's networks needs besides its weights.
+    """What one of the paper's networks needs in addition to its weights.
 
     Attributes
     ----------
@@ -60,14 +60,14 @@ class PaperNetwork:
     n_points : int
         Points of a patch.
     spacing_mm : float
-        Distance between the points that surfaces are sampled at.
+        Spacing of the points sampled on the surface.
     finish : str
         One of `palnet.paper_patches.FINISHES`.
     means_mm : ndarray of shape (n_landmarks, 3)
-        Mean landmarks of the people trained on, in the frame trained in.
+        Mean landmarks of the training subjects, in the training frame.
     frame_from_face : ndarray of shape (4, 4)
-        Rotation and translation from the face frame, the scale of the pose taken out, to the frame
-        trained in; the identity where that is the face frame.
+        Rotation and translation from the face frame, without the scale of the pose, to the training
+        frame; the identity if that is the face frame.
     """
 
     variant: str
@@ -78,7 +78,7 @@ class PaperNetwork:
     frame_from_face: NDArray[np.float64]
 
     def __post_init__(self) -> None:
-        """Check all that needs no weights, and freeze the arrays."""
+        """Check everything that does not need the weights, and freeze the arrays."""
         if self.variant not in VARIANTS or self.finish not in FINISHES:
             msg = f"network {self.variant!r} with finish {self.finish!r} is unknown"
             raise ValueError(msg)
@@ -106,15 +106,15 @@ class Model:
     Attributes
     ----------
     name : str
-        Name it is listed under.
+        The name it is listed under.
     path : Path
-        Where it was read from.
+        The file it was read from.
     sha256 : str
         Hash of the file.
     scheme : Scheme
         The landmarks it places.
     atlas : FaceAtlas
-        Where to start.
+        The starting positions.
     weights : dict of str to ndarray
         Networks, with the prefixes ``pose_coarse.``, ``pose_fine.`` and ``landmarks.``.
     calibration : Calibration
@@ -122,7 +122,7 @@ class Model:
     metadata : dict
         Training data, licence, measured accuracy, versions.
     paper : PaperNetwork, optional
-        There if ``landmarks`` is one of the paper's networks, not the shipped one's kind.
+        Present if ``landmarks`` is one of the paper's networks, not of the shipped kind.
     """
 
     name: str
@@ -155,17 +155,17 @@ def write_model(
     Parameters
     ----------
     path : path-like
-        Where; an existing file is replaced as a whole.
+        The file; an existing one is replaced as a whole.
     scheme : Scheme
         The landmarks it places.
     atlas : FaceAtlas
-        Kept in half precision where that costs less than 0.01 mm.
+        Stored in half precision where that costs less than 0.01 mm.
     weights : mapping of str to ndarray
-        The networks, kept in the precision that they come in.
+        The networks, stored in the precision they come in.
     calibration : Calibration
         From spread to expected error.
     metadata : dict
-        Anything JSON can hold.
+        Anything that JSON can hold.
     paper : PaperNetwork, optional
         For one of the paper's networks.
     """
@@ -176,7 +176,7 @@ def write_model(
         "format": FORMAT_NAME,
         "format_version": FORMAT_VERSION,
         "scheme": scheme_to_dict(scheme),
-        # JSON has no infinity, which is what an absent number is taken for.
+        # JSON has no infinity; an absent number is read as infinite.
         "calibration": {n: v for n in CHECKS if math.isfinite(v := getattr(calibration, n))},
         "metadata": metadata,
     }
@@ -189,18 +189,18 @@ def write_model(
 
 
 def list_models() -> list[Model]:
-    """Read every model that comes with palnet.
+    """Read all models that ship with palnet.
 
     Returns
     -------
     list of Model
-        In the order of their names.
+        Sorted by name.
     """
     return [read_model(path) for path in sorted(MODELS_FOLDER.glob("*.npz"))]
 
 
 def read_model(name_or_path: str | os.PathLike[str] | None = None) -> Model:
-    """Read a model by the name of a shipped one or by its path.
+    """Read a model, by the name of a shipped one or by path.
 
     Parameters
     ----------
@@ -257,7 +257,7 @@ def find_model(name_or_path: str | os.PathLike[str] | None = None) -> Path:
     Raises
     ------
     ModelFileError
-        If there is none; the text names the shipped ones.
+        If there is none; the message names the shipped ones.
     """
     path = Path(DEFAULT_MODEL if name_or_path is None else name_or_path)
     shipped = MODELS_FOLDER / f"{path.name}.npz"
@@ -273,7 +273,7 @@ def find_model(name_or_path: str | os.PathLike[str] | None = None) -> Path:
 def _assemble(
     path: Path, sha256: str, arrays: dict[str, NDArray[Any]], header: dict[str, Any]
 ) -> Model:
-    """Put the parts of a model file together."""
+    """Build a model from the parts of its file."""
     if not isinstance(header["metadata"], dict):
         msg = f"metadata must be an object; got {header['metadata']!r:.40}"
         raise TypeError(msg)
@@ -299,7 +299,7 @@ def _assemble(
 
 
 def _read_paper_network(row: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> PaperNetwork:
-    """Take apart what one of the paper's networks needs."""
+    """Extract what one of the paper's networks needs."""
     return PaperNetwork(
         variant=row["variant"],
         n_points=int(row["n_points"]),
@@ -334,7 +334,7 @@ def _check_parts(model: Model) -> None:
 def _check_paper_network(
     weights: dict[str, NDArray[np.float32]], paper: PaperNetwork, n_landmarks: int
 ) -> None:
-    """Require the very layers of the variant."""
+    """Require exactly the layers of the variant."""
     shapes = shapes_of_palnet(paper.variant, n_landmarks, paper.n_points)
     for name in sorted(shapes.keys() | weights.keys()):
         if name not in weights:

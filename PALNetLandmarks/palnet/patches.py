@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Patches: for each landmark the surface points round its approximation, at fixed densities.
+"""Patches: for each landmark the surface points around its approximation, at fixed densities.
 
-The reference takes the 1000 nearest vertices, so that a patch shrinks from 43 to 6 mm as a mesh
+The reference takes the 1000 nearest vertices, so its patches shrink from 43 to 6 mm as a mesh
 gets denser. Here the points are resampled first: a fine half close by, a coarse half farther out.
 """
 
@@ -32,13 +32,13 @@ __all__ = [
 
 FINE_SPACING_MM, FINE_RADIUS_MM = 1.5, 11.0
 COARSE_SPACING_MM, COARSE_RADIUS_MM = 3.2, 32.0
-# The 96 nearest points make a half; on a plane these reach 8.3 mm (fine) and 17.7 mm (coarse).
+# Each half has the 96 nearest points; on a plane they reach 8.3 mm (fine) and 17.7 mm (coarse).
 RANKS = np.arange(1, 97)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Patches:
-    """Surface points round each approximation, in millimetres of the face frame.
+    """Surface points around each approximation, in millimetres of the face frame.
 
     Attributes
     ----------
@@ -46,10 +46,10 @@ class Patches:
         The approximations.
     points : ndarray of shape (n_landmarks, n_points, 6)
         Positions relative to the centre, and unit normals; the first half fine, the second coarse.
-        Where the scan has too few points in reach, the nearest is repeated; where it has none, all
-        is zero.
+        Where the scan has too few points within reach, the nearest is repeated; where it has none,
+        everything is zero.
     share : ndarray of shape (n_landmarks, 2)
-        Share of each half that was found in reach (0 to 1).
+        Share of each half found within reach (0 to 1).
     """
 
     centres_mm: NDArray[np.float64]
@@ -93,7 +93,7 @@ def gather_patches(
     Returns
     -------
     Patches
-        The patches; the order of points within a half says nothing.
+        The patches; the order of points within a half is arbitrary.
     """
     halves = [
         _nearest(cloud, centres_mm, ranks, radius)
@@ -110,7 +110,7 @@ def _nearest(
     ranks: NDArray[np.integer],
     radius_mm: float,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Relative points with normals, and how many of them exist."""
+    """Return the relative points with their normals, and the share that exists."""
     n_centres = len(centres_mm)
     if not len(cloud.points_mm):
         empty = np.zeros((n_centres, len(ranks), 6), dtype=np.float32)

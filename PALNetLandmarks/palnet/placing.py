@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The second half of a detection: the landmarks of a face that was found, by a network."""
+"""The second half of a detection: place the landmarks on a found face with a network."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ __all__ = [
     "project_prediction",
 ]
 
-# A landmark farther from the surface than this is not on it.
+# A landmark farther from the surface than this counts as off the scan.
 OFF_SURFACE_MM = 6.0
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Placement:
-    """Where the landmarks of a scan lie, in its own frame and true millimetres.
+    """Landmark positions of a scan, in its own frame and true millimetres.
 
     Attributes
     ----------
     positions_mm : ndarray of shape (n_landmarks, 3)
-        Positions, also of what is not placed.
+        Positions, including those of landmarks that are not placed.
     expected_error_mm : ndarray of shape (n_landmarks,)
-        How far each is expected to lie from the truth.
+        Expected distance of each landmark from the truth.
     is_placed : ndarray of shape (n_landmarks,)
         False where the scan does not show the landmark.
     """
@@ -57,7 +57,7 @@ class Placement:
 
 
 def place_landmarks(found: FoundFace, model: Model, watch: Stopwatch | None = None) -> Placement:
-    """Place the landmarks by the network that the model has.
+    """Place the landmarks with the model's network.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def place_landmarks(found: FoundFace, model: Model, watch: Stopwatch | None = No
     model : Model
         The network.
     watch : Stopwatch, optional
-        Gets the time of the stages ``network`` and ``project``.
+        Records the time of the stages ``network`` and ``project``.
 
     Returns
     -------
@@ -84,14 +84,14 @@ def place_landmarks(found: FoundFace, model: Model, watch: Stopwatch | None = No
 
 
 def project_prediction(found: FoundFace, prediction: LandmarkPrediction, model: Model) -> Placement:
-    """Project onto the triangles, calibrate, and go back to the scan.
+    """Project a prediction onto the triangles, calibrate it, and transform it back to the scan.
 
     Parameters
     ----------
     found : FoundFace
         The face.
     prediction : LandmarkPrediction
-        What the network says, in the face frame.
+        The network's prediction, in the face frame.
     model : Model
         The calibration.
 
@@ -116,16 +116,16 @@ def project_prediction(found: FoundFace, prediction: LandmarkPrediction, model: 
 def place_by_paper(
     surface: Surface, face_from_scan: NDArray[np.float64], model: Model
 ) -> Placement:
-    """Place as the paper does, in the very steps of a cross-validation; none is missing.
+    """Place as the paper does, in the same steps as a cross-validation; none is missing.
 
     Parameters
     ----------
     surface : Surface
         The whole scan in millimetres.
     face_from_scan : ndarray of shape (4, 4)
-        Where the face was found.
+        Pose of the found face.
     model : Model
-        One with a network of the paper.
+        A model with one of the paper's networks.
 
     Returns
     -------
@@ -135,7 +135,7 @@ def place_by_paper(
     Raises
     ------
     ValueError
-        If the model has another network.
+        If the model has a different network.
     """
     paper = model.paper
     if paper is None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the fitted atlas to the landmarks: network, atlas guided by what it found, network again."""
+"""From the fitted atlas to landmarks: predict, refit the atlas to the prediction, predict again."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ if TYPE_CHECKING:
 
 __all__ = ["predict_from_atlas", "refine_landmarks"]
 
-# A landmark that a pass moves farther than this gets another one round its new place, up to so many
-# in all: from far away a place is seen badly. The third changes nothing on people of the sources
-# trained on, and gained 0.06 mm on those of a source held out; passes from 1.5 mm on gained 0.1 mm,
-# but an offset that a lab's fine-tuning has learned would be added again by each pass.
+# A landmark that a pass moves farther than this is predicted again at its new position, up to the
+# maximum number of passes: a distant start is seen poorly. The third pass changes nothing on people
+# of the training sources and gained 0.06 mm on a held-out source; repeating from 1.5 mm on gained
+# 0.1 mm, but each pass would add an offset learned in a lab's fine-tuning again.
 FAR_MM = 2.0
 MOST_PASSES = 3
-# Passes that lead to a place move less and less. One that moves a landmark at least this share of
-# the last one's way again drifts. From 0.7 to 1 nothing changes on development people; 0.4 once
-# kept a landmark from sliding along a closed lid, and costs 0.05 mm on people of a source held out.
+# Passes that converge make smaller and smaller steps. A landmark drifts if a pass moves it by at
+# least this share of the previous step. From 0.7 to 1 nothing changes on development people; 0.4
+# once kept a landmark from sliding along a closed lid, but costs 0.05 mm on people of a held-out
+# source.
 DRIFTING_SHARE = 0.7
-# How much the prediction from the guided atlas counts beside the one from the first fit, where both
-# are equally sure. On development people of the sources trained on 1 to 3 are the same, on those of
-# sources held out 2 is better than 1 by 0.3 %.
+# Weight of the prediction from the guided atlas relative to the one from the first fit, when both
+# are equally sure. Weights of 1 to 3 are equivalent on development people of the training sources;
+# on those of held-out sources 2 is better than 1 by 0.3 %.
 GUIDED_COUNTS = 2.0
 
 
@@ -45,10 +46,11 @@ def predict_from_atlas(
     coarse: PointCloud,
     mirror: NDArray[np.int64],
 ) -> LandmarkPrediction:
-    """Predict from the atlas's landmarks, and again from those of an atlas guided by the result.
+    """Predict from the atlas's landmarks, then again from an atlas guided by the result.
 
-    A network trusts its starts where the surface does not tell, as on cheeks and angles of the jaw;
-    an atlas that eyes, nose and mouth guide gives it better ones. The two predictions are averaged.
+    Where the surface is featureless, as on the cheeks and the angles of the jaw, the network relies
+    on its starts, and an atlas guided by eyes, nose and mouth gives better ones. The two
+    predictions are averaged.
 
     Convention: everything is in the face frame of the atlas's fit, in millimetres.
 
@@ -59,16 +61,16 @@ def predict_from_atlas(
     atlas : FaceAtlas
         The atlas.
     shape : ndarray of shape (n_modes,)
-        Weights of its fit to the face.
+        Mode weights of its fit to the face.
     fine, coarse : PointCloud
-        The face at both spacings.
+        The face at the two spacings.
     mirror : ndarray of shape (n_landmarks,)
-        The landmark on the other side, for each landmark.
+        Index of the counterpart on the other side, for each landmark.
 
     Returns
     -------
     LandmarkPrediction
-        Not yet on the surface nor calibrated.
+        Neither projected onto the surface nor calibrated.
     """
     first = refine_landmarks(weights, fine, coarse, atlas.shape_landmarks(shape), mirror)
     guided_mm = guide_fit(atlas, coarse, shape, first.positions_mm, first.spread_mm)
@@ -83,25 +85,25 @@ def refine_landmarks(
     starts_mm: NDArray[np.float64],
     mirror: NDArray[np.int64],
 ) -> LandmarkPrediction:
-    """Predict from patches round the starts; landmarks that move far, again from where they are.
+    """Predict from patches around the starts; repeat for landmarks that move far.
 
-    Those that would drift stay where they were before.
+    Landmarks that would drift keep their previous position.
 
     Parameters
     ----------
     weights : mapping of str to ndarray
         The landmark network.
     fine, coarse : PointCloud
-        The face at both spacings, in the face frame.
+        The face at the two spacings, in the face frame.
     starts_mm : ndarray of shape (n_landmarks, 3)
         The approximations.
     mirror : ndarray of shape (n_landmarks,)
-        The landmark on the other side, for each landmark.
+        Index of the counterpart on the other side, for each landmark.
 
     Returns
     -------
     LandmarkPrediction
-        In the face frame, not yet on the surface nor calibrated.
+        In the face frame, neither projected onto the surface nor calibrated.
     """
     found = predict_landmarks(weights, gather_patches(fine, coarse, starts_mm), mirror)
     moved_mm = np.linalg.norm(found.positions_mm - starts_mm, axis=1)

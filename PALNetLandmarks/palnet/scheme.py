@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which landmarks there are: a scheme is data, read from JSON, never written into code."""
+"""Landmark schemes: which landmarks there are, read from JSON and never hard-coded."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ Side = Literal["left", "right", "midline"]
 
 DEFAULT_SCHEME = "palnet50"
 SCHEME_FILE = "scheme.json"
-"""In a run folder: a lab's own scheme, of the landmarks that lie below."""
+"""File name of a lab's own scheme in a run folder, for the landmarks in that folder."""
 
 _FOLDER = Path(__file__).parent / "schemes"
 _SIDES = ("left", "right", "midline")
-# Codes travel through formats that separate by comma, blank or tab: none of these may be in them.
+# Some formats separate codes by comma, space or tab, so codes must not contain these.
 _CODE_PATTERN = re.compile(r"[A-Za-z0-9_.-]+")
 _OTHER_SUFFIX = {"_r": "_l", "_l": "_r"}
-# SlicerMorph takes a point with this description for a sliding semilandmark.
+# SlicerMorph treats a point with this description as a sliding semilandmark.
 _RESERVED_DEFINITION = "Semi"
 
 
@@ -63,7 +63,7 @@ class LandmarkDefinition:
     intra_observer_mm : float or None
         Mean distance between two passes of one observer, if known.
     mirror : str or None
-        Code of the landmark on the other side, where it does not follow from the suffixes
+        Code of the landmark on the other side, if it does not follow from the suffixes
         ``_r`` and ``_l``.
     """
 
@@ -113,14 +113,14 @@ class Angle:
 
 @dataclass(frozen=True)
 class Scheme:
-    """An ordered list of landmarks with the measurements that are taken between them.
+    """An ordered list of landmarks and the measurements between them.
 
     Attributes
     ----------
     name : str
         Name of the scheme ("palnet50").
     landmarks : tuple of LandmarkDefinition
-        The landmarks in the order in which every array of this scheme holds them.
+        The landmarks, in the row order of every array of this scheme.
     distances : tuple of Distance
         Distances usually reported for this scheme.
     angles : tuple of Angle
@@ -151,7 +151,7 @@ class Scheme:
 
     @property
     def is_shipped(self) -> bool:
-        """Whether it comes with palnet just as it is, so that its name says everything."""
+        """Whether it is identical to a shipped scheme, so that its name identifies it."""
         return self.name in list_schemes() and load_scheme(self.name) == self
 
     @cached_property
@@ -161,7 +161,7 @@ class Scheme:
 
     @cached_property
     def mirror(self) -> NDArray[np.intp]:
-        """Index of each landmark's counterpart on the other side, midline ones their own.
+        """Index of each landmark's counterpart on the other side; its own for midline landmarks.
 
         Convention: ``positions[scheme.mirror]`` of a face mirrored left to right has each landmark
         in its own row again. ``mirror[mirror[k]] == k``.
@@ -169,7 +169,7 @@ class Scheme:
         return frozen_copy([self.index_of(self._mirror_code(m)) for m in self.landmarks], np.intp)
 
     def index_of(self, code: str) -> int:
-        """Row of the landmark with this code.
+        """Return the row of the landmark with this code.
 
         Parameters
         ----------
@@ -197,7 +197,7 @@ class Scheme:
         return {code: index for index, code in enumerate(self.codes)}
 
     def _mirror_code(self, landmark: LandmarkDefinition) -> str:
-        """Name the counterpart: as the scheme says, else by the suffix, midline itself."""
+        """Return the counterpart's code: as in the scheme, else by suffix; itself if midline."""
         if landmark.mirror is not None:
             return landmark.mirror
         if landmark.side == "midline":
@@ -235,7 +235,7 @@ class Scheme:
 
 @cache
 def list_schemes() -> tuple[str, ...]:
-    """List the names of the schemes that come with palnet.
+    """List the names of the schemes that ship with palnet.
 
     Returns
     -------
@@ -251,7 +251,7 @@ def list_schemes() -> tuple[str, ...]:
 
 
 def load_scheme(name_or_path: str | os.PathLike[str] = DEFAULT_SCHEME) -> Scheme:
-    """Load a scheme that comes with palnet, or a lab's own from a JSON file.
+    """Load a scheme that ships with palnet, or a lab's own from a JSON file.
 
     Parameters
     ----------
@@ -261,12 +261,12 @@ def load_scheme(name_or_path: str | os.PathLike[str] = DEFAULT_SCHEME) -> Scheme
     Returns
     -------
     Scheme
-        The scheme, checked.
+        The validated scheme.
 
     Raises
     ------
     FormatError
-        If there is no such scheme or the file does not describe one.
+        If there is no such scheme or the file is not a valid one.
 
     Examples
     --------
@@ -296,7 +296,7 @@ def _read_scheme(path: Path) -> Scheme:
 
 
 def scheme_to_dict(scheme: Scheme) -> dict[str, Any]:
-    """Give the content of a scheme file, for keeping it inside another one.
+    """Convert a scheme to the content of a scheme file, to embed it in another file.
 
     Parameters
     ----------
@@ -306,7 +306,7 @@ def scheme_to_dict(scheme: Scheme) -> dict[str, Any]:
     Returns
     -------
     dict
-        What `scheme_from_dict` takes.
+        Content that `scheme_from_dict` accepts.
     """
 
     def rows(entries: tuple[Any, ...]) -> list[dict[str, Any]]:
@@ -318,7 +318,7 @@ def scheme_to_dict(scheme: Scheme) -> dict[str, Any]:
 
 
 def scheme_from_dict(content: Any) -> Scheme:
-    """Check the content of a scheme file.
+    """Build a scheme from the content of a scheme file, and validate it.
 
     Parameters
     ----------
@@ -328,12 +328,12 @@ def scheme_from_dict(content: Any) -> Scheme:
     Returns
     -------
     Scheme
-        The scheme, checked.
+        The validated scheme.
 
     Raises
     ------
     FormatError
-        If the content does not describe a scheme.
+        If the content is not a valid scheme.
     """
     check_keys(content, "the file", {"scheme", "landmarks"}, {"source", "distances", "angles"})
     return Scheme(
