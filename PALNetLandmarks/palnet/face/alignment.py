@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pose that a set of landmarks stands for, with and without its scale."""
+"""The pose that a set of landmarks implies, with and without its scale."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ __all__ = ["align_landmarks", "remove_scale"]
 def align_landmarks(
     atlas: FaceAtlas, landmarks_mm: NDArray[np.floating], errors_mm: NDArray[np.floating] | float
 ) -> NDArray[np.float64]:
-    """Pose of a face by its landmarks: the similarity that best takes them to the mean ones.
+    """Estimate the pose of a face from its landmarks: the best similarity to the mean ones.
 
-    A landmark is off its mean place by the shape of the person and by its own error, so each
-    counts with 1 / (variance over people + error^2): ears, which differ most, count little.
+    A landmark deviates from its mean position by the person's shape and by its own error, so each
+    is weighted by 1 / (variance over people + error^2): ears, which vary most, count little.
 
     Convention: face frame, millimetres; the result acts on column vectors from the left.
 
     Parameters
     ----------
     atlas : FaceAtlas
-        Mean landmarks, and how far people's lie from them.
+        Mean landmarks, and their variation over people.
     landmarks_mm : ndarray of shape (n_landmarks, 3)
-        The landmarks in millimetres; NaN where there is none.
+        The landmarks in millimetres; NaN where missing.
     errors_mm : ndarray of shape (n_landmarks,) or float
-        Expected error of each; 0 where the landmarks are true.
+        Expected error of each; 0 if the landmarks are exact.
 
     Returns
     -------
@@ -44,7 +44,7 @@ def align_landmarks(
     Raises
     ------
     ValueError
-        If there are fewer than three landmarks, or all are one.
+        If there are fewer than three landmarks, or all coincide.
     """
     is_there = np.isfinite(landmarks_mm).all(axis=1)
     variance = (atlas.landmark_modes_mm.astype(np.float64) ** 2).sum(axis=(0, 2))
@@ -55,14 +55,14 @@ def align_landmarks(
 
 
 def remove_scale(face_from_scan: NDArray[np.float64], atlas: FaceAtlas) -> NDArray[np.float64]:
-    """Take the scale out of a pose, so that millimetres stay true.
+    """Remove the scale from a pose, so that millimetres stay true.
 
     Parameters
     ----------
     face_from_scan : ndarray of shape (4, 4)
         The pose.
     atlas : FaceAtlas
-        The middle of its mean landmarks stays in place: large and small faces share it.
+        The centre of its mean landmarks stays in place for faces of all sizes.
 
     Returns
     -------

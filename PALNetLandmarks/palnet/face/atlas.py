@@ -37,10 +37,10 @@ class FaceAtlas:
     landmark_mean_mm : ndarray of shape (n_landmarks, 3)
         The mean landmarks (the paper's initial approximation before the nearest surface point).
     landmark_modes_mm : ndarray of shape (n_modes, n_landmarks, 3)
-        How the landmarks move with the modes.
+        Displacement of the landmarks per mode.
     core : ndarray of shape (n_points,)
-        Points of the face proper, which hair and clothes seldom cover: the ones that decide
-        whether a face was found.
+        Points of the face proper, which hair and clothes seldom cover: they decide whether a face
+        was found.
     """
 
     mean_mm: NDArray[np.float64]
@@ -81,16 +81,16 @@ class FaceAtlas:
 
     @cached_property
     def modes_by_point(self) -> NDArray[np.float32]:
-        """The modes as (n_points, 3, n_modes), so that a choice of points lies together."""
+        """The modes as (n_points, 3, n_modes), so that a subset of points is contiguous."""
         return np.ascontiguousarray(self.modes_mm.transpose(1, 2, 0))
 
     @property
     def n_modes(self) -> int:
-        """How many modes of variation there are."""
+        """Number of modes of variation."""
         return len(self.modes_mm)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Give what `from_arrays` takes; modes in half precision, which costs under 0.01 mm."""
+        """Return the arrays for `from_arrays`; half-precision modes, which costs under 0.01 mm."""
         return {
             "mean_mm": self.mean_mm.astype(np.float32),
             "normals": self.normals.astype(np.float32),
@@ -102,14 +102,14 @@ class FaceAtlas:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> FaceAtlas:
-        """Build an atlas from the arrays that `to_arrays` gave; KeyError if one is absent."""
+        """Build an atlas from the arrays of `to_arrays`; KeyError if one is absent."""
         return cls(**{field.name: arrays[field.name] for field in fields(cls)})
 
     def shape_points(self, weights: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Points of the face with these weights (the first len(weights) modes)."""
+        """Return the points of the face with these weights (of the first len(weights) modes)."""
         return self.mean_mm + np.tensordot(weights, self.modes_mm[: len(weights)], axes=1)
 
     def shape_landmarks(self, weights: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Landmarks of the face with these weights (the first len(weights) modes)."""
+        """Return the landmarks of the face with these weights (of the first len(weights) modes)."""
         modes = self.landmark_modes_mm[: len(weights)]
         return self.landmark_mean_mm + np.tensordot(weights, modes, axes=1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fit the atlas to a scan: similarity and shape weights together, robust to what is missing."""
+"""Fit the atlas to a scan: similarity and shape weights jointly, robust to missing parts."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["AtlasFit", "fit_atlas", "guide_fit", "measure_misfit"]
 
-# (modes, every n-th atlas point, farthest match in mm, ridge) of each round of the fit: first the
-# pose alone, then shape with a falling ridge. The ridge is the variance of a match in mm^2 times
-# the number of points that err together (hair, a collar, a smile the modes cannot make).
+# (modes, every n-th atlas point, farthest match in mm, ridge) of each round of the fit: pose alone
+# first, then shape with a decreasing ridge. The ridge is the variance of a match in mm^2 times the
+# number of points with correlated errors (hair, a collar, a smile outside the modes).
 SCHEDULE = (
     *((0, 4, 30.0, 60.0),) * 3,
     *((0, 3, 18.0, 60.0),) * 3,
@@ -38,28 +38,28 @@ SCHEDULE = (
     *((40, 3, 9.0, 14.0),) * 4,
     *((140, 2, 6.0, 3.0),) * 5,
 )
-# Of a fit that landmarks guide, from where the first one ended: its last rounds once more. Five
-# rounds in place of three bring 0.001 mm and take 12 ms longer.
+# Rounds of a landmark-guided fit, which starts from the first fit: its last rounds again. Five
+# rounds instead of three gain 0.001 mm and take 12 ms longer.
 GUIDED_SCHEDULE = SCHEDULE[-3:]
-# The pull of a landmark with a spread of 1 mm, where a matched point pulls by 1 at most. For the
-# network after it 1 and 10 are no better, over development people of both sources, held out or not.
+# The pull of a landmark with a spread of 1 mm; a matched point pulls by at most 1. Values of 1 and
+# 10 are no better for the network that follows, on development people of both sources, held out or
+# not.
 GUIDE_PULL_MM = 3.0
 MIN_NORMAL_AGREEMENT = 0.5
-# Share of point-to-point in the residual: it stops the atlas from sliding along smooth cheeks.
+# Share of point-to-point in the residual: keeps the atlas from sliding along smooth cheeks.
 POINT_SHARE = 0.01
 # Matches are weighted by 1 / (1 + (distance / scale)^2): hair and clothes pull little.
 ROBUST_SCALE_MM = 1.5
 
-# Fewer matched points than this hold no fit.
+# With fewer matched points than this, the fit is not determined.
 MIN_MATCHES = 60
-# What the fit leaves of a usual face: the median of 300 people of the calibration (0.14 to 0.40 mm
-# from the first to the last percentile); of a source that the atlas does not know it is 0.43 mm
-# (0.32 to 0.65).
+# Residual of a typical face: the median of 300 people of the calibration (0.14 to 0.40 mm from the
+# 1st to the 99th percentile); on a source unknown to the atlas it is 0.43 mm (0.32 to 0.65).
 TYPICAL_RESIDUAL_MM = 0.25
-# The residual is that of scan points within this reach of the atlas; a point of the atlas with one
-# within the shorter distance counts as shown.
+# The residual counts scan points within this reach of the atlas; an atlas point counts as shown if
+# there is a scan point within the shorter distance.
 RESIDUAL_REACH_MM, SHOWN_MM = 8.0, 4.0
-# How far a face may count as better or worse than usual.
+# Range to which the misfit is clipped.
 MISFIT_RANGE = (0.5, 3.0)
 
 
@@ -76,12 +76,12 @@ class AtlasFit:
     landmarks_mm : ndarray of shape (n_landmarks, 3)
         The atlas's landmarks, in the face frame: the initial approximation.
     residual_mm : float
-        Median distance of the core atlas points from the scan, along the scan's normals.
+        Median distance between the core atlas points and the scan, along the scan's normals.
     coverage : float
         Share of the core atlas points that lie on the scan (0 to 1).
     relief : float
-        Correlation between the scan's and the atlas's normals over the core, after what a smooth
-        bulge explains is taken out of both (-1 to 1). It ranks poses.
+        Correlation between the scan's and the atlas's normals over the core, after removing from
+        both what a smooth bulge explains (-1 to 1). It ranks poses.
     mahalanobis : float
         Root mean square of the weights: how unusual the shape is, about 0.5 to 1 for faces.
     """
@@ -96,16 +96,16 @@ class AtlasFit:
 
     @property
     def misfit(self) -> float:
-        """As `measure_misfit` gives it."""
+        """The misfit from `measure_misfit`."""
         return measure_misfit(self.residual_mm)
 
 
 def measure_misfit(residual_mm: float) -> float:
-    """How badly the atlas fits a face: 1 as for a usual one, 0.5 to 3.
+    """Measure how badly the atlas fits a face: 1 is typical; clipped to 0.5 to 3.
 
-    Landmarks lie farther from the truth on faces unlike all that trained the atlas, and on rough
-    or coarse scans. On a source that trained nothing the residual tells this better than the
-    weights do: those of faces that the modes cannot make stay small.
+    Landmarks are less accurate on faces unlike those the atlas was built from, and on rough or
+    coarse scans. On an unseen source the residual shows this better than the weights do, because
+    these stay small for faces outside the modes.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def measure_misfit(residual_mm: float) -> float:
     Returns
     -------
     float
-        The residual as a share of a usual face's.
+        The residual as a ratio to that of a typical face.
     """
     return float(np.clip(residual_mm / TYPICAL_RESIDUAL_MM, *MISFIT_RANGE))
 
@@ -129,8 +129,8 @@ def fit_atlas(
     """Fit pose, size and shape of the atlas to a point cloud, and to landmarks if any are known.
 
     Each round matches atlas points to the nearest scan points and solves one linearised
-    least-squares problem for pose, size and shape together, point to plane with a little point to
-    point, with the shape weights held by their prior.
+    least-squares problem for pose, size and shape together: point-to-plane with a small
+    point-to-point share, the shape weights regularized by their prior.
 
     Parameters
     ----------
@@ -142,14 +142,14 @@ def fit_atlas(
     schedule : tuple, optional
         Modes, thinning, match distance and ridge of each round.
     guide : tuple of ndarray, optional
-        Landmarks that were found on the cloud, (n_landmarks, 3), and the expected distance of each
-        from the truth, (n_landmarks,), as for `guide_fit`. They hold the size where the cloud ends
-        within the face: points of the atlas beyond its rim are matched to the rim.
+        Landmarks found on the cloud, (n_landmarks, 3), and the expected distance of each from the
+        truth, (n_landmarks,), as for `guide_fit`. They fix the size if the cloud ends within the
+        face, where atlas points beyond its rim are matched to the rim.
 
     Returns
     -------
     AtlasFit
-        The fit; whether it is a face is for `palnet.face.refusal` to say.
+        The fit; `palnet.face.refusal` decides whether it is a face.
     """
     target = _Target.of(cloud, guide)
     weights, face_from_cloud = _fit_rounds(atlas, target, np.zeros(atlas.n_modes), schedule)
@@ -163,13 +163,13 @@ def guide_fit(
     landmarks_mm: NDArray[np.float64],
     spread_mm: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Fit the atlas once more, to landmarks that were found on the scan as well as to its points.
+    """Refit the atlas to landmarks found on the scan as well as to its points.
 
-    The nearest point of a scan is often another place of the face than the atlas's, most on faces
-    that the modes cannot make. A landmark says which place it is: eyes, nose and mouth, which a
-    network finds surely, bring along what the surface does not tell.
+    The nearest scan point often corresponds to a different place on the face, above all for faces
+    outside the modes. Landmarks establish the correspondence: eyes, nose and mouth, which a network
+    finds reliably, also improve the places where the surface is featureless.
 
-    Convention: all millimetres are of the face frame of the first fit, where the cloud lies.
+    Convention: all millimetres are in the face frame of the first fit, as is the cloud.
 
     Parameters
     ----------
@@ -180,15 +180,15 @@ def guide_fit(
     weights : ndarray of shape (n_modes,)
         Shape of the first fit.
     landmarks_mm : ndarray of shape (n_landmarks, 3)
-        The landmarks; finite, also where nothing is known.
+        The landmarks; finite, even where nothing is known.
     spread_mm : ndarray of shape (n_landmarks,)
-        Expected distance of each from the truth, above 0: one pulls by `GUIDE_PULL_MM` over it,
-        with ``inf`` not at all.
+        Expected distance of each from the truth, above 0: a landmark pulls by `GUIDE_PULL_MM` over
+        it, and with ``inf`` not at all.
 
     Returns
     -------
     ndarray of shape (n_landmarks, 3)
-        The atlas's landmarks after the fit; those of the first one if too little lies on the cloud.
+        The atlas's landmarks after the fit; those of the first fit if too little lies on the cloud.
     """
     target = _Target.of(cloud, (landmarks_mm, spread_mm))
     weights, face_from_cloud = _fit_rounds(atlas, target, weights, GUIDED_SCHEDULE)
@@ -197,7 +197,7 @@ def guide_fit(
 
 @dataclass(frozen=True, eq=False)
 class _Target:
-    """What the atlas is fitted to: points with normals; landmarks and their pull, if known."""
+    """The data to fit: points with normals, and landmarks with their pull if known."""
 
     tree: cKDTree
     normals: NDArray[np.float64]
@@ -207,7 +207,7 @@ class _Target:
     def of(
         cls, cloud: PointCloud, guide: tuple[NDArray[np.float64], NDArray[np.float64]] | None
     ) -> _Target:
-        """A cloud, and landmarks with their spread."""
+        """Build the target from a cloud, and landmarks with their spread."""
         known = None if guide is None else (guide[0], GUIDE_PULL_MM / guide[1])
         return cls(cKDTree(cloud.points_mm), cloud.normals, known)
 
@@ -218,15 +218,15 @@ def _fit_rounds(
     weights: NDArray[np.float64],
     schedule: tuple[tuple[int, int, float, float], ...],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Go through the rounds from some weights on; gives weights and ``face_from_cloud``."""
+    """Run the rounds from the given weights; return weights and ``face_from_cloud``."""
     weights, face_from_cloud = weights.copy(), np.eye(4)
     modes_by_point = atlas.modes_by_point
     for n_modes, thinning, reach_mm, ridge in schedule:
         chosen, now = slice(None, None, thinning), weights[:n_modes]
         shape = atlas.mean_mm[chosen]
         if n_modes:
-            # In single precision, which spares a copy of the modes in double; by einsum, since BLAS
-            # is slower when it is asked for one small product per point.
+            # Single precision avoids a copy of the modes in double; einsum, because BLAS is slower
+            # for one small product per point.
             modes = modes_by_point[chosen, :, :n_modes]
             shape = shape + np.einsum("pcm,m->pc", modes, now.astype(np.float32))
         facing = atlas.normals[chosen]
@@ -243,7 +243,7 @@ def _fit_rounds(
 
 @dataclass(frozen=True, eq=False)
 class _Guide:
-    """Landmarks of the atlas that are to come to known places: themselves, the way, the pull."""
+    """Atlas landmarks to pull to known positions: their points, gaps, modes and pull."""
 
     points: NDArray[np.float64]
     gap: NDArray[np.float64]
@@ -257,7 +257,7 @@ def _guide(
     weights: NDArray[np.float64],
     face_from_cloud: NDArray[np.float64],
 ) -> _Guide | None:
-    """The way from the atlas's landmarks, at these weights, to those that are known."""
+    """Return the gaps from the atlas's landmarks, at these weights, to the known ones."""
     if target.known is None:
         return None
     landmarks_mm, pull = target.known
@@ -285,7 +285,7 @@ def _match(
     face_from_cloud: NDArray[np.float64],
     reach_mm: float,
 ) -> _Match:
-    """Nearest scan point of each atlas point, if near enough and facing the same way."""
+    """Find the nearest scan point of each atlas point, if near enough and facing the same way."""
     cloud_from_face = invert_similarity(face_from_cloud)
     reach = reach_mm * similarity_scale(cloud_from_face)
     queries = apply_similarity(cloud_from_face, shape)
@@ -308,10 +308,10 @@ def _solve(
     ridge: float,
     guide: _Guide | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """One Gauss-Newton step: how the scan moves, and how the weights change.
+    """Do one Gauss-Newton step: return the scan's motion and the change of the weights.
 
     The unknowns are rotation vector, translation and log scale of the atlas, then its weights;
-    the atlas's motion is turned round at the end, for it is the scan that is moved.
+    the atlas's motion is inverted at the end, because the scan is moved.
     """
     gap = match.points - shape
     middle = shape.mean(axis=0)
@@ -330,7 +330,7 @@ def _solve(
         held, held_gap = _weighted_rows(held, guide.gap, np.sqrt(guide.pull))
         normal += held.T @ held
         right += held_gap @ held
-    # The tiny share on the motion keeps the system solvable where nothing holds it.
+    # The small term on the motion keeps the system solvable if the data do not constrain it.
     n_modes = modes.shape[2]
     normal[np.diag_indices_from(normal)] += np.repeat([1e-3, ridge], [7, n_modes])
     right[7:] -= ridge * weights
@@ -344,7 +344,7 @@ def _solve(
 def _motion_columns(
     arms_mm: NDArray[np.float64], modes: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Motion of each point with each unknown, (n_points, 3, 7 + n_modes)."""
+    """Derivative of each point by each unknown, (n_points, 3, 7 + n_modes)."""
     arms = arms_mm.astype(np.float32)
     columns = np.zeros((len(arms), 3, 7 + modes.shape[2]), dtype=np.float32)
     columns[:, (2, 0, 1), (0, 1, 2)] = arms[:, (1, 2, 0)]
@@ -358,7 +358,7 @@ def _motion_columns(
 def _weighted_rows(
     columns: NDArray[np.float32], gap: NDArray[np.float64], weight: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """The three equations of each point, weighted: left and right side."""
+    """Return the three weighted equations of each point: left and right side."""
     left = (columns * weight[:, None, None]).reshape(-1, columns.shape[2])
     return left, (gap * weight[:, None]).ravel()
 
@@ -370,7 +370,7 @@ def _summarise(
     face_from_cloud: NDArray[np.float64],
     weights: NDArray[np.float64],
 ) -> AtlasFit:
-    """Measure how well the fitted atlas lies on the scan."""
+    """Measure how well the fitted atlas matches the scan."""
     core = atlas.core
     shape = atlas.shape_points(weights)[core]
     match = _match(shape, atlas.normals[core], tree, normals, face_from_cloud, RESIDUAL_REACH_MM)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Find the face in a scan of any rotation and position: networks guess, the atlas decides."""
+"""Find the face in a scan in any rotation and position: networks guess, the atlas decides."""
 
 from __future__ import annotations
 
@@ -41,37 +41,37 @@ if TYPE_CHECKING:
 
 __all__ = ["SURE_SCORE", "PoseCandidate", "find_poses"]
 
-# Points that the whole scan is thinned to before the search, and their finest spacing.
+# Number of points that the whole scan is thinned to for the search, and their finest spacing.
 N_SEARCH_POINTS = 6000
 FINEST_SEARCH_SPACING_MM = 2.8
-# Rotations that the search starts from: for the whole scan, and for each part of it.
+# Number of start rotations of the search: for the whole scan, and for each part of it.
 N_STARTS, N_PART_STARTS = 12, 5
 N_PARTS, PART_RADIUS_MM = 10, 135.0
-# What a second search takes them to: 70 degrees about a diagonal.
+# Rotation applied to the start rotations in a second search: 70 degrees about a diagonal.
 NO_TURN = np.eye(3)
 OTHER_TURN = Rotation.from_rotvec(np.full(3, np.deg2rad(70) / np.sqrt(3))).as_matrix()
-# Steps of the coarse network round its own guess: shoulders pull the first one down.
+# Steps of the coarse network around its own guess: shoulders pull the first one down.
 N_SETTLING_STEPS = 2
 # Guesses kept after each refinement (how far the first ones move says little), and how many are
-# fitted in the end: of the whole scan, and where that has failed. A right guess that starts 40
-# degrees off is among the most doubtful ones until its third refinement, and with a head of long
-# hair it was the 62nd even then, and the first after the fourth.
+# finally fitted: for the whole scan, and for the parts if that failed. A right guess that starts 40
+# degrees off is among the most doubtful until its third refinement; on a head with long hair it was
+# still 62nd then, and first after the fourth.
 N_KEPT, N_CHECKED = (1000, 40, 16), 6
 N_PART_KEPT, N_PART_CHECKED = (1000, 1000, 300, 40), 16
-# Guesses whose key points are closer than this on average are one guess (15 degrees are 17 mm).
+# Guesses whose key points are closer than this on average are merged (15 degrees are 17 mm).
 SAME_POSE_MM = 17.0
-# Candidates whose key points are closer than this are one.
+# Candidates whose key points are closer than this are merged.
 SAME_FIT_MM = 3.0
-# Centres that every rotation is tried about, in the search by parts. With 6 of them a closed head
-# with long hair was found in none of six poses, with 12 in three, with 20 in all; a scan that is
-# refused takes 5 seconds, most of them here.
+# Centres about which every rotation is tried in the search by parts. A closed head with long hair
+# was found in none of six poses with 6 centres, in three with 12, in all with 20; a refused scan
+# takes 5 seconds, most of them here.
 N_CENTRES, SAME_CENTRE_MM = 20, 25.0
-# A face may be this much smaller or larger than the mean one while it is searched for; the fit that
-# follows goes somewhat farther.
+# How much smaller or larger than the mean a face may be during the search; the following fit allows
+# somewhat more.
 SEARCHED_SCALES = (0.5, 1.6)
-# A candidate of this score is a face: the search need not look at the parts of the scan.
+# A candidate with this score is a face, so the parts of the scan are not searched.
 SURE_SCORE = 0.33
-# A short fit that tells a face from anything else: rounds as in `palnet.face.fit.SCHEDULE`.
+# A short fit that distinguishes a face from anything else: rounds as in `palnet.face.fit.SCHEDULE`.
 CHECK_SCHEDULE = (
     *((0, 6, 30.0, 60.0),) * 3,
     *((0, 5, 18.0, 60.0),) * 3,
@@ -81,19 +81,19 @@ CHECK_SCHEDULE = (
 
 @dataclass(frozen=True, eq=False)
 class PoseCandidate:
-    """A guess of the pose with the short fit that speaks for it.
+    """A pose guess and the score of its short fit.
 
     Attributes
     ----------
     face_from_scan : ndarray of shape (4, 4)
         Similarity from scan millimetres to the face frame.
     guess : ndarray of shape (4, 4)
-        The same as the networks had it, before the short fit.
+        The pose from the networks, before the short fit.
     score : float
         Relief agreement times coverage; higher is better.
     doubt_mm : float
-        How far the fine network last saw the key points from where a mean face has them; lower is
-        better, and 3 to 8 is usual.
+        Distance between the key points as last seen by the fine network and those of a mean face;
+        lower is better, 3 to 8 is usual.
     """
 
     face_from_scan: NDArray[np.float64]
@@ -105,31 +105,32 @@ class PoseCandidate:
 def find_poses(
     surface: Surface, atlas: FaceAtlas, coarse: Weights, fine: Weights, *, once_more: bool = False
 ) -> Iterator[list[PoseCandidate]]:
-    """Find the few likeliest poses of a face.
+    """Find the few most likely poses of a face.
 
-    The coarse network guesses from the whole scan first; only where none of its guesses looks like
-    a face, it guesses again from many parts of the scan, which takes ten times as long. So whoever
-    takes one of the first guesses all the same does not ask on.
+    The coarse network guesses from the whole scan first; only if none of its guesses looks like a
+    face does it guess again from many parts of the scan, which takes ten times as long. A caller
+    that accepts one of the first guesses should therefore stop iterating.
 
-    A score ranks the poses of a face that the atlas can make. One that it cannot, as of a source
-    that it never saw, may score no better than a wrong pose: there the doubt says more.
+    The score ranks poses of faces that the atlas can represent. A face that it cannot, such as one
+    of an unseen source, may score no better than a wrong pose; there the doubt is the better
+    criterion.
 
     Parameters
     ----------
     surface : Surface
         The whole scan in millimetres, normals outward.
     atlas : FaceAtlas
-        Decides between the guesses.
+        Ranks the guesses.
     coarse, fine : mapping of str to ndarray
         The two pose networks.
     once_more : bool, default False
-        Whether to look at the parts alone, from other rotations than the first time.
+        Whether to search only the parts, from other rotations than the first time.
 
     Yields
     ------
     list of PoseCandidate
-        The best first; at least one, whether it is a face or not. A second list holds those of the
-        first as well.
+        The best first; at least one, whether it is a face or not. The second list includes the
+        candidates of the first.
 
     Raises
     ------
@@ -155,21 +156,21 @@ def find_poses(
         found = _search_parts(cloud, guesses, coarse, fine)
         candidates = [*candidates, *_check_all(cloud, found, atlas)]
         candidates.sort(key=lambda candidate: -candidate.score)
-        # Some guesses were fitted before: what came to the same fit is left out.
+        # Some guesses were fitted before: candidates that converged to the same fit are dropped.
         poses = [candidate.face_from_scan for candidate in candidates]
         yield [candidates[row] for row in _first_of_each(poses, SAME_FIT_MM)]
 
 
 class _Guess(NamedTuple):
-    """A pose, and how far its key points are from where they should be (mm)."""
+    """A pose, and the mean distance of its key points from their expected positions (mm)."""
 
     face_from_scan: NDArray[np.float64]
     doubt_mm: float
 
 
 def _thin_for_search(surface: Surface) -> PointCloud:
-    """About `N_SEARCH_POINTS` points over the whole scan."""
-    # A few thousand triangles, spread over all, tell the area well enough.
+    """Sample about `N_SEARCH_POINTS` points over the whole scan."""
+    # A few thousand evenly spread triangles estimate the area well enough.
     some = surface.triangles[:: max(1, len(surface.triangles) // N_SEARCH_POINTS)]
     a, b, c = (surface.points_mm[some[:, k]] for k in range(3))
     doubled = np.linalg.norm(np.cross(b - a, c - a), axis=1)
@@ -179,7 +180,7 @@ def _thin_for_search(surface: Surface) -> PointCloud:
 
 @cache
 def _start_rotations(n_starts: int) -> NDArray[np.float64]:
-    """Rotations spread over all, always the same: (n_starts, 3, 3)."""
+    """Return evenly spread rotations, always the same: (n_starts, 3, 3)."""
     chosen = [np.array([1.0, 0, 0, 0])]
     pool = np.random.default_rng(2026).normal(size=(4000, 4))
     pool /= np.linalg.norm(pool, axis=1, keepdims=True)
@@ -190,7 +191,7 @@ def _start_rotations(n_starts: int) -> NDArray[np.float64]:
 
 
 def _stride(cloud: PointCloud, within: NDArray[np.bool_] | None = None) -> PointCloud:
-    """As many points as the networks take, spread evenly over the cells of a cloud."""
+    """Take as many points as the networks need, spread evenly over the cells of a cloud."""
     rows = np.arange(len(cloud.points_mm)) if within is None else np.flatnonzero(within)
     if not len(rows):
         rows = np.arange(len(cloud.points_mm))
@@ -199,7 +200,7 @@ def _stride(cloud: PointCloud, within: NDArray[np.bool_] | None = None) -> Point
 
 
 def _cut_parts(cloud: PointCloud) -> list[PointCloud]:
-    """Parts of the size of a face round points that lie far from each other."""
+    """Cut face-sized parts around points that are far from each other."""
     points = cloud.points_mm
     distance = np.linalg.norm(points - points.mean(axis=0), axis=1)
     centre = points[np.argmin(distance)]
@@ -220,7 +221,7 @@ def _search_parts(
     fine: Weights,
     turn: NDArray[np.float64] = NO_TURN,
 ) -> list[_Guess]:
-    """The likeliest of these guesses, of those from parts of the scan, and of these turned."""
+    """Return the likeliest of these guesses, guesses from parts of the scan, and all turned."""
     guesses = list(guesses)
     for part in _cut_parts(cloud):
         guesses += _settle(cloud, _first_guesses(part, coarse, N_PART_STARTS, turn), coarse)
@@ -231,7 +232,7 @@ def _search_parts(
 def _first_guesses(
     part: PointCloud, weights: Weights, n_starts: int, turn: NDArray[np.float64] = NO_TURN
 ) -> list[_Guess]:
-    """The coarse network's guesses from every start rotation, all of them turned."""
+    """Return the coarse network's guess from every start rotation, each turned by `turn`."""
     centre = part.points_mm.mean(axis=0)
     turns = _start_rotations(n_starts) @ turn
     positions = (part.points_mm - centre) @ turns.transpose(0, 2, 1) / POSE_UNIT_MM
@@ -241,10 +242,10 @@ def _first_guesses(
 
 
 def _turn_all_ways(guesses: list[_Guess]) -> list[_Guess]:
-    """Distrust the guessed rotations: the 60 of the icosahedron about each distinct centre.
+    """Replace the guessed rotations by the icosahedron's 60 about each distinct centre.
 
-    No rotation is farther than 45 degrees from one of these, which the fine network mends; a
-    closed head, say, looks much the same to the coarse one from the front and from behind.
+    Every rotation is within 45 degrees of one of these, which the fine network can correct; the
+    coarse one may confuse the front and the back of, for example, a closed head.
     """
     centres: list[NDArray[np.float64]] = []
     for guess in sorted(guesses, key=lambda guess: guess.doubt_mm):
@@ -262,20 +263,20 @@ def _turn_all_ways(guesses: list[_Guess]) -> list[_Guess]:
 def _keep_likeliest(
     cloud: PointCloud, guesses: list[_Guess], fine: Weights, n_kept: tuple[int, ...]
 ) -> list[_Guess]:
-    """Refine guesses by the fine network, keeping so many after each step; the likeliest first."""
+    """Refine guesses with the fine network, keeping some after each step; most likely first."""
     for n in n_kept:
         guesses = _distinct(_refine(cloud, guesses, fine))[:n]
     return guesses
 
 
 def _check_all(cloud: PointCloud, guesses: list[_Guess], atlas: FaceAtlas) -> list[PoseCandidate]:
-    """Fit the atlas to every guess; best first."""
+    """Fit the atlas to every guess; the best first."""
     candidates = [_check(cloud, atlas, guess) for guess in guesses]
     return sorted(candidates, key=lambda candidate: -candidate.score)
 
 
 def _settle(cloud: PointCloud, guesses: list[_Guess], coarse: Weights) -> list[_Guess]:
-    """Let the coarse network look again, at what lies round its guess."""
+    """Run the coarse network again on the surroundings of its guess."""
     for _ in range(N_SETTLING_STEPS):
         guesses = _refine(cloud, guesses, coarse, about_mean=True)
     return guesses
@@ -284,10 +285,10 @@ def _settle(cloud: PointCloud, guesses: list[_Guess], coarse: Weights) -> list[_
 def _refine(
     cloud: PointCloud, guesses: list[_Guess], weights: Weights, *, about_mean: bool = False
 ) -> list[_Guess]:
-    """One step of a network for every guess, seen in its frame; the doubt is how far it moves.
+    """Run one network step for every guess, in its own frame; the doubt is how far it moves.
 
-    The fine network was trained about the guessed middle of the face, the coarse one about the
-    mean of the points.
+    The fine network was trained on clouds centred at the guessed centre of the face, the coarse one
+    on clouds centred at the mean of the points.
     """
     inputs = np.zeros((len(guesses), N_POSE_POINTS, 6), dtype=np.float32)
     centres = np.zeros((len(guesses), 3))
@@ -309,7 +310,7 @@ def _refine(
 
 
 def _pose_of(key_points: NDArray[np.float64]) -> _Guess:
-    """The pose that key points stand for, its scale held to those that are searched."""
+    """Return the pose that key points imply, with its scale clipped to the searched range."""
     pose = fit_similarity(key_points, KEY_POINTS_MM)
     misfit = apply_similarity(pose, key_points) - KEY_POINTS_MM
     scale = float(np.clip(similarity_scale(pose), 1 / SEARCHED_SCALES[1], 1 / SEARCHED_SCALES[0]))
@@ -320,14 +321,14 @@ def _pose_of(key_points: NDArray[np.float64]) -> _Guess:
 
 
 def _distinct(guesses: list[_Guess]) -> list[_Guess]:
-    """One guess of each group of like ones, the least doubtful first."""
+    """Keep one of each group of similar guesses, the least doubtful first."""
     guesses = sorted(guesses, key=lambda guess: guess.doubt_mm)
     poses = [guess.face_from_scan for guess in guesses]
     return [guesses[row] for row in _first_of_each(poses, SAME_POSE_MM)]
 
 
 def _first_of_each(poses: list[NDArray[np.float64]], same_mm: float) -> list[int]:
-    """Rows of the poses whose key points lie farther than that from those of each kept before."""
+    """Return the rows of poses whose key points are at least `same_mm` from all kept before."""
     key_points = np.array(
         [apply_similarity(invert_similarity(pose), KEY_POINTS_MM) for pose in poses]
     )
@@ -340,7 +341,7 @@ def _first_of_each(poses: list[NDArray[np.float64]], same_mm: float) -> list[int
 
 
 def _check(cloud: PointCloud, atlas: FaceAtlas, guess: _Guess) -> PoseCandidate:
-    """Fit the atlas for a few rounds."""
+    """Fit the atlas for a few rounds and score the guess."""
     moved = move_cloud(cloud, guess.face_from_scan)
     near = np.linalg.norm(moved.points_mm - KEY_POINTS_MM[0], axis=1) < CROP_RADIUS_MM
     fit = fit_atlas(atlas, PointCloud(moved.points_mm[near], moved.normals[near]), CHECK_SCHEDULE)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a fitted atlas lies on a face at all: the reason for a refusal, or none."""
+"""Decide whether a fitted atlas lies on a face at all: the reason for a refusal, or none."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ __all__ = [
     "measure_broad_relief",
 ]
 
-# In sizes of the atlas's mean face, which with infants among its people is 0.95 of an adult's. The
-# 5,200 people of the training measure 0.59 to 1.33. Where the unit of a scan is guessed the range
-# has to stay below the 2.54 of inches to centimetres, or one face is two in different units; where
-# it is known, an infant born early is a face as well.
+# Relative to the atlas's mean face, which is 0.95 of an adult's because its people include infants.
+# The 5,200 training people measure 0.59 to 1.33. If the unit of a scan is guessed, the range must
+# stay below the 2.54 between inches and centimetres, or one face fits two units; if it is known, a
+# preterm infant is a face as well.
 LARGEST_FACE = 1.37
 SMALLEST_FACE, SMALLEST_OF_KNOWN_UNIT = 0.54, 0.48
-# 200 generated people: never below 0.75.
+# 200 generated people never fall below 0.75.
 MIN_COVERAGE = 0.6
-# Brows, nose and mouth are larger than this, the noise of a scan is smaller.
+# Larger than the noise of a scan, smaller than brows, nose and mouth.
 RELIEF_RADIUS_MM = 12.0
-# That many points of the coarse cloud lie within the radius.
+# Number of points of the coarse cloud within the radius.
 N_RELIEF_NEIGHBOURS = 64
-# Likeness is broad relief less 1 for every millimetre of residual on the scan: noise is as large on
-# a small face as on a large one. 72 generated people of the noisiest captures and six real scans
-# have 0.29 and more; smooth things and a face stretched threefold at most 0.06.
+# Likeness is broad relief minus 1 for every millimetre of residual on the scan, as noise is as
+# large on a small face as on a large one. 72 generated people of the noisiest captures and six real
+# scans have 0.29 and more; smooth objects and a face stretched threefold at most 0.06.
 RESIDUAL_PENALTY = 1.0
 MIN_LIKENESS = 0.18
 MAX_MAHALANOBIS = 1.6
 
 
 def measure_broad_relief(atlas: FaceAtlas, fit: AtlasFit, coarse: PointCloud) -> float:
-    """How far the scan's relief is the fitted atlas's, noise and whatever is small left aside.
+    """Measure how well the scan's relief matches the atlas's, ignoring noise and small features.
 
     Parameters
     ----------
@@ -81,9 +81,9 @@ def _average(
     places: NDArray[np.float64],
     facing: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
-    """Unit mean of the normals round each place; of those only that face as told, if it is told."""
+    """Return the unit mean of the normals around each place, if given along `facing`."""
     _, near = tree.query(places, N_RELIEF_NEIGHBOURS, distance_upper_bound=RELIEF_RADIUS_MM)
-    # A neighbour that is not there has the number after the last.
+    # A missing neighbour has the index after the last.
     around = np.vstack([normals, np.zeros((1, 3))])[near]
     if facing is not None:
         around = around * (np.einsum("ijk,ik->ij", around, facing) > 0)[..., None]
@@ -100,26 +100,26 @@ def find_refusal(
     is_unit_known: bool,
     is_sure: bool | None = None,
 ) -> str | None:
-    """Say why landmarks should not be placed, or None if they may.
+    """Say why landmarks should not be placed; None if they can be.
 
     Parameters
     ----------
     fit : AtlasFit
         The fitted atlas.
     broad_relief : float
-        What `measure_broad_relief` says of it; not looked at where `is_sure` decides.
+        Result of `measure_broad_relief`; ignored if `is_sure` decides.
     face_from_scan : ndarray of shape (4, 4)
-        The pose it led to.
+        The resulting pose.
     is_unit_known : bool
-        Whether the unit of the scan was given, and not guessed from its size.
+        Whether the unit of the scan was given rather than guessed from its size.
     is_sure : bool, optional
-        Whether the landmark network is sure of what it sees, which tells a face better than its
-        likeness; None where it cannot say.
+        Whether the landmark network is sure of its prediction, a better criterion than likeness;
+        None if it cannot tell.
 
     Returns
     -------
     str or None
-        A reason for a user, with what to do.
+        The reason, for the user, with a remedy.
     """
     size = 1 / similarity_scale(face_from_scan)
     smallest = SMALLEST_OF_KNOWN_UNIT if is_unit_known else SMALLEST_FACE

@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 __all__ = ["extract_face", "move_cloud", "move_surface", "sample_coarse", "sample_fine"]
 
-# Everything within this ball belongs to the region of interest: both ears, the chin, the hairline
-# of a large head, and a rim for a pose that is 20 mm off.
+# Radius and centre of the ball that bounds the region of interest: both ears, the chin, the
+# hairline of a large head, and a margin for a pose that is 20 mm off.
 REGION_CENTRE_MM = (0.0, 10.0, 45.0)
 REGION_RADIUS_MM = 145.0
-# Further passes may start this far from the first: fine points are sampled that much farther.
+# Later passes may start this far from the first, so fine points are sampled that much farther.
 SECOND_PASS_SHIFT_MM = 3.0
-# To find what is near a centre: cells of a grid, and the edge up to which a triangle is found by
-# its corners.
+# To find what is near a centre: the size of the grid cells, and the edge length up to which a
+# triangle is found by its corners.
 MARK_CELL_MM, LONGEST_SHORT_EDGE_MM = 6.0, 6.0
 
 
@@ -57,13 +57,13 @@ def extract_face(surface: Surface, face_from_scan: NDArray[np.float64]) -> Surfa
     reach = REGION_RADIUS_MM * similarity_scale(scan_from_face)
     inside = np.einsum("ij,ij->i", offset, offset) < reach**2
     region = crop_surface(surface, inside)
-    # Found once here for all that is sampled from the region.
+    # Computed once for everything that is sampled from the region.
     region = replace(region, long_triangles=find_long_triangles(region))
     return move_surface(region, face_from_scan)
 
 
 def move_surface(surface: Surface, matrix: NDArray[np.float64]) -> Surface:
-    """The surface after a similarity transform."""
+    """Transform a surface by a similarity."""
     sizes = surface.long_triangles
     return replace(
         surface,
@@ -74,24 +74,24 @@ def move_surface(surface: Surface, matrix: NDArray[np.float64]) -> Surface:
 
 
 def move_cloud(cloud: PointCloud, matrix: NDArray[np.float64]) -> PointCloud:
-    """The cloud after a similarity transform."""
+    """Transform a cloud by a similarity."""
     return PointCloud(
         apply_similarity(matrix, cloud.points_mm), rotate_directions(matrix, cloud.normals)
     )
 
 
 def sample_coarse(face: Surface) -> PointCloud:
-    """The whole region at the coarse spacing, for the atlas fit and the outer half of patches."""
+    """Sample the whole region coarsely, for the atlas fit and the outer half of patches."""
     return sample_surface(face, COARSE_SPACING_MM)
 
 
 def sample_fine(face: Surface, centres_mm: NDArray[np.float64]) -> PointCloud:
-    """The surroundings of the centres at the fine spacing, for the inner half of patches."""
+    """Sample around the centres finely, for the inner half of patches."""
     reach_mm = FINE_RADIUS_MM + SECOND_PASS_SHIFT_MM
     near = _mark_near(face.points_mm, centres_mm, reach_mm + LONGEST_SHORT_EDGE_MM / 2)
     first, second, third = (near.take(column) for column in face.triangles.T)
     mask = first | second | third
-    # A longer triangle may pass by a centre with all its corners far away.
+    # A longer triangle may pass near a centre with all its corners far away.
     limit_mm, rest = find_long_triangles(face)
     rest = np.arange(len(mask)) if limit_mm > LONGEST_SHORT_EDGE_MM else rest
     rest = rest[~mask[rest]]
@@ -109,7 +109,7 @@ def sample_fine(face: Surface, centres_mm: NDArray[np.float64]) -> PointCloud:
 def _mark_near(
     points_mm: NDArray[np.float64], centres_mm: NDArray[np.float64], reach_mm: float
 ) -> NDArray[np.bool_]:
-    """Which points lie in a cell of a coarse grid that a centre may reach (some a bit farther)."""
+    """Mark points in grid cells that a centre may reach (including some a bit farther)."""
     low = centres_mm.min(axis=0) - reach_mm - MARK_CELL_MM
     shape = np.ceil((np.ptp(centres_mm, axis=0) + 2 * reach_mm) / MARK_CELL_MM).astype(int) + 2
     cells = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1)

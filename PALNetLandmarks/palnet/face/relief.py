@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much the relief of a surface resembles that of a face."""
+"""Compare the relief of a surface with that of a face."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["compare_relief"]
 
-# Where relief is compared: scan points this close to the atlas, and a unit for the quadratic.
+# Relief is compared at scan points this close to the atlas; the unit scales the quadratic.
 RELIEF_REACH_MM, RELIEF_UNIT_MM = 6.0, 60.0
-# Fewer points on the scan than this have no relief to compare.
+# With fewer points on the scan than this, relief is not compared.
 MIN_POINTS = 60
 
 
@@ -33,7 +33,7 @@ def compare_relief(
     normals: NDArray[np.float64],
     face_from_cloud: NDArray[np.float64],
 ) -> float:
-    """Correlation of the normals that is left when a quadratic in x and y is taken out.
+    """Correlate normals after a quadratic in x and y is removed.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def compare_relief(
     Returns
     -------
     float
-        -1 to 1; 0 where too little of the atlas lies on the scan.
+        -1 to 1; 0 if too little of the atlas lies on the scan.
     """
     cloud_from_face = invert_similarity(face_from_cloud)
     reach = RELIEF_REACH_MM * similarity_scale(cloud_from_face)

@@ -21,7 +21,7 @@ __all__ = [
     "similarity_scale",
 ]
 
-# Three points that are not on a line hold a similarity.
+# Three points that are not collinear determine a similarity.
 MIN_PAIRS = 3
 
 
@@ -32,7 +32,7 @@ def fit_similarity(
     *,
     with_scale: bool = True,
 ) -> NDArray[np.float64]:
-    """Least-squares similarity that takes source points to target points.
+    """Fit the least-squares similarity from source to target points.
 
     Convention: the result acts on column vectors from the left,
     ``target = s * R @ source + t`` with ``matrix[:3, :3] = s * R``; R is a proper rotation.
@@ -40,7 +40,7 @@ def fit_similarity(
     Parameters
     ----------
     source, target : ndarray of shape (n_points, 3)
-        Corresponding points, at least three not on a line.
+        Corresponding points, at least three and not collinear.
     weights : ndarray of shape (n_points,), optional
         Weight of each pair.
     with_scale : bool
@@ -54,7 +54,7 @@ def fit_similarity(
     Raises
     ------
     ValueError
-        If there are too few points, or all are one.
+        If there are too few points, or all coincide.
 
     References
     ----------
@@ -79,7 +79,7 @@ def fit_similarity(
 
 
 def measure_offset_mm(source: NDArray[np.floating], target: NDArray[np.floating]) -> float:
-    """Median distance of source points from their targets, once laid over these by a similarity."""
+    """Median distance between source and target points after the best similarity."""
     laid = apply_similarity(fit_similarity(source, target), source)
     return float(np.median(np.linalg.norm(laid - target, axis=1)))
 
@@ -87,24 +87,24 @@ def measure_offset_mm(source: NDArray[np.floating], target: NDArray[np.floating]
 def apply_similarity(
     matrix: NDArray[np.float64], points: NDArray[np.floating]
 ) -> NDArray[np.float64]:
-    """``points @ matrix[:3, :3].T + matrix[:3, 3]`` for points of shape (..., 3)."""
+    """Return ``points @ matrix[:3, :3].T + matrix[:3, 3]`` for points of shape (..., 3)."""
     return np.asarray(points @ matrix[:3, :3].T + matrix[:3, 3])
 
 
 def rotate_directions(
     matrix: NDArray[np.float64], directions: NDArray[np.floating]
 ) -> NDArray[np.float64]:
-    """Directions of shape (..., 3) turned by the rotation alone, so that lengths stay."""
+    """Rotate directions of shape (..., 3) by the rotation alone, so that lengths stay."""
     return np.asarray(directions @ (matrix[:3, :3] / similarity_scale(matrix)).T)
 
 
 def similarity_scale(matrix: NDArray[np.float64]) -> float:
-    """The scale of a similarity."""
+    """Return the scale of a similarity."""
     return float(np.cbrt(np.linalg.det(matrix[:3, :3])))
 
 
 def invert_similarity(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """``source_from_target`` of ``target_from_source``."""
+    """Return ``source_from_target`` for ``target_from_source``."""
     inverse = np.eye(4)
     inverse[:3, :3] = matrix[:3, :3].T / similarity_scale(matrix) ** 2
     inverse[:3, 3] = -inverse[:3, :3] @ matrix[:3, 3]
@@ -114,7 +114,7 @@ def invert_similarity(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
 def compose_similarity(
     scale: float, rotation: NDArray[np.floating], translation: NDArray[np.floating]
 ) -> NDArray[np.float64]:
-    """The (4, 4) matrix of ``scale * rotation @ x + translation``."""
+    """Return the (4, 4) matrix of ``scale * rotation @ x + translation``."""
     matrix = np.eye(4)
     matrix[:3, :3] = scale * rotation
     matrix[:3, 3] = translation
@@ -122,7 +122,7 @@ def compose_similarity(
 
 
 def rotation_angle_deg(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
-    """Angle in degrees between the rotations of two similarities."""
+    """Return the angle in degrees between the rotations of two similarities."""
     a = first[:3, :3] / similarity_scale(first)
     b = second[:3, :3] / similarity_scale(second)
     return float(np.degrees(np.arccos(np.clip((np.trace(a.T @ b) - 1) / 2, -1, 1))))
