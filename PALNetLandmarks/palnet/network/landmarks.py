@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The shipped network in numpy: patches in, an offset, a spread and a visibility a landmark out.
+"""The shipped network in numpy: patches in; an offset, spread and visibility per landmark out.
 
 The paper's idea at 1/67 of its size: point-wise layers shared by all patches, attention within
-each patch, then attention between the landmarks, and last what the offsets of all say of each.
+each patch, then attention between the landmarks, and finally a joint layer over all offsets.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ N_HEADS = 4
 
 @dataclass(frozen=True, eq=False, slots=True)
 class LandmarkPrediction:
-    """What the network says of each landmark, in millimetres of the face frame.
+    """The network's prediction for each landmark, in millimetres of the face frame.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class LandmarkPrediction:
     spread_mm : ndarray of shape (n_landmarks,)
         Expected distance from the truth before calibration.
     visibility : ndarray of shape (n_landmarks,)
-        Probability that the scan shows the landmark at all.
+        Probability that the scan shows the landmark.
     """
 
     positions_mm: NDArray[np.float64]
@@ -59,7 +59,7 @@ class LandmarkPrediction:
     def replaced_where(
         self, chosen: NDArray[np.bool_], other: LandmarkPrediction
     ) -> LandmarkPrediction:
-        """Take the chosen landmarks, (n_landmarks,) of bool, from another prediction."""
+        """Take the selected landmarks, (n_landmarks,) of bool, from another prediction."""
         return LandmarkPrediction(
             np.where(chosen[:, None], other.positions_mm, self.positions_mm),
             np.where(chosen, other.spread_mm, self.spread_mm),
@@ -69,9 +69,9 @@ class LandmarkPrediction:
     def averaged_with(self, other: LandmarkPrediction, counts: float) -> LandmarkPrediction:
         """Average with another prediction of the same face.
 
-        Weights are inverse squares of the spreads, which are finite and above 0; the other's count
-        `counts` times as much. The spread of the mean has the weighted mean of their squares and of
-        the squared distances of the two from the mean.
+        Weights are inverse squares of the spreads, which are finite and above 0; those of the other
+        are multiplied by `counts`. The squared spread of the mean is the weighted mean of the
+        squared spreads plus that of the squared distances of the two from the mean.
         """
         own, others = self.spread_mm**-2, counts * other.spread_mm**-2
         share = own / (own + others)
@@ -89,16 +89,16 @@ class LandmarkPrediction:
 def predict_landmarks(
     weights: Weights, patches: Patches, mirror: NDArray[np.int64]
 ) -> LandmarkPrediction:
-    """Predict, and average with the prediction for the mirrored face.
+    """Predict, averaging with the prediction for the mirrored face.
 
     Parameters
     ----------
     weights : mapping of str to ndarray
-        State of the torch twin.
+        State of the torch counterpart.
     patches : Patches
         Patches of one scan.
     mirror : ndarray of shape (n_landmarks,)
-        The landmark on the other side, for each landmark.
+        Index of the counterpart on the other side, for each landmark.
 
     Returns
     -------
@@ -124,7 +124,7 @@ def predict_landmarks(
 def mirror_patches(
     points: NDArray[np.float32], centres_mm: NDArray[np.floating], mirror: NDArray[np.int64]
 ) -> tuple[NDArray[np.float32], NDArray[np.floating]]:
-    """Patches (..., n_landmarks, n_points, 6) and centres of the face seen in a mirror."""
+    """Mirror patches (..., n_landmarks, n_points, 6) and their centres left to right."""
     flip = np.array([-1, 1, 1, -1, 1, 1], dtype=np.float32)
     return points[..., mirror, :, :] * flip, centres_mm[..., mirror, :] * flip[:3]
 
@@ -140,11 +140,11 @@ def run_network(
     Parameters
     ----------
     weights : mapping of str to ndarray
-        State of the torch twin.
+        State of the torch counterpart.
     points : ndarray of shape (batch, n_landmarks, n_points, 6)
         Patches, mm and unit normals.
     share : ndarray of shape (batch, n_landmarks, 2)
-        How full each half of each patch is, 0 to 1.
+        Filled share of each half of each patch, 0 to 1.
     centres_mm : ndarray of shape (batch, n_landmarks, 3)
         Centres of the patches.
 
@@ -157,7 +157,7 @@ def run_network(
     scale = np.array([1 / PATCH_UNIT_MM] * 3 + [1] * 3, dtype=np.float32)
     identity = weights["landmark"]
     first = relu(linear(weights, "point1", points.reshape(-1, 6) * scale))
-    # Bias and landmark are added at once: each addition goes through all points.
+    # Bias and landmark are added at once, because each addition passes over all points.
     second = (first @ weights["point2.weight"].T).reshape(shape)
     second += (weights["point2.bias"] + linear(weights, "identity", identity))[None, :, None]
     second = relu(second)
@@ -177,7 +177,7 @@ def run_network(
 
 
 def _transformer_layer(weights: Weights, tokens: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A pre-norm layer: attention between the landmarks, then two linear layers."""
+    """Apply a pre-norm layer: attention between the landmarks, then two linear layers."""
     tokens = tokens + attend(weights, "attention", layer_norm(weights, "norm1", tokens), N_HEADS)
     hidden = relu(linear(weights, "wide", layer_norm(weights, "norm2", tokens)))
     return tokens + linear(weights, "narrow", hidden)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The few layers that the shipped networks are made of, in numpy.
+"""The few layers of the shipped networks, in numpy.
 
-Weights come as ``{name: array}`` with torch's names and shapes (a linear layer's weight has shape
-(n_out, n_in)), so that a trained state goes over unchanged.
+Weights are ``{name: array}`` with torch's names and shapes (a linear layer's weight has shape
+(n_out, n_in)), so that a trained state can be used unchanged.
 """
 
 from __future__ import annotations
@@ -25,31 +25,31 @@ LAYER_NORM_EPSILON = 1e-5
 
 
 def select(weights: Weights, prefix: str) -> dict[str, NDArray[np.float32]]:
-    """The weights below a prefix, without it."""
+    """Return the weights under a prefix, with the prefix removed."""
     start = prefix + "."
     return {name[len(start) :]: w for name, w in weights.items() if name.startswith(start)}
 
 
 def linear(weights: Weights, name: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """``values @ weight.T + bias``, last axis n_in to n_out."""
+    """Return ``values @ weight.T + bias``, last axis n_in to n_out."""
     result = values @ weights[f"{name}.weight"].T
     result += weights[f"{name}.bias"]
     return result
 
 
 def relu(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Negative values to zero, in place."""
+    """Set negative values to zero, in place."""
     return np.maximum(values, 0, out=values)
 
 
 def softmax(values: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
-    """Exponentials that sum to one along an axis."""
+    """Return exponentials normalized to sum to one along an axis."""
     powers = np.exp(values - values.max(axis=axis, keepdims=True))
     return np.asarray(powers / powers.sum(axis=axis, keepdims=True))
 
 
 def layer_norm(weights: Weights, name: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Mean zero and variance one along the last axis, then scale and shift."""
+    """Normalize to mean zero and variance one along the last axis, then scale and shift."""
     centred = values - values.mean(axis=-1, keepdims=True)
     variance = np.mean(centred**2, axis=-1, keepdims=True)
     scaled = centred / np.sqrt(variance + np.float32(LAYER_NORM_EPSILON))

@@ -47,7 +47,7 @@ N_TOP = 10
 
 
 def count_tokens(variant: str, n_points: int) -> list[int]:
-    """Tokens of a patch before each block's pooling, and after the last."""
+    """Count the tokens of a patch before each block's pooling, and after the last."""
     counts = [n_points]
     for pool in POOLS[: 2 if variant == "2blk" else 3]:
         counts.append(counts[-1] // pool)
@@ -55,26 +55,26 @@ def count_tokens(variant: str, n_points: int) -> list[int]:
 
 
 def least_points(variant: str) -> int:
-    """Points that a patch needs at least to last through all poolings."""
+    """Minimum number of points of a patch for all poolings."""
     pools = POOLS[: 2 if variant == "2blk" else 3]
     least = math.prod(pools)
     return max(least, N_TOP * least // pools[-1]) if variant == "topk" else least
 
 
 def shapes_of_palnet(variant: str, n_landmarks: int, n_points: int) -> dict[str, tuple[int, ...]]:
-    """Shapes of all parameters.
+    """Return the shapes of all parameters.
 
     Parameters
     ----------
     variant : str
         One of `VARIANTS`.
     n_landmarks, n_points : int
-        Patches of a face, and points of a patch.
+        Patches per face, and points per patch.
 
     Returns
     -------
     dict of str to tuple of int
-        Under the names of the torch twin, `palnet.network.torch_paper.PalNet`.
+        Under the names of the torch counterpart, `palnet.network.torch_paper.PalNet`.
     """
     counts = count_tokens(variant, n_points)
     channels = CHANNELS[: len(counts) - 1]
@@ -101,16 +101,16 @@ def shapes_of_palnet(variant: str, n_landmarks: int, n_points: int) -> dict[str,
 
 
 def run_palnet(weights: Weights, patches: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Run a network on one face; which variant it is, its weights tell.
+    """Run a network on one face; the weights determine its variant.
 
     Convention: patches and landmarks are millimetres in one frame.
 
     Parameters
     ----------
     weights : mapping of str to ndarray
-        State of the torch twin.
+        State of the torch counterpart.
     patches : ndarray of shape (n_landmarks, n_points, 3)
-        Patches in the order that the network was trained on.
+        Patches in the order the network was trained with.
 
     Returns
     -------
@@ -139,7 +139,7 @@ def run_palnet(weights: Weights, patches: NDArray[np.float32]) -> NDArray[np.flo
 
 
 def _convolve(weights: Weights, name: str, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A 1x1 convolution: the same linear layer for every point."""
+    """Apply a 1x1 convolution: the same linear layer for every point."""
     result = rows @ weights[f"{name}.weight"][:, :, 0, 0].T
     result += weights[f"{name}.bias"]
     return result
@@ -148,7 +148,7 @@ def _convolve(weights: Weights, name: str, rows: NDArray[np.float32]) -> NDArray
 def _attend(
     maps: NDArray[np.float32], weight: NDArray[np.float32], bias: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Weighted sum of all tokens of the face, (n_channels,)."""
+    """Return the weighted sum of all tokens of the face, (n_channels,)."""
     tokens = maps.reshape(-1, maps.shape[2])
     shares = softmax(np.tanh(tokens @ weight + bias), axis=0)
     return np.asarray(shares[:, 0] @ tokens)
@@ -157,14 +157,14 @@ def _attend(
 def _take_best(
     maps: NDArray[np.float32], weight: NDArray[np.float32], bias: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Features of the tokens of each patch that score highest, best first, flat."""
+    """Return the features of each patch's highest-scoring tokens, best first, flattened."""
     scores = (maps @ weight + bias)[..., 0]
     best = np.argsort(-scores, axis=1, kind="stable")[:, :N_TOP]
     return np.take_along_axis(maps, best[..., None], axis=1).ravel()
 
 
 def _pool(maps: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    """Highest value of so many tokens after each other; what is left over is dropped."""
+    """Max-pool over `size` consecutive tokens; the remainder is dropped."""
     n_landmarks, n_tokens, n_channels = maps.shape
     kept = maps[:, : n_tokens // size * size]
     pooled: NDArray[np.float32] = kept.reshape(n_landmarks, -1, size, n_channels).max(axis=2)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pose networks: from a point cloud in any rotation to where the face's key points lie."""
+"""The pose networks: from a point cloud in any rotation to the face's key points."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CROP_RADIUS_MM", "KEY_POINTS_MM", "N_POSE_POINTS", "POSE_UNIT_MM", "predict_key_points"]
 
-# Seven points that carry a similarity transform: the middle of the face and 80 mm from it along
+# Seven points that determine a similarity transform: the centre of the face and 80 mm from it along
 # each axis of the face frame. Regressed as positions, they need no representation of rotations.
 KEY_POINTS_MM = np.array([0.0, 5.0, 70.0]) + 80.0 * np.array(
     [[0, 0, 0], [1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]]
@@ -24,9 +24,9 @@ KEY_POINTS_MM = np.array([0.0, 5.0, 70.0]) + 80.0 * np.array(
 KEY_POINTS_MM.flags.writeable = False
 POSE_UNIT_MM = 100.0
 N_POSE_POINTS = 512
-# Clouds at a time, so that their features stay in the processor's cache.
+# Number of clouds per batch, so that their features stay in the processor's cache.
 MAX_BATCH = 8
-# What the refining network sees round the guessed middle of the face.
+# Radius around the guessed centre of the face that the refining network sees.
 CROP_RADIUS_MM = 150.0
 
 
@@ -36,9 +36,9 @@ def predict_key_points(weights: Weights, clouds: NDArray[np.float32]) -> NDArray
     Parameters
     ----------
     weights : mapping of str to ndarray
-        State of the network's torch twin.
+        State of the network's torch counterpart.
     clouds : ndarray of shape (n_clouds, n_points, 6)
-        Positions in units of 100 mm round the cloud's centre, and unit normals.
+        Positions in units of 100 mm around the cloud's centre, and unit normals.
 
     Returns
     -------

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which weights a network must have, so that a file that lacks some is refused when it is read."""
+"""The weights that a network must have, so that an incomplete file is refused when it is read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ N_OUTPUTS = 5
 
 
 def check_pose_network(weights: Weights, *, name: str) -> None:
-    """Require the layers of a pose network; KeyError or ValueError names what does not fit."""
+    """Require the layers of a pose network; KeyError or ValueError names a mismatch."""
     widths = {layer: weights[f"{layer}.bias"].size for layer in ("point1", "point2", "point3")}
     widths |= {layer: weights[f"{layer}.bias"].size for layer in ("whole1", "whole2")}
     n_in = (N_POINT_INPUTS, widths["point1"], widths["point2"], 2 * widths["point3"])
@@ -35,7 +35,7 @@ def check_pose_network(weights: Weights, *, name: str) -> None:
 
 
 def check_landmark_network(weights: Weights, n_landmarks: int, *, name: str) -> None:
-    """Require the layers of a landmark network; KeyError or ValueError names what does not fit."""
+    """Require the layers of a landmark network; KeyError or ValueError names a mismatch."""
     size = NetworkSize.of(weights)
     if size.width % N_HEADS:
         msg = f"{name} is {size.width} wide, which is no multiple of {N_HEADS}"
@@ -44,7 +44,7 @@ def check_landmark_network(weights: Weights, n_landmarks: int, *, name: str) -> 
 
 
 def shapes_of_landmark_network(size: NetworkSize, n_landmarks: int) -> Shapes:
-    """Shapes of all parameters, under the names of the torch twin."""
+    """Return the shapes of all parameters, under the names of the torch counterpart."""
     width, (first, second, third) = size.width, size.point_widths
     n_coordinates = 3 * n_landmarks
     shapes: Shapes = {"landmark": (n_landmarks, width)}
@@ -72,7 +72,7 @@ def _norm(name: str, width: int) -> Shapes:
 
 
 def _check_shapes(weights: Weights, expected: Shapes, *, name: str) -> None:
-    """Require every array, in its shape."""
+    """Require every array, with its shape."""
     for part, shape in expected.items():
         if part not in weights:
             raise KeyError(f"{name}.{part}")  # noqa: EM102  # the key is the text

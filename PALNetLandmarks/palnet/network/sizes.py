@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How large a landmark network is, and how a trained one becomes the beginning of a larger one."""
+"""Sizes of landmark networks, and how a trained network is grown into a larger one."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ if TYPE_CHECKING:
 
 __all__ = ["LARGE_SIZE", "SIZES", "SMALL_SIZE", "NetworkSize", "count_layers", "grow_weights"]
 
-# Of the last inputs of a token: centre and share.
+# The last inputs of a token: centre and share.
 N_PLACE = 5
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkSize:
-    """Widths and numbers of layers; a detection reads them off the weights.
+    """Widths and numbers of layers; detection infers them from the weights.
 
     Attributes
     ----------
     width : int
-        Of a landmark token.
+        Width of a landmark token.
     point_widths : tuple of int
-        Outputs of the three layers that every point of a patch goes through.
+        Outputs of the three point-wise layers of a patch.
     n_pools : int
-        Ways in which attention weighs the points of a patch.
+        Number of attention poolings over the points of a patch.
     n_layers : int
-        Layers of attention between the landmarks.
+        Number of attention layers between the landmarks.
     hidden : int
-        Width between the two linear layers of each of these.
+        Width between the two linear layers of each attention layer.
     """
 
     width: int
@@ -45,7 +45,7 @@ class NetworkSize:
 
     @classmethod
     def of(cls, weights: Weights) -> NetworkSize:
-        """The size of the network that some weights are the state of."""
+        """Infer the size of a network from its weights."""
         first, second, third = (len(weights[f"point{k}.bias"]) for k in (1, 2, 3))
         return cls(
             width=weights["landmark"].shape[1],
@@ -56,36 +56,36 @@ class NetworkSize:
         )
 
 
-# 357,000 numbers with 50 landmarks, for two cores and for the few people of a lab.
+# 357,000 parameters with 50 landmarks, for two cores and the few people of a lab.
 SMALL_SIZE = NetworkSize(128, (48, 64, 128), n_pools=1, n_layers=2, hidden=256)
-# 997,000 numbers: what is shipped.
+# 997,000 parameters: the shipped network.
 LARGE_SIZE = NetworkSize(128, (64, 96, 192), n_pools=4, n_layers=4, hidden=512)
 # From small to large.
 SIZES = {"small": SMALL_SIZE, "large": LARGE_SIZE}
 
 
 def count_layers(weights: Weights) -> int:
-    """How many layers of attention between the landmarks some weights have."""
+    """Count the layers of attention between the landmarks."""
     return sum(name.startswith("layers.") and name.endswith(".wide.bias") for name in weights)
 
 
 def grow_weights(weights: Weights, fresh: Weights) -> dict[str, NDArray[np.float32]]:
-    """Put a trained network into a larger one that has yet to be trained.
+    """Copy a trained network into a larger, untrained one.
 
-    Nothing that was there listens to what is new, and new layers of attention add nothing, until
-    training lets them: the result says of every face what the trained network said.
+    The old units get zero weights for the new ones, and new attention layers output zero, until
+    training changes them: on every face the result predicts what the trained network predicted.
 
     Parameters
     ----------
     weights : mapping of str to ndarray
         The trained network's state under torch's names.
     fresh : mapping of str to ndarray
-        That of a network as wide and at least as large in everything else, of as many landmarks.
+        State of a network of the same width and landmarks, and at least as large in all else.
 
     Returns
     -------
     dict of str to ndarray
-        Of the larger size.
+        State of the larger size.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def grow_weights(weights: Weights, fresh: Weights) -> dict[str, NDArray[np.float
 
 
 def _check_growth(old: NetworkSize, new: NetworkSize) -> None:
-    """Require a size that the old one fits into."""
+    """Require that the old size fits into the new one."""
     before = (*old.point_widths, old.n_pools, old.n_layers, old.hidden)
     after = (*new.point_widths, new.n_pools, new.n_layers, new.hidden)
     if old.width != new.width or any(a < b for a, b in zip(after, before, strict=True)):
@@ -125,8 +125,8 @@ def _check_growth(old: NetworkSize, new: NetworkSize) -> None:
 
 
 def _token_inputs(old: NetworkSize, new: NetworkSize) -> NDArray[np.int64]:
-    """Where the inputs of an old token are among those of a new one, (n_inputs,)."""
-    # In both: the highest of the second and third layer, each pool of the third, the place.
+    """Return the positions of an old token's inputs among a new token's, (n_inputs,)."""
+    # Order in both: maxima of the second and third layer, each pool of the third, the place.
     _, second, third = old.point_widths
     olds = [second, third, *[third] * old.n_pools]
     _, second, third = new.point_widths

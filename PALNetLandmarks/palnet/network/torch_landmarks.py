@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The torch twin of the shipped network, for training; `palnet.network.landmarks` runs it."""
+"""The shipped network in torch, for training; `palnet.network.landmarks` runs it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class LandmarkNetwork(nn.Module):
     n_landmarks : int
         Landmarks of the scheme.
     size : NetworkSize
-        How large it is.
+        Widths and numbers of layers.
     """
 
     def __init__(self, n_landmarks: int, size: NetworkSize) -> None:
@@ -43,17 +43,17 @@ class LandmarkNetwork(nn.Module):
         )
         self.norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, 5)
-        # Start from the approximation itself.
+        # Start with zero offsets, that is at the approximations.
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
-        # Where others go says where one goes: what the atlas misses, it misses over whole regions.
+        # The other offsets inform each landmark: the atlas errs over whole regions.
         self.joint = nn.Linear(3 * n_landmarks, 3 * n_landmarks)
         nn.init.zeros_(self.joint.weight)
         nn.init.zeros_(self.joint.bias)
 
     @classmethod
     def from_weights(cls, weights: Weights) -> LandmarkNetwork:
-        """The network, of the size of some weights, that has a copy of them."""
+        """Build the network with the size and a copy of the given weights."""
         network = cls(len(weights["landmark"]), NetworkSize.of(weights))
         state = {name: torch.from_numpy(weight.copy()) for name, weight in weights.items()}
         network.load_state_dict(state)
@@ -62,7 +62,7 @@ class LandmarkNetwork(nn.Module):
     def forward(
         self, points: torch.Tensor, share: torch.Tensor, centres_mm: torch.Tensor
     ) -> torch.Tensor:
-        """Shapes and units as `palnet.network.landmarks.run_network`."""
+        """Predict; shapes and units as in `palnet.network.landmarks.run_network`."""
         scale = points.new_tensor([1 / PATCH_UNIT_MM] * 3 + [1.0] * 3)
         first = torch.relu(self.point1(points * scale))
         identity = self.identity(self.landmark)[None, :, None]
@@ -93,7 +93,7 @@ class _TransformerLayer(nn.Module):
         self.narrow = nn.Linear(hidden, width)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Tokens (batch, n_landmarks, width) to the same."""
+        """Map tokens (batch, n_landmarks, width) to tokens of the same shape."""
         normed = self.norm1(tokens)
         tokens = tokens + self.attention(normed, normed, normed, need_weights=False)[0]
         widened = torch.relu(self.wide(self.norm2(tokens)))

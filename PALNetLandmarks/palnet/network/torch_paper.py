@@ -39,9 +39,9 @@ class PalNet(nn.Module):
     Parameters
     ----------
     n_landmarks : int
-        Patches, and landmarks that come out.
+        Number of patches, and of predicted landmarks.
     n_points : int
-        Points of a patch; the paper has 1000.
+        Points per patch; the paper uses 1000.
     variant : str
         One of `VARIANTS`.
     """
@@ -81,7 +81,7 @@ class PalNet(nn.Module):
                 (nn.init.zeros_ if name == "bias" else nn.init.xavier_normal_)(parameter)
 
     def forward(self, patches: torch.Tensor) -> torch.Tensor:
-        """Patches (batch, n_landmarks, n_points, 3) to landmarks (batch, n_landmarks, 3)."""
+        """Map patches (batch, n_landmarks, n_points, 3) to landmarks (batch, n_landmarks, 3)."""
         expected = (self.n_landmarks, self.n_points, 3)
         if patches.ndim != 4 or patches.shape[1:] != expected:
             msg = f"patches must have shape (batch, {expected}); got {tuple(patches.shape)}."
@@ -89,7 +89,7 @@ class PalNet(nn.Module):
         maps = patches.permute(0, 3, 1, 2)
         summaries = []
         for number, (block, pool) in enumerate(zip(self.blocks, self.pools, strict=True)):
-            # Rounded to bfloat16, a point 100 mm from the origin would move by a quarter of one.
+            # In bfloat16, a point 100 mm from the origin would move by a quarter of a millimetre.
             maps = _run_exactly(block, maps) if number == 0 else block(maps)
             if len(self.attentions):
                 summaries.append(self.attentions[number](maps))
@@ -100,7 +100,7 @@ class PalNet(nn.Module):
 
 
 class _Attention(nn.Module):
-    """Weighted sum of all tokens of a face: softmax of tanh(x W + b), one b a token."""
+    """Weighted sum of all tokens of a face: softmax of tanh(x W + b), with one b per token."""
 
     def __init__(self, n_channels: int, n_landmarks: int, width: int) -> None:
         super().__init__()
@@ -109,16 +109,16 @@ class _Attention(nn.Module):
         nn.init.xavier_normal_(self.weight)
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        """Maps (batch, n_channels, n_landmarks, width) to (batch, n_channels)."""
+        """Map (batch, n_channels, n_landmarks, width) to (batch, n_channels)."""
         tokens = maps.flatten(2).transpose(1, 2)
         weights = torch.softmax(torch.tanh(tokens @ self.weight + self.bias), dim=1)
         return (weights * tokens).sum(dim=1)
 
 
 class _TopTokens(nn.Module):
-    """Features of the ten tokens of each patch that score highest; each patch has its own W.
+    """Features of the ten highest-scoring tokens of each patch; each patch has its own W.
 
-    Scores only choose, so that no gradient reaches them: they stay as they were initialised.
+    Scores only select, so their parameters get no gradient and keep their initial values.
     """
 
     def __init__(self, n_channels: int, n_landmarks: int, width: int) -> None:
@@ -129,16 +129,16 @@ class _TopTokens(nn.Module):
             nn.init.xavier_normal_(row)
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        """Maps (batch, n_channels, n_landmarks, width), flat (n_landmarks, N_TOP, n_channels)."""
+        """Map (batch, n_channels, n_landmarks, width) to flat (n_landmarks, N_TOP, n_channels)."""
         tokens = maps.permute(0, 2, 3, 1)
-        # The paper takes the tanh of them, which keeps their order; rounded, it makes many equal 1.
+        # The paper applies tanh, which keeps the order but, rounded, makes many scores equal to 1.
         scores = tokens @ self.weight + self.bias
         best = scores.topk(N_TOP, dim=2).indices.expand(-1, -1, -1, tokens.shape[3])
         return tokens.gather(2, best).flatten(1)
 
 
 def _run_exactly(layers: nn.Module, values: torch.Tensor) -> torch.Tensor:
-    """Run layers that take or give millimetres in float32, whatever autocast there is."""
+    """Run layers that take or return millimetres in float32, even under autocast."""
     has_autocast = values.device.type in ("cpu", "cuda")
     with torch.autocast(values.device.type, enabled=False) if has_autocast else nullcontext():
         result: torch.Tensor = layers(values.float())
@@ -153,7 +153,7 @@ def _block(n_in: int, n_out: int) -> nn.Sequential:
 
 
 def _check_size(n_landmarks: int, n_points: int, variant: str) -> None:
-    """Require patches that last through all poolings."""
+    """Require patches with enough points for all poolings."""
     if n_landmarks < 1:
         msg = f"n_landmarks must be at least 1; got {n_landmarks}."
         raise ValueError(msg)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The torch twin of the pose networks, for training."""
+"""The pose networks in torch, for training."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ __all__ = ["PoseNetwork"]
 
 
 class PoseNetwork(nn.Module):
-    """Shared point-wise layers, max and mean over the cloud, key points out.
+    """Shared point-wise layers, max and mean over the cloud, then the key points.
 
     Parameters
     ----------
     width : int
-        Features of a point before pooling.
+        Features per point before pooling.
     """
 
     def __init__(self, width: int = 256) -> None:
@@ -30,7 +30,7 @@ class PoseNetwork(nn.Module):
         self.out = nn.Linear(128, 3 * len(KEY_POINTS_MM))
 
     def forward(self, clouds: torch.Tensor) -> torch.Tensor:
-        """Key points (n_clouds, 7, 3) of clouds (n_clouds, n_points, 6)."""
+        """Predict key points (n_clouds, 7, 3) from clouds (n_clouds, n_points, 6)."""
         features = torch.relu(self.point1(clouds))
         features = torch.relu(self.point2(features))
         features = torch.relu(self.point3(features))
