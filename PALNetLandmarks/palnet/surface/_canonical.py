@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One numbering for one surface, whatever the numbering of its file."""
+"""A canonical numbering of a surface, independent of the numbering in its file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["BITS", "MAX_PACKED", "drop_unused", "sort_points", "sort_triangles"]
 _Real = TypeVar("_Real", np.float32, np.float64)
 
 BITS = 21
-"""Three numbers of this many bits fit one 63-bit sorting key."""
+"""Three numbers of this many bits fit into one 63-bit sorting key."""
 
 MAX_PACKED = 1 << BITS
 
@@ -25,7 +25,7 @@ MAX_PACKED = 1 << BITS
 def drop_unused(
     points: NDArray[_Real], triangles: NDArray[np.int32]
 ) -> tuple[NDArray[_Real], NDArray[np.int32]]:
-    """Leave out points that no triangle uses, keeping the order of the others."""
+    """Drop points that no triangle uses, keeping the order of the others."""
     is_used = np.zeros(len(points), dtype=bool)
     is_used[triangles] = True
     if is_used.all():
@@ -59,7 +59,7 @@ def sort_points(
 
 
 def _position_keys(points: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Position on a grid over the bounding box, packed into one integer, x first."""
+    """Pack positions on a grid over the bounding box into one integer each, x first."""
     low, high = bounds(points)
     extent = float((high - low).max())
     scale = (MAX_PACKED - 1) / extent if extent > 0 else 0.0
@@ -88,9 +88,9 @@ def _settle_ties(
 
 
 def sort_triangles(triangles: NDArray[np.int32], n_points: int) -> NDArray[np.int32]:
-    """Put every triangle's smallest corner first, sort by it, drop collapsed and repeated ones.
+    """Put every triangle's smallest corner first, sort, and drop degenerate and repeated triangles.
 
-    Of two triangles with the same corners the one that winds upwards through their numbers stays.
+    Of two triangles with the same corners, the one with ascending winding is kept.
     """
     a, b, c = triangles.T
     is_whole = (a != b) & (b != c) & (c != a)
@@ -104,7 +104,7 @@ def sort_triangles(triangles: NDArray[np.int32], n_points: int) -> NDArray[np.in
         low, middle, high = corners.T.astype(np.uint64)
         keys[part] = (low << np.uint64(2 * BITS + 1)) | (middle << np.uint64(BITS + 1))
         keys[part] |= (high << np.uint64(1)) | is_odd.astype(np.uint64)
-    # As single integers numpy sorts them many times faster than as rows.
+    # numpy sorts single integers many times faster than rows.
     keys.sort()
     is_repeated = (keys[1:] >> np.uint64(1)) == (keys[:-1] >> np.uint64(1))
     if is_repeated.any():
@@ -115,7 +115,7 @@ def sort_triangles(triangles: NDArray[np.int32], n_points: int) -> NDArray[np.in
 def _rank_corners(
     triangles: NDArray[np.int32],
 ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-    """Corners in rising order, and whether that turned the triangle round."""
+    """Sort the corners in ascending order, and say whether that reversed the winding."""
     a, b, c = triangles.T
     ranked = np.zeros_like(triangles)
     ranked[:, 0] = np.minimum(np.minimum(a, b), c)
@@ -126,7 +126,7 @@ def _rank_corners(
 
 
 def _unpack(keys: NDArray[np.uint64]) -> NDArray[np.int32]:
-    """Triangles from their sorting keys."""
+    """Recover triangles from their sorting keys."""
     triangles = np.zeros((len(keys), 3), dtype=np.int32)
     mask = np.uint64(MAX_PACKED - 1)
     for part in chunks(len(keys)):
@@ -140,7 +140,7 @@ def _unpack(keys: NDArray[np.uint64]) -> NDArray[np.int32]:
 
 
 def _sort_rows(triangles: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Do the same for more points than the keys can hold."""
+    """Sort like `sort_triangles`, for more points than the keys can hold."""
     ranked, is_odd = _rank_corners(triangles)
     order = np.lexsort((is_odd, ranked[:, 2], ranked[:, 1], ranked[:, 0]))
     ranked, is_odd = ranked[order], is_odd[order]

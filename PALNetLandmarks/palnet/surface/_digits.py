@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Numbers out of text eight digits at a time, exactly as one by one, many times faster.
+"""Parse numbers from text eight digits at a time, many times faster than one by one and as exactly.
 
-Eight bytes are read as one integer of 64 bits, and its digits are added up in pairs, fours and
-eights. A decimal of at most 15 digits is the quotient of two whole numbers that a double holds
-exactly, so that the division gives the nearest double, as `float` does.
+Eight bytes are read as one 64-bit integer, and its digits are summed in pairs, fours and eights. A
+decimal of at most 15 digits is the quotient of two integers that a double holds exactly, so the
+division gives the nearest double, as `float` does.
 
 References
 ----------
@@ -32,37 +32,37 @@ LAST_BLANK = 32
 WORD_BYTES = 8
 
 DIGITS_PADDING = b"\n" * (3 * WORD_BYTES)
-"""Text must end with this, so that words can be read from the end of the last number on."""
+"""Text must end with this, so that words can be read beyond the end of the last number."""
 
 MAX_DIGITS = 10
-"""An index of more digits than this addresses no vertex of a file that fits a computer."""
+"""An index with more digits exceeds the vertices that any file in memory could hold."""
 
 MAX_EXACT_DIGITS = 15
-"""Whole numbers of so many digits, and the tenth powers up to that, are exact as doubles."""
+"""Integers with up to this many digits, and powers of ten up to it, are exact as doubles."""
 
 POWERS = 10 ** np.arange(MAX_EXACT_DIGITS + 1, dtype=np.uint64)
 
 
 def _every_byte(value: int) -> np.uint64:
-    """A word of eight equal bytes."""
+    """Return a word of eight equal bytes."""
     return np.uint64(value * 0x0101010101010101)
 
 
 def _read_words(raw: NDArray[np.uint8]) -> Words:
-    """The eight bytes from every offset on as one integer, the first byte lowest; a view."""
+    """View the eight bytes from every offset as one integer, the first byte lowest."""
     n_words = max(0, len(raw) - WORD_BYTES + 1)
     return as_strided(raw[:WORD_BYTES].view("<u8"), (n_words,), (1,), writeable=False)
 
 
 def _sum_digits(words: Words) -> tuple[Words, Words]:
-    """Value and length (up to 8) of the run of digits that each word starts with."""
+    """Return value and length (up to 8) of the run of digits that each word starts with."""
     digits = words ^ _every_byte(ord("0"))
-    # The highest bit of every byte that is no digit; what lies behind the first of these may err.
+    # The highest bit of every byte that is not a digit; bits after the first of these may be wrong.
     others = ((digits + _every_byte(0x76)) | digits) & _every_byte(0x80)
     first = others & (~others + np.uint64(1))
     counts = (((first >> np.uint64(7)) - np.uint64(1)) & _every_byte(1)) * _every_byte(1)
     counts >>= np.uint64(56)
-    # In two steps, for a shift by all 64 bits is none.
+    # In two steps, because a shift by all 64 bits is undefined.
     half_shift = np.uint64(32) - np.uint64(4) * counts
     digits = (digits << half_shift) << half_shift
     for bits, mask in ((8, 0x0F0F0F0F0F0F0F0F), (16, 0x00FF00FF00FF00FF), (32, 0x0000FFFF0000FFFF)):
@@ -72,7 +72,7 @@ def _sum_digits(words: Words) -> tuple[Words, Words]:
 
 
 def _read_run(words: Words, starts: NDArray[np.int64]) -> tuple[Words, NDArray[np.int64]]:
-    """Value and length (up to 16) of the run of digits at each offset."""
+    """Return value and length (up to 16) of the run of digits at each offset."""
     value, count = _sum_digits(words[starts])
     is_full = count == WORD_BYTES
     if is_full.any():
@@ -86,7 +86,7 @@ def _read_run(words: Words, starts: NDArray[np.int64]) -> tuple[Words, NDArray[n
 def parse_leading_integers(
     raw: NDArray[np.uint8], starts: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-    """Read the integer at each offset and the byte that ends it; 0 stands for "no integer".
+    """Read the integer at each offset and the byte that ends it; 0 means "no integer".
 
     Parameters
     ----------
@@ -98,9 +98,9 @@ def parse_leading_integers(
     Returns
     -------
     values : ndarray of shape (n_tokens,)
-        The integers; what has more than `MAX_DIGITS` ends with a digit.
+        The integers; one with more than `MAX_DIGITS` digits ends with a digit.
     ends : ndarray of shape (n_tokens,)
-        The bytes behind them.
+        The bytes after them.
     """
     words = _read_words(raw)
     values = np.zeros(len(starts), dtype=np.int64)
@@ -128,7 +128,7 @@ def parse_decimals(raw: NDArray[np.uint8], starts: NDArray[np.int64]) -> NDArray
     Returns
     -------
     ndarray of shape (n_tokens,) or None
-        The doubles nearest to them, as `float` gives; None if any is written in another way.
+        The nearest doubles, as from `float`; None if any number is written differently.
     """
     words = _read_words(raw)
     values = np.zeros(len(starts))

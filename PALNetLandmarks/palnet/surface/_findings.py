@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was found in a mesh and repaired, in plain words."""
+"""Findings in plain words: what was found in a mesh and repaired."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = [
 
 
 def describe_cleaning(n_unused: int, n_dropped: int) -> list[Finding]:
-    """Say what was left out."""
+    """Say what was dropped."""
     findings = []
     if n_unused:
         text = f"Vertices without a triangle, left out: {n_unused}."
@@ -37,13 +37,13 @@ def describe_cleaning(n_unused: int, n_dropped: int) -> list[Finding]:
 
 
 def describe_strays(n_stray: int) -> list[Finding]:
-    """Say how many triangles lead to vertices that went astray."""
+    """Say how many triangles lead to stray vertices."""
     text = f"Triangles many times as long as the scan, left out: {n_stray}."
     return [Finding("stray_triangles", text)]
 
 
 def describe_edges(edges: EdgeCounts, turned: tuple[int, int]) -> list[Finding]:
-    """Say how the triangles meet and which were turned."""
+    """Say how the triangles meet and which were reversed."""
     findings = []
     if edges.n_boundary:
         text = f"The surface is open; edges with one triangle only: {edges.n_boundary}."
@@ -61,7 +61,7 @@ def describe_edges(edges: EdgeCounts, turned: tuple[int, int]) -> list[Finding]:
 
 
 def describe_pieces(piece: NDArray[np.int32], areas: NDArray[np.float64]) -> list[Finding]:
-    """Say into how many pieces the surface falls."""
+    """Say into how many pieces the surface is divided."""
     totals = np.bincount(piece, weights=areas)
     if len(totals) < 2:
         return []
@@ -71,7 +71,7 @@ def describe_pieces(piece: NDArray[np.int32], areas: NDArray[np.float64]) -> lis
 
 
 def inspect_surface(surface: Surface) -> tuple[Finding, ...]:
-    """Add what takes time to find out: the number of holes and the length of their rims.
+    """Add findings that are slow to compute: the number of holes and the length of their rims.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def inspect_surface(surface: Surface) -> tuple[Finding, ...]:
     Returns
     -------
     tuple of Finding
-        The surface's own findings, with "holes" in detail.
+        The surface's own findings, with details for "holes".
     """
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components

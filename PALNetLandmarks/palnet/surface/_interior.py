@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Surfaces within the head, which no camera sees: skin that was cut out of a volume has them."""
+"""Surfaces inside the head, which no camera sees; skin segmented from a volume has them."""
 
 from __future__ import annotations
 
@@ -21,44 +21,44 @@ if TYPE_CHECKING:
 __all__ = ["leave_out_interior"]
 
 CELLS = 48
-"""Cells of the grid from one end of a head to the other, 4 to 5 mm each: nostrils are wider, and
-most that lies behind the skin is farther from it."""
+"""Grid cells across a head, 4 to 5 mm each: nostrils are wider, and most of the interior is farther
+from the skin than that."""
 
 FEWEST_CELLS = 24
-"""In so coarse a grid at least: of a mesh whose vertices are farther apart nothing can be told."""
+"""The coarsest grid; a mesh whose vertices are farther apart cannot be judged."""
 
 WALL, WALL_SHARE = 1.5, 0.95
-"""A cell measures so many edges, as long as so many triangles' longest, or the wall between within
-and without leaks. (What leaks is taken to be seen.)"""
+"""A cell spans this many edge lengths, taken at this quantile of the triangles' longest edges; with
+smaller cells the wall between outside and inside leaks. (What leaks counts as visible.)"""
 
 FIRST_VERTICES, FIRST_CELLS, FIRST_SHARE = 40_000, 16, 0.1
-"""A first look at so many vertices in a grid so coarse; where fewer than this share of them are
-hidden it is the last one: 0.095 at most on six real and 60 generated heads, 0.49 to 0.51 on the
-recordings. It takes 10 ms, the whole 80 (100,000 vertices)."""
+"""Number of vertices and size of a coarse grid for a first look, and the hidden share below which
+no further one follows: at most 0.095 on six real and 60 generated heads, 0.49 to 0.51 on the
+recordings. It takes 10 ms, the full search 80 (100,000 vertices)."""
 
 MIN_SHARE = 0.15
-"""Less than this share of the area is left as it is: the eyeballs and the mouth of a head that a
-program has closed, 8 % at most on six real scans and 2 % on 60 generated people. Of three
-recordings by magnetic resonance 56 to 66 % lay within the head."""
+"""Below this share of the area the interior is kept: the eyeballs and the mouth of a head closed by
+a program make up at most 8 % on six real scans and 2 % on 60 generated people. In three magnetic
+resonance recordings 56 to 66 % of the area lay inside the head."""
 
 
 def leave_out_interior(mesh: Mesh) -> Mesh:
-    """Leave out what cannot be reached from outside, where that is much of the surface.
+    """Remove what cannot be reached from outside, if it is much of the surface.
 
-    The search for the face samples the whole surface, and the network what lies near a landmark.
-    With skull, brain and airways among that, three of eight poses of two real heads were refused,
-    and landmarks moved by 1 mm from pose to pose; without it none, and 0.3 mm
+    The search for the face samples the whole surface, and the network whatever is near a landmark.
+    With skull, brain and airways included, three of eight poses of two real heads were refused, and
+    landmarks moved by 1 mm from pose to pose; without them none, and 0.3 mm
     (``benchmarks.mr_heads`` measures the latter).
 
     Parameters
     ----------
     mesh : Mesh
-        What a file holds.
+        Content of a mesh file.
 
     Returns
     -------
     Mesh
-        With the finding "interior", or the same.
+        With the finding "interior", or unchanged.
     """
     sample = mesh.points[:: max(1, len(mesh.points) // FIRST_VERTICES)]
     size = bulk_diameter(sample)
@@ -68,7 +68,7 @@ def leave_out_interior(mesh: Mesh) -> Mesh:
         return mesh
     points, triangles = drop_unused(mesh.points, mesh.triangles)
     size = bulk_diameter(points)
-    with np.errstate(over="ignore"):  # a vertex that went astray may lie anywhere
+    with np.errstate(over="ignore"):  # a stray vertex may be anywhere
         longest = np.sqrt(measure_longest_edges(points, triangles))
     rank = int(WALL_SHARE * (len(longest) - 1))
     cell = max(size / CELLS, WALL * float(np.partition(longest, rank)[rank]))
@@ -91,10 +91,10 @@ def leave_out_interior(mesh: Mesh) -> Mesh:
 
 
 def _find_hidden(points: NDArray[np.float64], cell: float, size: float) -> NDArray[np.bool_]:
-    """Which points no path through cells without any leads to."""
+    """Find the points that cannot be reached through empty cells."""
     from scipy.ndimage import label
 
-    # What went astray is drawn in to a box of twice the size.
+    # Stray points are moved into a box of twice the size.
     from_middle = np.clip(points - np.median(points, axis=0), -size, size)
     cells = np.floor(from_middle / cell).astype(np.int16)
     cells -= cells.min(axis=0) - 2
@@ -107,7 +107,7 @@ def _find_hidden(points: NDArray[np.float64], cell: float, size: float) -> NDArr
 
 
 def _widen(grid: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Every cell that touches a true one, at a corner at least."""
+    """Dilate by one cell, including diagonals."""
     for axis in range(3):
         wide = grid.copy()
         ahead = np.moveaxis(wide, axis, 0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A mesh as its file holds it: the file's own numbers, numbering and frame."""
+"""A mesh as stored in its file: the file's own numbers, numbering and frame."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Finding:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Mesh:
-    """What a mesh file holds, unchanged.
+    """The content of a mesh file, unchanged.
 
     Convention: coordinates are the file's own numbers in the file's own unit, which is not known
     here; `space` names the anatomical frame in which 3D Slicer would read them.
@@ -49,7 +49,7 @@ class Mesh:
     name : str
         The file's stem, or "mesh".
     space : {"LPS", "RAS"}
-        What the file's header says; "LPS" where it says nothing, as in Slicer.
+        Frame given in the file's header; "LPS" if none, as in Slicer.
     findings : tuple of Finding
         What was noticed while reading.
     """
@@ -71,7 +71,7 @@ class Mesh:
 
 
 class ParsedMesh(NamedTuple):
-    """What a format's parser hands to `read_mesh`."""
+    """Result of a format's parser, for `read_mesh`."""
 
     points: NDArray[np.float64]
     triangles: NDArray[np.int32] | NDArray[np.int64]
@@ -80,7 +80,7 @@ class ParsedMesh(NamedTuple):
 
 
 def fan_triangles(corners: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Cut polygons, given as concatenated corners and corner counts, into triangle fans."""
+    """Split polygons, given as concatenated corners and corner counts, into triangle fans."""
     if len(counts) == 0:
         return np.zeros((0, 3), dtype=np.int64)
     if (counts == 3).all():
@@ -92,7 +92,7 @@ def fan_triangles(corners: NDArray[np.int64], counts: NDArray[np.int64]) -> NDAr
 
 
 def strip_triangles(corners: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Cut strips into triangles, every second one turned round."""
+    """Split strips into triangles, reversing every second one."""
     n_each = np.maximum(counts - 2, 0)
     step = count_within(n_each)
     at = np.repeat(np.cumsum(counts) - counts, n_each) + step

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Wavefront OBJ: vertices and faces; everything else in such a file is passed over."""
+"""Wavefront OBJ: vertices and faces; all else in such a file is ignored."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ if TYPE_CHECKING:
 __all__ = ["parse_obj"]
 
 PADDING = b"\n\n"
-"""Lets every line have a second byte and every integer an end."""
+"""Gives every line a second byte and every integer an end."""
 
 BLOCK_BYTES = 1 << 20
-"""So much of a file is parsed at a time."""
+"""Number of bytes of a file that are parsed at a time."""
 
 HEADER_BYTES = 4096
 """Slicer writes its SPACE comment at the top of the file."""
 
 MIN_UNUSED_SHARE = 1e-3
-"""A file that stops in the middle of a line and leaves this share of its vertices unused
-was probably cut off."""
+"""A file that stops within a line and leaves this share of its vertices unused was probably
+truncated."""
 
 
 class _Lines:
-    """The lines of one kind ("v" or "f") in a block of the file, cut out of it, as tokens."""
+    """The lines of one kind ("v" or "f") cut out of a block of the file, as tokens."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class _Lines:
         self.counts = np.diff(np.append(self.first_token, len(self.tokens)))
 
     def file_offset(self, offset: int) -> int:
-        """Offset in the file of an offset in the cut-out lines."""
+        """Convert an offset in the cut-out lines to one in the file."""
         line = int(np.searchsorted(self.starts, offset, side="right")) - 1
         return int(self.file_offsets[line] + offset - self.starts[line])
 
@@ -77,9 +77,9 @@ class _Lines:
 def parse_obj(data: bytes) -> ParsedMesh:
     """Read the vertices and faces of a Wavefront OBJ file.
 
-    Convention: polygons are cut into triangle fans; negative indices count back from the last
+    Convention: polygons are split into triangle fans; negative indices count back from the last
     vertex above the face; colours after the coordinates, texture and normal indices, groups,
-    lines and points are passed over.
+    lines and points are ignored.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def parse_obj(data: bytes) -> ParsedMesh:
     Raises
     ------
     MeshError
-        With the line of the first fault.
+        With the line of the first error.
     """
     if b"\n" not in data:
         data = data.replace(b"\r", b"\n")
@@ -116,9 +116,9 @@ def parse_obj(data: bytes) -> ParsedMesh:
 
 
 def _walk(text: bytes) -> Iterator[tuple[_Lines, _Lines, NDArray[np.int64]]]:
-    """Vertices and faces block by block; for each face, the vertices above it in the block.
+    """Yield vertices and faces block by block; for each face, the vertices above it in the block.
 
-    Whatever is computed of a block stays in the cache, which is several times faster.
+    Intermediate results of a block stay in the cache, which is several times faster.
     """
     start = 0
     while start < len(text):
@@ -138,7 +138,7 @@ def _walk(text: bytes) -> Iterator[tuple[_Lines, _Lines, NDArray[np.int64]]]:
 
 
 def _flatten(data: bytes) -> bytes:
-    """Blank comments after data and join continued lines, keeping every byte offset."""
+    """Blank trailing comments and join continued lines, keeping every byte offset."""
     has_joints = b"\\" in data
     n_comments = data.count(b"#")
     if has_joints or n_comments > (n_comments and data.count(b"\n#") + data.startswith(b"#")):
@@ -149,7 +149,7 @@ def _flatten(data: bytes) -> bytes:
 
 
 def _check_threes(data: bytes, lines: _Lines, need: str) -> None:
-    """Refuse a line of fewer than three words."""
+    """Reject a line of fewer than three words."""
     short = np.flatnonzero(lines.counts < 3)
     if len(short):
         line = line_number(data, int(lines.file_offsets[short[0]]))
@@ -158,7 +158,7 @@ def _check_threes(data: bytes, lines: _Lines, need: str) -> None:
 
 
 def _parse_vertices(data: bytes, lines: _Lines) -> NDArray[np.float64]:
-    """Coordinates of all "v" lines."""
+    """Parse the coordinates of all "v" lines."""
     _check_threes(data, lines, "a vertex needs three coordinates")
     try:
         check_no_control_bytes(lines.raw)
@@ -180,7 +180,7 @@ def _parse_vertices(data: bytes, lines: _Lines) -> NDArray[np.float64]:
 
 
 def _parse_faces(data: bytes, lines: _Lines, n_before: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Corners of all "f" lines; `n_before` counts the vertices above each; -1 is no corner."""
+    """Parse the corners of all "f" lines; `n_before` counts vertices above each; -1 for none."""
     _check_threes(data, lines, "a face needs three corners")
     try:
         check_no_control_bytes(lines.raw)
@@ -201,7 +201,7 @@ def _parse_faces(data: bytes, lines: _Lines, n_before: NDArray[np.int64]) -> NDA
 
 
 def _bad_corner(data: bytes, text: bytes, number: int, n_points: int) -> MeshError:
-    """Say in which line the corner of this number, counted over all faces, is no vertex."""
+    """Name the line of an invalid corner, given by its number over all faces."""
     for _, faces, _ in _walk(text):
         if number < len(faces.tokens):
             break
@@ -218,7 +218,7 @@ def _bad_corner(data: bytes, text: bytes, number: int, n_points: int) -> MeshErr
 def _guess_cut(
     data: bytes, points: NDArray[np.float64], triangles: NDArray[np.int64]
 ) -> tuple[Finding, ...]:
-    """Notice a file that stops within a line and leaves vertices unused; OBJ holds no counts."""
+    """Detect a file that stops within a line and leaves vertices unused; OBJ holds no counts."""
     if data.endswith((b"\n", b"\r")) or not len(triangles):
         return ()
     is_used = np.zeros(len(points), dtype=bool)

@@ -32,12 +32,12 @@ SCALAR_TYPES = {
     "int8": "i1", "uint8": "u1", "int16": "i2", "uint16": "u2", "int32": "i4", "uint32": "u4",
     "float32": "f4", "float64": "f8", "int64": "i8", "uint64": "u8",
 }  # fmt: skip
-"""Type names of PLY and what numpy calls them."""
+"""PLY type names and their numpy equivalents."""
 
 BYTE_ORDERS = {"ascii": "", "binary_little_endian": "<", "binary_big_endian": ">"}
 
 MAX_HEADER_BYTES = 1 << 20
-"""A header without an end within this is none."""
+"""A header must end within this many bytes."""
 
 CORNER_LISTS = ("vertex_indices", "vertex_index")
 
@@ -56,7 +56,7 @@ class _Element:
 
     @property
     def min_row_bytes(self) -> int:
-        """The size of a row whose lists are all empty."""
+        """Size of a row whose lists are all empty."""
         return sum(np.dtype(each.count_kind or each.kind).itemsize for each in self.properties)
 
 
@@ -85,12 +85,12 @@ def parse_ply(data: bytes) -> ParsedMesh:
     Returns
     -------
     ParsedMesh
-        Vertices in file order, polygons cut into fans.
+        Vertices in file order, polygons split into fans.
 
     Raises
     ------
     MeshError
-        Where the header makes no sense or the body does not hold what the header promises.
+        If the header is invalid or the body does not hold what the header declares.
     """
     header = _parse_header(data)
     body = memoryview(data)[header.n_bytes :]
@@ -105,7 +105,7 @@ def parse_ply(data: bytes) -> ParsedMesh:
 
 
 def _collect_triangles(rows: dict[str, _Rows]) -> NDArray[np.int64]:
-    """Triangles of the face element; none where there is none."""
+    """Return the triangles of the face element; empty if there is none."""
     faces = rows.get("face")
     if faces is None and "tristrips" in rows:
         msg = "the faces are stored as triangle strips. Save it with plain faces, e.g. by MeshLab"
@@ -116,7 +116,7 @@ def _collect_triangles(rows: dict[str, _Rows]) -> NDArray[np.int64]:
 
 def _parse_header(data: bytes) -> _Header:
     """Read the lines up to end_header."""
-    # Where lines end in CR alone, an LF after the last one is the first byte of the body.
+    # If lines end in CR alone, an LF after the last one is the first byte of the body.
     line_end = rb"\r" if re.match(rb"ply[ \t]*\r(?!\n)", data) else rb"(?:\r\n|\n|\r)"
     end = re.search(
         line_end + rb"[ \t]*end_header[ \t]*(?:" + line_end + rb"|$)", data[:MAX_HEADER_BYTES]
@@ -140,12 +140,12 @@ def _parse_header(data: bytes) -> _Header:
     if order is None:
         msg = "the PLY header has no format line"
         raise MeshError(msg)
-    # Rows without properties take no room in the file, however many are promised.
+    # Rows without properties take no space in the file, whatever their declared number.
     return _Header(order, [each for each in elements if each.properties], text, end.end())
 
 
 def _add_declaration(elements: list[_Element], words: list[str]) -> None:
-    """Take in one "element" or "property" line."""
+    """Add one "element" or "property" line."""
     if words[0] == "element":
         n_rows = int(words[2])
         if n_rows < 0:
@@ -161,7 +161,7 @@ def _add_declaration(elements: list[_Element], words: list[str]) -> None:
 
 
 def _too_short(element: _Element) -> MeshError:
-    """Say that the body ends too early."""
+    """Report that the body ends too early."""
     msg = (
         f"the header promises {element.n_rows} rows of {quote(element.name)}, but the file ends "
         "before that: it is cut off or damaged. Copy or export it again"
@@ -193,7 +193,7 @@ def _read_binary(data: bytes, header: _Header, body: memoryview) -> dict[str, _R
 
 
 def _first_list_counts(element: _Element, body: memoryview, offset: int, order: str) -> list[int]:
-    """Lengths of the lists of the first row, taken as a guess for all rows."""
+    """Return the list lengths of the first row, as a guess for all rows."""
     counts: list[int] = []
     for each in element.properties if element.n_rows else ():
         kind = np.dtype(order + (each.count_kind or each.kind))
@@ -211,7 +211,7 @@ def _first_list_counts(element: _Element, body: memoryview, offset: int, order: 
 def _read_uniform(
     element: _Element, body: memoryview, offset: int, order: str, counts: list[int]
 ) -> NDArray[np.void] | None:
-    """Read the rows at once if all lists are as long as those of the first row."""
+    """Read all rows at once if all lists are as long as those of the first row."""
     fields: list[tuple[str, str] | tuple[str, str, tuple[int]]] = []
     remaining = iter(counts)
     for column, each in enumerate(element.properties):
@@ -232,7 +232,7 @@ def _read_uniform(
 
 
 def _columns(element: _Element, table: NDArray[np.void]) -> _Rows:
-    """Columns of a table whose lists are all equally long."""
+    """Split a table whose lists are all of equal length into columns."""
     rows = _Rows({}, {})
     for column, each in enumerate(element.properties):
         if not each.count_kind:
@@ -245,7 +245,7 @@ def _columns(element: _Element, table: NDArray[np.void]) -> _Rows:
 
 
 def _read_ragged(element: _Element, body: memoryview, offset: int, order: str) -> tuple[_Rows, int]:
-    """Walk through rows whose lists differ in length."""
+    """Read rows whose lists differ in length, one by one."""
     starts = np.zeros((element.n_rows, len(element.properties)), dtype=np.int64)
     counts = np.zeros_like(starts)
     sizes = [np.dtype(each.kind).itemsize for each in element.properties]
@@ -274,7 +274,7 @@ def _gather(
     starts: NDArray[np.int64],
     counts: NDArray[np.int64],
 ) -> _Rows:
-    """Pick the wanted values of rows that were walked through."""
+    """Collect the wanted values of rows whose layout is known."""
     raw = np.frombuffer(body, dtype=np.uint8)
     rows = _Rows({}, {})
     for column, each in enumerate(element.properties):
@@ -295,7 +295,7 @@ def _gather(
 
 
 def _read_ascii(data: bytes, header: _Header, body: memoryview) -> dict[str, _Rows]:
-    """Read all elements from one long row of numbers."""
+    """Read all elements from one long sequence of numbers."""
     try:
         values = parse_floats(bytes(body))
     except BadTokenError as err:
@@ -320,7 +320,7 @@ def _read_ascii(data: bytes, header: _Header, body: memoryview) -> dict[str, _Ro
 def _read_ascii_rows(
     element: _Element, values: NDArray[np.float64], offset: int
 ) -> tuple[_Rows, int]:
-    """Read one element; rows with lists are walked through where they differ in length."""
+    """Read one element; rows with lists of different lengths are read one by one."""
     starts, counts, offset = _walk_ascii(element, values, offset)
     rows = _Rows({}, {})
     for column, each in enumerate(element.properties):
@@ -336,7 +336,7 @@ def _read_ascii_rows(
 def _walk_ascii(
     element: _Element, values: NDArray[np.float64], offset: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
-    """Where each value or list of each row starts, how long it is, and where the element ends."""
+    """Find where each value or list of each row starts, its length, and where the element ends."""
     is_list = [bool(each.count_kind) for each in element.properties]
     n_rows, n_columns = element.n_rows, len(is_list)
     uniform = _guess_ascii_row(is_list, values, offset) if n_rows else None
@@ -361,7 +361,7 @@ def _walk_ascii(
 def _guess_ascii_row(
     is_list: list[bool], values: NDArray[np.float64], offset: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], int] | None:
-    """Lay out the row that starts at an offset; None where it does not fit."""
+    """Lay out the row that starts at an offset; None if it does not fit."""
     starts, counts, position = [], [], offset
     for listed in is_list:
         n_values = 1

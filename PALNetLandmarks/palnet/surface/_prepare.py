@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a mesh file's content to a surface in millimetres: welded, sorted, wound outward."""
+"""Turn a mesh into a surface in millimetres: welded, sorted, wound outward."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from palnet.surface._winding import count_edges, label_points, sort_edges
 __all__ = ["prepare_scan", "prepare_surface"]
 
 DENSE_POINTS = 400_000
-"""A mesh of more vertices is thinned before a detection; scans mostly have 20,000 to 200,000."""
+"""A mesh with more vertices is thinned before detection; most scans have 20,000 to 200,000."""
 
 THIN_CELL_MM = 0.8
-"""One vertex stays in a cell of this size, half the finest spacing that a detection samples. The
-error of the landmarks stays as it is; they move 0.37 mm, in another pose of the same mesh 0.24
+"""Cell size in which one vertex is kept, half the finest spacing that a detection samples. The
+error of the landmarks does not change; they move 0.37 mm, in another pose of the same mesh 0.24
 (20 generated people; benchmarks/thinning.py)."""
 
 MADE_BY_THINNING = {
@@ -39,43 +39,43 @@ MADE_BY_THINNING = {
     "non_manifold",
     "inconsistent_winding",
 }
-"""Findings that say nothing about the mesh of the file once two sheets met in one cell."""
+"""Findings that no longer describe the file's mesh once two sheets may share a cell."""
 
 SLIVER = 1e-12
 """A triangle whose doubled area is below this times its longest edge squared has no direction."""
 
 STRAY_EDGE = 10.0
-"""A triangle with an edge this many times the size of the scan leads to a vertex that went astray.
-It would be most of the area, by which the search for the face samples the scan."""
+"""A triangle with an edge this many times the size of the scan leads to a stray vertex. It would
+dominate the area, by which the search for the face samples the scan."""
 
 
 def prepare_scan(mesh: Mesh, unit: Unit) -> Surface:
-    """Prepare a surface for detection: nothing within the head, and not very many vertices.
+    """Prepare a surface for detection: remove its interior, and thin it if it is very dense.
 
     Convention: as `prepare_surface`; nothing depends on the numbering of the mesh.
 
     Parameters
     ----------
     mesh : Mesh
-        What a file holds.
+        Content of a mesh file.
     unit : Unit
         The unit of its numbers.
 
     Returns
     -------
     Surface
-        With the findings "interior" and "thinned" if something was left out and if it was thinned:
-        a mesh of which most lies kilometres from the rest is not.
+        With the findings "interior" and "thinned" if it was reduced in these ways: a mesh of which
+        most is kilometres away from the rest is not thinned.
 
     Raises
     ------
     MeshError
-        If no triangle with an area is left.
+        If no triangle with a nonzero area is left.
     """
     mesh = leave_out_interior(mesh)
     if len(mesh.points) <= DENSE_POINTS:
         return prepare_surface(mesh, unit)
-    # An STL file has each vertex once for every triangle round it.
+    # An STL file stores each vertex once for every triangle around it.
     points, number = sort_points(mesh.points)
     points, triangles = drop_unused(points, number[mesh.triangles])
     if len(points) <= DENSE_POINTS:
@@ -96,25 +96,25 @@ def prepare_scan(mesh: Mesh, unit: Unit) -> Surface:
 def prepare_surface(mesh: Mesh, unit: Unit) -> Surface:
     """Weld, clean, sort and orient a mesh.
 
-    Convention: the result does not depend on the numbering of vertices, on the order of triangles
-    or on the corner that a triangle starts with: these give bit-identical arrays.
+    Convention: the result does not depend on the numbering of vertices, the order of triangles or
+    the corner that a triangle starts with: these give bit-identical arrays.
 
     Parameters
     ----------
     mesh : Mesh
-        What a file holds.
+        Content of a mesh file.
     unit : Unit
         The unit of its numbers.
 
     Returns
     -------
     Surface
-        In millimetres, with outward normals, and what was repaired as findings.
+        In millimetres, with outward normals, and the repairs as findings.
 
     Raises
     ------
     MeshError
-        If no triangle with an area is left.
+        If no triangle with a nonzero area is left.
     """
     points, triangles = drop_unused(mesh.points, mesh.triangles)
     n_unused = len(mesh.points) - len(points)
@@ -128,12 +128,12 @@ def prepare_surface(mesh: Mesh, unit: Unit) -> Surface:
     cleaning = describe_cleaning(n_unused, len(mesh.triangles) - len(triangles))
     is_stray = shapes.longest_squared > (STRAY_EDGE * bulk_diameter(points)) ** 2
     if is_stray.any() and not is_stray.all():
-        # Once more without them, since the order of the others depends on how far all reach.
+        # Repeated without them, because the order of the others depends on the extent of all.
         findings = (*mesh.findings, *cleaning, *describe_strays(int(is_stray.sum())))
         points, triangles = drop_unused(points, triangles[~is_stray])
         rest = replace(mesh, points=points, triangles=triangles, findings=findings)
         return prepare_surface(rest, unit)
-    # A facet that has collapsed to a point or a line is gone since it was sorted.
+    # Facets collapsed to a point or a line were dropped by the sorting.
     points, triangles = drop_unused(points, triangles)
     if not len(triangles):
         msg = f"{mesh.name}: no triangle of the mesh has an area. Export the scan again."

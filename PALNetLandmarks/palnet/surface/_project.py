@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The nearest point on the triangles of a surface, exactly."""
+"""Exact nearest points on the triangles of a surface."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Projection:
     points_mm : ndarray of shape (n_queries, 3)
         The nearest points.
     distances_mm : ndarray of shape (n_queries,)
-        How far the queries are from them.
+        Distances of the queries from them.
     """
 
     points_mm: NDArray[np.float64]
@@ -53,12 +53,12 @@ def project_onto_triangles(surface: Surface, queries_mm: NDArray[np.float64]) ->
     Returns
     -------
     Projection
-        Exact for every triangle that has an area; the others are passed over.
+        Exact for every triangle with a nonzero area; the others are ignored.
 
     Raises
     ------
     ValueError
-        If no triangle has an area or the queries are not finite.
+        If no triangle has a nonzero area or the queries are not finite.
     """
     from vtkmodules.vtkCommonCore import mutable
     from vtkmodules.vtkCommonDataModel import vtkStaticCellLocator
@@ -78,7 +78,7 @@ def project_onto_triangles(surface: Surface, queries_mm: NDArray[np.float64]) ->
     for index, query in enumerate(queries):
         locator.FindClosestPoint(query, nearest, row, part, gap)
         points[index], squared[index] = nearest, gap.get()
-    if not np.isfinite(squared).all():  # what VTK says where it finds nothing
+    if not np.isfinite(squared).all():  # VTK's result if it finds nothing
         msg = "surface must have triangles with an area to project onto; got only others."
         raise ValueError(msg)
     return Projection(points, np.sqrt(squared))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading mesh files: one function, one registry, every failure with the file's name."""
+"""Reading mesh files: one function, one registry; every error names the file."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ PARSERS = {
     ".vtk": parse_vtk,
     ".vtp": parse_vtp,
 }
-"""One parser for each format; a new format is a new file and a line here."""
+"""One parser per format; a new format is a new file and a line here."""
 
 MESH_SUFFIXES = tuple(PARSERS)
-"""What `read_mesh` reads, in lower case."""
+"""Suffixes that `read_mesh` reads, in lower case."""
 
 NOTHING = b"\0 \r\n\t"
-"""A file of these bytes alone is empty."""
+"""A file of only these bytes is empty."""
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-"""What some programs write before UTF-8 text."""
+"""Byte order mark that some programs write before UTF-8 text."""
 
 MAX_POINTS = 2**31 - 1
 """Vertices are counted in 32 bits."""
@@ -57,19 +57,19 @@ def read_mesh(path: str | PathLike[str]) -> Mesh:
     Parameters
     ----------
     path : str or PathLike
-        The file; upper or lower case of its suffix does not matter.
+        The file; the case of its suffix does not matter.
 
     Returns
     -------
     Mesh
-        Vertices in the order of the file, polygons cut into triangles.
+        Vertices in file order, polygons split into triangles.
 
     Raises
     ------
     MeshError
-        If the file is missing, empty, cut off, damaged, of another format than its suffix says,
-        without triangles or with coordinates that are not finite. The text names the file, what
-        was found and what to do.
+        If the file is missing, empty, truncated, damaged, of another format than its suffix says,
+        without triangles or with non-finite coordinates. The message names the file, the problem
+        and the remedy.
     """
     path = Path(path)
     try:
@@ -95,7 +95,7 @@ def read_mesh(path: str | PathLike[str]) -> Mesh:
 
 
 def _read_bytes(path: Path) -> bytes:
-    """Read the whole file, or say why that is impossible."""
+    """Read the whole file, or say why that is not possible."""
     try:
         data = path.read_bytes()
     except OSError as err:
@@ -110,7 +110,7 @@ def _read_bytes(path: Path) -> bytes:
 
 def _why_not(path: Path, err: OSError) -> str:
     """Say why a file cannot be read."""
-    with suppress(OSError):  # of what lies in a folder that is closed nothing more is known
+    with suppress(OSError):  # nothing more is known about the content of a closed folder
         if path.is_dir():
             if os.access(path, os.R_OK | os.X_OK):
                 return "is a folder, not a mesh file. Name a file in it"
@@ -118,8 +118,8 @@ def _why_not(path: Path, err: OSError) -> str:
         if path.is_symlink() and not path.exists():
             link = path.readlink()
             return f"is a link to {link}, which is not there. Connect its disk, or correct the link"
-        # Windows says EINVAL of a name that no file there can have, such as one with a question
-        # mark, and of a file as well that a cloud keeps and does not bring.
+        # Windows reports EINVAL for a name that no file there can have, such as one with a question
+        # mark, but also for a file in cloud storage that is not downloaded.
         if err.errno == errno.ENOENT or (err.errno == errno.EINVAL and not path.exists()):
             hint = hint_at_length(path)
             return f"there is no such file. Check the spelling and the folder.{hint}"
@@ -128,7 +128,7 @@ def _why_not(path: Path, err: OSError) -> str:
 
 
 def _parse(data: bytes, path: Path) -> ParsedMesh:
-    """Hand the content to the parser that its suffix and its content agree upon."""
+    """Parse the content with the parser on which suffix and content agree."""
     suffix = path.suffix.lower()
     content = sniff_format(data)
     known = ", ".join(MESH_SUFFIXES)
@@ -148,7 +148,7 @@ def _parse(data: bytes, path: Path) -> ParsedMesh:
 
 
 def _check(parsed: ParsedMesh) -> None:
-    """Refuse what no surface can be made of."""
+    """Reject content that cannot form a surface."""
     n_points, n_triangles = len(parsed.points), len(parsed.triangles)
     if not n_points:
         msg = "holds no vertices: it is damaged or not a mesh. Export it again"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Points on a surface at a fixed density, whatever the density of its mesh."""
+"""Sample points on a surface at a fixed density, independent of the density of its mesh."""
 
 from __future__ import annotations
 
@@ -23,35 +23,35 @@ if TYPE_CHECKING:
 __all__ = ["PointCloud", "sample_surface"]
 
 LONGEST_EDGE = 1.0
-"""Triangles are halved until no edge is longer than this times the spacing. With 0.5 the density
-on coarse meshes changes by less than 1 % and the time triples."""
+"""Triangles are halved until no edge is longer than this times the spacing. With 0.5 the density on
+coarse meshes changes by less than 1 % and the time triples."""
 
 CELL_DEPTH = 2.5
 """Depth of a cell along the main direction of the normal, in spacings. With this the number of
 cells on a slanted plane stays within 0.97 to 1.08 of area / spacing^2 at every slant."""
 
 MIN_CELL_SHARE = 0.1
-"""A cell that holds less than this share of spacing^2 is the edge of its neighbours."""
+"""A cell with less than this share of spacing^2 is the edge of its neighbours."""
 
 MAX_PIECES = 1_000_000
-"""So many large triangles are not halved further: a stray triangle of kilometres is sampled
-coarsely instead of filling the memory."""
+"""Large triangles beyond this number are not halved further: a stray triangle of kilometres is
+sampled coarsely instead of filling the memory."""
 
 MIN_PER_CELL = 8
-"""Of a mesh that is much denser than the samples only every k-th triangle is used, with k such
-that a cell still gets at least this many."""
+"""If a mesh is much denser than the samples, only every k-th triangle is used, with k such that a
+cell still gets at least this many."""
 
 EQUILATERAL = math.sqrt(3.0) / 4.0
 """Area of the largest triangle whose longest edge is 1."""
 
 CELL_BITS = 20
-"""Cells are counted by this many bits along each axis."""
+"""Number of bits for the cell index along each axis."""
 
 MAX_CELL = (1 << CELL_BITS) - 1
 
 ANCHOR_CELLS = 10
-"""Cells start at multiples of this many spacings, which both their width and depth divide, so that
-a crop is cut like the whole."""
+"""Cells start at multiples of this many spacings, which is divisible by their width and depth, so
+that a crop has the same cells as the whole."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -85,11 +85,11 @@ def sample_surface(
     *,
     triangle_mask: NDArray[np.bool_] | None = None,
 ) -> PointCloud:
-    """Sample a surface with about one point for every spacing_mm^2 of its area.
+    """Sample a surface with about one point per spacing_mm^2 of its area.
 
-    Triangles are halved at their longest edge until they are small against the spacing; the pieces
-    are collected in flat cells, and each cell gives the mean of its pieces. Opposite sheets, such
-    as the two sides of an ear, fall into different cells.
+    Triangles are halved at their longest edge until they are small compared to the spacing; the
+    pieces are collected in flat cells, and each cell gives the mean of its pieces. Opposite sheets,
+    such as the two sides of an ear, fall into different cells.
 
     Convention: the result does not depend on the numbering of the mesh and hardly on its density.
 
@@ -148,7 +148,7 @@ def _thin_rows(
 def _halve_long_edges(
     corners: list[NDArray[np.float64]], limit_mm: float
 ) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]]:
-    """Halve triangles, given as columns, at their longest edge until none is over the limit."""
+    """Halve triangles, given as columns, at their longest edge until none exceeds the limit."""
     a, b, c = corners
     while a.shape[1]:
         ab, bc, ca = (dot_columns(edge, edge) for edge in (b - a, c - b, a - c))
@@ -175,9 +175,9 @@ def _halve_long_edges(
 class _CellSums:
     """Sums of positions, normals and weights over flat cells.
 
-    Cells lie across the main direction of the normal, one set of them for each of the six
-    directions, so that opposite sheets never meet in one. They are square across that direction
-    and deeper along it: a slanted plane is cut into hardly more cells than a level one.
+    Cells lie across the main direction of the normal, with a separate set for each of the six
+    directions, so that opposite sheets never share one. They are square across that direction and
+    deeper along it, so a slanted plane has hardly more cells than a level one.
     """
 
     def __init__(self, spacing_mm: float, points: NDArray[np.float64]):
@@ -194,7 +194,7 @@ class _CellSums:
         normals: NDArray[np.float64],
         weights: NDArray[np.float64],
     ) -> None:
-        """Take in points and normals that stand as columns; normals carry their own weights."""
+        """Add points and normals given as columns; normals carry their own weights."""
         if not len(weights):
             return
         rows = np.zeros((len(weights), 7))
@@ -202,7 +202,7 @@ class _CellSums:
         self.parts.append(_sum_equal(self._keys(points, normals), rows))
 
     def _keys(self, points: NDArray[np.float64], normals: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Cell of every point, as one number."""
+        """Return the cell of every point, as one number."""
         size_x, size_y, size_z = np.abs(normals)
         is_y = size_y > size_x
         is_z = size_z > np.where(is_y, size_y, size_x)
@@ -217,7 +217,7 @@ class _CellSums:
         return keys
 
     def to_cloud(self, *, min_weight: float) -> PointCloud:
-        """Make one point of every cell that weighs enough."""
+        """Return one point per cell with enough weight."""
         if not self.parts:
             return PointCloud(np.zeros((0, 3)), np.zeros((0, 3)))
         keys, rows = (np.concatenate(each) for each in zip(*self.parts, strict=True))
@@ -231,7 +231,7 @@ class _CellSums:
 def _sum_equal(
     keys: NDArray[np.int64], rows: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Sum the rows that share a key; keys come back sorted."""
+    """Sum the rows that share a key; return the keys sorted."""
     order = np.argsort(keys)
     keys = keys.take(order)
     starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))

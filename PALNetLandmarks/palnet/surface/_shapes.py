@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sizes of triangles, normals of vertices, and which way is outward."""
+"""Triangle sizes, vertex normals, and which way is outward."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 __all__ = ["TriangleShapes", "measure_longest_edges", "measure_triangles", "orient"]
 
 LARGE_SHARE = 0.01
-"""A piece of at least this share of the area decides by its own shape where outward is."""
+"""A piece with at least this share of the area determines outward by its own shape."""
 
 FLAT_FLUX = 0.02
 """Below this flux, as a share of area^(3/2), both doubled, a piece has no clear inside: it follows
-the largest, and the largest stays as the file has it. A sphere has 0.20, a plane 0; six real scans
-have 0.06 to 0.17, and whatever was cropped from them at 60 mm or more round the nose 0.024."""
+the largest, and the largest keeps the file's winding. A sphere has 0.20, a plane 0; six real
+scans have 0.06 to 0.17, and crops of them at 60 mm or more around the nose 0.024."""
 
 
 class TriangleShapes(NamedTuple):
-    """What is needed of every triangle, computed in one pass.
+    """Measures of every triangle, computed in one pass.
 
     Convention: `crosses` are (b - a) x (c - a) as columns, `heights` their products with a.
     """
@@ -38,11 +38,11 @@ class TriangleShapes(NamedTuple):
     longest_squared: NDArray[np.float64]
 
     def keep(self, is_kept: NDArray[np.bool_]) -> TriangleShapes:
-        """Leave out some triangles."""
+        """Select triangles."""
         return TriangleShapes(*(each[..., is_kept] for each in self))
 
     def turn(self, is_turned: NDArray[np.bool_]) -> TriangleShapes:
-        """Wind some triangles the other way round."""
+        """Reverse the winding of some triangles."""
         sign = np.where(is_turned, -1.0, 1.0)
         return self._replace(crosses=self.crosses * sign, heights=self.heights * sign)
 
@@ -102,7 +102,7 @@ def measure_longest_edges(
 
 
 def _largest_square(*edges: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Largest squared length of several vectors that stand as columns."""
+    """Return the largest squared length of several vectors given as columns."""
     largest: NDArray[np.float64] = np.maximum.reduce([dot_columns(edge, edge) for edge in edges])
     return largest
 
@@ -114,7 +114,7 @@ def orient(
     label: NDArray[np.int32],
     clashing: SortedEdges | None,
 ) -> tuple[NDArray[np.int32], NDArray[np.float64], tuple[int, int]]:
-    """Turn what winds against its neighbours, then what winds inward.
+    """Reverse triangles that wind against their neighbours, then pieces that wind inward.
 
     Parameters
     ----------
@@ -123,11 +123,11 @@ def orient(
     triangles : ndarray of shape (n_triangles, 3)
         Vertex indices, the smallest first in each row.
     shapes : TriangleShapes
-        Their measures.
+        Measures of the triangles.
     label : ndarray of shape (n_points,)
         The connected piece of every vertex.
     clashing : SortedEdges or None
-        All edges if some neighbours wind against each other.
+        All edges, if some neighbours wind against each other.
 
     Returns
     -------
@@ -136,7 +136,7 @@ def orient(
     normals : ndarray of shape (n_points, 3)
         Unit normals of the vertices.
     counts : tuple of int
-        How many triangles were turned as clashing and as inward.
+        Number of triangles reversed as clashing and as inward.
     """
     flips = np.zeros(len(triangles), dtype=bool)
     if clashing is not None:
@@ -160,10 +160,10 @@ def orient(
 def _sum_at_points(
     triangles: NDArray[np.int32], shapes: TriangleShapes, n_points: int
 ) -> NDArray[np.float64]:
-    """Sum the area vectors of the triangles around every vertex; none is zero."""
+    """Sum the area vectors of the triangles around every vertex; no sum is zero."""
     sums = np.zeros((n_points, 3))
     low, second, third = (column.astype(np.intp) for column in triangles.T)
-    # By rank, not by place in the row, so that the file's winding does not change the rounding.
+    # By rank, not by position in the row, so that the file's winding does not change the rounding.
     for corners in (low, np.minimum(second, third), np.maximum(second, third)):
         for axis in range(3):
             sums[:, axis] += np.bincount(corners, shapes.crosses[axis], n_points)
@@ -183,7 +183,7 @@ def _inward_pieces(
     label: NDArray[np.int32],
     piece: NDArray[np.int32],
 ) -> NDArray[np.bool_]:
-    """Say which pieces to turn: those with a negative flux, sum of area * n . (c - middle).
+    """Find the pieces to reverse: those with a negative flux, sum of area * n . (c - middle).
 
     Small pieces and flat ones follow the largest.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Telling file formats by their first bytes, so that a wrong suffix is named as such."""
+"""Recognise file formats by their first bytes, so that a wrong suffix is reported as such."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HEAD_BYTES = 4096
 
 
 class Content(NamedTuple):
-    """What a file looks like; empty where nothing is recognised."""
+    """What a file looks like; empty if not recognised."""
 
     title: str
     suffix: str
@@ -41,7 +41,7 @@ MAGIC = (
 
 
 def sniff_format(data: bytes) -> Content:
-    """Recognise a file by its content, as far as that is certain.
+    """Recognise a file by its content, if that is certain.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def sniff_format(data: bytes) -> Content:
     Returns
     -------
     Content
-        With an empty title where nothing is certain, as with a damaged file.
+        With an empty title if nothing is certain, as for a damaged file.
     """
     head = data[:HEAD_BYTES]
     for pattern, content in MAGIC:
@@ -69,7 +69,7 @@ def sniff_format(data: bytes) -> Content:
 
 
 def _sniff_xml(head: bytes) -> Content | None:
-    """Tell the dialects of XML apart."""
+    """Distinguish the dialects of XML."""
     if not re.match(rb"[\s\xef\xbb\xbf]*<[?!\w]", head):
         return None
     found = re.search(rb"<VTKFile\b[^>]*?\btype\s*=\s*[\"'](\w+)", head)

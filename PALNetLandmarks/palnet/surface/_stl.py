@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""STL, ascii and binary; every triangle brings its own three vertices."""
+"""STL, ascii and binary; every triangle has its own three vertices."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ __all__ = ["is_ascii_stl", "is_whole_binary_stl", "parse_stl"]
 
 HEADER_BYTES = 80
 PADDING = b"\n" * 8
-"""Lets every line be looked at for the length of its keyword."""
+"""Padding, so that the keyword of every line can be compared."""
 
 FACET = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
 SNIFFED_BYTES = 2048
-"""An ascii STL has its first facet within this."""
+"""An ascii STL has its first facet within this many bytes."""
 
 
 def is_ascii_stl(data: bytes) -> bool:
-    """Tell ascii from binary, which may start with "solid" as well."""
+    """Distinguish ascii from binary, which may start with "solid" as well."""
     if not data[:80].lstrip().lower().startswith(b"solid"):
         return False
     if is_whole_binary_stl(data):
@@ -43,15 +43,15 @@ def is_ascii_stl(data: bytes) -> bool:
 
 
 def is_whole_binary_stl(data: bytes) -> bool:
-    """Tell whether the size is what a binary STL's facet count leads to.
+    """Whether the size is the one implied by a binary STL's facet count.
 
-    Some programs fill the file up behind the last facet, by less than another one.
+    Some programs pad the file after the last facet, by less than the size of another one.
     """
     return len(data) > HEADER_BYTES + 4 and 0 <= len(data) - _promised_size(data) < FACET.itemsize
 
 
 def _promised_size(data: bytes) -> int:
-    """Size that the facet count of a binary STL leads to; 0 for a file without one."""
+    """Return the size implied by the facet count of a binary STL; 0 if it has none."""
     if len(data) < HEADER_BYTES + 4:
         return 0
     n_facets = int.from_bytes(data[HEADER_BYTES : HEADER_BYTES + 4], "little")
@@ -69,12 +69,12 @@ def parse_stl(data: bytes) -> ParsedMesh:
     Returns
     -------
     ParsedMesh
-        Three points for each triangle, not merged.
+        Three points per triangle, not merged.
 
     Raises
     ------
     MeshError
-        Where the file is shorter than it says or its facets are damaged.
+        If the file is shorter than its facet count or its facets are damaged.
     """
     if is_ascii_stl(data):
         corners, header = _parse_ascii(data), data.split(b"\n", 1)[0]
@@ -85,7 +85,7 @@ def parse_stl(data: bytes) -> ParsedMesh:
 
 
 def _parse_binary(data: bytes) -> NDArray[np.float64]:
-    """Corners of a binary file."""
+    """Read the corners of a binary file."""
     promised = _promised_size(data)
     if not promised:
         msg = f"{len(data)} bytes are too few for an STL file: it is cut off or not an STL file"
@@ -103,7 +103,7 @@ def _parse_binary(data: bytes) -> NDArray[np.float64]:
 
 
 def _parse_ascii(data: bytes) -> NDArray[np.float64]:
-    """Corners of an ascii file."""
+    """Read the corners of an ascii file."""
     if b"\n" not in data:
         data = data.replace(b"\r", b"\n")
     raw = np.frombuffer(data.lower() + PADDING, dtype=np.uint8)
@@ -140,7 +140,7 @@ def _check_structure(data: bytes, raw: NDArray[np.uint8], starts: NDArray[np.int
 def _parse_vertex_lines(
     data: bytes, raw: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Coordinates of the "vertex x y z" lines."""
+    """Parse the coordinates of the "vertex x y z" lines."""
     text = cut_out(raw, starts + len("vertex"), ends).tobytes()
     try:
         values = parse_floats(text)

@@ -26,8 +26,8 @@ __all__ = [
 ]
 
 SHORT_SHARE = 0.995
-"""Share of the triangles that count as short. A region is sampled within the reach of their edges,
-and the few others are looked at one by one, so that some huge ones do not widen that reach."""
+"""Share of the triangles that count as short. A region is sampled within the reach of their edges;
+the few others are examined one by one, so that huge ones do not widen that reach."""
 
 
 class LongTriangles(NamedTuple):
@@ -37,12 +37,12 @@ class LongTriangles(NamedTuple):
     rows: NDArray[np.int64]
 
     def scaled(self, factor: float) -> LongTriangles:
-        """Those of the surface that is larger by a factor."""
+        """Return those of the surface enlarged by a factor."""
         return self._replace(limit_mm=self.limit_mm * factor)
 
 
 def _frozen(values: NDArray[Any], dtype: type[np.generic]) -> NDArray[Any]:
-    """Copy what could still be written to."""
+    """Copy an array that may still be writable."""
     values = np.asarray(values)
     if values.dtype == dtype and not values.flags.writeable:
         return values
@@ -51,7 +51,7 @@ def _frozen(values: NDArray[Any], dtype: type[np.generic]) -> NDArray[Any]:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Surface:
-    """A triangulated surface ready to be worked with.
+    """A triangulated surface, ready for processing.
 
     Convention: millimetres; the frame of the file; right-handed winding, so that
     (b - a) x (c - a) of a triangle (a, b, c) points outward, as the normals do.
@@ -61,7 +61,7 @@ class Surface:
     points_mm : ndarray of shape (n_points, 3)
         Vertices, every one used by a triangle, no two equal.
     triangles : ndarray of shape (n_triangles, 3)
-        Vertex indices, smallest first in each row, rows in the order of these.
+        Vertex indices, smallest first in each row, rows sorted.
     normals : ndarray of shape (n_points, 3)
         Outward unit normals at the vertices.
     unit : Unit
@@ -69,9 +69,9 @@ class Surface:
     name : str
         Name of the scan.
     findings : tuple of Finding
-        What was found and repaired.
+        Findings and repairs.
     long_triangles : LongTriangles, optional
-        Found once for all that is sampled; found again where it is not given.
+        Computed once for everything sampled from the surface; recomputed if not given.
     """
 
     points_mm: NDArray[np.float64]
@@ -97,7 +97,7 @@ class Surface:
             raise ValueError(msg)
 
     def rescaled(self, unit: Unit) -> Surface:
-        """Read the same surface in another unit.
+        """Reinterpret the same surface in another unit.
 
         Parameters
         ----------
@@ -125,7 +125,7 @@ def pick_long_triangles(longest_mm: NDArray[np.float64]) -> LongTriangles:
     Returns
     -------
     LongTriangles
-        No rows where all are about equal.
+        Empty if all are about equally long.
     """
     if not len(longest_mm):
         return LongTriangles(0.0, np.zeros(0, dtype=np.int64))
@@ -135,7 +135,7 @@ def pick_long_triangles(longest_mm: NDArray[np.float64]) -> LongTriangles:
 
 
 def find_long_triangles(surface: Surface) -> LongTriangles:
-    """Look up or find the long triangles of a surface.
+    """Return the long triangles of a surface, computing them if necessary.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ def find_long_triangles(surface: Surface) -> LongTriangles:
     Returns
     -------
     LongTriangles
-        Those that were found when it was prepared, or found now.
+        Those stored in the surface, or newly computed.
     """
     if surface.long_triangles is not None:
         return surface.long_triangles

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Numbers in text, read in bulk; what is not a number is named with its line."""
+"""Read numbers from text in bulk; anything that is not a number is reported with its line."""
 
 from __future__ import annotations
 
@@ -30,25 +30,25 @@ __all__ = [
 ]
 
 BLOCK_BYTES = 1 << 18
-"""Text is searched in blocks of so many bytes, whose intermediate results stay in the cache."""
+"""Text is searched in blocks of this many bytes, whose intermediate results stay in the cache."""
 
 MAX_RUNS = 10_000
-"""Fewer stretches than this are joined one by one, more in bulk."""
+"""Fewer ranges than this are joined one by one, more in bulk."""
 
 MAX_WHOLE = 2.0**53
-"""Below this every whole number has its own double."""
+"""Below this every integer has its own double."""
 
 COUNT = re.compile(r"[0-9]{1,18}")
-"""A count that 64 bits hold; other scripts have digits as well, which no program writes."""
+"""A count that fits into 64 bits; other scripts' digits, which no program writes, do not match."""
 
 FIRST_CONTROL, LAST_CONTROL = 14, 31
-"""Bytes of no text, as are those below the tab; the five between them part words."""
+"""Bytes that are not text, as are those below the tab; the five between them separate words."""
 
 CONTROL_IN_WORD = re.compile(rb"[\x00-\x08\x0e-\x1f][^\x00-\x20]|[^\x00-\x20][\x00-\x08\x0e-\x1f]")
 
 
 class BadTokenError(MeshError):
-    """A piece of text where a number was expected; `offset` says where in the bytes."""
+    """Text where a number was expected; `offset` is its position in bytes."""
 
     def __init__(self, offset: int, token: str) -> None:
         super().__init__(f"{token!r} is not a number")
@@ -57,17 +57,17 @@ class BadTokenError(MeshError):
 
 
 def line_number(data: bytes, offset: int) -> int:
-    """Count the line, from 1, that holds a byte offset."""
+    """Return the number, from 1, of the line that holds a byte offset."""
     return data.count(b"\n", 0, offset) + 1
 
 
 def parse_count(text: str) -> int | None:
-    """Read a count; None for anything else."""
+    """Parse a count; None for anything else."""
     return int(text) if COUNT.fullmatch(text) else None
 
 
 def check_no_control_bytes(raw: NDArray[np.uint8]) -> None:
-    """Raise BadTokenError where a byte of no text touches a word: a digit that was lost."""
+    """Raise BadTokenError if a non-text byte touches a word, where it may replace a digit."""
     is_control = (raw < ord("\t")) | ((raw >= FIRST_CONTROL) & (raw <= LAST_CONTROL))
     if not is_control.any():
         return
@@ -79,7 +79,7 @@ def check_no_control_bytes(raw: NDArray[np.uint8]) -> None:
 
 
 def find_line_starts(raw: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Offsets of the first byte of every line."""
+    """Return the offsets of the first byte of every line."""
     found = [np.zeros(min(1, len(raw)), dtype=np.int64)]
     for start in range(0, len(raw), BLOCK_BYTES):
         block = raw[start : start + BLOCK_BYTES]
@@ -91,7 +91,7 @@ def find_line_starts(raw: NDArray[np.uint8]) -> NDArray[np.int64]:
 def find_visible_lines(
     raw: NDArray[np.uint8],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Offsets of the first visible byte of every line that has one, and of the line's end."""
+    """Return the offsets of every non-blank line's first visible byte, and of the line's end."""
     starts = find_line_starts(raw)
     ends = np.append(starts[1:], len(raw))
     while (is_blank := (raw[starts] <= LAST_BLANK) & (starts < ends - 1)).any():
@@ -103,7 +103,7 @@ def find_visible_lines(
 def cut_out(
     raw: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.int64]
 ) -> NDArray[np.uint8]:
-    """Join the bytes of some stretches, given in order, that do not overlap."""
+    """Join the bytes of some ranges, sorted and not overlapping."""
     if not len(starts):
         return raw[:0]
     begins = np.flatnonzero(np.concatenate([[True], starts[1:] != ends[:-1]]))
@@ -118,7 +118,7 @@ def cut_out(
 
 
 def find_token_starts(raw: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Offsets of the first byte of every blank-separated token."""
+    """Return the offsets of the first byte of every blank-separated token."""
     found = [np.zeros(int(len(raw) > 0 and raw[0] > LAST_BLANK), dtype=np.int64)]
     for start in range(0, len(raw) - 1, BLOCK_BYTES):
         is_text = raw[start : start + BLOCK_BYTES + 1] > LAST_BLANK
@@ -127,7 +127,7 @@ def find_token_starts(raw: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 
 def parse_floats(data: bytes) -> NDArray[np.float64]:
-    """Read blank-separated numbers; raise BadTokenError at the first that is none."""
+    """Parse blank-separated numbers; raise BadTokenError at the first invalid one."""
     raw = np.frombuffer(data + DIGITS_PADDING, dtype=np.uint8)
     plain = parse_decimals(raw, find_token_starts(raw))
     if plain is not None:
@@ -140,7 +140,7 @@ def parse_floats(data: bytes) -> NDArray[np.float64]:
 
 
 def _first_bad_token(data: bytes) -> BadTokenError:
-    """Find what the bulk reader stumbled over."""
+    """Find the token that the bulk reader rejected."""
     raw = np.frombuffer(data, dtype=np.uint8)
     for start in find_token_starts(raw).tolist():
         token = data[start : start + 64].split(maxsplit=1)[0]
@@ -152,13 +152,13 @@ def _first_bad_token(data: bytes) -> BadTokenError:
 
 
 def to_doubles(values: NDArray[Any]) -> NDArray[np.float64]:
-    """Convert numbers of any type without a warning where they are not finite."""
+    """Convert numbers of any type, without a warning for non-finite ones."""
     with np.errstate(invalid="ignore"):
         return values.astype(np.float64)
 
 
 def to_integers(values: NDArray[Any], what: str) -> NDArray[np.int64]:
-    """Convert indices or counts of any type; refuse what is no whole number."""
+    """Convert indices or counts of any type; reject non-integers."""
     if values.dtype.kind == "f":
         values = to_doubles(values)
         if not (np.abs(values) < MAX_WHOLE).all() or (values != np.floor(values)).any():

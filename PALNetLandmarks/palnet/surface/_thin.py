@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Meshes much denser than any later stage looks at: thinned first, which saves most of the time."""
+"""Thin meshes that are much denser than any later stage needs, which saves most of the time."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ def thin_mesh(mesh: Mesh, cell: float) -> Mesh:
     Parameters
     ----------
     mesh : Mesh
-        What a file holds.
+        Content of a mesh file.
     cell : float
         Size of a cell in the mesh's own numbers.
 
     Returns
     -------
     Mesh
-        Without the triangles that collapsed. What lies more than a million cells from the middle
-        of the points goes to the edge of that, and mostly collapses; the same mesh if that is most
-        of it.
+        Without the triangles that collapsed. Points more than a million cells from the middle are
+        moved to that limit, where most triangles collapse; if most points are, the mesh is returned
+        unchanged.
     """
     if not (np.isfinite(cell) and cell > 0):
         msg = f"cell must be positive and finite; got {cell}."
@@ -63,7 +63,7 @@ def thin_mesh(mesh: Mesh, cell: float) -> Mesh:
 
 
 def _within_reach(points: NDArray[np.float64], cell: float) -> NDArray[np.float64] | None:
-    """Draw in what lies farther away than cells have numbers; None if that is most of it."""
+    """Clip points to the range of cell numbers; None if most are beyond it."""
     low, high = bounds(points)
     reach = cell * (MAX_PACKED - 1)
     if (high - low).max() < reach:
@@ -77,7 +77,7 @@ def _within_reach(points: NDArray[np.float64], cell: float) -> NDArray[np.float6
 def _cell_keys(
     points: NDArray[np.float64], low: NDArray[np.float64], cell: float
 ) -> NDArray[np.int64]:
-    """Cell of every point as one number."""
+    """Return the cell of every point as one number."""
     keys = np.zeros(len(points), dtype=np.int64)
     for part in chunks(len(points)):
         cells = ((points[part] - low) / cell).astype(np.int64)
@@ -86,7 +86,7 @@ def _cell_keys(
 
 
 def _renumber(triangles: NDArray[np.int32], number: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Triangles with new vertex numbers, without those that have one of them twice."""
+    """Renumber triangles, dropping those with a repeated vertex."""
     kept = []
     for part in chunks(len(triangles)):
         corners = number.take(triangles[part])

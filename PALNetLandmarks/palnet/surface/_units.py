@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Units of length: named, given by number, or inferred from the size of a head."""
+"""Units of length: by name, by number, or inferred from the size of a head."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ __all__ = [
 MM_PER_UNIT = {"um": 1e-3, "mm": 1.0, "cm": 10.0, "m": 1000.0, "in": 25.4}
 
 UNIT_NAMES = tuple(MM_PER_UNIT)
-"""The units that have a name."""
+"""The named units."""
 
 BULK_SHARE = 0.75
-"""Share of the vertices, nearest to the middle, whose extent is called the size: a quarter may lie
+"""Share of the vertices, nearest to the middle, whose extent counts as the size: a quarter may be
 far away in loose pieces."""
 
 MIN_DIAMETER_MM = 55.0
-"""An infant's face measures more than this: cut down as tightly as it is still found, 64 to 89; an
-adult's has 166."""
+"""Lower limit in millimetres: infants' faces, cropped as tightly as they are still found, measure
+64 to 89; an adult's 166."""
 
 MAX_DIAMETER_MM = 900.0
-"""A large adult with shoulders measures less than this: one of 0.55 m width has 396."""
+"""Upper limit in millimetres: a large adult with shoulders 0.55 m wide measures 396."""
 
 TYPICAL_DIAMETER_MM = 240.0
-"""Head scans lie about this; of two possible units the one nearer to it is tried first."""
+"""Typical size of a head scan; of two possible units the one nearer to it is tried first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +62,14 @@ class Unit:
     mm_per_unit: float
 
     def __post_init__(self) -> None:
-        """Require a length that can be divided by."""
+        """Require a finite length above 0."""
         if not (math.isfinite(self.mm_per_unit) and self.mm_per_unit > 0):
             msg = f"mm_per_unit must be positive and finite; got {self.mm_per_unit}."
             raise UnitError(msg)
 
 
 def parse_unit(text: str | float) -> Unit:
-    """Understand a unit's name or the number of millimetres in it.
+    """Parse a unit's name or the number of millimetres in it.
 
     Parameters
     ----------
@@ -109,14 +109,14 @@ def parse_unit(text: str | float) -> Unit:
 
 
 def check_size(mesh: Mesh, unit: Unit) -> None:
-    """Require that a mesh is as large as a scan of a face, a head or a bust in a given unit.
+    """Require that, in a given unit, a mesh has the size of a scan of a face, a head or a bust.
 
     Parameters
     ----------
     mesh : Mesh
         The mesh in the file's own numbers.
     unit : Unit
-        The unit somebody says it has.
+        The unit the user specified.
 
     Raises
     ------
@@ -134,10 +134,10 @@ def check_size(mesh: Mesh, unit: Unit) -> None:
 
 
 def plausible_units(mesh: Mesh) -> tuple[Unit, ...]:
-    """List the units in which a mesh is as large as a scan of a face, a head or a bust.
+    """List the units in which a mesh has the size of a scan of a face, a head or a bust.
 
     The size is twice the distance from the median vertex within which 75 % of the vertices lie,
-    so that loose pieces far away count for nothing.
+    so that loose pieces far away are ignored.
 
     Parameters
     ----------
@@ -174,14 +174,14 @@ def plausible_units(mesh: Mesh) -> tuple[Unit, ...]:
 
 
 def _bulk_diameter(mesh: Mesh) -> float:
-    """Twice the radius that holds most of the vertices in use."""
+    """Return twice the radius that holds most of the vertices in use."""
     is_used = np.zeros(len(mesh.points), dtype=bool)
     is_used[mesh.triangles] = True
     return bulk_diameter(mesh.points if is_used.all() else mesh.points[is_used])
 
 
 def bulk_diameter(points: NDArray[np.float64]) -> float:
-    """Give twice the distance from the median point within which 75 % of the points lie.
+    """Return twice the distance from the median point within which 75 % of the points lie.
 
     Parameters
     ----------
@@ -191,7 +191,7 @@ def bulk_diameter(points: NDArray[np.float64]) -> float:
     Returns
     -------
     float
-        In the points' own numbers; 0 without points.
+        In the points' own numbers; 0 if there are no points.
     """
     if not len(points):
         return 0.0
@@ -200,6 +200,6 @@ def bulk_diameter(points: NDArray[np.float64]) -> float:
 
 
 def _quantile(values: NDArray[np.float64], share: float) -> float:
-    """Take the value below which a share of the others lie, without sorting them all."""
+    """Return the value below which a share of the others lie, without sorting them all."""
     rank = int(share * (len(values) - 1))
     return float(np.partition(values, rank)[rank])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Products of many 3-vectors at once, and walking through long arrays in pieces and groups."""
+"""Products of many 3-vectors at once, and processing long arrays in chunks and groups."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ is several times faster than passing whole arrays through memory."""
 
 
 def chunks(n_rows: int) -> Iterator[slice]:
-    """Cut 0 to n_rows into slices whose intermediate results fit the cache."""
+    """Split 0 to n_rows into slices whose intermediate results fit the cache."""
     for start in range(0, n_rows, CHUNK_ROWS):
         yield slice(start, min(start + CHUNK_ROWS, n_rows))
 
 
 def count_within(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Number the members of groups of these sizes from 0 on, in each group anew."""
+    """Number the members of groups of these sizes, restarting from 0 in each group."""
     starts = np.cumsum(counts) - counts
     numbers: NDArray[np.int64] = np.arange(int(counts.sum())) - np.repeat(starts, counts)
     return numbers
 
 
 def bounds(points: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Lowest and highest corner of the box round some points, by columns, which is faster."""
+    """Return the lowest and highest corner of the bounding box, by columns, which is faster."""
     low = np.array([points[:, axis].min() for axis in range(3)])
     return low, np.array([points[:, axis].max() for axis in range(3)])
 
 
 def cross_columns(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Vector products of vectors that stand as columns."""
+    """Return the cross products of vectors given as columns."""
     product = np.zeros_like(left)
     for axis in range(3):
         after, last = (axis + 1) % 3, (axis + 2) % 3
@@ -56,12 +56,12 @@ def cross_columns(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDAr
 
 
 def dot_columns(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Scalar products of vectors that stand as columns."""
+    """Return the dot products of vectors given as columns."""
     product: NDArray[np.float64] = np.einsum("ij,ij->j", left, right)
     return product
 
 
 def norms(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Row-wise Euclidean length."""
+    """Return the row-wise Euclidean length."""
     squared: NDArray[np.float64] = np.einsum("ij,ij->i", vectors, vectors)
     return np.sqrt(squared)

@@ -39,11 +39,11 @@ OFFSETS_VERSION = 5.1
 """From this version on, cells are stored as offsets and connectivity."""
 
 NEXT_WORD = re.compile(rb"\n[ \t]*(?!(?:nan|inf(?:inity)?)\b)[a-z_]", re.IGNORECASE)
-"""What ends the numbers of an ASCII file; these two are numbers as well."""
+"""A keyword ends the numbers of an ASCII file; nan and inf are numbers, not keywords."""
 
 
 class _Cursor:
-    """A place in the file, and what can be read from there."""
+    """A position in the file, and the reading from there."""
 
     def __init__(self, data: bytes):
         self.data = data
@@ -51,12 +51,12 @@ class _Cursor:
         self.is_binary = False
 
     def fail(self, text: str) -> MeshError:
-        """Say what is wrong here."""
+        """Describe an error at this position."""
         where = "" if self.is_binary else f"line {line_number(self.data, self.offset)}: "
         return MeshError(f"{where}{text}")
 
     def read_line(self) -> str | None:
-        """Read the next line that is not blank; None at the end."""
+        """Read the next non-blank line; None at the end."""
         while self.offset < len(self.data):
             end = self.data.find(b"\n", self.offset)
             end = len(self.data) if end < 0 else end
@@ -67,7 +67,7 @@ class _Cursor:
         return None
 
     def read_values(self, n_values: int, kind: str, what: str) -> NDArray[np.float64]:
-        """Read the next numbers, as many as promised."""
+        """Read the next numbers, as many as declared."""
         if kind.lower() not in TYPES:
             msg = f"unknown number type {kind!r}"
             raise self.fail(msg)
@@ -116,12 +116,12 @@ def parse_vtk(data: bytes) -> ParsedMesh:
     Returns
     -------
     ParsedMesh
-        Polygons cut into fans, strips into triangles that all wind alike.
+        Polygons split into fans, strips into triangles of consistent winding.
 
     Raises
     ------
     MeshError
-        For another kind of data set, or where the file ends too early.
+        For another kind of data set, or if the file ends too early.
     """
     cursor = _Cursor(data)
     version, title = _read_head(cursor)
@@ -150,7 +150,7 @@ def parse_vtk(data: bytes) -> ParsedMesh:
 
 
 def _read_head(cursor: _Cursor) -> tuple[float, str]:
-    """Version and title; leaves the cursor behind the DATASET line."""
+    """Read version and title; leaves the cursor after the DATASET line."""
     first = cursor.read_line() or ""
     found = re.search(r"Version\s+(\d+\.\d+)", first, flags=re.IGNORECASE)
     version = float(found[1]) if found else 0.0
@@ -173,7 +173,7 @@ def _read_head(cursor: _Cursor) -> tuple[float, str]:
 
 
 def _whole(cursor: _Cursor, words: list[str], position: int) -> int:
-    """Take a count from a keyword line."""
+    """Read a count from a keyword line."""
     count = parse_count(words[position]) if len(words) > position else None
     if count is None:
         msg = f"expected a count in {quote(' '.join(words))}"
@@ -182,7 +182,7 @@ def _whole(cursor: _Cursor, words: list[str], position: int) -> int:
 
 
 def _read_cells(cursor: _Cursor, words: list[str], version: float) -> NDArray[np.int64]:
-    """Triangles of one cell section; none of vertices and lines."""
+    """Read the triangles of one cell section; none for vertices and lines."""
     keyword = words[0].lower()
     first, second = _whole(cursor, words, 1), _whole(cursor, words, 2)
     if version >= OFFSETS_VERSION:
@@ -214,7 +214,7 @@ def _read_named(cursor: _Cursor, name: str, n_values: int) -> NDArray[np.int64]:
 def _split_counted(
     cursor: _Cursor, values: NDArray[np.int64], n_cells: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Part "3 a b c 4 d e f g" into corners and counts."""
+    """Split "3 a b c 4 d e f g" into corners and counts."""
     if n_cells and len(values) and len(values) == n_cells * (values[0] + 1):
         table = values.reshape(n_cells, -1)
         if (table[:, 0] == values[0]).all():
@@ -234,20 +234,20 @@ def _split_counted(
 
 
 def _skip_metadata(cursor: _Cursor) -> None:
-    """Pass over a METADATA block, which ends at a blank line."""
+    """Skip a METADATA block, which ends at a blank line."""
     end = re.compile(rb"\r?\n[ \t]*\r?\n").search(cursor.data, max(cursor.offset - 1, 0))
     cursor.offset = end.end() if end else len(cursor.data)
 
 
 def _skip_field(cursor: _Cursor, words: list[str]) -> None:
-    """Pass over field data that stands before the points."""
+    """Skip field data before the points."""
     for _ in range(_whole(cursor, words, 2)):
         names = (cursor.read_line() or "").split()
         while names and names[0].lower() == "metadata":
             _skip_metadata(cursor)
             names = (cursor.read_line() or "").split()
         if len(names) > 3 and names[3].lower() == "string":
-            # Text has no length that could be trusted; the points come next.
+            # The length of text is not reliable; the points come next.
             start = cursor.data.find(b"\nPOINTS ", cursor.offset)
             if start < 0:
                 msg = "expected POINTS behind the field data, got none: the file is cut off"

@@ -34,14 +34,14 @@ TYPES = {
 }  # fmt: skip
 
 MAX_EXPANSION = 250
-"""Compressed arrays of meshes grow to 80 times their size at most, those made to fill a computer's
-memory to 1,000 times and more."""
+"""Compressed mesh arrays expand to at most 80 times their size, malicious ones to 1,000 times and
+more."""
 
 FREE_BYTES = 1 << 29
-"""So much an array may grow to in any case: most of a range scan's grid may be zeros."""
+"""Size to which an array may always expand: most of a range scan's grid may be zeros."""
 
 MAX_LZMA_BYTES = 1 << 28
-"""Memory for the dictionary of LZMA, whose strongest preset needs a quarter of this."""
+"""Memory for the LZMA dictionary; the strongest preset needs a quarter of this."""
 
 SIZE_TYPES = {"UInt32": "u4", "UInt64": "u8"}
 
@@ -57,13 +57,13 @@ def parse_vtp(data: bytes) -> ParsedMesh:
     Returns
     -------
     ParsedMesh
-        The pieces joined, polygons and strips cut into triangles.
+        The pieces joined, polygons and strips split into triangles.
 
     Raises
     ------
     MeshError
-        Where the file is damaged or cut off, holds another kind of data, or is packed in a way
-        that cannot be read without VTK.
+        If the file is damaged or truncated, holds another kind of data, or is encoded in a way that
+        cannot be read without VTK.
     """
     root, appended = _parse_xml(data)
     decoder = _Decoder(root, appended)
@@ -86,7 +86,7 @@ def parse_vtp(data: bytes) -> ParsedMesh:
 
 
 def _parse_xml(data: bytes) -> tuple[ET.Element, bytes]:
-    """Take the XML apart from appended data, which may be anything but XML."""
+    """Separate the XML from appended data, which may be anything but XML."""
     start = data.find(b"<AppendedData")
     head, appended = data, b""
     if start >= 0:
@@ -112,7 +112,7 @@ def _parse_xml(data: bytes) -> tuple[ET.Element, bytes]:
 
 
 def _count(piece: ET.Element, name: str) -> int:
-    """Take a count from a Piece tag; 0 where it is not given."""
+    """Read a count from a Piece tag; 0 if it is not given."""
     text = piece.get(name, "0").strip()
     count = parse_count(text)
     if count is None:
@@ -122,7 +122,7 @@ def _count(piece: ET.Element, name: str) -> int:
 
 
 def _compressor(root: ET.Element) -> str:
-    """Name what the file is compressed with; empty where it is not."""
+    """Name the compressor of the file; empty if uncompressed."""
     name = root.get("compressor", "")
     if name not in ("", "vtkZLibDataCompressor", "vtkLZMADataCompressor"):
         msg = f"is packed with {name}. Save it with zlib or without compression"
@@ -131,7 +131,7 @@ def _compressor(root: ET.Element) -> str:
 
 
 def _unpack(name: str, packed: bytes, n_allowed: int) -> bytes:
-    """Undo the compression of one block, which may grow to so many bytes."""
+    """Decompress one block, which may expand to at most `n_allowed` bytes."""
     undo = (
         zlib.decompressobj()
         if name == "vtkZLibDataCompressor"
@@ -148,7 +148,7 @@ def _unpack(name: str, packed: bytes, n_allowed: int) -> bytes:
 
 
 def _size_type(root: ET.Element) -> str:
-    """Pick the type of the sizes that stand before binary data."""
+    """Return the type of the sizes before binary data."""
     name = root.get("header_type", "UInt32")
     if name not in SIZE_TYPES:
         msg = f"header_type is {quote(name)}, not UInt32 or UInt64. Export it again"
@@ -168,7 +168,7 @@ class _Decoder:
         self.appended = appended
 
     def read(self, array: ET.Element | None, n_values: int) -> NDArray[np.float64]:
-        """Read the numbers of an array, exactly as many as promised."""
+        """Read the numbers of an array, exactly as many as declared."""
         if n_values == 0:
             return np.zeros(0)
         if array is None:
@@ -186,7 +186,7 @@ class _Decoder:
     def read_cells(
         self, piece: ET.Element, name: str
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Corners and corner counts of the cells of one kind."""
+        """Return corners and corner counts of the cells of one kind."""
         n_cells = _count(piece, f"NumberOf{name}")
         arrays = {each.get("Name"): each for each in piece.iterfind(f"{name}/DataArray")}
         ends = to_integers(self.read(arrays.get("offsets"), n_cells), f"{name} offsets")
@@ -199,7 +199,7 @@ class _Decoder:
         return to_integers(corners, f"{name} connectivity"), counts
 
     def read_text(self, root: ET.Element, name: str) -> str:
-        """Read the text of a field array; empty where there is none."""
+        """Read the text of a field array; empty if there is none."""
         for array in root.iterfind("PolyData/FieldData/Array"):
             if array.get("Name") == name:
                 codes = to_integers(self._read(array), name)
@@ -250,7 +250,7 @@ class _Decoder:
 
 
 class _Source:
-    """Bytes raw, or in base64, whose stretches each end on a whole group of four letters."""
+    """Raw or base64 bytes; each base64 block ends on a whole group of four letters."""
 
     def __init__(self, source: bytes, *, is_raw: bool):
         self.source, self.is_raw, self.offset = source, is_raw, 0

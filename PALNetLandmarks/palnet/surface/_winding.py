@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How triangles meet: edges, connected pieces, and turning all of a piece alike and outward."""
+"""How triangles meet: edges, connected pieces, and consistent outward winding."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 POINT_BITS = 31
-"""Vertices are numbered in 32 bits with a sign."""
+"""Vertices are numbered by signed 32-bit integers."""
 
 
 class EdgeCounts(NamedTuple):
@@ -35,14 +35,14 @@ class EdgeCounts(NamedTuple):
 
 
 class SortedEdges(NamedTuple):
-    """Every edge of every triangle, equal ones together.
+    """Every edge of every triangle, equal ones adjacent.
 
     Attributes
     ----------
     keys : ndarray of shape (3 n_triangles,)
-        Rising but for the lowest bit, the direction of the edge.
+        Ascending except for the lowest bit, which is the direction of the edge.
     triangles : ndarray of shape (3 n_triangles,)
-        To which triangle each belongs; rising where edges have the same ends.
+        The triangle of each edge; ascending among edges with the same ends.
     """
 
     keys: NDArray[np.uint64]
@@ -60,7 +60,7 @@ def sort_edges(triangles: NDArray[np.int32]) -> SortedEdges:
     Returns
     -------
     SortedEdges
-        Three for each triangle.
+        Three per triangle.
     """
     starts, stops = triangles.ravel(), triangles[:, [1, 2, 0]].ravel()
     low, high = np.minimum(starts, stops), np.maximum(starts, stops)
@@ -71,10 +71,10 @@ def sort_edges(triangles: NDArray[np.int32]) -> SortedEdges:
 
 
 def _sort_stably(numbers: NDArray[np.int32]) -> NDArray[np.int32]:
-    """The order that sorts small numbers, equal ones as they stood.
+    """Return the order that sorts small numbers stably.
 
-    A sparse matrix with one entry in each column, turned from columns to rows, is a counting sort:
-    three times faster here than numpy's. Numbered in 32 bits: 700 million triangles are too many.
+    Converting a sparse matrix with one entry per column from columns to rows is a counting sort,
+    three times faster here than numpy's. 32-bit numbering excludes more than 700 million triangles.
     """
     from scipy.sparse import csc_matrix
 
@@ -86,7 +86,7 @@ def _sort_stably(numbers: NDArray[np.int32]) -> NDArray[np.int32]:
 
 
 def _edge_keys(starts: NDArray[np.int32], stops: NDArray[np.int32]) -> NDArray[np.uint64]:
-    """Every edge as one number: lower end, higher end, direction."""
+    """Encode every edge as one number: lower end, higher end, direction."""
     keys = np.zeros(len(starts), dtype=np.uint64)
     for part in chunks(len(starts)):
         first, second = starts[part], stops[part]
@@ -125,7 +125,7 @@ def count_edges(edges: SortedEdges) -> EdgeCounts:
 
 
 def boundary_edges(triangles: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Edges that belong to one triangle only.
+    """Find the edges that belong to one triangle only.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def boundary_edges(triangles: NDArray[np.int32]) -> NDArray[np.int64]:
     Returns
     -------
     ndarray of shape (n_edges, 2)
-        Their ends, the lower number first.
+        Their ends, the lower index first.
     """
     keys = _edge_keys(triangles.ravel(), triangles[:, [1, 2, 0]].ravel()) >> np.uint64(1)
     keys.sort()
@@ -145,11 +145,11 @@ def boundary_edges(triangles: NDArray[np.int32]) -> NDArray[np.int64]:
 
 
 def unify_winding(edges: SortedEdges, areas: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Say which triangles to turn so that neighbours wind alike, turning the smaller area.
+    """Find the triangles to reverse so that neighbours wind alike, reversing the smaller area.
 
     Triangles that wind alike are joined to patches. Every patch is then taken twice, as it is and
-    turned; patches that clash are linked crosswise. The connected components of this double cover
-    are the consistent choices; a one-sided strip has only one and stays.
+    reversed; patches that clash are linked crosswise. The connected components of this double cover
+    are the consistent choices; a one-sided strip has only one and stays as it is.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def unify_winding(edges: SortedEdges, areas: NDArray[np.float64]) -> NDArray[np.
     Returns
     -------
     ndarray of shape (n_triangles,)
-        True for triangles to turn.
+        True for triangles to reverse.
     """
     first, second, is_clash = _neighbours(edges)
     patch = _components(len(areas), first[~is_clash], second[~is_clash])
@@ -175,7 +175,7 @@ def unify_winding(edges: SortedEdges, areas: NDArray[np.float64]) -> NDArray[np.
 def _neighbours(
     edges: SortedEdges,
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.bool_]]:
-    """Pairs of triangles that share an edge with no third, and whether they clash there."""
+    """Find pairs of triangles that share an edge with no third, and whether they clash there."""
     keys, rows = edges
     ends = keys >> np.uint64(1)
     is_same = np.concatenate([[False], ends[1:] == ends[:-1], [False, False]])
@@ -199,11 +199,11 @@ def _components(
 def _lighter_sheet(
     as_is: NDArray[np.int32], turned: NDArray[np.int32], areas: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
-    """Choose, of the two consistent windings of each piece, the one that turns less area."""
+    """Choose, of the two consistent windings of each piece, the one that reverses less area."""
     n_labels = int(turned.max()) + 1
     area_as_is: NDArray[np.float64] = np.bincount(as_is, areas, n_labels).astype(np.float64)
     mine, other = area_as_is[as_is], area_as_is[turned]
-    # Equal areas: the sheet with the lower label, which holds the piece's first patch as it is.
+    # Equal areas: the sheet with the lower label, which keeps the piece's first patch as it is.
     is_turned: NDArray[np.bool_] = (mine < other) | ((mine == other) & (as_is > turned))
     return is_turned
 

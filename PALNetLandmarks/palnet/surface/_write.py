@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hand a mesh on: as binary PLY, for generated scans, and to VTK."""
+"""Output of meshes: as binary PLY, for generated scans, and to VTK."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def write_ply(mesh: Mesh, path: str | PathLike[str], *, overwrite: bool = False)
     Parameters
     ----------
     mesh : Mesh
-        What to write, in its own numbers.
+        The mesh, in its own numbers.
     path : path-like
-        Where.
+        The output file.
     overwrite : bool
         Replace an existing file.
 
@@ -54,12 +54,12 @@ def write_ply(mesh: Mesh, path: str | PathLike[str], *, overwrite: bool = False)
 
 
 def to_polydata(points: NDArray[Any], triangles: NDArray[np.int32]) -> Any:
-    """Give a mesh to VTK.
+    """Convert a mesh to VTK polygonal data.
 
     Parameters
     ----------
     points : ndarray of shape (n_points, 3)
-        Vertices; VTK keeps them in the precision that they have.
+        Vertices; VTK keeps their precision.
     triangles : ndarray of shape (n_triangles, 3)
         Vertex indices.
 
