@@ -5,7 +5,7 @@
 >>> palnet.load_scheme("palnet50").codes[:3]
 ('tr', 'g', 'n')
 
-`palnet.detect("scan.ply")` gives a `Detection`. Nothing heavy is imported before it is used.
+`palnet.detect("scan.ply")` returns a `Detection`. Heavy packages are imported only when used.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# Public name -> module that holds it, imported when the name is first asked for.
+# Public name -> module that defines it, imported on first access.
 _HOMES = {
     "Detection": "palnet.detector",
     "FormatError": "palnet.errors",
@@ -55,14 +55,14 @@ _HOMES = {
     "write_landmarks": "palnet.exchange",
 }
 
-__all__ = [  # noqa: PLE0604  # the names of one table, so that none is forgotten
+__all__ = [  # noqa: PLE0604  # from one table, so that no name is forgotten
     "__version__",
     *_HOMES,
 ]
 
 
 def __getattr__(name: str) -> object:
-    """Import a public name from its home (PEP 562)."""
+    """Import a public name from its module (PEP 562)."""
     if name not in _HOMES:
         msg = f"module 'palnet' has no attribute {name!r}"
         raise AttributeError(msg)

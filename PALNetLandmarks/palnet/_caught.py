@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Warnings caught by one thread at a time; a worker of a Dask cluster has several."""
+"""Catch warnings in one thread at a time; a worker of a Dask cluster has several threads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["catching"]
 
-# What is done with warnings is one setting of the whole process.
+# The warning filters are global to the process.
 _LOCK = threading.RLock()
 
 
@@ -21,7 +21,7 @@ _LOCK = threading.RLock()
 def catching(
     category: type[Warning], action: Literal["always", "error", "ignore"]
 ) -> Iterator[list[warnings.WarningMessage]]:
-    """Give a list that warnings are put into, and do with those of a category as told."""
+    """Collect warnings in a list, applying an action to those of one category."""
     with _LOCK, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter(action, category)
         yield caught

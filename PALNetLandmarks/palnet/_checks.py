@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of arrays at the borders between stages; they neither modify nor return anything."""
+"""Checks of arrays passed between stages; they neither modify nor return anything."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def check_transform(matrix: NDArray[Any], *, name: str) -> None:
 
 
 def frozen_copy(values: Any, dtype: Any = np.float64) -> NDArray[Any]:
-    """Copy into a read-only array, so that a frozen dataclass is frozen all through."""
+    """Copy into a read-only array, so that a frozen dataclass is deeply frozen."""
     copy = np.array(values, dtype=dtype, order="C", copy=True)
     copy.flags.writeable = False
     return copy

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Figures as the text of a CSV file."""
+"""Numbers as CSV text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["csv_text"]
 
 
 def csv_text(rows: Sequence[dict[str, Any]], columns: Sequence[str] = ()) -> str:
-    """Write rows of one shape under their names; empty where there is no number.
+    """Write rows with the same keys under their column names; empty if there is no number.
 
     A table without rows is empty too, unless its columns are given.
     """

@@ -11,7 +11,7 @@ from palnet.errors import MissingDependencyError
 
 __all__ = ["require"]
 
-# Package -> (version range that is tested, extra of palnet that installs it).
+# Package -> (tested version range, extra of palnet that installs it).
 _OPTIONAL = {
     "distributed": (">=2024.8", "cluster"),
     "tensorboard": ("", None),
@@ -26,9 +26,9 @@ def require(name: str, *, feature: str) -> ModuleType:
     Parameters
     ----------
     name : str
-        Name of the package, as it is imported.
+        Import name of the package.
     feature : str
-        What needs it, as a noun phrase for the error text ("training").
+        What needs it, as a noun phrase for the error message ("training").
 
     Returns
     -------
@@ -38,7 +38,7 @@ def require(name: str, *, feature: str) -> ModuleType:
     Raises
     ------
     MissingDependencyError
-        If the package is not installed; the text gives the line that installs it.
+        If the package is not installed; the message gives the command that installs it.
 
     Examples
     --------
@@ -54,7 +54,7 @@ def require(name: str, *, feature: str) -> ModuleType:
 
 
 def _remedy(name: str, extra: str | None) -> str:
-    """Say what to type, which differs inside 3D Slicer."""
+    """Give the install command, which differs inside 3D Slicer."""
     if "slicer" in sys.modules and name == "torch":
         return "Install the PyTorch extension with Slicer's Extensions Manager."
     if "slicer" in sys.modules:

@@ -40,10 +40,10 @@ PANEL_WIDTH = 640
 PANEL_HEIGHT = 760
 LEGEND_HEIGHT = 84
 SPHERE_RADIUS_MM = 1.7
-# Room round the outermost landmarks, as a share of their extent.
+# Space around the outermost landmarks, as a share of their extent.
 MARGIN = 1.18
 LABEL_SIZE = 15
-# Towards the camera, so that the head does not cut the label; parallel projection hides the shift.
+# Towards the camera, so that the head does not hide the label; parallel projection hides the shift.
 LABEL_LIFT_MM = 150.0
 TEXT_SIZE = 18
 
@@ -59,7 +59,7 @@ VIEWS = (
 
 
 def main(job: Path, picture: Path) -> int:
-    """Draw one job; 0 if there is something on the picture."""
+    """Draw one job; return 0 if the picture is not empty."""
     with np.load(job, allow_pickle=False) as content:
         scene = {name: content[name] for name in content.files}
     window = vtkRenderWindow()
@@ -74,7 +74,7 @@ def main(job: Path, picture: Path) -> int:
 
 
 def _panels(scene: dict[str, NDArray[Any]]) -> Iterator[vtkRenderer]:
-    """Make one renderer a view; all show the same extent, so that they can be compared."""
+    """Make one renderer per view; all show the same extent, so that they can be compared."""
     mesh = _mesh_mapper(scene["points"], scene["triangles"])
     placed = scene["landmarks"][scene["classes"] >= 0]
     around = placed if len(placed) else scene["points"]
@@ -122,7 +122,7 @@ def _skin_actor(mapper: vtkPolyDataMapper) -> vtkActor:
 
 
 def _landmark_actors(scene: dict[str, NDArray[Any]], direction: NDArray[Any]) -> Iterator[Any]:
-    """Make one actor a class, and the codes of doubtful landmarks on the side that is seen."""
+    """Make one actor per class, and the codes of doubtful landmarks on the visible side."""
     for number, color in enumerate(CLASS_COLORS):
         chosen = scene["landmarks"][scene["classes"] == number]
         if len(chosen):
@@ -133,7 +133,7 @@ def _landmark_actors(scene: dict[str, NDArray[Any]], direction: NDArray[Any]) ->
     for code, position, number in zip(
         scene["codes"], scene["landmarks"], scene["classes"], strict=True
     ):
-        # The far side's spheres are hidden by the head; their labels would not be.
+        # The head hides the spheres on its far side, but not their labels.
         if number == DOUBTFUL and (direction[2] > 0 or (position - middle) @ direction > 0):
             yield _label(str(code), position + LABEL_LIFT_MM * direction)
 
@@ -187,7 +187,7 @@ def _aim(
 
 
 def _legend(scene: dict[str, NDArray[Any]]) -> vtkRenderer:
-    """Say below the views what the colors mean and which landmarks have no position."""
+    """Explain below the views what the colors mean and which landmarks have no position."""
     classes = scene["classes"]
     good, check = scene["limits_mm"]
     names = (
@@ -247,7 +247,7 @@ def _save(window: vtkRenderWindow, picture: Path) -> int:
     grabber.ShouldRerenderOff()
     grabber.Update()
     pixels = vtk_to_numpy(grabber.GetOutput().GetPointData().GetScalars())
-    if pixels.min() == pixels.max():  # nothing was drawn
+    if pixels.min() == pixels.max():  # a blank picture
         return 3
     writer = vtkPNGWriter()
     writer.SetFileName(str(picture))

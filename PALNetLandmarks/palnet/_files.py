@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write files whole or not at all, and never over an existing one unasked."""
+"""Write files completely or not at all, and never overwrite an existing one without permission."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ __all__ = [
     "write_text",
 ]
 
-# Folders that systems make on every disk, closed to users.
+# Folders that systems create on every disk, not accessible to users.
 SYSTEM_FOLDERS = ("lost+found", "System Volume Information", "$RECYCLE.BIN")
-# What may not stand in a file's name on one system or another.
+# Characters that some system forbids in file names.
 _IMPOSSIBLE = re.compile(r'[\\/:*?"<>|\x00-\x1f]')
-# Names that stand for devices in every folder of Windows, whatever they end in.
+# Names that Windows reserves for devices in every folder, whatever the suffix.
 _DEVICE = re.compile(
     r"^(CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(COM|LPT)[0-9¹²³])(?= *(\.|$))", re.IGNORECASE
 )
-# Windows finds no file of a longer path, unless long ones are enabled on that computer.
+# Windows cannot open longer paths unless long ones are enabled on the computer.
 _MAX_PATH = 259
 _PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8)
 
 
 def check_free(path: Path, *, overwrite: bool) -> None:
-    """Require that a path may be written to: before the first of many files is.
+    """Require that a path may be written to, before the first of many files is written.
 
-    On Windows a file that is read-only or that another program has open cannot be replaced. Found
-    before anything is written, that leaves everything as it was, not old files beside new ones.
+    On Windows a file that is read-only or open in another program cannot be replaced. Checking this
+    first leaves everything unchanged instead of mixing old and new files.
     """
     with _telling(path):
         is_there = path.exists()
@@ -63,9 +63,9 @@ def check_free(path: Path, *, overwrite: bool) -> None:
 
 
 def _check_replaceable(path: Path) -> None:
-    """Move a file to where it is, which the system refuses where it would refuse to replace it.
+    """Rename a file to itself, which the system refuses if it would refuse to replace it.
 
-    But for a read-only one: Windows moves it, and does not replace it.
+    Except for a read-only file, which Windows renames but does not replace.
     """
     if os.name == "nt" and not path.stat().st_mode & stat.S_IWRITE:
         msg = f"{path}: is read-only. Clear Read-only in its properties, or choose another folder."
@@ -79,7 +79,7 @@ def _check_replaceable(path: Path) -> None:
         )
         raise OutputError(msg) from err
     except OSError:
-        return  # a disk that cannot do this says nothing of replacing
+        return  # a disk that cannot rename this way; replacing may still work
 
 
 def check_writable(path: Path) -> None:
@@ -97,23 +97,23 @@ def check_writable(path: Path) -> None:
 
 
 def file_hash(path: Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal."""
+    """Return the SHA-256 of a file's content, in hexadecimal."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a person or a system hid a file or folder of this name."""
+    """Whether a file or folder of this name is hidden, by the user or the system."""
     return name.startswith(".") or name in SYSTEM_FOLDERS
 
 
 def is_too_long(path: Path) -> bool:
-    r"""Tell of a path whose file Windows may not find, although its folder lists it."""
+    r"""Whether Windows may fail to open a path for its length, although its folder lists it."""
     whole = str(path.absolute())
     return os.name == "nt" and len(whole) > _MAX_PATH and not whole.startswith("\\\\?\\")
 
 
 def hint_at_length(path: Path) -> str:
-    """Say that the path may be too long, where Windows says that there is no such file."""
+    """Return a hint that the path may be too long, for files that Windows reports as missing."""
     if not is_too_long(path):
         return ""
     return (
@@ -123,9 +123,9 @@ def hint_at_length(path: Path) -> str:
 
 
 def file_stem(name: str) -> str:
-    """Make of any name that of a file without its ending, as every system takes it.
+    """Turn any name into a file name without suffix that is valid on every system.
 
-    No part of a path, and no device of Windows: ``A_B`` for ``A/B``, ``AUX_`` for ``AUX``.
+    Neither part of a path nor a device of Windows: ``A_B`` for ``A/B``, ``AUX_`` for ``AUX``.
     """
     stem = _IMPOSSIBLE.sub("_", name).strip(". ") or "unnamed"
     return _DEVICE.sub(r"\1_", stem, count=1)
@@ -133,13 +133,13 @@ def file_stem(name: str) -> str:
 
 @contextmanager
 def replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
-    """Give a file beside `path` to write to, which takes its place if all goes well."""
+    """Yield a file next to `path` to write to, which replaces it on success."""
     check_free(path, overwrite=overwrite)
     draft = path.parent / f".palnet-{secrets.token_hex(8)}{path.suffix}"
     with _telling(path, draft):
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Not by tempfile: on Windows it takes a folder that may not be written to for one in which
-        # every name is taken, and tries two thousand million of them.
+        # Not with tempfile: on Windows it mistakes a folder without write permission for one in
+        # which every name is taken, and tries two billion names.
         draft.open("xb").close()
         try:
             yield draft
@@ -150,12 +150,12 @@ def replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
 
 
 def _take_place(draft: Path, path: Path, *, overwrite: bool) -> None:
-    """Put what was written where it belongs; never over what another program wrote just now."""
+    """Move a draft to its destination, without overwriting a file that has just appeared there."""
     if overwrite:
         draft.replace(path)
         return
     try:
-        # Windows moves nothing over a file; elsewhere only a second name is refused where one is.
+        # Windows never renames onto an existing file; elsewhere only a hard link fails on one.
         if os.name == "nt":
             draft.rename(path)
         else:
@@ -166,13 +166,13 @@ def _take_place(draft: Path, path: Path, *, overwrite: bool) -> None:
     except OSError:
         if os.name == "nt":
             raise
-        draft.replace(path)  # a disk on which a file has one name (FAT, many network drives)
+        draft.replace(path)  # a disk without hard links (FAT, many network drives)
 
 
 def write_text(path: Path, text: str, *, overwrite: bool) -> None:
-    """Write UTF-8 with LF line ends on every system.
+    """Write UTF-8 with LF line endings on every system.
 
-    The name of a file may hold bytes that are no UTF-8; they become escapes, as JSON has them.
+    A file name may hold bytes that are not UTF-8; they become escapes, as in JSON.
     """
     with replacing(path, overwrite=overwrite) as draft:
         draft.write_bytes(text.encode("utf-8", errors="backslashreplace"))
@@ -180,7 +180,7 @@ def write_text(path: Path, text: str, *, overwrite: bool) -> None:
 
 @contextmanager
 def _telling(path: Path, *drafts: Path) -> Iterator[None]:
-    """Name the file that was to be written where the system does not let it be."""
+    """Turn an OSError into an OutputError that names the file."""
     try:
         yield
     except PalnetError:
@@ -197,7 +197,7 @@ def _telling(path: Path, *drafts: Path) -> Iterator[None]:
 
 
 def _patiently(step: Callable[[], object]) -> None:
-    """Try again where Windows says no: a virus scanner holds a new file for a moment."""
+    """Retry if Windows denies access: a virus scanner may hold a new file for a moment."""
     for pause_s in _PAUSES_S if os.name == "nt" else ():
         try:
             step()

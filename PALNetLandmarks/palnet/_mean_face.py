@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The mean face that landmarks are held against or drawn on, if one comes with their scheme."""
+"""The mean face to which landmarks are compared or on which they are drawn, if one is shipped."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ __all__ = ["atlas_of", "face_from_landmarks", "shipped_models"]
 
 @cache
 def shipped_models() -> tuple[Model, ...]:
-    """Read the models that come with palnet, once."""
+    """Read the shipped models, once."""
     return tuple(list_models())
 
 
 def atlas_of(scheme: Scheme) -> FaceAtlas | None:
-    """Find the mean face of a scheme among the models that come with palnet.
+    """Find the mean face of a scheme among the shipped models.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def atlas_of(scheme: Scheme) -> FaceAtlas | None:
     Returns
     -------
     FaceAtlas or None
-        None if no model comes with this scheme.
+        None if no shipped model has this scheme.
     """
     for model in shipped_models():
         if model.scheme.codes == scheme.codes:
@@ -49,7 +49,7 @@ def atlas_of(scheme: Scheme) -> FaceAtlas | None:
 def face_from_landmarks(
     positions_mm: NDArray[np.float64], atlas: FaceAtlas
 ) -> NDArray[np.float64] | None:
-    """Give the similarity that lays a specimen's landmarks over those of the mean face.
+    """Fit the similarity from a specimen's landmarks to those of the mean face.
 
     Convention: face frame, millimetres, +X the subject's left, +Y up, +Z front.
 
@@ -63,7 +63,7 @@ def face_from_landmarks(
     Returns
     -------
     ndarray of shape (4, 4) or None
-        ``face_from_scan``; None of fewer than three landmarks, or of all in one place.
+        ``face_from_scan``; None for fewer than three landmarks, or if all coincide.
     """
     is_there = np.isfinite(positions_mm).all(axis=1)
     placed_mm = positions_mm[is_there]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Spread independent tasks over processes."""
+"""Distribute independent tasks over processes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["run_tasks"]
 logger = logging.getLogger(__name__)
 
 LOG_EVERY = 500
-# Windows waits for no more at once.
+# Windows cannot wait for more processes at once.
 MAX_PROCESSES = 61
 
 _Task = TypeVar("_Task")
@@ -28,25 +28,25 @@ _Task = TypeVar("_Task")
 def run_tasks(
     work: Callable[[_Task], None], tasks: Sequence[_Task], *, jobs: int, what: str
 ) -> None:
-    """Do every task, in this process or in several fresh ones.
+    """Run every task, in this process or in several new ones.
 
     Parameters
     ----------
     work : callable
-        Takes a task; it travels to each process once, so it may hold what all tasks share.
+        Takes a task; sent to each process once, so it may hold what all tasks share.
     tasks : sequence
         The tasks.
     jobs : int
-        Processes; 1 does all in this one.
+        Number of processes; 1 runs everything in this one.
     what : str
-        What a task makes, for the log ("scans generated").
+        What a task produces, for the log ("scans generated").
     """
     if jobs == 1 or len(tasks) <= 1:
         for done, task in enumerate(tasks, start=1):
             work(task)
             _log(done, len(tasks), what)
         return
-    # Fresh processes: a fork of one that runs torch's threads can hang.
+    # New processes, because a fork of one with running torch threads can hang.
     with ProcessPoolExecutor(
         min(jobs, len(tasks), MAX_PROCESSES),
         mp_context=get_context("spawn"),
@@ -58,7 +58,7 @@ def run_tasks(
 
 
 def _log(done: int, n_tasks: int, what: str) -> None:
-    """Log now and then."""
+    """Log the progress now and then."""
     if done % LOG_EVERY == 0 or done == n_tasks:
         logger.info("%d of %d %s", done, n_tasks, what)
 
@@ -67,14 +67,14 @@ _work: list[Callable[..., None]] = []
 
 
 def _start(pickled: bytes) -> None:
-    """Keep in this process what all tasks share.
+    """Store in this process what all tasks share.
 
-    It arrives packed: to unpack it imports numpy, which counts its threads when it is imported.
+    It arrives pickled: unpickling imports numpy, which counts its threads on import.
     """
     start_worker()
     _work[:] = [pickle.loads(pickled)]
 
 
 def _run(task: object) -> None:
-    """Do one task in a started process."""
+    """Run one task in a started process."""
     _work[0](task)

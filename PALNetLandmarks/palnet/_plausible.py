@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether landmarks are those of a face, in the unit and in the order that they are taken for."""
+"""Check that landmarks form a face, in the assumed unit and order."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ if TYPE_CHECKING:
 __all__ = ["WRONG_ORDER_MM", "doubt_order", "doubt_size"]
 
 MIN_PLACED = 4
-"""Of fewer landmarks the spread says nothing."""
+"""With fewer landmarks the spread is not meaningful."""
 
 MAX_TIMES_MEAN = 4.0
-"""How far landmarks lie from their mean, on average, is held against the same ones of the mean
-face: faces are 0.5 to 1.4 times as large, the next units 10 and 25.4 times off."""
+"""The mean distance of landmarks from their centroid is compared with that of the mean face: faces
+are 0.5 to 1.4 times as large, the next units off by factors of 10 and 25.4."""
 
 MAX_SPREAD_MM = 200.0
-"""Where these are unknown there is only what the landmarks of a whole head never reach."""
+"""Limit for landmarks unknown to the mean face, which those of a whole head never reach."""
 
 WRONG_ORDER_MM = 12.0
-"""Median distance from the mean face laid over them: people lie around 4 mm, other orders at 20."""
+"""Median distance after alignment to the mean face: people are around 4 mm, wrong orders at 20."""
 
 MIN_IN_ORDER = 6
-"""Fewer landmarks can be laid over nearly any others."""
+"""Fewer landmarks can be aligned to nearly any others."""
 
 MIN_UPPER = 3
-"""So many of them have to lie above the middle of the face."""
+"""Number of landmarks needed in the upper half of the face."""
 
 
 def doubt_size(landmarks: LandmarkSet) -> str | None:
-    """Say that landmarks are too near each other for a face, or too far: a wrong unit.
+    """Say if landmarks are too close together or too far apart for a face: a wrong unit.
 
-    Convention: held against the same landmarks of the mean face of the shipped model, since those
-    of a mouth are no face of a tenth of the size. Without these there is no lower limit.
+    Convention: compared with the same landmarks of the shipped model's mean face, so that a mouth
+    does not count as a face of a tenth of the size. For unknown landmarks there is no lower limit.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def doubt_size(landmarks: LandmarkSet) -> str | None:
     Returns
     -------
     str or None
-        What is odd, for a sentence; None of too few to tell.
+        What is odd, as part of a sentence; None if there are too few to tell.
     """
     if landmarks.is_placed.sum() < MIN_PLACED:
         return None
@@ -66,10 +66,9 @@ def doubt_size(landmarks: LandmarkSet) -> str | None:
 
 
 def doubt_order(landmarks: LandmarkSet) -> str | None:
-    """Say that landmarks are no face in the order that they have, if they are none.
+    """Say if landmarks in their given order do not form a face.
 
-    Convention: held against the same landmarks of the mean face of the shipped model; of others
-    nothing is known.
+    Convention: compared with the same landmarks of the shipped model's mean face; ignores others.
 
     Parameters
     ----------
@@ -79,17 +78,17 @@ def doubt_order(landmarks: LandmarkSet) -> str | None:
     Returns
     -------
     str or None
-        What is odd, in a sentence for a user.
+        What is odd, as a sentence for the user.
     """
     place_of, side_of = _mean_face(), _sides()
-    # A lab may call a side as it sees it.
+    # A lab may name the sides as seen by the observer.
     is_known = [side_of.get(entry.code) == entry.side for entry in landmarks.scheme.landmarks]
     chosen = np.flatnonzero(landmarks.is_placed & is_known)
     if len(chosen) < MIN_IN_ORDER:
         return None
     mean = np.array([place_of[landmarks.scheme.codes[index]] for index in chosen])
     positions = landmarks.positions_mm[chosen]
-    # An open jaw takes what lies on it far from a closed one; the upper face holds the rest.
+    # Landmarks of an open jaw are far from those of a closed one; the upper face anchors the fit.
     if (mean[:, 1] > 0).sum() < MIN_UPPER or not np.ptp(positions, axis=0).any():
         return None
     off = measure_offset_mm(positions, mean)
@@ -101,7 +100,7 @@ def doubt_order(landmarks: LandmarkSet) -> str | None:
 
 
 def _usual_spread_mm(landmarks: LandmarkSet) -> tuple[float, float]:
-    """Between what the spread of these landmarks lies on faces, infants' to large ones."""
+    """Return the limits of these landmarks' spread on faces, from infants to large adults."""
     place_of = _mean_face()
     codes = np.array(landmarks.scheme.codes)[landmarks.is_placed]
     if not set(codes) <= set(place_of):
@@ -121,11 +120,11 @@ def _shipped() -> Model:
 
 
 def _mean_face() -> dict[str, NDArray[np.float64]]:
-    """Give the mean landmarks of the shipped model by their codes, in millimetres."""
+    """Return the mean landmarks of the shipped model by code, in millimetres."""
     model = _shipped()
     return dict(zip(model.scheme.codes, model.atlas.landmark_mean_mm, strict=True))
 
 
 def _sides() -> dict[str, str]:
-    """Give the side of each landmark of the shipped model by its code."""
+    """Return the side of each landmark of the shipped model by code."""
     return {entry.code: entry.side for entry in _shipped().scheme.landmarks}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the scans of a batch are worked on: this process, processes beside it, or a cluster."""
+"""Run the scans of a batch: in this process, in other processes, or on a cluster."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["run_jobs"]
 
 _DIED = "the process working on it died, probably for lack of memory. Run it with fewer --jobs."
-# How long to look for a Dask scheduler before saying that there is none.
+# How long to look for a Dask scheduler before giving up.
 _CONNECT_TIMEOUT_S = 20
 
 
@@ -34,26 +34,26 @@ def run_jobs(
     scheduler: str | None = None,
     process: Process = process_scan,
 ) -> Iterator[ScanResult]:
-    """Work on many scans and give each result as soon as it is there.
+    """Process many scans and yield each result as soon as it is ready.
 
-    A single scan is worked on in this process. Of several, each runs in a process with one
-    thread, so that one that dies takes no other with it.
+    A single scan is processed in this process. Several run in one-thread processes, one scan at a
+    time in each, so that a crash affects no other scan.
 
     Parameters
     ----------
     jobs : sequence of ScanJob
-        What `palnet.jobs.plan_jobs` planned.
+        The jobs from `palnet.jobs.plan_jobs`.
     n_processes : int, default 1
-        Processes beside each other on this machine.
+        Number of parallel processes on this machine.
     scheduler : str, optional
         Address of a Dask scheduler whose workers see the same folders; replaces `n_processes`.
     process : callable, optional
-        Stands in for `palnet.batch.process_scan`; it must be importable.
+        Replaces `palnet.batch.process_scan`; it must be importable.
 
     Yields
     ------
     ScanResult
-        One a job, in the order in which they end.
+        One per job, in order of completion.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def run_jobs(
 
 
 class _Lane:
-    """One worker process at a time; a pool of several could not tell whose scan killed it."""
+    """A single worker process; a pool of several could not tell whose scan crashed it."""
 
     def __init__(self) -> None:
         self._pool = self._start()
@@ -82,7 +82,7 @@ class _Lane:
         return ProcessPoolExecutor(1, mp_context=context, initializer=start_worker)
 
     def run(self, job: ScanJob, process: Process) -> ScanResult:
-        """Work on one scan, and replace the process if it died of it, or before it."""
+        """Process one scan; replace the process if it crashed on it, or before."""
         try:
             future = self._pool.submit(process, job)
         except BrokenProcessPool:
@@ -100,7 +100,7 @@ class _Lane:
         self._pool = self._start()
 
     def close(self) -> None:
-        """End the process."""
+        """Stop the process."""
         self._pool.shutdown(cancel_futures=True)
 
 
@@ -112,7 +112,7 @@ def _run_in_processes(
         lanes.put(_Lane())
     threads = ThreadPoolExecutor(n_processes)
     try:
-        # The futures are kept nowhere else: each holds its result, 50 KB a scan.
+        # No other reference to the futures is kept, as each holds its result, 50 KB per scan.
         for future in as_completed(
             [threads.submit(_run_in_lane, lanes, job, process) for job in jobs]
         ):
@@ -143,13 +143,13 @@ def _run_on_cluster(
     with client:
         job_of = {client.submit(process, job, pure=False): job for job in jobs}
         for future in distributed.as_completed(list(job_of)):
-            job = job_of.pop(future)  # or the cluster would keep each result to the end
+            job = job_of.pop(future)  # else the cluster would keep every result to the end
             error = future.exception()
             yield future.result() if error is None else _unexpected(job, error)
 
 
 def _unexpected(job: ScanJob, error: BaseException) -> ScanResult:
-    """Turn what a worker did not foresee into the result of its one scan."""
+    """Turn an unexpected error of a worker into the result of its scan."""
     died = isinstance(error, BrokenProcessPool) or type(error).__name__ == "KilledWorker"
     message = _DIED if died else f"unexpected {type(error).__name__}: {error}. Please report it."
     return ScanResult(job.scan, "failed", message)

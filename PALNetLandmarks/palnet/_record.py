@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The record of a detection, `<stem>.palnet.json`: how it came about and how sure it is."""
+"""The record of a detection, `<stem>.palnet.json`: how it was made and how certain it is."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ def describe_detection(
     files: Mapping[str, str],
     scan_sha256: str = "",
 ) -> dict[str, Any]:
-    """Put into plain data what a landmark file cannot hold.
+    """Collect as plain data what a landmark file cannot hold.
 
     Parameters
     ----------
     detection : Detection
         The detection.
     written : LandmarkSet
-        Its landmarks as they were written, in the frame asked for.
+        Its landmarks as written, in the requested frame.
     scan_name : str
         Name of the scan file, without its folder.
     files : mapping of str to str
-        Hash of each file written beside the record, by its name.
+        Hash of each file written with the record, by name.
     scan_sha256 : str, optional
-        Hash of the scan file, where there is one.
+        Hash of the scan file, if there is one.
 
     Returns
     -------
     dict
-        Values that JSON can hold; NaN has become None.
+        Values that JSON can hold; NaN becomes None.
     """
     record = {
         "palnet": palnet.__version__,
@@ -75,7 +75,7 @@ def describe_detection(
 
 
 def record_text(record: dict[str, Any]) -> str:
-    """Write a record as JSON, one landmark a line."""
+    """Format a record as JSON, one landmark per line."""
     rows = ",\n".join("  " + json.dumps(row) for row in record["landmarks"])
     rest = {key: value for key, value in record.items() if key != "landmarks"}
     text = json.dumps(rest, indent=1, ensure_ascii=False, allow_nan=False)
@@ -83,7 +83,7 @@ def record_text(record: dict[str, Any]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Round floats to what is meant, turn NaN into None and tuples into lists."""
+    """Round floats to their meaningful digits, and turn NaN into None and tuples into lists."""
     if isinstance(value, dict):
         return {str(key): _plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
@@ -96,16 +96,16 @@ def _plain(value: Any) -> Any:
 def differences(
     text: str, *, scan_sha256: str, unit: str | None, frame: str, model_sha256: str
 ) -> list[str]:
-    """Name in what the record of an earlier detection differs from one that is asked for.
+    """List how the record of an earlier detection differs from a requested one.
 
     Parameters
     ----------
     text : str
         Content of the record file.
     scan_sha256, model_sha256 : str
-        Hashes of the files of scan and model.
+        Hashes of the scan and model files.
     unit : str or None
-        Name of the unit that was given, None where it is to be inferred.
+        Name of the given unit, None if it is to be inferred.
     frame : str
         Frame of the landmarks.
 
@@ -129,7 +129,7 @@ def differences(
 
 
 def scan_hash(text: str) -> str:
-    """SHA-256 of the scan file that a record is of; empty if it does not say."""
+    """Return the SHA-256 of a record's scan file; empty if not recorded."""
     try:
         return str(parse_json(text)["scan_sha256"])
     except (ValueError, KeyError, TypeError):
@@ -137,7 +137,7 @@ def scan_hash(text: str) -> str:
 
 
 def files_of(text: str) -> dict[str, str]:
-    """SHA-256 of each file that was written with a record, by its name; none if it does not say."""
+    """Return the SHA-256 of each file written with a record, by name; empty if not recorded."""
     try:
         return {str(name): str(sha256) for name, sha256 in parse_json(text)["files"].items()}
     except (ValueError, KeyError, TypeError, AttributeError):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long each stage of a detection takes."""
+"""Measure how long each stage of a detection takes."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Arrays and JSON in files: our own, and what others stored, read without trust."""
+"""Arrays and JSON in files: our own, and untrusted ones from others."""
 
 from __future__ import annotations
 
@@ -37,50 +37,49 @@ __all__ = [
 
 _Entry = TypeVar("_Entry")
 
-# Arrays of models and faces shrink to a tenth at best, those made to fill a computer's memory to a
-# thousandth.
+# Arrays of models and faces compress to a tenth at best, malicious ones to a thousandth.
 MAX_EXPANSION = 200
-# So much the arrays of a file may grow to in any case.
+# Size to which the arrays of a file may always expand.
 FREE_BYTES = 1 << 24
-# Longest piece of a file that a message repeats.
+# Maximum length of a quotation from a file in a message.
 _MAX_QUOTED = 60
 
 
 def write_arrays(
     path: Path, arrays: Mapping[str, NDArray[Any]], *, compressed: bool = False
 ) -> None:
-    """Write arrays as ``.npz``, which appears whole or not at all, in place of an earlier one."""
+    """Write arrays as ``.npz``, completely or not at all, replacing an earlier file."""
     save = np.savez_compressed if compressed else np.savez
-    # Into a stream: to a path without the suffix numpy adds it and writes beside the draft.
+    # As a stream: numpy adds a missing suffix to a path, and would write next to the draft.
     with replacing(path, overwrite=True) as draft, draft.open("wb") as stream:
         save(stream, **arrays)  # type: ignore[arg-type]  # numpy 2.1's keyword is no array
 
 
 def read_arrays(path: Path, *names: str) -> dict[str, NDArray[Any]]:
-    """Read arrays of a ``.npz`` file that this program wrote: those named, or all."""
+    """Read arrays of a ``.npz`` file that this program wrote: the named ones, or all."""
     with path.open("rb") as stream, np.load(stream, allow_pickle=False) as kept:
         return {name: kept[name] for name in names or kept.files}
 
 
 def unpack_arrays(data: bytes, only: str | None = None) -> dict[str, NDArray[Any]]:
-    """Read the arrays of a ``.npz`` file, which may not grow without measure.
+    """Read the arrays of a ``.npz`` file, limiting their expansion.
 
     Parameters
     ----------
     data : bytes
         The whole file.
     only : str, optional
-        The one array that is wanted; others may be of any kind then.
+        The one array to read; the others may then be of any kind.
 
     Returns
     -------
     dict of str to ndarray
-        By their names.
+        By name.
 
     Raises
     ------
     ValueError
-        If the file is damaged, holds pickled objects or is made to fill the memory.
+        If the file is damaged, holds pickled objects or is built to fill the memory.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -90,7 +89,7 @@ def unpack_arrays(data: bytes, only: str | None = None) -> dict[str, NDArray[Any
                 raise ValueError(msg)
             names = [n for n in archive.namelist() if only in (None, n.removesuffix(".npy"))]
             return {name.removesuffix(".npy"): unpack_array(archive.read(name)) for name in names}
-    except Exception as err:  # a damaged archive raises nearly anything
+    except Exception as err:  # a damaged archive can raise nearly anything
         raise ValueError(one_line(err)) from err
 
 
@@ -113,13 +112,13 @@ def unpack_array(data: bytes) -> NDArray[Any]:
             raise ValueError(msg)
         stream.seek(0)
         array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
-    except Exception as err:  # a damaged header raises nearly anything
+    except Exception as err:  # a damaged header can raise nearly anything
         raise ValueError(one_line(err)) from err
     return array
 
 
 def parse_json(text: str) -> Any:
-    """Take JSON apart; a ValueError in one line where it is none, or nested without end."""
+    """Parse JSON; ValueError with a one-line message if it is invalid, or nested too deeply."""
     try:
         return json.loads(text)
     except RecursionError as err:
@@ -128,7 +127,7 @@ def parse_json(text: str) -> Any:
 
 
 def read_json(path: Path, parse: Callable[[Any], _Entry], remedy: str) -> _Entry:
-    """Read what a JSON file describes; a FormatError names the file, and what to do without it."""
+    """Read and parse a JSON file; a FormatError names the file and the remedy."""
     try:
         content = parse_json(path.read_text(encoding="utf-8-sig"))
     except OSError as err:
@@ -152,7 +151,7 @@ def check_keys(
     *,
     error: type[PalnetError] = FormatError,
 ) -> None:
-    """Require an object with exactly the known keys, so that a typing error is found."""
+    """Require an object with exactly the known keys, so that typing errors are found."""
     if not isinstance(row, dict):
         msg = f"{where} must be a JSON object; got {type(row).__name__}."
         raise error(msg)
@@ -167,7 +166,7 @@ def check_keys(
 
 
 def read_text(row: dict[str, Any], key: str, where: str) -> str:
-    """Take a text of one line."""
+    """Return a text of one line."""
     value = row[key]
     if not isinstance(value, str) or not value.strip() or not value.isprintable():
         msg = f"{key!r} of {where} must be text on one line; got {value!r:.80}."
@@ -176,7 +175,7 @@ def read_text(row: dict[str, Any], key: str, where: str) -> str:
 
 
 def read_rows(content: Any, key: str, parse: Callable[[Any, str], _Entry]) -> tuple[_Entry, ...]:
-    """Take a list of entries, none where there is no such key."""
+    """Return a list of entries; empty if the key is absent."""
     rows = content.get(key, [])
     if not isinstance(rows, list):
         msg = f"{key!r} must be a list; got {type(rows).__name__}."
@@ -185,17 +184,17 @@ def read_rows(content: Any, key: str, parse: Callable[[Any, str], _Entry]) -> tu
 
 
 def one_line(err: Exception) -> str:
-    """Give the text of an error for within another one's."""
+    """Return the message of an error on one line, for use in another message."""
     return " ".join(str(err).split()) or type(err).__name__
 
 
 def quote(text: str) -> str:
-    """Show a piece of a file in a message, printable and short."""
+    """Quote a piece of a file in a message, printable and short."""
     return repr(text if len(text) <= _MAX_QUOTED else text[: _MAX_QUOTED - 1] + "…")
 
 
 def listing(names: Sequence[str], most: int = 8) -> str:
-    """Name some things in a message; if they are more than `most`, the first ones and how many."""
+    """List names in a message; if more than `most`, the first ones and the count."""
     if len(names) <= most:
         return ", ".join(names)
     return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} more"

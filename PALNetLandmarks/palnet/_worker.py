@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a worker process does before it imports numpy."""
+"""Set up a worker process before it imports numpy."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _THREAD_VARIABLES = (
     "VECLIB_MAXIMUM_THREADS",
     "VTK_SMP_MAX_THREADS",
 )
-# What shells have for a program that was interrupted.
+# Exit code that shells use for an interrupted program.
 _INTERRUPTED = 130
 
 
 def start_worker() -> None:
-    """Prepare this process for its tasks; it ends with the one that started it, however that ends.
+    """Prepare this process for its tasks; it ends when its parent ends, for whatever reason.
 
-    It gets one thread: several processes with many threads each slow each other. Ctrl-C reaches
-    every process; this one then ends without a word, and the one that started it says what is.
+    It gets one thread, because several processes with many threads slow each other down. Ctrl-C
+    reaches every process; workers exit silently and the parent reports it.
     """
     for name in _THREAD_VARIABLES:
         os.environ[name] = "1"
@@ -35,7 +35,7 @@ def start_worker() -> None:
 
 
 def _end_with_parent() -> None:
-    """Wait for the parent's end: one that was killed ends no worker, which would wait for ever."""
+    """Exit when the parent does: a killed parent stops no workers, which would wait for ever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The `palnet` command: reads arguments, hands over to one module a subcommand."""
+"""The `palnet` command: parses arguments and dispatches to one module per subcommand."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ __all__ = ["build_parser", "main"]
 
 _SUMMARY = "Anatomical landmarks on 3D face scans, each with an expected error in millimeters."
 
-# Those of Windows hand `*.ply` on as it was typed.
+# Windows shells pass `*.ply` on unexpanded.
 _SHELL_EXPANDS = os.name != "nt"
 
-# Columns of what stands round the options in a help text.
+# Width of help texts in columns.
 _HELP_WIDTH = 100
 
 EXIT_USAGE = 2
-# What a shell expects of a program that was interrupted from the keyboard.
+# Exit code that shells expect of a program interrupted from the keyboard.
 EXIT_INTERRUPTED = 130
-# The same of one whose output nobody reads any more, as behind `| head`.
+# The same if nobody reads the output any more, as behind `| head`.
 EXIT_PIPE_CLOSED = 141
 
 
@@ -74,15 +74,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0: all done; 1: some scans could not be done; 2: wrong usage, or the system refuses what all
-        need, such as room on the disk.
+        0: all done; 1: some scans could not be done; 2: wrong usage, or a system error that affects
+        all, such as a full disk.
     """
     _print_any_name()
     try:
         arguments = _parse(argv)
         run: Callable[[argparse.Namespace], int] = arguments.run
         exit_code = run(arguments)
-        if sys.stdout is not None:  # as it is in a window without a console
+        if sys.stdout is not None:  # None in a window without a console
             sys.stdout.flush()
     except PalnetError as err:
         print(f"palnet: {err}", file=sys.stderr)
@@ -91,13 +91,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("palnet: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
     except OSError as err:
-        # Windows says EINVAL of a pipe that nobody reads, and of a file whose name cannot be.
+        # Windows reports EINVAL for a pipe that nobody reads, and for an invalid file name.
         is_einval = err.errno == errno.EINVAL and err.filename is None
         is_pipe = sys.platform == "win32" and is_einval
         if is_pipe or isinstance(err, BrokenPipeError):
             _drop_output()
             return EXIT_PIPE_CLOSED
-        if err.filename is None:  # of no file that was named: what is printed finds no room
+        if err.filename is None:  # not a named file: there is no space for the printed output
             _drop_output()
         print(f"palnet: {_describe(err)}", file=sys.stderr)
         return EXIT_USAGE
@@ -105,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Read the arguments; a help text that nobody reads to its end is told now, not at the end."""
+    """Parse the arguments; flush a help text now, so that a closed pipe is noticed here."""
     if argv is None and not _SHELL_EXPANDS:
         _check_quotes(sys.argv[1:])
         argv = _expand_wildcards(sys.argv[1:])
@@ -126,9 +126,9 @@ def _check_quotes(arguments: Sequence[str]) -> None:
 
 
 def _expand_wildcards(arguments: Sequence[str]) -> list[str]:
-    """Put the files in place of `*.ply`, as shells do.
+    """Replace `*.ply` by the matching files, as shells do.
 
-    Brackets are left: names hold them more often than anybody means a set of letters.
+    Brackets are literal: they occur in names more often than as a character set.
     """
     expanded = []
     for argument in arguments:
@@ -140,13 +140,13 @@ def _expand_wildcards(arguments: Sequence[str]) -> list[str]:
 
 
 def _describe(err: OSError) -> str:
-    """Say what the system refused: a folder that may not be read, a full disk behind `>`."""
+    """Describe a system error, such as an unreadable folder or a full disk behind `>`."""
     where = f"{err.filename}: " if err.filename else ""
     return f"{where}{err.strerror or err}. Check the path, the rights and the free space."
 
 
 def _drop_output() -> None:
-    """Lead what is left in the buffer nowhere, or Python fails on it when it ends."""
+    """Discard the buffered output, which Python would fail to flush at exit."""
     with contextlib.suppress(AttributeError, OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
@@ -154,7 +154,7 @@ def _drop_output() -> None:
 
 
 def _print_any_name() -> None:
-    """Let names that the console's encoding lacks be printed escaped instead of failing."""
+    """Print names outside the console's encoding with escapes instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can go wrong, as one small tree: every error says what was found and what to do."""
+"""All errors as one small tree: every message says what was found and what to do."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = [
 
 
 class PalnetError(Exception):
-    """Base of every error that palnet raises on purpose."""
+    """Base of all errors that palnet raises on purpose."""
 
 
 class MeshError(PalnetError, ValueError):
@@ -28,11 +28,11 @@ class MeshError(PalnetError, ValueError):
 
 
 class UnitError(PalnetError, ValueError):
-    """The numbers of a scan fit no unit of length, or an unknown unit was asked for."""
+    """The numbers of a scan fit no unit of length, or the given unit is unknown."""
 
 
 class ScanRefusedError(PalnetError, ValueError):
-    """A readable surface on which no face could be found that landmarks may be placed on."""
+    """A readable surface on which no face was found that landmarks can be placed on."""
 
 
 class FormatError(PalnetError, ValueError):
@@ -40,19 +40,19 @@ class FormatError(PalnetError, ValueError):
 
 
 class DoubtError(FormatError):
-    """Something in a landmark file is doubtful; read leniently, it gives what is certain."""
+    """Something in a landmark file is doubtful; a lenient read returns what is certain."""
 
 
 class OutputError(PalnetError, OSError):
-    """A file cannot be written, for the system does not let it."""
+    """The system does not allow a file to be written."""
 
 
 class OutputExistsError(PalnetError, FileExistsError):
-    """A file to be written exists already, and nobody said that it may be overwritten."""
+    """An output file exists already, and overwriting was not requested."""
 
 
 class PreviewError(PalnetError, RuntimeError):
-    """A picture could not be drawn, mostly because the machine has no OpenGL."""
+    """A picture could not be drawn, usually because the machine has no OpenGL."""
 
 
 class UsageError(PalnetError, ValueError):
@@ -64,7 +64,7 @@ class ModelFileError(PalnetError, ValueError):
 
 
 class TrainingError(PalnetError, RuntimeError):
-    """A training that cannot go on."""
+    """A training that cannot continue."""
 
 
 class MissingDependencyError(PalnetError, ImportError):

@@ -23,16 +23,16 @@ __all__ = ["FINISHES", "Finish", "finish_landmarks", "gather_sorted"]
 Finish = Literal["closest", "average"]
 FINISHES: tuple[Finish, ...] = get_args(Finish)
 
-# "average" is the mean of so many points of the sampled surface.
+# "average" is the mean of this many points of the sampled surface.
 N_AVERAGED = 12
 
 
 def gather_sorted(
     cloud_mm: NDArray[np.float32], means_mm: NDArray[np.float64], n_points: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Move the means to the surface and gather the points nearest to each.
+    """Move the means to the surface and gather the nearest points of each.
 
-    Where a surface has fewer points than a patch, they are repeated.
+    If a surface has fewer points than a patch, they are repeated.
 
     Parameters
     ----------
@@ -41,14 +41,14 @@ def gather_sorted(
     means_mm : ndarray of shape (n_landmarks, 3)
         Mean landmarks, in the frame of the cloud.
     n_points : int
-        Points of a patch.
+        Points per patch.
 
     Returns
     -------
     patches : ndarray of shape (n_landmarks, n_points, 3)
-        Nearest to the frame's origin first.
+        Sorted by distance from the frame's origin, nearest first.
     starts_mm : ndarray of shape (n_landmarks, 3)
-        The point of the cloud that is nearest to each mean.
+        The cloud point nearest to each mean.
     """
     tree = cKDTree(cloud_mm)
     starts = cloud_mm[tree.query(means_mm)[1]]
@@ -63,14 +63,14 @@ def gather_sorted(
 def finish_landmarks(
     cloud_mm: NDArray[np.float32], predicted_mm: NDArray[np.floating], finish: Finish
 ) -> NDArray[np.float64]:
-    """Bring predictions to the surface as the paper does.
+    """Move predictions to the surface as the paper does.
 
     Parameters
     ----------
     cloud_mm : ndarray of shape (n_points, 3)
         The sampled surface.
     predicted_mm : ndarray of shape (n_landmarks, 3)
-        What the network says.
+        The network's prediction.
     finish : {"closest", "average"}
         The nearest point of the cloud, or the mean of the nearest 12.
 

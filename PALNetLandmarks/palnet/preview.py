@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A picture of the landmarks on the scan: front and both sides, coloured by expected error.
 
-The picture is drawn by a process of its own, so that a machine on which OpenGL is missing or
-crashes loses the picture only.
+The picture is drawn by a separate process, so that if OpenGL is missing or crashes, only the
+picture is lost.
 """
 
 from __future__ import annotations
@@ -35,26 +35,26 @@ __all__ = [
     "render_preview",
 ]
 
-# Below the first an expected error is as good as a person's own repeatability (about 2 mm on most
-# landmarks); above the second a landmark should not be used unseen.
+# An expected error below the first is as good as a person's own repeatability (about 2 mm on most
+# landmarks); above the second a landmark should not be used without review.
 GOOD_MM = 2.0
 CHECK_MM = 4.0
 
-# Blue, yellow, vermillion and grey: told apart with every common colour blindness, and in print.
+# Blue, yellow, vermillion and grey: distinguishable in print and with common colour blindness.
 CLASS_COLORS = ((0.0, 0.45, 0.70), (0.95, 0.90, 0.25), (0.84, 0.37, 0.0), (0.35, 0.35, 0.35))
 SKIN_COLOR = (0.80, 0.77, 0.74)
 
-# A mesh above this is drawn coarser: software rendering takes 1 s per 100,000 triangles.
+# A larger mesh is drawn coarser: software rendering takes 1 s per 100,000 triangles.
 _MAX_TRIANGLES = 300_000
-# What it is then merged to; two pixels of the picture.
+# Cell size of that coarser mesh; two pixels of the picture.
 _CELL_MM = 0.7
 
-# Hundreds of times what drawing takes, so that only a process that hangs is ended.
+# Hundreds of times the drawing time, so that only a hanging process is killed.
 _TIME_LIMIT_S = 180.0
 
 
 def classify_errors(landmarks: LandmarkSet) -> NDArray[np.int64]:
-    """Sort landmarks into the classes that the picture colours.
+    """Sort landmarks into the colour classes of the picture.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def render_preview(
     *,
     overwrite: bool = False,
 ) -> None:
-    """Draw scan and landmarks from the front and from both sides into a PNG file.
+    """Draw scan and landmarks from the front and both sides into a PNG file.
 
     Convention: the left panel looks at the subject's right side, the middle one at the front,
     the right one at the subject's left side.
@@ -94,7 +94,7 @@ def render_preview(
     landmarks : LandmarkSet
         Its landmarks, in the scan's own numbers.
     face_from_scan : ndarray of shape (4, 4)
-        Similarity from the scan in millimetres to the face frame, which turns it upright.
+        Similarity from the scan in millimetres to the face frame, which makes it upright.
     path : str or path
         The PNG file.
     overwrite : bool, default False
@@ -103,7 +103,7 @@ def render_preview(
     Raises
     ------
     PreviewError
-        If nothing could be drawn, mostly because the machine has no OpenGL.
+        If nothing could be drawn, usually because the machine has no OpenGL.
     OutputExistsError
         If the file exists and `overwrite` is False.
     """
@@ -129,10 +129,10 @@ def render_preview(
 def _write_job(
     mesh: Mesh, landmarks: LandmarkSet, face_from_scan: NDArray[np.float64], job: Path
 ) -> None:
-    """Put what is to be drawn into a file, upright and in millimetres."""
+    """Write the data to draw to a file, upright and in millimetres."""
     points_mm = apply_similarity(face_from_scan, mesh.points * landmarks.mm_per_unit)
     drawn = Mesh(points_mm, mesh.triangles)
-    if len(mesh.triangles) > _MAX_TRIANGLES:  # more than pixels show
+    if len(mesh.triangles) > _MAX_TRIANGLES:  # more than the pixels can show
         drawn = thin_mesh(drawn, _CELL_MM)
     np.savez(
         job,
@@ -146,7 +146,7 @@ def _write_job(
 
 
 def _draw(job: Path, picture: Path) -> None:
-    """Run the drawing process and turn whatever ends it into one error."""
+    """Run the drawing process and turn any failure into one error."""
     library = str(Path(__file__).parent.parent)
     known = os.environ.get("PYTHONPATH")
     environment = {

@@ -81,7 +81,7 @@ def _average(
     places: NDArray[np.float64],
     facing: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
-    """Return the unit mean of the normals around each place, if given along `facing`."""
+    """Average the normals around each place; with `facing`, only those facing that way."""
     _, near = tree.query(places, N_RELIEF_NEIGHBOURS, distance_upper_bound=RELIEF_RADIUS_MM)
     # A missing neighbour has the index after the last.
     around = np.vstack([normals, np.zeros((1, 3))])[near]

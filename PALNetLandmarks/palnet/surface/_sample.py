@@ -34,8 +34,8 @@ MIN_CELL_SHARE = 0.1
 """A cell with less than this share of spacing^2 is the edge of its neighbours."""
 
 MAX_PIECES = 1_000_000
-"""Large triangles beyond this number are not halved further: a stray triangle of kilometres is
-sampled coarsely instead of filling the memory."""
+"""With more large triangles than this, halving stops: a stray triangle of kilometres is sampled
+coarsely instead of filling the memory."""
 
 MIN_PER_CELL = 8
 """If a mesh is much denser than the samples, only every k-th triangle is used, with k such that a
