@@ -32,7 +32,7 @@ HOPELESS_SCORE = 0.12
 # refused by a model trained without anny (development); for three of them the first guess was right
 # to 12 mm, at a score of 0.03 to 0.07.
 N_LEAST_DOUBTED = 4
-# Number of candidates judged before the parts of the scan are searched, which takes as long as ten.
+# Candidates judged before the parts of the scan are searched, which takes as long as judging ten.
 N_BEFORE_PARTS = 2
 # Below this score the face may have been missed, and the search is repeated from other rotations.
 # In 102 poses of real scans and generated people (development), found faces score 0.22 and more.

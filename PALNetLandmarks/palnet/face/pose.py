@@ -58,9 +58,9 @@ N_SETTLING_STEPS = 2
 # still 62nd then, and first after the fourth.
 N_KEPT, N_CHECKED = (1000, 40, 16), 6
 N_PART_KEPT, N_PART_CHECKED = (1000, 1000, 300, 40), 16
-# Guesses whose key points are closer than this on average are merged (15 degrees are 17 mm).
+# Guesses whose key points are closer than this on average count as one (15 degrees are 17 mm).
 SAME_POSE_MM = 17.0
-# Candidates whose key points are closer than this are merged.
+# Candidates whose key points are closer than this count as one.
 SAME_FIT_MM = 3.0
 # Centres about which every rotation is tried in the search by parts. A closed head with long hair
 # was found in none of six poses with 6 centres, in three with 12, in all with 20; a refused scan
@@ -221,7 +221,7 @@ def _search_parts(
     fine: Weights,
     turn: NDArray[np.float64] = NO_TURN,
 ) -> list[_Guess]:
-    """Return the likeliest of these guesses, guesses from parts of the scan, and all turned."""
+    """Return the likeliest of these guesses, new ones from parts of the scan, and all turned."""
     guesses = list(guesses)
     for part in _cut_parts(cloud):
         guesses += _settle(cloud, _first_guesses(part, coarse, N_PART_STARTS, turn), coarse)

@@ -49,7 +49,7 @@ def extract_face(surface: Surface, face_from_scan: NDArray[np.float64]) -> Surfa
     Returns
     -------
     Surface
-        Triangles inside the ball round the face, in millimetres of the face frame.
+        Triangles inside the ball around the face, in millimetres of the face frame.
     """
     scan_from_face = invert_similarity(face_from_scan)
     centre = apply_similarity(scan_from_face, np.array(REGION_CENTRE_MM))
