@@ -242,7 +242,7 @@ def _first_guesses(
 
 
 def _turn_all_ways(guesses: list[_Guess]) -> list[_Guess]:
-    """Replace the guessed rotations by the icosahedron's 60 about each distinct centre.
+    """Return guesses with the icosahedron's 60 rotations about each distinct guessed centre.
 
     Every rotation is within 45 degrees of one of these, which the fine network can correct; the
     coarse one may confuse the front and the back of, for example, a closed head.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["extract_face", "move_cloud", "move_surface", "sample_coarse", "sample_fine"]
 
-# Radius and centre of the ball that bounds the region of interest: both ears, the chin, the
+# Centre and radius of the ball that bounds the region of interest: both ears, the chin, the
 # hairline of a large head, and a margin for a pose that is 20 mm off.
 REGION_CENTRE_MM = (0.0, 10.0, 45.0)
 REGION_RADIUS_MM = 145.0
