@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Slicer loads: the module, its panel, its logic and its self-test."""
+"""Entry point for Slicer: the module, its panel, its logic and its self-test."""
 
 import sys
 
@@ -20,7 +20,7 @@ from slicer.util import VTKObservationMixin
 
 
 class PALNetLandmarks(ScriptedLoadableModule):
-    """What the module list and the help page of Slicer show."""
+    """Name, help text and acknowledgment that Slicer shows for the module."""
 
     def __init__(self, parent):
         ScriptedLoadableModule.__init__(self, parent)
@@ -45,7 +45,7 @@ class PALNetLandmarks(ScriptedLoadableModule):
 
 @parameterNodeWrapper
 class PALNetLandmarksParameterNode:
-    """What is selected in the panel; saved with the scene."""
+    """Selections of the panel, saved with the scene."""
 
     scan: vtkMRMLModelNode
     landmarks: vtkMRMLMarkupsFiducialNode
@@ -56,14 +56,14 @@ class PALNetLandmarksParameterNode:
 
 
 class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
-    """The panel: it passes selections between its sections; what they do stands in the Lib.
+    """The panel: passes selections between its sections, which are in PALNetLandmarksLib.
 
     Parameters
     ----------
     parent : QWidget, optional
-        What Slicer passes.
+        Parent widget, given by Slicer.
     logic : PALNetLandmarksLogic, optional
-        Another logic, for tests.
+        Replacement for the logic, for tests.
     """
 
     def __init__(self, parent=None, logic=None):
@@ -123,21 +123,21 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self.onNodeAboutToBeRemoved)
         self.addObserver(scene, scene.NodeAddedEvent, self.onNodeAdded)
         self.addObserver(scene, scene.StartImportEvent, self.onSceneStartImport)
-        # A loaded bundle brings its selection; selectors list its nodes when the batch ends.
+        # A loaded bundle brings its own selection; selectors list its nodes when the batch ends.
         for event in (scene.EndCloseEvent, scene.EndImportEvent, scene.EndBatchProcessEvent):
             self.addObserver(scene, event, self.onSceneChanged)
         self.showSelection()
         self.initializeParameterNode()
-        if self.parent.isEntered:  # a reload makes the panel anew and does not enter it
+        if self.parent.isEntered:  # after a reload the panel is rebuilt but not entered
             self.enter()
 
     def cleanup(self):
-        """Let go of everything when Slicer ends or reloads the module."""
+        """Release everything when Slicer exits or reloads the module."""
         if self.ui is not None:
-            if self.parent:  # false where Slicer ended without leaving: the widgets are gone
+            if self.parent:  # false if Slicer exits without leaving the module: no widgets
                 self._dropShortcuts()
                 self._parameterLink.turn_to(None)
-            self.removeObservers()  # what the sections take out of the scene starts nothing
+            self.removeObservers()  # removing the sections' nodes must trigger nothing
             self.changeWatcher.stop()
             self.inputSection.stop()
             self.trainedModelSection.close()
@@ -147,7 +147,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui = None
 
     def enter(self):
-        """Take up work when the user comes to the module."""
+        """Connect the panel and its shortcuts when the user opens the module."""
         from PALNetLandmarksLib.panel.shortcuts import Shortcuts
 
         self.initializeParameterNode()
@@ -156,38 +156,38 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._shortcuts = Shortcuts(slicer.util.mainWindow() or self.parent, self.reviewSection)
 
     def exit(self):
-        """Leave keys and clicks to other modules; a detection goes on in the background."""
+        """Leave keys and clicks to other modules; a detection continues in the background."""
         self._dropShortcuts()
         self.reviewSection.placing.end()
 
     def onReload(self):
-        """Forget the module's packages, so that they are read anew."""
+        """Drop the module's packages from the import cache, so that they are imported again."""
         ours = ("PALNetLandmarksLib", "palnet")
         for name in [name for name in sys.modules if name.split(".")[0] in ours]:
             del sys.modules[name]
         super().onReload()
 
     def onSceneStartClose(self, *_args):
-        """Let go of the nodes before they go."""
+        """Release the nodes before the scene is closed."""
         self.stopWork()
         self._parameterLink.turn_to(None)
         self.showSelection()
 
     def onSceneChanged(self, *_args):
-        """Turn to what the scene selects now, once the selectors list its nodes."""
+        """Follow the selection in the scene, once the selectors list its nodes."""
         if not self._isTurning:
             self._isTurning = True
             qt.QTimer.singleShot(0, self.turnToScene)
 
     def onSceneStartImport(self, *_args):
-        """Remember the selection: a scene that is added may bring none of its own."""
+        """Remember the selection: a scene that is added may not bring its own."""
         node = self._parameterNode
         model = ("", "") if node is None else (node.trainedModel, node.trainedModelHash)
         self._beforeImport = (*self._shown, *model)
         self._parameterLink.pause()
 
     def turnToScene(self):
-        """Turn to what the scene selects."""
+        """Follow the selection in the scene."""
         self._isTurning = False
         if self.ui is None or not (self.parent.isEntered or self._parameterNode is not None):
             return
@@ -202,13 +202,13 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
                 self._parameterNode.trainedModel, self._parameterNode.trainedModelHash = before[2:]
 
     def onNodeAdded(self, *_args):
-        """Follow a list that was loaded or copied, once it is whole."""
+        """Watch a list that was loaded or copied, once it is complete."""
         if not self._isListDue:
             self._isListDue = True
             qt.QTimer.singleShot(0, self.watchLists)
 
     def watchLists(self):
-        """Follow all lists of the scene."""
+        """Watch all lists of the scene."""
         from PALNetLandmarksLib.linking import all_lists, find_lists
 
         self._isListDue = False
@@ -218,7 +218,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         scan, shown = self._shown
         new = self.reviewSection.watch(all_lists(slicer.mrmlScene, self.reviewSection.watched))
         if new and scan is not None and shown is None:
-            # A list that was loaded after its scan: nobody has chosen to go without it.
+            # The list was loaded after its scan, so the user did not deselect it on purpose.
             added = {found.node for found in new}
             mine = [found.node for found in find_lists(scan) if found.node in added]
             if mine and mine[-1].GetStorageNode() is not None:
@@ -226,13 +226,13 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def onNodeAboutToBeRemoved(self, _scene, _event, node):
-        """Let go of a scan or list that is deleted."""
+        """Release a scan or list that is about to be deleted."""
         self._parameterLink.let_go_of(node)
         if node in self._inView:
             self._inView = (None, None)
 
     def initializeParameterNode(self):
-        """Turn to the parameter node of the scene; what it selects is shown or hidden as it is."""
+        """Connect to the scene's parameter node; do not change what is visible."""
         self._parameterLink.turn_to(self.logic.getParameterNode())
         self._inView = (self._parameterNode.scan, self._parameterNode.landmarks)
         self.onParameterNodeModified()
@@ -242,7 +242,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         from PALNetLandmarksLib.selection import match_selection
 
         if slicer.mrmlScene.IsImporting() or slicer.mrmlScene.IsClosing():
-            return  # half a scene has neither; the end of its import brings us back
+            return  # the scene is incomplete; the end of the import calls this again
         self.trainedModelSection.show(
             self._parameterNode.trainedModel, self._parameterNode.trainedModelHash
         )
@@ -278,7 +278,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.saveExportSection.show(self.reviewSection.review)
 
     def selectScan(self, modelNode):
-        """Turn the panel to a scan, and bring it into the 3D views."""
+        """Select a scan in the panel and show it in the 3D views."""
         from PALNetLandmarksLib.camera import look_at_model
 
         self._shown = (None, None)
@@ -297,28 +297,28 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         )
 
     def startByHand(self):
-        """Make a list without positions for the selected scan."""
+        """Create a list without positions for the selected scan."""
         self._startedFrom = self._shown
         scheme = self.trainedModelSection.read_scheme()
         return self.logic.createEmptyList(self._shown[0], scheme)
 
     def onTrainedModelChosen(self, choice):
-        """Keep in the scene which trained model the user has chosen."""
+        """Store the trained model that the user chose in the scene."""
         with slicer.util.NodeModify(self._parameterNode):
             self._parameterNode.trainedModel = choice
             self._parameterNode.trainedModelHash = ""
 
     def onTrainedModelRead(self, trainedModel):
-        """Keep in the scene which file the trained model is, by its hash."""
+        """Store the hash of the trained model's file in the scene."""
         if not self._parameterNode.trainedModelHash:
             with slicer.util.NodeModify(self._parameterNode):
                 self._parameterNode.trainedModel = trainedModel.choice
                 self._parameterNode.trainedModelHash = trainedModel.sha256
         if self.reviewSection.review is None and self._shown[1] is not None:
-            self.showSelection()  # its landmarks may be those of this model
+            self.showSelection()  # a list may use this model's landmark scheme
 
     def onFound(self, landmarks):
-        """Show what a detection has found, unless the user has gone on to another scan or list."""
+        """Show the result of a detection, unless the user has moved on to another scan or list."""
         from PALNetLandmarksLib.camera import look_at_face
         from PALNetLandmarksLib.selection import remember_list
 
@@ -334,7 +334,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             look_at_face(landmarks)
 
     def onLandmarksChanged(self):
-        """Drop what no longer holds after a correction, or when the unit was chosen."""
+        """Discard what is outdated after a correction or a change of unit."""
         from PALNetLandmarksLib.scan_unit import adopt_unit
 
         self.measurementSection.clear()
@@ -344,63 +344,63 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.inputSection.show(self._shown[0])
 
     def onMovedElsewhere(self):
-        """Show size and unit of a scan that another module has changed."""
+        """Update size and unit of a scan that was changed in another module."""
         if self.ui is not None and not slicer.mrmlScene.IsClosing():
             self.inputSection.show(self._shown[0])
             self.measurementSection.forget_if_moved()
 
     def onListBroken(self):
-        """Say that the selected list holds other points by now."""
+        """Report that the points of the selected list no longer match its landmarks."""
         if self.ui is not None:
             self.showSelection()
 
     def stopWork(self):
-        """Give up what runs in the background."""
+        """Stop work in the background."""
         self.detectionSection.cancel()
         self.inputSection.stop()
         self.trainedModelSection.stop()
 
     def _dropShortcuts(self):
-        """Give the keys back while the main window is there: Slicer ends it before its modules."""
+        """Release the keys while the main window exists: Slicer deletes it before the modules."""
         if self._shortcuts is not None:
             self._shortcuts.close()
         self._shortcuts = None
 
 
 class PALNetLandmarksLogic(ScriptedLoadableModuleLogic):
-    """What scripts and notebooks use, and what the panel stands on.
+    """Logic for scripts and notebooks, also used by the panel.
 
-    ``slicer.util.getModuleLogic("PALNetLandmarks").detect(modelNode)`` gives a point list.
+    ``slicer.util.getModuleLogic("PALNetLandmarks").detect(modelNode)`` returns a point list.
     """
 
     def getParameterNode(self):
-        """Give the selection of the panel as typed attributes."""
+        """Return the selection of the panel as typed attributes."""
         return PALNetLandmarksParameterNode(super().getParameterNode())
 
     def detect(self, modelNode, markupsNode=None, replace=(), trainedModel=""):
-        """Place the landmarks on a model, and wait for them.
+        """Place the landmarks on a model and wait for the result.
 
         Parameters
         ----------
         modelNode : vtkMRMLModelNode
-            A face scan; used where the user sees it, in any pose.
+            A face scan in any pose; its parent transforms are applied.
         markupsNode : vtkMRMLMarkupsFiducialNode, optional
-            The list to write to; a new one by default, and where it holds other landmarks than
-            the trained model places. Corrected and confirmed landmarks stay.
+            The list to write to. A new one is created by default, and if the list holds other
+            landmarks than the trained model places. Corrected and confirmed landmarks are kept.
         replace : iterable of str
-            Codes of landmarks that are written although they were corrected or confirmed.
+            Codes of landmarks to overwrite although they were corrected or confirmed.
         trainedModel : str or path, optional
-            Name of a shipped model, or path of a model file; the default one if not given.
+            Name of a shipped model or path of a model file; by default the default model.
 
         Returns
         -------
         vtkMRMLMarkupsFiducialNode
-            The landmarks; expected errors and statuses are measurements of the list.
+            The landmarks; expected errors and statuses are stored as measurements of the list.
 
         Raises
         ------
         palnet.errors.PalnetError
-            If the model shows no usable face; the text says what was found and what to do.
+            If the model shows no usable face; the message says what was found and what to do.
         """
         from PALNetLandmarksLib.landmark_list import LandmarkList
 
@@ -422,21 +422,21 @@ class PALNetLandmarksLogic(ScriptedLoadableModuleLogic):
         return DetectionRun(modelNode, usable, replace, trainedModel or DEFAULT_MODEL)
 
     def createEmptyList(self, modelNode, scheme=None):
-        """Make a list of landmarks, named and not yet placed, for a model; by default the 50."""
+        """Create a list of named, unplaced landmarks for a model; by default the 50."""
         from palnet.scheme import load_scheme
         from PALNetLandmarksLib.detection import create_empty_list
 
         return create_empty_list(modelNode, scheme or load_scheme())
 
     def chooseUnit(self, modelNode, unit):
-        """Say the unit of a scan ("um", "mm", "cm", "m", "in"); empty leaves it to the size."""
+        """Set the unit of a scan ("um", "mm", "cm", "m", "in"); empty infers it from the size."""
         from PALNetLandmarksLib.scan_unit import choose_unit
 
         choose_unit(modelNode, unit)
 
 
 class PALNetLandmarksTest(ScriptedLoadableModuleTest):
-    """What a user runs from "Reload and Test": the main job on the bundled face."""
+    """Self-test for "Reload and Test": the main workflow on the bundled face."""
 
     def setUp(self):
         """Start with an empty scene."""
@@ -456,13 +456,13 @@ class PALNetLandmarksTest(ScriptedLoadableModuleTest):
         self.delayDisplay(f"Mean error {mean_mm:.2f} mm")
 
     def test_correct(self):
-        """A moved landmark lies on the skin, is called corrected, and can be put back."""
+        """A moved landmark lies on the surface, becomes "corrected" and can be restored."""
         from PALNetLandmarksLib.self_test import check_correction
 
         check_correction(self, PALNetLandmarksLogic().detect)
 
     def test_save(self):
-        """A saved list comes back with its statuses and expected errors."""
+        """A saved list can be read back with its statuses and expected errors."""
         from PALNetLandmarksLib.self_test import check_saving
 
         check_saving(self, PALNetLandmarksLogic().detect)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where to look at a landmark from."""
+"""Camera positions for landmarks, faces and models."""
 
 from __future__ import annotations
 
@@ -10,35 +10,36 @@ import slicer
 
 from PALNetLandmarksLib.models import world_matrix
 
-# In the face frame, millimeters of an average adult: behind the face, so that the direction from
-# here to a landmark turns smoothly from the front (nose) to the side (ear).
+# In the face frame, millimeters of an average adult. It lies behind the face, so that the direction
+# from here to a landmark turns smoothly from the front (nose) to the side (ear).
 _HEAD_CENTER_MM = np.array([0.0, 0.0, -90.0])
-# A landmark is looked at from its own height, slightly above or below at the most.
+# The camera looks at a landmark from its own height, or at most slightly above or below.
 _TILT = 0.3
 # Half a face fills the view of Slicer's camera (30 degrees) from here.
 _DISTANCE_MM = 260.0
-# The whole face with some room.
+# The whole face with some margin.
 _FACE_DISTANCE_MM = 480.0
-# Distance from which a box fills the view, in its diagonals.
+# Camera distance at which a box fills the view, in units of its diagonal.
 _WHOLE = 2.0
-# The same face with or without its shoulders is that many times larger, another unit more.
+# Largest size ratio of similar models: a face with and without shoulders differs by less,
+# a face in another unit by more.
 _ALIKE = 4.0
 
 
 def look_at(landmarks, index):
-    """Turn the 3D cameras to a landmark, from the side that shows it.
+    """Turn the 3D cameras to a landmark, from the side where it is visible.
 
     Parameters
     ----------
     landmarks : LandmarkList
         The list.
     index : int
-        Which landmark; one without a position turns no camera.
+        Index of the landmark; without a position, no camera moves.
 
     Returns
     -------
     bool
-        Whether there was anything to look at.
+        Whether the landmark has a position.
     """
     position = landmarks.world_positions[index]
     if np.isnan(position).any():
@@ -61,7 +62,7 @@ def look_at_face(landmarks):
     Parameters
     ----------
     landmarks : LandmarkList
-        A detected list; nothing turns for another.
+        A detected list; for any other, no camera moves.
     """
     pose = _face_axes(landmarks)
     if pose is None:
@@ -72,7 +73,7 @@ def look_at_face(landmarks):
 
 
 def look_at_model(model_node):
-    """Bring a whole model into view, from where the cameras are.
+    """Bring a whole model into view, from the current direction of the cameras.
 
     Parameters
     ----------
@@ -89,7 +90,7 @@ def look_at_model(model_node):
 
 
 def is_in_place_of(model_node, former):
-    """Tell whether who looks at one model sees another one as well, as of scans of one camera.
+    """Return whether a camera at one model also shows the other, as with scans of one scanner.
 
     Parameters
     ----------
@@ -99,74 +100,74 @@ def is_in_place_of(model_node, former):
     Returns
     -------
     bool
-        True if the middle of each is within the box of the other, and their sizes are alike.
+        True if the center of each is inside the box of the other and their sizes are similar.
     """
     (low, high), (former_low, former_high) = _box(model_node), _box(former)
     middle, former_middle = (low + high) / 2, (former_low + former_high) / 2
     is_inside = ((former_low <= middle) & (middle <= former_high)).all()
     is_round = ((low <= former_middle) & (former_middle <= high)).all()
     if not (is_inside and is_round):
-        return False  # as of an empty model, which has no size
+        return False  # an empty model has no size
     size, former_size = np.linalg.norm(high - low), np.linalg.norm(former_high - former_low)
     return bool(size < _ALIKE * former_size < _ALIKE**2 * size)
 
 
 @dataclass(frozen=True, eq=False)
 class _FaceAxes:
-    """The face in the world: its axes, and how long a millimeter of an average face is there."""
+    """Axes of the face in the world, and the length there of a millimeter of an average face."""
 
     face_from_world: np.ndarray
     mm_to_world: float
 
     @property
     def rotation(self):
-        """Rows are the face's own axes in the world."""
+        """Rotation to the face frame; the rows are the face axes in world coordinates."""
         return self.face_from_world[:3, :3] * self.mm_to_world
 
     @property
     def up(self):
-        """Up, in the world."""
+        """Up direction of the face, in world coordinates."""
         return self.rotation[1]
 
     @property
     def front(self):
-        """Where the face looks to, in the world."""
+        """Viewing direction of the face, in world coordinates."""
         return self.rotation[2]
 
 
 def _face_axes(landmarks):
-    """Read the pose of the face from the record; None for a list that was never detected."""
+    """Read the face pose from the detection record; None for a list that was never detected."""
     matrix = landmarks.record.get("face_from_list")
     if matrix is None:
         return None
     face_from_world = np.array(matrix) @ np.linalg.inv(world_matrix(landmarks.node))
-    # Without the sign of a mirroring: it would turn the camera upside down.
+    # Unsigned: the negative determinant of a mirroring would turn the camera upside down.
     scale = float(np.cbrt(abs(np.linalg.det(face_from_world[:3, :3]))))
     return _FaceAxes(face_from_world, 1.0 / scale)
 
 
 def _side_of(position, pose):
-    """Give the direction from a landmark to the camera."""
+    """Return the direction from a landmark to the camera."""
     in_face = pose.face_from_world[:3, :3] @ position + pose.face_from_world[:3, 3]
     direction = (in_face - _HEAD_CENTER_MM) * [1.0, _TILT, 1.0]
     return pose.rotation.T @ (direction / np.linalg.norm(direction))
 
 
 def _box(model_node):
-    """Give the lowest and the highest corner of a model in the world; an empty one has none."""
+    """Return the lowest and highest corner of a model in the world; none if it is empty."""
     bounds = [0.0] * 6
     model_node.GetRASBounds(bounds)
     return np.array(bounds[::2]), np.array(bounds[1::2])
 
 
 def _cameras(scene):
-    """Give the cameras of the 3D views; any other one is a viewpoint that a user has kept."""
+    """Return the cameras of the 3D views; other camera nodes are viewpoints that the user saved."""
     nodes = slicer.util.getNodesByClass("vtkMRMLCameraNode", scene)
     return [node for node in nodes if node.GetLayoutName()]
 
 
 def _aim(node, target, toward, up, distance):
-    """Set a camera."""
+    """Place a camera at a distance from its focal point."""
     node.SetFocalPoint(*(float(value) for value in target))
     node.SetPosition(*(float(value) for value in np.array(target) + distance * np.array(toward)))
     node.SetViewUp(*(float(value) for value in up))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a model of the scene to a list of landmarks, without holding up the application."""
+"""Detect landmarks on a model of the scene in the background."""
 
 from __future__ import annotations
 
@@ -21,41 +21,41 @@ from PALNetLandmarksLib.trained_models import check_is_there, in_words
 
 
 class ModelChangedError(RuntimeError):
-    """The model is gone or another one by the time that its landmarks were found."""
+    """The model was deleted or changed before the detection ended."""
 
 
 class DetectionRun:
     """One detection in the background.
 
-    The model is copied when the run starts; nothing of the scene is touched before `finish`.
+    The model is copied when the run starts; the scene is not touched before `finish`.
 
     Parameters
     ----------
     model_node : vtkMRMLModelNode
         The scan.
     list_node : vtkMRMLMarkupsFiducialNode, optional
-        The list to write to; a new one by default, and where the trained model places other
-        landmarks than it holds.
+        The list to write to. A new one is created by default, and if the list holds other
+        landmarks than the trained model places.
     replace : iterable of int
-        Landmarks of the list to write although a person has corrected or confirmed them.
+        Landmarks to overwrite although a person corrected or confirmed them.
     trained_model : str, optional
         Name of a shipped model, or absolute path of a file.
 
     Attributes
     ----------
     job : BackgroundJob
-        What runs.
+        The background job.
     scan_name : str
         Name of the model when the run started.
     remark : str
-        What the user should know about the result, once it was written.
+        What the user should know about the result, once it is written.
 
     Raises
     ------
     MeshError
-        If the model is empty or holds no triangles.
+        If the model is empty or has no triangles.
     TypeError
-        If it is no model node.
+        If the node is not a model node.
     """
 
     def __init__(self, model_node, list_node=None, replace=(), trained_model=DEFAULT_MODEL):
@@ -70,19 +70,19 @@ class DetectionRun:
         self.job = BackgroundJob(_detect, mesh_from_model(model_node), trained_model, unit)
 
     def finish(self):
-        """Write the landmarks into the scene, on the main thread, once the job has ended.
+        """Write the landmarks to the scene; call it on the main thread once the job has ended.
 
         Returns
         -------
         LandmarkList
-            The list; one that was deleted meanwhile is made anew.
+            The list; a new one if it was deleted in the meantime.
 
         Raises
         ------
         PalnetError
             If the scan was refused.
         ModelChangedError
-            If the model was deleted or changed meanwhile.
+            If the model was deleted or changed in the meantime.
         """
         if self.job.error is not None:
             raise _in_words(self.job.error)
@@ -103,7 +103,7 @@ class DetectionRun:
         landmarks = self._list_for(detection.landmarks.scheme)
         landmarks.reconcile()
         replaced = self._replace if landmarks.node is self._list_node else frozenset()
-        if replaced:  # but what was decided anew while the detection ran
+        if replaced:  # keep what the user decided while the detection ran
             replaced -= set(self._when_started.changed_in(landmarks.state()))
         kept = [index for index in landmarks.edited if index not in replaced]
         record = describe_detection(detection, detection.landmarks, scan_name=name, files={})
@@ -115,7 +115,7 @@ class DetectionRun:
         return landmarks
 
     def _list_for(self, scheme):
-        """Give the list to write to; one of another scan or other landmarks is left as it is."""
+        """Return the list to write to; lists of other scans or landmarks are left as they are."""
         if self._list_node is not None and self._scene.IsNodePresent(self._list_node):
             landmarks = LandmarkList(self._list_node)
             if landmarks.edited and landmarks.model_node is not self._model_node:
@@ -141,7 +141,7 @@ class DetectionRun:
 
 
 def create_empty_list(model_node, scheme):
-    """Make a list of named landmarks that a person is to place.
+    """Create a list of named landmarks for manual placement.
 
     Parameters
     ----------
@@ -153,12 +153,12 @@ def create_empty_list(model_node, scheme):
     Returns
     -------
     LandmarkList
-        The list, in the unit of the scan as `find_unit` tells it.
+        The list, in the unit of the scan according to `find_unit`.
 
     Raises
     ------
     PalnetError
-        If the model is no surface, or its size fits no unit.
+        If the model is not a surface, or its size fits no unit.
     """
     found = find_unit(model_node, mesh_from_model(model_node))
     name = new_list_name(model_node, scheme)
@@ -168,20 +168,20 @@ def create_empty_list(model_node, scheme):
 
 
 def _detect(mesh, trained_model, unit):
-    """Detect, in a thread: nothing here may ask Qt for a translation."""
+    """Run the detection in a worker thread, where Qt must not be asked for translations."""
     check_is_there(trained_model)
     if unit is not None:
         given = unit.name if unit.name in UNIT_NAMES else unit.mm_per_unit
         return palnet.detect(mesh, unit=given, model=trained_model)
     try:
-        # Slicer's numbers are millimeters wherever that is possible; else the library's guess.
+        # Numbers are millimeters in Slicer if the size allows it; otherwise the library guesses.
         return palnet.detect(mesh, unit="mm", model=trained_model)
     except UnitError:
         return palnet.detect(mesh, model=trained_model)
 
 
 def _in_words(error):
-    """Say what stopped a detection; a refusal says what to do here, not on the command line."""
+    """Translate the error of a detection, with a remedy for the panel, not the command line."""
     if isinstance(error, ScanRefusedError):
         msg = _("{found} If it does show a face, click Place by hand.").format(found=error)
         return ScanRefusedError(msg)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `palnet detect` wrote beside a point list: how the detection came about, and its pose."""
+"""Read the detection record that `palnet detect` writes beside a point list."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _KEPT = ("specimen", "quality", "findings", "provenance")
 
 
 def read_detection_record(landmarks):
-    """Read ``<stem>.palnet.json`` beside the file of a list, if it is of these landmarks.
+    """Read ``<stem>.palnet.json`` beside the file of a list, if it belongs to these landmarks.
 
     Parameters
     ----------
     landmarks : LandmarkList
-        A list that was read from a file and not yet edited.
+        A list that was read from a file and not edited since.
 
     Returns
     -------
     dict
-        As `LandmarkList.set_detection` writes it, but for the detected positions; empty where
-        there is no such file, or it tells of other landmarks.
+        As for `LandmarkList.set_detection`, without the detected positions; empty if there is no
+        such file or it belongs to other landmarks.
     """
     storage = landmarks.node.GetStorageNode()
     if storage is None or not storage.GetFileName():
@@ -41,11 +41,11 @@ def read_detection_record(landmarks):
         face_from_list = _face_from_list(found)
         return {**{key: found[key] for key in _KEPT}, "face_from_list": face_from_list.tolist()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}  # absent or damaged: the list is good without it
+        return {}  # missing or damaged; the list works without it
 
 
 def _is_of(rows, landmarks):
-    """Whether a record names these landmarks with these expected errors."""
+    """Return whether a record has these landmark names and expected errors."""
     told = {row["code"]: row["expected_error_mm"] for row in rows}
     if list(told) != list(landmarks.scheme.codes):
         return False
@@ -54,7 +54,7 @@ def _is_of(rows, landmarks):
 
 
 def _face_from_list(record):
-    """The pose on a list's own coordinates: RAS in the unit of the list, not the scan's axes."""
+    """Return the face pose in the list's coordinates: RAS in its unit, not the scan's axes."""
     pose = np.array(record["face_from_scan_mm"], dtype=float).reshape(4, 4)
     sign = {"LPS": -1.0, "RAS": 1.0}[record["scan_space"]]
     unit = float(record["mm_per_unit"])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Three readable classes of expected error: how they are called."""
+"""Names of the three classes of expected error."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ GOOD, CHECK, DOUBTFUL, UNKNOWN, UNPLACED = 0, 1, 2, 3, -1
 
 
 def class_name(number):
-    """Give the word for a class.
+    """Return the name of a class.
 
     Parameters
     ----------
     number : int
-        A class as `palnet.preview.classify_errors` gives it.
+        A class as returned by `palnet.preview.classify_errors`.
 
     Returns
     -------

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A sphere round each landmark that waits for review, as large as its expected error."""
+"""Spheres around the landmarks to review, with the expected error as radius."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from palnet.preview import CLASS_COLORS, classify_errors
 
 SPHERES_ATTRIBUTE = "PALNet.ErrorSpheresOf"
 
-# In millimeters: a smaller sphere would hide in the dot of the point itself.
+# In millimeters: a smaller sphere would be hidden by the glyph of the point.
 _SMALLEST_RADIUS_MM = 1.5
-# The landmark that is looked at has a second sphere, this much wider.
+# The current landmark has a second sphere, larger by this much.
 _MARGIN_MM = 1.5
 _CURRENT_COLOR = (0.80, 0.47, 0.65)
-# Round at the size that it has on a screen.
+# Looks round at the usual size on screen.
 _SPHERE_SIDES = 24
 _OPACITY = 0.5
 
@@ -25,8 +25,8 @@ _OPACITY = 0.5
 class ErrorSpheres:
     """The spheres of one list.
 
-    They are a model node, since a point list colors its points by their selected state only. It is
-    not saved, not listed, and not pickable, so that a dragged landmark stays on the skin.
+    They are a model node, because a point list colors its points by their selected state only. The
+    node is not saved, listed or pickable, so that a dragged landmark stays on the skin.
 
     Parameters
     ----------
@@ -46,14 +46,14 @@ class ErrorSpheres:
             self._observed.append((display, tag))
 
     def update(self, is_reviewed, *, current=None, visible=True):
-        """Draw the spheres anew.
+        """Redraw the spheres.
 
         Parameters
         ----------
         is_reviewed : ndarray of shape (n,)
-            Landmarks that need no sphere any more.
+            Landmarks that no longer need a sphere.
         current : int, optional
-            The landmark that is looked at.
+            Index of the current landmark.
         visible : bool
             Whether to show them.
         """
@@ -62,7 +62,7 @@ class ErrorSpheres:
             self.node = self._make()
         landmarks = self._landmarks.landmark_set()
         classes = classify_errors(landmarks)
-        radii = np.fmax(landmarks.expected_error_mm, _SMALLEST_RADIUS_MM)  # also of unknown ones
+        radii = np.fmax(landmarks.expected_error_mm, _SMALLEST_RADIUS_MM)  # handles NaN
         chosen = [int(index) for index in np.flatnonzero((classes >= 0) & ~is_reviewed)]
         spheres = [(index, radii[index], CLASS_COLORS[classes[index]]) for index in chosen]
         if current is not None and classes[current] >= 0:
@@ -74,20 +74,20 @@ class ErrorSpheres:
         self._show_as_the_list(visible)
 
     def _show_as_the_list(self, visible):
-        """Show the spheres in the views that show the list; a user may have chosen some of them."""
+        """Show the spheres in the same views as the list; the user may have restricted these."""
         of_list, own = self._landmarks.node.GetDisplayNode(), self.node.GetDisplayNode()
         if of_list is not None:
             own.SetViewNodeIDs(of_list.GetViewNodeIDs())
         own.SetVisibility(visible and (of_list is None or bool(of_list.GetVisibility())))
 
     def _on_moved(self, *_args):
-        """Follow the list: its transform and whether it is shown."""
+        """Follow the transform and the visibility of the list."""
         if self._landmarks.node.GetScene() is not None:
             is_reviewed, current, visible = self._shown
             self.update(is_reviewed, current=current, visible=visible)
 
     def remove(self):
-        """Take the spheres out of the scene."""
+        """Remove the spheres from the scene."""
         for node, tag in self._observed:
             node.RemoveObserver(tag)
         self._observed = []

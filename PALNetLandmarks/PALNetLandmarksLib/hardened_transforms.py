@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a list stood when it was last written: what tells a hardened transform from corrections.
+"""Distinguish a hardened transform from corrections, by the last written state of a list.
 
-Hardening changes a list's own coordinates and, with a scale, their unit; where the user sees the
-landmarks it changes nothing. Nobody tells a list of it, and a few points alone do not show it.
+Hardening changes a list's own coordinates and, if it scales, their unit, but not the world
+positions. Slicer does not report it to the list, and a few points alone do not reveal it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ANCHOR_ATTRIBUTE = "PALNet.Anchor"
 
 
 def set_anchor(landmarks):
-    """Note where a list stands, and under which transform.
+    """Record the positions of a list and its current transform.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def set_anchor(landmarks):
 
 
 def follow_transform(landmarks):
-    """Note the transform that a list is under now, if its own coordinates are those of before.
+    """Record the current transform of a list, unless its own coordinates have changed.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def hardened_by(landmarks):
     Returns
     -------
     ndarray of shape (4, 4) or None
-        On the list's own coordinates; None if they changed otherwise, or not at all.
+        Applied to the list's own coordinates; None if they changed in another way or not at all.
     """
     anchor = _read(landmarks)
     if anchor is None:
@@ -63,7 +63,7 @@ def hardened_by(landmarks):
     now = landmarks.positions
     if _is_moved_by(np.eye(4), before, now):
         return None
-    # Slicer moves the points first, and takes the list from under the transform then.
+    # Slicer first moves the points, then removes the list from under the transform.
     for matrix in (np.linalg.inv(world_matrix(landmarks.node)) @ to_world, to_world):
         if _is_moved_by(matrix, before, now):
             return matrix
@@ -71,9 +71,9 @@ def hardened_by(landmarks):
 
 
 def hardened_warp(landmarks):
-    """Give the warp that is being hardened into a list: Slicer has moved the points already.
+    """Return the warp that is being hardened into a list whose points Slicer has already moved.
 
-    Once the list is from under it, nothing tells where the warp took points that are not in it.
+    Once it is removed from the list, where it takes other points can no longer be found out.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def hardened_warp(landmarks):
     Returns
     -------
     callable or None
-        Gives for points, (n, 3), where they went; None if no warp explains how the list changed.
+        Maps points, (n, 3), to where they went; None if no warp explains how the list changed.
     """
     anchor, transform = _read(landmarks), world_transform(landmarks.node)
     if anchor is None or not is_warped(landmarks.node):
@@ -96,7 +96,7 @@ def hardened_warp(landmarks):
 
 
 def _read(landmarks):
-    """Give the transform and the positions of before, None if nobody noted them."""
+    """Return the recorded transform and positions, or None if there are none."""
     try:
         anchor = json.loads(landmarks.node.GetAttribute(ANCHOR_ATTRIBUTE) or "{}")
         rows = [[np.nan] * 3 if row is None else row for row in anchor["rows"]]
@@ -107,12 +107,12 @@ def _read(landmarks):
 
 
 def _is_moved_by(matrix, before, now):
-    """Tell whether a transform explains where every point went that was placed and still is."""
+    """Return whether a transform explains the move of every point that was and still is placed."""
     return _are_same(before @ matrix[:3, :3].T + matrix[:3, 3], now)
 
 
 def _are_same(moved, now):
-    """Tell whether all points that are placed in both lie in the same places, and any is."""
+    """Return whether all points placed in both are in the same positions, and there are any."""
     if moved.shape != now.shape:
         return False
     both = ~(np.isnan(moved) | np.isnan(now)).any(axis=1)

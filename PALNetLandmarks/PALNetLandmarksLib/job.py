@@ -1,23 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Work in a thread of its own, which touches neither scene nor widgets nor VTK."""
+"""Work in a background thread that does not touch scene, widgets or VTK."""
 
 from __future__ import annotations
 
 import threading
 import time
 
-# While the panel waits, its timer gives the worker this long without Python's lock: Slicer's event
-# loop may keep the lock, and a tenth of a second is what a hand notices.
+# How long the panel's timer waits for the worker without holding the GIL, which Slicer's event loop
+# may hold otherwise. A user would notice a tenth of a second.
 SLICE_S = 0.03
 
 
 class BackgroundJob:
-    """A function call in a thread, asked after by a timer of the main thread.
+    """A function call in a thread, polled by a timer of the main thread.
 
     Parameters
     ----------
     function : callable
-        Plain Python and numpy; its arguments must be copies of what the scene holds.
+        Plain Python and numpy; its arguments must be copies of the scene's data.
     *arguments
         Its arguments.
     """
@@ -37,7 +37,7 @@ class BackgroundJob:
         return time.perf_counter() - self._started
 
     def poll(self, wait_s=SLICE_S):
-        """Let the worker go on for a moment.
+        """Let the worker run for a moment.
 
         Parameters
         ----------
@@ -59,5 +59,5 @@ class BackgroundJob:
     def _run(self, function, arguments):
         try:
             self.result = function(*arguments)
-        except Exception as err:  # noqa: BLE001  # handed to the main thread, which shows it
+        except Exception as err:  # noqa: BLE001  # passed on to the main thread, which shows it
             self.error = err

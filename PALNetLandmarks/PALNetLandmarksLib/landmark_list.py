@@ -38,7 +38,7 @@ from PALNetLandmarksLib.models import name_of_scan, to_local, world_matrix
 
 MODEL_REFERENCE = "PALNet.Model"
 
-# Rounding in files is far below; a hand's correction above.
+# Rounding in files is far below this, a manual correction above.
 _MOVED_MM = 0.01
 
 LIST_CLASS = "vtkMRMLMarkupsFiducialNode"
@@ -51,7 +51,7 @@ class LandmarkList:
     Parameters
     ----------
     node : vtkMRMLMarkupsFiducialNode
-        A list made by `create_list`, or one read back from a file.
+        A list made by `create_list`, or read from a file.
     """
 
     def __init__(self, node):
@@ -82,7 +82,7 @@ class LandmarkList:
 
     @property
     def world_positions(self):
-        """Positions where the user sees them (RAS), (n, 3), NaN where there is none."""
+        """Positions in world coordinates (RAS), (n, 3), NaN where there is none."""
         rows = self.positions
         for index in np.flatnonzero(~np.isnan(rows[:, 0])):
             rows[index] = self.node.GetNthControlPointPositionWorld(int(index))
@@ -117,22 +117,22 @@ class LandmarkList:
 
     @property
     def model_node(self):
-        """The model that the list lies on, or None if it is gone."""
+        """The model that the list belongs to, or None if it is gone."""
         return self.node.GetNodeReference(MODEL_REFERENCE)
 
     @property
     def mm_per_unit(self):
-        """Millimeters in one unit of the list's own coordinates; 1 if these are millimeters."""
+        """Millimeters per unit of the list's own coordinates; 1 if they are in millimeters."""
         return read_unit(self.node)
 
     @property
     def mm_per_world_unit(self):
-        """Millimeters in one unit of the scene's coordinates, where transforms scale them too."""
+        """Millimeters per unit of the world coordinates, which differs if a transform scales."""
         return rescaled_unit(self.mm_per_unit, world_matrix(self.node))
 
     @property
     def detected(self):
-        """What detection placed, as a state; None for a list that was never detected."""
+        """The state as detected; None for a list that was never detected."""
         rows = self.record.get("detected")
         if rows is None:
             return None
@@ -142,7 +142,7 @@ class LandmarkList:
 
     @property
     def edited(self):
-        """Landmarks that a person has decided on: corrected, confirmed, agreed to be missing."""
+        """Landmarks that a person corrected, confirmed, or agreed to be missing."""
         state = self.state()
         return [
             index
@@ -156,7 +156,7 @@ class LandmarkList:
         Returns
         -------
         ListState
-            Positions and statuses of now.
+            Current positions and statuses.
         """
         status, record = self.status, self.record
         agreed = record.pop("absent", ())
@@ -169,12 +169,12 @@ class LandmarkList:
         return ListState(self.positions, status, record, absent, self.mm_per_unit, errors)
 
     def apply(self, state):
-        """Write a state in one go; what does not change is not touched.
+        """Write a state as one change; unchanged values are not touched.
 
         Parameters
         ----------
         state : ListState
-            What to write.
+            The state.
         """
         before = self.state()
         codes = np.array([STATUS_CODES.index(status) for status in state.status], dtype=float)
@@ -184,7 +184,7 @@ class LandmarkList:
             if state.record != before.record or state.absent != before.absent:
                 absent = [self.scheme.codes[index] for index in sorted(state.absent)]
                 write_record(self.node, {**state.record, "absent": absent})
-            if state.mm_per_unit != before.mm_per_unit:  # a list that says none stays so
+            if state.mm_per_unit != before.mm_per_unit:  # a list without a stated unit stays so
                 write_unit(self.node, state.mm_per_unit)
             write_values(self.node, STATUS_NAME, codes)
             write_values(self.node, ERROR_NAME, _errors_of(state, before))
@@ -194,14 +194,14 @@ class LandmarkList:
                 mark_changed(self.node)
 
     def set_detection(self, landmarks, record, keep=()):
-        """Write a new detection; some landmarks stay as they are.
+        """Write a new detection, optionally keeping some landmarks.
 
         Parameters
         ----------
         landmarks : LandmarkSet
-            In world coordinates of the scene.
+            In world coordinates.
         record : dict
-            What is to be remembered of the run; JSON-ready.
+            JSON-ready data on the run to store in the list.
         keep : iterable of int
             Landmarks that are not overwritten.
         """
@@ -211,7 +211,7 @@ class LandmarkList:
         now, kept = self.state(), {int(index) for index in keep}
         for index in kept:
             if now.status[index] == "confirmed" and "detected" in now.record:
-                # What a person has agreed to is the earlier detection.
+                # A person confirmed the position of the earlier detection.
                 rows[index] = now.record["detected"][index]
                 errors[index] = now.record["detected_error_mm"][index]
         found = ListState(positions, landmarks.status)
@@ -235,7 +235,7 @@ class LandmarkList:
         Parameters
         ----------
         matrix : ndarray of shape (4, 4)
-            Affine in world coordinates; the list may lie under another transform than the model.
+            Affine in world coordinates; list and model may be under different transforms.
         """
         to_world = world_matrix(self.node)
         own = np.linalg.inv(to_world) @ matrix @ to_world
@@ -244,12 +244,12 @@ class LandmarkList:
         fit_glyphs(self.node, self.mm_per_world_unit)
 
     def set_unit(self, mm_per_world_unit):
-        """Say what the scene's coordinates are; no landmark moves.
+        """Set the unit of the scene's coordinates without moving any landmark.
 
         Parameters
         ----------
         mm_per_world_unit : float
-            Millimeters in one unit of them.
+            Millimeters per unit.
         """
         own = rescaled_unit(mm_per_world_unit, np.linalg.inv(world_matrix(self.node)))
         with written_by_program(self.node):
@@ -259,10 +259,11 @@ class LandmarkList:
         fit_glyphs(self.node, mm_per_world_unit)
 
     def reconcile(self):
-        """Make up for what happened to the points while nobody watched.
+        """Bring statuses and record up to date with changes made while nothing observed the list.
 
-        A landmark that no longer lies where it was detected was corrected; if all of them moved as
-        one, as by a hardened transform, nothing was, and the memory of the detection follows.
+        A landmark that is no longer where it was detected counts as corrected. If all moved
+        jointly, as by a hardened transform, nothing was corrected, and the detected positions are
+        moved along.
         """
         matrix = hardened_by(self)
         if matrix is not None:
@@ -287,24 +288,24 @@ class LandmarkList:
                 self.apply(now.with_memory_carried(matrix))
 
     def landmark_set(self, positions=None, *, mm_per_unit=None, frame="file", space="RAS"):
-        """Give the landmarks to the library.
+        """Convert the landmarks for the library.
 
-        Convention: by default world coordinates of the scene (RAS); other positions are given
-        together with what they mean.
+        Convention: by default world coordinates (RAS); other positions come with their unit and
+        frame.
 
         Parameters
         ----------
         positions : ndarray of shape (n, 3), optional
-            Instead of the world positions.
+            Replacement for the world positions.
         mm_per_unit : float, optional
-            Their unit, that of the world by default.
+            Their unit, by default that of the world coordinates.
         frame, space : str
             Their frame, as in `LandmarkSet`.
 
         Returns
         -------
         LandmarkSet
-            Positions, statuses and expected errors of now.
+            Current positions, statuses and expected errors.
         """
         return LandmarkSet(
             scheme=self.scheme,
@@ -319,18 +320,18 @@ class LandmarkList:
 
     @property
     def _specimen(self):
-        """Name of the scan: of the model, else as it was detected, else of the list."""
+        """Name of the scan: that of the model, else as recorded at detection, else of the list."""
         model = self.model_node
         names = (model and name_of_scan(model), self.record.get("specimen"), self.node.GetName())
         return next((name for name in names if name and name.isprintable()), "landmarks")
 
     def _remember_foreign_detection(self):
-        """Take a list that `palnet detect` wrote for what it is: detected, and not yet edited."""
+        """Treat a list written by `palnet detect` as detected and not yet edited."""
         if self.record or "detected" not in self.status:
             return
         beside = read_detection_record(self)
         correct_moved(self.node, self.positions)
-        if "corrected" in self.status:  # nobody knows where these were detected
+        if "corrected" in self.status:  # their detected positions are unknown
             if beside:
                 write_record(self.node, beside)
             return
@@ -340,10 +341,10 @@ class LandmarkList:
         write_record(self.node, {**beside, **own})
 
     def link_model(self, model_node):
-        """Tie the list to a model: reference and place in the hierarchy.
+        """Link the list to a model, by a reference and in the subject hierarchy.
 
-        The list comes to stand beside the model, not below it: whoever deletes a scan in the Data
-        module deletes what is below it unasked. It is moved there once; a user may move it again.
+        The list becomes a sibling of the model, not a child: deleting a scan in the Data module
+        also deletes its children without asking. It is moved only once; the user may move it again.
 
         Parameters
         ----------
@@ -362,10 +363,9 @@ class LandmarkList:
 
 
 def _errors_of(state, before):
-    """Give the expected errors to write; that of a detection says nothing about a corrected point.
+    """Return the expected errors to write; a detection's is not valid for a corrected point.
 
-    Nor about one that is not there. Those of a list from elsewhere are its own, but for points that
-    were moved.
+    Nor for a missing one. A list from elsewhere keeps its own, except for points that were moved.
     """
     detected = state.record.get("detected_error_mm")
     gone = set(before.moved_in(state)) if detected is None else range(len(state.status))
@@ -379,7 +379,7 @@ def _errors_of(state, before):
 
 
 def is_landmark_list(node):
-    """Tell whether a node is one of our lists, in the scene or read back from a file.
+    """Return whether a node is a landmark list of this module, in the scene or read from a file.
 
     Parameters
     ----------

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which list lies on which model: by the links of the scene, else by the surfaces."""
+"""Match lists to models, by links in the scene or else by the surfaces."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from PALNetLandmarksLib.landmark_list import (
 from PALNetLandmarksLib.list_scheme import may_be_any_list
 from PALNetLandmarksLib.surface_snap import closest_point
 
-# Landmarks of another scan are centimeters away; those of a coarser copy of this one are not.
+# Landmarks of another scan are centimeters away; those of a coarser copy of this scan are not.
 _LIES_ON_MM = 3.0
-# Of the diagonal of a model; of a face alone this is a centimeter.
+# As a share of the model's diagonal; about a centimeter for a face alone.
 _FAR_SHARE = 0.05
 
 
 def lies_on(landmarks, model_node):
-    """Tell whether landmarks lie on a model, whatever names say.
+    """Return whether landmarks lie on a model, regardless of names.
 
     Parameters
     ----------
@@ -34,13 +34,13 @@ def lies_on(landmarks, model_node):
     Returns
     -------
     bool
-        True if half of the landmarks are within millimeters of its surface.
+        True if half of the landmarks are within a few millimeters of its surface.
     """
     return _gap_mm(landmarks, model_node) < _LIES_ON_MM
 
 
 def lies_elsewhere(landmarks, model_node):
-    """Tell whether landmarks are off a model, as after a transform of one of the two.
+    """Return whether landmarks are off their model, as after a transform of one of the two.
 
     Parameters
     ----------
@@ -52,17 +52,17 @@ def lies_elsewhere(landmarks, model_node):
     Returns
     -------
     bool
-        False if none is placed, or the model has no surface: nothing speaks for it then.
+        False if no landmark is placed or the model has no surface, since there is no evidence.
     """
     gap_mm = _gap_mm(landmarks, model_node)
     return np.isfinite(gap_mm) and gap_mm >= _LIES_ON_MM
 
 
 def _gap_mm(landmarks, model_node):
-    """How far half of the landmarks are from the surface of a model at most; infinite without.
+    """Return the median distance of the landmarks from a model's surface; infinite without any.
 
-    What is far for the size of the model is no millimeters, whatever unit a list is taken for that
-    says none: beside a scan in meters a list of another patient seems near.
+    A distance that is large for the size of the model never counts as a few millimeters, whatever
+    the unit of the list: beside a scan in meters, a list of another patient would seem near.
     """
     world = landmarks.world_positions
     world = world[~np.isnan(world).any(axis=1)]
@@ -77,7 +77,7 @@ def _gap_mm(landmarks, model_node):
 
 
 def find_model(landmarks):
-    """Find the model of a list; one read from a file is linked to the model that it lies on.
+    """Find the model of a list; a list read from a file is linked to the model that it lies on.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def find_model(landmarks):
     Returns
     -------
     vtkMRMLModelNode or None
-        None where the landmarks lie on no model of the scene.
+        None if the landmarks lie on no model of the scene.
     """
     if landmarks.model_node is None:
         _link([landmarks])
@@ -95,14 +95,14 @@ def find_model(landmarks):
 
 
 def _link(lists):
-    """Link lists to the models that they lie on, if any; each model is searched for all of them.
+    """Link lists to the models that they lie on, if any, handling all lists model by model.
 
-    Its search tree takes its time, and that of one model is kept only.
+    Building a model's search tree takes time, and only one tree is cached.
     """
     if not lists:
         return
     models = slicer.util.getNodesByClass("vtkMRMLModelNode", lists[0].node.GetScene())
-    # Two scans of one person may lie on each other: the nearer one is meant.
+    # Two scans of one person may overlap: take the nearer one.
     nearest = dict.fromkeys(lists, (_LIES_ON_MM, None))
     for model in models:
         for landmarks in lists if not model.GetHideFromEditors() else ():
@@ -115,7 +115,7 @@ def _link(lists):
 
 
 def find_lists(model_node):
-    """Find the lists of a model; one without a model that lies on it is linked.
+    """Find the lists of a model; an unlinked list that lies on it is linked.
 
     Parameters
     ----------
@@ -125,15 +125,15 @@ def find_lists(model_node):
     Returns
     -------
     list of LandmarkList
-        In the order in which they came into the scene.
+        In the order in which they were added to the scene.
     """
     loose = [each for each in all_lists(model_node.GetScene()) if each.model_node is None]
-    _link([each for each in loose if lies_on(each, model_node)])  # another model may lie nearer
+    _link([each for each in loose if lies_on(each, model_node)])  # another model may be nearer
     return linked_lists(model_node)
 
 
 def linked_lists(model_node):
-    """Give the lists that are linked to a model already.
+    """Return the lists that are already linked to a model.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ def linked_lists(model_node):
     Returns
     -------
     list of LandmarkList
-        In the order in which they came into the scene.
+        In the order in which they were added to the scene.
     """
     nodes = slicer.util.getNodesByClass(LIST_CLASS, model_node.GetScene())
     linked = (node for node in nodes if node.GetNodeReference(MODEL_REFERENCE) is model_node)
@@ -151,19 +151,19 @@ def linked_lists(model_node):
 
 
 def all_lists(scene, but=()):
-    """Give all lists of landmarks of a scene, but for those that only their numbers make such.
+    """Return all landmark lists of a scene, except those that match only by their point numbers.
 
     Parameters
     ----------
     scene : vtkMRMLScene
         The scene.
     but : container of vtkMRMLMarkupsFiducialNode
-        Those that are known already.
+        Lists to leave out.
 
     Returns
     -------
     list of LandmarkList
-        In the order in which they came into the scene.
+        In the order in which they were added to the scene.
     """
     nodes = slicer.util.getNodesByClass(LIST_CLASS, scene)
     ours = (node for node in nodes if node not in but and is_landmark_list(node))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A new point list whose landmarks are named and not yet placed."""
+"""Create point lists of named, unplaced landmarks."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from PALNetLandmarksLib.list_scheme import write_scheme
 
 
 def new_list_name(model_node, scheme):
-    """Name a list after its model; other landmarks than those of the module, by their scheme too.
+    """Name a list after its model, and also after its scheme unless that is the module's own.
 
     Parameters
     ----------
     model_node : vtkMRMLModelNode
-        The model that it is to lie on.
+        The model that the list is for.
     scheme : Scheme
         Its landmarks.
 
     Returns
     -------
     str
-        The name, which another list may have already.
+        The name; another list may already have it.
     """
     words = (model_node.GetName(), "" if scheme.is_shipped else scheme.name, "landmarks")
     return " ".join(filter(None, words))
 
 
 def create_list(scene, scheme, model_node, name):
-    """Make a point list whose landmarks are named and not yet placed.
+    """Create a point list of named, unplaced landmarks.
 
     Parameters
     ----------
     scene : vtkMRMLScene
-        Where to.
+        The scene to add it to.
     scheme : Scheme
-        Which landmarks.
+        The landmarks.
     model_node : vtkMRMLModelNode
-        The model they belong to.
+        The model that they belong to.
     name : str
         Name of the list.
 
@@ -54,7 +54,7 @@ def create_list(scene, scheme, model_node, name):
     active = selection.GetActivePlaceNodeID() if is_placing else None
     node = scene.AddNewNodeByClass(LIST_CLASS, scene.GenerateUniqueName(name))
     if active:
-        # Slicer lets clicks go into each new list: those that place something go on doing so.
+        # Slicer makes each new list the active place node: restore the previous one.
         selection.SetActivePlaceNodeID(active)
     with slicer.util.NodeModify(node):
         for index, definition in enumerate(scheme.landmarks):

@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a point list looks like in the views."""
+"""Display properties of point lists in the views."""
 
 from __future__ import annotations
 
 import slicer
 
 _GLYPH_MM = 1.8
-# A glyph that is this many times too large or too small is of another unit, not of another taste.
+# A glyph too large or too small by this factor means another unit, not a user's preference.
 _OTHER_UNIT = 8.0
 
 
 def style(display):
-    """Draw small dots with small labels; spheres tell the class.
+    """Draw small dots with small labels; spheres show the error class.
 
     Parameters
     ----------
     display : vtkMRMLMarkupsDisplayNode
-        Of a new list.
+        Display node of a new list.
     """
     display.SetUseGlyphScale(False)
     display.SetGlyphSize(_GLYPH_MM)
@@ -29,14 +29,14 @@ def style(display):
 
 
 def fit_glyphs(node, mm_per_world_unit):
-    """Draw the dots as large as they are in millimeters, where the scene has another unit.
+    """Keep the usual glyph size in millimeters if the scene is in another unit.
 
     Parameters
     ----------
     node : vtkMRMLMarkupsFiducialNode
-        The list; a size that a user has chosen stays.
+        The list; a size that the user chose is kept.
     mm_per_world_unit : float
-        Millimeters in one unit of the scene's coordinates.
+        Millimeters per unit of the scene's coordinates.
     """
     display = node.GetDisplayNode()
     if display is None or display.GetUseGlyphScale():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Taking up a point list that the user has selected."""
+"""Open a point list that the user selected."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PALNetLandmarksLib.scan_unit import adopt_unit
 
 
 def open_list(list_node):
-    """Give the landmarks of a point list, and what is wrong with it if it holds none.
+    """Return the landmarks of a point list, or what is wrong with it.
 
     Parameters
     ----------
@@ -21,9 +21,9 @@ def open_list(list_node):
     Returns
     -------
     LandmarkList or None
-        None where there is no list, or one of other points.
+        None if there is no list, or if it holds other points.
     str
-        What the user should know of it; empty if it is as it should be.
+        What the user should know about it; empty if all is well.
     """
     if list_node is None:
         return None, ""

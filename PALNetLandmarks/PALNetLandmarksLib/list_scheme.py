@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which landmarks a point list holds: those of the scheme that it carries, or that its labels fit.
+"""The landmark scheme of a point list: stored in the list, or recognized by its labels.
 
-A scheme that does not come with the module (a lab's own, out of its trained model) travels with the
-list: through scenes, files and copies, where neither the model nor its file is at hand.
+A scheme that does not come with the module (a lab's own, from its trained model) is stored in the
+list and travels with it through scenes, files and copies, where the model file may be missing.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from PALNetLandmarksLib.list_storage import read_text, write_text, written_by_pr
 
 SCHEME_ATTRIBUTE = "PALNet.Scheme"
 
-# By their labels: schemes of the trained models that were read since Slicer was started.
+# By labels: schemes of the trained models read since Slicer was started.
 _learned = {}
 
 
 def learn_scheme(scheme):
-    """Recognize from now on the lists whose labels are those of a scheme.
+    """Recognize lists by the labels of a scheme from now on.
 
     Parameters
     ----------
     scheme : Scheme
-        That of a trained model; what comes with palnet is known already.
+        Scheme of a trained model; those that come with palnet are already known.
     """
     _learned[scheme.codes] = scheme
 
 
 def find_scheme(node):
-    """Find the scheme whose landmarks a list holds.
+    """Find the scheme of a list.
 
     Parameters
     ----------
@@ -42,11 +42,11 @@ def find_scheme(node):
     Returns
     -------
     Scheme or None
-        The one that the list carries, else one that its labels fit, since files of other programs
-        keep nothing but these; None if it holds the landmarks of no scheme that is known.
+        The one stored in the list, else one that its labels match, since files of other programs
+        keep only labels; None if no known scheme matches.
     """
     labels = _labels(node)
-    # A label that someone has changed does not make it another list.
+    # A changed label does not make it another list.
     carried = _parse(read_text(node, SCHEME_NAME))
     if carried is not None and len(carried) == len(labels):
         return carried
@@ -61,7 +61,7 @@ def find_scheme(node):
 
 
 def may_be_any_list(node):
-    """Tell whether a list was never ours and has labels that any list may have, such as 1 to 68.
+    """Return whether a list did not come from this module and has generic labels, such as 1 to 68.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def may_be_any_list(node):
     Returns
     -------
     bool
-        True for one that is to be taken for landmarks only if somebody chooses it.
+        True if the list counts as landmarks only when the user selects it.
     """
     is_ours = (
         node.GetAttribute(SCHEME_ATTRIBUTE)
@@ -82,17 +82,17 @@ def may_be_any_list(node):
 
 
 def write_scheme(node, scheme):
-    """Say in a list whose landmarks it holds.
+    """Store in a list which scheme it has.
 
     Parameters
     ----------
     node : vtkMRMLMarkupsFiducialNode
         The list.
     scheme : Scheme
-        Its landmarks; a shipped one is known by its name.
+        The scheme; for a shipped one the name is enough.
     """
     node.SetAttribute(SCHEME_ATTRIBUTE, scheme.name)
-    # The attribute stays in the scene; a file tells a scheme by its labels, if nobody changed one.
+    # The attribute stays in the scene; a file is recognized by its labels, unless one was changed.
     if not scheme.is_shipped or _labels(node) != scheme.codes:
         content = json.dumps(scheme_to_dict(scheme), ensure_ascii=False)
         if read_text(node, SCHEME_NAME) != content:
@@ -100,14 +100,14 @@ def write_scheme(node, scheme):
 
 
 def restore_order(node, scheme):
-    """Bring the points of a list into the order of its scheme again, if someone sorted them.
+    """Restore the order of a list's points to that of its scheme, if someone sorted them.
 
     Parameters
     ----------
     node : vtkMRMLMarkupsFiducialNode
-        The list; what is kept of each landmark besides stays where it is.
+        The list; other data per landmark stay where they are.
     scheme : Scheme
-        Its landmarks.
+        The scheme.
     """
     labels = list(_labels(node))
     if labels == list(scheme.codes) or sorted(labels) != sorted(scheme.codes):
@@ -127,7 +127,7 @@ def _labels(node):
 
 
 def is_same_list_of_landmarks(scheme, other):
-    """Tell whether two schemes place the same landmarks, whatever they say about them.
+    """Return whether two schemes have the same landmarks, regardless of other details.
 
     Parameters
     ----------
@@ -137,14 +137,14 @@ def is_same_list_of_landmarks(scheme, other):
     Returns
     -------
     bool
-        True for one name and the same codes in the same order.
+        True if they have the same name and the same codes in the same order.
     """
     return (scheme.name, scheme.codes) == (other.name, other.codes)
 
 
 @lru_cache(maxsize=64)
 def _parse(text):
-    """Read a scheme; None where there is none, or a damaged one."""
+    """Parse a scheme; return None if there is none or it is damaged."""
     if not text:
         return None
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One state of a list of landmarks, which an undo brings back."""
+"""Snapshots of a landmark list, for undo."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-# Fewer points than these fix no transform; a person does not move more than half of them at once.
+# Fewer points do not determine an affine; a person does not move more than half of them at once.
 _FEWEST_POINTS = 5
-# How exactly a common transform has to explain where points went, as a share of their extent.
+# Tolerance for a common transform of all points, as a share of their extent.
 _JOINT_TOLERANCE = 1e-5
-# Coordinates that differ by less, as a share of the largest, are the same: what a transform that
-# does nothing but for rounding leaves.
+# Coordinates are the same if they differ by less than this share of the largest: a transform that
+# is the identity up to rounding leaves that.
 SAME_SHARE = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
 class ListState:
-    """What an undo brings back.
+    """A snapshot that undo restores.
 
     Attributes
     ----------
     positions : ndarray of shape (n, 3)
-        The list's own coordinates, NaN where there is none.
+        In the list's own coordinates, NaN where there is none.
     status : tuple of str
         Status per landmark, as in `palnet.LandmarkSet`.
     record : dict
-        What is remembered of the detection; positions and pose in it are the list's own too.
+        Record of the detection; its positions and pose are in the list's own coordinates too.
     absent : frozenset of int
-        Missing landmarks of which a person has agreed that the scan does not show them.
+        Missing landmarks that a person agreed are not visible on the scan.
     mm_per_unit : float
-        Millimeters in one unit of the list's own coordinates.
+        Millimeters per unit of the list's own coordinates.
     errors_mm : tuple of float
         Expected errors, negative where unknown; not read where the record has those of a detection.
     """
@@ -44,19 +44,19 @@ class ListState:
     errors_mm: tuple[float, ...] = ()
 
     def with_status(self, indices, status):
-        """Give some landmarks a status.
+        """Return a copy in which some landmarks have another status.
 
         Parameters
         ----------
         indices : iterable of int
-            Which landmarks.
+            Indices of the landmarks.
         status : str
-            Their status.
+            The new status.
 
         Returns
         -------
         ListState
-            The other landmarks as they are.
+            The other landmarks are unchanged.
         """
         statuses = list(self.status)
         for index in indices:
@@ -64,19 +64,19 @@ class ListState:
         return replace(self, status=tuple(statuses))
 
     def taken_from(self, other, indices):
-        """Take some landmarks from another state.
+        """Return a copy with some landmarks taken from another state.
 
         Parameters
         ----------
         other : ListState
-            Where from.
+            The other state.
         indices : iterable of int
-            Which landmarks.
+            Indices of the landmarks.
 
         Returns
         -------
         ListState
-            The other landmarks as they are; nobody has seen those taken.
+            The other landmarks are unchanged; those taken are not reviewed.
         """
         positions, statuses = self.positions.copy(), list(self.status)
         for index in indices:
@@ -85,14 +85,14 @@ class ListState:
         return replace(self, positions=positions, status=tuple(statuses), absent=absent)
 
     def carried(self, matrix, warp=None):
-        """Carry everything along with a transform of all points.
+        """Apply a transform of all points to positions and record.
 
         Parameters
         ----------
         matrix : ndarray of shape (4, 4)
             Affine, applied to column vectors from the left.
         warp : callable, optional
-            Gives for points where they go, if the matrix tells that only roughly.
+            Maps points to where they go, if the matrix is only an approximation.
 
         Returns
         -------
@@ -103,7 +103,7 @@ class ListState:
         return replace(self.with_memory_carried(matrix, warp), positions=positions)
 
     def with_memory_carried(self, matrix, warp=None):
-        """Carry record and unit along with a transform that has moved the points already.
+        """Apply a transform to record and unit only, as the points have already been moved.
 
         Parameters
         ----------
@@ -115,13 +115,13 @@ class ListState:
         Returns
         -------
         ListState
-            The positions as they are.
+            With unchanged positions.
         """
         unit = rescaled_unit(self.mm_per_unit, matrix)
         return replace(self, record=carry_record(self.record, matrix, warp), mm_per_unit=unit)
 
     def moved_in(self, other):
-        """Tell which landmarks lie elsewhere in another state.
+        """Return the landmarks whose positions differ in another state.
 
         Parameters
         ----------
@@ -131,7 +131,7 @@ class ListState:
         Returns
         -------
         list of int
-            Which were moved, placed or taken away.
+            Landmarks that were moved, placed or removed.
         """
         both = np.nan_to_num(np.abs([self.positions, other.positions]))
         limit = SAME_SHARE * max(1.0, both.max(initial=0.0))
@@ -141,7 +141,7 @@ class ListState:
         return [int(index) for index in np.flatnonzero(~same.all(axis=1))]
 
     def changed_in(self, other):
-        """Tell which landmarks are anything else in another state.
+        """Return the landmarks that differ in any way in another state.
 
         Parameters
         ----------
@@ -151,14 +151,14 @@ class ListState:
         Returns
         -------
         list of int
-            Those of another position, another status, or agreed upon in one of the two only.
+            Landmarks whose position, status or agreement to be missing differs.
         """
         pairs = zip(self.status, other.status, strict=True)
         restated = {index for index, (mine, theirs) in enumerate(pairs) if mine != theirs}
         return sorted({*self.moved_in(other), *restated, *(self.absent ^ other.absent)})
 
     def is_same(self, other):
-        """Tell whether another state is the same in everything.
+        """Return whether another state is identical.
 
         Parameters
         ----------
@@ -174,7 +174,7 @@ class ListState:
         return is_alike and not self.changed_in(other)
 
     def differs_in_unit_only(self, other):
-        """Tell whether another state is this one with another unit of the same numbers.
+        """Return whether another state differs only in its unit, not in its numbers.
 
         Parameters
         ----------
@@ -191,7 +191,7 @@ class ListState:
 
 
 def carry_record(record, matrix, warp=None):
-    """Carry what is remembered of a detection along with a transform of all points.
+    """Apply a transform of all points to the record of a detection.
 
     Parameters
     ----------
@@ -220,30 +220,30 @@ def carry_record(record, matrix, warp=None):
 
 
 def _moved(rows, matrix, warp):
-    """Give for points, (n, 3), where they go."""
+    """Apply a matrix or warp to points, (n, 3)."""
     return rows @ matrix[:3, :3].T + matrix[:3, 3] if warp is None else warp(rows)
 
 
 def rescaled_unit(mm_per_unit, matrix):
-    """Give the unit of the coordinates that a transform makes of others.
+    """Return the unit of transformed coordinates.
 
     Parameters
     ----------
     mm_per_unit : float
-        Millimeters in one unit before.
+        Millimeters per unit before.
     matrix : ndarray of shape (4, 4)
         Affine.
 
     Returns
     -------
     float
-        Millimeters in one unit after, without the rounding of the transform.
+        Millimeters per unit after, free of the rounding of the transform.
     """
     return float(f"{mm_per_unit / scale_of(matrix):.9g}")
 
 
 def scale_of(matrix):
-    """Tell by how much a transform scales lengths, on average over the directions.
+    """Return the factor by which a transform scales lengths, averaged over directions.
 
     Parameters
     ----------
@@ -253,7 +253,7 @@ def scale_of(matrix):
     Returns
     -------
     float
-        The cube root of what it does to volumes.
+        Cube root of its volume scale.
     """
     return float(np.cbrt(abs(np.linalg.det(matrix[:3, :3]))))
 
@@ -261,7 +261,7 @@ def scale_of(matrix):
 def joint_move(before, after):
     """Find the transform that took all points from one place to another.
 
-    Whoever hardens or inverts a transform moves all points at once; that corrects no landmark.
+    Hardening or inverting a transform moves all points at once; that is not a correction.
 
     Parameters
     ----------
@@ -271,7 +271,7 @@ def joint_move(before, after):
     Returns
     -------
     ndarray of shape (4, 4) or None
-        None if the points did not move as one, or hardly any did.
+        None if the points did not move jointly, or hardly any did.
     """
     both = ~(np.isnan(before) | np.isnan(after)).any(axis=1)
     n_moved = int((before[both] != after[both]).any(axis=1).sum())

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a point list keeps what Slicer has no place for.
+"""Storage in a point list for data that Slicer has no field for.
 
-A markups file keeps names, positions and measurements of a list, and nothing else of ours; node
-attributes and references live in the scene only. Status and expected error are therefore
-measurements with a value per control point, and the record of the detection is the description of
-a third: all of them survive .mrk.json and .mrb alike (Testing/scene/test_exchange_files.py).
+A markups file keeps names, positions and measurements of a list but no other data of ours; node
+attributes and references exist in the scene only. Status and expected error are therefore
+measurements with one value per control point, and the record of the detection is the description of
+a third one: all survive .mrk.json and .mrb (Testing/scene/test_exchange_files.py).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from palnet.landmarks import PLACED
 RECORD_NAME = "palnet record"
 PROVENANCE_ATTRIBUTE = "PALNet.Provenance"
 
-# Invoked on a list after the program has written it: what changed is nobody's correction.
+# Invoked on a list after the program wrote to it, so that observers see no correction.
 WRITTEN_EVENT = vtk.vtkCommand.UserEvent + 7301
 
 _being_written = set()
@@ -42,14 +42,14 @@ _DEFINED = slicer.vtkMRMLMarkupsNode.PositionDefined
 
 @contextmanager
 def written_by_program(node, carried_by=None):
-    """Write a list within; who watches it does not take the changes for corrections.
+    """Write to a list in this context, so that observers do not take the changes for corrections.
 
     Parameters
     ----------
     node : vtkMRMLMarkupsFiducialNode
         The list.
     carried_by : ndarray of shape (4, 4), optional
-        The transform that all points go by, if that is all that happens.
+        The transform applied to all points, if nothing else changes.
     """
     _being_written.add(node)
     try:
@@ -63,12 +63,12 @@ def written_by_program(node, carried_by=None):
 
 
 def carried_by(node):
-    """Tell what the program has just carried a list by, to those who are told of it.
+    """Return the transform that the program has just applied to a list, for observers.
 
     Parameters
     ----------
     node : vtkMRMLMarkupsFiducialNode
-        The list, within the event that ends `written_by_program`.
+        The list, during the event that ends `written_by_program`.
 
     Returns
     -------
@@ -79,7 +79,7 @@ def carried_by(node):
 
 
 def is_being_written(node):
-    """Tell whether the program is writing a list at this moment.
+    """Return whether the program is writing to a list at this moment.
 
     Parameters
     ----------
@@ -95,12 +95,12 @@ def is_being_written(node):
 
 
 def complete_list(node):
-    """Give a list from elsewhere what it lacks: a person placed the points that it has.
+    """Add missing data to a list from elsewhere; its points count as placed by a person.
 
     Parameters
     ----------
     node : vtkMRMLMarkupsFiducialNode
-        A list whose labels are those of a scheme.
+        A list with the labels of a scheme.
     """
     node.SetFixedNumberOfControlPoints(True)
     n_points = node.GetNumberOfControlPoints()
@@ -112,7 +112,7 @@ def complete_list(node):
 
 
 def write_check(node, positions):
-    """Note where all points are, so that one that is moved without this module is known later.
+    """Record where all points are, so that points moved without this module are recognized later.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def write_check(node, positions):
 
 
 def correct_moved(node, positions):
-    """Call corrected what was moved without this module since the list was written.
+    """Mark points as corrected that were moved without this module since the list was written.
 
     Parameters
     ----------
@@ -146,10 +146,10 @@ def correct_moved(node, positions):
 
 
 def mark_changed(node):
-    """Let Slicer know that a list differs from its file: only points that move do so by themselves.
+    """Mark a list as modified since it was saved; Slicer does this only for moved points.
 
-    A list out of an .fcsv, which holds labels and positions and nothing else, gets a file of its
-    own when it is saved next, as one that was never saved.
+    A list from an .fcsv file, which holds only labels and positions, gets a file of its own when it
+    is next saved, like one that was never saved.
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ def mark_changed(node):
 
 
 def _code_of(position_status):
-    """Translate a markups position status into a status of ours."""
+    """Map a markups position status to one of our statuses."""
     if position_status == _DEFINED:
         return STATUS_CODES.index("corrected")
     missing = position_status == slicer.vtkMRMLMarkupsNode.PositionMissing
@@ -173,7 +173,7 @@ def _code_of(position_status):
 
 
 def write_point(node, index, position, status):
-    """Place a control point, or take its position away; never a silent zero.
+    """Place a control point or remove its position; a missing one is never set to zero.
 
     Parameters
     ----------
@@ -182,7 +182,7 @@ def write_point(node, index, position, status):
     index : int
         Which point.
     position : array_like of shape (3,)
-        The list's own coordinates; not read for a landmark that is not placed.
+        In the list's own coordinates; ignored for a landmark that is not placed.
     status : str
         Status as in `palnet.LandmarkSet`.
     """
@@ -195,12 +195,12 @@ def write_point(node, index, position, status):
 
 
 def read_values(node, name):
-    """Copy the values per control point of a measurement.
+    """Read a measurement's values per control point.
 
     Parameters
     ----------
     node : vtkMRMLMarkupsFiducialNode
-        A list that `complete_list` has seen.
+        A list that went through `complete_list`.
     name : str
         Name of the measurement.
 
@@ -213,7 +213,7 @@ def read_values(node, name):
 
 
 def write_values(node, name, values):
-    """Set the values per control point of a measurement.
+    """Write a measurement's values per control point.
 
     Parameters
     ----------
@@ -222,7 +222,7 @@ def write_values(node, name, values):
     name : str
         Name of the measurement; it is added if the list has none.
     values : array_like of shape (n,)
-        Finite numbers, since the file cannot hold others.
+        Finite, since the file cannot hold other numbers.
     """
     array = numpy_to_vtk(np.ascontiguousarray(values, dtype=np.float64), deep=True)
     array.SetName(name)
@@ -231,7 +231,7 @@ def write_values(node, name, values):
 
 
 def read_text(node, name):
-    """Read the text that a measurement holds for us.
+    """Read the text stored in a measurement.
 
     Parameters
     ----------
@@ -243,14 +243,14 @@ def read_text(node, name):
     Returns
     -------
     str
-        Empty where there is none.
+        Empty if there is none.
     """
     measurement = node.GetMeasurement(name)
     return (measurement.GetDescription() or "") if measurement is not None else ""
 
 
 def write_text(node, name, text):
-    """Keep a text in the description of a measurement.
+    """Store a text in the description of a measurement.
 
     Parameters
     ----------
@@ -265,7 +265,7 @@ def write_text(node, name, text):
 
 
 def read_record(node):
-    """Read what is remembered of a detection.
+    """Read the record of a detection.
 
     Parameters
     ----------
@@ -275,18 +275,18 @@ def read_record(node):
     Returns
     -------
     dict
-        Empty for a list that never came out of a detection, or whose record is damaged.
+        Empty for a list that was never detected, or whose record is damaged.
     """
     text = read_text(node, RECORD_NAME)
     try:
         record = json.loads(text) if text else {}
     except ValueError:
-        return {}  # edited by hand; positions and statuses are not in it
+        return {}  # edited by hand; positions and statuses are stored elsewhere
     return record if isinstance(record, dict) else {}
 
 
 def write_record(node, record):
-    """Remember a detection.
+    """Store the record of a detection.
 
     Parameters
     ----------
@@ -302,7 +302,7 @@ def write_record(node, record):
 
 
 def read_unit(node):
-    """Read the unit, as the library writes it into .mrk.json too.
+    """Read the unit, stored as the library does in .mrk.json.
 
     Parameters
     ----------
@@ -312,14 +312,14 @@ def read_unit(node):
     Returns
     -------
     float
-        Millimeters in one unit of the list's own coordinates, which are those that Slicer saves; 1
-        where nobody said it.
+        Millimeters per unit of the list's own coordinates, which Slicer also saves; 1 if not
+        stated.
     """
     return node.GetMeasurement(UNIT_NAME).GetValue() if says_unit(node) else 1.0
 
 
 def says_unit(node):
-    """Tell whether somebody has said the unit of a list.
+    """Return whether the unit of a list is stated.
 
     Parameters
     ----------
@@ -329,21 +329,21 @@ def says_unit(node):
     Returns
     -------
     bool
-        False for one that Slicer or another program has written.
+        False for a list written by Slicer or another program.
     """
     measurement = node.GetMeasurement(UNIT_NAME)
     return measurement is not None and measurement.GetValueDefined() and measurement.GetValue() > 0
 
 
 def write_unit(node, mm_per_unit):
-    """Write the unit for the library's reader of .mrk.json.
+    """Write the unit, for the library's reader of .mrk.json.
 
     Parameters
     ----------
     node : vtkMRMLMarkupsFiducialNode
         The list.
     mm_per_unit : float
-        Millimeters in one unit of the list's own coordinates.
+        Millimeters per unit of the list's own coordinates.
     """
     _measurement(node, UNIT_NAME).SetValue(float(mm_per_unit))
 

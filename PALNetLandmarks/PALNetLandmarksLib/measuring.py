@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measurements of a list, and the measured line in the views."""
+"""Measurements of a list, and their lines in the views."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from palnet.measurement import (
 )
 from PALNetLandmarksLib.models import mesh_from_model
 
-# Columns of a table of measurements that hold numbers.
+# Numeric columns of a table of measurements.
 NUMBER_COLUMNS = ("value", "expected_error")
 LINE_ATTRIBUTE = "PALNet.MeasuredLine"
 
@@ -27,12 +27,12 @@ _WIDTH_PIXELS = 3
 
 
 def what_to_measure(landmarks):
-    """Gather what `palnet.measurement.measure` needs, so that a worker thread can do without us.
+    """Collect the input of `palnet.measurement.measure`, for a worker thread.
 
     Parameters
     ----------
     landmarks : LandmarkList
-        The list; arcs are taken on its model if that is still in the scene.
+        The list; arcs need its model in the scene.
 
     Returns
     -------
@@ -41,7 +41,7 @@ def what_to_measure(landmarks):
     Mesh or None
         The surface, if there is one.
     MeasurementPlan
-        All measurements that there are for the scheme of the list.
+        All measurements available for the scheme of the list.
     str
         What the user should know about the choice of measurements; empty for a shipped scheme.
     """
@@ -52,7 +52,7 @@ def what_to_measure(landmarks):
 
 
 def _find_plan(scheme):
-    """Find the plan of a scheme; without one, measure what the scheme itself names."""
+    """Find the plan of a scheme; if there is none, use the measurements named in the scheme."""
     try:
         return load_measurement_plan(scheme.name), ""
     except FormatError:
@@ -68,7 +68,7 @@ def _find_plan(scheme):
 
 
 def _own_plan(scheme):
-    """Make a plan of the distances and angles that a scheme names, each once."""
+    """Make a plan of the distances and angles that a scheme names, without duplicates."""
     taken = [(_("Distance {codes}"), "distance", (each.a, each.b)) for each in scheme.distances]
     taken += [(_("Angle {codes}"), "angle", (m.a, m.vertex, m.c)) for m in scheme.angles]
     definitions = {}
@@ -79,19 +79,19 @@ def _own_plan(scheme):
 
 
 def table_for_spreadsheet(table, decimal_point="."):
-    """Turn a CSV table into what a spreadsheet pastes into cells.
+    """Convert a CSV table to text that a spreadsheet pastes into cells.
 
     Parameters
     ----------
     table : str
-        Comma-separated, as `palnet.measurement.table_of_measurements` gives it.
+        Comma-separated, from `palnet.measurement.table_of_measurements`.
     decimal_point : str, default "."
-        The system's: a German spreadsheet reads 63.0887 as 630,887.
+        That of the system: a German spreadsheet reads 63.0887 as 630,887.
 
     Returns
     -------
     str
-        Separated by tabs.
+        Tab-separated.
     """
     out = io.StringIO()
     header, *rows = csv.reader(io.StringIO(table))
@@ -104,12 +104,12 @@ def table_for_spreadsheet(table, decimal_point="."):
 
 
 class MeasuredLine:
-    """The line of one measurement, drawn in the views.
+    """The line of one measurement in the views.
 
     Parameters
     ----------
     list_node : vtkMRMLMarkupsFiducialNode
-        What is measured; the line is drawn in the views that show it.
+        The measured list; the line is shown in the same views.
     """
 
     def __init__(self, list_node):
@@ -136,7 +136,7 @@ class MeasuredLine:
         Parameters
         ----------
         polyline : ndarray of shape (n_corners, 3)
-            World coordinates; none draws nothing.
+            World coordinates; empty draws nothing.
         """
         points, cells = vtk.vtkPoints(), vtk.vtkCellArray()
         for corner in polyline:
@@ -149,7 +149,7 @@ class MeasuredLine:
         self.node.SetAndObservePolyData(poly)
 
     def remove(self):
-        """Take the line out of the scene."""
+        """Remove the line from the scene."""
         scene = self.node.GetScene()
         if scene is not None:
             scene.RemoveNode(self.node.GetDisplayNode())

@@ -12,8 +12,8 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from PALNetLandmarksLib.scan_unit import follow_choice, keep_choice
 
-# A note about the scaling of a model. A scene that is saved and loaded again brings the note along,
-# but with files of its own: the note counts in the session that made it only.
+# Records the scaling of a model. A saved and reloaded scene contains it too, but with new files: it
+# is valid only in the session in which it was made.
 SCALE_ATTRIBUTE = "PALNet.ScaledToMillimeters"
 
 _SESSION = uuid.uuid4().hex
@@ -21,9 +21,9 @@ _SAME_SCALE = 1e-9
 
 
 def model_scale(model_node):
-    """Tell by how much the points of a model differ from those of its file.
+    """Return by how much the points of a model are scaled relative to its file.
 
-    Convention: the file's numbers times this are the model's.
+    Convention: the file's numbers times this factor are the model's.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def model_scale(model_node):
 
 
 def is_as_its_file(model_node):
-    """Tell whether the points of a model are those of its file, but for `model_scale`.
+    """Return whether the points of a model are those of its file, up to `model_scale`.
 
     Parameters
     ----------
@@ -50,23 +50,23 @@ def is_as_its_file(model_node):
     Returns
     -------
     bool
-        False if a transform was hardened, say, and the model not saved since.
+        False after a hardened transform, for example, unless the model was saved since.
     """
     note = _scale_note(model_node)
     return note["was_as_its_file"] if note else not model_node.GetModifiedSinceRead()
 
 
 def scale_model(model_node, factor):
-    """Scale the points of a model round the origin and note it; the inverse factor undoes it.
+    """Scale the points of a model about the origin and record it; the inverse factor undoes it.
 
-    Convention: the points themselves change (hardened), the parent transform does not.
+    Convention: the points themselves change (hardened); the parent transform does not.
 
     Parameters
     ----------
     model_node : vtkMRMLModelNode
         The model.
     factor : float
-        What its coordinates are multiplied with.
+        Factor that multiplies the coordinates.
     """
     total, was_as_its_file = model_scale(model_node) * factor, is_as_its_file(model_node)
     chosen = follow_choice(model_node)
@@ -89,7 +89,7 @@ def scale_model(model_node, factor):
 
 
 def _scale_note(model_node):
-    """Read the note of a scaling, if it is about the points and the file as they are now."""
+    """Read the record of a scaling, if it matches the current points and file."""
     try:
         note = dict(json.loads(model_node.GetAttribute(SCALE_ATTRIBUTE) or "{}"))
     except (ValueError, TypeError):
@@ -99,7 +99,7 @@ def _scale_note(model_node):
 
 
 def _present_points(model_node):
-    """Identify the points that a model has at this moment, and when its file was last in step."""
+    """Identify a model's current points, and when its file was last in step."""
     storage, poly = model_node.GetStorageNode(), model_node.GetPolyData()
     has_points = poly is not None and poly.GetPoints() is not None
     return {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Model nodes: their place in the world, and their surface as the user sees it."""
+"""Model nodes: their transforms to the world, and their surfaces in world coordinates."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from palnet.errors import MeshError
 from palnet.surface import Mesh, Unit, inspect_surface, leave_out_interior, prepare_surface
 from PALNetLandmarksLib.list_state import scale_of
 
-# Between these a warp scales a face; beyond them it is the unit that a transform changes.
+# A scale within this range is that of a warped face; beyond it, the transform changes the unit.
 _NO_UNIT = 0.8, 1.25
 
 
 def check_model_node(node):
-    """Require a model, which scripts give from anywhere.
+    """Check that a node given by a script is a model node.
 
     Parameters
     ----------
     node : object
-        What was given.
+        The node.
 
     Raises
     ------
     TypeError
-        If it is something else; the text says how to come by one.
+        If it is something else; the message says how to get one.
     """
     if not isinstance(node, slicer.vtkMRMLModelNode):
         msg = _(
@@ -41,7 +41,7 @@ def check_model_node(node):
 
 
 def world_transform(node):
-    """Give the transform from a node's own coordinates to the world.
+    """Return the transform from a node's own coordinates to the world.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def world_transform(node):
     Returns
     -------
     vtkGeneralTransform
-        The identity where the node has no parent transform.
+        The identity if the node has no parent transform.
     """
     transform = vtk.vtkGeneralTransform()
     slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(
@@ -61,7 +61,7 @@ def world_transform(node):
 
 
 def name_of_scan(model_node):
-    """Give a model's name, without the number that Slicer adds where another node has that name.
+    """Return a model's name without the number that Slicer adds to make names unique.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def name_of_scan(model_node):
 
 
 def world_matrix(node):
-    """Give the transform from a node's own coordinates to the world as a matrix.
+    """Return the transform from a node's own coordinates to the world as a matrix.
 
     Parameters
     ----------
@@ -90,8 +90,8 @@ def world_matrix(node):
     Returns
     -------
     ndarray of shape (4, 4)
-        Applied to column vectors from the left; of a warp the linear part at the origin, without
-        the scale of a few percent that it has there: a warp changes no unit.
+        Applied to column vectors from the left. For a warp, the linear part at the origin without
+        its local scale of a few percent: a warp does not change the unit.
     """
     transform = world_transform(node)
     origin = np.array(transform.TransformPoint((0.0, 0.0, 0.0)))
@@ -105,13 +105,13 @@ def world_matrix(node):
 
 
 def _warp_time(node):
-    """When a warp over a node was changed last: it may have been between all points looked at."""
+    """Return when a warp of a node last changed; it may have changed between all sampled points."""
     parent = node.GetParentTransformNode()
     return (parent.GetTransformToWorldMTime(),) if is_warped(node) else ()
 
 
 def is_warped(node):
-    """Tell whether a transform that is not linear moves a node.
+    """Return whether a node is under a nonlinear transform.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def to_local(node, positions):
 
 
 def world_surface(model_node):
-    """Give the surface of a model where the user sees it.
+    """Return the surface of a model in world coordinates.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ def world_surface(model_node):
     Returns
     -------
     vtkPolyData
-        In world coordinates (RAS); the model's own object if no transform moves it.
+        In RAS; the model's own object if no transform applies.
     """
     poly = model_node.GetPolyData()
     if poly is None:
@@ -175,7 +175,7 @@ def world_surface(model_node):
 
 
 def state_of_model(model_node):
-    """Tell apart two states of a model, so that a result is not written onto another surface.
+    """Return a key of a model's state, so that a result is not written onto another surface.
 
     Parameters
     ----------
@@ -185,7 +185,7 @@ def state_of_model(model_node):
     Returns
     -------
     tuple
-        Equal as long as neither its points, nor its triangles, nor its place in the world change.
+        Equal as long as its points, triangles and place in the world do not change.
     """
     poly = model_node.GetPolyData()
     parts = () if poly is None else (poly.GetPoints(), poly.GetPolys(), poly.GetStrips())
@@ -199,7 +199,7 @@ def state_of_model(model_node):
 
 
 def mesh_from_model(model_node):
-    """Copy the surface of a model out of the scene, where the user sees it.
+    """Copy the surface of a model from the scene.
 
     Convention: world coordinates of Slicer (RAS), parent transforms applied.
 
@@ -211,12 +211,12 @@ def mesh_from_model(model_node):
     Returns
     -------
     Mesh
-        Arrays of its own, so that a worker thread may use them.
+        With arrays of its own, so that a worker thread may use them.
 
     Raises
     ------
     MeshError
-        If the model is empty or damaged, or holds no triangles.
+        If the model is empty or damaged, or has no triangles.
     """
     poly = world_surface(model_node)
     if poly.GetNumberOfPoints() == 0:
@@ -242,7 +242,7 @@ def mesh_from_model(model_node):
 
 
 def _triangles(poly):
-    """Take the triangles out; polygons and strips are cut first."""
+    """Extract the triangles, splitting polygons and strips first."""
     polys = poly.GetPolys()
     is_cut = polys.GetNumberOfCells() * 3 == polys.GetNumberOfConnectivityIds()
     if poly.GetNumberOfStrips() or not is_cut or polys.GetMaxCellSize() != 3:
@@ -256,9 +256,9 @@ def _triangles(poly):
 
 
 def inspect_mesh(mesh, unit):
-    """Look for holes, loose pieces, inverted normals and what lies within the head.
+    """Check for holes, loose pieces, inverted normals and geometry inside the head.
 
-    This takes time, so it is for a worker thread.
+    This takes time; call it in a worker thread.
 
     Parameters
     ----------
@@ -270,7 +270,7 @@ def inspect_mesh(mesh, unit):
     Returns
     -------
     tuple of Finding
-        What is odd about it.
+        The findings.
     """
     return inspect_surface(prepare_surface(leave_out_interior(mesh), unit))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a person does to the landmarks of one list: correct, confirm, mark missing, undo."""
+"""Review of a list's landmarks: correct, confirm, mark as missing, undo."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from PALNetLandmarksLib.list_storage import WRITTEN_EVENT, carried_by, is_being_
 from PALNetLandmarksLib.models import to_local, world_matrix
 from PALNetLandmarksLib.surface_snap import closest_point
 
-# Nobody goes back farther; a state holds 50 positions and the record, some ten kilobytes.
+# Enough for any user; a state holds 50 positions and the record, about ten kilobytes.
 MAX_UNDO = 200
-# A hand does not miss the skin by more; a point that far off is told, not pulled elsewhere.
+# A manual placement is no farther from the skin; a point beyond this is reported, not snapped.
 MAX_SNAP_MM = 15.0
 
 _Markups = slicer.vtkMRMLMarkupsNode
@@ -30,20 +30,21 @@ _Markups = slicer.vtkMRMLMarkupsNode
 class Review:
     """The corrections of one list, with undo and redo.
 
-    It watches the list: whatever moves a landmark, be it a drag in a view, the Markups module or a
-    script, becomes one step that can be undone, and turns the landmark to ``corrected``.
+    It watches the list: each move of a landmark, whether by dragging in a view, in the Markups
+    module or by a script, becomes an undo step and sets the status of the landmark to
+    ``corrected``.
 
     Parameters
     ----------
     landmarks : LandmarkList
         The list.
     on_change : callable, optional
-        Called with the landmarks that changed, after every change of positions or statuses.
+        Called with the changed landmarks after each change of positions or statuses.
     on_moved : callable, optional
-        Called with the landmarks that somebody has moved, after that.
+        Called afterwards with the landmarks that somebody moved.
     on_broken : callable, optional
-        Called when points were added or taken out: it is no list of these landmarks any more, and
-        is watched no longer.
+        Called when points were added or removed: the list no longer matches its landmarks and is
+        not watched any more.
     """
 
     def __init__(self, landmarks, on_change=None, on_moved=None, on_broken=None):
@@ -81,23 +82,23 @@ class Review:
 
     @property
     def unreviewed_doubtful(self):
-        """Codes of the landmarks that nobody has seen and that should not be used unseen."""
+        """Codes of the unreviewed landmarks that should not be used without a review."""
         landmarks = self.landmarks.landmark_set()
         doubtful = (classify_errors(landmarks) == DOUBTFUL) & ~self.is_reviewed
         return [landmarks.scheme.codes[index] for index in np.flatnonzero(doubtful)]
 
     def confirm(self, index):
-        """Agree to a landmark as it is: where it lies, or that the scan does not show it.
+        """Confirm a landmark as it is, or that it is missing.
 
         Parameters
         ----------
         index : int
-            Which landmark.
+            Index of the landmark.
 
         Raises
         ------
         ValueError
-            If it was never placed nor called missing.
+            If it was never placed nor marked as missing.
         """
         state = self.landmarks.state()
         if state.status[index] == "undefined":
@@ -107,16 +108,16 @@ class Review:
         if state.status[index] == "missing":
             self._step(replace(state, absent=state.absent | {index}))
         elif state.status[index] == "detected":
-            # A corrected one stays so: it is where a person put it, and counts as reviewed.
+            # A corrected one keeps its status: a person placed it, and it counts as reviewed.
             self._step(state.with_status([index], "confirmed"))
 
     def mark_missing(self, index):
-        """Say that the scan does not show a landmark.
+        """Mark a landmark as not visible on the scan.
 
         Parameters
         ----------
         index : int
-            Which landmark.
+            Index of the landmark.
         """
         state = self.landmarks.state()
         positions = state.positions.copy()
@@ -125,17 +126,17 @@ class Review:
         self._step(cleared.with_status([index], "missing"))
 
     def restore(self, indices=None):
-        """Put landmarks back to where detection placed them.
+        """Restore the detected positions of landmarks.
 
         Parameters
         ----------
         indices : iterable of int, optional
-            Which landmarks; all by default.
+            Indices of the landmarks; all by default.
 
         Raises
         ------
         ValueError
-            If the list never came out of a detection.
+            If the list was never detected.
         """
         detected = self.landmarks.detected
         if detected is None:
@@ -146,27 +147,27 @@ class Review:
         self._step(state.taken_from(detected, chosen))
 
     def undo(self):
-        """Take the last step back.
+        """Undo the last step.
 
         Returns
         -------
         list of int
-            Which landmarks changed.
+            Landmarks that changed.
         """
         return self._travel(self._done, self._undone)
 
     def redo(self):
-        """Take the last undone step again.
+        """Redo the last undone step.
 
         Returns
         -------
         list of int
-            Which landmarks changed.
+            Landmarks that changed.
         """
         return self._travel(self._undone, self._done)
 
     def prepare_placing(self, index):
-        """Make a landmark ready to be placed by a click; until then nothing has changed.
+        """Prepare a landmark for being placed with a click; nothing changes until then.
 
         Parameters
         ----------
@@ -178,22 +179,22 @@ class Review:
         self._is_writing = False
 
     def settle(self, *, is_dragged=False):
-        """Look at what has changed since the last step, and make that a step.
+        """Turn the changes since the last step into a step.
 
         Parameters
         ----------
         is_dragged : bool, default False
-            Whether it was done in a view: whoever drags all points at once hardens no transform.
+            Whether it was dragged in a view; dragging all points at once hardens no transform.
         """
         restore_order(self.landmarks.node, self.landmarks.scheme)
-        # A label may have been changed, by which a file would no longer be known.
+        # A file is recognized by its labels, and these may have been changed.
         write_scheme(self.landmarks.node, self.landmarks.scheme)
         before, now = self._settled, self.landmarks.state()
         moved = before.moved_in(now)
         if before.is_same(now) or (not is_dragged and self._is_carried(now)):
             return
         remark = ""
-        # Of a shifted or warped list each point would be laid onto the skin somewhere else.
+        # Snapping would distort a list that was shifted or warped as a whole.
         are_few = 2 * len(moved) <= sum(status in PLACED for status in now.status)
         if self.snap_to_surface and (are_few or len(moved) == 1):
             now, remark = self._snapped(now, moved)
@@ -201,14 +202,14 @@ class Review:
         now = replace(now, absent=now.absent - set(placed)).with_status(placed, "corrected")
         if before.is_same(now):
             self.remark = remark
-            self._write(now)  # snapped back to where it was
+            self._write(now)  # snapped back to its previous position
         else:
             self._step(now, remark)
         if moved and self.on_moved is not None:
             self.on_moved(moved)
 
     def _is_carried(self, now):
-        """Follow a transform that moved all points at once: that corrects nothing."""
+        """Follow a transform that moved all points at once, which is not a correction."""
         matrix, warp = hardened_by(self.landmarks), None
         if matrix is None:
             matrix, warp = world_matrix(self.landmarks.node), hardened_warp(self.landmarks)
@@ -220,7 +221,7 @@ class Review:
         return True
 
     def _snapped(self, state, moved):
-        """Lay the landmarks that were moved onto their model, and say which are too far off."""
+        """Snap the moved landmarks to their model, and return those too far off."""
         model, landmarks, remark = self.landmarks.model_node, self.landmarks, ""
         if model is None:
             return state, remark
@@ -238,7 +239,7 @@ class Review:
         return replace(state, positions=positions), remark
 
     def _step(self, state, remark=""):
-        """Write a state as a new step; what was remarked on the last one is done with."""
+        """Write a state as a new step and clear the remark on the last one."""
         if self._settled.is_same(state):
             return
         self.remark = remark
@@ -269,7 +270,7 @@ class Review:
             self.on_change(before.changed_in(self._settled))
 
     def _observe(self):
-        """Watch every event by which a control point changes; a drag counts when it ends."""
+        """Watch every event that changes a control point; a drag counts when it ends."""
         node = self.landmarks.node
         settling = (
             _Markups.PointModifiedEvent,
@@ -303,7 +304,7 @@ class Review:
 
     @property
     def _is_whole(self):
-        """Whether the list still has as many points as its scheme has landmarks."""
+        """Return whether the list still has as many points as its scheme has landmarks."""
         return self.landmarks.node.GetNumberOfControlPoints() == len(self.landmarks)
 
     def _on_point_changed(self, *_args):
@@ -313,7 +314,7 @@ class Review:
 
     def _on_transformed(self, *_args):
         if np.isnan(self._settled.positions).all():
-            # Nothing shows whether the transform was hardened: steps may be of other coordinates.
+            # The transform may have been hardened: older steps may be in other coordinates.
             self._done, self._undone = [], []
             self._report(self._settled)
         follow_transform(self.landmarks)
@@ -322,7 +323,7 @@ class Review:
         self._report(self._settled)
 
     def _on_written(self, *_args):
-        """Follow what the program has written: a new detection can be undone like a correction."""
+        """Follow writes by the program: a new detection can be undone like a correction."""
         if self._is_writing:
             return
         before, self._settled = self._settled, self.landmarks.state()
@@ -341,9 +342,9 @@ class Review:
         self._report(before)
 
     def _follow_unit(self, before):
-        """Take over a unit that was said anew of the same numbers: no step, and true of others.
+        """Adopt a new unit for the same numbers; this is not a step, and applies to all states.
 
-        The landmarks of a detection are those of the unit that it was made in.
+        Detected landmarks are excepted: they keep the unit that they were detected in.
         """
         now = self._settled.mm_per_unit
         for steps in (self._done, self._undone):

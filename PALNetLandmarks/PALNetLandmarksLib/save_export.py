@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Saving a list beside its model, and exporting it to other programs."""
+"""Save a list beside its model, and export it to other programs."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from PALNetLandmarksLib.list_state import scale_of
 from PALNetLandmarksLib.model_scaling import is_as_its_file, model_scale
 from PALNetLandmarksLib.models import to_local, world_matrix
 
-# Frames on offer: as the model's file has its numbers, or Slicer's two, in millimeters.
+# Frames on offer: the numbers of the model's file, or LPS or RAS in millimeters.
 FRAMES = ("file", "LPS", "RAS")
 
 _SAMPLES = Path(palnet.__file__).parent / "samples"
 
 
 def default_path(landmarks, suffix):
-    """Propose where to write: the list's own file, else beside the model's file under its name.
+    """Propose a path: the list's own file, else one beside the model's file with its name.
 
     Parameters
     ----------
     landmarks : LandmarkList
         The list.
     suffix : str
-        Ending of the file, with its dot.
+        File extension, with its dot.
 
     Returns
     -------
     Path
-        In the folder last used, or at home, if the model has no file or comes with the module;
-        under the list's name if another list is saved there.
+        In the last used or the home folder if the model has no file or comes with the module; named
+        after the list if another list is saved at that path.
     """
     if has_own_file(landmarks.node):
         path = Path(landmarks.node.GetStorageNode().GetFullNameFromFileName())
@@ -56,7 +56,7 @@ def default_path(landmarks, suffix):
 
 
 def _not_of_another_list(path, suffix, landmarks):
-    """Give a path, under the list's name or a number if another list is saved there."""
+    """Return a path, named after the list or numbered if another list is saved there."""
     stem = file_stem(landmarks.node.GetName())
     names = chain((stem,), (f"{stem}-{number}" for number in count(2)))
     while _find_list_of(path, landmarks) not in (None, landmarks.node):
@@ -65,19 +65,19 @@ def _not_of_another_list(path, suffix, landmarks):
 
 
 def export_path(landmarks, suffix):
-    """Propose where to export to: never over the saved list.
+    """Propose a path to export to, never that of the saved list.
 
     Parameters
     ----------
     landmarks : LandmarkList
         The list.
     suffix : str
-        Ending of the file, with its dot.
+        File extension, with its dot.
 
     Returns
     -------
     Path
-        As `default_path`, under another name if need be.
+        As `default_path`, with another name if necessary.
     """
     path = default_path(landmarks, suffix)
     if _find_list_of(path, landmarks) is None:
@@ -86,7 +86,7 @@ def export_path(landmarks, suffix):
 
 
 def _find_list_of(path, landmarks):
-    """Find the list of the scene that is saved in a file, None for any other file."""
+    """Find the list of the scene that is saved in a file; None for any other file."""
     scene = landmarks.node.GetScene()
     for node in slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode", scene):
         storage = node.GetStorageNode()
@@ -98,7 +98,7 @@ def _find_list_of(path, landmarks):
 
 
 def has_own_file(node):
-    """Tell whether a model or a list was read from a file or saved to one.
+    """Return whether a model or list was read from a file or saved to one.
 
     Parameters
     ----------
@@ -108,21 +108,21 @@ def has_own_file(node):
     Returns
     -------
     bool
-        True if its storage node names a file.
+        True if its storage node has a file name.
     """
     storage = node.GetStorageNode()
     return storage is not None and bool(storage.GetFileName())
 
 
 def save(landmarks, path):
-    """Save the list as Slicer's own point list, which then knows its file.
+    """Save the list as a Slicer point list and set its storage node to the file.
 
     Parameters
     ----------
     landmarks : LandmarkList
         The list.
     path : Path
-        Ending in .mrk.json; an existing file is replaced.
+        Ending in .mrk.json; an existing file is overwritten.
 
     Raises
     ------
@@ -132,11 +132,11 @@ def save(landmarks, path):
     node = landmarks.node
     before = "" if node.GetStorageNode() is None else node.GetStorageNode().GetFileName()
     _forget_errors(node)
-    # A fresh dictionary: Slicer keeps what it adds to its default one until the next call.
+    # A new dictionary, since Slicer keeps what it adds to its default one until the next call.
     if not slicer.util.saveNode(node, str(path), properties={}):
         _forget_errors(node)
         if node.GetStorageNode() is not None:
-            node.GetStorageNode().SetFileName(before)  # where the list still is
+            node.GetStorageNode().SetFileName(before)  # the list is still in this file
         msg = _(
             "{path} could not be written. Choose a folder that you may write to, or close the "
             "program that has the file open."
@@ -145,7 +145,7 @@ def save(landmarks, path):
 
 
 def remarks_on_saved(landmarks):
-    """Say what else is to be saved, so that list and scan fit when both are opened again.
+    """Return what else must be saved for list and scan to match when both are opened again.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def remarks_on_saved(landmarks):
     Returns
     -------
     list of str
-        Empty where the scan's file has the numbers that the list lies on.
+        Empty if the scan's file has the coordinates that the list refers to.
     """
     model = landmarks.model_node
     if model is None or not has_own_file(model) or model_scale(model) == 1.0:
@@ -168,7 +168,7 @@ def remarks_on_saved(landmarks):
 
 
 def _forget_errors(node):
-    """Let a list be saved after an attempt that failed, whose error makes each later one fail."""
+    """Clear the errors of a failed save, which would make each later one fail."""
     if node.GetStorageNode() is not None:
         node.GetStorageNode().GetUserMessages().ClearMessages()
 
@@ -181,28 +181,28 @@ def export(landmarks, path, format_name, frame, *, overwrite=False):
     landmarks : LandmarkList
         The list.
     path : Path
-        Where to.
+        File to write.
     format_name : str
-        A name in `palnet.exchange.FORMATS`.
+        A key of `palnet.exchange.FORMATS`.
     frame : {"file", "LPS", "RAS"}
-        Frame of the numbers.
+        Coordinate frame to write.
     overwrite : bool
-        Whether an existing file may be replaced.
+        Whether to overwrite an existing file.
 
     Returns
     -------
     tuple of Path
-        The files written: that of the landmarks, and the one beside it if the format needs one.
+        The written files: that of the landmarks, and its companion if the format needs one.
     list of str
-        What was not written exactly as asked, such as a specimen's name that the format's readers
-        would trip over.
+        What was not written exactly as requested, such as a specimen name that readers of the
+        format cannot handle.
 
     Raises
     ------
     PalnetError
-        If the format cannot hold these landmarks, or the file exists.
+        If the format cannot store these landmarks, or the file exists.
     ValueError
-        If the file is that of a saved list, or the model's numbers are not known.
+        If the file is that of a saved list, or the coordinates in the model's file are unknown.
     """
     saved = _find_list_of(path, landmarks)
     if saved is not None:
@@ -222,10 +222,10 @@ def export(landmarks, path, format_name, frame, *, overwrite=False):
 
 
 def in_model_file(landmarks):
-    """Give the landmarks in the numbers of the model's file, so that they overlay that file.
+    """Return the landmarks in the coordinates of the model's file, so that they overlay it.
 
-    Parent transforms and a scaling to millimeters are taken back; the axes are those that Slicer
-    read the file with (LPS unless its header says otherwise).
+    Parent transforms and a scaling to millimeters are undone; the axes are those in which Slicer
+    read the file (LPS unless its header says otherwise).
 
     Parameters
     ----------
@@ -240,7 +240,7 @@ def in_model_file(landmarks):
     Raises
     ------
     ValueError
-        If the model is gone, or no longer lies as its file does.
+        If the model is gone, or its coordinates no longer match its file.
     """
     model = landmarks.model_node
     if model is None:

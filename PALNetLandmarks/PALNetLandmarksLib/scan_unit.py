@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The unit of a scan's numbers, and who says it: the user, its landmarks, or its size."""
+"""The unit of a scan, and its source: the user, the landmarks or the size."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ from PALNetLandmarksLib.list_state import rescaled_unit
 from PALNetLandmarksLib.list_storage import says_unit
 from PALNetLandmarksLib.models import mesh_from_model, world_matrix
 
-# What the user has chosen: millimeters in a unit of the model's own numbers, and what tells whether
-# these have been scaled since, as by a hardened transform.
+# The user's choice: millimeters per unit of the model's own coordinates, and data to detect later
+# scaling of these, as by a hardened transform.
 CHOICE_ATTRIBUTE = "PALNet.Unit"
 
 CHOSEN, OF_LANDMARKS, BY_SIZE = "chosen", "of its landmarks", "by size"
 
-# Coordinates are single floats.
+# Coordinates are single-precision floats.
 _SAME_LENGTH = 1e-4
-# Units are 2.5 times apart at least; a hardened transform may have scaled a scan by a little.
+# Units differ by a factor of at least 2.5; a hardened transform may have scaled a scan slightly.
 _SAME_UNIT = 0.2
 
 
 @dataclass(frozen=True)
 class ScanUnit:
-    """The unit of a scan's numbers where the user sees it, and who says so.
+    """The unit of a scan in world coordinates, and its source.
 
     Attributes
     ----------
     unit : Unit
-        Of the scene's coordinates at the scan.
+        Unit of the world coordinates.
     source : {"chosen", "of its landmarks", "by size"}
-        Who says so.
+        Source of the unit.
     others : tuple of str
-        Names of other units that the size speaks for as well, if nothing else is known.
+        Names of other units that the size would fit, if nothing else is known.
     """
 
     unit: Unit
@@ -54,7 +54,7 @@ class ScanUnit:
 
 
 def find_unit(model_node, mesh, *, of_all_lists=True):
-    """Tell the unit of a scan.
+    """Find the unit of a scan.
 
     Parameters
     ----------
@@ -63,18 +63,18 @@ def find_unit(model_node, mesh, *, of_all_lists=True):
     mesh : Mesh
         Its surface in world coordinates.
     of_all_lists : bool
-        Whether lists that were placed by hand tell it too, or those of a detection only.
+        Whether to use lists that were placed by hand, not only detected ones.
 
     Returns
     -------
     ScanUnit
-        As chosen; else as the newest list that lies on it has it; else millimeters where the size
-        allows them, which Slicer takes all numbers for; else the likeliest.
+        As chosen; else that of the newest list that lies on the scan; else millimeters, Slicer's
+        convention, if the size fits; else the most likely one.
 
     Raises
     ------
     UnitError
-        If the size fits no unit, or not the one that was chosen.
+        If the size fits no unit, or not the chosen one.
     """
     chosen = chosen_unit(model_node)
     if chosen is not None:
@@ -86,14 +86,14 @@ def find_unit(model_node, mesh, *, of_all_lists=True):
         unit = _named(landmarks.mm_per_world_unit)
         if not (of_all_lists or landmarks.detected is not None) or not _fits(unit, plausible):
             continue
-        # Whether the list lies on the scan takes its time, and tells nothing new of the usual unit.
+        # This takes time, and is of no use if the unit is the usual one.
         if _is_same(unit, by_size.unit) or not lies_elsewhere(landmarks, model_node):
             return ScanUnit(unit, OF_LANDMARKS)
     return by_size
 
 
 def _usual_of(plausible):
-    """Give the unit that Slicer takes all numbers for if it is among them, else the likeliest."""
+    """Return millimeters, Slicer's convention, if plausible, else the most likely unit."""
     millimeters = [unit for unit in plausible if unit.mm_per_unit == 1.0]
     if millimeters:
         return ScanUnit(millimeters[0], BY_SIZE)
@@ -101,7 +101,7 @@ def _usual_of(plausible):
 
 
 def chosen_unit(model_node):
-    """Give the unit that the user has chosen for a scan.
+    """Return the unit that the user chose for a scan.
 
     Parameters
     ----------
@@ -111,25 +111,25 @@ def chosen_unit(model_node):
     Returns
     -------
     Unit or None
-        That of the scene's coordinates, whatever has scaled them since; None if none was chosen.
+        In world coordinates, whatever scaled them since; None if none was chosen.
     """
     own = follow_choice(model_node)
     return None if own is None else _named(rescaled_unit(own, world_matrix(model_node)))
 
 
 def choose_unit(model_node, name):
-    """Say the unit of a scan; it is kept with the model, and saved with the scene.
+    """Set the unit of a scan; it is stored with the model and saved with the scene.
 
-    Lists that were placed by hand on the scan follow; the landmarks of a detection are those of the
-    unit that it was made in.
+    Lists that were placed by hand on the scan follow; detected landmarks keep the unit of their
+    detection.
 
     Parameters
     ----------
     model_node : vtkMRMLModelNode
         The scan.
     name : str
-        A name in `palnet.surface.UNIT_NAMES`, of the unit of the scene's coordinates; empty leaves
-        it to the size again.
+        A name in `palnet.surface.UNIT_NAMES`, for the world coordinates; empty infers it from the
+        size again.
     """
     model_node.SetAttribute(CHOICE_ATTRIBUTE, None)
     if name:
@@ -138,19 +138,19 @@ def choose_unit(model_node, name):
     try:
         found = find_unit(model_node, mesh_from_model(model_node), of_all_lists=False)
     except PalnetError:
-        return  # it fits no face: the panel says so, and nothing follows it
+        return  # it fits no face: the panel reports it, and no list follows
     for landmarks in linked_lists(model_node):
         if landmarks.detected is None and not lies_elsewhere(landmarks, model_node):
             landmarks.set_unit(found.unit.mm_per_unit)
 
 
 def adopt_unit(landmarks):
-    """Give a list that was placed by hand the unit of its scan, where nothing speaks for its own.
+    """Give a manually placed list the unit of its scan, if it has no better one.
 
     Parameters
     ----------
     landmarks : LandmarkList
-        One that says no unit, or has no landmark yet, or whose scan has a chosen unit by now.
+        A list without a unit or without landmarks, or one whose scan has a chosen unit.
     """
     model = landmarks.model_node
     if model is None or landmarks.detected is not None:
@@ -162,14 +162,14 @@ def adopt_unit(landmarks):
     try:
         found = find_unit(model, mesh_from_model(model))
     except PalnetError:
-        return  # the chosen one fits no face
+        return  # the chosen unit fits no face
     is_new = not says_unit(landmarks.node) or not _is_same(found.unit, own)
     if is_new and not lies_elsewhere(landmarks, model):
         landmarks.set_unit(found.unit.mm_per_unit)
 
 
 def has_lists_in_other_unit(model_node, unit):
-    """Tell whether landmarks of a scan are in another unit than it has by now.
+    """Return whether a scan has landmarks in a unit other than its current one.
 
     Parameters
     ----------
@@ -181,14 +181,14 @@ def has_lists_in_other_unit(model_node, unit):
     Returns
     -------
     bool
-        True if their lengths are not those of the scan.
+        True if their lengths do not match those of the scan.
     """
     units = [_named(each.mm_per_world_unit) for each in _lists_that_tell(model_node)]
     return any(not _is_same(unit, each) for each in units)
 
 
 def _lists_that_tell(model_node):
-    """Give the lists of a model that hold landmarks and say their unit."""
+    """Return the lists of a model that have landmarks and a stated unit."""
     return [
         each
         for each in linked_lists(model_node)
@@ -201,14 +201,14 @@ def _fits(unit, plausible):
 
 
 def keep_choice(model_node, mm_per_unit):
-    """Keep the choice for the model's own numbers as they are now.
+    """Store the choice for the model's own coordinates as they are now.
 
     Parameters
     ----------
     model_node : vtkMRMLModelNode
         The scan.
     mm_per_unit : float
-        Millimeters in one unit of them.
+        Millimeters per unit of them.
     """
     note = {"mm_per_unit": float(f"{mm_per_unit:.7g}"), "lengths": _lengths_of(model_node)}
     text = json.dumps(note)
@@ -217,7 +217,7 @@ def keep_choice(model_node, mm_per_unit):
 
 
 def follow_choice(model_node):
-    """Read the choice, and keep it in step with the model's own numbers as they are now.
+    """Read the choice and adapt it to the model's own coordinates as they are now.
 
     Parameters
     ----------
@@ -227,13 +227,13 @@ def follow_choice(model_node):
     Returns
     -------
     float or None
-        Millimeters in one unit of them; None if none was chosen.
+        Millimeters per unit of them; None if none was chosen.
     """
     try:
         note = json.loads(model_node.GetAttribute(CHOICE_ATTRIBUTE) or "{}")
         value, lengths = float(note["mm_per_unit"]), np.array(note["lengths"], dtype=float)
     except (ValueError, TypeError, KeyError):
-        return None  # nobody chose, or the scene was edited by hand
+        return None  # no choice, or the scene was edited by hand
     if not 0.0 < value < math.inf:
         return None
     own = value / _grown_by(lengths, np.array(_lengths_of(model_node)))
@@ -242,7 +242,7 @@ def follow_choice(model_node):
 
 
 def _lengths_of(model_node):
-    """Measure the model between some of its points, which no rotation changes."""
+    """Measure distances between some points of the model, which no rotation changes."""
     poly = model_node.GetPolyData()
     n_points = 0 if poly is None else poly.GetNumberOfPoints()
     if not n_points:
@@ -253,9 +253,9 @@ def _lengths_of(model_node):
 
 
 def _grown_by(before, after):
-    """Tell by what factor a transform has scaled all lengths; 1 where the points are others.
+    """Return the factor by which a transform scaled all lengths; 1 for other points.
 
-    A filter that smooths moves points by a little, each by another factor.
+    A smoothing filter changes lengths slightly, each by a different factor.
     """
     if len(before) != len(after) or not len(before) or before[0] != after[0]:
         return 1.0
@@ -267,12 +267,12 @@ def _grown_by(before, after):
 
 
 def _named(mm_per_unit):
-    """Give the unit its name, if it has one."""
+    """Return the unit with its name, if it has one."""
     named = [parse_unit(name) for name in UNIT_NAMES]
     fits = (u for u in named if math.isclose(u.mm_per_unit, mm_per_unit, rel_tol=_SAME_LENGTH))
     return next(fits, Unit(f"{mm_per_unit:g} mm", mm_per_unit))
 
 
 def _is_same(unit, other):
-    """Whether two are one unit, but for a slight scaling."""
+    """Return whether two units are the same, up to a slight scaling."""
     return math.isclose(unit.mm_per_unit, other.mm_per_unit, rel_tol=_SAME_UNIT)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which scan and list are worked on: one brings the other, and the views show one scan at a time.
+"""Selection of scan and list: one selects the other, and the views show one scan at a time.
 
-Scans of one camera lie in one place: two of them on view are two faces in one.
+Scans of one scanner overlap, so two visible ones would look like one face.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ LAST_LIST_REFERENCE = "PALNet.LastList"
 
 
 def match_selection(model_node, list_node, shown):
-    """Let the newer of two choices decide: a scan brings its list, a list brings its scan.
+    """Match scan and list to the newer choice: a scan selects its list, a list its scan.
 
     Parameters
     ----------
     model_node : vtkMRMLModelNode or None
-        The scan that is selected now.
+        The selected scan.
     list_node : vtkMRMLMarkupsFiducialNode or None
-        The list that is selected now.
+        The selected list.
     shown : tuple
-        The two that were selected before.
+        The scan and list that were selected before.
 
     Returns
     -------
@@ -42,7 +42,7 @@ def match_selection(model_node, list_node, shown):
 
 
 def remember_list(landmarks):
-    """Note that this list is the one worked on last of those of its scan.
+    """Record a list as the one last worked on for its scan.
 
     Parameters
     ----------
@@ -54,19 +54,19 @@ def remember_list(landmarks):
 
 
 def show_instead(former, model_node, list_node):
-    """Show a scan and a list in the views, and no longer the scan that was there before.
+    """Show a scan and a list in the views instead of the previous scan.
 
-    Cameras turn to a scan that lies elsewhere; of two in one place both are seen alike. Nothing is
-    hidden but a scan that was selected before, and its lists: what a user puts beside it stays.
+    Cameras turn to a scan that is elsewhere, but not if both are in the same place. Only the
+    previously selected scan and its lists are hidden: what a user shows beside it stays.
 
     Parameters
     ----------
     former : vtkMRMLModelNode or None
-        The scan that was selected before; the same one where only the list is another.
+        The previously selected scan; the same one if only the list differs.
     model_node : vtkMRMLModelNode
-        The scan that is selected now.
+        The selected scan.
     list_node : vtkMRMLMarkupsFiducialNode or None
-        The list that is selected now.
+        The selected list.
     """
     if former is not model_node:
         if former is not None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What "Reload and Test" checks, on the bundled face."""
+"""Checks of "Reload and Test", on the bundled face."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def check_detection(test, detect):
     Parameters
     ----------
     test : unittest.TestCase
-        What fails.
+        The test case.
     detect : callable
-        Gives the list of landmarks of a model node.
+        Returns the landmark list of a model node.
 
     Returns
     -------
@@ -41,14 +41,14 @@ def check_detection(test, detect):
 
 
 def check_correction(test, detect):
-    """A moved landmark lies on the skin, is called corrected, and can be put back.
+    """A moved landmark lies on the surface, becomes "corrected" and can be restored.
 
     Parameters
     ----------
     test : unittest.TestCase
-        What fails.
+        The test case.
     detect : callable
-        Gives the list of landmarks of a model node.
+        Returns the landmark list of a model node.
     """
     landmarks = LandmarkList(detect(load_example()))
     review = Review(landmarks)
@@ -65,14 +65,14 @@ def check_correction(test, detect):
 
 
 def check_saving(test, detect):
-    """A saved list comes back with its statuses and expected errors.
+    """A saved list can be read back with its statuses and expected errors.
 
     Parameters
     ----------
     test : unittest.TestCase
-        What fails.
+        The test case.
     detect : callable
-        Gives the list of landmarks of a model node.
+        Returns the landmark list of a model node.
     """
     landmarks = LandmarkList(detect(load_example()))
     path = Path(slicer.app.temporaryPath) / "PALNetLandmarksTest.mrk.json"
@@ -85,5 +85,5 @@ def check_saving(test, detect):
 
 
 def _true_landmarks():
-    """Read the true landmarks of the bundled face, in the scene's RAS."""
+    """Read the true landmarks of the bundled face, in RAS."""
     return read_landmarks(example_truth()).to_frame("RAS").positions

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The closest point on a model, where the user sees it."""
+"""The closest point on a model, in world coordinates."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import vtk
 
 from PALNetLandmarksLib.models import state_of_model, world_surface
 
-# The search tree of the model that was asked for last, until it changes: of a scan with a million
-# triangles it takes 65 MB and a quarter of a second.
+# The search tree of the last model, until it changes: for a scan with a million triangles it takes
+# 65 MB and a quarter of a second.
 _tree_of = {}
 
 
 def closest_point(model_node, point):
-    """Give the point of the surface that is closest to a point.
+    """Return the point on the surface that is closest to a given point.
 
     Convention: world coordinates (RAS).
 

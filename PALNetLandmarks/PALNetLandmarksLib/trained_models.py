@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trained models to detect with: those that come with the module, and files of the user."""
+"""Trained models for detection: those that come with the module, and the user's files."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from palnet.scheme import Scheme
 
 
 class ModelGoneError(ModelFileError):
-    """The file of a model that was chosen is no longer there; its text is the path."""
+    """The file of the chosen model no longer exists; the message is its path."""
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """What the panel has to know of a model that was read, without its weights.
+    """What the panel needs to know about a loaded model, without its weights.
 
     Attributes
     ----------
     choice : str
         Name of a shipped model, or path of a file.
     scheme : Scheme
-        The landmarks that it places.
+        Its landmarks.
     sha256 : str
         Hash of the file.
     source : str
-        What its maker says of the faces that it was trained on; empty where he says nothing.
+        The maker's description of the training faces; empty if there is none.
     """
 
     choice: str
@@ -53,7 +53,7 @@ def shipped_models():
 
 
 def is_file_of_user(choice):
-    """Tell a file from the name of a shipped model.
+    """Distinguish a file from the name of a shipped model.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def is_file_of_user(choice):
 
 
 def names_of(choices):
-    """Name models for a list to choose from; of files of one name, with their folders.
+    """Name models for a selector; files of the same name get their folders.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def names_of(choices):
     Returns
     -------
     list of str
-        A name each.
+        One name per model.
     """
     stems = [Path(choice).stem if is_file_of_user(choice) else choice for choice in choices]
     counts = Counter(stems)
@@ -90,9 +90,9 @@ def names_of(choices):
 
 
 def read_trained_model(choice):
-    """Read a model whole, so that a damaged one is found before it is used.
+    """Read a complete model, so that a damaged one is found before use.
 
-    It touches neither scene nor widgets, for a thread of its own: files may be large or far away.
+    Safe in a worker thread, since files may be large or remote: no access to scene or widgets.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def read_trained_model(choice):
     Returns
     -------
     TrainedModel
-        What the panel has to know of it.
+        What the panel needs to know about it.
 
     Raises
     ------
@@ -118,34 +118,34 @@ def read_trained_model(choice):
 
 
 def check_is_there(choice):
-    """Require a file that was chosen to be there still.
+    """Check that a chosen file still exists.
 
     Parameters
     ----------
     choice : str
-        As `TrainedModel.choice`; shipped models are there.
+        As `TrainedModel.choice`; shipped models exist.
 
     Raises
     ------
     ModelGoneError
-        If there is no such file; for `in_words` to say it, since threads do not translate.
+        If there is no such file; `in_words` adds the text, since threads do not translate.
     """
     if is_file_of_user(choice) and not Path(choice).is_file():
         raise ModelGoneError(choice)
 
 
 def in_words(error):
-    """Say in the user's language what a thread has raised; for the main thread.
+    """Translate an error from a worker thread to the user's language; call it on the main thread.
 
     Parameters
     ----------
     error : Exception
-        What stopped a job.
+        The error of a job.
 
     Returns
     -------
     Exception
-        The same, or one that says what to do.
+        The same error, or one that says what to do.
     """
     if isinstance(error, ModelGoneError):
         msg = _("The model file {path} is not there. Put it back, or choose another trained model.")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Noticing that what the panel shows was moved or changed in another module."""
+"""Detect that the panel's scan or list was changed in another module."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import qt
 import slicer
 import vtk
 
-# A transform that is dragged changes many times a second; what follows it reads the whole scan.
+# A dragged transform changes many times a second, and the response to it reads the whole scan.
 _QUIET_MS = 200
 
 
 class ChangeWatcher:
-    """Watches a scan and a list, and says once it is quiet that something has changed.
+    """Watch a scan and a list, and report changes once no more follow.
 
     Parameters
     ----------
     on_change : callable
-        Called then.
+        Called once changes have ceased.
     """
 
     def __init__(self, on_change):
@@ -28,7 +28,7 @@ class ChangeWatcher:
         self._timer.timeout.connect(on_change)
 
     def follow(self, model_node, list_node):
-        """Watch these from now on.
+        """Watch this scan and list from now on.
 
         Parameters
         ----------
@@ -43,7 +43,7 @@ class ChangeWatcher:
         self._nodes = (model_node, list_node)
         moved = slicer.vtkMRMLTransformableNode.TransformModifiedEvent
         changed = slicer.vtkMRMLModelNode.PolyDataModifiedEvent
-        said = vtk.vtkCommand.ModifiedEvent  # as when a script chooses the unit
+        said = vtk.vtkCommand.ModifiedEvent  # for example when a script sets the unit
         of_model = [(model_node, event) for event in (moved, changed, said)]
         self._observers = [
             (node, node.AddObserver(event, self._on_event))
@@ -52,7 +52,7 @@ class ChangeWatcher:
         ]
 
     def stop(self):
-        """Watch nothing."""
+        """Stop watching."""
         self._timer.stop()
         for node, tag in self._observers:
             node.RemoveObserver(tag)

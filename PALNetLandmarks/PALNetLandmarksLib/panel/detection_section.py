@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One button that places the landmarks, and what comes of it."""
+"""The button that places the landmarks, and the result."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class DetectionSection:
     ui : object
         The widgets of the panel, by name.
     start : callable
-        Starts a detection of what is selected and returns the `DetectionRun`.
+        Starts a detection for the current selection and returns the `DetectionRun`.
     start_by_hand : callable
-        Makes a list without positions for the selected scan, and returns it.
+        Creates a list without positions for the selected scan and returns it.
     on_found : callable
-        Called with a `LandmarkList` that was written.
+        Called with the `LandmarkList` that was written.
     """
 
     def __init__(self, ui, start, start_by_hand, on_found):
@@ -39,25 +39,25 @@ class DetectionSection:
 
     @property
     def is_running(self):
-        """Whether a detection is on its way."""
+        """Whether a detection is running."""
         return self._poller.is_running
 
     def show(self, landmarks, problem):
-        """Turn to a list.
+        """Show a list.
 
         Parameters
         ----------
         landmarks : LandmarkList or None
-            The list; what its detection warned of holds as long as it does.
+            The list; the warnings of its detection are shown while they apply.
         problem : str
-            What is wrong with what was chosen instead, or empty.
+            What is wrong with the selected node instead, or empty.
         """
         warnings = [] if landmarks is None else _warnings(landmarks)
         self._standing = " ".join(filter(None, (problem, *warnings)))
         self.say(self._standing)
 
     def allow(self, is_allowed):
-        """Let a detection be started or not; one that runs can be canceled in any case.
+        """Enable or disable the button; a running detection can always be canceled.
 
         Parameters
         ----------
@@ -68,17 +68,17 @@ class DetectionSection:
         self._ui.detectButton.setEnabled(is_allowed or self.is_running)
 
     def say(self, text):
-        """Show a sentence below the button.
+        """Show a message below the button.
 
         Parameters
         ----------
         text : str
-            What to say; empty says nothing.
+            The message; empty clears it.
         """
         self._ui.statusLabel.setText(text)
 
     def on_detect(self):
-        """Start, or cancel what runs."""
+        """Start a detection, or cancel the running one."""
         if self.is_running:
             self.cancel()
             return
@@ -92,7 +92,7 @@ class DetectionSection:
             self._show_running()
 
     def on_by_hand(self):
-        """Make a list whose landmarks the user places."""
+        """Create a list for the user to place the landmarks."""
         with slicer.util.tryWithErrorDisplay(_("The list could not be made.")):
             try:
                 landmarks = self._start_by_hand()
@@ -107,12 +107,12 @@ class DetectionSection:
             self.say(text)
 
     def close(self):
-        """Give the detection up, and say nothing: the widgets may be gone."""
+        """Cancel the detection without a message: the widgets may be gone."""
         self._poller.stop()
         self._run = None
 
     def cancel(self):
-        """Give the detection up; the scene stays as it was."""
+        """Cancel the detection; the scene is not changed."""
         if not self.is_running:
             return
         self.close()
@@ -124,7 +124,7 @@ class DetectionSection:
         self._say_beside(text.format(scan=self._run.scan_name, seconds=job.seconds))
 
     def _say_beside(self, text):
-        """Say something of a run beside what stands of the list that is shown."""
+        """Show a message on a run together with those on the current list."""
         is_said = self._standing and self._standing not in text
         self.say("\n".join((text, self._standing)) if is_said else text)
 
@@ -154,7 +154,7 @@ class DetectionSection:
 
 
 def _summary(landmarks, seconds):
-    """Say what came of a detection in one or two sentences."""
+    """Summarize the result of a detection in one or two sentences."""
     found = landmarks.landmark_set()
     classes = classify_errors(found).tolist()
     return _(
@@ -172,7 +172,7 @@ def _summary(landmarks, seconds):
 
 
 def _warnings(landmarks):
-    """Say what a detection found unusual."""
+    """Describe what a detection found unusual."""
     record, warnings = landmarks.record, []
     if record.get("quality", {}).get("verdict") == "check":
         warnings.append(_("This scan is unusual: look at each landmark."))
@@ -188,5 +188,5 @@ def _warnings(landmarks):
 
 
 def _of_scan(name, text):
-    """Say which scan a text is about: the panel may show another one by now."""
+    """Prefix a message with the scan it is about: the panel may show another one by now."""
     return text if text.startswith(f"{name}: ") else f"{name}: {text}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The question before doubtful landmarks that nobody has seen leave the program."""
+"""Confirmation before unreviewed doubtful landmarks are used outside the module."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from slicer.i18n import tr as _
 
 
 def goes_on_with_doubtful(review):
-    """Ask whether to go on, if there is anything to ask.
+    """Ask whether to continue, if there are unreviewed doubtful landmarks.
 
     Parameters
     ----------
     review : Review
-        A list and what was done to it.
+        Review of a list.
 
     Returns
     -------
     bool
-        True if the user wants to, or all doubtful landmarks were reviewed.
+        True if the user continues or all doubtful landmarks were reviewed.
     """
     codes = review.unreviewed_doubtful
     if not codes:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Choosing a scan, and saying what was found in it."""
+"""Select a scan and describe it."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ class InputSection:
     ui : object
         The widgets of the panel, by name.
     select : callable
-        Called with a model that was opened here, so that the panel turns to it.
+        Called with a model that was opened here, to select it.
     on_unit_chosen : callable
-        Called when the user has said the unit of the scan.
+        Called when the user has set the unit of the scan.
     """
 
     def __init__(self, ui, select, on_unit_chosen):
@@ -64,7 +64,7 @@ class InputSection:
         ui.unscaleButton.clicked.connect(self.on_unscale)
 
     def show(self, model_node):
-        """Turn to a scan.
+        """Show a scan.
 
         Parameters
         ----------
@@ -91,18 +91,18 @@ class InputSection:
         self._unit = found.unit
         self._summary = _summary(model_node, mesh, found)
         surface = (model_node, state_of_model(model_node), found.unit)
-        if surface != self._inspected:  # else only who says the unit, or what was detected, is new
+        if surface != self._inspected:  # otherwise only the source of the unit changed
             self._inspected, self._findings = surface, []
             self._inspection.watch(BackgroundJob(inspect_mesh, mesh, found.unit))
         self._say_all()
 
     def stop(self):
-        """Give up what runs in the background."""
+        """Stop work in the background."""
         self._inspection.stop()
         self._inspected = None
 
     def on_open(self):
-        """Let the user choose a file and load it."""
+        """Let the user choose a file, and load it."""
         patterns = " ".join(f"*{suffix}" for suffix in MESH_SUFFIXES)
         path = qt.QFileDialog.getOpenFileName(
             slicer.util.mainWindow(),
@@ -117,12 +117,12 @@ class InputSection:
             self._select(slicer.util.loadModel(path))
 
     def on_example(self):
-        """Load the face that comes with the module."""
+        """Load the example face that comes with the module."""
         with slicer.util.tryWithErrorDisplay(_("The example is not there."), waitCursor=True):
             self._select(load_example())
 
     def on_unit(self, *_args):
-        """Take the unit that the user has chosen."""
+        """Apply the unit that the user chose."""
         name = self._ui.unitSelector.itemData(self._ui.unitSelector.currentIndex)
         if self._is_stale():
             self.show(self._model)
@@ -133,11 +133,11 @@ class InputSection:
             self._on_unit_chosen()
 
     def on_scale(self):
-        """Bring the model, and landmarks that lie on it, to millimeters."""
+        """Scale the model, and the landmarks that lie on it, to millimeters."""
         self._scale(self._unit.mm_per_unit)
 
     def on_unscale(self):
-        """Give the model the numbers of its file again."""
+        """Restore the model's numbers as in its file."""
         self._scale(1.0 / model_scale(self._model))
 
     def _scale(self, factor):
@@ -153,7 +153,7 @@ class InputSection:
             self._select(self._model)
 
     def _is_told_by(self, state):
-        """Whether what is shown is true of a state as well; a large scan takes time to read."""
+        """Return whether the display is valid for a state too; reading a large scan takes time."""
         if self._shown is None or state[:-1] != self._shown[:-1]:
             return False
         are_usual = {unit for units in (state[-1], self._shown[-1]) for unit, _is_hand in units}
@@ -161,19 +161,19 @@ class InputSection:
         return is_usual or state == self._shown
 
     def _is_stale(self):
-        """Whether the scan was changed elsewhere, so that what was offered no longer holds."""
+        """Return whether the scan was changed elsewhere, which makes the offered scaling stale."""
         offered = _offered(self._model)
         return self._shown[: len(offered)] != offered
 
     def _show_choice(self):
-        """Show what was chosen; a unit without a name stands in the text below only."""
+        """Show the chosen unit; one without a name appears in the text below only."""
         chosen = None if self._model is None else chosen_unit(self._model)
         index = self._ui.unitSelector.findData("" if chosen is None else chosen.name)
         self._ui.unitSelector.setCurrentIndex(index)
         self._ui.unitSelector.setEnabled(self._model is not None)
 
     def _say(self, text):
-        """Show a text, and the buttons that make sense with it."""
+        """Show a message, and the buttons that apply to it."""
         self._ui.scanInfoLabel.setText(text)
         is_millimeters = self._unit is None or self._unit.mm_per_unit == 1.0
         self._ui.scaleButton.setVisible(not is_millimeters)
@@ -193,18 +193,18 @@ class InputSection:
 
 
 def _offered(model_node):
-    """Tell apart what a scaling is offered for."""
+    """Return a key of the state for which a scaling is offered."""
     return model_node, state_of_model(model_node), chosen_unit(model_node)
 
 
 def _units(model_node):
-    """Tell apart what the lists of a model say of its unit."""
+    """Return a key of the units stated by the lists of a model."""
     lists = linked_lists(model_node)
     return [(landmarks.mm_per_world_unit, landmarks.detected is None) for landmarks in lists]
 
 
 def _summary(model_node, mesh, found):
-    """Say how large a scan is, in which unit, and who says that."""
+    """Describe the size of a scan, its unit, and the source of the unit."""
     width, depth, height = size_mm(mesh, found.unit)
     text = _(
         "{n_points} points, {width:.0f} x {depth:.0f} x {height:.0f} mm; unit: {unit}{source}."
@@ -228,7 +228,7 @@ def _summary(model_node, mesh, found):
 def _source_text(found):
     if found.source == CHOSEN:
         return _(", chosen")
-    # Millimeters are what Slicer takes all numbers for: nobody asks who says so.
+    # Slicer assumes millimeters, so their source is not worth a mention.
     is_usual = found.source == BY_SIZE or found.unit.mm_per_unit == 1.0
     return "" if is_usual else _(", from its landmarks")
 
@@ -245,7 +245,7 @@ def _unit_text(name):
 
 
 def load_example():
-    """Load the bundled generated face.
+    """Load the bundled synthetic face.
 
     Returns
     -------

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of the landmarks: which rows, in which order, what they say."""
+"""The table of landmarks: its rows, their order and their texts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BY_SCHEME, BY_ERROR = range(2)
 
 _SWATCH_PIXELS = 12
 
-# What rounds up to the limit of its class, as 1.96 mm does, would read as if it were beyond.
+# Values that round up to the limit of their class, such as 1.96 mm, would seem to exceed it.
 _MOST_SHOWN_MM = {GOOD: GOOD_MM - 0.1, CHECK: CHECK_MM - 0.1}
 
 
@@ -51,12 +51,12 @@ class LandmarkTable:
 
     @property
     def is_filling(self):
-        """Whether signals come from the filling, not from the user."""
+        """Whether signals come from filling the table rather than from the user."""
         return self._is_filling
 
     @property
     def replace(self):
-        """Landmarks that the next detection may replace, although a person has edited them."""
+        """Edited landmarks that the next detection may overwrite."""
         return frozenset(self._replace)
 
     @property
@@ -72,19 +72,19 @@ class LandmarkTable:
         return self.indices[row] if 0 <= row < self._widget.rowCount else None
 
     def select(self, index):
-        """Select a landmark, if its row is shown.
+        """Select a landmark if its row is shown.
 
         Parameters
         ----------
         index : int
-            Which one.
+            Index of the landmark.
         """
         indices = self.indices
         if index in indices:
             self._widget.setCurrentCell(indices.index(index), CODE)
 
     def neighbor(self, step):
-        """Give the landmark some rows further on.
+        """Return the landmark some rows away.
 
         Parameters
         ----------
@@ -100,17 +100,17 @@ class LandmarkTable:
         return indices[row] if 0 <= row < len(indices) else None
 
     def clear(self):
-        """Show no landmarks."""
+        """Clear the table."""
         self._replace = set()
         self._widget.setRowCount(0)
 
     def fill(self, review, show, order):
-        """Show the landmarks of a list anew; the selection stays.
+        """Refill the table with the landmarks of a list, keeping the selection.
 
         Parameters
         ----------
         review : Review
-            The list and what was done to it.
+            The review of the list.
         show, order : int
             Constants of this module.
         """
@@ -129,12 +129,12 @@ class LandmarkTable:
             if index in edited:
                 self._make_checkable(self._widget.item(row, REPLACE), index)
         if was_empty:
-            # Takes as long as the filling; the widths hardly change with a correction.
+            # Takes as long as the filling, and corrections hardly change the widths.
             self._fit_columns()
         if current in chosen:
             self.select(current)
         elif current is not None:
-            # Else the next one would be under the buttons, and nobody has looked at it.
+            # Otherwise the buttons would act on the next landmark, which nobody has looked at.
             self._widget.setCurrentCell(-1, -1)
         self._is_filling = False
 
@@ -160,7 +160,7 @@ class LandmarkTable:
             self._widget.item(row, ERROR).setIcon(self._swatches[number])
 
     def _fit_columns(self):
-        """Make the columns as wide as what stands in them, or will when landmarks are corrected."""
+        """Fit the columns to their contents, now and when landmarks are corrected."""
         if not self._widget.rowCount:
             return
         first = self._widget.item(0, STATUS)
@@ -184,7 +184,7 @@ class LandmarkTable:
 
 
 def _errors_to_sort_by(review, landmarks):
-    """Give the expected errors; a reviewed landmark keeps the place that it had when detected."""
+    """Return the expected errors; a reviewed landmark keeps its rank from the detection."""
     errors = landmarks.expected_error_mm
     detected = review.landmarks.record.get("detected_error_mm")
     if detected is None:
@@ -193,7 +193,7 @@ def _errors_to_sort_by(review, landmarks):
 
 
 def _rows(landmarks, classes, is_reviewed, show, order, errors):
-    """Choose and order the landmarks to show."""
+    """Select and sort the landmarks to show."""
     is_shown = {
         SHOW_ALL: np.ones(len(landmarks), dtype=bool),
         SHOW_UNREVIEWED: ~is_reviewed,
@@ -202,7 +202,7 @@ def _rows(landmarks, classes, is_reviewed, show, order, errors):
     }[show]
     rows = np.flatnonzero(is_shown)
     if order == BY_ERROR:
-        # Largest first; what has no error known comes before, since it deserves a look.
+        # Largest first, after those of unknown error, which deserve a look.
         errors = np.nan_to_num(errors[rows], nan=np.inf)
         rows = rows[np.argsort(-errors, kind="stable")]
     return [int(index) for index in rows]
@@ -223,7 +223,7 @@ def _status(status):
 
 
 def _swatch(color):
-    """Make a small colored square; a word stands beside it."""
+    """Make a small colored square, shown next to a word."""
     picture = qt.QPixmap(_SWATCH_PIXELS, _SWATCH_PIXELS)
     picture.fill(qt.QColor(*(round(255 * value) for value in color)))
     return qt.QIcon(picture)

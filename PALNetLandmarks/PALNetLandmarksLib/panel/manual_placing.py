@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Placing landmarks by a click each: the one of the selected row, then those below it."""
+"""Place landmarks with one click each, from the selected row downward."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ DOUBLE_CLICK_MS = 300
 
 
 class Placing:
-    """Which landmark the next click places, and which are due after it.
+    """Keeps track of the landmark that the next click places, and of those to place after it.
 
     Parameters
     ----------
     table : LandmarkTable
-        Shows which landmark is awaited, by its selected row.
+        Its selected row shows the landmark to place.
     """
 
     def __init__(self, table):
@@ -32,7 +32,7 @@ class Placing:
         self._pause.timeout.connect(self._start_next)
 
     def close(self):
-        """Let clicks place nothing, and notice nothing any more."""
+        """Stop placing and stop observing."""
         self.end()
         self._mode.close()
 
@@ -47,7 +47,7 @@ class Placing:
         Parameters
         ----------
         review : Review
-            The list that the table shows.
+            Review of the list in the table.
         """
         index, rows = self._table.current, self._table.indices
         if index is None:
@@ -59,7 +59,7 @@ class Placing:
             self._due = rows[rows.index(index) + 1 :]
 
     def go_on(self):
-        """Go on to the next landmark that was never placed, once Slicer has ended this click."""
+        """Go on to the next landmark that was never placed, once Slicer has handled this click."""
         self._awaited = None
         self._pause.start(DOUBLE_CLICK_MS)
 
@@ -73,11 +73,11 @@ class Placing:
             self.start(review)
 
     def check_soon(self):
-        """Look soon whether the awaited landmark is still to be placed by a click."""
+        """Check soon whether the landmark is still to be placed by a click."""
         self._mode.check_soon()
 
     def _check(self):
-        """Give placing up where the awaited landmark was placed otherwise, or nobody sees it."""
+        """Stop placing if the landmark was placed otherwise, or the list is not visible."""
         if self._awaited is None:
             return
         landmarks = self._review.landmarks
@@ -87,7 +87,7 @@ class Placing:
             self.end()
 
     def end(self):
-        """Let clicks in a view place nothing any more."""
+        """Stop clicks in a view from placing landmarks."""
         self._due = []
         self._pause.stop()
         if self._awaited is not None:

@@ -51,29 +51,29 @@ class MeasurementSection:
 
     @property
     def is_running(self):
-        """Whether measurements are being taken."""
+        """Whether measurements are running."""
         return self._poller.is_running
 
     def show(self, review):
-        """Turn to a list; its measurements are taken when the user asks for them.
+        """Show a list; it is measured on request.
 
         Parameters
         ----------
         review : Review or None
-            The list and what was done to it.
+            The review of the list.
         """
         self._review = review
         self.clear()
 
     def close(self):
-        """Give up what is being measured, and say nothing: the widgets may be gone."""
+        """Stop measuring without a message: the widgets may be gone."""
         self._poller.stop()
         if self._line is not None:
             self._line.remove()
         self._line = None
 
     def clear(self):
-        """Forget what was measured, as after a correction."""
+        """Discard the measurements, as after a correction."""
         self.close()
         self._measurements = ()
         self._ui.measurementTable.setRowCount(0)
@@ -83,7 +83,7 @@ class MeasurementSection:
         self._ui.saveMeasurementsButton.setEnabled(False)
 
     def on_measure(self):
-        """Take all measurements in the background: arcs on a large scan take their time."""
+        """Take all measurements in the background: arcs on a large scan take time."""
         with slicer.util.tryWithErrorDisplay(_("Nothing could be measured.")):
             self.clear()
             *inputs, self._remark = what_to_measure(self._review.landmarks)
@@ -112,7 +112,7 @@ class MeasurementSection:
 
     def on_copy(self):
         """Copy the table for a spreadsheet."""
-        table = self._table()  # while a dialog is open, a detection may end and drop it
+        table = self._table()  # a detection may end and drop it while a dialog is open
         if not goes_on_with_doubtful(self._review):
             return
         written = qt.QLocale.system().toString(1.5)
@@ -167,7 +167,7 @@ class MeasurementSection:
             self._line.show(self._measurements[row].polyline)
 
     def forget_if_moved(self):
-        """Drop what was measured at another place, as before a transform."""
+        """Discard measurements taken elsewhere, such as before a transform."""
         if self._line is None:
             return
         now = self._review.landmarks.world_positions

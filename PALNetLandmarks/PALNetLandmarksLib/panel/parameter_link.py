@@ -1,30 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The widgets of the panel and the parameter node of the scene say the same."""
+"""Keep the widgets of the panel and the scene's parameter node in sync."""
 
 from __future__ import annotations
 
 import vtk
 
 SELECTORS = ("scan", "landmarks")
-# The wrapper keeps values until the node tells it of a change. VTK tells observers of one priority
-# in no order to rely on: the first one ever added comes last.
+# The wrapper caches values until the node reports a change. VTK calls observers of equal priority
+# in no reliable order: the first one ever added comes last.
 _AFTER_THE_WRAPPER = -1.0
 
 
 class ParameterLink:
-    """Connects the panel with the parameter node of the scene, both ways.
+    """Connects the panel to the scene's parameter node, both ways.
 
     Parameters
     ----------
     widgets : dict
-        A widget for each parameter that one shows.
+        Widgets by the name of their parameter.
     on_modified : callable
         Called after the node was modified.
 
     Attributes
     ----------
     node : parameterNodeWrapper or None
-        The node that is connected now.
+        The connected node.
     """
 
     def __init__(self, widgets, on_modified):
@@ -32,19 +32,19 @@ class ParameterLink:
         self._widgets, self._on_modified = widgets, on_modified
         self._gui_tag = self._tag = None
         for name in SELECTORS:
-            # Of two nodes of one name Qt 6 tells the connection of Slicer no change.
+            # With two nodes of the same name, Qt 6 reports no change to Slicer's connection.
             widgets[name].connect(
                 "nodeActivated(vtkMRMLNode*)", lambda node, name=name: self._choose(name, node)
             )
 
     def turn_to(self, node):
-        """Connect this node, or none; the same one again only after a `pause`.
+        """Connect a node, or none; the same node again only after a `pause`.
 
         Parameters
         ----------
         node : parameterNodeWrapper or None
-            Another wrapper of the same MRML node is not taken: Slicer 5.10 lets none go that was
-            ever connected.
+            Another wrapper of the same MRML node is ignored: Slicer 5.10 never releases a wrapper
+            that was once connected.
         """
         is_same = (
             node is not None
@@ -61,19 +61,20 @@ class ParameterLink:
                     vtk.vtkCommand.ModifiedEvent, self._on_modified, _AFTER_THE_WRAPPER
                 )
         if self.node is not None and self._gui_tag is None:
-            # Not connectGui: it tells no tag (Slicer issue 7547), and each connection would stay.
+            # Not connectGui: it returns no tag (Slicer issue 7547), so connections would
+            # accumulate.
             self._gui_tag = self.node.connectParametersToGui(self._widgets)
 
     def pause(self):
-        """Let the widgets go their own way: what selectors do meanwhile is nobody's choice."""
+        """Disconnect the widgets: what selectors do on their own meanwhile is no user's choice."""
         if self._gui_tag is not None:
             self.node.disconnectGui(self._gui_tag)
         self._gui_tag = None
 
     def let_go_of(self, node):
-        """Select a scan or list no longer that is about to be removed from the scene.
+        """Deselect a scan or list that is about to be removed from the scene.
 
-        Its selector turns to the next one by itself once the node is gone, perhaps of another
+        Otherwise its selector switches to the next node once this one is gone, perhaps of another
         patient.
         """
         for name in SELECTORS if self.node is not None and node is not None else ():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The mode of the application in which the next click in a view places one landmark."""
+"""Place mode of the application: the next click in a view places one landmark."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from PALNetLandmarksLib.scan_unit import adopt_unit
 
 
 class PlaceMode:
-    """Starts and ends the mode, and notices when it has ended otherwise, as by Esc.
+    """Starts and ends place mode, and notices when it ends otherwise, for example with Esc.
 
     Parameters
     ----------
     on_change : callable
-        Called soon after the mode, or what it is about, has changed.
+        Called shortly after the mode or its target has changed.
     """
 
     def __init__(self, on_change):
@@ -30,14 +30,14 @@ class PlaceMode:
         self._observers = [(node, node.AddObserver(e, self.check_soon)) for node, e in observed]
 
     def close(self):
-        """Notice nothing any more."""
+        """Stop observing."""
         self._on_change = None
         for node, tag in self._observers:
             node.RemoveObserver(tag)
         self._observers = []
 
     def is_on(self, landmarks):
-        """Tell whether the next click in a view places a landmark of a list.
+        """Return whether the next click in a view places a landmark of a list.
 
         Parameters
         ----------
@@ -47,7 +47,7 @@ class PlaceMode:
         Returns
         -------
         bool
-            False also where the click would go into another list, such as one just loaded.
+            Also False if the click would go into another list, such as one just loaded.
         """
         is_placing = self._interaction.GetCurrentInteractionMode() == self._interaction.Place
         return is_placing and self._selection.GetActivePlaceNodeID() == landmarks.node.GetID()
@@ -58,28 +58,28 @@ class PlaceMode:
         Parameters
         ----------
         landmarks : LandmarkList
-            The list, which is shown; one that has no landmark yet is in the unit of its scan from
-            now on.
+            The list, which is made visible; if it has no landmark yet, it takes on the unit of its
+            scan.
         index : int
-            Which landmark.
+            Index of the landmark.
         """
         adopt_unit(landmarks)
         if not landmarks.node.GetDisplayVisibility():
-            landmarks.node.SetDisplayVisibility(True)  # clicks would place what nobody sees
+            landmarks.node.SetDisplayVisibility(True)  # else clicks place invisible landmarks
         logic = slicer.modules.markups.logic()
         logic.SetActiveListID(landmarks.node)
         landmarks.node.SetControlPointPlacementStartIndex(int(index))
         logic.StartPlaceMode(False)
 
     def stop(self):
-        """Let clicks turn the view again, unless the user is placing something of another kind."""
+        """Leave place mode, unless the user is placing something of another kind."""
         name = self._selection.GetActivePlaceNodeClassName()
         is_placing = self._interaction.GetCurrentInteractionMode() == self._interaction.Place
         if is_placing and name == LIST_CLASS:
             self._interaction.SwitchToViewTransformMode()
 
     def check_soon(self, *_args):
-        """Have it looked at once what happens now is over: a click ends the mode by itself."""
+        """Check after the current event: a click ends place mode by itself."""
         if not self._is_due:
             self._is_due = True
             qt.QTimer.singleShot(0, self._check)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Asking after a background job from the main thread."""
+"""Poll a background job from the main thread."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Poller:
     Parameters
     ----------
     on_end : callable
-        Called with the job once it has ended by itself.
+        Called with the job when it has ended by itself.
     on_tick : callable, optional
         Called with the job while it runs.
     slice_s : float
-        How long the panel waits for the job each time; short where nobody is waiting for it.
+        How long the panel waits for the job at each poll; short if the user is not waiting for it.
     """
 
     def __init__(self, on_end, on_tick=None, slice_s=SLICE_S):
@@ -37,7 +37,7 @@ class Poller:
         return self._job is not None
 
     def watch(self, job):
-        """Watch a job; one that was watched before is given up.
+        """Watch a job, instead of any previous one.
 
         Parameters
         ----------
@@ -49,7 +49,7 @@ class Poller:
         self._timer.start()
 
     def stop(self):
-        """Give the job up: its thread runs to its end by itself, and nobody takes its result."""
+        """Drop the job: its thread runs to its end, but the result is ignored."""
         self._job = None
         self._timer.stop()
 

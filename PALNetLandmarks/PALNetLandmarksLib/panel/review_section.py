@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Looking at the landmarks one after another, and correcting those that need it."""
+"""Review the landmarks one after another, and correct them."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class ReviewSection:
     ui : object
         The widgets of the panel, by name.
     resource_path : callable
-        Gives the path of a file among the module's resources.
+        Returns the path of a file among the module's resources.
     on_change : callable
-        Called after every change of a landmark.
+        Called after each change of a landmark.
     on_broken : callable
-        Called when the list that is shown holds other points by now.
+        Called when the points of the list no longer match its landmarks.
     """
 
     def __init__(self, ui, resource_path, on_change, on_broken):
@@ -58,21 +58,21 @@ class ReviewSection:
         self.refresh()
 
     def show(self, landmarks, *, snap_to_surface=True):
-        """Turn to a list.
+        """Show a list.
 
         Parameters
         ----------
         landmarks : LandmarkList or None
             The list.
         snap_to_surface : bool
-            Whether a correction is laid onto the model.
+            Whether to move corrected landmarks to the model's surface.
         """
         node = None if landmarks is None else landmarks.node
         self._forget_deleted()
         if self.review is None or self.review.landmarks.node is not node:
             self._turn_away()
         if landmarks is not None and self.review is None:
-            # A list that was shown before comes back with the steps that can be undone.
+            # A list shown before comes back with its undo history.
             self.watch([landmarks])
             self.review = self._reviews[node]
             self.review.on_change = self._on_review_changed
@@ -82,7 +82,7 @@ class ReviewSection:
         self.refresh()
 
     def watch(self, lists):
-        """Follow lists, also those that are not shown: what is moved there can be undone later.
+        """Watch lists, including those not shown, so that changes can be undone later.
 
         Parameters
         ----------
@@ -92,12 +92,12 @@ class ReviewSection:
         Returns
         -------
         list of LandmarkList
-            Those that were not followed before.
+            Those that were not watched before.
         """
         new = [landmarks for landmarks in lists if landmarks.node not in self._reviews]
         for landmarks in new:
             review = Review(landmarks)
-            review.snap_to_surface = False  # what scripts write elsewhere stays where it is
+            review.snap_to_surface = False  # positions written by scripts are kept as they are
             review.on_moved = lambda moved, review=review: self._on_moved(review, moved)
             review.on_broken = lambda review=review: self._drop(review)
             self._reviews[landmarks.node] = review
@@ -105,11 +105,11 @@ class ReviewSection:
 
     @property
     def watched(self):
-        """The nodes of the lists that are followed."""
+        """The nodes of the watched lists."""
         return self._reviews.keys()
 
     def close(self):
-        """Let go of all lists, and show nothing: the widgets may be gone."""
+        """Release all lists and show nothing: the widgets may be gone."""
         self.placing.close()
         if self._spheres is not None:
             self._spheres.remove()
@@ -120,7 +120,7 @@ class ReviewSection:
         self._reviews, self._moved_elsewhere = {}, {}
 
     def _turn_away(self):
-        """Show no list; its review goes on watching it."""
+        """Show no list; its review keeps watching it."""
         if self.review is not None:
             self.review.on_change = None
             self.review.snap_to_surface = False
@@ -130,12 +130,12 @@ class ReviewSection:
         self.table.clear()
 
     def _forget_deleted(self):
-        """Let go of lists that are no longer in the scene."""
+        """Release lists that are no longer in the scene."""
         for node in [node for node in self._reviews if node.GetScene() is None]:
             self._forget(self._reviews[node])
 
     def _forget(self, review):
-        """Let go of a list."""
+        """Release a list."""
         del self._reviews[review.landmarks.node]
         self._moved_elsewhere.pop(review.landmarks.node, None)
         review.close()
@@ -143,14 +143,14 @@ class ReviewSection:
             self._turn_away()
 
     def _drop(self, review):
-        """Let go of a list that is none of ours any more."""
+        """Release a list that is no longer a landmark list of this module."""
         was_shown = review is self.review
         self._forget(review)
         if was_shown:
             self._on_broken()
 
     def refresh(self):
-        """Show the list as it is now."""
+        """Update the display of the list."""
         if self.review is not None:
             self.table.fill(
                 self.review,
@@ -170,7 +170,7 @@ class ReviewSection:
         )
 
     def _on_moved(self, review, moved):
-        """Say that a landmark of another list was moved, as where two scans lie on each other."""
+        """Report that a landmark of another list was moved, as with two overlapping scans."""
         if review is not self.review:
             self._moved_elsewhere.setdefault(review.landmarks.node, set()).update(moved)
         elif moved == [self.placing.awaited]:
@@ -178,7 +178,7 @@ class ReviewSection:
         self._show_progress()
 
     def _say_elsewhere(self):
-        """Name the landmarks that were moved in lists that were not selected since."""
+        """Name the landmarks that were moved in lists that have not been selected since."""
         text = _("Moved in the list '{name}', which is not selected: {codes}.")
         lines = []
         for node, moved in self._moved_elsewhere.items():
@@ -193,7 +193,7 @@ class ReviewSection:
         self.refresh()
         self.placing.check_soon()
         if len(changed) == 1:
-            # What was just moved is what the buttons are about; the view stays as it is.
+            # The buttons should act on the landmark just moved; the view stays as it is.
             self._is_camera_still = True
             self.table.select(changed[0])
             self._is_camera_still = False
@@ -243,11 +243,11 @@ class ReviewSection:
         ui.errorsCheckBox.toggled.connect(lambda *_args: self.refresh())
 
     def on_previous(self):
-        """Go to the landmark in the row above."""
+        """Select the landmark in the row above."""
         self._go_to(self.table.neighbor(-1))
 
     def on_next(self):
-        """Go to the landmark in the row below."""
+        """Select the landmark in the row below."""
         self._go_to(self.table.neighbor(1))
 
     def on_confirm_clicked(self):
@@ -258,7 +258,7 @@ class ReviewSection:
             self.on_confirm()
 
     def on_confirm(self):
-        """Agree to the landmark and go on."""
+        """Confirm the landmark and go on."""
         if self.table.current is None:
             return
         index, following = self.table.current, self.table.neighbor(1)
@@ -267,7 +267,7 @@ class ReviewSection:
             self._go_to(following)
 
     def on_missing(self):
-        """Say that the scan does not show the landmark."""
+        """Mark the landmark as not visible on the scan."""
         if self.table.current is None:
             return
         is_awaited = self.placing.awaited == self.table.current
@@ -277,48 +277,48 @@ class ReviewSection:
                 self.placing.go_on()
 
     def on_place(self):
-        """Place the landmark by a click, and then those below that nobody has placed yet."""
+        """Place the landmark with a click, then those below that were never placed."""
         if self.review is not None:
             self.placing.start(self.review)
 
     def on_restore(self):
-        """Put the landmark back to where it was detected."""
+        """Restore the landmark's detected position."""
         if self.table.current is None:
             return
         with slicer.util.tryWithErrorDisplay(_("The landmark could not be restored.")):
             self.review.restore([self.table.current])
 
     def on_restore_all(self):
-        """Put all landmarks back to where they were detected."""
+        """Restore all detected positions."""
         with slicer.util.tryWithErrorDisplay(_("The landmarks could not be restored.")):
             self.review.restore()
 
     def on_undo(self):
-        """Take the last correction back, and show what it was."""
+        """Undo the last correction and show its landmark."""
         self._travel("undo")
 
     def on_redo(self):
-        """Take the undone correction again, and show what it was."""
+        """Redo the undone correction and show its landmark."""
         self._travel("redo")
 
     def on_lock(self, is_locked):
-        """Lock or free the whole list.
+        """Lock or unlock the whole list.
 
         Parameters
         ----------
         is_locked : bool
-            Whether no point can be moved in the views.
+            Whether points cannot be moved in the views.
         """
         if self.review is not None:
             self.review.landmarks.node.SetLocked(bool(is_locked))
 
     def on_snap(self, is_on):
-        """Switch the snapping of corrections.
+        """Switch snapping of corrections on or off.
 
         Parameters
         ----------
         is_on : bool
-            Whether a moved landmark is laid onto the surface.
+            Whether a moved landmark is snapped to the surface.
         """
         if self.review is not None:
             self.review.snap_to_surface = bool(is_on)
@@ -341,7 +341,7 @@ class ReviewSection:
             return
         self._show_landmark()
         if self.review is not None and self.table.current is not None:
-            # A click that was to place another landmark would place that one still.
+            # Otherwise the click would still place the previous landmark.
             self.placing.end()
             self._draw_spheres()
             if not self._is_camera_still:
@@ -361,7 +361,7 @@ class ReviewSection:
         self._ui.reviewedLabel.setToolTip(self._origin())
 
     def _origin(self):
-        """Say which trained model has placed the landmarks, whichever is chosen now."""
+        """Name the trained model that placed the landmarks, regardless of the current choice."""
         record = {} if self.review is None else self.review.landmarks.record
         made = record.get("provenance", {})
         if not made.get("model_sha256"):
@@ -375,7 +375,7 @@ class ReviewSection:
         )
 
     def _show_landmark(self):
-        """Show definition and picture of the selected landmark, and free the buttons that fit."""
+        """Show definition and picture of the selected landmark; enable the buttons that apply."""
         index = self.table.current if self.review is not None else None
         status = None if index is None else self.review.landmarks.status[index]
         detected = self.review.landmarks.detected if self.review is not None else None
@@ -402,7 +402,7 @@ class ReviewSection:
         definition = scheme.landmarks[index]
         text = f"{definition.name} ({definition.code})\n{definition.definition}"
         self._ui.definitionLabel.setText(text)
-        # Windows takes no file of the name prn.png.
+        # Windows does not allow a file named prn.png.
         name = f"Landmarks/{scheme.name}/landmark_{definition.code}.png"
         picture = qt.QPixmap(self._resource_path(name))
         self._ui.pictureLabel.setVisible(not picture.isNull())

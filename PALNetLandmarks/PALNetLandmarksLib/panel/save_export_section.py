@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Saving the landmarks, and exporting them to other programs."""
+"""Save the landmarks, and export them to other programs."""
 
 from __future__ import annotations
 
@@ -48,19 +48,19 @@ class SaveExportSection:
         self.show(None)
 
     def show(self, review):
-        """Turn to a list.
+        """Show a list.
 
         Parameters
         ----------
         review : Review or None
-            The list and what was done to it.
+            The review of the list.
         """
         self._review = review
         self._ui.saveExportLabel.setText("")
         self.refresh()
 
     def refresh(self):
-        """Offer what can be done with the list as it is now."""
+        """Enable what can be done with the list in its current state."""
         has_any = self._review is not None and bool(
             self._review.landmarks.landmark_set().is_placed.any()
         )
@@ -69,8 +69,8 @@ class SaveExportSection:
 
     def on_save(self):
         """Save the point list."""
-        review = self._review  # while a dialog is open, a detection may end and show another one
-        self._ui.saveExportLabel.setText("")  # what it says is of the last time
+        review = self._review  # a detection may end and show another one during a dialog
+        self._ui.saveExportLabel.setText("")  # it is about the previous save or export
         if not goes_on_with_doubtful(review):
             return
         with slicer.util.tryWithErrorDisplay(_("The landmarks could not be saved.")):
@@ -81,9 +81,9 @@ class SaveExportSection:
                 self._say_written([path], remarks_on_saved(review.landmarks))
 
     def on_export(self):
-        """Write the landmarks for another program."""
+        """Export the landmarks for another program."""
         review = self._review
-        self._ui.saveExportLabel.setText("")  # what it says is of the last time
+        self._ui.saveExportLabel.setText("")  # it is about the previous save or export
         if not goes_on_with_doubtful(review):
             return
         name = self._ui.formatSelector.itemData(self._ui.formatSelector.currentIndex)
@@ -95,7 +95,7 @@ class SaveExportSection:
             if path is None:
                 return
             try:
-                # The dialog has asked already whether an existing file may be replaced.
+                # The dialog has already asked about replacing an existing file.
                 paths, remarks = export(review.landmarks, path, name, frame, overwrite=True)
             except (PalnetError, ValueError) as err:
                 self._ui.saveExportLabel.setText(str(err))
@@ -105,7 +105,7 @@ class SaveExportSection:
             self._say_written(paths, remarks)
 
     def _ask(self, title, proposed, suffix):
-        """Ask for a path; the dialog asks before a file is replaced."""
+        """Ask for a path; the dialog asks before it replaces a file."""
         answer = qt.QFileDialog.getSaveFileName(
             slicer.util.mainWindow(), title, str(proposed), f"*{suffix}"
         )
@@ -124,7 +124,7 @@ class SaveExportSection:
         return path
 
     def _say_written(self, paths, remarks=()):
-        # With slashes, as Slicer shows paths; lines are not broken at backslashes.
+        # With slashes, as Slicer shows paths; labels do not wrap at backslashes.
         written = [_("Written: {path}").format(path=path.as_posix()) for path in paths]
         self._ui.saveExportLabel.setText("\n".join([*written, *remarks]))
 

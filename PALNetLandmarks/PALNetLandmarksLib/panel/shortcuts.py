@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The keys of the panel."""
+"""Keyboard shortcuts of the panel."""
 
 from __future__ import annotations
 
 import qt
 
-# The key of each button.
 _KEYS = {
     "nextButton": "Alt+Down",
     "previousButton": "Alt+Up",
@@ -13,12 +12,12 @@ _KEYS = {
     "undoButton": "Ctrl+Backspace",
     "redoButton": "Ctrl+Shift+Backspace",
 }
-# Any other key would, if it is held, decide on what nobody has looked at.
+# Any other key, if held down, would decide on landmarks that nobody has looked at.
 _GOES_ON_IF_HELD = ("nextButton", "previousButton")
 
 
 def name_keys(ui):
-    """Say in the tooltips of the buttons which keys do the same, as the system calls its keys.
+    """Add the shortcuts to the tooltips of the buttons, named as on this system.
 
     Parameters
     ----------
@@ -32,14 +31,14 @@ def name_keys(ui):
 
 
 class Shortcuts:
-    """Keys of the review until they are given back.
+    """Shortcuts for the review, until they are released.
 
     Parameters
     ----------
     window : QWidget
-        Where the keys work: the main one, for the mouse may be in a view.
+        Where the keys work: the main window, since the mouse may be in a view.
     review_section : ReviewSection
-        What they act on.
+        The section that they control.
     """
 
     def __init__(self, window, review_section):
@@ -53,7 +52,7 @@ class Shortcuts:
         self.all = [_shortcut(window, name, action) for name, action in actions.items()]
 
     def close(self):
-        """Give the keys back."""
+        """Release the keys."""
         for shortcut in self.all:
             shortcut.setEnabled(False)
             shortcut.deleteLater()

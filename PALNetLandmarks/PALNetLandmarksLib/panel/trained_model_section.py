@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which trained model places the landmarks."""
+"""Choose the trained model that places the landmarks."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ from PALNetLandmarksLib.trained_models import (
     shipped_models,
 )
 
-# The files that were added, and the model that a new scene starts with.
+# Settings: the files that were added, and the model for new scenes.
 FILES_KEY, CHOICE_KEY = "PALNet/TrainedModels", "PALNet/TrainedModel"
 
-# A model is read while the user goes on, perhaps beside the inspection of a scan.
+# A model is read while the user continues, perhaps during the inspection of a scan.
 _SLICE_S = 0.005
 
 
 class TrainedModelSection:
     """The upper part of the section "Detection".
 
-    A model is read in the background when it is chosen. One that cannot be used stays chosen, with
-    the reason below it: nothing else is put in its place.
+    The chosen model is read in the background. If it cannot be used, it stays chosen, with the
+    reason below it; no other model replaces it.
 
     Parameters
     ----------
     ui : object
         The widgets of the panel, by name.
     on_choose : callable
-        Called with a choice of the user: the name of a shipped model, or the path of a file.
+        Called with the user's choice: the name of a shipped model or the path of a file.
     on_read : callable
-        Called with the `TrainedModel` once the one that is shown was read.
+        Called with the `TrainedModel` once the current one was read.
     """
 
     def __init__(self, ui, on_choose, on_read):
@@ -61,7 +61,7 @@ class TrainedModelSection:
 
     @property
     def choice(self):
-        """Name of the shipped model, or path of the file, that a detection is to use."""
+        """Name of the shipped model, or path of the file, for the next detection."""
         return self._choice or _last_choice()
 
     @property
@@ -70,12 +70,12 @@ class TrainedModelSection:
         return self._reading.is_running or self._adding.is_running
 
     def read_scheme(self):
-        """Give the landmarks of the chosen model, which is read now if it was not yet.
+        """Return the scheme of the chosen model, reading the model first if necessary.
 
         Returns
         -------
         Scheme
-            The landmarks.
+            The scheme.
 
         Raises
         ------
@@ -88,14 +88,14 @@ class TrainedModelSection:
             raise in_words(err) from err
 
     def show(self, choice, expected_sha256=""):
-        """Turn to the model that the scene names.
+        """Show the model that is stored in the scene.
 
         Parameters
         ----------
         choice : str
-            Name of a shipped model or path of a file; empty for the one that was chosen last.
+            Name of a shipped model or path of a file; empty for the last choice.
         expected_sha256 : str
-            Hash of the file when it was chosen; empty where it was not read yet.
+            Hash of the file when it was chosen; empty if it was not read then.
         """
         choice, self._expected = choice or _last_choice(), expected_sha256
         if choice != self._choice:
@@ -107,28 +107,28 @@ class TrainedModelSection:
         self._explain()
 
     def close(self):
-        """Give up what runs in the background, and say nothing: the widgets may be gone."""
+        """Stop work in the background without a message: the widgets may be gone."""
         self._reading.stop()
         self._adding.stop()
 
     def stop(self):
-        """Give up what runs in the background; what is shown next is read anew."""
+        """Stop work in the background; the next model shown is read again."""
         self.close()
         self._choice, self._notice = None, ""
         self._explain()
 
     def on_activated(self, index):
-        """Take the entry that the user chose.
+        """Apply the entry that the user chose.
 
         Parameters
         ----------
         index : int
-            Its row.
+            Row of the entry.
         """
         self._choose(self._ui.trainedModelSelector.itemData(index))
 
     def on_add(self):
-        """Let the user choose a model file; it is chosen once it was read whole."""
+        """Let the user pick a model file, and choose it if it can be read completely."""
         folder = Path(self.choice).parent if is_file_of_user(self.choice) else ""
         path = qt.QFileDialog.getOpenFileName(
             slicer.util.mainWindow(),
@@ -142,7 +142,7 @@ class TrainedModelSection:
             self._explain()
 
     def on_remove(self):
-        """Take the chosen file out of the list; the file itself stays."""
+        """Remove the chosen file from the list; the file itself is kept."""
         removed = self._choice
         self._guests = [path for path in self._guests if path != removed]
         _remember_files(path for path in _added_files() if path != removed)
@@ -152,12 +152,12 @@ class TrainedModelSection:
         self._explain()
 
     def _choose(self, choice):
-        """Choose for the user: also what was chosen already is read anew."""
+        """Choose a model; it is read again even if it was already chosen."""
         self._reading.stop()
         self._choice, self._notice = None, ""
         qt.QSettings().setValue(CHOICE_KEY, choice)
         self._on_choose(choice)
-        self.show(choice)  # the scene tells of a change only, not of the same choice again
+        self.show(choice)  # the scene reports changes only, not the same choice again
 
     def _on_added(self, job):
         with slicer.util.tryWithErrorDisplay(_("The model file could not be added.")):
@@ -183,7 +183,7 @@ class TrainedModelSection:
             self._on_read(self._model)
 
     def _fill(self):
-        """List the models anew."""
+        """Refill the list of models."""
         selector = self._ui.trainedModelSelector
         choices = list(dict.fromkeys((*shipped_models(), *_added_files(), *self._guests)))
         selector.clear()
@@ -193,7 +193,7 @@ class TrainedModelSection:
         selector.setCurrentIndex(selector.findData(self.choice))
 
     def _explain(self):
-        """Say what is wrong with the chosen model, or what it is."""
+        """Describe the chosen model, or what is wrong with it."""
         is_changed = (
             self._model is not None and self._expected and self._expected != self._model.sha256
         )
@@ -215,19 +215,19 @@ class TrainedModelSection:
 
 
 def _result(job):
-    """Give what a job has found, or raise what stopped it."""
+    """Return the result of a job, or raise its error."""
     if job.error is not None:
         raise in_words(job.error)
     return job.result
 
 
 def _origin(choice):
-    """Say where a model comes from."""
+    """Describe where a model comes from."""
     return choice if is_file_of_user(choice) else _("Comes with the module.")
 
 
 def _describe(model):
-    """Say what a model is, for those who hesitate over it."""
+    """Describe a model, for the user to decide on it."""
     lines = [
         _("{n_landmarks} landmarks of the scheme {scheme}.").format(
             n_landmarks=len(model.scheme), scheme=model.scheme.name
@@ -240,21 +240,21 @@ def _describe(model):
 
 
 def _added_files():
-    """Read which files the user has added, in this session or an earlier one."""
+    """Read the files that the user added, in this session or an earlier one."""
     try:
         paths = json.loads(slicer.util.settingsValue(FILES_KEY, "") or "[]")
     except ValueError:
-        return []  # settings that someone has edited by hand
+        return []  # the settings were edited by hand
     if not isinstance(paths, list):
         return []
     return [path for path in paths if isinstance(path, str) and is_file_of_user(path)]
 
 
 def _remember_files(paths):
-    """Keep which files the user has added, as one text: a list of one would come back as none."""
+    """Store the added files as one text: Qt would not return a list of one item as a list."""
     qt.QSettings().setValue(FILES_KEY, json.dumps(list(dict.fromkeys(paths))))
 
 
 def _last_choice():
-    """Read which model was chosen last, whether it is still there or not."""
+    """Read the last choice, whether that model still exists or not."""
     return str(slicer.util.settingsValue(CHOICE_KEY, "") or DEFAULT_MODEL)
