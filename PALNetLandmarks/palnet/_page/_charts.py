@@ -32,11 +32,11 @@ _VERMILLION = "#d55e00"
 _AXIS = "#666"
 _FONT = 'font-family="system-ui, Helvetica, Arial, sans-serif" fill="#333"'
 
-# Dark to light, even steps to the eye, told apart with every colour blindness and in grey print.
+# Viridis, dark to light: even steps, also with colour blindness and in grey print.
 _RAMP = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
-# Values that differ by less of their size are drawn as equal.
+# Relative difference below which values are drawn as equal.
 _MIN_SPAN = 1e-6
-# A plot of more points shows no more, and makes the page slow.
+# More points do not show more, and they make the page slow.
 _MAX_SPOTS = 1500
 
 _BAR_HEIGHT = 15
@@ -59,7 +59,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """One point of a scatter plot; `title` is shown when the pointer rests on it."""
+    """One point of a scatter plot; `title` is shown as its tooltip."""
 
     x: float
     y: float
@@ -74,7 +74,7 @@ def draw_bars(bars: Sequence[Bar], unit: str, caption: str) -> str:
     bars : sequence of Bar
         From top to bottom; values of at least zero.
     unit : str
-        What the values are in.
+        Unit of the values.
     caption : str
         Plain text below the plot.
 
@@ -125,11 +125,11 @@ def draw_differences(
     Parameters
     ----------
     title : str
-        Above the plot.
+        Text above the plot.
     means, differences : ndarray of shape (n_pairs,)
-        What is drawn to the right and upwards.
+        Values on the x and y axes.
     labels : sequence of str
-        What the two axes are called.
+        Labels of the two axes.
 
     Returns
     -------
@@ -142,7 +142,7 @@ def draw_differences(
     """
     bias = float(differences.mean())
     spread = 1.96 * float(differences.std(ddof=1)) if len(differences) > 1 else math.nan
-    # Bias and limits come from all pairs, whatever part of them is drawn.
+    # Bias and limits are computed from all pairs, even if only some are drawn.
     chosen = np.linspace(0, len(means) - 1, min(len(means), _MAX_SPOTS)).astype(int)
     frame = _Frame(means, np.append(differences, [bias + spread, bias - spread, 0.0]))
     parts = [frame.axes(title, labels[0], labels[1])]
@@ -160,16 +160,16 @@ def draw_differences(
 
 
 def draw_scatter(title: str, spots: Sequence[Spot], labels: tuple[str, str]) -> str:
-    """Draw points with a name each.
+    """Draw points, each with a name.
 
     Parameters
     ----------
     title : str
-        Above the plot.
+        Text above the plot.
     spots : sequence of Spot
         The points.
     labels : tuple of str
-        What the two axes are called.
+        Labels of the two axes.
 
     Returns
     -------
@@ -186,21 +186,21 @@ def draw_scatter(title: str, spots: Sequence[Spot], labels: tuple[str, str]) -> 
 def draw_lines(
     xs: NDArray[np.float64], panels: Mapping[str, NDArray[np.float64]], x_label: str
 ) -> str:
-    """Draw one line in each of some plots side by side, whose axes begin at zero.
+    """Draw one line in each of several plots side by side, with axes starting at zero.
 
     Parameters
     ----------
     xs : ndarray of shape (n_points,)
-        What is drawn to the right, at least zero.
+        Values on the x axes, at least zero.
     panels : mapping of str to ndarray of shape (n_points,)
-        Above each plot, and what is drawn upwards, at least zero.
+        By the title of each plot, its values on the y axis, at least zero.
     x_label : str
-        What the axes to the right are called.
+        Label of the x axes.
 
     Returns
     -------
     str
-        An SVG element, also good as a file of its own.
+        An SVG element that also works as a file of its own.
     """
     width, height = _LEFT + _PLOT_WIDTH + _RIGHT, _TOP + _PLOT_HEIGHT + _BOTTOM
     parts = [f'<rect width="{len(panels) * width}" height="{height}" fill="#fff"/>']
@@ -212,7 +212,7 @@ def draw_lines(
 
 
 def color_between(value: float, high: float) -> str:
-    """Give the colour of a value from zero to `high`; what is above has the last one."""
+    """Return the colour of a value from zero to `high`; larger values get the last one."""
     place = min(max(value / high, 0.0), 1.0) * (len(_RAMP) - 1)
     number = min(int(place), len(_RAMP) - 2)
     share = place - number
@@ -222,7 +222,7 @@ def color_between(value: float, high: float) -> str:
 
 
 def draw_color_scale(high: float, unit: str) -> str:
-    """Draw what the colours of `color_between` mean, as an HTML figure."""
+    """Draw the legend for the colours of `color_between`, as an HTML figure."""
     n_steps, left, width, height = 40, 20, 320, 14
     step = width / n_steps
     parts = [
@@ -241,7 +241,7 @@ def draw_color_scale(high: float, unit: str) -> str:
 
 
 def nice_ticks(low: float, high: float, n_wanted: int = 5) -> list[float]:
-    """Give at least two round numbers, the first at or below `low`, the last at or above `high`."""
+    """Return two or more round numbers, from at or below `low` to at or above `high`."""
     if high - low < _MIN_SPAN * max(abs(low), abs(high), 1.0):
         low, high = low - 0.5, high + 0.5
     raw = (high - low) / n_wanted
@@ -252,7 +252,7 @@ def nice_ticks(low: float, high: float, n_wanted: int = 5) -> list[float]:
 
 
 class _Frame:
-    """The axes of one plot: from its numbers to pixels."""
+    """The axes of one plot, which map its numbers to pixels."""
 
     def __init__(self, xs: NDArray[np.float64], ys: NDArray[np.float64]) -> None:
         xs, ys = xs[np.isfinite(xs)], ys[np.isfinite(ys)]
@@ -297,7 +297,7 @@ class _Frame:
         )
 
     def line(self, xs: NDArray[np.float64], ys: NDArray[np.float64]) -> str:
-        """From point to point, the last one marked."""
+        """Draw a line through all points, with a marker on the last one."""
         places = [f"{self.x(x):.1f},{self.y(y):.1f}" for x, y in zip(xs, ys, strict=True)]
         return (
             f'<polyline points="{" ".join(places)}" fill="none" stroke="{_BLUE}" '

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Line", "Marker", "draw_face"]
 
-# Name, what points to the right of the drawing, what points to the viewer.
+# Name, axis to the right of the drawing, axis towards the viewer.
 _VIEWS = {
     "right side": ((0.0, 0.0, 1.0), (-1.0, 0.0, 0.0)),
     "front": ((1.0, 0.0, 0.0), (0.0, 0.0, 1.0)),
@@ -28,25 +28,25 @@ _VIEWS = {
 _PIXELS_PER_MM = 1.85
 _MARGIN_MM = 10.0
 _TITLE_HEIGHT = 22
-# The atlas has a point every 4 to 8 mm: dots of this size close into a shaded face.
+# The atlas has a point every 4 to 8 mm: dots of this size merge into a shaded face.
 _DOT_MM = 9.0
-# Melts the dots into skin.
+# Blends the dots into skin.
 _BLUR_PX = 3
-# Farther from any landmark the atlas has fewer points, and nothing to show.
+# Farther from any landmark the atlas is sparser and shows nothing of interest.
 _REACH_MM = 52.0
 _LABEL_SIZE = 9.5
 # Width of a letter as a share of its height.
 _LETTER_WIDTH = 0.56
 _SHADES = ("#b9b4ae", "#c3beb9", "#cdc9c4", "#d7d3cf", "#e0ddda", "#e9e7e5")
-# Where light comes from: from above and a little from the viewer's left.
+# Direction of the light: from above and slightly from the viewer's left.
 _LIGHT = (-0.3, 0.5, 0.8)
-# A landmark farther behind the middle than this is hidden by the head when seen from the side.
+# A landmark farther behind the midline than this is hidden by the head in a side view.
 _HIDDEN_MM = -8.0
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Marker:
-    """A landmark on the drawing; `title` shows under the pointer, `radius` is in pixels."""
+    """A landmark on the drawing; `title` is its tooltip, `radius` is in pixels."""
 
     position_mm: NDArray[np.float64]
     color: str
@@ -57,7 +57,7 @@ class Marker:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Line:
-    """A line on the drawing, of shape (n_corners, 3), its width in pixels."""
+    """A line on the drawing, of shape (n_corners, 3), with its width in pixels."""
 
     corners_mm: NDArray[np.float64]
     color: str
@@ -130,7 +130,7 @@ class _Extent:
 
 
 class _View:
-    """One direction of view: from millimetres in the face frame to pixels of its panel."""
+    """One viewing direction, which maps millimetres in the face frame to pixels of its panel."""
 
     def __init__(self, name: str, atlas: FaceAtlas, extent: _Extent) -> None:
         self.name = name
@@ -149,13 +149,13 @@ class _View:
         return np.stack([across, down], axis=-1) * _PIXELS_PER_MM
 
     def hidden(self, position_mm: NDArray[np.float64]) -> bool:
-        """Whether the head stands before a point; from the front nothing is hidden."""
+        """Whether the head is in front of a point; in the front view nothing is hidden."""
         is_front = bool(self._toward[2] > 0)
         depth = float((position_mm - self._middle) @ self._toward)
         return not is_front and depth < _HIDDEN_MM
 
     def face(self) -> str:
-        """Draw the mean face as dots, darker where the light falls flat."""
+        """Draw the mean face as dots, darker where the light is grazing."""
         facing = self._atlas.normals @ self._toward
         points = self._atlas.mean_mm
         to_landmark_mm, _ = KDTree(self._atlas.landmark_mean_mm).query(points)
@@ -192,10 +192,10 @@ class _View:
         )
 
     def markers(self, markers: Sequence[Marker]) -> Iterator[str]:
-        """Draw landmarks, and the labels of those that have room; the others show theirs as title.
+        """Draw landmarks, with labels where there is room, else with a tooltip only.
 
-        Labels go from the outermost landmark inward, since round the nose and the lips there is
-        room for a few only.
+        Labels are placed from the outermost landmark inward, since there is little room around the
+        nose and the lips.
         """
         spots = self.pixels(np.array([marker.position_mm for marker in markers]).reshape(-1, 3))
         for (x, y), marker in zip(spots, markers, strict=True):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pieces of a report page as HTML text."""
+"""HTML elements of a report page."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = [
     "table",
 ]
 
-# Read on a screen and on A4; a table may go on over the page's end, a row or a plot may not.
+# For the screen and for A4; a table may break across pages, a row or a plot may not.
 _STYLE = """\
 :root { color-scheme: light; }
 body { font: 15px/1.45 system-ui, "Segoe UI", Helvetica, Arial, sans-serif; color: #222;
@@ -60,7 +60,7 @@ footer { color: #777; font-size: .8rem; margin: 2rem 0 0; border-top: 1px solid 
 }
 """
 
-# From this many columns on a table is set smaller, to fit on A4.
+# Tables with at least this many columns use a smaller font, to fit on A4.
 _WIDE_TABLE = 8
 
 
@@ -70,16 +70,16 @@ def build_page(title: str, lead: str, sections: Iterable[str]) -> str:
     Parameters
     ----------
     title : str
-        Heading, and the name of the browser's tab.
+        Heading, and title of the browser tab.
     lead : str
         One line below the heading.
     sections : iterable of str
-        What `section` gives.
+        As returned by `section`.
 
     Returns
     -------
     str
-        The whole file.
+        The complete file.
     """
     body = "\n".join(sections)
     return (
@@ -93,17 +93,17 @@ def build_page(title: str, lead: str, sections: Iterable[str]) -> str:
 
 
 def section(title: str, *content: str) -> str:
-    """Give one section with its heading; `content` is HTML."""
+    """Return a section with its heading; `content` is HTML."""
     return f"<section>\n<h2>{escape(title)}</h2>\n" + "\n".join(content) + "\n</section>"
 
 
 def paragraph(text: str, *, is_note: bool = False) -> str:
-    """Give a paragraph of plain text."""
+    """Return a paragraph of plain text."""
     return f'<p class="note">{escape(text)}</p>' if is_note else f"<p>{escape(text)}</p>"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], numbers: Iterable[int]) -> str:
-    """Give a table of plain texts.
+    """Return a table of plain texts.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], numbers: Iterabl
     rows : iterable of sequence of str
         The cells.
     numbers : iterable of int
-        Which columns hold numbers, which are set flush right.
+        Indices of numeric columns, which are right-aligned.
 
     Returns
     -------
@@ -136,7 +136,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], numbers: Iterabl
 
 
 def image(png: bytes, description: str) -> str:
-    """Give a picture that lies inside the page."""
+    """Return a picture embedded in the page."""
     data = base64.b64encode(png).decode("ascii")
     text = escape(description)
     return (
@@ -146,17 +146,17 @@ def image(png: bytes, description: str) -> str:
 
 
 def plots(drawings: Iterable[str], caption: str) -> str:
-    """Give SVG drawings side by side, three in a row."""
+    """Return SVG drawings side by side, three in a row."""
     body = "".join(drawings)
     text = f"<figcaption>{escape(caption)}</figcaption>"
     return f'<figure><div class="plots">{body}</div>{text}</figure>'
 
 
 def format_number(value: float, digits: int = 1) -> str:
-    """Write a number for a table; a dash where there is none."""
+    """Format a number for a table, with a dash for NaN."""
     return f"{value:.{digits}f}" if math.isfinite(value) else "-"
 
 
 def format_error(value: float) -> str:
-    """Write an expected error for a table; empty where it is unknown."""
+    """Format an expected error for a table; empty if unknown."""
     return f"± {value:.1f}" if math.isfinite(value) else ""

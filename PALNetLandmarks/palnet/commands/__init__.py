@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The subcommands of `palnet`, one module each.
 
-A module offers `HELP` (a line in the list of subcommands), `DESCRIPTION`, where need be `EPILOG`
-(with line ends of its own), `add_options(parser)`, and `run(arguments)`, which returns the exit
-code. It imports what it needs inside that function, so that `palnet --help` is quick. Then add its
-name here.
+A module defines `HELP` (a line in the list of subcommands), `DESCRIPTION`, optionally `EPILOG`
+(with its own line breaks), `add_options(parser)`, and `run(arguments)`, which returns the exit
+code. `run` imports what it needs, so that `palnet --help` is quick. Add the name of a new module
+below.
 """
 
 from __future__ import annotations

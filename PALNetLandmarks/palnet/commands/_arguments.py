@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kinds of arguments that several subcommands take."""
+"""Argument types that several subcommands use."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["at_least"]
 
 
 def at_least(minimum: int) -> Callable[[str], int]:
-    """Give the type of an argument that is a whole number, and not below the minimum."""
+    """Return an argparse type for integers that are not below a minimum."""
 
     def number(text: str) -> int:
         value = int(text)
@@ -22,6 +22,6 @@ def at_least(minimum: int) -> Callable[[str], int]:
             raise argparse.ArgumentTypeError(msg)
         return value
 
-    # What argparse calls it where it is no number.
+    # Name that argparse uses in the error for text that is not a number.
     number.__name__ = "number"
     return number

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Annotated scans as an argument of a command: refused if check-data finds errors."""
+"""Data sets of annotated scans as arguments, refused if check-data finds errors."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 __all__ = ["HARMLESS_TO_TUNING", "refuse_bad_data", "refuse_run_among_scans"]
 
 HARMLESS_TO_TUNING = ("never_placed",)
-"""A landmark without labels is held to what the start of a fine-tuning says."""
+"""Fine-tuning keeps a landmark without labels close to the starting model's predictions."""
 
 
 def refuse_bad_data(data: DataSet, harmless: Container[str] = ()) -> None:
-    """Refuse a data set that would spoil a training, naming what is wrong on stderr.
+    """Refuse a data set with errors that would spoil a training, and list them on stderr.
 
     Parameters
     ----------
     data : DataSet
         The scans.
     harmless : container of str
-        Kinds of errors that are told, and spoil nothing here.
+        Kinds of errors that are reported but acceptable here.
 
     Raises
     ------
@@ -50,19 +50,19 @@ def refuse_bad_data(data: DataSet, harmless: Container[str] = ()) -> None:
 
 
 def refuse_run_among_scans(folder: Path, output: Path) -> None:
-    """Refuse a run folder that holds the scans: its tables would be read as their landmarks.
+    """Refuse a run folder that contains the scans: its tables would be read as their landmarks.
 
     Parameters
     ----------
     folder : Path
-        The data set's.
+        Folder of the data set.
     output : Path
-        The run folder; it may lie within the data set's, which then leaves it out.
+        The run folder; inside the data set's folder it is allowed, and is not read as data.
 
     Raises
     ------
     UsageError
-        If the run folder is that of the data set, or one with scans or landmarks of it.
+        If the run folder is that of the data set, or contains scans or landmarks of it.
     """
     from palnet.errors import UsageError
     from palnet.training.data_files import list_files, may_be_data

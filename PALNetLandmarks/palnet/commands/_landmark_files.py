@@ -32,12 +32,12 @@ __all__ = [
 ]
 
 FRAME_OPTIONS: dict[str | None, Frame] = {"file": "file", "lps": "LPS", "ras": "RAS"}
-# Of so many files that are passed over for files of the same kinds each is told.
+# More skipped files of the same two kinds than this are summarized in one line.
 _MOST_TOLD_ALONE = 3
 
 
 def add_reading_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say what a landmark file itself may not hold."""
+    """Add the options for information that a landmark file may not contain."""
     add = parser.add_argument
     add("--scheme", metavar="NAME_OR_PATH", help="landmark scheme [the one that the files name]")
     add("--frame", choices=tuple(FRAME_OPTIONS), help=_FRAME_HELP)
@@ -51,7 +51,7 @@ _FRAME_HELP = "axes of landmark files that do not name them: the scan file's own
 
 
 def read_names(path: Path | None, arguments: argparse.Namespace) -> NameTable | None:
-    """Read the table of another lab's names, if there is one."""
+    """Read the table of another lab's landmark names, if there is one."""
     from palnet.exchange import read_name_table
     from palnet.scheme import DEFAULT_SCHEME, load_scheme
 
@@ -63,16 +63,16 @@ def read_names(path: Path | None, arguments: argparse.Namespace) -> NameTable | 
 def find_landmark_files(
     paths: Iterable[Path], scheme: Scheme | str | None = None, *, output: Path | None = None
 ) -> list[Path]:
-    """List the landmark files that files and folders stand for.
+    """List the landmark files in the given files and folders.
 
-    Of the files of a folder that share a name, the one of the format that holds most is taken, and
-    any other that holds specimens which the one taken lacks; the rest are told on stderr. What is
-    to be written is no part of a folder, though an earlier run has left it there.
+    Of the files in a folder with the same name, use the one whose format holds most, and any other
+    with specimens that it lacks; the rest are listed on stderr. The output file is not read as
+    input, even if an earlier run has left it in the folder.
     """
     from palnet.errors import UsageError
     from palnet.exchange import FORMATS, find_format, stem_of
 
-    # The formats are listed in the order of what they hold.
+    # The formats are ordered by how much they hold.
     rank = {name: number for number, name in enumerate(FORMATS)}
     suffixes = tuple(entry.suffix for entry in FORMATS.values())
     found: list[Path] = []
@@ -106,7 +106,7 @@ def find_landmark_files(
 
 
 def scheme_of_run(path: Path) -> str | None:
-    """Give the file of a lab's own scheme, where a folder is one of a cross-validation's run."""
+    """Return a lab's scheme file, if a folder is in the run of a cross-validation with it."""
     from palnet.scheme import SCHEME_FILE
 
     run = path.absolute().parent
@@ -116,17 +116,17 @@ def scheme_of_run(path: Path) -> str | None:
 
 
 def is_output(path: Path, output: Path | None) -> bool:
-    """Whether a file of a folder is the one to be written, in whatever way they are named."""
+    """Whether a file is the output file, even if the paths are written differently."""
     return output is not None and path.name == output.name and path.resolve() == output.resolve()
 
 
 def may_be_read(path: Path) -> bool:
-    """Leave out folders, and what macOS puts beside each file on a foreign disk (`._face.csv`)."""
+    """Leave out folders, and the files that macOS adds on foreign disks (`._face.csv`)."""
     return path.is_file() and not path.name.startswith(".")
 
 
 def _without_other_tables(files: list[Path]) -> list[Path]:
-    """Leave out tables of anything but landmarks, such as those of `measure` and `evaluate`."""
+    """Leave out tables without landmarks, such as those of `measure` and `evaluate`."""
     from palnet.exchange import may_hold_landmarks
 
     others = sorted(file for file in files if not may_hold_landmarks(file))
@@ -138,16 +138,16 @@ def _without_other_tables(files: list[Path]) -> list[Path]:
 
 
 def _part_unlike(files: list[Path], scheme: Scheme | str | None) -> tuple[list[Path], list[Path]]:
-    """Part files that share a name: the first with those that hold specimens it lacks, the rest."""
+    """Split files of one name: the first and any with specimens it lacks, and the rest."""
     from palnet.exchange import find_format, stem_of
 
     kept, *others = files
     taken, passed_over = [kept], []
     sets = _read_quietly(kept, scheme) if others else []
-    # A file of one specimen that cannot be read is told later; its older copies do not stand in.
+    # An unreadable file of one specimen is reported later; older copies do not replace it.
     known = {entry.specimen for entry in sets} or {stem_of(kept)}
     if scheme is None and sets:
-        scheme = sets[0].scheme  # which the others may only name, a lab's own
+        scheme = sets[0].scheme  # the others may only name a lab's own scheme
     for file in others:
         if find_format(file).holds_many:
             specimens = {entry.specimen for entry in _read_quietly(file, scheme)}
@@ -160,7 +160,7 @@ def _part_unlike(files: list[Path], scheme: Scheme | str | None) -> tuple[list[P
 
 
 def _tell_passed_over(folder: Path, passed_over: list[tuple[Path, Path]]) -> None:
-    """Say which files of a folder are not read; of many alike, such as a detection's, how many."""
+    """List the files of a folder that are not read; if many are alike, only count them."""
     from palnet.exchange import stem_of
 
     kinds: dict[tuple[str, str], list[tuple[Path, Path]]] = {}
@@ -181,7 +181,7 @@ def _tell_passed_over(folder: Path, passed_over: list[tuple[Path, Path]]) -> Non
 
 
 def _read_quietly(path: Path, scheme: Scheme | str | None) -> list[LandmarkSet]:
-    """Read the specimens of a file; none if it cannot be read, which is told elsewhere."""
+    """Read the specimens of a file; none if it cannot be read, which is reported elsewhere."""
     from palnet.errors import PalnetError
     from palnet.exchange import read_specimens
 
@@ -195,7 +195,7 @@ def _read_quietly(path: Path, scheme: Scheme | str | None) -> list[LandmarkSet]:
 
 @contextmanager
 def warnings_on_stderr() -> Iterator[None]:
-    """Print what the library warns of as lines of this program."""
+    """Print warnings of the library as messages of this program."""
 
     def show(message: Warning | str, *_: object, **__: object) -> None:
         print(f"palnet: {message}", file=sys.stderr)
@@ -209,9 +209,9 @@ def warnings_on_stderr() -> Iterator[None]:
 def read_all(
     files: Iterable[Path], arguments: argparse.Namespace, scheme: Scheme | None = None
 ) -> Iterator[tuple[Path, list[LandmarkSet]]]:
-    """Read the specimens of each file; one that cannot be read gives a line on stderr and none.
+    """Read the specimens of each file; one that cannot be read is reported on stderr and skipped.
 
-    Frame and unit asked for are those of files that do not say theirs, inside or beside them.
+    The frame and unit options apply to files that state none, neither inside nor in a sidecar.
     """
     from palnet.errors import PalnetError
     from palnet.exchange import find_format, read_specimens, sidecar_path
@@ -241,7 +241,7 @@ def read_all(
 
 
 def _tell_origin(landmarks: LandmarkSet, path: Path) -> None:
-    """Tell one landmark at 0, 0, 0, which may be there by right; several are doubted on reading."""
+    """Report a single landmark at 0, 0, 0, which may be valid; the reader doubts several."""
     for index in landmarks.is_at_origin.nonzero()[0]:
         code = landmarks.scheme.codes[index]
         text = f"{landmarks.specimen}: {code} at 0, 0, 0 is read as a position."
@@ -249,7 +249,7 @@ def _tell_origin(landmarks: LandmarkSet, path: Path) -> None:
 
 
 def _tell_order(landmarks: LandmarkSet, path: Path) -> None:
-    """Tell landmarks that are no face in the order, or by the labels, that they have."""
+    """Report landmarks that do not form a face in their order or by their labels."""
     from palnet._plausible import doubt_order
 
     doubt = doubt_order(landmarks)
@@ -258,14 +258,14 @@ def _tell_order(landmarks: LandmarkSet, path: Path) -> None:
 
 
 def hint_at_lenient(err: Exception) -> str:
-    """Name the option that takes what is certain, where a doubt stopped the reading."""
+    """Suggest the option for lenient reading, if a doubt stopped the reading."""
     from palnet.errors import DoubtError
 
     return " (--lenient reads what is certain.)" if isinstance(err, DoubtError) else ""
 
 
 def _check_no_folder_is_meant(path: Path, suffixes: tuple[str, ...]) -> None:
-    """Require a path of an unknown ending to be there: a mistyped folder is not to be renamed."""
+    """Require that a path with an unknown extension exists: it may be a mistyped folder."""
     from palnet.errors import UsageError
 
     if not path.name.lower().endswith(suffixes) and not os.path.lexists(path):
@@ -274,7 +274,7 @@ def _check_no_folder_is_meant(path: Path, suffixes: tuple[str, ...]) -> None:
 
 
 def _check_face_size(landmarks: LandmarkSet, path: Path, unit_option: str) -> None:
-    """Require that the landmarks span a face in millimetres, or their unit is wrong."""
+    """Require that the landmarks span a face in millimetres; otherwise their unit is wrong."""
     from palnet._plausible import doubt_size
     from palnet.errors import UnitError
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `palnet train` and `palnet crossvalidate` share: how a training is run."""
+"""Options and setup that `palnet train` and `palnet crossvalidate` share."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Several GPUs: torchrun --nproc-per-node N -m palnet ... with the same arguments.
 
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that decide how to train, not what.
+    """Add the options on how to train.
 
     Parameters
     ----------
     parser : argparse.ArgumentParser
-        Of a subcommand that trains.
+        Parser of a subcommand that trains.
     """
     add = parser.add_argument
     add("--mixed-precision", action="store_true", help="layers in bfloat16 (GPU, newest CPUs)")
@@ -37,12 +37,12 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
 
 @contextmanager
 def training_run(arguments: argparse.Namespace) -> Iterator[bool]:
-    """Train as the options say, together with the other processes of a torchrun.
+    """Set up a training as the options say, with the other processes if started by torchrun.
 
     Parameters
     ----------
     arguments : argparse.Namespace
-        With those of `add_training_options`.
+        Includes those of `add_training_options`.
 
     Yields
     ------
@@ -52,7 +52,7 @@ def training_run(arguments: argparse.Namespace) -> Iterator[bool]:
     Raises
     ------
     MissingDependencyError
-        If torch is not installed, or TensorBoard is not and was asked for.
+        If torch is not installed, or TensorBoard is requested and not installed.
     """
     from palnet._dependencies import require
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`palnet check-data`: what is wrong with annotated scans, before a training."""
+"""`palnet check-data`: find errors in annotated scans before a training."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`palnet convert`: landmark files from one format into another."""
+"""`palnet convert`: convert landmark files to another format."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def _target_format(arguments: argparse.Namespace) -> Format:
 
 
 def _is_file_of(output: Path, target: Format) -> bool:
-    """Tell a file from a folder that may not exist yet, by the ending of its name."""
+    """Distinguish a file from a folder, which may not exist yet, by the extension."""
     from palnet.errors import UsageError
 
     if output.is_dir():
@@ -131,7 +131,7 @@ def _is_file_of(output: Path, target: Format) -> bool:
 
 
 def _find_files(arguments: argparse.Namespace) -> list[Path]:
-    """List the files to read: of a folder those of the format asked for, else one a specimen."""
+    """List the files to read: in a folder, those of the given format, else one per specimen."""
     from palnet.commands._landmark_files import find_landmark_files, is_output
     from palnet.errors import UsageError
     from palnet.exchange import get_format
@@ -153,7 +153,7 @@ def _find_files(arguments: argparse.Namespace) -> list[Path]:
 
 @dataclass
 class _Conversion:
-    """What is read and written, and what became of it."""
+    """What is read and written, and the outcome."""
 
     arguments: argparse.Namespace
     target: Format
@@ -165,7 +165,7 @@ class _Conversion:
     _assumed: list[Path] = field(default_factory=list, init=False)
 
     def read_all(self, files: Iterable[Path]) -> Iterator[LandmarkSet]:
-        """Read one file after the other; a lenient reader leaves out those it cannot read."""
+        """Read one file after the other; a lenient reader skips those that it cannot read."""
         from palnet.errors import FormatError
 
         for path in files:
@@ -177,7 +177,7 @@ class _Conversion:
                 self._fail(f"{err} The file is left out.")
 
     def write_one_file(self, specimens: Iterable[LandmarkSet], output: Path) -> None:
-        """Write all specimens into one file, or say why not."""
+        """Write all specimens to one file, or report why not."""
         from palnet.errors import FormatError, OutputError, OutputExistsError
         from palnet.exchange import write_specimens
 
@@ -196,7 +196,7 @@ class _Conversion:
             self._fail(f"{output.name} was not written: {err}{hint_at_lenient(err)}")
 
     def write_beside(self, files: Iterable[Path]) -> None:
-        """Write one file beside each; two that would be one are told, not written over."""
+        """Write one file beside each; if two have the same path, report the second."""
         from palnet.exchange import stem_of
 
         taken: dict[str, Path] = {}
@@ -213,7 +213,7 @@ class _Conversion:
                 self.write_one_file(specimens, output)
 
     def write_folder(self, files: Iterable[Path], folder: Path) -> None:
-        """Write one file a specimen; one that cannot be done is told and the others are done."""
+        """Write one file per specimen; report those that fail, and continue."""
         from palnet.exchange import stem_of
 
         taken: set[str] = set()
@@ -235,7 +235,7 @@ class _Conversion:
                     self.write_one_file([landmarks], output)
 
     def tell(self) -> None:
-        """Say what was written and what had to be assumed."""
+        """Report what was written and what had to be assumed."""
         for path in self.written:
             print(path)
         if self._assumed:
@@ -261,7 +261,7 @@ class _Conversion:
             return []
 
     def _may_replace(self, path: Path, output: Path) -> bool:
-        """Tell one that another file would be lost by, though it may be replaced by itself."""
+        """Refuse to replace another of the input files; a file may replace itself."""
         target = output.resolve()
         if target == path.resolve() or target not in self.sources:
             return True

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`palnet crossvalidate`: a network on annotated scans, fold by fold."""
+"""`palnet crossvalidate`: train and test a network on annotated scans, fold by fold."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DESCRIPTION = (
     "the fold. A GPU is used if there is one."
 )
 
-# As in palnet.network.paper, which would load numpy.
+# As in palnet.network.paper, whose import would load numpy.
 _NETWORKS = ("palnet", "noatt", "topk", "2blk", "ndo")
 
 EPILOG = (
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _cross_validate(arguments: argparse.Namespace) -> tuple[Sequence[FoldResult], str]:
-    """Read data set and recipe, check, and do it; also tells what it is compared with."""
+    """Read data set and recipe, check them, and run; also return what to compare with."""
     from functools import partial
 
     from palnet.commands._data_sets import refuse_run_among_scans
@@ -79,7 +79,7 @@ def _cross_validate(arguments: argparse.Namespace) -> tuple[Sequence[FoldResult]
     refuse_run_among_scans(arguments.folder, arguments.output)
     if not arguments.anyway:
         on_first(partial(_check, data, protocol, arguments.output))
-    people = [scan.person for scan in data.scans]  # before the preparation: are they enough?
+    people = [scan.person for scan in data.scans]  # enough? checked before preparation
     split_people(people, protocol.n_folds, protocol.seed, protocol.cohort.validation_share)
     results = cross_validate(
         data, protocol, arguments.output, jobs=arguments.jobs, train_all=arguments.train_all
@@ -88,9 +88,9 @@ def _cross_validate(arguments: argparse.Namespace) -> tuple[Sequence[FoldResult]
 
 
 def _check(data: DataSet, protocol: PaperProtocol | TuningProtocol, output: Path) -> None:
-    """Refuse a data set that would spoil the training; one that a fold has begun with was checked.
+    """Refuse a data set that would spoil the training, unless a fold has already started with it.
 
-    A run that was interrupted before is checked again: its files may have been changed since.
+    An interrupted run is checked again, since its files may have changed.
     """
     from palnet.commands._data_sets import HARMLESS_TO_TUNING, refuse_bad_data
     from palnet.training.crossvalidation import FOLD
@@ -100,7 +100,7 @@ def _check(data: DataSet, protocol: PaperProtocol | TuningProtocol, output: Path
 
 
 def _read_protocol(arguments: argparse.Namespace) -> PaperProtocol | TuningProtocol:
-    """Read the recipe, with the network that was asked for."""
+    """Read the recipe, with the requested network."""
     from dataclasses import replace
 
     from palnet.errors import UsageError
@@ -119,12 +119,12 @@ def _read_protocol(arguments: argparse.Namespace) -> PaperProtocol | TuningProto
 
 
 def print_table(results: Sequence[FoldResult], baseline: str) -> None:
-    """Print a line a fold, then all together.
+    """Print a line per fold, then one for all folds.
 
     Parameters
     ----------
     results : sequence of FoldResult
-        The rows.
+        One per fold.
     baseline : str
         What the network is compared with.
     """
@@ -138,7 +138,7 @@ def print_table(results: Sequence[FoldResult], baseline: str) -> None:
 
 
 def _print_files(output: Path, *, train_all: bool) -> None:
-    """Say where to look."""
+    """Print where to find the results."""
     print(f"report: {output / 'report.html'}")
     model = output / "model.npz" if train_all else output / "fold1" / "model.npz"
     if model.exists():

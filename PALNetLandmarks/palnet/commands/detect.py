@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`palnet detect`: scans in, one set of files a scan out."""
+"""`palnet detect`: place landmarks on scans and write one set of files per scan."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["DESCRIPTION", "EPILOG", "HELP", "add_options", "run"]
 HELP = "place landmarks on face scans"
 DESCRIPTION = "Place landmarks on face scans (OBJ, PLY, STL, VTK, VTP) in any pose and unit."
 
-# Where `--example` writes unless told: the bundled scan's own folder may be read-only.
+# Default output of `--example`: the bundled scan's own folder may be read-only.
 EXAMPLE_FOLDER = Path("palnet-example")
 
 EPILOG = """\
@@ -129,9 +129,9 @@ def _options(arguments: argparse.Namespace) -> BatchOptions:
 
 
 def _usable_model(name_or_path: str | None) -> str | None:
-    """Read a model that was named: one that cannot be used would fail every scan.
+    """Load the given model first: if it is unusable, every scan would fail.
 
-    A path becomes absolute, for workers of a cluster that run elsewhere.
+    Make a path absolute, for cluster workers with another working directory.
     """
     from palnet.model import MODELS_FOLDER, read_model
 
@@ -142,7 +142,7 @@ def _usable_model(name_or_path: str | None) -> str | None:
 
 
 def _report(results: Iterable[ScanResult], scans: Sequence[Path]) -> int:
-    """Say what became of each scan as it ends; count those that are not done."""
+    """Report the outcome of each scan as it ends; count those that failed."""
     n_scans, times = len(scans), Counter(scan.name for scan in scans)
     n_ended = n_failed = n_there = 0
     units: Counter[str] = Counter()
@@ -179,13 +179,13 @@ def _report(results: Iterable[ScanResult], scans: Sequence[Path]) -> int:
 
 
 def _guessed_unit(result: ScanResult) -> str:
-    """Name the unit that a scan was taken to be in by its size; nothing where one was given."""
+    """Return the unit guessed from a scan's size; empty if the unit was given."""
     made = result.record["provenance"]
     return "" if made["unit_source"] == "given" else str(made["unit"])
 
 
 def _say_units(units: Counter[str]) -> str:
-    """Say which units were guessed, if others than millimeters or several: they may be wrong."""
+    """Report guessed units if they are not all millimeters, since they may be wrong."""
     guessed = [f"{unit} {n}" for unit, n in units.most_common() if unit]
     if not units.keys() - {"", "mm"}:
         return ""
@@ -209,7 +209,7 @@ def _headline(result: ScanResult) -> str:
 
 
 def _doubts(result: ScanResult) -> list[str]:
-    """Give what nobody should overlook among many scans."""
+    """Return the warnings that must not be overlooked among many scans."""
     findings = result.record["findings"]
     doubts = [entry["message"] for entry in findings if entry["code"] == "small_face"]
     if result.record["quality"]["verdict"] == "check":
@@ -218,7 +218,7 @@ def _doubts(result: ScanResult) -> list[str]:
 
 
 def _details(result: ScanResult) -> list[str]:
-    """List what one wants to know of a single scan."""
+    """List the details for a single scan."""
     quality = result.record["quality"]
     landmarks = result.landmarks
     lines = []
@@ -241,7 +241,7 @@ def _kind(path: Path) -> str:
 
 
 def _true_error(result: ScanResult) -> str:
-    """Compare with the truth, which is known of the bundled example only."""
+    """Compare with the true landmarks, known for the bundled example only."""
     import numpy as np
 
     from palnet.exchange import read_landmarks
@@ -261,7 +261,7 @@ def _true_error(result: ScanResult) -> str:
 
 
 class _Progress:
-    """One line on a terminal that is written anew; nothing in a log."""
+    """A progress line that is rewritten on a terminal; nothing in a log file."""
 
     def __init__(self, n_scans: int, stream: TextIO) -> None:
         self._n_scans = n_scans
@@ -280,6 +280,6 @@ class _Progress:
 
     def clear(self) -> None:
         if self._is_shown:
-            # Blanks and no escape sequence, which the older console of Windows prints.
+            # Spaces instead of an escape sequence, which the older Windows console prints as text.
             self._stream.write(f"\r{'':{self._n_written}}\r")
             self._stream.flush()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`palnet evaluate`: predicted landmarks against true ones, as tables and a report page."""
+"""`palnet evaluate`: compare predicted and true landmarks, with tables and a report page."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _report(pairs: list[Pair], truth: list[LandmarkSet], arguments: argparse.Namespace) -> int:
-    """Take all figures, then write them; count what is missing from the other annotations."""
+    """Compute all figures, then write them; count what is missing from the other annotations."""
     from palnet.evaluation import (
         OPTIONAL_EVALUATION_TABLES,
         page_of_evaluation,
@@ -154,9 +154,9 @@ def _read(
 def _annotations(
     truth: list[LandmarkSet], folders: list[Path], arguments: argparse.Namespace
 ) -> tuple[list[list[LandmarkSet]], int]:
-    """Give TRUTH and every other annotation of the specimens that all of them have.
+    """Return TRUTH and every other annotation of the specimens that all of them have.
 
-    A specimen's annotations are in one frame. What could not be used is counted.
+    A specimen's annotations are in the same frame. Unusable files are counted.
     """
     from palnet.errors import UsageError
     from palnet.evaluation import Pair, pair_specimens, to_one_frame
@@ -190,7 +190,7 @@ def _annotations(
 
 
 def _tell_other_name(pair: Pair) -> None:
-    """Tell that two files are of other names: somebody may have mistaken one."""
+    """Report that the two files have different names: one may be a mistake."""
     from palnet.landmarks import printable_name
 
     if printable_name(pair.predicted.specimen) != printable_name(pair.specimen):
@@ -199,7 +199,7 @@ def _tell_other_name(pair: Pair) -> None:
 
 
 def _plan(scheme: str, path: str | None) -> MeasurementPlan:
-    """Load what to measure; a scheme without a plan is compared by its landmarks alone."""
+    """Load the measurement plan; without one for the scheme, only landmarks are compared."""
     from palnet.measurement import load_measurement_plan, load_shipped_plan
 
     if path is not None:
@@ -210,19 +210,19 @@ def _plan(scheme: str, path: str | None) -> MeasurementPlan:
     return plan
 
 
-# A prediction this far off that fits after being moved is a matter of frames, not of accuracy.
+# Beyond this, a prediction that fits after alignment has another frame; it is not inaccurate.
 _FAR_MM = 30.0
 _NEAR_MM = 10.0
 
 
 def _warn_of_mistakes(pair: Pair, side: str) -> None:
-    """Point to what makes errors those of files: another frame, else labels that were mixed up."""
+    """Warn of errors that stem from the files: another frame, or swapped labels."""
     if not _warn_of_frame(pair, side):
         _warn_of_exchanged(pair, side)
 
 
 def _warn_of_frame(pair: Pair, side: str) -> bool:
-    """Point to a frame or unit that differs, if it does."""
+    """Warn of a different frame or unit."""
     import numpy as np
 
     from palnet.face.similarity import measure_offset_mm
@@ -244,14 +244,14 @@ def _warn_of_frame(pair: Pair, side: str) -> bool:
     return is_elsewhere
 
 
-# Two landmarks so far off, each so near to where the other one is to be, were mixed up.
+# Two landmarks at least this far off, each this near to the other's true position, were swapped.
 _EXCHANGED_FROM_MM, _EXCHANGED_WITHIN_MM = 10.0, 6.0
-# Of what a message names several of.
+# Longest list of names in a message.
 _MOST_NAMED = 4
 
 
 def _warn_of_exchanged(pair: Pair, side: str) -> None:
-    """Point to labels that were mixed up, those of left and right above all."""
+    """Warn of swapped labels, especially those of left and right."""
     import numpy as np
 
     from palnet._stored import listing

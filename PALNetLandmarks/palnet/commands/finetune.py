@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`palnet finetune`: a model made better for a lab's own annotated scans."""
+"""`palnet finetune`: adapt a model to a lab's own annotated scans."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DESCRIPTION = (
     "is used if there is one."
 )
 
-# The landmarks that are printed are those that changed most.
+# Number of printed landmarks: those that changed most.
 _N_PRINTED = 5
 
 
@@ -70,10 +70,10 @@ def run(arguments: argparse.Namespace) -> int:
     data = read_data_set(arguments.folder, arguments.scheme or model.scheme)
     refuse_run_among_scans(arguments.folder, arguments.output)
     check_scheme(data.scheme, model)
-    # A run that has begun was checked then.
+    # A run that has already started was checked then.
     if not arguments.anyway and not (arguments.output / "recipe.json").exists():
         refuse_bad_data(data, HARMLESS_TO_TUNING)
-    if arguments.folds is not None:  # before the training: are there people for so many?
+    if arguments.folds is not None:  # check that there are enough people before training
         split_people([scan.person for scan in data.scans], protocol.n_folds, protocol.seed, 0.5)
     result = finetune_model(data, protocol, arguments.output, jobs=arguments.jobs)
     _print_result(result)

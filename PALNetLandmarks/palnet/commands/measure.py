@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`palnet measure`: landmarks in, one table for all and one page a specimen out."""
+"""`palnet measure`: measure landmarks; write one table for all and one page per specimen."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ DESCRIPTION = (
 )
 
 TABLE_NAME = "measurements.csv"
-# Of a run that was broken off; the whole one of an earlier run stays.
+# Output of an interrupted run; the complete table of an earlier run is kept.
 PARTIAL_NAME = "measurements.partial.csv"
 
 EPILOG = """\
@@ -44,13 +44,13 @@ beside the landmark file is used, or those given with --scan. Exit code 0: all d
 could not be used, one line each on stderr, the others measured; 2: wrong usage.
 """
 
-# Of what a message names several of.
+# Longest list of names in a message.
 _MOST_NAMED = 4
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """One specimen: its name, the file it comes from, and what is made of it."""
+    """One specimen: its name, the file it comes from, and its results."""
 
     name: str
     file: Path
@@ -94,7 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
             done.append((names[job.name], _measure_one(job, arguments)))
             taken = sum(entry.is_measured for entry in done[-1][1])
             print(f"{job.name}: {taken} of {len(done[-1][1])} measurements", flush=True)
-    except BaseException:  # also Ctrl-C: hours may have gone into what is there
+    except BaseException:  # also on Ctrl-C: the results may have taken hours
         if done:
             part = arguments.output / PARTIAL_NAME
             write_text(part, table_of_measurements(done), overwrite=True)
@@ -121,7 +121,7 @@ def _measure_one(job: _Job, arguments: argparse.Namespace) -> tuple[Measurement,
 
 
 def _read_scan(scan: Path | None, landmarks: LandmarkSet) -> tuple[Mesh | None, str]:
-    """Read the scan in the landmarks' numbers; one that does not fit them is left out, said so."""
+    """Read the scan in the landmarks' coordinates; skip it with a remark if it does not fit."""
     from palnet.errors import PalnetError
     from palnet.measurement import match_scan
     from palnet.surface import read_mesh
@@ -136,7 +136,7 @@ def _read_scan(scan: Path | None, landmarks: LandmarkSet) -> tuple[Mesh | None, 
 
 
 def _picture(mesh: Mesh, landmarks: LandmarkSet) -> bytes | str:
-    """Draw the scan, or say why that failed."""
+    """Draw the scan, or return why that failed."""
     import tempfile
 
     from palnet._mean_face import atlas_of, face_from_landmarks
@@ -160,7 +160,7 @@ def _picture(mesh: Mesh, landmarks: LandmarkSet) -> bytes | str:
 def _plan_jobs(
     read: list[tuple[Path, list[LandmarkSet]]], arguments: argparse.Namespace
 ) -> list[_Job]:
-    """Name scan and page of each specimen; two pages of one name would write over each other."""
+    """Name scan and page of each specimen; pages of the same name would overwrite each other."""
     from palnet.errors import UsageError
     from palnet.exchange import stem_of
     from palnet.measurement import load_measurement_plan
@@ -171,7 +171,7 @@ def _plan_jobs(
     without_scan: list[_Job] = []
     for path, specimens in read:
         for landmarks in specimens:
-            # A file of one specimen names it; one of many has names inside.
+            # A file of one specimen is named after it; one of many contains the names.
             stem = stem_of(path) if len(specimens) == 1 else landmarks.specimen
             same = jobs.get(_page_key(stem))
             if same is not None and not arguments.no_pages:
@@ -199,24 +199,24 @@ def _plan_jobs(
 
 
 def _page_name(name: str) -> str:
-    """Give the file of a specimen's page."""
+    """Return the file name of a specimen's page."""
     return f"{file_stem('_'.join(name.split()))}.html"
 
 
 def _page_key(name: str) -> str:
-    """Tell pages apart as file systems do that take A and a for one name."""
+    """Return a key for a page name on file systems that ignore case."""
     return _page_name(name).casefold()
 
 
 def _free_name(name: str, path: Path, taken: Container[str]) -> str:
-    """Tell one of several of a name by its folder, else by a number."""
+    """Make a name unique with its folder, else with a number."""
     longer = f"{path.absolute().parent.name}_{name}"
     candidates = chain((name, longer), (f"{longer}_{number}" for number in count(2)))
     return next(each for each in candidates if _page_key(each) not in taken)
 
 
 def _tell_without_scan(jobs: list[_Job], places: list[Path]) -> None:
-    """Tell of specimens without a scan of their name, beside them or where some were given."""
+    """Report specimens that have no scan of the same name, beside them or among those given."""
     from palnet._stored import listing
 
     folders = [str(path) for path in places if path.is_dir()]
@@ -233,7 +233,7 @@ def _tell_without_scan(jobs: list[_Job], places: list[Path]) -> None:
 
 
 def _specimen_names(jobs: list[_Job]) -> dict[str, str]:
-    """Name the rows of each job: the specimen, or the file where two are of one specimen."""
+    """Name the rows of each job: the specimen, or the file if two have the same specimen."""
     specimens = [job.landmarks.specimen for job in jobs]
     names = {}
     for job, specimen in zip(jobs, specimens, strict=True):
@@ -246,12 +246,12 @@ def _specimen_names(jobs: list[_Job]) -> dict[str, str]:
 
 
 class _Scans:
-    """Finds the scan of a specimen by its name; letters with accents are the same either way.
+    """Finds the scan of a specimen by its name; composed and decomposed accents are equal.
 
     Attributes
     ----------
     doubted : set of str
-        The names of which there are several scans, which was told.
+        Names of which there are several scans, as reported.
     """
 
     def __init__(self, paths: list[Path], *, is_single: bool) -> None:
@@ -270,20 +270,20 @@ class _Scans:
 
     @property
     def unused(self) -> list[Path]:
-        """The files that were named but are of no specimen asked for so far."""
+        """The given files that matched no specimen so far."""
         return [path for path in self._files if path not in self._used]
 
     def of(self, stem: str, folder: Path) -> Path | None:
-        """Give the scan of a specimen, None if there is none of its name, or several below.
+        """Return the scan of a specimen; None if no scan has its name, or several in subfolders do.
 
-        Of several the one beside the landmarks is taken.
+        If there are several, the one beside the landmarks is used.
         """
         from palnet._stored import listing
         from palnet.landmarks import printable_name
 
         name = printable_name(stem)
         for path in self._files:
-            if self._is_single or printable_name(path.stem) == name:  # a single one in any case
+            if self._is_single or printable_name(path.stem) == name:  # a single scan always counts
                 self._used.add(path)
                 return path
         doubts = []
@@ -304,10 +304,10 @@ class _Scans:
         return None
 
     def _scans_in(self, folder: Path) -> dict[str, list[Path]]:
-        """List the mesh files of a folder by name, the first suffix of each.
+        """List the mesh files of a folder by name; of the same name, the first suffix.
 
-        Those of folders below come by their names and by those that `palnet detect` gives them
-        where two are alike, FOLDER_scan; there may be several of such a name.
+        Those in subfolders are listed by their names, and by the names FOLDER_scan that `palnet
+        detect` gives them if two are alike; a name may then have several scans.
         """
         from palnet.jobs import MAX_DEPTH, name_with_folders, scans_below
         from palnet.landmarks import printable_name
@@ -326,7 +326,7 @@ class _Scans:
 
 
 def _one_of_each_stem(scans: Iterable[Path]) -> list[Path]:
-    """Of files that differ in their suffix alone take the first by that."""
+    """Of files that differ only in their suffix, take the first by suffix."""
     first: dict[Path, Path] = {}
     for path in sorted(scans, key=lambda path: (path.suffix.lower(), path.name)):
         first.setdefault(path.with_suffix(""), path)

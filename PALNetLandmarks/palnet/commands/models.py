@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`palnet models`: which models there are, with what they were made from."""
+"""`palnet models`: list the models and what they were trained on."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _print_entry(key: str, value: object, indent: str) -> None:
-    """Print what a model says of itself, what belongs together below its name."""
+    """Print an entry of a model's description, with nested entries indented."""
     if isinstance(value, dict):
         print(f"{indent}{key}:")
         for name, part in value.items():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`palnet synthesize`: labelled scans of generated people."""
+"""`palnet synthesize`: generate labelled scans of synthetic people."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`palnet train`: a model from a recipe."""
+"""`palnet train`: train a model from a recipe."""
 
 from __future__ import annotations
 
