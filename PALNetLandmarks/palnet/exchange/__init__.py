@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Landmark files: one module a format, one registry.
+"""Landmark files: one module per format, one registry.
 
 To add a format: a module with a `Format`, its entry in `FORMATS`, its tests; see docs/formats.md.
 """

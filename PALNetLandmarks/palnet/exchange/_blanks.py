@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Blank columns and rows at the end of a table, which spreadsheets write of cells once touched."""
+"""Trailing blank columns and rows of a table, which spreadsheets write for edited cells."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ __all__ = ["without_blank_end"]
 
 
 def without_blank_end(fields: list[str], least: int = 0) -> list[str]:
-    """Cut blank fields off the end of a row, down to a number; a row of blanks becomes empty."""
+    """Strip blank fields from the end of a row, down to a minimum; blank rows become empty."""
     if not any(field.strip() for field in fields):
         return []
     n_fields = len(fields)

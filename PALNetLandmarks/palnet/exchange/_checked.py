@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What has to be so before landmarks may go into a file of some format."""
+"""Checks before landmarks are written to a file of some format."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["Passage"]
 
 @dataclass
 class Passage:
-    """Lets specimens through to a file one by one, each as its format can hold it.
+    """Checks specimens one by one and adapts each to what a file's format can hold.
 
     Attributes
     ----------
@@ -32,13 +32,13 @@ class Passage:
     frame : {"file", "LPS", "RAS"} or None
         Frame to write in; None keeps that of each specimen.
     rename : bool
-        Whether a specimen whose name does not fit is renamed with a warning, or is an error.
+        Whether to rename a specimen whose name does not fit, with a warning; otherwise an error.
     skip_incomplete : bool
-        Whether a specimen that lacks a landmark is left out with a warning.
+        Whether to leave out a specimen that lacks a landmark, with a warning.
     first : LandmarkSet or None
-        The first that was let through; all others have its landmarks, frame and unit.
+        The first specimen passed on; all others must have its landmarks, frame and unit.
     renamed : dict
-        True names by written ones.
+        Original names by written names.
     """
 
     format: Format
@@ -51,7 +51,7 @@ class Passage:
     _written_names: set[str] = field(default_factory=set, init=False)
 
     def let_through(self, specimens: Iterable[LandmarkSet]) -> Iterator[LandmarkSet]:
-        """Pass on the specimens as they are to be written."""
+        """Yield the specimens as they are to be written."""
         for landmarks in specimens:
             if self.skip_incomplete and not landmarks.is_placed.all():
                 self._warn(f"{_missing_text(landmarks)}; left out.")
@@ -81,7 +81,7 @@ class Passage:
             raise FormatError(msg)
 
     def _check_alike(self, landmarks: LandmarkSet) -> None:
-        """Require one list of landmarks, one frame and one unit in a file."""
+        """Require the same landmarks, frame and unit throughout a file."""
         first = self.first = landmarks if self.first is None else self.first
         if landmarks is not first and not self.format.holds_many:
             msg = (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Long table: one row a landmark of a specimen, for R, Excel and Python."""
+"""Long table: one row per landmark of a specimen, for R, Excel and Python."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CSV"]
 
-# May be empty, or NA as R writes it.
+# May be empty, or NA as written by R.
 NUMBERS = ("x", "y", "z", "expected_error_mm")
 COLUMNS = (
     "specimen",
@@ -42,7 +42,7 @@ COLUMNS = (
 
 
 def write_csv(specimens: Iterable[LandmarkSet]) -> Iterator[str]:
-    """Write the table; x, y and z are empty where there is no position."""
+    """Write the table; x, y and z are empty for a missing position."""
     yield _lines_text([COLUMNS])
     for landmarks in specimens:
         numbers = [
@@ -78,7 +78,7 @@ def read_csv(reading: Reading) -> Iterator[LandmarkSet]:
 
 
 def _once(reading: Reading, scheme: Scheme, rows: list[_Row]) -> list[_Row]:
-    """Doubt a specimen that is there twice, and keep the first; a few repeated rows stay."""
+    """Doubt a specimen that occurs twice, and keep the first; a few repeated rows remain."""
     first: dict[str, _Row] = {}
     for row in rows:
         first.setdefault(row.fields["code"], row)
@@ -120,7 +120,7 @@ def _edited(status: str | None) -> str:
 
 
 def _read_rows(reading: Reading) -> Iterator[tuple[int, dict[str, str]]]:
-    """Split into rows, each with its line."""
+    """Split into rows, each with its line number."""
     lines = csv.reader(io.StringIO(reading.text, newline=""))
     try:
         header = without_blank_end(next(lines, []))
@@ -146,7 +146,7 @@ def _read_rows(reading: Reading) -> Iterator[tuple[int, dict[str, str]]]:
 def _read_specimen(
     reading: Reading, scheme: Scheme, specimen: str, rows: list[_Row]
 ) -> LandmarkSet:
-    """Put the rows of one specimen in order; a landmark in doubt is undefined."""
+    """Sort the rows of one specimen; a doubtful landmark is undefined."""
     positions = np.full((len(scheme), 3), np.nan)
     errors = np.full(len(scheme), np.nan)
     status: list[Status | None] = [None] * len(scheme)
@@ -179,7 +179,7 @@ def _read_specimen(
 
 
 def _find_problem(fields: dict[str, str], index: int) -> str:
-    """Say what is wrong with a row; empty if its values fit each other."""
+    """Describe what is wrong with a row; empty if its values are consistent."""
     if fields["index"] != str(index):
         return f"landmark {fields['code']!r} has index {index}; got {quote(fields['index'])}."
     status = _status(fields)
@@ -212,7 +212,7 @@ def _status(fields: dict[str, str]) -> Status | None:
 
 
 def _number(text: str) -> float:
-    """Read a number that was checked; NaN for an empty field."""
+    """Parse a checked number; NaN for an empty field."""
     return float(text) if text else np.nan
 
 

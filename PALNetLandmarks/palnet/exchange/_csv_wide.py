@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Wide table: one row a specimen, columns `<code>_x`, `<code>_y`, `<code>_z`."""
+"""Wide table: one row per specimen, columns `<code>_x`, `<code>_y`, `<code>_z`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SPECIMEN = "specimen"
 
 
 def write_csv_wide(specimens: Iterable[LandmarkSet]) -> Iterator[str]:
-    """Write a header and one row a specimen; three empty fields where there is no position."""
+    """Write a header and one row per specimen; three empty fields for a missing position."""
     has_header = False
     for landmarks in specimens:
         if not has_header:
@@ -76,14 +76,14 @@ def _columns(scheme: Scheme) -> list[str]:
 
 
 def _field(text: str) -> str:
-    """Quote a name as tables do, where it has to be."""
+    """Quote a name as CSV does, if necessary."""
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="").writerow([text])
     return buffer.getvalue()
 
 
 def _find_columns(reading: Reading, scheme: Scheme, header: list[str]) -> list[int]:
-    """Find where each number of the scheme stands."""
+    """Find the column of each coordinate of the scheme."""
     wanted = _columns(scheme)
     missing = [name for name in (_SPECIMEN, *wanted) if name not in header]
     if missing:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""IDAV Landmark Editor's .dta (Morpho, morphops): an NTS dialect of one line a point."""
+"""IDAV Landmark Editor's .dta (Morpho, morphops): an NTS dialect with one line per point."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _MISSING = "9999"
 
 
 def write_dta(specimens: Iterable[LandmarkSet]) -> Iterator[str]:
-    """Write head, IDs and points.
+    """Write header, IDs and points.
 
-    Morpho finds the IDs by the empty lines around them. An empty line ends the file, because
-    SlicerMorph's importer drops the last one. The head says how many specimens follow, so the
-    points are kept until the last has come.
+    Morpho finds the IDs by the empty lines around them. The file ends with an empty line, because
+    SlicerMorph's importer drops the last one. The header gives the number of specimens, so the
+    points are buffered until the last one.
     """
     labels, points, width = [], [], 0
     for landmarks in specimens:

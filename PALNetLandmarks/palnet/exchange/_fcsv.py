@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fiducial list of older 3D Slicer versions, which people still exchange."""
+"""Fiducial list of older 3D Slicer versions, which is still in use."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _COLUMNS = "# columns = id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label,desc,associatedN
 # Older files end after the associated node.
 _N_FIELDS = (14, 16)
 _LABEL, _STATUS = 11, 14
-# Of a point without position: 0 undefined, 3 missing.
+# Status of a point without position: 0 undefined, 3 missing.
 _DEFINED, _MISSING = "2", "3"
 
 
 def write_fcsv(landmarks: LandmarkSet) -> str:
-    """Write the list; three header lines, which SlicerMorphR skips by their number.
+    """Write the list; three header lines, which SlicerMorphR skips by count.
 
-    The description stays empty: commas in it would shift the columns of readers that split there.
+    The description is empty: commas in it would shift the columns of readers that split at them.
     """
     rows = (
         f"{index},{x:.6f},{y:.6f},{z:.6f},0,0,0,1,1,1,0,{code},,,2,0\n"
@@ -43,7 +43,7 @@ def write_fcsv(landmarks: LandmarkSet) -> str:
 
 
 def read_fcsv(reading: Reading) -> LandmarkSet:
-    """Read the list; a point that Slicer calls undefined or missing has no position."""
+    """Read the list; undefined and missing points have no position."""
     space = _read_space(reading)
     frame = reading.frame or space
     if frame != "file" and frame != space:
@@ -67,7 +67,7 @@ FCSV = Format(
     "fiducial list of older 3D Slicer",
     write_one(write_fcsv),
     read_one(read_fcsv),
-    # Slicer writes 0,0,0 for an undefined point, and every reader but its own takes it for one.
+    # Slicer writes 0,0,0 for an undefined point, which all other readers take for a position.
     holds_missing=False,
     holds_axes=True,
     specimen_names="none",
@@ -75,7 +75,7 @@ FCSV = Format(
 
 
 def _read_space(reading: Reading) -> Space:
-    """Read the axes of the numbers, which must be said: a wrong guess mirrors the face."""
+    """Read the coordinate system, which must be stated: a wrong guess mirrors the face."""
     for line, text in enumerate(reading.lines, 1):
         key, equals, value = text.lstrip("#").partition("=")
         if text.startswith("#") and equals and key.strip() == "CoordinateSystem":

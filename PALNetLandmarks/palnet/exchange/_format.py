@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every landmark format offers: a writer of text, a strict reader, and what it can hold."""
+"""What every landmark format provides: a text writer, a strict reader, and its capabilities."""
 
 from __future__ import annotations
 
@@ -40,44 +40,44 @@ __all__ = [
 SpecimenNames = Literal["any", "plain", "none"]
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-# What to do about names that a scheme does not have.
+# Remedy for names that a scheme does not have.
 OTHER_NAMES = (
     "Name the right scheme, or translate another lab's names with a table (palnet convert --names)."
 )
-# What no coordinate reaches; larger numbers are damage.
+# Above any coordinate; larger numbers mean damage.
 LARGEST = 1e30
-# Slicer wrote the numbers of its constants before it wrote names.
+# Older versions of Slicer wrote the values of its constants instead of names.
 SPACE_OF_SYSTEM: dict[str, Space] = {"LPS": "LPS", "RAS": "RAS", "1": "LPS", "0": "RAS"}
 
 
 class FormatWarning(UserWarning):
-    """A landmark file was read leniently, or was not written exactly as asked."""
+    """A landmark file was read leniently, or not written exactly as requested."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One file to be read, with what its format may not be able to hold.
+    """One file to be read, with what its format may not hold.
 
     Attributes
     ----------
     path : Path
-        Path of the file, for error texts.
+        Path of the file, for error messages.
     text : str
-        Its content, without byte order mark and with LF line ends.
+        Its content, without byte order mark and with LF line endings.
     scheme : Scheme or None
-        The scheme asked for or named beside the file; None leaves it to the format.
+        The scheme requested or named in the sidecar; None leaves it to the format.
     frame : {"file", "LPS", "RAS"} or None
-        Frame of the numbers; None if nobody said it.
+        Frame of the numbers; None if not stated.
     space : {"LPS", "RAS"}
         Axes of the numbers in frame "file".
     mm_per_unit : float or None
-        Unit of the numbers; None if nobody said it.
+        Unit of the numbers; None if not stated.
     specimen : str
-        Name of the specimen, for formats that do not hold it.
+        Name of the specimen, for formats that do not hold one.
     strict : bool
         Whether a doubt is an error.
     names : set of str
-        Specimens that were read so far.
+        Names of the specimens read so far.
     """
 
     path: Path
@@ -92,7 +92,7 @@ class Reading:
 
     @property
     def lines(self) -> list[str]:
-        """The lines, without those that are empty at the end of the file."""
+        """The lines, without empty ones at the end of the file."""
         lines = self.text.split("\n")
         while lines and not lines[-1].strip():
             lines.pop()
@@ -100,12 +100,12 @@ class Reading:
 
     @property
     def scheme_of_codes(self) -> Scheme:
-        """The scheme, for a format whose file names the landmarks: these will be compared."""
+        """The scheme, for a format that names the landmarks, so that the names can be compared."""
         return self.scheme or load_scheme()
 
     @property
     def scheme_said(self) -> Scheme:
-        """The scheme, for a format that names no landmarks: it is never guessed."""
+        """The scheme, for a format that names no landmarks: it must be given, never guessed."""
         if self.scheme is None:
             msg = (
                 f"{self.path}: holds no landmark names, so the scheme is needed to know which "
@@ -115,29 +115,29 @@ class Reading:
         return self.scheme
 
     def error(self, line: int | None, problem: str) -> FormatError:
-        """Make the error for a problem, with file and line."""
+        """Make a FormatError with file and line."""
         return FormatError(f"{self.where(line)}: {problem}")
 
     def where(self, line: int | None) -> str:
-        """Name file and line, as editors and compilers do."""
+        """Return file and line in the notation of editors and compilers."""
         return str(self.path) if line is None else f"{self.path}:{line}"
 
     def doubt(self, line: int | None, problem: str) -> None:
-        """Raise a problem, or only warn of it where reading is lenient."""
+        """Raise a problem as an error, or warn if reading is lenient."""
         if self.strict:
             msg = f"{self.where(line)}: {problem}"
             raise DoubtError(msg)
         warnings.warn(f"{self.where(line)}: {problem}", FormatWarning, stacklevel=3)
 
     def split_fields(self, line: int, text: str, delimiter: str = ",") -> list[str]:
-        """Split one line as a spreadsheet does."""
+        """Split one line like a spreadsheet."""
         try:
             return next(csv.reader([text], delimiter=delimiter))
         except csv.Error as err:
             raise self.error(line, f"is no row of a table ({err}).") from err
 
     def read_point(self, line: int, fields: Sequence[str]) -> list[float]:
-        """Read x, y and z; NaN for a point that is missing or, if lenient, no point at all."""
+        """Parse x, y and z; NaN for a missing point or, if lenient, an invalid one."""
         if len(fields) == 3:
             if all(field == "NA" for field in fields):
                 return [np.nan] * 3
@@ -159,10 +159,11 @@ class Reading:
         status: tuple[Status, ...] | None = None,
         expected_error_mm: NDArray[np.float64] | None = None,
     ) -> LandmarkSet:
-        """Put together what was read.
+        """Make a landmark set of what was read.
 
-        A position of unknown origin counts as placed by a person. In an anatomical frame numbers
-        become millimetres, as `LandmarkSet` has them. The line is where the specimen has its name.
+        A position of unknown origin counts as placed by a person. In an anatomical frame, numbers
+        are converted to millimetres, as `LandmarkSet` requires. `line` is that of the specimen's
+        name.
         """
         frame, mm_per_unit = self.frame or "file", self.mm_per_unit or 1.0
         in_file = frame == "file"
@@ -183,7 +184,7 @@ class Reading:
         )
 
     def _check_new(self, line: int | None, name: str) -> str:
-        """Require a name that no specimen before has."""
+        """Require a name that no previous specimen has."""
         checked = self.check_specimen(name, line)
         if checked in self.names:
             self.doubt(line, f"specimen {checked!r} appears twice. Rename one.")
@@ -191,7 +192,7 @@ class Reading:
         return checked
 
     def check_specimen(self, name: str, line: int | None = None) -> str:
-        """Require a name of one printable line."""
+        """Require a name that is a single printable line."""
         if name and name.isprintable():
             return name
         self.doubt(
@@ -204,9 +205,9 @@ class Reading:
         scheme: Scheme,
         points: Iterable[tuple[int | None, str, list[float]]],
     ) -> NDArray[np.float64]:
-        """Sort named points into the order of the scheme; NaN where there is none.
+        """Sort named points into the order of the scheme; NaN for those that are not there.
 
-        A name that is there twice is certain of neither position.
+        If a name occurs twice, neither position is certain.
         """
         positions = np.full((len(scheme), 3), np.nan)
         found: set[str] = set()
@@ -241,26 +242,26 @@ class Format:
     name : str
         Name on the command line ("mrk.json").
     suffix : str
-        Ending of its files, with the dot.
+        File extension, with the dot.
     title : str
-        What it is, in a few words.
+        A short description.
     write : callable
-        Pieces of the file's text for landmark sets of one scheme and frame.
+        Yields the file's text in pieces for landmark sets of one scheme and frame.
     read : callable
-        Landmark sets of a `Reading`; raises FormatError.
+        Yields the landmark sets of a `Reading`; raises FormatError.
     holds_many : bool
-        Whether a file holds several specimens.
+        Whether a file can hold several specimens.
     holds_missing : bool
-        Whether it has a sign for a landmark without position that its readers understand.
+        Whether it marks a landmark without position in a way that its readers understand.
     holds_codes : bool
-        Whether it says which landmark is which.
+        Whether it identifies the landmarks.
     holds_axes, holds_unit : bool
-        Whether it says along which axes (LPS, RAS) and in which unit its numbers are.
+        Whether it states the axes (LPS, RAS) and the unit of its numbers.
     specimen_names : {"any", "plain", "none"}
-        Whether it holds any name of a specimen, only letters, digits, ``_``, ``.`` and ``-``, or
-        none at all.
+        Whether it can hold any specimen name, only letters, digits, ``_``, ``.`` and ``-``, or none
+        at all.
     reserved_words : tuple of str
-        What no name of a specimen may contain, in whatever case, because readers search for it.
+        Words that no specimen name may contain, in any case, because readers search for them.
     """
 
     name: str
@@ -280,7 +281,7 @@ class Format:
 def write_one(
     write: Callable[[LandmarkSet], str],
 ) -> Callable[[Iterable[LandmarkSet]], Iterator[str]]:
-    """Make the writer of a format from what writes one specimen."""
+    """Make a format's writer from a function that writes one specimen."""
 
     def write_each(specimens: Iterable[LandmarkSet]) -> Iterator[str]:
         for landmarks in specimens:
@@ -292,7 +293,7 @@ def write_one(
 def read_one(
     read: Callable[[Reading], LandmarkSet],
 ) -> Callable[[Reading], Iterator[LandmarkSet]]:
-    """Make the reader of a format from what reads its one specimen."""
+    """Make a format's reader from a function that reads its only specimen."""
 
     def read_only(reading: Reading) -> Iterator[LandmarkSet]:
         yield read(reading)
@@ -301,7 +302,7 @@ def read_one(
 
 
 def parse_number(text: str) -> float | None:
-    """Read a number with a decimal point; None for anything else, such as nan or 1_000."""
+    """Parse a number with a decimal point; None for anything else, such as nan or 1_000."""
     if _NUMBER.fullmatch(text) is None:
         return None
     value = float(text)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Text files of the LAFAS data set: `name<TAB>(x,y,z)`, known by their order."""
+"""Text files of the LAFAS data set: `name<TAB>(x,y,z)`, identified by their order."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ROW = re.compile(r"(?P<name>[^\t]+)\t\s*\((?P<numbers>[^()]*)\)\s*")
 
 
 def write_lafas(landmarks: LandmarkSet) -> str:
-    """Write one row a landmark, sorted by number as text: 1, 10, 11, ..., 2, 20, ..."""
+    """Write one row per landmark, sorted by number as text: 1, 10, 11, ..., 2, 20, ..."""
     rows = (
         f"{landmarks.scheme.codes[index]}\t({x:.6f},{y:.6f},{z:.6f})\n"
         for index in _file_order(len(landmarks))
@@ -32,7 +32,7 @@ def write_lafas(landmarks: LandmarkSet) -> str:
 
 
 def begins_as_lafas(text: str) -> bool:
-    """Tell whether a text begins as a file of LAFAS does: a note does not.
+    """Return whether a text begins like a LAFAS file, unlike a note.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def read_lafas(reading: Reading) -> LandmarkSet:
             continue
         name = found["name"].strip()
         if name in names or (name in scheme.codes and name != scheme.codes[index]):
-            # The order of the whole file is in doubt, and with it every position.
+            # The order of the whole file is in doubt, and thus every position.
             problem = (
                 f"expected landmark {scheme.codes[index]!r}, number {index + 1}, in this row; "
                 f"got {quote(name)}. Rows are sorted by number as text: 1, 10, 11, ..., 2."

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What NTS files and their IDAV dialect have in common: a head, labels, a matrix of numbers."""
+"""Common parts of NTS files and their IDAV dialect: a header, labels, a matrix of numbers."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _HEAD = re.compile(
     re.IGNORECASE,
 )
 
-# Below this no number has four digits 9.
+# Smaller numbers cannot contain four 9s.
 _LARGEST_SAFE = 9998
 
 
 @dataclass(frozen=True, slots=True)
 class _Head:
-    """The parameter line."""
+    """The header line with the parameters."""
 
     n_specimens: int
     has_labels: bool
@@ -44,12 +44,12 @@ class _Head:
 
 
 def check_code_unused(landmarks: LandmarkSet, pattern: str, code: str) -> None:
-    """Require that no number looks like the sign for a missing one.
+    """Require that no number looks like the code for a missing value.
 
-    geomorph searches the digits of the sign anywhere in the whole part of a number.
+    geomorph searches for the digits of the code anywhere in the integer part of a number.
     """
     positions = landmarks.positions
-    # Only numbers this large can have the digits; NaN compares false.
+    # Only numbers this large can contain the digits; NaN compares false.
     for value in positions[np.abs(positions) > _LARGEST_SAFE]:
         if re.match(pattern, f"{value:.6f}"):
             msg = (
@@ -61,7 +61,7 @@ def check_code_unused(landmarks: LandmarkSet, pattern: str, code: str) -> None:
 
 
 def read_matrix(reading: Reading) -> Iterator[LandmarkSet]:
-    """Read head, labels and numbers, however these are broken into lines."""
+    """Read header, labels and numbers, regardless of line breaks."""
     scheme = reading.scheme_said
     lines = [
         (line, text.strip())
@@ -85,16 +85,16 @@ def read_matrix(reading: Reading) -> Iterator[LandmarkSet]:
             reading.doubt(line, f"a point of {quote(name)} lacks some of x, y, z but not all.")
             positions[is_partial] = np.nan
         yield reading.make_landmarks(scheme, positions, name, line=label)
-    deque(numbers, maxlen=0)  # What is wrong with the rest is told before their count.
+    deque(numbers, maxlen=0)  # Report errors in the rest before their count.
     words = [name for _, name in names]
     _check_count(reading, lines[-1][0], sum(counts), words, 3 * len(scheme))
 
 
 def _count_certain(counts: list[int], n_specimens: int, width: int) -> int:
-    """Count the leading specimens whose numbers surely are theirs, by the numbers in each line.
+    """Count the leading specimens whose numbers are certain, by the numbers on each line.
 
-    Where one is lost or added all that follow are another's, and only lines that hold one specimen
-    each tell where that was.
+    If a number is missing or extra, all that follow are shifted, and only lines with one specimen
+    each show where.
     """
     if sum(counts) == n_specimens * width:
         return n_specimens
@@ -103,7 +103,7 @@ def _count_certain(counts: list[int], n_specimens: int, width: int) -> int:
 
 
 def _check_count(reading: Reading, line: int, n_found: int, names: list[str], width: int) -> None:
-    """Doubt a file with fewer or more numbers than its head announces."""
+    """Doubt a file with fewer or more numbers than its header announces."""
     if n_found < len(names) * width:
         problem = (
             f"ends within specimen {quote(names[n_found // width])}; expected {len(names)} "
@@ -137,7 +137,7 @@ def _read_head(reading: Reading, head: tuple[int, str], width: int) -> _Head:
 
 
 def _read_labels(reading: Reading, lines: list[tuple[int, str]], head: _Head) -> _Labels:
-    """Read one label a line; without labels specimens are numbered."""
+    """Read one label per line; without labels, specimens are numbered."""
     if not head.has_labels:
         numbers = range(1, head.n_specimens + 1)
         return [(None, f"{reading.specimen}_{number}") for number in numbers]
@@ -146,7 +146,7 @@ def _read_labels(reading: Reading, lines: list[tuple[int, str]], head: _Head) ->
         raise reading.error(lines[-1][0] if lines else 1, problem)
     for line, text in lines:
         if len(text.split()) != 1:
-            # A blank within a label shifts all numbers in readers that split there.
+            # A blank within a label shifts all numbers in readers that split at blanks.
             reading.doubt(line, f"a label must be one word; got {quote(text)}.")
     return [*lines]
 
@@ -154,7 +154,7 @@ def _read_labels(reading: Reading, lines: list[tuple[int, str]], head: _Head) ->
 def _read_numbers(
     reading: Reading, lines: list[tuple[int, str]], head: _Head
 ) -> Iterator[tuple[int, float]]:
-    """Give each number with its line; NaN where it is missing."""
+    """Yield each number with its line; NaN for a missing one."""
     for line, text in lines:
         for field in text.split():
             value = parse_number(field)

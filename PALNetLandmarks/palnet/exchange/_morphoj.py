@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MorphoJ text: one row a specimen, `ID,x1,y1,z1,...`."""
+"""MorphoJ text: one row per specimen, `ID,x1,y1,z1,...`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SEPARATORS = "\t;,"
 
 
 def write_morphoj(specimens: Iterable[LandmarkSet]) -> Iterator[str]:
-    """Write a header, which MorphoJ knows by its entries being no numbers, and the rows."""
+    """Write the rows and a header, which MorphoJ recognizes by its entries not being numbers."""
     has_header = False
     for landmarks in specimens:
         if not has_header:

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 __all__ = ["MORPHOLOGIKA"]
 
 _NEEDED = ("individuals", "landmarks", "dimensions", "names", "rawpoints")
-# What says nothing of the landmarks.
+# Sections without landmarks.
 _IGNORED = ("labels", "labelvalues", "groups", "wireframe", "polygons")
 
 
 def write_morphologika(specimens: Iterable[LandmarkSet]) -> Iterator[str]:
     """Write the sections.
 
-    The first ones say how many specimens follow, so the points are kept until the last has come.
+    The first ones give the number of specimens, so the points are buffered until the last one.
     """
     names, points, n_landmarks = [], [], 0
     for landmarks in specimens:
@@ -43,7 +43,7 @@ def write_morphologika(specimens: Iterable[LandmarkSet]) -> Iterator[str]:
 
 
 def read_morphologika(reading: Reading) -> Iterator[LandmarkSet]:
-    """Read the sections; the names of specimens are those in [names]."""
+    """Read the sections; specimen names are those in [names]."""
     scheme = reading.scheme_said
     sections = _split_sections(reading)
     for key, expected in (("landmarks", str(len(scheme))), ("dimensions", "3")):
@@ -94,7 +94,7 @@ MORPHOLOGIKA = Format(
 
 
 def _split_sections(reading: Reading) -> dict[str, Lines]:
-    """Give the lines of each section, its title first."""
+    """Return the lines of each section, its title first."""
     sections: dict[str, Lines] = {}
     current: Lines = []
     for line, raw in enumerate(reading.lines, 1):
@@ -124,7 +124,7 @@ def _check_value(reading: Reading, sections: dict[str, Lines], key: str, expecte
 
 
 def _split_points(reading: Reading, lines: Lines) -> list[Lines]:
-    """Cut [rawpoints] at each line that starts with an apostrophe."""
+    """Split [rawpoints] at each line that starts with an apostrophe."""
     blocks: list[Lines] = []
     for line, text in lines[1:]:
         if text.startswith("'"):

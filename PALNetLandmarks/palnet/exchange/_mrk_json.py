@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Point list of 3D Slicer (markups JSON, schema 1.0.3).
 
-Expected errors, status and unit travel as measurements of the list, because those are what Slicer
-keeps when it saves the list again; everything else of ours it drops. A scheme that does not come
-with palnet travels in the description of another one: its definitions are nowhere else. A check sum
-of each position shows which points somebody has moved in Slicer without our module.
+Expected errors, status and unit are stored as measurements of the list, because Slicer keeps those
+when it saves the list again, unlike other additions. A scheme that does not come with palnet is
+stored in the description of another measurement, since its definitions are nowhere else. A checksum
+of each position shows which points were moved in Slicer without our module.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ _SCHEMA = (
 )
 _ACCEPTED_SCHEMA = re.compile(r".*markups-schema-v1\.[0-9]+\.[0-9]+\.json#*", re.IGNORECASE)
 
-# Rows of the orientation of a point, as Slicer writes them; Morpho (R) takes the first point's for
+# Rows of a point's orientation, as Slicer writes them; Morpho (R) takes that of the first point for
 # the matrix from the file's axes to RAS.
 _ORIENTATION = {
     "LPS": "[-1.0, -0.0, -0.0, -0.0, -1.0, -0.0, 0.0, 0.0, 1.0]",
@@ -71,7 +71,7 @@ _ORIENTATION = {
 }
 _MM_PER_CODE = {"mm": 1.0, "um": 1e-3, "cm": 10.0, "m": 1000.0}
 
-# The measurements of a list, in files and in Slicer's scene; a status is its place among the codes.
+# Measurements of a list, in files and in the scene; a status is stored as its index in the codes.
 ERROR_NAME = "expected error"
 STATUS_NAME = "landmark status"
 UNIT_NAME = "millimeters per unit"
@@ -84,9 +84,9 @@ STATUS_CODES: tuple[Status, ...] = (
     "corrected",
     "confirmed",
 )
-# JSON knows no NaN: an error below zero stands for "unknown".
+# JSON has no NaN: a negative error means "unknown".
 UNKNOWN_ERROR = -1.0
-# The check sum of a position in RAS. It is written with six decimals, as the position is.
+# Checksum of a position in RAS, written with six decimals like the position.
 _CHECK_WEIGHTS = np.array([1.0, 2**0.5, 3**0.5])
 _CHECK_SHARE = 5e-6
 _TO_RAS = {"RAS": np.array([1.0, 1.0, 1.0]), "LPS": np.array([-1.0, -1.0, 1.0])}
@@ -108,10 +108,10 @@ _DISPLAY = {
 
 
 def write_mrk_json(landmarks: LandmarkSet) -> str:
-    """Write the list, one control point a line.
+    """Write the list, one control point per line.
 
-    Convention: Slicer takes the numbers of a mesh file for millimetres along the axes that its
-    header names, LPS without one. The frame "file" is therefore written with the file's own
+    Convention: Slicer takes the numbers of a mesh file for millimetres along the axes named in its
+    header, or LPS if there are none. The frame "file" is therefore written with the file's own
     numbers, those axes, and the unit "mm" that Slicer assumes; the true unit is a measurement.
     """
     points = ",\n".join(
@@ -154,7 +154,7 @@ def read_mrk_json(reading: Reading) -> LandmarkSet:
     space, frame, mm_per_unit = _read_frame(reading, markup, own)
     said = measurements.get(STATUS_NAME, np.full(len(scheme), -1.0))
     status = _read_status(positions, _find_missing(markup, scheme, labels), said)
-    # An error was expected of what a point was when it had its status.
+    # An expected error is valid only for the point as it was when it had its status.
     is_same = said == [STATUS_CODES.index(entry) for entry in status]
     errors = np.where(is_same, errors, UNKNOWN_ERROR)
     if CHECK_NAME in measurements:
@@ -176,19 +176,19 @@ def read_mrk_json(reading: Reading) -> LandmarkSet:
 
 
 def check_positions(ras: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give the check sums of positions, (n, 3), in RAS and the unit of the file; 0 without one."""
+    """Return checksums of positions, (n, 3), in RAS and the file's unit; 0 without a position."""
     checks: NDArray[np.float64] = np.nan_to_num(ras @ _CHECK_WEIGHTS)
     return checks
 
 
 def find_moved(ras: NDArray[np.float64], checks: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Tell which points are not where they were when their check sums were taken.
+    """Return which points have moved since their checksums were computed.
 
-    Who moves more than half of them at once has hardened a transform and corrects none.
+    If more than half have moved at once, a transform was hardened and none was corrected.
     """
     placed = ~np.isnan(ras).any(axis=1)
     limit = _CHECK_SHARE * max(1.0, np.abs(ras[placed]).max(initial=0.0))
-    # A point that was placed since has a status that does not fit, which tells.
+    # A point placed since then is recognized by a status that does not match.
     moved: NDArray[np.bool_] = placed & (np.abs(check_positions(ras) - checks) > limit)
     moved &= checks != 0
     are_few = 2 * moved.sum() <= placed.sum()
@@ -229,7 +229,7 @@ def _point_text(landmarks: LandmarkSet, index: int, definition: LandmarkDefiniti
 
 @lru_cache(maxsize=1024)
 def _label_text(definition: LandmarkDefinition) -> str:
-    """Write what is the same in every file; escaping it takes longer than the numbers."""
+    """Write the text that is the same in every file; escaping it is slower than the numbers."""
     return f'"label": {_json(definition.code)}, "description": {_json(definition.definition)}'
 
 
@@ -239,7 +239,7 @@ def _measurements_text(landmarks: LandmarkSet) -> str:
     mean = f'"value": {known.mean():.6f}, ' if known.size else ""
     codes = np.array([float(STATUS_CODES.index(status)) for status in landmarks.status])
     meaning = ", ".join(f"{value} {status}" for value, status in enumerate(STATUS_CODES))
-    ras = landmarks.positions.round(6) * _TO_RAS[landmarks.space]  # as they are written
+    ras = landmarks.positions.round(6) * _TO_RAS[landmarks.space]  # as written
     own = () if landmarks.scheme.is_shipped else (_scheme_text(landmarks.scheme),)
     return ",\n".join(
         (
@@ -266,13 +266,13 @@ def _scheme_text(scheme: Scheme) -> str:
 
 
 def _read_markup(reading: Reading) -> dict[str, Any]:
-    """Parse the file as far as its one point list."""
+    """Parse the file and return its point list."""
     try:
         content = parse_json(reading.text)
     except json.JSONDecodeError as err:
         raise reading.error(err.lineno, f"is not JSON ({err.msg}). Save the list again.") from err
     except ValueError as err:
-        # A number of thousands of digits, or brackets within thousands of brackets.
+        # A number with thousands of digits, or thousands of nested brackets.
         raise reading.error(None, f"is damaged JSON ({err}). Save the list again.") from err
     schema = content.get("@schema") if isinstance(content, dict) else None
     if not isinstance(schema, str) or not _ACCEPTED_SCHEMA.fullmatch(schema):
@@ -291,7 +291,7 @@ def _read_markup(reading: Reading) -> dict[str, Any]:
 
 
 def _read_scheme(reading: Reading, markup: dict[str, Any], own: dict[str, Any]) -> Scheme:
-    """Take the scheme that the file carries, else the shipped one that it names; never a path."""
+    """Return the scheme stored in the file, else the shipped one that it names; never a path."""
     carried = _measurement(markup, SCHEME_NAME).get("description")
     if carried is not None:
         try:
@@ -339,9 +339,9 @@ def _labels(markup: dict[str, Any]) -> list[str]:
 
 
 def _codes_of(reading: Reading, markup: dict[str, Any], scheme: Scheme) -> list[str]:
-    """Name the landmark of each control point, also of one whose label somebody has changed.
+    """Return the landmark of each control point, even if its label was changed.
 
-    A list that carries its scheme has been in our hands: its other points are where they were.
+    A list with a stored scheme went through our module, so its other points are in their places.
     """
     labels = _labels(markup)
     carried = _measurement(markup, SCHEME_NAME).get("description")
@@ -366,7 +366,7 @@ def _codes_of(reading: Reading, markup: dict[str, Any], scheme: Scheme) -> list[
 
 
 def _find_lines(reading: Reading, n_points: int) -> list[int | None]:
-    """Find the line of each control point, where every point has one label."""
+    """Find the line of each control point, if every point has exactly one label."""
     lines: list[int | None] = [
         line
         for line, text in enumerate(reading.lines, 1)
@@ -376,7 +376,7 @@ def _find_lines(reading: Reading, n_points: int) -> list[int | None]:
 
 
 def _read_position(reading: Reading, line: int | None, point: dict[str, Any]) -> list[float]:
-    """Read one position, NaN for a point that is not defined; never a silent zero."""
+    """Read one position; NaN for a point that is not defined, never zero."""
     if point.get("positionStatus", "defined") != "defined":
         return [np.nan] * 3
     position = _as_numbers(point.get("position"), 3)
@@ -392,10 +392,10 @@ def _read_position(reading: Reading, line: int | None, point: dict[str, Any]) ->
 def _read_measurements(
     reading: Reading, markup: dict[str, Any], scheme: Scheme, labels: list[str]
 ) -> dict[str, NDArray[np.float64]]:
-    """Read the values a control point of our own measurements, in the order of the scheme.
+    """Read our own measurements' values per control point, in the order of the scheme.
 
-    They belong to the control points in the order of the file. `UNKNOWN_ERROR`, which is no status
-    either, stands where a landmark has no control point, or several.
+    They are stored in the file's order of control points. `UNKNOWN_ERROR`, which is no valid status
+    either, is used for a landmark with no control point, or several.
     """
     found = {}
     for name in (ERROR_NAME, STATUS_NAME, CHECK_NAME):
@@ -418,7 +418,7 @@ def _read_measurements(
 def _read_frame(
     reading: Reading, markup: dict[str, Any], own: dict[str, Any]
 ) -> tuple[Space, Frame, float]:
-    """Read axes, frame and unit; without our own entry the frame is anatomical."""
+    """Read axes, frame and unit; without our own entry, the frame is anatomical."""
     system = str(markup.get("coordinateSystem", "LPS"))
     if system not in SPACE_OF_SYSTEM:
         raise reading.error(None, f"coordinateSystem must be LPS or RAS; got {system!r:.60}.")
@@ -430,7 +430,7 @@ def _read_frame(
 def _read_unit(reading: Reading, markup: dict[str, Any]) -> float:
     """Read the unit from our measurement, else from the entry that Slicer itself ignores.
 
-    Slicer writes "mm" there whatever the scan was in: against that the unit asked for counts.
+    Slicer writes "mm" there regardless of the scan's unit, so the requested unit takes precedence.
     """
     units = markup.get("coordinateUnits", "mm")
     code = str(units[0] if isinstance(units, list) and units else units)
@@ -454,7 +454,7 @@ def _find_missing(markup: dict[str, Any], scheme: Scheme, labels: list[str]) -> 
 def _read_status(
     positions: NDArray[np.float64], missing: list[bool], values: NDArray[np.float64]
 ) -> tuple[Status, ...]:
-    """Take the status from the file where it fits; a point of unknown origin a person placed."""
+    """Use the file's status where consistent; points of unknown origin were placed by a person."""
     statuses: list[Status] = []
     for row, is_missing, value in zip(positions, missing, values, strict=True):
         placed = not np.isnan(row).any()
@@ -487,11 +487,11 @@ def _is_objects(values: object) -> TypeGuard[list[dict[str, Any]]]:
 
 
 def _as_numbers(values: object, count: int) -> list[float] | None:
-    """Give the values if they are as many finite numbers as expected."""
+    """Return the values if they are the expected number of finite numbers."""
     if not isinstance(values, list) or len(values) != count:
         return None
     numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
-    # A comparison is false for NaN, and JSON may hold integers that no float can.
+    # Comparison is false for NaN, and JSON may hold integers too large for a float.
     if len(numbers) != count or not all(abs(v) <= LARGEST for v in numbers):
         return None
     return [float(v) for v in numbers]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Other labs' names for the landmarks of a scheme: a table of their name and our code."""
+"""Other labs' names for the landmarks of a scheme: a table of their names and our codes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HEADER = ("their name", "our code")
 
 @dataclass(frozen=True, slots=True)
 class _TheirLandmark(LandmarkDefinition):
-    """A landmark by the name that stands in another lab's files, blanks and all."""
+    """A landmark with the name used in another lab's files, which may contain blanks."""
 
     def _check_code(self) -> None:
         if not self.code or not self.code.isprintable():
@@ -37,16 +37,16 @@ class _TheirLandmark(LandmarkDefinition):
 
 @dataclass(frozen=True, slots=True)
 class NameTable:
-    """How another lab calls the landmarks of a scheme.
+    """Another lab's names for the landmarks of a scheme.
 
     Attributes
     ----------
     scheme : Scheme
         Our scheme.
     reading_scheme : Scheme
-        Their names in the order of the table, for reading their files with.
+        Their names in the order of the table, for reading their files.
     codes : tuple of str
-        Our code of each of their landmarks; empty for one that we do not have.
+        Our code for each of their landmarks; empty for one that we do not have.
     """
 
     scheme: Scheme
@@ -54,20 +54,20 @@ class NameTable:
     codes: tuple[str, ...]
 
     def translate(self, landmarks: LandmarkSet) -> LandmarkSet:
-        """Give landmarks that were read with `reading_scheme` in our scheme."""
+        """Return landmarks that were read with `reading_scheme` in our scheme."""
         names = [code or f"not-ours-{row}" for row, code in enumerate(self.codes)]
         renamed = _plain_scheme(self.reading_scheme.name, names, LandmarkDefinition)
         return replace(landmarks, scheme=renamed).to_scheme(self.scheme)
 
 
 def read_name_table(path: str | os.PathLike[str], scheme: Scheme) -> NameTable:
-    """Read a CSV of two columns, their name and our code, a row a landmark of theirs.
+    """Read a CSV of two columns, their name and our code, with a row per landmark of theirs.
 
     Parameters
     ----------
     path : str or path
-        The table, with the header ``their name,our code``; every landmark of their files has its
-        row, by its name as it stands there, with an empty second field if we do not have it.
+        The table, with the header ``their name,our code``; every landmark of their files has a row,
+        with its name exactly as in the files, and an empty second field if we do not have it.
     scheme : Scheme
         Our scheme.
 
@@ -79,8 +79,8 @@ def read_name_table(path: str | os.PathLike[str], scheme: Scheme) -> NameTable:
     Raises
     ------
     FormatError
-        If the table cannot be read, a code is unknown or anything is there twice; the text
-        names the line.
+        If the table cannot be read, a code is unknown or there are duplicates; the message names
+        the line.
     """
     path = Path(path)
     try:
@@ -117,7 +117,7 @@ def read_name_table(path: str | os.PathLike[str], scheme: Scheme) -> NameTable:
 
 
 def _split_rows(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
-    """Each row with its line; spreadsheets of many countries separate by semicolons."""
+    """Yield each row with its line; spreadsheets in many countries separate by semicolons."""
     first = text.partition("\n")[0]
     delimiter = next((sign for sign in (";", "\t") if sign in first and "," not in first), ",")
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
@@ -147,5 +147,5 @@ def _check_new(where: str, name: str, known: list[str]) -> None:
 
 
 def _plain_scheme(name: str, codes: list[str], kind: type[LandmarkDefinition]) -> Scheme:
-    """Make a scheme that only names; sides play no part in reading a file."""
+    """Make a scheme that has names only; sides are not needed for reading a file."""
     return Scheme(name, tuple(kind(code, code, "midline", code) for code in codes))

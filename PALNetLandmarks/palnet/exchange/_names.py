@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names of specimens that every reader of a format takes as they are."""
+"""Specimen names that every reader of a format accepts unchanged."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NOT_PLAIN = re.compile(r"[^A-Za-z0-9_.-]")
 
 
 def find_fault(name: str, format: Format) -> str:
-    """Say what keeps a format from holding a specimen's name; empty if nothing does."""
+    """Describe why a format cannot hold a specimen's name; empty if it can."""
     if format.specimen_names != "plain":
         return ""
     if not _PLAIN.fullmatch(name):
@@ -29,10 +29,10 @@ def find_fault(name: str, format: Format) -> str:
 
 
 def make_fitting(name: str, format: Format, taken: Container[str]) -> str:
-    """Change a name so that the format holds it; the same name always becomes the same.
+    """Change a name so that the format can hold it; the result is deterministic.
 
     Accents are dropped, other characters become ``_``, a reserved word gets one after its first
-    letter, and a name that is taken already a number at its end.
+    letter, and a number is appended if the name is taken.
     """
     letters = unicodedata.normalize("NFKD", name)
     letters = "".join(c for c in letters if not unicodedata.combining(c))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""NTS (NTSYSpc, geomorph): a matrix of one row a specimen."""
+"""NTS (NTSYSpc, geomorph): a matrix with one row per specimen."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _MISSING = "-9999"
 
 
 def write_nts(specimens: Iterable[LandmarkSet]) -> Iterator[str]:
-    """Write head, labels and rows.
+    """Write header, labels and rows.
 
-    The head says how many specimens follow and whether anything is missing, so the rows are kept
-    until the last specimen has come.
+    The header gives the number of specimens and whether anything is missing, so the rows are
+    buffered until the last specimen.
     """
     labels, rows, width, is_complete = [], [], 0, True
     for landmarks in specimens:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Numbers as every reader takes them: fixed notation, six decimals, a decimal point."""
+"""Numbers that every reader accepts: fixed notation, six decimals, a decimal point."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["number_fields", "point_lines"]
 
 
 def point_lines(positions: NDArray[np.float64], missing: str = "NA") -> str:
-    """Write one point a line, its numbers separated by one space."""
+    """Write one point per line, with its numbers separated by one space."""
     text = "%.6f %.6f %.6f\n" * len(positions) % tuple(positions.ravel().tolist())
-    # NaN is the only value whose text has letters.
+    # NaN is the only value that is written with letters.
     return text.replace("nan", missing)
 
 

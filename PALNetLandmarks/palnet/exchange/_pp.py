@@ -28,9 +28,9 @@ _ROOT = "PickedPoints"
 
 
 def write_pp(landmarks: LandmarkSet) -> str:
-    """Write one point a line, its name in upper case, because Morpho deletes lower-case letters.
+    """Write one point per line, its name in upper case, because Morpho deletes lower-case letters.
 
-    A landmark without position is inactive, its coordinates "nan": no reader takes it for 0,0,0.
+    A landmark without position is inactive with "nan" coordinates, which no reader takes for 0,0,0.
     """
     names = _upper_codes(landmarks.scheme)
     rows = (
@@ -58,7 +58,7 @@ def read_pp(reading: Reading) -> LandmarkSet:
 
 
 def _by_number(reading: Reading, names: list[str], scheme: Scheme) -> dict[str, str]:
-    """Number the landmarks as the points are, from 0 or 1, each once; else nothing is certain."""
+    """Map point numbers, from 0 or 1, to landmarks; they must be complete, each exactly once."""
     for first in (0, 1):
         by_number = {str(number): code for number, code in enumerate(scheme.codes, first)}
         if sorted(names) == sorted(by_number):
@@ -100,7 +100,7 @@ def _parse(reading: Reading) -> Points:
             points.append((parser.CurrentLineNumber, attributes))
 
     def refuse(*_: object) -> None:
-        # MeshLab declares none, and a small file may unfold to gigabytes by them.
+        # MeshLab declares none, and they could expand a small file to gigabytes.
         raise reading.error(parser.CurrentLineNumber, "must not declare entities.")
 
     parser = expat.ParserCreate()

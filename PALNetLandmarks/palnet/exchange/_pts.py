@@ -23,7 +23,7 @@ _MISSING = 9999.0
 
 
 def write_pts(landmarks: LandmarkSet) -> str:
-    """Write the points; an empty line ends the file, as importers drop the last one."""
+    """Write the points; the file ends with an empty line, as importers drop the last one."""
     rows = (
         f"{code} {x:.6f} {y:.6f} {z:.6f}\n"
         for code, (x, y, z) in zip(
@@ -61,7 +61,7 @@ PTS = Format(
 
 
 def _split(text: str, names: Container[str]) -> list[str]:
-    """Part name and numbers; another lab's name may hold blanks."""
+    """Split name and numbers; another lab's name may contain blanks."""
     fields = text.split()
     name, numbers = " ".join(fields[:-3]), fields[-3:]
     return [name, *numbers] if name in names else fields
@@ -72,6 +72,6 @@ def _read_points(
 ) -> Iterator[tuple[int, str, list[float]]]:
     for line, fields in rows:
         point = reading.read_point(line, fields[1:])
-        # Morpho's reader takes these for a missing point; nothing else says what is one.
+        # Morpho's reader takes these for a missing point; there is no other code for one.
         is_missing = all(value == _MISSING for value in point)
         yield line, fields[0], [np.nan] * 3 if is_missing else point

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Read landmark files: strictly, or with a warning for each doubt."""
+"""Read landmark files, strictly or with a warning for each doubt."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def read_landmarks(
     mm_per_unit: float | None = None,
     strict: bool = True,
 ) -> LandmarkSet:
-    """Read the landmarks of the one specimen in a file.
+    """Read the landmarks of the only specimen in a file.
 
     Convention: as in `read_specimens`.
 
@@ -46,17 +46,16 @@ def read_landmarks(
     path : str or path
         A file in one of `FORMATS`.
     scheme : Scheme or str, optional
-        The scheme of the landmarks; by default the one said in or beside the file, else, for a
-        format that names the landmarks, the default scheme.
+        The scheme of the landmarks; by default the one stated in the file or its sidecar, else, for
+        a format that names the landmarks, the default scheme.
     format : str, optional
-        Name of its format; by default the one that the path ends in.
+        Name of its format; by default found by the file extension.
     frame : {"file", "LPS", "RAS"}, optional
-        Frame of the numbers, where neither the file nor the one beside it says it; by default
-        ``"file"``.
+        Frame of the numbers, if neither the file nor its sidecar states it; by default ``"file"``.
     mm_per_unit : float, optional
-        Millimetres in a unit of the numbers, where it is not said either; by default 1.
+        Millimetres per unit of the numbers, if not stated either; by default 1.
     strict : bool, default True
-        Whether anything doubtful is an error; else it is a warning, and what is certain is read.
+        Whether a doubt is an error; otherwise it is a warning, and what is certain is read.
 
     Returns
     -------
@@ -66,8 +65,8 @@ def read_landmarks(
     Raises
     ------
     FormatError
-        If the file cannot be read, does not follow its format or holds several specimens; the text
-        names file and line.
+        If the file cannot be read, does not follow its format or holds several specimens; the
+        message names file and line.
     """
     specimens = read_specimens(
         path, scheme, format=format, frame=frame, mm_per_unit=mm_per_unit, strict=strict
@@ -92,25 +91,25 @@ def read_specimens(
 ) -> list[LandmarkSet]:
     """Read the landmarks of all specimens in a file.
 
-    Convention: the numbers are in the frame and unit that the file or ``<file>.frame.json`` beside
-    it says. What neither says is taken for the scan file's own numbers, in millimetres along LPS
-    axes, unless `frame` and `mm_per_unit` say otherwise.
+    Convention: the numbers are in the frame and unit that the file or its sidecar
+    ``<file>.frame.json`` states. If neither does, they are taken for the scan file's own numbers,
+    in millimetres along LPS axes, unless `frame` and `mm_per_unit` say otherwise.
 
     Parameters
     ----------
     path : str or path
         A file in one of `FORMATS`.
     scheme : Scheme or str, optional
-        The scheme of the landmarks; by default the one said in or beside the file, else, for a
-        format that names the landmarks, the default scheme.
+        The scheme of the landmarks; by default the one stated in the file or its sidecar, else, for
+        a format that names the landmarks, the default scheme.
     format : str, optional
-        Name of its format; by default the one that the path ends in.
+        Name of its format; by default found by the file extension.
     frame : {"file", "LPS", "RAS"}, optional
-        Frame of the numbers, where it is not said.
+        Frame of the numbers, if not stated.
     mm_per_unit : float, optional
-        Millimetres in a unit of the numbers, where it is not said.
+        Millimetres per unit of the numbers, if not stated.
     strict : bool, default True
-        Whether anything doubtful is an error; else it is a warning, and what is certain is read.
+        Whether a doubt is an error; otherwise it is a warning, and what is certain is read.
 
     Returns
     -------
@@ -120,7 +119,7 @@ def read_specimens(
     Raises
     ------
     FormatError
-        If the file cannot be read or does not follow its format; the text names file and line.
+        If the file cannot be read or does not follow its format; the message names file and line.
     """
     path = Path(path)
     _check_is_there(path)
@@ -148,7 +147,7 @@ def read_specimens(
 
 
 def _unlike(reading: Reading, format: Format) -> list[LandmarkSet]:
-    """Read the specimens; of those that have the same name, which was told, the first."""
+    """Read the specimens; of those with the same name, reported elsewhere, only the first."""
     specimens: dict[str, LandmarkSet] = {}
     for landmarks in format.read(reading):
         if landmarks.specimen not in specimens:
@@ -161,7 +160,7 @@ def _unlike(reading: Reading, format: Format) -> list[LandmarkSet]:
 def _without_origin(reading: Reading, landmarks: LandmarkSet) -> LandmarkSet:
     """Doubt several landmarks at 0, 0, 0: some programs write that for a missing one.
 
-    A single one may be there by right: some labs put the tip of the nose at the origin.
+    A single one may be valid: some labs put the tip of the nose at the origin.
     """
     is_origin = landmarks.is_at_origin
     if is_origin.sum() < 2:
@@ -181,7 +180,7 @@ def _without_origin(reading: Reading, landmarks: LandmarkSet) -> LandmarkSet:
 
 
 def _check_is_there(path: Path) -> None:
-    """Require a file before its ending is looked at: a mistyped folder has none."""
+    """Require that a file exists before looking at its extension: a mistyped folder has none."""
     try:
         path.stat()
     except OSError as err:
@@ -190,7 +189,7 @@ def _check_is_there(path: Path) -> None:
 
 
 def _read_text(path: Path, *, strict: bool) -> str:
-    """Read UTF-8, with or without byte order mark, with line ends of any system."""
+    """Read UTF-8, with or without byte order mark, with any line endings."""
     try:
         content = path.read_bytes()
     except OSError as err:
@@ -218,7 +217,7 @@ def _read_text(path: Path, *, strict: bool) -> str:
 
 
 def _find_scheme(path: Path, scheme: Scheme | str | None, said: Sidecar | None) -> Scheme | None:
-    """Take the scheme asked for, else a shipped one that is named; never a path out of a file."""
+    """Return the requested scheme, else a shipped one that is named; never a path from a file."""
     if scheme is not None:
         return load_scheme(scheme) if isinstance(scheme, str) else scheme
     if said is None:
@@ -233,7 +232,7 @@ def _find_scheme(path: Path, scheme: Scheme | str | None, said: Sidecar | None) 
 
 
 def _compare(reading: Reading, said: Sidecar) -> None:
-    """Require that what the caller says and what stands beside the file agree."""
+    """Require that the caller and the sidecar agree."""
     beside = sidecar_path(reading.path).name
     if reading.scheme is not None and reading.scheme.codes != said.landmarks:
         msg = f"{beside} gives other landmarks than those of scheme {reading.scheme.name!r}."
@@ -249,7 +248,7 @@ def _compare(reading: Reading, said: Sidecar) -> None:
 
 
 def _name_from(path: Path, format: Format) -> str:
-    """Take the name of the specimen from that of the file."""
+    """Derive the name of the specimen from that of the file."""
     name = path.name
     stem = name[: -len(format.suffix)] if name.lower().endswith(format.suffix) else path.stem
     return printable_name(stem or name)

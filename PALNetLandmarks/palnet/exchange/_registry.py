@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The formats by name and by the ending of a file."""
+"""The formats by name and by file extension."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ FORMATS: dict[str, Format] = {
     )
 }
 
-# What stands in a first line that names no columns: a number, or what is no text.
+# First-line entries that are no column names: numbers and binary data.
 _NO_NAME = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)(e[-+]?\d+)?|nan|.*\0.*", re.DOTALL)
-# Longest first line of a table that is looked at: the wide one of some thousand landmarks.
+# Longest first line that is read: the wide table of about a thousand landmarks.
 _MAX_HEADER = 100_000
 
 
 def get_format(name: str) -> Format:
-    """Give the format of a name.
+    """Return the format with a name.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def get_format(name: str) -> Format:
     Raises
     ------
     FormatError
-        If there is none of that name.
+        If there is no format with that name.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def get_format(name: str) -> Format:
 
 
 def find_format(path: Path) -> Format:
-    """Give the format that a file's name ends in; the longest ending that fits.
+    """Find a file's format by the longest matching extension.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def find_format(path: Path) -> Format:
     Raises
     ------
     FormatError
-        If the name ends in none of the formats.
+        If the name has no known extension.
     """
     name = path.name.lower()
     fitting = [entry for entry in FORMATS.values() if name.endswith(entry.suffix)]
@@ -111,29 +111,29 @@ def find_format(path: Path) -> Format:
 
 
 def stem_of(path: Path) -> str:
-    """Give a file's name without the ending of its format, which may have two dots."""
+    """Return a file's name without the extension of its format, which may have two dots."""
     try:
         return path.name[: -len(find_format(path).suffix)]
     except FormatError:
-        return path.stem  # its format was said otherwise
+        return path.stem  # its format was given explicitly
 
 
 def may_hold_landmarks(path: Path) -> bool:
-    """Tell a table of landmarks, even a damaged one, from other tables by the columns it names.
+    """Return whether a file may hold landmarks, even if damaged, judging a table by its columns.
 
     Parameters
     ----------
     path : Path
-        Path of a file whose ending is one of a format.
+        Path of a file with the extension of a format.
 
     Returns
     -------
     bool
-        False for a CSV file of anything else, such as one that `palnet measure` writes; True for
-        all other files, and for one that cannot be read, which then is told on reading.
+        False for any other CSV file, such as one written by `palnet measure`; True for all other
+        files, including unreadable ones, which are reported when read.
     """
     columns = _columns(path)
-    # Tables of shapes have coordinates too, but of no scan and with no status.
+    # Tables of shapes have coordinates too, but not of a scan and without a status.
     return (
         columns is None
         or columns >= {"code", "x", "y", "z", "status"}
@@ -142,17 +142,17 @@ def may_hold_landmarks(path: Path) -> bool:
 
 
 def is_other_table(path: Path) -> bool:
-    """Tell a table that surely holds no positions, such as measurements, from a damaged file.
+    """Return whether a table certainly holds no positions, such as measurements.
 
     Parameters
     ----------
     path : Path
-        Path of a file whose ending is one of a format.
+        Path of a file with the extension of a format.
 
     Returns
     -------
     bool
-        True for a CSV file whose first line names two columns or more, and no coordinates.
+        True for a CSV file whose first line names two or more columns, none of them coordinates.
     """
     columns = _columns(path) or set()
     if _name_positions(columns) or any(_NO_NAME.fullmatch(column) for column in columns):
@@ -161,11 +161,11 @@ def is_other_table(path: Path) -> bool:
 
 
 def _name_positions(columns: set[str]) -> bool:
-    """Whether columns are coordinates, in whatever way a program may name them."""
+    """Return whether columns are coordinates, in the naming of any program."""
     anatomical = columns >= {"l", "p", "s"} or columns >= {"r", "a", "s"}
     if anatomical or columns & {"x", "y", "z"} or any(column.endswith("_x") for column in columns):
         return True
-    # lm1.x, x1, prnX: three that differ in that letter alone.
+    # lm1.x, x1, prnX: three names that differ in that letter only.
     return any(
         {column[:at] + axis + column[at + 1 :] for axis in "yz"} <= columns
         for column in columns
@@ -175,7 +175,7 @@ def _name_positions(columns: set[str]) -> bool:
 
 
 def _columns(path: Path) -> set[str] | None:
-    """Columns that the first line of a CSV file names; None of other or unreadable files."""
+    """Return the column names in a CSV file's first line; None for other or unreadable files."""
     if path.suffix.lower() != ".csv":
         return None
     try:

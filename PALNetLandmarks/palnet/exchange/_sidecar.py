@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The file beside a landmark file that says what its format cannot hold: ``<file>.frame.json``.
+"""The sidecar of a landmark file, ``<file>.frame.json``, for what its format cannot hold.
 
-It is written where the landmark file by itself would be misread: where the format does not hold
-frame and unit and these are not the scan file's own millimetres, where it does not say which
-landmark is which, or where a specimen's name is not the written one.
+It is written if the landmark file alone would be misread: if the format does not hold frame and
+unit and these are not the scan file's own millimetres, if it does not identify the landmarks, or if
+a specimen's name was changed for writing.
 """
 
 from __future__ import annotations
@@ -25,30 +25,30 @@ if TYPE_CHECKING:
 __all__ = ["Sidecar", "describe", "read_sidecar", "sidecar_path", "sidecar_text"]
 
 SUFFIX = ".frame.json"
-# A metre is 1000; what is beyond this is damage.
+# A metre is 1000; larger units mean damage.
 _LARGEST_UNIT = 1e9
 
 
 @dataclass(frozen=True, slots=True)
 class Sidecar:
-    """What is said beside a landmark file.
+    """Content of a sidecar.
 
     Attributes
     ----------
     frame : {"file", "LPS", "RAS"}
-        What the numbers are given in.
+        Frame of the numbers.
     space : {"LPS", "RAS"}
         The anatomical axes of the numbers.
     mm_per_unit : float
-        Millimetres in one unit of the numbers.
+        Millimetres per unit of the numbers.
     scheme : str
         Name of the landmark scheme.
     landmarks : tuple of str
         Codes of the landmarks, in the order of the file.
     specimen : str
-        Name of the one specimen whose name the format does not hold; else empty.
+        Name of the only specimen if the format does not hold it; else empty.
     renamed : dict
-        The true name of each specimen that is written under another one.
+        The original name of each specimen that was written with another one.
     """
 
     frame: Frame
@@ -61,14 +61,14 @@ class Sidecar:
 
 
 def sidecar_path(path: Path) -> Path:
-    """Name the file beside a landmark file."""
+    """Return the path of a landmark file's sidecar."""
     return path.with_name(path.name + SUFFIX)
 
 
 def describe(
     landmarks: LandmarkSet, path: Path, format: Format, renamed: dict[str, str]
 ) -> Sidecar | None:
-    """Describe a file of landmarks such as these; None where it speaks for itself."""
+    """Make the sidecar for a file of such landmarks; None if the file needs none."""
     specimen = ""
     if format.specimen_names == "none" and landmarks.specimen != path.name[: -len(format.suffix)]:
         specimen = landmarks.specimen
@@ -89,7 +89,7 @@ def describe(
 
 
 def sidecar_text(sidecar: Sidecar) -> str:
-    """Write as JSON, one entry a line."""
+    """Format as JSON, one entry per line."""
     entries = {key: getattr(sidecar, key) for key in Sidecar.__dataclass_fields__}
     content = {key: value for key, value in entries.items() if value}
     rows = (f' "{key}": {json.dumps(value, ensure_ascii=False)}' for key, value in content.items())
@@ -97,7 +97,7 @@ def sidecar_text(sidecar: Sidecar) -> str:
 
 
 def read_sidecar(path: Path) -> Sidecar | None:
-    """Read what stands beside a landmark file; None if nothing does."""
+    """Read the sidecar of a landmark file; None if there is none."""
     beside = sidecar_path(path)
     if not beside.is_file():
         return None
@@ -118,7 +118,7 @@ def read_sidecar(path: Path) -> Sidecar | None:
 
 
 def _check_content(beside: Path, content: Any) -> None:
-    """Require every entry that is relied on."""
+    """Check every entry that is used."""
     values = content if isinstance(content, dict) else {}
     unit = values.get("mm_per_unit", 0)
     renamed = values.get("renamed", {})

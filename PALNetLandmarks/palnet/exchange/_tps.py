@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 __all__ = ["TPS"]
 
-# What says nothing of the landmarks.
+# Keys that do not concern the landmarks.
 _IGNORED = ("IMAGE", "COMMENT", "COMMENTS", "VARIABLES")
 
 
 def write_tps(specimens: Iterable[LandmarkSet]) -> Iterator[str]:
-    """Write one block a specimen.
+    """Write one block per specimen.
 
-    No `SCALE=`: geomorph turns every coordinate into NA where it is empty.
+    No `SCALE=`: geomorph turns every coordinate into NA if it is empty.
     """
     for landmarks in specimens:
         points = point_lines(landmarks.positions)
@@ -35,7 +35,7 @@ def write_tps(specimens: Iterable[LandmarkSet]) -> Iterator[str]:
 
 
 def read_tps(reading: Reading) -> Iterator[LandmarkSet]:
-    """Read the blocks; one that is not whole is no specimen."""
+    """Read the blocks; an incomplete one is not a specimen."""
     scheme = reading.scheme_said
     for block in _split_blocks(reading):
         if not _is_whole(reading, block, len(scheme)):
@@ -52,7 +52,7 @@ TPS = Format(
     read_tps,
     holds_many=True,
     holds_codes=False,
-    # geomorph searches the line of the ID for these.
+    # geomorph searches for these in the ID line.
     reserved_words=("SCALE", "CURVES", "POINTS", "IMAGE"),
 )
 
@@ -68,12 +68,12 @@ class _Block:
 
 
 def _split_blocks(reading: Reading) -> Iterator[_Block]:
-    """Cut the file at each `LM3=` or `LM=`."""
+    """Split the file at each `LM3=` or `LM=`."""
     block: _Block | None = None
     for line, text in enumerate(reading.lines, 1):
         key, equals, value = (part.strip() for part in text.partition("="))
         key = key.upper()
-        # ktch writes three coordinates under LM= too; how many there are, the points tell.
+        # ktch writes three coordinates under LM= too; the points show how many there are.
         if equals and key in ("LM3", "LM"):
             if block is not None:
                 yield block
@@ -99,7 +99,7 @@ def _add_entry(reading: Reading, block: _Block, line: int, entry: tuple[str, str
 
 
 def _is_whole(reading: Reading, block: _Block, n_landmarks: int) -> bool:
-    """Tell whether a block has the points it announces and a name; raise if strict."""
+    """Return whether a block has a name and all the points it announces; raise if strict."""
     problem = ""
     if block.count != str(n_landmarks):
         problem = f"expected LM3={n_landmarks}, as many as the scheme has; got LM3={block.count}."

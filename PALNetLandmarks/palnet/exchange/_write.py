@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write landmark files, whole or not at all."""
+"""Write landmark files, completely or not at all."""
 
 from __future__ import annotations
 
@@ -36,22 +36,22 @@ def write_landmarks(
     Parameters
     ----------
     landmarks : LandmarkSet
-        What to write.
+        The landmarks.
     path : str or path
-        Where to; its folder is made if need be.
+        Path of the file; its folder is created if necessary.
     format : str, optional
-        Name of a format in `FORMATS`; by default the one that the path ends in.
+        Name of a format in `FORMATS`; by default found by the file extension.
     frame : {"file", "LPS", "RAS"}, optional
         Frame of the numbers; by default that of `landmarks`.
     overwrite : bool, default False
-        Whether an existing file may be replaced.
+        Whether to overwrite an existing file.
     rename : bool, default False
-        Whether a name of the specimen that the format cannot hold may be changed, with a warning.
+        Whether to change a specimen name that the format cannot hold, with a warning.
 
     Returns
     -------
     tuple of Path
-        The files written: that of the landmarks, and the one beside it if it needs one.
+        The written files: that of the landmarks, and its sidecar if it needs one.
 
     Raises
     ------
@@ -75,33 +75,33 @@ def write_specimens(
     rename: bool = False,
     skip_incomplete: bool = False,
 ) -> tuple[Path, ...]:
-    """Write the landmarks of many specimens to one file, as they come.
+    """Write the landmarks of many specimens to one file, as a stream.
 
     Convention: ``frame="file"`` writes the scan files' own numbers, so that landmarks lie on the
-    mesh files in any program; ``"LPS"`` and ``"RAS"`` write millimetres. Where the format cannot
-    hold frame, unit or the order of the landmarks, ``<file>.frame.json`` beside it says them.
+    mesh files in any program; ``"LPS"`` and ``"RAS"`` write millimetres. If the format cannot hold
+    frame, unit or the order of the landmarks, the sidecar ``<file>.frame.json`` does.
 
     Parameters
     ----------
     specimens : iterable of LandmarkSet
-        What to write: all of one scheme, and in one frame and unit if `frame` is not given.
+        The specimens: all of one scheme, and in one frame and unit if `frame` is not given.
     path : str or path
-        Where to; its folder is made if need be.
+        Path of the file; its folder is created if necessary.
     format : str, optional
-        Name of a format in `FORMATS`; by default the one that the path ends in.
+        Name of a format in `FORMATS`; by default found by the file extension.
     frame : {"file", "LPS", "RAS"}, optional
         Frame of the numbers; by default that of the specimens.
     overwrite : bool, default False
-        Whether an existing file may be replaced.
+        Whether to overwrite an existing file.
     rename : bool, default False
-        Whether a name of a specimen that the format cannot hold may be changed, with a warning.
+        Whether to change a specimen name that the format cannot hold, with a warning.
     skip_incomplete : bool, default False
         Whether to leave out specimens that lack a landmark, with a warning.
 
     Returns
     -------
     tuple of Path
-        The files written: that of the landmarks, and the one beside it if it needs one.
+        The written files: that of the landmarks, and its sidecar if it needs one.
 
     Raises
     ------
@@ -120,7 +120,7 @@ def write_specimens(
             stream.writelines(chosen.write(passage.let_through(specimens)))
         first = passage.first
         said = None if first is None else describe(first, path, chosen, passage.renamed)
-        # Before the landmarks are in their place: without it they would be misread.
+        # Written first: without it the landmarks would be misread.
         if said is not None:
             write_text(beside, sidecar_text(said), overwrite=overwrite)
     if said is not None:
