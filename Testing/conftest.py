@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fixtures that several test files use."""
+"""Fixtures shared by several test files."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from hypothesis import settings
 from palnet.landmarks import LandmarkSet
 from palnet.scheme import load_scheme
 
-# A machine that also does something else is no failure.
+# A slow or busy machine is no failure.
 settings.register_profile("palnet", deadline=None)
 settings.load_profile("palnet")
 
-# On Windows torchrun insists on a part that torch is built without there (2.13).
+# On Windows, torchrun needs a component that torch is built without there (2.13).
 collect_ignore = ["unit/training/test_parallel.py"] if sys.platform == "win32" else []
 
 
@@ -29,7 +29,7 @@ def the_scheme():
 
 @pytest.fixture
 def a_small_scheme_file(tmp_path):
-    """A lab's own scheme of three landmarks."""
+    """A lab's own scheme with three landmarks."""
     content = {
         "scheme": "lab3",
         "landmarks": [
@@ -52,7 +52,7 @@ def a_small_scheme(a_small_scheme_file):
 
 @pytest.fixture
 def a_landmark_set(the_scheme):
-    """All statuses, in a file of meters whose axes are RAS."""
+    """All statuses, in a file in meters with RAS axes."""
     rng = np.random.default_rng(7)
     positions = rng.normal(size=(len(the_scheme), 3)) * 0.08
     errors = rng.uniform(0.4, 6.0, len(the_scheme))
@@ -74,7 +74,7 @@ def a_head_file(tmp_path):
 
 @pytest.fixture
 def a_folder_of_scans(a_head_file, tmp_path):
-    """Two heads, one without a face, one that is no mesh, and a file that is no scan."""
+    """Two heads, a scan without a face, an invalid mesh file, and a file that is not a scan."""
     folder = tmp_path / "scans"
     folder.mkdir()
     for name in ("anna.obj", "bo.obj", "no_face.obj"):
@@ -85,7 +85,7 @@ def a_folder_of_scans(a_head_file, tmp_path):
 
 
 def write_ellipsoid(path, n_rings=24, n_sectors=32):
-    """Rings of vertices from pole to pole, joined by triangles that wind outward."""
+    """Write rings of vertices from pole to pole, joined by outward-facing triangles."""
     polar = np.linspace(0.05, np.pi - 0.05, n_rings)[:, None]
     around = np.linspace(0, 2 * np.pi, n_sectors, endpoint=False)[None, :]
     x = 75 * np.sin(polar) * np.cos(around)

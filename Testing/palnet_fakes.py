@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stand-ins that worker processes can import too."""
+"""Fakes that worker processes can import too."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from palnet.model import find_model
 from palnet.scheme import load_scheme
 from palnet.surface import Finding
 
-# A program that says no to whatever it is told, here and on Windows.
+# A program that fails with any arguments, here and on Windows.
 FAILING_PROGRAM = shutil.which("false") or shutil.which("where")
 
 
@@ -40,7 +40,7 @@ class FakeDetection:
 
 
 def make_landmarks(mesh, scheme=None):
-    """Every landmark on a vertex of the mesh, the last one missing."""
+    """Put every landmark on a vertex of the mesh, except the last one, which is missing."""
     scheme = scheme or load_scheme()
     rows = np.linspace(0, len(mesh.points) - 1, len(scheme)).astype(int)
     positions = np.array(mesh.points[rows])
@@ -54,7 +54,7 @@ def make_landmarks(mesh, scheme=None):
 
 
 def move_landmarks(landmarks, target_from_source):
-    """Turn and shift them in the numbers that they are given in."""
+    """Apply a transform to landmarks in their own coordinates."""
     return replace(landmarks, positions=apply_similarity(target_from_source, landmarks.positions))
 
 
@@ -84,7 +84,7 @@ def answer(job):
 
 
 def die_of_some(job):
-    """End the whole process, as the system does when memory runs out."""
+    """Kill the whole process, as the system does when memory runs out."""
     if job.scan.stem.startswith("deadly"):
         os._exit(9)
     return answer(job)
@@ -105,7 +105,7 @@ def stumble_over_some(job):
 
 
 class NotedThreads:
-    """Work that notes how many threads numpy was allowed when it arrived in its process."""
+    """Work that records numpy's thread limit when it is unpickled in its process."""
 
     def __init__(self):
         self.allowed = ""

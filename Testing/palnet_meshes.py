@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small meshes and independent writers of every mesh format, for the tests."""
+"""Small meshes and independent writers of every mesh format, for tests."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from palnet.surface import Mesh
 
 
 def make_head(n_rings: int = 12, n_sectors: int = 20) -> Mesh:
-    """A closed, lumpy, head-sized ellipsoid without any symmetry, wound outward, in millimetres.
+    """Make a closed, lumpy, head-sized ellipsoid without symmetry, wound outward, in millimetres.
 
-    Coordinates are exact in single precision, so that every format can hold them exactly.
+    Coordinates are exact in single precision, so that every format can store them exactly.
     """
     rings = np.linspace(0.0, np.pi, n_rings + 2)[1:-1]
     sectors = np.linspace(0.0, 2.0 * np.pi, n_sectors, endpoint=False)
@@ -47,14 +47,14 @@ def make_head(n_rings: int = 12, n_sectors: int = 20) -> Mesh:
 
 
 def open_head(mesh: Mesh) -> Mesh:
-    """The same without its lower third: a surface with a hole."""
+    """Return the mesh without its lower third: a surface with a hole."""
     keep = (mesh.points[mesh.triangles][:, :, 2] > -40.0).all(axis=1)
     used, triangles = np.unique(mesh.triangles[keep], return_inverse=True)
     return Mesh(mesh.points[used], triangles.reshape(-1, 3).astype(np.int32), mesh.name)
 
 
 def shuffle(mesh: Mesh, seed: int) -> Mesh:
-    """The same mesh with other vertex numbers, triangle order and first corners."""
+    """Return the mesh with other vertex numbers, triangle order and first corners."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(mesh.points))
     number = np.argsort(order)
@@ -75,7 +75,7 @@ def write_obj(mesh: Mesh) -> bytes:
 
 
 def write_obj_textured(mesh: Mesh) -> bytes:
-    """Groups, colours, v/vt/vn corners, windows line ends, no newline at the end."""
+    """With groups, colours, v/vt/vn corners, Windows line endings, no final newline."""
     coloured = np.hstack([mesh.points, np.full_like(mesh.points, 0.5)])
     text = "# made for a test\nmtllib ö.mtl\no part\n" + _lines(
         "v %.17g %.17g %.17g %g %g %g\n", coloured
@@ -87,7 +87,7 @@ def write_obj_textured(mesh: Mesh) -> bytes:
 
 
 def write_obj_negative(mesh: Mesh) -> bytes:
-    """Indices that count back, double slashes, a continued line, tabs and comments."""
+    """With negative indices, double slashes, a continued line, tabs and comments."""
     text = _lines("v\t%.17g  %.17g %.17g # here\n", mesh.points) + "\n\nvn 1 0 0\n"
     backward = mesh.triangles.astype(np.int64) - len(mesh.points)
     return (text + _lines("  f %d//-1 %d//-1 \\\n %d//-1\n", backward)).encode()
@@ -115,7 +115,7 @@ def write_ply_little(mesh: Mesh) -> bytes:
 
 
 def write_ply_big(mesh: Mesh) -> bytes:
-    """Big-endian doubles, colours, 4-byte counts."""
+    """With big-endian doubles, colours, 4-byte counts."""
     extra = "property uchar red\nproperty short flag\n"
     vertices = np.zeros(len(mesh.points), dtype=[("p", ">f8", 3), ("red", "u1"), ("flag", ">i2")])
     vertices["p"], vertices["red"], vertices["flag"] = mesh.points, 200, -3
@@ -133,7 +133,7 @@ def write_stl_ascii(mesh: Mesh) -> bytes:
 
 
 def write_stl_binary(mesh: Mesh) -> bytes:
-    """With a header that begins like an ascii file's."""
+    """With a header that begins like that of an ASCII file."""
     rows = np.zeros(
         len(mesh.triangles), dtype=[("normal", "<f4", 3), ("p", "<f4", (3, 3)), ("a", "<u2")]
     )
@@ -167,7 +167,7 @@ def write_vtk_binary(mesh: Mesh) -> bytes:
 
 
 def write_vtk_offsets(mesh: Mesh) -> bytes:
-    """The cells of file version 5.1."""
+    """With the cells of file version 5.1."""
     n_points, n_triangles = len(mesh.points), len(mesh.triangles)
     offsets = 3 * np.arange(n_triangles + 1)
     return (
@@ -215,11 +215,11 @@ WRITERS = {
     "offsets.vtk": write_vtk_offsets,
     "ascii.vtp": write_vtp,
 }
-"""File name -> writer, one for each format and dialect."""
+"""File name -> writer, for each format and dialect."""
 
 
 def make_sphere(radius, centre, n_rings):
-    """Points about evenly apart, wound outward."""
+    """Make a sphere of roughly evenly spaced points, wound outward."""
     polar = np.linspace(0, np.pi, n_rings + 2)[1:-1]
     around = np.linspace(0, 2 * np.pi, 2 * n_rings, endpoint=False)
     polar, around = (each.ravel() for each in np.meshgrid(polar, around, indexing="ij"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small trained model of a lab: the shipped one, cut down to some of its landmarks."""
+"""A small trained model of a lab: the shipped one, reduced to some of its landmarks."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 from palnet.model import read_model, write_model
 from palnet.scheme import Scheme
 
-# Enough for a pose of their own, all over the face, each with its counterpart.
+# Enough for a pose of their own, spread over the face, in left-right pairs.
 LAB_CODES = ("n", "prn", "sn", "gn", "ex_r", "en_r", "al_r", "ch_r", "ex_l", "en_l", "al_l", "ch_l")
 LAB_NAME = "lab12"
 
 
 def lab_scheme(codes=LAB_CODES, name=LAB_NAME, **measured):
-    """Some of the shipped landmarks, defined anew under a name that is not shipped."""
+    """Make a scheme of some shipped landmarks, with a name that is not shipped."""
     shipped = read_model().scheme
     chosen = [shipped.landmarks[shipped.index_of(code)] for code in codes]
     defined = [replace(each, definition=f"The lab's own {each.name}.") for each in chosen]
@@ -24,9 +24,9 @@ def lab_scheme(codes=LAB_CODES, name=LAB_NAME, **measured):
 
 
 def write_lab_model(path, scheme=None):
-    """Cut atlas, network and calibration of the shipped model down to a scheme's landmarks.
+    """Reduce atlas, network and calibration of the shipped model to a scheme's landmarks.
 
-    Expected errors are those of the lab's own people, as `palnet finetune` leaves them.
+    Expected errors are those for the lab's own people, as after `palnet finetune`.
     """
     shipped, scheme = read_model(), scheme or lab_scheme()
     rows = [shipped.scheme.index_of(code) for code in scheme.codes]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A user's hands on the panel."""
+"""User actions on the panel."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bundled face in a scene, and its landmarks as if they had just been detected."""
+"""The bundled face in a scene, and its landmarks as if just detected."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ N_LANDMARKS = 50
 
 @cache
 def face_from_world():
-    """Similarity from the scene to the face frame, from the true landmarks."""
+    """Compute the similarity from the scene to the face frame, from the true landmarks."""
     truth = read_landmarks(SAMPLES / "example.landmarks.csv").to_frame("RAS").positions
     mean = read_model().atlas.landmark_mean_mm
     rotation, _ = Rotation.align_vectors(mean - mean.mean(axis=0), truth - truth.mean(axis=0))
@@ -39,7 +39,7 @@ def face_from_world():
 
 
 def true_landmarks():
-    """Landmarks of the bundled face in RAS, one missing, with made-up expected errors."""
+    """Return the bundled face's landmarks in RAS, one missing, with made-up expected errors."""
     truth = read_landmarks(SAMPLES / "example.landmarks.csv").to_frame("RAS")
     errors = np.linspace(0.5, 6.0, N_LANDMARKS)
     positions = truth.positions.copy()
@@ -53,7 +53,7 @@ def true_landmarks():
 
 
 def a_record():
-    """What a detection writes down, in short."""
+    """Return a minimal detection record."""
     return {
         "specimen": "Face",
         "mm_per_unit": 1.0,
@@ -64,7 +64,7 @@ def a_record():
 
 
 def saved_and_loaded(node, path):
-    """Save a list as .mrk.json or with its scene as .mrb, and give what is loaded from that."""
+    """Save a list as .mrk.json or with its scene as .mrb, and return the list loaded from that."""
     name = node.GetName()
     if path.suffix == ".mrb":
         assert slicer.util.saveScene(str(path), properties={})
@@ -76,7 +76,7 @@ def saved_and_loaded(node, path):
 
 
 def measured(landmarks):
-    """What the panel measures of a list, and what it remarks."""
+    """Return what the panel measures of a list, and its remarks."""
     *inputs, remark = what_to_measure(landmarks)
     return measure(*inputs), remark
 
@@ -90,7 +90,7 @@ def a_face(scene):
 
 @pytest.fixture
 def a_list(a_face):
-    """All landmarks but the last one detected."""
+    """A list in which all landmarks but the last one are detected."""
     truth = true_landmarks()
     made = create_list(a_face.GetScene(), truth.scheme, a_face, "Face landmarks")
     made.set_detection(truth, a_record())

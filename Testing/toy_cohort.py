@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A data set of annotated toy heads, written as a lab would have it."""
+"""A data set of annotated toy heads, in the layout of a lab."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def toy_person(seed: int) -> tuple[Mesh, np.ndarray]:
-    """A head and its 13 landmarks, in millimetres of the face frame."""
+    """Make a head and its 13 landmarks, in millimetres in the face frame."""
     model = toy_model()
     weights = np.random.default_rng(seed).normal(0, 0.8, len(model.identity_mm))
     points = model.neutral_mm + np.tensordot(weights, model.identity_mm, axes=1)
@@ -29,7 +29,7 @@ def toy_person(seed: int) -> tuple[Mesh, np.ndarray]:
 
 
 def toy_landmarks(positions_mm: np.ndarray, specimen: str, **changes: object) -> LandmarkSet:
-    """A set in the file's own millimetres; a row of NaN is missing."""
+    """Make a landmark set in the file's own millimetres; a row of NaN is missing."""
     there = np.isfinite(positions_mm).all(axis=1).tolist()
     values = {
         "scheme": toy_scheme(),
@@ -46,7 +46,7 @@ def toy_landmarks(positions_mm: np.ndarray, specimen: str, **changes: object) ->
 def write_toy_scan(
     folder: Path, name: str, mesh: Mesh, positions_mm: np.ndarray, **changes: object
 ) -> None:
-    """A mesh, its landmarks beside it, and the matrix that leaves it where it is."""
+    """Write a mesh, its landmarks beside it, and an identity matrix."""
     write_ply(mesh, folder / f"{name}.ply", overwrite=True)
     landmarks = toy_landmarks(positions_mm, name, **changes)
     write_landmarks(landmarks, folder / f"{name}.csv", overwrite=True)
@@ -54,7 +54,7 @@ def write_toy_scan(
 
 
 def write_toy_cohort(folder: Path, n_people: int) -> Path:
-    """p0, p1, ... in a folder; beside it the scheme, whose path is returned."""
+    """Write p0, p1, ... to a folder and the scheme beside it, and return the scheme's path."""
     folder.mkdir(parents=True)
     for seed in range(n_people):
         mesh, landmarks_mm = toy_person(seed)

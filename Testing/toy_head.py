@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small morphable head made in code, so that no test needs a data file.
+"""A small morphable head generated in code, so that no test needs a data file.
 
-An ellipsoid of the size and place of the real model's mean head, with nose, brow ridge, eye
-sockets, a mouth groove, a chin and two ears, mirrored exactly; eyeballs and an inner mouth; a few
-modes of identity and expression. It is laid out like the packed ICT-FaceKit file.
+An ellipsoid with size and position of the real model's mean head, with nose, brow ridge, eye
+sockets, a mouth groove, a chin and two ears, exactly symmetric; eyeballs and an inner mouth; a few
+modes of identity and expression. Its layout is that of the packed ICT-FaceKit file.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 N_RINGS, N_SECTORS = 30, 48
 CENTRE_MM = np.array([0.0, 10.0, 0.0])
 RADII_MM = np.array([74.0, 112.0, 105.0])
-# Points of the skin in front of this belong to the part "face".
+# Skin points in front of this belong to the part "face".
 FACE_FROM_MM = 20.0
 
-# Where the landmarks of the right side and of the middle are looked for on the skin.
+# Where to look for the landmarks of the right side and the midline on the skin.
 TARGETS_MM = {
     "n": (0.0, 44.0, 107.0),
     "prn": (0.0, 2.0, 131.0),
@@ -60,7 +60,7 @@ EXPRESSIONS = (
 
 @cache
 def toy_scheme() -> Scheme:
-    """Five landmarks of the middle and four on each side."""
+    """Make a scheme of five midline landmarks and four on each side."""
     codes = [c for c in TARGETS_MM if not c.endswith("_r")]
     codes += [c for c in TARGETS_MM if c.endswith("_r")]
     codes += [c.replace("_r", "_l") for c in TARGETS_MM if c.endswith("_r")]
@@ -76,7 +76,7 @@ def toy_scheme() -> Scheme:
 
 @cache
 def toy_arrays() -> dict[str, np.ndarray]:
-    """The arrays of a packed model file."""
+    """Make the arrays of a packed model file."""
     skin, skin_triangles = _make_skin()
     parts = {"face": skin[skin[:, 2] > FACE_FROM_MM]}
     order = np.argsort(skin[:, 2] <= FACE_FROM_MM, kind="stable")
@@ -109,7 +109,7 @@ def toy_arrays() -> dict[str, np.ndarray]:
 
 
 def toy_labels() -> dict[str, int]:
-    """The vertex of each landmark, mirrored exactly."""
+    """Return the vertex of each landmark, exactly symmetric."""
     arrays = toy_arrays()
     n_skin = int(arrays["part_ranges"][1, 1])
     skin = arrays["neutral_mm"][:n_skin]
@@ -127,7 +127,7 @@ def toy_labels() -> dict[str, int]:
 
 
 def write_toy_files(folder: Path) -> Path:
-    """Write the packed model and its labels; the labels' folder is `folder`."""
+    """Write the packed model and its labels; the labels are in `folder`."""
     path = folder / "toy.npz"
     np.savez(path, **toy_arrays())
     labels = {"vertex_of": toy_labels()}
@@ -138,7 +138,7 @@ def write_toy_files(folder: Path) -> Path:
 
 @cache
 def toy_model() -> MorphableModel:
-    """What reading the packed file gives, made without it; eyelashes are dropped."""
+    """Make the model that reading the packed file gives, directly; eyelashes are dropped."""
     arrays = toy_arrays()
     ranges = dict(zip(arrays["part_names"].tolist(), arrays["part_ranges"].tolist(), strict=True))
     n_kept = ranges["eyelashes"][0]
@@ -165,20 +165,20 @@ def toy_model() -> MorphableModel:
 
 @cache
 def toy_generator() -> ScanGenerator:
-    """A generator of toy scans with every capture preset."""
+    """Make a generator of toy scans with every capture preset."""
     return ScanGenerator(toy_model())
 
 
 @cache
 def toy_atlas() -> FaceAtlas:
-    """An atlas of 80 toy people with 16 modes."""
+    """Make an atlas of 80 toy people with 16 modes."""
     from palnet.training.atlas import build_atlas
 
     return build_atlas([toy_model()], n_people=80, n_modes=16, n_points=1200, seed=5)
 
 
 def smooth_bulge(radii_mm: tuple[float, float, float]) -> PointCloud:
-    """Points and normals of an ellipsoid whose front is where a face's is."""
+    """Return points and normals of an ellipsoid whose front is where a face's is."""
     unit = np.random.default_rng(1).normal(size=(6000, 3))
     unit /= np.linalg.norm(unit, axis=1, keepdims=True)
     normals = unit / radii_mm
@@ -187,7 +187,7 @@ def smooth_bulge(radii_mm: tuple[float, float, float]) -> PointCloud:
 
 
 def _make_skin() -> tuple[np.ndarray, np.ndarray]:
-    """The outer surface: an ellipsoid with rings closer together in front, and its features."""
+    """Make the outer surface: an ellipsoid with denser rings in front, and its features."""
     points, triangles = _make_ellipsoid(N_RINGS, N_SECTORS, CENTRE_MM, RADII_MM, front=1.5)
     x, y, z = points.T
     side = np.abs(x)
@@ -208,7 +208,7 @@ def _make_skin() -> tuple[np.ndarray, np.ndarray]:
 def _make_ellipsoid(
     n_rings: int, n_sectors: int, centre: np.ndarray, radii: np.ndarray, front: float = 1.0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rings round the axis of depth between two poles, wound outward, mirrored exactly in x."""
+    """Make rings around the depth axis between two poles, wound outward, exactly symmetric in x."""
     share = np.arange(1, n_rings + 1) / (n_rings + 1)
     polar = np.pi * share**front
     half = np.pi * np.arange(n_sectors // 2 + 1) / (n_sectors // 2)
@@ -230,7 +230,7 @@ def _make_ellipsoid(
     ]
     sides = [np.stack([a, d, c], axis=1), np.stack([a, c, b], axis=1)]
     triangles = np.concatenate([*sides, *caps])
-    # The sectors run clockwise seen from the front: turn every triangle outward.
+    # The sectors run clockwise seen from the front: flip every triangle outward.
     return points, triangles[:, ::-1] if _points_inward(points, triangles) else triangles
 
 
@@ -244,7 +244,7 @@ def _hill(values: np.ndarray) -> np.ndarray:
 
 
 def _identity_modes(points: np.ndarray) -> np.ndarray:
-    """Nine smooth modes, one standard deviation each, the last one unequal left and right."""
+    """Make nine smooth modes of one standard deviation each; the last one is asymmetric."""
     x, y, z = points.T.astype(np.float64)
     none = np.zeros_like(x)
     front = np.clip((z - 20) / 60, 0, 1)
@@ -264,7 +264,7 @@ def _identity_modes(points: np.ndarray) -> np.ndarray:
 
 
 def _expression(name: str, points: np.ndarray) -> np.ndarray:
-    """One expression mode, for weights from 0 to 1."""
+    """Make one expression mode, for weights from 0 to 1."""
     x, y, z = points.T.astype(np.float64)
     front = np.clip((z - 20) / 40, 0, 1)
     sign = {"L": 1.0, "R": -1.0}.get(name[-1], 0.0) if name[-2] == "_" else 0.0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Parts of model files for the toy head, and ways to spoil them."""
+"""Parts of model files for the toy head, and ways to damage them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SIZE = NetworkSize(8, (5, 6, 7), n_pools=2, n_layers=1, hidden=9)
 
 
 def toy_weights():
-    """Weights of the smallest networks that there are."""
+    """Make weights for the smallest possible networks."""
     rng = np.random.default_rng(1)
     landmarks = shapes_of_landmark_network(SIZE, N_LANDMARKS)
     shapes = {f"landmarks.{name}": shape for name, shape in landmarks.items()}
@@ -42,7 +42,7 @@ def toy_parts(**changes):
 
 
 def rewrite(path, **changes):
-    """Save the same arrays with some replaced, or left out where the change is None."""
+    """Save the same arrays with some replaced, or left out if the change is None."""
     with np.load(path) as content:
         arrays = dict(content) | changes
     np.savez(path, **{name: array for name, array in arrays.items() if array is not None})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stored patches of faces that nobody generated, for tests of the training."""
+"""Stored patches of made-up faces, for tests of the training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ N_STORED = 128
 
 
 def make_patches(seed, n_scans=8, offset_mm=(0.0, -2.0, 1.5)):
-    """Bowl-shaped patches, sorted by distance in each half, off by about the same everywhere."""
+    """Make bowl-shaped patches, sorted by distance in each half, with about the same offset."""
     rng = np.random.default_rng(seed)
     n_landmarks = len(toy_scheme())
     shape = (n_scans, 2, n_landmarks)

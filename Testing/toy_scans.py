@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the generator draws on the toy head, in figures; `python Testing/toy_scans.py` keeps them.
+"""Statistics of the generator's output on the toy head; run this file to store them.
 
-The people of every training and benchmark are named by their seeds: a generator that draws others
-for the same seeds makes all earlier figures those of somebody else.
+The people of all trainings and benchmarks are identified by their seeds: if the generator drew
+others for the same seeds, all earlier figures would be about other people.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SIZES = tuple(
 
 
 def figures_of(seed, scan):
-    """Counts, then mean and standard deviation of vertices and landmarks in mm."""
+    """Return counts, then mean and standard deviation of vertices and landmarks in mm."""
     sizes = [
         figure
         for points in (scan.points_mm.astype(float), scan.landmarks_mm.astype(float))
@@ -36,7 +36,7 @@ def figures_of(seed, scan):
 
 
 def read_kept():
-    """The table that is kept, (N_SCANS, columns)."""
+    """Return the stored table, (N_SCANS, columns)."""
     return np.loadtxt(FILE, delimiter=",", skiprows=1)
 
 

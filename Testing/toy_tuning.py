@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A model of the toy head whose network says what the atlas says, and cohorts to tune it on."""
+"""A model of the toy head whose network reproduces the atlas, and cohorts to fine-tune it on."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PRN = toy_scheme().index_of("prn")
 
 
 def write_toy_model(path: Path) -> Path:
-    """Atlas of the toy, an untrained landmark network, pose networks of the shipped model."""
+    """Write the toy atlas, an untrained landmark network, and the shipped model's pose networks."""
     torch.manual_seed(3)
     own = export_weights(LandmarkNetwork(len(toy_scheme()), SMALL_SIZE))
     weights = {n: w for n, w in read_model().weights.items() if n.startswith("pose_")}
@@ -49,14 +49,14 @@ def write_toy_model(path: Path) -> Path:
 def find_toy_face(
     surface: Surface, _units: object, model: Model, *_watch: object, **_options: object
 ) -> FoundFace:
-    """Stands for the pose search, which knows no toys: they stand where they are."""
+    """Replace the pose search, which fails on toy heads: they are already in the face frame."""
     return fitting.fit_face(surface, np.eye(4), model)
 
 
 def write_moved_cohort(
     folder: Path, n_people: int, move: Callable[[int, np.ndarray], np.ndarray], seed: int = 0
 ) -> None:
-    """p0, p1, ...: toy people whose landmarks `move` moves, then put onto the surface."""
+    """Write p0, p1, ...: toy people with landmarks moved by `move`, then put onto the surface."""
     folder.mkdir(parents=True)
     for number in range(n_people):
         mesh, positions = toy_person(seed + number)
@@ -69,6 +69,6 @@ def write_moved_cohort(
 
 
 def prn_moved_up(_number: int, positions: np.ndarray) -> np.ndarray:
-    """As a lab that puts pronasale 3 mm higher."""
+    """Move like a lab that places pronasale 3 mm higher."""
     positions[PRN, 1] += 3.0
     return positions

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-r"""Make the screenshots of the README again: the panel beside the 3D view, on the bundled face.
+r"""Regenerate the README's screenshots: panel and 3D view with the bundled face.
 
 PYTHONPATH=PALNetLandmarks:Testing:Testing/host \
     .venv-slicer/bin/python Testing/panel/make_screenshots.py
@@ -30,7 +30,7 @@ PANEL_PIXELS, VIEW_PIXELS, HEIGHT = 520, 700, 980
 
 
 def main() -> None:
-    """Walk through a case and take three pictures."""
+    """Go through a case and take three pictures."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
         host = application.start(Path(temporary))
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def dress(view) -> None:
-    """Give the view Slicer's background, without the box and the axis labels."""
+    """Give the view Slicer's background, and hide the box and the axis labels."""
     view.node.SetBoxVisible(False)
     view.node.SetAxisLabelsVisible(False)
     view.node.SetBackgroundColor(0.76, 0.76, 0.91)
@@ -69,7 +69,7 @@ def walk(panel, camera) -> None:
     while panel.detectionSection.is_running:
         camera.qt_app.processEvents()
     landmarks, summary = panel.reviewSection.review.landmarks, ui.statusLabel.text
-    # The face from the front without its landmarks is what a user sees before.
+    # The face from the front without landmarks, as before a detection.
     detected = landmarks.node
     ui.landmarksSelector.setCurrentNode(None)
     detected.GetDisplayNode().SetVisibility(False)
@@ -89,13 +89,13 @@ def walk(panel, camera) -> None:
 
 
 class Camera:
-    """Takes a picture of the panel with the view beside it."""
+    """Takes pictures of the panel with the view beside it."""
 
     def __init__(self, window, view, qt_app) -> None:
         self._window, self._view, self.qt_app = window, view, qt_app
 
     def shoot(self, name: str) -> None:
-        """Write one picture."""
+        """Save one picture."""
         for _ in range(5):
             self.qt_app.processEvents()
         self._view.render()
@@ -110,7 +110,7 @@ class Camera:
         painter.drawImage(left.width(), 0, right)
         painter.end()
         picture.save(str(FOLDER / name))
-        print(FOLDER / name)  # a command
+        print(FOLDER / name)  # command-line output
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is left of the panel when Slicer ends."""
+"""The panel when Slicer exits."""
 
 from __future__ import annotations
 
@@ -51,5 +51,5 @@ def test_panel_that_went_with_its_list_and_its_detection_is_silent(
     QTest.qWait(100)
 
     assert not panel.detectionSection.is_running
-    assert a_list.status[0] == "detected"  # nobody watches any more
+    assert a_list.status[0] == "detected"  # no longer watched
     assert a_list.node.GetScene().GetNumberOfNodes() < n_nodes  # the spheres are gone

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Choosing a scan and detecting, by the buttons and selectors of the panel."""
+"""Select a scan and detect with the panel's buttons and selectors."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_canceled_file_dialog_changes_nothing(a_panel, answers):
 
 
 def test_file_that_is_no_mesh_is_called_empty(a_panel, answers, hidden_failures, tmp_path):
-    """Slicer gives an empty model for a PLY that it cannot read, and logs why."""
+    """Slicer returns an empty model for an unreadable PLY file, and logs why."""
     path = tmp_path / "broken.ply"
     path.write_text("ply\nformat ascii 1.0\n", encoding="utf-8")
     answers.expect("file", str(path), "Open face scan")
@@ -125,7 +125,7 @@ def test_scan_in_meters_is_scaled_and_back(a_panel, scene):
 
 
 def test_small_face_is_told(a_panel, a_face):
-    """Slicer takes every number for millimeters: a scan in another unit may be small."""
+    """Slicer takes all numbers for millimeters: a scan in another unit may look small."""
     scale_model(a_face, 0.65)
     a_panel.ui.scanSelector.setCurrentNode(a_face)
 
@@ -151,7 +151,7 @@ def test_warning_of_a_detection_stands_whenever_its_list_is_shown(a_panel, a_fac
 
 
 def choose_unit(panel, name):
-    """Choose as a user does: only that sends "activated"."""
+    """Choose as a user does: only that emits "activated"."""
     selector = panel.ui.unitSelector
     selector.setCurrentIndex(selector.findData(name))
     selector.activated.emit(selector.currentIndex)
@@ -173,7 +173,7 @@ def test_unit_that_is_chosen_counts_for_all_that_follows(a_panel, a_face):
     scale_model(a_face, 0.1)
     a_face.SetAttribute(CHOICE_ATTRIBUTE, None)
     choose_unit(a_panel, "cm")
-    assert "chosen" not in ui.scanInfoLabel.text  # what the user saw was not the scan of now
+    assert "chosen" not in ui.scanInfoLabel.text  # the user saw an outdated scan
     choose_unit(a_panel, "cm")
 
     assert "unit: cm, chosen." in ui.scanInfoLabel.text
@@ -212,7 +212,7 @@ def test_findings_stand_after_the_unit_is_chosen(a_panel, a_face):
 
 
 def test_result_says_which_scan_it_is_about(a_panel, a_face, scene):
-    """The user may have gone on to another one."""
+    """The user may have moved on to another scan."""
     other = slicer.util.loadModel(str(SAMPLES / "example.ply"))
     ui = a_panel.ui
     ui.scanSelector.setCurrentNode(a_face)
@@ -244,7 +244,7 @@ def test_warning_of_the_shown_list_stands_beside_another_scans_detection(a_panel
 
 
 def test_unit_of_a_detection_that_is_taken_back_does_not_stay(a_panel, a_face):
-    """By hand in one unit, detected in it, another chosen, undone: the list is the scan's again."""
+    """Place by hand, detect in that unit, choose another, undo: the list follows the scan again."""
     scale_model(a_face, 0.1)
     a_face.SetAttribute("PALNet.ScaledToMillimeters", None)
     ui = a_panel.ui
@@ -540,7 +540,7 @@ def test_list_that_ends_late_is_the_one_the_scan_comes_back_with(a_panel, a_list
 
 
 def test_list_that_palnet_detect_wrote_is_taken_up_whole(a_panel, a_face, tmp_path):
-    """The way of the guide: the mesh and face.mrk.json are dragged into Slicer."""
+    """As in the user guide: the mesh and face.mrk.json are dragged into Slicer."""
     path = tmp_path / "face.mrk.json"
     write_landmarks(detect_file(SAMPLES / "example.ply").landmarks, path)
     node = slicer.util.loadMarkups(str(path))

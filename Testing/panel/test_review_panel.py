@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reviewing by buttons, table and keys of the panel."""
+"""Review with the panel's buttons, table and keys."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_table_tells_error_class_and_status(a_panel, a_list):
         assert cell(a_panel, row, ERROR) == f"{errors[index]:.1f} mm {word}"
         assert cell(a_panel, row, STATUS) == "detected"
     below = [cell(a_panel, row, ERROR) for row in range(MISSING) if errors[row] < GOOD_MM]
-    assert below[-1] == "1.9 mm good"  # of 1.96 mm: 2.0 mm would not be
+    assert below[-1] == "1.9 mm good"  # 1.96 mm; rounded to 2.0 mm it would not be
     assert cell(a_panel, MISSING, STATUS) == "missing"
     assert cell(a_panel, MISSING, ERROR) == ""
 
@@ -145,7 +145,7 @@ def test_confirm_goes_on_when_the_row_disappears(a_panel, a_list):
 
 
 def test_landmark_that_nobody_looked_at_is_not_under_the_buttons(a_panel, a_list, scene):
-    """The row of the landmark goes, and the next one would take its place."""
+    """When the landmark's row disappears, the next one takes its place."""
     camera = scene.AddNewNodeByClass("vtkMRMLCameraNode")
     camera.SetLayoutName("1")
     ui = a_panel.ui
@@ -321,7 +321,7 @@ def test_status_is_readable_after_a_correction(a_panel, a_list):
 
 
 def test_landmark_of_another_list_that_is_moved_is_told_and_can_be_undone(a_panel, a_list, a_face):
-    """Where two scans lie on each other, a hand takes the wrong point easily."""
+    """If two scans overlap, a user easily drags the wrong point."""
     other = create_list(a_face.GetScene(), a_list.scheme, a_face, "Second pass")
     other.node.SetNthControlPointPositionWorld(0, *a_list.world_positions[0])
     a_panel.ui.landmarksSelector.setCurrentNode(None)
@@ -374,7 +374,7 @@ def test_list_of_a_file_is_followed_before_it_is_selected(a_panel, a_list, tmp_p
 @pytest.mark.parametrize("is_added", [True, False])
 @pytest.mark.parametrize("is_selected", [True, False])
 def test_list_that_holds_other_points_by_now_is_let_go(a_panel, a_list, is_added, is_selected):
-    """Names would stand at the places of their neighbors else."""
+    """Otherwise names would be at the positions of neighboring landmarks."""
     if not is_selected:
         a_panel.ui.landmarksSelector.setCurrentNode(None)
     a_list.node.SetFixedNumberOfControlPoints(False)
@@ -449,7 +449,7 @@ def test_corrections_made_elsewhere_show_in_the_table(a_panel, a_list):
 
 
 def test_entering_again_connects_nothing_anew(a_panel, a_list, monkeypatch):
-    """Slicer 5.10 keeps whatever was connected, and tells it of every change."""
+    """Slicer 5.10 never releases connected objects, and notifies them of every change."""
     connected = []
     kind = type(a_panel._parameterNode)
     monkeypatch.setattr(kind, "connectParametersToGui", lambda *_: connected.append(1))
@@ -530,7 +530,7 @@ def test_panel_that_is_cleaned_up_leaves_nothing_behind(a_panel, a_list, scene):
 
 
 def test_buttons_name_their_keys_as_the_system_does(panel_factory, monkeypatch):
-    """On a Mac Ctrl+Return, as the tooltip had it, does nothing: the key is called Cmd there."""
+    """On macOS, Ctrl+Return as in the tooltip does nothing: the key is called Cmd there."""
 
     class KeysOfMac(QKeySequence):
         def toString(self, form):
@@ -587,7 +587,7 @@ def test_long_sentence_about_the_review_does_not_widen_the_panel(a_panel):
     ],
 )
 def test_path_without_blanks_does_not_widen_the_panel(a_panel, name):
-    """Slicer makes its module panel as wide as the module asks for, at the cost of the views."""
+    """Slicer makes its module panel as wide as requested, at the expense of the views."""
     panel, label = a_panel.ui.inputSection.parentWidget(), getattr(a_panel.ui, name)
     a_panel.ui.measurementSection.setProperty("collapsed", False)
     wait_while(lambda: a_panel.trainedModelSection.is_reading)
@@ -605,7 +605,7 @@ def test_path_without_blanks_does_not_widen_the_panel(a_panel, name):
 
 @pytest.mark.parametrize("name", ["landmarkTable", "measurementTable"])
 def test_keyboard_gets_out_of_a_table(a_panel, name):
-    """The Tab key went from cell to cell, three hundred times."""
+    """The Tab key used to go from cell to cell, three hundred times."""
     table = getattr(a_panel.ui, name)
     a_panel.ui.measurementSection.setProperty("collapsed", False)
     table.setRowCount(3)

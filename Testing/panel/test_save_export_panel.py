@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Saving, exporting and measuring by the panel."""
+"""Save, export and measure with the panel."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_landmarks_are_saved_beside_the_scan(a_reviewed_panel, a_list_on_file, a
 
 
 def test_path_on_windows_is_told_with_slashes(a_panel):
-    """Where a line may be broken, and as Slicer shows paths."""
+    """Labels wrap at slashes, and Slicer shows paths with them."""
     a_panel.saveExportSection._say_written([PureWindowsPath("C:\\Study\\face.mrk.json")])
 
     assert a_panel.ui.saveExportLabel.text == "Written: C:/Study/face.mrk.json"
@@ -164,7 +164,7 @@ def test_folder_that_cannot_be_written_is_told(a_reviewed_panel, a_file, answers
 def test_scan_that_was_scaled_is_to_be_saved_with_its_list(
     a_reviewed_panel, a_list_on_file, a_file, answers
 ):
-    """Else the list lies off it when both are opened again."""
+    """Otherwise the list would be off the scan when both are opened again."""
     panel, model = a_reviewed_panel, a_list_on_file.model_node
     points = slicer.util.arrayFromModelPoints(model)
     points /= 1000.0
@@ -364,7 +364,7 @@ def test_correction_stops_measuring(a_panel, a_list_on_file):
 
 
 def test_export_leaves_the_file_of_the_saved_list(a_reviewed_panel, a_file, answers):
-    """It holds the record of the detection, which an export does not."""
+    """It contains the record of the detection; an export does not."""
     saved = a_file.with_name("face.mrk.json")
     answers.expect("file", str(saved), "Save landmarks")
     click(a_reviewed_panel.ui.saveButton)

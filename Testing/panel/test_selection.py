@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which scan and list the panel is about, and what of them the views show."""
+"""Scan and list that the panel selects, and what the views show of them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def a_panel(panel_factory, a_list):
 
 @pytest.fixture
 def three_scans(a_panel, a_list, a_face, scene):
-    """Scans of three people, each with a list; the second one is selected."""
+    """Scans of three people, each with a list; the second is selected."""
     faces = [a_face]
     for name in ("Face of B", "Face of C"):
         other = slicer.util.loadModel(str(SAMPLES / "example.ply"))
@@ -40,7 +40,7 @@ def three_scans(a_panel, a_list, a_face, scene):
 
 @pytest.mark.parametrize("selected", range(3))
 def test_deleted_scan_brings_no_other_person(a_panel, three_scans, scene, selected):
-    """The selectors of Slicer turn to the next node when the one selected goes."""
+    """Slicer's selectors switch to the next node when the selected one is removed."""
     faces, lists = three_scans
     a_panel.ui.scanSelector.setCurrentNode(faces[selected])
 
@@ -77,7 +77,7 @@ def test_deleted_scan_that_is_not_selected_changes_nothing(a_panel, three_scans,
 
 
 def test_choice_of_a_node_of_the_same_name_is_taken(a_panel, three_scans):
-    """Qt 6 tells no change of a selector whose text stays; it tells that a row was chosen."""
+    """If a selector's text stays the same, Qt 6 reports no change, only that a row was chosen."""
     faces, lists = three_scans
     selector = a_panel.ui.scanSelector
 
@@ -91,7 +91,7 @@ def test_choice_of_a_node_of_the_same_name_is_taken(a_panel, three_scans):
 
 
 def test_what_a_script_chooses_is_shown(a_panel, three_scans):
-    """By a wrapper of its own, as `logic.getParameterNode` gives."""
+    """With a wrapper of its own, as returned by `logic.getParameterNode`."""
     faces, lists = three_scans
 
     a_panel.logic.getParameterNode().scan = faces[2]
@@ -110,7 +110,7 @@ def test_newest_list_of_a_scan_comes_with_it(panel_factory, a_list, a_face):
 
 
 def test_scan_comes_back_with_the_list_worked_on_last(a_panel, three_scans, a_list, tmp_path):
-    """Also in another session; a list that was deleted since is not awaited."""
+    """Also in another session, and without waiting for a list deleted since."""
     faces, lists = three_scans
     second = create_list(a_list.node.GetScene(), a_list.scheme, faces[0], "Second look")
     for node in (second.node, lists[0]):
@@ -140,9 +140,9 @@ def on_view(nodes):
 
 
 def test_views_show_one_scan_at_a_time(a_panel, three_scans):
-    """Scans of one camera lie in one place: two of them on view are two faces in one."""
+    """Scans of one scanner overlap, so two visible ones would look like one face."""
     faces, lists = three_scans
-    # The first is shown by the fixture, and was left for the second; the third nobody chose yet.
+    # The fixture shows the first and leaves it for the second; the third was not selected yet.
     assert on_view(faces) == on_view(lists) == [False, True, True]
 
     a_panel.ui.scanSelector.setCurrentNode(faces[2])
@@ -159,7 +159,7 @@ def test_views_show_one_scan_at_a_time(a_panel, three_scans):
 def test_cameras_turn_to_a_scan_that_lies_elsewhere_only(
     a_panel, three_scans, scene, scale, shift, is_turned_to
 ):
-    """Who compares two scans of one camera looks at the same place of both."""
+    """A user who compares two scans of one scanner looks at the same place in both."""
     faces, lists = three_scans
     for node in (faces[2], lists[2]):
         place = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
@@ -193,7 +193,7 @@ def test_scan_that_is_opened_stands_alone(a_panel, a_list, a_face, scene):
 def test_what_a_user_hides_or_shows_stays_so(a_panel, three_scans, a_list):
     faces, lists = three_scans
     second = create_list(a_list.node.GetScene(), a_list.scheme, faces[1], "Second look")
-    faces[0].SetDisplayVisibility(True)  # to compare
+    faces[0].SetDisplayVisibility(True)  # for comparison
     faces[1].SetDisplayVisibility(False)
 
     a_panel.exit()
@@ -219,7 +219,7 @@ def test_scene_is_shown_as_it_was_saved(a_panel, a_list, a_face, tmp_path):
 
 @pytest.mark.parametrize("is_deleted", [True, False])
 def test_scan_that_was_left_is_shown_when_it_is_chosen(a_panel, three_scans, scene, is_deleted):
-    """Also where nothing was selected in between."""
+    """Also if nothing was selected in between."""
     faces, _ = three_scans
     if is_deleted:
         scene.RemoveNode(faces[1])
@@ -232,7 +232,7 @@ def test_scan_that_was_left_is_shown_when_it_is_chosen(a_panel, three_scans, sce
 
 
 def test_scan_without_points_is_turned_to_and_left_without_a_warning(a_panel, a_face, tmp_path):
-    """Slicer makes a model of such a file all the same; its box has no size."""
+    """Slicer makes a model even of such a file; its bounding box has no size."""
     path = tmp_path / "empty.obj"
     path.write_text("# nothing\n", encoding="ascii")
     empty = slicer.util.loadModel(str(path))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a user runs from "Reload and Test"."""
+"""The module's self-test, as run by "Reload and Test"."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_self_test_passes(panel_factory):
 
 @pytest.fixture
 def kept_packages():
-    """The packages of before, for the tests that come after a reload."""
+    """Restore the packages from before a reload, for later tests."""
     before = {name: module for name, module in sys.modules.items() if is_ours(name)}
     yield before
     for name in [name for name in sys.modules if is_ours(name)]:

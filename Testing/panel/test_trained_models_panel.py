@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Choosing a trained model in the panel, and working with a lab's own landmarks there."""
+"""Choose a trained model in the panel, and work with a lab's own landmarks."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def a_panel(panel_factory):
 
 @pytest.fixture
 def a_lab_panel(a_panel, a_model_file, answers):
-    """The lab's model was added, and is chosen."""
+    """The panel with the lab's model added and selected."""
     add(a_panel, a_model_file, answers)
     return a_panel
 
@@ -61,7 +61,7 @@ def add(panel, path, answers):
 
 
 def choose(panel, key):
-    """Choose another entry by a key, as a user does."""
+    """Choose another entry with a key, as a user does."""
     QTest.keyClick(panel.ui.trainedModelSelector, key)
     settled(panel)
 
@@ -72,7 +72,7 @@ def entries(panel):
 
 
 def another_session():
-    """The panel as it is after Slicer was started again, with the same settings."""
+    """Simulate the panel after a restart of Slicer, with the same settings."""
     return settled(slicer.modules.palnetlandmarks.createNewWidgetRepresentation().self())
 
 
@@ -278,7 +278,7 @@ def test_choosing_the_same_entry_reads_its_file_again(a_lab_panel, a_model_file)
 
 
 def choose_again(panel):
-    """Open the selector and take the entry that is selected."""
+    """Open the selector and pick the entry that is already selected."""
     selector = panel.ui.trainedModelSelector
     selector.showPopup()
     item = selector.view().visualRect(selector.view().currentIndex())
@@ -326,7 +326,7 @@ def test_lab_s_landmarks_go_all_the_way(a_lab_panel, a_model_file, tmp_path, ans
     assert "Trained model: lab12." in ui.statusLabel.text
     assert ui.landmarkTable.rowCount == len(LAB_CODES)
     assert "trained model lab12\nSHA-256: " in ui.reviewedLabel.toolTip
-    # Its expected errors are those of the lab's own people.
+    # Its expected errors are those for the lab's own people.
     assert "unlike" not in ui.reviewedLabel.toolTip
 
     click(ui.nextButton)

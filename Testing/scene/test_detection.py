@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Detection in the background, and what may happen to the scene meanwhile."""
+"""Detection in the background, and changes to the scene in the meantime."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_landmark_that_is_corrected_while_its_replacement_is_detected_stays(a_li
 
 
 def test_second_detection_of_a_scan_moved_alone_goes_into_a_new_list(a_list, a_face, scene):
-    """Corrections that hang in the air beside the face would be measured with the others."""
+    """Corrections floating beside the face would be measured with the others."""
     review = Review(a_list)
     for index in range(4):
         review.confirm(index)
@@ -207,7 +207,7 @@ def test_list_deleted_meanwhile_is_made_anew(a_list, a_face, scene):
 
 
 def test_worker_touches_no_scene(a_face, monkeypatch):
-    """What runs in the thread gets arrays only."""
+    """What runs in the thread gets only arrays."""
     seen = {}
 
     def record(*arguments):
@@ -224,7 +224,7 @@ def test_worker_touches_no_scene(a_face, monkeypatch):
 
 @pytest.mark.parametrize("trained_model", ["palnet50", None])
 def test_worker_asks_for_no_translation(a_face, monkeypatch, tmp_path, trained_model):
-    """Which is a call of Qt in Slicer."""
+    """In Slicer that would be a Qt call."""
 
     def translate(text):
         assert threading.current_thread() is threading.main_thread()

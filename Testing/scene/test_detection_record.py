@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A list that `palnet detect` wrote knows in the panel what one of the panel knows."""
+"""A list written by `palnet detect` has the same information in the panel as one detected there."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from PALNetLandmarksLib.landmark_list import LandmarkList
 
 @pytest.fixture(scope="module")
 def detected(tmp_path_factory):
-    """The files of detections, by the frame that was asked for, and axes and unit of the scan."""
+    """Files of detections, by requested frame, and by axes and unit of the scan."""
     folder = tmp_path_factory.mktemp("detected")
     mesh = read_mesh(SAMPLES / "example.ply")
     for name, factors, said in (
@@ -82,7 +82,7 @@ def test_list_is_taken_without_a_record_that_is_not_its_own(damage, detected, sc
 
 
 def test_landmark_that_was_moved_without_the_module_is_corrected(detected, scene, tmp_path):
-    """Whoever drags list and mesh into Slicer may not know that there is a module."""
+    """A user who drags list and mesh into Slicer may not know about the module."""
     for name in ("face_mm.mrk.json", "face_mm.palnet.json"):
         (tmp_path / name).write_bytes((detected / "file" / name).read_bytes())
     path = tmp_path / "face_mm.mrk.json"
@@ -101,7 +101,7 @@ def test_landmark_that_was_moved_without_the_module_is_corrected(detected, scene
         assert np.isnan(errors[3])
         assert np.isfinite(errors).sum() == status.count("detected")
     assert rotation_angle_deg(np.array(in_panel.record["face_from_list"]), face_from_world()) < 5
-    assert in_panel.detected is None  # where it was detected nobody knows
+    assert in_panel.detected is None  # the detected position is unknown
 
 
 def test_landmark_moved_without_the_module_after_the_panel_saved_it_is_corrected(

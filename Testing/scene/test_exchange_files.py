@@ -19,7 +19,7 @@ STORAGE = {
     "fcsv": "vtkMRMLMarkupsFiducialStorageNode",
 }
 SCHEME = load_scheme("palnet50")
-# Numbers are written with six decimals, by palnet and by Slicer.
+# Both palnet and Slicer write numbers with six decimals.
 HALF_STEP = 5.1e-7
 MISSING = 7
 
@@ -47,7 +47,7 @@ def load(scene, name, path):
 
 
 def positions_ras(node):
-    """Positions in the scene, NaN where a point is not defined."""
+    """Return world positions, NaN for points that are not defined."""
     return np.array(
         [
             node.GetNthControlPointPosition(k)
@@ -124,7 +124,7 @@ def test_unit_that_slicer_cannot_hold_stands_beside_the_fcsv(scene, tmp_path):
 
     node = load(scene, "fcsv", path)
 
-    # On the mesh file as Slicer loads it, which is in its own numbers too.
+    # On the mesh file as Slicer loads it, also in its own coordinates.
     expected = meters.positions * [-1.0, -1.0, 1.0]
     np.testing.assert_allclose(positions_ras(node), expected, atol=HALF_STEP)
     assert read_landmarks(path).mm_per_unit == 1000.0

@@ -30,7 +30,7 @@ MISSING = N_LANDMARKS - 1
 
 
 def turn(node, degrees):
-    """Put a node below a rotation and a shift."""
+    """Put a node under a rotation and a shift."""
     transform = vtk.vtkTransform()
     transform.Translate(30, -20, 10)
     transform.RotateWXYZ(degrees, 1, 2, 3)
@@ -74,7 +74,7 @@ def hierarchy_of(node):
 
 
 def test_list_stays_when_its_model_is_deleted_with_all_below_it(a_list, a_face, scene):
-    """As the Data module deletes a single item."""
+    """As when the Data module deletes a single item."""
     hierarchy = hierarchy_of(a_face)
 
     hierarchy.RemoveItem(hierarchy.GetItemByDataNode(a_face), True, True)
@@ -98,7 +98,7 @@ def test_list_stands_beside_its_model_until_the_user_moves_it(a_face):
 
 
 def has_changed(node):
-    """Whether Slicer would offer to save it."""
+    """Return whether Slicer would offer to save it."""
     return bool(node.GetModifiedSinceRead())
 
 
@@ -126,7 +126,7 @@ def test_slicer_is_told_of_another_unit_and_not_of_the_same(a_list, tmp_path):
 def test_list_out_of_an_fcsv_keeps_what_a_detection_says_through_a_bundle(
     a_list, a_face, scene, tmp_path
 ):
-    """Such a file holds positions and labels alone."""
+    """Such a file has positions and labels only."""
     assert slicer.util.saveNode(a_list.node, str(tmp_path / "case.fcsv"))
     scene.RemoveNode(a_list.node)
     node = slicer.util.loadMarkups(str(tmp_path / "case.fcsv"))
@@ -160,7 +160,7 @@ def test_list_with_a_renamed_label_is_known_in_its_file(a_list, a_review, scene,
 
 
 def test_list_of_numbers_is_left_alone_until_it_is_chosen(a_list, scene, tmp_path):
-    """Their labels are those of iBUG 68, and of any list of a program that counts."""
+    """The labels are those of iBUG 68, and of any list of a program that numbers points."""
     node = scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "Numbers")
     for number in range(68):
         node.AddControlPoint([float(number), 0.0, 0.0], str(number + 1))
@@ -170,7 +170,7 @@ def test_list_of_numbers_is_left_alone_until_it_is_chosen(a_list, scene, tmp_pat
     chosen = LandmarkList(node)
     assert chosen.scheme.name == "ibug68"
     assert [each.node for each in all_lists(scene)] == [a_list.node, node]
-    # In a file it is known by the statuses that it has since.
+    # From now on a file is recognized by its statuses.
     assert slicer.util.saveNode(node, str(tmp_path / "numbers.mrk.json"))
     again = slicer.util.loadMarkups(str(tmp_path / "numbers.mrk.json"))
     assert [each.node for each in all_lists(scene)] == [a_list.node, node, again]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What goes wrong in other modules' hands: nothing is lost, and nothing changes owner."""
+"""Mishaps caused in other modules: nothing is lost, and no list changes its scan."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Markups = slicer.vtkMRMLMarkupsNode
 
 
 def shifted_copy(model, by_mm, name):
-    """A second scan of the same person, registered but for a little."""
+    """Return a second scan of the same person, registered up to a small shift."""
     copy = model.GetScene().AddNewNodeByClass("vtkMRMLModelNode", name)
     poly = vtk.vtkPolyData()
     poly.DeepCopy(model.GetPolyData())
@@ -34,7 +34,7 @@ def shifted_copy(model, by_mm, name):
 
 
 def test_dragging_all_landmarks_is_a_step_that_can_be_undone(a_review):
-    """As the middle button does over a landmark, and the interaction handles."""
+    """As with the middle button over a landmark, or the interaction handles."""
     landmarks, node = a_review.landmarks, a_review.landmarks.node
     a_review.confirm(3)
     before, record = landmarks.world_positions, landmarks.record
@@ -45,7 +45,7 @@ def test_dragging_all_landmarks_is_a_step_that_can_be_undone(a_review):
     node.InvokeEvent(Markups.PointEndInteractionEvent)
 
     assert landmarks.status.count("corrected") == len(landmarks) - 1
-    # Laid onto the skin each would go elsewhere.
+    # Snapping would move each one differently.
     gone = landmarks.world_positions[:-1] - before[:-1]
     np.testing.assert_allclose(gone, np.tile([20.0, 0.0, 0.0], (len(gone), 1)))
     a_review.undo()
@@ -118,7 +118,7 @@ def test_list_from_a_file_goes_to_the_nearer_of_two_registered_scans(a_face, tmp
 def test_each_scan_of_a_cohort_is_searched_once_for_all_its_lists(
     a_list, a_face, tmp_path, monkeypatch
 ):
-    """Each list searched each scan anew: a dozen of large ones held Slicer up for half a minute."""
+    """One search per list and scan kept Slicer busy for half a minute with a dozen large scans."""
     others = [shifted_copy(a_face, [0.0, 0.0, 0.5 * step], f"Scan {step}") for step in (1, 2)]
     loose = [saved_and_loaded(a_list.node, tmp_path / "list.mrk.json") for _copy in range(3)]
     searched = []
@@ -130,7 +130,7 @@ def test_each_scan_of_a_cohort_is_searched_once_for_all_its_lists(
     find_lists(others[1])
 
     assert [LandmarkList(node).model_node for node in loose] == [a_face] * 3
-    # One of them for whether the lists lie on it at all, then all of them for which is the nearest.
+    # One tests whether lists lie on it at all, then all are searched for the nearest one.
     assert len(searched) <= 1 + len([a_face, *others])
 
 

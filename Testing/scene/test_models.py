@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Models as the library sees them: world coordinates, triangles, the nearest point."""
+"""Models as seen by the library: world coordinates, triangles, the nearest point."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from PALNetLandmarksLib.surface_snap import closest_point
 
 @pytest.fixture
 def a_quad(scene):
-    """One square in the plane z = 2, as a polygon of four corners."""
+    """A square in the plane z = 2, as a polygon with four corners."""
     plane = vtk.vtkPlaneSource()
     plane.SetOrigin(0, 0, 2)
     plane.SetPoint1(200, 0, 2)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lists of a lab's own landmarks, of which nothing comes with the module."""
+"""Lists with a lab's own landmarks, whose scheme does not come with the module."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def a_lab_list(a_face, the_lab_scheme):
 
 
 def lab_landmarks(scheme, status="detected"):
-    """The lab's landmarks of the bundled face, in RAS."""
+    """Return the lab's landmarks of the bundled face, in RAS."""
     truth = read_landmarks(SAMPLES / "example.landmarks.csv").to_frame("RAS")
     positions = truth.positions[[truth.scheme.index_of(code) for code in scheme.codes]]
     errors = np.linspace(0.5, 6.0, len(scheme))
@@ -81,7 +81,7 @@ def test_library_reads_the_scheme_that_slicer_saved(a_lab_list, the_lab_scheme, 
 
 
 def test_library_reads_a_list_with_a_label_that_somebody_changed(a_list, tmp_path):
-    """A list that carries its scheme is known by that; the file is read as Slicer reads it."""
+    """A list with a stored scheme is identified by it; the library reads the file like Slicer."""
     a_list.node.SetNthControlPointLabel(2, "Nasion")
     landmarks = LandmarkList(a_list.node)
     path = tmp_path / "face.mrk.json"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Corrections of a person, with undo and redo."""
+"""Manual corrections, with undo and redo."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MISSING = N_LANDMARKS - 1
 
 
 def distance_to_surface(model, point):
-    """Distance to the triangles by brute force over those round the nearest vertices."""
+    """Compute the distance to the triangles around the nearest vertices by brute force."""
     surface = world_surface(model)
     points = vtk_to_numpy(surface.GetPoints().GetData())
     near = cKDTree(points).query(point, k=12)[1]
@@ -286,7 +286,7 @@ def test_only_the_last_steps_are_kept(a_review, monkeypatch):
 
 
 def test_hardened_transform_that_was_turned_back_corrects_nothing(a_review, a_face, scene):
-    """The identity but for rounding: 2e-13 mm."""
+    """The identity up to rounding: 2e-13 mm."""
     there_and_back = vtk.vtkTransform()
     there_and_back.RotateWXYZ(33, 1, 2, 3)
     there_and_back.RotateWXYZ(-33, 1, 2, 3)
@@ -302,7 +302,7 @@ def test_hardened_transform_that_was_turned_back_corrects_nothing(a_review, a_fa
 
 
 def test_steps_that_a_transform_ends_are_no_longer_offered(a_face, scene):
-    """Where nothing is placed nothing shows whether it was hardened."""
+    """Without placed points, there is no sign of whether it was hardened."""
     made = create_list(scene, true_landmarks().scheme, a_face, "By hand")
     told = []
     review = Review(made, on_change=told.append)
@@ -314,7 +314,7 @@ def test_steps_that_a_transform_ends_are_no_longer_offered(a_face, scene):
     made.node.SetAndObserveTransformNodeID(parent.GetID())
 
     assert not review.can_undo
-    assert told  # so that the panel asks again what can be undone
+    assert told  # so that the panel updates its undo buttons
     review.close()
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Saved and exported landmarks lie where they should in the next program."""
+"""Saved and exported landmarks are in the right place in the next program."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RAS = slicer.vtkMRMLStorageNode.CoordinateSystemRAS
 
 
 def face_with_landmarks(model):
-    """Landmarks that lie on vertices 100, 200, ... of a model, wherever it is."""
+    """Return landmarks on vertices 100, 200, ... of a model, wherever it is."""
     made = create_list(model.GetScene(), true_landmarks().scheme, model, "Landmarks")
     vertices = np.arange(len(made)) * 100
     points = slicer.util.arrayFromModelPoints(model)[vertices].astype(float)
@@ -161,7 +161,7 @@ def test_list_is_saved_after_a_place_that_could_not_be_written(a_list, tmp_path,
     with pytest.raises(OSError, match="could not be written"):
         save(a_list, tmp_path / "nowhere" / "face.mrk.json")
     hidden_failures.take_vtk_errors("unable to open file|nowhere")
-    # It is in the file of before, which an export leaves alone.
+    # It is still in the previous file, which an export does not overwrite.
     with pytest.raises(ValueError, match=r"first\.mrk\.json is the file of the saved list"):
         export(a_list, tmp_path / "first.mrk.json", "mrk.json", "RAS", overwrite=True)
 
@@ -310,7 +310,7 @@ def test_a_list_is_saved_where_it_was_read_and_named_like_its_scan(scene, tmp_pa
 
     assert default_path(landmarks, ".mrk.json") == read_from
     assert default_path(landmarks, ".csv") == tmp_path / "scans" / "case_001.csv"
-    assert model.GetName() == "case_001_1"  # Slicer's: the list has the name already
+    assert model.GetName() == "case_001_1"  # Slicer's suffix: the list already has the name
     assert landmarks.landmark_set().specimen == "case_001"
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The unit of a scan: chosen, detected or by its size; and what follows from it."""
+"""The unit of a scan, whether chosen, detected or inferred from its size, and its consequences."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def detected(model):
 
 
 def without_shoulders(model, factor):
-    """The face of the example in another unit, without what makes inches implausible."""
+    """Return the example face in another unit, without the shoulders, which rule out inches."""
     truth = true_landmarks().positions
     sphere = vtk.vtkSphere()
     sphere.SetCenter(*np.nanmean(truth, axis=0))
@@ -79,7 +79,7 @@ def test_size_and_findings_of_the_example(a_face):
     mesh, unit = mesh_from_model(a_face), unit_of(a_face).unit
 
     width, depth, height = size_mm(mesh, unit)
-    assert 100 < width < 500  # the turned example with shoulders: 473
+    assert 100 < width < 500  # the rotated example with shoulders: 473
     assert 50 < depth < 400
     assert 150 < height < 500
     codes = {finding.code for finding in inspect_mesh(mesh, unit)}
@@ -151,7 +151,7 @@ def test_choice_that_is_no_length_is_none(a_face, text):
 
 
 def test_chosen_unit_is_that_of_the_scene_under_a_transform(a_face_in_inches):
-    """A transform to millimeters makes the numbers that the user sees millimeters."""
+    """With a transform to millimeters, the world coordinates are millimeters."""
     choose_unit(a_face_in_inches, "in")
 
     put_under_scaling(a_face_in_inches, INCH)
@@ -230,7 +230,7 @@ def test_unit_chosen_during_a_detection_stops_it(a_face):
 
 @pytest.mark.parametrize("is_watched", [True, False])
 def test_list_placed_by_hand_follows_the_chosen_unit(a_face_in_inches, is_watched):
-    """By the size alone lengths would be 2.54 times wrong; an undo does not make them so again."""
+    """By size alone, lengths would be wrong by a factor of 2.54; an undo must not restore that."""
     truth = true_landmarks()
     choose_unit(a_face_in_inches, "cm")
     landmarks = create_empty_list(a_face_in_inches, truth.scheme)
@@ -245,7 +245,7 @@ def test_list_placed_by_hand_follows_the_chosen_unit(a_face_in_inches, is_watche
         review.undo()
     first, second = landmarks.landmark_set().positions_mm[[0, 10]]
     length = np.linalg.norm(truth.positions[0] - truth.positions[10])
-    assert np.linalg.norm(first - second) == pytest.approx(length, abs=1.0)  # laid onto the skin
+    assert np.linalg.norm(first - second) == pytest.approx(length, abs=1.0)  # snapped to the skin
     assert landmarks.status[20] == ("undefined" if is_watched else "corrected")
     review.close()
 
@@ -270,7 +270,7 @@ def test_choice_taken_back_leaves_no_list_in_it(a_face):
     landmarks = create_empty_list(a_face, true_landmarks().scheme)
     place(landmarks, (0, 10), factor=1.0)
 
-    choose_unit(a_face, "m")  # fits no face: nothing follows it
+    choose_unit(a_face, "m")  # fits no face, so no list follows it
     assert landmarks.mm_per_unit == 1.0
     choose_unit(a_face, "cm")
     choose_unit(a_face, "")
@@ -281,7 +281,7 @@ def test_choice_taken_back_leaves_no_list_in_it(a_face):
 
 @pytest.mark.parametrize("factor", [1.0, 2.54, INCH])
 def test_chosen_unit_follows_a_hardened_transform(a_face_in_inches, factor):
-    """In inches, then centimeters or millimeters, wherever the scan lies: as large as it was."""
+    """In inches, then centimeters or millimeters, wherever the scan is: its size is unchanged."""
     choose_unit(a_face_in_inches, "in")
     turned = vtk.vtkTransform()
     turned.RotateWXYZ(35, 1, 2, 3)
@@ -307,7 +307,7 @@ def test_chosen_unit_of_points_that_were_cut_away_stays(a_face):
 
 
 def filtered(model, vtk_filter):
-    """Change the surface in place, as a module does that smooths or decimates."""
+    """Change the surface in place, like a module that smooths or decimates."""
     vtk_filter.SetInputData(model.GetPolyData())
     vtk_filter.Update()
     model.SetAndObservePolyData(vtk_filter.GetOutput())
@@ -348,7 +348,7 @@ def test_chosen_unit_outlasts_what_changes_the_surface(a_face_in_inches, make, i
 
 @pytest.mark.parametrize("factor", [1.02, 0.98, 1.005])
 def test_hardened_slight_scale_changes_no_length(a_face, factor):
-    """Slicer moves the points first: half way the list still lies on the scan, nearly."""
+    """Slicer moves the points first: in between, the list still lies almost on the scan."""
     choose_unit(a_face, "mm")
     landmarks = create_empty_list(a_face, true_landmarks().scheme)
     place(landmarks, (0, 10, 20), factor=1.0)
@@ -396,7 +396,7 @@ def test_detection_that_comes_back_by_a_redo_has_the_unit_it_was_made_in(a_face_
 
 
 def test_list_without_a_unit_takes_that_of_its_scan(a_face_in_inches):
-    """One that Slicer has saved says none; taken for millimeters, a face is 6 mm wide."""
+    """A list saved by Slicer states none; taken for millimeters, a face would be 6 mm wide."""
     scene, scheme = a_face_in_inches.GetScene(), true_landmarks().scheme
     landmarks = create_list(scene, scheme, a_face_in_inches, "From Slicer")
     place(landmarks, (0, 10))
@@ -427,7 +427,7 @@ def test_list_that_says_its_unit_keeps_it_where_none_was_chosen(a_face_in_inches
 def test_empty_list_is_in_the_unit_that_its_scan_has_when_the_first_landmark_is_placed(
     a_face_in_inches,
 ):
-    """Nothing in it shows that a transform was hardened."""
+    """An empty list does not show that a transform was hardened."""
     choose_unit(a_face_in_inches, "in")
     put_under_scaling(a_face_in_inches, INCH)
     landmarks = create_empty_list(a_face_in_inches, true_landmarks().scheme)
@@ -441,7 +441,7 @@ def test_empty_list_is_in_the_unit_that_its_scan_has_when_the_first_landmark_is_
 
 
 def test_list_that_lies_elsewhere_keeps_its_unit(a_face_in_inches):
-    """The scan alone was put under a transform; the list comes after it."""
+    """Only the scan was put under a transform; the list was added later."""
     choose_unit(a_face_in_inches, "in")
     landmarks = create_empty_list(a_face_in_inches, true_landmarks().scheme)
     place(landmarks, (0, 10, 20))
@@ -498,7 +498,7 @@ def test_scaling_can_be_taken_back(a_face):
 
 
 def test_list_of_another_patient_is_not_taken_for_that_of_a_scan_in_meters(scene):
-    """It says no unit and lies 0.87 from the scan, which would be less than a millimeter."""
+    """It states no unit and is 0.87 from the scan, which would be less than a millimeter."""
     scan = slicer.util.loadModel(str(SAMPLES / "example.ply"))
     scale_model(scan, 0.001)
     scan.SetAttribute(SCALE_ATTRIBUTE, None)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Detecting with a model of the user's own, into lists of the scene."""
+"""Detect with the user's own model, into lists of the scene."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Millimeters stay true whatever scales a scan and its landmarks, and in whatever order."""
+"""Lengths in millimeters stay correct however a scan and its landmarks are scaled."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from PALNetLandmarksLib.models import state_of_model, world_matrix
 from PALNetLandmarksLib.review import Review
 from PALNetLandmarksLib.save_export import in_model_file
 
-# Two landmarks and how far they are apart.
+# Two landmarks, and their distance.
 PAIR = (0, 10)
 
 
 def length_mm(landmarks):
-    """The distance of the pair by the numbers and the unit of a set."""
+    """Compute the distance of the pair from the coordinates and unit of a set."""
     return float(np.linalg.norm(np.subtract(*landmarks.positions_mm[list(PAIR)])))
 
 
@@ -41,7 +41,7 @@ def a_face_in_centimeters(a_face):
 
 
 def put_under(nodes, scene, factor):
-    """Put nodes below a transform that scales, turns and shifts."""
+    """Put nodes under a transform that scales, rotates and shifts."""
     transform = vtk.vtkTransform()
     transform.Translate(30, -20, 10)
     transform.RotateWXYZ(40, 1, 2, 3)
@@ -53,7 +53,7 @@ def put_under(nodes, scene, factor):
 
 
 def detected_list(model, world_unit_mm):
-    """A list as a detection writes it, which sees the world."""
+    """Make a list like a detection, which uses world coordinates."""
     truth = true_landmarks()
     made = create_list(model.GetScene(), truth.scheme, model, "Found")
     positions = truth.positions * 0.1 @ world_matrix(model)[:3, :3].T + world_matrix(model)[:3, 3]
@@ -91,7 +91,7 @@ def test_saved_list_has_the_unit_of_its_own_numbers(a_face_in_centimeters, scene
     assert length_mm(read_landmarks(tmp_path / "found.mrk.json")) == pytest.approx(
         TRUE_MM, rel=1e-5
     )
-    # Loaded without the transform it lies elsewhere, and is as large as it was.
+    # Loaded without the transform, it is elsewhere, but has the same size.
     assert length_mm(LandmarkList(node).landmark_set()) == pytest.approx(TRUE_MM, rel=1e-5)
 
 
@@ -124,7 +124,7 @@ def test_list_placed_by_hand_keeps_its_lengths_when_hardened(a_face_in_centimete
     for index in range(20):
         landmarks.node.SetNthControlPointPositionWorld(index, *(truth.positions[index] * 0.1))
     length = length_mm(landmarks.landmark_set())
-    assert length == pytest.approx(TRUE_MM, abs=1.0)  # they were laid onto the skin
+    assert length == pytest.approx(TRUE_MM, abs=1.0)  # they were snapped to the surface
 
     put_under([model, landmarks.node], scene, 10)
     for node in (model, landmarks.node):
@@ -185,7 +185,7 @@ def test_hardened_transform_keeps_the_lengths_of_a_list_that_was_mostly_correcte
 
 
 def test_list_that_says_no_unit_says_none_after_a_correction(a_face, tmp_path):
-    """So that the unit which a user gives still counts for it."""
+    """A unit that the user sets must still apply to it."""
     truth = true_landmarks()
     landmarks = create_list(a_face.GetScene(), truth.scheme, a_face, "By hand")
     review = Review(landmarks)
@@ -195,11 +195,11 @@ def test_list_that_says_no_unit_says_none_after_a_correction(a_face, tmp_path):
     saved_and_loaded(landmarks.node, tmp_path / "hand.mrk.json")
 
     in_meters = read_landmarks(tmp_path / "hand.mrk.json", mm_per_unit=1000.0)
-    assert length_mm(in_meters) == pytest.approx(1000 * TRUE_MM, rel=0.02)  # laid onto the skin
+    assert length_mm(in_meters) == pytest.approx(1000 * TRUE_MM, rel=0.02)  # snapped to the surface
 
 
 def test_errors_of_a_list_from_elsewhere_come_back_with_an_undo(a_list, a_face):
-    """One of its landmarks was corrected elsewhere, so that it has no record of a detection."""
+    """One of its landmarks was corrected elsewhere, so it has no detection record."""
     node = a_list.node
     write_record(node, {})
     a_list.apply(a_list.state().with_status([3], "corrected"))
@@ -217,7 +217,7 @@ def test_errors_of_a_list_from_elsewhere_come_back_with_an_undo(a_list, a_face):
 
 @pytest.mark.parametrize("n_placed", [2, 11, 20])
 def test_undo_after_scaling_keeps_the_lengths(a_face_in_centimeters, n_placed):
-    """A few points do not tell a scaling from a correction; who scaled them does."""
+    """With few points a scaling looks like a correction, but the module knows what it scaled."""
     model, truth = a_face_in_centimeters, true_landmarks()
     landmarks = create_empty_list(model, truth.scheme)
     review = Review(landmarks)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Spheres, camera and measured lines: what is drawn round the landmarks, and from where."""
+"""Spheres, camera and measured lines in the views."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ MISSING = N_LANDMARKS - 1
 @pytest.fixture
 def a_camera(scene):
     camera = scene.AddNewNodeByClass("vtkMRMLCameraNode")
-    camera.SetLayoutName("1")  # as Slicer does once a view looks through it
+    camera.SetLayoutName("1")  # as Slicer does when a view uses it
     return camera
 
 
 def drawn(spheres):
-    """Center, radius and color of each sphere, from the triangles alone."""
+    """Return center, radius and color of each sphere, from the triangles alone."""
     poly = spheres.node.GetPolyData()
     if poly.GetNumberOfPoints() == 0:
         return np.zeros((0, 3)), np.zeros(0), np.zeros((0, 3))
@@ -38,7 +38,7 @@ def drawn(spheres):
     colors = vtk_to_numpy(poly.GetPointData().GetScalars())
     n_each = len(points) // (N_LANDMARKS - 1)
     groups = points.reshape(-1, n_each, 3) if len(points) % n_each == 0 else points[None]
-    # Poles come first: their middle is the center.
+    # The poles come first; their midpoint is the center.
     centers = groups[:, :2].mean(axis=1)
     radii = np.linalg.norm(groups[:, 0] - centers, axis=1)
     return centers, radii, colors.reshape(len(groups), -1, 3)[:, 0] / 255.0
@@ -52,7 +52,7 @@ def test_spheres_are_as_large_as_the_expected_error_and_colored_by_class(a_list)
     centers, radii, colors = drawn(spheres)
     placed = slice(0, MISSING)
     np.testing.assert_allclose(centers, a_list.world_positions[placed], atol=0.01)
-    smallest = 1.5  # a smaller one would hide in the dot of the point
+    smallest = 1.5  # a smaller one would be hidden by the glyph of the point
     np.testing.assert_allclose(radii, np.fmax(a_list.expected_errors[placed], smallest), rtol=1e-3)
     classes = classify_errors(a_list.landmark_set())[placed]
     np.testing.assert_allclose(colors, [CLASS_COLORS[number] for number in classes], atol=0.01)
@@ -114,7 +114,7 @@ def test_camera_looks_at_a_landmark_from_its_own_side(a_list, a_camera, code):
     left, up, front = face_from_world()[:3, :3]
     np.testing.assert_allclose(a_camera.GetViewUp(), up, atol=1e-6)
     assert 150 < np.linalg.norm(toward) < 400
-    # Not through the head: from the front, or from the side that the landmark is on.
+    # Not through the head: from the front, or from the landmark's side.
     side = {"r": -1, "l": 1}.get(code[-1]) if "_" in code else None
     if side is None:
         assert toward @ front > 0.9 * np.linalg.norm(toward)
@@ -155,7 +155,7 @@ def test_spheres_follow_transform_and_visibility_of_their_list(a_list, scene):
 
 
 def test_spheres_are_in_the_views_of_their_list_only(a_list):
-    """As of two scans in a view each: the spheres of the one hung over the other."""
+    """With two scans in separate views, the spheres of one were drawn over the other."""
     spheres, display = ErrorSpheres(a_list), a_list.node.GetDisplayNode()
     spheres.update(np.zeros(N_LANDMARKS, dtype=bool))
 
@@ -169,7 +169,7 @@ def test_spheres_are_in_the_views_of_their_list_only(a_list):
 
 
 def test_camera_that_is_in_no_view_stays(a_list, a_face, a_camera, scene):
-    """A viewpoint that a user has kept in the module Cameras was lost with the next click."""
+    """A viewpoint saved in the Cameras module was lost with the next click."""
     kept = scene.AddNewNodeByClass("vtkMRMLCameraNode", "Kept viewpoint")
     before = kept.GetPosition(), kept.GetFocalPoint(), kept.GetViewUp()
 
@@ -218,7 +218,7 @@ def test_whole_model_fits_the_view(a_face, a_camera):
 
 
 def test_view_is_told_that_another_depth_is_to_be_drawn(a_list, a_camera):
-    """Slicer draws nothing outside the depths of before, where another scan may lie."""
+    """Slicer draws nothing outside the previous clipping range, where another scan may be."""
     told = []
     a_camera.AddObserver(a_camera.ResetCameraClippingEvent, lambda *_: told.append(1))
 

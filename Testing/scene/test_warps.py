@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Scans and landmarks under a transform that bends them, as a registration gives it."""
+"""Scans and landmarks under a nonlinear transform, as from a registration."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from PALNetLandmarksLib.surface_snap import closest_point
 
 @pytest.fixture
 def a_warp(scene):
-    """Moves each third landmark by a millimeter or two, and all between."""
+    """Moves every third landmark by a millimeter or two, and interpolates between them."""
     rng, source, target = np.random.default_rng(0), vtk.vtkPoints(), vtk.vtkPoints()
     for position in true_landmarks().positions[:-1:3]:
         source.InsertNextPoint(*position)
@@ -96,7 +96,7 @@ def test_closest_point_follows_a_warp_that_changes_in_one_place(a_face, scene):
 
 
 def test_a_hardened_warp_corrects_nothing(a_list, a_face, a_warp):
-    """Where every landmark was detected goes along, also of one that was corrected or undone."""
+    """All detected positions are moved along, also those of corrected or undone landmarks."""
     review = Review(a_list)
     review.snap_to_surface = False
     a_list.node.SetNthControlPointPositionWorld(0, *(a_list.world_positions[0] + 5.0))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Corrections by the mouse in Slicer's own 3D view."""
+"""Corrections with the mouse in Slicer's own 3D view."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MISSING = N_LANDMARKS - 1
 
 @pytest.fixture
 def a_seen_review(a_coarse_face, view):
-    """Landmarks on the surface of the coarse face, looked at from the front."""
+    """Landmarks on the surface of the coarse face, seen from the front."""
     made = create_list(a_coarse_face.GetScene(), true_landmarks().scheme, a_coarse_face, "Seen")
     made.set_detection(true_landmarks(), a_record())
     look_at_face(made)
@@ -38,7 +38,7 @@ def index_of(review, code):
 
 
 def aside(position, left, up):
-    """A point to the left and above, as the face has it."""
+    """Return a point to the left of and above a position, in terms of the face."""
     axes = face_from_world()[:3, :3]
     return position + left * axes[0] + up * axes[1]
 
@@ -63,7 +63,7 @@ def test_dragged_landmark_lies_on_the_face_and_is_corrected(a_seen_review, view)
 
 
 def test_drag_ends_where_the_mouse_points(a_seen_review, view):
-    """The sphere of the expected error does not catch the mouse."""
+    """The sphere of the expected error does not intercept the mouse."""
     index = index_of(a_seen_review, "sl")
     positions = a_seen_review.landmarks.world_positions
     target = np.array(
@@ -73,7 +73,7 @@ def test_drag_ends_where_the_mouse_points(a_seen_review, view):
     view.drag(positions[index], target)
 
     after = a_seen_review.landmarks.world_positions[index]
-    assert np.linalg.norm(after - target) < 2.0  # a pixel is 0.5 mm; the cheek is seen aslant
+    assert np.linalg.norm(after - target) < 2.0  # a pixel is 0.5 mm; the cheek is seen obliquely
 
 
 def test_drag_is_undone_in_one_step(a_seen_review, view):
@@ -88,7 +88,7 @@ def test_drag_is_undone_in_one_step(a_seen_review, view):
 
 
 def test_middle_drag_over_a_landmark_is_undone_in_one_step(a_seen_review, view):
-    """It is how one pans; over a landmark it moves all of them."""
+    """This usually pans the view, but over a landmark it moves all of them."""
     before = a_seen_review.landmarks.world_positions
     start = before[index_of(a_seen_review, "prn")]
 
@@ -185,6 +185,6 @@ def test_spheres_are_drawn_in_the_colors_of_their_classes(a_seen_review, view):
 
     middle = (slice(296, 305), slice(296, 305))
     assert np.abs(before[middle] - after[middle]).mean() > 10
-    # Vermillion: more red against blue than the bare skin.
+    # Vermilion: more red relative to blue than the bare skin.
     reddening = (before[..., 0] - before[..., 2]) - (after[..., 0] - after[..., 2])
     assert reddening[middle].mean() > 10

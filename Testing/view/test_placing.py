@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Placing a list by hand: one click in Slicer's own 3D view for each landmark."""
+"""Place a list by hand, with one click per landmark in Slicer's own 3D view."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from PALNetLandmarksLib.list_creation import create_list
 from PALNetLandmarksLib.panel.landmark_table import SHOW_DOUBTFUL, SHOW_MISSING, SHOW_UNREVIEWED
 from PALNetLandmarksLib.surface_snap import closest_point
 
-# Long enough for what would happen by itself, where nothing should.
+# Long enough for anything that would happen by itself, where nothing should.
 A_MOMENT_MS = 500
 
 
 @pytest.fixture
 def a_panel(panel_factory, a_coarse_face, view):
-    """Looking at a face on which nothing is placed yet."""
+    """The panel with a face on which nothing is placed yet."""
     panel = panel_factory()
     panel.ui.scanSelector.setCurrentNode(a_coarse_face)
     click(panel.ui.byHandButton)
@@ -34,7 +34,7 @@ def a_panel(panel_factory, a_coarse_face, view):
 
 
 def front_of_face():
-    """From the middle of the ears to the tip of the nose."""
+    """Return the direction from the middle of the ears to the tip of the nose."""
     truth = true_landmarks()
     nose, right, left = (truth.positions[truth.scheme.index_of(c)] for c in ("prn", "t_r", "t_l"))
     front = nose - (right + left) / 2
@@ -47,7 +47,7 @@ def is_placing():
 
 
 def place(panel, view, index):
-    """Click where the landmark is, once the panel waits for it."""
+    """Click on the landmark once the panel waits for it."""
     wait_while(lambda: not (is_placing() and panel.reviewSection.table.current == index))
     view.render()
     view.click(true_landmarks().positions[index])
@@ -71,7 +71,7 @@ def test_each_click_places_the_next_landmark(a_panel, view):
         on_skin = np.array(closest_point(landmarks.model_node, point))
         assert np.linalg.norm(on_skin - point) < 1e-3
     assert landmarks.status.count("corrected") == len(wanted)
-    # One step each, so that a slip is taken back alone.
+    # One step each, so that a slip can be undone alone.
     wait_while(lambda: not is_placing())
     click(a_panel.ui.undoButton)
     assert landmarks.status[4] == "undefined"
@@ -79,7 +79,7 @@ def test_each_click_places_the_next_landmark(a_panel, view):
 
 
 def test_list_that_was_hidden_is_shown_when_landmarks_are_placed_in_it(a_panel, view):
-    """Slicer places points in a hidden list, and shows none of them."""
+    """Slicer places points in a hidden list, but does not show them."""
     node = a_panel.reviewSection.review.landmarks.node
     node.SetDisplayVisibility(False)
     a_panel.reviewSection.table.select(3)
@@ -131,7 +131,7 @@ def placed(panel):
 
 @pytest.mark.parametrize("shown", [SHOW_MISSING, SHOW_UNREVIEWED])
 def test_next_landmark_is_the_one_below_although_the_row_is_gone(a_panel, view, shown):
-    """Placed and reviewed it leaves the filter; the click for the next went into the first row."""
+    """Once placed and reviewed, it leaves the filter; the next click went into the first row."""
     a_panel.ui.filterSelector.setCurrentIndex(shown)
     a_panel.reviewSection.table.select(3)
     click(a_panel.ui.placeButton)
@@ -165,7 +165,7 @@ def test_list_that_is_made_meanwhile_takes_no_click(a_panel, view, a_coarse_face
 
 
 def test_second_click_of_a_double_one_places_nothing(a_panel, view, monkeypatch):
-    # However long this machine takes for a click.
+    # Regardless of how slow clicks are on this machine.
     monkeypatch.setattr("PALNetLandmarksLib.panel.manual_placing.DOUBLE_CLICK_MS", 10_000)
     a_panel.reviewSection.table.select(2)
     click(a_panel.ui.placeButton)
@@ -265,7 +265,7 @@ def test_filter_that_hides_the_awaited_landmark_ends_placing(a_panel, view):
 
 
 def test_landmark_called_missing_is_placed_alone(a_panel, view):
-    """Somebody has decided on the others: the panel asks for none of them."""
+    """The user has decided on the others, so the panel asks for none of them."""
     review = a_panel.reviewSection.review
     for index in range(len(review.landmarks)):
         review.mark_missing(index)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`slicer.app` and `slicer.modules`: what of the application a scripted module asks for."""
+"""`slicer.app` and `slicer.modules`, as far as a scripted module needs them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ APPLICATION_VERSION = "5.12.3"
 
 
 class Application:
-    """`slicer.app` of one test; the names are those of qSlicerApplication in Python.
+    """`slicer.app` for one test; the names are those of qSlicerApplication in Python.
 
     Parameters
     ----------
     scene_and_logics
         The scene of this run.
     folder
-        Where temporary files and settings go.
+        Folder for temporary files and settings.
     """
 
     applicationName = "Slicer"
@@ -64,11 +64,11 @@ class Application:
         return self._io
 
     def layoutManager(self):
-        """Views of the application: it has none of its own."""
+        """Layout manager, without views of its own."""
         return
 
     def moduleManager(self) -> Application:
-        """Finder of modules: the application itself."""
+        """Module manager: the application itself."""
         return self
 
     def module(self, name: str):
@@ -76,17 +76,17 @@ class Application:
         return getattr(slicer.modules, name.lower(), None)
 
     def testingEnabled(self) -> bool:
-        """Whether Slicer was started to test: message boxes are skipped then."""
+        """Whether Slicer was started for testing, which skips message boxes."""
         return self.isTesting
 
     def processEvents(self) -> None:
-        """Let Qt do what is waiting, if it runs."""
+        """Process pending Qt events, if Qt is running."""
         application = _qt_application()
         if application is not None:
             application.processEvents()
 
     def topLevelWidgets(self) -> list:
-        """All windows; none where Qt does not run."""
+        """All windows; none if Qt is not running."""
         application = _qt_application()
         return [] if application is None else list(application.topLevelWidgets())
 
@@ -101,34 +101,34 @@ class Application:
             _qt_application().setOverrideCursor(cursor)
 
     def restoreOverrideCursor(self) -> None:
-        """Take the last wait cursor back."""
+        """Remove the last wait cursor."""
         self._wait_cursors -= 1
         if _qt_application() is not None:
             _qt_application().restoreOverrideCursor()
 
     def pauseRender(self) -> None:
-        """Views wait with drawing."""
+        """Stop the views from rendering."""
         self._render_pauses += 1
 
     def resumeRender(self) -> None:
-        """Views draw again."""
+        """Let the views render again."""
         self._render_pauses -= 1
 
     @property
     def left_over(self) -> list[str]:
-        """What a test must not leave behind: wait cursors and paused views."""
+        """Wait cursors and paused views that a test must not leave behind."""
         counts = {"wait cursor": self._wait_cursors, "paused view": self._render_pauses}
         return [f"{count} x {name}" for name, count in counts.items() if count]
 
 
 def _qt_application():
-    """The running QApplication, or None."""
+    """Return the running QApplication, or None."""
     qt = sys.modules.get("qt")
     return None if qt is None else qt.QApplication.instance()
 
 
 class ModuleRegistry(SimpleNamespace):
-    """`slicer.modules`: built-in modules with their logics, and the scripted ones loaded."""
+    """`slicer.modules`: the built-in modules with their logics, and the loaded scripted ones."""
 
     def __init__(self, application: Application) -> None:
         super().__init__()
@@ -136,12 +136,12 @@ class ModuleRegistry(SimpleNamespace):
             self.add(BuiltInModule(name, logic))
 
     def add(self, module) -> None:
-        """Make a module known under its name in lower case."""
+        """Register a module under its name in lower case."""
         setattr(self, module.name.lower(), module)
 
 
 class BuiltInModule:
-    """A module of Slicer's own, of which there is the logic only."""
+    """A built-in module of Slicer, with its logic only."""
 
     def __init__(self, name: str, logic) -> None:
         self.name = name
@@ -153,7 +153,7 @@ class BuiltInModule:
 
 
 def start(folder: str | Path | None = None) -> Application:
-    """Start the stand-in with an empty scene: sets `slicer.mrmlScene`, `.app` and `.modules`."""
+    """Start the stand-in with an empty scene; set `slicer.mrmlScene`, `.app` and `.modules`."""
     application = Application(SceneAndLogics(), folder)
     slicer.mrmlScene = application.mrmlScene()
     slicer.app = application
@@ -162,7 +162,7 @@ def start(folder: str | Path | None = None) -> Application:
 
 
 def stop() -> None:
-    """Close the scene and take down what `start` set."""
+    """Close the scene and undo `start`."""
     slicer.app.scene_and_logics.close()
     for name in ("mrmlScene", "app", "modules"):
         delattr(slicer, name)

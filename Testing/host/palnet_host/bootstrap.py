@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Completes the `slicer` package of slicer-core with the parts that only the application has."""
+"""Complete the `slicer` package of slicer-core with what only the application has."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import locale
 import os
 import sys
 
-# What a scripted module imports, and where the host has its stand-in.
+# Modules that a scripted module imports, and their stand-ins.
 STAND_INS = {
     "qt": "palnet_host.qt",
     "ctk": "palnet_host.ctk",
@@ -20,31 +20,31 @@ STAND_INS = {
 
 
 def _keep_none_alive() -> None:
-    """Give None as many references as it has from Python 3.12 on, where nothing can free it.
+    """Give None as many references as it has from Python 3.12 on, where it cannot be freed.
 
-    Every void method of PySide6 6.12 takes one reference of None too many on older Pythons; after
-    some ten thousand calls the interpreter would end with "deallocating None".
+    Each void method of PySide6 6.12 releases one reference to None too many on older Pythons; after
+    some ten thousand calls the interpreter would exit with "deallocating None".
     """
     if sys.version_info < (3, 12):
         ctypes.c_ssize_t.from_address(id(None)).value += 1 << 40
 
 
 def _take_names_in_utf8() -> None:
-    """Open files by names in UTF-8 on Windows too, as Slicer's manifest has it and python.exe not.
+    """Use UTF-8 for file names on Windows too, as Slicer does by its manifest.
 
-    Else MRML neither saves nor loads below a folder with an umlaut.
+    Otherwise MRML neither saves nor loads in a folder with an umlaut in its name.
     """
     if sys.platform == "win32":
         locale.setlocale(locale.LC_CTYPE, ".UTF8")
 
 
 def install() -> None:
-    """Make `import slicer` and its parts work as they do inside Slicer; no scene is opened."""
+    """Make `import slicer` and its parts work as inside Slicer; no scene is opened."""
     _keep_none_alive()
     _take_names_in_utf8()
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     if sys.platform == "linux" and not os.environ.get("DISPLAY"):
-        # VTK would find out by itself, after a warning about the absent X server.
+        # VTK would find this out itself, but only after a warning about the missing X server.
         os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
     import slicer
 

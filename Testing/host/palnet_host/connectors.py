@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the value of a parameter is shown in a widget and read from it."""
+"""Connect parameter values and widgets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from palnet_host.mrml_widgets import qMRMLNodeComboBox
 
 @dataclass(frozen=True)
 class Connector:
-    """A widget's value: reading, showing, and the signal that tells of a change."""
+    """A widget's value: how to read and show it, and the signal for its changes."""
 
     read: Callable[[], object]
     show: Callable[[object], None]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The module `ctk` as Slicer offers it, with the widgets that this project uses."""
+"""Slicer's module `ctk`, with the widgets that this project uses."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from palnet_host.pythonqt import stand_in
 __all__ = ["ctkCollapsibleButton", "ctkComboBox", "ctkMessageBox"]
 
 
-# Dynamic property of a child: whether it is to be seen while the button is open.
+# Dynamic property of a child widget: whether it is visible while the button is expanded.
 _WANTED = "visibleWhenOpen"
 
 
 @stand_in
 class ctkCollapsibleButton(QAbstractButton):
-    """A button with a title that shows and hides what lies below it."""
+    """A button with a title that expands and collapses its contents."""
 
     contentsCollapsed = Signal(bool)
     _signatures: ClassVar = {
@@ -54,7 +54,7 @@ class ctkCollapsibleButton(QAbstractButton):
         return self._collapsed
 
     def setCollapsed(self, collapsed: bool) -> None:
-        """Hide (True) or show what lies below the title."""
+        """Hide (True) or show the contents."""
         if collapsed == self._collapsed:
             return
         self._collapsed = bool(collapsed)
@@ -75,7 +75,7 @@ class ctkCollapsibleButton(QAbstractButton):
         self.setContentsMargins(0, self._title_height(), 0, 0)
 
     def childEvent(self, event: QEvent) -> None:
-        """Watch what is added, and hide it while collapsed."""
+        """Watch added children, and hide them while collapsed."""
         child = event.child()
         if event.type() == QEvent.Type.ChildAdded and isinstance(child, QWidget):
             child.setProperty(_WANTED, True)
@@ -83,7 +83,7 @@ class ctkCollapsibleButton(QAbstractButton):
         super().childEvent(event)
 
     def eventFilter(self, child, event: QEvent) -> bool:
-        """Remember what is shown and hidden while collapsed: it holds when open again."""
+        """Remember what is shown and hidden while collapsed, to apply it when expanded."""
         kinds = {QEvent.Type.ShowToParent: True, QEvent.Type.HideToParent: False}
         if self._collapsed and not self._is_applying and event.type() in kinds:
             child.setProperty(_WANTED, kinds[event.type()])
@@ -97,23 +97,23 @@ class ctkCollapsibleButton(QAbstractButton):
         self._is_applying = True
         child.setVisible(bool(child.property(_WANTED)) and not self._collapsed)
         if self._collapsed:
-            # Or hiding it meanwhile would be no event, since it is hidden already.
+            # Otherwise hiding the already hidden child would send no event.
             child.setAttribute(Qt.WidgetAttribute.WA_WState_ExplicitShowHide, False)
         self._is_applying = False
 
     def minimumSizeHint(self) -> QSize:
-        """Room for the title and, open, for the contents."""
+        """Size of the title and, if expanded, the contents."""
         title = QSize(self.fontMetrics().horizontalAdvance(self.property("text")) + 40, 0)
         size = QSize(title.width(), self._title_height())
         if not self._collapsed and self.layout() is not None:
-            # The layout's own hint holds the contents margins, thus the title as well.
+            # The layout's own hint includes the contents margins, and thus the title.
             size = size.expandedTo(self.layout().totalSizeHint())
         return size
 
     sizeHint = minimumSizeHint
 
     def hitButton(self, position) -> bool:
-        """Only the title can be clicked."""
+        """Accept clicks on the title only."""
         return position.y() < self._title_height()
 
     def paintEvent(self, _event) -> None:
@@ -128,7 +128,7 @@ class ctkCollapsibleButton(QAbstractButton):
 
 @stand_in
 class ctkComboBox(QComboBox):
-    """A combo box that can leave the mouse wheel to what it lies in."""
+    """A combo box that can pass the mouse wheel on to its parent."""
 
     NeverScroll, AlwaysScroll = 0, 1
 
@@ -137,7 +137,7 @@ class ctkComboBox(QComboBox):
         self._effect = self.AlwaysScroll
 
     def wheelEvent(self, event) -> None:
-        """Choose another entry, or leave the wheel to the panel."""
+        """Select another entry, or pass the wheel event on."""
         if self._effect == self.NeverScroll:
             event.ignore()
         else:
@@ -154,7 +154,7 @@ class ctkComboBox(QComboBox):
 
 @stand_in
 class ctkMessageBox(dialogs.QMessageBox):
-    """Message box that may ask not to be shown again; `slicer.util` shows its messages with it."""
+    """Message box with a "don't show again" option; `slicer.util` uses it for its messages."""
 
     def __init__(self, *arguments) -> None:
         super().__init__(*arguments)

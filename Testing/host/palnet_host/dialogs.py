@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Dialogs that answer as a test told them to; one that the test did not expect fails it."""
+"""Dialogs with scripted answers; a dialog that the test did not expect fails it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QMessageBox as QtMessageBox
 
 @dataclass(frozen=True)
 class Shown:
-    """A dialog that came up: its kind, its text, the answer it got."""
+    """A dialog that was shown: its kind, its text, its answer."""
 
     kind: str
     text: str
@@ -23,11 +23,11 @@ class Shown:
 
 
 class UnexpectedDialogError(AssertionError):
-    """A dialog came up that the test did not announce."""
+    """A dialog was shown that the test did not announce."""
 
 
 class Dialogs:
-    """What the next dialogs answer, and which ones came up."""
+    """Answers to the next dialogs, and the dialogs that were shown."""
 
     def __init__(self) -> None:
         self.shown: list[Shown] = []
@@ -43,18 +43,18 @@ class Dialogs:
         ----------
         kind
             "message" (answer: a button of qt.QMessageBox or its name, "Yes"), "file" (a path,
-            several for a multiple choice, "" for Cancel) or "input" (a text, None for Cancel).
+            several for multiple selection, "" for Cancel) or "input" (a text, None for Cancel).
         answer
-            What the user does.
+            The user's answer.
         match
-            Regular expression that the text (of a file dialog: the caption) has to match.
+            Regular expression for the text (of a file dialog: the caption).
         meanwhile
-            What happens while it is open: timers run on, so that anything may.
+            Called while the dialog is open: timers keep running then.
         """
         self._answers.append((kind, match, answer, meanwhile))
 
     def answer(self, kind: str, text: str, title: str = "") -> object:
-        """Return the answer for a dialog that came up."""
+        """Return the answer to a dialog that was shown."""
         if not self._answers or self._answers[0][0] != kind:
             return self._refuse(f"{kind} dialog {title!r}: {text!r}")
         _, match, answer, meanwhile = self._answers.pop(0)
@@ -71,37 +71,37 @@ class Dialogs:
         raise UnexpectedDialogError(msg)
 
     def forget(self) -> None:
-        """Forget what was announced and what came up unannounced."""
+        """Forget the announced and the unannounced dialogs."""
         self._answers.clear()
         self.unexpected.clear()
 
     @property
     def left_over(self) -> list[str]:
-        """Dialogs that were announced and never came up, and those that came up unannounced."""
+        """Announced dialogs that were never shown, and unannounced ones that were."""
         never = [f"{kind} dialog {match!r} never came up" for kind, match, *_ in self._answers]
         return never + [f"unexpected {message}" for message in self.unexpected]
 
 
-# The dialogs of the present test; the fixture puts a new one here.
+# The dialogs of the current test; the fixture puts a new object here.
 _current = [Dialogs()]
 
 
 def renew() -> Dialogs:
-    """Forget what was announced and shown."""
+    """Forget all dialogs."""
     _current[0] = Dialogs()
     return _current[0]
 
 
 def current() -> Dialogs:
-    """Return the dialogs of the present test."""
+    """Return the dialogs of the current test."""
     return _current[0]
 
 
 class QMessageBox(QtMessageBox):
-    """Message box that is answered by the test instead of the user."""
+    """Message box answered by the test."""
 
     def exec(self) -> int:
-        """Come up and be answered; returns the button as an int, as PythonQt does."""
+        """Show and answer the box; return the button as an int, as PythonQt does."""
         text = str(self.property("text"))
         details = str(self.property("informativeText") or "")
         title = str(self.property("windowTitle"))
@@ -115,7 +115,7 @@ class QMessageBox(QtMessageBox):
     exec_ = exec
 
     def open(self) -> None:
-        """Come up without waiting; the answer arrives with the signal `finished`."""
+        """Show the box without blocking; the answer arrives with the signal `finished`."""
         self.done(self.exec())
 
     @classmethod
@@ -130,13 +130,13 @@ class QMessageBox(QtMessageBox):
 
     @classmethod
     def question(cls, parent, title, text, buttons=None, *_) -> int:
-        """Ask; without buttons named, Yes and No."""
+        """Ask a question, with Yes and No unless other buttons are given."""
         standard = QtMessageBox.StandardButton
         return cls._ask(parent, title, text, buttons or standard.Yes | standard.No)
 
 
 class QFileDialog(QtFileDialog):
-    """File dialog that is answered by the test; like PythonQt it returns paths only."""
+    """File dialog answered by the test; like PythonQt, it returns paths only."""
 
     @staticmethod
     def _path(_parent=None, caption="", *_arguments) -> str:
@@ -146,13 +146,13 @@ class QFileDialog(QtFileDialog):
 
     @staticmethod
     def getOpenFileNames(_parent=None, caption="", *_arguments) -> tuple[str, ...]:
-        """Paths of several files."""
+        """Return the paths of several files."""
         answer = current().answer("file", caption) or ()
         several = isinstance(answer, Iterable) and not isinstance(answer, str)
         return tuple(str(path) for path in answer) if several else (str(answer),)
 
     def exec(self) -> int:
-        """Come up and be answered; the paths are those of `selectedFiles`."""
+        """Show and answer the dialog; the paths are in `selectedFiles`."""
         answer = current().answer("file", str(self.property("windowTitle")))
         if answer:
             self.selectFile(str(answer))
@@ -162,16 +162,16 @@ class QFileDialog(QtFileDialog):
 
 
 class QInputDialog(QtInputDialog):
-    """Input dialog whose static questions are answered by the test."""
+    """Input dialog whose static methods are answered by the test."""
 
     @staticmethod
     def getText(_parent, title: str, label: str, *_arguments) -> str:
-        """Text that the user typed; "" after Cancel."""
+        """Return the text that the user typed; "" after Cancel."""
         return str(current().answer("input", label, title) or "")
 
     @staticmethod
     def getItem(_parent, title: str, label: str, items, *_arguments) -> str:
-        """Item that the user chose; "" after Cancel."""
+        """Return the item that the user chose; "" after Cancel."""
         answer = str(current().answer("input", label, title) or "")
         if answer and answer not in items:
             msg = f"the dialog {label!r} offers {list(items)}; the test chose {answer!r}."

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Collects the errors that Qt and VTK print and then forget."""
+"""Collect errors that Qt and VTK only print."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import vtk
 
 
 class HiddenFailures:
-    """Exceptions of slots and observers and errors of VTK since a test began; each fails it."""
+    """Exceptions of slots and observers and VTK errors during a test; each fails it."""
 
     def __init__(self) -> None:
         self._errors: list[BaseException] = []
@@ -20,14 +20,14 @@ class HiddenFailures:
         self._tag = 0
 
     def start(self) -> None:
-        """Collect from now on."""
+        """Start collecting."""
         self._tag = vtk.vtkOutputWindow.GetInstance().AddObserver("ErrorEvent", self._on_vtk_error)
         self._before = (sys.excepthook, sys.unraisablehook)
         sys.excepthook = lambda _kind, error, _trace: self._errors.append(error)
         sys.unraisablehook = lambda problem: self._errors.append(problem.exc_value)
 
     def stop(self) -> None:
-        """Leave exceptions alone again."""
+        """Stop collecting exceptions."""
         sys.excepthook, sys.unraisablehook = self._before
         vtk.vtkOutputWindow.GetInstance().RemoveObserver(self._tag)
 
@@ -36,14 +36,14 @@ class HiddenFailures:
         self._vtk_errors.append(text.strip())
 
     def take(self, kind: type[BaseException], match: str = "") -> BaseException:
-        """Take the oldest failure, which the test expected; raises where it is another.
+        """Take the oldest failure, which the test expected; raise if it is a different one.
 
         Parameters
         ----------
         kind
             Class of the exception.
         match
-            Regular expression that its text has to match.
+            Regular expression for its text.
         """
         if not self._errors:
             msg = f"no slot has failed; expected {kind.__name__}."
@@ -55,12 +55,12 @@ class HiddenFailures:
         return self._errors.pop(0)
 
     def take_vtk_errors(self, match: str) -> None:
-        """Take all that VTK and MRML reported, which the test expected; raises without any.
+        """Take all errors of VTK and MRML, which the test expected; raise if there are none.
 
         Parameters
         ----------
         match
-            Regular expression that each of the texts has to match.
+            Regular expression for each of the texts.
         """
         if not self._vtk_errors:
             msg = f"VTK has reported no error; expected one matching {match!r}."

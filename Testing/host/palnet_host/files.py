@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading and writing through Slicer's real logics and storage nodes.
+"""Read and write files through Slicer's real logics and storage nodes.
 
-Stands in for `qSlicerCoreIOManager`, which `slicer.util.load*` and `save*` ask for.
+Stands in for `qSlicerCoreIOManager`, which `slicer.util.load*` and `save*` use.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ _TYPES = {
 
 
 class CoreIOManager:
-    """Which file is of which type, and how a node gets into and out of one."""
+    """Finds the type of a file; loads nodes from files and saves them."""
 
     def __init__(self, application) -> None:
         self._application = application
 
     def fileType(self, fileName) -> str:
-        """Type of a file by its extension; "NoFile" where none fits."""
+        """Return a file's type by its extension; "NoFile" if unknown."""
         name = str(fileName).lower()
         return next((kind for kind, ends in _TYPES.items() if name.endswith(ends)), "NoFile")
 
     def fileWriterFileType(self, node) -> str:
-        """Type of the file that a node is saved to."""
+        """Return the file type that a node is saved as."""
         kinds = {
             "vtkMRMLMarkupsNode": "MarkupsFile",
             "vtkMRMLModelNode": "ModelFile",
@@ -40,7 +40,7 @@ class CoreIOManager:
         return next((kind for name, kind in kinds.items() if node.IsA(name)), "NoFile")
 
     def loadNodes(self, fileType, properties, loadedNodes=None, userMessages=None) -> bool:
-        """Read a file into the scene; False where it could not be read."""
+        """Read a file into the scene; return False if that fails."""
         nodes = self._load(fileType, dict(properties), userMessages)
         if loadedNodes is not None:
             for node in nodes or ():
@@ -89,7 +89,7 @@ class CoreIOManager:
         return bool(storage.WriteData(node))
 
     def _storage_for(self, node, path: str):
-        """Return the node's storage node, or a new one where the extension asks for another."""
+        """Return the node's storage node, or a new one if the extension needs another."""
         storage = node.GetStorageNode()
         if storage is None or not storage.SupportedFileType(path):
             storage = _new_storage(node, path)
@@ -111,7 +111,7 @@ class CoreIOManager:
 
 
 def _new_storage(node, path: str):
-    """Add the storage node that writes such a file to the node's scene; None without any."""
+    """Add the storage node for such a file to the node's scene; None if there is none for it."""
     if path.lower().endswith(".fcsv"):
         kind = "vtkMRMLMarkupsFiducialStorageNode"
     else:

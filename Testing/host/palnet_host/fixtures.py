@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fixtures for tests that run on the stand-in; a conftest.py takes them with an import."""
+"""Fixtures for tests on the stand-in; a conftest.py imports them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MODULE_FOLDER = Path(__file__).parents[3] / "PALNetLandmarks"
 
 @pytest.fixture(autouse=True)
 def hidden_failures():
-    """Failures of slots and observers; what a test does not `take` fails it."""
+    """Failures of slots and observers; any that the test does not `take` fail it."""
     failures = HiddenFailures()
     failures.start()
     yield failures
@@ -46,7 +46,7 @@ def hidden_failures():
 
 @pytest.fixture(autouse=True)
 def answers():
-    """Answers to dialogs, and what they showed; an unannounced dialog fails the test."""
+    """Answers to dialogs, and the dialogs shown; an unannounced dialog fails the test."""
     announced = dialogs.renew()
     yield announced
     assert announced.left_over == []
@@ -54,7 +54,7 @@ def answers():
 
 @pytest.fixture
 def app(tmp_path):
-    """`slicer.app` with an empty scene; ends with the test."""
+    """`slicer.app` with an empty scene, stopped after the test."""
     settings.reset()
     started = application.start(tmp_path)
     yield started
@@ -72,7 +72,7 @@ def scene(app):
 
 @pytest.fixture
 def view(app):
-    """A 3D view of the scene, drawn offscreen."""
+    """A 3D view of the scene, rendered offscreen."""
     from palnet_host.views import ThreeDView  # starts OpenGL
 
     opened = ThreeDView(app)
@@ -103,7 +103,7 @@ def main_window(qapp, app):
 
 @pytest.fixture
 def panel_factory(main_window):
-    """Make the panel of a module, by its folder, and enter it; returns the module's widget."""
+    """Make and enter the panel of the module in a folder; returns the module's widget."""
 
     def make(folder: Path = MODULE_FOLDER, name: str | None = None):
         module = load_module(folder, name)

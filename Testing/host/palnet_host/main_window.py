@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A main window: the status bar, and the selector that changes modules."""
+"""A main window with the status bar and the module selector."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import slicer
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QMainWindow, QScrollArea
 
-# Keys of Slicer's own tool bars and menus; a module that takes one of them gets neither to work.
+# Shortcuts of Slicer's own tool bars and menus; if a module uses one, neither works.
 SLICER_KEYS = (
     *("Ctrl+Left", "Ctrl+Right", "Ctrl+F", "Ctrl+O", "Ctrl+S", "Ctrl+W", "Ctrl+D", "Ctrl+Q"),
     *("Ctrl+X", "Ctrl+C", "Ctrl+V", "Ctrl+Z", "Ctrl+Y", "Ctrl+3", "Ctrl+0", "Ctrl+5"),
@@ -29,16 +29,16 @@ class MainWindow(QMainWindow):
         self._keys = [QShortcut(QKeySequence(keys), self) for keys in SLICER_KEYS]
 
     def moduleSelector(self) -> ModuleSelector:
-        """Return what `slicer.util.selectModule` turns to another module with."""
+        """Return the selector that `slicer.util.selectModule` uses."""
         return self._selector
 
     def show_panel(self, panel) -> None:
-        """Put a panel where the user sees it; the one before is kept, hidden."""
+        """Show a panel; the previous one is kept, hidden."""
         self._take_panel()
         self._area.setWidget(panel)
 
     def end(self) -> None:
-        """End as in Slicer: the module is left first, and cleaned up when the window is gone."""
+        """Close as in Slicer: leave the module first, and clean it up once the window is gone."""
         if shiboken6.isValid(self):
             self._selector.leave()
             self._take_panel()
@@ -52,14 +52,14 @@ class MainWindow(QMainWindow):
 
 
 class ModuleSelector:
-    """Selects modules; the scripted ones are told when they are entered and left."""
+    """Selects modules; notifies the scripted ones when they are entered and left."""
 
     def __init__(self, window: MainWindow) -> None:
         self._window = window
         self.selectedModule = ""
 
     def selectModule(self, name: str) -> None:
-        """Leave the present module and enter another one."""
+        """Leave the current module and enter another one."""
         module = getattr(slicer.modules, name.lower(), None)
         if module is None:
             msg = f"no module {name!r} is loaded."
@@ -72,7 +72,7 @@ class ModuleSelector:
             panel.enter()
 
     def leave(self) -> None:
-        """Leave the present module."""
+        """Leave the current module."""
         module = getattr(slicer.modules, self.selectedModule.lower(), None)
         self.selectedModule = ""
         if hasattr(module, "widgetRepresentation"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Loads a scripted module from its folder and shows its panel, as Slicer does."""
+"""Load a scripted module from its folder and show its panel, as Slicer does."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ OTHERS = {"hidden": False, "index": -1, "widgetRepresentationCreationEnabled": T
 
 
 class ScriptedModule:
-    """What `slicer.modules.<name>` is: the module's own words, and the way to its panel.
+    """`slicer.modules.<name>`: the module's metadata and its panel.
 
-    A name that Slicer does not know cannot be set.
+    Attributes that Slicer does not know cannot be set.
     """
 
     _NAMES = frozenset({*MODULE_TEXTS, *MODULE_LISTS, *OTHERS, "name", "path", "instance"})
@@ -46,11 +46,11 @@ class ScriptedModule:
         super().__setattr__(name, value)
 
     def python_module(self) -> ModuleType:
-        """Return the module as Python has imported it (the host's own)."""
+        """Return the imported Python module (the host's own)."""
         return sys.modules[self.name]
 
     def widgetRepresentation(self):
-        """Return the panel, which is made when it is first asked for."""
+        """Return the panel, created on first use."""
         if self._widget is None:
             self._widget = create_panel(self)
         return self._widget
@@ -60,7 +60,7 @@ class ScriptedModule:
         return create_panel(self)
 
     def close_panel(self, *, is_left: bool = True) -> None:
-        """Clean the panel up, as Slicer does when it ends; a reload does not leave it first."""
+        """Clean up the panel, as Slicer does on exit; a reload does not leave it first."""
         if self._widget:
             if self._widget.isEntered and is_left:
                 self._widget.exit()
@@ -70,14 +70,14 @@ class ScriptedModule:
 
 
 def load_module(folder: Path, name: str | None = None) -> ScriptedModule:
-    """Load the module of a folder, as Slicer does at its start: every .py right in it is one.
+    """Load the module of a folder, as Slicer does at startup: every .py directly in it is one.
 
     Parameters
     ----------
     folder
-        Folder of the module; it is put on `sys.path`, as Slicer does.
+        Folder of the module, which is added to `sys.path`, as Slicer does.
     name
-        Which of its modules; the folder's own name where it is not said.
+        Name of the module; by default that of the folder.
     """
     path = Path(folder).resolve() / f"{name or Path(folder).name}.py"
     if str(path.parent) not in sys.path:
@@ -100,7 +100,7 @@ def _execute(path: Path) -> ModuleType:
 
 
 def reload_module(name: str) -> ScriptedModule:
-    """Clean the panel up, execute the module file again and make a new panel."""
+    """Clean up the panel, execute the module file again and create a new panel."""
     old = getattr(slicer.modules, name.lower())
     had_panel = old._widget is not None
     was_entered = had_panel and old._widget.isEntered
@@ -108,14 +108,14 @@ def reload_module(name: str) -> ScriptedModule:
     _execute(Path(old.path))
     module = load_module(Path(old.path).parent, name)
     if had_panel:
-        # In Slicer its parent is the old one, which nobody leaves or enters.
+        # In Slicer its parent is the old one, which is neither left nor entered.
         module._widget = create_panel(module, is_entered=was_entered)
     return module
 
 
 @stand_in
 class ModulePanel(qMRMLWidget):
-    """The widget that Slicer gives a scripted module as its parent."""
+    """The widget that is a scripted module's parent in Slicer."""
 
     def __init__(self, *, is_entered: bool = False) -> None:
         super().__init__()
@@ -130,18 +130,18 @@ class ModulePanel(qMRMLWidget):
     isEntered = Property(bool, lambda panel: panel._is_entered)
 
     def enter(self) -> None:
-        """Show the module to the user."""
+        """Enter the module."""
         self._is_entered = True
         self._python_widget.enter()
 
     def exit(self) -> None:
-        """Turn away from the module."""
+        """Leave the module."""
         self._is_entered = False
         self._python_widget.exit()
 
 
 def create_panel(module: ScriptedModule, *, is_entered: bool = False):
-    """Make a module's panel and set it up; returns its parent widget."""
+    """Create a module's panel and set it up; return its parent widget."""
     parent = ModulePanel(is_entered=is_entered)
     parent.setObjectName(f"{module.name}ModuleWidget")
     widget = getattr(module.python_module(), f"{module.name}Widget")(parent)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stand-ins for the widgets of Slicer that know the scene."""
+"""Stand-ins for Slicer's MRML widgets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["qMRMLCollapsibleButton", "qMRMLNodeComboBox", "qMRMLWidget", "qSlice
 
 
 class SceneWidget:
-    """What all of them have: a scene, and a signal when it changes."""
+    """Base class with a scene, and a signal when it changes."""
 
     _scene: slicer.vtkMRMLScene | None = None
 
@@ -41,7 +41,7 @@ _SCENE_SIGNATURES = {
 
 @stand_in
 class qMRMLWidget(SceneWidget, QWidget):
-    """A widget that hands its scene to those below it, by the connections of its .ui file."""
+    """A widget that passes its scene to its children, by the connections in its .ui file."""
 
     mrmlSceneChanged = Signal(object)
     _signatures: ClassVar = _SCENE_SIGNATURES
@@ -57,14 +57,14 @@ class qSlicerWidget(SceneWidget, QWidget):
 
 @stand_in
 class qMRMLCollapsibleButton(SceneWidget, ctkCollapsibleButton):
-    """A collapsible button that hands its scene on."""
+    """A collapsible button that passes its scene on."""
 
     mrmlSceneChanged = Signal(object)
     _signatures: ClassVar = _SCENE_SIGNATURES | ctkCollapsibleButton._signatures
 
 
 def _plain(kind: type, name: str, default: object) -> Property:
-    """Make a property that is kept as it is, and after which the nodes are listed anew."""
+    """Make a property that is stored as it is and updates the list of nodes when set."""
     key = f"_{name}"
 
     def write(self, value) -> None:
@@ -75,9 +75,9 @@ def _plain(kind: type, name: str, default: object) -> Property:
 
 
 class SceneFollower:
-    """Calls back when the nodes of a scene or their names change, and when others were imported.
+    """Calls back when nodes of a scene change, are renamed, or were imported.
 
-    Before a node is removed as well, but after all who observe that with a priority of their own.
+    Also before a node is removed, but after all observers of that with a priority of their own.
     """
 
     _EVENTS = ("NodeAddedEvent", "NodeRemovedEvent", "EndBatchProcessEvent")
@@ -88,7 +88,7 @@ class SceneFollower:
         self._observed: list[tuple[vtk.vtkObject, int]] = []
 
     def follow(self, scene, nodes=()) -> None:
-        """Follow a scene and the names of some of its nodes, and nothing else any longer."""
+        """Follow only a scene and the names of some of its nodes from now on."""
         for observed, tag in self._observed:
             observed.RemoveObserver(tag)
         events = [getattr(slicer.vtkMRMLScene, name) for name in self._EVENTS]
@@ -114,7 +114,7 @@ class SceneFollower:
 
 @stand_in
 class qMRMLNodeComboBox(SceneWidget, QWidget):
-    """Selects a node of the scene, and follows what comes and goes there."""
+    """Selects a node of the scene, and follows added and removed nodes."""
 
     mrmlSceneChanged = Signal(object)
     currentNodeChanged = Signal(object)
@@ -162,15 +162,15 @@ class qMRMLNodeComboBox(SceneWidget, QWidget):
         return self._node
 
     def setCurrentNode(self, node) -> None:
-        """Select a node; one that is not listed, and None, select none."""
+        """Select a node; a node that is not listed, or None, clears the selection."""
         self._select(node if node in self._nodes else None)
 
     def nodeCount(self) -> int:
-        """Return how many nodes are listed."""
+        """Return the number of listed nodes."""
         return len(self._nodes)
 
     def nodeFromIndex(self, index: int):
-        """Return the listed node of a position."""
+        """Return the listed node at an index."""
         return self._nodes[index] if 0 <= index < len(self._nodes) else None
 
     def _on_activated(self, row: int) -> None:
@@ -189,7 +189,7 @@ class qMRMLNodeComboBox(SceneWidget, QWidget):
 
     def _list_nodes(self) -> None:
         if not hasattr(self, "_follower") or (self._scene and self._scene.IsBatchProcessing()):
-            return  # not built yet, or the scene says when it is done
+            return  # not built yet, or the scene will report when it is done
         self._nodes = [node for node in _nodes_of(self._scene) if self._is_listed(node)]
         self._follower.follow(self._scene, self._nodes)
         self._combo.blockSignals(True)
@@ -200,13 +200,13 @@ class qMRMLNodeComboBox(SceneWidget, QWidget):
         self._select(self._node if self._node in self._nodes else None)
 
     def _forget_and_list(self) -> None:
-        """List the nodes after an import: all rows are made anew, so that none is selected."""
+        """List the nodes after an import, which rebuilds all rows and clears the selection."""
         if self.noneEnabled:
             self._select(None)
         self._list_nodes()
 
     def _turn_from_removed(self, node) -> None:
-        """Select the next node, or the last one, when the selected one goes; not none."""
+        """Select the next node, or the last one, when the selected one is removed; never none."""
         if node is None or node is not self._node or self._scene.IsClosing():
             return
         row = self._nodes.index(node)
@@ -233,5 +233,5 @@ def _nodes_of(scene) -> list:
 
 
 def classes() -> dict[str, type[QObject]]:
-    """Return the widgets by the name of their class, as .ui files write it."""
+    """Return the widgets by class name, as in .ui files."""
     return {name: globals()[name] for name in __all__}

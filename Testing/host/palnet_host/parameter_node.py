@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`slicer.parameterNodeWrapper`: typed attributes, kept in a node and shown in a panel.
+"""`slicer.parameterNodeWrapper`: typed attributes, stored in a node and shown in a panel.
 
-Of the types of the real one there are str, int, float, bool, Enum and node classes (also as
-Optional); another type raises where the class is decorated.
+Supported types are str, int, float, bool, Enum and node classes (also as Optional); any other
+raises when the class is decorated.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def parameterNodeWrapper(kind: type) -> type:
 
 
 class Parameter:
-    """One parameter: its type, its default, and how it is kept in the node."""
+    """One parameter: its type, its default, and how it is stored in the node."""
 
     def __init__(self, name: str, hint, default) -> None:
         self.name = name
@@ -61,7 +61,7 @@ class Parameter:
         return self.kind[text] if issubclass(self.kind, enum.Enum) else self.kind(text)
 
     def write(self, node, value) -> None:
-        """Write a value into the node; a wrong type raises."""
+        """Write a value into the node; raise if its type is wrong."""
         self._check(value)
         if self.is_node:
             node.SetParameter(self.name, "")
@@ -80,7 +80,7 @@ class Parameter:
 
 
 def _kind_of(name: str, hint) -> tuple[type, bool]:
-    """Type of a parameter, and whether it may be None."""
+    """Return the type of a parameter, and whether it may be None."""
     arguments = [a for a in typing.get_args(hint) if a is not _NONE]
     is_optional = _NONE in typing.get_args(hint)
     if typing.get_origin(hint) in (typing.Union, types.UnionType) and len(arguments) == 1:
@@ -105,9 +105,9 @@ def _as_attribute(parameter: Parameter) -> property:
 
 
 class Wrapper:
-    """What a decorated class becomes: its attributes are read from and written to a node.
+    """Base of a decorated class, whose attributes are read from and written to a node.
 
-    As in Slicer they are read when the node tells of a change, and kept until then.
+    As in Slicer, they are read when the node reports a change, and cached until then.
     """
 
     _parameters: dict[str, Parameter]
@@ -147,7 +147,7 @@ class Wrapper:
         return self.parameterNode.AddObserver(*arguments)
 
     def RemoveObserver(self, tag) -> None:
-        """Observe the node no longer."""
+        """Remove an observer of the node."""
         self.parameterNode.RemoveObserver(tag)
 
     def HasObserver(self, *arguments) -> int:
@@ -155,21 +155,21 @@ class Wrapper:
         return self.parameterNode.HasObserver(*arguments)
 
     def StartModify(self) -> int:
-        """Hold the node's events back."""
+        """Suspend the node's events."""
         return self.parameterNode.StartModify()
 
     def EndModify(self, was_modifying: int) -> int:
-        """Send the node's events again."""
+        """Resume the node's events."""
         return self.parameterNode.EndModify(was_modifying)
 
     def Modified(self) -> None:
-        """Tell the node's observers."""
+        """Notify the node's observers."""
         self.parameterNode.Modified()
 
     def connectGui(self, gui) -> None:
         """Connect widgets that name a parameter in their property SlicerParameterName.
 
-        As in Slicer (issue 7547) no tag comes back, so that nothing can disconnect them.
+        As in Slicer (issue 7547), no tag is returned, so they cannot be disconnected.
         """
         widgets = (
             vars(gui).values() if not hasattr(gui, "children") else slicer.util.findChildren(gui)
@@ -188,13 +188,13 @@ class Wrapper:
         return tag
 
     def disconnectGui(self, tag: int | None) -> None:
-        """Undo `connectParametersToGui`; a tag that there is not undoes nothing."""
+        """Undo `connectParametersToGui`; an unknown tag is ignored."""
         if tag in self._connections:
             self._connections.pop(tag).close()
 
 
 class GuiConnection:
-    """Keeps widgets and parameters the same until it is closed."""
+    """Keeps widgets and parameters in sync until it is closed."""
 
     def __init__(self, wrapper: Wrapper, widgets: dict) -> None:
         self._wrapper, self._is_showing = wrapper, False
@@ -226,7 +226,7 @@ class GuiConnection:
             self._is_showing = False
 
     def close(self) -> None:
-        """Let the widgets and the node go their own ways."""
+        """Disconnect the widgets from the node."""
         self._wrapper.RemoveObserver(self._tag)
         for name, connector in self._connectors.items():
             connector.changed.disconnect(self._slots[name])

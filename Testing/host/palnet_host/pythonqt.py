@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Gives PySide6 the manners of PythonQt, which Slicer binds Qt to Python with.
+"""Make PySide6 behave like PythonQt, Slicer's Qt binding for Python.
 
-Qt properties are attributes (`w.text` reads, `w.text = "x"` writes), an attribute that does not
-exist cannot be set, and `w.connect("clicked(bool)", f)` connects a signal by its signature. An
-object that Qt has deleted is false, and raises when it is used. Where Slicer would only print an
-error, the stand-in raises.
+Qt properties are attributes (`w.text` reads, `w.text = "x"` writes), unknown attributes cannot be
+set, and `w.connect("clicked(bool)", f)` connects a signal by its signature. An object deleted by Qt
+is false, and raises when used. Where Slicer would only print an error, the stand-in raises.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ import numpy as np
 import shiboken6
 from PySide6.QtCore import Property, QMetaMethod, QObject, SignalInstance
 
-# A Python class of the host tells here which signatures of the real widget it answers to.
+# Lists the signatures of the real widget that a Python class of the host supports.
 SIGNATURES = "_signatures"
 
-# How an attribute of each adapted class was read before, and how one is set.
+# The original getters and setters of each adapted class.
 _getters: dict[type, Callable] = {}
-# The host's own widgets, which are as strict as Qt's; names with an underscore are their own.
+# The host's own widgets, which are as strict as Qt's; their underscore names are private.
 _stand_ins: set[type] = set()
 # Not empty while PySide6 itself sets attributes that PythonQt would not.
 _is_ignoring: list[bool] = []
@@ -32,7 +31,7 @@ _set_plainly = QObject.__base__.__setattr__
 
 @contextmanager
 def ignoring_strays() -> Iterator[None]:
-    """Drop attributes that do not exist: PySide6's loader sets one for each child widget."""
+    """Drop unknown attributes: PySide6's loader sets one for each child widget."""
     _is_ignoring.append(True)
     try:
         yield
@@ -53,7 +52,8 @@ class PropertyAttribute:
         if instance is None:
             return self if self._method is None else self._method
         if id(instance) in self._being_read:
-            # A virtual one, sizeHint(): PySide6 looks whether a Python class overrides the method.
+            # For a virtual one, sizeHint(), PySide6 checks whether a Python class overrides the
+            # method.
             return None if self._method is None else self._method.__get__(instance)
         self._being_read.add(id(instance))
         try:
@@ -79,7 +79,7 @@ class PropertyAttribute:
 def adapt(modules: tuple[ModuleType, ...]) -> None:
     """Adapt all QObject classes of PySide6 modules, once."""
     kinds = {kind for module in modules for kind in _object_classes(module)} - set(_getters)
-    # Before any class is changed: what is asked for later would be inherited from a changed one.
+    # Before any class is changed; later lookups would find the changed base classes.
     _getters.update({kind: kind.__getattribute__ for kind in kinds})
     for kind in kinds:
         _adapt_class(kind)
@@ -89,12 +89,12 @@ def adapt(modules: tuple[ModuleType, ...]) -> None:
 
 
 def _is_there(instance: QObject) -> bool:
-    """Whether Qt has not deleted an object yet."""
+    """Return whether an object has not been deleted by Qt."""
     return shiboken6.isValid(instance)
 
 
 def stand_in(kind: type) -> type:
-    """Decorate a widget of the host, on which nothing but its properties can be set either."""
+    """Decorate a widget of the host, so that only its properties can be set."""
     _stand_ins.add(kind)
     return kind
 
@@ -119,13 +119,13 @@ def _adapt_class(kind: type) -> None:
 
 
 def _set_existing(instance: QObject, name: str, value: object) -> None:
-    """Set a property; on an object of Qt's own class nothing else can be set."""
+    """Set a property; on an object of Qt's own classes, nothing else can be set."""
     kind = type(instance)
     attribute = inspect.getattr_static(kind, name, None)
     if isinstance(attribute, Property):
         attribute.fset(instance, value)
         return
-    # PySide6 keeps the signals of an object in it when they are first read.
+    # PySide6 stores an object's signals in it when they are first read.
     is_property = hasattr(type(attribute), "__set__") or isinstance(value, SignalInstance)
     is_qts = kind in _getters or (kind in _stand_ins and not name.startswith("_"))
     if is_qts and not is_property:
@@ -140,7 +140,7 @@ def _set_existing(instance: QObject, name: str, value: object) -> None:
 
 
 def _get(instance: QObject, name: str) -> object:
-    """Read an attribute; `connect` of an object is its own method, not QObject's static one."""
+    """Read an attribute; `connect` is the adapted method, not QObject's static one."""
     if name in _BY_SIGNATURE:
         return _BY_SIGNATURE[name].__get__(instance)
     kind = next(kind for kind in type(instance).__mro__ if kind in _getters)
@@ -148,7 +148,7 @@ def _get(instance: QObject, name: str) -> object:
 
 
 def connect(self: QObject, signature: str, receiver, slot: str | None = None) -> bool:
-    """Connect a signal by its signature to a callable, or to a slot of an object by its name.
+    """Connect a signal by its signature to a callable, or to a named slot of an object.
 
     Raises
     ------
@@ -160,7 +160,7 @@ def connect(self: QObject, signature: str, receiver, slot: str | None = None) ->
 
 
 def disconnect(self: QObject, signature: str, receiver=None, slot: str | None = None) -> bool:
-    """Undo `connect`; without a receiver, of all receivers."""
+    """Undo `connect`; without a receiver, for all receivers."""
     signal = signal_of(self, signature)
     if receiver is None:
         signal.disconnect()
@@ -182,7 +182,7 @@ def _callable_of(receiver, slot: str | None) -> Callable:
 
 
 def signal_of(sender: QObject, signature: str):
-    """Return the signal of an object that has a signature such as "clicked(bool)"."""
+    """Return an object's signal by its signature, such as "clicked(bool)"."""
     own = getattr(sender, SIGNATURES, {})
     if normalized(signature) in own:
         return getattr(sender, own[normalized(signature)])
@@ -193,7 +193,7 @@ def signal_of(sender: QObject, signature: str):
 
 
 def slot_of(receiver: QObject, signature: str) -> Callable:
-    """Return the slot of an object that has a signature such as "setEnabled(bool)"."""
+    """Return an object's slot by its signature, such as "setEnabled(bool)"."""
     own = getattr(receiver, SIGNATURES, {})
     if normalized(signature) in own:
         return getattr(receiver, own[normalized(signature)])
@@ -207,7 +207,7 @@ def slot_of(receiver: QObject, signature: str) -> Callable:
 
 
 def normalized(signature: str) -> str:
-    """Signature without blanks, const and references, as Qt compares them."""
+    """Remove blanks, const and references from a signature, as Qt does to compare them."""
     return signature.replace("const ", "").replace("&", "").replace(" ", "")
 
 

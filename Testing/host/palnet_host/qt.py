@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The module `qt` as Slicer offers it: Qt's classes flat, with the manners of PythonQt."""
+"""Slicer's module `qt`: Qt's classes in one namespace, behaving as in PythonQt."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pythonqt.adapt(_MODULES)
 _OWN = {
     kind.__name__: kind for kind in (QFileDialog, QInputDialog, QMessageBox, QSettings, QUiLoader)
 }
-# Names that only PySide6 has (Signal, Slot, Property, ...) stay out: Slicer has them not.
+# Names that only PySide6 has (Signal, Slot, Property, ...) are left out, as in Slicer.
 _QT_NAME = re.compile(r"Qt?[A-Z]\w+|Qt")
 _names = {
     name: getattr(module, name)

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A new MRML scene with the logics that make it whole, as Slicer has at its start."""
+"""A new MRML scene with its logics, as Slicer has at startup."""
 
 from __future__ import annotations
 
 import slicer
 import vtk
 
-# Classes that Slicer's modules register with the scene. Each logic gets its scene before anything
-# is read: without the markups logic a point list loads with no points and no error.
+# Classes that Slicer's modules register with the scene. Each logic gets the scene before anything
+# is read: without the markups logic, a point list loads without points and without an error.
 _LOGICS = {
     "Markups": slicer.vtkSlicerMarkupsLogic,
     "Models": slicer.vtkSlicerModelsLogic,
@@ -20,12 +20,12 @@ _LOGICS = {
 
 
 class SceneAndLogics:
-    """The scene of one run of the application, and the logics that watch it."""
+    """The scene of one application run, and the logics that observe it."""
 
     def __init__(self) -> None:
         self.scene = slicer.vtkMRMLScene()
         self.application_logic = slicer.vtkSlicerApplicationLogic()
-        # Reading and writing of .mrb goes through these two.
+        # These two read and write .mrb files.
         self._remote_io = slicer.vtkMRMLRemoteIOLogic()
         self._data_io = slicer.vtkDataIOManagerLogic()
         self._data_io.SetMRMLApplicationLogic(self.application_logic)
@@ -46,7 +46,7 @@ class SceneAndLogics:
         return logic
 
     def close(self) -> None:
-        """Empty the scene, and let the logics go."""
+        """Clear the scene, and release the logics."""
         self._hierarchy.close()
         self.scene.Clear(True)
         for logic in self.logics.values():
@@ -56,10 +56,9 @@ class SceneAndLogics:
 
 
 class HierarchyOfNodes:
-    """Gives every data node its item in the subject hierarchy.
+    """Adds every data node to the subject hierarchy.
 
-    In Slicer the plug-ins of the subject hierarchy do so; they are Qt classes and not in
-    slicer-core.
+    In Slicer, the subject hierarchy plug-ins do so; they are Qt classes and not in slicer-core.
     """
 
     def __init__(self, scene: slicer.vtkMRMLScene) -> None:
@@ -71,7 +70,7 @@ class HierarchyOfNodes:
         ]
 
     def close(self) -> None:
-        """Watch the scene no longer."""
+        """Stop observing the scene."""
         for tag in self._tags:
             self._scene.RemoveObserver(tag)
 
@@ -81,7 +80,7 @@ class HierarchyOfNodes:
             self._add(node)
 
     def _on_batch_end(self, _scene, _event) -> None:
-        # First the items that came with the scene find their nodes; what is left gets one.
+        # First match the items that came with the scene to their nodes; then add the rest.
         slicer.vtkMRMLSubjectHierarchyNode.ResolveSubjectHierarchy(self._scene)
         for index in range(self._scene.GetNumberOfNodes()):
             self._add(self._scene.GetNthNode(index))
@@ -105,7 +104,7 @@ class HierarchyOfNodes:
 
 
 def _has_item(node) -> bool:
-    """Whether the subject hierarchy shows such a node: data that a user sees, nothing internal."""
+    """Return whether the subject hierarchy shows such a node: user data, nothing internal."""
     data = ("vtkMRMLDisplayableNode", "vtkMRMLTableNode", "vtkMRMLTextNode")
     internal = ("vtkMRMLAbstractViewNode", "vtkMRMLCameraNode")
     return (

@@ -19,7 +19,7 @@ __all__ = [
 
 
 class _WithResources:
-    """Knows its module and the Resources folder beside it."""
+    """Mixin that knows its module and the Resources folder beside it."""
 
     def resourcePath(self, filename: str) -> str:
         """Return the path of a file below the module's Resources folder."""
@@ -28,7 +28,7 @@ class _WithResources:
 
 
 class ScriptedLoadableModule(_WithResources):
-    """What Slicer reads about the module; `parent` carries it."""
+    """Metadata of the module for Slicer, stored in `parent`."""
 
     def __init__(self, parent) -> None:
         self.parent = parent
@@ -61,19 +61,19 @@ class ScriptedLoadableModuleWidget(_WithResources):
         )
 
     def setup(self) -> None:
-        """Make the panel; in developer mode Slicer puts its reload buttons first."""
+        """Build the panel; in developer mode Slicer adds its reload buttons first."""
 
     def cleanup(self) -> None:
-        """End: Slicer closes, or reloads the module."""
+        """Clean up when Slicer exits or reloads the module."""
 
     def enter(self) -> None:
-        """Turn to this module."""
+        """Enter the module."""
 
     def exit(self) -> None:
-        """Turn away to another module."""
+        """Leave for another module."""
 
     def onReload(self) -> None:
-        """Load the module file again and make a new panel from it."""
+        """Load the module file again and create a new panel from it."""
         from palnet_host.module import reload_module
 
         reload_module(self.moduleName)
@@ -85,7 +85,7 @@ class ScriptedLoadableModuleWidget(_WithResources):
 
 
 class ScriptedLoadableModuleLogic(_WithResources):
-    """The work behind the panel; keeps its parameters in a node of the scene."""
+    """The logic behind the panel, with its parameters in a node of the scene."""
 
     def __init__(self, parent=None) -> None:
         self.moduleName = type(self).__name__.removesuffix("Logic")
@@ -93,7 +93,7 @@ class ScriptedLoadableModuleLogic(_WithResources):
         self.parent = parent
 
     def getParameterNode(self):
-        """Return the module's parameter node, which is made where there is none."""
+        """Return the module's parameter node, created if necessary."""
         if self.isSingletonParameterNode:
             kind = "vtkMRMLScriptedModuleNode"
             found = slicer.mrmlScene.GetSingletonNode(self.moduleName, kind)
@@ -118,16 +118,16 @@ class ScriptedLoadableModuleLogic(_WithResources):
 
 
 class ScriptedLoadableModuleTest(unittest.TestCase):
-    """The module's own test, which Slicer runs from its self-tests."""
+    """The module's own test, run by Slicer's self-tests."""
 
     def __init__(self, *arguments, **kwargs) -> None:
         super().__init__(*arguments, **kwargs)
         self.messageDelay = 0
 
     def delayDisplay(self, message: str, requestedDelay: int | None = None, msec=None) -> None:
-        """Tell how far the test is; here without a pause."""
+        """Report progress; here without a pause."""
         slicer.util.delayDisplay(message, 0)
 
     def runTest(self, **kwargs) -> None:
-        """Warn: a module has to say which of its tests to run."""
+        """Warn: a module must define which of its tests to run."""
         warnings.warn(f"No test is defined in {type(self).__name__}.", stacklevel=2)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Settings that last one test."""
+"""Settings that last for one test."""
 
 from __future__ import annotations
 
@@ -7,35 +7,35 @@ _values: dict[str, object] = {}
 
 
 def reset() -> None:
-    """Start a test without settings."""
+    """Clear the settings before a test."""
     _values.clear()
 
 
 class QSettings:
-    """`qt.QSettings` as it is after Slicer was restarted: every value comes back as text.
+    """`qt.QSettings` as after a restart of Slicer: every value is read back as text.
 
-    A bool is "true" or "false" then, a number its digits; a list stays a list of texts.
+    A bool becomes "true" or "false", a number its digits; a list is a list of texts.
     """
 
     def __init__(self, *_arguments) -> None: ...
 
     def setValue(self, key: str, value: object) -> None:
-        """Keep a value."""
+        """Store a value."""
         if isinstance(value, (list, tuple)):
             _values[str(key)] = [_text(item) for item in value]
         else:
             _values[str(key)] = _text(value)
 
     def value(self, key: str, default: object = None) -> object:
-        """Return a value, or the default where there is none."""
+        """Return a value, or the default if there is none."""
         return _values.get(str(key), default)
 
     def contains(self, key: str) -> bool:
-        """Whether there is a value."""
+        """Return whether there is a value."""
         return str(key) in _values
 
     def remove(self, key: str) -> None:
-        """Forget a value and all below it."""
+        """Remove a value and all below it."""
         for known in [k for k in _values if k == key or k.startswith(f"{key}/")]:
             del _values[known]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Loads .ui files strictly: an unknown class, property, signal or slot raises."""
+"""Load .ui files strictly: an unknown class, property, signal or slot raises."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from palnet_host import ctk, pythonqt
 
 
 class UiFileError(ValueError):
-    """A .ui file names what does not exist."""
+    """A .ui file contains an unknown name."""
 
 
 def own_classes() -> dict[str, type]:
-    """Widgets that are not Qt's, by the name of their class."""
+    """Return the widgets that are not Qt's, by class name."""
     from palnet_host import mrml_widgets  # needs the complete slicer package
 
     return {name: getattr(ctk, name) for name in ctk.__all__} | mrml_widgets.classes()
 
 
 class QUiLoader(QtUiLoader):
-    """`qt.QUiLoader` with the widgets of Slicer, and strict."""
+    """`qt.QUiLoader` with Slicer's widgets, and strict."""
 
     def __init__(self, *arguments) -> None:
         super().__init__(*arguments)
@@ -33,7 +33,7 @@ class QUiLoader(QtUiLoader):
         self._unknown: list[str] = []
 
     def createWidget(self, className: str, parent=None, name: str = "") -> QWidget:
-        """Make a widget of the file."""
+        """Create a widget of the file."""
         if className in self._own:
             widget = self._own[className](parent)
             widget.setObjectName(name)
@@ -44,7 +44,7 @@ class QUiLoader(QtUiLoader):
         return super().createWidget(className, parent, name)
 
     def load(self, device, parent=None) -> QWidget:
-        """Make the widgets of a file, set their properties and make its connections."""
+        """Create the widgets of a file, set their properties and make its connections."""
         tree = ET.fromstring(bytes(device.readAll().data()))
         connections = tree.find("connections")
         wanted = [] if connections is None else list(connections)
@@ -65,7 +65,7 @@ class QUiLoader(QtUiLoader):
 
 
 def unknown_properties(tree: ET.Element, widget: QWidget) -> Iterator[str]:
-    """Properties of the file that its widgets do not have; dynamic ones may have any name."""
+    """Yield properties in the file that its widgets do not have, except dynamic ones."""
     for element in tree.iter("widget"):
         found = named(widget, element.get("name"))
         for prop in element.findall("property"):
@@ -86,7 +86,7 @@ def connect(widget: QWidget, connection: ET.Element) -> None:
 
 
 def named(widget: QWidget, name: str) -> QObject | None:
-    """The widget itself or the one below it that has a name."""
+    """Return the widget or its child with a name."""
     if widget.property("objectName") == name:
         return widget
     return widget.findChild(QObject, name)

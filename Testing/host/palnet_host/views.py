@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A 3D view drawn offscreen by Slicer's own displayable managers, with a mouse."""
+"""A 3D view rendered offscreen by Slicer's own displayable managers, with a mouse."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ThreeDView:
     application
         The running stand-in.
     width, height
-        Pixels.
+        Size in pixels.
     """
 
     def __init__(self, application, width: int = 600, height: int = 600) -> None:
@@ -51,7 +51,7 @@ class ThreeDView:
         return camera
 
     def _start_interactor(self) -> None:
-        # The plain class: a native one would wait for events of a screen that is not there.
+        # The generic class: a native one would wait for events of a screen that does not exist.
         self.interactor = vtk.vtkGenericRenderWindowInteractor()
         self.interactor.SetRenderWindow(self.window)
         self.interactor.SetInteractorStyle(vtk.vtkInteractorStyle3D())
@@ -74,16 +74,16 @@ class ThreeDView:
         self._style.SetCameraNode(self.camera_node)
 
     def close(self) -> None:
-        """Let the scene go."""
+        """Release the scene."""
         self._style.SetInteractor(None)
         self.managers.SetMRMLDisplayableNode(None)
         self._logic.SetMRMLScene(None)
         self.window.Finalize()
 
-    # What a test does.
+    # Actions for tests.
 
     def render(self) -> None:
-        """Draw now."""
+        """Render now."""
         self.window.Render()
 
     def look_at(self, center, *, toward=(0, 1, 0), up=(0, 0, 1), distance: float = 500.0) -> None:
@@ -92,13 +92,13 @@ class ThreeDView:
         Parameters
         ----------
         center
-            World point in the middle of the view.
+            World point at the center of the view.
         toward
-            Direction from the center to the camera; a face in Slicer's RAS looks along +y.
+            Direction from the center to the camera; a face in Slicer's RAS faces +y.
         up
             Direction that is up in the view.
         distance
-            Millimeters from the center to the camera.
+            Distance from the center to the camera in millimeters.
         """
         direction = np.asarray(toward, dtype=float) / np.linalg.norm(toward)
         camera = self.camera_node.GetCamera()
@@ -109,7 +109,7 @@ class ThreeDView:
         self.render()
 
     def display_point(self, world) -> tuple[int, int]:
-        """Pixel at which a world point is drawn, from the lower left corner."""
+        """Return the pixel of a world point, from the lower left corner."""
         self.renderer.SetWorldPoint(*world, 1.0)
         self.renderer.WorldToDisplay()
         x, y, _ = self.renderer.GetDisplayPoint()
@@ -126,19 +126,19 @@ class ThreeDView:
         self.interactor.InvokeEvent(f"{button}ButtonPressEvent")
 
     def release(self, pixel, button: str = "Left") -> None:
-        """Move the mouse to a pixel and let a button go."""
+        """Move the mouse to a pixel and release a button."""
         self._set_event(pixel)
         self.interactor.InvokeEvent(f"{button}ButtonReleaseEvent")
 
     def click(self, world) -> None:
-        """Click where a world point is drawn."""
+        """Click on a world point."""
         pixel = self.display_point(world)
         self.press(pixel)
         self.release(pixel)
         self.render()
 
     def drag(self, world_from, world_to, steps: int = 4, *, button: str = "Left") -> None:
-        """Drag from where one world point is drawn to where another is."""
+        """Drag from one world point to another."""
         start, end = (np.array(self.display_point(p)) for p in (world_from, world_to))
         self.press(start, button)
         for step in range(1, steps + 1):
@@ -151,7 +151,7 @@ class ThreeDView:
         self.interactor.SetEventInformation(x, y, 0, 0, "\0", 0, None)
 
     def picture(self) -> np.ndarray:
-        """Draw, and return the picture of shape (height, width, 3), the top row first."""
+        """Render, and return the picture of shape (height, width, 3), top row first."""
         grabber = self._grabber()
         grabber.Update()
         image = grabber.GetOutput()
@@ -160,7 +160,7 @@ class ThreeDView:
         return colors.reshape(height, width, -1)[::-1, :, :3].copy()
 
     def screenshot(self, path: str | Path) -> None:
-        """Draw, and write the picture as PNG."""
+        """Render, and write the picture as PNG."""
         grabber = self._grabber()
         writer = vtk.vtkPNGWriter()
         writer.SetInputConnection(grabber.GetOutputPort())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The scene is Slicer's own, and whole."""
+"""The scene is Slicer's own and complete."""
 
 from __future__ import annotations
 
