@@ -238,7 +238,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.onParameterNodeModified()
 
     def onParameterNodeModified(self, *_args):
-        """Follow the selection: a scan brings its list, a list brings its scan."""
+        """Follow the selection: a scan selects its list, a list its scan."""
         from PALNetLandmarksLib.selection import match_selection
 
         if slicer.mrmlScene.IsImporting() or slicer.mrmlScene.IsClosing():

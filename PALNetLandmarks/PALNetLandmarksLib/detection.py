@@ -110,7 +110,7 @@ class DetectionRun:
         del (
             record["landmarks"],
             record["files"],
-        )  # the list itself holds the one; there are no others
+        )  # the list holds the landmarks; there are no files
         landmarks.set_detection(detection.landmarks, record, keep=kept)
         return landmarks
 

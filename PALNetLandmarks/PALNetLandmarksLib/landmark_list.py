@@ -363,9 +363,9 @@ class LandmarkList:
 
 
 def _errors_of(state, before):
-    """Return the expected errors to write; a detection's is not valid for a corrected point.
+    """Return the expected errors to write; those detected do not apply to corrected points.
 
-    Nor for a missing one. A list from elsewhere keeps its own, except for points that were moved.
+    Nor to missing ones. A list from elsewhere keeps its own, except for points that were moved.
     """
     detected = state.record.get("detected_error_mm")
     gone = set(before.moved_in(state)) if detected is None else range(len(state.status))

@@ -151,7 +151,7 @@ def linked_lists(model_node):
 
 
 def all_lists(scene, but=()):
-    """Return all landmark lists of a scene, except those that match only by their point numbers.
+    """Return all landmark lists of a scene, except those that match by numeric labels only.
 
     Parameters
     ----------

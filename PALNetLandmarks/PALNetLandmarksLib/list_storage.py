@@ -42,7 +42,7 @@ _DEFINED = slicer.vtkMRMLMarkupsNode.PositionDefined
 
 @contextmanager
 def written_by_program(node, carried_by=None):
-    """Write to a list in this context, so that observers do not take the changes for corrections.
+    """Write to a list in this context, so that observers see no corrections in the changes.
 
     Parameters
     ----------

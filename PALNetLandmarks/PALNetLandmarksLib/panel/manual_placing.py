@@ -77,7 +77,7 @@ class Placing:
         self._mode.check_soon()
 
     def _check(self):
-        """Stop placing if the landmark was placed otherwise, or the list is not visible."""
+        """Stop placing if the landmark was placed otherwise, or its row is no longer selected."""
         if self._awaited is None:
             return
         landmarks = self._review.landmarks

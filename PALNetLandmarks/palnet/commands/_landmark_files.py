@@ -121,7 +121,7 @@ def is_output(path: Path, output: Path | None) -> bool:
 
 
 def may_be_read(path: Path) -> bool:
-    """Leave out folders, and the files that macOS adds on foreign disks (`._face.csv`)."""
+    """Return False for folders and the files that macOS adds on foreign disks (`._face.csv`)."""
     return path.is_file() and not path.name.startswith(".")
 
 

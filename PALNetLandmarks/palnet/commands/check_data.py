@@ -30,7 +30,7 @@ _PICTURES_HELP = "draw each scan that has a problem, the landmarks in question i
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the subcommand and give its exit code."""
+    """Run the subcommand and return its exit code."""
     from palnet.training.checking import ERRORS, check_data_set
     from palnet.training.layouts import read_data_set
 

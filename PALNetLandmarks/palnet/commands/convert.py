@@ -82,7 +82,7 @@ _OUTPUT_HELP = "one file for all specimens, or a folder for one file each [besid
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the subcommand and give its exit code."""
+    """Run the subcommand and return its exit code."""
     from palnet.exchange import stem_of
     from palnet.jobs import tell_apart
 
@@ -153,7 +153,7 @@ def _find_files(arguments: argparse.Namespace) -> list[Path]:
 
 @dataclass
 class _Conversion:
-    """What is read and written, and the outcome."""
+    """The input, output and outcome of a conversion."""
 
     arguments: argparse.Namespace
     target: Format

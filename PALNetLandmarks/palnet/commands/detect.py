@@ -68,7 +68,7 @@ _FRAME_HELP = (
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the subcommand and give its exit code."""
+    """Run the subcommand and return its exit code."""
     from palnet._pool import run_jobs
     from palnet.errors import UsageError
     from palnet.jobs import find_scans, plan_jobs, scans_below

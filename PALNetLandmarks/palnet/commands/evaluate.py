@@ -67,7 +67,7 @@ _NAMES_HELP = (
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the subcommand and give its exit code."""
+    """Run the subcommand and return its exit code."""
     from palnet.errors import UsageError
     from palnet.evaluation import pair_specimens, with_unpredicted
 

@@ -43,7 +43,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the subcommand and give its exit code."""
+    """Run the subcommand and return its exit code."""
     from dataclasses import replace
 
     from palnet._dependencies import require

@@ -77,7 +77,7 @@ _SCAN_HELP = "mesh file, or folder of mesh files named like the landmark files; 
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the subcommand and give its exit code."""
+    """Run the subcommand and return its exit code."""
     from palnet._files import check_free, write_text
     from palnet.measurement import table_of_measurements
 
@@ -251,7 +251,7 @@ class _Scans:
     Attributes
     ----------
     doubted : set of str
-        Names of which there are several scans, as reported.
+        Names shared by several scans, which were reported.
     """
 
     def __init__(self, paths: list[Path], *, is_single: bool) -> None:

@@ -33,7 +33,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the subcommand and give its exit code."""
+    """Run the subcommand and return its exit code."""
     from palnet.errors import UsageError
     from palnet.evaluation import (
         OPTIONAL_SHAPE_TABLES,

@@ -37,7 +37,7 @@ MORPHABLE_MODEL_HELP = (
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the subcommand and give its exit code."""
+    """Run the subcommand and return its exit code."""
     import numpy as np
 
     from palnet._files import check_free, write_text

@@ -39,7 +39,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the subcommand and give its exit code."""
+    """Run the subcommand and return its exit code."""
     from palnet.scheme import load_scheme
     from palnet.synthesis import read_morphable_model
     from palnet.training.recipe import read_recipe

@@ -75,7 +75,7 @@ def _plain(kind: type, name: str, default: object) -> Property:
 
 
 class SceneFollower:
-    """Calls back when nodes of a scene change, are renamed, or were imported.
+    """Calls back when nodes are added to the scene, removed, renamed or imported.
 
     Also before a node is removed, but after all observers of that with a priority of their own.
     """
