@@ -107,10 +107,8 @@ class DetectionRun:
             replaced -= set(self._when_started.changed_in(landmarks.state()))
         kept = [index for index in landmarks.edited if index not in replaced]
         record = describe_detection(detection, detection.landmarks, scan_name=name, files={})
-        del (
-            record["landmarks"],
-            record["files"],
-        )  # the list holds the landmarks; there are no files
+        # The list itself holds the landmarks, and there are no files.
+        del record["landmarks"], record["files"]
         landmarks.set_detection(detection.landmarks, record, keep=kept)
         return landmarks
 
