@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Annotated scans brought into one frame and sampled; each is kept and not prepared twice."""
+"""Bring annotated scans into one frame and sample them; the results are cached."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PreparedScan", "pack_truth", "prepare_scans", "to_file_numbers", "unpack_truth"]
 
-# Kept scans of another version are prepared again, refused ones as well: raised when the search
-# finds more.
+# Cached scans of another version, refused ones included, are prepared again. Raise it when the
+# face search improves.
 CACHE_VERSION = 2
 # A surface with fewer sampled points is a splinter.
 MIN_CLOUD_POINTS = 100
@@ -46,18 +46,18 @@ MIN_CLOUD_POINTS = 100
 
 @dataclass(frozen=True, eq=False, slots=True)
 class PreparedScan:
-    """A scan in the common frame, and the way back into its own numbers.
+    """A scan in the common frame, and the transform back to its mesh file.
 
     Attributes
     ----------
     aligned : AlignedScan
         Cloud and landmarks in the common frame.
     frame_from_scan : ndarray of shape (4, 4)
-        Rotation and translation, on millimetres.
+        Rigid transform, acting on millimetres.
     truth : LandmarkSet
-        The landmarks in the numbers of the mesh file.
+        The landmarks in file coordinates.
     digest : str
-        Hash of everything that it was made from.
+        Hash of all inputs.
     """
 
     aligned: AlignedScan
@@ -66,7 +66,7 @@ class PreparedScan:
     digest: str
 
     def to_file(self, predicted_mm: NDArray[np.floating]) -> LandmarkSet:
-        """Give landmarks of the common frame in the numbers of the mesh file.
+        """Convert landmarks from the common frame to file coordinates.
 
         Parameters
         ----------
@@ -84,14 +84,14 @@ class PreparedScan:
 def to_file_numbers(
     truth: LandmarkSet, frame_from_scan: NDArray[np.float64], positions_mm: NDArray[np.floating]
 ) -> LandmarkSet:
-    """Give landmarks of another frame in the numbers of the mesh file.
+    """Convert landmarks from another frame to file coordinates.
 
     Parameters
     ----------
     truth : LandmarkSet
-        Any landmarks of the scan in those numbers.
+        Any landmarks of the scan in file coordinates.
     frame_from_scan : ndarray of shape (4, 4)
-        Similarity to the other frame, on millimetres.
+        Similarity to the other frame, acting on millimetres.
     positions_mm : ndarray of shape (n_landmarks, 3)
         In the other frame.
 
@@ -107,12 +107,12 @@ def to_file_numbers(
 
 
 def pack_truth(truth: LandmarkSet) -> dict[str, NDArray[Any]]:
-    """Give true landmarks as arrays to keep.
+    """Pack true landmarks into arrays for the cache.
 
     Parameters
     ----------
     truth : LandmarkSet
-        As `palnet.training.dataset.load_scan` gives them.
+        As returned by `palnet.training.dataset.load_scan`.
 
     Returns
     -------
@@ -124,7 +124,7 @@ def pack_truth(truth: LandmarkSet) -> dict[str, NDArray[Any]]:
 
 
 def unpack_truth(arrays: Mapping[str, NDArray[Any]], scheme: Scheme, specimen: str) -> LandmarkSet:
-    """Give back the landmarks that `pack_truth` packed.
+    """Restore the landmarks packed by `pack_truth`.
 
     Parameters
     ----------
@@ -149,8 +149,8 @@ def prepare_scans(
 ) -> tuple[list[PreparedScan], list[str]]:
     """Bring all scans of a data set into one frame and sample them.
 
-    The frame is the one that the data set's matrices lead to, FaceScape's own, or the face frame,
-    into which the pose search of the shipped model brings a scan; its scale is left out.
+    The frame is that of the data set's matrices, FaceScape's own, or the face frame as found by
+    the shipped model's pose search, without its scale.
 
     Parameters
     ----------
@@ -159,16 +159,16 @@ def prepare_scans(
     spacing_mm : float
         Distance between sampled points.
     folder : Path
-        Gets a ``.npz`` for each scan; one that was made from the same files is taken from there.
+        Cache with one ``.npz`` per scan; reused if it was made from the same files.
     jobs : int
-        Processes.
+        Number of processes.
 
     Returns
     -------
     scans : list of PreparedScan
-        Those that could be prepared, in the order of the data set.
+        The scans that could be prepared, in the order of the data set.
     refusals : list of str
-        Why the others could not, a line each.
+        One line per scan that could not, with the reason.
 
     Raises
     ------
@@ -194,7 +194,7 @@ def prepare_scans(
 def _prepare(
     scan: AnnotatedScan, *, scheme: Scheme, spacing_mm: float, finder: Model | None
 ) -> dict[str, NDArray[Any]]:
-    """One scan from its files to cloud, landmarks and pose."""
+    """Prepare one scan: cloud, landmarks and pose from its files."""
     mesh, unit, truth = load_annotated(scan, scheme)
     surface = prepare_scan(mesh, unit)
     if scan.matrix_path is not None:
@@ -219,13 +219,13 @@ def _prepare(
 
 
 def _find_rigid(surface: Surface, model: Model) -> NDArray[np.float64]:
-    """Find the face; the similarity without its scale, so that millimetres stay true."""
+    """Find the face; drop the scale of the similarity, so that millimetres stay true."""
     pose = find_face(surface, (surface.unit,), model, is_unit_known=False).face_from_scan
     return remove_scale(pose, model.atlas)
 
 
 def _load(scan: AnnotatedScan, scheme: Scheme, path: Path) -> PreparedScan | str:
-    """Load what is kept of a scan: itself, or why it could not be prepared."""
+    """Load a cached scan, or the reason why it could not be prepared."""
     arrays = read_arrays(path)
     if "refusal" in arrays:
         return str(arrays["refusal"])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Build the face atlas: principal components of generated heads before anything is captured."""
+"""Build the face atlas: principal components of generated heads, before simulated capture."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ def build_atlas(
     Parameters
     ----------
     sources : sequence of MorphableModel
-        Where people come from. The atlas's points are chosen on the first, and found again on the
-        others by registration.
+        Sources of people. The atlas points are chosen on the first and transferred to the others
+        by registration.
     n_people : int
-        How many to draw of each source.
+        Number of people to draw from each source.
     n_modes : int
-        How many components to keep.
+        Number of components to keep.
     n_points : int
-        How many surface points to keep, spread evenly with more on the mid-face.
+        Number of surface points to keep, spread evenly but denser on the mid-face.
     seed : int
-        Random seed; people of this range of seeds are used for nothing else.
+        Random seed; people from this range of seeds are used for nothing else.
 
     Returns
     -------
@@ -92,7 +92,7 @@ def _choose_points(
     x, y, z = template.T
     usable = (y > LOWEST_MM) & (y < HIGHEST_MM) & (z > REARMOST_MM)
     usable &= ~(model.refine @ (model.is_mouth | model.is_eyeball).astype(np.float32) > 0)
-    # The neck behind the jaw is hidden or clothed more often than not.
+    # The neck behind the jaw is usually hidden or clothed.
     usable &= ~((y < -60) & (z < 30))
     candidates = np.flatnonzero(usable)
     mid_face = (np.abs(x) < 55) & (y > -85) & (y < 62) & (z > 60)
@@ -114,9 +114,9 @@ def _is_core(points_mm: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 def _align_all(people: NDArray[np.float32], core: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Move and scale every head onto the running mean by its core points.
+    """Align every head to the running mean by its core points, with scaling.
 
-    Size is taken out: the pose carries it, so that a child's face is searched like an adult's.
+    Size is removed: the pose carries it, so that a child's face is searched like an adult's.
     """
     aligned = people.copy()
     size_mm = _size(aligned[:, core].mean(axis=0))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Batches for the landmark network: points of stored patches, drawn and changed on the device."""
+"""Draw and augment batches for the landmark network from stored patches, on the device."""
 
 from __future__ import annotations
 
@@ -38,12 +38,11 @@ class Drawing:
     Attributes
     ----------
     part_size : int
-        Scans of each part of a batch.
+        Scans per part of a batch.
     n_drawn : int
-        Points of each half of a patch, at most `MOST_DRAWN`: the more, the nearer to a detection,
-        which takes 96.
+        Points per half of a patch, at most `MOST_DRAWN`; a detection uses 96.
     warp : float
-        How far faces are warped, 0 to 1 (`palnet.training.warping`).
+        Strength of the face warps, 0 to 1 (`palnet.training.warping`).
     """
 
     part_size: int = 24
@@ -52,21 +51,21 @@ class Drawing:
 
 
 class PatchTensors(NamedTuple):
-    """What of `TrainingPatches` a training needs, as tensors on one device.
+    """The arrays of `TrainingPatches` that training needs, as tensors on one device.
 
     Attributes
     ----------
     points : Tensor of shape (n_scans, 2, n_landmarks, n_stored, 6)
-        Of stored patches, with both starts, in half precision. Of a batch, with one start each
-        and as many points as were drawn, of shape (n_scans, n_landmarks, n_points, 6).
+        Stored patches for both starts, in half precision. In a batch: one start per scan and the
+        points drawn, of shape (n_scans, n_landmarks, n_points, 6).
     share : Tensor of shape (n_scans, 2, n_landmarks, 2)
-        How full the halves are; of a batch without the second axis, as are the centres.
+        How full the halves are. In a batch, this and the centres lack the second axis.
     centres_mm : Tensor of shape (n_scans, 2, n_landmarks, 3)
         The starts, in the face frame.
     truth_mm : Tensor of shape (n_scans, n_landmarks, 3)
         The true landmarks.
     visible : Tensor of shape (n_scans, n_landmarks)
-        Which of them the scan shows.
+        Which of them are visible in the scan.
     """
 
     points: torch.Tensor
@@ -80,19 +79,19 @@ _PLAIN = Drawing()
 
 
 def place_patches(patches: TrainingPatches, device: torch.device) -> PatchTensors:
-    """Put stored patches where batches are to be drawn.
+    """Move stored patches to the device where batches are drawn.
 
     Parameters
     ----------
     patches : TrainingPatches
-        The patches, 0.31 MB a scan.
+        The patches, 0.31 MB per scan.
     device : torch.device
-        On the processor nothing is copied; a GPU needs that much memory beside the network.
+        The CPU shares the memory; a GPU needs that much on top of the network.
 
     Returns
     -------
     PatchTensors
-        The same as tensors.
+        The patches as tensors.
     """
     arrays = (getattr(patches, name) for name in PatchTensors._fields)
     return PatchTensors(*(torch.from_numpy(array).to(device) for array in arrays))
@@ -105,20 +104,22 @@ def draw_batch(
     rng: torch.Generator,
     drawing: Drawing = _PLAIN,
 ) -> PatchTensors:
-    """Draw points of the stored patches, warped, turned, scaled, shifted, mirrored and made noisy.
+    """Draw points of the stored patches and augment them.
+
+    Faces are warped, rotated, scaled, shifted, mirrored and made noisy.
 
     Parameters
     ----------
     data : PatchTensors
         The stored patches.
     scans : Tensor of shape (batch,)
-        Which scans, on the device of the patches, as the mirror is.
+        Row indices of the scans, on the device of the patches, as is `mirror`.
     mirror : Tensor of shape (n_landmarks,)
         The landmark on the other side.
     rng : torch.Generator
         On the device of the patches.
     drawing : Drawing
-        How many points are drawn, and how far faces are warped.
+        Number of points to draw and strength of the warps.
 
     Returns
     -------
@@ -144,14 +145,14 @@ def draw_batch(
 
 
 def take_nearest(data: PatchTensors, scans: torch.Tensor, start: torch.Tensor) -> PatchTensors:
-    """Take the points of stored patches that a detection takes.
+    """Take those points of stored patches that a detection would use.
 
     Parameters
     ----------
     data : PatchTensors
         The stored patches.
     scans, start : Tensor of shape (batch,)
-        Which scans, and which of the two starts of each.
+        Row indices of the scans, and which of the two starts to use for each.
 
     Returns
     -------
@@ -164,7 +165,7 @@ def take_nearest(data: PatchTensors, scans: torch.Tensor, start: torch.Tensor) -
 
 
 def mirror_batch(batch: PatchTensors, mirror: torch.Tensor) -> PatchTensors:
-    """See the faces of a batch in a mirror.
+    """Mirror the faces of a batch.
 
     Parameters
     ----------
@@ -176,7 +177,7 @@ def mirror_batch(batch: PatchTensors, mirror: torch.Tensor) -> PatchTensors:
     Returns
     -------
     PatchTensors
-        As many faces.
+        The mirrored faces.
     """
     sign = batch.points.new_tensor([-1, 1, 1, -1, 1, 1])
     return PatchTensors(
@@ -191,7 +192,7 @@ def mirror_batch(batch: PatchTensors, mirror: torch.Tensor) -> PatchTensors:
 def _take(
     data: PatchTensors, scans: torch.Tensor, start: torch.Tensor, picked: torch.Tensor
 ) -> PatchTensors:
-    """A batch of stored patches, with the points (batch, n_points) of each."""
+    """Gather a batch of stored patches with the given points, (batch, n_points)."""
     points = data.points[scans, start].take_along_dim(picked[:, None, :, None], dim=2)
     return PatchTensors(
         points.float(),
@@ -203,10 +204,10 @@ def _take(
 
 
 def _pick_points(n_scans: int, n_half: int, n_drawn: int, rng: torch.Generator) -> torch.Tensor:
-    """Choose as many different points of each half for each scan, (n_scans, 2 n_drawn).
+    """Choose `n_drawn` distinct points per half for each scan, (n_scans, 2 n_drawn).
 
-    Points lie sorted by distance: drawing from a random number of the nearest changes the reach of
-    the patch as other densities would.
+    Points are sorted by distance: drawing from a random number of the nearest varies the reach of
+    the patch as a different scan density would.
     """
     reach = torch.randint(MOST_DRAWN, n_half + 1, (n_scans, 1, 1), generator=rng, device=rng.device)
     keys = torch.rand((n_scans, 2, n_half), generator=rng, device=rng.device)

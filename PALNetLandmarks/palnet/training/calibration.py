@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calibrate the expected errors on people that neither trained nor validated anything."""
+"""Calibrate the expected errors on people who were not used for training or validation."""
 
 from __future__ import annotations
 
@@ -37,35 +37,35 @@ POWERS = np.linspace(0.4, 3.0, 53)
 MISFIT_POWERS = np.linspace(0.0, 2.0, 21)
 # The network's visibility is a probability: a landmark more likely hidden than shown is missing.
 MIN_VISIBILITY = 0.5
-# A landmark's own factor counts as much as the common one after this many errors were seen.
+# A landmark's own factor weighs as much as the common one after this many errors.
 SHRINKAGE = 40
-# A scan is no face where the median spread of its landmarks is so many times what 95 of 100
-# calibration people have. Of that limit, over development people: right poses of the shipped model
-# have 0.61 at most, of two models that had never seen the source of the people 0.85 (three of 400
-# more, up to 0.96), and real scans 0.79 (0.97 where one is smoothed twice); wrong poses have 1.08
-# and more, things that are no face 1.42.
+# A scan is rejected as "no face" if the median spread of its landmarks exceeds this multiple of the
+# 95th percentile of the calibration people. As fractions of that limit, on development data:
+# correct poses of the shipped model reach at most 0.61, those of two models that had never seen
+# the source of the people 0.85 (3 of 400 more, up to 0.96), and real scans 0.79 (0.97 if smoothed
+# twice); wrong poses have at least 1.08, and objects that are not faces 1.42.
 SPREAD_ROOM = 1.8
-# How small spreads are where there is no face is looked up in so many scans, in what the search for
-# the pose takes for a face from other rotations, 30 mm and more beside the true one: about 170
-# poses. The limit stays below nearly all of them. If that leaves no room beyond what usual people
-# have, the network does not know a face: 7 of 150 people of a source that an early, small model had
-# never seen were placed 58 mm off and more, with spreads as small as those of right poses.
+# How small spreads get where there is no face is measured on this many scans, at poses that the
+# search finds from other rotations at least 30 mm from the true one: about 170 poses. The limit
+# stays below nearly all of them. If that leaves no margin above ordinary faces, the network cannot
+# tell faces from other things: an early, small model placed 7 of 150 people of an unseen source at
+# least 58 mm off, with spreads as small as those of correct poses.
 N_ASTRAY_SCANS, ASTRAY_MM, MIN_ASTRAY = 25, 30.0, 20
 ASTRAY_SHARE, LEAST_ROOM = 0.9, 1.3
 
 
 @dataclass(frozen=True, eq=False)
 class CalibrationSample:
-    """What the networks said and what was true.
+    """Predictions of the networks and the true errors.
 
     Attributes
     ----------
     error_mm, spread_mm, visibility : ndarray of shape (n_scans, n_landmarks)
-        True error, and what the network says.
+        True error, and the network's predicted spread and visibility.
     visible : ndarray of shape (n_scans, n_landmarks)
-        Which landmarks the scan shows.
+        Which landmarks are visible in the scan.
     misfit : ndarray of shape (n_scans,)
-        Of the fitted atlas.
+        Misfit of the fitted atlas.
     astray_mm : ndarray of shape (n_poses,)
         Median spread of the landmarks in poses where there is no face.
     """
@@ -79,12 +79,12 @@ class CalibrationSample:
 
 
 def collect_sample(model: Model, scans: Sequence[Path]) -> CalibrationSample:
-    """Detect on every scan, from the mesh on; refused scans are left out and counted in the log.
+    """Run the full detection on every scan; refused scans are left out and counted in the log.
 
     Parameters
     ----------
     model : Model
-        The model, whatever its calibration: the faces that it was unsure of count as well.
+        The model. Its calibration does not matter: faces that it was unsure of count as well.
     scans : sequence of Path
         Generated scans.
 
@@ -123,7 +123,7 @@ def collect_sample(model: Model, scans: Sequence[Path]) -> CalibrationSample:
 
 
 def find_astray_spreads(model: Model, scans: Sequence[Path]) -> NDArray[np.float64]:
-    """How sure the landmark network is where there is no face.
+    """Measure the spread of the landmark network where there is no face.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def find_astray_spreads(model: Model, scans: Sequence[Path]) -> NDArray[np.float
     Returns
     -------
     ndarray of shape (n_poses,)
-        Median spread of the landmarks in each wrong pose that covers enough of a face, mm.
+        Median spread of the landmarks, in mm, in each wrong pose that covers enough of a face.
     """
     networks = model.network("pose_coarse"), model.network("pose_fine")
     spreads = []
@@ -157,25 +157,26 @@ def find_astray_spreads(model: Model, scans: Sequence[Path]) -> NDArray[np.float
 
 
 def fit_calibration(sample: CalibrationSample, *, misfit_power: float | None = None) -> Calibration:
-    """Fit factors and powers.
+    """Fit the factors and powers of the expected errors.
 
     Parameters
     ----------
     sample : CalibrationSample
-        People kept apart for this.
+        People held out for calibration.
     misfit_power : float, optional
-        Where it is known; it is one number a face, and a few dozen faces do not tell it.
+        Known value, to keep it fixed: there is only one misfit per face, so a few dozen faces do
+        not determine the power.
 
     Returns
     -------
     Calibration
-        The powers of greatest likelihood for errors that are exponentially distributed about their
-        expectation, with the factor that makes the mean right; each landmark's own factor, drawn
-        to the common one;
-        what times the expected error nine of ten are below; how large a spread still is a face's.
+        The maximum-likelihood powers for exponentially distributed errors, with the factor that
+        makes the mean right; each landmark's own factor, shrunk towards the common one; the
+        multiple of the expected error below which 90% of errors lie; and the largest spread that
+        still counts as a face.
     """
     limit_mm = _largest_spread(sample)
-    # What the limit refuses is placed nowhere: a face that lies elsewhere is 60 mm off and more.
+    # Scans above the limit get no landmarks: a face found in the wrong place is at least 60 mm off.
     sample = _take_faces(sample, np.median(sample.spread_mm, axis=1) <= limit_mm)
     shown = sample.visible
     misfit_powers = MISFIT_POWERS if misfit_power is None else [misfit_power]
@@ -192,7 +193,7 @@ def fit_calibration(sample: CalibrationSample, *, misfit_power: float | None = N
 
 
 def _largest_spread(sample: CalibrationSample) -> float:
-    """Above what usual faces have, below what there is where there is none; inf without room."""
+    """Limit between the spreads of ordinary faces and of wrong poses; inf if they overlap."""
     usual_mm = np.percentile(np.median(sample.spread_mm, axis=1), 95)
     limit_mm = float(SPREAD_ROOM * usual_mm)
     if len(sample.astray_mm) >= MIN_ASTRAY:
@@ -207,13 +208,13 @@ def _largest_spread(sample: CalibrationSample) -> float:
 
 
 def _take_faces(sample: CalibrationSample, chosen: NDArray[np.bool_]) -> CalibrationSample:
-    """Give the rows of some of the scans."""
+    """Select the rows of some of the scans."""
     names = ("error_mm", "spread_mm", "visibility", "visible", "misfit")
     return replace(sample, **{name: getattr(sample, name)[chosen] for name in names})
 
 
 def _powered(sample: CalibrationSample, power: float, misfit_power: float) -> NDArray[np.float64]:
-    """What a factor makes an expected error of, (n_scans, n_landmarks)."""
+    """Expected errors before the factor is applied, (n_scans, n_landmarks)."""
     powered: NDArray[np.float64] = sample.spread_mm**power
     return powered * sample.misfit[:, None] ** misfit_power
 

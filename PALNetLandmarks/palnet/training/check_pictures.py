@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures of the scans that a check found something about."""
+"""Pictures of the scans that a data set check reports."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_problems"]
 
-# Fewer landmarks turn a head any way.
+# Fewer landmarks do not determine the orientation of a head.
 MIN_TO_TURN = 4
 
 
 def draw_problems(data: DataSet, problems: Sequence[Problem], folder: Path) -> list[Path]:
-    """Draw each scan that a problem names, the landmarks in question as doubtful ones.
+    """Draw each scan with a problem, with the affected landmarks marked as doubtful.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def draw_problems(data: DataSet, problems: Sequence[Problem], folder: Path) -> l
     problems : sequence of Problem
         What the check found.
     folder : Path
-        Gets ``<specimen>.png``; existing files are replaced.
+        Where ``<specimen>.png`` is written; existing files are replaced.
 
     Returns
     -------
@@ -49,7 +49,7 @@ def draw_problems(data: DataSet, problems: Sequence[Problem], folder: Path) -> l
     Raises
     ------
     PreviewError
-        If nothing could be drawn, mostly because the machine has no OpenGL.
+        If nothing could be drawn, usually because the machine has no OpenGL.
     """
     named = {problem.specimen for problem in problems}
     paths = []
@@ -68,13 +68,13 @@ def draw_problems(data: DataSet, problems: Sequence[Problem], folder: Path) -> l
 
 
 def _mark(landmarks: LandmarkSet, codes: set[str]) -> LandmarkSet:
-    """Give the named landmarks an error that is drawn as doubtful, the others an unknown one."""
+    """Set errors so that the named landmarks are drawn as doubtful, the others as unknown."""
     is_named = np.isin(landmarks.scheme.codes, list(codes)) & landmarks.is_placed
     return replace(landmarks, expected_error_mm=np.where(is_named, 2 * CHECK_MM, np.nan))
 
 
 def _find_pose(checked: CheckedScan) -> NDArray[np.float64]:
-    """Turn the face upright: by the mean face of the scheme, a matrix, or not at all."""
+    """Find the upright pose from the scheme's mean face or a matrix; else leave it unrotated."""
     atlas = atlas_of(checked.landmarks.scheme)
     there = checked.landmarks.is_placed
     if atlas is not None and there.sum() >= MIN_TO_TURN:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Say what is wrong with a data set before hours are spent on it."""
+"""Check a data set for problems before hours of training are spent on it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ ERRORS = {
     "registration": "a matrix brings a face to another place than the others",
     "never_placed": "a landmark is missing in every scan",
 }
-"""What spoils a training, by the kind of `Problem`."""
+"""Kinds of `Problem` that spoil a training."""
 
 WARNINGS = {
     "unreadable": "a file or folder cannot be looked at, or is a link that leads nowhere",
@@ -72,40 +72,41 @@ WARNINGS = {
     "few_people": "fewer people than five folds need",
     "rarely_placed": "a landmark missing in most scans",
 }
-"""What is worth a look."""
+"""Kinds of `Problem` that are worth a look."""
 
 KINDS = ERRORS | WARNINGS
 
-# What leaves open where the landmarks really are, so that comparing them would say nothing new.
+# With these problems, the true place of the landmarks is unknown, so they are not compared further.
 PLACE_UNKNOWN = (
     *("at_origin", "coincident", "flat", "elsewhere", "other_axes", "other_unit", "already_moved"),
     *("mirrored", "wrong_order", "odd_size"),
 )
-# What makes landmarks of different people alike.
+# Problems that make landmarks of different people look alike.
 UNIT_UNKNOWN = ("at_origin", "coincident", "flat", "other_unit")
 MIN_PEOPLE = 5
-# The mirrored configuration has to fit so much better to say that left and right are exchanged.
+# Left and right count as swapped if the mirrored configuration has less than this share of the
+# misfit.
 MIRRORED_SHARE = 0.75
-# Landmarks this far from the fitted mean are looked at: in the wrong place, or exchanged.
+# Landmarks this far from the fitted mean are suspect: misplaced or swapped.
 OUTLIER_MM = 15.0
-# Faces of two people are never so alike; a copy that was written and moved is.
+# Faces of two people never agree this closely; a copy that was moved and rewritten does.
 SAME_MM = 0.02
-# The paper's limit, a landmark; see `palnet.training.cohort.find_outliers`.
+# The paper's limit per landmark; see `palnet.training.cohort.find_outliers`.
 REGISTRATION_MM = 120 / np.sqrt(50)
-# The median settles at once; twice more for an odd start.
+# The median converges in one round; two more cover an odd start.
 _ROUNDS = 3
-# To fit a configuration to the mean one.
+# Fewer landmarks cannot be fitted to the mean.
 MIN_TO_FIT = 4
 
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """What was counted and what is wrong.
+    """Counts and problems of a data set.
 
     Attributes
     ----------
     n_scans, n_people, n_landmarks : int
-        Scans that could be loaded, their people, landmarks of the scheme.
+        Number of loaded scans, of people, and of landmarks in the scheme.
     n_missing : int
         Landmarks that are missing, over all scans.
     problems : tuple of Problem
@@ -120,7 +121,7 @@ class CheckReport:
 
     @property
     def n_errors(self) -> int:
-        """How many of the problems spoil a training."""
+        """Number of problems that spoil a training."""
         return sum(problem.kind in ERRORS for problem in self.problems)
 
 
@@ -128,12 +129,12 @@ Loaded = list[tuple[AnnotatedScan, CheckedScan]]
 
 
 def check_data_set(data: DataSet) -> CheckReport:
-    """Load every scan, look at each by itself and at all together.
+    """Load every scan and check each by itself, then all together.
 
     Parameters
     ----------
     data : DataSet
-        As found in a folder.
+        The data set, as read from a folder.
 
     Returns
     -------
@@ -165,7 +166,7 @@ def check_data_set(data: DataSet) -> CheckReport:
 
 
 def _count(loaded: Loaded, scheme: Scheme) -> Iterator[Problem]:
-    """Count scans, people, and how often each landmark is placed."""
+    """Check the numbers of scans and people, and how often each landmark is placed."""
     if not loaded:
         yield Problem(
             "no_scans", "", "no scan with landmarks could be loaded. See docs/training.md."
@@ -207,10 +208,10 @@ def _count(loaded: Loaded, scheme: Scheme) -> Iterator[Problem]:
 
 
 def _find_copies(loaded: Loaded, scheme: Scheme, odd: Collection[str]) -> Iterator[Problem]:
-    """Find scans of different people that are one: they would be trained on and tested.
+    """Find copies among scans of different people: they would leak from training into testing.
 
-    A mirrored copy, made to have more scans, is one as well. Landmarks of odd places are not
-    compared: in a wrong unit those of all people are alike.
+    A mirrored copy, made to augment the data, counts as well. Landmarks with placement problems
+    are not compared: in a wrong unit, those of all people look alike.
     """
     by_mesh: dict[str, list[AnnotatedScan]] = defaultdict(list)
     for scan, checked in loaded:
@@ -225,7 +226,7 @@ def _find_copies(loaded: Loaded, scheme: Scheme, odd: Collection[str]) -> Iterat
             copied |= {scan.specimen for scan in same}
     left_out = copied | set(odd)
     rest = [(scan, each) for scan, each in loaded if scan.specimen not in left_out]
-    # Distances between landmarks do not change with the place of a copy.
+    # Distances between landmarks are invariant to moving the copy.
     positions = [checked.landmarks.positions_mm for _, checked in rest]
     distances = [_pair_distances(each) for each in positions]
     mirrored = [_pair_distances(each[scheme.mirror]) for each in positions]
@@ -243,7 +244,7 @@ def _find_copies(loaded: Loaded, scheme: Scheme, odd: Collection[str]) -> Iterat
 
 
 def _are_same(distances: NDArray[np.float64], others: NDArray[np.float64]) -> bool:
-    """Whether distances between landmarks are the same as far as both are known."""
+    """Whether the distances between landmarks that both scans have are the same."""
     apart = np.abs(distances - others)
     both = np.isfinite(apart)
     return bool(both.sum() >= MIN_TO_FIT and apart[both].max() < SAME_MM)
@@ -255,7 +256,7 @@ def _pair_distances(positions_mm: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _compare_frames(loaded: Loaded, _scheme: Scheme) -> Iterator[Problem]:
-    """Look whether all scans, or none, are brought to one frame, and to one place in it."""
+    """Check that all scans or none have a matrix, and that faces coincide in the common frame."""
     moved = [(scan, checked) for scan, checked in loaded if scan.matrix_path is not None]
     if not moved:
         return
@@ -281,7 +282,7 @@ def _compare_frames(loaded: Loaded, _scheme: Scheme) -> Iterator[Problem]:
 
 
 def _compare_shapes(loaded: Loaded, scheme: Scheme) -> Iterator[Problem]:
-    """Compare each face with the mean of its scheme, or else of the cohort."""
+    """Compare each face with the scheme's mean face, or else the cohort's."""
     loaded = [each for each in loaded if each[1].landmarks.is_placed.sum() >= MIN_TO_FIT]
     if not loaded:
         return
@@ -321,7 +322,7 @@ def _compare_shapes(loaded: Loaded, scheme: Scheme) -> Iterator[Problem]:
 def _look_at_rows(
     specimen: str, fitted: NDArray[np.float64], mean: NDArray[np.float64], scheme: Scheme
 ) -> Iterator[Problem]:
-    """Name landmarks far from their place, and pairs that would be right the other way round."""
+    """Report landmarks far from their expected place, and pairs that seem to be swapped."""
     errors = np.linalg.norm(fitted - mean, axis=1)
     far = np.flatnonzero(errors > OUTLIER_MM).tolist()
     used: set[int] = set()
@@ -343,7 +344,7 @@ def _look_at_rows(
 def _mean_shape(
     shapes: Sequence[NDArray[np.float64]], scheme: Scheme
 ) -> NDArray[np.float64] | None:
-    """Take the mean face of the scheme, or else the median of the fitted cohort."""
+    """Return the scheme's mean face, or else the median of the aligned cohort."""
     atlas = atlas_of(scheme)
     if atlas is not None:
         return atlas.landmark_mean_mm
@@ -363,7 +364,7 @@ def _can_be_laid(shape: NDArray[np.float64], mean: NDArray[np.float64]) -> bool:
 def _fit(
     shape: NDArray[np.float64], mean: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], float]:
-    """Lay a face over the mean one; twice, the second time by the landmarks that fit."""
+    """Align a face to the mean face in two passes, the second with the landmarks that fit."""
     there = np.isfinite(shape - mean).all(axis=1)
     matrix = fit_similarity(shape[there], mean[there])
     errors = np.linalg.norm(apply_similarity(matrix, shape) - mean, axis=1)
@@ -374,5 +375,5 @@ def _fit(
 
 
 def _misfit(differences: NDArray[np.float64]) -> float:
-    """Median length of the rows that are there: one wrong landmark does not count."""
+    """Median length of the finite rows, robust to a single wrong landmark."""
     return float(np.nanmedian(np.linalg.norm(differences, axis=1)))

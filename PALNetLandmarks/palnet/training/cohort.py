@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A cohort as the paper's networks see it: clouds in one frame, mean landmarks, patches."""
+"""Input of the paper's networks: clouds in one frame, mean landmarks, patches."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = [
     "mean_landmarks",
 ]
 
-# The published limit counts all coordinates of this many landmarks.
+# The published limit is a norm over all coordinates of this many landmarks.
 N_PAPER_LANDMARKS = 50
 
 
@@ -40,7 +40,7 @@ class AlignedScan:
     specimen : str
         Name of the scan.
     person : str
-        Whose scan it is; one person's scans never part.
+        Person scanned; all scans of a person stay in one part of a split.
     cloud_mm : ndarray of shape (n_points, 3)
         The sampled surface of the region of interest.
     truth_mm : ndarray of shape (n_landmarks, 3)
@@ -62,14 +62,14 @@ class AlignedScan:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class PatchSet:
-    """What a network is trained on or asked about.
+    """Patches for training or inference, with the true landmarks.
 
     Attributes
     ----------
     patches : ndarray of shape (n_scans, n_landmarks, n_points, 3)
-        Points round each approximation, nearest to the frame's origin first.
+        Points around each start, nearest to the frame's origin first.
     starts_mm : ndarray of shape (n_scans, n_landmarks, 3)
-        The approximations: mean landmarks, moved to the nearest point of the surface.
+        Mean landmarks, moved to the nearest point of the surface.
     truth_mm : ndarray of shape (n_scans, n_landmarks, 3)
         Landmarks; zero where `known` is false.
     known : ndarray of shape (n_scans, n_landmarks)
@@ -90,9 +90,9 @@ def mean_landmarks(
     Parameters
     ----------
     scans : sequence of AlignedScan
-        The training split, and nothing else.
+        The training split only.
     codes : sequence of str, optional
-        Names for the error text.
+        Landmark names for the error message.
 
     Returns
     -------
@@ -102,7 +102,7 @@ def mean_landmarks(
     Raises
     ------
     TrainingError
-        If no scan has some landmark.
+        If a landmark is missing in all scans.
     """
     truth = np.array([scan.truth_mm for scan in scans])
     known = np.isfinite(truth).all(axis=2)
@@ -121,9 +121,9 @@ def mean_landmarks(
 def gather_sorted_patches(
     scans: Sequence[AlignedScan], means_mm: NDArray[np.float64], n_points: int
 ) -> PatchSet:
-    """Move the means to each surface and gather the points nearest to each.
+    """Move the means to each surface and gather the nearest points around them.
 
-    Where a surface has fewer points than a patch, they are repeated.
+    If a surface has fewer points than a patch, they are repeated.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def gather_sorted_patches(
     means_mm : ndarray of shape (n_landmarks, 3)
         The mean landmarks of the training split.
     n_points : int
-        Points of a patch.
+        Points per patch.
 
     Returns
     -------
@@ -150,11 +150,11 @@ def gather_sorted_patches(
 
 
 def find_outliers(scans: Sequence[AlignedScan], limit_mm: float) -> list[str]:
-    """Name the scans whose landmarks lie too far from where the cohort has them, as the median.
+    """List the scans whose landmarks lie too far from the cohort's median landmarks.
 
-    The paper's limit is a norm over the coordinates of 50 landmarks, from the first scan's; which
-    scan comes first must not decide here. With others, or with some missing, it is scaled so that
-    the mean square a landmark stays the same.
+    The paper's limit is a norm over the coordinates of 50 landmarks, relative to the first scan;
+    here it is relative to the median, so that the order of the scans does not matter. For another
+    number of landmarks the limit is scaled to the same mean square per landmark.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ def find_outliers(scans: Sequence[AlignedScan], limit_mm: float) -> list[str]:
     Raises
     ------
     TrainingError
-        If more than half of the scans are: then there is no place that they have in common.
+        If more than half of the scans are outliers, so that they have no common position.
     """
     median_mm = median_shape([scan.truth_mm for scan in scans])
     found = []

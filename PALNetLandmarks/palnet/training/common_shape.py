@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The shape that many annotations have in common, whichever comes first and whatever each lacks."""
+"""The common shape of many annotations, independent of their order and with landmarks missing."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 __all__ = ["common_shape", "median_shape"]
 
-# To tell a shape from its mirror image.
+# Fewer landmarks cannot tell a shape from its mirror image.
 _MIN_LANDMARKS = 4
 
 
 def common_shape(shapes_mm: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Find the shape whose distances between landmarks are the median ones.
+    """Find the shape whose inter-landmark distances are the medians over the scans.
 
-    Distances need no common frame and no complete scan, and a median of them does not depend on the
-    order of the scans. Classical scaling makes points of them, up to a mirror image; that image is
-    taken which more of the scans are like.
+    Distances need neither a common frame nor complete scans, and their median does not depend on
+    the order of the scans. Classical scaling turns them into points, up to reflection; of the two
+    mirror images, the one that more scans resemble is returned.
 
     Convention: no frame in particular; the handedness of most of the scans.
 
@@ -55,7 +55,7 @@ def common_shape(shapes_mm: Sequence[NDArray[np.float64]]) -> NDArray[np.float64
 
 
 def median_shape(shapes_mm: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Take the median of each coordinate over the shapes that have it; they lie in one frame.
+    """Compute the median of each coordinate over shapes in a common frame, ignoring NaN.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def median_shape(shapes_mm: Sequence[NDArray[np.float64]]) -> NDArray[np.float64
     Returns
     -------
     ndarray of shape (n_landmarks, 3)
-        NaN where none has it.
+        NaN where no shape has the landmark.
     """
     stacked = np.array(shapes_mm)
     result = np.full(stacked.shape[1:], np.nan)
@@ -75,7 +75,7 @@ def median_shape(shapes_mm: Sequence[NDArray[np.float64]]) -> NDArray[np.float64
 
 
 def _median_distances(shapes_mm: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Median distance of every two landmarks; infinite where no scan has both."""
+    """Median distance between each pair of landmarks; infinite where no scan has both."""
     n_landmarks = len(shapes_mm[0])
     result = np.full((n_landmarks, n_landmarks), np.inf)
     stacked = np.array(shapes_mm)
@@ -87,7 +87,7 @@ def _median_distances(shapes_mm: Sequence[NDArray[np.float64]]) -> NDArray[np.fl
 
 
 def _by_way_of_others(distances: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Replace unknown distances by the shortest way over known ones (Floyd and Warshall)."""
+    """Replace unknown distances by shortest paths over known ones (Floyd-Warshall)."""
     known = np.isfinite(distances)
     shortest = distances.copy()
     for row in range(len(shortest)):
@@ -96,13 +96,13 @@ def _by_way_of_others(distances: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _largest_group(distances: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Rows of the landmarks that are seen with each other."""
+    """Rows of the largest group of landmarks linked by finite distances."""
     reaches = np.isfinite(distances)
     return np.flatnonzero(reaches[reaches.sum(axis=1).argmax()])
 
 
 def _points_of(distances: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Points in space with these distances, as nearly as there are any."""
+    """Points in space that best match these distances."""
     squared = distances**2
     centred = squared - squared.mean(axis=0) - squared.mean(axis=1)[:, None] + squared.mean()
     values, vectors = np.linalg.eigh(-centred / 2)
@@ -113,7 +113,7 @@ def _points_of(distances: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _misfit(shape_mm: NDArray[np.float64], onto_mm: NDArray[np.float64]) -> float:
-    """Median distance after laying one over the other; 0 where too little is known to tell."""
+    """Median distance after alignment; 0 if there are too few common landmarks."""
     is_there = np.isfinite(shape_mm + onto_mm).all(axis=1)
     if is_there.sum() < _MIN_LANDMARKS:
         return 0.0

@@ -60,7 +60,7 @@ __all__ = ["FoldResult", "choose_scans", "cross_validate"]
 
 logger = logging.getLogger(__name__)
 
-# Folders of the folds: this and a number from 1.
+# Prefix of the fold folders, followed by a number from 1.
 FOLD = "fold"
 
 
@@ -73,17 +73,17 @@ class FoldResult:
     fold : str
         Number from 1, or "all".
     n_train, n_validation, n_test : int
-        Scans.
+        Number of scans in each part.
     n_epochs : int
-        Epochs that were trained, the last one perhaps in part.
+        Trained epochs; the last one may be partial.
     validation_mm : float
-        Error of the best epoch on the people that said when to stop, before the finish.
+        Error of the best epoch on the validation people, before the finish.
     mean_mm, median_mm : float
         Errors of the landmarks on the tested people.
     pairwise_mm : float
-        Mean error of all distances between landmarks, the zero diagonal left out.
+        Mean error of all inter-landmark distances, without the zero diagonal.
     baseline_mm, baseline_pairwise_mm : float
-        The same means for what the network starts from, on the surface: the mean landmarks of the
+        The same means for the network's starting point, on the surface: the mean landmarks of the
         training people (the paper's networks), those of the atlas (from scratch), or those of the
         model that was fine-tuned.
     """
@@ -111,38 +111,38 @@ def cross_validate(
     around: Around = nullcontext,
     faces: Path | None = None,
 ) -> list[FoldResult]:
-    """Train and test every fold; call again with the same folder to go on.
+    """Train and test every fold; call again with the same folder to resume.
 
     Parameters
     ----------
     data : DataSet
         The annotated scans.
     protocol : PaperProtocol or TuningProtocol
-        What to do.
+        The protocol to follow.
     folder : Path
-        The run folder: prepared scans, a folder a fold, predictions, tables and the report.
+        The run folder: prepared scans, a folder per fold, predictions, tables and the report.
     jobs : int
-        Processes for what is not training.
+        Number of processes for everything but training.
     train_all : bool
-        Whether to train on everybody in the end: ``model.npz`` in the run folder.
+        Whether to train on everybody at the end, for ``model.npz`` in the run folder.
     around : callable
-        Gives the context in which a training runs, for the folder that it runs in: to measure it,
-        or to stop before it by raising. A training that is done already is not entered.
+        Takes a training's folder and returns a context manager to run the training in, e.g. to
+        measure it, or to stop before it by raising. Not called for finished trainings.
     faces : Path, optional
-        Where a fine-tuning of the same model has kept the faces; ``faces`` in the run folder
-        without.
+        Where a fine-tuning of the same model has cached its faces; by default ``faces`` in the
+        run folder.
 
     Returns
     -------
     list of FoldResult
-        One a fold, then all together.
+        One per fold, then the pooled result.
 
     Raises
     ------
     UsageError
         If the folder belongs to another run, or there are too few people.
     TrainingError
-        If a training cannot go on.
+        If a training cannot continue.
     """
     scans = on_first(partial(choose_scans, data, protocol, folder, jobs))
     method = choose_method(data, protocol, faces or folder / "faces", jobs=jobs)
@@ -150,7 +150,7 @@ def cross_validate(
     seed, share = protocol.seed, protocol.cohort.validation_share
     folds = split_people(people, protocol.n_folds, seed, share, method.least_validation)
     everybody = split_for_training(people, seed, share, method.least_validation)
-    # Before hours are spent on the first: can the last be trained?
+    # Check all folds before hours are spent on the first.
     for fold in (*folds, everybody) if train_all else folds:
         method.check(_part(scans, fold))
     results: list[FoldResult] = []
@@ -179,23 +179,23 @@ def cross_validate(
 def choose_scans(
     data: DataSet, protocol: PaperProtocol | TuningProtocol, folder: Path, jobs: int = 1
 ) -> list[PreparedScan]:
-    """Prepare the scans and leave out those that were registered wrongly, saying which.
+    """Prepare the scans; leave out and report those that were registered wrongly.
 
     Parameters
     ----------
     data : DataSet
         The annotated scans.
     protocol : PaperProtocol or TuningProtocol
-        Spacing, and which scans are outliers.
+        Gives the spacing and the limit for outliers.
     folder : Path
-        The run folder; becomes that of this protocol.
+        The run folder, which is claimed for this protocol.
     jobs : int
-        Processes.
+        Number of processes.
 
     Returns
     -------
     list of PreparedScan
-        What the folds are made of.
+        The scans to split into folds.
 
     Raises
     ------
@@ -221,7 +221,7 @@ def choose_scans(
 
 
 def _part(scans: Sequence[PreparedScan], fold: Fold) -> Parts:
-    """The scans of each part of a fold."""
+    """Select the scans of each part of a fold."""
     rows = {"train": fold.train, "validation": fold.validation, "test": fold.test}
     return {part: [scans[row] for row in rows[part]] for part in rows}
 
@@ -229,7 +229,7 @@ def _part(scans: Sequence[PreparedScan], fold: Fold) -> Parts:
 def _train_fold(
     scans: Sequence[PreparedScan], fold: Fold, method: FoldMethod, place: Path, around: Around
 ) -> None:
-    """Train on one part until another says to stop, and keep the network; done once."""
+    """Train on one part with early stopping on another and save the network, unless done before."""
     parts = _part(scans, fold)
     if not on_first(partial(_begin_fold, scans, parts, method, place)):
         return
@@ -241,7 +241,7 @@ def _train_fold(
 def _begin_fold(
     scans: Sequence[PreparedScan], parts: Parts, method: FoldMethod, place: Path
 ) -> bool:
-    """Claim the folder of a fold; whether it is still to be trained."""
+    """Claim the folder of a fold and return whether it still has to be trained."""
     members = {part: [scan.aligned.specimen for scan in parts[part]] for part in parts}
     digest = hashlib.sha256("".join(scan.digest for scan in scans).encode()).hexdigest()
     made_of = {"scans_sha256": digest} | ({"method": method.digest} if method.digest else {})
@@ -254,7 +254,7 @@ def _begin_fold(
 
 
 def _drop_checkpoint(place: Path) -> None:
-    """Delete two moments for each weight, of the full network 0.8 GB: nobody needs them."""
+    """Delete the checkpoint: two moments per weight, 0.8 GB for the full network."""
     (place / "checkpoint.pt").unlink(missing_ok=True)
 
 
@@ -266,7 +266,7 @@ def _test_fold(
     scheme: Scheme,
     protocol: PaperProtocol | TuningProtocol,
 ) -> tuple[FoldResult, list[Pair], list[Pair]]:
-    """Keep what the network of a fold says of the tested people, and write its tables."""
+    """Save the predictions of a fold for its test people, and write its tables."""
     tested = [scans[row] for row in fold.test]
     path = place / "predicted.npz"
     if not path.exists():
@@ -276,7 +276,7 @@ def _test_fold(
     _write_tables(place, pairs, scheme)
     sizes = (len(fold.train), len(fold.validation), len(fold.test))
     number, curve = place.name.removeprefix(FOLD), read_curve(place)
-    # The landmark network is not validated once an epoch.
+    # The landmark network is not validated once per epoch.
     n_epochs = math.ceil(curve["step"][-1] / math.ceil(sizes[0] / protocol.training.batch_size))
     trained = n_epochs, curve["validation_mm"].min()
     result = _result(number, sizes, trained, pairs, baseline)
@@ -292,7 +292,7 @@ def _test_fold(
 
 
 def _read_pairs(tested: Sequence[PreparedScan], place: Path) -> tuple[list[Pair], list[Pair]]:
-    """Pair the truth with what the network says, and with what it starts from."""
+    """Pair the truth with the predictions, and with the baseline."""
     arrays = read_arrays(place / "predicted.npz")
     return _pair(tested, arrays["finished_mm"]), _pair(tested, arrays["starts_mm"])
 
@@ -311,7 +311,7 @@ def _result(
     pairs: Sequence[Pair],
     baseline: Sequence[Pair],
 ) -> FoldResult:
-    """Take the figures of a fold."""
+    """Compute the figures of a fold."""
     every = summarize_landmarks(compare(pairs))[0]
     return FoldResult(
         fold,
@@ -329,7 +329,7 @@ def _result(
 def _pool(
     results: Sequence[FoldResult], pairs: Sequence[Pair], baseline: Sequence[Pair]
 ) -> FoldResult:
-    """Take the figures over the tested people of all folds; sizes and epochs are sums."""
+    """Compute the figures over the test people of all folds; sizes and epochs are summed."""
     sizes = tuple(
         sum(getattr(result, name) for result in results)
         for name in ("n_train", "n_validation", "n_test")
@@ -341,7 +341,7 @@ def _pool(
 
 def _write_tables(folder: Path, pairs: Sequence[Pair], scheme: Scheme) -> Evaluation:
     """Write the tables that `palnet evaluate` writes."""
-    # A scheme without a plan is compared by its landmarks alone.
+    # A scheme without a plan is evaluated by its landmarks alone.
     evaluation = take_figures(pairs, load_shipped_plan(scheme.name))
     for name, text in tables_of_evaluation(evaluation).items():
         write_text(folder / name, text, overwrite=True)
@@ -349,7 +349,7 @@ def _write_tables(folder: Path, pairs: Sequence[Pair], scheme: Scheme) -> Evalua
 
 
 def _curves(folder: Path, n_folds: int) -> str:
-    """Show how each fold was trained."""
+    """Draw the training curve of each fold."""
     pictures = [
         f"<figure>{draw_curve(folder / f'{FOLD}{number}')}"
         f"<figcaption>Fold {number}</figcaption></figure>"
@@ -365,14 +365,14 @@ def _report(
     protocol: PaperProtocol | TuningProtocol,
     results: Sequence[FoldResult],
 ) -> None:
-    """Write pooled report, tables, the row of each fold, and all landmarks as files."""
+    """Write the pooled report, the tables, a row per fold, and all landmarks as files."""
     evaluation = _write_tables(folder, pairs, scheme)
     title = f"{protocol.title}, {protocol.n_folds} folds of {len(pairs)} scans"
     page = page_of_evaluation(evaluation, title, [_curves(folder, protocol.n_folds)])
     write_text(folder / "report.html", page, overwrite=True)
     table = csv_text([asdict(result) for result in results])
     write_text(folder / "folds.csv", table, overwrite=True)
-    if not scheme.is_shipped:  # its name alone would not say what it is
+    if not scheme.is_shipped:  # the name alone does not identify it
         text = json.dumps(scheme_to_dict(scheme), indent=1, ensure_ascii=False) + "\n"
         write_text(folder / SCHEME_FILE, text, overwrite=True)
     for pair in pairs:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The curve of a training as a picture beside its table."""
+"""Plot the training curve next to its table."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["draw_curve", "read_curve"]
 
 
 def read_curve(folder: Path) -> dict[str, NDArray[np.float64]]:
-    """Read ``curve.csv``: step, loss and validation error, one row a validation.
+    """Read ``curve.csv``: step, loss and validation error, one row per validation.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def draw_curve(folder: Path) -> str:
     Returns
     -------
     str
-        What the file holds, an SVG element.
+        Content of the file, an SVG element.
     """
     curve = read_curve(folder)
     panels = {"loss": curve["loss"], "validation error (mm)": curve["validation_mm"]}

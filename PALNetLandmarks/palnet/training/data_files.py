@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which files of a folder are those of a data set: none that is hidden, none of a run."""
+"""Find the files of a data set: hidden files and training run folders are left out."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ __all__ = ["is_mesh", "list_files", "may_be_data"]
 
 
 def is_mesh(path: Path) -> bool:
-    """Whether a file's name is one of a mesh."""
+    """Whether a file name is that of a mesh."""
     return path.suffix.lower() in MESH_SUFFIXES
 
 
 def _is_run_folder(folder: Path) -> bool:
-    """Whether a folder is one of a training: its tables and predictions are no annotations.
+    """Whether a folder is a training run, whose tables and predictions are not annotations.
 
-    It holds the recipe of a run, and no mesh at any depth: no training writes one, and scans that
-    lie there are somebody's.
+    It holds the recipe of a run and no mesh at any depth: training never writes a mesh, so a mesh
+    in it must be the user's.
     """
     try:
         is_claimed = (folder / CLAIM_NAME).is_file()
@@ -37,7 +37,7 @@ def _is_run_folder(folder: Path) -> bool:
 
 
 def list_files(folder: Path) -> tuple[list[Path], list[Problem]]:
-    """List all files of a data set's folder and of those below it, also behind links to others.
+    """List all files of a data set's folder and its subfolders, following links.
 
     Parameters
     ----------
@@ -47,9 +47,9 @@ def list_files(folder: Path) -> tuple[list[Path], list[Problem]]:
     Returns
     -------
     files : list of Path
-        Sorted; none that somebody hid, and none of a run folder below.
+        Sorted, without hidden files and without those of run folders below.
     problems : list of Problem
-        Folders and files that cannot be looked at, so that nobody knows what is in them.
+        Folders and files that cannot be read.
     """
     files: list[Path] = []
     problems: list[Problem] = []
@@ -73,13 +73,13 @@ def list_files(folder: Path) -> tuple[list[Path], list[Problem]]:
 
 
 def may_be_data(path: Path) -> bool:
-    """Whether a file may be a scan or its landmarks, by its name."""
+    """Whether a file may be a scan or its landmarks, judging by its name."""
     endings = (*MESH_SUFFIXES, ".txt", *(entry.suffix for entry in FORMATS.values()))
     return path.name.lower().endswith(endings)
 
 
 def _unreadable(path: Path, folder: Path, err: OSError) -> Problem:
-    """Say of a file or folder why it is not seen, and what to do."""
+    """Report why a file or folder cannot be read, and what to do."""
     if err.errno in (errno.ENOENT, errno.ELOOP) and path.is_symlink():
         text = (
             f"is a link to {path.readlink()}, which is not there. Connect its disk, or delete the "
@@ -93,7 +93,7 @@ def _unreadable(path: Path, folder: Path, err: OSError) -> Problem:
 
 
 def _is_new(folder: Path, visited: set[Path], root: Path) -> bool:
-    """Whether a folder, perhaps behind a link, was not walked through yet; notes that it is."""
+    """Record a folder, resolving links; return whether it had not been visited before."""
     try:
         real = folder.resolve()
     except OSError:  # one that cannot be read is told where it is looked into

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Annotated scans in a folder: what belongs together, whose it is, and what is wrong with it."""
+"""Annotated scans in a folder: which files belong together, whose they are, and their problems."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ __all__ = [
 ]
 
 PEOPLE_FILE = "people.csv"
-# A spreadsheet with decimal commas separates by semicolons.
+# Spreadsheets in locales with decimal commas separate columns by semicolons.
 DELIMITERS = ",;\t"
-# Problems for which a scan does not come into the data set.
+# Problems that exclude a scan from the data set.
 _LEFT_OUT = (
     *("unreadable", "bad_landmarks", "ambiguous_files", "repeated_name"),
     *("no_landmarks", "no_mesh"),
@@ -50,18 +50,18 @@ _LEFT_OUT = (
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something wrong with a data set.
+    """A problem found in a data set.
 
     Attributes
     ----------
     kind : str
         One of `palnet.training.checking.KINDS`.
     specimen : str
-        The scan or file that it is about; empty for the whole data set.
+        The scan or file concerned; empty for the whole data set.
     text : str
         What was found and what to do.
     codes : tuple of str
-        The landmarks that it is about; empty where it is about all, or none.
+        The landmarks concerned; empty for all, or none.
     """
 
     kind: str
@@ -79,15 +79,15 @@ class AnnotatedScan:
     specimen : str
         Name, unique in the data set.
     person : str
-        Whose scan it is.
+        Person scanned.
     mesh_path : Path
         The mesh.
     landmarks : LandmarkSet or None
-        As read; None where they are vertices of the mesh.
+        As read; None if given as vertices of the mesh.
     vertices : tuple of int
-        The vertex of each landmark, where they are vertices.
+        The vertex of each landmark, if given as vertices.
     matrix_path : Path or None
-        4 x 4 matrix that takes the scan, in millimetres, to the common frame.
+        File with the 4 x 4 matrix from the scan, in millimetres, to the common frame.
     """
 
     specimen: str
@@ -100,7 +100,7 @@ class AnnotatedScan:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class DataSet:
-    """What a folder holds.
+    """The data set found in a folder.
 
     Attributes
     ----------
@@ -111,7 +111,7 @@ class DataSet:
     scans : tuple of AnnotatedScan
         Sorted by name.
     problems : tuple of Problem
-        What was found while reading; such scans are left out.
+        Problems found while reading; scans with such problems are left out.
     """
 
     layout: str
@@ -121,7 +121,7 @@ class DataSet:
 
     @property
     def left_out(self) -> list[str]:
-        """What the folder holds of scans that are not among `scans`, and why, a line each."""
+        """One line per scan of the folder that is not in `scans`, with the reason."""
         names = {scan.specimen for scan in self.scans}
         why: dict[str, list[str]] = {}
         for problem in self.problems:
@@ -131,11 +131,11 @@ class DataSet:
 
 
 def load_scan(scan: AnnotatedScan, scheme: Scheme) -> tuple[Mesh, Unit, LandmarkSet]:
-    """Read the mesh and bring the landmarks into its own numbers.
+    """Read the mesh and convert the landmarks to its file coordinates.
 
-    Convention: landmarks in the frame "file" are numbers of the mesh file, whatever its unit, which
-    follows from its size and theirs. Those in LPS or RAS are millimetres along the axes that the
-    mesh says.
+    Convention: landmarks in the frame "file" are in the coordinates and unit of the mesh file; the
+    unit is inferred from the extent of mesh and landmarks. Those in LPS or RAS are in millimetres
+    along the axes that the mesh declares.
 
     Parameters
     ----------
@@ -149,16 +149,16 @@ def load_scan(scan: AnnotatedScan, scheme: Scheme) -> tuple[Mesh, Unit, Landmark
     mesh : Mesh
         As in the file.
     unit : Unit
-        Its likeliest unit in which the landmarks span a face.
+        The likeliest unit of the mesh in which the landmarks span a face.
     landmarks : LandmarkSet
         In the frame "file" of the mesh.
 
     Raises
     ------
     MeshError
-        If the mesh cannot be read, or lacks a vertex that is a landmark.
+        If the mesh cannot be read, or a landmark's vertex does not exist.
     UnitError
-        If its size fits no unit.
+        If the size fits no unit.
     """
     mesh = read_mesh(scan.mesh_path)
     units = plausible_units(mesh)
@@ -179,7 +179,7 @@ def load_scan(scan: AnnotatedScan, scheme: Scheme) -> tuple[Mesh, Unit, Landmark
         unit = units[0] if len(units) == 1 else min(units, key=partial(_median_gap_mm, mesh, in_mm))
         truth = place(in_mm / unit.mm_per_unit, mm_per_unit=unit.mm_per_unit)
         return mesh, unit, truth
-    # An infant's face in millimetres is as large as a bust in centimetres.
+    # The mesh alone is ambiguous: an infant's face in mm has the numbers of a bust in cm.
     candidates = [place(positions, mm_per_unit=unit.mm_per_unit) for unit in units]
     spans_a_face = (each for each in candidates if doubt_size(each) is None)
     landmarks = next(spans_a_face, candidates[0])
@@ -187,7 +187,7 @@ def load_scan(scan: AnnotatedScan, scheme: Scheme) -> tuple[Mesh, Unit, Landmark
 
 
 def load_annotated(scan: AnnotatedScan, scheme: Scheme) -> tuple[Mesh, Unit, LandmarkSet]:
-    """Read a scan as `load_scan` does; a `TrainingError` if no landmark of the scheme is placed."""
+    """Read a scan with `load_scan`; raise `TrainingError` if it has no landmark of the scheme."""
     mesh, unit, truth = load_scan(scan, scheme)
     if not truth.is_placed.any():
         msg = "no landmark is placed. Place some, or leave the scan out."
@@ -203,7 +203,7 @@ def place_truth(
     mm_per_unit: float,
     space: Space,
 ) -> LandmarkSet:
-    """Take known landmarks in the numbers of a mesh file as placed by hand, NaN as missing."""
+    """Make a landmark set from true positions in file coordinates: placed, or missing if NaN."""
     is_there = np.asarray(np.isfinite(positions).all(axis=1))
     return LandmarkSet(
         scheme=scheme,
@@ -218,7 +218,7 @@ def place_truth(
 
 
 def _median_gap_mm(mesh: Mesh, landmarks_mm: NDArray[np.float64], unit: Unit) -> float:
-    """Median distance of landmarks from the vertices of a mesh in some unit."""
+    """Median distance of landmarks from the vertices of a mesh in a given unit."""
     placed = landmarks_mm[np.isfinite(landmarks_mm).all(axis=1)]
     if not len(placed):
         return 0.0
@@ -229,35 +229,36 @@ def _median_gap_mm(mesh: Mesh, landmarks_mm: NDArray[np.float64], unit: Unit) ->
 def name_people(
     scans: Sequence[AnnotatedScan], folder: Path, files: Sequence[Path]
 ) -> tuple[list[AnnotatedScan], list[Problem]]:
-    """Say whose each scan is, by the tables ``people.csv`` in the folder and below it.
+    """Assign scans to people by the ``people.csv`` tables in the folder and its subfolders.
 
     Parameters
     ----------
     scans : sequence of AnnotatedScan
-        Scans with the person that the layout supposes.
+        Scans with the person assumed by the layout.
     folder : Path
         The data set's folder; a table has the columns specimen and person.
     files : sequence of Path
-        The files of the folder and those below it, the tables among them.
+        All files of the folder and its subfolders, including the tables.
 
     Returns
     -------
     scans : list of AnnotatedScan
-        With the person of the tables where they have one.
+        With the person from the tables, if listed.
     problems : list of Problem
-        Rows for scans that are not there, and people who may be one.
+        Rows for missing scans, and names that may mean the same person.
 
     Raises
     ------
     UsageError
-        If a table cannot be read, lies beside another, names none of the scans, or two rows give
-        one scan to two people.
+        If a table cannot be read, shares a folder with another, names none of the scans, or
+        assigns a scan to two people.
     """
     known = {scan.specimen for scan in scans}
     problems: list[Problem] = []
     person_of: dict[str, str] = {}
     for path in _people_tables(files):
-        # A table speaks of the scans beside and below it: a copy in a subfolder of no others.
+        # A table covers only its own folder and subfolders, so a copy in a subfolder affects no
+        # other scans.
         below = {scan.specimen for scan in scans if path.parent in scan.mesh_path.parents}
         rows = [(_specimen_of(name, known), person) for name, person in _read_people_rows(path)]
         named = [(specimen, person) for specimen, person in rows if specimen in below]
@@ -279,18 +280,18 @@ def name_people(
 
 
 def _specimen_of(name: str, known: Container[str]) -> str:
-    """Take the ending of the mesh off a name as a listing of the folder gives it."""
+    """Strip the mesh suffix from a name, as a directory listing would show it."""
     is_file = name not in known and Path(name).suffix.lower() in MESH_SUFFIXES
     return Path(name).stem if is_file else name
 
 
 def is_people_file(path: Path) -> bool:
-    """Whether a file's name is that of a table of people; as on Windows, case does not matter."""
+    """Whether a file name is that of a table of people, ignoring case as Windows does."""
     return path.name.lower() == PEOPLE_FILE
 
 
 def _people_tables(files: Sequence[Path]) -> list[Path]:
-    """List the tables of people, of which a folder may have one."""
+    """List the tables of people; a folder may have only one."""
     in_folder: dict[Path, Path] = {}
     for path in filter(is_people_file, files):
         other = in_folder.setdefault(path.parent, path)
@@ -301,7 +302,7 @@ def _people_tables(files: Sequence[Path]) -> list[Path]:
 
 
 def _alike_people(scans: Sequence[AnnotatedScan], persons: Collection[str]) -> Iterator[Problem]:
-    """Find people of the tables who may be one, written in two ways: they would be parted."""
+    """Find names that may be spellings of one person, who would be split between parts."""
     spellings: dict[str, set[str]] = {}
     for person in (*(scan.person for scan in scans), *persons):
         spellings.setdefault(person.lower(), set()).add(person)
@@ -314,9 +315,9 @@ def _alike_people(scans: Sequence[AnnotatedScan], persons: Collection[str]) -> I
 
 
 def _read_people_rows(path: Path) -> list[tuple[str, str]]:
-    """Specimen and person of each row, named as scans are named; rows without both left out."""
+    """Specimen and person of each row that has both, spelled as for the scans."""
     header, rows = _read_people_table(path)
-    # R numbers rows in a column of its own, which the header may leave out.
+    # R writes row numbers into an extra column, which the header may lack.
     is_longer = bool(rows) and all(len(row) == len(header) + 1 for row in rows)
     shift = int(is_longer and all(row[0] == str(number) for number, row in enumerate(rows, 1)))
     places = header.index("specimen") + shift, header.index("person") + shift
@@ -329,7 +330,7 @@ def _read_people_rows(path: Path) -> list[tuple[str, str]]:
 
 
 def _read_people_table(path: Path) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows, separated by what gives the columns that have to be there."""
+    """Header and rows, read with the delimiter that yields the required columns."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as err:

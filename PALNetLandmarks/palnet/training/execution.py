@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a training is run, whatever it makes: precision, and what is written while it runs."""
+"""How a training runs, independent of its result: precision, and logging for TensorBoard."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ TRACKER_FOLDER = "tensorboard"
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """How to run.
+    """Options of a training run.
 
     Attributes
     ----------
     mixed_precision : bool
         Whether layers run in bfloat16; losses, weights and validations stay in float32.
     tensorboard : bool or None
-        Whether to write for TensorBoard; None: if it is installed.
+        Whether to log for TensorBoard; None means if it is installed.
     """
 
     mixed_precision: bool = False
@@ -57,17 +57,17 @@ _current: ContextVar[Execution] = ContextVar("execution", default=_PLAIN)
 
 @contextmanager
 def execute(execution: Execution) -> Iterator[None]:
-    """Run all trainings of the block in this way.
+    """Run all trainings in the ``with`` block with these options.
 
     Parameters
     ----------
     execution : Execution
-        How.
+        The options.
 
     Raises
     ------
     MissingDependencyError
-        If TensorBoard is wanted and not installed.
+        If TensorBoard is requested but not installed.
     """
     if execution.tensorboard:
         require("tensorboard", feature="--tensorboard")
@@ -79,7 +79,7 @@ def execute(execution: Execution) -> Iterator[None]:
 
 
 def round_layers(network: torch.nn.Module) -> torch.nn.Module:
-    """Let the layers of a network run in bfloat16 if that is wanted; else the network itself.
+    """Wrap a network to run in bfloat16 if requested; else return it unchanged.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def round_layers(network: torch.nn.Module) -> torch.nn.Module:
     Returns
     -------
     torch.nn.Module
-        Gives float32.
+        Its outputs are float32.
     """
     device = next(network.parameters()).device
     if not _current.get().mixed_precision:
@@ -101,21 +101,21 @@ def round_layers(network: torch.nn.Module) -> torch.nn.Module:
 
 
 class _Rounded(torch.nn.Module):
-    """Autocast to bfloat16, whose range is that of float32: no scaling of losses."""
+    """Autocast to bfloat16, which has the range of float32, so that losses need no scaling."""
 
     def __init__(self, network: torch.nn.Module, device_type: str) -> None:
         super().__init__()
         self.network, self.device_type = network, device_type
 
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
-        """As the network, in float32 again."""
+        """Run the network and cast its output back to float32."""
         with torch.autocast(self.device_type, torch.bfloat16):
             result: torch.Tensor = self.network(*inputs)
         return result.float()
 
 
 def describe_versions() -> dict[str, str]:
-    """Say with what a model was made."""
+    """Return the software versions that a model was made with."""
     return {
         "palnet": palnet.__version__,
         "python": platform.python_version(),
@@ -125,29 +125,29 @@ def describe_versions() -> dict[str, str]:
 
 
 class Tracker(Protocol):
-    """What of TensorBoard's `SummaryWriter` is used."""
+    """The part of TensorBoard's `SummaryWriter` that is used."""
 
     def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> Any:
         """Add a point to a curve."""
 
     def close(self) -> None:
-        """Write what is left."""
+        """Flush and close."""
 
 
 def make_tracker(folder: Path, step: int) -> Tracker | None:
-    """Open the files for TensorBoard in a training's folder.
+    """Open a TensorBoard writer in a training's folder.
 
     Parameters
     ----------
     folder : Path
-        Gets the folder ``tensorboard``.
+        Where the folder ``tensorboard`` is created.
     step : int
-        Where the training goes on; later points of an earlier run are dropped.
+        Step at which the training resumes; later points of an earlier run are dropped.
 
     Returns
     -------
     Tracker or None
-        None if TensorBoard is not installed, or not wanted.
+        None if TensorBoard is not installed or not requested.
     """
     wanted = _current.get().tensorboard
     if wanted is None:

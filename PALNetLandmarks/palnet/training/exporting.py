@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cross-validated networks of the paper as model files that `palnet detect` takes."""
+"""Export cross-validated networks of the paper as model files for `palnet detect`."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ __all__ = ["ModelExporter", "expected_errors"]
 
 logger = logging.getLogger(__name__)
 
-# A data set with matrices has a frame of its own: where the face lies in it, so many scans tell.
+# A data set with matrices has its own frame. This many scans determine where the face lies in it.
 MIN_FRAME_SCANS, MAX_FRAME_SCANS = 3, 30
-# Whose errors a card tells: that network saw the people whom the others were tested on.
+# The card says whose errors it gives: the network trained on everybody has seen all test people.
 TESTED = "mean error of each landmark on people who neither trained nor validated"
 TESTED_IN_FOLDS = (
     "mean error of each landmark of the networks of the folds, each on people who neither trained "
@@ -50,12 +50,12 @@ TESTED_IN_FOLDS = (
 
 
 def expected_errors(errors_mm: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Average each landmark's error over the people it was tested on.
+    """Average each landmark's error over the test people.
 
     Parameters
     ----------
     errors_mm : ndarray of shape (n_scans, n_landmarks)
-        Errors on people that did not train; NaN where nothing could be compared.
+        Errors on people not used for training; NaN where nothing could be compared.
 
     Returns
     -------
@@ -81,21 +81,21 @@ def expected_errors(errors_mm: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 class ModelExporter:
-    """Writes the networks of one cross-validation.
+    """Writes the networks of one cross-validation as model files.
 
-    Where scans lie in the face frame, the errors are those of the cross-validation: a detection
-    does the very same. Where a data set has a frame of its own, a detection finds the face instead
-    of reading a matrix, and the tested scans are detected once more, so that the errors expected
-    are those of a detection.
+    If the scans are in the face frame, the expected errors are those of the cross-validation, as a
+    detection does exactly the same. If the data set has its own frame, a detection finds the face
+    instead of reading a matrix; the test scans are then detected again, so that the expected
+    errors are those of a detection.
 
     Parameters
     ----------
     data : DataSet
         The annotated scans.
     protocol : PaperProtocol
-        What was done.
+        The protocol used.
     scans : sequence of PreparedScan
-        The scans that the rows of a fold count.
+        The scans that the rows of a fold index.
     """
 
     def __init__(
@@ -112,16 +112,16 @@ class ModelExporter:
     def export_fold(
         self, fold: Fold, place: Path, pairs: Sequence[Pair], result: Mapping[str, Any]
     ) -> None:
-        """Write a fold's network with the errors on its tested people.
+        """Write a fold's network with the errors on its test people.
 
         Parameters
         ----------
         fold : Fold
             The fold.
         place : Path
-            Its folder, with the network; gets ``model.npz``.
+            Its folder, with the network; ``model.npz`` is written there.
         pairs : sequence of Pair
-            What the cross-validation said of the tested scans.
+            Predictions of the cross-validation for the test scans, with the truth.
         result : mapping
             Figures of the fold, for the card.
         """
@@ -130,32 +130,32 @@ class ModelExporter:
             self._errors.append(errors_mm)
             tested = errors_mm, TESTED
             self._write(place / "model.npz", place / "network.pt", fold, tested, [result])
-        except TrainingError as err:  # the figures of the cross-validation stand without it
+        except TrainingError as err:  # the cross-validation's figures are valid without it
             logger.warning("%s: no model file: %s", place.name, err)
 
     def export_all(self, fold: Fold, place: Path, results: Sequence[Mapping[str, Any]]) -> None:
-        """Write the network that everybody trained, with the errors of all tested people.
+        """Write the network trained on everybody, with the errors of all test people.
 
         Parameters
         ----------
         fold : Fold
-            Who trained it.
+            The training and validation people.
         place : Path
-            The folder with the network; the one above it gets ``model.npz``.
+            The folder with the network; ``model.npz`` is written to its parent.
         results : sequence of mapping
             Figures of the folds, for the card.
 
         Raises
         ------
         TrainingError
-            If a detection takes none of the tested scans.
+            If detection refuses all test scans.
         """
         errors_mm = np.concatenate([*self._errors, np.zeros((0, len(self.data.scheme)))])
         tested = errors_mm, TESTED_IN_FOLDS
         self._write(place.parent / "model.npz", place / "network.pt", fold, tested, results)
 
     def _test(self, fold: Fold, place: Path, pairs: Sequence[Pair]) -> NDArray[np.float64]:
-        """Errors of a detection on the tested scans, (n_tested, n_landmarks); NaN where none is."""
+        """Errors of a detection on the test scans, (n_tested, n_landmarks); NaN where it fails."""
         if not self._has_own_frame:
             apart = [pair.predicted.positions_mm - pair.truth.positions_mm for pair in pairs]
             return np.asarray(np.linalg.norm(apart, axis=2))
@@ -177,7 +177,7 @@ class ModelExporter:
         tested: tuple[NDArray[np.float64], str],
         results: Sequence[Mapping[str, Any]],
     ) -> None:
-        """Write a model file, unless it is there; with the errors expected and whose they are."""
+        """Write a model file, unless it exists, with the expected errors and their origin."""
         if path.exists():
             return
         errors_mm, what = tested
@@ -197,7 +197,7 @@ class ModelExporter:
         logger.info("model: %s, expected error %.2f mm", path, expected.mean())
 
     def _parts(self, network: Path) -> dict[str, Any]:
-        """Put a network beside the atlas and the pose networks of the shipped model."""
+        """Combine a network with the atlas and pose networks of the shipped model."""
         twin, means_mm = read_network(network)
         weights: dict[str, NDArray[np.floating]] = {
             name: weight for name, weight in self._base.weights.items() if name.startswith("pose")
@@ -218,7 +218,7 @@ class ModelExporter:
 
     @cached_property
     def _frame_from_face(self) -> NDArray[np.float64]:
-        """Where the data set's frame has the face; poses tell, no landmark does."""
+        """Pose of the face in the data set's frame, from detected poses, not from landmarks."""
         if not self._has_own_frame:
             return np.eye(4)
         middle = self._base.atlas.landmark_mean_mm
@@ -238,7 +238,7 @@ class ModelExporter:
         return fit_similarity(middle, np.median(places, axis=0), with_scale=False)
 
     def _find(self, specimen: str) -> NDArray[np.float64] | None:
-        """Find the face on a scan; None where a detection refuses the scan."""
+        """Find the face on a scan; None if detection refuses the scan."""
         if specimen not in self._poses:
             mesh, unit, _ = load_scan(self._files[specimen], self.data.scheme)
             try:
@@ -251,7 +251,7 @@ class ModelExporter:
         return self._poses[specimen]
 
     def _detect(self, scan: PreparedScan, model: Model) -> NDArray[np.float64]:
-        """Errors of a detection on one scan."""
+        """Compute the errors of a detection on one scan."""
         specimen = scan.aligned.specimen
         pose = self._find(specimen)
         if pose is None:
@@ -261,7 +261,7 @@ class ModelExporter:
         return np.asarray(np.linalg.norm(placement.positions_mm - truth.positions_mm, axis=1))
 
     def _card(self, fold: Fold) -> dict[str, Any]:
-        """What the model was made from."""
+        """Describe what the model was made from."""
         rows = {"train": fold.train, "validation": fold.validation}
         aligned = {part: [self.scans[row].aligned for row in rows[part]] for part in rows}
         return {
@@ -285,7 +285,7 @@ class ModelExporter:
 
 
 def _halve(weight: NDArray[np.float32]) -> NDArray[np.floating]:
-    """Give half precision: half the file. Not to biases, the last of which are millimetres."""
+    """Halve the file by half precision, except for biases: those of the last layer are in mm."""
     with np.errstate(over="ignore"):
         half = weight.astype(np.float16)
     return half if weight.ndim > 1 and np.isfinite(half).all() else weight

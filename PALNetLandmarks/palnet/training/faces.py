@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Annotated scans as a detection sees them: the face found, the atlas fitted, points sampled."""
+"""Prepare annotated scans as in a detection: find the face, fit the atlas, sample points."""
 
 from __future__ import annotations
 
@@ -44,26 +44,26 @@ if TYPE_CHECKING:
 
 __all__ = ["AnnotatedFace", "gather_training_patches", "has_atlas_scheme", "prepare_faces"]
 
-# Kept faces of another version are prepared again, refused ones as well: raised when the search
-# finds more.
+# Cached faces of another version, refused ones included, are prepared again. Raise it when the
+# face search improves.
 CACHE_VERSION = 3
-# Of the surface, what is nearer than this to an approximation or a true landmark is kept: a result
-# that is farther off than that is wrong anyway.
+# The surface is kept within this distance of starts and true landmarks: a result farther off is
+# wrong anyway.
 SURFACE_REACH_MM = 20.0
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class AnnotatedFace:
-    """A scan after the stages of a detection that come before the landmark network.
+    """A scan after the detection stages that precede the landmark network.
 
     Convention: the face frame of the model's atlas, millimetres of its mean face.
 
     Attributes
     ----------
     person : str
-        Whose scan it is.
+        Person scanned.
     truth : LandmarkSet
-        The landmarks in the numbers of the mesh file.
+        The landmarks in file coordinates.
     face_from_scan : ndarray of shape (4, 4)
         Similarity, from scan millimetres.
     fine, coarse : PointCloud
@@ -71,11 +71,11 @@ class AnnotatedFace:
     shape : ndarray of shape (n_modes,)
         Weights of the fitted atlas.
     residual_mm : float
-        Median distance of the surface from it, as of `palnet.face.fit.AtlasFit`.
+        Median distance of the surface from the fitted atlas, as in `palnet.face.fit.AtlasFit`.
     path : Path
-        The kept file, which also holds the surface round the landmarks.
+        The cache file, which also holds the surface around the landmarks.
     digest : str
-        Hash of everything that it was made from.
+        Hash of all inputs.
     """
 
     person: str
@@ -99,24 +99,24 @@ class AnnotatedFace:
         return apply_similarity(self.face_from_scan, self.truth.positions_mm)
 
     def predict(self, weights: Weights, atlas: FaceAtlas) -> LandmarkPrediction:
-        """Give the landmarks of a network as a detection does, before they go to the surface."""
+        """Run a landmark network as in a detection, before projection to the surface."""
         mirror = self.truth.scheme.mirror
         return predict_from_atlas(weights, atlas, self.shape, self.fine, self.coarse, mirror)
 
     def project(self, positions_mm: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Move positions in the face frame to the nearest point of the triangles."""
+        """Project positions in the face frame to the nearest point of the triangles."""
         arrays = read_arrays(self.path, "surface_mm", "triangles")
         points = arrays["surface_mm"]
         surface = Surface(points, arrays["triangles"], np.zeros_like(points))
         return project_onto_triangles(surface, positions_mm).points_mm
 
     def to_file(self, positions_mm: NDArray[np.float64]) -> LandmarkSet:
-        """Give positions of the face frame in the numbers of the mesh file, all detected."""
+        """Convert positions in the face frame to file coordinates, all as detected."""
         return to_file_numbers(self.truth, self.face_from_scan, positions_mm)
 
 
 def has_atlas_scheme(scheme: Scheme, model: Model) -> bool:
-    """Whether a scheme's landmarks are those that the model's atlas carries.
+    """Check whether a scheme's landmarks are those of the model's atlas.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def has_atlas_scheme(scheme: Scheme, model: Model) -> bool:
     Returns
     -------
     bool
-        By the codes, in their order.
+        True if the codes are the same, in the same order.
     """
     return scheme.codes == model.scheme.codes
 
@@ -136,9 +136,9 @@ def has_atlas_scheme(scheme: Scheme, model: Model) -> bool:
 def prepare_faces(
     data: DataSet, model: Model, folder: Path, *, jobs: int = 1
 ) -> tuple[list[AnnotatedFace], list[str]]:
-    """Take every scan through the stages of a detection, up to the landmark network.
+    """Run the detection stages on every scan, up to the landmark network.
 
-    Matrices of the data set are not used: a detection has none.
+    Matrices of the data set are not used, since a detection has none.
 
     Parameters
     ----------
@@ -147,16 +147,16 @@ def prepare_faces(
     model : Model
         Pose networks and atlas.
     folder : Path
-        Gets a ``.npz`` for each scan; one that was made from the same files is taken from there.
+        Cache with one ``.npz`` per scan; reused if it was made from the same files.
     jobs : int
-        Processes.
+        Number of processes.
 
     Returns
     -------
     faces : list of AnnotatedFace
-        Those that were found, in the order of the data set.
+        The faces that were found, in the order of the data set.
     refusals : list of str
-        Why the others were not, a line each.
+        One line per scan without a face, with the reason.
     """
     settings = f"faces {CACHE_VERSION} {model.sha256} {data.scheme.codes}"
     paths = keep_scans(
@@ -167,11 +167,11 @@ def prepare_faces(
 
 
 def _prepare(scan: AnnotatedScan, *, scheme: Scheme, model: Model) -> dict[str, NDArray[Any]]:
-    """One scan from its files to points and pose."""
+    """Prepare one scan: points and pose from its files."""
     mesh, unit, truth = load_annotated(scan, scheme)
     found = find_face(prepare_scan(mesh, unit), (unit,), model, is_unit_known=False)
-    # What a detection samples; where a scheme's starts are yet to be learned, the whole face. The
-    # truth has no part in it: nobody may find it by where points are.
+    # Sample what a detection samples, or the whole face if the scheme's starts are still to be
+    # learned. The truth must not influence the sampling, or the points would give it away.
     shape = found.fit.weights
     is_atlas_scheme = has_atlas_scheme(scheme, model)
     centres = found.fit.landmarks_mm if is_atlas_scheme else model.atlas.shape_points(shape)
@@ -193,7 +193,7 @@ def _prepare(scan: AnnotatedScan, *, scheme: Scheme, model: Model) -> dict[str, 
 
 
 def _load(scan: AnnotatedScan, scheme: Scheme, path: Path) -> AnnotatedFace | str:
-    """Load what is kept of a scan: itself, or why it could not be prepared."""
+    """Load a cached face, or the reason why the scan could not be prepared."""
     arrays = read_arrays(path)
     if "refusal" in arrays:
         return str(arrays["refusal"])
@@ -214,21 +214,21 @@ def _load(scan: AnnotatedScan, scheme: Scheme, path: Path) -> AnnotatedFace | st
 def gather_training_patches(
     faces: Sequence[AnnotatedFace], atlas: FaceAtlas, seed: int
 ) -> TrainingPatches:
-    """Cut the patches that a network is trained on, with both starts.
+    """Cut the training patches for a network, with both starts.
 
     Parameters
     ----------
     faces : sequence of AnnotatedFace
         The training part.
     atlas : FaceAtlas
-        Gives the first starts of the scheme.
+        Atlas that gives the first starts.
     seed : int
-        For the second starts.
+        Random seed for the second starts.
 
     Returns
     -------
     TrainingPatches
-        `visible` says which landmarks are known; of the others the truth holds the first start.
+        `visible` marks the known landmarks; for the others, the truth is the first start.
     """
     rows: list[dict[str, NDArray[Any]]] = []
     for number, face in enumerate(faces):

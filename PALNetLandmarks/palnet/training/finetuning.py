@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fine-tune a model on a lab's few annotated scans, and say what that did."""
+"""Fine-tune a model on a lab's few annotated scans, and report the changes."""
 
 from __future__ import annotations
 
@@ -43,26 +43,26 @@ __all__ = ["FACES", "MIN_PEOPLE", "FineTuning", "finetune_model"]
 logger = logging.getLogger(__name__)
 
 FACES = "faces"
-"""In a run folder: the prepared faces, which its folds take as well."""
+"""Subfolder of a run folder with the prepared faces, shared with its folds."""
 
 MIN_PEOPLE = 8
-"""With fewer, five would not be left to train beside those that validate."""
+"""With fewer, less than five people would remain for training beside the validation people."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class FineTuning:
-    """What came of a fine-tuning.
+    """Result of a fine-tuning.
 
     Attributes
     ----------
     path : Path
         The model file.
     is_better : bool
-        Whether it holds a result, or the start because nothing was surely better.
+        Whether the file holds tuned weights; if no gain was significant, it holds the start.
     changes : list of LandmarkChange
-        Errors before and after on the validation people, all landmarks first.
+        Errors before and after on the validation people, starting with all landmarks together.
     left_out : list of str
-        Scans that could not be used, and why; those of ``left_out.txt``.
+        Scans that could not be used, and why, as in ``left_out.txt``.
     """
 
     path: Path
@@ -74,32 +74,32 @@ class FineTuning:
 def finetune_model(
     data: DataSet, protocol: TuningProtocol, folder: Path, *, jobs: int = 1
 ) -> FineTuning:
-    """Fine-tune a model; call again with the same folder to go on after an interruption.
+    """Fine-tune a model; call again with the same folder to resume after an interruption.
 
     Parameters
     ----------
     data : DataSet
-        Annotated scans, of the model's scheme; landmarks may be missing.
+        Annotated scans in the model's scheme; landmarks may be missing.
     protocol : TuningProtocol
-        Model, layers, numbers.
+        Model, layers and training parameters.
     folder : Path
-        The run folder: prepared faces, what was left out, checkpoint, curve, report, model file.
+        The run folder: prepared faces, left-out scans, checkpoint, curve, report, model file.
     jobs : int
-        Processes for what is not training.
+        Number of processes for everything but training.
 
     Returns
     -------
     FineTuning
-        With the path of the model.
+        The model's path, and how it compares with its start.
 
     Raises
     ------
     ModelFileError
-        If there is no such model.
+        If the model does not exist.
     UsageError
-        If scheme or people do not do, or the folder belongs to another run.
+        If the scheme differs, there are too few people, or the folder belongs to another run.
     TrainingError
-        If the training cannot go on.
+        If the training cannot continue.
     """
     base = read_model(protocol.start)
     check_scheme(data.scheme, base)
@@ -109,7 +109,7 @@ def finetune_model(
     left_out = [*data.left_out, *refusals]
     tell_left_out(left_out)
     train, validation = _split(faces, protocol)
-    # Folds are tested in a folder of their own, and may be asked for later.
+    # Folds are tested in their own folder, and may be requested later.
     claim_folder(folder, _describe_run(base, protocol, train, validation), ignoring=("n_folds",))
     write_left_out(left_out, folder)
     weights, choice = tune_model(train, validation, base, protocol, folder / "training")
@@ -139,7 +139,7 @@ def finetune_model(
 def _split(
     faces: list[AnnotatedFace], protocol: TuningProtocol
 ) -> tuple[list[AnnotatedFace], list[AnnotatedFace]]:
-    """Give those that train and those that validate, different people."""
+    """Split the faces into training and validation parts of different people."""
     people = [face.person for face in faces]
     _check_people(people, "annotated scans with a face that is found")
     share = protocol.cohort.validation_share
@@ -148,7 +148,7 @@ def _split(
 
 
 def _check_people(people: Sequence[str], what: str) -> None:
-    """Require enough of them; before the scans are prepared, and of those that could be."""
+    """Require enough people; called before the scans are prepared and again afterwards."""
     n_people = len(set(people))
     if n_people < MIN_PEOPLE:
         msg = (
@@ -169,7 +169,7 @@ def _describe_run(
     train: Sequence[AnnotatedFace],
     validation: Sequence[AnnotatedFace],
 ) -> dict[str, Any]:
-    """Everything that decides what the run makes."""
+    """Everything that determines the result of the run."""
     return {
         "model_sha256": base.sha256,
         **asdict(protocol),
@@ -185,7 +185,7 @@ def _describe_result(
     parts: tuple[list[AnnotatedFace], list[AnnotatedFace]],
     choice: Choice,
 ) -> dict[str, Any]:
-    """What the model file says of the training; no scan, person or folder by name."""
+    """Metadata of the training for the model file, without names of scans, people or folders."""
     people = describe_people(*parts)
     refitted = choice.is_better and people["people_validation"] >= MIN_CALIBRATION_PEOPLE
     return {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Folds of people: nobody is in two parts of a split."""
+"""Folds by people: nobody is in two parts of a split."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SINGLE_TEST_SHARE = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """Rows of a cohort: those that train, those that say when to stop, those that are reported."""
+    """Rows of a cohort for training, for validation (early stopping) and for testing."""
 
     train: tuple[int, ...]
     validation: tuple[int, ...]
@@ -37,27 +37,27 @@ def split_people(
 ) -> list[Fold]:
     """Split a cohort by people.
 
-    With one scan a person, the test parts are those of scikit-learn's ``KFold(n_folds,
+    With one scan per person, the test parts are those of scikit-learn's ``KFold(n_folds,
     shuffle=True, random_state=seed)``, and of ``train_test_split(test_size=0.2,
     random_state=seed)`` for one fold, which the paper used.
 
     Parameters
     ----------
     people : sequence of str
-        Whose each scan is.
+        The person of each scan.
     n_folds : int
-        Number of folds; 1 gives one split, 80 to 20.
+        Number of folds; 1 gives a single 80/20 split.
     seed : int
-        Seed of the order.
+        Seed of the shuffling.
     validation_share : float
-        Share of the people of each training part that validate instead.
+        Share of the people of each training part that is used for validation instead.
     least_validation : int
-        People that validate at least, as long as one is left to train.
+        Minimum number of validation people, as long as one is left for training.
 
     Returns
     -------
     list of Fold
-        Each scan is tested once, or in one of five for a single split.
+        Each scan is tested once; in a single split, one person in five is.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def split_people(
         If there are too few people.
     """
     names = list(dict.fromkeys(people))
-    # Whoever is not tested trains or validates: two people at least.
+    # At least two people must remain outside the test part, to train and to validate.
     least = 4 if n_folds == 2 else max(n_folds, 3)
     if len(names) < least:
         msg = (
@@ -97,18 +97,18 @@ def split_people(
 def split_for_training(
     people: Sequence[str], seed: int, validation_share: float, least_validation: int = 1
 ) -> Fold:
-    """Let everybody train but those who say when to stop; nobody is tested.
+    """Split all people into training and validation parts, without a test part.
 
     Parameters
     ----------
     people : sequence of str
-        Whose each scan is.
+        The person of each scan.
     seed : int
         Seed of the choice.
     validation_share : float
-        Share of the people that validate.
+        Share of the people used for validation.
     least_validation : int
-        People that validate at least.
+        Minimum number of validation people.
 
     Returns
     -------
@@ -125,7 +125,7 @@ def _fold(
     validation_share: float,
     least_validation: int,
 ) -> Fold:
-    """Take the validating people from those that are not tested."""
+    """Choose the validation people among those that are not tested."""
     names = list(dict.fromkeys(people))
     rest = [row for row in range(len(names)) if row not in set(test)]
     n_validation = min(max(least_validation, round(validation_share * len(rest))), len(rest) - 1)

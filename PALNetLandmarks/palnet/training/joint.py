@@ -25,14 +25,14 @@ __all__ = ["refit_joint_layer"]
 
 logger = logging.getLogger(__name__)
 
-# Scans that are computed together.
+# Scans per forward pass.
 SCANS_TOGETHER = 24
-# One scan in so many is taken with its second start, about as often as in training: a detection
-# has this layer in later passes too.
+# One scan in this many uses its second start, about as often as in training: a detection also runs
+# this layer in later passes.
 SECOND_START_EVERY = 3
-# What remains counts up to here along each axis, so that no single miss decides for all.
+# Residuals are clipped to this along each axis, so that no outlier dominates the fit.
 MOST_REMAINING_MM = 4.0
-# Keep the equations solvable: for coordinates that never change, and for the constant.
+# Regularize coordinates that never change, and the constant, to keep the equations solvable.
 SMALLEST_SPREAD, CONSTANT_PENALTY = 1e-6, 1e-6
 
 
@@ -44,33 +44,33 @@ def refit_joint_layer(
     *,
     ridge: float,
 ) -> dict[str, NDArray[np.float32]]:
-    """Let the offsets of all landmarks say what the network misses of each, by ridge regression.
+    """Predict the network's residuals from the offsets of all landmarks by ridge regression.
 
-    Gradient descent finds this layer too, but slowly, since its inputs go together closely. The new
-    map is put behind the layer that is there and makes one layer with it, so that a detection gets
-    no longer. It is fitted to the patches without augmentation, all points in them, and to the same
-    faces in a mirror.
+    Gradient descent finds this layer too, but slowly, since its inputs are strongly correlated. The
+    new map is composed with the existing layer into one, so that detection takes no longer. It is
+    fitted to the patches without augmentation, with all their points, and to their mirror images.
 
-    Convention: offsets in units of `OFFSET_UNIT_MM` in the face frame, x, y and z of one landmark
-    after those of another, as in the layer itself.
+    Convention: offsets in units of `OFFSET_UNIT_MM` in the face frame, ordered landmark by landmark
+    as x, y, z, as in the layer itself.
 
     Parameters
     ----------
     weights : mapping of str to ndarray
-        The network's state under torch's names.
+        The network's state dict.
     train, validation : PatchTensors
-        What it was trained on, and people who say whether the new layer is better; the network runs
-        on their device.
+        The training patches, and those of other people to check that the new layer is better; the
+        network runs on their device.
     mirror : sequence of int
         The landmark on the other side, for each landmark.
     ridge : float
-        Penalty on the squared coefficients of offsets that are scaled to a variance of 1: it counts
-        as so many faces, mirror images among them.
+        Penalty on the squared coefficients of offsets scaled to unit variance; it weighs as much
+        as this number of faces, mirror images included.
 
     Returns
     -------
     dict of str to ndarray
-        The state with a new joint layer, or as it was where that is no better on validation people.
+        The state dict with the new joint layer, or unchanged if that does not improve the
+        validation error.
     """
     other_side = torch.tensor(list(mirror), device=train.points.device)
     gain, constant = _regress(_run_on_all(weights, train, other_side), ridge)
@@ -89,10 +89,10 @@ def refit_joint_layer(
 
 
 class _Outcome(NamedTuple):
-    """What a network says of faces and their mirror images, a row each.
+    """Output of a network for faces and their mirror images, one row each.
 
-    Offsets and what remains from there to the truth have the shape (2 n_scans, 3 n_landmarks),
-    visibility (2 n_scans, n_landmarks).
+    Offsets and residuals to the truth have the shape (2 n_scans, 3 n_landmarks), visibility has
+    (2 n_scans, n_landmarks).
     """
 
     offsets: NDArray[np.float64]
@@ -101,7 +101,7 @@ class _Outcome(NamedTuple):
 
 
 def _regress(seen: _Outcome, ridge: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Matrix and constant that best take the offsets to what remains of each landmark."""
+    """Matrix and constant that best map the offsets to the residuals of each landmark."""
     mean = seen.offsets.mean(axis=0)
     spread = np.maximum(seen.offsets.std(axis=0), SMALLEST_SPREAD)
     columns = np.column_stack([(seen.offsets - mean) / spread, np.ones(len(seen.offsets))])
@@ -138,6 +138,6 @@ def _run_on_all(weights: Weights, patches: PatchTensors, mirror: torch.Tensor) -
 
 
 def _mean_length_mm(remaining: NDArray[np.float64], visible: NDArray[np.bool_]) -> float:
-    """Mean error of what the scans show."""
+    """Mean error of the visible landmarks."""
     lengths = np.linalg.norm(remaining.reshape(*visible.shape, 3), axis=2)
     return OFFSET_UNIT_MM * float(lengths[visible].mean())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Landmarks of another scheme on the atlas: each goes with the atlas points that it lies near."""
+"""Transfer landmarks of another scheme to the atlas, each tied to the atlas points near it."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ if TYPE_CHECKING:
 
 __all__ = ["transfer_landmarks"]
 
-# The mean of so many points near a landmark follows the fit more steadily than the nearest one.
+# The mean of this many points near a landmark follows the fit more stably than the nearest one.
 N_CARRIERS = 8
 
 
 def transfer_landmarks(atlas: FaceAtlas, faces: Sequence[AnnotatedFace]) -> FaceAtlas:
-    """Give the atlas the landmarks of the faces' scheme.
+    """Replace the atlas's landmarks by those of the faces' scheme.
 
-    A landmark is the mean of the atlas points that lie nearest to it over the faces, plus its mean
-    offset from there; the fit carries it: ``landmark = shape[carriers].mean(axis=0) + offset``.
+    A landmark is the mean of the atlas points nearest to it over the faces, plus its mean offset
+    from there, and so moves with the fit: ``landmark = shape[carriers].mean(axis=0) + offset``.
 
     Parameters
     ----------
     atlas : FaceAtlas
         The atlas that was fitted to the faces.
     faces : sequence of AnnotatedFace
-        The training part, and nothing else.
+        The training part only.
 
     Returns
     -------
     FaceAtlas
-        The same face with other landmarks, as precise as a model file keeps them.
+        The same face with the new landmarks, rounded to the precision of a model file.
 
     Raises
     ------
     TrainingError
-        If none of the faces has some landmark.
+        If a landmark is missing on all faces.
     """
     shapes = np.stack([atlas.shape_points(face.shape) for face in faces])
     truth = np.stack([face.truth_mm for face in faces])

@@ -33,34 +33,34 @@ __all__ = [
     "validation_error_mm",
 ]
 
-# Scans for a validation at once.
+# Scans per forward pass in validation.
 VALIDATED_TOGETHER = 24
-# Loss: the paper's 0.6 point-wise and 0.4 distance-wise, and small terms for spread and visibility.
+# Loss weights: the paper's 0.6 for points and 0.4 for distances; small for spread and visibility.
 POINT_SHARE, DISTANCE_SHARE, SPREAD_SHARE, VISIBILITY_SHARE = 0.6, 0.4, 0.1, 0.1
-# A hidden landmark still says a little: where it would be.
+# A hidden landmark still has a plausible position, so it gets a small weight.
 HIDDEN_WEIGHT = 0.1
 
 
 def begin_network(
     n_landmarks: int, size: NetworkSize, seed: int, start: Weights | None = None
 ) -> LandmarkNetwork:
-    """Make a network to train: a new one, or one that an earlier round left.
+    """Create the network to train, either new or from the weights of an earlier round.
 
     Parameters
     ----------
     n_landmarks : int
-        Landmarks of the scheme.
+        Number of landmarks in the scheme.
     size : NetworkSize
-        How large it is to be.
+        Size of the network.
     seed : int
-        Seed of what is new in it.
+        Seed for the new weights.
     start : mapping of str to ndarray, optional
-        What an earlier round returned, of this size or a smaller one.
+        State dict from an earlier round, of this size or a smaller one.
 
     Returns
     -------
     LandmarkNetwork
-        Says of every face what the earlier round's says, if there is one.
+        Gives the same output as the earlier round's network, if there is one.
     """
     torch.manual_seed(seed)
     network = LandmarkNetwork(n_landmarks, size)
@@ -80,27 +80,27 @@ def train_landmark_network(
     *,
     drawing: Drawing,
 ) -> dict[str, NDArray[np.float32]]:
-    """Train a network and return its weights.
+    """Train the network in place and return its weights.
 
     Parameters
     ----------
     network : LandmarkNetwork
-        What to train; it is changed.
+        The network, which is modified.
     train, validation : PatchTensors
-        Patches of different people, on the device that `choose_device` gives.
+        Patches of different people, on the device from `choose_device`.
     mirror : sequence of int
         The landmark on the other side, for each landmark.
     folder : Path
-        Gets checkpoint and curve.
+        Where checkpoint and curve are written.
     settings : LoopSettings
-        Steps, rate, seed, parts of a batch.
+        Steps, learning rate, seed, parts of a batch.
     drawing : Drawing
         How scans and points are drawn.
 
     Returns
     -------
     dict of str to ndarray
-        The state under torch's names.
+        The state dict.
     """
     device = choose_device()
     network.to(device)
@@ -122,12 +122,12 @@ def train_landmark_network(
 
 
 def validation_error_mm(network: torch.nn.Module, validation: PatchTensors) -> float:
-    """Mean error of the landmarks that scans show, from the first starts.
+    """Compute the mean error of the visible landmarks from the first starts.
 
     Parameters
     ----------
     network : torch.nn.Module
-        On the device of the patches, ready to be evaluated.
+        On the device of the patches, in evaluation mode.
     validation : PatchTensors
         The stored patches.
 
@@ -151,7 +151,7 @@ def validation_error_mm(network: torch.nn.Module, validation: PatchTensors) -> f
 def landmark_loss(
     raw: torch.Tensor, centres_mm: torch.Tensor, truth_mm: torch.Tensor, visible: torch.Tensor
 ) -> torch.Tensor:
-    """The loss of a batch.
+    """Compute the loss of a batch.
 
     Parameters
     ----------
@@ -160,17 +160,17 @@ def landmark_loss(
     centres_mm, truth_mm : Tensor of shape (batch, n_landmarks, 3)
         Centres of the patches and true landmarks.
     visible : Tensor of shape (batch, n_landmarks)
-        Which landmarks the scan shows.
+        Which landmarks are visible in the scan.
 
     Returns
     -------
     Tensor
-        A scalar, millimetres in its main terms.
+        A scalar; its main terms are in millimetres.
     """
     weight = torch.where(visible, 1.0, HIDDEN_WEIGHT)
     predicted = raw[..., :3] * OFFSET_UNIT_MM + centres_mm
     error = torch.linalg.vector_norm(predicted - truth_mm, dim=2)
-    # Laplace likelihood of the error that was made, without a pull on the position.
+    # Laplace likelihood of the error, detached so that it does not pull on the position.
     log_spread = raw[..., 3]
     spread = error.detach() * torch.exp(-log_spread) + log_spread
     spread = (spread * weight).sum() / weight.sum()
@@ -193,7 +193,7 @@ def position_loss(
     predicted_mm, truth_mm : Tensor of shape (batch, n_landmarks, 3)
         Landmarks.
     weight : Tensor of shape (batch, n_landmarks)
-        How much each counts; a pair counts as the product.
+        Weight of each landmark; a pair has the product of its two.
 
     Returns
     -------

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The layouts of folders that data sets come in: LAFAS, FaceScape, and meshes beside landmarks."""
+"""Folder layouts of data sets: LAFAS, FaceScape, and meshes with landmark files beside them."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ FACESCAPE_SCHEME = "ibug68"
 NEUTRAL_ENDING = "_neutral.obj"
 _ENDINGS = tuple(entry.suffix for entry in FORMATS.values())
 _HEAD_CHARACTERS = 4096
-# Formats round differently, none more than this.
+# Formats round coordinates differently, by at most this.
 SAME_MM = 0.01
-# Files that a message names; if they are more, the last place says how many.
+# Number of files that a message lists; if there are more, the last entry gives their number.
 MOST_NAMED = 5
 
 
@@ -48,27 +48,27 @@ def read_data_set(folder: Path, scheme: str | Scheme | None = None) -> DataSet:
     """Find the scans of a data set and read their landmarks; meshes are read later.
 
     ``*_neutral.obj`` below a folder with ``landmark_indices.npz`` is FaceScape; a subfolder with an
-    OBJ and a ``.txt`` of rows ``name<TAB>(x,y,z)`` is a subject of LAFAS; all else is meshes with
-    landmark files in any format of `palnet.exchange`, beside them and of their name, or one file
-    for many.
+    OBJ and a ``.txt`` of rows ``name<TAB>(x,y,z)`` is a subject of LAFAS; anything else is read as
+    meshes with landmark files in any format of `palnet.exchange`, either beside each mesh and
+    named like it, or one file for many.
 
     Parameters
     ----------
     folder : Path
         The folder.
     scheme : str or Scheme, optional
-        The landmark scheme, or its name or file; by default ``palnet50``, for FaceScape its 68
-        points.
+        The landmark scheme, or its name or file; ``palnet50`` by default, and for FaceScape its
+        68 points.
 
     Returns
     -------
     DataSet
-        Scans, and what is wrong with the others.
+        The scans, and the problems with the others.
 
     Raises
     ------
     UsageError
-        If there is no such folder.
+        If the folder does not exist.
     """
     if not folder.is_dir():
         msg = f"{folder}: is not a folder. Name the folder that holds the scans."
@@ -85,12 +85,12 @@ def read_data_set(folder: Path, scheme: str | Scheme | None = None) -> DataSet:
 
 
 Found = tuple[list[AnnotatedScan], list[Problem]]
-# Those that lie in each folder itself.
+# The files directly in each folder.
 Folders = dict["Path", list["Path"]]
 
 
 def _read_facescape(folder: Path, files: list[Path]) -> Found:
-    """Every neutral mesh; the vertex of each landmark is the same in all."""
+    """Read every neutral mesh; the landmark vertices are the same in all."""
     try:
         vertices = unpack_arrays((folder / INDICES_FILE).read_bytes(), only=INDICES_KEY)[
             INDICES_KEY
@@ -121,7 +121,7 @@ def _read_facescape(folder: Path, files: list[Path]) -> Found:
 def _read_subjects_and_others(
     folder: Path, files: list[Path], scheme: Scheme
 ) -> tuple[str, list[AnnotatedScan], list[Problem]]:
-    """Read the subjects of LAFAS, and all that lies elsewhere as meshes with landmark files."""
+    """Read the subjects of LAFAS, and everything else as meshes with landmark files."""
     inside: dict[Path, list[Path]] = defaultdict(list)
     for path in files:
         inside[path.parent].append(path)
@@ -132,7 +132,7 @@ def _read_subjects_and_others(
     is_lafas = subjects and not any(
         path.parent not in alike and path.parent not in lacking and is_mesh(path) for path in files
     )
-    if is_lafas:  # one whose rows nobody can read is told as such
+    if is_lafas:  # rows that cannot be read are reported as such
         scans, problems = _read_lafas(alike, scheme)
         return "lafas", scans, [*problems, *lacking.values()]
     others = [p for p in files if p.parent not in subjects and p.parent not in lacking]
@@ -145,7 +145,7 @@ def _read_subjects_and_others(
 
 
 def _has_lafas_rows(files: list[Path]) -> bool:
-    """Whether there is an OBJ, and a text that begins with a row of LAFAS."""
+    """Whether there is an OBJ and a text file that begins with a LAFAS row."""
     return bool(_ending(files, ".obj")) and bool(_lafas_texts(files))
 
 
@@ -154,12 +154,12 @@ def _lafas_texts(files: list[Path]) -> list[Path]:
 
 
 def _find_lacking(subfolders: Folders, subjects: Folders, files: list[Path]) -> dict[Path, Problem]:
-    """Find the folders that would be subjects of LAFAS beside others, if nothing lacked there."""
+    """Find incomplete LAFAS subjects among complete ones."""
     if not subjects:
         return {}
     meshes = {path.stem.lower() for found in subjects.values() for path in _ending(found, ".obj")}
     elsewhere = [path for path in files if path.parent not in subjects and _is_table(path)]
-    # One table may hold the landmarks of all meshes that lie alone.
+    # One table may hold the landmarks of all meshes without their own file.
     has_table = not all(is_other_table(path) for path in elsewhere)
     lacking = {}
     for folder, found in subfolders.items():
@@ -176,7 +176,7 @@ def _find_lacking(subfolders: Folders, subjects: Folders, files: list[Path]) -> 
 
 
 def _head(path: Path) -> str:
-    """The beginning of what may be a long file of anything; nothing of one that is locked."""
+    """Read the beginning of a file of any kind and length; empty if it cannot be read."""
     try:
         with path.open(encoding="utf-8-sig", errors="replace") as stream:
             return stream.read(_HEAD_CHARACTERS)
@@ -185,7 +185,7 @@ def _head(path: Path) -> str:
 
 
 def _is_like_lafas(files: list[Path]) -> bool:
-    """Whether a folder holds an OBJ and a text, and no landmarks of the name of the mesh."""
+    """Whether a folder holds an OBJ and a text file, and no landmark file named like the mesh."""
     names = {mesh.stem for mesh in _ending(files, ".obj")}
     tables = [path for path in files if path.name.lower().endswith(_ENDINGS)]
     is_marked = any(stem_of(table) in names for table in tables)
@@ -193,17 +193,17 @@ def _is_like_lafas(files: list[Path]) -> bool:
 
 
 def _ending(files: list[Path], suffix: str) -> list[Path]:
-    """Those of a suffix; case does not matter, on no system."""
+    """Files with a suffix, ignoring case on every system."""
     return [path for path in files if path.suffix.lower() == suffix]
 
 
 def _is_table(path: Path) -> bool:
-    """Whether a file's name is one of landmarks."""
+    """Whether a file name is that of a landmark file."""
     return path.name.lower().endswith(_ENDINGS) and not is_people_file(path)
 
 
 def _read_lafas(subjects: Folders, scheme: Scheme) -> Found:
-    """One folder a subject: mesh, landmarks in their own order, perhaps a matrix."""
+    """Read one folder per subject: mesh, landmarks in LAFAS order, and optionally a matrix."""
     scans: list[AnnotatedScan] = []
     problems: list[Problem] = []
     for subject, files in subjects.items():
@@ -231,7 +231,7 @@ def _read_lafas(subjects: Folders, scheme: Scheme) -> Found:
 
 
 def _read_plain(files: list[Path], scheme: Scheme) -> Found:
-    """Meshes, and landmark files beside them or for many at once."""
+    """Read meshes, with landmark files beside them or for many at once."""
     meshes = [p for p in files if is_mesh(p)]
     tables = [p for p in files if _is_table(p)]
     stems = {(path.parent, printable_name(path.stem)) for path in meshes}
@@ -248,7 +248,7 @@ def _read_plain(files: list[Path], scheme: Scheme) -> Found:
         problems += more
         for landmarks in sets:
             specimen = printable_name(landmarks.specimen)
-            # A file may be renamed after its mesh, and still say the name that both had before.
+            # A file renamed to match its mesh may still contain the old name.
             is_renamed = (path.parent, stem) in stems or (stem in names and specimen not in names)
             name = stem if len(sets) == 1 and is_renamed else specimen
             found[name].append((path, landmarks))
@@ -259,7 +259,7 @@ def _read_plain(files: list[Path], scheme: Scheme) -> Found:
 def _match(
     meshes: list[Path], found: dict[str, list[tuple[Path, LandmarkSet]]], unreadable: set[str]
 ) -> Found:
-    """Give each mesh the landmarks of its name."""
+    """Assign each mesh the landmarks of the same name."""
     scans: list[AnnotatedScan] = []
     problems: list[Problem] = []
     for name, paths in _by_name([(printable_name(path.stem), path) for path in meshes]).items():
@@ -287,7 +287,7 @@ def _match(
 
 
 def _meshless(name: str, paths: list[Path]) -> Problem:
-    """Landmarks of no mesh; of files of one name in several folders each may be of another."""
+    """Report landmark files of one name without a mesh of that name."""
     if len(paths) == 1:
         text = f"{paths[0].name} has landmarks, but there is no mesh of that name."
         return Problem("no_mesh", name, text)
@@ -302,10 +302,11 @@ def _meshless(name: str, paths: list[Path]) -> Problem:
 def _fullest(
     several: list[tuple[Path, LandmarkSet]],
 ) -> tuple[list[tuple[Path, LandmarkSet]], list[str]]:
-    """Of files of one folder that share a name keep the one whose format holds most.
+    """Among same-named files in one folder, keep the one whose format holds most.
 
-    That is the one that Slicer corrects of what a detection wrote. Another that says the same is
-    none to speak of. Files of other names or folders are kept: nobody can tell which is meant.
+    Of the files that a detection writes, that is the one users correct in Slicer. Differing
+    positions are reported. Files of other names or folders are all kept, since it is unclear which
+    one is meant.
     """
     order = list(FORMATS)
     kept: dict[Path, tuple[Path, LandmarkSet]] = {}
@@ -323,7 +324,7 @@ def _fullest(
 def _read_file(
     path: Path, scheme: Scheme, format: str | None = None
 ) -> tuple[list[LandmarkSet], list[Problem]]:
-    """Read strictly; where that fails, what is certain, and say what was not."""
+    """Read strictly; if that fails, read what is certain and report the rest."""
     stem = printable_name(path.stem if format else stem_of(path))
     try:
         return read_specimens(path, scheme, format=format), []
@@ -333,14 +334,14 @@ def _read_file(
         with warnings.catch_warnings(record=True) as doubts:
             warnings.simplefilter("always", FormatWarning)
             sets = read_specimens(path, scheme, format=format, strict=False)
-    except FormatError:  # what is left of the certain says less of what is wrong
+    except FormatError:  # the strict error is more informative
         return [], [Problem("bad_landmarks", stem, strict_text)]
     texts = [str(doubt.message) for doubt in doubts] or [strict_text]
     return sets, [Problem("doubtful_landmarks", stem, text) for text in texts]
 
 
 def _by_name(named: list[tuple[str, Path]]) -> dict[str, list[Path]]:
-    """Put together what has one name, by the first spelling: many disks take A and a for one."""
+    """Group by name ignoring case, as many file systems do, under the first spelling."""
     by_name: dict[str, list[Path]] = {}
     spelling: dict[str, str] = {}
     for name, path in named:
@@ -349,7 +350,7 @@ def _by_name(named: list[tuple[str, Path]]) -> dict[str, list[Path]]:
 
 
 def _repeated(name: str, paths: list[Path]) -> Problem:
-    """Predictions and folds go by names, so no two scans may share one."""
+    """Report a repeated name; predictions and folds are keyed by name, so it must be unique."""
     text = (
         f"{len(paths)} meshes have this name (capital letters do not matter): "
         f"{', '.join(map(str, paths))}. Rename all but one."

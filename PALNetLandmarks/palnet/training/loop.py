@@ -32,29 +32,29 @@ __all__ = ["LoopSettings", "PlateauSettings", "choose_device", "run_loop", "star
 
 logger = logging.getLogger(__name__)
 
-# Between the seeds of processes that train together; more than steps there ever are.
+# Offset between the seeds of processes that train together; larger than any number of steps.
 RANK_STRIDE = 1_000_000_007
 
 
 @dataclass(frozen=True)
 class LoopSettings:
-    """How long and how fast to train: AdamW on a one-cycle schedule.
+    """Settings for AdamW with a one-cycle schedule.
 
     Attributes
     ----------
     n_steps : int
-        Batches in all.
+        Total number of batches.
     peak_rate : float
-        Highest learning rate of the one-cycle schedule.
+        Peak learning rate of the one-cycle schedule.
     weight_decay : float
-        Decay of AdamW.
+        Weight decay of AdamW.
     seed : int
-        Seed of weights and batches; batch k depends on it and k alone.
+        Seed of weights and batches; batch k depends only on it and on k.
     save_every : int
         Steps between checkpoints (and validations).
     n_parts : int
-        Parts of a batch that are drawn and computed one after the other: on a processor, small ones
-        stay in its cache.
+        Number of parts that a batch is drawn and computed in, one after the other: on a CPU, small
+        parts stay in its cache.
     """
 
     n_steps: int
@@ -84,27 +84,27 @@ class LoopSettings:
 
 @dataclass(frozen=True)
 class PlateauSettings:
-    """How to train until nothing gets better: Adam, the rate lowered on a plateau, early stop.
+    """Settings for Adam with early stopping and a learning rate that is reduced on plateaus.
 
-    The weights of the best validation are those that are left in the network.
+    The network ends up with the weights of the best validation.
 
     Attributes
     ----------
     n_steps : int
-        Batches at most.
+        Maximum number of batches.
     rate : float
-        Learning rate at the beginning.
+        Initial learning rate.
     factor : float
-        What the rate is multiplied by on a plateau.
+        Factor by which the rate is reduced on a plateau.
     patience : int
-        Validations without a better one before that.
+        Validations without improvement before the rate is reduced.
     stop_after : int
-        Validations without a better one that end the training.
+        Validations without improvement before the training stops.
     validate_every : int
-        Steps between validations, those of an epoch.
+        Steps between validations, usually those of an epoch.
     save_every : int
-        Steps between checkpoints, a multiple of `validate_every`: a large network takes longer to
-        write than to validate.
+        Steps between checkpoints, a multiple of `validate_every`: writing a large network takes
+        longer than validating it.
     seed : int
         Seed of weights and batches.
     """
@@ -135,7 +135,7 @@ class PlateauSettings:
 
 
 def choose_device() -> torch.device:
-    """CUDA if there is one (this process's of several), else Apple's, else the processor."""
+    """Choose CUDA if available (this process's device), else Apple's GPU, else the CPU."""
     if torch.cuda.is_available():
         return torch.device("cuda", torch.cuda.current_device())
     if torch.backends.mps.is_available():
@@ -144,15 +144,15 @@ def choose_device() -> torch.device:
 
 
 def start_generator(rng: np.random.Generator, device: torch.device) -> torch.Generator:
-    """Let the stream of a batch go on in torch, on a device.
+    """Seed a torch generator on a device from a batch's numpy generator.
 
     Parameters
     ----------
     rng : numpy.random.Generator
-        Gives the seed: the same batch, the same stream, on the same kind of device (a GPU of
-        another model draws other numbers; processes that train together need the same one).
+        Gives the seed: the same batch has the same stream on the same kind of device. (GPU models
+        differ in the numbers they draw, so processes that train together need the same model.)
     device : torch.device
-        Where numbers are to be drawn.
+        Where numbers will be drawn.
 
     Returns
     -------
@@ -169,21 +169,21 @@ def run_loop(
     folder: Path,
     validate: Callable[[torch.nn.Module], float],
 ) -> None:
-    """Train a network in place; a run that was interrupted goes on from its last checkpoint.
+    """Train a network in place; an interrupted run resumes from its last checkpoint.
 
-    Under torchrun each process takes its share of every batch, and the first validates and writes.
+    Under torchrun, each process takes its share of every batch, and the first validates and writes.
 
     Parameters
     ----------
     network : torch.nn.Module
-        What to train, already on its device.
+        The network to train, already on its device.
     draw_loss : callable
-        Draws a batch, or one of its parts, with the generator and for the step, from 0, that it is
-        given; returns the mean loss. It has to call the network that it is given, once.
+        Draws a batch, or a part of one, for the given generator and step (from 0), and returns the
+        mean loss. It must call the network passed to it exactly once.
     settings : LoopSettings or PlateauSettings
-        Steps, rate, seed.
+        Steps, learning rate, seed.
     folder : Path
-        Gets ``checkpoint.pt``, ``curve.csv`` and ``curve.svg``.
+        Where ``checkpoint.pt``, ``curve.csv`` and ``curve.svg`` are written.
     validate : callable
         Returns the validation error in millimetres.
     """
@@ -221,7 +221,7 @@ def run_loop(
 
 
 class _Run:
-    """A training in progress, as its checkpoint keeps it."""
+    """The state of a training, as saved in its checkpoint."""
 
     def __init__(
         self, network: torch.nn.Module, settings: LoopSettings | PlateauSettings, folder: Path
@@ -236,15 +236,15 @@ class _Run:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What a checkpoint must agree with: all settings but how a batch is computed.
+        """Settings that a checkpoint must match: all but how a batch is computed.
 
-        So a run may go from a processor, which computes in parts, on to a GPU.
+        A run may thus move from a CPU, which computes in parts, to a GPU.
         """
         return {key: value for key, value in asdict(self.settings).items() if key != "n_parts"}
 
     @property
     def is_over(self) -> bool:
-        """Whether all steps are done, or too many since the best validation."""
+        """Whether all steps are done, or early stopping applies."""
         if self.step >= self.settings.n_steps:
             return True
         if not isinstance(self.settings, PlateauSettings):
@@ -255,10 +255,10 @@ class _Run:
     def take_step(
         self, draw_loss: Callable[[torch.nn.Module, np.random.Generator, int], torch.Tensor]
     ) -> float:
-        """Train on one batch and give its loss."""
+        """Train on one batch and return its loss."""
         seed = self.settings.seed
         self.network.train()
-        # Dropout differs between processes; batches do not.
+        # Dropout must differ between processes, batches must not.
         torch.manual_seed(seed * 1_000_003 + self.step + rank() * RANK_STRIDE)
         rng = np.random.default_rng([seed, self.step])
         n_parts = self.settings.n_parts
@@ -281,11 +281,11 @@ class _Run:
 
     @cached_property
     def shared(self) -> torch.nn.Module:
-        """The network as a step runs it: in the precision wanted, shared between processes."""
+        """The network for a training step: in the requested precision, shared between processes."""
         return share_batches(round_layers(self.network))
 
     def note(self, loss: float, error_mm: float, tracker: Tracker | None) -> None:
-        """Write a validation down, and a checkpoint where one is due; the first process does."""
+        """Record a validation, and write a checkpoint if one is due; only in the first process."""
         if not is_first():
             return
         self.unwritten.append((self.step, f"{loss:.5f}", f"{error_mm:.4f}"))
@@ -299,7 +299,7 @@ class _Run:
             self.save()
 
     def judge(self, error_mm: float) -> None:
-        """Let a validation act on the rate, and keep the weights if it is the best."""
+        """Adjust the learning rate after a validation, and keep the weights if it is the best."""
         if not isinstance(self.schedule, torch.optim.lr_scheduler.ReduceLROnPlateau):
             return
         self.schedule.step(error_mm)
@@ -309,12 +309,12 @@ class _Run:
             self.best = {name: weight.cpu().clone() for name, weight in weights.items()}
 
     def keep_best(self) -> None:
-        """Put the weights of the best validation into the network."""
+        """Load the weights of the best validation into the network."""
         if self.best:
             self.network.load_state_dict(self.best)
 
     def save(self) -> None:
-        """Write a checkpoint that appears whole or not at all."""
+        """Write a checkpoint atomically."""
         state: dict[str, Any] = {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -329,7 +329,7 @@ class _Run:
             torch.save(state, draft)
 
     def resume(self) -> None:
-        """Load the last checkpoint, if there is one, and cut off the curve after it."""
+        """Load the last checkpoint, if any, and truncate the curve after it."""
         path = self.folder / "checkpoint.pt"
         if path.exists():
             state = _read_checkpoint(path)
@@ -352,7 +352,7 @@ class _Run:
             _cut_curve(self.folder, self.step)
 
     def write_rest(self) -> None:
-        """Write the rows that could not be written; they are in the checkpoint as well."""
+        """Write the rows that could not be written earlier; the checkpoint holds them too."""
         if self.unwritten and not _try_to_append(self.folder, self.unwritten):
             path = self.folder / "curve.csv"
             msg = (
@@ -363,7 +363,7 @@ class _Run:
 
 
 def _read_checkpoint(path: Path) -> dict[str, Any]:
-    """Load weights and numbers; nothing in the file is executed."""
+    """Load weights and numbers only, so that no code in the file is executed."""
     try:
         state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
         state.keys()
@@ -376,7 +376,7 @@ def _read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def _cut_curve(folder: Path, step: int) -> None:
-    """Drop the rows after a step: they will be made again."""
+    """Drop the rows after a step, since they will be computed again."""
     path = folder / "curve.csv"
     if not _has_rows(path):
         return
@@ -393,12 +393,12 @@ def _cut_curve(folder: Path, step: int) -> None:
 
 
 def _has_rows(path: Path) -> bool:
-    """Whether a curve was begun: one that was interrupted at its first row may be empty."""
+    """Whether a curve has rows: it may be empty if interrupted at the first one."""
     return path.exists() and path.stat().st_size > 0
 
 
 def _try_to_append(folder: Path, rows: list[tuple[int, str, str]]) -> bool:
-    """Add rows to the curve; not where a spreadsheet has it open, which no training ends for."""
+    """Append rows to the curve; tolerate a file locked by a spreadsheet program."""
     path = folder / "curve.csv"
     is_new = not _has_rows(path)
     try:
@@ -418,7 +418,7 @@ def _try_to_append(folder: Path, rows: list[tuple[int, str, str]]) -> bool:
 
 
 def _try_to_draw(folder: Path) -> None:
-    """Draw the curve; a picture that cannot be replaced is no reason to lose the training."""
+    """Draw the curve; a picture that cannot be replaced must not stop the training."""
     try:
         draw_curve(folder)
     except OutputError as err:

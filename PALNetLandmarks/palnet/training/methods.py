@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is trained in a fold: one of the paper's networks, or the shipped one."""
+"""Methods to train and test a fold: one of the paper's networks, or the shipped one."""
 
 from __future__ import annotations
 
@@ -61,16 +61,16 @@ __all__ = ["MIN_VALIDATION_PEOPLE", "Exporter", "FoldMethod", "Parts", "choose_m
 logger = logging.getLogger(__name__)
 
 MIN_VALIDATION_PEOPLE = 3
-"""Of fewer people a gain can hardly be told from chance."""
+"""With fewer people, a gain can hardly be told from chance."""
 
 
 class Exporter(Protocol):
-    """What makes of a trained fold a file for `palnet detect`."""
+    """Writes trained folds as model files for `palnet detect`."""
 
     def export_fold(
         self, fold: Fold, place: Path, pairs: Sequence[Pair], result: Mapping[str, Any]
     ) -> None:
-        """Write ``model.npz`` of a fold, unless it is there."""
+        """Write ``model.npz`` of a fold, unless it exists."""
 
     def export_all(self, fold: Fold, place: Path, results: Sequence[Mapping[str, Any]]) -> None:
         """Write ``model.npz`` of the run."""
@@ -81,33 +81,33 @@ class FoldMethod(Protocol):
 
     @property
     def baseline(self) -> str:
-        """What the network is compared with."""
+        """Name of what the network is compared with."""
 
     @property
     def least_validation(self) -> int:
-        """People that have to say when to stop."""
+        """Minimum number of validation people."""
 
     @property
     def digest(self) -> str:
-        """Hash of what it was made from beside the prepared scans; empty if nothing."""
+        """Hash of inputs other than the prepared scans; empty if there are none."""
 
     def check(self, parts: Parts) -> None:
-        """Raise `TrainingError` if nothing can be trained on these scans, or say when to stop."""
+        """Raise `TrainingError` if these scans allow no training or no validation."""
 
     def is_trained(self, place: Path) -> bool:
         """Whether the folder of a fold has what `predict` needs."""
 
     def train(self, parts: Parts, place: Path) -> None:
-        """Train on ``train`` until ``validation`` says to stop; in all processes at once."""
+        """Train with early stopping on the validation part; called in all processes at once."""
 
     def predict(self, tested: Sequence[PreparedScan], place: Path) -> tuple[Landmarks, Landmarks]:
-        """Give landmarks and baseline, (n_scans, n_landmarks, 3) each, in the common frame.
+        """Return landmarks and baseline, (n_scans, n_landmarks, 3) each, in the common frame.
 
-        NaN where there are none.
+        NaN for missing ones.
         """
 
     def make_exporter(self, data: DataSet, scans: Sequence[PreparedScan]) -> Exporter:
-        """Give what writes model files of the trained folds."""
+        """Return the exporter of the trained folds."""
 
 
 def choose_method(
@@ -117,18 +117,18 @@ def choose_method(
     *,
     jobs: int = 1,
 ) -> FoldMethod:
-    """Give the method of a protocol.
+    """Return the method of a protocol.
 
     Parameters
     ----------
     data : DataSet
         The annotated scans.
     protocol : PaperProtocol or TuningProtocol
-        What to do.
+        The protocol to follow.
     faces : Path
-        Where faces are kept, as the landmark network takes them.
+        Cache of the prepared faces for the landmark network.
     jobs : int
-        Processes for what is not training.
+        Number of processes for everything but training.
 
     Returns
     -------
@@ -142,7 +142,7 @@ def choose_method(
 
 @dataclass(frozen=True, eq=False)
 class _PaperMethod:
-    """One of the paper's networks, round the mean landmarks."""
+    """One of the paper's networks, on patches around the mean landmarks."""
 
     protocol: protocols.PaperProtocol
     scheme: Scheme
@@ -187,7 +187,7 @@ class _PaperMethod:
 
 
 class _TuningMethod:
-    """The landmark network, from scratch or from a model's weights, round the atlas's landmarks."""
+    """The landmark network around the atlas's landmarks, from scratch or from a model's weights."""
 
     def __init__(
         self, protocol: protocols.TuningProtocol, data: DataSet, folder: Path, *, jobs: int
@@ -245,7 +245,7 @@ class _TuningMethod:
         about: dict[str, Any],
     ) -> None:
         """Write the model of a fold."""
-        # The atlas that is fitted is the base's here too.
+        # The fitted atlas is still that of the base model.
         misfit_power = self.base.calibration.misfit_power
         plain = Calibration(
             np.ones(len(self.scheme)), 1.0, min_visibility=0.0, misfit_power=misfit_power
@@ -262,7 +262,7 @@ class _TuningMethod:
         )
 
     def predict(self, tested: Sequence[PreparedScan], place: Path) -> tuple[Landmarks, Landmarks]:
-        # What a user of the file gets, in every digit.
+        # Read back, so that predictions match those from the file to the last digit.
         kept = read_model(place / "model.npz")
         before = None if self.is_scratch else self.base.network("landmarks")
         return (
@@ -270,11 +270,11 @@ class _TuningMethod:
             self._predict(tested, before, kept.atlas),
         )
 
-    def make_exporter(self, data: DataSet, scans: Sequence[PreparedScan]) -> Exporter:  # noqa: ARG002  # a training writes the file itself
+    def make_exporter(self, data: DataSet, scans: Sequence[PreparedScan]) -> Exporter:  # noqa: ARG002  # the training writes the file itself
         return _TunedExporter()
 
     def _find(self, scans: Sequence[PreparedScan]) -> list[AnnotatedFace]:
-        """The faces of the scans; those without one teach nothing."""
+        """Return the faces of the scans; scans without a face are left out."""
         names = [scan.aligned.specimen for scan in scans]
         found = [self.faces[name] for name in names if name in self.faces]
         if not found:
@@ -285,7 +285,7 @@ class _TuningMethod:
     def _train(
         self, train: list[AnnotatedFace], validation: list[AnnotatedFace], place: Path
     ) -> tuple[FaceAtlas, Weights]:
-        """Train from scratch, for the atlas's own scheme or another that it then carries."""
+        """Train from scratch, for the atlas's scheme or another transferred to it."""
         atlas, seed = self.base.atlas, self.protocol.seed
         if not has_atlas_scheme(self.scheme, self.base):
             atlas = transfer_landmarks(atlas, train)
@@ -296,7 +296,7 @@ class _TuningMethod:
     def _predict(
         self, scans: Sequence[PreparedScan], weights: Weights | None, atlas: FaceAtlas
     ) -> Landmarks:
-        """Place landmarks on the triangles, those of the atlas without weights."""
+        """Place landmarks on the triangles; without weights, those of the atlas."""
         found = np.full((len(scans), len(self.scheme), 3), np.nan)
         for row, scan in enumerate(scans):
             face = self.faces.get(scan.aligned.specimen)
@@ -313,14 +313,14 @@ class _TuningMethod:
 
 
 class _TunedExporter:
-    """A training of the landmark network has written its model file already."""
+    """Exporter for the landmark network, whose training already writes the model file."""
 
     def export_fold(
         self, fold: Fold, place: Path, pairs: Sequence[Pair], result: Mapping[str, Any]
     ) -> None:
-        """Leave the file where it is."""
+        """Do nothing; the file is in place."""
 
     def export_all(self, fold: Fold, place: Path, results: Sequence[Mapping[str, Any]]) -> None:  # noqa: ARG002  # as the other exporter
-        """Put the file where those of other networks lie."""
+        """Copy the file to where the other exporter writes it."""
         with replacing(place.parent / "model.npz", overwrite=True) as draft:
             draft.write_bytes((place / "model.npz").read_bytes())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Train one of the paper's networks as the paper does."""
+"""Train one of the paper's networks as described in the paper."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ __all__ = [
     "write_network",
 ]
 
-# A checkpoint of the full network is 1 GB: it is written once in so many epochs.
+# A checkpoint of the full network is 1 GB, so it is written only every this many epochs.
 EPOCHS_BETWEEN_CHECKPOINTS = 10
 
 
 def paper_loss(
     predicted_mm: torch.Tensor, truth_mm: torch.Tensor, known: torch.Tensor
 ) -> torch.Tensor:
-    """0.6 x mean landmark distance + 0.4 x mean absolute difference of all pairwise distances.
+    """Compute 0.6 x mean landmark distance + 0.4 x mean absolute pairwise distance difference.
 
-    As in the published figures, the pairwise distances are those of the whole matrix with its zero
-    diagonal. What is not known counts in neither mean.
+    As in the published figures, the pairwise distances include the zero diagonal of the matrix.
+    Unknown landmarks count in neither mean.
 
     Parameters
     ----------
     predicted_mm, truth_mm : Tensor of shape (batch, n_landmarks, 3)
-        Landmarks; the truth may hold any finite number where it is not known.
+        Landmarks; the truth may hold any finite number where unknown.
     known : Tensor of shape (batch, n_landmarks)
         Which landmarks the scan has.
 
@@ -65,25 +65,25 @@ def paper_loss(
 
 
 def _distances(points: torch.Tensor) -> torch.Tensor:
-    """All distances of each face; cdist rounds in its quick way and has no gradient on Macs."""
+    """All distances of each face; fast cdist is inexact, and it lacks a gradient on Macs."""
     distances: torch.Tensor = torch.linalg.vector_norm(points[:, :, None] - points[:, None], dim=3)
     return distances
 
 
 def settings_of(protocol: PaperProtocol, n_train: int) -> PlateauSettings:
-    """Count the protocol's epochs in batches.
+    """Convert the protocol's epochs to batches.
 
     Parameters
     ----------
     protocol : PaperProtocol
         The protocol.
     n_train : int
-        Scans of the training part.
+        Number of training scans.
 
     Returns
     -------
     PlateauSettings
-        For the loop.
+        Settings for the loop.
     """
     training = protocol.training
     n_batches = -(-n_train // training.batch_size)
@@ -102,16 +102,16 @@ def settings_of(protocol: PaperProtocol, n_train: int) -> PlateauSettings:
 def train_paper_network(
     train: PatchSet, validation: PatchSet, protocol: PaperProtocol, folder: Path
 ) -> PalNet:
-    """Train until the validation error has not fallen for long enough.
+    """Train with early stopping on the validation error.
 
     Parameters
     ----------
     train, validation : PatchSet
-        Patches of different people, round the same mean landmarks.
+        Patches of different people, around the same mean landmarks.
     protocol : PaperProtocol
-        Network, rates, epochs.
+        Network, learning rates, epochs.
     folder : Path
-        Gets checkpoint and curve.
+        Where checkpoint and curve are written.
 
     Returns
     -------
@@ -148,16 +148,16 @@ def train_paper_network(
 def predict_landmarks(
     network: torch.nn.Module, patches: NDArray[np.float32], batch_size: int = 16
 ) -> NDArray[np.float32]:
-    """Run a network that is in evaluation mode.
+    """Run a network in evaluation mode.
 
     Parameters
     ----------
     network : torch.nn.Module
-        One of the paper's.
+        One of the paper's networks.
     patches : ndarray of shape (n_scans, n_landmarks, n_points, 3)
         Patches.
     batch_size : int
-        Scans at a time.
+        Scans per forward pass.
 
     Returns
     -------
@@ -173,18 +173,18 @@ def predict_landmarks(
 
 
 def write_network(network: PalNet, variant: str, means_mm: NDArray[np.float64], path: Path) -> None:
-    """Write a trained network with the mean landmarks that its patches lie round.
+    """Write a trained network with the mean landmarks that its patches are centred on.
 
     Parameters
     ----------
     network : PalNet
         The network.
     variant : str
-        Which of the paper's it is.
+        Which of the paper's networks it is.
     means_mm : ndarray of shape (n_landmarks, 3)
         Mean landmarks of its training people.
     path : Path
-        Where; an existing file is replaced.
+        Output file; an existing file is replaced.
     """
     state = {
         "variant": variant,
@@ -192,13 +192,13 @@ def write_network(network: PalNet, variant: str, means_mm: NDArray[np.float64], 
         "means_mm": torch.from_numpy(means_mm),
         "network": {name: weight.cpu() for name, weight in network.state_dict().items()},
     }
-    # By its path torch would write the draft's name, drawn at random, into the file.
+    # Given a path, torch would store the draft's random name in the file.
     with replacing(path, overwrite=True) as draft, draft.open("wb") as stream:
         torch.save(state, stream)
 
 
 def read_network(path: Path) -> tuple[PalNet, NDArray[np.float64]]:
-    """Read a network written by `write_network`; nothing in the file is executed.
+    """Read a network written by `write_network`, without executing code in the file.
 
     Parameters
     ----------
@@ -208,9 +208,9 @@ def read_network(path: Path) -> tuple[PalNet, NDArray[np.float64]]:
     Returns
     -------
     network : PalNet
-        In evaluation mode, on the processor.
+        In evaluation mode, on the CPU.
     means_mm : ndarray of shape (n_landmarks, 3)
-        The mean landmarks that patches are gathered round.
+        The mean landmarks around which patches are gathered.
 
     Raises
     ------

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The processes that torchrun starts: one trains on each GPU, and the first does all the rest."""
+"""Processes started by torchrun: each trains on one GPU, and the first does everything else."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
 __all__ = ["count_processes", "is_first", "join_processes", "on_first", "rank", "share_batches"]
 
-# The others wait while the first prepares scans, which takes hours.
+# The others wait while the first prepares scans, which can take hours.
 LONGEST_WAIT = timedelta(days=7)
 
 _Result = TypeVar("_Result")
 
 
 def count_processes() -> int:
-    """How many processes train together."""
+    """Return the number of processes that train together."""
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
 def rank() -> int:
-    """Which of them this one is, from 0."""
+    """Return the rank of this process, from 0."""
     return distributed.get_rank() if distributed.is_initialized() else 0
 
 
@@ -42,12 +42,12 @@ def is_first() -> bool:
 
 @contextmanager
 def join_processes() -> Iterator[None]:
-    """Join the other processes of a torchrun; without one, do nothing.
+    """Join the process group of torchrun; without torchrun, do nothing.
 
     Raises
     ------
     UsageError
-        If there are more processes than GPUs on a machine that has some.
+        If a machine with GPUs has fewer of them than processes.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
@@ -64,27 +64,27 @@ def join_processes() -> Iterator[None]:
     distributed.init_process_group(backend, timeout=LONGEST_WAIT)
     try:
         yield
-        # Nobody leaves while another still reads from it.
+        # No process may leave while another still reads from it.
         distributed.barrier()
     finally:
-        # Shared networks lie in reference cycles and hold the group's threads; left to the end of
-        # the interpreter, these end it by force (exit code -6 after a finished training).
+        # Shared networks are in reference cycles and hold the group's threads, which would abort
+        # the interpreter at exit (code -6 after a finished training).
         gc.collect()
         distributed.destroy_process_group()
 
 
 def on_first(work: Callable[[], _Result]) -> _Result:
-    """Let the first process do something, such as writing, and all have the result.
+    """Run something, such as writing, in the first process and broadcast the result.
 
     Parameters
     ----------
     work : callable
-        Without arguments; its result travels to the others.
+        Takes no arguments; its result is sent to the other processes.
 
     Returns
     -------
     object
-        The same in all processes; an error of palnet is raised in all.
+        The same in all processes; a palnet error is raised in all of them.
     """
     if count_processes() == 1:
         return work()
@@ -98,30 +98,30 @@ def on_first(work: Callable[[], _Result]) -> _Result:
     result, failure = box[0]
     if failure is not None:
         raise failure
-    return result  # type: ignore[no-any-return]  # what work gave
+    return result  # type: ignore[no-any-return]  # the result of work
 
 
 def share_batches(network: torch.nn.Module) -> torch.nn.Module:
-    """Let each process run its share of a batch; alone, the network itself.
+    """Wrap a network so that each process runs its share of a batch; alone, return it unchanged.
 
-    What comes back are the outputs for the whole batch in every process, so that any loss is that
-    of the whole batch. Gradients reach the own share only: the loss has to be multiplied by the
-    number of processes, by which `DistributedDataParallel` divides the sum of their gradients.
+    Every process gets the outputs for the whole batch, so that any loss is that of the whole batch.
+    Gradients only reach a process's own share: the loss must be multiplied by the number of
+    processes, by which `DistributedDataParallel` divides the sum of their gradients.
 
     Parameters
     ----------
     network : torch.nn.Module
-        On its device; all processes begin with the weights of the first.
+        On its device; all processes start with the weights of the first.
 
     Returns
     -------
     torch.nn.Module
-        Takes and gives tensors whose first axis is the batch.
+        Its inputs and outputs have the batch as first axis.
     """
     if count_processes() == 1:
         return network
     device = next(network.parameters()).device
-    # Scores that only choose (topk) get no gradient.
+    # Scores that are only used for selection (topk) get no gradient.
     spread = torch.nn.parallel.DistributedDataParallel(
         network,
         device_ids=[device] if device.type == "cuda" else None,
@@ -138,14 +138,14 @@ class _SharedBatch(torch.nn.Module):
         self.network = network
 
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
-        """The whole batch in, the outputs of the whole batch out."""
+        """Map the whole batch to its outputs."""
         n_rows, n_processes = len(inputs[0]), count_processes()
         share = -(-n_rows // n_processes)
-        # Equal shares: the last row fills them up, and is cut off again.
+        # Pad to equal shares by repeating the last row; the padding is cut off below.
         rows = torch.arange(rank() * share, (rank() + 1) * share).clamp(max=n_rows - 1)
         own: torch.Tensor = self.network(*(values[rows.to(values.device)] for values in inputs))
         parts = [torch.zeros_like(own) for _ in range(n_processes)]
         distributed.all_gather(parts, own.detach().contiguous())
         parts[rank()] = own
-        # A process whose share is cut off has to take part in the gradients all the same.
+        # A process whose share is all padding must still take part in the gradients.
         return torch.cat(parts)[:n_rows] + 0.0 * own.sum()

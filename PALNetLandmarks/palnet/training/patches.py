@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training patches: generated scans taken through the stages of a detection."""
+"""Training patches: generated scans run through the stages of a detection."""
 
 from __future__ import annotations
 
@@ -42,21 +42,21 @@ __all__ = [
     "thin_atlas",
 ]
 
-# More points than the network takes, so that every batch sees another choice of them.
+# More points than the network takes, so that every batch sees a different choice.
 N_STORED_EACH = 128
-# How far off the pose networks leave the pose.
+# Remaining error of the pose networks.
 POSE_ANGLE_DEG, POSE_SHIFT_MM, POSE_LOG_SCALE = 5.0, 4.0, 0.03
-# The second start: what a first pass leaves of the atlas's error, and its own; drawn for each scan,
-# so that a second pass knows good first ones too and does not spoil them.
+# The second start: share of the atlas's error that a first pass leaves, and the pass's own error.
+# Drawn per scan, so that a second pass also meets good first ones and does not spoil them.
 LEFT_OF_ATLAS_ERROR, FIRST_PASS_ERROR_MM = (0.0, 0.5), (0.1, 0.9)
-# A detection begins once more from an atlas that its first landmarks guide: as do the second starts
-# of half of the training scans. The spread is about the middle one of those that the network says.
+# A detection restarts from an atlas guided by its first landmarks, as do the second starts of half
+# of the training scans. The spread is about the median that the network predicts.
 GUIDED_SHARE, GUIDE_SPREAD_MM = 0.5, 0.8
-# An atlas spans the people that it was built from, and no real face: a network that had only met
-# starts on such people would trust every start. So most training scans meet an atlas without some
-# of its modes. Share of the scans, and range of the share of the modes that are kept.
+# An atlas spans the people that it was built from but no real face: a network trained only on such
+# starts would trust every start. Most training scans therefore get an atlas with some modes
+# dropped. Share of the scans, and range of the share of the modes that are kept.
 THINNED_SHARE, KEPT_MODES = 2 / 3, (0.2, 1.0)
-# Name the streams of random numbers that thin, and that choose whom a guided atlas starts.
+# Keys of the random streams for thinning, and for choosing who gets a guided atlas.
 THINNING, GUIDING = 1, 2
 
 
@@ -67,16 +67,16 @@ class TrainingPatches:
     Attributes
     ----------
     points : ndarray of shape (n_scans, 2, n_landmarks, n_stored, 6)
-        Half precision; start 0 is that of the atlas, whole or thinned, start 1 like the result of a
-        first pass, or of an atlas that one guides.
+        Half precision. Start 0 is that of the atlas, whole or thinned; start 1 is like the result
+        of a first pass, or of an atlas guided by one.
     share : ndarray of shape (n_scans, 2, n_landmarks, 2)
-        How full each half would be with as many points as the network takes.
+        How full each half would be with the number of points that the network takes.
     centres_mm : ndarray of shape (n_scans, 2, n_landmarks, 3)
         The starts.
     truth_mm : ndarray of shape (n_scans, n_landmarks, 3)
         The true landmarks.
     visible : ndarray of shape (n_scans, n_landmarks)
-        Which of them the scan shows.
+        Which of them are visible in the scan.
     """
 
     points: NDArray[np.float16]
@@ -89,21 +89,21 @@ class TrainingPatches:
 def fill_patches(
     atlas: FaceAtlas, scans: Sequence[Path], folder: Path, *, jobs: int = 1, thinned: bool = False
 ) -> list[Path]:
-    """Write the patches of each scan; those that are there already are kept.
+    """Write the patches of each scan, skipping existing files.
 
     Parameters
     ----------
     atlas : FaceAtlas
-        Gives the starts.
+        Atlas that gives the starts.
     scans : sequence of Path
         Generated scans.
     folder : Path
-        Where the ``.npz`` files go.
+        Where the ``.npz`` files are written.
     jobs : int
-        Processes.
+        Number of processes.
     thinned : bool
-        Whether starts are those of thinned atlases (`thin_atlas`), to train with; else they are
-        those of a detection.
+        Whether to take starts from thinned atlases (`thin_atlas`), for training; otherwise they
+        are those of a detection.
 
     Returns
     -------
@@ -120,7 +120,7 @@ def fill_patches(
 
 
 def load_patches(paths: Sequence[Path]) -> TrainingPatches:
-    """Load the patches of many scans into memory, 0.31 MB a scan."""
+    """Load the patches of many scans into memory, 0.31 MB per scan."""
     columns: dict[str, NDArray[Any]] = {}
     names = [field.name for field in fields(TrainingPatches)]
     for row, path in enumerate(paths):
@@ -132,7 +132,7 @@ def load_patches(paths: Sequence[Path]) -> TrainingPatches:
 
 
 def thin_atlas(atlas: FaceAtlas, rng: np.random.Generator) -> FaceAtlas:
-    """Drop random modes, or none, so that the atlas cannot make the face, as it cannot a real one.
+    """Drop random modes, or none, so that the atlas fits a face imperfectly, like a real one.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ def thin_atlas(atlas: FaceAtlas, rng: np.random.Generator) -> FaceAtlas:
     Returns
     -------
     FaceAtlas
-        With the modes that are left, one at least, in their order.
+        With the remaining modes, at least one, in their order.
     """
     if rng.random() >= THINNED_SHARE:
         return atlas
@@ -164,16 +164,16 @@ def _write_one(atlas: FaceAtlas, task: tuple[Path, Path], *, thinned: bool) -> N
 def prepare_patches(
     atlas: FaceAtlas, scan: GeneratedScan, seed: int, *, thinned: bool
 ) -> dict[str, NDArray[Any]]:
-    """Take one scan from its mesh to the stored patches.
+    """Compute the stored patches of one scan from its mesh.
 
     Parameters
     ----------
     atlas : FaceAtlas
-        Gives the starts.
+        Atlas that gives the starts.
     scan : GeneratedScan
         The scan.
     seed : int
-        Its seed; pose, starts and modes that are dropped follow from it.
+        Its seed, which determines pose, starts and dropped modes.
     thinned : bool
         As in `fill_patches`.
 
@@ -206,10 +206,10 @@ def prepare_patches(
 
 
 def _thin_for(atlas: FaceAtlas, seed: int) -> FaceAtlas:
-    """The atlas that a person meets in training.
+    """Return the atlas, possibly thinned, for a person in training.
 
-    By a stream of its own: the person was drawn from the one of the seed alone, and who is unusual
-    must not decide whose atlas is whole.
+    It has its own random stream: the person was drawn from the bare seed, and how unusual a person
+    is must not correlate with whose atlas is thinned.
     """
     return thin_atlas(atlas, np.random.default_rng([seed, THINNING]))
 
@@ -220,18 +220,18 @@ def draw_starts(
     visible: NDArray[np.bool_],
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give the first start of each landmark, and one like the result of a first pass.
+    """Return the first start of each landmark, and one like the result of a first pass.
 
     Parameters
     ----------
     first_mm : ndarray of shape (n_landmarks, 3)
         The first start, in the face frame.
     truth_mm : ndarray of shape (n_landmarks, 3)
-        True landmarks; anything where they are not visible.
+        True landmarks; any value where not visible.
     visible : ndarray of shape (n_landmarks,)
-        Where there is no truth, the second start is the first.
+        Where false, the second start equals the first.
     rng : numpy.random.Generator
-        For what a first pass leaves.
+        Source of randomness for the error of a first pass.
 
     Returns
     -------
@@ -251,9 +251,9 @@ def _guide_starts(
     starts: tuple[NDArray[np.float64], NDArray[np.float64]],
     visible: NDArray[np.bool_],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Let the second starts guide the atlas, and take its landmarks in their place.
+    """Fit the atlas to the second starts and replace them by its landmarks.
 
-    What is not visible has no truth to guide by, and starts at the first start as before.
+    Landmarks that are not visible do not guide the fit and keep the first start.
     """
     first_mm, second_mm = starts
     spread_mm = np.where(visible, GUIDE_SPREAD_MM, np.inf)
@@ -264,7 +264,7 @@ def _guide_starts(
 def cut_patches(
     fine: PointCloud, coarse: PointCloud, starts: tuple[NDArray[np.float64], ...]
 ) -> dict[str, NDArray[Any]]:
-    """Cut stored patches round each start.
+    """Cut stored patches around each start.
 
     Parameters
     ----------

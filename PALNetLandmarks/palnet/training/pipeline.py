@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a recipe to a model file; every stage is kept in the run folder and never done twice."""
+"""Train a model from a recipe; the result of every stage is cached in the run folder."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ __all__ = ["train_model", "with_heads"]
 
 logger = logging.getLogger(__name__)
 
-# Goes up when a stage makes something else of the same recipe: run folders of before are refused.
+# Raise it when a stage gives other results for the same recipe: older run folders are then refused.
 PIPELINE_VERSION = 8
-# One in so many whole heads is kept for the calibration: nobody trains and calibrates.
+# One in this many whole heads is held out for calibration, so that nobody is in both.
 CALIBRATION_EVERY = 10
 SOURCE_LICENCES = {
     "ict_facekit": "ICT-FaceKit (MIT, copyright 2020 USC Institute for Creative Technologies)",
@@ -61,18 +61,18 @@ SOURCE_LICENCES = {
 def train_model(
     recipe: Recipe, sources: Sequence[MorphableModel], folder: Path, *, jobs: int = 1
 ) -> Path:
-    """Make a model; call again with the same folder to go on after an interruption.
+    """Train a model; call again with the same folder to resume after an interruption.
 
     Parameters
     ----------
     recipe : Recipe
-        What to make.
+        The recipe.
     sources : sequence of MorphableModel
-        Where the people come from, as many from each; the atlas lies on the first one's topology.
+        Sources of people, as many from each; the atlas has the topology of the first.
     folder : Path
         The run folder: scans, patches, checkpoints, curves and the model.
     jobs : int
-        Processes for what is not training.
+        Number of processes for everything but training.
 
     Returns
     -------
@@ -103,7 +103,7 @@ def train_model(
         presets = tuple(CALIBRATION_PRESETS.values())
         plain = Calibration(np.ones(len(scheme)), 1.0, 0.5)
         metadata = _describe(recipe, sources)
-        # Under a name of its own: what it says of errors means nothing yet.
+        # Has its own name, since its expected errors mean nothing yet.
         uncalibrated = folder / "uncalibrated.npz"
         write_model(uncalibrated, calibration=plain, metadata=metadata, **parts)
         unseen_scans = _fill_from_all(kept_apart, unseen, folder / "scans", jobs, presets)
@@ -120,7 +120,7 @@ def _calibrate(
     sample: CalibrationSample,
     unseen_source: UnseenSourceRecipe,
 ) -> None:
-    """Write the model with expected errors fitted to scans that trained nothing."""
+    """Write the model with expected errors fitted to scans not used for training."""
     calibration = replace(
         fit_calibration(sample),
         source_factor=unseen_source.factor,
@@ -136,19 +136,19 @@ def _calibrate(
 
 
 def with_heads(source: MorphableModel, *, for_calibration: bool) -> MorphableModel:
-    """Give the source with the whole heads that train, or with every tenth, which calibrates.
+    """Return the source with its whole heads for training, or with every tenth for calibration.
 
     Parameters
     ----------
     source : MorphableModel
-        A source; one without whole heads is given back as it is.
+        A source; returned unchanged if it has no whole heads.
     for_calibration : bool
-        Which of the two.
+        Whether to select the heads for calibration.
 
     Returns
     -------
     MorphableModel
-        With the heads chosen.
+        The source with the selected heads.
     """
     if not source.heads:
         return source
@@ -161,7 +161,7 @@ def with_heads(source: MorphableModel, *, for_calibration: bool) -> MorphableMod
 
 
 def _check_sources(sources: Sequence[MorphableModel]) -> None:
-    """Require different sources, and heads enough to keep some for the calibration."""
+    """Require distinct sources with enough heads to hold out some for calibration."""
     names = [source.name for source in sources]
     if not names or len(set(names)) < len(names):
         msg = f"people must come from one or more different sources; got {names}."
@@ -182,7 +182,7 @@ def _fill_from_all(
     jobs: int,
     presets: tuple[CapturePreset, ...] = tuple(PRESETS.values()),
 ) -> list[Path]:
-    """Generate the scans, each source in turn, and give them in the order of their seeds."""
+    """Generate the scans from the sources in turn; return them in the order of their seeds."""
     paths: list[Path] = []
     for k, source in enumerate(sources):
         paths += fill_folder(source, seeds[k :: len(sources)], folder, jobs=jobs, presets=presets)
@@ -190,7 +190,7 @@ def _fill_from_all(
 
 
 def _atlas_stage(recipe: Recipe, sources: Sequence[MorphableModel], folder: Path) -> FaceAtlas:
-    """Build the atlas, or take it from the run folder."""
+    """Build the atlas, or load it from the run folder."""
     path = folder / "atlas.npz"
     if not path.exists():
         atlas = build_atlas(sources, seed=recipe.seed, **asdict(recipe.atlas))
@@ -222,10 +222,10 @@ def _landmark_stage(
     scheme: Scheme,
     jobs: int,
 ) -> dict[str, NDArray[np.floating]]:
-    """Train the landmark network, its joint layer refitted after each round."""
+    """Train the landmark network, refitting its joint layer after each round."""
     people = recipe.people
     n_used = people.n_train + people.n_validation
-    # Validation people are met as in a detection, training people with starts that fit them less.
+    # Validation starts are those of a detection; training starts come from thinned atlases.
     both = (scans[: people.n_train], True), (scans[people.n_train : n_used], False)
     fill = partial(fill_patches, atlas, folder=folder / "patches", jobs=jobs)
     device = choose_device()
@@ -237,7 +237,7 @@ def _landmark_stage(
     weights: dict[str, NDArray[np.float32]] = {}
     for number, part in enumerate(recipe.landmarks, start=1):
         seed = recipe.seed + number - 1
-        # Parts are for a processor's cache; a GPU is quicker with the whole batch.
+        # Parts help the cache of a CPU; a GPU is faster with the whole batch.
         n_parts = part.n_parts if device.type == "cpu" else 1
         settings = LoopSettings(part.n_steps, part.peak_rate, seed=seed, n_parts=n_parts)
         run = folder / (f"landmarks_{number}" if number > 1 else "landmarks")
@@ -255,8 +255,8 @@ def _landmark_stage(
             weights = _average(weights, before, part.share_before)
         refit = partial(_joint_stage, recipe, weights, (train, validation), mirror, run)
         weights = on_first(refit)
-    # Half precision moves no landmark by more than 0.03 mm. (That of the pose networks would: other
-    # poses take other points of the surface.)
+    # Half precision moves no landmark by more than 0.03 mm. The pose networks stay in single
+    # precision, since other poses would sample other points of the surface.
     return {
         f"landmarks.{name}": weight.astype(np.float16) if weight.ndim > 1 else weight
         for name, weight in weights.items()
@@ -266,7 +266,7 @@ def _landmark_stage(
 def _average(
     weights: Weights, before: Weights, share_before: float
 ) -> dict[str, NDArray[np.float32]]:
-    """The mean of two networks of one size, one of which was trained on from the other."""
+    """Weighted mean of a network and the same-sized one that its training continued from."""
     share = np.float32(share_before)
     return {name: (1 - share) * weight + share * before[name] for name, weight in weights.items()}
 
@@ -278,7 +278,7 @@ def _joint_stage(
     mirror: list[int],
     folder: Path,
 ) -> dict[str, NDArray[np.float32]]:
-    """Refit the joint layer of a round, or take the network with it from the round's folder."""
+    """Refit the joint layer of a round, or load the refitted network from the round's folder."""
     path = folder / "joint.npz"
     if not path.exists():
         write_arrays(path, refit_joint_layer(weights, *parts, mirror, ridge=recipe.joint.ridge))
@@ -286,7 +286,7 @@ def _joint_stage(
 
 
 def _describe(recipe: Recipe, sources: Sequence[MorphableModel]) -> dict[str, Any]:
-    """What the model was made from."""
+    """Describe what the model was made from."""
     return {
         "recipe": asdict(recipe),
         "source": " and ".join(source.name for source in sources),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Train the two pose networks: one finds the face in any rotation, one refines the guess."""
+"""Train the two pose networks: one finds the face in any rotation, the other refines the pose."""
 
 from __future__ import annotations
 
@@ -49,11 +49,12 @@ logger = logging.getLogger(__name__)
 
 BATCH_SIZE = 64
 N_STORED_POINTS = 3000
-# How far off the refining network may find its start, as standard deviations.
+# Standard deviations of the start of the refining network.
 START_ANGLE_DEG, START_SHIFT_MM, START_LOG_SCALE = 28.0, 18.0, 0.12
-# Scans that are cut down to the face, as many labs do with theirs: how many, to what sphere about a
-# point between the middle of the face and the tip of the nose, and how far off that it may be, in
-# millimetres of the face frame. Gnathion is 78 mm from the middle, ears and hairline are 90.
+# Many labs crop their scans to the face. Share of scans that are cropped, range of the radius of
+# the cropping sphere about a point between the middle of the face and the tip of the nose, and
+# shift of that point, in millimetres of the face frame. Gnathion is 78 mm from the middle, ears and
+# hairline are 90 mm.
 CUT_SHARE, CUT_RADII_MM, CUT_SHIFT_MM = 0.35, (70.0, 130.0), 10.0
 
 
@@ -78,7 +79,7 @@ def load_clouds(paths: Sequence[Path], atlas: FaceAtlas, *, seed: int) -> PoseCl
 
 
 def _sample_area(scan: GeneratedScan, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Points and normals (n_stored, 6), as many in each bit of area."""
+    """Sample points and normals (n_stored, 6) evenly over the area."""
     corners = scan.points_mm[scan.triangles]
     cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     area = np.linalg.norm(cross, axis=1)
@@ -94,7 +95,7 @@ def _sample_area(scan: GeneratedScan, rng: np.random.Generator) -> NDArray[np.fl
 def draw_coarse_batch(
     data: PoseClouds, rng: np.random.Generator, size: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Whole scans in any rotation: clouds (size, n, 6) and key points (size, 7, 3)."""
+    """Draw whole scans in any rotation: clouds (size, n, 6) and key points (size, 7, 3)."""
     inputs = np.zeros((size, N_POSE_POINTS, 6), dtype=np.float32)
     targets = np.zeros((size, len(KEY_POINTS_MM), 3), dtype=np.float32)
     for i in range(size):
@@ -110,7 +111,7 @@ def draw_coarse_batch(
 def draw_fine_batch(
     data: PoseClouds, rng: np.random.Generator, size: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Scans cropped round a guess of the pose and seen in its frame."""
+    """Draw scans cropped around a guess of the pose, in its frame."""
     inputs = np.zeros((size, N_POSE_POINTS, 6), dtype=np.float32)
     targets = np.zeros((size, len(KEY_POINTS_MM), 3), dtype=np.float32)
     for i in range(size):
@@ -129,13 +130,13 @@ def draw_fine_batch(
 def _draw_scan(
     data: PoseClouds, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """One stored cloud with its key points: cut down, mirrored, with stray points, or as it is."""
+    """Draw a stored cloud with key points: cropped, mirrored, with stray points, or unchanged."""
     i = int(rng.integers(len(data.clouds)))
     cloud = data.clouds[i]
     key_points = apply_similarity(data.scan_from_face[i], KEY_POINTS_MM)
     if rng.random() < CUT_SHARE:
         size = similarity_scale(data.scan_from_face[i])
-        middle, front = key_points[[0, 5]]  # 80 mm apart; the nose's tip is half way
+        middle, front = key_points[[0, 5]]  # 80 mm apart; the tip of the nose is halfway
         centre = middle + rng.uniform(0, 0.5) * (front - middle)
         centre = centre + rng.normal(0, CUT_SHIFT_MM * size, 3)
         radius = size * rng.uniform(*CUT_RADII_MM)
@@ -160,7 +161,7 @@ def _draw_scan(
 def draw_similarity(
     rng: np.random.Generator, angle_deg: float, shift_mm: float, log_scale: float
 ) -> NDArray[np.float64]:
-    """Draw a similarity near the identity, turning about the middle of the face.
+    """Draw a similarity near the identity, rotating about the middle of the face.
 
     Parameters
     ----------
@@ -185,7 +186,7 @@ def draw_similarity(
 
 
 def _pick(cloud: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """As many points as the network takes; small clouds repeat some."""
+    """Draw as many points as the network takes, with repeats from small clouds."""
     return cloud[rng.choice(len(cloud), N_POSE_POINTS, replace=len(cloud) < N_POSE_POINTS)]
 
 
@@ -195,7 +196,7 @@ def _express(
     frame: NDArray[np.float64],
     centre: NDArray[np.floating],
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Cloud and key points round a centre, turned and scaled, in the network's unit."""
+    """Express cloud and key points in a frame about a centre, in the network's unit."""
     positions = apply_similarity(frame, cloud[:, :3] - centre) / POSE_UNIT_MM
     normals = rotate_directions(frame, cloud[:, 3:])
     targets = apply_similarity(frame, key_points - centre) / POSE_UNIT_MM
@@ -214,9 +215,9 @@ def train_pose_networks(
     train, validation : PoseClouds
         Clouds of different people.
     folder : Path
-        Gets a sub-folder with checkpoint and curve for each network.
+        Where a subfolder with checkpoint and curve is written for each network.
     n_steps : tuple of int
-        Batches for the finding and for the refining network.
+        Number of batches for the finding and for the refining network.
     seed : int
         Random seed.
 
@@ -254,7 +255,7 @@ def train_pose_networks(
 def _mean_distance(
     network: torch.nn.Module, batch: tuple[NDArray[np.float32], NDArray[np.float32]]
 ) -> torch.Tensor:
-    """Mean distance of the key points from the truth, one for each cloud."""
+    """Mean distance of the key points from the truth for each cloud."""
     device = next(network.parameters()).device
     clouds, targets = (torch.from_numpy(values).to(device) for values in batch)
     apart: torch.Tensor = torch.linalg.vector_norm(network(clouds) - targets, dim=2)

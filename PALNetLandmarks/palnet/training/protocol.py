@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Protocols of trainings on annotated scans as data: shipped recipes, or a lab's copy of one."""
+"""Protocols for training on annotated scans: shipped recipes, or a lab's copy of one."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ Layers = Literal["head", "all"]
 LAYERS: tuple[Layers, ...] = get_args(Layers)
 
 SCRATCH = "scratch"
-"""Where a training starts that starts from no model's weights."""
+"""Value of `start` for training from scratch, without a model's weights."""
 
 FRAME_SPACING_MM = 3.0
-"""Of the clouds of a tuning protocol, which only say that a scan is there; its patches are not
-cut from them."""
+"""Spacing of the clouds in a tuning protocol, which only show that a scan can be used; its
+patches are not cut from them."""
 
 
 @dataclass(frozen=True)
 class PatchesPart:
-    """Points of a patch, and the spacing at which surfaces are sampled."""
+    """Points per patch, and the spacing at which surfaces are sampled."""
 
     n_points: int
     spacing_mm: float
@@ -53,9 +53,9 @@ class PatchesPart:
 
 @dataclass(frozen=True)
 class CohortPart:
-    """Which scans are left out as registered wrongly, and how many people validate.
+    """Limit for wrongly registered scans, which are left out, and share of validation people.
 
-    `outlier_mm` is a norm over 50 landmarks; with others it grows as their square root.
+    `outlier_mm` is a norm over 50 landmarks; for other numbers it scales with the square root.
     """
 
     outlier_mm: float
@@ -64,7 +64,7 @@ class CohortPart:
 
 @dataclass(frozen=True)
 class TrainingPart:
-    """Batches, rate, and when to lower it and to stop."""
+    """Batch size, learning rate, and when to reduce it and to stop."""
 
     batch_size: int
     rate: float
@@ -85,7 +85,7 @@ class PaperProtocol:
     finish : str
         One of `FINISHES`: the nearest point of the sampled surface, or the mean of the nearest 12.
     n_folds : int
-        Folds of people; 1 is a single split, 80 to 20.
+        Number of folds of people; 1 is a single 80/20 split.
     seed : int
         Seed of folds, weights and batches.
     patches, cohort, training
@@ -141,9 +141,9 @@ class PaperProtocol:
 
 @dataclass(frozen=True)
 class TuningPart:
-    """Batches, rate, steps between validations, and validations until something is done.
+    """Batch size, learning rate, steps between validations, and patience in validations.
 
-    `rate` is that of a training from scratch or of the head; all layers of a model are tuned at a
+    `rate` applies to training from scratch or to the head; all layers of a model are tuned at a
     tenth of it.
     """
 
@@ -165,9 +165,9 @@ class TuningProtocol:
     start : str
         `SCRATCH`, or the name or path of the model that is fine-tuned.
     layers : str
-        One of `LAYERS`: what is trained of the network.
+        One of `LAYERS`: which layers of the network are trained.
     n_folds : int
-        Folds of people; 1 is a single split, 80 to 20.
+        Number of folds of people; 1 is a single 80/20 split.
     seed : int
         Seed of folds, weights and batches.
     cohort, training
@@ -258,8 +258,8 @@ def read_protocol(name_or_path: str | os.PathLike[str] = "paper") -> PaperProtoc
     Returns
     -------
     PaperProtocol or TuningProtocol
-        Checked: every key present, none unknown. It is a `TuningProtocol` if it says where to
-        start.
+        Validated: every key is present and none unknown. It is a `TuningProtocol` if it has the
+        key `start`.
 
     Raises
     ------
@@ -286,7 +286,7 @@ def read_protocol(name_or_path: str | os.PathLike[str] = "paper") -> PaperProtoc
 
 
 def read_tuning_protocol(name_or_path: str | os.PathLike[str]) -> TuningProtocol:
-    """Read a protocol that must be of the landmark network.
+    """Read a protocol that must be for the landmark network.
 
     Parameters
     ----------
@@ -296,12 +296,12 @@ def read_tuning_protocol(name_or_path: str | os.PathLike[str]) -> TuningProtocol
     Returns
     -------
     TuningProtocol
-        Checked.
+        The validated protocol.
 
     Raises
     ------
     UsageError
-        If it cannot be read, or is one of the paper's networks.
+        If it cannot be read, or is for one of the paper's networks.
     """
     protocol = read_protocol(name_or_path)
     if not isinstance(protocol, TuningProtocol):

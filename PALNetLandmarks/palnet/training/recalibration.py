@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fit a model's expected errors anew, on people unlike those that it was trained on."""
+"""Refit a model's expected errors on people unlike those that it was trained on."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["recalibrate"]
 
-# Fewer do not tell how errors grow with what the network says, let alone landmark by landmark.
+# Fewer do not show how errors grow with the predicted spread, let alone for each landmark.
 MIN_PEOPLE = 20
-# The misfit of the atlas is one number a face: fewer do not tell how errors grow with it.
+# There is one atlas misfit per face: fewer do not show how errors grow with it.
 MIN_PEOPLE_FOR_MISFIT = 100
 
 logger = logging.getLogger(__name__)
@@ -41,33 +41,33 @@ def recalibrate(
     folder: Path,
     jobs: int = 2,
 ) -> None:
-    """Write a model whose expected errors hold for the people of a source; networks and atlas stay.
+    """Write a model with expected errors refitted to a source, and the same networks and atlas.
 
-    What the model adds for faces unlike all that trained it is left away, with a warning. Where
-    landmarks are called missing and what spread is no face's follows from these people as well.
-    A network is surer of faces like those that it was trained on than of others, so the people
-    should be new to it; the captures are of `CALIBRATION_PRESETS`, which no training draws.
+    The model's correction for faces unlike its training data is dropped, with a warning. The limits
+    for missing landmarks and for the spread of a face are refitted to these people as well. A
+    network is more certain of faces like its training data, so the people should be new to it; the
+    captures are those of `CALIBRATION_PRESETS`, which no training uses.
 
     Parameters
     ----------
     model : Model
         The model.
     source : MorphableModel
-        Where the people come from.
+        Source of the people.
     seeds : sequence of int
-        One a person; used for nothing else.
+        One per person; used for nothing else.
     output : Path
         The model file to write.
     folder : Path
-        Where the generated scans are kept.
+        Where the generated scans are stored.
     jobs : int
-        Processes that generate them.
+        Number of processes that generate them.
 
     Raises
     ------
     UsageError
-        If the model has one of the paper's networks, which say no spread to calibrate, the people
-        are too few, or the folder holds scans of others.
+        If the model has one of the paper's networks, which predict no spread to calibrate, there
+        are too few people, or the folder holds scans of other people.
     OutputExistsError
         If the model file exists.
     TrainingError
@@ -119,9 +119,9 @@ def recalibrate(
 
 
 def _claim(folder: Path, source: MorphableModel) -> None:
-    """Require that the folder's scans are of this source and these captures, and note that.
+    """Claim the folder for this source and these captures, or refuse it.
 
-    Those that are there already are not generated again.
+    Existing scans are not generated again.
     """
     folder.mkdir(parents=True, exist_ok=True)
     claim_folder(folder, {"source": source.fingerprint, "presets": list(CALIBRATION_PRESETS)})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A recipe: everything that decides what a training makes, in one small TOML file."""
+"""A recipe: everything that determines the result of a training, in one small TOML file."""
 
 from __future__ import annotations
 
@@ -38,27 +38,27 @@ __all__ = [
     "read_toml",
 ]
 
-# Points of each half of a patch that a training may draw: no more than the smallest reach that
-# they are drawn from (`palnet.training.batches`).
+# Maximum points per half of a patch that a training may draw; also the smallest reach that they are
+# drawn from (`palnet.training.batches`).
 MOST_DRAWN = 64
-# Notes in a run folder what makes it.
+# File in a run folder that records its recipe.
 CLAIM_NAME = "recipe.json"
 _BESIDE_A_RUN = re.compile(r"\..*|[^.]*|.*\.(log|out|err|txt|toml)", re.IGNORECASE | re.DOTALL)
-# What it says of the scans, and of what was made of them.
+# Its keys about the scans and what they are used for.
 _OF_SCANS = {"scans_sha256", "train", "validation", "test", "method"}
-# Scans that are computed together, so that their patches stay in a processor's cache.
+# Scans per forward pass, so that their patches stay in the CPU cache.
 PART_SIZE = 8
-# What TOML promises to hold.
+# Largest integer that TOML guarantees.
 LARGEST_WHOLE = 2**63 - 1
 RECIPES_FOLDER = Path(__file__).parent / "recipes"
 
 
 @dataclass(frozen=True)
 class PeopleRecipe:
-    """Which generated people: three ranges of seeds, one after the other.
+    """Numbers of generated people, from three consecutive ranges of seeds.
 
-    `wide_share` of those who train and validate, and of the atlas's, are wider than their source;
-    those who calibrate are not.
+    A share of `wide_share` of the training, validation and atlas people varies more widely than
+    their source; the calibration people do not.
     """
 
     first_seed: int
@@ -88,26 +88,26 @@ class PoseRecipe:
 
 @dataclass(frozen=True)
 class LandmarkRecipe:
-    """One round of the landmark network's training; each goes on from the one before.
+    """One round of the landmark network's training; each continues from the previous one.
 
     Attributes
     ----------
     n_steps : int
-        Batches.
+        Number of batches.
     peak_rate : float
-        Largest learning rate of its cycle.
+        Peak learning rate of its cycle.
     batch_size : int
-        Scans of a batch: at most `PART_SIZE`, or a multiple of it.
+        Scans per batch: at most `PART_SIZE`, or a multiple of it.
     n_drawn : int
-        Points that are drawn of each half of a patch, 1 to `MOST_DRAWN`.
+        Points drawn per half of a patch, 1 to `MOST_DRAWN`.
     warp : float
-        How far faces are warped, 0 to 1.
+        Strength of the face warps, 0 to 1.
     network : str
-        Size of the network, of `SIZES`; one that is larger than that of the round before grows
-        out of it.
+        Size of the network, a key of `SIZES`; a larger one than in the previous round is grown from
+        that.
     share_before : float
-        How much the network of the round before counts in the mean of its weights and those of
-        this round, which is what the round leaves; below 1, and 0 where there is none of that size.
+        Weight of the previous round's network in the weighted mean with this round's, which is the
+        result of the round; below 1, and 0 if the previous network has another size or is absent.
     """
 
     n_steps: int
@@ -120,7 +120,7 @@ class LandmarkRecipe:
 
     @property
     def n_parts(self) -> int:
-        """Parts that a processor computes a batch in."""
+        """Number of parts that a CPU computes a batch in."""
         return max(1, self.batch_size // PART_SIZE)
 
 
@@ -139,13 +139,14 @@ class JointRecipe:
 
 @dataclass(frozen=True)
 class UnseenSourceRecipe:
-    """How much larger errors are on faces unlike all that are trained on.
+    """How much larger errors are on faces unlike the training data.
 
     Attributes
     ----------
     factor, power : float
         ``source_factor`` and ``source_power`` of `palnet.calibration.Calibration`, above 0; 1 and 1
-        where nothing was held out to tell (`benchmarks.unseen_source`). Nothing is ever taken off.
+        if no source was held out to measure it (`benchmarks.unseen_source`). They never reduce an
+        expected error.
     """
 
     factor: float
@@ -167,11 +168,11 @@ class Recipe:
     people, atlas, pose
         The parts.
     landmarks : tuple of LandmarkRecipe
-        Rounds, one at least.
+        Rounds, at least one.
     joint : JointRecipe
-        What follows each of them.
+        The refit after each round.
     unseen_source : UnseenSourceRecipe
-        What is added to the expected errors.
+        Increase of the expected errors.
     """
 
     name: str
@@ -196,7 +197,7 @@ def read_recipe(name_or_path: str | os.PathLike[str]) -> Recipe:
     Returns
     -------
     Recipe
-        Checked: every key present, none unknown.
+        Validated: every key is present and none unknown.
 
     Raises
     ------
@@ -248,7 +249,7 @@ def read_recipe(name_or_path: str | os.PathLike[str]) -> Recipe:
 
 
 def _build_round(table: Any, where: str) -> LandmarkRecipe:
-    """Make a round from its table, with numbers that it can be trained with."""
+    """Build a round from its table and check that its numbers are valid."""
     part: LandmarkRecipe = build_part(LandmarkRecipe, table, where)
     size = part.batch_size
     wanted = {
@@ -269,21 +270,21 @@ def _build_round(table: Any, where: str) -> LandmarkRecipe:
 
 
 def read_toml(name_or_path: str | os.PathLike[str], *, shipped: str) -> tuple[Path, dict[str, Any]]:
-    """Read the TOML file of that path, or the shipped one of that name.
+    """Read a TOML file by its path, or a shipped one by its name.
 
     Parameters
     ----------
     name_or_path : str or path-like
-        A name has no suffix.
+        A path, or a name without suffix.
     shipped : str
-        The name that an error proposes.
+        The name that an error message suggests.
 
     Returns
     -------
     path : Path
         The file.
     content : dict
-        What it holds.
+        Its parsed content.
 
     Raises
     ------
@@ -301,7 +302,7 @@ def read_toml(name_or_path: str | os.PathLike[str], *, shipped: str) -> tuple[Pa
 
 
 def _parse_toml(text: str) -> dict[str, Any]:
-    """Parse TOML with what this Python has."""
+    """Parse TOML with the module available in this Python version."""
     if sys.version_info >= (3, 11):
         import tomllib
     else:
@@ -311,16 +312,16 @@ def _parse_toml(text: str) -> dict[str, Any]:
 
 
 def build_part(part: type, content: Any, where: str) -> Any:
-    """Make one part of a recipe from its table.
+    """Build one part of a recipe from its table.
 
     Parameters
     ----------
     part : type
-        A dataclass of numbers, and of texts that the caller checks.
+        A dataclass of numbers, and of strings that the caller checks.
     content : dict
         The table.
     where : str
-        File and table, for error texts.
+        File and table, for error messages.
 
     Returns
     -------
@@ -342,7 +343,7 @@ def build_part(part: type, content: Any, where: str) -> Any:
 
 
 def _check_value(key: str, value: object, kind: str, where: str) -> None:
-    """Require a text, or a number of at least 0; of what kind, the name of the type says."""
+    """Require a string, or a number of at least 0, according to the type name `kind`."""
     if kind == "str":
         fits, wanted = isinstance(value, str), "a text in quotes"
     elif kind == "int" and isinstance(value, float):
@@ -358,17 +359,17 @@ def _check_value(key: str, value: object, kind: str, where: str) -> None:
 
 
 def check_run_folder(folder: Path) -> None:
-    """Refuse a run folder that is no run's and holds files: a run would replace some of them.
+    """Refuse a folder that holds other files but no run, since a run would replace some of them.
 
     Parameters
     ----------
     folder : Path
-        A folder, which need not be there; what a shell or a person puts beside a run is no reason.
+        A folder, which need not exist; log, text, TOML and hidden files in it are accepted.
 
     Raises
     ------
     UsageError
-        If it holds anything else than a run, a log or a recipe.
+        If it holds other files but no run.
     """
     if (folder / CLAIM_NAME).exists() or not folder.is_dir():
         return
@@ -383,22 +384,22 @@ def check_run_folder(folder: Path) -> None:
 
 
 def claim_folder(folder: Path, recipe: dict[str, Any], ignoring: Collection[str] = ()) -> None:
-    """Note the recipe in a run folder; refuse a folder that belongs to another one.
+    """Record the recipe in a run folder; refuse a folder that belongs to another one.
 
     Parameters
     ----------
     folder : Path
-        An existing folder; gets ``recipe.json``.
+        An existing folder, where ``recipe.json`` is written.
     recipe : dict
-        Everything that decides what the run makes.
+        Everything that determines the result of the run.
     ignoring : collection of str
-        Keys that may have changed since.
+        Keys that may differ.
 
     Raises
     ------
     UsageError
-        If the folder holds a run of another recipe, of other scans, or of another version of
-        palnet, where the text says in what they differ; or if it holds no run but other files.
+        If the folder holds a run of another recipe, other scans, or another version of palnet (the
+        message says how they differ), or if it holds no run but other files.
     """
     check_run_folder(folder)
     path = folder / CLAIM_NAME
@@ -417,10 +418,10 @@ def claim_folder(folder: Path, recipe: dict[str, Any], ignoring: Collection[str]
 
 
 def _changes(path: Path, recipe: dict[str, Any]) -> dict[str, str]:
-    """What a claim says otherwise, with the two values where they are short."""
+    """Keys whose values differ from the claim, with the two values if they are short."""
     try:
         claimed = parse_json(path.read_text(encoding="utf-8"))
-    except ValueError:  # also what is no UTF-8
+    except ValueError:  # including invalid UTF-8
         claimed = None
     if not isinstance(claimed, dict):
         return {f"{CLAIM_NAME} is damaged": ""}
@@ -435,7 +436,7 @@ def _changes(path: Path, recipe: dict[str, Any]) -> dict[str, str]:
 
 
 def _flat(claim: dict[str, Any]) -> dict[str, Any]:
-    """Give the values of a claim's parts as ``part.name``."""
+    """Flatten a claim: values of its parts get keys ``part.name``."""
     flat: dict[str, Any] = {}
     for key, value in claim.items():
         parts = value.items() if isinstance(value, dict) else ()
@@ -444,7 +445,7 @@ def _flat(claim: dict[str, Any]) -> dict[str, Any]:
 
 
 def _say_changes(changes: dict[str, str]) -> str:
-    """Name what differs: the values of the recipe, or else the scans."""
+    """Describe what differs: values of the recipe, or else the scans."""
     of_recipe = [f"{key}{said}" for key, said in changes.items() if key not in _OF_SCANS]
     if of_recipe:
         return f"another recipe or version ({', '.join(of_recipe)})"

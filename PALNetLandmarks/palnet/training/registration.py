@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Register the neutral head of one source onto that of another: which points are the same place.
+"""Register the neutral head of one source onto that of another to find corresponding points.
 
-The source's own modes and then a smooth field bring its neutral head onto the other's. For the
-atlas the labels of both pull as well; to compare labels, nothing looks at them.
+The source's own modes and then a smooth displacement field deform its neutral head onto the
+other's. For the atlas, the labels of both guide the registration; to compare labels, they are
+ignored.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ if TYPE_CHECKING:
 __all__ = ["match_points", "transfer_labels"]
 
 N_MODES, N_CONTROLS, N_ROUNDS = 60, 4000, 40
-# The neck below is cut at other heights and turned otherwise in the two sources.
+# Below, the necks of the two sources are cut at different heights and oriented differently.
 NECK_MM = -120.0
-# Ridge over squared millimetres, first and last round; point-to-point counts this much beside
-# point-to-plane.
+# Ridge penalty in squared millimetres, first and last round; weight of point-to-point relative to
+# point-to-plane distances.
 FIRST_RIDGE, LAST_RIDGE, POINT_WEIGHT = 200.0, 8.0, 0.3
 FIELD_WIDTHS_MM = (40.0, 30.0, 25.0, 20.0, 15.0, 12.0, 10.0, 10.0)
 FIELD_CONTROLS, FIELD_RIDGE, FARTHEST_MM = 1500, 0.5, 8.0
@@ -36,7 +37,7 @@ MIN_AGREEMENT = 0.5
 
 @dataclass(frozen=True, eq=False)
 class _Target:
-    """Skin of the neutral head that is registered onto."""
+    """Skin of the neutral head that is the target of the registration."""
 
     points_mm: NDArray[np.float64]
     normals: NDArray[np.float64]
@@ -45,14 +46,14 @@ class _Target:
 
 @dataclass(frozen=True, eq=False)
 class _Pulls:
-    """Where the field is known: (n, 3) places and how far they are to move."""
+    """Known values of the displacement field: (n, 3) positions and offsets."""
 
     centres_mm: NDArray[np.float64]
     offsets_mm: NDArray[np.float64]
 
 
 def transfer_labels(source: MorphableModel, target: MorphableModel) -> NDArray[np.float64]:
-    """Where the source's labels come to lie on the target's neutral head.
+    """Transfer the source's labels to the target's neutral head.
 
     Parameters
     ----------
@@ -62,7 +63,7 @@ def transfer_labels(source: MorphableModel, target: MorphableModel) -> NDArray[n
     Returns
     -------
     ndarray of shape (n_landmarks, 3)
-        Positions on the target's neutral head, in mm in the face frame; no label was looked at.
+        Positions on the target's neutral head, in mm in the face frame, found without using labels.
     """
     return np.asarray(_register(source, target, np.zeros(0, int))[source.landmark_points])
 
@@ -70,7 +71,7 @@ def transfer_labels(source: MorphableModel, target: MorphableModel) -> NDArray[n
 def match_points(
     source: MorphableModel, target: MorphableModel, points: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Fine points of the target that lie where fine points of the source do.
+    """Find the fine points of the target that correspond to fine points of the source.
 
     Parameters
     ----------
@@ -82,8 +83,8 @@ def match_points(
     Returns
     -------
     ndarray of shape (n_points,)
-        The fine point of the target's skin that is nearest to each, once the source's neutral head
-        is registered onto the target's with every label on its counterpart.
+        The nearest fine point of the target's skin to each, after the source's neutral head has
+        been registered onto the target's with every label on its counterpart.
     """
     registered = _register(source, target, np.arange(len(source.landmark_points)))
     onto = _skin_of(target)
@@ -98,7 +99,7 @@ def match_points(
 def _register(
     source: MorphableModel, target: MorphableModel, landmarks: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """The source's fine points on the target's neutral head; the given landmarks pull."""
+    """Register the source's fine points onto the target's neutral head, guided by landmarks."""
     rng = np.random.default_rng(0)
     onto = _skin_of(target)
     coarse = _fit_modes(source, onto, rng)
@@ -112,7 +113,7 @@ def _register(
 
 
 def _skin_of(model: MorphableModel) -> _Target:
-    """The fine points of the neutral head that are skin."""
+    """Return the fine points of the neutral head that are skin."""
     template = model.fine_template_mm
     skin = ~(model.fine(model.is_mouth) | model.fine(model.is_eyeball))
     normals = compute_vertex_normals(template, model.fine_triangles)
@@ -134,7 +135,7 @@ def _modes_of(model: MorphableModel) -> NDArray[np.float64]:
 def _fit_modes(
     source: MorphableModel, onto: _Target, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """The source's mixture of modes nearest to the target, (n_points, 3) where the target lies."""
+    """Fit the source's modes to the target; return points (n_points, 3) in the target's pose."""
     modes, neutral = _modes_of(source), source.neutral_mm.astype(np.float64)
     skin = ~(source.is_mouth | source.is_eyeball) & (neutral[:, 1] > NECK_MM)
     rows = rng.choice(np.flatnonzero(skin), min(N_CONTROLS, int(skin.sum())), replace=False)
@@ -158,7 +159,7 @@ def _solve_weights(
     normals: NDArray[np.float64],
     ridge: float,
 ) -> NDArray[np.float64]:
-    """Ridge-regularised weights on the distances to planes and to points."""
+    """Solve for mode weights by ridge regression on point-to-plane and point-to-point distances."""
     to_plane = np.einsum("kni,ni->nk", modes, normals)
     to_point = POINT_WEIGHT * modes.transpose(1, 2, 0).reshape(-1, len(modes))
     design = np.concatenate([to_plane, to_point])
@@ -176,7 +177,7 @@ def _nearest(
     rows: NDArray[np.int64],
     onto: _Target,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-    """Nearest target points that face the same way, their normals, and which pairs to trust."""
+    """Find nearest target points facing the same way, their normals, and which pairs to trust."""
     normals = compute_vertex_normals(points_mm.astype(np.float32), source.triangles)[rows]
     distances, found = onto.tree.query(points_mm[rows], k=8)
     agreement = np.einsum("ni,nki->nk", normals, onto.normals[found])
@@ -195,7 +196,7 @@ def _pairs_of(
     onto: _Target,
     rng: np.random.Generator,
 ) -> _Pulls:
-    """Some of the skin's points, with their way to the nearest point of the target."""
+    """Sample skin points, with their offsets to the nearest target point."""
     skin = np.flatnonzero(is_skin)
     rows = rng.choice(skin, min(FIELD_CONTROLS, len(skin)), replace=False)
     near, _, good = _nearest(source, coarse, rows, onto)
@@ -207,7 +208,7 @@ def _pairs_of(
 def _follow_field(
     coarse: NDArray[np.float64], is_skin: NDArray[np.bool_], width_mm: float, *pulls: _Pulls
 ) -> NDArray[np.float64]:
-    """Move the skin by a smooth field that follows the pulls."""
+    """Move the skin by a smooth field fitted to the pulls."""
     skin = np.flatnonzero(is_skin)
     centres = np.concatenate([pull.centres_mm for pull in pulls])
     offsets = np.concatenate([pull.offsets_mm for pull in pulls])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is made of each annotated scan, kept by the content of its files and not made twice."""
+"""Cache of what is prepared from each annotated scan, keyed by the content of its files."""
 
 from __future__ import annotations
 
@@ -33,32 +33,32 @@ __all__ = ["LEFT_OUT_FILE", "keep_scans", "part_refusals", "tell_left_out", "wri
 logger = logging.getLogger(__name__)
 
 LEFT_OUT_FILE = "left_out.txt"
-"""In a run folder: scans that were not used, and why, a line each."""
+"""File in a run folder that lists the scans that were not used, and why, one per line."""
 
 
 def keep_scans(
     data: DataSet, settings: str, prepare: Prepare, folder: Path, *, jobs: int = 1
 ) -> list[Path]:
-    """Prepare each scan of a data set that is not kept from these very files and settings.
+    """Prepare each scan of a data set, unless it is cached for the same files and settings.
 
     Parameters
     ----------
     data : DataSet
         The scans.
     settings : str
-        All else that decides what is made of a scan.
+        Everything else that determines the result.
     prepare : callable
-        Makes arrays of a scan; travels to other processes. The arrays of a scan for which it
-        raises `PalnetError` are ``refusal`` alone, which says why.
+        Returns the arrays of a scan; must be picklable. If it raises `PalnetError`, the only array
+        stored is ``refusal``, with the reason.
     folder : Path
-        Gets a ``.npz`` for each scan, with its ``digest``.
+        Where a ``.npz`` is written for each scan, with its ``digest``.
     jobs : int
-        Processes.
+        Number of processes.
 
     Returns
     -------
     list of Path
-        A file a scan, in the order of the data set.
+        One file per scan, in the order of the data set.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tasks, paths = [], []
@@ -72,38 +72,38 @@ def keep_scans(
 
 
 def part_refusals(found: Sequence[_Found | str]) -> tuple[list[_Found], list[str]]:
-    """Part what was loaded from the texts that say why there is nothing to load.
+    """Separate loaded scans from the reasons why others could not be prepared.
 
     Parameters
     ----------
     found : sequence
-        Something or a text for each scan.
+        A loaded scan or a reason, for each scan.
 
     Returns
     -------
     found : list
-        All but the texts.
+        The loaded scans.
     refusals : list of str
-        The texts.
+        The reasons.
     """
     refusals = [each for each in found if isinstance(each, str)]
     return [each for each in found if not isinstance(each, str)], refusals
 
 
 def tell_left_out(lines: Sequence[str]) -> None:
-    """Log which scans are not used, each line with a scan and why."""
+    """Log which scans are not used, and why, one per line."""
     for line in lines:
         logger.warning("left out: %s", line)
 
 
 def write_left_out(lines: Sequence[str], folder: Path) -> None:
-    """Write the same lines into the run folder."""
+    """Write the same lines to a file in the run folder."""
     text = "".join(f"{line}\n" for line in lines)
     write_text(folder / LEFT_OUT_FILE, text, overwrite=True)
 
 
 def _digest(scan: AnnotatedScan, settings: str) -> str:
-    """Hash of files and settings that a prepared scan depends on."""
+    """Hash of the files and settings that a prepared scan depends on."""
     digest = hashlib.sha256(settings.encode())
     try:
         digest.update(scan.mesh_path.read_bytes())
@@ -120,17 +120,17 @@ def _digest(scan: AnnotatedScan, settings: str) -> str:
 
 
 def _is_kept(path: Path, digest: str) -> bool:
-    """Whether the file holds what these files and settings make."""
+    """Whether the cache file was made from these files and settings."""
     if not path.exists():
         return False
     try:
         return str(read_arrays(path, "digest")["digest"]) == digest
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
-        return False  # damaged: made again
+        return False  # damaged, so it is made again
 
 
 def _keep_one(prepare: Prepare, task: tuple[AnnotatedScan, Path, str]) -> None:
-    """Prepare a scan and keep it, or why it cannot be prepared."""
+    """Prepare a scan and store it, or the reason why it cannot be prepared."""
     scan, path, digest = task
     try:
         arrays = prepare(scan)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can be wrong with one annotated scan."""
+"""Checks of a single annotated scan."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ if TYPE_CHECKING:
 
 __all__ = ["CheckedScan", "check_scan", "read_matrix"]
 
-# Landmarks of which half are nearer to the surface than this lie on it as a whole.
+# Landmarks are taken to be on the surface if their median distance is below this.
 ON_SURFACE_MM = 3.0
-# Closer than this, two landmarks are one that was saved twice.
+# Two landmarks closer than this are one landmark saved twice.
 COINCIDENT_MM = 0.01
-# A face is never so flat: its smallest extent over its largest; a quarter is usual.
+# Smallest over largest extent: no face is this flat; a quarter is usual.
 FLAT_SHARE = 0.02
-# Landmarks that should be so many at least to tell whether they are flat.
+# Minimum number of landmarks to judge flatness.
 MIN_FOR_FLATNESS = 8
-# Below so many vertices within the face no landmark can be placed to a millimetre.
+# With fewer vertices within the face, landmarks cannot be placed to a millimetre.
 MIN_VERTICES = 2000
-# Numbers of a file that names no unit may be off by these.
+# Likely errors of scale in a file that declares no unit.
 UNIT_FACTORS = {"1000": 1e3, "10": 10.0, "25.4": 25.4, "1/10": 0.1, "1/25.4": 1 / 25.4}
 UNIT_FACTORS |= {"1/1000": 1e-3}
-# How far a matrix may be from a rotation, as largest element of R^T R - I.
+# Allowed deviation of a matrix from a rotation, as the largest element of R^T R - I.
 RIGID_TOLERANCE = 1e-3
 
 
@@ -56,7 +56,7 @@ class CheckedScan:
     mesh : Mesh
         As in the file.
     landmarks : LandmarkSet
-        In the numbers of the mesh.
+        In the coordinates of the mesh.
     matrix : ndarray of shape (4, 4) or None
         From the scan in millimetres to the common frame, if the data set has one.
     """
@@ -69,8 +69,8 @@ class CheckedScan:
 def read_matrix(path: Path) -> NDArray[np.float64]:
     """Read the matrix that takes a scan to the common frame.
 
-    Convention: it acts on column vectors from the left, on millimetres, and neither scales nor
-    mirrors: distances stay true.
+    Convention: it acts on column vectors from the left, in millimetres, and neither scales nor
+    mirrors, so that distances stay true.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def read_matrix(path: Path) -> NDArray[np.float64]:
     Raises
     ------
     TrainingError
-        If it is something else.
+        If the file is not such a matrix.
     """
     try:
         stored = unpack_array(path.read_bytes())
@@ -109,7 +109,7 @@ def read_matrix(path: Path) -> NDArray[np.float64]:
 
 
 def check_scan(scan: AnnotatedScan, scheme: Scheme) -> tuple[CheckedScan | None, list[Problem]]:
-    """Load a scan and look at it by itself.
+    """Load a scan and check it by itself.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def check_scan(scan: AnnotatedScan, scheme: Scheme) -> tuple[CheckedScan | None,
     checked : CheckedScan or None
         None if it could not be loaded.
     problems : list of Problem
-        What is wrong with it.
+        The problems found.
     """
     matrix, problems = None, []
     try:
@@ -144,16 +144,16 @@ def check_scan(scan: AnnotatedScan, scheme: Scheme) -> tuple[CheckedScan | None,
     checked = CheckedScan(mesh, landmarks, matrix)
     found = list(_look(landmarks, mesh))
     if not {"flat", "at_origin"} & {problem.kind for problem in found}:
-        # Else it is known why they are off the surface.
+        # Otherwise it is already known why they are off the surface.
         found += _look_at_place(scan, checked, surface)
     if "other_unit" in {problem.kind for problem in found}:
-        # Those in meters, taken for millimeters, lie on the same spot for that alone.
+        # Landmarks in meters that are read as millimeters coincide for that reason alone.
         found = [problem for problem in found if problem.kind != "coincident"]
     return checked, problems + found
 
 
 def _look(landmarks: LandmarkSet, mesh: Mesh) -> Iterator[Problem]:
-    """Look at the landmarks by themselves."""
+    """Check the landmarks by themselves."""
     placed, codes = landmarks.positions_mm[landmarks.is_placed], _placed_codes(landmarks)
     n_used = len(np.unique(mesh.triangles))
     if n_used < MIN_VERTICES:
@@ -173,7 +173,7 @@ def _look(landmarks: LandmarkSet, mesh: Mesh) -> Iterator[Problem]:
             "missing."
         )
         yield Problem("at_origin", landmarks.specimen, text, tuple(at_origin))
-    # Midline landmarks alone lie in one plane by nature.
+    # Midline landmarks alone naturally lie in one plane.
     is_lateral = [landmark.side != "midline" for landmark in landmarks.scheme.landmarks]
     if len(placed) >= MIN_FOR_FLATNESS and (landmarks.is_placed & is_lateral).any():
         spread = np.linalg.svd(placed - placed.mean(axis=0), compute_uv=False)
@@ -185,7 +185,7 @@ def _look(landmarks: LandmarkSet, mesh: Mesh) -> Iterator[Problem]:
 def _look_at_place(
     scan: AnnotatedScan, checked: CheckedScan, surface: Surface
 ) -> Iterator[Problem]:
-    """Look whether the landmarks lie on the surface, and if not, what would bring them there."""
+    """Check that the landmarks lie on the surface, and if not, what would bring them there."""
     landmarks = checked.landmarks
     placed = landmarks.positions_mm[landmarks.is_placed]
     distances = _distances(surface, placed)
@@ -210,10 +210,10 @@ def _explain(
     placed: NDArray[np.float64],
     median_mm: float,
 ) -> tuple[str, str]:
-    """Find what would bring landmarks onto the surface that lie off it as a whole."""
+    """Find what would bring landmarks back onto the surface if they are all off it."""
     if checked.matrix is not None:
         back = apply_similarity(invert_similarity(checked.matrix), placed)
-        # A matrix that moves nothing brings nothing back.
+        # Requiring a clear gain excludes a matrix that hardly moves anything.
         if np.median(_distances(surface, back)) < min(ON_SURFACE_MM, 0.5 * median_mm):
             text = (
                 "the landmarks are in the common frame already. Give them in the scan's own frame."
@@ -238,13 +238,13 @@ def _explain(
 
 
 def _conversion(scan: AnnotatedScan, checked: CheckedScan, factor: float) -> str:
-    """Options with which `palnet convert` takes numbers for what they are, times a factor."""
+    """Options for `palnet convert` to correct the unit of the landmarks by a factor."""
     landmarks = checked.landmarks
     has_frame = scan.landmarks is not None and scan.landmarks.frame != "file"
     mm = factor * (1.0 if has_frame else landmarks.mm_per_unit)
     named = (name for name in UNIT_NAMES if np.isclose(parse_unit(name).mm_per_unit, mm))
     scheme = landmarks.scheme.name if landmarks.scheme.is_shipped else "SCHEME"
-    # Without a frame numbers stay those of the mesh, whatever the unit; with one they become mm.
+    # Without a frame, coordinates stay those of the mesh in any unit; with one, they become mm.
     frame = "" if has_frame else f"--from-frame {checked.mesh.space.lower()} "
     return f"--scheme {scheme} {frame}--unit {next(named, f'{mm:g}')} --to csv"
 

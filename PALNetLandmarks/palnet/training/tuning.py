@@ -51,26 +51,26 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-# Outputs and offsets that the annotations say nothing of are held where they were.
+# Weight of the term that holds outputs not covered by the annotations at their initial values.
 HOLD_SHARE = 0.1
-# What decides where a landmark lies, as against how a surface is read: see docs/training.md. How
-# landmarks go together (joint.weight) is more than the few people of a lab tell.
+# Layers that decide where a landmark lies, not how a surface is read: see docs/training.md. How
+# landmarks are correlated (joint.weight) cannot be learned from the few people of a lab.
 HEAD = ("landmark", "norm.", "out.", "joint.bias")
-# All layers of a trained network are tuned more slowly than its head alone.
+# Share of the learning rate at which all layers are tuned, rather than the head alone.
 ALL_RATE_SHARE = 0.1
 N_POSITIONS = 3
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Start:
-    """Where a fine-tuning starts from.
+    """Starting point of a fine-tuning.
 
     Attributes
     ----------
     weights : mapping of str to ndarray
-        The network's.
+        Weights of the network.
     layers : {"head", "all"}
-        What is trained of it.
+        Which layers are trained.
     """
 
     weights: Weights
@@ -86,10 +86,10 @@ def train_on_faces(
     seed: int,
     start: Start | None = None,
 ) -> dict[str, NDArray[np.float32]]:
-    """Train until the validation error has not fallen for long enough.
+    """Train with early stopping on the validation error.
 
-    The validation error is that of a detection: all passes by the numpy network from the starts of
-    the atlas, and the nearest point of the triangles.
+    The validation error is that of a detection: all passes of the numpy network from the atlas
+    starts, projected to the nearest point of the triangles.
 
     Parameters
     ----------
@@ -98,18 +98,18 @@ def train_on_faces(
     validation : tuple of sequence of AnnotatedFace and FaceAtlas
         Other people, and the atlas that starts their landmarks.
     part : TuningPart
-        Batches, rates, when to stop.
+        Batch size, learning rate, when to stop.
     folder : Path
-        Gets checkpoint and curve.
+        Where checkpoint and curve are written.
     seed : int
         Seed of weights and batches.
     start : Start, optional
-        A model's weights; without them the network is trained from scratch.
+        A model's weights; without them, the network is trained from scratch.
 
     Returns
     -------
     dict of str to ndarray
-        The weights of the best validation, under torch's names.
+        The state dict of the best validation.
     """
     torch.manual_seed(seed)
     device = choose_device()
@@ -147,14 +147,14 @@ def train_on_faces(
 
 
 def check_scheme(scheme: Scheme, model: Model) -> None:
-    """Require that a model places the landmarks of a scheme.
+    """Check that a model places the landmarks of a scheme.
 
     Parameters
     ----------
     scheme : Scheme
         The data set's scheme.
     model : Model
-        What is to be fine-tuned.
+        The model to fine-tune.
 
     Raises
     ------
@@ -174,14 +174,14 @@ def check_scheme(scheme: Scheme, model: Model) -> None:
 
 
 def describe_recipe(protocol: TuningProtocol, base: Model) -> dict[str, Any]:
-    """Give a protocol for the metadata of a model: the base model by its name, not its path.
+    """Describe a protocol for a model's metadata, with the name of the base model, not its path.
 
     Parameters
     ----------
     protocol : TuningProtocol
-        What was done.
+        The protocol used.
     base : Model
-        The model that it was done to.
+        The model that was fine-tuned.
 
     Returns
     -------
@@ -199,25 +199,25 @@ def tune_model(
     protocol: TuningProtocol,
     folder: Path,
 ) -> tuple[Weights, Choice]:
-    """Fine-tune a model; the weights that it had stay unless the result is surely better.
+    """Fine-tune a model, keeping its weights unless the result is significantly better.
 
     Parameters
     ----------
     train, validation : sequence of AnnotatedFace
         Different people.
     base : Model
-        The model, of their scheme.
+        The model, with the same scheme.
     protocol : TuningProtocol
-        Layers, batches, rates, when to stop.
+        Layers, batch size, learning rate, when to stop.
     folder : Path
-        Gets checkpoint and curve.
+        Where checkpoint and curve are written.
 
     Returns
     -------
     weights : mapping of str to ndarray
-        Those of the result, or those that the model had.
+        The tuned weights, or the model's own.
     choice : Choice
-        How they compare on the validation part.
+        Comparison of the two on the validation part.
     """
     start = Start(base.network("landmarks"), protocol.layers)
     patches = gather_training_patches(train, base.atlas, protocol.seed)
@@ -237,7 +237,7 @@ def tune_model(
 
 
 def _make_network(n_landmarks: int, start: Start | None) -> LandmarkNetwork:
-    """Make the network, with the weights to start from and what is trained of them."""
+    """Make the network with its initial weights, and freeze the layers that are not trained."""
     if start is None:
         return LandmarkNetwork(n_landmarks, SMALL_SIZE)
     network = LandmarkNetwork.from_weights(start.weights)
@@ -247,12 +247,12 @@ def _make_network(n_landmarks: int, start: Start | None) -> LandmarkNetwork:
 
 
 def export_weights(network: torch.nn.Module) -> dict[str, NDArray[np.float32]]:
-    """Give a network's weights as the numpy network takes them.
+    """Export a network's weights for the numpy network.
 
     Parameters
     ----------
     network : torch.nn.Module
-        The torch twin.
+        The torch version of the network.
 
     Returns
     -------
@@ -263,18 +263,18 @@ def export_weights(network: torch.nn.Module) -> dict[str, NDArray[np.float32]]:
 
 
 def choose_rows(step: int, batch_size: int, n_rows: int, seed: int) -> NDArray[np.int64]:
-    """Choose the scans of a batch: all of them in a new order, again and again.
+    """Choose the scans of a batch, reshuffling in every epoch.
 
     Parameters
     ----------
     step : int
         Number of the batch, from 0.
     batch_size : int
-        Scans of a batch; may be more than there are.
+        Scans per batch; may exceed `n_rows`.
     n_rows : int
-        Scans that there are.
+        Number of scans.
     seed : int
-        Seed of the orders.
+        Seed of the shuffling.
 
     Returns
     -------
@@ -294,11 +294,12 @@ def tuning_loss(
     known: torch.Tensor,
     held: torch.Tensor | None,
 ) -> torch.Tensor:
-    """The loss of a batch of annotated scans; a landmark that is not known counts in no term.
+    """Compute the loss of a batch of annotated scans.
 
-    From scratch the spread is learned from the errors, as in the shipped model's training. From a
-    model's weights, spread and visibility are held: a few scans' training errors are too small to
-    learn a spread from, and annotations do not say which landmarks a scan hides.
+    From scratch, the spread is learned from the errors, as in the shipped model's training. From a
+    model's weights, spread and visibility are held: the training errors of a few scans are too
+    small to learn a spread from, and annotations do not tell which landmarks are hidden. The
+    positions of unknown landmarks do not count; from a model's weights, they are held as well.
 
     Parameters
     ----------
@@ -309,12 +310,12 @@ def tuning_loss(
     known : Tensor of shape (batch, n_landmarks)
         Which landmarks the scan has.
     held : Tensor of shape (batch, n_landmarks, 5), optional
-        The output of the weights that the training starts from.
+        The output with the initial weights; None from scratch.
 
     Returns
     -------
     Tensor
-        A scalar, millimetres in its main term.
+        A scalar; its main term is in millimetres.
     """
     weight = known.float()
     predicted = raw[..., :N_POSITIONS] * OFFSET_UNIT_MM + centres_mm

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a fine-tuning did to each landmark, as a page for people and as a table."""
+"""Effect of a fine-tuning on each landmark, as an HTML report and as a table."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ class LandmarkChange:
     Attributes
     ----------
     code : str
-        The landmark, "all" for all together.
+        The landmark, or "all" for all together.
     n : int
-        How many errors there are.
+        Number of errors.
     before_mm, after_mm : float
-        Mean errors of the start and of the result.
+        Mean errors before and after.
     before_median_mm, after_median_mm : float
         Their medians.
     bias_before_mm, bias_after_mm : float
-        Length of the mean difference: how far labels and landmarks lie apart on the whole.
+        Length of the mean difference vector: systematic offset between labels and landmarks.
     """
 
     code: str
@@ -58,12 +58,12 @@ class LandmarkChange:
 
 
 def summarize_changes(before: Sequence[Pair], after: Sequence[Pair]) -> list[LandmarkChange]:
-    """Give the figures of all landmarks together, then of each.
+    """Compute the figures of all landmarks together, then of each.
 
     Parameters
     ----------
     before, after : sequence of Pair
-        Of the same scans.
+        Landmarks with the truth, for the same scans.
 
     Returns
     -------
@@ -96,11 +96,11 @@ def page_of_tuning(
     title : str
         Heading of the page.
     facts : sequence of tuple of str
-        What was trained on what: names and values.
+        Names and values for the first table.
     choice : Choice
-        Start against result.
+        Comparison of start and result.
     changes : sequence of LandmarkChange
-        What `summarize_changes` gives.
+        As returned by `summarize_changes`.
 
     Returns
     -------
@@ -143,7 +143,7 @@ def page_of_tuning(
 
 
 def _cells(change: LandmarkChange) -> tuple[str, ...]:
-    """A row of the table."""
+    """Format a row of the table."""
     gain = change.after_mm - change.before_mm
     return (
         change.code,

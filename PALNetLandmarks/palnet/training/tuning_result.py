@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What comes of a training: is it better than its start, how sure is it, and the model file."""
+"""Result of a training: comparison with its start, calibration, and the model file."""
 
 from __future__ import annotations
 
@@ -41,22 +41,22 @@ __all__ = [
     "write_tuned_model",
 ]
 
-# A result replaces its start if chance alone would make such a gain, by person, in fewer than one
-# of so many cohorts.
+# A result replaces its start if chance alone would give such a gain, by person, in fewer than one
+# of this many cohorts.
 ONE_IN = 20
-# A person's landmarks err together, so that people count and not landmarks: of so many people the
-# mean error is known to about 7 % of itself.
+# The errors of one person's landmarks are correlated, so the number of people matters: with this
+# many, the mean error is known to about 7 %.
 MIN_CALIBRATION_PEOPLE = 20
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Choice:
-    """The start of a training against what came of it, on the people that said when to stop.
+    """Comparison of a training's start and result on the validation people.
 
     Attributes
     ----------
     before, after : list of Pair
-        Landmarks of the start and of the result, on the triangles, with the truth.
+        Landmarks of start and result, on the triangles, with the truth.
     before_mm, after_mm : float
         Mean errors.
     is_better : bool
@@ -73,7 +73,7 @@ class Choice:
 def place_landmarks(
     faces: Sequence[AnnotatedFace], weights: Weights, atlas: FaceAtlas
 ) -> list[Pair]:
-    """Place the landmarks as a detection does, all of them, and pair them with the truth.
+    """Place all landmarks as a detection does, and pair them with the truth.
 
     Parameters
     ----------
@@ -82,12 +82,12 @@ def place_landmarks(
     weights : mapping of str to ndarray
         The landmark network.
     atlas : FaceAtlas
-        Gives the starts.
+        Atlas that gives the starts.
 
     Returns
     -------
     list of Pair
-        In the numbers of the mesh files.
+        In file coordinates.
     """
     return [
         Pair(face.to_file(face.project(face.predict(weights, atlas).positions_mm)), face.truth)
@@ -98,7 +98,7 @@ def place_landmarks(
 def choose_weights(
     faces: Sequence[AnnotatedFace], start: Weights, tuned: Weights, atlas: FaceAtlas
 ) -> Choice:
-    """Compare a result with its start: a gain that may well be chance is none.
+    """Compare a result with its start; only a statistically significant gain counts.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def choose_weights(
     Returns
     -------
     Choice
-        Better if the mean error is, and a one-sided paired t-test over people says so as well.
+        Better if the mean error is lower and a one-sided paired t-test over people is significant.
     """
     before, after = (place_landmarks(faces, weights, atlas) for weights in (start, tuned))
     by_person: dict[str, list[NDArray[np.float64]]] = {}
@@ -125,7 +125,7 @@ def choose_weights(
 
 
 def describe_choice(choice: Choice) -> dict[str, Any]:
-    """Say for the metadata of a model which weights it holds, and what the others were like.
+    """Describe for a model's metadata which weights it holds, and how the others compare.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ def describe_choice(choice: Choice) -> dict[str, Any]:
 def describe_people(
     train: Sequence[AnnotatedFace], validation: Sequence[AnnotatedFace]
 ) -> dict[str, Any]:
-    """Count for the metadata of a model who made it; nobody by name.
+    """Count the people and scans for a model's metadata, without names.
 
     Parameters
     ----------
@@ -169,12 +169,12 @@ def describe_people(
 
 
 def measure_error_mm(pairs: Sequence[Pair]) -> float:
-    """Give the mean error of all landmarks that the truth has.
+    """Compute the mean error of all landmarks that the truth has.
 
     Parameters
     ----------
     pairs : sequence of Pair
-        As `place_landmarks` gives them.
+        As returned by `place_landmarks`.
 
     Returns
     -------
@@ -191,7 +191,7 @@ def _errors(pair: Pair) -> NDArray[np.float64]:
 
 
 def is_sure_gain(gains: NDArray[np.float64]) -> bool:
-    """Whether a mean gain is more than chance makes.
+    """Test whether a mean gain is significant.
 
     Parameters
     ----------
@@ -201,7 +201,7 @@ def is_sure_gain(gains: NDArray[np.float64]) -> bool:
     Returns
     -------
     bool
-        By a one-sided t-test; of one person nothing can be told.
+        Result of a one-sided t-test; false for a single person.
     """
     if len(gains) < 2:
         return False
@@ -212,7 +212,7 @@ def is_sure_gain(gains: NDArray[np.float64]) -> bool:
 def refit_calibration(
     faces: Sequence[AnnotatedFace], weights: Weights, atlas: FaceAtlas, known: Calibration
 ) -> Calibration:
-    """Fit the expected errors to these people, if they are enough.
+    """Fit the expected errors to these people, if there are enough.
 
     Parameters
     ----------
@@ -223,8 +223,8 @@ def refit_calibration(
     atlas : FaceAtlas
         Gives the starts of the landmarks.
     known : Calibration
-        What is kept where they are fewer than `MIN_CALIBRATION_PEOPLE`; its least visibility stays,
-        and how much a bad fit of the atlas counts.
+        Returned if there are fewer people than `MIN_CALIBRATION_PEOPLE`; its minimum visibility
+        and misfit power are kept in any case.
 
     Returns
     -------
@@ -242,7 +242,7 @@ def refit_calibration(
         rows.append((error, prediction.spread_mm, np.ones(len(shown)), shown, misfit))
     sample = CalibrationSample(*(np.array(column) for column in zip(*rows, strict=True)))
     fitted = fit_calibration(sample, misfit_power=known.misfit_power)
-    # A lab's validation people are few and alike: whether a scan is a face, the base model knows.
+    # A lab's validation people are few and alike, so the base model's limit for a face is kept.
     return replace(
         fitted,
         min_visibility=known.min_visibility,
@@ -260,24 +260,24 @@ def write_tuned_model(
     calibration: Calibration,
     about: dict[str, Any],
 ) -> None:
-    """Write a model that `palnet detect --model` takes.
+    """Write a model for `palnet detect --model`.
 
     Parameters
     ----------
     path : Path
-        Where; an existing file is replaced.
+        Output file; an existing file is replaced.
     base : Model
-        Gives the pose networks.
+        Model that the pose networks are taken from.
     scheme : Scheme
-        The landmarks it places.
+        The landmarks that the model places.
     atlas : FaceAtlas
         With the landmarks of that scheme.
     weights : mapping of str to ndarray
         The landmark network.
     calibration : Calibration
-        From spread to expected error.
+        Maps spread to expected error.
     about : dict
-        What the metadata say of the training, beside the base model and the versions.
+        Metadata of the training, apart from the base model and the versions.
     """
     pose = {name: w for name, w in base.weights.items() if not name.startswith("landmarks.")}
     landmarks = {f"landmarks.{name}": np.asarray(weight) for name, weight in weights.items()}

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Smooth warps of stored patches: faces that no source holds, and starts that fit them less well.
+"""Smooth warps of stored patches: faces beyond the sources, with starts that fit them less well.
 
-A network that has seen only the shapes of its sources relies on what they have in common: where
-one landmark is seen from the next, how long a nose is for its width. A warp breaks that; what a
-landmark looks like from near stays.
+A network that has seen only the shapes of its sources relies on what they have in common: relative
+positions of landmarks, the ratio of nose length to width. A warp breaks these regularities but
+keeps the local appearance of a landmark.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ __all__ = ["warp_patches"]
 N_WAVES = 4
 WAVELENGTH_MM = (70.0, 220.0)
 # At strength 1: standard deviation of each entry of the linear part, and root mean squares of the
-# waves. Starts move by waves of their own as well: the atlas fits a face worse that it cannot make.
+# waves. Starts get separate waves in addition, as the atlas fits a face outside its span less well.
 STRETCH, WAVE_MM, MISFIT_MM = 0.04, 2.0, 1.5
 
 
 @dataclass(frozen=True, eq=False)
 class _Waves:
-    """Sums of sine waves, one field a face: ``amplitude * sin(vector . x + phase)``."""
+    """Sums of sine waves, one field per face: ``amplitude * sin(vector . x + phase)``."""
 
     vectors: torch.Tensor  # (n_faces, N_WAVES, 3), 1/mm
     phases: torch.Tensor  # (n_faces, N_WAVES)
     amplitudes: torch.Tensor  # (n_faces, N_WAVES, 3), mm
 
     def angles(self, positions_mm: torch.Tensor) -> torch.Tensor:
-        """Of each wave at positions (n_faces, n, 3): (n_faces, n, N_WAVES)."""
+        """Phase angles of each wave at positions (n_faces, n, 3): (n_faces, n, N_WAVES)."""
         return positions_mm @ self.vectors.mT + self.phases[:, None]
 
     def at(self, positions_mm: torch.Tensor) -> torch.Tensor:
-        """The displacement at positions (n_faces, n, 3)."""
+        """Displacements at positions (n_faces, n, 3)."""
         return torch.sin(self.angles(positions_mm)) @ self.amplitudes
 
 
@@ -46,20 +46,21 @@ def warp_patches(
     strength: float,
     rng: torch.Generator,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Warp each face with its landmarks, and shift the atlas's starts.
+    """Warp each face with its landmarks, and shift the starts from the atlas.
 
     Parameters
     ----------
     points : Tensor of shape (n_faces, n_landmarks, n_points, 6)
-        Patches: millimetres from their centre, and unit normals.
+        Patches: offsets from their centre in millimetres, and unit normals.
     centres_mm, truth_mm : Tensor of shape (n_faces, n_landmarks, 3)
         Centres of the patches and true landmarks, in the face frame.
     has_atlas_start : Tensor of shape (n_faces,)
-        Whose starts are the atlas's; those of a later pass, guided or not, are warped along.
+        Which faces start from the atlas; starts of a later pass, guided or not, are only warped
+        with the face.
     strength : float
-        How far at most; each face takes a random share of it.
+        Maximum strength; each face gets a random share of it.
     rng : torch.Generator
-        Source of randomness, on the device of the rest.
+        Source of randomness, on the same device.
 
     Returns
     -------
@@ -82,14 +83,15 @@ def warp_patches(
 
 
 def _draw_waves(rng: torch.Generator, rms_mm: torch.Tensor) -> _Waves:
-    """Random waves, (n_faces, 1) of millimetres each."""
+    """Draw random waves with the given root mean square per face, (n_faces, 1), in mm."""
     shape, device = (len(rms_mm), N_WAVES), rms_mm.device
     low_mm, high_mm = WAVELENGTH_MM
     vectors = torch.randn((*shape, 3), generator=rng, device=device)
     lengths_mm = low_mm + (high_mm - low_mm) * torch.rand(shape, generator=rng, device=device)
     norms = torch.linalg.vector_norm(vectors, dim=2)
     vectors = vectors * (2 * torch.pi / lengths_mm / norms)[..., None]
-    # A wave's mean square is half of its amplitude's; short waves are as steep as long ones.
+    # A wave's mean square is half its squared amplitude; amplitudes grow with wavelength, so that
+    # short waves are as steep as long ones.
     middle_mm = (low_mm + high_mm) / 2
     amplitudes = torch.randn((*shape, 3), generator=rng, device=device)
     amplitudes = amplitudes * (lengths_mm / middle_mm)[..., None]
@@ -101,9 +103,9 @@ def _draw_waves(rng: torch.Generator, rms_mm: torch.Tensor) -> _Waves:
 def _turn_normals(
     normals: torch.Tensor, positions_mm: torch.Tensor, stretch: torch.Tensor, waves: _Waves
 ) -> torch.Tensor:
-    """Normals of the warped surface: by the inverse transposed gradient, to the first order."""
+    """Normals of the warped surface, by the inverse transposed gradient to first order."""
     lean = (normals @ waves.amplitudes.mT) * torch.cos(waves.angles(positions_mm))
-    # The cofactors are the transposed inverse up to a factor.
+    # The cofactor matrix is the inverse transpose up to a factor.
     rows = stretch.unbind(1)
     cofactors = [torch.linalg.cross(rows[k - 2], rows[k - 1]) for k in range(3)]
     turned = (normals - lean @ waves.vectors) @ torch.stack(cofactors, dim=1)
