@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Predicted landmarks against true ones, annotations against each other, cohorts as shapes."""
+"""Accuracy of predicted landmarks, agreement between annotations, and shapes of cohorts."""
 
 from palnet.evaluation._agreement import compute_icc, compute_relative_tem, compute_tem
 from palnet.evaluation._errors import Comparison, LandmarkErrors, compare, summarize_landmarks

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How well annotations of the same scans agree: TEM, relative TEM and ICC(2,1)."""
+"""Agreement between annotations of the same scans: TEM, relative TEM and ICC(2,1)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["compute_icc", "compute_relative_tem", "compute_tem"]
 
 
 def compute_tem(values: NDArray[np.float64]) -> float:
-    """Give the technical error of measurement: the spread within a specimen.
+    """Compute the technical error of measurement (TEM): the spread within a specimen.
 
     ``sqrt(sum over specimens and annotations of (value - specimen mean)^2 / (n (k - 1)))``, which
     for two annotations is ``sqrt(sum(difference^2) / (2 n))``.
@@ -27,7 +27,7 @@ def compute_tem(values: NDArray[np.float64]) -> float:
     Returns
     -------
     float
-        In the unit of the values; NaN without two annotations of a specimen.
+        In the unit of the values; NaN if no specimen has two annotations.
 
     References
     ----------
@@ -42,27 +42,27 @@ def compute_tem(values: NDArray[np.float64]) -> float:
 
 
 def compute_relative_tem(values: NDArray[np.float64]) -> float:
-    """Give the technical error of measurement in percent of the mean value.
+    """Compute the technical error of measurement in percent of the mean value.
 
     Parameters
     ----------
     values : ndarray of shape (n_specimens, n_annotations)
-        A measurement that has a true zero.
+        A measurement with a true zero.
 
     Returns
     -------
     float
-        In percent; NaN where there is no TEM or the mean is zero.
+        In percent; NaN if there is no TEM or the mean is zero.
     """
     mean = float(_whole(values).mean()) if len(_whole(values)) else float("nan")
     return 100.0 * compute_tem(values) / mean if mean > 0 else float("nan")
 
 
 def compute_icc(values: NDArray[np.float64]) -> float:
-    """Give the intraclass correlation ICC(2,1): two-way random effects, absolute agreement.
+    """Compute the intraclass correlation ICC(2,1): two-way random effects, absolute agreement.
 
-    How much of the variance of single values is between specimens; a constant offset of one
-    annotator lowers it.
+    It is the share of the variance of single values that is between specimens; a constant offset
+    of one annotator lowers it.
 
     Parameters
     ----------
@@ -93,6 +93,6 @@ def compute_icc(values: NDArray[np.float64]) -> float:
 
 
 def _whole(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Keep the specimens that every annotation has."""
+    """Keep the specimens without NaN in any annotation."""
     axes = tuple(range(1, values.ndim))
     return np.asarray(values[np.isfinite(values).all(axis=axes)])

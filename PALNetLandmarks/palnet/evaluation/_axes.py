@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Along which axes differences are told: those of the face, wherever its landmarks say them."""
+"""Axes along which differences are reported: those of the face, if its landmarks define them."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ if TYPE_CHECKING:
 
 __all__ = ["holds_pose", "poses_of"]
 
-# Three points that are not on a line hold a pose.
+# Three non-collinear points define a pose.
 MIN_LANDMARKS = 3
-# Fewer landmarks of any kind can be laid over a mean face by a similarity, or nearly so.
+# Fewer landmarks, of any kind, can be fitted to a mean face almost exactly by a similarity.
 MIN_SHARED = 5
-# Second over first extent of points: below it they lie on a line, such as that of the profile.
+# Second over first extent of points: below this they are nearly collinear, e.g. along the profile.
 _LINE_SHARE = 0.15
 
 
 def poses_of(
     shapes_mm: Sequence[NDArray[np.float64]], scheme: Scheme
 ) -> tuple[list[NDArray[np.float64]], bool]:
-    """Lay every specimen over one face, without scaling.
+    """Align every specimen to a common face, without scaling.
 
-    Convention: axes of the face, +X the subject's left, +Y up, +Z front, where enough landmarks
-    have the codes of those of a mean face and lie where it has them; else those of the first
-    specimen. A specimen with fewer than three landmarks stays as it is; where the landmarks of
-    none hold a pose, the axes are not called those of the face.
+    Convention: axes of the face, +X the subject's left, +Y up, +Z front, if enough landmarks match
+    those of a mean face in code and position; else those of the first specimen. A specimen with
+    fewer than three landmarks is left as it is; if no specimen's landmarks define a pose, the axes
+    are not called those of the face.
 
     Parameters
     ----------
     shapes_mm : sequence of ndarray of shape (n_landmarks, 3)
         Landmarks of each specimen, NaN where missing.
     scheme : Scheme
-        Which they are.
+        Their scheme.
 
     Returns
     -------
     poses : list of ndarray of shape (4, 4)
-        ``common_from_specimen`` of each.
+        ``common_from_specimen`` for each specimen.
     are_of_face : bool
         Whether the common axes are those of the face.
     """
@@ -61,7 +61,7 @@ def poses_of(
 
 
 def holds_pose(*shapes_mm: NDArray[np.float64]) -> bool:
-    """Whether the landmarks that all of them have are enough to lay one over the other."""
+    """Whether the landmarks that all shapes have in common suffice to align them."""
     is_there = np.isfinite(sum(shapes_mm)).all(axis=1)
     if is_there.sum() < MIN_LANDMARKS:
         return False
@@ -71,7 +71,7 @@ def holds_pose(*shapes_mm: NDArray[np.float64]) -> bool:
 
 
 def _mean_face_of(scheme: Scheme) -> NDArray[np.float64] | None:
-    """Mean places of the landmarks by their codes, NaN for those that no mean face has."""
+    """Mean positions of the landmarks by code, NaN for those that no mean face has."""
     atlas = atlas_of(scheme)
     if atlas is not None:
         return atlas.landmark_mean_mm
@@ -84,7 +84,7 @@ def _mean_face_of(scheme: Scheme) -> NDArray[np.float64] | None:
 
 
 def _is_that_face(shapes_mm: Sequence[NDArray[np.float64]], mean_mm: NDArray[np.float64]) -> bool:
-    """Whether the landmarks lie where the mean face has those of their codes, size apart."""
+    """Whether the landmarks match those of the mean face with the same codes, up to scale."""
     if np.isfinite(mean_mm).all():
         return any(map(holds_pose, shapes_mm))
     off = []
@@ -98,7 +98,7 @@ def _is_that_face(shapes_mm: Sequence[NDArray[np.float64]], mean_mm: NDArray[np.
 def _filled(
     mean_mm: NDArray[np.float64], shapes_mm: Sequence[NDArray[np.float64]]
 ) -> NDArray[np.float64]:
-    """Add the landmarks that the mean lacks, so that every specimen is held by all that it has."""
+    """Add the landmarks that the mean lacks, so that every specimen is aligned by all it has."""
     if np.isfinite(mean_mm).all():
         return mean_mm
     laid = np.array(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Errors of predicted landmarks against true ones, in numbers."""
+"""Error statistics of predicted against true landmarks."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["AXES", "LIMITS_MM", "Comparison", "LandmarkErrors", "compare", "summarize_landmarks"]
 
-# Within which errors are counted: 2 mm is what clinics ask for, the others are usual in reports.
+# Limits for success rates: clinics ask for 2 mm, the others are usual in publications.
 LIMITS_MM = (2.0, 2.5, 3.0, 4.0)
-# What the axes of a comparison are called: those of the face, or else of the first specimen.
+# Names of the axes of a comparison, by whether they are those of the face.
 AXES = {True: ("left", "up", "front"), False: ("x", "y", "z")}
 
 
@@ -32,25 +32,25 @@ AXES = {True: ("left", "up", "front"), False: ("x", "y", "z")}
 class Comparison:
     """All differences, predicted minus true.
 
-    Convention: millimetres; axes of the face, +X the subject's left, +Y up, +Z front, or else
-    (`are_of_face`) those of the first specimen.
+    Convention: millimetres; axes of the face, +X the subject's left, +Y up, +Z front, if
+    `are_of_face`; else those of the first specimen.
 
     Attributes
     ----------
     scheme : Scheme
-        Which landmarks these are.
+        The landmark scheme.
     specimens : tuple of str
-        Names.
+        Names of the specimens.
     truth_mm : ndarray of shape (n_specimens, n_landmarks, 3)
         True positions, NaN where missing.
     differences_mm : ndarray of shape (n_specimens, n_landmarks, 3)
-        NaN where either is missing.
+        NaN if either is missing.
     is_lost : ndarray of shape (n_specimens, n_landmarks)
         True landmarks that were not predicted.
     is_extra : ndarray of shape (n_specimens, n_landmarks)
         Predicted landmarks that the truth does not have.
     expected_mm : ndarray of shape (n_specimens, n_landmarks)
-        The expected errors that came with the prediction, NaN where unknown.
+        Expected errors of the prediction, NaN if unknown.
     are_of_face : bool
         Whether the axes are those of the face.
     """
@@ -71,7 +71,7 @@ class Comparison:
 
     @property
     def unpredicted(self) -> list[str]:
-        """Specimens that have landmarks in the truth, and not one in the prediction."""
+        """Specimens with true landmarks but no predicted one."""
         is_predicted = (np.isfinite(self.errors_mm) | self.is_extra).any(axis=1)
         has_nothing = ~is_predicted & self.is_lost.any(axis=1)
         return [self.specimens[row] for row in np.flatnonzero(has_nothing)]
@@ -79,18 +79,18 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class LandmarkErrors:
-    """Figures of one landmark, or of all together.
+    """Error statistics of one landmark, or of all together.
 
     Attributes
     ----------
     code : str
-        The landmark, "all" for all together.
+        The landmark, or "all" for all together.
     n : int
-        How many errors there are.
+        Number of errors.
     n_lost : int
-        How often it was in the truth and not predicted.
+        How often it was in the truth but not predicted.
     mean_mm, median_mm, p95_mm, max_mm : float
-        Of the distances.
+        Statistics of the distances.
     bias_mm : tuple of float
         Mean difference, predicted minus true, along the axes of the comparison.
     within : tuple of float
@@ -98,7 +98,7 @@ class LandmarkErrors:
     human_ratio : float
         Mean error over the mean distance between two passes of one observer; NaN if unknown.
     expected_mm : float
-        Mean of the expected errors that came with the prediction; NaN if unknown.
+        Mean of the prediction's expected errors; NaN if unknown.
     """
 
     code: str
@@ -115,12 +115,12 @@ class LandmarkErrors:
 
 
 def compare(pairs: Sequence[Pair]) -> Comparison:
-    """Lay out the differences of all pairs in the axes of the face, or of the first specimen.
+    """Compute the differences of all pairs in the axes of the face, or of the first specimen.
 
     Parameters
     ----------
     pairs : sequence of Pair
-        At least one, all of one scheme.
+        At least one, all with the same scheme.
 
     Returns
     -------
@@ -130,7 +130,7 @@ def compare(pairs: Sequence[Pair]) -> Comparison:
     Raises
     ------
     UsageError
-        If they are of several schemes.
+        If their schemes differ.
     """
     check_one_scheme(pair.truth for pair in pairs)
     scheme = pairs[0].truth.scheme
@@ -156,13 +156,13 @@ def compare(pairs: Sequence[Pair]) -> Comparison:
 
 
 def _that_holds_pose(pair: Pair) -> NDArray[np.float64]:
-    """Give the true landmarks, or the predicted ones where those are too few to say the axes."""
+    """Return the true landmarks, or the predicted ones if those are too few to define the axes."""
     true_mm, predicted_mm = pair.truth.positions_mm, pair.predicted.positions_mm
     return predicted_mm if holds_pose(predicted_mm) and not holds_pose(true_mm) else true_mm
 
 
 def summarize_landmarks(comparison: Comparison) -> list[LandmarkErrors]:
-    """Give the figures of all landmarks together, then of each.
+    """Compute the statistics of all landmarks together, then of each.
 
     Parameters
     ----------
@@ -192,7 +192,7 @@ def _figures(
     is_there = np.isfinite(differences).all(axis=2)
     differences = differences[is_there]
     errors = np.linalg.norm(differences, axis=1)
-    # The same landmarks count in both means, as often.
+    # Both means are over the same landmarks with the same weights.
     human = np.broadcast_to(human_mm[rows], is_there.shape)[is_there]
     expected = comparison.expected_mm[:, rows][is_there]
     n_lost = int(comparison.is_lost[:, rows].sum())

@@ -36,28 +36,28 @@ _KINDS = ("distance", "angle", "index")
 
 @dataclass(frozen=True, slots=True)
 class MeasurementErrors:
-    """Figures of one distance, angle or index.
+    """Error statistics of one distance, angle or index.
 
     Attributes
     ----------
     code, name, kind, unit : str
         As in `Measurement`.
     n : int
-        How many specimens have it on both sides.
+        Number of specimens with the value on both sides.
     mean, p95 : float
-        Of the absolute difference, predicted minus true.
+        Mean and 95th percentile of the absolute difference.
     bias, sd : float
-        Mean and standard deviation of the difference.
+        Mean and standard deviation of the difference, predicted minus true.
     limits : tuple of float
         Limits of agreement, ``bias - 1.96 sd`` and ``bias + 1.96 sd``.
     human_ratio : float
-        `mean` over what two passes of one observer differ by; NaN if unknown.
+        `mean` over the mean difference between two passes of one observer; NaN if unknown.
     expected : float
-        Mean of the errors that the prediction expects of the value, where known; else NaN.
+        Mean of the value's expected errors, where known; else NaN.
     n_expected : int
-        How many specimens have an expected error: those with landmarks placed by hand have none.
+        Number of specimens with an expected error; those with manually placed landmarks have none.
     mean_where_expected : float
-        As `mean`, of these alone: what `expected` is to be held against.
+        Same as `mean` but over these only, for comparison with `expected`.
     """
 
     code: str
@@ -78,20 +78,20 @@ class MeasurementErrors:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How well annotations agree on one landmark or measurement.
+    """Agreement between annotations on one landmark or measurement.
 
     Attributes
     ----------
     code, name, kind, unit : str
         As in `Measurement`; `kind` is "landmark" for a landmark.
     n : int
-        How many specimens every annotation has it of.
+        Number of specimens for which every annotation has it.
     difference : float
         Mean absolute difference (landmarks: distance) over all pairs of annotations.
     tem : float
         Technical error of measurement.
     relative_tem : float
-        The same in percent of the mean; NaN for landmarks and angles, which have no true zero.
+        TEM in percent of the mean; NaN for landmarks and angles, which have no true zero.
     icc : float
         ICC(2,1); NaN for landmarks, whose coordinates depend on the pose.
     """
@@ -120,7 +120,7 @@ def summarize_measurements(pairs: Sequence[Pair], plan: MeasurementPlan) -> list
     Returns
     -------
     list of MeasurementErrors
-        In the order of the plan; those that no pair has are left out.
+        In the order of the plan, without those that no pair has.
     """
     chosen = _without_arcs(plan)
     predicted, expected = _values([pair.predicted for pair in pairs], chosen)
@@ -165,9 +165,9 @@ def _mean(values: NDArray[np.float64]) -> float:
 
 
 def mean_pairwise_error_mm(pairs: Sequence[Pair]) -> float:
-    """Give the mean absolute error of the distances between all landmarks.
+    """Compute the mean absolute error of the distances between all landmarks.
 
-    Every two landmarks that both sides have count once; the zero diagonal does not.
+    Each pair of landmarks that both sides have counts once; the zero diagonal is excluded.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ def mean_pairwise_error_mm(pairs: Sequence[Pair]) -> float:
     Returns
     -------
     float
-        In millimetres; NaN if there are no two landmarks.
+        In millimetres; NaN if there is no pair of landmarks.
     """
     errors = [np.zeros(0)]
     for pair in pairs:
@@ -200,7 +200,7 @@ def summarize_agreement(
     Parameters
     ----------
     annotations : sequence of sequence of LandmarkSet
-        For each annotation its sets, all of the same specimens in the same order and frame.
+        The landmark sets of each annotation, of the same specimens in the same order and frame.
     plan : MeasurementPlan
         What to measure.
 
@@ -212,7 +212,7 @@ def summarize_agreement(
     Raises
     ------
     UsageError
-        If they are of several schemes, or those of a specimen in different frames.
+        If the schemes differ, or the frames differ for a specimen.
     """
     check_one_scheme(landmarks for sets in annotations for landmarks in sets)
     for sets in zip(*annotations, strict=True):
@@ -234,7 +234,7 @@ def summarize_agreement(
 
 
 def _check_frame(sets: Sequence[LandmarkSet]) -> None:
-    """Require that coordinates of one specimen may be subtracted."""
+    """Require that the sets of one specimen share a frame, so that they can be subtracted."""
     frames = sorted({each.frame for each in sets})
     if len(frames) > 1:
         msg = (
@@ -284,13 +284,13 @@ def _values(
 
 
 def _human(scheme: Scheme) -> dict[tuple[object, ...], float]:
-    """Give the repeatability of the scheme's distances and angles."""
+    """Return the human repeatability of the scheme's distances and angles."""
     known = {_key("distance", (d.a, d.b)): d.intra_observer_mm for d in scheme.distances}
     known |= {_key("angle", (a.a, a.vertex, a.c)): a.intra_observer_deg for a in scheme.angles}
     return {key: value for key, value in known.items() if value is not None}
 
 
 def _key(kind: str, landmarks: Sequence[str]) -> tuple[object, ...]:
-    """Name a measurement by what it takes, in whichever direction; an angle by its vertex too."""
+    """Key of a measurement by its landmarks in any direction, with the vertex for an angle."""
     vertex = landmarks[1] if kind == "angle" else ""
     return (kind, vertex, frozenset(landmarks))

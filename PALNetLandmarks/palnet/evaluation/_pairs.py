@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which prediction belongs to which truth: by specimen, then by landmark code."""
+"""Match predictions to the truth by specimen, then by landmark code."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Pair:
 
     @property
     def specimen(self) -> str:
-        """Name of the specimen, as the truth has it."""
+        """Name of the specimen in the truth."""
         return self.truth.specimen
 
 
@@ -57,27 +57,27 @@ def pair_specimens(
     Parameters
     ----------
     predicted, truth : sequence of LandmarkSet
-        One set a specimen each.
+        One set per specimen each.
     whatever_the_name : bool, default False
-        Whether one set against one set needs no common name, for two files that somebody chose.
+        Whether to pair a single set with a single set regardless of names, as for two chosen files.
 
     Returns
     -------
     pairs : list of Pair
         In the order of `truth`, in the scheme of the truth.
     alone : list of str
-        Specimens without a partner, with the side that they are on.
+        Specimens without a partner, with the side they are on.
 
     Raises
     ------
     UsageError
-        If a specimen is there twice on one side.
+        If a specimen occurs twice on one side.
     """
     check_once(predicted, "predicted landmark set")
     check_once(truth, "true landmark set")
     if whatever_the_name and len(predicted) == len(truth) == 1:
         return [_pair(predicted[0], truth[0])], []
-    # macOS takes letters and their accents apart in the names of files.
+    # macOS decomposes accented letters in file names.
     found = {printable_name(landmarks.specimen): landmarks for landmarks in predicted}
     known = {printable_name(landmarks.specimen): landmarks for landmarks in truth}
     pairs = [_pair(found[name], true) for name, true in known.items() if name in found]
@@ -87,16 +87,16 @@ def pair_specimens(
 
 
 def with_unpredicted(pairs: Sequence[Pair], truth: Sequence[LandmarkSet]) -> list[Pair]:
-    """Add the specimens that nothing was predicted of, as pairs whose prediction has no landmark.
+    """Add the specimens without a prediction, as pairs whose prediction has no landmarks.
 
-    Left out, the mean would be over the easy scans without a word.
+    Leaving them out would silently restrict the mean to the easy scans.
 
     Parameters
     ----------
     pairs : sequence of Pair
         At least one.
     truth : sequence of LandmarkSet
-        All of them, those of the pairs among them.
+        All true sets, including those of the pairs.
 
     Returns
     -------
@@ -121,10 +121,10 @@ def _unpredicted(truth: LandmarkSet) -> Pair:
 
 
 def to_one_frame(annotations: Sequence[LandmarkSet]) -> list[LandmarkSet]:
-    """Give several annotations of one specimen along the same axes.
+    """Convert several annotations of one specimen to a common frame.
 
-    Convention: as they are if all are in one frame, the scan file's own numbers included whatever
-    axes their files call them by, else all in LPS.
+    Convention: unchanged if all are in one frame, or all in the scan file's coordinates, whatever
+    axes their files declare; else all in LPS.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Generalized Procrustes alignment of a cohort, and the principal components of its shapes.
 
-Written here and not taken from a library: the well-kept one (ktch) needs Python 3.11, pandas and
-scikit-learn, which a hospital's Slicer does not have; the tests hold this to independent code.
+Not taken from a library, since the well-maintained one (ktch) needs Python 3.11, pandas and
+scikit-learn, which a hospital's Slicer does not have; the tests check it against independent code.
 """
 
 from __future__ import annotations
@@ -27,34 +27,34 @@ if TYPE_CHECKING:
 
 __all__ = ["Cohort", "ShapeSpace", "align_cohort", "align_shapes", "select_complete"]
 
-# A landmark that more specimens lack is left out, so that a few ears under hair do not cost the
-# whole study; of the rest only whole specimens are kept.
+# A landmark missing in more specimens than this is dropped, so that a few ears under hair do not
+# cost the whole study; then only complete specimens are kept.
 _MAX_MISSING_SHARE = 0.1
 _MIN_SPECIMENS = 3
 _MIN_LANDMARKS = 4
-# The mean of unit size moves less than rounding of the coordinates; reached in under 10 rounds.
+# The change of the unit-size mean is then below coordinate rounding; reached in under 10 rounds.
 _TOLERANCE = 1e-12
 _MAX_ROUNDS = 200
-# Components below this share of the variance are rounding.
+# Components below this share of the variance are rounding errors.
 _MIN_SHARE = 1e-12
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Cohort:
-    """The part of a cohort that can be aligned: whole specimens of the same landmarks.
+    """The part of a cohort that can be aligned: complete specimens with the same landmarks.
 
     Attributes
     ----------
     scheme : Scheme
         The landmark scheme.
     codes : tuple of str
-        The landmarks that are kept.
+        The kept landmarks.
     specimens : tuple of str
-        The specimens that are kept.
+        The kept specimens.
     positions_mm : ndarray of shape (n_specimens, n_landmarks, 3)
         Their positions.
     dropped_landmarks, dropped_specimens : dict of str to str
-        What was left out, and why.
+        What was dropped, and why.
     """
 
     scheme: Scheme
@@ -69,15 +69,15 @@ class Cohort:
 class ShapeSpace:
     """Aligned shapes and their principal components.
 
-    Convention: axes of the face, +X the subject's left, +Y up, +Z front (without a mean face for
-    the scheme: of the first specimen); shapes have centroid size 1.
+    Convention: axes of the face, +X the subject's left, +Y up, +Z front (of the first specimen if
+    the scheme has no mean face); shapes have centroid size 1.
 
     Attributes
     ----------
     cohort : Cohort
-        What was aligned.
+        The aligned cohort.
     centroid_sizes_mm : ndarray of shape (n_specimens,)
-        Root of the summed squared distances of the landmarks to their mean.
+        Square root of the summed squared distances of the landmarks to their mean.
     shapes : ndarray of shape (n_specimens, n_landmarks, 3)
         Aligned shapes.
     mean : ndarray of shape (n_landmarks, 3)
@@ -85,7 +85,7 @@ class ShapeSpace:
     scores : ndarray of shape (n_specimens, n_components)
         Coordinates of the specimens along the components.
     components : ndarray of shape (n_components, n_landmarks, 3)
-        Unit vectors, the one of the largest variance first.
+        Unit vectors, in order of decreasing variance.
     variances : ndarray of shape (n_components,)
         Variance of the scores.
     """
@@ -105,7 +105,7 @@ class ShapeSpace:
 
     @property
     def shares(self) -> NDArray[np.float64]:
-        """Share of each component in the whole variance."""
+        """Share of each component in the total variance."""
         return np.asarray(self.variances / max(self.variances.sum(), np.finfo(float).tiny))
 
     @property
@@ -114,18 +114,18 @@ class ShapeSpace:
         return np.asarray(self.mean * self.centroid_sizes_mm.mean())
 
     def shape_at_mm(self, component: int, n_sd: float) -> NDArray[np.float64]:
-        """Give the shape some standard deviations along a component, in the mean size."""
+        """Return the shape `n_sd` standard deviations along a component, in the mean size."""
         step = n_sd * np.sqrt(self.variances[component]) * self.components[component]
         return np.asarray((self.mean + step) * self.centroid_sizes_mm.mean())
 
 
 def select_complete(sets: Sequence[LandmarkSet]) -> Cohort:
-    """Choose landmarks and specimens without gaps.
+    """Choose landmarks and specimens without missing data.
 
     Parameters
     ----------
     sets : sequence of LandmarkSet
-        One set a specimen; matched to the scheme of the first by code.
+        One set per specimen; matched to the scheme of the first by code.
 
     Returns
     -------
@@ -135,7 +135,7 @@ def select_complete(sets: Sequence[LandmarkSet]) -> Cohort:
     Raises
     ------
     UsageError
-        If a specimen is there twice, or fewer than three specimens or four landmarks are left.
+        If a specimen occurs twice, or fewer than three specimens or four landmarks are left.
     """
     check_once(sets, "landmark set")
     scheme = sets[0].scheme
@@ -177,15 +177,15 @@ def select_complete(sets: Sequence[LandmarkSet]) -> Cohort:
 def align_shapes(
     positions: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Move, turn and scale shapes onto their mean, without mirroring any.
+    """Align shapes to their mean by translation, rotation and scaling, without reflection.
 
-    Each is moved to its mean and scaled to centroid size 1; all are turned onto the mean shape,
-    until that stays (Gower 1975; partial Procrustes fits, Dryden and Mardia 2016).
+    Each is centred and scaled to centroid size 1; all are rotated onto the mean shape until it
+    converges (Gower 1975; partial Procrustes fits, Dryden and Mardia 2016).
 
     Parameters
     ----------
     positions : ndarray of shape (n_specimens, n_landmarks, 3)
-        Landmarks without gaps.
+        Landmarks without missing data.
 
     Returns
     -------
@@ -211,14 +211,14 @@ def align_shapes(
 
 
 def align_cohort(cohort: Cohort) -> ShapeSpace:
-    """Align a cohort and take the principal components of its shapes.
+    """Align a cohort and compute the principal components of its shapes.
 
-    The components are taken in the tangent space of the mean, by orthogonal projection.
+    The components are those in the tangent space of the mean, by orthogonal projection.
 
     Parameters
     ----------
     cohort : Cohort
-        Whole specimens.
+        Complete specimens.
 
     Returns
     -------
@@ -238,7 +238,7 @@ def align_cohort(cohort: Cohort) -> ShapeSpace:
     left, lengths, components = np.linalg.svd(centred, full_matrices=False)
     variances = lengths**2 / (len(shapes) - 1)
     is_real = variances > _MIN_SHARE * max(variances.sum(), np.finfo(float).tiny)
-    # The sign of a component is arbitrary: its largest coordinate is made positive.
+    # The sign of a component is arbitrary, so its largest coordinate is made positive.
     largest = np.abs(components).argmax(axis=1)
     signs = np.sign(components[np.arange(len(components)), largest])
     middle = cohort.positions_mm.mean(axis=1, keepdims=True)
@@ -254,12 +254,12 @@ def align_cohort(cohort: Cohort) -> ShapeSpace:
 
 
 def _turned(shape: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Turn centred points onto others."""
+    """Rotate centred points onto others."""
     return apply_similarity(fit_similarity(shape, target, with_scale=False), shape)
 
 
 def _to_face(cohort: Cohort, mean: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Turn the mean shape to the axes of the face, or to those of the first specimen."""
+    """Rotate the mean shape to the axes of the face, or to those of the first specimen."""
     atlas = atlas_of(cohort.scheme)
     if atlas is None:
         target = cohort.positions_mm[0]

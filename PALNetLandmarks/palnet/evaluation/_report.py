@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An evaluation as a page for people."""
+"""The HTML report of an evaluation."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Evaluation", "page_of_evaluation", "take_figures"]
 
-# The colours end here: twice what clinics ask for.
+# Upper end of the colour scale: twice the limit that clinics ask for.
 _HIGH_MM = 4.0
-# Lines of bias would hide behind the landmarks otherwise.
+# Without it, the bias lines would be hidden by the landmark dots.
 _BIAS_MAGNIFICATION = 10.0
 _BIAS_COLOR = "#d55e00"
 _GROUPS = {"midline": "Midline", "right": "Right side", "left": "Left side"}
@@ -59,20 +59,20 @@ _OBSERVERS = {"intra": "Intra-observer agreement", "inter": "Inter-observer agre
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Evaluation:
-    """Everything that a report tells.
+    """Everything that a report contains.
 
     Attributes
     ----------
     comparison : Comparison
         All differences.
     landmarks : list of LandmarkErrors
-        Figures of all landmarks together and of each.
+        Statistics of all landmarks together and of each.
     measurements : list of MeasurementErrors
-        Figures of distances, angles and indices.
+        Statistics of distances, angles and indices.
     pairwise_mm : float
         Mean error of the distances between all landmarks.
     agreement : dict
-        "intra" and "inter" where annotations were given: number of annotations and figures.
+        "intra" and "inter" if annotations were given: number of annotations and statistics.
     """
 
     comparison: Comparison
@@ -87,21 +87,21 @@ def take_figures(
     plan: MeasurementPlan,
     agreement: dict[str, tuple[int, list[Agreement]]] | None = None,
 ) -> Evaluation:
-    """Take all figures of predictions against truth.
+    """Compute all statistics of predictions against the truth.
 
     Parameters
     ----------
     pairs : sequence of Pair
-        Of one scheme.
+        All with the same scheme.
     plan : MeasurementPlan
-        What is measured on both.
+        What to measure on both.
     agreement : dict, optional
-        As `Evaluation` has it.
+        As in `Evaluation`.
 
     Returns
     -------
     Evaluation
-        What a report tells.
+        Everything that a report contains.
     """
     comparison = compare(pairs)
     return Evaluation(
@@ -119,11 +119,11 @@ def page_of_evaluation(evaluation: Evaluation, title: str, more: Sequence[str] =
     Parameters
     ----------
     evaluation : Evaluation
-        The figures.
+        The statistics.
     title : str
         Heading of the page.
     more : sequence of str
-        Sections that follow, as of `palnet._page.section`.
+        Further sections, as returned by `palnet._page.section`.
 
     Returns
     -------
@@ -149,7 +149,7 @@ def page_of_evaluation(evaluation: Evaluation, title: str, more: Sequence[str] =
 
 
 def _count_of(comparison: Comparison) -> str:
-    """Count the specimens; where some have no prediction, the figures are not of them."""
+    """Describe the number of specimens, and how many have no prediction and do not count."""
     n_all, n_without = len(comparison.specimens), len(comparison.unpredicted)
     if not n_without:
         return f"{n_all} specimens"
@@ -197,7 +197,7 @@ def _summary(evaluation: Evaluation) -> str:
 
 
 def _expected_rows(entries: Sequence[MeasurementErrors]) -> list[tuple[str, str]]:
-    """Set expected against found errors of each kind of measurement, over the same values."""
+    """Compare expected with actual errors of each kind of measurement, over the same values."""
     rows = []
     for kind, name in _KIND_NAMES.items():
         known = [entry for entry in entries if entry.kind == kind and entry.n_expected]
@@ -363,7 +363,7 @@ def _signed(value: float) -> str:
 
 
 def _badness(row: dict[str, Any]) -> float:
-    """What specimens are sorted by; nothing predicted is the worst, no truth the least."""
+    """Sort key of specimens: those without prediction are worst, those without truth last."""
     if row["n"]:
         return float(row["mean_mm"])
     return math.inf if row["n_lost"] else -1.0

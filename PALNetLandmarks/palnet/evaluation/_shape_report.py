@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The shapes of a cohort as tables for statistics and as a page for people."""
+"""The shapes of a cohort as tables for statistics and as an HTML report."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ if TYPE_CHECKING:
 
 __all__ = ["OPTIONAL_SHAPE_TABLES", "page_of_shapes", "tables_of_shapes"]
 
-# Those that a cohort may be without: shapes that do not vary, nothing left out.
+# Tables that are absent if shapes do not vary or nothing was dropped.
 OPTIONAL_SHAPE_TABLES = ("variances.csv", "components.csv", "dropped.csv")
 
-# More components than this are in the tables, not on the page.
+# Further components are only in the tables, not on the page.
 _N_DRAWN = 4
 _N_BARS = 12
 _N_FAR = 10
-# How far along a component it is drawn: what 95 % of a normal cohort lie within.
+# Extent to which a component is drawn: 95 % of a normal cohort lie within it.
 _N_SD = 2.0
-# Landmarks move by few millimetres, which would hide behind their dots.
+# Landmarks move by a few millimetres, which their dots would hide.
 _MAGNIFICATION = 3.0
 _DOT_RADIUS, _LINE_WIDTH = 2.0, 2.0
 _PLUS_COLOR, _MINUS_COLOR, _DOT_COLOR = "#d55e00", "#0072b2", "#333333"
@@ -58,7 +58,7 @@ def tables_of_shapes(space: ShapeSpace) -> dict[str, str]:
     -------
     dict of str to str
         Text by file name: scores.csv, variances.csv, components.csv, mean.csv, aligned.csv and
-        dropped.csv; one without rows is left out.
+        dropped.csv; those without rows are left out.
     """
     cohort = space.cohort
     dropped: list[dict[str, Any]] = [
@@ -99,7 +99,7 @@ def tables_of_shapes(space: ShapeSpace) -> dict[str, str]:
 
 
 def page_of_shapes(space: ShapeSpace, title: str) -> str:
-    """Build the page of a cohort.
+    """Build the report page of a cohort.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def page_of_shapes(space: ShapeSpace, title: str) -> str:
 
 
 def _sizes(space: ShapeSpace) -> str:
-    """Tell the sizes with the two outermost specimens: a wrong unit shows nowhere else."""
+    """Report the sizes with the two extreme specimens, as only they reveal a wrong unit."""
     sizes, names = space.centroid_sizes_mm, space.cohort.specimens
     low, high = int(sizes.argmin()), int(sizes.argmax())
     return (
@@ -187,7 +187,7 @@ def _spread(space: ShapeSpace) -> str:
 
 
 def _component(space: ShapeSpace, number: int, atlas: FaceAtlas) -> str:
-    """Draw where a component moves the landmarks, laid over the mean face."""
+    """Draw where a component moves the landmarks, on the mean face."""
     cohort = space.cohort
     rows = [cohort.scheme.index_of(code) for code in cohort.codes]
     face_from_mean = fit_similarity(space.mean_mm, atlas.landmark_mean_mm[rows])
@@ -218,7 +218,7 @@ def _component(space: ShapeSpace, number: int, atlas: FaceAtlas) -> str:
 
 
 def _far_from_mean(space: ShapeSpace) -> str:
-    """List the specimens to look at first: those with exchanged landmarks end here."""
+    """List the specimens to check first, such as those with swapped landmarks."""
     rows = sorted(_scores(space), key=lambda row: -float(row["procrustes_distance"]))[:_N_FAR]
     cells = [
         (
@@ -242,7 +242,7 @@ def _far_from_mean(space: ShapeSpace) -> str:
 
 
 def _scores(space: ShapeSpace) -> list[dict[str, Any]]:
-    """Give one row a specimen: size, distance to the mean, farthest landmark, scores."""
+    """Build one row per specimen: size, distance to the mean, farthest landmark, scores."""
     residuals, distances = np.linalg.norm(space.shapes - space.mean, axis=2), space.distances
     rows = []
     for number, specimen in enumerate(space.cohort.specimens):
@@ -265,5 +265,5 @@ def _xyz(place: Any) -> dict[str, str]:
 
 
 def _exact(value: float) -> str:
-    """Write a number of unit-size shapes, which has nothing before the point."""
+    """Format a number of a unit-size shape, which is below 1, with nine decimals."""
     return f"{value:.9f}"

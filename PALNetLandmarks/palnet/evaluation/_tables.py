@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The figures of an evaluation as CSV files, and the files of a report on the disk."""
+"""Write the statistics of an evaluation as CSV, and the files of a report to disk."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = [
     "write_report",
 ]
 
-# Those that an evaluation may be without: no plan of measurements, no other annotation.
+# Tables that are absent without a measurement plan or further annotations.
 OPTIONAL_EVALUATION_TABLES = (
     "measurement_errors.csv",
     "agreement_intra.csv",
@@ -37,19 +37,19 @@ OPTIONAL_EVALUATION_TABLES = (
 
 
 def tables_of_evaluation(evaluation: Evaluation) -> dict[str, str]:
-    """Write the figures as CSV files.
+    """Format the statistics as CSV files.
 
     Parameters
     ----------
     evaluation : Evaluation
-        The figures.
+        The statistics.
 
     Returns
     -------
     dict of str to str
-        Text by file name: landmarks.csv, measurement_errors.csv, specimens.csv, errors.csv (each
-        error by itself), and agreement_intra.csv and agreement_inter.csv where there are
-        annotations; one without rows is left out.
+        Text by file name: landmarks.csv, measurement_errors.csv, specimens.csv, errors.csv (every
+        single error), and agreement_intra.csv and agreement_inter.csv if there are annotations;
+        those without rows are left out.
     """
     axes = AXES[evaluation.comparison.are_of_face]
     tables = {
@@ -82,7 +82,7 @@ def _measurement_row(entry: MeasurementErrors) -> dict[str, Any]:
 
 
 def specimen_rows(comparison: Comparison) -> list[dict[str, Any]]:
-    """Give one row a specimen, with its worst landmark."""
+    """Build one row per specimen, with its worst landmark."""
     rows = []
     for number, (specimen, errors) in enumerate(
         zip(comparison.specimens, comparison.errors_mm, strict=True)
@@ -124,7 +124,7 @@ def _error_rows(comparison: Comparison) -> list[dict[str, Any]]:
 def write_report(
     folder: Path, texts: Mapping[str, str], optional: Iterable[str], *, overwrite: bool
 ) -> None:
-    """Write the files of a report; those of an earlier one that it lacks are deleted.
+    """Write the files of a report; delete leftover files of an earlier one.
 
     Parameters
     ----------
@@ -133,20 +133,20 @@ def write_report(
     texts : mapping of str to str
         Text by file name.
     optional : iterable of str
-        Names of tables that some reports have and others do not.
+        Names of tables that only some reports have.
     overwrite : bool
         Whether an earlier report may be replaced.
 
     Raises
     ------
     OutputExistsError
-        If a file of a report is there and may not be replaced; then nothing is written.
+        If a file of the report exists and must not be replaced; nothing is written then.
     """
     lacking = [name for name in optional if name not in texts]
     for name in (*texts, *lacking):
         check_free(folder / name, overwrite=overwrite)
     for name, text in texts.items():
         write_text(folder / name, text, overwrite=overwrite)
-    # Beside the new page a table of the earlier run would be taken for one of its own.
+    # A leftover table would be taken for one of the new report.
     for name in lacking:
         (folder / name).unlink(missing_ok=True)
