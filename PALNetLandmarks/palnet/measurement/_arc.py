@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lengths along the skin, as a tape measure gives them, and how landmark errors change them."""
+"""Lengths along the skin, as with a tape measure, and their expected errors."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Arc", "length"]
 
-# How far a landmark is moved across the tape to see what that does to the length: about one
-# landmark error, and more than the triangles of a scan, whose edges would show otherwise.
+# Step by which a landmark is moved across the tape to see its effect on the length: about one
+# landmark error, and more than the size of a scan's triangles, whose edges would matter otherwise.
 _STEP_MM = 1.0
-# A tape between two points of a bulging surface is at most a half circle, pi / 2 times as long as
-# the straight way. A longer one goes round a hole, mostly through a nostril or behind an ear.
+# A tape on a convex surface is at most a half circle, pi / 2 times as long as the chord. A longer
+# one leads around a hole, usually through a nostril or behind an ear.
 _MAX_DETOUR = 1.6
-# Tilting the plane by `_STEP_MM` at one landmark moves it by less, anywhere on a head.
+# Tilting the plane by `_STEP_MM` at one landmark moves it by less than this anywhere on a head.
 _SLAB_MM = 10.0
 
 
 class Arc:
     """A tape laid over two or three landmarks of a surface.
 
-    Three landmarks fix the plane in which it lies; between two it stands upright on the skin.
+    Three landmarks define its plane; between two, the plane is perpendicular to the skin.
     """
 
     def __init__(
@@ -45,17 +45,16 @@ class Arc:
         )
 
     def trace(self) -> NDArray[np.float64]:
-        """Give the corners of the way, (n_corners, 3); SectionError where there is none."""
+        """Return the corners of the path, (n_corners, 3); raise SectionError if there is none."""
         return self._trace(self._points_mm)
 
     def expected_error(self, errors_mm: NDArray[np.float64]) -> float:
-        """Carry the expected errors of the landmarks over to the length.
+        """Propagate the expected errors of the landmarks to the length.
 
-        Of the three directions in which a landmark may be off, the one along the tape counts in
-        full at the two ends and nothing between them; the one out of the skin counts nothing,
-        because the tape lies on the skin; the one across the tape tilts its plane, which is
-        tried out. NaN where no tilted plane gives a way, or the plane touches the skin instead of
-        cutting it.
+        A landmark error along the tape counts in full at the two ends, and not at all between
+        them. An error normal to the skin does not count, because the tape lies on the skin. An
+        error across the tape tilts its plane; that effect is computed by finite differences. NaN
+        if no tilted plane gives a path, or if the plane is tangent to the skin.
         """
         along = np.cross(self._normal(self._points_mm), self._skin_normals)
         across = np.cross(along, self._skin_normals)
@@ -71,7 +70,7 @@ class Arc:
         return float(0.5 * np.sqrt((squared * errors_mm**2).sum()))
 
     def _slope(self, step: NDArray[np.float64]) -> float:
-        """Change of length a millimetre, from both sides, or from the one that gives a way."""
+        """Change of length per millimetre: central difference, or one-sided if one path fails."""
         found = {}
         for side in (-1.0, 0.0, 1.0):
             with suppress(SectionError):
@@ -105,7 +104,7 @@ class Arc:
 
 
 def length(way: NDArray[np.float64]) -> float:
-    """Add up the straight pieces of a way."""
+    """Compute the length of a polyline."""
     return float(np.linalg.norm(np.diff(way, axis=0), axis=1).sum())
 
 
@@ -115,7 +114,7 @@ def _near_plane(
     point_mm: NDArray[np.float64],
     normal: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
-    """Keep the triangles that the plane comes near to: a twentieth of a scan, cut many times."""
+    """Keep the triangles near the plane, about 5 % of a scan, since it is cut many times."""
     size = float(np.linalg.norm(normal))
     if size == 0:
         return vertices_mm, triangles
@@ -128,7 +127,7 @@ def _near_plane(
 def _skin_normals(
     points_mm: NDArray[np.float64], vertices_mm: NDArray[np.float64], triangles: NDArray[np.int32]
 ) -> NDArray[np.float64]:
-    """Give the unit normal of the triangles around the vertex nearest to each point, or zero."""
+    """Compute the unit normal of the triangles around each point's nearest vertex, or zero."""
     normals = np.zeros_like(points_mm)
     for row, point in enumerate(points_mm):
         nearest = int(np.linalg.norm(vertices_mm - point, axis=1).argmin())

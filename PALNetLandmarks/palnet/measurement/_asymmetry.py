@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Left-right asymmetry: how far a face is from its own mirror image."""
+"""Left-right asymmetry: distance of a face from its mirror image."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 
 __all__ = ["measure_asymmetry"]
 
-# Fewer do not fix a rotation in space; three midline ones always lie in one plane, which would be
-# taken for that of symmetry.
+# Fewer do not determine a rotation in space. Three midline landmarks always lie in one plane, which
+# would be taken for the plane of symmetry.
 _MIN_LANDMARKS, _MIN_MIDLINE = 3, 4
 
 
 def measure_asymmetry(
     points_mm: NDArray[np.float64], mirror: NDArray[np.intp]
 ) -> NDArray[np.float64]:
-    """Give the distance of each landmark to its counterpart on the face's mirror image.
+    """Compute the distance of each landmark to its counterpart on the face's mirror image.
 
-    The mirror image is laid over the face by the rotation and translation of least squares over
-    all landmarks that are there with their counterpart. A midline landmark is its own
-    counterpart; its figure is twice its distance to the plane of symmetry.
+    The mirror image is aligned to the face by least-squares rotation and translation over all
+    landmarks that are present with their counterpart. A midline landmark is its own counterpart;
+    its value is twice its distance to the plane of symmetry.
 
     Parameters
     ----------
@@ -38,9 +38,9 @@ def measure_asymmetry(
     Returns
     -------
     ndarray of shape (n_landmarks,)
-        Asymmetry in mm, equal for the two of a pair; NaN where a landmark or its counterpart is
-        missing, or there are fewer than three, or only three and all of the midline, or all are one
-        point.
+        Asymmetry in mm, equal for both landmarks of a pair; NaN where a landmark or its
+        counterpart is missing, and everywhere if there are fewer than three landmarks, only three
+        that are all midline, or if all coincide.
 
     References
     ----------

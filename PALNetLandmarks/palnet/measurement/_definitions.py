@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which measurements there are: data beside the landmark scheme, never written into code."""
+"""Definitions of measurements, as data beside the landmark scheme instead of code."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = [
 Kind = Literal["distance", "angle", "index", "arc", "asymmetry"]
 
 _FOLDER = Path(palnet.scheme.__file__).parent / "schemes" / "measurements"
-# How many landmarks a kind is taken between; an arc may pass through one on its way.
+# Number of landmarks for each kind; an arc may pass through a third one.
 _N_LANDMARKS = {"distance": (2,), "angle": (3,), "index": (4,), "arc": (2, 3)}
 
 
@@ -36,11 +36,11 @@ class MeasurementDefinition:
     code : str
         Short label, unique in its plan ("n-sn").
     name : str
-        What a clinician calls it.
+        Clinical name.
     kind : {"distance", "angle", "index", "arc"}
-        How it is taken: between two landmarks; at the second of three; one hundred times the
-        distance of the first two over that of the last two; along the skin from the first to
-        the last, through the middle one where there are three.
+        Distance between two landmarks; angle at the second of three; 100 times the distance of the
+        first two over that of the last two; length along the skin from the first to the last,
+        through the middle one of three.
     landmarks : tuple of str
         Codes of the landmarks, in that order.
     source : str
@@ -81,7 +81,7 @@ class MeasurementPlan:
     scheme : str
         Name of the landmark scheme.
     definitions : tuple of MeasurementDefinition
-        The measurements in the order in which tables show them.
+        The measurements in the order of the tables.
     sources : dict of str to str
         Full reference of each short name in `MeasurementDefinition.source`.
     """
@@ -103,22 +103,22 @@ class MeasurementPlan:
 
 
 def load_measurement_plan(scheme_or_path: str | os.PathLike[str]) -> MeasurementPlan:
-    """Load the measurements of a shipped scheme, or a lab's own from a JSON file.
+    """Load the measurements of a shipped scheme, or custom ones from a JSON file.
 
     Parameters
     ----------
     scheme_or_path : str or path
-        Name of a scheme that comes with palnet, or path of a file ending in ``.json``.
+        Name of a scheme shipped with palnet, or path of a file ending in ``.json``.
 
     Returns
     -------
     MeasurementPlan
-        The plan, checked.
+        The validated plan.
 
     Raises
     ------
     FormatError
-        If there is no such plan or the file does not describe one.
+        If the plan does not exist or the file is invalid.
 
     Examples
     --------
@@ -138,7 +138,7 @@ def load_measurement_plan(scheme_or_path: str | os.PathLike[str]) -> Measurement
 
 
 def load_shipped_plan(scheme: str) -> MeasurementPlan:
-    """Load the measurements that come with a landmark scheme; an empty plan where none do.
+    """Load the measurements shipped with a landmark scheme, or an empty plan if there are none.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def load_shipped_plan(scheme: str) -> MeasurementPlan:
     Returns
     -------
     MeasurementPlan
-        Of no definitions for a scheme of somebody's own.
+        Without definitions for a custom scheme.
     """
     try:
         return load_measurement_plan(scheme)

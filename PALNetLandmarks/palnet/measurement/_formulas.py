@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Values of measurements and how landmark errors carry over to them."""
+"""Values of measurements and propagation of landmark errors to them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMULAS", "UNITS", "find_lost_length", "propagate_error"]
 
-# Step of the central differences: far above rounding (1e-13 mm), far below any face's curvature.
+# Step of the central differences: far above rounding (1e-13 mm), far below the curvature of a face.
 _STEP_MM = 1e-4
 
 
@@ -23,7 +23,7 @@ def _distance(points_mm: NDArray[np.float64]) -> float:
 
 
 def _angle(points_mm: NDArray[np.float64]) -> float:
-    """Angle in degrees; by atan2, which is exact near 0 and 180 where arccos is not."""
+    """Angle in degrees, by atan2, which is accurate near 0 and 180 where arccos is not."""
     first, second = points_mm[0] - points_mm[1], points_mm[2] - points_mm[1]
     if not first.any() or not second.any():
         return float("nan")
@@ -41,7 +41,7 @@ FORMULAS: dict[str, Callable[[NDArray[np.float64]], float]] = {
     "angle": _angle,
     "index": _index,
 }
-# Lengths that a value divides by: as short as their own error, they make it anything.
+# Lengths that a value divides by: it is meaningless if they are as short as their own error.
 DIVISORS = {"angle": ((0, 1), (2, 1)), "index": ((2, 3),)}
 UNITS = {"distance": "mm", "angle": "deg", "index": "%", "arc": "mm", "asymmetry": "mm"}
 
@@ -52,14 +52,14 @@ def propagate_error(
     errors_mm: NDArray[np.float64],
     landmarks: Sequence[int],
 ) -> float:
-    """Give the expected absolute error of a value from the expected errors of its landmarks.
+    """Compute the expected absolute error of a value from the expected errors of its landmarks.
 
-    With independent errors that are equal in all directions, landmark i of expected error
-    ``e_i = sigma_i * sqrt(8 / pi)`` (mean length of a 3D normal vector), the value has standard
-    deviation ``sqrt(sum(|dv/dp_i|^2 sigma_i^2))``, of which the mean size is ``sqrt(2 / pi)``
-    times that: ``0.5 * sqrt(sum(|dv/dp_i|^2 e_i^2))``. NaN where a landmark's error is unknown.
-    Rows of one landmark, as `landmarks` numbers them, move together. Landmarks in one place are
-    taken a little apart: a length of nothing has no slope.
+    For independent isotropic errors, where landmark i has the expected error
+    ``e_i = sigma_i * sqrt(8 / pi)`` (mean length of a 3D normal vector), the value has the standard
+    deviation ``sqrt(sum(|dv/dp_i|^2 sigma_i^2))``. Its mean absolute error is ``sqrt(2 / pi)``
+    times that: ``0.5 * sqrt(sum(|dv/dp_i|^2 e_i^2))``. NaN if a landmark's error is unknown.
+    Rows with the same number in `landmarks` are the same landmark and move together. Coincident
+    landmarks are moved slightly apart, since a zero length has no gradient.
     """
     points_mm = _apart(points_mm, landmarks)
     squared = 0.0
@@ -76,7 +76,7 @@ def propagate_error(
 
 
 def _apart(points_mm: NDArray[np.float64], landmarks: Sequence[int]) -> NDArray[np.float64]:
-    """Move points of different landmarks apart where a step would lead from one past the other."""
+    """Move different landmarks apart if a step would take one past the other."""
     moved = np.array(points_mm, dtype=np.float64)
     for row in range(1, len(moved)):
         others = [k for k in range(row) if landmarks[k] != landmarks[row]]
@@ -93,16 +93,16 @@ def find_lost_length(
     errors_mm: NDArray[np.float64],
     landmarks: Sequence[int],
 ) -> tuple[float, float] | None:
-    """Find a length that a value divides by and that cannot be told from nothing.
+    """Find a length that a value divides by and that is indistinguishable from zero.
 
-    Gives the length and its expected error, in millimetres; None if all are long enough, or where
-    the errors of the landmarks are unknown. Rows of one landmark are numbered alike.
+    Returns the length and its expected error, in millimetres; None if all are long enough, or if
+    the errors of the landmarks are unknown. Rows of the same landmark have the same number.
     """
     for ends in DIVISORS.get(kind, ()):
         rows = list(ends)
         length_mm = _distance(points_mm[rows])
         own = [landmarks[row] for row in rows]
         error_mm = propagate_error(_distance, points_mm[rows], errors_mm[rows], own)
-        if length_mm < error_mm:  # never where it is NaN
+        if length_mm < error_mm:  # false if NaN
             return length_mm, error_mm
     return None

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["ASYMMETRY_SOURCES", "Measurement", "measure"]
 
 _ASYMMETRY_SOURCE = "Mardia 2000"
-# Asymmetry is taken whatever the plan, and so explained whatever sources that has.
+# Asymmetry is measured with every plan, so its source is always listed.
 ASYMMETRY_SOURCES = {
     _ASYMMETRY_SOURCE: "Mardia KV, Bookstein FL, Moreton IJ. Statistical assessment of bilateral "
     "symmetry of shapes. Biometrika 2000, 87, 285-300, doi 10.1093/biomet/87.2.285."
@@ -34,30 +34,30 @@ ASYMMETRY_SOURCES = {
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Measurement:
-    """One measured value, or why there is none.
+    """One measured value, or the reason why there is none.
 
     Attributes
     ----------
     code, name : str
-        Short label and what a clinician calls it.
+        Short label and clinical name.
     kind : {"distance", "angle", "index", "arc", "asymmetry"}
-        How it was taken.
+        Kind of measurement.
     value : float
-        The value in `unit`, NaN where it could not be measured.
+        The value in `unit`, NaN if it could not be measured.
     unit : {"mm", "deg", "%"}
         Unit of value and expected error.
     expected_error : float
-        Expected absolute error of the value; NaN where the landmarks' errors are unknown. For
-        asymmetry: the value that a perfectly even face would show.
+        Expected absolute error of the value; NaN if the landmarks' errors are unknown. For
+        asymmetry: the value that a perfectly symmetric face would show.
     landmarks : tuple of str
-        Codes of the landmarks it was taken from.
+        Codes of the landmarks used.
     source : str
         Short name of the publication that defines it.
     reason : str
-        Why there is no value; empty where there is one.
+        Why there is no value; empty if there is one.
     polyline : ndarray of shape (n_corners, 3)
-        The line to draw, in the landmarks' own numbers: straight from landmark to landmark, or
-        along the skin for an arc; empty where there is nothing to draw.
+        The line to draw, in the landmarks' coordinates: straight from landmark to landmark, or
+        along the skin for an arc; empty if there is nothing to draw.
     """
 
     code: str
@@ -90,27 +90,27 @@ def measure(
 ) -> tuple[Measurement, ...]:
     """Take all measurements of a plan, then the asymmetry of each pair, the midline and overall.
 
-    Convention: values are millimetres, degrees and percent in whatever frame and unit the
-    landmarks are; `polyline` is in the landmarks' own numbers.
+    Convention: values are in millimetres, degrees and percent, independent of the frame and unit of
+    the landmarks; `polyline` is in the landmarks' coordinates.
 
     Parameters
     ----------
     landmarks : LandmarkSet
         The landmarks of one scan.
     surface : Mesh, optional
-        The scan, in the same numbers as the landmarks; without it arcs are left blank.
+        The scan, in the same coordinates as the landmarks; without it, arcs have no value.
     plan : MeasurementPlan, optional
-        What to measure; by default the plan that comes with the landmarks' scheme.
+        What to measure; by default the plan shipped with the landmarks' scheme.
 
     Returns
     -------
     tuple of Measurement
-        One entry a measurement; one that could not be taken is there with its reason.
+        One entry per measurement; those that could not be taken have a reason.
 
     Raises
     ------
     FormatError
-        If no plan comes with the scheme and none is given.
+        If no plan is given and none is shipped with the scheme.
     """
     chosen = plan or load_measurement_plan(landmarks.scheme.name)
     taken = [_take(definition, landmarks, surface) for definition in chosen.definitions]
@@ -163,9 +163,9 @@ def _asymmetries(landmarks: LandmarkSet) -> list[Measurement]:
     entries, used, errors = [], [], []
     for row, partner in enumerate(scheme.mirror):
         if partner < row:
-            continue  # the other of a pair, which has the same figure
+            continue  # the other landmark of a pair has the same value
         codes = tuple(dict.fromkeys((scheme.codes[row], scheme.codes[partner])))
-        # Mean length of the noise of the difference; a face without asymmetry shows this much.
+        # Mean length of the noise of the difference, which a symmetric face would show.
         pair = errors_mm[row] if partner == row else np.hypot(errors_mm[row], errors_mm[partner])
         entries.append(_asymmetry(codes, values[row], float(pair), landmarks))
         if np.isfinite(values[row]):
@@ -202,7 +202,7 @@ def _asymmetry(
 
 
 def _missing(codes: tuple[str, ...], landmarks: LandmarkSet) -> list[str]:
-    """List the codes without a position, those that the scheme does not have among them."""
+    """List the codes without a position, including those not in the scheme."""
     placed = {
         code
         for code, is_placed in zip(landmarks.scheme.codes, landmarks.is_placed, strict=True)

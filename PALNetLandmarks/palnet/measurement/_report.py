@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measurements as a table for statistics and as a page for people."""
+"""Measurements as a table for statistics and as an HTML report."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ _NOTES: dict[Kind, str] = {
     "A perfectly even face would show the expected error on average, or less: a value "
     "below it may be real or not.",
 }
-# Of a normal variable of mean size 1: 42.5 % are larger, 5 % are larger than 2.46.
+# For a normal variable with mean absolute value 1, 42.5 % exceed 1 and 5 % exceed 2.46.
 _WHAT_AN_ERROR_IS = (
     " The expected error says how far off a value is on average; it is neither a limit nor a "
     "standard deviation: two of five values are farther off, one of twenty more than 2.5 times as "
@@ -77,7 +77,7 @@ _DOT_COLOR = "#e69f00"
 
 
 def table_of_measurements(specimens: Iterable[tuple[str, Sequence[Measurement]]]) -> str:
-    """Write the measurements of many specimens as one CSV, a row a specimen and measurement.
+    """Write the measurements of many specimens as CSV, one row per specimen and measurement.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def table_of_measurements(specimens: Iterable[tuple[str, Sequence[Measurement]]]
     Returns
     -------
     str
-        The file's text; numbers have a decimal point, what is unknown is empty.
+        The file's text; numbers have a decimal point, unknown values are empty.
     """
     rows = [
         {
@@ -107,18 +107,18 @@ def page_of_measurements(
     sources: dict[str, str],
     picture: bytes | str,
 ) -> str:
-    """Build the page of one specimen.
+    """Build the report page of one specimen.
 
     Parameters
     ----------
     landmarks : LandmarkSet
-        The landmarks that were measured.
+        The measured landmarks.
     measurements : sequence of Measurement
-        What `measure` gave.
+        As returned by `measure`.
     sources : dict of str to str
         Full reference of each source, as in `MeasurementPlan`.
     picture : bytes or str
-        A PNG of the scan with its landmarks, or a sentence saying why there is none.
+        A PNG of the scan with its landmarks, or a sentence that says why there is none.
 
     Returns
     -------
@@ -176,7 +176,7 @@ def _section_of(kind: Kind, entries: Sequence[Measurement], landmarks: LandmarkS
 
 
 def _straight_mm(entry: Measurement, landmarks: LandmarkSet) -> float:
-    """Add up the straight distances from landmark to landmark, NaN where one is missing."""
+    """Sum the straight distances from landmark to landmark, NaN if one is missing."""
     known = set(landmarks.scheme.codes)
     if not known.issuperset(entry.landmarks):
         return math.nan
@@ -190,7 +190,7 @@ def _between(entry: Measurement) -> str:
     if entry.kind == "index":
         a, b, c, d = entry.landmarks
         return f"({a}, {b}) / ({c}, {d})"
-    # The overall asymmetry is taken from every pair.
+    # The overall asymmetry uses every pair.
     return ", ".join(entry.landmarks) if len(entry.landmarks) <= 3 else "all with a counterpart"
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bring a scan into the numbers of its landmarks, and check that they belong together."""
+"""Convert a scan to the coordinates of its landmarks, and check that they belong together."""
 
 from __future__ import annotations
 
@@ -26,43 +26,44 @@ if TYPE_CHECKING:
 
 __all__ = ["OTHER_AXES", "lies_turned", "match_scan"]
 
-# Half of the landmarks lie nearer than this to their scan: to a vertex, which is found at once, or
-# where these lie wide apart, to a triangle.
+# The median distance of landmarks from their scan is below this: to a vertex, which is fast to
+# compute, or for sparse vertices, to a triangle.
 _MAX_MEDIAN_GAP_MM = 6.0
-# What takes LPS to RAS, and back.
+# Converts LPS to RAS, and back.
 OTHER_AXES = np.array([-1.0, -1.0, 1.0])
-# A face that was turned about z may lie on itself, 3 to 5 mm off; the right way round, landmarks
-# lie far nearer than that, and than they did: by this length and this share. Fewer may by chance.
+# A face turned about z may still be near itself, 3 to 5 mm off. Turned back, landmarks must be much
+# nearer to the surface: within this distance and this share of the previous one. With fewer
+# landmarks, that may happen by chance.
 _TURNED_BACK_MM, _TURNED_BACK_SHARE, _FEWEST_TO_TURN = 1.0, 0.3, 8
-# Findings of a scan whose normals are not those of the skin, or cancel.
+# Findings for scans whose normals are not those of the skin, or cancel out.
 _FACING_BOTH_WAYS = {"inconsistent_winding", "duplicate_triangles"}
 
 
 def match_scan(mesh: Mesh, landmarks: LandmarkSet) -> Mesh:
-    """Give a scan in the same numbers as its landmarks.
+    """Convert a scan to the coordinates of its landmarks.
 
-    Convention: landmarks in the frame ``"file"`` have the scan's own numbers; for those in
-    ``"LPS"`` or ``"RAS"`` the scan's axes are turned and its numbers made millimetres, by the
-    unit with which the landmarks lie on it.
+    Convention: landmarks in the frame ``"file"`` are in the scan's own coordinates; for those in
+    ``"LPS"`` or ``"RAS"``, the scan is converted to these axes and to millimetres, with the unit in
+    which the landmarks lie on it.
 
     Parameters
     ----------
     mesh : Mesh
-        The scan as its file holds it.
+        The scan as in its file.
     landmarks : LandmarkSet
         Its landmarks.
 
     Returns
     -------
     Mesh
-        The scan to be measured.
+        The scan in the landmarks' coordinates.
 
     Raises
     ------
     MeshError
         If the landmarks do not lie on this scan.
     UnitError
-        If the scan's size fits no unit.
+        If the size of the scan fits no unit.
     """
     if len(mesh.triangles):  # a vertex without a triangle is not on the skin
         points, triangles = drop_unused(mesh.points, mesh.triangles)
@@ -90,21 +91,21 @@ def match_scan(mesh: Mesh, landmarks: LandmarkSet) -> Mesh:
 
 
 def lies_turned(surface: Surface, placed_mm: NDArray[np.float64]) -> bool:
-    """Tell landmarks that lie on a surface only once x and y are negated: LPS taken for RAS.
+    """Detect landmarks that lie on a surface only with x and y negated: LPS taken for RAS.
 
-    Those that are on it as they are need no other reason, whatever its symmetry.
+    Landmarks that are already on the surface are accepted, whatever its symmetry.
 
     Parameters
     ----------
     surface : Surface
         The scan.
     placed_mm : ndarray of shape (n_placed, 3)
-        Landmarks in its numbers, in millimetres.
+        Landmarks in the scan's frame, in millimetres.
 
     Returns
     -------
     bool
-        False for a few landmarks, which may come near it by chance.
+        False if there are too few landmarks, which may be near the surface by chance.
     """
     if len(placed_mm) < _FEWEST_TO_TURN:
         return False
@@ -117,9 +118,9 @@ def lies_turned(surface: Surface, placed_mm: NDArray[np.float64]) -> bool:
 
 
 def _check_axes(mesh: Mesh, landmarks: LandmarkSet) -> None:
-    """Refuse landmarks of other axes, also where they come to lie near the scan."""
+    """Refuse landmarks with other axes, even if they happen to be near the scan."""
     turned = replace(mesh, points=mesh.points * OTHER_AXES)
-    # Vertices tell at once that it is not so; where they lie wide apart triangles tell.
+    # Distances to vertices rule this out quickly; otherwise triangles decide.
     if _median_gap_mm(turned, landmarks) >= _median_gap_mm(mesh, landmarks):
         return
     surface = prepare_surface(mesh, parse_unit(landmarks.mm_per_unit))
@@ -133,7 +134,7 @@ def _check_axes(mesh: Mesh, landmarks: LandmarkSet) -> None:
 
 
 def _wound_alike(mesh: Mesh, mm_per_unit: float) -> Mesh:
-    """Repair a scan whose triangles face both ways: an arc stands upright on the skin."""
+    """Repair inconsistent winding, since the plane of an arc depends on the skin's normals."""
     repaired = prepare_surface(mesh, parse_unit(mm_per_unit))
     if not _FACING_BOTH_WAYS & {finding.code for finding in repaired.findings}:
         return mesh

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The way along the skin in a plane, as a tape measure lies."""
+"""Path along the skin in a plane, as of a tape measure."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 __all__ = ["SectionError", "trace_section"]
 
-# A landmark that is farther from the cut lies on another part of the surface, or beside it.
+# A landmark farther from the cut is on another part of the surface, or off it.
 _MAX_GAP_MM = 3.0
-# Vertices nearer to the plane are moved off it, so that a cut never runs through a vertex.
+# Vertices nearer to the plane are moved off it, so that a cut never passes through a vertex.
 _OFF_PLANE_MM = 1e-9
 
 
 class SectionError(PalnetError, ValueError):
-    """No unbroken way along the surface joins the two points."""
+    """No unbroken path along the surface joins the two points."""
 
 
 def trace_section(
@@ -33,7 +33,7 @@ def trace_section(
     end_mm: NDArray[np.float64],
     normal: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Follow the cut of a plane through a surface from one point to another, the shorter way.
+    """Trace the shorter path from one point to another along the cut of a plane with a surface.
 
     Parameters
     ----------
@@ -49,12 +49,12 @@ def trace_section(
     Returns
     -------
     ndarray of shape (n_corners, 3)
-        The way from start to end, both included.
+        The path from start to end, both included.
 
     Raises
     ------
     SectionError
-        If an end lies off the surface or a hole interrupts the way.
+        If an end is off the surface or a hole interrupts the path.
     """
     height = (points_mm - start_mm) @ (normal / np.linalg.norm(normal))
     height = np.where(np.abs(height) < _OFF_PLANE_MM, _OFF_PLANE_MM, height)
@@ -72,9 +72,9 @@ def trace_section(
     columns = np.concatenate([segments[:, 1], segments[first], [n_nodes + 1] * 2])
     ends = [np.linalg.norm(nodes_mm[segments[first]] - start_mm, axis=1)]
     ends += [np.linalg.norm(nodes_mm[segments[last]] - end_mm, axis=1)]
-    # A weight of 0 would be no edge at all.
+    # In a sparse graph, a weight of 0 would mean no edge.
     values = np.maximum(np.concatenate([weights, *ends]), _OFF_PLANE_MM)
-    # scipy 1.13, which Slicer 5.10 has, takes indices of 32 bits only.
+    # scipy 1.13, which Slicer 5.10 has, only accepts 32-bit indices.
     cells = rows.astype(np.int32), columns.astype(np.int32)
     graph = coo_array((values, cells), shape=(n_nodes + 2, n_nodes + 2)).tocsr()
     way = _shortest(graph, n_nodes, n_nodes + 1)
@@ -84,7 +84,7 @@ def trace_section(
 def _cut(
     points_mm: NDArray[np.float64], triangles: NDArray[np.int32], height: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Give the points where edges cross the plane, and which two each cut triangle joins."""
+    """Compute where edges cross the plane, and which two crossings each cut triangle joins."""
     is_above = height[triangles] > 0
     is_cut_triangle = is_above.any(axis=1) & ~is_above.all(axis=1)
     corners = _joined(points_mm, triangles[is_cut_triangle])
@@ -98,7 +98,7 @@ def _cut(
 
 
 def _joined(points_mm: NDArray[np.float64], triangles: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Let triangles share the vertices that lie in one place, which STL and seams write apart."""
+    """Merge coincident vertices, which STL files and texture seams duplicate."""
     used, corners = np.unique(triangles, return_inverse=True)
     _, first, same = np.unique(points_mm[used], axis=0, return_index=True, return_inverse=True)
     joined = used[first][same.reshape(-1)[corners]]
