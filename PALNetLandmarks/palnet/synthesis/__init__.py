@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Generated faces: random people and what a capture system makes of them, with exact landmarks."""
+"""Generated faces: random people and their simulated scans, with exact landmarks."""
 
 from palnet.synthesis.morphable import MorphableModel, read_morphable_model
 from palnet.synthesis.people import Person, draw_person

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a capture system makes of a head: what its cameras see, how it smooths, where it fails."""
+"""Simulation of a capture system: what its cameras see, how it smooths, where it fails."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ DEPTH_TOLERANCE_MM = 7.0
 def compute_vertex_normals(
     points_mm: NDArray[np.float32], triangles: NDArray[np.int32]
 ) -> NDArray[np.float32]:
-    """Area-weighted unit normals of the points, shape (n_points, 3)."""
+    """Compute area-weighted unit normals of the points, shape (n_points, 3)."""
     corners = [points_mm[:, axis][triangles.T] for axis in range(3)]
     (x1, y1, z1), (x2, y2, z2) = (
         tuple(values[k] - values[0] for values in corners) for k in (1, 2)
@@ -52,14 +52,14 @@ def find_seen_points(
     preset: CapturePreset,
     rng: np.random.Generator,
 ) -> NDArray[np.bool_]:
-    """Which points at least one camera sees: turned towards it and nothing in front of them.
+    """Find the points seen by at least one camera: facing it and not occluded.
 
     Parameters
     ----------
     points_mm, normals : ndarray of shape (n_points, 3)
-        Everything that stands in front of the cameras.
+        Everything in front of the cameras.
     preset : CapturePreset
-        The cameras; each is turned by a few degrees at random.
+        The cameras; each is rotated by a few degrees at random.
     rng : numpy.random.Generator
         Source of randomness.
 
@@ -86,7 +86,7 @@ def _seen_from(
     *,
     grazing: float,
 ) -> NDArray[np.bool_]:
-    """Depth buffer of one distant camera."""
+    """Find the points seen by one distant camera, with a depth buffer."""
     flat = np.cos(elevation_rad)
     towards = np.array(
         [np.sin(azimuth_rad) * flat, np.sin(elevation_rad), np.cos(azimuth_rad) * flat]
@@ -102,14 +102,14 @@ def _seen_from(
     nearest = np.full(int(cell.max()) + 1, -np.inf, dtype=np.float32)
     np.maximum.at(nearest, cell, depth)
     facing = np.clip(normals @ towards, 0.05, 1)
-    # Within one cell a slanted surface spans this much depth by itself.
+    # A slanted surface spans this much depth within one cell.
     slant_mm = CELL_MM * np.sqrt(1 - facing**2) / facing
     in_front = depth > nearest[cell] - DEPTH_TOLERANCE_MM - slant_mm
     return np.asarray((facing > grazing) & in_front)
 
 
 def laplacian_matrix(triangles: NDArray[np.int32], n_points: int) -> sparse.csr_array:
-    """Matrix that replaces each point by the mean of its neighbours, shape (n_points, n_points)."""
+    """Build the matrix that averages the neighbours of each point, shape (n_points, n_points)."""
     rows = triangles[:, [0, 1, 1, 2, 2, 0]].ravel()
     columns = triangles[:, [1, 0, 2, 1, 0, 2]].ravel()
     links = sparse.coo_array(
@@ -127,7 +127,7 @@ def smear(
     amount: NDArray[np.float32] | float,
     n_steps: int,
 ) -> NDArray[np.float32]:
-    """Average each point with its neighbours n times, by `amount` (0 to 1, one or one each)."""
+    """Average each point with its neighbours n times, by `amount` (0 to 1, scalar or per point)."""
     amounts = np.broadcast_to(np.asarray(amount, dtype=np.float32), len(points_mm))
     moving = np.flatnonzero(amounts > 0.02)
     weight = np.float32(0.7) * amounts[moving, None]
@@ -144,7 +144,7 @@ def roughen(
     preset: CapturePreset,
     rng: np.random.Generator,
 ) -> NDArray[np.float32]:
-    """Add white noise, ripple that neighbours share, and a little slip along the surface."""
+    """Add white noise, spatially correlated ripple, and small shifts along the surface."""
     n_points = len(points_mm)
     white = rng.uniform(*preset.noise_mm) * rng.normal(size=n_points)
     ripple = rng.uniform(*preset.ripple_mm) * (
@@ -162,7 +162,7 @@ def cut_holes(
     likely: NDArray[np.float32],
     rng: np.random.Generator,
 ) -> NDArray[np.bool_]:
-    """Mark points that fall into zero to five ragged holes, more often where `likely` is high."""
+    """Mark the points in zero to five ragged holes, more frequent where `likely` is high."""
     lost = np.zeros(len(points_mm), dtype=bool)
     n_holes = int(rng.choice([0, 1, 2, 3, 5], p=[0.4, 0.2, 0.2, 0.1, 0.1]))
     chance = likely / likely.sum()
@@ -174,7 +174,7 @@ def cut_holes(
 
 
 def draw_crop(points_mm: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Mark the points that a user keeps: all, without back or neck, or the face cut close."""
+    """Mark the points that a user keeps: all, without back or neck, or a tight crop of the face."""
     kept = np.ones(len(points_mm), dtype=bool)
     style = rng.choice(["whole", "back", "neck", "both", "round", "square"])
     x, y, z = points_mm.T

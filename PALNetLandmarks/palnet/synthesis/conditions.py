@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What patients' faces show: swelling, jaw deformity, one small side, cleft lip, scars.
+"""Conditions of patients' faces: swelling, jaw deformity, one small side, cleft lip, scars.
 
-Rough shapes, not anatomy: enough that a face which is none of the mean's mixtures has been seen.
-Surface and landmarks move together. Regions are drawn on the template, in the face frame of a mean
-adult (+X the subject's left, +Y up, +Z front), so that they lie in the same place on every head.
+The shapes are rough, not anatomical: they only have to show faces outside the span of the model.
+Surface and landmarks move together. Regions are defined on the template, in the face frame of a
+mean adult (+X the subject's left, +Y up, +Z front), so that they are in the same place on every
+head.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ __all__ = ["CONDITIONS", "CONDITION_SHARE", "add_scars", "deform"]
 
 CONDITION_SHARE = 0.22
 SCAR_SHARE = 0.08
-# Where swellings sit, on the right side of the template: cheeks, jaw angle, lips, eye, brow, chin.
+# Centres of swellings, on the right side of the template: cheeks, jaw angle, lips, eye, brow, chin.
 SWELLING_PLACES_MM = (
     *((-48.0, -5.0, 88.0), (-60.0, -30.0, 50.0), (-58.0, -45.0, 40.0), (-12.0, -25.0, 115.0)),
     *((-12.0, -43.0, 112.0), (-33.0, 24.0, 92.0), (-28.0, 50.0, 98.0), (-8.0, -65.0, 108.0)),
@@ -37,7 +38,7 @@ CLEFT_LIP_MM, NASAL_WING_MM, NASAL_TIP_MM = (8.0, -23.0, 116.0), (18.0, -4.0, 10
 def deform(
     points_mm: Points, template_mm: Points, size: float, rng: np.random.Generator
 ) -> tuple[Points, str]:
-    """Give a share of heads one condition.
+    """Apply one condition to a share of heads.
 
     Parameters
     ----------
@@ -53,7 +54,7 @@ def deform(
     Returns
     -------
     points_mm : ndarray of shape (n_points, 3)
-        The head with or without it.
+        The head with or without a condition.
     name : str
         Key in `CONDITIONS`, or ``none``.
     """
@@ -78,9 +79,9 @@ def _swell(points_mm: Points, template_mm: Points, size: float, rng: np.random.G
 
 
 def _lower_jaw(template_mm: Points) -> NDArray[np.float32]:
-    """How much each point goes along with the lower jaw."""
+    """Weight with which each point moves with the lower jaw."""
     _, y, z = template_mm.T
-    # From the corner of the mouth down, and along the mandible up to in front of the ear.
+    # Down from the corner of the mouth, and along the mandible to the front of the ear.
     return np.asarray(
         smooth_step(-36 - y - 0.3 * (z - 100), 5) * smooth_step(z + 5, 12) * smooth_step(y + 118, 9)
     )
@@ -89,7 +90,7 @@ def _lower_jaw(template_mm: Points) -> NDArray[np.float32]:
 def _move_jaw(
     points_mm: Points, template_mm: Points, size: float, rng: np.random.Generator
 ) -> Points:
-    """A lower jaw that is too far back or forward, too long or short, or off to one side."""
+    """Move the lower jaw back or forward, make it too long or short, or shift it to one side."""
     shift = size * rng.normal(0, [3.5, 3.5, 5.5])
     return np.asarray(points_mm + _lower_jaw(template_mm)[:, None] * shift.astype(np.float32))
 
@@ -97,7 +98,7 @@ def _move_jaw(
 def _shrink_side(
     points_mm: Points, template_mm: Points, size: float, rng: np.random.Generator
 ) -> Points:
-    """One side of the lower two thirds smaller: cheek, jaw and ear drawn inwards and up."""
+    """Shrink one side of the lower two thirds: cheek, jaw and ear move inwards and up."""
     x, y, z = template_mm.T
     side = float(rng.choice([-1, 1]))
     amount = rng.uniform(0.05, 0.2) * size
@@ -110,7 +111,7 @@ def _shrink_side(
 def _cleave_lip(
     points_mm: Points, template_mm: Points, size: float, rng: np.random.Generator
 ) -> Points:
-    """A repaired cleft of one side: lip drawn up and in, wing of the nose flat, tip aside."""
+    """Add a repaired unilateral cleft: lip pulled up and in, nasal ala flat, tip deviated."""
     side = float(rng.choice([-1, 1]))
     mirrored = np.array([side, 1.0, 1.0])
     strength = size * rng.uniform(0.3, 1.0)
@@ -141,7 +142,7 @@ CONDITIONS: dict[str, Change] = {
 def add_scars(
     points_mm: Points, normals: Points, template_mm: Points, rng: np.random.Generator
 ) -> Points:
-    """Raise or sink one or two curved lines on the faces of a few.
+    """Raise or lower one or two curved lines on a small share of faces.
 
     Parameters
     ----------

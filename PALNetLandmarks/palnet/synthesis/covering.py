@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What covers a head or stands beside it in a scan: hair, beard, cap, clothes, loose pieces."""
+"""What covers a head or is beside it in a scan: hair, beard, cap, clothes, loose pieces."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = [
     "grow_beard",
 ]
 
-# Height of the hairline over the template's depth (mm): nape, over the ear, temple, forehead.
+# Height of the hairline as a function of depth (mm): nape, above the ear, temple, forehead.
 HAIRLINE_DEPTH_MM = (-110.0, -60.0, -5.0, 15.0, 30.0, 50.0, 75.0, 92.0, 140.0)
 HAIRLINE_HEIGHT_MM = (-60.0, -55.0, -15.0, 5.0, 28.0, 58.0, 90.0, 106.0, 140.0)
 BEARD_SHARE = 0.22
@@ -33,7 +33,7 @@ BEARD_SHARE = 0.22
 
 @dataclass(frozen=True, eq=False)
 class HeadRegions:
-    """Soft masks over the fine points, shape (n_fine,) each, drawn on the template."""
+    """Soft masks over the fine points, shape (n_fine,) each, defined on the template."""
 
     template_mm: NDArray[np.float32]
     hair_depth_mm: NDArray[np.float32]
@@ -52,7 +52,7 @@ class Sheet:
 
 
 def draw_head_regions(template_mm: NDArray[np.float32]) -> HeadRegions:
-    """Draw the regions on the template of the morphable model.
+    """Define the regions on the template of the morphable model.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def draw_head_regions(template_mm: NDArray[np.float32]) -> HeadRegions:
     Returns
     -------
     HeadRegions
-        One mask a region.
+        One mask per region.
     """
     x, y, z = template_mm.T
     side = np.abs(x)
@@ -97,7 +97,7 @@ def grow_beard(
     regions: HeadRegions,
     rng: np.random.Generator,
 ) -> NDArray[np.float32]:
-    """Lift chin, jaw and upper lip by an uneven beard in a share of heads (landmarks go along)."""
+    """Add an uneven beard to chin, jaw and upper lip in a share of heads (moves landmarks too)."""
     if rng.random() > BEARD_SHARE:
         return points_mm
     amount = regions.beard * rng.uniform(0.2, 1.0)
@@ -115,7 +115,7 @@ def add_hair(
     regions: HeadRegions,
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.float32], str]:
-    """Cover the scalp, and in some heads the ears or the forehead.
+    """Cover the scalp, and on some heads the ears or the forehead.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def add_hair(
 
 
 def _fringe(regions: HeadRegions, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Hair over the forehead, millimetres of lift for each point."""
+    """Hair over the forehead, as an offset in millimetres for each point."""
     _, y, z = regions.template_mm.T
     lower_edge = rng.uniform(62, 95) + rng.normal(0, 0.15) * regions.template_mm[:, 0]
     over = smooth_step(y - lower_edge, 1.5) * smooth_step(z - 20, 5)
@@ -165,7 +165,7 @@ def _fringe(regions: HeadRegions, rng: np.random.Generator) -> NDArray[np.float3
 def _cover_ears(
     points_mm: NDArray[np.float32], regions: HeadRegions, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Let hair hang over one or both ears as a sheet that stands off the head."""
+    """Let hair hang over one or both ears as a sheet with a gap to the head."""
     covered = points_mm.copy()
     x, y, z = regions.template_mm.T
     wide = np.abs(points_mm[regions.ears > 0.5, 0]).max() / 95
@@ -185,7 +185,7 @@ def _cover_ears(
 
 
 def draw_clothes(rng: np.random.Generator) -> tuple[Sheet, ...]:
-    """Shoulders with or without a collar, standing round the neck in the face frame."""
+    """Draw shoulders around the neck, with or without a collar, in the face frame."""
     pieces: list[Sheet] = []
     if rng.random() < 0.5:
         width, depth = rng.uniform(150, 290), rng.uniform(75, 140)
@@ -218,7 +218,7 @@ def draw_clothes(rng: np.random.Generator) -> tuple[Sheet, ...]:
 
 
 def draw_loose_pieces(rng: np.random.Generator) -> tuple[Sheet, ...]:
-    """Zero to three bits of background: lumps and panels 120 to 520 mm from the head."""
+    """Draw zero to three pieces of background: lumps and panels 120 to 520 mm from the head."""
     pieces = []
     for _ in range(int(rng.choice([0, 1, 2, 3], p=[0.65, 0.18, 0.1, 0.07]))):
         direction = rng.normal(size=3)
@@ -253,7 +253,7 @@ def _ring_sheet(
     n_along: int,
     crumple_mm: float,
 ) -> Sheet:
-    """A crumpled tube: `shape(angle, along)` gives points for angle 0 to 2 pi, along 0 to 1."""
+    """Build a crumpled tube from `shape(angle, along)`, for angle 0 to 2 pi and along 0 to 1."""
     around, along = np.meshgrid(
         np.linspace(0, 2 * np.pi, n_around, endpoint=False, dtype=np.float32),
         np.linspace(0, 1, n_along, dtype=np.float32),
@@ -265,6 +265,6 @@ def _ring_sheet(
     index = np.arange(n_around * n_along).reshape(n_along, n_around)
     right = np.roll(index, -1, axis=1)
     a, b, c, d = (q.ravel() for q in (index[:-1], right[:-1], right[1:], index[1:]))
-    # Seen from outside, the rings run downwards: this order points the normals outwards.
+    # Seen from outside, the rings run downwards, so this order makes the normals point outwards.
     triangles = np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)])
     return Sheet(points, triangles.astype(np.int32))

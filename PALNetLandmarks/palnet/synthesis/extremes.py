@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Landmarks that are defined as an extreme of the shape, found anew on every generated head.
+"""Landmarks defined as an extreme of the shape, located on every generated head.
 
-A labelled vertex stays where it is on the topology; "the deepest point of the nasal root" or "the
-most anterior point of the chin" does not. Who annotates a scan looks for the extreme.
+A labelled vertex is fixed in the topology; "the deepest point of the nasal root" or "the most
+anterior point of the chin" is not. Annotators of scans look for the extreme.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Extreme", "LabelledTopology", "find_label_weights", "read_extremes"]
 
-# Points this much below the extreme count 1/e. With the Gaussian round the labelled point it draws
-# the place between label and extreme: to the extreme where it is sharp, less where it is flat.
+# Points this much below the extreme have the weight 1/e. Together with the Gaussian around the
+# labelled point, the result is close to the extreme if it is sharp, less so if it is flat.
 SOFTNESS_MM = 0.25
 # A midline landmark stays on the midline of the topology.
 MIDLINE_MM = 0.6
@@ -40,11 +40,11 @@ class Extreme:
     landmark : int
         Its number in the scheme.
     direction : ndarray of shape (3,)
-        Unit vector in the face frame; the farthest point that way is the landmark.
+        Unit vector in the face frame; the farthest point in this direction is the landmark.
     reach_mm : float
-        How far from the labelled point it is looked for, on the template.
+        Search radius around the labelled point, on the template.
     across : tuple of int
-        Two landmarks to whose line the direction is taken perpendicular, or none.
+        Two landmarks; the direction is made perpendicular to their line. Empty if there are none.
     """
 
     landmark: int
@@ -55,17 +55,16 @@ class Extreme:
 
 @dataclass(frozen=True, eq=False)
 class LabelledTopology:
-    """What the landmarks are found with on any head of a source.
+    """Data to locate the landmarks on any head of a source.
 
     Attributes
     ----------
     landmark_points : ndarray of shape (n_landmarks,)
         The labelled fine point of each landmark.
     n_points : int
-        Fine points.
+        Number of fine points.
     searches : tuple
-        An extreme each, with the points that may carry it and their log weights by distance and
-        area.
+        For each extreme, its candidate points and their log weights by distance and area.
     """
 
     landmark_points: NDArray[np.int64]
@@ -81,7 +80,7 @@ class LabelledTopology:
         extremes: tuple[Extreme, ...],
         usable: NDArray[np.bool_],
     ) -> LabelledTopology:
-        """Choose the points that may carry each extreme.
+        """Choose the candidate points for each extreme.
 
         Parameters
         ----------
@@ -92,9 +91,9 @@ class LabelledTopology:
         landmark_points : ndarray of shape (n_landmarks,)
             The labelled points.
         extremes : tuple of Extreme
-            What to find.
+            The extremes to find.
         usable : ndarray of shape (n_points,)
-            Points of the skin.
+            Mask of the skin points.
 
         Returns
         -------
@@ -116,12 +115,12 @@ class LabelledTopology:
 
 
 def read_extremes(folder: Path, scheme: Scheme) -> tuple[Extreme, ...]:
-    """Read ``extremes.<scheme>.json``; a scheme without one has labelled points only.
+    """Read ``extremes.<scheme>.json``; without it, a scheme only has labelled points.
 
     Parameters
     ----------
     folder : Path
-        Where the labels are.
+        Folder with the labels.
     scheme : Scheme
         The scheme.
 
@@ -152,7 +151,7 @@ def read_extremes(folder: Path, scheme: Scheme) -> tuple[Extreme, ...]:
 
 
 def _parse(scheme: Scheme, code: str, entry: dict[str, Any]) -> Extreme:
-    """One entry of the file."""
+    """Parse one entry of the file."""
     direction = np.array(entry["direction"], dtype=np.float64)
     if direction.shape != (3,) or not direction.any():
         msg = f"direction of {code} must be three numbers, not all zero"
@@ -163,7 +162,7 @@ def _parse(scheme: Scheme, code: str, entry: dict[str, Any]) -> Extreme:
 
 
 def _mirror(extreme: Extreme, scheme: Scheme) -> Extreme:
-    """The same on the other side."""
+    """Mirror an extreme to the other side."""
     return Extreme(
         int(scheme.mirror[extreme.landmark]),
         extreme.direction * [-1.0, 1.0, 1.0],
@@ -175,7 +174,7 @@ def _mirror(extreme: Extreme, scheme: Scheme) -> Extreme:
 def _area_of_points(
     points_mm: NDArray[np.float32], triangles: NDArray[np.int32]
 ) -> NDArray[np.float64]:
-    """A third of the triangles round each point: rows of vertices must not count more."""
+    """A third of the area of the adjacent triangles, so that dense vertices do not count more."""
     a, b, c = (points_mm[triangles[:, k]].astype(np.float64) for k in range(3))
     area = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 6
     total = np.bincount(triangles.ravel(), np.repeat(area, 3), minlength=len(points_mm))
@@ -185,7 +184,7 @@ def _area_of_points(
 def find_label_weights(
     topology: LabelledTopology, points_mm: NDArray[np.float32]
 ) -> sparse.csr_array:
-    """Where the landmarks of a head are, as weights of its points.
+    """Locate the landmarks of a head, as weights of its points.
 
     Convention: points in the face frame, millimetres, +X the subject's left, +Y up, +Z front; the
     head looks along +Z.
@@ -201,7 +200,7 @@ def find_label_weights(
     -------
     sparse matrix of shape (n_landmarks, n_points)
         ``landmarks = weights @ points``; rows sum to one. A labelled landmark is its point; an
-        extreme is the mean of the points round it, weighted by how near to the extreme they are.
+        extreme is a mean of nearby points, weighted by their closeness to the extreme.
     """
     rows = [np.arange(len(topology.landmark_points))]
     columns, values = [topology.landmark_points], [np.ones(len(topology.landmark_points))]
@@ -222,7 +221,7 @@ def find_label_weights(
 
 
 def _direction(extreme: Extreme, labels_mm: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The direction on this head."""
+    """Compute the direction of an extreme on this head."""
     if not extreme.across:
         return extreme.direction
     first, second = extreme.across

@@ -14,7 +14,7 @@ __all__ = ["bump", "random_unit_vectors", "smooth_step", "wave_field"]
 
 
 def random_unit_vectors(rng: np.random.Generator, n_vectors: int) -> NDArray[np.float32]:
-    """Directions drawn evenly from the sphere, shape (n_vectors, 3)."""
+    """Draw directions uniformly from the sphere, shape (n_vectors, 3)."""
     vectors = rng.normal(size=(n_vectors, 3))
     return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), dtype=np.float32)
 
@@ -25,7 +25,7 @@ def wave_field(
     wavelengths_mm: tuple[float, float],
     n_waves: int = 14,
 ) -> NDArray[np.float32]:
-    """A random scalar field of unit variance, made of plane waves.
+    """Evaluate a random scalar field of unit variance, made of plane waves.
 
     Parameters
     ----------
@@ -34,9 +34,9 @@ def wave_field(
     points_mm : ndarray of shape (n_points, 3)
         Where to evaluate it.
     wavelengths_mm : tuple of float
-        Shortest and longest wavelength; drawn evenly in their logarithm.
+        Shortest and longest wavelength; drawn log-uniformly.
     n_waves : int
-        How many waves; a dozen looks Gaussian.
+        Number of waves; with a dozen, values are nearly Gaussian.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def wave_field(
 def bump(
     points_mm: NDArray[np.floating], centre_mm: NDArray[np.floating], sigma_mm: float
 ) -> NDArray[np.float32]:
-    """A Gaussian of height one round a centre, shape (n_points,)."""
+    """Evaluate a Gaussian of height one around a centre, shape (n_points,)."""
     offset = points_mm - centre_mm
     squared = np.einsum("ij,ij->i", offset, offset)
     return np.asarray(np.exp(-squared / (2 * sigma_mm**2)), dtype=np.float32)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A folder of generated scans: written once, in parallel, and taken up again where it stopped."""
+"""A folder of generated scans, written in parallel and resumable."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["fill_folder", "read_generated_scan", "write_generated_scan"]
 
 
 def write_generated_scan(scan: GeneratedScan, path: Path) -> None:
-    """Write one scan as ``.npz``; the file appears whole or not at all."""
+    """Write one scan as ``.npz``, atomically."""
     arrays = {
         "points_mm": scan.points_mm,
         "triangles": scan.triangles,
@@ -51,18 +51,18 @@ def fill_folder(
     jobs: int = 1,
     presets: tuple[CapturePreset, ...] = tuple(PRESETS.values()),
 ) -> list[Path]:
-    """Write one scan for each seed; scans that are there already are kept.
+    """Write one scan per seed, skipping existing ones.
 
     Parameters
     ----------
     model : MorphableModel
         The source of people.
     seeds : sequence of int
-        Which people; the seed is the file's name.
+        Seeds of the people; the seed is the file name.
     folder : path-like
-        Where the ``<seed>.npz`` files go.
+        Where the ``<seed>.npz`` files are written.
     jobs : int
-        Processes.
+        Number of processes.
     presets : tuple of CapturePreset
         The capture presets to draw from.
 

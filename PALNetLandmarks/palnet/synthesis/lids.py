@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lids as scans show them, to train with: sealed when closed, heavy, folded, deep in the orbit.
+"""Eyelids as scans show them, for training: sealed when closed, heavy, folded, deep-set.
 
 A source closes an eye to a sharp slit in front of an eyeball; a capture system sees one surface
-with a shallow groove, and often a deeper one above it, where the lid folds. Each eye is worked on
-in a frame of its own: along from the inner to the outer corner, up, and out towards who looks at
-it.
+with a shallow groove, and often a deeper one above it, where the lid folds. Each eye has its own
+frame: along from the inner to the outer corner, up, and out towards the viewer.
 """
 
 from __future__ import annotations
@@ -26,57 +25,57 @@ if TYPE_CHECKING:
 
 __all__ = ["reshape_lids"]
 
-# Near the corners of the left eye on the template, face frame of a mean adult: the points of the
-# skin nearest to these lie 0.6 to 1.5 mm from the labels of the sources.
+# Approximate corners of the left eye on the template, in the face frame of a mean adult: the skin
+# points nearest to these are 0.6 to 1.5 mm from the labels of the sources.
 INNER_CORNER_MM, OUTER_CORNER_MM = (17.5, 33.0, 94.0), (45.0, 34.5, 87.5)
-# From where an eye is seen: its lids look this much outwards.
+# Direction from which an eye is seen, as its lids face slightly outwards.
 VIEW = np.array([0.35, 0.0, 0.94])
-# How far beside the corners, above and below the lids reach, and over what width that fades.
+# Extent of the lids beside the corners, above and below, and the width of the transition.
 BESIDE_MM, ABOVE_MM, BELOW_MM, FADE_MM = 4.0, 20.0, 18.0, 1.6
-# Eyes lie elsewhere between brow and cheek: right-left, up-down, in-out (standard deviation).
+# Shifts of the eyes between brow and cheek: right-left, up-down, in-out (standard deviation).
 SHIFT_SHARE, SHIFT_MM, SHIFT_WIDTH_MM = 0.6, (1.2, 4.0, 1.5), (14.0, 24.0)
-# Lids that a scan shows as one surface with what they cover, of closed and of open eyes. The sheet
-# over closed ones is so smooth that nothing is left of the slit of the source: it runs elsewhere.
+# Share of closed and of open eyes that scans show as one surface with what the lids cover. The
+# sheet over closed ones is smooth enough to remove the source's slit, which is in another place.
 SEALED_SHARE, SEAL_WIDTH_MM = 0.85, (2.0, 3.5)
 BLURRED_SHARE, BLUR_WIDTH_MM = 0.2, (0.8, 2.4)
-# Of closed eyes the outer corner lies lower, and the skin round it with it.
+# In closed eyes, the outer corner and the skin around it are lower.
 DROP_MM, DROP_WIDTH_MM = (0.0, 4.5), 8.0
-# What is not shown lies right under the sheet, or is gone.
+# Hidden points are moved to just under the sheet, or removed.
 CELL_MM, UNDER_MM, BEHIND_MM = 0.8, 0.1, 6.0
-# The groove between closed lids: how far it hangs below the corners, how deep and wide it is, and
-# how thick the upper lid is above it.
+# The groove between closed lids: sag below the corners, depth, width, and thickness of the upper
+# lid above it.
 HANG_MM, SLIT_DEPTH_MM, SLIT_WIDTH_MM = (0.5, 5.0), (0.0, 1.6), (0.5, 1.4)
 LID_MM, LID_WIDTH_MM = (0.0, 1.2), (2.5, 5.0)
-# Folds of the upper lid, one or two: height over the corners, arch, depth (exponential) and width.
+# One or two folds of the upper lid: height above the corners, arch, depth (exponential) and width.
 FOLD_SHARE, FOLD_UP_MM, FOLD_ARCH_MM = 0.6, (2.0, 12.0), (0.0, 4.0)
 FOLD_DEPTH_MM, FOLD_WIDTH_MM = 1.4, (0.8, 3.2)
 DEEPEST_FOLD_MM = 5.0
-# Skin that hangs over the lid or lies in a bag below it: where along the eye, where up, how high.
+# Skin that hangs over the lid or forms a bag below it: position along and up, and height.
 HEAVY_SHARE, HEAVY_PLACE, HEAVY_UP_MM, HEAVY_MM = 0.35, (-0.4, 0.9), (4.0, 9.0), 3.0
 BAG_SHARE, BAG_PLACE, BAG_UP_MM, BAG_MM = 0.3, (-0.5, 0.5), (-10.0, -6.0), 2.5
 FULL_WIDTH_MM, HALF_MM = (3.5, 7.0), 14.0
-# How much the two eyes differ (standard deviation, as a share).
+# Difference between the two eyes (standard deviation, as a share).
 UNEVEN = 0.2
 
 
 @dataclass(frozen=True, eq=False)
 class _Eye:
-    """The frame of one eye and what lies in it; lengths in a mean adult's millimetres.
+    """The frame of one eye and its points; lengths in millimetres of a mean adult.
 
     Attributes
     ----------
     which : ndarray of shape (n,)
-        Points of the head that lie in the region.
+        Points of the head in the region.
     along : ndarray of shape (n,)
         From -1 at the inner to 1 at the outer corner.
     up, out : ndarray of shape (n,)
-        Height over the corners, and towards the viewer.
+        Height above the corners, and offset towards the viewer.
     share : ndarray of shape (n,)
-        How much of a change a point takes, 0 at the rim of the region.
+        Weight of changes at each point, 0 at the rim of the region.
     view : ndarray of shape (3,)
-        The direction ``out``.
+        Direction of ``out``.
     half_mm : float
-        Half of the width of the eye.
+        Half the width of the eye.
     """
 
     which: NDArray[np.int64]
@@ -98,7 +97,7 @@ def reshape_lids(
     closed: bool,
     slit_ends: Sequence[int] = (),
 ) -> tuple[Points, NDArray[np.bool_], dict[str, bool]]:
-    """Move the eyes, fold and fill the lids, and seal those that are closed.
+    """Shift the eyes, add folds and fullness to the lids, and seal closed ones.
 
     Parameters
     ----------
@@ -113,20 +112,20 @@ def reshape_lids(
     rng : numpy.random.Generator
         Source of randomness.
     closed : bool
-        Whether the source has closed both eyes.
+        Whether both eyes are closed in the source.
     slit_ends : sequence of int
-        Points where the slits of closed eyes end outside; where a source names none, at the corner.
+        Points of the outer ends of closed slits; if empty, they end at the corner.
 
     Returns
     -------
     points_mm : ndarray of shape (n_points, 3)
         The head.
     is_covered : ndarray of shape (n_points,)
-        Points behind lids that are sealed or, of open eyes, blurred with what they cover into one
-        surface: no capture shows them.
+        Points that no capture shows: behind sealed lids, or behind lids of open eyes that are
+        blurred into one surface with what they cover.
     about : dict
-        What was drawn: ``lids_sealed``, whether the lids are one surface with what they cover, as
-        most closed eyes are and a few open ones.
+        Drawn parameters: ``lids_sealed``, whether the lids are one surface with what they cover,
+        as in most closed eyes and a few open ones.
     """
     reshaped = points_mm.astype(np.float32).copy()
     is_covered = np.zeros(len(points_mm), dtype=bool)
@@ -159,7 +158,7 @@ def reshape_lids(
             is_covered[eye.which] = (eye.share > 0.5) & (eye.out < surface_mm - BEHIND_MM)
         strength = np.float32(1 + UNEVEN * rng.normal())
         moves_mm = sum((part.outwards_mm(eye.along, eye.up) for part in relief), np.zeros(1))
-        # An eyeball that can be seen for itself stays where it is, whatever its lids do.
+        # A visible eyeball does not move with its lids.
         moves_mm = np.where(is_ball & (not sealed), 0, moves_mm)
         out_mm += eye.share * strength * moves_mm
         reshaped[eye.which] += size * (out_mm - eye.out)[:, None] * eye.view
@@ -169,7 +168,7 @@ def reshape_lids(
 def _look_at(
     points_mm: Points, corners: list[int], view: NDArray[np.floating], size: float
 ) -> _Eye:
-    """The frame of an eye between two corners, and the points in front of which it lies."""
+    """Build the frame of an eye between two corners, with the points in its region."""
     inner, outer = points_mm[corners[0]], points_mm[corners[1]]
     out = view / np.linalg.norm(view)
     across = (outer - inner) - ((outer - inner) @ out) * out
@@ -188,9 +187,9 @@ def _look_at(
 
 
 def _find_surface(eye: _Eye, is_shown: NDArray[np.bool_], width_mm: float) -> Points:
-    """How far out a smooth sheet over an eye is at every point.
+    """Compute the ``out`` coordinate of a smooth sheet over an eye at every point.
 
-    The sheet passes through the foremost of the points that are shown, and bridges gaps between.
+    The sheet passes through the foremost visible points and bridges the gaps between them.
     """
     flat = np.stack([eye.along * np.float32(eye.half_mm), eye.up], axis=1) / CELL_MM
     flat -= flat.min(axis=0)
@@ -202,7 +201,7 @@ def _find_surface(eye: _Eye, is_shown: NDArray[np.bool_], width_mm: float) -> Po
     heights, counts = np.zeros(shape), np.zeros(shape)
     np.add.at(heights, tuple(cells[is_front].T), eye.out[is_front])
     np.add.at(counts, tuple(cells[is_front].T), 1)
-    # Each cell once, however many points the source has there.
+    # Each cell counts once, however many points the source has there.
     heights, counts = heights / np.maximum(counts, 1), counts > 0
     blurred, known = (
         gaussian_filter(values.astype(float), width_mm / CELL_MM, mode="nearest", truncate=6)
@@ -215,7 +214,7 @@ def _find_surface(eye: _Eye, is_shown: NDArray[np.bool_], width_mm: float) -> Po
 
 @dataclass(frozen=True)
 class _Groove:
-    """A curved line that is sunk, symmetrical about the middle of the eye but for its ends."""
+    """A sunken curved line, symmetric about the middle of the eye except for its ends."""
 
     depth_mm: float
     width_mm: float
@@ -251,7 +250,7 @@ class _UpperLid:
 
 @dataclass(frozen=True)
 class _Fullness:
-    """Skin that stands out round a place, broader than it is high."""
+    """A bulge of skin around a place, broader than it is high."""
 
     height_mm: float
     width_mm: float
@@ -267,7 +266,7 @@ class _Fullness:
 def _draw_relief(
     rng: np.random.Generator, *, with_slit: bool
 ) -> list[_Groove | _UpperLid | _Fullness]:
-    """Folds, fullness and the groove between closed lids."""
+    """Draw folds, fullness and the groove between closed lids."""
     relief: list[_Groove | _UpperLid | _Fullness] = []
     if with_slit:
         hang_mm = rng.uniform(*HANG_MM)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The source of heads that faces are generated from, subdivided for smooth lids and lips."""
+"""Source of heads from which faces are generated, subdivided for smooth lids and lips."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ LABELS_FOLDER = Path(__file__).parent / "labels"
 
 @dataclass(frozen=True, eq=False)
 class WholeHead:
-    """One head of a source that gives people as they are.
+    """One head of a source that consists of complete heads.
 
     Attributes
     ----------
     points_mm : ndarray of shape (n_points, 3)
-        In the face frame, in its own size.
+        In the face frame, at its own size.
     size : float
-        That size as a share of the neutral head's.
+        Its size as a share of the neutral head's.
     about : dict
-        Who it is: age group, sex and the like.
+        Description of the person: age group, sex and so on.
     """
 
     points_mm: NDArray[np.float32]
@@ -51,16 +51,16 @@ class WholeHead:
 
 @dataclass(frozen=True)
 class ClosedCorner:
-    """An outer corner that lies under the upper lid where the source has closed the eye.
+    """An outer corner that is hidden under the upper lid when the source closes the eye.
 
     Attributes
     ----------
     landmark : int
-        Which one.
+        Number of the landmark.
     expression : str
-        What closes the eye.
+        The expression that closes the eye.
     point : int
-        The fine point where the slit is seen to end when it is closed altogether.
+        The fine point at the visible end of the slit when the eye is fully closed.
     """
 
     landmark: int
@@ -70,14 +70,14 @@ class ClosedCorner:
 
 @dataclass(frozen=True, eq=False)
 class MorphableModel:
-    """A source of head shape with labelled points: identity modes, or whole heads to choose from.
+    """A source of head shapes with labelled points: identity modes, or whole heads to choose from.
 
     Positions are millimetres in the face frame: +X the subject's left, +Y up, +Z front.
 
     Attributes
     ----------
     name : str
-        Which model it is, for provenance.
+        Name of the model, for provenance.
     neutral_mm : ndarray of shape (n_points, 3)
         The mean head.
     identity_mm : ndarray of shape (n_identity, n_points, 3)
@@ -85,7 +85,7 @@ class MorphableModel:
     expression_mm : ndarray of shape (n_expression, n_points, 3)
         Expression modes, for weights 0 to 1.
     expression_names : tuple of str
-        A name for each expression mode.
+        Names of the expression modes.
     triangles : ndarray of shape (n_triangles, 3)
         Triangles over the unrefined points, outer surface and mouth.
     is_mouth : ndarray of shape (n_points,)
@@ -97,16 +97,16 @@ class MorphableModel:
     fine_triangles : ndarray of shape (n_fine_triangles, 3)
         Triangles over the fine points.
     landmark_points : ndarray of shape (n_landmarks,)
-        The fine point that each landmark of the scheme is labelled at; `extremes` move from there.
+        The labelled fine point of each landmark of the scheme; `extremes` start from there.
     heads : tuple of WholeHead
-        Heads to choose from where there are no identity modes; empty where there are.
+        Heads to choose from; empty if there are identity modes.
     extremes : tuple of Extreme
-        Landmarks that are found anew on every head.
+        Landmarks that are located on each head.
     closed_corners : tuple of ClosedCorner
-        Landmarks that lie elsewhere as far as an eye is closed.
+        Landmarks that move as an eye closes.
     wide_share : float
-        How many of the people drawn from it are wider than it is (`palnet.synthesis.widening`), to
-        train with; tests take a source as it is.
+        Share of the drawn people that vary more widely than the source
+        (`palnet.synthesis.widening`), for training; tests use the source unchanged.
     """
 
     name: str
@@ -127,7 +127,7 @@ class MorphableModel:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Twelve hexadecimal digits that tell sources and sets of heads apart."""
+        """Hash of the source and its heads, twelve hexadecimal digits."""
         digest = hashlib.sha256(np.ascontiguousarray(self.neutral_mm).tobytes())
         for head in self.heads:
             digest.update(np.ascontiguousarray(head.points_mm).tobytes())
@@ -135,7 +135,7 @@ class MorphableModel:
 
     @cached_property
     def topology(self) -> LabelledTopology:
-        """Labels and extremes, ready to be found on a head of this source."""
+        """Labels and extremes, prepared for locating them on heads of this source."""
         hidden = self.refine @ (self.is_mouth | self.is_eyeball).astype(np.float32) > 0
         return LabelledTopology.build(
             self.fine_template_mm,
@@ -147,7 +147,7 @@ class MorphableModel:
 
     @property
     def fine_template_mm(self) -> NDArray[np.float32]:
-        """The mean head on the fine points, where regions such as the scalp are drawn."""
+        """The mean head on the fine points, on which regions such as the scalp are defined."""
         return np.asarray(self.refine @ self.neutral_mm, dtype=np.float32)
 
     def fine(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -162,10 +162,10 @@ def read_morphable_model(path: str | os.PathLike[str], scheme: Scheme) -> Morpha
     ----------
     path : path-like
         The ``.npz`` with neutral_mm, triangles, identity_mm, expression_mm, expression_names,
-        part_names and part_ranges; one that is not ICT-FaceKit has a model_name, and may have
-        n_subdivisions (1 without it) and heads_mm, heads_size, heads_about.
+        part_names and part_ranges. Files other than ICT-FaceKit have a model_name, and may have
+        n_subdivisions (default 1) and heads_mm, heads_size, heads_about.
     scheme : Scheme
-        The landmarks to label; their points come from ``labels/<model_name>.<scheme>.json``.
+        The landmarks to label; their points are read from ``labels/<model_name>.<scheme>.json``.
 
     Returns
     -------
@@ -175,7 +175,7 @@ def read_morphable_model(path: str | os.PathLike[str], scheme: Scheme) -> Morpha
     Raises
     ------
     ModelFileError
-        If the file is missing, is no such model, or no labels exist for the scheme.
+        If the file is missing or not such a model, or if there are no labels for the scheme.
     """
     path = Path(path)
     if not path.is_file():
@@ -202,7 +202,7 @@ def read_morphable_model(path: str | os.PathLike[str], scheme: Scheme) -> Morpha
 
 
 def _read_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
-    """Everything in the file."""
+    """Read all arrays of the file."""
     try:
         data: dict[str, NDArray[np.generic]] = unpack_arrays(path.read_bytes())
     except (ValueError, OSError) as err:
@@ -213,7 +213,7 @@ def _read_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
 
 
 def _not_a_model(path: Path, err: Exception) -> ModelFileError:
-    """What to say of a file that holds something else."""
+    """Build the error for a file that holds something else."""
     return ModelFileError(
         f"{path}: not a packed ICT-FaceKit model or head file ({err}). Use ict_facekit_light.npz."
     )
@@ -225,7 +225,7 @@ def _assemble(
     kept: NDArray[np.int64],
     labels: _Labels,
 ) -> MorphableModel:
-    """Restrict every array to the kept vertices and renumber."""
+    """Restrict all arrays to the kept vertices and renumber them."""
     n_all = len(data["neutral_mm"])
     new_index = np.full(n_all, -1, dtype=np.int64)
     new_index[kept] = np.arange(len(kept))
@@ -239,7 +239,7 @@ def _assemble(
         return mask[kept]
 
     refine, fine_triangles = _subdivide(triangles, len(kept), int(data.get("n_subdivisions", 1)))
-    # Points that subdivision adds follow the vertices; labels name them where no part is dropped.
+    # Subdivision points come after the vertices; labels may refer to them if no part is dropped.
     fine_index = np.concatenate([new_index, np.arange(len(kept), refine.shape[0])])
     named = [*labels.points.tolist(), *(corner.point for corner in labels.closed_corners)]
     wrong = [v for v in named if not 0 <= v < len(fine_index) or fine_index[v] < 0]
@@ -273,7 +273,7 @@ def _assemble(
 def _whole_heads(
     data: dict[str, NDArray[np.generic]], kept: NDArray[np.int64]
 ) -> tuple[WholeHead, ...]:
-    """The heads of a source that has no identity modes."""
+    """Return the heads of a source without identity modes."""
     columns = (data["heads_mm"][:, kept], data["heads_size"], data["heads_about"])
     return tuple(
         WholeHead(points_mm, float(size), parse_json(str(about)))
@@ -284,7 +284,7 @@ def _whole_heads(
 def _subdivide(
     triangles: NDArray[np.int32], n_points: int, n_times: int
 ) -> tuple[sparse.csr_array, NDArray[np.int32]]:
-    """Loop's subdivision several times over, as one matrix."""
+    """Apply Loop subdivision several times, as one matrix."""
     refine, fine = loop_subdivision(triangles, n_points)
     for _ in range(n_times - 1):
         again, fine = loop_subdivision(fine, refine.shape[0])
@@ -293,7 +293,7 @@ def _subdivide(
 
 
 class _Labels(NamedTuple):
-    """What a file of labels says, in the model file's own numbering."""
+    """Content of a label file, in the numbering of the model file."""
 
     points: NDArray[np.int64]
     closed_corners: tuple[ClosedCorner, ...]
@@ -301,7 +301,7 @@ class _Labels(NamedTuple):
 
 
 def _read_labels(data: dict[str, NDArray[np.generic]], scheme: Scheme) -> _Labels:
-    """The labelled point of each landmark of the scheme, and where it is on closed eyes."""
+    """Read the labelled point of each landmark of the scheme, and its point on closed eyes."""
     model_name, triangles = str(data.get("model_name", "ict_facekit")), data["triangles"]
     path = LABELS_FOLDER / f"{model_name}.{scheme.name}.json"
     if not path.is_file():
@@ -336,7 +336,7 @@ def _read_labels(data: dict[str, NDArray[np.generic]], scheme: Scheme) -> _Label
 
 
 def _check_sides(model: MorphableModel, scheme: Scheme, path: Path) -> None:
-    """Refuse slits that end on the other side than the landmark they are the end for."""
+    """Refuse slit ends that are not on the same side as their landmark."""
     x_mm = model.fine_template_mm[:, 0]
     for corner in model.closed_corners:
         if x_mm[corner.point] * x_mm[model.landmark_points[corner.landmark]] <= 0:
@@ -350,19 +350,20 @@ def _check_sides(model: MorphableModel, scheme: Scheme, path: Path) -> None:
 def loop_subdivision(
     triangles: NDArray[np.int32], n_points: int
 ) -> tuple[sparse.csr_array, NDArray[np.int32]]:
-    """One step of Loop's subdivision as a matrix.
+    """Build one step of Loop subdivision as a matrix.
 
     Parameters
     ----------
     triangles : ndarray of shape (n_triangles, 3)
         The coarse triangles.
     n_points : int
-        How many coarse points there are.
+        Number of coarse points.
 
     Returns
     -------
     refine : sparse matrix of shape (n_points + n_edges, n_points)
-        ``fine = refine @ coarse``; rows sum to one; fine point i < n_points belongs to coarse i.
+        ``fine = refine @ coarse``; rows sum to one; fine point i < n_points corresponds to coarse
+        point i.
     fine_triangles : ndarray of shape (4 * n_triangles, 3)
         Four triangles for each coarse one, with its orientation.
 
@@ -383,7 +384,7 @@ def loop_subdivision(
     edge_rows = np.arange(n_edges)
     end_weight = np.where(on_border, 0.5, 0.375)
     inner_half = ~on_border[edge_of]
-    # An edge between more than two triangles shares the opposite weight out evenly.
+    # At an edge of more than two triangles, the opposite weight is split evenly.
     opposite_weight = (0.25 / np.maximum(count, 1))[edge_of]
     odd = sparse.coo_array(
         (
@@ -406,7 +407,7 @@ def loop_subdivision(
 def _even_rule(
     edges: NDArray[np.int64], on_border: NDArray[np.bool_], n_points: int
 ) -> sparse.coo_array:
-    """Rows that smooth the coarse points themselves (Warren's weights; splines at borders)."""
+    """Build the rows that smooth the coarse points (Warren's weights; splines at borders)."""
     both = np.concatenate([edges, edges[:, ::-1]])
     border = np.concatenate([on_border, on_border])
     is_border_point = np.zeros(n_points, dtype=bool)

@@ -24,40 +24,40 @@ if TYPE_CHECKING:
 
 __all__ = ["Person", "draw_person"]
 
-# Spread of the identity weights in standard deviations of the model, drawn for each person: a
-# light-stage sample of adults is narrower than the people who come to a clinic.
+# Spread of the identity weights in standard deviations of the model, drawn for each person:
+# patients of a clinic vary more than a light-stage sample of adults.
 IDENTITY_SPREAD = (0.6, 1.25)
 EXPRESSIVE_SHARE = 0.6
 CHILD_SHARE = 0.3
-# Expressions that close an eye or open the mouth are drawn on their own: they are common in scans.
+# Closed eyes and open mouths are common in scans and are drawn separately.
 CLOSED_EYES_SHARE = 0.2
 BLINKS, CLOSED_FROM = ("eyeBlink_L", "eyeBlink_R"), 0.7
-# As a source closes an eye from the first of these weights to the second, the place where its slit
-# is seen to end moves from the outer corner to the labelled end. Random expressions reach 0.6.
+# As an eye closes from the first of these weights to the second, the visible end of its slit moves
+# from the outer corner to the labelled end. Random expressions reach 0.6.
 SLIT_FROM, SLIT_FULL = 0.6, 0.9
 OPEN_MOUTH_SHARE = 0.15
-# Nobody's lips rest as a model's neutral ones do: pressed, rolled in, pouting, a faint smile.
+# Real lips at rest differ from a model's neutral ones: pressed, rolled in, pouting, a faint smile.
 LIPS_SHARE = 0.45
 LIPS = (
     *("mouthPress_L", "mouthRollLower", "mouthRollUpper", "mouthPucker", "mouthFunnel"),
     *("mouthShrugLower", "mouthShrugUpper", "mouthSmile_L", "mouthFrown_L", "mouthStretch_L"),
     *("mouthDimple_L", "mouthLowerDown_L", "mouthUpperUp_L"),
 )
-# Whole heads are few: each takes this much (standard deviation) of the difference between two
-# others of its age, and another size.
+# Whole heads are few, so each is varied by this much (standard deviation) of the difference between
+# two others of its age, and in size.
 HEAD_MIXING, HEAD_SIZE_SPREAD = 0.35, 0.06
-# Of people who are to be wider than their source: spread of the identity weights of each region,
-# and how many of them are infants where a source has none.
+# For people who vary more widely than their source: spread of the identity weights of each region,
+# and share of infants if the source has none.
 WIDE_SPREAD, INFANT_SHARE = (0.6, 1.5), 0.3
-# Their eyes are closed more often, and lids drawn anew (`palnet.synthesis.lids`).
+# Their eyes are closed more often, and their lids are reshaped (`palnet.synthesis.lids`).
 WIDE_CLOSED_EYES_SHARE = 0.4
-# anny's infants are smaller than infants are.
+# anny's infants are smaller than real ones.
 INFANT_GROWTH = (1.0, 1.25)
 
 
 @dataclass(frozen=True, eq=False)
 class Person:
-    """One generated head before anything is captured.
+    """One generated head before capture.
 
     Attributes
     ----------
@@ -66,15 +66,15 @@ class Person:
     size : float
         Size of the head as a share of a mean adult's.
     label_weights : sparse matrix of shape (n_landmarks, n_fine)
-        Where the landmarks are on the topology: ``label_weights @ points_mm``.
+        The landmarks on the topology: ``label_weights @ points_mm``.
     is_covered : ndarray of shape (n_fine,)
         Points that no capture shows, behind lids that are one surface with what they cover.
     mouth_open : bool
-        Whether the inner mouth can be seen.
+        Whether the inner mouth is visible.
     may_have_beard : bool
         False for those known to be women or too young.
     description : dict
-        What was drawn: age-like amount or who it is, condition, expressions.
+        Drawn parameters: childlike amount or the head's description, condition, expressions.
     """
 
     points_mm: NDArray[np.float32]
@@ -106,7 +106,7 @@ def draw_person(model: MorphableModel, rng: np.random.Generator) -> Person:
     Person
         Head and landmarks.
     """
-    # A source that is not widened draws no number here: its people stay the same.
+    # An unwidened source draws no number here, so that its people stay the same.
     is_wide = model.wide_share > 0 and rng.random() < model.wide_share
     draw_head = _choose_head if model.heads else _mix_head
     head = draw_head(model, rng, is_wide=is_wide)
@@ -164,7 +164,7 @@ def _give_age(
     *,
     is_wide: bool,
 ) -> tuple[NDArray[np.float32], float, dict[str, object]]:
-    """Proportions of an age, since identity modes know adults only: head, size, what was drawn."""
+    """Apply the proportions of an age, as identity modes only cover adults."""
     if is_wide and rng.random() < INFANT_SHARE:
         head_mm, size, childlike = make_infantile(adult_mm, neutral_mm, rng)
         return head_mm, size, {"childlike": round(childlike, 3), "may_have_beard": False}
@@ -179,11 +179,11 @@ def _move_closed_corners(
     *,
     sealed: bool,
 ) -> sparse.csr_array:
-    """Take landmarks from under the upper lid towards where the slit is seen to end."""
+    """Move landmarks from under the upper lid towards the visible end of the slit."""
     moved = label_weights.tolil()
     for corner in model.closed_corners:
         weight = float(expressions[model.expression_names.index(corner.expression)])
-        # Slits of sealed lids are drawn to their ends, however much the source has closed the eye.
+        # Slits of sealed lids reach their ends, however much the source has closed the eye.
         share = 1.0 if sealed else np.clip((weight - SLIT_FROM) / (SLIT_FULL - SLIT_FROM), 0, 1)
         if share > 0:
             moved[[corner.landmark]] = (1 - share) * moved[[corner.landmark]]
@@ -192,7 +192,7 @@ def _move_closed_corners(
 
 
 def _mix_head(model: MorphableModel, rng: np.random.Generator, *, is_wide: bool) -> WholeHead:
-    """A random mixture of the identity modes, or one for each region of a wide head."""
+    """Draw a random mixture of the identity modes, or one per region for a wide head."""
 
     def draw_weights(spreads: tuple[float, float]) -> tuple[NDArray[np.float32], float]:
         spread = rng.uniform(*spreads)
@@ -212,9 +212,9 @@ def _mix_head(model: MorphableModel, rng: np.random.Generator, *, is_wide: bool)
 
 
 def _choose_head(model: MorphableModel, rng: np.random.Generator, *, is_wide: bool) -> WholeHead:
-    """One of the model's whole heads, a little mixed with others of its age.
+    """Choose one of the model's whole heads and mix it slightly with others of its age.
 
-    Regions of a wide head are of several, all of one age.
+    The regions of a wide head come from several heads of one age.
     """
     number = int(rng.integers(len(model.heads)))
     head = model.heads[number]
@@ -238,7 +238,7 @@ def _choose_head(model: MorphableModel, rng: np.random.Generator, *, is_wide: bo
 def _draw_expressions(
     model: MorphableModel, closed_share: float, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Weights of the expression modes; gaze and pupils are left alone."""
+    """Draw weights of the expression modes, except for gaze and pupils."""
     names = model.expression_names
     weights = np.zeros(len(names), dtype=np.float32)
     usable = [i for i, n in enumerate(names) if not n.startswith(("eyeLook", "Pupil"))]
@@ -263,7 +263,7 @@ def _act(
     weight: float,
     rng: np.random.Generator,
 ) -> None:
-    """Add an expression, and mostly the same on the other side; sources lack some."""
+    """Add an expression if the source has it, usually with its counterpart on the other side."""
     if name not in names:
         return
     weights[names.index(name)] = weight
@@ -275,11 +275,11 @@ def _act(
 def _grow(
     points_mm: NDArray[np.float32], rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], float, float]:
-    """Scale the head, give a share of them the proportions of a child, and say how much of each.
+    """Scale the head, make a share of them childlike, and return size and childlike amount.
 
-    A child's cranium is nearly grown while jaw, nose and lower face are small: the face below the
-    eyes is shortened and flattened by up to a fifth relative to the forehead, the whole by up to a
-    quarter.
+    A child's cranium is nearly full-grown while jaw, nose and lower face are small: the face below
+    the eyes is shortened and flattened by up to a fifth relative to the forehead, and the whole
+    head is shrunk by up to a quarter.
     """
     childlike = float(rng.uniform(0.2, 1.0)) if rng.random() < CHILD_SHARE else 0.0
     grown = points_mm.astype(np.float32).copy()

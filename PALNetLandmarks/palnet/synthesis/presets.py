@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kinds of capture systems: what training draws from, and what it never sees."""
+"""Presets of capture systems, some of them for training and some held out."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ class CapturePreset:
     name : str
         Key in `PRESETS`.
     camera_angles_deg : tuple of (float, float)
-        Azimuth (positive to the subject's left) and elevation of each camera; empty: all is seen.
+        Azimuth (positive to the subject's left) and elevation of each camera; if empty, everything
+        is seen.
     noise_mm : tuple of float
         Range of the white noise along the normal.
     ripple_mm : tuple of float
-        Range of the noise that neighbouring points share.
+        Range of the spatially correlated noise.
     smoothing_steps : tuple of int
-        Range of how often the surface is averaged over neighbours; drawn nearer to the lower end.
+        Range of the number of smoothing steps over neighbours; lower numbers are more likely.
     spacing_mm : tuple of float
         Range of the distance between vertices; see `palnet.synthesis.scans`.
     decimated_share : float
-        Share of scans that are thinned more where they are flat, as programs do to shrink files.
+        Share of scans that are decimated, i.e. thinned more in flat regions.
     """
 
     name: str
@@ -41,7 +42,7 @@ class CapturePreset:
 
 _SIX = (
     CapturePreset(
-        name="two_pods",  # as 3dMDface
+        name="two_pods",  # like 3dMDface
         camera_angles_deg=((-45, 8), (45, 8), (-28, -12), (28, -12)),
         noise_mm=(0.0, 0.12),
         ripple_mm=(0.02, 0.2),
@@ -50,7 +51,7 @@ _SIX = (
         decimated_share=0.2,
     ),
     CapturePreset(
-        name="five_pods",  # as 3dMDhead
+        name="five_pods",  # like 3dMDhead
         camera_angles_deg=(
             *((-100, 5), (-50, 5), (0, -12), (0, 20)),
             *((50, 5), (100, 5), (180, 10)),
@@ -91,7 +92,7 @@ _SIX = (
         decimated_share=0.2,
     ),
     CapturePreset(
-        name="closed_mesh",  # cleaned up and closed by somebody's program
+        name="closed_mesh",  # cleaned up and closed by software
         camera_angles_deg=(),
         noise_mm=(0.0, 0.05),
         ripple_mm=(0.0, 0.12),
@@ -101,7 +102,7 @@ _SIX = (
     ),
 )
 PRESETS = {preset.name: preset for preset in _SIX}
-"""What training draws from."""
+"""Presets for training."""
 
 _CALIBRATION = (
     CapturePreset(
@@ -124,7 +125,7 @@ _CALIBRATION = (
     ),
 )
 CALIBRATION_PRESETS = {preset.name: preset for preset in _CALIBRATION}
-"""What expected errors are fitted on; training never draws them."""
+"""Presets to fit expected errors on; training never uses them."""
 
 _TEST = (
     CapturePreset(
@@ -147,7 +148,7 @@ _TEST = (
     ),
 )
 TEST_PRESETS = {preset.name: preset for preset in _TEST}
-"""What the benchmarks draw from beside those of training; nothing else does."""
+"""Presets used only by the benchmarks, in addition to those of training."""
 
 EVERY_PRESET = {**PRESETS, **CALIBRATION_PRESETS, **TEST_PRESETS}
-"""All of them by name."""
+"""All presets by name."""

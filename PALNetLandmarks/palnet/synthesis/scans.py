@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a random person to a labelled scan, as one readable walk."""
+"""Generate a labelled scan from a random person, step by step."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 __all__ = ["GeneratedScan", "ScanGenerator"]
 
-# A landmark counts as on the scan when the scan passes this close to it. Smoothing and coarse
-# vertices alone move the surface by up to about 3 mm at the ear and the lips.
+# A landmark is visible if the scan passes this close to it. Smoothing and coarse vertices alone
+# move the surface by up to about 3 mm at the ear and the lips.
 ON_SCAN_MM = 4.0
 # Hair that lifts the surface by more than this hides the landmark below it.
 HIDDEN_UNDER_HAIR_MM = 2.5
-# Meshes are no coarser than this before a decimation, which does most of the thinning.
+# Maximum vertex spacing before a decimation, which does most of the thinning.
 DECIMATED_FROM_MM = 1.5
-# Below this the points of the morphable model are left as they are.
+# Below this spacing, the points of the morphable model are left unchanged.
 THINNED_FROM_MM = 1.6
 
 
@@ -44,13 +44,13 @@ class GeneratedScan:
     triangles : ndarray of shape (n_triangles, 3)
         Triangles, outward.
     landmarks_mm : ndarray of shape (n_landmarks, 3)
-        True landmarks on skin or beard, whether the scan shows them or not.
+        True landmarks on skin or beard, whether visible in the scan or not.
     visible : ndarray of shape (n_landmarks,)
-        Whether the scan passes by the landmark.
+        Whether the scan covers the landmark.
     description : dict
-        What was drawn, for tables by group: preset, hair, condition, expressions, and childlike
-        amount or age group, sex and shape group; of people wider than their source lids_sealed, as
-        `palnet.synthesis.lids.reshape_lids` says.
+        Drawn parameters, for tables by group: preset, hair, condition, expressions, and childlike
+        amount or age group, sex and shape group; for people wider than their source also
+        lids_sealed, see `palnet.synthesis.lids.reshape_lids`.
     """
 
     points_mm: NDArray[np.float32]
@@ -60,7 +60,7 @@ class GeneratedScan:
     description: dict[str, object]
 
     def to_mesh(self) -> Mesh:
-        """The scan without its truth, as if read from a file in millimetres."""
+        """Return the scan without its truth, as if read from a file in millimetres."""
         return Mesh(
             self.points_mm.astype(np.float64), self.triangles, str(self.description["seed"])
         )
@@ -86,7 +86,7 @@ class ScanGenerator:
         self.presets = presets
         self._regions = covering.draw_head_regions(model.fine_template_mm)
         self._mouth = model.fine(model.is_mouth)
-        # Eyeballs are whole spheres; only their front is outer surface.
+        # Eyeballs are full spheres; only their front is outer surface.
         front_mm = self.model.fine_template_mm[:, 2]
         eyeball = model.fine(model.is_eyeball)
         self._hidden_eyeball = eyeball & (front_mm < np.median(front_mm[eyeball]) + 1)
@@ -98,7 +98,7 @@ class ScanGenerator:
         Parameters
         ----------
         seed : int
-            Which scan; independent of all others.
+            Seed of the scan, which is independent of all others.
 
         Returns
         -------
@@ -120,7 +120,7 @@ class ScanGenerator:
         head_triangles = self.outer_triangles(person)
         points, all_triangles = _join(head, head_triangles, person.size, rng)
         points, all_triangles = self._capture(points, all_triangles, person.size, preset, rng)
-        # Before it is thinned: on a flat cheek the nearest vertex may be 8 mm away.
+        # Before thinning, since afterwards the nearest vertex on a flat cheek may be 8 mm away.
         distance, _ = cKDTree(points).query(landmarks)
         points, all_triangles = _thin(points, all_triangles, preset, rng)
         return GeneratedScan(
@@ -132,17 +132,18 @@ class ScanGenerator:
         )
 
     def outer_triangles(self, person: Person) -> NDArray[np.int32]:
-        """Triangles of a head that a camera could see at all, from wherever it looks.
+        """Return the triangles of a head that a camera could see from any direction.
 
         Parameters
         ----------
         person : Person
-            Of this generator's model.
+            A person from this generator's model.
 
         Returns
         -------
         ndarray of shape (n_triangles, 3)
-            Indices of the fine points: no closed mouth within, nothing behind sealed lids.
+            Indices of the fine points, without the inside of a closed mouth and what is behind
+            sealed lids.
         """
         hidden = self._hidden_eyeball | person.is_covered
         if not person.mouth_open:
@@ -156,7 +157,7 @@ class ScanGenerator:
         preset: CapturePreset,
         rng: np.random.Generator,
     ) -> NDArray[np.float32]:
-        """Stereo smoothing of everything, and in some scans far more at eyes, ears and hair."""
+        """Apply stereo smoothing everywhere, and in some scans far more at eyes, ears and hair."""
         fewest, most = preset.smoothing_steps
         n_steps = round(fewest + (most - fewest) * rng.random() ** 2)
         head = capture.smear(head, self._average, 1.0, n_steps)
@@ -173,7 +174,7 @@ class ScanGenerator:
         preset: CapturePreset,
         rng: np.random.Generator,
     ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-        """Cameras, noise, holes and crop."""
+        """Simulate cameras, noise, holes and crop."""
         normals = capture.compute_vertex_normals(points, triangles)
         kept = capture.find_seen_points(points, normals, preset, rng)
         as_adult = points / np.float32(size)
@@ -189,7 +190,7 @@ def _thin(
     preset: CapturePreset,
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """Vertices as far apart as the system leaves them, in some scans far fewer where it is flat."""
+    """Thin to the system's vertex spacing, in some scans to far fewer vertices where it is flat."""
     spacing = rng.uniform(*preset.spacing_mm)
     decimated = rng.random() < preset.decimated_share
     if decimated:
@@ -203,7 +204,7 @@ def _thin(
 
 
 def _hard_to_see(points_mm: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Where stereo fails most: hair above, eyes and brows, under the chin and nose, the ears."""
+    """Weight where stereo fails most: hair, eyes and brows, under chin and nose, the ears."""
     x, y, z = points_mm.T
     scalp = (y > 95) | (z < 0)
     under = (y < -80) & (y > -130)
@@ -217,7 +218,7 @@ def _join(
     size: float,
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """Tilt the body below the head, dress it, and put loose pieces beside it."""
+    """Tilt the body below the head, add clothes, and put loose pieces beside it."""
     pitch, roll = rng.normal(0, [0.28, 0.1])
     head = _bend_neck(head, size, pitch, roll, fade_mm=25.0)
     clothes = [
@@ -241,7 +242,7 @@ def _bend_neck(
     *,
     fade_mm: float,
 ) -> NDArray[np.float32]:
-    """Turn what lies below the jaw about the base of the skull: head thrown back or bowed."""
+    """Rotate everything below the jaw about the base of the skull: neck extended or flexed."""
     pivot = np.array([0.0, -70.0 * size, 0.0], dtype=np.float32)
     below = np.clip((-105 - points_mm[:, 1] / size) / (2 * fade_mm), 0, 1)
     angle, lean = below * pitch_rad, below * roll_rad

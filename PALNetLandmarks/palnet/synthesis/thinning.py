@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 
 __all__ = ["cluster_vertices", "decimate", "decimate_to"]
 
-# Share of the triangles that a decimation takes away.
+# Share of the triangles that a decimation removes.
 DECIMATED_AWAY = (0.5, 0.93)
 
 
 def decimate(
     points_mm: NDArray[np.float32], triangles: NDArray[np.int32], rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """Take a random share of the triangles away, see `decimate_to`."""
+    """Remove a random share of the triangles, see `decimate_to`."""
     return decimate_to(points_mm, triangles, float(rng.uniform(*DECIMATED_AWAY)))
 
 
 def decimate_to(
     points_mm: NDArray[np.float32], triangles: NDArray[np.int32], share_away: float
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """Shrink a mesh as programs do: large triangles where it is flat, small ones where it bends.
+    """Decimate a mesh: large triangles where it is flat, small ones where it is curved.
 
     Parameters
     ----------
@@ -37,12 +37,12 @@ def decimate_to(
     triangles : ndarray of shape (n_triangles, 3)
         Its triangles.
     share_away : float
-        Share of the triangles that goes.
+        Share of the triangles to remove.
 
     Returns
     -------
     points_mm : ndarray of shape (n_kept_points, 3)
-        Vertices, every one used.
+        Vertices, all of them used.
     triangles : ndarray of shape (n_kept, 3)
         Triangles.
     """
@@ -65,7 +65,7 @@ def cluster_vertices(
     spacing_mm: float,
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """Thin a mesh to about one vertex in each cell of a randomly placed grid.
+    """Thin a mesh to about one vertex per cell of a randomly placed grid.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def cluster_vertices(
     triangles : ndarray of shape (n_triangles, 3)
         Its triangles.
     spacing_mm : float
-        Edge of the grid's cells.
+        Edge length of the grid cells.
     rng : numpy.random.Generator
         Source of randomness.
 
@@ -83,7 +83,7 @@ def cluster_vertices(
     points_mm : ndarray of shape (n_cells, 3)
         The mean of the vertices in each cell.
     triangles : ndarray of shape (n_kept, 3)
-        Triangles whose corners fell into three cells.
+        Triangles whose corners are in three different cells.
     """
     cells = np.floor((points_mm + rng.uniform(0, 100, 3)) / spacing_mm).astype(np.int64)
     cells -= cells.min(axis=0)

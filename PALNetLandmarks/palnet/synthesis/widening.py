@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Heads outside a source's own range, to train with: parts of several people, and infants.
+"""Heads outside the range of a source, for training: parts of several people, and infants.
 
-A network that was trained on one source is off on another where its heads are unlike all that it
-knows. Bumps are in the template's face frame (+X the subject's left, +Y up, +Z front), so that they
-lie in the same place on every head.
+A network trained on one source errs on another where its heads are unlike the training data. Bumps
+are in the template's face frame (+X the subject's left, +Y up, +Z front), so that they are in the
+same place on every head.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_regions", "make_infantile", "shrink_face"]
 
-# People of whom one head is made, and how fast the face of one turns into the next one's.
+# Number of people combined into one head, and width of the transitions between them.
 PEOPLE, REGION_MM = (2, 5), (22.0, 45.0)
 LOWEST_FACE_MM, REARMOST_FACE_MM = -90.0, 20.0
 EYE_LEVEL_MM, BACK_MM, NECK_MM = 34.0, 20.0, 170.0
-# An infant's face beside an adult's of the same cranium, at most: shorter and flatter below the
-# eyes, broader, and smaller as a whole.
+# An infant's face relative to an adult's of the same cranium: shorter and flatter below the eyes,
+# broader, and smaller as a whole.
 SHORTER, FLATTER, BROADER = (0.12, 0.34), (0.05, 0.25), (-0.02, 0.12)
 SIZE, SIZE_SPREAD, SIZES, AXES_SPREAD = 0.72, 0.07, (0.55, 0.9), 0.03
-# What else: full cheeks, a receding chin, a bulging forehead, a flat bridge, a short upturned nose.
+# Also: full cheeks, a receding chin, a bulging forehead, a flat bridge, a short upturned nose.
 CHEEK_MM, CHEEK_MOVE, CHEEK_WIDTH_MM = (61.0, -3.0, 84.0), (0.75, 0.0, 0.55), (16.0, 28.0)
 CHIN_MM, CHIN_WIDTH_MM = (0.0, -61.0, 110.0), (16.0, 28.0)
 FOREHEAD_MM, FOREHEAD_WIDTH_MM = (0.0, 80.0, 95.0), (30.0, 50.0)
@@ -40,7 +40,7 @@ BRIDGE_MOST_MM, NOSE_MOST_MM = 6.0, 4.0
 
 
 def draw_regions(template_mm: Points, rng: np.random.Generator) -> Points:
-    """Draw how much of each of several people a head has where.
+    """Draw smooth weights for combining several people in one head.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def draw_regions(template_mm: Points, rng: np.random.Generator) -> Points:
     Returns
     -------
     ndarray of shape (n_people, n_points)
-        Shares, that sum to one at every point and change smoothly from place to place.
+        Weights that sum to one at every point and vary smoothly in space.
     """
     n_people = int(rng.integers(PEOPLE[0], PEOPLE[1] + 1))
     in_face = (template_mm[:, 2] > REARMOST_FACE_MM) & (template_mm[:, 1] > LOWEST_FACE_MM)
@@ -65,16 +65,16 @@ def draw_regions(template_mm: Points, rng: np.random.Generator) -> Points:
 
 
 def shrink_face(points_mm: Points, shorter: float, flatter: float, broader: float) -> None:
-    """Make the face below the eyes smaller for its cranium, as a child's is, in place.
+    """Shrink the face below the eyes relative to the cranium, as in a child, in place.
 
     Parameters
     ----------
     points_mm : ndarray of shape (n_points, 3)
-        The head, which is changed.
+        The head, which is modified.
     shorter, flatter : float
-        How much of the height and of the depth of the face goes.
+        Shares by which height and depth of the face are reduced.
     broader : float
-        How much broader the head gets, half as much in the face.
+        Share by which the head is widened, half as much in the face.
     """
     below = np.minimum(points_mm[:, 1] - EYE_LEVEL_MM, 0)
     in_face = smooth_step(-(points_mm[:, 1] - EYE_LEVEL_MM), 14)
@@ -87,7 +87,7 @@ def shrink_face(points_mm: Points, shorter: float, flatter: float, broader: floa
 def make_infantile(
     points_mm: Points, template_mm: Points, rng: np.random.Generator
 ) -> tuple[Points, float, float]:
-    """Give an adult's head the proportions and the size of a small child.
+    """Give an adult's head the proportions and size of a small child.
 
     Parameters
     ----------
@@ -101,9 +101,9 @@ def make_infantile(
     Returns
     -------
     points_mm : ndarray of shape (n_points, 3)
-        The head, in its own size.
+        The head, at its own size.
     size : float
-        That size as a share of an adult's.
+        Its size as a share of an adult's.
     amount : float
         How infantile it is, 0 to 1.
     """
