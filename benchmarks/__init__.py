@@ -3,8 +3,8 @@
 
 import os
 
-# One thread a process, set before numpy is imported: timings then compare, and two processes share
-# two cores.
+# One thread per process, set before numpy is imported, so that timings are comparable and two
+# processes share two cores.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 for _name in THREAD_VARIABLES:
     os.environ[_name] = "1"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A generated cohort in the form of LAFAS: healthy adults, every landmark, a matrix."""
+"""A generated cohort in LAFAS form: healthy adults, every landmark, a matrix."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FIRST_COHORT_SEED", "Subject", "fill_cohort", "subjects_of"]
 
-# Seeds of this benchmark alone: a thousand for each subject, of which the first that does is taken.
+# Seeds used only by this benchmark: a thousand per subject, of which the first suitable is taken.
 FIRST_COHORT_SEED = 6_000_000
 SEEDS_EACH = 1000
 ABOUT_FILE = "subject.json"
@@ -42,12 +42,12 @@ PEOPLE_FILE = "people.csv"
 
 @dataclass(frozen=True)
 class Subject:
-    """Somebody to be drawn.
+    """A subject to be drawn.
 
     Attributes
     ----------
     folder : Path
-        Gets mesh, matrix and landmarks.
+        Where mesh, matrix and landmarks are written.
     path : Path
         The file of the source of heads.
     first_seed : int
@@ -55,7 +55,7 @@ class Subject:
     presets : tuple of str
         Capture presets to draw from.
     n_shown : int
-        Landmarks that the scan has to show.
+        Minimum number of landmarks visible in the scan.
     """
 
     folder: Path
@@ -68,20 +68,20 @@ class Subject:
 def subjects_of(
     folder: Path, sources: dict[str, Path], n_people: int, presets: tuple[str, ...], n_shown: int
 ) -> list[Subject]:
-    """Name the subjects, from each source in turn.
+    """List the subjects, from each source in turn.
 
     Parameters
     ----------
     folder : Path
         The cohort's folder.
     sources : dict of str to Path
-        Files of heads by the name of the source.
+        Files of heads by source name.
     n_people : int
-        How many.
+        Number of subjects.
     presets : tuple of str
         Capture presets to draw from.
     n_shown : int
-        Landmarks that a scan has to show.
+        Minimum number of landmarks visible in a scan.
 
     Returns
     -------
@@ -104,22 +104,22 @@ def subjects_of(
 def fill_cohort(
     subjects: Sequence[Subject], *, model: str | None, jobs: int
 ) -> list[dict[str, Any]]:
-    """Draw and write the subjects that are not there yet.
+    """Draw and write the subjects that do not exist yet.
 
     Parameters
     ----------
     subjects : sequence of Subject
-        Who.
+        The subjects.
     model : str, optional
-        Whose pose search gives the matrices.
+        Model whose pose search gives the matrices.
     jobs : int
-        Processes.
+        Number of processes.
 
     Returns
     -------
     list of dict
-        What was drawn, a subject each: seed, preset, person, and why others were passed over. Two
-        that came of one whole head are one person, whom no fold parts.
+        For each subject: seed, preset, person, and why other seeds were rejected. Two subjects
+        from the same whole head are one person and stay in one part of a fold.
     """
     todo = [subject for subject in subjects if not (subject.folder / ABOUT_FILE).exists()]
     if todo:
@@ -138,11 +138,11 @@ def fill_cohort(
 
 
 def _make(subject: Subject) -> None:
-    """Write the first seed that does; the folder appears whole or not at all."""
+    """Write the first suitable seed; the folder is created atomically."""
     generator = generator_of(subject.path, subject.presets)
     passed = {"no healthy adult": 0, "landmarks not shown": 0, "refused": 0}
     for seed in range(subject.first_seed, subject.first_seed + SEEDS_EACH):
-        # The person is the first thing that a scan draws; most are passed over here.
+        # A scan draws its person first, so unsuitable ones can be rejected early.
         if not _is_healthy_adult(draw_person(generator.model, np.random.default_rng(seed))):
             passed["no healthy adult"] += 1
             continue
@@ -166,14 +166,14 @@ def _make(subject: Subject) -> None:
 
 
 def _is_healthy_adult(person: Any) -> bool:
-    """Neither childlike, nor a child, nor old, and without any condition."""
+    """Whether a person is neither childlike, nor a child, nor old, and has no condition."""
     about = person.description
     is_adult = about.get("age_group", "adult") == "adult" and not about.get("childlike", 0.0)
     return bool(is_adult and about["condition"] == "none")
 
 
 def _find_matrix(mesh: Mesh) -> NDArray[np.float64]:
-    """The common frame by the pose search, which sees no landmarks; millimetres stay true."""
+    """Find the rigid transform to the common frame by the pose search, which uses no landmarks."""
     unit, model = parse_unit("mm"), shared_model()
     found = find_face(prepare_scan(mesh, unit), (unit,), model, is_unit_known=True)
     return remove_scale(found.face_from_scan, model.atlas)
@@ -186,8 +186,8 @@ def _write(
     positions: NDArray[np.float64],
     about: dict[str, Any],
 ) -> None:
-    """Write one subject as LAFAS has it."""
-    # Beside the cohort, where no half of a subject is read as one.
+    """Write one subject in LAFAS form."""
+    # Outside the cohort, so that an incomplete subject is never read.
     draft = folder.parent.with_name(f"{folder.parent.name}-drafts") / folder.name
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)

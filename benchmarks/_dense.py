@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One generated head with exactly as many vertices as are asked for, and its OBJ file."""
+"""One generated head with an exact number of vertices, and its OBJ file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["make_head", "write_obj"]
 
 SEED = 3_950_000
-# A mesh is thinned to within this share of the count, then filled up to it.
+# A mesh is thinned to at least this share of the count, then filled up to it.
 CLOSE = 0.97
 NOISE_MM = 0.03
 
@@ -35,7 +35,7 @@ def make_head(generator: ScanGenerator, n_points: int) -> tuple[Mesh, NDArray[np
     generator : ScanGenerator
         The source of people.
     n_points : int
-        Vertices wanted.
+        Number of vertices.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def make_head(generator: ScanGenerator, n_points: int) -> tuple[Mesh, NDArray[np
     person = draw_person(generator.model, rng)
     triangles = generator.outer_triangles(replace(person, mouth_open=False))
     points, triangles = drop_unused(person.points_mm, triangles)
-    # 0.8: the rest is filled up by triangle centres, which keeps the triangles in shape.
+    # 0.8: the rest is filled with triangle centres, which keeps the triangles well-shaped.
     while len(points) < 0.8 * n_points:
         points, triangles = halve_edges(points, triangles)
     if len(points) > n_points:
@@ -59,7 +59,7 @@ def make_head(generator: ScanGenerator, n_points: int) -> tuple[Mesh, NDArray[np
 
 
 def write_obj(mesh: Mesh, path: Path) -> None:
-    """Write a Wavefront OBJ of vertices and triangles, six decimals."""
+    """Write a Wavefront OBJ of vertices and triangles with six decimals."""
     with path.open("w", encoding="ascii", newline="\n") as stream:
         np.savetxt(stream, mesh.points, fmt="v %.6f %.6f %.6f")
         np.savetxt(stream, mesh.triangles + 1, fmt="f %d %d %d")
@@ -68,7 +68,7 @@ def write_obj(mesh: Mesh, path: Path) -> None:
 def halve_edges(
     points: NDArray[np.float32], triangles: NDArray[np.int32]
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """Four triangles for each, new vertices at the middles of edges."""
+    """Split each triangle in four, with new vertices at the edge midpoints."""
     edges = np.sort(triangles[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1).astype(np.int64)
     keys, middle_of = np.unique(edges[:, 0] * len(points) + edges[:, 1], return_inverse=True)
     start, stop = np.divmod(keys, len(points))
@@ -82,7 +82,7 @@ def halve_edges(
 def split_largest(
     points: NDArray[np.float32], triangles: NDArray[np.int32], n_more: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """Put a vertex into the middle of each of the largest triangles."""
+    """Add a vertex at the centre of each of the largest triangles."""
     if n_more == 0:
         return points, triangles
     a, b, c = (points[triangles[:, corner]] for corner in range(3))
@@ -98,7 +98,7 @@ def split_largest(
 def _thin(
     points: NDArray[np.float32], triangles: NDArray[np.int32], n_points: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """Thin to a little below the count, by bisecting the spacing."""
+    """Thin to slightly below the count by bisection of the spacing."""
     fine, coarse = 0.02, 8.0
     for _ in range(40):
         spacing = np.sqrt(fine * coarse)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables of errors: by stage, by landmark, by group, and how well they were foreseen."""
+"""Tables of errors by stage, landmark and group, and of how well they were predicted."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ __all__ = [
 ]
 
 N_BINS = 5
-# Draws of as many people, for how much a mean depends on who was drawn.
+# Bootstrap samples for the sampling variation of a mean.
 N_DRAWS = 2_000
-# No group is to be worse than this times the mean.
+# No group should have more than this times the mean error.
 FAIR_RATIO = 1.3
 FAR_MM = 4.0
-# The landmarks that repeat worst on real scans.
+# The landmarks with the worst repeatability on real scans.
 EARS_AND_CHEEKS = ("t", "pra", "sa", "pa", "sba", "chk")
 COLUMNS = ("mean mm", "median", "95th", "within 2 mm %", "within 4 mm %")
 
 
 @dataclass(frozen=True, eq=False)
 class Stacked:
-    """Everybody who was not refused, (n_people, n_landmarks) each."""
+    """Results of all people who were not refused, (n_people, n_landmarks) each."""
 
     offsets_mm: NDArray[np.float64]
     on_surface_mm: NDArray[np.float64]
@@ -74,9 +74,9 @@ class Stacked:
 
     @property
     def varying_mm(self) -> NDArray[np.float64]:
-        """As `final_mm`, each landmark moved back by its mean offset on the other people shown.
+        """Same as `final_mm`, with each landmark's mean offset on the other people subtracted.
 
-        Where a landmark lies by the labels of one source and of another is such an offset.
+        Different label positions in two sources are such an offset.
         """
         last = np.where(self.visible[..., None], self.offsets_mm[:, -1], 0.0)
         n_others = self.visible.sum(axis=0) - self.visible
@@ -86,7 +86,7 @@ class Stacked:
 
 @dataclass(frozen=True, eq=False)
 class RealErrors:
-    """An annotated real scan: what was found at the points of its source.
+    """An annotated real scan: errors at the points of its source.
 
     Attributes
     ----------
@@ -104,7 +104,7 @@ class RealErrors:
 
 
 def stack(people: Sequence[Person]) -> Stacked:
-    """Those who were not refused as arrays."""
+    """Stack the results of people who were not refused as arrays."""
     found = [person for person in people if not person.refusal]
     if not found:
         msg = f"all {len(people)} people were refused: {people[0].refusal}"
@@ -120,7 +120,7 @@ def stack(people: Sequence[Person]) -> Stacked:
 
 
 def describe(errors_mm: NDArray[np.float64]) -> tuple[float, ...]:
-    """Mean, median, 95th percentile, share within 2 and 4 mm in percent."""
+    """Compute mean, median, 95th percentile, and percentages within 2 and 4 mm."""
     return (
         float(errors_mm.mean()),
         float(np.median(errors_mm)),
@@ -133,21 +133,21 @@ def describe(errors_mm: NDArray[np.float64]) -> tuple[float, ...]:
 def mean_among_others(
     errors_mm: NDArray[np.float64], shown: NDArray[np.bool_]
 ) -> tuple[float, float]:
-    """Between which means 95 % of draws of as many people lie, each drawn with replacement.
+    """Compute a 95 % bootstrap interval of the mean error over people.
 
-    Whole people are drawn: the landmarks of one face err together.
+    People are resampled, not landmarks, since the errors within one face are correlated.
 
     Parameters
     ----------
     errors_mm : ndarray of shape (n_people, n_landmarks)
         Their errors.
     shown : ndarray of shape (n_people, n_landmarks)
-        Which of them count.
+        Which landmarks count.
 
     Returns
     -------
     tuple of float
-        The smaller and the larger mean in mm.
+        Lower and upper limit in mm.
     """
     n_people = len(errors_mm)
     drawn = np.random.default_rng(0).integers(n_people, size=(N_DRAWS, n_people))
@@ -157,7 +157,7 @@ def mean_among_others(
 
 
 def add_stages(report: Report, stacked: Stacked) -> None:
-    """Two tables, of what is shown and of all 50, and the headline figures."""
+    """Add two tables, of visible and of all 50 landmarks, and the headline figures."""
     every = np.ones_like(stacked.visible)
     for name, mask in (("the landmarks shown", stacked.visible), ("all 50 landmarks", every)):
         rows = [(stage, *describe(stacked.errors_mm[:, k][mask])) for k, stage in enumerate(STAGES)]
@@ -178,7 +178,7 @@ def add_stages(report: Report, stacked: Stacked) -> None:
 
 
 def add_new_presets(report: Report, stacked: Stacked, new: Sequence[str]) -> None:
-    """Errors on captures that training never drew, with and without ears and cheeks."""
+    """Add errors on captures never used in training, with and without ears and cheeks."""
     scheme = load_scheme()
     steady = np.array([code.split("_")[0] not in EARS_AND_CHEEKS for code in scheme.codes])
     is_new = np.array([p.about["preset"] in new for p in stacked.people])
@@ -210,13 +210,13 @@ def add_new_presets(report: Report, stacked: Stacked, new: Sequence[str]) -> Non
 
 
 def calibration_bins(expected_mm: NDArray[np.float64]) -> list[NDArray[np.int64]]:
-    """Rows of the landmarks in bins of equal size by their expected error, the smallest first."""
+    """Sort landmarks into bins of equal size by expected error, the smallest first."""
     order = np.argsort(expected_mm, kind="stable")
     return [part for part in np.array_split(order, N_BINS) if len(part)]
 
 
 def add_calibration(report: Report, stacked: Stacked, ninety: float) -> None:
-    """Expected against true error; `ninety` times the expected error is to hold 90 %."""
+    """Add expected against true error; 90 % should be within `ninety` times the expected error."""
     mask = stacked.visible & stacked.is_placed
     expected, true = stacked.expected_mm[mask], stacked.final_mm[mask]
     rows = []
@@ -247,7 +247,7 @@ def add_calibration(report: Report, stacked: Stacked, ninety: float) -> None:
 
 
 def note_as_shown(report: Report, stacked: Stacked, calibration: Calibration) -> None:
-    """Say how much too large these people's expected errors are as a user is shown them."""
+    """Note by how much the expected errors shown to users are too large for these people."""
     mask = stacked.visible & stacked.is_placed
     shown = calibration.on_unseen_source(stacked.expected_mm[mask]).mean()
     ratio = float(shown / stacked.final_mm[mask].mean())
@@ -259,13 +259,13 @@ def note_as_shown(report: Report, stacked: Stacked, calibration: Calibration) ->
 
 
 def add_missing(report: Report, stacked: Stacked, calibration: Calibration) -> None:
-    """Landmarks that no scan shows, those called missing, and those shown as doubtful."""
+    """Add landmarks not visible in scans, those called missing, and those shown as doubtful."""
     called, absent = ~stacked.is_placed, ~stacked.visible
     both = int((called & absent).sum())
     recall = 100 * both / max(1, int(absent.sum()))
     precision = 100 * both / max(1, int(called.sum()))
     wrongly = called & stacked.visible
-    # Not called missing, but told to be doubtful: the user is warned all the same.
+    # Not called missing but shown as doubtful, so that the user is warned as well.
     as_shown = calibration.on_unseen_source(np.nan_to_num(stacked.expected_mm))
     doubtful = absent & ~called & (as_shown >= CHECK_MM)
     warned = 100 * (both + int(doubtful.sum())) / max(1, int(absent.sum()))
@@ -296,7 +296,7 @@ def add_missing(report: Report, stacked: Stacked, calibration: Calibration) -> N
 
 
 def add_groups(report: Report, people: Sequence[Person]) -> None:
-    """Every group's errors beside the mean of its source."""
+    """Add the errors of every group beside the mean of its source."""
     rows, unfair = [], []
     for source in sorted({p.source for p in people}):
         own = [p for p in people if p.source == source]
@@ -324,13 +324,13 @@ def add_groups(report: Report, people: Sequence[Person]) -> None:
 
 
 def _pool(people: Sequence[Person]) -> NDArray[np.float64]:
-    """Final errors of everything shown, of everybody not refused."""
+    """Final errors of all visible landmarks of all people not refused."""
     found = [p.errors_mm[-1][p.visible] for p in people if not p.refusal]
     return np.concatenate([np.zeros(0), *found])
 
 
 def add_landmarks(report: Report, stacked: Stacked) -> None:
-    """Each landmark beside what people repeat."""
+    """Add the errors of each landmark beside human repeatability."""
     rows = []
     for row, landmark in enumerate(load_scheme().landmarks):
         shown = stacked.visible[:, row]
@@ -352,7 +352,7 @@ def add_landmarks(report: Report, stacked: Stacked) -> None:
 
 
 def add_refused(report: Report, people: Sequence[Person]) -> None:
-    """Everybody who was refused, and why."""
+    """Add all refused people, with the reason."""
     refused = [p for p in people if p.refusal]
     report.summary |= {"people": len(people), "refused": len(refused)}
     report.add_table(
@@ -369,7 +369,7 @@ def add_refused(report: Report, people: Sequence[Person]) -> None:
 
 
 def add_real_tables(report: Report, found: Sequence[RealErrors], ninety: float) -> None:
-    """Add the annotated development scans: by stage, point by point, and what was expected."""
+    """Add the annotated development scans: errors by stage, by point, and expected errors."""
     rows = []
     for real in found:
         grades = np.array(list(real.scan.grades.values()))
@@ -397,7 +397,7 @@ def add_real_tables(report: Report, found: Sequence[RealErrors], ninety: float) 
 
 
 def _note_expected(report: Report, found: Sequence[RealErrors], ninety: float) -> None:
-    """Say in one sentence how far the expected errors can be trusted on real scans."""
+    """Note in one sentence how reliable the expected errors are on real scans."""
     error = np.concatenate([real.errors_mm[-1] for real in found])
     expected = np.concatenate([real.expected_mm for real in found])
     error, expected = error[np.isfinite(expected)], expected[np.isfinite(expected)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A picture of the scans that went worst: where the landmarks are, and where they should be."""
+"""A picture of the worst scans, with the found and the true landmarks."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ N_COLUMNS = 3
 HALF_HEIGHT_MM = 105.0
 SKIN, FOUND, TRUE, LINE = (0.8, 0.77, 0.74), (0.84, 0.37, 0.0), (0.0, 0.45, 0.7), (0.1, 0.1, 0.1)
 RADIUS_MM = 1.4
-# A little towards the camera, so that the skin does not swallow what is on it.
+# Shift towards the camera, so that the skin does not hide the landmarks.
 LIFT_MM = 4.0
 
 
@@ -54,7 +54,7 @@ def draw_failures(scans: Sequence[GeneratedScan], people: Sequence[Person], path
     scans : sequence of GeneratedScan
         The scans, with their true landmarks.
     people : sequence of Person
-        What was found on each.
+        The results on each.
     path : Path
         The PNG file.
     """
@@ -79,7 +79,7 @@ def draw_failures(scans: Sequence[GeneratedScan], people: Sequence[Person], path
 
 
 def _panel(scan: GeneratedScan, person: Person) -> vtkRenderer:
-    """One scan with its landmarks, and who it is."""
+    """Build the panel of one scan with its landmarks and a caption."""
     truth = scan.landmarks_mm.astype(np.float64)
     found = truth + person.offsets_mm[-1]  # type: ignore[index]  # was not refused
     lift = np.array([0.0, 0.0, LIFT_MM])
@@ -113,7 +113,7 @@ def _panel(scan: GeneratedScan, person: Person) -> vtkRenderer:
 
 
 def _poly_data(points: NDArray[np.floating]) -> vtkPolyData:
-    """Points without cells."""
+    """Make poly data of points without cells."""
     data, vertices = vtkPolyData(), vtkPoints()
     vertices.SetData(numpy_to_vtk(np.ascontiguousarray(points, dtype=np.float64), deep=True))
     data.SetPoints(vertices)
@@ -121,7 +121,7 @@ def _poly_data(points: NDArray[np.floating]) -> vtkPolyData:
 
 
 def _cells(corners: NDArray[np.integer]) -> vtkCellArray:
-    """Lines or triangles, a row each."""
+    """Make cells of lines or triangles, one per row."""
     cells = vtkCellArray()
     step = corners.shape[1]
     offsets = np.arange(0, step * len(corners) + 1, step, dtype=np.int64)
@@ -131,7 +131,7 @@ def _cells(corners: NDArray[np.integer]) -> vtkCellArray:
 
 
 def _skin(scan: GeneratedScan) -> vtkActor:
-    """The scan, smoothly shaded."""
+    """Make a smoothly shaded actor of the scan."""
     data = _poly_data(scan.points_mm)
     data.SetPolys(_cells(scan.triangles))
     normals = compute_vertex_normals(scan.points_mm, scan.triangles)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every landmark of a benchmark with the error that was expected and the one that was found."""
+"""Every landmark of a benchmark with its expected and its true error."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ COLUMNS = ("seed", "code", "expected_mm", "error_mm")
 
 @dataclass(frozen=True, eq=False)
 class Foreseen:
-    """Landmarks that a scan shows and that were placed, of all people in one row after another.
+    """Landmarks that are visible and were placed, concatenated over all people.
 
     Attributes
     ----------
     seeds : ndarray of shape (n,)
-        Whose.
+        Seed of the person.
     codes : ndarray of shape (n,)
-        Which.
+        The landmark.
     expected_mm : ndarray of shape (n,)
-        What was expected on people of the sources trained on.
+        Expected error for people from the training sources.
     error_mm : ndarray of shape (n,)
-        What was found.
+        True error.
     """
 
     seeds: NDArray[np.int64]
@@ -46,7 +46,7 @@ class Foreseen:
 
     @classmethod
     def of(cls, stacked: Stacked) -> Foreseen:
-        """Take what counts from everybody who was not refused."""
+        """Collect the landmarks of all people who were not refused."""
         who, which = np.nonzero(stacked.visible & stacked.is_placed)
         return cls(
             np.array([person.seed for person in stacked.people])[who],
@@ -57,7 +57,7 @@ class Foreseen:
 
 
 def write_foreseen(path: Path, foreseen: Foreseen) -> None:
-    """Write a row a landmark, to a thousandth of a millimetre."""
+    """Write one row per landmark, to a thousandth of a millimetre."""
     columns = (foreseen.expected_mm, foreseen.error_mm)
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
@@ -67,7 +67,7 @@ def write_foreseen(path: Path, foreseen: Foreseen) -> None:
 
 
 def read_foreseen(path: Path) -> Foreseen:
-    """Read what `write_foreseen` wrote."""
+    """Read a file written by `write_foreseen`."""
     with path.open(encoding="utf-8", newline="") as stream:
         rows = [tuple(row[name] for name in COLUMNS) for row in csv.DictReader(stream)]
     seeds, codes, expected, error = zip(*rows, strict=True)

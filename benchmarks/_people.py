@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Generated people of one or two sources, detected in random poses, with what was found of each."""
+"""Detection of generated people of one or two sources in random poses."""
 
 from __future__ import annotations
 
@@ -37,28 +37,28 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class Person:
-    """What was found of one generated person.
+    """Result of a detection on one generated person.
 
     Attributes
     ----------
     source : str
-        Which source the person is of.
+        Source of the person.
     seed : int
-        Who.
+        Seed of the person.
     about : dict
-        What was drawn.
+        Drawn parameters.
     visible : ndarray of shape (n_landmarks,)
-        What the scan shows.
+        Which landmarks are visible in the scan.
     offsets_mm : ndarray of shape (n_stages, n_landmarks, 3), optional
         Found minus true, in the face frame; None if refused.
     on_surface_mm : ndarray of shape (n_landmarks,), optional
         Distance of the final landmark from the point of the scan that is nearest to the truth.
     is_placed : ndarray of shape (n_landmarks,), optional
-        False where called missing.
+        False if called missing.
     expected_mm : ndarray of shape (n_landmarks,), optional
-        The expected error without the allowance for unseen sources, NaN where missing.
+        The expected error without the allowance for unseen sources, NaN if missing.
     refusal : str
-        Why, if refused.
+        The reason, if refused.
     """
 
     source: str
@@ -81,15 +81,15 @@ class Person:
 
 
 def tasks_of(sources: dict[str, Path], seeds: range, presets: tuple[str, ...]) -> list[Task]:
-    """As many people of each source, the sources in turn."""
+    """List equal numbers of people of each source, the sources in turn."""
     return [Task(name, path, seed, presets) for seed in seeds for name, path in sources.items()]
 
 
 def measure(task: Task) -> Person:
     """Detect one generated person in a random pose.
 
-    The expected errors are those for people of the sources that trained the model: without what a
-    user is shown besides, whose scans are of no such source (`benchmarks.unseen_source`).
+    The expected errors are those for people of the training sources, without the allowance for
+    unseen sources that is added for users' scans (`benchmarks.unseen_source`).
     """
     scan = generator_of(task.path, task.presets).draw(task.seed)
     placement = draw_placement(np.random.default_rng([task.seed, 3]), unit="mm")
@@ -111,13 +111,13 @@ def measure(task: Task) -> Person:
 
 
 def _on_scan(scan: GeneratedScan) -> NDArray[np.float64]:
-    """The point of the scan nearest to each true landmark, where a person would click."""
+    """Find the point of the scan nearest to each true landmark, where a person would click."""
     surface = prepare_surface(scan.to_mesh(), parse_unit("mm"))
     return project_onto_triangles(surface, scan.landmarks_mm.astype(np.float64)).points_mm
 
 
 def groups_of(person: Person) -> Iterator[str]:
-    """Which rows of the table by group a person counts in."""
+    """List the groups of the table that a person belongs to."""
     about = person.about
     yield f"source: {person.source}"
     yield f"age: {about.get('age_group') or ('childlike' if about['childlike'] else 'adult')}"

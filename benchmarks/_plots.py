@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plots of what was expected and what was found; matplotlib is needed here only."""
+"""Plots of expected and true errors; only this module needs matplotlib."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def plot_accuracy(stacked: Stacked, mean_landmarks_mm: NDArray[np.float64], fold
     Parameters
     ----------
     stacked : Stacked
-        What was measured.
+        The results.
     mean_landmarks_mm : ndarray of shape (n_landmarks, 3)
         Where to draw the landmarks, face frame.
     folder : Path
-        Where the two files go.
+        Where the two files are written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     errors, visible, expected = stacked.final_mm, stacked.visible, stacked.expected_mm
@@ -82,16 +82,16 @@ def plot_unseen_source(
     foresee: Callable[[NDArray[np.float64]], NDArray[np.float64]],
     folder: Path,
 ) -> None:
-    """Draw ``unseen_source.png``: what was found on each source held out, beside the law.
+    """Draw ``unseen_source.png``: true errors on each held-out source, beside the law.
 
     Parameters
     ----------
     fifths : mapping of str to ndarray of shape (n, 2)
-        By source, mean expected and mean true error of each fifth of the landmarks, mm.
+        Mean expected and mean true error of each fifth of the landmarks in mm, by source.
     foresee : callable
-        From expected errors to those that the law foresees.
+        Maps expected errors to those predicted by the law.
     folder : Path
-        Where the file goes.
+        Where the file is written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     figure = Figure(figsize=(4.5, 4.5), layout="tight")

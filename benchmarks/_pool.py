@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Many small tasks on a few processes, each with its own model and generator."""
+"""Run many small tasks in a few processes, each with its own model and generator."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _model: Model | None = None
 
 
 def shared_model() -> Model:
-    """The model that this process was started with."""
+    """Return the model that this process was started with."""
     if _model is None:
         msg = "no model was read in this process; call run_tasks."
         raise RuntimeError(msg)
@@ -34,23 +34,23 @@ def shared_model() -> Model:
 def run_tasks(
     work: Callable[[Any], Any], tasks: Sequence[Any], *, model: str | None, jobs: int
 ) -> Iterator[Any]:
-    """Do all tasks, in their order, with a line of progress now and then.
+    """Run all tasks in order, with occasional progress lines.
 
     Parameters
     ----------
     work : callable
-        A function of a module, called with one task.
+        A module-level function, called with one task.
     tasks : sequence
-        What to do.
+        The tasks.
     model : str, optional
-        Name or path of the model that `shared_model` gives.
+        Name or path of the model that `shared_model` returns.
     jobs : int
-        Processes; 1 works in this one.
+        Number of processes; 1 runs in this one.
 
     Yields
     ------
     object
-        What the function returned for each task.
+        The result of each task.
     """
     start = last = time.monotonic()
     for done, result in enumerate(_results(work, tasks, model, jobs), start=1):
@@ -76,6 +76,6 @@ def _results(
 
 
 def _start(model: str | None) -> None:
-    """Read the model once a process."""
+    """Read the model once per process."""
     global _model  # noqa: PLW0603 - the only way to hand a pool's worker its state
     _model = read_model(model)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The published steps of PAL-Net, written from the paper, to be timed.
+"""The published steps of PAL-Net, reimplemented from the paper for timing.
 
-Everything that a choice was needed for is chosen in favour of these steps: the file is read by
-palnet's own reader, patches and means come from search trees, and the approximations are handed in
-(the paper aligns every scan by a matrix that it does not say how to get).
+Every choice is made in favour of these steps: the file is read by palnet's own reader, patches and
+means use search trees, and the approximations are given (the paper aligns every scan by a matrix
+without saying how to obtain it).
 
 References
 ----------
@@ -34,15 +34,15 @@ __all__ = ["run_published_steps", "sample_evenly"]
 
 N_SAMPLES = 100_000
 N_AVERAGED = 12
-# So many times the wanted samples are drawn before those too close to another are dropped.
+# This many times the wanted samples are drawn before those too close to another are dropped.
 OVERSAMPLING = 3
 
 
 def sample_evenly(mesh: Mesh, n_samples: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Points drawn evenly by area, those too close to another dropped.
+    """Sample points uniformly by area and drop those too close to another.
 
-    Three times as many are drawn; of two that are closer than ``sqrt(area / drawn)`` the later one
-    goes.
+    Three times as many are drawn; of two closer than ``sqrt(area / drawn)``, the later one is
+    dropped.
     """
     a, b, c = (mesh.points[mesh.triangles[:, corner]] for corner in range(3))
     area = 0.5 * np.linalg.norm(np.cross(b - a, c - a), axis=1)
@@ -62,7 +62,7 @@ def sample_evenly(mesh: Mesh, n_samples: int, rng: np.random.Generator) -> NDArr
 def run_published_steps(
     path: Path, approximations: NDArray[np.float64], network: PalNet
 ) -> dict[str, float]:
-    """Do everything once.
+    """Run all steps once.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def run_published_steps(
     approximations : ndarray of shape (n_landmarks, 3)
         The mean landmarks after alignment.
     network : PalNet
-        With any weights.
+        The network, with any weights.
 
     Returns
     -------
@@ -92,7 +92,7 @@ def run_published_steps(
     with torch.inference_mode():
         predicted = network(torch.from_numpy(patches[None].astype(np.float32)))[0].numpy()
     marks.append(time.perf_counter())
-    # Random weights predict points far away; their search would take longer than a real one's.
+    # Random weights predict distant points, whose nearest-point search would be unusually slow.
     predicted = centres + 1e-3 * np.tanh(predicted)
     sample[cKDTree(sample).query(predicted, k=N_AVERAGED)[1]].mean(axis=1)
     marks.append(time.perf_counter())

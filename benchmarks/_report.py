@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a benchmark leaves behind: a markdown table on the screen and a JSON file."""
+"""Output of a benchmark: markdown tables on the screen and a JSON file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ REPOSITORY = Path(__file__).parent.parent
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of texts and numbers under column names."""
+    """Rows of strings and numbers under column names."""
 
     title: str
     columns: tuple[str, ...]
@@ -33,20 +33,20 @@ class Table:
 
 @dataclass
 class Report:
-    """Everything that one run of a benchmark found.
+    """All results of one run of a benchmark.
 
     Attributes
     ----------
     name : str
         Name of the benchmark and of its file.
     settings : dict
-        What was asked for.
+        The options used.
     summary : dict
-        The figures in short, for programs.
+        Key figures, for programs.
     tables : list of Table
-        The figures for readers; the first is the headline.
+        Tables for readers, the main one first.
     notes : list of str
-        What has to be said beside the figures.
+        Notes to the tables.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Report:
         self.tables.append(Table(title, columns, tuple(rows)))
 
     def finish(self, output: Path | None) -> None:
-        """Print the tables and write ``results/<name>.json``, or the file asked for."""
+        """Print the tables and write ``results/<name>.json``, or the given file."""
         path = output or RESULTS_FOLDER / f"{self.name}.json"
         for table in self.tables:
             print(f"\n### {table.title}\n\n{to_markdown(table)}")
@@ -87,32 +87,32 @@ class Report:
 
 
 def to_markdown(table: Table) -> str:
-    """Write a table in markdown; floats with two decimals, None as a dash."""
+    """Format a table as markdown; floats with two decimals, None as a dash."""
     lines = [table.columns, ("---",) * len(table.columns), *table.rows]
     return "\n".join("| " + " | ".join(_cell(value) for value in line) + " |" for line in lines)
 
 
 def _cell(value: Any) -> str:
-    """A cell's text."""
+    """Format a cell."""
     if value is None or (isinstance(value, float) and value != value):
         return "-"
     return f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
 def _plain(value: Any) -> Any:
-    """What JSON takes for a numpy value or a path."""
+    """Convert a numpy value or a path for JSON."""
     return value.item() if hasattr(value, "item") else str(value)
 
 
 def _command() -> str:
-    """The command line, without folders of the machine it ran on."""
+    """Return the command line, without local folders."""
     words = (Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:])
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     return " ".join(["python", "-m", spec.name if spec else "benchmarks", *words])
 
 
 def _commit() -> str:
-    """Hash of the commit, with a plus if files were changed since."""
+    """Return the commit hash, with a plus if there are uncommitted changes."""
     state = ["describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
     answer = subprocess.run(
         ["git", *state], cwd=REPOSITORY, capture_output=True, text=True, check=False

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Meshes from formulas: sheets over two parameters, and surfaces of implicit solids."""
+"""Meshes from formulas: parametric sheets, and surfaces of implicit solids."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ __all__ = ["capsule", "ellipsoid", "join", "sheet", "solid", "union"]
 def sheet(
     shape: Callable[[Points, Points], Points], n_across: int, n_along: int, *, closed: bool = False
 ) -> Mesh:
-    """A sheet ``shape(u, v)`` for u and v from 0 to 1.
+    """Build a sheet ``shape(u, v)`` for u and v from 0 to 1.
 
     Parameters
     ----------
     shape : callable
-        Takes two arrays of shape (n,), gives points (n, 3).
+        Takes two arrays of shape (n,), returns points (n, 3).
     n_across, n_along : int
         Vertices along u and v.
     closed : bool
-        Whether u = 1 is u = 0, as on a tube.
+        Whether u = 1 coincides with u = 0, as on a tube.
 
     Returns
     -------
     Mesh
-        Two triangles a cell.
+        Two triangles per cell.
     """
     u, v = np.meshgrid(np.linspace(0, 1, n_across, endpoint=not closed), np.linspace(0, 1, n_along))
     index = np.arange(u.size).reshape(n_along, n_across)
@@ -54,7 +54,7 @@ def sheet(
 def solid(
     distance: Callable[[Points], NDArray[np.float64]], half_extent_mm: float, spacing_mm: float
 ) -> Mesh:
-    """The surface where ``distance(points)``, negative inside, passes zero."""
+    """Extract the zero surface of ``distance(points)``, which is negative inside."""
     axis = np.arange(-half_extent_mm, half_extent_mm + spacing_mm / 2, spacing_mm)
     z, y, x = np.meshgrid(axis, axis, axis, indexing="ij")
     values = distance(np.stack([x.ravel(), y.ravel(), z.ravel()], axis=1))
@@ -74,7 +74,7 @@ def solid(
 
 
 def ellipsoid(points: Points, centre: tuple[float, ...], radii: tuple[float, ...]) -> Points:
-    """About the distance of points from an ellipsoid."""
+    """Approximate distance of points from an ellipsoid."""
     scaled = (points - np.array(centre)) / np.array(radii)
     return np.asarray((np.linalg.norm(scaled, axis=1) - 1) * min(radii))
 
@@ -89,13 +89,13 @@ def capsule(
 
 
 def union(distances: Iterable[Points], blend_mm: float) -> Points:
-    """All solids together, with rounded seams of about `blend_mm`."""
+    """Union of solids, with seams rounded by about `blend_mm`."""
     stacked = np.stack(list(distances))
     return np.asarray(-blend_mm * np.log(np.exp(-stacked / blend_mm).sum(axis=0)))
 
 
 def join(meshes: Iterable[Mesh]) -> Mesh:
-    """Several meshes as one."""
+    """Join several meshes into one."""
     points, triangles, n_points = [], [], 0
     for mesh in meshes:
         points.append(mesh.points)

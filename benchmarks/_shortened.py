@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Long tables of results/ made short for the pages of docs/; the JSON files keep every row."""
+"""Shorten long tables of results/ for docs/; the JSON files keep every row."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
 def count_reasons(result: dict[str, Any]) -> Table:
-    """Count the things of `benchmarks.refusals` by why they were refused first, set by set.
+    """Count the objects of `benchmarks.refusals` by their first reason of refusal, for each set.
 
     Parameters
     ----------
     result : dict
-        What results/refusals.json holds.
+        Content of results/refusals.json.
 
     Returns
     -------
     Table
-        A row a reason, the most frequent first, and one that names what was accepted.
+        One row per reason, the most frequent first, and one that names accepted objects.
     """
     sets = {table["title"].rpartition(": ")[2]: table["rows"] for table in result["tables"]}
     counts = {
@@ -47,7 +47,7 @@ def count_reasons(result: dict[str, Any]) -> Table:
 
 
 def _reason(text: str) -> str:
-    """What was said, without the class, the measured number and what to do about it."""
+    """Strip the class, the measured number and the advice from a reason."""
     sentence = text.partition(": ")[2].partition(". ")[0]
     return NUMBER.sub("...", sentence, count=1)
 
@@ -58,17 +58,17 @@ def _count_and_names(names: list[str]) -> str:
 
 
 def take_range(result: dict[str, Any]) -> Table:
-    """Take the least and the largest of each column of numbers, and the last row, the mean.
+    """Reduce a table to minimum and maximum of each numeric column, and its last row, the mean.
 
     Parameters
     ----------
     result : dict
-        Of a benchmark whose first table has a row a scan and one for all.
+        Result whose first table has a row per scan and one for all.
 
     Returns
     -------
     Table
-        Three rows; columns of words are left away.
+        Three rows, without text columns.
     """
     table = result["tables"][0]
     *rows, last = table["rows"]

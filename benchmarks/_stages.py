@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A detection taken apart: where each stage of it puts the landmarks.
+"""A detection split into stages, with the landmarks after each.
 
-The stages are called as `palnet.detector.detect` calls them; `python -m benchmarks.accuracy`
-holds the last stage to what `detect` gives.
+The stages are called as in `palnet.detector.detect`; `python -m benchmarks.accuracy` checks that
+the last stage gives the same as `detect`.
 """
 
 from __future__ import annotations
@@ -42,22 +42,22 @@ STAGES = (
     "final",
 )
 """The paper's initial approximation; this project's; the network; its further passes for landmarks
-that moved far; the atlas fitted once more to their result; the mean of that result and of a pass
-round the guided landmarks; the projection."""
+that moved far; the atlas refitted to their result; the mean of that result and of a pass around the
+guided landmarks; the projection."""
 
 
 @dataclass(frozen=True, eq=False)
 class StagedResult:
-    """Where the stages put the landmarks.
+    """Landmarks after each stage.
 
     Attributes
     ----------
     positions : dict of str to ndarray of shape (n_landmarks, 3)
-        One for each of `STAGES`, in the file's numbers, those called missing included.
+        One for each of `STAGES`, in file coordinates, including those called missing.
     is_placed : ndarray of shape (n_landmarks,)
-        False where a landmark was called missing.
+        False if a landmark was called missing.
     expected_error_mm : ndarray of shape (n_landmarks,)
-        As `detect` gives it, NaN where missing.
+        As returned by `detect`, NaN if missing.
     """
 
     positions: dict[str, NDArray[np.float64]]
@@ -66,7 +66,7 @@ class StagedResult:
 
 
 def run_stages(mesh: Mesh, model: Model, unit: str = "auto") -> StagedResult:
-    """Detect, and keep what every stage says; the errors of `palnet.detect` where refused."""
+    """Detect and keep the result of every stage; raises as `palnet.detect` if refused."""
     found = _find(mesh, model, unit)
     starts = found.fit.landmarks_mm
     fine = sample_fine(found.face, starts)
@@ -102,20 +102,20 @@ def _find(mesh: Mesh, model: Model, unit: str) -> FoundFace:
 
 
 def _face_from_file(found: FoundFace) -> NDArray[np.float64]:
-    """The pose, from the file's own numbers."""
+    """Return the pose, from file coordinates."""
     return found.face_from_scan @ np.diag([*[found.surface.unit.mm_per_unit] * 3, 1.0])
 
 
 def _posed_mean(found: FoundFace, model: Model) -> NDArray[np.float64]:
-    """The mean landmarks under the estimated pose, the paper's initial approximation.
+    """Return the mean landmarks in the estimated pose, the paper's initial approximation.
 
-    The pose is the similarity of the fitted landmarks to the mean ones, which is the best that a
-    pose without a shape can be.
+    The pose is the similarity that maps the mean landmarks to the fitted ones, the best possible
+    pose without shape.
     """
     mean = model.atlas.landmark_mean_mm
     return apply_similarity(fit_similarity(mean, found.fit.landmarks_mm), mean)
 
 
 def _on_surface(found: FoundFace, positions_mm: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Moved to the nearest point of the scan's triangles."""
+    """Project positions to the nearest point of the scan's triangles."""
     return project_onto_triangles(found.face, positions_mm).points_mm

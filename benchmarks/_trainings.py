@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cross-validations in processes of their own, timed, and stopped when their time is up."""
+"""Cross-validations in separate processes, timed and with a time limit."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ __all__ = [
 ]
 
 TUNED = {"improved": "landmark network, these folds", "finetune": "shipped model, fine-tuned"}
-"""Recipes of the landmark network, and what the tables call them."""
+"""Recipes of the landmark network, with their names in the tables."""
 
 COSTS_FILE = "costs.json"
 TRAIN_SHARE = 0.9
 
 
 class OutOfTimeError(Exception):
-    """No training is to be started any more."""
+    """No further training may be started."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a small machine makes of the protocols; None leaves a protocol as it is."""
+    """Reductions of the protocols for a small machine; None leaves a protocol unchanged."""
 
     n_folds: int
     n_points: int
@@ -60,7 +60,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Training:
-    """One cross-validation: the data set, what to do, where, and until when to begin trainings."""
+    """One cross-validation: data set, protocol, folder, and time limit for starting trainings."""
 
     cohort: Path
     protocol: PaperProtocol | TuningProtocol
@@ -73,23 +73,23 @@ class Training:
 def make_protocol(
     name: str, limits: Limits, n_people: int, model: str | None
 ) -> PaperProtocol | TuningProtocol:
-    """Give the shipped protocol of a row of the table, within the limits.
+    """Return the shipped protocol of a row of the table, within the limits.
 
     Parameters
     ----------
     name : str
         A network of the paper, or a key of `TUNED`.
     limits : Limits
-        Folds, points, and how long at most.
+        Folds, points, and maximum length.
     n_people : int
-        Of the cohort; an epoch of the landmark network is as long as one of the paper's.
+        Size of the cohort; an epoch of the landmark network is as long as one of the paper's.
     model : str, optional
-        What fine-tuning starts from, if it is not the shipped one.
+        Model to fine-tune, if not the shipped one.
 
     Returns
     -------
     PaperProtocol or TuningProtocol
-        Folds and cohort are the same in all.
+        Folds and cohort are the same in all protocols.
     """
     protocol = read_protocol("paper" if name in VARIANTS else name)
     if isinstance(protocol, PaperProtocol):
@@ -111,13 +111,13 @@ def make_protocol(
 
 
 def batches_of_epoch(n_people: int, n_folds: int, batch_size: int) -> int:
-    """Batches that the training people of a fold make."""
+    """Return the number of batches in an epoch of a fold's training people."""
     n_train = round(n_people * (1 - 1 / (5 if n_folds == 1 else n_folds)) * TRAIN_SHARE)
     return -(-n_train // batch_size)
 
 
 def share_folder(run: Path, name: str, shared: Path) -> None:
-    """Let several runs keep what they prepare of the scans in one folder.
+    """Let several runs share one folder of prepared scans.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def share_folder(run: Path, name: str, shared: Path) -> None:
     name : str
         Folder in it.
     shared : Path
-        Where that lies in truth.
+        The shared folder that it links to.
     """
     shared.mkdir(parents=True, exist_ok=True)
     run.mkdir(parents=True, exist_ok=True)
@@ -135,22 +135,22 @@ def share_folder(run: Path, name: str, shared: Path) -> None:
 
 
 def run_training(training: Training) -> Sequence[FoldResult]:
-    """Train and test every fold; for a process of its own.
+    """Train and test every fold, in a separate process.
 
     Parameters
     ----------
     training : Training
-        What to do.
+        The cross-validation to run.
 
     Returns
     -------
     sequence of FoldResult
-        As `palnet.training.crossvalidation.cross_validate` gives them.
+        As returned by `palnet.training.crossvalidation.cross_validate`.
 
     Raises
     ------
     OutOfTimeError
-        Before a training that may not begin any more.
+        If the time limit is reached before a training starts.
     """
     from palnet.training.crossvalidation import cross_validate
     from palnet.training.execution import Execution, execute
@@ -174,11 +174,11 @@ def run_training(training: Training) -> Sequence[FoldResult]:
 
 @contextmanager
 def _measured(place: Path) -> Iterator[None]:
-    """Add time and peak memory of a training to those of its earlier parts."""
+    """Add time and peak memory of a training to those of its previous parts."""
     path, checkpoint = place / COSTS_FILE, place / "checkpoint.pt"
     costs = {"seconds": 0.0, "peak_mb": 0.0, "begun": None} | _read_costs(path)
     if costs["begun"] is not None and checkpoint.exists():
-        # It was killed: what is kept of it was done by then.
+        # It was killed: count the time up to its last checkpoint.
         costs["seconds"] += max(0.0, checkpoint.stat().st_mtime - costs["begun"])
     start = time.time()
     write_text(path, json.dumps(costs | {"begun": start}), overwrite=True)
@@ -192,7 +192,7 @@ def _measured(place: Path) -> Iterator[None]:
 
 
 def read_costs(run: Path) -> tuple[float, float]:
-    """Give seconds of all folds' trainings and the largest peak memory in MB.
+    """Return the seconds of all folds' trainings and the largest peak memory in MB.
 
     Parameters
     ----------
@@ -214,24 +214,24 @@ def _read_costs(path: Path) -> dict[str, Any]:
 
 
 def peak_memory_mb() -> float:
-    """Give the most memory that this process has held."""
+    """Return the peak memory of this process."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def in_new_process(work: Callable[[Any], Any], task: Any) -> Any:
-    """Do one thing in a process of its own, so that its memory is its own.
+    """Call a function in a new process, to measure its memory separately.
 
     Parameters
     ----------
     work : callable
-        A function of a module.
+        A module-level function.
     task : object
         Its argument.
 
     Returns
     -------
     object
-        What it returned; what it raised is raised.
+        Its result; its exceptions are re-raised.
     """
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(work, task).result()

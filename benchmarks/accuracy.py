@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far the landmarks lie from the truth, stage by stage, on people that no training ever saw.
+"""Landmark errors, stage by stage, on people never seen in training.
 
-Half of them are of ICT-FaceKit and half of anny; two in five are captured by presets that neither
-training nor calibration draws.
+Half of them are from ICT-FaceKit and half from anny; two in five are captured with presets that
+neither training nor calibration uses.
 
-Every generated person is detected in a random pose, as a file would hold it. Distances are
-millimetres on the scan. "shown" are the landmarks that the scan passes by; no scan is left out, and
-a landmark that was called missing counts where the network puts it. Refused scans have no
-landmarks; they are counted beside the table.
+Every generated person is detected in a random pose, as it might be in a file. Distances are in
+millimetres on the scan. "shown" are the landmarks that the scan covers; no scan is left out, and a
+landmark called missing counts with the network's position. Refused scans have no landmarks and are
+counted separately.
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ if TYPE_CHECKING:
 
 TARGET_MEAN_MM, TARGET_STEADY_MM, TARGET_P95_MM, TARGET_WITHIN_2 = 1.0, 0.85, 2.7, 92
 N_FAILURES = 6
-# `run_stages` and `detect` do the same sums in the same order.
+# `run_stages` and `detect` perform the same operations in the same order.
 SAME_MM = 1e-6
 
 
 def _mean_shown(person: Person) -> float:
-    """Mean error of what the scan shows."""
+    """Mean error of the visible landmarks."""
     return float(person.errors_mm[-1][person.visible].mean())
 
 
 def measure_real(scan: RealScan) -> RealErrors:
-    """Distances of every stage to the points that the source gives, beside the expected errors."""
+    """Compute errors of every stage at the source's points, and the expected errors."""
     rows = [load_scheme().index_of(code) for code in scan.points_mm]
     truth = np.array(list(scan.points_mm.values()))
     try:
@@ -66,7 +66,7 @@ def measure_real(scan: RealScan) -> RealErrors:
 
 
 def check_stages(task: Task, model: str | None) -> None:
-    """Stop if the last stage here is not what `palnet.detect` gives."""
+    """Stop if the last stage differs from the result of `palnet.detect`."""
     mesh = generator_of(task.path, task.presets).draw(task.seed).to_mesh()
     final = run_stages(mesh, shared_model(), "mm").positions["final"]
     detected = detect(mesh, unit="mm", model=model).landmarks.positions_mm
@@ -77,7 +77,7 @@ def check_stages(task: Task, model: str | None) -> None:
 
 
 def draw_pictures(stacked: Stacked, tasks: Sequence[Task], model: Model, folder: Path) -> None:
-    """Draw what was expected, each landmark's error, and the people that went worst."""
+    """Draw the calibration, each landmark's error, and the worst people."""
     from benchmarks._failure_picture import draw_failures
     from benchmarks._plots import plot_accuracy
 

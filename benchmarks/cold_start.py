@@ -17,20 +17,20 @@ from benchmarks import THREAD_VARIABLES
 from benchmarks._report import Report
 
 TARGET_S, TARGET_MB = 3.0, 600.0
-# A user has none of these set; the first would compile every module anew at each start.
+# Users have none of these set; the first would recompile every module at each start.
 NOT_A_USERS = ("PYTHONDONTWRITEBYTECODE", *THREAD_VARIABLES)
 
 
 @dataclass(frozen=True)
 class Run:
-    """One whole process."""
+    """Time and memory of one process."""
 
     seconds: float
     megabytes: float
 
 
 def run_once(model: str | None) -> Run:
-    """Start the command, wait for it, and ask the system what it took."""
+    """Run the command and measure its time and memory."""
     environment = {k: v for k, v in os.environ.items() if k not in NOT_A_USERS}
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "palnet", "detect", "--example", "-o", folder]
@@ -43,7 +43,7 @@ def run_once(model: str | None) -> Run:
     if process.returncode:
         msg = f"palnet detect --example ended with {process.returncode}."
         raise SystemExit(msg)
-    # Linux counts in kilobytes, macOS in bytes.
+    # Linux reports kilobytes, macOS bytes.
     return Run(seconds, usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10))
 
 

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The paper's networks, the shipped one and the baselines on one cohort and the very same folds.
+"""The paper's networks, the shipped one and the baselines on the same cohort and folds.
 
-The cohort is generated, in the form of LAFAS: healthy adults, all landmarks annotated, captured as
-by stereo-photogrammetry, half of ICT-FaceKit and half of anny. Call again with the same ``--work``
-to go on: nothing that is done is done twice. A network whose folds are not all done is left out of
-the tables, and the notes say so.
+The cohort is generated in LAFAS form: healthy adults, all landmarks annotated, simulated
+stereophotogrammetry, half from ICT-FaceKit and half from anny. Call again with the same ``--work``
+to resume. A network with unfinished folds is left out of the tables, and the notes say so.
 """
 
 from __future__ import annotations
@@ -103,7 +102,7 @@ def _parse() -> argparse.Namespace:
 
 
 def _compare(arguments: argparse.Namespace) -> None:
-    """Make the cohort, train what is to be trained, and tell."""
+    """Make the cohort, train the networks, and report."""
     begun = time.time()
     until = float("inf") if arguments.minutes is None else begun + 60 * arguments.minutes
     drawn = _make_cohort(arguments)
@@ -128,7 +127,7 @@ def _compare(arguments: argparse.Namespace) -> None:
 
 
 def _make_cohort(arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    """Draw the subjects that are not there; a folder with another cohort is refused."""
+    """Draw the missing subjects; refuse a folder with another cohort."""
     work, sources = arguments.work, {"ICT-FaceKit": arguments.ict, "anny": arguments.heads}
     work.mkdir(parents=True, exist_ok=True)
     about = {name: path.name for name, path in sources.items()}
@@ -150,7 +149,7 @@ def _untrained_folder(arguments: argparse.Namespace) -> Path:
 
 
 def _place_untrained(arguments: argparse.Namespace, data: DataSet) -> dict[str, list[Pair]]:
-    """Place what needs no training: mean landmarks, atlas, shipped model; on the tested people."""
+    """Run the methods without training on the test people: mean landmarks, atlas, shipped model."""
     work = arguments.work
     protocol = make_protocol("palnet", _limits(arguments), arguments.people, None)
     run = _untrained_folder(arguments)
@@ -171,14 +170,14 @@ def _place_untrained(arguments: argparse.Namespace, data: DataSet) -> dict[str, 
 
 
 def _train(arguments: argparse.Namespace, name: str, until: float) -> Sequence[FoldResult] | str:
-    """Cross-validate one network: its rows, or why there are none."""
+    """Cross-validate one network; return its rows, or why there are none."""
     work = arguments.work
     run = work / "runs" / name
     protocol = make_protocol(name, _limits(arguments), arguments.people, arguments.model)
     kept = "paper" if isinstance(protocol, PaperProtocol) else "tuned"
     share_folder(run, "scans", work / f"scans-{kept}")
     if kept == "tuned":
-        # The shipped model finds the faces in both cases, unless another one is fine-tuned.
+        # The shipped model finds the faces in both cases, unless another model is fine-tuned.
         by_model = name == "finetune" or arguments.model is None
         share_folder(run, "faces", work / ("faces" if by_model else "faces-shipped"))
     cohort, precise = work / "cohort", arguments.mixed_precision
@@ -198,7 +197,7 @@ def _add_tables(
     results: dict[str, Sequence[FoldResult] | str],
     data: DataSet,
 ) -> None:
-    """Add what was reached, and what it costs."""
+    """Add the tables of accuracy and cost."""
     names = [pair.specimen for pair in pairs[MEANS]][: arguments.timed]
     meshes = tuple(scan.mesh_path for scan in data.scans if scan.specimen in names)
     errors, costs = [], []
@@ -219,7 +218,7 @@ def _costs(
     found: Sequence[FoldResult] | str | None,
     meshes: tuple[Path, ...],
 ) -> tuple[Any, ...]:
-    """Parameters, training and detection of a row."""
+    """Return parameters, training cost and detection cost of a row."""
     run, model = arguments.work / "runs" / name, arguments.model
     trained: tuple[Any, ...] = (None, None, None)
     if found is not None and not isinstance(found, str):
@@ -234,18 +233,18 @@ def _costs(
 
 
 def _training_costs(run: Path) -> tuple[float, float]:
-    """Minutes of all folds, and megabytes."""
+    """Return minutes of all folds, and megabytes."""
     seconds, peak_mb = read_costs(run)
     return seconds / 60, peak_mb
 
 
 def _epochs(found: Sequence[FoldResult]) -> str:
-    """Epochs of each fold."""
+    """Format the epochs of each fold."""
     return ", ".join(str(row.n_epochs) for row in found[:-1])
 
 
 def _title(arguments: argparse.Namespace) -> str:
-    """Everything that a figure of another table has to share to be compared."""
+    """Describe everything that must match for comparing figures with another table."""
     folds = "a single 80/20 split" if arguments.folds == 1 else f"{arguments.folds} folds"
     most = "early stop" if arguments.epochs is None else f"at most {arguments.epochs} epochs"
     precision = ", bfloat16" if arguments.mixed_precision else ""
@@ -262,7 +261,7 @@ def _notes(
     results: dict[str, Sequence[FoldResult] | str],
     tested: Sequence[str],
 ) -> list[str]:
-    """Say what was done and what was not."""
+    """Describe what was done and what was not."""
     passed = {key: sum(d["passed_over"][key] for d in drawn) for key in drawn[0]["passed_over"]}
     run = [name for name, found in results.items() if not isinstance(found, str)]
     missed = [found for found in results.values() if isinstance(found, str)]

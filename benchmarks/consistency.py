@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One scan in many poses and units: how far its landmarks, mapped back, lie from each other."""
+"""One scan in many poses and units: distances between its landmarks after mapping back."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ TARGET_MM = 0.3
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One scan, all poses of it."""
+    """One scan in all its poses."""
 
     name: str
     seed: int
@@ -47,7 +47,7 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class Agreement:
-    """What one scan gave: distances between poses for each landmark, and what differed."""
+    """Result of one scan: distances between poses for each landmark, and other differences."""
 
     name: str
     n_found: int
@@ -56,7 +56,7 @@ class Agreement:
     n_status_differs: int
 
     def row(self) -> tuple[object, ...]:
-        """One row of the table."""
+        """Return one row of the table."""
         mean_mm = np.nanmean(self.pair_mm) if np.isfinite(self.pair_mm).any() else np.nan
         worst = int(np.nanargmax(self.pair_mm)) if np.isfinite(mean_mm) else 0
         return (
@@ -90,16 +90,16 @@ def measure(task: Task) -> Agreement:
 
 
 def compare(name: str, mapped_mm: NDArray[np.float64], n_refused: int) -> Agreement:
-    """Mean distance over all pairs of poses in which a landmark was placed.
+    """Compute the mean distance over all pairs of poses in which a landmark was placed.
 
     Parameters
     ----------
     name : str
         The scan.
     mapped_mm : ndarray of shape (n_poses, n_landmarks, 3)
-        Landmarks mapped back to the scan's own frame, NaN where missing.
+        Landmarks mapped back to the scan's own frame, NaN if missing.
     n_refused : int
-        Poses that were refused.
+        Number of refused poses.
 
     Returns
     -------

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether scans that somebody has cut down to the face, as many labs do, are still found.
+"""Detection of scans that are cropped to the face, as many labs do.
 
-Each generated person is detected as a whole and cut to what lies within some multiple of the
-distance from nasion to gnathion about subnasale, in a random pose. At 0.85 ears and hairline are
-gone, at 0.7 the angles of the jaw and the temples.
+Each generated person is detected in a random pose, whole and cropped to several multiples of the
+nasion-gnathion distance about subnasale. At 0.85, ears and hairline are gone, at 0.7 the angles of
+the jaw and the temples.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from palnet.surface import parse_unit, prepare_surface, project_onto_triangles
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# Seeds of this benchmark alone.
+# Seeds used only by this benchmark.
 FIRST_SEED = 3_300_000
 CUTS = (None, 0.85, 0.7)
 YOUNG = ("infant", "child")
-# A landmark that the scan passes by within this is shown, as in `palnet.synthesis`.
+# A landmark is visible if the scan passes within this distance, as in `palnet.synthesis`.
 SHOWN_MM = 4.0
 
 
@@ -53,18 +53,18 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """One scan, whole or cut.
+    """Result of one scan, whole or cropped.
 
     Attributes
     ----------
     cut : float, optional
-        Multiple of the face's height; None if whole.
+        Multiple of the face height; None if whole.
     is_young : bool
-        Whether the person is an infant or a child of anny.
+        Whether the person is one of anny's infants or children.
     errors_mm : ndarray of shape (n_landmarks,), optional
-        NaN where called missing; None if refused.
+        NaN if called missing; None if refused.
     visible : ndarray of shape (n_landmarks,)
-        What is left to be seen.
+        Which landmarks are still visible.
     """
 
     cut: float | None
@@ -74,7 +74,7 @@ class Result:
 
 
 def measure(task: Task) -> list[Result]:
-    """Detect one person, whole and cut."""
+    """Detect one person, whole and cropped."""
     scan = generator_of(task.source).draw(task.seed)
     placement = draw_placement(np.random.default_rng([task.seed, 9]), unit="mm")
     is_young = scan.description.get("age_group") in YOUNG

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Time and memory of writing many specimens in each landmark format, one process a format.
+"""Time and memory of writing many specimens in each landmark format, one process per format.
 
-Specimens are made as they are written, as they come from files. A format of one specimen a file
-writes that many files, and as many beside them where it needs them. Reading them all back is timed
-too and compared with what was written. The processor's time tells what an idle machine would take,
-but for the waiting for its disk.
+Specimens are generated while writing, as if they came from files. A format with one specimen per
+file writes that many files, and as many sidecar files if it needs them. Reading them back is timed
+too, and the result is compared with what was written. CPU time is what an idle machine would take,
+apart from waiting for the disk.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TARGET_S, TARGET_MB = 20.0, 1000.0
-# Numbers are written with six decimals.
+# Half of the last digit, as numbers are written with six decimals.
 HALF_STEP = 5.1e-7
 
 
 @dataclass(frozen=True)
 class Run:
-    """One format in a process of its own."""
+    """Result of one format in its own process."""
 
     write_s: float
     write_cpu_s: float
@@ -47,7 +47,7 @@ class Run:
 
 
 def make_specimens(count: int) -> Iterator[LandmarkSet]:
-    """Make specimens with every landmark, in millimetres, as they are asked for."""
+    """Generate specimens with every landmark, in millimetres, lazily."""
     scheme = load_scheme()
     for number in range(count):
         yield LandmarkSet(
@@ -91,16 +91,16 @@ def measure_here(name: str, count: int, folder: Path) -> dict[str, float]:
 
 
 def _peak_megabytes() -> float:
-    """Ask the system for the most memory that this process has held."""
+    """Return the peak memory of this process."""
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # Linux counts in kilobytes, macOS in bytes.
+    # Linux reports kilobytes, macOS bytes.
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def measure(name: str, count: int) -> Run:
-    """Write and read in a fresh process, so that its memory is this format's alone."""
+    """Write and read in a new process, to measure the memory of this format only."""
     command = [sys.executable, "-m", "benchmarks.exchange", "--one", name, "-n", str(count)]
     with tempfile.TemporaryDirectory() as folder:
         answer = subprocess.run(

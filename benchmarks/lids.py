@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Corners of eyes whose lids are sealed, heavy or folded: how far off, and what was expected.
+"""True and expected errors at the corners of eyes whose lids are sealed, heavy or folded.
 
-Generated people whose lids are drawn anew (`palnet.synthesis.lids`), as those of patients and of
-real scans with closed eyes are. Such people are also wider than their source, as some of those that
-train are, so that all landmarks are a little farther off than in `benchmarks.accuracy`.
+The lids of the generated people are reshaped (`palnet.synthesis.lids`) to resemble those of
+patients and of real scans with closed eyes. Such people also vary more widely than their source,
+like some of the training people, so that all errors are a little larger than in
+`benchmarks.accuracy`.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from palnet.synthesis.people import BLINKS, CLOSED_FROM
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# Seeds of this benchmark alone.
+# Seeds used only by this benchmark.
 FIRST_SEED = 3_350_000
 CORNERS = ("en_r", "en_l", "ex_r", "ex_l")
 KINDS_OF_EYES = (
@@ -62,12 +63,12 @@ class Result:
     Attributes
     ----------
     source : str
-        Which source the person is of.
+        Source of the person.
     eyes : str
-        What the eyes are like.
+        Kind of eyes.
     errors_mm, expected_mm : ndarray of shape (n_landmarks,), optional
-        True error and the expected one as a user is shown it, NaN where the scan does not show a
-        landmark or the detector calls it missing; None if refused.
+        True error, and the expected error as shown to users; NaN if a landmark is not visible in
+        the scan or called missing; None if refused.
     """
 
     source: str
@@ -78,7 +79,7 @@ class Result:
 
 @lru_cache(maxsize=2)
 def _wide_generator(path: Path) -> ScanGenerator:
-    """The generator of people wider than a source: theirs are the lids that are drawn anew."""
+    """Make the generator of people wider than a source, as only their lids are reshaped."""
     plain = generator_of(path)
     return ScanGenerator(replace(plain.model, wide_share=1.0), plain.presets)
 
@@ -129,7 +130,7 @@ def main() -> None:
 
 
 def _figures(results: list[Result]) -> tuple[int | float, ...]:
-    """Refused, and mean and 95th percentile of the corners, what is expected there, the others."""
+    """Refused scans; mean, 95th percentile, expected error of the corners; mean of the others."""
     found = [r for r in results if r.errors_mm is not None]
     if not found:
         return len(results), *4 * (float("nan"),)

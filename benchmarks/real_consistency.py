@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much the landmarks of a real scan move when the scan is changed and the face is not.
+"""Displacement of the landmarks of real scans when the scan is changed but the face is not.
 
-Without labels this says nothing of accuracy, but what moves cannot be right twice: mirrored left to
-right, decimated to a half and a fifth of its triangles, roughened, smoothed, cropped to the face
-alone, without ears and hairline.
+Without labels, this does not measure accuracy, but a landmark that moves cannot be right both
+times. Changes: mirroring, decimation to a half and a fifth of the triangles, roughening, smoothing,
+and cropping to the face without ears and hairline.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
 
 NOISE_MM = 0.15
 MIRROR = np.array([-1.0, 1.0, 1.0])
-# Of the face's height: 10 cm about an adult's subnasale.
+# Share of the face height: 10 cm about an adult's subnasale.
 CROP_SHARE = 0.85
 
 
 def mirrored(mesh: Mesh) -> Mesh:
-    """The scan in a mirror, its triangles turned so that they face outwards again."""
+    """Mirror the scan and reverse its triangles, so that they face outwards again."""
     return Mesh(mesh.points * MIRROR, mesh.triangles[:, [0, 2, 1]], name=mesh.name)
 
 
 def decimated(share_left: float) -> Callable[[Mesh], Mesh]:
-    """A program's decimation."""
+    """Return a function that decimates a mesh."""
 
     def change(mesh: Mesh) -> Mesh:
         points, triangles = thinning.decimate_to(
@@ -51,13 +51,13 @@ def decimated(share_left: float) -> Callable[[Mesh], Mesh]:
 
 
 def roughened(mesh: Mesh) -> Mesh:
-    """White noise of `NOISE_MM` an axis."""
+    """Add white noise of `NOISE_MM` per axis."""
     noise = np.random.default_rng(1).normal(0, NOISE_MM, mesh.points.shape)
     return Mesh(mesh.points + noise, mesh.triangles, name=mesh.name)
 
 
 def smoothed(mesh: Mesh) -> Mesh:
-    """Each vertex drawn towards its neighbours, twice."""
+    """Move each vertex towards its neighbours, twice."""
     average = laplacian_matrix(mesh.triangles, len(mesh.points))
     points = smear(mesh.points.astype(np.float32), average, 1.0, 2)
     return Mesh(points.astype(np.float64), mesh.triangles, name=mesh.name)
@@ -101,7 +101,7 @@ def main() -> None:
 def moved_mm(
     mesh: Mesh, before_mm: NDArray[np.float64], model: str | None, *, is_mirrored: bool
 ) -> float:
-    """Mean distance over the landmarks that are placed both times; NaN if refused."""
+    """Compute the mean distance of the landmarks placed both times; NaN if refused."""
     try:
         after_mm = detect(mesh, unit="mm", model=model).landmarks.positions_mm
     except ScanRefusedError:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether everything that is no usable face is refused, in any pose.
+"""Refusal of objects that are not usable faces, in any pose.
 
-The verdict's limits were set on the things of `benchmarks.not_a_face`; those of
-`benchmarks.not_a_face_unseen` came later and tuned nothing. Both are reported, apart.
+The limits of the verdict were set on the objects of `benchmarks.not_a_face`; those of
+`benchmarks.not_a_face_unseen` came later and were not used for tuning. They are reported
+separately.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ SETS = {"limits set on these": make_all, "unseen": make_unseen}
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One thing, all poses of it."""
+    """One object in all its poses."""
 
     mesh: Mesh
     number: int
@@ -43,7 +44,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one thing."""
+    """Result of one object."""
 
     name: str
     n_poses: int
@@ -52,7 +53,7 @@ class Verdict:
 
 
 def judge(task: Task) -> Verdict:
-    """Detect in every pose; draw what was accepted."""
+    """Detect in every pose; draw the object if it was accepted."""
     rng = np.random.default_rng([task.number, 4])
     reasons, accepted = [], []
     for number in range(task.n_poses):
@@ -72,7 +73,7 @@ def judge(task: Task) -> Verdict:
 
 
 def _draw(mesh: Mesh, detection: Detection, path: Path) -> str:
-    """Draw what should not have been accepted."""
+    """Draw an object that should not have been accepted."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         render_preview(mesh, detection.landmarks, detection.face_from_scan, path, overwrite=True)
@@ -103,7 +104,7 @@ def main() -> None:
 
 
 def add_set(report: Report, title: str, verdicts: list[Verdict]) -> None:
-    """Put one set of things into a table, the summary and the notes."""
+    """Add one set of objects to the tables, the summary and the notes."""
     report.add_table(
         f"Things that are no usable face: {title}",
         ("thing", "poses", "refused", "first reason", "accepted as"),

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Put measured tables into the pages of docs/, so that no figure is ever typed by hand.
+"""Insert measured tables into the pages of docs/, so that no figure is typed by hand.
 
-Between ``<!-- begin NAME K -->`` and ``<!-- end -->`` goes table K of results/NAME.json, between
-``<!-- begin NAME source -->`` and ``<!-- end -->`` how it was measured, and between ``<!-- begin
-NAME notes -->`` and ``<!-- end -->`` what the benchmark said of its targets. In place of K a name
-of `SHORTENED` may stand.
+``<!-- begin NAME K -->`` to ``<!-- end -->`` is filled with table K of results/NAME.json, ``<!--
+begin NAME source -->`` to ``<!-- end -->`` with how it was measured, and ``<!-- begin NAME notes
+-->`` to ``<!-- end -->`` with the benchmark's notes on its targets. K may also be a name of
+`SHORTENED`.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ SHORTENED = {"reasons": count_reasons, "range": take_range}
 
 
 def fill(text: str, folder: Path) -> str:
-    """Replace everything between marks.
+    """Replace everything between the markers.
 
     Parameters
     ----------
     text : str
         The document.
     folder : Path
-        Where the results are.
+        Folder with the results.
 
     Returns
     -------
@@ -57,7 +57,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _render(result: dict[str, Any], part: str) -> str:
-    """One table, the source or the notes."""
+    """Render one table, the source or the notes."""
     if part == "notes":
         return "\n\n".join(result["notes"])
     if part == "source":

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A model on people of a source that it never saw, beside those that it was trained on.
+"""A model on people of a source that it never saw, compared with its training source.
 
-`--model` is trained on one source alone (docs/generated_faces.md tells how); the other is held out
-whole. The same simulation of captures, the same poses, new seeds. Beside the report goes a table of
-every landmark of the held-out people that is shown and placed, for `benchmarks.unseen_source`.
+`--model` is trained on one source alone (see docs/generated_faces.md); the other is held out
+completely. Simulation of captures and poses are the same, the seeds are new. In addition to the
+report, a table of every visible and placed landmark of the held-out people is written, for
+`benchmarks.unseen_source`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from benchmarks._report import RESULTS_FOLDER, Report
 from palnet.model import read_model
 from palnet.synthesis import PRESETS, TEST_PRESETS
 
-# Seeds of this benchmark alone.
+# Seeds used only by this benchmark.
 FIRST_SEED = 5_000_000
 TARGET_MEAN_MM = 2.0
 SOURCES = ("ICT-FaceKit", "anny")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where anny's labels and those of ICT-FaceKit disagree: each head registered onto the other.
+"""Disagreement of anny's labels with those of ICT-FaceKit, by registering each head to the other.
 
-The registration has errors of its own; the two ways together say how large they are.
+The registration has its own errors; comparing both directions shows how large they are.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ __all__ = ["label_disagreement", "mirrored"]
 
 
 def mirrored(vectors: NDArray[np.float64], scheme: Scheme) -> NDArray[np.float64]:
-    """The vectors of the other side, seen in a mirror."""
+    """Mirror the vectors to the other side."""
     return np.asarray(vectors[..., scheme.mirror, :] * [-1.0, 1.0, 1.0])
 
 
 def label_disagreement(
     heads: MorphableModel, ict: MorphableModel
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """ICT-FaceKit's label minus that of the other source, (n_landmarks, 3) in mm.
+    """Compute ICT-FaceKit's labels minus those of the other source, (n_landmarks, 3) in mm.
 
     Returns
     -------
     on_heads : ndarray
-        As found on the neutral head of `heads`, ICT-FaceKit's labels carried there.
+        On the neutral head of `heads`, with ICT-FaceKit's labels transferred to it.
     on_ict : ndarray
-        As found on ICT-FaceKit's neutral head, the other labels carried there.
+        On ICT-FaceKit's neutral head, with the other labels transferred to it.
     carried : ndarray
         ICT-FaceKit's labels on the neutral head of `heads`.
     """

@@ -4,8 +4,8 @@ r"""Time a detection through the Slicer module against the library, and how long
 PYTHONPATH=.:PALNetLandmarks:Testing:Testing/host PALNET_SHARED=../shared OMP_NUM_THREADS=1 \
     .venv-slicer/bin/python -m benchmarks.slicer_module
 
-The module runs on the stand-in of Testing/host: Slicer's own scene, Qt's own event loop. A timer
-beats every 5 ms; the longest pause between two beats is how long the panel did not answer.
+The module runs on the stand-in of Testing/host, with Slicer's real scene and Qt's event loop. A
+timer fires every 5 ms; the longest pause between two ticks is how long the panel was unresponsive.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ ROOT = Path(__file__).parents[1]
 
 
 class Heartbeat:
-    """Longest pause of the event loop since the last question."""
+    """Longest pause of the event loop."""
 
     def __init__(self) -> None:
         self._last, self._longest = time.perf_counter(), 0.0
@@ -56,7 +56,7 @@ class Heartbeat:
         self._last = now
 
     def start(self) -> None:
-        """Count from now."""
+        """Start measuring."""
         self._last, self._longest = time.perf_counter(), 0.0
 
     def longest_ms(self) -> float:
@@ -82,7 +82,7 @@ def main() -> None:
 
 
 def measure(path: Path, repeats: int) -> None:
-    """Alternate between the two ways, so that both meet the same load of the machine."""
+    """Alternate between module and library, so that both run under the same load."""
     qt_app = qt.QApplication.instance() or qt.QApplication([])
     window = MainWindow()
     module = load_module(ROOT / "PALNetLandmarks")
@@ -118,7 +118,7 @@ def measure(path: Path, repeats: int) -> None:
 
 
 def wait(qt_app: Any, condition: Callable[[], bool]) -> None:
-    """Turn the event loop until a condition ends."""
+    """Run the event loop while a condition holds."""
     while condition():
         qt_app.processEvents()
     qt_app.processEvents()

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Time and memory of a detection against the number of vertices, beside the published steps.
+"""Time and memory of a detection by number of vertices, compared with the published steps.
 
-One thread, without interpreter start, everything from the file to the landmarks. The published
-steps have no pose search; detection's is included. Both read the same OBJ file in the same run, in
-turns; both use this project's reader. Of several runs the one with the least processor time counts,
-and ratios are ratios of processor time, which other programs on the machine disturb less than the
-time on the clock; that is shown beside it.
+Everything from the file to the landmarks is timed, in one thread, without interpreter start. The
+detection includes the pose search, which the published steps lack. Both read the same OBJ file with
+this project's reader, alternating within one run. Of several repeats, the one with the least CPU
+time counts. Ratios are of CPU time, which other programs on the machine disturb less than wall
+time; the latter is shown as well.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ STEPS = ("load", "even sampling", "patches", "forward", "averaging")
 
 
 def timed(work: Callable[[], dict[str, float]]) -> dict[str, float]:
-    """Seconds of the steps that some work tells of, with "total" by the clock and "cpu"."""
+    """Run a function that returns seconds per step; add the wall time "total" and "cpu"."""
     start, start_cpu = time.perf_counter(), time.process_time()
     steps = work()
     return {
@@ -55,13 +55,13 @@ def timed(work: Callable[[], dict[str, float]]) -> dict[str, float]:
 
 
 def stages_of(path: Path, model: str | None) -> dict[str, float]:
-    """Detect once; seconds of the stages."""
+    """Detect once and return the seconds of the stages."""
     seconds: dict[str, float] = detect(path, model=model).provenance["seconds"]
     return seconds
 
 
 def peak_memory_mb(path: Path, model: str | None) -> float:
-    """Peak memory of a process of its own that detects once, libraries included."""
+    """Return the peak memory of a separate process that detects once, including libraries."""
     command = [sys.executable, "-m", "benchmarks.speed", "--only-memory", str(path)]
     command += ["--model", model] if model else []
     answer = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -80,7 +80,7 @@ def print_own_memory(path: Path, model: str | None) -> None:
 
 
 def measure(size: int, arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Write one head as OBJ and as PLY and time both ways."""
+    """Write one head as OBJ and as PLY and time both methods."""
     head, landmarks_mm = make_head(generator_of(arguments.ict), size)
     placement = _placement(arguments.turned)
     mesh = place_mesh(head, placement)
@@ -105,7 +105,7 @@ def measure(size: int, arguments: argparse.Namespace, folder: Path) -> dict[str,
 
 
 def _placement(turned: float) -> Placement:
-    """The head turned about its height, so that the pose search has something to find."""
+    """Rotate the head about the vertical axis, so that the pose search has something to find."""
     angle = np.radians(turned)
     rotation = np.array(
         [[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]]
@@ -159,12 +159,12 @@ def make_report(rows: list[dict[str, Any]], settings: dict[str, Any]) -> Report:
 
 
 def _both(run: dict[str, float]) -> str:
-    """Processor time and time by the clock."""
+    """Format CPU time and wall time."""
     return f"{run['cpu']:.2f} ({run['total']:.2f})"
 
 
 def _add_growth(report: Report, rows: list[dict[str, Any]]) -> None:
-    """Processor time against vertices, both as multiples of the reference size."""
+    """Add CPU time by number of vertices, both as multiples of the reference size."""
     base = next((row for row in rows if row["size"] == REFERENCE_SIZE), rows[0])
     growth = [
         (

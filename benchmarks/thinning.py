@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What thinning very dense meshes costs: landmarks with and without it, on the same meshes.
+"""Effect of thinning very dense meshes on the landmarks, on the same meshes with and without it.
 
 Generated scans are subdivided, with a little noise, to more vertices than a detection keeps. The
-distance between both results is shown beside that between two poses of the mesh as it is: what any
-other change of the input does too.
+distance between both results is compared with that between two poses of the unthinned mesh, as the
+effect of any other change of the input.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Row:
-    """One scan: error of both results, and how far they lie apart, in millimetres."""
+    """Result of one scan: errors of both results, and their distance, in millimetres."""
 
     name: str
     n_points: int
@@ -62,7 +62,7 @@ class Row:
 
 
 def measure(task: Task) -> Row:
-    """Detect on one dense mesh as it is, as it is in another pose, and thinned."""
+    """Detect on one dense mesh unthinned, unthinned in another pose, and thinned."""
     rng = np.random.default_rng([task.seed, 6])
     scan = generator_of(task.source).draw(task.seed)
     points, triangles = scan.points_mm, scan.triangles
@@ -96,7 +96,7 @@ def measure(task: Task) -> Row:
 
 
 def mean_distance(left: NDArray[np.float64], right: NDArray[np.float64]) -> float:
-    """Mean distance in mm of the landmarks that both have."""
+    """Compute the mean distance in mm of the landmarks that both have."""
     return float(np.nanmean(np.linalg.norm(left - right, axis=1)))
 
 

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The last round of the landmark network on a GPU that is lent for minutes: no time to wait.
+"""Train the last round of the landmark network on a GPU that is only available for minutes.
 
-One process generates people and cuts their patches on every core, others train on what is there:
+One process generates people and cuts their patches on all cores, others train on those so far:
 
     python -m benchmarks.train_while_generating generate --folder work --seconds 640 --jobs 13 \
         --ict ict_facekit_light.npz --heads anny_train.npz --model palnet50 --model held_out.npz
     python -m benchmarks.train_while_generating train --folder work --seconds 600 --model palnet50
 
-The network of `--model` grows to the large size, or with `--anew` only its atlas is taken and a
-large one begins from nothing; what comes out are weights and curve, before the joint layer is
-refitted and expected errors are fitted. The last rounds of the recipes are much the same with a
-fixed number of people and batches (`palnet train`); here the clock decides. Weights and curve are
-written after every validation: a lease may end before its time.
+The network of `--model` is grown to the large size; with `--anew`, only its atlas is used and a
+large network is trained from scratch. The result is weights and curve, before the joint layer is
+refitted and expected errors are calibrated. The last rounds of the recipes are similar, with a
+fixed number of people and batches (`palnet train`); here, time is the limit. Weights and curve are
+written after every validation, as the lease of the GPU may end early.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
     from palnet.model import Model
 
-# Who validates; those who train come after them, the sources in turn.
+# Validation people; training people follow, the sources in turn.
 FIRST_VALIDATION_SEED, N_VALIDATION = 1_690_000, 200
 END_OF_VALIDATION = FIRST_VALIDATION_SEED + N_VALIDATION
 SEED = 12
@@ -90,8 +90,8 @@ _write: Callable[[int], None]
 
 
 def generate(arguments: argparse.Namespace) -> None:
-    """Write the patches of person after person until the time is over."""
-    global _write  # noqa: PLW0603  # what processes inherit; heads are too many to be sent to them
+    """Write the patches of one person after another until the time is over."""
+    global _write  # noqa: PLW0603  # inherited by the processes, as heads are too large to send
     end = time.monotonic() + arguments.seconds
     scheme, presets = load_scheme(), tuple(PRESETS.values())
     paths = (arguments.ict, arguments.heads)
@@ -115,7 +115,7 @@ def generate(arguments: argparse.Namespace) -> None:
 
 
 def _write_one(seed: int) -> None:
-    """Write the patches of one person; one of whom none can be cut is left out."""
+    """Write the patches of one person; leave out a person for whom none can be cut."""
     try:
         _write(seed)
     except PalnetError as err:
@@ -129,7 +129,7 @@ def _write_person(
     folder: Path,
     seed: int,
 ) -> None:
-    """Draw one person, and cut the patches for every model that knows the source."""
+    """Draw one person, and cut the patches for every model trained on the source."""
     validates = seed in range(FIRST_VALIDATION_SEED, END_OF_VALIDATION)
     which = seed % len(SOURCES)
     scan = (plain if validates else wider)[which].draw(seed)
@@ -143,12 +143,12 @@ def _write_person(
 
 
 def _knows(model: Model, source: str) -> bool:
-    """Whether a model was trained on people of a source; on those alone it is trained here."""
+    """Whether a model was trained on people of a source; only those are used for it here."""
     return source in str(model.metadata["source"])
 
 
 class _Store:
-    """Patches on the device, with room for more; a thread adds what appears in a folder."""
+    """Patches on the device, with room for more; a thread adds new files of a folder."""
 
     def __init__(self, folder: Path, room: int, device: torch.device) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -160,13 +160,13 @@ class _Store:
 
     @property
     def patches(self) -> PatchTensors:
-        """All columns, the first `count` rows of which are filled."""
+        """Return all arrays, of which the first `count` rows are filled."""
         if self._failure is not None:
             raise self._failure
         return PatchTensors(**self._columns)
 
     def fill(self) -> None:
-        """Add the files that are new; drafts begin with a dot."""
+        """Add new files; names of drafts begin with a dot."""
         with os.scandir(self.folder) as entries:
             names = {entry.name for entry in entries}
         for name in sorted(names - self._seen):
@@ -189,13 +189,13 @@ class _Store:
         self.count += 1
 
     def wait_for(self, least: int, end: float) -> None:
-        """Fill until so many are there, or the time is over and there are some."""
+        """Fill until there are at least `least`, or the time is over and there are some."""
         while self.count < least and not (self.count and time.monotonic() > end):
             self.fill()
             time.sleep(POLL_S)
 
     def follow(self) -> None:
-        """Go on filling beside the training."""
+        """Keep filling during the training."""
         threading.Thread(target=self._follow, daemon=True).start()
 
     def _follow(self) -> None:
@@ -203,7 +203,7 @@ class _Store:
             while self.count < self.room:
                 self.fill()
                 time.sleep(POLL_S)
-        except Exception as err:  # noqa: BLE001  # told by the training
+        except Exception as err:  # noqa: BLE001  # reported by the training
             self._failure = err
 
 
@@ -218,7 +218,7 @@ def train(arguments: argparse.Namespace) -> None:
     share = sum(_knows(model, source) for source in SOURCES) / len(SOURCES)
     validation = _Store(folder / "validation", int(N_VALIDATION * share), device)
     store = _Store(folder / "training", arguments.most, device)
-    # A few may have been left out.
+    # A few people may have been left out, so the wait is limited.
     validation.wait_for(validation.room, time.monotonic() + LONGEST_WAIT_S)
     store.wait_for(arguments.least, time.monotonic() + LONGEST_WAIT_S)
     store.follow()
@@ -259,12 +259,12 @@ def _run_by_the_clock(
     store: _Store,
     arguments: argparse.Namespace,
 ) -> Iterator[list[list[object]]]:
-    """Take steps: the rate goes up, then down by half a cosine to nothing when time is over.
+    """Train with a learning rate that rises, then falls by half a cosine to zero at the time limit.
 
-    Gives the rows of the curve after every validation.
+    Yields the rows of the curve after every validation.
     """
     rows: list[list[object]] = [["step", "loss", "validation_mm", "seconds", "people", "rate"]]
-    step(0.0)  # compiles, for a minute perhaps, before the clock starts
+    step(0.0)  # compiles, which may take a minute, before the clock starts
     start = last = time.monotonic()
     losses: list[torch.Tensor] = []
     done, n_steps = 0.0, 0
@@ -286,7 +286,7 @@ def _run_by_the_clock(
 
 
 def _validate(network: torch.nn.Module, validation: _Store) -> float:
-    """Mean error on the validation people, in single precision."""
+    """Compute the mean error on the validation people, in single precision."""
     network.eval()
     patches = PatchTensors(*(values[: validation.count] for values in validation.patches))
     error_mm = validation_error_mm(network, patches)

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much larger errors are than expected on a source of faces that a model never saw.
+"""Increase of errors over expected ones on a source of faces that a model never saw.
 
-Reads what `benchmarks.second_source` found both ways round and fits one law to the fifths of the
-landmarks by expected error: ``true = factor * expected ** power``. The shipped model multiplies its
-expected errors so (`[unseen_source]` of its recipe), since every real scan is of an unseen source.
-Whether the law holds elsewhere is seen by fitting it to one held-out source and applying it to the
-other, and on models that had no part in it: those of a shorter training, landmark by landmark.
+Reads the results of `benchmarks.second_source` for both held-out sources and fits one law to the
+fifths of the landmarks by expected error: ``true = factor * expected ** power``. The shipped model
+applies it to its expected errors (`[unseen_source]` of its recipe), since every real scan is from
+an unseen source. The law is validated by fitting it to one held-out source and applying it to the
+other, and on models not used for the fit: those of a shorter training, landmark by landmark.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from palnet.calibration import Calibration
 from palnet.scheme import load_scheme
 
 HELD_OUT = {"anny": "held_out_anny", "ICT-FaceKit": "held_out_ict_facekit"}
-# Models of the recipe `held_out_short`: the law was there before them.
+# Models of the recipe `held_out_short`, made after the law was fitted.
 SHORT = {"anny": "held_out_short_anny", "ICT-FaceKit": "held_out_short_ict_facekit"}
-# A face whose landmarks are off by more on average lies elsewhere: benchmarks.pose counts those.
+# With a larger mean error, the face was found in the wrong place, which benchmarks.pose counts.
 WRONG_POSE_MM = 15.0
 TABLE_BEGINS = "Expected against true error"
 
@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def add_short(report: Report, law: tuple[float, float]) -> None:
-    """Tables of the models of a shorter training: fifths and nine of ten, and by landmark."""
+    """Add tables of the models with shorter training: fifths, 90 % coverage, and by landmark."""
     rows: list[tuple[Any, ...]] = []
     by_code: dict[str, dict[str, float]] = {}
     for source, name in SHORT.items():
@@ -111,7 +111,7 @@ def add_short(report: Report, law: tuple[float, float]) -> None:
 
 
 def _without_wrong_poses(found: Foreseen) -> tuple[Foreseen, int]:
-    """Leave out whom a short pose training has found elsewhere; how many they are."""
+    """Leave out people with a wrong pose from the short pose training; also return their number."""
     people = np.unique(found.seeds)
     means = np.array([found.error_mm[found.seeds == seed].mean() for seed in people])
     wrong = people[means > WRONG_POSE_MM]
@@ -125,7 +125,7 @@ def _without_wrong_poses(found: Foreseen) -> tuple[Foreseen, int]:
 def _ratios(
     codes: NDArray[np.str_], shown_mm: NDArray[np.float64], error_mm: NDArray[np.float64]
 ) -> dict[str, float]:
-    """Mean true error over mean foreseen one of each landmark, in the order of the scheme."""
+    """Ratio of mean true to mean predicted error of each landmark, in the order of the scheme."""
     stems = np.array([code.removesuffix("_r").removesuffix("_l") for code in codes])
     wanted = dict.fromkeys(
         c.removesuffix("_r").removesuffix("_l") for c in load_scheme().codes if c[-2:] != "_l"
@@ -138,20 +138,20 @@ def _ratios(
 
 
 def read_fifths(name: str) -> NDArray[np.float64]:
-    """Mean expected and mean true error of each fifth, (5, 2), from a result of before."""
+    """Read mean expected and mean true error of each fifth, (5, 2), from an earlier result."""
     content = json.loads((RESULTS_FOLDER / f"{name}.json").read_text(encoding="utf-8"))
     rows = next(t["rows"] for t in content["tables"] if t["title"].startswith(TABLE_BEGINS))
     return np.array([row[1:3] for row in rows if row[0] != "all"])
 
 
 def fit_law(pairs: NDArray[np.float64]) -> tuple[float, float]:
-    """Factor and power of least squares between the logarithms."""
+    """Fit factor and power by least squares on the logarithms."""
     power, log_factor = np.polyfit(np.log(pairs[:, 0]), np.log(pairs[:, 1]), 1)
     return float(np.exp(log_factor)), float(power)
 
 
 def foresee(law: tuple[float, float], expected_mm: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What a model with this law shows in place of an expected error."""
+    """Apply the law to an expected error."""
     factor, power = law
     plain = Calibration(np.ones(1), 1.0, 0.5, source_factor=factor, source_power=power)
     return plain.on_unseen_source(expected_mm)
