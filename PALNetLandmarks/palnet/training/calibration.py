@@ -43,7 +43,7 @@ SHRINKAGE = 40
 # 95th percentile of the calibration people. As fractions of that limit, on development data:
 # correct poses of the shipped model reach at most 0.61, those of two models that had never seen
 # the source of the people 0.85 (3 of 400 more, up to 0.96), and real scans 0.79 (0.97 if smoothed
-# twice); wrong poses have at least 1.08, and objects that are not faces 1.42.
+# twice); wrong poses have at least 1.08, objects that are not faces at least 1.42.
 SPREAD_ROOM = 1.8
 # How small spreads get where there is no face is measured on this many scans, at poses that the
 # search finds from other rotations at least 30 mm from the true one: about 170 poses. The limit

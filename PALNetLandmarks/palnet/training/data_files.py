@@ -32,7 +32,7 @@ def _is_run_folder(folder: Path) -> bool:
     try:
         is_claimed = (folder / CLAIM_NAME).is_file()
         return is_claimed and not any(is_mesh(path) for path in folder.rglob("*"))
-    except OSError:  # one that cannot be read is told where it is looked into
+    except OSError:  # unreadable folders are reported when listed
         return False
 
 
@@ -96,7 +96,7 @@ def _is_new(folder: Path, visited: set[Path], root: Path) -> bool:
     """Record a folder, resolving links; return whether it had not been visited before."""
     try:
         real = folder.resolve()
-    except OSError:  # one that cannot be read is told where it is looked into
+    except OSError:  # unreadable folders are reported when listed
         return True
     if real in visited or real in root.parents:
         return False

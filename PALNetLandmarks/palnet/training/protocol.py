@@ -101,7 +101,7 @@ class PaperProtocol:
     training: TrainingPart
 
     def __post_init__(self) -> None:
-        """Check what a table of numbers cannot tell."""
+        """Check the values."""
         _check_choice("variant", self.variant, VARIANTS)
         _check_choice("finish", self.finish, FINISHES)
         training = self.training
@@ -182,7 +182,7 @@ class TuningProtocol:
     training: TuningPart
 
     def __post_init__(self) -> None:
-        """Check what a table of numbers cannot tell."""
+        """Check the values."""
         _check_choice("layers", self.layers, LAYERS)
         _check_text("start", self.start)
         if self.start == SCRATCH and self.layers != "all":
