@@ -46,7 +46,7 @@ FACES = "faces"
 """Subfolder of a run folder with the prepared faces, shared with its folds."""
 
 MIN_PEOPLE = 8
-"""With fewer, less than five people would remain for training beside the validation people."""
+"""Otherwise, fewer than five people would remain for training after the validation split."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)

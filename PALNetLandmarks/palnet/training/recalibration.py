@@ -44,9 +44,9 @@ def recalibrate(
     """Write a model with expected errors refitted to a source, and the same networks and atlas.
 
     The model's correction for faces unlike its training data is dropped, with a warning. The limits
-    for missing landmarks and for the spread of a face are refitted to these people as well. A
-    network is more certain of faces like its training data, so the people should be new to it; the
-    captures are those of `CALIBRATION_PRESETS`, which no training uses.
+    for missing landmarks and for the spread of a face are replaced as well. A network is more
+    certain of faces like its training data, so the people should be new to it; the captures are
+    those of `CALIBRATION_PRESETS`, which no training uses.
 
     Parameters
     ----------
