@@ -46,7 +46,7 @@ from palnet.training.crossvalidation import choose_scans
 from palnet.training.folds import split_people
 from palnet.training.layouts import read_data_set
 from palnet.training.protocol import PaperProtocol
-from palnet.training.recipe import claim_folder
+from palnet.training.run_folder import claim_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -108,10 +108,11 @@ def find_landmark_files(
 def scheme_of_run(path: Path) -> str | None:
     """Return a lab's scheme file, if a folder is in the run of a cross-validation with it."""
     from palnet.scheme import SCHEME_FILE
+    from palnet.training.run_folder import CLAIM_NAME
 
     run = path.absolute().parent
     scheme = run / SCHEME_FILE
-    is_there = path.is_dir() and (run / "recipe.json").is_file() and scheme.is_file()
+    is_there = path.is_dir() and (run / CLAIM_NAME).is_file() and scheme.is_file()
     return str(scheme) if is_there else None
 
 

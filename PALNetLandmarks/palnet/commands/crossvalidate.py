@@ -94,8 +94,9 @@ def _check(data: DataSet, protocol: PaperProtocol | TuningProtocol, output: Path
     """
     from palnet.commands._data_sets import HARMLESS_TO_TUNING, refuse_bad_data
     from palnet.training.crossvalidation import FOLD
+    from palnet.training.run_folder import CLAIM_NAME
 
-    if not (output / f"{FOLD}1" / "recipe.json").exists():
+    if not (output / f"{FOLD}1" / CLAIM_NAME).exists():
         refuse_bad_data(data, HARMLESS_TO_TUNING if protocol.is_tuning else ())
 
 

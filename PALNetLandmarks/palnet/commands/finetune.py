@@ -60,6 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     require("torch", feature="training")
     from palnet.training.finetuning import FACES, finetune_model
+    from palnet.training.run_folder import CLAIM_NAME
     from palnet.training.tuning import check_scheme
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
@@ -71,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
     refuse_run_among_scans(arguments.folder, arguments.output)
     check_scheme(data.scheme, model)
     # A run that has already started was checked then.
-    if not arguments.anyway and not (arguments.output / "recipe.json").exists():
+    if not arguments.anyway and not (arguments.output / CLAIM_NAME).exists():
         refuse_bad_data(data, HARMLESS_TO_TUNING)
     if arguments.folds is not None:  # check that there are enough people before training
         split_people([scan.person for scan in data.scans], protocol.n_folds, protocol.seed, 0.5)

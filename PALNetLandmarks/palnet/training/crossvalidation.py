@@ -38,7 +38,7 @@ from palnet.training.curves import draw_curve, read_curve
 from palnet.training.folds import split_for_training, split_people
 from palnet.training.methods import choose_method
 from palnet.training.parallel import on_first
-from palnet.training.recipe import claim_folder
+from palnet.training.run_folder import claim_folder
 from palnet.training.scan_cache import tell_left_out, write_left_out
 
 if TYPE_CHECKING:

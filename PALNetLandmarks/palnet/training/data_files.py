@@ -13,7 +13,7 @@ from palnet.exchange import FORMATS
 from palnet.landmarks import printable_name
 from palnet.surface import MESH_SUFFIXES
 from palnet.training.dataset import Problem
-from palnet.training.recipe import CLAIM_NAME
+from palnet.training.run_folder import CLAIM_NAME
 
 __all__ = ["is_mesh", "list_files", "may_be_data"]
 

@@ -15,7 +15,7 @@ from palnet.model import read_model
 from palnet.training.faces import prepare_faces
 from palnet.training.folds import split_for_training
 from palnet.training.methods import MIN_VALIDATION_PEOPLE
-from palnet.training.recipe import check_run_folder, claim_folder
+from palnet.training.run_folder import check_run_folder, claim_folder
 from palnet.training.scan_cache import LEFT_OUT_FILE, tell_left_out, write_left_out
 from palnet.training.tuning import check_scheme, describe_recipe, tune_model
 from palnet.training.tuning_report import page_of_tuning, summarize_changes

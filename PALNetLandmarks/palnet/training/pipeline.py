@@ -29,7 +29,7 @@ from palnet.training.loop import LoopSettings, choose_device
 from palnet.training.parallel import is_first, on_first
 from palnet.training.patches import fill_patches, load_patches
 from palnet.training.pose import load_clouds, train_pose_networks
-from palnet.training.recipe import claim_folder
+from palnet.training.run_folder import claim_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,7 +13,7 @@ from palnet.model import write_model
 from palnet.synthesis.folder import fill_folder
 from palnet.synthesis.presets import CALIBRATION_PRESETS
 from palnet.training.calibration import collect_sample, fit_calibration
-from palnet.training.recipe import claim_folder
+from palnet.training.run_folder import claim_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
