@@ -85,15 +85,22 @@ def _check_replaceable(path: Path) -> None:
 def check_writable(path: Path) -> None:
     """Require that a file may be written, before hours are spent on what goes into it.
 
-    Rights alone do not tell (Windows, network drives), so an empty file is made for a moment, in
-    the nearest folder above that exists.
+    Rights alone do not tell (Windows, network drives), so an empty file is made for a moment. If
+    its folder does not exist yet, a folder is made in the nearest one that does: at the top of a
+    Windows drive users may make folders, but no files.
     """
-    draft = path.parent / f".palnet-{secrets.token_hex(8)}"
-    with _telling(path, draft):
-        while not draft.parent.exists() and draft.parent != draft.parent.parent:
-            draft = draft.parent.parent / draft.name
-        draft.open("xb").close()
-        _patiently(draft.unlink)
+    name = f".palnet-{secrets.token_hex(8)}"
+    with _telling(path, path.parent / name):
+        place = path.parent
+        while not place.exists() and place != place.parent:
+            place = place.parent
+        draft = place / name
+        if place == path.parent:
+            draft.open("xb").close()
+            _patiently(draft.unlink)
+        else:
+            draft.mkdir()
+            _patiently(draft.rmdir)
 
 
 def file_hash(path: Path) -> str:

@@ -377,7 +377,23 @@ def test_file_in_a_closed_folder_is_refused(tmp_path, monkeypatch):
 def test_file_on_a_disk_that_is_not_connected_is_refused(tmp_path, monkeypatch):
     """Then not even the first folder of the path exists."""
     monkeypatch.setattr(Path, "exists", lambda _: False)
-    monkeypatch.setattr(Path, "open", fail)
+    monkeypatch.setattr(Path, "mkdir", fail)
 
     with pytest.raises(OutputError, match=r"a\.json: cannot be written"):
         check_writable(tmp_path / "a.json")
+
+
+def test_new_folder_may_be_at_the_top_of_a_windows_drive(tmp_path, monkeypatch):
+    """There users may make folders, but no files."""
+    monkeypatch.setattr(Path, "open", fail_as_in_use)
+
+    check_writable(tmp_path / "results" / "a.json")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_new_folder_in_a_closed_one_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "mkdir", fail_as_in_use)
+
+    with pytest.raises(OutputError, match=r"a\.json: cannot be written \(The file is in use\)"):
+        check_writable(tmp_path / "results" / "a.json")
