@@ -35,6 +35,8 @@ __all__ = [
 MAX_DEPTH = 3
 # For each scan, at most this many others that would write the same files are named.
 _MOST_NAMED = 3
+# Windows' mark of a junction (IO_REPARSE_TAG_MOUNT_POINT), which Python names on Windows only.
+_JUNCTION = 0xA0000003
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +281,9 @@ def _entries_below(folder: Path, depth: float) -> tuple[list[Path], list[Path]]:
             is_deep = len(here.relative_to(folder).parts) >= depth
             below[:] = [] if is_deep else sorted(name for name in below if not is_hidden(name))
             files += [here / name for name in names if real_here not in listed]
-            waiting += [here / name for name in below if _is_link(here / name)]
+            links = [name for name in below if _is_link(here / name)]
+            below[:] = [name for name in below if name not in links]
+            waiting += [here / name for name in links]
             listed.add(real_here)
     return files, locked
 
@@ -289,9 +293,14 @@ def _place(err: OSError) -> Path:
 
 
 def _is_link(folder: Path) -> bool:
-    """Whether `os.walk` does not enter this folder by itself."""
-    is_junction = getattr(folder, "is_junction", None)  # Python 3.12+; older ones enter junctions
-    return folder.is_symlink() or (is_junction is not None and is_junction())
+    """Whether a folder is a symbolic link or a junction of Windows, which `os.walk` enters."""
+    try:
+        state = folder.lstat()
+    except OSError:
+        return False
+    # `Path.is_junction` exists in Python 3.12 and later only.
+    is_junction = getattr(state, "st_reparse_tag", 0) == _JUNCTION
+    return is_junction or stat.S_ISLNK(state.st_mode)
 
 
 def _is_hidden(path: Path, folder: Path) -> bool:

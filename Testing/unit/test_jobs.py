@@ -9,6 +9,7 @@ import stat
 import sys
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,7 +17,7 @@ import palnet_fakes
 from palnet.batch import process_scan
 from palnet.errors import UsageError
 from palnet.exchange import read_landmarks
-from palnet.jobs import BatchOptions, find_scans, plan_jobs, scans_below
+from palnet.jobs import BatchOptions, _is_link, find_scans, plan_jobs, scans_below
 
 process_fake = partial(process_scan, detect=palnet_fakes.fake_detect)
 
@@ -299,6 +300,23 @@ def test_find_scans_follows_links_to_folders_and_takes_no_folder_twice(a_head_fi
     places = [scan.relative_to(cohort).as_posix() for scan in found]
     assert places == ["a/cy.obj", "disk2/bo.obj", "site1/anna.obj"]
     assert scans_below([cohort]) == found
+
+
+def test_find_scans_does_not_go_round_through_a_junction(a_head_file, tmp_path, monkeypatch):
+    """To `os.walk` a junction of Windows is a folder like any other."""
+    link_folder(tmp_path / "round", tmp_path)
+    monkeypatch.setattr(os.path, "islink", lambda _: False)
+
+    assert find_scans([tmp_path], recursive=True) == [a_head_file]
+
+
+@pytest.mark.parametrize(("tag", "is_link"), [(0xA0000003, True), (0x9000001A, False), (0, False)])
+def test_junction_of_windows_is_a_link(tag, is_link, monkeypatch):
+    """Unlike the folder of a cloud drive, whose tag is another one."""
+    state = SimpleNamespace(st_mode=stat.S_IFDIR, st_reparse_tag=tag)
+    monkeypatch.setattr(Path, "lstat", lambda _: state)
+
+    assert _is_link(Path("a")) == is_link
 
 
 def test_find_scans_enters_no_hidden_folder(a_head_file, tmp_path):
