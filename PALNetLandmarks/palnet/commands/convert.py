@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -89,7 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
     target = _target_format(arguments)
     conversion = _Conversion(arguments, target, names=read_names(arguments.names, arguments))
     files = _find_files(arguments)
-    conversion.sources = {path.resolve() for path in files}
+    conversion.sources = {_place(path) for path in files}
     if arguments.name_by_file:
         names = tell_apart([path.absolute() for path in files], [stem_of(path) for path in files])
         conversion.names_of_files = dict(zip(files, names, strict=True))
@@ -151,6 +152,14 @@ def _find_files(arguments: argparse.Namespace) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
+def _place(path: Path) -> str:
+    """Return where a file lies, links followed, the same for names that one file may have.
+
+    Windows and macOS tell no capitals apart. `Path.resolve` raises where a link leads to itself.
+    """
+    return os.path.realpath(path).casefold()
+
+
 @dataclass
 class _Conversion:
     """The input, output and outcome of a conversion."""
@@ -160,7 +169,7 @@ class _Conversion:
     n_failed: int = field(default=0, init=False)
     names: NameTable | None = None
     names_of_files: dict[Path, str] = field(default_factory=dict, init=False)
-    sources: set[Path] = field(default_factory=set, init=False)
+    sources: set[str] = field(default_factory=set, init=False)
     written: list[Path] = field(default_factory=list, init=False)
     _assumed: list[Path] = field(default_factory=list, init=False)
 
@@ -262,8 +271,8 @@ class _Conversion:
 
     def _may_replace(self, path: Path, output: Path) -> bool:
         """Refuse to replace another of the input files; a file may replace itself."""
-        target = output.resolve()
-        if target == path.resolve() or target not in self.sources:
+        target = _place(output)
+        if target == _place(path) or target not in self.sources:
             return True
         self._fail(
             f"{path}: {output} is itself one of the files to convert. Rename one, or choose "

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import replace
 
@@ -400,6 +401,37 @@ def test_convert_never_writes_over_a_file_that_it_is_to_read(
     assert code == 1
     assert "cohort.csv is itself one of the files to convert" in capsys.readouterr().err
     assert [entry.specimen for entry in read_specimens("study/cohort.csv")] == ["bo", "cy"]
+
+
+@pytest.mark.parametrize("output", [[], ["-o", "study"]], ids=["beside", "folder"])
+def test_convert_takes_names_that_differ_by_case_alone_for_one_file(
+    output, a_whole_set, tmp_path, monkeypatch, capsys
+):
+    """As Windows and macOS do, where the second file was replaced before it was read."""
+    monkeypatch.chdir(tmp_path)
+    both = [replace(a_whole_set, specimen=name) for name in ("bo", "cy")]
+    files = [tmp_path / "study" / name for name in ("cohort.mrk.json", "Cohort.csv")]
+    write_landmarks(replace(a_whole_set, specimen="anna"), files[0])
+    write_specimens(both, files[1])
+
+    code = convert(*files, "--to", "csv", "--overwrite", *output)
+
+    assert code == 1
+    assert "cohort.csv is itself one of the files to convert" in capsys.readouterr().err
+    assert [entry.specimen for entry in read_specimens(files[1])] == ["bo", "cy"]
+
+
+def test_convert_of_a_link_that_leads_to_itself_is_one_line(tmp_path, capsys):
+    if os.name == "nt":  # where a link takes rights that few have
+        return
+    link = tmp_path / "a.csv"
+    link.symlink_to(link)
+
+    code = convert(link, "--to", "tps", "--scheme", "palnet50")
+
+    told = capsys.readouterr().err.splitlines()
+    assert (code, len(told)) == (1, 1)
+    assert "a.csv: cannot be read" in told[0]
 
 
 @pytest.mark.parametrize("first", [0, 1])
