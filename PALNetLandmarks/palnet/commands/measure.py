@@ -148,13 +148,13 @@ def _picture(mesh: Mesh, landmarks: LandmarkSet) -> bytes | str:
     if pose is None:
         return "No picture: neither the scheme nor the landmarks say which way this face looks."
 
-    with tempfile.TemporaryDirectory(prefix="palnet-", ignore_cleanup_errors=True) as folder:
-        path = Path(folder) / "scan.png"
-        try:
+    try:
+        with tempfile.TemporaryDirectory(prefix="palnet-", ignore_cleanup_errors=True) as folder:
+            path = Path(folder) / "scan.png"
             render_preview(mesh, landmarks, pose, path)
-        except PreviewError as err:
-            return f"No picture: {err}"
-        return path.read_bytes()
+            return path.read_bytes()
+    except (PreviewError, OSError) as err:  # the folder for temporary files may be full
+        return f"No picture: {err}"
 
 
 def _plan_jobs(

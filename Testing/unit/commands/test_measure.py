@@ -138,6 +138,16 @@ def test_measure_picture_lies_in_the_page(tmp_path, monkeypatch):
     )
 
 
+def test_measure_without_room_for_temporary_files_lacks_the_picture_only(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
+    path = write_face(tmp_path, a_face())
+
+    code = main(["measure", str(path), "--scan", str(example_scan()), "-o", str(tmp_path / "out")])
+
+    assert code == 0
+    assert "No picture: " in (tmp_path / "out" / "anna.html").read_text(encoding="utf-8")
+
+
 def test_measure_takes_arcs_from_the_scan_of_the_same_name(tmp_path, no_opengl):
     write_face(tmp_path, a_face("anna"))
     shutil.copy(example_scan(), tmp_path / "anna.ply")
