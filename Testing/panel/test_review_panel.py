@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from palnet.preview import GOOD_MM
 from palnet_panel import wait_while
 from palnet_scenes import N_LANDMARKS
 from PALNetLandmarksLib.list_creation import create_list
+from PALNetLandmarksLib.panel import review_section
 from PALNetLandmarksLib.panel.landmark_table import (
     BY_ERROR,
     CODE,
@@ -27,6 +29,7 @@ from PALNetLandmarksLib.panel.landmark_table import (
     SHOW_UNREVIEWED,
     STATUS,
 )
+from PALNetLandmarksLib.panel.manual_placing import DOUBLE_CLICK_MS
 
 MISSING = N_LANDMARKS - 1
 
@@ -120,15 +123,21 @@ def test_step_confirm_and_progress_by_buttons(a_panel, a_list, scene):
 
 
 def test_double_click_confirms_one_landmark(a_panel, a_list, monkeypatch):
-    """Qt sends two clicks, and after the first the button is about the next landmark."""
-    a_panel.reviewSection.table.select(4)
+    """Qt sends two clicks, and after the first the button is about the next landmark.
+
+    The second waits while the first is carried out, on a slow computer for long.
+    """
+    section, clock, go_on = a_panel.reviewSection, [100.0], a_panel.reviewSection._go_to
+    monkeypatch.setattr(section, "_go_to", lambda index: (go_on(index), clock.append(109.0)))
+    monkeypatch.setattr(review_section, "time", SimpleNamespace(monotonic=lambda: clock[-1]))
+    section.table.select(4)
     click(a_panel.ui.confirmButton)
     click(a_panel.ui.confirmButton)
 
     assert a_list.status[4:6] == ("confirmed", "detected")
     assert current(a_panel) == 5
 
-    monkeypatch.setattr("PALNetLandmarksLib.panel.review_section.DOUBLE_CLICK_MS", 0)
+    clock.append(clock[-1] + 1.01 * DOUBLE_CLICK_MS / 1000)
     click(a_panel.ui.confirmButton)
 
     assert a_list.status[4:7] == ("confirmed", "confirmed", "detected")

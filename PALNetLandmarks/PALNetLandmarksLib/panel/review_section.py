@@ -252,10 +252,10 @@ class ReviewSection:
 
     def on_confirm_clicked(self):
         """Confirm, unless this is the second click of a double click: it would confirm the next."""
-        now = time.monotonic()
-        if now - self._confirmed_at > DOUBLE_CLICK_MS / 1000:
-            self._confirmed_at = now
+        if time.monotonic() - self._confirmed_at > DOUBLE_CLICK_MS / 1000:
             self.on_confirm()
+            # Not before: a second click waits as long as the views take to draw.
+            self._confirmed_at = time.monotonic()
 
     def on_confirm(self):
         """Confirm the landmark and go on."""
