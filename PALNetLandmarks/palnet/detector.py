@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 __all__ = ["Detection", "Quality", "detect", "estimate_pose"]
 
 # Thresholds for the verdict ``check``: with a larger median expected error or less coverage, half
-# of the landmarks are doubtful (palnet.preview); so does a scan that misses more than hair can
-# hide.
+# of the landmarks are doubtful (palnet.preview). So is a result that lacks more landmarks than hair
+# can hide.
 CHECK_ABOVE_MM, CHECK_BELOW_COVERAGE = 4.0, 0.75
 CHECK_BELOW_PLACED_SHARE = 2 / 3
 # With fewer landmarks than this, the atlas fit gives the more reliable pose.
