@@ -29,7 +29,6 @@ from PALNetLandmarksLib.panel.landmark_table import (
     SHOW_UNREVIEWED,
     STATUS,
 )
-from PALNetLandmarksLib.panel.manual_placing import DOUBLE_CLICK_MS
 
 MISSING = N_LANDMARKS - 1
 
@@ -137,7 +136,7 @@ def test_double_click_confirms_one_landmark(a_panel, a_list, monkeypatch):
     assert a_list.status[4:6] == ("confirmed", "detected")
     assert current(a_panel) == 5
 
-    clock.append(clock[-1] + 1.01 * DOUBLE_CLICK_MS / 1000)
+    clock.append(clock[-1] + 1.01 * review_section._DOUBLE_CLICK_S)
     click(a_panel.ui.confirmButton)
 
     assert a_list.status[4:7] == ("confirmed", "confirmed", "detected")

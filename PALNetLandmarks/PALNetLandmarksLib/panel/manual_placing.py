@@ -10,8 +10,8 @@ from slicer.i18n import tr as _
 from palnet.landmarks import PLACED
 from PALNetLandmarksLib.panel.place_mode import PlaceMode
 
-# The second click of a double click must not act on the next landmark.
-DOUBLE_CLICK_MS = 300
+# The second click of a double click must not place the next landmark.
+_DOUBLE_CLICK_MS = 300
 
 
 class Placing:
@@ -61,7 +61,7 @@ class Placing:
     def go_on(self):
         """Go on to the next landmark that was never placed, once Slicer has handled this click."""
         self._awaited = None
-        self._pause.start(DOUBLE_CLICK_MS)
+        self._pause.start(_DOUBLE_CLICK_MS)
 
     def _start_next(self):
         self._mode.stop()

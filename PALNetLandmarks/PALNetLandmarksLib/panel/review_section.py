@@ -22,11 +22,13 @@ from PALNetLandmarksLib.panel.landmark_table import (
     SHOW_UNREVIEWED,
     LandmarkTable,
 )
-from PALNetLandmarksLib.panel.manual_placing import DOUBLE_CLICK_MS, Placing
+from PALNetLandmarksLib.panel.manual_placing import Placing
 from PALNetLandmarksLib.panel.shortcuts import name_keys
 from PALNetLandmarksLib.review import Review
 
 _FILTER_KEY, _ORDER_KEY = "PALNet/Filter", "PALNet/Order"
+# The longest double click by default: that of Windows.
+_DOUBLE_CLICK_S = 0.5
 
 
 class ReviewSection:
@@ -252,7 +254,7 @@ class ReviewSection:
 
     def on_confirm_clicked(self):
         """Confirm, unless this is the second click of a double click: it would confirm the next."""
-        if time.monotonic() - self._confirmed_at > DOUBLE_CLICK_MS / 1000:
+        if time.monotonic() - self._confirmed_at > _DOUBLE_CLICK_S:
             self.on_confirm()
             # Not before: a second click waits as long as the views take to draw.
             self._confirmed_at = time.monotonic()

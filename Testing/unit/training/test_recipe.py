@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-import re
-
 import pytest
 
 from palnet.errors import UsageError
