@@ -213,6 +213,12 @@ class Scheme:
                 f"{', '.join(unknown)}. Add them to the landmarks or correct the code."
             )
             raise FormatError(msg)
+        if len(set(codes)) < len(codes):
+            msg = (
+                f"{what} {'-'.join(codes)} of scheme {self.name!r} must be between different "
+                "landmarks. Correct the code, or remove it."
+            )
+            raise FormatError(msg)
 
     def _check_mirror(self) -> None:
         """Require that mirroring twice is the identity and swaps the sides."""

@@ -162,6 +162,10 @@ def use_unknown_code(content):
     content["angles"][0]["vertex"] = "chin"
 
 
+def measure_from_a_landmark_to_itself(content):
+    content["distances"][0]["b"] = content["distances"][0]["a"]
+
+
 def mark_as_semilandmark(content):
     content["landmarks"][0]["definition"] = "Semi"
 
@@ -204,6 +208,10 @@ def put_two_lines_in_name(content):
         (name_unknown_side, "side of 'eye_r' must be one of left, right, midline"),
         (drop_counterpart, "'eye_r' .right. needs one counterpart"),
         (use_unknown_code, "angle eye_r-chin-eye_l of scheme 'lab3' uses unknown landmarks: chin"),
+        (
+            measure_from_a_landmark_to_itself,
+            "distance eye_r-eye_r of scheme 'lab3' must be between different landmarks",
+        ),
         (mark_as_semilandmark, "must not be 'Semi'"),
         (give_negative_repeatability, "'intra_observer_mm' of entry 1 .* at least 0; got -1"),
         (give_boundless_repeatability, "must be a finite number of at least 0; got inf"),
