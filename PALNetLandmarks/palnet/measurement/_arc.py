@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from palnet.measurement._section import SectionError, trace_section
+from palnet.surface import drop_unused
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -120,8 +121,7 @@ def _near_plane(
         return vertices_mm, triangles
     heights = ((vertices_mm - point_mm) @ (normal / size))[triangles]
     is_near = (heights.min(axis=1) < _SLAB_MM) & (heights.max(axis=1) > -_SLAB_MM)
-    used, corners = np.unique(triangles[is_near], return_inverse=True)
-    return vertices_mm[used], corners.reshape(-1, 3).astype(np.int32)
+    return drop_unused(vertices_mm, triangles[is_near])
 
 
 def _skin_normals(

@@ -6,8 +6,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from palnet._csv import csv_text
 from palnet._mean_face import atlas_of, face_from_landmarks
 from palnet._page import (
@@ -25,6 +23,7 @@ from palnet._page import (
     table,
 )
 from palnet.face.similarity import apply_similarity
+from palnet.measurement._arc import length
 from palnet.measurement._measure import ASYMMETRY_SOURCES
 
 if TYPE_CHECKING:
@@ -181,8 +180,7 @@ def _straight_mm(entry: Measurement, landmarks: LandmarkSet) -> float:
     if not known.issuperset(entry.landmarks):
         return math.nan
     rows = [landmarks.scheme.index_of(code) for code in entry.landmarks]
-    steps = np.diff(landmarks.positions_mm[rows], axis=0)
-    return float(np.linalg.norm(steps, axis=1).sum())
+    return length(landmarks.positions_mm[rows])
 
 
 def _between(entry: Measurement) -> str:

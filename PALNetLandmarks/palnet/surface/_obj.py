@@ -221,9 +221,7 @@ def _guess_cut(
     """Detect a file that stops within a line and leaves vertices unused; OBJ holds no counts."""
     if data.endswith((b"\n", b"\r")) or not len(triangles):
         return ()
-    is_used = np.zeros(len(points), dtype=bool)
-    is_used[triangles] = True
-    n_unused = int(len(points) - np.count_nonzero(is_used))
+    n_unused = len(points) - len(np.unique(triangles))
     if n_unused <= MIN_UNUSED_SHARE * len(points):
         return ()
     text = f"The file stops within a line and {n_unused} vertices are unused: it may be cut off."

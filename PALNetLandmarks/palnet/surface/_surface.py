@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from palnet._checks import check_finite, check_points, check_triangles, frozen_copy
+from palnet.surface._canonical import drop_unused
 from palnet.surface._shapes import measure_longest_edges
 from palnet.surface._units import Unit
 
@@ -173,14 +174,9 @@ def crop_surface(surface: Surface, keep_points: NDArray[np.bool_]) -> Surface:
         msg = f"keep_points must have shape ({len(surface.points_mm)},); got {keep_points.shape}."
         raise ValueError(msg)
     first, second, third = (keep_points.take(column) for column in surface.triangles.T)
-    triangles = surface.triangles[first & second & third]
-    is_used = np.zeros(len(keep_points), dtype=bool)
-    is_used[triangles] = True
-    number = np.cumsum(is_used, dtype=np.int32) - np.int32(1)
+    kept = surface.triangles[first & second & third]
+    points_mm, triangles = drop_unused(surface.points_mm, kept)
+    normals, _ = drop_unused(surface.normals, kept)
     return replace(
-        surface,
-        points_mm=surface.points_mm[is_used],
-        triangles=number[triangles],
-        normals=surface.normals[is_used],
-        long_triangles=None,
+        surface, points_mm=points_mm, triangles=triangles, normals=normals, long_triangles=None
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from palnet.errors import UnitError
+from palnet.surface._canonical import drop_unused
 from palnet.surface._vectors import norms
 
 if TYPE_CHECKING:
@@ -175,9 +176,7 @@ def plausible_units(mesh: Mesh) -> tuple[Unit, ...]:
 
 def _bulk_diameter(mesh: Mesh) -> float:
     """Return twice the radius that holds most of the vertices in use."""
-    is_used = np.zeros(len(mesh.points), dtype=bool)
-    is_used[mesh.triangles] = True
-    return bulk_diameter(mesh.points if is_used.all() else mesh.points[is_used])
+    return bulk_diameter(drop_unused(mesh.points, mesh.triangles)[0])
 
 
 def bulk_diameter(points: NDArray[np.float64]) -> float:
