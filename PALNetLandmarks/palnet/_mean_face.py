@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from palnet.face.similarity import MIN_PAIRS, fit_similarity
-from palnet.model import list_models
+from palnet.model import read_model
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,17 +18,23 @@ if TYPE_CHECKING:
     from palnet.model import Model
     from palnet.scheme import Scheme
 
-__all__ = ["atlas_of", "face_from_landmarks", "shipped_models"]
+__all__ = ["atlas_of", "face_from_landmarks", "mean_landmarks", "shipped_model"]
 
 
 @cache
-def shipped_models() -> tuple[Model, ...]:
-    """Read the shipped models, once."""
-    return tuple(list_models())
+def shipped_model() -> Model:
+    """Read the shipped model, once."""
+    return read_model()
+
+
+def mean_landmarks() -> dict[str, NDArray[np.float64]]:
+    """Return the mean landmarks of the shipped model by code, in millimetres."""
+    model = shipped_model()
+    return dict(zip(model.scheme.codes, model.atlas.landmark_mean_mm, strict=True))
 
 
 def atlas_of(scheme: Scheme) -> FaceAtlas | None:
-    """Find the mean face of a scheme among the shipped models.
+    """Return the mean face of a scheme, if it is that of the shipped model.
 
     Parameters
     ----------
@@ -38,12 +44,10 @@ def atlas_of(scheme: Scheme) -> FaceAtlas | None:
     Returns
     -------
     FaceAtlas or None
-        None if no shipped model has this scheme.
+        None for any other scheme.
     """
-    for model in shipped_models():
-        if model.scheme.codes == scheme.codes:
-            return model.atlas
-    return None
+    model = shipped_model()
+    return model.atlas if model.scheme.codes == scheme.codes else None
 
 
 def face_from_landmarks(

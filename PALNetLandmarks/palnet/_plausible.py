@@ -3,19 +3,17 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from palnet._mean_face import mean_landmarks, shipped_model
 from palnet.face.similarity import measure_offset_mm
-from palnet.model import read_model
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from palnet.landmarks import LandmarkSet
-    from palnet.model import Model
 
 __all__ = ["WRONG_ORDER_MM", "doubt_order", "doubt_size"]
 
@@ -80,7 +78,8 @@ def doubt_order(landmarks: LandmarkSet) -> str | None:
     str or None
         What is odd, as a sentence for the user.
     """
-    place_of, side_of = _mean_face(), _sides()
+    place_of = mean_landmarks()
+    side_of = {entry.code: entry.side for entry in shipped_model().scheme.landmarks}
     # A lab may name the sides as seen by the observer.
     is_known = [side_of.get(entry.code) == entry.side for entry in landmarks.scheme.landmarks]
     chosen = np.flatnonzero(landmarks.is_placed & is_known)
@@ -101,7 +100,7 @@ def doubt_order(landmarks: LandmarkSet) -> str | None:
 
 def _usual_spread_mm(landmarks: LandmarkSet) -> tuple[float, float]:
     """Return the limits of these landmarks' spread on faces, from infants to large adults."""
-    place_of = _mean_face()
+    place_of = mean_landmarks()
     codes = np.array(landmarks.scheme.codes)[landmarks.is_placed]
     if not set(codes) <= set(place_of):
         return 0.0, MAX_SPREAD_MM
@@ -111,20 +110,3 @@ def _usual_spread_mm(landmarks: LandmarkSet) -> tuple[float, float]:
 
 def _spread(points: NDArray[np.float64]) -> float:
     return float(np.linalg.norm(points - points.mean(axis=0), axis=1).mean())
-
-
-@cache
-def _shipped() -> Model:
-    """Read the shipped model once."""
-    return read_model()
-
-
-def _mean_face() -> dict[str, NDArray[np.float64]]:
-    """Return the mean landmarks of the shipped model by code, in millimetres."""
-    model = _shipped()
-    return dict(zip(model.scheme.codes, model.atlas.landmark_mean_mm, strict=True))
-
-
-def _sides() -> dict[str, str]:
-    """Return the side of each landmark of the shipped model by code."""
-    return {entry.code: entry.side for entry in _shipped().scheme.landmarks}

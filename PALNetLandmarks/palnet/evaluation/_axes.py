@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet._mean_face import atlas_of, shipped_models
+from palnet._mean_face import mean_landmarks
 from palnet._plausible import WRONG_ORDER_MM
 from palnet.face.similarity import apply_similarity, fit_similarity, measure_offset_mm
 
@@ -71,16 +71,11 @@ def holds_pose(*shapes_mm: NDArray[np.float64]) -> bool:
 
 
 def _mean_face_of(scheme: Scheme) -> NDArray[np.float64] | None:
-    """Mean positions of the landmarks by code, NaN for those that no mean face has."""
-    atlas = atlas_of(scheme)
-    if atlas is not None:
-        return atlas.landmark_mean_mm
-    for model in shipped_models():
-        mean = dict(zip(model.scheme.codes, model.atlas.landmark_mean_mm, strict=True))
-        places = np.array([mean.get(code, np.full(3, np.nan)) for code in scheme.codes])
-        if np.isfinite(places).all(axis=1).sum() >= MIN_SHARED and holds_pose(places):
-            return places
-    return None
+    """Mean positions of the landmarks by code, NaN for those that the mean face lacks."""
+    mean = mean_landmarks()
+    places = np.array([mean.get(code, np.full(3, np.nan)) for code in scheme.codes])
+    are_enough = np.isfinite(places).all(axis=1).sum() >= MIN_SHARED and holds_pose(places)
+    return places if are_enough else None
 
 
 def _is_that_face(shapes_mm: Sequence[NDArray[np.float64]], mean_mm: NDArray[np.float64]) -> bool:
