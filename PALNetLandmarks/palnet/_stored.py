@@ -133,8 +133,11 @@ def read_json(path: Path, parse: Callable[[Any], _Entry], remedy: str) -> _Entry
     except OSError as err:
         msg = f"{path}: cannot be read ({err.strerror}). {remedy}"
         raise FormatError(msg) from err
-    except ValueError as err:
-        msg = f"{path}: not a JSON file in UTF-8 ({err})."
+    except json.JSONDecodeError as err:
+        msg = f"{path}:{err.lineno}: is not JSON ({err.msg}). {remedy}"
+        raise FormatError(msg) from err
+    except ValueError as err:  # other bytes than UTF-8, or nested too deeply
+        msg = f"{path}: is not JSON in UTF-8 ({err}). {remedy}"
         raise FormatError(msg) from err
     try:
         return parse(content)

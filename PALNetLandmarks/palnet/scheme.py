@@ -298,7 +298,7 @@ def _load_shipped(name: str) -> Scheme:
 
 
 def _read_scheme(path: Path) -> Scheme:
-    return read_json(path, scheme_from_dict, "Check the path of the landmark scheme.")
+    return read_json(path, scheme_from_dict, "Give the file of a landmark scheme.")
 
 
 def scheme_to_dict(scheme: Scheme) -> dict[str, Any]:

@@ -121,7 +121,7 @@ def test_load_scheme_other_text_raises(tmp_path):
     path = tmp_path / "notes.json"
     path.write_text("landmarks: tip\n", encoding="utf-8")
 
-    with pytest.raises(FormatError, match=r"notes\.json: not a JSON file"):
+    with pytest.raises(FormatError, match=r"notes\.json:1: is not JSON"):
         load_scheme(path)
 
 
@@ -129,7 +129,7 @@ def test_load_scheme_nested_without_end_raises(tmp_path):
     path = tmp_path / "deep.json"
     path.write_text("[" * 100_000, encoding="utf-8")
 
-    with pytest.raises(FormatError, match=r"deep\.json: not a JSON file .*nested too deeply"):
+    with pytest.raises(FormatError, match=r"deep\.json: is not JSON .*nested too deeply"):
         load_scheme(path)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from palnet._stored import parse_json
+from palnet._stored import read_json
 from palnet.errors import FormatError
 from palnet.landmarks import FRAMES, Space
 from palnet.scheme import DEFAULT_SCHEME
@@ -99,26 +99,11 @@ def sidecar_text(sidecar: Sidecar) -> str:
 def read_sidecar(path: Path) -> Sidecar | None:
     """Read the sidecar of a landmark file; None if there is none."""
     beside = sidecar_path(path)
-    if not beside.is_file():
-        return None
-    try:
-        content = parse_json(beside.read_text(encoding="utf-8-sig"))
-    except OSError as err:
-        msg = f"{beside}: cannot be read ({err.strerror})."
-        raise FormatError(msg) from err
-    except json.JSONDecodeError as err:
-        msg = f"{beside}:{err.lineno}: is not JSON ({err.msg}). Correct or delete it."
-        raise FormatError(msg) from err
-    except ValueError as err:
-        msg = f"{beside}: is damaged ({err}). Correct or delete it."
-        raise FormatError(msg) from err
-    _check_content(beside, content)
-    known = {key: content[key] for key in Sidecar.__dataclass_fields__ if key in content}
-    return Sidecar(**known | {"landmarks": tuple(content["landmarks"])})
+    return read_json(beside, _parse, "Correct or delete it.") if beside.is_file() else None
 
 
-def _check_content(beside: Path, content: Any) -> None:
-    """Check every entry that is used."""
+def _parse(content: Any) -> Sidecar:
+    """Check every entry that is used, and keep those."""
     values = content if isinstance(content, dict) else {}
     unit = values.get("mm_per_unit", 0)
     renamed = values.get("renamed", {})
@@ -133,10 +118,10 @@ def _check_content(beside: Path, content: Any) -> None:
     }
     wrong = [key for key, is_fit in fits.items() if not is_fit]
     if wrong:
-        msg = (
-            f"{beside}: {', '.join(wrong)} must be as palnet writes it. Correct or delete the file."
-        )
+        msg = f"{', '.join(wrong)} must be as palnet writes it. Correct or delete the file."
         raise FormatError(msg)
+    known = {key: values[key] for key in Sidecar.__dataclass_fields__ if key in values}
+    return Sidecar(**known | {"landmarks": tuple(values["landmarks"])})
 
 
 def _is_texts(values: object) -> bool:

@@ -584,7 +584,7 @@ def test_load_measurement_plan_of_wrong_types_is_refused_with_the_field(tmp_path
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("[" * 100_000, "not a JSON file .*nested too deeply"), ("[]", "the plan must be a JSON obj")],
+    [("[" * 100_000, "is not JSON .*nested too deeply"), ("[]", "the plan must be a JSON obj")],
 )
 def test_load_measurement_plan_of_anything_else_is_refused(tmp_path, text, says):
     path = tmp_path / "plan.json"
