@@ -34,18 +34,7 @@ def mean_landmarks() -> dict[str, NDArray[np.float64]]:
 
 
 def atlas_of(scheme: Scheme) -> FaceAtlas | None:
-    """Return the mean face of a scheme, if it is that of the shipped model.
-
-    Parameters
-    ----------
-    scheme : Scheme
-        The landmark scheme.
-
-    Returns
-    -------
-    FaceAtlas or None
-        None for any other scheme.
-    """
+    """Return the mean face of a scheme, if it is that of the shipped model."""
     model = shipped_model()
     return model.atlas if model.scheme.codes == scheme.codes else None
 

@@ -30,16 +30,8 @@ def run_tasks(
 ) -> None:
     """Run every task, in this process or in several new ones.
 
-    Parameters
-    ----------
-    work : callable
-        Takes a task; sent to each process once, so it may hold what all tasks share.
-    tasks : sequence
-        The tasks.
-    jobs : int
-        Number of processes; 1 runs everything in this one.
-    what : str
-        What a task produces, for the log ("scans generated").
+    `work` is sent to each process once, so it may hold what all tasks share. `what` says in the log
+    what a task produces ("scans generated").
     """
     if jobs == 1 or len(tasks) <= 1:
         for done, task in enumerate(tasks, start=1):

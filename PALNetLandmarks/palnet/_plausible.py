@@ -42,16 +42,7 @@ def doubt_size(landmarks: LandmarkSet) -> str | None:
 
     Convention: compared with the same landmarks of the shipped model's mean face, so that a mouth
     does not count as a face of a tenth of the size. For unknown landmarks there is no lower limit.
-
-    Parameters
-    ----------
-    landmarks : LandmarkSet
-        In any frame.
-
-    Returns
-    -------
-    str or None
-        What is odd, as part of a sentence; None if there are too few to tell.
+    Returns part of a sentence; None if nothing is odd, or if there are too few to tell.
     """
     if landmarks.is_placed.sum() < MIN_PLACED:
         return None
@@ -64,19 +55,9 @@ def doubt_size(landmarks: LandmarkSet) -> str | None:
 
 
 def doubt_order(landmarks: LandmarkSet) -> str | None:
-    """Say if landmarks in their given order do not form a face.
+    """Say if landmarks in their given order do not form a face, as a sentence for the user.
 
     Convention: compared with the same landmarks of the shipped model's mean face; ignores others.
-
-    Parameters
-    ----------
-    landmarks : LandmarkSet
-        In any frame.
-
-    Returns
-    -------
-    str or None
-        What is odd, as a sentence for the user.
     """
     place_of = mean_landmarks()
     side_of = {entry.code: entry.side for entry in shipped_model().scheme.landmarks}

@@ -98,21 +98,7 @@ def differences(
 ) -> list[str]:
     """List how the record of an earlier detection differs from a requested one.
 
-    Parameters
-    ----------
-    text : str
-        Content of the record file.
-    scan_sha256, model_sha256 : str
-        Hashes of the scan and model files.
-    unit : str or None
-        Name of the given unit, None if it is to be inferred.
-    frame : str
-        Frame of the landmarks.
-
-    Returns
-    -------
-    list of str
-        Empty if it is the same detection.
+    Empty if it is the same detection; `unit` is None if it is to be inferred.
     """
     try:
         record = parse_json(text)

@@ -67,22 +67,7 @@ class Spot:
 
 
 def draw_bars(bars: Sequence[Bar], unit: str, caption: str) -> str:
-    """Draw horizontal bars from zero, with their values.
-
-    Parameters
-    ----------
-    bars : sequence of Bar
-        From top to bottom; values of at least zero.
-    unit : str
-        Unit of the values.
-    caption : str
-        Plain text below the plot.
-
-    Returns
-    -------
-    str
-        An HTML figure.
-    """
+    """Draw horizontal bars from zero, top to bottom, with their values, as an HTML figure."""
     top = max((v for bar in bars for v in (bar.value, bar.mark) if math.isfinite(v)), default=1.0)
     ticks = nice_ticks(0.0, top)
     scale = _BAR_WIDTH / max(ticks[-1], top)
@@ -122,19 +107,7 @@ def draw_differences(
 ) -> str:
     """Draw one Bland-Altman plot: difference against mean, bias and limits of agreement.
 
-    Parameters
-    ----------
-    title : str
-        Text above the plot.
-    means, differences : ndarray of shape (n_pairs,)
-        Values on the x and y axes.
-    labels : sequence of str
-        Labels of the two axes.
-
-    Returns
-    -------
-    str
-        An SVG element, to be put into a figure.
+    Returns an SVG element, to be put into a figure.
 
     References
     ----------
@@ -160,22 +133,7 @@ def draw_differences(
 
 
 def draw_scatter(title: str, spots: Sequence[Spot], labels: tuple[str, str]) -> str:
-    """Draw points, each with a name.
-
-    Parameters
-    ----------
-    title : str
-        Text above the plot.
-    spots : sequence of Spot
-        The points.
-    labels : tuple of str
-        Labels of the two axes.
-
-    Returns
-    -------
-    str
-        An SVG element, to be put into a figure.
-    """
+    """Draw points, each with a name, as an SVG element, to be put into a figure."""
     xs = np.array([spot.x for spot in spots])
     ys = np.array([spot.y for spot in spots])
     frame = _Frame(xs, ys)
@@ -188,19 +146,7 @@ def draw_lines(
 ) -> str:
     """Draw one line in each of several plots side by side, with axes starting at zero.
 
-    Parameters
-    ----------
-    xs : ndarray of shape (n_points,)
-        Values on the x axes, at least zero.
-    panels : mapping of str to ndarray of shape (n_points,)
-        By the title of each plot, its values on the y axis, at least zero.
-    x_label : str
-        Label of the x axes.
-
-    Returns
-    -------
-    str
-        An SVG element that also works as a file of its own.
+    The titles are the keys of `panels`. The SVG element also works as a file of its own.
     """
     width, height = _LEFT + _PLOT_WIDTH + _RIGHT, _TOP + _PLOT_HEIGHT + _BOTTOM
     parts = [f'<rect width="{len(panels) * width}" height="{height}" fill="#fff"/>']

@@ -68,23 +68,9 @@ class Line:
 def draw_face(
     atlas: FaceAtlas, markers: Sequence[Marker], lines: Sequence[Line] = (), caption: str = ""
 ) -> str:
-    """Draw the mean face with landmarks and lines, seen from the right, the front and the left.
+    """Draw landmarks and lines over the mean face, seen from the right, the front and the left.
 
-    Parameters
-    ----------
-    atlas : FaceAtlas
-        The mean face.
-    markers : sequence of Marker
-        Landmarks in the face frame, in millimetres.
-    lines : sequence of Line
-        Lines in the face frame, in millimetres.
-    caption : str
-        Plain text below the drawing.
-
-    Returns
-    -------
-    str
-        An HTML figure.
+    Convention: face frame, millimetres. Returns an HTML figure.
     """
     extent = _Extent(atlas)
     panels = []

@@ -65,22 +65,7 @@ _WIDE_TABLE = 8
 
 
 def build_page(title: str, lead: str, sections: Iterable[str]) -> str:
-    """Put sections together into one HTML file.
-
-    Parameters
-    ----------
-    title : str
-        Heading, and title of the browser tab.
-    lead : str
-        One line below the heading.
-    sections : iterable of str
-        As returned by `section`.
-
-    Returns
-    -------
-    str
-        The complete file.
-    """
+    """Put sections together into one complete HTML file, with a line below the heading."""
     body = "\n".join(sections)
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -103,22 +88,7 @@ def paragraph(text: str, *, is_note: bool = False) -> str:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], numbers: Iterable[int]) -> str:
-    """Return a table of plain texts.
-
-    Parameters
-    ----------
-    header : sequence of str
-        Names of the columns.
-    rows : iterable of sequence of str
-        The cells.
-    numbers : iterable of int
-        Indices of numeric columns, which are right-aligned.
-
-    Returns
-    -------
-    str
-        HTML.
-    """
+    """Return a table of plain texts; columns with the indices `numbers` are right-aligned."""
     chosen = set(numbers)
 
     def cells(tag: str, row: Sequence[str]) -> str:

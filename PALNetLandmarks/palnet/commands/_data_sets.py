@@ -21,17 +21,7 @@ HARMLESS_TO_TUNING = ("never_placed",)
 def refuse_bad_data(data: DataSet, harmless: Container[str] = ()) -> None:
     """Refuse a data set with errors that would spoil a training, and list them on stderr.
 
-    Parameters
-    ----------
-    data : DataSet
-        The scans.
-    harmless : container of str
-        Kinds of errors that are reported but acceptable here.
-
-    Raises
-    ------
-    UsageError
-        If there are errors.
+    Errors of a `harmless` kind are reported, but acceptable.
     """
     from palnet.errors import UsageError
     from palnet.training.checking import ERRORS, check_data_set
@@ -52,17 +42,7 @@ def refuse_bad_data(data: DataSet, harmless: Container[str] = ()) -> None:
 def refuse_run_among_scans(folder: Path, output: Path) -> None:
     """Refuse a run folder that contains the scans: its tables would be read as their landmarks.
 
-    Parameters
-    ----------
-    folder : Path
-        Folder of the data set.
-    output : Path
-        The run folder; inside the data set's folder it is allowed, and is not read as data.
-
-    Raises
-    ------
-    UsageError
-        If the run folder is that of the data set, or contains scans or landmarks of it.
+    Inside the data set's folder a run folder is allowed, and is not read as data.
     """
     from palnet.errors import UsageError
     from palnet.training.data_files import list_files, may_be_data

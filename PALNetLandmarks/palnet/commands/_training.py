@@ -19,13 +19,7 @@ Several GPUs: torchrun --nproc-per-node N -m palnet ... with the same arguments.
 
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options on how to train.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-        Parser of a subcommand that trains.
-    """
+    """Add the options on how to train."""
     add = parser.add_argument
     add("--mixed-precision", action="store_true", help="layers in bfloat16 (GPU, newest CPUs)")
     add(
@@ -39,20 +33,8 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
 def training_run(arguments: argparse.Namespace) -> Iterator[bool]:
     """Set up a training as the options say, with the other processes if started by torchrun.
 
-    Parameters
-    ----------
-    arguments : argparse.Namespace
-        Includes those of `add_training_options`.
-
-    Yields
-    ------
-    bool
-        Whether this process is the one that prints.
-
-    Raises
-    ------
-    MissingDependencyError
-        If torch is not installed, or TensorBoard is requested and not installed.
+    Yields whether this process is the one that prints. MissingDependencyError if torch is not
+    installed, or TensorBoard is requested and not installed.
     """
     from palnet._dependencies import require
 

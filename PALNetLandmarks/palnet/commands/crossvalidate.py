@@ -120,15 +120,7 @@ def _read_protocol(arguments: argparse.Namespace) -> PaperProtocol | TuningProto
 
 
 def print_table(results: Sequence[FoldResult], baseline: str) -> None:
-    """Print a line per fold, then one for all folds.
-
-    Parameters
-    ----------
-    results : sequence of FoldResult
-        One per fold.
-    baseline : str
-        What the network is compared with.
-    """
+    """Print a line per fold, then one for all folds, beside what the network is compared with."""
     heading = f"{baseline} mm"
     print(f"fold  scans  epochs  landmarks mm  distances mm  {heading:>17}  distances mm")
     for row in results:

@@ -75,26 +75,11 @@ class _Lines:
 
 
 def parse_obj(data: bytes) -> ParsedMesh:
-    """Read the vertices and faces of a Wavefront OBJ file.
+    """Read the vertices and faces of a Wavefront OBJ file; MeshError names the line.
 
     Convention: polygons are split into triangle fans; negative indices count back from the last
     vertex above the face; colours after the coordinates, texture and normal indices, groups,
     lines and points are ignored.
-
-    Parameters
-    ----------
-    data : bytes
-        The whole file.
-
-    Returns
-    -------
-    ParsedMesh
-        Vertices in file order.
-
-    Raises
-    ------
-    MeshError
-        With the line of the first error.
     """
     if b"\n" not in data:
         data = data.replace(b"\r", b"\n")

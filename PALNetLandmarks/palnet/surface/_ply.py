@@ -75,23 +75,7 @@ class _Rows(NamedTuple):
 
 
 def parse_ply(data: bytes) -> ParsedMesh:
-    """Read the vertices and faces of a PLY file.
-
-    Parameters
-    ----------
-    data : bytes
-        The whole file.
-
-    Returns
-    -------
-    ParsedMesh
-        Vertices in file order, polygons split into fans.
-
-    Raises
-    ------
-    MeshError
-        If the header is invalid or the body does not hold what the header declares.
-    """
+    """Read vertices and faces, in file order, polygons split into fans; MeshError if damaged."""
     header = _parse_header(data)
     body = memoryview(data)[header.n_bytes :]
     read = _read_binary if header.order else _read_ascii

@@ -48,20 +48,7 @@ class TriangleShapes(NamedTuple):
 
 
 def measure_triangles(points: NDArray[np.float64], triangles: NDArray[np.int32]) -> TriangleShapes:
-    """Measure all triangles.
-
-    Parameters
-    ----------
-    points : ndarray of shape (n_points, 3)
-        Vertices.
-    triangles : ndarray of shape (n_triangles, 3)
-        Vertex indices.
-
-    Returns
-    -------
-    TriangleShapes
-        Area vectors, areas, heights and longest edges.
-    """
+    """Measure all triangles."""
     n = len(triangles)
     shapes = TriangleShapes(np.zeros((3, n)), np.zeros(n), np.zeros(n), np.zeros(n))
     for part in chunks(n):
@@ -79,20 +66,7 @@ def measure_triangles(points: NDArray[np.float64], triangles: NDArray[np.int32])
 def measure_longest_edges(
     points: NDArray[np.float64], triangles: NDArray[np.int32]
 ) -> NDArray[np.float64]:
-    """Measure the longest edge of all triangles, squared.
-
-    Parameters
-    ----------
-    points : ndarray of shape (n_points, 3)
-        Vertices.
-    triangles : ndarray of shape (n_triangles, 3)
-        Vertex indices.
-
-    Returns
-    -------
-    ndarray of shape (n_triangles,)
-        As in `TriangleShapes`.
-    """
+    """Measure the longest edge of all triangles, squared, as in `TriangleShapes`."""
     longest_squared = np.zeros(len(triangles))
     for part in chunks(len(triangles)):
         corners = triangles[part].astype(np.intp)

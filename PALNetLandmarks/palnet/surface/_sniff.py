@@ -41,18 +41,7 @@ MAGIC = (
 
 
 def sniff_format(data: bytes) -> Content:
-    """Recognise a file by its content, if that is certain.
-
-    Parameters
-    ----------
-    data : bytes
-        The whole file.
-
-    Returns
-    -------
-    Content
-        With an empty title if nothing is certain, as for a damaged file.
-    """
+    """Recognise a file by its content; the title is empty if nothing is certain."""
     head = data[:HEAD_BYTES]
     for pattern, content in MAGIC:
         if re.match(pattern, head, flags=re.IGNORECASE | re.DOTALL):

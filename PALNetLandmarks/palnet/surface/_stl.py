@@ -59,23 +59,7 @@ def _promised_size(data: bytes) -> int:
 
 
 def parse_stl(data: bytes) -> ParsedMesh:
-    """Read an STL file.
-
-    Parameters
-    ----------
-    data : bytes
-        The whole file.
-
-    Returns
-    -------
-    ParsedMesh
-        Three points per triangle, not merged.
-
-    Raises
-    ------
-    MeshError
-        If the file is shorter than its facet count or its facets are damaged.
-    """
+    """Read three points per triangle, not merged; MeshError if damaged or cut off."""
     if is_ascii_stl(data):
         corners, header = _parse_ascii(data), data.split(b"\n", 1)[0]
     else:

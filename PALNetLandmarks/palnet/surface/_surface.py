@@ -116,18 +116,7 @@ class Surface:
 
 
 def pick_long_triangles(longest_mm: NDArray[np.float64]) -> LongTriangles:
-    """Pick the triangles that are longer than nearly all others.
-
-    Parameters
-    ----------
-    longest_mm : ndarray of shape (n_triangles,)
-        Longest edge of every triangle.
-
-    Returns
-    -------
-    LongTriangles
-        Empty if all are about equally long.
-    """
+    """Pick the triangles that are longer than nearly all others, by their longest edges."""
     if not len(longest_mm):
         return LongTriangles(0.0, np.zeros(0, dtype=np.int64))
     rank = int(SHORT_SHARE * (len(longest_mm) - 1))

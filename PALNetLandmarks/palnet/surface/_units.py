@@ -182,15 +182,7 @@ def _bulk_diameter(mesh: Mesh) -> float:
 def bulk_diameter(points: NDArray[np.float64]) -> float:
     """Return twice the distance from the median point within which 75 % of the points lie.
 
-    Parameters
-    ----------
-    points : ndarray of shape (n_points, 3)
-        Vertices in use.
-
-    Returns
-    -------
-    float
-        In the points' own numbers; 0 if there are no points.
+    In the points' own numbers; 0 if there are no points.
     """
     if not len(points):
         return 0.0

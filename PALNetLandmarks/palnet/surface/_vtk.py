@@ -106,23 +106,7 @@ class _Cursor:
 
 
 def parse_vtk(data: bytes) -> ParsedMesh:
-    """Read the points, polygons and triangle strips of a VTK legacy file.
-
-    Parameters
-    ----------
-    data : bytes
-        The whole file.
-
-    Returns
-    -------
-    ParsedMesh
-        Polygons split into fans, strips into triangles of consistent winding.
-
-    Raises
-    ------
-    MeshError
-        For another kind of data set, or if the file ends too early.
-    """
+    """Read points, polygons and triangle strips, all split into triangles; MeshError if damaged."""
     cursor = _Cursor(data)
     version, title = _read_head(cursor)
     points = np.zeros((0, 3))

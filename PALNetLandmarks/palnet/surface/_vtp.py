@@ -47,23 +47,10 @@ SIZE_TYPES = {"UInt32": "u4", "UInt64": "u8"}
 
 
 def parse_vtp(data: bytes) -> ParsedMesh:
-    """Read the polygons of a VTP file.
+    """Read all pieces, polygons and strips split into triangles.
 
-    Parameters
-    ----------
-    data : bytes
-        The whole file.
-
-    Returns
-    -------
-    ParsedMesh
-        The pieces joined, polygons and strips split into triangles.
-
-    Raises
-    ------
-    MeshError
-        If the file is damaged or truncated, holds another kind of data, or is encoded in a way that
-        cannot be read without VTK.
+    MeshError if the file is damaged, holds another kind of data, or is encoded in a way that cannot
+    be read without VTK.
     """
     root, appended = _parse_xml(data)
     decoder = _Decoder(root, appended)

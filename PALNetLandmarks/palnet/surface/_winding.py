@@ -50,18 +50,7 @@ class SortedEdges(NamedTuple):
 
 
 def sort_edges(triangles: NDArray[np.int32]) -> SortedEdges:
-    """Sort the edges of a surface.
-
-    Parameters
-    ----------
-    triangles : ndarray of shape (n_triangles, 3)
-        Vertex indices.
-
-    Returns
-    -------
-    SortedEdges
-        Three per triangle.
-    """
+    """Sort the edges of a surface, three per triangle."""
     starts, stops = triangles.ravel(), triangles[:, [1, 2, 0]].ravel()
     low, high = np.minimum(starts, stops), np.maximum(starts, stops)
     order = _sort_stably(high)
@@ -97,18 +86,7 @@ def _edge_keys(starts: NDArray[np.int32], stops: NDArray[np.int32]) -> NDArray[n
 
 
 def count_edges(edges: SortedEdges) -> EdgeCounts:
-    """Count edges with one triangle, with more than two, and with two that wind against each other.
-
-    Parameters
-    ----------
-    edges : SortedEdges
-        All edges.
-
-    Returns
-    -------
-    EdgeCounts
-        The three counts.
-    """
+    """Count edges with one triangle, with more than two, and with two that wind against another."""
     keys = edges.keys
     is_equal = np.concatenate([[False], keys[1:] == keys[:-1], [False]])
     ends = keys >> np.uint64(1)
@@ -125,18 +103,7 @@ def count_edges(edges: SortedEdges) -> EdgeCounts:
 
 
 def boundary_edges(triangles: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Find the edges that belong to one triangle only.
-
-    Parameters
-    ----------
-    triangles : ndarray of shape (n_triangles, 3)
-        Vertex indices.
-
-    Returns
-    -------
-    ndarray of shape (n_edges, 2)
-        Their ends, the lower index first.
-    """
+    """Find the edges that belong to one triangle only, (n_edges, 2), the lower end first."""
     keys = _edge_keys(triangles.ravel(), triangles[:, [1, 2, 0]].ravel()) >> np.uint64(1)
     keys.sort()
     is_same = np.concatenate([[False], keys[1:] == keys[:-1], [False]])
@@ -150,18 +117,6 @@ def unify_winding(edges: SortedEdges, areas: NDArray[np.float64]) -> NDArray[np.
     Triangles that wind alike are joined to patches. Every patch is then taken twice, as it is and
     reversed; patches that clash are linked crosswise. The connected components of this double cover
     are the consistent choices; a one-sided strip has only one and stays as it is.
-
-    Parameters
-    ----------
-    edges : SortedEdges
-        All edges of the triangles.
-    areas : ndarray of shape (n_triangles,)
-        Triangle areas, in any unit.
-
-    Returns
-    -------
-    ndarray of shape (n_triangles,)
-        True for triangles to reverse.
     """
     first, second, is_clash = _neighbours(edges)
     patch = _components(len(areas), first[~is_clash], second[~is_clash])
@@ -209,22 +164,10 @@ def _lighter_sheet(
 
 
 def label_points(triangles: NDArray[np.int32], n_points: int) -> NDArray[np.int32]:
-    """Find the connected piece of every point.
+    """Find the connected piece of every point, numbered from 0.
 
-    Every point first hooks onto a neighbour of a lower number; the few roots that remain are then
-    joined as a small graph.
-
-    Parameters
-    ----------
-    triangles : ndarray of shape (n_triangles, 3)
-        Vertex indices, the smallest first in each row.
-    n_points : int
-        Number of vertices.
-
-    Returns
-    -------
-    ndarray of shape (n_points,)
-        Piece numbers from 0.
+    Every point first hooks onto a neighbour of a lower number, since triangles have the smallest
+    first; the few roots that remain are then joined as a small graph.
     """
     first, second, third = (column.astype(np.intp) for column in triangles.T)
     root = np.arange(n_points)
