@@ -126,7 +126,6 @@ def summarize_measurements(pairs: Sequence[Pair], plan: MeasurementPlan) -> list
     predicted, expected = _values([pair.predicted for pair in pairs], chosen)
     true, _ = _values([pair.truth for pair in pairs], chosen)
     human = _human(pairs[0].truth.scheme)
-    first = {entry.code: entry for entry in measure(pairs[0].truth, plan=chosen)}
     found = []
     for row, definition in enumerate(chosen.definitions):
         differences = predicted[:, row] - true[:, row]
@@ -144,7 +143,7 @@ def summarize_measurements(pairs: Sequence[Pair], plan: MeasurementPlan) -> list
                 code=definition.code,
                 name=definition.name,
                 kind=definition.kind,
-                unit=first[definition.code].unit,
+                unit=definition.unit,
                 n=len(differences),
                 mean=mean,
                 p95=float(np.percentile(np.abs(differences), 95)),
@@ -226,9 +225,8 @@ def summarize_agreement(
         for row, entry in enumerate(annotations[0][0].scheme.landmarks)
     ]
     values = np.stack([_values(sets, chosen)[0] for sets in annotations], axis=1)
-    first = {entry.code: entry for entry in measure(annotations[0][0], plan=chosen)}
     for row, entry in enumerate(chosen.definitions):
-        name = (entry.code, entry.name, entry.kind, first[entry.code].unit)
+        name = (entry.code, entry.name, entry.kind, entry.unit)
         found.append(_agreement(name, values[:, :, row]))
     return [entry for entry in found if entry.n]
 

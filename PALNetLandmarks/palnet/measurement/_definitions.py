@@ -11,6 +11,7 @@ from typing import Any, Literal
 import palnet.scheme
 from palnet._stored import check_keys, read_json, read_rows, read_text
 from palnet.errors import FormatError
+from palnet.measurement._formulas import UNITS
 
 __all__ = [
     "Kind",
@@ -52,6 +53,11 @@ class MeasurementDefinition:
     kind: Kind
     landmarks: tuple[str, ...]
     source: str
+
+    @property
+    def unit(self) -> str:
+        """Unit of its value, in which its expected error is given too."""
+        return UNITS[self.kind]
 
     def __post_init__(self) -> None:
         if self.kind not in _N_LANDMARKS:

@@ -43,7 +43,7 @@ FORMULAS: dict[str, Callable[[NDArray[np.float64]], float]] = {
 }
 # Lengths that a value divides by: it is meaningless if they are as short as their own error.
 DIVISORS = {"angle": ((0, 1), (2, 1)), "index": ((2, 3),)}
-UNITS = {"distance": "mm", "angle": "deg", "index": "%", "arc": "mm", "asymmetry": "mm"}
+UNITS = {"distance": "mm", "angle": "deg", "index": "%", "arc": "mm"}
 
 
 def propagate_error(

@@ -12,7 +12,7 @@ from palnet._checks import frozen_copy
 from palnet.measurement._arc import Arc, length
 from palnet.measurement._asymmetry import measure_asymmetry
 from palnet.measurement._definitions import load_measurement_plan
-from palnet.measurement._formulas import FORMULAS, UNITS, find_lost_length, propagate_error
+from palnet.measurement._formulas import FORMULAS, find_lost_length, propagate_error
 from palnet.measurement._section import SectionError
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ def _filled(
     definition: MeasurementDefinition, value: float, error: float, line: NDArray[np.float64]
 ) -> Measurement:
     return Measurement(
-        definition.code, definition.name, definition.kind, value, UNITS[definition.kind], error,
+        definition.code, definition.name, definition.kind, value, definition.unit, error,
         definition.landmarks, definition.source, "", line,
     )  # fmt: skip
 
@@ -223,6 +223,6 @@ def _filled(
 def _blank(definition: MeasurementDefinition, reason: str) -> Measurement:
     nan = float("nan")
     return Measurement(
-        definition.code, definition.name, definition.kind, nan, UNITS[definition.kind], nan,
+        definition.code, definition.name, definition.kind, nan, definition.unit, nan,
         definition.landmarks, definition.source, reason, np.zeros((0, 3)),
     )  # fmt: skip
