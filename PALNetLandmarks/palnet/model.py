@@ -19,7 +19,7 @@ from palnet.errors import ModelFileError
 from palnet.face.atlas import FaceAtlas
 from palnet.network.layers import select
 from palnet.network.paper import VARIANTS, least_points, shapes_of_palnet
-from palnet.network.shapes import check_landmark_network, check_pose_network
+from palnet.network.shapes import check_landmark_network, check_pose_network, check_shapes
 from palnet.paper_patches import FINISHES, Finish
 from palnet.scheme import Scheme, scheme_from_dict, scheme_to_dict
 
@@ -320,7 +320,8 @@ def _check_parts(model: Model) -> None:
         check_landmark_network(model.network("landmarks"), n_landmarks, name="landmarks")
     else:
         lengths["mean landmarks"] = len(model.paper.means_mm)
-        _check_paper_network(model.network("landmarks"), model.paper, n_landmarks)
+        shapes = shapes_of_palnet(model.paper.variant, n_landmarks, model.paper.n_points)
+        check_shapes(model.network("landmarks"), shapes, name="landmarks")
     for name, length in lengths.items():
         if length != n_landmarks:
             msg = f"{length} {name} for the {n_landmarks} landmarks of scheme {model.scheme.name}"
@@ -329,16 +330,3 @@ def _check_parts(model: Model) -> None:
         check_pose_network(model.network(name), name=name)
     for name, weight in model.weights.items():
         check_finite(weight, name=name)
-
-
-def _check_paper_network(
-    weights: dict[str, NDArray[np.float32]], paper: PaperNetwork, n_landmarks: int
-) -> None:
-    """Require exactly the layers of the variant."""
-    shapes = shapes_of_palnet(paper.variant, n_landmarks, paper.n_points)
-    for name in sorted(shapes.keys() | weights.keys()):
-        if name not in weights:
-            raise KeyError(f"landmarks.{name}")  # noqa: EM102  # the key is the text
-        if weights[name].shape != shapes.get(name):
-            msg = f"{name} has shape {weights[name].shape} instead of {shapes.get(name)}"
-            raise ValueError(msg)

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
     Shapes = dict[str, tuple[int, ...]]
 
-__all__ = ["check_landmark_network", "check_pose_network", "shapes_of_landmark_network"]
+__all__ = [
+    "check_landmark_network",
+    "check_pose_network",
+    "check_shapes",
+    "shapes_of_landmark_network",
+]
 
 # A position and a normal.
 N_POINT_INPUTS = 6
@@ -31,7 +36,7 @@ def check_pose_network(weights: Weights, *, name: str) -> None:
     for (layer, n_out), width in zip(widths.items(), (*n_in, widths["whole1"]), strict=True):
         expected |= _linear(layer, width, n_out)
     expected |= _linear("out", widths["whole2"], KEY_POINTS_MM.size)
-    _check_shapes(weights, expected, name=name)
+    check_shapes(weights, expected, name=name)
 
 
 def check_landmark_network(weights: Weights, n_landmarks: int, *, name: str) -> None:
@@ -40,7 +45,7 @@ def check_landmark_network(weights: Weights, n_landmarks: int, *, name: str) -> 
     if size.width % N_HEADS:
         msg = f"{name} is {size.width} wide, which is no multiple of {N_HEADS}"
         raise ValueError(msg)
-    _check_shapes(weights, shapes_of_landmark_network(size, n_landmarks), name=name)
+    check_shapes(weights, shapes_of_landmark_network(size, n_landmarks), name=name)
 
 
 def shapes_of_landmark_network(size: NetworkSize, n_landmarks: int) -> Shapes:
@@ -71,9 +76,10 @@ def _norm(name: str, width: int) -> Shapes:
     return {f"{name}.weight": (width,), f"{name}.bias": (width,)}
 
 
-def _check_shapes(weights: Weights, expected: Shapes, *, name: str) -> None:
-    """Require every array, with its shape."""
-    for part, shape in expected.items():
+def check_shapes(weights: Weights, expected: Shapes, *, name: str) -> None:
+    """Require exactly these arrays, with their shapes."""
+    for part in sorted(expected.keys() | weights.keys()):
+        shape = expected.get(part)
         if part not in weights:
             raise KeyError(f"{name}.{part}")  # noqa: EM102  # the key is the text
         if weights[part].shape != shape:
