@@ -138,7 +138,7 @@ def find_scans(paths: Iterable[str | os.PathLike[str]], *, recursive: bool = Fal
         found = [path]
         if _is_folder(path):
             entries, locked = _entries_below(path, math.inf if recursive else 0)
-            found = [entry for entry in entries if _is_scan(entry, MESH_SUFFIXES, path)]
+            found = [entry for entry in entries if _is_scan(entry, path)]
             found = sorted(found + locked)
         if not found:
             n_below = len(scans_below([path]))
@@ -165,13 +165,11 @@ def scans_below(paths: Iterable[str | os.PathLike[str]], taken: Iterable[Path] =
     list of Path
         Absolute paths, sorted by name.
     """
-    from palnet.surface import MESH_SUFFIXES
-
     found = {
         _absolute(entry)
         for folder in map(Path, paths)
         for entry in _entries_below(folder, 2)[0]
-        if entry.parent != folder and _is_scan(entry, MESH_SUFFIXES, folder)
+        if entry.parent != folder and _is_scan(entry, folder)
     }
     return sorted(found - set(taken))
 
@@ -275,7 +273,8 @@ def _entries_below(folder: Path, depth: float) -> tuple[list[Path], list[Path]]:
         real = Path(os.path.realpath(start))
         if start != folder and (real in listed or home.is_relative_to(real)):
             continue
-        for place, below, names in os.walk(start, onerror=lambda err: locked.append(_place(err))):
+        walk = os.walk(start, onerror=lambda err: locked.append(Path(err.filename)))
+        for place, below, names in walk:
             here = Path(place)
             real_here = real / here.relative_to(start)
             is_deep = len(here.relative_to(folder).parts) >= depth
@@ -286,10 +285,6 @@ def _entries_below(folder: Path, depth: float) -> tuple[list[Path], list[Path]]:
             waiting += [here / name for name in links]
             listed.add(real_here)
     return files, locked
-
-
-def _place(err: OSError) -> Path:
-    return Path(err.filename)
 
 
 def _is_link(folder: Path) -> bool:
@@ -303,24 +298,23 @@ def _is_link(folder: Path) -> bool:
     return is_junction or stat.S_ISLNK(state.st_mode)
 
 
-def _is_hidden(path: Path, folder: Path) -> bool:
-    """Whether a file or a folder on the way to it is hidden, by the user or the system."""
-    return any(is_hidden(part) for part in path.relative_to(folder).parts)
-
-
 def _absolute(path: Path) -> Path:
     """Make a path absolute without "..", which would end up in a name; links are resolved first."""
     absolute = path.absolute()
     return absolute.resolve() if ".." in absolute.parts else absolute
 
 
-def _is_scan(path: Path, suffixes: tuple[str, ...], folder: Path) -> bool:
-    """Whether a file in or below a folder is a mesh and not hidden.
+def _is_scan(path: Path, folder: Path) -> bool:
+    """Whether a file in or below a folder is a mesh and not hidden, nor a folder on the way to it.
 
     A file that cannot be examined counts (no permission, disk not connected, path too long); the
     error is reported when it is read.
     """
-    if path.suffix.lower() not in suffixes or _is_hidden(path, folder):
+    from palnet.surface import MESH_SUFFIXES
+
+    if path.suffix.lower() not in MESH_SUFFIXES:
+        return False
+    if any(is_hidden(part) for part in path.relative_to(folder).parts):
         return False
     try:
         return stat.S_ISREG(path.stat().st_mode)
