@@ -28,6 +28,7 @@ from vtkmodules.vtkRenderingCore import (
     vtkWindowToImageFilter,
 )
 
+from palnet._stored import read_arrays
 from palnet.preview import CLASS_COLORS, SKIN_COLOR
 from palnet.surface import to_polydata
 
@@ -60,8 +61,7 @@ VIEWS = (
 
 def main(job: Path, picture: Path) -> int:
     """Draw one job; return 0 if the picture is not empty."""
-    with np.load(job, allow_pickle=False) as content:
-        scene = {name: content[name] for name in content.files}
+    scene = read_arrays(job)
     window = vtkRenderWindow()
     window.SetOffScreenRendering(True)
     window.SetMultiSamples(4)

@@ -183,11 +183,11 @@ def _tell_passed_over(folder: Path, passed_over: list[tuple[Path, Path]]) -> Non
 
 def _read_quietly(path: Path, scheme: Scheme | str | None) -> list[LandmarkSet]:
     """Read the specimens of a file; none if it cannot be read, which is reported elsewhere."""
+    from palnet._caught import catching
     from palnet.errors import PalnetError
-    from palnet.exchange import read_specimens
+    from palnet.exchange import FormatWarning, read_specimens
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with catching(FormatWarning, "ignore"):
         try:
             return read_specimens(path, scheme, strict=False)
         except PalnetError:

@@ -334,16 +334,12 @@ def _control_points(markup: dict[str, Any]) -> list[dict[str, Any]]:
     return points if _is_objects(points) else []
 
 
-def _labels(markup: dict[str, Any]) -> list[str]:
-    return [str(point.get("label")) for point in _control_points(markup)]
-
-
 def _codes_of(reading: Reading, markup: dict[str, Any], scheme: Scheme) -> list[str]:
     """Return the landmark of each control point, even if its label was changed.
 
     A list with a stored scheme went through our module, so its other points are in their places.
     """
-    labels = _labels(markup)
+    labels = [str(point.get("label")) for point in _control_points(markup)]
     carried = _measurement(markup, SCHEME_NAME).get("description")
     try:
         is_this = scheme_from_dict(parse_json(str(carried))).codes == scheme.codes
