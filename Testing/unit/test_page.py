@@ -107,7 +107,9 @@ def a_drawing(the_scheme):
         for place, code in zip(atlas.landmark_mean_mm, the_scheme.codes, strict=True)
     ]
     rows = [the_scheme.index_of("prn"), the_scheme.index_of("gn")]
-    return draw_face(atlas, markers, [Line(atlas.landmark_mean_mm[rows], "#abcdef", "line")])
+    return draw_face(
+        atlas, markers, [Line(atlas.landmark_mean_mm[rows], "#abcdef", "line")], "caption"
+    )
 
 
 def views_of(drawing):

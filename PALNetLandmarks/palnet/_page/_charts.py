@@ -121,7 +121,7 @@ def draw_differences(
     parts = [frame.axes(title, labels[0], labels[1])]
     for height, style in ((bias, ""), (bias + spread, "5 3"), (bias - spread, "5 3")):
         if math.isfinite(height):
-            parts.append(frame.rule(height, _VERMILLION, style))
+            parts.append(frame.rule(height, style))
     pairs = zip(means[chosen], differences[chosen], strict=True)
     parts += [frame.spot(Spot(x, y, ""), 1.6) for x, y in pairs]
     note = f"bias {bias:+.2f}"
@@ -236,9 +236,9 @@ class _Frame:
         ]
         return "".join(parts)
 
-    def rule(self, value: float, color: str, dashes: str) -> str:
+    def rule(self, value: float, dashes: str) -> str:
         return (
-            f'<path d="M{_LEFT} {self.y(value):.1f}h{_PLOT_WIDTH}" stroke="{color}" '
+            f'<path d="M{_LEFT} {self.y(value):.1f}h{_PLOT_WIDTH}" stroke="{_VERMILLION}" '
             f'stroke-width="1.5" stroke-dasharray="{dashes}"/>'
         )
 

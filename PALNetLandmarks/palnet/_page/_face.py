@@ -66,7 +66,7 @@ class Line:
 
 
 def draw_face(
-    atlas: FaceAtlas, markers: Sequence[Marker], lines: Sequence[Line] = (), caption: str = ""
+    atlas: FaceAtlas, markers: Sequence[Marker], lines: Sequence[Line], caption: str
 ) -> str:
     """Draw landmarks and lines over the mean face, seen from the right, the front and the left.
 
@@ -96,12 +96,11 @@ def _figure(panels: list[tuple[_View, str]], extent: _Extent, caption: str) -> s
             f"{parts}</g>"
         )
         left += view.width
-    text = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
     return (
         f'<figure><svg viewBox="0 0 {left:.0f} {height:.0f}" width="{left:.0f}" '
         'font-family="system-ui, Helvetica, Arial, sans-serif" font-size="13" fill="#333" '
         f'role="img" aria-label="{escape(caption)}" xmlns="http://www.w3.org/2000/svg">'
-        f"{''.join(body)}</svg>{text}</figure>"
+        f"{''.join(body)}</svg><figcaption>{escape(caption)}</figcaption></figure>"
     )
 
 

@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(msg)
     cohort = select_complete(sets)
     space = align_cohort(cohort)
-    texts = {PAGE_NAME: page_of_shapes(space, "Shapes of the cohort")} | tables_of_shapes(space)
+    texts = {PAGE_NAME: page_of_shapes(space)} | tables_of_shapes(space)
     write_report(arguments.output, texts, OPTIONAL_SHAPE_TABLES, overwrite=arguments.overwrite)
     for code, reason in cohort.dropped_landmarks.items():
         print(f"left out: landmark {code}: {reason}")

@@ -98,15 +98,13 @@ def tables_of_shapes(space: ShapeSpace) -> dict[str, str]:
     return {name: csv_text(rows) for name, rows in tables.items() if rows}
 
 
-def page_of_shapes(space: ShapeSpace, title: str) -> str:
+def page_of_shapes(space: ShapeSpace) -> str:
     """Build the report page of a cohort.
 
     Parameters
     ----------
     space : ShapeSpace
         The aligned cohort.
-    title : str
-        Heading of the page.
 
     Returns
     -------
@@ -128,7 +126,7 @@ def page_of_shapes(space: ShapeSpace, title: str) -> str:
         drawn = range(min(_N_DRAWN, len(space.variances)))
         sections += [_component(space, number, atlas) for number in drawn]
     sections.append(_far_from_mean(space))
-    return build_page(title, lead, sections)
+    return build_page("Shapes of the cohort", lead, sections)
 
 
 def _sizes(space: ShapeSpace) -> str:

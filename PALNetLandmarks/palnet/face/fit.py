@@ -306,7 +306,7 @@ def _solve(
     modes: NDArray[np.float32],
     weights: NDArray[np.float64],
     ridge: float,
-    guide: _Guide | None = None,
+    guide: _Guide | None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Do one Gauss-Newton step: return the scan's motion and the change of the weights.
 

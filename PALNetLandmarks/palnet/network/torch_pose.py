@@ -12,20 +12,14 @@ __all__ = ["PoseNetwork"]
 
 
 class PoseNetwork(nn.Module):
-    """Shared point-wise layers, max and mean over the cloud, then the key points.
+    """Shared point-wise layers, max and mean over the cloud, then the key points."""
 
-    Parameters
-    ----------
-    width : int
-        Features per point before pooling.
-    """
-
-    def __init__(self, width: int = 256) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.point1 = nn.Linear(6, 64)
         self.point2 = nn.Linear(64, 128)
-        self.point3 = nn.Linear(128, width)
-        self.whole1 = nn.Linear(2 * width, 256)
+        self.point3 = nn.Linear(128, 256)
+        self.whole1 = nn.Linear(2 * 256, 256)
         self.whole2 = nn.Linear(256, 128)
         self.out = nn.Linear(128, 3 * len(KEY_POINTS_MM))
 

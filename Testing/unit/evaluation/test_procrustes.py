@@ -242,7 +242,7 @@ def test_scores_tell_the_farthest_landmark_in_millimetres():
 def test_page_draws_a_component_both_ways_and_its_share_in_percent():
     space = align_cohort(select_complete(a_cohort()))
 
-    page = page_of_shapes(space, "t")
+    page = page_of_shapes(space)
 
     first = page[page.index("<h2>PC1") : page.index("<h2>PC2")]
     first = first[first.index(">front<") : first.index(">left side<")]
@@ -263,7 +263,7 @@ def test_page_shows_a_wrong_unit_by_its_size_and_exchanged_sides_by_their_shape(
     sets[4] = replace(sets[4], positions=sets[4].positions / 2.54)
     sets[9] = replace(sets[9], positions=sets[9].positions[sets[9].scheme.mirror])
 
-    page = page_of_shapes(align_cohort(select_complete(sets)), "t")
+    page = page_of_shapes(align_cohort(select_complete(sets)))
 
     lead, far = page.split("</p>")[0], page[page.index("Farthest from the mean") :]
     assert re.search(r"average, standard deviation \d+ mm, from \d+ \(case_4\) to \d+ mm", lead)
@@ -280,7 +280,7 @@ def test_equal_shapes_have_no_components_and_a_page():
     space = align_cohort(select_complete(sets))
 
     np.testing.assert_allclose(space.distances, 0.0, atol=1e-12)
-    assert "nan" not in page_of_shapes(space, "t").lower()
+    assert "nan" not in page_of_shapes(space).lower()
 
 
 def test_cohort_of_a_labs_own_scheme_has_a_page_without_drawings(a_small_scheme_file):
@@ -303,6 +303,6 @@ def test_cohort_of_a_labs_own_scheme_has_a_page_without_drawings(a_small_scheme_
         for number in range(5)
     ]  # fmt: skip
 
-    page = page_of_shapes(align_cohort(select_complete(sets)), "t")
+    page = page_of_shapes(align_cohort(select_complete(sets)))
 
     assert "No drawings" in page

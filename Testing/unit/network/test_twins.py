@@ -65,7 +65,7 @@ def the_pose_twins(request):
         twin = stir(PoseNetwork(), 2)
         return twin, state_of(twin)
     weights = read_model().network(request.param)
-    return load(PoseNetwork(len(weights["point3.bias"])), weights), weights
+    return load(PoseNetwork(), weights), weights
 
 
 @pytest.fixture(scope="module")
