@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from palnet.face.fit import AtlasFit
     from palnet.placing import Placement
 
-__all__ = ["Detection", "Quality", "detect", "estimate_pose"]
+__all__ = ["Detection", "Quality", "detect"]
 
 # Thresholds for the verdict ``check``: with a larger median expected error or less coverage, half
 # of the landmarks are doubtful (palnet.preview). So is a result that lacks more landmarks than hair
@@ -166,7 +166,7 @@ def detect(
     placement = place_landmarks(found, network_model, watch)
     with watch.stage("project"):
         landmarks = _to_landmarks(placement, found, network_model, mesh)
-        face_from_scan = estimate_pose(found, landmarks, network_model)
+        face_from_scan = _estimate_pose(found, landmarks, network_model)
     size = 1 / similarity_scale(face_from_scan)
     return Detection(
         landmarks=landmarks,
@@ -260,25 +260,11 @@ def _to_landmarks(placement: Placement, found: FoundFace, model: Model, mesh: Me
     )
 
 
-def estimate_pose(found: FoundFace, landmarks: LandmarkSet, model: Model) -> NDArray[np.float64]:
+def _estimate_pose(found: FoundFace, landmarks: LandmarkSet, model: Model) -> NDArray[np.float64]:
     """Estimate the pose from the placed landmarks, or from the atlas fit if they are too few.
 
     The fit also has to cope with hair, collars and noise, so the landmarks give the better pose.
     The landmarks of the paper's networks may differ from the atlas's, so there the fit is used too.
-
-    Parameters
-    ----------
-    found : FoundFace
-        The face.
-    landmarks : LandmarkSet
-        Its landmarks.
-    model : Model
-        The atlas.
-
-    Returns
-    -------
-    ndarray of shape (4, 4)
-        ``face_from_scan``, for a scan in millimetres.
     """
     is_few = np.count_nonzero(landmarks.is_placed) < MIN_POSE_LANDMARKS
     if is_few or model.paper is not None:

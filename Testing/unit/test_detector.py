@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 
 import palnet
 from palnet import detect, detector, read_landmarks, read_mesh
-from palnet.detector import MIN_POSE_LANDMARKS, estimate_pose
+from palnet.detector import MIN_POSE_LANDMARKS, _estimate_pose
 from palnet.errors import MeshError, ModelFileError, PalnetError, ScanRefusedError, UnitError
 from palnet.face.alignment import align_landmarks
 from palnet.face.refusal import SMALLEST_FACE
@@ -231,8 +231,8 @@ def test_too_few_landmarks_leave_the_pose_of_the_fit(the_example):
         expected_error_mm=np.where(is_few, landmarks.expected_error_mm, np.nan),
     )
 
-    assert estimate_pose(found, few, read_model()) is found.face_from_scan
-    assert estimate_pose(found, landmarks, read_model()) is not found.face_from_scan
+    assert _estimate_pose(found, few, read_model()) is found.face_from_scan
+    assert _estimate_pose(found, landmarks, read_model()) is not found.face_from_scan
 
 
 def test_provenance_can_be_written_as_json_and_read_back(the_example):
