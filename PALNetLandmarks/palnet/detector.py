@@ -7,7 +7,7 @@ import os
 import platform
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import scipy
@@ -66,13 +66,13 @@ class Quality:
         Median distance between the fitted atlas and the scan.
     coverage : float
         Share of the face between brows and chin that the scan shows (0 to 1).
-    verdict : str
-        ``good``, or ``check`` if the landmarks should be reviewed.
+    verdict : {"good", "check"}
+        ``check`` if the landmarks should be reviewed.
     """
 
     residual_mm: float
     coverage: float
-    verdict: str
+    verdict: Literal["good", "check"]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
