@@ -85,6 +85,11 @@ class Application:
         if application is not None:
             application.processEvents()
 
+    @property
+    def doubleClickInterval(self) -> int:
+        """Longest time between the clicks of a double click, in milliseconds."""
+        return _qt_application().doubleClickInterval
+
     def topLevelWidgets(self) -> list:
         """All windows; none if Qt is not running."""
         application = _qt_application()
