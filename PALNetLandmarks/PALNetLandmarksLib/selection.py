@@ -73,8 +73,10 @@ def show_instead(shown, model_node, list_node):
     """
     former, former_list = shown
     if former is not model_node:
-        lists = () if former is None else (each.node for each in linked_lists(former))
-        for node in filter(None, (former, former_list, *lists)):
+        left = [] if former is None else [former, *(each.node for each in linked_lists(former))]
+        if is_landmark_list(former_list):
+            left.append(former_list)  # also if it lies on no scan
+        for node in left:
             node.SetDisplayVisibility(False)
         model_node.SetDisplayVisibility(True)
         if former is not None and not is_in_place_of(model_node, former):

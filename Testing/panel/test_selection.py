@@ -259,6 +259,17 @@ def test_scene_is_shown_as_it_was_saved(a_panel, a_list, a_face, tmp_path):
     assert on_view(map(slicer.util.getNode, ("Face", "Face landmarks"))) == [False, False]
 
 
+def test_other_points_that_were_selected_stay_in_the_view(a_panel, three_scans, scene):
+    faces, _ = three_scans
+    points = scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "Electrodes")
+    points.CreateDefaultDisplayNodes()
+    a_panel.ui.landmarksSelector.setCurrentNode(points)
+
+    a_panel.ui.scanSelector.setCurrentNode(faces[2])
+
+    assert on_view([faces[1], points]) == [False, True]
+
+
 @pytest.mark.parametrize("is_deleted", [True, False])
 def test_scan_that_was_left_is_shown_when_it_is_chosen(a_panel, three_scans, scene, is_deleted):
     """Also if nothing was selected in between."""
