@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Selection of scan and list: one selects the other, and the views show one scan at a time.
+"""Selection of scan and list: one selects the other, and the views show one of each at a time.
 
-Scans of one scanner overlap, so two visible ones would look like one face.
+Scans of one scanner overlap, so two visible ones would look like one face; so do two lists of one
+scan, and someone who places landmarks a second time is not to see where they were.
 """
 
 from __future__ import annotations
@@ -56,10 +57,11 @@ def remember_list(landmarks):
 
 
 def show_instead(shown, model_node, list_node):
-    """Show a scan and a list in the views instead of the previous scan.
+    """Show a scan and a list in the views instead of the previous ones.
 
     Cameras turn to a scan that is elsewhere, but not if both are in the same place. Only the
-    previously selected scan and its lists are hidden: what a user shows beside it stays.
+    previously selected list, and the previous scan with its lists, are hidden: what a user shows
+    beside them stays.
 
     Parameters
     ----------
@@ -72,12 +74,12 @@ def show_instead(shown, model_node, list_node):
         The selected list.
     """
     former, former_list = shown
+    if is_landmark_list(former_list):
+        former_list.SetDisplayVisibility(False)
     if former is not model_node:
-        left = [] if former is None else [former, *(each.node for each in linked_lists(former))]
-        if is_landmark_list(former_list):
-            left.append(former_list)  # also if it lies on no scan
-        for node in left:
-            node.SetDisplayVisibility(False)
+        if former is not None:
+            for node in (former, *(each.node for each in linked_lists(former))):
+                node.SetDisplayVisibility(False)
         model_node.SetDisplayVisibility(True)
         if former is not None and not is_in_place_of(model_node, former):
             look_at_model(model_node)

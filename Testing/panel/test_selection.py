@@ -235,14 +235,26 @@ def test_scan_that_is_opened_stands_alone(a_panel, a_list, a_face, scene):
 def test_what_a_user_hides_or_shows_stays_so(a_panel, three_scans, a_list):
     faces, lists = three_scans
     second = create_list(a_list.node.GetScene(), a_list.scheme, faces[1], "Second look")
-    faces[0].SetDisplayVisibility(True)  # for comparison
+    for node in (faces[0], lists[0]):
+        node.SetDisplayVisibility(True)  # for comparison
     faces[1].SetDisplayVisibility(False)
 
     a_panel.exit()
     a_panel.enter()
     a_panel.ui.landmarksSelector.setCurrentNode(second.node)
 
-    assert on_view([*faces[:2], lists[1], second.node]) == [True, False, True, True]
+    assert on_view([*faces[:2], lists[0], second.node]) == [True, False, True, True]
+
+
+def test_landmarks_are_placed_again_without_seeing_the_first(a_panel, a_list, a_face):
+    """As the guide asks for before a study; a click might also move a point of the other list."""
+    a_panel.ui.byHandButton.click()
+
+    second = a_panel.ui.landmarksSelector.currentNode()
+    assert on_view([a_face, a_list.node, second]) == [True, False, True]
+
+    a_panel.ui.landmarksSelector.setCurrentNode(a_list.node)
+    assert on_view([a_face, a_list.node, second]) == [True, True, False]
 
 
 def test_scene_is_shown_as_it_was_saved(a_panel, a_list, a_face, tmp_path):
