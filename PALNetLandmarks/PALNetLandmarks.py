@@ -229,7 +229,8 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Release a scan or list that is about to be deleted."""
         self._parameterLink.let_go_of(node)
         if node in self._inView:
-            self._inView = (None, None)
+            self._inView = tuple(None if each is node else each for each in self._inView)
+            qt.QTimer.singleShot(0, self.onListBroken)  # a list may lie on no scan then
 
     def initializeParameterNode(self):
         """Connect to the scene's parameter node; do not change what is visible."""
@@ -262,7 +263,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         scan, node = (None, None) if self._parameterNode is None else self._shown
         self._shown = (scan, node)
         if scan is not None and self._inView != self._shown:
-            show_instead(self._inView[0], scan, node)
+            show_instead(self._inView, scan, node)
             self._inView = self._shown
         self.changeWatcher.follow(scan, node)
         self.inputSection.show(scan)

@@ -30,7 +30,6 @@ from palnet.exchange._mrk_json import (
 from palnet.landmarks import PLACED
 
 RECORD_NAME = "palnet record"
-PROVENANCE_ATTRIBUTE = "PALNet.Provenance"
 
 # Invoked on a list after the program wrote to it, so that observers see no correction.
 WRITTEN_EVENT = vtk.vtkCommand.UserEvent + 7301
@@ -297,8 +296,6 @@ def write_record(node, record):
     """
     text = json.dumps(record, ensure_ascii=False, allow_nan=False)
     write_text(node, RECORD_NAME, text)
-    provenance = json.dumps(record.get("provenance", {}), ensure_ascii=False)
-    node.SetAttribute(PROVENANCE_ATTRIBUTE, provenance)
 
 
 def read_unit(node):

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Selection of scan and list: one selects the other, and the views show one scan at a time.
+"""Selection of scan and list: one selects the other, and the views show one of each at a time.
 
-Scans of one scanner overlap, so two visible ones would look like one face.
+Scans of one scanner overlap, so two visible ones would look like one face; so do two lists of one
+scan, and someone who places landmarks a second time is not to see where they were.
 """
 
 from __future__ import annotations
@@ -31,11 +32,13 @@ def match_selection(model_node, list_node, shown):
         The scan and the list to show.
     """
     if model_node is not shown[0] and model_node is not None:
-        lists = [found.node for found in find_lists(model_node)]
-        if list_node not in lists:
+        own, lists = linked_lists(model_node), find_lists(model_node)
+        # A list that lies on it may be that of a deleted scan of the same person.
+        nodes = [found.node for found in own or lists]
+        if list_node not in nodes:
             last = model_node.GetNodeReference(LAST_LIST_REFERENCE)
-            newest = lists[-1] if lists else None
-            list_node = last if last in lists else newest
+            newest = nodes[-1] if nodes else None
+            list_node = last if last in nodes else newest
     elif list_node is not shown[1] and is_landmark_list(list_node):
         model_node = find_model(LandmarkList(list_node)) or model_node
     return model_node, list_node
@@ -53,21 +56,26 @@ def remember_list(landmarks):
         landmarks.model_node.SetNodeReferenceID(LAST_LIST_REFERENCE, landmarks.node.GetID())
 
 
-def show_instead(former, model_node, list_node):
-    """Show a scan and a list in the views instead of the previous scan.
+def show_instead(shown, model_node, list_node):
+    """Show a scan and a list in the views instead of the previous ones.
 
     Cameras turn to a scan that is elsewhere, but not if both are in the same place. Only the
-    previously selected scan and its lists are hidden: what a user shows beside it stays.
+    previously selected list, and the previous scan with its lists, are hidden: what a user shows
+    beside them stays.
 
     Parameters
     ----------
-    former : vtkMRMLModelNode or None
-        The previously selected scan; the same one if only the list differs.
+    shown : tuple
+        The scan and list that were selected before; the same scan if only the list differs, None
+        for either that was deleted.
     model_node : vtkMRMLModelNode
         The selected scan.
     list_node : vtkMRMLMarkupsFiducialNode or None
         The selected list.
     """
+    former, former_list = shown
+    if is_landmark_list(former_list):
+        former_list.SetDisplayVisibility(False)
     if former is not model_node:
         if former is not None:
             for node in (former, *(each.node for each in linked_lists(former))):

@@ -11,6 +11,7 @@ import vtk
 
 from palnet_scenes import SAMPLES, a_record, true_landmarks
 from PALNetLandmarksLib.camera import look_at_face, look_at_model
+from PALNetLandmarksLib.error_spheres import SPHERES_ATTRIBUTE
 from PALNetLandmarksLib.landmark_list import LandmarkList
 from PALNetLandmarksLib.list_creation import create_list
 
@@ -63,6 +64,47 @@ def test_deleted_list_brings_no_other_person(a_panel, three_scans, scene, select
     assert a_panel.ui.landmarksSelector.currentNode() is None
     assert a_panel.ui.scanSelector.currentNode() is faces[selected]
     assert a_panel.ui.landmarkTable.rowCount == 0
+
+
+@pytest.fixture
+def follow_up(a_panel, three_scans, scene):
+    """The second scan in the place of the first, as after a registration; the first is deleted."""
+    faces, lists = three_scans
+    a_panel.ui.scanSelector.setCurrentNode(faces[0])
+    scene.RemoveNode(faces[0])
+    qt.QApplication.processEvents()
+    return faces[1], lists[1]
+
+
+def test_scan_chosen_after_a_deleted_one_comes_with_its_own_list(a_panel, follow_up):
+    """The deleted scan's list is loose, and lies on the follow-up scan of the same person."""
+    scan, its_list = follow_up
+
+    a_panel.ui.scanSelector.setCurrentNode(scan)
+
+    assert a_panel.ui.landmarksSelector.currentNode() is its_list
+
+
+def test_list_of_a_deleted_scan_leaves_the_view_with_the_next_scan(
+    a_panel, follow_up, three_scans, scene
+):
+    scan, its_list = follow_up
+    _, lists = three_scans
+
+    a_panel.ui.scanSelector.setCurrentNode(scan)
+
+    assert on_view([scan, its_list, lists[0]]) == [True, True, False]
+    models = slicer.util.getNodesByClass("vtkMRMLModelNode", scene)
+    owners = {node.GetAttribute(SPHERES_ATTRIBUTE) for node in models} - {None}
+    assert owners == {its_list.GetID()}
+
+
+def test_list_of_a_deleted_scan_is_said_to_lie_on_none(a_panel, a_list, a_face, scene):
+    scene.RemoveNode(a_face)
+    qt.QApplication.processEvents()
+
+    assert a_panel.ui.statusLabel.text == "These landmarks lie on no model of the scene."
+    assert on_view([a_list.node]) == [True]
 
 
 def test_deleted_scan_that_is_not_selected_changes_nothing(a_panel, three_scans, scene):
@@ -193,14 +235,26 @@ def test_scan_that_is_opened_stands_alone(a_panel, a_list, a_face, scene):
 def test_what_a_user_hides_or_shows_stays_so(a_panel, three_scans, a_list):
     faces, lists = three_scans
     second = create_list(a_list.node.GetScene(), a_list.scheme, faces[1], "Second look")
-    faces[0].SetDisplayVisibility(True)  # for comparison
+    for node in (faces[0], lists[0]):
+        node.SetDisplayVisibility(True)  # for comparison
     faces[1].SetDisplayVisibility(False)
 
     a_panel.exit()
     a_panel.enter()
     a_panel.ui.landmarksSelector.setCurrentNode(second.node)
 
-    assert on_view([*faces[:2], lists[1], second.node]) == [True, False, True, True]
+    assert on_view([*faces[:2], lists[0], second.node]) == [True, False, True, True]
+
+
+def test_landmarks_are_placed_again_without_seeing_the_first(a_panel, a_list, a_face):
+    """As the guide asks for before a study; a click might also move a point of the other list."""
+    a_panel.ui.byHandButton.click()
+
+    second = a_panel.ui.landmarksSelector.currentNode()
+    assert on_view([a_face, a_list.node, second]) == [True, False, True]
+
+    a_panel.ui.landmarksSelector.setCurrentNode(a_list.node)
+    assert on_view([a_face, a_list.node, second]) == [True, True, False]
 
 
 def test_scene_is_shown_as_it_was_saved(a_panel, a_list, a_face, tmp_path):
@@ -215,6 +269,17 @@ def test_scene_is_shown_as_it_was_saved(a_panel, a_list, a_face, tmp_path):
 
     assert a_panel.ui.scanSelector.currentNode() is slicer.util.getNode("Face")
     assert on_view(map(slicer.util.getNode, ("Face", "Face landmarks"))) == [False, False]
+
+
+def test_other_points_that_were_selected_stay_in_the_view(a_panel, three_scans, scene):
+    faces, _ = three_scans
+    points = scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "Electrodes")
+    points.CreateDefaultDisplayNodes()
+    a_panel.ui.landmarksSelector.setCurrentNode(points)
+
+    a_panel.ui.scanSelector.setCurrentNode(faces[2])
+
+    assert on_view([faces[1], points]) == [False, True]
 
 
 @pytest.mark.parametrize("is_deleted", [True, False])

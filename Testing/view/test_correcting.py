@@ -131,7 +131,7 @@ def test_missing_landmark_is_placed_by_one_click(a_seen_review, view, app):
     others = a_seen_review.landmarks.positions[:MISSING]
     a_seen_review.prepare_placing(MISSING)
     logic = slicer.modules.markups.logic()
-    logic.SetActiveListID(a_seen_review.landmarks.node)
+    logic.SetActiveList(a_seen_review.landmarks.node)
     a_seen_review.landmarks.node.SetControlPointPlacementStartIndex(MISSING)
     logic.StartPlaceMode(False)
     view.render()

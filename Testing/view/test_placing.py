@@ -16,7 +16,7 @@ from PALNetLandmarksLib.panel.landmark_table import SHOW_DOUBTFUL, SHOW_MISSING,
 from PALNetLandmarksLib.surface_snap import closest_point
 
 # Long enough for anything that would happen by itself, where nothing should.
-A_MOMENT_MS = 500
+A_MOMENT_MS = 700
 
 
 @pytest.fixture
@@ -166,7 +166,7 @@ def test_list_that_is_made_meanwhile_takes_no_click(a_panel, view, a_coarse_face
 
 def test_second_click_of_a_double_one_places_nothing(a_panel, view, monkeypatch):
     # Regardless of how slow clicks are on this machine.
-    monkeypatch.setattr("PALNetLandmarksLib.panel.manual_placing._DOUBLE_CLICK_MS", 10_000)
+    monkeypatch.setattr(type(slicer.app), "doubleClickInterval", 10_000)
     a_panel.reviewSection.table.select(2)
     click(a_panel.ui.placeButton)
     place(a_panel, view, 2)

@@ -10,9 +10,6 @@ from slicer.i18n import tr as _
 from palnet.landmarks import PLACED
 from PALNetLandmarksLib.panel.place_mode import PlaceMode
 
-# The second click of a double click must not place the next landmark.
-_DOUBLE_CLICK_MS = 300
-
 
 class Placing:
     """Keeps track of the landmark that the next click places, and of those to place after it.
@@ -59,9 +56,9 @@ class Placing:
             self._due = rows[rows.index(index) + 1 :]
 
     def go_on(self):
-        """Go on to the next landmark that was never placed, once Slicer has handled this click."""
+        """Go on to the next landmark that was never placed, but not by a double click's second."""
         self._awaited = None
-        self._pause.start(_DOUBLE_CLICK_MS)
+        self._pause.start(slicer.app.doubleClickInterval)
 
     def _start_next(self):
         self._mode.stop()

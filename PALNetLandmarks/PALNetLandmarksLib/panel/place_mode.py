@@ -67,7 +67,7 @@ class PlaceMode:
         if not landmarks.node.GetDisplayVisibility():
             landmarks.node.SetDisplayVisibility(True)  # else clicks place invisible landmarks
         logic = slicer.modules.markups.logic()
-        logic.SetActiveListID(landmarks.node)
+        logic.SetActiveList(landmarks.node)
         landmarks.node.SetControlPointPlacementStartIndex(int(index))
         logic.StartPlaceMode(False)
 

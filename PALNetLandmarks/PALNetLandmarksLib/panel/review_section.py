@@ -27,8 +27,6 @@ from PALNetLandmarksLib.panel.shortcuts import name_keys
 from PALNetLandmarksLib.review import Review
 
 _FILTER_KEY, _ORDER_KEY = "PALNet/Filter", "PALNet/Order"
-# The longest double click by default: that of Windows.
-_DOUBLE_CLICK_S = 0.5
 
 
 class ReviewSection:
@@ -254,7 +252,8 @@ class ReviewSection:
 
     def on_confirm_clicked(self):
         """Confirm, unless this is the second click of a double click: it would confirm the next."""
-        if time.monotonic() - self._confirmed_at > _DOUBLE_CLICK_S:
+        passed_ms = 1000.0 * (time.monotonic() - self._confirmed_at)
+        if passed_ms > slicer.app.doubleClickInterval:  # as set in the system
             self.on_confirm()
             # Not before: a second click waits as long as the views take to draw.
             self._confirmed_at = time.monotonic()

@@ -13,8 +13,6 @@ import slicer
 from palnet_host.files import CoreIOManager
 from palnet_host.scene import SceneAndLogics
 
-APPLICATION_VERSION = "5.12.3"
-
 
 class Application:
     """`slicer.app` for one test; the names are those of qSlicerApplication in Python.
@@ -28,11 +26,6 @@ class Application:
     """
 
     applicationName = "Slicer"
-    applicationVersion = APPLICATION_VERSION
-    majorVersion, minorVersion = (int(part) for part in APPLICATION_VERSION.split(".")[:2])
-    revision = "34000"
-    os = "linux"
-    slicerHome = ""
 
     def __init__(self, scene_and_logics: SceneAndLogics, folder: str | Path | None = None) -> None:
         self._folder = Path(folder or tempfile.mkdtemp(prefix="palnet-host-"))
@@ -50,10 +43,6 @@ class Application:
     def applicationLogic(self):
         """The application's logic, with those of the modules."""
         return self.scene_and_logics.application_logic
-
-    def moduleLogic(self, name: str):
-        """Logic of a built-in module."""
-        return self.scene_and_logics.logics.get(name)
 
     def coreIOManager(self) -> CoreIOManager:
         """Reader and writer of files."""
@@ -84,6 +73,11 @@ class Application:
         application = _qt_application()
         if application is not None:
             application.processEvents()
+
+    @property
+    def doubleClickInterval(self) -> int:
+        """Longest time between the clicks of a double click, in milliseconds."""
+        return _qt_application().doubleClickInterval
 
     def topLevelWidgets(self) -> list:
         """All windows; none if Qt is not running."""

@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from PySide6.QtWidgets import QFileDialog as QtFileDialog
-from PySide6.QtWidgets import QInputDialog as QtInputDialog
 from PySide6.QtWidgets import QMessageBox as QtMessageBox
 
 
@@ -42,8 +41,8 @@ class Dialogs:
         Parameters
         ----------
         kind
-            "message" (answer: a button of qt.QMessageBox or its name, "Yes"), "file" (a path,
-            several for multiple selection, "" for Cancel) or "input" (a text, None for Cancel).
+            "message" (answer: a button of qt.QMessageBox or its name, "Yes") or "file" (a path, ""
+            for Cancel).
         answer
             The user's answer.
         match
@@ -142,41 +141,7 @@ class QFileDialog(QtFileDialog):
     def _path(_parent=None, caption="", *_arguments) -> str:
         return str(current().answer("file", caption) or "")
 
-    getOpenFileName = getSaveFileName = getExistingDirectory = _path
-
-    @staticmethod
-    def getOpenFileNames(_parent=None, caption="", *_arguments) -> tuple[str, ...]:
-        """Return the paths of several files."""
-        answer = current().answer("file", caption) or ()
-        several = isinstance(answer, Iterable) and not isinstance(answer, str)
-        return tuple(str(path) for path in answer) if several else (str(answer),)
-
-    def exec(self) -> int:
-        """Show and answer the dialog; the paths are in `selectedFiles`."""
-        answer = current().answer("file", str(self.property("windowTitle")))
-        if answer:
-            self.selectFile(str(answer))
-        return int(bool(answer))
-
-    exec_ = exec
-
-
-class QInputDialog(QtInputDialog):
-    """Input dialog whose static methods are answered by the test."""
-
-    @staticmethod
-    def getText(_parent, title: str, label: str, *_arguments) -> str:
-        """Return the text that the user typed; "" after Cancel."""
-        return str(current().answer("input", label, title) or "")
-
-    @staticmethod
-    def getItem(_parent, title: str, label: str, items, *_arguments) -> str:
-        """Return the item that the user chose; "" after Cancel."""
-        answer = str(current().answer("input", label, title) or "")
-        if answer and answer not in items:
-            msg = f"the dialog {label!r} offers {list(items)}; the test chose {answer!r}."
-            raise UnexpectedDialogError(msg)
-        return answer
+    getOpenFileName = getSaveFileName = _path
 
 
 def _number(button) -> int:

@@ -8,16 +8,14 @@ import re
 from PySide6 import QtCore, QtGui, QtWidgets
 
 from palnet_host import pythonqt
-from palnet_host.dialogs import QFileDialog, QInputDialog, QMessageBox
+from palnet_host.dialogs import QFileDialog, QMessageBox
 from palnet_host.settings import QSettings
 from palnet_host.ui_loader import QUiLoader
 
 _MODULES = (QtCore, QtGui, QtWidgets)
 pythonqt.adapt(_MODULES)
 
-_OWN = {
-    kind.__name__: kind for kind in (QFileDialog, QInputDialog, QMessageBox, QSettings, QUiLoader)
-}
+_OWN = {kind.__name__: kind for kind in (QFileDialog, QMessageBox, QSettings, QUiLoader)}
 # Names that only PySide6 has (Signal, Slot, Property, ...) are left out, as in Slicer.
 _QT_NAME = re.compile(r"Qt?[A-Z]\w+|Qt")
 _names = {

@@ -38,10 +38,6 @@ class ScriptedLoadableModule(_WithResources):
         if icon.is_file():
             parent.icon = str(icon)
 
-    def getDefaultModuleDocumentationLink(self, docPage: str | None = None) -> str:
-        """Return a sentence with a link to the documentation."""
-        return f'<p>See <a href="{docPage or self.moduleName}">the documentation</a>.</p>'
-
     def runTest(self, msec: int = 100, **kwargs) -> None:
         """Run the module's own test."""
         test = getattr(sys.modules[type(self).__module__], f"{self.moduleName}Test")()
@@ -77,11 +73,6 @@ class ScriptedLoadableModuleWidget(_WithResources):
         from palnet_host.module import reload_module
 
         reload_module(self.moduleName)
-
-    def onReloadAndTest(self, **kwargs) -> None:
-        """Reload, then run the module's own test."""
-        self.onReload()
-        getattr(slicer.modules, self.moduleName.lower()).instance.runTest(**kwargs)
 
 
 class ScriptedLoadableModuleLogic(_WithResources):
