@@ -36,10 +36,12 @@ from palnet.training.aligning import prepare_scans
 from palnet.training.cohort import find_outliers
 from palnet.training.curves import draw_curve, read_curve
 from palnet.training.folds import split_for_training, split_people
-from palnet.training.methods import choose_method
+from palnet.training.paper_method import PaperMethod
 from palnet.training.parallel import on_first
+from palnet.training.protocol import PaperProtocol
 from palnet.training.run_folder import claim_folder
 from palnet.training.scan_cache import tell_left_out, write_left_out
+from palnet.training.tuning_method import TuningMethod
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -50,9 +52,9 @@ if TYPE_CHECKING:
     from palnet.scheme import Scheme
     from palnet.training.aligning import PreparedScan
     from palnet.training.dataset import DataSet
+    from palnet.training.fold_method import FoldMethod, Parts
     from palnet.training.folds import Fold
-    from palnet.training.methods import FoldMethod, Parts
-    from palnet.training.protocol import PaperProtocol, TuningProtocol
+    from palnet.training.protocol import TuningProtocol
 
     Around = Callable[[Path], AbstractContextManager[object]]
 
@@ -145,7 +147,11 @@ def cross_validate(
         If a training cannot continue.
     """
     scans = on_first(partial(choose_scans, data, protocol, folder, jobs))
-    method = choose_method(data, protocol, faces or folder / "faces", jobs=jobs)
+    method: FoldMethod
+    if isinstance(protocol, PaperProtocol):
+        method = PaperMethod(data, protocol, scans)
+    else:
+        method = TuningMethod(data, protocol, faces or folder / "faces", jobs=jobs)
     people = [scan.aligned.person for scan in scans]
     seed, share = protocol.seed, protocol.cohort.validation_share
     folds = split_people(people, protocol.n_folds, seed, share, method.least_validation)
@@ -156,14 +162,13 @@ def cross_validate(
     results: list[FoldResult] = []
     pairs: list[Pair] = []
     baseline: list[Pair] = []
-    exporter = method.make_exporter(data, scans)
     for number, fold in enumerate(folds, start=1):
         place = folder / f"{FOLD}{number}"
         _train_fold(scans, fold, method, place, around)
         result, fold_pairs, fold_baseline = on_first(
             partial(_test_fold, scans, fold, method, place, data.scheme, protocol)
         )
-        on_first(partial(exporter.export_fold, fold, place, fold_pairs, asdict(result)))
+        on_first(partial(method.export_fold, fold, place, fold_pairs, asdict(result)))
         results.append(result)
         pairs += fold_pairs
         baseline += fold_baseline
@@ -172,7 +177,7 @@ def cross_validate(
     if train_all:
         _train_fold(scans, everybody, method, folder / "all", around)
         rows = [asdict(result) for result in results]
-        on_first(partial(exporter.export_all, everybody, folder / "all", rows))
+        on_first(partial(method.export_all, everybody, folder / "all", rows))
     return results
 
 
@@ -285,7 +290,7 @@ def _test_fold(
         number,
         result.mean_mm,
         len(tested),
-        method.baseline,
+        protocol.baseline,
         result.baseline_mm,
     )
     return result, pairs, baseline

@@ -14,10 +14,10 @@ from palnet.errors import UsageError
 from palnet.model import read_model
 from palnet.training.faces import prepare_faces
 from palnet.training.folds import split_for_training
-from palnet.training.methods import MIN_VALIDATION_PEOPLE
 from palnet.training.run_folder import check_run_folder, claim_folder
 from palnet.training.scan_cache import LEFT_OUT_FILE, tell_left_out, write_left_out
 from palnet.training.tuning import check_scheme, describe_recipe, tune_model
+from palnet.training.tuning_method import MIN_VALIDATION_PEOPLE
 from palnet.training.tuning_report import page_of_tuning, summarize_changes
 from palnet.training.tuning_result import (
     MIN_CALIBRATION_PEOPLE,

@@ -23,8 +23,8 @@ from palnet.training import paper_network
 from palnet.training.aligning import prepare_scans
 from palnet.training.cohort import gather_sorted_patches
 from palnet.training.crossvalidation import cross_validate
-from palnet.training.exporting import ModelExporter
 from palnet.training.layouts import read_data_set
+from palnet.training.paper_method import PaperMethod
 from palnet.training.paper_network import predict_landmarks, read_network
 from palnet.training.protocol import read_protocol
 from toy_cohort import toy_person, write_toy_cohort, write_toy_scan
@@ -55,9 +55,9 @@ N_SCANS, ONE_PERSON, INCOMPLETE = 8, ("p0", "p4"), {"p2": "prn", "p5": "t_l"}
 
 @pytest.fixture(scope="module", autouse=True)
 def faces_are_found_at_once():
-    """The toys lie in the face frame; finding them is `test_exporting`'s matter."""
+    """The toys lie in the face frame; finding them is `test_paper_method`'s matter."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ModelExporter, "_find", lambda exporter, specimen: np.eye(4))
+        patch.setattr(PaperMethod, "_find", lambda method, specimen: np.eye(4))
         yield
 
 

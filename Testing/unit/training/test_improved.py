@@ -17,13 +17,13 @@ from palnet.face.similarity import similarity_scale
 from palnet.model import read_model, write_model
 from palnet.scheme import Scheme
 from palnet.training import faces as faces_module
-from palnet.training import methods
+from palnet.training import tuning_method
 from palnet.training.crossvalidation import cross_validate
 from palnet.training.faces import prepare_faces
 from palnet.training.folds import split_for_training, split_people
 from palnet.training.layouts import read_data_set
-from palnet.training.methods import MIN_VALIDATION_PEOPLE
 from palnet.training.protocol import CohortPart, TuningPart, TuningProtocol, read_protocol
+from palnet.training.tuning_method import MIN_VALIDATION_PEOPLE
 from palnet.training.tuning_result import place_landmarks
 from toy_cohort import toy_person, write_toy_cohort, write_toy_scan
 from toy_head import toy_scheme
@@ -66,7 +66,7 @@ def the_models(tmp_path_factory):
 def toys(the_models, monkeypatch):
     """The toy's model stands for the shipped one, and toys stand where they are."""
     monkeypatch.setattr(faces_module, "find_face", find_toy_face)
-    monkeypatch.setattr(methods, "read_model", lambda path: read_model(path or the_models[0]))
+    monkeypatch.setattr(tuning_method, "read_model", lambda path: read_model(path or the_models[0]))
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def a_run(a_data_set, the_models, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(faces_module, "find_face", find_toy_face)
-        patch.setattr(methods, "read_model", lambda path: read_model(path or the_models[0]))
+        patch.setattr(tuning_method, "read_model", lambda path: read_model(path or the_models[0]))
         return folder, cross_validate(a_data_set, PROTOCOL, folder)
 
 
@@ -154,7 +154,7 @@ def test_baseline_is_the_atlas_and_the_result_the_kept_model(a_run, a_data_set, 
 
 def test_other_scheme_starts_from_learned_places(a_data_set, the_models, tmp_path, monkeypatch):
     """The atlas knows none of these landmarks; the fit carries what the training part showed."""
-    monkeypatch.setattr(methods, "read_model", lambda path: read_model(path or the_models[1]))
+    monkeypatch.setattr(tuning_method, "read_model", lambda path: read_model(path or the_models[1]))
     short = replace(PROTOCOL, n_folds=1, training=replace(PROTOCOL.training, n_steps=4))
 
     result = cross_validate(a_data_set, short, tmp_path)[-1]

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Methods to train and test a fold: one of the paper's networks, or the shipped one."""
+"""Train and test the landmark network on the people of a fold."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,20 +15,11 @@ from palnet.calibration import Calibration
 from palnet.errors import TrainingError
 from palnet.face.similarity import apply_similarity, invert_similarity
 from palnet.model import read_model
-from palnet.paper_patches import finish_landmarks
-from palnet.training import protocol as protocols
-from palnet.training.cohort import gather_sorted_patches, mean_landmarks
-from palnet.training.exporting import ModelExporter
+from palnet.training.cohort import mean_landmarks
 from palnet.training.faces import gather_training_patches, has_atlas_scheme, prepare_faces
 from palnet.training.label_transfer import transfer_landmarks
-from palnet.training.loop import choose_device
-from palnet.training.paper_network import (
-    predict_landmarks,
-    read_network,
-    train_paper_network,
-    write_network,
-)
 from palnet.training.parallel import on_first
+from palnet.training.protocol import SCRATCH
 from palnet.training.tuning import check_scheme, describe_recipe, train_on_faces, tune_model
 from palnet.training.tuning_result import (
     describe_choice,
@@ -42,21 +32,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from palnet.evaluation import Pair
     from palnet.face.atlas import FaceAtlas
     from palnet.network.layers import Weights
-    from palnet.scheme import Scheme
     from palnet.training.aligning import PreparedScan
     from palnet.training.dataset import DataSet
     from palnet.training.faces import AnnotatedFace
+    from palnet.training.fold_method import Landmarks, Parts
     from palnet.training.folds import Fold
+    from palnet.training.protocol import TuningProtocol
 
-    Parts = dict[str, list[PreparedScan]]
-    Landmarks = NDArray[np.floating]
-
-__all__ = ["MIN_VALIDATION_PEOPLE", "Exporter", "FoldMethod", "Parts", "choose_method"]
+__all__ = ["MIN_VALIDATION_PEOPLE", "TuningMethod"]
 
 logger = logging.getLogger(__name__)
 
@@ -64,136 +50,24 @@ MIN_VALIDATION_PEOPLE = 3
 """With fewer people, a gain can hardly be told from chance."""
 
 
-class Exporter(Protocol):
-    """Writes trained folds as model files for `palnet detect`."""
-
-    def export_fold(
-        self, fold: Fold, place: Path, pairs: Sequence[Pair], result: Mapping[str, Any]
-    ) -> None:
-        """Write ``model.npz`` of a fold, unless it exists."""
-
-    def export_all(self, fold: Fold, place: Path, results: Sequence[Mapping[str, Any]]) -> None:
-        """Write ``model.npz`` of the run."""
-
-
-class FoldMethod(Protocol):
-    """How a fold is trained and tested."""
-
-    @property
-    def baseline(self) -> str:
-        """Name of what the network is compared with."""
-
-    @property
-    def least_validation(self) -> int:
-        """Minimum number of validation people."""
-
-    @property
-    def digest(self) -> str:
-        """Hash of inputs other than the prepared scans; empty if there are none."""
-
-    def check(self, parts: Parts) -> None:
-        """Raise `TrainingError` if these scans allow no training or no validation."""
-
-    def is_trained(self, place: Path) -> bool:
-        """Whether the folder of a fold has what `predict` needs."""
-
-    def train(self, parts: Parts, place: Path) -> None:
-        """Train with early stopping on the validation part; called in all processes at once."""
-
-    def predict(self, tested: Sequence[PreparedScan], place: Path) -> tuple[Landmarks, Landmarks]:
-        """Return landmarks and baseline, (n_scans, n_landmarks, 3) each, in the common frame.
-
-        NaN for missing ones.
-        """
-
-    def make_exporter(self, data: DataSet, scans: Sequence[PreparedScan]) -> Exporter:
-        """Return the exporter of the trained folds."""
-
-
-def choose_method(
-    data: DataSet,
-    protocol: protocols.PaperProtocol | protocols.TuningProtocol,
-    faces: Path,
-    *,
-    jobs: int = 1,
-) -> FoldMethod:
-    """Return the method of a protocol.
+class TuningMethod:
+    """A `FoldMethod` for the landmark network, from scratch or from a model's weights.
 
     Parameters
     ----------
     data : DataSet
         The annotated scans.
-    protocol : PaperProtocol or TuningProtocol
+    protocol : TuningProtocol
         The protocol to follow.
-    faces : Path
-        Cache of the prepared faces for the landmark network.
+    folder : Path
+        Cache of the prepared faces.
     jobs : int
         Number of processes for everything but training.
-
-    Returns
-    -------
-    FoldMethod
-        For all folds.
     """
-    if isinstance(protocol, protocols.PaperProtocol):
-        return _PaperMethod(protocol, data.scheme)
-    return _TuningMethod(protocol, data, faces, jobs=jobs)
 
-
-@dataclass(frozen=True, eq=False)
-class _PaperMethod:
-    """One of the paper's networks, on patches around the mean landmarks."""
-
-    protocol: protocols.PaperProtocol
-    scheme: Scheme
-    least_validation: int = 1
-    digest: str = ""
-
-    def check(self, parts: Parts) -> None:
-        mean_landmarks([scan.aligned for scan in parts["train"]], self.scheme.codes)
-
-    @property
-    def baseline(self) -> str:
-        return self.protocol.baseline
-
-    def is_trained(self, place: Path) -> bool:
-        return (place / "network.pt").exists()
-
-    def train(self, parts: Parts, place: Path) -> None:
-        protocol = self.protocol
-        aligned = {part: [scan.aligned for scan in parts[part]] for part in parts}
-        means_mm = mean_landmarks(aligned["train"], self.scheme.codes)
-        train, validation = (
-            gather_sorted_patches(aligned[part], means_mm, protocol.patches.n_points)
-            for part in ("train", "validation")
-        )
-        network = train_paper_network(train, validation, protocol, place)
-        path = place / "network.pt"
-        on_first(partial(write_network, network, protocol.variant, means_mm, path))
-
-    def predict(self, tested: Sequence[PreparedScan], place: Path) -> tuple[Landmarks, Landmarks]:
-        network, means_mm = read_network(place / "network.pt")
-        aligned = [scan.aligned for scan in tested]
-        patches = gather_sorted_patches(aligned, means_mm, self.protocol.patches.n_points)
-        raw_mm = predict_landmarks(network.to(choose_device()), patches.patches)
-        finished = [
-            finish_landmarks(scan.cloud_mm, raw, self.protocol.finish)
-            for scan, raw in zip(aligned, raw_mm, strict=True)
-        ]
-        return np.array(finished), patches.starts_mm
-
-    def make_exporter(self, data: DataSet, scans: Sequence[PreparedScan]) -> Exporter:
-        return ModelExporter(data, self.protocol, scans)
-
-
-class _TuningMethod:
-    """The landmark network around the atlas's landmarks, from scratch or from a model's weights."""
-
-    def __init__(
-        self, protocol: protocols.TuningProtocol, data: DataSet, folder: Path, *, jobs: int
-    ) -> None:
+    def __init__(self, data: DataSet, protocol: TuningProtocol, folder: Path, *, jobs: int) -> None:
         self.protocol, self.scheme = protocol, data.scheme
-        self.is_scratch = protocol.start == protocols.SCRATCH
+        self.is_scratch = protocol.start == SCRATCH
         self.least_validation = 1 if self.is_scratch else MIN_VALIDATION_PEOPLE
         self.base = read_model(None if self.is_scratch else protocol.start)
         if not self.is_scratch:
@@ -205,10 +79,12 @@ class _TuningMethod:
 
     @property
     def digest(self) -> str:
+        """Hash of the base model and of the faces found with it."""
         text = "".join(face.digest for face in self.faces.values())
         return hashlib.sha256(f"{self.base.sha256} {text}".encode()).hexdigest()
 
     def check(self, parts: Parts) -> None:
+        """Require faces in both parts, and from scratch every landmark on some of them."""
         for part in ("train", "validation"):
             self._find(parts[part])
         if self.is_scratch:
@@ -216,14 +92,12 @@ class _TuningMethod:
             taught = [scan for scan in aligned if scan.specimen in self.faces]
             mean_landmarks(taught, self.scheme.codes)
 
-    @property
-    def baseline(self) -> str:
-        return self.protocol.baseline
-
     def is_trained(self, place: Path) -> bool:
+        """Whether the folder of a fold has its model."""
         return (place / "model.npz").exists()
 
     def train(self, parts: Parts, place: Path) -> None:
+        """Train a network and write it as a model."""
         train, validation = (self._find(parts[part]) for part in ("train", "validation"))
         about = {"recipe": describe_recipe(self.protocol, self.base)}
         about |= describe_people(train, validation)
@@ -262,6 +136,7 @@ class _TuningMethod:
         )
 
     def predict(self, tested: Sequence[PreparedScan], place: Path) -> tuple[Landmarks, Landmarks]:
+        """Return the model's landmarks, and those of its start: the base model, or the atlas."""
         # Read back, so that predictions match those from the file to the last digit.
         kept = read_model(place / "model.npz")
         before = None if self.is_scratch else self.base.network("landmarks")
@@ -270,8 +145,15 @@ class _TuningMethod:
             self._predict(tested, before, kept.atlas),
         )
 
-    def make_exporter(self, data: DataSet, scans: Sequence[PreparedScan]) -> Exporter:  # noqa: ARG002  # the training writes the file itself
-        return _TunedExporter()
+    def export_fold(
+        self, fold: Fold, place: Path, pairs: Sequence[Pair], result: Mapping[str, Any]
+    ) -> None:
+        """Do nothing: the training writes the model file."""
+
+    def export_all(self, fold: Fold, place: Path, results: Sequence[Mapping[str, Any]]) -> None:  # noqa: ARG002  # as the other method
+        """Copy the model file to the run folder."""
+        with replacing(place.parent / "model.npz", overwrite=True) as draft:
+            draft.write_bytes((place / "model.npz").read_bytes())
 
     def _find(self, scans: Sequence[PreparedScan]) -> list[AnnotatedFace]:
         """Return the faces of the scans; scans without a face are left out."""
@@ -310,17 +192,3 @@ class _TuningMethod:
             frame_from_face = scan.frame_from_scan @ invert_similarity(face.face_from_scan)
             found[row] = apply_similarity(frame_from_face, face.project(mm))
         return found
-
-
-class _TunedExporter:
-    """Exporter for the landmark network, whose training already writes the model file."""
-
-    def export_fold(
-        self, fold: Fold, place: Path, pairs: Sequence[Pair], result: Mapping[str, Any]
-    ) -> None:
-        """Do nothing; the file is in place."""
-
-    def export_all(self, fold: Fold, place: Path, results: Sequence[Mapping[str, Any]]) -> None:  # noqa: ARG002  # as the other exporter
-        """Copy the file to where the other exporter writes it."""
-        with replacing(place.parent / "model.npz", overwrite=True) as draft:
-            draft.write_bytes((place / "model.npz").read_bytes())

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Export cross-validated networks of the paper as model files for `palnet detect`."""
+"""Train, test and export one of the paper's networks, on patches around the mean landmarks."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import asdict
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,11 +17,20 @@ from palnet.face.alignment import remove_scale
 from palnet.face.similarity import apply_similarity, fit_similarity, invert_similarity
 from palnet.finding import find_face
 from palnet.model import Model, PaperNetwork, read_model, write_model
+from palnet.paper_patches import finish_landmarks
 from palnet.placing import place_by_paper
 from palnet.surface import prepare_scan
+from palnet.training.cohort import gather_sorted_patches, mean_landmarks
 from palnet.training.dataset import load_scan
 from palnet.training.execution import describe_versions
-from palnet.training.paper_network import read_network
+from palnet.training.loop import choose_device
+from palnet.training.paper_network import (
+    predict_landmarks,
+    read_network,
+    train_paper_network,
+    write_network,
+)
+from palnet.training.parallel import on_first
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,10 +41,11 @@ if TYPE_CHECKING:
     from palnet.evaluation import Pair
     from palnet.training.aligning import PreparedScan
     from palnet.training.dataset import DataSet
+    from palnet.training.fold_method import Landmarks, Parts
     from palnet.training.folds import Fold
     from palnet.training.protocol import PaperProtocol
 
-__all__ = ["ModelExporter", "expected_errors"]
+__all__ = ["PaperMethod", "expected_errors"]
 
 logger = logging.getLogger(__name__)
 
@@ -80,23 +90,26 @@ def expected_errors(errors_mm: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.where(counts > 0, means, means.max()))
 
 
-class ModelExporter:
-    """Writes the networks of one cross-validation as model files.
+class PaperMethod:
+    """A `FoldMethod` for one of the paper's networks.
 
-    If the scans are in the face frame, the expected errors are those of the cross-validation, as a
-    detection does exactly the same. If the data set has its own frame, a detection finds the face
-    instead of reading a matrix; the test scans are then detected again, so that the expected
-    errors are those of a detection.
+    If the scans are in the face frame, the expected errors of an exported model are those of the
+    cross-validation, as a detection does exactly the same. If the data set has its own frame, a
+    detection finds the face instead of reading a matrix; the test scans are then detected again, so
+    that the expected errors are those of a detection.
 
     Parameters
     ----------
     data : DataSet
         The annotated scans.
     protocol : PaperProtocol
-        The protocol used.
+        The protocol to follow.
     scans : sequence of PreparedScan
         The scans that the rows of a fold index.
     """
+
+    least_validation = 1
+    digest = ""
 
     def __init__(
         self, data: DataSet, protocol: PaperProtocol, scans: Sequence[PreparedScan]
@@ -109,22 +122,43 @@ class ModelExporter:
         placed = data.layout == "facescape"
         self._has_own_frame = placed or any(scan.matrix_path is not None for scan in data.scans)
 
+    def check(self, parts: Parts) -> None:
+        """Require every landmark on some training scan."""
+        mean_landmarks([scan.aligned for scan in parts["train"]], self.data.scheme.codes)
+
+    def is_trained(self, place: Path) -> bool:
+        """Whether the folder of a fold has its network."""
+        return (place / "network.pt").exists()
+
+    def train(self, parts: Parts, place: Path) -> None:
+        """Train a network and write it with the mean landmarks."""
+        protocol = self.protocol
+        aligned = {part: [scan.aligned for scan in parts[part]] for part in parts}
+        means_mm = mean_landmarks(aligned["train"], self.data.scheme.codes)
+        train, validation = (
+            gather_sorted_patches(aligned[part], means_mm, protocol.patches.n_points)
+            for part in ("train", "validation")
+        )
+        network = train_paper_network(train, validation, protocol, place)
+        path = place / "network.pt"
+        on_first(partial(write_network, network, protocol.variant, means_mm, path))
+
+    def predict(self, tested: Sequence[PreparedScan], place: Path) -> tuple[Landmarks, Landmarks]:
+        """Return the network's landmarks, and the mean landmarks on the surface."""
+        network, means_mm = read_network(place / "network.pt")
+        aligned = [scan.aligned for scan in tested]
+        patches = gather_sorted_patches(aligned, means_mm, self.protocol.patches.n_points)
+        raw_mm = predict_landmarks(network.to(choose_device()), patches.patches)
+        finished = [
+            finish_landmarks(scan.cloud_mm, raw, self.protocol.finish)
+            for scan, raw in zip(aligned, raw_mm, strict=True)
+        ]
+        return np.array(finished), patches.starts_mm
+
     def export_fold(
         self, fold: Fold, place: Path, pairs: Sequence[Pair], result: Mapping[str, Any]
     ) -> None:
-        """Write a fold's network with the errors on its test people.
-
-        Parameters
-        ----------
-        fold : Fold
-            The fold.
-        place : Path
-            Its folder, with the network; ``model.npz`` is written there.
-        pairs : sequence of Pair
-            Predictions of the cross-validation for the test scans, with the truth.
-        result : mapping
-            Figures of the fold, for the card.
-        """
+        """Write ``model.npz`` into the folder of a fold, with the errors on its test people."""
         try:
             errors_mm = self._test(fold, place, pairs)
             self._errors.append(errors_mm)
@@ -136,19 +170,7 @@ class ModelExporter:
     def export_all(self, fold: Fold, place: Path, results: Sequence[Mapping[str, Any]]) -> None:
         """Write the network trained on everybody, with the errors of all test people.
 
-        Parameters
-        ----------
-        fold : Fold
-            The training and validation people.
-        place : Path
-            The folder with the network; ``model.npz`` is written to its parent.
-        results : sequence of mapping
-            Figures of the folds, for the card.
-
-        Raises
-        ------
-        TrainingError
-            If detection refuses all test scans.
+        Raises `TrainingError` if detection refuses all of them.
         """
         errors_mm = np.concatenate([*self._errors, np.zeros((0, len(self.data.scheme)))])
         tested = errors_mm, TESTED_IN_FOLDS

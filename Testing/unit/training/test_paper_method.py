@@ -20,10 +20,10 @@ from palnet.model import read_model, write_model
 from palnet.network.paper import run_palnet
 from palnet.samples import example_scan, example_truth
 from palnet.surface import write_ply
-from palnet.training import exporting, methods
+from palnet.training import paper_method
 from palnet.training.crossvalidation import cross_validate
-from palnet.training.exporting import expected_errors
 from palnet.training.layouts import read_data_set
+from palnet.training.paper_method import expected_errors
 from palnet.training.paper_network import train_paper_network
 from palnet.training.protocol import read_protocol
 
@@ -98,9 +98,9 @@ def run(base, *, with_matrices, train_all=False, **patches):
     recipe.write_text(RECIPE, encoding="utf-8")
     data = read_data_set(base / "scans")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(methods, "train_paper_network", train_well)
+        patch.setattr(paper_method, "train_paper_network", train_well)
         for name, value in patches.items():
-            patch.setattr(exporting, name, value)
+            patch.setattr(paper_method, name, value)
         cross_validate(data, read_protocol(recipe), base / "run", train_all=train_all)
     return base
 
@@ -161,7 +161,7 @@ def test_expected_errors_are_the_tested_ones(fold, a_run):
 def test_half_precision_moves_landmarks_little(a_run, tmp_path):
     path = a_run / "run" / "model.npz"
     model = read_model(path)
-    weights = {name: exporting._halve(weight) for name, weight in model.weights.items()}
+    weights = {name: paper_method._halve(weight) for name, weight in model.weights.items()}
     parts = {name: getattr(model, name) for name in ("scheme", "atlas", "calibration", "paper")}
     write_model(tmp_path / "half.npz", weights=weights, metadata={}, **parts)
 
@@ -245,9 +245,9 @@ def test_landmark_that_was_never_tested_expects_the_worst_of_the_others():
 def test_weights_are_halved_unless_too_large_and_biases_are_not():
     weights = np.array([[1.5, 1e4]], dtype=np.float32)
 
-    assert exporting._halve(weights).dtype == np.float16
-    assert exporting._halve(weights * 100).tolist() == [[150.0, 1e6]]
-    assert exporting._halve(weights[0]).dtype == np.float32
+    assert paper_method._halve(weights).dtype == np.float16
+    assert paper_method._halve(weights * 100).tolist() == [[150.0, 1e6]]
+    assert paper_method._halve(weights[0]).dtype == np.float32
 
 
 def test_model_without_a_tested_scan_is_refused():
