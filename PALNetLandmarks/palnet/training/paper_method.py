@@ -16,7 +16,7 @@ from palnet.errors import ScanRefusedError, TrainingError
 from palnet.face.alignment import remove_scale
 from palnet.face.similarity import apply_similarity, fit_similarity, invert_similarity
 from palnet.finding import find_face
-from palnet.model import Model, PaperNetwork, read_model, write_model
+from palnet.model import Model, ModelParts, PaperNetwork, read_model, write_model
 from palnet.paper_patches import finish_landmarks
 from palnet.placing import place_by_paper
 from palnet.surface import prepare_scan
@@ -184,9 +184,10 @@ class PaperMethod:
         path = place / "detected.npz"
         if not path.exists():
             unknown = Calibration(np.zeros(len(self.data.scheme)), 0.0, 0.0)
-            parts = self._parts(place / "network.pt")
-            parts["weights"] = {name: w.astype(np.float32) for name, w in parts["weights"].items()}
-            model = Model("", place, "", calibration=unknown, metadata={}, **parts)
+            parts = self._parts(place / "network.pt", unknown, {})
+            weights = {name: weight.astype(np.float32) for name, weight in parts.weights.items()}
+            read = {"name": "", "path": place, "sha256": "", "weights": weights}
+            model = Model(**{**vars(parts), **read})
             errors = np.array([self._detect(self.scans[row], model) for row in fold.test])
             write_arrays(path, {"errors_mm": errors})
         return read_arrays(path)["errors_mm"]
@@ -215,10 +216,12 @@ class PaperMethod:
             "folds": [dict(result) for result in results],
         }
         calibration = Calibration(expected, 0.0, 0.0)
-        write_model(path, calibration=calibration, metadata=metadata, **self._parts(network))
+        write_model(path, self._parts(network, calibration, metadata))
         logger.info("model: %s, expected error %.2f mm", path, expected.mean())
 
-    def _parts(self, network: Path) -> dict[str, Any]:
+    def _parts(
+        self, network: Path, calibration: Calibration, metadata: dict[str, Any]
+    ) -> ModelParts:
         """Combine a network with the atlas and pose networks of the shipped model."""
         twin, means_mm = read_network(network)
         weights: dict[str, NDArray[np.floating]] = {
@@ -235,8 +238,14 @@ class PaperMethod:
             means_mm=means_mm,
             frame_from_face=self._frame_from_face,
         )
-        atlas, scheme = self._base.atlas, self.data.scheme
-        return {"scheme": scheme, "atlas": atlas, "weights": weights, "paper": paper}
+        return ModelParts(
+            scheme=self.data.scheme,
+            atlas=self._base.atlas,
+            weights=weights,
+            calibration=calibration,
+            metadata=metadata,
+            paper=paper,
+        )
 
     @cached_property
     def _frame_from_face(self) -> NDArray[np.float64]:

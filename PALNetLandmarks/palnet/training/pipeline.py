@@ -14,7 +14,7 @@ from palnet._stored import read_arrays, write_arrays
 from palnet.calibration import Calibration
 from palnet.errors import UsageError
 from palnet.face.atlas import FaceAtlas
-from palnet.model import read_model, write_model
+from palnet.model import ModelParts, read_model, write_model
 from palnet.network.sizes import SIZES
 from palnet.scheme import load_scheme
 from palnet.synthesis.folder import fill_folder
@@ -97,28 +97,29 @@ def train_model(
     weights |= _landmark_stage(recipe, atlas, scans, folder, scheme, jobs)
     path = folder / f"{recipe.name}.npz"
     if is_first():
-        parts: dict[str, Any] = {"scheme": scheme, "atlas": atlas, "weights": weights}
         unseen = range(seen.stop, seen.stop + people.n_calibration)
         kept_apart = [with_heads(source, for_calibration=True) for source in sources]
         presets = tuple(CALIBRATION_PRESETS.values())
         plain = Calibration(np.ones(len(scheme)), 1.0, 0.5)
-        metadata = _describe(recipe, sources)
+        parts = ModelParts(
+            scheme=scheme,
+            atlas=atlas,
+            weights=weights,
+            calibration=plain,
+            metadata=_describe(recipe, sources),
+        )
         # Has its own name, since its expected errors mean nothing yet.
         uncalibrated = folder / "uncalibrated.npz"
-        write_model(uncalibrated, calibration=plain, metadata=metadata, **parts)
+        write_model(uncalibrated, parts)
         unseen_scans = _fill_from_all(kept_apart, unseen, folder / "scans", jobs, presets)
         sample = collect_sample(read_model(uncalibrated), unseen_scans)
-        _calibrate(path, parts, metadata, sample, recipe.unseen_source)
+        _calibrate(path, parts, sample, recipe.unseen_source)
         uncalibrated.unlink()
     return path
 
 
 def _calibrate(
-    path: Path,
-    parts: dict[str, Any],
-    metadata: dict[str, Any],
-    sample: CalibrationSample,
-    unseen_source: UnseenSourceRecipe,
+    path: Path, parts: ModelParts, sample: CalibrationSample, unseen_source: UnseenSourceRecipe
 ) -> None:
     """Write the model with expected errors fitted to scans not used for training."""
     calibration = replace(
@@ -126,13 +127,14 @@ def _calibrate(
         source_factor=unseen_source.factor,
         source_power=unseen_source.power,
     )
-    metadata["calibration"] = {
+    described = {
         "people": len(sample.error_mm),
         "mean_error_mm": round(float(sample.error_mm[sample.visible].mean()), 3),
         "unseen_source": asdict(unseen_source),
     }
-    write_model(path, calibration=calibration, metadata=metadata, **parts)
-    logger.info("model: %s, %s", path, metadata["calibration"])
+    metadata = {**parts.metadata, "calibration": described}
+    write_model(path, replace(parts, calibration=calibration, metadata=metadata))
+    logger.info("model: %s, %s", path, described)
 
 
 def with_heads(source: MorphableModel, *, for_calibration: bool) -> MorphableModel:

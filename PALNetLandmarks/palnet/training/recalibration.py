@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import palnet
@@ -99,14 +100,8 @@ def recalibrate(
         "mean_error_mm": round(float(sample.error_mm[sample.visible].mean()), 3),
         "palnet": palnet.__version__,
     }
-    write_model(
-        output,
-        scheme=model.scheme,
-        atlas=model.atlas,
-        weights=model.weights,
-        calibration=calibration,
-        metadata={**model.metadata, "calibration": described},
-    )
+    metadata = {**model.metadata, "calibration": described}
+    write_model(output, replace(model, calibration=calibration, metadata=metadata))
     if model.calibration.source_factor != 1 or model.calibration.source_power != 1:
         logger.warning(
             "%s: expected errors are those of %s; what %s adds to them for faces unlike all "

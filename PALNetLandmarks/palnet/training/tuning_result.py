@@ -11,7 +11,7 @@ from scipy.stats import t as student
 
 from palnet.evaluation import Pair
 from palnet.face.fit import measure_misfit
-from palnet.model import write_model
+from palnet.model import ModelParts, write_model
 from palnet.training.calibration import CalibrationSample, fit_calibration
 from palnet.training.execution import describe_versions
 
@@ -287,11 +287,11 @@ def write_tuned_model(
         **about,
         "versions": describe_versions(),
     }
-    write_model(
-        path,
+    parts = ModelParts(
         scheme=scheme,
         atlas=atlas,
         weights={**pose, **landmarks},
         calibration=calibration,
         metadata=metadata,
     )
+    write_model(path, parts)

@@ -57,8 +57,7 @@ def the_models(tmp_path_factory):
         "other",
         tuple(replace(m, code=f"x_{m.code}") for m in model.scheme.landmarks),
     )
-    parts = {name: getattr(model, name) for name in ("atlas", "weights", "calibration", "metadata")}
-    write_model(own.with_name("other.npz"), scheme=renamed, **parts)
+    write_model(own.with_name("other.npz"), replace(model, scheme=renamed))
     return own, own.with_name("other.npz")
 
 

@@ -162,8 +162,7 @@ def test_half_precision_moves_landmarks_little(a_run, tmp_path):
     path = a_run / "run" / "model.npz"
     model = read_model(path)
     weights = {name: paper_method._halve(weight) for name, weight in model.weights.items()}
-    parts = {name: getattr(model, name) for name in ("scheme", "atlas", "calibration", "paper")}
-    write_model(tmp_path / "half.npz", weights=weights, metadata={}, **parts)
+    write_model(tmp_path / "half.npz", replace(model, weights=weights))
 
     patches = np.random.default_rng(2).normal(model.paper.means_mm[:, None], 8, (50, 100, 3))
     whole, half = (
