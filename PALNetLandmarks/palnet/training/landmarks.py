@@ -29,6 +29,7 @@ __all__ = [
     "begin_network",
     "landmark_loss",
     "position_loss",
+    "spread_loss",
     "train_landmark_network",
     "validation_error_mm",
 ]
@@ -170,10 +171,7 @@ def landmark_loss(
     weight = torch.where(visible, 1.0, HIDDEN_WEIGHT)
     predicted = raw[..., :3] * OFFSET_UNIT_MM + centres_mm
     error = torch.linalg.vector_norm(predicted - truth_mm, dim=2)
-    # Laplace likelihood of the error, detached so that it does not pull on the position.
-    log_spread = raw[..., 3]
-    spread = error.detach() * torch.exp(-log_spread) + log_spread
-    spread = (spread * weight).sum() / weight.sum()
+    spread = (spread_loss(raw, error) * weight).sum() / weight.sum()
     shown = torch.nn.functional.binary_cross_entropy_with_logits(raw[..., 4], visible.float())
     loss: torch.Tensor = (
         position_loss(predicted, truth_mm, weight)
@@ -181,6 +179,12 @@ def landmark_loss(
         + VISIBILITY_SHARE * shown
     )
     return loss
+
+
+def spread_loss(raw: torch.Tensor, error_mm: torch.Tensor) -> torch.Tensor:
+    """Negative Laplace log-likelihood of each error, which is detached, (batch, n_landmarks)."""
+    log_spread = raw[..., 3]
+    return error_mm.detach() * torch.exp(-log_spread) + log_spread
 
 
 def position_loss(

@@ -18,7 +18,7 @@ from palnet.network.sizes import SMALL_SIZE
 from palnet.network.torch_landmarks import LandmarkNetwork
 from palnet.training.batches import draw_batch, place_patches
 from palnet.training.faces import gather_training_patches, has_atlas_scheme
-from palnet.training.landmarks import SPREAD_SHARE, position_loss
+from palnet.training.landmarks import SPREAD_SHARE, position_loss, spread_loss
 from palnet.training.loop import PlateauSettings, choose_device, run_loop, start_generator
 from palnet.training.protocol import SCRATCH
 from palnet.training.tuning_result import choose_weights, measure_error_mm, place_landmarks
@@ -320,9 +320,7 @@ def tuning_loss(
     weight = known.float()
     predicted = raw[..., :N_POSITIONS] * OFFSET_UNIT_MM + centres_mm
     if held is None:
-        error = torch.linalg.vector_norm(predicted - truth_mm, dim=2).detach()
-        log_spread = raw[..., N_POSITIONS]
-        spread = error * torch.exp(-log_spread) + log_spread
+        spread = spread_loss(raw, torch.linalg.vector_norm(predicted - truth_mm, dim=2))
         other = SPREAD_SHARE * (spread * weight).sum() / weight.sum()
     else:
         moved = (raw - held).square()
