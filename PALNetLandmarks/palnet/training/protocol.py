@@ -104,19 +104,10 @@ class PaperProtocol:
         """Check the values."""
         _check_choice("variant", self.variant, VARIANTS)
         _check_choice("finish", self.finish, FINISHES)
-        training = self.training
-        _check_whole("seed", self.seed, 0)
-        _check_whole("plateau_patience", training.plateau_patience, 0)
-        _check_whole("n_folds", self.n_folds, 1)
+        _check_common(self)
         _check_whole("n_points", self.patches.n_points, least_points(self.variant))
-        _check_whole("batch_size", training.batch_size, 1)
-        _check_whole("stop_after", training.stop_after, 1)
-        _check_whole("n_epochs", training.n_epochs, 1)
-        _check_between("validation_share", self.cohort.validation_share, 1.0)
-        _check_between("plateau_factor", training.plateau_factor, 1.0)
-        _check_between("rate", training.rate, math.inf)
+        _check_whole("n_epochs", self.training.n_epochs, 1)
         _check_between("spacing_mm", self.patches.spacing_mm, math.inf)
-        _check_between("outlier_mm", self.cohort.outlier_mm, math.inf)
 
     @property
     def title(self) -> str:
@@ -188,16 +179,9 @@ class TuningProtocol:
         if self.start == SCRATCH and self.layers != "all":
             msg = f"layers must be 'all' where start is {SCRATCH!r}; got {self.layers!r}."
             raise UsageError(msg)
-        training = self.training
-        _check_whole("seed", self.seed, 0)
-        _check_whole("plateau_patience", training.plateau_patience, 0)
-        _check_whole("n_folds", self.n_folds, 1)
-        for name in ("batch_size", "stop_after", "validate_every", "n_steps"):
-            _check_whole(name, getattr(training, name), 1)
-        _check_between("validation_share", self.cohort.validation_share, 1.0)
-        _check_between("plateau_factor", training.plateau_factor, 1.0)
-        _check_between("rate", training.rate, math.inf)
-        _check_between("outlier_mm", self.cohort.outlier_mm, math.inf)
+        _check_common(self)
+        _check_whole("validate_every", self.training.validate_every, 1)
+        _check_whole("n_steps", self.training.n_steps, 1)
 
     @property
     def title(self) -> str:
@@ -220,6 +204,20 @@ class TuningProtocol:
     def spacing_mm(self) -> float:
         """Spacing of the clouds in the common frame."""
         return FRAME_SPACING_MM
+
+
+def _check_common(protocol: PaperProtocol | TuningProtocol) -> None:
+    """Check the numbers that both kinds have."""
+    cohort, training = protocol.cohort, protocol.training
+    _check_whole("seed", protocol.seed, 0)
+    _check_whole("n_folds", protocol.n_folds, 1)
+    _check_whole("plateau_patience", training.plateau_patience, 0)
+    _check_whole("batch_size", training.batch_size, 1)
+    _check_whole("stop_after", training.stop_after, 1)
+    _check_between("validation_share", cohort.validation_share, 1.0)
+    _check_between("plateau_factor", training.plateau_factor, 1.0)
+    _check_between("rate", training.rate, math.inf)
+    _check_between("outlier_mm", cohort.outlier_mm, math.inf)
 
 
 def _check_text(name: str, value: object) -> None:
