@@ -32,10 +32,10 @@ LOWEST_MM, HIGHEST_MM, REARMOST_MM = -105.0, 118.0, -28.0
 def build_atlas(
     sources: Sequence[MorphableModel],
     *,
-    n_people: int = 1500,
-    n_modes: int = 120,
-    n_points: int = 3000,
-    seed: int = 1,
+    n_people: int,
+    n_modes: int,
+    n_points: int,
+    seed: int,
 ) -> FaceAtlas:
     """Draw people, align them, and keep their principal components.
 
@@ -72,7 +72,7 @@ def build_atlas(
     kept = np.concatenate([template[chosen], template[first.landmark_points]])
     aligned = _align_all(np.array(people, dtype=np.float32), core=_is_core(kept))
     mean = aligned.mean(axis=0)
-    mean, modes = _principal_components(aligned, mean, n_modes)
+    modes = _principal_components(aligned, mean, n_modes)
     normals = compute_vertex_normals(template, first.fine_triangles)[chosen]
     n_chosen = len(chosen)
     return FaceAtlas(
@@ -137,8 +137,8 @@ def _size(points_mm: NDArray[np.float32]) -> np.float32:
 
 def _principal_components(
     aligned: NDArray[np.float32], mean: NDArray[np.float32], n_modes: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mean and the largest components, each one standard deviation long."""
+) -> NDArray[np.float32]:
+    """Return the largest components, each one standard deviation long."""
     n_people = len(aligned)
     centred = (aligned - mean).reshape(n_people, -1)
     gram = (centred @ centred.T).astype(np.float64) / (n_people - 1)
@@ -148,5 +148,5 @@ def _principal_components(
         "atlas: %d modes hold %.2f %%", len(order), 100 * values[order].sum() / values.sum()
     )
     scaled = vectors[:, order] / np.sqrt(n_people - 1)
-    modes = (scaled.T.astype(np.float32) @ centred).reshape(len(order), *mean.shape)
-    return mean, modes
+    modes = scaled.T.astype(np.float32) @ centred
+    return np.asarray(modes.reshape(len(order), *mean.shape))
