@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from palnet.network.layers import Weights
     from palnet.network.sizes import NetworkSize
     from palnet.training.batches import Drawing, PatchTensors
-    from palnet.training.loop import LoopSettings
+    from palnet.training.loop import OneCycleSettings
 
 __all__ = [
     "begin_network",
@@ -77,7 +77,7 @@ def train_landmark_network(
     validation: PatchTensors,
     mirror: Sequence[int],
     folder: Path,
-    settings: LoopSettings,
+    settings: OneCycleSettings,
     *,
     drawing: Drawing,
 ) -> dict[str, NDArray[np.float32]]:
@@ -93,7 +93,7 @@ def train_landmark_network(
         The landmark on the other side, for each landmark.
     folder : Path
         Where checkpoint and curve are written.
-    settings : LoopSettings
+    settings : OneCycleSettings
         Steps, learning rate, seed, parts of a batch.
     drawing : Drawing
         How scans and points are drawn.

@@ -25,7 +25,7 @@ from palnet.training.calibration import collect_sample, fit_calibration
 from palnet.training.execution import describe_versions
 from palnet.training.joint import refit_joint_layer
 from palnet.training.landmarks import begin_network, train_landmark_network
-from palnet.training.loop import LoopSettings, choose_device
+from palnet.training.loop import OneCycleSettings, choose_device
 from palnet.training.parallel import is_first, on_first
 from palnet.training.patches import fill_patches, load_patches
 from palnet.training.pose import load_clouds, train_pose_networks
@@ -241,7 +241,7 @@ def _landmark_stage(
         seed = recipe.seed + number - 1
         # Parts help the cache of a CPU; a GPU is faster with the whole batch.
         n_parts = part.n_parts if device.type == "cpu" else 1
-        settings = LoopSettings(part.n_steps, part.peak_rate, seed=seed, n_parts=n_parts)
+        settings = OneCycleSettings(part.n_steps, part.peak_rate, seed=seed, n_parts=n_parts)
         run = folder / (f"landmarks_{number}" if number > 1 else "landmarks")
         size, n_landmarks, before = SIZES[part.network], len(scheme), weights
         weights = train_landmark_network(

@@ -22,7 +22,7 @@ from palnet.face.similarity import (
 from palnet.network.pose import CROP_RADIUS_MM, KEY_POINTS_MM, N_POSE_POINTS, POSE_UNIT_MM
 from palnet.network.torch_pose import PoseNetwork
 from palnet.synthesis.folder import read_generated_scan
-from palnet.training.loop import LoopSettings, choose_device, run_loop
+from palnet.training.loop import OneCycleSettings, choose_device, run_loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -246,7 +246,7 @@ def train_pose_networks(
             with torch.no_grad():
                 return float(_mean_distance(network, batch).median()) * POSE_UNIT_MM
 
-        run_loop(network, draw_loss, LoopSettings(steps, seed=seed), folder / name, validate)
+        run_loop(network, draw_loss, OneCycleSettings(steps, seed=seed), folder / name, validate)
         state = network.cpu().state_dict()
         weights.update({f"{name}.{key}": value.numpy() for key, value in state.items()})
     return weights

@@ -11,7 +11,7 @@ from palnet.network.landmarks import OFFSET_UNIT_MM, run_network
 from palnet.network.sizes import LARGE_SIZE, SMALL_SIZE, NetworkSize
 from palnet.training.batches import Drawing, place_patches, take_nearest
 from palnet.training.landmarks import begin_network, landmark_loss, train_landmark_network
-from palnet.training.loop import LoopSettings
+from palnet.training.loop import OneCycleSettings
 from toy_head import toy_scheme
 from toy_patches import make_patches
 
@@ -122,7 +122,7 @@ def test_gradient_is_finite_where_all_is_right():
 @pytest.fixture(scope="module")
 def a_training(tmp_path_factory):
     folder = tmp_path_factory.mktemp("landmarks")
-    settings = LoopSettings(n_steps=30, peak_rate=4e-3, seed=1, save_every=10)
+    settings = OneCycleSettings(n_steps=30, peak_rate=4e-3, seed=1, save_every=10)
     weights = train_landmark_network(
         begin_network(len(MIRROR), SMALL_SIZE, 1),
         placed(make_patches(1)),

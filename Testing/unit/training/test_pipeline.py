@@ -21,7 +21,7 @@ from palnet.training import pipeline
 from palnet.training import pose as pose_module
 from palnet.training.batches import Drawing
 from palnet.training.calibration import CalibrationSample
-from palnet.training.loop import LoopSettings
+from palnet.training.loop import OneCycleSettings
 from palnet.training.recipe import LandmarkRecipe, read_recipe
 from toy_head import toy_model, toy_scheme
 
@@ -328,11 +328,11 @@ def test_every_number_of_a_round_reaches_its_training(a_recipe, monkeypatch, tmp
     assert weights == {"landmarks.of": 2, "landmarks.ridge": 10}
     assert seen == [
         (
-            *("landmarks", LoopSettings(12, 2e-3, seed=3, n_parts=6)),
+            *("landmarks", OneCycleSettings(12, 2e-3, seed=3, n_parts=6)),
             *(Drawing(8, 64, 0.5), (len(toy_scheme()), SMALL_SIZE, 3, None)),
         ),
         (
-            *("landmarks_2", LoopSettings(6, 1e-3, seed=4, n_parts=1)),
+            *("landmarks_2", OneCycleSettings(6, 1e-3, seed=4, n_parts=1)),
             *(Drawing(5, 32, 0.0), (len(toy_scheme()), LARGE_SIZE, 4, first)),
         ),
     ]
