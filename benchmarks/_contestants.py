@@ -42,9 +42,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from palnet.data_sets.dataset import DataSet
     from palnet.evaluation import MeasurementErrors
     from palnet.training.aligning import PreparedScan
-    from palnet.training.dataset import DataSet
     from palnet.training.folds import Fold
 
 __all__ = [

@@ -152,9 +152,9 @@ def run_training(training: Training) -> Sequence[FoldResult]:
     OutOfTimeError
         If the time limit is reached before a training starts.
     """
+    from palnet.data_sets.layouts import read_data_set
     from palnet.training.crossvalidation import cross_validate
     from palnet.training.execution import Execution, execute
-    from palnet.training.layouts import read_data_set
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     data = read_data_set(training.cohort)

@@ -52,15 +52,15 @@ def run(arguments: argparse.Namespace) -> int:
         refuse_bad_data,
         refuse_run_among_scans,
     )
+    from palnet.data_sets.layouts import read_data_set
     from palnet.model import read_model
     from palnet.training.folds import split_people
-    from palnet.training.layouts import read_data_set
     from palnet.training.protocol import read_tuning_protocol
     from palnet.training.scan_cache import LEFT_OUT_FILE
 
     require("torch", feature="training")
+    from palnet._run_folder import CLAIM_NAME
     from palnet.training.finetuning import FACES, finetune_model
-    from palnet.training.run_folder import CLAIM_NAME
     from palnet.training.tuning import check_scheme
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")

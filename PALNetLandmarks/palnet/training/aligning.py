@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from palnet._stored import read_arrays
+from palnet.data_sets.dataset import load_annotated, place_truth
+from palnet.data_sets.scan_checks import read_matrix
 from palnet.errors import TrainingError, UsageError
 from palnet.face.alignment import remove_scale
 from palnet.face.region import extract_face, move_surface
@@ -19,9 +21,7 @@ from palnet.finding import find_face
 from palnet.model import read_model
 from palnet.surface import prepare_scan, sample_surface
 from palnet.training.cohort import AlignedScan
-from palnet.training.dataset import load_annotated, place_truth
 from palnet.training.scan_cache import keep_scans, part_refusals
-from palnet.training.scan_checks import read_matrix
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from palnet.data_sets.dataset import AnnotatedScan, DataSet
     from palnet.landmarks import LandmarkSet, Status
     from palnet.model import Model
     from palnet.scheme import Scheme
     from palnet.surface import Surface
-    from palnet.training.dataset import AnnotatedScan, DataSet
 
 __all__ = ["PreparedScan", "pack_truth", "prepare_scans", "to_file_numbers", "unpack_truth"]
 
@@ -112,7 +112,7 @@ def pack_truth(truth: LandmarkSet) -> dict[str, NDArray[Any]]:
     Parameters
     ----------
     truth : LandmarkSet
-        As returned by `palnet.training.dataset.load_scan`.
+        As returned by `palnet.data_sets.dataset.load_scan`.
 
     Returns
     -------

@@ -17,6 +17,7 @@ import numpy as np
 from palnet._csv import csv_text
 from palnet._files import write_text
 from palnet._page import section
+from palnet._run_folder import claim_folder
 from palnet._stored import read_arrays, write_arrays
 from palnet.errors import TrainingError
 from palnet.evaluation import (
@@ -39,7 +40,6 @@ from palnet.training.folds import split_for_training, split_people
 from palnet.training.paper_method import PaperMethod
 from palnet.training.parallel import on_first
 from palnet.training.protocol import PaperProtocol
-from palnet.training.run_folder import claim_folder
 from palnet.training.scan_cache import tell_left_out, write_left_out
 from palnet.training.tuning_method import TuningMethod
 
@@ -49,9 +49,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from palnet.data_sets.dataset import DataSet
     from palnet.scheme import Scheme
     from palnet.training.aligning import PreparedScan
-    from palnet.training.dataset import DataSet
     from palnet.training.fold_method import FoldMethod, Parts
     from palnet.training.folds import Fold
     from palnet.training.protocol import TuningProtocol

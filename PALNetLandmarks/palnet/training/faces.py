@@ -11,6 +11,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from palnet._stored import read_arrays
+from palnet.data_sets.dataset import load_annotated
 from palnet.face.region import sample_fine
 from palnet.face.similarity import apply_similarity
 from palnet.finding import find_face
@@ -24,7 +25,6 @@ from palnet.surface import (
     project_onto_triangles,
 )
 from palnet.training.aligning import pack_truth, to_file_numbers, unpack_truth
-from palnet.training.dataset import load_annotated
 from palnet.training.patches import TrainingPatches, cut_patches, draw_starts
 from palnet.training.scan_cache import keep_scans, part_refusals
 
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from palnet.data_sets.dataset import AnnotatedScan, DataSet
     from palnet.face.atlas import FaceAtlas
     from palnet.model import Model
     from palnet.network.landmarks import LandmarkPrediction
     from palnet.network.layers import Weights
     from palnet.scheme import Scheme
-    from palnet.training.dataset import AnnotatedScan, DataSet
 
 __all__ = ["AnnotatedFace", "gather_training_patches", "has_atlas_scheme", "prepare_faces"]
 

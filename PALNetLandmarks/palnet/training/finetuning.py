@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from palnet._csv import csv_text
 from palnet._files import write_text
+from palnet._run_folder import check_run_folder, claim_folder
 from palnet.errors import UsageError
 from palnet.model import read_model
 from palnet.training.faces import prepare_faces
 from palnet.training.folds import split_for_training
-from palnet.training.run_folder import check_run_folder, claim_folder
 from palnet.training.scan_cache import LEFT_OUT_FILE, tell_left_out, write_left_out
 from palnet.training.tuning import check_scheme, describe_recipe, tune_model
 from palnet.training.tuning_method import MIN_VALIDATION_PEOPLE
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from palnet.data_sets.dataset import DataSet
     from palnet.model import Model
-    from palnet.training.dataset import DataSet
     from palnet.training.faces import AnnotatedFace
     from palnet.training.protocol import TuningProtocol
     from palnet.training.tuning_report import LandmarkChange

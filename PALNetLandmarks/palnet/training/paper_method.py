@@ -12,6 +12,7 @@ import numpy as np
 
 from palnet._stored import read_arrays, write_arrays
 from palnet.calibration import Calibration
+from palnet.data_sets.dataset import load_scan
 from palnet.errors import ScanRefusedError, TrainingError
 from palnet.face.alignment import remove_scale
 from palnet.face.similarity import apply_similarity, fit_similarity, invert_similarity
@@ -21,7 +22,6 @@ from palnet.paper_patches import finish_landmarks
 from palnet.placing import place_by_paper
 from palnet.surface import prepare_scan
 from palnet.training.cohort import gather_sorted_patches, mean_landmarks
-from palnet.training.dataset import load_scan
 from palnet.training.execution import describe_versions
 from palnet.training.loop import choose_device
 from palnet.training.paper_network import (
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from palnet.data_sets.dataset import DataSet
     from palnet.evaluation import Pair
     from palnet.training.aligning import PreparedScan
-    from palnet.training.dataset import DataSet
     from palnet.training.fold_method import Landmarks, Parts
     from palnet.training.folds import Fold
     from palnet.training.protocol import PaperProtocol

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from palnet._run_folder import claim_folder
 from palnet._stored import read_arrays, write_arrays
 from palnet.calibration import Calibration
 from palnet.errors import UsageError
@@ -29,7 +30,6 @@ from palnet.training.loop import OneCycleSettings, choose_device
 from palnet.training.parallel import is_first, on_first
 from palnet.training.patches import fill_patches, load_patches
 from palnet.training.pose import load_clouds, train_pose_networks
-from palnet.training.run_folder import claim_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import palnet
 from palnet._files import check_free
+from palnet._run_folder import claim_folder
 from palnet.errors import UsageError
 from palnet.model import write_model
 from palnet.synthesis.folder import fill_folder
 from palnet.synthesis.presets import CALIBRATION_PRESETS
 from palnet.training.calibration import collect_sample, fit_calibration
-from palnet.training.run_folder import claim_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from palnet.training.dataset import AnnotatedScan, DataSet
+    from palnet.data_sets.dataset import AnnotatedScan, DataSet
 
     Prepare = Callable[[AnnotatedScan], dict[str, NDArray[Any]]]
 

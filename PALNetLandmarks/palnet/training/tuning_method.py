@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from palnet.data_sets.dataset import DataSet
     from palnet.evaluation import Pair
     from palnet.face.atlas import FaceAtlas
     from palnet.network.layers import Weights
     from palnet.training.aligning import PreparedScan
-    from palnet.training.dataset import DataSet
     from palnet.training.faces import AnnotatedFace
     from palnet.training.fold_method import Landmarks, Parts
     from palnet.training.folds import Fold

@@ -10,6 +10,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 import palnet.samples
+from palnet.data_sets.layouts import read_data_set
 from palnet.errors import UsageError
 from palnet.face.similarity import (
     apply_similarity,
@@ -21,7 +22,6 @@ from palnet.model import read_model
 from palnet.surface import Mesh
 from palnet.training import aligning
 from palnet.training.aligning import prepare_scans
-from palnet.training.layouts import read_data_set
 from toy_cohort import toy_person, write_toy_cohort, write_toy_scan
 
 SPACING_MM = 3.0

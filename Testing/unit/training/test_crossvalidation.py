@@ -15,6 +15,7 @@ import torch
 
 from palnet.cli import main
 from palnet.commands.crossvalidate import _NETWORKS
+from palnet.data_sets.layouts import read_data_set
 from palnet.errors import ModelFileError, TrainingError, UsageError
 from palnet.exchange import read_landmarks
 from palnet.network.paper import VARIANTS
@@ -23,7 +24,6 @@ from palnet.training import paper_network
 from palnet.training.aligning import prepare_scans
 from palnet.training.cohort import gather_sorted_patches
 from palnet.training.crossvalidation import cross_validate
-from palnet.training.layouts import read_data_set
 from palnet.training.paper_method import PaperMethod
 from palnet.training.paper_network import predict_landmarks, read_network
 from palnet.training.protocol import read_protocol

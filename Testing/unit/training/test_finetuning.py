@@ -14,6 +14,7 @@ import pytest
 import palnet
 from palnet import detector
 from palnet.cli import main
+from palnet.data_sets.layouts import read_data_set
 from palnet.errors import UsageError
 from palnet.face.fit import measure_misfit
 from palnet.face.similarity import similarity_scale
@@ -22,7 +23,6 @@ from palnet.training import faces as faces_module
 from palnet.training import tuning
 from palnet.training.faces import prepare_faces
 from palnet.training.finetuning import finetune_model
-from palnet.training.layouts import read_data_set
 from palnet.training.protocol import read_tuning_protocol
 from palnet.training.tuning_result import measure_error_mm, place_landmarks
 from toy_cohort import toy_person, write_toy_scan

@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from palnet.data_sets.layouts import read_data_set
 from palnet.errors import ScanRefusedError, TrainingError, UsageError
 from palnet.exchange import read_landmarks
 from palnet.face.similarity import similarity_scale
@@ -21,7 +22,6 @@ from palnet.training import tuning_method
 from palnet.training.crossvalidation import cross_validate
 from palnet.training.faces import prepare_faces
 from palnet.training.folds import split_for_training, split_people
-from palnet.training.layouts import read_data_set
 from palnet.training.protocol import CohortPart, TuningPart, TuningProtocol, read_protocol
 from palnet.training.tuning_method import MIN_VALIDATION_PEOPLE
 from palnet.training.tuning_result import place_landmarks

@@ -14,6 +14,7 @@ from scipy.spatial.transform import Rotation
 
 from palnet import detect, read_landmarks, read_mesh
 from palnet.cli import main
+from palnet.data_sets.layouts import read_data_set
 from palnet.errors import TrainingError
 from palnet.exchange import write_landmarks
 from palnet.model import read_model, write_model
@@ -22,7 +23,6 @@ from palnet.samples import example_scan, example_truth
 from palnet.surface import write_ply
 from palnet.training import paper_method
 from palnet.training.crossvalidation import cross_validate
-from palnet.training.layouts import read_data_set
 from palnet.training.paper_method import expected_errors
 from palnet.training.paper_network import train_paper_network
 from palnet.training.protocol import read_protocol

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 
 from palnet.cli import main
+from palnet.data_sets import pictures as check_pictures
+from palnet.data_sets.checking import ERRORS, KINDS, WARNINGS, check_data_set
+from palnet.data_sets.layouts import read_data_set
 from palnet.exchange import read_landmarks, write_landmarks
 from palnet.preview import classify_errors
 from palnet.samples import example_scan, example_truth
 from palnet.scheme import Scheme
 from palnet.surface import Mesh, write_ply
-from palnet.training import check_pictures
-from palnet.training.checking import ERRORS, KINDS, WARNINGS, check_data_set
-from palnet.training.layouts import read_data_set
 from toy_cohort import toy_landmarks, toy_person, write_toy_cohort, write_toy_scan
 from toy_head import toy_model, toy_scheme
 

@@ -10,12 +10,12 @@ import numpy as np
 
 from palnet._checks import check_transform
 from palnet._stored import unpack_array
+from palnet.data_sets.dataset import Problem, load_scan
 from palnet.errors import MeshError, TrainingError, UnitError
 from palnet.face.similarity import apply_similarity, invert_similarity
 from palnet.measurement import OTHER_AXES, lies_turned
 from palnet.placing import OFF_SURFACE_MM
 from palnet.surface import UNIT_NAMES, parse_unit, prepare_scan, project_onto_triangles
-from palnet.training.dataset import Problem, load_scan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from palnet.data_sets.dataset import AnnotatedScan
     from palnet.landmarks import LandmarkSet
     from palnet.scheme import Scheme
     from palnet.surface import Mesh, Surface
-    from palnet.training.dataset import AnnotatedScan
 
 __all__ = ["CheckedScan", "check_scan", "read_matrix"]
 

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
+from palnet._run_folder import claim_folder
 from palnet.errors import UsageError
-from palnet.training.run_folder import claim_folder
 
 CLAIM = {"seed": 42, "training": {"rate": 1e-3, "batch": 8}, "train": ["a", "b"],
          "scans_sha256": "12ab"}  # fmt: skip

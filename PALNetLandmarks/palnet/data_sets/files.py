@@ -9,11 +9,11 @@ import stat
 from pathlib import Path
 
 from palnet._files import is_hidden
+from palnet._run_folder import CLAIM_NAME
+from palnet.data_sets.dataset import Problem
 from palnet.exchange import FORMATS
 from palnet.landmarks import printable_name
 from palnet.surface import MESH_SUFFIXES
-from palnet.training.dataset import Problem
-from palnet.training.run_folder import CLAIM_NAME
 
 __all__ = ["is_mesh", "list_files", "may_be_data"]
 

@@ -12,11 +12,11 @@ import numpy as np
 
 from palnet._mean_face import atlas_of
 from palnet._plausible import WRONG_ORDER_MM
+from palnet.data_sets.common_shape import common_shape, median_shape
+from palnet.data_sets.dataset import AnnotatedScan, DataSet, Problem
+from palnet.data_sets.scan_checks import CheckedScan, check_scan
 from palnet.face.refusal import LARGEST_FACE, SMALLEST_FACE
 from palnet.face.similarity import apply_similarity, fit_similarity, similarity_scale
-from palnet.training.common_shape import common_shape, median_shape
-from palnet.training.dataset import AnnotatedScan, DataSet, Problem
-from palnet.training.scan_checks import CheckedScan, check_scan
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from palnet._stored import listing, unpack_arrays
+from palnet.data_sets.dataset import AnnotatedScan, DataSet, Problem, is_people_file, name_people
+from palnet.data_sets.files import is_mesh, list_files
 from palnet.errors import FormatError, UsageError
 from palnet.exchange import (
     FORMATS,
@@ -22,8 +24,6 @@ from palnet.exchange import (
 )
 from palnet.landmarks import printable_name
 from palnet.scheme import DEFAULT_SCHEME, Scheme, load_scheme
-from palnet.training.data_files import is_mesh, list_files
-from palnet.training.dataset import AnnotatedScan, DataSet, Problem, is_people_file, name_people
 
 if TYPE_CHECKING:
     from pathlib import Path

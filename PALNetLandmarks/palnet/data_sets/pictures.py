@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from palnet._mean_face import atlas_of
+from palnet.data_sets.scan_checks import check_scan
 from palnet.face.similarity import fit_similarity
 from palnet.preview import CHECK_MM, render_preview
-from palnet.training.scan_checks import check_scan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from palnet.data_sets.dataset import DataSet, Problem
+    from palnet.data_sets.scan_checks import CheckedScan
     from palnet.landmarks import LandmarkSet
-    from palnet.training.dataset import DataSet, Problem
-    from palnet.training.scan_checks import CheckedScan
 
 __all__ = ["draw_problems"]
 

@@ -55,7 +55,7 @@ class Problem:
     Attributes
     ----------
     kind : str
-        One of `palnet.training.checking.KINDS`.
+        One of `palnet.data_sets.checking.KINDS`.
     specimen : str
         The scan or file concerned; empty for the whole data set.
     text : str

@@ -15,19 +15,19 @@ import pytest
 
 from palnet.cli import main
 from palnet.commands._data_sets import refuse_run_among_scans
+from palnet.data_sets import layouts
+from palnet.data_sets.checking import WARNINGS, check_data_set
+from palnet.data_sets.dataset import load_scan
+from palnet.data_sets.files import list_files
+from palnet.data_sets.layouts import read_data_set
+from palnet.data_sets.scan_checks import read_matrix
 from palnet.errors import MeshError, TrainingError, UsageError
 from palnet.exchange import read_landmarks, write_landmarks, write_specimens
 from palnet.landmarks import LandmarkSet
 from palnet.samples import example_scan, example_truth
 from palnet.scheme import load_scheme
 from palnet.surface import Mesh, plausible_units, read_mesh, write_ply
-from palnet.training import layouts
-from palnet.training.checking import WARNINGS, check_data_set
-from palnet.training.data_files import list_files
-from palnet.training.dataset import load_scan
-from palnet.training.layouts import read_data_set
 from palnet.training.scan_cache import _is_kept
-from palnet.training.scan_checks import read_matrix
 from toy_cohort import toy_landmarks, toy_person, write_toy_cohort, write_toy_scan
 
 NAN = np.nan
