@@ -12,8 +12,8 @@ import torch
 from palnet._files import replacing
 from palnet.errors import ModelFileError
 from palnet.network.torch_paper import PalNet
-from palnet.training.landmarks import DISTANCE_SHARE, POINT_SHARE
 from palnet.training.loop import PlateauSettings, choose_device, run_loop
+from palnet.training.losses import DISTANCE_SHARE, POINT_SHARE
 
 if TYPE_CHECKING:
     from pathlib import Path

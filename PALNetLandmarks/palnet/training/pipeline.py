@@ -28,7 +28,7 @@ from palnet.training.joint import refit_joint_layer
 from palnet.training.landmarks import begin_network, train_landmark_network
 from palnet.training.loop import OneCycleSettings, choose_device
 from palnet.training.parallel import is_first, on_first
-from palnet.training.patches import fill_patches, load_patches
+from palnet.training.patch_folder import fill_patches, load_patches
 from palnet.training.pose import load_clouds, train_pose_networks
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from palnet.network.sizes import SMALL_SIZE
 from palnet.network.torch_landmarks import LandmarkNetwork
 from palnet.training.batches import draw_batch, place_patches
 from palnet.training.faces import gather_training_patches, has_atlas_scheme
-from palnet.training.landmarks import SPREAD_SHARE, position_loss, spread_loss
 from palnet.training.loop import PlateauSettings, choose_device, run_loop, start_generator
+from palnet.training.losses import SPREAD_SHARE, position_loss, spread_loss
 from palnet.training.protocol import SCRATCH
 from palnet.training.tuning_result import choose_weights, measure_error_mm, place_landmarks
 

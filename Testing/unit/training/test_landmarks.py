@@ -10,8 +10,9 @@ import torch
 from palnet.network.landmarks import OFFSET_UNIT_MM, run_network
 from palnet.network.sizes import LARGE_SIZE, SMALL_SIZE, NetworkSize
 from palnet.training.batches import Drawing, place_patches, take_nearest
-from palnet.training.landmarks import begin_network, landmark_loss, train_landmark_network
+from palnet.training.landmarks import begin_network, train_landmark_network
 from palnet.training.loop import OneCycleSettings
+from palnet.training.losses import landmark_loss
 from toy_head import toy_scheme
 from toy_patches import make_patches
 

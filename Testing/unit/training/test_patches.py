@@ -14,14 +14,9 @@ from palnet.face.similarity import apply_similarity, fit_similarity, invert_simi
 from palnet.patches import COARSE_RADIUS_MM, FINE_RADIUS_MM, RANKS
 from palnet.surface import parse_unit, prepare_surface, project_onto_triangles
 from palnet.synthesis.folder import fill_folder, read_generated_scan
-from palnet.training import patches as patches_module
-from palnet.training.patches import (
-    N_STORED_EACH,
-    fill_patches,
-    load_patches,
-    prepare_patches,
-    thin_atlas,
-)
+from palnet.training import patch_folder as patches_module
+from palnet.training.patch_folder import fill_patches, load_patches, prepare_patches, thin_atlas
+from palnet.training.patches import N_STORED_EACH
 from toy_head import toy_atlas, toy_model, toy_scheme
 
 SEEDS = (0, 2, 4)

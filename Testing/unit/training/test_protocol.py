@@ -10,7 +10,7 @@ from palnet.errors import UsageError
 from palnet.network.paper import N_TOP, VARIANTS, count_tokens, least_points
 from palnet.network.torch_paper import PalNet
 from palnet.training.protocol import read_protocol
-from palnet.training.recipe import RECIPES_FOLDER
+from palnet.training.recipe_file import RECIPES_FOLDER
 
 
 def test_shipped_protocol_has_the_published_numbers():
