@@ -17,7 +17,7 @@ from palnet import model as model_module
 from palnet.calibration import Calibration
 from palnet.errors import ModelFileError
 from palnet.model import list_models, read_model, write_model
-from palnet.training.recipe import read_recipe
+from palnet.training.generated.recipe import read_recipe
 from toy_head import toy_atlas
 from toy_model_files import N_LANDMARKS, change_header, rewrite, toy_parts, toy_weights
 

@@ -132,6 +132,19 @@ def test_imports_between_rooms_form_no_circle():
     assert arrows == {}
 
 
+def test_neither_way_of_training_imports_the_other():
+    """What both need is beside their folders and imports neither."""
+    ways = ("palnet.training.annotated.", "palnet.training.generated.")
+    reverse = [
+        f"{path.relative_to(PACKAGE)} imports {module}"
+        for path in (PACKAGE / "training").rglob("*.py")
+        for module in imported_modules(path)
+        if module.startswith(ways) and module.split(".")[2] != path.parent.name
+    ]
+
+    assert reverse == []
+
+
 def test_import_palnet_loads_nothing_heavy():
     code = f"import palnet, sys; print([m for m in {HEAVY!r} if m in sys.modules])"
 

@@ -12,7 +12,7 @@ from palnet.commands._arguments import at_least
 if TYPE_CHECKING:
     import argparse
 
-    from palnet.training.finetuning import FineTuning
+    from palnet.training.annotated.finetuning import FineTuning
 
 __all__ = ["DESCRIPTION", "HELP", "add_options", "run"]
 
@@ -54,14 +54,14 @@ def run(arguments: argparse.Namespace) -> int:
     )
     from palnet.data_sets.layouts import read_data_set
     from palnet.model import read_model
-    from palnet.training.folds import split_people
-    from palnet.training.protocol import read_tuning_protocol
-    from palnet.training.scan_cache import LEFT_OUT_FILE
+    from palnet.training.annotated.folds import split_people
+    from palnet.training.annotated.protocol import read_tuning_protocol
+    from palnet.training.annotated.scan_cache import LEFT_OUT_FILE
 
     require("torch", feature="training")
     from palnet._run_folder import CLAIM_NAME
-    from palnet.training.finetuning import FACES, finetune_model
-    from palnet.training.tuning import check_scheme
+    from palnet.training.annotated.finetuning import FACES, finetune_model
+    from palnet.training.annotated.tuning import check_scheme
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     given = {"start": arguments.model, "layers": arguments.layers, "n_folds": arguments.folds}
@@ -84,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"model: {result.path}\nreport: {arguments.output / 'report.html'}")
     if arguments.folds is not None:
         from palnet.commands.crossvalidate import print_table
-        from palnet.training.crossvalidation import cross_validate
+        from palnet.training.annotated.crossvalidation import cross_validate
 
         folder, faces = arguments.output / "folds", arguments.output / FACES
         results = cross_validate(data, protocol, folder, jobs=arguments.jobs, faces=faces)

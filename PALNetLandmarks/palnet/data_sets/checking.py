@@ -91,7 +91,7 @@ MIRRORED_SHARE = 0.75
 OUTLIER_MM = 15.0
 # Faces of two people never agree this closely; a copy that was moved and rewritten does.
 SAME_MM = 0.02
-# The paper's limit per landmark; see `palnet.training.cohort.find_outliers`.
+# The paper's limit per landmark; see `palnet.training.annotated.cohort.find_outliers`.
 REGISTRATION_MM = 120 / np.sqrt(50)
 # The median converges in one round; two more cover an odd start.
 _ROUNDS = 3

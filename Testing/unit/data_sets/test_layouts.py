@@ -27,7 +27,7 @@ from palnet.landmarks import LandmarkSet
 from palnet.samples import example_scan, example_truth
 from palnet.scheme import load_scheme
 from palnet.surface import Mesh, plausible_units, read_mesh, write_ply
-from palnet.training.scan_cache import _is_kept
+from palnet.training.annotated.scan_cache import _is_kept
 from toy_cohort import toy_landmarks, toy_person, write_toy_cohort, write_toy_scan
 
 NAN = np.nan

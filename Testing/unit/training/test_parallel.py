@@ -19,7 +19,7 @@ from palnet.errors import UsageError
 from palnet.network.sizes import SMALL_SIZE
 from palnet.network.torch_paper import PalNet
 from palnet.training import parallel
-from palnet.training.landmarks import begin_network
+from palnet.training.generated.landmarks import begin_network
 from palnet.training.parallel import on_first
 from toy_head import toy_scheme
 
@@ -36,13 +36,13 @@ import torch
 
 from palnet.errors import TrainingError
 from palnet.network.sizes import SMALL_SIZE
-from palnet.training.cohort import PatchSet
+from palnet.training.annotated.cohort import PatchSet
 from palnet.training.batches import Drawing, place_patches
-from palnet.training.landmarks import begin_network, train_landmark_network
+from palnet.training.generated.landmarks import begin_network, train_landmark_network
 from palnet.training.loop import OneCycleSettings, run_loop
 from palnet.training.parallel import count_processes, join_processes, on_first, rank
-from palnet.training.protocol import CohortPart, PatchesPart, PaperProtocol, TrainingPart
-from palnet.training.paper_network import train_paper_network
+from palnet.training.annotated.protocol import CohortPart, PatchesPart, PaperProtocol, TrainingPart
+from palnet.training.annotated.paper_network import train_paper_network
 from toy_head import toy_scheme
 from toy_patches import make_patches
 
