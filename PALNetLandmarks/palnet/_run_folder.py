@@ -55,7 +55,7 @@ def claim_folder(folder: Path, recipe: dict[str, Any], ignoring: Collection[str]
     Parameters
     ----------
     folder : Path
-        An existing folder, where ``recipe.json`` is written.
+        Where ``recipe.json`` is written; made if it does not exist.
     recipe : dict
         Everything that determines the result of the run.
     ignoring : collection of str
@@ -68,6 +68,7 @@ def claim_folder(folder: Path, recipe: dict[str, Any], ignoring: Collection[str]
         message says how they differ), or if it holds no run but other files.
     """
     check_run_folder(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     path = folder / CLAIM_NAME
     content = json.dumps(recipe, indent=1) + "\n"
     if path.exists() and path.read_bytes() != content.encode():

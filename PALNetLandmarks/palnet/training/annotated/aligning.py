@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from palnet._stored import read_arrays
 from palnet.data_sets.dataset import load_annotated, place_truth
 from palnet.data_sets.scan_checks import read_matrix
 from palnet.errors import TrainingError, UsageError
@@ -21,7 +20,7 @@ from palnet.finding import find_face
 from palnet.model import read_model
 from palnet.surface import prepare_scan, sample_surface
 from palnet.training.annotated.cohort import AlignedScan
-from palnet.training.annotated.scan_cache import keep_scans, part_refusals
+from palnet.training.annotated.scan_cache import keep_scans
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -186,9 +185,8 @@ def prepare_scans(
     finder = None if is_placed or not bare else read_model()
     settings = f"{CACHE_VERSION} {spacing_mm!r} {is_placed} {finder.sha256 if finder else ''}"
     work = partial(_prepare, scheme=data.scheme, spacing_mm=spacing_mm, finder=finder)
-    paths = keep_scans(data, settings, work, folder, jobs=jobs)
-    found = [_load(scan, data.scheme, path) for scan, path in zip(data.scans, paths, strict=True)]
-    return part_refusals(found)
+    load = partial(_load, scheme=data.scheme)
+    return keep_scans(data, settings, work, load, folder, jobs=jobs)
 
 
 def _prepare(
@@ -224,11 +222,10 @@ def _find_rigid(surface: Surface, model: Model) -> NDArray[np.float64]:
     return remove_scale(pose, model.atlas)
 
 
-def _load(scan: AnnotatedScan, scheme: Scheme, path: Path) -> PreparedScan | str:
-    """Load a cached scan, or the reason why it could not be prepared."""
-    arrays = read_arrays(path)
-    if "refusal" in arrays:
-        return str(arrays["refusal"])
+def _load(
+    scan: AnnotatedScan, _path: Path, arrays: dict[str, NDArray[Any]], *, scheme: Scheme
+) -> PreparedScan:
+    """Make a prepared scan from its cached arrays."""
     truth, frame_from_scan = unpack_truth(arrays, scheme, scan.specimen), arrays["frame_from_scan"]
     truth_mm = apply_similarity(frame_from_scan, truth.positions_mm)
     aligned = AlignedScan(scan.specimen, scan.person, arrays["cloud_mm"], truth_mm)

@@ -209,7 +209,6 @@ def choose_scans(
     TrainingError
         If no scan can be prepared.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     claim_folder(folder, {"scheme": data.scheme.name, **asdict(protocol)})
     scans, refusals = prepare_scans(data, protocol.spacing_mm, folder / "scans", jobs=jobs)
     left_out = [*data.left_out, *refusals]
@@ -250,7 +249,6 @@ def _begin_fold(
     members = {part: [scan.aligned.specimen for scan in parts[part]] for part in parts}
     digest = hashlib.sha256("".join(scan.digest for scan in scans).encode()).hexdigest()
     made_of = {"scans_sha256": digest} | ({"method": method.digest} if method.digest else {})
-    place.mkdir(parents=True, exist_ok=True)
     claim_folder(place, {**members, **made_of})
     is_trained = method.is_trained(place)
     if is_trained:

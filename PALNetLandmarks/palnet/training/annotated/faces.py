@@ -25,7 +25,7 @@ from palnet.surface import (
     project_onto_triangles,
 )
 from palnet.training.annotated.aligning import pack_truth, to_file_numbers, unpack_truth
-from palnet.training.annotated.scan_cache import keep_scans, part_refusals
+from palnet.training.annotated.scan_cache import keep_scans
 from palnet.training.patches import TrainingPatches, cut_patches, draw_starts
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from palnet.network.layers import Weights
     from palnet.scheme import Scheme
 
-__all__ = ["AnnotatedFace", "gather_training_patches", "has_atlas_scheme", "prepare_faces"]
+__all__ = ["AnnotatedFace", "gather_training_patches", "prepare_faces"]
 
 # Cached faces of another version, refused ones included, are prepared again. Raise it when the
 # face search improves.
@@ -115,24 +115,6 @@ class AnnotatedFace:
         return to_file_numbers(self.truth, self.face_from_scan, positions_mm)
 
 
-def has_atlas_scheme(scheme: Scheme, model: Model) -> bool:
-    """Check whether a scheme's landmarks are those of the model's atlas.
-
-    Parameters
-    ----------
-    scheme : Scheme
-        A data set's scheme.
-    model : Model
-        A model.
-
-    Returns
-    -------
-    bool
-        True if the codes are the same, in the same order.
-    """
-    return scheme.codes == model.scheme.codes
-
-
 def prepare_faces(
     data: DataSet, model: Model, folder: Path, *, jobs: int = 1
 ) -> tuple[list[AnnotatedFace], list[str]]:
@@ -159,11 +141,9 @@ def prepare_faces(
         One line per scan without a face, with the reason.
     """
     settings = f"faces {CACHE_VERSION} {model.sha256} {data.scheme.codes}"
-    paths = keep_scans(
-        data, settings, partial(_prepare, scheme=data.scheme, model=model), folder, jobs=jobs
-    )
-    found = [_load(scan, data.scheme, path) for scan, path in zip(data.scans, paths, strict=True)]
-    return part_refusals(found)
+    prepare = partial(_prepare, scheme=data.scheme, model=model)
+    load = partial(_load, scheme=data.scheme)
+    return keep_scans(data, settings, prepare, load, folder, jobs=jobs)
 
 
 def _prepare(scan: AnnotatedScan, *, scheme: Scheme, model: Model) -> dict[str, NDArray[Any]]:
@@ -173,7 +153,7 @@ def _prepare(scan: AnnotatedScan, *, scheme: Scheme, model: Model) -> dict[str, 
     # Sample what a detection samples, or the whole face if the scheme's starts are still to be
     # learned. The truth must not influence the sampling, or the points would give it away.
     shape = found.fit.weights
-    is_atlas_scheme = has_atlas_scheme(scheme, model)
+    is_atlas_scheme = scheme.codes == model.scheme.codes
     centres = found.fit.landmarks_mm if is_atlas_scheme else model.atlas.shape_points(shape)
     fine = sample_fine(found.face, centres)
     truth_mm = apply_similarity(found.face_from_scan, truth.positions_mm)[truth.is_placed]
@@ -192,11 +172,10 @@ def _prepare(scan: AnnotatedScan, *, scheme: Scheme, model: Model) -> dict[str, 
     }
 
 
-def _load(scan: AnnotatedScan, scheme: Scheme, path: Path) -> AnnotatedFace | str:
-    """Load a cached face, or the reason why the scan could not be prepared."""
-    arrays = read_arrays(path)
-    if "refusal" in arrays:
-        return str(arrays["refusal"])
+def _load(
+    scan: AnnotatedScan, path: Path, arrays: dict[str, NDArray[Any]], *, scheme: Scheme
+) -> AnnotatedFace:
+    """Make a face from its cached arrays."""
     fine, coarse = arrays["fine"].astype(np.float64), arrays["coarse"].astype(np.float64)
     return AnnotatedFace(
         person=scan.person,

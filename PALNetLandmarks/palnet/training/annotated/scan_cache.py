@@ -16,6 +16,8 @@ from palnet._parallel import run_tasks
 from palnet._stored import read_arrays, write_arrays
 from palnet.errors import MeshError, PalnetError
 
+_Prepared = TypeVar("_Prepared")
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
@@ -24,11 +26,12 @@ if TYPE_CHECKING:
 
     from palnet.data_sets.dataset import AnnotatedScan, DataSet
 
-    Prepare = Callable[[AnnotatedScan], dict[str, NDArray[Any]]]
+    Arrays = dict[str, NDArray[Any]]
+    Prepare = Callable[[AnnotatedScan], Arrays]
+    Load = Callable[[AnnotatedScan, Path, Arrays], _Prepared]
 
-_Found = TypeVar("_Found")
 
-__all__ = ["LEFT_OUT_FILE", "keep_scans", "part_refusals", "tell_left_out", "write_left_out"]
+__all__ = ["LEFT_OUT_FILE", "keep_scans", "tell_left_out", "write_left_out"]
 
 logger = logging.getLogger(__name__)
 
@@ -37,8 +40,14 @@ LEFT_OUT_FILE = "left_out.txt"
 
 
 def keep_scans(
-    data: DataSet, settings: str, prepare: Prepare, folder: Path, *, jobs: int = 1
-) -> list[Path]:
+    data: DataSet,
+    settings: str,
+    prepare: Prepare,
+    load: Load[_Prepared],
+    folder: Path,
+    *,
+    jobs: int,
+) -> tuple[list[_Prepared], list[str]]:
     """Prepare each scan of a data set, unless it is cached for the same files and settings.
 
     Parameters
@@ -50,6 +59,8 @@ def keep_scans(
     prepare : callable
         Returns the arrays of a scan; must be picklable. If it raises `PalnetError`, the only array
         stored is ``refusal``, with the reason.
+    load : callable
+        Takes a scan, its file and the arrays in it, and returns what was prepared.
     folder : Path
         Where a ``.npz`` is written for each scan, with its ``digest``.
     jobs : int
@@ -57,8 +68,10 @@ def keep_scans(
 
     Returns
     -------
-    list of Path
-        One file per scan, in the order of the data set.
+    prepared : list
+        The loaded scans, in the order of the data set.
+    refusals : list of str
+        One line per scan that could not be prepared, with the reason.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tasks, paths = [], []
@@ -68,26 +81,14 @@ def keep_scans(
         if not _is_kept(path, digest):
             tasks.append((scan, path, digest))
     run_tasks(partial(_keep_one, prepare), tasks, jobs=jobs, what="scans prepared")
-    return paths
-
-
-def part_refusals(found: Sequence[_Found | str]) -> tuple[list[_Found], list[str]]:
-    """Separate loaded scans from the reasons why others could not be prepared.
-
-    Parameters
-    ----------
-    found : sequence
-        A loaded scan or a reason, for each scan.
-
-    Returns
-    -------
-    found : list
-        The loaded scans.
-    refusals : list of str
-        The reasons.
-    """
-    refusals = [each for each in found if isinstance(each, str)]
-    return [each for each in found if not isinstance(each, str)], refusals
+    prepared, refusals = [], []
+    for scan, path in zip(data.scans, paths, strict=True):
+        arrays = read_arrays(path)
+        if "refusal" in arrays:
+            refusals.append(str(arrays["refusal"]))
+        else:
+            prepared.append(load(scan, path, arrays))
+    return prepared, refusals
 
 
 def tell_left_out(lines: Sequence[str]) -> None:

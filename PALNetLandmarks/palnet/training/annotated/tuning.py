@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from palnet.errors import UsageError
 from palnet.network.landmarks import OFFSET_UNIT_MM
 from palnet.network.sizes import SMALL_SIZE
 from palnet.network.torch_landmarks import LandmarkNetwork
-from palnet.training.annotated.faces import gather_training_patches, has_atlas_scheme
+from palnet.training.annotated.faces import gather_training_patches
 from palnet.training.annotated.protocol import SCRATCH
 from palnet.training.annotated.tuning_result import (
     choose_weights,
@@ -38,12 +38,11 @@ if TYPE_CHECKING:
     from palnet.network.layers import Weights
     from palnet.scheme import Scheme
     from palnet.training.annotated.faces import AnnotatedFace
-    from palnet.training.annotated.protocol import Layers, TuningPart, TuningProtocol
+    from palnet.training.annotated.protocol import Layers, TuningProtocol
     from palnet.training.annotated.tuning_result import Choice
     from palnet.training.patches import TrainingPatches
 
 __all__ = [
-    "Start",
     "check_scheme",
     "choose_rows",
     "describe_recipe",
@@ -65,30 +64,13 @@ ALL_RATE_SHARE = 0.1
 N_POSITIONS = 3
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Start:
-    """Starting point of a fine-tuning.
-
-    Attributes
-    ----------
-    weights : mapping of str to ndarray
-        Weights of the network.
-    layers : {"head", "all"}
-        Which layers are trained.
-    """
-
-    weights: Weights
-    layers: Layers
-
-
 def train_on_faces(
     train: TrainingPatches,
     validation: tuple[Sequence[AnnotatedFace], FaceAtlas],
-    part: TuningPart,
+    protocol: TuningProtocol,
     folder: Path,
     *,
-    seed: int,
-    start: Start | None = None,
+    start: Weights | None = None,
 ) -> dict[str, NDArray[np.float32]]:
     """Train with early stopping on the validation error.
 
@@ -101,13 +83,11 @@ def train_on_faces(
         Patches of the training people.
     validation : tuple of sequence of AnnotatedFace and FaceAtlas
         Other people, and the atlas that starts their landmarks.
-    part : TuningPart
-        Batch size, learning rate, when to stop.
+    protocol : TuningProtocol
+        Layers, batch size, learning rate, when to stop, seed of weights and batches.
     folder : Path
         Where checkpoint and curve are written.
-    seed : int
-        Seed of weights and batches.
-    start : Start, optional
+    start : mapping of str to ndarray, optional
         A model's weights; without them, the network is trained from scratch.
 
     Returns
@@ -115,12 +95,13 @@ def train_on_faces(
     dict of str to ndarray
         The state dict of the best validation.
     """
+    part, seed = protocol.training, protocol.seed
     torch.manual_seed(seed)
     device = choose_device()
     faces, atlas = validation
     mirror = torch.tensor(faces[0].truth.scheme.mirror, device=device)
     patches = place_patches(train, device)
-    network = _make_network(train.truth_mm.shape[1], start).to(device)
+    network = _make_network(train.truth_mm.shape[1], start, protocol.layers).to(device)
     teacher = copy.deepcopy(network).eval() if start else None
 
     def draw_loss(network: torch.nn.Module, rng: np.random.Generator, step: int) -> torch.Tensor:
@@ -138,7 +119,7 @@ def train_on_faces(
 
     settings = PlateauSettings(
         n_steps=part.n_steps,
-        rate=part.rate * (ALL_RATE_SHARE if start and start.layers == "all" else 1.0),
+        rate=part.rate * (ALL_RATE_SHARE if start and protocol.layers == "all" else 1.0),
         factor=part.plateau_factor,
         patience=part.plateau_patience,
         stop_after=part.stop_after,
@@ -165,7 +146,7 @@ def check_scheme(scheme: Scheme, model: Model) -> None:
     UsageError
         If their landmarks differ.
     """
-    if has_atlas_scheme(scheme, model):
+    if scheme.codes == model.scheme.codes:
         return
     other = sorted(set(scheme.codes) ^ set(model.scheme.codes))
     msg = (
@@ -223,13 +204,12 @@ def tune_model(
     choice : Choice
         Comparison of the two on the validation part.
     """
-    start = Start(base.network("landmarks"), protocol.layers)
+    start = base.network("landmarks")
     patches = gather_training_patches(train, base.atlas, protocol.seed)
-    part, seed = protocol.training, protocol.seed
-    before_mm = measure_error_mm(place_landmarks(validation, start.weights, base.atlas))
+    before_mm = measure_error_mm(place_landmarks(validation, start, base.atlas))
     logger.info("%s: validation %.3f mm at the start", folder.name, before_mm)
-    tuned = train_on_faces(patches, (validation, base.atlas), part, folder, seed=seed, start=start)
-    choice = choose_weights(validation, start.weights, tuned, base.atlas)
+    tuned = train_on_faces(patches, (validation, base.atlas), protocol, folder, start=start)
+    choice = choose_weights(validation, start, tuned, base.atlas)
     logger.info(
         "%s: validation %.3f mm before, %.3f mm after; %s",
         folder.name,
@@ -237,16 +217,16 @@ def tune_model(
         choice.after_mm,
         "better" if choice.is_better else "not clearly better: the start is kept",
     )
-    return (tuned if choice.is_better else start.weights), choice
+    return (tuned if choice.is_better else start), choice
 
 
-def _make_network(n_landmarks: int, start: Start | None) -> LandmarkNetwork:
+def _make_network(n_landmarks: int, start: Weights | None, layers: Layers) -> LandmarkNetwork:
     """Make the network with its initial weights, and freeze the layers that are not trained."""
     if start is None:
         return LandmarkNetwork(n_landmarks, SMALL_SIZE)
-    network = LandmarkNetwork.from_weights(start.weights)
+    network = LandmarkNetwork.from_weights(start)
     for name, weight in network.named_parameters():
-        weight.requires_grad_(start.layers == "all" or name.startswith(HEAD))
+        weight.requires_grad_(layers == "all" or name.startswith(HEAD))
     return network
 
 

@@ -16,7 +16,7 @@ from palnet.errors import TrainingError
 from palnet.face.similarity import apply_similarity, invert_similarity
 from palnet.model import read_model
 from palnet.training.annotated.cohort import mean_landmarks
-from palnet.training.annotated.faces import gather_training_patches, has_atlas_scheme, prepare_faces
+from palnet.training.annotated.faces import gather_training_patches, prepare_faces
 from palnet.training.annotated.label_transfer import transfer_landmarks
 from palnet.training.annotated.protocol import SCRATCH
 from palnet.training.annotated.tuning import (
@@ -173,12 +173,11 @@ class TuningMethod:
         self, train: list[AnnotatedFace], validation: list[AnnotatedFace], place: Path
     ) -> tuple[FaceAtlas, Weights]:
         """Train from scratch, for the atlas's scheme or another transferred to it."""
-        atlas, seed = self.base.atlas, self.protocol.seed
-        if not has_atlas_scheme(self.scheme, self.base):
+        atlas = self.base.atlas
+        if self.scheme.codes != self.base.scheme.codes:
             atlas = transfer_landmarks(atlas, train)
-        patches = gather_training_patches(train, atlas, seed)
-        part = self.protocol.training
-        return atlas, train_on_faces(patches, (validation, atlas), part, place, seed=seed)
+        patches = gather_training_patches(train, atlas, self.protocol.seed)
+        return atlas, train_on_faces(patches, (validation, atlas), self.protocol, place)
 
     def _predict(
         self, scans: Sequence[PreparedScan], weights: Weights | None, atlas: FaceAtlas

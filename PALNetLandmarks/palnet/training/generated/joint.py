@@ -14,8 +14,6 @@ from palnet.network.torch_landmarks import LandmarkNetwork
 from palnet.training.batches import mirror_batch, take_nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from palnet.network.layers import Weights
@@ -40,7 +38,7 @@ def refit_joint_layer(
     weights: Weights,
     train: PatchTensors,
     validation: PatchTensors,
-    mirror: Sequence[int],
+    mirror: NDArray[np.int64],
     *,
     ridge: float,
 ) -> dict[str, NDArray[np.float32]]:
@@ -60,7 +58,7 @@ def refit_joint_layer(
     train, validation : PatchTensors
         The training patches, and those of other people to check that the new layer is better; the
         network runs on their device.
-    mirror : sequence of int
+    mirror : ndarray of shape (n_landmarks,)
         The landmark on the other side, for each landmark.
     ridge : float
         Penalty on the squared coefficients of offsets scaled to unit variance; it weighs as much
@@ -72,7 +70,7 @@ def refit_joint_layer(
         The state dict with the new joint layer, or unchanged if that does not improve the
         validation error.
     """
-    other_side = torch.tensor(list(mirror), device=train.points.device)
+    other_side = torch.tensor(mirror, device=train.points.device)
     gain, constant = _regress(_run_on_all(weights, train, other_side), ridge)
     checked = _run_on_all(weights, validation, other_side)
     after = checked.remaining - (checked.offsets @ gain.T + constant)

@@ -15,7 +15,6 @@ from palnet.training.loop import choose_device, run_loop, start_generator
 from palnet.training.losses import landmark_loss
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     import numpy as np
@@ -65,7 +64,7 @@ def train_landmark_network(
     network: LandmarkNetwork,
     train: PatchTensors,
     validation: PatchTensors,
-    mirror: Sequence[int],
+    mirror: NDArray[np.int64],
     folder: Path,
     settings: OneCycleSettings,
     *,
@@ -79,7 +78,7 @@ def train_landmark_network(
         The network, which is modified.
     train, validation : PatchTensors
         Patches of different people, on the device from `choose_device`.
-    mirror : sequence of int
+    mirror : ndarray of shape (n_landmarks,)
         The landmark on the other side, for each landmark.
     folder : Path
         Where checkpoint and curve are written.
@@ -95,7 +94,7 @@ def train_landmark_network(
     """
     device = choose_device()
     network.to(device)
-    other_side = torch.tensor(list(mirror), device=device)
+    other_side = torch.tensor(mirror, device=device)
 
     def draw_loss(network: torch.nn.Module, rng: np.random.Generator, _step: int) -> torch.Tensor:
         generator = start_generator(rng, device)

@@ -79,7 +79,6 @@ def train_model(
     Path
         The model file, ``<folder>/<recipe name>.npz``.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     _check_sources(sources)
     prints = {source.name: source.fingerprint for source in sources}
     made_by = {"sources": prints, "pipeline": PIPELINE_VERSION}
@@ -235,7 +234,6 @@ def _landmark_stage(
         place_patches(load_patches(on_first(partial(fill, some, thinned=thinned))), device)
         for some, thinned in both
     )
-    mirror = [int(i) for i in scheme.mirror]
     weights: dict[str, NDArray[np.float32]] = {}
     for number, part in enumerate(recipe.landmarks, start=1):
         seed = recipe.seed + number - 1
@@ -248,14 +246,14 @@ def _landmark_stage(
             begin_network(n_landmarks, size, seed, weights or None),
             train,
             validation,
-            mirror,
+            scheme.mirror,
             run,
             settings,
             drawing=Drawing(part.batch_size // n_parts, part.n_drawn, part.warp),
         )
         if part.share_before:
             weights = _average(weights, before, part.share_before)
-        refit = partial(_joint_stage, recipe, weights, (train, validation), mirror, run)
+        refit = partial(_joint_stage, recipe, weights, (train, validation), scheme.mirror, run)
         weights = on_first(refit)
     # Half precision moves no landmark by more than 0.03 mm. The pose networks stay in single
     # precision, since other poses would sample other points of the surface.
@@ -277,7 +275,7 @@ def _joint_stage(
     recipe: Recipe,
     weights: dict[str, NDArray[np.float32]],
     parts: tuple[PatchTensors, PatchTensors],
-    mirror: list[int],
+    mirror: NDArray[np.int64],
     folder: Path,
 ) -> dict[str, NDArray[np.float32]]:
     """Refit the joint layer of a round, or load the refitted network from the round's folder."""

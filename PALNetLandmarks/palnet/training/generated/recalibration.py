@@ -84,7 +84,8 @@ def recalibrate(
         msg = f"expected errors need {MIN_PEOPLE} people at least; got {len(seeds)}. Give more."
         raise UsageError(msg)
     check_free(output, overwrite=False)
-    _claim(folder, source)
+    # Existing scans are not generated again.
+    claim_folder(folder, {"source": source.fingerprint, "presets": list(CALIBRATION_PRESETS)})
     sample = collect_sample(
         model,
         fill_folder(source, seeds, folder, jobs=jobs, presets=tuple(CALIBRATION_PRESETS.values())),
@@ -111,12 +112,3 @@ def recalibrate(
             model.name,
         )
     logger.info("model: %s, %s", output, described)
-
-
-def _claim(folder: Path, source: MorphableModel) -> None:
-    """Claim the folder for this source and these captures, or refuse it.
-
-    Existing scans are not generated again.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    claim_folder(folder, {"source": source.fingerprint, "presets": list(CALIBRATION_PRESETS)})

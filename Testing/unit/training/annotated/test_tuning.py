@@ -20,7 +20,7 @@ from palnet.training.annotated import tuning, tuning_result
 from palnet.training.annotated.faces import AnnotatedFace, gather_training_patches
 from palnet.training.annotated.label_transfer import N_CARRIERS, transfer_landmarks
 from palnet.training.annotated.protocol import read_protocol
-from palnet.training.annotated.tuning import Start, choose_rows, export_weights, tuning_loss
+from palnet.training.annotated.tuning import choose_rows, export_weights, tuning_loss
 from palnet.training.annotated.tuning_result import (
     MIN_CALIBRATION_PEOPLE,
     is_sure_gain,
@@ -153,12 +153,12 @@ def test_all_layers_of_a_model_are_tuned_at_a_tenth_of_the_rate(
     train = SimpleNamespace(truth_mm=np.zeros((2, N_LANDMARKS, 3)))
     face = SimpleNamespace(truth=SimpleNamespace(scheme=toy_scheme()))
     weights = export_weights(LandmarkNetwork(N_LANDMARKS, SMALL_SIZE))
-    start = Start(weights, layers) if layers else None
-    part = read_protocol("finetune").training
+    protocol = replace(read_protocol("finetune"), layers=layers or "all")
+    start = weights if layers else None
 
-    tuning.train_on_faces(train, ([face], toy_atlas()), part, tmp_path, seed=1, start=start)
+    tuning.train_on_faces(train, ([face], toy_atlas()), protocol, tmp_path, start=start)
 
-    assert rates == pytest.approx([part.rate * share])
+    assert rates == pytest.approx([protocol.training.rate * share])
 
 
 @pytest.mark.parametrize("layers", ["head", "all"])
@@ -166,7 +166,7 @@ def test_exported_network_equals_torch(layers):
     torch.manual_seed(4)
     first = LandmarkNetwork(5, SMALL_SIZE)
     torch.nn.init.normal_(first.out.weight, std=0.1)
-    network = tuning._make_network(5, Start(export_weights(first), layers))
+    network = tuning._make_network(5, export_weights(first), layers)
     rng = np.random.default_rng(1)
     arrays = (
         rng.normal(0, 5, (2, 5, 40, 6)).astype(np.float32),
@@ -280,11 +280,11 @@ def replace_person(face):
 def test_start_of_another_size_is_taken_as_it_is():
     weights = export_weights(LandmarkNetwork(3, replace(SMALL_SIZE, width=64)))
 
-    network = tuning._make_network(3, Start(weights, "all"))
+    network = tuning._make_network(3, weights, "all")
 
     assert network.landmark.shape == (3, 64)
     assert all(weight.requires_grad for weight in network.parameters())
-    head = replace(Start(weights, "all"), layers="head")
-    trained = {n for n, w in tuning._make_network(3, head).named_parameters() if w.requires_grad}
+    head = tuning._make_network(3, weights, "head")
+    trained = {n for n, w in head.named_parameters() if w.requires_grad}
     output = {"norm.weight", "norm.bias", "out.weight", "out.bias"}
     assert trained == {"landmark", "joint.bias", *output}
