@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import argparse
 
     from palnet.training.annotated.finetuning import FineTuning
+    from palnet.training.annotated.protocol import TuningProtocol
 
 __all__ = ["DESCRIPTION", "HELP", "add_options", "run"]
 
@@ -44,8 +45,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand and return its exit code."""
-    from dataclasses import replace
-
     from palnet._dependencies import require
     from palnet.commands._data_sets import (
         HARMLESS_TO_TUNING,
@@ -55,7 +54,6 @@ def run(arguments: argparse.Namespace) -> int:
     from palnet.data_sets.layouts import read_data_set
     from palnet.model import read_model
     from palnet.training.annotated.folds import split_people
-    from palnet.training.annotated.protocol import read_tuning_protocol
     from palnet.training.annotated.scan_cache import LEFT_OUT_FILE
 
     require("torch", feature="training")
@@ -64,9 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     from palnet.training.annotated.tuning import check_scheme
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    given = {"start": arguments.model, "layers": arguments.layers, "n_folds": arguments.folds}
-    protocol = read_tuning_protocol(arguments.recipe)
-    protocol = replace(protocol, **{name: v for name, v in given.items() if v is not None})
+    protocol = _read_protocol(arguments)
     model = read_model(protocol.start)
     data = read_data_set(arguments.folder, arguments.scheme or model.scheme)
     refuse_run_among_scans(arguments.folder, arguments.output)
@@ -91,6 +87,24 @@ def run(arguments: argparse.Namespace) -> int:
         print_table(results, protocol.baseline)
         print(f"report: {folder / 'report.html'}")
     return 0
+
+
+def _read_protocol(arguments: argparse.Namespace) -> TuningProtocol:
+    """Read the recipe, with the requested model, layers and folds."""
+    from dataclasses import replace
+
+    from palnet.errors import UsageError
+    from palnet.training.annotated.protocol import TuningProtocol, read_protocol
+
+    protocol = read_protocol(arguments.recipe)
+    if not isinstance(protocol, TuningProtocol):
+        msg = (
+            f"{arguments.recipe}: is a recipe of the paper's networks, which are trained by palnet "
+            "crossvalidate. Give finetune, or a recipe with a start."
+        )
+        raise UsageError(msg)
+    given = {"start": arguments.model, "layers": arguments.layers, "n_folds": arguments.folds}
+    return replace(protocol, **{name: v for name, v in given.items() if v is not None})
 
 
 def _print_result(result: FineTuning) -> None:

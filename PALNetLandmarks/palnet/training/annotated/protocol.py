@@ -29,7 +29,6 @@ __all__ = [
     "TuningPart",
     "TuningProtocol",
     "read_protocol",
-    "read_tuning_protocol",
 ]
 
 Layers = Literal["head", "all"]
@@ -281,31 +280,3 @@ def read_protocol(name_or_path: str | os.PathLike[str] = "paper") -> PaperProtoc
     except UsageError as err:
         msg = f"{path}: {err}"
         raise UsageError(msg) from err
-
-
-def read_tuning_protocol(name_or_path: str | os.PathLike[str]) -> TuningProtocol:
-    """Read a protocol that must be for the landmark network.
-
-    Parameters
-    ----------
-    name_or_path : str or path-like
-        ``finetune``, ``improved``, or a TOML file.
-
-    Returns
-    -------
-    TuningProtocol
-        The validated protocol.
-
-    Raises
-    ------
-    UsageError
-        If it cannot be read, or is for one of the paper's networks.
-    """
-    protocol = read_protocol(name_or_path)
-    if not isinstance(protocol, TuningProtocol):
-        msg = (
-            f"{name_or_path}: is a recipe of the paper's networks, which are trained by palnet "
-            "crossvalidate. Give finetune, or a recipe with a start."
-        )
-        raise UsageError(msg)
-    return protocol

@@ -23,7 +23,7 @@ from palnet.training.annotated import faces as faces_module
 from palnet.training.annotated import tuning
 from palnet.training.annotated.faces import prepare_faces
 from palnet.training.annotated.finetuning import finetune_model
-from palnet.training.annotated.protocol import read_tuning_protocol
+from palnet.training.annotated.protocol import read_protocol
 from palnet.training.annotated.tuning_result import measure_error_mm, place_landmarks
 from toy_cohort import toy_person, write_toy_scan
 from toy_head import toy_scheme
@@ -48,7 +48,7 @@ def a_model(tmp_path_factory):
 @pytest.fixture(scope="module")
 def a_protocol(a_model):
     """Few steps and many people that validate; p0 and p4 are one person."""
-    protocol = read_tuning_protocol("finetune")
+    protocol = read_protocol("finetune")
     part = replace(protocol.training, batch_size=9, n_steps=80, rate=1e-2)
     cohort = replace(protocol.cohort, validation_share=0.4)
     return replace(protocol, start=str(a_model), training=part, cohort=cohort)
