@@ -8,9 +8,9 @@ from functools import cache
 import numpy as np
 
 from palnet.exchange import read_landmarks
-from palnet.face.similarity import fit_similarity
 from palnet.model import read_model
 from palnet.samples import example_scan, example_truth
+from palnet.similarity import fit_similarity
 from palnet.surface import Mesh, parse_unit, prepare_surface, read_mesh
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet.face.similarity import measure_offset_mm
 from palnet.model import read_model
+from palnet.similarity import measure_offset_mm
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from cut_face import lay_cut_example
-from palnet.face.similarity import apply_similarity, invert_similarity
 from palnet.fitting import FoundFace, fit_face, fit_face_by_landmarks, predict_in_face
 from palnet.model import read_model
+from palnet.similarity import apply_similarity, invert_similarity
 
 
 def atlas_error_mm(face, truth):

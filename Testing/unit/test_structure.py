@@ -38,7 +38,7 @@ ROWS = (
         "_stored",
         "_worker",
     },
-    {"scheme"},
+    {"scheme", "similarity"},
     {"landmarks"},
     {"exchange", "samples", "surface"},
     {"calibration", "jobs"},

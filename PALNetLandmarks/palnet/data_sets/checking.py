@@ -16,7 +16,7 @@ from palnet.data_sets.common_shape import common_shape, median_shape
 from palnet.data_sets.dataset import AnnotatedScan, DataSet, Problem
 from palnet.data_sets.scan_checks import CheckedScan, check_scan
 from palnet.face.refusal import LARGEST_FACE, SMALLEST_FACE
-from palnet.face.similarity import apply_similarity, fit_similarity, similarity_scale
+from palnet.similarity import apply_similarity, fit_similarity, similarity_scale
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence

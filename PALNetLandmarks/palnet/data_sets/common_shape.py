@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet.face.similarity import measure_offset_mm
+from palnet.similarity import measure_offset_mm
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,8 +10,8 @@ import numpy as np
 
 from palnet._mean_face import atlas_of
 from palnet.data_sets.scan_checks import check_scan
-from palnet.face.similarity import fit_similarity
 from palnet.preview import CHECK_MM, render_preview
+from palnet.similarity import fit_similarity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,7 @@ from scipy.spatial.distance import pdist
 from scipy.spatial.transform import Rotation
 
 from palnet.data_sets.common_shape import common_shape
-from palnet.face.similarity import apply_similarity, fit_similarity
+from palnet.similarity import apply_similarity, fit_similarity
 
 NAN = np.nan
 seeds = st.integers(0, 10**6)

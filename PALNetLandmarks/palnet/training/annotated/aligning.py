@@ -15,9 +15,9 @@ from palnet.data_sets.scan_checks import read_matrix
 from palnet.errors import TrainingError, UsageError
 from palnet.face.alignment import remove_scale
 from palnet.face.region import extract_face, move_surface
-from palnet.face.similarity import apply_similarity, invert_similarity
 from palnet.finding import find_face
 from palnet.model import read_model
+from palnet.similarity import apply_similarity, invert_similarity
 from palnet.surface import prepare_scan, sample_surface
 from palnet.training.annotated.cohort import AlignedScan
 from palnet.training.annotated.scan_cache import keep_scans

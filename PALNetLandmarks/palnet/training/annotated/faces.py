@@ -13,10 +13,10 @@ from scipy.spatial import cKDTree
 from palnet._stored import read_arrays
 from palnet.data_sets.dataset import load_annotated
 from palnet.face.region import sample_fine
-from palnet.face.similarity import apply_similarity
 from palnet.finding import find_face
 from palnet.landmarks import LandmarkSet
 from palnet.refinement import predict_from_atlas
+from palnet.similarity import apply_similarity
 from palnet.surface import (
     PointCloud,
     Surface,

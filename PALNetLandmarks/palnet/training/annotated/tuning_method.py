@@ -13,8 +13,8 @@ import numpy as np
 from palnet._files import replacing
 from palnet.calibration import Calibration
 from palnet.errors import TrainingError
-from palnet.face.similarity import apply_similarity, invert_similarity
 from palnet.model import read_model
+from palnet.similarity import apply_similarity, invert_similarity
 from palnet.training.annotated.cohort import mean_landmarks
 from palnet.training.annotated.faces import gather_training_patches, prepare_faces
 from palnet.training.annotated.label_transfer import transfer_landmarks

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from palnet.face.atlas import FaceAtlas
-from palnet.face.similarity import apply_similarity, fit_similarity
+from palnet.similarity import apply_similarity, fit_similarity
 from palnet.synthesis.capture import compute_vertex_normals
 from palnet.synthesis.people import draw_person
 from palnet.training.generated.registration import match_points

@@ -11,7 +11,9 @@ import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
 
-from palnet.face.similarity import (
+from palnet.network.pose import CROP_RADIUS_MM, KEY_POINTS_MM, N_POSE_POINTS, POSE_UNIT_MM
+from palnet.network.torch_pose import PoseNetwork
+from palnet.similarity import (
     apply_similarity,
     compose_similarity,
     fit_similarity,
@@ -19,8 +21,6 @@ from palnet.face.similarity import (
     rotate_directions,
     similarity_scale,
 )
-from palnet.network.pose import CROP_RADIUS_MM, KEY_POINTS_MM, N_POSE_POINTS, POSE_UNIT_MM
-from palnet.network.torch_pose import PoseNetwork
 from palnet.synthesis.folder import read_generated_scan
 from palnet.training.loop import OneCycleSettings, choose_device, run_loop
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial import cKDTree
 
-from palnet.face.similarity import apply_similarity, fit_similarity, invert_similarity
+from palnet.similarity import apply_similarity, fit_similarity, invert_similarity
 from palnet.synthesis.capture import compute_vertex_normals
 
 if TYPE_CHECKING:

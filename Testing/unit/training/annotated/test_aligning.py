@@ -12,13 +12,13 @@ from scipy.spatial.transform import Rotation
 import palnet.samples
 from palnet.data_sets.layouts import read_data_set
 from palnet.errors import UsageError
-from palnet.face.similarity import (
+from palnet.model import read_model
+from palnet.similarity import (
     apply_similarity,
     fit_similarity,
     rotation_angle_deg,
     similarity_scale,
 )
-from palnet.model import read_model
 from palnet.surface import Mesh
 from palnet.training.annotated import aligning
 from palnet.training.annotated.aligning import prepare_scans

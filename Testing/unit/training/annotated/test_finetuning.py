@@ -17,8 +17,8 @@ from palnet.cli import main
 from palnet.data_sets.layouts import read_data_set
 from palnet.errors import UsageError
 from palnet.face.fit import measure_misfit
-from palnet.face.similarity import similarity_scale
 from palnet.model import read_model
+from palnet.similarity import similarity_scale
 from palnet.training.annotated import faces as faces_module
 from palnet.training.annotated import tuning
 from palnet.training.annotated.faces import prepare_faces

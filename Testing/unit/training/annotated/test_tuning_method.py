@@ -14,9 +14,9 @@ import pytest
 from palnet.data_sets.layouts import read_data_set
 from palnet.errors import ScanRefusedError, TrainingError, UsageError
 from palnet.exchange import read_landmarks
-from palnet.face.similarity import similarity_scale
 from palnet.model import read_model, write_model
 from palnet.scheme import Scheme
+from palnet.similarity import similarity_scale
 from palnet.training.annotated import faces as faces_module
 from palnet.training.annotated import tuning_method
 from palnet.training.annotated.crossvalidation import cross_validate

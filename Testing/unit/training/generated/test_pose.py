@@ -5,13 +5,6 @@ import numpy as np
 import pytest
 import torch
 
-from palnet.face.similarity import (
-    apply_similarity,
-    fit_similarity,
-    invert_similarity,
-    rotate_directions,
-    similarity_scale,
-)
 from palnet.network.pose import (
     CROP_RADIUS_MM,
     KEY_POINTS_MM,
@@ -20,6 +13,13 @@ from palnet.network.pose import (
     predict_key_points,
 )
 from palnet.network.torch_pose import PoseNetwork
+from palnet.similarity import (
+    apply_similarity,
+    fit_similarity,
+    invert_similarity,
+    rotate_directions,
+    similarity_scale,
+)
 from palnet.surface import Mesh, parse_unit, prepare_surface, project_onto_triangles
 from palnet.synthesis.folder import fill_folder, read_generated_scan
 from palnet.training.generated import pose as pose_module

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from palnet.face.similarity import (
+from palnet.similarity import (
     apply_similarity,
     compose_similarity,
     fit_similarity,
