@@ -13,10 +13,10 @@ import numpy as np
 from palnet._files import file_hash
 from palnet.batch import ScanResult
 from palnet.errors import ScanRefusedError
-from palnet.face.similarity import apply_similarity
 from palnet.landmarks import LandmarkSet, printable_name
 from palnet.model import find_model
 from palnet.scheme import load_scheme
+from palnet.similarity import apply_similarity
 from palnet.surface import Finding
 
 # A program that fails with any arguments, here and on Windows.

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from palnet.model import read_model, write_model
+from palnet.model import ModelParts, read_model, write_model
 from palnet.scheme import Scheme
 
 # Enough for a pose of their own, spread over the face, in left-right pairs.
@@ -37,8 +37,7 @@ def write_lab_model(path, scheme=None):
         "landmarks.joint.bias": coordinates,
     }
     atlas, calibration = shipped.atlas, shipped.calibration
-    write_model(
-        path,
+    parts = ModelParts(
         scheme=scheme,
         atlas=replace(
             atlas,
@@ -52,4 +51,5 @@ def write_lab_model(path, scheme=None):
         calibration=replace(calibration.for_known_sources(), factor=calibration.factor[rows]),
         metadata={"source": "the shipped model, cut down", "licence": "Apache-2.0"},
     )
+    write_model(path, parts)
     return path

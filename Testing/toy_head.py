@@ -172,7 +172,7 @@ def toy_generator() -> ScanGenerator:
 @cache
 def toy_atlas() -> FaceAtlas:
     """Make an atlas of 80 toy people with 16 modes."""
-    from palnet.training.atlas import build_atlas
+    from palnet.training.generated.atlas import build_atlas
 
     return build_atlas([toy_model()], n_people=80, n_modes=16, n_points=1200, seed=5)
 

@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
 
 from palnet.calibration import Calibration
+from palnet.model import ModelParts
 from palnet.network.shapes import shapes_of_landmark_network
 from palnet.network.sizes import NetworkSize
 from toy_head import toy_atlas, toy_scheme
@@ -31,14 +33,14 @@ def toy_weights():
 
 def toy_parts(**changes):
     factor = np.linspace(0.5, 2.0, N_LANDMARKS)
-    parts = {
-        "scheme": toy_scheme(),
-        "atlas": toy_atlas(),
-        "weights": toy_weights(),
-        "calibration": Calibration(factor, 0.8, 0.4),
-        "metadata": {"licence": "Apache-2.0", "accuracy": {"mean_mm": 1.25}, "source": "Köpfe"},
-    }
-    return parts | changes
+    parts = ModelParts(
+        scheme=toy_scheme(),
+        atlas=toy_atlas(),
+        weights=toy_weights(),
+        calibration=Calibration(factor, 0.8, 0.4),
+        metadata={"licence": "Apache-2.0", "accuracy": {"mean_mm": 1.25}, "source": "Köpfe"},
+    )
+    return replace(parts, **changes)
 
 
 def rewrite(path, **changes):

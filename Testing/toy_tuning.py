@@ -10,11 +10,11 @@ import torch
 
 from palnet import fitting
 from palnet.calibration import Calibration
-from palnet.model import read_model, write_model
+from palnet.model import ModelParts, read_model, write_model
 from palnet.network.sizes import SMALL_SIZE
 from palnet.network.torch_landmarks import LandmarkNetwork
 from palnet.surface import parse_unit, prepare_surface, project_onto_triangles
-from palnet.training.tuning import export_weights
+from palnet.training.annotated.tuning import export_weights
 from toy_cohort import toy_person, write_toy_scan
 from toy_head import toy_atlas, toy_scheme
 
@@ -35,14 +35,14 @@ def write_toy_model(path: Path) -> Path:
     own = export_weights(LandmarkNetwork(len(toy_scheme()), SMALL_SIZE))
     weights = {n: w for n, w in read_model().weights.items() if n.startswith("pose_")}
     weights |= {f"landmarks.{name}": weight for name, weight in own.items()}
-    write_model(
-        path,
+    parts = ModelParts(
         scheme=toy_scheme(),
         atlas=toy_atlas(),
         weights=weights,
         calibration=Calibration(np.full(len(toy_scheme()), 1.5), 1.0, 0.4, misfit_power=0.6),
         metadata={"licence": "none"},
     )
+    write_model(path, parts)
     return path
 
 

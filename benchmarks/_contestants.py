@@ -34,18 +34,18 @@ from palnet.surface import (
     read_mesh,
     sample_surface,
 )
-from palnet.training.cohort import gather_sorted_patches, mean_landmarks
-from palnet.training.faces import prepare_faces
-from palnet.training.tuning_result import place_landmarks
+from palnet.training.annotated.cohort import gather_sorted_patches, mean_landmarks
+from palnet.training.annotated.faces import prepare_faces
+from palnet.training.annotated.tuning_result import place_landmarks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from palnet.data_sets.dataset import DataSet
     from palnet.evaluation import MeasurementErrors
-    from palnet.training.aligning import PreparedScan
-    from palnet.training.dataset import DataSet
-    from palnet.training.folds import Fold
+    from palnet.training.annotated.aligning import PreparedScan
+    from palnet.training.annotated.folds import Fold
 
 __all__ = [
     "ATLAS",

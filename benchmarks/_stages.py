@@ -14,13 +14,13 @@ import numpy as np
 
 from palnet.face.fit import guide_fit
 from palnet.face.region import sample_fine
-from palnet.face.similarity import apply_similarity, fit_similarity, invert_similarity
 from palnet.finding import find_face
 from palnet.fitting import predict_in_face
 from palnet.network.landmarks import predict_landmarks
 from palnet.patches import gather_patches
 from palnet.placing import project_prediction
 from palnet.refinement import refine_landmarks
+from palnet.similarity import apply_similarity, fit_similarity, invert_similarity
 from palnet.surface import parse_unit, plausible_units, prepare_scan, project_onto_triangles
 
 if TYPE_CHECKING:

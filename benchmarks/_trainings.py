@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from palnet._files import write_text
 from palnet.network.paper import VARIANTS
-from palnet.training.protocol import PaperProtocol, read_protocol
+from palnet.training.annotated.protocol import PaperProtocol, read_protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from palnet.training.crossvalidation import FoldResult
-    from palnet.training.protocol import TuningProtocol
+    from palnet.training.annotated.crossvalidation import FoldResult
+    from palnet.training.annotated.protocol import TuningProtocol
 
 __all__ = [
     "TUNED",
@@ -145,16 +145,16 @@ def run_training(training: Training) -> Sequence[FoldResult]:
     Returns
     -------
     sequence of FoldResult
-        As returned by `palnet.training.crossvalidation.cross_validate`.
+        As returned by `palnet.training.annotated.crossvalidation.cross_validate`.
 
     Raises
     ------
     OutOfTimeError
         If the time limit is reached before a training starts.
     """
-    from palnet.training.crossvalidation import cross_validate
+    from palnet.data_sets.layouts import read_data_set
+    from palnet.training.annotated.crossvalidation import cross_validate
     from palnet.training.execution import Execution, execute
-    from palnet.training.layouts import read_data_set
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     data = read_data_set(training.cohort)

@@ -40,20 +40,20 @@ from benchmarks._trainings import (
     run_training,
     share_folder,
 )
+from palnet._run_folder import claim_folder
+from palnet.data_sets.layouts import read_data_set
 from palnet.errors import PalnetError
 from palnet.network.paper import VARIANTS
-from palnet.training.crossvalidation import choose_scans
-from palnet.training.folds import split_people
-from palnet.training.layouts import read_data_set
-from palnet.training.protocol import PaperProtocol
-from palnet.training.run_folder import claim_folder
+from palnet.training.annotated.crossvalidation import choose_scans
+from palnet.training.annotated.folds import split_people
+from palnet.training.annotated.protocol import PaperProtocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from palnet.data_sets.dataset import DataSet
     from palnet.evaluation import Pair
-    from palnet.training.crossvalidation import FoldResult
-    from palnet.training.dataset import DataSet
+    from palnet.training.annotated.crossvalidation import FoldResult
 
 DEFAULT_NETWORKS = (*VARIANTS, "improved")
 PRESETS = ("two_pods", "five_pods", "vectra")

@@ -35,7 +35,7 @@ from benchmarks._report import Report
 from benchmarks.real_consistency import CHANGES, moved_mm
 from palnet.detector import detect
 from palnet.errors import ScanRefusedError
-from palnet.face.similarity import apply_similarity, fit_similarity
+from palnet.similarity import apply_similarity, fit_similarity
 from palnet.surface import Mesh
 
 if TYPE_CHECKING:

@@ -33,8 +33,8 @@ from vtkmodules.vtkRenderingCore import (
 from benchmarks._data import RealScan, add_common_options, read_real_scans, settings_of
 from benchmarks._report import Report
 from palnet import detect
-from palnet.face.similarity import apply_similarity, invert_similarity
 from palnet.scheme import load_scheme
+from palnet.similarity import apply_similarity, invert_similarity
 from palnet.surface import Mesh, to_polydata
 
 if TYPE_CHECKING:

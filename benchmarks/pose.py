@@ -41,8 +41,8 @@ from benchmarks._report import Report
 from palnet import detect
 from palnet.errors import PalnetError
 from palnet.face.alignment import align_landmarks
-from palnet.face.similarity import apply_similarity, invert_similarity, rotation_angle_deg
 from palnet.network.pose import KEY_POINTS_MM
+from palnet.similarity import apply_similarity, invert_similarity, rotation_angle_deg
 from palnet.surface import Mesh
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from benchmarks._data import add_common_options, generator_of, read_real_scans, 
 from benchmarks._report import Report
 from palnet.detector import detect
 from palnet.face.alignment import remove_scale
-from palnet.face.similarity import apply_similarity
 from palnet.model import read_model
+from palnet.similarity import apply_similarity
 from palnet.surface import parse_unit, prepare_surface
 from palnet.synthesis import EVERY_PRESET, ScanGenerator
 

@@ -16,7 +16,7 @@ from benchmarks._data import add_common_options, settings_of
 from benchmarks._report import Report
 from palnet.scheme import load_scheme
 from palnet.synthesis import MorphableModel, read_morphable_model
-from palnet.training.registration import transfer_labels
+from palnet.training.generated.registration import transfer_labels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -37,11 +37,12 @@ from palnet.network.sizes import LARGE_SIZE
 from palnet.scheme import load_scheme
 from palnet.synthesis import PRESETS, ScanGenerator, read_morphable_model
 from palnet.training.batches import Drawing, PatchTensors, draw_batch
-from palnet.training.landmarks import begin_network, landmark_loss, validation_error_mm
+from palnet.training.generated.landmarks import begin_network, validation_error_mm
+from palnet.training.generated.patches import prepare_patches
+from palnet.training.generated.pipeline import with_heads
 from palnet.training.loop import choose_device
-from palnet.training.patches import prepare_patches
-from palnet.training.pipeline import with_heads
-from palnet.training.recipe import MOST_DRAWN
+from palnet.training.losses import landmark_loss
+from palnet.training.patches import MOST_DRAWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

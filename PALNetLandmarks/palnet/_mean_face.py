@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet.face.similarity import MIN_PAIRS, fit_similarity
 from palnet.model import read_model
+from palnet.similarity import MIN_PAIRS, fit_similarity
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

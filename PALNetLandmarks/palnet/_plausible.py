@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from palnet._mean_face import mean_landmarks, shipped_model
-from palnet.face.similarity import measure_offset_mm
+from palnet.similarity import measure_offset_mm
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

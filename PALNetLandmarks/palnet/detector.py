@@ -17,12 +17,12 @@ from palnet._checks import check_transform, frozen_copy
 from palnet._stopwatch import Stopwatch
 from palnet.errors import MeshError
 from palnet.face.alignment import align_landmarks
-from palnet.face.similarity import similarity_scale
 from palnet.finding import find_face
 from palnet.fitting import FoundFace
 from palnet.landmarks import LandmarkSet, printable_name
 from palnet.model import Model, find_model, read_model
 from palnet.placing import place_landmarks
+from palnet.similarity import similarity_scale
 from palnet.surface import (
     Finding,
     Mesh,

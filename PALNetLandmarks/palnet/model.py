@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_MODEL",
     "Model",
+    "ModelParts",
     "PaperNetwork",
     "find_model",
     "list_models",
@@ -99,9 +100,38 @@ class PaperNetwork:
             object.__setattr__(self, name, frozen_copy(getattr(self, name)))
 
 
-@dataclass(frozen=True, eq=False)
-class Model:
-    """Everything a detection needs.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ModelParts:
+    """What a model file holds.
+
+    Attributes
+    ----------
+    scheme : Scheme
+        The landmarks it places.
+    atlas : FaceAtlas
+        The starting positions; stored in half precision where that costs less than 0.01 mm.
+    weights : mapping of str to ndarray
+        Networks, with the prefixes ``pose_coarse.``, ``pose_fine.`` and ``landmarks.``; stored in
+        the precision they come in.
+    calibration : Calibration
+        From spread to expected error.
+    metadata : dict
+        Training data, licence, measured accuracy, versions: anything that JSON can hold.
+    paper : PaperNetwork, optional
+        Present if ``landmarks`` is one of the paper's networks, not of the shipped kind.
+    """
+
+    scheme: Scheme
+    atlas: FaceAtlas
+    weights: Mapping[str, NDArray[np.floating]]
+    calibration: Calibration
+    metadata: dict[str, Any]
+    paper: PaperNetwork | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Model(ModelParts):
+    """A model that was read: everything a detection needs.
 
     Attributes
     ----------
@@ -111,74 +141,41 @@ class Model:
         The file it was read from.
     sha256 : str
         Hash of the file.
-    scheme : Scheme
-        The landmarks it places.
-    atlas : FaceAtlas
-        The starting positions.
     weights : dict of str to ndarray
-        Networks, with the prefixes ``pose_coarse.``, ``pose_fine.`` and ``landmarks.``.
-    calibration : Calibration
-        From spread to expected error.
-    metadata : dict
-        Training data, licence, measured accuracy, versions.
-    paper : PaperNetwork, optional
-        Present if ``landmarks`` is one of the paper's networks, not of the shipped kind.
+        As in the file, in single precision.
     """
 
     name: str
     path: Path
     sha256: str
-    scheme: Scheme
-    atlas: FaceAtlas
     weights: dict[str, NDArray[np.float32]]
-    calibration: Calibration
-    metadata: dict[str, Any]
-    paper: PaperNetwork | None = None
 
     def network(self, name: str) -> dict[str, NDArray[np.float32]]:
         """Weights of one network, without the prefix."""
         return select(self.weights, name)
 
 
-def write_model(
-    path: str | os.PathLike[str],
-    *,
-    scheme: Scheme,
-    atlas: FaceAtlas,
-    weights: Mapping[str, NDArray[np.floating]],
-    calibration: Calibration,
-    metadata: dict[str, Any],
-    paper: PaperNetwork | None = None,
-) -> None:
+def write_model(path: str | os.PathLike[str], parts: ModelParts) -> None:
     """Write a model file.
 
     Parameters
     ----------
     path : path-like
         The file; an existing one is replaced as a whole.
-    scheme : Scheme
-        The landmarks it places.
-    atlas : FaceAtlas
-        Stored in half precision where that costs less than 0.01 mm.
-    weights : mapping of str to ndarray
-        The networks, stored in the precision they come in.
-    calibration : Calibration
-        From spread to expected error.
-    metadata : dict
-        Anything that JSON can hold.
-    paper : PaperNetwork, optional
-        For one of the paper's networks.
+    parts : ModelParts
+        What it holds.
     """
-    arrays: dict[str, Any] = {f"network.{name}": weight for name, weight in weights.items()}
-    arrays |= {f"atlas.{name}": array for name, array in atlas.to_arrays().items()}
+    calibration, paper = parts.calibration, parts.paper
+    arrays: dict[str, Any] = {f"network.{name}": weight for name, weight in parts.weights.items()}
+    arrays |= {f"atlas.{name}": array for name, array in parts.atlas.to_arrays().items()}
     arrays["calibration.factor"] = calibration.factor
     header: dict[str, Any] = {
         "format": FORMAT_NAME,
         "format_version": FORMAT_VERSION,
-        "scheme": scheme_to_dict(scheme),
+        "scheme": scheme_to_dict(parts.scheme),
         # JSON has no infinity; an absent number is read as infinite.
         "calibration": {n: v for n in CHECKS if math.isfinite(v := getattr(calibration, n))},
-        "metadata": metadata,
+        "metadata": parts.metadata,
     }
     if paper is not None:
         arrays["paper.means_mm"] = paper.means_mm

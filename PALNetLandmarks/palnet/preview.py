@@ -18,7 +18,7 @@ import numpy as np
 
 from palnet._files import check_free, replacing
 from palnet.errors import PreviewError
-from palnet.face.similarity import apply_similarity
+from palnet.similarity import apply_similarity
 from palnet.surface import Mesh, thin_mesh
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import slicer
 
 from palnet.cli import main
 from palnet.exchange import read_landmarks
-from palnet.face.similarity import apply_similarity, rotation_angle_deg
 from palnet.model import read_model
+from palnet.similarity import apply_similarity, rotation_angle_deg
 from palnet.surface import read_mesh, write_ply
 from palnet_scenes import SAMPLES, face_from_world
 from PALNetLandmarksLib.landmark_list import LandmarkList

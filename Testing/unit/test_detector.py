@@ -18,14 +18,14 @@ from palnet.detector import MIN_POSE_LANDMARKS, _estimate_pose
 from palnet.errors import MeshError, ModelFileError, PalnetError, ScanRefusedError, UnitError
 from palnet.face.alignment import align_landmarks
 from palnet.face.refusal import SMALLEST_FACE
-from palnet.face.similarity import (
+from palnet.model import read_model
+from palnet.samples import example_scan, example_truth
+from palnet.similarity import (
     apply_similarity,
     invert_similarity,
     rotation_angle_deg,
     similarity_scale,
 )
-from palnet.model import read_model
-from palnet.samples import example_scan, example_truth
 from palnet.surface import (
     Mesh,
     _prepare,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a guess of the pose is fitted, and who says whether it is a face."""
+"""Who says whether a fitted guess of the pose is a face."""
 
 from __future__ import annotations
 
@@ -9,19 +9,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from palnet import detect, finding, judging
+from cut_face import lay_cut_example
+from palnet import judging
 from palnet._stopwatch import Stopwatch
 from palnet.calibration import Calibration
-from palnet.errors import ScanRefusedError
-from palnet.exchange import read_landmarks
-from palnet.face.similarity import apply_similarity, fit_similarity, invert_similarity
-from palnet.fitting import FoundFace, fit_face, fit_face_by_landmarks, predict_in_face
+from palnet.fitting import FoundFace, fit_face, fit_face_by_landmarks
 from palnet.judging import Judge
 from palnet.model import read_model
-from palnet.samples import example_scan, example_truth
-from palnet.surface import Mesh, parse_unit, prepare_surface, read_mesh
-
-# --- what the landmark network says of a candidate ------------------------------------------------
 
 
 @pytest.fixture
@@ -64,74 +58,9 @@ def test_network_is_not_asked_where_it_cannot_say_or_too_little_is_there(given, 
     assert asked == 0
 
 
-def test_network_that_was_asked_is_not_run_again():
-    prediction = SimpleNamespace()
-    face = FoundFace(None, np.eye(4), None, None, None, prediction=prediction)
-
-    assert predict_in_face(face, model=None) is prediction
-
-
-# --- the two ways of fitting a guess --------------------------------------------------------------
-
-
-def cut_example(share, factors=(1.0, 1.0, 1.0)):
-    """The bundled scan scaled and cut to a share of its height, its truth, and what of it shows."""
-    scheme, mesh = read_model().scheme, read_mesh(example_scan())
-    points = mesh.points * factors
-    truth = read_landmarks(example_truth()).positions * factors
-    nasion, subnasale, gnathion = (truth[scheme.index_of(code)] for code in ("n", "sn", "gn"))
-    radius = share * np.linalg.norm(nasion - gnathion)
-    is_near = np.linalg.norm(points - subnasale, axis=1) < radius
-    kept = mesh.triangles[is_near[mesh.triangles].all(axis=1)]
-    is_shown = np.linalg.norm(truth - subnasale, axis=1) < radius - 3
-    return Mesh(points, kept, name="cut"), truth, is_shown
-
-
-@pytest.fixture(scope="module")
-def the_cut_example():
-    """The bundled scan, cut to 0.7 of the face's height about subnasale, its truth and its pose."""
-    cut, truth, _ = cut_example(0.7)
-    surface = prepare_surface(cut, parse_unit("mm"))
-    return surface, truth, fit_similarity(truth, read_model().atlas.landmark_mean_mm)
-
-
-def atlas_error_mm(face, truth):
-    in_scan = apply_similarity(invert_similarity(face.face_from_scan), face.fit.landmarks_mm)
-    return float(np.linalg.norm(in_scan - truth, axis=1).mean())
-
-
-def test_on_a_scan_cut_within_the_face_landmarks_lead_the_atlas_nearer(the_cut_example):
-    surface, truth, pose = the_cut_example
-    model = read_model()
-
-    by_surface, by_landmarks = (
-        atlas_error_mm(fit(surface, pose, model), truth)
-        for fit in (fit_face, fit_face_by_landmarks)
-    )
-
-    # Measured: 4.5 and 2.7 mm, also of landmarks that were cut away.
-    assert by_landmarks < 3.5 < by_surface
-
-
 @pytest.mark.parametrize("fit", [fit_face, fit_face_by_landmarks])
-def test_convention_all_of_a_face_is_in_its_frame(fit, the_cut_example):
-    surface, _, pose = the_cut_example
-
-    face = fit(surface, pose, read_model())
-
-    assert face.surface is surface
-    in_face = apply_similarity(face.face_from_scan, surface.points_mm)
-    kept = {tuple(point) for point in np.round(in_face, 4)}
-    assert {tuple(point) for point in np.round(face.face.points_mm, 4)} <= kept
-    # The cloud lies on the surface, and the middle of the face where the atlas has it.
-    core = read_model().atlas.landmark_mean_mm.mean(axis=0)
-    assert np.linalg.norm(face.fit.landmarks_mm.mean(axis=0) - core) < 10
-    assert np.linalg.norm(face.coarse.points_mm.mean(axis=0) - in_face.mean(axis=0)) < 10
-
-
-@pytest.mark.parametrize("fit", [fit_face, fit_face_by_landmarks])
-def test_guess_beside_the_scan_is_refused(fit, the_cut_example):
-    surface, _, pose = the_cut_example
+def test_guess_beside_the_scan_is_refused(fit):
+    surface, _, pose = lay_cut_example()
     beside = pose.copy()
     beside[:3, 3] += 1000.0
 
@@ -143,30 +72,10 @@ def test_guess_beside_the_scan_is_refused(fit, the_cut_example):
     assert not verdict.is_sure
 
 
-def test_times_of_fit_and_network_are_taken(the_cut_example):
-    surface, _, pose = the_cut_example
+def test_times_of_fit_and_network_are_taken():
+    surface, _, pose = lay_cut_example()
     watch = Stopwatch()
 
     Judge(read_model(), watch, is_unit_known=True).fit_and_judge(fit_face, surface, pose)
 
     assert watch.seconds.keys() == {"fit", "network"}
-
-
-# --- the whole search -----------------------------------------------------------------------------
-
-
-def test_face_of_a_child_cut_down_is_found_by_landmarks_alone(monkeypatch):
-    """The bundled face at four fifths, pressed a little, half of its height kept about the nose."""
-    cut, truth, is_shown = cut_example(0.5, factors=[0.8, 0.68, 0.8])
-
-    landmarks = detect(cut, unit="mm").landmarks
-
-    error = np.linalg.norm(landmarks.positions - truth, axis=1)[is_shown]
-    # Measured: 1.1 mm over 26 landmarks, all placed.
-    assert is_shown.sum() > 15
-    assert np.nanmean(error) < 1.6
-    assert np.isfinite(error).mean() > 0.9
-
-    monkeypatch.setattr(finding, "_judge_by_landmarks", lambda first: None)
-    with pytest.raises(ScanRefusedError, match="cut: no usable face"):
-        detect(cut, unit="mm")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from palnet._mean_face import atlas_of, face_from_landmarks
-from palnet.face.similarity import apply_similarity
+from palnet.similarity import apply_similarity
 
 
 def test_face_from_landmarks_undoes_a_pose_with_missing_landmarks(the_scheme):

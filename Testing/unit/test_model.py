@@ -17,7 +17,7 @@ from palnet import model as model_module
 from palnet.calibration import Calibration
 from palnet.errors import ModelFileError
 from palnet.model import list_models, read_model, write_model
-from palnet.training.recipe import read_recipe
+from palnet.training.generated.recipe import read_recipe
 from toy_head import toy_atlas
 from toy_model_files import N_LANDMARKS, change_header, rewrite, toy_parts, toy_weights
 
@@ -25,7 +25,7 @@ from toy_model_files import N_LANDMARKS, change_header, rewrite, toy_parts, toy_
 @pytest.fixture
 def a_model_file(tmp_path):
     path = tmp_path / "toy.npz"
-    write_model(path, **toy_parts())
+    write_model(path, toy_parts())
     return path
 
 
@@ -36,21 +36,21 @@ def a_model_file(tmp_path):
 def test_model_round_trip_under_any_name(name, tmp_path):
     path, parts = tmp_path / name, toy_parts()
 
-    write_model(path, **parts)
+    write_model(path, parts)
     model = read_model(path)
 
     assert [each.name for each in tmp_path.iterdir()] == [name]
     assert model.path == path
-    assert model.scheme == parts["scheme"]
-    assert model.metadata == parts["metadata"]
-    assert model.weights.keys() == parts["weights"].keys()
-    for key, weight in parts["weights"].items():
+    assert model.scheme == parts.scheme
+    assert model.metadata == parts.metadata
+    assert model.weights.keys() == parts.weights.keys()
+    for key, weight in parts.weights.items():
         np.testing.assert_array_equal(model.weights[key], weight)
-    calibration = parts["calibration"]
+    calibration = parts.calibration
     np.testing.assert_array_equal(model.calibration.factor, calibration.factor)
     assert (model.calibration.power, model.calibration.min_visibility) == (0.8, 0.4)
     weights = np.random.default_rng(2).normal(size=model.atlas.n_modes)
-    apart = model.atlas.shape_points(weights) - parts["atlas"].shape_points(weights)
+    apart = model.atlas.shape_points(weights) - parts.atlas.shape_points(weights)
     assert np.abs(apart).max() < 0.01
 
 
@@ -135,9 +135,9 @@ def test_law_of_unseen_sources_that_is_none_is_refused(name, number):
 
 
 def test_law_of_unseen_sources_is_written_and_read(tmp_path):
-    path, plain = tmp_path / "toy.npz", toy_parts()["calibration"]
+    path, plain = tmp_path / "toy.npz", toy_parts().calibration
 
-    write_model(path, **toy_parts(calibration=replace(plain, source_factor=1.9, source_power=0.7)))
+    write_model(path, toy_parts(calibration=replace(plain, source_factor=1.9, source_power=0.7)))
 
     read = read_model(path).calibration
     assert (read.source_factor, read.source_power) == (1.9, 0.7)
@@ -162,9 +162,9 @@ def test_limit_of_the_spread_that_nothing_can_pass_is_refused(limit):
 @pytest.mark.parametrize("limit", [1.5, float("inf")])
 def test_limit_of_the_spread_is_written_and_read(limit, tmp_path):
     path = tmp_path / "toy.npz"
-    known = replace(toy_parts()["calibration"], largest_spread_mm=limit)
+    known = replace(toy_parts().calibration, largest_spread_mm=limit)
 
-    write_model(path, **toy_parts(calibration=known))
+    write_model(path, toy_parts(calibration=known))
 
     assert read_model(path).calibration.largest_spread_mm == limit
 
@@ -177,7 +177,7 @@ def test_writing_that_fails_keeps_the_old_file(a_model_file):
     before = a_model_file.read_bytes()
 
     with pytest.raises(TypeError, match="JSON"):
-        write_model(a_model_file, **toy_parts(metadata={"bad": object()}))
+        write_model(a_model_file, toy_parts(metadata={"bad": object()}))
 
     assert a_model_file.read_bytes() == before
     assert [path.name for path in a_model_file.parent.iterdir()] == ["toy.npz"]
@@ -299,7 +299,7 @@ def test_every_weight_must_fit_the_others(change, part, a_model_file):
     }
 
     for name, weight in spoilt.items():
-        write_model(a_model_file, **toy_parts())
+        write_model(a_model_file, toy_parts())
         rewrite(a_model_file, **{name: weight})
         with pytest.raises(ModelFileError, match=r"the model is incomplete"):
             read_model(a_model_file)
@@ -428,7 +428,7 @@ def two_shipped_models(tmp_path, monkeypatch):
     folder = tmp_path / "models"
     folder.mkdir()
     for name in ("toy50", "lab68"):
-        write_model(folder / f"{name}.npz", **toy_parts())
+        write_model(folder / f"{name}.npz", toy_parts())
     monkeypatch.setattr(model_module, "MODELS_FOLDER", folder)
     return folder
 
@@ -454,7 +454,7 @@ def test_missing_path_names_it(two_shipped_models, tmp_path):
 
 
 def test_name_never_leaves_the_models_folder(two_shipped_models):
-    write_model(two_shipped_models.parent / "outside.npz", **toy_parts())
+    write_model(two_shipped_models.parent / "outside.npz", toy_parts())
 
     with pytest.raises(ModelFileError, match="no model"):
         read_model("../outside")

@@ -42,7 +42,7 @@ def paper_parts(**changes):
 @pytest.fixture(scope="module")
 def the_paper_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("paper") / "lab.npz"
-    write_model(path, **paper_parts())
+    write_model(path, paper_parts())
     return path
 
 
@@ -57,10 +57,10 @@ def test_paper_network_round_trip(a_paper_file):
     model = read_model(a_paper_file)
 
     for name in ("variant", "n_points", "spacing_mm", "finish"):
-        assert getattr(model.paper, name) == getattr(parts["paper"], name)
-    np.testing.assert_array_equal(model.paper.means_mm, parts["paper"].means_mm)
+        assert getattr(model.paper, name) == getattr(parts.paper, name)
+    np.testing.assert_array_equal(model.paper.means_mm, parts.paper.means_mm)
     np.testing.assert_array_equal(model.paper.frame_from_face, np.eye(4))
-    for name, weight in parts["weights"].items():
+    for name, weight in parts.weights.items():
         assert model.weights[name].dtype == np.float32
         np.testing.assert_array_equal(model.weights[name], weight)
     expected = model.calibration.expected_error_mm(np.full(N_LANDMARKS, 7.0))

@@ -33,11 +33,12 @@ ROWS = (
         "_dependencies",
         "_files",
         "_parallel",
+        "_run_folder",
         "_stopwatch",
         "_stored",
         "_worker",
     },
-    {"scheme"},
+    {"scheme", "similarity"},
     {"landmarks"},
     {"exchange", "samples", "surface"},
     {"calibration", "jobs"},
@@ -52,6 +53,7 @@ ROWS = (
     {"placing"},
     {"detector"},
     {"_drawing", "_page", "_record", "_mean_face", "_plausible", "measurement", "preview"},
+    {"data_sets"},
     {"batch", "evaluation", "training"},
     {"_pool"},
     {"commands"},
@@ -128,6 +130,19 @@ def test_imports_between_rooms_form_no_circle():
         arrows = {room: others for room, others in arrows.items() if room not in leaves}
 
     assert arrows == {}
+
+
+def test_neither_way_of_training_imports_the_other():
+    """What both need is beside their folders and imports neither."""
+    ways = ("palnet.training.annotated.", "palnet.training.generated.")
+    reverse = [
+        f"{path.relative_to(PACKAGE)} imports {module}"
+        for path in (PACKAGE / "training").rglob("*.py")
+        for module in imported_modules(path)
+        if module.startswith(ways) and module.split(".")[2] != path.parent.name
+    ]
+
+    assert reverse == []
 
 
 def test_import_palnet_loads_nothing_heavy():

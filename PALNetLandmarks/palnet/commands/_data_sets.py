@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Container
     from pathlib import Path
 
-    from palnet.training.dataset import DataSet
+    from palnet.data_sets.dataset import DataSet
 
 __all__ = ["HARMLESS_TO_TUNING", "refuse_bad_data", "refuse_run_among_scans"]
 
@@ -23,8 +23,8 @@ def refuse_bad_data(data: DataSet, harmless: Container[str] = ()) -> None:
 
     Errors of a `harmless` kind are reported, but acceptable.
     """
+    from palnet.data_sets.checking import ERRORS, check_data_set
     from palnet.errors import UsageError
-    from palnet.training.checking import ERRORS, check_data_set
 
     report = check_data_set(data)
     for problem in report.problems:
@@ -44,8 +44,8 @@ def refuse_run_among_scans(folder: Path, output: Path) -> None:
 
     Inside the data set's folder a run folder is allowed, and is not read as data.
     """
+    from palnet.data_sets.files import list_files, may_be_data
     from palnet.errors import UsageError
-    from palnet.training.data_files import list_files, may_be_data
 
     run, whole = output.resolve(), folder.resolve()
     places = {path.parent.resolve() for path in list_files(folder)[0] if may_be_data(path)}

@@ -107,8 +107,8 @@ def find_landmark_files(
 
 def scheme_of_run(path: Path) -> str | None:
     """Return a lab's scheme file, if a folder is in the run of a cross-validation with it."""
+    from palnet._run_folder import CLAIM_NAME
     from palnet.scheme import SCHEME_FILE
-    from palnet.training.run_folder import CLAIM_NAME
 
     run = path.absolute().parent
     scheme = run / SCHEME_FILE

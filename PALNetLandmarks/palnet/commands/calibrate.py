@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand and return its exit code."""
     from palnet.model import read_model
     from palnet.synthesis import read_morphable_model
-    from palnet.training.recalibration import recalibrate
+    from palnet.training.generated.recalibration import recalibrate
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     model = read_model(arguments.model)

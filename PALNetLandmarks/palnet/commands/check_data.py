@@ -31,8 +31,8 @@ _PICTURES_HELP = "draw each scan that has a problem, the landmarks in question i
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand and return its exit code."""
-    from palnet.training.checking import ERRORS, check_data_set
-    from palnet.training.layouts import read_data_set
+    from palnet.data_sets.checking import ERRORS, check_data_set
+    from palnet.data_sets.layouts import read_data_set
 
     data = read_data_set(arguments.folder, arguments.scheme)
     report = check_data_set(data)
@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
         f"{report.n_errors} errors, {len(report.problems) - report.n_errors} warnings"
     )
     if arguments.pictures is not None:
-        from palnet.training.check_pictures import draw_problems
+        from palnet.data_sets.pictures import draw_problems
 
         n_drawn = len(draw_problems(data, report.problems, arguments.pictures))
         print(f"pictures: {n_drawn} in {arguments.pictures}")

@@ -13,9 +13,9 @@ from palnet.commands._training import TORCHRUN_HELP, add_training_options, train
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from palnet.training.crossvalidation import FoldResult
-    from palnet.training.dataset import DataSet
-    from palnet.training.protocol import PaperProtocol, TuningProtocol
+    from palnet.data_sets.dataset import DataSet
+    from palnet.training.annotated.crossvalidation import FoldResult
+    from palnet.training.annotated.protocol import PaperProtocol, TuningProtocol
 
 __all__ = ["DESCRIPTION", "EPILOG", "HELP", "add_options", "print_table", "run"]
 
@@ -69,9 +69,9 @@ def _cross_validate(arguments: argparse.Namespace) -> tuple[Sequence[FoldResult]
     from functools import partial
 
     from palnet.commands._data_sets import refuse_run_among_scans
-    from palnet.training.crossvalidation import cross_validate
-    from palnet.training.folds import split_people
-    from palnet.training.layouts import read_data_set
+    from palnet.data_sets.layouts import read_data_set
+    from palnet.training.annotated.crossvalidation import cross_validate
+    from palnet.training.annotated.folds import split_people
     from palnet.training.parallel import on_first
 
     protocol = _read_protocol(arguments)
@@ -92,9 +92,9 @@ def _check(data: DataSet, protocol: PaperProtocol | TuningProtocol, output: Path
 
     An interrupted run is checked again, since its files may have changed.
     """
+    from palnet._run_folder import CLAIM_NAME
     from palnet.commands._data_sets import HARMLESS_TO_TUNING, refuse_bad_data
-    from palnet.training.crossvalidation import FOLD
-    from palnet.training.run_folder import CLAIM_NAME
+    from palnet.training.annotated.crossvalidation import FOLD
 
     if not (output / f"{FOLD}1" / CLAIM_NAME).exists():
         refuse_bad_data(data, HARMLESS_TO_TUNING if protocol.is_tuning else ())
@@ -105,7 +105,7 @@ def _read_protocol(arguments: argparse.Namespace) -> PaperProtocol | TuningProto
     from dataclasses import replace
 
     from palnet.errors import UsageError
-    from palnet.training.protocol import PaperProtocol, read_protocol
+    from palnet.training.annotated.protocol import PaperProtocol, read_protocol
 
     protocol = read_protocol(arguments.recipe)
     if not arguments.network:

@@ -225,7 +225,7 @@ def _warn_of_frame(pair: Pair, side: str) -> bool:
     """Warn of a different frame or unit."""
     import numpy as np
 
-    from palnet.face.similarity import measure_offset_mm
+    from palnet.similarity import measure_offset_mm
 
     is_there = pair.predicted.is_placed & pair.truth.is_placed
     if is_there.sum() < 4:

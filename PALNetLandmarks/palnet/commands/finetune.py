@@ -12,7 +12,8 @@ from palnet.commands._arguments import at_least
 if TYPE_CHECKING:
     import argparse
 
-    from palnet.training.finetuning import FineTuning
+    from palnet.training.annotated.finetuning import FineTuning
+    from palnet.training.annotated.protocol import TuningProtocol
 
 __all__ = ["DESCRIPTION", "HELP", "add_options", "run"]
 
@@ -44,29 +45,24 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand and return its exit code."""
-    from dataclasses import replace
-
     from palnet._dependencies import require
     from palnet.commands._data_sets import (
         HARMLESS_TO_TUNING,
         refuse_bad_data,
         refuse_run_among_scans,
     )
+    from palnet.data_sets.layouts import read_data_set
     from palnet.model import read_model
-    from palnet.training.folds import split_people
-    from palnet.training.layouts import read_data_set
-    from palnet.training.protocol import read_tuning_protocol
-    from palnet.training.scan_cache import LEFT_OUT_FILE
+    from palnet.training.annotated.folds import split_people
+    from palnet.training.annotated.scan_cache import LEFT_OUT_FILE
 
     require("torch", feature="training")
-    from palnet.training.finetuning import FACES, finetune_model
-    from palnet.training.run_folder import CLAIM_NAME
-    from palnet.training.tuning import check_scheme
+    from palnet._run_folder import CLAIM_NAME
+    from palnet.training.annotated.finetuning import FACES, finetune_model
+    from palnet.training.annotated.tuning import check_scheme
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    given = {"start": arguments.model, "layers": arguments.layers, "n_folds": arguments.folds}
-    protocol = read_tuning_protocol(arguments.recipe)
-    protocol = replace(protocol, **{name: v for name, v in given.items() if v is not None})
+    protocol = _read_protocol(arguments)
     model = read_model(protocol.start)
     data = read_data_set(arguments.folder, arguments.scheme or model.scheme)
     refuse_run_among_scans(arguments.folder, arguments.output)
@@ -84,13 +80,31 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"model: {result.path}\nreport: {arguments.output / 'report.html'}")
     if arguments.folds is not None:
         from palnet.commands.crossvalidate import print_table
-        from palnet.training.crossvalidation import cross_validate
+        from palnet.training.annotated.crossvalidation import cross_validate
 
         folder, faces = arguments.output / "folds", arguments.output / FACES
         results = cross_validate(data, protocol, folder, jobs=arguments.jobs, faces=faces)
         print_table(results, protocol.baseline)
         print(f"report: {folder / 'report.html'}")
     return 0
+
+
+def _read_protocol(arguments: argparse.Namespace) -> TuningProtocol:
+    """Read the recipe, with the requested model, layers and folds."""
+    from dataclasses import replace
+
+    from palnet.errors import UsageError
+    from palnet.training.annotated.protocol import TuningProtocol, read_protocol
+
+    protocol = read_protocol(arguments.recipe)
+    if not isinstance(protocol, TuningProtocol):
+        msg = (
+            f"{arguments.recipe}: is a recipe of the paper's networks, which are trained by palnet "
+            "crossvalidate. Give finetune, or a recipe with a start."
+        )
+        raise UsageError(msg)
+    given = {"start": arguments.model, "layers": arguments.layers, "n_folds": arguments.folds}
+    return replace(protocol, **{name: v for name, v in given.items() if v is not None})
 
 
 def _print_result(result: FineTuning) -> None:

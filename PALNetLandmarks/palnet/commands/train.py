@@ -42,10 +42,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand and return its exit code."""
     from palnet.scheme import load_scheme
     from palnet.synthesis import read_morphable_model
-    from palnet.training.recipe import read_recipe
+    from palnet.training.generated.recipe import read_recipe
 
     with training_run(arguments) as is_first:
-        from palnet.training.pipeline import train_model
+        from palnet.training.generated.pipeline import train_model
 
         recipe = read_recipe(arguments.recipe)
         scheme = load_scheme(recipe.scheme)

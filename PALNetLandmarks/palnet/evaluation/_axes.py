@@ -9,7 +9,7 @@ import numpy as np
 
 from palnet._mean_face import mean_landmarks
 from palnet._plausible import WRONG_ORDER_MM
-from palnet.face.similarity import apply_similarity, fit_similarity, measure_offset_mm
+from palnet.similarity import apply_similarity, fit_similarity, measure_offset_mm
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

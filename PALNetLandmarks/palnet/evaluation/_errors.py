@@ -10,7 +10,7 @@ import numpy as np
 
 from palnet.evaluation._axes import holds_pose, poses_of
 from palnet.evaluation._pairs import check_one_scheme
-from palnet.face.similarity import apply_similarity
+from palnet.similarity import apply_similarity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,7 +15,7 @@ import numpy as np
 from palnet._mean_face import atlas_of
 from palnet.errors import UsageError
 from palnet.evaluation._pairs import check_once
-from palnet.face.similarity import apply_similarity, fit_similarity
+from palnet.similarity import apply_similarity, fit_similarity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -23,7 +23,7 @@ from palnet._page import (
     section,
     table,
 )
-from palnet.face.similarity import apply_similarity, fit_similarity
+from palnet.similarity import apply_similarity, fit_similarity
 
 if TYPE_CHECKING:
     from palnet.evaluation._procrustes import ShapeSpace

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet.face.similarity import compose_similarity, fit_similarity, similarity_scale
+from palnet.similarity import compose_similarity, fit_similarity, similarity_scale
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from palnet.face.relief import compare_relief
-from palnet.face.similarity import (
+from palnet.similarity import (
     apply_similarity,
     compose_similarity,
     invert_similarity,

@@ -13,20 +13,20 @@ from scipy.spatial.transform import Rotation
 from palnet.errors import ScanRefusedError
 from palnet.face.fit import fit_atlas
 from palnet.face.region import move_cloud
-from palnet.face.similarity import (
-    apply_similarity,
-    compose_similarity,
-    fit_similarity,
-    invert_similarity,
-    rotate_directions,
-    similarity_scale,
-)
 from palnet.network.pose import (
     CROP_RADIUS_MM,
     KEY_POINTS_MM,
     N_POSE_POINTS,
     POSE_UNIT_MM,
     predict_key_points,
+)
+from palnet.similarity import (
+    apply_similarity,
+    compose_similarity,
+    fit_similarity,
+    invert_similarity,
+    rotate_directions,
+    similarity_scale,
 )
 from palnet.surface import PointCloud, sample_surface
 

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from palnet.face.relief import compare_relief
-from palnet.face.similarity import similarity_scale
+from palnet.similarity import similarity_scale
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial import cKDTree
 
-from palnet.face.similarity import (
+from palnet.patches import COARSE_SPACING_MM, FINE_RADIUS_MM, FINE_SPACING_MM
+from palnet.similarity import (
     apply_similarity,
     invert_similarity,
     rotate_directions,
     similarity_scale,
 )
-from palnet.patches import COARSE_SPACING_MM, FINE_RADIUS_MM, FINE_SPACING_MM
 from palnet.surface import PointCloud, crop_surface, find_long_triangles, sample_surface
 
 if TYPE_CHECKING:

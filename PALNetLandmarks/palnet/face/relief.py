@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet.face.similarity import (
+from palnet.similarity import (
     apply_similarity,
     invert_similarity,
     rotate_directions,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet.face.similarity import apply_similarity, fit_similarity
+from palnet.similarity import apply_similarity, fit_similarity
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -22,9 +22,9 @@ from palnet._page import (
     section,
     table,
 )
-from palnet.face.similarity import apply_similarity
 from palnet.measurement._arc import length
 from palnet.measurement._measure import ASYMMETRY_SOURCES
+from palnet.similarity import apply_similarity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -3,20 +3,20 @@
 
 from __future__ import annotations
 
-import csv
 import logging
+import math
 import pickle
 import time
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 
 from palnet._files import replacing
 from palnet.errors import OutputError, TrainingError
-from palnet.training.curves import draw_curve
+from palnet.training.curves import cut_curve, try_to_append, try_to_draw
 from palnet.training.execution import make_tracker, round_layers
 from palnet.training.parallel import count_processes, is_first, on_first, rank, share_batches
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Schedule = torch.optim.lr_scheduler.LRScheduler | torch.optim.lr_scheduler.ReduceLROnPlateau
 
-__all__ = ["LoopSettings", "PlateauSettings", "choose_device", "run_loop", "start_generator"]
+__all__ = ["OneCycleSettings", "PlateauSettings", "choose_device", "run_loop", "start_generator"]
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ RANK_STRIDE = 1_000_000_007
 
 
 @dataclass(frozen=True)
-class LoopSettings:
+class OneCycleSettings:
     """Settings for AdamW with a one-cycle schedule.
 
     Attributes
@@ -63,6 +63,7 @@ class LoopSettings:
     seed: int = 0
     save_every: int = 500
     n_parts: int = 1
+    stop_after: ClassVar[float] = math.inf
 
     @property
     def validate_every(self) -> int:
@@ -165,7 +166,7 @@ def start_generator(rng: np.random.Generator, device: torch.device) -> torch.Gen
 def run_loop(
     network: torch.nn.Module,
     draw_loss: Callable[[torch.nn.Module, np.random.Generator, int], torch.Tensor],
-    settings: LoopSettings | PlateauSettings,
+    settings: OneCycleSettings | PlateauSettings,
     folder: Path,
     validate: Callable[[torch.nn.Module], float],
 ) -> None:
@@ -180,7 +181,7 @@ def run_loop(
     draw_loss : callable
         Draws a batch, or a part of one, for the given generator and step (from 0), and returns the
         mean loss. It must call the network passed to it exactly once.
-    settings : LoopSettings or PlateauSettings
+    settings : OneCycleSettings or PlateauSettings
         Steps, learning rate, seed.
     folder : Path
         Where ``checkpoint.pt``, ``curve.csv`` and ``curve.svg`` are written.
@@ -217,14 +218,14 @@ def run_loop(
     network.eval()
     if is_first():
         run.write_rest()
-        _try_to_draw(folder)
+        try_to_draw(folder)
 
 
 class _Run:
     """The state of a training, as saved in its checkpoint."""
 
     def __init__(
-        self, network: torch.nn.Module, settings: LoopSettings | PlateauSettings, folder: Path
+        self, network: torch.nn.Module, settings: OneCycleSettings | PlateauSettings, folder: Path
     ) -> None:
         self.network, self.settings, self.folder = network, settings, folder
         self.optimizer = settings.make_optimizer(network)
@@ -245,12 +246,8 @@ class _Run:
     @property
     def is_over(self) -> bool:
         """Whether all steps are done, or early stopping applies."""
-        if self.step >= self.settings.n_steps:
-            return True
-        if not isinstance(self.settings, PlateauSettings):
-            return False
-        waited = self.step - self.best_step
-        return waited >= self.settings.stop_after * self.settings.validate_every
+        longest_wait = self.settings.stop_after * self.settings.validate_every
+        return self.step >= self.settings.n_steps or self.step - self.best_step >= longest_wait
 
     def take_step(
         self, draw_loss: Callable[[torch.nn.Module, np.random.Generator, int], torch.Tensor]
@@ -268,10 +265,11 @@ class _Run:
             loss = draw_loss(self.shared, rng, self.step) / n_parts
             (loss * count_processes()).backward()  # type: ignore[no-untyped-call]
             value += float(loss.detach())
-        if isinstance(self.settings, LoopSettings):
+        is_one_cycle = isinstance(self.settings, OneCycleSettings)
+        if is_one_cycle:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimizer.step()
-        if isinstance(self.settings, LoopSettings):
+        if is_one_cycle:
             self.schedule.step()
         self.step += 1
         if not np.isfinite(value):
@@ -289,7 +287,7 @@ class _Run:
         if not is_first():
             return
         self.unwritten.append((self.step, f"{loss:.5f}", f"{error_mm:.4f}"))
-        if _try_to_append(self.folder, self.unwritten):
+        if try_to_append(self.folder, self.unwritten):
             self.unwritten.clear()
         if tracker is not None:
             tracker.add_scalar("loss", loss, self.step)
@@ -315,16 +313,17 @@ class _Run:
 
     def save(self) -> None:
         """Write a checkpoint atomically."""
-        state: dict[str, Any] = {
+        state = {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "step": self.step,
             "settings": self.identity,
             "unwritten": self.unwritten,
+            "best": self.best,
+            "best_mm": self.best_mm,
+            "best_step": self.best_step,
         }
-        if isinstance(self.settings, PlateauSettings):
-            state |= {"best": self.best, "best_mm": self.best_mm, "best_step": self.best_step}
         with replacing(self.folder / "checkpoint.pt", overwrite=True) as draft:
             torch.save(state, draft)
 
@@ -343,17 +342,17 @@ class _Run:
             self.optimizer.load_state_dict(state["optimizer"])
             self.schedule.load_state_dict(state["schedule"])
             self.step = int(state["step"])
-            if isinstance(self.settings, PlateauSettings):
+            if "best" in state:
                 self.best, self.best_mm = state["best"], state["best_mm"]
                 self.best_step = state["best_step"]
             logger.info("%s: going on from step %d", self.folder.name, self.step)
             self.unwritten = [(int(row[0]), row[1], row[2]) for row in state.get("unwritten", ())]
         if is_first():
-            _cut_curve(self.folder, self.step)
+            cut_curve(self.folder, self.step)
 
     def write_rest(self) -> None:
         """Write the rows that could not be written earlier; the checkpoint holds them too."""
-        if self.unwritten and not _try_to_append(self.folder, self.unwritten):
+        if self.unwritten and not try_to_append(self.folder, self.unwritten):
             path = self.folder / "curve.csv"
             msg = (
                 f"{path}: the training is done, but {len(self.unwritten)} rows are not written. "
@@ -373,53 +372,3 @@ def _read_checkpoint(path: Path) -> dict[str, Any]:
         msg = f"{path}: is not a checkpoint ({text}). Delete it to start this training again."
         raise TrainingError(msg) from err
     return state
-
-
-def _cut_curve(folder: Path, step: int) -> None:
-    """Drop the rows after a step, since they will be computed again."""
-    path = folder / "curve.csv"
-    if not _has_rows(path):
-        return
-    with path.open(newline="", encoding="utf-8") as stream:
-        header, *rows = csv.reader(stream)
-    kept = [row for row in rows if int(row[0]) <= step]
-    if len(kept) == len(rows):
-        return
-    with (
-        replacing(path, overwrite=True) as draft,
-        draft.open("w", newline="", encoding="utf-8") as stream,
-    ):
-        csv.writer(stream).writerows([header, *kept])
-
-
-def _has_rows(path: Path) -> bool:
-    """Whether a curve has rows: it may be empty if interrupted at the first one."""
-    return path.exists() and path.stat().st_size > 0
-
-
-def _try_to_append(folder: Path, rows: list[tuple[int, str, str]]) -> bool:
-    """Append rows to the curve; tolerate a file locked by a spreadsheet program."""
-    path = folder / "curve.csv"
-    is_new = not _has_rows(path)
-    try:
-        stream = path.open("a", newline="", encoding="utf-8")
-    except PermissionError as err:
-        logger.warning(
-            "%s: cannot be written (%s). The training goes on; close the program that has it open "
-            "before it ends.",
-            path,
-            err.strerror,
-        )
-        return False
-    with stream:
-        csv.writer(stream).writerows([("step", "loss", "validation_mm")] if is_new else [])
-        csv.writer(stream).writerows(rows)
-    return True
-
-
-def _try_to_draw(folder: Path) -> None:
-    """Draw the curve; a picture that cannot be replaced must not stop the training."""
-    try:
-        draw_curve(folder)
-    except OutputError as err:
-        logger.warning("%s The training itself is done.", err)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from palnet.face.alignment import align_landmarks, remove_scale
-from palnet.face.similarity import (
+from palnet.similarity import (
     apply_similarity,
     compose_similarity,
     invert_similarity,

@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from palnet.face.fit import _match, _summarise, fit_atlas, guide_fit, measure_misfit
 from palnet.face.region import extract_face, move_cloud, sample_coarse
-from palnet.face.similarity import (
+from palnet.similarity import (
     apply_similarity,
     compose_similarity,
     fit_similarity,

@@ -15,7 +15,10 @@ from palnet.exchange import read_landmarks
 from palnet.face import pose as pose_module
 from palnet.face.pose import PART_RADIUS_MM, SEARCHED_SCALES, _Guess, find_poses
 from palnet.face.region import move_surface
-from palnet.face.similarity import (
+from palnet.model import read_model
+from palnet.network.pose import CROP_RADIUS_MM, KEY_POINTS_MM, N_POSE_POINTS, POSE_UNIT_MM
+from palnet.samples import example_scan, example_truth
+from palnet.similarity import (
     apply_similarity,
     compose_similarity,
     fit_similarity,
@@ -23,9 +26,6 @@ from palnet.face.similarity import (
     rotation_angle_deg,
     similarity_scale,
 )
-from palnet.model import read_model
-from palnet.network.pose import CROP_RADIUS_MM, KEY_POINTS_MM, N_POSE_POINTS, POSE_UNIT_MM
-from palnet.samples import example_scan, example_truth
 from palnet.surface import Mesh, PointCloud, parse_unit, prepare_surface, read_mesh
 from toy_head import toy_atlas, toy_model
 

@@ -7,7 +7,7 @@ import pytest
 from palnet.face.fit import AtlasFit, fit_atlas
 from palnet.face.refusal import find_refusal, measure_broad_relief
 from palnet.face.region import extract_face, move_cloud, sample_coarse
-from palnet.face.similarity import compose_similarity, fit_similarity
+from palnet.similarity import compose_similarity, fit_similarity
 from palnet.surface import Mesh, PointCloud, parse_unit, prepare_surface
 from palnet.synthesis import draw_person
 from toy_head import smooth_bulge, toy_atlas, toy_model

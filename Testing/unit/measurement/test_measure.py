@@ -16,7 +16,6 @@ from scipy.spatial.transform import Rotation
 from palnet._mean_face import atlas_of
 from palnet.errors import FormatError, MeshError
 from palnet.exchange import read_landmarks
-from palnet.face.similarity import apply_similarity, fit_similarity
 from palnet.landmarks import LandmarkSet
 from palnet.measurement import (
     SectionError,
@@ -32,6 +31,7 @@ from palnet.measurement._arc import Arc, length
 from palnet.measurement._formulas import FORMULAS, find_lost_length, propagate_error
 from palnet.samples import example_scan, example_truth
 from palnet.scheme import load_scheme
+from palnet.similarity import apply_similarity, fit_similarity
 from palnet.surface import (
     Mesh,
     parse_unit,

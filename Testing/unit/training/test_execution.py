@@ -16,9 +16,9 @@ from palnet.commands._training import add_training_options
 from palnet.errors import MissingDependencyError
 from palnet.network.torch_paper import PalNet
 from palnet.training.execution import Execution, execute, make_tracker, round_layers
-from palnet.training.loop import LoopSettings, run_loop
+from palnet.training.loop import OneCycleSettings, run_loop
 
-SETTINGS = LoopSettings(n_steps=40, peak_rate=0.02, seed=3, save_every=10)
+SETTINGS = OneCycleSettings(n_steps=40, peak_rate=0.02, seed=3, save_every=10)
 TARGET = torch.from_numpy(np.random.default_rng(1).normal(size=(4, 3)).astype(np.float32))
 
 

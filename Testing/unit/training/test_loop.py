@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from palnet.errors import OutputError, TrainingError
-from palnet.training.loop import LoopSettings, PlateauSettings, run_loop
+from palnet.training.loop import OneCycleSettings, PlateauSettings, run_loop
 
-SETTINGS = LoopSettings(n_steps=30, peak_rate=0.02, seed=3, save_every=10)
+SETTINGS = OneCycleSettings(n_steps=30, peak_rate=0.02, seed=3, save_every=10)
 
 
 class InterruptionError(Exception):
@@ -99,7 +99,7 @@ def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(stop_at, tmp_path):
 
 def test_batch_in_parts_is_the_batch_as_a_whole(tmp_path):
     """The parts are drawn from one stream; the mean of their losses is the loss of all."""
-    settings = LoopSettings(n_steps=30, peak_rate=0.02, seed=3, save_every=10)
+    settings = OneCycleSettings(n_steps=30, peak_rate=0.02, seed=3, save_every=10)
     networks = []
     for n_parts in (1, 4):
         target = torch.from_numpy(np.random.default_rng(1).normal(size=(4, 3)).astype(np.float32))

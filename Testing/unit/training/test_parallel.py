@@ -19,7 +19,7 @@ from palnet.errors import UsageError
 from palnet.network.sizes import SMALL_SIZE
 from palnet.network.torch_paper import PalNet
 from palnet.training import parallel
-from palnet.training.landmarks import begin_network
+from palnet.training.generated.landmarks import begin_network
 from palnet.training.parallel import on_first
 from toy_head import toy_scheme
 
@@ -36,13 +36,13 @@ import torch
 
 from palnet.errors import TrainingError
 from palnet.network.sizes import SMALL_SIZE
-from palnet.training.cohort import PatchSet
+from palnet.training.annotated.cohort import PatchSet
 from palnet.training.batches import Drawing, place_patches
-from palnet.training.landmarks import begin_network, train_landmark_network
-from palnet.training.loop import LoopSettings, run_loop
+from palnet.training.generated.landmarks import begin_network, train_landmark_network
+from palnet.training.loop import OneCycleSettings, run_loop
 from palnet.training.parallel import count_processes, join_processes, on_first, rank
-from palnet.training.protocol import CohortPart, PatchesPart, PaperProtocol, TrainingPart
-from palnet.training.paper_network import train_paper_network
+from palnet.training.annotated.protocol import CohortPart, PatchesPart, PaperProtocol, TrainingPart
+from palnet.training.annotated.paper_network import train_paper_network
 from toy_head import toy_scheme
 from toy_patches import make_patches
 
@@ -73,7 +73,7 @@ with join_processes():
         values = torch.from_numpy(rng.normal(size=(5, 4)).astype(np.float32))
         return (network(values) - values[:, :3].abs()).square().mean()
 
-    settings = LoopSettings(12, 0.02, seed=3, save_every=6, n_parts=2)
+    settings = OneCycleSettings(12, 0.02, seed=3, save_every=6, n_parts=2)
     run_loop(network, draw_loss, settings, folder / "parts", lambda network: 1.0)
     weights = {name: weight.numpy() for name, weight in network.state_dict().items()}
     np.savez(folder / "parts" / f"weights{rank()}.npz", **weights)
@@ -85,7 +85,7 @@ with join_processes():
         place_patches(make_patches(2, n_scans=3), cpu),
         [int(other) for other in toy_scheme().mirror],
         folder / "landmarks",
-        LoopSettings(4, 1e-3, seed=5, save_every=4, n_parts=2),
+        OneCycleSettings(4, 1e-3, seed=5, save_every=4, n_parts=2),
         drawing=Drawing(5, 32, 1.0),
     )
     np.savez(folder / "landmarks" / f"weights{rank()}.npz", **weights)

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A run folder and the recipe that it belongs to: a run continues there, and no other starts."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from palnet._files import write_text
+from palnet._stored import parse_json
+from palnet.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+__all__ = ["CLAIM_NAME", "check_run_folder", "claim_folder"]
+
+# File in a run folder that records its recipe.
+CLAIM_NAME = "recipe.json"
+_BESIDE_A_RUN = re.compile(r"\..*|[^.]*|.*\.(log|out|err|txt|toml)", re.IGNORECASE | re.DOTALL)
+# Its keys about the scans and what they are used for.
+_OF_SCANS = {"scans_sha256", "train", "validation", "test", "method"}
+
+
+def check_run_folder(folder: Path) -> None:
+    """Refuse a folder that holds other files but no run, since a run would replace some of them.
+
+    Parameters
+    ----------
+    folder : Path
+        A folder, which need not exist; log, text, TOML and hidden files in it are accepted.
+
+    Raises
+    ------
+    UsageError
+        If it holds other files but no run.
+    """
+    if (folder / CLAIM_NAME).exists() or not folder.is_dir():
+        return
+    theirs = [path.name for path in sorted(folder.iterdir()) if path.is_file()]
+    theirs = [name for name in theirs if not _BESIDE_A_RUN.fullmatch(name)]
+    if theirs:
+        msg = (
+            f"{folder} holds {theirs[0]}{' and other files' if theirs[1:] else ''}, but no run. "
+            "Choose another folder, or a new one in it."
+        )
+        raise UsageError(msg)
+
+
+def claim_folder(folder: Path, recipe: dict[str, Any], ignoring: Collection[str] = ()) -> None:
+    """Record the recipe in a run folder; refuse a folder that belongs to another one.
+
+    Parameters
+    ----------
+    folder : Path
+        Where ``recipe.json`` is written; made if it does not exist.
+    recipe : dict
+        Everything that determines the result of the run.
+    ignoring : collection of str
+        Keys that may differ.
+
+    Raises
+    ------
+    UsageError
+        If the folder holds a run of another recipe, other scans, or another version of palnet (the
+        message says how they differ), or if it holds no run but other files.
+    """
+    check_run_folder(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / CLAIM_NAME
+    content = json.dumps(recipe, indent=1) + "\n"
+    if path.exists() and path.read_bytes() != content.encode():
+        changes = _changes(path, parse_json(content))
+        for key in ignoring:
+            changes.pop(key, None)
+        if changes:
+            msg = (
+                f"{folder} holds a run of {_say_changes(changes)}. Choose another folder, or "
+                "delete that one."
+            )
+            raise UsageError(msg)
+    write_text(path, content, overwrite=True)
+
+
+def _changes(path: Path, recipe: dict[str, Any]) -> dict[str, str]:
+    """Keys whose values differ from the claim, with the two values if they are short."""
+    try:
+        claimed = parse_json(path.read_text(encoding="utf-8"))
+    except ValueError:  # including invalid UTF-8
+        claimed = None
+    if not isinstance(claimed, dict):
+        return {f"{CLAIM_NAME} is damaged": ""}
+    old_values, values = _flat(claimed), _flat(recipe)
+    keys = {**values, **old_values}
+    both = {key: (old_values.get(key, "absent"), values.get(key, "absent")) for key in keys}
+    return {
+        key: "" if isinstance(old, list) or "sha256" in key else f" {old}, now {new}"
+        for key, (old, new) in both.items()
+        if old != new
+    }
+
+
+def _flat(claim: dict[str, Any]) -> dict[str, Any]:
+    """Flatten a claim: values of its parts get keys ``part.name``."""
+    flat: dict[str, Any] = {}
+    for key, value in claim.items():
+        parts = value.items() if isinstance(value, dict) else ()
+        flat |= {f"{key}.{name}": part for name, part in parts} or {key: value}
+    return flat
+
+
+def _say_changes(changes: dict[str, str]) -> str:
+    """Describe what differs: values of the recipe, or else the scans."""
+    of_recipe = [f"{key}{said}" for key, said in changes.items() if key not in _OF_SCANS]
+    if of_recipe:
+        return f"another recipe or version ({', '.join(of_recipe)})"
+    return "other scans, landmarks, people or model to start from"

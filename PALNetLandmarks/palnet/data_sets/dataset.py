@@ -1,0 +1,354 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Annotated scans in a folder: which files belong together, whose they are, and their problems."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from palnet._plausible import doubt_size
+from palnet.errors import MeshError, TrainingError, UsageError
+from palnet.landmarks import LandmarkSet, printable_name
+from palnet.surface import MESH_SUFFIXES, plausible_units, read_mesh
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Container, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from palnet.landmarks import Space
+    from palnet.scheme import Scheme
+    from palnet.surface import Mesh, Unit
+
+__all__ = [
+    "AnnotatedScan",
+    "DataSet",
+    "Problem",
+    "is_people_file",
+    "load_annotated",
+    "load_scan",
+    "name_people",
+    "place_truth",
+]
+
+PEOPLE_FILE = "people.csv"
+# Spreadsheets in locales with decimal commas separate columns by semicolons.
+DELIMITERS = ",;\t"
+# Problems that exclude a scan from the data set.
+_LEFT_OUT = (
+    *("unreadable", "bad_landmarks", "ambiguous_files", "repeated_name"),
+    *("no_landmarks", "no_mesh"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A problem found in a data set.
+
+    Attributes
+    ----------
+    kind : str
+        One of `palnet.data_sets.checking.KINDS`.
+    specimen : str
+        The scan or file concerned; empty for the whole data set.
+    text : str
+        What was found and what to do.
+    codes : tuple of str
+        The landmarks concerned; empty for all, or none.
+    """
+
+    kind: str
+    specimen: str
+    text: str
+    codes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class AnnotatedScan:
+    """A scan and its landmarks, not yet loaded.
+
+    Attributes
+    ----------
+    specimen : str
+        Name, unique in the data set.
+    person : str
+        Person scanned.
+    mesh_path : Path
+        The mesh.
+    landmarks : LandmarkSet or None
+        As read; None if given as vertices of the mesh.
+    vertices : tuple of int
+        The vertex of each landmark, if given as vertices.
+    matrix_path : Path or None
+        File with the 4 x 4 matrix from the scan, in millimetres, to the common frame.
+    """
+
+    specimen: str
+    person: str
+    mesh_path: Path
+    landmarks: LandmarkSet | None
+    vertices: tuple[int, ...] = ()
+    matrix_path: Path | None = None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class DataSet:
+    """The data set found in a folder.
+
+    Attributes
+    ----------
+    layout : str
+        "lafas", "facescape" or "plain".
+    scheme : Scheme
+        Landmark scheme.
+    scans : tuple of AnnotatedScan
+        Sorted by name.
+    problems : tuple of Problem
+        Problems found while reading; scans with such problems are left out.
+    """
+
+    layout: str
+    scheme: Scheme
+    scans: tuple[AnnotatedScan, ...]
+    problems: tuple[Problem, ...]
+
+    @property
+    def left_out(self) -> list[str]:
+        """One line per scan of the folder that is not in `scans`, with the reason."""
+        names = {scan.specimen for scan in self.scans}
+        why: dict[str, list[str]] = {}
+        for problem in self.problems:
+            if problem.kind in _LEFT_OUT and problem.specimen not in names:
+                why.setdefault(problem.specimen, []).append(problem.text)
+        return [f"{specimen}: {' '.join(texts)}" for specimen, texts in why.items()]
+
+
+def load_scan(scan: AnnotatedScan, scheme: Scheme) -> tuple[Mesh, Unit, LandmarkSet]:
+    """Read the mesh and convert the landmarks to its file coordinates.
+
+    Convention: landmarks in the frame "file" are in the coordinates and unit of the mesh file; the
+    unit is inferred from the extent of mesh and landmarks. Those in LPS or RAS are in millimetres
+    along the axes that the mesh declares.
+
+    Parameters
+    ----------
+    scan : AnnotatedScan
+        The scan.
+    scheme : Scheme
+        Landmark scheme.
+
+    Returns
+    -------
+    mesh : Mesh
+        As in the file.
+    unit : Unit
+        The likeliest unit of the mesh in which the landmarks span a face.
+    landmarks : LandmarkSet
+        In the frame "file" of the mesh.
+
+    Raises
+    ------
+    MeshError
+        If the mesh cannot be read, or a landmark's vertex does not exist.
+    UnitError
+        If the size fits no unit.
+    """
+    mesh = read_mesh(scan.mesh_path)
+    units = plausible_units(mesh)
+    place = partial(place_truth, scheme=scheme, specimen=scan.specimen, space=mesh.space)
+    if scan.landmarks is None:
+        last = max(scan.vertices)
+        if last >= len(mesh.points):
+            msg = (
+                f"{scan.mesh_path}: a landmark is at vertex {last}, but the mesh has "
+                f"{len(mesh.points)} vertices. Give the indices of this mesh topology."
+            )
+            raise MeshError(msg)
+        positions = mesh.points[list(scan.vertices)]
+    elif scan.landmarks.frame == "file":
+        positions = scan.landmarks.positions
+    else:
+        in_mm = scan.landmarks.to_frame(mesh.space).positions
+        unit = units[0] if len(units) == 1 else min(units, key=partial(_median_gap_mm, mesh, in_mm))
+        truth = place(in_mm / unit.mm_per_unit, mm_per_unit=unit.mm_per_unit)
+        return mesh, unit, truth
+    # The mesh alone is ambiguous: an infant's face in mm has the numbers of a bust in cm.
+    candidates = [place(positions, mm_per_unit=unit.mm_per_unit) for unit in units]
+    spans_a_face = (each for each in candidates if doubt_size(each) is None)
+    landmarks = next(spans_a_face, candidates[0])
+    return mesh, units[candidates.index(landmarks)], landmarks
+
+
+def load_annotated(scan: AnnotatedScan, scheme: Scheme) -> tuple[Mesh, Unit, LandmarkSet]:
+    """Read a scan with `load_scan`; raise `TrainingError` if it has no landmark of the scheme."""
+    mesh, unit, truth = load_scan(scan, scheme)
+    if not truth.is_placed.any():
+        msg = "no landmark is placed. Place some, or leave the scan out."
+        raise TrainingError(msg)
+    return mesh, unit, truth
+
+
+def place_truth(
+    positions: NDArray[np.float64],
+    scheme: Scheme,
+    specimen: str,
+    *,
+    mm_per_unit: float,
+    space: Space,
+) -> LandmarkSet:
+    """Make a landmark set from true positions in file coordinates: placed, or missing if NaN."""
+    is_there = np.asarray(np.isfinite(positions).all(axis=1))
+    return LandmarkSet(
+        scheme=scheme,
+        positions=positions,
+        status=tuple("corrected" if there else "missing" for there in is_there.tolist()),
+        expected_error_mm=np.full(len(scheme), np.nan),
+        mm_per_unit=mm_per_unit,
+        frame="file",
+        specimen=specimen,
+        space=space,
+    )
+
+
+def _median_gap_mm(mesh: Mesh, landmarks_mm: NDArray[np.float64], unit: Unit) -> float:
+    """Median distance of landmarks from the vertices of a mesh in a given unit."""
+    placed = landmarks_mm[np.isfinite(landmarks_mm).all(axis=1)]
+    if not len(placed):
+        return 0.0
+    gaps, _ = cKDTree(mesh.points * unit.mm_per_unit).query(placed)
+    return float(np.median(gaps))
+
+
+def name_people(
+    scans: Sequence[AnnotatedScan], folder: Path, files: Sequence[Path]
+) -> tuple[list[AnnotatedScan], list[Problem]]:
+    """Assign scans to people by the ``people.csv`` tables in the folder and its subfolders.
+
+    Parameters
+    ----------
+    scans : sequence of AnnotatedScan
+        Scans with the person assumed by the layout.
+    folder : Path
+        The data set's folder; a table has the columns specimen and person.
+    files : sequence of Path
+        All files of the folder and its subfolders, including the tables.
+
+    Returns
+    -------
+    scans : list of AnnotatedScan
+        With the person from the tables, if listed.
+    problems : list of Problem
+        Rows for missing scans, and names that may mean the same person.
+
+    Raises
+    ------
+    UsageError
+        If a table cannot be read, shares a folder with another, names none of the scans, or
+        assigns a scan to two people.
+    """
+    known = {scan.specimen for scan in scans}
+    problems: list[Problem] = []
+    person_of: dict[str, str] = {}
+    for path in _people_tables(files):
+        # A table covers only its own folder and subfolders, so a copy in a subfolder affects no
+        # other scans.
+        below = {scan.specimen for scan in scans if path.parent in scan.mesh_path.parents}
+        rows = [(_specimen_of(name, known), person) for name, person in _read_people_rows(path)]
+        named = [(specimen, person) for specimen, person in rows if specimen in below]
+        for specimen, person in named:
+            if person_of.setdefault(specimen, person) != person:
+                msg = f"{path}: {specimen!r} is listed under two people. Keep one of the rows."
+                raise UsageError(msg)
+        if rows and below and not named:
+            msg = (
+                f"{path}: names none of the scans. Name each scan by its file name without the "
+                "ending."
+            )
+            raise UsageError(msg)
+        text = f"{path.relative_to(folder)} names it, but there is no such scan."
+        unknown = dict.fromkeys(name for name, _ in rows if name not in known)
+        problems += [Problem("unknown_specimen", name, text) for name in unknown]
+    named_scans = [replace(s, person=person_of.get(s.specimen) or s.person) for s in scans]
+    return named_scans, [*problems, *_alike_people(named_scans, person_of.values())]
+
+
+def _specimen_of(name: str, known: Container[str]) -> str:
+    """Strip the mesh suffix from a name, as a directory listing would show it."""
+    is_file = name not in known and Path(name).suffix.lower() in MESH_SUFFIXES
+    return Path(name).stem if is_file else name
+
+
+def is_people_file(path: Path) -> bool:
+    """Whether a file name is that of a table of people, ignoring case as Windows does."""
+    return path.name.lower() == PEOPLE_FILE
+
+
+def _people_tables(files: Sequence[Path]) -> list[Path]:
+    """List the tables of people; a folder may have only one."""
+    in_folder: dict[Path, Path] = {}
+    for path in filter(is_people_file, files):
+        other = in_folder.setdefault(path.parent, path)
+        if other != path:
+            msg = f"{path}: {other.name} is in the same folder. Keep one of the two."
+            raise UsageError(msg)
+    return list(in_folder.values())
+
+
+def _alike_people(scans: Sequence[AnnotatedScan], persons: Collection[str]) -> Iterator[Problem]:
+    """Find names that may be spellings of one person, who would be split between parts."""
+    spellings: dict[str, set[str]] = {}
+    for person in (*(scan.person for scan in scans), *persons):
+        spellings.setdefault(person.lower(), set()).add(person)
+    of_tables = {person.lower() for person in persons}
+    for lowered, alike in sorted(spellings.items()):
+        if lowered in of_tables and len(alike) > 1:
+            names = ", ".join(sorted(alike))
+            text = f"{names} differ in capitals only. Write one person's name in one way."
+            yield Problem("alike_people", "", text)
+
+
+def _read_people_rows(path: Path) -> list[tuple[str, str]]:
+    """Specimen and person of each row that has both, spelled as for the scans."""
+    header, rows = _read_people_table(path)
+    # R writes row numbers into an extra column, which the header may lack.
+    is_longer = bool(rows) and all(len(row) == len(header) + 1 for row in rows)
+    shift = int(is_longer and all(row[0] == str(number) for number, row in enumerate(rows, 1)))
+    places = header.index("specimen") + shift, header.index("person") + shift
+    pairs = [
+        (printable_name(row[places[0]].strip()), printable_name(row[places[1]].strip()))
+        for row in rows
+        if len(row) > max(places)
+    ]
+    return [(specimen, person) for specimen, person in pairs if specimen and person]
+
+
+def _read_people_table(path: Path) -> tuple[list[str], list[list[str]]]:
+    """Header and rows, read with the delimiter that yields the required columns."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as err:
+        msg = f"{path}: must be text in UTF-8. Save it as UTF-8."
+        raise UsageError(msg) from err
+    except OSError as err:
+        msg = f"{path}: cannot be read ({err.strerror})."
+        raise UsageError(msg) from err
+    try:
+        for delimiter in DELIMITERS:
+            read = partial(csv.reader, delimiter=delimiter, skipinitialspace=True)
+            header = [cell.strip().lower() for cell in next(read(io.StringIO(text)), [])]
+            if {"specimen", "person"} <= set(header):
+                rows = [row for row in read(io.StringIO(text), strict=True) if row]
+                return header, rows[1:]
+    except csv.Error as err:
+        msg = f"{path}: is not a table ({err}). Save it as CSV again."
+        raise UsageError(msg) from err
+    first = text.partition("\n")[0]
+    msg = f"{path}: must have the columns specimen and person; got {first!r}."
+    raise UsageError(msg)
