@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from benchmarks.report import fill
 
 from palnet.cli import build_parser
 
@@ -95,6 +96,13 @@ def column(table: dict[str, Any], heading: str) -> list[Any]:
 
 def text_of(path: str) -> str:
     return " ".join((ROOT / path).read_text(encoding="utf-8").split())
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name)
+def test_tables_of_a_document_are_those_of_the_results(path):
+    text = path.read_text(encoding="utf-8")
+
+    assert fill(text, ROOT / "benchmarks" / "results") == text
 
 
 def test_figures_in_words_are_those_that_were_measured():
