@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks._errors import EARS_AND_CHEEKS
-from benchmarks._trainings import peak_memory_mb
+from benchmarks._memory import peak_memory_mb
 from palnet import detect
 from palnet.evaluation import (
     Pair,

@@ -45,11 +45,11 @@ def _plot_calibration(
     figure = Figure(figsize=(4.5, 4.5), layout="tight")
     axes = figure.subplots()
     bins = calibration_bins(expected_mm)
-    foreseen = [expected_mm[part].mean() for part in bins]
+    expected = [expected_mm[part].mean() for part in bins]
     found = [true_mm[part].mean() for part in bins]
-    axes.plot(foreseen, found, "o-", label="measured")
-    limit = 1.1 * max(*foreseen, *found)
-    axes.plot([0, limit], [0, limit], "--", color="grey", label="as foreseen")
+    axes.plot(expected, found, "o-", label="measured")
+    limit = 1.1 * max(*expected, *found)
+    axes.plot([0, limit], [0, limit], "--", color="grey", label="as expected")
     axes.set(xlabel="mean expected error, mm", ylabel="mean true error, mm")
     axes.legend()
     figure.savefig(path, dpi=120)
@@ -79,7 +79,7 @@ def _plot_landmarks(
 
 def plot_unseen_source(
     fifths: Mapping[str, NDArray[np.float64]],
-    foresee: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    predict: Callable[[NDArray[np.float64]], NDArray[np.float64]],
     folder: Path,
 ) -> None:
     """Draw ``unseen_source.png``: true errors on each held-out source, beside the law.
@@ -88,7 +88,7 @@ def plot_unseen_source(
     ----------
     fifths : mapping of str to ndarray of shape (n, 2)
         Mean expected and mean true error of each fifth of the landmarks in mm, by source.
-    foresee : callable
+    predict : callable
         Maps expected errors to those predicted by the law.
     folder : Path
         Where the file is written.
@@ -100,7 +100,7 @@ def plot_unseen_source(
         axes.plot(*pairs.T, mark, label=f"{source}, held out")
     limit = 1.1 * max(pairs.max() for pairs in fifths.values())
     expected = np.linspace(0.0, limit, 100)
-    axes.plot(expected, foresee(expected), "-", color="black", label="the law")
+    axes.plot(expected, predict(expected), "-", color="black", label="the law")
     axes.plot([0, limit], [0, limit], "--", color="grey", label="on sources trained on")
     axes.set(xlabel="mean expected error, mm", ylabel="mean true error, mm", ylim=(0, limit))
     axes.legend(loc="lower right")

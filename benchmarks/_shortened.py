@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks._report import Table
 
-__all__ = ["count_reasons", "take_range"]
+__all__ = ["count_reasons", "take_points", "take_range", "take_spread"]
 
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
@@ -84,6 +84,53 @@ def take_range(result: dict[str, Any]) -> Table:
             (last[0], *(last[index] for index in found)),
         ),
     )
+
+
+def take_points(result: dict[str, Any]) -> Table:
+    """Take the final and the expected error of each point of the real scans, without the stages.
+
+    Parameters
+    ----------
+    result : dict
+        Content of results/accuracy.json.
+
+    Returns
+    -------
+    Table
+        One row per point.
+    """
+    table = next(t for t in result["tables"] if t["title"].endswith("point by point, mm"))
+    wanted = ("scan", "code", "grade", "final", "expected")
+    columns = [table["columns"].index(name) for name in wanted]
+    rows = tuple(tuple(row[index] for index in columns) for row in table["rows"])
+    return Table(table["title"], wanted, rows)
+
+
+def take_spread(result: dict[str, Any]) -> Table:
+    """Take the real scans of `benchmarks.real_capture`, and the least and largest of all presets.
+
+    Parameters
+    ----------
+    result : dict
+        Content of results/real_capture.json.
+
+    Returns
+    -------
+    Table
+        One row per real scan and two of the presets.
+    """
+    table = result["tables"][0]
+    real = [row for row in table["rows"] if not row[0].startswith("preset ")]
+    rows = []
+    for name, end, choose in (
+        ("presets, least 10th percentile", "low", min),
+        ("presets, largest 90th percentile", "high", max),
+    ):
+        some = [row for row in table["rows"] if row[0].endswith(f", {end}")]
+        numbers = zip(*(row[2:] for row in some), strict=True)
+        rows.append((name, sum(row[1] for row in some), *map(choose, numbers)))
+    title = table["title"].partition(" (")[0]
+    return Table(title, tuple(table["columns"]), tuple(map(tuple, (*real, *rows))))
 
 
 def _is_number(value: Any) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import logging
-import resource
 import time
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
+from benchmarks._memory import peak_memory_mb
 from palnet._files import write_text
 from palnet.network.paper import VARIANTS
 from palnet.training.annotated.protocol import PaperProtocol, read_protocol
@@ -31,7 +31,6 @@ __all__ = [
     "Training",
     "in_new_process",
     "make_protocol",
-    "peak_memory_mb",
     "read_costs",
     "run_training",
     "share_folder",
@@ -211,11 +210,6 @@ def read_costs(run: Path) -> tuple[float, float]:
 def _read_costs(path: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return found
-
-
-def peak_memory_mb() -> float:
-    """Return the peak memory of this process."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def in_new_process(work: Callable[[Any], Any], task: Any) -> Any:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmarks._memory import peak_memory_mb
 from benchmarks._report import Report
 from palnet.exchange import FORMATS, read_specimens, write_landmarks, write_specimens
 from palnet.landmarks import LandmarkSet
@@ -75,7 +76,7 @@ def measure_here(name: str, count: int, folder: Path) -> dict[str, float]:
     answer = {
         "write_s": time.perf_counter() - start,
         "write_cpu_s": time.process_time() - start_cpu,
-        "peak_mb": _peak_megabytes(),
+        "peak_mb": peak_memory_mb(),
     }
     start = time.perf_counter()
     back = (landmarks for path in files for landmarks in read_specimens(path))
@@ -88,15 +89,6 @@ def measure_here(name: str, count: int, folder: Path) -> dict[str, float]:
     answer["read_s"] = time.perf_counter() - start
     answer["file_mb"] = sum(path.stat().st_size for path in folder.iterdir()) / 2**20
     return answer
-
-
-def _peak_megabytes() -> float:
-    """Return the peak memory of this process."""
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # Linux reports kilobytes, macOS bytes.
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def measure(name: str, count: int) -> Run:

@@ -134,7 +134,7 @@ def _compare_recordings(
             "mean",
             "median",
             "within 2 mm %",
-            "foreseen",
+            "predicted",
             "largest",
         ),
         [

@@ -17,11 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks._report import REPOSITORY, RESULTS_FOLDER, Table, to_markdown
-from benchmarks._shortened import count_reasons, take_range
+from benchmarks._shortened import count_reasons, take_points, take_range, take_spread
 
 DOCUMENTS = REPOSITORY / "docs"
 MARK = re.compile(r"(<!-- begin (\w+) (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
-SHORTENED = {"reasons": count_reasons, "range": take_range}
+SHORTENED = {
+    "reasons": count_reasons,
+    "points": take_points,
+    "range": take_range,
+    "spread": take_spread,
+}
 
 
 def fill(text: str, folder: Path) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks import _errors
 from benchmarks._data import add_common_options, settings_of
-from benchmarks._foreseen import Foreseen, write_foreseen
+from benchmarks._expected import ExpectedErrors, write_expected
 from benchmarks._people import measure, tasks_of
 from benchmarks._pool import run_tasks
 from benchmarks._report import RESULTS_FOLDER, Report
@@ -83,7 +83,7 @@ def main() -> None:
     report.summary["ninety_percent_factor"] = model.calibration.ninety
     output = arguments.output or RESULTS_FOLDER / f"{report.name}.json"
     report.finish(output)
-    write_foreseen(output.with_suffix(".csv"), Foreseen.of(some))
+    write_expected(output.with_suffix(".csv"), ExpectedErrors.of(some))
 
 
 if __name__ == "__main__":

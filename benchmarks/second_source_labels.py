@@ -62,11 +62,9 @@ def main() -> None:
     heads = read_morphable_model(arguments.heads, scheme)
     ict = read_morphable_model(arguments.ict, scheme)
     on_heads, on_ict, carried = label_disagreement(heads, ict)
-    labels = heads.fine_template_mm[heads.landmark_points].astype(np.float64)
     report = Report("second_source_labels", settings_of(arguments))
     columns = {
-        "labels, left against right": np.linalg.norm(labels - mirrored(labels, scheme), axis=1),
-        "carried, left against right": np.linalg.norm(carried - mirrored(carried, scheme), axis=1),
+        "left against right": np.linalg.norm(carried - mirrored(carried, scheme), axis=1),
         "disagreement on anny": np.linalg.norm(on_heads, axis=1),
         "disagreement on ICT-FaceKit": np.linalg.norm(on_ict, axis=1),
         "mean of both ways": np.linalg.norm((on_heads + on_ict) / 2, axis=1),

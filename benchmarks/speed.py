@@ -26,6 +26,7 @@ import torch
 
 from benchmarks._data import Placement, add_common_options, generator_of, place_mesh, settings_of
 from benchmarks._dense import make_head, write_obj
+from benchmarks._memory import peak_memory_mb
 from benchmarks._published import run_published_steps
 from benchmarks._report import Report
 from palnet import detect
@@ -60,7 +61,7 @@ def stages_of(path: Path, model: str | None) -> dict[str, float]:
     return seconds
 
 
-def peak_memory_mb(path: Path, model: str | None) -> float:
+def measure_memory_mb(path: Path, model: str | None) -> float:
     """Return the peak memory of a separate process that detects once, including libraries."""
     command = [sys.executable, "-m", "benchmarks.speed", "--only-memory", str(path)]
     command += ["--model", model] if model else []
@@ -71,12 +72,7 @@ def peak_memory_mb(path: Path, model: str | None) -> float:
 def print_own_memory(path: Path, model: str | None) -> None:
     """Detect once and print this process's peak memory in megabytes."""
     detect(path, model=model)
-    status = Path("/proc/self/status")
-    if not status.is_file():
-        print("NaN")
-        return
-    line = next(ln for ln in status.read_text("ascii").splitlines() if ln.startswith("VmHWM"))
-    print(int(line.split()[1]) / 2**10)
+    print(peak_memory_mb())
 
 
 def measure(size: int, arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
@@ -98,7 +94,7 @@ def measure(size: int, arguments: argparse.Namespace, folder: Path) -> dict[str,
         for kind in ("obj", "ply"):
             runs[kind].append(timed(partial(stages_of, paths[kind], arguments.model)))
     best = {kind: min(repeats, key=itemgetter("cpu")) for kind, repeats in runs.items()}
-    memory = {kind: peak_memory_mb(paths[kind], arguments.model) for kind in ("obj", "ply")}
+    memory = {kind: measure_memory_mb(paths[kind], arguments.model) for kind in ("obj", "ply")}
     for path in paths.values():
         path.unlink()
     return {"size": len(mesh.points), "triangles": len(mesh.triangles), **best, "mb": memory}

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks._errors import calibration_bins
-from benchmarks._foreseen import Foreseen, read_foreseen
+from benchmarks._errors import N_DRAWS, calibration_bins
+from benchmarks._expected import ExpectedErrors, read_expected
 from benchmarks._report import RESULTS_FOLDER, Report
 from palnet.calibration import Calibration
 from palnet.scheme import load_scheme
@@ -45,7 +45,7 @@ def main() -> None:
     for source, pairs in fifths.items():
         other = fit_law(np.concatenate([p for name, p in fifths.items() if name != source]))
         expected, true = pairs.T
-        ratios = [true / expected, *(true / foresee(law, expected) for law in (both, other))]
+        ratios = [true / expected, *(true / predict(law, expected) for law in (both, other))]
         rows += [(source, *row) for row in np.column_stack([pairs, *ratios]).tolist()]
     report = Report("unseen_source", {})
     report.add_table(
@@ -67,7 +67,7 @@ def main() -> None:
     if arguments.plot:
         from benchmarks._plots import plot_unseen_source
 
-        plot_unseen_source(fifths, partial(foresee, both), arguments.plot)
+        plot_unseen_source(fifths, partial(predict, both), arguments.plot)
     report.finish(arguments.output)
 
 
@@ -76,21 +76,23 @@ def add_short(report: Report, law: tuple[float, float]) -> None:
     rows: list[tuple[Any, ...]] = []
     by_code: dict[str, dict[str, float]] = {}
     for source, name in SHORT.items():
-        found, n_wrong = _without_wrong_poses(read_foreseen(RESULTS_FOLDER / f"{name}.csv"))
+        found, n_wrong = _without_wrong_poses(read_expected(RESULTS_FOLDER / f"{name}.csv"))
         content = json.loads((RESULTS_FOLDER / f"{name}.json").read_text(encoding="utf-8"))
         ninety = content["summary"]["ninety_percent_factor"]
-        shown_mm = foresee(law, found.expected_mm)
+        shown_mm = predict(law, found.expected_mm)
         for part in [*calibration_bins(shown_mm), np.arange(len(shown_mm))]:
             shown, true = shown_mm[part], found.error_mm[part]
             means = (float(found.expected_mm[part].mean()), float(shown.mean()), float(true.mean()))
             held = 100 * float((true <= ninety * shown).mean())
             rows.append((source, *means, means[2] / means[1], held))
         by_code[source] = _ratios(found.codes, shown_mm, found.error_mm)
+        ratios, shares = _among_others(found, shown_mm, ninety)
         report.notes.append(
             f"Models that had no part in the law, {source} held out: true errors are "
-            f"{rows[-1][4]:.2f} times what it foresees, and {ninety:.2f} times that holds "
-            f"{rows[-1][5]:.0f} %; left out: {n_wrong} of {content['settings']['people']} people, "
-            "found in a wrong pose."
+            f"{rows[-1][4]:.2f} times what it predicts ({ratios[0]:.2f} to {ratios[1]:.2f} among "
+            f"other people, 95 % of draws of as many), and {ninety:.2f} times that holds "
+            f"{rows[-1][5]:.0f} % ({100 * shares[0]:.0f} to {100 * shares[1]:.0f}); left out: "
+            f"{n_wrong} of {content['settings']['people']} people, found in a wrong pose."
         )
     report.add_table(
         "The law on models that had no part in it: fifths of the landmarks, last all of them, mm",
@@ -101,7 +103,7 @@ def add_short(report: Report, law: tuple[float, float]) -> None:
         rows,
     )
     report.add_table(
-        "True error over what the law foresees, by landmark, both sides together",
+        "True error over what the law predicts, by landmark, both sides together",
         ("code", *(f"{source} held out" for source in SHORT)),
         [
             (code, *(ratios.get(code) for ratios in by_code.values()))
@@ -110,13 +112,31 @@ def add_short(report: Report, law: tuple[float, float]) -> None:
     )
 
 
-def _without_wrong_poses(found: Foreseen) -> tuple[Foreseen, int]:
+def _among_others(
+    found: ExpectedErrors, shown_mm: NDArray[np.float64], ninety: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Compute 95 % bootstrap intervals over people: true over predicted error, and share held."""
+    people, whose = np.unique(found.seeds, return_inverse=True)
+    is_held = found.error_mm <= ninety * shown_mm
+    columns = (found.error_mm, shown_mm, is_held, np.ones(len(shown_mm)))
+    sums = np.column_stack([np.bincount(whose, weights=column) for column in columns])
+    n_people = len(people)
+    drawn = np.random.default_rng(0).integers(n_people, size=(N_DRAWS, n_people))
+    true, predicted, held, n_landmarks = sums[drawn].sum(axis=1).T
+    ratio, share = (
+        np.percentile(part / of, [2.5, 97.5])
+        for part, of in ((true, predicted), (held, n_landmarks))
+    )
+    return ratio, share
+
+
+def _without_wrong_poses(found: ExpectedErrors) -> tuple[ExpectedErrors, int]:
     """Leave out people with a wrong pose from the short pose training; also return their number."""
     people = np.unique(found.seeds)
     means = np.array([found.error_mm[found.seeds == seed].mean() for seed in people])
     wrong = people[means > WRONG_POSE_MM]
     kept = ~np.isin(found.seeds, wrong)
-    left = Foreseen(
+    left = ExpectedErrors(
         found.seeds[kept], found.codes[kept], found.expected_mm[kept], found.error_mm[kept]
     )
     return left, len(wrong)
@@ -150,7 +170,7 @@ def fit_law(pairs: NDArray[np.float64]) -> tuple[float, float]:
     return float(np.exp(log_factor)), float(power)
 
 
-def foresee(law: tuple[float, float], expected_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+def predict(law: tuple[float, float], expected_mm: NDArray[np.float64]) -> NDArray[np.float64]:
     """Apply the law to an expected error."""
     factor, power = law
     plain = Calibration(np.ones(1), 1.0, 0.5, source_factor=factor, source_power=power)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from benchmarks.report import fill
 
 from palnet.cli import build_parser
 
@@ -97,6 +98,13 @@ def text_of(path: str) -> str:
     return " ".join((ROOT / path).read_text(encoding="utf-8").split())
 
 
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name)
+def test_tables_of_a_document_are_those_of_the_results(path):
+    text = path.read_text(encoding="utf-8")
+
+    assert fill(text, ROOT / "benchmarks" / "results") == text
+
+
 def test_figures_in_words_are_those_that_were_measured():
     accuracy = result("accuracy")
     new = accuracy["summary"]["new_presets"]["all"]["mean mm"]
@@ -117,6 +125,38 @@ def test_figures_in_words_are_those_that_were_measured():
         "docs/user_guide.md"
     )
     assert f"{found:.2f} mm are found where {expected:.2f} mm are expected" in card
+
+
+def test_first_table_of_the_accuracy_is_what_was_measured():
+    accuracy, page = result("accuracy"), text_of("docs/accuracy.md")
+    low, high = accuracy["summary"]["new_presets_mean_among_others_mm"]
+    n_people, mean, within = (
+        column(accuracy["tables"][9], name)[0] for name in ("people", "mean mm", "within 2 mm %")
+    )
+    points = next(table for table in accuracy["tables"] if table["title"] == SHOWN_POINTS)
+    found = np.array(column(points, "final"))
+
+    row = f"training drew | {n_people} | {mean:.2f} ({low:.2f} to {high:.2f}) | {within:.0f} %"
+    assert row in page
+    assert f"| {found.mean():.2f} | {np.sum(found <= 2)} of {len(found)} | 0 |" in page
+    for name in ("held_out_ict_facekit", "held_out_anny"):
+        assert f"| {held_out_row(name)}" in page
+    for name in ("held_out_short_ict_facekit", "held_out_short_anny"):
+        interval = re.search(r"among other people of it (.*?) \(", result(name)["notes"][0])[1]
+        people, mean, rest = held_out_row(name).split(" | ", 2)
+        assert f"| {people} | {mean} ({interval}) | {rest}" in page
+
+
+def held_out_row(name: str) -> str:
+    """Write the row of a held-out source: people, mean, share within 2 mm, refused."""
+    table = result(name)["tables"][0]
+    wanted = ("is", "landmarks", "people", "mean mm", "within 2 mm %", "refused")
+    for kind, what, people, mean, within, refused in zip(
+        *(column(table, heading) for heading in wanted), strict=True
+    ):
+        if (kind, what) == ("held out", "final, shown"):
+            return f"{people} | {mean:.2f} | {within:.0f} % | {refused} |"
+    raise AssertionError(name)
 
 
 def test_known_limits_tell_the_speed_that_was_measured():

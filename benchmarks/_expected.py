@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
     from benchmarks._errors import Stacked
 
-__all__ = ["Foreseen", "read_foreseen", "write_foreseen"]
+__all__ = ["ExpectedErrors", "read_expected", "write_expected"]
 
 COLUMNS = ("seed", "code", "expected_mm", "error_mm")
 
 
 @dataclass(frozen=True, eq=False)
-class Foreseen:
+class ExpectedErrors:
     """Landmarks that are visible and were placed, concatenated over all people.
 
     Attributes
@@ -45,7 +45,7 @@ class Foreseen:
     error_mm: NDArray[np.float64]
 
     @classmethod
-    def of(cls, stacked: Stacked) -> Foreseen:
+    def of(cls, stacked: Stacked) -> ExpectedErrors:
         """Collect the landmarks of all people who were not refused."""
         who, which = np.nonzero(stacked.visible & stacked.is_placed)
         return cls(
@@ -56,20 +56,20 @@ class Foreseen:
         )
 
 
-def write_foreseen(path: Path, foreseen: Foreseen) -> None:
+def write_expected(path: Path, found: ExpectedErrors) -> None:
     """Write one row per landmark, to a thousandth of a millimetre."""
-    columns = (foreseen.expected_mm, foreseen.error_mm)
+    columns = (found.expected_mm, found.error_mm)
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(COLUMNS)
-        for seed, code, *values in zip(foreseen.seeds, foreseen.codes, *columns, strict=True):
+        for seed, code, *values in zip(found.seeds, found.codes, *columns, strict=True):
             writer.writerow((int(seed), code, *(f"{value:.3f}" for value in values)))
 
 
-def read_foreseen(path: Path) -> Foreseen:
-    """Read a file written by `write_foreseen`."""
+def read_expected(path: Path) -> ExpectedErrors:
+    """Read a file written by `write_expected`."""
     with path.open(encoding="utf-8", newline="") as stream:
         rows = [tuple(row[name] for name in COLUMNS) for row in csv.DictReader(stream)]
     seeds, codes, expected, error = zip(*rows, strict=True)
     numbers = (np.array(column, dtype=np.float64) for column in (expected, error))
-    return Foreseen(np.array(seeds, dtype=np.int64), np.array(codes), *numbers)
+    return ExpectedErrors(np.array(seeds, dtype=np.int64), np.array(codes), *numbers)

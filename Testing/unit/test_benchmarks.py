@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the benchmarks do themselves; the library that they measure has its own tests."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from benchmarks import consistency, pose, real_consistency, unseen_source
+from benchmarks._errors import add_groups, add_stages, stack
+from benchmarks._expected import ExpectedErrors
+from benchmarks._people import Person
+from benchmarks._report import RESULTS_FOLDER, Report
+from benchmarks._shortened import take_spread
+from benchmarks._stages import STAGES, run_stages
+from benchmarks._trainings import in_new_process
+
+from palnet import detect
+from palnet.model import read_model
+from palnet.samples import example_scan
+from palnet.surface import read_mesh
+
+N_LANDMARKS = 50
+MEASURE = "__import__('benchmarks._memory', fromlist=['_']).peak_memory_mb()"
+
+
+@pytest.fixture(scope="module")
+def folder_of_scans(tmp_path_factory):
+    """Make a folder of real scans as benchmarks read them, with the bundled example in it."""
+    folder = tmp_path_factory.mktemp("real")
+    scan = folder / "example"
+    scan.mkdir()
+    (scan / "mesh.ply").write_bytes(example_scan().read_bytes())
+    about = {"name": "example", "unit_to_mm": 1.0, "points": {}}
+    (scan / "scan.json").write_text(json.dumps(about), encoding="utf-8")
+    return folder
+
+
+def run(benchmark, monkeypatch, output: Path, *words):
+    """Run a benchmark with these options; return what it writes."""
+    monkeypatch.setattr(sys, "argv", ["benchmark", *map(str, words), "--output", str(output)])
+    benchmark.main()
+    return json.loads(output.read_text(encoding="utf-8"))
+
+
+def test_stages_end_where_a_detection_does():
+    mesh, model = read_mesh(example_scan()), read_model()
+
+    staged = run_stages(mesh, model, "mm")
+
+    landmarks = detect(mesh, unit="mm").landmarks
+    placed = np.isfinite(landmarks.positions_mm[:, 0])
+    assert staged.is_placed.tolist() == placed.tolist()
+    np.testing.assert_allclose(
+        staged.positions["final"][placed], landmarks.positions_mm[placed], atol=1e-6
+    )
+
+
+def test_example_in_other_poses_and_units_is_found_right(folder_of_scans, monkeypatch, tmp_path):
+    words = ("--real", folder_of_scans, "--people", 0, "--poses", 2, "--jobs", 1)
+
+    found = run(pose, monkeypatch, tmp_path / "pose.json", *words)
+
+    assert found["summary"]["right"] == 2
+
+
+def test_landmarks_of_the_example_hardly_move_with_its_pose(folder_of_scans, monkeypatch, tmp_path):
+    words = ("--real", folder_of_scans, "--people", 0, "--poses", 2, "--jobs", 1)
+
+    found = run(consistency, monkeypatch, tmp_path / "consistency.json", *words)
+
+    assert 0.0 < found["summary"]["mean_mm"] < consistency.TARGET_MM
+
+
+def test_landmarks_of_the_example_hardly_move_when_it_is_changed(
+    folder_of_scans, monkeypatch, tmp_path
+):
+    words = ("--real", folder_of_scans)
+
+    found = run(real_consistency, monkeypatch, tmp_path / "changed.json", *words)
+
+    assert len(found["summary"]) == len(real_consistency.CHANGES) + 1
+    assert all(0.0 < moved_mm < 2.0 for moved_mm in found["summary"].values())
+
+
+def test_result_of_the_law_is_what_its_benchmark_makes_of_the_stored_errors(monkeypatch, tmp_path):
+    stored = json.loads((RESULTS_FOLDER / "unseen_source.json").read_text(encoding="utf-8"))
+
+    found = run(unseen_source, monkeypatch, tmp_path / "law.json")
+
+    assert found["notes"] == stored["notes"]
+    assert found["summary"]["law"] == pytest.approx(stored["summary"]["law"])
+    assert [table["title"] for table in found["tables"]] == [
+        table["title"] for table in stored["tables"]
+    ]
+
+
+def person(seed: int, source: str, final_mm: float, hair: str = "short", refusal: str = ""):
+    """Make a person whose first landmark is hidden, and whose others are off by so much."""
+    about = {"childlike": False, "condition": "none", "expressions": {}, "preset": "phone"}
+    visible = np.arange(N_LANDMARKS) > 0
+    if refusal:
+        return Person(source, seed, about | {"hair": hair}, visible, refusal=refusal)
+    offsets_mm = np.zeros((len(STAGES), N_LANDMARKS, 3))
+    offsets_mm[0, :, 0] = 7.0
+    offsets_mm[-1, :, 1] = final_mm
+    offsets_mm[:, 0] = 100.0
+    distances = np.full(N_LANDMARKS, final_mm)
+    placed = np.ones(N_LANDMARKS, dtype=bool)
+    return Person(
+        source, seed, about | {"hair": hair}, visible, offsets_mm, distances, placed, distances
+    )
+
+
+def test_stages_are_of_the_landmarks_shown_of_all_who_were_not_refused():
+    people = [person(1, "anny", 1.0), person(2, "anny", 3.0), person(3, "anny", 0.0, refusal="no")]
+    report = Report("toy", {})
+
+    add_stages(report, stack(people))
+
+    rows = {row[0]: row[1:] for row in report.tables[0].rows}
+    assert rows["mean landmarks"] == (7.0, 7.0, 7.0, 0.0, 0.0)
+    assert rows["final"] == (2.0, 2.0, 3.0, 50.0, 100.0)
+    assert report.tables[0].title.endswith("(2 people, 98 landmarks)")
+
+
+def test_group_is_held_against_the_mean_of_its_own_source_and_named_where_it_is_worse():
+    people = [
+        *(person(seed, "anny", 1.0) for seed in range(3)),
+        person(3, "anny", 2.0, hair="long"),
+        person(4, "anny", 0.0, hair="long", refusal="no"),
+        person(5, "ICT-FaceKit", 9.0, hair="long"),
+    ]
+    report = Report("toy", {})
+
+    add_groups(report, people)
+
+    rows = {row[:2]: row[2:] for row in report.tables[0].rows}
+    assert rows["anny", "hair: long"] == (2, 1, 2.0, 2.0, 2.0, 1.6)
+    assert rows["ICT-FaceKit", "hair: long"][-1] == 1.0
+    assert report.notes == [
+        "Groups worse than 1.3 times the mean of their source: anny, hair: long (1.60, 2 people)."
+    ]
+
+
+def test_peak_memory_of_a_new_process_is_without_that_of_the_process_that_starts_it():
+    large = np.ones(50_000_000)
+
+    assert not in_new_process(eval, MEASURE) > large.nbytes / 2**20
+
+
+def test_range_of_the_presets_is_from_the_least_low_to_the_largest_high_percentile():
+    rows = [
+        ["a_scan", 1, 4.0, None],
+        ["preset near, low", 12, 1.0, 7.0],
+        ["preset near, middle", 12, 0.0, 99.0],
+        ["preset near, high", 12, 3.0, 9.0],
+        ["preset far, low", 12, 2.0, 6.0],
+        ["preset far, high", 12, 5.0, 8.0],
+    ]
+    columns = ["scan", "scans", "spacing, mm", "shown %"]
+    stored = {"title": "Surface (presets: percentiles)", "columns": columns, "rows": rows}
+
+    table = take_spread({"tables": [stored]})
+
+    assert table.title == "Surface"
+    assert table.rows == (
+        ("a_scan", 1, 4.0, None),
+        ("presets, least 10th percentile", 24, 1.0, 6.0),
+        ("presets, largest 90th percentile", 24, 5.0, 9.0),
+    )
+
+
+def test_figures_of_each_source_are_given_with_what_other_people_would_give():
+    # Ten people of two landmarks, one sort of people twice as far off as predicted.
+    seeds = np.repeat(np.arange(10), 2)
+    error_mm = np.where(seeds % 2, 2.0, 1.0)
+    found = ExpectedErrors(seeds, np.array(["n", "sn"] * 10), np.ones(20), error_mm)
+
+    ratio, held = unseen_source._among_others(found, np.ones(20), ninety=1.5)
+
+    # Of five in ten people, 2 to 8 are drawn in 95 % of cases.
+    np.testing.assert_allclose(ratio, [1.2, 1.8])
+    np.testing.assert_allclose(held, [0.2, 0.8])
