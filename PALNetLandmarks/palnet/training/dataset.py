@@ -171,6 +171,13 @@ def load_scan(scan: AnnotatedScan, scheme: Scheme) -> tuple[Mesh, Unit, Landmark
                 f"{len(mesh.points)} vertices. Give the indices of this mesh topology."
             )
             raise MeshError(msg)
+        unused = set(scan.vertices) - set(mesh.triangles.ravel().tolist())
+        if unused:
+            msg = (
+                f"{scan.mesh_path}: a landmark is at vertex {min(unused)}, which no triangle of "
+                "the mesh uses. Repair the mesh, or leave it out."
+            )
+            raise MeshError(msg)
         positions = mesh.points[list(scan.vertices)]
     elif scan.landmarks.frame == "file":
         positions = scan.landmarks.positions

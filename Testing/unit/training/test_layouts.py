@@ -470,6 +470,19 @@ def test_facescape_indices_with_a_flipped_byte_are_named_or_read(a_facescape_fol
         assert data.scans or [p.kind for p in data.problems] == ["bad_indices"]
 
 
+def test_facescape_landmark_at_a_vertex_without_a_position_is_named(a_facescape_folder):
+    folder, vertices = a_facescape_folder
+    data = read_data_set(folder)
+    scan = data.scans[0]
+    lines = scan.mesh_path.read_text(encoding="utf-8").splitlines()
+    at = [row for row, line in enumerate(lines) if line.startswith("v ")][vertices[3]]
+    lines[at] = "v nan nan nan"
+    scan.mesh_path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    with pytest.raises(MeshError, match=f"at vertex {vertices[3]}, which no triangle of the mesh"):
+        load_scan(scan, data.scheme)
+
+
 def test_facescape_index_beyond_the_mesh_is_named(a_facescape_folder):
     folder, vertices = a_facescape_folder
     np.savez(folder / "landmark_indices.npz", v10=vertices * 100)
