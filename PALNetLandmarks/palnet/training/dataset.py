@@ -15,6 +15,7 @@ from scipy.spatial import cKDTree
 
 from palnet._plausible import doubt_size
 from palnet.errors import MeshError, TrainingError, UsageError
+from palnet.exchange import stem_of
 from palnet.landmarks import LandmarkSet, printable_name
 from palnet.surface import MESH_SUFFIXES, plausible_units, read_mesh
 
@@ -123,10 +124,15 @@ class DataSet:
     def left_out(self) -> list[str]:
         """One line per scan of the folder that is not in `scans`, with the reason."""
         names = {scan.specimen for scan in self.scans}
+        problems = [each for each in self.problems if each.kind in _LEFT_OUT]
+        known = names | {each.specimen for each in problems}
         why: dict[str, list[str]] = {}
-        for problem in self.problems:
-            if problem.kind in _LEFT_OUT and problem.specimen not in names:
-                why.setdefault(problem.specimen, []).append(problem.text)
+        for problem in problems:
+            # A file that cannot be read has its own name; its scan may be told for lack of it.
+            stem = stem_of(Path(problem.specimen))
+            name = stem if problem.kind == "unreadable" and stem in known else problem.specimen
+            if name not in names:
+                why.setdefault(name, []).append(problem.text)
         return [f"{specimen}: {' '.join(texts)}" for specimen, texts in why.items()]
 
 
