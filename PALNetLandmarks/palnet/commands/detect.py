@@ -208,10 +208,14 @@ def _headline(result: ScanResult) -> str:
     return text + (f"; not on the scan: {', '.join(absent)}" if absent else "")
 
 
+# Codes of the findings that put a result in doubt.
+_DOUBTS = ("small_face", "second_body")
+
+
 def _doubts(result: ScanResult) -> list[str]:
     """Return the warnings that must not be overlooked among many scans."""
     findings = result.record["findings"]
-    doubts = [entry["message"] for entry in findings if entry["code"] == "small_face"]
+    doubts = [entry["message"] for entry in findings if entry["code"] in _DOUBTS]
     if result.record["quality"]["verdict"] == "check":
         doubts.append("an unusual scan: look at each landmark.")
     return doubts
