@@ -174,7 +174,9 @@ def _report(results: Iterable[ScanResult], scans: Sequence[Path]) -> int:
     progress.clear()
     if n_scans > 1 or n_there:
         before = f" {n_there} were there already." if n_there else ""
-        print(f"{n_ended - n_failed - n_there} of {n_scans} scans done.{before}{_say_units(units)}")
+        failed = f" {n_failed} could not be done, see above." if n_failed else ""
+        n_done = n_ended - n_failed - n_there
+        print(f"{n_done} of {n_scans} scans done.{before}{failed}{_say_units(units)}")
     return n_failed
 
 
