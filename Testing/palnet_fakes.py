@@ -76,7 +76,8 @@ def fake_detect(mesh, *, unit="auto", model=None):
         return FakeDetection(
             make_landmarks(mesh), quality=quality, findings=doubts, provenance=provenance
         )
-    return FakeDetection(make_landmarks(mesh), provenance=provenance)
+    beside = (Finding("second_body", "another face?"),) if mesh.name.startswith("pair") else ()
+    return FakeDetection(make_landmarks(mesh), findings=beside, provenance=provenance)
 
 
 def answer(job):

@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 # Number of parent folders that a name may include.
-MAX_DEPTH = 3
+MAX_DEPTH = 10
 # For each scan, at most this many others that would write the same files are named.
 _MOST_NAMED = 3
 # Windows' mark of a junction (IO_REPARSE_TAG_MOUNT_POINT), which Python names on Windows only.
@@ -141,7 +141,7 @@ def find_scans(paths: Iterable[str | os.PathLike[str]], *, recursive: bool = Fal
             found = [entry for entry in entries if _is_scan(entry, path)]
             found = sorted(found + locked)
         if not found:
-            n_below = len(scans_below([path]))
+            n_below = 0 if recursive else len(scans_below([path], depth=MAX_DEPTH))
             hint = f" Scans in subfolders: {n_below}; --recursive includes them." if n_below else ""
             known = ", ".join(MESH_SUFFIXES)
             msg = f"{path}: the folder holds no scan; expected files ending in {known}.{hint}"
@@ -150,8 +150,10 @@ def find_scans(paths: Iterable[str | os.PathLike[str]], *, recursive: bool = Fal
     return list(scans)
 
 
-def scans_below(paths: Iterable[str | os.PathLike[str]], taken: Iterable[Path] = ()) -> list[Path]:
-    """List the scans up to two folders below those given, which `find_scans` does not search.
+def scans_below(
+    paths: Iterable[str | os.PathLike[str]], taken: Iterable[Path] = (), *, depth: float = 2
+) -> list[Path]:
+    """List the scans some folders below those given, which `find_scans` does not search.
 
     Parameters
     ----------
@@ -159,6 +161,8 @@ def scans_below(paths: Iterable[str | os.PathLike[str]], taken: Iterable[Path] =
         The paths given by the user; files are ignored.
     taken : iterable of Path
         Scans to leave out, as they are processed anyway.
+    depth : float, default 2
+        How many folders below to search.
 
     Returns
     -------
@@ -168,7 +172,7 @@ def scans_below(paths: Iterable[str | os.PathLike[str]], taken: Iterable[Path] =
     found = {
         _absolute(entry)
         for folder in map(Path, paths)
-        for entry in _entries_below(folder, 2)[0]
+        for entry in _entries_below(folder, depth)[0]
         if entry.parent != folder and _is_scan(entry, folder)
     }
     return sorted(found - set(taken))
@@ -388,7 +392,7 @@ def _obstacle(landmark_files: list[Path], others: list[Path], options: BatchOpti
     if others:
         names = ", ".join(map(str, others[:_MOST_NAMED]))
         names += " and others" if len(others) > _MOST_NAMED else ""
-        remedy = "Rename one, or run them one by one, each into a folder of its own."
+        remedy = "Rename one, or run them one by one, each into a folder of its own (-o)."
         return f"would write the same files as {names}. {remedy}"
     for file, form in zip(landmark_files, options.formats, strict=True):
         read_as = find_format(file).name

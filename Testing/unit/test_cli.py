@@ -136,7 +136,7 @@ def test_detect_of_a_folder_writes_the_good_and_names_the_others(a_mixed_folder,
     assert code == 1
     assert printed.err.splitlines()[0].endswith("no_face.obj: refused: no_face: no face was found.")
     assert printed.err.count("\n") == 1
-    assert "1 of 2 scans done." in printed.out
+    assert printed.out.endswith("1 of 2 scans done. 1 could not be done, see above.\n")
     assert (tmp_path / "out" / "anna.csv").is_file()
 
 
@@ -145,11 +145,13 @@ def test_detect_of_a_folder_names_scans_that_nobody_should_overlook(
     a_mixed_folder, tmp_path, capsys
 ):
     (a_mixed_folder / "no_face.obj").rename(a_mixed_folder / "small.obj")
+    shutil.copy(a_mixed_folder / "small.obj", a_mixed_folder / "pair.obj")
 
     code = cli.main(["detect", str(a_mixed_folder), "-o", str(tmp_path / "out")])
 
     assert code == 0
     assert capsys.readouterr().err.splitlines() == [
+        "palnet: pair.obj: another face?",
         "palnet: small.obj: read in mm, the face has 60 % of the mean size.",
         "palnet: small.obj: an unusual scan: look at each landmark.",
     ]
@@ -228,7 +230,8 @@ def test_detect_that_was_broken_off_goes_on(a_mixed_folder, tmp_path, capsys):
 
     printed = capsys.readouterr()
     assert (code, printed.err.count("\n")) == (1, 1)
-    assert printed.out == "0 of 2 scans done. 1 were there already.\n"
+    told = "0 of 2 scans done. 1 were there already. 1 could not be done, see above."
+    assert printed.out == f"{told}\n"
 
 
 def test_synthesize_looks_for_what_is_there_before_it_draws(tmp_path, monkeypatch, capsys):

@@ -43,6 +43,15 @@ def test_find_scans_empty_folder_raises(tmp_path):
         find_scans([tmp_path])
 
 
+def test_find_scans_hints_at_scans_in_deep_folders(a_head_file, tmp_path):
+    deep = tmp_path / "cohort" / "7" / "v1" / "export" / "mesh"
+    deep.mkdir(parents=True)
+    shutil.copy(a_head_file, deep)
+
+    with pytest.raises(UsageError, match=r"Scans in subfolders: 1; --recursive includes them"):
+        find_scans([tmp_path / "cohort"])
+
+
 def test_plan_jobs_same_names_in_one_folder_are_both_refused(a_head_file, tmp_path):
     other = a_head_file.with_name("Head.ply")
     shutil.copy(a_head_file, other)
@@ -56,7 +65,8 @@ def test_plan_jobs_same_names_in_one_folder_are_both_refused(a_head_file, tmp_pa
 
 def test_plan_jobs_names_few_of_many_scans_that_would_write_the_same_files(tmp_path):
     """Of 5,000 that each named all others the texts alone took 2 GB."""
-    scans = [tmp_path / f"{number}" / "a" / "b" / "c" / "face.ply" for number in range(9)]
+    deep = "/".join("abcdefghij")
+    scans = [tmp_path / f"{number}" / deep / "face.ply" for number in range(9)]
 
     jobs = plan_jobs(scans, BatchOptions(output=tmp_path / "out"))
     three = plan_jobs(scans[:4], BatchOptions(output=tmp_path / "out"))[0].obstacle
@@ -118,6 +128,18 @@ def test_plan_jobs_takes_as_many_folders_as_tell_scans_apart(a_head_file, tmp_pa
     jobs = plan_jobs(found, BatchOptions(output=tmp_path / "out"))
 
     assert [job.specimen for job in jobs] == ["1_visit_scan", "2_visit_scan"]
+
+
+def test_plan_jobs_tells_scans_of_a_study_with_deep_folders_apart(tmp_path):
+    """With -o they were refused from the fourth folder on."""
+    places = ["7/v1/export/mesh", "7/v2/export/mesh", "8/v1/export/mesh"]
+    scans = [tmp_path / place / "face.ply" for place in places]
+
+    jobs = plan_jobs(scans, BatchOptions(output=tmp_path / "out"))
+
+    assert [job.obstacle for job in jobs] == [""] * 3
+    names = ["7_v1_export_mesh_face", "v2_export_mesh_face", "8_v1_export_mesh_face"]
+    assert [job.specimen for job in jobs] == names
 
 
 @pytest.mark.parametrize("recursive", [False, True])

@@ -174,7 +174,9 @@ def _report(results: Iterable[ScanResult], scans: Sequence[Path]) -> int:
     progress.clear()
     if n_scans > 1 or n_there:
         before = f" {n_there} were there already." if n_there else ""
-        print(f"{n_ended - n_failed - n_there} of {n_scans} scans done.{before}{_say_units(units)}")
+        failed = f" {n_failed} could not be done, see above." if n_failed else ""
+        n_done = n_ended - n_failed - n_there
+        print(f"{n_done} of {n_scans} scans done.{before}{failed}{_say_units(units)}")
     return n_failed
 
 
@@ -208,10 +210,14 @@ def _headline(result: ScanResult) -> str:
     return text + (f"; not on the scan: {', '.join(absent)}" if absent else "")
 
 
+# Codes of the findings that put a result in doubt.
+_DOUBTS = ("small_face", "second_body")
+
+
 def _doubts(result: ScanResult) -> list[str]:
     """Return the warnings that must not be overlooked among many scans."""
     findings = result.record["findings"]
-    doubts = [entry["message"] for entry in findings if entry["code"] == "small_face"]
+    doubts = [entry["message"] for entry in findings if entry["code"] in _DOUBTS]
     if result.record["quality"]["verdict"] == "check":
         doubts.append("an unusual scan: look at each landmark.")
     return doubts

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections import defaultdict
 from dataclasses import dataclass
@@ -306,8 +307,9 @@ class _Scans:
     def _scans_in(self, folder: Path) -> dict[str, list[Path]]:
         """List the mesh files of a folder by name; of the same name, the first suffix.
 
-        Those in subfolders are listed by their names, and by the names FOLDER_scan that `palnet
-        detect` gives them if two are alike; a name may then have several scans.
+        Those in subfolders (of a folder that was not asked for: down to the second) are listed by
+        their names, and by the names FOLDER_scan that `palnet detect` gives them if two are alike;
+        a name may then have several scans.
         """
         from palnet.jobs import MAX_DEPTH, name_with_folders, scans_below
         from palnet.landmarks import printable_name
@@ -315,8 +317,9 @@ class _Scans:
 
         if folder not in self._by_stem:
             below: dict[str, list[Path]] = defaultdict(list)
-            for scan in _one_of_each_stem(scans_below([folder])):
-                longer = (name_with_folders(scan, depth + 1) for depth in range(MAX_DEPTH))
+            depth = math.inf if folder in self._folders else 2
+            for scan in _one_of_each_stem(scans_below([folder], depth=depth)):
+                longer = (name_with_folders(scan, n + 1) for n in range(MAX_DEPTH))
                 for name in {printable_name(each) for each in (scan.stem, *longer)}:
                     below[name].append(scan)
             scans = [path for path in folder.iterdir() if path.suffix.lower() in MESH_SUFFIXES]

@@ -65,6 +65,7 @@ WARNINGS = {
     "other_table": "a table that names no coordinates in its first line",
     "unknown_specimen": "a row of people.csv without a scan",
     "alike_people": "people whose names differ in capitals only",
+    "several_visits": "scans that may be of one person and count as several",
     "coarse_mesh": "a mesh with few vertices",
     "odd_size": "a face much larger or smaller than the others",
     "mixed_units": "meshes in different units",

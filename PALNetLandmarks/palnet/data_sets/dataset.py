@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +17,7 @@ from scipy.spatial import cKDTree
 
 from palnet._plausible import doubt_size
 from palnet.errors import MeshError, TrainingError, UsageError
+from palnet.exchange import stem_of
 from palnet.landmarks import LandmarkSet, printable_name
 from palnet.surface import MESH_SUFFIXES, plausible_units, read_mesh
 
@@ -41,6 +44,10 @@ __all__ = [
 PEOPLE_FILE = "people.csv"
 # Spreadsheets in locales with decimal commas separate columns by semicolons.
 DELIMITERS = ",;\t"
+# What parts a person from a visit in a name, such as P01_a.
+_SEPARATOR = re.compile(r"[ _.-]+")
+# Larger groups of like names or of one folder are sites or series.
+_MOST_VISITS = 6
 # Problems that exclude a scan from the data set.
 _LEFT_OUT = (
     *("unreadable", "bad_landmarks", "ambiguous_files", "repeated_name"),
@@ -123,10 +130,15 @@ class DataSet:
     def left_out(self) -> list[str]:
         """One line per scan of the folder that is not in `scans`, with the reason."""
         names = {scan.specimen for scan in self.scans}
+        problems = [each for each in self.problems if each.kind in _LEFT_OUT]
+        known = names | {each.specimen for each in problems}
         why: dict[str, list[str]] = {}
-        for problem in self.problems:
-            if problem.kind in _LEFT_OUT and problem.specimen not in names:
-                why.setdefault(problem.specimen, []).append(problem.text)
+        for problem in problems:
+            # A file that cannot be read has its own name; its scan may be told for lack of it.
+            stem = stem_of(Path(problem.specimen))
+            name = stem if problem.kind == "unreadable" and stem in known else problem.specimen
+            if name not in names:
+                why.setdefault(name, []).append(problem.text)
         return [f"{specimen}: {' '.join(texts)}" for specimen, texts in why.items()]
 
 
@@ -169,6 +181,13 @@ def load_scan(scan: AnnotatedScan, scheme: Scheme) -> tuple[Mesh, Unit, Landmark
             msg = (
                 f"{scan.mesh_path}: a landmark is at vertex {last}, but the mesh has "
                 f"{len(mesh.points)} vertices. Give the indices of this mesh topology."
+            )
+            raise MeshError(msg)
+        unused = set(scan.vertices) - set(mesh.triangles.ravel().tolist())
+        if unused:
+            msg = (
+                f"{scan.mesh_path}: a landmark is at vertex {min(unused)}, which no triangle of "
+                "the mesh uses. Repair the mesh, or leave it out."
             )
             raise MeshError(msg)
         positions = mesh.points[list(scan.vertices)]
@@ -275,8 +294,10 @@ def name_people(
         text = f"{path.relative_to(folder)} names it, but there is no such scan."
         unknown = dict.fromkeys(name for name, _ in rows if name not in known)
         problems += [Problem("unknown_specimen", name, text) for name in unknown]
+    alone = known - person_of.keys()
     named_scans = [replace(s, person=person_of.get(s.specimen) or s.person) for s in scans]
-    return named_scans, [*problems, *_alike_people(named_scans, person_of.values())]
+    problems += _alike_people(named_scans, person_of.values())
+    return named_scans, [*problems, *_several_visits([s for s in scans if s.specimen in alone])]
 
 
 def _specimen_of(name: str, known: Container[str]) -> str:
@@ -312,6 +333,28 @@ def _alike_people(scans: Sequence[AnnotatedScan], persons: Collection[str]) -> I
             names = ", ".join(sorted(alike))
             text = f"{names} differ in capitals only. Write one person's name in one way."
             yield Problem("alike_people", "", text)
+
+
+def _several_visits(scans: Sequence[AnnotatedScan]) -> Iterator[Problem]:
+    """Find names or folders that suggest several scans of each person, if no table lists them."""
+    by_name: dict[object, list[str]] = defaultdict(list)
+    by_folder: dict[object, list[str]] = defaultdict(list)
+    for scan in scans:
+        parts = _SEPARATOR.split(scan.specimen)
+        by_name["_".join(parts[:-1]) or scan.specimen].append(scan.specimen)
+        by_folder[scan.mesh_path.parent].append(scan.specimen)
+    for groups in (by_name, by_folder):
+        visits = [names for names in groups.values() if len(names) > 1]
+        n_alike = sum(map(len, visits))
+        is_usual = len(visits) > 1 and 2 * n_alike > len(scans)
+        if is_usual and max(map(len, visits)) <= _MOST_VISITS:
+            text = (
+                f"{' and '.join(visits[0])} may be one person's, and so may {n_alike} scans in "
+                f"all; each counts as a person. If so, list them in {PEOPLE_FILE} (specimen,person)"
+                ": else people who are trained on are tested, too."
+            )
+            yield Problem("several_visits", "", text)
+            return
 
 
 def _read_people_rows(path: Path) -> list[tuple[str, str]]:

@@ -41,6 +41,7 @@ class _Head:
     n_specimens: int
     has_labels: bool
     missing_code: float | None
+    has_a_row_per_landmark: bool = False
 
 
 def check_code_unused(landmarks: LandmarkSet, pattern: str, code: str) -> None:
@@ -61,7 +62,10 @@ def check_code_unused(landmarks: LandmarkSet, pattern: str, code: str) -> None:
 
 
 def read_matrix(reading: Reading) -> Iterator[LandmarkSet]:
-    """Read header, labels and numbers, regardless of line breaks."""
+    """Read header, labels and numbers, regardless of line breaks.
+
+    The digitizing functions of geomorph write a single specimen with a row for each landmark.
+    """
     scheme = reading.scheme_said
     lines = [
         (line, text.strip())
@@ -124,6 +128,9 @@ def _read_head(reading: Reading, head: tuple[int, str], width: int) -> _Head:
             f"for missing numbers; got {quote(text)}."
         )
         raise reading.error(line, problem)
+    code = None if found["code"] is None else float(found["code"])
+    if width > 3 and text.split()[1:3] == [str(width // 3), "3"] and found["dim"] == "3":
+        return _Head(1, has_labels=False, missing_code=code, has_a_row_per_landmark=True)
     if (found["width"], found["dim"]) != (str(width), "3"):
         problem = (
             f"expected {width} numbers per specimen and DIM=3, as the scheme has; got "
@@ -132,12 +139,13 @@ def _read_head(reading: Reading, head: tuple[int, str], width: int) -> _Head:
         raise reading.error(line, problem)
     if int(found["n"]) * width > len(reading.text):
         raise reading.error(line, f"announces {found['n']} specimens, more than the file holds.")
-    code = None if found["code"] is None else float(found["code"])
     return _Head(int(found["n"]), bool(found["labelled"]), code)
 
 
 def _read_labels(reading: Reading, lines: list[tuple[int, str]], head: _Head) -> _Labels:
     """Read one label per line; without labels, specimens are numbered."""
+    if head.has_a_row_per_landmark:
+        return [(None, reading.specimen)]
     if not head.has_labels:
         numbers = range(1, head.n_specimens + 1)
         return [(None, f"{reading.specimen}_{number}") for number in numbers]

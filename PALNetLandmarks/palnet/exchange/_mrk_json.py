@@ -414,12 +414,15 @@ def _read_measurements(
 def _read_frame(
     reading: Reading, markup: dict[str, Any], own: dict[str, Any]
 ) -> tuple[Space, Frame, float]:
-    """Read axes, frame and unit; without our own entry, the frame is anatomical."""
+    """Read axes, frame and unit; without our own entry, the frame is anatomical unless asked."""
     system = str(markup.get("coordinateSystem", "LPS"))
     if system not in SPACE_OF_SYSTEM:
         raise reading.error(None, f"coordinateSystem must be LPS or RAS; got {system!r:.60}.")
     space = SPACE_OF_SYSTEM[system]
-    frame: Frame = "file" if own.get("frame") == "file" else space
+    is_of_file = own.get("frame", reading.frame) == "file"
+    frame: Frame = "file" if is_of_file else space
+    if reading.frame not in (None, frame):
+        reading.doubt(None, f"is in frame {frame}; you asked for {reading.frame}. Leave that out.")
     return space, frame, _read_unit(reading, markup)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from palnet.surface._mesh import Finding
+from palnet.surface._vectors import bounds
 from palnet.surface._winding import EdgeCounts, boundary_edges
 
 if TYPE_CHECKING:
@@ -18,10 +19,14 @@ if TYPE_CHECKING:
 __all__ = [
     "describe_cleaning",
     "describe_edges",
+    "describe_neighbor",
     "describe_pieces",
     "describe_strays",
     "inspect_surface",
 ]
+
+NEIGHBOR_SHARE = 0.5
+"""A second face has at least this share of the area of the largest piece."""
 
 
 def describe_cleaning(n_unused: int, n_dropped: int) -> list[Finding]:
@@ -68,6 +73,34 @@ def describe_pieces(piece: NDArray[np.int32], areas: NDArray[np.float64]) -> lis
     share = 100.0 * (1.0 - float(totals.max() / totals.sum()))
     text = f"Loose pieces besides the largest: {len(totals) - 1}, with {share:.2g} % of the area."
     return [Finding("loose_pieces", text)]
+
+
+def describe_neighbor(
+    points: NDArray[np.float64],
+    triangles: NDArray[np.int32],
+    piece: NDArray[np.int32],
+    areas: NDArray[np.float64],
+) -> list[Finding]:
+    """Say that a loose piece about as large as the largest lies beside it: it may be a face, too.
+
+    Clothes and the layers of one head lie around or within each other.
+    """
+    totals = np.bincount(piece, weights=areas)
+    second, first = np.argsort(totals)[-2:] if len(totals) > 1 else (0, 0)
+    if first == second or totals[second] < NEIGHBOR_SHARE * totals[first]:
+        return []
+    low, high = np.array(
+        [bounds(points[triangles[piece == number].ravel()]) for number in (first, second)]
+    ).swapaxes(0, 1)
+    middle = (low + high) / 2
+    is_within = (low <= middle[::-1]) & (middle[::-1] <= high)
+    if is_within.all(axis=1).any():
+        return []
+    text = (
+        "A loose piece beside the largest is about as large. If each shows a face, only one of the "
+        "two gets landmarks: look which, or cut the scan apart."
+    )
+    return [Finding("second_body", text)]
 
 
 def inspect_surface(surface: Surface) -> tuple[Finding, ...]:

@@ -80,15 +80,23 @@ class ParsedMesh(NamedTuple):
 
 
 def fan_triangles(corners: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Split polygons, given as concatenated corners and corner counts, into triangle fans."""
+    """Split polygons, given as concatenated corners and corner counts, into triangle fans.
+
+    One with fewer than three corners becomes a triangle without an area, which is counted and left
+    out with the others of that kind when the surface is prepared.
+    """
     if len(counts) == 0:
         return np.zeros((0, 3), dtype=np.int64)
     if (counts == 3).all():
         return corners.reshape(-1, 3)
-    n_fans = np.maximum(counts - 2, 0)
+    n_fans = np.maximum(counts - 2, np.minimum(counts, 1))
     first = np.repeat(np.cumsum(counts) - counts, n_fans)
-    step = count_within(n_fans)
-    return np.stack([corners[first], corners[first + step + 1], corners[first + step + 2]], axis=1)
+    last = first + np.repeat(counts, n_fans) - 1
+    step = first + count_within(n_fans)
+    return np.stack(
+        [corners[first], corners[np.minimum(step + 1, last)], corners[np.minimum(step + 2, last)]],
+        axis=1,
+    )
 
 
 def strip_triangles(corners: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -43,6 +43,10 @@ BLOCK_BYTES = 1 << 20
 HEADER_BYTES = 4096
 """Slicer writes its SPACE comment at the top of the file."""
 
+MAX_SHORT_SHARE = 0.01
+"""Some programs write single edges as faces. If more than this share of the faces have fewer than
+three corners, the file was damaged."""
+
 MIN_UNUSED_SHARE = 1e-3
 """A file that stops within a line and leaves this share of its vertices unused was probably
 truncated."""
@@ -95,7 +99,9 @@ def parse_obj(data: bytes) -> ParsedMesh:
     is_bad = all_corners.view(np.uint64) >= np.uint64(n_points)  # negative ones are huge ones
     if is_bad.any():
         raise _bad_corner(data, text, int(np.argmax(is_bad)), n_points)
-    triangles = fan_triangles(all_corners, np.concatenate(counts))
+    all_counts = np.concatenate(counts)
+    _check_short_faces(data, text, all_counts)
+    triangles = fan_triangles(all_corners, all_counts)
     header = data[:HEADER_BYTES].decode("utf-8", errors="replace")
     return ParsedMesh(all_points, triangles, header, _guess_cut(data, all_points, triangles))
 
@@ -133,18 +139,31 @@ def _flatten(data: bytes) -> bytes:
     return data
 
 
-def _check_threes(data: bytes, lines: _Lines, need: str) -> None:
-    """Reject a line of fewer than three words."""
-    short = np.flatnonzero(lines.counts < 3)
-    if len(short):
-        line = line_number(data, int(lines.file_offsets[short[0]]))
-        msg = f"line {line}: {need}; got {lines.counts[short[0]]}. The file is damaged or cut off"
-        raise MeshError(msg)
+def _too_few(data: bytes, lines: _Lines, row: int, need: str) -> MeshError:
+    """Report a line of fewer than three words."""
+    line = line_number(data, int(lines.file_offsets[row]))
+    return MeshError(
+        f"line {line}: {need}; got {lines.counts[row]}. The file is damaged or cut off"
+    )
+
+
+def _check_short_faces(data: bytes, text: bytes, counts: NDArray[np.int64]) -> None:
+    """Reject a file of which many faces, or the last one where it stops, miss corners."""
+    short = np.flatnonzero(counts < 3)
+    is_cut = not data.endswith((b"\n", b"\r")) and len(counts) - 1 in short
+    if len(short) > MAX_SHORT_SHARE * len(counts) or is_cut:
+        number = int(short[-1] if is_cut else short[0])
+        for _, faces, _ in _walk(text):
+            if number < len(faces.counts):
+                raise _too_few(data, faces, number, "a face needs three corners")
+            number -= len(faces.counts)
 
 
 def _parse_vertices(data: bytes, lines: _Lines) -> NDArray[np.float64]:
     """Parse the coordinates of all "v" lines."""
-    _check_threes(data, lines, "a vertex needs three coordinates")
+    short = np.flatnonzero(lines.counts < 3)
+    if len(short):
+        raise _too_few(data, lines, int(short[0]), "a vertex needs three coordinates")
     try:
         check_no_control_bytes(lines.raw)
         values = parse_decimals(lines.raw, lines.tokens)
@@ -154,19 +173,11 @@ def _parse_vertices(data: bytes, lines: _Lines) -> NDArray[np.float64]:
         line = line_number(data, lines.file_offset(err.offset))
         msg = f"line {line}: {err.token!r} is not a coordinate. The file is damaged"
         raise MeshError(msg) from err
-    points = values[lines.first_token[:, None] + np.arange(3)] if len(values) else np.zeros((0, 3))
-    bad = np.flatnonzero(~np.isfinite(points).all(axis=1))
-    if len(bad):
-        line = line_number(data, int(lines.file_offsets[bad[0]]))
-        numbers = ", ".join(map(str, points[bad[0]]))
-        msg = f"line {line}: a vertex is not finite ({numbers}). Remove or repair it"
-        raise MeshError(msg)
-    return points
+    return values[lines.first_token[:, None] + np.arange(3)] if len(values) else np.zeros((0, 3))
 
 
 def _parse_faces(data: bytes, lines: _Lines, n_before: NDArray[np.int64]) -> NDArray[np.int64]:
     """Parse the corners of all "f" lines; `n_before` counts vertices above each; -1 for none."""
-    _check_threes(data, lines, "a face needs three corners")
     try:
         check_no_control_bytes(lines.raw)
     except BadTokenError as err:

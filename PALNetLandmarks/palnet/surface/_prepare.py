@@ -12,6 +12,7 @@ from palnet.surface._canonical import drop_unused, sort_points, sort_triangles
 from palnet.surface._findings import (
     describe_cleaning,
     describe_edges,
+    describe_neighbor,
     describe_pieces,
     describe_strays,
 )
@@ -149,6 +150,7 @@ def prepare_surface(mesh: Mesh, unit: Unit) -> Surface:
         *cleaning,
         *describe_edges(counts, turned),
         *describe_pieces(label[triangles[:, 0]], shapes.doubled_areas),
+        *describe_neighbor(points, triangles, label[triangles[:, 0]], shapes.doubled_areas),
     )
     points = points * unit.mm_per_unit
     for each in (points, triangles, normals):

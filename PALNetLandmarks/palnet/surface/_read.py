@@ -13,7 +13,7 @@ import numpy as np
 
 from palnet._files import hint_at_length
 from palnet.errors import MeshError
-from palnet.surface._mesh import Mesh, ParsedMesh
+from palnet.surface._mesh import Finding, Mesh, ParsedMesh
 from palnet.surface._obj import parse_obj
 from palnet.surface._ply import parse_ply
 from palnet.surface._sniff import sniff_format
@@ -47,6 +47,9 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 MAX_POINTS = 2**31 - 1
 """Vertices are counted in 32 bits."""
 
+MAX_LOST_SHARE = 0.01
+"""Share of the triangles that may be lost because a corner has no position, as in a small hole."""
+
 
 def read_mesh(path: str | PathLike[str]) -> Mesh:
     """Read a triangle mesh from an OBJ, PLY, STL, VTK or VTP file.
@@ -62,19 +65,22 @@ def read_mesh(path: str | PathLike[str]) -> Mesh:
     Returns
     -------
     Mesh
-        Vertices in file order, polygons split into triangles.
+        Vertices in file order, polygons split into triangles. A vertex with non-finite coordinates
+        keeps its number, but no triangle uses it and its position is that of another one; the
+        finding "lost_vertices" says how many there are.
 
     Raises
     ------
     MeshError
         If the file is missing, empty, truncated, damaged, of another format than its suffix says,
-        without triangles or with non-finite coordinates. The message names the file, the problem
-        and the remedy.
+        without triangles, or if more than 1 % of them have a corner with non-finite coordinates.
+        The message names the file, the problem and the remedy.
     """
     path = Path(path)
     try:
         parsed = _parse(_read_bytes(path), path)
         _check(parsed)
+        parsed = _leave_out_lost(parsed)
     except MeshError as err:
         msg = f"{path}: {str(err).rstrip('.')}."
         raise MeshError(msg) from err
@@ -159,15 +165,6 @@ def _check(parsed: ParsedMesh) -> None:
             "Build a surface first, e.g. with MeshLab's screened Poisson reconstruction"
         )
         raise MeshError(msg)
-    is_finite = np.isfinite(parsed.points)
-    if not is_finite.all():
-        is_bad = ~is_finite.all(axis=1)
-        first = int(np.argmax(is_bad))
-        msg = (
-            f"{np.count_nonzero(is_bad)} of {n_points} vertices are not finite, the first is "
-            f"number {first} {tuple(parsed.points[first].tolist())}. Remove or repair them"
-        )
-        raise MeshError(msg)
     low, high = int(parsed.triangles.min()), int(parsed.triangles.max())
     if low < 0 or high >= min(n_points, MAX_POINTS):
         msg = (
@@ -175,3 +172,29 @@ def _check(parsed: ParsedMesh) -> None:
             f"{n_points - 1}: the file is damaged. Export it again"
         )
         raise MeshError(msg)
+
+
+def _leave_out_lost(parsed: ParsedMesh) -> ParsedMesh:
+    """Leave out the triangles of vertices without a position; reject a mesh that has many."""
+    is_finite = np.isfinite(parsed.points)
+    if is_finite.all():
+        return parsed
+    is_lost = np.asarray(~is_finite.all(axis=1))
+    n_lost = int(np.count_nonzero(is_lost))
+    triangles = parsed.triangles[~is_lost[parsed.triangles].any(axis=1)]
+    n_triangles = len(parsed.triangles) - len(triangles)
+    if n_triangles > MAX_LOST_SHARE * len(parsed.triangles):
+        first = int(np.argmax(is_lost))
+        msg = (
+            f"{n_lost} of {len(is_lost)} vertices are not finite, the first is number {first} "
+            f"{tuple(parsed.points[first].tolist())}, and {n_triangles} of "
+            f"{len(parsed.triangles)} triangles need them. Remove or repair them"
+        )
+        raise MeshError(msg)
+    points = parsed.points.copy()
+    # Anywhere on the surface, spread over it: the vertices keep their numbers, and as NaN or in one
+    # place they would spoil what is estimated from all vertices.
+    points[is_lost] = points[np.resize(triangles[:, 0], n_lost)]
+    text = f"Vertices with non-finite coordinates, left out: {n_lost}; triangles: {n_triangles}."
+    findings = (*parsed.findings, Finding("lost_vertices", text))
+    return parsed._replace(points=points, triangles=triangles, findings=findings)

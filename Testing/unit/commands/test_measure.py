@@ -178,15 +178,18 @@ def test_measure_tells_of_specimens_without_a_scan_in_the_folder_given(tmp_path,
     assert "bert" not in said
 
 
-def test_measure_finds_scans_of_folders_below_by_the_names_of_a_detection(tmp_path, no_opengl):
+@pytest.mark.parametrize("place", ["p1", "p1/visit/export/mesh"])
+def test_measure_finds_scans_of_folders_below_by_the_names_of_a_detection(
+    place, tmp_path, no_opengl
+):
     """Where every person has a folder with a file of the same name."""
-    write_face(tmp_path, a_face("p1_scan"))
-    (tmp_path / "study" / "p1").mkdir(parents=True)
-    shutil.copy(example_scan(), tmp_path / "study" / "p1" / "scan.ply")
+    write_face(tmp_path, a_face(f"{place.replace('/', '_')}_scan"))
+    (tmp_path / "study" / place).mkdir(parents=True)
+    shutil.copy(example_scan(), tmp_path / "study" / place / "scan.ply")
 
     main(["measure", str(tmp_path), "--scan", str(tmp_path / "study"), "-o", str(tmp_path / "out")])
 
-    assert arcs_in(tmp_path / "out") == {"p1_scan"}
+    assert arcs_in(tmp_path / "out") == {f"{place.replace('/', '_')}_scan"}
 
 
 def test_measure_finds_scans_of_folders_below_by_their_own_names(tmp_path, no_opengl, capsys):

@@ -147,6 +147,15 @@ def write_fcsv(folder, shift_mm):
     write_landmarks(corrected, folder / "p2.fcsv")
 
 
+def name_visits(folder, name):
+    """Call the scans p0, p1, ... two visits each of person A, B, ..."""
+    for number in range(N_PEOPLE):
+        place = name.format(person="ABCDE"[number // 2], visit=number % 2 + 1, number=number)
+        (folder / place).parent.mkdir(exist_ok=True)
+        for suffix in (".ply", ".csv"):
+            (folder / f"p{number}{suffix}").rename(folder / f"{place}{suffix}")
+
+
 SWAP_SIDES = toy_scheme().mirror
 FAR = np.eye(4) + np.eye(4, k=3) * 30
 SPOILERS = {
@@ -233,6 +242,11 @@ SPOILERS = {
         lambda f: (f / "people.csv").write_text("specimen,person\np0,anna\np1,Anna\n", "utf-8"),
         lambda f: (f / "people.csv").write_text("specimen,person\np0,P1\n", encoding="utf-8"),
     ],
+    "several_visits": [
+        lambda f: name_visits(f, "{person}_{visit}"),
+        lambda f: name_visits(f, "{person}/{person} {visit}"),
+        lambda f: name_visits(f, "{person}/{number}"),
+    ],
     "coarse_mesh": [unrefine],
     "odd_size": [lambda f: change_mesh(f, lambda p: p * 1.8)],
     "mixed_units": [lambda f: change_mesh(f, lambda p: p / 1000)],
@@ -270,6 +284,21 @@ def test_bad_data_set_is_named_and_nothing_else(kind, spoil, a_copy, a_good_coho
     found = problems_of(a_copy, a_good_cohort[1])
 
     assert [(p.kind, p.specimen or "p2") for p in found] == [(kind, NAMED.get(kind, "p2"))]
+
+
+def test_names_that_number_a_series_or_that_a_table_lists_are_no_visits(a_copy, a_good_cohort):
+    name_visits(a_copy, "case_{number}")
+    assert problems_of(a_copy, a_good_cohort[1]) == ()
+
+    for number in range(N_PEOPLE):
+        for suffix in (".ply", ".csv"):
+            new = f"{'ABC'[number // 2]}-{number}{suffix}"
+            (a_copy / f"case_{number}{suffix}").rename(a_copy / new)
+    rows = [f"{'ABC'[number // 2]}-{number},{number // 2}" for number in range(N_PEOPLE)]
+    text = "\n".join(["specimen,person", *rows])
+    (a_copy / "people.csv").write_text(text, encoding="utf-8")
+
+    assert "several_visits" not in {each.kind for each in problems_of(a_copy, a_good_cohort[1])}
 
 
 @pytest.mark.parametrize(

@@ -259,6 +259,21 @@ def test_links_that_lead_nowhere_are_told(tmp_path):
         assert problem.text.startswith(("is a link to ", "cannot be read ("))
 
 
+def test_scan_whose_file_is_a_link_that_leads_nowhere_is_left_out_once(tmp_path):
+    """It was listed and counted as two scans, and a needless file of a used scan as one."""
+    write_plain_scans(tmp_path, ["anna", "bert", "carl"])
+    for name in ("bert.obj", "carl.csv", "anna.mrk.json"):
+        (tmp_path / name).unlink(missing_ok=True)
+        link(tmp_path / name, tmp_path / ".share" / name)
+
+    bert, carl = read_data_set(tmp_path).left_out
+
+    assert bert.startswith("bert: ")
+    assert bert.endswith(" bert.csv has landmarks, but there is no mesh of that name.")
+    assert carl.startswith("carl: ")
+    assert carl.endswith(" carl.obj has no landmark file of its name.")
+
+
 def test_folder_that_a_link_leads_above_is_read_whole_and_no_file_twice(tmp_path_factory):
     folder, elsewhere = (tmp_path_factory.mktemp(name) for name in ("scans", "share"))
     write_plain_scans(folder, ["anna"])
@@ -468,6 +483,19 @@ def test_facescape_indices_with_a_flipped_byte_are_named_or_read(a_facescape_fol
         path.write_bytes(content[:at] + bytes([content[at] ^ 255]) + content[at + 1 :])
         data = read_data_set(folder)
         assert data.scans or [p.kind for p in data.problems] == ["bad_indices"]
+
+
+def test_facescape_landmark_at_a_vertex_without_a_position_is_named(a_facescape_folder):
+    folder, vertices = a_facescape_folder
+    data = read_data_set(folder)
+    scan = data.scans[0]
+    lines = scan.mesh_path.read_text(encoding="utf-8").splitlines()
+    at = [row for row, line in enumerate(lines) if line.startswith("v ")][vertices[3]]
+    lines[at] = "v nan nan nan"
+    scan.mesh_path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    with pytest.raises(MeshError, match=f"at vertex {vertices[3]}, which no triangle of the mesh"):
+        load_scan(scan, data.scheme)
 
 
 def test_facescape_index_beyond_the_mesh_is_named(a_facescape_folder):

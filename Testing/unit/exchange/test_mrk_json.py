@@ -94,6 +94,24 @@ def test_mrk_json_saved_by_slicer_keeps_errors_status_and_millimeters(a_small_sc
     np.testing.assert_allclose(landmarks.positions[0], [1.0, -20.0, 95.5], atol=1e-9)
 
 
+def test_convention_mrk_json_of_slicer_alone_is_in_the_frame_file_if_asked(a_small_scheme):
+    landmarks = read_landmarks(SLICER_SAVED, a_small_scheme, frame="file")
+
+    assert (landmarks.frame, landmarks.space, landmarks.mm_per_unit) == ("file", "LPS", 1000.0)
+    np.testing.assert_allclose(landmarks.positions[0], [0.001, -0.02, 0.0955], atol=1e-12)
+
+
+@pytest.mark.parametrize(("written", "asked"), [("file", "RAS"), ("LPS", "RAS"), ("RAS", "file")])
+def test_mrk_json_in_another_frame_than_asked_is_refused(written, asked, a_whole_set, tmp_path):
+    path = tmp_path / "face.mrk.json"
+    write_landmarks(a_whole_set, path, frame=written)
+
+    with pytest.raises(FormatError, match=f"is in frame {written}; you asked for {asked}"):
+        read_landmarks(path, frame=asked)
+    with pytest.warns(FormatWarning, match=f"is in frame {written}; you asked for {asked}"):
+        assert read_landmarks(path, frame=asked, strict=False).frame == written
+
+
 def write_of(scheme, path):
     """Landmarks of a scheme, as they are written."""
     positions = np.arange(3.0 * len(scheme)).reshape(-1, 3)

@@ -97,6 +97,32 @@ def test_nts_without_labels_numbers_its_specimens(a_face, tmp_path):
         np.testing.assert_array_equal(found.positions, true.positions)
 
 
+@pytest.mark.parametrize(("missing", "code"), [("0", "nan"), ("1 -9999", "-9999")])
+def test_nts_of_one_specimen_with_a_row_for_each_landmark_is_read(missing, code, a_face, tmp_path):
+    """As the digitizing functions of geomorph write it."""
+    path = tmp_path / "anna.nts"
+    n_lost = 3 if missing != "0" else 0
+    rows = [f"{code}  {code}  {code}"] * n_lost
+    rows += ["  ".join(map(repr, row)) for row in a_face.positions[n_lost:].tolist()]
+    head = f'"anna\n1 {N_LANDMARKS} 3 {missing} dim=3\n'
+    path.write_text(head + "\n".join(rows) + "\n", encoding="utf-8")
+
+    read = read_landmarks(path, "palnet50")
+
+    assert read.specimen == "anna"
+    assert np.array_equal(read.positions[n_lost:], a_face.positions[n_lost:])
+    assert np.isnan(read.positions[:n_lost]).all()
+
+
+def test_nts_of_one_specimen_that_lacks_a_row_is_refused(a_face, tmp_path):
+    path = tmp_path / "anna.nts"
+    rows = [" ".join(map(repr, row)) for row in a_face.positions[:-1].tolist()]
+    path.write_text(f"1 {N_LANDMARKS} 3 0 dim=3\n" + "\n".join(rows), encoding="utf-8")
+
+    with pytest.raises(FormatError, match="ends within specimen 'anna'; expected 1 specimens of 1"):
+        read_landmarks(path, "palnet50")
+
+
 def test_morphologika_points_under_numbers_have_the_names_in_their_section(a_face, tmp_path):
     path = tmp_path / "two.morphologika.txt"
     write_specimens([a_face, replace(a_face, specimen="bert")], path)

@@ -8,14 +8,16 @@ import lzma
 import struct
 import tracemalloc
 import zlib
+from dataclasses import astuple
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from palnet.errors import MeshError
-from palnet.surface import _vtp, parse_unit, prepare_surface, read_mesh
+from palnet.surface import _vtp, parse_unit, plausible_units, prepare_surface, read_mesh
 from palnet.surface._read import PARSERS
-from palnet_meshes import WRITERS, make_head
+from palnet_meshes import WRITERS, make_head, write_obj
 
 HEAD = make_head(6, 9)
 MEMORY_FACTOR = 60
@@ -179,4 +181,91 @@ def test_cells_without_a_number_are_refused(tmp_path):
     )
 
     with pytest.raises(MeshError, match="1 cells do not fill the 0 numbers promised"):
+        read_mesh(path)
+
+
+def _spoil(mesh, numbers):
+    """The mesh with NaN in place of some vertices, which no `Mesh` may hold."""
+    points = mesh.points.copy()
+    points[numbers] = np.nan
+    return SimpleNamespace(points=points, triangles=mesh.triangles)
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_few_vertices_without_a_position_are_left_out_with_their_triangles(name, tmp_path):
+    head = make_head(30, 40)
+    path = tmp_path / name
+    path.write_bytes(WRITERS[name](_spoil(head, [55])))
+
+    mesh = read_mesh(path)
+
+    surface, findings = prepare_surface(mesh, parse_unit("mm")), dict(map(astuple, mesh.findings))
+    assert len(surface.points_mm) == len(head.points) - 1
+    assert len(surface.triangles) == len(head.triangles) - 6
+    n_lost = 6 if name.endswith("stl") else 1  # there each triangle has its own corners
+    text = f"Vertices with non-finite coordinates, left out: {n_lost}; triangles: 6."
+    assert findings == {"lost_vertices": text}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_file_that_loses_more_than_a_small_hole_is_refused(name, tmp_path):
+    head = make_head(30, 40)
+    path = tmp_path / name
+    path.write_bytes(WRITERS[name](_spoil(head, [55, 80, 90, 300, 500])))
+
+    with pytest.raises(MeshError, match=r"are not finite, .*, and 30 of 2400 triangles need them"):
+        read_mesh(path)
+
+
+def test_vertices_behind_an_unused_one_without_a_position_keep_their_numbers(tmp_path):
+    head = make_head()
+    n_unused = 3 * len(head.points)  # a range scan's grid may be mostly empty
+    points = np.vstack([head.points[:7], np.full((n_unused, 3), np.inf), head.points[7:]])
+    triangles = head.triangles + n_unused * (head.triangles >= 7)
+    path = tmp_path / "grid.obj"
+    path.write_bytes(write_obj(SimpleNamespace(points=points, triangles=triangles)))
+
+    mesh = read_mesh(path)
+
+    assert np.array_equal(mesh.triangles, triangles)
+    assert np.array_equal(np.delete(mesh.points, np.s_[7 : 7 + n_unused], axis=0), head.points)
+    assert [each.name for each in plausible_units(mesh)] == [
+        each.name for each in plausible_units(head)
+    ]
+    assert np.ptp(mesh.points, axis=0).tolist() == np.ptp(head.points, axis=0).tolist()
+
+
+def _with_short_faces(n_short):
+    """A head of 2400 triangles as OBJ, with edges written as faces before the last one."""
+    text = write_obj(make_head(30, 40)).decode()
+    *others, last = text.rstrip("\n").rsplit("\n", 1)
+    return "\n".join([*others, *["f 3 4"] * n_short, last]) + "\n"
+
+
+def test_edges_written_as_faces_are_counted_and_left_out(tmp_path):
+    head = prepare_surface(make_head(30, 40), parse_unit("mm"))
+    path = tmp_path / "edges.obj"
+    path.write_text(_with_short_faces(20), encoding="utf-8")
+
+    surface = prepare_surface(read_mesh(path), parse_unit("mm"))
+
+    assert np.array_equal(surface.triangles, head.triangles)
+    assert np.array_equal(surface.points_mm, head.points_mm)
+    assert "Triangles repeated or without an area, left out: 20." in [
+        each.message for each in surface.findings
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (_with_short_faces(30), r"line 3602: a face needs three corners; got 2"),
+        (_with_short_faces(1) + "f 1 2", r"line 3604: a face needs three corners; got 2"),
+    ],
+)
+def test_obj_with_many_short_faces_or_cut_within_one_is_refused(text, says, tmp_path):
+    path = tmp_path / "edges.obj"
+    path.write_text(text, encoding="utf-8")
+
+    with pytest.raises(MeshError, match=says):
         read_mesh(path)

@@ -401,6 +401,26 @@ def test_loose_pieces_are_counted_with_their_share():
     assert finding.message.startswith("Loose pieces besides the largest: 3, with 2.9 %")
 
 
+@pytest.mark.parametrize(
+    ("size", "offset", "is_told"),
+    [
+        (0.9, 300.0, True),
+        (0.9, 180.0, True),  # the boxes overlap, as of two people who sit close together
+        (0.6, 300.0, False),  # a third of the area
+        (0.9, 10.0, False),  # a layer within the head
+        (1.0, 0.01, False),  # two layers of one head
+    ],
+)
+def test_loose_piece_that_may_be_another_face_is_told(size, offset, is_told):
+    other = Mesh(size * HEAD.points + [offset, 0, 0], HEAD.triangles)
+
+    surface = prepare_surface(_join(HEAD, other), MM)
+
+    told = [each.message for each in surface.findings if each.code == "second_body"]
+    assert len(told) == is_told
+    assert all("only one of the two gets landmarks" in message for message in told)
+
+
 # --- borders -------------------------------------------------------------------------------------
 
 
