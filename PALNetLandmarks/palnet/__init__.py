@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from palnet.detector import detect as detect
     from palnet.errors import FormatError as FormatError
     from palnet.errors import MeshError as MeshError
+    from palnet.errors import ModelFileError as ModelFileError
+    from palnet.errors import OutputError as OutputError
+    from palnet.errors import OutputExistsError as OutputExistsError
     from palnet.errors import PalnetError as PalnetError
+    from palnet.errors import PreviewError as PreviewError
     from palnet.errors import ScanRefusedError as ScanRefusedError
     from palnet.errors import UnitError as UnitError
     from palnet.exchange import read_landmarks as read_landmarks
@@ -41,7 +45,11 @@ _HOMES = {
     "LandmarkSet": "palnet.landmarks",
     "Mesh": "palnet.surface",
     "MeshError": "palnet.errors",
+    "ModelFileError": "palnet.errors",
+    "OutputError": "palnet.errors",
+    "OutputExistsError": "palnet.errors",
     "PalnetError": "palnet.errors",
+    "PreviewError": "palnet.errors",
     "Quality": "palnet.detector",
     "ScanRefusedError": "palnet.errors",
     "Scheme": "palnet.scheme",

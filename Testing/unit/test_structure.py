@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import ast
+import builtins
+import inspect
 import re
 import subprocess
 import sys
@@ -309,6 +311,19 @@ def test_public_names_are_all_reachable():
     missing = [name for name in palnet.__all__ if getattr(palnet, name, None) is None]
 
     assert missing == []
+
+
+@pytest.mark.parametrize("name", [name for name in palnet.__all__ if name in palnet._HOMES])
+def test_errors_of_public_names_are_public(name):
+    """Who calls `palnet.detect` catches what it raises without looking for another module."""
+    raises = re.search(
+        r"\nRaises\n-+\n(.*?)(\n\n|\Z)", inspect.getdoc(getattr(palnet, name)) or "", re.DOTALL
+    )
+    documented = re.findall(r"^(\w+)$", raises.group(1), re.MULTILINE) if raises else []
+
+    assert [
+        each for each in documented if not hasattr(builtins, each) and each not in palnet.__all__
+    ] == []
 
 
 def test_unknown_public_name_raises():
