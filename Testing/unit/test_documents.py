@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import json
 import re
 import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import pytest
 from benchmarks.report import fill
 
 from palnet.cli import build_parser
+from palnet.samples import example_scan
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "benchmarks/README.md"])
@@ -22,7 +25,7 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?:)([^)\s#]*)#?([^)\s]*)\)")
 # What a command is explained by stands behind it in the same line.
 EXPLANATION = re.compile(r"\s{2,}\w.*$")
-GIVEN_BY_SLICER = {"slicer"}
+GIVEN = {"slicer", *dir(builtins)}
 SHOWN_POINTS = "Annotated development scans, point by point, mm"
 
 
@@ -59,10 +62,24 @@ def test_command_of_a_document_is_one_that_palnet_takes(where, command):
 def test_python_of_a_document_defines_the_names_that_it_uses(path):
     nodes = [node for text in blocks_of(path, "python") for node in ast.walk(ast.parse(text))]
     names = [node for node in nodes if isinstance(node, ast.Name)]
-    defined = {node.id for node in names if isinstance(node.ctx, ast.Store)} | GIVEN_BY_SLICER
-    defined |= {each.name for node in nodes if isinstance(node, ast.Import) for each in node.names}
+    defined = {node.id for node in names if isinstance(node.ctx, ast.Store)} | GIVEN
+    imports = [node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
+    defined |= {each.name for node in imports for each in node.names}
 
     assert {node.id for node in names} - defined == set()
+
+
+def test_python_of_the_readme_runs(tmp_path, monkeypatch, capsys):
+    """On the bundled scan, the mouth of whose person is 52 mm wide."""
+    shutil.copy(example_scan(), tmp_path / "face.ply")
+    monkeypatch.chdir(tmp_path)
+
+    for text in blocks_of(ROOT / "README.md", "python"):
+        exec(text, {})  # what users copy
+
+    value, unit, expected = capsys.readouterr().out.split()
+    assert (unit, (tmp_path / "face.mrk.json").exists()) == ("mm", True)
+    assert abs(float(value) - 52) < 2 * float(expected)
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name)
