@@ -27,6 +27,7 @@ __all__ = [
     "hint_at_length",
     "is_hidden",
     "is_too_long",
+    "remove",
     "replacing",
     "write_text",
 ]
@@ -183,6 +184,18 @@ def write_text(path: Path, text: str, *, overwrite: bool) -> None:
     """
     with replacing(path, overwrite=overwrite) as draft:
         draft.write_bytes(text.encode("utf-8", errors="backslashreplace"))
+
+
+def remove(path: Path) -> None:
+    """Delete a file if there is one, waiting for a virus scanner as `replacing` does."""
+    try:
+        _patiently(lambda: path.unlink(missing_ok=True))
+    except OSError as err:
+        msg = (
+            f"{path}: cannot be deleted ({err.strerror or err}). Close the program that has it "
+            "open, or check the rights."
+        )
+        raise OutputError(msg) from err
 
 
 @contextmanager

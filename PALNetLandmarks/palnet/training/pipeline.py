@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from palnet._files import remove
 from palnet._stored import read_arrays, write_arrays
 from palnet.calibration import Calibration
 from palnet.errors import UsageError
@@ -109,7 +110,7 @@ def train_model(
         unseen_scans = _fill_from_all(kept_apart, unseen, folder / "scans", jobs, presets)
         sample = collect_sample(read_model(uncalibrated), unseen_scans)
         _calibrate(path, parts, metadata, sample, recipe.unseen_source)
-        uncalibrated.unlink()
+        remove(uncalibrated)
     return path
 
 
