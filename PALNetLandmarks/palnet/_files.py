@@ -25,6 +25,7 @@ __all__ = [
     "file_hash",
     "file_stem",
     "hint_at_length",
+    "is_folder",
     "is_hidden",
     "is_too_long",
     "remove",
@@ -107,6 +108,14 @@ def check_writable(path: Path) -> None:
 def file_hash(path: Path) -> str:
     """Return the SHA-256 of a file's content, in hexadecimal."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a path is a folder; False if it cannot be examined, as on a drive out of reach."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def is_hidden(name: str) -> bool:
