@@ -5,8 +5,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import subprocess
+import sys
+import threading
 import time
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -91,11 +96,50 @@ def die_of_some(job):
     return answer(job)
 
 
+def dawdle(task):
+    Path(f"{task}.begun").touch()
+    time.sleep(60)
+
+
 def dawdle_over_some(job):
     if job.scan.stem.startswith("deadly"):
-        job.scan.with_suffix(".begun").touch()
-        time.sleep(60)
+        dawdle(job.scan.stem)
     return answer(job)
+
+
+def press_ctrl_c_once_begun(*tasks):
+    """Interrupt every process of this console, as the system does, once tasks are dawdled over."""
+
+    def press():
+        while not all(Path(f"{task}.begun").exists() for task in tasks):
+            time.sleep(0.05)
+        if sys.platform == "win32":
+            os.kill(0, signal.CTRL_C_EVENT)
+        else:
+            os.killpg(0, signal.SIGINT)
+
+    threading.Thread(target=press, daemon=True).start()
+
+
+def run_in_own_console(script, *arguments, folder):
+    """Run a script so that Ctrl-C in it does not reach the tests; return what it prints."""
+    (folder / "run.py").write_text(script, encoding="utf-8")
+    own_console = (
+        {"creationflags": subprocess.CREATE_NO_WINDOW}
+        if sys.platform == "win32"
+        else {"start_new_session": True}
+    )
+    ended = subprocess.run(
+        [sys.executable, "run.py", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        **own_console,
+    )
+    return ended.stdout, ended.stderr
 
 
 def stumble_over_some(job):

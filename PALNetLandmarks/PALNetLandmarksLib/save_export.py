@@ -12,7 +12,7 @@ import slicer
 from slicer.i18n import tr as _
 
 import palnet
-from palnet._files import file_stem
+from palnet._files import file_stem, is_folder
 from palnet.exchange import FormatWarning, write_landmarks
 from PALNetLandmarksLib.linking import lies_elsewhere
 from PALNetLandmarksLib.list_state import scale_of
@@ -43,15 +43,15 @@ def default_path(landmarks, suffix):
     """
     if has_own_file(landmarks.node):
         path = Path(landmarks.node.GetStorageNode().GetFullNameFromFileName())
-        if path.name.endswith(suffix) and path.parent.is_dir():
+        if path.name.endswith(suffix) and is_folder(path.parent):
             return path
     model = landmarks.model_node
     if model is not None and has_own_file(model):
         path = Path(model.GetStorageNode().GetFullNameFromFileName()).with_suffix(suffix)
-        if path.parent.is_dir() and _SAMPLES not in path.parents:
+        if is_folder(path.parent) and _SAMPLES not in path.parents:
             return _not_of_another_list(path, suffix, landmarks)
     last = Path(slicer.util.settingsValue("PALNet/LastFolder", "") or Path.home())
-    folder = last if last.is_dir() else Path.home()
+    folder = last if is_folder(last) else Path.home()
     return folder / f"{file_stem(landmarks.node.GetName())}{suffix}"
 
 
@@ -90,11 +90,18 @@ def _find_list_of(path, landmarks):
     scene = landmarks.node.GetScene()
     for node in slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode", scene):
         storage = node.GetStorageNode()
-        if storage is not None and storage.GetFileName():
-            saved = Path(storage.GetFullNameFromFileName())
-            if saved == path or (saved.exists() and path.exists() and saved.samefile(path)):
-                return node
+        is_saved = storage is not None and bool(storage.GetFileName())
+        if is_saved and _is_same_file(Path(storage.GetFullNameFromFileName()), path):
+            return node
     return None
+
+
+def _is_same_file(path, other):
+    """Return whether two paths lead to one file; False if they differ and one cannot be reached."""
+    try:
+        return path == other or path.samefile(other)
+    except OSError:
+        return False
 
 
 def has_own_file(node):

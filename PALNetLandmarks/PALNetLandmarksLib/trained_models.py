@@ -130,8 +130,16 @@ def check_is_there(choice):
     ModelGoneError
         If there is no such file; `in_words` adds the text, since threads do not translate.
     """
-    if is_file_of_user(choice) and not Path(choice).is_file():
+    if is_file_of_user(choice) and not _is_file(Path(choice)):
         raise ModelGoneError(choice)
+
+
+def _is_file(path):
+    """Return whether a path is a file; False if its drive is out of reach."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def in_words(error):

@@ -25,8 +25,10 @@ __all__ = [
     "file_hash",
     "file_stem",
     "hint_at_length",
+    "is_folder",
     "is_hidden",
     "is_too_long",
+    "remove",
     "replacing",
     "write_text",
 ]
@@ -108,6 +110,14 @@ def file_hash(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def is_folder(path: Path) -> bool:
+    """Whether a path is a folder; False if it cannot be examined, as on a drive out of reach."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
 def is_hidden(name: str) -> bool:
     """Whether a file or folder of this name is hidden, by the user or the system."""
     return name.startswith(".") or name in SYSTEM_FOLDERS
@@ -183,6 +193,18 @@ def write_text(path: Path, text: str, *, overwrite: bool) -> None:
     """
     with replacing(path, overwrite=overwrite) as draft:
         draft.write_bytes(text.encode("utf-8", errors="backslashreplace"))
+
+
+def remove(path: Path) -> None:
+    """Delete a file if there is one, waiting for a virus scanner as `replacing` does."""
+    try:
+        _patiently(lambda: path.unlink(missing_ok=True))
+    except OSError as err:
+        msg = (
+            f"{path}: cannot be deleted ({err.strerror or err}). Close the program that has it "
+            "open, or check the rights."
+        )
+        raise OutputError(msg) from err
 
 
 @contextmanager

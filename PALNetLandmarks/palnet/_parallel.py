@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, TypeVar
 
-from palnet._worker import start_worker
+from palnet._worker import start_worker, work_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -69,4 +69,4 @@ def _start(pickled: bytes) -> None:
 
 def _run(task: object) -> None:
     """Run one task in a started process."""
-    _work[0](task)
+    work_on(_work[0], task)

@@ -10,7 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING
 
 from palnet._dependencies import require
-from palnet._worker import start_worker
+from palnet._worker import start_worker, work_on
 from palnet.batch import ScanResult, process_scan
 from palnet.errors import UsageError
 from palnet.jobs import ScanJob
@@ -84,10 +84,10 @@ class _Lane:
     def run(self, job: ScanJob, process: Process) -> ScanResult:
         """Process one scan; replace the process if it crashed on it, or before."""
         try:
-            future = self._pool.submit(process, job)
+            future = self._pool.submit(work_on, process, job)
         except BrokenProcessPool:
             self._replace()
-            future = self._pool.submit(process, job)
+            future = self._pool.submit(work_on, process, job)
         error = future.exception()
         if error is None:
             return future.result()

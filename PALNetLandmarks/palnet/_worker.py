@@ -8,8 +8,12 @@ import os
 import signal
 import sys
 import threading
+from typing import TYPE_CHECKING, TypeVar
 
-__all__ = ["start_worker"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["start_worker", "work_on"]
 
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -21,6 +25,11 @@ _THREAD_VARIABLES = (
 # Exit code that shells use for an interrupted program.
 _INTERRUPTED = 130
 
+_stopped = threading.Event()
+
+_Task = TypeVar("_Task")
+_Result = TypeVar("_Result")
+
 
 def start_worker() -> None:
     """Prepare this process for its tasks; it ends when its parent ends, for whatever reason.
@@ -31,7 +40,24 @@ def start_worker() -> None:
     for name in _THREAD_VARIABLES:
         os.environ[name] = "1"
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    signal.signal(signal.SIGINT, lambda *_: sys.exit(_INTERRUPTED))
+    signal.signal(signal.SIGINT, _stop)
+
+
+def work_on(work: Callable[[_Task], _Result], task: _Task) -> _Result:
+    """Run a task, unless Ctrl-C has reached this process.
+
+    A pool passes on what ends a task, `SystemExit` too, and its worker takes the next one: some are
+    handed out in advance.
+    """
+    if _stopped.is_set():
+        sys.exit(_INTERRUPTED)
+    return work(task)
+
+
+def _stop(*_: object) -> None:
+    """End the current task, or the process if there is none."""
+    _stopped.set()
+    sys.exit(_INTERRUPTED)
 
 
 def _end_with_parent() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from palnet._caught import catching
-from palnet._files import check_free, check_writable, file_hash, write_text
+from palnet._files import check_free, check_writable, file_hash, remove, write_text
 from palnet.errors import (
     FormatError,
     MeshError,
@@ -336,7 +336,7 @@ def _together(job: ScanJob) -> Iterator[list[Path]]:
         # A file that appeared meanwhile belongs to another run, and so may all the other new ones.
         for path in written if isinstance(err, OutputExistsError) else new:
             with suppress(OSError):  # it was never written, and the error raised says why
-                path.unlink()
+                remove(path)
         raise
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from palnet._files import is_hidden
+from palnet._files import is_folder, is_hidden
 from palnet.errors import UsageError
 from palnet.landmarks import printable_name
 
@@ -136,7 +136,7 @@ def find_scans(paths: Iterable[str | os.PathLike[str]], *, recursive: bool = Fal
     scans: dict[Path, None] = {}
     for path in map(Path, paths):
         found = [path]
-        if _is_folder(path):
+        if is_folder(path):
             entries, locked = _entries_below(path, math.inf if recursive else 0)
             found = [entry for entry in entries if _is_scan(entry, path)]
             found = sorted(found + locked)
@@ -198,7 +198,7 @@ def plan_jobs(scans: Sequence[Path], options: BatchOptions) -> list[ScanJob]:
     names = [scan.stem for scan in scans]
     # A folder that cannot be listed writes no files.
     targets = [
-        set() if _is_folder(scan) else _targets(scan, name, options)
+        set() if is_folder(scan) else _targets(scan, name, options)
         for scan, name in zip(scans, names, strict=True)
     ]
     writers = _writers(scans, targets)
@@ -324,14 +324,6 @@ def _is_scan(path: Path, folder: Path) -> bool:
         return stat.S_ISREG(path.stat().st_mode)
     except OSError:
         return True
-
-
-def _is_folder(path: Path) -> bool:
-    """Whether a path is a folder; False if it cannot be examined."""
-    try:
-        return path.is_dir()
-    except OSError:
-        return False
 
 
 def _files_of(scan: Path, name: str, options: BatchOptions) -> tuple[list[Path], Path, Path | None]:

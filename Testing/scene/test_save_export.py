@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -189,6 +191,35 @@ def test_list_without_a_file_beside_is_proposed_in_the_folder_used_last(a_list, 
 
     qt.QSettings().setValue("PALNet/LastFolder", str(tmp_path / "gone"))
     assert default_path(a_list, ".csv") == Path.home() / "Face landmarks.csv"
+
+
+@pytest.fixture
+def a_share(tmp_path, monkeypatch):
+    """A folder of another computer, which `cut` puts out of reach."""
+    share, look = tmp_path / "share", Path.stat
+    share.mkdir()
+
+    def cut():
+        def refuse(path, **how):
+            if path.is_relative_to(share):
+                raise OSError(errno.EINVAL, "The network location cannot be reached")
+            return look(path, **how)
+
+        monkeypatch.setattr(Path, "stat", refuse)
+
+    return SimpleNamespace(path=share, cut=cut)
+
+
+def test_list_can_be_saved_elsewhere_once_its_share_is_out_of_reach(a_list, a_share, tmp_path):
+    """Windows does not say of such a folder that it is not there."""
+    save(a_list, a_share.path / "face.mrk.json")
+    qt.QSettings().setValue("PALNet/LastFolder", str(a_share.path))
+    a_share.cut()
+
+    proposed = default_path(a_list, ".mrk.json")
+    export(a_list, tmp_path / "face.csv", "csv", "RAS")
+
+    assert proposed == Path.home() / "Face landmarks.mrk.json"
 
 
 def test_untouched_model_counts_as_unchanged(a_copied_file, scene):

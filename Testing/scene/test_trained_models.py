@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -106,6 +109,18 @@ def test_model_of_the_same_landmarks_writes_into_the_list(a_list, a_face, tmp_pa
 
 def test_file_that_is_gone_is_named_and_nothing_is_made(a_face, a_model_file):
     a_model_file.unlink()
+
+    with pytest.raises(ModelFileError, match=r"lab model\.npz is not there"):
+        run_with(a_face, a_model_file)
+    assert count_lists(a_face) == 0
+
+
+def test_file_on_a_drive_out_of_reach_is_named_and_nothing_is_made(
+    a_face, a_model_file, monkeypatch
+):
+    """Windows does not say of it that it is not there."""
+    out_of_reach = OSError(errno.EINVAL, "The network location cannot be reached")
+    monkeypatch.setattr(Path, "is_file", Mock(side_effect=out_of_reach))
 
     with pytest.raises(ModelFileError, match=r"lab model\.npz is not there"):
         run_with(a_face, a_model_file)

@@ -7,7 +7,6 @@ import json
 import multiprocessing
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -641,43 +640,34 @@ def test_run_jobs_that_is_killed_leaves_no_process_behind():
         assert killed.communicate(timeout=20) == (b"", None)
 
 
-# Ends one scan, then waits for the other while one of the two workers has nothing to do.
+# Ends one scan; then one worker has nothing to do, or each has another scan, and more are left.
 INTERRUPTED_RUN = """
+import sys
+
 import palnet_fakes
 from palnet._pool import run_jobs
 from palnet.jobs import BatchOptions, find_scans, plan_jobs
 
 if __name__ == "__main__":
-    jobs = plan_jobs(find_scans(["a.obj", "deadly.obj"]), BatchOptions())
+    jobs = plan_jobs(find_scans(["a.obj", *sys.argv[1:]]), BatchOptions())
     try:
         for result in run_jobs(jobs, n_processes=2, process=palnet_fakes.dawdle_over_some):
             print(result.outcome, flush=True)
+            palnet_fakes.press_ctrl_c_once_begun("deadly")
     except KeyboardInterrupt:
         print("interrupted")
 """
 
 
-def test_run_jobs_interrupted_from_the_keyboard_ends_its_workers_without_a_word(tmp_path):
-    if os.name == "nt":  # knows no groups of processes
-        return
-    (tmp_path / "run.py").write_text(INTERRUPTED_RUN, encoding="utf-8")
-    paths = os.pathsep.join(path for path in sys.path if path)
-    with subprocess.Popen(
-        [sys.executable, "run.py"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": paths},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as run:
-        first = run.stdout.readline()
-        while not (tmp_path / "deadly.begun").exists():
-            time.sleep(0.05)
-        os.killpg(run.pid, signal.SIGINT)
-        rest, told = run.communicate(timeout=30)
+@pytest.mark.parametrize("n_more", [0, 9])
+def test_run_jobs_interrupted_from_the_keyboard_ends_its_workers_without_a_word(n_more, tmp_path):
+    """A worker that was interrupted took the next scan, and everybody waited for it."""
+    names = ["deadly.obj", *(f"deadly{number}.obj" for number in range(n_more))]
 
-    assert (first, rest, told) == ("done\n", "interrupted\n", "")
+    told = palnet_fakes.run_in_own_console(INTERRUPTED_RUN, *names, folder=tmp_path)
+
+    assert told == ("done\ninterrupted\n", "")
+    assert len(list(tmp_path.glob("*.begun"))) <= 2
 
 
 def test_worker_that_dies_between_two_scans_takes_none_with_it(jobs_of_which_some_are_deadly):

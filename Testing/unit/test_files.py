@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import errno
 import os
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock
@@ -16,6 +17,7 @@ from palnet._files import (
     check_writable,
     file_stem,
     hint_at_length,
+    remove,
     replacing,
     write_text,
 )
@@ -24,6 +26,7 @@ from palnet.evaluation._tables import write_report
 from palnet.exchange import read_landmarks, write_landmarks
 from palnet.jobs import find_scans
 from palnet.landmarks import LandmarkSet
+from palnet.scheme import load_scheme
 from palnet.surface import read_mesh
 
 
@@ -125,6 +128,62 @@ def test_write_text_does_not_wait_for_ever(a_virus_scanner, tmp_path):
 
     assert list(tmp_path.iterdir()) == []
     assert sum(pauses) < 2
+
+
+@pytest.fixture
+def a_scanner_of_what_is_deleted(monkeypatch):
+    """Windows, whose scanner holds each file that is there when it is first to be deleted."""
+    unlink, seen = Path.unlink, set()
+
+    def refuse_once(path, **how):
+        if path.exists() and path not in seen:
+            seen.add(path)
+            raise PermissionError(errno.EACCES, "The file is in use")
+        unlink(path, **how)
+
+    monkeypatch.setattr(Path, "unlink", refuse_once)
+    monkeypatch.setattr(_files, "os", SimpleNamespace(name="nt"))
+    monkeypatch.setattr(_files.time, "sleep", lambda _: None)
+    return seen
+
+
+def leave_a_table(folder):
+    write_report(folder, {"old.csv": "1"}, (), overwrite=True)
+    write_report(folder, {}, ("old.csv",), overwrite=True)
+
+
+def leave_a_sidecar(folder):
+    scheme = load_scheme()
+    n = len(scheme)
+    landmarks = LandmarkSet(
+        scheme, np.ones((n, 3)), ("confirmed",) * n, np.ones(n), 1.0, "file", "a"
+    )
+    write_landmarks(replace(landmarks, mm_per_unit=10.0), folder / "a.csv")
+    write_landmarks(landmarks, folder / "a.csv", overwrite=True)
+    (folder / "a.csv").rename(folder.with_name("kept.csv"))
+
+
+@pytest.mark.parametrize("leave", [leave_a_table, leave_a_sidecar])
+def test_what_is_left_over_goes_once_a_virus_scanner_lets_go(
+    leave, a_scanner_of_what_is_deleted, tmp_path
+):
+    (tmp_path / "a").mkdir()
+
+    leave(tmp_path / "a")
+
+    assert list((tmp_path / "a").iterdir()) == []
+    assert {path.parent for path in a_scanner_of_what_is_deleted} >= {tmp_path / "a"}
+
+
+def test_remove_file_that_stays_open_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "unlink", fail_as_in_use)
+
+    with pytest.raises(OutputError, match=r"a\.pt: cannot be deleted \(The file is in use\)"):
+        remove(tmp_path / "a.pt")
+
+
+def test_remove_of_nothing_is_no_error(tmp_path):
+    remove(tmp_path / "a.pt")
 
 
 def test_replacing_full_disk_while_writing_is_told_as_an_output(tmp_path):

@@ -118,7 +118,9 @@ def scheme_of_run(path: Path) -> str | None:
 
 def is_output(path: Path, output: Path | None) -> bool:
     """Whether a file is the output file, even if the paths are written differently."""
-    return output is not None and path.name == output.name and path.resolve() == output.resolve()
+    if output is None or path.name.casefold() != output.name.casefold():
+        return False
+    return output.exists() and path.exists() and path.samefile(output)
 
 
 def may_be_read(path: Path) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from palnet._csv import csv_text
-from palnet._files import check_free, write_text
+from palnet._files import check_free, remove, write_text
 from palnet.evaluation._errors import AXES, LIMITS_MM
 
 if TYPE_CHECKING:
@@ -149,4 +149,4 @@ def write_report(
         write_text(folder / name, text, overwrite=overwrite)
     # A leftover table would be taken for one of the new report.
     for name in lacking:
-        (folder / name).unlink(missing_ok=True)
+        remove(folder / name)

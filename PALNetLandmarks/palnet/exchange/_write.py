@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from palnet._files import check_free, replacing, write_text
+from palnet._files import check_free, remove, replacing, write_text
 from palnet.exchange._checked import Passage
 from palnet.exchange._registry import find_format, get_format
 from palnet.exchange._sidecar import describe, sidecar_path, sidecar_text
@@ -126,5 +126,5 @@ def write_specimens(
     if said is not None:
         return path, beside
     if overwrite:
-        beside.unlink(missing_ok=True)
+        remove(beside)
     return (path,)

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -55,6 +56,18 @@ def test_convert_into_the_folder_itself_may_be_done_again(a_folder, capsys, name
     assert convert(a_folder, "-o", a_folder / name, "--overwrite") == 0
 
     assert (a_folder / name).read_bytes() == first
+
+
+def test_convert_again_with_other_capitals_does_not_read_its_own_file(a_folder, capsys):
+    """Windows and macOS find the file of before under both names, as a second name does here."""
+    assert convert(a_folder, "-o", a_folder / "All.csv") == 0
+    first = (a_folder / "All.csv").read_bytes()
+    with suppress(FileExistsError):
+        os.link(a_folder / "All.csv", a_folder / "all.csv")
+
+    assert convert(a_folder, "-o", a_folder / "all.csv", "--overwrite") == 0
+
+    assert (a_folder / "all.csv").read_bytes() == first
 
 
 def test_convert_again_takes_what_the_file_of_before_stood_in_for(a_folder, a_whole_set):

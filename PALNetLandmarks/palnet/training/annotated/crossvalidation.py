@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from palnet._csv import csv_text
-from palnet._files import write_text
+from palnet._files import remove, write_text
 from palnet._page import section
 from palnet._run_folder import claim_folder
 from palnet._stored import read_arrays, write_arrays
@@ -258,7 +258,7 @@ def _begin_fold(
 
 def _drop_checkpoint(place: Path) -> None:
     """Delete the checkpoint: two moments per weight, 0.8 GB for the full network."""
-    (place / "checkpoint.pt").unlink(missing_ok=True)
+    remove(place / "checkpoint.pt")
 
 
 def _test_fold(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from palnet._files import remove
 from palnet._run_folder import claim_folder
 from palnet._stored import read_arrays, write_arrays
 from palnet.calibration import Calibration
@@ -113,7 +114,7 @@ def train_model(
         unseen_scans = _fill_from_all(kept_apart, unseen, folder / "scans", jobs, presets)
         sample = collect_sample(read_model(uncalibrated), unseen_scans)
         _calibrate(path, parts, sample, recipe.unseen_source)
-        uncalibrated.unlink()
+        remove(uncalibrated)
     return path
 
 
