@@ -192,13 +192,13 @@ def _not_drawn(job: ScanJob) -> tuple[str, ...]:
 
 def _check_other_names(job: ScanJob) -> None:
     """Require that the scan was not done under a shorter name, before others shared that name."""
-    from palnet._record import scan_hash
+    from palnet._record import read_record
 
-    name, folder = job.record_file.name, job.record_file.parent
+    name = job.record_file.name
     while "_" in name:
         name = name.split("_", 1)[1]
-        record = folder / name
-        if record.exists() and scan_hash(_text_of(record)) == file_hash(job.scan):
+        record = read_record(job.record_file.with_name(name))
+        if record and record.get("scan_sha256") == file_hash(job.scan):
             msg = (
                 f"was done before as {name.removesuffix('.palnet.json')}, when no other scan had "
                 f"that name. Rename its files to {job.specimen}, or move them away."
@@ -206,24 +206,27 @@ def _check_other_names(job: ScanJob) -> None:
             raise OutputExistsError(msg)
 
 
-def _text_of(record: Path) -> str:
-    return record.read_text(encoding="utf-8", errors="replace")
-
-
 def _differing(job: ScanJob) -> list[str]:
     """List how the existing record differs from the job."""
-    from palnet._record import differences
+    from palnet._record import read_record
     from palnet.model import find_model
     from palnet.surface import parse_unit
 
     asked = job.options
-    return differences(
-        _text_of(job.record_file),
-        scan_sha256=file_hash(job.scan),
-        unit=None if asked.unit == "auto" else parse_unit(asked.unit).name,
-        frame=asked.frame,
-        model_sha256=file_hash(find_model(asked.model)),
-    )
+    scan_sha256, model_sha256 = file_hash(job.scan), file_hash(find_model(asked.model))
+    unit = None if asked.unit == "auto" else parse_unit(asked.unit).name
+    record = read_record(job.record_file)
+    try:
+        made = record["provenance"]
+        same = {
+            "scan": record["scan_sha256"] == scan_sha256,
+            "unit": made["unit"] == unit if unit else made["unit_source"] != "given",
+            "frame": record["frame"] == asked.frame,
+            "model": made["model_sha256"] == model_sha256,
+        }
+    except (KeyError, TypeError):
+        return ["version, or is damaged"]
+    return [name for name, is_same in same.items() if not is_same]
 
 
 def _detect_and_write(job: ScanJob, detect: Detect | None) -> ScanResult:
@@ -342,9 +345,10 @@ def _together(job: ScanJob) -> Iterator[list[Path]]:
 
 def _files_of_record(job: ScanJob) -> dict[str, str]:
     """Hashes of the files of an earlier detection, by file name."""
-    from palnet._record import files_of
+    from palnet._record import read_record
 
-    return files_of(_text_of(job.record_file)) if job.record_file.exists() else {}
+    files = read_record(job.record_file).get("files")
+    return files if isinstance(files, dict) else {}
 
 
 def _left_over(job: ScanJob, names: set[str]) -> tuple[str, ...]:
