@@ -56,7 +56,7 @@ ROWS = (
     {"detector"},
     {"_drawing", "_page", "_record", "_mean_face", "_plausible", "measurement", "preview"},
     {"data_sets"},
-    {"batch", "evaluation", "training"},
+    {"_earlier_results", "batch", "evaluation", "training"},
     {"_pool"},
     {"commands"},
     {"cli"},
