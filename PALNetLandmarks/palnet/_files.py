@@ -25,14 +25,11 @@ __all__ = [
     "file_hash",
     "file_stem",
     "hint_at_length",
-    "is_hidden",
     "is_too_long",
     "replacing",
     "write_text",
 ]
 
-# Folders that systems create on every disk, not accessible to users.
-SYSTEM_FOLDERS = ("lost+found", "System Volume Information", "$RECYCLE.BIN")
 # Characters that some system forbids in file names.
 _IMPOSSIBLE = re.compile(r'[\\/:*?"<>|\x00-\x1f]')
 # Names that Windows reserves for devices in every folder, whatever the suffix.
@@ -106,11 +103,6 @@ def check_writable(path: Path) -> None:
 def file_hash(path: Path) -> str:
     """Return the SHA-256 of a file's content, in hexadecimal."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def is_hidden(name: str) -> bool:
-    """Whether a file or folder of this name is hidden, by the user or the system."""
-    return name.startswith(".") or name in SYSTEM_FOLDERS
 
 
 def is_too_long(path: Path) -> bool:
