@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 
+from palnet._record import read_record
 from palnet.exchange import stem_of
 
 # Files hold six digits.
@@ -34,8 +34,7 @@ def read_detection_record(landmarks):
         return {}
     path = Path(storage.GetFullNameFromFileName())
     try:
-        text = path.with_name(f"{stem_of(path)}.palnet.json").read_text(encoding="utf-8")
-        found = json.loads(text)
+        found = read_record(path.with_name(f"{stem_of(path)}.palnet.json"))
         if not _is_of(found["landmarks"], landmarks):
             return {}
         face_from_list = _face_from_list(found)

@@ -26,15 +26,12 @@ __all__ = [
     "file_stem",
     "hint_at_length",
     "is_folder",
-    "is_hidden",
     "is_too_long",
     "remove",
     "replacing",
     "write_text",
 ]
 
-# Folders that systems create on every disk, not accessible to users.
-SYSTEM_FOLDERS = ("lost+found", "System Volume Information", "$RECYCLE.BIN")
 # Characters that some system forbids in file names.
 _IMPOSSIBLE = re.compile(r'[\\/:*?"<>|\x00-\x1f]')
 # Names that Windows reserves for devices in every folder, whatever the suffix.
@@ -116,11 +113,6 @@ def is_folder(path: Path) -> bool:
         return path.is_dir()
     except OSError:
         return False
-
-
-def is_hidden(name: str) -> bool:
-    """Whether a file or folder of this name is hidden, by the user or the system."""
-    return name.startswith(".") or name in SYSTEM_FOLDERS
 
 
 def is_too_long(path: Path) -> bool:

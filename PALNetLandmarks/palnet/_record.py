@@ -13,11 +13,12 @@ from palnet._stored import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from palnet.detector import Detection
     from palnet.landmarks import LandmarkSet
 
-__all__ = ["describe_detection", "differences", "files_of", "record_text", "scan_hash"]
+__all__ = ["describe_detection", "read_record", "record_text"]
 
 
 def describe_detection(
@@ -93,38 +94,12 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def differences(
-    text: str, *, scan_sha256: str, unit: str | None, frame: str, model_sha256: str
-) -> list[str]:
-    """List how the record of an earlier detection differs from a requested one.
-
-    Empty if it is the same detection; `unit` is None if it is to be inferred.
-    """
-    try:
-        record = parse_json(text)
-        made = record["provenance"]
-        same = {
-            "scan": record["scan_sha256"] == scan_sha256,
-            "unit": made["unit"] == unit if unit else made["unit_source"] != "given",
-            "frame": record["frame"] == frame,
-            "model": made["model_sha256"] == model_sha256,
-        }
-    except (ValueError, KeyError, TypeError):
-        return ["version, or is damaged"]
-    return [name for name, is_same in same.items() if not is_same]
-
-
-def scan_hash(text: str) -> str:
-    """Return the SHA-256 of a record's scan file; empty if not recorded."""
-    try:
-        return str(parse_json(text)["scan_sha256"])
-    except (ValueError, KeyError, TypeError):
-        return ""
-
-
-def files_of(text: str) -> dict[str, str]:
-    """Return the SHA-256 of each file written with a record, by name; empty if not recorded."""
-    try:
-        return {str(name): str(sha256) for name, sha256 in parse_json(text)["files"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError):
+def read_record(path: Path) -> dict[str, Any]:
+    """Read the record of an earlier detection; empty if there is none, or it is damaged."""
+    if not path.exists():
         return {}
+    try:
+        record = parse_json(path.read_text(encoding="utf-8", errors="replace"))
+    except ValueError:
+        return {}
+    return record if isinstance(record, dict) else {}

@@ -3,16 +3,21 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from palnet._caught import catching
-from palnet._files import check_free, check_writable, file_hash, remove, write_text
+from palnet._earlier_results import (
+    check_all_free,
+    is_finished,
+    keep_changed,
+    left_over,
+    not_drawn,
+)
+from palnet._files import check_writable, file_hash, remove, write_text
 from palnet.errors import (
     FormatError,
     MeshError,
@@ -98,9 +103,9 @@ def process_scan(job: ScanJob, *, detect: Detect | None = None) -> ScanResult:
             raise UsageError(job.obstacle)
         if job.scan.suffix.lower() not in MESH_SUFFIXES:
             read_mesh(job.scan)  # raises with the file's type, before --overwrite is suggested
-        if job.options.resume and _is_finished(job):
-            return ScanResult(job.scan, "there", files=job.files, warnings=_not_drawn(job))
-        _check_all_free(job)
+        if job.options.resume and is_finished(job):
+            return ScanResult(job.scan, "there", files=job.files, warnings=not_drawn(job))
+        check_all_free(job)
         check_writable(job.record_file)
         result = _detect_and_write(job, detect)
     except (ScanRefusedError, UnitError) as err:
@@ -114,125 +119,12 @@ def process_scan(job: ScanJob, *, detect: Detect | None = None) -> ScanResult:
     return ScanResult(job.scan, outcome, message, seconds=time.perf_counter() - start)
 
 
-def _check_all_free(job: ScanJob) -> None:
-    """Require that the job's files may be written; with `resume` the picture may be replaced."""
-    for path in _files_of_work(job) if job.options.resume else job.files:
-        check_free(path, overwrite=job.options.overwrite)
-
-
-def _is_finished(job: ScanJob) -> bool:
-    """Whether an earlier run has finished the job, judged by its record, which is written last.
-
-    A missing picture is no reason to detect again. Files that are not this job's complete result
-    raise OutputExistsError, because they might be somebody's work.
-    """
-    if not job.record_file.exists():
-        _check_other_names(job)
-        left = [path for path in _files_of_work(job) if path.exists()]
-        if left:
-            msg = (
-                f"{left[0]} exists without the record of a finished detection: a run was "
-                "interrupted there, or the file is somebody's work. Move it away, or run this "
-                "scan with --overwrite."
-            )
-            raise OutputExistsError(msg)
-        return False
-    differing = _differing(job)
-    if differing:
-        msg = (
-            f"{job.record_file} was made with another {', '.join(differing)}. Choose another "
-            "folder, or run this scan with --overwrite."
-        )
-        raise OutputExistsError(msg)
-    absent = [path.name for path in job.landmark_files if not path.exists()]
-    if absent:
-        msg = (
-            f"was done before, without {', '.join(absent)}. palnet convert writes them from the "
-            "existing landmarks, with all corrections, or says why it cannot; --overwrite detects "
-            "again."
-        )
-        raise OutputExistsError(msg)
-    _check_readable(job)
-    return True
-
-
-def _check_readable(job: ScanJob) -> None:
-    """Require that landmark files changed since they were written can be read."""
-    from palnet.exchange import FormatWarning, read_landmarks
-    from palnet.model import read_model
-
-    former = _files_of_record(job)
-    for path, form in zip(job.landmark_files, job.options.formats, strict=True):
-        if not _is_changed(path, former):
-            continue
-        try:
-            with catching(FormatWarning, "ignore"):
-                scheme = read_model(job.options.model).scheme
-                read_landmarks(path, scheme, format=form, strict=False)
-        except PalnetError as err:
-            msg = f"was done before, but {err} Move it away, or run this scan with --overwrite."
-            raise OutputExistsError(msg) from err
-
-
-def _files_of_work(job: ScanJob) -> tuple[Path, ...]:
-    """All files but the picture, which a resumed run may redraw after an interruption."""
-    return (*job.landmark_files, job.record_file)
-
-
-def _not_drawn(job: ScanJob) -> tuple[str, ...]:
-    """Warn of a missing picture of a scan that was done before without one."""
-    if job.preview_file is None or job.preview_file.exists():
-        return ()
-    text = (
-        f"was done before, without {job.preview_file.name}. palnet measure draws the existing "
-        "landmarks, with all corrections; --overwrite detects again."
-    )
-    return (text,)
-
-
-def _check_other_names(job: ScanJob) -> None:
-    """Require that the scan was not done under a shorter name, before others shared that name."""
-    from palnet._record import scan_hash
-
-    name, folder = job.record_file.name, job.record_file.parent
-    while "_" in name:
-        name = name.split("_", 1)[1]
-        record = folder / name
-        if record.exists() and scan_hash(_text_of(record)) == file_hash(job.scan):
-            msg = (
-                f"was done before as {name.removesuffix('.palnet.json')}, when no other scan had "
-                f"that name. Rename its files to {job.specimen}, or move them away."
-            )
-            raise OutputExistsError(msg)
-
-
-def _text_of(record: Path) -> str:
-    return record.read_text(encoding="utf-8", errors="replace")
-
-
-def _differing(job: ScanJob) -> list[str]:
-    """List how the existing record differs from the job."""
-    from palnet._record import differences
-    from palnet.model import find_model
-    from palnet.surface import parse_unit
-
-    asked = job.options
-    return differences(
-        _text_of(job.record_file),
-        scan_sha256=file_hash(job.scan),
-        unit=None if asked.unit == "auto" else parse_unit(asked.unit).name,
-        frame=asked.frame,
-        model_sha256=file_hash(find_model(asked.model)),
-    )
-
-
 def _detect_and_write(job: ScanJob, detect: Detect | None) -> ScanResult:
     """Run a job; the record is written last and so marks the other files as complete."""
     from palnet._record import describe_detection, record_text
     from palnet.surface import read_mesh
 
     options = job.options
-    former = _files_of_record(job) if options.overwrite else {}
     stamp = _stamp(job.scan)
     mesh = read_mesh(job.scan)
     if detect is None:
@@ -243,13 +135,14 @@ def _detect_and_write(job: ScanJob, detect: Detect | None) -> ScanResult:
     landmarks = replace(detection.landmarks, specimen=job.specimen)
     written = landmarks.to_frame(options.frame)
     scan_sha256 = _hash_unchanged(job.scan, stamp)
-    _check_all_free(job)  # again, because detection takes a while
+    check_all_free(job)  # again, because detection takes a while
     # Drawn first, as it takes longest: an interruption then leaves no landmarks without a record.
     pictures, picture_notes = _try_preview(job, mesh, detection)
-    kept = _keep_changed(job, former) if options.overwrite else ()
+    kept = keep_changed(job) if options.overwrite else ()
     with _together(job) as landmark_files:
         refusals, notes = _write_landmark_files(job, written, landmark_files)
         files = (*landmark_files, *pictures)
+        left = left_over(job, files)
         record = describe_detection(
             detection,
             written,
@@ -263,38 +156,10 @@ def _detect_and_write(job: ScanJob, detect: Detect | None) -> ScanResult:
         outcome="failed" if refusals else "done",
         message=" ".join(refusals),
         files=(*files, job.record_file),
-        warnings=(*kept, *notes, *picture_notes, *_left_over(job, former.keys() - record["files"])),
+        warnings=(*kept, *notes, *picture_notes, *left),
         record=record,
         landmarks=landmarks,
     )
-
-
-def _keep_changed(job: ScanJob, former: dict[str, str]) -> tuple[str, ...]:
-    """Back up landmark files that were changed since they were written, before replacing them."""
-    from palnet.exchange import sidecar_path
-
-    notes = []
-    for path in job.landmark_files:
-        both = [file for file in (path, sidecar_path(path)) if file.exists()]
-        if not path.exists() or not any(_is_changed(file, former) for file in both):
-            continue
-        number = next(n for n in count(1) if not _copy_of(path, n).exists())
-        for file in both:  # the sidecar holds unit and axes
-            shutil.copy2(file, _copy_of(file, number))
-        notes.append(
-            f"{path.name} was changed after the detection: kept as {_copy_of(path, number).name}."
-        )
-    return tuple(notes)
-
-
-def _is_changed(file: Path, former: dict[str, str]) -> bool:
-    """Whether a file differs from its record or is in none, so that it may be somebody's work."""
-    return former.get(file.name) != file_hash(file)
-
-
-def _copy_of(path: Path, number: int) -> Path:
-    """Name a backup next to a file so that no reader takes it for landmarks."""
-    return Path(f"{path}.bak" if number == 1 else f"{path}.{number}.bak")
 
 
 def _stamp(scan: Path) -> tuple[int, int] | None:
@@ -328,7 +193,7 @@ def _together(job: ScanJob) -> Iterator[list[Path]]:
     from palnet.exchange import sidecar_path
 
     beside = [sidecar_path(path) for path in job.landmark_files]
-    new = [path for path in (*_files_of_work(job), *beside) if not path.exists()]
+    new = [p for p in (*job.landmark_files, job.record_file, *beside) if not p.exists()]
     written: list[Path] = []
     try:
         yield written
@@ -338,21 +203,6 @@ def _together(job: ScanJob) -> Iterator[list[Path]]:
             with suppress(OSError):  # it was never written, and the error raised says why
                 remove(path)
         raise
-
-
-def _files_of_record(job: ScanJob) -> dict[str, str]:
-    """Hashes of the files of an earlier detection, by file name."""
-    from palnet._record import files_of
-
-    return files_of(_text_of(job.record_file)) if job.record_file.exists() else {}
-
-
-def _left_over(job: ScanJob, names: set[str]) -> tuple[str, ...]:
-    """Warn of files of the replaced detection that were not written again."""
-    there = sorted(name for name in names if (job.record_file.parent / name).exists())
-    if not there:
-        return ()
-    return (f"{', '.join(there)} kept from the detection that was replaced.",)
 
 
 def _write_landmark_files(

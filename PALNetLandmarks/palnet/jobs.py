@@ -1,22 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plan a batch: which scans there are, and which files each one will produce."""
+"""Plan a batch: which files each scan will produce."""
 
 from __future__ import annotations
 
-import math
-import os
-import stat
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from palnet._files import is_folder, is_hidden
-from palnet.errors import UsageError
+from palnet._files import is_folder
 from palnet.landmarks import printable_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from palnet.landmarks import Frame
 
@@ -24,10 +20,8 @@ __all__ = [
     "MAX_DEPTH",
     "BatchOptions",
     "ScanJob",
-    "find_scans",
     "name_with_folders",
     "plan_jobs",
-    "scans_below",
     "tell_apart",
 ]
 
@@ -35,8 +29,6 @@ __all__ = [
 MAX_DEPTH = 10
 # For each scan, at most this many others that would write the same files are named.
 _MOST_NAMED = 3
-# Windows' mark of a junction (IO_REPARSE_TAG_MOUNT_POINT), which Python names on Windows only.
-_JUNCTION = 0xA0000003
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,74 +100,6 @@ class ScanJob:
         """All files that the job writes."""
         picture = () if self.preview_file is None else (self.preview_file,)
         return (*self.landmark_files, self.record_file, *picture)
-
-
-def find_scans(paths: Iterable[str | os.PathLike[str]], *, recursive: bool = False) -> list[Path]:
-    """List the scans in the given files and folders, each once.
-
-    Parameters
-    ----------
-    paths : iterable of str or path
-        Mesh files, and folders to search for mesh files.
-    recursive : bool, default False
-        Whether to search subfolders too.
-
-    Returns
-    -------
-    list of Path
-        Absolute paths, in the order given; those of a folder sorted by name. A subfolder that
-        cannot be listed is returned like a scan, so that it is reported as unreadable.
-
-    Raises
-    ------
-    UsageError
-        If a folder holds no mesh file.
-    """
-    from palnet.surface import MESH_SUFFIXES
-
-    scans: dict[Path, None] = {}
-    for path in map(Path, paths):
-        found = [path]
-        if is_folder(path):
-            entries, locked = _entries_below(path, math.inf if recursive else 0)
-            found = [entry for entry in entries if _is_scan(entry, path)]
-            found = sorted(found + locked)
-        if not found:
-            n_below = 0 if recursive else len(scans_below([path], depth=MAX_DEPTH))
-            hint = f" Scans in subfolders: {n_below}; --recursive includes them." if n_below else ""
-            known = ", ".join(MESH_SUFFIXES)
-            msg = f"{path}: the folder holds no scan; expected files ending in {known}.{hint}"
-            raise UsageError(msg)
-        scans.update(dict.fromkeys(map(_absolute, found)))
-    return list(scans)
-
-
-def scans_below(
-    paths: Iterable[str | os.PathLike[str]], taken: Iterable[Path] = (), *, depth: float = 2
-) -> list[Path]:
-    """List the scans some folders below those given, which `find_scans` does not search.
-
-    Parameters
-    ----------
-    paths : iterable of str or path
-        The paths given by the user; files are ignored.
-    taken : iterable of Path
-        Scans to leave out, as they are processed anyway.
-    depth : float, default 2
-        How many folders below to search.
-
-    Returns
-    -------
-    list of Path
-        Absolute paths, sorted by name.
-    """
-    found = {
-        _absolute(entry)
-        for folder in map(Path, paths)
-        for entry in _entries_below(folder, depth)[0]
-        if entry.parent != folder and _is_scan(entry, folder)
-    }
-    return sorted(found - set(taken))
 
 
 def plan_jobs(scans: Sequence[Path], options: BatchOptions) -> list[ScanJob]:
@@ -261,69 +185,6 @@ def name_with_folders(scan: Path, depth: int) -> str:
 
 def _folders(path: Path, depth: int) -> tuple[str, ...]:
     return path.parent.relative_to(path.anchor).parts[-depth:]
-
-
-def _entries_below(folder: Path, depth: float) -> tuple[list[Path], list[Path]]:
-    """List the files of a folder down to this depth, and the folders that cannot be listed.
-
-    Links to folders are followed, after the folder's own contents. No folder is listed twice, and
-    none that contains this one, so cyclic and upward links are harmless.
-    """
-    files: list[Path] = []
-    locked: list[Path] = []
-    listed: set[Path] = set()
-    waiting, home = [folder], Path(os.path.realpath(folder))
-    for start in waiting:
-        real = Path(os.path.realpath(start))
-        if start != folder and (real in listed or home.is_relative_to(real)):
-            continue
-        walk = os.walk(start, onerror=lambda err: locked.append(Path(err.filename)))
-        for place, below, names in walk:
-            here = Path(place)
-            real_here = real / here.relative_to(start)
-            is_deep = len(here.relative_to(folder).parts) >= depth
-            below[:] = [] if is_deep else sorted(name for name in below if not is_hidden(name))
-            files += [here / name for name in names if real_here not in listed]
-            links = [name for name in below if _is_link(here / name)]
-            below[:] = [name for name in below if name not in links]
-            waiting += [here / name for name in links]
-            listed.add(real_here)
-    return files, locked
-
-
-def _is_link(folder: Path) -> bool:
-    """Whether a folder is a symbolic link or a junction of Windows, which `os.walk` enters."""
-    try:
-        state = folder.lstat()
-    except OSError:
-        return False
-    # `Path.is_junction` exists in Python 3.12 and later only.
-    is_junction = getattr(state, "st_reparse_tag", 0) == _JUNCTION
-    return is_junction or stat.S_ISLNK(state.st_mode)
-
-
-def _absolute(path: Path) -> Path:
-    """Make a path absolute without "..", which would end up in a name; links are resolved first."""
-    absolute = path.absolute()
-    return absolute.resolve() if ".." in absolute.parts else absolute
-
-
-def _is_scan(path: Path, folder: Path) -> bool:
-    """Whether a file in or below a folder is a mesh and not hidden, nor a folder on the way to it.
-
-    A file that cannot be examined counts (no permission, disk not connected, path too long); the
-    error is reported when it is read.
-    """
-    from palnet.surface import MESH_SUFFIXES
-
-    if path.suffix.lower() not in MESH_SUFFIXES:
-        return False
-    if any(is_hidden(part) for part in path.relative_to(folder).parts):
-        return False
-    try:
-        return stat.S_ISREG(path.stat().st_mode)
-    except OSError:
-        return True
 
 
 def _files_of(scan: Path, name: str, options: BatchOptions) -> tuple[list[Path], Path, Path | None]:

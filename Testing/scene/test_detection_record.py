@@ -59,7 +59,9 @@ def test_pose_and_origin_of_a_detection_come_along(frame, scan, detected, scene)
     assert "detected" in record
 
 
-@pytest.mark.parametrize("damage", ["absent", "empty", "other errors", "other codes", "no pose"])
+@pytest.mark.parametrize(
+    "damage", ["absent", "empty", "too deep", "other errors", "other codes", "no pose"]
+)
 def test_list_is_taken_without_a_record_that_is_not_its_own(damage, detected, scene, tmp_path):
     for name in ("face_mm.mrk.json", "face_mm.palnet.json"):
         (tmp_path / name).write_bytes((detected / "file" / name).read_bytes())
@@ -71,7 +73,8 @@ def test_list_is_taken_without_a_record_that_is_not_its_own(damage, detected, sc
         record["landmarks"].reverse()
     elif damage == "no pose":
         del record["face_from_scan_mm"]
-    path.write_text("" if damage == "empty" else json.dumps(record), encoding="utf-8")
+    texts = {"empty": "", "too deep": "[" * 100_000}
+    path.write_text(texts.get(damage, json.dumps(record)), encoding="utf-8")
     if damage == "absent":
         path.unlink()
 

@@ -28,7 +28,8 @@ from palnet._pool import _Lane, run_jobs
 from palnet.batch import ScanResult, process_scan
 from palnet.errors import MissingDependencyError, UsageError
 from palnet.exchange import read_landmarks, write_landmarks
-from palnet.jobs import BatchOptions, find_scans, plan_jobs
+from palnet.input_files import find_scans
+from palnet.jobs import BatchOptions, plan_jobs
 
 process_fake = partial(process_scan, detect=palnet_fakes.fake_detect)
 
@@ -623,7 +624,8 @@ def test_run_jobs_that_is_killed_leaves_no_process_behind():
     """A worker holds the output of the process that started it open for as long as it lives."""
     script = (
         "import time, palnet_fakes, palnet._pool as pool, palnet.jobs as jobs\n"
-        "plan = jobs.plan_jobs(jobs.find_scans(['a.obj', 'b.obj']), jobs.BatchOptions())\n"
+        "from palnet.input_files import find_scans\n"
+        "plan = jobs.plan_jobs(find_scans(['a.obj', 'b.obj']), jobs.BatchOptions())\n"
         "for _ in pool.run_jobs(plan, n_processes=2, process=palnet_fakes.answer):\n"
         "    print('one', flush=True)\n"
         "    time.sleep(60)\n"
@@ -646,7 +648,8 @@ import sys
 
 import palnet_fakes
 from palnet._pool import run_jobs
-from palnet.jobs import BatchOptions, find_scans, plan_jobs
+from palnet.input_files import find_scans
+from palnet.jobs import BatchOptions, plan_jobs
 
 if __name__ == "__main__":
     jobs = plan_jobs(find_scans(["a.obj", *sys.argv[1:]]), BatchOptions())

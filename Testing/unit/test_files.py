@@ -24,7 +24,7 @@ from palnet._files import (
 from palnet.errors import FormatError, MeshError, OutputError, OutputExistsError, PalnetError
 from palnet.evaluation._tables import write_report
 from palnet.exchange import read_landmarks, write_landmarks
-from palnet.jobs import find_scans
+from palnet.input_files import find_scans
 from palnet.landmarks import LandmarkSet
 from palnet.scheme import load_scheme
 from palnet.surface import read_mesh

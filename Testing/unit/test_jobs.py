@@ -17,7 +17,8 @@ import palnet_fakes
 from palnet.batch import process_scan
 from palnet.errors import UsageError
 from palnet.exchange import read_landmarks
-from palnet.jobs import BatchOptions, _is_link, find_scans, plan_jobs, scans_below
+from palnet.input_files import _is_link, find_scans, scans_below
+from palnet.jobs import BatchOptions, plan_jobs
 
 process_fake = partial(process_scan, detect=palnet_fakes.fake_detect)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Iterator
 
-    from palnet.exchange import NameTable
+    from palnet.exchange import Format, NameTable
     from palnet.landmarks import Frame, LandmarkSet
     from palnet.scheme import Scheme
 
@@ -23,8 +23,6 @@ __all__ = [
     "add_reading_options",
     "find_landmark_files",
     "hint_at_lenient",
-    "is_output",
-    "may_be_read",
     "read_all",
     "read_names",
     "scheme_of_run",
@@ -61,48 +59,69 @@ def read_names(path: Path | None, arguments: argparse.Namespace) -> NameTable | 
 
 
 def find_landmark_files(
-    paths: Iterable[Path], scheme: Scheme | str | None = None, *, output: Path | None = None
+    paths: Iterable[Path],
+    scheme: Scheme | str | None = None,
+    *,
+    source: Format | None = None,
+    output: Path | None = None,
 ) -> list[Path]:
     """List the landmark files in the given files and folders.
 
-    Of the files in a folder with the same name, use the one whose format holds most, and any other
-    with specimens that it lacks; the rest are listed on stderr. The output file is not read as
-    input, even if an earlier run has left it in the folder.
+    In a folder use those of the source format, else one for each specimen. The output file is not
+    read as input, even if an earlier run has left it in the folder.
+    """
+    from palnet.errors import UsageError
+    from palnet.exchange import FORMATS
+
+    suffixes = tuple(form.suffix for form in ([source] if source else FORMATS.values()))
+    found: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            if source is None:
+                _check_no_folder_is_meant(path, suffixes)
+            found.append(path)
+            continue
+        inside = (file for file in path.iterdir() if not _is_output(file, output))
+        files = sorted(file for file in inside if _may_be_read(file, suffixes))
+        if source is None:
+            files = _one_per_specimen(path, files, scheme)
+        elif not files:
+            msg = f"{path}: the folder holds no file that ends in {source.suffix}."
+            raise UsageError(msg)
+        found += files
+    return list(dict.fromkeys(found))
+
+
+def _one_per_specimen(folder: Path, files: list[Path], scheme: Scheme | str | None) -> list[Path]:
+    """Of files with the same name, take the one whose format holds most; list the rest on stderr.
+
+    Any other with specimens that it lacks is taken, too.
     """
     from palnet.errors import UsageError
     from palnet.exchange import FORMATS, find_format, stem_of
 
     # The formats are ordered by how much they hold.
     rank = {name: number for number, name in enumerate(FORMATS)}
-    suffixes = tuple(entry.suffix for entry in FORMATS.values())
+    by_stem: dict[str, list[Path]] = {}
+    for file in sorted(_without_other_tables(files), key=lambda each: rank[find_format(each).name]):
+        by_stem.setdefault(stem_of(file), []).append(file)
+    if not by_stem:
+        suffixes = tuple(form.suffix for form in FORMATS.values())
+        n_below = sum(_may_be_read(file, suffixes) for file in folder.glob("*/*"))
+        hint = (
+            f" Files in subfolders: {n_below}; name those folders, or collect the landmarks "
+            "in one folder with palnet detect -o."
+        )
+        msg = f"{folder}: no landmark file in this folder. Name a folder with landmark files."
+        raise UsageError(msg + (hint if n_below else ""))
     found: list[Path] = []
-    for path in paths:
-        if not path.is_dir():
-            _check_no_folder_is_meant(path, suffixes)
-            found.append(path)
-            continue
-        inside = (file for file in path.iterdir() if not is_output(file, output))
-        files = [f for f in inside if may_be_read(f) and f.name.lower().endswith(suffixes)]
-        files = _without_other_tables(files)
-        by_stem: dict[str, list[Path]] = {}
-        for file in sorted(files, key=lambda file: (rank[find_format(file).name], file.name)):
-            by_stem.setdefault(stem_of(file), []).append(file)
-        if not by_stem:
-            below = filter(may_be_read, path.glob("*/*"))
-            n_below = sum(f.name.lower().endswith(suffixes) for f in below)
-            hint = (
-                f" Files in subfolders: {n_below}; name those folders, or collect the landmarks "
-                "in one folder with palnet detect -o."
-            )
-            msg = f"{path}: no landmark file in this folder. Name a folder with landmark files."
-            raise UsageError(msg + (hint if n_below else ""))
-        passed_over: list[tuple[Path, Path]] = []
-        for stem in sorted(by_stem):
-            taken, others = _part_unlike(by_stem[stem], scheme)
-            found += taken
-            passed_over += [(other, taken[0]) for other in others]
-        _tell_passed_over(path, passed_over)
-    return list(dict.fromkeys(found))
+    passed_over: list[tuple[Path, Path]] = []
+    for stem in sorted(by_stem):
+        taken, others = _part_unlike(by_stem[stem], scheme)
+        found += taken
+        passed_over += [(other, taken[0]) for other in others]
+    _tell_passed_over(folder, passed_over)
+    return found
 
 
 def scheme_of_run(path: Path) -> str | None:
@@ -116,16 +135,17 @@ def scheme_of_run(path: Path) -> str | None:
     return str(scheme) if is_there else None
 
 
-def is_output(path: Path, output: Path | None) -> bool:
+def _is_output(path: Path, output: Path | None) -> bool:
     """Whether a file is the output file, even if the paths are written differently."""
     if output is None or path.name.casefold() != output.name.casefold():
         return False
     return output.exists() and path.exists() and path.samefile(output)
 
 
-def may_be_read(path: Path) -> bool:
+def _may_be_read(path: Path, suffixes: tuple[str, ...]) -> bool:
     """Return False for folders and the files that macOS adds on foreign disks (`._face.csv`)."""
-    return path.is_file() and not path.name.startswith(".")
+    name = path.name.lower()
+    return name.endswith(suffixes) and not name.startswith(".") and path.is_file()
 
 
 def _without_other_tables(files: list[Path]) -> list[Path]:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from palnet._files import file_stem
 from palnet.commands._landmark_files import (
     FRAME_OPTIONS,
+    find_landmark_files,
     hint_at_lenient,
-    may_be_read,
     read_names,
     warnings_on_stderr,
 )
@@ -84,12 +84,15 @@ _OUTPUT_HELP = "one file for all specimens, or a folder for one file each [besid
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand and return its exit code."""
-    from palnet.exchange import stem_of
+    from palnet.exchange import get_format, stem_of
     from palnet.jobs import tell_apart
 
     target = _target_format(arguments)
     conversion = _Conversion(arguments, target, names=read_names(arguments.names, arguments))
-    files = _find_files(arguments)
+    source = None if arguments.source is None else get_format(arguments.source)
+    files = find_landmark_files(
+        arguments.files, arguments.scheme, source=source, output=arguments.output
+    )
     conversion.sources = {_place(path) for path in files}
     if arguments.name_by_file:
         names = tell_apart([path.absolute() for path in files], [stem_of(path) for path in files])
@@ -129,27 +132,6 @@ def _is_file_of(output: Path, target: Format) -> bool:
         msg = f"-o {output}: expected a folder, or a file that ends in {target.suffix}."
         raise UsageError(msg)
     return False
-
-
-def _find_files(arguments: argparse.Namespace) -> list[Path]:
-    """List the files to read: in a folder, those of the given format, else one per specimen."""
-    from palnet.commands._landmark_files import find_landmark_files, is_output
-    from palnet.errors import UsageError
-    from palnet.exchange import get_format
-
-    if arguments.source is None:
-        return find_landmark_files(arguments.files, arguments.scheme, output=arguments.output)
-    suffix = get_format(arguments.source).suffix
-    found: list[Path] = []
-    for path in arguments.files:
-        inside = sorted(path.glob("*")) if path.is_dir() else []
-        inside = [file for file in inside if not is_output(file, arguments.output)]
-        files = [f for f in inside if f.name.lower().endswith(suffix) and may_be_read(f)]
-        if path.is_dir() and not files:
-            msg = f"{path}: the folder holds no file that ends in {suffix}."
-            raise UsageError(msg)
-        found += files if path.is_dir() else [path]
-    return list(dict.fromkeys(found))
 
 
 def _place(path: Path) -> str:

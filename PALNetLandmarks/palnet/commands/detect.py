@@ -71,7 +71,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand and return its exit code."""
     from palnet._pool import run_jobs
     from palnet.errors import UsageError
-    from palnet.jobs import find_scans, plan_jobs, scans_below
+    from palnet.input_files import find_scans, scans_below
+    from palnet.jobs import plan_jobs
 
     if arguments.resume and arguments.overwrite:
         msg = "--resume keeps existing files, --overwrite replaces them; use only one of the two."

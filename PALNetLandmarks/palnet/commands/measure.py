@@ -311,7 +311,8 @@ class _Scans:
         their names, and by the names FOLDER_scan that `palnet detect` gives them if two are alike;
         a name may then have several scans.
         """
-        from palnet.jobs import MAX_DEPTH, name_with_folders, scans_below
+        from palnet.input_files import scans_below
+        from palnet.jobs import MAX_DEPTH, name_with_folders
         from palnet.landmarks import printable_name
         from palnet.surface import MESH_SUFFIXES
 

@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import errno
-import os
 import stat
 from pathlib import Path
 
-from palnet._files import is_hidden
 from palnet._run_folder import CLAIM_NAME
 from palnet.data_sets.dataset import Problem
 from palnet.exchange import FORMATS
+from palnet.input_files import files_below
 from palnet.landmarks import printable_name
 from palnet.surface import MESH_SUFFIXES
 
@@ -52,24 +51,14 @@ def list_files(folder: Path) -> tuple[list[Path], list[Problem]]:
         Folders and files that cannot be read.
     """
     files: list[Path] = []
-    problems: list[Problem] = []
-
-    def tell(path: Path, err: OSError) -> None:
-        problems.append(_unreadable(path, folder, err))
-
-    root = folder.resolve()
-    visited = {root}
-    whole = os.walk(folder, onerror=lambda err: tell(Path(err.filename), err), followlinks=True)
-    for place, subfolders, names in whole:
-        below = [Path(place, name) for name in sorted(subfolders) if not is_hidden(name)]
-        new = [path for path in below if not _is_run_folder(path) and _is_new(path, visited, root)]
-        subfolders[:] = [path.name for path in new]
-        for path in (Path(place, name) for name in sorted(names) if not is_hidden(name)):
-            try:
-                files += [path] if stat.S_ISREG(path.stat().st_mode) else []
-            except OSError as err:
-                tell(path, err)
-    return sorted(files), problems
+    found, errors = files_below(folder, passes_over=_is_run_folder)
+    problems = [_unreadable(Path(err.filename), folder, err) for err in errors]
+    for path in sorted(found):
+        try:
+            files += [path] if stat.S_ISREG(path.stat().st_mode) else []
+        except OSError as err:
+            problems.append(_unreadable(path, folder, err))
+    return files, problems
 
 
 def may_be_data(path: Path) -> bool:
@@ -90,15 +79,3 @@ def _unreadable(path: Path, folder: Path, err: OSError) -> Problem:
             f"cannot be read ({err.strerror}). Give yourself the right to read it, or move it away."
         )
     return Problem("unreadable", printable_name(path.relative_to(folder).as_posix()), text)
-
-
-def _is_new(folder: Path, visited: set[Path], root: Path) -> bool:
-    """Record a folder, resolving links; return whether it had not been visited before."""
-    try:
-        real = folder.resolve()
-    except OSError:  # unreadable folders are reported when listed
-        return True
-    if real in visited or real in root.parents:
-        return False
-    visited.add(real)
-    return True

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import errno
 import os
 import re
 from contextlib import suppress
@@ -170,6 +171,20 @@ def test_convert_without_output_writes_beside_each_file(a_folder):
 
     assert code == 0
     assert len(list(a_folder.glob("*.tps"))) == len(list(a_folder.glob("*.tps.frame.json"))) == 3
+
+
+@pytest.mark.parametrize("source", [[], ["--from", "csv"]])
+def test_convert_tells_of_a_folder_that_cannot_be_listed(source, tmp_path, monkeypatch, capsys):
+    """With --from it was said to hold no such file."""
+
+    def refuse(path, *_):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    for step in ("listdir", "scandir"):
+        monkeypatch.setattr(os, step, refuse)
+
+    assert convert(tmp_path, "--to", "tps", *source) == 2
+    assert f"{tmp_path}: Permission denied." in capsys.readouterr().err
 
 
 def test_convert_from_names_which_files_of_a_folder(a_folder, tmp_path):

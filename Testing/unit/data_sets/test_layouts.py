@@ -187,6 +187,13 @@ def test_subjects_behind_links_are_read_and_no_file_twice(a_lafas_folder, tmp_pa
     assert [scan.specimen for scan in data.scans] == ["S01", "S02"]
 
 
+def test_subject_that_a_link_leads_to_keeps_its_name(a_lafas_folder):
+    """As `palnet detect` names it."""
+    link(a_lafas_folder / "A", a_lafas_folder / "S02")
+
+    assert [scan.specimen for scan in read_data_set(a_lafas_folder).scans] == ["S01", "S02"]
+
+
 def test_plain_scans_in_a_linked_folder_are_read(tmp_path_factory):
     folder, elsewhere = (tmp_path_factory.mktemp(name) for name in ("scans", "share"))
     write_plain_scans(folder, ["anna"])

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Results of earlier runs where a scan's files go: is it done, and what may be replaced."""
+
+from __future__ import annotations
+
+import shutil
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from palnet._caught import catching
+from palnet._files import check_free, file_hash
+from palnet._record import read_record
+from palnet.errors import OutputExistsError, PalnetError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from palnet.jobs import ScanJob
+
+__all__ = ["check_all_free", "is_finished", "keep_changed", "left_over", "not_drawn"]
+
+
+def check_all_free(job: ScanJob) -> None:
+    """Require that the job's files may be written.
+
+    A resumed run may redraw the picture, which an interruption leaves alone.
+    """
+    for path in (*job.landmark_files, job.record_file) if job.options.resume else job.files:
+        check_free(path, overwrite=job.options.overwrite)
+
+
+def is_finished(job: ScanJob) -> bool:
+    """Whether an earlier run has finished the job, judged by its record, which is written last.
+
+    A missing picture is no reason to detect again. Files that are not this job's complete result
+    raise OutputExistsError, because they might be somebody's work.
+    """
+    if not job.record_file.exists():
+        _check_other_names(job)
+        left = [path for path in job.landmark_files if path.exists()]
+        if left:
+            msg = (
+                f"{left[0]} exists without the record of a finished detection: a run was "
+                "interrupted there, or the file is somebody's work. Move it away, or run this "
+                "scan with --overwrite."
+            )
+            raise OutputExistsError(msg)
+        return False
+    differing = _differing(job)
+    if differing:
+        msg = (
+            f"{job.record_file} was made with another {', '.join(differing)}. Choose another "
+            "folder, or run this scan with --overwrite."
+        )
+        raise OutputExistsError(msg)
+    absent = [path.name for path in job.landmark_files if not path.exists()]
+    if absent:
+        msg = (
+            f"was done before, without {', '.join(absent)}. palnet convert writes them from the "
+            "existing landmarks, with all corrections, or says why it cannot; --overwrite detects "
+            "again."
+        )
+        raise OutputExistsError(msg)
+    _check_readable(job)
+    return True
+
+
+def _check_readable(job: ScanJob) -> None:
+    """Require that landmark files changed since they were written can be read."""
+    from palnet.exchange import FormatWarning, read_landmarks
+    from palnet.model import read_model
+
+    former = _recorded_hashes(job)
+    for path, form in zip(job.landmark_files, job.options.formats, strict=True):
+        if not _is_changed(path, former):
+            continue
+        try:
+            with catching(FormatWarning, "ignore"):
+                scheme = read_model(job.options.model).scheme
+                read_landmarks(path, scheme, format=form, strict=False)
+        except PalnetError as err:
+            msg = f"was done before, but {err} Move it away, or run this scan with --overwrite."
+            raise OutputExistsError(msg) from err
+
+
+def not_drawn(job: ScanJob) -> tuple[str, ...]:
+    """Warn of a missing picture of a scan that was done before without one."""
+    if job.preview_file is None or job.preview_file.exists():
+        return ()
+    text = (
+        f"was done before, without {job.preview_file.name}. palnet measure draws the existing "
+        "landmarks, with all corrections; --overwrite detects again."
+    )
+    return (text,)
+
+
+def _check_other_names(job: ScanJob) -> None:
+    """Require that the scan was not done under a shorter name, before others shared that name."""
+    name = job.record_file.name
+    while "_" in name:
+        name = name.split("_", 1)[1]
+        record = read_record(job.record_file.with_name(name))
+        if record and record.get("scan_sha256") == file_hash(job.scan):
+            msg = (
+                f"was done before as {name.removesuffix('.palnet.json')}, when no other scan had "
+                f"that name. Rename its files to {job.specimen}, or move them away."
+            )
+            raise OutputExistsError(msg)
+
+
+def _differing(job: ScanJob) -> list[str]:
+    """List how the existing record differs from the job."""
+    from palnet.model import find_model
+    from palnet.surface import parse_unit
+
+    asked = job.options
+    scan_sha256, model_sha256 = file_hash(job.scan), file_hash(find_model(asked.model))
+    unit = None if asked.unit == "auto" else parse_unit(asked.unit).name
+    record = read_record(job.record_file)
+    try:
+        made = record["provenance"]
+        same = {
+            "scan": record["scan_sha256"] == scan_sha256,
+            "unit": made["unit"] == unit if unit else made["unit_source"] != "given",
+            "frame": record["frame"] == asked.frame,
+            "model": made["model_sha256"] == model_sha256,
+        }
+    except (KeyError, TypeError):
+        return ["version, or is damaged"]
+    return [name for name, is_same in same.items() if not is_same]
+
+
+def keep_changed(job: ScanJob) -> tuple[str, ...]:
+    """Back up landmark files that were changed since they were written, before replacing them."""
+    from palnet.exchange import sidecar_path
+
+    notes, former = [], _recorded_hashes(job)
+    for path in job.landmark_files:
+        both = [file for file in (path, sidecar_path(path)) if file.exists()]
+        if not path.exists() or not any(_is_changed(file, former) for file in both):
+            continue
+        number = next(n for n in count(1) if not _copy_of(path, n).exists())
+        for file in both:  # the sidecar holds unit and axes
+            shutil.copy2(file, _copy_of(file, number))
+        notes.append(
+            f"{path.name} was changed after the detection: kept as {_copy_of(path, number).name}."
+        )
+    return tuple(notes)
+
+
+def _is_changed(file: Path, former: dict[str, str]) -> bool:
+    """Whether a file differs from its record or is in none, so that it may be somebody's work."""
+    return former.get(file.name) != file_hash(file)
+
+
+def _copy_of(path: Path, number: int) -> Path:
+    """Name a backup next to a file so that no reader takes it for landmarks."""
+    return Path(f"{path}.bak" if number == 1 else f"{path}.{number}.bak")
+
+
+def _recorded_hashes(job: ScanJob) -> dict[str, str]:
+    """Hashes of the files of an earlier detection, by file name."""
+    files = read_record(job.record_file).get("files")
+    return files if isinstance(files, dict) else {}
+
+
+def left_over(job: ScanJob, written: Iterable[Path]) -> tuple[str, ...]:
+    """Warn of files of the detection to be replaced that were not written again."""
+    names = _recorded_hashes(job).keys() - {path.name for path in written}
+    there = sorted(name for name in names if (job.record_file.parent / name).exists())
+    if not there:
+        return ()
+    return (f"{', '.join(there)} kept from the detection that was replaced.",)

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Find the files in folders: not the hidden ones, and none twice, whatever the links."""
+
+from __future__ import annotations
+
+import math
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from palnet._files import is_folder
+from palnet.errors import UsageError
+from palnet.surface import MESH_SUFFIXES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+__all__ = ["files_below", "find_scans", "is_hidden", "scans_below"]
+
+# Folders that systems create on every disk, not accessible to users.
+_SYSTEM_FOLDERS = ("lost+found", "System Volume Information", "$RECYCLE.BIN")
+# Windows' mark of a junction (IO_REPARSE_TAG_MOUNT_POINT), which Python names on Windows only.
+_JUNCTION = 0xA0000003
+# How far below a folder without scans to look for some.
+_MAX_HINT_DEPTH = 10
+
+
+def find_scans(paths: Iterable[str | os.PathLike[str]], *, recursive: bool = False) -> list[Path]:
+    """List the scans in the given files and folders, each once.
+
+    Parameters
+    ----------
+    paths : iterable of str or path
+        Mesh files, and folders to search for mesh files.
+    recursive : bool, default False
+        Whether to search subfolders too.
+
+    Returns
+    -------
+    list of Path
+        Absolute paths, in the order given; those of a folder sorted by name. A subfolder that
+        cannot be listed is returned like a scan, so that it is reported as unreadable.
+
+    Raises
+    ------
+    UsageError
+        If a folder holds no mesh file.
+    """
+    scans: dict[Path, None] = {}
+    for path in map(Path, paths):
+        found = [path]
+        if is_folder(path):
+            entries, errors = files_below(path, math.inf if recursive else 0)
+            locked = [Path(err.filename) for err in errors]
+            found = sorted([*filter(_is_scan, entries), *locked])
+        if not found:
+            n_below = 0 if recursive else len(scans_below([path], depth=_MAX_HINT_DEPTH))
+            hint = f" Scans in subfolders: {n_below}; --recursive includes them." if n_below else ""
+            known = ", ".join(MESH_SUFFIXES)
+            msg = f"{path}: the folder holds no scan; expected files ending in {known}.{hint}"
+            raise UsageError(msg)
+        scans.update(dict.fromkeys(map(_absolute, found)))
+    return list(scans)
+
+
+def scans_below(
+    paths: Iterable[str | os.PathLike[str]], taken: Iterable[Path] = (), *, depth: float = 2
+) -> list[Path]:
+    """List the scans some folders below those given, which `find_scans` does not search.
+
+    Parameters
+    ----------
+    paths : iterable of str or path
+        The paths given by the user; files are ignored.
+    taken : iterable of Path
+        Scans to leave out, as they are processed anyway.
+    depth : float, default 2
+        How many folders below to search.
+
+    Returns
+    -------
+    list of Path
+        Absolute paths, sorted by name.
+    """
+    found = {
+        _absolute(entry)
+        for folder in map(Path, paths)
+        for entry in files_below(folder, depth)[0]
+        if entry.parent != folder and _is_scan(entry)
+    }
+    return sorted(found - set(taken))
+
+
+def files_below(
+    folder: Path, depth: float = math.inf, *, passes_over: Callable[[Path], bool] = lambda _: False
+) -> tuple[list[Path], list[OSError]]:
+    """List the files of a folder down to this depth, and why others cannot be listed.
+
+    Left out are what is hidden and the folders to pass over. Links to folders are followed, after
+    the folder's own contents. No folder is listed twice, and none that contains this one, so cyclic
+    and upward links are harmless.
+    """
+    files: list[Path] = []
+    errors: list[OSError] = []
+    listed: set[Path] = set()
+    waiting, home = [folder], Path(os.path.realpath(folder))
+    for start in waiting:
+        real = Path(os.path.realpath(start))
+        if start != folder and (real in listed or home.is_relative_to(real)):
+            continue
+        for place, below, names in os.walk(start, onerror=errors.append):
+            here = Path(place)
+            real_here = real / here.relative_to(start)
+            is_deep = len(here.relative_to(folder).parts) >= depth
+            files += [here / n for n in names if real_here not in listed and not is_hidden(n)]
+            new = [] if is_deep else sorted(name for name in below if not is_hidden(name))
+            new = [name for name in new if not passes_over(here / name)]
+            links = [name for name in new if _is_link(here / name)]
+            below[:] = [name for name in new if name not in links]
+            waiting += [here / name for name in links]
+            listed.add(real_here)
+    return files, errors
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is hidden, by the user or the system."""
+    return name.startswith(".") or name in _SYSTEM_FOLDERS
+
+
+def _is_link(folder: Path) -> bool:
+    """Whether a folder is a symbolic link or a junction of Windows, which `os.walk` enters."""
+    try:
+        state = folder.lstat()
+    except OSError:
+        return False
+    # `Path.is_junction` exists in Python 3.12 and later only.
+    is_junction = getattr(state, "st_reparse_tag", 0) == _JUNCTION
+    return is_junction or stat.S_ISLNK(state.st_mode)
+
+
+def _absolute(path: Path) -> Path:
+    """Make a path absolute without "..", which would end up in a name; links are resolved first."""
+    absolute = path.absolute()
+    return absolute.resolve() if ".." in absolute.parts else absolute
+
+
+def _is_scan(path: Path) -> bool:
+    """Whether a file is a mesh.
+
+    A file that cannot be examined counts (no permission, disk not connected, path too long); the
+    error is reported when it is read.
+    """
+    if path.suffix.lower() not in MESH_SUFFIXES:
+        return False
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return True
