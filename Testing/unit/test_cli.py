@@ -349,8 +349,8 @@ def test_path_that_the_system_refuses_is_told_in_one_line(command, tmp_path):
         check=False,
     )
 
-    # For detect it is one scan of perhaps many. Windows knows no such name.
-    assert ended.returncode == (1 if command == "detect" or sys.platform == "win32" else 2)
+    # For detect it is one scan of perhaps many.
+    assert ended.returncode == (1 if command == "detect" else 2)
     assert ended.stderr.count("\n") == 1
     assert ended.stderr.startswith("palnet: xxx")
 
