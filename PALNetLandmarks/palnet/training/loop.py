@@ -28,7 +28,14 @@ if TYPE_CHECKING:
 
     Schedule = torch.optim.lr_scheduler.LRScheduler | torch.optim.lr_scheduler.ReduceLROnPlateau
 
-__all__ = ["OneCycleSettings", "PlateauSettings", "choose_device", "run_loop", "start_generator"]
+__all__ = [
+    "OneCycleSettings",
+    "PlateauSettings",
+    "choose_device",
+    "run_loop",
+    "start_generator",
+    "write_state",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -324,8 +331,7 @@ class _Run:
             "best_mm": self.best_mm,
             "best_step": self.best_step,
         }
-        with replacing(self.folder / "checkpoint.pt", overwrite=True) as draft:
-            torch.save(state, draft)
+        write_state(state, self.folder / "checkpoint.pt")
 
     def resume(self) -> None:
         """Load the last checkpoint, if any, and truncate the curve after it."""
@@ -359,6 +365,33 @@ class _Run:
                 "Close the program that has it open and run the same command again."
             )
             raise OutputError(msg)
+
+
+def write_state(state: dict[str, Any], path: Path) -> None:
+    """Write weights and numbers atomically; the same state gives the same file.
+
+    Parameters
+    ----------
+    state : dict of str to object
+        Tensors, and numbers and texts beside them.
+    path : Path
+        Output file; an existing file is replaced.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written, e.g. because the disk is full.
+    """
+    # Given a path, torch would store the draft's random name in the file.
+    with replacing(path, overwrite=True) as draft, draft.open("wb") as stream:
+        try:
+            torch.save(state, stream)
+        except RuntimeError as err:
+            # torch hides the stream's error behind its own, an "unexpected pos".
+            why = err.__context__
+            if isinstance(why, OSError):
+                raise OSError(why.errno, why.strerror) from err
+            raise
 
 
 def _read_checkpoint(path: Path) -> dict[str, Any]:

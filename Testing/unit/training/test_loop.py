@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import csv
+import errno
+import io
 from dataclasses import replace
 from pathlib import Path
 
@@ -346,7 +348,7 @@ def test_writing_a_checkpoint_that_fails_keeps_the_old_one(tmp_path, monkeypatch
     before = (tmp_path / "checkpoint.pt").read_bytes()
 
     def stop_half_way(state, target):
-        Path(target).write_bytes(b"half")
+        target.write(b"half")
         raise InterruptionError
 
     monkeypatch.setattr(torch, "save", stop_half_way)
@@ -354,6 +356,30 @@ def test_writing_a_checkpoint_that_fails_keeps_the_old_one(tmp_path, monkeypatch
         train(tmp_path)
 
     assert (tmp_path / "checkpoint.pt").read_bytes() == before
+
+
+class FullDisk(io.BytesIO):
+    def write(self, data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_full_disk_is_one_line_and_no_error_of_torch(tmp_path, monkeypatch):
+    """It was a traceback that ended in "inline_container.cc: unexpected pos"."""
+    interrupt(tmp_path, 14)
+    before = (tmp_path / "checkpoint.pt").read_bytes()
+    open_file = Path.open
+
+    def open_on_full_disk(path, mode="r", **options):
+        return FullDisk() if mode == "wb" else open_file(path, mode, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", open_on_full_disk)
+        with pytest.raises(OutputError, match=r"checkpoint\.pt: cannot be written \(No space left"):
+            train(tmp_path)
+
+    assert (tmp_path / "checkpoint.pt").read_bytes() == before
+    assert [path for path in tmp_path.iterdir() if path.name.startswith(".palnet-")] == []
+    assert_equal_bits(train(tmp_path)[0], train(tmp_path / "whole")[0])
 
 
 def test_run_in_parts_goes_on_as_a_whole(tmp_path):

@@ -6,7 +6,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import math
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -280,7 +279,7 @@ def _test_fold(
     sizes = (len(fold.train), len(fold.validation), len(fold.test))
     number, curve = place.name.removeprefix(FOLD), read_curve(place)
     # The landmark network is not validated once per epoch.
-    n_epochs = math.ceil(curve["step"][-1] / math.ceil(sizes[0] / protocol.training.batch_size))
+    n_epochs = protocol.count_epochs(int(curve["step"][-1]), sizes[0])
     trained = n_epochs, curve["validation_mm"].min()
     result = _result(number, sizes, trained, pairs, baseline)
     logger.info(

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from palnet._files import replacing
 from palnet.errors import ModelFileError
 from palnet.network.torch_paper import PalNet
-from palnet.training.loop import PlateauSettings, choose_device, run_loop
+from palnet.training.loop import PlateauSettings, choose_device, run_loop, write_state
 from palnet.training.losses import DISTANCE_SHARE, POINT_SHARE
 
 if TYPE_CHECKING:
@@ -192,9 +191,7 @@ def write_network(network: PalNet, variant: str, means_mm: NDArray[np.float64], 
         "means_mm": torch.from_numpy(means_mm),
         "network": {name: weight.cpu() for name, weight in network.state_dict().items()},
     }
-    # Given a path, torch would store the draft's random name in the file.
-    with replacing(path, overwrite=True) as draft, draft.open("wb") as stream:
-        torch.save(state, stream)
+    write_state(state, path)
 
 
 def read_network(path: Path) -> tuple[PalNet, NDArray[np.float64]]:

@@ -128,6 +128,10 @@ class PaperProtocol:
         """Spacing of the clouds in the common frame."""
         return self.patches.spacing_mm
 
+    def count_epochs(self, n_steps: int, n_train: int) -> int:
+        """Count the epochs begun after that many batches; the last batch of each may be small."""
+        return math.ceil(n_steps / math.ceil(n_train / self.training.batch_size))
+
 
 @dataclass(frozen=True)
 class TuningPart:
@@ -203,6 +207,10 @@ class TuningProtocol:
     def spacing_mm(self) -> float:
         """Spacing of the clouds in the common frame."""
         return FRAME_SPACING_MM
+
+    def count_epochs(self, n_steps: int, n_train: int) -> int:
+        """Count the epochs begun after that many batches, which are all full."""
+        return math.ceil(n_steps * self.training.batch_size / n_train)
 
 
 def _check_common(protocol: PaperProtocol | TuningProtocol) -> None:

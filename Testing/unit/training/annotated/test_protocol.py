@@ -24,6 +24,16 @@ def test_shipped_protocol_has_the_published_numbers():
     assert (protocol.variant, protocol.finish) == ("palnet", "average")
 
 
+def test_epochs_are_counted_by_the_scans_shown():
+    paper, improved = read_protocol("paper"), read_protocol("improved")
+
+    # 171 scans: the paper's epoch is ten batches of 16 and one of 11; the others are all of 16.
+    assert [paper.count_epochs(n, 171) for n in (11, 12, 22, 23)] == [1, 2, 2, 3]
+    assert [improved.count_epochs(n, 171) for n in (10, 11, 171, 172)] == [1, 2, 16, 17]
+    # Five scans are shown three times and once more in each batch.
+    assert (paper.count_epochs(600, 5), improved.count_epochs(600, 5)) == (600, 1920)
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_least_points_are_those_that_last_through_all_poolings(variant):
     def lasts(n_points):

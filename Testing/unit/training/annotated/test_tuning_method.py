@@ -23,6 +23,7 @@ from palnet.training.annotated.crossvalidation import cross_validate
 from palnet.training.annotated.faces import prepare_faces
 from palnet.training.annotated.folds import split_for_training, split_people
 from palnet.training.annotated.protocol import CohortPart, TuningPart, TuningProtocol, read_protocol
+from palnet.training.annotated.tuning import choose_rows
 from palnet.training.annotated.tuning_method import MIN_VALIDATION_PEOPLE
 from palnet.training.annotated.tuning_result import place_landmarks
 from toy_cohort import toy_person, write_toy_cohort, write_toy_scan
@@ -113,9 +114,11 @@ def test_misfits_count_as_in_the_base_model(a_run, the_models):
 
 
 def test_epochs_are_counted_by_the_scans_and_not_by_the_validations(a_run):
-    """Twelve batches of four, validated three times; the column said 3."""
+    """Twelve full batches of four, validated three times: 48 scans are drawn in all."""
     for row in a_run[1][:-1]:
-        assert row.n_epochs == 12 // -(-row.n_train // 4)
+        drawn = np.concatenate([choose_rows(step, 4, row.n_train, 42) for step in range(12)])
+        shown = np.bincount(drawn, minlength=row.n_train)
+        assert row.n_epochs == shown.max()
     assert a_run[1][-1].n_epochs == sum(row.n_epochs for row in a_run[1][:-1])
 
 
