@@ -43,9 +43,9 @@ def read_morphoj(reading: Reading) -> Iterator[LandmarkSet]:
         (line, [field.strip() for field in reading.split_fields(line, text, separator)])
         for line, text in lines
     ]
-    are_numbers = [parse_number(field) is not None for field in rows[0][1][1:]]
-    has_header = not all(are_numbers)
-    if has_header and any(are_numbers):
+    entries = rows[0][1][1:]
+    has_header = any(parse_number(entry) is None for entry in entries)
+    if has_header and any(entry == "NA" or parse_number(entry) is not None for entry in entries):
         problem = "MorphoJ takes this line for a header, since not all of its entries are numbers."
         reading.doubt(rows[0][0], f"{problem} If it is a specimen, complete its numbers.")
     width = 1 + 3 * len(scheme)

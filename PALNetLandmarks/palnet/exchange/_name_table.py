@@ -31,7 +31,7 @@ class _TheirLandmark(LandmarkDefinition):
 
     def _check_code(self) -> None:
         if not self.code or not self.code.isprintable():
-            msg = f"their name must be text on one line; got {self.code!r}."
+            msg = f"their name must be text on one line; got {quote(self.code)}."
             raise FormatError(msg)
 
 
@@ -135,14 +135,14 @@ def _read_row(where: str, fields: list[str], scheme: Scheme) -> tuple[str, str]:
         raise FormatError(msg)
     name, code = (field.strip() for field in fields)
     if code and code not in scheme.codes:
-        msg = f"{where}: scheme {scheme.name!r} has no landmark {code!r}. Correct the code."
+        msg = f"{where}: scheme {scheme.name!r} has no landmark {quote(code)}. Correct the code."
         raise FormatError(msg)
     return name, code
 
 
 def _check_new(where: str, name: str, known: list[str]) -> None:
     if name in known:
-        msg = f"{where}: {name!r} appears twice. Keep one of the two rows."
+        msg = f"{where}: {quote(name)} appears twice. Keep one of the two rows."
         raise FormatError(msg)
 
 

@@ -98,6 +98,19 @@ def test_read_name_table_faulty_is_refused_with_its_line(the_scheme, tmp_path, t
         read_name_table(path, the_scheme)
 
 
+@pytest.mark.parametrize("rows", ["A,{}", "{},n\n{},prn", "{}\t,n"], ids=["code", "twice", "name"])
+def test_table_of_endless_names_is_told_in_one_short_line(rows, the_scheme, tmp_path):
+    path = tmp_path / "names.csv"
+    endless = "\x01" + "a" * 100_000
+    path.write_text(f"their name,our code\n{rows.replace('{}', endless)}\n", encoding="utf-8")
+
+    with pytest.raises(FormatError, match=r"names\.csv") as told:
+        read_name_table(path, the_scheme)
+
+    message = str(told.value).removeprefix(str(tmp_path))
+    assert (message.count("\n"), len(message) < 300) == (0, True)
+
+
 def test_read_name_table_that_is_not_there_is_refused(the_scheme, tmp_path):
     with pytest.raises(FormatError, match="cannot be read"):
         read_name_table(tmp_path / "names.csv", the_scheme)

@@ -208,6 +208,15 @@ def test_csv_numbers_that_r_marks_as_not_available_are_empty(a_face, tmp_path):
     assert np.isnan(read.expected_error_mm).all()
 
 
+def test_morphoj_first_specimen_without_a_number_is_doubted(two_rows):
+    """It was taken for a header, and left out without a word."""
+    path, rows = two_rows
+    nothing = ",".join(["carl", *["NA"] * (3 * N_LANDMARKS)])
+
+    with pytest.raises(FormatError, match=r"1: MorphoJ takes this line for a header"):
+        read_rows(path, [nothing, *rows])
+
+
 @pytest.mark.parametrize("damage", ["12.3.4", "NA"])
 def test_morphoj_specimen_that_would_be_a_header_is_doubted(two_rows, damage):
     path, rows = two_rows
