@@ -324,9 +324,9 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         from PALNetLandmarksLib.selection import remember_list
 
         remember_list(landmarks)
-        if self._shown[0] not in (None, landmarks.model_node):
-            landmarks.node.SetDisplayVisibility(False)  # as its scan is
         if self._shown[0] is not landmarks.model_node or self._shown != self._startedFrom:
+            if self._shown[0] is not None and landmarks.node is not self._shown[1]:
+                landmarks.node.SetDisplayVisibility(False)  # the views show another one
             return
         self._shown = (landmarks.model_node, landmarks.node)
         self._parameterNode.scan, self._parameterNode.landmarks = self._shown

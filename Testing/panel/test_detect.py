@@ -614,3 +614,20 @@ def test_a_script_says_the_unit_of_a_scan_and_takes_it_back(a_panel, a_face):
 
     a_panel.logic.chooseUnit(a_face, "")
     assert chosen_unit(a_face) is None
+
+
+def test_result_that_comes_while_placing_by_hand_stays_out_of_the_view(a_panel, a_face):
+    """Who places again, to learn how repeatable that is, is not to see where the points are."""
+    a_panel.ui.scanSelector.setCurrentNode(a_face)
+    click(a_panel.ui.detectButton)
+    click(a_panel.ui.byHandButton)
+    by_hand = a_panel.ui.landmarksSelector.currentNode()
+
+    wait_while(lambda: a_panel.detectionSection.is_running)
+
+    visible = {each.node: bool(each.node.GetDisplayVisibility()) for each in find_lists(a_face)}
+    assert visible.pop(by_hand)
+    assert list(visible.values()) == [False]
+    (found,) = visible
+    a_panel.ui.landmarksSelector.setCurrentNode(found)
+    assert found.GetDisplayVisibility()
