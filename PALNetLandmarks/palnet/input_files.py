@@ -22,8 +22,8 @@ __all__ = ["files_below", "find_scans", "is_hidden", "scans_below"]
 _SYSTEM_FOLDERS = ("lost+found", "System Volume Information", "$RECYCLE.BIN")
 # Windows' mark of a junction (IO_REPARSE_TAG_MOUNT_POINT), which Python names on Windows only.
 _JUNCTION = 0xA0000003
-# How far below a folder without scans to look for some.
-_MAX_HINT_DEPTH = 10
+# For a hint, at most this many folders are searched: a home folder or network drive has thousands.
+_MOST_SEARCHED = 500
 
 
 def find_scans(paths: Iterable[str | os.PathLike[str]], *, recursive: bool = False) -> list[Path]:
@@ -55,7 +55,7 @@ def find_scans(paths: Iterable[str | os.PathLike[str]], *, recursive: bool = Fal
             locked = [Path(err.filename) for err in errors]
             found = sorted([*filter(_is_scan, entries), *locked])
         if not found:
-            n_below = 0 if recursive else len(scans_below([path], depth=_MAX_HINT_DEPTH))
+            n_below = 0 if recursive else _count_below(path)
             hint = f" Scans in subfolders: {n_below}; --recursive includes them." if n_below else ""
             known = ", ".join(MESH_SUFFIXES)
             msg = f"{path}: the folder holds no scan; expected files ending in {known}.{hint}"
@@ -93,13 +93,17 @@ def scans_below(
 
 
 def files_below(
-    folder: Path, depth: float = math.inf, *, passes_over: Callable[[Path], bool] = lambda _: False
+    folder: Path,
+    depth: float = math.inf,
+    *,
+    most: float = math.inf,
+    passes_over: Callable[[Path], bool] = lambda _: False,
 ) -> tuple[list[Path], list[OSError]]:
     """List the files of a folder down to this depth, and why others cannot be listed.
 
     Left out are what is hidden and the folders to pass over. Links to folders are followed, after
     the folder's own contents. No folder is listed twice, and none that contains this one, so cyclic
-    and upward links are harmless.
+    and upward links are harmless. At most so many folders are listed.
     """
     files: list[Path] = []
     errors: list[OSError] = []
@@ -110,6 +114,8 @@ def files_below(
         if start != folder and (real in listed or home.is_relative_to(real)):
             continue
         for place, below, names in os.walk(start, onerror=errors.append):
+            if len(listed) >= most:
+                return files, errors
             here = Path(place)
             real_here = real / here.relative_to(start)
             is_deep = len(here.relative_to(folder).parts) >= depth
@@ -121,6 +127,14 @@ def files_below(
             waiting += [here / name for name in links]
             listed.add(real_here)
     return files, errors
+
+
+def _count_below(folder: Path) -> int:
+    """Count scans for a hint: those up to two folders below, or else those in the first folders."""
+    found = scans_below([folder])
+    if not found:
+        found = [*filter(_is_scan, files_below(folder, most=_MOST_SEARCHED)[0])]
+    return len(found)
 
 
 def is_hidden(name: str) -> bool:

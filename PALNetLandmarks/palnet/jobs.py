@@ -127,10 +127,13 @@ def plan_jobs(scans: Sequence[Path], options: BatchOptions) -> list[ScanJob]:
     ]
     writers = _writers(scans, targets)
     for depth in range(1, MAX_DEPTH + 1):
-        for row, scan in enumerate(scans):
-            if any(len(writers[file]) > 1 for file in targets[row]):
-                names[row] = name_with_folders(scan, depth)
-                targets[row] = _targets(scan, names[row], options)
+        is_alike = [any(len(writers[file]) > 1 for file in files) for files in targets]
+        alike = [row for row, is_so in enumerate(is_alike) if is_so]
+        if not alike:
+            break
+        for row in alike:
+            names[row] = name_with_folders(scans[row], depth)
+            targets[row] = _targets(scans[row], names[row], options)
         writers = _writers(scans, targets)
     # Files in different folders may share a name; specimens in one table may not.
     specimens = names if options.output else tell_apart(scans, [scan.stem for scan in scans])

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 import palnet_fakes
+from palnet import input_files
 from palnet.batch import process_scan
 from palnet.errors import UsageError
 from palnet.exchange import read_landmarks
@@ -51,6 +52,19 @@ def test_find_scans_hints_at_scans_in_deep_folders(a_head_file, tmp_path):
 
     with pytest.raises(UsageError, match=r"Scans in subfolders: 1; --recursive includes them"):
         find_scans([tmp_path / "cohort"])
+
+
+def test_find_scans_does_not_search_a_whole_drive_for_a_hint(a_head_file, tmp_path, monkeypatch):
+    """A home folder without a scan took minutes until the error was told."""
+    monkeypatch.setattr(input_files, "_MOST_SEARCHED", 4)
+    for deep in (tmp_path / "near" / "1/2/3", tmp_path / "far" / "1/2/3/4"):
+        deep.mkdir(parents=True)
+        shutil.copy(a_head_file, deep)
+
+    with pytest.raises(UsageError, match=r"Scans in subfolders: 1; "):
+        find_scans([tmp_path / "near"])
+    with pytest.raises(UsageError, match=r"the folder holds no scan; expected .*\.vtp\.$"):
+        find_scans([tmp_path / "far"])
 
 
 def test_plan_jobs_same_names_in_one_folder_are_both_refused(a_head_file, tmp_path):
