@@ -59,14 +59,14 @@ def run(arguments: argparse.Namespace) -> int:
     require("torch", feature="training")
     from palnet._run_folder import CLAIM_NAME
     from palnet.training.annotated.finetuning import FACES, finetune_model
-    from palnet.training.annotated.tuning import check_scheme
+    from palnet.training.annotated.tuning import check_start
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     protocol = _read_protocol(arguments)
     model = read_model(protocol.start)
     data = read_data_set(arguments.folder, arguments.scheme or model.scheme)
     refuse_run_among_scans(arguments.folder, arguments.output)
-    check_scheme(data.scheme, model)
+    check_start(data.scheme, model)
     # A run that has already started was checked then.
     if not arguments.anyway and not (arguments.output / CLAIM_NAME).exists():
         refuse_bad_data(data, HARMLESS_TO_TUNING)
@@ -104,7 +104,14 @@ def _read_protocol(arguments: argparse.Namespace) -> TuningProtocol:
         )
         raise UsageError(msg)
     given = {"start": arguments.model, "layers": arguments.layers, "n_folds": arguments.folds}
-    return replace(protocol, **{name: v for name, v in given.items() if v is not None})
+    protocol = replace(protocol, **{name: v for name, v in given.items() if v is not None})
+    if not protocol.is_tuning:
+        msg = (
+            f"{arguments.recipe}: trains a network from scratch, which palnet crossvalidate does. "
+            "Give --model, or the recipe finetune."
+        )
+        raise UsageError(msg)
+    return protocol
 
 
 def _print_result(result: FineTuning) -> None:

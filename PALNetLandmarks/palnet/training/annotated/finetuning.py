@@ -16,7 +16,7 @@ from palnet.model import read_model
 from palnet.training.annotated.faces import prepare_faces
 from palnet.training.annotated.folds import split_for_training
 from palnet.training.annotated.scan_cache import LEFT_OUT_FILE, tell_left_out, write_left_out
-from palnet.training.annotated.tuning import check_scheme, describe_recipe, tune_model
+from palnet.training.annotated.tuning import check_start, describe_recipe, tune_model
 from palnet.training.annotated.tuning_method import MIN_VALIDATION_PEOPLE
 from palnet.training.annotated.tuning_report import page_of_tuning, summarize_changes
 from palnet.training.annotated.tuning_result import (
@@ -102,7 +102,7 @@ def finetune_model(
         If the training cannot continue.
     """
     base = read_model(protocol.start)
-    check_scheme(data.scheme, base)
+    check_start(data.scheme, base)
     _check_people([scan.person for scan in data.scans], "annotated scans")
     check_run_folder(folder)
     faces, refusals = prepare_faces(data, base, folder / FACES, jobs=jobs)

@@ -74,15 +74,23 @@ def keep_scans(
         One line per scan that could not be prepared, with the reason.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    tasks, paths = [], []
+    tasks, unreadable = [], {}
     for scan in data.scans:
-        path, digest = folder / f"{scan.specimen}.npz", _digest(scan, settings)
-        paths.append(path)
+        path = folder / f"{scan.specimen}.npz"
+        try:
+            digest = _digest(scan, settings)
+        except MeshError as err:
+            unreadable[scan.specimen] = f"{scan.specimen}: {err}"
+            continue
         if not _is_kept(path, digest):
-            tasks.append((scan, path, digest))
+            tasks.append((scan, path, digest, settings))
     run_tasks(partial(_keep_one, prepare), tasks, jobs=jobs, what="scans prepared")
     prepared, refusals = [], []
-    for scan, path in zip(data.scans, paths, strict=True):
+    for scan in data.scans:
+        if scan.specimen in unreadable:
+            refusals.append(unreadable[scan.specimen])
+            continue
+        path = folder / f"{scan.specimen}.npz"
         arrays = read_arrays(path)
         if "refusal" in arrays:
             refusals.append(str(arrays["refusal"]))
@@ -111,7 +119,7 @@ def _digest(scan: AnnotatedScan, settings: str) -> str:
         if scan.matrix_path is not None:
             digest.update(scan.matrix_path.read_bytes())
     except OSError as err:
-        msg = f"{scan.mesh_path}: cannot be read ({err.strerror}). Check the permissions."
+        msg = f"{err.filename}: cannot be read ({err.strerror}). Check the path and the rights."
         raise MeshError(msg) from err
     if scan.landmarks is not None:
         digest.update(scan.landmarks.positions.tobytes())
@@ -130,11 +138,22 @@ def _is_kept(path: Path, digest: str) -> bool:
         return False  # damaged, so it is made again
 
 
-def _keep_one(prepare: Prepare, task: tuple[AnnotatedScan, Path, str]) -> None:
+def _is_unchanged(scan: AnnotatedScan, settings: str, digest: str) -> bool:
+    """Whether the files of a scan can still be read, and are the same."""
+    try:
+        return _digest(scan, settings) == digest
+    except MeshError:
+        return False
+
+
+def _keep_one(prepare: Prepare, task: tuple[AnnotatedScan, Path, str, str]) -> None:
     """Prepare a scan and store it, or the reason why it cannot be prepared."""
-    scan, path, digest = task
+    scan, path, digest, settings = task
     try:
         arrays = prepare(scan)
     except PalnetError as err:
-        arrays = {"refusal": np.array(f"{scan.specimen}: {err}")}
+        why = str(err).removeprefix(f"{scan.specimen}: ")
+        arrays = {"refusal": np.array(f"{scan.specimen}: {why}")}
+        # A file that was away for a moment must not be refused for ever.
+        digest = digest if _is_unchanged(scan, settings, digest) else ""
     write_arrays(path, {"digest": np.array(digest), **arrays})

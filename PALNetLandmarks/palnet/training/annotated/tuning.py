@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from palnet.training.patches import TrainingPatches
 
 __all__ = [
-    "check_scheme",
+    "check_start",
     "choose_rows",
     "describe_recipe",
     "export_weights",
@@ -131,8 +131,8 @@ def train_on_faces(
     return export_weights(network)
 
 
-def check_scheme(scheme: Scheme, model: Model) -> None:
-    """Check that a model places the landmarks of a scheme.
+def check_start(scheme: Scheme, model: Model) -> None:
+    """Check that a model has the landmark network, and places the landmarks of a scheme.
 
     Parameters
     ----------
@@ -144,8 +144,14 @@ def check_scheme(scheme: Scheme, model: Model) -> None:
     Raises
     ------
     UsageError
-        If their landmarks differ.
+        If the model holds another network, or their landmarks differ.
     """
+    if model.paper is not None:
+        msg = (
+            f"{model.path} holds one of the paper's networks. Only the shipped kind of network can "
+            "be fine-tuned."
+        )
+        raise UsageError(msg)
     if scheme.codes == model.scheme.codes:
         return
     other = sorted(set(scheme.codes) ^ set(model.scheme.codes))

@@ -20,7 +20,7 @@ from palnet.training.annotated.faces import gather_training_patches, prepare_fac
 from palnet.training.annotated.label_transfer import transfer_landmarks
 from palnet.training.annotated.protocol import SCRATCH
 from palnet.training.annotated.tuning import (
-    check_scheme,
+    check_start,
     describe_recipe,
     train_on_faces,
     tune_model,
@@ -76,7 +76,7 @@ class TuningMethod:
         self.least_validation = 1 if self.is_scratch else MIN_VALIDATION_PEOPLE
         self.base = read_model(None if self.is_scratch else protocol.start)
         if not self.is_scratch:
-            check_scheme(data.scheme, self.base)
+            check_start(data.scheme, self.base)
         faces, refusals = on_first(partial(prepare_faces, data, self.base, folder, jobs=jobs))
         for line in refusals:
             logger.warning("no face: %s", line)

@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 import palnet.samples
 from palnet.data_sets.layouts import read_data_set
-from palnet.errors import UsageError
+from palnet.errors import ScanRefusedError, UsageError
 from palnet.model import read_model
 from palnet.similarity import (
     apply_similarity,
@@ -124,6 +124,55 @@ def test_scan_that_cannot_be_prepared_is_left_out_and_named(a_cohort, tmp_path):
     assert refusals[0].startswith("p0: ")
     assert "the file ends" in refusals[0]
     assert refusals[1].startswith("p2: no landmark is placed")
+
+
+def test_refusal_names_the_scan_once(a_cohort, tmp_path, monkeypatch):
+    """The face search names the mesh, too: left_out.txt said "p0: p0: "."""
+
+    def refuse(scan, **options):
+        msg = f"{scan.mesh_path.stem}: no face was found."
+        raise ScanRefusedError(msg)
+
+    monkeypatch.setattr(aligning, "_prepare", refuse)
+
+    _, refusals = prepare(a_cohort, tmp_path / "kept")
+
+    assert refusals == [f"{name}: no face was found." for name in ("p0", "p1", "p2")]
+
+
+@pytest.mark.parametrize("file", ["p1.ply", "p1.transformation_matrix.npy"])
+def test_file_that_is_gone_costs_its_scan_only_and_counts_when_it_is_back(file, a_cohort, tmp_path):
+    data, path, kept = read_data_set(*a_cohort), a_cohort[0] / file, tmp_path / "kept"
+    path.rename(tmp_path / "away")
+
+    scans, refusals = prepare_scans(data, SPACING_MM, kept)
+
+    assert [scan.aligned.specimen for scan in scans] == ["p0", "p2"]
+    assert len(refusals) == 1
+    assert refusals[0].startswith(f"p1: {path}: cannot be read (")
+    (tmp_path / "away").rename(path)
+    assert len(prepare_scans(data, SPACING_MM, kept)[0]) == 3
+
+
+def test_file_that_was_away_while_it_was_prepared_is_prepared_again(
+    a_cohort, tmp_path, monkeypatch
+):
+    """A network drive that was gone for a moment left scans out of all later runs."""
+    path, kept, prepare_one = a_cohort[0] / "p1.ply", tmp_path / "kept", aligning._prepare
+
+    def lose(scan, **options):
+        if scan.mesh_path == path:
+            path.rename(tmp_path / "away")
+        return prepare_one(scan, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(aligning, "_prepare", lose)
+        assert "there is no such file" in prepare(a_cohort, kept)[1][0]
+    (tmp_path / "away").rename(path)
+
+    scans, refusals = prepare(a_cohort, kept)
+
+    assert (len(scans), refusals) == (3, [])
 
 
 def test_matrix_for_some_scans_only_is_refused(a_cohort, tmp_path):

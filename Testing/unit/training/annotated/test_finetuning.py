@@ -17,7 +17,7 @@ from palnet.cli import main
 from palnet.data_sets.layouts import read_data_set
 from palnet.errors import UsageError
 from palnet.face.fit import measure_misfit
-from palnet.model import read_model
+from palnet.model import PaperNetwork, read_model
 from palnet.similarity import similarity_scale
 from palnet.training.annotated import faces as faces_module
 from palnet.training.annotated import tuning
@@ -348,13 +348,26 @@ def test_command_tells_before_and_after_and_tests_folds(
     assert float(folds[-1]["baseline_mm"]) == pytest.approx(measure_error_mm(pairs), abs=1e-3)
 
 
+def test_network_of_the_paper_is_no_start(a_cohort, a_model, tmp_path, monkeypatch, capsys):
+    """It was a KeyError, after all scans had been prepared and the run folder claimed."""
+    model, run = read_model(a_model), tmp_path / "run"
+    paper = PaperNetwork("palnet", 1000, 1.2, "average", model.atlas.landmark_mean_mm, np.eye(4))
+    monkeypatch.setattr(palnet.model, "read_model", lambda _: replace(model, paper=paper))
+
+    assert main(["finetune", str(a_cohort), "-o", str(run), "--model", str(a_model)]) == 2
+
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith(f"palnet: {a_model} holds one of the paper's networks.")
+    assert not run.exists()
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
         (["--model", "nobody"], "no model 'nobody'. Give a file, or one of the shipped models"),
         (["--scheme", "palnet50"], "(not in both: "),
         (["--recipe", "paper"], "paper: is a recipe of the paper's networks"),
-        (["--recipe", "improved", "--model", "scratch"], "no model 'scratch'. Give a file, or"),
+        (["--recipe", "improved", "--model", "scratch"], "improved: trains a network from scratch"),
     ],
 )
 def test_wrong_argument_is_one_line(more, message, a_cohort, a_model, tmp_path, capsys):
