@@ -21,7 +21,7 @@ __all__ = ["CLAIM_NAME", "check_run_folder", "claim_folder"]
 CLAIM_NAME = "recipe.json"
 _BESIDE_A_RUN = re.compile(r"\..*|[^.]*|.*\.(log|out|err|txt|toml)", re.IGNORECASE | re.DOTALL)
 # Its keys about the scans and what they are used for.
-_OF_SCANS = {"scans_sha256", "train", "validation", "test", "method"}
+_OF_SCANS = {"scans_sha256", "landmarks", "train", "validation", "test", "method"}
 
 
 def check_run_folder(folder: Path) -> None:

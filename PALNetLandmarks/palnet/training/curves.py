@@ -68,7 +68,8 @@ def cut_curve(folder: Path, step: int) -> None:
         return
     with path.open(newline="", encoding="utf-8") as stream:
         header, *rows = csv.reader(stream)
-    kept = [row for row in rows if int(row[0]) <= step]
+    # A full disk may have cut off the last row, even within its step.
+    kept = [row for row in rows if len(row) == len(header) and int(row[0]) <= step]
     if len(kept) == len(rows):
         return
     with (

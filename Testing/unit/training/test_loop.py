@@ -88,6 +88,19 @@ def test_training_goes_on_after_a_curve_that_was_interrupted_before_its_first_ro
     assert [int(row["step"]) for row in read_curve(tmp_path)][-1] == SETTINGS.n_steps
 
 
+@pytest.mark.parametrize("rest", ["2", "20,0.1", "20,0.12345,1.2"])
+def test_row_that_a_full_disk_cut_off_is_written_again(rest, tmp_path):
+    """A row of step 20, cut off after its first digit, counted as one of step 2."""
+    interrupt(tmp_path, 14)
+    with (tmp_path / "curve.csv").open("a", newline="", encoding="utf-8") as stream:
+        stream.write(rest)
+
+    train(tmp_path)
+    train(tmp_path / "whole")
+
+    assert read_curve(tmp_path) == read_curve(tmp_path / "whole")
+
+
 @pytest.mark.parametrize("stop_at", [3, 10, 17, 29])
 def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(stop_at, tmp_path):
     whole, _ = train(tmp_path / "whole")

@@ -208,7 +208,10 @@ def choose_scans(
     TrainingError
         If no scan can be prepared.
     """
-    claim_folder(folder, {"scheme": data.scheme.name, **asdict(protocol)})
+    recipe = {"scheme": data.scheme.name, **asdict(protocol)}
+    if not data.scheme.is_shipped:  # the name alone does not identify it
+        recipe["landmarks"] = scheme_to_dict(data.scheme)["landmarks"]
+    claim_folder(folder, recipe)
     scans, refusals = prepare_scans(data, protocol.spacing_mm, folder / "scans", jobs=jobs)
     left_out = [*data.left_out, *refusals]
     if not scans:

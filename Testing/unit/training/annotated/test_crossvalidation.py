@@ -295,6 +295,20 @@ def test_folder_of_another_recipe_is_refused(a_run, a_cohort, tmp_path):
         run((*a_cohort[:2], other), a_run[0])
 
 
+def test_run_does_not_go_on_with_landmarks_of_other_names(a_cohort, a_run, tmp_path):
+    """The coordinates are the same, but the models of the first folds had the old names."""
+    folder, scheme = tmp_path / "scans", tmp_path / "toy13.json"
+    shutil.copytree(a_cohort[0], folder)
+    shutil.copy(a_cohort[1], scheme)
+    for path in (scheme, *folder.glob("*.csv")):
+        text = path.read_text(encoding="utf-8")
+        renamed = text.replace('"prn"', '"tip"').replace(",prn,", ",tip,")
+        path.write_text(renamed, encoding="utf-8")
+
+    with pytest.raises(UsageError, match="holds a run of other scans, landmarks"):
+        run((folder, str(scheme), a_cohort[2]), a_run[0])
+
+
 def test_landmark_that_a_fold_cannot_learn_stops_before_any_training(a_cohort, a_run, tmp_path):
     """Nobody that fold 2 trains on has the landmark; fold 1 would have been trained for hours."""
     folder = tmp_path / "scans"
