@@ -183,10 +183,11 @@ def load_scan(scan: AnnotatedScan, scheme: Scheme) -> tuple[Mesh, Unit, Landmark
                 f"{len(mesh.points)} vertices. Give the indices of this mesh topology."
             )
             raise MeshError(msg)
-        unused = set(scan.vertices) - set(mesh.triangles.ravel().tolist())
-        if unused:
+        is_used = np.isin(scan.vertices, mesh.triangles)
+        if not is_used.all():
+            first = scan.vertices[int(np.argmin(is_used))]
             msg = (
-                f"{scan.mesh_path}: a landmark is at vertex {min(unused)}, which no triangle of "
+                f"{scan.mesh_path}: a landmark is at vertex {first}, which no triangle of "
                 "the mesh uses. Repair the mesh, or leave it out."
             )
             raise MeshError(msg)

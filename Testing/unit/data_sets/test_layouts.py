@@ -17,7 +17,7 @@ from palnet.cli import main
 from palnet.commands._data_sets import refuse_run_among_scans
 from palnet.data_sets import layouts
 from palnet.data_sets.checking import WARNINGS, check_data_set
-from palnet.data_sets.dataset import load_scan
+from palnet.data_sets.dataset import AnnotatedScan, load_scan, name_people
 from palnet.data_sets.files import list_files
 from palnet.data_sets.layouts import read_data_set
 from palnet.data_sets.scan_checks import read_matrix
@@ -789,6 +789,25 @@ def test_people_are_named_by_the_table(tmp_path):
     data = read_data_set(folder, scheme)
 
     assert [scan.person for scan in data.scans] == ["anna", "p1", "anna"]
+
+
+@pytest.mark.parametrize(
+    ("names", "is_told"),
+    [
+        ("P1_a P1_b P2_a P2_b", True),
+        ("P1_a P1_b P1_c P1_d P1_e P1_f P2_a P2_b", True),
+        ("P1_a P1_b P1_c P1_d P1_e P1_f P1_g P2_a P2_b", False),  # seven: a site or a series
+        ("face_1 face_2 face_3", False),
+        ("P1_a P1_b P2_a P2_b P3 P4 P5", True),
+        ("P1_a P1_b P2_a P2_b P3 P4 P5 P6", False),  # half of the scans are alone
+    ],
+)
+def test_names_of_visits_are_told_from_those_of_a_series(names, is_told, tmp_path):
+    scans = [AnnotatedScan(name, name, tmp_path / f"{name}.ply", None) for name in names.split()]
+
+    _, problems = name_people(scans, tmp_path, [])
+
+    assert [each.kind for each in problems] == ["several_visits"] * is_told
 
 
 @pytest.mark.parametrize(

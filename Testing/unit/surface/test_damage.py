@@ -15,9 +15,16 @@ import numpy as np
 import pytest
 
 from palnet.errors import MeshError
-from palnet.surface import _vtp, parse_unit, plausible_units, prepare_surface, read_mesh
+from palnet.surface import (
+    _vtp,
+    parse_unit,
+    plausible_units,
+    prepare_scan,
+    prepare_surface,
+    read_mesh,
+)
 from palnet.surface._read import PARSERS
-from palnet_meshes import WRITERS, make_head, write_obj
+from palnet_meshes import WRITERS, make_head, make_sphere, write_obj
 
 HEAD = make_head(6, 9)
 MEMORY_FACTOR = 60
@@ -233,6 +240,21 @@ def test_vertices_behind_an_unused_one_without_a_position_keep_their_numbers(tmp
         each.name for each in plausible_units(head)
     ]
     assert np.ptp(mesh.points, axis=0).tolist() == np.ptp(head.points, axis=0).tolist()
+
+
+def test_grid_that_is_mostly_empty_hides_nothing_of_what_lies_within_a_head(tmp_path):
+    """The search for it looks at a part of all vertices first."""
+    skin = make_sphere(90, (0, 0, 0), 90)
+    skull = make_sphere(75, (0, 0, 0), 80)
+    n_lost = 4 * (len(skin[0]) + len(skull[0]))
+    points = np.concatenate([np.full((n_lost, 3), np.nan), skin[0], skull[0]])
+    triangles = np.concatenate([skin[1], skull[1] + len(skin[0])]) + n_lost
+    path = tmp_path / "grid.ply"
+    path.write_bytes(WRITERS["little.ply"](SimpleNamespace(points=points, triangles=triangles)))
+
+    surface = prepare_scan(read_mesh(path), parse_unit("mm"))
+
+    assert "interior" in {each.code for each in surface.findings}
 
 
 def _with_short_faces(n_short):

@@ -409,12 +409,14 @@ def test_loose_pieces_are_counted_with_their_share():
         (0.6, 300.0, False),  # a third of the area
         (0.9, 10.0, False),  # a layer within the head
         (1.0, 0.01, False),  # two layers of one head
+        (1.3, 115.0, False),  # a cape: its middle is beside the head, the head's within it
     ],
 )
 def test_loose_piece_that_may_be_another_face_is_told(size, offset, is_told):
     other = Mesh(size * HEAD.points + [offset, 0, 0], HEAD.triangles)
+    crumb = Mesh(0.1 * HEAD.points - [0, 300, 0], HEAD.triangles)
 
-    surface = prepare_surface(_join(HEAD, other), MM)
+    surface = prepare_surface(_join(_join(HEAD, other), crumb), MM)
 
     told = [each.message for each in surface.findings if each.code == "second_body"]
     assert len(told) == is_told
