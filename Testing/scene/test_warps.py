@@ -79,7 +79,7 @@ def test_closest_point_follows_a_warp_that_changes_in_one_place(a_face, scene):
     grid.AllocateScalars(vtk.VTK_DOUBLE, 3)
     moves = vtk_to_numpy(grid.GetPointData().GetScalars())
     moves[:] = 0.0
-    transform = slicer.vtkOrientedGridTransform()
+    transform = vtk.vtkGridTransform()
     transform.SetDisplacementGridData(grid)
     node = scene.AddNewNodeByClass("vtkMRMLGridTransformNode", "Grid")
     node.SetAndObserveTransformToParent(transform)
