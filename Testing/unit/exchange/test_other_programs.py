@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from dataclasses import replace
 
@@ -10,10 +11,26 @@ import numpy as np
 import pytest
 
 from palnet.errors import FormatError
-from palnet.exchange import read_landmarks, read_specimens, write_landmarks, write_specimens
+from palnet.exchange import (
+    FormatWarning,
+    read_landmarks,
+    read_specimens,
+    write_landmarks,
+    write_specimens,
+)
 from palnet.samples import example_truth
 
 N_LANDMARKS = 50
+# Rows end after the associated node, and 0 means RAS.
+SLICER_4 = """\
+# Markups fiducial file version = 4.10
+# CoordinateSystem = 0
+# columns = id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label,desc,associatedNodeID
+vtkMRMLMarkupsFiducialNode_0,-1.5,20.25,3e1,0,0,0,1,1,1,0,eye_r,"corner, right",vtkMRMLModelNode4
+vtkMRMLMarkupsFiducialNode_1,0,95,10,0,0,0,1,1,1,0,tip,,
+vtkMRMLMarkupsFiducialNode_2,1.5,20,30,0,0,0,1,1,1,0,eye_l,,
+"""
+SLICER_4_POINTS = [[0, 95, 10], [-1.5, 20.25, 30], [1.5, 20, 30]]
 
 
 @pytest.fixture
@@ -132,6 +149,15 @@ def test_morphologika_points_under_numbers_have_the_names_in_their_section(a_fac
     assert [entry.specimen for entry in read_specimens(path)] == ["anna", "bert"]
 
 
+def test_lafas_name_that_is_there_twice_is_named(a_small_scheme, tmp_path):
+    """A row was copied into the place of another, so that the order is in doubt."""
+    path = tmp_path / "anna.lafas.txt"
+    path.write_text("Nase\t(1,2,3)\nAuge r\t(4, 5, 6)\nNase\t(1,2,3)\n", encoding="utf-8")
+
+    with pytest.raises(FormatError, match=r"txt:3: expected landmark 'eye_l', number 3.*'Nase'"):
+        read_landmarks(path, a_small_scheme)
+
+
 def test_pp_of_another_root_is_named(a_face, tmp_path):
     path = tmp_path / "anna.pp"
     write_landmarks(a_face, path)
@@ -173,6 +199,42 @@ def test_fcsv_point_without_position_is_what_slicer_calls_it(a_face, tmp_path, c
     assert np.isnan(read.positions[0]).all()
 
 
+@pytest.fixture
+def a_slicer_4_list(tmp_path):
+    path = tmp_path / "anna.fcsv"
+    path.write_text(SLICER_4, encoding="utf-8")
+    return path
+
+
+def test_fcsv_that_slicer_4_wrote_is_read(a_slicer_4_list, a_small_scheme):
+    read = read_landmarks(a_slicer_4_list, a_small_scheme)
+
+    assert (read.frame, read.space, read.mm_per_unit) == ("RAS", "RAS", 1.0)
+    assert (read.specimen, read.status) == ("anna", ("corrected",) * 3)
+    np.testing.assert_array_equal(read.positions, SLICER_4_POINTS)
+
+
+def test_fcsv_axes_of_the_file_hold_against_a_frame_that_contradicts(
+    a_slicer_4_list, a_small_scheme
+):
+    told = r"anna\.fcsv:2: the numbers are along RAS axes; you asked for frame LPS"
+
+    with pytest.raises(FormatError, match=told):
+        read_landmarks(a_slicer_4_list, a_small_scheme, frame="LPS")
+    with pytest.warns(FormatWarning, match=told):
+        read = read_landmarks(a_slicer_4_list, a_small_scheme, frame="LPS", strict=False)
+
+    assert (read.frame, read.space) == ("RAS", "RAS")
+    np.testing.assert_array_equal(read.positions, SLICER_4_POINTS)
+
+
+def test_fcsv_numbers_of_the_scan_file_keep_unit_and_axes(a_slicer_4_list, a_small_scheme):
+    read = read_landmarks(a_slicer_4_list, a_small_scheme, frame="file", mm_per_unit=10.0)
+
+    assert (read.frame, read.space, read.mm_per_unit) == ("file", "RAS", 10.0)
+    np.testing.assert_array_equal(read.positions, SLICER_4_POINTS)
+
+
 @pytest.mark.parametrize("name", ["Anna\u00a0M", "Anna\tM"])
 def test_mrk_json_name_that_no_line_can_hold_is_doubted(a_face, tmp_path, name):
     path = tmp_path / "anna.mrk.json"
@@ -206,6 +268,37 @@ def test_csv_numbers_that_r_marks_as_not_available_are_empty(a_face, tmp_path):
     assert read.status == status
     np.testing.assert_allclose(read.positions, positions, atol=1e-6)
     assert np.isnan(read.expected_error_mm).all()
+
+
+@pytest.mark.parametrize("absent", ["", "NA"])
+def test_csv_wide_columns_may_be_in_any_order(absent, a_landmark_set, tmp_path):
+    path = tmp_path / "two.wide.csv"
+    write_specimens([a_landmark_set, replace(a_landmark_set, specimen="bert, second")], path)
+    with path.open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.reader(stream))
+    order = np.random.default_rng(5).permutation(len(rows[0]))
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows([row[k] or absent for k in order] for row in rows)
+
+    read = read_specimens(path)
+
+    assert [entry.specimen for entry in read] == ["case_001", "bert, second"]
+    for entry in read:
+        np.testing.assert_allclose(entry.positions, a_landmark_set.positions, atol=5.1e-7)
+
+
+@pytest.mark.parametrize("has_header", [True, False])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_morphoj_separators_are_those_of_spreadsheets(separator, has_header, two_rows, a_face):
+    path, rows = two_rows
+    header = ",".join(["ID", *(f"x{k}" for k in range(3 * N_LANDMARKS))])
+    lines = [header, *rows] if has_header else rows
+
+    read = read_rows(path, [f" {line.replace(',', f' {separator} ')}" for line in lines])
+
+    assert [entry.specimen for entry in read] == ["anna", "bert"]
+    for entry in read:
+        np.testing.assert_allclose(entry.positions, a_face.positions, atol=1e-6)
 
 
 def test_morphoj_first_specimen_without_a_number_is_doubted(two_rows):
