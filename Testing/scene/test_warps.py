@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import slicer
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
