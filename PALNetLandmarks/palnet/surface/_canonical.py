@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BITS", "MAX_PACKED", "drop_unused", "sort_points", "sort_triangles"]
 
-_Real = TypeVar("_Real", np.float32, np.float64)
+_Number = TypeVar("_Number", np.float32, np.float64, np.int64)
 
 BITS = 21
 """Three numbers of this many bits fit into one 63-bit sorting key."""
@@ -23,8 +23,8 @@ MAX_PACKED = 1 << BITS
 
 
 def drop_unused(
-    points: NDArray[_Real], triangles: NDArray[np.int32]
-) -> tuple[NDArray[_Real], NDArray[np.int32]]:
+    points: NDArray[_Number], triangles: NDArray[np.int32]
+) -> tuple[NDArray[_Number], NDArray[np.int32]]:
     """Drop points that no triangle uses, keeping the order of the others."""
     is_used = np.zeros(len(points), dtype=bool)
     is_used[triangles] = True

@@ -164,8 +164,11 @@ def crop_surface(surface: Surface, keep_points: NDArray[np.bool_]) -> Surface:
         raise ValueError(msg)
     first, second, third = (keep_points.take(column) for column in surface.triangles.T)
     kept = surface.triangles[first & second & third]
-    points_mm, triangles = drop_unused(surface.points_mm, kept)
-    normals, _ = drop_unused(surface.normals, kept)
+    rows, triangles = drop_unused(np.arange(len(keep_points)), kept)
     return replace(
-        surface, points_mm=points_mm, triangles=triangles, normals=normals, long_triangles=None
+        surface,
+        points_mm=surface.points_mm[rows],
+        triangles=triangles,
+        normals=surface.normals[rows],
+        long_triangles=None,
     )

@@ -86,7 +86,7 @@ def _edge_keys(starts: NDArray[np.int32], stops: NDArray[np.int32]) -> NDArray[n
 
 
 def count_edges(edges: SortedEdges) -> EdgeCounts:
-    """Count edges with one triangle, with more than two, and with two that wind against another."""
+    """Count edges with one triangle, more than two, or two that wind against each other."""
     keys = edges.keys
     is_equal = np.concatenate([[False], keys[1:] == keys[:-1], [False]])
     ends = keys >> np.uint64(1)
