@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import stat
-import sys
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +19,7 @@ from palnet.errors import UsageError
 from palnet.exchange import read_landmarks
 from palnet.input_files import _is_link, find_scans, scans_below
 from palnet.jobs import BatchOptions, plan_jobs
+from palnet_links import link_folder
 
 process_fake = partial(process_scan, detect=palnet_fakes.fake_detect)
 
@@ -255,16 +255,6 @@ def test_plan_jobs_same_names_beside_their_scans_do_not_collide(a_head_file, tmp
     shutil.copy(a_head_file, other)
 
     assert [job.obstacle for job in plan(a_head_file, other)] == ["", ""]
-
-
-def link_folder(link, target):
-    """Let one folder be another; Windows lets everybody make junctions, but not links."""
-    if sys.platform == "win32":
-        import _winapi
-
-        _winapi.CreateJunction(str(target), str(link))
-    else:
-        link.symlink_to(target)
 
 
 def test_find_scans_follows_a_link_before_going_up(a_head_file, tmp_path):

@@ -5,7 +5,6 @@ import errno
 import json
 import os
 import shutil
-import sys
 import unicodedata
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from palnet.samples import example_scan, example_truth
 from palnet.scheme import load_scheme
 from palnet.surface import Mesh, plausible_units, read_mesh, write_ply
 from palnet.training.annotated.scan_cache import _is_kept
+from palnet_links import link_folder
 from toy_cohort import toy_landmarks, toy_person, write_toy_cohort, write_toy_scan
 
 NAN = np.nan
@@ -176,10 +176,10 @@ def test_lafas_subjects_that_lack_a_file_are_named_beside_plain_scans_as_well(a_
 def test_subjects_behind_links_are_read_and_no_file_twice(a_lafas_folder, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp("share")
     (a_lafas_folder / "S02").rename(elsewhere / "S02")
-    link(a_lafas_folder / "S02", elsewhere / "S02")
-    link(a_lafas_folder / "again", elsewhere / "S02")
-    link(elsewhere / "S02" / "up", elsewhere)
-    link(a_lafas_folder / "S01" / "whole", a_lafas_folder)
+    link_folder(a_lafas_folder / "S02", elsewhere / "S02")
+    link_folder(a_lafas_folder / "again", elsewhere / "S02")
+    link_folder(elsewhere / "S02" / "up", elsewhere)
+    link_folder(a_lafas_folder / "S01" / "whole", a_lafas_folder)
 
     data = read_data_set(a_lafas_folder)
 
@@ -189,7 +189,7 @@ def test_subjects_behind_links_are_read_and_no_file_twice(a_lafas_folder, tmp_pa
 
 def test_subject_that_a_link_leads_to_keeps_its_name(a_lafas_folder):
     """As `palnet detect` names it."""
-    link(a_lafas_folder / "A", a_lafas_folder / "S02")
+    link_folder(a_lafas_folder / "A", a_lafas_folder / "S02")
 
     assert [scan.specimen for scan in read_data_set(a_lafas_folder).scans] == ["S01", "S02"]
 
@@ -198,7 +198,7 @@ def test_plain_scans_in_a_linked_folder_are_read(tmp_path_factory):
     folder, elsewhere = (tmp_path_factory.mktemp(name) for name in ("scans", "share"))
     write_plain_scans(folder, ["anna"])
     write_plain_scans(elsewhere, ["bert"])
-    link(folder / "more", elsewhere)
+    link_folder(folder / "more", elsewhere)
 
     data = read_data_set(folder)
 
@@ -255,7 +255,7 @@ def test_links_that_lead_nowhere_are_told(tmp_path):
     write_plain_scans(tmp_path, ["anna"])
     share = tmp_path / ".share"
     for name in ("bert.obj", "more"):
-        link(tmp_path / name, share / name)
+        link_folder(tmp_path / name, share / name)
 
     data = read_data_set(tmp_path)
 
@@ -271,7 +271,7 @@ def test_scan_whose_file_is_a_link_that_leads_nowhere_is_left_out_once(tmp_path)
     write_plain_scans(tmp_path, ["anna", "bert", "carl"])
     for name in ("bert.obj", "carl.csv", "anna.mrk.json"):
         (tmp_path / name).unlink(missing_ok=True)
-        link(tmp_path / name, tmp_path / ".share" / name)
+        link_folder(tmp_path / name, tmp_path / ".share" / name)
 
     bert, carl = read_data_set(tmp_path).left_out
 
@@ -287,8 +287,8 @@ def test_folder_that_a_link_leads_above_is_read_whole_and_no_file_twice(tmp_path
     for site, name in (("site1", "bert"), ("site2", "cora")):
         (elsewhere / site).mkdir()
         write_plain_scans(elsewhere / site, [name])
-    link(folder / "a", elsewhere / "site1")
-    link(folder / "b", elsewhere)
+    link_folder(folder / "a", elsewhere / "site1")
+    link_folder(folder / "b", elsewhere)
 
     data = read_data_set(folder)
 
@@ -320,7 +320,7 @@ def test_run_folder_that_holds_scans_or_landmarks_is_refused(tmp_path, tmp_path_
     write_plain_scans(data / "meshes", ["anna"])
     (data / "meshes" / "anna.csv").rename(data / "landmarks" / "anna.csv")
     write_plain_scans(store, ["bert"])
-    link(data / "link", store)
+    link_folder(data / "link", store)
 
     for output in (data, data / "meshes", data / "landmarks", data / "link", store):
         with pytest.raises(UsageError, match=r"holds scans or landmarks\. Name another"):
@@ -330,16 +330,6 @@ def test_run_folder_that_holds_scans_or_landmarks_is_refused(tmp_path, tmp_path_
     (data / "run" / "log.out").write_text("of a cluster", encoding="utf-8")
     for output in (data / "run", data / "new", tmp_path / "run", tmp_path):
         refuse_run_among_scans(data, output)
-
-
-def link(path, target):
-    """Let one folder be another; Windows lets everybody make junctions, but not links."""
-    if sys.platform == "win32":
-        import _winapi
-
-        _winapi.CreateJunction(str(target), str(path))
-    else:
-        path.symlink_to(target)
 
 
 def write_plain_scans(folder, names):
