@@ -12,7 +12,13 @@ from slicer.i18n import tr as _
 from vtk.util.numpy_support import vtk_to_numpy
 
 from palnet.errors import MeshError
-from palnet.surface import Mesh, Unit, inspect_surface, leave_out_interior, prepare_surface
+from palnet.surface import (
+    Unit,
+    inspect_surface,
+    leave_out_interior,
+    mesh_without_lost,
+    prepare_surface,
+)
 from PALNetLandmarksLib.list_state import scale_of
 
 # A scale within this range is that of a warped face; beyond it, the transform changes the unit.
@@ -235,10 +241,10 @@ def mesh_from_model(model_node):
     points = vtk_to_numpy(poly.GetPoints().GetData())
     name = model_node.GetName() if model_node.GetName().isprintable() else ""
     try:
-        return Mesh(points, triangles, name=name or "model", space="RAS")
+        return mesh_without_lost(points, triangles, name=name or "model", space="RAS")
     except ValueError as err:
-        msg = _("The model '{name}' is damaged: {why} Export the scan again.")
-        raise MeshError(msg.format(name=model_node.GetName(), why=err)) from err
+        msg = _("The model '{name}' is damaged: {why}. Export the scan again.")
+        raise MeshError(msg.format(name=model_node.GetName(), why=str(err).rstrip("."))) from err
 
 
 def _triangles(poly):

@@ -10,6 +10,7 @@ import vtk
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from palnet.errors import MeshError
+from palnet.surface import read_mesh
 from palnet_scenes import a_record, saved_and_loaded, true_landmarks
 from PALNetLandmarksLib import surface_snap
 from PALNetLandmarksLib.detection import DetectionRun
@@ -92,12 +93,30 @@ def test_list_with_a_damaged_record_is_one_from_elsewhere(a_list, text):
     assert "provenance" not in again.record
 
 
-def test_model_with_a_vertex_that_is_no_number_says_what_to_do(a_face):
-    points = vtk_to_numpy(a_face.GetPolyData().GetPoints().GetData())
-    points[7] = np.nan
+def test_model_with_few_vertices_without_a_position_is_read_like_its_file(a_face, tmp_path):
+    path = tmp_path / "Face.ply"
+    _spoil(a_face, [7, 3000])
+    slicer.util.saveNode(a_face, str(path))
 
-    with pytest.raises(MeshError, match=r"'Face' is damaged: .* Export the scan again"):
+    from_scene, from_file = mesh_from_model(a_face), read_mesh(path)
+
+    np.testing.assert_array_equal(from_scene.triangles, from_file.triangles)
+    assert from_scene.findings == from_file.findings
+    assert [finding.code for finding in from_scene.findings] == ["lost_vertices"]
+
+
+def test_model_with_many_vertices_without_a_position_says_what_to_do(a_face):
+    _spoil(a_face, slice(None, None, 100))
+
+    with pytest.raises(
+        MeshError, match=r"'Face' is damaged: .* not finite.* or repair them\. Export the scan again"
+    ):
         mesh_from_model(a_face)
+
+
+def _spoil(model, numbers):
+    """Take the position of some vertices of a model away."""
+    vtk_to_numpy(model.GetPolyData().GetPoints().GetData())[numbers] = np.nan
 
 
 def test_list_from_a_file_goes_to_the_nearer_of_two_registered_scans(a_face, tmp_path):

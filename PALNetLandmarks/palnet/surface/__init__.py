@@ -4,6 +4,7 @@
 from palnet.surface._canonical import drop_unused
 from palnet.surface._findings import inspect_surface
 from palnet.surface._interior import leave_out_interior
+from palnet.surface._lost import mesh_without_lost
 from palnet.surface._mesh import Finding, Mesh
 from palnet.surface._prepare import prepare_scan, prepare_surface
 from palnet.surface._project import Projection, project_onto_triangles
@@ -29,6 +30,7 @@ __all__ = [
     "find_long_triangles",
     "inspect_surface",
     "leave_out_interior",
+    "mesh_without_lost",
     "parse_unit",
     "plausible_units",
     "prepare_scan",

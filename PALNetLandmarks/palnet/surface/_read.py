@@ -9,11 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from palnet._files import hint_at_length
 from palnet.errors import MeshError
-from palnet.surface._mesh import Finding, Mesh, ParsedMesh
+from palnet.surface._lost import mesh_without_lost
 from palnet.surface._obj import parse_obj
 from palnet.surface._ply import parse_ply
 from palnet.surface._sniff import sniff_format
@@ -23,6 +21,8 @@ from palnet.surface._vtp import parse_vtp
 
 if TYPE_CHECKING:
     from os import PathLike
+
+    from palnet.surface._mesh import Mesh, ParsedMesh
 
 __all__ = ["MESH_SUFFIXES", "read_mesh"]
 
@@ -46,9 +46,6 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 MAX_POINTS = 2**31 - 1
 """Vertices are counted in 32 bits."""
-
-MAX_LOST_SHARE = 0.01
-"""Share of the triangles that may be lost because a corner has no position, as in a small hole."""
 
 
 def read_mesh(path: str | PathLike[str]) -> Mesh:
@@ -80,7 +77,13 @@ def read_mesh(path: str | PathLike[str]) -> Mesh:
     try:
         parsed = _parse(_read_bytes(path), path)
         _check(parsed)
-        parsed = _leave_out_lost(parsed)
+        return mesh_without_lost(
+            parsed.points,
+            parsed.triangles,
+            name=path.stem or "mesh",
+            space="RAS" if "SPACE=RAS" in parsed.header else "LPS",
+            findings=parsed.findings,
+        )
     except MeshError as err:
         msg = f"{path}: {str(err).rstrip('.')}."
         raise MeshError(msg) from err
@@ -90,14 +93,6 @@ def read_mesh(path: str | PathLike[str]) -> Mesh:
             "it out, e.g. with MeshLab's quadric edge collapse."
         )
         raise MeshError(msg) from err
-    space = "RAS" if "SPACE=RAS" in parsed.header else "LPS"
-    return Mesh(
-        parsed.points,
-        parsed.triangles.astype(np.int32),
-        name=path.stem or "mesh",
-        space=space,  # type: ignore[arg-type]
-        findings=parsed.findings,
-    )
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -172,29 +167,3 @@ def _check(parsed: ParsedMesh) -> None:
             f"{n_points - 1}: the file is damaged. Export it again"
         )
         raise MeshError(msg)
-
-
-def _leave_out_lost(parsed: ParsedMesh) -> ParsedMesh:
-    """Leave out the triangles of vertices without a position; reject a mesh that has many."""
-    is_finite = np.isfinite(parsed.points)
-    if is_finite.all():
-        return parsed
-    is_lost = np.asarray(~is_finite.all(axis=1))
-    n_lost = int(np.count_nonzero(is_lost))
-    triangles = parsed.triangles[~is_lost[parsed.triangles].any(axis=1)]
-    n_triangles = len(parsed.triangles) - len(triangles)
-    if n_triangles > MAX_LOST_SHARE * len(parsed.triangles):
-        first = int(np.argmax(is_lost))
-        msg = (
-            f"{n_lost} of {len(is_lost)} vertices are not finite, the first is number {first} "
-            f"{tuple(parsed.points[first].tolist())}, and {n_triangles} of "
-            f"{len(parsed.triangles)} triangles need them. Remove or repair them"
-        )
-        raise MeshError(msg)
-    points = parsed.points.copy()
-    # Anywhere on the surface, spread over it: the vertices keep their numbers, and as NaN or in one
-    # place they would spoil what is estimated from all vertices.
-    points[is_lost] = points[np.resize(triangles[:, 0], n_lost)]
-    text = f"Vertices with non-finite coordinates, left out: {n_lost}; triangles: {n_triangles}."
-    findings = (*parsed.findings, Finding("lost_vertices", text))
-    return parsed._replace(points=points, triangles=triangles, findings=findings)
