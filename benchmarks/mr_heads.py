@@ -28,15 +28,15 @@ import numpy as np
 import vtk
 from scipy import ndimage
 from scipy.spatial import cKDTree
-from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+from vtk.util.numpy_support import vtk_to_numpy
 
 from benchmarks._data import add_common_options, draw_placement, place_mesh, settings_of
 from benchmarks._report import Report
+from benchmarks._volumes import extract_skin
 from benchmarks.real_consistency import CHANGES, moved_mm
 from palnet.detector import detect
 from palnet.errors import ScanRefusedError
 from palnet.similarity import apply_similarity, fit_similarity
-from palnet.surface import Mesh
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from palnet.landmarks import LandmarkSet
+    from palnet.surface import Mesh
 
     Volume = NDArray[np.float32]
 
@@ -51,7 +52,7 @@ BRAINBROWSER, BRAIN2MESH = "examples/models", "examples/jnii"
 # The skin is the level set of the blurred volume at this share of its 90th percentile.
 SKIN_SHARE, BLUR_VOXELS = 0.3, 0.6
 # As Slicer smooths the surface of a segment.
-SMOOTHING_ROUNDS, PASS_BAND = 15, 0.1
+PASS_BAND = 0.1
 # Share of the skin around the face that is aligned to the other recording; the rest differs: lips
 # that moved, noise, the border of a volume.
 FACE_RADIUS_MM, LAID_SHARE, LAYING_ROUNDS = 110.0, 0.7, 60
@@ -226,25 +227,7 @@ def _skin(name: str, volume: Volume, level: float | None = None) -> Mesh:
     if level is None:
         volume = ndimage.gaussian_filter(volume, BLUR_VOXELS)
         level = SKIN_SHARE * float(np.percentile(volume, 90))
-    padded = np.pad(volume, 1)
-    image = vtk.vtkImageData()
-    image.SetDimensions(*padded.shape)
-    image.GetPointData().SetScalars(numpy_to_vtk(padded.ravel(order="F"), deep=True))
-    surface = vtk.vtkFlyingEdges3D()
-    surface.SetInputData(image)
-    surface.SetValue(0, level)
-    largest = vtk.vtkPolyDataConnectivityFilter()
-    largest.SetInputConnection(surface.GetOutputPort())
-    largest.SetExtractionModeToLargestRegion()
-    smooth = vtk.vtkWindowedSincPolyDataFilter()
-    smooth.SetInputConnection(largest.GetOutputPort())
-    smooth.SetNumberOfIterations(SMOOTHING_ROUNDS)
-    smooth.SetPassBand(PASS_BAND)
-    smooth.Update()
-    made = smooth.GetOutput()
-    points = vtk_to_numpy(made.GetPoints().GetData()).astype(np.float64)
-    triangles = vtk_to_numpy(made.GetPolys().GetConnectivityArray()).reshape(-1, 3)
-    return Mesh(points, triangles.astype(np.int32), name=name)
+    return extract_skin(volume, level, name=name, pass_band=PASS_BAND)
 
 
 if __name__ == "__main__":

@@ -109,7 +109,8 @@ def test_model_with_many_vertices_without_a_position_says_what_to_do(a_face):
     _spoil(a_face, slice(None, None, 100))
 
     with pytest.raises(
-        MeshError, match=r"'Face' is damaged: .* not finite.* or repair them\. Export the scan again"
+        MeshError,
+        match=r"'Face' is damaged: .* not finite.* or repair them\. Export the scan again",
     ):
         mesh_from_model(a_face)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks import consistency, pose, real_consistency, unseen_source
+from benchmarks import consistency, pose, real_consistency, tomography, unseen_source
 from benchmarks._errors import add_groups, add_stages, stack
 from benchmarks._expected import ExpectedErrors
 from benchmarks._people import Person
@@ -17,13 +18,17 @@ from benchmarks._report import RESULTS_FOLDER, Report
 from benchmarks._shortened import take_spread
 from benchmarks._stages import STAGES, run_stages
 from benchmarks._trainings import in_new_process
+from vtkmodules.util.numpy_support import vtk_to_numpy
+from vtkmodules.vtkFiltersSources import vtkSphereSource
 
 from palnet import detect
 from palnet.model import read_model
 from palnet.samples import example_scan
-from palnet.surface import read_mesh
+from palnet.surface import Mesh, read_mesh
 
 N_LANDMARKS = 50
+# The threshold, -300, is reached where two thirds of what the blur covers are tissue.
+SHIFT_BY_THRESHOLD_MM = -0.15
 MEASURE = "__import__('benchmarks._memory', fromlist=['_']).peak_memory_mb()"
 
 
@@ -185,3 +190,41 @@ def test_figures_of_each_source_are_given_with_what_other_people_would_give():
     # Of five in ten people, 2 to 8 are drawn in 95 % of cases.
     np.testing.assert_allclose(ratio, [1.2, 1.8])
     np.testing.assert_allclose(held, [0.2, 0.8])
+
+
+@pytest.mark.parametrize(("n_layers", "farthest_mm"), [(1, 0.25), (5, 0.8)])
+def test_skin_of_a_simulated_tomography_lies_where_the_threshold_puts_it(n_layers, farthest_mm):
+    ball, radius_mm = make_ball(40.0), 40.0
+    tissue, origin_mm = tomography.fill_head(ball, floor_mm=-25.0)
+
+    skin = tomography.record(tissue, origin_mm, n_layers, np.random.default_rng(0))
+
+    # Without the flat end of the volume, and the crown, where a slice is wider than its height.
+    side = skin.points[np.abs(skin.points[:, 1]) < 20.0]
+    gaps_mm = np.linalg.norm(side, axis=1) - radius_mm
+    assert len(side) > 1000
+    assert abs(gaps_mm.mean() - SHIFT_BY_THRESHOLD_MM) < 0.1
+    above, below = gaps_mm[side[:, 1] > 10.0].mean(), gaps_mm[side[:, 1] < -10.0].mean()
+    assert abs(above - below) < 0.1
+    assert np.abs(gaps_mm - gaps_mm.mean()).max() < farthest_mm
+
+
+def test_head_with_a_hole_is_not_taken_for_one_filled_with_tissue():
+    ball = make_ball(40.0)
+    pierced = replace(ball, triangles=ball.triangles[ball.points[ball.triangles[:, 0], 2] < 35.0])
+
+    with pytest.raises(RuntimeError, match="air flows into the head"):
+        tomography.fill_head(pierced, floor_mm=-25.0)
+
+
+def make_ball(radius_mm):
+    """A ball that is open below, as the neck of a generated head is."""
+    source = vtkSphereSource()
+    source.SetRadius(radius_mm)
+    source.SetThetaResolution(90)
+    source.SetPhiResolution(90)
+    source.Update()
+    points = vtk_to_numpy(source.GetOutput().GetPoints().GetData()).astype(np.float64)
+    triangles = vtk_to_numpy(source.GetOutput().GetPolys().GetConnectivityArray()).reshape(-1, 3)
+    is_open = points[triangles].mean(axis=1)[:, 1] < -30.0
+    return Mesh(points, triangles[~is_open].astype(np.int32), name="ball")

@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Skin from simulated computed tomography, by the distance between its slices.
+
+A generated head without hair is filled with soft tissue and put through a simple scanner: blur
+within the slices, a mean over the thickness of each slice, noise. The skin is then cut out as in
+3D Slicer: a threshold, and a closed surface of the binary segment with its default smoothing. The
+simulation has no bones, airways, metal, headrest or movement.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+from benchmarks._data import (
+    add_common_options,
+    add_heads_option,
+    draw_placement,
+    generator_of,
+    place_mesh,
+    settings_of,
+    sources_in_turn,
+)
+from benchmarks._pool import run_tasks
+from benchmarks._report import Report
+from benchmarks._volumes import extract_skin
+from palnet import detect
+from palnet.errors import PalnetError
+from palnet.model import read_model
+from palnet.scheme import load_scheme
+from palnet.surface import Mesh, drop_unused, parse_unit, prepare_surface, sample_surface
+from palnet.synthesis.people import draw_person
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from palnet.synthesis.people import Person
+
+# Seeds used only by this benchmark.
+FIRST_SEED = 3_450_000
+VOXEL_MM = 0.5
+# Slices lie along Y, from the neck to the crown; each is the mean of this many layers of voxels.
+LAYERS = (1, 2, 5, 10)
+# Width of the blur within a slice, and noise, both usual for soft tissue.
+BLUR_MM, NOISE_HU = 0.8, 15.0
+AIR_HU, TISSUE_HU, THRESHOLD_HU = -1000.0, 40.0, -300.0
+# What Slicer's default smoothing factor of 0.5 means.
+ROUNDS, PASS_BAND = 40, 0.01
+# The volume begins this far below the chin of an adult, or just above the rim of a generated neck.
+NECK_MM, ABOVE_RIM_MM = 40.0, 3.0
+MARGIN_MM, SAMPLED_EVERY_MM = 6.0, 0.35
+# A wall around the sampled skin this thick (in voxels) has no gaps, so that air does not flow in.
+WALL = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One person."""
+
+    seed: int
+    source: Path
+    model: str | None
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """Result of one surface: errors and expected errors in millimetres, None if refused."""
+
+    n_points: int
+    errors_mm: NDArray[np.float64] | None
+    expected_mm: NDArray[np.float64] | None
+
+
+def measure(task: Task) -> list[Result]:
+    """Detect on the skin of one person, itself and from slices of every thickness."""
+    generator, rng = generator_of(task.source), np.random.default_rng(task.seed)
+    person = draw_person(generator.model, rng)
+    points, triangles = drop_unused(person.points_mm, generator.outer_triangles(person))
+    skin = Mesh(points.astype(np.float64), triangles, name=str(task.seed))
+    tissue, origin_mm = fill_head(skin, find_floor(skin, person))
+    meshes = [skin, *(record(tissue, origin_mm, n_layers, rng) for n_layers in LAYERS)]
+    results = []
+    for mesh in meshes:
+        placement = draw_placement(rng, unit="mm")
+        try:
+            found = detect(place_mesh(mesh, placement), model=task.model).landmarks
+        except PalnetError:
+            results.append(Result(len(mesh.points), None, None))
+            continue
+        apart_mm = placement.from_file(found.positions) - person.landmarks_mm
+        errors_mm = np.linalg.norm(apart_mm, axis=1)
+        results.append(Result(len(mesh.points), errors_mm, found.expected_error_mm))
+    return results
+
+
+def find_floor(skin: Mesh, person: Person) -> float:
+    """Return the height in mm at which the volume of a person begins."""
+    chin_mm = float(person.landmarks_mm[load_scheme().index_of("gn"), 1])
+    sides = np.sort(skin.triangles[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
+    edges, n_triangles = np.unique(sides, axis=0, return_counts=True)
+    heights_mm = skin.points[edges[n_triangles == 1].ravel(), 1]
+    rim_mm = heights_mm[heights_mm < chin_mm].max(initial=-np.inf)
+    return max(chin_mm - NECK_MM * person.size, float(rim_mm) + ABOVE_RIM_MM)
+
+
+def fill_head(skin: Mesh, floor_mm: float) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Fill a head with tissue.
+
+    Parameters
+    ----------
+    skin : Mesh
+        In millimetres, +Y up, outward; open at the neck only.
+    floor_mm : float
+        Height at which the volume begins, above the opening.
+
+    Returns
+    -------
+    tissue : ndarray of shape (n_x, n_y, n_z)
+        Share of each voxel of `VOXEL_MM` that is not air, 0 to 1.
+    origin_mm : ndarray of shape (3,)
+        Centre of the first voxel.
+    """
+    cloud = sample_surface(prepare_surface(skin, parse_unit("mm")), SAMPLED_EVERY_MM)
+    low_mm, high_mm = cloud.points_mm.min(axis=0), cloud.points_mm.max(axis=0)
+    low_mm[1] = floor_mm
+    origin_mm = low_mm - MARGIN_MM
+    shape = np.ceil((high_mm + MARGIN_MM - origin_mm) / VOXEL_MM).astype(int) + 1
+    voxels = np.rint((cloud.points_mm - origin_mm) / VOXEL_MM).astype(int)
+    wall = np.zeros(shape, dtype=bool)
+    wall[tuple(voxels[voxels[:, 1] >= 0].T)] = True
+    wall = ndimage.binary_dilation(wall, iterations=WALL)
+    n_below = round(MARGIN_MM / VOXEL_MM)
+    wall[:, :n_below] = True
+    regions, _ = ndimage.label(~wall)
+    air = regions == regions[0, -1, 0]
+    if air[tuple((shape - 1) // 2)]:
+        msg = f"{skin.name}: air flows into the head; its skin has other openings than the neck."
+        raise RuntimeError(msg)
+    # The skin lies inside the wall: there, shares come from the distance to the nearest sample.
+    near = ndimage.binary_dilation(air, iterations=2 * WALL) & ~air
+    near[:, :n_below] = False
+    places = np.argwhere(near)
+    at_mm = origin_mm + places * VOXEL_MM
+    _, nearest = cKDTree(cloud.points_mm).query(at_mm)
+    above_mm = ((at_mm - cloud.points_mm[nearest]) * cloud.normals[nearest]).sum(axis=1)
+    tissue = (~air).astype(np.float32)
+    tissue[tuple(places.T)] = np.clip(0.5 - above_mm / VOXEL_MM, 0.0, 1.0)
+    tissue[:, :n_below] = 0.0
+    return tissue, origin_mm
+
+
+def record(
+    tissue: NDArray[np.float32],
+    origin_mm: NDArray[np.float64],
+    n_layers: int,
+    rng: np.random.Generator,
+) -> Mesh:
+    """Record a filled head in slices of `n_layers` voxels and cut its skin out."""
+    sigma = BLUR_MM / np.sqrt(8 * np.log(2)) / VOXEL_MM
+    blurred = ndimage.gaussian_filter(tissue, (sigma, 0.0, sigma))
+    n_slices = blurred.shape[1] // n_layers
+    whole = blurred[:, : n_slices * n_layers]
+    slices = whole.reshape(whole.shape[0], n_slices, n_layers, -1).mean(axis=2)
+    values = AIR_HU + (TISSUE_HU - AIR_HU) * slices
+    values += NOISE_HU * rng.standard_normal(values.shape, dtype=np.float32)
+    spacing_mm = (VOXEL_MM, n_layers * VOXEL_MM, VOXEL_MM)
+    first_mm = origin_mm + np.array([0.0, (n_layers - 1) / 2 * VOXEL_MM, 0.0])
+    return extract_skin(
+        values > THRESHOLD_HU,
+        0.5,
+        name="tomography",
+        pass_band=PASS_BAND,
+        rounds=ROUNDS,
+        spacing_mm=spacing_mm,
+        origin_mm=first_mm - spacing_mm,
+    )
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_common_options(parser, people=40)
+    parser.set_defaults(first_seed=FIRST_SEED)
+    parser.add_argument("--jobs", type=int, default=1, help="processes [%(default)s]")
+    add_heads_option(parser)
+    arguments = parser.parse_args()
+    tasks = [Task(seed, path, arguments.model) for seed, _, path in sources_in_turn(arguments)]
+    people = list(run_tasks(measure, tasks, model=arguments.model, jobs=arguments.jobs))
+    ninety = read_model(arguments.model).calibration.ninety
+    report = Report("tomography", settings_of(arguments))
+    kinds = ("the skin itself", *(f"slices of {n * VOXEL_MM:g} mm" for n in LAYERS))
+    report.add_table(
+        "Skin from simulated computed tomography, mm",
+        (
+            *("surface", "people", "refused", "vertices, mean", "called missing %"),
+            *("mean error", "95th percentile", "expected", f"within {ninety:.2f} times that %"),
+        ),
+        [
+            (kind, *_figures([person[k] for person in people], ninety))
+            for k, kind in enumerate(kinds)
+        ],
+    )
+    for kind, row in zip(kinds, report.tables[0].rows, strict=True):
+        report.summary[kind] = {"refused": row[2], "mean_mm": row[5]}
+    report.finish(arguments.output)
+
+
+def _figures(results: list[Result], ninety: float) -> tuple[float | None, ...]:
+    """Compute the figures of one kind of surface."""
+    n_refused = sum(result.errors_mm is None for result in results)
+    n_points = round(float(np.mean([result.n_points for result in results])))
+    if n_refused == len(results):
+        return len(results), n_refused, n_points, *[None] * 5
+    errors, expected = (
+        np.array([getattr(result, name) for result in results if result.errors_mm is not None])
+        for name in ("errors_mm", "expected_mm")
+    )
+    is_missing = np.isnan(errors)
+    placed, told = errors[~is_missing], expected[~is_missing]
+    return (
+        *(len(results), n_refused, n_points, 100 * float(is_missing.mean())),
+        *(float(placed.mean()), float(np.percentile(placed, 95)), float(told.mean())),
+        100 * float((placed <= ninety * told).mean()),
+    )
+
+
+if __name__ == "__main__":
+    main()
