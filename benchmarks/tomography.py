@@ -10,7 +10,7 @@ simulation has no bones, airways, metal, headrest or movement.
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +38,8 @@ from palnet.surface import Mesh, drop_unused, parse_unit, prepare_surface, sampl
 from palnet.synthesis.people import draw_person
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from palnet.synthesis.people import Person
@@ -55,6 +57,9 @@ ROUNDS, PASS_BAND = 40, 0.01
 # The volume begins this far below the chin of an adult, or just above the rim of a generated neck.
 NECK_MM, ABOVE_RIM_MM = 40.0, 3.0
 MARGIN_MM, SAMPLED_EVERY_MM = 6.0, 0.35
+# Between lids and eyeball there are gaps: a ball this much larger than the eyeball and farther back
+# fills the socket.
+LARGER_MM, FARTHER_BACK_MM = 2.0, 4.0
 # A wall around the sampled skin this thick (in voxels) has no gaps, so that air does not flow in.
 WALL = 2
 
@@ -81,9 +86,13 @@ def measure(task: Task) -> list[Result]:
     """Detect on the skin of one person, itself and from slices of every thickness."""
     generator, rng = generator_of(task.source), np.random.default_rng(task.seed)
     person = draw_person(generator.model, rng)
-    points, triangles = drop_unused(person.points_mm, generator.outer_triangles(person))
+    # With the inner mouth even if it is closed, or air would flow in between the lips.
+    outside = generator.outer_triangles(replace(person, mouth_open=True))
+    points, triangles = drop_unused(person.points_mm, outside)
     skin = Mesh(points.astype(np.float64), triangles, name=str(task.seed))
-    tissue, origin_mm = fill_head(skin, find_floor(skin, person))
+    eyeball = person.points_mm[generator.model.fine(generator.model.is_eyeball)]
+    eyes = [eyeball[eyeball[:, 0] < 0.0], eyeball[eyeball[:, 0] > 0.0]]
+    tissue, origin_mm = fill_head(skin, find_floor(skin, person), eyes)
     meshes = [skin, *(record(tissue, origin_mm, n_layers, rng) for n_layers in LAYERS)]
     results = []
     for mesh in meshes:
@@ -109,15 +118,19 @@ def find_floor(skin: Mesh, person: Person) -> float:
     return max(chin_mm - NECK_MM * person.size, float(rim_mm) + ABOVE_RIM_MM)
 
 
-def fill_head(skin: Mesh, floor_mm: float) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+def fill_head(
+    skin: Mesh, floor_mm: float, eyes_mm: Sequence[NDArray[np.floating]] = ()
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Fill a head with tissue.
 
     Parameters
     ----------
     skin : Mesh
-        In millimetres, +Y up, outward; open at the neck only.
+        In millimetres, +X left, +Y up, +Z front, outward; open at the neck and around the eyes.
     floor_mm : float
-        Height at which the volume begins, above the opening.
+        Height at which the volume begins, above the opening of the neck.
+    eyes_mm : sequence of ndarray of shape (n_points, 3)
+        Points of each eyeball.
 
     Returns
     -------
@@ -135,6 +148,15 @@ def fill_head(skin: Mesh, floor_mm: float) -> tuple[NDArray[np.float32], NDArray
     wall = np.zeros(shape, dtype=bool)
     wall[tuple(voxels[voxels[:, 1] >= 0].T)] = True
     wall = ndimage.binary_dilation(wall, iterations=WALL)
+    for eye_mm in eyes_mm:
+        centre_mm = eye_mm.mean(axis=0)
+        radius_mm = np.linalg.norm(eye_mm - centre_mm, axis=1).mean() + LARGER_MM
+        behind_mm = centre_mm - (0.0, 0.0, FARTHER_BACK_MM)
+        steps_mm = (
+            (origin_mm[axis] + np.arange(shape[axis]) * VOXEL_MM - behind_mm[axis]) ** 2
+            for axis in range(3)
+        )
+        wall |= sum(np.ix_(*steps_mm)) < radius_mm**2
     n_below = round(MARGIN_MM / VOXEL_MM)
     wall[:, :n_below] = True
     regions, _ = ndimage.label(~wall)
