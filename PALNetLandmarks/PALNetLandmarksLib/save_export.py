@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import warnings
 from itertools import chain, count
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import slicer
 from slicer.i18n import tr as _
 
 import palnet
+from palnet._caught import catching
 from palnet._files import file_stem, is_folder
 from palnet.exchange import FormatWarning, write_landmarks
 from PALNetLandmarksLib.linking import lies_elsewhere
@@ -220,8 +220,7 @@ def export(landmarks, path, format_name, frame, *, overwrite=False):
         raise ValueError(msg.format(name=path.name, list=saved.GetName()))
     in_file = frame == "file"
     framed = in_model_file(landmarks) if in_file else landmarks.landmark_set().to_frame(frame)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", FormatWarning)
+    with catching(FormatWarning, "always") as caught:
         written = write_landmarks(
             framed, path, format=format_name, overwrite=overwrite, rename=True
         )

@@ -82,7 +82,10 @@ class _Lane:
         return ProcessPoolExecutor(1, mp_context=context, initializer=start_worker)
 
     def run(self, job: ScanJob, process: Process) -> ScanResult:
-        """Process one scan; replace the process if it crashed on it, or before."""
+        """Process one scan; replace the process if it crashed on it, or before.
+
+        An interruption ends the whole run, even if it reached this process only.
+        """
         try:
             future = self._pool.submit(work_on, process, job)
         except BrokenProcessPool:
@@ -91,6 +94,8 @@ class _Lane:
         error = future.exception()
         if error is None:
             return future.result()
+        if isinstance(error, SystemExit):  # `palnet._worker.work_on` refuses all other scans
+            raise KeyboardInterrupt from error
         if isinstance(error, BrokenProcessPool):
             self._replace()
         return _unexpected(job, error)

@@ -673,6 +673,18 @@ def test_run_jobs_interrupted_from_the_keyboard_ends_its_workers_without_a_word(
     assert len(list(tmp_path.glob("*.begun"))) <= 2
 
 
+def test_run_jobs_ends_as_interrupted_if_one_worker_alone_is(jobs_of_which_some_are_deadly):
+    """It refused every other scan, each of which was told as an error of palnet's."""
+    results = run_jobs(
+        jobs_of_which_some_are_deadly, n_processes=2, process=palnet_fakes.interrupt_itself
+    )
+
+    with pytest.raises(KeyboardInterrupt):
+        list(results)
+
+    assert multiprocessing.active_children() == []
+
+
 def test_worker_that_dies_between_two_scans_takes_none_with_it(jobs_of_which_some_are_deadly):
     job = next(job for job in jobs_of_which_some_are_deadly if "deadly" not in job.scan.stem)
     lane = _Lane()

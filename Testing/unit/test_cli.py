@@ -400,6 +400,27 @@ def test_progress_on_a_terminal_is_one_line_that_is_cleared():
     assert (line.endswith("2 of 4 scans"), blanks, rest) == (True, " " * len(line), "")
 
 
+def test_progress_is_cleared_before_an_interruption_is_told(monkeypatch):
+    """It said "[####      ] 3 of 10 scanspalnet: interrupted"."""
+
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+        yield
+
+    stream = Terminal()
+    monkeypatch.setattr(_pool, "run_jobs", interrupt)
+    monkeypatch.setattr(sys, "stderr", stream)
+
+    cli.main(["detect", "a.obj", "b.obj"])
+
+    line, blanks, rest = stream.getvalue().split("\r")
+    assert (line.endswith("0 of 2 scans"), blanks.strip(), rest) == (
+        True,
+        "",
+        "palnet: interrupted\n",
+    )
+
+
 def test_progress_in_a_log_is_nothing():
     stream = io.StringIO()
     progress = _Progress(4, stream)

@@ -20,6 +20,7 @@ CLAIM = {"seed": 42, "training": {"rate": 1e-3, "batch": 8}, "train": ["a", "b"]
         ({"seed": 7, "train": ["b"]}, "of another recipe or version (seed 42, now 7)."),
         ({"training": {"rate": 0.01, "batch": 8}}, "version (training.rate 0.001, now 0.01)."),
         ({"version": 3}, "of another recipe or version (version absent, now 3)."),
+        ({"model_sha256": 64 * "a"}, "of another recipe or version (model_sha256)."),
     ],
 )
 def test_folder_of_another_run_is_refused_with_what_differs(changed, says, tmp_path):

@@ -193,14 +193,16 @@ class _Conversion:
         taken: dict[str, Path] = {}
         for path in files:
             output = path.with_name(stem_of(path) + self.target.suffix)
-            other = taken.setdefault(str(output).casefold(), path)
-            if other != path:
+            key = str(output).casefold()
+            if key in taken:
                 self._fail(
-                    f"{path}: {output.name} is written for {other} already. Rename one, or give -o."
+                    f"{path}: {output.name} is written for {taken[key]} already. Rename one, or "
+                    "give -o."
                 )
                 continue
             specimens = [e for e in self._read_or_tell(path) if not self._leaves_out(path, e)]
             if specimens and self._may_replace(path, output):
+                taken[key] = path
                 self.write_one_file(specimens, output)
 
     def write_folder(self, files: Iterable[Path], folder: Path) -> None:

@@ -13,7 +13,7 @@ from palnet.commands._arguments import at_least
 from palnet.commands._landmark_files import FRAME_OPTIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from palnet.batch import ScanResult
     from palnet.jobs import BatchOptions
@@ -147,11 +147,8 @@ def _report(results: Iterable[ScanResult], scans: Sequence[Path]) -> int:
     n_scans, times = len(scans), Counter(scan.name for scan in scans)
     n_ended = n_failed = n_there = 0
     units: Counter[str] = Counter()
-    progress = _Progress(n_scans, sys.stderr)
-    progress.show(0)
-    for result in results:
+    for result in _with_progress(results, n_scans):
         n_ended += 1
-        progress.clear()
         place = f"[{n_ended}/{n_scans}] " if n_scans > 1 else ""
         name = result.scan.name if times[result.scan.name] == 1 else str(result.scan)
         if result.outcome == "done":
@@ -171,14 +168,25 @@ def _report(results: Iterable[ScanResult], scans: Sequence[Path]) -> int:
             print(f"palnet: {place}{name}: {result.outcome}: {reason}", file=sys.stderr, flush=True)
         for warning in result.warnings:
             print(f"palnet: {name}: {warning}", file=sys.stderr, flush=True)
-        progress.show(n_ended)
-    progress.clear()
     if n_scans > 1 or n_there:
         before = f" {n_there} were there already." if n_there else ""
         failed = f" {n_failed} could not be done, see above." if n_failed else ""
         n_done = n_ended - n_failed - n_there
         print(f"{n_done} of {n_scans} scans done.{before}{failed}{_say_units(units)}")
     return n_failed
+
+
+def _with_progress(results: Iterable[ScanResult], n_scans: int) -> Iterator[ScanResult]:
+    """Show the progress while a result is awaited; clear it whatever ends the wait."""
+    progress = _Progress(n_scans, sys.stderr)
+    progress.show(0)
+    try:
+        for n_ended, result in enumerate(results, start=1):
+            progress.clear()
+            yield result
+            progress.show(n_ended)
+    finally:
+        progress.clear()
 
 
 def _guessed_unit(result: ScanResult) -> str:

@@ -118,7 +118,7 @@ def _print_result(result: FineTuning) -> None:
     """Print errors before and after, of all landmarks and of those that changed most."""
     every, *landmarks = result.changes
     seen = [change for change in landmarks if change.n]
-    most = sorted(seen, key=lambda change: change.after_mm - change.before_mm)[:_N_PRINTED]
+    most = sorted(seen, key=lambda change: -abs(change.after_mm - change.before_mm))[:_N_PRINTED]
     print("landmark  before mm  after mm  (validation people)")
     for change in (every, *most):
         print(f"{change.code:8}  {change.before_mm:9.2f}  {change.after_mm:8.2f}")

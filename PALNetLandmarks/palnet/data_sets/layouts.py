@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from palnet._caught import catching
 from palnet._stored import listing, unpack_arrays
 from palnet.data_sets.dataset import AnnotatedScan, DataSet, Problem, is_people_file, name_people
 from palnet.data_sets.files import is_mesh, list_files
@@ -331,8 +331,7 @@ def _read_file(
     except FormatError as err:
         strict_text = str(err)
     try:
-        with warnings.catch_warnings(record=True) as doubts:
-            warnings.simplefilter("always", FormatWarning)
+        with catching(FormatWarning, "always") as doubts:
             sets = read_specimens(path, scheme, format=format, strict=False)
     except FormatError:  # the strict error is more informative
         return [], [Problem("bad_landmarks", stem, strict_text)]

@@ -22,6 +22,8 @@ __all__ = ["cut_curve", "draw_curve", "read_curve", "try_to_append", "try_to_dra
 
 logger = logging.getLogger(__name__)
 
+_COLUMNS = ["step", "loss", "validation_mm"]
+
 
 def read_curve(folder: Path) -> dict[str, NDArray[np.float64]]:
     """Read ``curve.csv``: step, loss and validation error, one row per validation.
@@ -68,15 +70,15 @@ def cut_curve(folder: Path, step: int) -> None:
         return
     with path.open(newline="", encoding="utf-8") as stream:
         header, *rows = csv.reader(stream)
-    # A full disk may have cut off the last row, even within its step.
-    kept = [row for row in rows if len(row) == len(header) and int(row[0]) <= step]
-    if len(kept) == len(rows):
+    # A full disk may have cut off the last row, even within its step, or the header.
+    kept = [row for row in rows if len(row) == len(_COLUMNS) and int(row[0]) <= step]
+    if kept and header == _COLUMNS and len(kept) == len(rows):
         return
     with (
         replacing(path, overwrite=True) as draft,
         draft.open("w", newline="", encoding="utf-8") as stream,
     ):
-        csv.writer(stream).writerows([header, *kept])
+        csv.writer(stream).writerows([_COLUMNS, *kept])
 
 
 def _has_rows(path: Path) -> bool:
@@ -99,7 +101,7 @@ def try_to_append(folder: Path, rows: list[tuple[int, str, str]]) -> bool:
         )
         return False
     with stream:
-        csv.writer(stream).writerows([("step", "loss", "validation_mm")] if is_new else [])
+        csv.writer(stream).writerows([_COLUMNS] if is_new else [])
         csv.writer(stream).writerows(rows)
     return True
 

@@ -415,6 +415,16 @@ def test_convert_never_writes_over_its_own_output(a_whole_set, tmp_path, capsys)
     assert "ID=anna" in (tmp_path / "cohort.tps").read_text(encoding="utf-8")
 
 
+def test_convert_takes_the_next_file_of_a_name_if_one_cannot_be_read(a_whole_set, tmp_path, capsys):
+    (tmp_path / "cohort.csv").write_text("damaged\n", encoding="utf-8")
+    write_landmarks(replace(a_whole_set, specimen="bert"), tmp_path / "cohort.pp")
+
+    code = convert(tmp_path / "cohort.csv", tmp_path / "cohort.pp", "--to", "tps")
+
+    assert (code, "is written for" in capsys.readouterr().err) == (1, False)
+    assert "ID=bert" in (tmp_path / "cohort.tps").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("output", [[], ["-o", "study"]], ids=["beside", "folder"])
 def test_convert_never_writes_over_a_file_that_it_is_to_read(
     output, a_whole_set, tmp_path, monkeypatch, capsys

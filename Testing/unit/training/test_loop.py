@@ -79,13 +79,16 @@ def interrupt(folder, stop_at):
         train(folder, Lesson(stop_at=stop_at))
 
 
-def test_training_goes_on_after_a_curve_that_was_interrupted_before_its_first_row(tmp_path):
-    interrupt(tmp_path, 17)
-    (tmp_path / "curve.csv").write_bytes(b"")
+@pytest.mark.parametrize("rest", [b"", b"step,lo", b"step,loss,validation_mm"])
+def test_training_goes_on_after_a_curve_that_was_interrupted_before_its_first_row(rest, tmp_path):
+    """After a header that a full disk had cut off, no training could read its own curve."""
+    interrupt(tmp_path, 3)
+    (tmp_path / "curve.csv").write_bytes(rest)
 
     train(tmp_path)
+    train(tmp_path / "whole")
 
-    assert [int(row["step"]) for row in read_curve(tmp_path)][-1] == SETTINGS.n_steps
+    assert read_curve(tmp_path) == read_curve(tmp_path / "whole")
 
 
 @pytest.mark.parametrize("rest", ["2", "20,0.1", "20,0.12345,1.2"])

@@ -31,6 +31,7 @@ from palnet.evaluation import (
 )
 from palnet.exchange import write_landmarks
 from palnet.measurement import load_shipped_plan
+from palnet.model import read_model
 from palnet.scheme import SCHEME_FILE, scheme_to_dict
 from palnet.training.annotated.aligning import prepare_scans
 from palnet.training.annotated.cohort import find_outliers
@@ -38,6 +39,7 @@ from palnet.training.annotated.folds import split_for_training, split_people
 from palnet.training.annotated.paper_method import PaperMethod
 from palnet.training.annotated.protocol import PaperProtocol
 from palnet.training.annotated.scan_cache import tell_left_out, write_left_out
+from palnet.training.annotated.tuning import check_start
 from palnet.training.annotated.tuning_method import TuningMethod
 from palnet.training.curves import draw_curve, read_curve
 from palnet.training.parallel import on_first
@@ -140,11 +142,17 @@ def cross_validate(
 
     Raises
     ------
+    ModelFileError
+        If the model to fine-tune does not exist.
     UsageError
-        If the folder belongs to another run, or there are too few people.
+        If that model cannot be fine-tuned on these scans, the folder belongs to another run, or
+        there are too few people.
     TrainingError
         If a training cannot continue.
     """
+    if not isinstance(protocol, PaperProtocol) and protocol.is_tuning:
+        # Before the folder is claimed, and hours are spent on the scans.
+        check_start(data.scheme, read_model(protocol.start))
     scans = on_first(partial(choose_scans, data, protocol, folder, jobs))
     method: FoldMethod
     if isinstance(protocol, PaperProtocol):

@@ -19,12 +19,7 @@ from palnet.training.annotated.cohort import mean_landmarks
 from palnet.training.annotated.faces import gather_training_patches, prepare_faces
 from palnet.training.annotated.label_transfer import transfer_landmarks
 from palnet.training.annotated.protocol import SCRATCH
-from palnet.training.annotated.tuning import (
-    check_start,
-    describe_recipe,
-    train_on_faces,
-    tune_model,
-)
+from palnet.training.annotated.tuning import describe_recipe, train_on_faces, tune_model
 from palnet.training.annotated.tuning_result import (
     describe_choice,
     describe_people,
@@ -63,7 +58,7 @@ class TuningMethod:
     data : DataSet
         The annotated scans.
     protocol : TuningProtocol
-        The protocol to follow.
+        The protocol to follow; if it starts from a model, one that `check_start` accepts.
     folder : Path
         Cache of the prepared faces.
     jobs : int
@@ -75,8 +70,6 @@ class TuningMethod:
         self.is_scratch = protocol.start == SCRATCH
         self.least_validation = 1 if self.is_scratch else MIN_VALIDATION_PEOPLE
         self.base = read_model(None if self.is_scratch else protocol.start)
-        if not self.is_scratch:
-            check_start(data.scheme, self.base)
         faces, refusals = on_first(partial(prepare_faces, data, self.base, folder, jobs=jobs))
         for line in refusals:
             logger.warning("no face: %s", line)

@@ -20,10 +20,11 @@ from palnet.face.fit import measure_misfit
 from palnet.model import PaperNetwork, read_model
 from palnet.similarity import similarity_scale
 from palnet.training.annotated import faces as faces_module
-from palnet.training.annotated import tuning
+from palnet.training.annotated import finetuning, tuning
 from palnet.training.annotated.faces import prepare_faces
-from palnet.training.annotated.finetuning import finetune_model
+from palnet.training.annotated.finetuning import FineTuning, finetune_model
 from palnet.training.annotated.protocol import read_protocol
+from palnet.training.annotated.tuning_report import LandmarkChange
 from palnet.training.annotated.tuning_result import measure_error_mm, place_landmarks
 from toy_cohort import toy_person, write_toy_scan
 from toy_head import toy_scheme
@@ -346,6 +347,26 @@ def test_command_tells_before_and_after_and_tests_folds(
         assert n_people == model.metadata["people"] < N_PEOPLE - 1
     pairs = place_landmarks(faces, base.network("landmarks"), base.atlas)
     assert float(folds[-1]["baseline_mm"]) == pytest.approx(measure_error_mm(pairs), abs=1e-3)
+
+
+def test_command_names_the_landmarks_that_changed_most_either_way(
+    a_cohort, a_model, a_recipe, tmp_path, capsys, monkeypatch
+):
+    """Only those that gained most were told, even where the result was worse than the start."""
+    gains = {"all": -0.2, "a": 0.1, "b": -1.0, "c": 0.2, "d": -0.5, "e": 0.3, "f": -0.4}
+    changes = [LandmarkChange(c, 9, 3.0, 3.0 - gain, 3, 3, 0, 0) for c, gain in gains.items()]
+    done = FineTuning(tmp_path / "x.npz", is_better=False, changes=changes, left_out=[])
+    monkeypatch.setattr(finetuning, "finetune_model", lambda *_, **__: done)
+
+    code = main(
+        ["finetune", str(a_cohort), "-o", str(tmp_path / "run"), "--model", str(a_model),
+         "--recipe", a_recipe, "--anyway"]
+    )  # fmt: skip
+
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:7]]
+    assert code == 0
+    assert [code for code, *_ in rows] == ["all", "b", "d", "f", "e", "c"]
+    assert rows[1] == ["b", "3.00", "4.00"]
 
 
 def test_network_of_the_paper_is_no_start(a_cohort, a_model, tmp_path, monkeypatch, capsys):

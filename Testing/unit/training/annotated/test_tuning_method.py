@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from palnet.data_sets.layouts import read_data_set
-from palnet.errors import ScanRefusedError, TrainingError, UsageError
+from palnet.errors import ModelFileError, ScanRefusedError, TrainingError, UsageError
 from palnet.exchange import read_landmarks
 from palnet.model import read_model, write_model
 from palnet.scheme import Scheme
@@ -224,11 +224,23 @@ def test_landmark_that_only_scans_without_a_face_have_stops_before_any_training(
     assert not (tmp_path / "run" / "fold1").exists()
 
 
-def test_fine_tuning_folds_of_another_scheme_are_refused(a_data_set, the_models, tmp_path):
-    protocol = replace(PROTOCOL, start=str(the_models[1]))
+@pytest.mark.parametrize(
+    ("start", "error", "message"),
+    [
+        ("other", UsageError, r"not in both.*palnet crossvalidate --recipe improved"),
+        ("nobody", ModelFileError, "no model 'nobody'"),
+    ],
+)
+def test_fine_tuning_folds_from_a_wrong_start_are_refused_before_any_work(
+    start, error, message, a_data_set, the_models, tmp_path
+):
+    """It was told after all scans had been prepared, and the folder claimed for that start."""
+    protocol = replace(PROTOCOL, start=str(the_models[1]) if start == "other" else start)
 
-    with pytest.raises(UsageError, match=r"not in both.*palnet crossvalidate --recipe improved"):
-        cross_validate(a_data_set, protocol, tmp_path)
+    with pytest.raises(error, match=message):
+        cross_validate(a_data_set, protocol, tmp_path / "run")
+
+    assert not (tmp_path / "run").exists()
 
 
 def test_shipped_recipe_has_the_paper_s_folds():
