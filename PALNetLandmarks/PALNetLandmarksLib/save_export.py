@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from itertools import chain, count
 from pathlib import Path
@@ -12,7 +13,8 @@ import slicer
 from slicer.i18n import tr as _
 
 import palnet
-from palnet._files import file_stem, is_folder
+from palnet._files import file_stem, is_folder, replacing
+from palnet.errors import OutputError
 from palnet.exchange import FormatWarning, write_landmarks
 from PALNetLandmarksLib.linking import lies_elsewhere
 from PALNetLandmarksLib.list_state import scale_of
@@ -138,17 +140,34 @@ def save(landmarks, path):
     """
     node = landmarks.node
     before = "" if node.GetStorageNode() is None else node.GetStorageNode().GetFileName()
-    _forget_errors(node)
-    # A new dictionary, since Slicer keeps what it adds to its default one until the next call.
-    if not slicer.util.saveNode(node, str(path), properties={}):
+    try:
+        with replacing(path, overwrite=True) as draft:
+            _forget_errors(node)
+            # A new dictionary, since Slicer keeps what it adds to its default one.
+            is_written = slicer.util.saveNode(node, str(draft), properties={})
+            if not (is_written and _is_whole(draft)):
+                msg = f"{path}: Slicer has not written all of it."
+                raise OutputError(msg)
+    except OutputError as err:
         _forget_errors(node)
+        node.StorableModified()  # Slicer takes half a file for a saved list
         if node.GetStorageNode() is not None:
             node.GetStorageNode().SetFileName(before)  # the list is still in this file
         msg = _(
-            "{path} could not be written. Choose a folder that you may write to, or close the "
-            "program that has the file open."
+            "{path} could not be written. Check the free space, choose a folder that you may write "
+            "to, or close the program that has the file open."
         )
-        raise OSError(msg.format(path=path))
+        raise OSError(msg.format(path=path)) from err
+    node.GetStorageNode().SetFileName(str(path))
+
+
+def _is_whole(path):
+    """Return whether a list was written to its end: Slicer does not notice a full disk."""
+    try:
+        json.loads(path.read_bytes())
+    except ValueError:
+        return False
+    return True
 
 
 def remarks_on_saved(landmarks):
