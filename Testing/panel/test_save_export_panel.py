@@ -15,10 +15,9 @@ import vtk
 from palnet.errors import OutputError
 from palnet.exchange import FORMATS, read_landmarks
 from palnet_panel import click, measure
-from palnet_scenes import SAMPLES, a_record, true_landmarks
+from palnet_scenes import SAMPLES, a_record, measured_lines, true_landmarks
 from PALNetLandmarksLib.linking import find_lists, lies_on
 from PALNetLandmarksLib.list_creation import create_list
-from PALNetLandmarksLib.measuring import LINE_ATTRIBUTE
 from PALNetLandmarksLib.save_export import default_path, save
 
 
@@ -56,11 +55,6 @@ def a_reviewed_panel(a_panel, a_list_on_file):
 def choose(panel, name, frame):
     for selector, value in ((panel.ui.formatSelector, name), (panel.ui.frameSelector, frame)):
         selector.setCurrentIndex(selector.findData(value))
-
-
-def measured_lines(scene):
-    nodes = slicer.util.getNodesByClass("vtkMRMLModelNode", scene)
-    return [node for node in nodes if node.GetAttribute(LINE_ATTRIBUTE)]
 
 
 def test_landmarks_are_saved_beside_the_scan(a_reviewed_panel, a_list_on_file, a_file, answers):
@@ -277,8 +271,8 @@ def test_measurements_are_taken_copied_saved_and_shown(
     assert german[1].split("\t")[4] == value.replace(".", ",") != value
 
     ui.measurementTable.setCurrentCell(0, 0)
-    (line,) = measured_lines(scene)
-    assert line.GetPolyData().GetNumberOfLines() == 1
+    (line,) = measured_lines()
+    assert line.GetNumberOfControlPoints() == 2
 
     path = a_file.with_name("face.csv")
     answers.expect("file", str(path), "Save measurements")
@@ -427,8 +421,8 @@ def test_line_of_a_measurement_goes_with_the_measurement(a_reviewed_panel, scene
     panel.ui.measurementSection.setProperty("collapsed", False)
     measure(panel)
     panel.ui.measurementTable.setCurrentCell(0, 0)
-    (line,) = measured_lines(scene)
-    assert line.GetPolyData().GetNumberOfLines() == 1
+    (line,) = measured_lines()
+    assert line.GetNumberOfControlPoints() == 2
 
     if end == "correct":
         panel.reviewSection.review.mark_missing(0)
@@ -437,7 +431,7 @@ def test_line_of_a_measurement_goes_with_the_measurement(a_reviewed_panel, scene
     else:
         panel.cleanup()
 
-    assert measured_lines(scene) == []
+    assert measured_lines() == []
 
 
 def test_names_that_no_file_can_have_are_proposed_otherwise(a_reviewed_panel, a_file, scene):

@@ -101,7 +101,7 @@ class MeasurementSection:
             if job.error is not None:
                 raise job.error
             self._measurements = job.result
-            self._line = MeasuredLine(self._review.landmarks.node)
+            self._line = MeasuredLine(self._review.landmarks)
             self._fill()
             self._ui.copyMeasurementsButton.setEnabled(True)
             self._ui.saveMeasurementsButton.setEnabled(True)
@@ -164,7 +164,7 @@ class MeasurementSection:
             return
         self.forget_if_moved()
         if self._line is not None:
-            self._line.show(self._measurements[row].polyline)
+            self._line.show(self._measurements[row])
 
     def forget_if_moved(self):
         """Discard measurements taken elsewhere, such as before a transform."""
