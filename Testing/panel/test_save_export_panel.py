@@ -251,6 +251,21 @@ def test_format_that_cannot_hold_the_list_says_why(
     assert not a_file.with_name("out.csv").exists()
 
 
+def test_format_that_cannot_leave_a_landmark_out_is_told_before_a_file_is_asked_for(
+    a_reviewed_panel, a_list_on_file
+):
+    missing = a_list_on_file.scheme.codes[a_list_on_file.status.index("missing")]
+    for name in (key for key, each in FORMATS.items() if not each.holds_missing):
+        choose(a_reviewed_panel, name, "LPS")
+
+        click(a_reviewed_panel.ui.exportButton)
+
+        said = a_reviewed_panel.ui.saveExportLabel.text
+        assert f"without a position: {missing}." in said
+        assert ".tps" in said
+        assert "--" not in said  # an option of the command line helps nobody here
+
+
 def test_measurements_are_taken_copied_saved_and_shown(
     a_reviewed_panel, scene, answers, a_file, monkeypatch
 ):
