@@ -9,6 +9,7 @@ import qt
 import slicer
 import vtk
 
+from palnet.preview import CLASS_COLORS
 from palnet_scenes import SAMPLES, a_record, true_landmarks
 from PALNetLandmarksLib.camera import look_at_face, look_at_model
 from PALNetLandmarksLib.error_spheres import SPHERES_ATTRIBUTE
@@ -230,6 +231,20 @@ def test_scan_that_is_opened_stands_alone(a_panel, a_list, a_face, scene):
 
     assert on_view([a_face, a_list.node, skull]) == [False, False, True]
     assert a_panel.ui.scanSelector.currentNode().GetDisplayVisibility()
+
+
+def test_chosen_scan_is_not_drawn_in_the_color_of_a_class(a_panel, three_scans):
+    """Slicer draws models in the yellow of landmarks to check, whose spheres nobody would see."""
+    first, _second, third = three_scans[0]
+    first.GetDisplayNode().SetColor(slicer.vtkMRMLModelDisplayNode().GetColor())
+    third.GetDisplayNode().SetColor(0.2, 0.6, 0.4)
+
+    for face in (first, third):
+        a_panel.ui.scanSelector.setCurrentNode(face)
+
+    color = first.GetDisplayNode().GetColor()
+    assert np.abs(np.array(CLASS_COLORS) - color).max(axis=1).min() > 0.3
+    assert third.GetDisplayNode().GetColor() == (0.2, 0.6, 0.4)  # as somebody chose
 
 
 def test_what_a_user_hides_or_shows_stays_so(a_panel, three_scans, a_list):
