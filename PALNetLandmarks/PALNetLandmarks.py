@@ -102,7 +102,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         panel.setMRMLScene(slicer.mrmlScene)
         if self.logic is None:
             self.logic = PALNetLandmarksLogic()
-        self.inputSection = InputSection(self.ui, self.selectScan, self.onLandmarksChanged)
+        self.inputSection = InputSection(self.ui, self.selectScan, self.onUnitChosen)
         self.trainedModelSection = TrainedModelSection(
             self.ui, self.onTrainedModelChosen, self.onTrainedModelRead
         )
@@ -335,7 +335,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             look_at_face(landmarks)
 
     def onLandmarksChanged(self):
-        """Discard what is outdated after a correction or a change of unit."""
+        """Discard what is outdated after a correction."""
         from PALNetLandmarksLib.scan_unit import adopt_unit
 
         self.measurementSection.clear()
@@ -343,6 +343,11 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self.reviewSection.review is not None:
             adopt_unit(self.reviewSection.review.landmarks)
         self.inputSection.show(self._shown[0])
+
+    def onUnitChosen(self):
+        """Discard what is outdated after a change of unit, such as why a scan was refused."""
+        self.onLandmarksChanged()
+        self.detectionSection.forget_result()
 
     def onMovedElsewhere(self):
         """Update size and unit of a scan that was changed in another module."""

@@ -77,6 +77,11 @@ class DetectionSection:
         """
         self._ui.statusLabel.setText(text)
 
+    def forget_result(self):
+        """Take back what was said of the last detection; what is wrong with the list stays."""
+        if not self.is_running:
+            self.say(self._standing)
+
     def on_detect(self):
         """Start a detection, or cancel the running one."""
         if self.is_running:
