@@ -350,10 +350,16 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.detectionSection.forget_result()
 
     def onMovedElsewhere(self):
-        """Update size and unit of a scan that was changed in another module."""
-        if self.ui is not None and not slicer.mrmlScene.IsClosing():
-            self.inputSection.show(self._shown[0])
-            self.measurementSection.forget_if_moved()
+        """Update what is said of a scan and its list that were changed in another module."""
+        from PALNetLandmarksLib.list_opening import problem_of
+
+        if self.ui is None or slicer.mrmlScene.IsClosing():
+            return
+        self.inputSection.show(self._shown[0])
+        self.measurementSection.forget_if_moved()
+        review = self.reviewSection.review
+        if review is not None:
+            self.detectionSection.follow(review.landmarks, problem_of(review.landmarks))
 
     def onListBroken(self):
         """Report that the points of the selected list no longer match its landmarks."""

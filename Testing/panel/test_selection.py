@@ -10,6 +10,7 @@ import slicer
 import vtk
 
 from palnet.preview import CLASS_COLORS
+from palnet_panel import wait_while
 from palnet_scenes import SAMPLES, a_record, true_landmarks
 from PALNetLandmarksLib.camera import look_at_face, look_at_model
 from PALNetLandmarksLib.error_spheres import SPHERES_ATTRIBUTE
@@ -106,6 +107,21 @@ def test_list_of_a_deleted_scan_is_said_to_lie_on_none(a_panel, a_list, a_face, 
 
     assert a_panel.ui.statusLabel.text == "These landmarks lie on no model of the scene."
     assert on_view([a_list.node]) == [True]
+
+
+def test_list_that_its_scan_was_moved_away_from_is_told_as_long_as_it_is_so(
+    a_panel, a_list, a_face, scene
+):
+    parent, matrix = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode"), vtk.vtkMatrix4x4()
+    matrix.SetElement(0, 3, 300.0)
+    parent.SetMatrixTransformToParent(matrix)
+    said = a_panel.ui.statusLabel
+
+    a_face.SetAndObserveTransformNodeID(parent.GetID())
+    wait_while(lambda: "do not lie on their scan" not in said.text)
+
+    a_list.node.SetAndObserveTransformNodeID(parent.GetID())
+    wait_while(lambda: said.text)
 
 
 def test_deleted_scan_that_is_not_selected_changes_nothing(a_panel, three_scans, scene):
