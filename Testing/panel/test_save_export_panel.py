@@ -297,6 +297,23 @@ def test_measurements_are_taken_copied_saved_and_shown(
     assert ui.measurementLabel.text == f"Written: {path}"
 
 
+def test_values_are_seen_in_a_narrow_panel(a_reviewed_panel, main_window):
+    main_window.resize(350, 900)
+    ui = a_reviewed_panel.ui
+    ui.measurementSection.setProperty("collapsed", False)
+    qt.QApplication.processEvents()
+
+    measure(a_reviewed_panel)
+
+    table = ui.measurementTable
+    assert table.columnWidth(0) + table.columnWidth(1) <= table.viewport().width
+    assert table.columnWidth(1) >= table.sizeHintForColumn(1)
+    longest = max(
+        (table.item(row, 0) for row in range(table.rowCount)), key=lambda i: len(i.text())
+    )
+    assert longest.toolTip() == longest.text()
+
+
 def test_measurements_are_saved_though_they_were_dropped_while_the_dialog_was_open(
     a_reviewed_panel, answers, a_file
 ):
