@@ -102,7 +102,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         panel.setMRMLScene(slicer.mrmlScene)
         if self.logic is None:
             self.logic = PALNetLandmarksLogic()
-        self.inputSection = InputSection(self.ui, self.selectScan, self.onLandmarksChanged)
+        self.inputSection = InputSection(self.ui, self.selectScan, self.onUnitChosen)
         self.trainedModelSection = TrainedModelSection(
             self.ui, self.onTrainedModelChosen, self.onTrainedModelRead
         )
@@ -335,7 +335,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             look_at_face(landmarks)
 
     def onLandmarksChanged(self):
-        """Discard what is outdated after a correction or a change of unit."""
+        """Discard what is outdated after a correction."""
         from PALNetLandmarksLib.scan_unit import adopt_unit
 
         self.measurementSection.clear()
@@ -344,11 +344,22 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             adopt_unit(self.reviewSection.review.landmarks)
         self.inputSection.show(self._shown[0])
 
+    def onUnitChosen(self):
+        """Discard what is outdated after a change of unit, such as why a scan was refused."""
+        self.onLandmarksChanged()
+        self.detectionSection.forget_result()
+
     def onMovedElsewhere(self):
-        """Update size and unit of a scan that was changed in another module."""
-        if self.ui is not None and not slicer.mrmlScene.IsClosing():
-            self.inputSection.show(self._shown[0])
-            self.measurementSection.forget_if_moved()
+        """Update what is said of a scan and its list that were changed in another module."""
+        from PALNetLandmarksLib.list_opening import problem_of
+
+        if self.ui is None or slicer.mrmlScene.IsClosing():
+            return
+        self.inputSection.show(self._shown[0])
+        self.measurementSection.forget_if_moved()
+        review = self.reviewSection.review
+        if review is not None:
+            self.detectionSection.follow(review.landmarks, problem_of(review.landmarks))
 
     def onListBroken(self):
         """Report that the points of the selected list no longer match its landmarks."""

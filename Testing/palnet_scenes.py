@@ -17,7 +17,7 @@ from palnet.exchange import read_landmarks
 from palnet.measurement import measure
 from palnet.model import read_model
 from PALNetLandmarksLib.list_creation import create_list
-from PALNetLandmarksLib.measuring import what_to_measure
+from PALNetLandmarksLib.measuring import LINE_ATTRIBUTE, what_to_measure
 from PALNetLandmarksLib.review import Review
 
 __all__ = ["a_face", "a_list", "a_review"]
@@ -79,6 +79,12 @@ def measured(landmarks):
     """Return what the panel measures of a list, and its remarks."""
     *inputs, remark = what_to_measure(landmarks)
     return measure(*inputs), remark
+
+
+def measured_lines():
+    """Return the curves of the scene that draw a measurement."""
+    curves = slicer.util.getNodesByClass("vtkMRMLMarkupsCurveNode")
+    return [node for node in curves if node.GetAttribute(LINE_ATTRIBUTE)]
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from PALNetLandmarksLib.linking import lies_elsewhere
 from PALNetLandmarksLib.list_creation import create_list, new_list_name
 from PALNetLandmarksLib.list_scheme import is_same_list_of_landmarks
 from PALNetLandmarksLib.models import check_model_node, mesh_from_model, state_of_model
-from PALNetLandmarksLib.scan_unit import chosen_unit, find_unit
+from PALNetLandmarksLib.scan_unit import chosen_unit, find_unit, misfit
 from PALNetLandmarksLib.trained_models import check_is_there, in_words
 
 
@@ -67,7 +67,8 @@ class DetectionRun:
         self._when_started = LandmarkList(list_node).state() if started_with else None
         self._model_state, unit = state_of_model(model_node), chosen_unit(model_node)
         self._unit, self.scan_name, self.remark = unit, model_node.GetName(), ""
-        self.job = BackgroundJob(_detect, mesh_from_model(model_node), trained_model, unit)
+        self._mesh = mesh_from_model(model_node)
+        self.job = BackgroundJob(_detect, self._mesh, trained_model, unit)
 
     def finish(self):
         """Write the landmarks to the scene; call it on the main thread once the job has ended.
@@ -84,6 +85,8 @@ class DetectionRun:
         ModelChangedError
             If the model was deleted or changed in the meantime.
         """
+        if isinstance(self.job.error, UnitError):
+            raise misfit(self._mesh, self._unit) from self.job.error
         if self.job.error is not None:
             raise _in_words(self.job.error)
         if not self._scene.IsNodePresent(self._model_node):

@@ -33,12 +33,27 @@ def open_list(list_node):
         )
     landmarks = LandmarkList(list_node)
     adopt_unit(landmarks)
-    problem = ""
+    return landmarks, problem_of(landmarks)
+
+
+def problem_of(landmarks):
+    """Return what is wrong with the place of a list.
+
+    Parameters
+    ----------
+    landmarks : LandmarkList
+        The list.
+
+    Returns
+    -------
+    str
+        Empty if it lies on its scan.
+    """
     if landmarks.model_node is None:
-        problem = _("These landmarks lie on no model of the scene.")
-    elif lies_elsewhere(landmarks, landmarks.model_node):
-        problem = _(
+        return _("These landmarks lie on no model of the scene.")
+    if lies_elsewhere(landmarks, landmarks.model_node):
+        return _(
             "These landmarks do not lie on their scan where it is now: "
             "one of the two was moved by a transform."
         )
-    return landmarks, problem
+    return ""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import csv
 import io
 
+import numpy as np
 import slicer
 import vtk
 from slicer.i18n import tr as _
@@ -23,7 +24,11 @@ NUMBER_COLUMNS = ("value", "expected_error")
 LINE_ATTRIBUTE = "PALNet.MeasuredLine"
 
 _COLOR = (0.10, 0.10, 0.10)
-_WIDTH_PIXELS = 3
+_WIDTH_MM = 1.0
+# Inside the head; on the skin the line is opaque.
+_HIDDEN_OPACITY = 0.6
+# An arc along a dense scan has a thousand corners, each of which takes a millisecond to draw.
+_MOST_CORNERS = 100
 
 
 def what_to_measure(landmarks):
@@ -106,51 +111,87 @@ def table_for_spreadsheet(table, decimal_point="."):
 class MeasuredLine:
     """The line of one measurement in the views.
 
+    It consists of curves, because most distances run inside the head, where views draw no model.
+
     Parameters
     ----------
-    list_node : vtkMRMLMarkupsFiducialNode
+    landmarks : LandmarkList
         The measured list; the line is shown in the same views.
     """
 
-    def __init__(self, list_node):
-        node = slicer.vtkMRMLModelNode()
-        node.SetName("Measured line")
-        node.SetAttribute(LINE_ATTRIBUTE, "1")
-        node.SetHideFromEditors(True)
-        node.SetSaveWithScene(False)
-        node.SetSelectable(False)
-        list_node.GetScene().AddNode(node)
-        node.CreateDefaultDisplayNodes()
-        display = node.GetDisplayNode()
-        display.SetSaveWithScene(False)
-        if list_node.GetDisplayNode() is not None:
-            display.SetViewNodeIDs(list_node.GetDisplayNode().GetViewNodeIDs())
-        display.SetColor(*_COLOR)
-        display.SetLineWidth(_WIDTH_PIXELS)
-        display.SetLighting(False)
-        self.node = node
+    def __init__(self, landmarks):
+        self._landmarks, self._curves = landmarks, []
 
-    def show(self, polyline):
-        """Draw a line.
+    def show(self, measurement):
+        """Draw a measurement instead of the previous one.
 
         Parameters
         ----------
-        polyline : ndarray of shape (n_corners, 3)
-            World coordinates; empty draws nothing.
+        measurement : Measurement
+            In world coordinates; nothing is drawn if it has no line.
         """
-        points, cells = vtk.vtkPoints(), vtk.vtkCellArray()
-        for corner in polyline:
-            points.InsertNextPoint(*(float(value) for value in corner))
-        if len(polyline):
-            cells.InsertNextCell(len(polyline), range(len(polyline)))
-        poly = vtk.vtkPolyData()
-        poly.SetPoints(points)
-        poly.SetLines(cells)
-        self.node.SetAndObservePolyData(poly)
+        self.remove()
+        self._curves = [_draw(corners, self._landmarks) for corners in _parts(measurement)]
 
     def remove(self):
         """Remove the line from the scene."""
-        scene = self.node.GetScene()
-        if scene is not None:
-            scene.RemoveNode(self.node.GetDisplayNode())
-            scene.RemoveNode(self.node)
+        for node in self._curves:
+            if node.GetScene() is not None:
+                node.GetScene().RemoveNode(node.GetDisplayNode())
+                node.GetScene().RemoveNode(node)
+        self._curves = []
+
+
+def _parts(measurement):
+    """Return the lines to draw: an index has those of its two distances, which do not meet."""
+    line = measurement.polyline
+    if not len(line):
+        return []
+    if measurement.kind == "index":
+        return [line[:2], line[2:]]
+    every = np.linspace(0, len(line) - 1, min(len(line), _MOST_CORNERS))
+    return [line[np.round(every).astype(int)]]
+
+
+def _draw(corners, landmarks):
+    """Add a curve to the scene that is neither saved, listed nor movable."""
+    selection = slicer.app.applicationLogic().GetSelectionNode()
+    kind, active = selection.GetActivePlaceNodeClassName(), selection.GetActivePlaceNodeID()
+    node = slicer.vtkMRMLMarkupsCurveNode()
+    node.SetName("Measured line")
+    node.SetAttribute(LINE_ATTRIBUTE, "1")
+    node.SetHideFromEditors(True)
+    node.SetSaveWithScene(False)
+    node.SetSelectable(False)
+    node.SetLocked(True)
+    node.SetCurveTypeToLinear()
+    landmarks.node.GetScene().AddNode(node)
+    # Slicer makes each new list the active place node: restore the previous one.
+    selection.SetActivePlaceNodeClassName(kind)
+    selection.SetActivePlaceNodeID(active)
+    node.CreateDefaultDisplayNodes()
+    _style(node.GetDisplayNode(), landmarks)
+    points = vtk.vtkPoints()
+    for corner in corners:
+        points.InsertNextPoint(*(float(value) for value in corner))
+    node.SetControlPointPositionsWorld(points)
+    return node
+
+
+def _style(display, landmarks):
+    """Draw a curve thin and dark, in the views of its list, also where the head hides it."""
+    of_list, width = landmarks.node.GetDisplayNode(), _WIDTH_MM / landmarks.mm_per_world_unit
+    display.SetSaveWithScene(False)
+    if of_list is not None:
+        display.SetViewNodeIDs(of_list.GetViewNodeIDs())
+    display.SetVisibility2D(False)
+    display.SetPointLabelsVisibility(False)
+    display.SetPropertiesLabelVisibility(False)
+    display.SetColor(*_COLOR)
+    display.SetSelectedColor(*_COLOR)
+    display.SetUseGlyphScale(False)
+    display.SetGlyphSize(width)
+    display.SetCurveLineSizeMode(display.UseLineDiameter)
+    display.SetLineDiameter(width)
+    display.SetOccludedVisibility(True)
+    display.SetOccludedOpacity(_HIDDEN_OPACITY)

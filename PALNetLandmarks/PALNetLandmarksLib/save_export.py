@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import chain, count
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from slicer.i18n import tr as _
 
 import palnet
 from palnet._caught import catching
-from palnet._files import file_stem, is_folder
-from palnet.exchange import FormatWarning, write_landmarks
+from palnet._files import file_stem, is_folder, replacing
+from palnet.errors import OutputError
+from palnet.exchange import FORMATS, FormatWarning, get_format, write_landmarks
 from PALNetLandmarksLib.linking import lies_elsewhere
 from PALNetLandmarksLib.list_state import scale_of
 from PALNetLandmarksLib.model_scaling import is_as_its_file, model_scale
@@ -138,17 +140,34 @@ def save(landmarks, path):
     """
     node = landmarks.node
     before = "" if node.GetStorageNode() is None else node.GetStorageNode().GetFileName()
-    _forget_errors(node)
-    # A new dictionary, since Slicer keeps what it adds to its default one until the next call.
-    if not slicer.util.saveNode(node, str(path), properties={}):
+    try:
+        with replacing(path, overwrite=True) as draft:
+            _forget_errors(node)
+            # A new dictionary, since Slicer keeps what it adds to its default one.
+            is_written = slicer.util.saveNode(node, str(draft), properties={})
+            if not (is_written and _is_whole(draft)):
+                msg = f"{path}: Slicer has not written all of it."
+                raise OutputError(msg)
+    except OutputError as err:
         _forget_errors(node)
+        node.StorableModified()  # Slicer takes half a file for a saved list
         if node.GetStorageNode() is not None:
             node.GetStorageNode().SetFileName(before)  # the list is still in this file
         msg = _(
-            "{path} could not be written. Choose a folder that you may write to, or close the "
-            "program that has the file open."
+            "{path} could not be written. Check the free space, choose a folder that you may write "
+            "to, or close the program that has the file open."
         )
-        raise OSError(msg.format(path=path))
+        raise OSError(msg.format(path=path)) from err
+    node.GetStorageNode().SetFileName(str(path))
+
+
+def _is_whole(path):
+    """Return whether a list was written to its end: Slicer does not notice a full disk."""
+    try:
+        json.loads(path.read_bytes())
+    except ValueError:
+        return False
+    return True
 
 
 def remarks_on_saved(landmarks):
@@ -180,6 +199,34 @@ def _forget_errors(node):
         node.GetStorageNode().GetUserMessages().ClearMessages()
 
 
+def check_format(landmarks, format_name):
+    """Check that a format can hold a list, before its user is asked for a path.
+
+    Parameters
+    ----------
+    landmarks : LandmarkList
+        The list.
+    format_name : str
+        A key of `palnet.exchange.FORMATS`.
+
+    Raises
+    ------
+    ValueError
+        If landmarks have no position, and programs that read the format cannot be told so.
+    """
+    placed = landmarks.landmark_set().is_placed
+    codes = [
+        code for code, is_there in zip(landmarks.scheme.codes, placed, strict=True) if not is_there
+    ]
+    if codes and not get_format(format_name).holds_missing:
+        msg = _(
+            "Landmarks without a position: {codes}. Programs that read this format would take them "
+            "for placed. Place them, or choose a format that can leave them out: {suffixes}."
+        )
+        suffixes = ", ".join(each.suffix for each in FORMATS.values() if each.holds_missing)
+        raise ValueError(msg.format(codes=", ".join(codes), suffixes=suffixes))
+
+
 def export(landmarks, path, format_name, frame, *, overwrite=False):
     """Write the list for another program.
 
@@ -209,8 +256,10 @@ def export(landmarks, path, format_name, frame, *, overwrite=False):
     PalnetError
         If the format cannot store these landmarks, or the file exists.
     ValueError
-        If the file is that of a saved list, or the coordinates in the model's file are unknown.
+        As `check_format`; also if the file is that of a saved list, or the coordinates in the
+        model's file are unknown.
     """
+    check_format(landmarks, format_name)
     saved = _find_list_of(path, landmarks)
     if saved is not None:
         msg = _(

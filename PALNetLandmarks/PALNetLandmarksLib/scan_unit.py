@@ -8,8 +8,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from slicer.i18n import tr as _
 
-from palnet.errors import PalnetError
+from palnet.errors import PalnetError, UnitError
 from palnet.surface import (
     UNIT_NAMES,
     Unit,
@@ -20,7 +21,7 @@ from palnet.surface import (
 from PALNetLandmarksLib.linking import lies_elsewhere, linked_lists
 from PALNetLandmarksLib.list_state import rescaled_unit
 from PALNetLandmarksLib.list_storage import says_unit
-from PALNetLandmarksLib.models import mesh_from_model, world_matrix
+from PALNetLandmarksLib.models import mesh_from_model, size_mm, world_matrix
 
 # The user's choice: millimeters per unit of the model's own coordinates, and data to detect later
 # scaling of these, as by a hardened transform.
@@ -77,10 +78,13 @@ def find_unit(model_node, mesh, *, of_all_lists=True):
         If the size fits no unit, or not the chosen one.
     """
     chosen = chosen_unit(model_node)
-    if chosen is not None:
-        check_size(mesh, chosen)
-        return ScanUnit(chosen, CHOSEN)
-    plausible = plausible_units(mesh)
+    try:
+        if chosen is not None:
+            check_size(mesh, chosen)
+            return ScanUnit(chosen, CHOSEN)
+        plausible = plausible_units(mesh)
+    except UnitError as err:
+        raise misfit(mesh, chosen) from err
     by_size = _usual_of(plausible)
     for landmarks in reversed(_lists_that_tell(model_node)):
         unit = _named(landmarks.mm_per_world_unit)
@@ -90,6 +94,36 @@ def find_unit(model_node, mesh, *, of_all_lists=True):
         if _is_same(unit, by_size.unit) or not lies_elsewhere(landmarks, model_node):
             return ScanUnit(unit, OF_LANDMARKS)
     return by_size
+
+
+def misfit(mesh, chosen):
+    """Say that a scan has not the size of a face; the panel offers no unit by its millimeters.
+
+    Parameters
+    ----------
+    mesh : Mesh
+        Its surface in world coordinates.
+    chosen : Unit or None
+        The unit that the user chose.
+
+    Returns
+    -------
+    UnitError
+        With what to do in Slicer.
+    """
+    lengths = size_mm(mesh, chosen or Unit("", 1.0))
+    size = " x ".join(f"{length:,.0f}" if length >= 10 else f"{length:.2g}" for length in lengths)
+    if chosen is not None:
+        text = _(
+            "Read in {unit}, the scan measures {size} mm, which is no face, head or bust. Choose "
+            "another unit, or Automatic."
+        )
+        return UnitError(text.format(unit=chosen.name, size=size))
+    text = _(
+        "The scan measures {size} units, which is no face, head or bust in any unit on offer. If "
+        "it is one, scale it to millimeters in the module Transforms."
+    )
+    return UnitError(text.format(size=size))
 
 
 def _usual_of(plausible):

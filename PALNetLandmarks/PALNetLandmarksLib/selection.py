@@ -7,6 +7,9 @@ scan, and someone who places landmarks a second time is not to see where they we
 
 from __future__ import annotations
 
+import slicer
+
+from palnet.preview import SKIN_COLOR
 from PALNetLandmarksLib.camera import is_in_place_of, look_at_face, look_at_model
 from PALNetLandmarksLib.landmark_list import LandmarkList, is_landmark_list
 from PALNetLandmarksLib.linking import find_lists, find_model, linked_lists
@@ -59,7 +62,8 @@ def remember_list(landmarks):
 def show_instead(shown, model_node, list_node):
     """Show a scan and a list in the views instead of the previous ones.
 
-    Cameras turn to a scan that is elsewhere, but not if both are in the same place. Only the
+    Cameras turn to a scan that is elsewhere, but not if both are in the same place. A scan in the
+    color that Slicer gives to every model is drawn in that of skin; any other color stays. Only the
     previously selected list, and the previous scan with its lists, are hidden: what a user shows
     beside them stays.
 
@@ -81,9 +85,20 @@ def show_instead(shown, model_node, list_node):
             for node in (former, *(each.node for each in linked_lists(former))):
                 node.SetDisplayVisibility(False)
         model_node.SetDisplayVisibility(True)
+        _draw_as_skin(model_node)
         if former is not None and not is_in_place_of(model_node, former):
             look_at_model(model_node)
             if is_landmark_list(list_node):
                 look_at_face(LandmarkList(list_node))
     if list_node is not None:
         list_node.SetDisplayVisibility(True)
+
+
+def _draw_as_skin(model_node):
+    """Draw a model in the color of skin unless somebody chose another one.
+
+    That of Slicer is the yellow of landmarks to check, whose spheres nobody would see on it.
+    """
+    display = model_node.GetDisplayNode()
+    if display is not None and display.GetColor() == slicer.vtkMRMLModelDisplayNode().GetColor():
+        display.SetColor(*SKIN_COLOR)

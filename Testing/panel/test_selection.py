@@ -9,6 +9,8 @@ import qt
 import slicer
 import vtk
 
+from palnet.preview import CLASS_COLORS
+from palnet_panel import wait_while
 from palnet_scenes import SAMPLES, a_record, true_landmarks
 from PALNetLandmarksLib.camera import look_at_face, look_at_model
 from PALNetLandmarksLib.error_spheres import SPHERES_ATTRIBUTE
@@ -105,6 +107,21 @@ def test_list_of_a_deleted_scan_is_said_to_lie_on_none(a_panel, a_list, a_face, 
 
     assert a_panel.ui.statusLabel.text == "These landmarks lie on no model of the scene."
     assert on_view([a_list.node]) == [True]
+
+
+def test_list_that_its_scan_was_moved_away_from_is_told_as_long_as_it_is_so(
+    a_panel, a_list, a_face, scene
+):
+    parent, matrix = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode"), vtk.vtkMatrix4x4()
+    matrix.SetElement(0, 3, 300.0)
+    parent.SetMatrixTransformToParent(matrix)
+    said = a_panel.ui.statusLabel
+
+    a_face.SetAndObserveTransformNodeID(parent.GetID())
+    wait_while(lambda: "do not lie on their scan" not in said.text)
+
+    a_list.node.SetAndObserveTransformNodeID(parent.GetID())
+    wait_while(lambda: said.text)
 
 
 def test_deleted_scan_that_is_not_selected_changes_nothing(a_panel, three_scans, scene):
@@ -230,6 +247,20 @@ def test_scan_that_is_opened_stands_alone(a_panel, a_list, a_face, scene):
 
     assert on_view([a_face, a_list.node, skull]) == [False, False, True]
     assert a_panel.ui.scanSelector.currentNode().GetDisplayVisibility()
+
+
+def test_chosen_scan_is_not_drawn_in_the_color_of_a_class(a_panel, three_scans):
+    """Slicer draws models in the yellow of landmarks to check, whose spheres nobody would see."""
+    first, _second, third = three_scans[0]
+    first.GetDisplayNode().SetColor(slicer.vtkMRMLModelDisplayNode().GetColor())
+    third.GetDisplayNode().SetColor(0.2, 0.6, 0.4)
+
+    for face in (first, third):
+        a_panel.ui.scanSelector.setCurrentNode(face)
+
+    color = first.GetDisplayNode().GetColor()
+    assert np.abs(np.array(CLASS_COLORS) - color).max(axis=1).min() > 0.3
+    assert third.GetDisplayNode().GetColor() == (0.2, 0.6, 0.4)  # as somebody chose
 
 
 def test_what_a_user_hides_or_shows_stays_so(a_panel, three_scans, a_list):

@@ -15,7 +15,7 @@ from palnet_fakes import move_landmarks
 from palnet_scenes import N_LANDMARKS, a_record, saved_and_loaded, true_landmarks
 from PALNetLandmarksLib.hardened_transforms import ANCHOR_ATTRIBUTE
 from PALNetLandmarksLib.landmark_list import LandmarkList, is_landmark_list
-from PALNetLandmarksLib.linking import all_lists, find_lists, find_model
+from PALNetLandmarksLib.linking import all_lists, find_lists, find_model, lies_on
 from PALNetLandmarksLib.list_creation import create_list
 from PALNetLandmarksLib.list_storage import (
     STATUS_NAME,
@@ -24,6 +24,7 @@ from PALNetLandmarksLib.list_storage import (
 )
 from PALNetLandmarksLib.model_scaling import SCALE_ATTRIBUTE, model_scale
 from PALNetLandmarksLib.review import Review
+from PALNetLandmarksLib.save_export import save
 
 MISSING = N_LANDMARKS - 1
 
@@ -226,6 +227,22 @@ def test_bundle_keeps_the_model_of_a_list(a_list, tmp_path):
 
     again = LandmarkList(slicer.util.getNode("Face landmarks"))
     assert again.model_node is slicer.util.getNode("Face")
+
+
+def test_scene_file_brings_list_and_scan_back_onto_each_other(a_list, tmp_path):
+    """Both are in files of their own, whose axes only the scene file tells."""
+    path = tmp_path / "scene.mrml"
+    save(a_list, tmp_path / "face.mrk.json")
+    assert slicer.util.saveScene(str(path), properties={})
+    status = a_list.status
+    slicer.mrmlScene.Clear(False)
+
+    slicer.util.loadScene(str(path), properties={})
+
+    again = LandmarkList(slicer.util.getNode("Face landmarks"))
+    assert again.status == status
+    assert again.model_node is slicer.util.getNode("Face")
+    assert lies_on(again, again.model_node)
 
 
 @pytest.mark.parametrize("code", [-1, 5, 9, 1e9])

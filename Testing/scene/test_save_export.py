@@ -158,11 +158,17 @@ def test_unscaled_model_is_as_its_file_again(a_copied_file, scene):
     np.testing.assert_allclose(numbers, read_mesh(a_copied_file).points[vertices], atol=1e-3)
 
 
-def test_list_is_saved_after_a_place_that_could_not_be_written(a_list, tmp_path, hidden_failures):
+@pytest.fixture
+def a_forbidden_path(tmp_path):
+    """A path at which no file can be written, whoever the user is."""
+    (tmp_path / "no folder").write_bytes(b"")
+    return tmp_path / "no folder" / "face.mrk.json"
+
+
+def test_list_is_saved_after_a_place_that_could_not_be_written(a_list, a_forbidden_path, tmp_path):
     save(a_list, tmp_path / "first.mrk.json")
     with pytest.raises(OSError, match="could not be written"):
-        save(a_list, tmp_path / "nowhere" / "face.mrk.json")
-    hidden_failures.take_vtk_errors("unable to open file|nowhere")
+        save(a_list, a_forbidden_path)
     # It is still in the previous file, which an export does not overwrite.
     with pytest.raises(ValueError, match=r"first\.mrk\.json is the file of the saved list"):
         export(a_list, tmp_path / "first.mrk.json", "mrk.json", "RAS", overwrite=True)
@@ -173,12 +179,54 @@ def test_list_is_saved_after_a_place_that_could_not_be_written(a_list, tmp_path,
     assert a_list.node.GetStorageNode().GetFileName() == str(tmp_path / "second.mrk.json")
 
 
-def test_list_that_was_never_saved_has_no_file_after_a_failure(a_list, tmp_path, hidden_failures):
-    with pytest.raises(OSError, match="could not be written"):
-        save(a_list, tmp_path / "nowhere" / "face.mrk.json")
-    hidden_failures.take_vtk_errors("unable to open file|nowhere")
+@pytest.mark.parametrize("n_bytes", [0, 8192])
+def test_list_that_a_full_disk_cuts_off_replaces_nothing(a_list, tmp_path, monkeypatch, n_bytes):
+    """Slicer says that it was written."""
+    path, write = tmp_path / "face.mrk.json", slicer.util.saveNode
+    save(a_list, path)
+    before = path.read_bytes()
+    a_list.node.SetNthControlPointPosition(0, 1.0, 2.0, 3.0)
 
-    assert not a_list.node.GetStorageNode().GetFileName()
+    def write_until_full(node, name, properties):
+        is_written = write(node, name, properties=properties)
+        Path(name).write_bytes(Path(name).read_bytes()[:n_bytes])
+        return is_written
+
+    monkeypatch.setattr(slicer.util, "saveNode", write_until_full)
+    with pytest.raises(OSError, match="free space"):
+        save(a_list, path)
+
+    assert path.read_bytes() == before
+    assert list(tmp_path.glob("*palnet*")) == []
+    assert a_list.node.GetStorageNode().GetFileName() == str(path)
+    assert a_list.node.GetModifiedSinceRead()  # Slicer asks before it closes
+
+
+def test_failure_of_slicer_does_not_make_the_next_saving_fail(
+    a_list, tmp_path, monkeypatch, hidden_failures
+):
+    path, write = tmp_path / "face.mrk.json", slicer.util.saveNode
+
+    def write_elsewhere(node, name, properties):
+        return write(node, f"{name}/a.mrk.json", properties=properties)
+
+    monkeypatch.setattr(slicer.util, "saveNode", write_elsewhere)
+    with pytest.raises(OSError, match="could not be written"):
+        save(a_list, path)
+    hidden_failures.take_vtk_errors("unable to open file")
+    monkeypatch.undo()
+
+    save(a_list, path)
+
+    assert read_landmarks(path).status == a_list.status
+
+
+def test_list_that_was_never_saved_has_no_file_after_a_failure(a_list, a_forbidden_path):
+    with pytest.raises(OSError, match="could not be written"):
+        save(a_list, a_forbidden_path)
+
+    storage = a_list.node.GetStorageNode()
+    assert storage is None or not storage.GetFileName()
 
 
 def test_example_is_not_proposed_to_be_saved_inside_the_module(a_list):
@@ -272,13 +320,9 @@ def test_saved_list_overlays_the_reloaded_model(a_copied_file, scene):
     np.testing.assert_allclose(loaded, on_model, atol=1e-3)
 
 
-def test_folder_that_cannot_be_written_is_named(a_list, tmp_path, hidden_failures):
-    path = tmp_path / "nowhere" / "face.mrk.json"
-
-    with pytest.raises(OSError, match="nowhere"):
-        save(a_list, path)
-
-    hidden_failures.take_vtk_errors("unable to open file|nowhere")
+def test_folder_that_cannot_be_written_is_named(a_list, a_forbidden_path):
+    with pytest.raises(OSError, match="no folder"):
+        save(a_list, a_forbidden_path)
 
 
 def test_every_format_takes_a_complete_list(a_copied_file, scene, tmp_path):

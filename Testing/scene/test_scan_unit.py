@@ -107,11 +107,20 @@ def test_unit_of_a_face_by_its_size(a_face, factor, unit):
     assert unit_of(a_face).source == BY_SIZE
 
 
-def test_size_that_fits_no_unit_is_refused(a_face):
-    scale_model(a_face, 1e7)
+def test_size_that_fits_no_unit_is_refused_and_can_be_scaled_by_a_transform(a_face, scene):
+    """The panel offers no unit by its millimeters, as the command line does."""
+    scale_model(a_face, 20.0)
 
-    with pytest.raises(UnitError):
+    with pytest.raises(UnitError, match=r"9,451 x .*scale it to millimeters in the module Tran"):
         unit_of(a_face)
+
+    parent = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    matrix = vtk.vtkMatrix4x4()
+    for axis in range(3):
+        matrix.SetElement(axis, axis, 1 / 20.0)
+    parent.SetMatrixTransformToParent(matrix)
+    a_face.SetAndObserveTransformNodeID(parent.GetID())
+    assert unit_of(a_face).unit.name == "mm"
 
 
 def test_other_units_that_fit_are_told(a_face_in_inches):
@@ -131,7 +140,7 @@ def test_chosen_unit_goes_before_the_size(a_face_in_inches):
 def test_chosen_unit_that_does_not_fit_the_size_is_refused(a_face):
     choose_unit(a_face, "m")
 
-    with pytest.raises(UnitError, match="read in m, the scan measures"):
+    with pytest.raises(UnitError, match="Read in m, the scan measures"):
         unit_of(a_face)
 
 

@@ -13,7 +13,13 @@ import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
 from palnet.preview import CHECK_MM, CLASS_COLORS, GOOD_MM, classify_errors
-from palnet_scenes import N_LANDMARKS, face_from_world, measured, true_landmarks
+from palnet_scenes import (
+    N_LANDMARKS,
+    face_from_world,
+    measured,
+    measured_lines,
+    true_landmarks,
+)
 from PALNetLandmarksLib.camera import look_at, look_at_face, look_at_model
 from PALNetLandmarksLib.error_spheres import ErrorSpheres
 from PALNetLandmarksLib.list_creation import create_list
@@ -237,21 +243,69 @@ def test_measurements_of_a_list_and_their_line(a_list):
     assert distance.value == pytest.approx(straight, abs=1e-6)
     assert any(entry.kind == "arc" and entry.is_measured for entry in taken)
 
-    line = MeasuredLine(a_list.node)
-    line.show(distance.polyline)
-    drawn = slicer.util.arrayFromModelPoints(line.node)
-    np.testing.assert_allclose(drawn, a_list.world_positions[[a, b]], atol=1e-3)
-    assert line.node.GetPolyData().GetNumberOfLines() == 1
+    line = MeasuredLine(a_list)
+    line.show(distance)
+    (curve,) = measured_lines()
+    corners = slicer.util.arrayFromMarkupsControlPoints(curve, world=True)
+    np.testing.assert_allclose(corners, a_list.world_positions[[a, b]], atol=1e-3)
     line.remove()
+    assert measured_lines() == []
     assert len(by_code) == len(taken)
+
+
+def test_lines_of_an_index_are_those_of_its_two_distances(a_list):
+    by_name = {entry.name: entry for entry in measured(a_list)[0]}
+    index = by_name["Facial index"]
+    assert index.landmarks == ("n", "gn", "zy_r", "zy_l")
+    line = MeasuredLine(a_list)
+
+    line.show(index)
+
+    rows = np.reshape([a_list.scheme.index_of(code) for code in index.landmarks], (2, 2))
+    curves = [slicer.util.arrayFromMarkupsControlPoints(each) for each in measured_lines()]
+    np.testing.assert_allclose(curves, a_list.world_positions[rows], atol=1e-3)
+    line.remove()
+
+
+def test_line_of_an_arc_has_few_corners_and_leaves_the_skin_nowhere(a_list):
+    arc = next(entry for entry in measured(a_list)[0] if entry.kind == "arc")
+    line = MeasuredLine(a_list)
+
+    line.show(arc)
+
+    (curve,) = measured_lines()
+    corners = slicer.util.arrayFromMarkupsControlPoints(curve)
+    assert len(arc.polyline) > len(corners) == 100
+    np.testing.assert_allclose(corners[[0, -1]], arc.polyline[[0, -1]], atol=1e-3)
+    assert curve.GetCurveLengthWorld() == pytest.approx(arc.value, rel=0.01)
+    line.remove()
 
 
 def test_measured_line_is_in_the_views_of_its_list_only(a_list):
     a_list.node.GetDisplayNode().AddViewNodeID("vtkMRMLViewNode2")
+    line = MeasuredLine(a_list)
 
-    line = MeasuredLine(a_list.node)
+    line.show(measured(a_list)[0][0])
 
-    assert line.node.GetDisplayNode().GetViewNodeIDs() == ("vtkMRMLViewNode2",)
+    (curve,) = measured_lines()
+    assert curve.GetDisplayNode().GetViewNodeIDs() == ("vtkMRMLViewNode2",)
+    line.remove()
+
+
+def test_measured_line_is_neither_saved_nor_listed_nor_the_list_that_clicks_go_into(a_list, app):
+    selection = app.applicationLogic().GetSelectionNode()
+    app.scene_and_logics.logics["Markups"].SetActiveList(a_list.node)
+    line = MeasuredLine(a_list)
+
+    line.show(measured(a_list)[0][0])
+
+    (curve,) = measured_lines()
+    assert curve.GetHideFromEditors()
+    assert curve.GetLocked()
+    assert not curve.GetSaveWithScene()
+    assert not curve.GetDisplayNode().GetSaveWithScene()
+    assert selection.GetActivePlaceNodeID() == a_list.node.GetID()
+    assert selection.GetActivePlaceNodeClassName() == a_list.node.GetClassName()
     line.remove()
 
 

@@ -8,10 +8,11 @@ import pytest
 import slicer
 import vtk
 
-from palnet_scenes import N_LANDMARKS, a_record, face_from_world, true_landmarks
+from palnet_scenes import N_LANDMARKS, a_record, face_from_world, measured, true_landmarks
 from PALNetLandmarksLib.camera import look_at, look_at_face
 from PALNetLandmarksLib.error_spheres import ErrorSpheres
 from PALNetLandmarksLib.list_creation import create_list
+from PALNetLandmarksLib.measuring import MeasuredLine
 from PALNetLandmarksLib.review import Review
 from PALNetLandmarksLib.surface_snap import closest_point
 
@@ -188,3 +189,19 @@ def test_spheres_are_drawn_in_the_colors_of_their_classes(a_seen_review, view):
     # Vermilion: more red relative to blue than the bare skin.
     reddening = (before[..., 0] - before[..., 2]) - (after[..., 0] - after[..., 2])
     assert reddening[middle].mean() > 10
+
+
+def test_measured_line_is_seen_though_it_runs_inside_the_head(a_seen_review, view):
+    """From one side of the face to the other; in front of its middle is the nose."""
+    landmarks = a_seen_review.landmarks
+    width = next(each for each in measured(landmarks)[0] if each.name == "Face width")
+    before = view.picture().astype(int)
+    line = MeasuredLine(landmarks)
+
+    line.show(width)
+
+    is_drawn = np.abs(view.picture().astype(int) - before).sum(axis=2) > 100
+    x, y = np.transpose([view.display_point(end) for end in width.polyline])
+    middle = is_drawn[600 - y.max() - 5 : 600 - y.min() + 5, x.min() : x.max()]
+    assert middle.any(axis=0).mean() > 0.9
+    line.remove()

@@ -52,9 +52,19 @@ class DetectionSection:
         problem : str
             What is wrong with the selected node instead, or empty.
         """
-        warnings = [] if landmarks is None else _warnings(landmarks)
-        self._standing = " ".join(filter(None, (problem, *warnings)))
+        self._standing = _standing(landmarks, problem)
         self.say(self._standing)
+
+    def follow(self, landmarks, problem):
+        """Show a list again if something else is wrong with it by now.
+
+        Parameters
+        ----------
+        landmarks, problem
+            As for `show`.
+        """
+        if _standing(landmarks, problem) != self._standing:
+            self.show(landmarks, problem)
 
     def allow(self, is_allowed):
         """Enable or disable the button; a running detection can always be canceled.
@@ -76,6 +86,11 @@ class DetectionSection:
             The message; empty clears it.
         """
         self._ui.statusLabel.setText(text)
+
+    def forget_result(self):
+        """Take back what was said of the last detection; what is wrong with the list stays."""
+        if not self.is_running:
+            self.say(self._standing)
 
     def on_detect(self):
         """Start a detection, or cancel the running one."""
@@ -169,6 +184,12 @@ def _summary(landmarks, seconds):
         n_check=classes.count(CHECK),
         n_doubtful=classes.count(DOUBTFUL),
     )
+
+
+def _standing(landmarks, problem):
+    """Return what is to be said of a list as long as it is shown."""
+    warnings = [] if landmarks is None else _warnings(landmarks)
+    return " ".join(filter(None, (problem, *warnings)))
 
 
 def _warnings(landmarks):

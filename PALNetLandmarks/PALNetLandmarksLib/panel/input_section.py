@@ -11,7 +11,6 @@ import slicer
 from slicer.i18n import tr as _
 
 from palnet.errors import PalnetError
-from palnet.preview import SKIN_COLOR
 from palnet.samples import example_scan
 from palnet.surface import MESH_SUFFIXES, UNIT_NAMES
 from PALNetLandmarksLib.job import BackgroundJob
@@ -254,5 +253,4 @@ def load_example():
     """
     model = slicer.util.loadModel(str(example_scan()))
     model.SetName(slicer.mrmlScene.GenerateUniqueName(EXAMPLE_NAME))
-    model.GetDisplayNode().SetColor(*SKIN_COLOR)
     return model

@@ -18,7 +18,9 @@ from PALNetLandmarksLib.panel.doubtful_question import goes_on_with_doubtful
 from PALNetLandmarksLib.panel.poller import Poller
 from PALNetLandmarksLib.save_export import default_path
 
-_COLUMNS = 4
+_NAME, _VALUE, _ERROR, _SOURCE = range(4)
+# Names are cut off rather than numbers, but not below this share of the table.
+_NAME_SHARE = 0.45
 _CSV_SUFFIX = ".measurements.csv"
 
 
@@ -37,7 +39,7 @@ class MeasurementSection:
         self._measurements, self._measured, self._remark = (), None, ""
         self._poller = Poller(self._on_measured, self._on_tick)
         table = ui.measurementTable
-        table.setColumnCount(_COLUMNS)
+        table.setColumnCount(_SOURCE + 1)
         table.setHorizontalHeaderLabels(
             [_("Measurement"), _("Value"), _("Expected error"), _("Source")]
         )
@@ -101,7 +103,7 @@ class MeasurementSection:
             if job.error is not None:
                 raise job.error
             self._measurements = job.result
-            self._line = MeasuredLine(self._review.landmarks.node)
+            self._line = MeasuredLine(self._review.landmarks)
             self._fill()
             self._ui.copyMeasurementsButton.setEnabled(True)
             self._ui.saveMeasurementsButton.setEnabled(True)
@@ -156,7 +158,17 @@ class MeasurementSection:
                 item = qt.QTableWidgetItem(text)
                 item.setFlags(qt.Qt.ItemIsEnabled | qt.Qt.ItemIsSelectable)
                 table.setItem(row, column, item)
+            table.item(row, _NAME).setToolTip(entry.name)
+        self._fit_columns()
+
+    def _fit_columns(self):
+        """Fit the columns to their contents, and the names to what the numbers leave."""
+        table = self._ui.measurementTable
         table.resizeColumnsToContents()
+        width = int(table.viewport().width)
+        left = width - table.columnWidth(_VALUE) - table.columnWidth(_ERROR)
+        longest = max(left, round(_NAME_SHARE * width))
+        table.setColumnWidth(_NAME, min(table.columnWidth(_NAME), longest))
 
     def _on_selected(self):
         row = self._ui.measurementTable.currentRow()
@@ -164,7 +176,7 @@ class MeasurementSection:
             return
         self.forget_if_moved()
         if self._line is not None:
-            self._line.show(self._measurements[row].polyline)
+            self._line.show(self._measurements[row])
 
     def forget_if_moved(self):
         """Discard measurements taken elsewhere, such as before a transform."""

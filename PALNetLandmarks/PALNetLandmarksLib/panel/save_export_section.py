@@ -14,6 +14,7 @@ from palnet.exchange import FORMATS, get_format, sidecar_path
 from PALNetLandmarksLib.panel.doubtful_question import goes_on_with_doubtful
 from PALNetLandmarksLib.save_export import (
     FRAMES,
+    check_format,
     default_path,
     export,
     export_path,
@@ -89,12 +90,13 @@ class SaveExportSection:
         name = self._ui.formatSelector.itemData(self._ui.formatSelector.currentIndex)
         frame = self._ui.frameSelector.itemData(self._ui.frameSelector.currentIndex)
         with slicer.util.tryWithErrorDisplay(_("The landmarks could not be exported.")):
-            suffix = get_format(name).suffix
-            proposed = export_path(review.landmarks, suffix)
-            path = self._ask(_("Export landmarks"), proposed, suffix)
-            if path is None:
-                return
             try:
+                check_format(review.landmarks, name)
+                suffix = get_format(name).suffix
+                proposed = export_path(review.landmarks, suffix)
+                path = self._ask(_("Export landmarks"), proposed, suffix)
+                if path is None:
+                    return
                 # The dialog has already asked about replacing an existing file.
                 paths, remarks = export(review.landmarks, path, name, frame, overwrite=True)
             except (PalnetError, ValueError) as err:

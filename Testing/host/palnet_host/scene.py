@@ -24,6 +24,8 @@ class SceneAndLogics:
 
     def __init__(self) -> None:
         self.scene = slicer.vtkMRMLScene()
+        # The revision of slicer-core, 0, would be taken for one of before models were LPS.
+        self.scene.SetVersion("Slicer 5.12.3 34000")
         self.application_logic = slicer.vtkSlicerApplicationLogic()
         # These two read and write .mrb files.
         self._remote_io = slicer.vtkMRMLRemoteIOLogic()
