@@ -226,10 +226,14 @@ def mesh_from_model(model_node):
     """
     poly = world_surface(model_node)
     if poly.GetNumberOfPoints() == 0:
-        msg = _(
-            "The model '{name}' is empty: its file could not be read. "
-            "Export the scan again as OBJ, PLY or STL."
-        )
+        storage = model_node.GetStorageNode()
+        if storage is None or not storage.GetFileName():
+            msg = _("The model '{name}' is empty. Choose the model of a scan.")
+        else:
+            msg = _(
+                "The model '{name}' is empty: its file could not be read. "
+                "Export the scan again as OBJ, PLY or STL."
+            )
         raise MeshError(msg.format(name=model_node.GetName()))
     triangles = _triangles(poly)
     if not len(triangles):

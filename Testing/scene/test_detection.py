@@ -138,7 +138,7 @@ def test_model_without_a_face_is_refused_and_nothing_is_made(scene):
 def test_empty_model_is_refused_before_anything_starts(scene):
     model = scene.AddNewNodeByClass("vtkMRMLModelNode", "Nothing")
 
-    with pytest.raises(MeshError, match="'Nothing' is empty"):
+    with pytest.raises(MeshError, match=r"'Nothing' is empty\. Choose the model of a scan"):
         DetectionRun(model)
 
 

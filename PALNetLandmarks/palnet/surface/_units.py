@@ -127,9 +127,10 @@ def check_size(mesh: Mesh, unit: Unit) -> None:
     size_mm = _bulk_diameter(mesh) * unit.mm_per_unit
     if not MIN_DIAMETER_MM <= size_mm <= MAX_DIAMETER_MM:
         msg = (
-            f"read in {unit.name}, the scan measures {size_mm:.4g} mm across, which is no face, "
-            f"head or bust ({MIN_DIAMETER_MM:g} to {MAX_DIAMETER_MM:g} mm). Give another unit "
-            f"({', '.join(UNIT_NAMES)}, or the millimeters in one, such as 50), or leave it out."
+            f"read in {unit.name}, the scan measures {_in_words(size_mm)} mm across, which is no "
+            f"face, head or bust ({MIN_DIAMETER_MM:g} to {MAX_DIAMETER_MM:g} mm). Give another "
+            f"unit ({', '.join(UNIT_NAMES)}, or the millimeters in one, such as 50), or leave it "
+            "out."
         )
         raise UnitError(msg)
 
@@ -164,7 +165,7 @@ def plausible_units(mesh: Mesh) -> tuple[Unit, ...]:
     ]
     if not fitting:
         msg = (
-            f"the scan measures {size:.4g} units across, which is no face, head or bust "
+            f"the scan measures {_in_words(size)} units across, which is no face, head or bust "
             f"({MIN_DIAMETER_MM:g} to {MAX_DIAMETER_MM:g} mm) in {', '.join(UNIT_NAMES)}. "
             "If it is one, scale it, or give the millimeters in a unit as its unit, such as 50."
         )
@@ -172,6 +173,11 @@ def plausible_units(mesh: Mesh) -> tuple[Unit, ...]:
     return tuple(
         sorted(fitting, key=lambda u: abs(math.log(size * u.mm_per_unit / TYPICAL_DIAMETER_MM)))
     )
+
+
+def _in_words(size: float) -> str:
+    """Write a size without an exponent, however large it is."""
+    return f"{size:,.0f}" if size >= 1000 else f"{size:.4g}"
 
 
 def _bulk_diameter(mesh: Mesh) -> float:

@@ -109,6 +109,15 @@ def test_a_size_that_fits_no_unit_is_refused_with_the_size_and_the_option(scale)
         plausible_units(scan)
 
 
+def test_large_size_is_told_in_digits():
+    scan = Mesh(HEAD.points * 1e4, HEAD.triangles)
+
+    with pytest.raises(UnitError, match=r"measures \d,\d{3},\d{3} units"):
+        plausible_units(scan)
+    with pytest.raises(UnitError, match=r"measures \d,\d{3},\d{3},\d{3} mm"):
+        check_size(scan, parse_unit("m"))
+
+
 @pytest.mark.parametrize("unit", UNIT_NAMES)
 def test_infant_s_face_that_is_cut_down_is_large_enough_in_every_unit(unit):
     """The smallest of 20 young people, cut to 0.7 of the face's height, measured 64 mm."""
