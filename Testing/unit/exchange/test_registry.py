@@ -277,6 +277,16 @@ def test_file_that_speaks_for_itself_has_nothing_beside_it(name, a_plain_set, tm
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("frame", ["LPS", "RAS"])
+@pytest.mark.parametrize("name", [n for n, entry in FORMATS.items() if entry.holds_axes])
+def test_file_that_states_its_axes_has_nothing_beside_it(name, frame, a_whole_set, tmp_path):
+    landmarks = a_whole_set.to_frame(frame)
+    path = tmp_path / f"case_001{get_format(name).suffix}"
+
+    assert write_landmarks(landmarks, path) == (path,)
+    assert (read_landmarks(path).frame, read_landmarks(path).space) == (frame, frame)
+
+
 def test_sidecar_says_what_the_format_cannot_hold(a_whole_set, tmp_path):
     _, beside = write_landmarks(a_whole_set, tmp_path / "face.tps")
 
