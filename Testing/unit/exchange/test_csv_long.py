@@ -145,14 +145,15 @@ def test_csv_cut_short_names_what_lacks(a_csv_file):
         read_landmarks(a_csv_file)
 
 
-def test_csv_specimen_that_is_there_twice_is_told_and_the_first_read(
-    a_csv_file, a_landmark_set, tmp_path
+@pytest.mark.parametrize("n_again", [26, 50])
+def test_csv_specimen_of_which_most_is_there_twice_is_told_and_the_first_read(
+    n_again, a_csv_file, a_landmark_set, tmp_path
 ):
     """As where two tables of one study were put together."""
     header, *rows = a_csv_file.read_text(encoding="utf-8").splitlines(keepends=True)
     moved = [row.replace(",detected,", ",confirmed,") for row in rows]
     path = tmp_path / "both.csv"
-    path.write_text("".join([header, *rows, *moved]), encoding="utf-8")
+    path.write_text("".join([header, *rows, *moved[:n_again]]), encoding="utf-8")
     told = rf"both\.csv:{len(rows) + 2}: specimen '{a_landmark_set.specimen}' appears twice"
 
     with pytest.raises(FormatError, match=told):
@@ -163,6 +164,21 @@ def test_csv_specimen_that_is_there_twice_is_told_and_the_first_read(
     assert len(warned) == 1
     assert kept.status == a_landmark_set.status
     np.testing.assert_allclose(kept.positions, a_landmark_set.positions, atol=1e-6)
+
+
+def test_csv_landmarks_that_are_there_twice_are_not_read(a_csv_file, a_landmark_set):
+    """Of one specimen still, if they are few; which of the two rows holds is not known."""
+    header, *rows = a_csv_file.read_text(encoding="utf-8").splitlines(keepends=True)
+    a_csv_file.write_text("".join([header, *rows, *rows[25:]]), encoding="utf-8")
+
+    with pytest.warns(FormatWarning, match=r"csv:\d+: landmark '\w+' appears twice") as warned:
+        read = read_landmarks(a_csv_file, strict=False)
+
+    lines = [int(str(each.message).split("csv:")[1].split(":")[0]) for each in warned]
+    assert lines == list(range(52, 77))
+    assert read.status == (*a_landmark_set.status[:25], *("undefined",) * 25)
+    assert not read.is_placed[25:].any()
+    assert np.isnan(read.expected_error_mm[25:]).all()
 
 
 def test_csv_empty_file_raises(tmp_path):

@@ -18,8 +18,10 @@ from palnet.exchange import (
     find_format,
     get_format,
     is_other_table,
+    may_hold_landmarks,
     read_landmarks,
     read_specimens,
+    stem_of,
     write_landmarks,
     write_specimens,
 )
@@ -422,3 +424,53 @@ def test_table_in_utf_16_may_be_one_of_landmarks(tmp_path):
     path.write_bytes("specimen,code\n".encode("utf-16"))
 
     assert not is_other_table(path)
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_what_is_no_readable_table_may_hold_landmarks(is_there, tmp_path):
+    """It is named when it is read."""
+    path = tmp_path / ("face.tps" if is_there else "face.csv")
+    if is_there:
+        path.write_text("id,age\n", encoding="utf-8")
+
+    assert may_hold_landmarks(path)
+    assert not is_other_table(path)
+
+
+@pytest.mark.parametrize("name", ["face.csv", "FACE.CSV", "face.wide.csv"])
+@pytest.mark.parametrize(
+    ("header", "may"),
+    [
+        ("specimen,index,code,name,side,x,y,z,status,expected_error_mm,edited", True),
+        ('"Status";"Z";"Y";"X";"Code"', True),
+        (" code\tx\ty\tz\tstatus\tnote ", True),
+        ("specimen,tip_x,tip_y,tip_z", True),
+        ("id,tip_x", True),
+        ("code,x,y,z", False),
+        ("x,y,z,status", False),
+        ("code,x,y,status", False),
+        ("code,x,z,status", False),
+        ("code,y,z,status", False),
+        ("specimen,x_mm,max_x_mm", False),
+        ("specimen,distance_mm", False),
+        ("", False),
+    ],
+)
+def test_table_may_hold_landmarks_if_it_has_their_columns(name, header, may, tmp_path):
+    path = tmp_path / name
+    path.write_text(f"{header}\ncode,x,y,z,status\n", encoding="utf-8")
+
+    assert may_hold_landmarks(path) == may
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [
+        ("Anna.1.MRK.JSON", "Anna.1"),
+        ("anna.wide.csv", "anna"),
+        ("anna.csv", "anna"),
+        ("anna.b.ply", "anna.b"),
+    ],
+)
+def test_stem_is_the_name_without_the_ending_of_its_format(name, stem):
+    assert stem_of(Path("folder.csv") / name) == stem

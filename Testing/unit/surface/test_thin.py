@@ -181,6 +181,24 @@ def test_cells_at_the_ends_of_the_grid_are_never_taken_for_others(far, ends, ori
     assert np.ptp(thinned.points[:, axis]) == pytest.approx(expected * (ends[1] - ends[0]), abs=2.0)
 
 
+def test_findings_that_thinning_alone_made_are_not_told(a_low_limit):
+    """Both sheets of a shell share cells, and a crumb lies within one."""
+    head = make_head(40, 60)
+    within = Mesh(0.99 * head.points, head.triangles[:, ::-1])
+    crumb = Mesh(0.001 * head.points, head.triangles)
+    mesh = beside(beside(beside(head, within, 0), crumb, (300, 0, 0)), head, (0, 500, 0))
+    whole, thinned = (
+        {finding.code for finding in surface.findings}
+        for surface in (prepare_surface(mesh, MM), prepare_surface(thin_mesh(mesh, 12.0), MM))
+    )
+
+    told = {finding.code for finding in prepare_scan(mesh, MM).findings}
+
+    assert thinned - whole >= _prepare.MADE_BY_THINNING
+    assert not told & _prepare.MADE_BY_THINNING
+    assert {"thinned", "loose_pieces"} <= told <= whole | {"thinned", "holes"}
+
+
 def test_what_cannot_be_thinned_is_not_said_to_be(a_low_limit):
     head = make_head()
 
