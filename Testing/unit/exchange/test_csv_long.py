@@ -117,13 +117,15 @@ def test_csv_spoilt_line_is_named(a_csv_file, line, old, new, message):
 
 
 @pytest.mark.parametrize("text", ["1;5", "nan", "inf", "1e400", "abc"])
-def test_csv_number_that_is_none_is_named(a_csv_file, text):
+@pytest.mark.parametrize("column", ["x", "y", "z", "expected_error_mm"])
+def test_csv_number_that_is_none_is_named(a_csv_file, column, text):
     lines = a_csv_file.read_text(encoding="utf-8").splitlines()
     fields = lines[1].split(",")
-    lines[1] = ",".join([*fields[:5], text, *fields[6:]])
+    fields[HEADER.split(",").index(column)] = text
+    lines[1] = ",".join(fields)
     a_csv_file.write_text("\n".join(lines), encoding="utf-8")
 
-    with pytest.raises(FormatError, match=rf"csv:2: x must be a number .*got '{text}'"):
+    with pytest.raises(FormatError, match=rf"csv:2: {column} must be a number .*got '{text}'"):
         read_landmarks(a_csv_file)
 
 
@@ -137,11 +139,27 @@ def test_csv_negative_error_is_named(a_csv_file):
         read_landmarks(a_csv_file)
 
 
+def test_csv_specimen_without_a_name_is_named_with_its_first_line(a_csv_file):
+    text = a_csv_file.read_text(encoding="utf-8")
+    a_csv_file.write_text(text.replace("case_001,", ","), encoding="utf-8")
+
+    with pytest.raises(FormatError, match=r"csv:2: the name of a specimen must be printable"):
+        read_landmarks(a_csv_file)
+
+
 def test_csv_cut_short_names_what_lacks(a_csv_file):
     lines = a_csv_file.read_text(encoding="utf-8").splitlines()
     a_csv_file.write_text("\n".join(lines[:-2]), encoding="utf-8")
 
     with pytest.raises(FormatError, match=r"face\.csv:49: lacks rows for cph_l, ch_l of specimen"):
+        read_landmarks(a_csv_file)
+
+
+def test_csv_cut_short_is_told_in_one_short_line(a_csv_file):
+    lines = a_csv_file.read_text(encoding="utf-8").replace("case_001", "x" * 9999).splitlines()
+    a_csv_file.write_text("\n".join(lines[:-40]), encoding="utf-8")
+
+    with pytest.raises(FormatError, match=r"face\.csv:11: lacks rows for .{,500}$"):
         read_landmarks(a_csv_file)
 
 

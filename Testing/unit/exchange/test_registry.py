@@ -396,12 +396,16 @@ def test_utf_16_is_refused_even_leniently(tmp_path):
         read_landmarks(path, strict=False)
 
 
-OTHER = ["id,age,sex", '"","id","age"', "id;age;sex", "patient\tage", "step,loss", "Größe,2d_photo"]
+OTHER = [
+    "id,age,sex", '"","id","age"', "id;age;sex", "patient\tage", "step,loss", "Größe,2d_photo",
+    "id,wy,wz", '"",p,s', '"",l,s', '"",l,p', '"",a,s', '"",r,s', '"",r,a',
+]  # fmt: skip
 # Coordinates by whatever name, rows without a header, what is no text, and too little to tell.
 NOT_OTHER = [
     "x,y,z", "specimen,code,x,y", "specimen,prn_x,prn_y,prn_z", "id,x1,y1,z1,x2,y2,z2",
     "id,prnX,prnY,prnZ", "id,LM 1 [x],LM 1 [y],LM 1 [z]", "p2,1.0,2,3", "p2,n,-1e3,.5", "p2;1,5",
-    "sep=,", "id", "", "a,b\0,c",
+    "sep=,", "id", "", "a,b\0,c", "l,p,s", "R,A,S", "name,L,P,S", "name,r,a,s",
+    "id,prn_x", "id,x", "id,y", "id,z",
 ]  # fmt: skip
 
 
@@ -443,6 +447,7 @@ def test_what_is_no_readable_table_may_hold_landmarks(is_there, tmp_path):
     [
         ("specimen,index,code,name,side,x,y,z,status,expected_error_mm,edited", True),
         ('"Status";"Z";"Y";"X";"Code"', True),
+        ("code,x,y,z,status", True),
         (" code\tx\ty\tz\tstatus\tnote ", True),
         ("specimen,tip_x,tip_y,tip_z", True),
         ("id,tip_x", True),
@@ -458,9 +463,10 @@ def test_what_is_no_readable_table_may_hold_landmarks(is_there, tmp_path):
 )
 def test_table_may_hold_landmarks_if_it_has_their_columns(name, header, may, tmp_path):
     path = tmp_path / name
-    path.write_text(f"{header}\ncode,x,y,z,status\n", encoding="utf-8")
+    for encoding in ("utf-8", "utf-8-sig"):
+        path.write_text(f"{header}\ncode,x,y,z,status\n", encoding=encoding)
 
-    assert may_hold_landmarks(path) == may
+        assert may_hold_landmarks(path) == may
 
 
 @pytest.mark.parametrize(
