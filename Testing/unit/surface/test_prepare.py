@@ -21,6 +21,7 @@ from palnet.surface import (
     prepare_surface,
     read_mesh,
 )
+from palnet.surface._surface import find_long_triangles
 from palnet.surface._units import bulk_diameter
 from palnet.surface._winding import sort_edges
 from palnet_meshes import make_head, open_head, shuffle
@@ -384,6 +385,21 @@ def test_convention_rescaled_equals_prepared_in_that_unit(name):
         np.sort(HEAD.points, axis=0),
         rtol=1e-14,
     )
+
+
+@pytest.mark.parametrize("name", ["um", "mm", "in", "50"])
+def test_convention_long_triangles_that_a_surface_knows_are_those_it_has(name):
+    unit = parse_unit(name)
+
+    for surface in (prepare_surface(HEAD, unit), prepare_surface(HEAD, MM).rescaled(unit)):
+        known, found = (
+            surface.long_triangles,
+            find_long_triangles(replace(surface, long_triangles=None)),
+        )
+
+        np.testing.assert_array_equal(known.rows, found.rows)
+        assert known.limit_mm == pytest.approx(found.limit_mm, rel=1e-12)
+        assert 0 < len(known.rows) < len(surface.triangles) / 2
 
 
 def test_crop_keeps_exactly_the_triangles_of_kept_points():
