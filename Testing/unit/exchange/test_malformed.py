@@ -311,6 +311,18 @@ def test_file_of_another_format_is_told_in_one_line(name, other, a_whole_set, tm
         assert (name == other) or (other, name) in {("nts", "dta"), ("csv-wide", "morphoj")}
 
 
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize("name", ["csv", "csv-wide"])
+def test_table_with_an_endless_field_is_refused_at_its_line(
+    name, strict, a_spoilt_file, a_small_scheme
+):
+    """What comes after it cannot be read, and would be lost without a word."""
+    path = a_spoilt_file(name, 3, ",", f",{'x' * 200_000},")
+
+    with pytest.raises(FormatError, match=r"csv:3: is not a table"):
+        read_specimens(path, a_small_scheme, strict=strict)
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_endless_line_anywhere_is_told_in_one_short_line(name, a_spoilt_file, a_small_scheme):
     path = a_spoilt_file(name, 1, "", "")
