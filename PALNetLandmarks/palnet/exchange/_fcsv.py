@@ -77,8 +77,8 @@ FCSV = Format(
 def _read_space(reading: Reading) -> Space:
     """Read the coordinate system, which must be stated: a wrong guess mirrors the face."""
     for line, text in enumerate(reading.lines, 1):
-        key, equals, value = text.lstrip("#").partition("=")
-        if text.startswith("#") and equals and key.strip() == "CoordinateSystem":
+        key, _, value = text.lstrip("#").partition("=")
+        if key.strip() == "CoordinateSystem":
             if value.strip() not in SPACE_OF_SYSTEM:
                 raise reading.error(
                     line, f"CoordinateSystem must be LPS or RAS; got {quote(value)}."

@@ -91,7 +91,7 @@ def read_name_table(path: str | os.PathLike[str], scheme: Scheme) -> NameTable:
     rows = _split_rows(path, text)
     header = [field.strip() for field in without_blank_end(next(rows, (1, []))[1])]
     if tuple(header) != HEADER:
-        got = text.partition("\n")[0].strip()
+        got = text.partition("\n")[0]
         msg = f"{path}:1: the header must be {','.join(HEADER)}; got {quote(got)}."
         raise FormatError(msg)
     theirs: list[str] = []
@@ -119,7 +119,7 @@ def read_name_table(path: str | os.PathLike[str], scheme: Scheme) -> NameTable:
 def _split_rows(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
     """Yield each row with its line; spreadsheets in many countries separate by semicolons."""
     first = text.partition("\n")[0]
-    delimiter = next((sign for sign in (";", "\t") if sign in first and "," not in first), ",")
+    delimiter = next((sign for sign in ";\t" if sign in first), ",")
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
         for fields in lines:

@@ -60,23 +60,20 @@ def leave_out_interior(mesh: Mesh) -> Mesh:
     Mesh
         With the finding "interior", or unchanged.
     """
-    sample = mesh.points[:: max(1, len(mesh.points) // FIRST_VERTICES)]
+    points, triangles = drop_unused(mesh.points, mesh.triangles)
+    sample = points[:: max(1, len(points) // FIRST_VERTICES)]
     size = bulk_diameter(sample)
     if not 0 < size < np.inf:
         return mesh
     if _find_hidden(sample, size / FIRST_CELLS, size).mean() < FIRST_SHARE:
         return mesh
-    points, triangles = drop_unused(mesh.points, mesh.triangles)
     size = bulk_diameter(points)
-    with np.errstate(over="ignore"):  # a stray vertex may be anywhere
-        longest = np.sqrt(measure_longest_edges(points, triangles))
+    longest = np.sqrt(measure_longest_edges(points, triangles))
     rank = int(WALL_SHARE * (len(longest) - 1))
     cell = max(size / CELLS, WALL * float(np.partition(longest, rank)[rank]))
     if cell > size / FEWEST_CELLS:
         return mesh
     is_hidden = _find_hidden(points, cell, size)
-    if not is_hidden.any():
-        return mesh
     is_left_out = np.asarray(is_hidden[triangles].all(axis=1))
     is_whole = longest < size
     areas = measure_triangles(points, triangles[is_whole]).doubled_areas
@@ -107,11 +104,9 @@ def _find_hidden(points: NDArray[np.float64], cell: float, size: float) -> NDArr
 
 
 def _widen(grid: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Dilate by one cell, including diagonals."""
+    """Dilate by one cell in place, including diagonals."""
     for axis in range(3):
-        wide = grid.copy()
-        ahead = np.moveaxis(wide, axis, 0)
-        ahead[1:] |= np.moveaxis(grid, axis, 0)[:-1]
-        ahead[:-1] |= np.moveaxis(grid, axis, 0)[1:]
-        grid = wide
+        ahead = np.moveaxis(grid, axis, 0)
+        ahead[1:] |= ahead[:-1]
+        ahead[:-1] |= ahead[1:]
     return grid

@@ -37,9 +37,9 @@ def thin_mesh(mesh: Mesh, cell: float) -> Mesh:
     Returns
     -------
     Mesh
-        Without the triangles that collapsed. Points more than a million cells from the middle are
-        moved to that limit, where most triangles collapse; if most points are, the mesh is returned
-        unchanged.
+        Without the triangles that collapsed. If the mesh spans more than two million cells, points
+        more than a million from the middle are moved to that limit, where most triangles collapse;
+        if most points are, the mesh is returned unchanged.
     """
     if not (np.isfinite(cell) and cell > 0):
         msg = f"cell must be positive and finite; got {cell}."

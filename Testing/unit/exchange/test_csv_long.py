@@ -117,13 +117,15 @@ def test_csv_spoilt_line_is_named(a_csv_file, line, old, new, message):
 
 
 @pytest.mark.parametrize("text", ["1;5", "nan", "inf", "1e400", "abc"])
-def test_csv_number_that_is_none_is_named(a_csv_file, text):
+@pytest.mark.parametrize("column", ["x", "y", "z", "expected_error_mm"])
+def test_csv_number_that_is_none_is_named(a_csv_file, column, text):
     lines = a_csv_file.read_text(encoding="utf-8").splitlines()
     fields = lines[1].split(",")
-    lines[1] = ",".join([*fields[:5], text, *fields[6:]])
+    fields[HEADER.split(",").index(column)] = text
+    lines[1] = ",".join(fields)
     a_csv_file.write_text("\n".join(lines), encoding="utf-8")
 
-    with pytest.raises(FormatError, match=rf"csv:2: x must be a number .*got '{text}'"):
+    with pytest.raises(FormatError, match=rf"csv:2: {column} must be a number .*got '{text}'"):
         read_landmarks(a_csv_file)
 
 
@@ -137,6 +139,14 @@ def test_csv_negative_error_is_named(a_csv_file):
         read_landmarks(a_csv_file)
 
 
+def test_csv_specimen_without_a_name_is_named_with_its_first_line(a_csv_file):
+    text = a_csv_file.read_text(encoding="utf-8")
+    a_csv_file.write_text(text.replace("case_001,", ","), encoding="utf-8")
+
+    with pytest.raises(FormatError, match=r"csv:2: the name of a specimen must be printable"):
+        read_landmarks(a_csv_file)
+
+
 def test_csv_cut_short_names_what_lacks(a_csv_file):
     lines = a_csv_file.read_text(encoding="utf-8").splitlines()
     a_csv_file.write_text("\n".join(lines[:-2]), encoding="utf-8")
@@ -145,14 +155,23 @@ def test_csv_cut_short_names_what_lacks(a_csv_file):
         read_landmarks(a_csv_file)
 
 
-def test_csv_specimen_that_is_there_twice_is_told_and_the_first_read(
-    a_csv_file, a_landmark_set, tmp_path
+def test_csv_cut_short_is_told_in_one_short_line(a_csv_file):
+    lines = a_csv_file.read_text(encoding="utf-8").replace("case_001", "x" * 9999).splitlines()
+    a_csv_file.write_text("\n".join(lines[:-40]), encoding="utf-8")
+
+    with pytest.raises(FormatError, match=r"face\.csv:11: lacks rows for .{,500}$"):
+        read_landmarks(a_csv_file)
+
+
+@pytest.mark.parametrize("n_again", [26, 50])
+def test_csv_specimen_of_which_most_is_there_twice_is_told_and_the_first_read(
+    n_again, a_csv_file, a_landmark_set, tmp_path
 ):
     """As where two tables of one study were put together."""
     header, *rows = a_csv_file.read_text(encoding="utf-8").splitlines(keepends=True)
     moved = [row.replace(",detected,", ",confirmed,") for row in rows]
     path = tmp_path / "both.csv"
-    path.write_text("".join([header, *rows, *moved]), encoding="utf-8")
+    path.write_text("".join([header, *rows, *moved[:n_again]]), encoding="utf-8")
     told = rf"both\.csv:{len(rows) + 2}: specimen '{a_landmark_set.specimen}' appears twice"
 
     with pytest.raises(FormatError, match=told):
@@ -163,6 +182,21 @@ def test_csv_specimen_that_is_there_twice_is_told_and_the_first_read(
     assert len(warned) == 1
     assert kept.status == a_landmark_set.status
     np.testing.assert_allclose(kept.positions, a_landmark_set.positions, atol=1e-6)
+
+
+def test_csv_landmarks_that_are_there_twice_are_not_read(a_csv_file, a_landmark_set):
+    """Of one specimen still, if they are few; which of the two rows holds is not known."""
+    header, *rows = a_csv_file.read_text(encoding="utf-8").splitlines(keepends=True)
+    a_csv_file.write_text("".join([header, *rows, *rows[25:]]), encoding="utf-8")
+
+    with pytest.warns(FormatWarning, match=r"csv:\d+: landmark '\w+' appears twice") as warned:
+        read = read_landmarks(a_csv_file, strict=False)
+
+    lines = [int(str(each.message).split("csv:")[1].split(":")[0]) for each in warned]
+    assert lines == list(range(52, 77))
+    assert read.status == (*a_landmark_set.status[:25], *("undefined",) * 25)
+    assert not read.is_placed[25:].any()
+    assert np.isnan(read.expected_error_mm[25:]).all()
 
 
 def test_csv_empty_file_raises(tmp_path):

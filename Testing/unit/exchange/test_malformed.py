@@ -66,6 +66,8 @@ SPOILT = [
     ("pts", 4, "eye_r", "ear_r", 4, r"scheme 'lab3' has no landmark 'ear_r'"),
     ("pts", 4, " 6.000000", "", 4, r"expected three numbers x, y, z; got '4\.000000 5\.000000'"),
     ("pts", 5, None, None, 2, r"announces '3' points; 2 lines follow"),
+    ("pts", 3, None, None, 2, r"announces '3' points; 0 lines follow"),
+    ("pts", 2, None, None, 2, r"announces '' points; 0 lines follow"),
     ("morphologika", 2, "2", "3", 1, r"\[individuals\] must hold 2; got '3'"),
     ("morphologika", 4, "3", "50", 3, r"\[landmarks\] must hold 3; got '50'"),
     ("morphologika", 6, "3", "2", 5, r"\[dimensions\] must hold 3; got '2'"),
@@ -91,6 +93,7 @@ SPOILT = [
     ("csv-wide", 1, "tip_x", "tip_w", 1, r"the header lacks tip_x"),
     ("csv-wide", 1, "tip_x", "tip_y", 1, r"the header lacks tip_x"),
     ("csv-wide", 1, "eye_l_z", "eye_l_z,tip_x", 1, r"the header has tip_x twice"),
+    ("csv-wide", 1, "eye_l_z", "eye_l_z,tip_y,tip_x", 1, r"the header has tip_x, tip_y twice"),
     ("csv-wide", 1, "eye_l_z", "eye_l_z,age", 1, r"the header has the unknown age"),
     ("csv-wide", 2, "1.000000,", "", 2, r"expected 10 fields, as in line 1; got 9"),
     ("csv-wide", 2, "1.000000", "", 2, r"expected three numbers"),
@@ -118,6 +121,7 @@ SPOILT = [
         2,
         r"expected landmark 'eye_r', number 2, in this row; got 'eye_l'",
     ),
+    ("lafas", 2, "eye_r", "eye_l ", 2, r"expected landmark 'eye_r'.* got 'eye_l'"),
     (
         "lafas",
         2,
@@ -217,6 +221,7 @@ def test_every_format_has_spoilt_files():
         ("fcsv", 6, None, None, "a", 2),
         ("pp", 10, 'x="4.000000"', 'x="four"', "a", 1),
         ("lafas", 2, "4.000000", "four", "a", 1),
+        ("lafas", 2, "(4", "4", "a", 1),
         ("mrk.json", 13, "4.000000", '"four"', "a", 1),
         ("mrk.json", 13, "eye_r", "ear_r", "a", None),  # it says the scheme: known by its place
         ("csv", 3, "4.000000", "four", "ab", 1),
@@ -304,6 +309,34 @@ def test_file_of_another_format_is_told_in_one_line(name, other, a_whole_set, tm
         assert (message.count("\n"), len(message) < 600) == (0, True)
     else:
         assert (name == other) or (other, name) in {("nts", "dta"), ("csv-wide", "morphoj")}
+
+
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize("name", ["csv", "csv-wide"])
+def test_table_with_an_endless_field_is_refused_at_its_line(
+    name, strict, a_spoilt_file, a_small_scheme
+):
+    """What comes after it cannot be read, and would be lost without a word."""
+    path = a_spoilt_file(name, 3, ",", f",{'x' * 200_000},")
+
+    with pytest.raises(FormatError, match=r"csv:3: is not a table"):
+        read_specimens(path, a_small_scheme, strict=strict)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_endless_line_anywhere_is_told_in_one_short_line(name, a_spoilt_file, a_small_scheme):
+    path = a_spoilt_file(name, 1, "", "")
+    lines = path.read_text(encoding="utf-8").split("\n")
+
+    for k in range(len(lines)):
+        text = "\n".join([*lines[:k], "x" * 9999, *lines[k + 1 :]])
+        path.write_text(text, encoding="utf-8")
+        try:
+            read_specimens(path, a_small_scheme)
+        except FormatError as err:
+            message = str(err).removeprefix(str(path))
+
+            assert (message.count("\n"), len(message) < 600) == (0, True)
 
 
 @pytest.mark.parametrize(

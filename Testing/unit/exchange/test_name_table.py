@@ -8,6 +8,7 @@ from palnet.errors import FormatError
 from palnet.exchange import read_landmarks, read_name_table, sidecar_path, write_landmarks
 from palnet.landmarks import LandmarkSet
 from palnet.samples import example_truth
+from palnet.scheme import LandmarkDefinition, Scheme
 
 
 def test_name_table_translates_another_labs_file(the_scheme, tmp_path):
@@ -40,6 +41,34 @@ def test_blank_columns_and_rows_of_a_table_of_names_are_no_landmarks(the_scheme,
     table = read_name_table(path, the_scheme)
 
     assert (table.reading_scheme.codes, table.codes) == (("A", "Ear"), ("n", ""))
+
+
+def test_landmarks_that_we_do_not_have_are_never_taken_for_ours(tmp_path):
+    """Our codes may be numbers, as their places in the table are."""
+    definitions = (LandmarkDefinition(code, code, "midline", code) for code in "0123")
+    ours = Scheme("numbers", tuple(definitions))
+    path = tmp_path / "names.csv"
+    path.write_text("their name,our code\nEar,\nNose,3\nNeck,\nEye,1\n", encoding="utf-8")
+    table = read_name_table(str(path), ours)
+    positions = np.arange(1.0, 13.0).reshape(4, 3)
+
+    translated = table.translate(
+        LandmarkSet(
+            table.reading_scheme, positions, ("confirmed",) * 4, np.ones(4), 1.0, "file", "anna"
+        )
+    )
+
+    assert translated.is_placed.tolist() == [False, True, False, True]
+    np.testing.assert_array_equal(translated.positions[[1, 3]], positions[[3, 1]])
+
+
+def test_blanks_around_names_and_codes_are_no_part_of_them(the_scheme, tmp_path):
+    path = tmp_path / "names.csv"
+    path.write_text(" their name , our code\n Nose tip , prn \nEar, \n", encoding="utf-8")
+
+    table = read_name_table(path, the_scheme)
+
+    assert (table.reading_scheme.codes, table.codes) == (("Nose tip", "Ear"), ("prn", ""))
 
 
 @pytest.mark.parametrize("format", ["mrk.json", "fcsv", "csv", "csv-wide", "pts", "pp"])
@@ -78,7 +107,11 @@ def test_table_of_names_may_be_separated_as_spreadsheets_do(sign, the_scheme, tm
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("name,code\na,n\n", "names.csv:1: the header"),
+        (
+            "name,code\na,n\n",
+            "names.csv:1: the header must be their name,our code; got 'name,code'.$",
+        ),
+        (f"{'a' * 999}\n", "names.csv:1: the header must be .{,99}$"),
         ("their name,our code\nA,n\nB\n", "names.csv:3: expected 2 fields"),
         ("their name,our code\nA,nose\n", "names.csv:2: scheme 'palnet50' has no landmark 'nose'"),
         ("their name,our code\nA,n\nA,prn\n", "names.csv:3: 'A' appears twice"),

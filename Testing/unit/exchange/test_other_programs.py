@@ -13,6 +13,7 @@ import pytest
 from palnet.errors import FormatError
 from palnet.exchange import (
     FormatWarning,
+    get_format,
     read_landmarks,
     read_specimens,
     write_landmarks,
@@ -63,6 +64,16 @@ def test_pts_point_that_morpho_takes_for_missing_is_missing(a_face, tmp_path):
     assert np.isnan(read.positions[0]).all()
     assert read.status[0] == "undefined"
     assert read.is_placed.sum() == N_LANDMARKS - 1
+
+
+def test_pts_point_with_one_number_of_a_missing_one_is_a_point(a_face, tmp_path):
+    path = tmp_path / "anna.pts"
+    write_landmarks(a_face, path)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    lines[2] = "tr 9999 2 9999"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    assert read_landmarks(path).positions[0].tolist() == [9999, 2, 9999]
 
 
 def test_tps_with_empty_lines_and_keys_in_any_case_is_read(a_face, tmp_path):
@@ -147,6 +158,25 @@ def test_morphologika_points_under_numbers_have_the_names_in_their_section(a_fac
     path.write_text(text.replace("'anna", "'#1").replace("'bert", "\n'#2"), encoding="utf-8")
 
     assert [entry.specimen for entry in read_specimens(path)] == ["anna", "bert"]
+
+
+@pytest.mark.parametrize("name", ["pts", "fcsv", "lafas", "morphoj", "csv", "csv-wide"])
+def test_empty_lines_and_blanks_at_the_ends_of_lines_say_nothing(name, a_face, tmp_path):
+    """As people leave them; in a table they are empty rows."""
+    path = tmp_path / f"anna{get_format(name).suffix}"
+    write_landmarks(a_face, path)
+    before = read_landmarks(path, a_face.scheme)
+    end = "" if name.startswith("csv") else " "
+    lines = path.read_text(encoding="utf-8").splitlines()
+    first = lines[:2] if name == "pts" else lines[:1]
+    text = "".join(f"{line}{end}\n" for line in first)
+    text += "".join(f"\n \t \n{line}{end}\n" for line in lines[len(first) :])
+    path.write_text(text, encoding="utf-8")
+
+    read = read_landmarks(path, a_face.scheme)
+
+    assert read.specimen == before.specimen
+    np.testing.assert_array_equal(read.positions, before.positions)
 
 
 def test_lafas_name_that_is_there_twice_is_named(a_small_scheme, tmp_path):
@@ -310,16 +340,32 @@ def test_morphoj_first_specimen_without_a_number_is_doubted(two_rows):
         read_rows(path, [nothing, *rows])
 
 
+@pytest.mark.parametrize("field", [1, 7, -1])
 @pytest.mark.parametrize("damage", ["12.3.4", "NA"])
-def test_morphoj_specimen_that_would_be_a_header_is_doubted(two_rows, damage):
+def test_morphoj_specimen_that_would_be_a_header_is_doubted(two_rows, damage, field):
     path, rows = two_rows
     fields = rows[0].split(",")
-    fields[7] = damage
+    fields[field] = damage
 
     with pytest.raises(
         FormatError, match=r"1: MorphoJ takes this line for a header.*complete its numbers"
     ):
         read_rows(path, [",".join(fields), rows[1]])
+
+
+def test_morphoj_only_row_may_be_a_specimen(two_rows, a_face):
+    path, rows = two_rows
+
+    (read,) = read_rows(path, rows[:1])
+
+    np.testing.assert_allclose(read.positions, a_face.positions, atol=5.1e-7)
+
+
+def test_morphoj_row_without_a_separator_is_named(two_rows):
+    path, _ = two_rows
+
+    with pytest.raises(FormatError, match=r"1: expected an ID and 150 numbers; got 1 fields"):
+        read_rows(path, ["anna 1 2 3"])
 
 
 def test_morphoj_names_in_quotes_are_names(two_rows):

@@ -18,8 +18,10 @@ from palnet.exchange import (
     find_format,
     get_format,
     is_other_table,
+    may_hold_landmarks,
     read_landmarks,
     read_specimens,
+    stem_of,
     write_landmarks,
     write_specimens,
 )
@@ -277,6 +279,16 @@ def test_file_that_speaks_for_itself_has_nothing_beside_it(name, a_plain_set, tm
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("frame", ["LPS", "RAS"])
+@pytest.mark.parametrize("name", [n for n, entry in FORMATS.items() if entry.holds_axes])
+def test_file_that_states_its_axes_has_nothing_beside_it(name, frame, a_whole_set, tmp_path):
+    landmarks = a_whole_set.to_frame(frame)
+    path = tmp_path / f"case_001{get_format(name).suffix}"
+
+    assert write_landmarks(landmarks, path) == (path,)
+    assert (read_landmarks(path).frame, read_landmarks(path).space) == (frame, frame)
+
+
 def test_sidecar_says_what_the_format_cannot_hold(a_whole_set, tmp_path):
     _, beside = write_landmarks(a_whole_set, tmp_path / "face.tps")
 
@@ -384,12 +396,16 @@ def test_utf_16_is_refused_even_leniently(tmp_path):
         read_landmarks(path, strict=False)
 
 
-OTHER = ["id,age,sex", '"","id","age"', "id;age;sex", "patient\tage", "step,loss", "Größe,2d_photo"]
+OTHER = [
+    "id,age,sex", '"","id","age"', "id;age;sex", "patient\tage", "step,loss", "Größe,2d_photo",
+    "id,wy,wz", '"",p,s', '"",l,s', '"",l,p', '"",a,s', '"",r,s', '"",r,a',
+]  # fmt: skip
 # Coordinates by whatever name, rows without a header, what is no text, and too little to tell.
 NOT_OTHER = [
     "x,y,z", "specimen,code,x,y", "specimen,prn_x,prn_y,prn_z", "id,x1,y1,z1,x2,y2,z2",
     "id,prnX,prnY,prnZ", "id,LM 1 [x],LM 1 [y],LM 1 [z]", "p2,1.0,2,3", "p2,n,-1e3,.5", "p2;1,5",
-    "sep=,", "id", "", "a,b\0,c",
+    "sep=,", "id", "", "a,b\0,c", "l,p,s", "R,A,S", "name,L,P,S", "name,r,a,s",
+    "id,prn_x", "id,x", "id,y", "id,z",
 ]  # fmt: skip
 
 
@@ -412,3 +428,55 @@ def test_table_in_utf_16_may_be_one_of_landmarks(tmp_path):
     path.write_bytes("specimen,code\n".encode("utf-16"))
 
     assert not is_other_table(path)
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_what_is_no_readable_table_may_hold_landmarks(is_there, tmp_path):
+    """It is named when it is read."""
+    path = tmp_path / ("face.tps" if is_there else "face.csv")
+    if is_there:
+        path.write_text("id,age\n", encoding="utf-8")
+
+    assert may_hold_landmarks(path)
+    assert not is_other_table(path)
+
+
+@pytest.mark.parametrize("name", ["face.csv", "FACE.CSV", "face.wide.csv"])
+@pytest.mark.parametrize(
+    ("header", "may"),
+    [
+        ("specimen,index,code,name,side,x,y,z,status,expected_error_mm,edited", True),
+        ('"Status";"Z";"Y";"X";"Code"', True),
+        ("code,x,y,z,status", True),
+        (" code\tx\ty\tz\tstatus\tnote ", True),
+        ("specimen,tip_x,tip_y,tip_z", True),
+        ("id,tip_x", True),
+        ("code,x,y,z", False),
+        ("x,y,z,status", False),
+        ("code,x,y,status", False),
+        ("code,x,z,status", False),
+        ("code,y,z,status", False),
+        ("specimen,x_mm,max_x_mm", False),
+        ("specimen,distance_mm", False),
+        ("", False),
+    ],
+)
+def test_table_may_hold_landmarks_if_it_has_their_columns(name, header, may, tmp_path):
+    path = tmp_path / name
+    for encoding in ("utf-8", "utf-8-sig"):
+        path.write_text(f"{header}\ncode,x,y,z,status\n", encoding=encoding)
+
+        assert may_hold_landmarks(path) == may
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [
+        ("Anna.1.MRK.JSON", "Anna.1"),
+        ("anna.wide.csv", "anna"),
+        ("anna.csv", "anna"),
+        ("anna.b.ply", "anna.b"),
+    ],
+)
+def test_stem_is_the_name_without_the_ending_of_its_format(name, stem):
+    assert stem_of(Path("folder.csv") / name) == stem

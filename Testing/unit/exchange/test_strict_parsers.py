@@ -86,7 +86,7 @@ def parse_morphologika(text):
 
 def parse_morphoj(text):
     header, *rows = [line.split(",") for line in text.removesuffix("\n").split("\n")]
-    assert not any(re.fullmatch(NUMBER, entry) for entry in header[1:])
+    assert header == ["ID", *(f"{axis}{k}" for k in range(1, 51) for axis in "xyz")]
     assert {len(row) for row in [header, *rows]} == {151}
     assert all(re.fullmatch(NUMBER, entry) for row in rows for entry in row[1:])
     return {row[0]: numbers_of(row[1:]) for row in rows}
@@ -119,6 +119,7 @@ def parse_fcsv(text):
     assert head[2] == "# columns = id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label,desc,associatedNodeID"
     fields = [row.split(",") for row in rows]
     assert {len(row) for row in fields} == {16}
+    assert [row[0] for row in fields] == [str(k) for k in range(1, len(fields) + 1)]
     assert {tuple(row[4:11] + row[12:]) for row in fields} == {
         ("0", "0", "0", "1", "1", "1", "0", "", "", "2", "0")
     }

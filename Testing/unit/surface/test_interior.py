@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.spatial import ConvexHull
 from scipy.spatial.transform import Rotation
 
 from palnet.surface import Mesh, parse_unit, prepare_scan
@@ -27,7 +28,7 @@ FOLDED = join(SKIN, SKULL, make_sphere(30, (10, 5, -20), 30))
 
 
 def distances_from_the_middle(mesh):
-    return np.linalg.norm(mesh.points, axis=1)
+    return np.hypot.reduce(mesh.points, axis=1)
 
 
 def test_what_lies_within_is_left_out_and_named():
@@ -64,6 +65,17 @@ def test_what_can_be_seen_through_an_opening_stays():
     assert leave_out_interior(mesh) is mesh
 
 
+def test_a_triangle_that_ends_outside_stays():
+    outside, within = 0, len(SKIN[0])
+    bridge = [[outside, outside + 1, within]]
+    mesh = replace(FOLDED, triangles=np.concatenate([FOLDED.triangles, bridge]))
+
+    left = leave_out_interior(mesh)
+
+    np.testing.assert_array_equal(left.points[left.triangles[-1]], mesh.points[bridge[0]])
+    assert len(left.triangles) == len(SKIN[1]) + 1
+
+
 def test_nothing_is_told_of_a_mesh_whose_vertices_are_far_apart():
     mesh = join(make_sphere(90, (0, 0, 0), 30), make_sphere(55, (0, 0, 0), 30))
 
@@ -71,17 +83,19 @@ def test_nothing_is_told_of_a_mesh_whose_vertices_are_far_apart():
 
 
 @pytest.mark.parametrize("factor", [1e-3, 1 / 25.4, 1e3])
-def test_convention_every_unit_and_numbering_gives_the_same_surface(factor):
+def test_convention_every_unit_place_and_numbering_gives_the_same_surface(factor):
     turn = Rotation.from_euler("xyz", (0.3, -1.1, 2.0)).as_matrix()
-    other = shuffle(replace(FOLDED, points=FOLDED.points @ turn.T * factor), seed=3)
+    place = factor * np.array([700.0, -2000, 50])
+    other = shuffle(replace(FOLDED, points=FOLDED.points @ turn.T * factor + place), seed=3)
 
     left = leave_out_interior(other)
 
-    np.testing.assert_allclose(distances_from_the_middle(left), 90 * factor, rtol=1e-5)
+    from_middle = np.linalg.norm(left.points - place, axis=1)
+    np.testing.assert_allclose(from_middle, 90 * factor, rtol=1e-5)
     assert len(left.triangles) == len(SKIN[1])
 
 
-@pytest.mark.parametrize("far", [1e4, 1e12, 1e150])
+@pytest.mark.parametrize("far", [1e4, 1e12, 1e150, 1e300])
 def test_a_vertex_that_went_astray_hides_nothing_and_shows_nothing(far):
     points = FOLDED.points.copy()
     points[0] = far
@@ -89,6 +103,59 @@ def test_a_vertex_that_went_astray_hides_nothing_and_shows_nothing(far):
     left = leave_out_interior(replace(FOLDED, points=points))
 
     assert np.percentile(distances_from_the_middle(left), 1) == pytest.approx(90, abs=1e-4)
+
+
+def test_vertices_without_a_triangle_hide_nothing_and_show_nothing():
+    """Most vertices are loose, and lie along a line through the head."""
+    loose = np.linspace(-5e3, 5e3, 2 * len(FOLDED.points))[:, None] * [1, 0, 0]
+    mesh = replace(FOLDED, points=np.concatenate([FOLDED.points, loose]))
+
+    surface, expected = (prepare_scan(each, parse_unit("mm")) for each in (mesh, FOLDED))
+
+    np.testing.assert_array_equal(surface.points_mm, expected.points_mm)
+    np.testing.assert_array_equal(surface.triangles, expected.triangles)
+
+
+@pytest.mark.parametrize(("radius", "is_left_out"), [(33, False), (40, True)])
+def test_what_lies_within_stays_below_15_percent_of_the_area(radius, is_left_out):
+    mesh = join(SKIN, make_sphere(radius, (0, 0, 0), 90))
+
+    left = leave_out_interior(mesh)
+
+    assert (len(left.triangles) < len(mesh.triangles)) == is_left_out
+
+
+def make_even_sphere(radius, n_points):
+    """Points on a spiral, each about as far from the next as from those beside it."""
+    steps = np.arange(n_points)
+    height, around = 1 - (2 * steps + 1) / n_points, np.pi * (3 - np.sqrt(5)) * steps
+    width = np.sqrt(1 - height**2)
+    unit = np.stack([width * np.cos(around), width * np.sin(around), height], axis=1)
+    return radius * unit, ConvexHull(unit).simplices
+
+
+def split(points, triangles):
+    """Four triangles of each one."""
+    middles = (points[triangles] + points[np.roll(triangles, -1, axis=1)]) / 2
+    numbers = len(points) + np.arange(3 * len(triangles)).reshape(-1, 3)
+    (a, b, c), (ab, bc, ca) = triangles.T, numbers.T
+    corners = [(a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca)]
+    return (
+        np.concatenate([points, middles.reshape(-1, 3)]),
+        np.concatenate([np.stack(each, axis=1) for each in corners]),
+    )
+
+
+def test_a_face_of_small_triangles_opens_no_way_through_the_large_ones_behind():
+    """How wide the gaps of the wall are is told by the large triangles, though they are few."""
+    points, triangles = make_even_sphere(90, 8000)
+    is_face = (points[triangles][:, :, 2] > 20).all(axis=1)
+    face = split(*split(points, triangles[is_face]))
+    mesh = join(face, (points, triangles[~is_face]), make_sphere(75, (0, 0, 0), 80))
+
+    left = leave_out_interior(mesh)
+
+    assert distances_from_the_middle(left).min() > 85
 
 
 @pytest.mark.parametrize("points", [np.zeros((0, 3)), np.zeros((4, 3)), np.eye(3)])

@@ -21,6 +21,8 @@ from palnet.surface import (
     prepare_surface,
     read_mesh,
 )
+from palnet.surface._surface import find_long_triangles
+from palnet.surface._units import bulk_diameter
 from palnet.surface._winding import sort_edges
 from palnet_meshes import make_head, open_head, shuffle
 
@@ -115,6 +117,36 @@ def test_vertex_that_went_astray_leaves_the_rest_as_it_is(far):
     assert told == ["Triangles many times as long as the scan, left out: 1."]
 
 
+@pytest.mark.parametrize("factor", [1e-3, 1.0, 1e3])
+@pytest.mark.parametrize(("times", "stays"), [(9.0, True), (11.0, False)])
+def test_triangle_up_to_ten_times_as_long_as_the_scan_stays(times, stays, factor):
+    far = HEAD.points[0] + [times * bulk_diameter(HEAD.points), 0, 0]
+    mesh = Mesh(factor * np.vstack([HEAD.points, far]),
+                np.vstack([HEAD.triangles, [0, 1, len(HEAD.points)]]))  # fmt: skip
+
+    surface = prepare_surface(mesh, MM)
+
+    assert len(surface.triangles) == len(HEAD.triangles) + stays
+
+
+def test_one_long_triangle_is_no_stray_of_itself():
+    points = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1000, 0]])
+
+    surface = prepare_surface(Mesh(points, np.array([[0, 1, 2]])), MM)
+
+    assert (len(surface.triangles), surface.points_mm.max()) == (1, 1000.0)
+
+
+@pytest.mark.parametrize("factor", [1e-4, 1.0, 1e4])
+@pytest.mark.parametrize(("height", "stays"), [(2e-12, True), (7e-13, False)])
+def test_a_sliver_without_a_direction_is_one_in_every_unit(height, stays, factor):
+    points = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0.5, 0, height]])
+
+    surface = prepare_surface(Mesh(factor * points, np.array([[0, 1, 2], [1, 0, 3]])), MM)
+
+    assert len(surface.triangles) == 1 + stays
+
+
 def test_convention_triangles_start_with_their_smallest_corner_and_are_sorted():
     triangles = prepare_surface(HEAD, MM).triangles
 
@@ -203,11 +235,19 @@ def test_repeated_collapsed_and_flat_triangles_and_unused_points_are_left_out():
 
 
 @pytest.mark.parametrize(
-    "points", [np.zeros((3, 3)), np.array([[0.0, 0, 0], [1, 1, 1], [3, 3, 3]]), np.ones((3, 3)) * 7]
+    "points",
+    [
+        np.zeros((0, 3)),
+        np.zeros((3, 3)),
+        np.array([[0.0, 0, 0], [1, 1, 1], [3, 3, 3]]),
+        np.ones((3, 3)) * 7,
+    ],
 )
 def test_a_mesh_without_area_is_refused(points):
+    triangles = np.arange(len(points)).reshape(-1, 3)
+
     with pytest.raises(MeshError, match="no triangle of the mesh has an area"):
-        prepare_surface(Mesh(points, np.array([[0, 1, 2]])), MM)
+        prepare_surface(Mesh(points, triangles), MM)
 
 
 # --- winding -------------------------------------------------------------------------------------
@@ -345,6 +385,21 @@ def test_convention_rescaled_equals_prepared_in_that_unit(name):
         np.sort(HEAD.points, axis=0),
         rtol=1e-14,
     )
+
+
+@pytest.mark.parametrize("name", ["um", "mm", "in", "50"])
+def test_convention_long_triangles_that_a_surface_knows_are_those_it_has(name):
+    unit = parse_unit(name)
+
+    for surface in (prepare_surface(HEAD, unit), prepare_surface(HEAD, MM).rescaled(unit)):
+        known, found = (
+            surface.long_triangles,
+            find_long_triangles(replace(surface, long_triangles=None)),
+        )
+
+        np.testing.assert_array_equal(known.rows, found.rows)
+        assert known.limit_mm == pytest.approx(found.limit_mm, rel=1e-12)
+        assert 0 < len(known.rows) < len(surface.triangles) / 2
 
 
 def test_crop_keeps_exactly_the_triangles_of_kept_points():

@@ -18,7 +18,9 @@ from palnet.surface import (
     project_onto_triangles,
     thin_mesh,
 )
+from palnet.surface._canonical import MAX_PACKED
 from palnet.surface._thin import CELL_PARTS
+from palnet.surface._vectors import CHUNK_ROWS
 from palnet_meshes import make_head, shuffle
 
 MM = parse_unit("mm")
@@ -48,8 +50,25 @@ def test_every_cell_keeps_the_mean_of_its_vertices(seed, cell):
 
     thinned = thin_mesh(Mesh(points, triangles), cell)
 
-    # Positions are rounded to a small part of a cell.
-    np.testing.assert_allclose(thinned.points, naive_means(points, cell), atol=cell / CELL_PARTS)
+    # Positions are rounded to the nearest of the small parts of a cell.
+    expected = naive_means(points, cell)
+    np.testing.assert_allclose(thinned.points, expected, rtol=0, atol=0.501 * cell / CELL_PARTS)
+
+
+def test_a_triangle_joins_the_means_of_three_cells_or_is_gone():
+    """Of more vertices and triangles than are processed at once."""
+    rng = np.random.default_rng(5)
+    points = rng.uniform(-100, 100, (2 * CHUNK_ROWS, 3))
+    triangles = rng.integers(0, len(points), (2 * CHUNK_ROWS, 3))
+
+    thinned = thin_mesh(Mesh(points, triangles), 50.0)
+
+    cells = ((points - points.min(axis=0)) / 50.0).astype(int)
+    number = np.unique(cells, axis=0, return_inverse=True)[1].ravel()
+    kept = [row for row in number[triangles].tolist() if len(set(row)) == 3]
+    assert 0 < len(kept) < len(triangles)
+    np.testing.assert_array_equal(thinned.triangles, kept)
+    np.testing.assert_allclose(thinned.points, naive_means(points, 50.0), atol=50.0 / CELL_PARTS)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -126,6 +145,58 @@ def test_two_halves_that_lie_very_far_apart_are_left_as_they_are():
     mesh = beside(make_head(), make_head(), (1e9, 0, 0))
 
     assert thin_mesh(mesh, 1.0) is mesh
+
+
+@pytest.mark.parametrize("shift", [1e9, -1e9])
+def test_the_larger_part_is_thinned_where_the_other_lies_very_far_away(shift):
+    larger = np.random.default_rng(3).uniform(0, 9, (60, 3))
+    points = np.vstack([larger, larger[:40] + shift])
+
+    thinned = thin_mesh(Mesh(points, np.arange(99).reshape(-1, 3)), 3.0)
+
+    is_near = (np.abs(thinned.points) < 10).all(axis=1)
+    assert 20 < is_near.sum() < 60
+    assert (~is_near).sum() == 1
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+@pytest.mark.parametrize("origin", [0.0, -5e6])
+@pytest.mark.parametrize("ends", [(0, 1), (-1, 1)], ids=["one end", "both ends"])
+@pytest.mark.parametrize("far", [MAX_PACKED + each for each in (-1.5, -0.5, 0.5, 1.5, 1e12)])
+def test_cells_at_the_ends_of_the_grid_are_never_taken_for_others(far, ends, origin, axis):
+    """The last cell of a row would be numbered as the first of the next."""
+    points = np.full((7, 3), 0.25)
+    points[:, 0] += [0, 1, 0, 1, 2, 3, 4]
+    points[:2, axis] += [far * ends[1], far * ends[0]]
+    points[2:, 0] += 5
+
+    thinned = thin_mesh(Mesh(points + origin, np.arange(6).reshape(-1, 3)), 1.0)
+
+    assert len(thinned.points) == len(points)
+    np.testing.assert_allclose(
+        np.sort(thinned.points[:, 0]), np.sort(points[:, 0]) + origin, atol=1e-3
+    )
+    stays = far * (ends[1] - ends[0]) < MAX_PACKED - 1
+    expected = far if stays else MAX_PACKED / 2  # from the middle, where most of the points are
+    assert np.ptp(thinned.points[:, axis]) == pytest.approx(expected * (ends[1] - ends[0]), abs=2.0)
+
+
+def test_findings_that_thinning_alone_made_are_not_told(a_low_limit):
+    """Both sheets of a shell share cells, and a crumb lies within one."""
+    head = make_head(40, 60)
+    within = Mesh(0.99 * head.points, head.triangles[:, ::-1])
+    crumb = Mesh(0.001 * head.points, head.triangles)
+    mesh = beside(beside(beside(head, within, 0), crumb, (300, 0, 0)), head, (0, 500, 0))
+    whole, thinned = (
+        {finding.code for finding in surface.findings}
+        for surface in (prepare_surface(mesh, MM), prepare_surface(thin_mesh(mesh, 12.0), MM))
+    )
+
+    told = {finding.code for finding in prepare_scan(mesh, MM).findings}
+
+    assert thinned - whole >= _prepare.MADE_BY_THINNING
+    assert not told & _prepare.MADE_BY_THINNING
+    assert {"thinned", "loose_pieces"} <= told <= whole | {"thinned", "holes"}
 
 
 def test_what_cannot_be_thinned_is_not_said_to_be(a_low_limit):
