@@ -20,7 +20,7 @@ SMOOTHING_ROUNDS = 15
 
 
 def extract_skin(
-    volume: NDArray[np.floating],
+    volume: NDArray[np.floating] | NDArray[np.bool_],
     level: float,
     *,
     name: str,

@@ -48,7 +48,7 @@ def leave_out_interior(mesh: Mesh) -> Mesh:
     The search for the face samples the whole surface, and the network whatever is near a landmark.
     With skull, brain and airways included, three of eight poses of two real heads were refused, and
     landmarks moved by 1 mm from pose to pose; without them none, and 0.3 mm
-    (``benchmarks.mr_heads`` measures the latter).
+    (``benchmarks.volume_heads`` measures the latter).
 
     Parameters
     ----------
