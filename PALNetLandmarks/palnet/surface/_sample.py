@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from palnet.surface._surface import Surface
 
-__all__ = ["PointCloud", "sample_surface"]
+__all__ = ["PointCloud", "halve_long_edges", "sample_surface"]
 
 LONGEST_EDGE = 1.0
 """Triangles are halved until no edge is longer than this times the spacing. With 0.5 the density on
@@ -116,7 +116,7 @@ def sample_surface(
         for part in chunks(len(some)):
             corners = surface.triangles.take(some[part], axis=0).astype(np.intp)
             large = [surface.points_mm.take(corners[:, k], axis=0).T.copy() for k in range(3)]
-            for a, b, c in _halve_long_edges(large, LONGEST_EDGE * spacing_mm):
+            for a, b, c in halve_long_edges(large, LONGEST_EDGE * spacing_mm):
                 crosses = cross_columns(b - a, c - a)
                 weights = 0.5 * stride * np.sqrt(dot_columns(crosses, crosses))
                 sums.add((a + b + c) / 3.0, crosses, weights)
@@ -145,7 +145,7 @@ def _thin_rows(
     return [(rows[~is_long][::stride], stride), (rows[is_long], 1)]
 
 
-def _halve_long_edges(
+def halve_long_edges(
     corners: list[NDArray[np.float64]], limit_mm: float
 ) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]]:
     """Halve triangles, given as columns, at their longest edge until none exceeds the limit."""

@@ -76,10 +76,53 @@ def test_a_triangle_that_ends_outside_stays():
     assert len(left.triangles) == len(SKIN[1]) + 1
 
 
-def test_nothing_is_told_of_a_mesh_whose_vertices_are_far_apart():
-    mesh = join(make_sphere(90, (0, 0, 0), 30), make_sphere(55, (0, 0, 0), 30))
+@pytest.mark.parametrize("n_rings", [12, 30])
+def test_mesh_of_large_triangles_is_judged_like_one_of_small_ones(n_rings):
+    """Triangles of 47 and 19 mm, whose vertices alone would make no wall."""
+    outside = make_sphere(90, (0, 0, 0), n_rings)
+    mesh = join(outside, make_sphere(55, (0, 0, 0), 30))
 
-    assert leave_out_interior(mesh) is mesh
+    left = leave_out_interior(mesh)
+
+    np.testing.assert_allclose(distances_from_the_middle(left), 90, atol=1e-4)
+    assert len(left.triangles) == len(outside[1])
+
+
+def test_flat_end_of_a_volume_that_was_decimated_opens_no_way_into_the_head():
+    """A decimation leaves two triangles of the plane where a recording ends."""
+    side, height = 150.0, 180.0
+    box, skull = make_box(side, height, n_steps=60), make_sphere(60, (0, 0, 0), 60)
+    open_box = box[0], box[1][(box[0][box[1]][:, :, 2] > -height / 2).any(axis=1)]
+    corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * side / 2
+    lid = np.column_stack([corners, np.full(4, -height / 2)]), np.array([[0, 2, 1], [0, 3, 2]])
+    mesh = join(open_box, lid, skull)
+
+    left = leave_out_interior(mesh)
+
+    assert len(left.triangles) == len(mesh.triangles) - len(skull[1])
+    assert leave_out_interior(join(open_box, skull)).findings == ()  # there the skull is seen
+
+
+def make_box(side, height, n_steps):
+    """A box around the origin, each of its faces a grid."""
+    steps = np.linspace(-0.5, 0.5, n_steps + 1)
+    first, second = (each.ravel() for each in np.meshgrid(steps, steps, indexing="ij"))
+    corner = (np.arange(n_steps)[:, None] * (n_steps + 1) + np.arange(n_steps)).ravel()
+    next_row = corner + n_steps + 1
+    grid = np.concatenate(
+        [
+            np.stack([corner, next_row, next_row + 1], axis=1),
+            np.stack([corner, next_row + 1, corner + 1], axis=1),
+        ]
+    )
+    points, triangles = [], []
+    for axis in range(3):
+        for end in (-0.5, 0.5):
+            face = np.full((len(first), 3), end)
+            face[:, (axis + 1) % 3], face[:, (axis + 2) % 3] = first, second
+            triangles.append(grid + len(first) * len(points))
+            points.append(face * (side, side, height))
+    return np.concatenate(points), np.concatenate(triangles)
 
 
 @pytest.mark.parametrize("factor", [1e-3, 1 / 25.4, 1e3])
