@@ -68,8 +68,7 @@ def leave_out_interior(mesh: Mesh) -> Mesh:
     if not 0 < size < np.inf:
         return mesh
     longest = np.sqrt(measure_longest_edges(points, triangles))
-    in_reach = longest < REACH * size
-    wall = _Wall(points, triangles[in_reach], longest[in_reach])
+    wall = _Wall(points, triangles, longest, reach=REACH * size)
     if _find_hidden(sample, size / FIRST_CELLS, size, wall).mean() < FIRST_SHARE:
         return mesh
     size = bulk_diameter(points)
@@ -88,16 +87,18 @@ def leave_out_interior(mesh: Mesh) -> Mesh:
 
 
 class _Wall(NamedTuple):
-    """Triangles that air cannot pass, and their longest edges."""
+    """Triangles that air cannot pass, unless their longest edge is beyond the reach."""
 
     points: NDArray[np.float64]
     triangles: NDArray[np.int32]
     longest: NDArray[np.float64]
+    reach: float
 
     def between(self, cell: float) -> NDArray[np.float64]:
         """Return points on triangles that cells of this size would show holes in."""
         limit = cell / PER_CELL
-        corners = self.points[self.triangles[self.longest > limit]]
+        is_large = (self.longest > limit) & (self.longest < self.reach)
+        corners = self.points[self.triangles[is_large]]
         columns = [corners[:, k].T.copy() for k in range(3)]
         middles = [(a + b + c).T / 3 for a, b, c in halve_long_edges(columns, limit)]
         return np.concatenate(middles) if middles else np.zeros((0, 3))
