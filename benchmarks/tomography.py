@@ -152,11 +152,7 @@ def fill_head(
         centre_mm = eye_mm.mean(axis=0)
         radius_mm = np.linalg.norm(eye_mm - centre_mm, axis=1).mean() + LARGER_MM
         behind_mm = centre_mm - (0.0, 0.0, FARTHER_BACK_MM)
-        steps_mm = (
-            (origin_mm[axis] + np.arange(shape[axis]) * VOXEL_MM - behind_mm[axis]) ** 2
-            for axis in range(3)
-        )
-        wall |= sum(np.ix_(*steps_mm)) < radius_mm**2
+        wall |= _make_ball((behind_mm - origin_mm) / VOXEL_MM, radius_mm / VOXEL_MM, wall.shape)
     n_below = round(MARGIN_MM / VOXEL_MM)
     wall[:, :n_below] = True
     regions, _ = ndimage.label(~wall)
@@ -175,6 +171,15 @@ def fill_head(
     tissue[tuple(places.T)] = np.clip(0.5 - above_mm / VOXEL_MM, 0.0, 1.0)
     tissue[:, :n_below] = 0.0
     return tissue, origin_mm
+
+
+def _make_ball(
+    centre: NDArray[np.floating], radius: float, shape: tuple[int, ...]
+) -> NDArray[np.bool_]:
+    """Mark the voxels of a grid that lie in a ball; centre and radius are in voxels."""
+    squares = [(np.arange(n) - middle) ** 2 for n, middle in zip(shape, centre, strict=True)]
+    x2, y2, z2 = np.ix_(*squares)
+    return np.asarray(x2 + y2 + z2 < radius**2)
 
 
 def record(
