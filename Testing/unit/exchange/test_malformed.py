@@ -101,7 +101,7 @@ SPOILT = [
     ("csv-wide", 3, "b,", "a,", 3, r"specimen 'a' appears twice"),
     ("fcsv", 2, "LPS", "IJK", 2, r"CoordinateSystem must be LPS or RAS; got ' IJK'"),
     ("fcsv", 2, "# CoordinateSystem = LPS", "#", 1, r"expected a line '# CoordinateSystem = LPS'"),
-    ("fcsv", 5, "4.000000,", "", 5, r"expected 14 or 16 fields; got 15"),
+    ("fcsv", 5, "4.000000,", "", 5, r"expected 14 or 16 fields; got 13"),
     ("fcsv", 5, "4.000000", "four", 5, r"expected three numbers x, y, z; got 'four 5"),
     ("fcsv", 5, "eye_r", "tip", 5, r"landmark 'tip' appears twice"),
     ("fcsv", 6, None, None, 5, r"ends without eye_l of the 3 landmarks of 'lab3'"),
