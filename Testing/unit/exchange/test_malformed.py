@@ -396,6 +396,22 @@ def test_dta_with_the_numbers_of_a_missing_one_is_refused_when_writing(a_whole_s
         write_landmarks(replace(a_whole_set, positions=positions), tmp_path / "a.dta")
 
 
+@pytest.mark.parametrize(("value", "is_refused"), [(9999.0, True), (9999.5, False)])
+def test_pts_with_the_number_that_morpho_takes_for_missing_is_refused_when_writing(
+    value, is_refused, a_whole_set, tmp_path
+):
+    """Morpho turns a single 9999 into NA, palnet only three of them."""
+    positions = a_whole_set.positions.copy()
+    positions[3, 1] = value
+    landmarks = replace(a_whole_set, positions=positions)
+
+    if is_refused:
+        with pytest.raises(FormatError, match="read as 9999, the sign of a missing one"):
+            write_landmarks(landmarks, tmp_path / "a.pts")
+    else:
+        assert write_landmarks(landmarks, tmp_path / "a.pts")
+
+
 @pytest.mark.parametrize(("value", "is_refused"), [(-9999.5, True), (9999.5, False)])
 def test_nts_with_the_number_of_a_missing_one_is_refused_when_writing(
     value, is_refused, a_whole_set, tmp_path
