@@ -21,7 +21,7 @@ __all__ = ["FCSV"]
 
 _HEAD = "# Markups fiducial file version = 5.12\n"
 _COLUMNS = "# columns = id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label,desc,associatedNodeID\n"
-# Older files end after the associated node.
+# Older files and ours end after the associated node.
 _N_FIELDS = (14, 16)
 _LABEL, _STATUS = 11, 14
 # Status of a point without position: 0 undefined, 3 missing.
@@ -31,10 +31,12 @@ _DEFINED, _MISSING = "2", "3"
 def write_fcsv(landmarks: LandmarkSet) -> str:
     """Write the list; three header lines, which SlicerMorphR skips by count.
 
-    The description is empty: commas in it would shift the columns of readers that split at them.
+    A row has as many values as the header names columns. The two that Slicer adds, of which the
+    first says that the point is defined, stop readers that go by the header (older SlicerMorphR) or
+    shift all columns (pandas). The description is empty, since some readers split at every comma.
     """
     rows = (
-        f"{index},{x:.6f},{y:.6f},{z:.6f},0,0,0,1,1,1,0,{code},,,2,0\n"
+        f"{index},{x:.6f},{y:.6f},{z:.6f},0,0,0,1,1,1,0,{code},,\n"
         for index, (code, (x, y, z)) in enumerate(
             zip(landmarks.scheme.codes, landmarks.positions.tolist(), strict=True), 1
         )

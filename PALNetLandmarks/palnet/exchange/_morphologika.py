@@ -87,7 +87,7 @@ MORPHOLOGIKA = Format(
         "label",
         "groups",
         "wireframe",
-        "polygons",
+        "polygon",
         "rawpoints",
     ),
 )

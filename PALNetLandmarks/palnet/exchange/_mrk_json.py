@@ -69,6 +69,8 @@ _ORIENTATION = {
     "LPS": "[-1.0, -0.0, -0.0, -0.0, -1.0, -0.0, 0.0, 0.0, 1.0]",
     "RAS": "[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]",
 }
+# What Morpho writes for a missing point, which it nevertheless calls defined.
+_NA = ["NA", "NA", "NA"]
 _MM_PER_CODE = {"mm": 1.0, "um": 1e-3, "cm": 10.0, "m": 1000.0}
 
 # Measurements of a list, in files and in the scene; a status is stored as its index in the codes.
@@ -373,7 +375,7 @@ def _find_lines(reading: Reading, n_points: int) -> list[int | None]:
 
 def _read_position(reading: Reading, line: int | None, point: dict[str, Any]) -> list[float]:
     """Read one position; NaN for a point that is not defined, never zero."""
-    if point.get("positionStatus", "defined") != "defined":
+    if point.get("positionStatus", "defined") != "defined" or point.get("position") == _NA:
         return [np.nan] * 3
     position = _as_numbers(point.get("position"), 3)
     if position is None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from palnet._stored import quote
 from palnet.exchange._format import Format, read_one, write_one
+from palnet.exchange._matrix import check_code_unused
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
@@ -24,6 +25,7 @@ _MISSING = 9999.0
 
 def write_pts(landmarks: LandmarkSet) -> str:
     """Write the points; the file ends with an empty line, as importers drop the last one."""
+    check_code_unused(landmarks, r"9999\.000000$", "9999")
     rows = (
         f"{code} {x:.6f} {y:.6f} {z:.6f}\n"
         for code, (x, y, z) in zip(

@@ -52,8 +52,8 @@ TPS = Format(
     read_tps,
     holds_many=True,
     holds_codes=False,
-    # geomorph searches for these in the ID line.
-    reserved_words=("SCALE", "CURVES", "POINTS", "IMAGE"),
+    # geomorph searches all lines for these; at the last three older versions drop the line.
+    reserved_words=("SCALE", "CURVES", "POINTS", "IMAGE", "VARIABLES", "CHAIN", "RADII"),
 )
 
 

@@ -101,7 +101,7 @@ SPOILT = [
     ("csv-wide", 3, "b,", "a,", 3, r"specimen 'a' appears twice"),
     ("fcsv", 2, "LPS", "IJK", 2, r"CoordinateSystem must be LPS or RAS; got ' IJK'"),
     ("fcsv", 2, "# CoordinateSystem = LPS", "#", 1, r"expected a line '# CoordinateSystem = LPS'"),
-    ("fcsv", 5, "4.000000,", "", 5, r"expected 14 or 16 fields; got 15"),
+    ("fcsv", 5, "4.000000,", "", 5, r"expected 14 or 16 fields; got 13"),
     ("fcsv", 5, "4.000000", "four", 5, r"expected three numbers x, y, z; got 'four 5"),
     ("fcsv", 5, "eye_r", "tip", 5, r"landmark 'tip' appears twice"),
     ("fcsv", 6, None, None, 5, r"ends without eye_l of the 3 landmarks of 'lab3'"),
@@ -394,6 +394,22 @@ def test_dta_with_the_numbers_of_a_missing_one_is_refused_when_writing(a_whole_s
         FormatError, match=r"has the number 19999\.500000, which other programs read"
     ):
         write_landmarks(replace(a_whole_set, positions=positions), tmp_path / "a.dta")
+
+
+@pytest.mark.parametrize(("value", "is_refused"), [(9999.0, True), (9999.5, False)])
+def test_pts_with_the_number_that_morpho_takes_for_missing_is_refused_when_writing(
+    value, is_refused, a_whole_set, tmp_path
+):
+    """Morpho turns a single 9999 into NA, palnet only three of them."""
+    positions = a_whole_set.positions.copy()
+    positions[3, 1] = value
+    landmarks = replace(a_whole_set, positions=positions)
+
+    if is_refused:
+        with pytest.raises(FormatError, match="read as 9999, the sign of a missing one"):
+            write_landmarks(landmarks, tmp_path / "a.pts")
+    else:
+        assert write_landmarks(landmarks, tmp_path / "a.pts")
 
 
 @pytest.mark.parametrize(("value", "is_refused"), [(-9999.5, True), (9999.5, False)])

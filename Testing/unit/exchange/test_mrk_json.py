@@ -221,6 +221,20 @@ def test_mrk_json_point_unset_after_detection_is_undefined(a_mrk_file, a_landmar
     assert np.isnan(landmarks.expected_error_mm).tolist() == [True, *np.isnan(expected[1:])]
 
 
+def test_mrk_json_point_as_morpho_writes_a_missing_one_is_undefined(a_mrk_file, a_landmark_set):
+    """write.slicerjson writes NA as text, and calls the point defined."""
+
+    def miss(markup):
+        markup["controlPoints"][0].update(position=["NA", "NA", "NA"], positionStatus="defined")
+        del markup["palnet"], markup["measurements"]
+
+    landmarks = read_changed(a_mrk_file, miss)
+
+    assert landmarks.status[0] == "undefined"
+    np.testing.assert_array_equal(landmarks.is_placed[1:], a_landmark_set.is_placed[1:])
+    assert np.isnan(landmarks.positions[0]).all()
+
+
 @pytest.mark.parametrize("is_ours", [True, False])
 def test_mrk_json_point_that_slicer_calls_missing_is_missing(a_mrk_file, is_ours):
     def miss(markup):

@@ -229,6 +229,20 @@ def test_fcsv_point_without_position_is_what_slicer_calls_it(a_face, tmp_path, c
     assert np.isnan(read.positions[0]).all()
 
 
+def test_fcsv_rows_with_the_two_values_that_slicer_5_adds_are_read(a_face, tmp_path):
+    path = tmp_path / "anna.fcsv"
+    write_landmarks(a_face, path)
+    before = read_landmarks(path)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    lines[3:] = [f"{line},2,0" for line in lines[3:]]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    read = read_landmarks(path)
+
+    np.testing.assert_array_equal(read.positions, before.positions)
+    assert set(read.status) == {"corrected"}
+
+
 @pytest.fixture
 def a_slicer_4_list(tmp_path):
     path = tmp_path / "anna.fcsv"

@@ -187,6 +187,26 @@ def test_reserved_word_in_a_name_is_refused_and_broken_up(name, word, a_whole_se
     assert read_landmarks(path).specimen == f"my{word}1"
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("morphologika", "Polygon_1"),
+        ("tps", "SCALE_1"),
+        ("tps", "Chain_1"),
+        ("tps", "radii.1"),
+        ("tps", "variables"),
+    ],
+)
+def test_name_that_geomorph_takes_for_a_section_or_key_is_refused(
+    name, text, a_whole_set, tmp_path
+):
+    """These stopped its readers, or turned coordinates into NA, when they were run."""
+    specimen = replace(a_whole_set, specimen=text)
+
+    with pytest.raises(FormatError, match=r"must not contain .*, which readers of the format"):
+        write_landmarks(specimen, tmp_path / f"face{get_format(name).suffix}")
+
+
 @pytest.mark.parametrize("name", ["tps", "nts", "morphologika", "morphoj", "dta"])
 def test_name_of_which_nothing_is_left_is_renamed(name, a_whole_set, tmp_path):
     path = tmp_path / f"face{get_format(name).suffix}"

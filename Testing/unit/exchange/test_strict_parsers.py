@@ -118,10 +118,11 @@ def parse_fcsv(text):
     assert head[1] in ("# CoordinateSystem = LPS", "# CoordinateSystem = RAS")
     assert head[2] == "# columns = id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label,desc,associatedNodeID"
     fields = [row.split(",") for row in rows]
-    assert {len(row) for row in fields} == {16}
+    # As many as columns are named: with more, pandas reads the wrong columns and R stops.
+    assert {len(row) for row in fields} == {len(head[2].split(","))}
     assert [row[0] for row in fields] == [str(k) for k in range(1, len(fields) + 1)]
     assert {tuple(row[4:11] + row[12:]) for row in fields} == {
-        ("0", "0", "0", "1", "1", "1", "0", "", "", "2", "0")
+        ("0", "0", "0", "1", "1", "1", "0", "", "")
     }
     return {row[11]: np.array(row[1:4], float) for row in fields}
 
