@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import slicer
+import vtk
 from scipy.spatial.transform import Rotation
+from vtk.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray
 
 import palnet
 from palnet.exchange import read_landmarks
@@ -20,7 +22,7 @@ from PALNetLandmarksLib.list_creation import create_list
 from PALNetLandmarksLib.measuring import LINE_ATTRIBUTE, what_to_measure
 from PALNetLandmarksLib.review import Review
 
-__all__ = ["a_face", "a_list", "a_review"]
+__all__ = ["a_face", "a_list", "a_review", "some_splats"]
 
 SAMPLES = Path(palnet.__file__).parent / "samples"
 N_LANDMARKS = 50
@@ -91,6 +93,24 @@ def measured_lines():
 def a_face(scene):
     model = slicer.util.loadModel(str(SAMPLES / "example.ply"))
     model.SetName("Face")
+    return model
+
+
+@pytest.fixture
+def some_splats(scene):
+    """A point cloud exported as tiny triangles: no surface, so it is refused without a search."""
+    rng = np.random.default_rng(3)
+    directions = rng.normal(size=(3000, 1, 3))
+    centers = 100 * directions / np.linalg.norm(directions, axis=2, keepdims=True)
+    corners = (centers + rng.normal(0, 0.05, (3000, 3, 3))).reshape(-1, 3)
+    mesh = vtk.vtkPolyData()
+    mesh.SetPoints(vtk.vtkPoints())
+    mesh.GetPoints().SetData(numpy_to_vtk(corners, deep=True))
+    triangles = vtk.vtkCellArray()
+    triangles.SetData(3, numpy_to_vtkIdTypeArray(np.arange(9000), deep=True))
+    mesh.SetPolys(triangles)
+    model = scene.AddNewNodeByClass("vtkMRMLModelNode", "Splats")
+    model.SetAndObservePolyData(mesh)
     return model
 
 

@@ -369,19 +369,12 @@ def test_elapsed_time_is_shown_while_it_runs(a_panel, a_face):
     wait_while(lambda: a_panel.detectionSection.is_running)
 
 
-def test_refusal_stands_in_the_panel_and_makes_no_list(a_panel, scene):
-    cube = vtk.vtkCubeSource()
-    cube.SetXLength(150)
-    cube.SetYLength(150)
-    cube.SetZLength(150)
-    model = scene.AddNewNodeByClass("vtkMRMLModelNode", "Box")
-    cube.Update()
-    model.SetAndObservePolyData(cube.GetOutput())
-    a_panel.ui.scanSelector.setCurrentNode(model)
+def test_refusal_stands_in_the_panel_and_makes_no_list(a_panel, some_splats):
+    a_panel.ui.scanSelector.setCurrentNode(some_splats)
 
     detect(a_panel)
 
-    assert a_panel.ui.statusLabel.text.startswith("Box: ")
+    assert a_panel.ui.statusLabel.text.startswith("Splats: ")
     assert "by hand" in a_panel.ui.statusLabel.text
     assert a_panel.ui.landmarksSelector.currentNode() is None
 

@@ -120,17 +120,9 @@ def moved_by(x_mm):
     return matrix
 
 
-def test_model_without_a_face_is_refused_and_nothing_is_made(scene):
-    sphere = vtk.vtkSphereSource()
-    sphere.SetRadius(90)
-    sphere.SetThetaResolution(60)
-    sphere.SetPhiResolution(60)
-    sphere.Update()
-    model = scene.AddNewNodeByClass("vtkMRMLModelNode", "Ball")
-    model.SetAndObservePolyData(sphere.GetOutput())
-
-    run = DetectionRun(model)
-    with pytest.raises(ScanRefusedError, match=r"Ball: .*click Place by hand"):
+def test_model_without_a_face_is_refused_and_nothing_is_made(some_splats, scene):
+    run = DetectionRun(some_splats)
+    with pytest.raises(ScanRefusedError, match=r"Splats: .*click Place by hand"):
         finished(run)
     assert scene.GetNumberOfNodesByClass("vtkMRMLMarkupsFiducialNode") == 0
 

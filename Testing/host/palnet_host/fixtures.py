@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 from pathlib import Path
 
@@ -32,6 +33,10 @@ __all__ = [
 ]
 
 MODULE_FOLDER = Path(__file__).parents[3] / "PALNetLandmarks"
+
+# Something in Slicer's parts or Qt gives True and False back once too often. Before Python 3.12 the
+# last collection of a process then ends it with "deallocating True or False".
+atexit.register(gc.freeze)
 
 
 @pytest.fixture(autouse=True)
