@@ -102,6 +102,8 @@ def recalibrate(
         "palnet": palnet.__version__,
     }
     metadata = {**model.metadata, "calibration": described}
+    if "finetuning" in metadata:  # what it said of its expected errors holds no longer
+        metadata["finetuning"] = {**metadata["finetuning"], "expected_errors": "see calibration"}
     write_model(output, replace(model, calibration=calibration, metadata=metadata))
     if model.calibration.source_factor != 1 or model.calibration.source_power != 1:
         logger.warning(

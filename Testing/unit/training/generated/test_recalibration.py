@@ -71,6 +71,18 @@ def test_model_tells_on_whom_it_was_calibrated(a_sample, tmp_path):
     assert told["people"] == 300
 
 
+def test_fine_tuned_model_no_longer_says_where_its_former_errors_came_from(a_sample, tmp_path):
+    tuned = {"layers": "head", "expected_errors": "of the base model"}
+    shipped = read_model()
+    model = replace(shipped, metadata={**shipped.metadata, "finetuning": tuned})
+
+    recalibrate(model, Source(), range(300), tmp_path / "new.npz", folder=tmp_path / "scans")
+
+    told = read_model(tmp_path / "new.npz").metadata
+    assert told["finetuning"] == {"layers": "head", "expected_errors": "see calibration"}
+    assert told["calibration"]["source"] == "unlike"
+
+
 def test_existing_model_is_kept(a_sample, tmp_path):
     path = tmp_path / "new.npz"
     path.write_bytes(b"mine")
