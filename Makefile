@@ -32,13 +32,13 @@ HAS_SLICER_CORE := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (
 OLDEST_VENV ?= .venv-oldest
 OLDEST := $(shell sed -n 's/^dependencies = //p' pyproject.toml | tr -d '][,"' | sed 's/>=/==/g')
 OLDEST_ROOMS := measurement surface face exchange commands
-OLDEST_TESTS ?= $(OLDEST_ROOMS:%=Testing/unit/%) $(addprefix Testing/unit/test_,\
-    batch.py detector.py preview.py)
+OLDEST_TESTS ?= $(OLDEST_ROOMS:%=Testing/unit/%) Testing/unit/test_detector.py \
+    Testing/unit/test_preview.py
 # Other people's readers ask for newer versions than we do. Searches that find no face take long, and
 # use no more of these packages than the others.
 OLDEST_WITHOUT := --ignore Testing/unit/exchange/test_third_parties.py \
     $(addprefix --deselect Testing/unit/test_detector.py::test_,noise_is_refused \
-    thing_that_is_no_face_is_refused_with_a_reason back_of_the_head_is_refused)
+    head_without_a_face_is_refused_with_a_reason back_of_the_head_is_refused)
 HAS_OLDEST := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))
 
 .PHONY: demo test test-library test-slicer test-oldest lint file-lists clean

@@ -451,22 +451,9 @@ def test_cropped_ear_leaves_the_rest_in_place(the_example, without_left_ear):
 # --- what is no face -----------------------------------------------------------------------------
 
 
-def make_plane():
-    across = np.linspace(-120, 120, 41)
-    x, y = (each.ravel() for each in np.meshgrid(across, across))
-    a = np.arange(41 * 41).reshape(41, 41)[:-1, :-1].ravel()
-    triangles = np.concatenate(
-        [np.stack([a, a + 1, a + 41], axis=1), np.stack([a + 1, a + 42, a + 41], axis=1)]
-    )
-    return Mesh(np.stack([x, y, 0 * x], axis=1), triangles.astype(np.int32), "plane")
-
-
-@pytest.mark.parametrize("make", [make_plane, make_head])
-def test_thing_that_is_no_face_is_refused_with_a_reason(make):
-    mesh = make()
-
-    with pytest.raises(ScanRefusedError, match=rf"^{mesh.name}: .{{30,}}"):
-        detect(mesh)
+def test_head_without_a_face_is_refused_with_a_reason():
+    with pytest.raises(ScanRefusedError, match=r"^head: .{30,}"):
+        detect(make_head())
 
 
 def test_back_of_the_head_is_refused(the_example):

@@ -38,6 +38,10 @@ MODULE_FOLDER = Path(__file__).parents[3] / "PALNetLandmarks"
 # last collection of a process then ends it with "deallocating True or False".
 atexit.register(gc.freeze)
 
+# Each test ends with a collection, which need not look through what is imported by now.
+gc.collect()
+gc.freeze()
+
 
 @pytest.fixture(autouse=True)
 def hidden_failures():
