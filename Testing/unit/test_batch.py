@@ -226,6 +226,41 @@ def test_process_scan_that_cannot_write_is_told_before_it_detects(a_head_file, t
     assert "head.palnet.json: cannot be written" in result.message
 
 
+def test_process_scan_that_is_not_there_is_told_rather_than_its_files(a_head_file, monkeypatch):
+    """Of a scan on a drive that was not connected it was said that its files cannot be written."""
+    (job,) = plan(a_head_file)
+    a_head_file.unlink()
+    monkeypatch.setattr("palnet.batch.check_writable", lambda _: pytest.fail("it tries to write"))
+
+    result = process_fake(job)
+
+    assert (result.outcome, f"{a_head_file}: there is no such file" in result.message) == (
+        "unreadable",
+        True,
+    )
+
+
+@pytest.mark.parametrize("held", ["head.obj", "head.csv", "head.palnet.json"])
+def test_process_scan_that_resumes_tells_which_file_is_in_use(a_head_file, held, monkeypatch):
+    """As on Windows. It said `[Errno 13] ...` and the path with doubled backslashes."""
+    (first,) = plan(a_head_file)
+    process_fake(first)
+    (again,) = plan(a_head_file, resume=True)
+    open_file = Path.open
+
+    def refuse(path, *arguments, **options):
+        if path.name == held:
+            raise PermissionError(13, "Permission denied", str(path))
+        return open_file(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", refuse)
+
+    result = process_fake(again)
+
+    told = "Permission denied. Check the rights, and whether another program has it open."
+    assert (result.outcome, result.message) == ("failed", f"{a_head_file.with_name(held)}: {told}")
+
+
 def test_process_scan_full_disk_is_an_outcome(a_head_file, tmp_path, monkeypatch):
     def fail(self, data):
         raise OSError(28, "No space left on device")
