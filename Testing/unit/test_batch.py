@@ -708,6 +708,46 @@ def test_run_jobs_interrupted_from_the_keyboard_ends_its_workers_without_a_word(
     assert len(list(tmp_path.glob("*.begun"))) <= 2
 
 
+# Ctrl-C ends a worker that is still starting, and the main process learns of it a little later, as
+# on Windows; `interrupt_main`, too, wakes no process that waits.
+INTERRUPTED_START = """
+import _thread
+import threading
+import time
+from pathlib import Path
+
+import palnet_fakes
+from palnet._pool import run_jobs
+from palnet.input_files import find_scans
+from palnet.jobs import BatchOptions, plan_jobs
+
+
+def press():
+    while not Path("deadly.begun").exists():
+        time.sleep(0.01)
+    time.sleep(0.1)
+    _thread.interrupt_main()
+
+
+if __name__ == "__main__":
+    threading.Thread(target=press, daemon=True).start()
+    jobs = plan_jobs(find_scans(["deadly.obj", "b.obj", "c.obj"]), BatchOptions())
+    try:
+        for _ in run_jobs(jobs, process=palnet_fakes.die_as_it_starts):
+            pass
+    except KeyboardInterrupt:
+        print("interrupted")
+"""
+
+
+def test_run_jobs_interrupted_while_a_worker_starts_begins_no_other_scan(tmp_path):
+    """On Windows its place was taken by another worker, and all waited for the scan of that one."""
+    told = palnet_fakes.run_in_own_console(INTERRUPTED_START, folder=tmp_path)
+
+    assert told == ("interrupted\n", "")
+    assert [path.name for path in tmp_path.glob("*.begun")] == ["deadly.begun"]
+
+
 def test_run_jobs_ends_as_interrupted_if_one_worker_alone_is(jobs_of_which_some_are_deadly):
     """It refused every other scan, each of which was told as an error of palnet's."""
     results = run_jobs(
