@@ -11,6 +11,11 @@ def link_folder(link, target):
     if sys.platform == "win32":
         import _winapi
 
+        # A junction is made only to a folder that exists; afterwards it may vanish.
+        absent = [place for place in (target, *target.parents) if not place.exists()]
+        target.mkdir(parents=True, exist_ok=True)
         _winapi.CreateJunction(str(target), str(link))
+        for place in absent:
+            place.rmdir()
     else:
         link.symlink_to(target)

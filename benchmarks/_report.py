@@ -68,7 +68,7 @@ class Report:
             print(f"\n{note}")
         path.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps(self._as_dict(), indent=1, ensure_ascii=False, default=_plain)
-        path.write_text(text + "\n", encoding="utf-8")
+        path.write_text(text + "\n", encoding="utf-8", newline="\n")
         print(f"\nwritten: {path}", file=sys.stderr)
 
     def _as_dict(self) -> dict[str, Any]:
@@ -114,9 +114,12 @@ def _command() -> str:
 def _commit() -> str:
     """Return the commit hash, with a plus if there are uncommitted changes."""
     state = ["describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
-    answer = subprocess.run(
-        ["git", *state], cwd=REPOSITORY, capture_output=True, text=True, check=False
-    )
+    try:
+        answer = subprocess.run(
+            ["git", *state], cwd=REPOSITORY, capture_output=True, text=True, check=False
+        )
+    except OSError:  # git is not installed, as on most Windows machines
+        return "unknown"
     return answer.stdout.strip() or "unknown"
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "check_free",
     "check_writable",
+    "describe_error",
     "file_hash",
     "file_stem",
     "hint_at_length",
@@ -100,6 +101,15 @@ def check_writable(path: Path) -> None:
         else:
             draft.mkdir()
             _patiently(draft.rmdir)
+
+
+def describe_error(err: OSError) -> str:
+    """Describe a system error, such as a file in use, or a full disk behind `>`."""
+    where = f"{err.filename}: " if err.filename else ""
+    remedy = "Check the path, the rights and the free space."
+    if isinstance(err, PermissionError):
+        remedy = "Check the rights, and whether another program has it open."
+    return f"{where}{err.strerror or err}. {remedy}"
 
 
 def file_hash(path: Path) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import multiprocessing
 import queue
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+import time
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from palnet._dependencies import require
@@ -25,6 +27,10 @@ __all__ = ["run_jobs"]
 _DIED = "the process working on it died, probably for lack of memory. Run it with fewer --jobs."
 # How long to look for a Dask scheduler before giving up.
 _CONNECT_TIMEOUT_S = 20
+# On Windows Ctrl-C does not end a wait without a limit.
+_WAIT_S = 0.1
+# Ctrl-C ends a process that is still starting: so long its lane waits for the end of the whole run.
+_PAUSE_S = 0.5
 
 
 def run_jobs(
@@ -101,6 +107,7 @@ class _Lane:
         return _unexpected(job, error)
 
     def _replace(self) -> None:
+        time.sleep(_PAUSE_S)
         self.close()
         self._pool = self._start()
 
@@ -116,16 +123,24 @@ def _run_in_processes(
     for _ in range(n_processes):
         lanes.put(_Lane())
     threads = ThreadPoolExecutor(n_processes)
+    # No other reference to the futures is kept, as each holds its result, 50 KB per scan.
+    ended: queue.SimpleQueue[Future[ScanResult]] = queue.SimpleQueue()
     try:
-        # No other reference to the futures is kept, as each holds its result, 50 KB per scan.
-        for future in as_completed(
-            [threads.submit(_run_in_lane, lanes, job, process) for job in jobs]
-        ):
-            yield future.result()
+        for job in jobs:
+            threads.submit(_run_in_lane, lanes, job, process).add_done_callback(ended.put)
+        for _ in jobs:
+            yield _wait_for(ended).result()
     finally:
         threads.shutdown(cancel_futures=True)
         for _ in range(n_processes):
             lanes.get().close()
+
+
+def _wait_for(ended: queue.SimpleQueue[Future[ScanResult]]) -> Future[ScanResult]:
+    """Wait for the next scan to end, or for Ctrl-C."""
+    while True:
+        with suppress(queue.Empty):
+            return ended.get(timeout=_WAIT_S)
 
 
 def _run_in_lane(lanes: queue.SimpleQueue[_Lane], job: ScanJob, process: Process) -> ScanResult:

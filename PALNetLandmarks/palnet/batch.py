@@ -17,7 +17,7 @@ from palnet._earlier_results import (
     left_over,
     not_drawn,
 )
-from palnet._files import check_writable, file_hash, remove, write_text
+from palnet._files import check_writable, describe_error, file_hash, remove, write_text
 from palnet.errors import (
     FormatError,
     MeshError,
@@ -101,8 +101,10 @@ def process_scan(job: ScanJob, *, detect: Detect | None = None) -> ScanResult:
     try:
         if job.obstacle:
             raise UsageError(job.obstacle)
-        if job.scan.suffix.lower() not in MESH_SUFFIXES:
-            read_mesh(job.scan)  # raises with the file's type, before --overwrite is suggested
+        if job.scan.suffix.lower() not in MESH_SUFFIXES or _stamp(job.scan) is None:
+            # Raises with the file's type, or since it is not there, before anything is said of
+            # the files to write.
+            read_mesh(job.scan)
         if job.options.resume and is_finished(job):
             return ScanResult(job.scan, "there", files=job.files, warnings=not_drawn(job))
         check_all_free(job)
@@ -112,8 +114,10 @@ def process_scan(job: ScanJob, *, detect: Detect | None = None) -> ScanResult:
         outcome, message = "refused", str(err)
     except MeshError as err:
         outcome, message = "unreadable", str(err)
-    except (PalnetError, OSError, MemoryError) as err:
+    except (PalnetError, MemoryError) as err:
         outcome, message = "failed", str(err) or type(err).__name__
+    except OSError as err:
+        outcome, message = "failed", describe_error(err)
     else:
         return replace(result, seconds=time.perf_counter() - start)
     return ScanResult(job.scan, outcome, message, seconds=time.perf_counter() - start)

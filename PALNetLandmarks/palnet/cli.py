@@ -15,6 +15,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 import palnet
+from palnet._files import describe_error
 from palnet.commands import COMMANDS
 from palnet.errors import PalnetError, UsageError
 
@@ -99,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return EXIT_PIPE_CLOSED
         if err.filename is None:  # not a named file: there is no space for the printed output
             _drop_output()
-        print(f"palnet: {_describe(err)}", file=sys.stderr)
+        print(f"palnet: {describe_error(err)}", file=sys.stderr)
         return EXIT_USAGE
     return exit_code
 
@@ -137,12 +138,6 @@ def _expand_wildcards(arguments: Sequence[str]) -> list[str]:
         found = glob.glob(pattern) if is_pattern else []  # noqa: PTH207  # a path from any root
         expanded += sorted(found) or [argument]
     return expanded
-
-
-def _describe(err: OSError) -> str:
-    """Describe a system error, such as an unreadable folder or a full disk behind `>`."""
-    where = f"{err.filename}: " if err.filename else ""
-    return f"{where}{err.strerror or err}. Check the path, the rights and the free space."
 
 
 def _drop_output() -> None:

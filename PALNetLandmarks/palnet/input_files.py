@@ -108,9 +108,9 @@ def files_below(
     files: list[Path] = []
     errors: list[OSError] = []
     listed: set[Path] = set()
-    waiting, home = [folder], Path(os.path.realpath(folder))
+    waiting, home = [folder], _real(folder)
     for start in waiting:
-        real = Path(os.path.realpath(start))
+        real = _real(start)
         if start != folder and (real in listed or home.is_relative_to(real)):
             continue
         for place, below, names in os.walk(start, onerror=errors.append):
@@ -151,6 +151,17 @@ def _is_link(folder: Path) -> bool:
     # `Path.is_junction` exists in Python 3.12 and later only.
     is_junction = getattr(state, "st_reparse_tag", 0) == _JUNCTION
     return is_junction or stat.S_ISLNK(state.st_mode)
+
+
+def _real(folder: Path) -> Path:
+    """Follow the links in a path, as far as the system says where they lead.
+
+    Windows does not for every network drive.
+    """
+    try:
+        return Path(os.path.realpath(folder))
+    except OSError:
+        return folder.absolute()
 
 
 def _absolute(path: Path) -> Path:

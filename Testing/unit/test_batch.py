@@ -226,6 +226,41 @@ def test_process_scan_that_cannot_write_is_told_before_it_detects(a_head_file, t
     assert "head.palnet.json: cannot be written" in result.message
 
 
+def test_process_scan_that_is_not_there_is_told_rather_than_its_files(a_head_file, monkeypatch):
+    """Of a scan on a drive that was not connected it was said that its files cannot be written."""
+    (job,) = plan(a_head_file)
+    a_head_file.unlink()
+    monkeypatch.setattr("palnet.batch.check_writable", lambda _: pytest.fail("it tries to write"))
+
+    result = process_fake(job)
+
+    assert (result.outcome, f"{a_head_file}: there is no such file" in result.message) == (
+        "unreadable",
+        True,
+    )
+
+
+@pytest.mark.parametrize("held", ["head.obj", "head.csv", "head.palnet.json"])
+def test_process_scan_that_resumes_tells_which_file_is_in_use(a_head_file, held, monkeypatch):
+    """As on Windows. It said `[Errno 13] ...` and the path with doubled backslashes."""
+    (first,) = plan(a_head_file)
+    process_fake(first)
+    (again,) = plan(a_head_file, resume=True)
+    open_file = Path.open
+
+    def refuse(path, *arguments, **options):
+        if path.name == held:
+            raise PermissionError(13, "Permission denied", str(path))
+        return open_file(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", refuse)
+
+    result = process_fake(again)
+
+    told = "Permission denied. Check the rights, and whether another program has it open."
+    assert (result.outcome, result.message) == ("failed", f"{a_head_file.with_name(held)}: {told}")
+
+
 def test_process_scan_full_disk_is_an_outcome(a_head_file, tmp_path, monkeypatch):
     def fail(self, data):
         raise OSError(28, "No space left on device")
@@ -671,6 +706,46 @@ def test_run_jobs_interrupted_from_the_keyboard_ends_its_workers_without_a_word(
 
     assert told == ("done\ninterrupted\n", "")
     assert len(list(tmp_path.glob("*.begun"))) <= 2
+
+
+# Ctrl-C ends a worker that is still starting, and the main process learns of it a little later, as
+# on Windows; `interrupt_main`, too, wakes no process that waits.
+INTERRUPTED_START = """
+import _thread
+import threading
+import time
+from pathlib import Path
+
+import palnet_fakes
+from palnet._pool import run_jobs
+from palnet.input_files import find_scans
+from palnet.jobs import BatchOptions, plan_jobs
+
+
+def press():
+    while not Path("deadly.begun").exists():
+        time.sleep(0.01)
+    time.sleep(0.1)
+    _thread.interrupt_main()
+
+
+if __name__ == "__main__":
+    threading.Thread(target=press, daemon=True).start()
+    jobs = plan_jobs(find_scans(["deadly.obj", "b.obj", "c.obj"]), BatchOptions())
+    try:
+        for _ in run_jobs(jobs, process=palnet_fakes.die_as_it_starts):
+            pass
+    except KeyboardInterrupt:
+        print("interrupted")
+"""
+
+
+def test_run_jobs_interrupted_while_a_worker_starts_begins_no_other_scan(tmp_path):
+    """On Windows its place was taken by another worker, and all waited for the scan of that one."""
+    told = palnet_fakes.run_in_own_console(INTERRUPTED_START, folder=tmp_path)
+
+    assert told == ("interrupted\n", "")
+    assert [path.name for path in tmp_path.glob("*.begun")] == ["deadly.begun"]
 
 
 def test_run_jobs_ends_as_interrupted_if_one_worker_alone_is(jobs_of_which_some_are_deadly):

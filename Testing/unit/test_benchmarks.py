@@ -103,6 +103,16 @@ def test_result_of_the_law_is_what_its_benchmark_makes_of_the_stored_errors(monk
     ]
 
 
+def test_report_without_git_is_written_with_line_ends_as_everywhere(monkeypatch, tmp_path):
+    """On a machine without git, as a downloaded archive needs none, every benchmark failed."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    Report("example", {}).finish(tmp_path / "report.json")
+
+    assert json.loads((tmp_path / "report.json").read_bytes())["commit"] == "unknown"
+    assert b"\r" not in (tmp_path / "report.json").read_bytes()
+
+
 def person(seed: int, source: str, final_mm: float, hair: str = "short", refusal: str = ""):
     """Make a person whose first landmark is hidden, and whose others are off by so much."""
     about = {"childlike": False, "condition": "none", "expressions": {}, "preset": "phone"}

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import stat
+import sys
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -344,6 +345,39 @@ def test_junction_of_windows_is_a_link(tag, is_link, monkeypatch):
     monkeypatch.setattr(Path, "lstat", lambda _: state)
 
     assert _is_link(Path("a")) == is_link
+
+
+def test_find_scans_where_the_system_does_not_follow_links_goes_on(
+    a_head_file, tmp_path, monkeypatch
+):
+    """As Windows does not on some network drives; it ended the whole run."""
+
+    def refuse(path):
+        raise OSError(59, "An unexpected network error occurred", str(path))
+
+    (tmp_path / "below").mkdir()
+    scan = shutil.copy(a_head_file, tmp_path / "below" / "bo.obj")
+    monkeypatch.setattr(os.path, "realpath", refuse)
+
+    assert find_scans([tmp_path], recursive=True) == [scan, a_head_file]
+    assert scans_below([tmp_path, a_head_file]) == [scan]
+
+
+def test_link_to_a_folder_that_is_not_there_is_made_on_windows(tmp_path, monkeypatch):
+    """Windows itself makes a junction only to what is there."""
+    made = []
+
+    def create(target, link):
+        made.append((Path(target).stat() and target, link))
+
+    target, link = tmp_path / "share" / "bert.obj", tmp_path / "link"
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setitem(sys.modules, "_winapi", SimpleNamespace(CreateJunction=create))
+
+    link_folder(link, target)
+
+    assert made == [(str(target), str(link))]
+    assert not target.parent.exists()
 
 
 def test_find_scans_enters_no_hidden_folder(a_head_file, tmp_path):
