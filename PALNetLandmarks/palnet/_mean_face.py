@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,27 +14,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from palnet.face.atlas import FaceAtlas
-    from palnet.model import Model
     from palnet.scheme import Scheme
 
-__all__ = ["atlas_of", "face_from_landmarks", "mean_landmarks", "shipped_model"]
-
-
-@cache
-def shipped_model() -> Model:
-    """Read the shipped model, once."""
-    return read_model()
+__all__ = ["atlas_of", "face_from_landmarks", "mean_landmarks"]
 
 
 def mean_landmarks() -> dict[str, NDArray[np.float64]]:
     """Return the mean landmarks of the shipped model by code, in millimetres."""
-    model = shipped_model()
+    model = read_model()
     return dict(zip(model.scheme.codes, model.atlas.landmark_mean_mm, strict=True))
 
 
 def atlas_of(scheme: Scheme) -> FaceAtlas | None:
     """Return the mean face of a scheme, if it is that of the shipped model."""
-    model = shipped_model()
+    model = read_model()
     return model.atlas if model.scheme.codes == scheme.codes else None
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet._mean_face import mean_landmarks, shipped_model
+from palnet._mean_face import mean_landmarks
+from palnet.model import read_model
 from palnet.similarity import measure_offset_mm
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def doubt_order(landmarks: LandmarkSet) -> str | None:
     Convention: compared with the same landmarks of the shipped model's mean face; ignores others.
     """
     place_of = mean_landmarks()
-    side_of = {entry.code: entry.side for entry in shipped_model().scheme.landmarks}
+    side_of = {entry.code: entry.side for entry in read_model().scheme.landmarks}
     # A lab may name the sides as seen by the observer.
     is_known = [side_of.get(entry.code) == entry.side for entry in landmarks.scheme.landmarks]
     chosen = np.flatnonzero(landmarks.is_placed & is_known)

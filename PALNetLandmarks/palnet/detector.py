@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import platform
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -20,7 +20,7 @@ from palnet.face.alignment import align_landmarks
 from palnet.finding import find_face
 from palnet.fitting import FoundFace
 from palnet.landmarks import LandmarkSet, printable_name
-from palnet.model import Model, find_model, read_model
+from palnet.model import Model, read_model
 from palnet.placing import place_landmarks
 from palnet.similarity import similarity_scale
 from palnet.surface import (
@@ -35,7 +35,6 @@ from palnet.surface import (
 )
 
 if TYPE_CHECKING:
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -152,7 +151,7 @@ def detect(
     """
     watch = Stopwatch()
     with watch.stage("model"):
-        network_model = _read_model_once(model)
+        network_model = read_model(model)
     with watch.stage("read"):
         mesh = _mesh_of(scan)
     units = _units(mesh, unit)
@@ -229,19 +228,6 @@ def _units(mesh: Mesh, unit: str | float) -> tuple[Unit, ...]:
     given = parse_unit(unit)
     check_size(mesh, given)
     return (given,)
-
-
-def _read_model_once(model: str | os.PathLike[str] | None) -> Model:
-    """Read a model, or return it from the cache."""
-    path = find_model(model)
-    changed = path.stat()
-    return _cached_model(path, changed.st_mtime_ns, changed.st_size)
-
-
-@lru_cache(maxsize=4)
-def _cached_model(path: Path, changed_ns: int, size: int) -> Model:  # noqa: ARG001  # the cache's key
-    """Read a model; the arguments change, and so miss the cache, when its file does."""
-    return read_model(path)
 
 
 def _to_landmarks(placement: Placement, found: FoundFace, model: Model, mesh: Mesh) -> LandmarkSet:

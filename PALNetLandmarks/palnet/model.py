@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -197,7 +198,7 @@ def list_models() -> list[Model]:
 
 
 def read_model(name_or_path: str | os.PathLike[str] | None = None) -> Model:
-    """Read a model, by the name of a shipped one or by path.
+    """Read a model, by the name of a shipped one or by path; again only if its file has changed.
 
     Parameters
     ----------
@@ -207,7 +208,7 @@ def read_model(name_or_path: str | os.PathLike[str] | None = None) -> Model:
     Returns
     -------
     Model
-        The model.
+        The model, which others may use as well: do not change it.
 
     Raises
     ------
@@ -215,6 +216,13 @@ def read_model(name_or_path: str | os.PathLike[str] | None = None) -> Model:
         If there is no such model, or the file is damaged or of another version.
     """
     path = find_model(name_or_path)
+    changed = path.stat()
+    return _read_model(path, changed.st_mtime_ns, changed.st_size)
+
+
+@lru_cache(maxsize=4)
+def _read_model(path: Path, changed_ns: int, size: int) -> Model:  # noqa: ARG001  # the cache's key
+    """Read a model; the arguments change, and so miss the cache, when its file does."""
     try:
         data = path.read_bytes()
         arrays = unpack_arrays(data)
