@@ -45,6 +45,18 @@ def test_find_scans_empty_folder_raises(tmp_path):
         find_scans([tmp_path])
 
 
+def test_find_scans_tells_what_else_a_folder_without_scans_holds(tmp_path):
+    for name in ("anna.glb", "bo.GLB", "cy.fbx", "notes.txt", "anna.png"):
+        (tmp_path / name).touch()
+
+    with pytest.raises(
+        UsageError,
+        match=r"holds no scan.*Files of other formats: 1 \.fbx \(open it in Blender and export it "
+        r"as PLY\); 2 \.glb \(open it in MeshLab or Blender and export it as PLY\)\.$",
+    ):
+        find_scans([tmp_path])
+
+
 def test_find_scans_hints_at_scans_in_deep_folders(a_head_file, tmp_path):
     deep = tmp_path / "cohort" / "7" / "v1" / "export" / "mesh"
     deep.mkdir(parents=True)
