@@ -421,7 +421,11 @@ def test_ply_with_strips_says_what_to_do(write):
             b"solid a\nfacet\nvertex 0 0 0\nvertex 1 0 0\nvertex 0 x 1\nendsolid",
             "line 5: 'x'",
         ),
-        ("a.stl", b"solid a\nfacet\nvertex 0 0 0\nvertex 1 0\nvertex 0 1 0\nendsolid", "8 numbers"),
+        (
+            "a.stl",
+            b"solid a\nfacet\nvertex 0 0 0\nvertex 1 0\nvertex 0 1 0\nendsolid",
+            "line 4: this vertex has 2 numbers instead of 3",
+        ),
         ("a.stl", b"solid a\nfacet\nvertex 0 0 0\nvertex 1 0 0\nvertex 0 1 0\n", "1 solids begin"),
         ("a.stl", b"solid a\nendsolid a\n", "holds no vertices"),
         ("a.stl", b"too short", "9 bytes are too few"),
@@ -442,6 +446,59 @@ def test_ply_with_strips_says_what_to_do(write):
 def test_stl_and_vtk_faults_are_named(name, content, message, write):
     with pytest.raises(MeshError, match=message):
         read_mesh(write(name, content))
+
+
+@pytest.mark.parametrize("block_bytes", [1, 7, 64, 1000])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+def test_ascii_stl_gives_the_same_however_it_is_cut_into_blocks(
+    block_bytes, line_end, a_head, write, monkeypatch
+):
+    content = b"  SOLID two words\n" + WRITERS["ascii.stl"](a_head).split(b"\n", 1)[1]
+    path = write("a.stl", content.replace(b"\n", line_end.encode()))
+    whole = read_mesh(path)
+    monkeypatch.setattr("palnet.surface._stl.BLOCK_BYTES", block_bytes)
+
+    in_blocks = read_mesh(path)
+
+    np.testing.assert_array_equal(in_blocks.points, whole.points)
+    assert len(in_blocks.triangles) == len(a_head.triangles)
+
+
+STL_FACET = (
+    "facet normal 0 0 1\n outer loop\n vertex 0 0 0\n vertex 1 0 0\n vertex 0 1 0\n endloop\n"
+)
+
+
+@pytest.mark.parametrize("block_bytes", [1, 9, 30, 1 << 20])
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "vertex 1 0 0\n vertex 0 1 0\n endloop\nend\n",
+            "vertex 1 0 0\nend\n",
+            "line 9: this facet has 2",
+        ),
+        ("vertex 0 1 0\n endloop\nend\n", "vertex 0 x 0\n endloop\nend\n", "line 13: 'x' is not a"),
+        (
+            "vertex 0 1 0\n endloop\nend\n",
+            "vertex 0 1\n endloop\nend\n",
+            "line 13: this vertex has 2",
+        ),
+        ("solid a\n", "solid a\nvertex 1 2 3\n", "line 2: this vertex belongs to no facet"),
+        ("endsolid", "end", "1 solids begin and 0 end"),
+        ("vertex 0 0 0", "vertex 0 0 x\n vertex 2 2 2", "line 2: this facet has 4 vertices"),
+    ],
+)
+def test_ascii_stl_faults_are_named_with_their_line(
+    block_bytes, old, new, message, write, monkeypatch
+):
+    """A fault of the structure comes first: it says that the file is cut off."""
+    monkeypatch.setattr("palnet.surface._stl.BLOCK_BYTES", block_bytes)
+    text = f"solid a\n{STL_FACET}endfacet\n{STL_FACET}end\nendsolid a\n"
+    assert old in text
+
+    with pytest.raises(MeshError, match=message):
+        read_mesh(write("a.stl", text.replace(old, new, 1)))
 
 
 VTK_HEAD = "# vtk DataFile Version 3.0\ntitle\nASCII\nDATASET POLYDATA\n"
