@@ -376,6 +376,30 @@ def test_ply_faults_are_named(content, message, write):
         read_mesh(write("bad.ply", content))
 
 
+@pytest.mark.parametrize(
+    "word", ["nan", "-nan", "-nan(ind)", "nan(snan)", "1.#QNAN", "-1.#IND00", "1.#INF", "-inf"]
+)
+def test_ply_normal_that_is_no_number_does_not_matter(word, write):
+    """Programs write one for a vertex without a triangle; old ones on Windows spell it with #."""
+    content = _ply(f"0 0 0 0\n1 0 0 0\n1 1 0 0\n0 1 0 {word}\n3 0 1 2\n")
+    content = content.replace(b"float z\n", b"float z\nproperty float nx\n")
+
+    mesh = read_mesh(write("a.ply", content))
+
+    assert mesh.points.tolist() == [[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]]
+    assert mesh.triangles.tolist() == [[0, 1, 2]]
+
+
+@pytest.mark.parametrize("word", ["1.#QNAN", "-1.#IND00", "-nan(ind)"])
+def test_ply_position_spelled_as_on_windows_is_lost_and_faults_behind_it_keep_their_line(
+    word, write
+):
+    with pytest.raises(MeshError, match="the first is number 3"):
+        read_mesh(write("a.ply", _ply(CORNERS.replace("0 1 0", f"0 {word} 0") + "3 0 1 3\n")))
+    with pytest.raises(MeshError, match=r"line 14: '1\.#X' is not a number"):
+        read_mesh(write("b.ply", _ply(CORNERS.replace("0 1 0", f"0 {word} 0") + "3 0 1 1.#X\n")))
+
+
 @pytest.mark.parametrize("name", ["ascii.ply", "little.ply"])
 @pytest.mark.parametrize("n_rows", [1, 10**9, 10**20])
 def test_ply_element_without_properties_takes_no_room(name, n_rows, a_head, write):
