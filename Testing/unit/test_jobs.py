@@ -90,6 +90,18 @@ def test_plan_jobs_same_names_in_one_folder_are_both_refused(a_head_file, tmp_pa
     assert not (tmp_path / "out").exists()
 
 
+def test_what_comes_with_a_scan_does_not_keep_it_from_being_done(tmp_path):
+    """`palnet detect scans/*` names the materials and pictures of an OBJ file, too."""
+    scans = [tmp_path / name for name in ("anna.jpg", "anna.mtl", "anna.obj", "anna.ply")]
+
+    with_ply = plan_jobs(scans, BatchOptions(output=tmp_path / "out"))
+    without = plan_jobs(scans[:3], BatchOptions(output=tmp_path / "out"))
+
+    assert [bool(job.obstacle) for job in with_ply] == [False, False, True, True]
+    assert [job.obstacle for job in without] == ["", "", ""]
+    assert without[2].record_file.name == "anna.palnet.json"
+
+
 def test_plan_jobs_names_few_of_many_scans_that_would_write_the_same_files(tmp_path):
     """Of 5,000 that each named all others the texts alone took 2 GB."""
     deep = "/".join("abcdefghij")
