@@ -6,17 +6,18 @@ from __future__ import annotations
 import math
 import os
 import stat
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from palnet._files import is_folder
 from palnet.errors import UsageError
-from palnet.surface import MESH_SUFFIXES
+from palnet.surface import FOREIGN_SCANS, MESH_SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["files_below", "find_scans", "is_hidden", "scans_below"]
+__all__ = ["describe_foreign", "files_below", "find_scans", "is_hidden", "scans_below"]
 
 # Folders that systems create on every disk, not accessible to users.
 _SYSTEM_FOLDERS = ("lost+found", "System Volume Information", "$RECYCLE.BIN")
@@ -58,6 +59,8 @@ def find_scans(paths: Iterable[str | os.PathLike[str]], *, recursive: bool = Fal
             n_below = 0 if recursive else _count_below(path)
             hint = f" Scans in subfolders: {n_below}; --recursive includes them." if n_below else ""
             known = ", ".join(MESH_SUFFIXES)
+            foreign = describe_foreign([path], recursive=recursive)
+            hint += f" Files of other formats: {foreign}." if foreign else ""
             msg = f"{path}: the folder holds no scan; expected files ending in {known}.{hint}"
             raise UsageError(msg)
         scans.update(dict.fromkeys(map(_absolute, found)))
@@ -90,6 +93,39 @@ def scans_below(
         if entry.parent != folder and _is_scan(entry)
     }
     return sorted(found - set(taken))
+
+
+def describe_foreign(paths: Iterable[str | os.PathLike[str]], *, recursive: bool = False) -> str:
+    """Say which files of some folders may be scans of formats that are not read.
+
+    Parameters
+    ----------
+    paths : iterable of str or path
+        The paths given by the user; files are ignored.
+    recursive : bool, default False
+        Whether to search subfolders too.
+
+    Returns
+    -------
+    str
+        Number, suffix and remedy of each format; empty if there is none. A file beside a readable
+        one of the same name does not count.
+    """
+    found: set[Path] = set()
+    for folder in filter(is_folder, map(Path, paths)):
+        entries = files_below(folder, math.inf if recursive else 0)[0]
+        readable = {entry.with_suffix("") for entry in entries if _is_scan(entry)}
+        found |= {
+            _absolute(entry)
+            for entry in entries
+            if entry.suffix.lower() in FOREIGN_SCANS and entry.with_suffix("") not in readable
+        }
+    counts = Counter(entry.suffix.lower() for entry in found)
+    remedies = {suffix: FOREIGN_SCANS[suffix].remedy for suffix in sorted(counts)}
+    return "; ".join(
+        f"{counts[suffix]} {suffix} ({remedy[0].lower()}{remedy[1:]})"
+        for suffix, remedy in remedies.items()
+    )
 
 
 def files_below(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from palnet._files import is_folder
 from palnet.landmarks import printable_name
+from palnet.surface import MESH_SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,9 +121,9 @@ def plan_jobs(scans: Sequence[Path], options: BatchOptions) -> list[ScanJob]:
         would still write the same files get an obstacle.
     """
     names = [scan.stem for scan in scans]
-    # A folder that cannot be listed writes no files.
+    # A folder that cannot be listed writes no files, nor does what comes with a mesh, as textures.
     targets = [
-        set() if is_folder(scan) else _targets(scan, name, options)
+        _targets(scan, name, options) if _may_be_mesh(scan) else set()
         for scan, name in zip(scans, names, strict=True)
     ]
     writers = _writers(scans, targets)
@@ -209,6 +210,11 @@ def _targets(scan: Path, name: str, options: BatchOptions) -> set[str]:
     """
     landmark_files, record, _ = _files_of(scan, name, options)
     return {printable_name(str(path)).casefold() for path in (*landmark_files, record)}
+
+
+def _may_be_mesh(scan: Path) -> bool:
+    """Whether a path is that of a file called like a mesh; others are refused as unreadable."""
+    return scan.suffix.lower() in MESH_SUFFIXES and not is_folder(scan)
 
 
 def _writers(scans: Sequence[Path], targets: Sequence[set[str]]) -> dict[str, list[Path]]:

@@ -259,6 +259,26 @@ def test_detect_tells_of_scans_in_folders_below(a_mixed_folder, tmp_path, capsys
 
 
 @pytest.mark.usefixtures("detects")
+@pytest.mark.parametrize("options", [[], ["--recursive"]])
+def test_detect_tells_of_scans_in_formats_that_are_not_read(
+    options, a_mixed_folder, tmp_path, capsys
+):
+    """Nothing said that half of a cohort was in files that are passed over."""
+    for name in ("cy.glb", "dora.GLB", "anna.wrl", "anna.png", ".hidden.glb", "below/eva.fbx"):
+        (a_mixed_folder / name).parent.mkdir(exist_ok=True)
+        (a_mixed_folder / name).write_bytes(b"not read")
+
+    cli.main(["detect", str(a_mixed_folder), "-o", str(tmp_path / "out"), *options])
+
+    (told,) = [line for line in capsys.readouterr().err.splitlines() if "formats" in line]
+    of_fbx = "1 .fbx (open it in Blender and export it as PLY); " if options else ""
+    assert told == (
+        f"palnet: files of other formats, skipped: {of_fbx}"
+        "2 .glb (open it in MeshLab or Blender and export it as PLY)."
+    )
+
+
+@pytest.mark.usefixtures("detects")
 @pytest.mark.parametrize(("option", "sign"), [("file", 1), ("lps", 1), ("ras", -1)])
 def test_convention_detect_frame_of_a_file_without_header_is_lps(
     option, sign, a_head_file, tmp_path

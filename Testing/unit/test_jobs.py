@@ -46,6 +46,18 @@ def test_find_scans_empty_folder_raises(tmp_path):
         find_scans([tmp_path])
 
 
+def test_find_scans_tells_what_else_a_folder_without_scans_holds(tmp_path):
+    for name in ("anna.glb", "bo.GLB", "cy.fbx", "notes.txt", "anna.png"):
+        (tmp_path / name).touch()
+
+    with pytest.raises(
+        UsageError,
+        match=r"holds no scan.*Files of other formats: 1 \.fbx \(open it in Blender and export it "
+        r"as PLY\); 2 \.glb \(open it in MeshLab or Blender and export it as PLY\)\.$",
+    ):
+        find_scans([tmp_path])
+
+
 def test_find_scans_hints_at_scans_in_deep_folders(a_head_file, tmp_path):
     deep = tmp_path / "cohort" / "7" / "v1" / "export" / "mesh"
     deep.mkdir(parents=True)
@@ -77,6 +89,18 @@ def test_plan_jobs_same_names_in_one_folder_are_both_refused(a_head_file, tmp_pa
     assert [result.outcome for result in results] == ["failed", "failed"]
     assert "would write the same files as" in results[0].message
     assert not (tmp_path / "out").exists()
+
+
+def test_what_comes_with_a_scan_does_not_keep_it_from_being_done(tmp_path):
+    """`palnet detect scans/*` names the materials and pictures of an OBJ file, too."""
+    scans = [tmp_path / name for name in ("anna.jpg", "anna.mtl", "anna.obj", "anna.ply")]
+
+    with_ply = plan_jobs(scans, BatchOptions(output=tmp_path / "out"))
+    without = plan_jobs(scans[:3], BatchOptions(output=tmp_path / "out"))
+
+    assert [bool(job.obstacle) for job in with_ply] == [False, False, True, True]
+    assert [job.obstacle for job in without] == ["", "", ""]
+    assert without[2].record_file.name == "anna.palnet.json"
 
 
 def test_plan_jobs_names_few_of_many_scans_that_would_write_the_same_files(tmp_path):

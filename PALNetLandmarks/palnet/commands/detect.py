@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand and return its exit code."""
     from palnet._pool import run_jobs
     from palnet.errors import UsageError
-    from palnet.input_files import find_scans, scans_below
+    from palnet.input_files import describe_foreign, find_scans, scans_below
     from palnet.jobs import plan_jobs
 
     if arguments.resume and arguments.overwrite:
@@ -83,6 +83,9 @@ def run(arguments: argparse.Namespace) -> int:
     if n_below:
         text = f"scans in subfolders, skipped: {n_below}; --recursive includes them."
         print(f"palnet: {text}", file=sys.stderr)
+    foreign = describe_foreign(chosen, recursive=arguments.recursive)
+    if foreign:
+        print(f"palnet: files of other formats, skipped: {foreign}.", file=sys.stderr)
     jobs = plan_jobs(scans, _options(arguments))
     results = run_jobs(jobs, n_processes=arguments.jobs, scheduler=arguments.scheduler)
     n_failed = _report(results, [job.scan for job in jobs])

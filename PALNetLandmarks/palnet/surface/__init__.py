@@ -3,6 +3,7 @@
 
 from palnet.surface._canonical import drop_unused
 from palnet.surface._findings import inspect_surface
+from palnet.surface._foreign import FOREIGN_SCANS
 from palnet.surface._interior import leave_out_interior
 from palnet.surface._lost import mesh_without_lost
 from palnet.surface._mesh import Finding, Mesh
@@ -16,6 +17,7 @@ from palnet.surface._units import UNIT_NAMES, Unit, check_size, parse_unit, plau
 from palnet.surface._write import to_polydata, write_ply
 
 __all__ = [
+    "FOREIGN_SCANS",
     "MESH_SUFFIXES",
     "UNIT_NAMES",
     "Finding",

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from palnet._files import hint_at_length
 from palnet.errors import MeshError
+from palnet.surface._foreign import find_foreign
 from palnet.surface._lost import mesh_without_lost
 from palnet.surface._obj import parse_obj
 from palnet.surface._ply import parse_ply
-from palnet.surface._sniff import sniff_format
+from palnet.surface._sniff import Content, sniff_format
 from palnet.surface._stl import is_whole_binary_stl, parse_stl
 from palnet.surface._vtk import parse_vtk
 from palnet.surface._vtp import parse_vtp
@@ -132,20 +133,34 @@ def _parse(data: bytes, path: Path) -> ParsedMesh:
     """Parse the content with the parser on which suffix and content agree."""
     suffix = path.suffix.lower()
     content = sniff_format(data)
-    known = ", ".join(MESH_SUFFIXES)
     if suffix not in MESH_SUFFIXES:
-        hint = f" Its content is {content.title}." if content.title else ""
-        msg = f"a mesh file ends in {known}; got {suffix or 'no suffix'!r}.{hint}"
-        raise MeshError(msg)
+        raise _unknown_suffix(path, content)
     if content.title and content.suffix != suffix:
-        remedy = (
-            f"Rename it to {path.stem}{content.suffix}"
-            if content.suffix in MESH_SUFFIXES
-            else f"Save the mesh as one of {known}"
-        )
+        remedy = f"Save the mesh as one of {', '.join(MESH_SUFFIXES)}"
+        foreign = find_foreign(content.suffix)
+        if content.suffix in MESH_SUFFIXES:
+            remedy = f"Rename it to {path.stem}{content.suffix}"
+        elif foreign is not None:
+            remedy = foreign.remedy
         msg = f"its content is {content.title}, not what {suffix} says. {remedy}"
         raise MeshError(msg)
     return PARSERS[suffix](data)
+
+
+def _unknown_suffix(path: Path, content: Content) -> MeshError:
+    """Say what a file is that is not called like a mesh, and what to do with it."""
+    known, got = ", ".join(MESH_SUFFIXES), repr(path.suffix.lower() or "no suffix")
+    msg = f"a mesh file ends in {known}; got {got}."
+    foreign = find_foreign(path.suffix) or find_foreign(content.suffix)
+    if content.suffix in MESH_SUFFIXES:
+        msg += f" Its content is {content.title}: rename it to {path.stem}{content.suffix}"
+    elif foreign is not None:
+        msg += f" It is {foreign.title}. {foreign.remedy}"
+    elif content.title:
+        msg += f" Its content is {content.title}"
+    else:
+        msg += " Export the scan as one of these"
+    return MeshError(msg)
 
 
 def _check(parsed: ParsedMesh) -> None:

@@ -19,6 +19,8 @@ from palnet.surface._text import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
 __all__ = ["is_ascii_stl", "is_whole_binary_stl", "parse_stl"]
@@ -26,6 +28,12 @@ __all__ = ["is_ascii_stl", "is_whole_binary_stl", "parse_stl"]
 HEADER_BYTES = 80
 PADDING = b"\n" * 8
 """Padding, so that the keyword of every line can be compared."""
+
+BLOCK_BYTES = 1 << 20
+"""Number of bytes of an ascii file that are parsed at a time."""
+
+END_OF_SOLID = ord("E")
+"""Marks "endsolid" among the lines, whose first letters are lower case."""
 
 FACET = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
 SNIFFED_BYTES = 2048
@@ -87,56 +95,101 @@ def _parse_binary(data: bytes) -> NDArray[np.float64]:
 
 
 def _parse_ascii(data: bytes) -> NDArray[np.float64]:
-    """Read the corners of an ascii file."""
+    """Read the corners of an ascii file; faults of the structure are told before others."""
     if b"\n" not in data:
         data = data.replace(b"\r", b"\n")
-    raw = np.frombuffer(data.lower() + PADDING, dtype=np.uint8)
-    starts, ends = find_visible_lines(raw)
-    _check_structure(data, raw, starts)
-    is_vertex = raw[starts] == ord("v")
-    return _parse_vertex_lines(data, raw, starts[is_vertex], ends[is_vertex])
+    kinds, corners = [np.zeros(0, dtype=np.uint8)], [np.zeros((0, 3))]
+    fault: MeshError | None = None
+    for raw, starts, ends, offset in _walk(data):
+        kinds.append(_line_kinds(raw, starts))
+        is_vertex = kinds[-1] == ord("v")
+        if fault is None:
+            try:
+                corners.append(
+                    _parse_vertex_lines(data, raw, starts[is_vertex], ends[is_vertex], offset)
+                )
+            except MeshError as err:
+                fault = err
+    _check_structure(data, np.concatenate(kinds))
+    if fault is not None:
+        raise fault
+    return np.concatenate(corners)
 
 
-def _check_structure(data: bytes, raw: NDArray[np.uint8], starts: NDArray[np.int64]) -> None:
+def _walk(
+    data: bytes,
+) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64], int]]:
+    """Yield blocks of the file in lower case, where their lines start and end, and their offset."""
+    start = 0
+    while start < len(data):
+        end = data.rfind(b"\n", start, start + BLOCK_BYTES) + 1 or data.find(b"\n", start) + 1
+        end = end or len(data)
+        raw = np.frombuffer(data[start:end].lower() + PADDING, dtype=np.uint8)
+        yield (raw, *find_visible_lines(raw), start)
+        start = end
+
+
+def _line_kinds(raw: NDArray[np.uint8], starts: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Return the first letter of every line, and of "endsolid" a capital one."""
+    letters = raw[starts]
+    is_end = (letters == ord("e")) & (raw[starts + len("end")] == ord("s"))
+    return np.where(is_end, np.uint8(END_OF_SOLID), letters)
+
+
+def _line_of(data: bytes, row: int) -> int:
+    """Return the line number of a visible line, counted from 0."""
+    for _, starts, _, offset in _walk(data):
+        if row < len(starts):
+            return line_number(data, offset + int(starts[row]))
+        row -= len(starts)
+    return line_number(data, len(data))
+
+
+def _check_structure(data: bytes, kinds: NDArray[np.uint8]) -> None:
     """Require three vertices in every facet and an end of every solid."""
-    is_vertex, is_facet = raw[starts] == ord("v"), raw[starts] == ord("f")
+    is_vertex, is_facet = kinds == ord("v"), kinds == ord("f")
     per_facet = np.diff(np.append(np.cumsum(is_vertex)[is_facet], np.count_nonzero(is_vertex)))
     if (per_facet != 3).any():
         first = int(np.argmax(per_facet != 3))
-        line = line_number(data, int(starts[is_facet][first]))
+        line = _line_of(data, int(np.flatnonzero(is_facet)[first]))
         msg = (
             f"line {line}: this facet has {per_facet[first]} vertices instead of 3. "
             "The file is damaged or cut off"
         )
         raise MeshError(msg)
     if np.count_nonzero(is_vertex) != 3 * np.count_nonzero(is_facet):
-        line = line_number(data, int(starts[is_vertex][0]))
+        line = _line_of(data, int(np.argmax(is_vertex)))
         msg = f"line {line}: this vertex belongs to no facet. The file is damaged"
         raise MeshError(msg)
-    begins_with_s, begins_with_e = raw[starts] == ord("s"), raw[starts] == ord("e")
-    is_end = begins_with_e & (raw[starts + len("end")] == ord("s"))
-    n_solids, n_ends = int(np.count_nonzero(begins_with_s)), int(np.count_nonzero(is_end))
+    n_solids, n_ends = (int(np.count_nonzero(kinds == kind)) for kind in (ord("s"), END_OF_SOLID))
     if n_ends < n_solids:
         msg = f"{n_solids} solids begin and {n_ends} end: the file is cut off. Export it again"
         raise MeshError(msg)
 
 
 def _parse_vertex_lines(
-    data: bytes, raw: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.int64]
+    data: bytes,
+    raw: NDArray[np.uint8],
+    starts: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    block_offset: int,
 ) -> NDArray[np.float64]:
-    """Parse the coordinates of the "vertex x y z" lines."""
+    """Parse the coordinates of the "vertex x y z" lines of a block."""
     text = cut_out(raw, starts + len("vertex"), ends).tobytes()
     try:
         values = parse_floats(text)
     except BadTokenError as err:
         lengths = ends - starts - len("vertex")
         row = int(np.searchsorted(np.cumsum(lengths), err.offset, side="right"))
-        msg = f"line {line_number(data, int(starts[row]))}: {err.token!r} is not a coordinate"
+        line = line_number(data, block_offset + int(starts[row]))
+        msg = f"line {line}: {err.token!r} is not a coordinate"
         raise MeshError(msg) from err
     if len(values) != 3 * len(starts):
-        msg = (
-            f"{len(starts)} vertex lines hold {len(values)} numbers instead of {3 * len(starts)}: "
-            "the file is damaged. Export it again"
+        lines = (raw[start:end].tobytes() for start, end in zip(starts, ends, strict=True))
+        row, n_values = next(
+            (row, n) for row, n in enumerate(len(line.split()) - 1 for line in lines) if n != 3
         )
+        line = line_number(data, block_offset + int(starts[row]))
+        msg = f"line {line}: this vertex has {n_values} numbers instead of 3. The file is damaged"
         raise MeshError(msg)
     return values.reshape(-1, 3)

@@ -44,6 +44,9 @@ COUNT = re.compile(r"[0-9]{1,18}")
 FIRST_CONTROL, LAST_CONTROL = 14, 31
 """Bytes that are not text, as are those below the tab; the five between them separate words."""
 
+MICROSOFT_NAN = re.compile(rb"[-+]?(?:1\.#(?:QNAN|SNAN|IND|INF)\d*|nan\(\w*\))", re.IGNORECASE)
+"""How programs built by Microsoft's compilers write what is no number; with # before 2015."""
+
 CONTROL_IN_WORD = re.compile(rb"[\x00-\x08\x0e-\x1f][^\x00-\x20]|[^\x00-\x20][\x00-\x08\x0e-\x1f]")
 
 
@@ -132,6 +135,8 @@ def parse_floats(data: bytes) -> NDArray[np.float64]:
     plain = parse_decimals(raw, find_token_starts(raw))
     if plain is not None:
         return plain
+    if b"#" in data or b"(" in data:  # the search for more takes a third of all the time
+        data = MICROSOFT_NAN.sub(lambda found: b"nan".ljust(len(found[0])), data)
     try:
         with catching(DeprecationWarning, "error"):  # of numpy before 2.4
             return np.fromstring(data, dtype=np.float64, sep=" ")

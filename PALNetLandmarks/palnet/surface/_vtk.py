@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""VTK legacy files (.vtk), ascii and binary, versions 1 to 5.1: polygonal data only."""
+"""VTK legacy files (.vtk), ascii and binary, versions 1 to 5.1.
+
+Polygonal data, and unstructured grids whose cells form a surface, as Gmsh and meshio write them.
+"""
 
 from __future__ import annotations
 
@@ -35,6 +38,14 @@ TYPES = {
 
 CELLS = ("vertices", "lines", "polygons", "triangle_strips")
 ATTRIBUTES = ("point_data", "cell_data")
+
+DATASETS = (["DATASET", "POLYDATA"], ["DATASET", "UNSTRUCTURED_GRID"])
+NO_AREA_TYPES = (0, 1, 2, 3, 4)
+"""Cells of an unstructured grid that are no surface and no volume: empty, vertices and lines."""
+STRIP, PIXEL = 6, 8
+FAN_TYPES = (5, 7, PIXEL, 9)
+"""Triangle, polygon, pixel (a quad whose last two corners are exchanged) and quad."""
+
 OFFSETS_VERSION = 5.1
 """From this version on, cells are stored as offsets and connectivity."""
 
@@ -111,6 +122,7 @@ def parse_vtk(data: bytes) -> ParsedMesh:
     version, title = _read_head(cursor)
     points = np.zeros((0, 3))
     parts: list[NDArray[np.int64]] = []
+    cells = np.zeros(0, np.int64), np.zeros(0, np.int64)
     while (line := cursor.read_line()) is not None:
         words = line.split()
         keyword = words[0].lower()
@@ -121,7 +133,11 @@ def parse_vtk(data: bytes) -> ParsedMesh:
             kind = words[2] if len(words) > 2 else "float"
             points = cursor.read_values(3 * n_points, kind, "points").reshape(-1, 3)
         elif keyword in CELLS:
-            parts.append(_read_cells(cursor, words, version))
+            parts.append(_cut(keyword, *_read_cells(cursor, words, version)))
+        elif keyword == "cells":
+            cells = _read_cells(cursor, words, version)
+        elif keyword == "cell_types":
+            parts.append(_cut_grid(cursor, words, *cells))
         elif keyword == "metadata":
             _skip_metadata(cursor)
         elif keyword == "field":
@@ -146,14 +162,18 @@ def _read_head(cursor: _Cursor) -> tuple[float, str]:
         msg = f"expected ASCII or BINARY, got {quote(encoding)}"
         raise cursor.fail(msg)
     words = (cursor.read_line() or "").upper().split()
-    if words != ["DATASET", "POLYDATA"]:
-        msg = (
-            f"holds {' '.join(words) or 'nothing'}, not polygonal data (DATASET POLYDATA). Extract "
-            "its surface, e.g. with ParaView's Extract Surface, and save that"
-        )
-        raise MeshError(msg)
+    if words not in DATASETS:
+        raise _not_a_surface(" ".join(words) or "nothing")
     cursor.is_binary = encoding == "BINARY"
     return version, title
+
+
+def _not_a_surface(got: str) -> MeshError:
+    """Report another kind of data."""
+    return MeshError(
+        f"holds {got}, not polygonal data (DATASET POLYDATA). Extract its surface, e.g. with "
+        "ParaView's Extract Surface, and save that"
+    )
 
 
 def _whole(cursor: _Cursor, words: list[str], position: int) -> int:
@@ -165,25 +185,56 @@ def _whole(cursor: _Cursor, words: list[str], position: int) -> int:
     return count
 
 
-def _read_cells(cursor: _Cursor, words: list[str], version: float) -> NDArray[np.int64]:
-    """Read the triangles of one cell section; none for vertices and lines."""
-    keyword = words[0].lower()
+def _read_cells(
+    cursor: _Cursor, words: list[str], version: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Read the corners and corner counts of one cell section."""
     first, second = _whole(cursor, words, 1), _whole(cursor, words, 2)
-    if version >= OFFSETS_VERSION:
-        offsets = _read_named(cursor, "OFFSETS", first)
-        corners = _read_named(cursor, "CONNECTIVITY", second)
-        counts = np.diff(offsets)
-        if len(offsets) and (offsets[0] != 0 or offsets[-1] != second or (counts < 0).any()):
-            msg = f"the offsets of {words[0]} make no sense"
-            raise cursor.fail(msg)
-    else:
+    if version < OFFSETS_VERSION:
         values = to_integers(cursor.read_values(second, "int", words[0]), words[0])
-        corners, counts = _split_counted(cursor, values, first)
+        return _split_counted(cursor, values, first)
+    offsets = _read_named(cursor, "OFFSETS", first)
+    corners = _read_named(cursor, "CONNECTIVITY", second)
+    counts = np.diff(offsets)
+    if len(offsets) and (offsets[0] != 0 or offsets[-1] != second or (counts < 0).any()):
+        msg = f"the offsets of {words[0]} make no sense"
+        raise cursor.fail(msg)
+    return corners, counts
+
+
+def _cut(keyword: str, corners: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Split the cells of one section into triangles; none for vertices and lines."""
     if keyword == "polygons":
         return fan_triangles(corners, counts)
     if keyword == "triangle_strips":
         return strip_triangles(corners, counts)
     return np.zeros((0, 3), dtype=np.int64)
+
+
+def _cut_grid(
+    cursor: _Cursor, words: list[str], corners: NDArray[np.int64], counts: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Read the types of an unstructured grid's cells; split these into triangles."""
+    n_types = _whole(cursor, words, 1)
+    types = to_integers(cursor.read_values(n_types, "int", words[0]), words[0])
+    if n_types != len(counts):
+        msg = f"{n_types} cell types for {len(counts)} cells: the file is damaged"
+        raise cursor.fail(msg)
+    other = ~np.isin(types, (*NO_AREA_TYPES, STRIP, *FAN_TYPES))
+    if other.any():
+        got = f"DATASET UNSTRUCTURED_GRID with cells of type {types[other][0]}"
+        raise _not_a_surface(got)
+    is_pixel = (types == PIXEL) & (counts == 4)
+    last = np.cumsum(counts)[is_pixel] - 1
+    corners = corners.copy()
+    corners[last], corners[last - 1] = corners[last - 1], corners[last]
+    is_fan, is_strip = np.isin(types, FAN_TYPES), types == STRIP
+    return np.concatenate(
+        [
+            fan_triangles(corners[np.repeat(is_fan, counts)], counts[is_fan]),
+            strip_triangles(corners[np.repeat(is_strip, counts)], counts[is_strip]),
+        ]
+    )
 
 
 def _read_named(cursor: _Cursor, name: str, n_values: int) -> NDArray[np.int64]:

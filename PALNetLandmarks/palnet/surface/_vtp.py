@@ -112,7 +112,10 @@ def _compressor(root: ET.Element) -> str:
     """Name the compressor of the file; empty if uncompressed."""
     name = root.get("compressor", "")
     if name not in ("", "vtkZLibDataCompressor", "vtkLZMADataCompressor"):
-        msg = f"is packed with {name}. Save it with zlib or without compression"
+        msg = (
+            f"is packed with {name}. Save it with zlib or without compression (in ParaView the "
+            "option Compressor Type of Save Data)"
+        )
         raise MeshError(msg)
     return name
 

@@ -376,6 +376,30 @@ def test_ply_faults_are_named(content, message, write):
         read_mesh(write("bad.ply", content))
 
 
+@pytest.mark.parametrize(
+    "word", ["nan", "-nan", "-nan(ind)", "nan(snan)", "1.#QNAN", "-1.#IND00", "1.#INF", "-inf"]
+)
+def test_ply_normal_that_is_no_number_does_not_matter(word, write):
+    """Programs write one for a vertex without a triangle; old ones on Windows spell it with #."""
+    content = _ply(f"0 0 0 0\n1 0 0 0\n1 1 0 0\n0 1 0 {word}\n3 0 1 2\n")
+    content = content.replace(b"float z\n", b"float z\nproperty float nx\n")
+
+    mesh = read_mesh(write("a.ply", content))
+
+    assert mesh.points.tolist() == [[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]]
+    assert mesh.triangles.tolist() == [[0, 1, 2]]
+
+
+@pytest.mark.parametrize("word", ["1.#QNAN", "-1.#IND00", "-nan(ind)"])
+def test_ply_position_spelled_as_on_windows_is_lost_and_faults_behind_it_keep_their_line(
+    word, write
+):
+    with pytest.raises(MeshError, match="the first is number 3"):
+        read_mesh(write("a.ply", _ply(CORNERS.replace("0 1 0", f"0 {word} 0") + "3 0 1 3\n")))
+    with pytest.raises(MeshError, match=r"line 14: '1\.#X' is not a number"):
+        read_mesh(write("b.ply", _ply(CORNERS.replace("0 1 0", f"0 {word} 0") + "3 0 1 1.#X\n")))
+
+
 @pytest.mark.parametrize("name", ["ascii.ply", "little.ply"])
 @pytest.mark.parametrize("n_rows", [1, 10**9, 10**20])
 def test_ply_element_without_properties_takes_no_room(name, n_rows, a_head, write):
@@ -421,7 +445,11 @@ def test_ply_with_strips_says_what_to_do(write):
             b"solid a\nfacet\nvertex 0 0 0\nvertex 1 0 0\nvertex 0 x 1\nendsolid",
             "line 5: 'x'",
         ),
-        ("a.stl", b"solid a\nfacet\nvertex 0 0 0\nvertex 1 0\nvertex 0 1 0\nendsolid", "8 numbers"),
+        (
+            "a.stl",
+            b"solid a\nfacet\nvertex 0 0 0\nvertex 1 0\nvertex 0 1 0\nendsolid",
+            "line 4: this vertex has 2 numbers instead of 3",
+        ),
         ("a.stl", b"solid a\nfacet\nvertex 0 0 0\nvertex 1 0 0\nvertex 0 1 0\n", "1 solids begin"),
         ("a.stl", b"solid a\nendsolid a\n", "holds no vertices"),
         ("a.stl", b"too short", "9 bytes are too few"),
@@ -442,6 +470,59 @@ def test_ply_with_strips_says_what_to_do(write):
 def test_stl_and_vtk_faults_are_named(name, content, message, write):
     with pytest.raises(MeshError, match=message):
         read_mesh(write(name, content))
+
+
+@pytest.mark.parametrize("block_bytes", [1, 7, 64, 1000])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+def test_ascii_stl_gives_the_same_however_it_is_cut_into_blocks(
+    block_bytes, line_end, a_head, write, monkeypatch
+):
+    content = b"  SOLID two words\n" + WRITERS["ascii.stl"](a_head).split(b"\n", 1)[1]
+    path = write("a.stl", content.replace(b"\n", line_end.encode()))
+    whole = read_mesh(path)
+    monkeypatch.setattr("palnet.surface._stl.BLOCK_BYTES", block_bytes)
+
+    in_blocks = read_mesh(path)
+
+    np.testing.assert_array_equal(in_blocks.points, whole.points)
+    assert len(in_blocks.triangles) == len(a_head.triangles)
+
+
+STL_FACET = (
+    "facet normal 0 0 1\n outer loop\n vertex 0 0 0\n vertex 1 0 0\n vertex 0 1 0\n endloop\n"
+)
+
+
+@pytest.mark.parametrize("block_bytes", [1, 9, 30, 1 << 20])
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "vertex 1 0 0\n vertex 0 1 0\n endloop\nend\n",
+            "vertex 1 0 0\nend\n",
+            "line 9: this facet has 2",
+        ),
+        ("vertex 0 1 0\n endloop\nend\n", "vertex 0 x 0\n endloop\nend\n", "line 13: 'x' is not a"),
+        (
+            "vertex 0 1 0\n endloop\nend\n",
+            "vertex 0 1\n endloop\nend\n",
+            "line 13: this vertex has 2",
+        ),
+        ("solid a\n", "solid a\nvertex 1 2 3\n", "line 2: this vertex belongs to no facet"),
+        ("endsolid", "end", "1 solids begin and 0 end"),
+        ("vertex 0 0 0", "vertex 0 0 x\n vertex 2 2 2", "line 2: this facet has 4 vertices"),
+    ],
+)
+def test_ascii_stl_faults_are_named_with_their_line(
+    block_bytes, old, new, message, write, monkeypatch
+):
+    """A fault of the structure comes first: it says that the file is cut off."""
+    monkeypatch.setattr("palnet.surface._stl.BLOCK_BYTES", block_bytes)
+    text = f"solid a\n{STL_FACET}endfacet\n{STL_FACET}end\nendsolid a\n"
+    assert old in text
+
+    with pytest.raises(MeshError, match=message):
+        read_mesh(write("a.stl", text.replace(old, new, 1)))
 
 
 VTK_HEAD = "# vtk DataFile Version 3.0\ntitle\nASCII\nDATASET POLYDATA\n"
