@@ -63,7 +63,7 @@ FOREIGN_SCANS = {
     ".xyz": _CLOUD, ".asc": _CLOUD, ".e57": _CLOUD,
     ".pcd": _OTHER_CLOUD, ".las": _OTHER_CLOUD, ".laz": _OTHER_CLOUD, ".ptx": _OTHER_CLOUD,
 }  # fmt: skip
-"""Formats of scans by suffix; what converts them is in docs/user_guide.md."""
+"""Formats of scans by suffix; what converts them is in docs/scan_files.md."""
 
 _OTHER = {
     ".vtk-xml": _VTU,  # what `_sniff` calls them, whatever their suffix

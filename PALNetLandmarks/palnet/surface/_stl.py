@@ -185,10 +185,9 @@ def _parse_vertex_lines(
         msg = f"line {line}: {err.token!r} is not a coordinate"
         raise MeshError(msg) from err
     if len(values) != 3 * len(starts):
-        lines = (raw[start:end].tobytes() for start, end in zip(starts, ends, strict=True))
-        row, n_values = next(
-            (row, n) for row, n in enumerate(len(line.split()) - 1 for line in lines) if n != 3
-        )
+        words = (raw[start:end] for start, end in zip(starts + len("vertex"), ends, strict=True))
+        counts = (len(each.tobytes().split()) for each in words)
+        row, n_values = next((row, n) for row, n in enumerate(counts) if n != 3)
         line = line_number(data, block_offset + int(starts[row]))
         msg = f"line {line}: this vertex has {n_values} numbers instead of 3. The file is damaged"
         raise MeshError(msg)
