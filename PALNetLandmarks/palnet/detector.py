@@ -35,7 +35,6 @@ from palnet.surface import (
 )
 
 if TYPE_CHECKING:
-
     from numpy.typing import NDArray
 
     from palnet.face.fit import AtlasFit
