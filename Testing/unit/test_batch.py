@@ -80,6 +80,19 @@ def test_process_scan_record_tells_how_it_came_about(a_head_file, tmp_path):
     assert record["provenance"]["model"] == "fake"
 
 
+def test_process_scan_record_names_nothing_twice(a_head_file, tmp_path):
+    """Readers disagree on which of two entries with one key holds."""
+    (job,) = plan(a_head_file, output=tmp_path)
+
+    process_fake(job)
+
+    keys = []
+    text = job.record_file.read_text(encoding="utf-8")
+    json.loads(text, object_pairs_hook=lambda rows: keys.append([key for key, _ in rows]))
+    assert all(len(set(names)) == len(names) for names in keys)
+    assert "landmarks" in keys[-1]
+
+
 def test_process_scan_existing_file_is_kept_and_nothing_else_written(a_head_file, tmp_path):
     (job,) = plan(a_head_file, output=tmp_path / "out")
     job.landmark_files[1].parent.mkdir()

@@ -54,6 +54,13 @@ def test_find_scans_hints_at_scans_in_deep_folders(a_head_file, tmp_path):
         find_scans([tmp_path / "cohort"])
 
 
+def test_find_scans_hints_at_nothing_where_it_searched_all(tmp_path):
+    (tmp_path / "deep").mkdir()
+
+    with pytest.raises(UsageError, match=r"the folder holds no scan; expected .*\.vtp\.$"):
+        find_scans([tmp_path], recursive=True)
+
+
 def test_find_scans_does_not_search_a_whole_drive_for_a_hint(a_head_file, tmp_path, monkeypatch):
     """A home folder without a scan took minutes until the error was told."""
     monkeypatch.setattr(input_files, "_MOST_SEARCHED", 4)

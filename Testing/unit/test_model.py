@@ -153,6 +153,20 @@ def test_shipped_model_has_the_law_of_its_recipe_which_the_benchmark_measured():
     assert recipe.power == round(measured["power"], 2)
 
 
+@pytest.mark.parametrize(
+    ("factor", "message"),
+    [
+        (np.ones((3, 1)), "one number of at least 0 for each landmark"),
+        (np.float64(1.0), "one number of at least 0 for each landmark"),
+        (np.array([1.0, -0.1]), "one number of at least 0 for each landmark"),
+        (np.array([1.0, np.nan]), "factor must be finite"),
+    ],
+)
+def test_factors_that_are_not_one_number_a_landmark_are_refused(factor, message):
+    with pytest.raises(ValueError, match=message):
+        Calibration(factor, 1.0, 0.5)
+
+
 @pytest.mark.parametrize("limit", [0.0, -1.0, float("nan")])
 def test_limit_of_the_spread_that_nothing_can_pass_is_refused(limit):
     with pytest.raises(ValueError, match="largest_spread_mm must be above 0; got"):

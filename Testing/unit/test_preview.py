@@ -103,6 +103,20 @@ def test_render_preview_of_a_dense_mesh_draws_it_coarser_but_alike(a_face, tmp_p
     assert 0 < np.abs(fine.astype(int) - coarse).mean() < 4
 
 
+@pytest.mark.parametrize("n_too_many", [0, 1])
+def test_only_a_mesh_of_more_triangles_than_a_picture_shows_is_thinned(
+    n_too_many, a_face, tmp_path, monkeypatch
+):
+    n_triangles = len(a_face[0].triangles)
+    monkeypatch.setattr(preview, "_MAX_TRIANGLES", n_triangles - n_too_many)
+    monkeypatch.setattr(preview, "_CELL_MM", 30.0)
+
+    preview._write_job(*a_face, tmp_path / "job.npz")
+
+    with np.load(tmp_path / "job.npz") as job:
+        assert (len(job["triangles"]) < n_triangles) == bool(n_too_many)
+
+
 def read_png(path):
     reader = vtkPNGReader()
     reader.SetFileName(str(path))

@@ -113,21 +113,37 @@ def test_fine_sample_is_complete_where_a_second_pass_may_begin():
     assert len(fine.points_mm) < 0.7 * len(whole)
 
 
+@pytest.mark.parametrize("height_mm", [200.0, 5.0])
 @pytest.mark.parametrize("edge_mm", [2.0, 40.0])
-def test_fine_sample_takes_a_huge_triangle_that_passes_by_a_centre(edge_mm):
+def test_fine_sample_takes_a_long_triangle_that_passes_by_a_centre(edge_mm, height_mm):
     """With short triangles beside it, and where all are long: each way of finding it."""
     step = np.arange(0.0, 200.0, edge_mm)
     x, y = (each.ravel() for each in np.meshgrid(step, step))
     corners = [np.stack([x + dx, y + dy, 0 * x], axis=1) for dx, dy in ((0, 0), (1, 0), (0, 1))]
     points = np.stack(corners, axis=1).reshape(-1, 3)
-    huge = np.array([[0.0, 0, 50], [200, 0, 50], [0, 200, 50]])
+    long = np.array([[0.0, 0, 50], [200, 0, 50], [0, height_mm, 50]])
     triangles = np.arange(len(points) + 3).reshape(-1, 3)
-    surface = prepare_surface(Mesh(np.vstack([points, huge]), triangles), parse_unit("mm"))
+    surface = prepare_surface(Mesh(np.vstack([points, long]), triangles), parse_unit("mm"))
+    centre = np.array([60.0, min(60.0, 0.35 * height_mm), 50])
 
-    fine = sample_fine(surface, np.array([[60.0, 60, 50]]))
+    fine = sample_fine(surface, centre[None])
 
-    near = np.linalg.norm(fine.points_mm - [60, 60, 50], axis=1) < FINE_RADIUS_MM
-    assert near.sum() > 0.8 * np.pi * FINE_RADIUS_MM**2 / FINE_SPACING_MM**2
+    near = np.linalg.norm(fine.points_mm - centre, axis=1) < FINE_RADIUS_MM
+    area = min(np.pi * FINE_RADIUS_MM**2, 2 * FINE_RADIUS_MM * 0.7 * height_mm)
+    assert near.sum() > 0.8 * area / FINE_SPACING_MM**2
+
+
+def test_fine_sample_takes_no_triangle_that_no_centre_is_near():
+    """Each reaches as far as its own corners, however huge another one is."""
+    near = np.array([[0.0, 0, 0], [200, 0, 0], [0, 200, 0]])
+    far = np.array([[90.0, 90, 80], [100, 90, 80], [90, 100, 80]])
+    mesh = Mesh(np.vstack([near, far]), np.arange(6).reshape(2, 3))
+    surface = prepare_surface(mesh, parse_unit("mm"))
+
+    fine = sample_fine(surface, np.array([[60.0, 60, 0]]))
+
+    assert len(fine.points_mm) > 0
+    assert np.abs(fine.points_mm[:, 2]).max() < 1
 
 
 def test_fine_sample_far_from_the_surface_is_empty(the_surface):
