@@ -80,6 +80,15 @@ def test_process_scan_record_tells_how_it_came_about(a_head_file, tmp_path):
     assert record["provenance"]["model"] == "fake"
 
 
+def test_process_scan_record_is_plain_data_as_read_again(a_head_file, tmp_path):
+    (job,) = plan(a_head_file, output=tmp_path)
+
+    record = process_fake(job).record
+
+    again = json.loads(job.record_file.read_text(encoding="utf-8"))
+    assert repr(sorted(again.items())) == repr(sorted(record.items()))  # with the same types
+
+
 def test_process_scan_record_names_nothing_twice(a_head_file, tmp_path):
     """Readers disagree on which of two entries with one key holds."""
     (job,) = plan(a_head_file, output=tmp_path)

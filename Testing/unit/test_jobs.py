@@ -85,6 +85,16 @@ def test_plan_jobs_same_names_in_one_folder_are_both_refused(a_head_file, tmp_pa
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("other", ["Zo\u00eb", "zoe\u0308", "ZOE\u0308"])
+def test_plan_jobs_names_that_some_system_takes_for_one_are_both_refused(other, tmp_path):
+    """Accents are composed by one system and taken apart by another, and case may not count."""
+    scans = [tmp_path / "Zoe\u0308.ply", tmp_path / f"{other}.obj"]
+
+    jobs = plan_jobs(scans, BatchOptions(output=tmp_path / "out"))
+
+    assert [job.obstacle.count("would write the same files as") for job in jobs] == [1, 1]
+
+
 def test_plan_jobs_names_few_of_many_scans_that_would_write_the_same_files(tmp_path):
     """Of 5,000 that each named all others the texts alone took 2 GB."""
     deep = "/".join("abcdefghij")
@@ -351,6 +361,10 @@ def test_junction_of_windows_is_a_link(tag, is_link, monkeypatch):
     monkeypatch.setattr(Path, "lstat", lambda _: state)
 
     assert _is_link(Path("a")) == is_link
+
+
+def test_folder_that_is_gone_by_now_is_no_link(tmp_path):
+    assert _is_link(tmp_path / "gone") is False
 
 
 def test_find_scans_enters_no_hidden_folder(a_head_file, tmp_path):

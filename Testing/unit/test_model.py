@@ -96,6 +96,15 @@ def test_more_is_expected_where_the_atlas_fits_badly(misfit, times):
     np.testing.assert_allclose(expected, np.array([2.0, 6.0]) * times)
 
 
+def test_factor_of_ninety_percent_that_nobody_fitted_is_that_of_errors_along_a_surface():
+    errors = np.linalg.norm(np.random.default_rng(0).normal(size=(100_000, 2)), axis=1)
+
+    factor = Calibration(np.ones(3), 0.0, 0.0).ninety
+
+    # Of so many, the share scatters by 0.001.
+    assert np.mean(errors < factor * errors.mean()) == pytest.approx(0.9, abs=0.005)
+
+
 def test_calibration_that_knows_how_large_a_spread_is_a_face_s_says_so():
     calibration = Calibration(np.ones(3), 1.0, 0.5, largest_spread_mm=1.5)
 

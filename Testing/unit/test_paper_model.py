@@ -33,7 +33,7 @@ def paper_parts(**changes):
     paper = PaperNetwork(
         variant="palnet",
         n_points=PAPER_POINTS,
-        spacing_mm=1.2,
+        spacing_mm=0.7,
         finish="average",
         means_mm=rng.normal(0, 40, (N_LANDMARKS, 3)),
         frame_from_face=FRAME_FROM_FACE,
