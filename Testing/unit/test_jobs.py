@@ -54,6 +54,17 @@ def test_find_scans_hints_at_scans_in_deep_folders(a_head_file, tmp_path):
         find_scans([tmp_path / "cohort"])
 
 
+def test_find_scans_hint_counts_a_folder_a_person_to_the_end(a_head_file, tmp_path, monkeypatch):
+    """Only farther down it gives up after some folders."""
+    monkeypatch.setattr(input_files, "_MOST_SEARCHED", 2)
+    for person in range(5):
+        (tmp_path / "cohort" / f"{person}" / "scans").mkdir(parents=True)
+        shutil.copy(a_head_file, tmp_path / "cohort" / f"{person}" / "scans")
+
+    with pytest.raises(UsageError, match=r"Scans in subfolders: 5; --recursive includes them"):
+        find_scans([tmp_path / "cohort"])
+
+
 def test_find_scans_hints_at_nothing_where_it_searched_all(tmp_path):
     (tmp_path / "deep").mkdir()
 

@@ -96,6 +96,30 @@ def test_more_is_expected_where_the_atlas_fits_badly(misfit, times):
     np.testing.assert_allclose(expected, np.array([2.0, 6.0]) * times)
 
 
+@pytest.mark.parametrize("name", ["min_visibility", "ninety", "largest_spread_mm", "power"])
+def test_calibration_takes_numbers_up_to_its_limits_and_none_beyond(name):
+    inside, outside = {
+        "min_visibility": ((0, 0.0, 1.0), (-0.01, 1.01)),
+        "ninety": ((0.01, 9), (0.0, -0.01, np.inf)),
+        "largest_spread_mm": ((0.01, np.inf), (0.0, -0.01)),
+        "power": ((-2, 0, 1.5), (np.inf, -np.inf)),
+    }[name]
+    numbers = {"power": 1.0, "min_visibility": 0.5}
+
+    for value in inside:
+        calibration = Calibration(np.ones(3), **(numbers | {name: value}))
+        assert getattr(calibration, name) == value
+    for value in outside:
+        with pytest.raises(ValueError, match=f"{name} must be"):
+            Calibration(np.ones(3), **(numbers | {name: value}))
+
+
+def test_misfit_changes_nothing_where_no_power_of_it_was_fitted():
+    calibration, spread = Calibration(np.ones(3), 1.0, 0.5), np.array([0.5, 1.0, 4.0])
+
+    np.testing.assert_array_equal(calibration.expected_error_mm(spread, 3.0), spread)
+
+
 def test_factor_of_ninety_percent_that_nobody_fitted_is_that_of_errors_along_a_surface():
     errors = np.linalg.norm(np.random.default_rng(0).normal(size=(100_000, 2)), axis=1)
 
