@@ -114,6 +114,35 @@ def test_process_scan_existing_file_is_kept_and_nothing_else_written(a_head_file
     assert len(list((tmp_path / "out").iterdir())) == 1
 
 
+@pytest.mark.parametrize("name", ["head.csv", "head.palnet.json", "head.palnet.png"])
+def test_process_scan_whose_file_is_there_is_not_detected_first(name, a_head_file, tmp_path):
+    """Detection takes seconds, and what is there is known before."""
+    (job,) = plan(a_head_file, output=tmp_path / "out", preview=True)
+    job.record_file.parent.mkdir()
+    job.record_file.with_name(name).write_text("mine", encoding="utf-8")
+    detected = []
+
+    result = process_scan(job, detect=lambda *_, **__: detected.append(1))
+
+    assert (result.outcome, f"{name} exists already" in result.message) == ("failed", True)
+    assert not detected
+
+
+def test_process_scan_file_that_appears_meanwhile_is_kept_and_nothing_drawn(a_head_file, tmp_path):
+    (job,) = plan(a_head_file, output=tmp_path / "out", preview=True)
+
+    def detect(*given, **options):
+        job.landmark_files[1].parent.mkdir()
+        job.landmark_files[1].write_text("mine", encoding="utf-8")
+        return palnet_fakes.fake_detect(*given, **options)
+
+    result = process_scan(job, detect=detect)
+
+    assert (result.outcome, "head.csv exists already" in result.message) == ("failed", True)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["head.csv"]
+    assert job.landmark_files[1].read_text(encoding="utf-8") == "mine"
+
+
 def test_process_scan_overwrites_when_told(a_head_file, tmp_path):
     (first,) = plan(a_head_file, output=tmp_path)
     (second,) = plan(a_head_file, output=tmp_path, overwrite=True)
