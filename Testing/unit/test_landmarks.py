@@ -22,6 +22,14 @@ def test_arrays_are_copies_that_cannot_be_written_to(a_landmark_set, name):
         getattr(copy, name)[0] = 0.0
 
 
+def test_status_given_as_a_list_is_kept_as_a_tuple(a_landmark_set):
+    given = list(a_landmark_set.status)
+    copy = replace(a_landmark_set, status=given)
+    given[0] = "missing"
+
+    assert copy.status == a_landmark_set.status
+
+
 def test_is_placed_follows_the_status(a_landmark_set):
     expected = [status in PLACED for status in a_landmark_set.status]
 

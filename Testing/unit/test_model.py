@@ -102,7 +102,7 @@ def test_calibration_takes_numbers_up_to_its_limits_and_none_beyond(name):
         "min_visibility": ((0, 0.0, 1.0), (-0.01, 1.01)),
         "ninety": ((0.01, 9), (0.0, -0.01, np.inf)),
         "largest_spread_mm": ((0.01, np.inf), (0.0, -0.01)),
-        "power": ((-2, 0, 1.5), (np.inf, -np.inf)),
+        "power": ((-2, 0, 1.5), (np.inf, -np.inf, 10**309, -(10**309))),
     }[name]
     numbers = {"power": 1.0, "min_visibility": 0.5}
 

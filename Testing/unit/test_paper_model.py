@@ -125,6 +125,7 @@ def test_paper_parts_that_do_not_fit_together_are_refused(change, a_paper_file):
         {"n_points": None},
         {"spacing_mm": 0},
         {"spacing_mm": float("nan")},
+        {"spacing_mm": float("inf")},
         {"finish": "best"},
     ],
     ids=str,
