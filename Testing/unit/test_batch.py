@@ -128,6 +128,18 @@ def test_process_scan_whose_file_is_there_is_not_detected_first(name, a_head_fil
     assert not detected
 
 
+def test_process_scan_detects_by_the_options(a_head_file, tmp_path):
+    (job,) = plan(a_head_file, output=tmp_path / "out", unit="cm", model="lab")
+    given = {}
+
+    def detect(mesh, **options):
+        given.update(options)
+        return palnet_fakes.fake_detect(mesh)
+
+    assert process_scan(job, detect=detect).outcome == "done"
+    assert given == {"unit": "cm", "model": "lab"}
+
+
 def test_process_scan_file_that_appears_meanwhile_is_kept_and_nothing_drawn(a_head_file, tmp_path):
     (job,) = plan(a_head_file, output=tmp_path / "out", preview=True)
 

@@ -96,6 +96,12 @@ def test_more_is_expected_where_the_atlas_fits_badly(misfit, times):
     np.testing.assert_allclose(expected, np.array([2.0, 6.0]) * times)
 
 
+def test_landmark_may_have_the_factor_0():
+    calibration = Calibration(np.array([0.0, 1.0]), 1.0, 0.5)
+
+    np.testing.assert_array_equal(calibration.expected_error_mm(np.full(2, 3.0)), [0, 3])
+
+
 @pytest.mark.parametrize("name", ["min_visibility", "ninety", "largest_spread_mm", "power"])
 def test_calibration_takes_numbers_up_to_its_limits_and_none_beyond(name):
     inside, outside = {
