@@ -61,7 +61,7 @@ def describe_detection(
         "quality": asdict(detection.quality),
         "findings": [asdict(finding) for finding in detection.findings],
         "landmarks": [
-            {"code": code, "status": status, "expected_error_mm": float(error_mm)}
+            {"code": code, "status": status, "expected_error_mm": error_mm}
             for code, status, error_mm in zip(
                 written.scheme.codes, written.status, written.expected_error_mm, strict=True
             )

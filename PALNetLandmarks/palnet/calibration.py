@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Calibration"]
 
-# For distances with equal errors along the three axes; used where no factor was fitted.
+# For distances along a surface, with equal errors along both its axes (1.57 with three axes in
+# space); used where no factor was fitted.
 DEFAULT_NINETY = 1.7
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from palnet._stopwatch import Stopwatch
 from palnet.errors import ScanRefusedError
-from palnet.face.pose import SURE_SCORE, find_poses
+from palnet.face.pose import find_poses
 from palnet.fitting import fit_face, fit_face_by_landmarks
 from palnet.judging import Judge, Verdict
 
@@ -219,7 +219,7 @@ class _Poses:
         search = find_poses(scaled, model.atlas, *networks, once_more=once_more)
         with judge.watch.stage("pose"):
             self.candidates = next(search)
-        if judge.by_network and self.candidates[0].score < SURE_SCORE:
+        if judge.by_network:
             likeliest = self.to_judge()[:N_BEFORE_PARTS]
             if any(self.verdict_on(candidate).is_sure for candidate in likeliest):
                 return

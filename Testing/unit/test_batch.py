@@ -80,6 +80,28 @@ def test_process_scan_record_tells_how_it_came_about(a_head_file, tmp_path):
     assert record["provenance"]["model"] == "fake"
 
 
+def test_process_scan_record_is_plain_data_as_read_again(a_head_file, tmp_path):
+    (job,) = plan(a_head_file, output=tmp_path)
+
+    record = process_fake(job).record
+
+    again = json.loads(job.record_file.read_text(encoding="utf-8"))
+    assert repr(sorted(again.items())) == repr(sorted(record.items()))  # with the same types
+
+
+def test_process_scan_record_names_nothing_twice(a_head_file, tmp_path):
+    """Readers disagree on which of two entries with one key holds."""
+    (job,) = plan(a_head_file, output=tmp_path)
+
+    process_fake(job)
+
+    keys = []
+    text = job.record_file.read_text(encoding="utf-8")
+    json.loads(text, object_pairs_hook=lambda rows: keys.append([key for key, _ in rows]))
+    assert all(len(set(names)) == len(names) for names in keys)
+    assert "landmarks" in keys[-1]
+
+
 def test_process_scan_existing_file_is_kept_and_nothing_else_written(a_head_file, tmp_path):
     (job,) = plan(a_head_file, output=tmp_path / "out")
     job.landmark_files[1].parent.mkdir()
@@ -90,6 +112,47 @@ def test_process_scan_existing_file_is_kept_and_nothing_else_written(a_head_file
     assert (result.outcome, "head.csv exists already" in result.message) == ("failed", True)
     assert job.landmark_files[1].read_text(encoding="utf-8") == "corrected by hand"
     assert len(list((tmp_path / "out").iterdir())) == 1
+
+
+@pytest.mark.parametrize("name", ["head.csv", "head.palnet.json", "head.palnet.png"])
+def test_process_scan_whose_file_is_there_is_not_detected_first(name, a_head_file, tmp_path):
+    """Detection takes seconds, and what is there is known before."""
+    (job,) = plan(a_head_file, output=tmp_path / "out", preview=True)
+    job.record_file.parent.mkdir()
+    job.record_file.with_name(name).write_text("mine", encoding="utf-8")
+    detected = []
+
+    result = process_scan(job, detect=lambda *_, **__: detected.append(1))
+
+    assert (result.outcome, f"{name} exists already" in result.message) == ("failed", True)
+    assert not detected
+
+
+def test_process_scan_detects_by_the_options(a_head_file, tmp_path):
+    (job,) = plan(a_head_file, output=tmp_path / "out", unit="cm", model="lab")
+    given = {}
+
+    def detect(mesh, **options):
+        given.update(options)
+        return palnet_fakes.fake_detect(mesh)
+
+    assert process_scan(job, detect=detect).outcome == "done"
+    assert given == {"unit": "cm", "model": "lab"}
+
+
+def test_process_scan_file_that_appears_meanwhile_is_kept_and_nothing_drawn(a_head_file, tmp_path):
+    (job,) = plan(a_head_file, output=tmp_path / "out", preview=True)
+
+    def detect(*given, **options):
+        job.landmark_files[1].parent.mkdir()
+        job.landmark_files[1].write_text("mine", encoding="utf-8")
+        return palnet_fakes.fake_detect(*given, **options)
+
+    result = process_scan(job, detect=detect)
+
+    assert (result.outcome, "head.csv exists already" in result.message) == ("failed", True)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["head.csv"]
+    assert job.landmark_files[1].read_text(encoding="utf-8") == "mine"
 
 
 def test_process_scan_overwrites_when_told(a_head_file, tmp_path):

@@ -7,6 +7,7 @@ import hashlib
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from palnet.errors import MeshError, ModelFileError, PalnetError, ScanRefusedErr
 from palnet.face.alignment import align_landmarks
 from palnet.face.refusal import SMALLEST_FACE
 from palnet.model import read_model
+from palnet.placing import Placement
 from palnet.samples import example_scan, example_truth
 from palnet.similarity import (
     apply_similarity,
@@ -123,6 +125,27 @@ def test_dense_scan_is_thinned_as_in_the_unit_that_it_turns_out_to_have(the_exam
     assert_same(guessed.landmarks, given.landmarks)
 
 
+@pytest.mark.parametrize("is_dense", [True, False])
+def test_only_a_thinned_scan_is_prepared_anew_in_another_unit(is_dense, monkeypatch):
+    mesh = make_head()
+    torn = replace(mesh, triangles=np.vstack([mesh.triangles, mesh.triangles[:1]]))
+    monkeypatch.setattr(_prepare, "DENSE_POINTS", 100 if is_dense else len(mesh.points))
+    given, refusal = {}, ScanRefusedError("Seen enough.")
+
+    def find(surface, *_, prepare, **__):
+        given.update(surface=surface, prepare=prepare)
+        raise refusal
+
+    monkeypatch.setattr(detector, "find_face", find)
+    with pytest.raises(ScanRefusedError, match="Seen enough"):
+        detect(torn, unit="mm")
+
+    codes = {finding.code for finding in given["surface"].findings}
+    assert ("thinned" in codes) == is_dense
+    assert codes  # a triangle that is there twice is told of, too
+    assert (given["prepare"] != given["surface"].rescaled) == is_dense
+
+
 def test_detection_of_the_example_is_the_one_kept(the_example):
     """What is to change no landmark changes none: weaker tests let many a fault pass by.
 
@@ -179,6 +202,28 @@ def test_result_that_lacks_more_than_ears_and_hairline_is_to_be_checked(
         status=tuple("missing" if gone else "detected" for gone in is_missing),
         expected_error_mm=np.where(is_missing, np.nan, landmarks.expected_error_mm),
     )
+
+    assert detector._quality(Fit(), some).verdict == verdict
+
+
+@pytest.mark.parametrize(("coverage", "verdict"), [(0.75, "good"), (0.7499, "check")])
+def test_face_of_which_little_is_covered_is_to_be_checked(coverage, verdict, the_example):
+    landmarks = the_example.detection.landmarks
+
+    assert detector._quality(Fit(coverage=coverage), landmarks).verdict == verdict
+
+
+@pytest.mark.parametrize(("error_mm", "verdict"), [(3.99, "good"), (4.01, "check")])
+def test_face_of_which_half_the_landmarks_are_doubtful_is_to_be_checked(
+    error_mm, verdict, the_example
+):
+    """The median counts, not the few that are worst."""
+    landmarks = the_example.detection.landmarks
+    is_half = np.arange(len(landmarks)) % 2 == 0
+    errors = np.where(is_half, error_mm, 0.5 * error_mm)
+    errors[:2] = error_mm, 90.0
+
+    some = replace(landmarks, expected_error_mm=errors)
 
     assert detector._quality(Fit(), some).verdict == verdict
 
@@ -366,10 +411,20 @@ def test_unit_given_rightly_changes_nothing(the_example):
     assert_same(given.landmarks, the_example.detection.landmarks)
 
 
-def test_mesh_without_a_name_gets_one(the_example):
-    detection = detect(replace(the_example.mesh, name=""), unit="mm")
+@pytest.mark.parametrize(
+    ("name", "specimen"), [("", "mesh"), ("Anna\t1", "Anna_1"), ("Zoe\u0308", "Zo\u00eb")]
+)
+def test_landmarks_get_a_name_that_can_be_printed(name, specimen, the_example):
+    model, mesh = read_model(), replace(the_example.mesh, name=name)
+    landmarks = the_example.detection.landmarks
+    errors = landmarks.expected_error_mm
+    placed = Placement(landmarks.positions_mm, errors, landmarks.is_placed)
+    found = SimpleNamespace(surface=SimpleNamespace(unit=parse_unit("mm")))
 
-    assert detection.landmarks.specimen == "mesh"
+    named = detector._to_landmarks(placed, found, model, mesh)
+
+    assert named.specimen == specimen
+    assert_same(named, landmarks)
 
 
 def test_piece_of_background_changes_little(the_example):

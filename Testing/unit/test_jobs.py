@@ -67,6 +67,24 @@ def test_find_scans_hints_at_scans_in_deep_folders(a_head_file, tmp_path):
         find_scans([tmp_path / "cohort"])
 
 
+def test_find_scans_hint_counts_a_folder_a_person_to_the_end(a_head_file, tmp_path, monkeypatch):
+    """Only farther down it gives up after some folders."""
+    monkeypatch.setattr(input_files, "_MOST_SEARCHED", 2)
+    for person in range(5):
+        (tmp_path / "cohort" / f"{person}" / "scans").mkdir(parents=True)
+        shutil.copy(a_head_file, tmp_path / "cohort" / f"{person}" / "scans")
+
+    with pytest.raises(UsageError, match=r"Scans in subfolders: 5; --recursive includes them"):
+        find_scans([tmp_path / "cohort"])
+
+
+def test_find_scans_hints_at_nothing_where_it_searched_all(tmp_path):
+    (tmp_path / "deep").mkdir()
+
+    with pytest.raises(UsageError, match=r"the folder holds no scan; expected .*\.vtp\.$"):
+        find_scans([tmp_path], recursive=True)
+
+
 def test_find_scans_does_not_search_a_whole_drive_for_a_hint(a_head_file, tmp_path, monkeypatch):
     """A home folder without a scan took minutes until the error was told."""
     monkeypatch.setattr(input_files, "_MOST_SEARCHED", 4)
@@ -101,6 +119,16 @@ def test_what_comes_with_a_scan_does_not_keep_it_from_being_done(tmp_path):
     assert [bool(job.obstacle) for job in with_ply] == [False, False, True, True]
     assert [job.obstacle for job in without] == ["", "", ""]
     assert without[2].record_file.name == "anna.palnet.json"
+
+
+@pytest.mark.parametrize("other", ["Zo\u00eb", "zoe\u0308", "ZOE\u0308"])
+def test_plan_jobs_names_that_some_system_takes_for_one_are_both_refused(other, tmp_path):
+    """Accents are composed by one system and taken apart by another, and case may not count."""
+    scans = [tmp_path / "Zoe\u0308.ply", tmp_path / f"{other}.obj"]
+
+    jobs = plan_jobs(scans, BatchOptions(output=tmp_path / "out"))
+
+    assert [job.obstacle.count("would write the same files as") for job in jobs] == [1, 1]
 
 
 def test_plan_jobs_names_few_of_many_scans_that_would_write_the_same_files(tmp_path):
@@ -402,6 +430,10 @@ def test_link_to_a_folder_that_is_not_there_is_made_on_windows(tmp_path, monkeyp
 
     assert made == [(str(target), str(link))]
     assert not target.parent.exists()
+
+
+def test_folder_that_is_gone_by_now_is_no_link(tmp_path):
+    assert _is_link(tmp_path / "gone") is False
 
 
 def test_find_scans_enters_no_hidden_folder(a_head_file, tmp_path):

@@ -14,7 +14,7 @@ from palnet import judging
 from palnet._stopwatch import Stopwatch
 from palnet.calibration import Calibration
 from palnet.fitting import FoundFace, fit_face, fit_face_by_landmarks
-from palnet.judging import Judge
+from palnet.judging import SURE_ENOUGH, Judge, Verdict
 from palnet.model import read_model
 
 
@@ -56,6 +56,22 @@ def test_network_is_not_asked_where_it_cannot_say_or_too_little_is_there(given, 
     assert not kept
     assert "face" in refusal
     assert asked == 0
+
+
+@pytest.mark.parametrize("is_asked", [True, False])
+@pytest.mark.parametrize("refusal", [None, "too large"])
+@pytest.mark.parametrize("uncertainty", [0.0, SURE_ENOUGH, SURE_ENOUGH + 0.01])
+def test_only_a_network_that_was_asked_is_sure_of_a_face_that_is_refused(
+    is_asked, refusal, uncertainty
+):
+    prediction = SimpleNamespace() if is_asked else None
+    face = FoundFace(None, np.eye(4), None, None, None, prediction=prediction)
+    is_low = uncertainty <= SURE_ENOUGH
+
+    verdict = Verdict(face, refusal, uncertainty)
+
+    assert verdict.is_sure == (refusal is None and is_low)
+    assert verdict.is_sure_refusal == (refusal is not None and is_asked and is_low)
 
 
 @pytest.mark.parametrize("fit", [fit_face, fit_face_by_landmarks])

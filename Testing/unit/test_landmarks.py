@@ -11,14 +11,23 @@ from palnet.landmarks import PLACED
 from palnet.scheme import LandmarkDefinition, Scheme
 
 
-def test_arrays_are_copies_that_cannot_be_written_to(a_landmark_set):
-    positions = np.array(a_landmark_set.positions)
-    copy = replace(a_landmark_set, positions=positions)
-    positions[0] = 7.0
+@pytest.mark.parametrize("name", ["positions", "expected_error_mm"])
+def test_arrays_are_copies_that_cannot_be_written_to(a_landmark_set, name):
+    given = np.array(getattr(a_landmark_set, name))
+    copy = replace(a_landmark_set, **{name: given})
+    given[0] = 7.0
 
-    assert not np.array_equal(copy.positions[0], positions[0])
+    np.testing.assert_array_equal(getattr(copy, name), getattr(a_landmark_set, name))
     with pytest.raises(ValueError, match="read-only"):
-        copy.positions[0] = 0.0
+        getattr(copy, name)[0] = 0.0
+
+
+def test_status_given_as_a_list_is_kept_as_a_tuple(a_landmark_set):
+    given = list(a_landmark_set.status)
+    copy = replace(a_landmark_set, status=given)
+    given[0] = "missing"
+
+    assert copy.status == a_landmark_set.status
 
 
 def test_is_placed_follows_the_status(a_landmark_set):
@@ -87,8 +96,10 @@ def lose_a_detected_position(landmarks):
         (lambda s: {"status": s.status[:49]}, "status must hold 50 landmarks"),
         (lambda s: {"status": ("seen", *s.status[1:])}, "status must be one of .*got 'seen'"),
         (lambda s: {"expected_error_mm": -s.expected_error_mm}, "at least 0, or NaN"),
+        (lambda s: {"expected_error_mm": s.expected_error_mm[:, None]}, r"got shape \(50, 1\)"),
         (lambda s: {"mm_per_unit": 0.0}, "mm_per_unit must be a positive number; got 0"),
         (lambda s: {"mm_per_unit": np.nan}, "mm_per_unit must be a positive number; got nan"),
+        (lambda s: {"mm_per_unit": np.inf}, "mm_per_unit must be a positive number; got inf"),
         (lambda s: {"frame": "LPS"}, "are millimeters along LPS axes"),
         (lambda s: {"frame": "XYZ"}, "frame must be one of"),
         (lambda s: {"specimen": "a\nb"}, "specimen must be a name on one line"),

@@ -96,6 +96,45 @@ def test_more_is_expected_where_the_atlas_fits_badly(misfit, times):
     np.testing.assert_allclose(expected, np.array([2.0, 6.0]) * times)
 
 
+def test_landmark_may_have_the_factor_0():
+    calibration = Calibration(np.array([0.0, 1.0]), 1.0, 0.5)
+
+    np.testing.assert_array_equal(calibration.expected_error_mm(np.full(2, 3.0)), [0, 3])
+
+
+@pytest.mark.parametrize("name", ["min_visibility", "ninety", "largest_spread_mm", "power"])
+def test_calibration_takes_numbers_up_to_its_limits_and_none_beyond(name):
+    inside, outside = {
+        "min_visibility": ((0, 0.0, 1.0), (-0.01, 1.01)),
+        "ninety": ((0.01, 9), (0.0, -0.01, np.inf)),
+        "largest_spread_mm": ((0.01, np.inf), (0.0, -0.01)),
+        "power": ((-2, 0, 1.5), (np.inf, -np.inf, 10**309, -(10**309))),
+    }[name]
+    numbers = {"power": 1.0, "min_visibility": 0.5}
+
+    for value in inside:
+        calibration = Calibration(np.ones(3), **(numbers | {name: value}))
+        assert getattr(calibration, name) == value
+    for value in outside:
+        with pytest.raises(ValueError, match=f"{name} must be"):
+            Calibration(np.ones(3), **(numbers | {name: value}))
+
+
+def test_misfit_changes_nothing_where_no_power_of_it_was_fitted():
+    calibration, spread = Calibration(np.ones(3), 1.0, 0.5), np.array([0.5, 1.0, 4.0])
+
+    np.testing.assert_array_equal(calibration.expected_error_mm(spread, 3.0), spread)
+
+
+def test_factor_of_ninety_percent_that_nobody_fitted_is_that_of_errors_along_a_surface():
+    errors = np.linalg.norm(np.random.default_rng(0).normal(size=(100_000, 2)), axis=1)
+
+    factor = Calibration(np.ones(3), 0.0, 0.0).ninety
+
+    # Of so many, the share scatters by 0.001.
+    assert np.mean(errors < factor * errors.mean()) == pytest.approx(0.9, abs=0.005)
+
+
 def test_calibration_that_knows_how_large_a_spread_is_a_face_s_says_so():
     calibration = Calibration(np.ones(3), 1.0, 0.5, largest_spread_mm=1.5)
 
@@ -151,6 +190,20 @@ def test_shipped_model_has_the_law_of_its_recipe_which_the_benchmark_measured():
     assert (calibration.source_factor, calibration.source_power) == (recipe.factor, recipe.power)
     assert recipe.factor == round(measured["factor"], 2)
     assert recipe.power == round(measured["power"], 2)
+
+
+@pytest.mark.parametrize(
+    ("factor", "message"),
+    [
+        (np.ones((3, 1)), "one number of at least 0 for each landmark"),
+        (np.float64(1.0), "one number of at least 0 for each landmark"),
+        (np.array([1.0, -0.1]), "one number of at least 0 for each landmark"),
+        (np.array([1.0, np.nan]), "factor must be finite"),
+    ],
+)
+def test_factors_that_are_not_one_number_a_landmark_are_refused(factor, message):
+    with pytest.raises(ValueError, match=message):
+        Calibration(factor, 1.0, 0.5)
 
 
 @pytest.mark.parametrize("limit", [0.0, -1.0, float("nan")])

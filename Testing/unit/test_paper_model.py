@@ -9,15 +9,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from palnet.calibration import Calibration
 from palnet.cli import main
 from palnet.errors import ModelFileError
 from palnet.model import PaperNetwork, read_model, write_model
 from palnet.network.paper import shapes_of_palnet
+from palnet.similarity import compose_similarity
 from toy_model_files import N_LANDMARKS, change_header, rewrite, toy_parts, toy_weights
 
 PAPER_POINTS = 100
+TURN = Rotation.from_euler("xyz", [100, -40, 20], degrees=True).as_matrix()
+FRAME_FROM_FACE = compose_similarity(1.0, TURN, np.array([3.0, -90, 40]))
 
 
 def paper_parts(**changes):
@@ -29,10 +33,10 @@ def paper_parts(**changes):
     paper = PaperNetwork(
         variant="palnet",
         n_points=PAPER_POINTS,
-        spacing_mm=1.2,
+        spacing_mm=0.7,
         finish="average",
         means_mm=rng.normal(0, 40, (N_LANDMARKS, 3)),
-        frame_from_face=np.eye(4),
+        frame_from_face=FRAME_FROM_FACE,
     )
     calibration = Calibration(np.linspace(1, 4, N_LANDMARKS), 0.0, 0.0)
     parts = {"weights": weights, "calibration": calibration, "paper": paper}
@@ -59,7 +63,7 @@ def test_paper_network_round_trip(a_paper_file):
     for name in ("variant", "n_points", "spacing_mm", "finish"):
         assert getattr(model.paper, name) == getattr(parts.paper, name)
     np.testing.assert_array_equal(model.paper.means_mm, parts.paper.means_mm)
-    np.testing.assert_array_equal(model.paper.frame_from_face, np.eye(4))
+    np.testing.assert_array_equal(model.paper.frame_from_face, FRAME_FROM_FACE)
     for name, weight in parts.weights.items():
         assert model.weights[name].dtype == np.float32
         np.testing.assert_array_equal(model.weights[name], weight)
@@ -121,6 +125,7 @@ def test_paper_parts_that_do_not_fit_together_are_refused(change, a_paper_file):
         {"n_points": None},
         {"spacing_mm": 0},
         {"spacing_mm": float("nan")},
+        {"spacing_mm": float("inf")},
         {"finish": "best"},
     ],
     ids=str,

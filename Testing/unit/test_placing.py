@@ -6,9 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from palnet._stopwatch import Stopwatch
 from palnet.model import read_model
 from palnet.network.landmarks import LandmarkPrediction
-from palnet.placing import project_prediction
+from palnet.placing import place_by_paper, place_landmarks, project_prediction
 from palnet.surface import parse_unit, prepare_surface
 from palnet.synthesis import ScanGenerator
 from toy_head import toy_model
@@ -58,6 +59,21 @@ def test_more_is_expected_of_a_source_that_trained_nothing_in_true_millimetres(a
     np.testing.assert_array_equal(unseen.is_placed, known.is_placed)
     more = 1.9 * known.expected_error_mm**0.7
     np.testing.assert_allclose(unseen.expected_error_mm, np.maximum(more, known.expected_error_mm))
+
+
+def test_times_of_network_and_projection_are_added_to_the_watch(a_face, a_model):
+    watch = Stopwatch()
+    watch.seconds["network"] = 7.0
+
+    place_landmarks(a_face, a_model, watch)
+
+    assert watch.seconds.keys() == {"network", "project"}
+    assert watch.seconds["network"] > 7.0
+
+
+def test_model_without_a_network_of_the_paper_cannot_place_by_one(a_face, a_model):
+    with pytest.raises(ValueError, match="must have a network of the paper; got toy"):
+        place_by_paper(a_face.surface, a_face.face_from_scan, a_model)
 
 
 def test_landmark_far_off_the_scan_is_not_placed(a_face, a_model):

@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 from vtkmodules.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkIOImage import vtkPNGReader
 
 from palnet import preview
 from palnet.errors import OutputExistsError, PreviewError
 from palnet.preview import classify_errors, render_preview
+from palnet.similarity import apply_similarity, compose_similarity
 from palnet.surface import read_mesh
 from palnet_fakes import FAILING_PROGRAM, fake_detect, move_landmarks
 
@@ -22,8 +26,6 @@ def a_face(a_head_file):
 
 
 def test_classify_errors_sorts_by_the_limits(a_landmark_set):
-    from dataclasses import replace
-
     errors = np.array(a_landmark_set.expected_error_mm)
     errors[[0, 1, 3, 4]] = [1.99, 2.0, 3.99, 4.0]
 
@@ -48,8 +50,6 @@ def test_render_preview_draws_each_class_in_its_color(a_face, tmp_path):
 
 
 def test_render_preview_is_the_same_in_any_pose(a_face, tmp_path):
-    from dataclasses import replace
-
     mesh, landmarks, _ = a_face
     turn = np.diag([1.0, -1.0, -1.0, 1.0])  # half a turn about x; its own inverse
     turned = replace(mesh, points=mesh.points @ turn[:3, :3])
@@ -101,6 +101,37 @@ def test_render_preview_of_a_dense_mesh_draws_it_coarser_but_alike(a_face, tmp_p
 
     fine, coarse = read_png(tmp_path / "fine.png"), read_png(tmp_path / "coarse.png")
     assert 0 < np.abs(fine.astype(int) - coarse).mean() < 4
+
+
+def test_scan_in_another_unit_is_drawn_likewise(a_face, tmp_path):
+    mesh, landmarks, pose = a_face
+    turn = Rotation.from_euler("xyz", [10, 40, -30], degrees=True).as_matrix()
+    pose = compose_similarity(1.1, turn, np.array([5.0, -60, 20])) @ pose
+    in_centimeters = replace(mesh, points=mesh.points / 10)
+    theirs = replace(landmarks, positions=landmarks.positions / 10, mm_per_unit=10.0)
+
+    preview._write_job(mesh, landmarks, pose, tmp_path / "mm.npz")
+    preview._write_job(in_centimeters, theirs, pose, tmp_path / "cm.npz")
+
+    with np.load(tmp_path / "mm.npz") as first, np.load(tmp_path / "cm.npz") as second:
+        expected = apply_similarity(pose, mesh.points)
+        np.testing.assert_allclose(first["points"], expected, atol=1e-4)
+        for name in ("points", "landmarks"):
+            np.testing.assert_allclose(second[name], first[name], atol=1e-4)
+
+
+@pytest.mark.parametrize("n_too_many", [0, 1])
+def test_only_a_mesh_of_more_triangles_than_a_picture_shows_is_thinned(
+    n_too_many, a_face, tmp_path, monkeypatch
+):
+    n_triangles = len(a_face[0].triangles)
+    monkeypatch.setattr(preview, "_MAX_TRIANGLES", n_triangles - n_too_many)
+    monkeypatch.setattr(preview, "_CELL_MM", 30.0)
+
+    preview._write_job(*a_face, tmp_path / "job.npz")
+
+    with np.load(tmp_path / "job.npz") as job:
+        assert (len(job["triangles"]) < n_triangles) == bool(n_too_many)
 
 
 def read_png(path):

@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from palnet.errors import FormatError
-from palnet.scheme import LandmarkDefinition, Scheme, list_schemes, load_scheme
+from palnet.scheme import (
+    LandmarkDefinition,
+    Scheme,
+    list_schemes,
+    load_scheme,
+    scheme_from_dict,
+    scheme_to_dict,
+)
 
 
 def test_palnet50_has_the_paper_s_landmarks_and_measurements(the_scheme):
@@ -95,6 +102,20 @@ def test_landmarks_that_are_no_pair_are_refused(landmarks):
 
     with pytest.raises(FormatError, match="needs one counterpart"):
         Scheme("lab", tuple(rows))
+
+
+def test_scheme_file_round_trip(a_small_scheme_file, a_small_scheme):
+    """With everything that a file may say, a repeatability of 0 mm too."""
+    content = json.loads(a_small_scheme_file.read_text(encoding="utf-8"))
+    content["source"] = "A lab's own list."
+    content["landmarks"][1] |= {"intra_observer_mm": 0, "mirror": "eye_l"}
+    content["distances"][0]["intra_observer_mm"] = 0.7
+    content["angles"][0]["intra_observer_deg"] = 1.5
+
+    scheme = scheme_from_dict(content)
+
+    assert scheme_to_dict(scheme) == content
+    assert scheme_from_dict(scheme_to_dict(scheme)) == scheme != a_small_scheme
 
 
 def test_list_schemes_names_what_load_scheme_loads():

@@ -52,7 +52,7 @@ def layer_norm(weights: Weights, name: str, values: NDArray[np.float32]) -> NDAr
     """Normalize to mean zero and variance one along the last axis, then scale and shift."""
     centred = values - values.mean(axis=-1, keepdims=True)
     variance = np.mean(centred**2, axis=-1, keepdims=True)
-    scaled = centred / np.sqrt(variance + np.float32(LAYER_NORM_EPSILON))
+    scaled = centred / np.sqrt(variance + LAYER_NORM_EPSILON)
     return np.asarray(scaled * weights[f"{name}.weight"] + weights[f"{name}.bias"])
 
 

@@ -66,7 +66,7 @@ SIZES = {"small": SMALL_SIZE, "large": LARGE_SIZE}
 
 def count_layers(weights: Weights) -> int:
     """Count the layers of attention between the landmarks."""
-    return sum(name.startswith("layers.") and name.endswith(".wide.bias") for name in weights)
+    return sum(name.endswith(".wide.bias") for name in weights)
 
 
 def grow_weights(weights: Weights, fresh: Weights) -> dict[str, NDArray[np.float32]]:

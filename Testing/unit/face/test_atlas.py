@@ -51,12 +51,23 @@ def test_arrays_that_do_not_fit_together_raise(name, rows):
         FaceAtlas.from_arrays(arrays | {name: broken})
 
 
-def test_points_that_are_not_finite_raise():
+@pytest.mark.parametrize(
+    "name", ["mean_mm", "normals", "modes_mm", "landmark_mean_mm", "landmark_modes_mm"]
+)
+def test_points_that_are_not_finite_raise(name):
     arrays = toy_atlas().to_arrays()
-    arrays["mean_mm"][3, 1] = np.nan
+    arrays[name][..., 3, 1] = np.nan
 
-    with pytest.raises(ValueError, match="mean_mm must be finite"):
+    with pytest.raises(ValueError, match=f"{name} must be finite"):
         FaceAtlas.from_arrays(arrays)
+
+
+@pytest.mark.parametrize("name", ["mean_mm", "landmark_mean_mm"])
+def test_points_without_three_coordinates_raise(name):
+    arrays = toy_atlas().to_arrays()
+
+    with pytest.raises(ValueError, match=rf"{name} must have shape \(n_points, 3\)"):
+        FaceAtlas.from_arrays(arrays | {name: arrays[name][:, :2]})
 
 
 def test_atlas_keeps_read_only_copies():

@@ -264,6 +264,19 @@ def test_parts_have_the_size_of_a_face_and_cover_the_scan(the_head):
     assert apart.max() < PART_RADIUS_MM
 
 
+def test_parts_begin_in_the_middle_and_move_with_the_scan():
+    shift_mm = np.array([700.0, -300, 90])
+    cloud = scattered_points((-400, -100, -200), (400, 900, 200))
+    moved = PointCloud(cloud.points_mm + shift_mm, cloud.normals)
+
+    parts, moved_parts = pose_module._cut_parts(cloud), pose_module._cut_parts(moved)
+
+    middle = cloud.points_mm.mean(axis=0)
+    assert np.linalg.norm(parts[0].points_mm - middle, axis=1).max() < 1.2 * PART_RADIUS_MM
+    for part, there in zip(parts, moved_parts, strict=True):
+        np.testing.assert_allclose(there.points_mm, part.points_mm + shift_mm, atol=1e-9)
+
+
 def test_search_once_more_finds_the_pose_of_the_first(monkeypatch):
     """With the shipped networks, from other rotations, without a guess from the whole scan."""
     model = read_model()

@@ -182,6 +182,15 @@ def test_inner_layer_does_not_count(the_face):
     np.testing.assert_allclose(relief, measure_broad_relief(toy_atlas(), fit, cloud), atol=0.05)
 
 
+def test_shape_whose_surface_faces_backwards_has_no_relief():
+    """None of its normals counts, so there is nothing to compare."""
+    atlas = toy_atlas()
+    backwards = PointCloud(atlas.mean_mm, np.tile([0.0, 0, -1], (len(atlas.mean_mm), 1)))
+    fit = fit_atlas(atlas, PointCloud(atlas.mean_mm, atlas.normals))
+
+    assert measure_broad_relief(atlas, fit, backwards) == 0
+
+
 @pytest.mark.parametrize("radii_mm", [(80, 80, 80), (74, 112, 105), (60, 90, 120)])
 def test_smooth_bulge_is_refused(radii_mm):
     """However closely the atlas fits it."""

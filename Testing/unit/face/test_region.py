@@ -7,8 +7,10 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from palnet.face.region import (
+    MARK_CELL_MM,
     REGION_CENTRE_MM,
     REGION_RADIUS_MM,
+    _mark_near,
     extract_face,
     move_cloud,
     move_surface,
@@ -113,21 +115,65 @@ def test_fine_sample_is_complete_where_a_second_pass_may_begin():
     assert len(fine.points_mm) < 0.7 * len(whole)
 
 
+@pytest.mark.parametrize("height_mm", [200.0, 5.0])
 @pytest.mark.parametrize("edge_mm", [2.0, 40.0])
-def test_fine_sample_takes_a_huge_triangle_that_passes_by_a_centre(edge_mm):
+def test_fine_sample_takes_a_long_triangle_that_passes_by_a_centre(edge_mm, height_mm):
     """With short triangles beside it, and where all are long: each way of finding it."""
     step = np.arange(0.0, 200.0, edge_mm)
     x, y = (each.ravel() for each in np.meshgrid(step, step))
     corners = [np.stack([x + dx, y + dy, 0 * x], axis=1) for dx, dy in ((0, 0), (1, 0), (0, 1))]
     points = np.stack(corners, axis=1).reshape(-1, 3)
-    huge = np.array([[0.0, 0, 50], [200, 0, 50], [0, 200, 50]])
+    long = np.array([[0.0, 0, 50], [200, 0, 50], [0, height_mm, 50]])
     triangles = np.arange(len(points) + 3).reshape(-1, 3)
-    surface = prepare_surface(Mesh(np.vstack([points, huge]), triangles), parse_unit("mm"))
+    surface = prepare_surface(Mesh(np.vstack([points, long]), triangles), parse_unit("mm"))
+    centre = np.array([60.0, min(60.0, 0.35 * height_mm), 50])
 
-    fine = sample_fine(surface, np.array([[60.0, 60, 50]]))
+    fine = sample_fine(surface, centre[None])
 
-    near = np.linalg.norm(fine.points_mm - [60, 60, 50], axis=1) < FINE_RADIUS_MM
+    near = np.linalg.norm(fine.points_mm - centre, axis=1) < FINE_RADIUS_MM
+    area = min(np.pi * FINE_RADIUS_MM**2, 2 * FINE_RADIUS_MM * 0.7 * height_mm)
+    assert near.sum() > 0.8 * area / FINE_SPACING_MM**2
+
+
+@pytest.mark.parametrize("n_centres", [1, 12])
+def test_all_points_that_a_centre_reaches_are_marked_and_none_far_from_all(n_centres):
+    rng = np.random.default_rng(n_centres)
+    centres, reach_mm = rng.uniform(-40, 40, (n_centres, 3)), 17.0
+    away = rng.normal(size=(100_000, 3))
+    away *= rng.uniform(0.9, 2.5, (len(away), 1)) / np.linalg.norm(away, axis=1, keepdims=True)
+    points = centres[rng.integers(n_centres, size=len(away))] + reach_mm * away
+    distance, _ = cKDTree(centres).query(points)
+
+    marked = _mark_near(points, centres, reach_mm)
+
+    # The cell of a point within reach may begin as far from it as its diagonal is long.
+    assert marked[distance <= reach_mm].all()
+    assert not marked[distance > reach_mm + MARK_CELL_MM * np.sqrt(3)].any()
+
+
+def test_fine_sample_is_complete_where_all_triangles_are_equally_long():
+    """None of them stands out, and all corners are far from the centre."""
+    corners = np.array([[0.0, 0, 0], [150, 0, 0], [150, 150, 0], [0, 150, 0]])
+    mesh = Mesh(corners, np.array([[0, 1, 2], [0, 2, 3]]))
+    surface, centre = prepare_surface(mesh, parse_unit("mm")), np.array([100.0, 50, 0])
+
+    fine = sample_fine(surface, centre[None])
+
+    near = np.linalg.norm(fine.points_mm - centre, axis=1) < FINE_RADIUS_MM
     assert near.sum() > 0.8 * np.pi * FINE_RADIUS_MM**2 / FINE_SPACING_MM**2
+
+
+def test_fine_sample_takes_no_triangle_that_no_centre_is_near():
+    """Each reaches as far as its own corners, however huge another one is."""
+    near = np.array([[0.0, 0, 0], [200, 0, 0], [0, 200, 0]])
+    far = np.array([[90.0, 90, 80], [100, 90, 80], [90, 100, 80]])
+    mesh = Mesh(np.vstack([near, far]), np.arange(6).reshape(2, 3))
+    surface = prepare_surface(mesh, parse_unit("mm"))
+
+    fine = sample_fine(surface, np.array([[60.0, 60, 0]]))
+
+    assert len(fine.points_mm) > 0
+    assert np.abs(fine.points_mm[:, 2]).max() < 1
 
 
 def test_fine_sample_far_from_the_surface_is_empty(the_surface):
