@@ -780,9 +780,11 @@ import time
 from pathlib import Path
 
 import palnet_fakes
-from palnet._pool import run_jobs
+from palnet import _pool
 from palnet.input_files import find_scans
 from palnet.jobs import BatchOptions, plan_jobs
+
+_pool._PAUSE_S = 2.0  # a busy machine is late
 
 
 def press():
@@ -796,7 +798,7 @@ if __name__ == "__main__":
     threading.Thread(target=press, daemon=True).start()
     jobs = plan_jobs(find_scans(["deadly.obj", "b.obj", "c.obj"]), BatchOptions())
     try:
-        for _ in run_jobs(jobs, process=palnet_fakes.die_as_it_starts):
+        for _ in _pool.run_jobs(jobs, process=palnet_fakes.die_as_it_starts):
             pass
     except KeyboardInterrupt:
         print("interrupted")
