@@ -121,6 +121,20 @@ def test_what_comes_with_a_scan_does_not_keep_it_from_being_done(tmp_path):
     assert without[2].record_file.name == "anna.palnet.json"
 
 
+@pytest.mark.parametrize("output", [None, Path("out")])
+def test_what_comes_with_a_scan_does_not_change_the_name_of_its_specimen(output, tmp_path):
+    """It became that of all folders above, unless all results went into one folder."""
+    scans = [tmp_path / name for name in ("anna.jpg", "anna.mtl", "anna.obj", "bo/anna.obj")]
+
+    alone, with_others, two = (
+        plan_jobs(some, BatchOptions(output=output)) for some in (scans[2:3], scans[:3], scans)
+    )
+
+    assert alone[0].specimen == with_others[2].specimen == "anna"
+    assert two[2].specimen == f"{tmp_path.name}_anna"
+    assert two[3].specimen == "bo_anna"
+
+
 @pytest.mark.parametrize("other", ["Zo\u00eb", "zoe\u0308", "ZOE\u0308"])
 def test_plan_jobs_names_that_some_system_takes_for_one_are_both_refused(other, tmp_path):
     """Accents are composed by one system and taken apart by another, and case may not count."""
