@@ -58,6 +58,28 @@ def test_find_scans_tells_what_else_a_folder_without_scans_holds(tmp_path):
         find_scans([tmp_path])
 
 
+def test_folder_without_scans_tells_of_other_formats_where_it_was_searched(tmp_path):
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "anna.glb").touch()
+
+    with pytest.raises(UsageError, match=r"holds no scan; expected [a-z., ]*\.$"):
+        find_scans([tmp_path])
+    with pytest.raises(UsageError, match=r"Files of other formats: 1 \.glb"):
+        find_scans([tmp_path], recursive=True)
+
+
+def test_describe_foreign_counts_a_file_of_two_given_folders_once(tmp_path, monkeypatch):
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "anna.glb").touch()
+    monkeypatch.chdir(tmp_path)
+
+    told = input_files.describe_foreign(
+        [tmp_path, "below", tmp_path / "below", "below/../below", "absent"], recursive=True
+    )
+
+    assert told.startswith("1 .glb (")
+
+
 def test_find_scans_hints_at_scans_in_deep_folders(a_head_file, tmp_path):
     deep = tmp_path / "cohort" / "7" / "v1" / "export" / "mesh"
     deep.mkdir(parents=True)

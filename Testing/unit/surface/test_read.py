@@ -463,6 +463,13 @@ def test_ply_with_strips_says_what_to_do(write):
         ),
         (
             "a.stl",
+            b"solid a\nfacet\nvertex 0 0 0\nvertex 1 0 0 5\nvertex 0 1\nendsolid",
+            "line 4: this vertex has 4 numbers instead of 3",
+        ),
+        # It ended with IndexError: the word is shorter than "vertex".
+        ("a.stl", b"solid a\nfacet\nvertex 0 0 0\nv\nvertex 1 x 0\nendsolid", "line 5: 'x'"),
+        (
+            "a.stl",
             b"solid a\nfacet\nvertex 0 0 0\nvertex 1 0 \0\nvertex 0 1 0\nendsolid",
             "line 4: this vertex has 2 numbers instead of 3",
         ),
