@@ -80,6 +80,19 @@ def test_describe_foreign_counts_a_file_of_two_given_folders_once(tmp_path, monk
     assert told.startswith("1 .glb (")
 
 
+def test_describe_foreign_examines_only_files_beside_those_of_other_formats(tmp_path, monkeypatch):
+    """On a network drive each of thousands takes a while."""
+    for name in ("anna.ply", "bo.ply", "bo.glb", "cy.glb", "dora.PLY", "notes.txt"):
+        (tmp_path / name).touch()
+    examined, is_scan = [], input_files._is_scan
+    monkeypatch.setattr(
+        input_files, "_is_scan", lambda path: examined.append(path.name) or is_scan(path)
+    )
+
+    assert input_files.describe_foreign([tmp_path]).startswith("1 .glb (")
+    assert not {"anna.ply", "dora.PLY"} & set(examined)
+
+
 def test_find_scans_hints_at_scans_in_deep_folders(a_head_file, tmp_path):
     deep = tmp_path / "cohort" / "7" / "v1" / "export" / "mesh"
     deep.mkdir(parents=True)
