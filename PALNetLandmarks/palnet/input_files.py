@@ -114,12 +114,12 @@ def describe_foreign(paths: Iterable[str | os.PathLike[str]], *, recursive: bool
     found: set[Path] = set()
     for folder in filter(is_folder, map(Path, paths)):
         entries = files_below(folder, math.inf if recursive else 0)[0]
-        readable = {entry.with_suffix("") for entry in entries if _is_scan(entry)}
-        found |= {
-            _absolute(entry)
-            for entry in entries
-            if entry.suffix.lower() in FOREIGN_SCANS and entry.with_suffix("") not in readable
-        }
+        foreign = [entry for entry in entries if entry.suffix.lower() in FOREIGN_SCANS]
+        names = {entry.with_suffix("") for entry in foreign}
+        # Few files are examined: on a network drive each takes a while.
+        beside = [entry for entry in entries if names and entry.with_suffix("") in names]
+        readable = {entry.with_suffix("") for entry in filter(_is_scan, beside)}
+        found |= {_absolute(entry) for entry in foreign if entry.with_suffix("") not in readable}
     counts = Counter(entry.suffix.lower() for entry in found)
     remedies = {suffix: FOREIGN_SCANS[suffix].remedy for suffix in sorted(counts)}
     return "; ".join(

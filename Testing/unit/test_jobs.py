@@ -58,6 +58,41 @@ def test_find_scans_tells_what_else_a_folder_without_scans_holds(tmp_path):
         find_scans([tmp_path])
 
 
+def test_folder_without_scans_tells_of_other_formats_where_it_was_searched(tmp_path):
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "anna.glb").touch()
+
+    with pytest.raises(UsageError, match=r"holds no scan; expected [a-z., ]*\.$"):
+        find_scans([tmp_path])
+    with pytest.raises(UsageError, match=r"Files of other formats: 1 \.glb"):
+        find_scans([tmp_path], recursive=True)
+
+
+def test_describe_foreign_counts_a_file_of_two_given_folders_once(tmp_path, monkeypatch):
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "anna.glb").touch()
+    monkeypatch.chdir(tmp_path)
+
+    told = input_files.describe_foreign(
+        [tmp_path, "below", tmp_path / "below", "below/../below", "absent"], recursive=True
+    )
+
+    assert told.startswith("1 .glb (")
+
+
+def test_describe_foreign_examines_only_files_beside_those_of_other_formats(tmp_path, monkeypatch):
+    """On a network drive each of thousands takes a while."""
+    for name in ("anna.ply", "bo.ply", "bo.glb", "cy.glb", "dora.PLY", "notes.txt"):
+        (tmp_path / name).touch()
+    examined, is_scan = [], input_files._is_scan
+    monkeypatch.setattr(
+        input_files, "_is_scan", lambda path: examined.append(path.name) or is_scan(path)
+    )
+
+    assert input_files.describe_foreign([tmp_path]).startswith("1 .glb (")
+    assert not {"anna.ply", "dora.PLY"} & set(examined)
+
+
 def test_find_scans_hints_at_scans_in_deep_folders(a_head_file, tmp_path):
     deep = tmp_path / "cohort" / "7" / "v1" / "export" / "mesh"
     deep.mkdir(parents=True)
@@ -119,6 +154,20 @@ def test_what_comes_with_a_scan_does_not_keep_it_from_being_done(tmp_path):
     assert [bool(job.obstacle) for job in with_ply] == [False, False, True, True]
     assert [job.obstacle for job in without] == ["", "", ""]
     assert without[2].record_file.name == "anna.palnet.json"
+
+
+@pytest.mark.parametrize("output", [None, Path("out")])
+def test_what_comes_with_a_scan_does_not_change_the_name_of_its_specimen(output, tmp_path):
+    """It became that of all folders above, unless all results went into one folder."""
+    scans = [tmp_path / name for name in ("anna.jpg", "anna.mtl", "anna.obj", "bo/anna.obj")]
+
+    alone, with_others, two = (
+        plan_jobs(some, BatchOptions(output=output)) for some in (scans[2:3], scans[:3], scans)
+    )
+
+    assert alone[0].specimen == with_others[2].specimen == "anna"
+    assert two[2].specimen == f"{tmp_path.name}_anna"
+    assert two[3].specimen == "bo_anna"
 
 
 @pytest.mark.parametrize("other", ["Zo\u00eb", "zoe\u0308", "ZOE\u0308"])

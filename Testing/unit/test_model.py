@@ -4,6 +4,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import pickle
 import tracemalloc
 import zipfile
@@ -58,6 +59,22 @@ def test_hash_is_that_of_the_file(a_model_file):
     model = read_model(a_model_file)
 
     assert model.sha256 == hashlib.sha256(a_model_file.read_bytes()).hexdigest()
+
+
+def test_model_is_read_again_only_if_its_file_has_changed(a_model_file):
+    first = read_model(a_model_file)
+    before, content = a_model_file.stat(), a_model_file.read_bytes()
+    assert read_model(a_model_file) is first
+
+    os.utime(a_model_file, ns=(before.st_atime_ns, before.st_mtime_ns + 1000))
+    assert read_model(a_model_file) is not first
+    a_model_file.write_bytes(content[:-1])  # damaged, but as old as before
+    os.utime(a_model_file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(ModelFileError, match="not a palnet model"):
+        read_model(a_model_file)
+    a_model_file.unlink()
+    with pytest.raises(ModelFileError, match="no model '"):
+        read_model(a_model_file)
 
 
 def test_network_is_a_prefix_left_out(a_model_file):

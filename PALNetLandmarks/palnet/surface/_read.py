@@ -39,6 +39,9 @@ PARSERS = {
 MESH_SUFFIXES = tuple(PARSERS)
 """Suffixes that `read_mesh` reads, in lower case."""
 
+CONTAINERS = (".zip", ".gz", ".json", ".xml", ".vtk-xml")
+"""Content of which only the suffix says what it is; such as USDZ, glTF and X3D files."""
+
 NOTHING = b"\0 \r\n\t"
 """A file of only these bytes is empty."""
 
@@ -151,7 +154,9 @@ def _unknown_suffix(path: Path, content: Content) -> MeshError:
     """Say what a file is that is not called like a mesh, and what to do with it."""
     known, got = ", ".join(MESH_SUFFIXES), repr(path.suffix.lower() or "no suffix")
     msg = f"a mesh file ends in {known}; got {got}."
-    foreign = find_foreign(path.suffix) or find_foreign(content.suffix)
+    named, foreign = find_foreign(path.suffix), find_foreign(content.suffix)
+    if named is not None and content.suffix in ("", *CONTAINERS):
+        foreign = named
     if content.suffix in MESH_SUFFIXES:
         msg += f" Its content is {content.title}: rename it to {path.stem}{content.suffix}"
     elif foreign is not None:

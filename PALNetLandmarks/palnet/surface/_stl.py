@@ -12,6 +12,7 @@ from palnet.surface._mesh import ParsedMesh
 from palnet.surface._text import (
     BadTokenError,
     cut_out,
+    find_token_starts,
     find_visible_lines,
     line_number,
     parse_floats,
@@ -175,20 +176,30 @@ def _parse_vertex_lines(
     block_offset: int,
 ) -> NDArray[np.float64]:
     """Parse the coordinates of the "vertex x y z" lines of a block."""
-    text = cut_out(raw, starts + len("vertex"), ends).tobytes()
+    begins = np.minimum(starts + len("vertex"), ends)
+    cut, line_ends = cut_out(raw, begins, ends), np.cumsum(ends - begins)
     try:
-        values = parse_floats(text)
+        values = parse_floats(cut.tobytes())
     except BadTokenError as err:
-        lengths = ends - starts - len("vertex")
-        row = int(np.searchsorted(np.cumsum(lengths), err.offset, side="right"))
+        row = int(np.searchsorted(line_ends, err.offset, side="right"))
         line = line_number(data, block_offset + int(starts[row]))
         msg = f"line {line}: {err.token!r} is not a coordinate"
         raise MeshError(msg) from err
-    if len(values) != 3 * len(starts):
-        words = (raw[start:end] for start, end in zip(starts + len("vertex"), ends, strict=True))
-        counts = (len(each.tobytes().split()) for each in words)
-        row, n_values = next((row, n) for row, n in enumerate(counts) if n != 3)
+    row, n_words = _first_without_three(find_token_starts(cut), line_ends)
+    if row < len(starts):
         line = line_number(data, block_offset + int(starts[row]))
-        msg = f"line {line}: this vertex has {n_values} numbers instead of 3. The file is damaged"
+        msg = f"line {line}: this vertex has {n_words} numbers instead of 3. The file is damaged"
         raise MeshError(msg)
     return values.reshape(-1, 3)
+
+
+def _first_without_three(words: NDArray[np.int64], line_ends: NDArray[np.int64]) -> tuple[int, int]:
+    """Return the first line that has not three words, and how many; the number of lines if none."""
+    n_lines = len(line_ends)
+    if len(words) == 3 * n_lines:
+        first, last = words[::3], words[2::3]
+        if (first[1:] >= line_ends[:-1]).all() and (last < line_ends).all():
+            return n_lines, 3
+    counts = np.bincount(np.searchsorted(line_ends, words, side="right"), minlength=n_lines)
+    row = int(np.argmax(counts != 3))
+    return row, int(counts[row])

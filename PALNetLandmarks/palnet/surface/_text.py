@@ -44,7 +44,10 @@ COUNT = re.compile(r"[0-9]{1,18}")
 FIRST_CONTROL, LAST_CONTROL = 14, 31
 """Bytes that are not text, as are those below the tab; the five between them separate words."""
 
-MICROSOFT_NAN = re.compile(rb"[-+]?(?:1\.#(?:QNAN|SNAN|IND|INF)\d*|nan\(\w*\))", re.IGNORECASE)
+MICROSOFT_NAN = re.compile(
+    rb"(?<![^\x00-\x20])[-+]?(?:1\.#(?:QNAN|SNAN|IND|INF)\d*|nan\(\w*\))(?![^\x00-\x20])",
+    re.IGNORECASE,
+)
 """How programs built by Microsoft's compilers write what is no number; with # before 2015."""
 
 CONTROL_IN_WORD = re.compile(rb"[\x00-\x08\x0e-\x1f][^\x00-\x20]|[^\x00-\x20][\x00-\x08\x0e-\x1f]")

@@ -455,6 +455,29 @@ def test_ply_with_strips_says_what_to_do(write):
             b"solid a\nfacet\nvertex 0 0 0\nvertex1 0 0 0\nvertex 0 1 0\nendsolid",
             "line 4: this vertex has 4 numbers instead of 3",
         ),
+        # Numbers of one line taken for those of the next; a lone control byte is no number.
+        (
+            "a.stl",
+            b"solid a\nfacet\nvertex 0 0 0\nvertex 1 0\nvertex 0 1 0 5\nendsolid",
+            "line 4: this vertex has 2 numbers instead of 3",
+        ),
+        (
+            "a.stl",
+            b"solid a\nfacet\nvertex 0 0 0\nvertex 1 0 0 5\nvertex 0 1\nendsolid",
+            "line 4: this vertex has 4 numbers instead of 3",
+        ),
+        # It ended with IndexError: the word is shorter than "vertex".
+        ("a.stl", b"solid a\nfacet\nvertex 0 0 0\nv\nvertex 1 x 0\nendsolid", "line 5: 'x'"),
+        (
+            "a.stl",
+            b"solid a\nfacet\nvertex 0 0 0\nvertex 1 0 \0\nvertex 0 1 0\nendsolid",
+            "line 4: this vertex has 2 numbers instead of 3",
+        ),
+        (
+            "a.stl",
+            b"solid a\nfacet\nvertex 0 0 1.#INF-1.#INF\nvertex 0 0 0\nvertex 0 0 0\nends",
+            "line 3: '1.#inf-1.#inf' is not a coordinate",
+        ),
         ("a.stl", b"solid a\nfacet\nvertex 0 0 0\nvertex 1 0 0\nvertex 0 1 0\n", "1 solids begin"),
         ("a.stl", b"solid a\nendsolid a\n", "holds no vertices"),
         ("a.stl", b"too short", "9 bytes are too few"),

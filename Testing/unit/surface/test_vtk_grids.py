@@ -116,6 +116,7 @@ HEAD = (
     ("text", "message"),
     [
         ("CELLS 1 4\n3 0 1 2\nCELL_TYPES 2\n5\n5\n", "2 cell types for 1 cells"),
+        ("CELLS 2 8\n3 0 1 2\n3 0 1 3\nCELL_TYPES 1\n5\n", "1 cell types for 2 cells"),
         ("CELLS 1 4\n3 0 1 2\nCELL_TYPES 1\n", "1 numbers of CELL_TYPES are promised, but 0"),
         ("CELLS 1 4\n3 0 1 2\n", "holds 4 points and no triangles"),
         ("CELLS 4 8\n1 0\n1 1\n1 2\n1 3\nCELL_TYPES 4\n1\n1\n1\n1\n", "a point cloud"),
@@ -139,3 +140,20 @@ def test_a_grid_is_read_up_to_its_data(tmp_path):
     )
 
     assert read_mesh(path).triangles.tolist() == [[0, 1, 2], [0, 1, 3]]
+
+
+def test_cells_without_area_are_left_out(tmp_path):
+    """Vertices, lines, and empty cells, even pixels."""
+    path = tmp_path / "mixed.vtk"
+    cells = "0\n0\n2 0 1\n3 1 2 3\n1 3\n3 0 1 2\n"
+    types = "8\n0\n2\n4\n1\n5\n"
+    path.write_text(f"{HEAD}CELLS 6 15\n{cells}CELL_TYPES 6\n{types}", encoding="utf-8")
+
+    assert read_mesh(path).triangles.tolist() == [[0, 1, 2]]
+
+
+def test_pixel_of_three_corners_keeps_its_winding(tmp_path):
+    path = tmp_path / "pixel.vtk"
+    path.write_text(HEAD + "CELLS 1 4\n3 0 1 2\nCELL_TYPES 1\n8\n", encoding="utf-8")
+
+    assert read_mesh(path).triangles.tolist() == [[0, 1, 2]]
