@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from palnet.network.layers import Weights
     from palnet.surface import Surface
 
-__all__ = ["SURE_SCORE", "PoseCandidate", "find_poses"]
+__all__ = ["PoseCandidate", "find_poses"]
 
 # Number of points that the whole scan is thinned to for the search, and their finest spacing.
 N_SEARCH_POINTS = 6000

@@ -396,32 +396,25 @@ def test_dta_with_the_numbers_of_a_missing_one_is_refused_when_writing(a_whole_s
         write_landmarks(replace(a_whole_set, positions=positions), tmp_path / "a.dta")
 
 
-@pytest.mark.parametrize(("value", "is_refused"), [(9999.0, True), (9999.5, False)])
-def test_pts_with_the_number_that_morpho_takes_for_missing_is_refused_when_writing(
-    value, is_refused, a_whole_set, tmp_path
-):
-    """Morpho turns a single 9999 into NA, palnet only three of them."""
-    positions = a_whole_set.positions.copy()
-    positions[3, 1] = value
-    landmarks = replace(a_whole_set, positions=positions)
-
-    if is_refused:
-        with pytest.raises(FormatError, match="read as 9999, the sign of a missing one"):
-            write_landmarks(landmarks, tmp_path / "a.pts")
-    else:
-        assert write_landmarks(landmarks, tmp_path / "a.pts")
-
-
-@pytest.mark.parametrize(("value", "is_refused"), [(-9999.5, True), (9999.5, False)])
-def test_nts_with_the_number_of_a_missing_one_is_refused_when_writing(
-    value, is_refused, a_whole_set, tmp_path
+@pytest.mark.parametrize(
+    ("name", "value", "sign"),
+    [
+        # Morpho turns a single 9999 into NA, palnet only three of them.
+        ("a.pts", 9999.0, "9999"),
+        ("a.pts", 9999.5, None),
+        ("a.nts", -9999.5, "-9999"),
+        ("a.nts", 9999.5, None),
+    ],
+)
+def test_number_that_readers_in_r_take_for_missing_is_refused_when_writing(
+    name, value, sign, a_whole_set, tmp_path
 ):
     positions = a_whole_set.positions.copy()
     positions[3, 1] = value
     landmarks = replace(a_whole_set, positions=positions)
 
-    if is_refused:
-        with pytest.raises(FormatError, match="read as -9999, the sign of a missing one"):
-            write_landmarks(landmarks, tmp_path / "a.nts")
+    if sign:
+        with pytest.raises(FormatError, match=f"read as {sign}, the sign of a missing one"):
+            write_landmarks(landmarks, tmp_path / name)
     else:
-        assert write_landmarks(landmarks, tmp_path / "a.nts")
+        assert write_landmarks(landmarks, tmp_path / name)
