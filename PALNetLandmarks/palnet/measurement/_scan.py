@@ -67,7 +67,7 @@ def match_scan(mesh: Mesh, landmarks: LandmarkSet) -> Mesh:
     """
     if len(mesh.triangles):  # a vertex without a triangle is not on the skin
         points, triangles = drop_unused(mesh.points, mesh.triangles)
-        mesh = replace(mesh, points=points, triangles=triangles)
+        mesh = replace(mesh, points=points, triangles=triangles, colors=None)
     scales = [1.0]
     signs = np.ones(3)
     if landmarks.frame != "file":
@@ -139,7 +139,7 @@ def _wound_alike(mesh: Mesh, mm_per_unit: float) -> Mesh:
     if not _FACING_BOTH_WAYS & {finding.code for finding in repaired.findings}:
         return mesh
     points = repaired.points_mm / mm_per_unit
-    return replace(mesh, points=points, triangles=repaired.triangles)
+    return replace(mesh, points=points, triangles=repaired.triangles, colors=None)
 
 
 def _gap_to_skin_mm(mesh: Mesh, landmarks: LandmarkSet) -> float:

@@ -85,7 +85,7 @@ def leave_out_interior(mesh: Mesh) -> Mesh:
     share = f"{within / everything:.0%}"
     text = f"Surface within the head, which cannot be seen from outside, left out: {share}."
     findings = (*mesh.findings, Finding("interior", text))
-    return replace(mesh, points=points, triangles=triangles, findings=findings)
+    return replace(mesh, points=points, triangles=triangles, findings=findings, colors=None)
 
 
 class _Wall(NamedTuple):

@@ -52,6 +52,8 @@ class Mesh:
         Frame given in the file's header; "LPS" if none, as in Slicer.
     findings : tuple of Finding
         What was noticed while reading.
+    colors : ndarray of shape (n_points, 3), optional
+        Red, green and blue of each vertex, 0 to 255 (sRGB); None if the scan has no color.
     """
 
     points: NDArray[np.float64]
@@ -59,6 +61,7 @@ class Mesh:
     name: str = "mesh"
     space: Literal["LPS", "RAS"] = "LPS"
     findings: tuple[Finding, ...] = ()
+    colors: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
         """Check the arrays and keep read-only copies."""
@@ -68,6 +71,15 @@ class Mesh:
         triangles = np.asarray(self.triangles)
         check_triangles(triangles, len(self.points), name="triangles")
         object.__setattr__(self, "triangles", frozen_copy(triangles, np.int32))
+        if self.colors is not None:
+            colors = np.asarray(self.colors)
+            if colors.dtype != np.uint8 or colors.shape != self.points.shape:
+                msg = (
+                    "colors must be 8-bit integers (uint8), red, green and blue for each of the "
+                    f"{len(self.points)} points; got {colors.dtype} of shape {colors.shape}."
+                )
+                raise ValueError(msg)
+            object.__setattr__(self, "colors", frozen_copy(colors, np.uint8))
 
 
 class ParsedMesh(NamedTuple):

@@ -81,7 +81,7 @@ def prepare_scan(mesh: Mesh, unit: Unit) -> Surface:
     points, triangles = drop_unused(points, number[mesh.triangles])
     if len(points) <= DENSE_POINTS:
         return prepare_surface(mesh, unit)
-    welded = replace(mesh, points=points, triangles=triangles)
+    welded = replace(mesh, points=points, triangles=triangles, colors=None)
     thinned = thin_mesh(welded, THIN_CELL_MM / unit.mm_per_unit)
     if thinned is welded:
         return prepare_surface(mesh, unit)
@@ -132,7 +132,7 @@ def prepare_surface(mesh: Mesh, unit: Unit) -> Surface:
         # Repeated without them, because the order of the others depends on the extent of all.
         findings = (*mesh.findings, *cleaning, *describe_strays(int(is_stray.sum())))
         points, triangles = drop_unused(points, triangles[~is_stray])
-        rest = replace(mesh, points=points, triangles=triangles, findings=findings)
+        rest = replace(mesh, points=points, triangles=triangles, findings=findings, colors=None)
         return prepare_surface(rest, unit)
     # Facets collapsed to a point or a line were dropped by the sorting.
     points, triangles = drop_unused(points, triangles)

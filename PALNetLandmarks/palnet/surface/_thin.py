@@ -59,7 +59,7 @@ def thin_mesh(mesh: Mesh, cell: float) -> Mesh:
     sums = np.add.reduceat(parts, starts, axis=0)
     counts = np.diff(np.append(starts, len(keys)))
     points = low + sums / counts[:, None] * (cell / CELL_PARTS)
-    return replace(mesh, points=points, triangles=_renumber(mesh.triangles, number))
+    return replace(mesh, points=points, triangles=_renumber(mesh.triangles, number), colors=None)
 
 
 def _within_reach(points: NDArray[np.float64], cell: float) -> NDArray[np.float64] | None:

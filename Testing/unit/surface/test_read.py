@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from palnet.errors import MeshError
-from palnet.surface import parse_unit, prepare_surface, read_mesh
+from palnet.surface import Mesh, parse_unit, prepare_surface, read_mesh
 from palnet_meshes import WRITERS, make_head, shuffle, write_obj, write_ply_little, write_stl_binary
 
 MM = parse_unit("mm")
@@ -771,3 +771,28 @@ def test_reading_needs_neither_vtk_nor_scipy(a_head, write):
     )
 
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "colors",
+    [
+        np.zeros((3, 3), np.uint8),
+        np.zeros((4, 4), np.uint8),
+        np.zeros((4, 3)),
+        np.full((4, 3), 300),
+    ],
+    ids=["fewer", "with opacity", "floats", "wide integers"],
+)
+def test_colors_are_three_bytes_for_each_vertex(a_head, colors):
+    with pytest.raises(ValueError, match=r"colors must be 8-bit .* each of the 4 points; got"):
+        Mesh(a_head.points[:4], np.array([[0, 1, 2]]), colors=colors)
+
+
+def test_colors_cannot_be_changed_from_outside(a_head):
+    given = np.zeros(a_head.points.shape, np.uint8)
+    mesh = Mesh(a_head.points, a_head.triangles, colors=given)
+    given[:] = 9
+
+    assert not mesh.colors.any()
+    with pytest.raises(ValueError, match="read-only"):
+        mesh.colors[0] = 1
