@@ -15,6 +15,7 @@ import scipy
 import palnet
 from palnet._checks import check_transform, frozen_copy
 from palnet._stopwatch import Stopwatch
+from palnet.combining import combine_with_color
 from palnet.errors import MeshError
 from palnet.face.alignment import align_landmarks
 from palnet.finding import find_face
@@ -161,16 +162,22 @@ def detect(
     is_thinned = any(finding.code == "thinned" for finding in surface.findings)
     prepare = partial(prepare_scan, mesh) if is_thinned else surface.rescaled
     found = find_face(surface, units, network_model, watch, is_unit_known=is_given, prepare=prepare)
-    placement = place_landmarks(found, network_model, watch)
+    placed = place_landmarks(found, network_model, watch)
+    with watch.stage("color"):
+        combined = combine_with_color(placed, found, mesh, network_model)
     with watch.stage("project"):
-        landmarks = _to_landmarks(placement, found, network_model, mesh)
+        landmarks = _to_landmarks(combined.placement, found, network_model, mesh)
         face_from_scan = _estimate_pose(found, landmarks, network_model)
     size = 1 / similarity_scale(face_from_scan)
     return Detection(
         landmarks=landmarks,
         face_from_scan=face_from_scan,
         quality=_quality(found.fit, landmarks),
-        findings=(*_doubt_unit(size, found.surface.unit), *found.surface.findings),
+        findings=(
+            *_doubt_unit(size, found.surface.unit),
+            *combined.findings,
+            *found.surface.findings,
+        ),
         provenance={
             **_describe(network_model, mesh, found.surface.unit),
             "unit_source": "given" if is_given else "inferred from the size",
@@ -180,6 +187,7 @@ def detect(
                 "power": network_model.calibration.source_power,
             },
             "face_scale": round(size, 4),
+            **({} if combined.record is None else {"color": combined.record}),
             "seconds": watch.seconds,
         },
     )

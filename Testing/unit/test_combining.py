@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import palnet.combining as combining
+from painted_face import find_example, paint_example
+from palnet import Mesh, detect
+from palnet.combining import PHOTO_ERROR_MM, combine_with_color
+from palnet.exchange import read_landmarks
+from palnet.model import read_model
+from palnet.photo import PhotoOpinion
+from palnet.photo.network import read_photo_network
+from palnet.placing import place_landmarks
+from palnet.samples import example_scan, example_truth
+from palnet.scheme import load_scheme
+from palnet.similarity import apply_similarity, similarity_scale
+from palnet.surface import prepare_surface, project_onto_triangles, read_mesh
+
+CODES = load_scheme().codes
+ASKED = [CODES.index(code) for code in PHOTO_ERROR_MM]
+OTHERS = [row for row in range(len(CODES)) if row not in ASKED]
+
+
+@pytest.fixture(scope="module")
+def a_mesh():
+    return paint_example()
+
+
+@pytest.fixture(scope="module")
+def a_found(a_mesh):
+    found, _ = find_example(a_mesh)
+    return found
+
+
+@pytest.fixture(scope="module")
+def a_placement(a_found):
+    return place_landmarks(a_found, read_model())
+
+
+def _shape_mm(found, placement):
+    return apply_similarity(found.face_from_scan, placement.positions_mm)
+
+
+def _say(monkeypatch, found, placement, shifts_mm):
+    """Let the network for photographs see the landmarks beside where the shape has them."""
+    codes = read_photo_network().codes
+    at = _shape_mm(found, placement)[[CODES.index(code) for code in codes]]
+    shifted = at + np.array([shifts_mm.get(code, (0.0, 0.0, 0.0)) for code in codes])
+    opinion = PhotoOpinion(codes, shifted, 6, "hash")
+    monkeypatch.setattr(combining, "look_at_face", lambda *_: opinion)
+
+
+def test_without_color_nothing_changes(a_found, a_placement, a_mesh):
+    combined = combine_with_color(a_placement, a_found, replace(a_mesh, colors=None), read_model())
+
+    assert combined.placement is a_placement
+    assert (combined.findings, combined.record) == ((), None)
+
+
+def test_a_model_of_a_lab_follows_its_annotators(a_found, a_placement, a_mesh):
+    model = read_model()
+    of_a_lab = replace(model, calibration=model.calibration.for_known_sources())
+
+    assert combine_with_color(a_placement, a_found, a_mesh, of_a_lab).placement is a_placement
+
+
+@pytest.mark.parametrize("code", ["ls", "li", "en_r", "ch_l"])
+def test_both_are_weighted_by_their_errors(code, a_found, a_placement, a_mesh, monkeypatch):
+    # Small, so that the projection onto the triangles changes little.
+    shift = np.array([0.6, 0.0, 0.0])
+    _say(monkeypatch, a_found, a_placement, {code: shift})
+    row, scale = CODES.index(code), similarity_scale(a_found.face_from_scan)
+
+    combined = combine_with_color(a_placement, a_found, a_mesh, read_model()).placement
+
+    shape, color = a_placement.expected_error_mm[row] * scale, PHOTO_ERROR_MM[code]
+    weight = shape**2 / (shape**2 + color**2)
+    expected = _shape_mm(a_found, a_placement)[row] + weight * shift
+    onto = project_onto_triangles(a_found.face, expected[None]).points_mm[0]
+    np.testing.assert_allclose(_shape_mm(a_found, combined)[row], onto, atol=1e-9)
+    assert combined.expected_error_mm[row] == pytest.approx(
+        shape * color / np.hypot(shape, color) / scale
+    )
+
+
+def test_what_contradicts_is_expected_to_be_farther_off(a_found, a_placement, a_mesh, monkeypatch):
+    row, scale = CODES.index("li"), similarity_scale(a_found.face_from_scan)
+    shape, color = a_placement.expected_error_mm[row] * scale, PHOTO_ERROR_MM["li"]
+    agreeing = shape * color / np.hypot(shape, color) / scale
+    errors = []
+    for ratio in (0.5, 1.0, 2.0, 3.0):
+        _say(monkeypatch, a_found, a_placement, {"li": (0, -ratio * np.hypot(shape, color), 0)})
+        combined = combine_with_color(a_placement, a_found, a_mesh, read_model())
+        errors.append(combined.placement.expected_error_mm[row])
+
+    np.testing.assert_allclose(errors, agreeing * np.array([1, 1, 2, 3]), rtol=1e-9)
+
+
+def test_only_lips_and_inner_corners_of_the_eyes_are_asked_about(
+    a_found, a_placement, a_mesh, monkeypatch
+):
+    shifts = {code: (1.0, 1.0, 0.0) for code in read_photo_network().codes}
+    _say(monkeypatch, a_found, a_placement, shifts)
+
+    combined = combine_with_color(a_placement, a_found, a_mesh, read_model())
+
+    after, before = combined.placement, a_placement
+    for name in ("positions_mm", "expected_error_mm", "is_placed"):
+        np.testing.assert_array_equal(getattr(after, name)[OTHERS], getattr(before, name)[OTHERS])
+    assert (after.positions_mm[ASKED] != before.positions_mm[ASKED]).any(axis=1).all()
+    assert combined.record["landmarks"] == [
+        code for code in read_photo_network().codes if code in PHOTO_ERROR_MM
+    ]
+
+
+def test_what_the_scan_does_not_show_stays_missing(a_found, a_placement, a_mesh, monkeypatch):
+    hidden = a_placement.is_placed.copy()
+    hidden[CODES.index("li")] = False
+    without = replace(a_placement, is_placed=hidden)
+    codes = read_photo_network().codes
+    _say(monkeypatch, a_found, a_placement, {"li": (0, -3, 0), "ls": (np.nan,) * 3})
+
+    combined = combine_with_color(without, a_found, a_mesh, read_model())
+
+    np.testing.assert_array_equal(combined.placement.is_placed, hidden)
+    for code in ("li", "ls"):
+        row = CODES.index(code)
+        np.testing.assert_array_equal(
+            combined.placement.positions_mm[row], without.positions_mm[row]
+        )
+    assert len(combined.record["landmarks"]) == len(PHOTO_ERROR_MM) - 2
+    assert len(codes) > len(PHOTO_ERROR_MM)
+
+
+def test_a_texture_of_another_scan_is_not_used_and_said(a_found, a_placement, a_mesh, monkeypatch):
+    shifts = {code: (0.0, 7.0, 0.0) for code in read_photo_network().codes}
+    _say(monkeypatch, a_found, a_placement, shifts)
+
+    combined = combine_with_color(a_placement, a_found, a_mesh, read_model())
+
+    assert combined.placement is a_placement
+    assert combined.record["used"] is False
+    (finding,) = combined.findings
+    assert finding.code == "color"
+    assert "Check whether the texture belongs to the scan" in finding.message
+
+
+def test_no_face_in_the_pictures_is_recorded(a_found, a_placement, a_mesh, monkeypatch):
+    monkeypatch.setattr(combining, "look_at_face", lambda *_: None)
+
+    combined = combine_with_color(a_placement, a_found, a_mesh, read_model())
+
+    assert combined.placement is a_placement
+    assert combined.record == {"used": False, "reason": "no face in the pictures"}
+
+
+def test_a_detection_by_shape_is_the_same_with_one_color(a_mesh):
+    plain = replace(a_mesh, colors=np.full(a_mesh.colors.shape, 180, np.uint8))
+    by_shape, by_plain = detect(replace(a_mesh, colors=None)), detect(plain)
+
+    np.testing.assert_array_equal(by_plain.landmarks.positions, by_shape.landmarks.positions)
+    assert "color" not in by_shape.provenance
+    assert by_plain.provenance["color"]["used"] is False
+
+
+def test_painted_lips_draw_the_landmarks_and_raise_what_is_expected():
+    truth = read_landmarks(example_truth())
+    by_shape = detect(read_mesh(example_scan()))
+    lower = detect(paint_example(lips_lower_by_mm=4.0))
+
+    row = CODES.index("li")
+    moved = np.linalg.norm(lower.landmarks.positions_mm - by_shape.landmarks.positions_mm, axis=1)
+    off = np.linalg.norm(lower.landmarks.positions_mm - truth.positions_mm, axis=1)
+    assert moved[row] > 2.0
+    assert (moved[OTHERS] == 0).all()
+    # Half a face's evidence against the other half: neither is believed, and the user is told.
+    assert lower.landmarks.expected_error_mm[row] > 1.5 * by_shape.landmarks.expected_error_mm[row]
+    assert off[row] < 2 * lower.landmarks.expected_error_mm[row]
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("m", 0.001), ("in", 1 / 25.4)])
+def test_convention_colors_act_alike_in_any_unit_and_order(unit, factor, a_mesh):
+    truth = read_landmarks(example_truth())
+    order = np.random.default_rng(1).permutation(len(a_mesh.points))
+    number = np.argsort(order)
+    points_mm = a_mesh.points * truth.mm_per_unit
+    other = Mesh(points_mm[order] * factor, number[a_mesh.triangles], colors=a_mesh.colors[order])
+
+    ours = detect(a_mesh, unit=truth.mm_per_unit)
+    theirs = detect(other, unit=unit)
+
+    apart = ours.landmarks.positions_mm - theirs.landmarks.positions_mm
+    # Another unit rounds differently, which moves single samples of the surface.
+    assert np.median(np.linalg.norm(apart[ASKED], axis=1)) < 0.1
+    assert theirs.provenance["color"]["landmarks"] == ours.provenance["color"]["landmarks"]
+
+
+def test_the_result_lies_on_the_scan(a_mesh):
+    found = detect(a_mesh)
+    surface = prepare_surface(a_mesh, found_unit := find_example(a_mesh)[0].surface.unit)
+    rows = np.flatnonzero(found.landmarks.is_placed)
+
+    gaps = project_onto_triangles(surface, found.landmarks.positions_mm[rows]).distances_mm
+
+    assert found_unit.mm_per_unit == found.landmarks.mm_per_unit
+    assert gaps.max() < 1e-6
