@@ -36,21 +36,18 @@ class PhotoNetwork:
     ----------
     codes : tuple of str
         Codes of the landmarks that it predicts.
-    weights : mapping of str to ndarray
-        ``first``, ``block_00`` and so on, ``places`` and ``presence``, in single precision.
+    ends : mapping of str to ndarray
+        Weights of the layers ``first``, ``places`` and ``presence``, in single precision.
+    blocks : tuple of mapping
+        Those of the residual blocks between them.
     sha256 : str
         Hash of the file.
     """
 
     codes: tuple[str, ...]
-    weights: Weights
+    ends: Weights
+    blocks: tuple[Weights, ...]
     sha256: str
-
-    @property
-    def blocks(self) -> list[Weights]:
-        """The weights of the residual blocks, in order."""
-        names = {name.partition(".")[0] for name in self.weights}
-        return [select(self.weights, name) for name in sorted(names) if name.startswith("block_")]
 
 
 @cache
@@ -64,8 +61,14 @@ def read_photo_network() -> PhotoNetwork:
     """
     arrays = read_arrays(WEIGHTS_FILE)
     codes = tuple(str(code) for code in arrays.pop("codes"))
-    digest = hashlib.sha256(WEIGHTS_FILE.read_bytes()).hexdigest()
-    return PhotoNetwork(codes, {name: w.astype(np.float32) for name, w in arrays.items()}, digest)
+    weights = {name: array.astype(np.float32) for name, array in arrays.items()}
+    blocks = sorted({name.partition(".")[0] for name in weights if name.startswith("block_")})
+    return PhotoNetwork(
+        codes,
+        {name: weight for name, weight in weights.items() if not name.startswith("block_")},
+        tuple(select(weights, block) for block in blocks),
+        hashlib.sha256(WEIGHTS_FILE.read_bytes()).hexdigest(),
+    )
 
 
 def run_photo_network(
@@ -87,8 +90,8 @@ def run_photo_network(
     presence : float
         Above 0 if the network takes it for a face (log odds).
     """
-    weights = network.weights
-    values = _rise(weights, "first", linear(weights, "first", _neighborhoods(pixels)))
+    weights = network.ends
+    values = _bend(weights, "first", linear(weights, "first", _neighborhoods(pixels)))
     for block in network.blocks:
         values = _run_block(block, values)
     flat = values.reshape(-1)
@@ -107,15 +110,18 @@ def _run_block(block: Weights, values: NDArray[np.float32]) -> NDArray[np.float3
         quads = _quads(values)
         passed = quads.max(axis=2)
         values = quads.reshape(*quads.shape[:2], -1)
-    inner = _rise(block, "narrow", linear(block, "narrow", values))
+    inner = _bend(block, "narrow", linear(block, "narrow", values))
     inner = linear(block, "widen", _filter(block["filter.weight"], inner) + block["filter.bias"])
     inner[..., : passed.shape[2]] += passed
-    return _rise(block, "widen", inner)
+    return _bend(block, "widen", inner)
 
 
-def _rise(weights: Weights, name: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Multiply what is below zero by each channel's slope."""
-    return np.where(values < 0, values * weights[f"{name}.slope"], values)
+def _bend(weights: Weights, name: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Multiply what is below zero by each channel's slope, in place."""
+    below = np.minimum(values, 0)
+    below *= weights[f"{name}.slope"] - 1
+    values += below
+    return values
 
 
 def _quads(values: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -140,8 +146,9 @@ def _filter(filters: NDArray[np.float32], values: NDArray[np.float32]) -> NDArra
     """Filter each channel by its own 3 x 3 weights, zeros outside the picture."""
     rows, columns, _ = values.shape
     padded = np.pad(values, ((1, 1), (1, 1), (0, 0)))
-    total = np.zeros_like(values)
+    total, part = np.zeros_like(values), np.zeros_like(values)
     for row in range(3):
         for column in range(3):
-            total += padded[row : row + rows, column : column + columns] * filters[row, column]
+            shifted = padded[row : row + rows, column : column + columns]
+            total += np.multiply(shifted, filters[row, column], out=part)
     return total
