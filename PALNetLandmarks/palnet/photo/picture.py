@@ -31,7 +31,7 @@ BACKGROUND = 0.4
 # Share of the light that comes from everywhere; the rest comes from the camera. A texture of plain
 # colors shows no nose without it (5 mm off at the nose of a painted scan), while for a photographed
 # texture, in which there is light and shade already, it makes no difference.
-AMBIENT = 0.5
+AMBIENT = 0.7
 # A pixel on the edge of two triangles must not fall between them for rounding.
 EDGE = 1e-6
 
