@@ -2,6 +2,7 @@
 """Scans as surfaces: reading, units, cleaning, sampling, projecting."""
 
 from palnet.surface._canonical import drop_unused
+from palnet.surface._colors import read_colored_mesh
 from palnet.surface._findings import inspect_surface
 from palnet.surface._foreign import FOREIGN_SCANS
 from palnet.surface._interior import leave_out_interior
@@ -41,6 +42,7 @@ __all__ = [
     "prepare_scan",
     "prepare_surface",
     "project_onto_triangles",
+    "read_colored_mesh",
     "read_mesh",
     "sample_surface",
     "sample_texture",

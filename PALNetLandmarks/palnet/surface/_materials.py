@@ -36,6 +36,8 @@ class Materials(NamedTuple):
     ----------
     pictures : dict of str to str
         For each material with a picture, the picture's name as it stands in the file.
+    defined : frozenset of str
+        All materials, with and without a picture.
     missing : tuple of str
         Files of materials that are named and cannot be read.
     folders : tuple of Path
@@ -43,6 +45,7 @@ class Materials(NamedTuple):
     """
 
     pictures: dict[str, str]
+    defined: frozenset[str]
     missing: tuple[str, ...]
     folders: tuple[Path, ...]
 
@@ -89,6 +92,7 @@ def statements(data: bytes, keyword: bytes) -> Iterator[tuple[int, str]]:
 def read_materials(obj: Path, data: bytes) -> Materials:
     """Read the files of materials that an OBJ file with the content `data` names."""
     pictures: dict[str, str] = {}
+    defined: set[str] = set()
     missing: list[str] = []
     folders = [obj.parent]
     for _, argument in statements(data, b"mtllib"):
@@ -104,9 +108,13 @@ def read_materials(obj: Path, data: bytes) -> Materials:
                 missing.append(name)
                 continue
             folders.append(path.parent)
-            for material, picture in _parse(text).items():
-                pictures.setdefault(material, picture)
-    return Materials(pictures, tuple(dict.fromkeys(missing)), tuple(dict.fromkeys(folders)))
+            for material, maps in _parse(text).items():
+                defined.add(material)
+                if maps:
+                    pictures.setdefault(material, maps.get(MAPS[0]) or maps[MAPS[1]])
+    return Materials(
+        pictures, frozenset(defined), tuple(dict.fromkeys(missing)), tuple(dict.fromkeys(folders))
+    )
 
 
 def find_beside(name: str, folders: tuple[Path, ...]) -> Path | None:
@@ -177,17 +185,18 @@ def _decode(data: bytes) -> str:
         return data.decode("cp1252", errors="replace")
 
 
-def _parse(text: str) -> dict[str, str]:
-    """Return the name of the picture of each material that has one."""
+def _parse(text: str) -> dict[str, dict[str, str]]:
+    """Return for each material the names of its pictures by statement."""
     maps: dict[str, dict[str, str]] = {}
     material = ""
     for line in text.replace("\r", "\n").split("\n"):
         keyword, _, argument = line.strip().replace("\t", " ").partition(" ")
         if keyword.lower() == "newmtl":
             material = argument.strip()
+            maps.setdefault(material, {})
         elif keyword.lower() in MAPS and (name := _without_options(argument)):
             maps.setdefault(material, {}).setdefault(keyword.lower(), name)
-    return {name: found.get(MAPS[0]) or found[MAPS[1]] for name, found in maps.items()}
+    return maps
 
 
 def _without_options(argument: str) -> str:

@@ -125,10 +125,7 @@ def _reader_of(data: bytes, path: Path) -> Any:
     from vtkmodules.vtkIOImage import vtkBMPReader, vtkJPEGReader, vtkPNGReader
 
     if data.startswith(PNG_MAGIC):
-        reader = vtkPNGReader()
-        reader.SetMemoryBuffer(data)
-        reader.SetMemoryBufferLength(len(data))
-        return reader
+        return _read_from_memory(vtkPNGReader(), data)
     if not data.startswith((JPEG_MAGIC, BMP_MAGIC)):
         msg = f"is not a JPEG, PNG or BMP picture. {REMEDY}"
         raise MeshError(msg)
@@ -139,6 +136,20 @@ def _reader_of(data: bytes, path: Path) -> Any:
     except ValueError as err:  # a name that is not UTF-8
         msg = "has a name that is not UTF-8. Rename it, also in the file of materials"
         raise MeshError(msg) from err
+    return reader
+
+
+def _read_from_memory(reader: Any, data: bytes) -> Any:
+    """Let a reader read bytes, which must be kept until it has."""
+    if not hasattr(reader, "SetStream"):  # VTK before 9.6
+        reader.SetMemoryBuffer(data)
+        reader.SetMemoryBufferLength(len(data))
+        return reader
+    from vtkmodules.vtkIOCore import vtkMemoryResourceStream
+
+    stream = vtkMemoryResourceStream()
+    stream.SetBuffer(data, len(data))
+    reader.SetStream(stream)
     return reader
 
 
