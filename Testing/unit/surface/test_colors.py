@@ -333,6 +333,14 @@ def test_a_packed_bmp_is_an_error(tmp_path):
         sample_texture(tmp_path / "a.bmp", CORNERS)
 
 
+def test_a_jpeg_of_four_colors_is_an_error(tmp_path):
+    """Cyan, magenta, yellow and black, which look like red, green, blue and opacity."""
+    path = write_picture(tmp_path / "a.jpg", np.full((8, 8, 4), 77, dtype=np.uint8))
+
+    with pytest.raises(ValueError, match="colors for printing"):
+        sample_texture(path, CORNERS)
+
+
 @pytest.mark.parametrize("suffix", [".bmp", ".jpg"])
 @pytest.mark.parametrize("size", [b"\xff\xff", b"\0\0", b"\x7f\x7f", b"\0\x80"])
 def test_a_picture_whose_size_is_damaged_is_an_error(size, suffix, tmp_path, capfd):
@@ -439,6 +447,13 @@ def test_colors_do_not_depend_on_the_order_of_vertices_and_faces(seed, a_texture
         ("newmtl skin\nmap_Kd textures/head.png\n", "head.png"),
         ("newmtl skin\nmap_Kd -s 1 1 1 -o 0 0 -clamp on -mm 0 1 my head.png\n", "my head.png"),
         ("newmtl skin\nmap_Kd -s 1.0 1.jpg.png\n", "1.jpg.png"),
+        *(
+            (f"newmtl skin\nmap_Kd -{option} the head.png\n", "the head.png")
+            for option in (
+                "blendu on", "blendv off", "boost 2", "bm 1", "cc on", "clamp on", "imfchan r",
+                "mm 0 1", "o 0.5", "o .5 1", "s 1e0 -1 +1.", "t 0", "texres 512", "type sphere",
+            )
+        ),
         ("newmtl skin\nmap_Kd Müller 顔.png\n", "Müller 顔.png"),
         ("newmtl skin\nmap_Kd MÜLLER.png\n", unicodedata.normalize("NFD", "müller.png")),
         ("\ufeffnewmtl skin\nmap_Kd head.png\n", "head.png"),
@@ -491,6 +506,8 @@ def test_a_file_that_uses_no_material_by_name_has_its_only_picture(a_textured_he
     path = a_textured_head.write(use="")
     np.testing.assert_array_equal(read_colored_mesh(path).colors, a_textured_head.colors)
 
+    assert find_texture(path) == path.with_name("head.png")
+
     path = a_textured_head.write(use="", mtl="newmtl a\nmap_Kd head.png\nnewmtl b\nmap_Kd b.png\n")
     assert (read_colored_mesh(path).colors, read_colored_mesh(path).findings) == (None, ())
 
@@ -533,6 +550,16 @@ def test_coordinates_that_are_no_numbers_leave_a_vertex_to_the_others(tmp_path):
 
     mean = [128, 0, 128]
     assert read_colored_mesh(path).colors.tolist() == [list(RED), mean, mean, list(BLUE)]
+
+
+def test_lines_of_other_kinds_are_left_aside(tmp_path):
+    faces = "# usemtl none\nusemtlx none\nvn  1 0 0\nvp 1 0\nvtx 0 0\nv  5 5 5\nft  1 1\n"
+    faces += "f 1/1 2/2 3/3 4/4\n"
+    path = write_square(tmp_path, faces + "# mtllib none.mtl\n")
+
+    expected = [RED, GREEN, BLUE, WHITE, (128, 128, 128)]
+    assert read_colored_mesh(path).colors.tolist() == [list(each) for each in expected]
+    assert find_texture(path) == tmp_path / "four.png"
 
 
 def test_several_materials_have_a_picture_each(tmp_path):
