@@ -126,11 +126,11 @@ def process_scan(job: ScanJob, *, detect: Detect | None = None) -> ScanResult:
 def _detect_and_write(job: ScanJob, detect: Detect | None) -> ScanResult:
     """Run a job; the record is written last and so marks the other files as complete."""
     from palnet._record import describe_detection, record_text
-    from palnet.surface import read_mesh
+    from palnet.surface import read_colored_mesh
 
     options = job.options
     stamp = _stamp(job.scan)
-    mesh = read_mesh(job.scan)
+    mesh = read_colored_mesh(job.scan)
     if detect is None:
         from palnet import detector
 

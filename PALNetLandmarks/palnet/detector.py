@@ -32,7 +32,7 @@ from palnet.surface import (
     parse_unit,
     plausible_units,
     prepare_scan,
-    read_mesh,
+    read_colored_mesh,
 )
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ def detect(
 def _mesh_of(scan: object) -> Mesh:
     """Return the mesh, read from its file if necessary; it must have a surface."""
     if isinstance(scan, (str, os.PathLike)):
-        return read_mesh(scan)
+        return read_colored_mesh(scan)
     if not isinstance(scan, Mesh):
         msg = (
             f"scan must be the path of a mesh file or a palnet.Mesh; got {type(scan).__name__}. "

@@ -140,6 +140,21 @@ def test_process_scan_detects_by_the_options(a_head_file, tmp_path):
     assert given == {"unit": "cm", "model": "lab"}
 
 
+def test_process_scan_hands_over_the_colors_of_the_scan(a_head_file, tmp_path):
+    lines = a_head_file.read_text(encoding="utf-8").splitlines()
+    colored = [f"{row} {n % 7 / 7} 0 1" if row[:2] == "v " else row for n, row in enumerate(lines)]
+    a_head_file.write_text("\n".join(colored) + "\n", encoding="utf-8")
+    (job,) = plan(a_head_file, output=tmp_path / "out")
+    seen = []
+
+    def detect(mesh, **_):
+        seen.append(mesh.colors[:8].tolist())
+        return palnet_fakes.fake_detect(mesh)
+
+    assert process_scan(job, detect=detect).outcome == "done"
+    assert seen == [[[round(255 * (n % 7) / 7), 0, 255] for n in range(8)]]
+
+
 def test_process_scan_file_that_appears_meanwhile_is_kept_and_nothing_drawn(a_head_file, tmp_path):
     (job,) = plan(a_head_file, output=tmp_path / "out", preview=True)
 

@@ -32,7 +32,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["parse_obj"]
+__all__ = [
+    "BLOCK_BYTES",
+    "PADDING",
+    "Lines",
+    "flatten",
+    "parse_corners",
+    "parse_numbers",
+    "parse_obj",
+]
 
 PADDING = b"\n\n"
 """Gives every line a second byte and every integer an end."""
@@ -52,8 +60,8 @@ MIN_UNUSED_SHARE = 1e-3
 truncated."""
 
 
-class _Lines:
-    """The lines of one kind ("v" or "f") cut out of a block of the file, as tokens."""
+class Lines:
+    """The lines of one kind (such as "v" or "f") cut out of a block of the file, as tokens."""
 
     def __init__(
         self,
@@ -87,11 +95,11 @@ def parse_obj(data: bytes) -> ParsedMesh:
     """
     if b"\n" not in data:
         data = data.replace(b"\r", b"\n")
-    text = _flatten(data)
+    text = flatten(data)
     n_points = 0
     points, corners, counts = [np.zeros((0, 3))], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for vertices, faces, n_before in _walk(text):
-        corners.append(_parse_faces(data, faces, n_points + n_before))
+        corners.append(parse_corners(data, faces, n_points + n_before))
         counts.append(faces.counts)
         points.append(_parse_vertices(data, vertices))
         n_points += len(points[-1])
@@ -106,7 +114,7 @@ def parse_obj(data: bytes) -> ParsedMesh:
     return ParsedMesh(all_points, triangles, header, _guess_cut(data, all_points, triangles))
 
 
-def _walk(text: bytes) -> Iterator[tuple[_Lines, _Lines, NDArray[np.int64]]]:
+def _walk(text: bytes) -> Iterator[tuple[Lines, Lines, NDArray[np.int64]]]:
     """Yield vertices and faces block by block; for each face, the vertices above it in the block.
 
     Intermediate results of a block stay in the cache, which is several times faster.
@@ -121,14 +129,14 @@ def _walk(text: bytes) -> Iterator[tuple[_Lines, _Lines, NDArray[np.int64]]]:
             (raw[starts] == ord(letter)) & (raw[starts + 1] <= LAST_BLANK) for letter in "vf"
         )
         yield (
-            _Lines(raw, starts[is_vertex], ends[is_vertex], start),
-            _Lines(raw, starts[is_face], ends[is_face], start),
+            Lines(raw, starts[is_vertex], ends[is_vertex], start),
+            Lines(raw, starts[is_face], ends[is_face], start),
             np.cumsum(is_vertex)[is_face],
         )
         start = end
 
 
-def _flatten(data: bytes) -> bytes:
+def flatten(data: bytes) -> bytes:
     """Blank trailing comments and join continued lines, keeping every byte offset."""
     has_joints = b"\\" in data
     n_comments = data.count(b"#")
@@ -139,7 +147,7 @@ def _flatten(data: bytes) -> bytes:
     return data
 
 
-def _too_few(data: bytes, lines: _Lines, row: int, need: str) -> MeshError:
+def _too_few(data: bytes, lines: Lines, row: int, need: str) -> MeshError:
     """Report a line of fewer than three words."""
     line = line_number(data, int(lines.file_offsets[row]))
     return MeshError(
@@ -159,11 +167,17 @@ def _check_short_faces(data: bytes, text: bytes, counts: NDArray[np.int64]) -> N
             number -= len(faces.counts)
 
 
-def _parse_vertices(data: bytes, lines: _Lines) -> NDArray[np.float64]:
+def _parse_vertices(data: bytes, lines: Lines) -> NDArray[np.float64]:
     """Parse the coordinates of all "v" lines."""
     short = np.flatnonzero(lines.counts < 3)
     if len(short):
         raise _too_few(data, lines, int(short[0]), "a vertex needs three coordinates")
+    values = parse_numbers(data, lines)
+    return values[lines.first_token[:, None] + np.arange(3)] if len(values) else np.zeros((0, 3))
+
+
+def parse_numbers(data: bytes, lines: Lines) -> NDArray[np.float64]:
+    """Parse all words of some lines as numbers."""
     try:
         check_no_control_bytes(lines.raw)
         values = parse_decimals(lines.raw, lines.tokens)
@@ -173,10 +187,10 @@ def _parse_vertices(data: bytes, lines: _Lines) -> NDArray[np.float64]:
         line = line_number(data, lines.file_offset(err.offset))
         msg = f"line {line}: {err.token!r} is not a coordinate. The file is damaged"
         raise MeshError(msg) from err
-    return values[lines.first_token[:, None] + np.arange(3)] if len(values) else np.zeros((0, 3))
+    return values
 
 
-def _parse_faces(data: bytes, lines: _Lines, n_before: NDArray[np.int64]) -> NDArray[np.int64]:
+def parse_corners(data: bytes, lines: Lines, n_before: NDArray[np.int64]) -> NDArray[np.int64]:
     """Parse the corners of all "f" lines; `n_before` counts vertices above each; -1 for none."""
     try:
         check_no_control_bytes(lines.raw)

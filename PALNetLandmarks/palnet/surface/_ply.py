@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from palnet.surface._vectors import count_within
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["parse_ply"]
+__all__ = ["PlyColumns", "parse_ply", "parse_ply_columns", "parse_ply_header"]
 
 SCALAR_TYPES = {
     "char": "i1", "uchar": "u1", "short": "i2", "ushort": "u2", "int": "i4", "uint": "u4",
@@ -40,6 +40,8 @@ MAX_HEADER_BYTES = 1 << 20
 """A header must end within this many bytes."""
 
 CORNER_LISTS = ("vertex_indices", "vertex_index")
+TEXTURE_LIST = "texcoord"
+"""Texture coordinates of a face's corners, as MeshLab writes them."""
 
 
 class _Property(NamedTuple):
@@ -53,6 +55,7 @@ class _Element:
     name: str
     n_rows: int
     properties: list[_Property] = field(default_factory=list)
+    wanted_lists: tuple[str, ...] = CORNER_LISTS
 
     @property
     def min_row_bytes(self) -> int:
@@ -71,21 +74,81 @@ class _Rows(NamedTuple):
     """An element's columns; a list property is a pair of concatenated values and counts."""
 
     scalars: dict[str, NDArray[np.float64]]
-    lists: dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]]
+    lists: dict[str, tuple[NDArray[Any], NDArray[np.int64]]]
+
+
+class PlyColumns(NamedTuple):
+    """What a file says of its vertices and faces besides their coordinates and corners.
+
+    Attributes
+    ----------
+    vertex, face : dict of str to ndarray
+        Columns of numbers by name.
+    corners : ndarray of shape (n_corners,)
+        The vertex of each corner of each face.
+    uv : ndarray of shape (n_corners, 2)
+        Texture coordinates of the corners, NaN where there are none.
+    n_corners : ndarray of shape (n_faces,)
+        Number of corners of each face.
+    """
+
+    vertex: dict[str, NDArray[np.float64]]
+    face: dict[str, NDArray[np.float64]]
+    corners: NDArray[np.int64]
+    uv: NDArray[np.float64]
+    n_corners: NDArray[np.int64]
+
+
+def parse_ply_header(data: bytes) -> tuple[str, dict[str, str]]:
+    """Return the text of the header, and the types of the vertices' numbers by name."""
+    header = _parse_header(data)
+    kinds = {
+        each.name: each.kind
+        for element in header.elements
+        for each in element.properties
+        if element.name == "vertex" and not each.count_kind
+    }
+    return header.text, kinds
+
+
+def parse_ply_columns(data: bytes) -> PlyColumns:
+    """Read what `parse_ply` leaves aside, of a file that it accepts."""
+    header = _parse_header(data)
+    for element in header.elements:
+        element.wanted_lists = (*CORNER_LISTS, TEXTURE_LIST)
+    rows = _read_rows(data, header)
+    face = rows.get("face", _Rows({}, {}))
+    nothing = np.zeros(0, dtype=np.int64)
+    listed = [face.lists[name] for name in CORNER_LISTS if name in face.lists]
+    corners, n_corners = listed[0] if listed else (nothing, nothing)
+    uv = np.full((len(corners), 2), np.nan)
+    values, counts = face.lists.get(TEXTURE_LIST, (nothing, np.zeros_like(n_corners)))
+    is_whole = counts == 2 * n_corners
+    uv[np.repeat(is_whole, n_corners)] = values[np.repeat(is_whole, counts)].reshape(-1, 2)
+    return PlyColumns(rows["vertex"].scalars, face.scalars, corners, uv, n_corners)
 
 
 def parse_ply(data: bytes) -> ParsedMesh:
     """Read vertices and faces, in file order, polygons split into fans; MeshError if damaged."""
     header = _parse_header(data)
-    body = memoryview(data)[header.n_bytes :]
-    read = _read_binary if header.order else _read_ascii
-    rows = read(data, header, body)
+    rows = _read_rows(data, header)
     vertex = rows.get("vertex")
     if vertex is None or not {"x", "y", "z"} <= vertex.scalars.keys():
         msg = "the header describes no vertices with x, y and z"
         raise MeshError(msg)
     points = np.stack([vertex.scalars[axis] for axis in "xyz"], axis=1)
     return ParsedMesh(points, _collect_triangles(rows), header.text)
+
+
+def _read_rows(data: bytes, header: _Header) -> dict[str, _Rows]:
+    """Read the columns of all elements up to the faces."""
+    body = memoryview(data)[header.n_bytes :]
+    return (_read_binary if header.order else _read_ascii)(data, header, body)
+
+
+def _to_numbers(values: NDArray[Any], name: str) -> NDArray[Any]:
+    """Convert the concatenated values of a list property."""
+    return to_integers(values, name) if name in CORNER_LISTS else to_doubles(values)
 
 
 def _collect_triangles(rows: dict[str, _Rows]) -> NDArray[np.int64]:
@@ -221,8 +284,8 @@ def _columns(element: _Element, table: NDArray[np.void]) -> _Rows:
     for column, each in enumerate(element.properties):
         if not each.count_kind:
             rows.scalars[each.name] = to_doubles(table[f"v{column}"])
-        elif each.name in CORNER_LISTS:
-            values = to_integers(table[f"v{column}"], each.name)
+        elif each.name in element.wanted_lists:
+            values = _to_numbers(table[f"v{column}"], each.name)
             n_rows, width = values.shape
             rows.lists[each.name] = values.ravel(), np.full(n_rows, width, dtype=np.int64)
     return rows
@@ -262,14 +325,14 @@ def _gather(
     raw = np.frombuffer(body, dtype=np.uint8)
     rows = _Rows({}, {})
     for column, each in enumerate(element.properties):
-        if each.count_kind and each.name not in CORNER_LISTS:
+        if each.count_kind and each.name not in element.wanted_lists:
             continue
         kind, n = np.dtype(order + each.kind), counts[:, column]
         at = np.repeat(starts[:, column], n) + count_within(n) * kind.itemsize
         picked = np.ascontiguousarray(raw[at[:, None] + np.arange(kind.itemsize)])
         values = picked.view(kind).ravel()
         if each.count_kind:
-            rows.lists[each.name] = to_integers(values, each.name), n
+            rows.lists[each.name] = _to_numbers(values, each.name), n
         else:
             rows.scalars[each.name] = to_doubles(values)
     return rows
@@ -310,10 +373,10 @@ def _read_ascii_rows(
     for column, each in enumerate(element.properties):
         if not each.count_kind:
             rows.scalars[each.name] = values[starts[:, column]]
-        elif each.name in CORNER_LISTS:
+        elif each.name in element.wanted_lists:
             n = counts[:, column]
-            corners = values[np.repeat(starts[:, column], n) + count_within(n)]
-            rows.lists[each.name] = to_integers(corners, each.name), n
+            listed = values[np.repeat(starts[:, column], n) + count_within(n)]
+            rows.lists[each.name] = _to_numbers(listed, each.name), n
     return rows, offset
 
 

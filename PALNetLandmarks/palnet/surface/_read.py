@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from palnet.surface._mesh import Mesh, ParsedMesh
 
-__all__ = ["MESH_SUFFIXES", "read_mesh"]
+__all__ = ["MESH_SUFFIXES", "read_mesh", "read_mesh_and_bytes"]
 
 PARSERS = {
     ".obj": parse_obj,
@@ -77,11 +77,16 @@ def read_mesh(path: str | PathLike[str]) -> Mesh:
         without triangles, or if more than 1 % of them have a corner with non-finite coordinates.
         The message names the file, the problem and the remedy.
     """
-    path = Path(path)
+    return read_mesh_and_bytes(Path(path))[0]
+
+
+def read_mesh_and_bytes(path: Path) -> tuple[Mesh, bytes]:
+    """Read a mesh as `read_mesh` does; return it with the content of the file."""
     try:
-        parsed = _parse(_read_bytes(path), path)
+        data = _read_bytes(path)
+        parsed = _parse(data, path)
         _check(parsed)
-        return mesh_without_lost(
+        mesh = mesh_without_lost(
             parsed.points,
             parsed.triangles,
             name=path.stem or "mesh",
@@ -97,6 +102,7 @@ def read_mesh(path: str | PathLike[str]) -> Mesh:
             "it out, e.g. with MeshLab's quadric edge collapse."
         )
         raise MeshError(msg) from err
+    return mesh, data
 
 
 def _read_bytes(path: Path) -> bytes:

@@ -26,7 +26,7 @@ from palnet.surface._text import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["parse_vtk"]
+__all__ = ["parse_vtk", "parse_vtk_colors"]
 
 TYPES = {
     "char": "i1", "unsigned_char": "u1", "short": "i2", "unsigned_short": "u2", "int": "i4",
@@ -51,6 +51,18 @@ OFFSETS_VERSION = 5.1
 
 NEXT_WORD = re.compile(rb"\n[ \t]*(?!(?:nan|inf(?:inity)?)\b)[a-z_]", re.IGNORECASE)
 """A keyword ends the numbers of an ASCII file; nan and inf are numbers, not keywords."""
+
+
+POINT_DATA = re.compile(rb"\n[ \t]*POINT_DATA[ \t]+(\d{1,18})[ \t]*\r?\n", re.IGNORECASE)
+CELL_DATA = re.compile(rb"\n[ \t]*CELL_DATA[ \t]+\d+[ \t]*\r?\n", re.IGNORECASE)
+COLORS = re.compile(
+    rb"\n[ \t]*(?:(?P<color>COLOR_SCALARS)[ \t]+(?P<name1>\S+)[ \t]+(?P<n1>[34])[ \t]*\r?\n"
+    rb"|SCALARS[ \t]+(?P<name2>\S+)[ \t]+unsigned_char[ \t]+(?P<n2>[34])[ \t]*\r?\n"
+    rb"[ \t]*LOOKUP_TABLE[ \t]+\S+[ \t]*\r?\n"
+    rb"|(?P<name3>\S+)[ \t]+(?P<n3>[34])[ \t]+(?P<rows>\d{1,18})[ \t]+unsigned_char[ \t]*\r?\n)",
+    re.IGNORECASE,
+)
+"""The three ways to write three or four bytes for each point: color scalars, scalars, field."""
 
 
 class _Cursor:
@@ -147,6 +159,33 @@ def parse_vtk(data: bytes) -> ParsedMesh:
             raise cursor.fail(msg)
     triangles = np.concatenate([np.zeros((0, 3), dtype=np.int64), *parts])
     return ParsedMesh(points, triangles, title)
+
+
+def parse_vtk_colors(data: bytes, n_points: int) -> dict[str, NDArray[np.float64]]:
+    """Return, by name, point data that may be colors: three or four bytes for each point.
+
+    Of a file that `parse_vtk` accepts. Color scalars are bytes in binary files, and in text numbers
+    from 0 to 1, here multiplied by 255.
+    """
+    cursor = _Cursor(data)
+    _read_head(cursor)
+    start = next((at for at in POINT_DATA.finditer(data) if int(at[1]) == n_points), None)
+    if start is None:
+        return {}
+    cells = CELL_DATA.search(data, start.end() - 1)
+    end = cells.start() + 1 if cells else len(data)
+    found: dict[str, NDArray[np.float64]] = {}
+    for line in COLORS.finditer(data, start.end() - 1, end):
+        parts = line.groupdict()
+        if int(parts["rows"] or n_points) != n_points:
+            continue
+        n_components = int(parts["n1"] or parts["n2"] or parts["n3"])
+        name = (parts["name1"] or parts["name2"] or parts["name3"]).decode("utf-8", "replace")
+        cursor.offset = line.end()
+        values = cursor.read_values(n_components * n_points, "unsigned_char", name)
+        scale = 255.0 if parts["color"] and not cursor.is_binary else 1.0
+        found[name] = scale * values.reshape(n_points, n_components)[:, :3]
+    return found
 
 
 def _read_head(cursor: _Cursor) -> tuple[float, str]:

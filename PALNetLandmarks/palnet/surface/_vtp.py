@@ -26,7 +26,7 @@ from palnet.surface._text import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["parse_vtp"]
+__all__ = ["parse_vtp", "parse_vtp_colors"]
 
 TYPES = {
     "Int8": "i1", "UInt8": "u1", "Int16": "i2", "UInt16": "u2", "Int32": "i4", "UInt32": "u4",
@@ -70,6 +70,25 @@ def parse_vtp(data: bytes) -> ParsedMesh:
         n_before += n_points
     header = f"SPACE={decoder.read_text(root, 'SPACE')}"
     return ParsedMesh(np.concatenate(points), np.concatenate(triangles), header)
+
+
+def parse_vtp_colors(data: bytes) -> dict[str, NDArray[np.float64]]:
+    """Return, by name, point data that may be colors: three or four bytes for each point.
+
+    Of a file that `parse_vtp` accepts.
+    """
+    root, appended = _parse_xml(data)
+    decoder = _Decoder(root, appended)
+    found: dict[str, list[NDArray[np.float64]]] = {}
+    pieces = [each for each in root.iterfind("PolyData/Piece") if _count(each, "NumberOfPoints")]
+    for piece in pieces:
+        for array in piece.iterfind("PointData/DataArray"):
+            n_components = parse_count(array.get("NumberOfComponents", "1"))
+            if array.get("type") == "UInt8" and n_components in (3, 4):
+                values = decoder.read(array, n_components * _count(piece, "NumberOfPoints"))
+                name = array.get("Name", "")
+                found.setdefault(name, []).append(values.reshape(-1, n_components)[:, :3])
+    return {name: np.concatenate(arrays) for name, arrays in found.items()}
 
 
 def _parse_xml(data: bytes) -> tuple[ET.Element, bytes]:
