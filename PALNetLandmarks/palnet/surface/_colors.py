@@ -87,10 +87,10 @@ def read_colored_mesh(path: str | PathLike[str]) -> Mesh:
     except _TextureError as err:
         return _with_finding(mesh, str(err), err.remedy)
     except MeshError as err:
-        problem = f"Its colors cannot be read ({str(err).partition('. ')[0]})"
+        problem = f"The colors of the scan cannot be read ({str(err).partition('. ')[0]})"
         return _with_finding(mesh, problem, "Export the scan again")
     except MemoryError:
-        problem = "Its colors need more memory than this computer has"
+        problem = "The colors of the scan need more memory than this computer has"
         return _with_finding(mesh, problem, "Make its pictures smaller")
     return replace(mesh, colors=colors) if _varies(colors) else mesh
 

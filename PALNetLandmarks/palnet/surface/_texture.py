@@ -23,6 +23,8 @@ __all__ = ["sample_pixels", "sample_texture"]
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 JPEG_MAGIC = b"\xff\xd8\xff"
 BMP_MAGIC = b"BM"
+BMP_OLD = b"\x0c"
+"""Size of the header of OS/2, which says nothing of packing."""
 
 PNG_HEADER_BYTES = 13
 PNG_PARTS = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
@@ -38,6 +40,9 @@ MAX_PNG_FILTER = 4
 
 MAX_PIXELS = 1 << 28
 """More than the 16,384 times 16,384 pixels of the largest textures are not read."""
+
+MAX_PIXELS_PER_BYTE = 10_000
+"""Even one black picture packs fewer into a byte; more are the size of a damaged header."""
 
 NO_COLOR = 128
 """Gray, where a texture coordinate is not a number."""
@@ -124,7 +129,7 @@ def _read_picture(path: Path) -> NDArray[np.uint8]:
     first_x, last_x, first_y, last_y, *_ = reader.GetDataExtent()
     width, height = last_x - first_x + 1, last_y - first_y + 1
     if not problems:
-        _check_size(width, height)
+        _check_size(width, height, len(data))
         reader.Update()
     if problems:
         msg = f"is damaged or of an unusual kind. {REMEDY}"
@@ -132,10 +137,11 @@ def _read_picture(path: Path) -> NDArray[np.uint8]:
     return _to_bytes(reader, width, height)
 
 
-def _check_size(width: int, height: int) -> None:
-    """Reject a picture that would fill the memory."""
-    if width * height > MAX_PIXELS:
-        msg = f"has {width} times {height} pixels. Make it smaller"
+def _check_size(width: int, height: int, n_bytes: int) -> None:
+    """Reject a picture that would fill the memory, at which VTK ends the process."""
+    most = min(MAX_PIXELS, MAX_PIXELS_PER_BYTE * n_bytes)
+    if not (0 < width <= most and 0 < height <= most // width):
+        msg = f"has {width} times {height} pixels. {REMEDY}, and smaller"
         raise MeshError(msg)
 
 
@@ -147,6 +153,9 @@ def _reader_of(data: bytes, path: Path) -> Any:
         return _read_from_memory(vtkPNGReader(), data)
     if not data.startswith((JPEG_MAGIC, BMP_MAGIC)):
         msg = f"is not a JPEG, PNG or BMP picture. {REMEDY}"
+        raise MeshError(msg)
+    if data.startswith(BMP_MAGIC) and data[14:15] != BMP_OLD and any(data[30:34]):
+        msg = f"is a packed BMP. {REMEDY}"  # of which vtkBMPReader returns wrong pixels
         raise MeshError(msg)
     # Not from memory: then vtkJPEGReader prints its complaints past all observers.
     reader = vtkJPEGReader() if data.startswith(JPEG_MAGIC) else vtkBMPReader()
@@ -187,7 +196,7 @@ def _pure_png(data: bytes) -> bytes:
     if rest[2]:
         msg = f"is an interlaced PNG. {REMEDY}"
         raise MeshError(msg)
-    _check_size(width, height)
+    _check_size(width, height, len(data))
     n_samples, depths = PNG_TYPES.get(color_type, (0, ()))
     row_bytes = 1 + (width * n_samples * depth + 7) // 8
     is_palette_fit = color_type != PNG_PALETTE or 3 <= len(palette) <= 768

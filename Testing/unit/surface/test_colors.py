@@ -291,8 +291,8 @@ PALETTE_ROWS = zlib.compress(bytes(6))
         (png(png_header(), (b"IDAT", zlib.compress(b"\5" * 14))), "damaged"),
         (png(png_header(depth=4), (b"IDAT", ROWS)), "damaged"),
         (png(png_header(color=5), (b"IDAT", ROWS)), "damaged"),
-        (png(png_header(width=0), (b"IDAT", ROWS)), "damaged"),
-        (png(png_header(height=0), (b"IDAT", ROWS)), "damaged"),
+        (png(png_header(width=0), (b"IDAT", ROWS)), "0 times 2"),
+        (png(png_header(height=0), (b"IDAT", ROWS)), "2 times 0"),
         (png(png_header()[:-1], (b"IDAT", ROWS)), "damaged"),
         (png(png_header(), (b"IHDR", png_header()), (b"IDAT", ROWS)), "damaged"),
         (png(png_header(color=3), (b"IDAT", PALETTE_ROWS)), "damaged"),
@@ -319,6 +319,36 @@ def test_what_a_png_holds_besides_pixels_is_left_aside(tmp_path, capfd):
     path.write_bytes(png(png_header(), *strange, (b"IDAT", rows[:5]), (b"IDAT", rows[5:])))
 
     assert sample_texture(path, CORNERS).tolist() == FOUR.reshape(-1, 3).tolist()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_packed_bmp_is_an_error(tmp_path):
+    """Of one with run lengths, vtkBMPReader (VTK 9.7.2) returns wrong pixels without an error."""
+    data = bytearray(write_picture(tmp_path / "a.bmp", FOUR).read_bytes())
+    assert data[30] == 0
+    data[30] = 1
+    (tmp_path / "a.bmp").write_bytes(data)
+
+    with pytest.raises(ValueError, match="is a packed BMP"):
+        sample_texture(tmp_path / "a.bmp", CORNERS)
+
+
+@pytest.mark.parametrize("suffix", [".bmp", ".jpg"])
+@pytest.mark.parametrize("size", [b"\xff\xff", b"\0\0", b"\x7f\x7f", b"\0\x80"])
+def test_a_picture_whose_size_is_damaged_is_an_error(size, suffix, tmp_path, capfd):
+    """VTK ends the process if it gets no memory for the pixels."""
+    path = write_picture(tmp_path / f"a{suffix}", FOUR)
+    data = bytearray(path.read_bytes())
+    # The upper half of the width's four bytes; the height, the first thing behind 8 bits a sample.
+    at = 20 if suffix == ".bmp" else re.search(rb"\xff[\xc0\xc2]", data).start() + 5
+    data[at : at + 2] = size
+    if suffix == ".bmp" and size == b"\0\0":
+        data[18] = 0
+    path.write_bytes(data)
+
+    with pytest.raises(ValueError, match=r"^(is|has) .*\. \w"):
+        sample_texture(path, CORNERS)
+
     assert capfd.readouterr() == ("", "")
 
 
@@ -661,7 +691,7 @@ def test_damaged_coordinates_are_a_finding(old, new, words, a_textured_head):
     assert old in text
     path.write_text(text.replace(old, new, 1))
 
-    assert_found(path, "Its colors cannot be read (", words, "Export the scan again")
+    assert_found(path, "The colors of the scan cannot be read (", words, "Export the scan again")
 
 
 def test_damaged_colors_of_vtk_files_are_a_finding(a_head, some_colors, tmp_path):
@@ -674,7 +704,7 @@ def test_damaged_colors_of_vtk_files_are_a_finding(a_head, some_colors, tmp_path
         junk = data[: at + 20] + b" x " + data[at + 23 :] if mode == "text" else data[: at + 99]
         path.write_bytes(junk)
 
-        assert_found(path, "Its colors cannot be read (", "Export the scan again")
+        assert_found(path, "The colors of the scan cannot be read (", "Export the scan again")
 
 
 @pytest.mark.parametrize(
