@@ -21,9 +21,9 @@ from palnet.surface import (
     sample_texture,
 )
 
-# Names that programs give to colors, in lower case without "_" and blanks. Three or four bytes are
-# a color under any name, but fractions may be normals or directions.
-_NAMES = frozenset({"rgb", "rgba", "color", "colors", "colour", "colours", "vertexcolors"})
+# Words in the names that programs give to colors. Three or four bytes are a color under any name,
+# but fractions may be normals or directions.
+_NAMES = ("rgb", "color", "colour")
 # Slicer reads the colors of other files itself, except those of STL files, which mean nothing.
 _READ_AGAIN = (".obj", ".ply")
 # vtkOBJReader gives this place in the image to vertices that have none.
@@ -159,7 +159,7 @@ def _from_point_data(model_node, poly, _mesh):
     shown = display.GetActiveScalarName() if display is not None else None
     arrays = [data.GetArray(index) for index in range(data.GetNumberOfArrays())]
     arrays = [array for array in arrays if _is_of_points(array, poly)]
-    arrays.sort(key=lambda array: (array.GetName() != shown, not _is_named_color(array)))
+    arrays.sort(key=lambda array: (not _is_named_color(array), array.GetName() != shown))
     return next((_to_bytes(array) for array in arrays if _to_bytes(array) is not None), None)
 
 
@@ -196,7 +196,7 @@ def _is_of_points(array, poly):
 
 
 def _is_named_color(array):
-    return (array.GetName() or "").lower().replace("_", "").replace(" ", "") in _NAMES
+    return any(word in (array.GetName() or "").lower() for word in _NAMES)
 
 
 def _is_bytes(array):

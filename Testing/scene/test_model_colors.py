@@ -85,6 +85,26 @@ def write_ply_of_fractions(head, path):
     )
 
 
+def write_ply_with_image(head, path):
+    """As MeshLab does, with places in the image for the corners of each triangle."""
+    n_wide = int(np.ceil(np.sqrt(len(head.points))))
+    pixels = np.zeros((n_wide * n_wide, 3), np.uint8)
+    pixels[: len(head.points)] = head.colors
+    write_picture(pixels.reshape(n_wide, n_wide, 3), path.with_suffix(".png"))
+    rows, columns = np.divmod(head.triangles, n_wide)
+    uv = (np.stack([columns, rows], axis=2) + 0.5) / n_wide
+    faces = np.hstack([head.triangles, uv.reshape(-1, 6)])
+    path.write_text(
+        f"ply\nformat ascii 1.0\ncomment TextureFile {path.stem}.png\n"
+        f"element vertex {len(head.points)}\n"
+        + lines("property float %s\n", [(name,) for name in "xyz"])
+        + f"element face {len(head.triangles)}\nproperty list uchar int vertex_indices\n"
+        + "property list uchar float texcoord\nend_header\n"
+        + lines("%.9g %.9g %.9g\n", head.points)
+        + lines("3 %d %d %d 6 %.9g %.9g %.9g %.9g %.9g %.9g\n", faces)
+    )
+
+
 def write_obj(head, path):
     rows = np.hstack([head.points, head.colors / 255.0])
     path.write_text(
@@ -123,6 +143,7 @@ def write_vtk(head, path):
 FORMATS = {
     "head.ply": write_ply,
     "fractions.ply": write_ply_of_fractions,
+    "textured.ply": write_ply_with_image,
     "head.obj": write_obj,
     "head.vtp": write_vtp,
     "head.vtk": write_vtk,
@@ -269,9 +290,9 @@ def test_opacity_is_left_out(scene, a_head):
 
 def test_shown_colors_come_before_others(scene, a_head):
     poly = polydata_of(replace(a_head, colors=255 - a_head.colors))
-    poly.GetPointData().AddArray(vtk_array(a_head.colors, "after treatment"))
+    poly.GetPointData().AddArray(vtk_array(a_head.colors, "Color after treatment"))
     model = model_of(poly, scene)
-    model.GetDisplayNode().SetActiveScalarName("after treatment")
+    model.GetDisplayNode().SetActiveScalarName("Color after treatment")
 
     np.testing.assert_array_equal(colored(model).colors, a_head.colors)
 
