@@ -89,6 +89,44 @@ def measured_lines():
     return [node for node in curves if node.GetAttribute(LINE_ATTRIBUTE)]
 
 
+def vtk_array(values, name):
+    """Copy numbers to an array of a scene."""
+    array = numpy_to_vtk(np.ascontiguousarray(values), deep=True)
+    array.SetName(name)
+    return array
+
+
+def write_picture(pixels, path):
+    """Write a PNG file of pixels, the lowest row first."""
+    image = vtk.vtkImageData()
+    image.SetDimensions(pixels.shape[1], pixels.shape[0], 1)
+    image.GetPointData().SetScalars(vtk_array(pixels.reshape(-1, 3), "pixels"))
+    writer = vtk.vtkPNGWriter()
+    writer.SetFileName(str(path))
+    writer.SetInputData(image)
+    writer.Write()
+
+
+def write_textured_obj(mesh, path):
+    """Write a mesh with colors as OBJ with an image, where every third vertex has two places."""
+    n_points, n_wide = len(mesh.points), int(np.ceil(np.sqrt(2 * len(mesh.points))))
+    cells = np.zeros((n_wide * n_wide, 3), np.uint8)
+    cells[: 2 * n_points] = np.tile(mesh.colors, (2, 1))
+    pixels = cells.reshape(n_wide, n_wide, 3).repeat(4, axis=0).repeat(4, axis=1)
+    write_picture(pixels, path.with_suffix(".png"))
+    path.with_suffix(".mtl").write_text(f"newmtl skin\nmap_Kd {path.stem}.png\n")
+    rows, columns = np.divmod(np.arange(2 * n_points), n_wide)
+    is_second = (mesh.triangles % 3 == 0) & (np.arange(len(mesh.triangles)) % 2 == 0)[:, None]
+    places = mesh.triangles + 1 + n_points * is_second
+    lines = [f"mtllib {path.stem}.mtl"]
+    lines += [f"v {x:.9g} {y:.9g} {z:.9g}" for x, y, z in mesh.points.tolist()]
+    middles = (np.stack([columns, rows], axis=1) + 0.5) / n_wide
+    lines += ["usemtl skin", *(f"vt {u:.9g} {v:.9g}" for u, v in middles.tolist())]
+    for corners in np.stack([mesh.triangles + 1, places], axis=2).tolist():
+        lines.append(" ".join(["f", *(f"{vertex}/{place}" for vertex, place in corners)]))
+    path.write_text("\n".join(lines) + "\n")
+
+
 @pytest.fixture
 def a_face(scene):
     model = slicer.util.loadModel(str(SAMPLES / "example.ply"))

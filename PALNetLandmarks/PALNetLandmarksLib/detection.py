@@ -67,7 +67,7 @@ class DetectionRun:
         self._when_started = LandmarkList(list_node).state() if started_with else None
         self._model_state, unit = state_of_model(model_node), chosen_unit(model_node)
         self._unit, self.scan_name, self.remark = unit, model_node.GetName(), ""
-        self._mesh = mesh_from_model(model_node)
+        self._mesh = mesh_from_model(model_node, with_colors=True)
         self.job = BackgroundJob(_detect, self._mesh, trained_model, unit)
 
     def finish(self):

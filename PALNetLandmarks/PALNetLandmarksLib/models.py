@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,11 @@ from palnet.surface import (
     prepare_surface,
 )
 from PALNetLandmarksLib.list_state import scale_of
+from PALNetLandmarksLib.model_colors import (
+    colors_of_model,
+    describe_missing_image,
+    describe_unusable_image,
+)
 
 # A scale within this range is that of a warped face; beyond it, the transform changes the unit.
 _NO_UNIT = 0.8, 1.25
@@ -204,7 +210,7 @@ def state_of_model(model_node):
     )
 
 
-def mesh_from_model(model_node):
+def mesh_from_model(model_node, *, with_colors=False):
     """Copy the surface of a model from the scene.
 
     Convention: world coordinates of Slicer (RAS), parent transforms applied.
@@ -213,17 +219,32 @@ def mesh_from_model(model_node):
     ----------
     model_node : vtkMRMLModelNode
         A surface model.
+    with_colors : bool, default False
+        Whether the mesh gets the color of the scan, which may have to be read from a large image.
 
     Returns
     -------
     Mesh
-        With arrays of its own, so that a worker thread may use them.
+        With arrays of its own, so that a worker thread may use them. The finding "texture" says
+        that the image with the color is not there or, with colors, why it cannot be used.
 
     Raises
     ------
     MeshError
         If the model is empty or damaged, or has no triangles.
     """
+    mesh = _copy_surface(model_node)
+    problems = describe_missing_image(model_node)
+    colors = colors_of_model(model_node, mesh) if with_colors else None
+    if with_colors and colors is None and not problems:
+        problems = describe_unusable_image(model_node)
+    if colors is None and not problems:
+        return mesh
+    return replace(mesh, findings=(*mesh.findings, *problems), colors=colors)
+
+
+def _copy_surface(model_node):
+    """Copy points and triangles in world coordinates."""
     poly = world_surface(model_node)
     if poly.GetNumberOfPoints() == 0:
         storage = model_node.GetStorageNode()

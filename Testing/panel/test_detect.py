@@ -15,8 +15,9 @@ from PySide6.QtTest import QTest
 
 from palnet import detect as detect_file
 from palnet.exchange import read_landmarks, write_landmarks
+from palnet_meshes import make_head
 from palnet_panel import click, detect, wait_while
-from palnet_scenes import SAMPLES, true_landmarks
+from palnet_scenes import SAMPLES, a_record, true_landmarks, write_textured_obj
 from PALNetLandmarksLib.landmark_list import LandmarkList
 from PALNetLandmarksLib.linking import find_lists
 from PALNetLandmarksLib.list_creation import create_list
@@ -104,6 +105,17 @@ def test_findings_are_told_in_plain_words(a_panel, a_face):
     assert "Loose pieces" in a_panel.ui.scanInfoLabel.text
 
 
+def test_missing_image_of_a_colored_scan_is_told(a_panel, tmp_path):
+    path, head = tmp_path / "head.obj", make_head()
+    colors = np.random.default_rng(2).integers(0, 256, head.points.shape, np.uint8)
+    write_textured_obj(replace(head, colors=colors), path)
+    path.with_suffix(".png").unlink()
+
+    a_panel.ui.scanSelector.setCurrentNode(slicer.util.loadModel(str(path)))
+
+    wait_while(lambda: "head.png is not there" not in a_panel.ui.scanInfoLabel.text)
+
+
 def test_scan_in_meters_is_scaled_and_back(a_panel, scene):
     model = slicer.util.loadModel(str(SAMPLES / "example.ply"))
     scale_model(model, 0.001)
@@ -136,6 +148,17 @@ def test_small_face_is_told(a_panel, a_face):
         "of the mean size: it is a small child's, or the unit is wrong."
         in a_panel.ui.statusLabel.text
     )
+
+
+def test_color_that_was_not_used_is_told(a_panel, a_list):
+    """Also if the command line detected the landmarks."""
+    texts = {"texture": "Its image is damaged.", "holes": "The surface is open."}
+    findings = [{"code": code, "message": text} for code, text in texts.items()]
+    a_list.set_detection(true_landmarks(), {**a_record(), "findings": findings})
+
+    a_panel.ui.landmarksSelector.setCurrentNode(a_list.node)
+
+    assert a_panel.ui.statusLabel.text == "Its image is damaged."
 
 
 def test_warning_of_a_detection_stands_whenever_its_list_is_shown(a_panel, a_face):

@@ -12,6 +12,7 @@ import vtk
 
 from palnet.errors import MeshError, PalnetError, ScanRefusedError, UnitError
 from palnet.preview import classify_errors
+from palnet_scenes import vtk_array
 from PALNetLandmarksLib import detection, trained_models
 from PALNetLandmarksLib.detection import DetectionRun, ModelChangedError
 from PALNetLandmarksLib.review import Review
@@ -212,6 +213,18 @@ def test_worker_touches_no_scene(a_face, monkeypatch):
     run.job.wait()
 
     assert seen["types"] == {"palnet", "builtins"}
+
+
+def test_worker_gets_the_colors_of_the_scan(a_face, monkeypatch):
+    seen = []
+    poly = a_face.GetPolyData()
+    colors = np.random.default_rng(1).integers(0, 256, (poly.GetNumberOfPoints(), 3), np.uint8)
+    poly.GetPointData().AddArray(vtk_array(colors, "RGB"))
+
+    monkeypatch.setattr(detection, "_detect", lambda mesh, *_rest: seen.append(mesh))
+    DetectionRun(a_face).job.wait()
+
+    np.testing.assert_array_equal(seen[0].colors, colors)
 
 
 @pytest.mark.parametrize("trained_model", ["palnet50", None])

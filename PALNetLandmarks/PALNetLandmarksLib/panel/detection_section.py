@@ -198,13 +198,15 @@ def _warnings(landmarks):
     if record.get("quality", {}).get("verdict") == "check":
         warnings.append(_("This scan is unusual: look at each landmark."))
     size = record.get("provenance", {}).get("face_scale")
-    findings = [entry.get("code") for entry in record.get("findings", ())]
+    findings = {entry.get("code"): entry.get("message", "") for entry in record.get("findings", ())}
     if "small_face" in findings and size is not None:
         text = _(
             "The face has {percent:.0f} % of the mean size: it is a small child's, or the unit is "
             "wrong. If you know the unit, choose it above and detect again."
         )
         warnings.append(text.format(percent=100 * size))
+    if "texture" in findings:
+        warnings.append(findings["texture"])
     return warnings
 
 

@@ -7,14 +7,14 @@ from palnet.surface._findings import inspect_surface
 from palnet.surface._foreign import FOREIGN_SCANS
 from palnet.surface._interior import leave_out_interior
 from palnet.surface._lost import mesh_without_lost
-from palnet.surface._materials import find_texture
+from palnet.surface._materials import find_beside, find_texture, read_materials
 from palnet.surface._mesh import Finding, Mesh
 from palnet.surface._prepare import prepare_scan, prepare_surface
 from palnet.surface._project import Projection, project_onto_triangles
 from palnet.surface._read import MESH_SUFFIXES, read_mesh
 from palnet.surface._sample import PointCloud, sample_surface
 from palnet.surface._surface import Surface, crop_surface, find_long_triangles
-from palnet.surface._texture import sample_texture
+from palnet.surface._texture import sample_pixels, sample_texture
 from palnet.surface._thin import thin_mesh
 from palnet.surface._units import UNIT_NAMES, Unit, check_size, parse_unit, plausible_units
 from palnet.surface._write import to_polydata, write_ply
@@ -32,6 +32,7 @@ __all__ = [
     "check_size",
     "crop_surface",
     "drop_unused",
+    "find_beside",
     "find_long_triangles",
     "find_texture",
     "inspect_surface",
@@ -43,7 +44,9 @@ __all__ = [
     "prepare_surface",
     "project_onto_triangles",
     "read_colored_mesh",
+    "read_materials",
     "read_mesh",
+    "sample_pixels",
     "sample_surface",
     "sample_texture",
     "thin_mesh",

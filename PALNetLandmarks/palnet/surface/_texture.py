@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["sample_texture"]
+__all__ = ["sample_pixels", "sample_texture"]
 
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 JPEG_MAGIC = b"\xff\xd8\xff"
@@ -75,11 +75,30 @@ def sample_texture(image: str | PathLike[str], uv: ArrayLike) -> NDArray[np.uint
     MeshError
         If the picture is missing, damaged or of another kind. The message does not name the file.
     """
+    return sample_pixels(_read_picture(Path(image)), uv)
+
+
+def sample_pixels(pixels: NDArray[np.uint8], uv: ArrayLike) -> NDArray[np.uint8]:
+    """Look up the colors of pixels at texture coordinates, as `sample_texture` does.
+
+    Convention: the lowest row of the picture comes first, as in a vtkImageData.
+
+    Parameters
+    ----------
+    pixels : ndarray of shape (height, width, 3)
+        Red, green and blue, 0 to 255.
+    uv : array_like of shape (n, 2)
+        Texture coordinates. Where one is not finite, the color is gray.
+
+    Returns
+    -------
+    ndarray of shape (n, 3)
+        Red, green and blue, 0 to 255.
+    """
     uv = np.asarray(uv, dtype=np.float64)
     if uv.ndim != 2 or uv.shape[1] != 2:
         msg = f"uv must have shape (n, 2); got {uv.shape}."
         raise ValueError(msg)
-    pixels = _read_picture(Path(image))
     is_known = np.isfinite(uv).all(axis=1)
     known = uv[is_known]
     repeated = np.where((known < 0) | (known > 1), known - np.floor(known), known)
