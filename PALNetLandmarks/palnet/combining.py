@@ -122,8 +122,13 @@ def combine_with_color(
     colors = color_surface(found.face, mesh, found.face_from_scan @ in_mm)
     opinion = None if colors is None else look_at_face(found.face, colors)
     if opinion is None:
-        return Combined(placement, (), {"used": False, "reason": "no face in the pictures"})
+        return Combined(placement, (), _unused("no face in the pictures"))
     return _combine(placement, found, opinion, model)
+
+
+def _unused(reason: str) -> dict[str, object]:
+    """Record why the colors were not used."""
+    return {"used": False, "reason": reason}
 
 
 def _combine(
@@ -136,12 +141,14 @@ def _combine(
     shape_mm = apply_similarity(found.face_from_scan, placement.positions_mm[rows])
     apart_mm = np.linalg.norm(opinion.positions_mm[known] - shape_mm, axis=1)
     is_shown = placement.is_placed[rows] & np.isfinite(apart_mm)
-    if not is_shown.any() or np.median(apart_mm[is_shown]) > MOST_APART_MM:
+    if not is_shown.any():
+        return Combined(placement, (), _unused("the colors show none of the landmarks"))
+    if np.median(apart_mm[is_shown]) > MOST_APART_MM:
         text = (
             "the colors of the scan do not show this face where its shape does, so landmarks are "
             "placed by shape alone. Check whether the texture belongs to the scan."
         )
-        record = {"used": False, "reason": "shape and color contradict each other"}
+        record = _unused("shape and color contradict each other")
         return Combined(placement, (Finding("color", text),), record)
     return _average(placement, found, opinion, codes)
 

@@ -9,7 +9,7 @@ import pytest
 import palnet.combining as combining
 from painted_face import find_example, paint_example
 from palnet import Mesh, detect
-from palnet.combining import PHOTO_ERROR_MM, combine_with_color
+from palnet.combining import ANOTHER_MM, SEEN_BY_COLOR, combine_with_color
 from palnet.exchange import read_landmarks
 from palnet.model import read_model
 from palnet.photo import PhotoOpinion
@@ -21,7 +21,7 @@ from palnet.similarity import apply_similarity, similarity_scale
 from palnet.surface import prepare_surface, project_onto_triangles, read_mesh
 
 CODES = load_scheme().codes
-ASKED = [CODES.index(code) for code in PHOTO_ERROR_MM]
+ASKED = [CODES.index(code) for code in SEEN_BY_COLOR]
 OTHERS = [row for row in range(len(CODES)) if row not in ASKED]
 
 
@@ -49,7 +49,10 @@ def _say(monkeypatch, found, placement, shifts_mm):
     """Let the network for photographs see the landmarks beside where the shape has them."""
     codes = read_photo_network().codes
     at = _shape_mm(found, placement)[[CODES.index(code) for code in codes]]
-    shifted = at + np.array([shifts_mm.get(code, (0.0, 0.0, 0.0)) for code in codes])
+    beside = [
+        SEEN_BY_COLOR[code].beside_mm if code in SEEN_BY_COLOR else 3 * (0,) for code in codes
+    ]
+    shifted = at + beside + np.array([shifts_mm.get(code, (0.0, 0.0, 0.0)) for code in codes])
     opinion = PhotoOpinion(codes, shifted, 6, "hash")
     monkeypatch.setattr(combining, "look_at_face", lambda *_: opinion)
 
@@ -77,7 +80,7 @@ def test_both_are_weighted_by_their_errors(code, a_found, a_placement, a_mesh, m
 
     combined = combine_with_color(a_placement, a_found, a_mesh, read_model()).placement
 
-    shape, color = a_placement.expected_error_mm[row] * scale, PHOTO_ERROR_MM[code]
+    shape, color = a_placement.expected_error_mm[row] * scale, SEEN_BY_COLOR[code].error_mm
     weight = shape**2 / (shape**2 + color**2)
     expected = _shape_mm(a_found, a_placement)[row] + weight * shift
     onto = project_onto_triangles(a_found.face, expected[None]).points_mm[0]
@@ -89,7 +92,7 @@ def test_both_are_weighted_by_their_errors(code, a_found, a_placement, a_mesh, m
 
 def test_what_contradicts_is_expected_to_be_farther_off(a_found, a_placement, a_mesh, monkeypatch):
     row, scale = CODES.index("li"), similarity_scale(a_found.face_from_scan)
-    shape, color = a_placement.expected_error_mm[row] * scale, PHOTO_ERROR_MM["li"]
+    shape, color = a_placement.expected_error_mm[row] * scale, SEEN_BY_COLOR["li"].error_mm
     agreeing = shape * color / np.hypot(shape, color) / scale
     errors = []
     for ratio in (0.5, 1.0, 2.0, 3.0):
@@ -112,16 +115,13 @@ def test_only_lips_and_inner_corners_of_the_eyes_are_asked_about(
     for name in ("positions_mm", "expected_error_mm", "is_placed"):
         np.testing.assert_array_equal(getattr(after, name)[OTHERS], getattr(before, name)[OTHERS])
     assert (after.positions_mm[ASKED] != before.positions_mm[ASKED]).any(axis=1).all()
-    assert combined.record["landmarks"] == [
-        code for code in read_photo_network().codes if code in PHOTO_ERROR_MM
-    ]
+    assert list(combined.record["apart_mm"]) == list(SEEN_BY_COLOR)
 
 
 def test_what_the_scan_does_not_show_stays_missing(a_found, a_placement, a_mesh, monkeypatch):
     hidden = a_placement.is_placed.copy()
     hidden[CODES.index("li")] = False
     without = replace(a_placement, is_placed=hidden)
-    codes = read_photo_network().codes
     _say(monkeypatch, a_found, a_placement, {"li": (0, -3, 0), "ls": (np.nan,) * 3})
 
     combined = combine_with_color(without, a_found, a_mesh, read_model())
@@ -132,8 +132,40 @@ def test_what_the_scan_does_not_show_stays_missing(a_found, a_placement, a_mesh,
         np.testing.assert_array_equal(
             combined.placement.positions_mm[row], without.positions_mm[row]
         )
-    assert len(combined.record["landmarks"]) == len(PHOTO_ERROR_MM) - 2
-    assert len(codes) > len(PHOTO_ERROR_MM)
+    assert set(combined.record["apart_mm"]) == set(SEEN_BY_COLOR) - {"li", "ls"}
+
+
+def test_what_was_seen_on_something_else_is_left_to_the_shape(
+    a_found, a_placement, a_mesh, monkeypatch
+):
+    row = CODES.index("li")
+    _say(monkeypatch, a_found, a_placement, {"li": (0, 0, ANOTHER_MM + 0.01)})
+    left = combine_with_color(a_placement, a_found, a_mesh, read_model())
+    _say(monkeypatch, a_found, a_placement, {"li": (0, 0, ANOTHER_MM - 0.01)})
+    drawn = combine_with_color(a_placement, a_found, a_mesh, read_model())
+
+    np.testing.assert_array_equal(left.placement.positions_mm[row], a_placement.positions_mm[row])
+    assert left.placement.expected_error_mm[row] == a_placement.expected_error_mm[row]
+    assert "li" not in left.record["apart_mm"]
+    assert drawn.placement.expected_error_mm[row] > 2 * a_placement.expected_error_mm[row]
+
+
+def test_both_sides_are_treated_as_mirror_images():
+    for code, seen in SEEN_BY_COLOR.items():
+        twin = SEEN_BY_COLOR[code[:-2] + {"_r": "_l", "_l": "_r"}.get(code[-2:], code[-2:])]
+        assert seen.error_mm == twin.error_mm
+        np.testing.assert_array_equal(np.array(seen.beside_mm) * [-1, 1, 1], twin.beside_mm)
+
+
+def test_a_scheme_without_these_landmarks_is_left_alone(a_found, a_placement, a_mesh, monkeypatch):
+    model = read_model()
+    landmarks = tuple(replace(each, code=f"of_{each.code}") for each in model.scheme.landmarks)
+    scheme = replace(model.scheme, landmarks=landmarks, distances=(), angles=())
+    other = replace(model, scheme=scheme)
+
+    combined = combine_with_color(a_placement, a_found, a_mesh, other)
+
+    np.testing.assert_array_equal(combined.placement.positions_mm, a_placement.positions_mm)
 
 
 def test_a_texture_of_another_scan_is_not_used_and_said(a_found, a_placement, a_mesh, monkeypatch):
@@ -196,7 +228,7 @@ def test_convention_colors_act_alike_in_any_unit_and_order(unit, factor, a_mesh)
     apart = ours.landmarks.positions_mm - theirs.landmarks.positions_mm
     # Another unit rounds differently, which moves single samples of the surface.
     assert np.median(np.linalg.norm(apart[ASKED], axis=1)) < 0.1
-    assert theirs.provenance["color"]["landmarks"] == ours.provenance["color"]["landmarks"]
+    assert theirs.provenance["color"]["apart_mm"].keys() == set(SEEN_BY_COLOR)
 
 
 def test_the_result_lies_on_the_scan(a_mesh):
