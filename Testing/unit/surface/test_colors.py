@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import re
+import struct
 import subprocess
 import sys
 import unicodedata
@@ -322,6 +323,15 @@ def test_what_a_png_holds_besides_pixels_is_left_aside(tmp_path, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_bmp_with_the_short_header_of_os2_is_read(tmp_path):
+    pixels = np.pad(FOUR[::-1, :, ::-1].reshape(2, 6), ((0, 0), (0, 2))).tobytes()
+    header = struct.pack("<2sIIIIHHHH", b"BM", 26 + len(pixels), 0, 26, 12, 2, 2, 1, 24)
+    path = tmp_path / "a.bmp"
+    path.write_bytes(header + pixels)
+
+    assert sample_texture(path, CORNERS).tolist() == FOUR.reshape(-1, 3).tolist()
+
+
 def test_a_packed_bmp_is_an_error(tmp_path):
     """Of one with run lengths, vtkBMPReader (VTK 9.7.2) returns wrong pixels without an error."""
     data = bytearray(write_picture(tmp_path / "a.bmp", FOUR).read_bytes())
@@ -630,6 +640,23 @@ def test_textures_of_ply_are_read(order, names, a_textured_head):
 
         np.testing.assert_array_equal(mesh.colors, a_textured_head.colors)
         assert_same_surface(mesh, read_mesh(path))
+
+
+@pytest.mark.parametrize("order", ["ascii", "binary_big_endian"])
+def test_a_ply_that_names_a_picture_without_coordinates_has_its_own_colors(
+    order, a_head, some_colors, tmp_path
+):
+    path = tmp_path / "head.ply"
+    named = b"\ncomment TextureFile none.png\nelement vertex"
+    data = ply_with_colors(a_head, some_colors, order, "u1", RGB)
+    path.write_bytes(data.replace(b"\nelement vertex", named))
+    mesh = read_colored_mesh(path)
+    np.testing.assert_array_equal(mesh.colors, some_colors)
+    assert mesh.findings == ()
+
+    path.write_bytes(WRITERS["big.ply"](a_head).replace(b"\nelement vertex", named))
+    mesh = read_colored_mesh(path)
+    assert (mesh.colors, mesh.findings) == (None, ())
 
 
 def test_faces_of_different_sizes_and_without_coordinates_are_read(tmp_path):
