@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from palnet.scheme import list_schemes as list_schemes
     from palnet.scheme import load_scheme as load_scheme
     from palnet.surface import Mesh as Mesh
+    from palnet.surface import read_colored_mesh as read_colored_mesh
     from palnet.surface import read_mesh as read_mesh
 
 __version__ = "0.1.0"
@@ -57,6 +58,7 @@ _HOMES = {
     "detect": "palnet.detector",
     "list_schemes": "palnet.scheme",
     "load_scheme": "palnet.scheme",
+    "read_colored_mesh": "palnet.surface",
     "read_landmarks": "palnet.exchange",
     "read_mesh": "palnet.surface",
     "render_preview": "palnet.preview",

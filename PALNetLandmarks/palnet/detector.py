@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The full detection pipeline: read, find the face, fit the atlas, refine by patches, project."""
+"""The full detection: read, find the face, fit the atlas, refine by patches, ask the colors."""
 
 from __future__ import annotations
 
@@ -121,7 +121,8 @@ def detect(
     ----------
     scan : path-like or Mesh
         OBJ, PLY, STL, VTK or VTP file, or a mesh in memory, such as
-        ``palnet.Mesh(mesh.vertices, mesh.faces)`` of one of trimesh.
+        ``palnet.Mesh(mesh.vertices, mesh.faces)`` of one of trimesh. If it has colors (see
+        `palnet.read_colored_mesh`), they help to place lips and inner corners of the eyes.
     unit : str or float
         ``auto``, ``um``, ``mm``, ``cm``, ``m``, ``in``, or millimetres per unit as a number.
     model : str or path-like, optional
@@ -147,7 +148,8 @@ def detect(
     ----------
     A. Yazdi et al., PAL-Net, Informatics in Medicine Unlocked 60 (2026) 101729,
     doi 10.1016/j.imu.2025.101729: initial approximation, patches, point-wise network with
-    attention. Pose search, atlas, spread and projection are this project's.
+    attention. Pose search, atlas, spread and projection are this project's. What color shows comes
+    from the network of MediaPipe's Face Landmarker (`palnet.photo`).
     """
     watch = Stopwatch()
     with watch.stage("model"):
