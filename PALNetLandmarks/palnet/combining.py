@@ -44,9 +44,9 @@ class _Seen(NamedTuple):
         return self._replace(beside_mm=(-left, up, front))
 
 
-# By `python -m benchmarks.fit_color` on 300 painted development people, half of each source; the two
-# sources agree to 0.6 mm. Not asked about: subnasale and the outer corners of the eyes, whose points
-# lie elsewhere (2 to 4 mm inward), stomion, which is not found where the mouth is open, and
+# By `python -m benchmarks.fit_color` on 300 painted development people, half of each source; the
+# two sources agree to 0.6 mm. Not asked about: subnasale and the outer corners of the eyes, whose
+# points lie elsewhere (2 to 4 mm inward), stomion, which is not found where the mouth is open, and
 # pronasale, which shape shows better.
 _RIGHT_AND_MIDLINE = {
     "en_r": _Seen((0.91, -0.73, 0.84), 1.3),
