@@ -155,7 +155,12 @@ def main() -> None:
             for source in dict.fromkeys(result.source for result in results)
         ],
     )
-    report.summary |= {"real by shape": real[-1][3], "real by shape and color": real[-1][5]}
+    _, _, _, by_shape, _, by_both, expected = real[-1]
+    report.summary |= {"real by shape": by_shape, "real by both": by_both, "expected": expected}
+    report.notes.append(
+        f"{real[-1][0].capitalize()} points of {POINTS_OF}: {by_shape:.2f} mm by shape, "
+        f"{by_both:.2f} mm by shape and color, where {expected:.2f} mm are expected."
+    )
     report.finish(arguments.output)
 
 
