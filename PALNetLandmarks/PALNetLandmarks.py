@@ -49,6 +49,7 @@ class PALNetLandmarksParameterNode:
 
     scan: vtkMRMLModelNode
     landmarks: vtkMRMLMarkupsFiducialNode
+    showColor: bool = True
     snapToSurface: bool = True
     showExpectedErrors: bool = True
     trainedModel: str = ""

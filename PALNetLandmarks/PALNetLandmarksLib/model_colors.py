@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +19,13 @@ from palnet.surface import (
     find_texture,
     read_colored_mesh,
     read_materials,
+    read_picture,
     sample_pixels,
     sample_texture,
 )
 
+# Name of what this module shows on a model itself, which is no source of color.
+SHOWN_COLOR = "PALNet color"
 # Words in the names that programs give to colors. Three or four bytes are a color under any name,
 # but fractions may be normals or directions.
 _NAMES = ("rgb", "color", "colour")
@@ -31,6 +36,26 @@ _NOWHERE = -1.0
 # Its name for the material of faces before the first one.
 _NO_MATERIAL = "NO_MATERIAL"
 _CANNOT_BE_READ = (PalnetError, OSError, ValueError, MemoryError)
+
+
+@dataclass(frozen=True, eq=False)
+class ReadColor:
+    """Color of a scan, in one of two forms, or in none.
+
+    Parameters
+    ----------
+    picture : ndarray of shape (height, width, 3), optional
+        Pixels, the lowest row first, for the texture coordinates of the model.
+    vertices : ndarray of shape (n_points, 3), optional
+        Color of each vertex.
+    """
+
+    picture: np.ndarray | None = None
+    vertices: np.ndarray | None = None
+
+    def __bool__(self):
+        """Return whether there is any."""
+        return self.picture is not None or self.vertices is not None
 
 
 def colors_of_model(model_node, mesh):
@@ -54,6 +79,83 @@ def colors_of_model(model_node, mesh):
         be read.
     """
     return _first_colors((*_OF_SCENE, _from_file, _from_image_of_file), model_node, mesh)
+
+
+def reader_of_color(model_node, mesh):
+    """Prepare to read that color of a model which Slicer does not read.
+
+    Parameters
+    ----------
+    model_node : vtkMRMLModelNode
+        The model.
+    mesh : Mesh
+        Its surface, as of `models.mesh_from_model`.
+
+    Returns
+    -------
+    callable or None
+        Called without arguments, in a worker thread, it returns a `ReadColor`. None if the scene
+        has colors of the model or there is no file to read.
+    """
+    poly, path = model_node.GetPolyData(), _path(model_node)
+    if path is None or _first_colors(_OF_SCENE, model_node) is not None:
+        return None
+    uv = _texture_coordinates(poly)
+    # Views lay one picture by one array, which has to hold a place for every vertex.
+    is_simple = uv is not None and poly.GetPointData().GetTCoords() is not None
+    is_simple = is_simple and np.array_equal(vtk_to_numpy(poly.GetPointData().GetTCoords()), uv)
+    return partial(_read_color, path, mesh, uv, is_simple)
+
+
+def _read_color(path, mesh, uv, is_simple):
+    """Read the picture if it can be laid over the model, otherwise the colors of vertices."""
+    try:
+        image = find_texture(path) if is_simple else None
+        picture = None if image is None else read_picture(image)
+    except _CANNOT_BE_READ:
+        picture = None
+    if picture is not None and _varies(sample_pixels(picture, uv)):
+        return ReadColor(picture=picture)
+    ways = [partial(_read_file, path, mesh), partial(_read_image_of_file, path, uv)]
+    return ReadColor(vertices=_first_readable(ways))
+
+
+def image_of_texture(display):
+    """Return the image that a display node shows on its model.
+
+    Parameters
+    ----------
+    display : vtkMRMLDisplayNode
+        Any display node.
+
+    Returns
+    -------
+    vtkImageData or None
+        None if it shows none.
+    """
+    port = display.GetTextureImageDataConnection()
+    if port is None or port.GetProducer() is None:
+        return None
+    port.GetProducer().Update(port.GetIndex())
+    image = port.GetProducer().GetOutputDataObject(port.GetIndex())
+    return image if isinstance(image, vtk.vtkImageData) else None
+
+
+def is_ours(image):
+    """Return whether an image is what this module shows on a model.
+
+    Parameters
+    ----------
+    image : vtkImageData or None
+        Any image.
+
+    Returns
+    -------
+    bool
+        True if its pixels have the name `SHOWN_COLOR`.
+    """
+    scalars = None if image is None else image.GetPointData().GetScalars()
+    return scalars is not None and scalars.GetName() == SHOWN_COLOR
 
 
 def describe_missing_image(model_node):
@@ -127,26 +229,32 @@ def _missing_files(model_node):
 
 def _first_colors(finders, model_node, mesh=None):
     """Return the first colors that are found."""
-    for find in finders:
+    poly = model_node.GetPolyData()
+    return _first_readable([partial(find, model_node, poly, mesh) for find in finders])
+
+
+def _first_readable(ways):
+    """Return the colors of the first way that leads to some."""
+    for way in ways:
         try:
-            colors = find(model_node, model_node.GetPolyData(), mesh)
+            colors = way()
         except _CANNOT_BE_READ:
             continue
-        # Programs give one color to all vertices of a scan that has none.
-        if colors is not None and (colors != colors[:1]).any():
+        if _varies(colors):
             return colors
     return None
+
+
+def _varies(colors):
+    """Return whether there is color; programs give one to all vertices of a scan without."""
+    return colors is not None and (colors != colors[:1]).any()
 
 
 def _from_display(model_node, poly, _mesh):
     """Sample the image that the scene shows on the model."""
     display, uv = model_node.GetDisplayNode(), _texture_coordinates(poly)
-    port = None if display is None else display.GetTextureImageDataConnection()
-    if port is None or uv is None:
-        return None
-    port.GetProducer().Update(port.GetIndex())
-    image = port.GetProducer().GetOutputDataObject(port.GetIndex())
-    scalars = image.GetPointData().GetScalars() if isinstance(image, vtk.vtkImageData) else None
+    image = None if display is None or uv is None else image_of_texture(display)
+    scalars = None if image is None or is_ours(image) else image.GetPointData().GetScalars()
     if scalars is None or not _is_bytes(scalars) or image.GetDimensions()[2] != 1:
         return None
     width, height, _depth = image.GetDimensions()
@@ -168,7 +276,11 @@ def _from_file(model_node, _poly, mesh):
 
     Slicer has a vertex of an OBJ file several times, one for each place in the image.
     """
-    path = _path(model_node)
+    return _read_file(_path(model_node), mesh)
+
+
+def _read_file(path, mesh):
+    """Read the colors of a file, if it has the triangles of a mesh."""
     if path is None or path.suffix.lower() not in _READ_AGAIN:
         return None
     stored = read_colored_mesh(path)
@@ -182,7 +294,11 @@ def _from_file(model_node, _poly, mesh):
 
 def _from_image_of_file(model_node, poly, _mesh):
     """Sample the image that the material file of an OBJ file names."""
-    path, uv = _path(model_node), _texture_coordinates(poly)
+    return _read_image_of_file(_path(model_node), _texture_coordinates(poly))
+
+
+def _read_image_of_file(path, uv):
+    """Sample the image of a file at places in it."""
     image = None if path is None or uv is None else find_texture(path)
     return None if image is None else sample_texture(image, uv)
 

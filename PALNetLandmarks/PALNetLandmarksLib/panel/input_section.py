@@ -24,6 +24,7 @@ from PALNetLandmarksLib.models import (
     world_matrix,
 )
 from PALNetLandmarksLib.panel.poller import Poller
+from PALNetLandmarksLib.panel.scan_color import ScanColor
 from PALNetLandmarksLib.scan_unit import (
     BY_SIZE,
     CHOSEN,
@@ -54,6 +55,7 @@ class InputSection:
         self._model, self._unit, self._shown = None, None, None
         self._inspected, self._findings, self._summary = None, [], ""
         self._inspection = Poller(self._on_inspected)
+        self.color = ScanColor(ui.colorCheckBox)
         for name in ("", *UNIT_NAMES):
             ui.unitSelector.addItem(_unit_text(name), name)
         ui.unitSelector.connect("activated(int)", self.on_unit)
@@ -73,11 +75,13 @@ class InputSection:
         state = None if model_node is None else (*_offered(model_node), _units(model_node))
         if state is not None and self._is_told_by(state):
             self._shown = state
+            self.color.refresh()
             return
         self._model, self._unit, self._shown = model_node, None, state
         self._show_choice()
         if model_node is None:
             self.stop()
+            self.color.show(None, None)
             self._say(_("Open a face scan, or choose a model of the scene."))
             return
         try:
@@ -85,8 +89,10 @@ class InputSection:
             found = find_unit(model_node, mesh)
         except PalnetError as err:
             self.stop()
+            self.color.show(None, None)
             self._say(str(err))
             return
+        self.color.show(model_node, mesh)
         self._unit = found.unit
         self._summary = _summary(model_node, mesh, found)
         surface = (model_node, state_of_model(model_node), found.unit)
@@ -98,6 +104,7 @@ class InputSection:
     def stop(self):
         """Stop work in the background."""
         self._inspection.stop()
+        self.color.stop()
         self._inspected = None
 
     def on_open(self):

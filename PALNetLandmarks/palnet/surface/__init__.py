@@ -14,7 +14,7 @@ from palnet.surface._project import Projection, project_onto_triangles
 from palnet.surface._read import MESH_SUFFIXES, read_mesh
 from palnet.surface._sample import PointCloud, sample_surface
 from palnet.surface._surface import Surface, crop_surface, find_long_triangles
-from palnet.surface._texture import sample_pixels, sample_texture
+from palnet.surface._texture import read_picture, sample_pixels, sample_texture
 from palnet.surface._thin import thin_mesh
 from palnet.surface._units import UNIT_NAMES, Unit, check_size, parse_unit, plausible_units
 from palnet.surface._write import to_polydata, write_ply
@@ -46,6 +46,7 @@ __all__ = [
     "read_colored_mesh",
     "read_materials",
     "read_mesh",
+    "read_picture",
     "sample_pixels",
     "sample_surface",
     "sample_texture",

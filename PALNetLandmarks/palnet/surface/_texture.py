@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["sample_pixels", "sample_texture"]
+__all__ = ["read_picture", "sample_pixels", "sample_texture"]
 
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 JPEG_MAGIC = b"\xff\xd8\xff"
@@ -75,7 +75,7 @@ def sample_texture(image: str | PathLike[str], uv: ArrayLike) -> NDArray[np.uint
     MeshError
         If the picture is missing, damaged or of another kind. The message does not name the file.
     """
-    return sample_pixels(_read_picture(Path(image)), uv)
+    return sample_pixels(read_picture(image), uv)
 
 
 def sample_pixels(pixels: NDArray[np.uint8], uv: ArrayLike) -> NDArray[np.uint8]:
@@ -109,8 +109,27 @@ def sample_pixels(pixels: NDArray[np.uint8], uv: ArrayLike) -> NDArray[np.uint8]
     return colors
 
 
-def _read_picture(path: Path) -> NDArray[np.uint8]:
-    """Read a picture as (height, width, 3), the lowest row first."""
+def read_picture(image: str | PathLike[str]) -> NDArray[np.uint8]:
+    """Read a picture, as `sample_texture` does.
+
+    Convention: the lowest row of the picture comes first, as in a vtkImageData.
+
+    Parameters
+    ----------
+    image : str or PathLike
+        A JPEG, PNG or BMP file.
+
+    Returns
+    -------
+    ndarray of shape (height, width, 3)
+        Red, green and blue, 0 to 255.
+
+    Raises
+    ------
+    MeshError
+        If the picture is missing, damaged or of another kind. The message does not name the file.
+    """
+    path = Path(image)
     try:
         data = path.read_bytes()
     except (OSError, ValueError) as err:  # ValueError: a name that no file can have
