@@ -75,7 +75,7 @@ def main(job: Path, picture: Path) -> int:
 
 def _panels(scene: dict[str, NDArray[Any]]) -> Iterator[vtkRenderer]:
     """Make one renderer per view; all show the same extent, so that they can be compared."""
-    mesh = _mesh_mapper(scene["points"], scene["triangles"])
+    mesh = _mesh_mapper(scene["points"], scene["triangles"], scene["colors"])
     placed = scene["landmarks"][scene["classes"] >= 0]
     around = placed if len(placed) else scene["points"]
     low, high = around.min(axis=0), around.max(axis=0)
@@ -98,14 +98,19 @@ def _panels(scene: dict[str, NDArray[Any]]) -> Iterator[vtkRenderer]:
         yield renderer
 
 
-def _mesh_mapper(points: NDArray[Any], triangles: NDArray[Any]) -> vtkPolyDataMapper:
+def _mesh_mapper(
+    points: NDArray[Any], triangles: NDArray[Any], colors: NDArray[Any]
+) -> vtkPolyDataMapper:
+    surface = to_polydata(points, triangles)
+    if len(colors):
+        surface.GetPointData().SetScalars(numpy_to_vtk(colors, deep=True))
     normals = vtkPolyDataNormals()
-    normals.SetInputData(to_polydata(points, triangles))
+    normals.SetInputData(surface)
     normals.SplittingOff()
     normals.ConsistencyOff()
     mapper = vtkPolyDataMapper()
     mapper.SetInputConnection(normals.GetOutputPort())
-    mapper.ScalarVisibilityOff()
+    mapper.SetScalarVisibility(len(colors) > 0)  # three bytes are drawn as they are
     return mapper
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from palnet._files import check_free, replacing
 from palnet.errors import PreviewError
@@ -84,6 +85,8 @@ def render_preview(
 ) -> None:
     """Draw scan and landmarks from the front and both sides into a PNG file.
 
+    A scan with color is drawn in its color.
+
     Convention: the left panel looks at the subject's right side, the middle one at the front,
     the right one at the subject's left side.
 
@@ -132,8 +135,11 @@ def _write_job(
     """Write the data to draw to a file, upright and in millimetres."""
     points_mm = apply_similarity(face_from_scan, mesh.points * landmarks.mm_per_unit)
     drawn = Mesh(points_mm, mesh.triangles)
+    colors = np.zeros((0, 3), np.uint8) if mesh.colors is None else mesh.colors
     if len(mesh.triangles) > _MAX_TRIANGLES:  # more than the pixels can show
         drawn = thin_mesh(drawn, _CELL_MM)
+        if len(colors):
+            colors = colors[cKDTree(points_mm).query(drawn.points)[1]]
     np.savez(
         job,
         points=drawn.points.astype(np.float32),
@@ -142,6 +148,7 @@ def _write_job(
         classes=classify_errors(landmarks),
         codes=np.array(landmarks.scheme.codes),
         limits_mm=np.array([GOOD_MM, CHECK_MM]),
+        colors=colors,
     )
 
 

@@ -120,6 +120,39 @@ def test_scan_in_another_unit_is_drawn_likewise(a_face, tmp_path):
             np.testing.assert_allclose(second[name], first[name], atol=1e-4)
 
 
+def paint_sides(mesh, pose):
+    """Paint the patient's right green and the left purple, which no sphere is."""
+    is_right = (apply_similarity(pose, mesh.points)[:, 0] < 0)[:, None]
+    return replace(mesh, colors=np.where(is_right, [30, 160, 60], [160, 40, 170]).astype(np.uint8))
+
+
+@pytest.mark.parametrize("is_dense", [False, True])
+def test_scan_with_color_is_drawn_in_it(a_face, tmp_path, monkeypatch, is_dense):
+    if is_dense:
+        monkeypatch.setattr(preview, "_MAX_TRIANGLES", 100)
+        monkeypatch.setattr(preview, "_CELL_MM", 3.0)
+    mesh, landmarks, pose = a_face
+
+    render_preview(paint_sides(mesh, pose), landmarks, pose, tmp_path / "colored.png")
+    render_preview(*a_face, tmp_path / "plain.png")
+
+    colored, plain = (read_png(tmp_path / f"{name}.png") for name in ("colored", "plain"))
+    red, green, blue = (colored[:-84, :, channel].astype(int) for channel in range(3))
+    is_green, is_purple = green > np.maximum(red, blue) + 20, np.minimum(red, blue) > green + 20
+    sides = [(0, 640), (640, 960), (960, 1280), (1280, 1920)]
+    n_green, n_purple = (
+        [int(each[:, a:b].sum()) for a, b in sides] for each in (is_green, is_purple)
+    )
+    is_gray = np.ptp(plain[:-84].astype(int), axis=2) < 25
+    is_skin = is_gray & (plain[:-84].max(axis=2) < 235)
+    n_skin = [int(is_skin[:, a:b].sum()) for a, b in sides]
+    # The coarse triangles in the middle are of both colors.
+    assert (np.array(n_green)[:2] > 0.8 * np.array(n_skin)[:2]).all()
+    assert (np.array(n_purple)[2:] > 0.8 * np.array(n_skin)[2:]).all()
+    assert max(n_green[3], n_purple[0]) < 0.01 * min(n_skin)
+    np.testing.assert_array_equal(colored[-84:], plain[-84:])
+
+
 @pytest.mark.parametrize("n_too_many", [0, 1])
 def test_only_a_mesh_of_more_triangles_than_a_picture_shows_is_thinned(
     n_too_many, a_face, tmp_path, monkeypatch
