@@ -15,6 +15,7 @@ from PALNetLandmarksLib.landmark_list import LandmarkList
 from PALNetLandmarksLib.linking import lies_elsewhere
 from PALNetLandmarksLib.list_creation import create_list, new_list_name
 from PALNetLandmarksLib.list_scheme import is_same_list_of_landmarks
+from PALNetLandmarksLib.model_colors import reader_of_colored_mesh
 from PALNetLandmarksLib.models import check_model_node, mesh_from_model, state_of_model
 from PALNetLandmarksLib.scan_unit import chosen_unit, find_unit, misfit
 from PALNetLandmarksLib.trained_models import check_is_there, in_words
@@ -67,8 +68,9 @@ class DetectionRun:
         self._when_started = LandmarkList(list_node).state() if started_with else None
         self._model_state, unit = state_of_model(model_node), chosen_unit(model_node)
         self._unit, self.scan_name, self.remark = unit, model_node.GetName(), ""
-        self._mesh = mesh_from_model(model_node, with_colors=True)
-        self.job = BackgroundJob(_detect, self._mesh, trained_model, unit)
+        self._mesh = mesh_from_model(model_node)
+        read = reader_of_colored_mesh(model_node, self._mesh)
+        self.job = BackgroundJob(_detect, read, trained_model, unit)
 
     def finish(self):
         """Write the landmarks to the scene; call it on the main thread once the job has ended.
@@ -168,9 +170,10 @@ def create_empty_list(model_node, scheme):
     return landmarks
 
 
-def _detect(mesh, trained_model, unit):
+def _detect(read_mesh, trained_model, unit):
     """Run the detection in a worker thread, where Qt must not be asked for translations."""
     check_is_there(trained_model)
+    mesh = read_mesh()
     if unit is not None:
         given = unit.name if unit.name in UNIT_NAMES else unit.mm_per_unit
         return palnet.detect(mesh, unit=given, model=trained_model)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -58,8 +58,8 @@ class ReadColor:
         return self.picture is not None or self.vertices is not None
 
 
-def colors_of_model(model_node, mesh):
-    """Find the color of each vertex of a model.
+def reader_of_colored_mesh(model_node, mesh):
+    """Prepare to find the color of each vertex of a model.
 
     Tried in turn: the image that the scene shows on the model; colors among its point data; its
     file, of which Slicer reads neither the image nor the colors of vertices of an OBJ; the image
@@ -74,11 +74,30 @@ def colors_of_model(model_node, mesh):
 
     Returns
     -------
-    ndarray of shape (n_points, 3), or None
-        Red, green and blue, 0 to 255 (uint8); None if the model has no color, or one that cannot
-        be read.
+    callable
+        Called without arguments, in a worker thread, it returns the mesh with its colors. If there
+        are none, the finding "texture" says why the image with the color cannot be used.
     """
-    return _first_colors((*_OF_SCENE, _from_file, _from_image_of_file), model_node, mesh)
+    in_scene = _first_colors(_OF_SCENE, model_node)
+    in_scene = None if in_scene is None else in_scene.copy()
+    return partial(
+        _add_colors,
+        mesh,
+        in_scene,
+        _path(model_node),
+        _texture_coordinates(model_node.GetPolyData()),
+    )
+
+
+def _add_colors(mesh, in_scene, path, uv):
+    """Return a mesh with the first colors that are found."""
+    colors = _first_readable(
+        [lambda: in_scene, partial(_read_file, path, mesh), partial(_read_image_of_file, path, uv)]
+    )
+    findings = mesh.findings
+    if colors is None and not any(finding.code == "texture" for finding in findings):
+        findings = (*findings, *_describe_unusable_image(path, uv))
+    return replace(mesh, colors=colors, findings=findings)
 
 
 def reader_of_color(model_node, mesh):
@@ -185,22 +204,9 @@ def describe_missing_image(model_node):
     return (Finding("texture", text.format(names=", ".join(missing))),)
 
 
-def describe_unusable_image(model_node):
-    """Say why the image with the color of a model cannot be used, such as damage; this reads it.
-
-    Parameters
-    ----------
-    model_node : vtkMRMLModelNode
-        A model of which `colors_of_model` finds no colors.
-
-    Returns
-    -------
-    tuple of Finding
-        Empty if it has no image.
-    """
-    path = _path(model_node)
-    has_image = path is not None and _texture_coordinates(model_node.GetPolyData()) is not None
-    if not has_image or path.suffix.lower() not in _READ_AGAIN:
+def _describe_unusable_image(path, uv):
+    """Say why the image with the color of a model cannot be used, such as damage; this reads it."""
+    if path is None or uv is None or path.suffix.lower() not in _READ_AGAIN:
         return ()
     try:
         findings = read_colored_mesh(path).findings
@@ -227,10 +233,11 @@ def _missing_files(model_node):
     return list(dict.fromkeys(missing))
 
 
-def _first_colors(finders, model_node, mesh=None):
+def _first_colors(finders, model_node):
     """Return the first colors that are found."""
-    poly = model_node.GetPolyData()
-    return _first_readable([partial(find, model_node, poly, mesh) for find in finders])
+    return _first_readable(
+        [partial(find, model_node, model_node.GetPolyData()) for find in finders]
+    )
 
 
 def _first_readable(ways):
@@ -250,7 +257,7 @@ def _varies(colors):
     return colors is not None and (colors != colors[:1]).any()
 
 
-def _from_display(model_node, poly, _mesh):
+def _from_display(model_node, poly):
     """Sample the image that the scene shows on the model."""
     display, uv = model_node.GetDisplayNode(), _texture_coordinates(poly)
     image = None if display is None or uv is None else image_of_texture(display)
@@ -261,7 +268,7 @@ def _from_display(model_node, poly, _mesh):
     return sample_pixels(vtk_to_numpy(scalars).reshape(height, width, -1)[:, :, :3], uv)
 
 
-def _from_point_data(model_node, poly, _mesh):
+def _from_point_data(model_node, poly):
     """Take the colors of vertices that Slicer or a module has read or made."""
     data, display = poly.GetPointData(), model_node.GetDisplayNode()
     shown = display.GetActiveScalarName() if display is not None else None
@@ -271,16 +278,14 @@ def _from_point_data(model_node, poly, _mesh):
     return next((_to_bytes(array) for array in arrays if _to_bytes(array) is not None), None)
 
 
-def _from_file(model_node, _poly, mesh):
-    """Read the colors of the model's file, if it has the same triangles; vertices may have moved.
-
-    Slicer has a vertex of an OBJ file several times, one for each place in the image.
-    """
-    return _read_file(_path(model_node), mesh)
+_OF_SCENE = (_from_display, _from_point_data)
 
 
 def _read_file(path, mesh):
-    """Read the colors of a file, if it has the triangles of a mesh."""
+    """Read the colors of a file, if it has the triangles of a mesh; vertices may have moved.
+
+    Slicer has a vertex of an OBJ file several times, one for each place in the image.
+    """
     if path is None or path.suffix.lower() not in _READ_AGAIN:
         return None
     stored = read_colored_mesh(path)
@@ -292,18 +297,10 @@ def _read_file(path, mesh):
     return stored.colors[vertices] if is_same else None
 
 
-def _from_image_of_file(model_node, poly, _mesh):
-    """Sample the image that the material file of an OBJ file names."""
-    return _read_image_of_file(_path(model_node), _texture_coordinates(poly))
-
-
 def _read_image_of_file(path, uv):
-    """Sample the image of a file at places in it."""
+    """Sample the image that the material file of an OBJ file names."""
     image = None if path is None or uv is None else find_texture(path)
     return None if image is None else sample_texture(image, uv)
-
-
-_OF_SCENE = (_from_display, _from_point_data)
 
 
 def _is_of_points(array, poly):

@@ -21,11 +21,7 @@ from palnet.surface import (
     prepare_surface,
 )
 from PALNetLandmarksLib.list_state import scale_of
-from PALNetLandmarksLib.model_colors import (
-    colors_of_model,
-    describe_missing_image,
-    describe_unusable_image,
-)
+from PALNetLandmarksLib.model_colors import describe_missing_image
 
 # A scale within this range is that of a warped face; beyond it, the transform changes the unit.
 _NO_UNIT = 0.8, 1.25
@@ -210,7 +206,7 @@ def state_of_model(model_node):
     )
 
 
-def mesh_from_model(model_node, *, with_colors=False):
+def mesh_from_model(model_node):
     """Copy the surface of a model from the scene.
 
     Convention: world coordinates of Slicer (RAS), parent transforms applied.
@@ -219,14 +215,12 @@ def mesh_from_model(model_node, *, with_colors=False):
     ----------
     model_node : vtkMRMLModelNode
         A surface model.
-    with_colors : bool, default False
-        Whether the mesh gets the color of the scan, which may have to be read from a large image.
 
     Returns
     -------
     Mesh
-        With arrays of its own, so that a worker thread may use them. The finding "texture" says
-        that the image with the color is not there or, with colors, why it cannot be used.
+        With arrays of its own, so that a worker thread may use them, and without colors. The
+        finding "texture" says that the image with the color is not there.
 
     Raises
     ------
@@ -234,13 +228,7 @@ def mesh_from_model(model_node, *, with_colors=False):
         If the model is empty or damaged, or has no triangles.
     """
     mesh = _copy_surface(model_node)
-    problems = describe_missing_image(model_node)
-    colors = colors_of_model(model_node, mesh) if with_colors else None
-    if with_colors and colors is None and not problems:
-        problems = describe_unusable_image(model_node)
-    if colors is None and not problems:
-        return mesh
-    return replace(mesh, findings=(*mesh.findings, *problems), colors=colors)
+    return replace(mesh, findings=(*mesh.findings, *describe_missing_image(model_node)))
 
 
 def _copy_surface(model_node):

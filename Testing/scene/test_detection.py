@@ -12,8 +12,9 @@ import vtk
 
 from palnet.errors import MeshError, PalnetError, ScanRefusedError, UnitError
 from palnet.preview import classify_errors
+from palnet.surface import read_colored_mesh
 from palnet_scenes import vtk_array
-from PALNetLandmarksLib import detection, trained_models
+from PALNetLandmarksLib import detection, model_colors, trained_models
 from PALNetLandmarksLib.detection import DetectionRun, ModelChangedError
 from PALNetLandmarksLib.review import Review
 
@@ -200,10 +201,11 @@ def test_list_deleted_meanwhile_is_made_anew(a_list, a_face, scene):
 
 
 def test_worker_touches_no_scene(a_face, monkeypatch):
-    """What runs in the thread gets only arrays."""
+    """What runs in the thread gets only arrays, and the path of a file."""
     seen = {}
 
-    def record(*arguments):
+    def record(read_mesh, *others):
+        arguments = [*read_mesh.args, *others]
         seen["types"] = {type(argument).__module__.split(".")[0] for argument in arguments}
         msg = "seen"
         raise ScanRefusedError(msg)
@@ -212,7 +214,7 @@ def test_worker_touches_no_scene(a_face, monkeypatch):
     run = DetectionRun(a_face)
     run.job.wait()
 
-    assert seen["types"] == {"palnet", "builtins"}
+    assert seen["types"] == {"palnet", "builtins", "pathlib"}
 
 
 def test_worker_gets_the_colors_of_the_scan(a_face, monkeypatch):
@@ -221,10 +223,28 @@ def test_worker_gets_the_colors_of_the_scan(a_face, monkeypatch):
     colors = np.random.default_rng(1).integers(0, 256, (poly.GetNumberOfPoints(), 3), np.uint8)
     poly.GetPointData().AddArray(vtk_array(colors, "RGB"))
 
-    monkeypatch.setattr(detection, "_detect", lambda mesh, *_rest: seen.append(mesh))
-    DetectionRun(a_face).job.wait()
+    monkeypatch.setattr(detection, "_detect", lambda read, *_rest: seen.append(read()))
+    run = DetectionRun(a_face)
+    poly.GetPointData().GetArray("RGB").Fill(0)
+    run.job.wait()
 
     np.testing.assert_array_equal(seen[0].colors, colors)
+
+
+def test_files_of_the_color_are_read_in_the_worker(a_face, monkeypatch):
+    """Of 1.6 million points with a large image that takes 9 s, in which Slicer would not answer."""
+    threads = []
+
+    def read(path):
+        threads.append(threading.current_thread())
+        return read_colored_mesh(path)
+
+    monkeypatch.setattr(model_colors, "read_colored_mesh", read)
+    monkeypatch.setattr(detection, "_detect", lambda read, *_rest: read())
+    DetectionRun(a_face).job.wait()
+
+    assert threads
+    assert threading.main_thread() not in threads
 
 
 @pytest.mark.parametrize("trained_model", ["palnet50", None])

@@ -14,6 +14,7 @@ from vtk.util.numpy_support import numpy_to_vtk
 from palnet.surface import Mesh, read_colored_mesh
 from palnet_meshes import make_head
 from palnet_scenes import vtk_array, write_picture, write_textured_obj
+from PALNetLandmarksLib.model_colors import reader_of_colored_mesh
 from PALNetLandmarksLib.model_scaling import scale_model
 from PALNetLandmarksLib.models import mesh_from_model
 
@@ -29,7 +30,7 @@ def a_head():
 
 
 def colored(model):
-    return mesh_from_model(model, with_colors=True)
+    return reader_of_colored_mesh(model, mesh_from_model(model))()
 
 
 def without_colors(model):

@@ -14,7 +14,7 @@ from palnet_scenes import vtk_array
 from palnet_wall import BLUE, ORANGE, write_wall
 from PALNetLandmarksLib import color_display
 from PALNetLandmarksLib.color_display import can_show_color, hide_color, show_color
-from PALNetLandmarksLib.model_colors import reader_of_color
+from PALNetLandmarksLib.model_colors import reader_of_color, reader_of_colored_mesh
 from PALNetLandmarksLib.model_scaling import scale_model
 from PALNetLandmarksLib.models import mesh_from_model
 
@@ -109,11 +109,11 @@ def test_image_keeps_its_pixels(a_textured_wall, view):
 
 
 def test_detection_gets_the_same_colors(a_wall):
-    before = mesh_from_model(a_wall, with_colors=True)
+    before = reader_of_colored_mesh(a_wall, mesh_from_model(a_wall))()
 
     show(a_wall)
 
-    shown = mesh_from_model(a_wall, with_colors=True)
+    shown = reader_of_colored_mesh(a_wall, mesh_from_model(a_wall))()
     np.testing.assert_array_equal(shown.colors, before.colors)
     assert (shown.findings, len(np.unique(shown.colors, axis=0))) == (before.findings, 2)
 
