@@ -146,9 +146,8 @@ def test_figures_in_words_are_those_that_were_measured():
 
 def test_figures_of_color_in_words_are_those_that_were_measured():
     summary = result("color")["summary"]
-    shape, both, expected = (
-        summary[f"real {name}"] for name in ("by shape", "by both", "expected")
-    )
+    names = ("real by shape", "real by both", "expected")
+    shape, both, expected = (summary[name] for name in names)
 
     assert f"| {both:.1f} mm (by shape alone {shape:.1f}) |" in text_of("README.md")
     told = f"{both:.2f} mm where {expected:.2f} are expected; by shape alone {shape:.2f}"
