@@ -163,8 +163,9 @@ def _lay_obj_texture(scan: _Scan) -> NDArray[np.uint8] | None:
         raise _TextureError(problem, remedy)
     named = [materials.pictures.get(each, "") if each in used else "" for each in names]
     pictures = [each for each in dict.fromkeys(named) if each]
-    numbers = [pictures.index(each) if each else NOTHING for each in named]
-    charts = _Charts(corners.vertex, corners.uv, np.array([*numbers, NOTHING])[current])
+    number = {name: count for count, name in enumerate(pictures)}
+    numbers = [*(number.get(each, NOTHING) for each in named), NOTHING]
+    charts = _Charts(corners.vertex, corners.uv, np.array(numbers)[current])
     return _lay(charts, pictures, materials.folders, scan.n_points)
 
 

@@ -28,6 +28,9 @@ NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 MAX_MATERIAL_BYTES = 1 << 24
 """No file of materials is as large as this."""
 
+MAX_NAME = 4096
+"""No options and names of files are as long as this: a damaged line would take hours."""
+
 
 class Materials(NamedTuple):
     """What an OBJ file says of its materials.
@@ -95,7 +98,8 @@ def read_materials(obj: Path, data: bytes) -> Materials:
     defined: set[str] = set()
     missing: list[str] = []
     folders = [obj.parent]
-    for _, argument in statements(data, b"mtllib"):
+    # Some programs repeat it before each object.
+    for argument in dict.fromkeys(text[:MAX_NAME] for _, text in statements(data, b"mtllib")):
         # One name with blanks, or several names.
         named = {each: find_beside(each, (obj.parent,)) for each in [argument, *argument.split()]}
         if named[argument] is not None or not any(named.values()):
@@ -194,7 +198,7 @@ def _parse(text: str) -> dict[str, dict[str, str]]:
         if keyword.lower() == "newmtl":
             material = argument.strip()
             maps.setdefault(material, {})
-        elif keyword.lower() in MAPS and (name := _without_options(argument)):
+        elif keyword.lower() in MAPS and (name := _without_options(argument[:MAX_NAME])):
             maps.setdefault(material, {}).setdefault(keyword.lower(), name)
     return maps
 

@@ -19,6 +19,7 @@ from palnet import detector
 from palnet.errors import UnitError
 from palnet.samples import example_scan
 from palnet.surface import (
+    _materials,
     find_texture,
     read_colored_mesh,
     read_mesh,
@@ -761,6 +762,29 @@ def test_missing_materials_of_a_file_without_texture_coordinates_are_no_finding(
     mesh = read_colored_mesh(path)
 
     assert (mesh.colors, mesh.findings) == (None, ())
+
+
+def test_materials_that_are_named_before_each_object_are_read_once(a_textured_head, monkeypatch):
+    reads = []
+    read = _materials._read_text
+    monkeypatch.setattr(_materials, "_read_text", lambda path: reads.append(path) or read(path))
+
+    mesh = read_colored_mesh(a_textured_head.write(library="mtllib head.mtl\n" * 1000))
+
+    np.testing.assert_array_equal(mesh.colors, a_textured_head.colors)
+    assert reads == [a_textured_head.folder / "head.mtl"]
+
+
+def test_a_damaged_line_of_16_mb_takes_no_time(a_textured_head):
+    """Before the length of lines was limited, it took hours."""
+    path = a_textured_head.write(
+        mtl="newmtl skin\nmap_Kd " + "-s 1 1 1 " * 1_800_000 + "head.png\n"
+    )
+
+    mesh = read_colored_mesh(path)
+
+    assert mesh.colors is None
+    assert [finding.code for finding in mesh.findings] == ["texture"]
 
 
 @pytest.mark.parametrize("name", [*WRITERS, "one color.ply", "one picture.obj"])
