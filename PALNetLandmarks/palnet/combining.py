@@ -145,7 +145,7 @@ def _combine(
         return Combined(placement, (), _unused("the colors show none of the landmarks"))
     if np.median(apart_mm[is_shown]) > MOST_APART_MM:
         text = (
-            "the colors of the scan do not show this face where its shape does, so landmarks are "
+            "The colors of the scan do not show this face where its shape does, so landmarks are "
             "placed by shape alone. Check whether the texture belongs to the scan."
         )
         record = _unused("shape and color contradict each other")
