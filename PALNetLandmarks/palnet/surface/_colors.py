@@ -54,8 +54,9 @@ HEAD_BYTES = 1 << 16
 NOTHING = -1
 """Number of no material or no picture."""
 
-MOST_SHARE = 2.0
-"""Shares may exceed 1 a little; a scan whose colors reach 2 of 255 would be black."""
+EXCESS = 2.0
+"""Shares may exceed 1 a little, as interpolated numbers 255; a scan whose colors reach 2 of 255, or
+510 of 65,535, would be black."""
 
 
 def read_colored_mesh(path: str | PathLike[str]) -> Mesh:
@@ -323,9 +324,9 @@ def _to_bytes(values: NDArray[np.float64], *, is_share: bool = True) -> NDArray[
     finite = values[np.isfinite(values)]
     top = float(finite.max()) if len(finite) else 0.0
     scale = 1.0
-    if is_share and top <= MOST_SHARE:
+    if is_share and top <= EXCESS:
         scale = BYTE
-    elif top > BYTE:
+    elif top > EXCESS * BYTE:
         scale = BYTE / WORD
     return _round(np.nan_to_num(values * scale, nan=0.0))
 

@@ -123,6 +123,19 @@ def test_every_way_to_write_colors_gives_the_same_ones(name, a_head, some_colors
     assert mesh.findings == ()
 
 
+@pytest.mark.parametrize("number", ["%d", "%.2f"])
+def test_interpolated_colors_may_exceed_the_largest_byte_a_little(
+    number, a_head, some_colors, tmp_path
+):
+    path = tmp_path / "head.obj"
+    colors = some_colors.astype(float)
+    colors[0] = 256 + 12
+
+    path.write_bytes(obj_with_colors(a_head, colors, f"{number} {number} {number}\n"))
+
+    np.testing.assert_array_equal(read_colored_mesh(path).colors, np.minimum(colors, 255))
+
+
 @pytest.mark.parametrize("n_components", [3, 4])
 @pytest.mark.parametrize("is_active", [True, False])
 @pytest.mark.parametrize(
