@@ -336,6 +336,17 @@ def test_what_a_png_holds_besides_pixels_is_left_aside(tmp_path, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_large_png_in_many_parts_is_read_at_once(tmp_path):
+    """PNG writers store 8 kB a part; when these were joined one by one, 50 MB took 81 s."""
+    n = 2048
+    rows = zlib.compress((b"\0" + bytes([1, 2, 3]) * n) * n, level=0)
+    parts = [(b"IDAT", rows[start : start + 100]) for start in range(0, len(rows), 100)]
+    path = tmp_path / "a.png"
+    path.write_bytes(png(png_header(n, n), *parts))
+
+    assert sample_texture(path, CORNERS).tolist() == [[1, 2, 3]] * 4
+
+
 def test_a_packed_bmp_is_an_error(tmp_path):
     """Of one with run lengths, vtkBMPReader (VTK 9.7.2) returns wrong pixels without an error."""
     data = bytearray(write_picture(tmp_path / "a.bmp", FOUR).read_bytes())
