@@ -12,7 +12,7 @@ import numpy as np
 
 from palnet._stored import quote
 from palnet.errors import MeshError
-from palnet.surface._materials import find_beside, read_materials, statements
+from palnet.surface._materials import bare_name, find_beside, read_materials, statements
 from palnet.surface._mesh import Finding
 from palnet.surface._obj_colors import has_vertex_colors, parse_obj_colors, parse_obj_texture
 from palnet.surface._ply import parse_ply_columns, parse_ply_header
@@ -120,7 +120,7 @@ class _TextureError(MeshError):
 
 def _missing(name: str) -> _TextureError:
     """Report a picture that is not there."""
-    problem = f"The scan names the texture {quote(name)}, which is not beside it"
+    problem = f"The scan names the texture {quote(bare_name(name))}, which is not beside it"
     return _TextureError(problem, "Copy it into the same folder")
 
 
@@ -158,7 +158,7 @@ def _lay_obj_texture(scan: _Scan) -> NDArray[np.uint8] | None:
     names, current = _materials_of(scan.data, corners.offset, list(materials.pictures))
     used = {names[number] for number in np.unique(current) if number != NOTHING}
     if materials.missing and not (used and used <= materials.defined):
-        name = quote(materials.missing[0])
+        name = quote(bare_name(materials.missing[0]))
         problem = f"The scan names the file {name} for its texture, which is not beside it"
         remedy = "Copy it, and the picture that it names, into the same folder"
         raise _TextureError(problem, remedy)
@@ -305,7 +305,7 @@ def _lay(
             colors = sample_texture(path, charts.uv[at])
         except MeshError as err:
             problem, _, remedy = str(err).partition(". ")
-            text = f"The texture {quote(name)} {problem}"
+            text = f"The texture {quote(bare_name(name))} {problem}"
             raise _TextureError(text, remedy) from err
         vertex = charts.vertex[at]
         counts += np.bincount(vertex, minlength=n_points)

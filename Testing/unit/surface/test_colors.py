@@ -702,6 +702,20 @@ def test_a_missing_picture_is_a_finding_that_says_what_to_do(a_textured_head):
     assert_found(path)
 
 
+@pytest.mark.parametrize("folder", ["C:\\Meier, Anna\\", "/scans/Meier, Anna/", "Meier, Anna\\"])
+@pytest.mark.parametrize("gone", ["a.png", "head.mtl", None])
+def test_findings_do_not_tell_names_of_folders(gone, folder, a_textured_head):
+    """They may be patients', and a record of a detection is passed on."""
+    named = {"library": f"mtllib {folder}head.mtl\n", "mtl": f"newmtl skin\nmap_Kd {folder}a.png\n"}
+    path = a_textured_head.write(**named, picture=None)
+    (path.parent / "a.png").write_bytes(b"no picture")
+    if gone:
+        path.with_name(gone).unlink()
+
+    assert_found(path, f"'{gone or 'a.png'}'")
+    assert "Anna" not in read_colored_mesh(path).findings[-1].message
+
+
 def test_a_missing_file_of_materials_is_a_finding(a_textured_head):
     assert_found(a_textured_head.write(mtl=None), "'head.mtl'", "Copy it, and the picture")
     path = a_textured_head.write(mtl=None, library="mtllib my head.mtl\n", use="")
