@@ -31,9 +31,9 @@ HAS_SLICER_CORE := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (
 # numpy 1.26 and scipy 1.13 in place of >=1.26 and >=1.13: Slicer 5.10 has scipy 1.13.
 OLDEST_VENV ?= .venv-oldest
 OLDEST := $(shell sed -n 's/^dependencies = //p' pyproject.toml | tr -d '][,"' | sed 's/>=/==/g')
-OLDEST_ROOMS := measurement surface face exchange commands
+OLDEST_ROOMS := measurement surface face photo exchange commands
 OLDEST_TESTS ?= $(OLDEST_ROOMS:%=Testing/unit/%) Testing/unit/test_detector.py \
-    Testing/unit/test_preview.py
+    Testing/unit/test_preview.py Testing/unit/test_combining.py
 # Other people's readers ask for newer versions than we do. Searches that find no face take long, and
 # use no more of these packages than the others.
 OLDEST_WITHOUT := --ignore Testing/unit/exchange/test_third_parties.py \

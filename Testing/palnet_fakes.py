@@ -81,8 +81,14 @@ def fake_detect(mesh, *, unit="auto", model=None):
         return FakeDetection(
             make_landmarks(mesh), quality=quality, findings=doubts, provenance=provenance
         )
-    beside = (Finding("second_body", "another face?"),) if mesh.name.startswith("pair") else ()
-    return FakeDetection(make_landmarks(mesh), findings=beside, provenance=provenance)
+    told = {
+        "pair": Finding("second_body", "another face?"),
+        "odd": Finding("color", "Is it of this scan?"),
+        "bare": Finding("texture", "Its image is missing."),
+        "open": Finding("holes", "The surface is open."),
+    }
+    findings = tuple(finding for name, finding in told.items() if mesh.name.startswith(name))
+    return FakeDetection(make_landmarks(mesh), findings=findings, provenance=provenance)
 
 
 def answer(job):

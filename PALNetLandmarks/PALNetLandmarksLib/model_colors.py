@@ -15,6 +15,7 @@ from vtk.util.numpy_support import vtk_to_numpy
 from palnet.errors import PalnetError
 from palnet.surface import (
     Finding,
+    bare_name,
     find_beside,
     find_texture,
     read_colored_mesh,
@@ -230,7 +231,7 @@ def _missing_files(model_node):
     missing = [image for image in images if find_beside(image, materials.folders) is None]
     if not used or not used <= materials.defined:
         missing = [*materials.missing, *missing]
-    return list(dict.fromkeys(missing))
+    return list(dict.fromkeys(map(bare_name, missing)))
 
 
 def _first_colors(finders, model_node):

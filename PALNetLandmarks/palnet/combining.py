@@ -49,11 +49,11 @@ class _Seen(NamedTuple):
 # points lie elsewhere (2 to 4 mm inward), stomion, which is not found where the mouth is open, and
 # pronasale, which shape shows better.
 _RIGHT_AND_MIDLINE = {
-    "en_r": _Seen((0.91, -0.73, 0.84), 1.3),
-    "ls": _Seen((0.0, -0.56, -0.15), 1.4),
-    "li": _Seen((0.0, -0.55, -0.84), 1.6),
-    "cph_r": _Seen((0.28, 0.42, -0.18), 1.6),
-    "ch_r": _Seen((1.14, 0.65, 0.58), 1.6),
+    "en_r": _Seen((0.91, -0.76, 0.72), 1.3),
+    "ls": _Seen((0.0, -0.49, -0.06), 1.3),
+    "li": _Seen((0.0, -0.75, -0.61), 1.5),
+    "cph_r": _Seen((0.19, 0.51, -0.11), 1.5),
+    "ch_r": _Seen((0.90, 0.50, 0.44), 1.5),
 }
 SEEN_BY_COLOR = _RIGHT_AND_MIDLINE | {
     f"{code[:-2]}_l": seen.mirrored()
@@ -68,6 +68,7 @@ MOST_APART_MM = 5.0
 # A single landmark that is farther away was seen on something else, such as a strand of hair: one
 # in two hundred on the painted people.
 ANOTHER_MM = 10.0
+NOT_SHOWN = "the colors show none of the landmarks"
 
 
 class Combined(NamedTuple):
@@ -142,10 +143,10 @@ def _combine(
     apart_mm = np.linalg.norm(opinion.positions_mm[known] - shape_mm, axis=1)
     is_shown = placement.is_placed[rows] & np.isfinite(apart_mm)
     if not is_shown.any():
-        return Combined(placement, (), _unused("the colors show none of the landmarks"))
+        return Combined(placement, (), _unused(NOT_SHOWN))
     if np.median(apart_mm[is_shown]) > MOST_APART_MM:
         text = (
-            "the colors of the scan do not show this face where its shape does, so landmarks are "
+            "The colors of the scan do not show this face where its shape does, so landmarks are "
             "placed by shape alone. Check whether the texture belongs to the scan."
         )
         record = _unused("shape and color contradict each other")
@@ -166,6 +167,8 @@ def _average(
     color_mm = opinion.positions_mm[numbers] - beside_mm
     apart_mm = np.linalg.norm(color_mm - shape_mm, axis=1)
     is_used = placement.is_placed[rows] & (apart_mm < ANOTHER_MM)
+    if not is_used.any():
+        return Combined(placement, (), _unused(NOT_SHOWN))
     used = rows[is_used]
     errors_mm = (
         placement.expected_error_mm[used] * scale,

@@ -121,8 +121,8 @@ def detect(
     ----------
     scan : path-like or Mesh
         OBJ, PLY, STL, VTK or VTP file, or a mesh in memory, such as
-        ``palnet.Mesh(mesh.vertices, mesh.faces)`` of one of trimesh. If it has colors (see
-        `palnet.read_colored_mesh`), they help to place lips and inner corners of the eyes.
+        ``palnet.Mesh(mesh.vertices, mesh.faces)`` of one of trimesh. Color is used if the file or
+        the mesh has any (`palnet.read_colored_mesh`; `palnet.read_mesh` leaves it out).
     unit : str or float
         ``auto``, ``um``, ``mm``, ``cm``, ``m``, ``in``, or millimetres per unit as a number.
     model : str or path-like, optional
@@ -148,8 +148,7 @@ def detect(
     ----------
     A. Yazdi et al., PAL-Net, Informatics in Medicine Unlocked 60 (2026) 101729,
     doi 10.1016/j.imu.2025.101729: initial approximation, patches, point-wise network with
-    attention. Pose search, atlas, spread and projection are this project's. What color shows comes
-    from the network of MediaPipe's Face Landmarker (`palnet.photo`).
+    attention. Pose search, atlas, spread and projection are this project's. Color: `palnet.photo`.
     """
     watch = Stopwatch()
     with watch.stage("model"):

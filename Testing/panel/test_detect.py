@@ -150,10 +150,11 @@ def test_small_face_is_told(a_panel, a_face):
     )
 
 
-def test_color_that_was_not_used_is_told(a_panel, a_list):
+@pytest.mark.parametrize("code", ["texture", "color"])
+def test_color_that_was_not_used_is_told(code, a_panel, a_list):
     """Also if the command line detected the landmarks."""
-    texts = {"texture": "Its image is damaged.", "holes": "The surface is open."}
-    findings = [{"code": code, "message": text} for code, text in texts.items()]
+    texts = {code: "Its image is damaged.", "holes": "The surface is open."}
+    findings = [{"code": each, "message": text} for each, text in texts.items()]
     a_list.set_detection(true_landmarks(), {**a_record(), "findings": findings})
 
     a_panel.ui.landmarksSelector.setCurrentNode(a_list.node)

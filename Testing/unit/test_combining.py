@@ -150,6 +150,20 @@ def test_what_was_seen_on_something_else_is_left_to_the_shape(
     assert drawn.placement.expected_error_mm[row] > 2 * a_placement.expected_error_mm[row]
 
 
+def test_colors_are_not_called_used_if_they_move_no_landmark(
+    a_found, a_placement, a_mesh, monkeypatch
+):
+    is_placed = a_placement.is_placed.copy()
+    is_placed[ASKED] = False
+    _say(monkeypatch, a_found, a_placement, {})
+    placement = replace(a_placement, is_placed=is_placed)
+
+    combined = combine_with_color(placement, a_found, a_mesh, read_model())
+
+    assert combined.placement is placement
+    assert combined.record == {"used": False, "reason": "the colors show none of the landmarks"}
+
+
 def test_both_sides_are_treated_as_mirror_images():
     for code, seen in SEEN_BY_COLOR.items():
         twin = SEEN_BY_COLOR[code[:-2] + {"_r": "_l", "_l": "_r"}.get(code[-2:], code[-2:])]

@@ -144,6 +144,16 @@ def test_figures_in_words_are_those_that_were_measured():
     assert f"{found:.2f} mm are found where {expected:.2f} mm are expected" in card
 
 
+def test_figures_of_color_in_words_are_those_that_were_measured():
+    summary = result("color")["summary"]
+    names = ("real by shape", "real by both", "expected")
+    shape, both, expected = (summary[name] for name in names)
+
+    assert f"| {both:.1f} mm (by shape alone {shape:.1f}) |" in text_of("README.md")
+    told = f"{both:.2f} mm where {expected:.2f} are expected; by shape alone {shape:.2f}"
+    assert told in text_of("docs/model_card.md")
+
+
 def test_first_table_of_the_accuracy_is_what_was_measured():
     accuracy, page = result("accuracy"), text_of("docs/accuracy.md")
     low, high = accuracy["summary"]["new_presets_mean_among_others_mm"]

@@ -205,9 +205,7 @@ def _warnings(landmarks):
             "wrong. If you know the unit, choose it above and detect again."
         )
         warnings.append(text.format(percent=100 * size))
-    if "texture" in findings:
-        warnings.append(findings["texture"])
-    return warnings
+    return warnings + [findings[code] for code in ("color", "texture") if code in findings]
 
 
 def _of_scan(name, text):

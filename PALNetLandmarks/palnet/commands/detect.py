@@ -222,8 +222,8 @@ def _headline(result: ScanResult) -> str:
     return text + (f"; not on the scan: {', '.join(absent)}" if absent else "")
 
 
-# Codes of the findings that put a result in doubt.
-_DOUBTS = ("small_face", "second_body")
+# Codes of the findings that put a result in doubt, or could make it better.
+_DOUBTS = ("small_face", "second_body", "color", "texture")
 
 
 def _doubts(result: ScanResult) -> list[str]:

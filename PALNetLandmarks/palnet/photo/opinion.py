@@ -28,8 +28,10 @@ __all__ = ["PhotoOpinion", "color_surface", "look_at_face"]
 PITCHES_DEG = (-12.0, 0.0, 12.0)
 # A median of fewer pictures in which a face is seen is not trusted.
 LEAST_PICTURES = 4
-# Vertices that the colors are looked up in: more are as dense as the pixels.
+# Vertices around the face that the colors are looked up in: more are as dense as the pixels.
 MOST_COLORED = 300_000
+# Those of a thinned face lie less than this from its vertices.
+AROUND_MM = 5.0
 # Scans of one color, as some programs write them, show a network for photographs nothing: the
 # standard deviation of the brightness (0 to 255) of a painted or photographed face is above 20.
 LEAST_CONTRAST = 4.0
@@ -80,10 +82,12 @@ def color_surface(
     """
     if mesh.colors is None:
         return None
-    step = -(-len(mesh.points) // MOST_COLORED)
-    tree = cKDTree(apply_similarity(face_from_file, mesh.points[::step]))
-    _, nearest = tree.query(face.points_mm)
-    colors = mesh.colors[::step][nearest]
+    points_mm = apply_similarity(face_from_file, mesh.points)
+    low, high = face.points_mm.min(axis=0) - AROUND_MM, face.points_mm.max(axis=0) + AROUND_MM
+    rows = np.flatnonzero(((points_mm >= low) & (points_mm <= high)).all(axis=1))
+    rows = rows[:: -(-len(rows) // MOST_COLORED)]
+    _, nearest = cKDTree(points_mm[rows]).query(face.points_mm)
+    colors = mesh.colors[rows[nearest]]
     return colors if colors.mean(axis=1).std() >= LEAST_CONTRAST else None
 
 

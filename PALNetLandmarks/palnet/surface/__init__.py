@@ -7,7 +7,7 @@ from palnet.surface._findings import inspect_surface
 from palnet.surface._foreign import FOREIGN_SCANS
 from palnet.surface._interior import leave_out_interior
 from palnet.surface._lost import mesh_without_lost
-from palnet.surface._materials import find_beside, find_texture, read_materials
+from palnet.surface._materials import bare_name, find_beside, find_texture, read_materials
 from palnet.surface._mesh import Finding, Mesh
 from palnet.surface._prepare import prepare_scan, prepare_surface
 from palnet.surface._project import Projection, project_onto_triangles
@@ -29,6 +29,7 @@ __all__ = [
     "Projection",
     "Surface",
     "Unit",
+    "bare_name",
     "check_size",
     "crop_surface",
     "drop_unused",

@@ -12,7 +12,7 @@ import numpy as np
 
 from palnet._stored import quote
 from palnet.errors import MeshError
-from palnet.surface._materials import find_beside, read_materials, statements
+from palnet.surface._materials import bare_name, find_beside, read_materials, statements
 from palnet.surface._mesh import Finding
 from palnet.surface._obj_colors import has_vertex_colors, parse_obj_colors, parse_obj_texture
 from palnet.surface._ply import parse_ply_columns, parse_ply_header
@@ -54,8 +54,9 @@ HEAD_BYTES = 1 << 16
 NOTHING = -1
 """Number of no material or no picture."""
 
-MOST_SHARE = 2.0
-"""Shares may exceed 1 a little; a scan whose colors reach 2 of 255 would be black."""
+EXCESS = 2.0
+"""Shares may exceed 1 a little, as interpolated numbers 255; a scan whose colors reach 2 of 255, or
+510 of 65,535, would be black."""
 
 
 def read_colored_mesh(path: str | PathLike[str]) -> Mesh:
@@ -119,7 +120,7 @@ class _TextureError(MeshError):
 
 def _missing(name: str) -> _TextureError:
     """Report a picture that is not there."""
-    problem = f"The scan names the texture {quote(name)}, which is not beside it"
+    problem = f"The scan names the texture {quote(bare_name(name))}, which is not beside it"
     return _TextureError(problem, "Copy it into the same folder")
 
 
@@ -157,14 +158,15 @@ def _lay_obj_texture(scan: _Scan) -> NDArray[np.uint8] | None:
     names, current = _materials_of(scan.data, corners.offset, list(materials.pictures))
     used = {names[number] for number in np.unique(current) if number != NOTHING}
     if materials.missing and not (used and used <= materials.defined):
-        name = quote(materials.missing[0])
+        name = quote(bare_name(materials.missing[0]))
         problem = f"The scan names the file {name} for its texture, which is not beside it"
         remedy = "Copy it, and the picture that it names, into the same folder"
         raise _TextureError(problem, remedy)
     named = [materials.pictures.get(each, "") if each in used else "" for each in names]
     pictures = [each for each in dict.fromkeys(named) if each]
-    numbers = [pictures.index(each) if each else NOTHING for each in named]
-    charts = _Charts(corners.vertex, corners.uv, np.array([*numbers, NOTHING])[current])
+    number = {name: count for count, name in enumerate(pictures)}
+    numbers = [*(number.get(each, NOTHING) for each in named), NOTHING]
+    charts = _Charts(corners.vertex, corners.uv, np.array(numbers)[current])
     return _lay(charts, pictures, materials.folders, scan.n_points)
 
 
@@ -303,7 +305,7 @@ def _lay(
             colors = sample_texture(path, charts.uv[at])
         except MeshError as err:
             problem, _, remedy = str(err).partition(". ")
-            text = f"The texture {quote(name)} {problem}"
+            text = f"The texture {quote(bare_name(name))} {problem}"
             raise _TextureError(text, remedy) from err
         vertex = charts.vertex[at]
         counts += np.bincount(vertex, minlength=n_points)
@@ -322,9 +324,9 @@ def _to_bytes(values: NDArray[np.float64], *, is_share: bool = True) -> NDArray[
     finite = values[np.isfinite(values)]
     top = float(finite.max()) if len(finite) else 0.0
     scale = 1.0
-    if is_share and top <= MOST_SHARE:
+    if is_share and top <= EXCESS:
         scale = BYTE
-    elif top > BYTE:
+    elif top > EXCESS * BYTE:
         scale = BYTE / WORD
     return _round(np.nan_to_num(values * scale, nan=0.0))
 

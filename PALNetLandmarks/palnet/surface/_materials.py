@@ -12,7 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from os import PathLike
 
-__all__ = ["Materials", "find_beside", "find_texture", "read_materials", "statements"]
+__all__ = [
+    "Materials",
+    "bare_name",
+    "find_beside",
+    "find_texture",
+    "read_materials",
+    "statements",
+]
 
 MAPS = ("map_kd", "map_ka")
 """Statements that name a picture of the color, the better one first."""
@@ -27,6 +34,9 @@ NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 MAX_MATERIAL_BYTES = 1 << 24
 """No file of materials is as large as this."""
+
+MAX_NAME = 4096
+"""No options and names of files are as long as this: a damaged line would take hours."""
 
 
 class Materials(NamedTuple):
@@ -95,7 +105,8 @@ def read_materials(obj: Path, data: bytes) -> Materials:
     defined: set[str] = set()
     missing: list[str] = []
     folders = [obj.parent]
-    for _, argument in statements(data, b"mtllib"):
+    # Some programs repeat it before each object.
+    for argument in dict.fromkeys(text[:MAX_NAME] for _, text in statements(data, b"mtllib")):
         # One name with blanks, or several names.
         named = {each: find_beside(each, (obj.parent,)) for each in [argument, *argument.split()]}
         if named[argument] is not None or not any(named.values()):
@@ -124,8 +135,7 @@ def find_beside(name: str, folders: tuple[Path, ...]) -> Path | None:
     upper and lower case or the form of accented letters differ. A path such as ``C:\scans\a.jpg``
     of this or another computer counts last, or by its bare name.
     """
-    given = name.strip().strip('"').replace("\\", "/")
-    bare = given.rsplit("/", 1)[-1]
+    given, bare = _with_slashes(name), bare_name(name)
     is_absolute = given.startswith("/") or given[1:2] == ":"
     if not bare:
         return None
@@ -141,6 +151,16 @@ def find_beside(name: str, folders: tuple[Path, ...]) -> Path | None:
     path = Path(given)
     is_here = path.is_absolute() and not given.startswith("//")
     return path if is_here and _is_file(path) else None
+
+
+def bare_name(name: str) -> str:
+    """Return the name of a file without its folders, which may be called after a patient."""
+    return _with_slashes(name).rsplit("/", 1)[-1]
+
+
+def _with_slashes(name: str) -> str:
+    """Return a name as it stands in another file, of any system, as a path."""
+    return name.strip().strip('"').replace("\\", "/")
 
 
 def _is_file(path: Path) -> bool:
@@ -194,7 +214,7 @@ def _parse(text: str) -> dict[str, dict[str, str]]:
         if keyword.lower() == "newmtl":
             material = argument.strip()
             maps.setdefault(material, {})
-        elif keyword.lower() in MAPS and (name := _without_options(argument)):
+        elif keyword.lower() in MAPS and (name := _without_options(argument[:MAX_NAME])):
             maps.setdefault(material, {}).setdefault(keyword.lower(), name)
     return maps
 

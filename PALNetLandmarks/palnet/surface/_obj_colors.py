@@ -58,7 +58,10 @@ def has_vertex_colors(data: bytes) -> bool:
 
 
 def parse_obj_colors(data: bytes) -> NDArray[np.float64] | None:
-    """Return the three numbers after the coordinates of each vertex; None if one has none."""
+    """Return the three numbers after the coordinates of each vertex; None if one has none.
+
+    Numbers below zero are no colors: some programs write normals there.
+    """
     data = _with_line_feeds(data)
     colors = [np.zeros((0, 3))]
     for vertices, _, _ in _walk(flatten(data)):
@@ -66,7 +69,8 @@ def parse_obj_colors(data: bytes) -> NDArray[np.float64] | None:
             return None
         at = vertices.first_token[:, None] + np.arange(3, 6)
         colors.append(parse_numbers(data, vertices)[at])
-    return np.concatenate(colors)
+    found = np.concatenate(colors)
+    return None if (found < 0).any() else found
 
 
 def parse_obj_texture(data: bytes) -> TexturedCorners:

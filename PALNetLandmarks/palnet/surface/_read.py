@@ -68,7 +68,8 @@ def read_mesh(path: str | PathLike[str]) -> Mesh:
     Mesh
         Vertices in file order, polygons split into triangles. A vertex with non-finite coordinates
         keeps its number, but no triangle uses it and its position is that of another one; the
-        finding "lost_vertices" says how many there are.
+        finding "lost_vertices" says how many there are. Without color, so that `palnet.detect`
+        places landmarks by shape alone; of a path it uses the color, too.
 
     Raises
     ------

@@ -206,10 +206,11 @@ def _pure_png(data: bytes) -> bytes:
     Damage of any kind is an error here, because vtkPNGReader (VTK 9.4.0 to 9.7.2) would end the
     process.
     """
-    parts = {kind: b"" for kind in PNG_PARTS}
+    bodies: dict[bytes, list[bytes]] = {kind: [] for kind in PNG_PARTS}
     for kind, body in _png_chunks(data):
-        if kind in parts:
-            parts[kind] += body
+        if kind in bodies:
+            bodies[kind].append(body)
+    parts = {kind: b"".join(each) for kind, each in bodies.items()}
     header, palette, packed, _ = parts.values()
     width, height, depth, color_type, *rest = struct.unpack(">IIBBBBB", header)
     if rest[2]:

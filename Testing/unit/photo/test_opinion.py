@@ -149,6 +149,20 @@ def test_the_colors_of_a_dense_scan_are_looked_up_in_a_part_of_it(a_face, monkey
     assert np.mean((part == whole).all(axis=1)) > 0.95
 
 
+def test_vertices_far_from_the_face_do_not_make_its_colors_coarser(a_face, monkeypatch):
+    found, whole = a_face
+    mesh = paint_example()
+    unit = found.surface.unit.mm_per_unit
+    face_from_file = found.face_from_scan @ np.diag([unit, unit, unit, 1.0])
+    monkeypatch.setattr(opinion_module, "MOST_COLORED", len(mesh.points))
+    body = np.tile(mesh.points + 1000 / unit, (5, 1))
+    points, colors = np.concatenate([mesh.points, body]), np.tile(mesh.colors, (6, 1))
+
+    seen = color_surface(found.face, replace(mesh, points=points, colors=colors), face_from_file)
+
+    np.testing.assert_array_equal(seen, whole)
+
+
 def test_the_network_is_named(a_face):
     found, colors = a_face
 

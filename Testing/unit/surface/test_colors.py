@@ -20,6 +20,7 @@ from palnet import detector
 from palnet.errors import UnitError
 from palnet.samples import example_scan
 from palnet.surface import (
+    _materials,
     find_texture,
     read_colored_mesh,
     read_mesh,
@@ -121,6 +122,19 @@ def test_every_way_to_write_colors_gives_the_same_ones(name, a_head, some_colors
     np.testing.assert_array_equal(mesh.colors, some_colors)
     assert_same_surface(mesh, read_mesh(path))
     assert mesh.findings == ()
+
+
+@pytest.mark.parametrize("number", ["%d", "%.2f"])
+def test_interpolated_colors_may_exceed_the_largest_byte_a_little(
+    number, a_head, some_colors, tmp_path
+):
+    path = tmp_path / "head.obj"
+    colors = some_colors.astype(float)
+    colors[0] = 256 + 12
+
+    path.write_bytes(obj_with_colors(a_head, colors, f"{number} {number} {number}\n"))
+
+    np.testing.assert_array_equal(read_colored_mesh(path).colors, np.minimum(colors, 255))
 
 
 @pytest.mark.parametrize("n_components", [3, 4])
@@ -330,6 +344,17 @@ def test_a_bmp_with_the_short_header_of_os2_is_read(tmp_path):
     path.write_bytes(header + pixels)
 
     assert sample_texture(path, CORNERS).tolist() == FOUR.reshape(-1, 3).tolist()
+
+
+def test_a_large_png_in_many_parts_is_read_at_once(tmp_path):
+    """PNG writers store 8 kB a part; when these were joined one by one, 50 MB took 81 s."""
+    n = 2048
+    rows = zlib.compress((b"\0" + bytes([1, 2, 3]) * n) * n, level=0)
+    parts = [(b"IDAT", rows[start : start + 100]) for start in range(0, len(rows), 100)]
+    path = tmp_path / "a.png"
+    path.write_bytes(png(png_header(n, n), *parts))
+
+    assert sample_texture(path, CORNERS).tolist() == [[1, 2, 3]] * 4
 
 
 def test_a_packed_bmp_is_an_error(tmp_path):
@@ -704,6 +729,20 @@ def test_a_missing_picture_is_a_finding_that_says_what_to_do(a_textured_head):
     assert_found(path)
 
 
+@pytest.mark.parametrize("folder", ["C:\\Meier, Anna\\", "/scans/Meier, Anna/", "Meier, Anna\\"])
+@pytest.mark.parametrize("gone", ["a.png", "head.mtl", None])
+def test_findings_do_not_tell_names_of_folders(gone, folder, a_textured_head):
+    """They may be patients', and a record of a detection is passed on."""
+    named = {"library": f"mtllib {folder}head.mtl\n", "mtl": f"newmtl skin\nmap_Kd {folder}a.png\n"}
+    path = a_textured_head.write(**named, picture=None)
+    (path.parent / "a.png").write_bytes(b"no picture")
+    if gone:
+        path.with_name(gone).unlink()
+
+    assert_found(path, f"'{gone or 'a.png'}'")
+    assert "Anna" not in read_colored_mesh(path).findings[-1].message
+
+
 def test_a_missing_file_of_materials_is_a_finding(a_textured_head):
     assert_found(a_textured_head.write(mtl=None), "'head.mtl'", "Copy it, and the picture")
     path = a_textured_head.write(mtl=None, library="mtllib my head.mtl\n", use="")
@@ -788,6 +827,29 @@ def test_missing_materials_of_a_file_without_texture_coordinates_are_no_finding(
     mesh = read_colored_mesh(path)
 
     assert (mesh.colors, mesh.findings) == (None, ())
+
+
+def test_materials_that_are_named_before_each_object_are_read_once(a_textured_head, monkeypatch):
+    reads = []
+    read = _materials._read_text
+    monkeypatch.setattr(_materials, "_read_text", lambda path: reads.append(path) or read(path))
+
+    mesh = read_colored_mesh(a_textured_head.write(library="mtllib head.mtl\n" * 1000))
+
+    np.testing.assert_array_equal(mesh.colors, a_textured_head.colors)
+    assert reads == [a_textured_head.folder / "head.mtl"]
+
+
+def test_a_damaged_line_of_16_mb_takes_no_time(a_textured_head):
+    """Before the length of lines was limited, it took hours."""
+    path = a_textured_head.write(
+        mtl="newmtl skin\nmap_Kd " + "-s 1 1 1 " * 1_800_000 + "head.png\n"
+    )
+
+    mesh = read_colored_mesh(path)
+
+    assert mesh.colors is None
+    assert [finding.code for finding in mesh.findings] == ["texture"]
 
 
 @pytest.mark.parametrize("name", [*WRITERS, "one color.ply", "one picture.obj"])
@@ -881,3 +943,22 @@ def test_a_scan_with_a_broken_texture_is_detected_by_its_shape(tmp_path):
     np.testing.assert_array_equal(broken.landmarks.positions, plain.landmarks.positions)
     codes = [each.code for each in broken.findings]
     assert sorted(codes) == sorted(["texture", *(each.code for each in plain.findings)])
+
+
+def test_normals_behind_the_coordinates_are_no_colors(tmp_path, a_head):
+    normals = np.random.default_rng(0).normal(size=a_head.points.shape)
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    rows = [
+        *(
+            f"v {p[0]} {p[1]} {p[2]} {n[0]} {n[1]} {n[2]}"
+            for p, n in zip(a_head.points, normals, strict=True)
+        ),
+        *(f"f {t[0]} {t[1]} {t[2]}" for t in a_head.triangles + 1),
+    ]
+    path = tmp_path / "n.obj"
+    path.write_text("\n".join(rows) + "\n")
+
+    mesh = read_colored_mesh(path)
+
+    assert mesh.colors is None
+    assert mesh.findings == read_mesh(path).findings
