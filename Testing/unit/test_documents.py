@@ -166,6 +166,16 @@ def test_first_table_of_the_accuracy_is_what_was_measured():
     row = f"training drew | {n_people} | {mean:.2f} ({low:.2f} to {high:.2f}) | {within:.0f} %"
     assert row in page
     assert f"| {found.mean():.2f} | {np.sum(found <= 2)} of {len(found)} | 0 |" in page
+    real = result("color")["tables"][0]
+    exact = [
+        error
+        for error, grade in zip(
+            column(real, "by shape and color"), column(real, "grade"), strict=True
+        )
+        if grade == "exact"
+    ]
+    n_within = np.sum(np.array(exact) <= 2)
+    assert f"exact points | 1 | {np.mean(exact):.2f} | {n_within} of {len(exact)} | 0 |" in page
     for name in ("held_out_ict_facekit", "held_out_anny"):
         assert f"| {held_out_row(name)}" in page
     for name in ("held_out_short_ict_facekit", "held_out_short_anny"):
