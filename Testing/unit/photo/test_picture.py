@@ -180,7 +180,7 @@ def test_no_pixel_is_lost_between_triangles(a_bowl):
 
 
 def test_what_is_seen_edge_on_is_not_shown():
-    fin = _surface([[0, 0, 0], [0, 50, 0], [0, 0, 50]], [[0, 1, 2]])
+    fin = _surface([[-20, -20, 0], [20, 20, 0], [0, 0, 30]], [[0, 1, 2]])
 
     assert np.isneginf(take_picture(fin, _plain(fin), 0.0).depth_mm).all()
 
