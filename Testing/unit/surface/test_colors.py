@@ -592,7 +592,8 @@ def test_a_picture_is_found_beside_the_file_of_materials(a_textured_head, tmp_pa
 
 def test_the_last_line_may_lack_its_end(a_textured_head):
     path = a_textured_head.write(library="")
-    path.write_text(path.read_text() + "mtllib head.mtl")
+    # Far behind the top, where it nearly always is.
+    path.write_text(path.read_text() + "#" * 100_000 + "\nmtllib head.mtl")
 
     np.testing.assert_array_equal(read_colored_mesh(path).colors, a_textured_head.colors)
 
@@ -756,6 +757,21 @@ def test_textures_of_ply_are_read(order, names, a_textured_head):
         assert_same_surface(mesh, read_mesh(path))
 
 
+def test_the_picture_of_a_ply_counts_before_colors_of_its_vertices(a_textured_head):
+    path, n = a_textured_head.folder / "head.ply", len(a_textured_head.colors)
+    write_picture(path.with_name("my head.png"), a_textured_head.colors[None])
+    head, body = textured_ply(a_textured_head, by_face=True).decode().split("end_header\n")
+    own = "".join(f"property uchar {name}\n" for name in RGB)
+    rows = body.splitlines()
+    rows[:n] = [f"{row} {number % 256} 7 7" for number, row in enumerate(rows[:n])]
+    head = head.replace("property double z\n", "property double z\n" + own)
+    path.write_text(head + "end_header\n" + "\n".join(rows) + "\n")
+
+    np.testing.assert_array_equal(read_colored_mesh(path).colors, a_textured_head.colors)
+    path.with_name("my head.png").unlink()
+    assert read_colored_mesh(path).colors[:3].tolist() == [[0, 7, 7], [1, 7, 7], [2, 7, 7]]
+
+
 @pytest.mark.parametrize("order", ["ascii", "binary_big_endian"])
 def test_a_ply_that_names_a_picture_without_coordinates_has_its_own_colors(
     order, a_head, some_colors, tmp_path
@@ -859,6 +875,16 @@ def test_a_picture_that_cannot_be_read_is_a_finding(a_textured_head):
         assert_found(path, "The texture 'head.png' is ")
 
 
+def test_colors_that_need_too_much_memory_are_a_finding(a_textured_head, monkeypatch):
+    def full(*_):
+        raise MemoryError
+
+    path = a_textured_head.write()
+    monkeypatch.setattr("palnet.surface._colors.sample_texture", full)
+
+    assert_found(path, "more memory than this computer has", "Make its pictures smaller")
+
+
 def test_pictures_of_tiff_are_refused_because_vtk_reads_them_wrongly(a_textured_head):
     path = a_textured_head.write(mtl="newmtl skin\nmap_Kd head.tif\n", picture="head.tif")
 
@@ -952,12 +978,15 @@ def test_a_damaged_line_of_16_mb_takes_no_time(a_textured_head):
     assert [finding.code for finding in mesh.findings] == ["texture"]
 
 
-@pytest.mark.parametrize("name", [*WRITERS, "one color.ply", "one picture.obj"])
+@pytest.mark.parametrize("name", [*WRITERS, "one color.ply", "one color.vtp", "one picture.obj"])
 def test_no_color_and_the_same_color_everywhere_change_nothing(name, a_textured_head, tmp_path):
     path = tmp_path / name
     one = np.full((len(a_textured_head.colors), 3), 128)
     if name == "one color.ply":
         path.write_bytes(ply_with_colors(a_textured_head.mesh, one, "ascii", "u1", RGB))
+    elif name == "one color.vtp":
+        values = one.astype(np.uint8)
+        write_vtk(path, a_textured_head.mesh, "binary", is_active=True, Colors=values)
     elif name == "one picture.obj":
         a_textured_head.path, a_textured_head.colors = path, one.astype(np.uint8)
         a_textured_head.write()
