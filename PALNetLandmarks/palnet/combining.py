@@ -159,7 +159,7 @@ def _average(
 ) -> Combined:
     """Average what both say about the landmarks that color shows."""
     scale = similarity_scale(found.face_from_scan)
-    asked = [code for code in SEEN_BY_COLOR if code in codes and code in opinion.codes]
+    asked = [code for code in SEEN_BY_COLOR if code in codes]
     rows = np.array([codes.index(code) for code in asked], dtype=np.int64)
     shape_mm = apply_similarity(found.face_from_scan, placement.positions_mm[rows])
     beside_mm = np.array([SEEN_BY_COLOR[code].beside_mm for code in asked]).reshape(-1, 3)

@@ -78,7 +78,7 @@ def test_both_are_weighted_by_their_errors(code, a_found, a_placement, a_mesh, m
     _say(monkeypatch, a_found, a_placement, {code: shift})
     row, scale = CODES.index(code), similarity_scale(a_found.face_from_scan)
 
-    combined = combine_with_color(a_placement, a_found, a_mesh, read_model()).placement
+    combined, _, record = combine_with_color(a_placement, a_found, a_mesh, read_model())
 
     shape, color = a_placement.expected_error_mm[row] * scale, SEEN_BY_COLOR[code].error_mm
     weight = shape**2 / (shape**2 + color**2)
@@ -88,19 +88,28 @@ def test_both_are_weighted_by_their_errors(code, a_found, a_placement, a_mesh, m
     assert combined.expected_error_mm[row] == pytest.approx(
         shape * color / np.hypot(shape, color) / scale
     )
+    apart_mm = dict.fromkeys(SEEN_BY_COLOR, 0.0) | {code: 0.6 / scale}
+    assert record == {
+        "used": True,
+        "network_sha256": "hash",
+        "pictures": 6,
+        "apart_mm": pytest.approx(apart_mm, abs=0.00501),
+    }
 
 
 def test_what_contradicts_is_expected_to_be_farther_off(a_found, a_placement, a_mesh, monkeypatch):
-    row, scale = CODES.index("li"), similarity_scale(a_found.face_from_scan)
-    shape, color = a_placement.expected_error_mm[row] * scale, SEEN_BY_COLOR["li"].error_mm
-    agreeing = shape * color / np.hypot(shape, color) / scale
+    rows, scale = [CODES.index("li"), CODES.index("ls")], similarity_scale(a_found.face_from_scan)
+    shape = a_placement.expected_error_mm[rows] * scale
+    color = np.array([SEEN_BY_COLOR[code].error_mm for code in ("li", "ls")])
+    together = np.hypot(shape, color)
     errors = []
     for ratio in (0.5, 1.0, 2.0, 3.0):
-        _say(monkeypatch, a_found, a_placement, {"li": (0, -ratio * np.hypot(shape, color), 0)})
+        _say(monkeypatch, a_found, a_placement, {"li": (0, -ratio * together[0], 0)})
         combined = combine_with_color(a_placement, a_found, a_mesh, read_model())
-        errors.append(combined.placement.expected_error_mm[row])
+        errors.append(combined.placement.expected_error_mm[rows])
 
-    np.testing.assert_allclose(errors, agreeing * np.array([1, 1, 2, 3]), rtol=1e-9)
+    agreeing = shape * color / together / scale
+    np.testing.assert_allclose(errors, agreeing * [[1, 1], [1, 1], [2, 1], [3, 1]], rtol=1e-9)
 
 
 def test_only_lips_and_inner_corners_of_the_eyes_are_asked_about(
@@ -164,6 +173,10 @@ def test_colors_are_not_called_used_if_they_move_no_landmark(
     assert combined.record == {"used": False, "reason": "the colors show none of the landmarks"}
 
 
+def test_the_network_knows_all_that_it_is_asked_about():
+    assert set(SEEN_BY_COLOR) <= set(read_photo_network().codes)
+
+
 def test_both_sides_are_treated_as_mirror_images():
     for code, seen in SEEN_BY_COLOR.items():
         twin = SEEN_BY_COLOR[code[:-2] + {"_r": "_l", "_l": "_r"}.get(code[-2:], code[-2:])]
@@ -171,15 +184,22 @@ def test_both_sides_are_treated_as_mirror_images():
         np.testing.assert_array_equal(np.array(seen.beside_mm) * [-1, 1, 1], twin.beside_mm)
 
 
-def test_a_scheme_without_these_landmarks_is_left_alone(a_found, a_placement, a_mesh, monkeypatch):
+@pytest.mark.parametrize("unknown", [set(CODES), set(SEEN_BY_COLOR)])
+def test_a_scheme_without_these_landmarks_is_left_alone(
+    unknown, a_found, a_placement, a_mesh, monkeypatch
+):
     model = read_model()
-    landmarks = tuple(replace(each, code=f"of_{each.code}") for each in model.scheme.landmarks)
+    landmarks = tuple(
+        replace(each, code=f"of_{each.code}") if each.code in unknown else each
+        for each in model.scheme.landmarks
+    )
     scheme = replace(model.scheme, landmarks=landmarks, distances=(), angles=())
-    other = replace(model, scheme=scheme)
+    _say(monkeypatch, a_found, a_placement, {})
 
-    combined = combine_with_color(a_placement, a_found, a_mesh, other)
+    combined = combine_with_color(a_placement, a_found, a_mesh, replace(model, scheme=scheme))
 
-    np.testing.assert_array_equal(combined.placement.positions_mm, a_placement.positions_mm)
+    assert combined.placement is a_placement
+    assert combined.record == {"used": False, "reason": "the colors show none of the landmarks"}
 
 
 def test_a_texture_of_another_scan_is_not_used_and_said(a_found, a_placement, a_mesh, monkeypatch):
@@ -193,6 +213,26 @@ def test_a_texture_of_another_scan_is_not_used_and_said(a_found, a_placement, a_
     (finding,) = combined.findings
     assert finding.code == "color"
     assert "Check whether the texture belongs to the scan" in finding.message
+
+
+@pytest.mark.parametrize("is_far", [True, False])
+def test_whether_both_see_the_same_face_is_asked_of_what_both_see(
+    is_far, a_found, a_placement, a_mesh, monkeypatch
+):
+    codes = read_photo_network().codes
+    hidden, unseen, both = codes[:8], codes[8:10], codes[10:]
+    is_placed = a_placement.is_placed.copy()
+    is_placed[[CODES.index(code) for code in hidden]] = False
+    shifts = dict.fromkeys(both, (0.0, 7.0 * is_far, 0.0)) | dict.fromkeys(unseen, 3 * (np.nan,))
+    shifts |= dict.fromkeys(hidden, (0.0, 7.0 * (not is_far), 0.0))
+    _say(monkeypatch, a_found, a_placement, shifts)
+
+    combined = combine_with_color(
+        replace(a_placement, is_placed=is_placed), a_found, a_mesh, read_model()
+    )
+
+    assert [each.code for each in combined.findings] == ["color"] * is_far
+    assert combined.record["used"] is not is_far
 
 
 def test_no_face_in_the_pictures_is_recorded(a_found, a_placement, a_mesh, monkeypatch):

@@ -69,7 +69,7 @@ class Picture:
         ndarray of shape (n, 3)
             In millimetres of the face frame; NaN where the picture shows no surface.
         """
-        column, row = np.clip(np.floor(places).astype(np.int64), 0, N_PIXELS - 1).T
+        column, row = np.clip(places.astype(np.int64), 0, N_PIXELS - 1).T
         depth_mm = self.depth_mm[row, column]
         depth_mm = np.where(np.isfinite(depth_mm), depth_mm, np.nan)
         shrinking = (DISTANCE_MM - depth_mm) / DISTANCE_MM * (WIDTH_MM / N_PIXELS)

@@ -119,7 +119,7 @@ def _walk(text: bytes) -> Iterator[tuple[Lines, Lines, Lines]]:
         end = end or len(text)
         raw = np.frombuffer(text[start:end] + PADDING, dtype=np.uint8)
         starts, ends = find_visible_lines(raw)
-        first, second, third = (raw[np.minimum(starts + step, len(raw) - 1)] for step in range(3))
+        first, second, third = (raw[starts + step] for step in range(3))
         is_vertex, is_face = ((first == ord(x)) & (second <= LAST_BLANK) for x in "vf")
         is_uv = (first == ord("v")) & (second == ord("t")) & (third <= LAST_BLANK)
         yield (

@@ -223,7 +223,7 @@ def _pure_png(data: bytes) -> bytes:
     if depth not in depths or rest[:2] != [0, 0] or not is_palette_fit or len(palette) % 3:
         raise _damaged_png()
     rows = _inflate(packed, height * row_bytes)
-    if not len(rows) or rows.reshape(height, row_bytes)[:, 0].max() > MAX_PNG_FILTER:
+    if rows.reshape(height, row_bytes)[:, 0].max() > MAX_PNG_FILTER:
         raise _damaged_png()
     kept = [(kind, body) for kind, body in parts.items() if body or kind == b"IEND"]
     chunks = [

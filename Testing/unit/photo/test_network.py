@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -43,6 +45,20 @@ def test_it_gives_what_googles_runtime_gives():
     # The weights of stomion are the mean of those of two points, in half precision.
     np.testing.assert_allclose(places, expected, atol=0.02)
     assert presence == pytest.approx(PRESENCE, abs=1e-3)
+
+
+def test_what_a_filter_adds_can_be_taken_off_by_the_layer_behind_it():
+    network, rng = read_photo_network(), np.random.default_rng(1)
+    blocks = []
+    for block in network.blocks:
+        # As Google trained it, they add nothing.
+        added = rng.normal(size=block["filter.bias"].shape).astype(np.float32)
+        widened = block["widen.bias"] - block["widen.weight"] @ added
+        blocks.append({**block, "filter.bias": added, "widen.bias": widened})
+
+    places, _ = run_photo_network(replace(network, blocks=tuple(blocks)), _rings())
+
+    np.testing.assert_allclose(places, run_photo_network(network, _rings())[0], atol=0.01)
 
 
 def test_its_codes_are_those_of_the_scheme_and_both_sides_are_there():

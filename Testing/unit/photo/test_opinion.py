@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
 import palnet.photo.opinion as opinion_module
 from painted_face import find_example, paint_example
@@ -12,7 +13,7 @@ from palnet.exchange import read_landmarks
 from palnet.photo import color_surface, look_at_face
 from palnet.photo.network import read_photo_network
 from palnet.samples import example_truth
-from palnet.similarity import apply_similarity
+from palnet.similarity import apply_similarity, invert_similarity
 from palnet.surface import Mesh
 
 
@@ -97,7 +98,7 @@ def test_pictures_without_a_face_do_not_count(a_face, monkeypatch):
         places, presence = run(network, pixels)
         calls.append(presence)
         lost = len(calls) in lost_pictures
-        return (places + 40.0, -1.0) if lost else (places, presence)
+        return (places + 40.0, 0.0) if lost else (places, 1e-3)
 
     monkeypatch.setattr(opinion_module, "run_photo_network", sometimes)
     lost_pictures = {2, 5}
@@ -107,10 +108,39 @@ def test_pictures_without_a_face_do_not_count(a_face, monkeypatch):
     assert look_at_face(found.face, colors) is None
 
 
+@pytest.mark.parametrize("n_beside", [3, 4])
+def test_a_landmark_is_seen_if_half_of_the_pictures_show_the_surface_there(
+    n_beside, a_face, monkeypatch
+):
+    found, colors = a_face
+    run, codes = opinion_module.run_photo_network, read_photo_network().codes
+    seen = look_at_face(found.face, colors)
+    lip, calls = codes.index("li"), []
+
+    def beside(network, pixels):
+        places, presence = run(network, pixels)
+        calls.append(presence)
+        if len(calls) <= n_beside:
+            places[lip] = 0.0
+        return places, presence
+
+    monkeypatch.setattr(opinion_module, "run_photo_network", beside)
+    there = look_at_face(found.face, colors)
+
+    others = np.arange(len(codes)) != lip
+    np.testing.assert_array_equal(there.positions_mm[others], seen.positions_mm[others])
+    assert there.n_pictures == 6
+    if n_beside == 3:
+        assert np.linalg.norm(there.positions_mm[lip] - seen.positions_mm[lip]) < 2.0
+    else:
+        assert np.isnan(there.positions_mm[lip]).all()
+
+
 def test_colors_are_those_of_the_nearest_vertices_in_any_frame_and_order(a_face):
     found, _ = a_face
     mesh = paint_example()
     rng = np.random.default_rng(0)
+    mesh = replace(mesh, colors=rng.integers(0, 256, mesh.colors.shape).astype(np.uint8))
     order = rng.permutation(len(mesh.points))
     number = np.argsort(order)
     shuffled = Mesh(mesh.points[order] * 10 + 5, number[mesh.triangles], colors=mesh.colors[order])
@@ -122,8 +152,9 @@ def test_colors_are_those_of_the_nearest_vertices_in_any_frame_and_order(a_face)
     ours = color_surface(found.face, mesh, face_from_file)
     theirs = color_surface(found.face, shuffled, face_from_file @ back)
 
+    everywhere = cKDTree(apply_similarity(face_from_file, mesh.points))
+    np.testing.assert_array_equal(ours, mesh.colors[everywhere.query(found.face.points_mm)[1]])
     np.testing.assert_array_equal(theirs, ours)
-    assert {tuple(row) for row in ours} <= {tuple(row) for row in mesh.colors}
 
 
 @pytest.mark.parametrize("color", [(255, 255, 255), (128, 120, 115)])
@@ -146,17 +177,23 @@ def test_the_colors_of_a_dense_scan_are_looked_up_in_a_part_of_it(a_face, monkey
     part = color_surface(found.face, mesh, face_from_file)
 
     # Next to a border of the paint the nearest of half of the vertices may be of the other color.
-    assert np.mean((part == whole).all(axis=1)) > 0.95
+    alike = (part == whole).all(axis=1)
+    assert 0.95 < np.mean(alike) < 1
 
 
-def test_vertices_far_from_the_face_do_not_make_its_colors_coarser(a_face, monkeypatch):
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("side", [-1, 1])
+def test_vertices_beside_the_face_do_not_make_its_colors_coarser(axis, side, a_face, monkeypatch):
     found, whole = a_face
     mesh = paint_example()
     unit = found.surface.unit.mm_per_unit
     face_from_file = found.face_from_scan @ np.diag([unit, unit, unit, 1.0])
     monkeypatch.setattr(opinion_module, "MOST_COLORED", len(mesh.points))
-    body = np.tile(mesh.points + 1000 / unit, (5, 1))
-    points, colors = np.concatenate([mesh.points, body]), np.tile(mesh.colors, (6, 1))
+    low_mm, high_mm = found.face.points_mm.min(axis=0), found.face.points_mm.max(axis=0)
+    beside_mm = np.tile((low_mm + high_mm) / 2, (len(mesh.points), 1))
+    beside_mm[:, axis] = (high_mm if side > 0 else low_mm)[axis] + side * 6.0
+    beside = apply_similarity(invert_similarity(face_from_file), beside_mm)
+    points, colors = np.concatenate([beside, mesh.points]), np.tile(mesh.colors, (2, 1))
 
     seen = color_surface(found.face, replace(mesh, points=points, colors=colors), face_from_file)
 

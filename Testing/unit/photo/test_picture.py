@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from palnet.photo.picture import BACKGROUND, MIDDLE_MM, N_PIXELS, take_picture
+from palnet.photo.picture import AMBIENT, BACKGROUND, MIDDLE_MM, N_PIXELS, take_picture
 from palnet.surface import Mesh, parse_unit, prepare_surface
 
 RED, GREEN = (200, 20, 20), (10, 180, 10)
@@ -33,6 +33,16 @@ def _bowl(n=60):
 @pytest.fixture(scope="module")
 def a_bowl():
     return _bowl()
+
+
+def _slope(right, up, half_mm=300.0):
+    """A plane, rising by so much per millimeter; it reaches beyond all borders of the picture."""
+    across = np.linspace(-half_mm, half_mm, 61)
+    x, y = np.meshgrid(across, across)
+    number = np.arange(61 * 61).reshape(61, 61)
+    a, b, c, d = number[:-1, :-1], number[:-1, 1:], number[1:, 1:], number[1:, :-1]
+    quads = np.stack([a, b, c, a, c, d], axis=-1).reshape(-1, 3)
+    return _surface(np.stack([x, y, right * x + up * y], axis=-1).reshape(-1, 3), quads)
 
 
 def _plain(surface, color=(255, 255, 255)):
@@ -96,6 +106,39 @@ def test_the_mirrored_surface_gives_the_mirrored_picture(a_bowl):
     np.testing.assert_allclose(theirs.pixels[:, ::-1], ours.pixels, atol=1e-5)
 
 
+@pytest.mark.parametrize(("right", "up"), [(0.4, 0.0), (-0.4, 0.0), (0.0, 0.4), (0.3, -0.4)])
+def test_a_surface_beyond_the_borders_is_shown_in_every_pixel_where_it_is(right, up):
+    slope = _slope(right, up)
+    rows, columns = np.indices((N_PIXELS, N_PIXELS)).reshape(2, -1)
+
+    picture = take_picture(slope, _plain(slope), 0.0)
+    x, y, z = picture.to_face(np.stack([columns, rows], axis=1) + 0.5).T
+
+    # 0.008: depth is interpolated in the picture, as if triangles were not seen in perspective.
+    np.testing.assert_allclose(z, right * x + up * y, atol=0.02)
+
+
+@pytest.mark.parametrize("pitch_deg", [-12.0, 0.0, 12.0])
+def test_what_faces_the_camera_is_brighter_than_what_is_turned_away(pitch_deg):
+    slope = _slope(0.0, 0.4)
+    facing = np.cos(np.arctan(0.4) + np.radians(pitch_deg))
+
+    picture = take_picture(slope, _plain(slope, (255, 51, 0)), pitch_deg)
+
+    light = AMBIENT + (1 - AMBIENT) * facing
+    expected = np.broadcast_to(light * np.array([1.0, 0.2, 0.0]), picture.pixels.shape)
+    np.testing.assert_allclose(picture.pixels, expected, atol=1e-5)
+    assert picture.pixels.dtype == np.float32
+
+
+def test_where_normals_point_away_there_is_the_light_from_everywhere():
+    slope = _slope(0.0, 0.4)
+
+    picture = take_picture(replace(slope, normals=-slope.normals), _plain(slope), 0.0)
+
+    np.testing.assert_allclose(picture.pixels, AMBIENT, atol=1e-5)
+
+
 def test_the_nearest_surface_hides_what_is_behind_it(a_bowl):
     behind = replace(a_bowl, points_mm=a_bowl.points_mm - [0.0, 0.0, 30.0])
     n = len(a_bowl.points_mm)
@@ -136,8 +179,31 @@ def test_no_pixel_is_lost_between_triangles(a_bowl):
         assert len(columns) == columns[-1] - columns[0] + 1
 
 
-@pytest.mark.parametrize("place", [(-50.0, 20.0), (1e6, 1e6), (255.999, 0.0)])
-def test_places_outside_the_picture_are_those_of_its_border(place, a_bowl):
-    found = take_picture(a_bowl, _plain(a_bowl), 0.0).to_face(np.array([place]))
+def test_what_is_seen_edge_on_is_not_shown():
+    fin = _surface([[-20, -20, 0], [20, 20, 0], [0, 0, 30]], [[0, 1, 2]])
 
-    assert found.shape == (1, 3)
+    assert np.isneginf(take_picture(fin, _plain(fin), 0.0).depth_mm).all()
+
+
+def test_triangles_far_smaller_than_a_pixel_are_shown_from_their_front_only():
+    dense = _slope(0.0, 0.0, half_mm=12.0)
+    away = replace(dense, triangles=dense.triangles[:, ::-1])
+    middle = slice(N_PIXELS // 2 - 10, N_PIXELS // 2 + 10)
+
+    front, back = (take_picture(each, _plain(each), 0.0).depth_mm for each in (dense, away))
+
+    np.testing.assert_allclose(front[middle, middle], -MIDDLE_MM[2])
+    assert np.isneginf(back).all()
+
+
+@pytest.mark.parametrize(
+    ("place", "pixel"),
+    [((-50.0, 20.0), (20, 0)), ((1e6, 1e6), (255, 255)), ((255.999, -1e-9), (0, 255))],
+)
+def test_places_outside_the_picture_have_the_depth_of_its_border(place, pixel):
+    slope = _slope(0.3, -0.4)
+
+    picture = take_picture(slope, _plain(slope), 0.0)
+
+    found = picture.to_face(np.array([place]))
+    assert found[0, 2] == pytest.approx(picture.depth_mm[pixel] + MIDDLE_MM[2], abs=1e-9)

@@ -21,6 +21,7 @@ from palnet.errors import UnitError
 from palnet.samples import example_scan
 from palnet.surface import (
     _materials,
+    _obj_colors,
     find_texture,
     read_colored_mesh,
     read_mesh,
@@ -122,6 +123,19 @@ def test_every_way_to_write_colors_gives_the_same_ones(name, a_head, some_colors
     np.testing.assert_array_equal(mesh.colors, some_colors)
     assert_same_surface(mesh, read_mesh(path))
     assert mesh.findings == ()
+
+
+@pytest.mark.parametrize("row", [3, -1])
+def test_an_obj_of_which_one_vertex_has_no_color_has_none(row, a_head, some_colors, tmp_path):
+    lines = obj_with_colors(a_head, some_colors, "%d %d %d\n").decode().splitlines()
+    vertices = [number for number, line in enumerate(lines) if line.startswith("v ")]
+    lines[vertices[row]] = " ".join(lines[vertices[row]].split()[:4])
+    path = tmp_path / "head.obj"
+    path.write_text("\n".join(lines))
+
+    mesh = read_colored_mesh(path)
+
+    assert (mesh.colors, mesh.findings) == (None, ())
 
 
 @pytest.mark.parametrize("number", ["%d", "%.2f"])
@@ -244,12 +258,45 @@ def test_other_kinds_of_pixels_become_the_same_bytes(tmp_path):
         "clear": np.concatenate([gray, np.full_like(gray, 3)], axis=2),
         "color": np.repeat(gray, 3, axis=2),
         "opaque": np.concatenate([gray, gray, gray, np.full_like(gray, 3)], axis=2),
-        "deep": np.repeat(gray, 3, axis=2).astype(np.uint16) * 257,
     }
+    kinds |= {f"deep {name}": pixels.astype(np.uint16) * 257 for name, pixels in kinds.items()}
     for name, pixels in kinds.items():
         path = write_picture(tmp_path / f"{name}.png", pixels)
 
-        assert sample_texture(path, CORNERS).tolist() == [[n] * 3 for n in (0, 100, 200, 255)], name
+        found = sample_texture(str(path), CORNERS)
+        assert found.tolist() == [[n] * 3 for n in (0, 100, 200, 255)], name
+
+
+def test_rows_of_a_png_may_be_stored_as_differences(tmp_path):
+    first = b"\0" + bytes(RED) + bytes(GREEN)
+    like_above = [bytes([kind]) + bytes(6) for kind in (2, 4)]
+    path = tmp_path / "a.png"
+    path.write_bytes(
+        png(png_header(height=3), (b"IDAT", zlib.compress(b"".join([first, *like_above]))))
+    )
+
+    found = sample_texture(path, [[x, y] for y in (0.1, 0.5, 0.9) for x in (0.2, 0.7)])
+
+    assert found.tolist() == 3 * [list(RED), list(GREEN)]
+
+
+@pytest.mark.parametrize(
+    ("depth", "rows"),
+    [(1, b"\0\x40\0\x80"), (2, b"\0\x10\0\xb0"), (4, b"\0\x01\0\x23"), (8, b"\0\0\1\0\2\3")],
+)
+def test_a_png_with_a_palette_or_few_grays_is_read(depth, rows, tmp_path):
+    numbers = np.array([0, 1, 1, 0] if depth == 1 else [0, 1, 2, 3])
+    colors = [RED, GREEN, BLUE, WHITE]
+    # As many colors as the numbers can name.
+    palette = bytes(np.array(colors, np.uint8)).ljust(3 * 2**depth, b"\7")[: 3 * 2**depth]
+    rows = (b"IDAT", zlib.compress(rows))
+    path, gray = tmp_path / "a.png", tmp_path / "gray.png"
+    path.write_bytes(png(png_header(depth=depth, color=3), (b"PLTE", palette), rows))
+    gray.write_bytes(png(png_header(depth=depth, color=0), rows))
+
+    shades = numbers * 255 // (2**depth - 1)
+    assert sample_texture(path, CORNERS).tolist() == [list(colors[n]) for n in numbers]
+    assert sample_texture(gray, CORNERS).tolist() == [[n] * 3 for n in shades]
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp"])
@@ -315,6 +362,7 @@ PALETTE_ROWS = zlib.compress(bytes(6))
         (png(png_header(color=3), (b"PLTE", bytes(771)), (b"IDAT", PALETTE_ROWS)), "damaged"),
         (png(png_header(interlaced=1), (b"IDAT", ROWS)), "is an interlaced PNG"),
         (png(png_header(width=1 << 20, height=1 << 20), (b"IDAT", ROWS)), "1048576 times 1048576"),
+        (png(png_header(width=16_000, height=16_000), (b"IDAT", ROWS)), "16000 times 16000"),
     ],
 )
 def test_a_png_built_wrongly_is_an_error(data, why, tmp_path, capfd):
@@ -441,11 +489,20 @@ def a_textured_head(a_head, some_colors, tmp_path):
 def test_a_texture_gives_each_vertex_its_color(a_textured_head):
     path = a_textured_head.write()
 
-    mesh = read_colored_mesh(path)
+    mesh = read_colored_mesh(str(path))
 
     np.testing.assert_array_equal(mesh.colors, a_textured_head.colors)
     assert_same_surface(mesh, read_mesh(path))
     assert (mesh.findings, find_texture(path)) == ((), path.with_name("head.png"))
+
+
+@pytest.mark.parametrize("end", [b"\r\n", b"\r"])
+def test_textures_of_any_system_are_read(end, a_textured_head):
+    path = a_textured_head.write()
+    for each in (path, path.with_suffix(".mtl")):
+        each.write_bytes(each.read_bytes().replace(b"\r\n", b"\n").replace(b"\n", end))
+
+    np.testing.assert_array_equal(read_colored_mesh(path).colors, a_textured_head.colors)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -521,6 +578,26 @@ def test_a_file_of_materials_is_found(library, name, a_textured_head):
     np.testing.assert_array_equal(read_colored_mesh(path).colors, a_textured_head.colors)
 
 
+def test_a_picture_is_found_beside_the_file_of_materials(a_textured_head, tmp_path):
+    folder = tmp_path / "materials"
+    folder.mkdir()
+    path = a_textured_head.write(
+        library="mtllib materials/head.mtl\n", picture="materials/head.png"
+    )
+    path.with_name("head.mtl").rename(folder / "head.mtl")
+
+    np.testing.assert_array_equal(read_colored_mesh(path).colors, a_textured_head.colors)
+    assert find_texture(path) == folder / "head.png"
+
+
+def test_the_last_line_may_lack_its_end(a_textured_head):
+    path = a_textured_head.write(library="")
+    # Far behind the top, where it nearly always is.
+    path.write_text(path.read_text() + "#" * 100_000 + "\nmtllib head.mtl")
+
+    np.testing.assert_array_equal(read_colored_mesh(path).colors, a_textured_head.colors)
+
+
 def test_names_in_the_letters_of_western_windows_are_found(a_textured_head):
     path = a_textured_head.write(picture="Müller.png")
     path.with_name("head.mtl").write_bytes("newmtl skin\nmap_Kd Müller.png\n".encode("cp1252"))
@@ -578,6 +655,19 @@ def test_corners_of_faces_are_matched(faces, expected, tmp_path):
     path = write_square(tmp_path, faces)
 
     assert read_colored_mesh(path).colors.tolist() == [list(each) for each in expected]
+
+
+@pytest.mark.parametrize("n_bytes", [1, 40, 100, 10_000])
+def test_large_files_are_read_block_by_block(n_bytes, a_head, some_colors, tmp_path, monkeypatch):
+    monkeypatch.setattr(_obj_colors, "BLOCK_BYTES", n_bytes)
+    faces = "vt 0 0\nv 5 5 5\nf -5/-5 -4/-4 -3/-3\nvt 0 0\nf 1/1 3/3 4/-3\n# the end"
+    path, colored = write_square(tmp_path, faces), tmp_path / "colored.obj"
+    colored.write_bytes(obj_with_colors(a_head, some_colors, "%d %d %d\n"))
+
+    found = read_colored_mesh(path)
+
+    assert found.colors[:4].tolist() == [list(each) for each in (RED, GREEN, BLUE, WHITE)]
+    np.testing.assert_array_equal(read_colored_mesh(colored).colors, some_colors)
 
 
 def test_coordinates_that_are_no_numbers_leave_a_vertex_to_the_others(tmp_path):
@@ -667,6 +757,21 @@ def test_textures_of_ply_are_read(order, names, a_textured_head):
         assert_same_surface(mesh, read_mesh(path))
 
 
+def test_the_picture_of_a_ply_counts_before_colors_of_its_vertices(a_textured_head):
+    path, n = a_textured_head.folder / "head.ply", len(a_textured_head.colors)
+    write_picture(path.with_name("my head.png"), a_textured_head.colors[None])
+    head, body = textured_ply(a_textured_head, by_face=True).decode().split("end_header\n")
+    own = "".join(f"property uchar {name}\n" for name in RGB)
+    rows = body.splitlines()
+    rows[:n] = [f"{row} {number % 256} 7 7" for number, row in enumerate(rows[:n])]
+    head = head.replace("property double z\n", "property double z\n" + own)
+    path.write_text(head + "end_header\n" + "\n".join(rows) + "\n")
+
+    np.testing.assert_array_equal(read_colored_mesh(path).colors, a_textured_head.colors)
+    path.with_name("my head.png").unlink()
+    assert read_colored_mesh(path).colors[:3].tolist() == [[0, 7, 7], [1, 7, 7], [2, 7, 7]]
+
+
 @pytest.mark.parametrize("order", ["ascii", "binary_big_endian"])
 def test_a_ply_that_names_a_picture_without_coordinates_has_its_own_colors(
     order, a_head, some_colors, tmp_path
@@ -743,6 +848,16 @@ def test_findings_do_not_tell_names_of_folders(gone, folder, a_textured_head):
     assert "Anna" not in read_colored_mesh(path).findings[-1].message
 
 
+def test_pictures_are_not_looked_for_where_the_program_runs(a_textured_head, tmp_path, monkeypatch):
+    path = a_textured_head.write()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    path.with_name("head.png").rename(elsewhere / "head.png")
+    monkeypatch.chdir(elsewhere)
+
+    assert_found(path, "The scan names the texture 'head.png', which is not beside it", "Copy it")
+
+
 def test_a_missing_file_of_materials_is_a_finding(a_textured_head):
     assert_found(a_textured_head.write(mtl=None), "'head.mtl'", "Copy it, and the picture")
     path = a_textured_head.write(mtl=None, library="mtllib my head.mtl\n", use="")
@@ -760,6 +875,16 @@ def test_a_picture_that_cannot_be_read_is_a_finding(a_textured_head):
         assert_found(path, "The texture 'head.png' is ")
 
 
+def test_colors_that_need_too_much_memory_are_a_finding(a_textured_head, monkeypatch):
+    def full(*_):
+        raise MemoryError
+
+    path = a_textured_head.write()
+    monkeypatch.setattr("palnet.surface._colors.sample_texture", full)
+
+    assert_found(path, "more memory than this computer has", "Make its pictures smaller")
+
+
 def test_pictures_of_tiff_are_refused_because_vtk_reads_them_wrongly(a_textured_head):
     path = a_textured_head.write(mtl="newmtl skin\nmap_Kd head.tif\n", picture="head.tif")
 
@@ -774,6 +899,7 @@ def test_pictures_of_tiff_are_refused_because_vtk_reads_them_wrongly(a_textured_
         ("vt ", "vt x", "not a coordinate"),
         ("vt 0", "vt", "texture coordinates"),
         ("f 1/1 ", "f 1/9999 ", "texture coordinates that the file does not have"),
+        ("f 1/1 ", "f 1/-9999 ", "texture coordinates that the file does not have"),
         ("vt 0.5 0.5", "vt 0.5", "cut off"),
     ],
 )
@@ -852,12 +978,15 @@ def test_a_damaged_line_of_16_mb_takes_no_time(a_textured_head):
     assert [finding.code for finding in mesh.findings] == ["texture"]
 
 
-@pytest.mark.parametrize("name", [*WRITERS, "one color.ply", "one picture.obj"])
+@pytest.mark.parametrize("name", [*WRITERS, "one color.ply", "one color.vtp", "one picture.obj"])
 def test_no_color_and_the_same_color_everywhere_change_nothing(name, a_textured_head, tmp_path):
     path = tmp_path / name
     one = np.full((len(a_textured_head.colors), 3), 128)
     if name == "one color.ply":
         path.write_bytes(ply_with_colors(a_textured_head.mesh, one, "ascii", "u1", RGB))
+    elif name == "one color.vtp":
+        values = one.astype(np.uint8)
+        write_vtk(path, a_textured_head.mesh, "binary", is_active=True, Colors=values)
     elif name == "one picture.obj":
         a_textured_head.path, a_textured_head.colors = path, one.astype(np.uint8)
         a_textured_head.write()
