@@ -30,6 +30,7 @@ from benchmarks._data import (
 from benchmarks._paint import paint
 from benchmarks._pool import run_tasks
 from benchmarks._report import Report
+from benchmarks.lids import Task
 from palnet import detect
 from palnet.combining import SEEN_BY_COLOR
 from palnet.errors import PalnetError
@@ -43,16 +44,6 @@ if TYPE_CHECKING:
 # Seeds used only by this benchmark.
 FIRST_SEED = 3_450_000
 POINTS_OF = "menpo_james"
-
-
-@dataclass(frozen=True, eq=False)
-class Task:
-    """One painted person."""
-
-    seed: int
-    name: str
-    source: Path
-    model: str | None
 
 
 @dataclass(frozen=True, eq=False)
