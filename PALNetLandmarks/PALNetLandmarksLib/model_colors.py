@@ -18,6 +18,7 @@ from palnet.surface import (
     bare_name,
     find_beside,
     find_texture,
+    names_color,
     read_colored_mesh,
     read_materials,
     read_picture,
@@ -30,8 +31,6 @@ SHOWN_COLOR = "PALNet color"
 # Words in the names that programs give to colors. Three or four bytes are a color under any name,
 # but fractions may be normals or directions.
 _NAMES = ("rgb", "color", "colour")
-# Slicer reads the colors of other files itself, except those of STL files, which mean nothing.
-_READ_AGAIN = (".obj", ".ply")
 # vtkOBJReader gives this place in the image to vertices that have none.
 _NOWHERE = -1.0
 # Its name for the material of faces before the first one.
@@ -207,10 +206,10 @@ def describe_missing_image(model_node):
 
 def _describe_unusable_image(path, uv):
     """Say why the image with the color of a model cannot be used, such as damage; this reads it."""
-    if path is None or uv is None or path.suffix.lower() not in _READ_AGAIN:
+    if path is None or uv is None:
         return ()
     try:
-        findings = read_colored_mesh(path).findings
+        findings = read_colored_mesh(path).findings if names_color(path) else ()
     except _CANNOT_BE_READ:
         return ()
     return tuple(finding for finding in findings if finding.code == "texture")
@@ -287,7 +286,7 @@ def _read_file(path, mesh):
 
     Slicer has a vertex of an OBJ file several times, one for each place in the image.
     """
-    if path is None or path.suffix.lower() not in _READ_AGAIN:
+    if path is None or not names_color(path):
         return None
     stored = read_colored_mesh(path)
     if stored.colors is None or len(stored.triangles) != len(mesh.triangles):

@@ -12,8 +12,9 @@ import vtk
 from vtk.util.numpy_support import numpy_to_vtk
 
 from palnet.surface import Mesh, read_colored_mesh
-from palnet_meshes import make_head
+from palnet_meshes import WRITERS, make_head
 from palnet_scenes import vtk_array, write_picture, write_textured_obj
+from PALNetLandmarksLib import model_colors
 from PALNetLandmarksLib.model_colors import reader_of_colored_mesh
 from PALNetLandmarksLib.model_scaling import scale_model
 from PALNetLandmarksLib.models import mesh_from_model
@@ -526,3 +527,20 @@ def test_model_without_display_node_has_colors(scene, a_head):
     model.SetAndObservePolyData(polydata_of(a_head))
 
     np.testing.assert_array_equal(colored(model).colors, a_head.colors)
+
+
+@pytest.mark.parametrize("name", ["plain.obj", "ascii.ply", "little.ply"])
+def test_a_file_without_color_is_not_parsed_again(name, scene, tmp_path, monkeypatch):
+    """A detection of a plain scan would otherwise read its file twice."""
+    path = tmp_path / name
+    path.write_bytes(WRITERS[name](make_head()))
+    model = slicer.util.loadModel(str(path))
+    mesh = mesh_from_model(model)
+    parsed = []
+    monkeypatch.setattr(model_colors, "read_colored_mesh", parsed.append)
+
+    color = model_colors.reader_of_color(model, mesh)()
+
+    assert model_colors.reader_of_colored_mesh(model, mesh)().colors is None
+    assert not color
+    assert parsed == []

@@ -2,7 +2,7 @@
 """Scans as surfaces: reading, units, cleaning, sampling, projecting."""
 
 from palnet.surface._canonical import drop_unused
-from palnet.surface._colors import read_colored_mesh
+from palnet.surface._colors import names_color, read_colored_mesh
 from palnet.surface._findings import inspect_surface
 from palnet.surface._foreign import FOREIGN_SCANS
 from palnet.surface._interior import leave_out_interior
@@ -39,6 +39,7 @@ __all__ = [
     "inspect_surface",
     "leave_out_interior",
     "mesh_without_lost",
+    "names_color",
     "parse_unit",
     "plausible_units",
     "prepare_scan",

@@ -16,7 +16,7 @@ from palnet.surface._materials import bare_name, find_beside, read_materials, st
 from palnet.surface._mesh import Finding
 from palnet.surface._obj_colors import has_vertex_colors, parse_obj_colors, parse_obj_texture
 from palnet.surface._ply import parse_ply_columns, parse_ply_header
-from palnet.surface._read import read_mesh_and_bytes
+from palnet.surface._read import BYTE_ORDER_MARK, read_mesh_and_bytes
 from palnet.surface._texture import sample_texture
 from palnet.surface._vtk import parse_vtk_colors
 from palnet.surface._vtp import parse_vtp_colors
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from palnet.surface._mesh import Mesh
     from palnet.surface._ply import PlyColumns
 
-__all__ = ["read_colored_mesh"]
+__all__ = ["names_color", "read_colored_mesh"]
 
 BYTE, WORD = 255, 65535
 """The largest numbers of colors with 8 and 16 bits."""
@@ -94,6 +94,37 @@ def read_colored_mesh(path: str | PathLike[str]) -> Mesh:
         problem = "The colors of the scan need more memory than this computer has"
         return _with_finding(mesh, problem, "Make its pictures smaller")
     return replace(mesh, colors=colors) if _varies(colors) else mesh
+
+
+def names_color(path: str | PathLike[str]) -> bool:
+    """Tell quickly whether an OBJ or PLY file may have color: its own, or in pictures.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        The file.
+
+    Returns
+    -------
+    bool
+        False also for files of other formats.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be opened.
+    MeshError
+        If the header of a PLY file is damaged.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in (".obj", ".ply"):
+        return False
+    data = path.read_bytes().removeprefix(BYTE_ORDER_MARK)
+    if suffix == ".obj":
+        return has_vertex_colors(data) or _names_materials(data)
+    sources = _ply_sources(data)
+    return bool(sources.own or sources.pictures)
 
 
 def _with_finding(mesh: Mesh, problem: str, remedy: str) -> Mesh:
@@ -185,11 +216,7 @@ def _materials_of(
 
 def _read_ply(scan: _Scan) -> NDArray[np.uint8] | None:
     """Read the colors of a PLY file."""
-    header, kinds = parse_ply_header(scan.data)
-    own = _names_of(PLY_COLORS, kinds)
-    lines = [line.strip() for line in header.splitlines()]
-    start = len(PLY_PICTURE)
-    pictures = [line[start:].strip() for line in lines if line[:start].lower() == PLY_PICTURE]
+    own, kinds, pictures = _ply_sources(scan.data)
     if not own and not pictures:
         return None
     columns = parse_ply_columns(scan.data)
@@ -207,6 +234,23 @@ def _read_ply(scan: _Scan) -> NDArray[np.uint8] | None:
         return _lay(charts, pictures, (scan.path.parent,), scan.n_points)
 
     return _first_colors(lay_pictures, read_own)
+
+
+class _PlySources(NamedTuple):
+    """Where a PLY file has color: columns of the vertices with their types, and pictures."""
+
+    own: list[str]
+    kinds: dict[str, str]
+    pictures: list[str]
+
+
+def _ply_sources(data: bytes) -> _PlySources:
+    """Look for color in the header of a PLY file."""
+    header, kinds = parse_ply_header(data)
+    lines = [line.strip() for line in header.splitlines()]
+    start = len(PLY_PICTURE)
+    pictures = [line[start:].strip() for line in lines if line[:start].lower() == PLY_PICTURE]
+    return _PlySources(_names_of(PLY_COLORS, kinds), kinds, pictures)
 
 
 def _ply_charts(columns: PlyColumns, n_pictures: int) -> _Charts:

@@ -23,13 +23,21 @@ from palnet.surface import (
     _materials,
     _obj_colors,
     find_texture,
+    names_color,
     read_colored_mesh,
     read_mesh,
     sample_texture,
     to_polydata,
     write_ply,
 )
-from palnet_meshes import WRITERS, make_head, shuffle, write_obj
+from palnet_meshes import (
+    WRITERS,
+    make_head,
+    shuffle,
+    write_obj,
+    write_ply_little,
+    write_stl_binary,
+)
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 FOUR = np.array([[RED, GREEN], [BLUE, WHITE]], dtype=np.uint8)
@@ -1091,3 +1099,34 @@ def test_normals_behind_the_coordinates_are_no_colors(tmp_path, a_head):
 
     assert mesh.colors is None
     assert mesh.findings == read_mesh(path).findings
+
+
+PLY_HEAD = b"ply\nformat ascii 1.0\nelement vertex 1\nproperty float x\n"
+
+
+@pytest.mark.parametrize("name", ["plain.obj", "plain.ply", "plain.stl"])
+def test_a_plain_file_names_no_color(name, tmp_path, a_head):
+    writers = {".obj": write_obj, ".ply": write_ply_little, ".stl": write_stl_binary}
+    path = tmp_path / name
+    path.write_bytes(writers[path.suffix](a_head))
+
+    assert not names_color(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.obj", b"v 0 0 0 1 0 0\n"),
+        ("a.OBJ", b"mtllib a.mtl\nv 0 0 0\n"),
+        ("a.ply", PLY_HEAD + b"property uchar red\nproperty uchar green\nproperty uchar blue\n"),
+        (
+            "b.ply",
+            b"\xef\xbb\xbf" + PLY_HEAD.replace(b"element", b"comment TextureFile a.png\nelement"),
+        ),
+    ],
+)
+def test_a_file_with_color_names_it(name, content, tmp_path):
+    path = tmp_path / name
+    path.write_bytes(content + (b"end_header\n" if path.suffix == ".ply" else b""))
+
+    assert names_color(path)
