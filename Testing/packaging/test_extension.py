@@ -173,7 +173,10 @@ def test_clone_stays_below_the_limit():
 
 
 def bytes_of_repository():
-    """What a clone receives, however git stores it here: loose, packed or both, old things beside.
+    """What the history takes, packed as git packs it by default.
+
+    Packed anew each time: packs that are kept depend on the way the history came here. Landed in
+    many parts, this one took 60.6 MB in place of 56.5.
 
     Of sources that were unpacked without their history, the tracked folders alone.
     """
@@ -181,6 +184,7 @@ def bytes_of_repository():
         files = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*")]
         return sum(path.stat().st_size for path in files if path.is_file())
     command = ["git", "pack-objects", "--revs", "--stdout", "-q"]
+    command += ["--no-reuse-delta", "--no-reuse-object", "--threads=1"]
     pack = subprocess.run(command, cwd=ROOT, input=b"HEAD\n", stdout=subprocess.PIPE, check=True)
     return len(pack.stdout)
 
