@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from palnet._caught import catching
 from palnet._files import check_free, file_hash
-from palnet._record import read_record
+from palnet._record import COLOR_NOT_ASKED, read_record
 from palnet.errors import OutputExistsError, PalnetError
 
 if TYPE_CHECKING:
@@ -120,13 +120,15 @@ def _differing(job: ScanJob) -> list[str]:
     record = read_record(job.record_file)
     try:
         made = record["provenance"]
+        color = made.get("color", {})
         same = {
             "scan": record["scan_sha256"] == scan_sha256,
             "unit": made["unit"] == unit if unit else made["unit_source"] != "given",
             "frame": record["frame"] == asked.frame,
             "model": made["model_sha256"] == model_sha256,
+            "use of color": color != COLOR_NOT_ASKED if asked.use_color else not color.get("used"),
         }
-    except (KeyError, TypeError):
+    except (AttributeError, KeyError, TypeError):
         return ["version, or is damaged"]
     return [name for name, is_same in same.items() if not is_same]
 
