@@ -49,11 +49,11 @@ class _Seen(NamedTuple):
 # points lie elsewhere (2 to 4 mm inward), stomion, which is not found where the mouth is open, and
 # pronasale, which shape shows better.
 _RIGHT_AND_MIDLINE = {
-    "en_r": _Seen((0.91, -0.76, 0.72), 1.3),
-    "ls": _Seen((0.0, -0.49, -0.06), 1.3),
-    "li": _Seen((0.0, -0.75, -0.61), 1.5),
-    "cph_r": _Seen((0.19, 0.51, -0.11), 1.5),
-    "ch_r": _Seen((0.90, 0.50, 0.44), 1.5),
+    "en_r": _Seen((0.90, -0.75, 0.74), 1.3),
+    "ls": _Seen((0.0, -0.62, -0.05), 1.3),
+    "li": _Seen((0.0, -0.81, -0.62), 1.5),
+    "cph_r": _Seen((0.19, 0.48, -0.12), 1.5),
+    "ch_r": _Seen((0.87, 0.41, 0.40), 1.5),
 }
 SEEN_BY_COLOR = _RIGHT_AND_MIDLINE | {
     f"{code[:-2]}_l": seen.mirrored()
