@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from palnet.jobs import ScanJob
 
-__all__ = ["check_all_free", "is_finished", "keep_changed", "left_over", "not_drawn"]
+__all__ = ["check_all_free", "is_finished", "keep_changed", "left_over", "what_lacks"]
 
 
 def check_all_free(job: ScanJob) -> None:
@@ -84,15 +84,22 @@ def _check_readable(job: ScanJob) -> None:
             raise OutputExistsError(msg) from err
 
 
-def not_drawn(job: ScanJob) -> tuple[str, ...]:
-    """Warn of a missing picture of a scan that was done before without one."""
-    if job.preview_file is None or job.preview_file.exists():
-        return ()
-    text = (
-        f"was done before, without {job.preview_file.name}. palnet measure draws the existing "
-        "landmarks, with all corrections; --overwrite detects again."
-    )
-    return (text,)
+def what_lacks(job: ScanJob) -> tuple[str, ...]:
+    """Warn of what a scan was done without: its picture, or the color of its texture."""
+    lacks = []
+    if job.preview_file is not None and not job.preview_file.exists():
+        lacks.append(
+            f"was done before, without {job.preview_file.name}. palnet measure draws the existing "
+            "landmarks, with all corrections; --overwrite detects again."
+        )
+    findings = read_record(job.record_file).get("findings")
+    for finding in findings if isinstance(findings, list) and job.options.use_color else ():
+        if isinstance(finding, dict) and finding.get("code") == "texture":
+            lacks.append(
+                f"was done before, without its color: {finding.get('message')} If that was mended "
+                "since, --overwrite detects again."
+            )
+    return tuple(lacks)
 
 
 def _check_other_names(job: ScanJob) -> None:

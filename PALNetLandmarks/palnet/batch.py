@@ -15,7 +15,7 @@ from palnet._earlier_results import (
     is_finished,
     keep_changed,
     left_over,
-    not_drawn,
+    what_lacks,
 )
 from palnet._files import check_writable, describe_error, file_hash, remove, write_text
 from palnet.errors import (
@@ -106,7 +106,7 @@ def process_scan(job: ScanJob, *, detect: Detect | None = None) -> ScanResult:
             # the files to write.
             read_mesh(job.scan)
         if job.options.resume and is_finished(job):
-            return ScanResult(job.scan, "there", files=job.files, warnings=not_drawn(job))
+            return ScanResult(job.scan, "there", files=job.files, warnings=what_lacks(job))
         check_all_free(job)
         check_writable(job.record_file)
         result = _detect_and_write(job, detect)

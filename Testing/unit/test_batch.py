@@ -439,6 +439,32 @@ def test_process_scan_that_overwrites_tells_of_what_it_leaves(a_head_file, tmp_p
     assert "head.tps, head.tps.frame.json kept from the detection" in result.warnings[-1]
 
 
+@pytest.mark.parametrize("use_color", [True, False])
+def test_process_scan_that_resumes_tells_what_was_done_without_its_texture(
+    use_color, a_head_file, tmp_path
+):
+    bare = a_head_file.rename(a_head_file.with_name("bare.obj"))
+    options = {"output": tmp_path / "out", "use_color": use_color}
+    process_fake(*plan(bare, **options))
+
+    again = process_fake(*plan(bare, **options, resume=True))
+
+    told = (
+        "was done before, without its color: Its image is missing. If that was mended since, "
+        "--overwrite detects again."
+    )
+    assert (again.outcome, again.warnings) == ("there", (told,) * use_color)
+
+
+@pytest.mark.parametrize("findings", [None, "texture", ["texture"], [{}], {"code": "texture"}])
+def test_process_scan_that_resumes_reads_findings_of_any_kind(findings, a_done_scan):
+    path = a_done_scan().record_file
+    record = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**record, "findings": findings}), encoding="utf-8")
+
+    assert process_fake(a_done_scan()).warnings == ()
+
+
 @pytest.mark.parametrize("breaks_at", ["head.mrk.json", "head.tps", "head.palnet.json"])
 def test_process_scan_that_is_broken_off_leaves_nothing_to_stumble_over(
     breaks_at, a_head_file, tmp_path, monkeypatch
