@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from palnet.errors import ModelFileError
+from palnet.model import read_model
 from palnet.scheme import load_scheme
 from palnet.surface import Mesh, read_mesh
 from palnet.surface._units import MM_PER_UNIT
@@ -54,13 +56,22 @@ def add_common_options(parser: argparse.ArgumentParser, *, people: int | None = 
     """
     shared = os.environ.get("PALNET_SHARED")
     folder = Path(shared) / "data" if shared else Path("data")
-    parser.add_argument("--model", help="name or path of a model [the shipped one]")
+    parser.add_argument("--model", type=_model, help="name or path of a model [the shipped one]")
     parser.add_argument("--ict", type=Path, default=folder / "ict_facekit/ict_facekit_light.npz")
     parser.add_argument("--output", type=Path, help="JSON file [benchmarks/results/NAME.json]")
     parser.add_argument("--real", type=Path, default=folder / "real_scans", help="real scans")
     if people is not None:
         parser.add_argument("--people", type=int, default=people, help="[%(default)s]")
         parser.add_argument("--first-seed", type=int, default=FIRST_TEST_SEED)
+
+
+def _model(name_or_path: str) -> str:
+    """Check that a model can be read; a detection without one counts like a refused scan."""
+    try:
+        read_model(name_or_path)
+    except ModelFileError as err:
+        raise argparse.ArgumentTypeError(str(err)) from err
+    return name_or_path
 
 
 def settings_of(arguments: argparse.Namespace) -> dict[str, Any]:

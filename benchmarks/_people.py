@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks._data import draw_placement, generator_of, place_mesh
-from benchmarks._pool import shared_model
 from benchmarks._stages import STAGES, run_stages
 from palnet.errors import PalnetError
+from palnet.model import read_model
 from palnet.surface import parse_unit, prepare_surface, project_onto_triangles
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class Task:
     path: Path
     seed: int
     presets: tuple[str, ...]
+    model: str | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,9 +81,13 @@ class Person:
         return np.asarray(np.linalg.norm(self.offsets_mm, axis=2))
 
 
-def tasks_of(sources: dict[str, Path], seeds: range, presets: tuple[str, ...]) -> list[Task]:
+def tasks_of(
+    sources: dict[str, Path], seeds: range, presets: tuple[str, ...], model: str | None
+) -> list[Task]:
     """List equal numbers of people of each source, the sources in turn."""
-    return [Task(name, path, seed, presets) for seed in seeds for name, path in sources.items()]
+    return [
+        Task(name, path, seed, presets, model) for seed in seeds for name, path in sources.items()
+    ]
 
 
 def measure(task: Task) -> Person:
@@ -94,8 +99,8 @@ def measure(task: Task) -> Person:
     scan = generator_of(task.path, task.presets).draw(task.seed)
     placement = draw_placement(np.random.default_rng([task.seed, 3]), unit="mm")
     who = (task.source, task.seed, dict(scan.description), scan.visible)
-    shared = shared_model()
-    model = replace(shared, calibration=shared.calibration.for_known_sources())
+    model = read_model(task.model)
+    model = replace(model, calibration=model.calibration.for_known_sources())
     try:
         result = run_stages(place_mesh(scan.to_mesh(), placement), model, "mm")
     except PalnetError as err:

@@ -220,7 +220,7 @@ def main() -> None:
         measure_wrong(mesh, points, arguments.model, ninety),
     )
     tasks = [Task(*person, arguments.model) for person in sources_in_turn(arguments)]
-    results = list(run_tasks(measure, tasks, model=arguments.model, jobs=arguments.jobs))
+    results = list(run_tasks(measure, tasks, jobs=arguments.jobs))
     report.add_table(
         f"Painted generated people: the {len(SEEN_BY_COLOR)} landmarks that color shows, mm",
         (

@@ -131,10 +131,7 @@ def main() -> None:
     for seed, source, path in sources_in_turn(arguments):
         name = f"{seed} {source}"
         tasks.append(Task(name, seed, arguments.poses, None, path, arguments.model))
-    rows = [
-        found.row()
-        for found in run_tasks(measure, tasks, model=arguments.model, jobs=arguments.jobs)
-    ]
+    rows = [found.row() for found in run_tasks(measure, tasks, jobs=arguments.jobs)]
     report = Report("consistency", settings_of(arguments))
     mean_mm = float(np.nanmean([row[3] for row in rows]))
     found, refused, differs = (sum(row[k] for row in rows) for k in (1, 2, 6))

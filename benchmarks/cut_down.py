@@ -106,7 +106,7 @@ def main() -> None:
     add_heads_option(parser)
     arguments = parser.parse_args()
     tasks = [Task(seed, path, arguments.model) for seed, _, path in sources_in_turn(arguments)]
-    people = list(run_tasks(measure, tasks, model=arguments.model, jobs=arguments.jobs))
+    people = list(run_tasks(measure, tasks, jobs=arguments.jobs))
     report = Report("cut_down", settings_of(arguments))
     rows = []
     for number, cut in enumerate(CUTS):

@@ -19,11 +19,12 @@ import numpy as np
 
 from benchmarks._data import add_common_options, add_heads_option, generator_of, sources_in_turn
 from benchmarks._paint import paint
-from benchmarks._pool import run_tasks, shared_model
+from benchmarks._pool import run_tasks
 from benchmarks._report import Table, to_markdown
 from palnet.combining import ANOTHER_MM, SEEN_BY_COLOR
 from palnet.errors import PalnetError
 from palnet.finding import find_face
+from palnet.model import read_model
 from palnet.photo import color_surface, look_at_face
 from palnet.placing import place_landmarks
 from palnet.similarity import apply_similarity
@@ -39,12 +40,14 @@ MIRROR = np.array([-1.0, 1.0, 1.0])
 """From the subject's left to the right."""
 
 
-def measure(task: tuple[int, str, Path]) -> tuple[str, dict[str, NDArray[np.float64]]]:
+def measure(
+    name: str | None, task: tuple[int, str, Path]
+) -> tuple[str, dict[str, NDArray[np.float64]]]:
     """Return where the network sees the landmarks of a person, minus the truth, in mm."""
     seed, source, path = task
     scan = generator_of(path, PRESETS).draw(seed)
     mesh = replace(scan.to_mesh(), colors=paint(scan, np.random.default_rng([seed, 5])))
-    unit, model = parse_unit("mm"), shared_model()
+    unit, model = parse_unit("mm"), read_model(name)
     try:
         found = find_face(prepare_scan(mesh, unit), (unit,), model, is_unit_known=True)
     except PalnetError:
@@ -79,7 +82,8 @@ def main() -> None:
     offsets: dict[str, dict[str, list[NDArray[np.float64]]]] = defaultdict(
         lambda: defaultdict(list)
     )
-    for source, seen in run_tasks(measure, tasks, model=arguments.model, jobs=arguments.jobs):
+    work = partial(measure, arguments.model)
+    for source, seen in run_tasks(work, tasks, jobs=arguments.jobs):
         for code, offset in seen.items():
             is_left = code.endswith("_l")
             right = f"{code[:-2]}_r" if is_left else code

@@ -111,7 +111,7 @@ def main() -> None:
     add_heads_option(parser)
     arguments = parser.parse_args()
     tasks = [Task(*person, arguments.model) for person in sources_in_turn(arguments)]
-    results = list(run_tasks(measure, tasks, model=arguments.model, jobs=arguments.jobs))
+    results = list(run_tasks(measure, tasks, jobs=arguments.jobs))
     report = Report("lids", settings_of(arguments))
     groups = [
         (source, eyes, [r for r in results if (r.source, r.eyes) == (source, eyes)])

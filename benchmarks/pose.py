@@ -36,11 +36,12 @@ from benchmarks._data import (
     settings_of,
     sources_in_turn,
 )
-from benchmarks._pool import run_tasks, shared_model
+from benchmarks._pool import run_tasks
 from benchmarks._report import Report
 from palnet import detect
 from palnet.errors import PalnetError
 from palnet.face.alignment import align_landmarks
+from palnet.model import read_model
 from palnet.network.pose import KEY_POINTS_MM
 from palnet.similarity import apply_similarity, invert_similarity, rotation_angle_deg
 from palnet.surface import Mesh
@@ -116,7 +117,8 @@ def _reference(task: Task) -> tuple[Mesh, NDArray[np.float64]]:
         return task.mesh, detect(task.mesh, unit="mm", model=task.model).face_from_scan
     scan = generator_of(task.ict).draw(task.seed)
     mesh = Mesh(scan.points_mm.astype(np.float64), scan.triangles, name=task.name)
-    return mesh, align_landmarks(shared_model().atlas, scan.landmarks_mm.astype(np.float64), 0.0)
+    atlas = read_model(task.model).atlas
+    return mesh, align_landmarks(atlas, scan.landmarks_mm.astype(np.float64), 0.0)
 
 
 def _try(
@@ -167,7 +169,7 @@ def draw_pictures(scans: list[Mesh], folder: Path, model: str | None) -> None:
 
 
 def measure_all(
-    tasks: list[Task], *, model: str | None, jobs: int, checkpoint: Path | None
+    tasks: list[Task], *, jobs: int, checkpoint: Path | None
 ) -> dict[str, list[Outcome]]:
     """Measure all scans; each result is saved at once, so that the run can be resumed."""
     done: dict[str, list[Outcome]] = {}
@@ -176,7 +178,7 @@ def measure_all(
             rows = [Outcome(**row) for row in json.loads(line)]
             done[rows[0].name] = rows
     left = [task for task in tasks if task.name not in done]
-    for rows in run_tasks(measure, left, model=model, jobs=jobs):
+    for rows in run_tasks(measure, left, jobs=jobs):
         done[rows[0].name] = rows
         if checkpoint is not None:
             with checkpoint.open("a", encoding="utf-8") as stream:
@@ -203,9 +205,7 @@ def main() -> None:
     for seed, source, path in sources_in_turn(arguments):
         name = f"{seed} {source}"
         tasks.append(Task(name, seed, arguments.poses, None, path, arguments.model))
-    results = measure_all(
-        tasks, model=arguments.model, jobs=arguments.jobs, checkpoint=arguments.checkpoint
-    )
+    results = measure_all(tasks, jobs=arguments.jobs, checkpoint=arguments.checkpoint)
     by_real = {mesh.name: results.pop(mesh.name) for mesh in real}
     generated = [outcome for rows in results.values() for outcome in rows]
     _report(by_real, generated, settings_of(arguments)).finish(arguments.output)

@@ -112,7 +112,7 @@ def main() -> None:
         Task(f"{seed} {source}", seed, path, arguments.model)
         for seed, source, path in sources_in_turn(arguments)
     ]
-    rows = list(run_tasks(measure, tasks, model=arguments.model, jobs=arguments.jobs))
+    rows = list(run_tasks(measure, tasks, jobs=arguments.jobs))
     figures = np.array([[r.as_it_is, r.thinned, r.apart, r.apart_in_two_poses] for r in rows])
     means = [float(value) for value in np.nanmean(figures, axis=0)]
     report = Report("thinning", settings_of(arguments))

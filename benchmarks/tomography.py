@@ -218,7 +218,7 @@ def main() -> None:
     add_heads_option(parser)
     arguments = parser.parse_args()
     tasks = [Task(seed, path, arguments.model) for seed, _, path in sources_in_turn(arguments)]
-    people = list(run_tasks(measure, tasks, model=arguments.model, jobs=arguments.jobs))
+    people = list(run_tasks(measure, tasks, jobs=arguments.jobs))
     ninety = read_model(arguments.model).calibration.ninety
     report = Report("tomography", settings_of(arguments))
     kinds = ("the skin itself", *(f"slices of {n * VOXEL_MM:g} mm" for n in LAYERS))
