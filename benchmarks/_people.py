@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks._data import draw_placement, generator_of, place_mesh
+from benchmarks._data import Task, draw_placement, place_mesh
 from benchmarks._stages import STAGES, run_stages
 from palnet.errors import PalnetError
 from palnet.model import read_model
@@ -22,18 +22,7 @@ if TYPE_CHECKING:
 
     from palnet.synthesis import GeneratedScan
 
-__all__ = ["Person", "Task", "groups_of", "measure", "tasks_of"]
-
-
-@dataclass(frozen=True)
-class Task:
-    """One test person: the file of its source, its seed, and the capture presets to draw from."""
-
-    source: str
-    path: Path
-    seed: int
-    presets: tuple[str, ...]
-    model: str | None
+__all__ = ["Person", "groups_of", "measure", "tasks_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +75,7 @@ def tasks_of(
 ) -> list[Task]:
     """List equal numbers of people of each source, the sources in turn."""
     return [
-        Task(name, path, seed, presets, model) for seed in seeds for name, path in sources.items()
+        Task(seed, name, path, model, presets) for seed in seeds for name, path in sources.items()
     ]
 
 
@@ -96,7 +85,7 @@ def measure(task: Task) -> Person:
     The expected errors are those for people of the training sources, without the allowance for
     unseen sources that is added for users' scans (`benchmarks.unseen_source`).
     """
-    scan = generator_of(task.path, task.presets).draw(task.seed)
+    scan = task.draw()
     placement = draw_placement(np.random.default_rng([task.seed, 3]), unit="mm")
     who = (task.source, task.seed, dict(scan.description), scan.visible)
     model = read_model(task.model)

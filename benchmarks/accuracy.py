@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks import _errors
-from benchmarks._data import add_common_options, generator_of, read_real_scans, settings_of
+from benchmarks._data import add_common_options, add_people_options, read_real_scans, settings_of
 from benchmarks._errors import RealErrors
-from benchmarks._people import Task, measure, tasks_of
+from benchmarks._people import measure, tasks_of
 from benchmarks._pool import run_tasks
 from benchmarks._report import Report
 from benchmarks._stages import STAGES, run_stages
@@ -35,7 +35,7 @@ from palnet.synthesis import PRESETS, TEST_PRESETS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchmarks._data import RealScan
+    from benchmarks._data import RealScan, Task
     from benchmarks._errors import Stacked
     from benchmarks._people import Person
     from palnet.model import Model
@@ -67,7 +67,7 @@ def measure_real(scan: RealScan, model: Model) -> RealErrors:
 
 def check_stages(task: Task, model: Model) -> None:
     """Stop if the last stage differs from the result of `palnet.detect`."""
-    mesh = generator_of(task.path, task.presets).draw(task.seed).to_mesh()
+    mesh = task.draw().to_mesh()
     final = run_stages(mesh, model, "mm").positions["final"]
     detected = detect(mesh, unit="mm", model=task.model).landmarks.positions_mm
     apart_mm = float(np.nanmax(np.abs(final - detected)))
@@ -84,8 +84,7 @@ def draw_pictures(stacked: Stacked, tasks: Sequence[Task], model: Model, folder:
     folder.mkdir(parents=True, exist_ok=True)
     worst = sorted(stacked.people, key=_mean_shown)[-N_FAILURES:]
     which = {(t.source, t.seed): t for t in tasks}
-    of_worst = [which[p.source, p.seed] for p in worst]
-    scans = [generator_of(t.path, t.presets).draw(t.seed) for t in of_worst]
+    scans = [which[p.source, p.seed].draw() for p in worst]
     draw_failures(scans, worst, folder / "failures.png")
     plot_accuracy(stacked, model.atlas.landmark_mean_mm, folder)
 
@@ -93,9 +92,8 @@ def draw_pictures(stacked: Stacked, tasks: Sequence[Task], model: Model, folder:
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
-    add_common_options(parser, people=400)
-    parser.add_argument("--jobs", type=int, default=2, help="processes [%(default)s]")
-    parser.add_argument("--heads", type=Path, required=True, help="of anny, for the second source")
+    add_common_options(parser)
+    add_people_options(parser, people=400, needs_heads=True)
     parser.add_argument("--plot", type=Path, help="folder for PNG pictures (needs matplotlib)")
     arguments = parser.parse_args()
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.people // 2)

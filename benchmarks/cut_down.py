@@ -10,20 +10,19 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchmarks._data import (
+    Task,
     add_common_options,
-    add_heads_option,
+    add_people_options,
     cut_to_face,
     draw_placement,
-    generator_of,
     place_mesh,
     settings_of,
-    sources_in_turn,
+    tasks_in_turn,
 )
 from benchmarks._pool import run_tasks
 from benchmarks._report import Report
@@ -40,15 +39,6 @@ CUTS = (None, 0.85, 0.7)
 YOUNG = ("infant", "child")
 # A landmark is visible if the scan passes within this distance, as in `palnet.synthesis`.
 SHOWN_MM = 4.0
-
-
-@dataclass(frozen=True, eq=False)
-class Task:
-    """One person."""
-
-    seed: int
-    source: Path
-    model: str | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +65,7 @@ class Result:
 
 def measure(task: Task) -> list[Result]:
     """Detect one person, whole and cropped."""
-    scan = generator_of(task.source).draw(task.seed)
+    scan = task.draw()
     placement = draw_placement(np.random.default_rng([task.seed, 9]), unit="mm")
     is_young = scan.description.get("age_group") in YOUNG
     results = []
@@ -100,13 +90,10 @@ def measure(task: Task) -> list[Result]:
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
-    add_common_options(parser, people=160)
-    parser.set_defaults(first_seed=FIRST_SEED)
-    parser.add_argument("--jobs", type=int, default=2, help="processes [%(default)s]")
-    add_heads_option(parser)
+    add_common_options(parser)
+    add_people_options(parser, people=160, first_seed=FIRST_SEED)
     arguments = parser.parse_args()
-    tasks = [Task(seed, path, arguments.model) for seed, _, path in sources_in_turn(arguments)]
-    people = list(run_tasks(measure, tasks, jobs=arguments.jobs))
+    people = list(run_tasks(measure, tasks_in_turn(arguments), jobs=arguments.jobs))
     report = Report("cut_down", settings_of(arguments))
     rows = []
     for number, cut in enumerate(CUTS):

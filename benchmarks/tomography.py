@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,13 +18,14 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from benchmarks._data import (
+    Task,
     add_common_options,
-    add_heads_option,
+    add_people_options,
     draw_placement,
     generator_of,
     place_mesh,
     settings_of,
-    sources_in_turn,
+    tasks_in_turn,
 )
 from benchmarks._pool import run_tasks
 from benchmarks._report import Report
@@ -65,15 +65,6 @@ WALL = 2
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
-    """One person."""
-
-    seed: int
-    source: Path
-    model: str | None
-
-
-@dataclass(frozen=True, eq=False)
 class Result:
     """Result of one surface: errors and expected errors in millimetres, None if refused."""
 
@@ -84,7 +75,7 @@ class Result:
 
 def measure(task: Task) -> list[Result]:
     """Detect on the skin of one person, itself and from slices of every thickness."""
-    generator, rng = generator_of(task.source), np.random.default_rng(task.seed)
+    generator, rng = generator_of(task.path), np.random.default_rng(task.seed)
     person = draw_person(generator.model, rng)
     # With the inner mouth even if it is closed, or air would flow in between the lips.
     outside = generator.outer_triangles(replace(person, mouth_open=True))
@@ -212,13 +203,10 @@ def record(
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
-    add_common_options(parser, people=40)
-    parser.set_defaults(first_seed=FIRST_SEED)
-    parser.add_argument("--jobs", type=int, default=1, help="processes [%(default)s]")
-    add_heads_option(parser)
+    add_common_options(parser)
+    add_people_options(parser, people=40, first_seed=FIRST_SEED, jobs=1)
     arguments = parser.parse_args()
-    tasks = [Task(seed, path, arguments.model) for seed, _, path in sources_in_turn(arguments)]
-    people = list(run_tasks(measure, tasks, jobs=arguments.jobs))
+    people = list(run_tasks(measure, tasks_in_turn(arguments), jobs=arguments.jobs))
     ninety = read_model(arguments.model).calibration.ninety
     report = Report("tomography", settings_of(arguments))
     kinds = ("the skin itself", *(f"slices of {n * VOXEL_MM:g} mm" for n in LAYERS))
