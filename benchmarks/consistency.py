@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -42,7 +42,7 @@ class Agreement:
     pair_mm: NDArray[np.float64]
     n_status_differs: int
 
-    def row(self) -> tuple[object, ...]:
+    def row(self) -> tuple[Any, ...]:
         """Return one row of the table."""
         mean_mm = np.nanmean(self.pair_mm) if np.isfinite(self.pair_mm).any() else np.nan
         worst = int(np.nanargmax(self.pair_mm)) if np.isfinite(mean_mm) else 0
