@@ -40,7 +40,7 @@ from palnet.training.batches import Drawing, PatchTensors, draw_batch
 from palnet.training.generated.landmarks import begin_network, validation_error_mm
 from palnet.training.generated.patches import prepare_patches
 from palnet.training.generated.pipeline import with_heads
-from palnet.training.loop import choose_device
+from palnet.training.loop import choose_device, export_weights
 from palnet.training.losses import landmark_loss
 from palnet.training.patches import MOST_DRAWN
 
@@ -246,8 +246,7 @@ def train(arguments: argparse.Namespace) -> None:
     for rows in _run_by_the_clock(step, validate, store, arguments):
         with (folder / "curve.csv").open("w", newline="", encoding="utf-8") as curve:
             csv.writer(curve).writerows(rows)
-        state = {key: value.cpu().numpy() for key, value in network.state_dict().items()}
-        write_arrays(folder / "weights.npz", state)
+        write_arrays(folder / "weights.npz", export_weights(network))
 
 
 def _run_by_the_clock(
