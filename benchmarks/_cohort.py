@@ -15,11 +15,11 @@ import numpy as np
 from benchmarks._data import draw_placement, generator_of, place_mesh
 from benchmarks._dense import write_obj
 from benchmarks._pool import run_tasks
+from palnet.data_sets.dataset import place_truth
 from palnet.errors import ScanRefusedError
 from palnet.exchange import write_landmarks
 from palnet.face.alignment import remove_scale
 from palnet.finding import find_face
-from palnet.landmarks import LandmarkSet
 from palnet.model import read_model
 from palnet.scheme import load_scheme
 from palnet.surface import parse_unit, prepare_scan
@@ -194,17 +194,7 @@ def _write(
     draft = folder.parent.with_name(f"{folder.parent.name}-drafts") / folder.name
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
-    scheme = load_scheme()
-    truth = LandmarkSet(
-        scheme=scheme,
-        positions=positions,
-        status=tuple(["corrected"] * len(scheme)),
-        expected_error_mm=np.full(len(scheme), np.nan),
-        mm_per_unit=1.0,
-        frame="file",
-        specimen=folder.name,
-        space=mesh.space,
-    )
+    truth = place_truth(positions, load_scheme(), folder.name, mm_per_unit=1.0, space=mesh.space)
     write_obj(mesh, draft / "mesh.obj")
     np.save(draft / "transformation_matrix.npy", matrix)
     write_landmarks(truth, draft / "landmarks.txt", format="lafas", overwrite=True)

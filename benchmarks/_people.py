@@ -11,6 +11,7 @@ import numpy as np
 
 from benchmarks._data import Task, draw_placement, place_mesh
 from benchmarks._stages import STAGES, run_stages
+from palnet import detect
 from palnet.errors import PalnetError
 from palnet.model import read_model
 from palnet.surface import parse_unit, prepare_surface, project_onto_triangles
@@ -20,9 +21,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from benchmarks._data import Placement
+    from palnet.surface import Mesh
     from palnet.synthesis import GeneratedScan
 
-__all__ = ["Person", "groups_of", "measure", "tasks_of"]
+__all__ = ["Person", "detection_errors", "groups_of", "measure", "tasks_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +71,21 @@ class Person:
             msg = f"{self.seed} was refused and has no errors."
             raise ValueError(msg)
         return np.asarray(np.linalg.norm(self.offsets_mm, axis=2))
+
+
+def detection_errors(
+    mesh: Mesh, placement: Placement, truth_mm: NDArray[np.floating], model: str | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | tuple[None, None]:
+    """Detect a mesh as placed: errors and expected errors in mm, NaN if missing; None if refused.
+
+    The expected errors are those that users are shown.
+    """
+    try:
+        found = detect(place_mesh(mesh, placement), model=model).landmarks
+    except PalnetError:
+        return None, None
+    apart_mm = placement.from_file(found.positions) - truth_mm
+    return np.linalg.norm(apart_mm, axis=1), found.expected_error_mm
 
 
 def tasks_of(

@@ -20,14 +20,12 @@ from benchmarks._data import (
     add_people_options,
     cut_to_face,
     draw_placement,
-    place_mesh,
     settings_of,
     tasks_in_turn,
 )
+from benchmarks._people import detection_errors
 from benchmarks._pool import run_tasks
 from benchmarks._report import Report
-from palnet import detect
-from palnet.errors import PalnetError
 from palnet.surface import parse_unit, prepare_surface, project_onto_triangles
 
 if TYPE_CHECKING:
@@ -77,13 +75,8 @@ def measure(task: Task) -> list[Result]:
             prepare_surface(mesh, parse_unit("mm")), scan.landmarks_mm.astype(np.float64)
         )
         visible = scan.visible & (passed_by.distances_mm < SHOWN_MM)
-        try:
-            found = detect(place_mesh(mesh, placement), model=task.model).landmarks
-        except PalnetError:
-            results.append(Result(cut, is_young, None, visible))
-            continue
-        apart_mm = placement.from_file(found.positions) - scan.landmarks_mm
-        results.append(Result(cut, is_young, np.linalg.norm(apart_mm, axis=1), visible))
+        errors_mm, _ = detection_errors(mesh, placement, scan.landmarks_mm, task.model)
+        results.append(Result(cut, is_young, errors_mm, visible))
     return results
 
 

@@ -23,14 +23,12 @@ from benchmarks._data import (
     add_people_options,
     draw_placement,
     generator_of,
-    place_mesh,
     settings_of,
     tasks_in_turn,
 )
+from benchmarks._people import detection_errors
 from benchmarks._pool import run_tasks
 from benchmarks._report import Report
-from palnet import detect
-from palnet.errors import PalnetError
 from palnet.scheme import load_scheme
 from palnet.synthesis import ScanGenerator
 from palnet.synthesis.people import BLINKS, CLOSED_FROM
@@ -83,14 +81,9 @@ def measure(task: Task) -> Result:
     is_sealed = bool(scan.description["lids_sealed"])
     eyes = KINDS_OF_EYES[2 * (not is_closed) + (not is_sealed)]
     placement = draw_placement(np.random.default_rng([task.seed, 11]), unit="mm")
-    try:
-        found = detect(place_mesh(scan.to_mesh(), placement), model=task.model).landmarks
-    except PalnetError:
-        return Result(task.source, eyes, None, None)
-    apart_mm = placement.from_file(found.positions) - scan.landmarks_mm
-    errors_mm = np.where(scan.visible, np.linalg.norm(apart_mm, axis=1), np.nan)
-    expected_mm = np.where(np.isfinite(errors_mm), found.expected_error_mm, np.nan)
-    return Result(task.source, eyes, errors_mm, expected_mm)
+    found = detection_errors(scan.to_mesh(), placement, scan.landmarks_mm, task.model)
+    shown = [None if values is None else np.where(scan.visible, values, np.nan) for values in found]
+    return Result(task.source, eyes, *shown)
 
 
 def main() -> None:

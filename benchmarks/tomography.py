@@ -23,15 +23,13 @@ from benchmarks._data import (
     add_people_options,
     draw_placement,
     generator_of,
-    place_mesh,
     settings_of,
     tasks_in_turn,
 )
+from benchmarks._people import detection_errors
 from benchmarks._pool import run_tasks
 from benchmarks._report import Report
 from benchmarks._volumes import extract_skin
-from palnet import detect
-from palnet.errors import PalnetError
 from palnet.model import read_model
 from palnet.scheme import load_scheme
 from palnet.surface import Mesh, drop_unused, parse_unit, prepare_surface, sample_surface
@@ -88,14 +86,8 @@ def measure(task: Task) -> list[Result]:
     results = []
     for mesh in meshes:
         placement = draw_placement(rng, unit="mm")
-        try:
-            found = detect(place_mesh(mesh, placement), model=task.model).landmarks
-        except PalnetError:
-            results.append(Result(len(mesh.points), None, None))
-            continue
-        apart_mm = placement.from_file(found.positions) - person.landmarks_mm
-        errors_mm = np.linalg.norm(apart_mm, axis=1)
-        results.append(Result(len(mesh.points), errors_mm, found.expected_error_mm))
+        found = detection_errors(mesh, placement, person.landmarks_mm, task.model)
+        results.append(Result(len(mesh.points), *found))
     return results
 
 
