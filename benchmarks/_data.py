@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from palnet.synthesis import GeneratedScan
 
 __all__ = [
-    "FIRST_TEST_SEED",
     "Placement",
     "PosesTask",
     "RealScan",
