@@ -33,6 +33,7 @@ from benchmarks._volumes import extract_skin
 from palnet.model import read_model
 from palnet.scheme import load_scheme
 from palnet.surface import Mesh, drop_unused, parse_unit, prepare_surface, sample_surface
+from palnet.surface._winding import boundary_edges
 from palnet.synthesis.people import draw_person
 
 if TYPE_CHECKING:
@@ -94,9 +95,7 @@ def measure(task: Task) -> list[Result]:
 def find_floor(skin: Mesh, person: Person) -> float:
     """Return the height in mm at which the volume of a person begins."""
     chin_mm = float(person.landmarks_mm[load_scheme().index_of("gn"), 1])
-    sides = np.sort(skin.triangles[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
-    edges, n_triangles = np.unique(sides, axis=0, return_counts=True)
-    heights_mm = skin.points[edges[n_triangles == 1].ravel(), 1]
+    heights_mm = skin.points[boundary_edges(skin.triangles).ravel(), 1]
     rim_mm = heights_mm[heights_mm < chin_mm].max(initial=-np.inf)
     return max(chin_mm - NECK_MM * person.size, float(rim_mm) + ABOVE_RIM_MM)
 
