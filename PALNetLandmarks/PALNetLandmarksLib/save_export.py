@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import chain, count
 from pathlib import Path
 
@@ -325,4 +326,5 @@ def in_model_file(landmarks):
     signs = 1.0 if is_ras else OTHER_AXES
     positions = to_local(model, landmarks.world_positions) * signs / scale
     mm_per_unit = landmarks.mm_per_world_unit * scale_of(world_matrix(model)) * scale
-    return landmarks.landmark_set(positions, mm_per_unit=mm_per_unit, space=space)
+    in_world = landmarks.landmark_set()
+    return replace(in_world, positions=positions, mm_per_unit=mm_per_unit, space=space)
