@@ -333,7 +333,11 @@ def _read_file(
     try:
         with catching(FormatWarning, "always") as doubts:
             sets = read_specimens(path, scheme, format=format, strict=False)
-    except FormatError:  # the strict error is more informative
+    except FormatError:
+        sets = []
+    # The strict error is more informative; so it is than 50 doubts about landmarks of another
+    # scheme, of which none is left.
+    if not any(landmarks.is_placed.any() for landmarks in sets):
         return [], [Problem("bad_landmarks", stem, strict_text)]
     texts = [str(doubt.message) for doubt in doubts] or [strict_text]
     return sets, [Problem("doubtful_landmarks", stem, text) for text in texts]
