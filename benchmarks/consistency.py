@@ -23,6 +23,7 @@ from benchmarks._data import (
 from benchmarks._pool import run_tasks
 from benchmarks._report import Report
 from palnet import detect
+from palnet.commands._arguments import at_least
 from palnet.errors import PalnetError
 from palnet.scheme import load_scheme
 from palnet.surface import Mesh
@@ -121,7 +122,8 @@ def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_common_options(parser, people=6)
-    parser.add_argument("--poses", type=int, default=20, help="poses of each scan [%(default)s]")
+    poses_help = "poses of each scan, two at least [%(default)s]"
+    parser.add_argument("--poses", type=at_least(2), default=20, help=poses_help)
     parser.add_argument("--jobs", type=int, default=2, help="processes [%(default)s]")
     add_heads_option(parser)
     arguments = parser.parse_args()
