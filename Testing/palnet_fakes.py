@@ -169,6 +169,23 @@ def stumble_over_some(job):
     return answer(job)
 
 
+class SlowWork:
+    """Work that is dawdled over as 0 or 1 while each of two processes unpacks it."""
+
+    def __init__(self):
+        self.known = True
+
+    def __setstate__(self, _state):
+        try:
+            Path("0.begun").touch(exist_ok=False)
+        except FileExistsError:
+            Path("1.begun").touch()
+        time.sleep(2)
+
+    def __call__(self, task):
+        Path(f"{task}.worked").touch()
+
+
 class NotedThreads:
     """Work that records numpy's thread limit when it is unpickled in its process."""
 

@@ -22,6 +22,7 @@ from benchmarks._data import (
 from benchmarks._pool import run_tasks
 from benchmarks._report import Report
 from palnet import detect
+from palnet.commands._arguments import at_least
 from palnet.errors import PalnetError
 from palnet.scheme import load_scheme
 from palnet.surface import Mesh
@@ -106,7 +107,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     add_common_options(parser)
     add_people_options(parser, people=6)
-    parser.add_argument("--poses", type=int, default=20, help="poses of each scan [%(default)s]")
+    poses_help = "poses of each scan, two at least [%(default)s]"
+    parser.add_argument("--poses", type=at_least(2), default=20, help=poses_help)
     arguments = parser.parse_args()
     tasks = tasks_in_poses(arguments, [scan.mesh for scan in read_real_scans(arguments.real)])
     rows = [found.row() for found in run_tasks(measure, tasks, jobs=arguments.jobs)]

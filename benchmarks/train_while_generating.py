@@ -11,7 +11,8 @@ The network of `--model` is grown to the large size; with `--anew`, only its atl
 large network is trained from scratch. The result is weights and curve, before the joint layer is
 refitted and expected errors are calibrated. The last rounds of the recipes are similar, with a
 fixed number of people and batches (`palnet train`); here, time is the limit. Weights and curve are
-written after every validation, as the lease of the GPU may end early.
+written after every validation, as the lease of the GPU may end early. `train` waits two minutes for
+people, and ends with an error if there is none.
 """
 
 from __future__ import annotations
@@ -186,11 +187,18 @@ class _Store:
             self._columns[name][self.count] = tensor.to(self.device)
         self.count += 1
 
-    def wait_for(self, least: int, end: float) -> None:
-        """Fill until there are at least `least`, or the time is over and there are some."""
-        while self.count < least and not (self.count and time.monotonic() > end):
+    def wait_for(self, least: int) -> None:
+        """Fill until there are at least `least`, for `LONGEST_WAIT_S` at most; fail without any."""
+        end = time.monotonic() + LONGEST_WAIT_S
+        while self.count < least and time.monotonic() < end:
             self.fill()
             time.sleep(POLL_S)
+        if not self.count:
+            msg = (
+                f"{self.folder}: nobody was written in {LONGEST_WAIT_S:g} s. Start generate before "
+                "train, with the same --folder and --model."
+            )
+            raise SystemExit(msg)
 
     def follow(self) -> None:
         """Keep filling during the training."""
@@ -217,8 +225,8 @@ def train(arguments: argparse.Namespace) -> None:
     validation = _Store(folder / "validation", int(N_VALIDATION * share), device)
     store = _Store(folder / "training", arguments.most, device)
     # A few people may have been left out, so the wait is limited.
-    validation.wait_for(validation.room, time.monotonic() + LONGEST_WAIT_S)
-    store.wait_for(arguments.least, time.monotonic() + LONGEST_WAIT_S)
+    validation.wait_for(validation.room)
+    store.wait_for(arguments.least)
     store.follow()
     weights = None if arguments.anew else model.network("landmarks")
     network = begin_network(len(model.scheme), LARGE_SIZE, SEED, weights).to(device)

@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from palnet._worker import start_worker, work_on
+from palnet._worker import start_worker, starting, work_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -67,7 +67,8 @@ def _start(pickled: bytes) -> None:
     It arrives pickled: unpickling imports numpy, which counts its threads on import.
     """
     start_worker()
-    _work[:] = [pickle.loads(pickled)]
+    with starting():
+        _work[:] = [pickle.loads(pickled)]
 
 
 def _run(task: object) -> Any:

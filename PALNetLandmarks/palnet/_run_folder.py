@@ -24,20 +24,32 @@ _BESIDE_A_RUN = re.compile(r"\..*|[^.]*|.*\.(log|out|err|txt|toml)", re.IGNORECA
 _OF_SCANS = {"scans_sha256", "landmarks", "train", "validation", "test", "method"}
 
 
-def check_run_folder(folder: Path) -> None:
-    """Refuse a folder that holds other files but no run, since a run would replace some of them.
+def check_run_folder(
+    folder: Path, recipe: dict[str, Any] | None = None, ignoring: Collection[str] = ()
+) -> None:
+    """Refuse a folder of another run, or one with other files, some of which a run would replace.
+
+    This may be asked before hours are spent on the scans that the folder is claimed with.
 
     Parameters
     ----------
     folder : Path
         A folder, which need not exist; log, text, TOML and hidden files in it are accepted.
+    recipe : dict, optional
+        What is known of the recipe so far. What it does not say of the scans may be anything.
+    ignoring : collection of str
+        Keys that may differ.
 
     Raises
     ------
     UsageError
-        If it holds other files but no run.
+        If it holds a run of another recipe, or other files but no run.
     """
-    if (folder / CLAIM_NAME).exists() or not folder.is_dir():
+    if (folder / CLAIM_NAME).exists():
+        if recipe is not None:
+            _refuse_changes(folder, recipe, {*ignoring, *_OF_SCANS.difference(recipe)})
+        return
+    if not folder.is_dir():
         return
     theirs = [path.name for path in sorted(folder.iterdir()) if path.is_file()]
     theirs = [name for name in theirs if not _BESIDE_A_RUN.fullmatch(name)]
@@ -72,16 +84,21 @@ def claim_folder(folder: Path, recipe: dict[str, Any], ignoring: Collection[str]
     path = folder / CLAIM_NAME
     content = json.dumps(recipe, indent=1) + "\n"
     if path.exists() and path.read_bytes() != content.encode():
-        changes = _changes(path, parse_json(content))
-        for key in ignoring:
-            changes.pop(key, None)
-        if changes:
-            msg = (
-                f"{folder} holds a run of {_say_changes(changes)}. Choose another folder, or "
-                "delete that one."
-            )
-            raise UsageError(msg)
+        _refuse_changes(folder, recipe, ignoring)
     write_text(path, content, overwrite=True)
+
+
+def _refuse_changes(folder: Path, recipe: dict[str, Any], ignoring: Collection[str]) -> None:
+    """Refuse a folder whose claim differs in any other key."""
+    changes = _changes(folder / CLAIM_NAME, parse_json(json.dumps(recipe)))
+    for key in ignoring:
+        changes.pop(key, None)
+    if changes:
+        msg = (
+            f"{folder} holds a run of {_say_changes(changes)}. Choose another folder, or "
+            "delete that one."
+        )
+        raise UsageError(msg)
 
 
 def _changes(path: Path, recipe: dict[str, Any]) -> dict[str, str]:

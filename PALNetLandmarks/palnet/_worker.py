@@ -8,12 +8,13 @@ import os
 import signal
 import sys
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-__all__ = ["start_worker", "work_on"]
+__all__ = ["start_worker", "starting", "work_on"]
 
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -41,6 +42,19 @@ def start_worker() -> None:
         os.environ[name] = "1"
     threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, _stop)
+
+
+@contextmanager
+def starting() -> Iterator[None]:
+    """Prepare for the tasks of a pool; Ctrl-C meanwhile ends each of them, not the preparation.
+
+    A pool prints what ends a preparation, and imports may turn it into errors of their own.
+    """
+    handler = signal.signal(signal.SIGINT, lambda *_: _stopped.set())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def work_on(work: Callable[[_Task], _Result], task: _Task) -> _Result:

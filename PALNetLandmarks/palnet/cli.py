@@ -10,8 +10,10 @@ import glob
 import importlib
 import io
 import os
+import signal
 import sys
 import textwrap
+import threading
 from typing import TYPE_CHECKING
 
 import palnet
@@ -20,7 +22,8 @@ from palnet.commands import COMMANDS
 from palnet.errors import PalnetError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from types import FrameType
 
 __all__ = ["build_parser", "main"]
 
@@ -79,6 +82,40 @@ def main(argv: Sequence[str] | None = None) -> int:
         all, such as a full disk.
     """
     _print_any_name()
+    with _noting_interrupts() as pressed:
+        try:
+            return _run(argv, pressed)
+        except KeyboardInterrupt:
+            pass
+        except Exception:
+            if not pressed:
+                raise
+    print("palnet: interrupted", file=sys.stderr)
+    return EXIT_INTERRUPTED
+
+
+@contextlib.contextmanager
+def _noting_interrupts() -> Iterator[list[int]]:
+    """Yield a list that Ctrl-C fills: an import that it ends may go on to another error."""
+    pressed: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        pressed.append(number)
+        signal.default_int_handler(number, frame)
+
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield pressed
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _run(argv: Sequence[str] | None, pressed: list[int]) -> int:
+    """Parse the arguments and run the subcommand; tell errors in one line."""
     try:
         arguments = _parse(argv)
         run: Callable[[argparse.Namespace], int] = arguments.run
@@ -86,11 +123,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if sys.stdout is not None:  # None in a window without a console
             sys.stdout.flush()
     except PalnetError as err:
+        if pressed:  # an import that was ended looks like a package that is not installed
+            raise
         print(f"palnet: {err}", file=sys.stderr)
         return EXIT_USAGE
-    except KeyboardInterrupt:
-        print("palnet: interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
     except OSError as err:
         # Windows reports EINVAL for a pipe that nobody reads, and for an invalid file name.
         is_einval = err.errno == errno.EINVAL and err.filename is None

@@ -125,6 +125,13 @@ class LandmarkSet:
         return self.is_placed & ~self.positions.any(axis=1)
 
     @property
+    def is_unreviewed(self) -> bool:
+        """Whether all are as a detection placed them: with its errors, none of them confirmed."""
+        detected = np.array([status == "detected" for status in self.status])
+        is_own = detected & np.isfinite(self.expected_error_mm)
+        return bool(self.is_placed.any() and is_own[self.is_placed].all())
+
+    @property
     def positions_mm(self) -> NDArray[np.float64]:
         """Positions in millimetres along the axes of `frame`, of shape (n_landmarks, 3)."""
         return self.positions * self.mm_per_unit

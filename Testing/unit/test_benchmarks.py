@@ -10,7 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks import consistency, pose, real_consistency, tomography, unseen_source
+from benchmarks import (
+    consistency,
+    pose,
+    real_consistency,
+    tomography,
+    train_while_generating,
+    unseen_source,
+)
 from benchmarks._errors import add_groups, add_stages, stack
 from benchmarks._expected import ExpectedErrors
 from benchmarks._memory import in_new_process
@@ -78,6 +85,24 @@ def test_landmarks_of_the_example_hardly_move_with_its_pose(folder_of_scans, mon
     found = run(consistency, monkeypatch, tmp_path / "consistency.json", *words)
 
     assert 0.0 < found["summary"]["mean_mm"] < consistency.TARGET_MM
+
+
+def test_one_pose_has_no_other_to_be_compared_with(monkeypatch, tmp_path, capsys):
+    """The mean of no distances, nan, was reported."""
+    with pytest.raises(SystemExit):
+        run(consistency, monkeypatch, tmp_path / "one.json", "--poses", 1)
+
+    assert "--poses: must be at least 2; got 1" in capsys.readouterr().err
+
+
+def test_training_without_anybody_who_generates_ends(monkeypatch, tmp_path):
+    """It waited for ever."""
+    monkeypatch.setattr(train_while_generating, "LONGEST_WAIT_S", 0.1)
+    words = ["train", "--folder", str(tmp_path), "--model", "palnet50", "--seconds", "1"]
+    monkeypatch.setattr("sys.argv", ["benchmark", *words])
+
+    with pytest.raises(SystemExit, match=r"validation: nobody was written in 0\.1 s\. Start"):
+        train_while_generating.main()
 
 
 def test_landmarks_of_the_example_hardly_move_when_it_is_changed(

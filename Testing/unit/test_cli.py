@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from functools import partial
@@ -310,8 +312,40 @@ def test_models_prints_what_belongs_together_below_its_name(capsys):
     lines = capsys.readouterr().out.splitlines()
     below = lines[lines.index("    people:") + 1]
     assert below.startswith("      first_seed: ")
-    assert "    landmarks 6:" in lines
+    # The 51 rows of a fine-tuned model took 400 lines.
+    assert any(
+        line.startswith("    landmarks 6: n_steps 21800, peak_rate 0.001, ") for line in lines
+    )
     assert [line for line in lines if "{" in line] == []
+
+
+@pytest.mark.parametrize("error", [RecursionError, palnet.PalnetError])
+def test_import_that_goes_on_to_another_error_after_ctrl_c_is_an_interruption(
+    error, monkeypatch, capsys
+):
+    """In the import of scipy a RecursionError of numpy's, in that of torch "not installed"."""
+
+    def import_badly(*_, **__):
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        raise error
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(_pool, "run_jobs", import_badly)
+
+    assert cli.main(["detect", "a.obj"]) == 130
+    assert capsys.readouterr().err == "palnet: interrupted\n"
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_error_of_palnet_itself_is_not_hidden(monkeypatch):
+    def fail(*_, **__):
+        raise RecursionError
+
+    monkeypatch.setattr(_pool, "run_jobs", fail)
+
+    with pytest.raises(RecursionError):
+        cli.main(["detect", "a.obj"])
 
 
 def test_interrupted_command_ends_with_130(monkeypatch, capsys):

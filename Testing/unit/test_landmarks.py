@@ -36,6 +36,25 @@ def test_is_placed_follows_the_status(a_landmark_set):
     assert a_landmark_set.is_placed.tolist() == expected
 
 
+@pytest.mark.parametrize(
+    ("status", "error_mm", "is_unreviewed"),
+    [("detected", 1.5, True), ("detected", np.nan, False), ("confirmed", 1.5, False)],
+)
+def test_one_landmark_that_somebody_looked_at_makes_a_detection_an_annotation(
+    status, error_mm, is_unreviewed, a_landmark_set
+):
+    statuses = ["detected"] * len(a_landmark_set)
+    errors_mm = np.full(len(a_landmark_set), 1.5)
+    statuses[1], errors_mm[1] = status, error_mm
+    positions = np.ones_like(a_landmark_set.positions)
+
+    changed = replace(
+        a_landmark_set, positions=positions, status=tuple(statuses), expected_error_mm=errors_mm
+    )
+
+    assert changed.is_unreviewed == is_unreviewed
+
+
 def test_landmark_set_survives_the_way_to_another_process(a_landmark_set):
     copy = pickle.loads(pickle.dumps(a_landmark_set))
 

@@ -35,3 +35,13 @@ def test_run_tasks_interrupted_from_the_keyboard_begins_no_other_task(tmp_path):
 
     assert told == ("interrupted\n", "")
     assert {path.stem for path in tmp_path.glob("*.begun")} == {"0", "1"}
+
+
+def test_run_tasks_interrupted_while_its_processes_start_says_nothing_else(tmp_path):
+    """Each printed a traceback, as long as it imported torch."""
+    script = INTERRUPTED_RUN.replace("dawdle", "SlowWork()")
+
+    told = palnet_fakes.run_in_own_console(script, folder=tmp_path)
+
+    assert told == ("interrupted\n", "")
+    assert not list(tmp_path.glob("*.worked"))

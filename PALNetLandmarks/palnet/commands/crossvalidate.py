@@ -70,13 +70,14 @@ def _cross_validate(arguments: argparse.Namespace) -> tuple[Sequence[FoldResult]
 
     from palnet.commands._data_sets import refuse_run_among_scans
     from palnet.data_sets.layouts import read_data_set
-    from palnet.training.annotated.crossvalidation import cross_validate
+    from palnet.training.annotated.crossvalidation import check_folder, cross_validate
     from palnet.training.annotated.folds import split_people
     from palnet.training.parallel import on_first
 
     protocol = _read_protocol(arguments)
     data = read_data_set(arguments.folder, arguments.scheme)
     refuse_run_among_scans(arguments.folder, arguments.output)
+    on_first(partial(check_folder, arguments.output, data.scheme, protocol))
     if not arguments.anyway:
         on_first(partial(_check, data, protocol, arguments.output))
     people = [scan.person for scan in data.scans]  # enough? checked before preparation

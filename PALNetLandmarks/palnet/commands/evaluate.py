@@ -95,8 +95,19 @@ def run(arguments: argparse.Namespace) -> int:
     for pair in pairs:
         _tell_other_name(pair)
         _warn_of_mistakes(pair, "PREDICTED")
+    _tell_unreviewed(pairs)
     n_bad_again = _report(with_unpredicted(pairs, truth), truth, arguments)
     return 1 if alone or n_bad or n_bad_truth or n_bad_again else 0
+
+
+def _tell_unreviewed(pairs: list[Pair]) -> None:
+    """Say which true landmarks are a detection's: the folders are exchanged, or hold both."""
+    from palnet._stored import listing
+
+    names = [pair.truth.specimen for pair in pairs if pair.truth.is_unreviewed]
+    if names:
+        text = f"as palnet detected them, none of which anybody corrected: {listing(names)}"
+        print(f"palnet: TRUTH holds landmarks {text}", file=sys.stderr)
 
 
 def _report(pairs: list[Pair], truth: list[LandmarkSet], arguments: argparse.Namespace) -> int:

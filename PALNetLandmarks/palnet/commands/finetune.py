@@ -12,6 +12,8 @@ from palnet.commands._arguments import at_least
 if TYPE_CHECKING:
     import argparse
 
+    from palnet.data_sets.dataset import DataSet
+    from palnet.model import Model
     from palnet.training.annotated.finetuning import FineTuning
     from palnet.training.annotated.protocol import TuningProtocol
 
@@ -25,6 +27,8 @@ DESCRIPTION = (
     "is used if there is one."
 )
 
+# Subfolder of the run folder.
+_FOLDS = "folds"
 # Number of printed landmarks: those that changed most.
 _N_PRINTED = 5
 
@@ -46,32 +50,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand and return its exit code."""
     from palnet._dependencies import require
-    from palnet.commands._data_sets import (
-        HARMLESS_TO_TUNING,
-        refuse_bad_data,
-        refuse_run_among_scans,
-    )
     from palnet.data_sets.layouts import read_data_set
     from palnet.model import read_model
-    from palnet.training.annotated.folds import split_people
     from palnet.training.annotated.scan_cache import LEFT_OUT_FILE
 
     require("torch", feature="training")
-    from palnet._run_folder import CLAIM_NAME
-    from palnet.training.annotated.finetuning import FACES, finetune_model
-    from palnet.training.annotated.tuning import check_start
+    from palnet.training.annotated.finetuning import finetune_model
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     protocol = _read_protocol(arguments)
     model = read_model(protocol.start)
     data = read_data_set(arguments.folder, arguments.scheme or model.scheme)
-    refuse_run_among_scans(arguments.folder, arguments.output)
-    check_start(data.scheme, model)
-    # A run that has already started was checked then.
-    if not arguments.anyway and not (arguments.output / CLAIM_NAME).exists():
-        refuse_bad_data(data, HARMLESS_TO_TUNING)
-    if arguments.folds is not None:  # check that there are enough people before training
-        split_people([scan.person for scan in data.scans], protocol.n_folds, protocol.seed, 0.5)
+    _check(arguments, data, protocol, model)
     result = finetune_model(data, protocol, arguments.output, jobs=arguments.jobs)
     _print_result(result)
     if result.left_out:
@@ -79,14 +69,47 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"left out: {len(result.left_out)} of {n_all} scans: {path}")
     print(f"model: {result.path}\nreport: {arguments.output / 'report.html'}")
     if arguments.folds is not None:
-        from palnet.commands.crossvalidate import print_table
-        from palnet.training.annotated.crossvalidation import cross_validate
-
-        folder, faces = arguments.output / "folds", arguments.output / FACES
-        results = cross_validate(data, protocol, folder, jobs=arguments.jobs, faces=faces)
-        print_table(results, protocol.baseline)
-        print(f"report: {folder / 'report.html'}")
+        _test_folds(arguments, data, protocol)
     return 0
+
+
+def _check(
+    arguments: argparse.Namespace, data: DataSet, protocol: TuningProtocol, model: Model
+) -> None:
+    """Refuse what would be refused, or spoil the training, hours later; the folders first."""
+    from palnet._run_folder import CLAIM_NAME
+    from palnet.commands._data_sets import (
+        HARMLESS_TO_TUNING,
+        refuse_bad_data,
+        refuse_run_among_scans,
+    )
+    from palnet.training.annotated import crossvalidation
+    from palnet.training.annotated.finetuning import check_folder
+    from palnet.training.annotated.folds import split_people
+    from palnet.training.annotated.tuning import check_start
+
+    refuse_run_among_scans(arguments.folder, arguments.output)
+    check_start(data.scheme, model)
+    check_folder(arguments.output, model, protocol)
+    if arguments.folds is not None:
+        crossvalidation.check_folder(arguments.output / _FOLDS, data.scheme, protocol)
+    # A run that has already started was checked then.
+    if not arguments.anyway and not (arguments.output / CLAIM_NAME).exists():
+        refuse_bad_data(data, HARMLESS_TO_TUNING)
+    if arguments.folds is not None:  # check that there are enough people before training
+        split_people([scan.person for scan in data.scans], protocol.n_folds, protocol.seed, 0.5)
+
+
+def _test_folds(arguments: argparse.Namespace, data: DataSet, protocol: TuningProtocol) -> None:
+    """Test folds of people before and after, and print a table."""
+    from palnet.commands.crossvalidate import print_table
+    from palnet.training.annotated.crossvalidation import cross_validate
+    from palnet.training.annotated.finetuning import FACES
+
+    folder, faces = arguments.output / _FOLDS, arguments.output / FACES
+    results = cross_validate(data, protocol, folder, jobs=arguments.jobs, faces=faces)
+    print_table(results, protocol.baseline)
+    print(f"report: {folder / 'report.html'}")
 
 
 def _read_protocol(arguments: argparse.Namespace) -> TuningProtocol:

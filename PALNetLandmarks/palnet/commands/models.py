@@ -41,6 +41,18 @@ def _print_entry(key: str, value: object, indent: str) -> None:
             _print_entry(name, part, indent + "  ")
     elif isinstance(value, list) and any(isinstance(part, dict) for part in value):
         for number, part in enumerate(value, start=1):
-            _print_entry(f"{key} {number}", part, indent)
+            _print_row(f"{key} {number}", part, indent)
     else:
         print(f"{indent}{key}: {value}")
+
+
+def _print_row(key: str, row: object, indent: str) -> None:
+    """Print an entry of a list, such as the errors of one landmark: in one line if it is flat."""
+    if not isinstance(row, dict) or any(isinstance(part, dict | list) for part in row.values()):
+        _print_entry(key, row, indent)
+        return
+    told = (
+        f"{name} {part:.4g}" if isinstance(part, float) else f"{name} {part}"
+        for name, part in row.items()
+    )
+    print(f"{indent}{key}: {', '.join(told)}")

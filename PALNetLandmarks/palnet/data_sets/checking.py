@@ -12,6 +12,7 @@ import numpy as np
 
 from palnet._mean_face import atlas_of
 from palnet._plausible import WRONG_ORDER_MM
+from palnet._stored import listing
 from palnet.data_sets.common_shape import common_shape, median_shape
 from palnet.data_sets.dataset import AnnotatedScan, DataSet, Problem
 from palnet.data_sets.scan_checks import CheckedScan, check_scan
@@ -61,6 +62,7 @@ WARNINGS = {
     "no_landmarks": "a mesh without landmarks",
     "no_mesh": "landmarks without a mesh",
     "doubtful_landmarks": "a landmark file that was read in part",
+    "unreviewed": "landmarks that palnet detected, and nobody corrected or confirmed",
     "passed_over": "a landmark file beside another one of its name that says something else",
     "other_table": "a table that names no coordinates in its first line",
     "unknown_specimen": "a row of people.csv without a scan",
@@ -150,7 +152,8 @@ def check_data_set(data: DataSet) -> CheckReport:
         if checked is not None:
             loaded.append((scan, checked))
     odd = {problem.specimen for problem in problems if problem.kind in UNIT_UNKNOWN}
-    problems += [*_count(loaded, data.scheme), *_find_copies(loaded, data.scheme, odd)]
+    problems += [*_count(loaded, data.scheme), *_find_unreviewed(loaded)]
+    problems += _find_copies(loaded, data.scheme, odd)
     for compare in (_compare_shapes, _compare_frames):
         spoilt = {problem.specimen for problem in problems if problem.kind in PLACE_UNKNOWN}
         problems += compare(
@@ -206,6 +209,19 @@ def _count(loaded: Loaded, scheme: Scheme) -> Iterator[Problem]:
             f"{', '.join(others)}."
         )
         yield Problem("mixed_units", "", text)
+
+
+def _find_unreviewed(loaded: Loaded) -> Iterator[Problem]:
+    """Find scans that palnet detected and nobody reviewed, such as those that were forgotten."""
+    own = [(scan.specimen, scan.landmarks) for scan, _ in loaded]
+    names = [name for name, landmarks in own if landmarks is not None and landmarks.is_unreviewed]
+    if names:
+        text = (
+            "landmarks as palnet detected them, none of which anybody corrected or confirmed: "
+            f"{listing(names)}. A training would learn the model's own errors, and no test would "
+            "see them. Review these scans, or leave them out."
+        )
+        yield Problem("unreviewed", "", text)
 
 
 def _find_copies(loaded: Loaded, scheme: Scheme, odd: Collection[str]) -> Iterator[Problem]:

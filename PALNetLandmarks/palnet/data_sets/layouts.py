@@ -304,20 +304,22 @@ def _fullest(
 ) -> tuple[list[tuple[Path, LandmarkSet]], list[str]]:
     """Among same-named files in one folder, keep the one whose format holds most.
 
-    Of the files that a detection writes, that is the one users correct in Slicer. Differing
-    positions are reported. Files of other names or folders are all kept, since it is unclear which
-    one is meant.
+    Of the files that a detection writes, that is the one users correct in Slicer. An annotation in
+    another format is preferred to a detection that nobody reviewed. Differing positions are
+    reported. Files of other names or folders are all kept, since it is unclear which one is meant.
     """
     order = list(FORMATS)
     kept: dict[Path, tuple[Path, LandmarkSet]] = {}
     texts = []
     for path, landmarks in sorted(several, key=lambda e: order.index(find_format(e[0]).name)):
-        fullest, said = kept.setdefault(
-            path.parent / printable_name(stem_of(path)), (path, landmarks)
-        )
-        place, other = (each.to_frame("LPS").positions for each in (said, landmarks))
-        if not np.allclose(place, other, 0, SAME_MM, equal_nan=True):
-            texts.append(f"{fullest.name} is used; {path.name} beside it says something else.")
+        key = path.parent / printable_name(stem_of(path))
+        used, left = kept.setdefault(key, (path, landmarks)), (path, landmarks)
+        place, other = (each.to_frame("LPS").positions for _, each in (used, left))
+        if np.allclose(place, other, 0, SAME_MM, equal_nan=True):
+            continue
+        if used[1].is_unreviewed and not landmarks.is_unreviewed:
+            kept[key], left = left, used
+        texts.append(f"{kept[key][0].name} is used; {left[0].name} beside it says something else.")
     return list(kept.values()), texts
 
 
@@ -333,7 +335,11 @@ def _read_file(
     try:
         with catching(FormatWarning, "always") as doubts:
             sets = read_specimens(path, scheme, format=format, strict=False)
-    except FormatError:  # the strict error is more informative
+    except FormatError:
+        sets = []
+    # The strict error is more informative; so it is than 50 doubts about landmarks of another
+    # scheme, of which none is left.
+    if not any(landmarks.is_placed.any() for landmarks in sets):
         return [], [Problem("bad_landmarks", stem, strict_text)]
     texts = [str(doubt.message) for doubt in doubts] or [strict_text]
     return sets, [Problem("doubtful_landmarks", stem, text) for text in texts]

@@ -235,7 +235,10 @@ def _compare(reading: Reading, said: Sidecar) -> None:
     """Require that the caller and the sidecar agree."""
     beside = sidecar_path(reading.path).name
     if reading.scheme is not None and reading.scheme.codes != said.landmarks:
-        msg = f"{beside} gives other landmarks than those of scheme {reading.scheme.name!r}."
+        msg = (
+            f"{beside} gives other landmarks than those of scheme {reading.scheme.name!r}. Name "
+            "the right scheme."
+        )
         reading.doubt(None, msg)
     asked = (reading.frame, reading.mm_per_unit)
     if asked != (said.frame, said.mm_per_unit):

@@ -219,6 +219,20 @@ def test_evaluate_tells_of_exchanged_labels(exchange, said, tmp_path, capsys):
     assert said in capsys.readouterr().err
 
 
+def test_evaluate_tells_truth_that_is_a_detection(a_study, tmp_path, capsys):
+    """With the folders exchanged, or a detection beside the annotations, nothing was said."""
+    landmarks = read_landmarks(a_study["truth"] / "bert.mrk.json")
+    status = tuple("detected" if there else "missing" for there in landmarks.is_placed.tolist())
+    detected = replace(landmarks, status=status, expected_error_mm=np.full(50, 1.5))
+    write_landmarks(detected, a_study["truth"] / "bert.mrk.json", overwrite=True)
+
+    code = run(a_study["predicted"], a_study["truth"], "-o", tmp_path / "out")
+
+    assert code == 0
+    said = "TRUTH holds landmarks as palnet detected them, none of which anybody corrected: bert"
+    assert f"palnet: {said}\n" in capsys.readouterr().err
+
+
 def test_evaluate_says_nothing_of_labels_that_are_right(a_study, tmp_path, capsys):
     run(a_study["predicted"], a_study["truth"], "-o", tmp_path / "out")
 

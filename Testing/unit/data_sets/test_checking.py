@@ -26,6 +26,8 @@ from toy_head import toy_model, toy_scheme
 
 N_PEOPLE = 6
 NAN = np.nan
+# What a detection says of its landmarks.
+DETECTED = {"status": 13 * ("detected",), "expected_error_mm": np.full(13, 1.5)}
 
 
 @pytest.fixture(scope="module")
@@ -230,6 +232,7 @@ SPOILERS = {
             encoding="utf-8",
         )
     ],
+    "unreviewed": [lambda f: rewrite(f, **DETECTED)],
     "passed_over": [lambda f: write_fcsv(f, 0.2)],
     "other_table": [
         lambda f: (f / "measurements.csv").write_text("specimen,n_sn_mm\np2,51.2\n", "utf-8"),
@@ -321,6 +324,24 @@ def test_damaged_landmark_file_is_an_error_wherever_it_lies(content, a_copy, a_g
         ("bad_landmarks", "many"),
         ("bad_landmarks", "p2"),
     ]
+
+
+@pytest.mark.parametrize("n_reviewed", [0, 1])
+def test_annotation_beside_a_detection_is_used(n_reviewed, a_copy, a_good_cohort):
+    """The .mrk.json of a detection was, even beside the annotations of a lab in a table."""
+    annotated = read_landmarks(a_copy / "p2.csv", toy_scheme())
+    status = (*n_reviewed * ["confirmed"], *(13 - n_reviewed) * ["detected"])
+    detected = toy_landmarks(annotated.positions + 0.2, "p2", **DETECTED | {"status": status})
+    write_landmarks(detected, a_copy / "p2.mrk.json")
+
+    data = read_data_set(a_copy, a_good_cohort[1])
+
+    (used,) = (scan.landmarks for scan in data.scans if scan.specimen == "p2")
+    expected = detected if n_reviewed else annotated
+    np.testing.assert_allclose(used.positions, expected.positions, atol=1e-5)
+    names = ("p2.mrk.json", "p2.csv") if n_reviewed else ("p2.csv", "p2.mrk.json")
+    text = "{} is used; {} beside it says something else.".format(*names)
+    assert [(each.kind, each.text) for each in data.problems] == [("passed_over", text)]
 
 
 def test_two_files_that_say_the_same_are_no_problem(a_copy, a_good_cohort):

@@ -24,11 +24,12 @@ from palnet.errors import MeshError, TrainingError, UsageError
 from palnet.exchange import read_landmarks, write_landmarks, write_specimens
 from palnet.landmarks import LandmarkSet
 from palnet.samples import example_scan, example_truth
-from palnet.scheme import load_scheme
+from palnet.scheme import Scheme, load_scheme
 from palnet.surface import Mesh, plausible_units, read_mesh, write_ply
 from palnet.training.annotated.scan_cache import _is_kept
 from palnet_links import link_folder
 from toy_cohort import toy_landmarks, toy_person, write_toy_cohort, write_toy_scan
+from toy_head import toy_scheme
 
 NAN = np.nan
 
@@ -705,6 +706,23 @@ def test_labels_that_slicer_gives_by_itself_are_told_as_by_convert(tmp_path, cap
     assert "translate another lab's names with a table (palnet convert --names)" in problem.text
     assert main(["convert", str(path), "--to", "csv", "-o", str(tmp_path / "new")]) == 1
     assert problem.text in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("has_sidecar", [True, False])
+def test_landmarks_of_another_scheme_are_told_once_for_each_scan(has_sidecar, tmp_path):
+    """A lab that forgot --scheme got a warning for each landmark, and "no landmark is placed"."""
+    mesh, positions = toy_person(0)
+    write_ply(mesh, tmp_path / "anna.ply")
+    entries = tuple(replace(each, code=f"our_{each.code}") for each in toy_scheme().landmarks)
+    landmarks = toy_landmarks(positions, "anna", scheme=Scheme("ours", entries))
+    _, *beside = write_landmarks(landmarks, tmp_path / "anna.csv")
+    for path in beside if not has_sidecar else ():
+        path.unlink()
+
+    (problem,) = read_data_set(tmp_path).problems
+
+    assert (problem.kind, problem.specimen) == ("bad_landmarks", "anna")
+    assert "Name the right scheme" in problem.text
 
 
 @pytest.mark.parametrize(("n_files", "ending"), [(2, ""), (4, ""), (6, " and 2 more")])

@@ -9,14 +9,14 @@ import logging
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from palnet._csv import csv_text
 from palnet._files import remove, write_text
 from palnet._page import section
-from palnet._run_folder import claim_folder
+from palnet._run_folder import check_run_folder, claim_folder
 from palnet._stored import read_arrays, write_arrays
 from palnet.errors import TrainingError
 from palnet.evaluation import (
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 
     Around = Callable[[Path], AbstractContextManager[object]]
 
-__all__ = ["FoldResult", "choose_scans", "cross_validate"]
+__all__ = ["FoldResult", "check_folder", "choose_scans", "cross_validate"]
 
 logger = logging.getLogger(__name__)
 
@@ -188,6 +188,34 @@ def cross_validate(
     return results
 
 
+def check_folder(folder: Path, scheme: Scheme, protocol: PaperProtocol | TuningProtocol) -> None:
+    """Refuse a folder that holds another run or other files, before the scans are read.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder, which need not exist.
+    scheme : Scheme
+        Landmark scheme of the scans.
+    protocol : PaperProtocol or TuningProtocol
+        The protocol to follow.
+
+    Raises
+    ------
+    UsageError
+        If the folder cannot be used.
+    """
+    check_run_folder(folder, _describe_recipe(scheme, protocol))
+
+
+def _describe_recipe(scheme: Scheme, protocol: PaperProtocol | TuningProtocol) -> dict[str, Any]:
+    """Everything that determines the result of the run, except the scans."""
+    recipe = {"scheme": scheme.name, **asdict(protocol)}
+    if not scheme.is_shipped:  # the name alone does not identify it
+        recipe["landmarks"] = scheme_to_dict(scheme)["landmarks"]
+    return recipe
+
+
 def choose_scans(
     data: DataSet, protocol: PaperProtocol | TuningProtocol, folder: Path, jobs: int = 1
 ) -> list[PreparedScan]:
@@ -216,10 +244,7 @@ def choose_scans(
     TrainingError
         If no scan can be prepared.
     """
-    recipe = {"scheme": data.scheme.name, **asdict(protocol)}
-    if not data.scheme.is_shipped:  # the name alone does not identify it
-        recipe["landmarks"] = scheme_to_dict(data.scheme)["landmarks"]
-    claim_folder(folder, recipe)
+    claim_folder(folder, _describe_recipe(data.scheme, protocol))
     scans, refusals = prepare_scans(data, protocol.spacing_mm, folder / "scans", jobs=jobs)
     left_out = [*data.left_out, *refusals]
     if not scans:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from palnet.training.annotated.tuning_report import LandmarkChange
     from palnet.training.annotated.tuning_result import Choice
 
-__all__ = ["FACES", "MIN_PEOPLE", "FineTuning", "finetune_model"]
+__all__ = ["FACES", "MIN_PEOPLE", "FineTuning", "check_folder", "finetune_model"]
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +47,10 @@ FACES = "faces"
 
 MIN_PEOPLE = 8
 """Otherwise, fewer than five people would remain for training after the validation split."""
+
+
+# Folds are tested in their own folder, and may be requested later.
+_MAY_DIFFER = ("n_folds",)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -104,13 +108,13 @@ def finetune_model(
     base = read_model(protocol.start)
     check_start(data.scheme, base)
     _check_people([scan.person for scan in data.scans], "annotated scans")
-    check_run_folder(folder)
+    check_folder(folder, base, protocol)
     faces, refusals = prepare_faces(data, base, folder / FACES, jobs=jobs)
     left_out = [*data.left_out, *refusals]
     tell_left_out(left_out)
     train, validation = _split(faces, protocol)
-    # Folds are tested in their own folder, and may be requested later.
-    claim_folder(folder, _describe_run(base, protocol, train, validation), ignoring=("n_folds",))
+    claim = _describe_recipe(base, protocol) | _describe_scans(train, validation)
+    claim_folder(folder, claim, ignoring=_MAY_DIFFER)
     write_left_out(left_out, folder)
     weights, choice = tune_model(train, validation, base, protocol, folder / "training")
     calibration = base.calibration
@@ -134,6 +138,26 @@ def finetune_model(
     table = csv_text([asdict(change) for change in changes])
     write_text(folder / "before_after.csv", table, overwrite=True)
     return FineTuning(path, choice.is_better, changes, left_out)
+
+
+def check_folder(folder: Path, base: Model, protocol: TuningProtocol) -> None:
+    """Refuse a folder that holds another run or other files, before the scans are read.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder, which need not exist.
+    base : Model
+        The model to start from.
+    protocol : TuningProtocol
+        Layers and training parameters.
+
+    Raises
+    ------
+    UsageError
+        If the folder cannot be used.
+    """
+    check_run_folder(folder, _describe_recipe(base, protocol), ignoring=_MAY_DIFFER)
 
 
 def _split(
@@ -163,16 +187,16 @@ def _digest(faces: Sequence[AnnotatedFace]) -> str:
     return hashlib.sha256("".join(face.digest for face in faces).encode()).hexdigest()
 
 
-def _describe_run(
-    base: Model,
-    protocol: TuningProtocol,
-    train: Sequence[AnnotatedFace],
-    validation: Sequence[AnnotatedFace],
+def _describe_recipe(base: Model, protocol: TuningProtocol) -> dict[str, Any]:
+    """Everything that determines the result of the run, except the scans."""
+    return {"model_sha256": base.sha256, **asdict(protocol)}
+
+
+def _describe_scans(
+    train: Sequence[AnnotatedFace], validation: Sequence[AnnotatedFace]
 ) -> dict[str, Any]:
-    """Everything that determines the result of the run."""
+    """Scans and landmarks, which are known once the faces were prepared."""
     return {
-        "model_sha256": base.sha256,
-        **asdict(protocol),
         "train": [face.specimen for face in train],
         "validation": [face.specimen for face in validation],
         "scans_sha256": _digest([*train, *validation]),

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import palnet
-from palnet._files import check_free
+from palnet._files import check_free, check_writable
 from palnet._run_folder import claim_folder
 from palnet.errors import UsageError
 from palnet.model import write_model
@@ -71,6 +71,8 @@ def recalibrate(
         are too few people, or the folder holds scans of other people.
     OutputExistsError
         If the model file exists.
+    OutputError
+        If it cannot be written.
     TrainingError
         If every scan was refused.
     """
@@ -84,6 +86,7 @@ def recalibrate(
         msg = f"expected errors need {MIN_PEOPLE} people at least; got {len(seeds)}. Give more."
         raise UsageError(msg)
     check_free(output, overwrite=False)
+    check_writable(output)
     # Existing scans are not generated again.
     claim_folder(folder, {"source": source.fingerprint, "presets": list(CALIBRATION_PRESETS)})
     sample = collect_sample(

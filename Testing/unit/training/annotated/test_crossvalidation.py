@@ -295,6 +295,23 @@ def test_folder_of_another_recipe_is_refused(a_run, a_cohort, tmp_path):
         run((*a_cohort[:2], other), a_run[0])
 
 
+def test_command_refuses_a_folder_of_a_fine_tuning_before_the_scans_are_read(
+    a_cohort, tmp_path, capsys, monkeypatch
+):
+    read = []
+    monkeypatch.setattr("palnet.data_sets.checking.check_data_set", read.append)
+    claim = tmp_path / "run" / "recipe.json"
+    claim.parent.mkdir()
+    claim.write_text('{"model_sha256": "12ab", "train": ["p0"]}', encoding="utf-8")
+
+    code = main(["crossvalidate", str(a_cohort[0]), "-o", str(claim.parent), "--scheme",
+                 a_cohort[1], "--recipe", str(a_cohort[2])])  # fmt: skip
+
+    assert code == 2
+    assert "holds a run of another recipe or version" in capsys.readouterr().err
+    assert not read
+
+
 def test_run_does_not_go_on_with_landmarks_of_other_names(a_cohort, a_run, tmp_path):
     """The coordinates are the same, but the models of the first folds had the old names."""
     folder, scheme = tmp_path / "scans", tmp_path / "toy13.json"

@@ -427,6 +427,34 @@ def test_folds_may_be_added_to_a_run_that_is_done(
     assert "another recipe or version (n_folds 3, now 2)" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("recipe.json", '{"scheme": "toy13", "seed": 42}', "of another recipe or version"),
+        ("folds/recipe.json", '{"n_folds": 9}', "n_folds 9, now 2"),
+        ("faces.csv", "theirs", "holds faces.csv, but no run"),
+    ],
+)
+def test_folder_that_cannot_be_used_is_refused_before_the_scans_are_read(
+    case, a_cohort, a_model, a_recipe, tmp_path, capsys, monkeypatch
+):
+    """The folder of a cross-validation was refused after all faces had been prepared."""
+    name, text, says = case
+    read = []
+    monkeypatch.setattr("palnet.data_sets.checking.check_data_set", read.append)
+    monkeypatch.setattr("palnet.training.annotated.finetuning.prepare_faces", read.append)
+    path = tmp_path / "run" / name
+    path.parent.mkdir(parents=True)
+    path.write_text(text, encoding="utf-8")
+
+    code = main(["finetune", str(a_cohort), "-o", str(tmp_path / "run"), "--model", str(a_model),
+                 "--recipe", a_recipe, "--folds", "2"])  # fmt: skip
+
+    assert code == 2
+    assert says in capsys.readouterr().err
+    assert not read
+
+
 def write_without(folder, code):
     """A good cohort on whose scans nobody placed a landmark."""
     folder.mkdir(parents=True)

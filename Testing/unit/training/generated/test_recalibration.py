@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from palnet.cli import main
-from palnet.errors import OutputExistsError, UsageError
+from palnet.errors import OutputError, OutputExistsError, UsageError
 from palnet.model import PaperNetwork, read_model
 from palnet.training.calibration import CalibrationSample, fit_calibration
 from palnet.training.generated import recalibration
@@ -90,6 +90,18 @@ def test_existing_model_is_kept(a_sample, tmp_path):
     with pytest.raises(OutputExistsError, match="new"):
         recalibrate(read_model(), Source(), range(20), path, folder=tmp_path / "scans")
     assert path.read_bytes() == b"mine"
+
+
+def test_model_that_cannot_be_written_is_refused_before_anybody_is_generated(tmp_path):
+    """It was found out when the expected errors had been fitted, which takes an hour."""
+    (tmp_path / "file").touch()
+
+    with pytest.raises(OutputError, match="cannot be written"):
+        recalibrate(
+            read_model(), Source(), range(20), tmp_path / "file" / "new.npz",
+            folder=tmp_path / "scans",
+        )  # fmt: skip
+    assert not (tmp_path / "scans").exists()
 
 
 def test_scans_of_others_in_the_folder_are_refused(a_sample, tmp_path):
