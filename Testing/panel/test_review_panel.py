@@ -97,7 +97,8 @@ def test_filters_and_order(a_panel, a_list):
     assert len(shown) == int((a_list.expected_errors >= 2.0).sum())
 
     ui.filterSelector.setCurrentIndex(SHOW_UNREVIEWED)
-    a_panel.reviewSection.review.confirm(7)
+    a_panel.reviewSection.table.select(7)
+    click(ui.confirmButton)
     assert a_list.scheme.codes[7] not in codes(a_panel)
 
 
@@ -170,11 +171,53 @@ def test_landmark_that_nobody_looked_at_is_not_under_the_buttons(a_panel, a_list
     click(ui.confirmButton)
     np.testing.assert_allclose(camera.GetFocalPoint(), a_list.world_positions[5])
     click(ui.missingButton)
-    assert current(a_panel) is None
+    assert current(a_panel) == 5
     assert not ui.missingButton.enabled
     press(a_panel, Qt.Key.Key_Return)
 
     assert a_list.status[4:7] == ("confirmed", "missing", "detected")
+    assert current(a_panel) == 6
+
+
+def test_landmark_stays_under_the_buttons_while_it_is_corrected(a_panel, a_list):
+    """It takes several drags, with the definition in view; those skipped above come later."""
+    ui, table = a_panel.ui, a_panel.reviewSection.table
+    ui.filterSelector.setCurrentIndex(SHOW_DOUBTFUL)
+    ui.orderSelector.setCurrentIndex(BY_ERROR)
+    skipped, index, following = table.indices[2:5]
+    table.select(index)
+    before = a_list.world_positions[index]
+
+    for shift in (3.0, 5.0):
+        a_list.node.SetNthControlPointPositionWorld(index, *np.add(before, [0.0, shift, 0.0]))
+
+    assert current(a_panel) == index
+    assert ui.definitionLabel.text.startswith(a_list.scheme.landmarks[index].name)
+    assert ui.restoreButton.enabled
+    click(ui.nextButton)
+    assert current(a_panel) == following
+    assert a_list.scheme.codes[index] not in codes(a_panel)
+    click(ui.previousButton)
+    assert current(a_panel) == skipped
+
+
+def test_last_landmark_leaves_the_table_when_it_is_confirmed(a_panel, a_list):
+    a_panel.ui.filterSelector.setCurrentIndex(SHOW_UNREVIEWED)
+    a_panel.reviewSection.table.select(MISSING)
+
+    click(a_panel.ui.confirmButton)
+
+    assert a_list.scheme.codes[MISSING] not in codes(a_panel)
+    assert current(a_panel) is None
+
+
+def test_landmark_of_another_kind_leaves_with_the_filter(a_panel):
+    a_panel.reviewSection.table.select(3)
+
+    a_panel.ui.filterSelector.setCurrentIndex(SHOW_MISSING)
+
+    assert a_panel.reviewSection.table.indices == [MISSING]
+    assert current(a_panel) is None
 
 
 def test_next_goes_on_below_a_corrected_landmark_in_the_order_of_errors(a_panel, a_list):

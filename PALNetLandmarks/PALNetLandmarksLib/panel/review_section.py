@@ -149,13 +149,20 @@ class ReviewSection:
         if was_shown:
             self._on_broken()
 
-    def refresh(self):
-        """Update the display of the list."""
+    def refresh(self, *, keeps_current=True):
+        """Update the display of the list.
+
+        Parameters
+        ----------
+        keeps_current : bool
+            Whether the selected landmark stays in the table until the user goes on.
+        """
         if self.review is not None:
             self.table.fill(
                 self.review,
                 self._ui.filterSelector.currentIndex,
                 self._ui.orderSelector.currentIndex,
+                keeps_current=keeps_current,
             )
             self._draw_spheres()
             self._ui.lockCheckBox.setChecked(bool(self.review.landmarks.node.GetLocked()))
@@ -190,13 +197,13 @@ class ReviewSection:
         return lines
 
     def _on_review_changed(self, changed):
-        self.refresh()
-        self.placing.check_soon()
         if len(changed) == 1:
             # The buttons should act on the landmark just moved; the view stays as it is.
             self._is_camera_still = True
             self.table.select(changed[0])
             self._is_camera_still = False
+        self.refresh()
+        self.placing.check_soon()
         self._on_change()
 
     def _fill_selectors(self):
@@ -220,7 +227,7 @@ class ReviewSection:
     def _on_view_changed(self):
         for selector, key in self._remembered():
             qt.QSettings().setValue(key, int(selector.currentIndex))
-        self.refresh()
+        self.refresh(keeps_current=False)
         self.placing.check_soon()
 
     def _connect(self):
@@ -266,6 +273,8 @@ class ReviewSection:
         with slicer.util.tryWithErrorDisplay(_("The landmark could not be confirmed.")):
             self.review.confirm(index)
             self._go_to(following)
+            if following is None:
+                self.refresh(keeps_current=False)
 
     def on_missing(self):
         """Mark the landmark as not visible on the scan."""
@@ -336,6 +345,8 @@ class ReviewSection:
     def _go_to(self, index):
         if index is not None:
             self.table.select(index)
+            if self._ui.filterSelector.currentIndex != SHOW_ALL:
+                self.refresh()  # without the landmark that was left, if it is of another kind
 
     def _on_selected(self):
         if self.table.is_filling:
