@@ -310,6 +310,22 @@ def test_mark_missing_restore_and_undo(a_panel, a_list):
     assert a_list.status[2] == "missing"
 
 
+@pytest.mark.parametrize("step", ["confirm", "mark_missing"])
+def test_restoring_is_offered_only_where_it_changes_something(a_panel, a_list, step):
+    ui, review = a_panel.ui, a_panel.reviewSection.review
+    a_panel.reviewSection.table.select(3)
+    offered = [(ui.restoreButton.enabled, ui.restoreAllButton.enabled)]
+
+    getattr(review, step)(3)
+    offered.append((ui.restoreButton.enabled, ui.restoreAllButton.enabled))
+    a_panel.reviewSection.table.select(4)
+    offered.append((ui.restoreButton.enabled, ui.restoreAllButton.enabled))
+    click(ui.restoreAllButton)
+    offered.append((ui.restoreButton.enabled, ui.restoreAllButton.enabled))
+
+    assert offered == [(False, False), (True, True), (False, True), (False, False)]
+
+
 def test_restore_all(a_panel, a_list):
     before = a_list.state()
     for index in (3, 4):

@@ -390,15 +390,14 @@ class ReviewSection:
         """Show definition and picture of the selected landmark; enable the buttons that apply."""
         index = self.table.current if self.review is not None else None
         status = None if index is None else self.review.landmarks.status[index]
-        detected = self.review.landmarks.detected if self.review is not None else None
         ui = self._ui
         ui.previousButton.setEnabled(index is not None and self.table.neighbor(-1) is not None)
         ui.nextButton.setEnabled(self.review is not None and self.table.neighbor(1) is not None)
         ui.confirmButton.setEnabled(status is not None and status != "undefined")
         ui.placeButton.setEnabled(status is not None and status not in PLACED)
         ui.missingButton.setEnabled(status is not None and status != "missing")
-        ui.restoreButton.setEnabled(index is not None and detected is not None)
-        ui.restoreAllButton.setEnabled(detected is not None)
+        ui.restoreButton.setEnabled(index is not None and self.review.can_restore([index]))
+        ui.restoreAllButton.setEnabled(self.review is not None and self.review.can_restore())
         ui.undoButton.setEnabled(self.review is not None and self.review.can_undo)
         ui.redoButton.setEnabled(self.review is not None and self.review.can_redo)
         for switch in (ui.lockCheckBox, ui.filterSelector, ui.orderSelector):
