@@ -194,6 +194,20 @@ def test_scan_that_was_scaled_is_to_be_saved_with_its_list(
     assert lies_on(found, again)
 
 
+def test_list_is_not_called_written_any_more_once_it_is_corrected(
+    a_reviewed_panel, a_file, answers
+):
+    ui, review = a_reviewed_panel.ui, a_reviewed_panel.reviewSection.review
+    answers.expect("file", str(a_file.with_name("face.mrk.json")), "Save landmarks")
+    click(ui.saveButton)
+    said = ui.saveExportLabel.text
+
+    review.mark_missing(3)
+
+    assert said.startswith("Written: ")
+    assert not ui.saveExportLabel.text
+
+
 def test_export_in_the_chosen_format_and_frame(a_reviewed_panel, a_list_on_file, a_file, answers):
     choose(a_reviewed_panel, "csv", "LPS")
     path = a_file.with_name("out.csv")
