@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from palnet._caught import catching
 from palnet._files import check_free, file_hash
-from palnet._record import read_record
+from palnet._record import COLOR_NOT_ASKED, read_record
 from palnet.errors import OutputExistsError, PalnetError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from palnet.jobs import ScanJob
 
-__all__ = ["check_all_free", "is_finished", "keep_changed", "left_over", "not_drawn"]
+__all__ = ["check_all_free", "is_finished", "keep_changed", "left_over", "what_lacks"]
 
 
 def check_all_free(job: ScanJob) -> None:
@@ -84,15 +84,22 @@ def _check_readable(job: ScanJob) -> None:
             raise OutputExistsError(msg) from err
 
 
-def not_drawn(job: ScanJob) -> tuple[str, ...]:
-    """Warn of a missing picture of a scan that was done before without one."""
-    if job.preview_file is None or job.preview_file.exists():
-        return ()
-    text = (
-        f"was done before, without {job.preview_file.name}. palnet measure draws the existing "
-        "landmarks, with all corrections; --overwrite detects again."
-    )
-    return (text,)
+def what_lacks(job: ScanJob) -> tuple[str, ...]:
+    """Warn of what a scan was done without: its picture, or the color of its texture."""
+    lacks = []
+    if job.preview_file is not None and not job.preview_file.exists():
+        lacks.append(
+            f"was done before, without {job.preview_file.name}. palnet measure draws the existing "
+            "landmarks, with all corrections; --overwrite detects again."
+        )
+    findings = read_record(job.record_file).get("findings")
+    for finding in findings if isinstance(findings, list) and job.options.use_color else ():
+        if isinstance(finding, dict) and finding.get("code") == "texture":
+            lacks.append(
+                f"was done before, without its color: {finding.get('message')} If that was mended "
+                "since, --overwrite detects again."
+            )
+    return tuple(lacks)
 
 
 def _check_other_names(job: ScanJob) -> None:
@@ -120,13 +127,15 @@ def _differing(job: ScanJob) -> list[str]:
     record = read_record(job.record_file)
     try:
         made = record["provenance"]
+        color = made.get("color", {})
         same = {
             "scan": record["scan_sha256"] == scan_sha256,
             "unit": made["unit"] == unit if unit else made["unit_source"] != "given",
             "frame": record["frame"] == asked.frame,
             "model": made["model_sha256"] == model_sha256,
+            "use of color": color != COLOR_NOT_ASKED if asked.use_color else not color.get("used"),
         }
-    except (KeyError, TypeError):
+    except (AttributeError, KeyError, TypeError):
         return ["version, or is damaged"]
     return [name for name, is_same in same.items() if not is_same]
 

@@ -15,7 +15,7 @@ from palnet._earlier_results import (
     is_finished,
     keep_changed,
     left_over,
-    not_drawn,
+    what_lacks,
 )
 from palnet._files import check_writable, describe_error, file_hash, remove, write_text
 from palnet.errors import (
@@ -106,7 +106,7 @@ def process_scan(job: ScanJob, *, detect: Detect | None = None) -> ScanResult:
             # the files to write.
             read_mesh(job.scan)
         if job.options.resume and is_finished(job):
-            return ScanResult(job.scan, "there", files=job.files, warnings=not_drawn(job))
+            return ScanResult(job.scan, "there", files=job.files, warnings=what_lacks(job))
         check_all_free(job)
         check_writable(job.record_file)
         result = _detect_and_write(job, detect)
@@ -125,17 +125,20 @@ def process_scan(job: ScanJob, *, detect: Detect | None = None) -> ScanResult:
 
 def _detect_and_write(job: ScanJob, detect: Detect | None) -> ScanResult:
     """Run a job; the record is written last and so marks the other files as complete."""
-    from palnet._record import describe_detection, record_text
-    from palnet.surface import read_colored_mesh
+    from palnet._record import COLOR_NOT_ASKED, describe_detection, record_text
+    from palnet.surface import read_colored_mesh, read_mesh
 
     options = job.options
     stamp = _stamp(job.scan)
-    mesh = read_colored_mesh(job.scan)
+    mesh = read_colored_mesh(job.scan) if options.use_color else read_mesh(job.scan)
     if detect is None:
         from palnet import detector
 
         detect = detector.detect
     detection = detect(mesh, unit=options.unit, model=options.model)
+    if not options.use_color:
+        made = {**detection.provenance, "color": COLOR_NOT_ASKED}
+        detection = replace(detection, provenance=made)
     landmarks = replace(detection.landmarks, specimen=job.specimen)
     written = landmarks.to_frame(options.frame)
     scan_sha256 = _hash_unchanged(job.scan, stamp)

@@ -50,6 +50,8 @@ class BatchOptions:
         Name or path of a model; None takes the default one.
     preview : bool
         Whether to draw a picture of each scan.
+    use_color : bool
+        Whether the color of scans that have any is read.
     overwrite : bool
         Whether existing files may be replaced.
     resume : bool
@@ -62,6 +64,7 @@ class BatchOptions:
     unit: str = "auto"
     model: str | None = None
     preview: bool = False
+    use_color: bool = True
     overwrite: bool = False
     resume: bool = False
 

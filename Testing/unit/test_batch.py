@@ -140,19 +140,41 @@ def test_process_scan_detects_by_the_options(a_head_file, tmp_path):
     assert given == {"unit": "cm", "model": "lab"}
 
 
-def test_process_scan_hands_over_the_colors_of_the_scan(a_head_file, tmp_path):
+@pytest.fixture
+def a_colored_file(a_head_file):
+    """A head whose vertices have colors."""
     lines = a_head_file.read_text(encoding="utf-8").splitlines()
     colored = [f"{row} {n % 7 / 7} 0 1" if row[:2] == "v " else row for n, row in enumerate(lines)]
     a_head_file.write_text("\n".join(colored) + "\n", encoding="utf-8")
-    (job,) = plan(a_head_file, output=tmp_path / "out")
+    return a_head_file
+
+
+def test_process_scan_hands_over_the_colors_of_the_scan(a_colored_file, tmp_path):
+    (job,) = plan(a_colored_file, output=tmp_path / "out")
     seen = []
 
     def detect(mesh, **_):
         seen.append(mesh.colors[:8].tolist())
         return palnet_fakes.fake_detect(mesh)
 
-    assert process_scan(job, detect=detect).outcome == "done"
+    result = process_scan(job, detect=detect)
+
+    assert (result.outcome, "color" in result.record["provenance"]) == ("done", False)
     assert seen == [[[round(255 * (n % 7) / 7), 0, 255] for n in range(8)]]
+
+
+def test_process_scan_hands_over_no_colors_if_told_so(a_colored_file, tmp_path):
+    (job,) = plan(a_colored_file, output=tmp_path / "out", use_color=False)
+    seen = []
+
+    def detect(mesh, **_):
+        seen.append(mesh.colors)
+        return palnet_fakes.fake_detect(mesh)
+
+    result = process_scan(job, detect=detect)
+
+    assert (result.outcome, seen) == ("done", [None])
+    assert result.record["provenance"]["color"] == {"used": False, "reason": "not asked for"}
 
 
 def test_process_scan_file_that_appears_meanwhile_is_kept_and_nothing_drawn(a_head_file, tmp_path):
@@ -417,6 +439,32 @@ def test_process_scan_that_overwrites_tells_of_what_it_leaves(a_head_file, tmp_p
     assert "head.tps, head.tps.frame.json kept from the detection" in result.warnings[-1]
 
 
+@pytest.mark.parametrize("use_color", [True, False])
+def test_process_scan_that_resumes_tells_what_was_done_without_its_texture(
+    use_color, a_head_file, tmp_path
+):
+    bare = a_head_file.rename(a_head_file.with_name("bare.obj"))
+    options = {"output": tmp_path / "out", "use_color": use_color}
+    process_fake(*plan(bare, **options))
+
+    again = process_fake(*plan(bare, **options, resume=True))
+
+    told = (
+        "was done before, without its color: Its image is missing. If that was mended since, "
+        "--overwrite detects again."
+    )
+    assert (again.outcome, again.warnings) == ("there", (told,) * use_color)
+
+
+@pytest.mark.parametrize("findings", [None, "texture", ["texture"], [{}], {"code": "texture"}])
+def test_process_scan_that_resumes_reads_findings_of_any_kind(findings, a_done_scan):
+    path = a_done_scan().record_file
+    record = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**record, "findings": findings}), encoding="utf-8")
+
+    assert process_fake(a_done_scan()).warnings == ()
+
+
 @pytest.mark.parametrize("breaks_at", ["head.mrk.json", "head.tps", "head.palnet.json"])
 def test_process_scan_that_is_broken_off_leaves_nothing_to_stumble_over(
     breaks_at, a_head_file, tmp_path, monkeypatch
@@ -530,6 +578,35 @@ def test_process_scan_that_resumes_takes_nothing_else_for_done(a_done_scan, opti
     result = process_fake(a_done_scan(**options))
 
     assert (result.outcome, what in result.message) == ("failed", True), result.message
+
+
+# What the record of an earlier run says of the color, and with what use of it that run is repeated.
+COLOR_RECORDS = [
+    (None, True, "there"),
+    (None, False, "there"),  # the scan has none
+    ({"used": True}, True, "there"),
+    ({"used": True}, False, "failed"),
+    ({"used": False, "reason": "no face in the pictures"}, True, "there"),
+    ({"used": False, "reason": "no face in the pictures"}, False, "there"),
+    ({"used": False, "reason": "not asked for"}, True, "failed"),
+    ({"used": False, "reason": "not asked for"}, False, "there"),
+]
+
+
+@pytest.mark.parametrize(("recorded", "use_color", "outcome"), COLOR_RECORDS)
+def test_process_scan_that_resumes_knows_whether_color_was_used(
+    a_done_scan, recorded, use_color, outcome
+):
+    path = a_done_scan().record_file
+    record = json.loads(path.read_text(encoding="utf-8"))
+    if recorded:
+        record["provenance"]["color"] = recorded
+    path.write_text(json.dumps(record), encoding="utf-8")
+
+    result = process_fake(a_done_scan(use_color=use_color))
+
+    assert result.outcome == outcome
+    assert ("with another use of color." in result.message) == (outcome == "failed")
 
 
 @pytest.mark.parametrize("unit", ["mm", "1", "1.0"])

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -221,6 +222,16 @@ def test_detect_twice_overwrites_only_when_told(a_head_file, tmp_path, capsys):
 
     assert codes == [0, 1, 0]
     assert "exists already" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("detects")
+@pytest.mark.parametrize("option", [[], ["--no-color"]])
+def test_detect_leaves_color_aside_if_told_so(option, a_head_file, tmp_path):
+    cli.main(["detect", str(a_head_file), "-o", str(tmp_path), *option])
+
+    (record,) = tmp_path.glob("*.palnet.json")
+    made = json.loads(record.read_text(encoding="utf-8"))["provenance"]
+    assert ("color" in made) == bool(option)
 
 
 @pytest.mark.usefixtures("detects")

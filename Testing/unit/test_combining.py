@@ -9,7 +9,13 @@ import pytest
 import palnet.combining as combining
 from painted_face import find_example, paint_example
 from palnet import Mesh, detect
-from palnet.combining import ANOTHER_MM, SEEN_BY_COLOR, combine_with_color
+from palnet.combining import (
+    ANOTHER_MM,
+    MOST_APART_MM,
+    MOST_SHIFTED_MM,
+    SEEN_BY_COLOR,
+    combine_with_color,
+)
 from palnet.exchange import read_landmarks
 from palnet.model import read_model
 from palnet.photo import PhotoOpinion
@@ -215,12 +221,37 @@ def test_a_texture_of_another_scan_is_not_used_and_said(a_found, a_placement, a_
     assert "Check whether the texture belongs to the scan" in finding.message
 
 
+@pytest.mark.parametrize(
+    ("mm", "is_one_way", "is_used"),
+    [
+        (MOST_SHIFTED_MM - 0.01, True, True),
+        (MOST_SHIFTED_MM + 0.01, True, False),
+        (MOST_SHIFTED_MM + 0.01, False, True),
+        (MOST_APART_MM - 0.01, False, True),
+        (MOST_APART_MM + 0.01, False, False),
+    ],
+)
+def test_a_texture_that_lies_beside_its_place_is_told_from_errors_in_all_directions(
+    mm, is_one_way, is_used, a_found, a_placement, a_mesh, monkeypatch
+):
+    signs = {
+        code: 1 if is_one_way or number % 2 else -1 for number, code in enumerate(SEEN_BY_COLOR)
+    }
+    shifts = {code: (0.6 * mm * sign, -0.8 * mm * sign, 0.0) for code, sign in signs.items()}
+    _say(monkeypatch, a_found, a_placement, shifts)
+
+    combined = combine_with_color(a_placement, a_found, a_mesh, read_model())
+
+    assert combined.record["used"] is is_used
+    assert [each.code for each in combined.findings] == ["color"] * (not is_used)
+
+
 @pytest.mark.parametrize("is_far", [True, False])
 def test_whether_both_see_the_same_face_is_asked_of_what_both_see(
     is_far, a_found, a_placement, a_mesh, monkeypatch
 ):
-    codes = read_photo_network().codes
-    hidden, unseen, both = codes[:8], codes[8:10], codes[10:]
+    codes = tuple(SEEN_BY_COLOR)
+    hidden, unseen, both = codes[:4], codes[4:5], codes[5:]
     is_placed = a_placement.is_placed.copy()
     is_placed[[CODES.index(code) for code in hidden]] = False
     shifts = dict.fromkeys(both, (0.0, 7.0 * is_far, 0.0)) | dict.fromkeys(unseen, 3 * (np.nan,))

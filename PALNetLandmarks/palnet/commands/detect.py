@@ -45,6 +45,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--unit", default="auto", help=_UNIT_HELP)
     add("--model", metavar="NAME_OR_PATH", help="model to use; see: palnet models")
     add("--preview", action="store_true", help="draw front and side views into a PNG file")
+    add("--no-color", action="store_true", help="place all landmarks by shape alone")
     add("--jobs", type=at_least(1), default=1, metavar="N", help="parallel processes [%(default)s]")
     add("--scheduler", metavar="ADDRESS", help="Dask scheduler to run on, instead of --jobs")
     add("--recursive", action="store_true", help="also take scans in subfolders")
@@ -127,6 +128,7 @@ def _options(arguments: argparse.Namespace) -> BatchOptions:
         unit=arguments.unit,
         model=_usable_model(arguments.model),
         preview=arguments.preview,
+        use_color=not arguments.no_color,
         overwrite=arguments.overwrite,
         resume=arguments.resume,
     )

@@ -91,7 +91,7 @@ def run_photo_network(
         Above 0 if the network takes it for a face (log odds).
     """
     weights = network.ends
-    values = _bend(weights, "first", linear(weights, "first", _neighborhoods(pixels)))
+    values = _bend(weights, "first", _mix(weights, "first", _neighborhoods(pixels)))
     for block in network.blocks:
         values = _run_block(block, values)
     flat = values.reshape(-1)
@@ -110,18 +110,32 @@ def _run_block(block: Weights, values: NDArray[np.float32]) -> NDArray[np.float3
         quads = _quads(values)
         passed = quads.max(axis=2)
         values = quads.reshape(*quads.shape[:2], -1)
-    inner = _bend(block, "narrow", linear(block, "narrow", values))
-    inner = linear(block, "widen", _filter(block["filter.weight"], inner) + block["filter.bias"])
+    inner = _filter(block, _bend(block, "narrow", _mix(block, "narrow", values)))
+    inner = _mix(block, "widen", inner)
     inner[..., : passed.shape[2]] += passed
     return _bend(block, "widen", inner)
 
 
+def _mix(weights: Weights, name: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Mix the channels of each pixel of a picture."""
+    mixed = np.asarray(values @ weights[f"{name}.weight"].T)
+    lines = mixed.reshape(len(mixed), -1)
+    lines += _along_lines(weights[f"{name}.bias"], lines)
+    return mixed
+
+
 def _bend(weights: Weights, name: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Multiply what is below zero by each channel's slope, in place."""
-    below = np.minimum(values, 0)
-    below *= weights[f"{name}.slope"] - 1
-    values += below
+    lines = values.reshape(len(values), -1)
+    below = np.minimum(lines, 0)
+    below *= _along_lines(weights[f"{name}.slope"] - 1, lines)
+    lines += below
     return values
+
+
+def _along_lines(channels: NDArray[np.float32], lines: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Repeat what each channel has for every pixel of a line: numpy is slow with short axes."""
+    return np.tile(channels, lines.shape[1] // len(channels))
 
 
 def _quads(values: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -142,13 +156,17 @@ def _neighborhoods(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
     )
 
 
-def _filter(filters: NDArray[np.float32], values: NDArray[np.float32]) -> NDArray[np.float32]:
+def _filter(block: Weights, values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Filter each channel by its own 3 x 3 weights, zeros outside the picture."""
-    rows, columns, _ = values.shape
-    padded = np.pad(values, ((1, 1), (1, 1), (0, 0)))
-    total, part = np.zeros_like(values), np.zeros_like(values)
+    rows, columns, channels = values.shape
+    padded = np.zeros((rows + 2, columns + 2, channels), dtype=np.float32)
+    padded[1:-1, 1:-1] = values
+    lines = padded.reshape(rows + 2, -1)
+    weights = np.tile(block["filter.weight"], columns)
+    total = np.tile(block["filter.bias"], (rows, columns))
+    part = np.empty_like(total)
     for row in range(3):
         for column in range(3):
-            shifted = padded[row : row + rows, column : column + columns]
-            total += np.multiply(shifted, filters[row, column], out=part)
-    return total
+            shifted = lines[row : row + rows, column * channels :][:, : columns * channels]
+            total += np.multiply(shifted, weights[row, column], out=part)
+    return total.reshape(values.shape)

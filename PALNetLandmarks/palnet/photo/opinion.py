@@ -25,9 +25,9 @@ __all__ = ["PhotoOpinion", "color_surface", "look_at_face"]
 
 # The camera stands this far below and above the face. Each picture is also shown mirrored, since
 # the network treats right and left differently.
-PITCHES_DEG = (-12.0, 0.0, 12.0)
+PITCHES_DEG = (-12.0, 12.0)
 # A median of fewer pictures in which a face is seen is not trusted.
-LEAST_PICTURES = 4
+LEAST_PICTURES = 3
 # Vertices around the face that the colors are looked up in: more are as dense as the pixels.
 MOST_COLORED = 300_000
 # Those of a thinned face lie less than this from its vertices.

@@ -136,25 +136,28 @@ def take_picture(face: Surface, colors: NDArray[np.uint8], pitch_deg: float) -> 
 
 def _find_hits(places: NDArray[np.float64], triangles: NDArray[np.int32]) -> _Hits:
     """Find the pixels whose centres lie in each triangle that faces the camera."""
-    a, b, c = (places[column] for column in triangles.T)
-    doubled = _cross(b - a, c - a)
+    a, b, c = (places.T[:, column] for column in triangles.T)
+    to_b, to_c = b - a, c - a
+    doubled = _cross(to_b, to_c)
     low = np.maximum(np.ceil(np.minimum(np.minimum(a, b), c)), 0)
     high = np.minimum(np.floor(np.maximum(np.maximum(a, b), c)), N_PIXELS - 1)
+    wide, tall = (high - low + 1).astype(np.int64)
     # Rows are counted downwards, so what is wound to the left faces away.
-    rows = np.flatnonzero((high >= low).all(axis=1) & (doubled < 0))
-    wide, tall = (high - low + 1)[rows].astype(np.int64).T
-    number = count_within(wide * tall)
-    triangle, wide = np.repeat(rows, wide * tall), np.repeat(wide, wide * tall)
-    pixel = low[triangle].astype(np.int64) + np.stack([number % wide, number // wide], axis=1)
-    from_a = pixel - a[triangle]
-    second = _cross(from_a, (c - a)[triangle]) / doubled[triangle]
-    third = _cross((b - a)[triangle], from_a) / doubled[triangle]
-    weights = np.stack([1 - second - third, second, third], axis=1)
-    inside = (weights >= -EDGE).all(axis=1)
-    column, row = pixel[inside].T
-    return _Hits(triangle[inside], row * N_PIXELS + column, weights[inside])
+    rows = np.flatnonzero((wide > 0) & (tall > 0) & (doubled < 0))
+    wide, tall = wide[rows], tall[rows]
+    triangle = np.repeat(rows, wide * tall)
+    down, across = np.divmod(count_within(wide * tall), np.repeat(wide, wide * tall))
+    pixel = np.take(low, triangle, axis=1) + np.stack([across, down])
+    from_a = pixel - np.take(a, triangle, axis=1)
+    second = _cross(from_a, np.take(to_c, triangle, axis=1)) / doubled[triangle]
+    third = _cross(np.take(to_b, triangle, axis=1), from_a) / doubled[triangle]
+    first = 1 - second - third
+    inside = np.flatnonzero((first >= -EDGE) & (second >= -EDGE) & (third >= -EDGE))
+    column, row = pixel[:, inside].astype(np.int64)
+    weights = np.stack([part[inside] for part in (first, second, third)], axis=1)
+    return _Hits(triangle[inside], row * N_PIXELS + column, weights)
 
 
 def _cross(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Cross product in the plane."""
-    return np.asarray(first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0])
+    """Cross product in the plane, of arrays of shape (2, n)."""
+    return np.asarray(first[0] * second[1] - first[1] * second[0])
