@@ -201,6 +201,27 @@ def test_landmark_stays_under_the_buttons_while_it_is_corrected(a_panel, a_list)
     assert current(a_panel) == skipped
 
 
+@pytest.mark.parametrize("how", ["undo", "moved"])
+def test_buttons_are_about_the_landmark_that_changed_whatever_the_filter(a_panel, a_list, how):
+    """Undo turned the view to it, while Confirm was about another one."""
+    ui, table = a_panel.ui, a_panel.reviewSection.table
+    moved = a_list.world_positions[30] + [[0.0, 3.0, 0.0], [0.0, 5.0, 0.0]]
+    for position in moved:
+        a_list.node.SetNthControlPointPositionWorld(30, *position)
+    ui.filterSelector.setCurrentIndex(SHOW_DOUBTFUL)
+    table.select(40)
+
+    if how == "undo":
+        click(ui.undoButton)
+    else:
+        a_list.node.SetNthControlPointPositionWorld(30, *moved[0])
+
+    assert a_list.status[30] == "corrected"
+    assert current(a_panel) == 30
+    click(ui.nextButton)
+    assert a_list.scheme.codes[30] not in codes(a_panel)
+
+
 def test_last_landmark_leaves_the_table_when_it_is_confirmed(a_panel, a_list):
     a_panel.ui.filterSelector.setCurrentIndex(SHOW_UNREVIEWED)
     a_panel.reviewSection.table.select(MISSING)

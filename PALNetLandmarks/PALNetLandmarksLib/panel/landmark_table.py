@@ -104,7 +104,7 @@ class LandmarkTable:
         self._replace = set()
         self._widget.setRowCount(0)
 
-    def fill(self, review, show, order, *, keeps_current=True):
+    def fill(self, review, show, order, kept=()):
         """Refill the table with the landmarks of a list, keeping the selection.
 
         Parameters
@@ -113,17 +113,16 @@ class LandmarkTable:
             The review of the list.
         show, order : int
             Constants of this module.
-        keeps_current : bool
-            Whether the selected landmark stays, as after a drag, though it is not of this kind.
+        kept : sequence of int
+            Landmarks to show though they are not of this kind, as after a drag.
         """
         landmarks = review.landmarks.landmark_set()
         classes = classify_errors(landmarks)
         errors = _errors_to_sort_by(review, landmarks)
-        current = self.current
-        kept = current if keeps_current else None
         chosen = _rows(landmarks, classes, review.is_reviewed, show, order, errors, kept)
         edited = set(review.landmarks.edited)
         self._replace &= edited
+        current = self.current
         self._is_filling = True
         was_empty = self._widget.rowCount == 0
         self._widget.setRowCount(len(chosen))
@@ -196,14 +195,14 @@ def _errors_to_sort_by(review, landmarks):
 
 
 def _rows(landmarks, classes, is_reviewed, show, order, errors, kept):
-    """Select and sort the landmarks to show, and one that is shown in any case."""
+    """Select and sort the landmarks to show; some are kept in any case."""
     is_shown = {
         SHOW_ALL: np.ones(len(landmarks), dtype=bool),
         SHOW_UNREVIEWED: ~is_reviewed,
         SHOW_DOUBTFUL: np.isin(classes, (CHECK, DOUBTFUL)) & ~is_reviewed,
         SHOW_MISSING: ~landmarks.is_placed,
     }[show]
-    rows = np.flatnonzero(is_shown | (np.arange(len(landmarks)) == kept))
+    rows = np.flatnonzero(is_shown | np.isin(np.arange(len(landmarks)), kept))
     if order == BY_ERROR:
         # Largest first, after those of unknown error, which deserve a look.
         errors = np.nan_to_num(errors[rows], nan=np.inf)

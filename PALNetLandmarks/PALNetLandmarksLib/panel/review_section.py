@@ -149,20 +149,23 @@ class ReviewSection:
         if was_shown:
             self._on_broken()
 
-    def refresh(self, *, keeps_current=True):
+    def refresh(self, kept=None):
         """Update the display of the list.
 
         Parameters
         ----------
-        keeps_current : bool
-            Whether the selected landmark stays in the table until the user goes on.
+        kept : sequence of int, optional
+            Landmarks that stay in the table whatever it shows; by default the selected one, until
+            the user goes on.
         """
         if self.review is not None:
+            if kept is None:
+                kept = [index for index in (self.table.current,) if index is not None]
             self.table.fill(
                 self.review,
                 self._ui.filterSelector.currentIndex,
                 self._ui.orderSelector.currentIndex,
-                keeps_current=keeps_current,
+                kept,
             )
             self._draw_spheres()
             self._ui.lockCheckBox.setChecked(bool(self.review.landmarks.node.GetLocked()))
@@ -200,11 +203,17 @@ class ReviewSection:
         if len(changed) == 1:
             # The buttons should act on the landmark just moved; the view stays as it is.
             self._is_camera_still = True
-            self.table.select(changed[0])
+            self._show_and_select(changed[0])
             self._is_camera_still = False
-        self.refresh()
+        else:
+            self.refresh()
         self.placing.check_soon()
         self._on_change()
+
+    def _show_and_select(self, index):
+        """Select a landmark, of whatever kind the table shows."""
+        self.refresh([index])
+        self.table.select(index)
 
     def _fill_selectors(self):
         shows = {
@@ -227,7 +236,7 @@ class ReviewSection:
     def _on_view_changed(self):
         for selector, key in self._remembered():
             qt.QSettings().setValue(key, int(selector.currentIndex))
-        self.refresh(keeps_current=False)
+        self.refresh(kept=())
         self.placing.check_soon()
 
     def _connect(self):
@@ -274,7 +283,7 @@ class ReviewSection:
             self.review.confirm(index)
             self._go_to(following)
             if following is None:
-                self.refresh(keeps_current=False)
+                self.refresh(kept=())
 
     def on_missing(self):
         """Mark the landmark as not visible on the scan."""
@@ -339,7 +348,7 @@ class ReviewSection:
         with slicer.util.tryWithErrorDisplay(_("The correction could not be taken back.")):
             changed = getattr(self.review, direction)()
             if changed:
-                self._go_to(changed[0])
+                self._show_and_select(changed[0])
                 look_at(self.review.landmarks, changed[0])
 
     def _go_to(self, index):
