@@ -11,10 +11,10 @@ import pytest
 import qt
 import slicer
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QKeySequence
+from PySide6.QtGui import QIcon, QKeySequence
 from PySide6.QtTest import QTest
 
-from palnet.preview import GOOD_MM
+from palnet.preview import CLASS_COLORS, GOOD_MM
 from palnet_panel import wait_while
 from palnet_scenes import N_LANDMARKS
 from PALNetLandmarksLib.list_creation import create_list
@@ -81,6 +81,17 @@ def test_table_tells_error_class_and_status(a_panel, a_list):
     assert below[-1] == "1.9 mm good"  # 1.96 mm; rounded to 2.0 mm it would not be
     assert cell(a_panel, MISSING, STATUS) == "missing"
     assert cell(a_panel, MISSING, ERROR) == ""
+
+
+@pytest.mark.parametrize("is_selected", [False, True])
+def test_color_of_a_class_is_the_same_in_the_selected_row(a_panel, is_selected):
+    mode = QIcon.Mode.Selected if is_selected else QIcon.Mode.Normal
+    for row, number in ((0, 0), (20, 1), (48, 2)):
+        icon = a_panel.ui.landmarkTable.item(row, ERROR).icon()
+
+        color = icon.pixmap(12, 12, mode).toImage().pixelColor(6, 6).getRgbF()[:3]
+
+        np.testing.assert_allclose(color, CLASS_COLORS[number], atol=0.01)
 
 
 def test_filters_and_order(a_panel, a_list):

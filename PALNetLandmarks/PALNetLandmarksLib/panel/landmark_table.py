@@ -228,4 +228,7 @@ def _swatch(color):
     """Make a small colored square, shown next to a word."""
     picture = qt.QPixmap(_SWATCH_PIXELS, _SWATCH_PIXELS)
     picture.fill(qt.QColor(*(round(255 * value) for value in color)))
-    return qt.QIcon(picture)
+    icon = qt.QIcon(picture)
+    # Otherwise Qt mixes it with the color of the selected row, and yellow looks green.
+    icon.addPixmap(picture, qt.QIcon.Selected)
+    return icon
