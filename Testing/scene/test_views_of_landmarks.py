@@ -52,7 +52,7 @@ def drawn(spheres):
     # The poles come first; their midpoint is the center.
     centers = groups[:, :2].mean(axis=1)
     radii = np.linalg.norm(groups[:, 0] - centers, axis=1)
-    return centers, radii, colors.reshape(len(groups), -1, 3)[:, 0] / 255.0
+    return centers, radii, colors.reshape(len(groups), -1, 4)[:, 0, :3] / 255.0
 
 
 def test_spheres_are_as_large_as_the_expected_error_and_colored_by_class(a_list):
