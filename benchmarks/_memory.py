@@ -1,12 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Peak memory of a process, without that of the process which started it."""
+"""A process of its own for what is measured, and its peak memory."""
 
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
-__all__ = ["peak_memory_mb"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["in_new_process", "peak_memory_mb"]
+
+_Task = TypeVar("_Task")
+_Result = TypeVar("_Result")
+
+
+def in_new_process(work: Callable[[_Task], _Result], task: _Task) -> _Result:
+    """Call a picklable function in a new process, and return its result or raise its exception."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(work, task).result()
 
 
 def peak_memory_mb() -> float:

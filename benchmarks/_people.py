@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks._data import draw_placement, generator_of, place_mesh
-from benchmarks._pool import shared_model
+from benchmarks._data import Task, draw_placement, place_mesh
 from benchmarks._stages import STAGES, run_stages
+from palnet import detect
 from palnet.errors import PalnetError
+from palnet.model import read_model
 from palnet.surface import parse_unit, prepare_surface, project_onto_triangles
 
 if TYPE_CHECKING:
@@ -20,19 +21,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from benchmarks._data import Placement
+    from palnet.surface import Mesh
     from palnet.synthesis import GeneratedScan
 
-__all__ = ["Person", "Task", "groups_of", "measure", "tasks_of"]
-
-
-@dataclass(frozen=True)
-class Task:
-    """One test person: the file of its source, its seed, and the capture presets to draw from."""
-
-    source: str
-    path: Path
-    seed: int
-    presets: tuple[str, ...]
+__all__ = ["Person", "detection_errors", "groups_of", "measure", "tasks_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,9 +73,28 @@ class Person:
         return np.asarray(np.linalg.norm(self.offsets_mm, axis=2))
 
 
-def tasks_of(sources: dict[str, Path], seeds: range, presets: tuple[str, ...]) -> list[Task]:
+def detection_errors(
+    mesh: Mesh, placement: Placement, truth_mm: NDArray[np.floating], model: str | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | tuple[None, None]:
+    """Detect a mesh as placed: errors and expected errors in mm, NaN if missing; None if refused.
+
+    The expected errors are those that users are shown.
+    """
+    try:
+        found = detect(place_mesh(mesh, placement), model=model).landmarks
+    except PalnetError:
+        return None, None
+    apart_mm = placement.from_file(found.positions) - truth_mm
+    return np.linalg.norm(apart_mm, axis=1), found.expected_error_mm
+
+
+def tasks_of(
+    sources: dict[str, Path], seeds: range, presets: tuple[str, ...], model: str | None
+) -> list[Task]:
     """List equal numbers of people of each source, the sources in turn."""
-    return [Task(name, path, seed, presets) for seed in seeds for name, path in sources.items()]
+    return [
+        Task(seed, name, path, model, presets) for seed in seeds for name, path in sources.items()
+    ]
 
 
 def measure(task: Task) -> Person:
@@ -91,11 +103,11 @@ def measure(task: Task) -> Person:
     The expected errors are those for people of the training sources, without the allowance for
     unseen sources that is added for users' scans (`benchmarks.unseen_source`).
     """
-    scan = generator_of(task.path, task.presets).draw(task.seed)
+    scan = task.draw()
     placement = draw_placement(np.random.default_rng([task.seed, 3]), unit="mm")
     who = (task.source, task.seed, dict(scan.description), scan.visible)
-    shared = shared_model()
-    model = replace(shared, calibration=shared.calibration.for_known_sources())
+    model = read_model(task.model)
+    model = replace(model, calibration=model.calibration.for_known_sources())
     try:
         result = run_stages(place_mesh(scan.to_mesh(), placement), model, "mm")
     except PalnetError as err:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from palnet.network.torch_paper import PalNet
     from palnet.surface import Mesh
 
-__all__ = ["run_published_steps", "sample_evenly"]
+__all__ = ["run_published_steps"]
 
 N_SAMPLES = 100_000
 N_AVERAGED = 12

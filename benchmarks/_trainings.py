@@ -6,10 +6,8 @@ from __future__ import annotations
 import json
 import logging
 import time
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
 from benchmarks._memory import peak_memory_mb
@@ -18,7 +16,7 @@ from palnet.network.paper import VARIANTS
 from palnet.training.annotated.protocol import PaperProtocol, read_protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from palnet.training.annotated.crossvalidation import FoldResult
@@ -29,7 +27,6 @@ __all__ = [
     "Limits",
     "OutOfTimeError",
     "Training",
-    "in_new_process",
     "make_protocol",
     "read_costs",
     "run_training",
@@ -210,22 +207,3 @@ def read_costs(run: Path) -> tuple[float, float]:
 def _read_costs(path: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return found
-
-
-def in_new_process(work: Callable[[Any], Any], task: Any) -> Any:
-    """Call a function in a new process, to measure its memory separately.
-
-    Parameters
-    ----------
-    work : callable
-        A module-level function.
-    task : object
-        Its argument.
-
-    Returns
-    -------
-    object
-        Its result; its exceptions are re-raised.
-    """
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(work, task).result()

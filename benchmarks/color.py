@@ -21,19 +21,18 @@ from scipy.spatial import cKDTree
 
 from benchmarks._data import (
     RealScan,
+    Task,
     add_common_options,
-    add_heads_option,
+    add_people_options,
     draw_placement,
-    generator_of,
     place_mesh,
     read_real_scans,
     settings_of,
-    sources_in_turn,
+    tasks_in_turn,
 )
 from benchmarks._paint import paint
 from benchmarks._pool import run_tasks
 from benchmarks._report import Report
-from benchmarks.lids import Task
 from palnet import detect
 from palnet.combining import SEEN_BY_COLOR
 from palnet.errors import PalnetError
@@ -80,7 +79,7 @@ class Result:
 
 def measure(task: Task) -> Result:
     """Detect one painted person in a random pose."""
-    scan = generator_of(task.source).draw(task.seed)
+    scan = task.draw()
     rng = np.random.default_rng([task.seed, 13])
     placement = draw_placement(rng, unit="mm")
     mesh = replace(place_mesh(scan.to_mesh(), placement), colors=paint(scan, rng))
@@ -90,13 +89,13 @@ def measure(task: Task) -> Result:
             detect(each, unit="mm", model=task.model) for each in (replace(mesh, colors=None), mesh)
         ]
     except PalnetError:
-        return Result(task.name, None, None)
+        return Result(task.source, None, None)
     true_mm = scan.landmarks_mm[rows]
     apart_mm = [placement.from_file(each.landmarks.positions[rows]) - true_mm for each in found]
     errors_mm = np.where(scan.visible[rows], np.linalg.norm(apart_mm, axis=2), np.nan)
     expected_mm = np.stack([each.landmarks.expected_error_mm[rows] for each in found])
     expected_mm = np.where(np.isfinite(errors_mm), expected_mm, np.nan)
-    return Result(task.name, errors_mm, expected_mm, found[1].provenance["color"]["used"])
+    return Result(task.source, errors_mm, expected_mm, found[1].provenance["color"]["used"])
 
 
 def read_colored(path: Path) -> Mesh:
@@ -192,11 +191,9 @@ def time_of(mesh: Mesh, model: str | None) -> float:
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
-    add_common_options(parser, people=200)
-    parser.set_defaults(first_seed=FIRST_SEED)
+    add_common_options(parser)
+    add_people_options(parser, people=200, first_seed=FIRST_SEED)
     parser.add_argument("--scan", type=Path, required=True, help="james.obj")
-    parser.add_argument("--jobs", type=int, default=2, help="processes [%(default)s]")
-    add_heads_option(parser)
     arguments = parser.parse_args()
     points = {scan.name: scan for scan in read_real_scans(arguments.real)}[POINTS_OF]
     report = Report("color", settings_of(arguments))
@@ -219,8 +216,7 @@ def main() -> None:
         ("its colors", "used", "user told", "error", "expected", "held"),
         measure_wrong(mesh, points, arguments.model, ninety),
     )
-    tasks = [Task(*person, arguments.model) for person in sources_in_turn(arguments)]
-    results = list(run_tasks(measure, tasks, model=arguments.model, jobs=arguments.jobs))
+    results = list(run_tasks(measure, tasks_in_turn(arguments), jobs=arguments.jobs))
     report.add_table(
         f"Painted generated people: the {len(SEEN_BY_COLOR)} landmarks that color shows, mm",
         (

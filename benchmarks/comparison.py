@@ -28,13 +28,13 @@ from benchmarks._contestants import (
     read_pairs,
 )
 from benchmarks._data import add_common_options, settings_of
+from benchmarks._memory import in_new_process
 from benchmarks._report import Report
 from benchmarks._trainings import (
     TUNED,
     Limits,
     OutOfTimeError,
     Training,
-    in_new_process,
     make_protocol,
     read_costs,
     run_training,
@@ -183,11 +183,10 @@ def _train(arguments: argparse.Namespace, name: str, until: float) -> Sequence[F
     cohort, precise = work / "cohort", arguments.mixed_precision
     training = Training(cohort, protocol, run, until, arguments.jobs, precise)
     try:
-        found: Sequence[FoldResult] = in_new_process(run_training, training)
+        return in_new_process(run_training, training)
     except OutOfTimeError as err:
         print(f"{name}: no time left to begin {err}", file=sys.stderr)
         return f"{name}: the time was up before {err} of {arguments.folds}"
-    return found
 
 
 def _add_tables(

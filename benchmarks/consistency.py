@@ -5,20 +5,19 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from benchmarks._data import (
+    PosesTask,
     add_common_options,
-    add_heads_option,
+    add_people_options,
     draw_placement,
-    generator_of,
     place_mesh,
     read_real_scans,
     settings_of,
-    sources_in_turn,
+    tasks_in_poses,
 )
 from benchmarks._pool import run_tasks
 from benchmarks._report import Report
@@ -34,18 +33,6 @@ TARGET_MM = 0.3
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
-    """One scan in all its poses."""
-
-    name: str
-    seed: int
-    n_poses: int
-    mesh: Mesh | None
-    source: Path
-    model: str | None
-
-
-@dataclass(frozen=True, eq=False)
 class Agreement:
     """Result of one scan: distances between poses for each landmark, and other differences."""
 
@@ -55,7 +42,7 @@ class Agreement:
     pair_mm: NDArray[np.float64]
     n_status_differs: int
 
-    def row(self) -> tuple[object, ...]:
+    def row(self) -> tuple[Any, ...]:
         """Return one row of the table."""
         mean_mm = np.nanmean(self.pair_mm) if np.isfinite(self.pair_mm).any() else np.nan
         worst = int(np.nanargmax(self.pair_mm)) if np.isfinite(mean_mm) else 0
@@ -70,12 +57,9 @@ class Agreement:
         )
 
 
-def measure(task: Task) -> Agreement:
+def measure(task: PosesTask) -> Agreement:
     """Detect in every pose and compare."""
-    mesh = task.mesh
-    if mesh is None:
-        scan = generator_of(task.source).draw(task.seed)
-        mesh = Mesh(scan.points_mm.astype(np.float64), scan.triangles, name=task.name)
+    mesh = task.scan if isinstance(task.scan, Mesh) else task.scan.draw().to_mesh()
     rng = np.random.default_rng([task.seed, 2])
     mapped, n_refused = [], 0
     for _ in range(task.n_poses):
@@ -120,21 +104,12 @@ def compare(name: str, mapped_mm: NDArray[np.float64], n_refused: int) -> Agreem
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
-    add_common_options(parser, people=6)
+    add_common_options(parser)
+    add_people_options(parser, people=6)
     parser.add_argument("--poses", type=int, default=20, help="poses of each scan [%(default)s]")
-    parser.add_argument("--jobs", type=int, default=2, help="processes [%(default)s]")
-    add_heads_option(parser)
     arguments = parser.parse_args()
-    rest = (arguments.ict, arguments.model)
-    scans = [scan.mesh for scan in read_real_scans(arguments.real)]
-    tasks = [Task(m.name, k, arguments.poses, m, *rest) for k, m in enumerate(scans)]
-    for seed, source, path in sources_in_turn(arguments):
-        name = f"{seed} {source}"
-        tasks.append(Task(name, seed, arguments.poses, None, path, arguments.model))
-    rows = [
-        found.row()
-        for found in run_tasks(measure, tasks, model=arguments.model, jobs=arguments.jobs)
-    ]
+    tasks = tasks_in_poses(arguments, [scan.mesh for scan in read_real_scans(arguments.real)])
+    rows = [found.row() for found in run_tasks(measure, tasks, jobs=arguments.jobs)]
     report = Report("consistency", settings_of(arguments))
     mean_mm = float(np.nanmean([row[3] for row in rows]))
     found, refused, differs = (sum(row[k] for row in rows) for k in (1, 2, 6))

@@ -10,25 +10,22 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchmarks._data import (
+    Task,
     add_common_options,
-    add_heads_option,
+    add_people_options,
     cut_to_face,
     draw_placement,
-    generator_of,
-    place_mesh,
     settings_of,
-    sources_in_turn,
+    tasks_in_turn,
 )
+from benchmarks._people import detection_errors
 from benchmarks._pool import run_tasks
 from benchmarks._report import Report
-from palnet import detect
-from palnet.errors import PalnetError
 from palnet.surface import parse_unit, prepare_surface, project_onto_triangles
 
 if TYPE_CHECKING:
@@ -40,15 +37,6 @@ CUTS = (None, 0.85, 0.7)
 YOUNG = ("infant", "child")
 # A landmark is visible if the scan passes within this distance, as in `palnet.synthesis`.
 SHOWN_MM = 4.0
-
-
-@dataclass(frozen=True, eq=False)
-class Task:
-    """One person."""
-
-    seed: int
-    source: Path
-    model: str | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +63,7 @@ class Result:
 
 def measure(task: Task) -> list[Result]:
     """Detect one person, whole and cropped."""
-    scan = generator_of(task.source).draw(task.seed)
+    scan = task.draw()
     placement = draw_placement(np.random.default_rng([task.seed, 9]), unit="mm")
     is_young = scan.description.get("age_group") in YOUNG
     results = []
@@ -87,26 +75,18 @@ def measure(task: Task) -> list[Result]:
             prepare_surface(mesh, parse_unit("mm")), scan.landmarks_mm.astype(np.float64)
         )
         visible = scan.visible & (passed_by.distances_mm < SHOWN_MM)
-        try:
-            found = detect(place_mesh(mesh, placement), model=task.model).landmarks
-        except PalnetError:
-            results.append(Result(cut, is_young, None, visible))
-            continue
-        apart_mm = placement.from_file(found.positions) - scan.landmarks_mm
-        results.append(Result(cut, is_young, np.linalg.norm(apart_mm, axis=1), visible))
+        errors_mm, _ = detection_errors(mesh, placement, scan.landmarks_mm, task.model)
+        results.append(Result(cut, is_young, errors_mm, visible))
     return results
 
 
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
-    add_common_options(parser, people=160)
-    parser.set_defaults(first_seed=FIRST_SEED)
-    parser.add_argument("--jobs", type=int, default=2, help="processes [%(default)s]")
-    add_heads_option(parser)
+    add_common_options(parser)
+    add_people_options(parser, people=160, first_seed=FIRST_SEED)
     arguments = parser.parse_args()
-    tasks = [Task(seed, path, arguments.model) for seed, _, path in sources_in_turn(arguments)]
-    people = list(run_tasks(measure, tasks, model=arguments.model, jobs=arguments.jobs))
+    people = list(run_tasks(measure, tasks_in_turn(arguments), jobs=arguments.jobs))
     report = Report("cut_down", settings_of(arguments))
     rows = []
     for number, cut in enumerate(CUTS):

@@ -10,19 +10,16 @@ apart from waiting for the disk.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks._memory import peak_memory_mb
+from benchmarks._memory import in_new_process, peak_memory_mb
 from benchmarks._report import Report
 from palnet.exchange import FORMATS, read_specimens, write_landmarks, write_specimens
 from palnet.landmarks import LandmarkSet
@@ -62,7 +59,7 @@ def make_specimens(count: int) -> Iterator[LandmarkSet]:
         )
 
 
-def measure_here(name: str, count: int, folder: Path) -> dict[str, float]:
+def measure_here(name: str, count: int, folder: Path) -> Run:
     """Write and read in this process."""
     entry = FORMATS[name]
     start, start_cpu = time.perf_counter(), time.process_time()
@@ -73,11 +70,8 @@ def measure_here(name: str, count: int, folder: Path) -> dict[str, float]:
         files = [folder / f"case_{number:05d}{entry.suffix}" for number in range(count)]
         for path, landmarks in zip(files, make_specimens(count), strict=True):
             write_landmarks(landmarks, path)
-    answer = {
-        "write_s": time.perf_counter() - start,
-        "write_cpu_s": time.process_time() - start_cpu,
-        "peak_mb": peak_memory_mb(),
-    }
+    write_s, write_cpu_s = time.perf_counter() - start, time.process_time() - start_cpu
+    peak_mb = peak_memory_mb()
     start = time.perf_counter()
     back = (landmarks for path in files for landmarks in read_specimens(path))
     for found, true in zip(back, make_specimens(count), strict=True):
@@ -86,25 +80,15 @@ def measure_here(name: str, count: int, folder: Path) -> dict[str, float]:
         ):
             msg = f"{name}: {true.specimen} was read differently from how it was written."
             raise SystemExit(msg)
-    answer["read_s"] = time.perf_counter() - start
-    answer["file_mb"] = sum(path.stat().st_size for path in folder.iterdir()) / 2**20
-    return answer
+    read_s = time.perf_counter() - start
+    file_mb = sum(path.stat().st_size for path in folder.iterdir()) / 2**20
+    return Run(write_s, write_cpu_s, read_s, peak_mb, file_mb)
 
 
 def measure(name: str, count: int) -> Run:
     """Write and read in a new process, to measure the memory of this format only."""
-    command = [sys.executable, "-m", "benchmarks.exchange", "--one", name, "-n", str(count)]
     with tempfile.TemporaryDirectory() as folder:
-        answer = subprocess.run(
-            [*command, "--folder", folder],
-            env=os.environ,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    if answer.returncode:
-        raise SystemExit(answer.stderr)
-    return Run(**json.loads(answer.stdout))
+        return in_new_process(partial(measure_here, name, count), Path(folder))
 
 
 def main() -> None:
@@ -112,12 +96,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-n", "--number", type=int, default=10_000, help="specimens [%(default)s]")
     parser.add_argument("--output", type=Path, help="JSON file [benchmarks/results/NAME.json]")
-    parser.add_argument("--one", metavar="FORMAT", help=argparse.SUPPRESS)
-    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.one:
-        print(json.dumps(measure_here(arguments.one, arguments.number, arguments.folder)))
-        return
     runs = {name: measure(name, arguments.number) for name in FORMATS}
     report = Report("exchange", {"specimens": arguments.number})
     report.add_table(

@@ -12,18 +12,18 @@ import argparse
 from collections import defaultdict
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks._data import add_common_options, add_heads_option, generator_of, sources_in_turn
+from benchmarks._data import Task, add_common_options, add_people_options, tasks_in_turn
 from benchmarks._paint import paint
-from benchmarks._pool import run_tasks, shared_model
+from benchmarks._pool import run_tasks
 from benchmarks._report import Table, to_markdown
 from palnet.combining import ANOTHER_MM, SEEN_BY_COLOR
 from palnet.errors import PalnetError
 from palnet.finding import find_face
+from palnet.model import read_model
 from palnet.photo import color_surface, look_at_face
 from palnet.placing import place_landmarks
 from palnet.similarity import apply_similarity
@@ -39,20 +39,19 @@ MIRROR = np.array([-1.0, 1.0, 1.0])
 """From the subject's left to the right."""
 
 
-def measure(task: tuple[int, str, Path]) -> tuple[str, dict[str, NDArray[np.float64]]]:
+def measure(task: Task) -> tuple[str, dict[str, NDArray[np.float64]]]:
     """Return where the network sees the landmarks of a person, minus the truth, in mm."""
-    seed, source, path = task
-    scan = generator_of(path, PRESETS).draw(seed)
-    mesh = replace(scan.to_mesh(), colors=paint(scan, np.random.default_rng([seed, 5])))
-    unit, model = parse_unit("mm"), shared_model()
+    scan = task.draw()
+    mesh = replace(scan.to_mesh(), colors=paint(scan, np.random.default_rng([task.seed, 5])))
+    unit, model = parse_unit("mm"), read_model(task.model)
     try:
         found = find_face(prepare_scan(mesh, unit), (unit,), model, is_unit_known=True)
     except PalnetError:
-        return source, {}
+        return task.source, {}
     colors = color_surface(found.face, mesh, found.face_from_scan)
     opinion = None if colors is None else look_at_face(found.face, colors)
     if opinion is None:
-        return source, {}
+        return task.source, {}
     placed = place_landmarks(found, model)
     to_face = partial(apply_similarity, found.face_from_scan)
     ours_mm, true_mm = to_face(placed.positions_mm), to_face(scan.landmarks_mm)
@@ -63,23 +62,21 @@ def measure(task: tuple[int, str, Path]) -> tuple[str, dict[str, NDArray[np.floa
         is_same = np.linalg.norm(seen_mm - ours_mm[row]) < ANOTHER_MM
         if scan.visible[row] and placed.is_placed[row] and is_same:
             offsets[code] = seen_mm - true_mm[row]
-    return source, offsets
+    return task.source, offsets
 
 
 def main() -> None:
     """Print the constants."""
     parser = argparse.ArgumentParser(description=__doc__)
-    add_common_options(parser, people=300)
-    parser.set_defaults(first_seed=FIRST_SEED)
-    parser.add_argument("--jobs", type=int, default=2, help="processes [%(default)s]")
-    add_heads_option(parser)
+    add_common_options(parser)
+    add_people_options(parser, people=300, first_seed=FIRST_SEED)
     arguments = parser.parse_args()
-    tasks = sources_in_turn(arguments)
+    tasks = tasks_in_turn(arguments, PRESETS)
     # By landmark of the right side, then by source.
     offsets: dict[str, dict[str, list[NDArray[np.float64]]]] = defaultdict(
         lambda: defaultdict(list)
     )
-    for source, seen in run_tasks(measure, tasks, model=arguments.model, jobs=arguments.jobs):
+    for source, seen in run_tasks(measure, tasks, jobs=arguments.jobs):
         for code, offset in seen.items():
             is_left = code.endswith("_l")
             right = f"{code[:-2]}_r" if is_left else code

@@ -18,18 +18,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks._data import (
+    Task,
     add_common_options,
-    add_heads_option,
+    add_people_options,
     draw_placement,
     generator_of,
-    place_mesh,
     settings_of,
-    sources_in_turn,
+    tasks_in_turn,
 )
+from benchmarks._people import detection_errors
 from benchmarks._pool import run_tasks
 from benchmarks._report import Report
-from palnet import detect
-from palnet.errors import PalnetError
 from palnet.scheme import load_scheme
 from palnet.synthesis import ScanGenerator
 from palnet.synthesis.people import BLINKS, CLOSED_FROM
@@ -44,16 +43,6 @@ KINDS_OF_EYES = (
     *("closed, sealed", "closed to a slit"),
     *("open, lids and eyeball one surface", "open"),
 )
-
-
-@dataclass(frozen=True, eq=False)
-class Task:
-    """One person."""
-
-    seed: int
-    name: str
-    source: Path
-    model: str | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,32 +75,24 @@ def _wide_generator(path: Path) -> ScanGenerator:
 
 def measure(task: Task) -> Result:
     """Detect one person in a random pose."""
-    scan = _wide_generator(task.source).draw(task.seed)
+    scan = _wide_generator(task.path).draw(task.seed)
     weights = scan.description["expressions"]
     is_closed = all(weights.get(name, 0) >= CLOSED_FROM for name in BLINKS)  # type: ignore[attr-defined]
     is_sealed = bool(scan.description["lids_sealed"])
     eyes = KINDS_OF_EYES[2 * (not is_closed) + (not is_sealed)]
     placement = draw_placement(np.random.default_rng([task.seed, 11]), unit="mm")
-    try:
-        found = detect(place_mesh(scan.to_mesh(), placement), model=task.model).landmarks
-    except PalnetError:
-        return Result(task.name, eyes, None, None)
-    apart_mm = placement.from_file(found.positions) - scan.landmarks_mm
-    errors_mm = np.where(scan.visible, np.linalg.norm(apart_mm, axis=1), np.nan)
-    expected_mm = np.where(np.isfinite(errors_mm), found.expected_error_mm, np.nan)
-    return Result(task.name, eyes, errors_mm, expected_mm)
+    found = detection_errors(scan.to_mesh(), placement, scan.landmarks_mm, task.model)
+    shown = [None if values is None else np.where(scan.visible, values, np.nan) for values in found]
+    return Result(task.source, eyes, *shown)
 
 
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
-    add_common_options(parser, people=240)
-    parser.set_defaults(first_seed=FIRST_SEED)
-    parser.add_argument("--jobs", type=int, default=2, help="processes [%(default)s]")
-    add_heads_option(parser)
+    add_common_options(parser)
+    add_people_options(parser, people=240, first_seed=FIRST_SEED)
     arguments = parser.parse_args()
-    tasks = [Task(*person, arguments.model) for person in sources_in_turn(arguments)]
-    results = list(run_tasks(measure, tasks, model=arguments.model, jobs=arguments.jobs))
+    results = list(run_tasks(measure, tasks_in_turn(arguments), jobs=arguments.jobs))
     report = Report("lids", settings_of(arguments))
     groups = [
         (source, eyes, [r for r in results if (r.source, r.eyes) == (source, eyes)])

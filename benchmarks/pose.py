@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,20 +27,21 @@ import numpy as np
 
 from benchmarks._data import (
     Placement,
+    PosesTask,
     add_common_options,
-    add_heads_option,
+    add_people_options,
     draw_placement,
-    generator_of,
     place_mesh,
     read_real_scans,
     settings_of,
-    sources_in_turn,
+    tasks_in_poses,
 )
-from benchmarks._pool import run_tasks, shared_model
+from benchmarks._pool import run_tasks
 from benchmarks._report import Report
 from palnet import detect
 from palnet.errors import PalnetError
 from palnet.face.alignment import align_landmarks
+from palnet.model import read_model
 from palnet.network.pose import KEY_POINTS_MM
 from palnet.similarity import apply_similarity, invert_similarity, rotation_angle_deg
 from palnet.surface import Mesh
@@ -55,18 +56,6 @@ RIGHT_DEG, RIGHT_MM = 5.0, 5.0
 WRONG_DEG, WRONG_MM = 15.0, 15.0
 SAME_UNIT = 1e-6
 TARGET_SHARE = 99.5
-
-
-@dataclass(frozen=True, eq=False)
-class Task:
-    """One scan in all its poses."""
-
-    name: str
-    seed: int
-    n_poses: int
-    mesh: Mesh | None
-    ict: Path
-    model: str | None
 
 
 @dataclass(frozen=True)
@@ -95,7 +84,7 @@ class Outcome:
         return "wrong"
 
 
-def measure(task: Task) -> list[Outcome]:
+def measure(task: PosesTask) -> list[Outcome]:
     """Find the face in every pose of one scan."""
     rng = np.random.default_rng([task.seed, 1])
     placements = [draw_placement(rng) for _ in range(task.n_poses)]
@@ -110,17 +99,17 @@ def measure(task: Task) -> list[Outcome]:
     return [_try(task, mesh, truth, place, k) for k, place in enumerate(placements)]
 
 
-def _reference(task: Task) -> tuple[Mesh, NDArray[np.float64]]:
+def _reference(task: PosesTask) -> tuple[Mesh, NDArray[np.float64]]:
     """Return the scan in millimetres, and its true pose (for real scans, that found upright)."""
-    if task.mesh is not None:
-        return task.mesh, detect(task.mesh, unit="mm", model=task.model).face_from_scan
-    scan = generator_of(task.ict).draw(task.seed)
-    mesh = Mesh(scan.points_mm.astype(np.float64), scan.triangles, name=task.name)
-    return mesh, align_landmarks(shared_model().atlas, scan.landmarks_mm.astype(np.float64), 0.0)
+    if isinstance(task.scan, Mesh):
+        return task.scan, detect(task.scan, unit="mm", model=task.model).face_from_scan
+    scan, atlas = task.scan.draw(), read_model(task.model).atlas
+    mesh = replace(scan.to_mesh(), name=task.name)
+    return mesh, align_landmarks(atlas, scan.landmarks_mm.astype(np.float64), 0.0)
 
 
 def _try(
-    task: Task, mesh: Mesh, truth: NDArray[np.float64], placement: Placement, number: int
+    task: PosesTask, mesh: Mesh, truth: NDArray[np.float64], placement: Placement, number: int
 ) -> Outcome:
     """Detect in one pose and unit."""
     label = (task.name, number, placement.unit)
@@ -167,7 +156,7 @@ def draw_pictures(scans: list[Mesh], folder: Path, model: str | None) -> None:
 
 
 def measure_all(
-    tasks: list[Task], *, model: str | None, jobs: int, checkpoint: Path | None
+    tasks: list[PosesTask], *, jobs: int, checkpoint: Path | None
 ) -> dict[str, list[Outcome]]:
     """Measure all scans; each result is saved at once, so that the run can be resumed."""
     done: dict[str, list[Outcome]] = {}
@@ -176,7 +165,7 @@ def measure_all(
             rows = [Outcome(**row) for row in json.loads(line)]
             done[rows[0].name] = rows
     left = [task for task in tasks if task.name not in done]
-    for rows in run_tasks(measure, left, model=model, jobs=jobs):
+    for rows in run_tasks(measure, left, jobs=jobs):
         done[rows[0].name] = rows
         if checkpoint is not None:
             with checkpoint.open("a", encoding="utf-8") as stream:
@@ -187,25 +176,17 @@ def measure_all(
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
-    add_common_options(parser, people=200)
-    parser.set_defaults(first_seed=FIRST_SEED)
+    add_common_options(parser)
+    add_people_options(parser, people=200, first_seed=FIRST_SEED)
     parser.add_argument("--poses", type=int, default=20, help="poses of each scan [%(default)s]")
-    add_heads_option(parser)
-    parser.add_argument("--jobs", type=int, default=2, help="processes [%(default)s]")
     parser.add_argument("--checkpoint", type=Path, help="keep finished scans here, and go on")
     parser.add_argument("--pictures", type=Path, help="draw the real scans' references here")
     arguments = parser.parse_args()
     real = [scan.mesh for scan in read_real_scans(arguments.real)]
     if arguments.pictures:
         draw_pictures(real, arguments.pictures, arguments.model)
-    rest = (arguments.ict, arguments.model)
-    tasks = [Task(m.name, k, arguments.poses, m, *rest) for k, m in enumerate(real)]
-    for seed, source, path in sources_in_turn(arguments):
-        name = f"{seed} {source}"
-        tasks.append(Task(name, seed, arguments.poses, None, path, arguments.model))
-    results = measure_all(
-        tasks, model=arguments.model, jobs=arguments.jobs, checkpoint=arguments.checkpoint
-    )
+    tasks = tasks_in_poses(arguments, real)
+    results = measure_all(tasks, jobs=arguments.jobs, checkpoint=arguments.checkpoint)
     by_real = {mesh.name: results.pop(mesh.name) for mesh in real}
     generated = [outcome for rows in results.values() for outcome in rows]
     _report(by_real, generated, settings_of(arguments)).finish(arguments.output)

@@ -98,8 +98,7 @@ def main() -> None:
             things = [mesh for mesh in things if mesh.name in arguments.only.split(",")]
         rest = (arguments.poses, arguments.model, arguments.pictures)
         tasks = [Task(mesh, number, *rest) for number, mesh in enumerate(things)]
-        jobs = {"model": arguments.model, "jobs": arguments.jobs}
-        add_set(report, title, list(run_tasks(judge, tasks, **jobs)))
+        add_set(report, title, list(run_tasks(judge, tasks, jobs=arguments.jobs)))
     report.finish(arguments.output)
 
 

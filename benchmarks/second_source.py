@@ -44,8 +44,8 @@ def main() -> None:
         parser.error(f"--model {model.name} was trained on {model.metadata['source']}.")
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.people)
     sources = dict(zip(SOURCES, (arguments.ict, arguments.heads), strict=True))
-    tasks = tasks_of(sources, seeds, (*PRESETS, *TEST_PRESETS))
-    people = list(run_tasks(measure, tasks, model=arguments.model, jobs=arguments.jobs))
+    tasks = tasks_of(sources, seeds, (*PRESETS, *TEST_PRESETS), arguments.model)
+    people = list(run_tasks(measure, tasks, jobs=arguments.jobs))
     report = Report(f"held_out_{held_out_name}", settings_of(arguments))
     rows = []
     for source in SOURCES:

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from palnet.scheme import Scheme
 
-__all__ = ["label_disagreement", "mirrored"]
-
 
 def mirrored(vectors: NDArray[np.float64], scheme: Scheme) -> NDArray[np.float64]:
     """Mirror the vectors to the other side."""

@@ -11,8 +11,6 @@ time; the latter is shown as well.
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -26,7 +24,7 @@ import torch
 
 from benchmarks._data import Placement, add_common_options, generator_of, place_mesh, settings_of
 from benchmarks._dense import make_head, write_obj
-from benchmarks._memory import peak_memory_mb
+from benchmarks._memory import in_new_process, peak_memory_mb
 from benchmarks._published import run_published_steps
 from benchmarks._report import Report
 from palnet import detect
@@ -61,18 +59,10 @@ def stages_of(path: Path, model: str | None) -> dict[str, float]:
     return seconds
 
 
-def measure_memory_mb(path: Path, model: str | None) -> float:
-    """Return the peak memory of a separate process that detects once, including libraries."""
-    command = [sys.executable, "-m", "benchmarks.speed", "--only-memory", str(path)]
-    command += ["--model", model] if model else []
-    answer = subprocess.run(command, capture_output=True, text=True, check=True)
-    return float(json.loads(answer.stdout))
-
-
-def print_own_memory(path: Path, model: str | None) -> None:
-    """Detect once and print this process's peak memory in megabytes."""
+def measure_memory_mb(model: str | None, path: Path) -> float:
+    """Detect once and return this process's peak memory in megabytes, including libraries."""
     detect(path, model=model)
-    print(peak_memory_mb())
+    return peak_memory_mb()
 
 
 def measure(size: int, arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
@@ -94,7 +84,8 @@ def measure(size: int, arguments: argparse.Namespace, folder: Path) -> dict[str,
         for kind in ("obj", "ply"):
             runs[kind].append(timed(partial(stages_of, paths[kind], arguments.model)))
     best = {kind: min(repeats, key=itemgetter("cpu")) for kind, repeats in runs.items()}
-    memory = {kind: measure_memory_mb(paths[kind], arguments.model) for kind in ("obj", "ply")}
+    detect_once = partial(measure_memory_mb, arguments.model)
+    memory = {kind: in_new_process(detect_once, paths[kind]) for kind in ("obj", "ply")}
     for path in paths.values():
         path.unlink()
     return {"size": len(mesh.points), "triangles": len(mesh.triangles), **best, "mb": memory}
@@ -199,11 +190,7 @@ def main() -> None:
     parser.add_argument("--sizes", default=SIZES, help="vertices [%(default)s]")
     parser.add_argument("--repeats", type=int, default=5, help="[%(default)s]")
     parser.add_argument("--turned", type=float, default=60.0, help="degrees [%(default)s]")
-    parser.add_argument("--only-memory", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.only_memory:
-        print_own_memory(arguments.only_memory, arguments.model)
-        return
     torch.set_num_threads(1)
     torch.manual_seed(0)
     rows = []

@@ -10,19 +10,18 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchmarks._data import (
+    Task,
     add_common_options,
-    add_heads_option,
+    add_people_options,
     draw_placement,
-    generator_of,
     place_mesh,
     settings_of,
-    sources_in_turn,
+    tasks_in_turn,
 )
 from benchmarks._dense import NOISE_MM, halve_edges
 from benchmarks._pool import run_tasks
@@ -36,16 +35,6 @@ if TYPE_CHECKING:
 
 FIRST_SEED = 3_400_000
 KEPT_POINTS = _prepare.DENSE_POINTS
-
-
-@dataclass(frozen=True, eq=False)
-class Task:
-    """One person."""
-
-    name: str
-    seed: int
-    source: Path
-    model: str | None
 
 
 @dataclass(frozen=True)
@@ -64,7 +53,7 @@ class Row:
 def measure(task: Task) -> Row:
     """Detect on one dense mesh unthinned, unthinned in another pose, and thinned."""
     rng = np.random.default_rng([task.seed, 6])
-    scan = generator_of(task.source).draw(task.seed)
+    scan = task.draw()
     points, triangles = scan.points_mm, scan.triangles
     while len(points) <= KEPT_POINTS:
         points, triangles = halve_edges(points, triangles)
@@ -103,16 +92,10 @@ def mean_distance(left: NDArray[np.float64], right: NDArray[np.float64]) -> floa
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
-    add_common_options(parser, people=20)
-    parser.set_defaults(first_seed=FIRST_SEED)
-    parser.add_argument("--jobs", type=int, default=1, help="processes [%(default)s]")
-    add_heads_option(parser)
+    add_common_options(parser)
+    add_people_options(parser, people=20, first_seed=FIRST_SEED, jobs=1)
     arguments = parser.parse_args()
-    tasks = [
-        Task(f"{seed} {source}", seed, path, arguments.model)
-        for seed, source, path in sources_in_turn(arguments)
-    ]
-    rows = list(run_tasks(measure, tasks, model=arguments.model, jobs=arguments.jobs))
+    rows = list(run_tasks(measure, tasks_in_turn(arguments), jobs=arguments.jobs))
     figures = np.array([[r.as_it_is, r.thinned, r.apart, r.apart_in_two_poses] for r in rows])
     means = [float(value) for value in np.nanmean(figures, axis=0)]
     report = Report("thinning", settings_of(arguments))

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,22 +18,22 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from benchmarks._data import (
+    Task,
     add_common_options,
-    add_heads_option,
+    add_people_options,
     draw_placement,
     generator_of,
-    place_mesh,
     settings_of,
-    sources_in_turn,
+    tasks_in_turn,
 )
+from benchmarks._people import detection_errors
 from benchmarks._pool import run_tasks
 from benchmarks._report import Report
 from benchmarks._volumes import extract_skin
-from palnet import detect
-from palnet.errors import PalnetError
 from palnet.model import read_model
 from palnet.scheme import load_scheme
 from palnet.surface import Mesh, drop_unused, parse_unit, prepare_surface, sample_surface
+from palnet.surface._winding import boundary_edges
 from palnet.synthesis.people import draw_person
 
 if TYPE_CHECKING:
@@ -65,15 +64,6 @@ WALL = 2
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
-    """One person."""
-
-    seed: int
-    source: Path
-    model: str | None
-
-
-@dataclass(frozen=True, eq=False)
 class Result:
     """Result of one surface: errors and expected errors in millimetres, None if refused."""
 
@@ -84,7 +74,7 @@ class Result:
 
 def measure(task: Task) -> list[Result]:
     """Detect on the skin of one person, itself and from slices of every thickness."""
-    generator, rng = generator_of(task.source), np.random.default_rng(task.seed)
+    generator, rng = generator_of(task.path), np.random.default_rng(task.seed)
     person = draw_person(generator.model, rng)
     # With the inner mouth even if it is closed, or air would flow in between the lips.
     outside = generator.outer_triangles(replace(person, mouth_open=True))
@@ -97,23 +87,15 @@ def measure(task: Task) -> list[Result]:
     results = []
     for mesh in meshes:
         placement = draw_placement(rng, unit="mm")
-        try:
-            found = detect(place_mesh(mesh, placement), model=task.model).landmarks
-        except PalnetError:
-            results.append(Result(len(mesh.points), None, None))
-            continue
-        apart_mm = placement.from_file(found.positions) - person.landmarks_mm
-        errors_mm = np.linalg.norm(apart_mm, axis=1)
-        results.append(Result(len(mesh.points), errors_mm, found.expected_error_mm))
+        found = detection_errors(mesh, placement, person.landmarks_mm, task.model)
+        results.append(Result(len(mesh.points), *found))
     return results
 
 
 def find_floor(skin: Mesh, person: Person) -> float:
     """Return the height in mm at which the volume of a person begins."""
     chin_mm = float(person.landmarks_mm[load_scheme().index_of("gn"), 1])
-    sides = np.sort(skin.triangles[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
-    edges, n_triangles = np.unique(sides, axis=0, return_counts=True)
-    heights_mm = skin.points[edges[n_triangles == 1].ravel(), 1]
+    heights_mm = skin.points[boundary_edges(skin.triangles).ravel(), 1]
     rim_mm = heights_mm[heights_mm < chin_mm].max(initial=-np.inf)
     return max(chin_mm - NECK_MM * person.size, float(rim_mm) + ABOVE_RIM_MM)
 
@@ -212,13 +194,10 @@ def record(
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
-    add_common_options(parser, people=40)
-    parser.set_defaults(first_seed=FIRST_SEED)
-    parser.add_argument("--jobs", type=int, default=1, help="processes [%(default)s]")
-    add_heads_option(parser)
+    add_common_options(parser)
+    add_people_options(parser, people=40, first_seed=FIRST_SEED, jobs=1)
     arguments = parser.parse_args()
-    tasks = [Task(seed, path, arguments.model) for seed, _, path in sources_in_turn(arguments)]
-    people = list(run_tasks(measure, tasks, model=arguments.model, jobs=arguments.jobs))
+    people = list(run_tasks(measure, tasks_in_turn(arguments), jobs=arguments.jobs))
     ninety = read_model(arguments.model).calibration.ninety
     report = Report("tomography", settings_of(arguments))
     kinds = ("the skin itself", *(f"slices of {n * VOXEL_MM:g} mm" for n in LAYERS))

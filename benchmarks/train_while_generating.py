@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from palnet._files import replacing
+from palnet._stored import read_arrays, write_arrays
 from palnet.errors import PalnetError
 from palnet.model import read_model
 from palnet.network.sizes import LARGE_SIZE
@@ -40,7 +40,7 @@ from palnet.training.batches import Drawing, PatchTensors, draw_batch
 from palnet.training.generated.landmarks import begin_network, validation_error_mm
 from palnet.training.generated.patches import prepare_patches
 from palnet.training.generated.pipeline import with_heads
-from palnet.training.loop import choose_device
+from palnet.training.loop import choose_device, export_weights
 from palnet.training.losses import landmark_loss
 from palnet.training.patches import MOST_DRAWN
 
@@ -139,8 +139,7 @@ def _write_person(
             continue
         arrays = prepare_patches(model.atlas, scan, seed, thinned=not validates)
         path = folder / name / ("validation" if validates else "training") / f"{seed}.npz"
-        with replacing(path, overwrite=True) as draft, draft.open("wb") as stream:
-            np.savez(stream, **arrays)  # type: ignore[arg-type]
+        write_arrays(path, arrays)
 
 
 def _knows(model: Model, source: str) -> bool:
@@ -176,9 +175,7 @@ class _Store:
             if name.startswith("."):
                 continue
             self._seen.add(name)
-            path = self.folder / name
-            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-                self._add({name: arrays[name] for name in PatchTensors._fields})
+            self._add(read_arrays(self.folder / name, *PatchTensors._fields))
 
     def _add(self, row: Mapping[str, NDArray[Any]]) -> None:
         for name, values in row.items():
@@ -249,9 +246,7 @@ def train(arguments: argparse.Namespace) -> None:
     for rows in _run_by_the_clock(step, validate, store, arguments):
         with (folder / "curve.csv").open("w", newline="", encoding="utf-8") as curve:
             csv.writer(curve).writerows(rows)
-        state = {key: value.cpu().numpy() for key, value in network.state_dict().items()}
-        with replacing(folder / "weights.npz", overwrite=True) as draft, draft.open("wb") as stream:
-            np.savez(stream, **state)
+        write_arrays(folder / "weights.npz", export_weights(network))
 
 
 def _run_by_the_clock(

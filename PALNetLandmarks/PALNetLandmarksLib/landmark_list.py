@@ -294,20 +294,10 @@ class LandmarkList:
             else:
                 self.apply(now.with_memory_carried(matrix))
 
-    def landmark_set(self, positions=None, *, mm_per_unit=None, frame="file", space="RAS"):
+    def landmark_set(self):
         """Convert the landmarks for the library.
 
-        Convention: by default world coordinates (RAS); other positions come with their unit and
-        frame.
-
-        Parameters
-        ----------
-        positions : ndarray of shape (n, 3), optional
-            Replacement for the world positions.
-        mm_per_unit : float, optional
-            Their unit, by default that of the world coordinates.
-        frame, space : str
-            Their frame, as in `LandmarkSet`.
+        Convention: world coordinates (RAS), with their unit.
 
         Returns
         -------
@@ -316,13 +306,13 @@ class LandmarkList:
         """
         return LandmarkSet(
             scheme=self.scheme,
-            positions=self.world_positions if positions is None else positions,
+            positions=self.world_positions,
             status=self.status,
             expected_error_mm=self.expected_errors,
-            mm_per_unit=self.mm_per_world_unit if mm_per_unit is None else mm_per_unit,
-            frame=frame,
+            mm_per_unit=self.mm_per_world_unit,
+            frame="file",
             specimen=self._specimen,
-            space=space,
+            space="RAS",
         )
 
     @property

@@ -38,19 +38,22 @@ class Review:
     ----------
     landmarks : LandmarkList
         The list.
-    on_change : callable, optional
+
+    Attributes
+    ----------
+    on_change : callable or None
         Called with the changed landmarks after each change of positions or statuses.
-    on_moved : callable, optional
+    on_moved : callable or None
         Called afterwards with the landmarks that somebody moved.
-    on_broken : callable, optional
+    on_broken : callable or None
         Called when points were added or removed: the list no longer matches its landmarks and is
         not watched any more.
     """
 
-    def __init__(self, landmarks, on_change=None, on_moved=None, on_broken=None):
+    def __init__(self, landmarks):
         self.landmarks = landmarks
         self.snap_to_surface = True
-        self.on_change, self.on_moved, self.on_broken = on_change, on_moved, on_broken
+        self.on_change = self.on_moved = self.on_broken = None
         self.remark = ""
         self._done, self._undone = [], []
         self._is_writing = self._is_dragging = False

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import chain, count
 from pathlib import Path
 
-import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
@@ -16,6 +16,7 @@ from palnet._caught import catching
 from palnet._files import file_stem, is_folder, replacing
 from palnet.errors import OutputError
 from palnet.exchange import FORMATS, FormatWarning, get_format, write_landmarks
+from palnet.landmarks import OTHER_AXES
 from PALNetLandmarksLib.linking import lies_elsewhere
 from PALNetLandmarksLib.list_state import scale_of
 from PALNetLandmarksLib.model_scaling import is_as_its_file, model_scale
@@ -322,7 +323,8 @@ def in_model_file(landmarks):
     is_ras = storage is not None and storage.GetCoordinateSystem() == storage.CoordinateSystemRAS
     space = "RAS" if is_ras else "LPS"
     scale = model_scale(model)
-    signs = 1.0 if is_ras else np.array([-1.0, -1.0, 1.0])
+    signs = 1.0 if is_ras else OTHER_AXES
     positions = to_local(model, landmarks.world_positions) * signs / scale
     mm_per_unit = landmarks.mm_per_world_unit * scale_of(world_matrix(model)) * scale
-    return landmarks.landmark_set(positions, mm_per_unit=mm_per_unit, space=space)
+    in_world = landmarks.landmark_set()
+    return replace(in_world, positions=positions, mm_per_unit=mm_per_unit, space=space)

@@ -27,7 +27,6 @@ __all__ = [
     "file_stem",
     "hint_at_length",
     "is_folder",
-    "is_too_long",
     "remove",
     "replacing",
     "write_text",
@@ -125,18 +124,13 @@ def is_folder(path: Path) -> bool:
         return False
 
 
-def is_too_long(path: Path) -> bool:
-    r"""Whether Windows may fail to open a path for its length, although its folder lists it."""
-    whole = str(path.absolute())
-    return os.name == "nt" and len(whole) > _MAX_PATH and not whole.startswith("\\\\?\\")
-
-
 def hint_at_length(path: Path) -> str:
     """Return a hint that the path may be too long, for files that Windows reports as missing."""
-    if not is_too_long(path):
+    whole = str(path.absolute())
+    if os.name != "nt" or len(whole) <= _MAX_PATH or whole.startswith("\\\\?\\"):
         return ""
     return (
-        f" The path has {len(str(path.absolute()))} characters; Windows allows {_MAX_PATH} unless "
+        f" The path has {len(whole)} characters; Windows allows {_MAX_PATH} unless "
         "long paths are enabled: move it to a folder higher up."
     )
 

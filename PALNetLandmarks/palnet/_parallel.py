@@ -7,14 +7,14 @@ import logging
 import pickle
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from palnet._worker import start_worker, work_on
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["run_tasks"]
+__all__ = ["map_tasks", "run_tasks"]
 
 logger = logging.getLogger(__name__)
 
@@ -23,20 +23,30 @@ LOG_EVERY = 500
 MAX_PROCESSES = 61
 
 _Task = TypeVar("_Task")
+_Result = TypeVar("_Result")
 
 
 def run_tasks(
     work: Callable[[_Task], None], tasks: Sequence[_Task], *, jobs: int, what: str
 ) -> None:
-    """Run every task, in this process or in several new ones.
+    """Run every task as `map_tasks` does, and log the progress now and then.
 
-    `work` is sent to each process once, so it may hold what all tasks share. `what` says in the log
-    what a task produces ("scans generated").
+    `what` says in the log what a task produces ("scans generated").
+    """
+    for done, _ in enumerate(map_tasks(work, tasks, jobs=jobs), start=1):
+        if done % LOG_EVERY == 0 or done == len(tasks):
+            logger.info("%d of %d %s", done, len(tasks), what)
+
+
+def map_tasks(
+    work: Callable[[_Task], _Result], tasks: Sequence[_Task], *, jobs: int
+) -> Iterator[_Result]:
+    """Yield the result of every task, in their order, from this process or several new ones.
+
+    `work` is sent to each process once, so it may hold what all tasks share.
     """
     if jobs == 1 or len(tasks) <= 1:
-        for done, task in enumerate(tasks, start=1):
-            work(task)
-            _log(done, len(tasks), what)
+        yield from map(work, tasks)
         return
     # New processes, because a fork of one with running torch threads can hang.
     with ProcessPoolExecutor(
@@ -45,17 +55,10 @@ def run_tasks(
         initializer=_start,
         initargs=(pickle.dumps(work),),
     ) as pool:
-        for done, _ in enumerate(pool.map(_run, tasks, chunksize=4), start=1):
-            _log(done, len(tasks), what)
+        yield from pool.map(_run, tasks)
 
 
-def _log(done: int, n_tasks: int, what: str) -> None:
-    """Log the progress now and then."""
-    if done % LOG_EVERY == 0 or done == n_tasks:
-        logger.info("%d of %d %s", done, n_tasks, what)
-
-
-_work: list[Callable[..., None]] = []
+_work: list[Callable[..., Any]] = []
 
 
 def _start(pickled: bytes) -> None:
@@ -67,6 +70,6 @@ def _start(pickled: bytes) -> None:
     _work[:] = [pickle.loads(pickled)]
 
 
-def _run(task: object) -> None:
+def _run(task: object) -> Any:
     """Run one task in a started process."""
-    work_on(_work[0], task)
+    return work_on(_work[0], task)

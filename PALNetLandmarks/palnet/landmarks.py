@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FRAMES",
+    "OTHER_AXES",
     "PLACED",
     "STATUSES",
     "Frame",
@@ -33,6 +34,9 @@ Frame = Literal["file", "LPS", "RAS"]
 
 STATUSES: tuple[Status, ...] = get_args(Status)
 FRAMES: tuple[Frame, ...] = get_args(Frame)
+# Converts LPS to RAS, and back.
+OTHER_AXES = np.array([-1.0, -1.0, 1.0])
+OTHER_AXES.flags.writeable = False
 # The statuses of a landmark with a position; the others never have one.
 PLACED: tuple[Status, ...] = ("detected", "corrected", "confirmed")
 
@@ -157,7 +161,7 @@ class LandmarkSet:
                 "are no longer known. Use the set as it was detected or read."
             )
             raise ValueError(msg)
-        signs = 1.0 if frame == self.space else np.array([-1.0, -1.0, 1.0])
+        signs = 1.0 if frame == self.space else OTHER_AXES
         positions = self.positions_mm * signs
         return replace(self, positions=positions, mm_per_unit=1.0, frame=frame, space=frame)
 

@@ -305,7 +305,8 @@ def test_steps_that_a_transform_ends_are_no_longer_offered(a_face, scene):
     """Without placed points, there is no sign of whether it was hardened."""
     made = create_list(scene, true_landmarks().scheme, a_face, "By hand")
     told = []
-    review = Review(made, on_change=told.append)
+    review = Review(made)
+    review.on_change = told.append
     review.mark_missing(3)
     assert review.can_undo
     told.clear()

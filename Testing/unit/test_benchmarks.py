@@ -13,11 +13,11 @@ import pytest
 from benchmarks import consistency, pose, real_consistency, tomography, unseen_source
 from benchmarks._errors import add_groups, add_stages, stack
 from benchmarks._expected import ExpectedErrors
+from benchmarks._memory import in_new_process
 from benchmarks._people import Person
 from benchmarks._report import RESULTS_FOLDER, Report
 from benchmarks._shortened import take_spread
 from benchmarks._stages import STAGES, run_stages
-from benchmarks._trainings import in_new_process
 from vtkmodules.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkFiltersSources import vtkSphereSource
 

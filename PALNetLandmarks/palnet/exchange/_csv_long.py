@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from palnet._stored import listing, quote
-from palnet.exchange._blanks import without_blank_end
 from palnet.exchange._format import OTHER_NAMES, Format, parse_number
+from palnet.exchange._rows import split_rows
 from palnet.landmarks import PLACED, STATUSES
 
 if TYPE_CHECKING:
@@ -121,26 +121,21 @@ def _edited(status: str | None) -> str:
 
 def _read_rows(reading: Reading) -> Iterator[tuple[int, dict[str, str]]]:
     """Split into rows, each with its line number."""
-    lines = csv.reader(io.StringIO(reading.text, newline=""))
-    try:
-        header = without_blank_end(next(lines, []))
-        if tuple(header) != COLUMNS:
-            problem = (
-                f"the header must be {','.join(COLUMNS)}; got {quote(','.join(header))}. "
-                "Separate by commas and keep all columns, or name the format of the file."
-            )
-            raise reading.error(1, problem)
-        for cells in lines:
-            fields = without_blank_end(cells, len(COLUMNS))
-            if len(fields) == len(COLUMNS):
-                row = dict(zip(COLUMNS, fields, strict=True))
-                row |= {column: "" for column in NUMBERS if row[column] == "NA"}
-                yield lines.line_num, row
-            elif fields:
-                problem = f"expected {len(COLUMNS)} fields; got {len(fields)}."
-                reading.doubt(lines.line_num, problem)
-    except csv.Error as err:
-        raise reading.error(lines.line_num, f"is not a table ({err}).") from err
+    rows = split_rows(reading.path, reading.text)
+    _, header = next(rows)
+    if tuple(header) != COLUMNS:
+        problem = (
+            f"the header must be {','.join(COLUMNS)}; got {quote(','.join(header))}. "
+            "Separate by commas and keep all columns, or name the format of the file."
+        )
+        raise reading.error(1, problem)
+    for line, fields in rows:
+        if len(fields) != len(COLUMNS):
+            reading.doubt(line, f"expected {len(COLUMNS)} fields; got {len(fields)}.")
+            continue
+        row = dict(zip(COLUMNS, fields, strict=True))
+        row |= {column: "" for column in NUMBERS if row[column] == "NA"}
+        yield line, row
 
 
 def _read_specimen(

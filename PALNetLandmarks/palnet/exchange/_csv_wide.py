@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from palnet._stored import listing
-from palnet.exchange._blanks import without_blank_end
 from palnet.exchange._format import Format
 from palnet.exchange._numbers import number_fields
+from palnet.exchange._rows import split_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -39,25 +39,18 @@ def write_csv_wide(specimens: Iterable[LandmarkSet]) -> Iterator[str]:
 def read_csv_wide(reading: Reading) -> Iterator[LandmarkSet]:
     """Read the table, whose columns may be in any order; empty fields and NA are missing."""
     scheme = reading.scheme_of_codes
-    rows = csv.reader(io.StringIO(reading.text, newline=""))
-    try:
-        header = without_blank_end(next(rows, []))
-        columns = _find_columns(reading, scheme, header)
-        for cells in rows:
-            fields = without_blank_end(cells, len(header))
-            if len(fields) == len(header):
-                values = [fields[column] or "NA" for column in columns]
-                points = [
-                    reading.read_point(rows.line_num, values[k : k + 3])
-                    for k in range(0, len(values), 3)
-                ]
-                specimen = fields[header.index(_SPECIMEN)]
-                yield reading.make_landmarks(scheme, np.array(points), specimen, line=rows.line_num)
-            elif fields:
-                problem = f"expected {len(header)} fields, as in line 1; got {len(fields)}."
-                reading.doubt(rows.line_num, problem)
-    except csv.Error as err:
-        raise reading.error(rows.line_num, f"is not a table ({err}).") from err
+    rows = split_rows(reading.path, reading.text)
+    _, header = next(rows)
+    columns = _find_columns(reading, scheme, header)
+    for line, fields in rows:
+        if len(fields) != len(header):
+            problem = f"expected {len(header)} fields, as in line 1; got {len(fields)}."
+            reading.doubt(line, problem)
+            continue
+        values = [fields[column] or "NA" for column in columns]
+        points = [reading.read_point(line, values[k : k + 3]) for k in range(0, len(values), 3)]
+        specimen = fields[header.index(_SPECIMEN)]
+        yield reading.make_landmarks(scheme, np.array(points), specimen, line=line)
 
 
 CSV_WIDE = Format(

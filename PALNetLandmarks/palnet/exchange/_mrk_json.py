@@ -28,7 +28,7 @@ from palnet.exchange._format import (
     write_one,
 )
 from palnet.exchange._numbers import number_fields
-from palnet.landmarks import PLACED, LandmarkSet
+from palnet.landmarks import OTHER_AXES, PLACED, LandmarkSet
 from palnet.scheme import (
     DEFAULT_SCHEME,
     list_schemes,
@@ -91,7 +91,7 @@ UNKNOWN_ERROR = -1.0
 # Checksum of a position in RAS, written with six decimals like the position.
 _CHECK_WEIGHTS = np.array([1.0, 2**0.5, 3**0.5])
 _CHECK_SHARE = 5e-6
-_TO_RAS = {"RAS": np.array([1.0, 1.0, 1.0]), "LPS": np.array([-1.0, -1.0, 1.0])}
+_TO_RAS = {"RAS": np.ones(3), "LPS": OTHER_AXES}
 
 # Dots and labels of no class of expected error: spheres and pictures show these in color.
 GLYPH_MM, TEXT_SCALE = 1.8, 2.2

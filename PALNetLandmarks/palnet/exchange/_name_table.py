@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,12 +10,10 @@ from typing import TYPE_CHECKING
 
 from palnet._stored import quote
 from palnet.errors import FormatError
-from palnet.exchange._blanks import without_blank_end
+from palnet.exchange._rows import split_rows
 from palnet.scheme import LandmarkDefinition, Scheme
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from palnet.landmarks import LandmarkSet
 
 __all__ = ["NameTable", "read_name_table"]
@@ -88,23 +84,22 @@ def read_name_table(path: str | os.PathLike[str], scheme: Scheme) -> NameTable:
     except (OSError, UnicodeDecodeError) as err:
         msg = f"{path}: cannot be read ({err}). Give a CSV file in UTF-8."
         raise FormatError(msg) from err
-    rows = _split_rows(path, text)
-    header = [field.strip() for field in without_blank_end(next(rows, (1, []))[1])]
-    if tuple(header) != HEADER:
-        got = text.partition("\n")[0]
-        msg = f"{path}:1: the header must be {','.join(HEADER)}; got {quote(got)}."
+    first = text.partition("\n")[0]
+    # Spreadsheets in many countries separate by semicolons.
+    rows = split_rows(path, text, next((sign for sign in ";\t" if sign in first), ","))
+    _, header = next(rows)
+    if tuple(field.strip() for field in header) != HEADER:
+        msg = f"{path}:1: the header must be {','.join(HEADER)}; got {quote(first)}."
         raise FormatError(msg)
     theirs: list[str] = []
     ours: list[str] = []
-    for line, cells in rows:
-        fields = without_blank_end(cells, len(HEADER))
-        if fields:
-            name, code = _read_row(f"{path}:{line}", fields, scheme)
-            _check_new(f"{path}:{line}", name, theirs)
-            if code:
-                _check_new(f"{path}:{line}", code, ours)
-            theirs.append(name)
-            ours.append(code)
+    for line, fields in rows:
+        name, code = _read_row(f"{path}:{line}", fields, scheme)
+        _check_new(f"{path}:{line}", name, theirs)
+        if code:
+            _check_new(f"{path}:{line}", code, ours)
+        theirs.append(name)
+        ours.append(code)
     if not any(ours):
         msg = f"{path}: must name at least one landmark of {scheme.name!r}; got none."
         raise FormatError(msg)
@@ -114,19 +109,6 @@ def read_name_table(path: str | os.PathLike[str], scheme: Scheme) -> NameTable:
         msg = f"{path}: {err}"
         raise FormatError(msg) from err
     return NameTable(scheme, reading, tuple(ours))
-
-
-def _split_rows(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield each row with its line; spreadsheets in many countries separate by semicolons."""
-    first = text.partition("\n")[0]
-    delimiter = next((sign for sign in ";\t" if sign in first), ",")
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    try:
-        for fields in lines:
-            yield lines.line_num, fields
-    except csv.Error as err:
-        msg = f"{path}:{lines.line_num}: is not a table ({err}). Save it as CSV again."
-        raise FormatError(msg) from err
 
 
 def _read_row(where: str, fields: list[str], scheme: Scheme) -> tuple[str, str]:

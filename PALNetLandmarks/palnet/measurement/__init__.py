@@ -10,11 +10,10 @@ from palnet.measurement._definitions import (
 )
 from palnet.measurement._measure import Measurement, measure
 from palnet.measurement._report import page_of_measurements, table_of_measurements
-from palnet.measurement._scan import OTHER_AXES, lies_turned, match_scan
+from palnet.measurement._scan import lies_turned, match_scan
 from palnet.measurement._section import SectionError, trace_section
 
 __all__ = [
-    "OTHER_AXES",
     "Measurement",
     "MeasurementDefinition",
     "MeasurementPlan",

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from palnet.errors import MeshError
+from palnet.landmarks import OTHER_AXES
 from palnet.surface import (
     drop_unused,
     parse_unit,
@@ -24,13 +25,11 @@ if TYPE_CHECKING:
     from palnet.landmarks import LandmarkSet
     from palnet.surface import Mesh, Surface
 
-__all__ = ["OTHER_AXES", "lies_turned", "match_scan"]
+__all__ = ["lies_turned", "match_scan"]
 
 # The median distance of landmarks from their scan is below this: to a vertex, which is fast to
 # compute, or for sparse vertices, to a triangle.
 _MAX_MEDIAN_GAP_MM = 6.0
-# Converts LPS to RAS, and back.
-OTHER_AXES = np.array([-1.0, -1.0, 1.0])
 # A face turned about z may still be near itself, 3 to 5 mm off. Turned back, landmarks must be much
 # nearer to the surface: within this distance and this share of the previous one. With fewer
 # landmarks, that may happen by chance.

@@ -46,17 +46,22 @@ HIDDEN_WIDTH = 1024
 N_TOP = 10
 
 
+def _pools_of(variant: str) -> tuple[int, ...]:
+    """Return the poolings of a variant's blocks."""
+    return POOLS[:2] if variant == "2blk" else POOLS
+
+
 def count_tokens(variant: str, n_points: int) -> list[int]:
     """Count the tokens of a patch before each block's pooling, and after the last."""
     counts = [n_points]
-    for pool in POOLS[: 2 if variant == "2blk" else 3]:
+    for pool in _pools_of(variant):
         counts.append(counts[-1] // pool)
     return counts
 
 
 def least_points(variant: str) -> int:
     """Minimum number of points of a patch for all poolings."""
-    pools = POOLS[: 2 if variant == "2blk" else 3]
+    pools = _pools_of(variant)
     least = math.prod(pools)
     return max(least, N_TOP * least // pools[-1]) if variant == "topk" else least
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from palnet.network.landmarks import N_HEADS
 from palnet.network.pose import KEY_POINTS_MM
-from palnet.network.sizes import N_PLACE, NetworkSize
+from palnet.network.sizes import N_OUTPUTS, N_POINT_INPUTS, NetworkSize
 
 if TYPE_CHECKING:
     from palnet.network.layers import Weights
@@ -20,11 +20,6 @@ __all__ = [
     "check_shapes",
     "shapes_of_landmark_network",
 ]
-
-# A position and a normal.
-N_POINT_INPUTS = 6
-# Offset, log spread and visibility.
-N_OUTPUTS = 5
 
 
 def check_pose_network(weights: Weights, *, name: str) -> None:
@@ -56,7 +51,7 @@ def shapes_of_landmark_network(size: NetworkSize, n_landmarks: int) -> Shapes:
     shapes |= _linear("point1", N_POINT_INPUTS, first)
     shapes |= _linear("point2", first, second) | _linear("identity", width, second)
     shapes |= _linear("point3", second, third) | _linear("score", third, size.n_pools)
-    shapes |= _linear("token", second + third + size.n_pools * third + N_PLACE, width)
+    shapes |= _linear("token", sum(size.token_inputs), width)
     for layer in range(size.n_layers):
         inner: Shapes = _norm("norm1", width) | _norm("norm2", width)
         inner |= {"attention.in_proj_weight": (3 * width, width)}

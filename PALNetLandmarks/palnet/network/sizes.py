@@ -13,10 +13,23 @@ if TYPE_CHECKING:
 
     from palnet.network.layers import Weights
 
-__all__ = ["LARGE_SIZE", "SIZES", "SMALL_SIZE", "NetworkSize", "count_layers", "grow_weights"]
+__all__ = [
+    "LARGE_SIZE",
+    "N_OUTPUTS",
+    "N_POINT_INPUTS",
+    "SIZES",
+    "SMALL_SIZE",
+    "NetworkSize",
+    "count_layers",
+    "grow_weights",
+]
 
+# A position and a normal.
+N_POINT_INPUTS = 6
 # The last inputs of a token: centre and share.
 N_PLACE = 5
+# Offset, log spread and visibility.
+N_OUTPUTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +55,12 @@ class NetworkSize:
     n_pools: int
     n_layers: int
     hidden: int
+
+    @property
+    def token_inputs(self) -> list[int]:
+        """Widths of a token's inputs: maxima of two layers, each pool of the third, the place."""
+        _, second, third = self.point_widths
+        return [second, third, *[third] * self.n_pools, N_PLACE]
 
     @classmethod
     def of(cls, weights: Weights) -> NetworkSize:
@@ -126,11 +145,7 @@ def _check_growth(old: NetworkSize, new: NetworkSize) -> None:
 
 def _token_inputs(old: NetworkSize, new: NetworkSize) -> NDArray[np.int64]:
     """Return the positions of an old token's inputs among a new token's, (n_inputs,)."""
-    # Order in both: maxima of the second and third layer, each pool of the third, the place.
-    _, second, third = old.point_widths
-    olds = [second, third, *[third] * old.n_pools]
-    _, second, third = new.point_widths
-    news = [second, third, *[third] * new.n_pools]
-    starts = np.cumsum([0, *news])
-    parts = [start + np.arange(width) for start, width in zip(starts, olds, strict=False)]
-    return np.concatenate([*parts, starts[-1] + np.arange(N_PLACE)])
+    *starts, place, _ = np.cumsum([0, *new.token_inputs])
+    olds = zip(starts, old.token_inputs[:-1], strict=False)
+    parts = [start + np.arange(width) for start, width in olds]
+    return np.concatenate([*parts, place + np.arange(N_PLACE)])

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from palnet.network.landmarks import CENTRE_UNIT_MM, N_HEADS, PATCH_UNIT_MM
-from palnet.network.sizes import NetworkSize
+from palnet.network.sizes import N_OUTPUTS, N_POINT_INPUTS, NetworkSize
 
 if TYPE_CHECKING:
     from palnet.network.layers import Weights
@@ -32,17 +32,17 @@ class LandmarkNetwork(nn.Module):
         super().__init__()
         width, (first, second, third) = size.width, size.point_widths
         self.landmark = nn.Parameter(0.02 * torch.randn(n_landmarks, width))
-        self.point1 = nn.Linear(6, first)
+        self.point1 = nn.Linear(N_POINT_INPUTS, first)
         self.point2 = nn.Linear(first, second)
         self.identity = nn.Linear(width, second)
         self.point3 = nn.Linear(second, third)
         self.score = nn.Linear(third, size.n_pools)
-        self.token = nn.Linear(second + third + size.n_pools * third + 3 + 2, width)
+        self.token = nn.Linear(sum(size.token_inputs), width)
         self.layers = nn.ModuleList(
             _TransformerLayer(width, size.hidden) for _ in range(size.n_layers)
         )
         self.norm = nn.LayerNorm(width)
-        self.out = nn.Linear(width, 5)
+        self.out = nn.Linear(width, N_OUTPUTS)
         # Start with zero offsets, that is at the approximations.
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from palnet.network.pose import KEY_POINTS_MM
+from palnet.network.sizes import N_POINT_INPUTS
 
 __all__ = ["PoseNetwork"]
 
@@ -16,12 +17,12 @@ class PoseNetwork(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.point1 = nn.Linear(6, 64)
+        self.point1 = nn.Linear(N_POINT_INPUTS, 64)
         self.point2 = nn.Linear(64, 128)
         self.point3 = nn.Linear(128, 256)
         self.whole1 = nn.Linear(2 * 256, 256)
         self.whole2 = nn.Linear(256, 128)
-        self.out = nn.Linear(128, 3 * len(KEY_POINTS_MM))
+        self.out = nn.Linear(128, KEY_POINTS_MM.size)
 
     def forward(self, clouds: torch.Tensor) -> torch.Tensor:
         """Predict key points (n_clouds, 7, 3) from clouds (n_clouds, n_points, 6)."""

@@ -19,7 +19,6 @@ __all__ = [
     "BadTokenError",
     "check_no_control_bytes",
     "cut_out",
-    "find_line_starts",
     "find_token_starts",
     "find_visible_lines",
     "line_number",
@@ -84,7 +83,7 @@ def check_no_control_bytes(raw: NDArray[np.uint8]) -> None:
         raise BadTokenError(found.start(), token.decode("utf-8", errors="replace"))
 
 
-def find_line_starts(raw: NDArray[np.uint8]) -> NDArray[np.int64]:
+def _find_line_starts(raw: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Return the offsets of the first byte of every line."""
     found = [np.zeros(min(1, len(raw)), dtype=np.int64)]
     for start in range(0, len(raw), BLOCK_BYTES):
@@ -98,7 +97,7 @@ def find_visible_lines(
     raw: NDArray[np.uint8],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the offsets of every non-blank line's first visible byte, and of the line's end."""
-    starts = find_line_starts(raw)
+    starts = _find_line_starts(raw)
     ends = np.append(starts[1:], len(raw))
     while (is_blank := (raw[starts] <= LAST_BLANK) & (starts < ends - 1)).any():
         starts = starts + is_blank

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from palnet.training.execution import Tracker
 
     Schedule = torch.optim.lr_scheduler.LRScheduler | torch.optim.lr_scheduler.ReduceLROnPlateau
@@ -32,6 +34,7 @@ __all__ = [
     "OneCycleSettings",
     "PlateauSettings",
     "choose_device",
+    "export_weights",
     "run_loop",
     "start_generator",
     "write_state",
@@ -365,6 +368,22 @@ class _Run:
                 "Close the program that has it open and run the same command again."
             )
             raise OutputError(msg)
+
+
+def export_weights(network: torch.nn.Module) -> dict[str, NDArray[np.float32]]:
+    """Export a network's weights for the numpy network.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        The torch version of the network.
+
+    Returns
+    -------
+    dict of str to ndarray
+        Copies.
+    """
+    return {name: w.detach().cpu().numpy().copy() for name, w in network.state_dict().items()}
 
 
 def write_state(state: dict[str, Any], path: Path) -> None:

@@ -24,7 +24,13 @@ from palnet.training.annotated.tuning_result import (
     place_landmarks,
 )
 from palnet.training.batches import draw_batch, place_patches
-from palnet.training.loop import PlateauSettings, choose_device, run_loop, start_generator
+from palnet.training.loop import (
+    PlateauSettings,
+    choose_device,
+    export_weights,
+    run_loop,
+    start_generator,
+)
 from palnet.training.losses import SPREAD_SHARE, position_loss, spread_loss
 
 if TYPE_CHECKING:
@@ -46,7 +52,6 @@ __all__ = [
     "check_start",
     "choose_rows",
     "describe_recipe",
-    "export_weights",
     "train_on_faces",
     "tune_model",
     "tuning_loss",
@@ -234,22 +239,6 @@ def _make_network(n_landmarks: int, start: Weights | None, layers: Layers) -> La
     for name, weight in network.named_parameters():
         weight.requires_grad_(layers == "all" or name.startswith(HEAD))
     return network
-
-
-def export_weights(network: torch.nn.Module) -> dict[str, NDArray[np.float32]]:
-    """Export a network's weights for the numpy network.
-
-    Parameters
-    ----------
-    network : torch.nn.Module
-        The torch version of the network.
-
-    Returns
-    -------
-    dict of str to ndarray
-        Copies.
-    """
-    return {name: w.detach().cpu().numpy().copy() for name, w in network.state_dict().items()}
 
 
 def choose_rows(step: int, batch_size: int, n_rows: int, seed: int) -> NDArray[np.int64]:

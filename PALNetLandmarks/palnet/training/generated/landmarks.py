@@ -11,7 +11,7 @@ from palnet.network.landmarks import OFFSET_UNIT_MM
 from palnet.network.sizes import grow_weights
 from palnet.network.torch_landmarks import LandmarkNetwork
 from palnet.training.batches import draw_batch, take_nearest
-from palnet.training.loop import choose_device, run_loop, start_generator
+from palnet.training.loop import choose_device, export_weights, run_loop, start_generator
 from palnet.training.losses import landmark_loss
 
 if TYPE_CHECKING:
@@ -56,8 +56,7 @@ def begin_network(
     network = LandmarkNetwork(n_landmarks, size)
     if start is None:
         return network
-    fresh = {name: weight.numpy() for name, weight in network.state_dict().items()}
-    return LandmarkNetwork.from_weights(grow_weights(start, fresh))
+    return LandmarkNetwork.from_weights(grow_weights(start, export_weights(network)))
 
 
 def train_landmark_network(
@@ -108,7 +107,7 @@ def train_landmark_network(
         return validation_error_mm(network, validation)
 
     run_loop(network, draw_loss, settings, folder, validate)
-    return {name: value.numpy() for name, value in network.cpu().state_dict().items()}
+    return export_weights(network)
 
 
 def validation_error_mm(network: torch.nn.Module, validation: PatchTensors) -> float:

@@ -22,7 +22,7 @@ from palnet.similarity import (
     similarity_scale,
 )
 from palnet.synthesis.folder import read_generated_scan
-from palnet.training.loop import OneCycleSettings, choose_device, run_loop
+from palnet.training.loop import OneCycleSettings, choose_device, export_weights, run_loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -247,8 +247,7 @@ def train_pose_networks(
                 return float(_mean_distance(network, batch).median()) * POSE_UNIT_MM
 
         run_loop(network, draw_loss, OneCycleSettings(steps, seed=seed), folder / name, validate)
-        state = network.cpu().state_dict()
-        weights.update({f"{name}.{key}": value.numpy() for key, value in state.items()})
+        weights.update({f"{name}.{key}": w for key, w in export_weights(network).items()})
     return weights
 
 

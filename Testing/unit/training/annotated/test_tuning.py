@@ -20,12 +20,13 @@ from palnet.training.annotated import tuning, tuning_result
 from palnet.training.annotated.faces import AnnotatedFace, gather_training_patches
 from palnet.training.annotated.label_transfer import N_CARRIERS, transfer_landmarks
 from palnet.training.annotated.protocol import read_protocol
-from palnet.training.annotated.tuning import choose_rows, export_weights, tuning_loss
+from palnet.training.annotated.tuning import choose_rows, tuning_loss
 from palnet.training.annotated.tuning_result import (
     MIN_CALIBRATION_PEOPLE,
     is_sure_gain,
     refit_calibration,
 )
+from palnet.training.loop import export_weights
 from toy_cohort import toy_landmarks
 from toy_head import toy_atlas, toy_scheme
 
