@@ -12,7 +12,7 @@ import pytest
 import slicer
 import vtk
 from scipy.spatial.transform import Rotation
-from vtk.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray
+from vtk.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray, vtk_to_numpy
 
 import palnet
 from palnet.exchange import read_landmarks
@@ -94,6 +94,17 @@ def vtk_array(values, name):
     array = numpy_to_vtk(np.ascontiguousarray(values), deep=True)
     array.SetName(name)
     return array
+
+
+def shifted_copy(model, by_mm, name):
+    """Return a second scan of the same person, registered up to a small shift."""
+    copy = model.GetScene().AddNewNodeByClass("vtkMRMLModelNode", name)
+    poly = vtk.vtkPolyData()
+    poly.DeepCopy(model.GetPolyData())
+    points = vtk_to_numpy(poly.GetPoints().GetData()) + np.array(by_mm)
+    poly.GetPoints().SetData(numpy_to_vtk(points, deep=True))
+    copy.SetAndObservePolyData(poly)
+    return copy
 
 
 def write_picture(pixels, path):

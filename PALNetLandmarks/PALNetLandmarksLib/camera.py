@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import slicer
 
+from palnet._mean_face import atlas_of
 from PALNetLandmarksLib.models import world_matrix
 
 # In the face frame, millimeters of an average adult. It lies behind the face, so that the direction
@@ -29,22 +30,26 @@ _ALIKE = 4.0
 def look_at(landmarks, index):
     """Turn the 3D cameras to a landmark, from the side where it is visible.
 
+    To one without a position they turn where the mean face has it, so that whoever calls it missing
+    has looked; not where it was detected, since that would suggest a place.
+
     Parameters
     ----------
     landmarks : LandmarkList
         The list.
     index : int
-        Index of the landmark; without a position, no camera moves.
+        Index of the landmark.
 
     Returns
     -------
     bool
-        Whether the landmark has a position.
+        False if nothing is known of its place: no camera moves.
     """
-    position = landmarks.world_positions[index]
+    position, pose = landmarks.world_positions[index], _face_axes(landmarks)
     if np.isnan(position).any():
+        position = _usual_place(landmarks.scheme, index, pose)
+    if position is None:
         return False
-    pose = _face_axes(landmarks)
     for node in _cameras(landmarks.node.GetScene()):
         if pose is None:
             camera = node.GetCamera()
@@ -144,6 +149,14 @@ def _face_axes(landmarks):
     # Unsigned: the negative determinant of a mirroring would turn the camera upside down.
     scale = float(np.cbrt(abs(np.linalg.det(face_from_world[:3, :3]))))
     return _FaceAxes(face_from_world, 1.0 / scale)
+
+
+def _usual_place(scheme, index, pose):
+    """Return where the mean face has a landmark, in the world; None if that is not known."""
+    atlas = atlas_of(scheme)
+    if pose is None or atlas is None:
+        return None
+    return (np.linalg.inv(pose.face_from_world) @ [*atlas.landmark_mean_mm[index], 1.0])[:3]
 
 
 def _side_of(position, pose):

@@ -15,6 +15,7 @@ import slicer
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk
 
+from palnet.preview import SKIN_COLOR
 from PALNetLandmarksLib.model_colors import SHOWN_COLOR, image_of_texture, is_ours
 
 # How the display was before the array; it is there as long as the display is ours.
@@ -115,8 +116,8 @@ def _lay(display, pixels):
 
 
 def _blank(source):
-    """Free the picture of a source."""
-    source.SetOutput(_image_of(np.full((1, 1, 3), 255, np.uint8)))
+    """Free the picture of a source; models that show it, as of scene views, look plain."""
+    source.SetOutput(_image_of(np.round(255 * np.array([[SKIN_COLOR]])).astype(np.uint8)))
     if source in _SOURCES:
         _SOURCES.remove(source)
 

@@ -14,9 +14,10 @@ SPHERES_ATTRIBUTE = "PALNet.ErrorSpheresOf"
 
 # In millimeters: a smaller sphere would be hidden by the glyph of the point.
 _SMALLEST_RADIUS_MM = 1.5
-# The current landmark has a second sphere, larger by this much.
+# The current landmark has a second sphere, larger by this much, and fainter: through more of its
+# pink the yellow of landmarks to check looks as the orange of doubtful ones.
 _MARGIN_MM = 1.5
-_CURRENT_COLOR = (0.80, 0.47, 0.65)
+_CURRENT_COLOR = (0.80, 0.47, 0.65, 0.6)
 # Looks round at the usual size on screen.
 _SPHERE_SIDES = 24
 _OPACITY = 0.5
@@ -64,7 +65,7 @@ class ErrorSpheres:
         classes = classify_errors(landmarks)
         radii = np.fmax(landmarks.expected_error_mm, _SMALLEST_RADIUS_MM)  # handles NaN
         chosen = [int(index) for index in np.flatnonzero((classes >= 0) & ~is_reviewed)]
-        spheres = [(index, radii[index], CLASS_COLORS[classes[index]]) for index in chosen]
+        spheres = [(index, radii[index], (*CLASS_COLORS[classes[index]], 1.0)) for index in chosen]
         if current is not None and classes[current] >= 0:
             spheres.append((current, radii[current] + _MARGIN_MM, _CURRENT_COLOR))
         centers = [landmarks.positions[index] for index, _radius, _color in spheres]
@@ -124,12 +125,12 @@ class ErrorSpheres:
 
 
 def _spheres(centers, radii, colors):
-    """Build colored spheres in world coordinates."""
+    """Build spheres in world coordinates, of colors with a share of the opacity."""
     points, marked = vtk.vtkPoints(), vtk.vtkPolyData()
     points.SetData(numpy_to_vtk(np.array(centers, dtype=float).reshape(-1, 3), deep=True))
     marked.SetPoints(points)
-    rgb = np.round(np.array(colors).reshape(-1, 3) * 255).astype(np.uint8)
-    for name, values in (("radius", np.array(radii, dtype=float)), ("color", rgb)):
+    rgba = np.round(np.array(colors).reshape(-1, 4) * 255).astype(np.uint8)
+    for name, values in (("radius", np.array(radii, dtype=float)), ("color", rgba)):
         array = numpy_to_vtk(values, deep=True)
         array.SetName(name)
         marked.GetPointData().AddArray(array)

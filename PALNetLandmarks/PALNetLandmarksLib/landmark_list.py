@@ -37,6 +37,8 @@ from PALNetLandmarksLib.list_storage import (
 from PALNetLandmarksLib.models import name_of_scan, to_local, world_matrix
 
 MODEL_REFERENCE = "PALNet.Model"
+# There once a list was linked: Slicer takes the reference to a deleted model away.
+_WAS_LINKED = "PALNet.WasLinked"
 
 # Rounding in files is far below this, a manual correction above.
 _MOVED_MM = 0.01
@@ -119,6 +121,11 @@ class LandmarkList:
     def model_node(self):
         """The model that the list belongs to, or None if it is gone."""
         return self.node.GetNodeReference(MODEL_REFERENCE)
+
+    @property
+    def is_bereft(self):
+        """Whether the list was linked to a model that is gone, such as a deleted scan."""
+        return self.model_node is None and self.node.GetAttribute(_WAS_LINKED) is not None
 
     @property
     def mm_per_unit(self):
@@ -344,6 +351,7 @@ class LandmarkList:
         if self.model_node is model_node:
             return
         self.node.SetAndObserveNodeReferenceID(MODEL_REFERENCE, model_node.GetID())
+        self.node.SetAttribute(_WAS_LINKED, "true")
         hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(self.node.GetScene())
         if hierarchy is not None:
             beside = hierarchy.GetItemByDataNode(model_node)

@@ -17,6 +17,9 @@ from PALNetLandmarksLib.surface_snap import closest_point
 
 # Landmarks of another scan are centimeters away; those of a coarser copy of this scan are not.
 _LIES_ON_MM = 3.0
+# A later scan of the same person that was registered to a deleted one is near its landmarks. On the
+# deleted scan itself, opened again, they lie exactly, or nearly so if its detection thinned it.
+_LIES_EXACTLY_MM = 0.1
 # As a share of the model's diagonal; about a centimeter for a face alone.
 _FAR_SHARE = 0.05
 
@@ -79,6 +82,8 @@ def _gap_mm(landmarks, model_node):
 def find_model(landmarks):
     """Find the model of a list; a list read from a file is linked to the model that it lies on.
 
+    A list whose scan was deleted is linked to the same scan only, once it is there again.
+
     Parameters
     ----------
     landmarks : LandmarkList
@@ -103,7 +108,7 @@ def _link(lists):
         return
     models = slicer.util.getNodesByClass("vtkMRMLModelNode", lists[0].node.GetScene())
     # Two scans of one person may overlap: take the nearer one.
-    nearest = dict.fromkeys(lists, (_LIES_ON_MM, None))
+    nearest = {each: (_LIES_EXACTLY_MM if each.is_bereft else _LIES_ON_MM, None) for each in lists}
     for model in models:
         for landmarks in lists if not model.GetHideFromEditors() else ():
             gap = _gap_mm(landmarks, model)

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import slicer
 
-_GLYPH_MM = 1.8
+from palnet.exchange._mrk_json import ACTIVE_COLOR, GLYPH_MM, POINT_COLOR, TEXT_SCALE
+
 # A glyph too large or too small by this factor means another unit, not a user's preference.
 _OTHER_UNIT = 8.0
 
 
 def style(display):
-    """Draw small dots with small labels; spheres show the error class.
+    """Draw small dots with small labels, as lists of `palnet detect`; spheres show the class.
 
     Parameters
     ----------
@@ -19,11 +20,11 @@ def style(display):
         Display node of a new list.
     """
     display.SetUseGlyphScale(False)
-    display.SetGlyphSize(_GLYPH_MM)
-    display.SetTextScale(2.2)
-    display.SetSelectedColor(0.13, 0.13, 0.13)
-    display.SetColor(0.13, 0.13, 0.13)
-    display.SetActiveColor(0.8, 0.47, 0.65)
+    display.SetGlyphSize(GLYPH_MM)
+    display.SetTextScale(TEXT_SCALE)
+    display.SetSelectedColor(*POINT_COLOR)
+    display.SetColor(*POINT_COLOR)
+    display.SetActiveColor(*ACTIVE_COLOR)
     display.SetPropertiesLabelVisibility(False)
     display.SetSnapMode(slicer.vtkMRMLMarkupsDisplayNode.SnapModeToVisibleSurface)
 
@@ -42,5 +43,5 @@ def fit_glyphs(node, mm_per_world_unit):
     if display is None or display.GetUseGlyphScale():
         return
     size_mm = display.GetGlyphSize() * mm_per_world_unit
-    if not _GLYPH_MM / _OTHER_UNIT <= size_mm <= _GLYPH_MM * _OTHER_UNIT:
-        display.SetGlyphSize(_GLYPH_MM / mm_per_world_unit)
+    if not GLYPH_MM / _OTHER_UNIT <= size_mm <= GLYPH_MM * _OTHER_UNIT:
+        display.SetGlyphSize(GLYPH_MM / mm_per_world_unit)

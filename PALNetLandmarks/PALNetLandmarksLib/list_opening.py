@@ -49,6 +49,11 @@ def problem_of(landmarks):
     str
         Empty if it lies on its scan.
     """
+    if landmarks.is_bereft:
+        return _(
+            "The scan of these landmarks is no longer in the scene. If they belong to another one, "
+            "save the landmarks and open their file."
+        )
     if landmarks.model_node is None:
         return _("These landmarks lie on no model of the scene.")
     if lies_elsewhere(landmarks, landmarks.model_node):

@@ -141,13 +141,35 @@ class Review:
         ValueError
             If the list was never detected.
         """
-        detected = self.landmarks.detected
-        if detected is None:
+        restored = self._restored(indices)
+        if restored is None:
             msg = _("These landmarks were placed by hand: there is no detection to go back to.")
             raise ValueError(msg)
-        state = self.landmarks.state()
+        self._step(restored)
+
+    def can_restore(self, indices=None):
+        """Return whether landmarks differ from what was detected.
+
+        Parameters
+        ----------
+        indices : iterable of int, optional
+            Indices of the landmarks; all by default.
+
+        Returns
+        -------
+        bool
+            False also for a list that was never detected.
+        """
+        restored = self._restored(indices)
+        return restored is not None and not self._settled.is_same(restored)
+
+    def _restored(self, indices):
+        """Return the state with some landmarks, or all, as detected; None without a detection."""
+        detected = self.landmarks.detected
+        if detected is None:
+            return None
         chosen = range(len(self.landmarks)) if indices is None else list(indices)
-        self._step(state.taken_from(detected, chosen))
+        return self.landmarks.state().taken_from(detected, chosen)
 
     def undo(self):
         """Undo the last step.

@@ -11,10 +11,10 @@ import pytest
 import qt
 import slicer
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QKeySequence
+from PySide6.QtGui import QIcon, QKeySequence
 from PySide6.QtTest import QTest
 
-from palnet.preview import GOOD_MM
+from palnet.preview import CLASS_COLORS, GOOD_MM
 from palnet_panel import wait_while
 from palnet_scenes import N_LANDMARKS
 from PALNetLandmarksLib.list_creation import create_list
@@ -83,6 +83,17 @@ def test_table_tells_error_class_and_status(a_panel, a_list):
     assert cell(a_panel, MISSING, ERROR) == ""
 
 
+@pytest.mark.parametrize("is_selected", [False, True])
+def test_color_of_a_class_is_the_same_in_the_selected_row(a_panel, is_selected):
+    mode = QIcon.Mode.Selected if is_selected else QIcon.Mode.Normal
+    for row, number in ((0, 0), (20, 1), (48, 2)):
+        icon = a_panel.ui.landmarkTable.item(row, ERROR).icon()
+
+        color = icon.pixmap(12, 12, mode).toImage().pixelColor(6, 6).getRgbF()[:3]
+
+        np.testing.assert_allclose(color, CLASS_COLORS[number], atol=0.01)
+
+
 def test_filters_and_order(a_panel, a_list):
     ui = a_panel.ui
     ui.filterSelector.setCurrentIndex(SHOW_MISSING)
@@ -97,7 +108,8 @@ def test_filters_and_order(a_panel, a_list):
     assert len(shown) == int((a_list.expected_errors >= 2.0).sum())
 
     ui.filterSelector.setCurrentIndex(SHOW_UNREVIEWED)
-    a_panel.reviewSection.review.confirm(7)
+    a_panel.reviewSection.table.select(7)
+    click(ui.confirmButton)
     assert a_list.scheme.codes[7] not in codes(a_panel)
 
 
@@ -170,11 +182,74 @@ def test_landmark_that_nobody_looked_at_is_not_under_the_buttons(a_panel, a_list
     click(ui.confirmButton)
     np.testing.assert_allclose(camera.GetFocalPoint(), a_list.world_positions[5])
     click(ui.missingButton)
-    assert current(a_panel) is None
+    assert current(a_panel) == 5
     assert not ui.missingButton.enabled
     press(a_panel, Qt.Key.Key_Return)
 
     assert a_list.status[4:7] == ("confirmed", "missing", "detected")
+    assert current(a_panel) == 6
+
+
+def test_landmark_stays_under_the_buttons_while_it_is_corrected(a_panel, a_list):
+    """It takes several drags, with the definition in view; those skipped above come later."""
+    ui, table = a_panel.ui, a_panel.reviewSection.table
+    ui.filterSelector.setCurrentIndex(SHOW_DOUBTFUL)
+    ui.orderSelector.setCurrentIndex(BY_ERROR)
+    skipped, index, following = table.indices[2:5]
+    table.select(index)
+    before = a_list.world_positions[index]
+
+    for shift in (3.0, 5.0):
+        a_list.node.SetNthControlPointPositionWorld(index, *np.add(before, [0.0, shift, 0.0]))
+
+    assert current(a_panel) == index
+    assert ui.definitionLabel.text.startswith(a_list.scheme.landmarks[index].name)
+    assert ui.restoreButton.enabled
+    click(ui.nextButton)
+    assert current(a_panel) == following
+    assert a_list.scheme.codes[index] not in codes(a_panel)
+    click(ui.previousButton)
+    assert current(a_panel) == skipped
+
+
+@pytest.mark.parametrize("how", ["undo", "moved"])
+def test_buttons_are_about_the_landmark_that_changed_whatever_the_filter(a_panel, a_list, how):
+    """Undo turned the view to it, while Confirm was about another one."""
+    ui, table = a_panel.ui, a_panel.reviewSection.table
+    moved = a_list.world_positions[30] + [[0.0, 3.0, 0.0], [0.0, 5.0, 0.0]]
+    for position in moved:
+        a_list.node.SetNthControlPointPositionWorld(30, *position)
+    ui.filterSelector.setCurrentIndex(SHOW_DOUBTFUL)
+    table.select(40)
+
+    if how == "undo":
+        click(ui.undoButton)
+    else:
+        a_list.node.SetNthControlPointPositionWorld(30, *moved[0])
+
+    assert a_list.status[30] == "corrected"
+    assert current(a_panel) == 30
+    click(ui.nextButton)
+    assert a_list.scheme.codes[30] not in codes(a_panel)
+
+
+def test_last_landmark_leaves_the_table_when_it_is_confirmed(a_panel, a_list):
+    a_panel.ui.filterSelector.setCurrentIndex(SHOW_UNREVIEWED)
+    a_panel.reviewSection.table.select(MISSING)
+
+    click(a_panel.ui.confirmButton)
+
+    assert a_list.scheme.codes[MISSING] not in codes(a_panel)
+    assert current(a_panel) is None
+
+
+def test_landmark_of_another_kind_leaves_with_the_filter(a_panel):
+    a_panel.reviewSection.table.select(3)
+
+    a_panel.ui.filterSelector.setCurrentIndex(SHOW_MISSING)
+
+    assert a_panel.reviewSection.table.indices == [MISSING]
+    assert current(a_panel) is None
 
 
 def test_next_goes_on_below_a_corrected_landmark_in_the_order_of_errors(a_panel, a_list):
@@ -265,6 +340,22 @@ def test_mark_missing_restore_and_undo(a_panel, a_list):
     assert not a_panel.ui.undoButton.enabled
     click(a_panel.ui.redoButton)
     assert a_list.status[2] == "missing"
+
+
+@pytest.mark.parametrize("step", ["confirm", "mark_missing"])
+def test_restoring_is_offered_only_where_it_changes_something(a_panel, a_list, step):
+    ui, review = a_panel.ui, a_panel.reviewSection.review
+    a_panel.reviewSection.table.select(3)
+    offered = [(ui.restoreButton.enabled, ui.restoreAllButton.enabled)]
+
+    getattr(review, step)(3)
+    offered.append((ui.restoreButton.enabled, ui.restoreAllButton.enabled))
+    a_panel.reviewSection.table.select(4)
+    offered.append((ui.restoreButton.enabled, ui.restoreAllButton.enabled))
+    click(ui.restoreAllButton)
+    offered.append((ui.restoreButton.enabled, ui.restoreAllButton.enabled))
+
+    assert offered == [(False, False), (True, True), (False, True), (False, False)]
 
 
 def test_restore_all(a_panel, a_list):

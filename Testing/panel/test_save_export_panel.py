@@ -194,6 +194,20 @@ def test_scan_that_was_scaled_is_to_be_saved_with_its_list(
     assert lies_on(found, again)
 
 
+def test_list_is_not_called_written_any_more_once_it_is_corrected(
+    a_reviewed_panel, a_file, answers
+):
+    ui, review = a_reviewed_panel.ui, a_reviewed_panel.reviewSection.review
+    answers.expect("file", str(a_file.with_name("face.mrk.json")), "Save landmarks")
+    click(ui.saveButton)
+    said = ui.saveExportLabel.text
+
+    review.mark_missing(3)
+
+    assert said.startswith("Written: ")
+    assert not ui.saveExportLabel.text
+
+
 def test_export_in_the_chosen_format_and_frame(a_reviewed_panel, a_list_on_file, a_file, answers):
     choose(a_reviewed_panel, "csv", "LPS")
     path = a_file.with_name("out.csv")
@@ -315,11 +329,34 @@ def test_values_are_seen_in_a_narrow_panel(a_reviewed_panel, main_window):
 
     table = ui.measurementTable
     assert table.columnWidth(0) + table.columnWidth(1) <= table.viewport().width
-    assert table.columnWidth(1) >= table.sizeHintForColumn(1)
+    numbers = [
+        table.item(row, 1).text() for row in range(table.rowCount) if table.item(row, 2).text()
+    ]
+    widest = max(table.fontMetrics().horizontalAdvance(number) for number in numbers)
+    assert table.columnWidth(1) >= widest
     longest = max(
         (table.item(row, 0) for row in range(table.rowCount)), key=lambda i: len(i.text())
     )
     assert longest.toolTip() == longest.text()
+
+
+def test_reason_of_a_missing_value_does_not_push_expected_errors_aside(a_reviewed_panel):
+    """With a landmark under the hair, the column was out of the view."""
+    review, ui = a_reviewed_panel.reviewSection.review, a_reviewed_panel.ui
+    for code in ("pra_l", "pa_l", "sa_l", "t_l"):
+        review.mark_missing(review.landmarks.scheme.index_of(code))
+    ui.measurementSection.setProperty("collapsed", False)
+    qt.QApplication.processEvents()
+
+    measure(a_reviewed_panel)
+
+    table = ui.measurementTable
+    assert sum(table.columnWidth(column) for column in range(3)) <= table.viewport().width
+    reason = "landmark missing: pra_l, pa_l, sa_l"
+    items = [table.item(row, 1) for row in range(table.rowCount)]
+    (row, *_) = (row for row, item in enumerate(items) if item.text() == reason)
+    assert items[row].toolTip() == reason
+    assert table.columnSpan(row, 1) == 2
 
 
 def test_measurements_are_saved_though_they_were_dropped_while_the_dialog_was_open(

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import qt
@@ -11,11 +13,12 @@ import vtk
 
 from palnet.preview import CLASS_COLORS
 from palnet_panel import wait_while
-from palnet_scenes import SAMPLES, a_record, true_landmarks
+from palnet_scenes import SAMPLES, a_record, shifted_copy, true_landmarks
 from PALNetLandmarksLib.camera import look_at_face, look_at_model
 from PALNetLandmarksLib.error_spheres import SPHERES_ATTRIBUTE
 from PALNetLandmarksLib.landmark_list import LandmarkList
 from PALNetLandmarksLib.list_creation import create_list
+from PALNetLandmarksLib.surface_snap import closest_point
 
 
 @pytest.fixture
@@ -105,8 +108,53 @@ def test_list_of_a_deleted_scan_is_said_to_lie_on_none(a_panel, a_list, a_face, 
     scene.RemoveNode(a_face)
     qt.QApplication.processEvents()
 
-    assert a_panel.ui.statusLabel.text == "These landmarks lie on no model of the scene."
+    assert "The scan of these landmarks is no longer in the scene." in a_panel.ui.statusLabel.text
     assert on_view([a_list.node]) == [True]
+
+
+def test_follow_up_scan_takes_no_corrections_of_a_deleted_scan(a_panel, a_list, a_face, scene):
+    """A detection would keep them, at the places where they were months ago."""
+    a_panel.reviewSection.review.confirm(3)
+    later = shifted_copy(a_face, [0.0, 0.0, 1.0], "Follow-up")
+    scene.RemoveNode(a_face)
+
+    a_panel.ui.scanSelector.setCurrentNode(later)
+
+    assert a_panel.ui.landmarksSelector.currentNode() is None
+    a_panel.ui.landmarksSelector.setCurrentNode(a_list.node)
+    assert a_list.model_node is None
+    assert "no longer in the scene" in a_panel.ui.statusLabel.text
+
+
+def test_deleted_scan_that_is_opened_again_comes_with_its_list(a_panel, a_list, a_face, scene):
+    found = true_landmarks()
+    on_skin = [closest_point(a_face, position) for position in found.positions[:-1]]
+    a_list.set_detection(replace(found, positions=[*on_skin, found.positions[-1]]), a_record())
+    later = shifted_copy(a_face, [0.0, 0.0, 1.0], "Follow-up")
+    scene.RemoveNode(a_face)
+    a_panel.ui.scanSelector.setCurrentNode(later)
+
+    again = slicer.util.loadModel(str(SAMPLES / "example.ply"))
+    a_panel.ui.scanSelector.setCurrentNode(again)
+
+    assert a_panel.ui.landmarksSelector.currentNode() is a_list.node
+    assert not a_panel.ui.statusLabel.text
+
+
+def test_list_of_a_deleted_scan_stays_loose_in_a_scene_that_was_saved(
+    a_panel, a_list, a_face, scene, tmp_path
+):
+    shifted_copy(a_face, [0.0, 0.0, 1.0], "Follow-up")
+    scene.RemoveNode(a_face)
+    path = str(tmp_path / "scene.mrb")
+    assert slicer.util.saveScene(path, properties={})
+    scene.Clear(False)
+
+    slicer.util.loadScene(path, properties={})
+    qt.QApplication.processEvents()
+    a_panel.ui.scanSelector.setCurrentNode(slicer.util.getNode("Follow-up"))
+
+    assert a_panel.ui.landmarksSelector.currentNode() is None
 
 
 def test_list_that_its_scan_was_moved_away_from_is_told_as_long_as_it_is_so(

@@ -11,6 +11,8 @@ import pytest
 from palnet.exchange import read_landmarks, write_landmarks
 from palnet.landmarks import LandmarkSet
 from palnet.scheme import load_scheme
+from PALNetLandmarksLib.list_creation import create_list
+from PALNetLandmarksLib.list_display import fit_glyphs
 
 slicer = pytest.importorskip("slicer")
 
@@ -56,6 +58,32 @@ def positions_ras(node):
             for k in range(node.GetNumberOfControlPoints())
         ]
     )
+
+
+@pytest.mark.parametrize("mm_per_unit", [1.0, 1000.0])
+def test_list_looks_like_one_of_the_panel(scene, tmp_path, mm_per_unit):
+    """Dots in the blue of good landmarks would belie what is expected."""
+    landmarks = make_landmarks("file")
+    landmarks = replace(
+        landmarks, positions=landmarks.positions / mm_per_unit, mm_per_unit=mm_per_unit
+    )
+    path, *_ = write_landmarks(landmarks, tmp_path / "case_001.mrk.json")
+    model = scene.AddNewNodeByClass("vtkMRMLModelNode", "Face")
+    of_panel = create_list(scene, SCHEME, model, "Of the panel").node
+    fit_glyphs(of_panel, mm_per_unit)
+
+    node = slicer.util.loadMarkups(str(path))
+
+    assert looks_of(node.GetDisplayNode()) == pytest.approx(looks_of(of_panel.GetDisplayNode()))
+
+
+def looks_of(display):
+    return [
+        *(display.GetColor() + display.GetSelectedColor() + display.GetActiveColor()),
+        *(display.GetUseGlyphScale(), display.GetGlyphSize(), display.GetTextScale()),
+        *(display.GetGlyphType(), display.GetSnapMode(), display.GetOpacity()),
+        *(display.GetPointLabelsVisibility(), display.GetPropertiesLabelVisibility()),
+    ]
 
 
 @pytest.mark.parametrize("frame", ["file", "LPS", "RAS"])

@@ -6,12 +6,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import slicer
-import vtk
-from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+from vtk.util.numpy_support import vtk_to_numpy
 
 from palnet.errors import MeshError
 from palnet.surface import read_mesh
-from palnet_scenes import a_record, saved_and_loaded, true_landmarks
+from palnet_scenes import a_record, saved_and_loaded, shifted_copy, true_landmarks
 from PALNetLandmarksLib import surface_snap
 from PALNetLandmarksLib.detection import DetectionRun
 from PALNetLandmarksLib.landmark_list import LandmarkList
@@ -21,17 +20,6 @@ from PALNetLandmarksLib.list_storage import RECORD_NAME, write_text
 from PALNetLandmarksLib.models import mesh_from_model
 
 Markups = slicer.vtkMRMLMarkupsNode
-
-
-def shifted_copy(model, by_mm, name):
-    """Return a second scan of the same person, registered up to a small shift."""
-    copy = model.GetScene().AddNewNodeByClass("vtkMRMLModelNode", name)
-    poly = vtk.vtkPolyData()
-    poly.DeepCopy(model.GetPolyData())
-    points = vtk_to_numpy(poly.GetPoints().GetData()) + np.array(by_mm)
-    poly.GetPoints().SetData(numpy_to_vtk(points, deep=True))
-    copy.SetAndObservePolyData(poly)
-    return copy
 
 
 def test_dragging_all_landmarks_is_a_step_that_can_be_undone(a_review):

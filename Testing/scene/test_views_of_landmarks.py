@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,9 +13,12 @@ import slicer
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
+from palnet.model import read_model
 from palnet.preview import CHECK_MM, CLASS_COLORS, GOOD_MM, classify_errors
+from palnet_models import LAB_CODES, lab_scheme
 from palnet_scenes import (
     N_LANDMARKS,
+    a_record,
     face_from_world,
     measured,
     measured_lines,
@@ -24,6 +28,7 @@ from PALNetLandmarksLib.camera import look_at, look_at_face, look_at_model
 from PALNetLandmarksLib.error_spheres import ErrorSpheres
 from PALNetLandmarksLib.list_creation import create_list
 from PALNetLandmarksLib.measuring import MeasuredLine, table_for_spreadsheet
+from PALNetLandmarksLib.review import Review
 
 MISSING = N_LANDMARKS - 1
 
@@ -47,7 +52,7 @@ def drawn(spheres):
     # The poles come first; their midpoint is the center.
     centers = groups[:, :2].mean(axis=1)
     radii = np.linalg.norm(groups[:, 0] - centers, axis=1)
-    return centers, radii, colors.reshape(len(groups), -1, 3)[:, 0] / 255.0
+    return centers, radii, colors.reshape(len(groups), -1, 4)[:, 0, :3] / 255.0
 
 
 def test_spheres_are_as_large_as_the_expected_error_and_colored_by_class(a_list):
@@ -186,11 +191,55 @@ def test_camera_that_is_in_no_view_stays(a_list, a_face, a_camera, scene):
     assert (kept.GetPosition(), kept.GetFocalPoint(), kept.GetViewUp()) == before
 
 
-def test_missing_landmark_turns_no_camera(a_list, a_camera):
+@pytest.mark.parametrize("code", ["t_r", "prn", "go_l"])
+def test_missing_landmark_is_looked_for_where_the_mean_face_has_it(a_list, a_camera, code):
+    """Else the view stays at another one; the place that was rejected would suggest itself."""
+    index, truth = a_list.scheme.index_of(code), true_landmarks()
+    means = np.column_stack([read_model().atlas.landmark_mean_mm, np.ones(N_LANDMARKS)])
+    usual = (means @ np.linalg.inv(face_from_world()).T)[:, :3]
+    usual[-1] = np.nan
+    a_list.set_detection(replace(truth, positions=usual), a_record())
+    look_at(a_list, index)
+    seen = a_camera.GetPosition(), a_camera.GetFocalPoint(), a_camera.GetViewUp()
+    elsewhere = usual + 30.0 * (np.arange(N_LANDMARKS) == index)[:, None]
+    a_list.set_detection(replace(truth, positions=elsewhere), a_record())
+    look_at(a_list, index)
+    moved = a_camera.GetFocalPoint()
+    review = Review(a_list)
+    review.mark_missing(index)
+    review.close()
+
+    assert look_at(a_list, index)
+
+    now = a_camera.GetPosition(), a_camera.GetFocalPoint(), a_camera.GetViewUp()
+    np.testing.assert_allclose(now, seen, atol=1e-6)
+    assert np.linalg.norm(np.subtract(moved, now[1])) > 30.0
+
+
+@pytest.mark.parametrize("is_detected", [True, False])
+def test_landmark_of_which_no_place_is_known_turns_no_camera(a_face, a_camera, is_detected):
+    """Placed by hand, where nobody knows the pose, or of a lab, whose mean face is not here."""
+    scheme = lab_scheme(LAB_CODES[:4]) if is_detected else true_landmarks().scheme
+    made = create_list(a_face.GetScene(), scheme, a_face, "Others")
+    if is_detected:
+        made.set_detection(found_of(scheme), a_record())
     before = a_camera.GetPosition()
 
-    assert not look_at(a_list, MISSING)
+    assert not look_at(made, 0)
     assert a_camera.GetPosition() == before
+
+
+def found_of(scheme):
+    """Return landmarks of which all but the first were found."""
+    truth = true_landmarks()
+    rows = [truth.scheme.index_of(code) for code in scheme.codes]
+    positions = truth.positions[rows]
+    positions[0] = np.nan
+    errors = np.where(np.isnan(positions[:, 0]), np.nan, 1.0)
+    status = ("missing", *["detected"] * (len(rows) - 1))
+    return replace(
+        truth, scheme=scheme, positions=positions, status=status, expected_error_mm=errors
+    )
 
 
 def test_list_without_a_pose_keeps_the_direction_of_view(a_face, a_camera):

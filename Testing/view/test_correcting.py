@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import slicer
@@ -189,6 +191,25 @@ def test_spheres_are_drawn_in_the_colors_of_their_classes(a_seen_review, view):
     # Vermilion: more red relative to blue than the bare skin.
     reddening = (before[..., 0] - before[..., 2]) - (after[..., 0] - after[..., 2])
     assert reddening[middle].mean() > 10
+
+
+def test_landmark_to_check_that_is_looked_at_does_not_look_doubtful(a_seen_review, view):
+    """The pink of the current landmark made the yellow of its class orange."""
+    landmarks, index = a_seen_review.landmarks, index_of(a_seen_review, "pg")
+    landmarks.node.GetDisplayNode().SetOpacity(0.0)
+    spheres, pictures = ErrorSpheres(landmarks), {}
+    others = np.arange(N_LANDMARKS) != index
+    found = true_landmarks()
+    for name, error, current in (("now", 3.0, index), ("check", 3.0, None), ("doubt", 5.0, None)):
+        errors = np.where(others, found.expected_error_mm, error)
+        landmarks.set_detection(replace(found, expected_error_mm=errors), a_record())
+        spheres.update(others, current=current)
+        look_at(landmarks, index)
+        middle = view.picture()[296:305, 296:305].astype(float)
+        pictures[name] = np.median(middle.reshape(-1, 3), axis=0)
+
+    to_check, to_doubt = (np.linalg.norm(pictures["now"] - pictures[n]) for n in ("check", "doubt"))
+    assert to_check < 0.6 * to_doubt
 
 
 def test_measured_line_is_seen_though_it_runs_inside_the_head(a_seen_review, view):

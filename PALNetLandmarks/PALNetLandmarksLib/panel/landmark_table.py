@@ -104,7 +104,7 @@ class LandmarkTable:
         self._replace = set()
         self._widget.setRowCount(0)
 
-    def fill(self, review, show, order):
+    def fill(self, review, show, order, kept=()):
         """Refill the table with the landmarks of a list, keeping the selection.
 
         Parameters
@@ -113,11 +113,13 @@ class LandmarkTable:
             The review of the list.
         show, order : int
             Constants of this module.
+        kept : sequence of int
+            Landmarks to show though they are not of this kind, as after a drag.
         """
         landmarks = review.landmarks.landmark_set()
         classes = classify_errors(landmarks)
         errors = _errors_to_sort_by(review, landmarks)
-        chosen = _rows(landmarks, classes, review.is_reviewed, show, order, errors)
+        chosen = _rows(landmarks, classes, review.is_reviewed, show, order, errors, kept)
         edited = set(review.landmarks.edited)
         self._replace &= edited
         current = self.current
@@ -192,15 +194,15 @@ def _errors_to_sort_by(review, landmarks):
     return np.where(review.is_reviewed & np.isnan(errors), np.maximum(detected, 0.0), errors)
 
 
-def _rows(landmarks, classes, is_reviewed, show, order, errors):
-    """Select and sort the landmarks to show."""
+def _rows(landmarks, classes, is_reviewed, show, order, errors, kept):
+    """Select and sort the landmarks to show; some are kept in any case."""
     is_shown = {
         SHOW_ALL: np.ones(len(landmarks), dtype=bool),
         SHOW_UNREVIEWED: ~is_reviewed,
         SHOW_DOUBTFUL: np.isin(classes, (CHECK, DOUBTFUL)) & ~is_reviewed,
         SHOW_MISSING: ~landmarks.is_placed,
     }[show]
-    rows = np.flatnonzero(is_shown)
+    rows = np.flatnonzero(is_shown | np.isin(np.arange(len(landmarks)), kept))
     if order == BY_ERROR:
         # Largest first, after those of unknown error, which deserve a look.
         errors = np.nan_to_num(errors[rows], nan=np.inf)
@@ -226,4 +228,7 @@ def _swatch(color):
     """Make a small colored square, shown next to a word."""
     picture = qt.QPixmap(_SWATCH_PIXELS, _SWATCH_PIXELS)
     picture.fill(qt.QColor(*(round(255 * value) for value in color)))
-    return qt.QIcon(picture)
+    icon = qt.QIcon(picture)
+    # Otherwise Qt mixes it with the color of the selected row, and yellow looks green.
+    icon.addPixmap(picture, qt.QIcon.Selected)
+    return icon

@@ -149,9 +149,10 @@ class MeasurementSection:
 
     def _fill(self):
         table = self._ui.measurementTable
+        table.clearSpans()
         table.setRowCount(len(self._measurements))
         for row, entry in enumerate(self._measurements):
-            value = f"{entry.value:.1f} {entry.unit}" if entry.is_measured else entry.reason
+            value = f"{entry.value:.1f} {entry.unit}" if entry.is_measured else ""
             is_known = entry.is_measured and not np.isnan(entry.expected_error)
             error = f"{entry.expected_error:.1f} {entry.unit}" if is_known else ""
             for column, text in enumerate((entry.name, value, error, entry.source)):
@@ -160,6 +161,16 @@ class MeasurementSection:
                 table.setItem(row, column, item)
             table.item(row, _NAME).setToolTip(entry.name)
         self._fit_columns()
+        self._fill_in_reasons()
+
+    def _fill_in_reasons(self):
+        """Say why values are missing, in the cells of value and error: these stay narrow."""
+        table = self._ui.measurementTable
+        for row, entry in enumerate(self._measurements):
+            if not entry.is_measured:
+                table.setSpan(row, _VALUE, 1, 2)
+                table.item(row, _VALUE).setText(entry.reason)
+                table.item(row, _VALUE).setToolTip(entry.reason)
 
     def _fit_columns(self):
         """Fit the columns to their contents, and the names to what the numbers leave."""

@@ -149,13 +149,23 @@ class ReviewSection:
         if was_shown:
             self._on_broken()
 
-    def refresh(self):
-        """Update the display of the list."""
+    def refresh(self, kept=None):
+        """Update the display of the list.
+
+        Parameters
+        ----------
+        kept : sequence of int, optional
+            Landmarks that stay in the table whatever it shows; by default the selected one, until
+            the user goes on.
+        """
         if self.review is not None:
+            if kept is None:
+                kept = [index for index in (self.table.current,) if index is not None]
             self.table.fill(
                 self.review,
                 self._ui.filterSelector.currentIndex,
                 self._ui.orderSelector.currentIndex,
+                kept,
             )
             self._draw_spheres()
             self._ui.lockCheckBox.setChecked(bool(self.review.landmarks.node.GetLocked()))
@@ -190,14 +200,20 @@ class ReviewSection:
         return lines
 
     def _on_review_changed(self, changed):
-        self.refresh()
-        self.placing.check_soon()
         if len(changed) == 1:
             # The buttons should act on the landmark just moved; the view stays as it is.
             self._is_camera_still = True
-            self.table.select(changed[0])
+            self._show_and_select(changed[0])
             self._is_camera_still = False
+        else:
+            self.refresh()
+        self.placing.check_soon()
         self._on_change()
+
+    def _show_and_select(self, index):
+        """Select a landmark, of whatever kind the table shows."""
+        self.refresh([index])
+        self.table.select(index)
 
     def _fill_selectors(self):
         shows = {
@@ -220,7 +236,7 @@ class ReviewSection:
     def _on_view_changed(self):
         for selector, key in self._remembered():
             qt.QSettings().setValue(key, int(selector.currentIndex))
-        self.refresh()
+        self.refresh(kept=())
         self.placing.check_soon()
 
     def _connect(self):
@@ -266,6 +282,8 @@ class ReviewSection:
         with slicer.util.tryWithErrorDisplay(_("The landmark could not be confirmed.")):
             self.review.confirm(index)
             self._go_to(following)
+            if following is None:
+                self.refresh(kept=())
 
     def on_missing(self):
         """Mark the landmark as not visible on the scan."""
@@ -330,12 +348,14 @@ class ReviewSection:
         with slicer.util.tryWithErrorDisplay(_("The correction could not be taken back.")):
             changed = getattr(self.review, direction)()
             if changed:
-                self._go_to(changed[0])
+                self._show_and_select(changed[0])
                 look_at(self.review.landmarks, changed[0])
 
     def _go_to(self, index):
         if index is not None:
             self.table.select(index)
+            if self._ui.filterSelector.currentIndex != SHOW_ALL:
+                self.refresh()  # without the landmark that was left, if it is of another kind
 
     def _on_selected(self):
         if self.table.is_filling:
@@ -379,15 +399,14 @@ class ReviewSection:
         """Show definition and picture of the selected landmark; enable the buttons that apply."""
         index = self.table.current if self.review is not None else None
         status = None if index is None else self.review.landmarks.status[index]
-        detected = self.review.landmarks.detected if self.review is not None else None
         ui = self._ui
         ui.previousButton.setEnabled(index is not None and self.table.neighbor(-1) is not None)
         ui.nextButton.setEnabled(self.review is not None and self.table.neighbor(1) is not None)
         ui.confirmButton.setEnabled(status is not None and status != "undefined")
         ui.placeButton.setEnabled(status is not None and status not in PLACED)
         ui.missingButton.setEnabled(status is not None and status != "missing")
-        ui.restoreButton.setEnabled(index is not None and detected is not None)
-        ui.restoreAllButton.setEnabled(detected is not None)
+        ui.restoreButton.setEnabled(index is not None and self.review.can_restore([index]))
+        ui.restoreAllButton.setEnabled(self.review is not None and self.review.can_restore())
         ui.undoButton.setEnabled(self.review is not None and self.review.can_undo)
         ui.redoButton.setEnabled(self.review is not None and self.review.can_redo)
         for switch in (ui.lockCheckBox, ui.filterSelector, ui.orderSelector):

@@ -57,11 +57,11 @@ class SaveExportSection:
             The review of the list.
         """
         self._review = review
-        self._ui.saveExportLabel.setText("")
         self.refresh()
 
     def refresh(self):
-        """Enable what can be done with the list in its current state."""
+        """Enable what can be done with the list in its current state, and say nothing of before."""
+        self._ui.saveExportLabel.setText("")
         has_any = self._review is not None and bool(
             self._review.landmarks.landmark_set().is_placed.any()
         )

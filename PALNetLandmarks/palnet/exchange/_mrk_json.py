@@ -93,18 +93,20 @@ _CHECK_WEIGHTS = np.array([1.0, 2**0.5, 3**0.5])
 _CHECK_SHARE = 5e-6
 _TO_RAS = {"RAS": np.ones(3), "LPS": OTHER_AXES}
 
+# Dots and labels of no class of expected error: spheres and pictures show these in color.
+GLYPH_MM, TEXT_SCALE = 1.8, 2.2
+POINT_COLOR, ACTIVE_COLOR = (0.13, 0.13, 0.13), (0.8, 0.47, 0.65)
 _DISPLAY = {
     "visibility": True,
     "opacity": 1.0,
-    "color": [0.4, 1.0, 1.0],
-    "selectedColor": [0.0, 0.45, 0.7],
-    "activeColor": [0.9, 0.6, 0.0],
+    "color": POINT_COLOR,
+    "selectedColor": POINT_COLOR,
+    "activeColor": ACTIVE_COLOR,
     "propertiesLabelVisibility": False,
     "pointLabelsVisibility": True,
-    "textScale": 2.0,
+    "textScale": TEXT_SCALE,
     "glyphType": "Sphere3D",
-    "glyphScale": 1.5,
-    "useGlyphScale": True,
+    "useGlyphScale": False,
     "snapMode": "toVisibleSurface",
 }
 
@@ -125,6 +127,7 @@ def write_mrk_json(landmarks: LandmarkSet) -> str:
         "specimen": landmarks.specimen,
         "frame": landmarks.frame,
     }
+    display = {**_DISPLAY, "glyphSize": GLYPH_MM / landmarks.mm_per_unit}
     return (
         f'{{"@schema": "{_SCHEMA}",\n'
         f' "markups": [{{\n'
@@ -138,7 +141,7 @@ def write_mrk_json(landmarks: LandmarkSet) -> str:
         f'   "palnet": {_json(own)},\n'
         f'   "controlPoints": [\n{points}\n   ],\n'
         f'   "measurements": [\n{_measurements_text(landmarks)}\n   ],\n'
-        f'   "display": {_json(_DISPLAY)}\n'
+        f'   "display": {_json(display)}\n'
         f" }}]\n}}\n"
     )
 
