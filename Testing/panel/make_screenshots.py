@@ -4,7 +4,12 @@ r"""Regenerate the README's screenshots: panel and 3D view with the bundled face
 PYTHONPATH=PALNetLandmarks:Testing:Testing/host \
     .venv-slicer/bin/python Testing/panel/make_screenshots.py
 
-The panel is drawn by the stand-in of Testing/host, the 3D view by Slicer's own classes.
+The panel is drawn by the stand-in of Testing/host, the 3D view by Slicer's own classes. To keep the
+history small, commit only pictures that changed, with 256 colors (Pillow):
+
+Image.open(path).convert("RGB").quantize(
+    256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
+).save(path, optimize=True)
 """
 
 from __future__ import annotations
