@@ -126,7 +126,9 @@ def _read_rows(reading: Reading) -> Iterator[tuple[int, dict[str, str]]]:
     if tuple(header) != COLUMNS:
         problem = (
             f"the header must be {','.join(COLUMNS)}; got {quote(','.join(header))}. "
-            "Separate by commas and keep all columns, or name the format of the file."
+            "Separate by commas and keep all columns, or name the format of the file. A table that "
+            "never had them can be read with one row for each specimen, of the columns specimen, "
+            "<code>_x, <code>_y and <code>_z, as a .wide.csv."
         )
         raise reading.error(1, problem)
     for line, fields in rows:

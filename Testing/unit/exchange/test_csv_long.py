@@ -199,6 +199,14 @@ def test_csv_landmarks_that_are_there_twice_are_not_read(a_csv_file, a_landmark_
     assert np.isnan(read.expected_error_mm[25:]).all()
 
 
+def test_csv_of_a_lab_that_lacks_columns_is_told_what_can_be_read(tmp_path):
+    lab = tmp_path / "lab.csv"
+    lab.write_text("specimen,code,x,y,z\nA,tr,1,2,3\n", encoding="utf-8")
+
+    with pytest.raises(FormatError, match=r"specimen, <code>_x, .*, as a \.wide"):
+        read_landmarks(lab)
+
+
 def test_csv_empty_file_raises(tmp_path):
     path = tmp_path / "face.csv"
     path.write_text("", encoding="utf-8")
