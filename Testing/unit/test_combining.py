@@ -248,7 +248,7 @@ def test_a_texture_that_lies_beside_its_place_is_told_from_errors_in_all_directi
     assert [each.code for each in combined.findings] == ["color"] * (not is_used)
 
 
-@pytest.mark.parametrize(("lower_mm", "is_used"), [(3.0, True), (6.0, False)])
+@pytest.mark.parametrize(("lower_mm", "is_used"), [(3.0, True), (5.0, False)])
 def test_a_texture_is_used_if_it_lies_near_its_place(lower_mm, is_used, a_mesh, a_found):
     in_mm = a_mesh.points * a_found.surface.unit.mm_per_unit
     points_mm = apply_similarity(a_found.face_from_scan, in_mm)
