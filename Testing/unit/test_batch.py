@@ -30,6 +30,7 @@ from palnet.errors import MissingDependencyError, UsageError
 from palnet.exchange import read_landmarks, write_landmarks
 from palnet.input_files import find_scans
 from palnet.jobs import BatchOptions, plan_jobs
+from palnet_models import write_lab_model
 
 process_fake = partial(process_scan, detect=palnet_fakes.fake_detect)
 
@@ -456,6 +457,18 @@ def test_process_scan_that_resumes_tells_what_was_done_without_its_texture(
         "--overwrite detects again."
     )
     assert (again.outcome, again.warnings) == ("there", (told,) * use_color)
+
+
+def test_process_scan_that_resumes_does_not_ask_for_a_texture_that_the_model_leaves_aside(
+    a_head_file, tmp_path
+):
+    bare = a_head_file.rename(a_head_file.with_name("bare.obj"))
+    options = {"output": tmp_path / "out", "model": str(write_lab_model(tmp_path / "lab.npz"))}
+    process_fake(*plan(bare, **options))
+
+    again = process_fake(*plan(bare, **options, resume=True))
+
+    assert (again.outcome, again.warnings) == ("there", ())
 
 
 # What the list of findings of an earlier record may be, damaged or not, without a missing texture.
