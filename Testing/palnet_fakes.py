@@ -128,12 +128,17 @@ def press_ctrl_c_once_begun(*tasks):
     def press():
         while not all(Path(f"{task}.begun").exists() for task in tasks):
             time.sleep(0.05)
-        if sys.platform == "win32":
-            os.kill(0, signal.CTRL_C_EVENT)
-        else:
-            os.killpg(0, signal.SIGINT)
+        press_ctrl_c()
 
     threading.Thread(target=press, daemon=True).start()
+
+
+def press_ctrl_c():
+    """Interrupt every process of this console, as the system does."""
+    if sys.platform == "win32":
+        os.kill(0, signal.CTRL_C_EVENT)
+    else:
+        os.killpg(0, signal.SIGINT)
 
 
 def run_in_own_console(script, *arguments, folder):

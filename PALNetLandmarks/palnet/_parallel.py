@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from palnet._worker import start_worker, starting, work_on
+from palnet._worker import deaf_at_first, start_worker, starting, work_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -55,7 +55,9 @@ def map_tasks(
         initializer=_start,
         initargs=(pickle.dumps(work),),
     ) as pool:
-        yield from pool.map(_run, tasks)
+        with deaf_at_first():
+            results = pool.map(_run, tasks)
+        yield from results
 
 
 _work: list[Callable[..., Any]] = []

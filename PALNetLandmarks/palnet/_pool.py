@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from palnet._dependencies import require
-from palnet._worker import start_worker, work_on
+from palnet._worker import deaf_at_first, start_worker, work_on
 from palnet.batch import ScanResult, process_scan
 from palnet.errors import UsageError
 from palnet.jobs import ScanJob
@@ -93,10 +93,10 @@ class _Lane:
         An interruption ends the whole run, even if it reached this process only.
         """
         try:
-            future = self._pool.submit(work_on, process, job)
+            future = self._submit(process, job)
         except BrokenProcessPool:
             self._replace()
-            future = self._pool.submit(work_on, process, job)
+            future = self._submit(process, job)
         error = future.exception()
         if error is None:
             return future.result()
@@ -105,6 +105,11 @@ class _Lane:
         if isinstance(error, BrokenProcessPool):
             self._replace()
         return _unexpected(job, error)
+
+    def _submit(self, process: Process, job: ScanJob) -> Future[ScanResult]:
+        """Hand out a scan; the first one starts the process."""
+        with deaf_at_first():
+            return self._pool.submit(work_on, process, job)
 
     def _replace(self) -> None:
         time.sleep(_PAUSE_S)

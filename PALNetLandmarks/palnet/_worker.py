@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["start_worker", "starting", "work_on"]
+__all__ = ["deaf_at_first", "start_worker", "starting", "work_on"]
 
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -32,6 +32,26 @@ _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
 
 
+@contextmanager
+def deaf_at_first() -> Iterator[None]:
+    """Start processes that Ctrl-C reaches in `start_worker`, not in their first imports.
+
+    A process inherits which signals the thread that starts it has blocked. Windows has no such
+    thing.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # its start unblocks the signal
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def start_worker() -> None:
     """Prepare this process for its tasks; it ends when its parent ends, for whatever reason.
 
@@ -41,6 +61,9 @@ def start_worker() -> None:
     for name in _THREAD_VARIABLES:
         os.environ[name] = "1"
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    signal.signal(signal.SIGINT, lambda *_: _stopped.set())
+    if sys.platform != "win32":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     signal.signal(signal.SIGINT, _stop)
 
 

@@ -30,6 +30,7 @@ from palnet.errors import MissingDependencyError, UsageError
 from palnet.exchange import read_landmarks, write_landmarks
 from palnet.input_files import find_scans
 from palnet.jobs import BatchOptions, plan_jobs
+from palnet_models import write_lab_model
 
 process_fake = partial(process_scan, detect=palnet_fakes.fake_detect)
 
@@ -427,6 +428,8 @@ def test_process_scan_that_resumes_leaves_what_is_done(a_done_scan):
     assert with_picture.outcome == "there"
     assert "was done before, without head.palnet.png." in with_picture.warnings[0]
     assert table.read_bytes() == before
+    with_picture.files[-1].touch()
+    assert process_fake(a_done_scan(preview=True)).warnings == ()
 
 
 def test_process_scan_that_overwrites_tells_of_what_it_leaves(a_head_file, tmp_path):
@@ -456,7 +459,23 @@ def test_process_scan_that_resumes_tells_what_was_done_without_its_texture(
     assert (again.outcome, again.warnings) == ("there", (told,) * use_color)
 
 
-@pytest.mark.parametrize("findings", [None, "texture", ["texture"], [{}], {"code": "texture"}])
+def test_process_scan_that_resumes_does_not_ask_for_a_texture_that_the_model_leaves_aside(
+    a_head_file, tmp_path
+):
+    bare = a_head_file.rename(a_head_file.with_name("bare.obj"))
+    options = {"output": tmp_path / "out", "model": str(write_lab_model(tmp_path / "lab.npz"))}
+    process_fake(*plan(bare, **options))
+
+    again = process_fake(*plan(bare, **options, resume=True))
+
+    assert (again.outcome, again.warnings) == ("there", ())
+
+
+# What the list of findings of an earlier record may be, damaged or not, without a missing texture.
+FINDINGS = [None, "texture", ["texture"], [{}], {"code": "texture"}, [{"code": "holes"}]]
+
+
+@pytest.mark.parametrize("findings", FINDINGS)
 def test_process_scan_that_resumes_reads_findings_of_any_kind(findings, a_done_scan):
     path = a_done_scan().record_file
     record = json.loads(path.read_text(encoding="utf-8"))
@@ -607,6 +626,18 @@ def test_process_scan_that_resumes_knows_whether_color_was_used(
 
     assert result.outcome == outcome
     assert ("with another use of color." in result.message) == (outcome == "failed")
+
+
+@pytest.mark.parametrize("damaged", [{"provenance": "none"}, {"provenance": {"color": "red"}}])
+def test_process_scan_that_resumes_takes_a_damaged_record_for_another(damaged, a_done_scan):
+    path = a_done_scan().record_file
+    record = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(record | damaged), encoding="utf-8")
+
+    result = process_fake(a_done_scan(use_color=False))
+
+    assert result.outcome == "failed"
+    assert "was made with another version, or is damaged." in result.message
 
 
 @pytest.mark.parametrize("unit", ["mm", "1", "1.0"])

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
 import palnet.combining as combining
 from painted_face import find_example, paint_example
@@ -215,7 +216,8 @@ def test_a_texture_of_another_scan_is_not_used_and_said(a_found, a_placement, a_
     combined = combine_with_color(a_placement, a_found, a_mesh, read_model())
 
     assert combined.placement is a_placement
-    assert combined.record["used"] is False
+    reason = "shape and color contradict each other"
+    assert combined.record == {"used": False, "reason": reason}
     (finding,) = combined.findings
     assert finding.code == "color"
     assert "Check whether the texture belongs to the scan" in finding.message
@@ -244,6 +246,36 @@ def test_a_texture_that_lies_beside_its_place_is_told_from_errors_in_all_directi
 
     assert combined.record["used"] is is_used
     assert [each.code for each in combined.findings] == ["color"] * (not is_used)
+
+
+@pytest.mark.parametrize(("lower_mm", "is_used"), [(3.0, True), (5.0, False)])
+def test_a_texture_is_used_if_it_lies_near_its_place(lower_mm, is_used, a_mesh, a_found):
+    in_mm = a_mesh.points * a_found.surface.unit.mm_per_unit
+    points_mm = apply_similarity(a_found.face_from_scan, in_mm)
+    _, source = cKDTree(points_mm).query(points_mm - [0.0, -lower_mm, 0.0])
+
+    detection = detect(replace(a_mesh, colors=a_mesh.colors[source]))
+
+    assert detection.provenance["color"]["used"] is is_used
+    assert ("color" in [each.code for each in detection.findings]) is not is_used
+
+
+@pytest.mark.parametrize("n_others", [5, 1])
+def test_a_few_that_were_seen_on_something_else_do_not_spoil_the_others(
+    n_others, a_found, a_placement, a_mesh, monkeypatch
+):
+    """Three on a hand, 20 mm to the left and up."""
+    others, strange = tuple(SEEN_BY_COLOR)[:n_others], tuple(SEEN_BY_COLOR)[5:] * (n_others > 3)
+    is_placed = a_placement.is_placed.copy()
+    is_placed[ASKED] = False
+    is_placed[[CODES.index(code) for code in (*others, *strange)]] = True
+    _say(monkeypatch, a_found, a_placement, dict.fromkeys(strange, (16.0, 12.0, 0.0)))
+
+    combined = combine_with_color(
+        replace(a_placement, is_placed=is_placed), a_found, a_mesh, read_model()
+    )
+
+    assert (combined.findings, set(combined.record["apart_mm"])) == ((), set(others))
 
 
 @pytest.mark.parametrize("is_far", [True, False])

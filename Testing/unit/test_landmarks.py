@@ -38,7 +38,12 @@ def test_is_placed_follows_the_status(a_landmark_set):
 
 @pytest.mark.parametrize(
     ("status", "error_mm", "is_unreviewed"),
-    [("detected", 1.5, True), ("detected", np.nan, False), ("confirmed", 1.5, False)],
+    [
+        ("detected", 1.5, True),
+        ("missing", np.nan, True),
+        ("detected", np.nan, False),
+        ("confirmed", 1.5, False),
+    ],
 )
 def test_one_landmark_that_somebody_looked_at_makes_a_detection_an_annotation(
     status, error_mm, is_unreviewed, a_landmark_set
@@ -47,12 +52,23 @@ def test_one_landmark_that_somebody_looked_at_makes_a_detection_an_annotation(
     errors_mm = np.full(len(a_landmark_set), 1.5)
     statuses[1], errors_mm[1] = status, error_mm
     positions = np.ones_like(a_landmark_set.positions)
+    positions[1] = np.nan if status == "missing" else 1.0
 
     changed = replace(
         a_landmark_set, positions=positions, status=tuple(statuses), expected_error_mm=errors_mm
     )
 
     assert changed.is_unreviewed == is_unreviewed
+
+
+def test_where_nothing_is_placed_there_is_no_detection(a_landmark_set):
+    nothing = np.full_like(a_landmark_set.positions, np.nan)
+    status = ("missing",) * len(a_landmark_set)
+    errors_mm = nothing[:, 0]
+
+    empty = replace(a_landmark_set, positions=nothing, status=status, expected_error_mm=errors_mm)
+
+    assert not empty.is_unreviewed
 
 
 def test_landmark_set_survives_the_way_to_another_process(a_landmark_set):

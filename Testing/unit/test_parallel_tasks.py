@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import sys
+
+import pytest
+
 import palnet_fakes
 from palnet._parallel import run_tasks
 from palnet_fakes import NotedThreads
@@ -45,3 +49,42 @@ def test_run_tasks_interrupted_while_its_processes_start_says_nothing_else(tmp_p
 
     assert told == ("interrupted\n", "")
     assert not list(tmp_path.glob("*.worked"))
+
+
+INTERRUPTED_START = """
+from contextlib import suppress
+from pathlib import Path
+
+import palnet_fakes
+from palnet._parallel import run_tasks
+from palnet._pool import run_jobs
+from palnet.input_files import find_scans
+from palnet.jobs import BatchOptions, plan_jobs
+
+if __name__ == "__mp_main__":
+    with suppress(FileExistsError):
+        Path("pressed").touch(exist_ok=False)
+        palnet_fakes.press_ctrl_c()
+if __name__ == "__main__":
+    try:
+        if WHAT == "tasks":
+            run_tasks(palnet_fakes.dawdle, range(9), jobs=2, what="tasks")
+        else:
+            jobs = plan_jobs(find_scans(["a.obj", "b.obj", "c.obj"]), BatchOptions())
+            list(run_jobs(jobs, n_processes=2, process=palnet_fakes.answer))
+    except KeyboardInterrupt:
+        print("interrupted")
+"""
+
+
+@pytest.mark.parametrize("what", ["tasks", "jobs"])
+def test_process_that_ctrl_c_reaches_in_its_first_imports_says_nothing(what, tmp_path):
+    """Each printed a traceback, before it could be told what to do with Ctrl-C."""
+    script = INTERRUPTED_START.replace("WHAT", repr(what))
+
+    printed, errors = palnet_fakes.run_in_own_console(script, folder=tmp_path)
+
+    assert printed == "interrupted\n"
+    assert not list(tmp_path.glob("*.begun"))
+    if sys.platform != "win32":  # Windows cannot keep Ctrl-C from a process
+        assert errors == ""

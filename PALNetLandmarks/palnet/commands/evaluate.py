@@ -106,7 +106,10 @@ def _tell_unreviewed(pairs: list[Pair]) -> None:
 
     names = [pair.truth.specimen for pair in pairs if pair.truth.is_unreviewed]
     if names:
-        text = f"as palnet detected them, none of which anybody corrected: {listing(names)}"
+        text = (
+            f"as palnet detected them, none of which anybody corrected: {listing(names)}. "
+            "PREDICTED comes first, TRUTH second."
+        )
         print(f"palnet: TRUTH holds landmarks {text}", file=sys.stderr)
 
 

@@ -310,7 +310,7 @@ def _fullest(
     """
     order = list(FORMATS)
     kept: dict[Path, tuple[Path, LandmarkSet]] = {}
-    texts = []
+    lefts = []
     for path, landmarks in sorted(several, key=lambda e: order.index(find_format(e[0]).name)):
         key = path.parent / printable_name(stem_of(path))
         used, left = kept.setdefault(key, (path, landmarks)), (path, landmarks)
@@ -319,8 +319,10 @@ def _fullest(
             continue
         if used[1].is_unreviewed and not landmarks.is_unreviewed:
             kept[key], left = left, used
-        texts.append(f"{kept[key][0].name} is used; {left[0].name} beside it says something else.")
-    return list(kept.values()), texts
+        lefts.append((key, left[0].name))
+    return list(kept.values()), [
+        f"{kept[key][0].name} is used; {name} beside it says something else." for key, name in lefts
+    ]
 
 
 def _read_file(

@@ -104,7 +104,7 @@ def take_picture(face: Surface, colors: NDArray[np.uint8], pitch_deg: float) -> 
     Returns
     -------
     Picture
-        Half in even light, half lit from the camera.
+        Lit from everywhere, and less from the camera.
     """
     pitch = np.radians(pitch_deg)
     axes = np.array(

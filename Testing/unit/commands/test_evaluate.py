@@ -229,8 +229,8 @@ def test_evaluate_tells_truth_that_is_a_detection(a_study, tmp_path, capsys):
     code = run(a_study["predicted"], a_study["truth"], "-o", tmp_path / "out")
 
     assert code == 0
-    said = "TRUTH holds landmarks as palnet detected them, none of which anybody corrected: bert"
-    assert f"palnet: {said}\n" in capsys.readouterr().err
+    said = "TRUTH holds landmarks as palnet detected them, none of which anybody corrected: bert."
+    assert f"palnet: {said} PREDICTED comes first, TRUTH second.\n" in capsys.readouterr().err
 
 
 def test_evaluate_says_nothing_of_labels_that_are_right(a_study, tmp_path, capsys):

@@ -344,6 +344,25 @@ def test_annotation_beside_a_detection_is_used(n_reviewed, a_copy, a_good_cohort
     assert [(each.kind, each.text) for each in data.problems] == [("passed_over", text)]
 
 
+@pytest.mark.parametrize("is_annotated", [False, True])
+def test_of_two_detections_the_one_that_users_correct_in_slicer_is_used_if_nobody_annotated(
+    is_annotated, a_copy, a_good_cohort
+):
+    rewrite(a_copy, **DETECTED)
+    detected = read_landmarks(a_copy / "p2.csv", toy_scheme())
+    write_landmarks(replace(detected, positions=detected.positions + 0.2), a_copy / "p2.mrk.json")
+
+    if is_annotated:
+        annotated = replace(detected, positions=detected.positions + 0.5)
+        write_landmarks(annotated, a_copy / "p2.pp")
+
+    texts = [each.text for each in read_data_set(a_copy, a_good_cohort[1]).problems]
+
+    used, *left = ["p2.pp"] * is_annotated + ["p2.mrk.json", "p2.csv"]
+    expected = [f"{used} is used; {name} beside it says something else." for name in left]
+    assert sorted(texts) == sorted(expected)
+
+
 def test_two_files_that_say_the_same_are_no_problem(a_copy, a_good_cohort):
     """As a detection writes them; the one that holds most is taken."""
     write_fcsv(a_copy, 0)

@@ -445,6 +445,15 @@ def test_facescape_landmarks_are_vertices_of_the_neutral_mesh(a_facescape_folder
     np.testing.assert_allclose(positions_of(data.scans[1], data.scheme), expected, atol=1e-6)
 
 
+def test_facescape_landmarks_are_nobodys_detection(a_facescape_folder):
+    folder, _ = a_facescape_folder
+
+    report = check_data_set(read_data_set(folder))
+
+    assert report.n_scans == 2
+    assert "unreviewed" not in {problem.kind for problem in report.problems}
+
+
 @pytest.mark.parametrize(
     "indices",
     [{"v10": np.arange(67)}, {"v9": np.arange(68)}, {"v10": np.arange(68) / 2},

@@ -89,6 +89,21 @@ def test_no_opinion_on_what_shows_no_face(a_face):
     assert look_at_face(upside_down, noise) is None
 
 
+def test_it_looks_from_below_and_from_above(a_face, monkeypatch):
+    found, colors = a_face
+    take, pitches_deg = opinion_module.take_picture, []
+
+    def note(face, its_colors, pitch_deg):
+        pitches_deg.append(pitch_deg)
+        return take(face, its_colors, pitch_deg)
+
+    monkeypatch.setattr(opinion_module, "take_picture", note)
+    look_at_face(found.face, colors)
+
+    below, above = pitches_deg
+    assert below == -above < 0
+
+
 def test_pictures_without_a_face_do_not_count(a_face, monkeypatch):
     found, colors = a_face
     run = opinion_module.run_photo_network
