@@ -331,6 +331,22 @@ def test_painted_lips_draw_the_landmarks_and_raise_what_is_expected():
     assert off[row] < 2 * lower.landmarks.expected_error_mm[row]
 
 
+def test_landmarks_in_a_part_without_color_are_placed_by_shape(a_mesh):
+    """As where a hole was filled."""
+    truth = read_landmarks(example_truth())
+    mouth = truth.positions_mm[CODES.index("sto")]
+    is_filled = np.linalg.norm(a_mesh.points * truth.mm_per_unit - mouth, axis=1) < 55.0
+    colors = np.where(is_filled[:, None], 128, a_mesh.colors).astype(np.uint8)
+
+    ours, by_shape = (detect(replace(a_mesh, colors=each)) for each in (colors, None))
+
+    assert set(ours.provenance["color"]["apart_mm"]) == {"en_r", "en_l"}
+    lips = [CODES.index(code) for code in ("ls", "li", "cph_r", "cph_l", "ch_r", "ch_l")]
+    for name in ("positions", "expected_error_mm"):
+        both = [getattr(each.landmarks, name)[lips] for each in (ours, by_shape)]
+        np.testing.assert_array_equal(*both)
+
+
 @pytest.mark.parametrize(("unit", "factor"), [("m", 0.001), ("in", 1 / 25.4)])
 def test_convention_colors_act_alike_in_any_unit_and_order(unit, factor, a_mesh):
     truth = read_landmarks(example_truth())

@@ -151,6 +151,21 @@ def test_a_landmark_is_seen_if_half_of_the_pictures_show_the_surface_there(
         assert np.isnan(there.positions_mm[lip]).all()
 
 
+@pytest.mark.parametrize(("side", "other"), [("r", "l"), ("l", "r")])
+def test_a_side_without_color_shows_no_landmarks(side, other, a_face):
+    """The network would guess them from the rest of the face."""
+    found, colors = a_face
+    toward = {"r": -1.0, "l": 1.0}[side] * found.face.points_mm[:, 0]
+    half = colors.copy()
+    half[toward > -8.0] = (200, 200, 200)
+
+    seen = look_at_face(found.face, half)
+
+    is_seen = dict(zip(seen.codes, np.isfinite(seen.positions_mm).all(axis=1), strict=True))
+    assert not any(is_seen[f"{code}_{side}"] for code in ("en", "ex", "cph", "ch"))
+    assert all(is_seen[f"{code}_{other}"] for code in ("en", "cph", "ch"))
+
+
 def test_colors_are_those_of_the_nearest_vertices_in_any_frame_and_order(a_face):
     found, _ = a_face
     mesh = paint_example()
