@@ -147,6 +147,7 @@ def wrong_colors(mesh: Mesh) -> Iterator[tuple[str, NDArray[np.uint8] | None]]:
     yield "inverted", 255 - colors
     blocks_mm = np.floor(points_mm / COARSE_MM) * COARSE_MM + COARSE_MM / 2
     yield f"in blocks of {COARSE_MM} mm", taken_from(blocks_mm)
+    yield "none on the left side", np.where(points_mm[:, :1] > 0, 128, colors).astype(np.uint8)
     for moved_mm in MOVED_MM:
         yield f"{moved_mm} mm too high", taken_from(points_mm - [0, moved_mm, 0])
         yield f"{moved_mm} mm too far left", taken_from(points_mm - [moved_mm, 0, 0])
