@@ -86,6 +86,8 @@ def _check_readable(job: ScanJob) -> None:
 
 def what_lacks(job: ScanJob) -> tuple[str, ...]:
     """Warn of what a scan was done without: its picture, or the color of its texture."""
+    from palnet.model import read_model
+
     lacks = []
     if job.preview_file is not None and not job.preview_file.exists():
         lacks.append(
@@ -93,22 +95,14 @@ def what_lacks(job: ScanJob) -> tuple[str, ...]:
             "landmarks, with all corrections; --overwrite detects again."
         )
     findings = read_record(job.record_file).get("findings")
-    for finding in findings if isinstance(findings, list) else ():
+    for finding in findings if isinstance(findings, list) and job.options.use_color else ():
         is_texture = isinstance(finding, dict) and finding.get("code") == "texture"
-        if is_texture and _would_use_color(job):
+        if is_texture and read_model(job.options.model).uses_color:
             lacks.append(
                 f"was done before, without its color: {finding.get('message')} If that was mended "
                 "since, --overwrite detects again."
             )
     return tuple(lacks)
-
-
-def _would_use_color(job: ScanJob) -> bool:
-    """Whether a detection uses color if there is any; with the model of a lab it does not."""
-    from palnet.model import read_model
-
-    is_lab_model = not read_model(job.options.model).calibration.is_for_unseen_source
-    return job.options.use_color and not is_lab_model
 
 
 def _check_other_names(job: ScanJob) -> None:

@@ -100,9 +100,6 @@ def combine_with_color(
     the expected error of the result is larger by the same factor (Birge 1932, doi
     10.1103/PhysRev.40.207).
 
-    A model that was trained on annotated scans of a lab follows its annotators, of whom the network
-    for photographs knows nothing, and is not combined.
-
     Parameters
     ----------
     placement : Placement
@@ -112,14 +109,14 @@ def combine_with_color(
     mesh : Mesh
         The scan as it is in its file.
     model : Model
-        What placed it.
+        What placed it; nothing is combined if it does not use color.
 
     Returns
     -------
     Combined
         Landmarks that are not placed stay so.
     """
-    if mesh.colors is None or not model.calibration.is_for_unseen_source:
+    if mesh.colors is None or not model.uses_color:
         return Combined(placement)
     in_mm = np.diag([*[found.surface.unit.mm_per_unit] * 3, 1.0])
     colors = color_surface(found.face, mesh, found.face_from_scan @ in_mm)

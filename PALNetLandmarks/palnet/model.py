@@ -151,6 +151,15 @@ class Model(ModelParts):
     sha256: str
     weights: dict[str, NDArray[np.float32]]
 
+    @property
+    def uses_color(self) -> bool:
+        """Whether the color of a scan has a say in what the model places.
+
+        Not in that of a model fitted to a lab's annotated scans: it follows its annotators, of whom
+        the network for photographs knows nothing.
+        """
+        return self.calibration.is_for_unseen_source
+
     def network(self, name: str) -> dict[str, NDArray[np.float32]]:
         """Weights of one network, without the prefix."""
         return select(self.weights, name)
