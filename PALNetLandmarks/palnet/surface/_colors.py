@@ -17,7 +17,7 @@ from palnet.surface._mesh import Finding
 from palnet.surface._obj_colors import has_vertex_colors, parse_obj_colors, parse_obj_texture
 from palnet.surface._ply import parse_ply_columns, parse_ply_header
 from palnet.surface._read import BYTE_ORDER_MARK, read_mesh_and_bytes
-from palnet.surface._texture import sample_texture
+from palnet.surface._texture import OPENING, sample_texture
 from palnet.surface._vtk import parse_vtk_colors
 from palnet.surface._vtp import parse_vtp_colors
 
@@ -155,6 +155,16 @@ def _missing(name: str) -> _TextureError:
     return _TextureError(problem, "Copy it into the same folder")
 
 
+def _no_materials(name: str, folder: Path) -> _TextureError:
+    """Report a file of materials that is not there, or cannot be opened."""
+    shown = quote(bare_name(name))
+    if find_beside(name, (folder,)) is not None:
+        problem = f"The file {shown}, which the scan names for its texture, cannot be opened"
+        return _TextureError(problem, OPENING)
+    problem = f"The scan names the file {shown} for its texture, which is not beside it"
+    return _TextureError(problem, "Copy it, and the picture that it names, into the same folder")
+
+
 # --- what the formats hold -----------------------------------------------------------------------
 
 
@@ -189,10 +199,7 @@ def _lay_obj_texture(scan: _Scan) -> NDArray[np.uint8] | None:
     names, current = _materials_of(scan.data, corners.offset, list(materials.pictures))
     used = {names[number] for number in np.unique(current) if number != NOTHING}
     if materials.missing and not (used and used <= materials.defined):
-        name = quote(bare_name(materials.missing[0]))
-        problem = f"The scan names the file {name} for its texture, which is not beside it"
-        remedy = "Copy it, and the picture that it names, into the same folder"
-        raise _TextureError(problem, remedy)
+        raise _no_materials(materials.missing[0], scan.path.parent)
     named = [materials.pictures.get(each, "") if each in used else "" for each in names]
     pictures = [each for each in dict.fromkeys(named) if each]
     number = {name: count for count, name in enumerate(pictures)}

@@ -49,6 +49,8 @@ NO_COLOR = 128
 
 REMEDY = "Save it as JPEG or plain PNG"
 
+OPENING = "Check the rights, and whether a program has it open"
+
 
 def sample_texture(image: str | PathLike[str], uv: ArrayLike) -> NDArray[np.uint8]:
     """Look up the colors of a picture at texture coordinates.
@@ -133,7 +135,7 @@ def read_picture(image: str | PathLike[str]) -> NDArray[np.uint8]:
     try:
         data = path.read_bytes()
     except (OSError, ValueError) as err:  # ValueError: a name that no file can have
-        msg = f"cannot be opened ({getattr(err, 'strerror', None) or err}). Check the rights"
+        msg = f"cannot be opened ({getattr(err, 'strerror', None) or err}). {OPENING}"
         raise MeshError(msg) from err
     if data.startswith(PNG_MAGIC):
         data = _pure_png(data)

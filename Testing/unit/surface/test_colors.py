@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import errno
 import re
 import struct
 import subprocess
 import sys
 import unicodedata
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -872,6 +874,21 @@ def test_a_missing_file_of_materials_is_a_finding(a_textured_head):
     assert_found(path, "'my head.mtl'")
     path.with_name("my head.mtl").mkdir()
     assert_found(path, "'my head.mtl'")
+
+
+@pytest.mark.parametrize("name", ["head.mtl", "head.png"])
+def test_a_file_that_cannot_be_opened_is_not_called_absent(name, a_textured_head, monkeypatch):
+    """Windows denies access while another program has a file open."""
+    path, open_file = a_textured_head.write(), Path.open
+
+    def refuse_one(file, *args, **kwargs):
+        if file.name == name:
+            raise PermissionError(errno.EACCES, "Permission denied", str(file))
+        return open_file(file, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", refuse_one)
+
+    assert_found(path, f"'{name}'", " cannot be opened", "whether a program has it open")
 
 
 def test_a_picture_that_cannot_be_read_is_a_finding(a_textured_head):
