@@ -125,9 +125,10 @@ def plan_jobs(scans: Sequence[Path], options: BatchOptions) -> list[ScanJob]:
     """
     names = [scan.stem for scan in scans]
     # A folder that cannot be listed writes no files, nor does what comes with a mesh, as textures.
-    meshes = {scan: scan.stem for scan in scans if _may_be_mesh(scan)}
+    # By text, since Windows takes paths for equal that differ in upper and lower case.
+    meshes = {str(scan): scan for scan in scans if _may_be_mesh(scan)}
     targets = [
-        _targets(scan, name, options) if scan in meshes else set()
+        _targets(scan, name, options) if str(scan) in meshes else set()
         for scan, name in zip(scans, names, strict=True)
     ]
     writers = _writers(scans, targets)
@@ -141,8 +142,9 @@ def plan_jobs(scans: Sequence[Path], options: BatchOptions) -> list[ScanJob]:
             targets[row] = _targets(scans[row], names[row], options)
         writers = _writers(scans, targets)
     # Files in different folders may share a name; specimens in one table may not.
-    apart = dict(zip(meshes, tell_apart(list(meshes), list(meshes.values())), strict=True))
-    specimens = names if options.output else [apart.get(scan, scan.stem) for scan in scans]
+    stems = [scan.stem for scan in meshes.values()]
+    apart = dict(zip(meshes, tell_apart(list(meshes.values()), stems), strict=True))
+    specimens = names if options.output else [apart.get(str(scan), scan.stem) for scan in scans]
     return [
         _plan_job(scan, name, specimen, _others(scan, files, writers), options)
         for scan, name, specimen, files in zip(scans, names, specimens, targets, strict=True)
