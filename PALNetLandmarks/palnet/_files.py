@@ -10,7 +10,7 @@ import re
 import secrets
 import stat
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -94,12 +94,15 @@ def check_writable(path: Path) -> None:
         while not place.exists() and place != place.parent:
             place = place.parent
         draft = place / name
-        if place == path.parent:
-            draft.open("xb").close()
-            _patiently(draft.unlink)
-        else:
-            draft.mkdir()
-            _patiently(draft.rmdir)
+        is_file = place == path.parent
+        try:
+            if is_file:
+                draft.open("xb").close()
+            else:
+                draft.mkdir()
+        finally:  # Ctrl-C may come while it is made
+            with suppress(FileNotFoundError):
+                _patiently(draft.unlink if is_file else draft.rmdir)
 
 
 def describe_error(err: OSError) -> str:
@@ -151,10 +154,10 @@ def replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
     draft = path.parent / f".palnet-{secrets.token_hex(8)}{path.suffix}"
     with _telling(path, draft):
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Not with tempfile: on Windows it mistakes a folder without write permission for one in
-        # which every name is taken, and tries two billion names.
-        draft.open("xb").close()
         try:
+            # Not with tempfile: on Windows it mistakes a folder without write permission for one in
+            # which every name is taken, and tries two billion names.
+            draft.open("xb").close()
             yield draft
             check_free(path, overwrite=overwrite)
             _patiently(lambda: _take_place(draft, path, overwrite=overwrite))

@@ -77,6 +77,31 @@ def test_write_text_that_the_system_refuses_leaves_all_as_it_was(tmp_path, monke
     assert path.read_text(encoding="utf-8") == "old"
 
 
+@pytest.mark.parametrize(
+    ("write", "name", "step"),
+    [
+        (lambda path: write_text(path, "new", overwrite=True), "out.txt", "open"),
+        (check_writable, "out.txt", "open"),
+        (check_writable, "deep/out.txt", "mkdir"),
+    ],
+)
+def test_ctrl_c_while_a_draft_is_made_leaves_none(write, name, step, tmp_path, monkeypatch):
+    make = getattr(Path, step)
+
+    def press_ctrl_c(path, *mode):
+        made = make(path, *mode)
+        if made is not None:
+            made.close()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, step, press_ctrl_c)
+
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path / name)
+
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_write_text_makes_files_for_whom_the_system_lets_read(tmp_path):
     """Those that it lets read any new file, whatever its mask; a temporary file is one's own."""
     before = os.umask(0o027)
