@@ -27,6 +27,7 @@ _THREAD_VARIABLES = (
 _INTERRUPTED = 130
 
 _stopped = threading.Event()
+_at_work = threading.Event()
 
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
@@ -88,13 +89,21 @@ def work_on(work: Callable[[_Task], _Result], task: _Task) -> _Result:
     """
     if _stopped.is_set():
         sys.exit(_INTERRUPTED)
-    return work(task)
+    _at_work.set()
+    try:
+        return work(task)
+    finally:
+        _at_work.clear()
 
 
 def _stop(*_: object) -> None:
-    """End the current task, or the process if there is none."""
-    _stopped.set()
-    sys.exit(_INTERRUPTED)
+    """End the current task, or the process if there is none.
+
+    Ctrl-C pressed again does not interrupt a task that removes its unfinished files.
+    """
+    if not (_stopped.is_set() and _at_work.is_set()):
+        _stopped.set()
+        sys.exit(_INTERRUPTED)
 
 
 def _end_with_parent() -> None:

@@ -14,6 +14,7 @@ import signal
 import sys
 import textwrap
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import palnet
@@ -40,6 +41,9 @@ EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 # The same if nobody reads the output any more, as behind `| head`.
 EXIT_PIPE_CLOSED = 141
+
+# Ctrl-C pressed again within this time is the same interruption.
+_PATIENCE_S = 2.0
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -90,18 +94,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         except Exception:
             if not pressed:
                 raise
-    print("palnet: interrupted", file=sys.stderr)
+        print("palnet: interrupted", file=sys.stderr)
+    if argv is None:
+        _end_if_pressed_later()
     return EXIT_INTERRUPTED
 
 
 @contextlib.contextmanager
-def _noting_interrupts() -> Iterator[list[int]]:
-    """Yield a list that Ctrl-C fills: an import that it ends may go on to another error."""
-    pressed: list[int] = []
+def _noting_interrupts() -> Iterator[list[float]]:
+    """Yield a list that Ctrl-C fills: an import that it ends may go on to another error.
+
+    Who presses it several times does not interrupt the removal of unfinished files.
+    """
+    pressed: list[float] = []
 
     def note(number: int, frame: FrameType | None) -> None:
-        pressed.append(number)
-        signal.default_int_handler(number, frame)
+        now = time.monotonic()
+        if not pressed or now > pressed[-1] + _PATIENCE_S:
+            pressed.append(now)
+            signal.default_int_handler(number, frame)
 
     is_main = threading.current_thread() is threading.main_thread()
     if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
@@ -114,7 +125,22 @@ def _noting_interrupts() -> Iterator[list[int]]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _run(argv: Sequence[str] | None, pressed: list[int]) -> int:
+def _end_if_pressed_later() -> None:
+    """Let Ctrl-C pressed again end this process, but not at once: its workers are tidying up.
+
+    Python waits for them at its end, and Ctrl-C would give a traceback there.
+    """
+    last = time.monotonic()
+
+    def end(*_: object) -> None:
+        if time.monotonic() > last + _PATIENCE_S:
+            os._exit(EXIT_INTERRUPTED)
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, end)
+
+
+def _run(argv: Sequence[str] | None, pressed: list[float]) -> int:
     """Parse the arguments and run the subcommand; tell errors in one line."""
     try:
         arguments = _parse(argv)

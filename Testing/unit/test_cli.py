@@ -358,6 +358,54 @@ def test_interrupted_command_ends_with_130(monkeypatch, capsys):
     assert capsys.readouterr().err == "palnet: interrupted\n"
 
 
+@pytest.mark.parametrize(("patience_s", "said"), [(60.0, "tidied"), (-1.0, "")])
+def test_ctrl_c_pressed_again_at_once_does_not_interrupt_the_tidying(
+    patience_s, said, monkeypatch, capsys
+):
+    def run_and_tidy(*_, **__):
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            signal.raise_signal(signal.SIGINT)
+            print("tidied")
+
+    monkeypatch.setattr(cli, "_PATIENCE_S", patience_s)
+    monkeypatch.setattr(_pool, "run_jobs", run_and_tidy)
+
+    assert cli.main(["detect", "a.obj"]) == 130
+    assert capsys.readouterr() == (f"{said}\n" if said else "", "palnet: interrupted\n")
+
+
+IMPATIENT = """
+import atexit, signal, sys
+from palnet import _pool, cli
+
+def interrupt(*_, **__):
+    raise KeyboardInterrupt
+
+if __name__ == "__main__":
+    _pool.run_jobs = interrupt
+    atexit.register(print, "ended by itself", flush=True)
+    atexit.register(signal.raise_signal, signal.SIGINT)  # while Python waits for processes
+    cli._PATIENCE_S = float(sys.argv[1])
+    sys.argv = ["palnet", "detect", "a.obj"]
+    sys.exit(cli.main())
+"""
+
+
+@pytest.mark.parametrize(("patience_s", "said"), [(60.0, "ended by itself\n"), (-1.0, "")])
+def test_ctrl_c_pressed_again_while_the_command_ends_gives_no_traceback(patience_s, said):
+    ended = subprocess.run(
+        [sys.executable, "-c", IMPATIENT, str(patience_s)],
+        env={**os.environ, "PYTHONPATH": str(LIBRARY)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, said, "palnet: interrupted\n")
+
+
 @pytest.mark.parametrize("arguments", [["models"], ["--help"], ["detect", "--help"], ["--version"]])
 def test_output_that_nobody_reads_any_more_is_no_traceback(arguments):
     reader, writer = os.pipe()

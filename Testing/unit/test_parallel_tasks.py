@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 
 import pytest
 
 import palnet_fakes
+from palnet import _worker
 from palnet._parallel import run_tasks
 from palnet_fakes import NotedThreads
 
@@ -49,6 +52,29 @@ def test_run_tasks_interrupted_while_its_processes_start_says_nothing_else(tmp_p
 
     assert told == ("interrupted\n", "")
     assert not list(tmp_path.glob("*.worked"))
+
+
+def test_ctrl_c_pressed_again_does_not_interrupt_the_tidying_of_a_worker(monkeypatch):
+    tidied = []
+
+    def work(task):
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            signal.raise_signal(signal.SIGINT)
+            tidied.append(task)
+
+    monkeypatch.setattr(_worker, "_stopped", threading.Event())
+    before = signal.signal(signal.SIGINT, _worker._stop)
+    try:
+        with pytest.raises(SystemExit):
+            _worker.work_on(work, "a scan")
+        with pytest.raises(SystemExit):  # on Windows a wait for tasks would end in another error
+            signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+    assert tidied == ["a scan"]
 
 
 INTERRUPTED_START = """
