@@ -88,6 +88,7 @@ def check_writable(path: Path) -> None:
     its folder does not exist yet, a folder is made in the nearest one that does: at the top of a
     Windows drive users may make folders, but no files.
     """
+    _check_names(path)
     name = f".palnet-{secrets.token_hex(8)}"
     with _telling(path, path.parent / name):
         place = path.parent
@@ -103,6 +104,18 @@ def check_writable(path: Path) -> None:
         finally:  # Ctrl-C may come while it is made
             with suppress(FileNotFoundError):
                 _patiently(draft.unlink if is_file else draft.rmdir)
+
+
+def _check_names(path: Path) -> None:
+    """Refuse what Windows would refuse only when the folder is made, after the first detection."""
+    names = path.relative_to(path.anchor).parts if os.name == "nt" else ()
+    wrong = next((name for name in names if _IMPOSSIBLE.search(name)), None)
+    if wrong is not None:
+        msg = (
+            f"{path}: cannot be written, since Windows forbids "
+            f'< > : " | ? * in names, as in {wrong!r}. Choose another folder.'
+        )
+        raise OutputError(msg)
 
 
 def describe_error(err: OSError) -> str:

@@ -481,3 +481,15 @@ def test_new_folder_in_a_closed_one_is_refused(tmp_path, monkeypatch):
 
     with pytest.raises(OutputError, match=r"a\.json: cannot be written \(The file is in use\)"):
         check_writable(tmp_path / "results" / "a.json")
+
+
+@pytest.mark.parametrize("folder", ["Anna: results", "new/a?b/deep"])
+def test_name_that_windows_forbids_is_refused_before_the_work(folder, tmp_path, monkeypatch):
+    """Every scan was detected before its folder could not be made."""
+    monkeypatch.setattr(_files, "os", SimpleNamespace(name="nt"))
+
+    with pytest.raises(OutputError, match=r"Windows forbids .* in names, as in '(Anna: r|a\?b)"):
+        check_writable(tmp_path / folder / "a.json")
+
+    check_writable(tmp_path / "Anna_ results" / "a.json")
+    assert list(tmp_path.iterdir()) == []
