@@ -50,6 +50,7 @@ class PALNetLandmarksParameterNode:
     scan: vtkMRMLModelNode
     landmarks: vtkMRMLMarkupsFiducialNode
     showColor: bool = True
+    useColor: bool = True
     snapToSurface: bool = True
     showExpectedErrors: bool = True
     trainedModel: str = ""
@@ -296,6 +297,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             landmarks,
             self.reviewSection.table.replace,
             self.trainedModelSection.choice,
+            useColor=self._parameterNode.useColor,
         )
 
     def startByHand(self):
@@ -390,7 +392,7 @@ class PALNetLandmarksLogic(ScriptedLoadableModuleLogic):
         """Return the selection of the panel as typed attributes."""
         return PALNetLandmarksParameterNode(super().getParameterNode())
 
-    def detect(self, modelNode, markupsNode=None, replace=(), trainedModel=""):
+    def detect(self, modelNode, markupsNode=None, replace=(), trainedModel="", *, useColor=True):
         """Place the landmarks on a model and wait for the result.
 
         Parameters
@@ -404,6 +406,8 @@ class PALNetLandmarksLogic(ScriptedLoadableModuleLogic):
             Codes of landmarks to overwrite although they were corrected or confirmed.
         trainedModel : str or path, optional
             Name of a shipped model or path of a model file; by default the default model.
+        useColor : bool
+            Whether the color of the scan, if it has any, helps to place lips and corners of eyes.
 
         Returns
         -------
@@ -421,18 +425,21 @@ class PALNetLandmarksLogic(ScriptedLoadableModuleLogic):
         if markupsNode is not None:
             scheme = LandmarkList(markupsNode).scheme
             indices = [scheme.index_of(code) for code in replace]
-        run = self.startDetection(modelNode, markupsNode, indices, trainedModel)
+        run = self.startDetection(modelNode, markupsNode, indices, trainedModel, useColor=useColor)
         run.job.wait()
         return run.finish().node
 
-    def startDetection(self, modelNode, markupsNode=None, replace=(), trainedModel=""):
+    def startDetection(
+        self, modelNode, markupsNode=None, replace=(), trainedModel="", *, useColor=True
+    ):
         """Start a detection in the background; `DetectionRun.finish` writes its result."""
         from palnet.model import DEFAULT_MODEL
         from PALNetLandmarksLib.detection import DetectionRun
         from PALNetLandmarksLib.landmark_list import is_landmark_list
 
         usable = markupsNode if is_landmark_list(markupsNode) else None
-        return DetectionRun(modelNode, usable, replace, trainedModel or DEFAULT_MODEL)
+        trained = trainedModel or DEFAULT_MODEL
+        return DetectionRun(modelNode, usable, replace, trained, use_color=useColor)
 
     def createEmptyList(self, modelNode, scheme=None):
         """Create a list of named, unplaced landmarks for a model; by default the 50."""

@@ -9,6 +9,7 @@ from slicer.i18n import tr as _
 from palnet.errors import PalnetError
 from palnet.preview import classify_errors
 from PALNetLandmarksLib.detection import ModelChangedError
+from PALNetLandmarksLib.detection_record import say_how_placed
 from PALNetLandmarksLib.error_classes import CHECK, DOUBTFUL, GOOD
 from PALNetLandmarksLib.panel.poller import Poller
 
@@ -173,10 +174,11 @@ def _summary(landmarks, seconds):
     found = landmarks.landmark_set()
     classes = classify_errors(found).tolist()
     return _(
-        "{n_placed} of {n_all} landmarks in {seconds:.1f} s: {n_good} good, {n_check} to check, "
-        "{n_doubtful} doubtful. Trained model: {model}."
+        "{n_placed} of {n_all} landmarks in {seconds:.1f} s, {how}: {n_good} good, {n_check} to "
+        "check, {n_doubtful} doubtful. Trained model: {model}."
     ).format(
         model=landmarks.record.get("provenance", {}).get("model", ""),
+        how=say_how_placed(landmarks.record),
         n_placed=int(found.is_placed.sum()),
         n_all=len(found),
         seconds=seconds,
