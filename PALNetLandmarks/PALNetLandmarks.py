@@ -339,12 +339,16 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onLandmarksChanged(self):
         """Discard what is outdated after a correction."""
+        from PALNetLandmarksLib.list_opening import problem_of
         from PALNetLandmarksLib.scan_unit import adopt_unit
 
         self.measurementSection.clear()
         self.saveExportSection.refresh()
         if self.reviewSection.review is not None:
-            adopt_unit(self.reviewSection.review.landmarks)
+            landmarks = self.reviewSection.review.landmarks
+            adopt_unit(landmarks)
+            if self.detectionSection.is_undone(landmarks):
+                self.detectionSection.show(landmarks, problem_of(landmarks))
         self.inputSection.show(self._shown[0])
 
     def onUnitChosen(self):

@@ -87,6 +87,22 @@ def test_color_is_left_aside_if_told_so(a_panel, a_face):
     assert record["provenance"]["color"] == {"used": False, "reason": "not asked for"}
 
 
+def test_summary_of_a_detection_goes_when_it_is_undone(a_panel, a_face):
+    ui = a_panel.ui
+    ui.scanSelector.setCurrentNode(a_face)
+    detect(a_panel)
+    click(ui.nextButton)
+    click(ui.confirmButton)
+    assert "50 of 50 landmarks in" in ui.statusLabel.text
+    detect(a_panel)
+    click(ui.undoButton)  # the second detection
+
+    assert ui.statusLabel.text == ""
+    click(ui.undoButton)  # the confirmation: nothing is said that was true before
+
+    assert ui.statusLabel.text == ""
+
+
 def test_scan_is_opened_from_a_file_and_its_folder_remembered(a_panel, answers, tmp_path):
     path = tmp_path / "f\u00e4ce.ply"
     path.write_bytes((SAMPLES / "example.ply").read_bytes())

@@ -33,6 +33,7 @@ class DetectionSection:
         self._ui, self._start, self._on_found = ui, start, on_found
         self._start_by_hand = start_by_hand
         self._run, self._standing, self._is_allowed = None, "", False
+        self._summarized = None
         self._poller = Poller(self._on_end, self._on_tick)
         ui.detectButton.clicked.connect(self.on_detect)
         ui.byHandButton.clicked.connect(self.on_by_hand)
@@ -53,7 +54,7 @@ class DetectionSection:
         problem : str
             What is wrong with the selected node instead, or empty.
         """
-        self._standing = _standing(landmarks, problem)
+        self._standing, self._summarized = _standing(landmarks, problem), None
         self.say(self._standing)
 
     def follow(self, landmarks, problem):
@@ -92,6 +93,19 @@ class DetectionSection:
         """Take back what was said of the last detection; what is wrong with the list stays."""
         if not self.is_running:
             self.say(self._standing)
+
+    def is_undone(self, landmarks):
+        """Return whether the detection that the message sums up was undone in a list.
+
+        Parameters
+        ----------
+        landmarks : LandmarkList
+            The list.
+        """
+        if self._summarized is None:
+            return False
+        node, made = self._summarized
+        return landmarks.node is node and landmarks.record.get("provenance") != made
 
     def on_detect(self):
         """Start a detection, or cancel the running one."""
@@ -156,6 +170,7 @@ class DetectionSection:
             self._on_found(landmarks)
             parts = (_summary(landmarks, job.seconds), *_warnings(landmarks), run.remark)
             self._say_beside(_of_scan(run.scan_name, " ".join(filter(None, parts))))
+            self._summarized = landmarks.node, landmarks.record.get("provenance")
 
     def _show_running(self):
         self._ui.detectButton.setText(_("Cancel"))
