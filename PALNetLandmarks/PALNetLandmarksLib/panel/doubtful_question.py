@@ -20,7 +20,7 @@ def goes_on_with_doubtful(review):
     bool
         True if the user continues or all doubtful landmarks were reviewed.
     """
-    codes = review.unreviewed_doubtful
+    codes = review.landmarks.unreviewed_doubtful
     if not codes:
         return True
     text = _(
