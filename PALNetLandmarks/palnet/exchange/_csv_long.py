@@ -192,7 +192,7 @@ def _read_specimen(
         status[index] = _status(row.fields)
         positions[index] = [_number(row.fields[axis]) for axis in "xyz"]
         errors[index] = _number(row.fields.get("expected_error_mm", ""))
-    if _is_aligned(positions) and "status" not in rows[0].fields:
+    if "status" not in rows[0].fields and _is_aligned(positions):
         problem = (
             f"specimen {quote(specimen)} is an aligned shape (of centroid size 1, around 0), which "
             "has no unit and no place on a scan. Give the landmarks as they were placed."
