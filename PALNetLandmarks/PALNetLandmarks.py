@@ -281,13 +281,15 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.saveExportSection.show(self.reviewSection.review)
 
     def selectScan(self, modelNode):
-        """Select a scan in the panel and show it in the 3D views."""
-        from PALNetLandmarksLib.camera import look_at_model
+        """Select a scan in the panel and show it in the 3D views, from the front if known."""
+        from PALNetLandmarksLib.camera import look_at_face, look_at_model
 
         self._shown = (None, None)
         self._parameterNode.scan = modelNode
         self.onParameterNodeModified()
         look_at_model(modelNode)
+        if self.reviewSection.review is not None:
+            look_at_face(self.reviewSection.review.landmarks)
 
     def startDetection(self):
         """Start a detection of the selected scan into the selected list."""

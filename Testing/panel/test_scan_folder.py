@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import slicer
 
+from palnet.batch import process_scan
 from palnet.exchange import read_landmarks, write_landmarks
+from palnet.jobs import BatchOptions, plan_jobs
 from palnet_panel import click, detect, wait_while
 from palnet_scenes import SAMPLES, true_landmarks
 from PALNetLandmarksLib.landmark_list import LandmarkList
@@ -60,6 +62,12 @@ def lists():
 
 def write_list(path):
     write_landmarks(true_landmarks(), path)
+
+
+def a_view_camera():
+    camera = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLCameraNode")
+    camera.SetLayoutName("1")  # as Slicer does when a view uses it
+    return camera
 
 
 def choose(panel, row):
@@ -157,6 +165,20 @@ def test_save_that_fails_keeps_scan_and_landmarks(a_panel, a_folder, answers, mo
     click(a_panel.ui.nextScanButton)
 
     assert (models(), lists()) == (["anna"], ["anna landmarks"])
+
+
+def test_view_turns_to_the_front_of_a_scan_that_was_detected(a_panel, a_folder):
+    (job,) = plan_jobs([a_folder / "bea.ply"], BatchOptions(formats=("mrk.json",)))
+    assert process_scan(job).outcome == "done"
+    camera = a_view_camera()
+
+    click(a_panel.ui.nextScanButton)
+
+    landmarks = LandmarkList(a_panel.ui.landmarksSelector.currentNode())
+    at = dict(zip(landmarks.scheme.codes, landmarks.world_positions, strict=True))
+    toward = -np.array(camera.GetCamera().GetDirectionOfProjection())
+    out_of_the_face = at["prn"] - (at["pra_r"] + at["pra_l"]) / 2
+    assert toward @ out_of_the_face / np.linalg.norm(out_of_the_face) > 0.9
 
 
 def test_corrections_go_into_the_list_s_own_file(a_panel, a_folder, answers):
