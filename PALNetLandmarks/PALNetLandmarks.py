@@ -111,7 +111,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.detectionSection = DetectionSection(
             self.ui, self.startDetection, self.startByHand, self.onFound
         )
-        self.saveExportSection = SaveExportSection(self.ui)
+        self.saveExportSection = SaveExportSection(self.ui, self.inputSection.folder)
         self.measurementSection = MeasurementSection(self.ui)
         self.changeWatcher = ChangeWatcher(self.onMovedElsewhere)
         self.reviewSection = ReviewSection(

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import slicer
 
 from palnet.batch import process_scan
-from palnet.exchange import read_landmarks, write_landmarks
+from palnet.exchange import read_landmarks, read_specimens, write_landmarks
 from palnet.jobs import BatchOptions, plan_jobs
 from palnet_panel import click, detect, wait_while
 from palnet_scenes import SAMPLES, true_landmarks
@@ -286,3 +288,75 @@ def test_other_scans_of_the_scene_stay(a_panel):
 
     assert models() == ["PALNet example face", "bea"]
     assert a_panel.ui.scanSelector.currentNode().GetName() == "bea"
+
+
+def choose_format(panel, name):
+    panel.ui.formatSelector.setCurrentIndex(panel.ui.formatSelector.findData(name))
+
+
+def test_folder_is_exported_into_one_file(a_panel, a_folder, answers, tmp_path):
+    expected = {}
+    for number, name in enumerate(("anna", "carl")):
+        moved = replace(true_landmarks(), positions=true_landmarks().positions + number)
+        write_landmarks(moved, a_folder / f"{name}.mrk.json")
+        expected[name] = moved.to_frame("LPS").positions
+    choose(a_panel, 1)
+    choose_format(a_panel, "csv")
+    answers.expect("message", "Yes", "Scans with doubtful landmarks .* anna, carl")
+    answers.expect("file", str(tmp_path / "all.csv"), "Export the landmarks of the folder")
+
+    click(a_panel.ui.exportFolderButton)
+
+    text = a_panel.ui.saveExportLabel.text
+    assert "Scans: 2, in millimeters, axes LPS." in text
+    assert "Left out, since no landmarks are saved: bea.ply." in text
+    found = {each.specimen: each.positions for each in read_specimens(tmp_path / "all.csv")}
+    assert list(found) == ["anna", "carl"]
+    for name, positions in expected.items():
+        np.testing.assert_allclose(found[name], positions, atol=1e-4)
+
+
+def test_folder_with_unsaved_landmarks_is_not_exported(a_panel, a_folder):
+    write_list(a_folder / "bea.mrk.json")
+    detect(a_panel)
+
+    click(a_panel.ui.exportFolderButton)
+
+    assert "are not saved: save them first" in a_panel.ui.saveExportLabel.text
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("mrk.json", "A file of this format holds one scan. Choose another format: .csv"),
+        ("morphologika", "Scans with missing landmarks: anna, bea."),
+    ],
+)
+def test_format_that_cannot_hold_a_folder_is_refused(name, message, a_panel, a_folder):
+    write_list(a_folder / "anna.mrk.json")
+    write_list(a_folder / "bea.mrk.json")
+    choose_format(a_panel, name)
+
+    click(a_panel.ui.exportFolderButton)
+
+    assert a_panel.ui.saveExportLabel.text.startswith(message)
+
+
+def test_folder_without_landmarks_is_not_exported(a_panel):
+    click(a_panel.ui.exportFolderButton)
+
+    assert a_panel.ui.saveExportLabel.text.startswith("No landmarks are saved")
+
+
+def test_damaged_landmarks_stop_the_export_of_a_folder(a_panel, a_folder):
+    write_list(a_folder / "anna.mrk.json")
+    (a_folder / "bea.mrk.json").write_text("{", encoding="utf-8")
+    choose_format(a_panel, "csv")
+
+    click(a_panel.ui.exportFolderButton)
+
+    assert "bea.mrk.json" in a_panel.ui.saveExportLabel.text
+
+
+def test_without_a_folder_there_is_none_to_export(panel_factory):
+    assert panel_factory().ui.exportFolderButton.isHidden()

@@ -58,6 +58,16 @@ class ScanFolderRow:
         ui.nextScanButton.clicked.connect(lambda: self._go(self._row + 1))
         ui.scanFileSelector.connect("activated(int)", self._go)
 
+    @property
+    def folder(self):
+        """The `ScanFolder` that is open, or None."""
+        return self._folder
+
+    @property
+    def is_unsaved(self):
+        """Whether the current scan has landmarks that no file holds."""
+        return self._is_in_scene() and bool(unsaved_lists(self._model))
+
     def stop(self):
         """Stop work in the background."""
         self._reading.stop()
