@@ -50,6 +50,7 @@ class PALNetLandmarksParameterNode:
     scan: vtkMRMLModelNode
     landmarks: vtkMRMLMarkupsFiducialNode
     showColor: bool = True
+    useColor: bool = True
     snapToSurface: bool = True
     showExpectedErrors: bool = True
     trainedModel: str = ""
@@ -110,7 +111,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.detectionSection = DetectionSection(
             self.ui, self.startDetection, self.startByHand, self.onFound
         )
-        self.saveExportSection = SaveExportSection(self.ui)
+        self.saveExportSection = SaveExportSection(self.ui, self.inputSection.folder)
         self.measurementSection = MeasurementSection(self.ui)
         self.changeWatcher = ChangeWatcher(self.onMovedElsewhere)
         self.reviewSection = ReviewSection(
@@ -280,13 +281,15 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.saveExportSection.show(self.reviewSection.review)
 
     def selectScan(self, modelNode):
-        """Select a scan in the panel and show it in the 3D views."""
-        from PALNetLandmarksLib.camera import look_at_model
+        """Select a scan in the panel and show it in the 3D views, from the front if known."""
+        from PALNetLandmarksLib.camera import look_at_face, look_at_model
 
         self._shown = (None, None)
         self._parameterNode.scan = modelNode
         self.onParameterNodeModified()
         look_at_model(modelNode)
+        if self.reviewSection.review is not None:
+            look_at_face(self.reviewSection.review.landmarks)
 
     def startDetection(self):
         """Start a detection of the selected scan into the selected list."""
@@ -296,6 +299,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             landmarks,
             self.reviewSection.table.replace,
             self.trainedModelSection.choice,
+            useColor=self._parameterNode.useColor,
         )
 
     def startByHand(self):
@@ -337,12 +341,16 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onLandmarksChanged(self):
         """Discard what is outdated after a correction."""
+        from PALNetLandmarksLib.list_opening import problem_of
         from PALNetLandmarksLib.scan_unit import adopt_unit
 
         self.measurementSection.clear()
         self.saveExportSection.refresh()
         if self.reviewSection.review is not None:
-            adopt_unit(self.reviewSection.review.landmarks)
+            landmarks = self.reviewSection.review.landmarks
+            adopt_unit(landmarks)
+            if self.detectionSection.is_undone(landmarks):
+                self.detectionSection.show(landmarks, problem_of(landmarks))
         self.inputSection.show(self._shown[0])
 
     def onUnitChosen(self):
@@ -390,7 +398,7 @@ class PALNetLandmarksLogic(ScriptedLoadableModuleLogic):
         """Return the selection of the panel as typed attributes."""
         return PALNetLandmarksParameterNode(super().getParameterNode())
 
-    def detect(self, modelNode, markupsNode=None, replace=(), trainedModel=""):
+    def detect(self, modelNode, markupsNode=None, replace=(), trainedModel="", *, useColor=True):
         """Place the landmarks on a model and wait for the result.
 
         Parameters
@@ -404,6 +412,8 @@ class PALNetLandmarksLogic(ScriptedLoadableModuleLogic):
             Codes of landmarks to overwrite although they were corrected or confirmed.
         trainedModel : str or path, optional
             Name of a shipped model or path of a model file; by default the default model.
+        useColor : bool
+            Whether the color of the scan, if it has any, helps to place lips and corners of eyes.
 
         Returns
         -------
@@ -421,18 +431,21 @@ class PALNetLandmarksLogic(ScriptedLoadableModuleLogic):
         if markupsNode is not None:
             scheme = LandmarkList(markupsNode).scheme
             indices = [scheme.index_of(code) for code in replace]
-        run = self.startDetection(modelNode, markupsNode, indices, trainedModel)
+        run = self.startDetection(modelNode, markupsNode, indices, trainedModel, useColor=useColor)
         run.job.wait()
         return run.finish().node
 
-    def startDetection(self, modelNode, markupsNode=None, replace=(), trainedModel=""):
+    def startDetection(
+        self, modelNode, markupsNode=None, replace=(), trainedModel="", *, useColor=True
+    ):
         """Start a detection in the background; `DetectionRun.finish` writes its result."""
         from palnet.model import DEFAULT_MODEL
         from PALNetLandmarksLib.detection import DetectionRun
         from PALNetLandmarksLib.landmark_list import is_landmark_list
 
         usable = markupsNode if is_landmark_list(markupsNode) else None
-        return DetectionRun(modelNode, usable, replace, trainedModel or DEFAULT_MODEL)
+        trained = trainedModel or DEFAULT_MODEL
+        return DetectionRun(modelNode, usable, replace, trained, use_color=useColor)
 
     def createEmptyList(self, modelNode, scheme=None):
         """Create a list of named, unplaced landmarks for a model; by default the 50."""

@@ -17,6 +17,7 @@ import numpy as np
 
 from palnet._files import file_hash
 from palnet.batch import ScanResult
+from palnet.combining import COLOR_NOT_ASKED
 from palnet.errors import ScanRefusedError
 from palnet.landmarks import LandmarkSet, printable_name
 from palnet.model import find_model
@@ -63,7 +64,7 @@ def move_landmarks(landmarks, target_from_source):
     return replace(landmarks, positions=apply_similarity(target_from_source, landmarks.positions))
 
 
-def fake_detect(mesh, *, unit="auto", model=None):
+def fake_detect(mesh, *, unit="auto", model=None, use_color=True):
     if mesh.name.startswith("no_face"):
         msg = f"{mesh.name}: no face was found."
         raise ScanRefusedError(msg)
@@ -74,6 +75,7 @@ def fake_detect(mesh, *, unit="auto", model=None):
         "unit": guessed if unit == "auto" else unit,
         "unit_source": "inferred from the size" if unit == "auto" else "given",
         "seconds": {"all": 0.1},
+        **({} if use_color else {"color": COLOR_NOT_ASKED}),
     }
     if mesh.name.startswith("small"):
         doubts = (Finding("small_face", "read in mm, the face has 60 % of the mean size."),)

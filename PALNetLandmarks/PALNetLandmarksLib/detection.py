@@ -41,6 +41,8 @@ class DetectionRun:
         Landmarks to overwrite although a person corrected or confirmed them.
     trained_model : str, optional
         Name of a shipped model, or absolute path of a file.
+    use_color : bool
+        Whether the color of the scan, if it has any, is used.
 
     Attributes
     ----------
@@ -59,7 +61,15 @@ class DetectionRun:
         If the node is not a model node.
     """
 
-    def __init__(self, model_node, list_node=None, replace=(), trained_model=DEFAULT_MODEL):
+    def __init__(
+        self,
+        model_node,
+        list_node=None,
+        replace=(),
+        trained_model=DEFAULT_MODEL,
+        *,
+        use_color=True,
+    ):
         check_model_node(model_node)
         self._scene = model_node.GetScene()
         self._model_node, self._list_node = model_node, list_node
@@ -69,8 +79,9 @@ class DetectionRun:
         self._model_state, unit = state_of_model(model_node), chosen_unit(model_node)
         self._unit, self.scan_name, self.remark = unit, model_node.GetName(), ""
         self._mesh = mesh_from_model(model_node)
-        read = reader_of_colored_mesh(model_node, self._mesh)
-        self.job = BackgroundJob(_detect, read, trained_model, unit)
+        read = reader_of_colored_mesh(model_node, self._mesh) if use_color else lambda: self._mesh
+        options = {"model": trained_model, "use_color": use_color}
+        self.job = BackgroundJob(_detect, read, unit, options)
 
     def finish(self):
         """Write the landmarks to the scene; call it on the main thread once the job has ended.
@@ -170,18 +181,18 @@ def create_empty_list(model_node, scheme):
     return landmarks
 
 
-def _detect(read_mesh, trained_model, unit):
+def _detect(read_mesh, unit, options):
     """Run the detection in a worker thread, where Qt must not be asked for translations."""
-    check_is_there(trained_model)
+    check_is_there(options["model"])
     mesh = read_mesh()
     if unit is not None:
         given = unit.name if unit.name in UNIT_NAMES else unit.mm_per_unit
-        return palnet.detect(mesh, unit=given, model=trained_model)
+        return palnet.detect(mesh, unit=given, **options)
     try:
         # Numbers are millimeters in Slicer if the size allows it; otherwise the library guesses.
-        return palnet.detect(mesh, unit="mm", model=trained_model)
+        return palnet.detect(mesh, unit="mm", **options)
     except UnitError:
-        return palnet.detect(mesh, model=trained_model)
+        return palnet.detect(mesh, **options)
 
 
 def _in_words(error):

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Read the detection record that `palnet detect` writes beside a point list."""
+"""The record of a detection: read that of `palnet detect`, and say what it tells of the color."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
+from slicer.i18n import tr as _
 
 from palnet._record import read_record
 from palnet.exchange import stem_of
@@ -41,6 +42,23 @@ def read_detection_record(landmarks):
         return {**{key: found[key] for key in _KEPT}, "face_from_list": face_from_list.tolist()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}  # missing or damaged; the list works without it
+
+
+def say_how_placed(record):
+    """Say whether the color of the scan helped to place the landmarks.
+
+    Parameters
+    ----------
+    record : dict
+        That of the detection, as in `LandmarkList.record`.
+
+    Returns
+    -------
+    str
+        To be put behind "detected" or "landmarks".
+    """
+    is_used = record.get("provenance", {}).get("color", {}).get("used", False)
+    return _("by shape and color") if is_used else _("by shape alone")
 
 
 def _is_of(rows, landmarks):

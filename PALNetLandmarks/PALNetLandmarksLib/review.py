@@ -10,8 +10,6 @@ import slicer
 from slicer.i18n import tr as _
 
 from palnet.landmarks import PLACED
-from palnet.preview import classify_errors
-from PALNetLandmarksLib.error_classes import DOUBTFUL
 from PALNetLandmarksLib.hardened_transforms import follow_transform, hardened_by, hardened_warp
 from PALNetLandmarksLib.list_scheme import restore_order, write_scheme
 from PALNetLandmarksLib.list_state import joint_move
@@ -82,13 +80,6 @@ class Review:
         """Which landmarks a person has decided on, (n,)."""
         edited = self.landmarks.edited
         return np.array([index in edited for index in range(len(self.landmarks))])
-
-    @property
-    def unreviewed_doubtful(self):
-        """Codes of the unreviewed landmarks that should not be used without a review."""
-        landmarks = self.landmarks.landmark_set()
-        doubtful = (classify_errors(landmarks) == DOUBTFUL) & ~self.is_reviewed
-        return [landmarks.scheme.codes[index] for index in np.flatnonzero(doubtful)]
 
     def confirm(self, index):
         """Confirm a landmark as it is, or that it is missing.

@@ -24,6 +24,8 @@ from PALNetLandmarksLib.models import to_local, world_matrix
 
 # Frames on offer: the numbers of the model's file, or LPS or RAS in millimeters.
 FRAMES = ("file", "LPS", "RAS")
+# Attribute of a model whose landmarks are not kept beside its file: their folder.
+LISTS_FOLDER = "PALNet.ListsFolder"
 
 _SAMPLES = Path(palnet.__file__).parent / "samples"
 
@@ -41,7 +43,8 @@ def default_path(landmarks, suffix):
     Returns
     -------
     Path
-        In the last used or the home folder if the model has no file or comes with the module; named
+        In the last used or the home folder if the model has no file or comes with the module; in
+        the folder that the model names for its landmarks, if there is one (`LISTS_FOLDER`); named
         after the list if another list is saved at that path.
     """
     if has_own_file(landmarks.node):
@@ -51,6 +54,8 @@ def default_path(landmarks, suffix):
     model = landmarks.model_node
     if model is not None and has_own_file(model):
         path = Path(model.GetStorageNode().GetFullNameFromFileName()).with_suffix(suffix)
+        folder = model.GetAttribute(LISTS_FOLDER)
+        path = path if folder is None else Path(folder) / path.name
         if is_folder(path.parent) and _SAMPLES not in path.parents:
             return _not_of_another_list(path, suffix, landmarks)
     last = Path(slicer.util.settingsValue("PALNet/LastFolder", "") or Path.home())
@@ -92,11 +97,29 @@ def _find_list_of(path, landmarks):
     """Find the list of the scene that is saved in a file; None for any other file."""
     scene = landmarks.node.GetScene()
     for node in slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode", scene):
-        storage = node.GetStorageNode()
-        is_saved = storage is not None and bool(storage.GetFileName())
-        if is_saved and _is_same_file(Path(storage.GetFullNameFromFileName()), path):
+        if is_saved_in(node, path):
             return node
     return None
+
+
+def is_saved_in(node, path):
+    """Return whether a model or list was read from this file or saved to it.
+
+    Parameters
+    ----------
+    node : vtkMRMLStorableNode
+        Any model or list.
+    path : Path
+        The file.
+
+    Returns
+    -------
+    bool
+        True also if the paths differ but lead to one file.
+    """
+    return has_own_file(node) and _is_same_file(
+        Path(node.GetStorageNode().GetFullNameFromFileName()), path
+    )
 
 
 def _is_same_file(path, other):

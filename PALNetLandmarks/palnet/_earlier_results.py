@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from palnet._caught import catching
 from palnet._files import check_free, file_hash
-from palnet._record import COLOR_NOT_ASKED, read_record
+from palnet._record import read_record
 from palnet.errors import OutputExistsError, PalnetError
 
 if TYPE_CHECKING:
@@ -121,6 +121,7 @@ def _check_other_names(job: ScanJob) -> None:
 
 def _differing(job: ScanJob) -> list[str]:
     """List how the existing record differs from the job."""
+    from palnet.combining import COLOR_NOT_ASKED
     from palnet.model import find_model
     from palnet.surface import parse_unit
 

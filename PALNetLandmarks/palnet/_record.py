@@ -18,10 +18,7 @@ if TYPE_CHECKING:
     from palnet.detector import Detection
     from palnet.landmarks import LandmarkSet
 
-__all__ = ["COLOR_NOT_ASKED", "describe_detection", "read_record", "record_text"]
-
-# What the provenance holds of the color of a scan if it was not to be used.
-COLOR_NOT_ASKED = {"used": False, "reason": "not asked for"}
+__all__ = ["describe_detection", "read_record", "record_text"]
 
 
 def describe_detection(

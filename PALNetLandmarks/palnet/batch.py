@@ -125,7 +125,7 @@ def process_scan(job: ScanJob, *, detect: Detect | None = None) -> ScanResult:
 
 def _detect_and_write(job: ScanJob, detect: Detect | None) -> ScanResult:
     """Run a job; the record is written last and so marks the other files as complete."""
-    from palnet._record import COLOR_NOT_ASKED, describe_detection, record_text
+    from palnet._record import describe_detection, record_text
     from palnet.surface import read_colored_mesh, read_mesh
 
     options = job.options
@@ -135,10 +135,7 @@ def _detect_and_write(job: ScanJob, detect: Detect | None) -> ScanResult:
         from palnet import detector
 
         detect = detector.detect
-    detection = detect(mesh, unit=options.unit, model=options.model)
-    if not options.use_color:
-        made = {**detection.provenance, "color": COLOR_NOT_ASKED}
-        detection = replace(detection, provenance=made)
+    detection = detect(mesh, unit=options.unit, model=options.model, use_color=options.use_color)
     landmarks = replace(detection.landmarks, specimen=job.specimen)
     written = landmarks.to_frame(options.frame)
     scan_sha256 = _hash_unchanged(job.scan, stamp)

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from palnet.placing import Placement
     from palnet.surface import Mesh
 
-__all__ = ["Combined", "combine_with_color"]
+__all__ = ["COLOR_NOT_ASKED", "Combined", "combine_with_color"]
+
+COLOR_NOT_ASKED: dict[str, object] = {"used": False, "reason": "not asked for"}
+"""What is recorded of the color of a scan if it was not to be used."""
 
 
 class _Seen(NamedTuple):

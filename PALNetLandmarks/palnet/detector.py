@@ -15,7 +15,7 @@ import scipy
 import palnet
 from palnet._checks import check_transform, frozen_copy
 from palnet._stopwatch import Stopwatch
-from palnet.combining import combine_with_color
+from palnet.combining import COLOR_NOT_ASKED, Combined, combine_with_color
 from palnet.errors import MeshError
 from palnet.face.alignment import align_landmarks
 from palnet.finding import find_face
@@ -33,6 +33,7 @@ from palnet.surface import (
     plausible_units,
     prepare_scan,
     read_colored_mesh,
+    read_mesh,
 )
 
 if TYPE_CHECKING:
@@ -111,6 +112,7 @@ def detect(
     *,
     unit: str | float = "auto",
     model: str | os.PathLike[str] | None = None,
+    use_color: bool = True,
 ) -> Detection:
     """Place the landmarks of a model on a face scan.
 
@@ -121,12 +123,15 @@ def detect(
     ----------
     scan : path-like or Mesh
         OBJ, PLY, STL, VTK or VTP file, or a mesh in memory, such as
-        ``palnet.Mesh(mesh.vertices, mesh.faces)`` of one of trimesh. Color is used if the file or
-        the mesh has any (`palnet.read_colored_mesh`; `palnet.read_mesh` leaves it out).
+        ``palnet.Mesh(mesh.vertices, mesh.faces)`` of one of trimesh, or with its color
+        `palnet.read_colored_mesh`.
     unit : str or float
         ``auto``, ``um``, ``mm``, ``cm``, ``m``, ``in``, or millimetres per unit as a number.
     model : str or path-like, optional
         Name of a shipped model or path of a model file.
+    use_color : bool
+        Whether color helps to place lips and inner corners of the eyes, if the scan has any. Choose
+        False if only some scans of a study have color.
 
     Returns
     -------
@@ -154,7 +159,7 @@ def detect(
     with watch.stage("model"):
         network_model = read_model(model)
     with watch.stage("read"):
-        mesh = _mesh_of(scan)
+        mesh = _mesh_of(scan, use_color=use_color)
     units = _units(mesh, unit)
     with watch.stage("prepare"):
         surface = prepare_scan(mesh, units[0])
@@ -165,7 +170,10 @@ def detect(
     found = find_face(surface, units, network_model, watch, is_unit_known=is_given, prepare=prepare)
     placed = place_landmarks(found, network_model, watch)
     with watch.stage("color"):
-        combined = combine_with_color(placed, found, mesh, network_model)
+        if use_color:
+            combined = combine_with_color(placed, found, mesh, network_model)
+        else:
+            combined = Combined(placed, record=COLOR_NOT_ASKED)
     with watch.stage("project"):
         landmarks = _to_landmarks(combined.placement, found, network_model, mesh)
         face_from_scan = _estimate_pose(found, landmarks, network_model)
@@ -194,10 +202,10 @@ def detect(
     )
 
 
-def _mesh_of(scan: object) -> Mesh:
+def _mesh_of(scan: object, *, use_color: bool) -> Mesh:
     """Return the mesh, read from its file if necessary; it must have a surface."""
     if isinstance(scan, (str, os.PathLike)):
-        return read_colored_mesh(scan)
+        return read_colored_mesh(scan) if use_color else read_mesh(scan)
     if not isinstance(scan, Mesh):
         msg = (
             f"scan must be the path of a mesh file or a palnet.Mesh; got {type(scan).__name__}. "

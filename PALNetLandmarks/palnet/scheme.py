@@ -35,7 +35,7 @@ Side = Literal["left", "right", "midline"]
 
 DEFAULT_SCHEME = "palnet50"
 SCHEME_FILE = "scheme.json"
-"""File name of a lab's own scheme in a run folder, for the landmarks in that folder."""
+"""File name of a lab's own scheme in a run folder."""
 
 _FOLDER = Path(__file__).parent / "schemes"
 _SIDES = ("left", "right", "midline")

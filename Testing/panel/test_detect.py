@@ -13,11 +13,13 @@ import slicer
 import vtk
 from PySide6.QtTest import QTest
 
+from painted_face import paint_example
 from palnet import detect as detect_file
+from palnet.combining import SEEN_BY_COLOR
 from palnet.exchange import read_landmarks, write_landmarks
 from palnet_meshes import make_head
 from palnet_panel import click, detect, wait_while
-from palnet_scenes import SAMPLES, a_record, true_landmarks, write_textured_obj
+from palnet_scenes import SAMPLES, a_record, true_landmarks, vtk_array, write_textured_obj
 from PALNetLandmarksLib.landmark_list import LandmarkList
 from PALNetLandmarksLib.linking import find_lists
 from PALNetLandmarksLib.list_creation import create_list
@@ -59,6 +61,46 @@ def test_example_is_detected_by_two_clicks(a_panel):
     assert ui.reviewedLabel.toolTip.endswith("allow for faces unlike all that it was trained on.")
     assert ui.detectButton.text == "Detect landmarks"
     assert ui.progressBar.isHidden()
+
+
+def test_color_is_left_aside_if_told_so(a_panel, a_face):
+    ui = a_panel.ui
+    plain = a_panel.logic.detect(a_face)
+    colors = paint_example().colors
+    a_face.GetPolyData().GetPointData().AddArray(vtk_array(colors, "RGB"))
+    ui.scanSelector.setCurrentNode(a_face)
+    ui.landmarksSelector.setCurrentNode(None)
+    found = {}
+    for how in ("by shape and color", "by shape alone"):
+        detect(a_panel)
+        found[how] = LandmarkList(ui.landmarksSelector.currentNode())
+        assert f" s, {how}: " in ui.statusLabel.text
+        assert f"Detected {how}, by the trained model palnet50" in ui.reviewedLabel.toolTip
+        ui.useColorCheckBox.click()
+        ui.landmarksSelector.setCurrentNode(None)
+
+    with_color, without = found.values()
+    np.testing.assert_array_equal(without.positions, LandmarkList(plain).positions)
+    is_moved = np.linalg.norm(with_color.positions - without.positions, axis=1) > 0.01
+    assert {without.scheme.codes[row] for row in np.flatnonzero(is_moved)} == set(SEEN_BY_COLOR)
+    record = without.record
+    assert record["provenance"]["color"] == {"used": False, "reason": "not asked for"}
+
+
+def test_summary_of_a_detection_goes_when_it_is_undone(a_panel, a_face):
+    ui = a_panel.ui
+    ui.scanSelector.setCurrentNode(a_face)
+    detect(a_panel)
+    click(ui.nextButton)
+    click(ui.confirmButton)
+    assert "50 of 50 landmarks in" in ui.statusLabel.text
+    detect(a_panel)
+    click(ui.undoButton)  # the second detection
+
+    assert ui.statusLabel.text == ""
+    click(ui.undoButton)  # the confirmation: nothing is said that was true before
+
+    assert ui.statusLabel.text == ""
 
 
 def test_scan_is_opened_from_a_file_and_its_folder_remembered(a_panel, answers, tmp_path):

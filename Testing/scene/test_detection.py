@@ -231,6 +231,15 @@ def test_worker_gets_the_colors_of_the_scan(a_face, monkeypatch):
     np.testing.assert_array_equal(seen[0].colors, colors)
 
 
+def test_color_that_is_not_to_be_used_is_not_read(a_face, monkeypatch):
+    monkeypatch.setattr(detection, "reader_of_colored_mesh", lambda *_: pytest.fail("it reads"))
+
+    run = DetectionRun(a_face, use_color=False)
+
+    made = finished(run).record["provenance"]
+    assert made["color"] == {"used": False, "reason": "not asked for"}
+
+
 def test_files_of_the_color_are_read_in_the_worker(a_face, monkeypatch):
     """Of 1.6 million points with a large image that takes 9 s, in which Slicer would not answer."""
     threads = []

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import slicer
 
-from palnet.errors import FormatError
 from palnet.exchange import FORMATS, FormatWarning, read_landmarks, write_landmarks
 from palnet.landmarks import LandmarkSet
 from palnet.scheme import Angle, Distance
@@ -153,22 +152,17 @@ def test_labels_alone_tell_a_scheme_whose_model_was_read(scene, the_lab_scheme):
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_every_format_takes_the_lab_s_landmarks(a_lab_list, the_lab_scheme, tmp_path, name):
+def test_every_format_takes_the_lab_s_landmarks_and_scheme(
+    a_lab_list, the_lab_scheme, tmp_path, name
+):
     path = tmp_path / f"face{FORMATS[name].suffix}"
 
     export(a_lab_list, path, name, "LPS")
 
-    read = read_landmarks(path, the_lab_scheme)
+    read = read_landmarks(path)
+    assert read.scheme == the_lab_scheme
     expected = a_lab_list.world_positions * [-1, -1, 1]
     np.testing.assert_allclose(read.to_frame("LPS").positions, expected, atol=1e-3)
-
-
-def test_other_formats_than_slicer_s_ask_for_the_scheme(a_lab_list, tmp_path):
-    path = tmp_path / "face.csv"
-    export(a_lab_list, path, "csv", "LPS")
-
-    with pytest.raises(FormatError, match=r"Give its JSON file \(--scheme"):
-        read_landmarks(path)
 
 
 def test_scheme_without_a_plan_is_told_and_its_own_measurements_are_taken(a_face):

@@ -156,11 +156,11 @@ def test_confirming_a_correction_keeps_it_a_correction(a_review):
 def test_doubtful_landmarks_are_named_until_seen(a_review):
     codes = a_review.landmarks.scheme.codes
     doubtful = [codes[i] for i in range(MISSING) if a_review.landmarks.expected_errors[i] >= 4.0]
-    assert a_review.unreviewed_doubtful == doubtful
+    assert a_review.landmarks.unreviewed_doubtful == doubtful
 
     a_review.confirm(codes.index(doubtful[0]))
 
-    assert a_review.unreviewed_doubtful == doubtful[1:]
+    assert a_review.landmarks.unreviewed_doubtful == doubtful[1:]
 
 
 def test_closed_review_watches_no_longer(a_list):

@@ -138,7 +138,7 @@ def test_process_scan_detects_by_the_options(a_head_file, tmp_path):
         return palnet_fakes.fake_detect(mesh)
 
     assert process_scan(job, detect=detect).outcome == "done"
-    assert given == {"unit": "cm", "model": "lab"}
+    assert given == {"unit": "cm", "model": "lab", "use_color": True}
 
 
 @pytest.fixture
@@ -168,9 +168,9 @@ def test_process_scan_hands_over_no_colors_if_told_so(a_colored_file, tmp_path):
     (job,) = plan(a_colored_file, output=tmp_path / "out", use_color=False)
     seen = []
 
-    def detect(mesh, **_):
+    def detect(mesh, **options):
         seen.append(mesh.colors)
-        return palnet_fakes.fake_detect(mesh)
+        return palnet_fakes.fake_detect(mesh, **options)
 
     result = process_scan(job, detect=detect)
 

@@ -316,6 +316,23 @@ def test_a_detection_by_shape_is_the_same_with_one_color(a_mesh):
     assert by_plain.provenance["color"]["used"] is False
 
 
+def test_color_that_is_not_to_be_used_changes_nothing(a_mesh, tmp_path):
+    path = tmp_path / "painted.obj"
+    # Colors behind the coordinates; so many digits are read back as the same number.
+    rows = np.hstack([a_mesh.points, a_mesh.colors / 255])
+    text = [f"v {' '.join(f'{value:.17g}' for value in row)}" for row in rows]
+    text += [f"f {a} {b} {c}" for a, b, c in a_mesh.triangles + 1]
+    path.write_text("\n".join(text), encoding="utf-8")
+
+    plain = detect(replace(a_mesh, colors=None))
+    from_memory, from_file = (detect(scan, use_color=False) for scan in (a_mesh, path))
+
+    assert detect(path).provenance["color"]["used"] is True
+    for found in (from_memory, from_file):
+        np.testing.assert_array_equal(found.landmarks.positions, plain.landmarks.positions)
+        assert found.provenance["color"] == {"used": False, "reason": "not asked for"}
+
+
 def test_painted_lips_draw_the_landmarks_and_raise_what_is_expected():
     truth = read_landmarks(example_truth())
     by_shape = detect(read_mesh(example_scan()))

@@ -9,6 +9,7 @@ from slicer.i18n import tr as _
 from palnet.errors import PalnetError
 from palnet.preview import classify_errors
 from PALNetLandmarksLib.detection import ModelChangedError
+from PALNetLandmarksLib.detection_record import say_how_placed
 from PALNetLandmarksLib.error_classes import CHECK, DOUBTFUL, GOOD
 from PALNetLandmarksLib.panel.poller import Poller
 
@@ -32,6 +33,7 @@ class DetectionSection:
         self._ui, self._start, self._on_found = ui, start, on_found
         self._start_by_hand = start_by_hand
         self._run, self._standing, self._is_allowed = None, "", False
+        self._summarized = None
         self._poller = Poller(self._on_end, self._on_tick)
         ui.detectButton.clicked.connect(self.on_detect)
         ui.byHandButton.clicked.connect(self.on_by_hand)
@@ -52,7 +54,7 @@ class DetectionSection:
         problem : str
             What is wrong with the selected node instead, or empty.
         """
-        self._standing = _standing(landmarks, problem)
+        self._standing, self._summarized = _standing(landmarks, problem), None
         self.say(self._standing)
 
     def follow(self, landmarks, problem):
@@ -91,6 +93,19 @@ class DetectionSection:
         """Take back what was said of the last detection; what is wrong with the list stays."""
         if not self.is_running:
             self.say(self._standing)
+
+    def is_undone(self, landmarks):
+        """Return whether the detection that the message sums up was undone in a list.
+
+        Parameters
+        ----------
+        landmarks : LandmarkList
+            The list.
+        """
+        if self._summarized is None:
+            return False
+        node, made = self._summarized
+        return landmarks.node is node and landmarks.record.get("provenance") != made
 
     def on_detect(self):
         """Start a detection, or cancel the running one."""
@@ -155,13 +170,16 @@ class DetectionSection:
             self._on_found(landmarks)
             parts = (_summary(landmarks, job.seconds), *_warnings(landmarks), run.remark)
             self._say_beside(_of_scan(run.scan_name, " ".join(filter(None, parts))))
+            self._summarized = landmarks.node, landmarks.record.get("provenance")
 
     def _show_running(self):
+        self._ui.scanFolderRow.setEnabled(False)  # the scan stays until its landmarks are there
         self._ui.detectButton.setText(_("Cancel"))
         self._ui.detectButton.setToolTip(_("Stop the detection; nothing is changed."))
         self._ui.progressBar.setVisible(True)
 
     def _show_idle(self):
+        self._ui.scanFolderRow.setEnabled(True)
         self._ui.detectButton.setText(_("Detect landmarks"))
         self._ui.detectButton.setToolTip(_("Place the landmarks on the selected scan."))
         self.allow(self._is_allowed)
@@ -173,10 +191,11 @@ def _summary(landmarks, seconds):
     found = landmarks.landmark_set()
     classes = classify_errors(found).tolist()
     return _(
-        "{n_placed} of {n_all} landmarks in {seconds:.1f} s: {n_good} good, {n_check} to check, "
-        "{n_doubtful} doubtful. Trained model: {model}."
+        "{n_placed} of {n_all} landmarks in {seconds:.1f} s, {how}: {n_good} good, {n_check} to "
+        "check, {n_doubtful} doubtful. Trained model: {model}."
     ).format(
         model=landmarks.record.get("provenance", {}).get("model", ""),
+        how=say_how_placed(landmarks.record),
         n_placed=int(found.is_placed.sum()),
         n_all=len(found),
         seconds=seconds,

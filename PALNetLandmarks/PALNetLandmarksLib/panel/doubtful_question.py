@@ -20,11 +20,31 @@ def goes_on_with_doubtful(review):
     bool
         True if the user continues or all doubtful landmarks were reviewed.
     """
-    codes = review.unreviewed_doubtful
-    if not codes:
+    codes = review.landmarks.unreviewed_doubtful
+    text = _("Doubtful landmarks that have not been reviewed ({number}): {names}.")
+    return _goes_on(text, codes)
+
+
+def goes_on_with_doubtful_scans(scans):
+    """Ask whether to continue, if there are scans with unreviewed doubtful landmarks.
+
+    Parameters
+    ----------
+    scans : list of str
+        Their names.
+
+    Returns
+    -------
+    bool
+        True if the user continues or there are none.
+    """
+    text = _("Scans with doubtful landmarks that have not been reviewed ({number}): {names}.")
+    return _goes_on(text, scans)
+
+
+def _goes_on(text, names):
+    if not names:
         return True
-    text = _(
-        "Doubtful landmarks that have not been reviewed ({n_codes}): {codes}.\n"
-        "Their expected error is large. Go on all the same?"
-    ).format(n_codes=len(codes), codes=", ".join(codes))
-    return slicer.util.confirmYesNoDisplay(text)
+    question = _("Their expected error is large. Go on all the same?")
+    text = text.format(number=len(names), names=", ".join(names))
+    return slicer.util.confirmYesNoDisplay(f"{text}\n{question}")

@@ -25,6 +25,7 @@ from PALNetLandmarksLib.models import (
 )
 from PALNetLandmarksLib.panel.poller import Poller
 from PALNetLandmarksLib.panel.scan_color import ScanColor
+from PALNetLandmarksLib.panel.scan_folder_row import ScanFolderRow
 from PALNetLandmarksLib.scan_unit import (
     BY_SIZE,
     CHOSEN,
@@ -56,6 +57,7 @@ class InputSection:
         self._inspected, self._findings, self._summary = None, [], ""
         self._inspection = Poller(self._on_inspected)
         self.color = ScanColor(ui.colorCheckBox)
+        self.folder = ScanFolderRow(ui, select)
         for name in ("", *UNIT_NAMES):
             ui.unitSelector.addItem(_unit_text(name), name)
         ui.unitSelector.connect("activated(int)", self.on_unit)
@@ -105,6 +107,7 @@ class InputSection:
         """Stop work in the background."""
         self._inspection.stop()
         self.color.stop()
+        self.folder.stop()
         self._inspected = None
 
     def on_open(self):

@@ -12,6 +12,7 @@ from slicer.i18n import tr as _
 
 from palnet.landmarks import PLACED
 from PALNetLandmarksLib.camera import look_at
+from PALNetLandmarksLib.detection_record import say_how_placed
 from PALNetLandmarksLib.error_spheres import ErrorSpheres
 from PALNetLandmarksLib.panel.landmark_table import (
     BY_ERROR,
@@ -387,8 +388,9 @@ class ReviewSection:
         made = record.get("provenance", {})
         if not made.get("model_sha256"):
             return ""
-        text = _("Detected by the trained model {name}\nSHA-256: {sha256}")
-        text = text.format(name=made.get("model", ""), sha256=made["model_sha256"])
+        text = _("Detected {how}, by the trained model {name}\nSHA-256: {sha256}").format(
+            how=say_how_placed(record), name=made.get("model", ""), sha256=made["model_sha256"]
+        )
         if made.get("unseen_source", {}).get("factor", 1) == 1:
             return text
         return "\n".join(

@@ -9,9 +9,19 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from palnet._stored import listing
 from palnet.errors import PalnetError
 from palnet.exchange import FORMATS, get_format, sidecar_path
-from PALNetLandmarksLib.panel.doubtful_question import goes_on_with_doubtful
+from PALNetLandmarksLib.folder_export import (
+    check_specimens,
+    doubtful_specimens,
+    export_specimens,
+    read_folder,
+)
+from PALNetLandmarksLib.panel.doubtful_question import (
+    goes_on_with_doubtful,
+    goes_on_with_doubtful_scans,
+)
 from PALNetLandmarksLib.save_export import (
     FRAMES,
     check_format,
@@ -32,10 +42,12 @@ class SaveExportSection:
     ----------
     ui : object
         The widgets of the panel, by name.
+    scan_folder : ScanFolderRow
+        The folder that is open.
     """
 
-    def __init__(self, ui):
-        self._ui = ui
+    def __init__(self, ui, scan_folder):
+        self._ui, self._scan_folder = ui, scan_folder
         self._review = None
         for entry in FORMATS.values():
             ui.formatSelector.addItem(f"{entry.title} ({entry.suffix})", entry.name)
@@ -46,6 +58,7 @@ class SaveExportSection:
             selector.setCurrentIndex(max(known, 0))
         ui.saveButton.clicked.connect(self.on_save)
         ui.exportButton.clicked.connect(self.on_export)
+        ui.exportFolderButton.clicked.connect(self.on_export_folder)
         self.show(None)
 
     def show(self, review):
@@ -67,6 +80,7 @@ class SaveExportSection:
         )
         self._ui.saveButton.setEnabled(has_any)
         self._ui.exportButton.setEnabled(has_any)
+        self._ui.exportFolderButton.setVisible(self._scan_folder.folder is not None)
 
     def on_save(self):
         """Save the point list."""
@@ -87,8 +101,7 @@ class SaveExportSection:
         self._ui.saveExportLabel.setText("")  # it is about the previous save or export
         if not goes_on_with_doubtful(review):
             return
-        name = self._ui.formatSelector.itemData(self._ui.formatSelector.currentIndex)
-        frame = self._ui.frameSelector.itemData(self._ui.frameSelector.currentIndex)
+        name, frame = self._chosen()
         with slicer.util.tryWithErrorDisplay(_("The landmarks could not be exported.")):
             try:
                 check_format(review.landmarks, name)
@@ -105,6 +118,45 @@ class SaveExportSection:
             qt.QSettings().setValue("PALNet/Format", name)
             qt.QSettings().setValue("PALNet/Frame", frame)
             self._say_written(paths, remarks)
+
+    def on_export_folder(self):
+        """Export the saved landmarks of all scans of the folder into one file."""
+        label, folder = self._ui.saveExportLabel, self._scan_folder.folder
+        label.setText("")
+        if self._scan_folder.is_unsaved:
+            label.setText(_("The landmarks of the current scan are not saved: save them first."))
+            return
+        name, frame = self._chosen()
+        with slicer.util.tryWithErrorDisplay(_("The landmarks could not be exported.")):
+            try:
+                specimens, left_out = read_folder(folder)
+                check_specimens(specimens, name)
+                suffix = get_format(name).suffix
+                proposed = folder.lists_folder / f"{folder.lists_folder.name}{suffix}"
+                if not goes_on_with_doubtful_scans(doubtful_specimens(specimens)):
+                    return
+                path = self._ask(_("Export the landmarks of the folder"), proposed, suffix)
+                if path is None:
+                    return
+                frame = "LPS" if frame == "file" else frame
+                paths, remarks = export_specimens(specimens, path, name, frame)
+            except (PalnetError, ValueError) as err:
+                label.setText(str(err))
+                return
+            text = _("Scans: {n_scans}, in millimeters, axes {frame}.")
+            remarks.insert(0, text.format(n_scans=len(specimens), frame=frame))
+            if left_out:
+                text = _("Left out, since no landmarks are saved: {scans}.")
+                remarks.append(text.format(scans=listing(left_out)))
+            self._say_written(paths, remarks)
+
+    def _chosen(self):
+        """Return format and frame that the user chose."""
+        ui = self._ui
+        return tuple(
+            selector.itemData(selector.currentIndex)
+            for selector in (ui.formatSelector, ui.frameSelector)
+        )
 
     def _ask(self, title, proposed, suffix):
         """Ask for a path; the dialog asks before it replaces a file."""

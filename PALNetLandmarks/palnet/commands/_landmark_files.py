@@ -25,7 +25,6 @@ __all__ = [
     "hint_at_lenient",
     "read_all",
     "read_names",
-    "scheme_of_run",
     "warnings_on_stderr",
 ]
 
@@ -122,17 +121,6 @@ def _one_per_specimen(folder: Path, files: list[Path], scheme: Scheme | str | No
         passed_over += [(other, taken[0]) for other in others]
     _tell_passed_over(folder, passed_over)
     return found
-
-
-def scheme_of_run(path: Path) -> str | None:
-    """Return a lab's scheme file, if a folder is in the run of a cross-validation with it."""
-    from palnet._run_folder import CLAIM_NAME
-    from palnet.scheme import SCHEME_FILE
-
-    run = path.absolute().parent
-    scheme = run / SCHEME_FILE
-    is_there = path.is_dir() and (run / CLAIM_NAME).is_file() and scheme.is_file()
-    return str(scheme) if is_there else None
 
 
 def _is_output(path: Path, output: Path | None) -> bool:

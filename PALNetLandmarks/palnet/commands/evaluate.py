@@ -14,7 +14,6 @@ from palnet.commands._landmark_files import (
     find_landmark_files,
     read_all,
     read_names,
-    scheme_of_run,
 )
 
 if TYPE_CHECKING:
@@ -71,13 +70,11 @@ def run(arguments: argparse.Namespace) -> int:
     from palnet.errors import UsageError
     from palnet.evaluation import pair_specimens, with_unpredicted
 
-    asked = arguments.scheme
-    arguments.scheme = asked or scheme_of_run(arguments.truth)
     said = {
         "unit": arguments.predicted_unit,
         "frame": arguments.predicted_frame,
         "unit_option": "--predicted-unit",
-        "scheme": arguments.predicted_scheme or asked or scheme_of_run(arguments.predicted),
+        "scheme": arguments.predicted_scheme or arguments.scheme,
     }
     of_predicted = argparse.Namespace(**{**vars(arguments), **said})
     predicted, n_bad = _read(arguments.predicted, arguments.predicted_names, of_predicted)

@@ -39,6 +39,7 @@ __all__ = [
     "load_scan",
     "name_people",
     "place_truth",
+    "specimen_of",
 ]
 
 PEOPLE_FILE = "people.csv"
@@ -280,7 +281,7 @@ def name_people(
         # A table covers only its own folder and subfolders, so a copy in a subfolder affects no
         # other scans.
         below = {scan.specimen for scan in scans if path.parent in scan.mesh_path.parents}
-        rows = [(_specimen_of(name, known), person) for name, person in _read_people_rows(path)]
+        rows = [(specimen_of(name, known), person) for name, person in _read_people_rows(path)]
         named = [(specimen, person) for specimen, person in rows if specimen in below]
         for specimen, person in named:
             if person_of.setdefault(specimen, person) != person:
@@ -301,7 +302,7 @@ def name_people(
     return named_scans, [*problems, *_several_visits([s for s in scans if s.specimen in alone])]
 
 
-def _specimen_of(name: str, known: Container[str]) -> str:
+def specimen_of(name: str, known: Container[str]) -> str:
     """Strip the mesh suffix from a name, as a directory listing would show it."""
     is_file = name not in known and Path(name).suffix.lower() in MESH_SUFFIXES
     return Path(name).stem if is_file else name

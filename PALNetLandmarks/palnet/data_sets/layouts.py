@@ -10,7 +10,14 @@ import numpy as np
 
 from palnet._caught import catching
 from palnet._stored import listing, unpack_arrays
-from palnet.data_sets.dataset import AnnotatedScan, DataSet, Problem, is_people_file, name_people
+from palnet.data_sets.dataset import (
+    AnnotatedScan,
+    DataSet,
+    Problem,
+    is_people_file,
+    name_people,
+    specimen_of,
+)
 from palnet.data_sets.files import is_mesh, list_files
 from palnet.errors import FormatError, UsageError
 from palnet.exchange import (
@@ -247,7 +254,7 @@ def _read_plain(files: list[Path], scheme: Scheme) -> Found:
         sets, more = _read_file(path, scheme)
         problems += more
         for landmarks in sets:
-            specimen = printable_name(landmarks.specimen)
+            specimen = specimen_of(printable_name(landmarks.specimen), names)
             # A file renamed to match its mesh may still contain the old name.
             is_renamed = (path.parent, stem) in stems or (stem in names and specimen not in names)
             name = stem if len(sets) == 1 and is_renamed else specimen

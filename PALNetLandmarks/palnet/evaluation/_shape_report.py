@@ -82,8 +82,9 @@ def tables_of_shapes(space: ShapeSpace) -> dict[str, str]:
         {"code": code, **_xyz(place)}
         for code, place in zip(cohort.codes, space.mean_mm, strict=True)
     ]
+    # Columns x, y and z would make it a table of landmarks.
     aligned = [
-        {"specimen": specimen, "code": code, **_xyz(place)}
+        {"specimen": specimen, "code": code, **_xyz(place, "_aligned")}
         for specimen, shape in zip(cohort.specimens, space.shapes, strict=True)
         for code, place in zip(cohort.codes, shape, strict=True)
     ]
@@ -258,8 +259,8 @@ def _scores(space: ShapeSpace) -> list[dict[str, Any]]:
     return rows
 
 
-def _xyz(place: Any) -> dict[str, str]:
-    return dict(zip("xyz", map(_exact, place), strict=True))
+def _xyz(place: Any, ending: str = "") -> dict[str, str]:
+    return {f"{axis}{ending}": _exact(value) for axis, value in zip("xyz", place, strict=True)}
 
 
 def _exact(value: float) -> str:

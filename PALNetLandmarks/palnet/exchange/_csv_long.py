@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Long table: one row per landmark of a specimen, for R, Excel and Python."""
+"""Long table: one row per landmark of a specimen, for R, Excel and Python.
+
+It is written with all columns. A table of specimen, landmark and x, y, z is read as well.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +21,13 @@ from palnet.landmarks import PLACED, STATUSES
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from numpy.typing import NDArray
+
     from palnet.exchange._format import Reading
     from palnet.landmarks import LandmarkSet, Status
     from palnet.scheme import Scheme
 
-__all__ = ["CSV"]
+__all__ = ["CSV", "LANDMARK_COLUMNS"]
 
 # May be empty, or NA as written by R.
 NUMBERS = ("x", "y", "z", "expected_error_mm")
@@ -39,6 +44,12 @@ COLUMNS = (
     "expected_error_mm",
     "edited",
 )
+# The first of these that a table has identifies its landmarks.
+LANDMARK_COLUMNS = ("code", "landmark", "name")
+_NEEDED = {"specimen", "code", "x", "y", "z"}
+# Largest distance of an aligned shape's size from 1, and of its middle from 0; tables of aligned
+# shapes have at least four decimals.
+_ALIGNED = 1e-3
 
 
 def write_csv(specimens: Iterable[LandmarkSet]) -> Iterator[str]:
@@ -123,21 +134,37 @@ def _read_rows(reading: Reading) -> Iterator[tuple[int, dict[str, str]]]:
     """Split into rows, each with its line number."""
     rows = split_rows(reading.path, reading.text)
     _, header = next(rows)
-    if tuple(header) != COLUMNS:
+    columns = _read_header(reading, header)
+    for line, fields in rows:
+        if len(fields) != len(columns):
+            reading.doubt(line, f"expected {len(columns)} fields; got {len(fields)}.")
+            continue
+        row = dict(zip(columns, fields, strict=True))
+        row |= {column: "" for column in NUMBERS if row.get(column) == "NA"}
+        yield line, row
+
+
+def _read_header(reading: Reading, header: list[str]) -> list[str]:
+    """Name the columns as in `COLUMNS`; doubt others, except row numbers of R and pandas."""
+    columns = [column.strip().lower() for column in header]
+    if "status" not in columns:
+        columns = ["" if column == "index" else column for column in columns]
+    for name in LANDMARK_COLUMNS:
+        if name in columns:
+            columns[columns.index(name)] = "code"
+            break
+    named = [column for column in columns if column]
+    if not _NEEDED.issubset(columns) or len(set(named)) < len(named):
         problem = (
-            f"the header must be {','.join(COLUMNS)}; got {quote(','.join(header))}. "
-            "Separate by commas and keep all columns, or name the format of the file. A table that "
-            "never had them can be read with one row for each specimen, of the columns specimen, "
-            "<code>_x, <code>_y and <code>_z, as a .wide.csv."
+            "the header must name the columns specimen, code (or landmark, or name), x, y and z, "
+            f"each once; got {quote(','.join(header))}. Separate by commas, or name the format of "
+            "the file."
         )
         raise reading.error(1, problem)
-    for line, fields in rows:
-        if len(fields) != len(COLUMNS):
-            reading.doubt(line, f"expected {len(COLUMNS)} fields; got {len(fields)}.")
-            continue
-        row = dict(zip(COLUMNS, fields, strict=True))
-        row |= {column: "" for column in NUMBERS if row[column] == "NA"}
-        yield line, row
+    unknown = [column for column in named if column not in COLUMNS]
+    if unknown:
+        reading.doubt(1, f"the header has the unknown {listing(unknown)}. Delete these columns.")
+    return columns
 
 
 def _read_specimen(
@@ -164,7 +191,13 @@ def _read_specimen(
             continue
         status[index] = _status(row.fields)
         positions[index] = [_number(row.fields[axis]) for axis in "xyz"]
-        errors[index] = _number(row.fields["expected_error_mm"])
+        errors[index] = _number(row.fields.get("expected_error_mm", ""))
+    if "status" not in rows[0].fields and _is_aligned(positions):
+        problem = (
+            f"specimen {quote(specimen)} is an aligned shape (of centroid size 1, around 0), which "
+            "has no unit and no place on a scan. Give the landmarks as they were placed."
+        )
+        raise reading.error(rows[0].line, problem)
     return reading.make_landmarks(
         scheme,
         positions,
@@ -177,7 +210,7 @@ def _read_specimen(
 
 def _find_problem(fields: dict[str, str], index: int) -> str:
     """Describe what is wrong with a row; empty if its values are consistent."""
-    if fields["index"] != str(index):
+    if fields.get("index", str(index)) != str(index):
         return f"landmark {fields['code']!r} has index {index}; got {quote(fields['index'])}."
     status = _status(fields)
     if status is None:
@@ -188,23 +221,28 @@ def _find_problem(fields: dict[str, str], index: int) -> str:
     n_numbers = sum(fields[axis] != "" for axis in "xyz")
     if n_numbers != (3 if status in PLACED else 0):
         expected = "x, y and z" if status in PLACED else "no x, y, z"
-        return f"a landmark that is {status} must have {expected}."
-    if fields["edited"].lower() != _edited(status):
+        is_what = f"that is {status}" if "status" in fields else "with a position"
+        return f"a landmark {is_what} must have {expected}."
+    if fields.get("edited", _edited(status)).lower() != _edited(status):
         return f"edited must be {_edited(status)} with {status}; got {quote(fields['edited'])}."
     return ""
 
 
 def _find_bad_number(fields: dict[str, str]) -> str:
     for column in NUMBERS:
-        if fields[column] and parse_number(fields[column]) is None:
-            got = quote(fields[column])
+        text = fields.get(column)
+        if text and parse_number(text) is None:
+            got = quote(text)
             return f"{column} must be a number with a decimal point, or empty; got {got}."
-    if fields["expected_error_mm"].startswith("-"):
+    if fields.get("expected_error_mm", "").startswith("-"):
         return f"expected_error_mm must be at least 0; got {fields['expected_error_mm']}."
     return ""
 
 
 def _status(fields: dict[str, str]) -> Status | None:
+    """Return the status; without that column a person has placed what has a position."""
+    if "status" not in fields:
+        return "corrected" if any(fields[axis] for axis in "xyz") else "missing"
     return next((status for status in STATUSES if status == fields["status"]), None)
 
 
@@ -213,9 +251,22 @@ def _number(text: str) -> float:
     return float(text) if text else np.nan
 
 
+def _is_aligned(positions: NDArray[np.float64]) -> bool:
+    """Whether landmarks are as after a Procrustes alignment: of centroid size 1, around 0."""
+    placed = positions[~np.isnan(positions[:, 0])]
+    if not len(placed):
+        return False
+    middle = placed.mean(axis=0)
+    size = np.linalg.norm(placed - middle)
+    return bool(abs(size - 1) < _ALIGNED and np.linalg.norm(middle) < _ALIGNED)
+
+
 def _complete(
     reading: Reading, scheme: Scheme, last: _Row, status: list[Status | None]
 ) -> tuple[Status, ...]:
+    """Doubt absent rows of a table with statuses; without them such landmarks are missing."""
+    if "status" not in last.fields:
+        return tuple(found or "missing" for found in status)
     absent = [code for code, found in zip(scheme.codes, status, strict=True) if found is None]
     if absent:
         problem = (

@@ -217,11 +217,13 @@ def _read_text(path: Path, *, strict: bool) -> str:
 
 
 def _find_scheme(path: Path, scheme: Scheme | str | None, said: Sidecar | None) -> Scheme | None:
-    """Return the requested scheme, else a shipped one that is named; never a path from a file."""
+    """Return the requested scheme, else the one in the sidecar; never a path from a file."""
     if scheme is not None:
         return load_scheme(scheme) if isinstance(scheme, str) else scheme
     if said is None:
         return None
+    if isinstance(said.scheme, Scheme):
+        return said.scheme
     if said.scheme not in list_schemes():
         msg = (
             f"{sidecar_path(path)}: its scheme {said.scheme!r} is not one of "

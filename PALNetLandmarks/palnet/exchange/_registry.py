@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from palnet.errors import FormatError
-from palnet.exchange._csv_long import CSV
+from palnet.exchange._csv_long import CSV, LANDMARK_COLUMNS
 from palnet.exchange._csv_wide import CSV_WIDE
 from palnet.exchange._dta import DTA
 from palnet.exchange._fcsv import FCSV
@@ -133,12 +133,11 @@ def may_hold_landmarks(path: Path) -> bool:
         files, including unreadable ones, which are reported when read.
     """
     columns = _columns(path)
-    # Tables of shapes have coordinates too, but not of a scan and without a status.
-    return (
-        columns is None
-        or columns >= {"code", "x", "y", "z", "status"}
-        or any(column.endswith("_x") for column in columns)
-    )
+    if columns is None or any(column.endswith("_x") for column in columns):
+        return True
+    # Mean and components of shapes have coordinates too, but of no specimen.
+    is_of_landmarks = columns >= {"x", "y", "z"} and columns.intersection(LANDMARK_COLUMNS)
+    return bool(is_of_landmarks and columns & {"specimen", "status"})
 
 
 def is_other_table(path: Path) -> bool:

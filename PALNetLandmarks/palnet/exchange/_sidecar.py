@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from palnet._stored import read_json
 from palnet.errors import FormatError
 from palnet.landmarks import FRAMES, Space
-from palnet.scheme import DEFAULT_SCHEME
+from palnet.scheme import DEFAULT_SCHEME, Scheme, scheme_from_dict, scheme_to_dict
 
 if TYPE_CHECKING:
     from palnet.exchange._format import Format
@@ -41,8 +41,8 @@ class Sidecar:
         The anatomical axes of the numbers.
     mm_per_unit : float
         Millimetres per unit of the numbers.
-    scheme : str
-        Name of the landmark scheme.
+    scheme : Scheme or str
+        A lab's own landmark scheme, or the name of one that comes with palnet.
     landmarks : tuple of str
         Codes of the landmarks, in the order of the file.
     specimen : str
@@ -54,7 +54,7 @@ class Sidecar:
     frame: Frame
     space: Space
     mm_per_unit: float
-    scheme: str
+    scheme: Scheme | str
     landmarks: tuple[str, ...]
     specimen: str = ""
     renamed: dict[str, str] = field(default_factory=dict)
@@ -74,15 +74,17 @@ def describe(
         specimen = landmarks.specimen
     assumed = (landmarks.space, landmarks.space) if format.holds_axes else ("file", "LPS")
     is_as_assumed = (landmarks.frame, landmarks.space, landmarks.mm_per_unit) == (*assumed, 1.0)
-    has_names = format.holds_codes and landmarks.scheme.name == DEFAULT_SCHEME
+    scheme = landmarks.scheme
+    is_default = scheme.is_shipped and scheme.name == DEFAULT_SCHEME
+    has_names = format.holds_codes and is_default
     if format.holds_unit or (is_as_assumed and has_names and not renamed and not specimen):
         return None
     return Sidecar(
         frame=landmarks.frame,
         space=landmarks.space,
         mm_per_unit=landmarks.mm_per_unit,
-        scheme=landmarks.scheme.name,
-        landmarks=landmarks.scheme.codes,
+        scheme=scheme.name if scheme.is_shipped else scheme,
+        landmarks=scheme.codes,
         specimen=specimen,
         renamed=renamed,
     )
@@ -91,6 +93,8 @@ def describe(
 def sidecar_text(sidecar: Sidecar) -> str:
     """Format as JSON, one entry per line."""
     entries = {key: getattr(sidecar, key) for key in Sidecar.__dataclass_fields__}
+    if isinstance(sidecar.scheme, Scheme):
+        entries["scheme"] = scheme_to_dict(sidecar.scheme)
     content = {key: value for key, value in entries.items() if value}
     rows = (f' "{key}": {json.dumps(value, ensure_ascii=False)}' for key, value in content.items())
     return "{\n" + ",\n".join(rows) + "\n}\n"
@@ -111,7 +115,7 @@ def _parse(content: Any) -> Sidecar:
         "frame": values.get("frame") in FRAMES,
         "space": values.get("space") in get_args(Space),
         "mm_per_unit": type(unit) in (int, float) and 0 < unit < _LARGEST_UNIT,
-        "scheme": isinstance(values.get("scheme"), str),
+        "scheme": isinstance(values.get("scheme"), str | dict),
         "landmarks": _is_texts(values.get("landmarks")),
         "specimen": isinstance(values.get("specimen", ""), str),
         "renamed": isinstance(renamed, dict) and _is_texts(list(renamed.values())),
@@ -121,6 +125,8 @@ def _parse(content: Any) -> Sidecar:
         msg = f"{', '.join(wrong)} must be as palnet writes it. Correct or delete the file."
         raise FormatError(msg)
     known = {key: values[key] for key in Sidecar.__dataclass_fields__ if key in values}
+    if isinstance(known["scheme"], dict):
+        known["scheme"] = scheme_from_dict(known["scheme"])
     return Sidecar(**known | {"landmarks": tuple(values["landmarks"])})
 
 

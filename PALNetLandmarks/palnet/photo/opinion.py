@@ -119,7 +119,7 @@ def look_at_face(face: Surface, colors: NDArray[np.uint8]) -> PhotoOpinion | Non
     if len(seen) < LEAST_PICTURES:
         return None
     points_mm = _median(np.stack(seen))
-    points_mm[~_is_colored(points_mm, face, colors)] = np.nan
+    points_mm[~(contrast_near(points_mm, face, colors) >= LEAST_CONTRAST_NEAR)] = np.nan
     return PhotoOpinion(network.codes, points_mm, len(seen), network.sha256)
 
 
@@ -138,13 +138,28 @@ def _look(network: PhotoNetwork, pixels: NDArray[np.float32]) -> Iterator[NDArra
         yield np.stack([N_PIXELS - swapped[:, 0], swapped[:, 1]], axis=1)
 
 
-def _is_colored(
+def contrast_near(
     points_mm: NDArray[np.float64], face: Surface, colors: NDArray[np.uint8]
-) -> NDArray[np.bool_]:
-    """Whether the surface around each point has more than one color."""
+) -> NDArray[np.float64]:
+    """Measure how much the brightness of the surface around points varies.
+
+    Parameters
+    ----------
+    points_mm : ndarray of shape (n_points, 3)
+        The points, in the face frame.
+    face : Surface
+        The region of interest, in the face frame.
+    colors : ndarray of shape (n_vertices, 3)
+        Color of its vertices.
+
+    Returns
+    -------
+    ndarray of shape (n_points,)
+        Standard deviation of the brightness (0 to 255); NaN if there is no surface.
+    """
     bright = colors.mean(axis=1)
     around = (bright[np.linalg.norm(face.points_mm - p, axis=1) < NEAR_MM] for p in points_mm)
-    return np.array([len(near) > 0 and near.std() >= LEAST_CONTRAST_NEAR for near in around])
+    return np.array([near.std() if len(near) else np.nan for near in around])
 
 
 def _median(points_mm: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -141,7 +141,7 @@ class QFileDialog(QtFileDialog):
     def _path(_parent=None, caption="", *_arguments) -> str:
         return str(current().answer("file", caption) or "")
 
-    getOpenFileName = getSaveFileName = _path
+    getOpenFileName = getSaveFileName = getExistingDirectory = _path
 
 
 def _number(button) -> int:

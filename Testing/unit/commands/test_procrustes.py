@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from palnet.cli import main
-from palnet.exchange import read_landmarks, write_landmarks
+from palnet.exchange import may_hold_landmarks, read_landmarks, write_landmarks
 from palnet.samples import example_truth
 
 
@@ -47,7 +47,10 @@ def test_procrustes_says_what_was_left_out_and_writes_the_rest(a_folder, tmp_pat
     assert rows_of(tmp_path / "out" / "dropped.csv")[0]["name"] == "prn"
     aligned = rows_of(tmp_path / "out" / "aligned.csv")
     assert len(aligned) == 8 * 49
-    shapes = np.array([[float(row[axis]) for axis in "xyz"] for row in aligned]).reshape(8, 49, 3)
+    # Named x, y, z they would be landmarks without a unit.
+    assert not may_hold_landmarks(tmp_path / "out" / "aligned.csv")
+    numbers = [[float(row[f"{axis}_aligned"]) for axis in "xyz"] for row in aligned]
+    shapes = np.array(numbers).reshape(8, 49, 3)
     np.testing.assert_allclose(shapes.mean(axis=1), 0.0, atol=1e-8)
     np.testing.assert_allclose(np.linalg.norm(shapes, axis=(1, 2)), 1.0, atol=1e-7)
 

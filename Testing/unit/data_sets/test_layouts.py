@@ -650,12 +650,14 @@ def test_face_of_an_infant_in_millimeters_is_no_bust_in_centimeters(tmp_path, fr
     np.testing.assert_allclose(placed.positions_mm, landmarks.positions, atol=1e-3)
 
 
-def test_plain_folder_takes_one_file_for_many(tmp_path):
+@pytest.mark.parametrize("ending", ["", ".ply"])
+def test_plain_folder_takes_one_file_for_many(ending, tmp_path):
+    """Of R, for example, whose list.files gives the names of the meshes as files."""
     sets = []
     for number, name in enumerate(("anna", "ben")):
         mesh, positions = toy_person(number)
         write_ply(mesh, tmp_path / f"{name}.ply")
-        sets.append(toy_landmarks(positions, name))
+        sets.append(toy_landmarks(positions, f"{name}{ending}"))
     write_specimens(sets, tmp_path / "all.csv")
 
     data = read_data_set(tmp_path, scheme_file(tmp_path))

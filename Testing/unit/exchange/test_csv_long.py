@@ -2,12 +2,18 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from palnet.errors import FormatError
-from palnet.exchange import FormatWarning, read_landmarks, write_landmarks
+from palnet.exchange import (
+    FormatWarning,
+    may_hold_landmarks,
+    read_landmarks,
+    write_landmarks,
+)
 
 HEADER = "specimen,index,code,name,side,x,y,z,status,expected_error_mm,edited"
 
@@ -92,7 +98,7 @@ def test_csv_rows_may_be_in_any_order(a_csv_file, a_landmark_set):
 @pytest.mark.parametrize(
     ("line", "old", "new", "message"),
     [
-        (1, "specimen,index", "specimen;index", r"csv:1: the header must be specimen,index"),
+        (1, "specimen,index", "specimen;index", r"csv:1: the header must name .*got 'specimen;"),
         (2, ",tr,", ",tx,", r"csv:2: scheme 'palnet50' has no landmark 'tx'"),
         (2, ",0,tr", ",1,tr", r"csv:2: landmark 'tr' has index 0; got '1'"),
         (3, ",1,g,", ",0,tr,", r"csv:3: landmark 'tr' appears twice"),
@@ -199,17 +205,90 @@ def test_csv_landmarks_that_are_there_twice_are_not_read(a_csv_file, a_landmark_
     assert np.isnan(read.expected_error_mm[25:]).all()
 
 
-def test_csv_of_a_lab_that_lacks_columns_is_told_what_can_be_read(tmp_path):
-    lab = tmp_path / "lab.csv"
-    lab.write_text("specimen,code,x,y,z\nA,tr,1,2,3\n", encoding="utf-8")
+def a_lab_table(landmarks, header="specimen,code,x,y,z", empty=""):
+    """Write as R or pandas would, the last three landmarks left out, the first two without x, y, z.
 
-    with pytest.raises(FormatError, match=r"specimen, <code>_x, .*, as a \.wide"):
+    Values are those of a landmark and its row number in the header's order of columns.
+    """
+    rows = []
+    for number, (code, place) in enumerate(
+        zip(landmarks.scheme.codes[:-3], landmarks.positions, strict=False), 51
+    ):
+        texts = [empty] * 3 if number < 53 else map(str, place.tolist())
+        fields = dict(zip("xyz", texts, strict=True)) | {"specimen": "case_001"}
+        named = {column.strip('"').lower() for column in header.split(",")}
+        by = next(c for c in ("code", "landmark", "name") if c in named)
+        fields |= {by: code}
+        rows.append(
+            ",".join(fields.get(c.strip('"').lower(), str(number)) for c in header.split(","))
+        )
+    return "\n".join([header, *rows, ""])
+
+
+@pytest.mark.parametrize(
+    ("header", "empty"),
+    [
+        ("specimen,code,x,y,z", ""),
+        ("specimen,landmark,x,y,z", "NA"),
+        ("name,Specimen,Z,Y,X", "NA"),
+        ('"","specimen","landmark","x","y","z"', "NA"),
+        ("index,specimen,landmark,name,x,y,z", ""),
+    ],
+)
+def test_csv_of_a_lab_needs_only_specimen_landmark_and_coordinates(
+    header, empty, a_whole_set, tmp_path
+):
+    lab = tmp_path / "lab.csv"
+    lab.write_text(a_lab_table(a_whole_set, header, empty), encoding="utf-8")
+
+    read = read_landmarks(lab)
+
+    assert may_hold_landmarks(lab)
+    assert read.status == ("missing",) * 2 + ("corrected",) * 45 + ("missing",) * 3
+    assert (read.specimen, read.frame, read.mm_per_unit) == ("case_001", "file", 1.0)
+    np.testing.assert_array_equal(read.positions[2:-3], a_whole_set.positions[2:-3])
+    assert np.isnan(read.positions[[0, 1, -3, -2, -1]]).all()
+    assert np.isnan(read.expected_error_mm).all()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("specimen,code", "patient,code", r"csv:1: the header must name the columns specimen, "),
+        ("code,x,y,z", "code,x,x,z", r"csv:1: the header must name .*each once; got"),
+        ("y,z\n", "y,z,unit\n", r"csv:1: the header has the unknown unit"),
+        ("code,x", "point,x", r"csv:1: the header must name .* \(or landmark, or name\)"),
+        ("tr,,,", "tr,1,,", r"csv:2: a landmark with a position must have x, y and z"),
+        ("tr,,,", "tx,,,", r"csv:2: scheme 'palnet50' has no landmark 'tx'"),
+    ],
+)
+def test_csv_of_a_lab_that_is_doubtful_is_named(old, new, message, a_whole_set, tmp_path):
+    lab = tmp_path / "lab.csv"
+    lab.write_text(a_lab_table(a_whole_set).replace(old, new, 1), encoding="utf-8")
+
+    with pytest.raises(FormatError, match=message):
         read_landmarks(lab)
+
+
+def test_csv_of_aligned_shapes_is_no_table_of_landmarks(a_whole_set, tmp_path):
+    """As gpagen in R gives them; they have no unit, and would be read as a face of 1 mm."""
+    shape = a_whole_set.positions - a_whole_set.positions[2:-3].mean(axis=0)
+    shape /= np.linalg.norm(shape[2:-3])
+    lab = tmp_path / "lab.csv"
+    for text in (shape.round(4), shape):
+        lab.write_text(a_lab_table(replace(a_whole_set, positions=text)), encoding="utf-8")
+
+        for strict in (True, False):
+            with pytest.raises(FormatError, match=r"csv:2: specimen 'case_001' is an aligned sha"):
+                read_landmarks(lab, strict=strict)
+
+    lab.write_text(a_lab_table(replace(a_whole_set, positions=shape * 1.01)), encoding="utf-8")
+    assert read_landmarks(lab).is_placed.sum() == 45
 
 
 def test_csv_empty_file_raises(tmp_path):
     path = tmp_path / "face.csv"
     path.write_text("", encoding="utf-8")
 
-    with pytest.raises(FormatError, match=r"csv:1: the header must be"):
+    with pytest.raises(FormatError, match=r"csv:1: the header must name"):
         read_landmarks(path)

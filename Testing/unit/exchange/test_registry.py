@@ -323,6 +323,18 @@ def test_sidecar_says_what_the_format_cannot_hold(a_whole_set, tmp_path):
     }
 
 
+@pytest.mark.parametrize("name", ["lab6", "palnet50"])
+@pytest.mark.parametrize("format", [n for n, entry in FORMATS.items() if not entry.holds_unit])
+def test_lab_s_own_scheme_comes_with_any_file(format, name, a_whole_set, tmp_path):
+    """Its name alone, which may be that of another, says nothing of it."""
+    scheme = replace(a_whole_set.scheme, name=name, source="our lab")
+    path = tmp_path / f"case_001{get_format(format).suffix}"
+
+    write_landmarks(replace(a_whole_set, scheme=scheme), path)
+
+    assert read_landmarks(path).scheme == scheme
+
+
 def test_sidecar_with_an_entry_more_is_read(a_whole_set, tmp_path):
     """The first ones named their file."""
     path, beside = write_landmarks(a_whole_set, tmp_path / "face.tps")
@@ -358,6 +370,8 @@ def test_sidecar_that_no_longer_holds_goes_when_overwriting(a_whole_set, a_plain
         ({"mm_per_unit": 0}, "mm_per_unit must be"),
         ({"mm_per_unit": "1"}, "mm_per_unit must be"),
         ({"landmarks": "tr"}, "landmarks must be"),
+        ({"scheme": 50}, "scheme must be"),
+        ({"scheme": {"scheme": "lab6"}}, "the file lacks landmarks"),
         ({"scheme": "../lab"}, r"its scheme '\.\./lab' is not one of"),
         ({"landmarks": ["tr"]}, "gives other landmarks than those of scheme 'palnet50'"),
     ],
@@ -471,6 +485,12 @@ def test_what_is_no_readable_table_may_hold_landmarks(is_there, tmp_path):
         (" code\tx\ty\tz\tstatus\tnote ", True),
         ("specimen,tip_x,tip_y,tip_z", True),
         ("id,tip_x", True),
+        ("specimen,code,x,y,z", True),
+        ('"";"x";"y";"z";"Landmark";"Specimen"', True),
+        ("name,x,y,z,specimen", True),
+        ("specimen,code,x_aligned,y_aligned,z_aligned", False),
+        ("component,code,x,y,z", False),
+        ("specimen,x,y,z", False),
         ("code,x,y,z", False),
         ("x,y,z,status", False),
         ("code,x,y,status", False),

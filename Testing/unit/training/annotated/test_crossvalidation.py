@@ -166,19 +166,19 @@ def test_landmark_files_hold_the_errors_of_the_table(a_run):
                 assert float(found[name, code]) == pytest.approx(error, abs=2e-4)
 
 
-def test_evaluate_finds_the_labs_own_scheme_in_the_run(a_run, tmp_path, capsys):
-    """As docs/training.md names the command: without --scheme, which it refused."""
+def test_landmarks_of_a_run_bring_the_labs_own_scheme_to_every_command(a_run, tmp_path, capsys):
+    """As docs/training.md names the first command: without --scheme, which all refused."""
     output, results = a_run
-    predicted, truth = str(output / "predicted"), str(output / "truth")
-
-    assert main(["evaluate", predicted, truth, "-o", str(tmp_path / "out")]) == 0
-    every = read_csv(tmp_path / "out" / "landmarks.csv")[0]
-    assert float(every["mean_mm"]) == pytest.approx(results[-1].mean_mm, abs=1e-3)
-
-    # Anywhere else the name of a scheme says nothing of it.
+    predicted, out = str(output / "predicted"), tmp_path / "out"
     shutil.copytree(output / "truth", tmp_path / "truth")
-    assert main(["evaluate", predicted, str(tmp_path / "truth"), "-o", str(tmp_path / "no")]) == 2
-    assert "'toy13' is not one of ibug68, palnet50. Give its JSON file" in capsys.readouterr().err
+
+    assert main(["evaluate", predicted, str(tmp_path / "truth"), "-o", str(out)]) == 0
+    every = read_csv(out / "landmarks.csv")[0]
+    assert float(every["mean_mm"]) == pytest.approx(results[-1].mean_mm, abs=1e-3)
+    assert main(["procrustes", predicted, "-o", str(out)]) == 0
+    assert main(["convert", predicted, "-o", str(out / "all.tps")]) == 0
+    assert main(["convert", str(out / "all.tps"), "-o", str(out / "all.csv")]) == 0
+    assert "--scheme" not in capsys.readouterr().err
 
 
 def test_saved_network_gives_the_same_landmarks(a_run, a_cohort):

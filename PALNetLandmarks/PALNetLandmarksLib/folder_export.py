@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Export the saved landmarks of all scans of a folder into one file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from slicer.i18n import tr as _
+
+from palnet._caught import catching
+from palnet._stored import listing
+from palnet.exchange import FORMATS, FormatWarning, get_format, read_landmarks, write_specimens
+from palnet.landmarks import printable_name
+from palnet.preview import classify_errors
+from PALNetLandmarksLib.error_classes import DOUBTFUL
+
+
+def read_folder(folder):
+    """Read the landmarks that are saved for the scans of a folder.
+
+    Parameters
+    ----------
+    folder : ScanFolder
+        The folder.
+
+    Returns
+    -------
+    list of LandmarkSet
+        One for each scan with landmarks, named after the scan.
+    list of str
+        Names of the scans without landmarks.
+
+    Raises
+    ------
+    PalnetError
+        If a file cannot be read.
+    """
+    # Scans of one name in two formats share their landmarks.
+    scans = {folder.list_path(scan): scan for scan in folder.scans}
+    saved = {path: scan for path, scan in scans.items() if path.exists()}
+    specimens = [
+        replace(read_landmarks(path), specimen=printable_name(scan.stem))
+        for path, scan in saved.items()
+    ]
+    return specimens, [scan.name for path, scan in scans.items() if path not in saved]
+
+
+def check_specimens(specimens, format_name):
+    """Check that a format can hold the specimens, before its user is asked for a path.
+
+    Parameters
+    ----------
+    specimens : list of LandmarkSet
+        The landmarks of the scans.
+    format_name : str
+        A key of `palnet.exchange.FORMATS`.
+
+    Raises
+    ------
+    ValueError
+        If there are none, or the format holds one specimen only or no missing landmarks.
+    """
+    chosen = get_format(format_name)
+    if not specimens:
+        msg = _("No landmarks are saved for the scans of this folder. Detect and save them first.")
+        raise ValueError(msg)
+    if not chosen.holds_many:
+        suffixes = ", ".join(each.suffix for each in FORMATS.values() if each.holds_many)
+        msg = _("A file of this format holds one scan. Choose another format: {suffixes}.")
+        raise ValueError(msg.format(suffixes=suffixes))
+    incomplete = [each.specimen for each in specimens if not each.is_placed.all()]
+    if incomplete and not chosen.holds_missing:
+        msg = _(
+            "Scans with missing landmarks: {scans}. Programs that read this format would take them "
+            "for placed. Place them, or choose a format that can leave them out: {suffixes}."
+        )
+        able = (each for each in FORMATS.values() if each.holds_missing and each.holds_many)
+        suffixes = ", ".join(each.suffix for each in able)
+        raise ValueError(msg.format(scans=listing(incomplete), suffixes=suffixes))
+
+
+def doubtful_specimens(specimens):
+    """Return the names of the scans with doubtful landmarks that nobody has reviewed.
+
+    Parameters
+    ----------
+    specimens : list of LandmarkSet
+        The landmarks of the scans.
+
+    Returns
+    -------
+    list of str
+        Names of the specimens.
+    """
+    return [
+        each.specimen
+        for each in specimens
+        if np.any(
+            (classify_errors(each) == DOUBTFUL) & (np.array(each.status, dtype=str) == "detected")
+        )
+    ]
+
+
+def export_specimens(specimens, path, format_name, frame):
+    """Write the landmarks of many scans into one file, which is replaced if it exists.
+
+    Parameters
+    ----------
+    specimens : list of LandmarkSet
+        The landmarks of the scans.
+    path : Path
+        File to write.
+    format_name : str
+        A key of `palnet.exchange.FORMATS`.
+    frame : {"LPS", "RAS"}
+        Axes to write along, in millimeters.
+
+    Returns
+    -------
+    tuple of Path
+        The written files: that of the landmarks, and its companion if the format needs one.
+    list of str
+        What was not written exactly as it is, such as a name that readers cannot handle.
+
+    Raises
+    ------
+    PalnetError
+        If the scans do not have the same landmarks, or a file cannot be written.
+    """
+    with catching(FormatWarning, "always") as caught:
+        written = write_specimens(
+            specimens, path, format=format_name, frame=frame, overwrite=True, rename=True
+        )
+    return written, [str(warning.message) for warning in caught]

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Go through the scans of a folder."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from palnet.errors import PalnetError
+from PALNetLandmarksLib.job import BackgroundJob
+from PALNetLandmarksLib.panel.poller import Poller
+from PALNetLandmarksLib.save_export import (
+    LISTS_FOLDER,
+    default_path,
+    is_saved_in,
+    remarks_on_saved,
+    save,
+)
+from PALNetLandmarksLib.scan_folder import (
+    LIST_SUFFIX,
+    ScanFolder,
+    close_scan,
+    load_list,
+    load_scan,
+    unsaved_lists,
+)
+
+# The user does not wait for it: on a network drive each file takes a while.
+_SLICE_S = 0.005
+
+
+class ScanFolderRow:
+    """The widgets below "Open folder...", which appear once a folder was chosen.
+
+    The scene holds one scan of the folder at a time: when another one is chosen, the one before
+    leaves it with its landmarks, which the user is asked to save.
+
+    Parameters
+    ----------
+    ui : object
+        The widgets of the panel, by name.
+    select : callable
+        Called with a model that was opened here, to select it.
+    """
+
+    def __init__(self, ui, select):
+        self._ui, self._select = ui, select
+        self._folder, self._row, self._model = None, -1, None
+        self._reading = Poller(self._on_read, slice_s=_SLICE_S)
+        ui.scanFolderRow.setVisible(False)
+        ui.openFolderButton.clicked.connect(self.on_open_folder)
+        ui.listsFolderButton.clicked.connect(self.on_lists_folder)
+        ui.previousScanButton.clicked.connect(lambda: self._go(self._row - 1))
+        ui.nextScanButton.clicked.connect(lambda: self._go(self._row + 1))
+        ui.scanFileSelector.connect("activated(int)", self._go)
+
+    @property
+    def folder(self):
+        """The `ScanFolder` that is open, or None."""
+        return self._folder
+
+    @property
+    def is_unsaved(self):
+        """Whether the current scan has landmarks that no file holds."""
+        return self._is_in_scene() and bool(unsaved_lists(self._model))
+
+    def stop(self):
+        """Stop work in the background."""
+        self._reading.stop()
+
+    def on_open_folder(self):
+        """Let the user choose a folder of scans, and open the first one."""
+        path = _ask_folder(_("Open a folder of face scans"))
+        if path is None:
+            return
+        try:
+            folder = ScanFolder.of(path)
+        except (PalnetError, OSError):
+            text = _("There is no scan in {folder}: no OBJ, PLY, STL, VTK or VTP file.")
+            slicer.util.warningDisplay(text.format(folder=path))
+            return
+        if not self._leave():
+            return
+        qt.QSettings().setValue("PALNet/LastFolder", str(path))
+        self._folder = folder
+        self._fill()
+        self._ui.scanFolderRow.setVisible(True)
+        self._open(0)
+
+    def on_lists_folder(self):
+        """Let the user choose where the landmarks are, and open the current scan again."""
+        path = _ask_folder(_("Folder of the landmarks (.mrk.json)"))
+        if path is None or not self._leave():
+            return
+        self._folder = replace(self._folder, lists_folder=path)
+        self._open(self._row)
+
+    def _go(self, row):
+        """Open another scan of the folder, unless the user wants to stay."""
+        is_other = row != self._row or not self._is_in_scene()
+        if 0 <= row < len(self._folder.scans) and is_other and self._leave():
+            self._open(row)
+        self._show_row()
+
+    def _open(self, row):
+        """Open a scan of the folder with its landmarks."""
+        self._row, self._model = row, None
+        self._show_row()
+        scan = self._folder.scans[row]
+        with slicer.util.tryWithErrorDisplay(_("The scan could not be loaded."), waitCursor=True):
+            self._model = load_scan(scan)
+            self._load_list(self._folder.list_path(scan))
+            self._select(self._model)
+        self._reading.watch(BackgroundJob(self._folder.progress))
+
+    def _load_list(self, path):
+        """Load the landmarks of the current scan, if there are any."""
+        if path.parent != self._folder.scans[self._row].parent:
+            self._model.SetAttribute(LISTS_FOLDER, str(path.parent))
+        if not path.exists():
+            return
+        try:
+            load_list(path, self._model)
+        except RuntimeError as err:
+            text = _("The landmarks of this scan could not be loaded.")
+            slicer.util.errorDisplay(f"{text}\n\n{err}")
+
+    def _leave(self):
+        """Take the current scan out of the scene; False if the user wants to stay."""
+        if not self._is_in_scene():
+            return True
+        if not all(self._keep(landmarks) for landmarks in unsaved_lists(self._model)):
+            return False
+        model, self._model = self._model, None
+        close_scan(model)
+        return True
+
+    def _is_in_scene(self):
+        """Return whether the scan that was opened here is still in the scene."""
+        return self._model is not None and bool(slicer.mrmlScene.IsNodePresent(self._model))
+
+    def _keep(self, landmarks):
+        """Save a list if the user wants to; False if the user wants to stay with it."""
+        path = default_path(landmarks, LIST_SUFFIX)
+        text = _("The landmarks '{name}' are not saved. Save them as {path}?")
+        parts = [text.format(name=landmarks.node.GetName(), path=path.as_posix())]
+        if path.exists() and not is_saved_in(landmarks.node, path):
+            parts.append(_("That file exists and will be replaced."))
+        if codes := landmarks.unreviewed_doubtful:
+            text = _("Doubtful landmarks that have not been reviewed ({n_codes}): {codes}.")
+            parts.append(text.format(n_codes=len(codes), codes=", ".join(codes)))
+        box = qt.QMessageBox
+        answer = slicer.util.messageBox(
+            "\n".join(parts),
+            windowTitle=_("Save the landmarks?"),
+            icon=box.Question,
+            standardButtons=box.Save | box.Discard | box.Cancel,
+        )
+        return _save(landmarks, path) if answer == box.Save else answer == box.Discard
+
+    def _fill(self):
+        """List the scans of the folder."""
+        self._ui.scanFileSelector.clear()
+        for scan in self._folder.scans:
+            self._ui.scanFileSelector.addItem(scan.name)
+
+    def _show_row(self):
+        """Select the current scan, also if the user had chosen another one and stayed."""
+        self._ui.scanFileSelector.setCurrentIndex(self._row)
+        self._ui.previousScanButton.setEnabled(self._row > 0)
+        self._ui.nextScanButton.setEnabled(self._row + 1 < len(self._folder.scans))
+
+    def _on_read(self, job):
+        """Say for each scan how far its review has come."""
+        if job.error is None:
+            for row, (scan, progress) in enumerate(job.result.items()):
+                self._ui.scanFileSelector.setItemText(row, _entry(scan, progress))
+
+
+def _save(landmarks, path):
+    """Save a list; False if the user has to do something before the scan leaves the scene."""
+    try:
+        save(landmarks, path)
+    except OSError as err:
+        slicer.util.errorDisplay(str(err))
+        return False
+    remarks = remarks_on_saved(landmarks)
+    if remarks:
+        slicer.util.warningDisplay("\n".join(remarks))
+    return not remarks
+
+
+def _ask_folder(title):
+    """Let the user choose a folder; None if it is canceled."""
+    last = str(slicer.util.settingsValue("PALNet/LastFolder", ""))
+    path = qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), title, last)
+    return Path(path) if path else None
+
+
+def _entry(scan, progress):
+    """Name a scan, and what is left to review."""
+    if progress is None:
+        return scan.name
+    if not progress.n_open:
+        return _("{scan}: reviewed").format(scan=scan.name)
+    text = _("{scan}: {n_open} to review")
+    if progress.n_doubtful:
+        text = _("{scan}: {n_open} to review, {n_doubtful} doubtful")
+    return text.format(scan=scan.name, n_open=progress.n_open, n_doubtful=progress.n_doubtful)

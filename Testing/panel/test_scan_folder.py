@@ -1,0 +1,362 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Go through the scans of a folder with the panel."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import slicer
+
+from palnet.batch import process_scan
+from palnet.exchange import read_landmarks, read_specimens, write_landmarks
+from palnet.jobs import BatchOptions, plan_jobs
+from palnet_panel import click, detect, wait_while
+from palnet_scenes import SAMPLES, true_landmarks
+from PALNetLandmarksLib.landmark_list import LandmarkList
+from PALNetLandmarksLib.model_scaling import scale_model
+
+SCAN = (SAMPLES / "example.ply").read_bytes()
+MESSAGE = "are not saved. Save them as"
+
+
+@pytest.fixture
+def a_folder(tmp_path):
+    folder = tmp_path / "Säuglinge 1"
+    folder.mkdir()
+    for name in ("anna.ply", "bea.ply", "carl.ply"):
+        (folder / name).write_bytes(SCAN)
+    return folder
+
+
+@pytest.fixture
+def a_panel(panel_factory, a_folder, answers):
+    """With the folder open."""
+    panel = panel_factory()
+    answers.expect("file", str(a_folder), "Open a folder of face scans")
+    click(panel.ui.openFolderButton)
+    return settled(panel)
+
+
+def settled(panel):
+    wait_while(lambda: panel.inputSection.folder._reading.is_running)
+    return panel
+
+
+def entries(panel):
+    selector = panel.ui.scanFileSelector
+    return [selector.itemText(row) for row in range(selector.count)]
+
+
+def names(kind):
+    nodes = slicer.util.getNodesByClass(kind)
+    return [node.GetName() for node in nodes if not node.GetHideFromEditors()]
+
+
+def models():
+    return names("vtkMRMLModelNode")
+
+
+def lists():
+    return names("vtkMRMLMarkupsFiducialNode")
+
+
+def write_list(path):
+    write_landmarks(true_landmarks(), path)
+
+
+def a_view_camera():
+    camera = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLCameraNode")
+    camera.SetLayoutName("1")  # as Slicer does when a view uses it
+    return camera
+
+
+def choose(panel, row):
+    """Choose as a user does: only that emits "activated"."""
+    panel.ui.scanFileSelector.setCurrentIndex(row)
+    panel.ui.scanFileSelector.activated.emit(row)
+
+
+def test_row_appears_with_the_first_scan_of_a_folder(panel_factory, a_folder, answers):
+    panel = panel_factory()
+    assert panel.ui.scanFolderRow.isHidden()
+    answers.expect("file", str(a_folder), "Open a folder of face scans")
+
+    click(panel.ui.openFolderButton)
+
+    assert not panel.ui.scanFolderRow.isHidden()
+    assert (models(), panel.ui.scanSelector.currentNode().GetName()) == (["anna"], "anna")
+    assert entries(settled(panel)) == ["anna.ply", "bea.ply", "carl.ply"]
+    assert not panel.ui.previousScanButton.enabled
+
+
+def test_folder_that_is_canceled_or_holds_no_scan_changes_nothing(a_panel, answers, tmp_path):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for answer in ("", str(empty)):
+        answers.expect("file", answer, "Open a folder of face scans")
+        if answer:
+            answers.expect("message", "Ok", "There is no scan in .*empty")
+
+        click(a_panel.ui.openFolderButton)
+
+        assert (models(), len(entries(a_panel))) == (["anna"], 3)
+
+
+def test_whole_folder_is_reviewed_and_saved(a_panel, a_folder, answers):
+    ui = a_panel.ui
+    for name, is_last in (("anna", False), ("bea", False), ("carl", True)):
+        assert models() == [name]
+        detect(a_panel)
+        assert lists() == [f"{name} landmarks"]
+        click(ui.nextButton)
+        click(ui.confirmButton)
+        if not is_last:
+            answers.expect("message", "Save", MESSAGE)
+            click(ui.nextScanButton)
+
+    assert not ui.nextScanButton.enabled
+    answers.expect("message", "Save", MESSAGE)
+    click(ui.previousScanButton)
+
+    assert entries(settled(a_panel)) == [f"{name}.ply: 49 to review" for name in _NAMES]
+    files = sorted(path.name for path in a_folder.glob("*.mrk.json"))
+    assert files == [f"{name}.mrk.json" for name in _NAMES]
+    again = LandmarkList(ui.landmarksSelector.currentNode())
+    assert (models(), len(lists())) == (["bea"], 1)
+    assert again.status.count("confirmed") == 1
+    saved = read_landmarks(a_folder / "bea.mrk.json").to_frame("RAS")
+    np.testing.assert_allclose(again.world_positions, saved.positions, atol=1e-3)
+
+
+_NAMES = ("anna", "bea", "carl")
+
+
+def test_scan_without_changes_is_left_without_a_question(a_panel, a_folder):
+    write_list(a_folder / "bea.mrk.json")
+    click(a_panel.ui.nextScanButton)
+    assert a_panel.ui.reviewedLabel.text.endswith("of 50 reviewed")
+
+    click(a_panel.ui.nextScanButton)
+
+    assert (models(), lists()) == (["carl"], [])
+
+
+def test_who_cancels_stays_and_who_discards_goes(a_panel, a_folder, answers):
+    detect(a_panel)
+    answers.expect("message", "Cancel", MESSAGE)
+    choose(a_panel, 2)
+    assert (models(), lists()) == (["anna"], ["anna landmarks"])
+    assert a_panel.ui.scanFileSelector.currentIndex == 0
+
+    answers.expect("message", "Discard", MESSAGE)
+    choose(a_panel, 2)
+
+    assert (models(), lists()) == (["carl"], [])
+    assert not list(a_folder.glob("*.json"))
+
+
+def test_save_that_fails_keeps_scan_and_landmarks(a_panel, a_folder, answers, monkeypatch):
+    detect(a_panel)
+    folder = a_folder / "anna.mrk.json"
+    folder.mkdir()
+    answers.expect("message", "Save", "exists and will be replaced")
+    answers.expect("message", "Ok", "could not be written")
+
+    click(a_panel.ui.nextScanButton)
+
+    assert (models(), lists()) == (["anna"], ["anna landmarks"])
+
+
+def test_view_turns_to_the_front_of_a_scan_that_was_detected(a_panel, a_folder):
+    (job,) = plan_jobs([a_folder / "bea.ply"], BatchOptions(formats=("mrk.json",)))
+    assert process_scan(job).outcome == "done"
+    camera = a_view_camera()
+
+    click(a_panel.ui.nextScanButton)
+
+    landmarks = LandmarkList(a_panel.ui.landmarksSelector.currentNode())
+    at = dict(zip(landmarks.scheme.codes, landmarks.world_positions, strict=True))
+    toward = -np.array(camera.GetCamera().GetDirectionOfProjection())
+    out_of_the_face = at["prn"] - (at["pra_r"] + at["pra_l"]) / 2
+    assert toward @ out_of_the_face / np.linalg.norm(out_of_the_face) > 0.9
+
+
+def test_corrections_go_into_the_list_s_own_file(a_panel, a_folder, answers):
+    write_list(a_folder / "bea.mrk.json")
+    click(a_panel.ui.nextScanButton)
+    landmarks = LandmarkList(a_panel.ui.landmarksSelector.currentNode())
+    landmarks.node.SetNthControlPointPositionWorld(3, *(landmarks.world_positions[3] + 2.0))
+    answers.expect("message", "Save", r"bea\.mrk\.json\?\n")
+
+    click(a_panel.ui.nextScanButton)
+
+    assert read_landmarks(a_folder / "bea.mrk.json").status[3] == "corrected"
+
+
+def test_second_list_of_a_scan_does_not_replace_the_first(a_panel, a_folder, answers):
+    detect(a_panel)
+    a_panel.ui.landmarksSelector.setCurrentNode(None)
+    detect(a_panel)
+    answers.expect("message", "Save", r"anna\.mrk\.json\?")
+    answers.expect("message", "Save", r"anna landmarks_1\.mrk\.json\?")
+
+    click(a_panel.ui.nextScanButton)
+
+    files = sorted(path.name for path in a_folder.glob("*.mrk.json"))
+    assert files == ["anna landmarks_1.mrk.json", "anna.mrk.json"]
+
+
+def test_landmarks_may_lie_in_another_folder(a_panel, tmp_path, answers):
+    results = tmp_path / "results"
+    results.mkdir()
+    write_list(results / "anna.mrk.json")
+    answers.expect("file", str(results), "Folder of the landmarks")
+
+    click(a_panel.ui.listsFolderButton)
+
+    assert (models(), len(lists())) == (["anna"], 1)
+    click(a_panel.ui.nextScanButton)
+    detect(a_panel)
+    answers.expect("message", "Save", "results/bea.mrk.json")
+    click(a_panel.ui.nextScanButton)
+    assert (results / "bea.mrk.json").exists()
+
+
+def test_damaged_landmarks_are_told_and_not_replaced_unasked(
+    a_panel, a_folder, answers, hidden_failures
+):
+    (a_folder / "bea.mrk.json").write_text("{", encoding="utf-8")
+    answers.expect("message", "Ok", "landmarks of this scan could not be loaded")
+    click(a_panel.ui.nextScanButton)
+    hidden_failures.take_vtk_errors("Error parsing the file")
+    assert models() == ["bea"]
+
+    detect(a_panel)
+    answers.expect("message", "Discard", "exists and will be replaced")
+    click(a_panel.ui.nextScanButton)
+
+    assert (a_folder / "bea.mrk.json").read_text(encoding="utf-8") == "{"
+
+
+def test_scan_that_cannot_be_read_is_told_and_passed(a_panel, a_folder, hidden_failures):
+    (a_folder / "bea.ply").write_bytes(b"no mesh")
+    click(a_panel.ui.nextScanButton)
+    hidden_failures.take_vtk_errors("vtkPLYReader")
+    assert "could not be read" in a_panel.ui.scanInfoLabel.text
+
+    click(a_panel.ui.nextScanButton)
+
+    assert models() == ["carl"]
+
+
+def test_scan_that_was_scaled_stays_once_for_the_user_to_save_it(a_panel, a_folder, answers):
+    scale_model(a_panel.ui.scanSelector.currentNode(), 0.9)
+    detect(a_panel)
+    answers.expect("message", "Save", MESSAGE)
+    answers.expect("message", "Ok", "The scan was scaled, its file anna.ply was not")
+    click(a_panel.ui.nextScanButton)
+    assert models() == ["anna"]
+
+    click(a_panel.ui.nextScanButton)
+
+    assert models() == ["bea"]
+
+
+def test_row_waits_for_a_detection(a_panel):
+    click(a_panel.ui.detectButton)
+    assert not a_panel.ui.scanFolderRow.enabled
+    wait_while(lambda: a_panel.detectionSection.is_running)
+
+    assert a_panel.ui.scanFolderRow.enabled
+
+
+def test_folder_goes_on_after_the_scene_was_closed(a_panel):
+    slicer.mrmlScene.Clear()
+    wait_while(lambda: a_panel._parameterNode is None)
+
+    choose(a_panel, 0)
+
+    assert models() == ["anna"]
+
+
+def test_other_scans_of_the_scene_stay(a_panel):
+    click(a_panel.ui.exampleButton)
+
+    click(a_panel.ui.nextScanButton)
+
+    assert models() == ["PALNet example face", "bea"]
+    assert a_panel.ui.scanSelector.currentNode().GetName() == "bea"
+
+
+def choose_format(panel, name):
+    panel.ui.formatSelector.setCurrentIndex(panel.ui.formatSelector.findData(name))
+
+
+def test_folder_is_exported_into_one_file(a_panel, a_folder, answers, tmp_path):
+    expected = {}
+    for number, name in enumerate(("anna", "carl")):
+        moved = replace(true_landmarks(), positions=true_landmarks().positions + number)
+        write_landmarks(moved, a_folder / f"{name}.mrk.json")
+        expected[name] = moved.to_frame("LPS").positions
+    choose(a_panel, 1)
+    choose_format(a_panel, "csv")
+    answers.expect("message", "Yes", "Scans with doubtful landmarks .* anna, carl")
+    answers.expect("file", str(tmp_path / "all.csv"), "Export the landmarks of the folder")
+
+    click(a_panel.ui.exportFolderButton)
+
+    text = a_panel.ui.saveExportLabel.text
+    assert "Scans: 2, in millimeters, axes LPS." in text
+    assert "Left out, since no landmarks are saved: bea.ply." in text
+    found = {each.specimen: each.positions for each in read_specimens(tmp_path / "all.csv")}
+    assert list(found) == ["anna", "carl"]
+    for name, positions in expected.items():
+        np.testing.assert_allclose(found[name], positions, atol=1e-4)
+
+
+def test_folder_with_unsaved_landmarks_is_not_exported(a_panel, a_folder):
+    write_list(a_folder / "bea.mrk.json")
+    detect(a_panel)
+
+    click(a_panel.ui.exportFolderButton)
+
+    assert "are not saved: save them first" in a_panel.ui.saveExportLabel.text
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("mrk.json", "A file of this format holds one scan. Choose another format: .csv"),
+        ("morphologika", "Scans with missing landmarks: anna, bea."),
+    ],
+)
+def test_format_that_cannot_hold_a_folder_is_refused(name, message, a_panel, a_folder):
+    write_list(a_folder / "anna.mrk.json")
+    write_list(a_folder / "bea.mrk.json")
+    choose_format(a_panel, name)
+
+    click(a_panel.ui.exportFolderButton)
+
+    assert a_panel.ui.saveExportLabel.text.startswith(message)
+
+
+def test_folder_without_landmarks_is_not_exported(a_panel):
+    click(a_panel.ui.exportFolderButton)
+
+    assert a_panel.ui.saveExportLabel.text.startswith("No landmarks are saved")
+
+
+def test_damaged_landmarks_stop_the_export_of_a_folder(a_panel, a_folder):
+    write_list(a_folder / "anna.mrk.json")
+    (a_folder / "bea.mrk.json").write_text("{", encoding="utf-8")
+    choose_format(a_panel, "csv")
+
+    click(a_panel.ui.exportFolderButton)
+
+    assert "bea.mrk.json" in a_panel.ui.saveExportLabel.text
+
+
+def test_without_a_folder_there_is_none_to_export(panel_factory):
+    assert panel_factory().ui.exportFolderButton.isHidden()
