@@ -95,11 +95,26 @@ def export_path(landmarks, suffix):
 
 def _find_list_of(path, landmarks):
     """Find the list of the scene that is saved in a file; None for any other file."""
-    scene = landmarks.node.GetScene()
-    for node in slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode", scene):
-        if is_saved_in(node, path):
-            return node
-    return None
+    return next(iter(lists_saved_in(path, landmarks.node.GetScene())), None)
+
+
+def lists_saved_in(path, scene=None):
+    """Return the lists that were read from a file or saved to it.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    scene : vtkMRMLScene, optional
+        Slicer's scene by default.
+
+    Returns
+    -------
+    list of vtkMRMLMarkupsFiducialNode
+        In the order in which they were added to the scene.
+    """
+    nodes = slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode", scene)
+    return [node for node in nodes if is_saved_in(node, path)]
 
 
 def is_saved_in(node, path):
