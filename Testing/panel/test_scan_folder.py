@@ -17,6 +17,7 @@ from palnet_panel import click, detect, wait_while
 from palnet_scenes import SAMPLES, true_landmarks
 from PALNetLandmarksLib.landmark_list import LandmarkList
 from PALNetLandmarksLib.model_scaling import scale_model
+from PALNetLandmarksLib.save_export import default_path
 from PALNetLandmarksLib.saved_lists import Progress
 from PALNetLandmarksLib.scan_folder import ScanFolder
 
@@ -240,6 +241,26 @@ def test_landmarks_may_lie_in_another_folder(a_panel, tmp_path, answers):
     assert (results / "bea.mrk.json").exists()
 
 
+@pytest.mark.parametrize(("answer", "folder"), [("Save", "results"), ("Cancel", "scans")])
+def test_landmarks_that_are_not_saved_go_into_the_folder_that_is_chosen(
+    a_panel, a_folder, tmp_path, answers, answer, folder
+):
+    results = tmp_path / "results"
+    results.mkdir()
+    detect(a_panel)
+    answers.expect("file", str(results), "Folder of the landmarks")
+    answers.expect("message", answer, "Save them as .*results/anna.mrk.json")
+
+    click(a_panel.ui.listsFolderButton)
+
+    assert (results / "anna.mrk.json").exists() == (answer == "Save")
+    assert lists() == ["anna landmarks"]
+    chosen = {"results": results, "scans": a_folder}[folder]
+    assert a_panel.ui.listsFolderButton.toolTip.endswith(chosen.as_posix())
+    proposed = default_path(current(a_panel), ".mrk.json")
+    assert proposed == chosen / "anna.mrk.json"
+
+
 def test_damaged_landmarks_are_told_and_not_replaced_unasked(
     a_panel, a_folder, answers, hidden_failures
 ):
@@ -273,6 +294,7 @@ def test_scan_that_was_scaled_leaves_only_if_the_user_says_so(
 ):
     scale_model(a_panel.ui.scanSelector.currentNode(), 0.9)
     detect(a_panel)
+    assert slicer.util.saveScene(str(a_folder / "scene.mrb"), properties={})
     answers.expect("message", "Save", MESSAGE)
     answers.expect("message", answer, "The scan 'anna' was changed, such as scaled")
 

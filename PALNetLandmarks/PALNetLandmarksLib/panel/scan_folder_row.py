@@ -13,6 +13,7 @@ from slicer.i18n import tr as _
 from palnet._files import is_folder
 from palnet.errors import PalnetError
 from PALNetLandmarksLib.job import BackgroundJob
+from PALNetLandmarksLib.model_scaling import model_scale
 from PALNetLandmarksLib.panel.poller import Poller
 from PALNetLandmarksLib.save_export import LISTS_FOLDER, default_path, lists_saved_in, save
 from PALNetLandmarksLib.saved_lists import LIST_SUFFIX
@@ -81,10 +82,26 @@ class ScanFolderRow:
     def on_lists_folder(self):
         """Let the user choose where the landmarks are, and open the current scan again."""
         path = _ask_folder(_("Folder of the landmarks (.mrk.json)"))
-        if path is None or not self._leave():
+        if path is None:
             return
-        self._folder = replace(self._folder, lists_folder=path)
-        self._open(self._row)
+        before = self._folder
+        self._turn_to(replace(before, lists_folder=path))  # before lists are saved, perhaps there
+        if self._leave():
+            self._open(self._row)
+        else:
+            self._turn_to(before)
+
+    def _turn_to(self, folder):
+        """Change the folder of the landmarks, also that of the current scan."""
+        self._folder = folder
+        if self._is_in_scene():
+            self._note_lists_folder()
+
+    def _note_lists_folder(self):
+        """Note with the current scan where its landmarks are kept."""
+        folder = self._folder.lists_folder
+        is_beside = folder == self._folder.scans[self._row].parent
+        self._model.SetAttribute(LISTS_FOLDER, None if is_beside else str(folder))
 
     def _go(self, row):
         """Open another scan of the folder, unless the user wants to stay."""
@@ -107,8 +124,7 @@ class ScanFolderRow:
 
     def _load_list(self, path):
         """Load the landmarks of the current scan, if there are any."""
-        is_beside = path.parent == self._folder.scans[self._row].parent
-        self._model.SetAttribute(LISTS_FOLDER, None if is_beside else str(path.parent))
+        self._note_lists_folder()
         try:
             if path.exists():
                 load_list(path, self._model)
@@ -207,7 +223,7 @@ def _save(landmarks, path):
 
 def _goes_on_without(model_node):
     """Ask whether to leave a scan that was changed, which its file does not hold."""
-    if not model_node.GetModifiedSinceRead():
+    if not model_node.GetModifiedSinceRead() and model_scale(model_node) == 1.0:
         return True
     text = _(
         "The scan '{name}' was changed, such as scaled or cut, its file was not. To keep that, "
