@@ -418,6 +418,16 @@ def test_two_lists_of_one_file_do_not_replace_each_other_unasked(a_panel, a_fold
     assert models() == ["bea"]
 
 
+def test_list_of_another_scan_that_was_opened_here_is_told(a_panel, a_folder, answers):
+    write_list(a_folder / "bea.mrk.json")
+    move(LandmarkList(slicer.util.loadMarkups(str(a_folder / "bea.mrk.json"))), 3)
+    answers.expect("message", "Cancel", r"bea\.mrk\.json\?\n.* of another scan: bea\.ply")
+
+    click(a_panel.ui.nextScanButton)
+
+    assert models() == ["anna"]
+
+
 def test_nothing_of_a_scan_stays_in_the_scene(a_panel, a_folder):
     for name in _NAMES:
         write_list(a_folder / f"{name}.mrk.json")

@@ -154,24 +154,33 @@ class ScanFolderRow:
     def _keep(self, landmarks):
         """Save a list if the user wants to; False if the user wants to stay with it."""
         path = default_path(landmarks, LIST_SUFFIX)
-        text = _("The landmarks '{name}' are not saved. Save them as {path}?")
-        parts = [text.format(name=landmarks.node.GetName(), path=path.as_posix())]
-        if not is_folder(self._folder.lists_folder):
-            text = _("The folder {folder} cannot be reached at present.")
-            parts.append(text.format(folder=self._folder.lists_folder.as_posix()))
-        if path.exists() and lists_saved_in(path) != [landmarks.node]:
-            parts.append(_("That file exists and will be replaced."))
-        if codes := landmarks.unreviewed_doubtful:
-            text = _("Doubtful landmarks that have not been reviewed ({n_codes}): {codes}.")
-            parts.append(text.format(n_codes=len(codes), codes=", ".join(codes)))
         box = qt.QMessageBox
         answer = slicer.util.messageBox(
-            "\n".join(parts),
+            "\n".join(self._question(landmarks, path)),
             windowTitle=_("Save the landmarks?"),
             icon=box.Question,
             standardButtons=box.Save | box.Discard | box.Cancel,
         )
         return _save(landmarks, path) if answer == box.Save else answer == box.Discard
+
+    def _question(self, landmarks, path):
+        """Ask whether to save a list in a file, and say what to consider."""
+        folder, scan = self._folder, self._folder.scans[self._row]
+        text = _("The landmarks '{name}' are not saved. Save them as {path}?")
+        parts = [text.format(name=landmarks.node.GetName(), path=path.as_posix())]
+        if not is_folder(folder.lists_folder):
+            text = _("The folder {folder} cannot be reached at present.")
+            parts.append(text.format(folder=folder.lists_folder.as_posix()))
+        if path.exists() and lists_saved_in(path) != [landmarks.node]:
+            parts.append(_("That file exists and will be replaced."))
+        others = [each.name for each in folder.scans if folder.list_path(each) == path]
+        if others and scan.name not in others:
+            text = _("That is the file of another scan: {scan}.")
+            parts.append(text.format(scan=others[0]))
+        if codes := landmarks.unreviewed_doubtful:
+            text = _("Doubtful landmarks that have not been reviewed ({n_codes}): {codes}.")
+            parts.append(text.format(n_codes=len(codes), codes=", ".join(codes)))
+        return parts
 
     def _show_lists_folder(self):
         """Say where the landmarks are."""
