@@ -142,6 +142,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.removeObservers()  # removing the sections' nodes must trigger nothing
             self.changeWatcher.stop()
             self.inputSection.stop()
+            self.inputSection.folder.stop()
             self.trainedModelSection.close()
             self.detectionSection.close()
             self.reviewSection.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from pathlib import Path
 
 import numpy as np
 import vtk
@@ -99,11 +100,27 @@ def _scale_note(model_node):
 
 
 def _present_points(model_node):
-    """Identify a model's current points, and when its file was last in step."""
-    storage, poly = model_node.GetStorageNode(), model_node.GetPolyData()
+    """Identify a model's current points, and its file.
+
+    Not by when Slicer has stored the model: that may have been in a scene bundle (.mrb).
+    """
+    poly = model_node.GetPolyData()
     has_points = poly is not None and poly.GetPoints() is not None
     return {
         "session": _SESSION,
         "points": poly.GetPoints().GetMTime() if has_points else 0,
-        "stored": storage.GetStoredTime().GetMTime() if storage is not None else 0,
+        "file": _file_stamp(model_node),
     }
+
+
+def _file_stamp(model_node):
+    """Return what changes once the file of a model is written; None without a file."""
+    storage = model_node.GetStorageNode()
+    if storage is None or not storage.GetFileName():
+        return None
+    path = Path(storage.GetFullNameFromFileName())
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return [str(path), found.st_mtime_ns, found.st_size]

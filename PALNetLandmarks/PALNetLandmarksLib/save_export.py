@@ -8,15 +8,18 @@ from dataclasses import replace
 from itertools import chain, count
 from pathlib import Path
 
+import numpy as np
 import slicer
 from slicer.i18n import tr as _
+from vtk.util.numpy_support import vtk_to_numpy
 
 import palnet
 from palnet._caught import catching
 from palnet._files import file_stem, is_folder, replacing
-from palnet.errors import OutputError
+from palnet.errors import OutputError, PalnetError
 from palnet.exchange import FORMATS, FormatWarning, get_format, write_landmarks
 from palnet.landmarks import OTHER_AXES
+from palnet.surface import read_mesh
 from PALNetLandmarksLib.linking import lies_elsewhere
 from PALNetLandmarksLib.list_state import scale_of
 from PALNetLandmarksLib.model_scaling import is_as_its_file, model_scale
@@ -26,6 +29,9 @@ from PALNetLandmarksLib.models import to_local, world_matrix
 FRAMES = ("file", "LPS", "RAS")
 # Attribute of a model whose landmarks are not kept beside its file: their folder.
 LISTS_FOLDER = "PALNet.ListsFolder"
+
+# As a share of a scan's size: rounding in files is far below it, a registration above.
+_SAME_PLACE = 1e-4
 
 _SAMPLES = Path(palnet.__file__).parent / "samples"
 
@@ -95,11 +101,26 @@ def export_path(landmarks, suffix):
 
 def _find_list_of(path, landmarks):
     """Find the list of the scene that is saved in a file; None for any other file."""
-    scene = landmarks.node.GetScene()
-    for node in slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode", scene):
-        if is_saved_in(node, path):
-            return node
-    return None
+    return next(iter(lists_saved_in(path, landmarks.node.GetScene())), None)
+
+
+def lists_saved_in(path, scene=None):
+    """Return the lists that were read from a file or saved to it.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    scene : vtkMRMLScene, optional
+        Slicer's scene by default.
+
+    Returns
+    -------
+    list of vtkMRMLMarkupsFiducialNode
+        In the order in which they were added to the scene.
+    """
+    nodes = slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode", scene)
+    return [node for node in nodes if is_saved_in(node, path)]
 
 
 def is_saved_in(node, path):
@@ -328,7 +349,7 @@ def in_model_file(landmarks):
             "file's frame."
         )
         raise ValueError(msg)
-    if has_own_file(model) and not is_as_its_file(model):
+    if has_own_file(model) and not (is_as_its_file(model) and _is_where_its_file_is(model)):
         msg = _(
             "The model was changed since its file was read, or came with a scene bundle (.mrb), so "
             "that nobody knows whether the landmarks would lie on a file. Save the model first, or "
@@ -342,12 +363,36 @@ def in_model_file(landmarks):
             "frame."
         )
         raise ValueError(msg)
-    storage = model.GetStorageNode()
-    is_ras = storage is not None and storage.GetCoordinateSystem() == storage.CoordinateSystemRAS
-    space = "RAS" if is_ras else "LPS"
-    scale = model_scale(model)
-    signs = 1.0 if is_ras else OTHER_AXES
+    scale, space = model_scale(model), _space_of(model)
+    signs = 1.0 if space == "RAS" else OTHER_AXES
     positions = to_local(model, landmarks.world_positions) * signs / scale
     mm_per_unit = landmarks.mm_per_world_unit * scale_of(world_matrix(model)) * scale
     in_world = landmarks.landmark_set()
     return replace(in_world, positions=positions, mm_per_unit=mm_per_unit, space=space)
+
+
+def _space_of(model_node):
+    """Return the axes in which Slicer has read the file of a model."""
+    storage = model_node.GetStorageNode()
+    is_ras = storage is not None and storage.GetCoordinateSystem() == storage.CoordinateSystemRAS
+    return "RAS" if is_ras else "LPS"
+
+
+def _is_where_its_file_is(model_node):
+    """Return whether the surface in a model's file is as far to all sides as the model.
+
+    Slicer takes a model for saved that went into a scene bundle (.mrb) only, though its file is
+    still as it was before a transform was hardened.
+    """
+    path = Path(model_node.GetStorageNode().GetFullNameFromFileName())
+    poly = model_node.GetPolyData()
+    try:
+        mesh = read_mesh(path)
+    except (PalnetError, OSError):
+        return True  # nobody can tell
+    corners = vtk_to_numpy(poly.GetPolys().GetConnectivityArray())
+    signs = 1.0 if _space_of(model_node) == "RAS" else OTHER_AXES
+    here = vtk_to_numpy(poly.GetPoints().GetData())[corners] * signs / model_scale(model_node)
+    there = mesh.points[mesh.triangles.ravel()]
+    gaps = [here.min(axis=0) - there.min(axis=0), here.max(axis=0) - there.max(axis=0)]
+    return bool(np.abs(gaps).max() <= _SAME_PLACE * np.ptp(there, axis=0).max())

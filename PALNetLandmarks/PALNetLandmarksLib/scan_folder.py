@@ -5,36 +5,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
 import slicer
+from slicer.i18n import tr as _
 
-from palnet.errors import PalnetError
-from palnet.exchange import read_landmarks
 from palnet.input_files import find_scans
-from palnet.preview import classify_errors
-from PALNetLandmarksLib.error_classes import DOUBTFUL
 from PALNetLandmarksLib.landmark_list import LandmarkList, is_landmark_list
-from PALNetLandmarksLib.linking import linked_lists
+from PALNetLandmarksLib.linking import find_lists, lies_elsewhere
 from PALNetLandmarksLib.list_creation import new_list_name
-
-LIST_SUFFIX = ".mrk.json"
-
-
-class Progress(NamedTuple):
-    """How far the review of a scan has come, according to its saved landmarks.
-
-    Attributes
-    ----------
-    n_open : int
-        Landmarks that are as a detection placed them.
-    n_doubtful : int
-        Those of them with a large expected error.
-    """
-
-    n_open: int
-    n_doubtful: int
+from PALNetLandmarksLib.save_export import is_saved_in, lists_saved_in
+from PALNetLandmarksLib.saved_lists import LIST_SUFFIX, is_in_its_file, read_progress
 
 
 @dataclass(frozen=True)
@@ -86,20 +66,24 @@ class ScanFolder:
         dict of Path to Progress or None
             For each scan; None without landmarks, or if they cannot be read.
         """
-        return {scan: _progress(self.list_path(scan)) for scan in self.scans}
+        return {scan: read_progress(self.list_path(scan)) for scan in self.scans}
 
 
-def _progress(path):
-    """Count what is left to review in a file."""
-    try:
-        if not path.exists():
-            return None
-        landmarks = read_landmarks(path)
-    except (PalnetError, OSError):
-        return None
-    is_open = np.array([status == "detected" for status in landmarks.status])
-    is_doubtful = is_open & (classify_errors(landmarks) == DOUBTFUL)
-    return Progress(int(is_open.sum()), int(is_doubtful.sum()))
+def find_scan(path):
+    """Find the scan of a file in the scene, whoever opened it.
+
+    Parameters
+    ----------
+    path : Path
+        A mesh file.
+
+    Returns
+    -------
+    vtkMRMLModelNode or None
+        None if it is not open.
+    """
+    models = slicer.util.getNodesByClass("vtkMRMLModelNode")
+    return next((model for model in models if is_saved_in(model, path)), None)
 
 
 def load_scan(path):
@@ -127,7 +111,7 @@ def load_scan(path):
 
 
 def load_list(path, model_node):
-    """Load the landmarks of a scan; they count as its own even if they do not lie on it.
+    """Load the landmarks of a scan, unless they are open already.
 
     Parameters
     ----------
@@ -140,12 +124,40 @@ def load_list(path, model_node):
     ------
     RuntimeError
         If Slicer cannot read the file.
+    ValueError
+        If the file holds no landmarks, or those of another scan; the scene is as before.
     """
-    node = slicer.util.loadMarkups(str(path))
-    if is_landmark_list(node):
-        landmarks = LandmarkList(node)
-        node.SetName(new_list_name(model_node, landmarks.scheme))
-        landmarks.link_model(model_node)
+    opened = next(iter(lists_saved_in(path)), None)
+    node = opened or slicer.util.loadMarkups(str(path))
+    try:
+        landmarks = _landmarks_of(node, model_node)
+    except ValueError:
+        if opened is None:
+            _remove(node)
+        raise
+    if opened is None:
+        name, scene = new_list_name(model_node, landmarks.scheme), slicer.mrmlScene
+        is_free = scene.GetFirstNodeByName(name) is None
+        node.SetName(name if is_free else scene.GenerateUniqueName(name))
+    landmarks.link_model(model_node)
+
+
+def _landmarks_of(node, model_node):
+    """Return the landmarks of a point list, which must be those of a scan."""
+    if not is_landmark_list(node):
+        msg = _(
+            "The file holds other points than landmarks. If they are those of a model of your "
+            "own, choose that first."
+        )
+        raise ValueError(msg)
+    landmarks = LandmarkList(node)
+    if lies_elsewhere(landmarks, model_node):
+        msg = _(
+            "They do not lie on it: they are those of another scan, or the scan was scaled or "
+            "moved when they were saved."
+        )
+        raise ValueError(msg)
+    return landmarks
 
 
 def unsaved_lists(model_node):
@@ -159,13 +171,9 @@ def unsaved_lists(model_node):
     Returns
     -------
     list of LandmarkList
-        Lists that were changed since they were read or saved; empty ones do not count.
+        Empty ones do not count.
     """
-    return [
-        landmarks
-        for landmarks in linked_lists(model_node)
-        if landmarks.node.GetModifiedSinceRead() and landmarks.landmark_set().is_placed.any()
-    ]
+    return [landmarks for landmarks in find_lists(model_node) if not is_in_its_file(landmarks)]
 
 
 def close_scan(model_node):
@@ -176,6 +184,26 @@ def close_scan(model_node):
     model_node : vtkMRMLModelNode
         The scan.
     """
-    for landmarks in linked_lists(model_node):
-        slicer.mrmlScene.RemoveNode(landmarks.node)
-    slicer.mrmlScene.RemoveNode(model_node)
+    for landmarks in find_lists(model_node):
+        _remove(landmarks.node)
+    _remove(model_node)
+
+
+def _remove(node):
+    """Remove a node with its display and storage, which Slicer would leave, surface and all."""
+    scene = slicer.mrmlScene
+    displays = [node.GetNthDisplayNode(n) for n in range(node.GetNumberOfDisplayNodes())]
+    beside = [*displays, node.GetStorageNode()]
+    scene.RemoveNode(node)
+    for each in filter(None, beside):
+        if not _is_referenced(each):
+            scene.RemoveNode(each)
+
+
+def _is_referenced(node):
+    """Return whether another node of the scene still needs a node, or it is gone."""
+    scene, name = slicer.mrmlScene, node.GetID()
+    others = (scene.GetNthNode(n) for n in range(scene.GetNumberOfNodes()))
+    return not scene.IsNodePresent(node) or any(
+        scene.IsNodeReferencingNodeID(other, name) for other in others
+    )

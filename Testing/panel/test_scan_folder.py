@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -12,10 +13,14 @@ import slicer
 from palnet.batch import process_scan
 from palnet.exchange import read_landmarks, read_specimens, write_landmarks
 from palnet.jobs import BatchOptions, plan_jobs
+from palnet.surface import read_mesh
 from palnet_panel import click, detect, wait_while
 from palnet_scenes import SAMPLES, true_landmarks
 from PALNetLandmarksLib.landmark_list import LandmarkList
 from PALNetLandmarksLib.model_scaling import scale_model
+from PALNetLandmarksLib.save_export import default_path
+from PALNetLandmarksLib.saved_lists import Progress
+from PALNetLandmarksLib.scan_folder import ScanFolder
 
 SCAN = (SAMPLES / "example.ply").read_bytes()
 MESSAGE = "are not saved. Save them as"
@@ -64,6 +69,20 @@ def lists():
 
 def write_list(path):
     write_landmarks(true_landmarks(), path)
+
+
+def current(panel):
+    return LandmarkList(panel.ui.landmarksSelector.currentNode())
+
+
+def move(landmarks, index):
+    position = landmarks.world_positions[index] + 2.0
+    landmarks.node.SetNthControlPointPositionWorld(index, *position.tolist())
+
+
+def all_nodes():
+    scene = slicer.mrmlScene
+    return sorted(scene.GetNthNode(n).GetClassName() for n in range(scene.GetNumberOfNodes()))
 
 
 def a_view_camera():
@@ -186,8 +205,7 @@ def test_view_turns_to_the_front_of_a_scan_that_was_detected(a_panel, a_folder):
 def test_corrections_go_into_the_list_s_own_file(a_panel, a_folder, answers):
     write_list(a_folder / "bea.mrk.json")
     click(a_panel.ui.nextScanButton)
-    landmarks = LandmarkList(a_panel.ui.landmarksSelector.currentNode())
-    landmarks.node.SetNthControlPointPositionWorld(3, *(landmarks.world_positions[3] + 2.0))
+    move(current(a_panel), 3)
     answers.expect("message", "Save", r"bea\.mrk\.json\?\n")
 
     click(a_panel.ui.nextScanButton)
@@ -224,11 +242,31 @@ def test_landmarks_may_lie_in_another_folder(a_panel, tmp_path, answers):
     assert (results / "bea.mrk.json").exists()
 
 
+@pytest.mark.parametrize(("answer", "folder"), [("Save", "results"), ("Cancel", "scans")])
+def test_landmarks_that_are_not_saved_go_into_the_folder_that_is_chosen(
+    a_panel, a_folder, tmp_path, answers, answer, folder
+):
+    results = tmp_path / "results"
+    results.mkdir()
+    detect(a_panel)
+    answers.expect("file", str(results), "Folder of the landmarks")
+    answers.expect("message", answer, "Save them as .*results/anna.mrk.json")
+
+    click(a_panel.ui.listsFolderButton)
+
+    assert (results / "anna.mrk.json").exists() == (answer == "Save")
+    assert lists() == ["anna landmarks"]
+    chosen = {"results": results, "scans": a_folder}[folder]
+    assert a_panel.ui.listsFolderButton.toolTip.endswith(chosen.as_posix())
+    proposed = default_path(current(a_panel), ".mrk.json")
+    assert proposed == chosen / "anna.mrk.json"
+
+
 def test_damaged_landmarks_are_told_and_not_replaced_unasked(
     a_panel, a_folder, answers, hidden_failures
 ):
     (a_folder / "bea.mrk.json").write_text("{", encoding="utf-8")
-    answers.expect("message", "Ok", "landmarks of this scan could not be loaded")
+    answers.expect("message", "Ok", "landmarks of this scan could not be opened")
     click(a_panel.ui.nextScanButton)
     hidden_failures.take_vtk_errors("Error parsing the file")
     assert models() == ["bea"]
@@ -251,25 +289,214 @@ def test_scan_that_cannot_be_read_is_told_and_passed(a_panel, a_folder, hidden_f
     assert models() == ["carl"]
 
 
-def test_scan_that_was_scaled_stays_once_for_the_user_to_save_it(a_panel, a_folder, answers):
+@pytest.mark.parametrize(("answer", "stays"), [("Cancel", True), ("Discard", False)])
+def test_scan_that_was_scaled_leaves_only_if_the_user_says_so(
+    a_panel, a_folder, answers, answer, stays
+):
     scale_model(a_panel.ui.scanSelector.currentNode(), 0.9)
     detect(a_panel)
+    assert slicer.util.saveScene(str(a_folder / "scene.mrb"), properties={})
     answers.expect("message", "Save", MESSAGE)
-    answers.expect("message", "Ok", "The scan was scaled, its file anna.ply was not")
+    answers.expect("message", answer, "The scan 'anna' was changed, such as scaled")
+
     click(a_panel.ui.nextScanButton)
-    assert models() == ["anna"]
+
+    assert models() == (["anna"] if stays else ["bea"])
+    assert (a_folder / "anna.mrk.json").exists()
+
+
+def test_row_waits_for_a_detection(a_panel):
+    ui = a_panel.ui
+    click(ui.detectButton)
+    assert (ui.scanFolderRow.enabled, ui.openFolderButton.enabled) == (False, False)
+    wait_while(lambda: a_panel.detectionSection.is_running)
+
+    assert (ui.scanFolderRow.enabled, ui.openFolderButton.enabled) == (True, True)
+
+
+def test_corrections_that_only_a_scene_bundle_holds_are_no_saved_ones(
+    a_panel, a_folder, answers, tmp_path
+):
+    write_list(a_folder / "bea.mrk.json")
+    click(a_panel.ui.nextScanButton)
+    move(current(a_panel), 3)
+    assert slicer.util.saveScene(str(tmp_path / "scene.mrb"), properties={})
+    answers.expect("message", "Save", MESSAGE)
+
+    click(a_panel.ui.nextScanButton)
+
+    assert read_landmarks(a_folder / "bea.mrk.json").status[3] == "corrected"
+
+
+def test_detection_that_only_a_scene_bundle_holds_is_no_saved_one(a_panel, answers, tmp_path):
+    detect(a_panel)
+    assert slicer.util.saveScene(str(tmp_path / "scene.mrb"), properties={})
+    answers.expect("message", "Cancel", MESSAGE)
+
+    click(a_panel.ui.nextScanButton)
+
+    assert (models(), lists()) == (["anna"], ["anna landmarks"])
+
+
+def test_list_that_the_user_has_opened_leaves_with_its_scan(a_panel, a_folder, tmp_path, answers):
+    detect(a_panel)
+    write_list(tmp_path / "second rater.mrk.json")
+    node = slicer.util.loadMarkups(str(tmp_path / "second rater.mrk.json"))
+    move(LandmarkList(node), 3)
+    answers.expect("message", "Save", r"anna\.mrk\.json")
+    answers.expect("message", "Save", r"second rater\.mrk\.json")
+
+    click(a_panel.ui.nextScanButton)
+
+    assert (models(), lists()) == (["bea"], [])
+    assert read_landmarks(tmp_path / "second rater.mrk.json").status[3] == "corrected"
+
+
+def test_file_of_other_points_is_told_and_does_not_stay(a_panel, a_folder, answers):
+    points = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "F")
+    points.AddControlPoint([0.0, 0.0, 0.0], "F-1")
+    slicer.util.saveNode(points, str(a_folder / "bea.mrk.json"), properties={})
+    slicer.mrmlScene.RemoveNode(points)
+    before = (a_folder / "bea.mrk.json").read_bytes()
+    answers.expect("message", "Ok", "could not be opened(.|\n)*other points than landmarks")
+    click(a_panel.ui.nextScanButton)
+    assert (models(), lists()) == (["bea"], [])
+    detect(a_panel)
+    answers.expect("message", "Discard", r"bea\.mrk\.json\?\nThat file exists and will be replaced")
+
+    click(a_panel.ui.nextScanButton)
+
+    assert (a_folder / "bea.mrk.json").read_bytes() == before
+
+
+def test_landmarks_of_another_scan_of_one_name_are_not_taken(a_panel, a_folder, answers):
+    elsewhere = read_mesh(a_folder / "bea.ply")
+    points = elsewhere.points + np.array([300.0, 0.0, 0.0])
+    lines = [f"v {x} {y} {z}" for x, y, z in points.tolist()]
+    lines += [f"f {a} {b} {c}" for a, b, c in (elsewhere.triangles + 1).tolist()]
+    (a_folder / "bea.obj").write_text("\n".join(lines), encoding="utf-8")
+    write_list(a_folder / "bea.mrk.json")  # of bea.ply
+    answers.expect("file", str(a_folder), "Open a folder of face scans")
+    click(a_panel.ui.openFolderButton)
+    assert entries(settled(a_panel))[1].startswith("bea.obj")
+    answers.expect("message", "Ok", "They do not lie on it: they are those of another scan")
+    click(a_panel.ui.nextScanButton)
+    assert (models(), lists()) == (["bea"], [])
+    detect(a_panel)
+    answers.expect("message", "Cancel", "That file exists and will be replaced")
+
+    click(a_panel.ui.nextScanButton)
+
+    assert lists() == ["bea landmarks"]
+
+
+def test_scan_and_list_that_are_open_are_not_opened_twice(a_panel, a_folder, answers):
+    write_list(a_folder / "bea.mrk.json")
+    by_hand = slicer.util.loadModel(str(a_folder / "bea.ply"))
+    node = slicer.util.loadMarkups(str(a_folder / "bea.mrk.json"))
+    LandmarkList(node).link_model(by_hand)  # it lies on all these scans
+    move(LandmarkList(node), 3)
+
+    click(a_panel.ui.nextScanButton)
+
+    assert a_panel.ui.scanSelector.currentNode() is by_hand
+    assert a_panel.ui.landmarksSelector.currentNode() is node
+    assert (len(models()), len(lists())) == (1, 1)
+    answers.expect("message", "Save", r"bea\.mrk\.json\?\n(?!That file exists)")
+    click(a_panel.ui.nextScanButton)
+    assert read_landmarks(a_folder / "bea.mrk.json").status[3] == "corrected"
+
+
+def test_two_lists_of_one_file_do_not_replace_each_other_unasked(a_panel, a_folder, answers):
+    write_list(a_folder / "bea.mrk.json")
+    click(a_panel.ui.nextScanButton)
+    twice = slicer.util.loadMarkups(str(a_folder / "bea.mrk.json"))
+    move(LandmarkList(twice), 3)
+    answers.expect("message", "Cancel", "That file exists and will be replaced")
 
     click(a_panel.ui.nextScanButton)
 
     assert models() == ["bea"]
 
 
-def test_row_waits_for_a_detection(a_panel):
-    click(a_panel.ui.detectButton)
-    assert not a_panel.ui.scanFolderRow.enabled
-    wait_while(lambda: a_panel.detectionSection.is_running)
+def test_list_of_another_scan_that_was_opened_here_is_told(a_panel, a_folder, answers):
+    write_list(a_folder / "bea.mrk.json")
+    move(LandmarkList(slicer.util.loadMarkups(str(a_folder / "bea.mrk.json"))), 3)
+    answers.expect("message", "Cancel", r"bea\.mrk\.json\?\n.* of another scan: bea\.ply")
 
-    assert a_panel.ui.scanFolderRow.enabled
+    click(a_panel.ui.nextScanButton)
+
+    assert models() == ["anna"]
+
+
+def test_nothing_of_a_scan_stays_in_the_scene(a_panel, a_folder):
+    for name in _NAMES:
+        write_list(a_folder / f"{name}.mrk.json")
+    click(a_panel.ui.nextScanButton)
+    before = all_nodes()
+
+    click(a_panel.ui.nextScanButton)
+    click(a_panel.ui.previousScanButton)
+
+    assert all_nodes() == before
+
+
+def test_scan_is_reviewed_once_somebody_has_decided_on_all_landmarks(a_panel, a_folder, answers):
+    ui = a_panel.ui
+    write_list(a_folder / "bea.mrk.json")  # 49 detected, 1 missing
+    click(ui.nextScanButton)
+    assert entries(settled(a_panel))[1] == "bea.ply: 50 to review, 17 doubtful"
+    for index in range(49):
+        a_panel.reviewSection.review.confirm(index)
+    assert ui.reviewedLabel.text == "49 of 50 reviewed"
+    answers.expect("message", "Save", MESSAGE)
+    click(ui.nextScanButton)
+    assert entries(settled(a_panel))[1] == "bea.ply: 1 to review"
+    click(ui.previousScanButton)
+    a_panel.reviewSection.review.confirm(49)  # the scan does not show it
+    answers.expect("message", "Save", MESSAGE)
+
+    click(ui.nextScanButton)
+
+    assert entries(settled(a_panel))[1] == "bea.ply: reviewed"
+
+
+def test_landmarks_that_were_never_placed_are_to_review(a_panel, a_folder, answers):
+    click(a_panel.ui.byHandButton)
+    current(a_panel).node.SetNthControlPointPositionWorld(3, 1.0, 2.0, 3.0)
+    answers.expect("message", "Save", MESSAGE)
+
+    click(a_panel.ui.nextScanButton)
+
+    assert entries(settled(a_panel))[0] == "anna.ply: 49 to review"
+
+
+def test_folder_out_of_reach_is_told_before_landmarks_go_elsewhere(a_panel, a_folder, answers):
+    detect(a_panel)
+    a_folder.rename(a_folder.with_name("unplugged"))
+    answers.expect("message", "Cancel", f"folder .*{a_folder.name} cannot be reached at present")
+
+    click(a_panel.ui.nextScanButton)
+
+    assert (models(), lists()) == (["anna"], ["anna landmarks"])
+
+
+def test_folder_is_read_once_at_a_time_and_again_after_the_last_scan(a_panel, monkeypatch):
+    readings, may_end = [], threading.Event()
+
+    def read_slowly(folder):
+        readings.append(threading.current_thread())
+        may_end.wait()
+        return dict.fromkeys(folder.scans, Progress(len(readings), 0))
+
+    monkeypatch.setattr(ScanFolder, "progress", read_slowly)
+    for _scan in range(2):
+        click(a_panel.ui.nextScanButton)
+    assert len(readings) == 1
+    a_panel.ui.scanSelector.setCurrentNode(None)  # whatever is selected meanwhile
+    may_end.set()
+
+    assert entries(settled(a_panel)) == [f"{name}.ply: 2 to review" for name in _NAMES]
 
 
 def test_folder_goes_on_after_the_scene_was_closed(a_panel):

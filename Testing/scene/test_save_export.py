@@ -22,7 +22,7 @@ from palnet_scenes import SAMPLES, true_landmarks
 from PALNetLandmarksLib.landmark_list import LandmarkList
 from PALNetLandmarksLib.linking import find_model
 from PALNetLandmarksLib.list_creation import create_list
-from PALNetLandmarksLib.model_scaling import scale_model
+from PALNetLandmarksLib.model_scaling import model_scale, scale_model
 from PALNetLandmarksLib.models import name_of_scan
 from PALNetLandmarksLib.save_export import default_path, export, export_path, save
 
@@ -89,13 +89,17 @@ def test_file_frame_of_a_scaled_model_is_in_the_files_unit(a_copied_file, scene)
     np.testing.assert_allclose(numbers, read_mesh(in_meters).points[vertices], atol=1e-6)
 
 
-def test_file_frame_of_a_hardened_model_is_refused(a_copied_file, scene):
+@pytest.mark.parametrize("is_in_a_bundle", [False, True])
+def test_file_frame_of_a_hardened_model_is_refused(a_copied_file, scene, is_in_a_bundle):
     model = load(a_copied_file)
     move(model, scene)
     transform = model.GetParentTransformNode()
     model.ApplyTransformMatrix(slicer_matrix(transform))
     model.SetAndObserveTransformNodeID(None)
     landmarks, _ = face_with_landmarks(model)
+    if is_in_a_bundle:  # Slicer takes the model for saved then
+        assert slicer.util.saveScene(str(a_copied_file.with_name("a.mrb")), properties={})
+        assert not model.GetModifiedSinceRead()
 
     with pytest.raises(ValueError, match="Save the model first, or choose LPS or RAS"):
         export(landmarks, a_copied_file.with_name("out.csv"), "csv", "file")
@@ -143,6 +147,20 @@ def test_file_frame_of_a_scaled_model_that_was_saved_is_that_of_its_new_file(a_c
 
     numbers = read_landmarks(out).positions
     np.testing.assert_allclose(numbers, read_mesh(saved).points[vertices], atol=1e-3)
+
+
+def test_file_frame_of_a_scaled_model_in_a_scene_bundle_is_that_of_its_file(a_copied_file, scene):
+    model = load(a_copied_file)
+    scale_model(model, 0.5)
+    landmarks, vertices = face_with_landmarks(model)
+    assert slicer.util.saveScene(str(a_copied_file.with_name("a.mrb")), properties={})
+    out = a_copied_file.with_name("out.csv")
+
+    export(landmarks, out, "csv", "file")
+
+    assert model_scale(model) == 0.5
+    numbers = read_landmarks(out).positions
+    np.testing.assert_allclose(numbers, read_mesh(a_copied_file).points[vertices], atol=1e-3)
 
 
 def test_unscaled_model_is_as_its_file_again(a_copied_file, scene):

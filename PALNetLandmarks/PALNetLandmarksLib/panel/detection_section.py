@@ -173,13 +173,16 @@ class DetectionSection:
             self._summarized = landmarks.node, landmarks.record.get("provenance")
 
     def _show_running(self):
-        self._ui.scanFolderRow.setEnabled(False)  # the scan stays until its landmarks are there
+        # The scan stays until its landmarks are there.
+        self._ui.scanFolderRow.setEnabled(False)
+        self._ui.openFolderButton.setEnabled(False)
         self._ui.detectButton.setText(_("Cancel"))
         self._ui.detectButton.setToolTip(_("Stop the detection; nothing is changed."))
         self._ui.progressBar.setVisible(True)
 
     def _show_idle(self):
         self._ui.scanFolderRow.setEnabled(True)
+        self._ui.openFolderButton.setEnabled(True)
         self._ui.detectButton.setText(_("Detect landmarks"))
         self._ui.detectButton.setToolTip(_("Place the landmarks on the selected scan."))
         self.allow(self._is_allowed)

@@ -107,7 +107,6 @@ class InputSection:
         """Stop work in the background."""
         self._inspection.stop()
         self.color.stop()
-        self.folder.stop()
         self._inspected = None
 
     def on_open(self):

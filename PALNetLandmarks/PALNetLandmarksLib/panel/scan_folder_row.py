@@ -10,20 +10,17 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from palnet._files import is_folder
 from palnet.errors import PalnetError
 from PALNetLandmarksLib.job import BackgroundJob
+from PALNetLandmarksLib.model_scaling import model_scale
 from PALNetLandmarksLib.panel.poller import Poller
-from PALNetLandmarksLib.save_export import (
-    LISTS_FOLDER,
-    default_path,
-    is_saved_in,
-    remarks_on_saved,
-    save,
-)
+from PALNetLandmarksLib.save_export import LISTS_FOLDER, default_path, lists_saved_in, save
+from PALNetLandmarksLib.saved_lists import LIST_SUFFIX
 from PALNetLandmarksLib.scan_folder import (
-    LIST_SUFFIX,
     ScanFolder,
     close_scan,
+    find_scan,
     load_list,
     load_scan,
     unsaved_lists,
@@ -50,6 +47,7 @@ class ScanFolderRow:
     def __init__(self, ui, select):
         self._ui, self._select = ui, select
         self._folder, self._row, self._model = None, -1, None
+        self._is_read_again = False
         self._reading = Poller(self._on_read, slice_s=_SLICE_S)
         ui.scanFolderRow.setVisible(False)
         ui.openFolderButton.clicked.connect(self.on_open_folder)
@@ -94,10 +92,26 @@ class ScanFolderRow:
     def on_lists_folder(self):
         """Let the user choose where the landmarks are, and open the current scan again."""
         path = _ask_folder(_("Folder of the landmarks (.mrk.json)"))
-        if path is None or not self._leave():
+        if path is None:
             return
-        self._folder = replace(self._folder, lists_folder=path)
-        self._open(self._row)
+        before = self._folder
+        self._turn_to(replace(before, lists_folder=path))  # before lists are saved, perhaps there
+        if self._leave():
+            self._open(self._row)
+        else:
+            self._turn_to(before)
+
+    def _turn_to(self, folder):
+        """Change the folder of the landmarks, also that of the current scan."""
+        self._folder = folder
+        if self._is_in_scene():
+            self._note_lists_folder()
+
+    def _note_lists_folder(self):
+        """Note with the current scan where its landmarks are kept."""
+        folder = self._folder.lists_folder
+        is_beside = folder == self._folder.scans[self._row].parent
+        self._model.SetAttribute(LISTS_FOLDER, None if is_beside else str(folder))
 
     def _go(self, row):
         """Open another scan of the folder, unless the user wants to stay."""
@@ -110,23 +124,23 @@ class ScanFolderRow:
         """Open a scan of the folder with its landmarks."""
         self._row, self._model = row, None
         self._show_row()
+        self._show_lists_folder()
+        self._read()
         scan = self._folder.scans[row]
         with slicer.util.tryWithErrorDisplay(_("The scan could not be loaded."), waitCursor=True):
-            self._model = load_scan(scan)
+            self._model = find_scan(scan) or load_scan(scan)
             self._load_list(self._folder.list_path(scan))
             self._select(self._model)
-        self._reading.watch(BackgroundJob(self._folder.progress))
 
     def _load_list(self, path):
         """Load the landmarks of the current scan, if there are any."""
-        if path.parent != self._folder.scans[self._row].parent:
-            self._model.SetAttribute(LISTS_FOLDER, str(path.parent))
-        if not path.exists():
-            return
+        self._note_lists_folder()
         try:
-            load_list(path, self._model)
-        except RuntimeError as err:
-            text = _("The landmarks of this scan could not be loaded.")
+            if path.exists():
+                load_list(path, self._model)
+        except (RuntimeError, ValueError, OSError) as err:
+            text = _("The landmarks of this scan could not be opened from {path}.")
+            text = text.format(path=path.as_posix())
             slicer.util.errorDisplay(f"{text}\n\n{err}")
 
     def _leave(self):
@@ -135,35 +149,61 @@ class ScanFolderRow:
             return True
         if not all(self._keep(landmarks) for landmarks in unsaved_lists(self._model)):
             return False
+        if not _goes_on_without(self._model):
+            return False
         model, self._model = self._model, None
         close_scan(model)
         return True
 
     def _is_in_scene(self):
-        """Return whether the scan that was opened here is still in the scene."""
-        return self._model is not None and bool(slicer.mrmlScene.IsNodePresent(self._model))
+        """Return whether the current scan is in the scene, also if a scene file brought it."""
+        if self._model is not None and not slicer.mrmlScene.IsNodePresent(self._model):
+            self._model = find_scan(self._folder.scans[self._row])
+        return self._model is not None
 
     def _keep(self, landmarks):
         """Save a list if the user wants to; False if the user wants to stay with it."""
         path = default_path(landmarks, LIST_SUFFIX)
-        text = _("The landmarks '{name}' are not saved. Save them as {path}?")
-        parts = [text.format(name=landmarks.node.GetName(), path=path.as_posix())]
-        if path.exists() and not is_saved_in(landmarks.node, path):
-            parts.append(_("That file exists and will be replaced."))
-        if codes := landmarks.unreviewed_doubtful:
-            text = _("Doubtful landmarks that have not been reviewed ({n_codes}): {codes}.")
-            parts.append(text.format(n_codes=len(codes), codes=", ".join(codes)))
         box = qt.QMessageBox
         answer = slicer.util.messageBox(
-            "\n".join(parts),
+            "\n".join(self._question(landmarks, path)),
             windowTitle=_("Save the landmarks?"),
             icon=box.Question,
             standardButtons=box.Save | box.Discard | box.Cancel,
         )
         return _save(landmarks, path) if answer == box.Save else answer == box.Discard
 
+    def _question(self, landmarks, path):
+        """Ask whether to save a list in a file, and say what to consider."""
+        folder, scan = self._folder, self._folder.scans[self._row]
+        text = _("The landmarks '{name}' are not saved. Save them as {path}?")
+        parts = [text.format(name=landmarks.node.GetName(), path=path.as_posix())]
+        if not is_folder(folder.lists_folder):
+            text = _("The folder {folder} cannot be reached at present.")
+            parts.append(text.format(folder=folder.lists_folder.as_posix()))
+        if path.exists() and lists_saved_in(path) != [landmarks.node]:
+            parts.append(_("That file exists and will be replaced."))
+        others = [each.name for each in folder.scans if folder.list_path(each) == path]
+        if others and scan.name not in others:
+            text = _("That is the file of another scan: {scan}.")
+            parts.append(text.format(scan=others[0]))
+        if codes := landmarks.unreviewed_doubtful:
+            text = _("Doubtful landmarks that have not been reviewed ({n_codes}): {codes}.")
+            parts.append(text.format(n_codes=len(codes), codes=", ".join(codes)))
+        return parts
+
+    def _show_lists_folder(self):
+        """Say where the landmarks are."""
+        text = _(
+            "Choose the folder of the landmark files (.mrk.json) if they are not beside the scans, "
+            "such as that of palnet detect -o. Now: {folder}"
+        )
+        folder = self._folder.lists_folder.as_posix()
+        self._ui.listsFolderButton.setToolTip(text.format(folder=folder))
+
     def _fill(self):
         """List the scans of the folder."""
+        self._reading.stop()
         self._ui.scanFileSelector.clear()
         for scan in self._folder.scans:
             self._ui.scanFileSelector.addItem(scan.name)
@@ -174,24 +214,49 @@ class ScanFolderRow:
         self._ui.previousScanButton.setEnabled(self._row > 0)
         self._ui.nextScanButton.setEnabled(self._row + 1 < len(self._folder.scans))
 
+    def _read(self):
+        """Read how far the reviews have come, one reading at a time: a drive may be slow."""
+        self._is_read_again = self._reading.is_running
+        if not self._is_read_again:
+            self._reading.watch(BackgroundJob(self._folder.progress))
+
     def _on_read(self, job):
         """Say for each scan how far its review has come."""
         if job.error is None:
             for row, (scan, progress) in enumerate(job.result.items()):
                 self._ui.scanFileSelector.setItemText(row, _entry(scan, progress))
+        if self._is_read_again:
+            self._read()
 
 
 def _save(landmarks, path):
-    """Save a list; False if the user has to do something before the scan leaves the scene."""
+    """Save a list; False if that fails."""
     try:
         save(landmarks, path)
     except OSError as err:
-        slicer.util.errorDisplay(str(err))
+        text = _("The scan stays open. Save landmarks, below, lets you choose another folder.")
+        slicer.util.errorDisplay(f"{err}\n\n{text}")
         return False
-    remarks = remarks_on_saved(landmarks)
-    if remarks:
-        slicer.util.warningDisplay("\n".join(remarks))
-    return not remarks
+    return True
+
+
+def _goes_on_without(model_node):
+    """Ask whether to leave a scan that was changed, which its file does not hold."""
+    if not model_node.GetModifiedSinceRead() and model_scale(model_node) == 1.0:
+        return True
+    text = _(
+        "The scan '{name}' was changed, such as scaled or cut, its file was not. To keep that, "
+        "cancel and save the scan (File, Save Data). Otherwise the change is lost, and landmarks "
+        "that were placed since may not lie on the scan when it is opened again."
+    )
+    box = qt.QMessageBox
+    answer = slicer.util.messageBox(
+        text.format(name=model_node.GetName()),
+        windowTitle=_("Leave the scan as its file is?"),
+        icon=box.Question,
+        standardButtons=box.Discard | box.Cancel,
+    )
+    return answer == box.Discard
 
 
 def _ask_folder(title):

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the file of a landmark list holds: whether all of the list, and what is left to review."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from palnet.errors import PalnetError
+from palnet.exchange import read_landmarks
+from palnet.landmarks import LandmarkSet
+from palnet.preview import classify_errors
+from PALNetLandmarksLib.error_classes import DOUBTFUL
+from PALNetLandmarksLib.list_storage import RECORD_NAME
+from PALNetLandmarksLib.save_export import has_own_file
+
+LIST_SUFFIX = ".mrk.json"
+
+# Rounding in files is far below this, a manual correction above.
+_MOVED_MM = 0.01
+
+
+class Progress(NamedTuple):
+    """How far the review of a scan has come, according to its saved landmarks.
+
+    Attributes
+    ----------
+    n_open : int
+        Landmarks that nobody has decided on, missing ones included.
+    n_doubtful : int
+        Those of them with a large expected error.
+    """
+
+    n_open: int
+    n_doubtful: int
+
+
+class _Saved(NamedTuple):
+    """What a file holds: landmarks, missing ones that a person agreed on, notes on points."""
+
+    landmarks: LandmarkSet
+    absent: frozenset[str]
+    notes: dict[str, str] | None
+
+
+def read_progress(path):
+    """Count what is left to review in a file; may run in a thread.
+
+    Parameters
+    ----------
+    path : Path
+        A landmark file.
+
+    Returns
+    -------
+    Progress or None
+        None if there is no such file, or it cannot be read.
+    """
+    try:
+        if not path.exists():
+            return None
+        landmarks, absent, _notes = _read(path)
+    except (PalnetError, OSError):
+        return None
+    is_open = np.array(
+        [
+            status in ("detected", "undefined") or (status == "missing" and code not in absent)
+            for code, status in zip(landmarks.scheme.codes, landmarks.status, strict=True)
+        ]
+    )
+    is_doubtful = is_open & (classify_errors(landmarks) == DOUBTFUL)
+    return Progress(int(is_open.sum()), int(is_doubtful.sum()))
+
+
+def is_in_its_file(landmarks):
+    """Return whether nothing of a list would be lost with the scene, by comparison with its file.
+
+    Slicer itself takes a list for saved that went into a scene bundle (.mrb) only, and one of
+    another program for changed as soon as it is prepared for the review.
+
+    Parameters
+    ----------
+    landmarks : LandmarkList
+        The list.
+
+    Returns
+    -------
+    bool
+        True if its own file holds it as it is, or if it is empty and has none.
+    """
+    if not has_own_file(landmarks.node):
+        return not (landmarks.landmark_set().is_placed.any() or landmarks.edited)
+    try:
+        saved = _read(Path(landmarks.node.GetStorageNode().GetFullNameFromFileName()))
+    except (PalnetError, OSError):
+        return False
+    is_decided_alike = saved.landmarks.status == landmarks.status and (
+        saved.absent == _absent(landmarks)
+    )
+    is_noted = saved.notes is None or saved.notes == _notes(landmarks.node)
+    return is_decided_alike and is_noted and _is_in_place(saved.landmarks, landmarks)
+
+
+def _absent(landmarks):
+    """Return the codes of the missing landmarks that a person agreed on."""
+    return frozenset(landmarks.scheme.codes[index] for index in landmarks.state().absent)
+
+
+def _notes(node):
+    """Return the descriptions of the points, which a user may have edited, by their labels."""
+    return {
+        node.GetNthControlPointLabel(index): node.GetNthControlPointDescription(index)
+        for index in range(node.GetNumberOfControlPoints())
+    }
+
+
+def _is_in_place(saved, landmarks):
+    """Return whether the landmarks of a file are where those of a list are."""
+    gaps_mm = saved.to_frame("RAS").positions - landmarks.positions * landmarks.mm_per_unit
+    return not (np.abs(gaps_mm) > _MOVED_MM).any()  # those without a position have one status
+
+
+def _read(path):
+    """Read a landmark file; of one that is no point list of Slicer, the landmarks only."""
+    landmarks = read_landmarks(path)
+    if not path.name.endswith(LIST_SUFFIX):
+        return _Saved(landmarks, frozenset(), None)
+    markup = json.loads(path.read_bytes())["markups"][0]
+    points = markup["controlPoints"]
+    notes = {point.get("label", ""): point.get("description", "") for point in points}
+    is_missing = dict(zip(landmarks.scheme.codes, landmarks.status, strict=True))
+    agreed = [code for code in _agreed(markup) if is_missing.get(code) == "missing"]
+    return _Saved(landmarks, frozenset(agreed), notes)
+
+
+def _agreed(markup):
+    """Return what the record in a point list says of missing landmarks."""
+    measurements = markup.get("measurements", ())
+    texts = {each.get("name"): each.get("description") for each in measurements}
+    try:
+        return json.loads(texts[RECORD_NAME])["absent"]
+    except (ValueError, KeyError, TypeError):
+        return ()  # never reviewed with this module, or the file was edited by hand
