@@ -69,7 +69,7 @@ SEEN_BY_COLOR = _RIGHT_AND_MIDLINE | {
 # something else, such as distances, or the texture is that of another scan.
 MOST_APART_MM = 5.0
 # If most lie to one side by more than this, the texture is not where it belongs. It is 2.6 mm at
-# most on the painted people, whose colors are in their places.
+# most on the painted people, whose colors are in their places (`benchmarks.fit_color`).
 MOST_SHIFTED_MM = 3.5
 # A single landmark that is farther away was seen on something else, such as a strand of hair: one
 # in two hundred on the painted people.

@@ -36,7 +36,8 @@ AROUND_MM = 5.0
 # standard deviation of the brightness (0 to 255) of a painted or photographed face is above 20.
 LEAST_CONTRAST = 4.0
 # Nor does a part of one color, such as a filled hole or a side that no camera saw: the network
-# guesses there. On the painted people the deviation so near to lips and eyes is 3.3 at least.
+# guesses there. On the painted people the deviation so near to lips and eyes is 2.2 at least
+# (`benchmarks.fit_color`).
 LEAST_CONTRAST_NEAR = 2.0
 NEAR_MM = 10.0
 
