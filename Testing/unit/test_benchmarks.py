@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from benchmarks import (
     consistency,
+    own_labels,
     pose,
     real_consistency,
     tomography,
@@ -31,6 +32,7 @@ from vtkmodules.vtkFiltersSources import vtkSphereSource
 from palnet import detect
 from palnet.model import read_model
 from palnet.samples import example_scan
+from palnet.scheme import load_scheme
 from palnet.surface import Mesh, read_mesh
 
 N_LANDMARKS = 50
@@ -225,6 +227,25 @@ def test_figures_of_each_source_are_given_with_what_other_people_would_give():
     # Of five in ten people, 2 to 8 are drawn in 95 % of cases.
     np.testing.assert_allclose(ratio, [1.2, 1.8])
     np.testing.assert_allclose(held, [0.2, 0.8])
+
+
+def test_definitions_of_an_imitated_lab_are_mirrored():
+    offsets, mirror = own_labels._definitions_mm(), load_scheme().mirror
+
+    np.testing.assert_array_equal(offsets[mirror], offsets * [-1.0, 1.0, 1.0])
+    assert (np.linalg.norm(offsets, axis=1) > 0).all()
+
+
+def test_two_passes_of_an_imitated_lab_are_as_far_apart_as_those_of_a_person():
+    rng, spread_mm = np.random.default_rng(3), own_labels._one_pass_mm()[:, None]
+    flat = [rng.normal(size=(2, 20_000, N_LANDMARKS, 1)) * spread_mm for _ in range(2)]
+
+    apart_mm = np.linalg.norm(
+        np.concatenate([axis[0] - axis[1] for axis in flat], axis=-1), axis=-1
+    )
+
+    known_mm = [landmark.intra_observer_mm for landmark in load_scheme().landmarks]
+    np.testing.assert_allclose(apart_mm.mean(axis=0), known_mm, rtol=0.03)
 
 
 @pytest.mark.parametrize(("n_layers", "farthest_mm"), [(1, 0.25), (5, 0.8)])
