@@ -154,6 +154,22 @@ def test_figures_of_color_in_words_are_those_that_were_measured():
     assert told in text_of("docs/model_card.md")
 
 
+def test_what_fine_tuning_gains_is_what_was_measured():
+    table = result("own_labels")["tables"][0]
+    before, one_pass, few, many = column(table, "mean mm")
+    n_few, n_many = column(table, "people trained on")[2:]
+
+    readme = f"`palnet finetune` with {n_few} of its people"
+    assert readme in text_of("README.md")
+    told = f"| {few:.1f} mm (from {before:.1f}; one pass of a person: {one_pass:.1f}) |"
+    assert told in text_of("README.md")
+    for page in ("CHANGELOG.md", "docs/model_card.md"):
+        text = " ".join(text_of(page).split())
+        assert f"{before:.2f} to {few:.2f} mm" in text
+        assert f"one pass of a person is off by {one_pass:.2f} mm" in text
+    assert f"with {n_many} people to {many:.2f}" in text_of("docs/model_card.md")
+
+
 def test_first_table_of_the_accuracy_is_what_was_measured():
     accuracy, page = result("accuracy"), text_of("docs/accuracy.md")
     low, high = accuracy["summary"]["new_presets_mean_among_others_mm"]
