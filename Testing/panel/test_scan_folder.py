@@ -5,19 +5,24 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from pathlib import PurePosixPath, PureWindowsPath
 
 import numpy as np
 import pytest
+import qt
 import slicer
 
 from palnet.batch import process_scan
 from palnet.exchange import read_landmarks, read_specimens, write_landmarks
 from palnet.jobs import BatchOptions, plan_jobs
+from palnet.scheme import Scheme
 from palnet.surface import read_mesh
 from palnet_panel import click, detect, wait_while
 from palnet_scenes import SAMPLES, true_landmarks
+from PALNetLandmarksLib.folder_export import proposed_path
 from PALNetLandmarksLib.landmark_list import LandmarkList
 from PALNetLandmarksLib.model_scaling import scale_model
+from PALNetLandmarksLib.panel.doubtful_question import goes_on_with_doubtful_scans
 from PALNetLandmarksLib.save_export import default_path
 from PALNetLandmarksLib.saved_lists import Progress
 from PALNetLandmarksLib.scan_folder import ScanFolder
@@ -67,8 +72,8 @@ def lists():
     return names("vtkMRMLMarkupsFiducialNode")
 
 
-def write_list(path):
-    write_landmarks(true_landmarks(), path)
+def write_list(path, **changes):
+    write_landmarks(replace(true_landmarks(), **changes), path)
 
 
 def current(panel):
@@ -521,6 +526,10 @@ def choose_format(panel, name):
     panel.ui.formatSelector.setCurrentIndex(panel.ui.formatSelector.findData(name))
 
 
+def choose_frame(panel, frame):
+    panel.ui.frameSelector.setCurrentIndex(panel.ui.frameSelector.findData(frame))
+
+
 def test_folder_is_exported_into_one_file(a_panel, a_folder, answers, tmp_path):
     expected = {}
     for number, name in enumerate(("anna", "carl")):
@@ -541,6 +550,33 @@ def test_folder_is_exported_into_one_file(a_panel, a_folder, answers, tmp_path):
     assert list(found) == ["anna", "carl"]
     for name, positions in expected.items():
         np.testing.assert_allclose(found[name], positions, atol=1e-4)
+
+
+def test_export_of_a_folder_is_proposed_beside_it(a_panel, a_folder, answers, monkeypatch):
+    """In it, `palnet measure` and others would read its landmarks a second time."""
+    write_list(a_folder / "anna.mrk.json", expected_error_mm=np.full(50, np.nan))
+    choose_format(a_panel, "tps")
+    choose_frame(a_panel, "RAS")
+    proposed = []
+    take = qt.QFileDialog.getSaveFileName
+    monkeypatch.setattr(
+        qt.QFileDialog, "getSaveFileName", lambda *args: proposed.append(args[2]) or take(*args)
+    )
+    for file in ("", a_folder.parent / "all.tps"):
+        answers.expect("file", str(file), "Export the landmarks of the folder")
+        click(a_panel.ui.exportFolderButton)
+
+    assert proposed == [str(a_folder.parent / "Säuglinge 1.tps")] * 2
+    assert "axes RAS" in a_panel.ui.saveExportLabel.text
+    assert slicer.util.settingsValue("PALNet/Format", "") == "tps"
+    written = read_landmarks(a_folder.parent / "all.tps")
+    np.testing.assert_allclose(written.positions, true_landmarks().positions, atol=1e-4)
+    assert (written.frame, written.specimen) == ("RAS", "anna")
+
+
+@pytest.mark.parametrize("top", [PurePosixPath("/"), PureWindowsPath("E:/")])
+def test_export_of_a_folder_at_the_top_of_a_drive_has_a_name(top):
+    assert proposed_path(ScanFolder((), top), ".csv") == top / "landmarks.csv"
 
 
 def test_folder_with_unsaved_landmarks_is_not_exported(a_panel, a_folder):
@@ -567,6 +603,26 @@ def test_format_that_cannot_hold_a_folder_is_refused(name, message, a_panel, a_f
     click(a_panel.ui.exportFolderButton)
 
     assert a_panel.ui.saveExportLabel.text.startswith(message)
+
+
+def test_folder_of_two_schemes_is_not_exported(a_panel, a_folder):
+    found = true_landmarks()
+    own = Scheme("lab", found.scheme.landmarks[1:])
+    rest = {key: getattr(found, key)[1:] for key in ("positions", "status", "expected_error_mm")}
+    write_list(a_folder / "anna.mrk.json")
+    write_list(a_folder / "bea.mrk.json", scheme=own, **rest)
+    choose_format(a_panel, "csv")
+
+    click(a_panel.ui.exportFolderButton)
+
+    message = "anna has those of palnet50, others have bea. Move scans of one scheme"
+    assert message in a_panel.ui.saveExportLabel.text
+
+
+def test_question_before_an_export_fits_the_screen(a_panel, answers):
+    answers.expect("message", "Yes", r"\(300\): s0, .*, s6 and 293 more\.")
+
+    assert goes_on_with_doubtful_scans([f"s{number}" for number in range(300)])
 
 
 def test_folder_without_landmarks_is_not_exported(a_panel):
