@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import replace
 from pathlib import PurePosixPath, PureWindowsPath
@@ -126,6 +127,20 @@ def test_folder_that_is_canceled_or_holds_no_scan_changes_nothing(a_panel, answe
         click(a_panel.ui.openFolderButton)
 
         assert (models(), len(entries(a_panel))) == (["anna"], 3)
+
+
+def test_folder_that_cannot_be_listed_is_told(a_panel, a_folder, answers, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied", str(tmp_path))
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    monkeypatch.setattr(os, "scandir", refuse)
+    answers.expect("file", str(tmp_path), "Open a folder of face scans")
+    answers.expect("message", "Ok", "Permission denied. Check the rights")
+
+    click(a_panel.ui.openFolderButton)
+
+    assert (models(), len(entries(a_panel))) == (["anna"], 3)
 
 
 def test_whole_folder_is_reviewed_and_saved(a_panel, a_folder, answers):
