@@ -60,8 +60,6 @@ def read_progress(path):
         None if there is no such file, or it cannot be read.
     """
     try:
-        if not path.exists():
-            return None
         landmarks, absent, _notes = _read(path)
     except (PalnetError, OSError):
         return None
