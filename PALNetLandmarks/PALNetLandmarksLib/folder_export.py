@@ -46,6 +46,27 @@ def read_folder(folder):
     return specimens, [scan.name for path, scan in scans.items() if path not in saved]
 
 
+def proposed_path(folder, suffix):
+    """Propose a file beside the folder of the landmarks, whose name it has.
+
+    In that folder, `palnet measure` and others would read its landmarks a second time.
+
+    Parameters
+    ----------
+    folder : ScanFolder
+        The folder.
+    suffix : str
+        File extension, with its dot.
+
+    Returns
+    -------
+    Path
+        At the top of a drive, which has no name, "landmarks" with the extension.
+    """
+    lists = folder.lists_folder
+    return lists.parent / f"{lists.name or 'landmarks'}{suffix}"
+
+
 def check_specimens(specimens, format_name):
     """Check that a format can hold the specimens, before its user is asked for a path.
 
@@ -59,7 +80,8 @@ def check_specimens(specimens, format_name):
     Raises
     ------
     ValueError
-        If there are none, or the format holds one specimen only or no missing landmarks.
+        If there are none, they have different landmarks, or the format holds one specimen only or
+        no missing landmarks.
     """
     chosen = get_format(format_name)
     if not specimens:
@@ -69,6 +91,15 @@ def check_specimens(specimens, format_name):
         suffixes = ", ".join(each.suffix for each in FORMATS.values() if each.holds_many)
         msg = _("A file of this format holds one scan. Choose another format: {suffixes}.")
         raise ValueError(msg.format(suffixes=suffixes))
+    first = specimens[0].scheme
+    others = [each.specimen for each in specimens if each.scheme.codes != first.codes]
+    if others:
+        msg = _(
+            "A file holds landmarks of one scheme: {first} has those of {scheme}, others have "
+            "{scans}. Move scans of one scheme, with their landmarks, to a folder of their own."
+        )
+        names = {"first": specimens[0].specimen, "scheme": first.name, "scans": listing(others)}
+        raise ValueError(msg.format(**names))
     incomplete = [each.specimen for each in specimens if not each.is_placed.all()]
     if incomplete and not chosen.holds_missing:
         msg = _(
@@ -126,7 +157,7 @@ def export_specimens(specimens, path, format_name, frame):
     Raises
     ------
     PalnetError
-        If the scans do not have the same landmarks, or a file cannot be written.
+        If a file cannot be written.
     """
     with catching(FormatWarning, "always") as caught:
         written = write_specimens(

@@ -43,7 +43,7 @@ MODEL_REFERENCE = "PALNet.Model"
 _WAS_LINKED = "PALNet.WasLinked"
 
 # Rounding in files is far below this, a manual correction above.
-_MOVED_MM = 0.01
+MOVED_MM = 0.01
 
 LIST_CLASS = "vtkMRMLMarkupsFiducialNode"
 _DEFINED = slicer.vtkMRMLMarkupsNode.PositionDefined
@@ -291,7 +291,7 @@ class LandmarkList:
         unedited = np.array([status in ("detected", "confirmed") for status in now.status])
         before = np.where(unedited[:, None], detected.positions, np.nan)
         gaps = np.linalg.norm(before - now.positions, axis=1)
-        moved = np.flatnonzero(gaps * self.mm_per_unit > _MOVED_MM)
+        moved = np.flatnonzero(gaps * self.mm_per_unit > MOVED_MM)
         if not len(moved):
             set_anchor(self)
             return

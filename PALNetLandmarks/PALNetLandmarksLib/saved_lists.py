@@ -14,13 +14,11 @@ from palnet.exchange import read_landmarks
 from palnet.landmarks import LandmarkSet
 from palnet.preview import classify_errors
 from PALNetLandmarksLib.error_classes import DOUBTFUL
+from PALNetLandmarksLib.landmark_list import MOVED_MM
 from PALNetLandmarksLib.list_storage import RECORD_NAME
 from PALNetLandmarksLib.save_export import has_own_file
 
 LIST_SUFFIX = ".mrk.json"
-
-# Rounding in files is far below this, a manual correction above.
-_MOVED_MM = 0.01
 
 
 class Progress(NamedTuple):
@@ -60,8 +58,6 @@ def read_progress(path):
         None if there is no such file, or it cannot be read.
     """
     try:
-        if not path.exists():
-            return None
         landmarks, absent, _notes = _read(path)
     except (PalnetError, OSError):
         return None
@@ -120,7 +116,7 @@ def _notes(node):
 def _is_in_place(saved, landmarks):
     """Return whether the landmarks of a file are where those of a list are."""
     gaps_mm = saved.to_frame("RAS").positions - landmarks.positions * landmarks.mm_per_unit
-    return not (np.abs(gaps_mm) > _MOVED_MM).any()  # those without a position have one status
+    return not (np.abs(gaps_mm) > MOVED_MM).any()  # those without a position have one status
 
 
 def _read(path):

@@ -51,7 +51,10 @@ class ScanFolder:
         ------
         UsageError
             If there is none.
+        OSError
+            If the folder cannot be listed.
         """
+        any(folder.iterdir())  # `find_scans` would take a folder that cannot be listed for a scan
         return cls(tuple(find_scans([folder])), folder)
 
     def list_path(self, scan):

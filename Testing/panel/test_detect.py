@@ -322,6 +322,9 @@ def test_warning_of_the_shown_list_stands_beside_another_scans_detection(a_panel
 
     assert ui.statusLabel.text.startswith("Other: 50 of 50 landmarks in")
     assert "The face has " in ui.statusLabel.text
+    click(ui.nextButton)
+    click(ui.confirmButton)
+    assert ui.statusLabel.text.startswith("Other: 50 of 50 landmarks in")  # nobody has undone it
 
 
 def test_unit_of_a_detection_that_is_taken_back_does_not_stay(a_panel, a_face):

@@ -3,22 +3,29 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import replace
+from pathlib import PurePosixPath, PureWindowsPath
 
 import numpy as np
 import pytest
+import qt
 import slicer
+import vtk
 
 from palnet.batch import process_scan
 from palnet.exchange import read_landmarks, read_specimens, write_landmarks
 from palnet.jobs import BatchOptions, plan_jobs
+from palnet.scheme import Scheme
 from palnet.surface import read_mesh
 from palnet_panel import click, detect, wait_while
 from palnet_scenes import SAMPLES, true_landmarks
+from PALNetLandmarksLib.folder_export import proposed_path
 from PALNetLandmarksLib.landmark_list import LandmarkList
 from PALNetLandmarksLib.model_scaling import scale_model
-from PALNetLandmarksLib.save_export import default_path
+from PALNetLandmarksLib.panel.doubtful_question import goes_on_with_doubtful_scans
+from PALNetLandmarksLib.save_export import LISTS_FOLDER, default_path
 from PALNetLandmarksLib.saved_lists import Progress
 from PALNetLandmarksLib.scan_folder import ScanFolder
 
@@ -38,8 +45,11 @@ def a_folder(tmp_path):
 @pytest.fixture
 def a_panel(panel_factory, a_folder, answers):
     """With the folder open."""
-    panel = panel_factory()
-    answers.expect("file", str(a_folder), "Open a folder of face scans")
+    return opened(panel_factory(), a_folder, answers)
+
+
+def opened(panel, folder, answers):
+    answers.expect("file", str(folder), "Open a folder of face scans")
     click(panel.ui.openFolderButton)
     return settled(panel)
 
@@ -67,8 +77,8 @@ def lists():
     return names("vtkMRMLMarkupsFiducialNode")
 
 
-def write_list(path):
-    write_landmarks(true_landmarks(), path)
+def write_list(path, **changes):
+    write_landmarks(replace(true_landmarks(), **changes), path)
 
 
 def current(panel):
@@ -123,6 +133,20 @@ def test_folder_that_is_canceled_or_holds_no_scan_changes_nothing(a_panel, answe
         assert (models(), len(entries(a_panel))) == (["anna"], 3)
 
 
+def test_folder_that_cannot_be_listed_is_told(a_panel, a_folder, answers, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied", str(tmp_path))
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    monkeypatch.setattr(os, "scandir", refuse)
+    answers.expect("file", str(tmp_path), "Open a folder of face scans")
+    answers.expect("message", "Ok", "Permission denied. Check the rights")
+
+    click(a_panel.ui.openFolderButton)
+
+    assert (models(), len(entries(a_panel))) == (["anna"], 3)
+
+
 def test_whole_folder_is_reviewed_and_saved(a_panel, a_folder, answers):
     ui = a_panel.ui
     for name, is_last in (("anna", False), ("bea", False), ("carl", True)):
@@ -160,6 +184,20 @@ def test_scan_without_changes_is_left_without_a_question(a_panel, a_folder):
     click(a_panel.ui.nextScanButton)
 
     assert (models(), lists()) == (["carl"], [])
+
+
+def test_who_cancels_stays_in_the_folder(a_panel, a_folder, answers):
+    detect(a_panel)
+    other = a_folder / "other"
+    other.mkdir()
+    (other / "dora.ply").write_bytes(SCAN)
+    answers.expect("file", str(other), "Open a folder of face scans")
+    answers.expect("message", "Cancel", MESSAGE)
+
+    click(a_panel.ui.openFolderButton)
+
+    assert (models(), len(entries(a_panel))) == (["anna"], 3)
+    assert slicer.util.settingsValue("PALNet/LastFolder", "") == str(a_folder)
 
 
 def test_who_cancels_stays_and_who_discards_goes(a_panel, a_folder, answers):
@@ -242,6 +280,25 @@ def test_landmarks_may_lie_in_another_folder(a_panel, tmp_path, answers):
     assert (results / "bea.mrk.json").exists()
 
 
+def test_folder_beside_the_scan_is_not_noted_with_it(a_panel, a_folder, tmp_path, answers):
+    """A scene that is opened on another computer would name a folder that is not there."""
+    noted = []
+    for folder in (tmp_path, a_folder):
+        answers.expect("file", str(folder), "Folder of the landmarks")
+        click(a_panel.ui.listsFolderButton)
+        noted.append(a_panel.ui.scanSelector.currentNode().GetAttribute(LISTS_FOLDER))
+
+    assert noted == [str(tmp_path), None]
+
+
+def test_scan_that_is_chosen_again_is_not_opened_again(a_panel):
+    scan = a_panel.ui.scanSelector.currentNode()
+
+    choose(a_panel, 0)
+
+    assert a_panel.ui.scanSelector.currentNode() is scan
+
+
 @pytest.mark.parametrize(("answer", "folder"), [("Save", "results"), ("Cancel", "scans")])
 def test_landmarks_that_are_not_saved_go_into_the_folder_that_is_chosen(
     a_panel, a_folder, tmp_path, answers, answer, folder
@@ -303,6 +360,18 @@ def test_scan_that_was_scaled_leaves_only_if_the_user_says_so(
 
     assert models() == (["anna"] if stays else ["bea"])
     assert (a_folder / "anna.mrk.json").exists()
+
+
+def test_scan_that_was_cut_leaves_only_if_the_user_says_so(a_panel, answers):
+    scan = a_panel.ui.scanSelector.currentNode()
+    part = vtk.vtkPolyData()
+    part.DeepCopy(scan.GetPolyData())
+    scan.SetAndObservePolyData(part)
+    answers.expect("message", "Cancel", "The scan 'anna' was changed, such as scaled or cut")
+
+    click(a_panel.ui.nextScanButton)
+
+    assert models() == ["anna"]
 
 
 def test_row_waits_for_a_detection(a_panel):
@@ -390,10 +459,32 @@ def test_landmarks_of_another_scan_of_one_name_are_not_taken(a_panel, a_folder, 
     assert lists() == ["bea landmarks"]
 
 
+def test_list_that_the_user_has_opened_stays_where_it_is_not_taken(a_panel, a_folder, answers):
+    moved = true_landmarks().positions + 300.0
+    write_list(a_folder / "bea.mrk.json", positions=moved)
+    node = slicer.util.loadMarkups(str(a_folder / "bea.mrk.json"))
+    node.SetName("of another scan")
+    answers.expect("message", "Ok", "They do not lie on it")
+
+    click(a_panel.ui.nextScanButton)
+
+    assert (models(), lists()) == (["bea"], ["of another scan"])
+
+
+def test_list_has_a_name_of_its_own(a_panel, a_folder):
+    slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTextNode", "bea landmarks")
+    write_list(a_folder / "bea.mrk.json")
+
+    click(a_panel.ui.nextScanButton)
+
+    assert lists() == ["bea landmarks_1"]
+
+
 def test_scan_and_list_that_are_open_are_not_opened_twice(a_panel, a_folder, answers):
     write_list(a_folder / "bea.mrk.json")
     by_hand = slicer.util.loadModel(str(a_folder / "bea.ply"))
     node = slicer.util.loadMarkups(str(a_folder / "bea.mrk.json"))
+    node.SetName("mine")
     LandmarkList(node).link_model(by_hand)  # it lies on all these scans
     move(LandmarkList(node), 3)
 
@@ -401,8 +492,8 @@ def test_scan_and_list_that_are_open_are_not_opened_twice(a_panel, a_folder, ans
 
     assert a_panel.ui.scanSelector.currentNode() is by_hand
     assert a_panel.ui.landmarksSelector.currentNode() is node
-    assert (len(models()), len(lists())) == (1, 1)
-    answers.expect("message", "Save", r"bea\.mrk\.json\?\n(?!That file exists)")
+    assert (models(), lists()) == (["bea"], ["mine"])
+    answers.expect("message", "Save", r"bea\.mrk\.json\?\n(?!That )")
     click(a_panel.ui.nextScanButton)
     assert read_landmarks(a_folder / "bea.mrk.json").status[3] == "corrected"
 
@@ -427,6 +518,16 @@ def test_list_of_another_scan_that_was_opened_here_is_told(a_panel, a_folder, an
     click(a_panel.ui.nextScanButton)
 
     assert models() == ["anna"]
+
+
+def test_what_another_node_shares_with_a_scan_stays(a_panel):
+    (scan,) = slicer.util.getNodesByClass("vtkMRMLModelNode")
+    other = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", "other")
+    other.SetAndObserveDisplayNodeID(scan.GetDisplayNodeID())
+
+    click(a_panel.ui.nextScanButton)
+
+    assert other.GetDisplayNode() is not None
 
 
 def test_nothing_of_a_scan_stays_in_the_scene(a_panel, a_folder):
@@ -499,6 +600,17 @@ def test_folder_is_read_once_at_a_time_and_again_after_the_last_scan(a_panel, mo
     assert entries(settled(a_panel)) == [f"{name}.ply: 2 to review" for name in _NAMES]
 
 
+def test_folder_goes_on_if_it_cannot_be_read_how_far_the_reviews_are(a_panel, monkeypatch):
+    def fail(_folder):
+        raise MemoryError
+
+    monkeypatch.setattr(ScanFolder, "progress", fail)
+
+    click(a_panel.ui.nextScanButton)
+
+    assert entries(settled(a_panel)) == ["anna.ply", "bea.ply", "carl.ply"]
+
+
 def test_folder_goes_on_after_the_scene_was_closed(a_panel):
     slicer.mrmlScene.Clear()
     wait_while(lambda: a_panel._parameterNode is None)
@@ -508,17 +620,23 @@ def test_folder_goes_on_after_the_scene_was_closed(a_panel):
     assert models() == ["anna"]
 
 
-def test_other_scans_of_the_scene_stay(a_panel):
+def test_other_scans_of_the_scene_stay(a_panel, a_folder):
     click(a_panel.ui.exampleButton)
+    write_list(a_folder / "bea.mrk.json")
 
     click(a_panel.ui.nextScanButton)
 
     assert models() == ["PALNet example face", "bea"]
+    assert current(a_panel).model_node.GetName() == "bea"  # it lies on both
     assert a_panel.ui.scanSelector.currentNode().GetName() == "bea"
 
 
 def choose_format(panel, name):
     panel.ui.formatSelector.setCurrentIndex(panel.ui.formatSelector.findData(name))
+
+
+def choose_frame(panel, frame):
+    panel.ui.frameSelector.setCurrentIndex(panel.ui.frameSelector.findData(frame))
 
 
 def test_folder_is_exported_into_one_file(a_panel, a_folder, answers, tmp_path):
@@ -543,6 +661,69 @@ def test_folder_is_exported_into_one_file(a_panel, a_folder, answers, tmp_path):
         np.testing.assert_allclose(found[name], positions, atol=1e-4)
 
 
+def test_export_of_a_folder_is_proposed_beside_it(a_panel, a_folder, answers, monkeypatch):
+    """In it, `palnet measure` and others would read its landmarks a second time."""
+    write_list(a_folder / "anna.mrk.json", expected_error_mm=np.full(50, np.nan))
+    choose_format(a_panel, "tps")
+    choose_frame(a_panel, "RAS")
+    proposed = []
+    take = qt.QFileDialog.getSaveFileName
+    monkeypatch.setattr(
+        qt.QFileDialog, "getSaveFileName", lambda *args: proposed.append(args[2]) or take(*args)
+    )
+    for file in ("", a_folder.parent / "all.tps"):
+        answers.expect("file", str(file), "Export the landmarks of the folder")
+        click(a_panel.ui.exportFolderButton)
+
+    assert proposed == [str(a_folder.parent / "Säuglinge 1.tps")] * 2
+    assert "axes RAS" in a_panel.ui.saveExportLabel.text
+    assert slicer.util.settingsValue("PALNet/Format", "") == "tps"
+    written = read_landmarks(a_folder.parent / "all.tps")
+    np.testing.assert_allclose(written.positions, true_landmarks().positions, atol=1e-4)
+    assert (written.frame, written.specimen) == ("RAS", "anna")
+
+
+def test_exported_folder_replaces_a_file_and_tells_what_was_renamed(
+    panel_factory, a_folder, answers, tmp_path
+):
+    (a_folder / "bea.ply").rename(a_folder / "zoe\u0301.ply")  # as macOS spells it
+    panel = opened(panel_factory(), a_folder, answers)
+    for name in ("anna", "carl", "zoe\u0301"):  # doubtful, but reviewed
+        write_list(a_folder / f"{name}.mrk.json", status=("confirmed",) * 49 + ("missing",))
+    choose_format(panel, "tps")
+    path = tmp_path / "all.tps"
+    path.write_text("before", encoding="utf-8")
+    answers.expect("file", str(path), "Export the landmarks of the folder")
+
+    click(panel.ui.exportFolderButton)
+
+    assert panel.ui.saveExportLabel.text.splitlines() == [
+        f"Written: {path.as_posix()}",
+        f"Written: {path.as_posix()}.frame.json",
+        "Scans: 3, in millimeters, axes LPS.",
+        "specimen 'zo\u00e9' is written as 'zoe'.",
+    ]
+    assert [each.specimen for each in read_specimens(path)] == ["anna", "carl", "zo\u00e9"]
+
+
+def test_folder_with_doubtful_landmarks_is_exported_only_if_the_user_says_so(
+    a_panel, a_folder, answers
+):
+    write_list(a_folder / "anna.mrk.json")
+    choose_format(a_panel, "csv")
+    a_panel.ui.saveExportLabel.setText("Written: something before")
+    answers.expect("message", "No", "Scans with doubtful landmarks")
+
+    click(a_panel.ui.exportFolderButton)
+
+    assert a_panel.ui.saveExportLabel.text == ""
+
+
+@pytest.mark.parametrize("top", [PurePosixPath("/"), PureWindowsPath("E:/")])
+def test_export_of_a_folder_at_the_top_of_a_drive_has_a_name(top):
+    assert proposed_path(ScanFolder((), top), ".csv") == top / "landmarks.csv"
+
+
 def test_folder_with_unsaved_landmarks_is_not_exported(a_panel, a_folder):
     write_list(a_folder / "bea.mrk.json")
     detect(a_panel)
@@ -553,20 +734,50 @@ def test_folder_with_unsaved_landmarks_is_not_exported(a_panel, a_folder):
 
 
 @pytest.mark.parametrize(
-    ("name", "message"),
+    ("name", "message", "formats"),
     [
-        ("mrk.json", "A file of this format holds one scan. Choose another format: .csv"),
-        ("morphologika", "Scans with missing landmarks: anna, bea."),
+        (
+            "mrk.json",
+            "A file of this format holds one scan.",
+            ".csv, .wide.csv, .tps, .nts, .morphologika.txt, .morphoj.txt, .dta",
+        ),
+        (
+            "morphologika",
+            "Scans with missing landmarks: anna, bea.",
+            ".csv, .wide.csv, .tps, .nts, .dta",
+        ),
     ],
 )
-def test_format_that_cannot_hold_a_folder_is_refused(name, message, a_panel, a_folder):
+def test_format_that_cannot_hold_a_folder_is_refused(name, message, formats, a_panel, a_folder):
     write_list(a_folder / "anna.mrk.json")
     write_list(a_folder / "bea.mrk.json")
     choose_format(a_panel, name)
 
     click(a_panel.ui.exportFolderButton)
 
-    assert a_panel.ui.saveExportLabel.text.startswith(message)
+    said = a_panel.ui.saveExportLabel.text
+    assert said.startswith(message)
+    assert said.endswith(f": {formats}.")
+
+
+def test_folder_of_two_schemes_is_not_exported(a_panel, a_folder):
+    found = true_landmarks()
+    own = Scheme("lab", found.scheme.landmarks[1:])
+    rest = {key: getattr(found, key)[1:] for key in ("positions", "status", "expected_error_mm")}
+    write_list(a_folder / "anna.mrk.json")
+    write_list(a_folder / "bea.mrk.json", scheme=own, **rest)
+    choose_format(a_panel, "csv")
+
+    click(a_panel.ui.exportFolderButton)
+
+    message = "anna has those of palnet50, others have bea. Move scans of one scheme"
+    assert message in a_panel.ui.saveExportLabel.text
+
+
+def test_question_before_an_export_fits_the_screen(a_panel, answers):
+    answers.expect("message", "Yes", r"\(300\): s0, .*, s6 and 293 more\.")
+
+    assert goes_on_with_doubtful_scans([f"s{number}" for number in range(300)])
 
 
 def test_folder_without_landmarks_is_not_exported(a_panel):

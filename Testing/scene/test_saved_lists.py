@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,8 @@ from palnet.exchange import write_landmarks
 from palnet_scenes import true_landmarks
 from PALNetLandmarksLib.landmark_list import LandmarkList
 from PALNetLandmarksLib.list_creation import create_list
+from PALNetLandmarksLib.list_storage import RECORD_NAME
+from PALNetLandmarksLib.review import Review
 from PALNetLandmarksLib.save_export import save
 from PALNetLandmarksLib.saved_lists import Progress, is_in_its_file, read_progress
 
@@ -67,8 +70,34 @@ def test_list_of_points_only_is_in_its_file(scene, tmp_path):
 
 def test_list_without_a_file_is_in_none_unless_it_is_empty(a_list):
     empty = create_list(a_list.node.GetScene(), a_list.scheme, a_list.model_node, "empty")
-
     assert (is_in_its_file(a_list), is_in_its_file(empty)) == (False, True)
+
+    Review(empty).mark_missing(0)
+
+    assert not is_in_its_file(empty)
+
+
+@pytest.mark.parametrize("text", ["{", "3"])
+def test_record_that_was_edited_by_hand_hides_no_progress(a_list, tmp_path, text):
+    path = tmp_path / "face.mrk.json"
+    save(a_list, path)
+    content = json.loads(path.read_bytes())
+    (record,) = [
+        each for each in content["markups"][0]["measurements"] if each["name"] == RECORD_NAME
+    ]
+    record["description"] = text
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+    assert read_progress(path).n_open == 50
+
+
+def test_missing_landmark_that_was_placed_after_all_is_in_its_file(a_review, tmp_path):
+    a_list = a_review.landmarks
+    a_review.confirm(49)  # that it is missing
+    a_list.node.SetNthControlPointPosition(49, 1.0, 2.0, 3.0)
+    save(a_list, tmp_path / "face.mrk.json")
+
+    assert is_in_its_file(a_list)
 
 
 @pytest.mark.parametrize("index", [3, 49])

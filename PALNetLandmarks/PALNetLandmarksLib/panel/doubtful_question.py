@@ -6,6 +6,8 @@ from __future__ import annotations
 import slicer
 from slicer.i18n import tr as _
 
+from palnet._stored import listing
+
 
 def goes_on_with_doubtful(review):
     """Ask whether to continue, if there are unreviewed doubtful landmarks.
@@ -22,7 +24,7 @@ def goes_on_with_doubtful(review):
     """
     codes = review.landmarks.unreviewed_doubtful
     text = _("Doubtful landmarks that have not been reviewed ({number}): {names}.")
-    return _goes_on(text, codes)
+    return _goes_on(text, codes, ", ".join(codes))
 
 
 def goes_on_with_doubtful_scans(scans):
@@ -39,12 +41,12 @@ def goes_on_with_doubtful_scans(scans):
         True if the user continues or there are none.
     """
     text = _("Scans with doubtful landmarks that have not been reviewed ({number}): {names}.")
-    return _goes_on(text, scans)
+    return _goes_on(text, scans, listing(scans))
 
 
-def _goes_on(text, names):
+def _goes_on(text, names, shown):
     if not names:
         return True
     question = _("Their expected error is large. Go on all the same?")
-    text = text.format(number=len(names), names=", ".join(names))
+    text = text.format(number=len(names), names=shown)
     return slicer.util.confirmYesNoDisplay(f"{text}\n{question}")

@@ -16,6 +16,7 @@ from PALNetLandmarksLib.folder_export import (
     check_specimens,
     doubtful_specimens,
     export_specimens,
+    proposed_path,
     read_folder,
 )
 from PALNetLandmarksLib.panel.doubtful_question import (
@@ -31,8 +32,7 @@ from PALNetLandmarksLib.save_export import (
     remarks_on_saved,
     save,
 )
-
-_LIST_SUFFIX = ".mrk.json"
+from PALNetLandmarksLib.saved_lists import LIST_SUFFIX
 
 
 class SaveExportSection:
@@ -89,8 +89,8 @@ class SaveExportSection:
         if not goes_on_with_doubtful(review):
             return
         with slicer.util.tryWithErrorDisplay(_("The landmarks could not be saved.")):
-            proposed = default_path(review.landmarks, _LIST_SUFFIX)
-            path = self._ask(_("Save landmarks"), proposed, _LIST_SUFFIX)
+            proposed = default_path(review.landmarks, LIST_SUFFIX)
+            path = self._ask(_("Save landmarks"), proposed, LIST_SUFFIX)
             if path is not None:
                 save(review.landmarks, path)
                 self._say_written([path], remarks_on_saved(review.landmarks))
@@ -129,10 +129,11 @@ class SaveExportSection:
         name, frame = self._chosen()
         with slicer.util.tryWithErrorDisplay(_("The landmarks could not be exported.")):
             try:
-                specimens, left_out = read_folder(folder)
+                with slicer.util.WaitCursor():  # a drive may be slow
+                    specimens, left_out = read_folder(folder)
                 check_specimens(specimens, name)
                 suffix = get_format(name).suffix
-                proposed = folder.lists_folder / f"{folder.lists_folder.name}{suffix}"
+                proposed = proposed_path(folder, suffix)
                 if not goes_on_with_doubtful_scans(doubtful_specimens(specimens)):
                     return
                 path = self._ask(_("Export the landmarks of the folder"), proposed, suffix)
@@ -143,6 +144,7 @@ class SaveExportSection:
             except (PalnetError, ValueError) as err:
                 label.setText(str(err))
                 return
+            qt.QSettings().setValue("PALNet/Format", name)
             text = _("Scans: {n_scans}, in millimeters, axes {frame}.")
             remarks.insert(0, text.format(n_scans=len(specimens), frame=frame))
             if left_out:

@@ -10,7 +10,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from palnet._files import is_folder
+from palnet._files import describe_error, is_folder
 from palnet.errors import PalnetError
 from PALNetLandmarksLib.job import BackgroundJob
 from PALNetLandmarksLib.model_scaling import model_scale
@@ -77,9 +77,12 @@ class ScanFolderRow:
             return
         try:
             folder = ScanFolder.of(path)
-        except (PalnetError, OSError):
+        except PalnetError:
             text = _("There is no scan in {folder}: no OBJ, PLY, STL, VTK or VTP file.")
             slicer.util.warningDisplay(text.format(folder=path))
+            return
+        except OSError as err:
+            slicer.util.errorDisplay(describe_error(err))
             return
         if not self._leave():
             return

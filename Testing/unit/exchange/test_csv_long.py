@@ -14,6 +14,7 @@ from palnet.exchange import (
     read_landmarks,
     write_landmarks,
 )
+from palnet.scheme import Scheme
 
 HEADER = "specimen,index,code,name,side,x,y,z,status,expected_error_mm,edited"
 
@@ -216,11 +217,11 @@ def a_lab_table(landmarks, header="specimen,code,x,y,z", empty=""):
     ):
         texts = [empty] * 3 if number < 53 else map(str, place.tolist())
         fields = dict(zip("xyz", texts, strict=True)) | {"specimen": "case_001"}
-        named = {column.strip('"').lower() for column in header.split(",")}
+        named = {column.strip('" ').lower() for column in header.split(",")}
         by = next(c for c in ("code", "landmark", "name") if c in named)
         fields |= {by: code}
         rows.append(
-            ",".join(fields.get(c.strip('"').lower(), str(number)) for c in header.split(","))
+            ",".join(fields.get(c.strip('" ').lower(), str(number)) for c in header.split(","))
         )
     return "\n".join([header, *rows, ""])
 
@@ -233,6 +234,7 @@ def a_lab_table(landmarks, header="specimen,code,x,y,z", empty=""):
         ("name,Specimen,Z,Y,X", "NA"),
         ('"","specimen","landmark","x","y","z"', "NA"),
         ("index,specimen,landmark,name,x,y,z", ""),
+        ("specimen, code, x, y, z", ""),
     ],
 )
 def test_csv_of_a_lab_needs_only_specimen_landmark_and_coordinates(
@@ -256,6 +258,7 @@ def test_csv_of_a_lab_needs_only_specimen_landmark_and_coordinates(
     [
         ("specimen,code", "patient,code", r"csv:1: the header must name the columns specimen, "),
         ("code,x,y,z", "code,x,x,z", r"csv:1: the header must name .*each once; got"),
+        ("y,z\n", "y,z,z\n", r"csv:1: the header must name .*each once; got"),
         ("y,z\n", "y,z,unit\n", r"csv:1: the header has the unknown unit"),
         ("code,x", "point,x", r"csv:1: the header must name .* \(or landmark, or name\)"),
         ("tr,,,", "tr,1,,", r"csv:2: a landmark with a position must have x, y and z"),
@@ -282,8 +285,36 @@ def test_csv_of_aligned_shapes_is_no_table_of_landmarks(a_whole_set, tmp_path):
             with pytest.raises(FormatError, match=r"csv:2: specimen 'case_001' is an aligned sha"):
                 read_landmarks(lab, strict=strict)
 
-    lab.write_text(a_lab_table(replace(a_whole_set, positions=shape * 1.01)), encoding="utf-8")
-    assert read_landmarks(lab).is_placed.sum() == 45
+    for places in (shape * 1.01, shape + 0.01):
+        lab.write_text(a_lab_table(replace(a_whole_set, positions=places)), encoding="utf-8")
+        assert read_landmarks(lab).is_placed.sum() == 45
+
+
+def test_csv_of_palnet_is_read_whatever_the_size(a_whole_set, tmp_path):
+    shape = a_whole_set.positions - a_whole_set.positions.mean(axis=0)
+    shape /= np.linalg.norm(shape)
+    write_landmarks(replace(a_whole_set, positions=shape), tmp_path / "small.csv")
+
+    assert read_landmarks(tmp_path / "small.csv").is_placed.all()
+
+
+def test_csv_of_a_lab_may_hold_a_specimen_without_any_landmark(a_whole_set, tmp_path):
+    lab = tmp_path / "lab.csv"
+    rows = [f"case_001,{code},NA,NA,NA" for code in a_whole_set.scheme.codes]
+    lab.write_text("\n".join(["specimen,code,x,y,z", *rows, ""]), encoding="utf-8")
+
+    assert read_landmarks(lab).status == ("missing",) * 50
+
+
+def test_csv_of_an_own_scheme_with_the_name_of_a_shipped_one_is_read_as_that(a_whole_set, tmp_path):
+    scheme = Scheme("palnet50", a_whole_set.scheme.landmarks[:4])
+    columns = ("positions", "status", "expected_error_mm")
+    first = {name: getattr(a_whole_set, name)[:4] for name in columns}
+    as_assumed = {"frame": "file", "space": "LPS", "mm_per_unit": 1.0}
+    own = replace(a_whole_set, scheme=scheme, **first, **as_assumed)
+    write_landmarks(own, tmp_path / "own.csv")
+
+    assert read_landmarks(tmp_path / "own.csv").scheme == scheme
 
 
 def test_csv_empty_file_raises(tmp_path):
