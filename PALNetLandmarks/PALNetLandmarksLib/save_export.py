@@ -390,7 +390,10 @@ def _is_where_its_file_is(model_node):
         mesh = read_mesh(path)
     except (PalnetError, OSError):
         return True  # nobody can tell
-    corners = vtk_to_numpy(poly.GetPolys().GetConnectivityArray())
+    cells = (poly.GetPolys(), poly.GetStrips())
+    corners = np.concatenate([vtk_to_numpy(each.GetConnectivityArray()) for each in cells])
+    if not (len(corners) and len(mesh.triangles)):
+        return True  # no surface to compare
     signs = 1.0 if _space_of(model_node) == "RAS" else OTHER_AXES
     here = vtk_to_numpy(poly.GetPoints().GetData())[corners] * signs / model_scale(model_node)
     there = mesh.points[mesh.triangles.ravel()]

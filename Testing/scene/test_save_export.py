@@ -89,6 +89,25 @@ def test_file_frame_of_a_scaled_model_is_in_the_files_unit(a_copied_file, scene)
     np.testing.assert_allclose(numbers, read_mesh(in_meters).points[vertices], atol=1e-6)
 
 
+def test_file_frame_of_a_model_of_triangle_strips(a_copied_file, scene):
+    stripper, writer = vtk.vtkStripper(), vtk.vtkPolyDataWriter()
+    stripper.SetInputData(load(a_copied_file).GetPolyData())
+    strips = a_copied_file.with_name("strips.vtk")
+    writer.SetInputConnection(stripper.GetOutputPort())
+    writer.SetFileName(str(strips))
+    writer.SetFileTypeToBinary()
+    assert writer.Write() == 1
+    model = load(strips)
+    assert not model.GetPolyData().GetNumberOfPolys()
+    landmarks, vertices = face_with_landmarks(model)
+    out = a_copied_file.with_name("out.csv")
+
+    export(landmarks, out, "csv", "file")
+
+    numbers = read_landmarks(out).positions
+    np.testing.assert_allclose(numbers, read_mesh(strips).points[vertices], atol=1e-3)
+
+
 @pytest.mark.parametrize("is_in_a_bundle", [False, True])
 def test_file_frame_of_a_hardened_model_is_refused(a_copied_file, scene, is_in_a_bundle):
     model = load(a_copied_file)
