@@ -100,15 +100,19 @@ def main() -> None:
     claim_folder(arguments.work, about)
     tasks = tasks_in_turn(arguments, PRESETS)
     people = list(run_tasks(_Annotate(arguments.work), tasks, jobs=arguments.jobs))
-    rows: list[tuple[Any, ...]] = [_row("one pass of a person: the labels", "-", _labels(people))]
+    rows: list[tuple[Any, ...]] = []
     for size in sizes:
         before, after = _finetune(arguments, people[:size])
-        if size == sizes[-1]:
-            rows.insert(0, _row("shipped model", "-", _errors(before, people)))
         n_trained = size * (arguments.folds - 1) // arguments.folds
         rows.append(_row("fine-tuned, on others", n_trained, _errors(after, people)))
+    # Of the last size, the same people as in its row: an outlier of a cohort is in no fold.
+    names = {pair.specimen for pair in after}
+    tested = [person for person in people if person.name in names]
+    compared = [pair for pair in before if pair.specimen in names]
+    rows.insert(0, _row("shipped model", "-", _errors(compared, people)))
+    rows.insert(1, _row("one pass of a person: the labels", "-", _labels(tested)))
     report = Report("own_labels", settings_of(arguments))
-    title = f"A lab with definitions of its own: distance from them, {len(people)} people"
+    title = f"A lab with definitions of its own: distance from them, {len(tested)} people"
     report.add_table(title, ("landmarks", *COLUMNS), rows)
     report.finish(arguments.output)
 
