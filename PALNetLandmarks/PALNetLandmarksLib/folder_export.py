@@ -9,6 +9,7 @@ import numpy as np
 from slicer.i18n import tr as _
 
 from palnet._caught import catching
+from palnet._files import is_folder
 from palnet._stored import listing
 from palnet.exchange import FORMATS, FormatWarning, get_format, read_landmarks, write_specimens
 from palnet.landmarks import printable_name
@@ -35,7 +36,12 @@ def read_folder(folder):
     ------
     PalnetError
         If a file cannot be read.
+    ValueError
+        If the folder of the landmarks is out of reach.
     """
+    if not is_folder(folder.lists_folder):
+        msg = _("The folder {folder} cannot be reached at present.")
+        raise ValueError(msg.format(folder=folder.lists_folder.as_posix()))
     # Scans of one name in two formats share their landmarks.
     scans = {folder.list_path(scan): scan for scan in folder.scans}
     saved = {path: scan for path, scan in scans.items() if path.exists()}
