@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 from typing import NamedTuple
 
+from palnet._files import is_folder
 from palnet.batch import process_scan
 from palnet.jobs import BatchOptions, plan_jobs
 from PALNetLandmarksLib.job import BackgroundJob
@@ -54,7 +55,8 @@ class FolderDetection:
     Attributes
     ----------
     job : BackgroundJob
-        Its error is one that concerns all scans, such as a model that cannot be read.
+        Its error is one that concerns all scans: a model that cannot be read, or NotADirectoryError
+        if `lists_folder` is out of reach.
     outcomes : list of Outcome
         Grows while the job runs.
     """
@@ -85,6 +87,8 @@ class FolderDetection:
         for job in plan_jobs(scans, options):
             if self.is_stopped:
                 return
+            if not is_folder(self.folder.lists_folder):  # it would be made where a drive was
+                raise NotADirectoryError(self.folder.lists_folder)
             result = process_scan(job)
             is_placed = result.outcome == "done"
             progress = read_progress(job.landmark_files[0]) if is_placed else None

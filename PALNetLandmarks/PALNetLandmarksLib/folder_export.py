@@ -15,6 +15,7 @@ from palnet.exchange import FORMATS, FormatWarning, get_format, read_landmarks, 
 from palnet.landmarks import printable_name
 from palnet.preview import classify_errors
 from PALNetLandmarksLib.error_classes import DOUBTFUL
+from PALNetLandmarksLib.scan_folder import out_of_reach
 
 
 def read_folder(folder):
@@ -40,8 +41,7 @@ def read_folder(folder):
         If the folder of the landmarks is out of reach.
     """
     if not is_folder(folder.lists_folder):
-        msg = _("The folder {folder} cannot be reached at present.")
-        raise ValueError(msg.format(folder=folder.lists_folder.as_posix()))
+        raise ValueError(out_of_reach(folder.lists_folder))
     # Scans of one name in two formats share their landmarks.
     scans = {folder.list_path(scan): scan for scan in folder.scans}
     saved = {path: scan for path, scan in scans.items() if path.exists()}

@@ -250,6 +250,23 @@ def test_file_that_appeared_meanwhile_is_not_replaced(a_panel, a_folder, answers
     assert "bea.mrk.json exists already" in a_panel.ui.folderDetectionLabel.text
 
 
+def test_folder_that_is_taken_away_is_not_made_again(a_panel, a_folder, answers, held):
+    start(a_panel, answers)
+    held.go.release()
+    wait_while(lambda: len(files_of(a_folder)) < 2 or len(held.begun) < 2)
+    unplugged = a_folder.rename(a_folder.with_name("unplugged"))
+    held.go.release(2)
+
+    ended(a_panel)
+
+    assert not a_folder.exists()
+    assert len(files_of(unplugged)) == 2
+    first, second, *rest = a_panel.ui.folderDetectionLabel.text.splitlines()
+    assert first == f"The folder {a_folder.as_posix()} cannot be reached at present."
+    assert second.startswith("1 of 3 scans detected")
+    assert rest[0].startswith("bea.ply: there is no such file")
+
+
 def test_list_that_was_made_meanwhile_keeps_its_place(a_panel, a_folder, answers, held):
     start(a_panel, answers)
     click(a_panel.ui.byHandButton)

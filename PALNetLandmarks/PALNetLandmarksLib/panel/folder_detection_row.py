@@ -11,6 +11,7 @@ from slicer.i18n import tr as _
 
 from palnet._stored import listing
 from PALNetLandmarksLib.panel.poller import Poller
+from PALNetLandmarksLib.scan_folder import out_of_reach
 from PALNetLandmarksLib.trained_models import in_words, is_file_of_user
 
 # The user reviews scans meanwhile.
@@ -92,7 +93,8 @@ class FolderDetectionRow:
         self._on_tick()
         run, self._run = self._run, None
         self._show_button()
-        self.say(_summary(run) if job.error is None else str(in_words(job.error)))
+        reason = _why_none(run) if job.error is not None else ""
+        self.say("\n".join(filter(None, (reason, _summary(run) if run.outcomes else ""))))
 
     def _show_button(self):
         button = self._ui.detectFolderButton
@@ -158,6 +160,13 @@ def _say_how(trained_model, use_color, unit):
         color if use_color else _("By shape alone."),
         size if unit == "auto" else _("Unit of all: {unit}, as chosen.").format(unit=unit),
     ]
+
+
+def _why_none(run):
+    """Say what has ended the detections."""
+    if isinstance(run.job.error, NotADirectoryError):
+        return out_of_reach(run.folder.lists_folder)
+    return str(in_words(run.job.error))
 
 
 def _summary(run):

@@ -27,6 +27,7 @@ from PALNetLandmarksLib.scan_folder import (
     find_scan,
     load_list,
     load_scan,
+    out_of_reach,
     unsaved_lists,
 )
 
@@ -198,8 +199,7 @@ class ScanFolderRow:
         text = _("The landmarks '{name}' are not saved. Save them as {path}?")
         parts = [text.format(name=landmarks.node.GetName(), path=path.as_posix())]
         if not is_folder(folder.lists_folder):
-            text = _("The folder {folder} cannot be reached at present.")
-            parts.append(text.format(folder=folder.lists_folder.as_posix()))
+            parts.append(out_of_reach(folder.lists_folder))
         if path.exists() and lists_saved_in(path) != [landmarks.node]:
             parts.append(_("That file exists and will be replaced."))
         others = [each.name for each in folder.scans if folder.list_path(each) == path]
