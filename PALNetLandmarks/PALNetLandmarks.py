@@ -114,7 +114,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.ui, self.startDetection, self.startByHand, self.onFound
         )
         self.saveExportSection = SaveExportSection(self.ui, self.inputSection.folder)
-        self.measurementSection = MeasurementSection(self.ui)
+        self.measurementSection = MeasurementSection(self.ui, self.inputSection.folder)
         self.changeWatcher = ChangeWatcher(self.onMovedElsewhere)
         self.reviewSection = ReviewSection(
             self.ui,
@@ -149,6 +149,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.detectionSection.close()
             self.reviewSection.close()
             self.measurementSection.close()
+            self.measurementSection.folder.close()
         self.ui = None
 
     def enter(self):

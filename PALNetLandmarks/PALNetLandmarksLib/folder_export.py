@@ -28,8 +28,8 @@ def read_folder(folder):
 
     Returns
     -------
-    list of LandmarkSet
-        One for each scan with landmarks, named after the scan.
+    dict of Path to LandmarkSet
+        For each scan with landmarks these, named after the scan.
     list of str
         Names of the scans without landmarks.
 
@@ -45,11 +45,11 @@ def read_folder(folder):
     # Scans of one name in two formats share their landmarks.
     scans = {folder.list_path(scan): scan for scan in folder.scans}
     saved = {path: scan for path, scan in scans.items() if path.exists()}
-    specimens = [
-        replace(read_landmarks(path), specimen=printable_name(scan.stem))
+    landmarks = {
+        scan: replace(read_landmarks(path), specimen=printable_name(scan.stem))
         for path, scan in saved.items()
-    ]
-    return specimens, [scan.name for path, scan in scans.items() if path not in saved]
+    }
+    return landmarks, [scan.name for path, scan in scans.items() if path not in saved]
 
 
 def proposed_path(folder, suffix):
@@ -122,7 +122,7 @@ def doubtful_specimens(specimens):
 
     Parameters
     ----------
-    specimens : list of LandmarkSet
+    specimens : iterable of LandmarkSet
         The landmarks of the scans.
 
     Returns
