@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from slicer.i18n import tr as _
 
+from PALNetLandmarksLib.file_changes import note_file
 from PALNetLandmarksLib.landmark_list import LandmarkList, is_landmark_list
 from PALNetLandmarksLib.linking import lies_elsewhere
 from PALNetLandmarksLib.scan_unit import adopt_unit
@@ -32,6 +33,7 @@ def open_list(list_node):
             "This point list holds other points than landmarks; a detection makes a new list."
         )
     landmarks = LandmarkList(list_node)
+    note_file(list_node)
     adopt_unit(landmarks)
     return landmarks, problem_of(landmarks)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import json
 import uuid
-from pathlib import Path
 
 import numpy as np
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
+from PALNetLandmarksLib.file_changes import file_stamp
 from PALNetLandmarksLib.scan_unit import follow_choice, keep_choice
 
 # Records the scaling of a model. A saved and reloaded scene contains it too, but with new files: it
@@ -128,18 +128,5 @@ def _present_points(model_node):
     return {
         "session": _SESSION,
         "points": poly.GetPoints().GetMTime() if has_points else 0,
-        "file": _file_stamp(model_node),
+        "file": file_stamp(model_node),
     }
-
-
-def _file_stamp(model_node):
-    """Return what changes once the file of a model is written; None without a file."""
-    storage = model_node.GetStorageNode()
-    if storage is None or not storage.GetFileName():
-        return None
-    path = Path(storage.GetFullNameFromFileName())
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return [str(path), found.st_mtime_ns, found.st_size]

@@ -20,6 +20,7 @@ from palnet.errors import OutputError, PalnetError
 from palnet.exchange import FORMATS, FormatWarning, get_format, write_landmarks
 from palnet.landmarks import OTHER_AXES
 from palnet.surface import read_mesh
+from PALNetLandmarksLib.file_changes import note_file
 from PALNetLandmarksLib.linking import lies_elsewhere
 from PALNetLandmarksLib.list_state import scale_of
 from PALNetLandmarksLib.model_scaling import is_as_its_file, model_scale
@@ -204,6 +205,7 @@ def save(landmarks, path):
         )
         raise OSError(msg.format(path=path)) from err
     node.GetStorageNode().SetFileName(str(path))
+    note_file(node)
 
 
 def _is_whole(path):

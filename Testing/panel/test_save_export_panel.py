@@ -151,6 +151,23 @@ def test_ending_is_completed_and_a_file_replaced_only_with_a_yes(a_reviewed_pane
     assert path.read_text(encoding="utf-8") == "mine"
 
 
+def test_file_that_another_person_has_changed_is_replaced_only_with_a_yes(
+    a_reviewed_panel, a_file, answers
+):
+    path = a_file.with_name("face.mrk.json")
+    answers.expect("file", str(path), "Save landmarks")
+    click(a_reviewed_panel.ui.saveButton)
+    path.write_text("theirs", encoding="utf-8")
+    for answer in ("No", "Yes"):
+        answers.expect("file", str(path), "Save landmarks")
+        answers.expect("message", answer, r"face\.mrk\.json was changed(.|\n)*all the same\?")
+        click(a_reviewed_panel.ui.saveButton)
+        assert (path.read_text(encoding="utf-8") == "theirs") == (answer == "No")
+
+    answers.expect("file", str(path), "Save landmarks")  # not asked again
+    click(a_reviewed_panel.ui.saveButton)
+
+
 def test_folder_that_cannot_be_written_is_told(a_reviewed_panel, a_file, answers, hidden_failures):
     path = a_file / "face.mrk.json"  # no folder
     answers.expect("file", str(path), "Save landmarks")

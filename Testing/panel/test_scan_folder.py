@@ -206,6 +206,23 @@ def test_corrections_go_into_the_list_s_own_file(a_panel, a_folder, answers):
     assert read_landmarks(a_folder / "bea.mrk.json").status[3] == "corrected"
 
 
+@pytest.mark.parametrize("answer", ["Save", "Discard"])
+def test_corrections_of_another_person_are_not_replaced_unasked(a_panel, a_folder, answers, answer):
+    path = a_folder / "bea.mrk.json"
+    write_list(path)
+    click(a_panel.ui.nextScanButton)
+    move(current(a_panel), 3)
+    path.unlink()
+    write_list(path, status=("confirmed",) * 49 + ("missing",))
+    theirs = path.read_bytes()
+    answers.expect("message", answer, "was changed since .* perhaps by another person")
+
+    click(a_panel.ui.nextScanButton)
+
+    assert (path.read_bytes() == theirs) == (answer == "Discard")
+    assert models() == ["carl"]
+
+
 def test_second_list_of_a_scan_does_not_replace_the_first(a_panel, a_folder, answers):
     detect(a_panel)
     a_panel.ui.landmarksSelector.setCurrentNode(None)

@@ -52,3 +52,23 @@ def may_replace(path):
         True if the user agrees.
     """
     return slicer.util.confirmYesNoDisplay(_("{name} exists. Replace it?").format(name=path.name))
+
+
+def changed_by_others(path):
+    """Say that a file was changed since its landmarks were opened.
+
+    Parameters
+    ----------
+    path : Path
+        The file of the landmarks.
+
+    Returns
+    -------
+    str
+        The message.
+    """
+    text = _(
+        "{name} was changed since these landmarks were opened or saved here, perhaps by another "
+        "person, whose work would be replaced."
+    )
+    return text.format(name=path.name)

@@ -10,6 +10,7 @@ from slicer.i18n import tr as _
 from palnet._stored import listing
 from palnet.errors import PalnetError
 from palnet.exchange import FORMATS, get_format, sidecar_path
+from PALNetLandmarksLib.file_changes import is_changed_by_others
 from PALNetLandmarksLib.folder_export import (
     check_specimens,
     doubtful_specimens,
@@ -21,13 +22,14 @@ from PALNetLandmarksLib.panel.doubtful_question import (
     goes_on_with_doubtful,
     goes_on_with_doubtful_scans,
 )
-from PALNetLandmarksLib.panel.file_dialogs import ask_save_path, may_replace
+from PALNetLandmarksLib.panel.file_dialogs import ask_save_path, changed_by_others, may_replace
 from PALNetLandmarksLib.save_export import (
     FRAMES,
     check_format,
     default_path,
     export,
     export_path,
+    is_saved_in,
     remarks_on_saved,
     save,
 )
@@ -90,7 +92,7 @@ class SaveExportSection:
         with slicer.util.tryWithErrorDisplay(_("The landmarks could not be saved.")):
             proposed = default_path(review.landmarks, LIST_SUFFIX)
             path = self._ask(_("Save landmarks"), proposed, LIST_SUFFIX)
-            if path is not None:
+            if path is not None and _goes_on_with_changed(review.landmarks.node, path):
                 save(review.landmarks, path)
                 self._say_written([path], remarks_on_saved(review.landmarks))
 
@@ -171,6 +173,14 @@ class SaveExportSection:
         # With slashes, as Slicer shows paths; labels do not wrap at backslashes.
         written = [_("Written: {path}").format(path=path.as_posix()) for path in paths]
         self._ui.saveExportLabel.setText("\n".join([*written, *remarks]))
+
+
+def _goes_on_with_changed(node, path):
+    """Ask whether to replace the file of a list if others have changed it."""
+    if not (is_saved_in(node, path) and is_changed_by_others(node)):
+        return True
+    question = _("Replace it all the same?")
+    return slicer.util.confirmYesNoDisplay(f"{changed_by_others(path)}\n{question}")
 
 
 def _frame_texts():

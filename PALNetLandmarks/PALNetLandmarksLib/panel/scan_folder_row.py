@@ -13,10 +13,12 @@ from slicer.i18n import tr as _
 from palnet._files import describe_error, is_folder
 from palnet.errors import PalnetError
 from palnet.surface import parse_unit
+from PALNetLandmarksLib.file_changes import is_changed_by_others
 from PALNetLandmarksLib.folder_detection import FolderDetection
 from PALNetLandmarksLib.job import BackgroundJob
 from PALNetLandmarksLib.linking import find_lists
 from PALNetLandmarksLib.model_scaling import chosen_unit_of_file, model_scale
+from PALNetLandmarksLib.panel.file_dialogs import changed_by_others
 from PALNetLandmarksLib.panel.folder_detection_row import FolderDetectionRow, asks_to_detect
 from PALNetLandmarksLib.panel.poller import Poller
 from PALNetLandmarksLib.save_export import LISTS_FOLDER, default_path, lists_saved_in, save
@@ -202,6 +204,8 @@ class ScanFolderRow:
             parts.append(out_of_reach(folder.lists_folder))
         if path.exists() and lists_saved_in(path) != [landmarks.node]:
             parts.append(_("That file exists and will be replaced."))
+        elif is_changed_by_others(landmarks.node):
+            parts.append(changed_by_others(path))
         others = [each.name for each in folder.scans if folder.list_path(each) == path]
         if others and scan.name not in others:
             text = _("That is the file of another scan: {scan}.")
