@@ -117,18 +117,24 @@ class _Decimals:
     reading: Reading
     sign: str = ""
     sign_line: int = 0
+    n_signs: int = 0
     whole_line: int = 0
+    n_whole: int = 0
 
     def to_point(self, line: int, text: str) -> str:
         """Write a number with a decimal point; leave any other text to the format's reader."""
         if self.sign and _USUAL[self.sign].fullmatch(text):
+            self.n_signs += 1
             return text.replace(",", ".")
         digits = text.replace(",", "").replace(".", "")
-        if parse_number(digits) is None:
+        number = parse_number(digits)
+        if number is None:
             return text
         n_signs = len(text) - len(digits)
         if not n_signs:
-            self.whole_line = self.whole_line or line
+            if number:  # zero is the same in any way
+                self.whole_line = self.whole_line or line
+                self.n_whole += 1
             return text
         sign = "," if "," in text else "."
         if n_signs > 1:
@@ -143,17 +149,19 @@ class _Decimals:
                 "separators of thousands."
             )
             raise self.reading.error(line, problem)
+        self.n_signs += 1
         return text.replace(",", ".")
 
     def check(self) -> None:
-        """Doubt a table of whole numbers: some spreadsheets drop each point, or each comma."""
-        if self.whole_line and not self.sign:
+        """Refuse a table of mostly whole numbers: some spreadsheets drop points, or commas."""
+        if self.n_whole > self.n_signs:
             problem = (
-                "no number of the table has decimals. A spreadsheet may have taken decimal points "
+                f"{self.n_whole} of {self.n_whole + self.n_signs} numbers of the table, from this "
+                "line on, have no decimals. A spreadsheet may have taken decimal points "
                 "for separators of thousands and dropped them: 63.0887 is then 630887. Take the "
                 "numbers from the original file. If they are whole, separate the columns by commas."
             )
-            self.reading.doubt(self.whole_line, problem)
+            raise self.reading.error(self.whole_line, problem)
 
 
 def _without_blank_end(fields: list[str], least: int = 0) -> list[str]:
