@@ -89,8 +89,8 @@ def run(arguments: argparse.Namespace) -> int:
             f"{_names(predicted)} and {_names(truth)}. Specimens match by the names in the files."
         )
         raise UsageError(msg)
+    _tell_other_names(pairs)
     for pair in pairs:
-        _tell_other_name(pair)
         _warn_of_mistakes(pair, "PREDICTED")
     _tell_unreviewed(pairs)
     n_bad_again = _report(with_unpredicted(pairs, truth), truth, arguments)
@@ -178,8 +178,7 @@ def _annotations(
         again, n_unread = _read(folder, arguments.names, arguments)
         are_files = not (folder.is_dir() or arguments.truth.is_dir())
         pairs, alone = pair_specimens(again, truth, whatever_the_name=are_files)
-        for pair in pairs:
-            _tell_other_name(pair)
+        _tell_other_names(pairs)
         others.append({pair.specimen: pair.predicted for pair in pairs})
         if alone:
             said = ", ".join(alone).replace("no prediction", "no such annotation")
@@ -200,13 +199,18 @@ def _annotations(
     return [list(annotation) for annotation in zip(*sets, strict=True)], n_bad
 
 
-def _tell_other_name(pair: Pair) -> None:
-    """Report that the two files have different names: one may be a mistake."""
+def _tell_other_names(pairs: list[Pair]) -> None:
+    """Report specimens with different names on the two sides: one may be a mistake."""
+    from palnet._stored import listing
     from palnet.landmarks import printable_name
 
-    if printable_name(pair.predicted.specimen) != printable_name(pair.specimen):
-        text = f"{pair.predicted.specimen} is compared with {pair.specimen}"
-        print(f"palnet: {text}", file=sys.stderr)
+    texts = [
+        f"{pair.predicted.specimen} is compared with {pair.specimen}"
+        for pair in pairs
+        if printable_name(pair.predicted.specimen) != printable_name(pair.specimen)
+    ]
+    if texts:
+        print(f"palnet: {listing(texts, _MOST_NAMED)}", file=sys.stderr)
 
 
 def _plan(scheme: str, path: str | None) -> MeasurementPlan:

@@ -282,7 +282,7 @@ class _Scans:
         from palnet._stored import listing
         from palnet.landmarks import printable_name
 
-        name = printable_name(stem)
+        name = self._name_of_scan(stem, folder)
         for path in self._files:
             if self._is_single or printable_name(path.stem) == name:  # a single scan always counts
                 self._used.add(path)
@@ -303,6 +303,18 @@ class _Scans:
             print(f"palnet: {text}", file=sys.stderr)
             self.doubted.add(stem)
         return None
+
+    def _name_of_scan(self, stem: str, folder: Path) -> str:
+        """Strip the ending of a file from a specimen's name, unless a scan has the whole name."""
+        from palnet.data_sets.dataset import specimen_of
+        from palnet.landmarks import printable_name
+
+        name = printable_name(stem)
+        bare = specimen_of(name, ())
+        if bare == name or any(printable_name(path.stem) == name for path in self._files):
+            return name
+        is_there = any(name in self._scans_in(place) for place in (*self._folders, folder))
+        return name if is_there else bare
 
     def _scans_in(self, folder: Path) -> dict[str, list[Path]]:
         """List the mesh files of a folder by name; of the same name, the first suffix.

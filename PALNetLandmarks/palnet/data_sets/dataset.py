@@ -17,7 +17,7 @@ from scipy.spatial import cKDTree
 
 from palnet._plausible import doubt_size
 from palnet.errors import MeshError, TrainingError, UsageError
-from palnet.exchange import stem_of
+from palnet.exchange import FORMATS, stem_of
 from palnet.landmarks import LandmarkSet, printable_name
 from palnet.surface import MESH_SUFFIXES, plausible_units, read_mesh
 
@@ -45,6 +45,7 @@ __all__ = [
 PEOPLE_FILE = "people.csv"
 # Spreadsheets in locales with decimal commas separate columns by semicolons.
 DELIMITERS = ",;\t"
+_ENDINGS = (*MESH_SUFFIXES, *(entry.suffix for entry in FORMATS.values()))
 # What parts a person from a visit in a name, such as P01_a.
 _SEPARATOR = re.compile(r"[ _.-]+")
 # Larger groups of like names or of one folder are sites or series.
@@ -303,9 +304,28 @@ def name_people(
 
 
 def specimen_of(name: str, known: Container[str]) -> str:
-    """Strip the mesh suffix from a name, as a directory listing would show it."""
-    is_file = name not in known and Path(name).suffix.lower() in MESH_SUFFIXES
-    return Path(name).stem if is_file else name
+    """Strip the ending of a mesh or landmark file from a name, as a directory listing shows it.
+
+    Parameters
+    ----------
+    name : str
+        Name of a specimen, as in a table.
+    known : container of str
+        Names that are kept as they are.
+
+    Returns
+    -------
+    str
+        The name of the specimen.
+
+    Examples
+    --------
+    >>> specimen_of("scans/P01.PLY", ()), specimen_of("P01.mrk.json", ()), specimen_of("P.01", ())
+    ('P01', 'P01', 'P.01')
+    """
+    file = Path(name).name
+    ends = [end for end in _ENDINGS if file.lower().endswith(end) and len(file) > len(end)]
+    return name if name in known or not ends else file[: -len(max(ends, key=len))]
 
 
 def is_people_file(path: Path) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from palnet.data_sets.dataset import specimen_of
 from palnet.errors import UsageError
 from palnet.landmarks import LandmarkSet, printable_name
 
@@ -52,6 +53,9 @@ def pair_specimens(
 ) -> tuple[list[Pair], list[str]]:
     """Pair landmark sets by specimen.
 
+    Names also match without the ending of a file, such as ``P01.ply`` and ``P01``, if only one name
+    on each side is so called.
+
     Convention: each pair is in the frame of its truth if both are in one frame, else in LPS.
 
     Parameters
@@ -80,10 +84,27 @@ def pair_specimens(
     # macOS decomposes accented letters in file names.
     found = {printable_name(landmarks.specimen): landmarks for landmarks in predicted}
     known = {printable_name(landmarks.specimen): landmarks for landmarks in truth}
-    pairs = [_pair(found[name], true) for name, true in known.items() if name in found]
-    alone = [f"{known[name].specimen} has no prediction" for name in known if name not in found]
-    alone += [f"{found[name].specimen} has no truth" for name in found if name not in known]
+    partner_of = _find_partners(list(found), list(known))
+    pairs = [_pair(found[partner_of[name]], known[name]) for name in known if name in partner_of]
+    alone = [
+        f"{known[name].specimen} has no prediction" for name in known if name not in partner_of
+    ]
+    paired = set(partner_of.values())
+    alone += [f"{found[name].specimen} has no truth" for name in found if name not in paired]
     return pairs, alone
+
+
+def _find_partners(found: Sequence[str], known: Sequence[str]) -> dict[str, str]:
+    """Find for each known name the same one, or the only one that differs by a file's ending."""
+    by_stem: dict[str, tuple[list[str], list[str]]] = {}
+    for side, names in enumerate((known, found)):
+        for name in names:
+            by_stem.setdefault(specimen_of(name, ()), ([], []))[side].append(name)
+    alike = {
+        ours[0]: theirs[0] for ours, theirs in by_stem.values() if len(ours) == len(theirs) == 1
+    }
+    same = {name: name for name in set(found).intersection(known)}
+    return alike | same
 
 
 def with_unpredicted(pairs: Sequence[Pair], truth: Sequence[LandmarkSet]) -> list[Pair]:

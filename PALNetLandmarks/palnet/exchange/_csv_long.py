@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Long table: one row per landmark of a specimen, for R, Excel and Python.
 
-It is written with all columns. A table of specimen, landmark and x, y, z is read as well.
+It is written with all columns. A table of specimen, landmark and x, y, z is read as well, with
+semicolons or tabs and decimal commas, too.
 """
 
 from __future__ import annotations
@@ -15,7 +16,15 @@ import numpy as np
 
 from palnet._stored import listing, quote
 from palnet.exchange._format import OTHER_NAMES, Format, parse_number
-from palnet.exchange._rows import split_rows
+from palnet.exchange._rows import (
+    IGNORED_COLUMNS,
+    SPECIMEN_COLUMNS,
+    find_delimiter,
+    first_line,
+    name_specimen_column,
+    split_rows,
+    with_decimal_points,
+)
 from palnet.landmarks import PLACED, STATUSES
 
 if TYPE_CHECKING:
@@ -47,6 +56,11 @@ COLUMNS = (
 # The first of these that a table has identifies its landmarks.
 LANDMARK_COLUMNS = ("code", "landmark", "name")
 _NEEDED = {"specimen", "code", "x", "y", "z"}
+# What spreadsheets in other languages make of true and false.
+_WORDS = {
+    "true": ("true", "wahr", "vrai", "vero", "waar", "verdadero", "verdadeiro"),
+    "false": ("false", "falsch", "faux", "falso", "onwaar"),
+}
 # Largest distance of an aligned shape's size from 1, and of its middle from 0; tables of aligned
 # shapes have at least four decimals.
 _ALIGNED = 1e-3
@@ -84,8 +98,40 @@ def read_csv(reading: Reading) -> Iterator[LandmarkSet]:
     by_specimen: dict[str, list[_Row]] = {}
     for line, fields in _read_rows(reading):
         by_specimen.setdefault(fields["specimen"], []).append(_Row(line, fields))
+    _check_row_numbers(reading, list(by_specimen.values()))
     for specimen, rows in by_specimen.items():
-        yield _read_specimen(reading, scheme, specimen, _once(reading, scheme, rows))
+        alike = _described_alike(reading, rows)
+        yield _read_specimen(reading, scheme, specimen, _once(reading, scheme, alike))
+
+
+def _check_row_numbers(reading: Reading, specimens: list[list[_Row]]) -> None:
+    """Refuse a column such as ``id`` that seems to number the rows, not the specimens."""
+    if "specimen" in first_line(reading.text).lower():
+        return
+    if len(specimens) > 1 and all(len(rows) == 1 for rows in specimens):
+        problem = (
+            "each row would be a specimen of its own, as if the column of the specimens held "
+            "numbers of rows. Call the column with the names of the specimens specimen."
+        )
+        raise reading.error(specimens[1][0].line, problem)
+
+
+def _described_alike(reading: Reading, rows: list[_Row]) -> list[_Row]:
+    """Doubt a specimen whose rows differ in a description, such as the rater; keep the first."""
+    first = rows[0]
+    for column in sorted(IGNORED_COLUMNS.intersection(first.fields)):
+        value = first.fields[column]
+        other = next((row for row in rows if row.fields[column] != value), None)
+        if other is not None:
+            problem = (
+                f"the rows of specimen {quote(first.fields['specimen'])} have different entries in "
+                f"the column {column}: {quote(value)} in line {first.line}, "
+                f"{quote(other.fields[column])} here. Give each its own name of specimen, or its "
+                "own table; if it does not matter, delete the column."
+            )
+            reading.doubt(other.line, problem)
+            rows = [row for row in rows if row.fields[column] == value]
+    return rows
 
 
 def _once(reading: Reading, scheme: Scheme, rows: list[_Row]) -> list[_Row]:
@@ -132,9 +178,13 @@ def _edited(status: str | None) -> str:
 
 def _read_rows(reading: Reading) -> Iterator[tuple[int, dict[str, str]]]:
     """Split into rows, each with its line number."""
-    rows = split_rows(reading.path, reading.text)
+    delimiter = find_delimiter(reading.text, SPECIMEN_COLUMNS)
+    rows = split_rows(reading.path, reading.text, delimiter)
     _, header = next(rows)
     columns = _read_header(reading, header)
+    if delimiter != ",":
+        places = [place for place, column in enumerate(columns) if column in NUMBERS]
+        rows = with_decimal_points(reading, rows, places)
     for line, fields in rows:
         if len(fields) != len(columns):
             reading.doubt(line, f"expected {len(columns)} fields; got {len(fields)}.")
@@ -146,7 +196,7 @@ def _read_rows(reading: Reading) -> Iterator[tuple[int, dict[str, str]]]:
 
 def _read_header(reading: Reading, header: list[str]) -> list[str]:
     """Name the columns as in `COLUMNS`; doubt others, except row numbers of R and pandas."""
-    columns = [column.strip().lower() for column in header]
+    columns = name_specimen_column(reading, [column.lower() for column in header])
     if "status" not in columns:
         columns = ["" if column == "index" else column for column in columns]
     for name in LANDMARK_COLUMNS:
@@ -156,12 +206,13 @@ def _read_header(reading: Reading, header: list[str]) -> list[str]:
     named = [column for column in columns if column]
     if not _NEEDED.issubset(columns) or len(set(named)) < len(named):
         problem = (
-            "the header must name the columns specimen, code (or landmark, or name), x, y and z, "
-            f"each once; got {quote(','.join(header))}. Separate by commas, or name the format of "
-            "the file."
+            f"the header must name the columns specimen (or {', '.join(SPECIMEN_COLUMNS[1:])}), "
+            "code (or landmark, or name), x, y and z, each once; got "
+            f"{quote(first_line(reading.text))}. Separate by commas, semicolons or tabs, or name "
+            "the format of the file."
         )
         raise reading.error(1, problem)
-    unknown = [column for column in named if column not in COLUMNS]
+    unknown = [column for column in named if column not in {*COLUMNS, *IGNORED_COLUMNS}]
     if unknown:
         reading.doubt(1, f"the header has the unknown {listing(unknown)}. Delete these columns.")
     return columns
@@ -223,8 +274,9 @@ def _find_problem(fields: dict[str, str], index: int) -> str:
         expected = "x, y and z" if status in PLACED else "no x, y, z"
         is_what = f"that is {status}" if "status" in fields else "with a position"
         return f"a landmark {is_what} must have {expected}."
-    if fields.get("edited", _edited(status)).lower() != _edited(status):
-        return f"edited must be {_edited(status)} with {status}; got {quote(fields['edited'])}."
+    edited = _edited(status)
+    if fields.get("edited", edited).lower() not in _WORDS[edited]:
+        return f"edited must be {edited} with {status}; got {quote(fields['edited'])}."
     return ""
 
 
@@ -233,7 +285,10 @@ def _find_bad_number(fields: dict[str, str]) -> str:
         text = fields.get(column)
         if text and parse_number(text) is None:
             got = quote(text)
-            return f"{column} must be a number with a decimal point, or empty; got {got}."
+            return (
+                f"{column} must be a number with a decimal point (between semicolons or tabs, a "
+                f"decimal comma, too), or empty; got {got}."
+            )
     if fields.get("expected_error_mm", "").startswith("-"):
         return f"expected_error_mm must be at least 0; got {fields['expected_error_mm']}."
     return ""

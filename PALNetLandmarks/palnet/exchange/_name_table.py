@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from palnet._stored import quote
 from palnet.errors import FormatError
-from palnet.exchange._rows import split_rows
+from palnet.exchange._rows import find_delimiter, first_line, split_rows
+from palnet.exchange._text import read_file_text
 from palnet.scheme import LandmarkDefinition, Scheme
 
 if TYPE_CHECKING:
@@ -79,17 +80,11 @@ def read_name_table(path: str | os.PathLike[str], scheme: Scheme) -> NameTable:
         the line.
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as err:
-        msg = f"{path}: cannot be read ({err}). Give a CSV file in UTF-8."
-        raise FormatError(msg) from err
-    first = text.partition("\n")[0]
-    # Spreadsheets in many countries separate by semicolons.
-    rows = split_rows(path, text, next((sign for sign in ";\t" if sign in first), ","))
+    text = read_file_text(path)
+    rows = split_rows(path, text, find_delimiter(text, HEADER))
     _, header = next(rows)
     if tuple(field.strip() for field in header) != HEADER:
-        msg = f"{path}:1: the header must be {','.join(HEADER)}; got {quote(first)}."
+        msg = f"{path}:1: the header must be {','.join(HEADER)}; got {quote(first_line(text))}."
         raise FormatError(msg)
     theirs: list[str] = []
     ours: list[str] = []

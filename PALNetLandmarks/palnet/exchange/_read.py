@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,9 +12,10 @@ import numpy as np
 from palnet._files import hint_at_length
 from palnet._stored import listing
 from palnet.errors import FormatError
-from palnet.exchange._format import FormatWarning, Reading
+from palnet.exchange._format import Reading
 from palnet.exchange._registry import find_format, get_format
 from palnet.exchange._sidecar import Sidecar, read_sidecar, sidecar_path
+from palnet.exchange._text import read_file_text
 from palnet.landmarks import printable_name
 from palnet.scheme import Scheme, list_schemes, load_scheme
 
@@ -127,7 +127,7 @@ def read_specimens(
     said = read_sidecar(path)
     reading = Reading(
         path=path,
-        text=_read_text(path, strict=strict),
+        text=read_file_text(path, strict=strict),
         scheme=_find_scheme(path, scheme, said),
         frame=frame or (said.frame if said else None),
         space=said.space if said else "LPS",
@@ -186,34 +186,6 @@ def _check_is_there(path: Path) -> None:
     except OSError as err:
         msg = f"{path}: cannot be read ({err.strerror}). Check the path.{hint_at_length(path)}"
         raise FormatError(msg) from err
-
-
-def _read_text(path: Path, *, strict: bool) -> str:
-    """Read UTF-8, with or without byte order mark, with any line endings."""
-    try:
-        content = path.read_bytes()
-    except OSError as err:
-        msg = (
-            f"{path}: cannot be read ({err.strerror}). Check the path, the rights, and whether "
-            "another program has it open."
-        )
-        raise FormatError(msg) from err
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as err:
-        line = content.count(b"\n", 0, err.start) + 1
-        problem = (
-            f"{path}:{line}: must be text in UTF-8; got other bytes at position {err.start}. "
-            "Save it as UTF-8."
-        )
-        if strict or content.startswith((b"\xff\xfe", b"\xfe\xff")):
-            raise FormatError(problem) from err
-        warnings.warn(problem, FormatWarning, stacklevel=3)
-        text = content.decode("utf-8-sig", errors="replace")
-    if "\0" in text:
-        msg = f"{path}:{text.count(chr(10), 0, text.index(chr(0))) + 1}: is not a text file."
-        raise FormatError(msg)
-    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _find_scheme(path: Path, scheme: Scheme | str | None, said: Sidecar | None) -> Scheme | None:

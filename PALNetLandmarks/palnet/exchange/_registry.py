@@ -18,6 +18,8 @@ from palnet.exchange._mrk_json import MRK_JSON
 from palnet.exchange._nts import NTS
 from palnet.exchange._pp import PP
 from palnet.exchange._pts import PTS
+from palnet.exchange._rows import SPECIMEN_COLUMNS
+from palnet.exchange._text import encoding_of
 from palnet.exchange._tps import TPS
 
 if TYPE_CHECKING:
@@ -137,7 +139,7 @@ def may_hold_landmarks(path: Path) -> bool:
         return True
     # Mean and components of shapes have coordinates too, but of no specimen.
     is_of_landmarks = columns >= {"x", "y", "z"} and columns.intersection(LANDMARK_COLUMNS)
-    return bool(is_of_landmarks and columns & {"specimen", "status"})
+    return bool(is_of_landmarks and columns & {*SPECIMEN_COLUMNS, "status"})
 
 
 def is_other_table(path: Path) -> bool:
@@ -178,7 +180,9 @@ def _columns(path: Path) -> set[str] | None:
     if path.suffix.lower() != ".csv":
         return None
     try:
-        with path.open(encoding="utf-8-sig", errors="replace") as stream:
+        with path.open("rb") as start:
+            encoding = encoding_of(start.read(2))
+        with path.open(encoding=encoding, errors="replace") as stream:
             header = stream.readline(_MAX_HEADER)
     except OSError:
         return None

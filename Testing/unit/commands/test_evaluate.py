@@ -466,6 +466,33 @@ def test_evaluate_of_two_files_tells_that_their_names_differ(a_study, tmp_path, 
     assert "carl is compared with bert" in told
 
 
+def test_evaluate_finds_the_scans_of_a_table_that_names_their_files(a_study, tmp_path, capsys):
+    """As a lab's table from a spreadsheet does; that names differ is told in one line."""
+    faces = [read_landmarks(path) for path in sorted(a_study["truth"].iterdir())]
+    rows = [
+        f"{face.specimen}.ply;{code};{';'.join(f'{v:.6f}'.replace('.', ',') for v in place)}"
+        for face in faces
+        for code, place in zip(face.scheme.codes, face.positions, strict=True)
+    ]
+    table = tmp_path / "lab.csv"
+    table.write_bytes("\r\n".join(["ID;Landmark;X;Y;Z", *rows, ""]).encode("utf-16"))
+    assert run(a_study["predicted"], a_study["truth"], "-o", tmp_path / "files") == 0
+    capsys.readouterr()
+
+    code = run(a_study["predicted"], table, "--repeat", table, "-o", tmp_path / "out")
+
+    told = capsys.readouterr()
+    assert (code, "3 specimens, 150 landmarks" in told.out) == (0, True)
+    assert told.err == (
+        "palnet: anna is compared with anna.ply, bert is compared with bert.ply, carl is compared "
+        "with carl.ply\n"
+    )
+    errors, expected = (rows_of(tmp_path / n / "errors.csv") for n in ("out", "files"))
+    for got, true in zip(errors, expected, strict=True):
+        assert got["specimen"] == f"{true['specimen']}.ply"
+        assert float(got["error_mm"]) == pytest.approx(float(true["error_mm"]), abs=2e-3)
+
+
 def test_evaluate_names_the_option_for_the_unit_of_each_side(a_study, tmp_path, capsys):
     anna = read_landmarks(a_study["predicted"] / "anna.mrk.json")
     in_m = replace(anna, positions=anna.positions / 1000, mm_per_unit=1000.0)

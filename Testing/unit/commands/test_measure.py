@@ -165,6 +165,24 @@ def test_measure_takes_arcs_from_the_scan_of_the_same_name(tmp_path, no_opengl):
     assert arcs["bert", "arc:t_r-sn-t_l"]["reason"] == "needs the scan; none was given"
 
 
+def test_measure_finds_scans_by_the_names_of_their_files_in_a_table(tmp_path, no_opengl):
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    for name in ("anna.ply", "dora.ply.ply"):
+        shutil.copy(example_scan(), scans / name)
+    table = tmp_path / "all.csv"
+    names = ["anna.ply", "bert.ply", "dora.ply"]
+    write_specimens([a_face(name) for name in names], table, overwrite=True)
+
+    main(["measure", str(table), "--scan", str(scans), "--no-pages", "-o", str(tmp_path / "out")])
+
+    rows = rows_of(tmp_path / "out" / "measurements.csv")
+    arcs = {row["specimen"]: row for row in rows if row["code"] == "arc:t_r-sn-t_l"}
+    assert {name: bool(arcs[name]["value"]) for name in names} == {
+        "anna.ply": True, "bert.ply": False, "dora.ply": True,
+    }  # fmt: skip
+
+
 def test_measure_tells_of_specimens_without_a_scan_in_the_folder_given(tmp_path, no_opengl, capsys):
     for specimen in ("anna", "bert"):
         write_face(tmp_path, a_face(specimen))
@@ -616,7 +634,8 @@ def test_measure_damaged_table_of_landmarks_is_still_told(tmp_path, capsys, name
     write_face(tmp_path, a_face("anna"))
     path = tmp_path / name
     write_landmarks(a_face("bert"), path)
-    path.write_text(path.read_text(encoding="utf-8").replace(",", ";"), encoding="utf-8-sig")
+    twice = path.read_text(encoding="utf-8").replace("specimen,", "specimen,specimen,", 1)
+    path.write_text(twice, encoding="utf-8-sig")
 
     code = main(["measure", str(tmp_path), "--no-pages", "-o", str(tmp_path / "out")])
 

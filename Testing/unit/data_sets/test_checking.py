@@ -307,7 +307,7 @@ def test_names_that_number_a_series_or_that_a_table_lists_are_no_visits(a_copy, 
 @pytest.mark.parametrize(
     "content",
     [
-        b"", b"sep=,\nspecimen,code,x,y,z,status\n", "specimen,code\n".encode("utf-16"),
+        b"", b"sep=,\nspecimen,code,x,y,z,status\n", "specimen,code\n".encode("utf-16-le"),
         b"specimen,code,x,y,z,state\n", b"p2,n,1,2,3,confirmed\n",
     ],
 )  # fmt: skip

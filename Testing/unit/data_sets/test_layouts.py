@@ -650,7 +650,7 @@ def test_face_of_an_infant_in_millimeters_is_no_bust_in_centimeters(tmp_path, fr
     np.testing.assert_allclose(placed.positions_mm, landmarks.positions, atol=1e-3)
 
 
-@pytest.mark.parametrize("ending", ["", ".ply"])
+@pytest.mark.parametrize("ending", ["", ".ply", ".mrk.json"])
 def test_plain_folder_takes_one_file_for_many(ending, tmp_path):
     """Of R, for example, whose list.files gives the names of the meshes as files."""
     sets = []

@@ -64,6 +64,35 @@ def test_pair_specimens_of_folders_never_pairs_other_names():
     assert (pairs, alone) == ([], ["anna has no prediction", "scan_1 has no truth"])
 
 
+@pytest.mark.parametrize(
+    ("found", "known", "partners"),
+    [
+        (["P01", "P02"], ["P01.ply", "P02.OBJ"], {"P01.ply": "P01", "P02.OBJ": "P02"}),
+        (["scans/P01.stl"], ["P01"], {"P01": "scans/P01.stl"}),
+        (["P01.ply"], ["P01.obj"], {"P01.obj": "P01.ply"}),
+        (["P01.mrk.json"], ["P01.wide.csv"], {"P01.wide.csv": "P01.mrk.json"}),
+        (["Mu\u0308ller.ply"], ["M\u00fcller"], {"M\u00fcller": "Mu\u0308ller.ply"}),
+        # Which of two is meant cannot be known, unless one has the whole name.
+        (["P01.ply", "P01.obj"], ["P01"], {}),
+        (["P01"], ["P01.ply", "P01.obj"], {}),
+        (["a/P01.ply", "b/P01.ply"], ["P01"], {}),
+        (["P01", "P01.ply"], ["P01"], {"P01": "P01"}),
+        (["P01.ply", "P01"], ["P01", "P01.ply"], {"P01": "P01", "P01.ply": "P01.ply"}),
+        (["P01.ply", "P01"], ["P01.ply"], {"P01.ply": "P01.ply"}),
+        # No ending of a file.
+        (["P01.2"], ["P01"], {}),
+        (["P01"], ["P01.jpg"], {}),
+        (["p01.ply"], ["P01"], {}),
+        ([".ply"], ["a"], {}),
+    ],
+)
+def test_pair_specimens_knows_a_name_with_the_ending_of_its_file(found, known, partners):
+    pairs, alone = pair_specimens([a_face(n) for n in found], [a_face(n) for n in known])
+
+    assert {pair.specimen: pair.predicted.specimen for pair in pairs} == partners
+    assert len(alone) == len(found) + len(known) - 2 * len(partners)
+
+
 def test_pair_specimens_one_file_against_one_needs_no_common_name():
     (pair,), alone = pair_specimens([a_face("scan_1")], [a_face("anna")], whatever_the_name=True)
 

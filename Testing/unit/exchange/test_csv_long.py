@@ -256,7 +256,11 @@ def test_csv_of_a_lab_needs_only_specimen_landmark_and_coordinates(
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("specimen,code", "patient,code", r"csv:1: the header must name the columns specimen, "),
+        (
+            "specimen,code",
+            "patient,code",
+            r"csv:1: the header must name the columns specimen \(or id",
+        ),
         ("code,x,y,z", "code,x,x,z", r"csv:1: the header must name .*each once; got"),
         ("y,z\n", "y,z,z\n", r"csv:1: the header must name .*each once; got"),
         ("y,z\n", "y,z,unit\n", r"csv:1: the header has the unknown unit"),

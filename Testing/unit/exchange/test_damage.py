@@ -70,6 +70,8 @@ def write_valid(name):
 @st.composite
 def damaged_texts(draw, name):
     text = write_valid(name)
+    if name in ("csv", "csv-wide") and draw(st.booleans()):
+        text = text.replace(",", ";").replace(".", ",")
     for _ in range(draw(st.integers(1, 3))):
         start = draw(st.integers(0, len(text)))
         end = draw(st.one_of(st.integers(start, min(start + 12, len(text))), st.just(len(text))))

@@ -94,7 +94,7 @@ SPOILT = [
     ("csv-wide", 1, "tip_x", "tip_y", 1, r"the header lacks tip_x"),
     ("csv-wide", 1, "eye_l_z", "eye_l_z,tip_x", 1, r"the header has tip_x twice"),
     ("csv-wide", 1, "eye_l_z", "eye_l_z,tip_y,tip_x", 1, r"the header has tip_x, tip_y twice"),
-    ("csv-wide", 1, "eye_l_z", "eye_l_z,age", 1, r"the header has the unknown age"),
+    ("csv-wide", 1, "eye_l_z", "eye_l_z,unit", 1, r"the header has the unknown unit\. Delete"),
     ("csv-wide", 2, "1.000000,", "", 2, r"expected 10 fields, as in line 1; got 9"),
     ("csv-wide", 2, "1.000000", "", 2, r"expected three numbers"),
     ("csv-wide", 2, "1.000000", "1;0", 2, r"expected three numbers"),

@@ -422,12 +422,34 @@ def test_lenient_reading_of_other_bytes_warns_and_reads_the_rest(a_plain_set, tm
     assert landmarks.is_placed.all()
 
 
-def test_utf_16_is_refused_even_leniently(tmp_path):
+@pytest.mark.parametrize("strict", [True, False])
+def test_utf_16_that_is_cut_short_is_refused_even_leniently(strict, tmp_path):
     path = tmp_path / "case_001.csv"
-    path.write_bytes("specimen,index\n".encode("utf-16"))
+    path.write_bytes("specimen,index\n".encode("utf-16")[:-1])
 
     with pytest.raises(FormatError, match=r"case_001\.csv:1: must be text in UTF-8"):
+        read_landmarks(path, strict=strict)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32"])
+def test_wide_characters_without_their_byte_order_mark_are_no_text(encoding, tmp_path):
+    path = tmp_path / "case_001.csv"
+    path.write_bytes("specimen,index\n".encode(encoding))
+
+    with pytest.raises(FormatError, match=r"case_001\.csv:1: is not a text file"):
         read_landmarks(path, strict=False)
+
+
+def test_excel_s_plain_csv_with_an_accent_is_refused_with_what_to_choose_there(
+    a_plain_set, tmp_path
+):
+    """The same byte is \u00e8 in Paris and \u010d in Prague; no name may change."""
+    path = tmp_path / "case_001.csv"
+    write_landmarks(replace(a_plain_set, specimen="M\u00fcller"), path)
+    path.write_bytes(path.read_text(encoding="utf-8").encode("cp1252"))
+
+    with pytest.raises(FormatError, match=r'csv:2: must be text in UTF-8.*Excel: "CSV UTF-8"'):
+        read_landmarks(path)
 
 
 OTHER = [
@@ -443,7 +465,7 @@ NOT_OTHER = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
 @pytest.mark.parametrize(
     ("header", "is_other"), [*((h, True) for h in OTHER), *((h, False) for h in NOT_OTHER)]
 )
@@ -457,9 +479,9 @@ def test_table_of_anything_but_coordinates_is_known_by_its_columns(
     assert is_other_table(path) == is_other
 
 
-def test_table_in_utf_16_may_be_one_of_landmarks(tmp_path):
+def test_table_in_wide_characters_without_a_mark_may_be_one_of_landmarks(tmp_path):
     path = tmp_path / "clinic.csv"
-    path.write_bytes("specimen,code\n".encode("utf-16"))
+    path.write_bytes("specimen,code\n".encode("utf-16-le"))
 
     assert not is_other_table(path)
 
@@ -488,6 +510,10 @@ def test_what_is_no_readable_table_may_hold_landmarks(is_there, tmp_path):
         ("specimen,code,x,y,z", True),
         ('"";"x";"y";"z";"Landmark";"Specimen"', True),
         ("name,x,y,z,specimen", True),
+        ("ID;Landmark;X;Y;Z", True),
+        ("subject,code,x,y,z", True),
+        ("scan\tname\tx\ty\tz", True),
+        ("id,x,y,z", False),
         ("specimen,code,x_aligned,y_aligned,z_aligned", False),
         ("component,code,x,y,z", False),
         ("specimen,x,y,z", False),
@@ -503,7 +529,7 @@ def test_what_is_no_readable_table_may_hold_landmarks(is_there, tmp_path):
 )
 def test_table_may_hold_landmarks_if_it_has_their_columns(name, header, may, tmp_path):
     path = tmp_path / name
-    for encoding in ("utf-8", "utf-8-sig"):
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
         path.write_text(f"{header}\ncode,x,y,z,status\n", encoding=encoding)
 
         assert may_hold_landmarks(path) == may

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +15,13 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from palnet.exchange import FORMATS, get_format, read_specimens, write_specimens
+from palnet.exchange import (
+    FORMATS,
+    get_format,
+    may_hold_landmarks,
+    read_specimens,
+    write_specimens,
+)
 from palnet.landmarks import FRAMES, PLACED, STATUSES, LandmarkSet
 from palnet.scheme import scheme_from_dict
 
@@ -101,6 +109,60 @@ def test_format_reads_back_what_it_wrote(name, data):
             )
 
 
+SPREADSHEETS = st.fixed_dictionaries(
+    {
+        "delimiter": st.sampled_from(";\t"),
+        "decimal": st.sampled_from(",."),
+        "encoding": st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+        "line_end": st.sampled_from(["\n", "\r\n"]),
+        "specimen": st.sampled_from(["specimen", "Specimen", "ID", "id", "Subject", " scan "]),
+        "axes": st.sampled_from(["xyz", "XYZ"]),
+        "quoting": st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+    }
+)
+
+
+def as_spreadsheet(text, how):
+    """Write a table again as programs do in countries with a decimal comma."""
+    (_, *columns), *rows = csv.reader(io.StringIO(text, newline=""))
+    names = [re.sub(r"(^|_)([xyz])$", lambda m: m[1] + how["axes"]["xyz".index(m[2])], column)
+             for column in columns]  # fmt: skip
+    is_number = [bool(re.search(r"(^|_)[xyz]$", c)) or c == "expected_error_mm" for c in columns]
+    texts = [
+        [row[0], *(field.replace(".", how["decimal"]) if of_number else field
+                   for field, of_number in zip(row[1:], is_number, strict=True))]
+        for row in rows
+    ]  # fmt: skip
+    stream = io.StringIO(newline="")
+    writer = csv.writer(
+        stream, delimiter=how["delimiter"], lineterminator=how["line_end"], quoting=how["quoting"]
+    )
+    writer.writerows([[how["specimen"], *names], *texts])
+    return stream.getvalue().encode(how["encoding"])
+
+
+@pytest.mark.parametrize("name", ["csv", "csv-wide"])
+@given(data=st.data(), how=SPREADSHEETS)
+@settings(max_examples=150)
+def test_table_of_a_spreadsheet_with_decimal_commas_reads_as_the_one_it_was(name, data, how):
+    specimens = data.draw(specimen_lists(name))
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"cohort{get_format(name).suffix}"
+        write_specimens(specimens, path)
+        before = read_specimens(path, SCHEME)
+        path.write_bytes(as_spreadsheet(path.read_text(encoding="utf-8"), how))
+        after = read_specimens(path, SCHEME)
+        may_hold = may_hold_landmarks(path)
+
+    assert may_hold
+    assert [framing_of(entry) for entry in after] == [framing_of(entry) for entry in before]
+    for found, true in zip(after, before, strict=True):
+        assert found.status == true.status
+        np.testing.assert_array_equal(found.positions, true.positions)
+        np.testing.assert_array_equal(found.expected_error_mm, true.expected_error_mm)
+
+
 @pytest.mark.parametrize("name", FORMATS)
 @given(data=st.data())
 @settings(max_examples=20)
@@ -137,7 +199,9 @@ def test_format_writes_utf8_with_lf_and_a_last_line_end(name, a_whole_set, tmp_p
     assert (content[:3] == b"\xef\xbb\xbf", b"\r" in content, content[-1:]) == (False, False, b"\n")
 
 
-@pytest.mark.parametrize("change", [b"\xef\xbb\xbf", b"\r\n", b"\r"], ids=["BOM", "CRLF", "CR"])
+@pytest.mark.parametrize(
+    "change", [b"\xef\xbb\xbf", b"UTF-16", b"\r\n", b"\r"], ids=["BOM", "UTF-16", "CRLF", "CR"]
+)
 @pytest.mark.parametrize("name", FORMATS)
 def test_format_with_byte_order_mark_or_other_line_ends_is_read(
     name, change, a_whole_set, tmp_path
@@ -146,8 +210,12 @@ def test_format_with_byte_order_mark_or_other_line_ends_is_read(
     write_specimens([a_whole_set], path)
     before = read_specimens(path)[0]
     content = path.read_bytes()
-    is_mark = change.startswith(b"\xef")
-    path.write_bytes(change + content if is_mark else content.replace(b"\n", change))
+    if change == b"\xef\xbb\xbf":
+        path.write_bytes(change + content)
+    elif change == b"UTF-16":
+        path.write_bytes(content.decode("utf-8").encode("utf-16"))
+    else:
+        path.write_bytes(content.replace(b"\n", change))
 
     (landmarks,) = read_specimens(path)
 
