@@ -29,8 +29,8 @@ __all__ = [
 ]
 
 FRAME_OPTIONS: dict[str | None, Frame] = {"file": "file", "lps": "LPS", "ras": "RAS"}
-# More skipped files of the same two kinds than this are summarized in one line.
-_MOST_TOLD_ALONE = 3
+# Longest list of names in a message.
+_MOST_NAMED = 4
 
 
 def add_reading_options(parser: argparse.ArgumentParser) -> None:
@@ -171,24 +171,20 @@ def _part_unlike(files: list[Path], scheme: Scheme | str | None) -> tuple[list[P
 
 
 def _tell_passed_over(folder: Path, passed_over: list[tuple[Path, Path]]) -> None:
-    """List the files of a folder that are not read; if many are alike, only count them."""
+    """List the files of a folder that are not read, by the endings of both files."""
+    from palnet._stored import listing
     from palnet.exchange import stem_of
 
-    kinds: dict[tuple[str, str], list[tuple[Path, Path]]] = {}
+    kinds: dict[tuple[str, str], list[str]] = {}
     for file, kept in passed_over:
         kind = file.name[len(stem_of(file)) :], kept.name[len(stem_of(kept)) :]
-        kinds.setdefault(kind, []).append((file, kept))
-    for (ending, kept_ending), pairs in kinds.items():
-        if len(pairs) > _MOST_TOLD_ALONE:
-            text = (
-                f"{len(pairs)} files {ending} skipped: the {kept_ending} beside each is used. "
-                "Name a file to use it instead."
-            )
-            print(f"palnet: {folder}: {text}", file=sys.stderr)
-            continue
-        for file, kept in pairs:
-            text = f"skipped: {kept.name} beside it is used. Name this file to use it instead."
-            print(f"palnet: {file}: {text}", file=sys.stderr)
+        kinds.setdefault(kind, []).append(file.name)
+    for (_, kept_ending), names in kinds.items():
+        text = (
+            f"skipped: {listing(names, _MOST_NAMED)}; the {kept_ending} of the same name is used. "
+            "Name a file to use it instead."
+        )
+        print(f"palnet: {folder}: {text}", file=sys.stderr)
 
 
 def _read_quietly(path: Path, scheme: Scheme | str | None) -> list[LandmarkSet]:

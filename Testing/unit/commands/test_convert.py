@@ -333,25 +333,13 @@ def test_convert_folder_keeps_files_of_one_name_with_other_specimens(a_whole_set
     assert code == 0
     names = [entry.specimen for entry in read_specimens(tmp_path / "all.csv")]
     assert names == ["anna", "bo", "cy"]
-    said = "cohort.tps: skipped: cohort.mrk.json beside it is used"
+    said = "skipped: cohort.tps; the .mrk.json of the same name is used"
     printed = capsys.readouterr().err
     assert (said in printed, printed.count("skipped: ")) == (True, 1)
 
 
-def test_convert_folder_tells_a_file_of_one_specimen_that_is_passed_over(a_folder, capsys):
-    write_landmarks(read_landmarks(a_folder / "cy.mrk.json"), a_folder / "cy.fcsv")
-
-    convert(a_folder, "--to", "tps")
-
-    printed = capsys.readouterr().err
-    for name in ("anna.csv", "bo.csv", "cy.csv", "cy.fcsv"):
-        assert f"{a_folder / name}: skipped: " in printed
-
-
-def test_convert_counts_the_files_of_a_detection_that_are_passed_over(
-    a_whole_set, tmp_path, capsys
-):
-    for number in range(4):
+def test_convert_names_the_files_of_a_detection_that_are_passed_over(a_whole_set, tmp_path, capsys):
+    for number in range(6):
         face = replace(a_whole_set, specimen=f"p{number}")
         for ending in (".mrk.json", ".csv"):
             write_landmarks(face, tmp_path / "found" / f"p{number}{ending}")
@@ -361,11 +349,10 @@ def test_convert_counts_the_files_of_a_detection_that_are_passed_over(
 
     assert code == 0
     told = [line for line in capsys.readouterr().err.splitlines() if "skipped: " in line]
+    rest = "the .mrk.json of the same name is used. Name a file to use it instead."
     assert told == [
-        f"palnet: {tmp_path / 'found'}: 4 files .csv skipped: the .mrk.json beside each is used. "
-        "Name a file to use it instead.",
-        f"palnet: {tmp_path / 'found' / 'p1.fcsv'}: skipped: p1.mrk.json beside it is used. "
-        "Name this file to use it instead.",
+        f"palnet: {tmp_path / 'found'}: skipped: p0.csv, p1.csv, p2.csv and 3 more; {rest}",
+        f"palnet: {tmp_path / 'found'}: skipped: p1.fcsv; {rest}",
     ]
 
 
