@@ -34,21 +34,10 @@ def atlas_of(scheme: Scheme) -> FaceAtlas | None:
 def face_from_landmarks(
     positions_mm: NDArray[np.float64], atlas: FaceAtlas
 ) -> NDArray[np.float64] | None:
-    """Fit the similarity from a specimen's landmarks to those of the mean face.
+    """Fit the similarity from a specimen's landmarks, in millimetres, to those of the mean face.
 
-    Convention: face frame, millimetres, +X the subject's left, +Y up, +Z front.
-
-    Parameters
-    ----------
-    positions_mm : ndarray of shape (n_landmarks, 3)
-        Landmarks, NaN where missing.
-    atlas : FaceAtlas
-        The mean face.
-
-    Returns
-    -------
-    ndarray of shape (4, 4) or None
-        ``face_from_scan``; None for fewer than three landmarks, or if all coincide.
+    Convention: face frame, millimetres, +X the subject's left, +Y up, +Z front. None for fewer than
+    three landmarks, or if all coincide.
     """
     is_there = np.isfinite(positions_mm).all(axis=1)
     placed_mm = positions_mm[is_there]
