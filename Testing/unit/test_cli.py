@@ -348,16 +348,6 @@ def test_error_of_palnet_itself_is_not_hidden(monkeypatch):
         cli.main(["detect", "a.obj"])
 
 
-def test_interrupted_command_ends_with_130(monkeypatch, capsys):
-    def interrupt(*args, **kwargs):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(_pool, "run_jobs", interrupt)
-
-    assert cli.main(["detect", "a.obj"]) == 130
-    assert capsys.readouterr().err == "palnet: interrupted\n"
-
-
 @pytest.mark.parametrize(("patience_s", "said"), [(60.0, "tidied"), (-1.0, "")])
 def test_ctrl_c_pressed_again_at_once_does_not_interrupt_the_tidying(
     patience_s, said, monkeypatch, capsys
