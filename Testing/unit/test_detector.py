@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 import palnet
 from palnet import detect, detector, read_landmarks, read_mesh
 from palnet.detector import MIN_POSE_LANDMARKS, _estimate_pose
-from palnet.errors import MeshError, ModelFileError, PalnetError, ScanRefusedError, UnitError
+from palnet.errors import MeshError, PalnetError, ScanRefusedError, UnitError
 from palnet.face.alignment import align_landmarks
 from palnet.face.refusal import SMALLEST_FACE
 from palnet.model import read_model
@@ -549,16 +549,6 @@ def test_face_as_small_as_one_born_early_is_found_where_the_unit_is_given(the_ex
 def test_size_that_fits_no_unit_is_refused(the_example):
     with pytest.raises(UnitError, match="unit"):
         detect(replace(the_example.mesh, points=the_example.mesh.points * 4.5e-6))
-
-
-def test_unknown_unit_is_refused(the_example):
-    with pytest.raises(UnitError, match="furlong"):
-        detect(the_example.mesh, unit="furlong")
-
-
-def test_unknown_model_is_refused(the_example):
-    with pytest.raises(ModelFileError, match="palnet50"):
-        detect(the_example.mesh, model="palnet51")
 
 
 @pytest.mark.parametrize("scan", [np.eye(3), (np.eye(3), [[0, 1, 2]]), None, b"face.ply"])
