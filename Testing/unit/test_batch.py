@@ -283,21 +283,6 @@ def test_process_scan_without_opengl_gives_landmarks_and_a_warning(
     assert "no OpenGL" in result.warnings[0]
 
 
-def test_process_scan_without_room_for_temporary_files_gives_landmarks_and_a_warning(
-    a_head_file, tmp_path, monkeypatch
-):
-    def fail(*_, **__):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(np, "savez", fail)
-    (job,) = plan(a_head_file, output=tmp_path, preview=True)
-
-    result = process_fake(job)
-
-    assert (result.outcome, len(result.files)) == ("done", 3)
-    assert "No space left on device. The landmarks do not depend on it." in result.warnings[0]
-
-
 def test_process_scan_that_cannot_write_is_told_before_it_detects(a_head_file, tmp_path):
     """Of a closed folder a night of detections was lost."""
     (tmp_path / "notes.txt").write_text("no folder", encoding="utf-8")

@@ -138,23 +138,17 @@ def _read_scan(scan: Path | None, landmarks: LandmarkSet) -> tuple[Mesh | None, 
 
 def _picture(mesh: Mesh, landmarks: LandmarkSet) -> bytes | str:
     """Draw the scan, or return why that failed."""
-    import tempfile
-
     from palnet._mean_face import atlas_of, face_from_landmarks
     from palnet.errors import PreviewError
-    from palnet.preview import render_preview
+    from palnet.preview import draw_preview
 
     atlas = atlas_of(landmarks.scheme)
     pose = None if atlas is None else face_from_landmarks(landmarks.positions_mm, atlas)
     if pose is None:
         return "No picture: neither the scheme nor the landmarks say which way this face looks."
-
     try:
-        with tempfile.TemporaryDirectory(prefix="palnet-", ignore_cleanup_errors=True) as folder:
-            path = Path(folder) / "scan.png"
-            render_preview(mesh, landmarks, pose, path)
-            return path.read_bytes()
-    except (PreviewError, OSError) as err:  # the folder for temporary files may be full
+        return draw_preview(mesh, landmarks, pose)
+    except PreviewError as err:
         return f"No picture: {err}"
 
 

@@ -45,7 +45,7 @@ def no_opengl(monkeypatch):
         msg = "this machine has no OpenGL"
         raise PreviewError(msg)
 
-    monkeypatch.setattr("palnet.preview.render_preview", refuse)
+    monkeypatch.setattr("palnet.preview.draw_preview", refuse)
 
 
 class TagCount(HTMLParser):
@@ -125,10 +125,7 @@ def test_measure_page_is_whole_self_contained_and_names_its_values(tmp_path, no_
 
 
 def test_measure_picture_lies_in_the_page(tmp_path, monkeypatch):
-    def draw(_mesh, _landmarks, _pose, path):
-        path.write_bytes(b"\x89PNG picture")
-
-    monkeypatch.setattr("palnet.preview.render_preview", draw)
+    monkeypatch.setattr("palnet.preview.draw_preview", lambda *_: b"\x89PNG picture")
     path = write_face(tmp_path, a_face())
 
     main(["measure", str(path), "--scan", str(example_scan()), "-o", str(tmp_path / "out")])
