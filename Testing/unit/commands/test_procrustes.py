@@ -67,17 +67,6 @@ def test_procrustes_shows_the_specimen_with_exchanged_landmarks_first(a_folder, 
     assert "<script" not in page
 
 
-def test_procrustes_never_writes_over_a_file_unasked(a_folder, tmp_path, capsys):
-    out = tmp_path / "out"
-    out.mkdir()
-    (out / "mean.csv").write_text("mine")
-
-    assert main(["procrustes", str(a_folder), "-o", str(out)]) == 2
-    assert "exists already" in capsys.readouterr().err
-    assert [path.name for path in out.iterdir()] == ["mean.csv"]
-    assert main(["procrustes", str(a_folder), "-o", str(out), "--overwrite"]) == 0
-
-
 def test_procrustes_of_two_specimens_is_refused(a_folder, tmp_path, capsys):
     files = [str(a_folder / f"case_{number}.mrk.json") for number in (0, 1)]
 
@@ -86,12 +75,15 @@ def test_procrustes_of_two_specimens_is_refused(a_folder, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
-def test_procrustes_leaves_no_table_of_an_earlier_report(a_folder, tmp_path):
+def test_procrustes_leaves_no_table_of_an_earlier_report_if_told(a_folder, tmp_path, capsys):
     out = tmp_path / "out"
     main(["procrustes", str(a_folder), "-o", str(out)])
     assert (out / "dropped.csv").exists()
     (a_folder / "case_2.mrk.json").unlink()
 
+    assert main(["procrustes", str(a_folder), "-o", str(out)]) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert (out / "dropped.csv").exists()
     assert main(["procrustes", str(a_folder), "-o", str(out), "--overwrite"]) == 0
 
     assert not (out / "dropped.csv").exists()
