@@ -167,10 +167,10 @@ def _annotations(
 ) -> tuple[list[list[LandmarkSet]], int]:
     """Return TRUTH and every other annotation of the specimens that all of them have.
 
-    A specimen's annotations are in the same frame. Unusable files are counted.
+    Unusable files are counted.
     """
     from palnet.errors import UsageError
-    from palnet.evaluation import Pair, pair_specimens, to_one_frame
+    from palnet.evaluation import pair_specimens
 
     others: list[dict[str, LandmarkSet]] = []
     n_bad = 0
@@ -180,6 +180,7 @@ def _annotations(
         pairs, alone = pair_specimens(again, truth, whatever_the_name=are_files)
         for pair in pairs:
             _tell_other_name(pair)
+            _warn_of_mistakes(pair, str(folder))
         others.append({pair.specimen: pair.predicted for pair in pairs})
         if alone:
             said = ", ".join(alone).replace("no prediction", "no such annotation")
@@ -193,11 +194,7 @@ def _annotations(
             "inside the files."
         )
         raise UsageError(msg)
-    sets = [to_one_frame([true, *(other[true.specimen] for other in others)]) for true in shared]
-    for true, *again in sets:
-        for folder, each in zip(folders, again, strict=True):
-            _warn_of_mistakes(Pair(each, true), str(folder))
-    return [list(annotation) for annotation in zip(*sets, strict=True)], n_bad
+    return [shared, *([other[true.specimen] for true in shared] for other in others)], n_bad
 
 
 def _tell_other_name(pair: Pair) -> None:

@@ -22,7 +22,6 @@ from palnet.evaluation import (
     summarize_landmarks,
     summarize_measurements,
     take_figures,
-    to_one_frame,
 )
 from palnet.evaluation._errors import Comparison
 from palnet.exchange import read_landmarks
@@ -420,15 +419,11 @@ def test_summarize_agreement_leaves_out_what_no_specimen_has_whole():
     assert all(entry.tem == 0.0 for entry in entries)
 
 
-def test_summarize_agreement_of_annotations_in_two_frames_is_refused():
+def test_summarize_agreement_brings_annotations_into_one_frame():
     face = a_face()
-    other = face.to_frame("RAS")
-    plan = load_measurement_plan("palnet50")
 
-    with pytest.raises(UsageError, match=r"'anna' must be in one frame; got .*RAS"):
-        summarize_agreement([[face], [other]], plan)
+    same = summarize_agreement([[face], [face.to_frame("RAS")]], load_measurement_plan("palnet50"))
 
-    same = summarize_agreement([[each] for each in to_one_frame([face, other])], plan)
     assert max(entry.difference for entry in same) < 1e-9
 
 
