@@ -426,19 +426,6 @@ def test_process_scan_that_resumes_does_not_ask_for_a_texture_that_the_model_lea
     assert (again.outcome, again.warnings) == ("there", ())
 
 
-# What the list of findings of an earlier record may be, damaged or not, without a missing texture.
-FINDINGS = [None, "texture", ["texture"], [{}], {"code": "texture"}, [{"code": "holes"}]]
-
-
-@pytest.mark.parametrize("findings", FINDINGS)
-def test_process_scan_that_resumes_reads_findings_of_any_kind(findings, a_done_scan):
-    path = a_done_scan().record_file
-    record = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps({**record, "findings": findings}), encoding="utf-8")
-
-    assert process_fake(a_done_scan()).warnings == ()
-
-
 @pytest.mark.parametrize("breaks_at", ["head.mrk.json", "head.tps", "head.palnet.json"])
 def test_process_scan_that_is_broken_off_leaves_nothing_to_stumble_over(
     breaks_at, a_head_file, tmp_path, monkeypatch
@@ -638,7 +625,8 @@ def test_process_scan_that_resumes_does_not_touch_what_has_no_record(a_done_scan
     "damage",
     [
         "", "[]", "[" * 100_000, '{"files": 5, "scan_sha256": ' + "9" * 5000,
-        {"provenance": "none"}, {"provenance": {"color": "red"}},
+        {"provenance": "none"}, {"provenance": {"color": "red"}}, {"findings": None},
+        {"findings": ["texture"]},
     ],
 )  # fmt: skip
 def test_process_scan_whose_record_is_damaged_says_so_or_is_done_again(damage, a_done_scan):
