@@ -35,6 +35,7 @@ from palnet.surface import (
     prepare_surface,
     project_onto_triangles,
 )
+from palnet_fakes import without
 from palnet_meshes import make_head, shuffle
 
 # Of the example's size of about 300 mm.
@@ -71,16 +72,6 @@ def cut(mesh, keep):
     """The mesh without the vertices that are not kept, which stay as unused ones."""
     triangles = mesh.triangles[keep[mesh.triangles].all(axis=1)]
     return replace(mesh, triangles=triangles)
-
-
-def keep_some(landmarks, is_kept):
-    """Call the others missing."""
-    return replace(
-        landmarks,
-        positions=np.where(is_kept[:, None], landmarks.positions, np.nan),
-        status=tuple("detected" if kept else "missing" for kept in is_kept),
-        expected_error_mm=np.where(is_kept, landmarks.expected_error_mm, np.nan),
-    )
 
 
 def judge(landmarks, coverage=0.9):
@@ -195,7 +186,7 @@ def test_result_that_lacks_more_than_ears_and_hairline_is_to_be_checked(
     """A mug seen from its handle is taken for a face; most of the eyes and the jaw are missing."""
     landmarks = the_example.detection.landmarks
 
-    assert judge(keep_some(landmarks, np.arange(len(landmarks)) >= n_missing)) == verdict
+    assert judge(without(landmarks, *landmarks.scheme.codes[:n_missing])) == verdict
 
 
 @pytest.mark.parametrize(("coverage", "verdict"), [(0.75, "good"), (0.7499, "check")])
@@ -257,7 +248,7 @@ def test_pose_is_that_of_the_true_landmarks(the_example):
 def test_too_few_landmarks_leave_the_pose_of_the_fit(the_example):
     landmarks = the_example.detection.landmarks
     found = SimpleNamespace(face_from_scan=np.eye(4))
-    few = keep_some(landmarks, np.arange(len(landmarks)) < MIN_POSE_LANDMARKS - 1)
+    few = without(landmarks, *landmarks.scheme.codes[MIN_POSE_LANDMARKS - 1 :])
 
     assert _estimate_pose(found, few, read_model()) is found.face_from_scan
     assert _estimate_pose(found, landmarks, read_model()) is not found.face_from_scan

@@ -10,6 +10,7 @@ import pytest
 from palnet.cli import main
 from palnet.exchange import may_hold_landmarks, read_landmarks, write_landmarks
 from palnet.samples import example_truth
+from palnet_fakes import without
 
 
 @pytest.fixture
@@ -18,17 +19,14 @@ def a_folder(tmp_path):
     folder = tmp_path / "cohort"
     folder.mkdir()
     face = read_landmarks(example_truth())
-    tip, first, second = (face.scheme.index_of(code) for code in ("prn", "ex_r", "go_r"))
+    first, second = (face.scheme.index_of(code) for code in ("ex_r", "go_r"))
     for number in range(8):
         noise = np.random.default_rng(number).normal(0, 2.0, face.positions.shape)
-        positions, status = face.positions + noise, list(face.status)
-        if number == 2:
-            positions[tip], status[tip] = np.nan, "missing"
+        positions = face.positions + noise
         if number == 7:
             positions[[first, second]] = positions[[second, first]]
-        specimen = replace(
-            face, specimen=f"case_{number}", positions=positions, status=tuple(status)
-        )
+        specimen = replace(face, specimen=f"case_{number}", positions=positions)
+        specimen = without(specimen, "prn") if number == 2 else specimen
         write_landmarks(specimen, folder / f"case_{number}.mrk.json")
     return folder
 

@@ -30,7 +30,7 @@ from palnet.measurement import load_measurement_plan
 from palnet.model import read_model
 from palnet.samples import example_truth
 from palnet.scheme import Scheme
-from palnet_fakes import move_landmarks
+from palnet_fakes import move_landmarks, without
 
 seeds = st.integers(0, 10**6)
 
@@ -50,14 +50,6 @@ def moved(face, seed):
     matrix[:3, :3] = Rotation.random(random_state=seed).as_matrix()
     matrix[:3, 3] = np.random.default_rng(seed).normal(0, 200, 3)
     return move_landmarks(face, matrix)
-
-
-def without(face, code):
-    row = face.scheme.index_of(code)
-    positions = face.positions.copy()
-    positions[row] = np.nan
-    status = (*face.status[:row], "missing", *face.status[row + 1 :])
-    return replace(face, positions=positions, status=status)
 
 
 def noisy(face, seed, sigma_mm=1.0):
@@ -138,9 +130,7 @@ def test_convention_bias_of_a_labs_own_landmarks_is_along_the_axes_of_the_face(s
     kept, own = ("prn", "ex_r", "ex_l", "ch_r", "ch_l"), ("sn", "pg", "t_r", "t_l")
     truth = a_labs_face(an_atlas_face(), kept, own)
     predicted = a_labs_face(an_atlas_face((1.0, 2.0, -0.5)), kept, own)
-    without_shared = [truth, predicted]
-    for code in kept[:4]:
-        without_shared = [without(face, code) for face in without_shared]
+    without_shared = [without(face, *kept[:4]) for face in (truth, predicted)]
     others = [replace(moved(face, seed + 1), specimen="bert") for face in without_shared]
 
     comparison = compare([Pair(moved(predicted, seed), moved(truth, seed)), Pair(*others[::-1])])
@@ -259,9 +249,7 @@ def test_an_error_of_just_the_limit_is_within_it():
 
 
 def only(face, *codes):
-    for code in set(face.scheme.codes) - set(codes):
-        face = without(face, code)
-    return face
+    return without(face, *(set(face.scheme.codes) - set(codes)))
 
 
 @given(seeds)

@@ -25,6 +25,7 @@ from palnet.landmarks import LandmarkSet
 from palnet.model import read_model
 from palnet.samples import example_truth
 from palnet.scheme import LandmarkDefinition
+from palnet_fakes import without
 
 seeds = st.integers(0, 10**6)
 
@@ -54,14 +55,6 @@ def a_cohort(n=12, seed=0):
         )
         for number in range(n)
     ]
-
-
-def without(face, *codes):
-    rows = [face.scheme.index_of(code) for code in codes]
-    positions = face.positions.copy()
-    positions[rows] = np.nan
-    status = ["missing" if row in rows else s for row, s in enumerate(face.status)]
-    return replace(face, positions=positions, status=tuple(status))
 
 
 @given(seeds)
