@@ -7,6 +7,7 @@ import re
 import shutil
 import stat
 import sys
+import unicodedata
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -155,6 +156,19 @@ def test_plan_jobs_names_that_some_system_takes_for_one_are_both_refused(other, 
     jobs = plan_jobs(scans, BatchOptions(output=tmp_path / "out"))
 
     assert [job.obstacle.count("would write the same files as") for job in jobs] == [1, 1]
+
+
+@pytest.mark.parametrize("output", [None, Path("out")])
+@pytest.mark.parametrize("other", ["Zo\u00eb", "ZOE\u0308"])
+def test_plan_jobs_tells_such_names_in_two_folders_apart(other, output, tmp_path):
+    """Beside the scans, both specimens got one name, and no table held them both."""
+    scans = [tmp_path / "1" / "Zoe\u0308.ply", tmp_path / "2" / f"{other}.ply"]
+
+    jobs = plan_jobs(scans, BatchOptions(output=output))
+
+    assert [job.obstacle for job in jobs] == ["", ""]
+    names = [unicodedata.normalize("NFC", name) for name in ("1_Zoe\u0308", f"2_{other}")]
+    assert [job.specimen for job in jobs] == names
 
 
 def test_plan_jobs_names_few_of_many_scans_that_would_write_the_same_files(tmp_path):
