@@ -138,12 +138,11 @@ def _read_scan(scan: Path | None, landmarks: LandmarkSet) -> tuple[Mesh | None, 
 
 def _picture(mesh: Mesh, landmarks: LandmarkSet) -> bytes | str:
     """Draw the scan, or return why that failed."""
-    from palnet._mean_face import atlas_of, face_from_landmarks
+    from palnet._mean_face import face_from_landmarks
     from palnet.errors import PreviewError
     from palnet.preview import draw_preview
 
-    atlas = atlas_of(landmarks.scheme)
-    pose = None if atlas is None else face_from_landmarks(landmarks.positions_mm, atlas)
+    pose = face_from_landmarks(landmarks)
     if pose is None:
         return "No picture: neither the scheme nor the landmarks say which way this face looks."
     try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet._mean_face import atlas_of, face_from_landmarks
+from palnet._mean_face import face_from_landmarks
 from palnet.data_sets.scan_checks import check_scan
 from palnet.preview import CHECK_MM, render_preview
 
@@ -71,8 +71,7 @@ def _mark(landmarks: LandmarkSet, codes: set[str]) -> LandmarkSet:
 
 def _find_pose(checked: CheckedScan) -> NDArray[np.float64]:
     """Find the upright pose from the scheme's mean face or a matrix; else leave it unrotated."""
-    atlas = atlas_of(checked.landmarks.scheme)
-    pose = None if atlas is None else face_from_landmarks(checked.landmarks.positions_mm, atlas)
+    pose = face_from_landmarks(checked.landmarks)
     if pose is None:
         pose = checked.matrix
     return np.eye(4) if pose is None else pose
