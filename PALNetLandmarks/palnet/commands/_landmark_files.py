@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import os
-import sys
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from palnet.commands._telling import tell
 
 if TYPE_CHECKING:
     import argparse
@@ -144,7 +145,7 @@ def _without_other_tables(files: list[Path]) -> list[Path]:
     if others:
         names = ", ".join(file.name for file in others)
         text = f"left out, since the first line is not that of a landmark table: {names}"
-        print(f"palnet: {others[0].parent}: {text}", file=sys.stderr)
+        tell(f"{others[0].parent}: {text}")
     return [file for file in files if file not in others]
 
 
@@ -180,11 +181,10 @@ def _tell_passed_over(folder: Path, passed_over: list[tuple[Path, Path]]) -> Non
         kind = file.name[len(stem_of(file)) :], kept.name[len(stem_of(kept)) :]
         kinds.setdefault(kind, []).append(file.name)
     for (_, kept_ending), names in kinds.items():
-        text = (
-            f"skipped: {listing(names, _MOST_NAMED)}; the {kept_ending} of the same name is used. "
-            "Name a file to use it instead."
+        tell(
+            f"{folder}: skipped: {listing(names, _MOST_NAMED)}; the {kept_ending} of the same "
+            "name is used. Name a file to use it instead."
         )
-        print(f"palnet: {folder}: {text}", file=sys.stderr)
 
 
 def _read_quietly(path: Path, scheme: Scheme | str | None) -> list[LandmarkSet]:
@@ -205,7 +205,7 @@ def warnings_on_stderr() -> Iterator[None]:
     """Print warnings of the library as messages of this program."""
 
     def show(message: Warning | str, *_: object, **__: object) -> None:
-        print(f"palnet: {message}", file=sys.stderr)
+        tell(message)
 
     with warnings.catch_warnings():
         warnings.simplefilter("always")
@@ -242,7 +242,7 @@ def read_all(
                 _tell_origin(landmarks, path)
                 _tell_order(landmarks, path)
         except PalnetError as err:
-            print(f"palnet: {err}{hint_at_lenient(err)}", file=sys.stderr)
+            tell(f"{err}{hint_at_lenient(err)}")
             specimens = []
         yield path, specimens
 
@@ -252,7 +252,7 @@ def _tell_origin(landmarks: LandmarkSet, path: Path) -> None:
     for index in landmarks.is_at_origin.nonzero()[0]:
         code = landmarks.scheme.codes[index]
         text = f"{landmarks.specimen}: {code} at 0, 0, 0 is read as a position."
-        print(f"palnet: {path}: {text} If it is missing, mark it as missing.", file=sys.stderr)
+        tell(f"{path}: {text} If it is missing, mark it as missing.")
 
 
 def _tell_order(landmarks: LandmarkSet, path: Path) -> None:
@@ -261,7 +261,7 @@ def _tell_order(landmarks: LandmarkSet, path: Path) -> None:
 
     doubt = doubt_order(landmarks)
     if doubt is not None:
-        print(f"palnet: {path}: {landmarks.specimen}: {doubt}", file=sys.stderr)
+        tell(f"{path}: {landmarks.specimen}: {doubt}")
 
 
 def hint_at_lenient(err: Exception) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from palnet.commands._landmark_files import (
     read_names,
     warnings_on_stderr,
 )
+from palnet.commands._telling import tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -224,16 +224,15 @@ class _Conversion:
             print(path)
         if self._assumed:
             more = f" and {len(self._assumed) - 1} more" if len(self._assumed) > 1 else ""
-            print(
-                f"palnet: {self._assumed[0].name}{more}: nothing says frame or unit; the numbers "
+            tell(
+                f"{self._assumed[0].name}{more}: nothing says frame or unit; the numbers "
                 "were read as the scan file's own, in millimeters along LPS axes. If that is "
-                "wrong, give --from-frame and --unit.",
-                file=sys.stderr,
+                "wrong, give --from-frame and --unit."
             )
 
     def _fail(self, text: str) -> None:
         self.n_failed += 1
-        print(f"palnet: {text}", file=sys.stderr)
+        tell(text)
 
     def _read_or_tell(self, path: Path) -> list[LandmarkSet]:
         from palnet.errors import FormatError
@@ -258,8 +257,7 @@ class _Conversion:
     def _leaves_out(self, path: Path, landmarks: LandmarkSet) -> bool:
         is_left_out = self.arguments.skip_incomplete and not landmarks.is_placed.all()
         if is_left_out:
-            text = f"{path}: {landmarks.specimen!r} is incomplete; left out."
-            print(f"palnet: {text}", file=sys.stderr)
+            tell(f"{path}: {landmarks.specimen!r} is incomplete; left out.")
         return is_left_out
 
     def _read(self, path: Path) -> list[LandmarkSet]:
