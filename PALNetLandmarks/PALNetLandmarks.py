@@ -104,7 +104,9 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         panel.setMRMLScene(slicer.mrmlScene)
         if self.logic is None:
             self.logic = PALNetLandmarksLogic()
-        self.inputSection = InputSection(self.ui, self.selectScan, self.onUnitChosen)
+        self.inputSection = InputSection(
+            self.ui, self.selectScan, self.onUnitChosen, self.howToDetect
+        )
         self.trainedModelSection = TrainedModelSection(
             self.ui, self.onTrainedModelChosen, self.onTrainedModelRead
         )
@@ -112,7 +114,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.ui, self.startDetection, self.startByHand, self.onFound
         )
         self.saveExportSection = SaveExportSection(self.ui, self.inputSection.folder)
-        self.measurementSection = MeasurementSection(self.ui)
+        self.measurementSection = MeasurementSection(self.ui, self.inputSection.folder)
         self.changeWatcher = ChangeWatcher(self.onMovedElsewhere)
         self.reviewSection = ReviewSection(
             self.ui,
@@ -147,6 +149,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.detectionSection.close()
             self.reviewSection.close()
             self.measurementSection.close()
+            self.measurementSection.folder.close()
         self.ui = None
 
     def enter(self):
@@ -292,16 +295,16 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self.reviewSection.review is not None:
             look_at_face(self.reviewSection.review.landmarks)
 
+    def howToDetect(self):
+        """Return the trained model for the next detection, and whether it uses color."""
+        return self.trainedModelSection.choice, self._parameterNode.useColor
+
     def startDetection(self):
         """Start a detection of the selected scan into the selected list."""
         scan, landmarks = self._startedFrom = self._shown
-        return self.logic.startDetection(
-            scan,
-            landmarks,
-            self.reviewSection.table.replace,
-            self.trainedModelSection.choice,
-            useColor=self._parameterNode.useColor,
-        )
+        trainedModel, useColor = self.howToDetect()
+        replace = self.reviewSection.table.replace
+        return self.logic.startDetection(scan, landmarks, replace, trainedModel, useColor=useColor)
 
     def startByHand(self):
         """Create a list without positions for the selected scan."""

@@ -11,6 +11,7 @@ timer fires every 5 ms; the longest pause between two ticks is how long the pane
 from __future__ import annotations
 
 import argparse
+import shutil
 import statistics
 import tempfile
 import time
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 N_VERTICES = 100_000
+N_SCANS = 5
 BEAT_MS = 5
 ROOT = Path(__file__).parents[1]
 
@@ -114,7 +116,27 @@ def measure(path: Path, repeats: int) -> None:
     print(f"library {plain:.3f} s, module {module_s:.3f} s: {module_s / plain:.2f} times")
     print(f"longest pause during a detection: {max(pauses):.0f} ms", end=" ")
     print(f"(median over runs {statistics.median(pauses):.0f} ms)")
+    measure_folder(qt_app, panel, path)
     module.close_panel()
+
+
+def measure_folder(qt_app: Any, panel: Any, path: Path) -> None:
+    """Detect a folder of copies of the scan, and measure the pauses while nothing is shown."""
+    scans = path.parent / "scans"
+    scans.mkdir()
+    for number in range(N_SCANS):
+        shutil.copy(path, scans / f"{number}.ply")
+    dialogs.current().expect("file", str(scans))
+    panel.ui.openFolderButton.click()
+    wait(qt_app, lambda: panel.inputSection._inspection.is_running)
+    dialogs.current().expect("message", "Ok")
+    panel.ui.scanSelector.setCurrentNode(None)
+    beat, start = Heartbeat(), time.perf_counter()
+    panel.ui.detectFolderButton.click()
+    wait(qt_app, lambda: panel.inputSection.folder.is_detecting)
+    seconds = (time.perf_counter() - start) / N_SCANS
+    print(f"a folder of {N_SCANS} such scans: {seconds:.3f} s each,", end=" ")
+    print(f"longest pause {beat.longest_ms():.0f} ms")
 
 
 def wait(qt_app: Any, condition: Callable[[], bool]) -> None:

@@ -9,11 +9,13 @@ import numpy as np
 from slicer.i18n import tr as _
 
 from palnet._caught import catching
+from palnet._files import is_folder
 from palnet._stored import listing
 from palnet.exchange import FORMATS, FormatWarning, get_format, read_landmarks, write_specimens
 from palnet.landmarks import printable_name
 from palnet.preview import classify_errors
 from PALNetLandmarksLib.error_classes import DOUBTFUL
+from PALNetLandmarksLib.scan_folder import out_of_reach
 
 
 def read_folder(folder):
@@ -26,8 +28,8 @@ def read_folder(folder):
 
     Returns
     -------
-    list of LandmarkSet
-        One for each scan with landmarks, named after the scan.
+    dict of Path to LandmarkSet
+        For each scan with landmarks these, named after the scan.
     list of str
         Names of the scans without landmarks.
 
@@ -35,15 +37,19 @@ def read_folder(folder):
     ------
     PalnetError
         If a file cannot be read.
+    ValueError
+        If the folder of the landmarks is out of reach.
     """
+    if not is_folder(folder.lists_folder):
+        raise ValueError(out_of_reach(folder.lists_folder))
     # Scans of one name in two formats share their landmarks.
     scans = {folder.list_path(scan): scan for scan in folder.scans}
     saved = {path: scan for path, scan in scans.items() if path.exists()}
-    specimens = [
-        replace(read_landmarks(path), specimen=printable_name(scan.stem))
+    landmarks = {
+        scan: replace(read_landmarks(path), specimen=printable_name(scan.stem))
         for path, scan in saved.items()
-    ]
-    return specimens, [scan.name for path, scan in scans.items() if path not in saved]
+    }
+    return landmarks, [scan.name for path, scan in scans.items() if path not in saved]
 
 
 def proposed_path(folder, suffix):
@@ -116,7 +122,7 @@ def doubtful_specimens(specimens):
 
     Parameters
     ----------
-    specimens : list of LandmarkSet
+    specimens : iterable of LandmarkSet
         The landmarks of the scans.
 
     Returns

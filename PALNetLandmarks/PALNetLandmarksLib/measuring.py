@@ -52,12 +52,25 @@ def what_to_measure(landmarks):
     """
     model = landmarks.model_node
     mesh = mesh_from_model(model) if model is not None else None
-    plan, remark = _find_plan(landmarks.scheme)
+    plan, remark = find_plan(landmarks.scheme)
     return landmarks.landmark_set(), mesh, plan, remark
 
 
-def _find_plan(scheme):
-    """Find the plan of a scheme; if there is none, use the measurements named in the scheme."""
+def find_plan(scheme):
+    """Find the plan of a scheme; if there is none, use the measurements named in the scheme.
+
+    Parameters
+    ----------
+    scheme : Scheme
+        The landmarks.
+
+    Returns
+    -------
+    MeasurementPlan
+        What to measure.
+    str
+        What the user should know about the choice; empty for a shipped scheme.
+    """
     try:
         return load_measurement_plan(scheme.name), ""
     except FormatError:

@@ -57,6 +57,25 @@ def is_as_its_file(model_node):
     return note["was_as_its_file"] if note else not model_node.GetModifiedSinceRead()
 
 
+def chosen_unit_of_file(model_node):
+    """Return the unit that the user chose for a scan, in the numbers of its file.
+
+    Parameters
+    ----------
+    model_node : vtkMRMLModelNode
+        The scan.
+
+    Returns
+    -------
+    float or None
+        Millimeters per unit; None if none was chosen, or the scan is not as its file any more.
+    """
+    own = follow_choice(model_node)
+    if own is None or not is_as_its_file(model_node):
+        return None
+    return float(f"{own * model_scale(model_node):.7g}")  # as precise as the choice is kept
+
+
 def scale_model(model_node, factor):
     """Scale the points of a model about the origin and record it; the inverse factor undoes it.
 

@@ -72,6 +72,23 @@ class ScanFolder:
         return {scan: read_progress(self.list_path(scan)) for scan in self.scans}
 
 
+def out_of_reach(folder):
+    """Say that a folder is out of reach, such as one on a drive that was taken away.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+
+    Returns
+    -------
+    str
+        The message.
+    """
+    text = _("The folder {folder} cannot be reached at present.")
+    return text.format(folder=folder.as_posix())
+
+
 def find_scan(path):
     """Find the scan of a file in the scene, whoever opened it.
 

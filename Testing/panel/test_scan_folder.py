@@ -19,8 +19,19 @@ from palnet.exchange import read_landmarks, read_specimens, write_landmarks
 from palnet.jobs import BatchOptions, plan_jobs
 from palnet.scheme import Scheme
 from palnet.surface import read_mesh
+from palnet_folders import (
+    NAMES,
+    SCAN,
+    current,
+    entries,
+    lists,
+    models,
+    opened,
+    settled,
+    write_list,
+)
 from palnet_panel import click, detect, wait_while
-from palnet_scenes import SAMPLES, true_landmarks
+from palnet_scenes import true_landmarks
 from PALNetLandmarksLib.folder_export import proposed_path
 from PALNetLandmarksLib.landmark_list import LandmarkList
 from PALNetLandmarksLib.model_scaling import scale_model
@@ -29,60 +40,7 @@ from PALNetLandmarksLib.save_export import LISTS_FOLDER, default_path
 from PALNetLandmarksLib.saved_lists import Progress
 from PALNetLandmarksLib.scan_folder import ScanFolder
 
-SCAN = (SAMPLES / "example.ply").read_bytes()
 MESSAGE = "are not saved. Save them as"
-
-
-@pytest.fixture
-def a_folder(tmp_path):
-    folder = tmp_path / "Säuglinge 1"
-    folder.mkdir()
-    for name in ("anna.ply", "bea.ply", "carl.ply"):
-        (folder / name).write_bytes(SCAN)
-    return folder
-
-
-@pytest.fixture
-def a_panel(panel_factory, a_folder, answers):
-    """With the folder open."""
-    return opened(panel_factory(), a_folder, answers)
-
-
-def opened(panel, folder, answers):
-    answers.expect("file", str(folder), "Open a folder of face scans")
-    click(panel.ui.openFolderButton)
-    return settled(panel)
-
-
-def settled(panel):
-    wait_while(lambda: panel.inputSection.folder._reading.is_running)
-    return panel
-
-
-def entries(panel):
-    selector = panel.ui.scanFileSelector
-    return [selector.itemText(row) for row in range(selector.count)]
-
-
-def names(kind):
-    nodes = slicer.util.getNodesByClass(kind)
-    return [node.GetName() for node in nodes if not node.GetHideFromEditors()]
-
-
-def models():
-    return names("vtkMRMLModelNode")
-
-
-def lists():
-    return names("vtkMRMLMarkupsFiducialNode")
-
-
-def write_list(path, **changes):
-    write_landmarks(replace(true_landmarks(), **changes), path)
-
-
-def current(panel):
-    return LandmarkList(panel.ui.landmarksSelector.currentNode())
 
 
 def move(landmarks, index):
@@ -163,17 +121,14 @@ def test_whole_folder_is_reviewed_and_saved(a_panel, a_folder, answers):
     answers.expect("message", "Save", MESSAGE)
     click(ui.previousScanButton)
 
-    assert entries(settled(a_panel)) == [f"{name}.ply: 49 to review" for name in _NAMES]
+    assert entries(settled(a_panel)) == [f"{name}.ply: 49 to review" for name in NAMES]
     files = sorted(path.name for path in a_folder.glob("*.mrk.json"))
-    assert files == [f"{name}.mrk.json" for name in _NAMES]
+    assert files == [f"{name}.mrk.json" for name in NAMES]
     again = LandmarkList(ui.landmarksSelector.currentNode())
     assert (models(), len(lists())) == (["bea"], 1)
     assert again.status.count("confirmed") == 1
     saved = read_landmarks(a_folder / "bea.mrk.json").to_frame("RAS")
     np.testing.assert_allclose(again.world_positions, saved.positions, atol=1e-3)
-
-
-_NAMES = ("anna", "bea", "carl")
 
 
 def test_scan_without_changes_is_left_without_a_question(a_panel, a_folder):
@@ -531,7 +486,7 @@ def test_what_another_node_shares_with_a_scan_stays(a_panel):
 
 
 def test_nothing_of_a_scan_stays_in_the_scene(a_panel, a_folder):
-    for name in _NAMES:
+    for name in NAMES:
         write_list(a_folder / f"{name}.mrk.json")
     click(a_panel.ui.nextScanButton)
     before = all_nodes()
@@ -597,7 +552,7 @@ def test_folder_is_read_once_at_a_time_and_again_after_the_last_scan(a_panel, mo
     a_panel.ui.scanSelector.setCurrentNode(None)  # whatever is selected meanwhile
     may_end.set()
 
-    assert entries(settled(a_panel)) == [f"{name}.ply: 2 to review" for name in _NAMES]
+    assert entries(settled(a_panel)) == [f"{name}.ply: 2 to review" for name in NAMES]
 
 
 def test_folder_goes_on_if_it_cannot_be_read_how_far_the_reviews_are(a_panel, monkeypatch):
@@ -784,6 +739,16 @@ def test_folder_without_landmarks_is_not_exported(a_panel):
     click(a_panel.ui.exportFolderButton)
 
     assert a_panel.ui.saveExportLabel.text.startswith("No landmarks are saved")
+
+
+def test_folder_out_of_reach_is_no_folder_without_landmarks(a_panel, a_folder):
+    a_folder.rename(a_folder.with_name("unplugged"))
+
+    click(a_panel.ui.exportFolderButton)
+
+    assert a_panel.ui.saveExportLabel.text.endswith(
+        f"{a_folder.name} cannot be reached at present."
+    )
 
 
 def test_damaged_landmarks_stop_the_export_of_a_folder(a_panel, a_folder):

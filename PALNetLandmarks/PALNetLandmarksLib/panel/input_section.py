@@ -49,15 +49,17 @@ class InputSection:
         Called with a model that was opened here, to select it.
     on_unit_chosen : callable
         Called when the user has set the unit of the scan.
+    how : callable
+        Returns the trained model for the next detection, and whether it uses color.
     """
 
-    def __init__(self, ui, select, on_unit_chosen):
+    def __init__(self, ui, select, on_unit_chosen, how):
         self._ui, self._select, self._on_unit_chosen = ui, select, on_unit_chosen
         self._model, self._unit, self._shown = None, None, None
         self._inspected, self._findings, self._summary = None, [], ""
         self._inspection = Poller(self._on_inspected)
         self.color = ScanColor(ui.colorCheckBox)
-        self.folder = ScanFolderRow(ui, select)
+        self.folder = ScanFolderRow(ui, select, how)
         for name in ("", *UNIT_NAMES):
             ui.unitSelector.addItem(_unit_text(name), name)
         ui.unitSelector.connect("activated(int)", self.on_unit)

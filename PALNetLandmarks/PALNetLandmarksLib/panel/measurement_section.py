@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import qt
 import slicer
@@ -15,6 +13,8 @@ from palnet.measurement import measure, table_of_measurements
 from PALNetLandmarksLib.job import BackgroundJob
 from PALNetLandmarksLib.measuring import MeasuredLine, table_for_spreadsheet, what_to_measure
 from PALNetLandmarksLib.panel.doubtful_question import goes_on_with_doubtful
+from PALNetLandmarksLib.panel.file_dialogs import ask_save_path
+from PALNetLandmarksLib.panel.folder_measurement_row import FolderMeasurementRow
 from PALNetLandmarksLib.panel.poller import Poller
 from PALNetLandmarksLib.save_export import default_path
 
@@ -31,10 +31,13 @@ class MeasurementSection:
     ----------
     ui : object
         The widgets of the panel, by name.
+    scan_folder : ScanFolderRow
+        The folder that is open.
     """
 
-    def __init__(self, ui):
+    def __init__(self, ui, scan_folder):
         self._ui = ui
+        self.folder = FolderMeasurementRow(ui, scan_folder)
         self._review, self._line = None, None
         self._measurements, self._measured, self._remark = (), None, ""
         self._poller = Poller(self._on_measured, self._on_tick)
@@ -65,6 +68,7 @@ class MeasurementSection:
             The review of the list.
         """
         self._review = review
+        self.folder.refresh()
         self.clear()
 
     def close(self):
@@ -127,20 +131,11 @@ class MeasurementSection:
         if not goes_on_with_doubtful(self._review):
             return
         with slicer.util.tryWithErrorDisplay(_("The measurements could not be saved.")):
-            answer = qt.QFileDialog.getSaveFileName(
-                slicer.util.mainWindow(),
-                _("Save measurements"),
-                str(default_path(landmarks, _CSV_SUFFIX)),
-                "*.csv",
-            )
-            if answer and not answer.lower().endswith(".csv"):
-                answer += ".csv"
-                question = _("{name} exists. Replace it?").format(name=Path(answer).name)
-                if Path(answer).exists() and not slicer.util.confirmYesNoDisplay(question):
-                    return
-            if answer:
-                write_text(Path(answer), table, overwrite=True)
-                written = _("Written: {path}").format(path=answer)
+            proposed = default_path(landmarks, _CSV_SUFFIX)
+            path = ask_save_path(_("Save measurements"), proposed, ".csv")
+            if path is not None:
+                write_text(path, table, overwrite=True)
+                written = _("Written: {path}").format(path=path.as_posix())
                 self._say("\n".join(filter(None, (self._remark, written))))
 
     def _table(self):

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import qt
 import slicer
 from slicer.i18n import tr as _
@@ -23,6 +21,7 @@ from PALNetLandmarksLib.panel.doubtful_question import (
     goes_on_with_doubtful,
     goes_on_with_doubtful_scans,
 )
+from PALNetLandmarksLib.panel.file_dialogs import ask_save_path, may_replace
 from PALNetLandmarksLib.save_export import (
     FRAMES,
     check_format,
@@ -130,7 +129,8 @@ class SaveExportSection:
         with slicer.util.tryWithErrorDisplay(_("The landmarks could not be exported.")):
             try:
                 with slicer.util.WaitCursor():  # a drive may be slow
-                    specimens, left_out = read_folder(folder)
+                    saved, left_out = read_folder(folder)
+                specimens = list(saved.values())
                 check_specimens(specimens, name)
                 suffix = get_format(name).suffix
                 proposed = proposed_path(folder, suffix)
@@ -161,23 +161,11 @@ class SaveExportSection:
         )
 
     def _ask(self, title, proposed, suffix):
-        """Ask for a path; the dialog asks before it replaces a file."""
-        answer = qt.QFileDialog.getSaveFileName(
-            slicer.util.mainWindow(), title, str(proposed), f"*{suffix}"
-        )
-        if not answer:
-            return None
-        path = Path(answer)
-        asked = {path}
-        if not path.name.lower().endswith(suffix):
-            path = path.with_name(path.name + suffix)
-        beside = sidecar_path(path)
-        for touched in (path, beside):
-            is_new = touched in asked or not touched.exists() or (path in asked and path.exists())
-            question = _("{name} exists. Replace it?").format(name=touched.name)
-            if not is_new and not slicer.util.confirmYesNoDisplay(question):
-                return None
-        return path
+        """Ask for a path, and about the file that belongs to a new one."""
+        path = ask_save_path(title, proposed, suffix)
+        if path is None or path.exists() or not sidecar_path(path).exists():
+            return path
+        return path if may_replace(sidecar_path(path)) else None
 
     def _say_written(self, paths, remarks=()):
         # With slashes, as Slicer shows paths; labels do not wrap at backslashes.

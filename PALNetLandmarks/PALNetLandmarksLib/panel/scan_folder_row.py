@@ -12,8 +12,12 @@ from slicer.i18n import tr as _
 
 from palnet._files import describe_error, is_folder
 from palnet.errors import PalnetError
+from palnet.surface import parse_unit
+from PALNetLandmarksLib.folder_detection import FolderDetection
 from PALNetLandmarksLib.job import BackgroundJob
-from PALNetLandmarksLib.model_scaling import model_scale
+from PALNetLandmarksLib.linking import find_lists
+from PALNetLandmarksLib.model_scaling import chosen_unit_of_file, model_scale
+from PALNetLandmarksLib.panel.folder_detection_row import FolderDetectionRow, asks_to_detect
 from PALNetLandmarksLib.panel.poller import Poller
 from PALNetLandmarksLib.save_export import LISTS_FOLDER, default_path, lists_saved_in, save
 from PALNetLandmarksLib.saved_lists import LIST_SUFFIX
@@ -23,6 +27,7 @@ from PALNetLandmarksLib.scan_folder import (
     find_scan,
     load_list,
     load_scan,
+    out_of_reach,
     unsaved_lists,
 )
 
@@ -42,11 +47,14 @@ class ScanFolderRow:
         The widgets of the panel, by name.
     select : callable
         Called with a model that was opened here, to select it.
+    how : callable
+        Returns the trained model for the next detection, and whether it uses color.
     """
 
-    def __init__(self, ui, select):
-        self._ui, self._select = ui, select
+    def __init__(self, ui, select, how):
+        self._ui, self._select, self._how = ui, select, how
         self._folder, self._row, self._model = None, -1, None
+        self._refused = set()
         self._is_read_again = False
         self._reading = Poller(self._on_read, slice_s=_SLICE_S)
         ui.scanFolderRow.setVisible(False)
@@ -55,6 +63,7 @@ class ScanFolderRow:
         ui.previousScanButton.clicked.connect(lambda: self._go(self._row - 1))
         ui.nextScanButton.clicked.connect(lambda: self._go(self._row + 1))
         ui.scanFileSelector.connect("activated(int)", self._go)
+        self._detection = FolderDetectionRow(ui, self._start_detection, self._on_outcome)
 
     @property
     def folder(self):
@@ -66,9 +75,15 @@ class ScanFolderRow:
         """Whether the current scan has landmarks that no file holds."""
         return self._is_in_scene() and bool(unsaved_lists(self._model))
 
+    @property
+    def is_detecting(self):
+        """Whether landmarks of the scans are being detected."""
+        return self._detection.is_running
+
     def stop(self):
         """Stop work in the background."""
         self._reading.stop()
+        self._detection.close()
 
     def on_open_folder(self):
         """Let the user choose a folder of scans, and open the first one."""
@@ -87,7 +102,9 @@ class ScanFolderRow:
         if not self._leave():
             return
         qt.QSettings().setValue("PALNet/LastFolder", str(path))
-        self._folder = folder
+        self._folder, self._refused = folder, set()
+        if not self._detection.is_running:
+            self._detection.say("")
         self._fill()
         self._ui.scanFolderRow.setVisible(True)
         self._open(0)
@@ -182,8 +199,7 @@ class ScanFolderRow:
         text = _("The landmarks '{name}' are not saved. Save them as {path}?")
         parts = [text.format(name=landmarks.node.GetName(), path=path.as_posix())]
         if not is_folder(folder.lists_folder):
-            text = _("The folder {folder} cannot be reached at present.")
-            parts.append(text.format(folder=folder.lists_folder.as_posix()))
+            parts.append(out_of_reach(folder.lists_folder))
         if path.exists() and lists_saved_in(path) != [landmarks.node]:
             parts.append(_("That file exists and will be replaced."))
         others = [each.name for each in folder.scans if folder.list_path(each) == path]
@@ -227,9 +243,52 @@ class ScanFolderRow:
         """Say for each scan how far its review has come."""
         if job.error is None:
             for row, (scan, progress) in enumerate(job.result.items()):
-                self._ui.scanFileSelector.setItemText(row, _entry(scan, progress))
+                self._show_entry(row, scan, progress)
         if self._is_read_again:
             self._read()
+
+    def _show_entry(self, row, scan, progress):
+        """Name a scan in the list, and what is left to review."""
+        is_refused = scan in self._refused
+        self._ui.scanFileSelector.setItemText(row, _entry(scan, progress, is_refused=is_refused))
+
+    def _start_detection(self):
+        """Detect the landmarks of all scans that have none, if the user agrees."""
+        trained_model, use_color = self._how()
+        mm_per_unit = chosen_unit_of_file(self._model) if self._is_in_scene() else None
+        unit = "auto" if mm_per_unit is None else parse_unit(mm_per_unit).name
+        options = {"trained_model": trained_model, "use_color": use_color, "unit": unit}
+        scans = self._without_landmarks()
+        if not asks_to_detect(self._folder, scans, options):
+            return None
+        return FolderDetection(self._folder, scans, **options)
+
+    def _without_landmarks(self):
+        """Return the scans of the folder without landmarks, from the current one on."""
+        ordered = [*self._folder.scans[self._row :], *self._folder.scans[: self._row]]
+        if self._is_in_scene() and find_lists(self._model):
+            del ordered[0]  # the user is at work on it
+        return [scan for scan in ordered if not self._folder.list_path(scan).exists()]
+
+    def _on_outcome(self, folder, outcome):
+        """Say what came of a scan; if it is the one that is shown, show its landmarks."""
+        if folder != self._folder:
+            return
+        row = folder.scans.index(outcome.scan)
+        (self._refused.add if outcome.reason else self._refused.discard)(outcome.scan)
+        self._show_entry(row, outcome.scan, outcome.progress)
+        if self._reading.is_running:
+            self._read()  # what is being read may be from before
+        if row == self._row and outcome.progress is not None and self._waits_for_landmarks():
+            with slicer.util.tryWithErrorDisplay(_("The landmarks could not be opened.")):
+                self._load_list(folder.list_path(outcome.scan))
+                self._select(self._model)
+
+    def _waits_for_landmarks(self):
+        """Return whether the current scan is shown as its file is, and nobody works on it."""
+        is_shown = self._is_in_scene() and self._ui.scanSelector.currentNode() is self._model
+        is_busy = not self._ui.scanFolderRow.enabled  # a detection of the scan itself
+        return is_shown and not (is_busy or find_lists(self._model) or _is_changed(self._model))
 
 
 def _save(landmarks, path):
@@ -243,9 +302,14 @@ def _save(landmarks, path):
     return True
 
 
+def _is_changed(model_node):
+    """Return whether a scan is not as its file."""
+    return model_node.GetModifiedSinceRead() or model_scale(model_node) != 1.0
+
+
 def _goes_on_without(model_node):
     """Ask whether to leave a scan that was changed, which its file does not hold."""
-    if not model_node.GetModifiedSinceRead() and model_scale(model_node) == 1.0:
+    if not _is_changed(model_node):
         return True
     text = _(
         "The scan '{name}' was changed, such as scaled or cut, its file was not. To keep that, "
@@ -269,10 +333,10 @@ def _ask_folder(title):
     return Path(path) if path else None
 
 
-def _entry(scan, progress):
+def _entry(scan, progress, *, is_refused):
     """Name a scan, and what is left to review."""
     if progress is None:
-        return scan.name
+        return _("{scan}: not detected").format(scan=scan.name) if is_refused else scan.name
     if not progress.n_open:
         return _("{scan}: reviewed").format(scan=scan.name)
     text = _("{scan}: {n_open} to review")

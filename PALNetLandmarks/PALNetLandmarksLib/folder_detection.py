@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Detect the landmarks of the scans of a folder into files; the scene is not touched."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import NamedTuple
+
+from palnet._files import is_folder
+from palnet.batch import process_scan
+from palnet.jobs import BatchOptions, plan_jobs
+from PALNetLandmarksLib.job import BackgroundJob
+from PALNetLandmarksLib.saved_lists import LIST_SUFFIX, Progress, read_progress
+from PALNetLandmarksLib.trained_models import read_trained_model
+
+
+class Outcome(NamedTuple):
+    """What came of a scan.
+
+    Attributes
+    ----------
+    scan : Path
+        The mesh file.
+    progress : Progress or None
+        What is to review; None if no landmarks were placed.
+    reason : str
+        Why not; empty if they were placed.
+    """
+
+    scan: Path
+    progress: Progress | None
+    reason: str
+
+
+class FolderDetection:
+    """Detections in a background thread, one after another, as ``palnet detect`` makes them.
+
+    No file that exists is replaced.
+
+    Parameters
+    ----------
+    folder : ScanFolder
+        The folder, whose `lists_folder` gets the landmarks.
+    scans : sequence of Path
+        Scans of the folder.
+    trained_model : str
+        Name of a shipped model or path of a file.
+    use_color : bool
+        Whether color is used where there is any.
+    unit : str
+        Unit of all the scans, as `palnet.surface.parse_unit` reads it; "auto" finds it from the
+        size of each.
+
+    Attributes
+    ----------
+    job : BackgroundJob
+        Its error is one that concerns all scans: a model that cannot be read, or NotADirectoryError
+        if `lists_folder` is out of reach.
+    outcomes : list of Outcome
+        Grows while the job runs.
+    """
+
+    def __init__(self, folder, scans, trained_model, *, use_color=True, unit="auto"):
+        self.folder, self.n_scans, self.outcomes = folder, len(scans), []
+        self._is_stopped = threading.Event()
+        options = BatchOptions(
+            output=folder.lists_folder,
+            formats=(LIST_SUFFIX.removeprefix("."),),
+            unit=unit,
+            model=trained_model,
+            use_color=use_color,
+        )
+        self.job = BackgroundJob(self._run, scans, options)
+
+    @property
+    def is_stopped(self):
+        """Whether `stop` was called."""
+        return self._is_stopped.is_set()
+
+    def stop(self):
+        """End the job after the current scan."""
+        self._is_stopped.set()
+
+    def _run(self, scans, options):
+        read_trained_model(options.model)
+        for job in plan_jobs(scans, options):
+            if self.is_stopped:
+                return
+            if not is_folder(self.folder.lists_folder):  # it would be made where a drive was
+                raise NotADirectoryError(self.folder.lists_folder)
+            result = process_scan(job)
+            is_placed = result.outcome == "done"
+            progress = read_progress(job.landmark_files[0]) if is_placed else None
+            reason = result.message.removeprefix(f"{job.scan}: ")
+            self.outcomes.append(Outcome(job.scan, progress, reason))

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measure the saved landmarks of the scans of a folder."""
+
+from __future__ import annotations
+
+import threading
+
+from palnet.errors import PalnetError
+from palnet.measurement import match_scan, measure, table_of_measurements
+from palnet.surface import read_mesh
+from PALNetLandmarksLib.job import BackgroundJob
+from PALNetLandmarksLib.measuring import find_plan
+
+
+class FolderMeasurement:
+    """Measurements in a background thread, one scan after another, as by ``palnet measure``.
+
+    Parameters
+    ----------
+    saved : dict of Path to LandmarkSet
+        For each scan its landmarks.
+
+    Attributes
+    ----------
+    job : BackgroundJob
+        Its result is the table of all scans; None if it was stopped.
+    n_scans, n_done : int
+        Scans to measure, and those measured so far.
+    without_arcs : list of str
+        Names of scans that cannot be read, or on which their landmarks do not lie.
+    remarks : list of str
+        What the user should know about the choice of measurements.
+    """
+
+    def __init__(self, saved):
+        self.n_scans, self.n_done, self.without_arcs = len(saved), 0, []
+        self._is_stopped = threading.Event()
+        schemes = {id(each.scheme): each.scheme for each in saved.values()}
+        found = {key: find_plan(scheme) for key, scheme in schemes.items()}
+        plans = {key: plan for key, (plan, _remark) in found.items()}
+        self.remarks = list(dict.fromkeys(remark for _plan, remark in found.values() if remark))
+        self.job = BackgroundJob(self._run, saved, plans)
+
+    def stop(self):
+        """End the job after the current scan."""
+        self._is_stopped.set()
+
+    def _run(self, saved, plans):
+        taken = []
+        for scan, landmarks in saved.items():
+            if self._is_stopped.is_set():
+                return None
+            mesh = self._read_scan(scan, landmarks)
+            taken.append(
+                (landmarks.specimen, measure(landmarks, mesh, plans[id(landmarks.scheme)]))
+            )
+            self.n_done += 1
+        return table_of_measurements(taken)
+
+    def _read_scan(self, scan, landmarks):
+        """Read a scan in the coordinates of its landmarks; None if they do not lie on it."""
+        try:
+            return match_scan(read_mesh(scan), landmarks)
+        except PalnetError:
+            self.without_arcs.append(scan.name)
+            return None

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measure all scans of a folder with the panel."""
+
+from __future__ import annotations
+
+import csv
+import threading
+
+import numpy as np
+import pytest
+import qt
+import slicer
+
+from palnet.cli import main
+from palnet.scheme import Scheme
+from palnet_folders import NAMES, opened, write_list
+from palnet_panel import PATIENCE_S, click, detect, wait_while
+from palnet_scenes import true_landmarks
+from PALNetLandmarksLib import folder_measurement
+
+DOUBTFUL = "Scans with doubtful landmarks that have not been reviewed"
+TITLE = "Save the measurements of the folder"
+
+
+@pytest.fixture
+def a_measured_panel(a_panel, a_folder):
+    """With landmarks of two scans of three."""
+    for name in ("anna", "carl"):
+        write_list(a_folder / f"{name}.mrk.json")
+    a_panel.ui.measurementSection.setProperty("collapsed", False)
+    return a_panel
+
+
+def measure_all(panel, answers, path):
+    start(panel, answers, path)
+    wait_while(lambda: panel.measurementSection.folder.is_running)
+    return panel.ui.folderMeasurementLabel.text
+
+
+def start(panel, answers, path):
+    answers.expect("message", "Yes", DOUBTFUL)
+    answers.expect("file", str(path), TITLE)
+    click(panel.ui.measureFolderButton)
+
+
+def rows_of(path):
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_table_is_that_of_the_command_line(a_measured_panel, a_folder, answers, tmp_path):
+    path = tmp_path / "all.csv"
+
+    said = measure_all(a_measured_panel, answers, path)
+
+    assert said.splitlines() == [
+        f"Written: {path.as_posix()}",
+        "Scans: 2.",
+        "Left out, since no landmarks are saved: bea.ply.",
+    ]
+    output = str(tmp_path / "by command")
+    assert main(["measure", str(a_folder), "-o", output, "--no-pages"]) == 0
+    assert path.read_bytes() == (tmp_path / "by command" / "measurements.csv").read_bytes()
+    arcs = [row for row in rows_of(path) if row["kind"] == "arc"]
+    assert any(row["value"] for row in arcs)
+
+
+def test_table_is_proposed_beside_the_folder(a_measured_panel, a_folder, answers, monkeypatch):
+    proposed, take = [], qt.QFileDialog.getSaveFileName
+    monkeypatch.setattr(
+        qt.QFileDialog, "getSaveFileName", lambda *args: proposed.append(args[2]) or take(*args)
+    )
+    answers.expect("message", "Yes", DOUBTFUL)
+    answers.expect("file", "", TITLE)
+
+    click(a_measured_panel.ui.measureFolderButton)
+
+    assert proposed == [str(a_folder.parent / "Säuglinge 1.measurements.csv")]
+    assert not a_measured_panel.measurementSection.folder.is_running
+
+
+def test_landmarks_off_their_scan_are_measured_without_arcs(
+    a_measured_panel, a_folder, answers, tmp_path
+):
+    moved = true_landmarks().positions + 300.0
+    write_list(a_folder / "bea.mrk.json", positions=moved)
+    (a_folder / "carl.ply").write_bytes(b"no mesh")
+
+    said = measure_all(a_measured_panel, answers, tmp_path / "all.csv")
+
+    text = "Without arcs, since the landmarks do not lie on the scan: bea.ply, carl.ply."
+    assert said.splitlines()[-1] == text
+    values = {(row["specimen"], row["code"]): row["value"] for row in rows_of(tmp_path / "all.csv")}
+    print(
+        [(k, v) for k, v in values.items() if "ch_r-ch_l" in k[1]],
+        [r["reason"] for r in rows_of(tmp_path / "all.csv") if r["code"] == "ch_r-ch_l"],
+    )
+    widths = [float(values[name, "en_r-en_l"]) for name in NAMES]
+    np.testing.assert_allclose(widths, widths[0], atol=1e-3)
+    arcs = {row["code"] for row in rows_of(tmp_path / "all.csv") if row["kind"] == "arc"}
+    assert all(values["bea", code] == values["carl", code] == "" for code in arcs)
+
+
+def test_measuring_is_stopped(a_measured_panel, answers, tmp_path, monkeypatch):
+    may_go, begun = threading.Event(), []
+
+    def wait(*_):
+        begun.append(1)
+        assert may_go.wait(PATIENCE_S)
+
+    monkeypatch.setattr(folder_measurement, "measure", wait)
+    start(a_measured_panel, answers, tmp_path / "all.csv")
+    wait_while(lambda: not begun)
+    assert a_measured_panel.ui.folderMeasurementLabel.text == "Measuring all scans: 0 of 2"
+
+    click(a_measured_panel.ui.measureFolderButton)
+    may_go.set()
+
+    assert a_measured_panel.ui.folderMeasurementLabel.text == "Stopped; nothing was written."
+    assert a_measured_panel.ui.measureFolderButton.text == "Measure folder..."
+    for thread in threading.enumerate():
+        if thread.name == "palnet":
+            thread.join(PATIENCE_S)
+    assert begun == [1]
+    assert not (tmp_path / "all.csv").exists()
+
+
+def test_scheme_of_a_lab_is_measured_as_it_says(a_measured_panel, a_folder, answers, tmp_path):
+    found = true_landmarks()
+    own = Scheme("lab", found.scheme.landmarks[1:])
+    rest = {key: getattr(found, key)[1:] for key in ("positions", "status", "expected_error_mm")}
+    write_list(a_folder / "bea.mrk.json", scheme=own, **rest)
+
+    said = measure_all(a_measured_panel, answers, tmp_path / "all.csv")
+
+    assert "No measurement plan comes with the scheme lab. Only the asymmetry" in said
+    kinds = {row["kind"] for row in rows_of(tmp_path / "all.csv") if row["specimen"] == "bea"}
+    assert kinds == {"asymmetry"}
+
+
+def test_who_declines_measures_nothing(a_measured_panel, answers):
+    answers.expect("message", "No", DOUBTFUL)
+
+    click(a_measured_panel.ui.measureFolderButton)
+
+    assert not a_measured_panel.measurementSection.folder.is_running
+
+
+def test_folder_with_unsaved_landmarks_is_not_measured(a_panel, a_folder):
+    write_list(a_folder / "bea.mrk.json")
+    detect(a_panel)
+    a_panel.ui.measurementSection.setProperty("collapsed", False)
+
+    click(a_panel.ui.measureFolderButton)
+
+    assert "are not saved: save them first" in a_panel.ui.folderMeasurementLabel.text
+
+
+def test_folder_without_landmarks_is_not_measured(a_panel):
+    a_panel.ui.measurementSection.setProperty("collapsed", False)
+
+    click(a_panel.ui.measureFolderButton)
+
+    assert a_panel.ui.folderMeasurementLabel.text.startswith("No landmarks are saved")
+
+
+def test_table_that_cannot_be_written_is_told(a_measured_panel, answers, tmp_path):
+    path = tmp_path / "all.csv"
+    path.mkdir()
+
+    said = measure_all(a_measured_panel, answers, path)
+
+    assert "all.csv" in said
+    assert "Written" not in said
+
+
+def test_measuring_goes_on_when_the_scene_is_closed(a_measured_panel, answers, tmp_path):
+    start(a_measured_panel, answers, tmp_path / "all.csv")
+    slicer.mrmlScene.Clear()
+    wait_while(lambda: a_measured_panel.measurementSection.folder.is_running)
+
+    assert {row["specimen"] for row in rows_of(tmp_path / "all.csv")} == {"anna", "carl"}
+
+
+def test_button_is_there_with_a_folder_only(panel_factory, a_folder, answers):
+    panel = panel_factory()
+    panel.ui.measurementSection.setProperty("collapsed", False)
+    assert panel.ui.measureFolderButton.isHidden()
+
+    opened(panel, a_folder, answers)
+
+    assert not panel.ui.measureFolderButton.isHidden()
