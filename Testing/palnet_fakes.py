@@ -64,6 +64,18 @@ def move_landmarks(landmarks, target_from_source):
     return replace(landmarks, positions=apply_similarity(target_from_source, landmarks.positions))
 
 
+def without(landmarks, *codes):
+    """Call some landmarks missing."""
+    is_lost = np.isin(landmarks.scheme.codes, codes)
+    statuses = zip(landmarks.status, is_lost, strict=True)
+    return replace(
+        landmarks,
+        positions=np.where(is_lost[:, None], np.nan, landmarks.positions),
+        status=tuple("missing" if lost else status for status, lost in statuses),
+        expected_error_mm=np.where(is_lost, np.nan, landmarks.expected_error_mm),
+    )
+
+
 def fake_detect(mesh, *, unit="auto", model=None, use_color=True):
     if mesh.name.startswith("no_face"):
         msg = f"{mesh.name}: no face was found."

@@ -23,25 +23,9 @@ _OPTIONAL = {
 def require(name: str, *, feature: str) -> ModuleType:
     """Import an optional package, never installing anything.
 
-    Parameters
-    ----------
-    name : str
-        Import name of the package.
-    feature : str
-        What needs it, as a noun phrase for the error message ("training").
+    `feature` is what needs it, as a noun phrase. If it is not installed, MissingDependencyError
+    gives the command that installs it.
 
-    Returns
-    -------
-    ModuleType
-        The imported package.
-
-    Raises
-    ------
-    MissingDependencyError
-        If the package is not installed; the message gives the command that installs it.
-
-    Examples
-    --------
     >>> require("json", feature="an example").dumps([1])
     '[1]'
     """

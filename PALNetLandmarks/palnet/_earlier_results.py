@@ -6,7 +6,7 @@ from __future__ import annotations
 import shutil
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from palnet._caught import catching
 from palnet._files import check_free, file_hash
@@ -94,15 +94,18 @@ def what_lacks(job: ScanJob) -> tuple[str, ...]:
             f"was done before, without {job.preview_file.name}. palnet measure draws the existing "
             "landmarks, with all corrections; --overwrite detects again."
         )
-    findings = read_record(job.record_file).get("findings")
-    for finding in findings if isinstance(findings, list) and job.options.use_color else ():
-        is_texture = isinstance(finding, dict) and finding.get("code") == "texture"
-        if is_texture and read_model(job.options.model).uses_color:
-            lacks.append(
-                f"was done before, without its color: {finding.get('message')} If that was mended "
-                "since, --overwrite detects again."
-            )
+    lost = _lost_textures(read_record(job.record_file))
+    if lost and job.options.use_color and read_model(job.options.model).uses_color:
+        lacks.append(
+            f"was done before, without its color: {' '.join(lost)} If that was mended since, "
+            "--overwrite detects again."
+        )
     return tuple(lacks)
+
+
+def _lost_textures(record: dict[str, Any]) -> list[str]:
+    """Return why textures could not be used."""
+    return [each["message"] for each in record["findings"] if each["code"] == "texture"]
 
 
 def _check_other_names(job: ScanJob) -> None:
@@ -130,6 +133,7 @@ def _differing(job: ScanJob) -> list[str]:
     unit = None if asked.unit == "auto" else parse_unit(asked.unit).name
     record = read_record(job.record_file)
     try:
+        _lost_textures(record)  # whoever asks for them later finds the record whole
         made = record["provenance"]
         color = made.get("color", {})
         same = {

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from palnet.face.atlas import FaceAtlas
+    from palnet.landmarks import LandmarkSet
     from palnet.scheme import Scheme
 
 __all__ = ["atlas_of", "face_from_landmarks", "mean_landmarks"]
@@ -31,27 +32,14 @@ def atlas_of(scheme: Scheme) -> FaceAtlas | None:
     return model.atlas if model.scheme.codes == scheme.codes else None
 
 
-def face_from_landmarks(
-    positions_mm: NDArray[np.float64], atlas: FaceAtlas
-) -> NDArray[np.float64] | None:
-    """Fit the similarity from a specimen's landmarks to those of the mean face.
+def face_from_landmarks(landmarks: LandmarkSet) -> NDArray[np.float64] | None:
+    """Fit the similarity from landmarks, in millimetres, to those of the mean face.
 
-    Convention: face frame, millimetres, +X the subject's left, +Y up, +Z front.
-
-    Parameters
-    ----------
-    positions_mm : ndarray of shape (n_landmarks, 3)
-        Landmarks, NaN where missing.
-    atlas : FaceAtlas
-        The mean face.
-
-    Returns
-    -------
-    ndarray of shape (4, 4) or None
-        ``face_from_scan``; None for fewer than three landmarks, or if all coincide.
+    Convention: face frame, millimetres, +X the subject's left, +Y up, +Z front. None if the scheme
+    has no mean face, for fewer than three landmarks, or if all coincide.
     """
-    is_there = np.isfinite(positions_mm).all(axis=1)
-    placed_mm = positions_mm[is_there]
-    if len(placed_mm) < MIN_PAIRS or not np.ptp(placed_mm, axis=0).any():
+    atlas, is_there = atlas_of(landmarks.scheme), landmarks.is_placed
+    placed_mm = landmarks.positions_mm[is_there]
+    if atlas is None or len(placed_mm) < MIN_PAIRS or not np.ptp(placed_mm, axis=0).any():
         return None
     return fit_similarity(placed_mm, atlas.landmark_mean_mm[is_there])

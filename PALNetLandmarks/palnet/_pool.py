@@ -43,30 +43,10 @@ def run_jobs(
     """Process many scans and yield each result as soon as it is ready.
 
     A single scan is processed in this process. Several run in one-thread processes, one scan at a
-    time in each, so that a crash affects no other scan.
-
-    Parameters
-    ----------
-    jobs : sequence of ScanJob
-        The jobs from `palnet.jobs.plan_jobs`.
-    n_processes : int, default 1
-        Number of parallel processes on this machine.
-    scheduler : str, optional
-        Address of a Dask scheduler whose workers see the same folders; replaces `n_processes`.
-    process : callable, optional
-        Replaces `palnet.batch.process_scan`; it must be importable.
-
-    Yields
-    ------
-    ScanResult
-        One per job, in order of completion.
-
-    Raises
-    ------
-    UsageError
-        If no Dask scheduler answers.
-    MissingDependencyError
-        If a scheduler is given and Dask is not installed.
+    time in each, so that a crash affects no other scan; or on the workers of a Dask scheduler,
+    which see the same folders. `process`, which must be importable, replaces
+    `palnet.batch.process_scan`. UsageError if no scheduler answers, MissingDependencyError if Dask
+    is not installed.
     """
     if scheduler is not None:
         yield from _run_on_cluster(jobs, scheduler, process)

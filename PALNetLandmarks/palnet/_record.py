@@ -29,25 +29,10 @@ def describe_detection(
     files: Mapping[str, str],
     scan_sha256: str = "",
 ) -> dict[str, Any]:
-    """Collect as plain data what a landmark file cannot hold.
+    """Collect as plain data what a landmark file cannot hold; NaN becomes None.
 
-    Parameters
-    ----------
-    detection : Detection
-        The detection.
-    written : LandmarkSet
-        Its landmarks as written, in the requested frame.
-    scan_name : str
-        Name of the scan file, without its folder.
-    files : mapping of str to str
-        Hash of each file written with the record, by name.
-    scan_sha256 : str, optional
-        Hash of the scan file, if there is one.
-
-    Returns
-    -------
-    dict
-        Values that JSON can hold; NaN becomes None.
+    `written` are the landmarks in the requested frame, `files` the hash of each file written with
+    the record, by name.
     """
     record = {
         "palnet": palnet.__version__,

@@ -29,21 +29,9 @@ def check_run_folder(
 ) -> None:
     """Refuse a folder of another run, or one with other files, some of which a run would replace.
 
-    This may be asked before hours are spent on the scans that the folder is claimed with.
-
-    Parameters
-    ----------
-    folder : Path
-        A folder, which need not exist; log, text, TOML and hidden files in it are accepted.
-    recipe : dict, optional
-        What is known of the recipe so far. What it does not say of the scans may be anything.
-    ignoring : collection of str
-        Keys that may differ.
-
-    Raises
-    ------
-    UsageError
-        If it holds a run of another recipe, or other files but no run.
+    This may be asked before hours are spent on the scans that the folder is claimed with: what the
+    recipe does not say of the scans so far may be anything, and so may the ignored keys. The folder
+    need not exist; log, text, TOML and hidden files in it are accepted.
     """
     if (folder / CLAIM_NAME).exists():
         if recipe is not None:
@@ -64,20 +52,8 @@ def check_run_folder(
 def claim_folder(folder: Path, recipe: dict[str, Any], ignoring: Collection[str] = ()) -> None:
     """Record the recipe in a run folder; refuse a folder that belongs to another one.
 
-    Parameters
-    ----------
-    folder : Path
-        Where ``recipe.json`` is written; made if it does not exist.
-    recipe : dict
-        Everything that determines the result of the run.
-    ignoring : collection of str
-        Keys that may differ.
-
-    Raises
-    ------
-    UsageError
-        If the folder holds a run of another recipe, other scans, or another version of palnet (the
-        message says how they differ), or if it holds no run but other files.
+    The recipe is everything that determines the result of the run. UsageError says how the recipe,
+    the scans or the version of palnet differ, except for the ignored keys.
     """
     check_run_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -62,24 +62,10 @@ def read_arrays(path: Path, *names: str) -> dict[str, NDArray[Any]]:
 
 
 def unpack_arrays(data: bytes, only: str | None = None) -> dict[str, NDArray[Any]]:
-    """Read the arrays of a ``.npz`` file, limiting their expansion.
+    """Read the arrays of a ``.npz`` file by name, limiting their expansion.
 
-    Parameters
-    ----------
-    data : bytes
-        The whole file.
-    only : str, optional
-        The one array to read; the others may then be of any kind.
-
-    Returns
-    -------
-    dict of str to ndarray
-        By name.
-
-    Raises
-    ------
-    ValueError
-        If the file is damaged, holds pickled objects or is built to fill the memory.
+    With `only`, the others may be of any kind. ValueError if the file is damaged, holds pickled
+    objects or is built to fill the memory.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:

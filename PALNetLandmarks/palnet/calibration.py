@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import math
 import numbers
-import sys
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -25,26 +24,16 @@ __all__ = ["Calibration"]
 DEFAULT_NINETY = 1.7
 
 
-def _is_number(value: object) -> bool:
-    if isinstance(value, int):  # may exceed the float range
-        return not isinstance(value, bool) and abs(value) <= sys.float_info.max
-    return isinstance(value, numbers.Real)
-
-
-def _is_finite(value: float) -> bool:
-    return abs(value) < math.inf
-
-
 def _is_finite_above_0(value: float) -> bool:
     return 0 < value < math.inf
 
 
 # The condition that each number must meet, and its wording.
 CHECKS: dict[str, tuple[Callable[[float], bool], str]] = {
-    "power": (_is_finite, "a finite number"),
+    "power": (math.isfinite, "a finite number"),
     "min_visibility": (lambda value: 0 <= value <= 1, "a number from 0 to 1"),
     "ninety": (_is_finite_above_0, "above 0"),
-    "misfit_power": (_is_finite, "a finite number"),
+    "misfit_power": (math.isfinite, "a finite number"),
     "largest_spread_mm": (lambda value: value > 0, "above 0"),
     "source_factor": (_is_finite_above_0, "above 0"),
     "source_power": (_is_finite_above_0, "above 0"),
@@ -101,7 +90,8 @@ class Calibration:
             raise ValueError(msg)
         for name, (is_fitting, what) in CHECKS.items():
             value = getattr(self, name)
-            if not (_is_number(value) and is_fitting(value)):
+            is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+            if not is_number or not is_fitting(float(value)):
                 msg = f"{name} must be {what}; got {value!r:.40}"
                 raise ValueError(msg)
         object.__setattr__(self, "factor", frozen_copy(self.factor))

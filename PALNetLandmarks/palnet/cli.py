@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import palnet
 from palnet._files import describe_error
 from palnet.commands import COMMANDS
+from palnet.commands._telling import tell
 from palnet.errors import PalnetError, UsageError
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except Exception:
             if not pressed:
                 raise
-        print("palnet: interrupted", file=sys.stderr)
+        tell("interrupted")
     if argv is None:
         _end_if_pressed_later()
     return EXIT_INTERRUPTED
@@ -151,7 +152,7 @@ def _run(argv: Sequence[str] | None, pressed: list[float]) -> int:
     except PalnetError as err:
         if pressed:  # an import that was ended looks like a package that is not installed
             raise
-        print(f"palnet: {err}", file=sys.stderr)
+        tell(err)
         return EXIT_USAGE
     except OSError as err:
         # Windows reports EINVAL for a pipe that nobody reads, and for an invalid file name.
@@ -162,7 +163,7 @@ def _run(argv: Sequence[str] | None, pressed: list[float]) -> int:
             return EXIT_PIPE_CLOSED
         if err.filename is None:  # not a named file: there is no space for the printed output
             _drop_output()
-        print(f"palnet: {describe_error(err)}", file=sys.stderr)
+        tell(describe_error(err))
         return EXIT_USAGE
     return exit_code
 

@@ -56,8 +56,9 @@ def find_scans(paths: Iterable[str | os.PathLike[str]], *, recursive: bool = Fal
             locked = [Path(err.filename) for err in errors]
             found = sorted([*filter(_is_scan, entries), *locked])
         if not found:
-            n_below = 0 if recursive else _count_below(path)
-            hint = f" Scans in subfolders: {n_below}; --recursive includes them." if n_below else ""
+            below = [] if recursive else files_below(path, most=_MOST_SEARCHED)[0]
+            is_below = any(map(_is_scan, below))
+            hint = " There are scans in subfolders; --recursive includes them." if is_below else ""
             known = ", ".join(MESH_SUFFIXES)
             foreign = describe_foreign([path], recursive=recursive)
             hint += f" Files of other formats: {foreign}." if foreign else ""
@@ -163,14 +164,6 @@ def files_below(
             waiting += [here / name for name in links]
             listed.add(real_here)
     return files, errors
-
-
-def _count_below(folder: Path) -> int:
-    """Count scans for a hint: those up to two folders below, or else those in the first folders."""
-    found = scans_below([folder])
-    if not found:
-        found = [*filter(_is_scan, files_below(folder, most=_MOST_SEARCHED)[0])]
-    return len(found)
 
 
 def is_hidden(name: str) -> bool:

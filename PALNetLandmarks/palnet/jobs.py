@@ -123,28 +123,19 @@ def plan_jobs(scans: Sequence[Path], options: BatchOptions) -> list[ScanJob]:
         names as tell them apart, and so are their files if all go into one folder. All scans that
         would still write the same files get an obstacle.
     """
-    names = [scan.stem for scan in scans]
     # A folder that cannot be listed writes no files, nor does what comes with a mesh, as textures.
     # By text, since Windows takes paths for equal that differ in upper and lower case.
     meshes = {str(scan): scan for scan in scans if _may_be_mesh(scan)}
+    stems = [scan.stem for scan in meshes.values()]
+    apart = dict(zip(meshes, tell_apart(list(meshes.values()), stems), strict=True))
+    # Files in different folders may share a name; specimens in one table may not.
+    specimens = [apart.get(str(scan), scan.stem) for scan in scans]
+    names = specimens if options.output else [scan.stem for scan in scans]
     targets = [
         _targets(scan, name, options) if str(scan) in meshes else set()
         for scan, name in zip(scans, names, strict=True)
     ]
     writers = _writers(scans, targets)
-    for depth in range(1, MAX_DEPTH + 1):
-        is_alike = [any(len(writers[file]) > 1 for file in files) for files in targets]
-        alike = [row for row, is_so in enumerate(is_alike) if is_so]
-        if not alike:
-            break
-        for row in alike:
-            names[row] = name_with_folders(scans[row], depth)
-            targets[row] = _targets(scans[row], names[row], options)
-        writers = _writers(scans, targets)
-    # Files in different folders may share a name; specimens in one table may not.
-    stems = [scan.stem for scan in meshes.values()]
-    apart = dict(zip(meshes, tell_apart(list(meshes.values()), stems), strict=True))
-    specimens = names if options.output else [apart.get(str(scan), scan.stem) for scan in scans]
     return [
         _plan_job(scan, name, specimen, _others(scan, files, writers), options)
         for scan, name, specimen, files in zip(scans, names, specimens, targets, strict=True)
@@ -153,6 +144,9 @@ def plan_jobs(scans: Sequence[Path], options: BatchOptions) -> list[ScanJob]:
 
 def tell_apart(paths: Sequence[Path], names: Sequence[str]) -> list[str]:
     """Prefix names that occur more than once with the names of their folders.
+
+    Names are alike if some file system takes them for one: many ignore case, and accents are
+    encoded in two ways.
 
     Parameters
     ----------
@@ -168,12 +162,16 @@ def tell_apart(paths: Sequence[Path], names: Sequence[str]) -> list[str]:
     """
     apart = list(names)
     for depth in range(1, MAX_DEPTH + 1):
-        times = Counter(apart)
+        times = Counter(map(_key, apart))
         apart = [
-            "_".join((*_folders(path, depth), own)) if times[name] > 1 else name
+            "_".join((*_folders(path, depth), own)) if times[_key(name)] > 1 else name
             for name, path, own in zip(apart, paths, names, strict=True)
         ]
     return apart
+
+
+def _key(name: str) -> str:
+    return printable_name(name).casefold()
 
 
 def name_with_folders(scan: Path, depth: int) -> str:
@@ -211,12 +209,9 @@ def _files_of(scan: Path, name: str, options: BatchOptions) -> tuple[list[Path],
 
 
 def _targets(scan: Path, name: str, options: BatchOptions) -> set[str]:
-    """Return the keys of the files that two scans must not share.
-
-    Many file systems ignore case, and accents are encoded in two ways.
-    """
+    """Return the keys of the files that two scans must not share."""
     landmark_files, record, _ = _files_of(scan, name, options)
-    return {printable_name(str(path)).casefold() for path in (*landmark_files, record)}
+    return {_key(str(path)) for path in (*landmark_files, record)}
 
 
 def _may_be_mesh(scan: Path) -> bool:

@@ -33,6 +33,7 @@ __all__ = [
     "GOOD_MM",
     "SKIN_COLOR",
     "classify_errors",
+    "draw_preview",
     "render_preview",
 ]
 
@@ -112,21 +113,26 @@ def render_preview(
     """
     path = Path(path)
     check_free(path, overwrite=overwrite)
+    drawn = draw_preview(mesh, landmarks, face_from_scan)
+    with replacing(path, overwrite=overwrite) as draft:
+        draft.write_bytes(drawn)
+
+
+def draw_preview(mesh: Mesh, landmarks: LandmarkSet, face_from_scan: NDArray[np.float64]) -> bytes:
+    """Draw what `render_preview` writes, and return the content of the PNG file."""
     try:
         with tempfile.TemporaryDirectory(prefix="palnet-", ignore_cleanup_errors=True) as folder:
             job = Path(folder) / "job.npz"
             picture = Path(folder) / "picture.png"
             _write_job(mesh, landmarks, face_from_scan, job)
             _draw(job, picture)
-            drawn = picture.read_bytes()
+            return picture.read_bytes()
     except OSError as err:
         msg = (
             f"the picture could not be drawn: {err}. The landmarks do not depend on it. Make room "
             "in the folder for temporary files, or name another one (TMPDIR, on Windows TMP)."
         )
         raise PreviewError(msg) from err
-    with replacing(path, overwrite=overwrite) as draft:
-        draft.write_bytes(drawn)
 
 
 def _write_job(

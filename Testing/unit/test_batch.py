@@ -103,18 +103,6 @@ def test_process_scan_record_names_nothing_twice(a_head_file, tmp_path):
     assert "landmarks" in keys[-1]
 
 
-def test_process_scan_existing_file_is_kept_and_nothing_else_written(a_head_file, tmp_path):
-    (job,) = plan(a_head_file, output=tmp_path / "out")
-    job.landmark_files[1].parent.mkdir()
-    job.landmark_files[1].write_text("corrected by hand", encoding="utf-8")
-
-    result = process_fake(job)
-
-    assert (result.outcome, "head.csv exists already" in result.message) == ("failed", True)
-    assert job.landmark_files[1].read_text(encoding="utf-8") == "corrected by hand"
-    assert len(list((tmp_path / "out").iterdir())) == 1
-
-
 @pytest.mark.parametrize("name", ["head.csv", "head.palnet.json", "head.palnet.png"])
 def test_process_scan_whose_file_is_there_is_not_detected_first(name, a_head_file, tmp_path):
     """Detection takes seconds, and what is there is known before."""
@@ -127,6 +115,8 @@ def test_process_scan_whose_file_is_there_is_not_detected_first(name, a_head_fil
 
     assert (result.outcome, f"{name} exists already" in result.message) == ("failed", True)
     assert not detected
+    (kept,) = (tmp_path / "out").iterdir()
+    assert (kept.name, kept.read_text(encoding="utf-8")) == (name, "mine")
 
 
 def test_process_scan_detects_by_the_options(a_head_file, tmp_path):
@@ -191,14 +181,6 @@ def test_process_scan_file_that_appears_meanwhile_is_kept_and_nothing_drawn(a_he
     assert (result.outcome, "head.csv exists already" in result.message) == ("failed", True)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["head.csv"]
     assert job.landmark_files[1].read_text(encoding="utf-8") == "mine"
-
-
-def test_process_scan_overwrites_when_told(a_head_file, tmp_path):
-    (first,) = plan(a_head_file, output=tmp_path)
-    (second,) = plan(a_head_file, output=tmp_path, overwrite=True)
-    process_fake(first)
-
-    assert process_fake(second).outcome == "done"
 
 
 def test_process_scan_that_overwrites_keeps_what_a_person_decided(a_head_file, tmp_path):
@@ -301,21 +283,6 @@ def test_process_scan_without_opengl_gives_landmarks_and_a_warning(
     assert "no OpenGL" in result.warnings[0]
 
 
-def test_process_scan_without_room_for_temporary_files_gives_landmarks_and_a_warning(
-    a_head_file, tmp_path, monkeypatch
-):
-    def fail(*_, **__):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(np, "savez", fail)
-    (job,) = plan(a_head_file, output=tmp_path, preview=True)
-
-    result = process_fake(job)
-
-    assert (result.outcome, len(result.files)) == ("done", 3)
-    assert "No space left on device. The landmarks do not depend on it." in result.warnings[0]
-
-
 def test_process_scan_that_cannot_write_is_told_before_it_detects(a_head_file, tmp_path):
     """Of a closed folder a night of detections was lost."""
     (tmp_path / "notes.txt").write_text("no folder", encoding="utf-8")
@@ -360,18 +327,6 @@ def test_process_scan_that_resumes_tells_which_file_is_in_use(a_head_file, held,
 
     told = "Permission denied. Check the rights, and whether another program has it open."
     assert (result.outcome, result.message) == ("failed", f"{a_head_file.with_name(held)}: {told}")
-
-
-def test_process_scan_full_disk_is_an_outcome(a_head_file, tmp_path, monkeypatch):
-    def fail(self, data):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("pathlib.Path.write_bytes", fail)
-    (job,) = plan(a_head_file, output=tmp_path)
-
-    result = process_fake(job)
-
-    assert (result.outcome, "No space left" in result.message) == ("failed", True)
 
 
 def test_process_scan_that_is_no_mesh_is_told_before_its_results_are_in_the_way(
@@ -471,19 +426,6 @@ def test_process_scan_that_resumes_does_not_ask_for_a_texture_that_the_model_lea
     assert (again.outcome, again.warnings) == ("there", ())
 
 
-# What the list of findings of an earlier record may be, damaged or not, without a missing texture.
-FINDINGS = [None, "texture", ["texture"], [{}], {"code": "texture"}, [{"code": "holes"}]]
-
-
-@pytest.mark.parametrize("findings", FINDINGS)
-def test_process_scan_that_resumes_reads_findings_of_any_kind(findings, a_done_scan):
-    path = a_done_scan().record_file
-    record = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps({**record, "findings": findings}), encoding="utf-8")
-
-    assert process_fake(a_done_scan()).warnings == ()
-
-
 @pytest.mark.parametrize("breaks_at", ["head.mrk.json", "head.tps", "head.palnet.json"])
 def test_process_scan_that_is_broken_off_leaves_nothing_to_stumble_over(
     breaks_at, a_head_file, tmp_path, monkeypatch
@@ -518,13 +460,13 @@ def test_process_scan_whose_record_cannot_be_written_can_be_done_again(
     (job,) = plan(a_head_file, output=tmp_path / "out", formats=("csv", "tps"))
 
     def full(*_arguments, **_options):
-        msg = "no space left"
-        raise OSError(msg)
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("palnet.batch.write_text", full)
-    assert process_fake(job).outcome == "failed"
+    result = process_fake(job)
     monkeypatch.undo()
 
+    assert (result.outcome, "No space left" in result.message) == ("failed", True)
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -540,16 +482,6 @@ def test_process_scan_that_is_changed_meanwhile_gives_no_landmarks(change, a_hea
 
     assert (result.outcome, "was changed while" in result.message) == ("unreadable", True)
     assert not any(path.exists() for path in job.files)
-
-
-def test_process_scan_whose_folder_is_a_file_says_so(a_head_file):
-    (job,) = plan(a_head_file, output=a_head_file)
-
-    result = process_fake(job)
-
-    assert result.outcome == "failed"
-    assert "cannot be written" in result.message
-    assert "Check the path" in result.message
 
 
 def test_process_scan_that_fails_takes_nothing_of_others_away(a_head_file, tmp_path):
@@ -628,18 +560,6 @@ def test_process_scan_that_resumes_knows_whether_color_was_used(
     assert ("with another use of color." in result.message) == (outcome == "failed")
 
 
-@pytest.mark.parametrize("damaged", [{"provenance": "none"}, {"provenance": {"color": "red"}}])
-def test_process_scan_that_resumes_takes_a_damaged_record_for_another(damaged, a_done_scan):
-    path = a_done_scan().record_file
-    record = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps(record | damaged), encoding="utf-8")
-
-    result = process_fake(a_done_scan(use_color=False))
-
-    assert result.outcome == "failed"
-    assert "was made with another version, or is damaged." in result.message
-
-
 @pytest.mark.parametrize("unit", ["mm", "1", "1.0"])
 def test_process_scan_that_resumes_knows_the_unit_whoever_said_it(a_done_scan, unit):
     assert process_fake(a_done_scan(unit=unit)).outcome == "there"
@@ -702,17 +622,23 @@ def test_process_scan_that_resumes_does_not_touch_what_has_no_record(a_done_scan
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "[" * 100_000, '{"files": 5, "scan_sha256": ' + "9" * 5000]
-)
-def test_process_scan_whose_record_is_damaged_says_so_or_is_done_again(text, a_done_scan):
-    a_done_scan().record_file.write_text(text, encoding="utf-8")
+    "damage",
+    [
+        "", "[]", "[" * 100_000, '{"files": 5, "scan_sha256": ' + "9" * 5000,
+        {"provenance": "none"}, {"provenance": {"color": "red"}}, {"findings": None},
+        {"findings": ["texture"]},
+    ],
+)  # fmt: skip
+def test_process_scan_whose_record_is_damaged_says_so_or_is_done_again(damage, a_done_scan):
+    path = a_done_scan().record_file
+    record = json.loads(path.read_text(encoding="utf-8"))
+    text = damage if isinstance(damage, str) else json.dumps(record | damage)
+    path.write_text(text, encoding="utf-8")
 
-    result = process_fake(a_done_scan())
+    result = process_fake(a_done_scan(use_color=False))
 
-    assert (result.outcome, "made with another version, or is damaged" in result.message) == (
-        "failed",
-        True,
-    )
+    assert result.outcome == "failed"
+    assert "was made with another version, or is damaged." in result.message
     again = replace(a_done_scan().options, resume=False, overwrite=True)
     assert process_fake(replace(a_done_scan(), options=again)).outcome == "done"
 
@@ -752,14 +678,25 @@ def test_run_jobs_worker_that_dies_takes_no_other_scan_along(jobs_of_which_some_
     }
 
 
-def test_run_jobs_fault_in_the_code_is_one_scan_s_outcome(jobs_of_which_some_are_deadly):
-    results = run_jobs(
-        jobs_of_which_some_are_deadly, n_processes=1, process=palnet_fakes.stumble_over_some
-    )
+@pytest.fixture(params=["processes", "cluster"])
+def run_all(request):
+    """Run jobs in other processes, or on a Dask cluster."""
+    if request.param == "processes":
+        yield partial(run_jobs, n_processes=2)
+        return
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None
+    ) as cluster:
+        yield partial(run_jobs, scheduler=cluster.scheduler_address)
+
+
+def test_run_jobs_fault_in_the_code_is_one_scan_s_outcome(run_all, jobs_of_which_some_are_deadly):
+    results = run_all(jobs_of_which_some_are_deadly, process=palnet_fakes.stumble_over_some)
 
     messages = {result.scan.stem: result.message for result in results}
-    assert messages["deadly_2"].startswith("unexpected RuntimeError: a fault in the code")
-    assert messages["c"] == ""
+    for name in ("deadly_1", "deadly_2"):
+        assert messages.pop(name).startswith("unexpected RuntimeError: a fault in the code")
+    assert messages == {"a": "", "b": "", "c": ""}
 
 
 def test_run_jobs_gives_each_process_one_thread(jobs_of_which_some_are_deadly, monkeypatch):
@@ -785,32 +722,17 @@ def count_results(jobs, *, most):
     return n_kept
 
 
-def test_run_jobs_keeps_no_result_that_was_taken(jobs_of_which_some_are_deadly):
+def test_run_jobs_keeps_no_result_that_was_taken(run_all, jobs_of_which_some_are_deadly):
     """Of 5,000 scans the results took 250 MB."""
     jobs = jobs_of_which_some_are_deadly
-    results = run_jobs(jobs, n_processes=2, process=palnet_fakes.answer)
+    results = run_all(jobs, process=palnet_fakes.answer)
     for _ in jobs:
         next(results)
 
-    n_kept = count_results(jobs, most=1)
+    n_kept = count_results(jobs, most=2)
     results.close()
 
-    assert n_kept <= 1  # the last one
-
-
-def test_run_jobs_on_a_dask_cluster_keeps_no_result_that_was_taken(jobs_of_which_some_are_deadly):
-    jobs = jobs_of_which_some_are_deadly
-    with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
-    ) as cluster:
-        results = run_jobs(jobs, scheduler=cluster.scheduler_address, process=palnet_fakes.answer)
-        for _ in jobs:
-            next(results)
-
-        n_kept = count_results(jobs, most=2)
-        results.close()
-
-    assert n_kept <= 2  # the last one, here and on the cluster
+    assert n_kept <= 2  # the last one, here and on a cluster
 
 
 def test_scans_in_threads_of_one_process_get_no_warnings_of_others(a_head_file, tmp_path):
@@ -973,28 +895,6 @@ def test_run_jobs_without_dask_says_how_to_install_it(jobs_of_which_some_are_dea
 
     with pytest.raises(MissingDependencyError, match=r'pip install "palnet\[cluster\]"'):
         list(run_jobs(jobs_of_which_some_are_deadly, scheduler="tcp://localhost:1"))
-
-
-def test_run_jobs_on_a_dask_cluster_gives_a_result_a_scan(jobs_of_which_some_are_deadly):
-    with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None
-    ) as cluster:
-        results = list(
-            run_jobs(
-                jobs_of_which_some_are_deadly,
-                scheduler=cluster.scheduler_address,
-                process=palnet_fakes.stumble_over_some,
-            )
-        )
-
-    outcomes = {result.scan.stem: result.outcome for result in results}
-    assert outcomes == {
-        "a": "done",
-        "b": "done",
-        "c": "done",
-        "deadly_1": "failed",
-        "deadly_2": "failed",
-    }
 
 
 def test_run_jobs_where_no_scheduler_answers_raises(jobs_of_which_some_are_deadly, monkeypatch):

@@ -27,6 +27,16 @@ from toy_head import toy_model
 LIBRARY = Path(palnet.__file__).parent.parent
 
 
+def run_apart(*arguments, environment=(), **options):
+    """Run Python with this library in another process."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        env={**os.environ, "PYTHONPATH": str(LIBRARY), **dict(environment)},
+        check=False,
+        **options,
+    )
+
+
 @pytest.fixture
 def detects(monkeypatch):
     """Let the command detect with a stand-in, in this process or in others."""
@@ -348,16 +358,6 @@ def test_error_of_palnet_itself_is_not_hidden(monkeypatch):
         cli.main(["detect", "a.obj"])
 
 
-def test_interrupted_command_ends_with_130(monkeypatch, capsys):
-    def interrupt(*args, **kwargs):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(_pool, "run_jobs", interrupt)
-
-    assert cli.main(["detect", "a.obj"]) == 130
-    assert capsys.readouterr().err == "palnet: interrupted\n"
-
-
 @pytest.mark.parametrize(("patience_s", "said"), [(60.0, "tidied"), (-1.0, "")])
 def test_ctrl_c_pressed_again_at_once_does_not_interrupt_the_tidying(
     patience_s, said, monkeypatch, capsys
@@ -395,13 +395,7 @@ if __name__ == "__main__":
 
 @pytest.mark.parametrize(("patience_s", "said"), [(60.0, "ended by itself\n"), (-1.0, "")])
 def test_ctrl_c_pressed_again_while_the_command_ends_gives_no_traceback(patience_s, said):
-    ended = subprocess.run(
-        [sys.executable, "-c", IMPATIENT, str(patience_s)],
-        env={**os.environ, "PYTHONPATH": str(LIBRARY)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    ended = run_apart("-c", IMPATIENT, str(patience_s), capture_output=True, text=True)
 
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, said, "palnet: interrupted\n")
 
@@ -412,13 +406,9 @@ def test_output_that_nobody_reads_any_more_is_no_traceback(arguments):
     os.close(reader)
 
     with os.fdopen(writer, "wb") as closed:
-        ended = subprocess.run(
-            [sys.executable, "-m", "palnet", *arguments],
-            env={**os.environ, "PYTHONPATH": str(LIBRARY), "PYTHONUNBUFFERED": ""},
-            stdout=closed,
-            stderr=subprocess.PIPE,
-            check=False,
-        )
+        buffered = {"PYTHONUNBUFFERED": ""}
+        streams = {"stdout": closed, "stderr": subprocess.PIPE}
+        ended = run_apart("-m", "palnet", *arguments, environment=buffered, **streams)
 
     assert (ended.returncode, ended.stderr) == (141, b"")
 
@@ -457,13 +447,9 @@ def test_windows_word_for_a_closed_pipe_counts_where_it_names_no_file(told, code
 
 @pytest.mark.parametrize("command", ["detect", "measure"])
 def test_path_that_the_system_refuses_is_told_in_one_line(command, tmp_path):
-    ended = subprocess.run(
-        [sys.executable, "-m", "palnet", command, "x" * 300 + ".ply", "-o", str(tmp_path / "out")],
-        env={**os.environ, "PYTHONPATH": str(LIBRARY)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    arguments = (command, "x" * 300 + ".ply", "-o", str(tmp_path / "out"))
+
+    ended = run_apart("-m", "palnet", *arguments, capture_output=True, text=True)
 
     # For detect it is one scan of perhaps many.
     assert ended.returncode == (1 if command == "detect" else 2)
@@ -488,13 +474,10 @@ def test_output_to_a_full_disk_is_told_in_one_line(monkeypatch, capsys):
 
 
 def test_name_that_the_console_cannot_show_is_printed_escaped(tmp_path):
-    ended = subprocess.run(
-        [sys.executable, "-m", "palnet", "detect", str(tmp_path / "Gesicht_Müller.ply")],
-        env={**os.environ, "PYTHONPATH": str(LIBRARY), "PYTHONIOENCODING": "ascii"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    arguments = ("-m", "palnet", "detect", str(tmp_path / "Gesicht_Müller.ply"))
+    environment = {"PYTHONIOENCODING": "ascii"}
+
+    ended = run_apart(*arguments, environment=environment, capture_output=True, text=True)
 
     assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
     assert "Gesicht_M\\xfcller.ply: unreadable" in ended.stderr

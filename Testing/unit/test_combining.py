@@ -52,16 +52,29 @@ def _shape_mm(found, placement):
     return apply_similarity(found.face_from_scan, placement.positions_mm)
 
 
-def _say(monkeypatch, found, placement, shifts_mm):
+@pytest.fixture
+def combine(a_found, a_placement, a_mesh, monkeypatch):
     """Let the network for photographs see the landmarks beside where the shape has them."""
-    codes = read_photo_network().codes
-    at = _shape_mm(found, placement)[[CODES.index(code) for code in codes]]
-    beside = [
-        SEEN_BY_COLOR[code].beside_mm if code in SEEN_BY_COLOR else 3 * (0,) for code in codes
-    ]
-    shifted = at + beside + np.array([shifts_mm.get(code, (0.0, 0.0, 0.0)) for code in codes])
-    opinion = PhotoOpinion(codes, shifted, 6, "hash")
-    monkeypatch.setattr(combining, "look_at_face", lambda *_: opinion)
+
+    def combine(shifts_mm, placement=a_placement, model=None):
+        codes = read_photo_network().codes
+        at = _shape_mm(a_found, a_placement)[[CODES.index(code) for code in codes]]
+        beside = [
+            SEEN_BY_COLOR[code].beside_mm if code in SEEN_BY_COLOR else 3 * (0,) for code in codes
+        ]
+        shifts = np.array([shifts_mm.get(code, (0.0, 0.0, 0.0)) for code in codes])
+        opinion = PhotoOpinion(codes, at + beside + shifts, 6, "hash")
+        monkeypatch.setattr(combining, "look_at_face", lambda *_: opinion)
+        return combine_with_color(placement, a_found, a_mesh, model or read_model())
+
+    return combine
+
+
+def _without(placement, codes):
+    """Return the placement in which the scan does not show some landmarks."""
+    is_placed = placement.is_placed.copy()
+    is_placed[[CODES.index(code) for code in codes]] = False
+    return replace(placement, is_placed=is_placed)
 
 
 def test_without_color_nothing_changes(a_found, a_placement, a_mesh):
@@ -79,13 +92,12 @@ def test_a_model_of_a_lab_follows_its_annotators(a_found, a_placement, a_mesh):
 
 
 @pytest.mark.parametrize("code", ["ls", "li", "en_r", "ch_l"])
-def test_both_are_weighted_by_their_errors(code, a_found, a_placement, a_mesh, monkeypatch):
+def test_both_are_weighted_by_their_errors(code, combine, a_found, a_placement):
     # Small, so that the projection onto the triangles changes little.
     shift = np.array([0.6, 0.0, 0.0])
-    _say(monkeypatch, a_found, a_placement, {code: shift})
     row, scale = CODES.index(code), similarity_scale(a_found.face_from_scan)
 
-    combined, _, record = combine_with_color(a_placement, a_found, a_mesh, read_model())
+    combined, _, record = combine({code: shift})
 
     shape, color = a_placement.expected_error_mm[row] * scale, SEEN_BY_COLOR[code].error_mm
     weight = shape**2 / (shape**2 + color**2)
@@ -104,28 +116,22 @@ def test_both_are_weighted_by_their_errors(code, a_found, a_placement, a_mesh, m
     }
 
 
-def test_what_contradicts_is_expected_to_be_farther_off(a_found, a_placement, a_mesh, monkeypatch):
+def test_what_contradicts_is_expected_to_be_farther_off(combine, a_found, a_placement):
     rows, scale = [CODES.index("li"), CODES.index("ls")], similarity_scale(a_found.face_from_scan)
     shape = a_placement.expected_error_mm[rows] * scale
     color = np.array([SEEN_BY_COLOR[code].error_mm for code in ("li", "ls")])
     together = np.hypot(shape, color)
     errors = []
     for ratio in (0.5, 1.0, 2.0, 3.0):
-        _say(monkeypatch, a_found, a_placement, {"li": (0, -ratio * together[0], 0)})
-        combined = combine_with_color(a_placement, a_found, a_mesh, read_model())
+        combined = combine({"li": (0, -ratio * together[0], 0)})
         errors.append(combined.placement.expected_error_mm[rows])
 
     agreeing = shape * color / together / scale
     np.testing.assert_allclose(errors, agreeing * [[1, 1], [1, 1], [2, 1], [3, 1]], rtol=1e-9)
 
 
-def test_only_lips_and_inner_corners_of_the_eyes_are_asked_about(
-    a_found, a_placement, a_mesh, monkeypatch
-):
-    shifts = {code: (1.0, 1.0, 0.0) for code in read_photo_network().codes}
-    _say(monkeypatch, a_found, a_placement, shifts)
-
-    combined = combine_with_color(a_placement, a_found, a_mesh, read_model())
+def test_only_lips_and_inner_corners_of_the_eyes_are_asked_about(combine, a_placement):
+    combined = combine(dict.fromkeys(read_photo_network().codes, (1.0, 1.0, 0.0)))
 
     after, before = combined.placement, a_placement
     for name in ("positions_mm", "expected_error_mm", "is_placed"):
@@ -134,15 +140,12 @@ def test_only_lips_and_inner_corners_of_the_eyes_are_asked_about(
     assert list(combined.record["apart_mm"]) == list(SEEN_BY_COLOR)
 
 
-def test_what_the_scan_does_not_show_stays_missing(a_found, a_placement, a_mesh, monkeypatch):
-    hidden = a_placement.is_placed.copy()
-    hidden[CODES.index("li")] = False
-    without = replace(a_placement, is_placed=hidden)
-    _say(monkeypatch, a_found, a_placement, {"li": (0, -3, 0), "ls": (np.nan,) * 3})
+def test_what_the_scan_does_not_show_stays_missing(combine, a_placement):
+    without = _without(a_placement, ["li"])
 
-    combined = combine_with_color(without, a_found, a_mesh, read_model())
+    combined = combine({"li": (0, -3, 0), "ls": (np.nan,) * 3}, without)
 
-    np.testing.assert_array_equal(combined.placement.is_placed, hidden)
+    np.testing.assert_array_equal(combined.placement.is_placed, without.is_placed)
     for code in ("li", "ls"):
         row = CODES.index(code)
         np.testing.assert_array_equal(
@@ -151,14 +154,10 @@ def test_what_the_scan_does_not_show_stays_missing(a_found, a_placement, a_mesh,
     assert set(combined.record["apart_mm"]) == set(SEEN_BY_COLOR) - {"li", "ls"}
 
 
-def test_what_was_seen_on_something_else_is_left_to_the_shape(
-    a_found, a_placement, a_mesh, monkeypatch
-):
+def test_what_was_seen_on_something_else_is_left_to_the_shape(combine, a_placement):
     row = CODES.index("li")
-    _say(monkeypatch, a_found, a_placement, {"li": (0, 0, ANOTHER_MM + 0.01)})
-    left = combine_with_color(a_placement, a_found, a_mesh, read_model())
-    _say(monkeypatch, a_found, a_placement, {"li": (0, 0, ANOTHER_MM - 0.01)})
-    drawn = combine_with_color(a_placement, a_found, a_mesh, read_model())
+
+    left, drawn = (combine({"li": (0, 0, ANOTHER_MM + by_mm)}) for by_mm in (0.01, -0.01))
 
     np.testing.assert_array_equal(left.placement.positions_mm[row], a_placement.positions_mm[row])
     assert left.placement.expected_error_mm[row] == a_placement.expected_error_mm[row]
@@ -166,15 +165,10 @@ def test_what_was_seen_on_something_else_is_left_to_the_shape(
     assert drawn.placement.expected_error_mm[row] > 2 * a_placement.expected_error_mm[row]
 
 
-def test_colors_are_not_called_used_if_they_move_no_landmark(
-    a_found, a_placement, a_mesh, monkeypatch
-):
-    is_placed = a_placement.is_placed.copy()
-    is_placed[ASKED] = False
-    _say(monkeypatch, a_found, a_placement, {})
-    placement = replace(a_placement, is_placed=is_placed)
+def test_colors_are_not_called_used_if_they_move_no_landmark(combine, a_placement):
+    placement = _without(a_placement, SEEN_BY_COLOR)
 
-    combined = combine_with_color(placement, a_found, a_mesh, read_model())
+    combined = combine({}, placement)
 
     assert combined.placement is placement
     assert combined.record == {"used": False, "reason": "the colors show none of the landmarks"}
@@ -192,28 +186,22 @@ def test_both_sides_are_treated_as_mirror_images():
 
 
 @pytest.mark.parametrize("unknown", [set(CODES), set(SEEN_BY_COLOR)])
-def test_a_scheme_without_these_landmarks_is_left_alone(
-    unknown, a_found, a_placement, a_mesh, monkeypatch
-):
+def test_a_scheme_without_these_landmarks_is_left_alone(unknown, combine, a_placement):
     model = read_model()
     landmarks = tuple(
         replace(each, code=f"of_{each.code}") if each.code in unknown else each
         for each in model.scheme.landmarks
     )
     scheme = replace(model.scheme, landmarks=landmarks, distances=(), angles=())
-    _say(monkeypatch, a_found, a_placement, {})
 
-    combined = combine_with_color(a_placement, a_found, a_mesh, replace(model, scheme=scheme))
+    combined = combine({}, model=replace(model, scheme=scheme))
 
     assert combined.placement is a_placement
     assert combined.record == {"used": False, "reason": "the colors show none of the landmarks"}
 
 
-def test_a_texture_of_another_scan_is_not_used_and_said(a_found, a_placement, a_mesh, monkeypatch):
-    shifts = {code: (0.0, 7.0, 0.0) for code in read_photo_network().codes}
-    _say(monkeypatch, a_found, a_placement, shifts)
-
-    combined = combine_with_color(a_placement, a_found, a_mesh, read_model())
+def test_a_texture_of_another_scan_is_not_used_and_said(combine, a_placement):
+    combined = combine(dict.fromkeys(read_photo_network().codes, (0.0, 7.0, 0.0)))
 
     assert combined.placement is a_placement
     reason = "shape and color contradict each other"
@@ -234,15 +222,15 @@ def test_a_texture_of_another_scan_is_not_used_and_said(a_found, a_placement, a_
     ],
 )
 def test_a_texture_that_lies_beside_its_place_is_told_from_errors_in_all_directions(
-    mm, is_one_way, is_used, a_found, a_placement, a_mesh, monkeypatch
+    mm, is_one_way, is_used, combine
 ):
     signs = {
         code: 1 if is_one_way or number % 2 else -1 for number, code in enumerate(SEEN_BY_COLOR)
     }
-    shifts = {code: (0.6 * mm * sign, -0.8 * mm * sign, 0.0) for code, sign in signs.items()}
-    _say(monkeypatch, a_found, a_placement, shifts)
 
-    combined = combine_with_color(a_placement, a_found, a_mesh, read_model())
+    combined = combine(
+        {code: (0.6 * mm * sign, -0.8 * mm * sign, 0.0) for code, sign in signs.items()}
+    )
 
     assert combined.record["used"] is is_used
     assert [each.code for each in combined.findings] == ["color"] * (not is_used)
@@ -262,37 +250,25 @@ def test_a_texture_is_used_if_it_lies_near_its_place(lower_mm, is_used, a_mesh, 
 
 @pytest.mark.parametrize("n_others", [5, 1])
 def test_a_few_that_were_seen_on_something_else_do_not_spoil_the_others(
-    n_others, a_found, a_placement, a_mesh, monkeypatch
+    n_others, combine, a_placement
 ):
     """Three on a hand, 20 mm to the left and up."""
     others, strange = tuple(SEEN_BY_COLOR)[:n_others], tuple(SEEN_BY_COLOR)[5:] * (n_others > 3)
-    is_placed = a_placement.is_placed.copy()
-    is_placed[ASKED] = False
-    is_placed[[CODES.index(code) for code in (*others, *strange)]] = True
-    _say(monkeypatch, a_found, a_placement, dict.fromkeys(strange, (16.0, 12.0, 0.0)))
+    placement = _without(a_placement, set(SEEN_BY_COLOR) - {*others, *strange})
 
-    combined = combine_with_color(
-        replace(a_placement, is_placed=is_placed), a_found, a_mesh, read_model()
-    )
+    combined = combine(dict.fromkeys(strange, (16.0, 12.0, 0.0)), placement)
 
     assert (combined.findings, set(combined.record["apart_mm"])) == ((), set(others))
 
 
 @pytest.mark.parametrize("is_far", [True, False])
-def test_whether_both_see_the_same_face_is_asked_of_what_both_see(
-    is_far, a_found, a_placement, a_mesh, monkeypatch
-):
+def test_whether_both_see_the_same_face_is_asked_of_what_both_see(is_far, combine, a_placement):
     codes = tuple(SEEN_BY_COLOR)
     hidden, unseen, both = codes[:4], codes[4:5], codes[5:]
-    is_placed = a_placement.is_placed.copy()
-    is_placed[[CODES.index(code) for code in hidden]] = False
     shifts = dict.fromkeys(both, (0.0, 7.0 * is_far, 0.0)) | dict.fromkeys(unseen, 3 * (np.nan,))
     shifts |= dict.fromkeys(hidden, (0.0, 7.0 * (not is_far), 0.0))
-    _say(monkeypatch, a_found, a_placement, shifts)
 
-    combined = combine_with_color(
-        replace(a_placement, is_placed=is_placed), a_found, a_mesh, read_model()
-    )
+    combined = combine(shifts, _without(a_placement, hidden))
 
     assert [each.code for each in combined.findings] == ["color"] * is_far
     assert combined.record["used"] is not is_far

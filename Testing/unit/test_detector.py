@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 import palnet
 from palnet import detect, detector, read_landmarks, read_mesh
 from palnet.detector import MIN_POSE_LANDMARKS, _estimate_pose
-from palnet.errors import MeshError, ModelFileError, PalnetError, ScanRefusedError, UnitError
+from palnet.errors import MeshError, PalnetError, ScanRefusedError, UnitError
 from palnet.face.alignment import align_landmarks
 from palnet.face.refusal import SMALLEST_FACE
 from palnet.model import read_model
@@ -35,6 +35,7 @@ from palnet.surface import (
     prepare_surface,
     project_onto_triangles,
 )
+from palnet_fakes import without
 from palnet_meshes import make_head, shuffle
 
 # Of the example's size of about 300 mm.
@@ -61,25 +62,9 @@ class Example:
         return apply_similarity(self.detection.face_from_scan, points)
 
 
-@dataclass(frozen=True)
-class Found:
-    """What of a found face its pose is estimated from."""
-
-    face_from_scan: np.ndarray
-
-
-@dataclass(frozen=True)
-class Fit:
-    """What of an atlas fit a result is judged by."""
-
-    residual_mm: float = 0.3
-    coverage: float = 0.9
-
-
 @pytest.fixture(scope="module")
 def the_example():
     mesh, truth = read_mesh(example_scan()), read_landmarks(example_truth())
-    truth = truth[0] if isinstance(truth, list | tuple) else truth
     return Example(mesh, truth, detect(mesh))
 
 
@@ -87,6 +72,11 @@ def cut(mesh, keep):
     """The mesh without the vertices that are not kept, which stay as unused ones."""
     triangles = mesh.triangles[keep[mesh.triangles].all(axis=1)]
     return replace(mesh, triangles=triangles)
+
+
+def judge(landmarks, coverage=0.9):
+    fit = SimpleNamespace(residual_mm=0.3, coverage=coverage)
+    return detector._quality(fit, landmarks).verdict
 
 
 def errors_mm(left, right):
@@ -195,22 +185,13 @@ def test_result_that_lacks_more_than_ears_and_hairline_is_to_be_checked(
 ):
     """A mug seen from its handle is taken for a face; most of the eyes and the jaw are missing."""
     landmarks = the_example.detection.landmarks
-    is_missing = np.arange(len(landmarks.status)) < n_missing
-    some = replace(
-        landmarks,
-        positions=np.where(is_missing[:, None], np.nan, landmarks.positions),
-        status=tuple("missing" if gone else "detected" for gone in is_missing),
-        expected_error_mm=np.where(is_missing, np.nan, landmarks.expected_error_mm),
-    )
 
-    assert detector._quality(Fit(), some).verdict == verdict
+    assert judge(without(landmarks, *landmarks.scheme.codes[:n_missing])) == verdict
 
 
 @pytest.mark.parametrize(("coverage", "verdict"), [(0.75, "good"), (0.7499, "check")])
 def test_face_of_which_little_is_covered_is_to_be_checked(coverage, verdict, the_example):
-    landmarks = the_example.detection.landmarks
-
-    assert detector._quality(Fit(coverage=coverage), landmarks).verdict == verdict
+    assert judge(the_example.detection.landmarks, coverage) == verdict
 
 
 @pytest.mark.parametrize(("error_mm", "verdict"), [(3.99, "good"), (4.01, "check")])
@@ -223,9 +204,7 @@ def test_face_of_which_half_the_landmarks_are_doubtful_is_to_be_checked(
     errors = np.where(is_half, error_mm, 0.5 * error_mm)
     errors[:2] = error_mm, 90.0
 
-    some = replace(landmarks, expected_error_mm=errors)
-
-    assert detector._quality(Fit(), some).verdict == verdict
+    assert judge(replace(landmarks, expected_error_mm=errors)) == verdict
 
 
 def test_detected_landmarks_lie_on_triangles(the_example):
@@ -267,14 +246,9 @@ def test_pose_is_that_of_the_true_landmarks(the_example):
 
 
 def test_too_few_landmarks_leave_the_pose_of_the_fit(the_example):
-    landmarks, found = the_example.detection.landmarks, Found(np.eye(4))
-    is_few = np.arange(len(landmarks.positions)) < MIN_POSE_LANDMARKS - 1
-    few = replace(
-        landmarks,
-        positions=np.where(is_few[:, None], landmarks.positions, np.nan),
-        status=tuple("detected" if each else "missing" for each in is_few),
-        expected_error_mm=np.where(is_few, landmarks.expected_error_mm, np.nan),
-    )
+    landmarks = the_example.detection.landmarks
+    found = SimpleNamespace(face_from_scan=np.eye(4))
+    few = without(landmarks, *landmarks.scheme.codes[MIN_POSE_LANDMARKS - 1 :])
 
     assert _estimate_pose(found, few, read_model()) is found.face_from_scan
     assert _estimate_pose(found, landmarks, read_model()) is not found.face_from_scan
@@ -549,16 +523,6 @@ def test_face_as_small_as_one_born_early_is_found_where_the_unit_is_given(the_ex
 def test_size_that_fits_no_unit_is_refused(the_example):
     with pytest.raises(UnitError, match="unit"):
         detect(replace(the_example.mesh, points=the_example.mesh.points * 4.5e-6))
-
-
-def test_unknown_unit_is_refused(the_example):
-    with pytest.raises(UnitError, match="furlong"):
-        detect(the_example.mesh, unit="furlong")
-
-
-def test_unknown_model_is_refused(the_example):
-    with pytest.raises(ModelFileError, match="palnet50"):
-        detect(the_example.mesh, model="palnet51")
 
 
 @pytest.mark.parametrize("scan", [np.eye(3), (np.eye(3), [[0, 1, 2]]), None, b"face.ply"])

@@ -145,19 +145,6 @@ def test_landmark_set_that_contradicts_itself_raises(a_landmark_set, change, mes
         replace(a_landmark_set, **change(a_landmark_set))
 
 
-def spans(landmarks):
-    return np.linalg.norm(landmarks.positions[:, None] - landmarks.positions[None], axis=2)
-
-
-def make_small_set():
-    from palnet.landmarks import LandmarkSet
-    from palnet.scheme import load_scheme
-
-    scheme = load_scheme("palnet50")
-    positions = np.random.default_rng(3).normal(size=(50, 3)) * 80
-    return LandmarkSet(scheme, positions, ("detected",) * 50, np.full(50, 1.0), 1.0, "file", "x")
-
-
 def test_to_scheme_finds_landmarks_by_their_codes(a_landmark_set, the_scheme):
     codes = ["prn", "ex_l", "n"]
     others = Scheme("other", tuple(LandmarkDefinition(c, c, "midline", c) for c in codes))

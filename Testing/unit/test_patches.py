@@ -15,7 +15,6 @@ from palnet.patches import (
 )
 from palnet.surface import PointCloud
 
-EMPTY = PointCloud(np.zeros((0, 3)), np.zeros((0, 3)))
 seeds = st.integers(0, 2**32 - 1)
 
 

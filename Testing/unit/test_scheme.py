@@ -154,98 +154,56 @@ def test_load_scheme_nested_without_end_raises(tmp_path):
         load_scheme(path)
 
 
-def drop_side(content):
-    del content["landmarks"][1]["side"]
-
-
-def misspell_definition(content):
-    content["landmarks"][1]["defintion"] = content["landmarks"][1].pop("definition")
-
-
-def repeat_code(content):
-    content["landmarks"][0]["code"] = "eye_l"
-
-
-def put_comma_in_code(content):
-    content["landmarks"][0]["code"] = "tip,1"
-
-
-def name_unknown_side(content):
-    content["landmarks"][1]["side"] = "starboard"
-
-
-def drop_counterpart(content):
-    del content["landmarks"][2]
-    content["distances"] = content["angles"] = []
-
-
-def use_unknown_code(content):
-    content["angles"][0]["vertex"] = "chin"
-
-
-def measure_from_a_landmark_to_itself(content):
-    content["distances"][0]["b"] = content["distances"][0]["a"]
-
-
-def mark_as_semilandmark(content):
-    content["landmarks"][0]["definition"] = "Semi"
-
-
-def give_negative_repeatability(content):
-    content["landmarks"][0]["intra_observer_mm"] = -1
-
-
-def empty_the_list(content):
-    content["landmarks"] = content["distances"] = content["angles"] = []
-
-
-def give_boundless_repeatability(content):
-    content["landmarks"][0]["intra_observer_mm"] = float("inf")
-
-
-def give_repeatability_of_400_digits(content):
-    content["landmarks"][0]["intra_observer_mm"] = 10**400
-
-
-def put_text_for_list(content):
-    content["landmarks"] = "tip"
-
-
-def put_text_for_landmark(content):
-    content["landmarks"][0] = "tip"
-
-
-def put_two_lines_in_name(content):
-    content["landmarks"][0]["name"] = "Tip\nof the nose"
+GONE = object()
 
 
 @pytest.mark.parametrize(
-    ("spoil", "message"),
+    ("changes", "message"),
     [
-        (drop_side, "entry 2 of 'landmarks' lacks side"),
-        (misspell_definition, "lacks definition and has the unknown defintion"),
-        (repeat_code, "must be unique; got more than one of eye_l"),
-        (put_comma_in_code, "letters, digits, .* got 'tip,1'"),
-        (name_unknown_side, "side of 'eye_r' must be one of left, right, midline"),
-        (drop_counterpart, "'eye_r' .right. needs one counterpart"),
-        (use_unknown_code, "angle eye_r-chin-eye_l of scheme 'lab3' uses unknown landmarks: chin"),
+        ({"landmarks.1.side": GONE}, "entry 2 of 'landmarks' lacks side"),
         (
-            measure_from_a_landmark_to_itself,
+            {"landmarks.1.definition": GONE, "landmarks.1.defintion": "Right eye, outside."},
+            "lacks definition and has the unknown defintion",
+        ),
+        ({"landmarks.0.code": "eye_l"}, "must be unique; got more than one of eye_l"),
+        ({"landmarks.0.code": "tip,1"}, "letters, digits, .* got 'tip,1'"),
+        ({"landmarks.1.side": "starboard"}, "side of 'eye_r' must be one of left, right, midline"),
+        (
+            {"landmarks.2": GONE, "distances": [], "angles": []},
+            "'eye_r' .right. needs one counterpart",
+        ),
+        (
+            {"angles.0.vertex": "chin"},
+            "angle eye_r-chin-eye_l of scheme 'lab3' uses unknown landmarks: chin",
+        ),
+        (
+            {"distances.0.b": "eye_r"},
             "distance eye_r-eye_r of scheme 'lab3' must be between different landmarks",
         ),
-        (mark_as_semilandmark, "must not be 'Semi'"),
-        (give_negative_repeatability, "'intra_observer_mm' of entry 1 .* at least 0; got -1"),
-        (give_boundless_repeatability, "must be a finite number of at least 0; got inf"),
-        (give_repeatability_of_400_digits, "must be a finite number of at least 0; got 1000"),
-        (empty_the_list, "at least one landmark"),
-        (put_text_for_list, "'landmarks' must be a list; got str"),
-        (put_text_for_landmark, "entry 1 of 'landmarks' must be a JSON object"),
-        (put_two_lines_in_name, "'name' of entry 1 .* must be text on one line"),
+        ({"landmarks.0.definition": "Semi"}, "must not be 'Semi'"),
+        (
+            {"landmarks.0.intra_observer_mm": -1},
+            "'intra_observer_mm' of entry 1 .* at least 0; got -1",
+        ),
+        ({"landmarks.0.intra_observer_mm": float("inf")}, "a finite number of at least 0; got inf"),
+        ({"landmarks.0.intra_observer_mm": 10**400}, "a finite number of at least 0; got 1000"),
+        ({"landmarks": [], "distances": [], "angles": []}, "at least one landmark"),
+        ({"landmarks": "tip"}, "'landmarks' must be a list; got str"),
+        ({"landmarks.0": "tip"}, "entry 1 of 'landmarks' must be a JSON object"),
+        ({"landmarks.0.name": "Tip\nof the nose"}, "'name' of entry 1 .* must be text on one line"),
     ],
 )
-def test_load_scheme_spoilt_file_raises(a_small_scheme_file, spoil, message):
+def test_load_scheme_spoilt_file_raises(a_small_scheme_file, changes, message):
     content = json.loads(a_small_scheme_file.read_text(encoding="utf-8"))
-    spoil(content)
+    for place, value in changes.items():
+        *outer, last = (int(key) if key.isdigit() else key for key in place.split("."))
+        entry = content
+        for key in outer:
+            entry = entry[key]
+        if value is GONE:
+            del entry[last]
+        else:
+            entry[last] = value
     a_small_scheme_file.write_text(json.dumps(content), encoding="utf-8")
 
     with pytest.raises(FormatError, match=rf"lab3\.json: .*{message}"):

@@ -72,10 +72,9 @@ def draw_face(
 
     Convention: face frame, millimetres. Returns an HTML figure.
     """
-    extent = _Extent(atlas)
     panels = []
     for name in _VIEWS:
-        view = _View(name, atlas, extent)
+        view = _View(name, atlas)
         hidden = view.hidden
         parts = [
             view.face(),
@@ -83,11 +82,11 @@ def draw_face(
             *view.markers([marker for marker in markers if not hidden(marker.position_mm)]),
         ]
         panels.append((view, "".join(parts)))
-    return _figure(panels, extent, caption)
+    return _figure(panels, caption)
 
 
-def _figure(panels: list[tuple[_View, str]], extent: _Extent, caption: str) -> str:
-    height = extent.height + _TITLE_HEIGHT
+def _figure(panels: list[tuple[_View, str]], caption: str) -> str:
+    height = panels[0][0].height + _TITLE_HEIGHT
     left, body = 0.0, []
     for view, parts in panels:
         body.append(
@@ -104,29 +103,21 @@ def _figure(panels: list[tuple[_View, str]], extent: _Extent, caption: str) -> s
     )
 
 
-class _Extent:
-    """The part of space that all views show, so that they can be compared."""
-
-    def __init__(self, atlas: FaceAtlas) -> None:
-        points = np.vstack([atlas.mean_mm[atlas.core], atlas.landmark_mean_mm])
-        self.low = points.min(axis=0) - _MARGIN_MM
-        self.high = points.max(axis=0) + _MARGIN_MM
-        self.height = (self.high[1] - self.low[1]) * _PIXELS_PER_MM
-
-
 class _View:
-    """One viewing direction, which maps millimetres in the face frame to pixels of its panel."""
+    """One viewing direction, which maps millimetres in the face frame to pixels of its panel.
 
-    def __init__(self, name: str, atlas: FaceAtlas, extent: _Extent) -> None:
-        self.name = name
-        self._atlas = atlas
+    All views show the same part of space, so that they can be compared.
+    """
+
+    def __init__(self, name: str, atlas: FaceAtlas) -> None:
+        points = np.vstack([atlas.mean_mm[atlas.core], atlas.landmark_mean_mm])
+        low, high = points.min(axis=0) - _MARGIN_MM, points.max(axis=0) + _MARGIN_MM
+        self.name, self._atlas = name, atlas
         self._right, self._toward = (np.array(axis) for axis in _VIEWS[name])
-        ends = np.sort(np.stack([extent.low, extent.high]) @ self._right)
-        self._left, self._top = ends[0], extent.high[1]
-        self._bottom = extent.low[1]
-        self._width_mm = ends[1] - ends[0]
-        self.width = self._width_mm * _PIXELS_PER_MM
-        self._middle = (extent.low + extent.high) / 2
+        self._left, right = np.sort(np.stack([low, high]) @ self._right)
+        self._top, self._middle = high[1], (low + high) / 2
+        self.width = (right - self._left) * _PIXELS_PER_MM
+        self.height = (high[1] - low[1]) * _PIXELS_PER_MM
 
     def pixels(self, points_mm: NDArray[np.float64]) -> NDArray[np.float64]:
         across = points_mm @ self._right - self._left
@@ -144,22 +135,16 @@ class _View:
         facing = self._atlas.normals @ self._toward
         points = self._atlas.mean_mm
         to_landmark_mm, _ = KDTree(self._atlas.landmark_mean_mm).query(points)
-        across = points @ self._right - self._left
-        is_inside = (points[:, 1] > self._bottom) & (points[:, 1] < self._top)
-        is_inside &= (
-            (across > 0)
-            & (across < self._width_mm)
-            & (facing > 0.05)
-            & (to_landmark_mm < _REACH_MM)
-        )
+        dots = self.pixels(points)
+        is_inside = ((dots > 0) & (dots < [self.width, self.height])).all(axis=1)
+        is_inside &= (facing > 0.05) & (to_landmark_mm < _REACH_MM)
         light = np.array(_LIGHT) if self._toward[2] > 0 else np.array([0.0, 0.5, 0.4])
         light = light + 0.7 * self._toward
         shade = self._atlas.normals @ (light / np.linalg.norm(light))
         level = np.clip((shade * len(_SHADES)).astype(int), 0, len(_SHADES) - 1)
-        dots = np.round(self.pixels(points)).astype(int)
         paths = []
         for number, color in enumerate(_SHADES):
-            chosen = dots[is_inside & (level == number)]
+            chosen = np.round(dots[is_inside & (level == number)]).astype(int)
             steps = "".join(f"M{x} {y}h0" for x, y in chosen)
             paths.append(f'<path stroke="{color}" d="{steps}"/>')
         width = _DOT_MM * _PIXELS_PER_MM

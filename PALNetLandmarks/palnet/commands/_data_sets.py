@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
+
+from palnet.commands._telling import tell
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -29,7 +30,7 @@ def refuse_bad_data(data: DataSet, harmless: Container[str] = ()) -> None:
     report = check_data_set(data)
     for problem in report.problems:
         where = f"{problem.specimen}: " if problem.specimen else ""
-        print(f"palnet: {problem.kind}: {where}{problem.text}", file=sys.stderr)
+        tell(f"{problem.kind}: {where}{problem.text}")
     n_errors = sum(p.kind in ERRORS and p.kind not in harmless for p in report.problems)
     if n_errors:
         msg = (

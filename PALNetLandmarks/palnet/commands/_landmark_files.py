@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import os
-import sys
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from palnet.commands._telling import tell
 
 if TYPE_CHECKING:
     import argparse
@@ -29,8 +30,8 @@ __all__ = [
 ]
 
 FRAME_OPTIONS: dict[str | None, Frame] = {"file": "file", "lps": "LPS", "ras": "RAS"}
-# More skipped files of the same two kinds than this are summarized in one line.
-_MOST_TOLD_ALONE = 3
+# Longest list of names in a message.
+_MOST_NAMED = 4
 
 
 def add_reading_options(parser: argparse.ArgumentParser) -> None:
@@ -144,7 +145,7 @@ def _without_other_tables(files: list[Path]) -> list[Path]:
     if others:
         names = ", ".join(file.name for file in others)
         text = f"left out, since the first line is not that of a landmark table: {names}"
-        print(f"palnet: {others[0].parent}: {text}", file=sys.stderr)
+        tell(f"{others[0].parent}: {text}")
     return [file for file in files if file not in others]
 
 
@@ -171,24 +172,19 @@ def _part_unlike(files: list[Path], scheme: Scheme | str | None) -> tuple[list[P
 
 
 def _tell_passed_over(folder: Path, passed_over: list[tuple[Path, Path]]) -> None:
-    """List the files of a folder that are not read; if many are alike, only count them."""
+    """List the files of a folder that are not read, by the endings of both files."""
+    from palnet._stored import listing
     from palnet.exchange import stem_of
 
-    kinds: dict[tuple[str, str], list[tuple[Path, Path]]] = {}
+    kinds: dict[tuple[str, str], list[str]] = {}
     for file, kept in passed_over:
         kind = file.name[len(stem_of(file)) :], kept.name[len(stem_of(kept)) :]
-        kinds.setdefault(kind, []).append((file, kept))
-    for (ending, kept_ending), pairs in kinds.items():
-        if len(pairs) > _MOST_TOLD_ALONE:
-            text = (
-                f"{len(pairs)} files {ending} skipped: the {kept_ending} beside each is used. "
-                "Name a file to use it instead."
-            )
-            print(f"palnet: {folder}: {text}", file=sys.stderr)
-            continue
-        for file, kept in pairs:
-            text = f"skipped: {kept.name} beside it is used. Name this file to use it instead."
-            print(f"palnet: {file}: {text}", file=sys.stderr)
+        kinds.setdefault(kind, []).append(file.name)
+    for (_, kept_ending), names in kinds.items():
+        tell(
+            f"{folder}: skipped: {listing(names, _MOST_NAMED)}; the {kept_ending} of the same "
+            "name is used. Name a file to use it instead."
+        )
 
 
 def _read_quietly(path: Path, scheme: Scheme | str | None) -> list[LandmarkSet]:
@@ -209,7 +205,7 @@ def warnings_on_stderr() -> Iterator[None]:
     """Print warnings of the library as messages of this program."""
 
     def show(message: Warning | str, *_: object, **__: object) -> None:
-        print(f"palnet: {message}", file=sys.stderr)
+        tell(message)
 
     with warnings.catch_warnings():
         warnings.simplefilter("always")
@@ -246,7 +242,7 @@ def read_all(
                 _tell_origin(landmarks, path)
                 _tell_order(landmarks, path)
         except PalnetError as err:
-            print(f"palnet: {err}{hint_at_lenient(err)}", file=sys.stderr)
+            tell(f"{err}{hint_at_lenient(err)}")
             specimens = []
         yield path, specimens
 
@@ -256,7 +252,7 @@ def _tell_origin(landmarks: LandmarkSet, path: Path) -> None:
     for index in landmarks.is_at_origin.nonzero()[0]:
         code = landmarks.scheme.codes[index]
         text = f"{landmarks.specimen}: {code} at 0, 0, 0 is read as a position."
-        print(f"palnet: {path}: {text} If it is missing, mark it as missing.", file=sys.stderr)
+        tell(f"{path}: {text} If it is missing, mark it as missing.")
 
 
 def _tell_order(landmarks: LandmarkSet, path: Path) -> None:
@@ -265,7 +261,7 @@ def _tell_order(landmarks: LandmarkSet, path: Path) -> None:
 
     doubt = doubt_order(landmarks)
     if doubt is not None:
-        print(f"palnet: {path}: {landmarks.specimen}: {doubt}", file=sys.stderr)
+        tell(f"{path}: {landmarks.specimen}: {doubt}")
 
 
 def hint_at_lenient(err: Exception) -> str:

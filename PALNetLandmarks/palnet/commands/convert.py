@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from palnet.commands._landmark_files import (
     read_names,
     warnings_on_stderr,
 )
+from palnet.commands._telling import tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -98,12 +98,10 @@ def run(arguments: argparse.Namespace) -> int:
         names = tell_apart([path.absolute() for path in files], [stem_of(path) for path in files])
         conversion.names_of_files = dict(zip(files, names, strict=True))
     with warnings_on_stderr():
-        if arguments.output is None:
-            conversion.write_beside(files)
-        elif _is_file_of(arguments.output, target):
+        if arguments.output is not None and _is_file_of(arguments.output, target):
             conversion.write_one_file(conversion.read_all(files), arguments.output)
         else:
-            conversion.write_folder(files, arguments.output)
+            conversion.write_each(files, arguments.output)
     conversion.tell()
     return 1 if conversion.n_failed else 0
 
@@ -186,46 +184,39 @@ class _Conversion:
         except (FormatError, OutputError, OutputExistsError) as err:
             self._fail(f"{output.name} was not written: {err}{hint_at_lenient(err)}")
 
-    def write_beside(self, files: Iterable[Path]) -> None:
-        """Write one file beside each; if two have the same path, report the second."""
-        from palnet.exchange import stem_of
+    def write_each(self, files: Iterable[Path], folder: Path | None) -> None:
+        """Write one file beside each, or one per specimen into a folder.
 
+        Report those that fail, and of two with the same path the second.
+        """
         taken: dict[str, Path] = {}
         for path in files:
-            output = path.with_name(stem_of(path) + self.target.suffix)
-            key = str(output).casefold()
-            if key in taken:
-                self._fail(
-                    f"{path}: {output.name} is written for {taken[key]} already. Rename one, or "
-                    "give -o."
-                )
-                continue
-            specimens = [e for e in self._read_or_tell(path) if not self._leaves_out(path, e)]
-            if specimens and self._may_replace(path, output):
-                taken[key] = path
-                self.write_one_file(specimens, output)
+            for output, specimens in self._outputs(path, folder):
+                kept = [each for each in specimens if not self._leaves_out(path, each)]
+                key = str(output).casefold()
+                if kept and key in taken:
+                    self._fail(
+                        f"{path}: {output.name} is written for {taken[key]} already. Rename one, "
+                        "or choose another -o."
+                    )
+                elif kept and self._may_replace(path, output):
+                    taken[key] = path
+                    self.write_one_file(kept, output)
 
-    def write_folder(self, files: Iterable[Path], folder: Path) -> None:
-        """Write one file per specimen; report those that fail, and continue."""
+    def _outputs(self, path: Path, folder: Path | None) -> list[tuple[Path, list[LandmarkSet]]]:
+        """Name the files to write for one file, with their specimens."""
         from palnet.exchange import stem_of
 
-        taken: set[str] = set()
-        for path in files:
-            specimens = self._read_or_tell(path)
-            for landmarks in specimens:
-                own = self.names_of_files.get(path, stem_of(path))
-                stem = own if len(specimens) == 1 else file_stem(landmarks.specimen)
-                output = folder / f"{stem}{self.target.suffix}"
-                if self._leaves_out(path, landmarks):
-                    continue
-                if output.name.casefold() in taken:
-                    self._fail(
-                        f"{path}: {output.name} is written for another specimen already. Rename "
-                        "one."
-                    )
-                elif self._may_replace(path, output):
-                    taken.add(output.name.casefold())
-                    self.write_one_file([landmarks], output)
+        specimens, suffix = self._read_or_tell(path), self.target.suffix
+        if folder is None:
+            return [(path.with_name(stem_of(path) + suffix), specimens)]
+        stems = [file_stem(each.specimen) for each in specimens]
+        if len(specimens) == 1:
+            stems = [self.names_of_files.get(path, stem_of(path))]
+        return [
+            (folder / f"{stem}{suffix}", [each])
+            for stem, each in zip(stems, specimens, strict=True)
+        ]
 
     def tell(self) -> None:
         """Report what was written and what had to be assumed."""
@@ -233,16 +224,15 @@ class _Conversion:
             print(path)
         if self._assumed:
             more = f" and {len(self._assumed) - 1} more" if len(self._assumed) > 1 else ""
-            print(
-                f"palnet: {self._assumed[0].name}{more}: nothing says frame or unit; the numbers "
+            tell(
+                f"{self._assumed[0].name}{more}: nothing says frame or unit; the numbers "
                 "were read as the scan file's own, in millimeters along LPS axes. If that is "
-                "wrong, give --from-frame and --unit.",
-                file=sys.stderr,
+                "wrong, give --from-frame and --unit."
             )
 
     def _fail(self, text: str) -> None:
         self.n_failed += 1
-        print(f"palnet: {text}", file=sys.stderr)
+        tell(text)
 
     def _read_or_tell(self, path: Path) -> list[LandmarkSet]:
         from palnet.errors import FormatError
@@ -267,8 +257,7 @@ class _Conversion:
     def _leaves_out(self, path: Path, landmarks: LandmarkSet) -> bool:
         is_left_out = self.arguments.skip_incomplete and not landmarks.is_placed.all()
         if is_left_out:
-            text = f"{path}: {landmarks.specimen!r} is incomplete; left out."
-            print(f"palnet: {text}", file=sys.stderr)
+            tell(f"{path}: {landmarks.specimen!r} is incomplete; left out.")
         return is_left_out
 
     def _read(self, path: Path) -> list[LandmarkSet]:

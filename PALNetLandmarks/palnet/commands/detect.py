@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from palnet.commands._arguments import at_least
 from palnet.commands._landmark_files import FRAME_OPTIONS
+from palnet.commands._telling import tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -82,11 +83,10 @@ def run(arguments: argparse.Namespace) -> int:
     scans = find_scans(chosen, recursive=arguments.recursive)
     n_below = 0 if arguments.recursive else len(scans_below(chosen, scans))
     if n_below:
-        text = f"scans in subfolders, skipped: {n_below}; --recursive includes them."
-        print(f"palnet: {text}", file=sys.stderr)
+        tell(f"scans in subfolders, skipped: {n_below}; --recursive includes them.")
     foreign = describe_foreign(chosen, recursive=arguments.recursive)
     if foreign:
-        print(f"palnet: files of other formats, skipped: {foreign}.", file=sys.stderr)
+        tell(f"files of other formats, skipped: {foreign}.")
     jobs = plan_jobs(scans, _options(arguments))
     results = run_jobs(jobs, n_processes=arguments.jobs, scheduler=arguments.scheduler)
     n_failed = _report(results, [job.scan for job in jobs])
@@ -150,11 +150,11 @@ def _usable_model(name_or_path: str | None) -> str | None:
 def _report(results: Iterable[ScanResult], scans: Sequence[Path]) -> int:
     """Report the outcome of each scan as it ends; count those that failed."""
     n_scans, times = len(scans), Counter(scan.name for scan in scans)
-    n_ended = n_failed = n_there = 0
+    outcomes: Counter[str] = Counter()
     units: Counter[str] = Counter()
     for result in _with_progress(results, n_scans):
-        n_ended += 1
-        place = f"[{n_ended}/{n_scans}] " if n_scans > 1 else ""
+        outcomes[result.outcome] += 1
+        place = f"[{outcomes.total()}/{n_scans}] " if n_scans > 1 else ""
         name = result.scan.name if times[result.scan.name] == 1 else str(result.scan)
         if result.outcome == "done":
             unit = _guessed_unit(result)
@@ -164,19 +164,16 @@ def _report(results: Iterable[ScanResult], scans: Sequence[Path]) -> int:
             if n_scans == 1:
                 print("\n".join(_details(result)))
             for doubt in _doubts(result) if n_scans > 1 else ():
-                print(f"palnet: {name}: {doubt}", file=sys.stderr, flush=True)
-        elif result.outcome == "there":
-            n_there += 1
-        else:
-            n_failed += 1
-            reason = " ".join(result.message.split())
-            print(f"palnet: {place}{name}: {result.outcome}: {reason}", file=sys.stderr, flush=True)
+                tell(f"{name}: {doubt}")
+        elif result.outcome != "there":
+            tell(f"{place}{name}: {result.outcome}: {' '.join(result.message.split())}")
         for warning in result.warnings:
-            print(f"palnet: {name}: {warning}", file=sys.stderr, flush=True)
+            tell(f"{name}: {warning}")
+    n_done, n_there = outcomes["done"], outcomes["there"]
+    n_failed = outcomes.total() - n_done - n_there
     if n_scans > 1 or n_there:
         before = f" {n_there} were there already." if n_there else ""
         failed = f" {n_failed} could not be done, see above." if n_failed else ""
-        n_done = n_ended - n_failed - n_there
         print(f"{n_done} of {n_scans} scans done.{before}{failed}{_say_units(units)}")
     return n_failed
 

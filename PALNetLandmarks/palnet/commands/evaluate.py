@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from palnet.commands._landmark_files import (
     read_all,
     read_names,
 )
+from palnet.commands._telling import tell
 
 if TYPE_CHECKING:
     from palnet.evaluation import Agreement, Pair
@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     are_files = not (arguments.predicted.is_dir() or arguments.truth.is_dir())
     pairs, alone = pair_specimens(predicted, truth, whatever_the_name=are_files)
     for line in alone:
-        print(f"palnet: {line}", file=sys.stderr)
+        tell(line)
     if not any((pair.predicted.is_placed & pair.truth.is_placed).any() for pair in pairs):
         msg = (
             "PREDICTED and TRUTH must share a specimen with a landmark; got "
@@ -103,11 +103,10 @@ def _tell_unreviewed(pairs: list[Pair]) -> None:
 
     names = [pair.truth.specimen for pair in pairs if pair.truth.is_unreviewed]
     if names:
-        text = (
-            f"as palnet detected them, none of which anybody corrected: {listing(names)}. "
-            "PREDICTED comes first, TRUTH second."
+        tell(
+            "TRUTH holds landmarks as palnet detected them, none of which anybody corrected: "
+            f"{listing(names)}. PREDICTED comes first, TRUTH second."
         )
-        print(f"palnet: TRUTH holds landmarks {text}", file=sys.stderr)
 
 
 def _report(pairs: list[Pair], truth: list[LandmarkSet], arguments: argparse.Namespace) -> int:
@@ -167,10 +166,10 @@ def _annotations(
 ) -> tuple[list[list[LandmarkSet]], int]:
     """Return TRUTH and every other annotation of the specimens that all of them have.
 
-    A specimen's annotations are in the same frame. Unusable files are counted.
+    Unusable files are counted.
     """
     from palnet.errors import UsageError
-    from palnet.evaluation import Pair, pair_specimens, to_one_frame
+    from palnet.evaluation import pair_specimens
 
     others: list[dict[str, LandmarkSet]] = []
     n_bad = 0
@@ -179,10 +178,12 @@ def _annotations(
         are_files = not (folder.is_dir() or arguments.truth.is_dir())
         pairs, alone = pair_specimens(again, truth, whatever_the_name=are_files)
         _tell_other_names(pairs)
+        for pair in pairs:
+            _warn_of_mistakes(pair, str(folder))
         others.append({pair.specimen: pair.predicted for pair in pairs})
         if alone:
             said = ", ".join(alone).replace("no prediction", "no such annotation")
-            print(f"palnet: {folder}: left out of the agreement: {said}", file=sys.stderr)
+            tell(f"{folder}: left out of the agreement: {said}")
         n_bad += n_unread + len(alone)
     shared = [each for each in truth if all(each.specimen in other for other in others)]
     if not shared:
@@ -192,11 +193,7 @@ def _annotations(
             "inside the files."
         )
         raise UsageError(msg)
-    sets = [to_one_frame([true, *(other[true.specimen] for other in others)]) for true in shared]
-    for true, *again in sets:
-        for folder, each in zip(folders, again, strict=True):
-            _warn_of_mistakes(Pair(each, true), str(folder))
-    return [list(annotation) for annotation in zip(*sets, strict=True)], n_bad
+    return [shared, *([other[true.specimen] for true in shared] for other in others)], n_bad
 
 
 def _tell_other_names(pairs: list[Pair]) -> None:
@@ -210,7 +207,7 @@ def _tell_other_names(pairs: list[Pair]) -> None:
         if printable_name(pair.predicted.specimen) != printable_name(pair.specimen)
     ]
     if texts:
-        print(f"palnet: {listing(texts, _MOST_NAMED)}", file=sys.stderr)
+        tell(listing(texts, _MOST_NAMED))
 
 
 def _plan(scheme: str, path: str | None) -> MeasurementPlan:
@@ -221,7 +218,7 @@ def _plan(scheme: str, path: str | None) -> MeasurementPlan:
         return load_measurement_plan(path)
     plan = load_shipped_plan(scheme)
     if not plan.definitions:
-        print(f"palnet: no measurements: none come with scheme {scheme!r}", file=sys.stderr)
+        tell(f"no measurements: none come with scheme {scheme!r}")
     return plan
 
 
@@ -251,10 +248,9 @@ def _warn_of_frame(pair: Pair, side: str) -> bool:
     after = measure_offset_mm(predicted, true)
     is_elsewhere = before > _FAR_MM and after < _NEAR_MM
     if is_elsewhere:
-        print(
-            f"palnet: {pair.specimen}: {before:.0f} mm off, {after:.1f} mm when moved to fit: "
-            f"{side} and TRUTH seem to be in different frames or units.",
-            file=sys.stderr,
+        tell(
+            f"{pair.specimen}: {before:.0f} mm off, {after:.1f} mm when moved to fit: "
+            f"{side} and TRUTH seem to be in different frames or units."
         )
     return is_elsewhere
 
@@ -283,7 +279,7 @@ def _warn_of_exchanged(pair: Pair, side: str) -> None:
     ]
     if pairs:
         text = f"{listing(pairs, _MOST_NAMED)} seem to be exchanged in {side} or in TRUTH."
-        print(f"palnet: {pair.specimen}: {text}", file=sys.stderr)
+        tell(f"{pair.specimen}: {text}")
 
 
 def _names(sets: list[LandmarkSet]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 from collections import defaultdict
 from dataclasses import dataclass
 from itertools import chain, count
@@ -18,6 +17,7 @@ from palnet.commands._landmark_files import (
     find_landmark_files,
     read_all,
 )
+from palnet.commands._telling import tell
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
@@ -132,29 +132,22 @@ def _read_scan(scan: Path | None, landmarks: LandmarkSet) -> tuple[Mesh | None, 
     try:
         return match_scan(read_mesh(scan), landmarks), ""
     except PalnetError as err:
-        print(f"palnet: {scan.name}: measured without arcs: {err}", file=sys.stderr)
+        tell(f"{scan.name}: measured without arcs: {err}")
         return None, f"No picture: {err}"
 
 
 def _picture(mesh: Mesh, landmarks: LandmarkSet) -> bytes | str:
     """Draw the scan, or return why that failed."""
-    import tempfile
-
-    from palnet._mean_face import atlas_of, face_from_landmarks
+    from palnet._mean_face import face_from_landmarks
     from palnet.errors import PreviewError
-    from palnet.preview import render_preview
+    from palnet.preview import draw_preview
 
-    atlas = atlas_of(landmarks.scheme)
-    pose = None if atlas is None else face_from_landmarks(landmarks.positions_mm, atlas)
+    pose = face_from_landmarks(landmarks)
     if pose is None:
         return "No picture: neither the scheme nor the landmarks say which way this face looks."
-
     try:
-        with tempfile.TemporaryDirectory(prefix="palnet-", ignore_cleanup_errors=True) as folder:
-            path = Path(folder) / "scan.png"
-            render_preview(mesh, landmarks, pose, path)
-            return path.read_bytes()
-    except (PreviewError, OSError) as err:  # the folder for temporary files may be full
+        return draw_preview(mesh, landmarks, pose)
+    except PreviewError as err:
         return f"No picture: {err}"
 
 
@@ -191,11 +184,10 @@ def _plan_jobs(
                 without_scan.append(job)
     _tell_without_scan(without_scan, arguments.scan)
     for path in scans.unused:
-        text = (
-            "no specimen has the name of this scan; it was not used. Give scan and landmarks the "
-            "same name."
+        tell(
+            f"{path}: no specimen has the name of this scan; it was not used. Give scan and "
+            "landmarks the same name."
         )
-        print(f"palnet: {path}: {text}", file=sys.stderr)
     return list(jobs.values())
 
 
@@ -223,14 +215,11 @@ def _tell_without_scan(jobs: list[_Job], places: list[Path]) -> None:
     folders = [str(path) for path in places if path.is_dir()]
     if jobs and not places:
         text = f"no scan beside the landmarks of {len(jobs)} specimen(s): measured without arcs."
-        print(f"palnet: {text} Name the folder of the scans with --scan.", file=sys.stderr)
+        tell(f"{text} Name the folder of the scans with --scan.")
     if jobs and folders:
         names = listing([job.name for job in jobs], _MOST_NAMED)
         text = f"no scan has the name of {names}: measured without arcs."
-        print(
-            f"palnet: {', '.join(folders)}: {text} Give scan and landmarks the same name.",
-            file=sys.stderr,
-        )
+        tell(f"{', '.join(folders)}: {text} Give scan and landmarks the same name.")
 
 
 def _specimen_names(jobs: list[_Job]) -> dict[str, str]:
@@ -241,8 +230,7 @@ def _specimen_names(jobs: list[_Job]) -> dict[str, str]:
         is_alone = specimens.count(specimen) == 1
         names[job.name] = specimen if is_alone else job.name
         if names[job.name] != specimen:
-            text = f"{specimen!r} appears twice; the table calls this one {job.name!r}"
-            print(f"palnet: {job.file}: {text}", file=sys.stderr)
+            tell(f"{job.file}: {specimen!r} appears twice; the table calls this one {job.name!r}")
     return names
 
 
@@ -296,11 +284,10 @@ class _Scans:
             doubts += [scan for scan in scans if scan not in doubts]
         if doubts:
             names = listing([str(scan) for scan in doubts], _MOST_NAMED)
-            text = (
+            tell(
                 f"{name} may belong to any of {names}; none is used. Choose one of them with "
                 "--scan."
             )
-            print(f"palnet: {text}", file=sys.stderr)
             self.doubted.add(stem)
         return None
 

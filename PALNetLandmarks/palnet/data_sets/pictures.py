@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet._mean_face import atlas_of
+from palnet._mean_face import face_from_landmarks
 from palnet.data_sets.scan_checks import check_scan
 from palnet.preview import CHECK_MM, render_preview
-from palnet.similarity import fit_similarity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,9 +23,6 @@ if TYPE_CHECKING:
     from palnet.landmarks import LandmarkSet
 
 __all__ = ["draw_problems"]
-
-# Fewer landmarks do not determine the orientation of a head.
-MIN_TO_TURN = 4
 
 
 def draw_problems(data: DataSet, problems: Sequence[Problem], folder: Path) -> list[Path]:
@@ -75,9 +71,7 @@ def _mark(landmarks: LandmarkSet, codes: set[str]) -> LandmarkSet:
 
 def _find_pose(checked: CheckedScan) -> NDArray[np.float64]:
     """Find the upright pose from the scheme's mean face or a matrix; else leave it unrotated."""
-    atlas = atlas_of(checked.landmarks.scheme)
-    there = checked.landmarks.is_placed
-    if atlas is not None and there.sum() >= MIN_TO_TURN:
-        positions_mm = checked.landmarks.positions_mm[there]
-        return fit_similarity(positions_mm, atlas.landmark_mean_mm[there], with_scale=False)
-    return np.eye(4) if checked.matrix is None else checked.matrix
+    pose = face_from_landmarks(checked.landmarks)
+    if pose is None:
+        pose = checked.matrix
+    return np.eye(4) if pose is None else pose

@@ -10,7 +10,7 @@ from palnet.evaluation._measurement_errors import (
     summarize_agreement,
     summarize_measurements,
 )
-from palnet.evaluation._pairs import Pair, pair_specimens, to_one_frame, with_unpredicted
+from palnet.evaluation._pairs import Pair, pair_specimens, with_unpredicted
 from palnet.evaluation._procrustes import (
     Cohort,
     ShapeSpace,
@@ -58,7 +58,6 @@ __all__ = [
     "tables_of_evaluation",
     "tables_of_shapes",
     "take_figures",
-    "to_one_frame",
     "with_unpredicted",
     "write_report",
 ]

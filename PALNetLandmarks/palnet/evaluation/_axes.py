@@ -31,26 +31,12 @@ _LINE_SHARE = 0.15
 def poses_of(
     shapes_mm: Sequence[NDArray[np.float64]], scheme: Scheme
 ) -> tuple[list[NDArray[np.float64]], bool]:
-    """Align every specimen to a common face, without scaling.
+    """Align every specimen to a common face, without scaling: ``common_from_specimen`` of each.
 
     Convention: axes of the face, +X the subject's left, +Y up, +Z front, if enough landmarks match
-    those of a mean face in code and position; else those of the first specimen. A specimen with
-    fewer than three landmarks is left as it is; if no specimen's landmarks define a pose, the axes
-    are not called those of the face.
-
-    Parameters
-    ----------
-    shapes_mm : sequence of ndarray of shape (n_landmarks, 3)
-        Landmarks of each specimen, NaN where missing.
-    scheme : Scheme
-        Their scheme.
-
-    Returns
-    -------
-    poses : list of ndarray of shape (4, 4)
-        ``common_from_specimen`` for each specimen.
-    are_of_face : bool
-        Whether the common axes are those of the face.
+    those of a mean face in code and position; else those of the first specimen. Also returned is
+    whether they are those of the face. A specimen with fewer than three landmarks is left as it is;
+    if no specimen's landmarks define a pose, the axes are not called those of the face.
     """
     mean_mm = _mean_face_of(scheme)
     are_of_face = mean_mm is not None and _is_that_face(shapes_mm, mean_mm)

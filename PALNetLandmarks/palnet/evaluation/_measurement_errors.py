@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet.errors import UsageError
 from palnet.evaluation._agreement import compute_icc, compute_relative_tem, compute_tem
-from palnet.evaluation._pairs import check_one_scheme
+from palnet.evaluation._pairs import check_one_scheme, to_one_frame
 from palnet.measurement import MeasurementPlan, measure
 
 if TYPE_CHECKING:
@@ -199,7 +198,7 @@ def summarize_agreement(
     Parameters
     ----------
     annotations : sequence of sequence of LandmarkSet
-        The landmark sets of each annotation, of the same specimens in the same order and frame.
+        The landmark sets of each annotation, of the same specimens in the same order.
     plan : MeasurementPlan
         What to measure.
 
@@ -211,15 +210,12 @@ def summarize_agreement(
     Raises
     ------
     UsageError
-        If the schemes differ, or the frames differ for a specimen.
+        If the schemes differ.
     """
     check_one_scheme(landmarks for sets in annotations for landmarks in sets)
-    for sets in zip(*annotations, strict=True):
-        _check_frame(sets)
     chosen = _without_arcs(plan)
-    positions = np.stack(
-        [[landmarks.positions_mm for landmarks in sets] for sets in annotations], axis=1
-    )
+    specimens = [to_one_frame(sets) for sets in zip(*annotations, strict=True)]
+    positions = np.array([[each.positions_mm for each in sets] for sets in specimens])
     found = [
         _agreement((entry.code, entry.name, "landmark", "mm"), positions[:, :, row])
         for row, entry in enumerate(annotations[0][0].scheme.landmarks)
@@ -229,17 +225,6 @@ def summarize_agreement(
         name = (entry.code, entry.name, entry.kind, entry.unit)
         found.append(_agreement(name, values[:, :, row]))
     return [entry for entry in found if entry.n]
-
-
-def _check_frame(sets: Sequence[LandmarkSet]) -> None:
-    """Require that the sets of one specimen share a frame, so that they can be subtracted."""
-    frames = sorted({each.frame for each in sets})
-    if len(frames) > 1:
-        msg = (
-            f"annotations of {sets[0].specimen!r} must be in one frame; got "
-            f"{' and '.join(frames)}. Use to_one_frame."
-        )
-        raise UsageError(msg)
 
 
 def _agreement(name: tuple[str, str, str, str], values: NDArray[np.float64]) -> Agreement:

@@ -146,16 +146,6 @@ def to_one_frame(annotations: Sequence[LandmarkSet]) -> list[LandmarkSet]:
 
     Convention: unchanged if all are in one frame, or all in the scan file's coordinates, whatever
     axes their files declare; else all in LPS.
-
-    Parameters
-    ----------
-    annotations : sequence of LandmarkSet
-        All of one specimen.
-
-    Returns
-    -------
-    list of LandmarkSet
-        The same landmarks, in that order.
     """
     if len({each.frame for each in annotations}) == 1:
         return list(annotations)
@@ -163,10 +153,7 @@ def to_one_frame(annotations: Sequence[LandmarkSet]) -> list[LandmarkSet]:
 
 
 def _pair(predicted: LandmarkSet, truth: LandmarkSet) -> Pair:
-    matched = predicted.to_scheme(truth.scheme)
-    if matched.frame == truth.frame:
-        return Pair(matched, truth)
-    return Pair(matched.to_frame("LPS"), truth.to_frame("LPS"))
+    return Pair(*to_one_frame([predicted.to_scheme(truth.scheme), truth]))
 
 
 def check_one_scheme(sets: Iterable[LandmarkSet]) -> None:

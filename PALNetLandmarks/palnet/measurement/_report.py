@@ -214,8 +214,7 @@ def _asymmetry_bars(entries: Sequence[Measurement]) -> str:
 
 def _drawing(landmarks: LandmarkSet, measurements: Sequence[Measurement]) -> str:
     """Draw landmarks and measured lines over the mean face, if the scheme has one."""
-    atlas = atlas_of(landmarks.scheme)
-    face_from_mm = None if atlas is None else face_from_landmarks(landmarks.positions_mm, atlas)
+    atlas, face_from_mm = atlas_of(landmarks.scheme), face_from_landmarks(landmarks)
     if atlas is None or face_from_mm is None:
         text = "No drawing: no mean face comes with this landmark scheme, or too few landmarks."
         return paragraph(text, is_note=True)

@@ -333,25 +333,13 @@ def test_convert_folder_keeps_files_of_one_name_with_other_specimens(a_whole_set
     assert code == 0
     names = [entry.specimen for entry in read_specimens(tmp_path / "all.csv")]
     assert names == ["anna", "bo", "cy"]
-    said = "cohort.tps: skipped: cohort.mrk.json beside it is used"
+    said = "skipped: cohort.tps; the .mrk.json of the same name is used"
     printed = capsys.readouterr().err
     assert (said in printed, printed.count("skipped: ")) == (True, 1)
 
 
-def test_convert_folder_tells_a_file_of_one_specimen_that_is_passed_over(a_folder, capsys):
-    write_landmarks(read_landmarks(a_folder / "cy.mrk.json"), a_folder / "cy.fcsv")
-
-    convert(a_folder, "--to", "tps")
-
-    printed = capsys.readouterr().err
-    for name in ("anna.csv", "bo.csv", "cy.csv", "cy.fcsv"):
-        assert f"{a_folder / name}: skipped: " in printed
-
-
-def test_convert_counts_the_files_of_a_detection_that_are_passed_over(
-    a_whole_set, tmp_path, capsys
-):
-    for number in range(4):
+def test_convert_names_the_files_of_a_detection_that_are_passed_over(a_whole_set, tmp_path, capsys):
+    for number in range(6):
         face = replace(a_whole_set, specimen=f"p{number}")
         for ending in (".mrk.json", ".csv"):
             write_landmarks(face, tmp_path / "found" / f"p{number}{ending}")
@@ -361,11 +349,10 @@ def test_convert_counts_the_files_of_a_detection_that_are_passed_over(
 
     assert code == 0
     told = [line for line in capsys.readouterr().err.splitlines() if "skipped: " in line]
+    rest = "the .mrk.json of the same name is used. Name a file to use it instead."
     assert told == [
-        f"palnet: {tmp_path / 'found'}: 4 files .csv skipped: the .mrk.json beside each is used. "
-        "Name a file to use it instead.",
-        f"palnet: {tmp_path / 'found' / 'p1.fcsv'}: skipped: p1.mrk.json beside it is used. "
-        "Name this file to use it instead.",
+        f"palnet: {tmp_path / 'found'}: skipped: p0.csv, p1.csv, p2.csv and 3 more; {rest}",
+        f"palnet: {tmp_path / 'found'}: skipped: p1.fcsv; {rest}",
     ]
 
 
@@ -425,30 +412,15 @@ def test_convert_takes_the_next_file_of_a_name_if_one_cannot_be_read(a_whole_set
     assert "ID=bert" in (tmp_path / "cohort.tps").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("name", ["cohort.csv", "Cohort.csv"])
 @pytest.mark.parametrize("output", [[], ["-o", "study"]], ids=["beside", "folder"])
 def test_convert_never_writes_over_a_file_that_it_is_to_read(
-    output, a_whole_set, tmp_path, monkeypatch, capsys
+    output, name, a_whole_set, tmp_path, monkeypatch, capsys
 ):
+    """Names that differ by case alone are those of one file on Windows and macOS."""
     monkeypatch.chdir(tmp_path)
     both = [replace(a_whole_set, specimen=name) for name in ("bo", "cy")]
-    write_landmarks(replace(a_whole_set, specimen="anna"), "study/cohort.mrk.json")
-    write_specimens(both, "study/cohort.csv")
-
-    code = convert(tmp_path / "study", "--to", "csv", "--overwrite", *output)
-
-    assert code == 1
-    assert "cohort.csv is itself one of the files to convert" in capsys.readouterr().err
-    assert [entry.specimen for entry in read_specimens("study/cohort.csv")] == ["bo", "cy"]
-
-
-@pytest.mark.parametrize("output", [[], ["-o", "study"]], ids=["beside", "folder"])
-def test_convert_takes_names_that_differ_by_case_alone_for_one_file(
-    output, a_whole_set, tmp_path, monkeypatch, capsys
-):
-    """As Windows and macOS do, where the second file was replaced before it was read."""
-    monkeypatch.chdir(tmp_path)
-    both = [replace(a_whole_set, specimen=name) for name in ("bo", "cy")]
-    files = [tmp_path / "study" / name for name in ("cohort.mrk.json", "Cohort.csv")]
+    files = [tmp_path / "study" / each for each in ("cohort.mrk.json", name)]
     write_landmarks(replace(a_whole_set, specimen="anna"), files[0])
     write_specimens(both, files[1])
 

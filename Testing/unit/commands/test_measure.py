@@ -20,7 +20,7 @@ from palnet.landmarks import LandmarkSet
 from palnet.measurement import measure
 from palnet.samples import example_scan, example_truth
 from palnet.surface import read_mesh, write_ply
-from palnet_fakes import move_landmarks
+from palnet_fakes import move_landmarks, without
 
 
 def a_face(specimen="anna"):
@@ -45,7 +45,7 @@ def no_opengl(monkeypatch):
         msg = "this machine has no OpenGL"
         raise PreviewError(msg)
 
-    monkeypatch.setattr("palnet.preview.render_preview", refuse)
+    monkeypatch.setattr("palnet.preview.draw_preview", refuse)
 
 
 class TagCount(HTMLParser):
@@ -125,10 +125,7 @@ def test_measure_page_is_whole_self_contained_and_names_its_values(tmp_path, no_
 
 
 def test_measure_picture_lies_in_the_page(tmp_path, monkeypatch):
-    def draw(_mesh, _landmarks, _pose, path):
-        path.write_bytes(b"\x89PNG picture")
-
-    monkeypatch.setattr("palnet.preview.render_preview", draw)
+    monkeypatch.setattr("palnet.preview.draw_preview", lambda *_: b"\x89PNG picture")
     path = write_face(tmp_path, a_face())
 
     main(["measure", str(path), "--scan", str(example_scan()), "-o", str(tmp_path / "out")])
@@ -250,14 +247,13 @@ def test_order_is_not_doubted_where_nothing_tells_it():
     assert doubt_order(replace(face, scheme=seen, positions=mirrored)) is None
 
     rows = [face.scheme.index_of(c) for c in ("ls", "ch_r", "ch_l", "li", "sl", "pg", "gn", "go_l")]
-    jaw, some = rows[3:], np.full_like(face.positions, np.nan)
-    some[rows] = face.positions[rows]
+    jaw, opened = rows[3:], face.positions.copy()
     hinge = face.positions[rows[-1]]
     across = face.positions[rows[1]] - face.positions[rows[2]]
     turn = Rotation.from_rotvec(np.radians(40) * across / np.linalg.norm(across))
-    some[jaw] = turn.apply(some[jaw] - hinge) + hinge
-    status = tuple("detected" if row in rows else "missing" for row in range(50))
-    assert doubt_order(replace(face, positions=some, status=status)) is None
+    opened[jaw] = turn.apply(opened[jaw] - hinge) + hinge
+    others = [code for row, code in enumerate(face.scheme.codes) if row not in rows]
+    assert doubt_order(without(replace(face, positions=opened), *others)) is None
 
     assert doubt_order(replace(face, positions=np.zeros((50, 3)))) is None
 
@@ -288,17 +284,15 @@ def test_landmarks_in_the_wrong_order_or_with_sides_exchanged_are_told(
     tmp_path, no_opengl, capsys, command
 ):
     face = a_face()
-    sides = [face.scheme.index_of(c) for c in ("ex_r", "ex_l", "ch_r", "ch_l", "prn", "n", "gn")]
+    sides = {"ex_r", "ex_l", "ch_r", "ch_l", "prn", "n", "gn"}
     for specimen, rows in (
         ("right", slice(None)),
         ("shifted", np.roll(np.arange(50), 1)),
         ("exchanged", face.scheme.mirror),
     ):
         write_face(tmp_path, replace(face, specimen=specimen, positions=face.positions[rows]))
-    some = np.full_like(face.positions, np.nan)
-    some[sides] = face.positions[sides]
-    status = ["detected" if row in sides else "missing" for row in range(50)]
-    write_face(tmp_path, replace(face, specimen="few", positions=some, status=status))
+    others = set(face.scheme.codes) - sides
+    write_face(tmp_path, without(replace(face, specimen="few"), *others))
 
     main([command, str(tmp_path), "-o", str(tmp_path / "out")])
 
@@ -490,10 +484,9 @@ def test_measure_file_of_many_specimens_gives_a_page_each(tmp_path, no_opengl):
 
 def test_measure_of_three_landmarks_in_one_place_has_a_page_without_a_drawing(tmp_path, no_opengl):
     face = a_face()
-    is_kept = np.isin(face.scheme.codes, ("n", "prn", "sn"))
-    places = np.where(is_kept[:, None], face.positions[face.scheme.index_of("prn")], np.nan)
-    status = tuple("confirmed" if kept else "missing" for kept in is_kept)
-    path = write_face(tmp_path, replace(face, positions=places, status=status))
+    together = replace(face, positions=np.full((50, 3), face.positions[0]))
+    others = set(face.scheme.codes) - {"n", "prn", "sn"}
+    path = write_face(tmp_path, without(together, *others))
 
     code = main(["measure", str(path), "--scan", str(example_scan()), "-o", str(tmp_path / "out")])
 

@@ -10,6 +10,7 @@ import pytest
 from palnet.cli import main
 from palnet.exchange import may_hold_landmarks, read_landmarks, write_landmarks
 from palnet.samples import example_truth
+from palnet_fakes import without
 
 
 @pytest.fixture
@@ -18,17 +19,14 @@ def a_folder(tmp_path):
     folder = tmp_path / "cohort"
     folder.mkdir()
     face = read_landmarks(example_truth())
-    tip, first, second = (face.scheme.index_of(code) for code in ("prn", "ex_r", "go_r"))
+    first, second = (face.scheme.index_of(code) for code in ("ex_r", "go_r"))
     for number in range(8):
         noise = np.random.default_rng(number).normal(0, 2.0, face.positions.shape)
-        positions, status = face.positions + noise, list(face.status)
-        if number == 2:
-            positions[tip], status[tip] = np.nan, "missing"
+        positions = face.positions + noise
         if number == 7:
             positions[[first, second]] = positions[[second, first]]
-        specimen = replace(
-            face, specimen=f"case_{number}", positions=positions, status=tuple(status)
-        )
+        specimen = replace(face, specimen=f"case_{number}", positions=positions)
+        specimen = without(specimen, "prn") if number == 2 else specimen
         write_landmarks(specimen, folder / f"case_{number}.mrk.json")
     return folder
 
@@ -67,17 +65,6 @@ def test_procrustes_shows_the_specimen_with_exchanged_landmarks_first(a_folder, 
     assert "<script" not in page
 
 
-def test_procrustes_never_writes_over_a_file_unasked(a_folder, tmp_path, capsys):
-    out = tmp_path / "out"
-    out.mkdir()
-    (out / "mean.csv").write_text("mine")
-
-    assert main(["procrustes", str(a_folder), "-o", str(out)]) == 2
-    assert "exists already" in capsys.readouterr().err
-    assert [path.name for path in out.iterdir()] == ["mean.csv"]
-    assert main(["procrustes", str(a_folder), "-o", str(out), "--overwrite"]) == 0
-
-
 def test_procrustes_of_two_specimens_is_refused(a_folder, tmp_path, capsys):
     files = [str(a_folder / f"case_{number}.mrk.json") for number in (0, 1)]
 
@@ -86,12 +73,15 @@ def test_procrustes_of_two_specimens_is_refused(a_folder, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
-def test_procrustes_leaves_no_table_of_an_earlier_report(a_folder, tmp_path):
+def test_procrustes_leaves_no_table_of_an_earlier_report_if_told(a_folder, tmp_path, capsys):
     out = tmp_path / "out"
     main(["procrustes", str(a_folder), "-o", str(out)])
     assert (out / "dropped.csv").exists()
     (a_folder / "case_2.mrk.json").unlink()
 
+    assert main(["procrustes", str(a_folder), "-o", str(out)]) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert (out / "dropped.csv").exists()
     assert main(["procrustes", str(a_folder), "-o", str(out), "--overwrite"]) == 0
 
     assert not (out / "dropped.csv").exists()

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from palnet.errors import UsageError
-from palnet.evaluation import Pair, pair_specimens, to_one_frame
+from palnet.evaluation import Pair, pair_specimens
+from palnet.evaluation._pairs import to_one_frame
 from palnet.exchange import read_landmarks
 from palnet.landmarks import LandmarkSet
 from palnet.samples import example_truth

@@ -24,6 +24,8 @@ from palnet.exchange import read_landmarks
 from palnet.landmarks import LandmarkSet
 from palnet.model import read_model
 from palnet.samples import example_truth
+from palnet.scheme import LandmarkDefinition
+from palnet_fakes import without
 
 seeds = st.integers(0, 10**6)
 
@@ -53,14 +55,6 @@ def a_cohort(n=12, seed=0):
         )
         for number in range(n)
     ]
-
-
-def without(face, *codes):
-    rows = [face.scheme.index_of(code) for code in codes]
-    positions = face.positions.copy()
-    positions[rows] = np.nan
-    status = ["missing" if row in rows else s for row, s in enumerate(face.status)]
-    return replace(face, positions=positions, status=tuple(status))
 
 
 @given(seeds)
@@ -283,16 +277,9 @@ def test_equal_shapes_have_no_components_and_a_page():
     assert "nan" not in page_of_shapes(space).lower()
 
 
-def test_cohort_of_a_labs_own_scheme_has_a_page_without_drawings(a_small_scheme_file):
-    import json
-
-    from palnet.scheme import scheme_from_dict
-
-    content = json.loads(a_small_scheme_file.read_text(encoding="utf-8"))
-    content["landmarks"].append(
-        {"code": "chin", "name": "Chin", "side": "midline", "definition": "Lowest point."}
-    )
-    scheme = scheme_from_dict(content)
+def test_cohort_of_a_labs_own_scheme_has_a_page_without_drawings(a_small_scheme):
+    chin = LandmarkDefinition("chin", "Chin", "midline", "Lowest point.")
+    scheme = replace(a_small_scheme, landmarks=(*a_small_scheme.landmarks, chin))
     rng = np.random.default_rng(1)
     positions = np.array([[0.0, 0, 60], [-45, 30, 0], [45, 30, 0], [0, -70, 20]])
     sets = [

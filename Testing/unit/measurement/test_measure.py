@@ -40,7 +40,7 @@ from palnet.surface import (
     read_mesh,
     thin_mesh,
 )
-from palnet_fakes import move_landmarks
+from palnet_fakes import move_landmarks, without
 
 seeds = st.integers(0, 10**6)
 
@@ -48,6 +48,15 @@ seeds = st.integers(0, 10**6)
 def a_face(errors_mm=2.0) -> LandmarkSet:
     truth = read_landmarks(example_truth())
     return replace(truth, expected_error_mm=np.full(len(truth), errors_mm))
+
+
+def write_plan(folder, *rows, **changes):
+    """Write a plan of measurements, all of one source."""
+    rows = [{"source": "lab"} | row for row in rows]
+    content = {"scheme": "lab3", "sources": {"lab": "x"}, "measurements": rows}
+    path = folder / "plan.json"
+    path.write_text(json.dumps(content | changes), encoding="utf-8")
+    return path
 
 
 def by_code(measurements):
@@ -114,19 +123,16 @@ def test_trace_section_far_from_surface_is_refused():
 
 
 @pytest.mark.parametrize("through", [("eye_r", "eye_l"), ("eye_r", "tip", "eye_l")])
-def test_measure_arc_on_sphere_in_centimetres(a_small_scheme_file, tmp_path, through):
+def test_measure_arc_on_sphere_in_centimetres(a_small_scheme, tmp_path, through):
     points, triangles = a_sphere(radius_mm=8.0)
-    scheme = load_scheme(a_small_scheme_file)
+    # Two as well as all three of one great circle fix its plane.
     positions = 8.0 * np.array([[0, -1.0, 0], [-0.6, -0.8, 0], [0.6, -0.8, 0]])
     landmarks = LandmarkSet(
-        scheme, positions, ("confirmed",) * 3, np.full(3, 2.0), 10.0, "file", "s"
+        a_small_scheme, positions, ("confirmed",) * 3, np.full(3, 2.0), 10.0, "file", "s"
     )
-    row = {"code": "arc", "name": "Arc", "kind": "arc", "landmarks": through, "source": "lab"}
-    path = tmp_path / "plan.json"
-    path.write_text(json.dumps({"scheme": "lab3", "sources": {"lab": "x"}, "measurements": [row]}))
+    row = {"code": "arc", "name": "Arc", "kind": "arc", "landmarks": through}
+    path = write_plan(tmp_path, row)
 
-    if len(through) == 3:  # three points of one great circle fix its plane
-        positions[0] = [0, -8.0, 0]
     arc = measure(landmarks, Mesh(points, triangles), load_measurement_plan(path))[0]
 
     # A great circle is a shortest way: moving an end across it changes nothing.
@@ -224,13 +230,7 @@ def test_measure_is_unchanged_by_rigid_motion_and_unit(seed):
 
 
 def test_measure_missing_landmark_leaves_blank_with_reason():
-    face = a_face()
-    row = face.scheme.index_of("sn")
-    positions = face.positions.copy()
-    positions[row] = np.nan
-    status = (*face.status[:row], "missing", *face.status[row + 1 :])
-
-    taken = measure(replace(face, positions=positions, status=status))
+    taken = measure(without(a_face(), "sn"))
 
     concerned = [entry for entry in taken if "sn" in entry.landmarks]
     assert len(concerned) > 8
@@ -301,22 +301,18 @@ def test_measure_unknown_error_is_unknown_in_the_value():
     assert np.isnan(taken["n-sn"].expected_error)
 
 
-def test_measure_distance_and_angle_against_plain_arithmetic(a_small_scheme_file, tmp_path):
-    scheme = load_scheme(a_small_scheme_file)
+def test_measure_distance_and_angle_against_plain_arithmetic(a_small_scheme, tmp_path):
     positions = np.array([[0.0, 0, 0], [3, 0, 0], [0, 4, 0]])
     landmarks = LandmarkSet(
-        scheme, positions, ("confirmed",) * 3, np.full(3, 1.0), 1.0, "file", "s"
+        a_small_scheme, positions, ("confirmed",) * 3, np.full(3, 1.0), 1.0, "file", "s"
     )
     rows = [
         {"code": "d", "name": "D", "kind": "distance", "landmarks": ["eye_r", "eye_l"]},
         {"code": "a", "name": "A", "kind": "angle", "landmarks": ["eye_r", "tip", "eye_l"]},
         {"code": "i", "name": "I", "kind": "index", "landmarks": ["tip", "eye_r", "tip", "eye_l"]},
     ]
-    path = tmp_path / "plan.json"
-    content = {"sources": {"lab": "x"}, "measurements": [row | {"source": "lab"} for row in rows]}
-    path.write_text(json.dumps({"scheme": "lab3"} | content))
 
-    taken = by_code(measure(landmarks, plan=load_measurement_plan(path)))
+    taken = by_code(measure(landmarks, plan=load_measurement_plan(write_plan(tmp_path, *rows))))
 
     assert [taken[code].value for code in "dai"] == pytest.approx([5.0, 90.0, 75.0])
 
@@ -508,10 +504,8 @@ def test_page_says_how_an_expected_error_is_to_be_read():
 
 
 def test_page_of_a_labs_own_plan_explains_every_source(tmp_path):
-    row = {"code": "a", "name": "A", "kind": "distance", "landmarks": ["n", "sn"], "source": "lab"}
-    path = tmp_path / "plan.json"
-    content = {"scheme": "palnet50", "sources": {"lab": "Our thesis"}, "measurements": [row]}
-    path.write_text(json.dumps(content), encoding="utf-8")
+    row = {"code": "a", "name": "A", "kind": "distance", "landmarks": ["n", "sn"]}
+    path = write_plan(tmp_path, row, scheme="palnet50", sources={"lab": "Our thesis"})
     plan, face = load_measurement_plan(path), a_face()
 
     page = page_of_measurements(face, measure(face, plan=plan), plan.sources, "no picture")
@@ -551,15 +545,10 @@ def test_load_shipped_plan_of_a_scheme_of_somebodys_own_is_empty():
     ],
 )
 def test_load_measurement_plan_faulty_row_is_refused_with_file(tmp_path, row, says):
-    good = {"code": "d", "name": "D", "kind": "distance", "landmarks": ["a", "b"], "source": "lab"}
-    path = tmp_path / "plan.json"
-    content = {"scheme": "s", "sources": {"lab": "x"}, "measurements": [good | row]}
-    path.write_text(json.dumps(content), encoding="utf-8")
+    good = {"code": "d", "name": "D", "kind": "distance", "landmarks": ["a", "b"]}
 
-    with pytest.raises(FormatError, match=says) as caught:
-        load_measurement_plan(path)
-
-    assert "plan.json" in str(caught.value)
+    with pytest.raises(FormatError, match=rf"plan\.json: .*{says}"):
+        load_measurement_plan(write_plan(tmp_path, good | row))
 
 
 @pytest.mark.parametrize(
@@ -574,12 +563,8 @@ def test_load_measurement_plan_faulty_row_is_refused_with_file(tmp_path, row, sa
     ],
 )
 def test_load_measurement_plan_of_wrong_types_is_refused_with_the_field(tmp_path, change, says):
-    path = tmp_path / "plan.json"
-    content = {"scheme": "s", "sources": {"lab": "x"}, "measurements": []}
-    path.write_text(json.dumps(content | change), encoding="utf-8")
-
     with pytest.raises(FormatError, match=rf"plan\.json: {says}"):
-        load_measurement_plan(path)
+        load_measurement_plan(write_plan(tmp_path, **change))
 
 
 @pytest.mark.parametrize(
@@ -670,10 +655,8 @@ def test_landmarks_in_other_axes_are_told_where_they_come_to_lie_near_the_scan_t
     match_scan(mesh, landmarks)
     with pytest.raises(MeshError, match="fit with x and y negated: LPS was taken for RAS"):
         match_scan(mesh, turned)
-    rows = np.isin(landmarks.scheme.codes, ("sn", "ls", "sto", "g", "prn", "c", "n"))
-    placed = np.where(rows[:, None], turned.positions, np.nan)
-    status = tuple("confirmed" if row else "missing" for row in rows)
-    match_scan(mesh, replace(turned, positions=placed, status=status))  # too few to tell
+    others = set(landmarks.scheme.codes) - {"sn", "ls", "sto", "g", "prn", "c", "n"}
+    match_scan(mesh, without(turned, *others))  # too few to tell
 
 
 def test_arc_at_the_edge_of_a_hole_takes_its_error_from_the_side_that_is_there():
