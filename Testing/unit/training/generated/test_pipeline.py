@@ -92,7 +92,7 @@ def sample_of(model, scans):
     shape = (50, len(model.scheme))
     spread = np.exp(rng.normal(size=shape))
     shown = np.ones(shape, dtype=bool)
-    return CalibrationSample(2 * spread, spread, np.full(shape, 0.9), shown, np.ones(shape[0]))
+    return CalibrationSample(2 * spread, spread, shown, np.ones(shape[0]))
 
 
 @pytest.fixture(scope="module")
