@@ -242,7 +242,7 @@ def test_obj_gives_the_same_however_it_is_cut_into_blocks(
 ):
     path = write(name, WRITERS[name](a_head))
     whole = read_mesh(path)
-    monkeypatch.setattr("palnet.surface._obj.BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr("palnet.surface._text.FILE_BLOCK_BYTES", block_bytes)
 
     in_blocks = read_mesh(path)
 
@@ -252,7 +252,7 @@ def test_obj_gives_the_same_however_it_is_cut_into_blocks(
 
 @pytest.mark.parametrize("block_bytes", [1, 9, 30])
 def test_obj_faults_in_a_later_block_are_named_with_their_line(block_bytes, write, monkeypatch):
-    monkeypatch.setattr("palnet.surface._obj.BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr("palnet.surface._text.FILE_BLOCK_BYTES", block_bytes)
 
     with pytest.raises(MeshError, match=r"line 7: face corner .9. names no vertex \(.* has 5"):
         read_mesh(write("a.obj", SQUARE + "f 1 2 3\nf 5 -1 1\nf 1 2 9\nv 3 3 3\n"))
@@ -508,7 +508,7 @@ def test_ascii_stl_gives_the_same_however_it_is_cut_into_blocks(
     content = b"  SOLID two words\n" + WRITERS["ascii.stl"](a_head).split(b"\n", 1)[1]
     path = write("a.stl", content.replace(b"\n", line_end.encode()))
     whole = read_mesh(path)
-    monkeypatch.setattr("palnet.surface._stl.BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr("palnet.surface._text.FILE_BLOCK_BYTES", block_bytes)
 
     in_blocks = read_mesh(path)
 
@@ -545,7 +545,7 @@ def test_ascii_stl_faults_are_named_with_their_line(
     block_bytes, old, new, message, write, monkeypatch
 ):
     """A fault of the structure comes first: it says that the file is cut off."""
-    monkeypatch.setattr("palnet.surface._stl.BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr("palnet.surface._text.FILE_BLOCK_BYTES", block_bytes)
     text = f"solid a\n{STL_FACET}endfacet\n{STL_FACET}end\nendsolid a\n"
     assert old in text
 
