@@ -434,22 +434,7 @@ def test_ply_with_strips_says_what_to_do(write):
     ("name", "content", "message"),
     [
         ("a.stl", write_stl_binary(make_head())[:-1], "promises 480 triangles, but the file holds"),
-        (
-            "a.stl",
-            b"solid a\nfacet\nvertex 0 0 0\nvertex 1 0 0\nendfacet\nendsolid",
-            "line 2: this facet",
-        ),
         ("a.stl", b"solid a\nfacet\n", "line 2: this facet has 0 vertices"),
-        (
-            "a.stl",
-            b"solid a\nfacet\nvertex 0 0 0\nvertex 1 0 0\nvertex 0 x 1\nendsolid",
-            "line 5: 'x'",
-        ),
-        (
-            "a.stl",
-            b"solid a\nfacet\nvertex 0 0 0\nvertex 1 0\nvertex 0 1 0\nendsolid",
-            "line 4: this vertex has 2 numbers instead of 3",
-        ),
         (
             "a.stl",
             b"solid a\nfacet\nvertex 0 0 0\nvertex1 0 0 0\nvertex 0 1 0\nendsolid",
@@ -478,7 +463,6 @@ def test_ply_with_strips_says_what_to_do(write):
             b"solid a\nfacet\nvertex 0 0 1.#INF-1.#INF\nvertex 0 0 0\nvertex 0 0 0\nends",
             "line 3: '1.#inf-1.#inf' is not a coordinate",
         ),
-        ("a.stl", b"solid a\nfacet\nvertex 0 0 0\nvertex 1 0 0\nvertex 0 1 0\n", "1 solids begin"),
         ("a.stl", b"solid a\nendsolid a\n", "holds no vertices"),
         ("a.stl", b"too short", "9 bytes are too few"),
         (
@@ -689,15 +673,11 @@ def test_empty_files_are_refused(suffix, content, write):
         read_mesh(write("scan" + suffix, content))
 
 
-def test_missing_file_folder_and_unknown_suffix_are_refused(tmp_path, write):
+def test_missing_file_and_folder_are_refused(tmp_path):
     with pytest.raises(MeshError, match="there is no such file"):
         read_mesh(tmp_path / "none.obj")
     with pytest.raises(MeshError, match="is a folder"):
         read_mesh(tmp_path)
-    with pytest.raises(MeshError, match=r"ends in \.obj, .*; got '\.txt'"):
-        read_mesh(write("scan.txt", b"hello"))
-    with pytest.raises(MeshError, match=r"got '\.mesh'\. Its content is an OBJ file"):
-        read_mesh(write("scan.mesh", SQUARE.encode()))
 
 
 @pytest.mark.parametrize(
