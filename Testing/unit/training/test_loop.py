@@ -205,27 +205,6 @@ def test_batches_depend_on_seed_and_step_only(tmp_path):
     assert len(np.unique(steps, axis=0)) == 30
 
 
-def test_curve_that_a_spreadsheet_has_open_ends_no_training(tmp_path, monkeypatch, caplog):
-    train(tmp_path / "as_ever")
-    lesson, opening, validations = Lesson(), Path.open, []
-
-    def refuse(path, mode="r", **options):
-        if path.name == "curve.csv" and mode == "a" and len(validations) == 2:
-            raise PermissionError(13, "The file is in use")
-        return opening(path, mode, **options)
-
-    def validate(network):
-        validations.append(None)
-        return lesson.validate(network)
-
-    monkeypatch.setattr(Path, "open", refuse)
-    run_loop(make_network(), lesson.draw_loss, SETTINGS, tmp_path / "in_use", validate)
-
-    assert "curve.csv: cannot be written (The file is in use). The training goes on" in caplog.text
-    curves = [(tmp_path / name / "curve.csv").read_bytes() for name in ("as_ever", "in_use")]
-    assert curves[0] == curves[1]
-
-
 class Spreadsheet:
     """Has the curve open while it is told to."""
 
@@ -240,32 +219,45 @@ class Spreadsheet:
         monkeypatch.setattr(Path, "open", refuse)
 
 
-def test_rows_of_a_curve_that_was_open_to_the_end_are_written_by_the_same_command(
-    tmp_path, monkeypatch
+def assert_curves_are_the_same(folder, other):
+    assert (folder / "curve.csv").read_bytes() == (other / "curve.csv").read_bytes()
+
+
+def test_curve_that_a_spreadsheet_has_open_ends_no_training(tmp_path, monkeypatch, caplog):
+    train(tmp_path / "as_ever")
+    lesson, spreadsheet, validations = Lesson(), Spreadsheet(monkeypatch), []
+
+    def validate(network):
+        validations.append(None)
+        spreadsheet.is_open = len(validations) == 2
+        return lesson.validate(network)
+
+    run_loop(make_network(), lesson.draw_loss, SETTINGS, tmp_path / "in_use", validate)
+
+    assert "curve.csv: cannot be written (The file is in use). The training goes on" in caplog.text
+    assert_curves_are_the_same(tmp_path / "as_ever", tmp_path / "in_use")
+
+
+@pytest.mark.parametrize(
+    ("stop_at", "ends"),
+    [
+        (None, pytest.raises(OutputError, match="3 rows are not written")),
+        (25, pytest.raises(InterruptionError)),
+    ],
+)
+def test_rows_of_a_curve_that_was_open_are_written_by_the_same_command(
+    stop_at, ends, tmp_path, monkeypatch
 ):
+    """Whether the training came to its end or was interrupted."""
     train(tmp_path / "as_ever")
     spreadsheet = Spreadsheet(monkeypatch)
-    with pytest.raises(OutputError, match="3 rows are not written"):
-        train(tmp_path / "in_use")
+    with ends:
+        train(tmp_path / "in_use", Lesson(stop_at=stop_at))
     spreadsheet.is_open = False
 
     train(tmp_path / "in_use")
 
-    curves = [(tmp_path / name / "curve.csv").read_bytes() for name in ("as_ever", "in_use")]
-    assert curves[0] == curves[1]
-
-
-def test_rows_of_a_curve_that_was_open_outlast_an_interruption(tmp_path, monkeypatch):
-    train(tmp_path / "as_ever")
-    spreadsheet = Spreadsheet(monkeypatch)
-    with pytest.raises(InterruptionError):
-        train(tmp_path / "in_use", Lesson(stop_at=25))
-    spreadsheet.is_open = False
-
-    train(tmp_path / "in_use")
-
-    curves = [(tmp_path / name / "curve.csv").read_bytes() for name in ("as_ever", "in_use")]
-    assert curves[0] == curves[1]
+    assert_curves_are_the_same(tmp_path / "as_ever", tmp_path / "in_use")
 
 
 def test_curve_whose_picture_is_in_use_ends_no_training(tmp_path, monkeypatch, caplog):
