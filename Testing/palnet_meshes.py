@@ -46,6 +46,17 @@ def make_head(n_rings: int = 12, n_sectors: int = 20) -> Mesh:
     return Mesh(points.astype(np.float32), triangles.astype(np.int32), "head")
 
 
+def grid_triangles(n_rows: int, n_columns: int) -> np.ndarray:
+    """Two triangles for each cell of a grid: toward +Z if columns run to +X and rows to +Y."""
+    number = np.arange(n_rows * n_columns).reshape(n_rows, n_columns)
+    a, b, c, d = (
+        corner.ravel()
+        for corner in (number[:-1, :-1], number[:-1, 1:], number[1:, 1:], number[1:, :-1])
+    )
+    both = np.concatenate([np.stack([a, b, c], axis=1), np.stack([a, c, d], axis=1)])
+    return both.astype(np.int32)
+
+
 def open_head(mesh: Mesh) -> Mesh:
     """Return the mesh without its lower third: a surface with a hole."""
     keep = (mesh.points[mesh.triangles][:, :, 2] > -40.0).all(axis=1)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from typing import TYPE_CHECKING
 
@@ -62,3 +63,18 @@ def write_toy_cohort(folder: Path, n_people: int) -> Path:
     path = folder.parent / "toy13.json"
     path.write_text(json.dumps(scheme_to_dict(toy_scheme())), encoding="utf-8")
     return path
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """Read the rows of a CSV that a run wrote."""
+    with path.open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def texts_of(folder: Path) -> dict[str, bytes]:
+    """All that a run wrote, but for what holds times or depends on compression."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.suffix in (".csv", ".json", ".html", ".txt")
+    }

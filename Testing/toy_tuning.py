@@ -54,12 +54,12 @@ def find_toy_face(
 
 
 def write_moved_cohort(
-    folder: Path, n_people: int, move: Callable[[int, np.ndarray], np.ndarray], seed: int = 0
+    folder: Path, n_people: int, move: Callable[[int, np.ndarray], np.ndarray]
 ) -> None:
     """Write p0, p1, ...: toy people with landmarks moved by `move`, then put onto the surface."""
     folder.mkdir(parents=True)
     for number in range(n_people):
-        mesh, positions = toy_person(seed + number)
+        mesh, positions = toy_person(number)
         surface = prepare_surface(mesh, parse_unit("mm"))
         moved = move(number, positions.copy())
         there = np.isfinite(moved).all(axis=1)

@@ -45,21 +45,7 @@ PEOPLE_FILE = "people.csv"
 
 @dataclass(frozen=True)
 class Subject:
-    """A subject to be drawn.
-
-    Attributes
-    ----------
-    folder : Path
-        Where mesh, matrix and landmarks are written.
-    path : Path
-        The file of the source of heads.
-    first_seed : int
-        The first of the seeds to try.
-    presets : tuple of str
-        Capture presets to draw from.
-    n_shown : int
-        Minimum number of landmarks visible in the scan.
-    """
+    """A subject to draw into `folder` by the source in `path`, with `n_shown` visible landmarks."""
 
     folder: Path
     path: Path
@@ -71,26 +57,7 @@ class Subject:
 def subjects_of(
     folder: Path, sources: dict[str, Path], n_people: int, presets: tuple[str, ...], n_shown: int
 ) -> list[Subject]:
-    """List the subjects, from each source in turn.
-
-    Parameters
-    ----------
-    folder : Path
-        The cohort's folder.
-    sources : dict of str to Path
-        Files of heads by source name.
-    n_people : int
-        Number of subjects.
-    presets : tuple of str
-        Capture presets to draw from.
-    n_shown : int
-        Minimum number of landmarks visible in a scan.
-
-    Returns
-    -------
-    list of Subject
-        Not yet drawn.
-    """
+    """List the subjects, from each source in turn."""
     paths = list(sources.values())
     return [
         Subject(
@@ -107,22 +74,10 @@ def subjects_of(
 def fill_cohort(
     subjects: Sequence[Subject], *, model: str | None, jobs: int
 ) -> list[dict[str, Any]]:
-    """Draw and write the subjects that do not exist yet.
+    """Draw and write the subjects that do not exist yet; `model` finds the poses for matrices.
 
-    Parameters
-    ----------
-    subjects : sequence of Subject
-        The subjects.
-    model : str, optional
-        Model whose pose search gives the matrices.
-    jobs : int
-        Number of processes.
-
-    Returns
-    -------
-    list of dict
-        For each subject: seed, preset, person, and why other seeds were rejected. Two subjects
-        from the same whole head are one person and stay in one part of a fold.
+    For each subject, returns seed, preset, person, and why other seeds were rejected. Two subjects
+    from the same whole head are one person and stay in one part of a fold.
     """
     todo = [subject for subject in subjects if not (subject.folder / ABOUT_FILE).exists()]
     if todo:

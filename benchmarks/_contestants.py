@@ -70,18 +70,7 @@ ERROR_COLUMNS = (
 
 
 def describe_errors(pairs: Sequence[Pair]) -> tuple[Any, ...]:
-    """Compute the values of `ERROR_COLUMNS`.
-
-    Parameters
-    ----------
-    pairs : sequence of Pair
-        Test people, each once.
-
-    Returns
-    -------
-    tuple
-        Means over people and landmarks, distances or angles.
-    """
+    """Compute `ERROR_COLUMNS`: means over people and landmarks, distances or angles."""
     errors = compare(pairs).errors_mm
     scheme = load_scheme()
     steady = np.array([code.split("_")[0] not in EARS_AND_CHEEKS for code in scheme.codes])
@@ -105,18 +94,7 @@ def _mean(measured: Sequence[MeasurementErrors]) -> float:
 
 
 def read_pairs(run: Path) -> list[Pair]:
-    """Read the result of a cross-validation: the landmarks of all test people.
-
-    Parameters
-    ----------
-    run : Path
-        Its folder.
-
-    Returns
-    -------
-    list of Pair
-        Sorted by name.
-    """
+    """Read the landmarks of all test people of a cross-validation, sorted by name."""
     scheme = load_scheme()
     predicted, truth = (
         [read_landmarks(path, scheme) for path in sorted((run / kind).glob("*.csv"))]
@@ -128,19 +106,7 @@ def read_pairs(run: Path) -> list[Pair]:
 def place_means(scans: Sequence[PreparedScan], folds: Sequence[Fold], n_points: int) -> list[Pair]:
     """Place the training people's mean landmarks, each on the nearest point of the surface.
 
-    Parameters
-    ----------
-    scans : sequence of PreparedScan
-        The cohort.
-    folds : sequence of Fold
-        The training and test rows.
-    n_points : int
-        Points per patch; without effect on the result.
-
-    Returns
-    -------
-    list of Pair
-        The test people.
+    The number of points of a patch has no effect on the result.
     """
     pairs = []
     for fold in folds:
@@ -157,23 +123,7 @@ def place_by_atlas_and_model(
 ) -> tuple[list[Pair], list[Pair]]:
     """Place landmarks by the fitted atlas alone and by the unchanged model, both untrained on this.
 
-    Parameters
-    ----------
-    data : DataSet
-        The cohort.
-    names : sequence of str
-        The test people.
-    model : str, optional
-        Name or path of the model.
-    folder : Path
-        Cache of the faces found on the scans.
-    jobs : int
-        Number of processes.
-
-    Returns
-    -------
-    by_atlas, by_model : list of Pair
-        The people on whom a face is found, with all landmarks, on the triangles.
+    Of the named people, those on whom a face is found; the faces are cached in the folder.
     """
     kept = read_model(model)
     faces = [
@@ -189,18 +139,7 @@ def place_by_atlas_and_model(
 
 
 def count_parameters(model: str | Path | None) -> int:
-    """Count the parameters of a model's landmark network.
-
-    Parameters
-    ----------
-    model : str or Path, optional
-        Name or path.
-
-    Returns
-    -------
-    int
-        Without atlas and pose search, which all methods share.
-    """
+    """Count the landmark network's parameters; all methods share atlas and pose search."""
     return sum(weight.size for weight in read_model(model).network("landmarks").values())
 
 
@@ -215,17 +154,9 @@ class Detecting:
 
 
 def measure_detection(task: Detecting) -> tuple[float, float]:
-    """Time whole detections, from the mesh file to the landmarks, in a separate process.
+    """Return median seconds per scan, from the file on, after a warm-up, and peak memory in MB.
 
-    Parameters
-    ----------
-    task : Detecting
-        What to time.
-
-    Returns
-    -------
-    tuple of float
-        Median seconds per scan after a warm-up, and peak memory in MB.
+    To be called in a process of its own.
     """
     seconds = []
     for path in (task.meshes[0], *task.meshes):

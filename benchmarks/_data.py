@@ -66,17 +66,7 @@ def add_people_options(
     jobs: int = 2,
     needs_heads: bool = False,
 ) -> None:
-    """Add the options of a benchmark on generated people.
-
-    Parameters
-    ----------
-    parser : ArgumentParser
-        The parser to extend.
-    people, first_seed, jobs : int
-        Default numbers of people and processes, and the first person's seed.
-    needs_heads : bool
-        Whether the second source must be given.
-    """
+    """Add the options of a benchmark on generated people, with these defaults."""
     add = parser.add_argument
     add("--people", type=int, default=people, help="[%(default)s]")
     add("--first-seed", type=int, default=first_seed, help="[%(default)s]")

@@ -30,19 +30,7 @@ NOISE_MM = 0.03
 def make_head(generator: ScanGenerator, n_points: int) -> tuple[Mesh, NDArray[np.float64]]:
     """Make the head of one person, always the same, with bare skin and a little noise.
 
-    Parameters
-    ----------
-    generator : ScanGenerator
-        The source of people.
-    n_points : int
-        Number of vertices.
-
-    Returns
-    -------
-    mesh : Mesh
-        In millimetres and in the face frame, every vertex used.
-    landmarks_mm : ndarray of shape (n_landmarks, 3)
-        Its landmarks.
+    Returns it in the face frame in millimetres, with every vertex used, and its landmarks.
     """
     rng = np.random.default_rng(SEED)
     person = draw_person(generator.model, rng)

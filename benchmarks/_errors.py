@@ -133,21 +133,9 @@ def describe(errors_mm: NDArray[np.float64]) -> tuple[float, ...]:
 def mean_among_others(
     errors_mm: NDArray[np.float64], shown: NDArray[np.bool_]
 ) -> tuple[float, float]:
-    """Compute a 95 % bootstrap interval of the mean error over people.
+    """Compute a 95 % bootstrap interval of the mean error over people, in mm.
 
     People are resampled, not landmarks, since the errors within one face are correlated.
-
-    Parameters
-    ----------
-    errors_mm : ndarray of shape (n_people, n_landmarks)
-        Their errors.
-    shown : ndarray of shape (n_people, n_landmarks)
-        Which landmarks count.
-
-    Returns
-    -------
-    tuple of float
-        Lower and upper limit in mm.
     """
     n_people = len(errors_mm)
     drawn = np.random.default_rng(0).integers(n_people, size=(N_DRAWS, n_people))

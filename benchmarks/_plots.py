@@ -20,17 +20,7 @@ __all__ = ["plot_accuracy", "plot_unseen_source"]
 
 
 def plot_accuracy(stacked: Stacked, mean_landmarks_mm: NDArray[np.float64], folder: Path) -> None:
-    """Draw ``calibration.png`` and ``landmarks.png``.
-
-    Parameters
-    ----------
-    stacked : Stacked
-        The results.
-    mean_landmarks_mm : ndarray of shape (n_landmarks, 3)
-        Where to draw the landmarks, face frame.
-    folder : Path
-        Where the two files are written.
-    """
+    """Draw ``calibration.png``, and ``landmarks.png`` with each landmark in its mean place."""
     folder.mkdir(parents=True, exist_ok=True)
     errors, visible, expected = stacked.final_mm, stacked.visible, stacked.expected_mm
     mask = visible & np.isfinite(expected)
@@ -84,14 +74,7 @@ def plot_unseen_source(
 ) -> None:
     """Draw ``unseen_source.png``: true errors on each held-out source, beside the law.
 
-    Parameters
-    ----------
-    fifths : mapping of str to ndarray of shape (n, 2)
-        Mean expected and mean true error of each fifth of the landmarks in mm, by source.
-    predict : callable
-        Maps expected errors to those predicted by the law.
-    folder : Path
-        Where the file is written.
+    For each source, `fifths` has mean expected and mean true error of each fifth of the landmarks.
     """
     folder.mkdir(parents=True, exist_ok=True)
     figure = Figure(figsize=(4.5, 4.5), layout="tight")

@@ -62,22 +62,7 @@ def sample_evenly(mesh: Mesh, n_samples: int, rng: np.random.Generator) -> NDArr
 def run_published_steps(
     path: Path, approximations: NDArray[np.float64], network: PalNet
 ) -> dict[str, float]:
-    """Run all steps once.
-
-    Parameters
-    ----------
-    path : Path
-        Mesh file in the frame of the approximations.
-    approximations : ndarray of shape (n_landmarks, 3)
-        The mean landmarks after alignment.
-    network : PalNet
-        The network, with any weights.
-
-    Returns
-    -------
-    dict of str to float
-        Seconds of each step and their sum.
-    """
+    """Run all steps once, around the mean landmarks after alignment; return the seconds of each."""
     marks = [time.perf_counter()]
     mesh = read_mesh(path)
     marks.append(time.perf_counter())

@@ -16,17 +16,9 @@ NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
 def count_reasons(result: dict[str, Any]) -> Table:
-    """Count the objects of `benchmarks.refusals` by their first reason of refusal, for each set.
+    """Count the objects of results/refusals.json by their first reason of refusal, for each set.
 
-    Parameters
-    ----------
-    result : dict
-        Content of results/refusals.json.
-
-    Returns
-    -------
-    Table
-        One row per reason, the most frequent first, and one that names accepted objects.
+    One row per reason, the most frequent first, and one that names accepted objects.
     """
     sets = {table["title"].rpartition(": ")[2]: table["rows"] for table in result["tables"]}
     counts = {
@@ -58,18 +50,7 @@ def _count_and_names(names: list[str]) -> str:
 
 
 def take_range(result: dict[str, Any]) -> Table:
-    """Reduce a table to minimum and maximum of each numeric column, and its last row, the mean.
-
-    Parameters
-    ----------
-    result : dict
-        Result whose first table has a row per scan and one for all.
-
-    Returns
-    -------
-    Table
-        Three rows, without text columns.
-    """
+    """Reduce a table to minimum and maximum of each numeric column, and its last row, the mean."""
     table = result["tables"][0]
     *rows, last = table["rows"]
     columns = enumerate(zip(*rows, strict=True))
@@ -87,18 +68,7 @@ def take_range(result: dict[str, Any]) -> Table:
 
 
 def take_points(result: dict[str, Any]) -> Table:
-    """Take the final and the expected error of each point of the real scans, without the stages.
-
-    Parameters
-    ----------
-    result : dict
-        Content of results/accuracy.json.
-
-    Returns
-    -------
-    Table
-        One row per point.
-    """
+    """Take final and expected error of each point of the real scans from results/accuracy.json."""
     table = next(t for t in result["tables"] if t["title"].endswith("point by point, mm"))
     wanted = ("scan", "code", "grade", "final", "expected")
     columns = [table["columns"].index(name) for name in wanted]
@@ -107,18 +77,7 @@ def take_points(result: dict[str, Any]) -> Table:
 
 
 def take_spread(result: dict[str, Any]) -> Table:
-    """Take the real scans of `benchmarks.real_capture`, and the least and largest of all presets.
-
-    Parameters
-    ----------
-    result : dict
-        Content of results/real_capture.json.
-
-    Returns
-    -------
-    Table
-        One row per real scan and two of the presets.
-    """
+    """Take the real scans of results/real_capture.json, and least and largest of the presets."""
     table = result["tables"][0]
     real = [row for row in table["rows"] if not row[0].startswith("preset ")]
     rows = []

@@ -69,23 +69,10 @@ class Training:
 def make_protocol(
     name: str, limits: Limits, n_people: int, model: str | None
 ) -> PaperProtocol | TuningProtocol:
-    """Return the shipped protocol of a row of the table, within the limits.
+    """Return the shipped protocol of a row of the table (a network of the paper, or of `TUNED`).
 
-    Parameters
-    ----------
-    name : str
-        A network of the paper, or a key of `TUNED`.
-    limits : Limits
-        Folds, points, and maximum length.
-    n_people : int
-        Size of the cohort; an epoch of the landmark network is as long as one of the paper's.
-    model : str, optional
-        Model to fine-tune, if not the shipped one.
-
-    Returns
-    -------
-    PaperProtocol or TuningProtocol
-        Folds and cohort are the same in all protocols.
+    Within the limits, it has the same folds and cohort in all rows, and an epoch of the landmark
+    network is as long as one of the paper's. `model` is fine-tuned instead of the shipped one.
     """
     protocol = read_protocol("paper" if name in VARIANTS else name)
     if isinstance(protocol, PaperProtocol):
@@ -113,17 +100,7 @@ def batches_of_epoch(n_people: int, n_folds: int, batch_size: int) -> int:
 
 
 def share_folder(run: Path, name: str, shared: Path) -> None:
-    """Let several runs share one folder of prepared scans.
-
-    Parameters
-    ----------
-    run : Path
-        A run folder.
-    name : str
-        Folder in it.
-    shared : Path
-        The shared folder that it links to.
-    """
+    """Let several runs share one folder of prepared scans, by a link in each."""
     shared.mkdir(parents=True, exist_ok=True)
     run.mkdir(parents=True, exist_ok=True)
     if not (run / name).exists():
@@ -131,23 +108,7 @@ def share_folder(run: Path, name: str, shared: Path) -> None:
 
 
 def run_training(training: Training) -> Sequence[FoldResult]:
-    """Train and test every fold, in a separate process.
-
-    Parameters
-    ----------
-    training : Training
-        The cross-validation to run.
-
-    Returns
-    -------
-    sequence of FoldResult
-        As returned by `palnet.training.annotated.crossvalidation.cross_validate`.
-
-    Raises
-    ------
-    OutOfTimeError
-        If the time limit is reached before a training starts.
-    """
+    """Train and test every fold; OutOfTimeError if it is too late to begin a training."""
     from palnet.data_sets.layouts import read_data_set
     from palnet.training.annotated.crossvalidation import cross_validate
     from palnet.training.execution import Execution, execute
@@ -188,18 +149,7 @@ def _measured(place: Path) -> Iterator[None]:
 
 
 def read_costs(run: Path) -> tuple[float, float]:
-    """Return the seconds of all folds' trainings and the largest peak memory in MB.
-
-    Parameters
-    ----------
-    run : Path
-        A run folder.
-
-    Returns
-    -------
-    tuple of float
-        Seconds and megabytes.
-    """
+    """Return the seconds of all folds' trainings and the largest peak memory in MB."""
     costs = [_read_costs(path) for path in sorted(run.glob(f"fold*/{COSTS_FILE}"))]
     return sum(c["seconds"] for c in costs), max((c["peak_mb"] for c in costs), default=0.0)
 

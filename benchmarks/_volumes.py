@@ -31,27 +31,9 @@ def extract_skin(
 ) -> Mesh:
     """Extract the largest isosurface, closed at the border of the volume and smoothed.
 
-    Parameters
-    ----------
-    volume : ndarray of shape (n_x, n_y, n_z)
-        Gray values, or 0 and 1 of a segment.
-    level : float
-        Gray value of the surface; the inside is brighter.
-    name : str
-        Name of the mesh.
-    pass_band : float
-        Of `vtkWindowedSincPolyDataFilter`: less is smoother.
-    rounds : int
-        Iterations of that filter.
-    spacing_mm : tuple of float
-        Size of a voxel.
-    origin_mm : array_like of shape (3,)
-        Place of the first voxel's neighbour at (-1, -1, -1), which the closing adds.
-
-    Returns
-    -------
-    Mesh
-        In millimetres.
+    The inside is brighter than `level`. The less `pass_band` of `vtkWindowedSincPolyDataFilter` is,
+    the smoother. `origin_mm` is the place of the first voxel's neighbour at (-1, -1, -1), which the
+    closing adds.
     """
     padded = np.pad(np.asarray(volume, dtype=np.float32), 1)
     image = vtk.vtkImageData()

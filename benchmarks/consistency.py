@@ -77,19 +77,7 @@ def measure(task: PosesTask) -> Agreement:
 def compare(name: str, mapped_mm: NDArray[np.float64], n_refused: int) -> Agreement:
     """Compute the mean distance over all pairs of poses in which a landmark was placed.
 
-    Parameters
-    ----------
-    name : str
-        The scan.
-    mapped_mm : ndarray of shape (n_poses, n_landmarks, 3)
-        Landmarks mapped back to the scan's own frame, NaN if missing.
-    n_refused : int
-        Number of refused poses.
-
-    Returns
-    -------
-    Agreement
-        Distances of shape (n_landmarks,).
+    Landmarks are mapped back to the scan's own frame, (n_poses, n_landmarks, 3); NaN if missing.
     """
     first, second = np.triu_indices(len(mapped_mm), k=1)
     if not len(first):

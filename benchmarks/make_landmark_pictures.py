@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import vtk
 
+from benchmarks._scene import actor_of, aim, smooth_skin, take_picture
 from palnet.scheme import load_scheme
-from palnet.surface import to_polydata
 from palnet.synthesis import read_morphable_model
 
 FOLDER = Path(__file__).parents[1] / "PALNetLandmarks" / "Resources" / "Landmarks"
@@ -33,7 +33,7 @@ def main() -> None:
     scheme = load_scheme("palnet50")
     model = read_morphable_model(parser.parse_args().morphable_model, scheme)
     points = np.asarray(model.refine @ model.neutral_mm, dtype=float)
-    head = to_poly(points, model.fine_triangles)
+    head = smooth_skin(points, model.fine_triangles)
     folder = FOLDER / scheme.name
     folder.mkdir(parents=True, exist_ok=True)
     total = 0
@@ -42,15 +42,6 @@ def main() -> None:
         draw(head, point, path)
         total += path.stat().st_size
     print(f"{folder}: {len(scheme)} pictures, {total / 1024:.0f} KB")
-
-
-def to_poly(points: np.ndarray, triangles: np.ndarray) -> vtk.vtkPolyData:
-    """Convert arrays to VTK, with normals for smooth shading."""
-    normals = vtk.vtkPolyDataNormals()
-    normals.SetInputData(to_polydata(points, triangles))
-    normals.SplittingOff()
-    normals.Update()
-    return normals.GetOutput()
 
 
 def draw(head: vtk.vtkPolyData, point: np.ndarray, path: Path) -> None:
@@ -67,40 +58,15 @@ def draw(head: vtk.vtkPolyData, point: np.ndarray, path: Path) -> None:
     renderer.AddActor(actor_of(dot.GetOutput(), DOT))
     direction = (point - HEAD_CENTER_MM) * [1.0, TILT, 1.0]
     direction /= np.linalg.norm(direction)
-    camera = renderer.GetActiveCamera()
-    camera.ParallelProjectionOn()
-    camera.SetParallelScale(HALF_HEIGHT_MM)
-    camera.SetFocalPoint(*point)
-    camera.SetPosition(*(point + 500.0 * direction))
-    camera.SetViewUp(0.0, 1.0, 0.0)
-    renderer.ResetCameraClippingRange()
+    aim(renderer, point, direction, HALF_HEIGHT_MM)
     write(renderer, path)
 
 
-def actor_of(poly: vtk.vtkPolyData, color: tuple[float, float, float]) -> vtk.vtkActor:
-    """Make a lit actor of one color."""
-    mapper = vtk.vtkPolyDataMapper()
-    mapper.SetInputData(poly)
-    mapper.ScalarVisibilityOff()
-    actor = vtk.vtkActor()
-    actor.SetMapper(mapper)
-    actor.GetProperty().SetColor(*color)
-    actor.GetProperty().SetAmbient(0.15)
-    return actor
-
-
 def write(renderer: vtk.vtkRenderer, path: Path) -> None:
-    """Render offscreen, downsample, and write with few colors to keep the file small."""
-    window = vtk.vtkRenderWindow()
-    window.SetOffScreenRendering(1)
-    window.SetSize(PIXELS * OVERSAMPLING, PIXELS * OVERSAMPLING)
-    window.AddRenderer(renderer)
-    window.Render()
-    grab = vtk.vtkWindowToImageFilter()
-    grab.SetInput(window)
-    grab.ReadFrontBufferOff()
+    """Render, downsample, and write with the best compression."""
+    picture = take_picture([renderer], (PIXELS * OVERSAMPLING, PIXELS * OVERSAMPLING))
     shrink = vtk.vtkImageShrink3D()
-    shrink.SetInputConnection(grab.GetOutputPort())
+    shrink.SetInputConnection(picture.GetOutputPort())
     shrink.SetShrinkFactors(OVERSAMPLING, OVERSAMPLING, 1)
     shrink.AveragingOn()
     writer = vtk.vtkPNGWriter()

@@ -8,22 +8,22 @@ wound inward is usable too, and therefore not in this list.
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
-from benchmarks._data import add_common_options, generator_of
+from benchmarks._data import generator_of
 from benchmarks._shapes import capsule, ellipsoid, join, sheet, solid, union
-from palnet.surface import Mesh, drop_unused, write_ply
+from palnet.surface import Mesh, drop_unused
 from palnet.synthesis import draw_person
 from palnet.synthesis.capture import compute_vertex_normals
 from palnet.synthesis.covering import add_hair, draw_clothes, draw_head_regions
 from palnet.synthesis.fields import wave_field
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     Values = NDArray[np.float64]
@@ -46,13 +46,7 @@ class Box(TypedDict, total=False):
 
 
 class Heads:
-    """Heads of generated people, cut by regions defined on the mean head.
-
-    Parameters
-    ----------
-    ict : Path
-        The packed morphable model.
-    """
+    """Heads of generated people, cut by regions defined on the mean head."""
 
     def __init__(self, ict: Path) -> None:
         self._generator = generator_of(ict)
@@ -96,18 +90,7 @@ class Heads:
 
 
 def make_all(ict: Path) -> list[Mesh]:
-    """Make all objects.
-
-    Parameters
-    ----------
-    ict : Path
-        The packed morphable model.
-
-    Returns
-    -------
-    list of Mesh
-        In millimetres, named.
-    """
+    """Make all objects, in millimetres, named."""
     heads = Heads(ict)
     made = {
         **_head_parts(heads),
@@ -302,22 +285,3 @@ def _furniture() -> dict[str, Mesh]:
         "two_planes": join([floor, wall]),
         "chair": join([seat, back, *legs]),
     }
-
-
-def main() -> None:
-    """List all objects, and write them as PLY files for inspection."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    add_common_options(parser)
-    parser.add_argument("--folder", type=Path, help="write <name>.ply files here")
-    arguments = parser.parse_args()
-    for mesh in make_all(arguments.ict):
-        extent = mesh.points.max(axis=0) - mesh.points.min(axis=0)
-        size = " x ".join(f"{length:.0f}" for length in extent)
-        print(f"{mesh.name:24s} {len(mesh.points):7d} vertices  {size} mm")
-        if arguments.folder:
-            arguments.folder.mkdir(parents=True, exist_ok=True)
-            write_ply(mesh, arguments.folder / f"{mesh.name}.ply", overwrite=True)
-
-
-if __name__ == "__main__":
-    main()

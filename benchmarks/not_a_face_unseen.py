@@ -34,18 +34,7 @@ PAIR = (-1, 1)
 
 
 def make_unseen(ict: Path) -> list[Mesh]:
-    """Make all objects.
-
-    Parameters
-    ----------
-    ict : Path
-        The packed morphable model.
-
-    Returns
-    -------
-    list of Mesh
-        In millimetres, named.
-    """
+    """Make all objects, in millimetres, named."""
     heads = Heads(ict)
     made = {
         **_head_parts(heads),

@@ -17,25 +17,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import vtkmodules.vtkRenderingOpenGL2  # noqa: F401  # registers classes
+import vtk
 from vtkmodules.util.numpy_support import vtk_to_numpy
-from vtkmodules.vtkCommonCore import reference
-from vtkmodules.vtkCommonDataModel import vtkCellLocator, vtkPolyData
-from vtkmodules.vtkFiltersCore import vtkPolyDataNormals
-from vtkmodules.vtkRenderingCore import (
-    vtkActor,
-    vtkPolyDataMapper,
-    vtkRenderer,
-    vtkRenderWindow,
-    vtkWindowToImageFilter,
-)
 
 from benchmarks._data import RealScan, add_common_options, read_real_scans, settings_of
 from benchmarks._report import Report
+from benchmarks._scene import actor_of, aim, smooth_skin, take_picture
 from palnet import detect
 from palnet.scheme import load_scheme
 from palnet.similarity import apply_similarity, invert_similarity
-from palnet.surface import Mesh, to_polydata
+from palnet.surface import Mesh
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -137,22 +128,11 @@ def _open_landmarker(task: Path) -> Any:
 def look_from_all_sides(face: Mesh, witness: Any) -> tuple[NDArray[np.float64], int]:
     """Locate the landmarks of `NUMBER_OF` by the photo detector from all directions.
 
-    Parameters
-    ----------
-    face : Mesh
-        The scan in the face frame, millimetres.
-    witness : FaceLandmarker
-        MediaPipe's detector.
-
-    Returns
-    -------
-    positions_mm : ndarray of shape (12, 3)
-        The median over the directions, which may be slightly off the surface; NaN if never seen.
-    n_views : int
-        Number of directions from which a face was detected.
+    Returns the median over the directions, which may be slightly off the surface (NaN if never
+    seen), and the number of directions from which a face was detected.
     """
-    skin = _skin(face)
-    locator = vtkCellLocator()
+    skin = smooth_skin(face.points, face.triangles)
+    locator = vtk.vtkCellLocator()
     locator.SetDataSet(skin)
     locator.BuildLocator()
     seen = []
@@ -173,44 +153,15 @@ def look_from_all_sides(face: Mesh, witness: Any) -> tuple[NDArray[np.float64], 
     return middle.filled(np.nan), len(seen)
 
 
-def _skin(face: Mesh) -> vtkPolyData:
-    """Convert the scan to VTK, with smooth normals."""
-    smooth = vtkPolyDataNormals()
-    smooth.SetInputData(to_polydata(face.points, face.triangles))
-    smooth.SplittingOff()
-    smooth.Update()
-    skin: vtkPolyData = smooth.GetOutput()
-    return skin
-
-
-def _render(skin: vtkPolyData, towards: NDArray[np.float64]) -> NDArray[np.uint8]:
+def _render(skin: vtk.vtkPolyData, towards: NDArray[np.float64]) -> NDArray[np.uint8]:
     """Render a picture from one direction, (n, n, 3), first row on top."""
-    mapper, actor, renderer = vtkPolyDataMapper(), vtkActor(), vtkRenderer()
-    mapper.SetInputData(skin)
-    mapper.ScalarVisibilityOff()
-    actor.SetMapper(mapper)
-    actor.GetProperty().SetColor(*SKIN)
-    actor.GetProperty().SetAmbient(0.15)
+    renderer, actor = vtk.vtkRenderer(), actor_of(skin, SKIN)
     actor.GetProperty().SetSpecular(0.08)
     renderer.AddActor(actor)
     renderer.SetBackground(*BACKGROUND)
-    window = vtkRenderWindow()
-    window.SetOffScreenRendering(True)
-    window.SetSize(N_PIXELS, N_PIXELS)
-    window.AddRenderer(renderer)
-    camera = renderer.GetActiveCamera()
-    camera.ParallelProjectionOn()
-    camera.SetParallelScale(WIDTH_MM / 2)
-    camera.SetFocalPoint(*MIDDLE_MM)
-    camera.SetPosition(*(MIDDLE_MM + DISTANCE_MM * towards))
-    camera.SetViewUp(0, 1, 0)
-    renderer.ResetCameraClippingRange()
-    window.Render()
-    grab = vtkWindowToImageFilter()
-    grab.SetInput(window)
-    grab.ReadFrontBufferOff()
-    grab.Update()
-    pixels = vtk_to_numpy(grab.GetOutput().GetPointData().GetScalars())
+    aim(renderer, MIDDLE_MM, towards, WIDTH_MM / 2)
+    picture = take_picture([renderer], (N_PIXELS, N_PIXELS)).GetOutput()
+    pixels = vtk_to_numpy(picture.GetPointData().GetScalars())
     return np.ascontiguousarray(pixels.reshape(N_PIXELS, N_PIXELS, -1)[::-1, :, :3])
 
 
@@ -226,7 +177,7 @@ def _see(witness: Any, picture: NDArray[np.uint8]) -> NDArray[np.float64] | None
 
 
 def _carry_back(
-    places: NDArray[np.float64], towards: NDArray[np.float64], locator: vtkCellLocator
+    places: NDArray[np.float64], towards: NDArray[np.float64], locator: vtk.vtkCellLocator
 ) -> NDArray[np.float64]:
     """Find the first intersections of the lines of sight with the surface, (n, 3), or NaN."""
     right = np.cross([0.0, 1.0, 0.0], towards)
@@ -235,12 +186,9 @@ def _carry_back(
     aside = WIDTH_MM * ((places[:, :1] - 0.5) * right + (0.5 - places[:, 1:]) * up)
     met = np.full((len(places), 3), np.nan)
     for row, start in enumerate(MIDDLE_MM + DISTANCE_MM * towards + aside):
-        share, cell, point, local = reference(0.0), reference(0), [0.0] * 3, [0.0] * 3
+        share, cell, point, local = vtk.reference(0.0), vtk.reference(0), [0.0] * 3, [0.0] * 3
         end = start - 2 * DISTANCE_MM * towards
-        # The type stubs lack `reference`.
-        if locator.IntersectWithLine(  # type: ignore[call-overload]
-            start, end, 1e-3, share, point, local, cell
-        ):
+        if locator.IntersectWithLine(start, end, 1e-3, share, point, local, cell):
             met[row] = point
     return met
 

@@ -18,8 +18,7 @@ Definitions, fixed on 2026-11-25 before the people of the default seeds were eve
 from __future__ import annotations
 
 import argparse
-import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,7 +37,7 @@ from benchmarks._data import (
 )
 from benchmarks._pool import run_tasks
 from benchmarks._report import Report
-from palnet import detect
+from palnet import detect, render_preview
 from palnet.errors import PalnetError
 from palnet.face.alignment import align_landmarks
 from palnet.model import read_model
@@ -146,31 +145,11 @@ def summarise(outcomes: list[Outcome], group: str) -> tuple[object, ...]:
 
 def draw_pictures(scans: list[Mesh], folder: Path, model: str | None) -> None:
     """Draw the reference poses of real scans, for a person to verify."""
-    from palnet import detect, render_preview
-
     folder.mkdir(parents=True, exist_ok=True)
     for mesh in scans:
         detection = detect(mesh, unit="mm", model=model)
         path = folder / f"{mesh.name}.png"
         render_preview(mesh, detection.landmarks, detection.face_from_scan, path, overwrite=True)
-
-
-def measure_all(
-    tasks: list[PosesTask], *, jobs: int, checkpoint: Path | None
-) -> dict[str, list[Outcome]]:
-    """Measure all scans; each result is saved at once, so that the run can be resumed."""
-    done: dict[str, list[Outcome]] = {}
-    if checkpoint is not None and checkpoint.exists():
-        for line in checkpoint.read_text(encoding="utf-8").splitlines():
-            rows = [Outcome(**row) for row in json.loads(line)]
-            done[rows[0].name] = rows
-    left = [task for task in tasks if task.name not in done]
-    for rows in run_tasks(measure, left, jobs=jobs):
-        done[rows[0].name] = rows
-        if checkpoint is not None:
-            with checkpoint.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps([asdict(row) for row in rows]) + "\n")
-    return {task.name: done[task.name] for task in tasks}
 
 
 def main() -> None:
@@ -179,14 +158,13 @@ def main() -> None:
     add_common_options(parser)
     add_people_options(parser, people=200, first_seed=FIRST_SEED)
     parser.add_argument("--poses", type=int, default=20, help="poses of each scan [%(default)s]")
-    parser.add_argument("--checkpoint", type=Path, help="keep finished scans here, and go on")
     parser.add_argument("--pictures", type=Path, help="draw the real scans' references here")
     arguments = parser.parse_args()
     real = [scan.mesh for scan in read_real_scans(arguments.real)]
     if arguments.pictures:
         draw_pictures(real, arguments.pictures, arguments.model)
     tasks = tasks_in_poses(arguments, real)
-    results = measure_all(tasks, jobs=arguments.jobs, checkpoint=arguments.checkpoint)
+    results = {rows[0].name: rows for rows in run_tasks(measure, tasks, jobs=arguments.jobs)}
     by_real = {mesh.name: results.pop(mesh.name) for mesh in real}
     generated = [outcome for rows in results.values() for outcome in rows]
     _report(by_real, generated, settings_of(arguments)).finish(arguments.output)

@@ -42,7 +42,7 @@ def decimated(share_left: float) -> Callable[[Mesh], Mesh]:
     """Return a function that decimates a mesh."""
 
     def change(mesh: Mesh) -> Mesh:
-        points, triangles = thinning.decimate_to(
+        points, triangles = thinning.decimate(
             mesh.points.astype(np.float32), mesh.triangles, 1 - share_left
         )
         return Mesh(points.astype(np.float64), triangles, name=mesh.name)

@@ -88,16 +88,12 @@ def main() -> None:
     add_common_options(parser)
     parser.add_argument("--poses", type=int, default=3, help="poses of each [%(default)s]")
     parser.add_argument("--jobs", type=int, default=2, help="processes [%(default)s]")
-    parser.add_argument("--only", help="names, separated by commas")
     parser.add_argument("--pictures", type=Path, default=RESULTS_FOLDER / "accepted")
     arguments = parser.parse_args()
     report = Report("refusals", settings_of(arguments))
     for title, make in SETS.items():
-        things = make(arguments.ict)
-        if arguments.only:
-            things = [mesh for mesh in things if mesh.name in arguments.only.split(",")]
         rest = (arguments.poses, arguments.model, arguments.pictures)
-        tasks = [Task(mesh, number, *rest) for number, mesh in enumerate(things)]
+        tasks = [Task(mesh, number, *rest) for number, mesh in enumerate(make(arguments.ict))]
         add_set(report, title, list(run_tasks(judge, tasks, jobs=arguments.jobs)))
     report.finish(arguments.output)
 

@@ -30,20 +30,7 @@ SHORTENED = {
 
 
 def fill(text: str, folder: Path) -> str:
-    """Replace everything between the markers.
-
-    Parameters
-    ----------
-    text : str
-        The document.
-    folder : Path
-        Folder with the results.
-
-    Returns
-    -------
-    str
-        The document with the tables of these results.
-    """
+    """Replace everything between a document's markers by the tables of a folder's results."""
 
     def replacement(match: re.Match[str]) -> str:
         begin, name, part, end = match.groups()

@@ -7,12 +7,11 @@ One process generates people and cuts their patches on all cores, others train o
         --ict ict_facekit_light.npz --heads anny_train.npz --model palnet50 --model held_out.npz
     python -m benchmarks.train_while_generating train --folder work --seconds 600 --model palnet50
 
-The network of `--model` is grown to the large size; with `--anew`, only its atlas is used and a
-large network is trained from scratch. The result is weights and curve, before the joint layer is
-refitted and expected errors are calibrated. The last rounds of the recipes are similar, with a
-fixed number of people and batches (`palnet train`); here, time is the limit. Weights and curve are
-written after every validation, as the lease of the GPU may end early. `train` waits two minutes for
-people, and ends with an error if there is none.
+The network of `--model` is grown to the large size. The result is weights and curve, before the
+joint layer is refitted and expected errors are calibrated. The last rounds of the recipes are
+similar, with a fixed number of people and batches (`palnet train`); here, time is the limit.
+Weights and curve are written after every validation, as the lease of the GPU may end early. `train`
+waits two minutes for people, and ends with an error if there is none.
 """
 
 from __future__ import annotations
@@ -81,7 +80,6 @@ def main() -> None:
     add("--most", type=int, default=20_000, help="people to have room for [%(default)s]")
     add("--least", type=int, default=1_000, help="people to wait for [%(default)s]")
     add("--wide", type=float, default=0.4, help="share of people wider than a source [%(default)s]")
-    add("--anew", action="store_true", help="begin from nothing")
     arguments = parser.parse_args()
     (generate if arguments.what == "generate" else train)(arguments)
 
@@ -228,7 +226,7 @@ def train(arguments: argparse.Namespace) -> None:
     validation.wait_for(validation.room)
     store.wait_for(arguments.least)
     store.follow()
-    weights = None if arguments.anew else model.network("landmarks")
+    weights = model.network("landmarks")
     network = begin_network(len(model.scheme), LARGE_SIZE, SEED, weights).to(device)
     mirror = torch.tensor(model.scheme.mirror, device=device)
     optimizer = torch.optim.AdamW(network.parameters(), weight_decay=WEIGHT_DECAY)

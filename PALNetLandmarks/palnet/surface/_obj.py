@@ -13,7 +13,6 @@ from palnet.errors import MeshError
 from palnet.surface._digits import (
     DIGITS_PADDING,
     LAST_BLANK,
-    parse_decimals,
     parse_leading_integers,
 )
 from palnet.surface._mesh import Finding, ParsedMesh, fan_triangles
@@ -22,9 +21,10 @@ from palnet.surface._text import (
     check_no_control_bytes,
     cut_out,
     find_token_starts,
-    find_visible_lines,
     line_number,
     parse_floats,
+    walk_lines,
+    with_line_feeds,
 )
 
 if TYPE_CHECKING:
@@ -33,20 +33,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
-    "BLOCK_BYTES",
-    "PADDING",
     "Lines",
     "flatten",
     "parse_corners",
     "parse_numbers",
     "parse_obj",
 ]
-
-PADDING = b"\n\n"
-"""Gives every line a second byte and every integer an end."""
-
-BLOCK_BYTES = 1 << 20
-"""Number of bytes of a file that are parsed at a time."""
 
 HEADER_BYTES = 4096
 """Slicer writes its SPACE comment at the top of the file."""
@@ -93,8 +85,7 @@ def parse_obj(data: bytes) -> ParsedMesh:
     vertex above the face; colours after the coordinates, texture and normal indices, groups,
     lines and points are ignored.
     """
-    if b"\n" not in data:
-        data = data.replace(b"\r", b"\n")
+    data = with_line_feeds(data)
     text = flatten(data)
     n_points = 0
     points, corners, counts = [np.zeros((0, 3))], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
@@ -115,25 +106,16 @@ def parse_obj(data: bytes) -> ParsedMesh:
 
 
 def _walk(text: bytes) -> Iterator[tuple[Lines, Lines, NDArray[np.int64]]]:
-    """Yield vertices and faces block by block; for each face, the vertices above it in the block.
-
-    Intermediate results of a block stay in the cache, which is several times faster.
-    """
-    start = 0
-    while start < len(text):
-        end = text.rfind(b"\n", start, start + BLOCK_BYTES) + 1 or text.find(b"\n", start) + 1
-        end = end or len(text)
-        raw = np.frombuffer(text[start:end] + PADDING, dtype=np.uint8)
-        starts, ends = find_visible_lines(raw)
+    """Yield vertices and faces by block; for each face, the vertices above it in its block."""
+    for raw, starts, ends, offset in walk_lines(text):
         is_vertex, is_face = (
             (raw[starts] == ord(letter)) & (raw[starts + 1] <= LAST_BLANK) for letter in "vf"
         )
         yield (
-            Lines(raw, starts[is_vertex], ends[is_vertex], start),
-            Lines(raw, starts[is_face], ends[is_face], start),
+            Lines(raw, starts[is_vertex], ends[is_vertex], offset),
+            Lines(raw, starts[is_face], ends[is_face], offset),
             np.cumsum(is_vertex)[is_face],
         )
-        start = end
 
 
 def flatten(data: bytes) -> bytes:
@@ -180,14 +162,11 @@ def parse_numbers(data: bytes, lines: Lines) -> NDArray[np.float64]:
     """Parse all words of some lines as numbers."""
     try:
         check_no_control_bytes(lines.raw)
-        values = parse_decimals(lines.raw, lines.tokens)
-        if values is None:
-            values = parse_floats(lines.raw.tobytes())
+        return parse_floats(lines.raw.tobytes())
     except BadTokenError as err:
         line = line_number(data, lines.file_offset(err.offset))
         msg = f"line {line}: {err.token!r} is not a coordinate. The file is damaged"
         raise MeshError(msg) from err
-    return values
 
 
 def parse_corners(data: bytes, lines: Lines, n_before: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -10,15 +10,8 @@ import numpy as np
 
 from palnet.errors import MeshError
 from palnet.surface._digits import LAST_BLANK, parse_leading_integers
-from palnet.surface._obj import (
-    BLOCK_BYTES,
-    PADDING,
-    Lines,
-    flatten,
-    parse_corners,
-    parse_numbers,
-)
-from palnet.surface._text import find_visible_lines
+from palnet.surface._obj import Lines, flatten, parse_corners, parse_numbers
+from palnet.surface._text import walk_lines, with_line_feeds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +55,7 @@ def parse_obj_colors(data: bytes) -> NDArray[np.float64] | None:
 
     Numbers below zero are no colors: some programs write normals there.
     """
-    data = _with_line_feeds(data)
+    data = with_line_feeds(data)
     colors = [np.zeros((0, 3))]
     for vertices, _, _ in _walk(flatten(data)):
         if (vertices.counts < N_WITH_COLOR).any():
@@ -75,7 +68,7 @@ def parse_obj_colors(data: bytes) -> NDArray[np.float64] | None:
 
 def parse_obj_texture(data: bytes) -> TexturedCorners:
     """Return the corners that have texture coordinates, of a file that `parse_obj` accepts."""
-    data = _with_line_feeds(data)
+    data = with_line_feeds(data)
     n_points = n_uv = 0
     uvs = [np.zeros((0, 2))]
     vertex, number, offset = ([np.zeros(0, dtype=np.int64)] for _ in range(3))
@@ -106,28 +99,17 @@ NO_UV = np.iinfo(np.int64).min
 """Number of the texture coordinates of a corner that has none."""
 
 
-def _with_line_feeds(data: bytes) -> bytes:
-    """Return a file whose lines end in line feeds, at the same offsets."""
-    return data if b"\n" in data else data.replace(b"\r", b"\n")
-
-
 def _walk(text: bytes) -> Iterator[tuple[Lines, Lines, Lines]]:
     """Yield the lines of vertices, texture coordinates and faces block by block."""
-    start = 0
-    while start < len(text):
-        end = text.rfind(b"\n", start, start + BLOCK_BYTES) + 1 or text.find(b"\n", start) + 1
-        end = end or len(text)
-        raw = np.frombuffer(text[start:end] + PADDING, dtype=np.uint8)
-        starts, ends = find_visible_lines(raw)
+    for raw, starts, ends, offset in walk_lines(text):
         first, second, third = (raw[starts + step] for step in range(3))
         is_vertex, is_face = ((first == ord(x)) & (second <= LAST_BLANK) for x in "vf")
         is_uv = (first == ord("v")) & (second == ord("t")) & (third <= LAST_BLANK)
         yield (
-            Lines(raw, starts[is_vertex], ends[is_vertex], start),
-            Lines(raw, starts[is_uv] + 1, ends[is_uv], start),
-            Lines(raw, starts[is_face], ends[is_face], start),
+            Lines(raw, starts[is_vertex], ends[is_vertex], offset),
+            Lines(raw, starts[is_uv] + 1, ends[is_uv], offset),
+            Lines(raw, starts[is_face], ends[is_face], offset),
         )
-        start = end
 
 
 def _parse_uv(data: bytes, lines: Lines) -> NDArray[np.float64]:

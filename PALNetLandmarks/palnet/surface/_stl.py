@@ -13,25 +13,19 @@ from palnet.surface._text import (
     BadTokenError,
     cut_out,
     find_token_starts,
-    find_visible_lines,
     line_number,
     parse_floats,
     to_doubles,
+    walk_lines,
+    with_line_feeds,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
 __all__ = ["is_ascii_stl", "is_whole_binary_stl", "parse_stl"]
 
 HEADER_BYTES = 80
-PADDING = b"\n" * 8
-"""Padding, so that the keyword of every line can be compared."""
-
-BLOCK_BYTES = 1 << 20
-"""Number of bytes of an ascii file that are parsed at a time."""
 
 END_OF_SOLID = ord("E")
 """Marks "endsolid" among the lines, whose first letters are lower case."""
@@ -97,11 +91,10 @@ def _parse_binary(data: bytes) -> NDArray[np.float64]:
 
 def _parse_ascii(data: bytes) -> NDArray[np.float64]:
     """Read the corners of an ascii file; faults of the structure are told before others."""
-    if b"\n" not in data:
-        data = data.replace(b"\r", b"\n")
+    data = with_line_feeds(data.lower())
     kinds, corners = [np.zeros(0, dtype=np.uint8)], [np.zeros((0, 3))]
     fault: MeshError | None = None
-    for raw, starts, ends, offset in _walk(data):
+    for raw, starts, ends, offset in walk_lines(data):
         kinds.append(_line_kinds(raw, starts))
         is_vertex = kinds[-1] == ord("v")
         if fault is None:
@@ -117,19 +110,6 @@ def _parse_ascii(data: bytes) -> NDArray[np.float64]:
     return np.concatenate(corners)
 
 
-def _walk(
-    data: bytes,
-) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64], int]]:
-    """Yield blocks of the file in lower case, where their lines start and end, and their offset."""
-    start = 0
-    while start < len(data):
-        end = data.rfind(b"\n", start, start + BLOCK_BYTES) + 1 or data.find(b"\n", start) + 1
-        end = end or len(data)
-        raw = np.frombuffer(data[start:end].lower() + PADDING, dtype=np.uint8)
-        yield (raw, *find_visible_lines(raw), start)
-        start = end
-
-
 def _line_kinds(raw: NDArray[np.uint8], starts: NDArray[np.int64]) -> NDArray[np.uint8]:
     """Return the first letter of every line, and of "endsolid" a capital one."""
     letters = raw[starts]
@@ -139,7 +119,7 @@ def _line_kinds(raw: NDArray[np.uint8], starts: NDArray[np.int64]) -> NDArray[np
 
 def _line_of(data: bytes, row: int) -> int:
     """Return the line number of a visible line, counted from 0."""
-    for _, starts, _, offset in _walk(data):
+    for _, starts, _, offset in walk_lines(data):
         if row < len(starts):
             return line_number(data, offset + int(starts[row]))
         row -= len(starts)

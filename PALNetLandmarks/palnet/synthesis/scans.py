@@ -29,6 +29,8 @@ ON_SCAN_MM = 4.0
 HIDDEN_UNDER_HAIR_MM = 2.5
 # Maximum vertex spacing before a decimation, which does most of the thinning.
 DECIMATED_FROM_MM = 1.5
+# Share of the triangles that a decimation removes.
+DECIMATED_AWAY = (0.5, 0.93)
 # Below this spacing, the points of the morphable model are left unchanged.
 THINNED_FROM_MM = 1.6
 
@@ -199,7 +201,8 @@ def _thin(
         points, triangles = thinning.cluster_vertices(points, triangles, spacing, rng)
         points, triangles = drop_unused(points, triangles)
     if decimated:
-        points, triangles = thinning.decimate(points, triangles, rng)
+        share_away = float(rng.uniform(*DECIMATED_AWAY))
+        points, triangles = thinning.decimate(points, triangles, share_away)
     return points, triangles
 
 

@@ -12,20 +12,10 @@ from palnet.surface import drop_unused, to_polydata
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["cluster_vertices", "decimate", "decimate_to"]
-
-# Share of the triangles that a decimation removes.
-DECIMATED_AWAY = (0.5, 0.93)
+__all__ = ["cluster_vertices", "decimate"]
 
 
 def decimate(
-    points_mm: NDArray[np.float32], triangles: NDArray[np.int32], rng: np.random.Generator
-) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """Remove a random share of the triangles, see `decimate_to`."""
-    return decimate_to(points_mm, triangles, float(rng.uniform(*DECIMATED_AWAY)))
-
-
-def decimate_to(
     points_mm: NDArray[np.float32], triangles: NDArray[np.int32], share_away: float
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Decimate a mesh: large triangles where it is flat, small ones where it is curved.

@@ -60,8 +60,8 @@ class CalibrationSample:
 
     Attributes
     ----------
-    error_mm, spread_mm, visibility : ndarray of shape (n_scans, n_landmarks)
-        True error, and the network's predicted spread and visibility.
+    error_mm, spread_mm : ndarray of shape (n_scans, n_landmarks)
+        True error, and the spread that the network predicted.
     visible : ndarray of shape (n_scans, n_landmarks)
         Which landmarks are visible in the scan.
     misfit : ndarray of shape (n_scans,)
@@ -72,7 +72,6 @@ class CalibrationSample:
 
     error_mm: NDArray[np.float64]
     spread_mm: NDArray[np.float64]
-    visibility: NDArray[np.float64]
     visible: NDArray[np.bool_]
     misfit: NDArray[np.float64]
     astray_mm: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
@@ -109,8 +108,7 @@ def collect_sample(model: Model, scans: Sequence[Path]) -> CalibrationSample:
         truth = apply_similarity(found.face_from_scan, scan.landmarks_mm)
         placed = project_onto_triangles(found.face, prediction.positions_mm).points_mm
         error = np.linalg.norm(placed - truth, axis=1)
-        said = (prediction.spread_mm, prediction.visibility)
-        rows.append((error, *said, scan.visible, found.fit.misfit))
+        rows.append((error, prediction.spread_mm, scan.visible, found.fit.misfit))
     logger.info("calibration: %d of %d scans refused", len(scans) - len(rows), len(scans))
     if not rows:
         msg = (
@@ -209,7 +207,7 @@ def _largest_spread(sample: CalibrationSample) -> float:
 
 def _take_faces(sample: CalibrationSample, chosen: NDArray[np.bool_]) -> CalibrationSample:
     """Select the rows of some of the scans."""
-    names = ("error_mm", "spread_mm", "visibility", "visible", "misfit")
+    names = ("error_mm", "spread_mm", "visible", "misfit")
     return replace(sample, **{name: getattr(sample, name)[chosen] for name in names})
 
 

@@ -42,6 +42,7 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
+WEIGHT_DECAY = 0.01
 # Offset between the seeds of processes that train together; larger than any number of steps.
 RANK_STRIDE = 1_000_000_007
 
@@ -56,8 +57,6 @@ class OneCycleSettings:
         Total number of batches.
     peak_rate : float
         Peak learning rate of the one-cycle schedule.
-    weight_decay : float
-        Weight decay of AdamW.
     seed : int
         Seed of weights and batches; batch k depends only on it and on k.
     save_every : int
@@ -69,7 +68,6 @@ class OneCycleSettings:
 
     n_steps: int
     peak_rate: float = 2e-3
-    weight_decay: float = 0.01
     seed: int = 0
     save_every: int = 500
     n_parts: int = 1
@@ -82,9 +80,7 @@ class OneCycleSettings:
 
     def make_optimizer(self, network: torch.nn.Module) -> torch.optim.Optimizer:
         """AdamW."""
-        return torch.optim.AdamW(
-            network.parameters(), lr=self.peak_rate, weight_decay=self.weight_decay
-        )
+        return torch.optim.AdamW(network.parameters(), lr=self.peak_rate, weight_decay=WEIGHT_DECAY)
 
     def make_schedule(self, optimizer: torch.optim.Optimizer) -> Schedule:
         """One cycle."""

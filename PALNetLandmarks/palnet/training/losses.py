@@ -58,10 +58,12 @@ def position_loss(
 ) -> torch.Tensor:
     """0.6 x mean landmark distance + 0.4 x mean difference of pairwise distances, weighted.
 
+    As in the paper's published figures, the pairs include each landmark with itself.
+
     Parameters
     ----------
     predicted_mm, truth_mm : Tensor of shape (batch, n_landmarks, 3)
-        Landmarks.
+        Landmarks; the truth may hold any finite number where the weight is 0.
     weight : Tensor of shape (batch, n_landmarks)
         Weight of each landmark; a pair has the product of its two.
 

@@ -134,6 +134,7 @@ def test_right_guess_may_be_doubtful_until_its_fourth_refinement(rank, monkeypat
 
 
 def test_parts_are_searched_in_all_rotations_where_the_whole_gave_no_face(ask, the_head):
+    """And a guess that is made of the whole and of parts is one candidate."""
     truth = random_pose(20)
     scan = move_surface(the_head, invert_similarity(truth))
     wrong = [near(truth, k, off_deg=110) for k in range(2)]
@@ -141,15 +142,6 @@ def test_parts_are_searched_in_all_rotations_where_the_whole_gave_no_face(ask, t
     candidates, _ = ask(scan, truth, wrong, [], wrong)
 
     assert rotation_angle_deg(candidates[0].face_from_scan, truth) < 3
-
-
-def test_guess_that_is_made_of_the_whole_and_of_parts_is_one_candidate(ask, the_head):
-    truth = random_pose(20)
-    scan = move_surface(the_head, invert_similarity(truth))
-    wrong = [near(truth, k, off_deg=110) for k in range(2)]
-
-    candidates, _ = ask(scan, truth, wrong, [], wrong)
-
     places = [
         apply_similarity(invert_similarity(candidate.face_from_scan), KEY_POINTS_MM)
         for candidate in candidates

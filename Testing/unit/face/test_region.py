@@ -20,6 +20,7 @@ from palnet.face.region import (
 from palnet.patches import COARSE_SPACING_MM, FINE_RADIUS_MM, FINE_SPACING_MM
 from palnet.similarity import apply_similarity, compose_similarity, invert_similarity
 from palnet.surface import Mesh, parse_unit, prepare_surface, sample_surface
+from palnet_meshes import grid_triangles
 from toy_head import toy_model
 
 
@@ -99,12 +100,7 @@ def test_fine_sample_is_complete_where_a_second_pass_may_begin():
     edge_mm, n_across = 1.0, 61
     x, y = np.meshgrid(edge_mm * np.arange(n_across), edge_mm * np.arange(n_across))
     points = np.stack([x, y, 5 * np.sin(x / 20)], axis=-1).reshape(-1, 3)
-    number = np.arange(n_across**2).reshape(n_across, n_across)
-    a, b, c, d = (
-        n.ravel() for n in (number[:-1, :-1], number[:-1, 1:], number[1:, 1:], number[1:, :-1])
-    )
-    triangles = np.concatenate([np.stack([a, b, c], axis=1), np.stack([a, c, d], axis=1)])
-    surface = prepare_surface(Mesh(points, triangles), parse_unit("mm"))
+    surface = prepare_surface(Mesh(points, grid_triangles(n_across, n_across)), parse_unit("mm"))
     middle = points[n_across**2 // 2]
 
     fine = sample_fine(surface, middle[None])

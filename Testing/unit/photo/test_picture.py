@@ -8,6 +8,7 @@ import pytest
 
 from palnet.photo.picture import AMBIENT, BACKGROUND, MIDDLE_MM, N_PIXELS, take_picture
 from palnet.surface import Mesh, parse_unit, prepare_surface
+from palnet_meshes import grid_triangles
 
 RED, GREEN = (200, 20, 20), (10, 180, 10)
 
@@ -21,13 +22,7 @@ def _bowl(n=60):
     across = np.linspace(-100, 100, n)
     x, y = np.meshgrid(across, across)
     z = 90 - (x**2 + 2 * y**2) / 300 + 3 * np.sin(x / 9)
-    number = np.arange(n * n).reshape(n, n)
-    a, b, c, d = (
-        part.ravel()
-        for part in (number[:-1, :-1], number[:-1, 1:], number[1:, 1:], number[1:, :-1])
-    )
-    triangles = np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)])
-    return _surface(np.stack([x, y, z], axis=-1).reshape(-1, 3), triangles)
+    return _surface(np.stack([x, y, z], axis=-1).reshape(-1, 3), grid_triangles(n, n))
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +34,8 @@ def _slope(right, up, half_mm=300.0):
     """A plane, rising by so much per millimeter; it reaches beyond all borders of the picture."""
     across = np.linspace(-half_mm, half_mm, 61)
     x, y = np.meshgrid(across, across)
-    number = np.arange(61 * 61).reshape(61, 61)
-    a, b, c, d = number[:-1, :-1], number[:-1, 1:], number[1:, 1:], number[1:, :-1]
-    quads = np.stack([a, b, c, a, c, d], axis=-1).reshape(-1, 3)
-    return _surface(np.stack([x, y, right * x + up * y], axis=-1).reshape(-1, 3), quads)
+    points = np.stack([x, y, right * x + up * y], axis=-1).reshape(-1, 3)
+    return _surface(points, grid_triangles(61, 61))
 
 
 def _plain(surface, color=(255, 255, 255)):

@@ -23,7 +23,6 @@ from palnet.errors import UnitError
 from palnet.samples import example_scan
 from palnet.surface import (
     _materials,
-    _obj_colors,
     find_texture,
     names_color,
     read_colored_mesh,
@@ -669,7 +668,7 @@ def test_corners_of_faces_are_matched(faces, expected, tmp_path):
 
 @pytest.mark.parametrize("n_bytes", [1, 40, 100, 10_000])
 def test_large_files_are_read_block_by_block(n_bytes, a_head, some_colors, tmp_path, monkeypatch):
-    monkeypatch.setattr(_obj_colors, "BLOCK_BYTES", n_bytes)
+    monkeypatch.setattr("palnet.surface._text.FILE_BLOCK_BYTES", n_bytes)
     faces = "vt 0 0\nv 5 5 5\nf -5/-5 -4/-4 -3/-3\nvt 0 0\nf 1/1 3/3 4/-3\n# the end"
     path, colored = write_square(tmp_path, faces), tmp_path / "colored.obj"
     colored.write_bytes(obj_with_colors(a_head, some_colors, "%d %d %d\n"))

@@ -163,22 +163,6 @@ def test_random_bytes_under_every_suffix_are_refused(tmp_path):
                 read_mesh(path)
 
 
-@pytest.mark.parametrize(
-    ("name", "spoil", "says"),
-    [
-        ("ascii.stl", ("outer loop", "outer loop\nvertex 1 2 3"), "has 4 vertices instead of 3"),
-        ("ascii.stl", ("facet", "vertex 1 2 3\nfacet"), "line 2: this vertex belongs to no facet"),
-    ],
-)
-def test_vertices_too_many_in_a_text_are_named_by_their_line(name, spoil, says, tmp_path):
-    path = tmp_path / name
-    content = WRITERS[name](HEAD).decode()
-    path.write_text(content.replace(*spoil, 1), encoding="utf-8")
-
-    with pytest.raises(MeshError, match=says):
-        read_mesh(path)
-
-
 def test_cells_without_a_number_are_refused(tmp_path):
     path = tmp_path / "poly.vtk"
     path.write_text(

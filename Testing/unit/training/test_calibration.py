@@ -32,11 +32,10 @@ def make_sample(seed, n_scans=400, n_landmarks=6, power=1.3, misfit_power=0.8):
     factor = np.linspace(0.6, 1.8, n_landmarks)
     spread = np.exp(rng.normal(0.2, 0.6, (n_scans, n_landmarks)))
     visible = rng.random((n_scans, n_landmarks)) < 0.9
-    visibility = np.clip(np.where(visible, 0.8, 0.3) + rng.normal(0, 0.08, visible.shape), 0, 1)
     misfit = np.clip(np.exp(rng.normal(0.0, 0.4, n_scans)), 0.5, 3.0)
     error = rng.exponential(factor * spread**power * misfit[:, None] ** misfit_power)
     error[~visible] = 50.0
-    return CalibrationSample(error, spread, visibility, visible, misfit), factor
+    return CalibrationSample(error, spread, visible, misfit), factor
 
 
 def expect(calibration, sample):
@@ -122,24 +121,6 @@ def test_landmark_that_was_never_seen_gets_the_common_factor():
     assert others.min() < calibration.factor[2] < others.max()
 
 
-def test_threshold_tells_shown_from_hidden():
-    sample, _ = make_sample(4)
-
-    calibration = fit_calibration(sample)
-
-    assert 0.4 < calibration.min_visibility < 0.7
-    called = sample.visibility >= calibration.min_visibility
-    assert (called == sample.visible).mean() > 0.98
-
-
-def test_threshold_without_hidden_landmarks_is_a_half():
-    sample, _ = make_sample(5)
-    sample.visible[:] = True
-    sample.error_mm[:] = 1.0
-
-    assert fit_calibration(sample).min_visibility == 0.5
-
-
 def test_limit_of_the_spread_leaves_room_beyond_what_nearly_all_people_have():
     sample, _ = make_sample(6)
 
@@ -154,45 +135,23 @@ ROOMY, TIGHT = 3.0, 1.5  # how many times what usual faces have, where there is 
 
 
 @pytest.mark.parametrize(
-    ("astray", "n_poses", "times_usual"),
+    ("astray", "times_usual"),
     [
-        (ROOMY, 100, 1.8),  # far above: the faces alone decide
-        (TIGHT, 100, 0.9 * TIGHT),  # below what there is where there is none
-        (TIGHT, 10, 1.8),  # too few tell nothing
-        (1.4, 100, math.inf),  # no room between: not to be told by the spread
+        ([ROOMY] * 100, 1.8),  # far above: the faces alone decide
+        ([TIGHT] * 100, 0.9 * TIGHT),  # below what there is where there is none
+        ([TIGHT] * 10, 1.8),  # too few tell nothing
+        ([1.4] * 100, math.inf),  # no room between: not to be told by the spread
+        ([0.01] * 8 + [ROOMY] * 392, 1.8),  # one in fifty may be surer than the limit
+        ([TIGHT] * 13 + [ROOMY] * 377, 0.9 * TIGHT),  # one in thirty may not
     ],
 )
-def test_limit_of_the_spread_stays_below_what_there_is_where_there_is_no_face(
-    astray, n_poses, times_usual
-):
+def test_limit_of_the_spread_stays_below_what_there_is_where_there_is_no_face(astray, times_usual):
     sample, _ = make_sample(6)
     usual_mm = np.percentile(np.median(sample.spread_mm, axis=1), 95)
 
-    calibration = fit_calibration(replace(sample, astray_mm=np.full(n_poses, astray * usual_mm)))
+    calibration = fit_calibration(replace(sample, astray_mm=usual_mm * np.array(astray)))
 
     np.testing.assert_allclose(calibration.largest_spread_mm, times_usual * usual_mm)
-
-
-def test_one_pose_in_fifty_may_be_surer_than_the_limit():
-    sample, _ = make_sample(6)
-    usual_mm = np.percentile(np.median(sample.spread_mm, axis=1), 95)
-    astray_mm = np.full(400, ROOMY * usual_mm)
-    astray_mm[:8] = 0.01
-
-    limit = fit_calibration(replace(sample, astray_mm=astray_mm)).largest_spread_mm
-
-    np.testing.assert_allclose(limit, 1.8 * usual_mm)
-
-
-def test_one_pose_in_thirty_may_not():
-    sample, _ = make_sample(6)
-    usual_mm = np.percentile(np.median(sample.spread_mm, axis=1), 95)
-    astray_mm = np.full(390, ROOMY * usual_mm)
-    astray_mm[:13] = TIGHT * usual_mm
-
-    limit = fit_calibration(replace(sample, astray_mm=astray_mm)).largest_spread_mm
-
-    np.testing.assert_allclose(limit, 0.9 * TIGHT * usual_mm)
 
 
 def test_all_people_shape_the_expected_errors_where_the_spread_tells_no_face():
@@ -208,6 +167,20 @@ def test_all_people_shape_the_expected_errors_where_the_spread_tells_no_face():
 @pytest.fixture(scope="module")
 def the_scans(tmp_path_factory):
     return fill_folder(toy_model(), [0, 1, 2], tmp_path_factory.mktemp("scans"))
+
+
+def refuse(surface, *_args, **_more):
+    msg = f"{surface.name}: no face"
+    raise ScanRefusedError(msg)
+
+
+@pytest.fixture
+def faces_are_found(monkeypatch):
+    """In every scan, with any landmarks."""
+    ones = np.ones(N_LANDMARKS)
+    any_landmarks = LandmarkPrediction(np.zeros((N_LANDMARKS, 3)), ones, ones)
+    monkeypatch.setattr(calibration_module, "find_face", lambda s, *_, is_unit_known: Found(s))
+    monkeypatch.setattr(calibration_module, "predict_in_face", lambda *_: any_landmarks)
 
 
 @pytest.fixture
@@ -267,7 +240,6 @@ def test_faces_found_elsewhere_do_not_shape_the_expected_errors():
     error[wrong], spread[wrong] = 80.0, 50.0 * spread.max()
     right = fit_calibration(replace(sample, error_mm=np.delete(sample.error_mm, wrong, axis=0),
                                     spread_mm=np.delete(sample.spread_mm, wrong, axis=0),
-                                    visibility=np.delete(sample.visibility, wrong, axis=0),
                                     visible=np.delete(sample.visible, wrong, axis=0),
                                     misfit=np.delete(sample.misfit, wrong)))  # fmt: skip
 
@@ -318,15 +290,12 @@ def test_poses_beside_the_face_that_cover_enough_say_how_sure_the_network_is_the
 
 
 def test_scan_that_is_refused_says_nothing_of_poses_astray(the_scans, monkeypatch):
-    def find_poses(surface, *_, once_more):
-        msg = "no face"
-        raise ScanRefusedError(msg)
-
-    monkeypatch.setattr(calibration_module, "find_poses", find_poses)
+    monkeypatch.setattr(calibration_module, "find_poses", refuse)
 
     assert find_astray_spreads(read_model(), the_scans).tolist() == []
 
 
+@pytest.mark.usefixtures("faces_are_found")
 def test_sample_holds_how_sure_the_network_is_astray_on_the_first_scans(the_scans, monkeypatch):
     looked_at = []
 
@@ -336,14 +305,6 @@ def test_sample_holds_how_sure_the_network_is_astray_on_the_first_scans(the_scan
 
     monkeypatch.setattr(calibration_module, "N_ASTRAY_SCANS", 2)
     monkeypatch.setattr(calibration_module, "find_astray_spreads", find_astray)
-    monkeypatch.setattr(calibration_module, "find_face", lambda s, *_, is_unit_known: Found(s))
-    monkeypatch.setattr(
-        calibration_module,
-        "predict_in_face",
-        lambda found, model: LandmarkPrediction(
-            np.zeros((N_LANDMARKS, 3)), np.ones(N_LANDMARKS), np.ones(N_LANDMARKS)
-        ),
-    )
 
     sample = collect_sample(read_model(), the_scans)
 
@@ -351,22 +312,12 @@ def test_sample_holds_how_sure_the_network_is_astray_on_the_first_scans(the_scan
     assert looked_at == list(the_scans[:2])
 
 
-@pytest.mark.usefixtures("no_pose_is_astray")
+@pytest.mark.usefixtures("faces_are_found", "no_pose_is_astray")
 def test_refused_scans_are_left_out_and_logged(the_scans, monkeypatch, caplog):
     def find(surface, units, model, *, is_unit_known):
-        if surface.name == "1":
-            msg = "1: no face"
-            raise ScanRefusedError(msg)
-        return Found(surface)
+        return refuse(surface) if surface.name == "1" else Found(surface)
 
     monkeypatch.setattr(calibration_module, "find_face", find)
-    monkeypatch.setattr(
-        calibration_module,
-        "predict_in_face",
-        lambda found, model: LandmarkPrediction(
-            np.zeros((N_LANDMARKS, 3)), np.ones(N_LANDMARKS), np.ones(N_LANDMARKS)
-        ),
-    )
 
     with caplog.at_level(logging.INFO):
         sample = collect_sample(read_model(), the_scans)
@@ -377,29 +328,17 @@ def test_refused_scans_are_left_out_and_logged(the_scans, monkeypatch, caplog):
 
 
 def test_faces_that_the_model_is_unsure_of_count_as_well(the_scans, monkeypatch):
-    """Their spread is what the new limit is fitted to."""
+    """Their spread is what the new limit is fitted to. A sample of none at all is an error."""
     limits = []
 
     def find(surface, units, model, *, is_unit_known):
         limits.append(model.calibration.largest_spread_mm)
-        msg = "no face"
-        raise ScanRefusedError(msg)
+        refuse(surface)
 
     monkeypatch.setattr(calibration_module, "find_face", find)
     assert np.isfinite(read_model().calibration.largest_spread_mm)
 
-    with pytest.raises(TrainingError):
+    with pytest.raises(TrainingError, match=r"every scan .* was refused"):
         collect_sample(read_model(), the_scans)
 
     assert limits == [np.inf] * 3
-
-
-def test_sample_of_nothing_but_refusals_is_an_error(the_scans, monkeypatch):
-    def refuse(surface, units, model, *, is_unit_known):
-        msg = "no face"
-        raise ScanRefusedError(msg)
-
-    monkeypatch.setattr(calibration_module, "find_face", refuse)
-
-    with pytest.raises(TrainingError, match=r"every scan .* was refused"):
-        collect_sample(read_model(), the_scans)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-import csv
 import errno
 import io
 from dataclasses import replace
@@ -13,6 +12,7 @@ import torch
 
 from palnet.errors import OutputError, TrainingError
 from palnet.training.loop import OneCycleSettings, PlateauSettings, run_loop
+from toy_cohort import read_table
 
 SETTINGS = OneCycleSettings(n_steps=30, peak_rate=0.02, seed=3, save_every=10)
 
@@ -62,8 +62,7 @@ def train(folder, lesson=None, settings=SETTINGS):
 
 
 def read_curve(folder):
-    with (folder / "curve.csv").open(newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
+    return read_table(folder / "curve.csv")
 
 
 def assert_equal_bits(left, right):
@@ -104,11 +103,12 @@ def test_row_that_a_full_disk_cut_off_is_written_again(rest, tmp_path):
     assert read_curve(tmp_path) == read_curve(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("stop_at", [3, 10, 17, 29])
-def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(stop_at, tmp_path):
+@pytest.mark.parametrize("stops", [(3,), (10,), (17,), (29,), (14, 12)])
+def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(stops, tmp_path):
     whole, _ = train(tmp_path / "whole")
 
-    interrupt(tmp_path / "parts", stop_at)
+    for stop_at in stops:
+        interrupt(tmp_path / "parts", stop_at)
     resumed, _ = train(tmp_path / "parts")
 
     assert_equal_bits(whole, resumed)
@@ -117,7 +117,6 @@ def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(stop_at, tmp_path):
 
 def test_batch_in_parts_is_the_batch_as_a_whole(tmp_path):
     """The parts are drawn from one stream; the mean of their losses is the loss of all."""
-    settings = OneCycleSettings(n_steps=30, peak_rate=0.02, seed=3, save_every=10)
     networks = []
     for n_parts in (1, 4):
         target = torch.from_numpy(np.random.default_rng(1).normal(size=(4, 3)).astype(np.float32))
@@ -129,7 +128,7 @@ def test_batch_in_parts_is_the_batch_as_a_whole(tmp_path):
         torch.manual_seed(5)
         network = torch.nn.Linear(4, 3)
         folder = tmp_path / f"{n_parts}"
-        run_loop(network, draw_loss, replace(settings, n_parts=n_parts), folder, lambda n: 1.0)
+        run_loop(network, draw_loss, replace(SETTINGS, n_parts=n_parts), folder, lambda n: 1.0)
         networks.append((network, read_curve(folder)))
 
     (whole, its_curve), (parts, their_curve) = networks
@@ -137,16 +136,6 @@ def test_batch_in_parts_is_the_batch_as_a_whole(tmp_path):
         np.testing.assert_allclose(a.detach(), b.detach(), atol=1e-5)
     losses = [[float(row["loss"]) for row in curve] for curve in (its_curve, their_curve)]
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-3)
-
-
-def test_run_interrupted_twice_equals_an_uninterrupted_one(tmp_path):
-    whole, _ = train(tmp_path / "whole")
-
-    interrupt(tmp_path / "parts", 14)
-    interrupt(tmp_path / "parts", 12)
-    resumed, _ = train(tmp_path / "parts")
-
-    assert_equal_bits(whole, resumed)
 
 
 def test_one_wild_batch_does_not_spoil_the_training(tmp_path):
@@ -195,6 +184,7 @@ def test_resumed_run_stops_as_early_as_an_uninterrupted_one(tmp_path):
 
 def test_finished_run_is_not_trained_again(tmp_path):
     first, _ = train(tmp_path)
+    assert not first.training
 
     again, lesson = train(tmp_path)
 
@@ -215,27 +205,6 @@ def test_batches_depend_on_seed_and_step_only(tmp_path):
     assert len(np.unique(steps, axis=0)) == 30
 
 
-def test_curve_that_a_spreadsheet_has_open_ends_no_training(tmp_path, monkeypatch, caplog):
-    train(tmp_path / "as_ever")
-    lesson, opening, validations = Lesson(), Path.open, []
-
-    def refuse(path, mode="r", **options):
-        if path.name == "curve.csv" and mode == "a" and len(validations) == 2:
-            raise PermissionError(13, "The file is in use")
-        return opening(path, mode, **options)
-
-    def validate(network):
-        validations.append(None)
-        return lesson.validate(network)
-
-    monkeypatch.setattr(Path, "open", refuse)
-    run_loop(make_network(), lesson.draw_loss, SETTINGS, tmp_path / "in_use", validate)
-
-    assert "curve.csv: cannot be written (The file is in use). The training goes on" in caplog.text
-    curves = [(tmp_path / name / "curve.csv").read_bytes() for name in ("as_ever", "in_use")]
-    assert curves[0] == curves[1]
-
-
 class Spreadsheet:
     """Has the curve open while it is told to."""
 
@@ -250,32 +219,45 @@ class Spreadsheet:
         monkeypatch.setattr(Path, "open", refuse)
 
 
-def test_rows_of_a_curve_that_was_open_to_the_end_are_written_by_the_same_command(
-    tmp_path, monkeypatch
+def assert_curves_are_the_same(folder, other):
+    assert (folder / "curve.csv").read_bytes() == (other / "curve.csv").read_bytes()
+
+
+def test_curve_that_a_spreadsheet_has_open_ends_no_training(tmp_path, monkeypatch, caplog):
+    train(tmp_path / "as_ever")
+    lesson, spreadsheet, validations = Lesson(), Spreadsheet(monkeypatch), []
+
+    def validate(network):
+        validations.append(None)
+        spreadsheet.is_open = len(validations) == 2
+        return lesson.validate(network)
+
+    run_loop(make_network(), lesson.draw_loss, SETTINGS, tmp_path / "in_use", validate)
+
+    assert "curve.csv: cannot be written (The file is in use). The training goes on" in caplog.text
+    assert_curves_are_the_same(tmp_path / "as_ever", tmp_path / "in_use")
+
+
+@pytest.mark.parametrize(
+    ("stop_at", "ends"),
+    [
+        (None, pytest.raises(OutputError, match="3 rows are not written")),
+        (25, pytest.raises(InterruptionError)),
+    ],
+)
+def test_rows_of_a_curve_that_was_open_are_written_by_the_same_command(
+    stop_at, ends, tmp_path, monkeypatch
 ):
+    """Whether the training came to its end or was interrupted."""
     train(tmp_path / "as_ever")
     spreadsheet = Spreadsheet(monkeypatch)
-    with pytest.raises(OutputError, match="3 rows are not written"):
-        train(tmp_path / "in_use")
+    with ends:
+        train(tmp_path / "in_use", Lesson(stop_at=stop_at))
     spreadsheet.is_open = False
 
     train(tmp_path / "in_use")
 
-    curves = [(tmp_path / name / "curve.csv").read_bytes() for name in ("as_ever", "in_use")]
-    assert curves[0] == curves[1]
-
-
-def test_rows_of_a_curve_that_was_open_outlast_an_interruption(tmp_path, monkeypatch):
-    train(tmp_path / "as_ever")
-    spreadsheet = Spreadsheet(monkeypatch)
-    with pytest.raises(InterruptionError):
-        train(tmp_path / "in_use", Lesson(stop_at=25))
-    spreadsheet.is_open = False
-
-    train(tmp_path / "in_use")
-
-    curves = [(tmp_path / name / "curve.csv").read_bytes() for name in ("as_ever", "in_use")]
-    assert curves[0] == curves[1]
+    assert_curves_are_the_same(tmp_path / "as_ever", tmp_path / "in_use")
 
 
 def test_curve_whose_picture_is_in_use_ends_no_training(tmp_path, monkeypatch, caplog):
@@ -309,12 +291,6 @@ def test_last_step_is_saved_between_the_regular_ones(tmp_path):
     assert [row["step"] for row in read_curve(tmp_path)] == ["10", "20", "25"]
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     assert state["step"] == 25
-
-
-def test_trained_network_is_left_in_evaluation(tmp_path):
-    network, _ = train(tmp_path)
-
-    assert not network.training
 
 
 @pytest.mark.parametrize("change", [{"n_steps": 40}, {"seed": 9}, {"peak_rate": 0.01}])

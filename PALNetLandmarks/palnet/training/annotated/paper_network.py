@@ -12,7 +12,7 @@ import torch
 from palnet.errors import ModelFileError
 from palnet.network.torch_paper import PalNet
 from palnet.training.loop import PlateauSettings, choose_device, run_loop, write_state
-from palnet.training.losses import DISTANCE_SHARE, POINT_SHARE
+from palnet.training.losses import position_loss
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from palnet.training.annotated.protocol import PaperProtocol
 
 __all__ = [
-    "paper_loss",
     "predict_landmarks",
     "read_network",
     "settings_of",
@@ -33,40 +32,6 @@ __all__ = [
 
 # A checkpoint of the full network is 1 GB, so it is written only every this many epochs.
 EPOCHS_BETWEEN_CHECKPOINTS = 10
-
-
-def paper_loss(
-    predicted_mm: torch.Tensor, truth_mm: torch.Tensor, known: torch.Tensor
-) -> torch.Tensor:
-    """Compute 0.6 x mean landmark distance + 0.4 x mean absolute pairwise distance difference.
-
-    As in the published figures, the pairwise distances include the zero diagonal of the matrix.
-    Unknown landmarks count in neither mean.
-
-    Parameters
-    ----------
-    predicted_mm, truth_mm : Tensor of shape (batch, n_landmarks, 3)
-        Landmarks; the truth may hold any finite number where unknown.
-    known : Tensor of shape (batch, n_landmarks)
-        Which landmarks the scan has.
-
-    Returns
-    -------
-    Tensor
-        A scalar, in millimetres.
-    """
-    error = torch.linalg.vector_norm(predicted_mm - truth_mm, dim=2)
-    point_wise = error[known].mean()
-    pairs = known[:, :, None] & known[:, None]
-    difference = (_distances(predicted_mm) - _distances(truth_mm)).abs()
-    loss: torch.Tensor = POINT_SHARE * point_wise + DISTANCE_SHARE * difference[pairs].mean()
-    return loss
-
-
-def _distances(points: torch.Tensor) -> torch.Tensor:
-    """All distances of each face; fast cdist is inexact, and it lacks a gradient on Macs."""
-    distances: torch.Tensor = torch.linalg.vector_norm(points[:, :, None] - points[:, None], dim=3)
-    return distances
 
 
 def settings_of(protocol: PaperProtocol, n_train: int) -> PlateauSettings:
@@ -133,7 +98,7 @@ def train_paper_network(
             torch.from_numpy(values[rows]).to(device)
             for values in (train.patches, train.truth_mm, train.known)
         )
-        return paper_loss(network(patches), truth, known)
+        return position_loss(network(patches), truth, known.float())
 
     def validate(network: torch.nn.Module) -> float:
         predicted = predict_landmarks(network, validation.patches, size)

@@ -238,8 +238,8 @@ def refit_calibration(
         prediction = face.predict(weights, atlas)
         placed = face.project(prediction.positions_mm)
         error = np.linalg.norm(placed - face.truth_mm, axis=1)
-        shown, misfit = face.truth.is_placed, measure_misfit(face.residual_mm)
-        rows.append((error, prediction.spread_mm, np.ones(len(shown)), shown, misfit))
+        misfit = measure_misfit(face.residual_mm)
+        rows.append((error, prediction.spread_mm, face.truth.is_placed, misfit))
     sample = CalibrationSample(*(np.array(column) for column in zip(*rows, strict=True)))
     fitted = fit_calibration(sample, misfit_power=known.misfit_power)
     # A lab's validation people are few and alike, so the base model's limit for a face is kept.

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import shutil
 from contextlib import contextmanager
@@ -27,7 +26,7 @@ from palnet.training.annotated.crossvalidation import cross_validate
 from palnet.training.annotated.paper_method import PaperMethod
 from palnet.training.annotated.paper_network import predict_landmarks, read_network
 from palnet.training.annotated.protocol import read_protocol
-from toy_cohort import toy_person, write_toy_cohort, write_toy_scan
+from toy_cohort import read_table, texts_of, toy_person, write_toy_cohort, write_toy_scan
 from toy_head import toy_scheme
 
 RECIPE = """
@@ -88,20 +87,6 @@ def a_run(a_cohort, tmp_path_factory):
     return output, run(a_cohort, output)
 
 
-def read_csv(path):
-    with path.open(newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
-
-
-def contents(output):
-    """All that a run wrote, but for what holds times or depends on compression."""
-    return {
-        str(path.relative_to(output)): path.read_bytes()
-        for path in sorted(output.rglob("*"))
-        if path.is_file() and path.suffix in (".csv", ".json", ".html", ".txt")
-    }
-
-
 def weights_of(output, fold):
     network, means_mm = read_network(output / f"fold{fold}" / "network.pt")
     state = {name: value.numpy().tobytes() for name, value in network.state_dict().items()}
@@ -110,7 +95,7 @@ def weights_of(output, fold):
 
 def test_loss_falls_in_each_fold(a_run):
     for fold in (1, 2):
-        curve = read_csv(a_run[0] / f"fold{fold}" / "curve.csv")
+        curve = read_table(a_run[0] / f"fold{fold}" / "curve.csv")
         assert len(curve) == 8
         assert float(curve[-1]["loss"]) < 0.8 * float(curve[0]["loss"])
 
@@ -129,12 +114,12 @@ def test_folds_share_no_person(a_run):
 def test_report_and_tables_tell_the_same(a_run):
     output, results = a_run
 
-    errors = [float(row["error_mm"]) for row in read_csv(output / "errors.csv")]
+    errors = [float(row["error_mm"]) for row in read_table(output / "errors.csv")]
     assert len(errors) == N_SCANS * 13 - len(INCOMPLETE)
-    pooled = read_csv(output / "folds.csv")[-1]
+    pooled = read_table(output / "folds.csv")[-1]
     assert pooled["fold"] == "all"
     assert float(pooled["mean_mm"]) == pytest.approx(np.mean(errors), abs=1e-4)
-    by_fold = [read_csv(output / f"fold{k}" / "errors.csv") for k in (1, 2)]
+    by_fold = [read_table(output / f"fold{k}" / "errors.csv") for k in (1, 2)]
     assert sum(map(len, by_fold)) == len(errors)
     for result, rows in zip(results, by_fold, strict=False):
         assert result.mean_mm == pytest.approx(
@@ -149,7 +134,7 @@ def test_report_and_tables_tell_the_same(a_run):
 def test_landmark_files_hold_the_errors_of_the_table(a_run):
     output, _ = a_run
     found = {
-        (row["specimen"], row["code"]): row["error_mm"] for row in read_csv(output / "errors.csv")
+        (row["specimen"], row["code"]): row["error_mm"] for row in read_table(output / "errors.csv")
     }
 
     for name in ("p1", "p5"):
@@ -173,7 +158,7 @@ def test_landmarks_of_a_run_bring_the_labs_own_scheme_to_every_command(a_run, tm
     shutil.copytree(output / "truth", tmp_path / "truth")
 
     assert main(["evaluate", predicted, str(tmp_path / "truth"), "-o", str(out)]) == 0
-    every = read_csv(out / "landmarks.csv")[0]
+    every = read_table(out / "landmarks.csv")[0]
     assert float(every["mean_mm"]) == pytest.approx(results[-1].mean_mm, abs=1e-3)
     assert main(["procrustes", predicted, "-o", str(out)]) == 0
     assert main(["convert", predicted, "-o", str(out / "all.tps")]) == 0
@@ -218,32 +203,32 @@ def test_baseline_is_the_nearest_surface_point_of_the_training_mean(a_run, a_coh
 
 def test_resumed_run_equals_an_uninterrupted_one(a_run, a_cohort, tmp_path, monkeypatch):
     monkeypatch.setattr(paper_network, "EPOCHS_BETWEEN_CHECKPOINTS", 3)
-    whole, paper_loss, calls = tmp_path / "whole", paper_network.paper_loss, []
+    whole, position_loss, calls = tmp_path / "whole", paper_network.position_loss, []
     run(a_cohort, whole)
 
     def fail_once(*arguments):
         calls.append(arguments)
         if len(calls) == 13:
             raise InterruptedError
-        return paper_loss(*arguments)
+        return position_loss(*arguments)
 
-    monkeypatch.setattr(paper_network, "paper_loss", fail_once)
+    monkeypatch.setattr(paper_network, "position_loss", fail_once)
     with pytest.raises(InterruptedError):
         run(a_cohort, tmp_path / "parts")
     run(a_cohort, tmp_path / "parts")
 
-    assert contents(tmp_path / "parts") == contents(whole)
+    assert texts_of(tmp_path / "parts") == texts_of(whole)
     for fold in (1, 2):
         assert weights_of(tmp_path / "parts", fold) == weights_of(whole, fold)
 
 
 def test_run_again_trains_nothing(a_run, a_cohort, monkeypatch):
     output, results = a_run
-    before = contents(output)
-    monkeypatch.setattr(paper_network, "paper_loss", None)
+    before = texts_of(output)
+    monkeypatch.setattr(paper_network, "position_loss", None)
 
     assert run(a_cohort, output) == results
-    assert contents(output) == before
+    assert texts_of(output) == before
     assert not list(output.rglob("checkpoint.pt"))
 
 
@@ -427,7 +412,7 @@ def test_run_within_the_folder_of_the_scans_goes_on(a_cohort, a_run, tmp_path, c
     folder = tmp_path / "scans"
     shutil.copytree(a_cohort[0], folder)
     shutil.copytree(a_run[0], folder / "run")
-    before = contents(folder / "run")
+    before = texts_of(folder / "run")
 
     code = main(
         ["crossvalidate", str(folder), "-o", str(folder / "run"), "--scheme", a_cohort[1],
@@ -435,7 +420,7 @@ def test_run_within_the_folder_of_the_scans_goes_on(a_cohort, a_run, tmp_path, c
     )  # fmt: skip
 
     assert code == 0
-    assert contents(folder / "run") == before
+    assert texts_of(folder / "run") == before
     capsys.readouterr()
     assert main(["check-data", str(folder), "--scheme", a_cohort[1]]) == 0
     inside = capsys.readouterr().out

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import replace
 
@@ -26,6 +25,7 @@ from palnet.training.annotated.crossvalidation import cross_validate
 from palnet.training.annotated.paper_method import expected_errors
 from palnet.training.annotated.paper_network import train_paper_network
 from palnet.training.annotated.protocol import read_protocol
+from toy_cohort import read_table
 
 RECIPE = """
 variant = "noatt"
@@ -123,9 +123,7 @@ def people_tested_in(base, fold):
 
 def mean_errors(path):
     """Errors by landmark as the tables of an evaluation tell them."""
-    with path.open(newline="", encoding="utf-8") as stream:
-        rows = list(csv.DictReader(stream))
-    return {row["code"]: float(row["mean_mm"]) for row in rows if row["code"] != "all"}
+    return {row["code"]: float(row["mean_mm"]) for row in read_table(path) if row["code"] != "all"}
 
 
 def distances(left, right):

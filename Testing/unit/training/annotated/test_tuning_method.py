@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import shutil
 from dataclasses import replace
@@ -26,7 +25,7 @@ from palnet.training.annotated.protocol import CohortPart, TuningPart, TuningPro
 from palnet.training.annotated.tuning import choose_rows
 from palnet.training.annotated.tuning_method import MIN_VALIDATION_PEOPLE
 from palnet.training.annotated.tuning_result import place_landmarks
-from toy_cohort import toy_person, write_toy_cohort, write_toy_scan
+from toy_cohort import read_table, toy_person, write_toy_cohort, write_toy_scan
 from toy_head import toy_scheme
 from toy_tuning import find_toy_face, write_toy_model
 
@@ -85,22 +84,9 @@ def a_run(a_data_set, the_models, tmp_path_factory):
         return folder, cross_validate(a_data_set, PROTOCOL, folder)
 
 
-def read_csv(path):
-    with path.open(newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
-
-
-def texts_of(folder):
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.suffix in (".csv", ".json", ".html", ".txt")
-    }
-
-
 def test_loss_falls_in_each_fold(a_run):
     for fold in (1, 2):
-        curve = read_csv(a_run[0] / f"fold{fold}" / "curve.csv")
+        curve = read_table(a_run[0] / f"fold{fold}" / "curve.csv")
         assert float(curve[-1]["loss"]) < float(curve[0]["loss"])
 
 

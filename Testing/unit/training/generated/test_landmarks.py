@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-import csv
-
 import numpy as np
 import pytest
 import torch
@@ -13,6 +11,7 @@ from palnet.training.batches import Drawing, place_patches, take_nearest
 from palnet.training.generated.landmarks import begin_network, train_landmark_network
 from palnet.training.loop import OneCycleSettings
 from palnet.training.losses import landmark_loss
+from toy_cohort import read_table
 from toy_head import toy_scheme
 from toy_patches import make_patches
 
@@ -138,8 +137,7 @@ def a_training(tmp_path_factory):
 
 def test_training_learns_the_offset(a_training):
     folder, _ = a_training
-    with (folder / "curve.csv").open(newline="", encoding="utf-8") as stream:
-        curve = list(csv.DictReader(stream))
+    curve = read_table(folder / "curve.csv")
 
     # The toy's offset is 2.5 mm long; measured 0.2 mm at the end.
     assert float(curve[-1]["validation_mm"]) < 1.0
@@ -154,8 +152,7 @@ def test_trained_weights_run_in_numpy(a_training):
     raw = run_network(a_training[1], points, share, centres)
 
     error = np.linalg.norm(centres + raw[..., :3] * OFFSET_UNIT_MM - truth, axis=2)
-    with (a_training[0] / "curve.csv").open(newline="", encoding="utf-8") as stream:
-        recorded = float(list(csv.DictReader(stream))[-1]["validation_mm"])
+    recorded = float(read_table(a_training[0] / "curve.csv")[-1]["validation_mm"])
     np.testing.assert_allclose(error[visible].mean(), recorded, atol=1e-3)
 
 

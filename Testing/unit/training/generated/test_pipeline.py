@@ -92,7 +92,7 @@ def sample_of(model, scans):
     shape = (50, len(model.scheme))
     spread = np.exp(rng.normal(size=shape))
     shown = np.ones(shape, dtype=bool)
-    return CalibrationSample(2 * spread, spread, np.full(shape, 0.9), shown, np.ones(shape[0]))
+    return CalibrationSample(2 * spread, spread, shown, np.ones(shape[0]))
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +102,14 @@ def short_steps():
         patch.setattr(pose_module, "BATCH_SIZE", 4)
         patch.setattr(pipeline, "collect_sample", sample_of)
         yield
+
+
+@pytest.fixture
+def scans_for_patches(monkeypatch):
+    """The numbers of the scans stand for their patches."""
+    monkeypatch.setattr(pipeline, "fill_patches", lambda atlas, scans, **_: scans)
+    monkeypatch.setattr(pipeline, "load_patches", lambda paths: paths)
+    monkeypatch.setattr(pipeline, "place_patches", lambda patches, device: patches)
 
 
 @pytest.fixture(scope="module")
@@ -210,6 +218,7 @@ def test_network_grew_in_the_second_round(a_run):
         assert NetworkSize.of(first) == SMALL_SIZE
 
 
+@pytest.mark.usefixtures("scans_for_patches")
 def test_a_gpu_computes_a_batch_as_a_whole(a_recipe, monkeypatch, tmp_path):
     seen = []
 
@@ -217,9 +226,6 @@ def test_a_gpu_computes_a_batch_as_a_whole(a_recipe, monkeypatch, tmp_path):
         seen.append((settings.n_parts, drawing.part_size))
         return {"of": 1}
 
-    monkeypatch.setattr(pipeline, "fill_patches", lambda atlas, scans, **_: scans)
-    monkeypatch.setattr(pipeline, "load_patches", lambda paths: paths)
-    monkeypatch.setattr(pipeline, "place_patches", lambda patches, device: patches)
     monkeypatch.setattr(pipeline, "train_landmark_network", train)
     monkeypatch.setattr(pipeline, "refit_joint_layer", lambda weights, *_, ridge: weights)
     monkeypatch.setattr(pipeline, "choose_device", lambda: torch.device("cuda"))
@@ -246,6 +252,7 @@ def test_folder_that_an_earlier_version_began_is_refused(a_run, a_recipe, monkey
         pipeline.train_model(a_recipe, [toy_model()], a_run.parent)
 
 
+@pytest.mark.usefixtures("scans_for_patches")
 def test_round_leaves_the_mean_of_its_network_and_the_one_before(a_recipe, monkeypatch, tmp_path):
     begun_with, trained = [], [{"w": np.float32([1, 2])}, {"w": np.float32([5, 2])}]
     refitted = []
@@ -257,9 +264,6 @@ def test_round_leaves_the_mean_of_its_network_and_the_one_before(a_recipe, monke
         refitted.append(weights["w"].tolist())
         return {"w": weights["w"] + np.float32(8)}
 
-    monkeypatch.setattr(pipeline, "fill_patches", lambda atlas, scans, **_: scans)
-    monkeypatch.setattr(pipeline, "load_patches", lambda paths: paths)
-    monkeypatch.setattr(pipeline, "place_patches", lambda patches, device: patches)
     monkeypatch.setattr(pipeline, "begin_network", begin)
     monkeypatch.setattr(pipeline, "train_landmark_network", lambda *_, **__: trained.pop(0))
     monkeypatch.setattr(pipeline, "refit_joint_layer", refit)
@@ -290,6 +294,7 @@ def a_source_of_heads(n_heads):
     return replace(toy_model(), name="heads", identity_mm=empty, heads=heads)
 
 
+@pytest.mark.usefixtures("scans_for_patches")
 def test_every_number_of_a_round_reaches_its_training(a_recipe, monkeypatch, tmp_path):
     rounds = (
         a_round(12, 2e-3, batch_size=48, n_drawn=64, warp=0.5, network="small"),
@@ -309,8 +314,6 @@ def test_every_number_of_a_round_reaches_its_training(a_recipe, monkeypatch, tmp
         return scans
 
     monkeypatch.setattr(pipeline, "fill_patches", fill)
-    monkeypatch.setattr(pipeline, "load_patches", lambda paths: paths)
-    monkeypatch.setattr(pipeline, "place_patches", lambda patches, device: patches)
     monkeypatch.setattr(pipeline, "train_landmark_network", train)
     monkeypatch.setattr(pipeline, "begin_network", lambda *given: given)
 

@@ -16,11 +16,10 @@ from palnet.network.torch_pose import PoseNetwork
 from palnet.similarity import (
     apply_similarity,
     fit_similarity,
-    invert_similarity,
     rotate_directions,
     similarity_scale,
 )
-from palnet.surface import Mesh, parse_unit, prepare_surface, project_onto_triangles
+from palnet.surface import parse_unit, prepare_surface, project_onto_triangles
 from palnet.synthesis.folder import fill_folder, read_generated_scan
 from palnet.training.generated import pose as pose_module
 from palnet.training.generated.pose import (
@@ -225,24 +224,3 @@ def test_mirror_of_key_points_swaps_left_and_right():
     swapped = KEY_POINTS_MM * [-1, 1, 1]
 
     np.testing.assert_array_equal(swapped[[0, 2, 1, 3, 4, 5, 6]], KEY_POINTS_MM)
-
-
-def test_inverse_of_the_target_pose_places_the_key_points(the_clouds):
-    _, targets = draw_fine_batch(the_clouds, np.random.default_rng(7), 1)
-    pose = fit_similarity(targets[0].astype(float) * POSE_UNIT_MM, KEY_POINTS_MM)
-
-    placed = apply_similarity(invert_similarity(pose), KEY_POINTS_MM) / POSE_UNIT_MM
-
-    np.testing.assert_allclose(placed, targets[0], atol=1e-5)
-
-
-def test_scan_of_one_triangle_can_be_sampled():
-    mesh = Mesh(np.eye(3) * 50, np.array([[0, 1, 2]], dtype=np.int32))
-
-    class Scan:
-        points_mm, triangles = mesh.points.astype(np.float32), mesh.triangles
-
-    cloud = pose_module._sample_area(Scan, np.random.default_rng(1))
-
-    np.testing.assert_allclose(cloud[:, :3].sum(axis=1), 50, atol=1e-3)
-    assert cloud[:, :3].min() > -1e-3

@@ -25,7 +25,7 @@ def a_sample(monkeypatch):
     spread = np.exp(rng.normal(0.0, 0.4, (300, len(model.scheme))))
     error = rng.exponential(2.0 * model.calibration.expected_error_mm(spread))
     shown = np.ones(error.shape, dtype=bool)
-    sample = CalibrationSample(error, spread, np.full(error.shape, 0.9), shown, np.ones(300))
+    sample = CalibrationSample(error, spread, shown, np.ones(300))
     monkeypatch.setattr(recalibration, "collect_sample", lambda *_args: sample)
     monkeypatch.setattr(recalibration, "fill_folder", lambda *_args, **_more: [])
     return sample
