@@ -161,7 +161,6 @@ def _parse_vertices(data: bytes, lines: Lines) -> NDArray[np.float64]:
 def parse_numbers(data: bytes, lines: Lines) -> NDArray[np.float64]:
     """Parse all words of some lines as numbers."""
     try:
-        check_no_control_bytes(lines.raw)
         return parse_floats(lines.raw.tobytes())
     except BadTokenError as err:
         line = line_number(data, lines.file_offset(err.offset))

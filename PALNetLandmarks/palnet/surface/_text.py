@@ -92,8 +92,11 @@ def check_no_control_bytes(raw: NDArray[np.uint8]) -> None:
     data = raw.tobytes()
     found = CONTROL_IN_WORD.search(data)
     if found:
-        token = data[found.start() : found.start() + 20].split(maxsplit=1)[0]
-        raise BadTokenError(found.start(), token.decode("utf-8", errors="replace"))
+        start = found.start()
+        while start and data[start - 1] > LAST_BLANK:
+            start -= 1
+        token = data[start : start + 20].split(maxsplit=1)[0]
+        raise BadTokenError(start, token.decode("utf-8", errors="replace"))
 
 
 def _find_line_starts(raw: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -167,6 +170,7 @@ def find_token_starts(raw: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 def parse_floats(data: bytes) -> NDArray[np.float64]:
     """Parse blank-separated numbers; raise BadTokenError at the first invalid one."""
+    check_no_control_bytes(np.frombuffer(data, dtype=np.uint8))
     data = data.translate(CONTROLS_TO_BLANKS)
     if data.isspace():
         return np.zeros(0)  # of which numpy makes one number

@@ -427,6 +427,38 @@ def test_ply_with_strips_says_what_to_do(write):
         read_mesh(write("strips.ply", content.replace(b"element face", b"element tristrips")))
 
 
+# --- Any text ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("control", [b"\0", b"\x08", b"\x1a"])
+@pytest.mark.parametrize(
+    ("name", "content", "line"),
+    [
+        ("a.obj", b"v 0 0 0\nv 1.5 0 0\nv 0 1e0 12.5\nf 1 2 3\n", 3),
+        (
+            "a.ply",
+            b"ply\nformat ascii 1.0\nelement vertex 3\nproperty float x\nproperty float y\n"
+            b"property float z\nelement face 1\nproperty list uchar int vertex_indices\n"
+            b"end_header\n0 0 0\n1.5 0 0\n0 1e0 12.5\n3 0 1 2\n",
+            12,
+        ),
+        ("a.stl", b"solid a\nfacet\nvertex 0 0 0\nvertex 1.5 0 0\nvertex 0 1e0 12.5\nends", 5),
+        (
+            "a.vtk",
+            b"# vtk DataFile Version 3.0\nt\nASCII\nDATASET POLYDATA\nPOINTS 3 float\n"
+            b"0 0 0\n1.5 0 0\n0 1e0 12.5\nPOLYGONS 1 4\n3 0 1 2\n",
+            8,
+        ),
+    ],
+)
+def test_control_byte_in_a_number_is_no_blank(write, name, content, line, control):
+    """Split in two the number moves all that follow; with or without exponents in the file."""
+    for text in (content, content.replace(b"1e0", b"1.0")):
+        read_mesh(write(name, text))
+        with pytest.raises(MeshError, match=rf"line {line}: '12\\x.*5' is not a"):
+            read_mesh(write(name, text.replace(b"12.5", b"12" + control + b"5")))
+
+
 # --- STL and VTK ---------------------------------------------------------------------------------
 
 
