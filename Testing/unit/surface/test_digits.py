@@ -18,7 +18,7 @@ def tokens_of(words):
 
 
 @given(
-    st.lists(st.floats(), max_size=40), st.sampled_from([b" ", b"\t", b"\r\n", b" \0 ", b" \x1a"])
+    st.lists(st.floats(), max_size=40), st.sampled_from([b" ", b"\t", b"\r\n", b" \0 ", b" \x1a "])
 )
 def test_numbers_are_read_to_the_last_bit_as_python_reads_them(numbers, blank):
     text = blank + blank.join(b"%r" % number for number in numbers) + blank
