@@ -30,8 +30,6 @@ __all__ = [
 ]
 
 FRAME_OPTIONS: dict[str | None, Frame] = {"file": "file", "lps": "LPS", "ras": "RAS"}
-# Longest list of names in a message.
-_MOST_NAMED = 4
 
 
 def add_reading_options(parser: argparse.ArgumentParser) -> None:
@@ -172,18 +170,22 @@ def _part_unlike(files: list[Path], scheme: Scheme | str | None) -> tuple[list[P
 
 
 def _tell_passed_over(folder: Path, passed_over: list[tuple[Path, Path]]) -> None:
-    """List the files of a folder that are not read, by the endings of both files."""
+    """Count the files of a folder that are not read, and name one that is alone of its kind."""
     from palnet._stored import listing
     from palnet.exchange import stem_of
 
-    kinds: dict[tuple[str, str], list[str]] = {}
+    kinds: dict[str, dict[str, list[str]]] = {}
     for file, kept in passed_over:
-        kind = file.name[len(stem_of(file)) :], kept.name[len(stem_of(kept)) :]
-        kinds.setdefault(kind, []).append(file.name)
-    for (_, kept_ending), names in kinds.items():
+        ending, kept_ending = (path.name[len(stem_of(path)) :] for path in (file, kept))
+        kinds.setdefault(kept_ending, {}).setdefault(ending, []).append(file.name)
+    for kept_ending, others in kinds.items():
+        parts = [
+            names[0] if len(names) == 1 else f"{len(names)} {ending}"
+            for ending, names in others.items()
+        ]
         tell(
-            f"{folder}: skipped: {listing(names, _MOST_NAMED)}; the {kept_ending} of the same "
-            "name is used. Name a file to use it instead."
+            f"{folder}: skipped: {listing(parts)}; the {kept_ending} of the same name is used. "
+            "Name a file to use it instead."
         )
 
 

@@ -351,8 +351,7 @@ def test_convert_names_the_files_of_a_detection_that_are_passed_over(a_whole_set
     told = [line for line in capsys.readouterr().err.splitlines() if "skipped: " in line]
     rest = "the .mrk.json of the same name is used. Name a file to use it instead."
     assert told == [
-        f"palnet: {tmp_path / 'found'}: skipped: p0.csv, p1.csv, p2.csv and 3 more; {rest}",
-        f"palnet: {tmp_path / 'found'}: skipped: p1.fcsv; {rest}",
+        f"palnet: {tmp_path / 'found'}: skipped: 6 .csv, p1.fcsv; {rest}",
     ]
 
 
