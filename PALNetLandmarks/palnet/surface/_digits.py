@@ -1,7 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Parse integers from text eight digits at a time, many times faster than one by one.
+"""Parse numbers from text eight digits at a time, many times faster than one by one and as exactly.
 
-Eight bytes are read as one 64-bit integer, and its digits are summed in pairs, fours and eights.
+Eight bytes are read as one 64-bit integer, and its digits are summed in pairs, fours and eights. A
+decimal of at most 15 digits is the quotient of two integers that a double holds exactly, so the
+division gives the nearest double, as `float` does.
+
+References
+----------
+W. D. Clinger, How to read floating point numbers accurately, PLDI 1990, doi 10.1145/93542.93557.
 """
 
 from __future__ import annotations
@@ -18,7 +24,7 @@ if TYPE_CHECKING:
 
     Words = NDArray[np.uint64]
 
-__all__ = ["DIGITS_PADDING", "LAST_BLANK", "parse_leading_integers"]
+__all__ = ["DIGITS_PADDING", "LAST_BLANK", "parse_decimals", "parse_leading_integers"]
 
 LAST_BLANK = 32
 """Bytes up to the space separate tokens."""
@@ -31,7 +37,10 @@ DIGITS_PADDING = b"\n" * (3 * WORD_BYTES)
 MAX_DIGITS = 10
 """An index with more digits exceeds the vertices that any file in memory could hold."""
 
-POWERS = 10 ** np.arange(WORD_BYTES + 1, dtype=np.uint64)
+MAX_EXACT_DIGITS = 15
+"""Integers with up to this many digits, and powers of ten up to it, are exact as doubles."""
+
+POWERS = 10 ** np.arange(MAX_EXACT_DIGITS + 1, dtype=np.uint64)
 
 
 def _every_byte(value: int) -> np.uint64:
@@ -104,3 +113,41 @@ def parse_leading_integers(
         signed = value.astype(np.int64)
         values[part] = np.where(is_negative, -signed, signed)
     return values, ends
+
+
+def parse_decimals(raw: NDArray[np.uint8], starts: NDArray[np.int64]) -> NDArray[np.float64] | None:
+    """Read the numbers at some offsets if all are plain decimals of at most 15 digits.
+
+    Parameters
+    ----------
+    raw : ndarray of shape (n_bytes,)
+        Text that ends with `DIGITS_PADDING`.
+    starts : ndarray of shape (n_tokens,)
+        Offsets.
+
+    Returns
+    -------
+    ndarray of shape (n_tokens,) or None
+        The nearest doubles, as from `float`; None if any number is written differently.
+    """
+    words = _read_words(raw)
+    values = np.zeros(len(starts))
+    for part in chunks(len(starts)):
+        first = raw[starts[part]]
+        is_negative = first == ord("-")
+        position = starts[part] + (is_negative | (first == ord("+")))
+        whole, n_whole = _read_run(words, position)
+        position += n_whole
+        has_point = raw[position] == ord(".")
+        position += has_point
+        share, n_share = _read_run(words, position)
+        position += n_share
+        n_digits = n_whole + n_share
+        is_plain = (raw[position] <= LAST_BLANK) & (has_point | (n_share == 0))
+        is_plain &= (n_digits > 0) & (n_digits <= MAX_EXACT_DIGITS)
+        if not is_plain.all():
+            return None
+        tens = POWERS.take(n_share)
+        value = (whole * tens + share).astype(np.float64) / tens.astype(np.float64)
+        values[part] = np.where(is_negative, -value, value)
+    return values

@@ -13,6 +13,7 @@ from palnet.errors import MeshError
 from palnet.surface._digits import (
     DIGITS_PADDING,
     LAST_BLANK,
+    parse_decimals,
     parse_leading_integers,
 )
 from palnet.surface._mesh import Finding, ParsedMesh, fan_triangles
@@ -161,11 +162,15 @@ def _parse_vertices(data: bytes, lines: Lines) -> NDArray[np.float64]:
 def parse_numbers(data: bytes, lines: Lines) -> NDArray[np.float64]:
     """Parse all words of some lines as numbers."""
     try:
-        return parse_floats(lines.raw.tobytes())
+        check_no_control_bytes(lines.raw)
+        values = parse_decimals(lines.raw, lines.tokens)
+        if values is None:
+            values = parse_floats(lines.raw.tobytes())
     except BadTokenError as err:
         line = line_number(data, lines.file_offset(err.offset))
         msg = f"line {line}: {err.token!r} is not a coordinate. The file is damaged"
         raise MeshError(msg) from err
+    return values
 
 
 def parse_corners(data: bytes, lines: Lines, n_before: NDArray[np.int64]) -> NDArray[np.int64]:
