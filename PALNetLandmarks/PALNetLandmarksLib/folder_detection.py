@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -89,8 +90,15 @@ class FolderDetection:
                 return
             if not is_folder(self.folder.lists_folder):  # it would be made where a drive was
                 raise NotADirectoryError(self.folder.lists_folder)
-            result = process_scan(job)
+            result = process_scan(_begun_anew(job))
             is_placed = result.outcome == "done"
             progress = read_progress(job.landmark_files[0]) if is_placed else None
             reason = result.message.removeprefix(f"{job.scan}: ")
             self.outcomes.append(Outcome(job.scan, progress, reason))
+
+
+def _begun_anew(job):
+    """Let the record of a detection be replaced whose landmarks somebody has deleted."""
+    if job.record_file.exists() and not job.landmark_files[0].exists():
+        return replace(job, options=replace(job.options, overwrite=True))
+    return job

@@ -154,7 +154,8 @@ def test_scan_that_is_refused_is_told_and_the_others_are_done(a_panel, a_folder,
         "bea.ply: not detected",
         "carl.ply: 50 to review",
     ]
-    first, second = a_panel.ui.folderDetectionLabel.text.splitlines()
+    first, second, last = a_panel.ui.folderDetectionLabel.text.splitlines()
+    assert last == "To see what can be done, open such a scan and click Detect landmarks."
     assert first.startswith("2 of 3 scans detected")
     assert second.startswith("bea.ply: the PLY header has no end_header line")
 
@@ -167,9 +168,9 @@ def test_many_refusals_fit_below_the_button(panel_factory, a_folder, answers):
     detect_all(panel, answers, 23)
 
     lines = panel.ui.folderDetectionLabel.text.splitlines()
-    assert len(lines) == 5
-    assert lines[-1].startswith("Nor: s03.stl, s04.stl, ")
-    assert lines[-1].endswith(", s09.stl and 10 more.")
+    assert len(lines) == 6
+    assert lines[-2].startswith("Nor: s03.stl, s04.stl, ")
+    assert lines[-2].endswith(", s09.stl and 10 more.")
 
 
 def test_who_declines_starts_nothing(a_panel, a_folder, answers):
@@ -265,6 +266,20 @@ def test_folder_that_is_taken_away_is_not_made_again(a_panel, a_folder, answers,
     assert first == f"The folder {a_folder.as_posix()} cannot be reached at present."
     assert second.startswith("1 of 3 scans detected")
     assert rest[0].startswith("bea.ply: there is no such file")
+
+
+def test_landmarks_that_were_deleted_are_detected_anew(a_panel, a_folder, answers):
+    detect_all(a_panel, answers)
+    before = files_of(a_folder)
+    click(a_panel.ui.nextScanButton)
+    (a_folder / "anna.mrk.json").unlink()
+    (a_folder / "anna.csv").write_text("mine", encoding="utf-8")
+
+    detect_all(a_panel, answers, 1)
+
+    assert files_of(a_folder).keys() == before.keys()
+    assert files_of(a_folder)["anna.mrk.json"] == before["anna.mrk.json"]
+    assert (a_folder / "anna.csv").read_text(encoding="utf-8") == "mine"
 
 
 def test_list_that_was_made_meanwhile_keeps_its_place(a_panel, a_folder, answers, held):

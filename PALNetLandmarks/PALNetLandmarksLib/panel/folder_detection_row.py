@@ -181,4 +181,6 @@ def _summary(run):
     others = [each.scan.name for each in refused[_MOST_REASONS:]]
     if others:
         lines.append(_("Nor: {scans}.").format(scans=listing(others)))
+    if refused:
+        lines.append(_("To see what can be done, open such a scan and click Detect landmarks."))
     return "\n".join(lines)
