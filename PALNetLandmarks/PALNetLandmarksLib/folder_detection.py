@@ -93,7 +93,7 @@ class FolderDetection:
             result = process_scan(_begun_anew(job))
             is_placed = result.outcome == "done"
             progress = read_progress(job.landmark_files[0]) if is_placed else None
-            reason = result.message.removeprefix(f"{job.scan}: ")
+            reason = result.message.removeprefix(f"{job.scan}: ").removeprefix(f"{job.specimen}: ")
             self.outcomes.append(Outcome(job.scan, progress, reason))
 
 

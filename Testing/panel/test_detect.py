@@ -124,11 +124,24 @@ def test_canceled_file_dialog_changes_nothing(a_panel, answers):
     assert a_panel.ui.scanSelector.currentNode() is None
 
 
+def test_file_that_was_cut_off_does_not_reach_slicer_unasked(a_panel, answers, tmp_path):
+    """Slicer (5.13) ends with a segmentation fault when it reads such a file."""
+    path = tmp_path / "cut off.ply"
+    path.write_bytes((SAMPLES / "example.ply").read_bytes()[:20_000])
+    answers.expect("file", str(path), "Open face scan")
+    answers.expect("message", "No", "Slicer may crash when it opens such a file")
+
+    click(a_panel.ui.openButton)
+
+    assert a_panel.ui.scanSelector.currentNode() is None
+
+
 def test_file_that_is_no_mesh_is_called_empty(a_panel, answers, hidden_failures, tmp_path):
     """Slicer returns an empty model for an unreadable PLY file, and logs why."""
     path = tmp_path / "broken.ply"
     path.write_text("ply\nformat ascii 1.0\n", encoding="utf-8")
     answers.expect("file", str(path), "Open face scan")
+    answers.expect("message", "Yes", "Slicer may crash when it opens such a file")
 
     click(a_panel.ui.openButton)
 

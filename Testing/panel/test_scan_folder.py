@@ -307,8 +307,24 @@ def test_damaged_landmarks_are_told_and_not_replaced_unasked(
     assert (a_folder / "bea.mrk.json").read_text(encoding="utf-8") == "{"
 
 
-def test_scan_that_cannot_be_read_is_told_and_passed(a_panel, a_folder, hidden_failures):
+DAMAGED = "Slicer may crash when it opens such a file. Open it all the same"
+
+
+def test_scan_that_was_cut_off_does_not_reach_slicer_unasked(a_panel, a_folder, answers):
+    """Slicer (5.13) ends with a segmentation fault when it reads such a file."""
+    (a_folder / "bea.ply").write_bytes(SCAN[:20_000])
+    answers.expect("message", "No", rf"bea\.ply: the header promises(.|\n)*{DAMAGED}")
+    click(a_panel.ui.nextScanButton)
+    assert (models(), a_panel.ui.scanFileSelector.currentText[:7]) == ([], "bea.ply")
+
+    click(a_panel.ui.nextScanButton)
+
+    assert models() == ["carl"]
+
+
+def test_scan_that_cannot_be_read_is_told_and_passed(a_panel, a_folder, answers, hidden_failures):
     (a_folder / "bea.ply").write_bytes(b"no mesh")
+    answers.expect("message", "Yes", DAMAGED)
     click(a_panel.ui.nextScanButton)
     hidden_failures.take_vtk_errors("vtkPLYReader")
     assert "could not be read" in a_panel.ui.scanInfoLabel.text

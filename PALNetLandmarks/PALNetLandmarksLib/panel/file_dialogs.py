@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ask for a file to write."""
+"""Ask about files to write, and about damaged ones to open."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from pathlib import Path
 import qt
 import slicer
 from slicer.i18n import tr as _
+
+from palnet.errors import PalnetError
+from palnet.surface import read_mesh
 
 
 def ask_save_path(title, proposed, suffix):
@@ -52,6 +55,31 @@ def may_replace(path):
         True if the user agrees.
     """
     return slicer.util.confirmYesNoDisplay(_("{name} exists. Replace it?").format(name=path.name))
+
+
+def may_open(path):
+    """Ask whether to open a scan that palnet cannot read.
+
+    Slicer itself crashes on a PLY file that was cut off, such as by a copy that broke off, and all
+    unsaved work with it.
+
+    Parameters
+    ----------
+    path : Path
+        A mesh file.
+
+    Returns
+    -------
+    bool
+        True if the file is in order, or the user wants it all the same.
+    """
+    try:
+        with slicer.util.WaitCursor():
+            read_mesh(path)
+    except PalnetError as err:
+        text = _("Slicer may crash when it opens such a file. Open it all the same?")
+        return slicer.util.confirmYesNoDisplay(f"{err}\n\n{text}")
+    return True
 
 
 def changed_by_others(path):

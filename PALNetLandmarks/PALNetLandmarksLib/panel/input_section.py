@@ -23,6 +23,7 @@ from PALNetLandmarksLib.models import (
     state_of_model,
     world_matrix,
 )
+from PALNetLandmarksLib.panel.file_dialogs import may_open
 from PALNetLandmarksLib.panel.poller import Poller
 from PALNetLandmarksLib.panel.scan_color import ScanColor
 from PALNetLandmarksLib.panel.scan_folder_row import ScanFolderRow
@@ -120,7 +121,7 @@ class InputSection:
             str(slicer.util.settingsValue("PALNet/LastFolder", "")),
             _("Face scans") + f" ({patterns})",
         )
-        if not path:
+        if not path or not may_open(Path(path)):
             return
         with slicer.util.tryWithErrorDisplay(_("The scan could not be loaded."), waitCursor=True):
             qt.QSettings().setValue("PALNet/LastFolder", str(Path(path).parent))

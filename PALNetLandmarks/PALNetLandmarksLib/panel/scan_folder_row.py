@@ -18,7 +18,7 @@ from PALNetLandmarksLib.folder_detection import FolderDetection
 from PALNetLandmarksLib.job import BackgroundJob
 from PALNetLandmarksLib.linking import find_lists
 from PALNetLandmarksLib.model_scaling import chosen_unit_of_file, model_scale
-from PALNetLandmarksLib.panel.file_dialogs import changed_by_others
+from PALNetLandmarksLib.panel.file_dialogs import changed_by_others, may_open
 from PALNetLandmarksLib.panel.folder_detection_row import FolderDetectionRow, asks_to_detect
 from PALNetLandmarksLib.panel.poller import Poller
 from PALNetLandmarksLib.save_export import LISTS_FOLDER, default_path, lists_saved_in, save
@@ -150,7 +150,11 @@ class ScanFolderRow:
         self._read()
         scan = self._folder.scans[row]
         with slicer.util.tryWithErrorDisplay(_("The scan could not be loaded."), waitCursor=True):
-            self._model = find_scan(scan) or load_scan(scan)
+            self._model = find_scan(scan)
+            if self._model is None:
+                if not may_open(scan):
+                    return
+                self._model = load_scan(scan)
             self._load_list(self._folder.list_path(scan))
             self._select(self._model)
 
