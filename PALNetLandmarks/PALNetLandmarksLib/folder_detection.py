@@ -37,7 +37,7 @@ class Outcome(NamedTuple):
 class FolderDetection:
     """Detections in a background thread, one after another, as ``palnet detect`` makes them.
 
-    No file that exists is replaced.
+    No landmarks that exist are replaced; a record whose landmarks are gone is.
 
     Parameters
     ----------
