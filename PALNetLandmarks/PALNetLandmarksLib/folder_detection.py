@@ -85,7 +85,9 @@ class FolderDetection:
 
     def _run(self, scans, options):
         read_trained_model(options.model)
-        for job in plan_jobs(scans, options):
+        # Of all: a scan that is not detected now may have the name of one that is.
+        jobs = {job.scan: job for job in plan_jobs(self.folder.scans, options)}
+        for job in map(jobs.get, scans):
             if self.is_stopped:
                 return
             if not is_folder(self.folder.lists_folder):  # it would be made where a drive was

@@ -282,6 +282,19 @@ def test_landmarks_that_were_deleted_are_detected_anew(a_panel, a_folder, answer
     assert (a_folder / "anna.csv").read_text(encoding="utf-8") == "mine"
 
 
+def test_scan_with_the_name_of_the_one_at_work_does_not_take_its_file(
+    panel_factory, a_folder, answers
+):
+    (a_folder / "carl.ply").rename(a_folder / "anna.stl")  # whatever it holds
+    panel = opened(panel_factory(), a_folder, answers)
+    detect(panel)
+
+    detect_all(panel, answers, 2)
+
+    assert sorted(files_of(a_folder)) == ["bea.mrk.json", "bea.palnet.json"]
+    assert "anna.stl: would write the same files as" in panel.ui.folderDetectionLabel.text
+
+
 def test_list_that_was_made_meanwhile_keeps_its_place(a_panel, a_folder, answers, held):
     start(a_panel, answers)
     click(a_panel.ui.byHandButton)
