@@ -50,6 +50,9 @@ MAX_WHOLE = 2.0**53
 COUNT = re.compile(r"[0-9]{1,18}")
 """A count that fits into 64 bits; other scripts' digits, which no program writes, do not match."""
 
+USUAL_INDENT = 32
+"""Lines with more blanks before their first word are rare, but may have millions of null bytes."""
+
 FIRST_CONTROL, LAST_CONTROL = 14, 31
 """Bytes that are not text, as are those below the tab; the five between them separate words."""
 
@@ -61,6 +64,8 @@ MICROSOFT_NAN = re.compile(
     re.IGNORECASE,
 )
 """How programs built by Microsoft's compilers write what is no number; with # before 2015."""
+
+WORD = re.compile(rb"[^\x00-\x20]+")
 
 CONTROL_IN_WORD = re.compile(rb"[\x00-\x08\x0e-\x1f][^\x00-\x20]|[^\x00-\x20][\x00-\x08\x0e-\x1f]")
 
@@ -115,8 +120,14 @@ def find_visible_lines(
     """Return the offsets of every non-blank line's first visible byte, and of the line's end."""
     starts = _find_line_starts(raw)
     ends = np.append(starts[1:], len(raw))
-    while (is_blank := (raw[starts] <= LAST_BLANK) & (starts < ends - 1)).any():
+    for _ in range(USUAL_INDENT):
+        is_blank = (raw[starts] <= LAST_BLANK) & (starts < ends - 1)
+        if not is_blank.any():
+            break
         starts = starts + is_blank
+    for row in np.flatnonzero((raw[starts] <= LAST_BLANK) & (starts < ends - 1)).tolist():
+        is_text = raw[starts[row] : ends[row]] > LAST_BLANK
+        starts[row] += np.argmax(is_text) if is_text.any() else 0
     is_visible = raw[starts] > LAST_BLANK
     return starts[is_visible], ends[is_visible]
 
@@ -187,13 +198,15 @@ def parse_floats(data: bytes) -> NDArray[np.float64]:
 
 def _first_bad_token(data: bytes) -> BadTokenError:
     """Find the token that the bulk reader rejected."""
-    raw = np.frombuffer(data, dtype=np.uint8)
-    for start in find_token_starts(raw).tolist():
-        token = data[start : start + 64].split(maxsplit=1)[0]
+    for found in WORD.finditer(data):
+        word = found[0]
         try:
-            float(token)
+            if b"_" not in word:  # Python reads 1_000, numpy does not
+                float(word)
+                continue
         except ValueError:
-            return BadTokenError(start, token.decode("utf-8", errors="replace"))
+            pass
+        return BadTokenError(found.start(), word[:64].decode("utf-8", errors="replace"))
     return BadTokenError(0, data[:20].decode("utf-8", errors="replace"))
 
 

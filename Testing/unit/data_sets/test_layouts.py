@@ -891,6 +891,13 @@ def test_table_of_people_that_would_mix_them_is_refused(content, says, tmp_path)
         read_data_set(tmp_path / "scans", scheme)
 
 
+def test_prepared_file_is_never_unpickled(tmp_path):
+    path = tmp_path / "p0.npz"
+    np.savez(path, digest=np.array("abc", dtype=object))
+
+    assert not _is_kept(path, "abc")
+
+
 @pytest.mark.parametrize("content", [b"", b"PK\3\4 cut off"])
 def test_prepared_file_that_is_damaged_is_made_again(content, tmp_path):
     path = tmp_path / "p0.npz"

@@ -4,6 +4,7 @@ from __future__ import annotations
 import errno
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -219,6 +220,8 @@ def test_obj_dialects_are_understood(text, expected, write):
         (SQUARE + "v 1 2 nan\nf 1 2 5", r"number 4 \(1.0, 2.0, nan\), and 1 of 1 triangles need"),
         (SQUARE + "\n\nv 1 2,5 3\nf 1 2 3", "line 7: '2,5' is not a coordinate"),
         (SQUARE + "v 1 2 1.2.3\nf 1 2 3", "line 5: '1.2.3' is not a coordinate"),
+        (SQUARE + "v 1 2 1_000\nf 1 2 3", "line 5: '1_000' is not a coordinate"),
+        (SQUARE + f"v 1 2 {'9' * 70}x\nf 1 2 3", f"line 5: '{'9' * 64}' is not a coordinate"),
         (SQUARE + "v 1\x010 2 3\nf 1 2 3", r"line 5: '1\\x010' is not a coordinate"),
         (SQUARE + "v 1 2 3\x00\nf 1 2 3", r"line 5: '3\\x00' is not a coordinate"),
         (SQUARE + "f 1\x012 2 3 4\n", r"line 5: '1\\x012' is not a face corner"),
@@ -233,6 +236,24 @@ def test_obj_faults_are_named_with_their_line(text, message, write):
         read_mesh(path)
 
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("place", ["within", "after"])
+@pytest.mark.parametrize("name", ["plain.obj", "ascii.stl"])
+def test_millions_of_null_bytes_in_a_text_take_no_time(name, place, a_head, write):
+    content = WRITERS[name](a_head)
+    body, last = content.rstrip().rsplit(b"\n", 1)
+    nulls = b"\0" * 2_000_000  # of a computer that crashed, or a download that was broken off
+    filled = content + nulls if place == "after" else body + b"\n" + nulls + b"\n" + last
+    whole = read_mesh(write(name, content))
+    path = write(f"filled {name}", filled)
+    start = time.process_time()
+
+    mesh = read_mesh(path)
+
+    assert time.process_time() - start < 1
+    np.testing.assert_array_equal(mesh.points, whole.points)
+    np.testing.assert_array_equal(mesh.triangles, whole.triangles)
 
 
 @pytest.mark.parametrize("block_bytes", [1, 7, 64, 1000])
