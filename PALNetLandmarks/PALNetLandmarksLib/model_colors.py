@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -35,6 +37,9 @@ _NAMES = ("rgb", "color", "colour")
 _NOWHERE = -1.0
 # Its name for the material of faces before the first one.
 _NO_MATERIAL = "NO_MATERIAL"
+# OBJ files name their files of materials at the top.
+_HEAD_BYTES = 1 << 16
+_LIBRARY = re.compile(rb"^[ \t]*mtllib[ \t]+(\S.*)", re.MULTILINE)
 _CANNOT_BE_READ = (PalnetError, OSError, ValueError, MemoryError)
 
 
@@ -223,14 +228,31 @@ def _missing_files(model_node):
     fields, path = model_node.GetPolyData().GetFieldData(), _path(model_node)
     if path is None or _texture_coordinates(model_node.GetPolyData()) is None:
         return []
-    lines = "".join(f"mtllib {name}\n" for name in _texts(fields, "MaterialLibraries"))
-    materials = read_materials(path, lines.encode())
+    lines = [b"mtllib " + name for name in _libraries(fields, path)]
+    materials = read_materials(path, b"\n".join(lines))
     used = set(_texts(fields, "MaterialNames")) - {_NO_MATERIAL}
-    images = [image for name, image in materials.pictures.items() if name in used or not used]
+    images = [
+        image for name, image in materials.pictures.items() if not used or _as_kept(name) in used
+    ]
     missing = [image for image in images if find_beside(image, materials.folders) is None]
-    if not used or not used <= materials.defined:
+    if not used or not used <= set(map(_as_kept, materials.defined)):
         missing = [*materials.missing, *missing]
     return list(dict.fromkeys(map(bare_name, missing)))
+
+
+def _libraries(fields, path):
+    """Return the names of the files of materials, whole if the OBJ file itself is there."""
+    head = b""
+    with suppress(OSError), path.open("rb") as stream:
+        head = stream.read(_HEAD_BYTES).replace(b"\r", b"\n")
+    whole = [name.strip() for name in _LIBRARY.findall(head)]
+    kept = {name.encode() for name in _texts(fields, "MaterialLibraries")}
+    return [*whole, *sorted(kept - {name.split()[0] for name in whole})]
+
+
+def _as_kept(name):
+    """Return what vtkOBJReader keeps of a name, which may contain blanks: its first word."""
+    return next(iter(name.split()), "")
 
 
 def _first_colors(finders, model_node):

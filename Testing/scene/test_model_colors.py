@@ -15,7 +15,7 @@ from palnet.surface import Mesh, read_colored_mesh
 from palnet_meshes import WRITERS, make_head
 from palnet_scenes import vtk_array, write_picture, write_textured_obj
 from PALNetLandmarksLib import model_colors
-from PALNetLandmarksLib.model_colors import reader_of_colored_mesh
+from PALNetLandmarksLib.model_colors import describe_missing_image, reader_of_colored_mesh
 from PALNetLandmarksLib.model_scaling import scale_model
 from PALNetLandmarksLib.models import mesh_from_model
 
@@ -461,6 +461,22 @@ def test_missing_file_is_named(a_textured, tmp_path, name):
 
     assert finding.code == "texture"
     assert f"because {name} is not there: lips" in finding.message
+
+
+@pytest.mark.parametrize("lost", ["Anna Müller [1].png", "Anna Müller [1].mtl", None])
+def test_files_whose_names_have_blanks_are_found_or_named_whole(scene, a_head, tmp_path, lost):
+    """vtkOBJReader keeps what is before a blank."""
+    path = tmp_path / "Anna Müller [1].obj"
+    write_textured_obj(a_head, path)
+    for each in (path, path.with_suffix(".mtl")):
+        each.write_text(each.read_text().replace("mtl skin", "mtl light skin"))
+    if lost is not None:
+        (tmp_path / lost).unlink()
+
+    findings = describe_missing_image(slicer.util.loadModel(str(path)))
+
+    named = [finding.message.split("because ")[1].split(" is not there")[0] for finding in findings]
+    assert named == ([] if lost is None else [lost])
 
 
 def test_missing_file_is_not_missed_if_the_model_has_colors(a_head, a_textured, tmp_path):
