@@ -120,7 +120,10 @@ class FolderMeasurementRow:
             text = _("Left out, since no landmarks are saved: {scans}.")
             lines.append(text.format(scans=listing(self._left_out)))
         if run.without_arcs:
-            text = _("Without arcs, since the landmarks do not lie on the scan: {scans}.")
+            text = _(
+                "Without arcs, since the scan cannot be read or the landmarks do not lie on it: "
+                "{scans}."
+            )
             lines.append(text.format(scans=listing(run.without_arcs)))
         return lines
 

@@ -223,7 +223,7 @@ class ScanFolderRow:
         """Say where the landmarks are."""
         text = _(
             "Choose the folder of the landmark files (.mrk.json) if they are not beside the scans, "
-            "such as that of palnet detect -o. Now: {folder}"
+            "or if that folder is read-only. Now: {folder}"
         )
         folder = self._folder.lists_folder.as_posix()
         self._ui.listsFolderButton.setToolTip(text.format(folder=folder))
