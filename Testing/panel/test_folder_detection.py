@@ -54,7 +54,8 @@ def held(monkeypatch):
 
 
 def files_of(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix == ".json"}
+    """Return what was written; drafts, which may be gone by now, start with a dot."""
+    return {path.name: path.read_bytes() for path in folder.glob("[!.]*.json")}
 
 
 def test_all_scans_get_the_files_of_the_command_line(a_panel, a_folder, answers, tmp_path):
@@ -134,6 +135,8 @@ def test_detection_is_stopped_after_the_current_scan(a_panel, a_folder, answers,
     wait_while(lambda: not held.begun)
     click(a_panel.ui.detectFolderButton)
     assert not a_panel.ui.detectFolderButton.enabled
+    said = a_panel.ui.folderDetectionLabel.text
+    assert said == "Stopping after the current scan: 0 of 3"
     held.go.release()
     ended(a_panel)
 
@@ -169,7 +172,7 @@ def test_many_refusals_fit_below_the_button(panel_factory, a_folder, answers):
 
     lines = panel.ui.folderDetectionLabel.text.splitlines()
     assert len(lines) == 6
-    assert lines[-2].startswith("Nor: s03.stl, s04.stl, ")
+    assert lines[-2].startswith("Not detected either: s03.stl, s04.stl, ")
     assert lines[-2].endswith(", s09.stl and 10 more.")
 
 

@@ -70,6 +70,7 @@ class FolderDetectionRow:
         if self.is_running:
             self._run.stop()
             self._ui.detectFolderButton.setEnabled(False)
+            self._on_tick()
             return
         with slicer.util.tryWithErrorDisplay(_("The detection could not be started.")):
             run = self._start()
@@ -85,6 +86,8 @@ class FolderDetectionRow:
         new = self._run.outcomes[self._n_told :]
         self._n_told += len(new)
         text = _("Detecting all scans: {n_done} of {n_scans}")
+        if self._run.is_stopped:
+            text = _("Stopping after the current scan: {n_done} of {n_scans}")
         self.say(text.format(n_done=self._n_told, n_scans=self._run.n_scans))
         for outcome in new:
             self._on_outcome(self._run.folder, outcome)
@@ -94,7 +97,8 @@ class FolderDetectionRow:
         run, self._run = self._run, None
         self._show_button()
         reason = _why_none(run) if job.error is not None else ""
-        self.say("\n".join(filter(None, (reason, _summary(run) if run.outcomes else ""))))
+        said = "" if reason and not run.outcomes else _summary(run)
+        self.say("\n".join(filter(None, (reason, said))))
 
     def _show_button(self):
         button = self._ui.detectFolderButton
@@ -180,7 +184,7 @@ def _summary(run):
     lines += [f"{each.scan.name}: {each.reason}" for each in refused[:_MOST_REASONS]]
     others = [each.scan.name for each in refused[_MOST_REASONS:]]
     if others:
-        lines.append(_("Nor: {scans}.").format(scans=listing(others)))
+        lines.append(_("Not detected either: {scans}.").format(scans=listing(others)))
     if refused:
         lines.append(_("To see what can be done, open such a scan and click Detect landmarks."))
     return "\n".join(lines)
