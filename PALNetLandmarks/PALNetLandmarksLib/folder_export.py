@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -11,11 +12,15 @@ from slicer.i18n import tr as _
 from palnet._caught import catching
 from palnet._files import is_folder
 from palnet._stored import listing
+from palnet.errors import PalnetError
 from palnet.exchange import FORMATS, FormatWarning, get_format, read_landmarks, write_specimens
 from palnet.landmarks import printable_name
 from palnet.preview import classify_errors
 from PALNetLandmarksLib.error_classes import DOUBTFUL
 from PALNetLandmarksLib.scan_folder import out_of_reach
+
+# Reasons to show; nobody reads hundreds below a button.
+_MOST_REASONS = 3
 
 
 def read_folder(folder):
@@ -28,28 +33,67 @@ def read_folder(folder):
 
     Returns
     -------
-    dict of Path to LandmarkSet
-        For each scan with landmarks these, named after the scan.
+    dict of tuple of Path to LandmarkSet
+        Landmarks, named after their scan, or after the scans of one name that share them.
     list of str
-        Names of the scans without landmarks.
+        What was left out and why, a line each.
 
     Raises
     ------
-    PalnetError
-        If a file cannot be read.
     ValueError
-        If the folder of the landmarks is out of reach.
+        If the folder of the landmarks is out of reach, or holds none that can be read.
     """
     if not is_folder(folder.lists_folder):
         raise ValueError(out_of_reach(folder.lists_folder))
-    # Scans of one name in two formats share their landmarks.
-    scans = {folder.list_path(scan): scan for scan in folder.scans}
-    saved = {path: scan for path, scan in scans.items() if path.exists()}
-    landmarks = {
-        scan: replace(read_landmarks(path), specimen=printable_name(scan.stem))
-        for path, scan in saved.items()
-    }
-    return landmarks, [scan.name for path, scan in scans.items() if path not in saved]
+    scans, landmarks, without, refused = {}, {}, [], {}
+    for scan in folder.scans:
+        scans.setdefault(folder.list_path(scan), []).append(scan)
+    for path, alike in scans.items():
+        if not path.exists():
+            without += [scan.name for scan in alike]
+            continue
+        try:
+            read = read_landmarks(path)
+        except PalnetError as err:
+            refused[path.name] = _in_words(err, path)
+            continue
+        landmarks[tuple(alike)] = replace(read, specimen=printable_name(alike[0].stem))
+    remarks = _say_left_out(without, refused)
+    if not landmarks and not refused:
+        msg = _("No landmarks are saved for the scans of this folder. Detect and save them first.")
+        raise ValueError(msg)
+    if not landmarks:
+        msg = _("None of the landmarks that are saved for the scans of this folder can be read.")
+        raise ValueError("\n".join((msg, *remarks)))
+    return landmarks, remarks
+
+
+def _in_words(error, path):
+    """Say why landmarks cannot be read, without path, line and options of the command line."""
+    cause = error.__cause__
+    if isinstance(cause, OSError):
+        text = _(
+            "it cannot be read ({why}). Check the rights, and whether another program has it open."
+        )
+        return text.format(why=cause.strerror)
+    if cause is not None:  # it cannot be parsed
+        return _("it is damaged, such as cut off. Put a copy in its place, or detect again.")
+    found = re.sub(rf"^{re.escape(str(path))}(:\d+)?: ", "", str(error))
+    found = re.sub(r" [^.]*--[^.]*\.$", "", found)
+    return _("it holds no landmarks that can be used: {found}").format(found=found)
+
+
+def _say_left_out(without, refused):
+    """Say which scans have no landmarks, and which files of landmarks cannot be read and why."""
+    lines = []
+    if without:
+        text = _("Left out, since no landmarks are saved: {scans}.")
+        lines.append(text.format(scans=listing(without)))
+    names, text = list(refused), _("Left out: {file}: {reason}")
+    lines += [text.format(file=name, reason=refused[name]) for name in names[:_MOST_REASONS]]
+    if others := names[_MOST_REASONS:]:
+        lines.append(_("Left out as well: {files}.").format(files=listing(others)))
+    return lines
 
 
 def proposed_path(folder, suffix):
@@ -86,13 +130,10 @@ def check_specimens(specimens, format_name):
     Raises
     ------
     ValueError
-        If there are none, they have different landmarks, or the format holds one specimen only or
-        no missing landmarks.
+        If they have different landmarks, or the format holds one specimen only or no missing
+        landmarks.
     """
     chosen = get_format(format_name)
-    if not specimens:
-        msg = _("No landmarks are saved for the scans of this folder. Detect and save them first.")
-        raise ValueError(msg)
     if not chosen.holds_many:
         suffixes = ", ".join(each.suffix for each in FORMATS.values() if each.holds_many)
         msg = _("A file of this format holds one scan. Choose another format: {suffixes}.")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 
 from palnet.errors import PalnetError
 from palnet.measurement import match_scan, measure, table_of_measurements
@@ -17,8 +18,8 @@ class FolderMeasurement:
 
     Parameters
     ----------
-    saved : dict of Path to LandmarkSet
-        For each scan its landmarks.
+    saved : dict of tuple of Path to LandmarkSet
+        Landmarks of a scan, or of one of several scans; as `folder_export.read_folder` returns.
 
     Attributes
     ----------
@@ -47,20 +48,20 @@ class FolderMeasurement:
 
     def _run(self, saved, plans):
         taken = []
-        for scan, landmarks in saved.items():
+        for scans, landmarks in saved.items():
             if self._is_stopped.is_set():
                 return None
-            mesh = self._read_scan(scan, landmarks)
+            mesh = self._read_scan(scans, landmarks)
             taken.append(
                 (landmarks.specimen, measure(landmarks, mesh, plans[id(landmarks.scheme)]))
             )
             self.n_done += 1
         return table_of_measurements(taken)
 
-    def _read_scan(self, scan, landmarks):
-        """Read a scan in the coordinates of its landmarks; None if they do not lie on it."""
-        try:
-            return match_scan(read_mesh(scan), landmarks)
-        except PalnetError:
-            self.without_arcs.append(scan.name)
-            return None
+    def _read_scan(self, scans, landmarks):
+        """Read the scan on which landmarks lie, in their coordinates; None if they lie on none."""
+        for scan in scans:
+            with suppress(PalnetError):
+                return match_scan(read_mesh(scan), landmarks)
+        self.without_arcs += [scan.name for scan in scans]
+        return None

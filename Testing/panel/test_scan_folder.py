@@ -784,14 +784,33 @@ def test_folder_out_of_reach_is_no_folder_without_landmarks(a_panel, a_folder):
     )
 
 
-def test_damaged_landmarks_stop_the_export_of_a_folder(a_panel, a_folder):
-    write_list(a_folder / "anna.mrk.json")
+def test_damaged_landmarks_leave_the_export_of_the_others_as_it_is(
+    a_panel, a_folder, answers, tmp_path
+):
+    write_list(a_folder / "anna.mrk.json", status=("confirmed",) * 49 + ("missing",))
+    choose_format(a_panel, "csv")
+    for name in ("without.csv", "all.csv"):
+        answers.expect("file", str(tmp_path / name), "Export the landmarks of the folder")
+        click(a_panel.ui.exportFolderButton)
+        (a_folder / "bea.mrk.json").write_text("{", encoding="utf-8")
+
+    assert (tmp_path / "all.csv").read_bytes() == (tmp_path / "without.csv").read_bytes()
+    assert a_panel.ui.saveExportLabel.text.splitlines()[-3:] == [
+        "Scans: 1, in millimeters, axes LPS.",
+        "Left out, since no landmarks are saved: carl.ply.",
+        "Left out: bea.mrk.json: it is damaged, such as cut off. Put a copy in its place, or "
+        "detect again.",
+    ]
+
+
+def test_folder_of_damaged_landmarks_is_not_exported(a_panel, a_folder):
     (a_folder / "bea.mrk.json").write_text("{", encoding="utf-8")
     choose_format(a_panel, "csv")
 
-    click(a_panel.ui.exportFolderButton)
+    click(a_panel.ui.exportFolderButton)  # asks nothing
 
-    assert "bea.mrk.json" in a_panel.ui.saveExportLabel.text
+    assert a_panel.ui.saveExportLabel.text.startswith("None of the landmarks that are saved")
+    assert "bea.mrk.json: it is damaged" in a_panel.ui.saveExportLabel.text
 
 
 def test_without_a_folder_there_is_none_to_export(panel_factory):

@@ -75,16 +75,13 @@ class FolderMeasurementRow:
         with slicer.util.tryWithErrorDisplay(_("The folder could not be measured.")):
             try:
                 self._start(self._scan_folder.folder)
-            except (PalnetError, ValueError) as err:
+            except ValueError as err:
                 self._say(str(err))
 
     def _start(self, folder):
         """Ask what there is to ask, and start."""
         with slicer.util.WaitCursor():  # a drive may be slow
             saved, self._left_out = read_folder(folder)
-        if not saved:
-            msg = _("No landmarks are saved for the scans of this folder. Detect them first.")
-            raise ValueError(msg)
         if not goes_on_with_doubtful_scans(doubtful_specimens(saved.values())):
             return
         proposed = proposed_path(folder, ".measurements.csv")
@@ -116,9 +113,7 @@ class FolderMeasurementRow:
         """Say what was written, and what was not measured."""
         lines = [_("Written: {path}").format(path=self._path.as_posix())]
         lines += [_("Scans: {n_scans}.").format(n_scans=run.n_scans), *run.remarks]
-        if self._left_out:
-            text = _("Left out, since no landmarks are saved: {scans}.")
-            lines.append(text.format(scans=listing(self._left_out)))
+        lines += self._left_out
         if run.without_arcs:
             text = _(
                 "Without arcs, since the scan cannot be read or the landmarks do not lie on it: "

@@ -7,7 +7,6 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from palnet._stored import listing
 from palnet.errors import PalnetError
 from palnet.exchange import FORMATS, get_format, sidecar_path
 from PALNetLandmarksLib.file_changes import is_changed_by_others
@@ -149,10 +148,7 @@ class SaveExportSection:
             qt.QSettings().setValue("PALNet/Format", name)
             text = _("Scans: {n_scans}, in millimeters, axes {frame}.")
             remarks.insert(0, text.format(n_scans=len(specimens), frame=frame))
-            if left_out:
-                text = _("Left out, since no landmarks are saved: {scans}.")
-                remarks.append(text.format(scans=listing(left_out)))
-            self._say_written(paths, remarks)
+            self._say_written(paths, [*remarks, *left_out])
 
     def _chosen(self):
         """Return format and frame that the user chose."""
