@@ -79,8 +79,8 @@ def find_plan(scheme):
     what = _("Only the asymmetry was measured: the scheme names no distances or angles.")
     if plan.definitions:
         what = _(
-            "Only the asymmetry and the {n_own} distances and angles that the scheme itself names "
-            "were measured."
+            "Only the asymmetry and the distances and angles that the scheme itself names "
+            "({n_own}) were measured."
         )
     return plan, f"{text} {what.format(n_own=len(plan.definitions))}"
 

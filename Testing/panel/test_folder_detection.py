@@ -19,7 +19,7 @@ from palnet_panel import PATIENCE_S, click, detect, wait_while
 from PALNetLandmarksLib import folder_detection
 from PALNetLandmarksLib.model_scaling import scale_model
 
-ASKED = "Detect the landmarks of {} scans, and save them in "
+ASKED = "Scans to detect: {}. Save their landmarks in "
 
 
 def detect_all(panel, answers, n_scans=3, asked=""):
@@ -71,7 +71,7 @@ def test_all_scans_get_the_files_of_the_command_line(a_panel, a_folder, answers,
     for name in NAMES:
         assert written[f"{name}.mrk.json"] == by_command[f"{name}.mrk.json"]
     assert entries(a_panel) == [f"{name}.ply: 50 to review" for name in NAMES]
-    text = f"3 of 3 scans detected and saved in {a_folder.as_posix()}."
+    text = f"Scans detected and saved in {a_folder.as_posix()}: 3 of 3."
     assert a_panel.ui.folderDetectionLabel.text == text
     assert a_panel.ui.detectFolderButton.text == "Detect all scans"
 
@@ -141,7 +141,8 @@ def test_detection_is_stopped_after_the_current_scan(a_panel, a_folder, answers,
     ended(a_panel)
 
     assert sorted(files_of(a_folder)) == ["anna.mrk.json", "anna.palnet.json"]
-    assert a_panel.ui.folderDetectionLabel.text.startswith("Stopped: 1 of 3 scans detected")
+    text = f"Stopped. Scans detected and saved in {a_folder.as_posix()}: 1 of 3."
+    assert a_panel.ui.folderDetectionLabel.text == text
     held.go.release(2)
     detect_all(a_panel, answers, 2)
     assert held.begun == ["anna", "bea", "carl"]
@@ -159,7 +160,7 @@ def test_scan_that_is_refused_is_told_and_the_others_are_done(a_panel, a_folder,
     ]
     first, second, last = a_panel.ui.folderDetectionLabel.text.splitlines()
     assert last == "To see what can be done, open such a scan and click Detect landmarks."
-    assert first.startswith("2 of 3 scans detected")
+    assert first.endswith(": 2 of 3.")
     assert second.startswith("bea.ply: the PLY header has no end_header line")
 
 
@@ -217,7 +218,7 @@ def test_unit_and_color_are_those_that_were_chosen(a_panel, a_folder, answers):
     detect_all(a_panel, answers, asked="By shape alone.\nUnit of all: cm, as chosen.")
 
     text = ui.folderDetectionLabel.text  # the scans are in millimeters: ten times too large
-    assert text.startswith("0 of 3 scans detected")
+    assert text.splitlines()[0].endswith(": 0 of 3.")
     assert "is no face, head or bust" in text
 
 
@@ -267,7 +268,7 @@ def test_folder_that_is_taken_away_is_not_made_again(a_panel, a_folder, answers,
     assert len(files_of(unplugged)) == 2
     first, second, *rest = a_panel.ui.folderDetectionLabel.text.splitlines()
     assert first == f"The folder {a_folder.as_posix()} cannot be reached at present."
-    assert second.startswith("1 of 3 scans detected")
+    assert second.endswith(": 1 of 3.")
     assert rest[0].startswith("bea.ply: there is no such file")
 
 
@@ -321,7 +322,7 @@ def test_detections_go_on_when_another_folder_is_opened(a_panel, a_folder, answe
 
     assert entries(a_panel) == ["anna.ply"]
     assert lists() == []
-    assert a_panel.ui.folderDetectionLabel.text.endswith(f"saved in {a_folder.as_posix()}.")
+    assert a_panel.ui.folderDetectionLabel.text.endswith(f"saved in {a_folder.as_posix()}: 3 of 3.")
     assert len(files_of(a_folder)) == 6
 
 

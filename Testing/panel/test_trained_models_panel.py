@@ -90,7 +90,7 @@ def test_shipped_model_is_chosen_at_first_and_described(a_panel):
     ui = a_panel.ui
 
     assert entries(a_panel) == ["palnet50"]
-    assert ui.trainedModelSelector.toolTip.startswith("50 landmarks of the scheme palnet50.")
+    assert ui.trainedModelSelector.toolTip.startswith("Landmarks of the scheme palnet50: 50.")
     assert "Comes with the module" in ui.trainedModelSelector.toolTip
     assert ui.trainedModelInfoLabel.isHidden()
     assert not ui.removeTrainedModelButton.enabled
@@ -102,7 +102,7 @@ def test_added_file_is_chosen_described_and_kept(a_lab_panel, a_model_file):
 
     assert entries(a_lab_panel) == ["palnet50", "lab12"]
     assert ui.trainedModelSelector.currentText == "lab12"
-    assert ui.trainedModelSelector.toolTip.startswith("12 landmarks of the scheme lab12.")
+    assert ui.trainedModelSelector.toolTip.startswith("Landmarks of the scheme lab12: 12.")
     assert str(a_model_file) in ui.trainedModelSelector.toolTip
     assert ui.trainedModelInfoLabel.isHidden()
     assert ui.removeTrainedModelButton.enabled
@@ -322,7 +322,7 @@ def test_lab_s_landmarks_go_all_the_way(a_lab_panel, a_model_file, tmp_path, ans
     ui = a_lab_panel.ui
     click(ui.exampleButton)
     detect(a_lab_panel)
-    assert ui.statusLabel.text.startswith("PALNet example face: 12 of 12 landmarks in")
+    assert ui.statusLabel.text.startswith("PALNet example face: Landmarks placed: 12 of 12 in")
     assert "Trained model: lab12." in ui.statusLabel.text
     assert ui.landmarkTable.rowCount == len(LAB_CODES)
     assert "trained model lab12\nSHA-256: " in ui.reviewedLabel.toolTip
@@ -406,7 +406,7 @@ def test_model_trained_again_since_the_scene_was_saved_is_told(a_lab_panel, a_mo
 
     ui = a_lab_panel.ui
     assert "another file than the one that was chosen" in ui.trainedModelInfoLabel.text
-    assert ui.trainedModelSelector.toolTip.startswith("4 landmarks")
+    assert ui.trainedModelSelector.toolTip.startswith("Landmarks of the scheme lab12: 4.")
     choose(a_lab_panel, Qt.Key.Key_Up)
     choose(a_lab_panel, Qt.Key.Key_Down)
     assert ui.trainedModelInfoLabel.isHidden()

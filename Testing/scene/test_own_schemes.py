@@ -175,7 +175,7 @@ def test_scheme_without_a_plan_is_told_and_its_own_measurements_are_taken(a_face
     taken, remark = measured(made)
 
     assert remark.startswith("No measurement plan comes with the scheme lab12.")
-    assert "the 2 distances and angles" in remark
+    assert "distances and angles that the scheme itself names (2) were" in remark
     right, left = (landmarks.positions[LAB_CODES.index(code)] for code in ("ex_r", "ex_l"))
     (width,) = [entry for entry in taken if entry.code == "ex_r-ex_l"]
     assert width.value == pytest.approx(np.linalg.norm(right - left), abs=1e-6)

@@ -139,7 +139,7 @@ def asks_to_detect(folder, scans, options):
         )
         slicer.util.infoDisplay(text)
         return False
-    text = _("Detect the landmarks of {n_scans} scans, and save them in {folder}?")
+    text = _("Scans to detect: {n_scans}. Save their landmarks in {folder}?")
     place = folder.lists_folder.as_posix()
     lines = [text.format(n_scans=len(scans), folder=place), *_say_how(**options)]
     if rest := len(folder.scans) - len(scans):
@@ -176,9 +176,9 @@ def _why_none(run):
 def _summary(run):
     """Say how many scans have landmarks now, and why the others have none."""
     refused = [each for each in run.outcomes if each.reason]
-    text = _("{n_done} of {n_scans} scans detected and saved in {folder}.")
+    text = _("Scans detected and saved in {folder}: {n_done} of {n_scans}.")
     if run.is_stopped:
-        text = _("Stopped: {n_done} of {n_scans} scans detected and saved in {folder}.")
+        text = _("Stopped. Scans detected and saved in {folder}: {n_done} of {n_scans}.")
     n_done, folder = len(run.outcomes) - len(refused), run.folder.lists_folder.as_posix()
     lines = [text.format(n_done=n_done, n_scans=run.n_scans, folder=folder)]
     lines += [f"{each.scan.name}: {each.reason}" for each in refused[:_MOST_REASONS]]

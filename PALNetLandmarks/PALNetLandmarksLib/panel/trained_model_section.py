@@ -229,7 +229,7 @@ def _origin(choice):
 def _describe(model):
     """Describe a model, for the user to decide on it."""
     lines = [
-        _("{n_landmarks} landmarks of the scheme {scheme}.").format(
+        _("Landmarks of the scheme {scheme}: {n_landmarks}.").format(
             n_landmarks=len(model.scheme), scheme=model.scheme.name
         ),
         _origin(model.choice),
