@@ -5,7 +5,6 @@ import sys
 
 import qt
 import slicer
-import vtk
 from slicer import vtkMRMLMarkupsFiducialNode, vtkMRMLModelNode
 from slicer.i18n import tr as _
 from slicer.i18n import translate
@@ -16,7 +15,6 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleTest,
     ScriptedLoadableModuleWidget,
 )
-from slicer.util import VTKObservationMixin
 
 
 class PALNetLandmarks(ScriptedLoadableModule):
@@ -57,7 +55,7 @@ class PALNetLandmarksParameterNode:
     trainedModelHash: str = ""
 
 
-class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+class PALNetLandmarksWidget(ScriptedLoadableModuleWidget):
     """The panel: passes selections between its sections, which are in PALNetLandmarksLib.
 
     Parameters
@@ -70,18 +68,15 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def __init__(self, parent=None, logic=None):
         ScriptedLoadableModuleWidget.__init__(self, parent)
-        VTKObservationMixin.__init__(self)
         self.logic = logic
         self.ui = None
-        self._parameterLink = None
+        self.selection = None
         self._shortcuts = None
-        self._shown = self._startedFrom = self._inView = (None, None)
-        self._beforeImport = None
-        self._isTurning = self._isListDue = False
+        self._startedFrom = (None, None)
 
     @property
     def _parameterNode(self):
-        return self._parameterLink.node
+        return self.selection.node
 
     def setup(self):
         """Build the panel."""
@@ -89,9 +84,9 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         from PALNetLandmarksLib.panel.detection_section import DetectionSection
         from PALNetLandmarksLib.panel.input_section import InputSection
         from PALNetLandmarksLib.panel.measurement_section import MeasurementSection
-        from PALNetLandmarksLib.panel.parameter_link import ParameterLink
         from PALNetLandmarksLib.panel.review_section import ReviewSection
         from PALNetLandmarksLib.panel.save_export_section import SaveExportSection
+        from PALNetLandmarksLib.panel.scene_selection import SceneSelection
         from PALNetLandmarksLib.panel.trained_model_section import TrainedModelSection
 
         ScriptedLoadableModuleWidget.setup(self)
@@ -100,7 +95,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui = slicer.util.childWidgetVariables(panel)
         named = {each.property("SlicerParameterName"): each for each in vars(self.ui).values()}
         widgets = {name: widget for name, widget in named.items() if name}
-        self._parameterLink = ParameterLink(widgets, self.onParameterNodeModified)
+        self.selection = SceneSelection(self, widgets)
         panel.setMRMLScene(slicer.mrmlScene)
         if self.logic is None:
             self.logic = PALNetLandmarksLogic()
@@ -120,18 +115,11 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.ui,
             self.resourcePath,
             self.onLandmarksChanged,
-            lambda: qt.QTimer.singleShot(0, self.onListBroken),
+            lambda: qt.QTimer.singleShot(0, self.selection.show),
         )
-        scene = slicer.mrmlScene
-        self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
-        self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self.onNodeAboutToBeRemoved)
-        self.addObserver(scene, scene.NodeAddedEvent, self.onNodeAdded)
-        self.addObserver(scene, scene.StartImportEvent, self.onSceneStartImport)
-        # A loaded bundle brings its own selection; selectors list its nodes when the batch ends.
-        for event in (scene.EndCloseEvent, scene.EndImportEvent, scene.EndBatchProcessEvent):
-            self.addObserver(scene, event, self.onSceneChanged)
-        self.showSelection()
-        self.initializeParameterNode()
+        self.selection.watch_scene()
+        self.selection.show()
+        self.selection.connect()
         if self.parent.isEntered:  # after a reload the panel is rebuilt but not entered
             self.enter()
 
@@ -140,8 +128,8 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self.ui is not None:
             if self.parent:  # false if Slicer exits without leaving the module: no widgets
                 self._dropShortcuts()
-                self._parameterLink.turn_to(None)
-            self.removeObservers()  # removing the sections' nodes must trigger nothing
+                self.selection.disconnect()
+            self.selection.close()  # removing the sections' nodes must trigger nothing
             self.changeWatcher.stop()
             self.inputSection.stop()
             self.inputSection.folder.stop()
@@ -156,8 +144,8 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Connect the panel and its shortcuts when the user opens the module."""
         from PALNetLandmarksLib.panel.shortcuts import Shortcuts
 
-        self.initializeParameterNode()
-        self.watchLists()
+        self.selection.connect()
+        self.selection.watch_lists()
         if self._shortcuts is None:
             self._shortcuts = Shortcuts(slicer.util.mainWindow() or self.parent, self.reviewSection)
 
@@ -173,104 +161,17 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             del sys.modules[name]
         super().onReload()
 
-    def onSceneStartClose(self, *_args):
-        """Release the nodes before the scene is closed."""
-        self.stopWork()
-        self._parameterLink.turn_to(None)
-        self.showSelection()
-
-    def onSceneChanged(self, *_args):
-        """Follow the selection in the scene, once the selectors list its nodes."""
-        if not self._isTurning:
-            self._isTurning = True
-            qt.QTimer.singleShot(0, self.turnToScene)
-
-    def onSceneStartImport(self, *_args):
-        """Remember the selection: a scene that is added may not bring its own."""
+    def showTrainedModel(self):
+        """Show the trained model that is selected in the scene."""
         node = self._parameterNode
-        model = ("", "") if node is None else (node.trainedModel, node.trainedModelHash)
-        self._beforeImport = (*self._shown, *model)
-        self._parameterLink.pause()
-
-    def turnToScene(self):
-        """Follow the selection in the scene."""
-        self._isTurning = False
-        if self.ui is None or not (self.parent.isEntered or self._parameterNode is not None):
-            return
-        before, self._beforeImport = self._beforeImport, None
-        self.initializeParameterNode()
-        self.watchLists()
-        if before is None or before[0] is None or self._parameterNode.scan is not None:
-            return
-        if all(node is None or node.GetScene() is not None for node in before[:2]):
-            self._parameterNode.scan, self._parameterNode.landmarks = before[:2]
-            with slicer.util.NodeModify(self._parameterNode):
-                self._parameterNode.trainedModel, self._parameterNode.trainedModelHash = before[2:]
-
-    def onNodeAdded(self, *_args):
-        """Watch a list that was loaded or copied, once it is complete."""
-        if not self._isListDue:
-            self._isListDue = True
-            qt.QTimer.singleShot(0, self.watchLists)
-
-    def watchLists(self):
-        """Watch all lists of the scene."""
-        from PALNetLandmarksLib.linking import all_lists, find_lists
-
-        self._isListDue = False
-        isHalf = slicer.mrmlScene.IsImporting() or slicer.mrmlScene.IsClosing()
-        if self.ui is None or isHalf:
-            return
-        scan, shown = self._shown
-        new = self.reviewSection.watch(all_lists(slicer.mrmlScene, self.reviewSection.watched))
-        if new and scan is not None and shown is None:
-            # The list was loaded after its scan, so the user did not deselect it on purpose.
-            added = {found.node for found in new}
-            mine = [found.node for found in find_lists(scan) if found.node in added]
-            if mine and mine[-1].GetStorageNode() is not None:
-                self._parameterNode.landmarks = mine[-1]
-
-    @vtk.calldata_type(vtk.VTK_OBJECT)
-    def onNodeAboutToBeRemoved(self, _scene, _event, node):
-        """Release a scan or list that is about to be deleted."""
-        self._parameterLink.let_go_of(node)
-        if node in self._inView:
-            self._inView = tuple(None if each is node else each for each in self._inView)
-            qt.QTimer.singleShot(0, self.onListBroken)  # a list may lie on no scan then
-
-    def initializeParameterNode(self):
-        """Connect to the scene's parameter node; do not change what is visible."""
-        self._parameterLink.turn_to(self.logic.getParameterNode())
-        self._inView = (self._parameterNode.scan, self._parameterNode.landmarks)
-        self.onParameterNodeModified()
-
-    def onParameterNodeModified(self, *_args):
-        """Follow the selection: a scan selects its list, a list its scan."""
-        from PALNetLandmarksLib.selection import match_selection
-
-        if slicer.mrmlScene.IsImporting() or slicer.mrmlScene.IsClosing():
-            return  # the scene is incomplete; the end of the import calls this again
-        self.trainedModelSection.show(
-            self._parameterNode.trainedModel, self._parameterNode.trainedModelHash
-        )
-        scan, landmarks = self._parameterNode.scan, self._parameterNode.landmarks
-        chosenScan, chosenLandmarks = match_selection(scan, landmarks, self._shown)
-        if (chosenScan, chosenLandmarks) == self._shown and (scan, landmarks) == self._shown:
-            return
-        self._shown = (chosenScan, chosenLandmarks)
-        self._parameterNode.scan, self._parameterNode.landmarks = self._shown
-        self.showSelection()
+        self.trainedModelSection.show(node.trainedModel, node.trainedModelHash)
 
     def showSelection(self):
-        """Show the selected scan and list in all sections, and in the views."""
+        """Show the selected scan and list in all sections."""
         from PALNetLandmarksLib.list_opening import open_list
-        from PALNetLandmarksLib.selection import remember_list, show_instead
+        from PALNetLandmarksLib.selection import remember_list
 
-        scan, node = (None, None) if self._parameterNode is None else self._shown
-        self._shown = (scan, node)
-        if scan is not None and self._inView != self._shown:
-            show_instead(self._inView, scan, node)
-            self._inView = self._shown
+        scan, node = self.selection.shown
         self.changeWatcher.follow(scan, node)
         self.inputSection.show(scan)
         self.detectionSection.allow(scan is not None)
@@ -279,7 +180,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if landmarks is not None:
             remember_list(landmarks)
         self.detectionSection.show(landmarks, problem)
-        self.watchLists()
+        self.selection.watch_lists()
         self.reviewSection.show(landmarks, snap_to_surface=self.ui.snapCheckBox.checked)
         self.measurementSection.show(self.reviewSection.review)
         self.saveExportSection.show(self.reviewSection.review)
@@ -288,9 +189,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Select a scan in the panel and show it in the 3D views, from the front if known."""
         from PALNetLandmarksLib.camera import look_at_face, look_at_model
 
-        self._shown = (None, None)
-        self._parameterNode.scan = modelNode
-        self.onParameterNodeModified()
+        self.selection.select_scan(modelNode)
         look_at_model(modelNode)
         if self.reviewSection.review is not None:
             look_at_face(self.reviewSection.review.landmarks)
@@ -301,16 +200,16 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def startDetection(self):
         """Start a detection of the selected scan into the selected list."""
-        scan, landmarks = self._startedFrom = self._shown
+        scan, landmarks = self._startedFrom = self.selection.shown
         trainedModel, useColor = self.howToDetect()
         replace = self.reviewSection.table.replace
         return self.logic.startDetection(scan, landmarks, replace, trainedModel, useColor=useColor)
 
     def startByHand(self):
         """Create a list without positions for the selected scan."""
-        self._startedFrom = self._shown
+        self._startedFrom = self.selection.shown
         scheme = self.trainedModelSection.read_scheme()
-        return self.logic.createEmptyList(self._shown[0], scheme)
+        return self.logic.createEmptyList(self.selection.shown[0], scheme)
 
     def onTrainedModelChosen(self, choice):
         """Store the trained model that the user chose in the scene."""
@@ -324,8 +223,8 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             with slicer.util.NodeModify(self._parameterNode):
                 self._parameterNode.trainedModel = trainedModel.choice
                 self._parameterNode.trainedModelHash = trainedModel.sha256
-        if self.reviewSection.review is None and self._shown[1] is not None:
-            self.showSelection()  # a list may use this model's landmark scheme
+        if self.reviewSection.review is None and self.selection.shown[1] is not None:
+            self.selection.show()  # a list may use this model's landmark scheme
 
     def onFound(self, landmarks):
         """Show the result of a detection, unless the user has moved on to another scan or list."""
@@ -333,13 +232,12 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         from PALNetLandmarksLib.selection import remember_list
 
         remember_list(landmarks)
-        if self._shown[0] is not landmarks.model_node or self._shown != self._startedFrom:
-            if self._shown[0] is not None and landmarks.node is not self._shown[1]:
+        scan, node = self.selection.shown
+        if scan is not landmarks.model_node or (scan, node) != self._startedFrom:
+            if scan is not None and landmarks.node is not node:
                 landmarks.node.SetDisplayVisibility(False)  # the views show another one
             return
-        self._shown = (landmarks.model_node, landmarks.node)
-        self._parameterNode.scan, self._parameterNode.landmarks = self._shown
-        self.showSelection()
+        self.selection.select(landmarks.model_node, landmarks.node)
         if self.parent.isEntered:
             look_at_face(landmarks)
 
@@ -355,7 +253,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             adopt_unit(landmarks)
             if self.detectionSection.is_undone(landmarks):
                 self.detectionSection.show(landmarks, problem_of(landmarks))
-        self.inputSection.show(self._shown[0])
+        self.inputSection.show(self.selection.shown[0])
 
     def onUnitChosen(self):
         """Discard what is outdated after a change of unit, such as why a scan was refused."""
@@ -368,16 +266,11 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
         if self.ui is None or slicer.mrmlScene.IsClosing():
             return
-        self.inputSection.show(self._shown[0])
+        self.inputSection.show(self.selection.shown[0])
         self.measurementSection.forget_if_moved()
         review = self.reviewSection.review
         if review is not None:
             self.detectionSection.follow(review.landmarks, problem_of(review.landmarks))
-
-    def onListBroken(self):
-        """Report that the points of the selected list no longer match its landmarks."""
-        if self.ui is not None:
-            self.showSelection()
 
     def stopWork(self):
         """Stop work in the background."""

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from palnet._files import is_folder
 from palnet.batch import process_scan
 from palnet.jobs import BatchOptions, plan_jobs
+from palnet.landmarks import printable_name
 from PALNetLandmarksLib.job import BackgroundJob
 from PALNetLandmarksLib.saved_lists import LIST_SUFFIX, Progress, read_progress
 from PALNetLandmarksLib.trained_models import read_trained_model
@@ -27,11 +28,14 @@ class Outcome(NamedTuple):
         What is to review; None if no landmarks were placed.
     reason : str
         Why not; empty if they were placed.
+    in_the_way : Path or None
+        The landmark file that exists already, or the other scan of the same name, if that is why.
     """
 
     scan: Path
     progress: Progress | None
     reason: str
+    in_the_way: Path | None = None
 
 
 class FolderDetection:
@@ -92,11 +96,28 @@ class FolderDetection:
                 return
             if not is_folder(self.folder.lists_folder):  # it would be made where a drive was
                 raise NotADirectoryError(self.folder.lists_folder)
-            result = process_scan(_begun_anew(job))
-            is_placed = result.outcome == "done"
-            progress = read_progress(job.landmark_files[0]) if is_placed else None
-            reason = result.message.removeprefix(f"{job.scan}: ").removeprefix(f"{job.specimen}: ")
-            self.outcomes.append(Outcome(job.scan, progress, reason))
+            self.outcomes.append(self._detect(job))
+
+    def _detect(self, job):
+        """Detect the landmarks of a scan."""
+        if job.obstacle:
+            return Outcome(job.scan, None, job.obstacle, self._namesake(job.scan))
+        path = job.landmark_files[0]
+        result = process_scan(_begun_anew(job))
+        if result.outcome == "done":
+            return Outcome(job.scan, read_progress(path), "")
+        reason = result.message.removeprefix(f"{job.scan}: ").removeprefix(f"{job.specimen}: ")
+        return Outcome(job.scan, None, reason, path if path.exists() else None)
+
+    def _namesake(self, scan):
+        """Return another scan whose landmarks would have the same file."""
+        others = (each for each in self.folder.scans if each != scan)
+        return next((each for each in others if _name(each) == _name(scan)), None)
+
+
+def _name(scan):
+    """Return the name of a scan as a file system may see it that ignores case and accents' form."""
+    return printable_name(scan.stem).casefold()
 
 
 def _begun_anew(job):

@@ -10,7 +10,15 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["check_finite", "check_points", "check_transform", "check_triangles", "frozen_copy"]
+__all__ = [
+    "check_finite",
+    "check_points",
+    "check_transform",
+    "check_triangles",
+    "freeze",
+    "frozen",
+    "frozen_copy",
+]
 
 
 def check_points(points: NDArray[Any], *, name: str) -> None:
@@ -55,3 +63,28 @@ def frozen_copy(values: Any, dtype: Any = np.float64) -> NDArray[Any]:
     copy = np.array(values, dtype=dtype, order="C", copy=True)
     copy.flags.writeable = False
     return copy
+
+
+def frozen(values: Any, dtype: Any = np.float64) -> NDArray[Any]:
+    """Return a read-only array, without a copy of one that nobody can change, as by `freeze`."""
+    values = np.asarray(values)
+    is_alike = values.dtype == dtype and values.flags.c_contiguous
+    return values if is_alike and _is_frozen(values) else frozen_copy(values, dtype)
+
+
+def _is_frozen(values: NDArray[Any]) -> bool:
+    """Whether neither an array nor what it is a view of can be written to."""
+    array: Any = values
+    while isinstance(array, np.ndarray):
+        if array.flags.writeable:
+            return False
+        array = array.base
+    return array is None
+
+
+def freeze(values: NDArray[Any]) -> None:
+    """Make an array read-only, with all that it is a view of: nobody else may hold these."""
+    array: Any = values
+    while isinstance(array, np.ndarray):
+        array.flags.writeable = False
+        array = array.base

@@ -252,7 +252,8 @@ def test_file_that_appeared_meanwhile_is_not_replaced(a_panel, a_folder, answers
     ended(a_panel)
 
     assert (a_folder / "bea.mrk.json").read_bytes() == before
-    assert "bea.mrk.json exists already" in a_panel.ui.folderDetectionLabel.text
+    said = a_panel.ui.folderDetectionLabel.text
+    assert "\nbea.ply: bea.mrk.json exists already, and stays as it is.\n" in said
 
 
 def test_folder_that_is_taken_away_is_not_made_again(a_panel, a_folder, answers, held):
@@ -296,7 +297,8 @@ def test_scan_with_the_name_of_the_one_at_work_does_not_take_its_file(
     detect_all(panel, answers, 2)
 
     assert sorted(files_of(a_folder)) == ["bea.mrk.json", "bea.palnet.json"]
-    assert "anna.stl: would write the same files as" in panel.ui.folderDetectionLabel.text
+    text = "anna.stl: it would share its landmarks with anna.ply. Give one of the two another name."
+    assert text in panel.ui.folderDetectionLabel.text.splitlines()
 
 
 def test_list_that_was_made_meanwhile_keeps_its_place(a_panel, a_folder, answers, held):

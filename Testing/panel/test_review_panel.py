@@ -450,7 +450,7 @@ def test_all_that_was_moved_in_other_lists_is_told_until_they_are_looked_at(
     second, third = (
         create_list(a_face.GetScene(), a_list.scheme, a_face, name) for name in ("B", "C")
     )
-    a_panel.watchLists()
+    a_panel.selection.watch_lists()
     for landmarks, index in ((second, 0), (second, 2), (third, 5)):
         landmarks.node.SetNthControlPointPositionWorld(index, *a_list.world_positions[index])
 

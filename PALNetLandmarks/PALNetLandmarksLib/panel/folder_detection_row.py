@@ -181,10 +181,21 @@ def _summary(run):
         text = _("Stopped. Scans detected and saved in {folder}: {n_done} of {n_scans}.")
     n_done, folder = len(run.outcomes) - len(refused), run.folder.lists_folder.as_posix()
     lines = [text.format(n_done=n_done, n_scans=run.n_scans, folder=folder)]
-    lines += [f"{each.scan.name}: {each.reason}" for each in refused[:_MOST_REASONS]]
+    lines += [f"{each.scan.name}: {_reason(run, each)}" for each in refused[:_MOST_REASONS]]
     others = [each.scan.name for each in refused[_MOST_REASONS:]]
     if others:
         lines.append(_("Not detected either: {scans}.").format(scans=listing(others)))
     if refused:
         lines.append(_("To see what can be done, open such a scan and click Detect landmarks."))
     return "\n".join(lines)
+
+
+def _reason(run, outcome):
+    """Say why a scan has no landmarks now, in words of the panel where the library's are others."""
+    other = outcome.in_the_way
+    if other is None:
+        return outcome.reason
+    text = _("{file} exists already, and stays as it is.")
+    if other in run.folder.scans:
+        text = _("it would share its landmarks with {file}. Give one of the two another name.")
+    return text.format(file=other.name)

@@ -27,7 +27,8 @@ def drop_unused(
 ) -> tuple[NDArray[_Number], NDArray[np.int32]]:
     """Drop points that no triangle uses, keeping the order of the others."""
     is_used = np.zeros(len(points), dtype=bool)
-    is_used[triangles] = True
+    for part in chunks(len(triangles)):
+        is_used[triangles[part].astype(np.intp)] = True
     if is_used.all():
         return points, triangles
     number = np.cumsum(is_used, dtype=np.int32) - np.int32(1)

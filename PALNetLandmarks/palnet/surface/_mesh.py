@@ -4,17 +4,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
-from palnet._checks import check_finite, check_points, check_triangles, frozen_copy
+from palnet._checks import check_finite, check_points, check_triangles, frozen
 from palnet.surface._vectors import count_within
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["Finding", "Mesh", "ParsedMesh", "fan_triangles", "strip_triangles"]
+
+_Index = TypeVar("_Index", np.int32, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +66,13 @@ class Mesh:
     colors: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
-        """Check the arrays and keep read-only copies."""
-        object.__setattr__(self, "points", frozen_copy(self.points))
+        """Check the arrays and keep read-only ones."""
+        object.__setattr__(self, "points", frozen(self.points))
         check_points(self.points, name="points")
         check_finite(self.points, name="points")
         triangles = np.asarray(self.triangles)
         check_triangles(triangles, len(self.points), name="triangles")
-        object.__setattr__(self, "triangles", frozen_copy(triangles, np.int32))
+        object.__setattr__(self, "triangles", frozen(triangles, np.int32))
         if self.colors is not None:
             colors = np.asarray(self.colors)
             if colors.dtype != np.uint8 or colors.shape != self.points.shape:
@@ -79,7 +81,7 @@ class Mesh:
                     f"{len(self.points)} points; got {colors.dtype} of shape {colors.shape}."
                 )
                 raise ValueError(msg)
-            object.__setattr__(self, "colors", frozen_copy(colors, np.uint8))
+            object.__setattr__(self, "colors", frozen(colors, np.uint8))
 
 
 class ParsedMesh(NamedTuple):
@@ -91,14 +93,14 @@ class ParsedMesh(NamedTuple):
     findings: tuple[Finding, ...] = ()
 
 
-def fan_triangles(corners: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
+def fan_triangles(corners: NDArray[_Index], counts: NDArray[np.int64]) -> NDArray[_Index]:
     """Split polygons, given as concatenated corners and corner counts, into triangle fans.
 
     One with fewer than three corners becomes a triangle without an area, which is counted and left
     out with the others of that kind when the surface is prepared.
     """
     if len(counts) == 0:
-        return np.zeros((0, 3), dtype=np.int64)
+        return np.zeros((0, 3), dtype=corners.dtype)
     if (counts == 3).all():
         return corners.reshape(-1, 3)
     n_fans = np.maximum(counts - 2, np.minimum(counts, 1))

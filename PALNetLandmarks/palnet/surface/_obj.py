@@ -88,17 +88,20 @@ def parse_obj(data: bytes) -> ParsedMesh:
     """
     data = with_line_feeds(data)
     text = flatten(data)
-    n_points = 0
+    n_points, highest = 0, -1
     points, corners, counts = [np.zeros((0, 3))], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for vertices, faces, n_before in _walk(text):
         corners.append(parse_corners(data, faces, n_points + n_before))
+        if len(faces.tokens):  # negative corners are huge ones; the block is still in the cache
+            highest = max(highest, int(corners[-1].view(np.uint64).max()))
         counts.append(faces.counts)
         points.append(_parse_vertices(data, vertices))
         n_points += len(points[-1])
-    all_points, all_corners = np.concatenate(points), np.concatenate(corners)
-    is_bad = all_corners.view(np.uint64) >= np.uint64(n_points)  # negative ones are huge ones
-    if is_bad.any():
+    if highest >= n_points:
+        is_bad = np.concatenate(corners).view(np.uint64) >= np.uint64(n_points)
         raise _bad_corner(data, text, int(np.argmax(is_bad)), n_points)
+    all_points = np.concatenate(points)
+    all_corners = np.concatenate(corners, dtype=np.int32, casting="unsafe")
     all_counts = np.concatenate(counts)
     _check_short_faces(data, text, all_counts)
     triangles = fan_triangles(all_corners, all_counts)
@@ -122,7 +125,7 @@ def _walk(text: bytes) -> Iterator[tuple[Lines, Lines, NDArray[np.int64]]]:
 def flatten(data: bytes) -> bytes:
     """Blank trailing comments and join continued lines, keeping every byte offset."""
     has_joints = b"\\" in data
-    n_comments = data.count(b"#")
+    n_comments = data.count(b"#") if b"#" in data else 0  # to search is faster than to count
     if has_joints or n_comments > (n_comments and data.count(b"\n#") + data.startswith(b"#")):
         data = re.sub(rb"#[^\n]*", lambda found: b" " * len(found[0]), data)
     if has_joints:
@@ -209,7 +212,7 @@ def _bad_corner(data: bytes, text: bytes, number: int, n_points: int) -> MeshErr
 
 
 def _guess_cut(
-    data: bytes, points: NDArray[np.float64], triangles: NDArray[np.int64]
+    data: bytes, points: NDArray[np.float64], triangles: NDArray[np.int32]
 ) -> tuple[Finding, ...]:
     """Detect a file that stops within a line and leaves vertices unused; OBJ holds no counts."""
     if data.endswith((b"\n", b"\r")) or not len(triangles):

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from palnet._checks import freeze
 from palnet.errors import MeshError
 from palnet.surface._canonical import drop_unused, sort_points, sort_triangles
 from palnet.surface._findings import (
@@ -81,6 +82,8 @@ def prepare_scan(mesh: Mesh, unit: Unit) -> Surface:
     points, triangles = drop_unused(points, number[mesh.triangles])
     if len(points) <= DENSE_POINTS:
         return prepare_surface(mesh, unit)
+    freeze(points)
+    freeze(triangles)
     welded = replace(mesh, points=points, triangles=triangles, colors=None)
     thinned = thin_mesh(welded, THIN_CELL_MM / unit.mm_per_unit)
     if thinned is welded:
@@ -154,6 +157,6 @@ def prepare_surface(mesh: Mesh, unit: Unit) -> Surface:
     )
     points = points * unit.mm_per_unit
     for each in (points, triangles, normals):
-        each.flags.writeable = False
+        freeze(each)
     sizes = pick_long_triangles(np.sqrt(shapes.longest_squared) * unit.mm_per_unit)
     return Surface(points, triangles, normals, unit, mesh.name, findings, sizes)

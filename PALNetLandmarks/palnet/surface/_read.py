@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from palnet._checks import freeze
 from palnet._files import hint_at_length
 from palnet.errors import MeshError
 from palnet.surface._foreign import find_foreign
@@ -87,6 +88,8 @@ def read_mesh_and_bytes(path: Path) -> tuple[Mesh, bytes]:
         data = _read_bytes(path)
         parsed = _parse(data, path)
         _check(parsed)
+        freeze(parsed.points)
+        freeze(parsed.triangles)
         mesh = mesh_without_lost(
             parsed.points,
             parsed.triangles,

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from palnet._checks import check_finite, check_points, check_triangles, frozen_copy
+from palnet._checks import check_finite, check_points, check_triangles, frozen
 from palnet.surface._canonical import drop_unused
 from palnet.surface._shapes import measure_longest_edges
 from palnet.surface._units import Unit
@@ -40,14 +40,6 @@ class LongTriangles(NamedTuple):
     def scaled(self, factor: float) -> LongTriangles:
         """Return those of the surface enlarged by a factor."""
         return self._replace(limit_mm=self.limit_mm * factor)
-
-
-def _frozen(values: NDArray[Any], dtype: type[np.generic]) -> NDArray[Any]:
-    """Copy an array that may still be writable."""
-    values = np.asarray(values)
-    if values.dtype == dtype and not values.flags.writeable:
-        return values
-    return frozen_copy(values, dtype)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -87,9 +79,9 @@ class Surface:
         """Check the arrays and keep them read-only."""
         n_points = len(self.points_mm)
         check_triangles(np.asarray(self.triangles), n_points, name="triangles")
-        object.__setattr__(self, "triangles", _frozen(self.triangles, np.int32))
+        object.__setattr__(self, "triangles", frozen(self.triangles, np.int32))
         for name in ("points_mm", "normals"):
-            values = _frozen(getattr(self, name), np.float64)
+            values = frozen(getattr(self, name), np.float64)
             check_points(values, name=name)
             check_finite(values, name=name)
             object.__setattr__(self, name, values)

@@ -91,8 +91,10 @@ def parse_count(text: str) -> int | None:
 
 def check_no_control_bytes(raw: NDArray[np.uint8]) -> None:
     """Raise BadTokenError if a non-text byte touches a word, where it may replace a digit."""
-    is_control = (raw < ord("\t")) | ((raw >= FIRST_CONTROL) & (raw <= LAST_CONTROL))
-    if not is_control.any():
+    if not len(raw):
+        return
+    above = raw - np.uint8(FIRST_CONTROL)  # smaller bytes wrap around
+    if raw.min() >= ord("\t") and above.min() > LAST_CONTROL - FIRST_CONTROL:
         return
     data = raw.tobytes()
     found = CONTROL_IN_WORD.search(data)

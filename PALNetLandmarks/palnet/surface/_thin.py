@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from palnet._checks import freeze
 from palnet.surface._canonical import BITS, MAX_PACKED
 from palnet.surface._mesh import Mesh
 from palnet.surface._vectors import bounds, chunks
@@ -59,7 +60,10 @@ def thin_mesh(mesh: Mesh, cell: float) -> Mesh:
     sums = np.add.reduceat(parts, starts, axis=0)
     counts = np.diff(np.append(starts, len(keys)))
     points = low + sums / counts[:, None] * (cell / CELL_PARTS)
-    return replace(mesh, points=points, triangles=_renumber(mesh.triangles, number), colors=None)
+    triangles = _renumber(mesh.triangles, number)
+    freeze(points)
+    freeze(triangles)
+    return replace(mesh, points=points, triangles=triangles, colors=None)
 
 
 def _within_reach(points: NDArray[np.float64], cell: float) -> NDArray[np.float64] | None:

@@ -40,9 +40,13 @@ def count_within(counts: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def bounds(points: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the lowest and highest corner of the bounding box, by columns, which is faster."""
-    low = np.array([points[:, axis].min() for axis in range(3)])
-    return low, np.array([points[:, axis].max() for axis in range(3)])
+    """Return the lowest and highest corner of the bounding box."""
+    lows, highs = [], []
+    for part in chunks(len(points)):
+        columns = points[part].T.copy()  # along rows of three it takes several times as long
+        lows.append(columns.min(axis=1))
+        highs.append(columns.max(axis=1))
+    return np.min(lows, axis=0), np.max(highs, axis=0)
 
 
 def cross_columns(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
