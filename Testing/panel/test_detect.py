@@ -55,7 +55,7 @@ def test_example_is_detected_by_two_clicks(a_panel):
     truth = read_landmarks(SAMPLES / "example.landmarks.csv").to_frame("RAS").positions
     errors = np.linalg.norm(landmarks.world_positions - truth, axis=1)
     assert np.nanmean(errors) < 1.5
-    assert ui.statusLabel.text.startswith("PALNet example face: Landmarks placed: 50 of 50 in")
+    assert ui.statusLabel.text.startswith("PALNet example face: 50 of 50 landmarks in")
     assert ui.landmarkTable.rowCount == 50
     assert ui.reviewedLabel.text == "0 of 50 reviewed"
     assert ui.reviewedLabel.toolTip.endswith("allow for faces unlike all that it was trained on.")
@@ -93,7 +93,7 @@ def test_summary_of_a_detection_goes_when_it_is_undone(a_panel, a_face):
     detect(a_panel)
     click(ui.nextButton)
     click(ui.confirmButton)
-    assert "Landmarks placed: 50 of 50 in" in ui.statusLabel.text
+    assert "50 of 50 landmarks in" in ui.statusLabel.text
     detect(a_panel)
     click(ui.undoButton)  # the second detection
 
@@ -315,7 +315,7 @@ def test_result_says_which_scan_it_is_about(a_panel, a_face, scene):
 
     wait_while(lambda: a_panel.detectionSection.is_running)
 
-    assert ui.statusLabel.text.startswith("Face: Landmarks placed: 50 of 50 in")
+    assert ui.statusLabel.text.startswith("Face: 50 of 50 landmarks in")
     assert ui.scanSelector.currentNode() is other
 
 
@@ -333,12 +333,11 @@ def test_warning_of_the_shown_list_stands_beside_another_scans_detection(a_panel
 
     wait_while(lambda: a_panel.detectionSection.is_running)
 
-    assert ui.statusLabel.text.startswith("Other: Landmarks placed: 50 of 50 in")
+    assert ui.statusLabel.text.startswith("Other: 50 of 50 landmarks in")
     assert "The face has " in ui.statusLabel.text
     click(ui.nextButton)
     click(ui.confirmButton)
-    # Nobody has undone it.
-    assert ui.statusLabel.text.startswith("Other: Landmarks placed: 50 of 50 in")
+    assert ui.statusLabel.text.startswith("Other: 50 of 50 landmarks in")  # nobody has undone it
 
 
 def test_unit_of_a_detection_that_is_taken_back_does_not_stay(a_panel, a_face):

@@ -322,7 +322,7 @@ def test_lab_s_landmarks_go_all_the_way(a_lab_panel, a_model_file, tmp_path, ans
     ui = a_lab_panel.ui
     click(ui.exampleButton)
     detect(a_lab_panel)
-    assert ui.statusLabel.text.startswith("PALNet example face: Landmarks placed: 12 of 12 in")
+    assert ui.statusLabel.text.startswith("PALNet example face: 12 of 12 landmarks in")
     assert "Trained model: lab12." in ui.statusLabel.text
     assert ui.landmarkTable.rowCount == len(LAB_CODES)
     assert "trained model lab12\nSHA-256: " in ui.reviewedLabel.toolTip

@@ -194,8 +194,8 @@ def _summary(landmarks, seconds):
     found = landmarks.landmark_set()
     classes = classify_errors(found).tolist()
     return _(
-        "Landmarks placed: {n_placed} of {n_all} in {seconds:.1f} s, {how}: {n_good} good, "
-        "{n_check} to check, {n_doubtful} doubtful. Trained model: {model}."
+        "{n_placed} of {n_all} landmarks in {seconds:.1f} s, {how}: {n_good} good, {n_check} to "
+        "check, {n_doubtful} doubtful. Trained model: {model}."
     ).format(
         model=landmarks.record.get("provenance", {}).get("model", ""),
         how=say_how_placed(landmarks.record),
