@@ -181,6 +181,8 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget):
             remember_list(landmarks)
         self.detectionSection.show(landmarks, problem)
         self.selection.watch_lists()
+        if self.selection.shown != (scan, node):
+            return  # a list that was just loaded is selected and shown by now
         self.reviewSection.show(landmarks, snap_to_surface=self.ui.snapCheckBox.checked)
         self.measurementSection.show(self.reviewSection.review)
         self.saveExportSection.show(self.reviewSection.review)
