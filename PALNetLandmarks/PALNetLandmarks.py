@@ -181,6 +181,8 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget):
             remember_list(landmarks)
         self.detectionSection.show(landmarks, problem)
         self.selection.watch_lists()
+        if self.selection.shown != (scan, node):
+            return  # a list that was just loaded is selected and shown by now
         self.reviewSection.show(landmarks, snap_to_surface=self.ui.snapCheckBox.checked)
         self.measurementSection.show(self.reviewSection.review)
         self.saveExportSection.show(self.reviewSection.review)
@@ -322,20 +324,20 @@ class PALNetLandmarksLogic(ScriptedLoadableModuleLogic):
         palnet.errors.PalnetError
             If the model shows no usable face; the message says what was found and what to do.
         """
-        from PALNetLandmarksLib.landmark_list import LandmarkList
+        from PALNetLandmarksLib.detection import find_replaced
 
-        indices = ()
-        if markupsNode is not None:
-            scheme = LandmarkList(markupsNode).scheme
-            indices = [scheme.index_of(code) for code in replace]
-        run = self.startDetection(modelNode, markupsNode, indices, trainedModel, useColor=useColor)
-        run.job.wait()
+        replaced = find_replaced(markupsNode, replace)
+        run = self.startDetection(modelNode, markupsNode, replaced, trainedModel, useColor=useColor)
         return run.finish().node
 
     def startDetection(
         self, modelNode, markupsNode=None, replace=(), trainedModel="", *, useColor=True
     ):
-        """Start a detection in the background; `DetectionRun.finish` writes its result."""
+        """Start a detection in the background; `DetectionRun.finish` writes its result.
+
+        As `detect`, but `replace` holds indices of landmarks, and a list of other points is left as
+        it is: the landmarks go into a new one.
+        """
         from palnet.model import DEFAULT_MODEL
         from PALNetLandmarksLib.detection import DetectionRun
         from PALNetLandmarksLib.landmark_list import is_landmark_list
@@ -345,11 +347,17 @@ class PALNetLandmarksLogic(ScriptedLoadableModuleLogic):
         return DetectionRun(modelNode, usable, replace, trained, use_color=useColor)
 
     def createEmptyList(self, modelNode, scheme=None):
-        """Create a list of named, unplaced landmarks for a model; by default the 50."""
-        from palnet.scheme import load_scheme
+        """Create a list of named, unplaced landmarks for a model; by default the 50.
+
+        `scheme` is a `palnet.Scheme`, the name of a shipped one, or the path of a scheme file.
+        Returns a `LandmarkList`, whose `node` is the point list.
+        """
+        from palnet.scheme import DEFAULT_SCHEME, Scheme, load_scheme
         from PALNetLandmarksLib.detection import create_empty_list
 
-        return create_empty_list(modelNode, scheme or load_scheme())
+        if not isinstance(scheme, Scheme):
+            scheme = load_scheme(scheme or DEFAULT_SCHEME)
+        return create_empty_list(modelNode, scheme)
 
     def chooseUnit(self, modelNode, unit):
         """Set the unit of a scan ("um", "mm", "cm", "m", "in"); empty infers it from the size."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import slicer
 from slicer.i18n import tr as _
 
 import palnet
@@ -57,8 +58,8 @@ class DetectionRun:
     ------
     MeshError
         If the model is empty or has no triangles.
-    TypeError
-        If the node is not a model node.
+    TypeError, ValueError
+        If the node is not a model node, or in no scene.
     """
 
     def __init__(
@@ -84,7 +85,9 @@ class DetectionRun:
         self.job = BackgroundJob(_detect, read, unit, options)
 
     def finish(self):
-        """Write the landmarks to the scene; call it on the main thread once the job has ended.
+        """Write the landmarks to the scene; call it on the main thread.
+
+        It waits for the job, so the panel calls it once that has ended.
 
         Returns
         -------
@@ -98,6 +101,7 @@ class DetectionRun:
         ModelChangedError
             If the model was deleted or changed in the meantime.
         """
+        self.job.wait()
         if isinstance(self.job.error, UnitError):
             raise misfit(self._mesh, self._unit) from self.job.error
         if self.job.error is not None:
@@ -154,6 +158,44 @@ class DetectionRun:
         return create_list(self._scene, scheme, self._model_node, name)
 
 
+def find_replaced(list_node, codes):
+    """Find the landmarks of a list that a script wants to be replaced.
+
+    Parameters
+    ----------
+    list_node : vtkMRMLMarkupsFiducialNode or None
+        The list; without one nothing is replaced.
+    codes : iterable of str
+        Codes of landmarks.
+
+    Returns
+    -------
+    list of int
+        Their indices.
+
+    Raises
+    ------
+    TypeError
+        If the list is no point list, or the codes are one text: "gn" would be read as "g" and "n".
+    KeyError
+        If the list has no landmark of a code.
+    ValueError
+        If the list holds other points.
+    """
+    if isinstance(codes, str):
+        msg = _('replace must be a list of codes, such as ["prn", "sn"]; got the text "{codes}".')
+        raise TypeError(msg.format(codes=codes))
+    if list_node is None:
+        return []
+    if not isinstance(list_node, slicer.vtkMRMLMarkupsFiducialNode):
+        msg = _(
+            "markupsNode must be a vtkMRMLMarkupsFiducialNode, or None for a new one; got {kind}."
+        )
+        raise TypeError(msg.format(kind=type(list_node).__name__))
+    scheme = LandmarkList(list_node).scheme
+    return [scheme.index_of(code) for code in codes]
+
+
 def create_empty_list(model_node, scheme):
     """Create a list of named landmarks for manual placement.
 
@@ -173,7 +215,10 @@ def create_empty_list(model_node, scheme):
     ------
     PalnetError
         If the model is not a surface, or its size fits no unit.
+    TypeError, ValueError
+        If the node is not a model node, or in no scene.
     """
+    check_model_node(model_node)
     found = find_unit(model_node, mesh_from_model(model_node))
     name = new_list_name(model_node, scheme)
     landmarks = create_list(model_node.GetScene(), scheme, model_node, name)

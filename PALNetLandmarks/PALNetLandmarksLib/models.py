@@ -28,7 +28,7 @@ _NO_UNIT = 0.8, 1.25
 
 
 def check_model_node(node):
-    """Check that a node given by a script is a model node.
+    """Check that a node given by a script is a model node of a scene.
 
     Parameters
     ----------
@@ -39,6 +39,8 @@ def check_model_node(node):
     ------
     TypeError
         If it is something else; the message says how to get one.
+    ValueError
+        If it was deleted, or never added to a scene.
     """
     if not isinstance(node, slicer.vtkMRMLModelNode):
         msg = _(
@@ -46,6 +48,12 @@ def check_model_node(node):
             "slicer.util.loadModel(path)."
         )
         raise TypeError(msg.format(kind=type(node).__name__))
+    if node.GetScene() is None:
+        msg = _(
+            "The model '{name}' is not in the scene: it was deleted, or never added. Load the scan "
+            "again, or add it by slicer.mrmlScene.AddNode(modelNode)."
+        )
+        raise ValueError(msg.format(name=node.GetName()))
 
 
 def world_transform(node):

@@ -21,7 +21,7 @@ from palnet.surface import (
 from PALNetLandmarksLib.linking import lies_elsewhere, linked_lists
 from PALNetLandmarksLib.list_state import rescaled_unit
 from PALNetLandmarksLib.list_storage import says_unit
-from PALNetLandmarksLib.models import mesh_from_model, size_mm, world_matrix
+from PALNetLandmarksLib.models import check_model_node, mesh_from_model, size_mm, world_matrix
 
 # The user's choice: millimeters per unit of the model's own coordinates, and data to detect later
 # scaling of these, as by a hardened transform.
@@ -164,11 +164,20 @@ def choose_unit(model_node, name):
     name : str
         A name in `palnet.surface.UNIT_NAMES`, for the world coordinates; empty infers it from the
         size again.
+
+    Raises
+    ------
+    UnitError
+        If there is no such unit; the former choice stays.
+    TypeError, ValueError
+        If the node is not a model node, or in no scene.
     """
+    check_model_node(model_node)
+    given = parse_unit(name) if name else None
     model_node.SetAttribute(CHOICE_ATTRIBUTE, None)
-    if name:
+    if given is not None:
         to_own = np.linalg.inv(world_matrix(model_node))
-        keep_choice(model_node, rescaled_unit(parse_unit(name).mm_per_unit, to_own))
+        keep_choice(model_node, rescaled_unit(given.mm_per_unit, to_own))
     try:
         found = find_unit(model_node, mesh_from_model(model_node), of_all_lists=False)
     except PalnetError:

@@ -242,6 +242,41 @@ def test_scan_comes_back_with_the_list_worked_on_last(a_panel, three_scans, a_li
     assert a_panel.ui.landmarksSelector.currentNode() is slicer.util.getNode("Second look")
 
 
+def test_list_that_a_script_loads_before_it_deletes_the_former_one_is_shown(
+    a_panel, a_list, scene, tmp_path
+):
+    path = str(tmp_path / "corrected.mrk.json")
+    assert slicer.util.saveNode(a_list.node, path, properties={})
+    qt.QApplication.processEvents()
+
+    loaded = slicer.util.loadMarkups(path)
+    scene.RemoveNode(a_list.node)
+    qt.QApplication.processEvents()
+
+    assert a_panel.ui.landmarksSelector.currentNode() is loaded
+    assert a_panel.ui.landmarkTable.rowCount == 50
+    assert a_panel.ui.saveButton.enabled
+
+
+def test_list_that_is_loaded_in_a_batch_is_shown_once_the_batch_ends(
+    a_panel, a_list, scene, tmp_path
+):
+    """Also if the application handles events meanwhile, as it does to show its progress."""
+    path = str(tmp_path / "face.mrk.json")
+    assert slicer.util.saveNode(a_list.node, path, properties={})
+    scene.RemoveNode(a_list.node)
+    qt.QApplication.processEvents()
+
+    scene.StartState(scene.BatchProcessState)
+    loaded = slicer.util.loadMarkups(path)
+    qt.QApplication.processEvents()
+    scene.EndState(scene.BatchProcessState)
+    qt.QApplication.processEvents()
+
+    assert a_panel.ui.landmarksSelector.currentNode() is loaded
+    assert a_panel.ui.landmarkTable.rowCount == 50
+
+
 def on_view(nodes):
     return [bool(node.GetDisplayVisibility()) for node in nodes]
 

@@ -117,9 +117,8 @@ class SceneSelection(VTKObservationMixin):
     def watch_lists(self):
         """Watch all lists of the scene."""
         self._is_list_due = False
-        is_half = slicer.mrmlScene.IsImporting() or slicer.mrmlScene.IsClosing()
-        if self._is_closed or is_half:
-            return
+        if self._is_closed or slicer.mrmlScene.IsBatchProcessing():
+            return  # the end of an import or another batch calls this again
         scan, shown = self.shown
         review = self._panel.reviewSection
         new = review.watch(all_lists(slicer.mrmlScene, review.watched))
