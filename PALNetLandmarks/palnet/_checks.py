@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check_finite",
+    "check_length",
     "check_points",
     "check_transform",
     "check_triangles",
@@ -19,6 +22,9 @@ __all__ = [
     "frozen",
     "frozen_copy",
 ]
+
+# Allowed deviation of the last row of a transform, as an inverted matrix of single precision has.
+_ROUNDING = 1e-6
 
 
 def check_points(points: NDArray[Any], *, name: str) -> None:
@@ -37,6 +43,13 @@ def check_finite(values: NDArray[Any], *, name: str) -> None:
         raise ValueError(msg)
 
 
+def check_length(value: object, *, name: str) -> None:
+    """Require a finite number above 0."""
+    if not (isinstance(value, Real) and 0 < float(value) < math.inf):
+        msg = f"{name} must be a positive number; got {value!r}."
+        raise ValueError(msg)
+
+
 def check_triangles(triangles: NDArray[Any], n_points: int, *, name: str) -> None:
     """Require integer triangles of shape (n_triangles, 3) that index existing points."""
     if triangles.ndim != 2 or triangles.shape[1] != 3 or triangles.dtype.kind not in "iu":
@@ -51,11 +64,15 @@ def check_triangles(triangles: NDArray[Any], n_points: int, *, name: str) -> Non
 
 
 def check_transform(matrix: NDArray[Any], *, name: str) -> None:
-    """Require a finite homogeneous matrix of shape (4, 4)."""
+    """Require a finite homogeneous matrix of shape (4, 4), which moves column vectors."""
     if matrix.shape != (4, 4):
         msg = f"{name} must have shape (4, 4); got {matrix.shape}."
         raise ValueError(msg)
     check_finite(matrix, name=name)
+    if not np.allclose(matrix[3], [0.0, 0.0, 0.0, 1.0], rtol=0.0, atol=_ROUNDING):
+        hint = " Transpose it." if np.allclose(matrix[:3, 3], 0.0) else ""
+        msg = f"{name} must have the last row 0, 0, 0, 1; got {matrix[3]}.{hint}"
+        raise ValueError(msg)
 
 
 def frozen_copy(values: Any, dtype: Any = np.float64) -> NDArray[Any]:

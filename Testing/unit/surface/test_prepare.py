@@ -17,6 +17,7 @@ from palnet.surface import (
     crop_surface,
     drop_unused,
     inspect_surface,
+    mesh_without_lost,
     parse_unit,
     prepare_surface,
     read_mesh,
@@ -531,3 +532,36 @@ def test_collapsed_facet_leaves_no_point_without_a_triangle(facet, side):
 
     assert len(surface.points_mm) == 8
     assert len(np.unique(surface.triangles)) == 8
+
+
+def test_an_empty_crop_has_no_rims():
+    surface = prepare_surface(make_head(), MM)
+
+    nothing = crop_surface(surface, np.zeros(len(surface.points_mm), dtype=bool))
+
+    assert "holes" not in {finding.code for finding in inspect_surface(nothing)}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda points, triangles: (points.T, triangles), r"got \(3, \d+\). Transpose it"),
+        (lambda points, triangles: (points, triangles * 1.0), "must be integers .* got float64"),
+        (lambda points, triangles: (points, triangles + len(points)), "triangles must index 0 to"),
+    ],
+)
+def test_lost_vertices_do_not_hide_arrays_that_do_not_fit(change, message):
+    head = make_head()
+    points = head.points.copy()
+    points[0] = np.nan
+
+    with pytest.raises(ValueError, match=message):
+        mesh_without_lost(*change(points, head.triangles))
+
+
+@pytest.mark.parametrize("wrong", [{"space": "ras"}, {"space": None}, {"name": None}])
+def test_a_mesh_has_known_axes_and_a_name(wrong):
+    head = make_head()
+
+    with pytest.raises(ValueError, match="space must be LPS or RAS, name a text; got"):
+        Mesh(head.points, head.triangles, **wrong)
