@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
-from palnet._checks import check_length, check_points, frozen_copy
+from palnet._checks import Frozen, check_length, check_points, frozen_copy
 from palnet.scheme import Scheme
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def printable_name(name: str) -> str:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class LandmarkSet:
+class LandmarkSet(Frozen):
     """The landmarks of one scan.
 
     Convention: rows are in the order of the scheme. In the frame ``"file"`` positions are the

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import pickle
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -75,8 +76,15 @@ def test_where_nothing_is_placed_there_is_no_detection(a_landmark_set):
 def test_landmark_set_survives_the_way_to_another_process(a_landmark_set):
     copy = pickle.loads(pickle.dumps(a_landmark_set))
 
+    assert not copy.positions.flags.writeable
+    assert not copy.expected_error_mm.flags.writeable
     assert np.array_equal(copy.positions, a_landmark_set.positions, equal_nan=True)
     assert copy.scheme == a_landmark_set.scheme
+
+
+def test_a_deep_copy_cannot_be_written_to_either(a_landmark_set):
+    with pytest.raises(ValueError, match="read-only"):
+        deepcopy(a_landmark_set).positions[0] = np.nan
 
 
 def test_convention_positions_mm_are_the_file_s_numbers_times_the_unit(a_landmark_set):

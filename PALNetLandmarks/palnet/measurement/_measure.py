@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet._checks import frozen_copy
+from palnet._checks import Frozen, frozen_copy
 from palnet.measurement._arc import Arc, length
 from palnet.measurement._asymmetry import measure_asymmetry
 from palnet.measurement._definitions import load_measurement_plan
@@ -33,7 +33,7 @@ ASYMMETRY_SOURCES = {
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Measurement:
+class Measurement(Frozen):
     """One measured value, or the reason why there is none.
 
     Attributes

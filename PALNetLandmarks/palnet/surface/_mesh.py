@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar, get_args
 
 import numpy as np
 
-from palnet._checks import check_finite, check_points, check_triangles, frozen
+from palnet._checks import Frozen, check_finite, check_points, check_triangles, frozen
 from palnet.landmarks import Space
 from palnet.surface._vectors import count_within
 
@@ -37,7 +37,7 @@ class Finding:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Mesh:
+class Mesh(Frozen):
     """The content of a mesh file, unchanged.
 
     Convention: coordinates are the file's own numbers in the file's own unit, which is not known

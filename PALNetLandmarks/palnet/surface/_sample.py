@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet._checks import check_length, check_points, frozen_copy
+from palnet._checks import Frozen, check_length, check_points, frozen_copy
 from palnet.surface._surface import find_long_triangles
 from palnet.surface._vectors import bounds, chunks, cross_columns, dot_columns, norms
 
@@ -55,7 +55,7 @@ that a crop has the same cells as the whole."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class PointCloud:
+class PointCloud(Frozen):
     """Points with outward unit normals, in millimetres.
 
     Parameters

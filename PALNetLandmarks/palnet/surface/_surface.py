@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from palnet._checks import check_finite, check_points, check_triangles, frozen
+from palnet._checks import Frozen, check_finite, check_points, check_triangles, frozen
 from palnet.surface._canonical import drop_unused
 from palnet.surface._shapes import measure_longest_edges
 from palnet.surface._units import Unit
@@ -43,7 +43,7 @@ class LongTriangles(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Surface:
+class Surface(Frozen):
     """A triangulated surface, ready for processing.
 
     Convention: millimetres; the frame of the file; right-handed winding, so that

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-from dataclasses import replace
+import pickle
+from copy import copy, deepcopy
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -20,7 +22,9 @@ from palnet.surface import (
     mesh_without_lost,
     parse_unit,
     prepare_surface,
+    project_onto_triangles,
     read_mesh,
+    sample_surface,
 )
 from palnet.surface._surface import find_long_triangles
 from palnet.surface._units import bulk_diameter
@@ -565,3 +569,36 @@ def test_a_mesh_has_known_axes_and_a_name(wrong):
 
     with pytest.raises(ValueError, match="space must be LPS or RAS, name a text; got"):
         Mesh(head.points, head.triangles, **wrong)
+
+
+def arrays_of(thing):
+    values = (getattr(thing, each.name) for each in fields(thing))
+    return [each for each in values if isinstance(each, np.ndarray)]
+
+
+@pytest.mark.parametrize("copy_of", [lambda t: pickle.loads(pickle.dumps(t)), deepcopy, copy])
+def test_copies_and_what_comes_from_other_processes_cannot_be_written_to(copy_of):
+    head = make_head()
+    colors = np.zeros(head.points.shape, dtype=np.uint8)
+    surface = prepare_surface(head, MM)
+    cloud = sample_surface(surface, 20.0)
+    spots = project_onto_triangles(surface, cloud.points_mm)
+
+    for thing in (replace(head, colors=colors), surface, cloud, spots):
+        again = copy_of(thing)
+
+        for before, after in zip(arrays_of(thing), arrays_of(again), strict=True):
+            np.testing.assert_array_equal(after, before)
+            assert not after.flags.writeable
+
+
+def test_a_mesh_does_not_change_with_the_array_it_was_made_of():
+    head = make_head()
+    points = head.points.copy()
+    view = points[:]
+    points.flags.writeable = False
+
+    mesh = Mesh(points, head.triangles)
+    view[0] = 7.0
+
+    np.testing.assert_array_equal(mesh.points, head.points)
