@@ -54,7 +54,8 @@ class Surface(Frozen):
     points_mm : ndarray of shape (n_points, 3)
         Vertices, every one used by a triangle, no two equal.
     triangles : ndarray of shape (n_triangles, 3)
-        Vertex indices, smallest first in each row, rows sorted.
+        Vertex indices, smallest first in each row, rows sorted whatever the order of the other two,
+        which gives the winding.
     normals : ndarray of shape (n_points, 3)
         Outward unit normals at the vertices.
     unit : Unit

@@ -602,3 +602,16 @@ def test_a_mesh_does_not_change_with_the_array_it_was_made_of():
     view[0] = 7.0
 
     np.testing.assert_array_equal(mesh.points, head.points)
+
+
+def test_rows_are_sorted_by_their_corners_whatever_the_winding():
+    rng = np.random.default_rng(5)
+    head = make_head()
+    is_turned = rng.random(len(head.triangles)) < 0.3
+    mixed = np.where(is_turned[:, None], head.triangles[:, ::-1], head.triangles)
+
+    triangles = prepare_surface(Mesh(head.points, mixed), MM).triangles
+
+    np.testing.assert_array_equal(triangles[:, 0], triangles.min(axis=1))
+    rows = np.sort(triangles, axis=1)
+    np.testing.assert_array_equal(rows, rows[np.lexsort(rows.T[::-1])])
