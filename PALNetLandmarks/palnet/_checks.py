@@ -3,7 +3,11 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import fields
+from numbers import Real
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -11,7 +15,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "Frozen",
     "check_finite",
+    "check_length",
     "check_points",
     "check_transform",
     "check_triangles",
@@ -19,6 +25,11 @@ __all__ = [
     "frozen",
     "frozen_copy",
 ]
+
+# The arrays that `freeze` got, by their address, as long as they are in use.
+_FROZEN: WeakValueDictionary[int, NDArray[Any]] = WeakValueDictionary()
+# Allowed deviation of the last row of a transform, as an inverted matrix of single precision has.
+_ROUNDING = 1e-6
 
 
 def check_points(points: NDArray[Any], *, name: str) -> None:
@@ -37,6 +48,13 @@ def check_finite(values: NDArray[Any], *, name: str) -> None:
         raise ValueError(msg)
 
 
+def check_length(value: object, *, name: str) -> None:
+    """Require a finite number above 0."""
+    if not (isinstance(value, Real) and 0 < float(value) < math.inf):
+        msg = f"{name} must be a positive number; got {value!r}."
+        raise ValueError(msg)
+
+
 def check_triangles(triangles: NDArray[Any], n_points: int, *, name: str) -> None:
     """Require integer triangles of shape (n_triangles, 3) that index existing points."""
     if triangles.ndim != 2 or triangles.shape[1] != 3 or triangles.dtype.kind not in "iu":
@@ -51,35 +69,58 @@ def check_triangles(triangles: NDArray[Any], n_points: int, *, name: str) -> Non
 
 
 def check_transform(matrix: NDArray[Any], *, name: str) -> None:
-    """Require a finite homogeneous matrix of shape (4, 4)."""
+    """Require a finite homogeneous matrix of shape (4, 4), which moves column vectors."""
     if matrix.shape != (4, 4):
         msg = f"{name} must have shape (4, 4); got {matrix.shape}."
         raise ValueError(msg)
     check_finite(matrix, name=name)
+    if not np.allclose(matrix[3], [0.0, 0.0, 0.0, 1.0], rtol=0.0, atol=_ROUNDING):
+        hint = " Transpose it." if np.allclose(matrix[:3, 3], 0.0) else ""
+        msg = f"{name} must have the last row 0, 0, 0, 1; got {matrix[3]}.{hint}"
+        raise ValueError(msg)
+
+
+class Frozen:
+    """Base of frozen dataclasses with arrays, so that a copy or one from another process is, too.
+
+    Arrays that were pickled or copied can be written to; the class makes them read-only again.
+    """
+
+    __slots__ = ()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Make the copy as the original was made, with all checks."""
+        values = (getattr(self, each.name) for each in fields(self))  # type: ignore[arg-type]  # of a dataclass
+        return type(self), tuple(values)
 
 
 def frozen_copy(values: Any, dtype: Any = np.float64) -> NDArray[Any]:
     """Copy into a read-only array, so that a frozen dataclass is deeply frozen."""
     copy = np.array(values, dtype=dtype, order="C", copy=True)
-    copy.flags.writeable = False
+    freeze(copy)
     return copy
 
 
 def frozen(values: Any, dtype: Any = np.float64) -> NDArray[Any]:
-    """Return a read-only array, without a copy of one that nobody can change, as by `freeze`."""
+    """Return a read-only array, without a copy of one that was made by `freeze`.
+
+    Any other read-only array may have views that can be written to, or be made writable again.
+    """
     values = np.asarray(values)
     is_alike = values.dtype == dtype and values.flags.c_contiguous
     return values if is_alike and _is_frozen(values) else frozen_copy(values, dtype)
 
 
 def _is_frozen(values: NDArray[Any]) -> bool:
-    """Whether neither an array nor what it is a view of can be written to."""
+    """Whether an array can not be written to, and `freeze` got it or what it is a view of."""
     array: Any = values
     while isinstance(array, np.ndarray):
         if array.flags.writeable:
             return False
+        if _FROZEN.get(id(array)) is array:
+            return True
         array = array.base
-    return array is None
+    return False
 
 
 def freeze(values: NDArray[Any]) -> None:
@@ -87,4 +128,6 @@ def freeze(values: NDArray[Any]) -> None:
     array: Any = values
     while isinstance(array, np.ndarray):
         array.flags.writeable = False
+        if array.base is None:
+            _FROZEN[id(array)] = array
         array = array.base

@@ -13,7 +13,7 @@ import numpy as np
 import scipy
 
 import palnet
-from palnet._checks import check_transform, frozen_copy
+from palnet._checks import Frozen, check_transform, frozen_copy
 from palnet._stopwatch import Stopwatch
 from palnet.combining import COLOR_NOT_ASKED, Combined, combine_with_color
 from palnet.errors import MeshError
@@ -76,7 +76,7 @@ class Quality:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Detection:
+class Detection(Frozen):
     """The result for one scan.
 
     Attributes

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
-from palnet._checks import check_points, frozen_copy
+from palnet._checks import Frozen, check_length, check_points, frozen_copy
+from palnet.scheme import Scheme
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from palnet.scheme import Scheme
 
 __all__ = [
     "FRAMES",
@@ -65,7 +64,7 @@ def printable_name(name: str) -> str:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class LandmarkSet:
+class LandmarkSet(Frozen):
     """The landmarks of one scan.
 
     Convention: rows are in the order of the scheme. In the frame ``"file"`` positions are the
@@ -107,6 +106,7 @@ class LandmarkSet:
         object.__setattr__(self, "positions", frozen_copy(self.positions))
         object.__setattr__(self, "expected_error_mm", frozen_copy(self.expected_error_mm))
         object.__setattr__(self, "status", tuple(self.status))
+        _check_scheme(self.scheme)
         self._check_shapes()
         self._check_status()
         self._check_frame()
@@ -185,7 +185,13 @@ class LandmarkSet:
         LandmarkSet
             The same positions in the other scheme's order; landmarks that this set's scheme does
             not have are undefined.
+
+        Raises
+        ------
+        ValueError
+            If it is no `Scheme`, such as only the name of one.
         """
+        _check_scheme(scheme)
         if self.scheme.codes == scheme.codes:
             return self if self.scheme == scheme else replace(self, scheme=scheme)
         known = {code: row for row, code in enumerate(self.scheme.codes)}
@@ -243,9 +249,9 @@ class LandmarkSet:
                 f"got {self.frame!r} and {self.space!r}."
             )
             raise ValueError(msg)
-        if not (np.isfinite(self.mm_per_unit) and self.mm_per_unit > 0):
-            msg = f"mm_per_unit must be a positive number; got {self.mm_per_unit}."
-            raise ValueError(msg)
+        check_length(self.mm_per_unit, name="mm_per_unit")
+        # JSON has no numbers of numpy's own types, as of a table's column.
+        object.__setattr__(self, "mm_per_unit", float(self.mm_per_unit))
         if self.frame != "file" and (self.mm_per_unit != 1.0 or self.space != self.frame):
             msg = (
                 f"positions in frame {self.frame!r} are millimeters along {self.frame} axes; "
@@ -253,6 +259,14 @@ class LandmarkSet:
                 "Use frame 'file', or to_frame."
             )
             raise ValueError(msg)
-        if not self.specimen or not self.specimen.isprintable():
+        is_text = isinstance(self.specimen, str)
+        if not (is_text and self.specimen and self.specimen.isprintable()):
             msg = f"specimen must be a name on one line; got {self.specimen!r}."
             raise ValueError(msg)
+
+
+def _check_scheme(scheme: object) -> None:
+    """Require a scheme, not its name, which `read_landmarks` takes too."""
+    if not isinstance(scheme, Scheme):
+        msg = f"scheme must be a Scheme; got {scheme!r:.60}. Load it: palnet.load_scheme(name)."
+        raise ValueError(msg)

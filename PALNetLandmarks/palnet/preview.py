@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial import cKDTree
 
+from palnet._checks import check_transform
 from palnet._files import check_free, replacing
 from palnet.errors import PreviewError
 from palnet.similarity import apply_similarity
@@ -110,6 +111,8 @@ def render_preview(
         If nothing could be drawn, usually because the machine has no OpenGL.
     OutputExistsError
         If the file exists and `overwrite` is False.
+    ValueError
+        If `face_from_scan` is no such matrix.
     """
     path = Path(path)
     check_free(path, overwrite=overwrite)
@@ -120,6 +123,8 @@ def render_preview(
 
 def draw_preview(mesh: Mesh, landmarks: LandmarkSet, face_from_scan: NDArray[np.float64]) -> bytes:
     """Draw what `render_preview` writes, and return the content of the PNG file."""
+    face_from_scan = np.asarray(face_from_scan, dtype=np.float64)
+    check_transform(face_from_scan, name="face_from_scan")
     try:
         with tempfile.TemporaryDirectory(prefix="palnet-", ignore_cleanup_errors=True) as folder:
             job = Path(folder) / "job.npz"

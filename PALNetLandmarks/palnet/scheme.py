@@ -136,6 +136,8 @@ class Scheme:
     source: str = ""
 
     def __post_init__(self) -> None:
+        for name in ("landmarks", "distances", "angles"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         if not self.landmarks:
             msg = f"scheme {self.name!r} must hold at least one landmark; got none."
             raise FormatError(msg)

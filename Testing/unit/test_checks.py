@@ -6,6 +6,7 @@ import pytest
 
 from palnet._checks import (
     check_finite,
+    check_length,
     check_points,
     check_transform,
     check_triangles,
@@ -42,6 +43,17 @@ def test_check_finite_counts_what_is_not():
         check_finite(np.array([np.nan, 1.0, np.inf]), name="values")
 
 
+@pytest.mark.parametrize("value", [1, 0.5, np.float32(2), np.int64(3)])
+def test_check_length_accepts_numbers_above_0(value):
+    check_length(value, name="cell")
+
+
+@pytest.mark.parametrize("value", [0, -1.0, np.nan, np.inf, "2", None, np.array([1.0])])
+def test_check_length_other_raises(value):
+    with pytest.raises(ValueError, match="cell must be a positive number; got"):
+        check_length(value, name="cell")
+
+
 def test_check_triangles_accepts_existing_points():
     check_triangles(np.array([[0, 1, 2]]), 3, name="triangles")
 
@@ -60,13 +72,24 @@ def test_check_triangles_other_raises(triangles, message):
         check_triangles(triangles, 3, name="triangles")
 
 
+def moved():
+    matrix = np.eye(4)
+    matrix[:3, 3] = 1.0, 2.0, 3.0
+    return matrix
+
+
 def test_check_transform_accepts_a_matrix():
-    check_transform(np.eye(4), name="target_from_source")
+    check_transform(moved(), name="target_from_source")
 
 
 @pytest.mark.parametrize(
     ("matrix", "message"),
-    [(np.eye(3), r"must have shape \(4, 4\); got \(3, 3\)"), (np.full((4, 4), np.nan), "finite")],
+    [
+        (np.eye(3), r"must have shape \(4, 4\); got \(3, 3\)"),
+        (np.full((4, 4), np.nan), "finite"),
+        (2 * np.eye(4), r"must have the last row 0, 0, 0, 1; got \[0. 0. 0. 2.\]\."),
+        (moved().T, r"must have the last row 0, 0, 0, 1; got \[1. 2. 3. 1.\]\. Transpose it"),
+    ],
 )
 def test_check_transform_other_raises(matrix, message):
     with pytest.raises(ValueError, match=f"target_from_source .*{message}"):
@@ -97,6 +120,13 @@ def reversed_rows():
     return values
 
 
+def read_only_by_itself():
+    """Its owner may make it writable again, and may hold an earlier view."""
+    values = np.arange(6.0)
+    values.flags.writeable = False
+    return values
+
+
 def read_only_view():
     values = np.arange(6.0)[:]
     values.flags.writeable = False
@@ -108,6 +138,7 @@ def read_only_view():
     [
         np.arange(6.0),
         read_only_view(),
+        read_only_by_itself(),
         reversed_rows(),
         np.frombuffer(bytearray(8)),
         np.arange(6),

@@ -2,11 +2,13 @@
 from __future__ import annotations
 
 import pickle
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from palnet.exchange import read_landmarks, write_landmarks
 from palnet.landmarks import PLACED
 from palnet.scheme import LandmarkDefinition, Scheme
 
@@ -74,8 +76,15 @@ def test_where_nothing_is_placed_there_is_no_detection(a_landmark_set):
 def test_landmark_set_survives_the_way_to_another_process(a_landmark_set):
     copy = pickle.loads(pickle.dumps(a_landmark_set))
 
+    assert not copy.positions.flags.writeable
+    assert not copy.expected_error_mm.flags.writeable
     assert np.array_equal(copy.positions, a_landmark_set.positions, equal_nan=True)
     assert copy.scheme == a_landmark_set.scheme
+
+
+def test_a_deep_copy_cannot_be_written_to_either(a_landmark_set):
+    with pytest.raises(ValueError, match="read-only"):
+        deepcopy(a_landmark_set).positions[0] = np.nan
 
 
 def test_convention_positions_mm_are_the_file_s_numbers_times_the_unit(a_landmark_set):
@@ -135,6 +144,9 @@ def lose_a_detected_position(landmarks):
         (lambda s: {"mm_per_unit": 0.0}, "mm_per_unit must be a positive number; got 0"),
         (lambda s: {"mm_per_unit": np.nan}, "mm_per_unit must be a positive number; got nan"),
         (lambda s: {"mm_per_unit": np.inf}, "mm_per_unit must be a positive number; got inf"),
+        (lambda s: {"mm_per_unit": "cm"}, "mm_per_unit must be a positive number; got 'cm'"),
+        (lambda s: {"scheme": "palnet50"}, "scheme must be a Scheme; got 'palnet50'. Load it"),
+        (lambda s: {"specimen": 12}, "specimen must be a name on one line; got 12"),
         (lambda s: {"frame": "LPS"}, "are millimeters along LPS axes"),
         (lambda s: {"frame": "XYZ"}, "frame must be one of"),
         (lambda s: {"specimen": "a\nb"}, "specimen must be a name on one line"),
@@ -162,3 +174,17 @@ def test_to_scheme_finds_landmarks_by_their_codes(a_landmark_set, the_scheme):
     assert {back.status[row] for row in range(50) if row not in rows} == {"undefined"}
     kept = ("mm_per_unit", "frame", "specimen", "space")
     assert [getattr(back, k) for k in kept] == [getattr(a_landmark_set, k) for k in kept]
+
+
+def test_to_scheme_does_not_take_the_name_of_one(a_landmark_set):
+    with pytest.raises(ValueError, match="scheme must be a Scheme; got 'ibug68'"):
+        a_landmark_set.to_scheme("ibug68")
+
+
+@pytest.mark.parametrize("number", [np.int64(10), np.float32(10)])
+def test_a_unit_from_a_table_can_be_written(a_landmark_set, number, tmp_path):
+    in_cm = replace(a_landmark_set, mm_per_unit=number)
+
+    write_landmarks(in_cm, tmp_path / "a.csv")
+
+    assert read_landmarks(tmp_path / "a.csv").mm_per_unit == 10.0

@@ -61,6 +61,11 @@ def test_render_preview_is_the_same_in_any_pose(a_face, tmp_path):
     assert np.abs(first.astype(int) - second).mean() < 0.05
 
 
+def test_render_preview_refuses_what_is_no_pose(a_face, tmp_path):
+    with pytest.raises(ValueError, match=r"face_from_scan must have shape \(4, 4\); got \(3, 3\)"):
+        render_preview(*a_face[:2], np.eye(3), tmp_path / "face.png")
+
+
 def test_render_preview_existing_picture_is_kept(a_face, tmp_path):
     path = tmp_path / "face.png"
     path.write_bytes(b"old")

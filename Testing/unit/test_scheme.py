@@ -208,3 +208,13 @@ def test_load_scheme_spoilt_file_raises(a_small_scheme_file, changes, message):
 
     with pytest.raises(FormatError, match=rf"lab3\.json: .*{message}"):
         load_scheme(a_small_scheme_file)
+
+
+def test_a_scheme_does_not_change_with_the_list_it_was_made_of():
+    landmarks = [LandmarkDefinition("prn", "Pronasale", "midline", "Tip of the nose")]
+    scheme = Scheme("lab", landmarks)
+    landmarks.clear()
+
+    assert scheme.codes == ("prn",)
+    assert scheme == Scheme("lab", scheme.landmarks)
+    assert hash(scheme) == hash(Scheme("lab", scheme.landmarks))

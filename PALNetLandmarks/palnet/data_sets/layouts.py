@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,7 +34,7 @@ from palnet.landmarks import printable_name
 from palnet.scheme import DEFAULT_SCHEME, Scheme, load_scheme
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    import os
 
     from palnet.landmarks import LandmarkSet
 
@@ -51,7 +52,9 @@ SAME_MM = 0.01
 MOST_NAMED = 5
 
 
-def read_data_set(folder: Path, scheme: str | Scheme | None = None) -> DataSet:
+def read_data_set(
+    folder: str | os.PathLike[str], scheme: str | os.PathLike[str] | Scheme | None = None
+) -> DataSet:
     """Find the scans of a data set and read their landmarks; meshes are read later.
 
     ``*_neutral.obj`` below a folder with ``landmark_indices.npz`` is FaceScape; a subfolder with an
@@ -61,9 +64,9 @@ def read_data_set(folder: Path, scheme: str | Scheme | None = None) -> DataSet:
 
     Parameters
     ----------
-    folder : Path
+    folder : str or path
         The folder.
-    scheme : str or Scheme, optional
+    scheme : str, path or Scheme, optional
         The landmark scheme, or its name or file; ``palnet50`` by default, and for FaceScape its
         68 points.
 
@@ -77,6 +80,7 @@ def read_data_set(folder: Path, scheme: str | Scheme | None = None) -> DataSet:
     UsageError
         If the folder does not exist.
     """
+    folder = Path(folder)
     if not folder.is_dir():
         msg = f"{folder}: is not a folder. Name the folder that holds the scans."
         raise UsageError(msg)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,8 +20,8 @@ from palnet.similarity import apply_similarity, invert_similarity
 from palnet.surface import UNIT_NAMES, parse_unit, prepare_scan, project_onto_triangles
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -67,7 +68,7 @@ class CheckedScan:
     matrix: NDArray[np.float64] | None
 
 
-def read_matrix(path: Path) -> NDArray[np.float64]:
+def read_matrix(path: str | os.PathLike[str]) -> NDArray[np.float64]:
     """Read the matrix that takes a scan to the common frame.
 
     Convention: it acts on column vectors from the left, in millimetres, and neither scales nor
@@ -75,7 +76,7 @@ def read_matrix(path: Path) -> NDArray[np.float64]:
 
     Parameters
     ----------
-    path : Path
+    path : str or path
         A ``.npy`` file.
 
     Returns
@@ -88,6 +89,7 @@ def read_matrix(path: Path) -> NDArray[np.float64]:
     TrainingError
         If the file is not such a matrix.
     """
+    path = Path(path)
     try:
         stored = unpack_array(path.read_bytes())
         if stored.dtype.kind not in "fiu":

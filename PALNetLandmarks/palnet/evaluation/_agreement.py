@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["compute_icc", "compute_relative_tem", "compute_tem"]
 
 
-def compute_tem(values: NDArray[np.float64]) -> float:
+def compute_tem(values: ArrayLike) -> float:
     """Compute the technical error of measurement (TEM): the spread within a specimen.
 
     ``sqrt(sum over specimens and annotations of (value - specimen mean)^2 / (n (k - 1)))``, which
@@ -21,7 +21,7 @@ def compute_tem(values: NDArray[np.float64]) -> float:
 
     Parameters
     ----------
-    values : ndarray of shape (n_specimens, n_annotations) or (n_specimens, n_annotations, 3)
+    values : array_like of shape (n_specimens, n_annotations) or (n_specimens, n_annotations, 3)
         A measurement, or the position of a landmark; a specimen with a NaN is left out.
 
     Returns
@@ -29,11 +29,16 @@ def compute_tem(values: NDArray[np.float64]) -> float:
     float
         In the unit of the values; NaN if no specimen has two annotations.
 
+    Raises
+    ------
+    ValueError
+        If the values have another shape.
+
     References
     ----------
     Ulijaszek and Kerr 1999, doi 10.1017/S0007114599001348.
     """
-    whole = _whole(values)
+    whole = _whole(values, dimensions=(2, 3))
     n_specimens, n_annotations = whole.shape[:2]
     if n_specimens == 0 or n_annotations < 2:
         return float("nan")
@@ -41,24 +46,30 @@ def compute_tem(values: NDArray[np.float64]) -> float:
     return float(np.sqrt((deviations**2).sum() / (n_specimens * (n_annotations - 1))))
 
 
-def compute_relative_tem(values: NDArray[np.float64]) -> float:
+def compute_relative_tem(values: ArrayLike) -> float:
     """Compute the technical error of measurement in percent of the mean value.
 
     Parameters
     ----------
-    values : ndarray of shape (n_specimens, n_annotations)
+    values : array_like of shape (n_specimens, n_annotations)
         A measurement with a true zero.
 
     Returns
     -------
     float
         In percent; NaN if there is no TEM or the mean is zero.
+
+    Raises
+    ------
+    ValueError
+        If the values have another shape.
     """
-    mean = float(_whole(values).mean()) if len(_whole(values)) else float("nan")
+    whole = _whole(values)
+    mean = float(whole.mean()) if len(whole) else float("nan")
     return 100.0 * compute_tem(values) / mean if mean > 0 else float("nan")
 
 
-def compute_icc(values: NDArray[np.float64]) -> float:
+def compute_icc(values: ArrayLike) -> float:
     """Compute the intraclass correlation ICC(2,1): two-way random effects, absolute agreement.
 
     It is the share of the variance of single values that is between specimens; a constant offset
@@ -66,13 +77,18 @@ def compute_icc(values: NDArray[np.float64]) -> float:
 
     Parameters
     ----------
-    values : ndarray of shape (n_specimens, n_annotations)
+    values : array_like of shape (n_specimens, n_annotations)
         A measurement; a specimen with a NaN is left out.
 
     Returns
     -------
     float
         At most 1; NaN with fewer than two specimens or annotations, or without any variance.
+
+    Raises
+    ------
+    ValueError
+        If the values have another shape.
 
     References
     ----------
@@ -92,7 +108,11 @@ def compute_icc(values: NDArray[np.float64]) -> float:
     return (between - rest) / total if total > 0 else float("nan")
 
 
-def _whole(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _whole(values: ArrayLike, dimensions: tuple[int, ...] = (2,)) -> NDArray[np.float64]:
     """Keep the specimens without NaN in any annotation."""
+    values = np.asarray(values, dtype=np.float64)
+    if values.ndim not in dimensions:
+        msg = f"values must have shape (n_specimens, n_annotations); got {values.shape}."
+        raise ValueError(msg)
     axes = tuple(range(1, values.ndim))
     return np.asarray(values[np.isfinite(values).all(axis=axes)])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from palnet.evaluation._axes import holds_pose, poses_of
-from palnet.evaluation._pairs import check_one_scheme
+from palnet.evaluation._pairs import check_any, check_one_scheme
 from palnet.similarity import apply_similarity
 
 if TYPE_CHECKING:
@@ -130,8 +130,9 @@ def compare(pairs: Sequence[Pair]) -> Comparison:
     Raises
     ------
     UsageError
-        If their schemes differ.
+        If there is no pair, or their schemes differ.
     """
+    check_any(pairs, "pair")
     check_one_scheme(pair.truth for pair in pairs)
     scheme = pairs[0].truth.scheme
     poses, are_of_face = poses_of([_that_holds_pose(pair) for pair in pairs], scheme)

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from palnet.errors import UsageError
 from palnet.evaluation._agreement import compute_icc, compute_relative_tem, compute_tem
-from palnet.evaluation._pairs import check_one_scheme, to_one_frame
+from palnet.evaluation._pairs import check_any, check_one_scheme, to_one_frame
+from palnet.landmarks import printable_name
 from palnet.measurement import MeasurementPlan, measure
 
 if TYPE_CHECKING:
@@ -120,7 +122,13 @@ def summarize_measurements(pairs: Sequence[Pair], plan: MeasurementPlan) -> list
     -------
     list of MeasurementErrors
         In the order of the plan, without those that no pair has.
+
+    Raises
+    ------
+    UsageError
+        If there is no pair.
     """
+    check_any(pairs, "pair")
     chosen = _without_arcs(plan)
     predicted, expected = _values([pair.predicted for pair in pairs], chosen)
     true, _ = _values([pair.truth for pair in pairs], chosen)
@@ -198,7 +206,8 @@ def summarize_agreement(
     Parameters
     ----------
     annotations : sequence of sequence of LandmarkSet
-        The landmark sets of each annotation, of the same specimens in the same order.
+        The landmark sets of each annotation, of the same specimens in the same order; at least
+        two annotations of one specimen.
     plan : MeasurementPlan
         What to measure.
 
@@ -210,8 +219,9 @@ def summarize_agreement(
     Raises
     ------
     UsageError
-        If the schemes differ.
+        If the schemes, numbers or order of the specimens differ, or there are too few.
     """
+    _check_alike(annotations)
     check_one_scheme(landmarks for sets in annotations for landmarks in sets)
     chosen = _without_arcs(plan)
     specimens = [to_one_frame(sets) for sets in zip(*annotations, strict=True)]
@@ -225,6 +235,27 @@ def summarize_agreement(
         name = (entry.code, entry.name, entry.kind, entry.unit)
         found.append(_agreement(name, values[:, :, row]))
     return [entry for entry in found if entry.n]
+
+
+def _check_alike(annotations: Sequence[Sequence[LandmarkSet]]) -> None:
+    """Require the same specimens in the same order, as far as their names tell."""
+    counts = [len(sets) for sets in annotations]
+    if len(counts) < 2 or len(set(counts)) > 1 or not counts[0]:
+        msg = (
+            "there must be two annotations or more, each of the same specimens; got "
+            f"{' and '.join(map(str, counts)) or 'no'} specimens. Leave out what others lack."
+        )
+        raise UsageError(msg)
+    place = {printable_name(each.specimen): row for row, each in enumerate(annotations[0])}
+    for sets in annotations[1:]:
+        for row, each in enumerate(sets):
+            if place.get(printable_name(each.specimen), row) != row:
+                msg = (
+                    "each annotation must have the specimens in the same order; got "
+                    f"{each.specimen!r} where the first has {annotations[0][row].specimen!r}. "
+                    "Sort each by specimen."
+                )
+                raise UsageError(msg)
 
 
 def _agreement(name: tuple[str, str, str, str], values: NDArray[np.float64]) -> Agreement:

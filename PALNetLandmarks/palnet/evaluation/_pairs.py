@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Pair",
+    "check_any",
     "check_once",
     "check_one_scheme",
     "pair_specimens",
@@ -29,7 +30,10 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Pair:
-    """Predicted and true landmarks of one specimen, in the same scheme and frame."""
+    """Predicted and true landmarks of one specimen, in the same scheme and frame.
+
+    `pair_specimens` brings them there.
+    """
 
     predicted: LandmarkSet
     truth: LandmarkSet
@@ -37,6 +41,13 @@ class Pair:
     def __post_init__(self) -> None:
         if self.predicted.scheme.codes != self.truth.scheme.codes:
             msg = f"{self.specimen!r}: predicted and truth must be of one scheme; use to_scheme."
+            raise ValueError(msg)
+        frames = (self.predicted.frame, self.truth.frame)
+        if len(set(frames)) > 1:
+            msg = (
+                f"{self.specimen!r}: predicted and truth must be in one frame; got "
+                f"{' and '.join(frames)}. Use to_frame, or pair_specimens."
+            )
             raise ValueError(msg)
 
     @property
@@ -123,7 +134,13 @@ def with_unpredicted(pairs: Sequence[Pair], truth: Sequence[LandmarkSet]) -> lis
     -------
     list of Pair
         In the order of `truth`, all in one scheme.
+
+    Raises
+    ------
+    UsageError
+        If there is no pair.
     """
+    check_any(pairs, "pair")
     found = {pair.specimen: pair for pair in pairs}
     scheme = pairs[0].truth.scheme
     return [found.get(true.specimen) or _unpredicted(true.to_scheme(scheme)) for true in truth]
@@ -154,6 +171,13 @@ def to_one_frame(annotations: Sequence[LandmarkSet]) -> list[LandmarkSet]:
 
 def _pair(predicted: LandmarkSet, truth: LandmarkSet) -> Pair:
     return Pair(*to_one_frame([predicted.to_scheme(truth.scheme), truth]))
+
+
+def check_any(given: Sequence[object], what: str) -> None:
+    """Require at least one of what statistics are about."""
+    if not len(given):
+        msg = f"a statistic needs at least one {what}; got none. Look whether the names match."
+        raise UsageError(msg)
 
 
 def check_one_scheme(sets: Iterable[LandmarkSet]) -> None:

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from palnet._checks import check_finite
 from palnet._mean_face import atlas_of
 from palnet.errors import UsageError
-from palnet.evaluation._pairs import check_once
+from palnet.evaluation._pairs import check_any, check_once
 from palnet.similarity import apply_similarity, fit_similarity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from palnet.landmarks import LandmarkSet
     from palnet.scheme import Scheme
@@ -135,8 +136,10 @@ def select_complete(sets: Sequence[LandmarkSet]) -> Cohort:
     Raises
     ------
     UsageError
-        If a specimen occurs twice, or fewer than three specimens or four landmarks are left.
+        If there is none, a specimen occurs twice, or fewer than three specimens or four landmarks
+        are left.
     """
+    check_any(sets, "landmark set")
     check_once(sets, "landmark set")
     scheme = sets[0].scheme
     matched = [landmarks.to_scheme(scheme) for landmarks in sets]
@@ -175,7 +178,7 @@ def select_complete(sets: Sequence[LandmarkSet]) -> Cohort:
 
 
 def align_shapes(
-    positions: NDArray[np.float64],
+    positions: ArrayLike,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Align shapes to their mean by translation, rotation and scaling, without reflection.
 
@@ -184,7 +187,7 @@ def align_shapes(
 
     Parameters
     ----------
-    positions : ndarray of shape (n_specimens, n_landmarks, 3)
+    positions : array_like of shape (n_specimens, n_landmarks, 3)
         Landmarks without missing data.
 
     Returns
@@ -194,10 +197,23 @@ def align_shapes(
     mean : ndarray of shape (n_landmarks, 3)
         Their mean, of centroid size 1.
 
+    Raises
+    ------
+    ValueError
+        If the positions have another shape, are not finite, or those of a specimen coincide.
+
     References
     ----------
     Gower 1975, doi 10.1007/BF02291478. Dryden and Mardia 2016, doi 10.1002/9781119072492.
     """
+    positions = np.asarray(positions, dtype=np.float64)
+    if positions.ndim != 3 or positions.shape[2] != 3 or not len(positions):
+        msg = f"positions must have shape (n_specimens, n_landmarks, 3); got {positions.shape}."
+        raise ValueError(msg)
+    check_finite(positions, name="positions")
+    if not np.ptp(positions, axis=1).any(axis=1).all():
+        msg = "the landmarks of each specimen must differ; got one with all in the same place."
+        raise ValueError(msg)
     shapes = positions - positions.mean(axis=1, keepdims=True)
     shapes = shapes / np.sqrt((shapes**2).sum(axis=(1, 2), keepdims=True))
     mean = shapes[0]
@@ -225,10 +241,20 @@ def align_cohort(cohort: Cohort) -> ShapeSpace:
     ShapeSpace
         Aligned shapes, mean, scores and components.
 
+    Raises
+    ------
+    UsageError
+        If the landmarks of a specimen coincide.
+
     References
     ----------
     Rohlf 1999, Journal of Classification 16, 197-223, doi 10.1007/s003579900054.
     """
+    has_size = np.ptp(cohort.positions_mm, axis=1).any(axis=1)
+    if not has_size.all():
+        names = ", ".join(np.array(cohort.specimens)[~has_size].tolist())
+        msg = f"the landmarks of {names} must differ; all lie in one place. Leave the specimen out."
+        raise UsageError(msg)
     shapes, mean = align_shapes(cohort.positions_mm)
     turn = _to_face(cohort, mean)
     shapes, mean = shapes @ turn, mean @ turn

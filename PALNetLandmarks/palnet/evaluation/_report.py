@@ -102,6 +102,11 @@ def take_figures(
     -------
     Evaluation
         Everything that a report contains.
+
+    Raises
+    ------
+    UsageError
+        If there is no pair, or their schemes differ.
     """
     comparison = compare(pairs)
     return Evaluation(

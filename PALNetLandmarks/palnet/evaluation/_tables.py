@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,8 +15,8 @@ from palnet._files import check_free, remove, write_text
 from palnet.evaluation._errors import AXES, LIMITS_MM
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
 
     from palnet.evaluation._errors import Comparison, LandmarkErrors
     from palnet.evaluation._measurement_errors import MeasurementErrors
@@ -122,13 +123,17 @@ def _error_rows(comparison: Comparison) -> list[dict[str, Any]]:
 
 
 def write_report(
-    folder: Path, texts: Mapping[str, str], optional: Iterable[str], *, overwrite: bool
+    folder: str | os.PathLike[str],
+    texts: Mapping[str, str],
+    optional: Iterable[str],
+    *,
+    overwrite: bool,
 ) -> None:
     """Write the files of a report; delete leftover files of an earlier one.
 
     Parameters
     ----------
-    folder : path
+    folder : str or path
         Where to write.
     texts : mapping of str to str
         Text by file name.
@@ -142,6 +147,7 @@ def write_report(
     OutputExistsError
         If a file of the report exists and must not be replaced; nothing is written then.
     """
+    folder = Path(folder)
     lacking = [name for name in optional if name not in texts]
     for name in (*texts, *lacking):
         check_free(folder / name, overwrite=overwrite)

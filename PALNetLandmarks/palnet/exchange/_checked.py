@@ -11,12 +11,13 @@ from palnet._stored import listing
 from palnet.errors import FormatError
 from palnet.exchange._format import FormatWarning
 from palnet.exchange._names import find_fault, make_fitting
+from palnet.landmarks import LandmarkSet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from palnet.exchange._format import Format
-    from palnet.landmarks import Frame, LandmarkSet
+    from palnet.landmarks import Frame
 
 __all__ = ["Passage"]
 
@@ -53,6 +54,7 @@ class Passage:
     def let_through(self, specimens: Iterable[LandmarkSet]) -> Iterator[LandmarkSet]:
         """Yield the specimens as they are to be written."""
         for landmarks in specimens:
+            _check_kind(landmarks)
             if self.skip_incomplete and not landmarks.is_placed.all():
                 self._warn(f"{_missing_text(landmarks)}; left out.")
                 continue
@@ -131,6 +133,15 @@ class Passage:
 
     def _warn(self, text: str) -> None:
         warnings.warn(text, FormatWarning, stacklevel=2)
+
+
+def _check_kind(landmarks: object) -> None:
+    if not isinstance(landmarks, LandmarkSet):
+        msg = (
+            f"each specimen must be a LandmarkSet; got {type(landmarks).__name__}. Of a detection, "
+            "give its landmarks (detection.landmarks); several sets go to write_specimens."
+        )
+        raise FormatError(msg)
 
 
 def _missing_text(landmarks: LandmarkSet) -> str:

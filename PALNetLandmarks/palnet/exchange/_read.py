@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from palnet._checks import check_length
 from palnet._files import hint_at_length
 from palnet._stored import listing
 from palnet.errors import FormatError
@@ -16,7 +17,7 @@ from palnet.exchange._format import Reading
 from palnet.exchange._registry import find_format, get_format
 from palnet.exchange._sidecar import Sidecar, read_sidecar, sidecar_path
 from palnet.exchange._text import read_file_text
-from palnet.landmarks import printable_name
+from palnet.landmarks import FRAMES, printable_name
 from palnet.scheme import Scheme, list_schemes, load_scheme
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ __all__ = ["read_landmarks", "read_specimens"]
 
 def read_landmarks(
     path: str | os.PathLike[str],
-    scheme: Scheme | str | None = None,
+    scheme: Scheme | str | os.PathLike[str] | None = None,
     *,
     format: str | None = None,
     frame: Frame | None = None,
@@ -45,9 +46,9 @@ def read_landmarks(
     ----------
     path : str or path
         A file in one of `FORMATS`.
-    scheme : Scheme or str, optional
-        The scheme of the landmarks; by default the one stated in the file or its sidecar, else, for
-        a format that names the landmarks, the default scheme.
+    scheme : Scheme, str or path, optional
+        The scheme of the landmarks, its name or its JSON file; by default the one stated in the
+        file or its sidecar, else, for a format that names the landmarks, the default scheme.
     format : str, optional
         Name of its format; by default found by the file extension.
     frame : {"file", "LPS", "RAS"}, optional
@@ -67,6 +68,8 @@ def read_landmarks(
     FormatError
         If the file cannot be read, does not follow its format or holds several specimens; the
         message names file and line.
+    ValueError
+        If `frame` is unknown or `mm_per_unit` is no positive number.
     """
     specimens = read_specimens(
         path, scheme, format=format, frame=frame, mm_per_unit=mm_per_unit, strict=strict
@@ -82,7 +85,7 @@ def read_landmarks(
 
 def read_specimens(
     path: str | os.PathLike[str],
-    scheme: Scheme | str | None = None,
+    scheme: Scheme | str | os.PathLike[str] | None = None,
     *,
     format: str | None = None,
     frame: Frame | None = None,
@@ -99,9 +102,9 @@ def read_specimens(
     ----------
     path : str or path
         A file in one of `FORMATS`.
-    scheme : Scheme or str, optional
-        The scheme of the landmarks; by default the one stated in the file or its sidecar, else, for
-        a format that names the landmarks, the default scheme.
+    scheme : Scheme, str or path, optional
+        The scheme of the landmarks, its name or its JSON file; by default the one stated in the
+        file or its sidecar, else, for a format that names the landmarks, the default scheme.
     format : str, optional
         Name of its format; by default found by the file extension.
     frame : {"file", "LPS", "RAS"}, optional
@@ -120,8 +123,11 @@ def read_specimens(
     ------
     FormatError
         If the file cannot be read or does not follow its format; the message names file and line.
+    ValueError
+        If `frame` is unknown or `mm_per_unit` is no positive number.
     """
     path = Path(path)
+    _check_given(frame, mm_per_unit)
     _check_is_there(path)
     chosen = find_format(path) if format is None else get_format(format)
     said = read_sidecar(path)
@@ -179,6 +185,15 @@ def _without_origin(reading: Reading, landmarks: LandmarkSet) -> LandmarkSet:
     )
 
 
+def _check_given(frame: object, mm_per_unit: object) -> None:
+    """Require a frame and a length, where given: -1 would mirror a face, 0 make it a point."""
+    if frame is not None and frame not in FRAMES:
+        msg = f"frame must be one of {', '.join(FRAMES)}; got {frame!r}."
+        raise ValueError(msg)
+    if mm_per_unit is not None:
+        check_length(mm_per_unit, name="mm_per_unit")
+
+
 def _check_is_there(path: Path) -> None:
     """Require that a file exists before looking at its extension: a mistyped folder has none."""
     try:
@@ -188,10 +203,12 @@ def _check_is_there(path: Path) -> None:
         raise FormatError(msg) from err
 
 
-def _find_scheme(path: Path, scheme: Scheme | str | None, said: Sidecar | None) -> Scheme | None:
+def _find_scheme(
+    path: Path, scheme: Scheme | str | os.PathLike[str] | None, said: Sidecar | None
+) -> Scheme | None:
     """Return the requested scheme, else the one in the sidecar; never a path from a file."""
     if scheme is not None:
-        return load_scheme(scheme) if isinstance(scheme, str) else scheme
+        return scheme if isinstance(scheme, Scheme) else load_scheme(scheme)
     if said is None:
         return None
     if isinstance(said.scheme, Scheme):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from palnet.errors import FormatError
@@ -23,7 +24,7 @@ from palnet.exchange._text import encoding_of
 from palnet.exchange._tps import TPS
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    import os
 
     from palnet.exchange._format import Format
 
@@ -82,12 +83,12 @@ def get_format(name: str) -> Format:
     return FORMATS[name]
 
 
-def find_format(path: Path) -> Format:
+def find_format(path: str | os.PathLike[str]) -> Format:
     """Find a file's format by the longest matching extension.
 
     Parameters
     ----------
-    path : Path
+    path : str or path
         Path of a landmark file.
 
     Returns
@@ -100,6 +101,7 @@ def find_format(path: Path) -> Format:
     FormatError
         If the name has no known extension.
     """
+    path = Path(path)
     name = path.name.lower()
     fitting = [entry for entry in FORMATS.values() if name.endswith(entry.suffix)]
     if not fitting:
@@ -112,20 +114,21 @@ def find_format(path: Path) -> Format:
     return max(fitting, key=lambda entry: len(entry.suffix))
 
 
-def stem_of(path: Path) -> str:
+def stem_of(path: str | os.PathLike[str]) -> str:
     """Return a file's name without the extension of its format, which may have two dots."""
+    path = Path(path)
     try:
         return path.name[: -len(find_format(path).suffix)]
     except FormatError:
         return path.stem  # its format was given explicitly
 
 
-def may_hold_landmarks(path: Path) -> bool:
+def may_hold_landmarks(path: str | os.PathLike[str]) -> bool:
     """Return whether a file may hold landmarks, even if damaged, judging a table by its columns.
 
     Parameters
     ----------
-    path : Path
+    path : str or path
         Path of a file with the extension of a format.
 
     Returns
@@ -134,7 +137,7 @@ def may_hold_landmarks(path: Path) -> bool:
         False for any other CSV file, such as one written by `palnet measure`; True for all other
         files, including unreadable ones, which are reported when read.
     """
-    columns = _columns(path)
+    columns = _columns(Path(path))
     if columns is None or any(column.endswith("_x") for column in columns):
         return True
     # Mean and components of shapes have coordinates too, but of no specimen.
@@ -142,12 +145,12 @@ def may_hold_landmarks(path: Path) -> bool:
     return bool(is_of_landmarks and columns & {*SPECIMEN_COLUMNS, "status"})
 
 
-def is_other_table(path: Path) -> bool:
+def is_other_table(path: str | os.PathLike[str]) -> bool:
     """Return whether a table certainly holds no positions, such as measurements.
 
     Parameters
     ----------
-    path : Path
+    path : str or path
         Path of a file with the extension of a format.
 
     Returns
@@ -155,7 +158,7 @@ def is_other_table(path: Path) -> bool:
     bool
         True for a CSV file whose first line names two or more columns, none of them coordinates.
     """
-    columns = _columns(path) or set()
+    columns = _columns(Path(path)) or set()
     if _name_positions(columns) or any(_NO_NAME.fullmatch(column) for column in columns):
         return False
     return len(columns - {""}) > 1

@@ -19,6 +19,8 @@ from palnet.landmarks import FRAMES, Space
 from palnet.scheme import DEFAULT_SCHEME, Scheme, scheme_from_dict, scheme_to_dict
 
 if TYPE_CHECKING:
+    import os
+
     from palnet.exchange._format import Format
     from palnet.landmarks import Frame, LandmarkSet
 
@@ -60,8 +62,9 @@ class Sidecar:
     renamed: dict[str, str] = field(default_factory=dict)
 
 
-def sidecar_path(path: Path) -> Path:
+def sidecar_path(path: str | os.PathLike[str]) -> Path:
     """Return the path of a landmark file's sidecar."""
+    path = Path(path)
     return path.with_name(path.name + SUFFIX)
 
 

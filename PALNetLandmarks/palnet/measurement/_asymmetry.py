@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from palnet._checks import check_points
 from palnet.similarity import apply_similarity, fit_similarity
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["measure_asymmetry"]
 
@@ -19,9 +20,7 @@ __all__ = ["measure_asymmetry"]
 _MIN_LANDMARKS, _MIN_MIDLINE = 3, 4
 
 
-def measure_asymmetry(
-    points_mm: NDArray[np.float64], mirror: NDArray[np.intp]
-) -> NDArray[np.float64]:
+def measure_asymmetry(points_mm: ArrayLike, mirror: ArrayLike) -> NDArray[np.float64]:
     """Compute the distance of each landmark to its counterpart on the face's mirror image.
 
     The mirror image is aligned to the face by least-squares rotation and translation over all
@@ -30,9 +29,9 @@ def measure_asymmetry(
 
     Parameters
     ----------
-    points_mm : ndarray of shape (n_landmarks, 3)
+    points_mm : array_like of shape (n_landmarks, 3)
         Landmarks, NaN where missing.
-    mirror : ndarray of shape (n_landmarks,)
+    mirror : array_like of shape (n_landmarks,)
         Row of each landmark's counterpart, as in `Scheme.mirror`.
 
     Returns
@@ -42,10 +41,20 @@ def measure_asymmetry(
         counterpart is missing, and everywhere if there are fewer than three landmarks, only three
         that are all midline, or if all coincide.
 
+    Raises
+    ------
+    ValueError
+        If the arrays have other shapes.
+
     References
     ----------
     Mardia, Bookstein and Moreton 2000, doi 10.1093/biomet/87.2.285.
     """
+    points_mm, mirror = np.asarray(points_mm, dtype=np.float64), np.asarray(mirror)
+    check_points(points_mm, name="points_mm")
+    if mirror.shape != points_mm.shape[:1]:
+        msg = f"mirror must have a row for each of {len(points_mm)} points; got {mirror.shape}."
+        raise ValueError(msg)
     result = np.full(len(points_mm), np.nan)
     is_placed = np.isfinite(points_mm.sum(axis=1))
     is_there = is_placed & is_placed[mirror]

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet._checks import frozen_copy
+from palnet._checks import Frozen, frozen_copy
 from palnet.measurement._arc import Arc, length
 from palnet.measurement._asymmetry import measure_asymmetry
-from palnet.measurement._definitions import load_measurement_plan
+from palnet.measurement._definitions import MeasurementPlan, load_measurement_plan
 from palnet.measurement._formulas import FORMULAS, find_lost_length, propagate_error
 from palnet.measurement._section import SectionError
+from palnet.surface import Mesh
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from palnet.landmarks import LandmarkSet
-    from palnet.measurement._definitions import Kind, MeasurementDefinition, MeasurementPlan
-    from palnet.surface import Mesh
+    from palnet.measurement._definitions import Kind, MeasurementDefinition
 
 __all__ = ["ASYMMETRY_SOURCES", "Measurement", "measure"]
 
@@ -33,7 +33,7 @@ ASYMMETRY_SOURCES = {
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Measurement:
+class Measurement(Frozen):
     """One measured value, or the reason why there is none.
 
     Attributes
@@ -111,10 +111,26 @@ def measure(
     ------
     FormatError
         If no plan is given and none is shipped with the scheme.
+    ValueError
+        If `surface` is no mesh or `plan` no plan, such as only the path or the name of one.
     """
+    _check_kinds(surface, plan)
     chosen = plan or load_measurement_plan(landmarks.scheme.name)
     taken = [_take(definition, landmarks, surface) for definition in chosen.definitions]
     return (*taken, *_asymmetries(landmarks))
+
+
+def _check_kinds(surface: object, plan: object) -> None:
+    """Require what has been loaded, in the coordinates of the landmarks."""
+    if surface is not None and not isinstance(surface, Mesh):
+        msg = (
+            f"surface must be a palnet.Mesh; got {type(surface).__name__}. Read it with read_mesh, "
+            "then give it to match_scan."
+        )
+        raise ValueError(msg)
+    if plan is not None and not isinstance(plan, MeasurementPlan):
+        msg = f"plan must be a MeasurementPlan; got {plan!r:.60}. Load it: load_measurement_plan."
+        raise ValueError(msg)
 
 
 def _take(
@@ -147,6 +163,8 @@ def _take_arc(
 ) -> Measurement:
     if surface is None:
         return _blank(definition, "needs the scan; none was given")
+    if not len(surface.triangles):
+        return _blank(definition, "the scan has points and no triangles")
     scale = landmarks.mm_per_unit
     arc = Arc(points_mm, surface.points * scale, surface.triangles)
     try:

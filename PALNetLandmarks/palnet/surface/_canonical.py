@@ -25,7 +25,10 @@ MAX_PACKED = 1 << BITS
 def drop_unused(
     points: NDArray[_Number], triangles: NDArray[np.int32]
 ) -> tuple[NDArray[_Number], NDArray[np.int32]]:
-    """Drop points that no triangle uses, keeping the order of the others."""
+    """Drop points that no triangle uses, keeping the order of the others.
+
+    If there are none, the given arrays are returned, not copies.
+    """
     is_used = np.zeros(len(points), dtype=bool)
     for part in chunks(len(triangles)):
         is_used[triangles[part].astype(np.intp)] = True

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from palnet._checks import check_points, check_triangles
 from palnet.errors import MeshError
 from palnet.surface._mesh import Finding, Mesh
 
@@ -50,11 +51,15 @@ def mesh_without_lost(
     ------
     MeshError
         If more than 1 % of the triangles have such a corner.
+    ValueError
+        If the arrays are not as described above.
     """
     points, triangles = np.asarray(points, dtype=np.float64), np.asarray(triangles)
+    check_points(points, name="points")
     is_lost = ~np.isfinite(points).all(axis=1)
     if not is_lost.any():
         return Mesh(points, triangles, name, space, findings)
+    check_triangles(triangles, len(points), name="triangles")
     kept = triangles[~is_lost[triangles].any(axis=1)]
     n_lost, n_triangles = int(np.count_nonzero(is_lost)), len(triangles) - len(kept)
     if n_triangles > MAX_LOST_SHARE * len(triangles):

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, get_args
 
 import numpy as np
 
-from palnet._checks import check_finite, check_points, check_triangles, frozen
+from palnet._checks import Frozen, check_finite, check_points, check_triangles, frozen
+from palnet.landmarks import Space
 from palnet.surface._vectors import count_within
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Finding:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Mesh:
+class Mesh(Frozen):
     """The content of a mesh file, unchanged.
 
     Convention: coordinates are the file's own numbers in the file's own unit, which is not known
@@ -61,12 +62,15 @@ class Mesh:
     points: NDArray[np.float64]
     triangles: NDArray[np.int32]
     name: str = "mesh"
-    space: Literal["LPS", "RAS"] = "LPS"
+    space: Space = "LPS"
     findings: tuple[Finding, ...] = ()
     colors: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
         """Check the arrays and keep read-only ones."""
+        if self.space not in get_args(Space) or not isinstance(self.name, str):
+            msg = f"space must be LPS or RAS, name a text; got {self.space!r} and {self.name!r}."
+            raise ValueError(msg)
         object.__setattr__(self, "points", frozen(self.points))
         check_points(self.points, name="points")
         check_finite(self.points, name="points")

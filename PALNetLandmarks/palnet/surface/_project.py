@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from palnet._checks import check_finite, check_points, frozen_copy
+from palnet._checks import Frozen, check_finite, check_points, frozen_copy
 from palnet.surface._write import to_polydata
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ __all__ = ["Projection", "project_onto_triangles"]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Projection:
+class Projection(Frozen):
     """Nearest points on a surface.
 
     Parameters

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet._checks import check_points, frozen_copy
+from palnet._checks import Frozen, check_length, check_points, frozen_copy
 from palnet.surface._surface import find_long_triangles
 from palnet.surface._vectors import bounds, chunks, cross_columns, dot_columns, norms
 
@@ -55,7 +55,7 @@ that a crop has the same cells as the whole."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class PointCloud:
+class PointCloud(Frozen):
     """Points with outward unit normals, in millimetres.
 
     Parameters
@@ -106,11 +106,14 @@ def sample_surface(
     -------
     PointCloud
         In the order of the cells.
+
+    Raises
+    ------
+    ValueError
+        If `spacing_mm` is no positive number or `triangle_mask` no such array.
     """
-    _check_spacing(spacing_mm)
-    rows = (
-        np.arange(len(surface.triangles)) if triangle_mask is None else triangle_mask.nonzero()[0]
-    )
+    check_length(spacing_mm, name="spacing_mm")
+    rows = _rows_of(surface, triangle_mask)
     sums = _CellSums(spacing_mm, surface.points_mm)
     for some, stride in _thin_rows(surface, rows, spacing_mm):
         for part in chunks(len(some)):
@@ -123,11 +126,19 @@ def sample_surface(
     return sums.to_cloud(min_weight=MIN_CELL_SHARE * spacing_mm**2)
 
 
-def _check_spacing(spacing_mm: float) -> None:
-    """Require a positive distance."""
-    if not (np.isfinite(spacing_mm) and spacing_mm > 0):
-        msg = f"spacing_mm must be positive and finite; got {spacing_mm}."
+def _rows_of(surface: Surface, triangle_mask: NDArray[np.bool_] | None) -> NDArray[np.intp]:
+    """Number the triangles to sample; row numbers must not be taken for a mask."""
+    n_triangles = len(surface.triangles)
+    if triangle_mask is None:
+        return np.arange(n_triangles)
+    mask = np.asarray(triangle_mask)
+    if mask.shape != (n_triangles,) or mask.dtype != np.bool_:
+        msg = (
+            f"triangle_mask must be True or False for each of the {n_triangles} triangles; got "
+            f"{mask.dtype} of shape {mask.shape}."
+        )
         raise ValueError(msg)
+    return mask.nonzero()[0]
 
 
 def _thin_rows(

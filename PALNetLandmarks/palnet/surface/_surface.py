@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from palnet._checks import check_finite, check_points, check_triangles, frozen
+from palnet._checks import Frozen, check_finite, check_points, check_triangles, frozen
 from palnet.surface._canonical import drop_unused
 from palnet.surface._shapes import measure_longest_edges
 from palnet.surface._units import Unit
@@ -43,7 +43,7 @@ class LongTriangles(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Surface:
+class Surface(Frozen):
     """A triangulated surface, ready for processing.
 
     Convention: millimetres; the frame of the file; right-handed winding, so that
@@ -54,7 +54,8 @@ class Surface:
     points_mm : ndarray of shape (n_points, 3)
         Vertices, every one used by a triangle, no two equal.
     triangles : ndarray of shape (n_triangles, 3)
-        Vertex indices, smallest first in each row, rows sorted.
+        Vertex indices, smallest first in each row, rows sorted whatever the order of the other two,
+        which gives the winding.
     normals : ndarray of shape (n_points, 3)
         Outward unit normals at the vertices.
     unit : Unit

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet._checks import freeze
+from palnet._checks import check_length, freeze
 from palnet.surface._canonical import BITS, MAX_PACKED
 from palnet.surface._mesh import Mesh
 from palnet.surface._vectors import bounds, chunks
@@ -38,13 +38,19 @@ def thin_mesh(mesh: Mesh, cell: float) -> Mesh:
     Returns
     -------
     Mesh
-        Without the triangles that collapsed. If the mesh spans more than two million cells, points
-        more than a million from the middle are moved to that limit, where most triangles collapse;
-        if most points are, the mesh is returned unchanged.
+        Without the triangles that collapsed; unchanged if it has none to begin with. If the mesh
+        spans more than two million cells, points more than a million from the middle are moved to
+        that limit, where most triangles collapse; if most points are, the mesh is returned
+        unchanged.
+
+    Raises
+    ------
+    ValueError
+        If `cell` is no positive number.
     """
-    if not (np.isfinite(cell) and cell > 0):
-        msg = f"cell must be positive and finite; got {cell}."
-        raise ValueError(msg)
+    check_length(cell, name="cell")
+    if not len(mesh.triangles):
+        return mesh
     points = _within_reach(mesh.points, cell)
     if points is None:
         return mesh

@@ -104,6 +104,8 @@ def count_edges(edges: SortedEdges) -> EdgeCounts:
 
 def boundary_edges(triangles: NDArray[np.int32]) -> NDArray[np.int64]:
     """Find the edges that belong to one triangle only, (n_edges, 2), the lower end first."""
+    if not len(triangles):
+        return np.zeros((0, 2), dtype=np.int64)
     keys = _edge_keys(triangles.ravel(), triangles[:, [1, 2, 0]].ravel()) >> np.uint64(1)
     keys.sort()
     is_same = np.concatenate([[False], keys[1:] == keys[:-1], [False]])

@@ -75,6 +75,14 @@ def change_mesh(folder, change, name="p2", **scan):
     write_toy_scan(folder, name, replace(mesh, points=points), change(positions), **scan)
 
 
+def turned_and_moved():
+    """As a lab writes it that multiplies rows: transposed, the translation is in the last row."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = [[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
+    matrix[:3, 3] = 1.0, 2.0, 3.0
+    return matrix
+
+
 def save_matrix(folder, matrix, name="p2"):
     np.save(folder / f"{name}.transformation_matrix.npy", matrix)
 
@@ -178,6 +186,7 @@ SPOILERS = {
         lambda f: save_matrix(f, np.eye(4) * 1.2),
         lambda f: save_matrix(f, np.diag([-1.0, 1, 1, 1])),
         lambda f: save_matrix(f, np.full((4, 4), NAN)),
+        lambda f: save_matrix(f, turned_and_moved().T),
         lambda f: (f / "p2.transformation_matrix.npy").write_bytes(b"PK"),
         lambda f: (f / "p2.transformation_matrix.npy").write_bytes(b""),
         lambda f: np.save(f / "p2.transformation_matrix.npy", [object()], allow_pickle=True),

@@ -62,6 +62,7 @@ def test_lafas_rows_are_put_into_the_order_of_the_scheme(a_lafas_folder):
     data = read_data_set(a_lafas_folder)
 
     assert (data.layout, data.scheme, data.problems) == ("lafas", load_scheme("palnet50"), ())
+    assert len(read_data_set(str(a_lafas_folder)).scans) == len(data.scans)
     assert [scan.specimen for scan in data.scans] == ["S01", "S02"]
     expected = [[k + 0.5, 1, -k] for k in range(1, 51)]
     np.testing.assert_allclose(positions_of(data.scans[1], data.scheme), expected)
@@ -95,7 +96,7 @@ def test_lafas_files_may_have_a_header_or_endings_in_capitals(change, a_lafas_fo
 def test_lafas_matrix_may_be_there_or_not(a_lafas_folder):
     first, second = read_data_set(a_lafas_folder).scans
 
-    np.testing.assert_array_equal(read_matrix(first.matrix_path), np.eye(4))
+    np.testing.assert_array_equal(read_matrix(str(first.matrix_path)), np.eye(4))
     assert second.matrix_path is None
 
 

@@ -120,3 +120,16 @@ def test_figures_without_two_annotations_are_unknown(shape):
 
     for figure in (compute_tem, compute_relative_tem, compute_icc):
         assert np.isnan(figure(values))
+
+
+@pytest.mark.parametrize("compute", [compute_tem, compute_relative_tem, compute_icc])
+def test_a_table_of_any_kind_is_taken_and_a_single_column_is_refused(compute):
+    assert compute(SHROUT_FLEISS.tolist()) == compute(SHROUT_FLEISS)
+    with pytest.raises(ValueError, match=r"shape \(n_specimens, n_annotations\); got \(6,\)"):
+        compute(SHROUT_FLEISS[:, 0])
+
+
+@pytest.mark.parametrize("compute", [compute_relative_tem, compute_icc])
+def test_positions_have_no_mean_to_compare_with(compute):
+    with pytest.raises(ValueError, match=r"got \(6, 4, 1\)"):
+        compute(SHROUT_FLEISS[:, :, None])

@@ -22,6 +22,7 @@ from palnet.evaluation import (
     summarize_landmarks,
     summarize_measurements,
     take_figures,
+    with_unpredicted,
 )
 from palnet.evaluation._errors import Comparison
 from palnet.exchange import read_landmarks
@@ -512,3 +513,49 @@ def test_plan_of_arcs_only_gives_no_rows(tmp_path):
     path.write_text(json.dumps({"scheme": "s", "sources": {"lab": "x"}, "measurements": [row]}))
 
     assert summarize_measurements(some_pairs(1), load_measurement_plan(path)) == []
+
+
+def test_a_pair_in_two_frames_is_refused():
+    face = a_face()
+
+    with pytest.raises(ValueError, match="must be in one frame; got RAS and file"):
+        Pair(face.to_frame("RAS"), face)
+
+
+@pytest.mark.parametrize(
+    "compute",
+    [
+        compare,
+        lambda pairs: summarize_measurements(pairs, load_measurement_plan("palnet50")),
+        lambda pairs: take_figures(pairs, load_measurement_plan("palnet50")),
+        lambda pairs: with_unpredicted(pairs, [a_face()]),
+    ],
+)
+def test_statistics_of_no_pair_are_refused(compute):
+    with pytest.raises(UsageError, match="needs at least one pair; got none"):
+        compute([])
+
+
+@pytest.mark.parametrize(
+    ("annotations", "message"),
+    [
+        ([], "got no specimens"),
+        ([["anna"]], "got 1 specimens"),
+        ([[], []], "got 0 and 0 specimens"),
+        ([["anna", "bert"], ["anna"]], "got 2 and 1 specimens"),
+        ([["anna", "bert"], ["bert", "anna"]], "got 'bert' where the first has 'anna'"),
+    ],
+)
+def test_summarize_agreement_refuses_annotations_that_do_not_match(annotations, message):
+    sets = [[a_face(name) for name in names] for names in annotations]
+
+    with pytest.raises(UsageError, match=message):
+        summarize_agreement(sets, load_measurement_plan("palnet50"))
+
+
+def test_summarize_agreement_leaves_names_to_the_raters():
+    faces = [[a_face(f"{name}_{rater}") for name in ("anna", "bert")] for rater in "xy"]
+
+    entries = summarize_agreement(faces, load_measurement_plan("palnet50"))
+
+    assert {entry.difference for entry in entries} == {0.0}

@@ -293,3 +293,36 @@ def test_cohort_of_a_labs_own_scheme_has_a_page_without_drawings(a_small_scheme)
     page = page_of_shapes(align_cohort(select_complete(sets)))
 
     assert "No drawings" in page
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda shapes: shapes[0], r"got \(12, 3\)"),
+        (lambda shapes: shapes[:0], r"got \(0, 12, 3\)"),
+        (lambda shapes: np.where(shapes > 0, shapes, np.nan), "positions must be finite; got"),
+        (lambda shapes: [np.ones((12, 3)), *shapes], "must differ; got one with all in the same"),
+    ],
+)
+def test_align_shapes_refuses_what_has_no_shape(change, message):
+    with pytest.raises(ValueError, match=message):
+        align_shapes(change(some_shapes(3)))
+
+
+def test_align_shapes_takes_lists():
+    shapes = some_shapes(3)
+
+    np.testing.assert_array_equal(align_shapes(shapes.tolist())[0], align_shapes(shapes)[0])
+
+
+def test_a_specimen_with_all_landmarks_in_one_place_is_named():
+    sets = a_cohort()
+    sets[2] = replace(sets[2], positions=np.ones_like(sets[2].positions))
+
+    with pytest.raises(UsageError, match="landmarks of case_2 must differ; all lie in one place"):
+        align_cohort(select_complete(sets))
+
+
+def test_a_cohort_of_nobody_is_refused():
+    with pytest.raises(UsageError, match="needs at least one landmark set; got none"):
+        select_complete([])

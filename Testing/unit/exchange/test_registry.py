@@ -21,11 +21,13 @@ from palnet.exchange import (
     may_hold_landmarks,
     read_landmarks,
     read_specimens,
+    sidecar_path,
     stem_of,
     write_landmarks,
     write_specimens,
 )
 from palnet.landmarks import LandmarkSet
+from palnet.scheme import scheme_to_dict
 
 PLAIN = [name for name, entry in FORMATS.items() if entry.specimen_names == "plain"]
 WHOLE_ONLY = [name for name, entry in FORMATS.items() if not entry.holds_missing]
@@ -409,6 +411,47 @@ def test_convention_numbers_of_unknown_unit_become_millimeters_in_a_frame(a_plai
 
     np.testing.assert_allclose(landmarks.positions, a_plain_set.positions * 10.0, atol=5.1e-6)
     assert (landmarks.frame, landmarks.space, landmarks.mm_per_unit) == ("RAS", "RAS", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"mm_per_unit": 0}, "mm_per_unit must be a positive number; got 0"),
+        ({"frame": "LPS", "mm_per_unit": -1}, "mm_per_unit must be a positive number; got -1"),
+        ({"mm_per_unit": "cm"}, "mm_per_unit must be a positive number; got 'cm'"),
+        ({"frame": "lps"}, "frame must be one of file, LPS, RAS; got 'lps'"),
+        ({"frame": ""}, "frame must be one of file, LPS, RAS; got ''"),
+    ],
+)
+def test_a_frame_or_unit_that_there_is_not_is_never_ignored(asked, message, a_plain_set, tmp_path):
+    path = tmp_path / "case_001.csv"
+    write_landmarks(a_plain_set, path)
+
+    with pytest.raises(ValueError, match=message):
+        read_landmarks(path, **asked)
+
+
+def test_a_scheme_may_be_given_as_the_path_of_its_file(a_plain_set, tmp_path):
+    path, file = tmp_path / "case_001.csv", tmp_path / "lab.json"
+    write_landmarks(a_plain_set, path)
+    file.write_text(json.dumps(scheme_to_dict(a_plain_set.scheme)), encoding="utf-8")
+
+    assert read_landmarks(path, file).scheme == a_plain_set.scheme
+
+
+@pytest.mark.parametrize("wrong", [None, "case_001", np.zeros((50, 3))])
+def test_what_is_no_landmark_set_is_not_written(wrong, tmp_path):
+    with pytest.raises(FormatError, match=r"must be a LandmarkSet; got .*detection\.landmarks"):
+        write_landmarks(wrong, tmp_path / "case_001.csv")
+
+    assert not list(tmp_path.iterdir())
+
+
+def test_paths_may_be_text(a_plain_set, tmp_path):
+    path = tmp_path / "case_001.csv"
+    write_landmarks(a_plain_set, path)
+    for function in (find_format, stem_of, may_hold_landmarks, is_other_table, sidecar_path):
+        assert function(str(path)) == function(path)
 
 
 def test_lenient_reading_of_other_bytes_warns_and_reads_the_rest(a_plain_set, tmp_path):

@@ -667,3 +667,37 @@ def test_arc_at_the_edge_of_a_hole_takes_its_error_from_the_side_that_is_there()
 
     # Flat: moving an end across the tape changes nothing, along it all.
     assert error == pytest.approx(0.5 * np.hypot(2, 2), rel=0.01)
+
+
+def test_asymmetry_takes_lists_and_refuses_other_shapes(the_scheme):
+    points = np.random.default_rng(1).normal(size=(len(the_scheme), 3))
+    mirror = the_scheme.mirror
+
+    np.testing.assert_array_equal(
+        measure_asymmetry(points.tolist(), mirror.tolist()), measure_asymmetry(points, mirror)
+    )
+    with pytest.raises(ValueError, match=r"a row for each of 5 points; got \(50,\)"):
+        measure_asymmetry(points[:5], mirror)
+    with pytest.raises(ValueError, match=r"got \(3, 50\)\. Transpose it"):
+        measure_asymmetry(points.T, mirror)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"plan": "palnet50"}, "plan must be a MeasurementPlan; got 'palnet50'"),
+        ({"surface": "face.ply"}, "surface must be a palnet.Mesh; got str"),
+    ],
+)
+def test_measure_says_what_has_to_be_loaded_first(wrong, message, a_landmark_set):
+    with pytest.raises(ValueError, match=message):
+        measure(a_landmark_set, **wrong)
+
+
+def test_arcs_on_points_without_triangles_have_a_reason():
+    landmarks = read_landmarks(example_truth())
+    for points in (np.zeros((0, 3)), landmarks.positions):
+        taken = measure(landmarks, Mesh(points, np.zeros((0, 3), dtype=int)))
+
+        reasons = {entry.reason for entry in taken if entry.kind == "arc"}
+        assert reasons == {"the scan has points and no triangles"}

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-from dataclasses import replace
+import pickle
+from copy import copy, deepcopy
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -17,9 +19,12 @@ from palnet.surface import (
     crop_surface,
     drop_unused,
     inspect_surface,
+    mesh_without_lost,
     parse_unit,
     prepare_surface,
+    project_onto_triangles,
     read_mesh,
+    sample_surface,
 )
 from palnet.surface._surface import find_long_triangles
 from palnet.surface._units import bulk_diameter
@@ -531,3 +536,82 @@ def test_collapsed_facet_leaves_no_point_without_a_triangle(facet, side):
 
     assert len(surface.points_mm) == 8
     assert len(np.unique(surface.triangles)) == 8
+
+
+def test_an_empty_crop_has_no_rims():
+    surface = prepare_surface(make_head(), MM)
+
+    nothing = crop_surface(surface, np.zeros(len(surface.points_mm), dtype=bool))
+
+    assert "holes" not in {finding.code for finding in inspect_surface(nothing)}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda points, triangles: (points.T, triangles), r"got \(3, \d+\). Transpose it"),
+        (lambda points, triangles: (points, triangles * 1.0), "must be integers .* got float64"),
+        (lambda points, triangles: (points, triangles + len(points)), "triangles must index 0 to"),
+    ],
+)
+def test_lost_vertices_do_not_hide_arrays_that_do_not_fit(change, message):
+    head = make_head()
+    points = head.points.copy()
+    points[0] = np.nan
+
+    with pytest.raises(ValueError, match=message):
+        mesh_without_lost(*change(points, head.triangles))
+
+
+@pytest.mark.parametrize("wrong", [{"space": "ras"}, {"space": None}, {"name": None}])
+def test_a_mesh_has_known_axes_and_a_name(wrong):
+    head = make_head()
+
+    with pytest.raises(ValueError, match="space must be LPS or RAS, name a text; got"):
+        Mesh(head.points, head.triangles, **wrong)
+
+
+def arrays_of(thing):
+    values = (getattr(thing, each.name) for each in fields(thing))
+    return [each for each in values if isinstance(each, np.ndarray)]
+
+
+@pytest.mark.parametrize("copy_of", [lambda t: pickle.loads(pickle.dumps(t)), deepcopy, copy])
+def test_copies_and_what_comes_from_other_processes_cannot_be_written_to(copy_of):
+    head = make_head()
+    colors = np.zeros(head.points.shape, dtype=np.uint8)
+    surface = prepare_surface(head, MM)
+    cloud = sample_surface(surface, 20.0)
+    spots = project_onto_triangles(surface, cloud.points_mm)
+
+    for thing in (replace(head, colors=colors), surface, cloud, spots):
+        again = copy_of(thing)
+
+        for before, after in zip(arrays_of(thing), arrays_of(again), strict=True):
+            np.testing.assert_array_equal(after, before)
+            assert not after.flags.writeable
+
+
+def test_a_mesh_does_not_change_with_the_array_it_was_made_of():
+    head = make_head()
+    points = head.points.copy()
+    view = points[:]
+    points.flags.writeable = False
+
+    mesh = Mesh(points, head.triangles)
+    view[0] = 7.0
+
+    np.testing.assert_array_equal(mesh.points, head.points)
+
+
+def test_rows_are_sorted_by_their_corners_whatever_the_winding():
+    rng = np.random.default_rng(5)
+    head = make_head()
+    is_turned = rng.random(len(head.triangles)) < 0.3
+    mixed = np.where(is_turned[:, None], head.triangles[:, ::-1], head.triangles)
+
+    triangles = prepare_surface(Mesh(head.points, mixed), MM).triangles
+
+    np.testing.assert_array_equal(triangles[:, 0], triangles.min(axis=1))
+    rows = np.sort(triangles, axis=1)
+    np.testing.assert_array_equal(rows, rows[np.lexsort(rows.T[::-1])])

@@ -173,8 +173,30 @@ def test_a_stray_triangle_of_kilometres_does_not_fill_the_memory():
 def test_a_spacing_is_positive_and_finite(spacing_mm):
     sphere = make_sphere(8, 16)
 
-    with pytest.raises(ValueError, match="spacing_mm must be positive and finite"):
+    with pytest.raises(ValueError, match="spacing_mm must be a positive number"):
         sample_surface(sphere, spacing_mm)
+
+
+@pytest.mark.parametrize(
+    "make_mask", [np.arange, lambda n: np.ones(n - 1, bool), lambda n: [0, 1, 2]]
+)
+def test_numbers_of_triangles_are_no_mask(make_mask):
+    sphere = make_sphere(8, 16)
+    n_triangles = len(sphere.triangles)
+
+    with pytest.raises(ValueError, match=f"each of the {n_triangles} triangles; got"):
+        sample_surface(sphere, 10.0, triangle_mask=make_mask(n_triangles))
+
+
+def test_a_mask_may_be_a_list():
+    sphere = make_sphere(8, 16)
+    is_low = sphere.points_mm[sphere.triangles].mean(axis=1)[:, 2] < 0
+
+    of_list, of_array = (
+        sample_surface(sphere, 10.0, triangle_mask=mask) for mask in (is_low.tolist(), is_low)
+    )
+
+    np.testing.assert_array_equal(of_list.points_mm, of_array.points_mm)
 
 
 def test_a_cloud_needs_as_many_normals_as_points():

@@ -209,7 +209,7 @@ def test_what_cannot_be_thinned_is_not_said_to_be(a_low_limit):
 
 @pytest.mark.parametrize("cell", [0.0, -1.0, np.nan, np.inf])
 def test_a_cell_without_a_size_is_refused(cell):
-    with pytest.raises(ValueError, match="cell must be positive and finite; got"):
+    with pytest.raises(ValueError, match="cell must be a positive number; got"):
         thin_mesh(make_head(), cell)
 
 
@@ -230,3 +230,10 @@ def test_vertices_of_each_triangle_and_loose_ones_make_no_mesh_dense(monkeypatch
         np.testing.assert_array_equal(surface.points_mm, expected.points_mm)
         np.testing.assert_array_equal(surface.triangles, expected.triangles)
         assert "thinned" not in {finding.code for finding in surface.findings}
+
+
+def test_points_without_triangles_are_not_thinned():
+    for points in (np.zeros((0, 3)), make_head().points):
+        mesh = Mesh(points, np.zeros((0, 3), dtype=int))
+
+        assert thin_mesh(mesh, 1.0) is mesh
