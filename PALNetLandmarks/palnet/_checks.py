@@ -7,7 +7,6 @@ import math
 from dataclasses import fields
 from numbers import Real
 from typing import TYPE_CHECKING, Any
-from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -26,8 +25,6 @@ __all__ = [
     "frozen_copy",
 ]
 
-# The arrays that `freeze` got, by their address, as long as they are in use.
-_FROZEN: WeakValueDictionary[int, NDArray[Any]] = WeakValueDictionary()
 # Allowed deviation of the last row of a transform, as an inverted matrix of single precision has.
 _ROUNDING = 1e-6
 
@@ -102,9 +99,9 @@ def frozen_copy(values: Any, dtype: Any = np.float64) -> NDArray[Any]:
 
 
 def frozen(values: Any, dtype: Any = np.float64) -> NDArray[Any]:
-    """Return a read-only array, without a copy of one that was made by `freeze`.
+    """Return a read-only array, without a copy of one that is read-only, as by `freeze`.
 
-    Any other read-only array may have views that can be written to, or be made writable again.
+    Whoever gives that keeps to it: numpy cannot tell whether an earlier view of it is writable.
     """
     values = np.asarray(values)
     is_alike = values.dtype == dtype and values.flags.c_contiguous
@@ -112,15 +109,13 @@ def frozen(values: Any, dtype: Any = np.float64) -> NDArray[Any]:
 
 
 def _is_frozen(values: NDArray[Any]) -> bool:
-    """Whether an array can not be written to, and `freeze` got it or what it is a view of."""
+    """Whether neither an array nor what it is a view of can be written to."""
     array: Any = values
     while isinstance(array, np.ndarray):
         if array.flags.writeable:
             return False
-        if _FROZEN.get(id(array)) is array:
-            return True
         array = array.base
-    return False
+    return array is None
 
 
 def freeze(values: NDArray[Any]) -> None:
@@ -128,6 +123,4 @@ def freeze(values: NDArray[Any]) -> None:
     array: Any = values
     while isinstance(array, np.ndarray):
         array.flags.writeable = False
-        if array.base is None:
-            _FROZEN[id(array)] = array
         array = array.base

@@ -120,13 +120,6 @@ def reversed_rows():
     return values
 
 
-def read_only_by_itself():
-    """Its owner may make it writable again, and may hold an earlier view."""
-    values = np.arange(6.0)
-    values.flags.writeable = False
-    return values
-
-
 def read_only_view():
     values = np.arange(6.0)[:]
     values.flags.writeable = False
@@ -138,7 +131,6 @@ def read_only_view():
     [
         np.arange(6.0),
         read_only_view(),
-        read_only_by_itself(),
         reversed_rows(),
         np.frombuffer(bytearray(8)),
         np.arange(6),

@@ -596,10 +596,10 @@ def test_a_mesh_does_not_change_with_the_array_it_was_made_of():
     head = make_head()
     points = head.points.copy()
     view = points[:]
-    points.flags.writeable = False
+    view.flags.writeable = False
 
-    mesh = Mesh(points, head.triangles)
-    view[0] = 7.0
+    mesh = Mesh(view, head.triangles)
+    points[0] = 7.0
 
     np.testing.assert_array_equal(mesh.points, head.points)
 
