@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -13,17 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = [
-    "Frozen",
-    "check_finite",
-    "check_length",
-    "check_points",
-    "check_transform",
-    "check_triangles",
-    "freeze",
-    "frozen",
-    "frozen_copy",
-]
+__all__ = ["check_finite", "check_length", "check_points", "check_transform", "check_triangles"]
 
 # Allowed deviation of the last row of a transform, as an inverted matrix of single precision has.
 _ROUNDING = 1e-6
@@ -75,52 +64,3 @@ def check_transform(matrix: NDArray[Any], *, name: str) -> None:
         hint = " Transpose it." if np.allclose(matrix[:3, 3], 0.0) else ""
         msg = f"{name} must have the last row 0, 0, 0, 1; got {matrix[3]}.{hint}"
         raise ValueError(msg)
-
-
-class Frozen:
-    """Base of frozen dataclasses with arrays, so that a copy or one from another process is, too.
-
-    Arrays that were pickled or copied can be written to; the class makes them read-only again.
-    """
-
-    __slots__ = ()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Make the copy as the original was made, with all checks."""
-        values = (getattr(self, each.name) for each in fields(self))  # type: ignore[arg-type]  # of a dataclass
-        return type(self), tuple(values)
-
-
-def frozen_copy(values: Any, dtype: Any = np.float64) -> NDArray[Any]:
-    """Copy into a read-only array, so that a frozen dataclass is deeply frozen."""
-    copy = np.array(values, dtype=dtype, order="C", copy=True)
-    freeze(copy)
-    return copy
-
-
-def frozen(values: Any, dtype: Any = np.float64) -> NDArray[Any]:
-    """Return a read-only array, without a copy of one that is read-only, as by `freeze`.
-
-    Whoever gives that keeps to it: numpy cannot tell whether an earlier view of it is writable.
-    """
-    values = np.asarray(values)
-    is_alike = values.dtype == dtype and values.flags.c_contiguous
-    return values if is_alike and _is_frozen(values) else frozen_copy(values, dtype)
-
-
-def _is_frozen(values: NDArray[Any]) -> bool:
-    """Whether neither an array nor what it is a view of can be written to."""
-    array: Any = values
-    while isinstance(array, np.ndarray):
-        if array.flags.writeable:
-            return False
-        array = array.base
-    return array is None
-
-
-def freeze(values: NDArray[Any]) -> None:
-    """Make an array read-only, with all that it is a view of: nobody else may hold these."""
-    array: Any = values
-    while isinstance(array, np.ndarray):
-        array.flags.writeable = False
-        array = array.base

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet._checks import check_finite, frozen_copy
+from palnet._checks import check_finite
+from palnet._frozen import frozen_copy
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,8 @@ import numpy as np
 import scipy
 
 import palnet
-from palnet._checks import Frozen, check_transform, frozen_copy
+from palnet._checks import check_transform
+from palnet._frozen import Frozen, frozen_copy
 from palnet._stopwatch import Stopwatch
 from palnet.combining import COLOR_NOT_ASKED, Combined, combine_with_color
 from palnet.errors import MeshError

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
-from palnet._checks import Frozen, check_length, check_points, frozen_copy
+from palnet._checks import check_length, check_points
+from palnet._frozen import Frozen, frozen_copy
 from palnet.scheme import Scheme
 
 if TYPE_CHECKING:

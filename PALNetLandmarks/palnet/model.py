@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from palnet._checks import check_finite, check_points, check_transform, frozen_copy
+from palnet._checks import check_finite, check_points, check_transform
+from palnet._frozen import frozen_copy
 from palnet._stored import one_line, parse_json, unpack_arrays, write_arrays
 from palnet.calibration import CHECKS, Calibration
 from palnet.errors import ModelFileError

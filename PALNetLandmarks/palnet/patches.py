@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial import cKDTree
 
-from palnet._checks import check_points, frozen_copy
+from palnet._checks import check_points
+from palnet._frozen import frozen_copy
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from palnet._checks import frozen_copy
+from palnet._frozen import frozen_copy
 from palnet._stored import check_keys, read_json, read_rows, read_text
 from palnet.errors import FormatError
 

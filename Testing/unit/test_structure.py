@@ -31,6 +31,7 @@ ROWS = (
     {
         "_caught",
         "_checks",
+        "_frozen",
         "_csv",
         "_dependencies",
         "_files",

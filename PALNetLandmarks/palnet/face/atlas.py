@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from palnet._checks import check_finite, check_points, frozen_copy
+from palnet._checks import check_finite, check_points
+from palnet._frozen import frozen_copy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet._checks import Frozen, frozen_copy
+from palnet._frozen import Frozen, frozen_copy
 from palnet.measurement._arc import Arc, length
 from palnet.measurement._asymmetry import measure_asymmetry
 from palnet.measurement._definitions import MeasurementPlan, load_measurement_plan

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar, get_args
 
 import numpy as np
 
-from palnet._checks import Frozen, check_finite, check_points, check_triangles, frozen
+from palnet._checks import check_finite, check_points, check_triangles
+from palnet._frozen import Frozen, frozen
 from palnet.landmarks import Space
 from palnet.surface._vectors import count_within
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from palnet._checks import freeze
+from palnet._frozen import freeze
 from palnet.errors import MeshError
 from palnet.surface._canonical import drop_unused, sort_points, sort_triangles
 from palnet.surface._findings import (

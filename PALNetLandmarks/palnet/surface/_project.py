@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from palnet._checks import Frozen, check_finite, check_points, frozen_copy
+from palnet._checks import check_finite, check_points
+from palnet._frozen import Frozen, frozen_copy
 from palnet.surface._write import to_polydata
 
 if TYPE_CHECKING:

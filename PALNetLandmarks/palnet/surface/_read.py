@@ -9,8 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from palnet._checks import freeze
 from palnet._files import hint_at_length
+from palnet._frozen import freeze
 from palnet.errors import MeshError
 from palnet.surface._foreign import find_foreign
 from palnet.surface._lost import mesh_without_lost

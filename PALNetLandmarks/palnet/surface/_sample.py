@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet._checks import Frozen, check_length, check_points, frozen_copy
+from palnet._checks import check_length, check_points
+from palnet._frozen import Frozen, frozen_copy
 from palnet.surface._surface import find_long_triangles
 from palnet.surface._vectors import bounds, chunks, cross_columns, dot_columns, norms
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from palnet._checks import Frozen, check_finite, check_points, check_triangles, frozen
+from palnet._checks import check_finite, check_points, check_triangles
+from palnet._frozen import Frozen, frozen
 from palnet.surface._canonical import drop_unused
 from palnet.surface._shapes import measure_longest_edges
 from palnet.surface._units import Unit

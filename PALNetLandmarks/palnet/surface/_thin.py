@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet._checks import check_length, freeze
+from palnet._checks import check_length
+from palnet._frozen import freeze
 from palnet.surface._canonical import BITS, MAX_PACKED
 from palnet.surface._mesh import Mesh
 from palnet.surface._vectors import bounds, chunks

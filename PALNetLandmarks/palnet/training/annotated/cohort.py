@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet._checks import check_points, frozen_copy
+from palnet._checks import check_points
+from palnet._frozen import frozen_copy
 from palnet.data_sets.common_shape import median_shape
 from palnet.errors import TrainingError
 from palnet.paper_patches import gather_sorted
