@@ -290,7 +290,7 @@ def _check_face_size(landmarks: LandmarkSet, path: Path, unit_option: str) -> No
     doubt = doubt_size(landmarks)
     if doubt is not None:
         msg = (
-            f"{path}: the landmarks must span a face; {doubt}. Give the unit of the numbers with "
-            f"{unit_option}."
+            f"{path}: the landmarks of {landmarks.specimen!r} must span a face; {doubt}. "
+            f"Give the unit of the numbers with {unit_option}."
         )
         raise UnitError(msg)

@@ -90,6 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
         raise UsageError(msg)
     _tell_other_names(pairs)
+    _tell_other_landmarks(pairs[0].truth.scheme.codes, predicted)
     for pair in pairs:
         _warn_of_mistakes(pair, "PREDICTED")
     _tell_unreviewed(pairs)
@@ -208,6 +209,20 @@ def _tell_other_names(pairs: list[Pair]) -> None:
     ]
     if texts:
         tell(listing(texts, _MOST_NAMED))
+
+
+def _tell_other_landmarks(codes: tuple[str, ...], predicted: list[LandmarkSet]) -> None:
+    """Report predicted landmarks that the scheme of the truth lacks, which no figure counts."""
+    from palnet._stored import listing
+
+    others = {
+        code: None
+        for each in predicted
+        for code, is_placed in zip(each.scheme.codes, each.is_placed, strict=True)
+        if is_placed and code not in codes
+    }
+    if others:
+        tell(f"not compared: the scheme of TRUTH lacks {listing(list(others), _MOST_NAMED)}")
 
 
 def _plan(scheme: str, path: str | None) -> MeasurementPlan:

@@ -15,7 +15,7 @@ from palnet.landmarks import LandmarkSet, printable_name
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from palnet.landmarks import Status
+    from palnet.landmarks import Space, Status
 
 __all__ = [
     "Pair",
@@ -162,11 +162,17 @@ def to_one_frame(annotations: Sequence[LandmarkSet]) -> list[LandmarkSet]:
     """Convert several annotations of one specimen to a common frame.
 
     Convention: unchanged if all are in one frame, or all in the scan file's coordinates, whatever
-    axes their files declare; else all in LPS.
+    axes their files declare; else all in LPS. The scan file's coordinates then have the axes that
+    any of the files declares: a file that declares none is read as LPS.
     """
     if len({each.frame for each in annotations}) == 1:
         return list(annotations)
-    return [each.to_frame("LPS") for each in annotations]
+    spaces = {each.space for each in annotations if each.frame == "file"}
+    space: Space = "RAS" if "RAS" in spaces else "LPS"
+    of_one_scan = [
+        replace(each, space=space) if each.frame == "file" else each for each in annotations
+    ]
+    return [each.to_frame("LPS") for each in of_one_scan]
 
 
 def _pair(predicted: LandmarkSet, truth: LandmarkSet) -> Pair:

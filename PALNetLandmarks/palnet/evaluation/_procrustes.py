@@ -151,7 +151,7 @@ def select_complete(sets: Sequence[LandmarkSet]) -> Cohort:
         code: f"missing in {count} of {len(sets)} specimens"
         for code, kept, count in zip(scheme.codes, is_kept, n_missing, strict=True)
         if not kept
-    }
+    } | _of_other_schemes(sets)
     codes = tuple(code for code, kept in zip(scheme.codes, is_kept, strict=True) if kept)
     dropped_specimens = {
         landmarks.specimen: "lacks "
@@ -175,6 +175,19 @@ def select_complete(sets: Sequence[LandmarkSet]) -> Cohort:
         dropped_landmarks=dropped_landmarks,
         dropped_specimens=dropped_specimens,
     )
+
+
+def _of_other_schemes(sets: Sequence[LandmarkSet]) -> dict[str, str]:
+    """Return the placed landmarks that the scheme of the first specimen lacks, and why."""
+    first = sets[0]
+    placed = [
+        code
+        for landmarks in sets
+        for code, is_placed in zip(landmarks.scheme.codes, landmarks.is_placed, strict=True)
+        if is_placed
+    ]
+    reason = f"not in {first.scheme.name}, the scheme of {first.specimen}"
+    return dict.fromkeys((code for code in placed if code not in first.scheme.codes), reason)
 
 
 def align_shapes(

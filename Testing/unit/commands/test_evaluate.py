@@ -517,6 +517,17 @@ def test_evaluate_of_a_detection_by_a_lab_s_model_needs_no_scheme(tmp_path, caps
     assert {row["code"] for row in rows_of(tmp_path / "out" / "errors.csv")} == set(codes)
 
 
+def test_evaluate_names_predicted_landmarks_that_the_scheme_of_the_truth_lacks(tmp_path, capsys):
+    face = a_face("anna")
+    scheme = Scheme("lab47", face.scheme.landmarks[3:])
+    write_landmarks(without(face, "g"), tmp_path / "found.mrk.json")
+    write_landmarks(face.to_scheme(scheme), tmp_path / "truth.mrk.json")
+
+    assert run(tmp_path / "found.mrk.json", tmp_path / "truth.mrk.json", "-o", tmp_path / "o") == 0
+
+    assert "not compared: the scheme of TRUTH lacks tr, n\n" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("mm_per_unit", [10.0, 1000.0])
 def test_evaluate_of_a_few_landmarks_in_another_unit_is_refused(
     mm_per_unit, a_study, tmp_path, capsys
@@ -527,7 +538,7 @@ def test_evaluate_of_a_few_landmarks_in_another_unit_is_refused(
 
     predicted = a_study["predicted"] / "anna.mrk.json"
     assert run(predicted, tmp_path / "anna.csv", "-o", tmp_path / "o") == 2
-    assert "the landmarks must span a face" in capsys.readouterr().err
+    assert "the landmarks of 'anna' must span a face" in capsys.readouterr().err
     unit = ("--unit", {10.0: "cm", 1000.0: "m"}[mm_per_unit])
     assert run(predicted, tmp_path / "anna.csv", *unit, "-o", tmp_path / "o") == 0
 

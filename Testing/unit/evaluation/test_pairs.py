@@ -122,6 +122,18 @@ def test_convention_numbers_of_one_scan_file_are_compared_as_they_are():
     np.testing.assert_array_equal(one.positions_mm, other.positions_mm)
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 1, 0)])
+def test_convention_numbers_of_one_scan_file_have_its_axes_beside_those_of_the_patient(order):
+    """The axes that one of the files states hold for the others of the same numbers."""
+    said = replace(a_face("anna"), space="RAS")
+    sets = [said, a_face("anna"), said.to_frame("LPS")]
+
+    alike = to_one_frame([sets[number] for number in order])
+
+    for each in alike:
+        np.testing.assert_array_equal(each.positions_mm, sets[2].positions_mm)
+
+
 def test_pair_specimens_that_is_there_twice_is_refused():
     with pytest.raises(UsageError, match="more than one of anna"):
         pair_specimens([a_face("anna"), a_face("anna")], [a_face("anna")])

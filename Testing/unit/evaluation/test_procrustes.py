@@ -24,7 +24,7 @@ from palnet.exchange import read_landmarks
 from palnet.landmarks import LandmarkSet
 from palnet.model import read_model
 from palnet.samples import example_truth
-from palnet.scheme import LandmarkDefinition
+from palnet.scheme import LandmarkDefinition, Scheme
 from palnet_fakes import without
 
 seeds = st.integers(0, 10**6)
@@ -190,6 +190,21 @@ def test_select_complete_keeps_a_landmark_that_a_tenth_lacks():
 
     assert cohort.dropped_landmarks == {}
     assert set(cohort.dropped_specimens) == {"case_0", "case_1"}
+
+
+def test_select_complete_names_landmarks_that_the_first_scheme_lacks():
+    sets = a_cohort(5)
+    eight = Scheme("lab8", sets[0].scheme.landmarks[:8])
+    sets[0] = sets[0].to_scheme(eight)
+    sets[1:] = [without(landmarks, "gn") for landmarks in sets[1:]]
+
+    cohort = select_complete(sets)
+
+    assert cohort.codes == eight.codes
+    assert cohort.dropped_landmarks == dict.fromkeys(
+        [code for code in sets[1].scheme.codes[8:] if code != "gn"],
+        "not in lab8, the scheme of case_0",
+    )
 
 
 def test_select_complete_specimen_that_is_there_twice_is_refused():
