@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +20,9 @@ from PALNetLandmarksLib.list_storage import RECORD_NAME
 from PALNetLandmarksLib.save_export import has_own_file
 
 LIST_SUFFIX = ".mrk.json"
+
+# As precise as a unit is kept.
+_SAME_UNIT = 1e-6
 
 
 class Progress(NamedTuple):
@@ -114,7 +118,13 @@ def _notes(node):
 
 
 def _is_in_place(saved, landmarks):
-    """Return whether the landmarks of a file are where those of a list are."""
+    """Return whether the landmarks of a file are where those of a list are.
+
+    Not if the scan was scaled and its landmarks with it: lengths are the same, numbers are not.
+    """
+    unit = saved.mm_per_unit if saved.frame == "file" else 1.0
+    if not math.isclose(unit, landmarks.mm_per_unit, rel_tol=_SAME_UNIT):
+        return False
     gaps_mm = saved.to_frame("RAS").positions - landmarks.positions * landmarks.mm_per_unit
     return not (np.abs(gaps_mm) > MOVED_MM).any()  # those without a position have one status
 

@@ -130,6 +130,14 @@ def test_note_on_a_point_is_not_in_the_file(a_list, tmp_path):
     assert not is_in_its_file(a_list)
 
 
+def test_list_that_was_scaled_with_its_scan_is_not_in_its_file(a_list, tmp_path):
+    save(a_list, tmp_path / "face.mrk.json")
+
+    a_list.carry(np.diag([2.0, 2.0, 2.0, 1.0]))  # its lengths in millimeters stay
+
+    assert not is_in_its_file(a_list)
+
+
 def test_list_whose_file_is_gone_is_not_in_it(a_list, tmp_path):
     save(a_list, tmp_path / "face.mrk.json")
 
