@@ -295,7 +295,7 @@ def test_damaged_landmarks_are_told_and_not_replaced_unasked(
     a_panel, a_folder, answers, hidden_failures
 ):
     (a_folder / "bea.mrk.json").write_text("{", encoding="utf-8")
-    answers.expect("message", "Ok", "landmarks of this scan could not be opened")
+    answers.expect("message", "Ok", r"could not be opened from .*bea\.mrk\.json(.|\n)*Put a copy")
     click(a_panel.ui.nextScanButton)
     hidden_failures.take_vtk_errors("Error parsing the file")
     assert models() == ["bea"]
