@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from palnet._files import is_folder
+from palnet._files import check_writable, is_folder
 from palnet.batch import process_scan
 from palnet.jobs import BatchOptions, plan_jobs
 from palnet.landmarks import printable_name
@@ -60,8 +60,8 @@ class FolderDetection:
     Attributes
     ----------
     job : BackgroundJob
-        Its error is one that concerns all scans: a model that cannot be read, or NotADirectoryError
-        if `lists_folder` is out of reach.
+        Its error is one that concerns all scans: a model that cannot be read, OutputError if
+        nothing can be written into `lists_folder`, or NotADirectoryError if it is out of reach.
     outcomes : list of Outcome
         Grows while the job runs.
     """
@@ -89,6 +89,8 @@ class FolderDetection:
 
     def _run(self, scans, options):
         read_trained_model(options.model)
+        if is_folder(options.output):
+            check_writable(options.output / "any")
         # Of all: a scan that is not detected now may have the name of one that is.
         jobs = {job.scan: job for job in plan_jobs(self.folder.scans, options)}
         for job in map(jobs.get, scans):

@@ -15,10 +15,14 @@ from palnet.landmarks import LandmarkSet
 from palnet.preview import classify_errors
 from PALNetLandmarksLib.error_classes import DOUBTFUL
 from PALNetLandmarksLib.landmark_list import MOVED_MM
-from PALNetLandmarksLib.list_storage import RECORD_NAME
+from PALNetLandmarksLib.list_storage import RECORD_NAME, UNIT_NAME
+from PALNetLandmarksLib.model_scaling import model_scale
 from PALNetLandmarksLib.save_export import has_own_file
 
 LIST_SUFFIX = ".mrk.json"
+
+# As precise as a unit is kept.
+_SAME_UNIT = 1e-6
 
 
 class Progress(NamedTuple):
@@ -37,11 +41,12 @@ class Progress(NamedTuple):
 
 
 class _Saved(NamedTuple):
-    """What a file holds: landmarks, missing ones that a person agreed on, notes on points."""
+    """What a file holds: landmarks, missing ones that a person agreed on, notes on points, unit."""
 
     landmarks: LandmarkSet
     absent: frozenset[str]
     notes: dict[str, str] | None
+    mm_per_unit: float | None
 
 
 def read_progress(path):
@@ -58,7 +63,7 @@ def read_progress(path):
         None if there is no such file, or it cannot be read.
     """
     try:
-        landmarks, absent, _notes = _read(path)
+        landmarks, absent, *_rest = _read(path)
     except (PalnetError, OSError):
         return None
     is_open = np.array(
@@ -97,7 +102,7 @@ def is_in_its_file(landmarks):
         saved.absent == _absent(landmarks)
     )
     is_noted = saved.notes is None or saved.notes == _notes(landmarks.node)
-    return is_decided_alike and is_noted and _is_in_place(saved.landmarks, landmarks)
+    return is_decided_alike and is_noted and _is_in_place(saved, landmarks)
 
 
 def _absent(landmarks):
@@ -114,8 +119,19 @@ def _notes(node):
 
 
 def _is_in_place(saved, landmarks):
-    """Return whether the landmarks of a file are where those of a list are."""
-    gaps_mm = saved.to_frame("RAS").positions - landmarks.positions * landmarks.mm_per_unit
+    """Return whether the landmarks of a file are where those of a list are.
+
+    Lengths in millimeters do not tell: they stay if a scan and its landmarks are scaled. The file
+    has to lie on the scan as it is now, or on the scan's file, which may not have been scaled.
+    """
+    if saved.mm_per_unit is not None:
+        model = landmarks.model_node
+        scale = 1.0 if model is None else model_scale(model)
+        fitting = landmarks.mm_per_unit * np.array([1.0, scale])
+        if not np.isclose(saved.mm_per_unit, fitting, rtol=_SAME_UNIT, atol=0.0).any():
+            return False
+    positions_mm = saved.landmarks.to_frame("RAS").positions
+    gaps_mm = positions_mm - landmarks.positions * landmarks.mm_per_unit
     return not (np.abs(gaps_mm) > MOVED_MM).any()  # those without a position have one status
 
 
@@ -123,13 +139,21 @@ def _read(path):
     """Read a landmark file; of one that is no point list of Slicer, the landmarks only."""
     landmarks = read_landmarks(path)
     if not path.name.endswith(LIST_SUFFIX):
-        return _Saved(landmarks, frozenset(), None)
+        return _Saved(landmarks, frozenset(), None, None)
     markup = json.loads(path.read_bytes())["markups"][0]
     points = markup["controlPoints"]
     notes = {point.get("label", ""): point.get("description", "") for point in points}
     is_missing = dict(zip(landmarks.scheme.codes, landmarks.status, strict=True))
     agreed = [code for code in _agreed(markup) if is_missing.get(code) == "missing"]
-    return _Saved(landmarks, frozenset(agreed), notes)
+    return _Saved(landmarks, frozenset(agreed), notes, _unit(markup))
+
+
+def _unit(markup):
+    """Return the unit of the numbers in a point list; None if another program may mean another."""
+    values = {each.get("name"): each.get("value") for each in markup.get("measurements", ())}
+    usual = 1.0 if markup.get("coordinateUnits", "mm") == "mm" else None
+    value = values.get(UNIT_NAME)
+    return value if isinstance(value, float | int) and value > 0 else usual
 
 
 def _agreed(markup):

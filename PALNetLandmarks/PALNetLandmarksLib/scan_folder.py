@@ -148,7 +148,7 @@ def load_list(path, model_node):
         If the file holds no landmarks, or those of another scan; the scene is as before.
     """
     opened = next(iter(lists_saved_in(path)), None)
-    node = opened or slicer.util.loadMarkups(str(path))
+    node = opened or _load_markups(path)
     try:
         landmarks = _landmarks_of(node, model_node)
     except ValueError:
@@ -160,6 +160,18 @@ def load_list(path, model_node):
         is_free = scene.GetFirstNodeByName(name) is None
         node.SetName(name if is_free else scene.GenerateUniqueName(name))
     landmarks.link_model(model_node)
+
+
+def _load_markups(path):
+    """Load a landmark file; what Slicer says of one that it cannot read helps nobody."""
+    try:
+        return slicer.util.loadMarkups(str(path))
+    except RuntimeError as err:
+        msg = _(
+            "The file is damaged, such as cut off, or may not be read. Put a copy in its place, or "
+            "detect again, which replaces it once you save."
+        )
+        raise RuntimeError(msg) from err
 
 
 def _landmarks_of(node, model_node):

@@ -179,7 +179,7 @@ def test_scan_in_meters_is_scaled_and_back(a_panel, scene):
     ui.scanSelector.setCurrentNode(model)
     landmarks = create_list(scene, true_landmarks().scheme, model, "On it")
     landmarks.node.SetNthControlPointPosition(0, 0.1, 0.2, 0.3)
-    assert "unit: m." in ui.scanInfoLabel.text
+    assert "unit: m, by its size." in ui.scanInfoLabel.text
     assert ui.unscaleButton.isHidden()
 
     click(ui.scaleButton)
@@ -188,7 +188,7 @@ def test_scan_in_meters_is_scaled_and_back(a_panel, scene):
     assert ui.scaleButton.isHidden()
     np.testing.assert_allclose(landmarks.positions[0], [100, 200, 300])
     click(ui.unscaleButton)
-    assert "unit: m." in ui.scanInfoLabel.text
+    assert "unit: m, by its size." in ui.scanInfoLabel.text
     np.testing.assert_allclose(landmarks.positions[0], [0.1, 0.2, 0.3])
 
 

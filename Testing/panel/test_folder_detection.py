@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import errno
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -241,6 +243,27 @@ def test_model_that_is_gone_is_told_once(a_panel, a_folder, answers, tmp_path):
     assert a_panel.ui.folderDetectionLabel.text.startswith(text)
     assert a_panel.ui.detectFolderButton.text == "Detect all scans"
     assert files_of(a_folder) == {}
+
+
+def test_folder_that_is_read_only_is_told_once_with_what_to_do(
+    a_panel, a_folder, answers, monkeypatch
+):
+    real = Path.open
+
+    def refuse(path, mode="r", *arguments, **options):
+        if path.parent == a_folder and mode != "rb":  # a test may run with all rights
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path, mode, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", refuse)
+
+    detect_all(a_panel, answers)
+
+    assert a_panel.ui.folderDetectionLabel.text == (
+        f"Nothing can be written into {a_folder.as_posix()}. Choose another folder by Landmarks "
+        "folder..., or check the rights and the free space."
+    )
+    assert entries(a_panel) == [f"{name}.ply" for name in NAMES]
 
 
 def test_file_that_appeared_meanwhile_is_not_replaced(a_panel, a_folder, answers, held):

@@ -295,7 +295,7 @@ def test_damaged_landmarks_are_told_and_not_replaced_unasked(
     a_panel, a_folder, answers, hidden_failures
 ):
     (a_folder / "bea.mrk.json").write_text("{", encoding="utf-8")
-    answers.expect("message", "Ok", "landmarks of this scan could not be opened")
+    answers.expect("message", "Ok", r"could not be opened from .*bea\.mrk\.json(.|\n)*Put a copy")
     click(a_panel.ui.nextScanButton)
     hidden_failures.take_vtk_errors("Error parsing the file")
     assert models() == ["bea"]
@@ -348,6 +348,23 @@ def test_scan_that_was_scaled_leaves_only_if_the_user_says_so(
 
     assert models() == (["anna"] if stays else ["bea"])
     assert (a_folder / "anna.mrk.json").exists()
+
+
+def test_landmarks_saved_while_the_scan_was_scaled_are_saved_again(a_panel, answers):
+    ui = a_panel.ui
+    scale_model(ui.scanSelector.currentNode(), 0.9)
+    detect(a_panel)
+    placed = current(a_panel).world_positions / 0.9
+    answers.expect("message", "Save", MESSAGE)
+    answers.expect("message", "Cancel", "The scan 'anna' was changed, such as scaled")
+    click(ui.nextScanButton)
+
+    click(ui.unscaleButton)
+    answers.expect("message", "Save", MESSAGE)  # and no question about the scan
+    click(ui.nextScanButton)
+    click(ui.previousScanButton)
+
+    np.testing.assert_allclose(current(a_panel).world_positions, placed, atol=1e-3)
 
 
 def test_scan_that_was_cut_leaves_only_if_the_user_says_so(a_panel, answers):

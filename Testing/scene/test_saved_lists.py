@@ -15,6 +15,7 @@ from palnet_scenes import true_landmarks
 from PALNetLandmarksLib.landmark_list import LandmarkList
 from PALNetLandmarksLib.list_creation import create_list
 from PALNetLandmarksLib.list_storage import RECORD_NAME
+from PALNetLandmarksLib.model_scaling import scale_model
 from PALNetLandmarksLib.review import Review
 from PALNetLandmarksLib.save_export import save
 from PALNetLandmarksLib.saved_lists import Progress, is_in_its_file, read_progress
@@ -128,6 +129,24 @@ def test_note_on_a_point_is_not_in_the_file(a_list, tmp_path):
     a_list.node.SetNthControlPointDescription(3, "beside the scar")
 
     assert not is_in_its_file(a_list)
+
+
+@pytest.mark.parametrize("is_undone", [False, True])
+def test_list_scaled_with_its_scan_is_in_a_file_that_lies_on_the_scan(a_list, tmp_path, is_undone):
+    double, half = np.diag([2.0, 2.0, 2.0, 1.0]), np.diag([0.5, 0.5, 0.5, 1.0])
+    path = tmp_path / "face.mrk.json"
+    save(a_list, path)
+    scale_model(a_list.model_node, 2.0)
+    a_list.carry(double)
+    assert is_in_its_file(a_list)  # which lies on the file of the scan
+
+    if is_undone:
+        save(a_list, path)
+        assert is_in_its_file(a_list)
+        scale_model(a_list.model_node, 0.5)
+        a_list.carry(half)
+
+    assert is_in_its_file(a_list) != is_undone
 
 
 def test_list_whose_file_is_gone_is_not_in_it(a_list, tmp_path):

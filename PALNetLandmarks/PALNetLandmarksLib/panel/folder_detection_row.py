@@ -10,6 +10,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from palnet._stored import listing
+from palnet.errors import OutputError
 from PALNetLandmarksLib.panel.poller import Poller
 from PALNetLandmarksLib.scan_folder import out_of_reach
 from PALNetLandmarksLib.trained_models import in_words, is_file_of_user
@@ -170,6 +171,12 @@ def _why_none(run):
     """Say what has ended the detections."""
     if isinstance(run.job.error, NotADirectoryError):
         return out_of_reach(run.folder.lists_folder)
+    if isinstance(run.job.error, OutputError):
+        text = _(
+            "Nothing can be written into {folder}. Choose another folder by Landmarks folder..., "
+            "or check the rights and the free space."
+        )
+        return text.format(folder=run.folder.lists_folder.as_posix())
     return str(in_words(run.job.error))
 
 

@@ -239,9 +239,9 @@ def _summary(model_node, mesh, found):
 def _source_text(found):
     if found.source == CHOSEN:
         return _(", chosen")
-    # Slicer assumes millimeters, so their source is not worth a mention.
-    is_usual = found.source == BY_SIZE or found.unit.mm_per_unit == 1.0
-    return "" if is_usual else _(", from its landmarks")
+    if found.unit.mm_per_unit == 1.0 or found.others:
+        return ""  # Slicer assumes millimeters; of several units the next sentence says so
+    return _(", by its size") if found.source == BY_SIZE else _(", from its landmarks")
 
 
 def _unit_text(name):

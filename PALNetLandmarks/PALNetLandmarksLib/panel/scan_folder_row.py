@@ -17,7 +17,7 @@ from PALNetLandmarksLib.file_changes import is_changed_by_others
 from PALNetLandmarksLib.folder_detection import FolderDetection
 from PALNetLandmarksLib.job import BackgroundJob
 from PALNetLandmarksLib.linking import find_lists
-from PALNetLandmarksLib.model_scaling import chosen_unit_of_file, model_scale
+from PALNetLandmarksLib.model_scaling import chosen_unit_of_file, is_as_its_file, model_scale
 from PALNetLandmarksLib.panel.file_dialogs import changed_by_others, may_open
 from PALNetLandmarksLib.panel.folder_detection_row import FolderDetectionRow, asks_to_detect
 from PALNetLandmarksLib.panel.poller import Poller
@@ -312,7 +312,7 @@ def _save(landmarks, path):
 
 def _is_changed(model_node):
     """Return whether a scan is not as its file."""
-    return model_node.GetModifiedSinceRead() or model_scale(model_node) != 1.0
+    return not is_as_its_file(model_node) or model_scale(model_node) != 1.0
 
 
 def _goes_on_without(model_node):
