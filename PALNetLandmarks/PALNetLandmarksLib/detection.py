@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
 import palnet
 from palnet._record import describe_detection
 from palnet.errors import ScanRefusedError, UnitError
+from palnet.landmarks import OTHER_AXES
 from palnet.model import DEFAULT_MODEL
 from palnet.surface import UNIT_NAMES
 from PALNetLandmarksLib.job import BackgroundJob
@@ -230,14 +234,28 @@ def _detect(read_mesh, unit, options):
     """Run the detection in a worker thread, where Qt must not be asked for translations."""
     check_is_there(options["model"])
     mesh = read_mesh()
+    # As in most files, so that `palnet detect` places the same landmarks: in another pose they
+    # would be a tenth of a millimeter away.
+    mesh = replace(mesh, points=mesh.points * OTHER_AXES, space="LPS")
     if unit is not None:
         given = unit.name if unit.name in UNIT_NAMES else unit.mm_per_unit
-        return palnet.detect(mesh, unit=given, **options)
+        return _to_ras(palnet.detect(mesh, unit=given, **options))
     try:
         # Numbers are millimeters in Slicer if the size allows it; otherwise the library guesses.
-        return palnet.detect(mesh, unit="mm", **options)
+        return _to_ras(palnet.detect(mesh, unit="mm", **options))
     except UnitError:
-        return palnet.detect(mesh, **options)
+        return _to_ras(palnet.detect(mesh, **options))
+
+
+def _to_ras(detection):
+    """Turn a detection to Slicer's axes."""
+    landmarks = detection.landmarks
+    positions = landmarks.positions * OTHER_AXES
+    return replace(
+        detection,
+        landmarks=replace(landmarks, positions=positions, space="RAS"),
+        face_from_scan=detection.face_from_scan @ np.diag([*OTHER_AXES, 1.0]),
+    )
 
 
 def _in_words(error):

@@ -10,10 +10,11 @@ import pytest
 import slicer
 import vtk
 
+import palnet
 from palnet.errors import MeshError, PalnetError, ScanRefusedError, UnitError
 from palnet.preview import classify_errors
 from palnet.surface import read_colored_mesh
-from palnet_scenes import vtk_array
+from palnet_scenes import SAMPLES, vtk_array
 from PALNetLandmarksLib import detection, model_colors, trained_models
 from PALNetLandmarksLib.detection import DetectionRun, ModelChangedError
 from PALNetLandmarksLib.review import Review
@@ -26,7 +27,6 @@ def mean_error_mm(landmarks):
 
 def read_truth():
     from palnet.exchange import read_landmarks
-    from palnet_scenes import SAMPLES
 
     return read_landmarks(SAMPLES / "example.landmarks.csv").to_frame("RAS")
 
@@ -45,6 +45,19 @@ def test_detection_places_landmarks_where_the_face_is_seen(a_face):
     assert len(landmarks.record["provenance"]["model_sha256"]) == 64
     classes = classify_errors(landmarks.landmark_set())
     assert set(classes) <= {-1, 0, 1, 2}
+
+
+def test_detection_places_the_landmarks_of_the_command_line(a_face):
+    of_file = palnet.detect(SAMPLES / "example.ply")
+
+    landmarks = finished(DetectionRun(a_face))
+
+    found, expected = landmarks.landmark_set(), of_file.landmarks.to_frame("RAS")
+    np.testing.assert_allclose(found.positions, expected.positions, atol=1e-5)
+    np.testing.assert_allclose(found.expected_error_mm, expected.expected_error_mm, atol=1e-5)
+    assert found.status == expected.status
+    face_from_file = of_file.face_from_scan @ np.diag([-1.0, -1.0, 1.0, 1.0])
+    np.testing.assert_allclose(landmarks.record["face_from_list"], face_from_file, atol=1e-5)
 
 
 def test_detection_follows_a_parent_transform(a_face, scene):

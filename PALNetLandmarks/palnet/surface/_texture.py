@@ -237,7 +237,7 @@ def _pure_png(data: bytes) -> bytes:
 
 
 def _damaged_png() -> MeshError:
-    return MeshError(f"is damaged or cut off. Copy it again, or s{REMEDY[1:]}")
+    return MeshError("is damaged or cut off. Copy it again, or save it as JPEG or plain PNG")
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
