@@ -254,6 +254,8 @@ SPOILERS = {
     "alike_people": [
         lambda f: (f / "people.csv").write_text("specimen,person\np0,anna\np1,Anna\n", "utf-8"),
         lambda f: (f / "people.csv").write_text("specimen,person\np0,P1\n", encoding="utf-8"),
+        lambda f: (f / "people.csv").write_text("specimen,person\np0,Zo\u00eb\np1,Zoe\n", "utf-8"),
+        lambda f: (f / "people.csv").write_text("specimen,person\np0,A-07\np1,a 7\n", "utf-8"),
     ],
     "several_visits": [
         lambda f: name_visits(f, "{person}_{visit}"),
