@@ -61,17 +61,17 @@ def doubt_size(landmarks: LandmarkSet) -> str | None:
     return f"they lie {spread:.3g} mm from their mean on average, expected {expected} mm"
 
 
-def measure_oddness(landmarks: LandmarkSet) -> float:
+def measure_oddness(landmarks: LandmarkSet) -> float | None:
     """Measure how far the size of landmarks is from that of a face, to compare units.
 
-    Convention: absolute logarithm of the ratio. Landmarks unknown to the mean face are ignored; 0
-    if too few are known.
+    Convention: absolute logarithm of the ratio. Landmarks unknown to the mean face are ignored;
+    None if too few are known.
     """
     place_of = mean_landmarks()
     known = np.array([code in place_of for code in landmarks.scheme.codes])
     chosen = np.flatnonzero(landmarks.is_placed & known)
     if len(chosen) < MIN_PLACED:
-        return 0.0
+        return None
     usual = _spread(np.array([place_of[landmarks.scheme.codes[index]] for index in chosen]))
     ratio = _spread(landmarks.positions[chosen]) * landmarks.mm_per_unit / usual
     return abs(math.log(ratio / USUAL_TIMES_MEAN)) if ratio > 0 else math.inf

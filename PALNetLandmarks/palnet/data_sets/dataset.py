@@ -206,17 +206,47 @@ def load_scan(scan: AnnotatedScan, scheme: Scheme) -> tuple[Mesh, Unit, Landmark
     # The mesh alone is ambiguous: an infant's face in mm has the numbers of a bust in cm.
     candidates = [place(positions, mm_per_unit=unit.mm_per_unit) for unit in units]
     spanning = [each for each in candidates if doubt_size(each) is None] or candidates[:1]
-    landmarks = min(spanning, key=measure_oddness)  # the first of equals
+    landmarks = min(spanning, key=lambda each: measure_oddness(each) or 0.0)  # first of equals
     return mesh, units[candidates.index(landmarks)], landmarks
 
 
-def load_annotated(scan: AnnotatedScan, scheme: Scheme) -> tuple[Mesh, Unit, LandmarkSet]:
-    """Read a scan with `load_scan`; raise `TrainingError` if it has no landmark of the scheme."""
+def load_annotated(
+    scan: AnnotatedScan, scheme: Scheme
+) -> tuple[Mesh, tuple[Unit, ...], LandmarkSet]:
+    """Read a scan for a training with `load_scan`.
+
+    Parameters
+    ----------
+    scan : AnnotatedScan
+        The scan.
+    scheme : Scheme
+        Landmark scheme.
+
+    Returns
+    -------
+    mesh : Mesh
+        As in the file.
+    units : tuple of Unit
+        That of the landmarks, then others that may be meant if all are unknown to the mean face.
+    landmarks : LandmarkSet
+        In the frame "file" of the mesh and the first unit.
+
+    Raises
+    ------
+    TrainingError
+        If the scan has no landmark of the scheme.
+    """
     mesh, unit, truth = load_scan(scan, scheme)
     if not truth.is_placed.any():
         msg = "no landmark is placed. Place some, or leave the scan out."
         raise TrainingError(msg)
-    return mesh, unit, truth
+    others: list[Unit] = []
+    is_in_mm = scan.landmarks is not None and scan.landmarks.frame != "file"
+    if not is_in_mm and measure_oddness(truth) is None:
+        for other in plausible_units(mesh):
+            in_other = replace(truth, mm_per_unit=other.mm_per_unit)
+            others += [other] if other != unit and doubt_size(in_other) is None else []
+    return mesh, (unit, *others), truth
 
 
 def place_truth(
