@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from palnet.landmarks import LandmarkSet
 
-__all__ = ["WRONG_ORDER_MM", "doubt_order", "doubt_size"]
+__all__ = ["WRONG_ORDER_MM", "doubt_order", "doubt_size", "measure_oddness"]
 
 MIN_PLACED = 4
 """With fewer landmarks the spread is not meaningful."""
@@ -24,6 +25,11 @@ MIN_PLACED = 4
 MAX_TIMES_MEAN = 4.0
 """The mean distance of landmarks from their centroid is compared with that of the mean face: faces
 are 0.5 to 1.4 times as large, the next units off by factors of 10 and 25.4."""
+
+USUAL_TIMES_MEAN = 0.86
+"""Middle of the sizes of faces, as a ratio to the mean face, that `palnet.face.refusal` accepts in
+a guessed unit (0.54 to 1.37). The limits are a factor of 2.54 apart, as are centimeters and inches.
+"""
 
 MAX_SPREAD_MM = 200.0
 """Limit for landmarks unknown to the mean face, which those of a whole head never reach."""
@@ -53,6 +59,22 @@ def doubt_size(landmarks: LandmarkSet) -> str | None:
         return None
     expected = f"{low:.3g} to {high:.3g}" if low else f"at most {high:g}"
     return f"they lie {spread:.3g} mm from their mean on average, expected {expected} mm"
+
+
+def measure_oddness(landmarks: LandmarkSet) -> float | None:
+    """Measure how far the size of landmarks is from that of a face, to compare units.
+
+    Convention: absolute logarithm of the ratio. Landmarks unknown to the mean face are ignored;
+    None if too few are known.
+    """
+    place_of = mean_landmarks()
+    known = np.array([code in place_of for code in landmarks.scheme.codes])
+    chosen = np.flatnonzero(landmarks.is_placed & known)
+    if len(chosen) < MIN_PLACED:
+        return None
+    usual = _spread(np.array([place_of[landmarks.scheme.codes[index]] for index in chosen]))
+    ratio = _spread(landmarks.positions[chosen]) * landmarks.mm_per_unit / usual
+    return abs(math.log(ratio / USUAL_TIMES_MEAN)) if ratio > 0 else math.inf
 
 
 def doubt_order(landmarks: LandmarkSet) -> str | None:

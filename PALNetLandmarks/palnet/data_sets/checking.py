@@ -15,7 +15,7 @@ from palnet._plausible import WRONG_ORDER_MM
 from palnet._stored import listing
 from palnet.data_sets.common_shape import common_shape, median_shape
 from palnet.data_sets.dataset import AnnotatedScan, DataSet, Problem
-from palnet.data_sets.scan_checks import CheckedScan, check_scan
+from palnet.data_sets.scan_checks import CheckedScan, check_scan, measure_profile
 from palnet.face.refusal import LARGEST_FACE, SMALLEST_FACE
 from palnet.similarity import apply_similarity, fit_similarity, similarity_scale
 
@@ -65,8 +65,8 @@ WARNINGS = {
     "unreviewed": "landmarks that palnet detected, and nobody corrected or confirmed",
     "passed_over": "a landmark file beside another one of its name that says something else",
     "other_table": "a table that names no coordinates in its first line",
-    "unknown_specimen": "a row of people.csv without a scan",
-    "alike_people": "people whose names differ in capitals only",
+    "unknown_specimen": "a row of people.csv without a scan beside or below the table",
+    "alike_people": "names of people that differ in capitals, accents, separators or zeros only",
     "several_visits": "scans that may be of one person and count as several",
     "coarse_mesh": "a mesh with few vertices",
     "odd_size": "a face much larger or smaller than the others",
@@ -94,6 +94,8 @@ MIRRORED_SHARE = 0.75
 OUTLIER_MM = 15.0
 # Faces of two people never agree this closely; a copy that was moved and rewritten does.
 SAME_MM = 0.02
+# As shares of half a head: 0.02 mm, which allows for rounded numbers.
+SAME_PROFILE = 2e-4
 # The paper's limit per landmark; see `palnet.training.annotated.cohort.find_outliers`.
 REGISTRATION_MM = 120 / np.sqrt(50)
 # The median converges in one round; two more cover an odd start.
@@ -228,7 +230,8 @@ def _find_copies(loaded: Loaded, scheme: Scheme, odd: Collection[str]) -> Iterat
     """Find copies among scans of different people: they would leak from training into testing.
 
     A mirrored copy, made to augment the data, counts as well. Landmarks with placement problems
-    are not compared: in a wrong unit, those of all people look alike.
+    are not compared: in a wrong unit, those of all people look alike. A copy that was annotated
+    again is found by its mesh.
     """
     by_mesh: dict[str, list[AnnotatedScan]] = defaultdict(list)
     for scan, checked in loaded:
@@ -247,6 +250,7 @@ def _find_copies(loaded: Loaded, scheme: Scheme, odd: Collection[str]) -> Iterat
     positions = [checked.landmarks.positions_mm for _, checked in rest]
     distances = [_pair_distances(each) for each in positions]
     mirrored = [_pair_distances(each[scheme.mirror]) for each in positions]
+    profiles = [measure_profile(checked.mesh) for _, checked in rest]
     for row, (scan, _) in enumerate(rest):
         for other, (earlier, _) in enumerate(rest[:row]):
             if scan.person == earlier.person:
@@ -255,6 +259,14 @@ def _find_copies(loaded: Loaded, scheme: Scheme, odd: Collection[str]) -> Iterat
                 text = f"its landmarks are those of {earlier.specimen}, at most moved as a whole."
             elif _are_same(mirrored[row], distances[other]):
                 text = f"its landmarks are those of {earlier.specimen}, mirrored."
+            elif _have_same_profile(profiles[row], profiles[other]):
+                names = f"{earlier.specimen} and {scan.specimen}"
+                text = (
+                    f"{names} hold the same mesh, moved, mirrored, in another unit or order. "
+                    "Delete one, or give them the same person."
+                )
+                yield Problem("same_mesh", earlier.specimen, text)
+                continue
             else:
                 continue
             yield Problem("same_landmarks", scan.specimen, text)
@@ -265,6 +277,11 @@ def _are_same(distances: NDArray[np.float64], others: NDArray[np.float64]) -> bo
     apart = np.abs(distances - others)
     both = np.isfinite(apart)
     return bool(both.sum() >= MIN_TO_FIT and apart[both].max() < SAME_MM)
+
+
+def _have_same_profile(profile: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
+    """Whether two meshes are the same but for place, size, mirroring and numbering."""
+    return bool(profile[0] == other[0] and np.abs(profile - other).max() < SAME_PROFILE)
 
 
 def _pair_distances(positions_mm: NDArray[np.float64]) -> NDArray[np.float64]:

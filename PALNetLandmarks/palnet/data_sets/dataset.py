@@ -6,7 +6,8 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections import defaultdict
+import unicodedata
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,14 +16,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial import cKDTree
 
-from palnet._plausible import doubt_size
+from palnet._plausible import doubt_size, measure_oddness
 from palnet.errors import MeshError, TrainingError, UsageError
 from palnet.exchange import FORMATS, stem_of
 from palnet.landmarks import LandmarkSet, printable_name
 from palnet.surface import MESH_SUFFIXES, plausible_units, read_mesh
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Container, Iterator, Sequence
+    from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -48,6 +49,7 @@ DELIMITERS = ",;\t"
 _ENDINGS = (*MESH_SUFFIXES, *(entry.suffix for entry in FORMATS.values()))
 # What parts a person from a visit in a name, such as P01_a.
 _SEPARATOR = re.compile(r"[ _.-]+")
+_WORD = re.compile(r"\d+|[^\W\d_]+")
 # Larger groups of like names or of one folder are sites or series.
 _MOST_VISITS = 6
 # Problems that exclude a scan from the data set.
@@ -163,7 +165,7 @@ def load_scan(scan: AnnotatedScan, scheme: Scheme) -> tuple[Mesh, Unit, Landmark
     mesh : Mesh
         As in the file.
     unit : Unit
-        The likeliest unit of the mesh in which the landmarks span a face.
+        The plausible unit of the mesh in which the landmarks are most like a face in size.
     landmarks : LandmarkSet
         In the frame "file" of the mesh.
 
@@ -203,18 +205,48 @@ def load_scan(scan: AnnotatedScan, scheme: Scheme) -> tuple[Mesh, Unit, Landmark
         return mesh, unit, truth
     # The mesh alone is ambiguous: an infant's face in mm has the numbers of a bust in cm.
     candidates = [place(positions, mm_per_unit=unit.mm_per_unit) for unit in units]
-    spans_a_face = (each for each in candidates if doubt_size(each) is None)
-    landmarks = next(spans_a_face, candidates[0])
+    spanning = [each for each in candidates if doubt_size(each) is None] or candidates[:1]
+    landmarks = min(spanning, key=lambda each: measure_oddness(each) or 0.0)  # first of equals
     return mesh, units[candidates.index(landmarks)], landmarks
 
 
-def load_annotated(scan: AnnotatedScan, scheme: Scheme) -> tuple[Mesh, Unit, LandmarkSet]:
-    """Read a scan with `load_scan`; raise `TrainingError` if it has no landmark of the scheme."""
+def load_annotated(
+    scan: AnnotatedScan, scheme: Scheme
+) -> tuple[Mesh, tuple[Unit, ...], LandmarkSet]:
+    """Read a scan for a training with `load_scan`.
+
+    Parameters
+    ----------
+    scan : AnnotatedScan
+        The scan.
+    scheme : Scheme
+        Landmark scheme.
+
+    Returns
+    -------
+    mesh : Mesh
+        As in the file.
+    units : tuple of Unit
+        That of the landmarks, then others that may be meant if all are unknown to the mean face.
+    landmarks : LandmarkSet
+        In the frame "file" of the mesh and the first unit.
+
+    Raises
+    ------
+    TrainingError
+        If the scan has no landmark of the scheme.
+    """
     mesh, unit, truth = load_scan(scan, scheme)
     if not truth.is_placed.any():
         msg = "no landmark is placed. Place some, or leave the scan out."
         raise TrainingError(msg)
-    return mesh, unit, truth
+    others: list[Unit] = []
+    is_in_mm = scan.landmarks is not None and scan.landmarks.frame != "file"
+    if not is_in_mm and measure_oddness(truth) is None:
+        for other in plausible_units(mesh):
+            in_other = replace(truth, mm_per_unit=other.mm_per_unit)
+            others += [other] if other != unit and doubt_size(in_other) is None else []
+    return mesh, (unit, *others), truth
 
 
 def place_truth(
@@ -278,6 +310,7 @@ def name_people(
     known = {scan.specimen for scan in scans}
     problems: list[Problem] = []
     person_of: dict[str, str] = {}
+    elsewhere: dict[str, Path] = {}
     for path in _people_tables(files):
         # A table covers only its own folder and subfolders, so a copy in a subfolder affects no
         # other scans.
@@ -297,10 +330,18 @@ def name_people(
         text = f"{path.relative_to(folder)} names it, but there is no such scan."
         unknown = dict.fromkeys(name for name, _ in rows if name not in known)
         problems += [Problem("unknown_specimen", name, text) for name in unknown]
-    alone = known - person_of.keys()
+        elsewhere |= {name: path.relative_to(folder) for name, _ in rows if name in known - below}
+    for name, table in elsewhere.items():
+        if name not in person_of:
+            text = (
+                f"{table} names it, but counts only for scans beside and below it, and the scan is "
+                "elsewhere: it counts as a person. Move the table up."
+            )
+            problems.append(Problem("unknown_specimen", name, text))
+    alone = [scan for scan in scans if scan.specimen not in person_of]
     named_scans = [replace(s, person=person_of.get(s.specimen) or s.person) for s in scans]
     problems += _alike_people(named_scans, person_of.values())
-    return named_scans, [*problems, *_several_visits([s for s in scans if s.specimen in alone])]
+    return named_scans, [*problems, *_several_visits(alone), *_unlisted_visits(alone, person_of)]
 
 
 def specimen_of(name: str, known: Container[str]) -> str:
@@ -346,15 +387,26 @@ def _people_tables(files: Sequence[Path]) -> list[Path]:
 
 def _alike_people(scans: Sequence[AnnotatedScan], persons: Collection[str]) -> Iterator[Problem]:
     """Find names that may be spellings of one person, who would be split between parts."""
-    spellings: dict[str, set[str]] = {}
+    spellings: dict[tuple[str, ...], set[str]] = {}
     for person in (*(scan.person for scan in scans), *persons):
-        spellings.setdefault(person.lower(), set()).add(person)
-    of_tables = {person.lower() for person in persons}
-    for lowered, alike in sorted(spellings.items()):
-        if lowered in of_tables and len(alike) > 1:
+        spellings.setdefault(_plain_words(person), set()).add(person)
+    of_tables = {_plain_words(person) for person in persons}
+    for plain, alike in sorted(spellings.items()):
+        if plain in of_tables and len(alike) > 1:
             names = ", ".join(sorted(alike))
-            text = f"{names} differ in capitals only. Write one person's name in one way."
+            text = (
+                f"{names} differ only in capitals, accents, separators or leading zeros. Write one "
+                "person's name in one way."
+            )
             yield Problem("alike_people", "", text)
+
+
+def _plain_words(name: str) -> tuple[str, ...]:
+    """Words and numbers of a name, without what is easily written in another way."""
+    letters = unicodedata.normalize("NFKD", name.casefold())
+    plain = "".join(c for c in letters if not unicodedata.combining(c))
+    words = [word.lstrip("0") or "0" for word in _WORD.findall(plain)]
+    return tuple(words) or (name,)
 
 
 def _several_visits(scans: Sequence[AnnotatedScan]) -> Iterator[Problem]:
@@ -362,8 +414,7 @@ def _several_visits(scans: Sequence[AnnotatedScan]) -> Iterator[Problem]:
     by_name: dict[object, list[str]] = defaultdict(list)
     by_folder: dict[object, list[str]] = defaultdict(list)
     for scan in scans:
-        parts = _SEPARATOR.split(scan.specimen)
-        by_name["_".join(parts[:-1]) or scan.specimen].append(scan.specimen)
+        by_name[_stem_of_visit(scan.specimen)].append(scan.specimen)
         by_folder[scan.mesh_path.parent].append(scan.specimen)
     for groups in (by_name, by_folder):
         visits = [names for names in groups.values() if len(names) > 1]
@@ -377,6 +428,31 @@ def _several_visits(scans: Sequence[AnnotatedScan]) -> Iterator[Problem]:
             )
             yield Problem("several_visits", "", text)
             return
+
+
+def _unlisted_visits(
+    alone: Sequence[AnnotatedScan], person_of: Mapping[str, str]
+) -> Iterator[Problem]:
+    """Find scans in no table that are named like the listed visits of one person."""
+    listed: dict[str, list[str]] = defaultdict(list)
+    for specimen in person_of:
+        listed[_stem_of_visit(specimen)].append(specimen)
+    n_alone = Counter(_stem_of_visit(scan.specimen) for scan in alone)
+    for scan in alone:
+        stem = _stem_of_visit(scan.specimen)
+        visits = listed.get(stem, [])
+        is_series = len(visits) + n_alone[stem] > _MOST_VISITS
+        if len({person_of[each] for each in visits}) == 1 and not is_series:
+            text = (
+                f"is in no {PEOPLE_FILE} and counts as a person, but is named like {visits[0]} of "
+                f"{person_of[visits[0]]}. If it is one more visit, list it."
+            )
+            yield Problem("several_visits", scan.specimen, text)
+
+
+def _stem_of_visit(specimen: str) -> str:
+    """Return a name without its last part: P01 of P01_a; the name itself if it has one part."""
+    return "_".join(_SEPARATOR.split(specimen)[:-1]) or specimen
 
 
 def _read_people_rows(path: Path) -> list[tuple[str, str]]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from palnet.scheme import Scheme
     from palnet.surface import Mesh, Surface
 
-__all__ = ["CheckedScan", "check_scan", "read_matrix"]
+__all__ = ["CheckedScan", "check_scan", "measure_profile", "read_matrix"]
 
 # Landmarks are taken to be on the surface if their median distance is below this.
 ON_SURFACE_MM = 3.0
@@ -42,6 +42,8 @@ FLAT_SHARE = 0.02
 MIN_FOR_FLATNESS = 8
 # With fewer vertices within the face, landmarks cannot be placed to a millimetre.
 MIN_VERTICES = 2000
+# Two meshes with so many alike are copies.
+N_QUANTILES = 64
 # Likely errors of scale in a file that declares no unit.
 UNIT_FACTORS = {"1000": 1e3, "10": 10.0, "25.4": 25.4, "1/10": 0.1, "1/25.4": 1 / 25.4}
 UNIT_FACTORS |= {"1/1000": 1e-3}
@@ -66,6 +68,28 @@ class CheckedScan:
     mesh: Mesh
     landmarks: LandmarkSet
     matrix: NDArray[np.float64] | None
+
+
+def measure_profile(mesh: Mesh) -> NDArray[np.float64]:
+    """Describe a mesh by numbers that stay when it is moved, scaled, mirrored or renumbered.
+
+    Parameters
+    ----------
+    mesh : Mesh
+        Any mesh.
+
+    Returns
+    -------
+    ndarray of shape (1 + N_QUANTILES,)
+        Number of vertices in use, then quantiles of their distances from their mean, as shares of
+        the median distance.
+    """
+    points = mesh.points[np.unique(mesh.triangles)]
+    if not len(points):
+        return np.zeros(1 + N_QUANTILES)
+    distances = np.linalg.norm(points - points.mean(axis=0), axis=1)
+    shares = distances / max(float(np.median(distances)), np.finfo(float).tiny)
+    return np.append(len(points), np.quantile(shares, np.linspace(0, 1, N_QUANTILES)))
 
 
 def read_matrix(path: str | os.PathLike[str]) -> NDArray[np.float64]:

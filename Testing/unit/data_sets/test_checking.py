@@ -126,6 +126,18 @@ def copy_mesh(folder):
     write_toy_scan(folder, "p2", mesh, positions)
 
 
+def copy_annotated_again(folder, mirror=1):
+    """Moved, saved in another order, and given landmarks of its own."""
+    mesh, positions = toy_person(3)
+    order = np.random.default_rng(0).permutation(len(mesh.points))
+    triangles = np.argsort(order)[mesh.triangles][:, ::mirror]
+    points = np.add(mesh.points[order] * [mirror, 1, 1], [5, 0, 0])
+    again = positions + np.random.default_rng(1).normal(scale=0.3, size=positions.shape)
+    if mirror < 0:
+        again = again[toy_scheme().mirror]
+    write_toy_scan(folder, "p2", Mesh(points, triangles), np.add(again * [mirror, 1, 1], [5, 0, 0]))
+
+
 def unrefine(folder):
     mesh, positions = toy_person(2)
     model = toy_model()
@@ -219,7 +231,7 @@ SPOILERS = {
     "wrong_order": [
         lambda f: rewrite(f, move=lambda p: p[[12, 3, 7, 0, 9, 1, 10, 2, 5, 11, 4, 8, 6]])
     ],
-    "same_mesh": [copy_mesh],
+    "same_mesh": [copy_mesh, copy_annotated_again, lambda f: copy_annotated_again(f, mirror=-1)],
     "same_landmarks": [copy_moved, copy_mirrored],
     "some_matrices": [lambda f: (f / "p2.transformation_matrix.npy").unlink()],
     "registration": [lambda f: save_matrix(f, FAR)],
@@ -254,6 +266,8 @@ SPOILERS = {
     "alike_people": [
         lambda f: (f / "people.csv").write_text("specimen,person\np0,anna\np1,Anna\n", "utf-8"),
         lambda f: (f / "people.csv").write_text("specimen,person\np0,P1\n", encoding="utf-8"),
+        lambda f: (f / "people.csv").write_text("specimen,person\np0,Zo\u00eb\np1,Zoe\n", "utf-8"),
+        lambda f: (f / "people.csv").write_text("specimen,person\np0,A-07\np1,a 7\n", "utf-8"),
     ],
     "several_visits": [
         lambda f: name_visits(f, "{person}_{visit}"),

@@ -617,6 +617,26 @@ def test_face_of_an_infant_in_millimeters_is_no_bust_in_centimeters(tmp_path, fr
     np.testing.assert_allclose(placed.positions_mm, landmarks.positions, atol=1e-3)
 
 
+def test_crop_of_a_face_in_centimeters_is_no_bust_in_inches(tmp_path):
+    """It was read in inches, so that a training refused it; detection finds its unit."""
+    truth = read_landmarks(example_truth()).to_frame("LPS")
+    mesh = read_mesh(example_scan())
+    nose = truth.positions[truth.scheme.index_of("prn")]
+    is_near = np.linalg.norm(mesh.points - nose, axis=1) < 75
+    triangles = mesh.triangles[is_near[mesh.triangles].all(axis=1)]
+    crop = replace(mesh, points=mesh.points / 10, triangles=triangles)
+    assert [unit.name for unit in plausible_units(crop)] == ["in", "cm"]
+    write_ply(crop, tmp_path / "crop.ply")
+    landmarks = replace(truth, positions=truth.positions / 10, specimen="crop", frame="file")
+    write_landmarks(landmarks, tmp_path / "crop.csv")
+
+    data = read_data_set(tmp_path)
+    _, unit, placed = load_scan(data.scans[0], data.scheme)
+
+    assert unit.name == "cm"
+    np.testing.assert_allclose(placed.positions_mm, truth.positions, atol=1e-3)
+
+
 @pytest.mark.parametrize("ending", ["", ".ply", ".mrk.json"])
 def test_plain_folder_takes_one_file_for_many(ending, tmp_path):
     """Of R, for example, whose list.files gives the names of the meshes as files."""
@@ -855,6 +875,45 @@ def test_tables_of_people_below_the_folder_are_read(tmp_path):
     (folder / "people.csv").write_text("specimen,person\np2,bert\n", encoding="utf-8")
     with pytest.raises(UsageError, match=r"second.people\.csv: 'p2' is listed under two people"):
         read_data_set(folder, scheme)
+
+
+def test_table_of_people_that_does_not_count_for_its_scans_is_told(tmp_path):
+    """Nothing was said, and the scans of one person went into two parts of a split."""
+    folder = tmp_path / "scans"
+    scheme = str(write_toy_cohort(folder, 3))
+    (folder / "tables").mkdir()
+    text = "specimen,person\np0,anna\np1,anna\n"
+    (folder / "tables" / "people.csv").write_text(text, encoding="utf-8")
+
+    data = read_data_set(folder, scheme)
+
+    assert [scan.person for scan in data.scans] == ["p0", "p1", "p2"]
+    assert [(p.kind, p.specimen) for p in data.problems] == [
+        ("unknown_specimen", "p0"),
+        ("unknown_specimen", "p1"),
+    ]
+    assert "counts only for scans beside and below it" in data.problems[0].text
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        ("P1_a P1_b P1_c P2 P3", ["P1_c"]),
+        ("P1_a P1_b P1 P2 P3", ["P1"]),
+        ("P1_a P1_b P2_c P3", []),
+        ("P1_a P1_b P1_c P1_d P1_e P1_f P1_g", []),  # seven: a site or a series
+    ],
+)
+def test_visit_that_a_table_of_people_lacks_is_told(names, told, tmp_path):
+    """A visit that was added later counted as another person, and nothing was said."""
+    scans = [AnnotatedScan(name, name, tmp_path / f"{name}.ply", None) for name in names.split()]
+    (tmp_path / "people.csv").write_text("specimen,person\nP1_a,anna\nP1_b,anna\n", "utf-8")
+
+    _, problems = name_people(scans, tmp_path, [tmp_path / "people.csv"])
+
+    assert [(each.kind, each.specimen) for each in problems] == [
+        ("several_visits", n) for n in told
+    ]
 
 
 @pytest.mark.parametrize("place", ["old", ".trash"])

@@ -29,16 +29,24 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from palnet.data_sets.dataset import AnnotatedScan, DataSet
+    from palnet.fitting import FoundFace
     from palnet.landmarks import LandmarkSet, Status
     from palnet.model import Model
     from palnet.scheme import Scheme
-    from palnet.surface import Surface
+    from palnet.surface import Mesh, Unit
 
-__all__ = ["PreparedScan", "pack_truth", "prepare_scans", "to_file_numbers", "unpack_truth"]
+__all__ = [
+    "PreparedScan",
+    "find_annotated_face",
+    "pack_truth",
+    "prepare_scans",
+    "to_file_numbers",
+    "unpack_truth",
+]
 
 # Cached scans of another version, refused ones included, are prepared again. Raise it when the
-# face search improves.
-CACHE_VERSION = 2
+# face search or the choice of the unit improves.
+CACHE_VERSION = 3
 # A surface with fewer sampled points is a splinter.
 MIN_CLOUD_POINTS = 100
 
@@ -193,16 +201,17 @@ def _prepare(
     scan: AnnotatedScan, *, scheme: Scheme, spacing_mm: float, finder: Model | None
 ) -> dict[str, NDArray[Any]]:
     """Prepare one scan: cloud, landmarks and pose from its files."""
-    mesh, unit, truth = load_annotated(scan, scheme)
-    surface = prepare_scan(mesh, unit)
+    mesh, units, truth = load_annotated(scan, scheme)
     if scan.matrix_path is not None:
         frame_from_scan = read_matrix(scan.matrix_path)
-        face = move_surface(surface, frame_from_scan)
+        face = move_surface(prepare_scan(mesh, units[0]), frame_from_scan)
     elif finder is None:
-        frame_from_scan, face = np.eye(4), surface
+        frame_from_scan, face = np.eye(4), prepare_scan(mesh, units[0])
     else:
-        frame_from_scan = _find_rigid(surface, finder)
-        face = extract_face(surface, frame_from_scan)
+        found, truth = find_annotated_face(mesh, units, truth, finder)
+        # Without the scale of the similarity millimetres stay true.
+        frame_from_scan = remove_scale(found.face_from_scan, finder.atlas)
+        face = extract_face(found.surface, frame_from_scan)
     cloud = sample_surface(face, spacing_mm)
     if len(cloud.points_mm) < MIN_CLOUD_POINTS:
         msg = (
@@ -216,10 +225,32 @@ def _prepare(
     }
 
 
-def _find_rigid(surface: Surface, model: Model) -> NDArray[np.float64]:
-    """Find the face; drop the scale of the similarity, so that millimetres stay true."""
-    pose = find_face(surface, (surface.unit,), model, is_unit_known=False).face_from_scan
-    return remove_scale(pose, model.atlas)
+def find_annotated_face(
+    mesh: Mesh, units: tuple[Unit, ...], truth: LandmarkSet, model: Model
+) -> tuple[FoundFace, LandmarkSet]:
+    """Find the face on an annotated scan as a detection does, which may decide the unit.
+
+    Parameters
+    ----------
+    mesh, units, truth
+        As returned by `palnet.data_sets.dataset.load_annotated`.
+    model : Model
+        Pose networks and atlas.
+
+    Returns
+    -------
+    found : FoundFace
+        The face.
+    truth : LandmarkSet
+        The landmarks in its unit.
+
+    Raises
+    ------
+    ScanRefusedError
+        If no face is found.
+    """
+    found = find_face(prepare_scan(mesh, units[0]), units, model, is_unit_known=False)
+    return found, replace(truth, mm_per_unit=found.surface.unit.mm_per_unit)
 
 
 def _load(

@@ -13,7 +13,6 @@ from scipy.spatial import cKDTree
 from palnet._stored import read_arrays
 from palnet.data_sets.dataset import load_annotated
 from palnet.face.region import sample_fine
-from palnet.finding import find_face
 from palnet.landmarks import LandmarkSet
 from palnet.refinement import predict_from_atlas
 from palnet.similarity import apply_similarity
@@ -21,10 +20,14 @@ from palnet.surface import (
     PointCloud,
     Surface,
     crop_surface,
-    prepare_scan,
     project_onto_triangles,
 )
-from palnet.training.annotated.aligning import pack_truth, to_file_numbers, unpack_truth
+from palnet.training.annotated.aligning import (
+    find_annotated_face,
+    pack_truth,
+    to_file_numbers,
+    unpack_truth,
+)
 from palnet.training.annotated.scan_cache import keep_scans
 from palnet.training.patches import TrainingPatches, cut_patches, draw_starts
 
@@ -45,8 +48,8 @@ if TYPE_CHECKING:
 __all__ = ["AnnotatedFace", "gather_training_patches", "prepare_faces"]
 
 # Cached faces of another version, refused ones included, are prepared again. Raise it when the
-# face search improves.
-CACHE_VERSION = 3
+# face search or the choice of the unit improves.
+CACHE_VERSION = 4
 # The surface is kept within this distance of starts and true landmarks: a result farther off is
 # wrong anyway.
 SURFACE_REACH_MM = 20.0
@@ -148,8 +151,7 @@ def prepare_faces(
 
 def _prepare(scan: AnnotatedScan, *, scheme: Scheme, model: Model) -> dict[str, NDArray[Any]]:
     """Prepare one scan: points and pose from its files."""
-    mesh, unit, truth = load_annotated(scan, scheme)
-    found = find_face(prepare_scan(mesh, unit), (unit,), model, is_unit_known=False)
+    found, truth = find_annotated_face(*load_annotated(scan, scheme), model)
     # Sample what a detection samples, or the whole face if the scheme's starts are still to be
     # learned. The truth must not influence the sampling, or the points would give it away.
     shape = found.fit.weights

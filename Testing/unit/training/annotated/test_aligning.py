@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,18 +11,22 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 import palnet.samples
+from palnet.data_sets.dataset import load_scan
 from palnet.data_sets.layouts import read_data_set
 from palnet.errors import ScanRefusedError, UsageError
+from palnet.exchange import read_landmarks
 from palnet.model import read_model
+from palnet.scheme import LandmarkDefinition, Scheme
 from palnet.similarity import (
     apply_similarity,
     fit_similarity,
     rotation_angle_deg,
     similarity_scale,
 )
-from palnet.surface import Mesh
+from palnet.surface import Mesh, read_mesh, write_ply
 from palnet.training.annotated import aligning
 from palnet.training.annotated.aligning import prepare_scans
+from palnet.training.annotated.faces import prepare_faces
 from toy_cohort import toy_person, write_toy_cohort, write_toy_scan
 
 SPACING_MM = 3.0
@@ -85,6 +90,28 @@ def test_face_without_a_matrix_is_found_and_keeps_its_size(tmp_path):
     assert rotation_angle_deg(left, np.eye(4)) < 4
     assert np.linalg.norm(truth_mm.mean(axis=0) - mean_mm.mean(axis=0)) < 4
     assert abs(similarity_scale(left) - 1) > 0.05
+
+
+def test_unit_that_a_labs_own_landmarks_cannot_tell_is_that_of_a_detection(tmp_path):
+    """A scan cut to the face in centimeters was taken in inches, and refused for its size."""
+    truth = read_landmarks(palnet.samples.example_truth()).to_frame("LPS")
+    mesh = read_mesh(palnet.samples.example_scan())
+    rows = [truth.scheme.index_of(code) for code in ("n", "prn", "sn", "ls", "li", "pg")]
+    scheme = Scheme("lab", tuple(LandmarkDefinition(f"L{row}", "", "midline", "-") for row in rows))
+    is_near = np.linalg.norm(mesh.points - truth.positions[rows[1]], axis=1) < 75
+    triangles = mesh.triangles[is_near[mesh.triangles].all(axis=1)]
+    write_ply(replace(mesh, points=mesh.points / 10, triangles=triangles), tmp_path / "crop.ply")
+    table = [f"crop,L{row},{','.join(map(str, truth.positions[row] / 10))}" for row in rows]
+    (tmp_path / "crop.csv").write_text("\n".join(["specimen,code,x,y,z", *table]), encoding="utf-8")
+    data = read_data_set(tmp_path, scheme)
+    assert load_scan(data.scans[0], scheme)[1].name == "in"
+
+    scans, refusals = prepare_scans(data, SPACING_MM, tmp_path / "kept")
+    faces, not_found = prepare_faces(data, read_model(), tmp_path / "faces")
+
+    assert refusals == not_found == []
+    for each in (scans[0].truth, faces[0].truth):
+        np.testing.assert_allclose(each.positions_mm, truth.positions[rows], atol=1e-3)
 
 
 def test_scan_is_prepared_once_and_again_when_a_file_changes(a_cohort, tmp_path, monkeypatch):

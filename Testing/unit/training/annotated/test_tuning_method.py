@@ -16,8 +16,7 @@ from palnet.exchange import read_landmarks
 from palnet.model import read_model, write_model
 from palnet.scheme import Scheme
 from palnet.similarity import similarity_scale
-from palnet.training.annotated import faces as faces_module
-from palnet.training.annotated import tuning_method
+from palnet.training.annotated import aligning, tuning_method
 from palnet.training.annotated.crossvalidation import cross_validate
 from palnet.training.annotated.faces import prepare_faces
 from palnet.training.annotated.folds import split_for_training, split_people
@@ -64,7 +63,7 @@ def the_models(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def toys(the_models, monkeypatch):
     """The toy's model stands for the shipped one, and toys stand where they are."""
-    monkeypatch.setattr(faces_module, "find_face", find_toy_face)
+    monkeypatch.setattr(aligning, "find_face", find_toy_face)
     monkeypatch.setattr(tuning_method, "read_model", lambda path: read_model(path or the_models[0]))
 
 
@@ -79,7 +78,7 @@ def a_data_set(tmp_path_factory):
 def a_run(a_data_set, the_models, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(faces_module, "find_face", find_toy_face)
+        patch.setattr(aligning, "find_face", find_toy_face)
         patch.setattr(tuning_method, "read_model", lambda path: read_model(path or the_models[0]))
         return folder, cross_validate(a_data_set, PROTOCOL, folder)
 
@@ -183,7 +182,7 @@ def test_fold_whose_faces_are_not_found_stops_before_any_training(
     if part == "everybody":
         fold, part = split_for_training(people, 42, 0.2), "validation"
     names = [people[row] for row in getattr(fold, part)]
-    monkeypatch.setattr(faces_module, "find_face", without_faces(names))
+    monkeypatch.setattr(aligning, "find_face", without_faces(names))
 
     with pytest.raises(TrainingError, match=f"no face was found on any of {names[0]}"):
         cross_validate(a_data_set, protocol, tmp_path, train_all=True)
@@ -202,7 +201,7 @@ def test_landmark_that_only_scans_without_a_face_have_stops_before_any_training(
         mesh, positions = toy_person(int(people[row][1:]))
         positions[toy_scheme().index_of(code)] = np.nan
         write_toy_scan(tmp_path / "scans", people[row], mesh, positions)
-    monkeypatch.setattr(faces_module, "find_face", without_faces([alone]))
+    monkeypatch.setattr(aligning, "find_face", without_faces([alone]))
 
     with pytest.raises(TrainingError, match=f"has landmark {code}"):
         cross_validate(read_data_set(tmp_path / "scans", toy_scheme()), PROTOCOL, tmp_path / "run")
