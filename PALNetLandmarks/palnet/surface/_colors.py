@@ -263,13 +263,16 @@ def _ply_sources(data: bytes) -> _PlySources:
 def _ply_charts(columns: PlyColumns, n_pictures: int) -> _Charts:
     """Return the texture coordinates of a PLY file: of its faces' corners, else of its vertices."""
     names = _names_of(PLY_COORDINATES, columns.vertex)
+    by_face = columns.face.get(PLY_NUMBER)
+    if by_face is not None:
+        by_face = np.repeat(by_face, columns.n_corners)
     if names and not np.isfinite(columns.uv).any():
         uv = np.stack([columns.vertex[name] for name in names], axis=1)
         vertex, number = np.arange(len(uv)), columns.vertex.get(PLY_NUMBER)
+        if number is None and n_pictures > 1 and by_face is not None:
+            vertex, uv, number = columns.corners, uv[columns.corners], by_face
     else:
-        vertex, uv = columns.corners, columns.uv
-        by_face = columns.face.get(PLY_NUMBER)
-        number = None if by_face is None else np.repeat(by_face, columns.n_corners)
+        vertex, uv, number = columns.corners, columns.uv, by_face
     if number is None:
         number = np.full(len(uv), 0 if n_pictures == 1 else NOTHING)
     return _Charts(vertex, uv, number)

@@ -86,7 +86,7 @@ def find_texture(obj: str | PathLike[str]) -> Path | None:
 
 
 def statements(data: bytes, keyword: bytes) -> Iterator[tuple[int, str]]:
-    """Yield offset and argument of each line that starts with a keyword."""
+    """Yield offset and argument of each line that starts with a keyword and has an argument."""
     end_of_line = b"\n" if b"\n" in data else b"\r"
     at = data.find(keyword)
     while at >= 0:
@@ -94,7 +94,7 @@ def statements(data: bytes, keyword: bytes) -> Iterator[tuple[int, str]]:
         end = data.find(end_of_line, at)
         end = len(data) if end < 0 else end
         argument = data[at + len(keyword) : end]
-        if not data[start:at].strip() and argument[:1].isspace():
+        if not data[start:at].strip() and argument[:1].isspace() and argument.strip():
             yield at, _decode(argument).strip()
         at = data.find(keyword, end)
 

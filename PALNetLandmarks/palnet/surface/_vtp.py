@@ -88,7 +88,11 @@ def parse_vtp_colors(data: bytes) -> dict[str, NDArray[np.float64]]:
                 values = decoder.read(array, n_components * _count(piece, "NumberOfPoints"))
                 name = array.get("Name", "")
                 found.setdefault(name, []).append(values.reshape(-1, n_components)[:, :3])
-    return {name: np.concatenate(arrays) for name, arrays in found.items()}
+    whole = {name: arrays for name, arrays in found.items() if len(arrays) == len(pieces)}
+    if found and not whole:
+        msg = "not every piece of the file has them"
+        raise MeshError(msg)
+    return {name: np.concatenate(arrays) for name, arrays in whole.items()}
 
 
 def _parse_xml(data: bytes) -> tuple[ET.Element, bytes]:

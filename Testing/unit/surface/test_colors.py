@@ -815,6 +815,47 @@ def test_faces_of_different_sizes_and_without_coordinates_are_read(tmp_path):
     assert colors.tolist() == [list(each) for each in (RED, GREEN, BLUE, WHITE, (128, 128, 128))]
 
 
+@pytest.mark.parametrize("order", ["ascii", "binary_big_endian"])
+def test_coordinates_of_vertices_count_in_the_picture_of_their_face(order, tmp_path):
+    """PyMeshLab writes so what has several pictures and coordinates of vertices."""
+    header = (
+        f"ply\nformat {order} 1.0\ncomment TextureFile four.png\ncomment TextureFile two.bmp\n"
+        "element vertex 6\nproperty float x\nproperty float y\nproperty float z\n"
+        "property float texture_u\nproperty float texture_v\nelement face 2\n"
+        "property list uchar int vertex_indices\nproperty int texnumber\nend_header\n"
+    )
+    places = [(0.25, 0.75), (0.75, 0.75), (0.25, 0.25)]
+    vertices = [(x, y, z, *uv) for z in (0, 1) for (x, y), uv in zip(CORNERS, places, strict=False)]
+    faces = [(3, 0, 1, 2, 1), (3, 3, 4, 5, 0)]
+    if order == "ascii":
+        rows = [" ".join(map(str, row)) for row in (*vertices, *faces)]
+        body = ("\n".join(rows) + "\n").encode()
+    else:
+        body = b"".join(struct.pack(">5f", *row) for row in vertices)
+        body += b"".join(struct.pack(">B4i", *row) for row in faces)
+    path = tmp_path / "two.ply"
+    path.write_bytes(header.encode() + body)
+    write_picture(tmp_path / "four.png", FOUR)
+    write_picture(tmp_path / "two.bmp", FOUR[::-1])
+
+    mesh = read_colored_mesh(path)
+
+    expected = [BLUE, WHITE, RED, RED, GREEN, BLUE]
+    assert mesh.colors.tolist() == [list(each) for each in expected]
+    assert mesh.findings == ()
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", " \n"])
+def test_a_statement_without_a_name_changes_no_material(end, tmp_path):
+    path = write_square(tmp_path, "f 1/1 2/2 3/3\nusemtl\nmtllib\nf 1/1 3/3 4/4\n")
+    path.write_bytes(path.read_text().replace("\n", end).encode())
+
+    mesh = read_colored_mesh(path)
+
+    assert mesh.colors.tolist() == [list(each) for each in (RED, GREEN, BLUE, WHITE)]
+    assert mesh.findings == ()
+
+
 # --- what is wrong -------------------------------------------------------------------------------
 
 
@@ -948,6 +989,26 @@ def test_damaged_colors_of_vtk_files_are_a_finding(a_head, some_colors, tmp_path
         path.write_bytes(junk)
 
         assert_found(path, "The colors of the scan cannot be read (", "Export the scan again")
+
+
+def test_colors_of_some_pieces_of_a_vtp_file_only_are_a_finding(a_head, some_colors, tmp_path):
+    path = tmp_path / "head.vtp"
+    write_vtk(path, a_head, "text", is_active=True, Colors=some_colors)
+    head, piece, tail = re.split(r"(<Piece.*</Piece>)", path.read_text(), flags=re.DOTALL)
+    plain = re.sub(r"<PointData.*</PointData>", "", piece, flags=re.DOTALL)
+    path.write_text(head + piece + piece + tail)
+    expected = np.concatenate([some_colors, some_colors])
+    np.testing.assert_array_equal(read_colored_mesh(path).colors, expected)
+
+    path.write_text(head + piece + plain + tail)
+    assert_found(path, "cannot be read (not every piece", "Export the scan again")
+
+    array = re.search(r"<DataArray.*?</DataArray>", piece[piece.index("<PointData") :], re.DOTALL)[
+        0
+    ]
+    labeled = piece.replace(array, array + array.replace("Colors", "Labels"))
+    path.write_text(head + labeled + piece + tail)
+    np.testing.assert_array_equal(read_colored_mesh(path).colors, expected)
 
 
 @pytest.mark.parametrize(
