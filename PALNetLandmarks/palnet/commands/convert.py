@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from palnet._files import file_stem
 from palnet.commands._landmark_files import (
     FRAME_OPTIONS,
+    doubt_face,
     find_landmark_files,
     hint_at_lenient,
     read_names,
@@ -152,6 +153,7 @@ class _Conversion:
     sources: set[str] = field(default_factory=set, init=False)
     written: list[Path] = field(default_factory=list, init=False)
     _assumed: list[Path] = field(default_factory=list, init=False)
+    _doubts: list[str] = field(default_factory=list, init=False)
 
     def read_all(self, files: Iterable[Path]) -> Iterator[LandmarkSet]:
         """Read one file after the other; a lenient reader skips those that it cannot read."""
@@ -229,6 +231,9 @@ class _Conversion:
                 "were read as the scan file's own, in millimeters along LPS axes. If that is "
                 "wrong, give --from-frame and --unit."
             )
+        if self._doubts:
+            more = f" Specimens of which the like is said: {len(self._doubts)}."
+            tell(self._doubts[0] + (more if self._doubts[1:] else ""))
 
     def _fail(self, text: str) -> None:
         self.n_failed += 1
@@ -283,6 +288,14 @@ class _Conversion:
         if path in self.names_of_files and len(specimens) == 1:
             name = printable_name(self.names_of_files[path])
             specimens = [replace(specimens[0], specimen=name)]
-        if self.names is None:
-            return specimens
-        return [self.names.translate(landmarks) for landmarks in specimens]
+        if self.names is not None:
+            specimens = [self.names.translate(landmarks) for landmarks in specimens]
+        self._note_no_face(path, specimens)
+        return specimens
+
+    def _note_no_face(self, path: Path, specimens: Iterable[LandmarkSet]) -> None:
+        """Note which landmarks are no face: a wrong unit or order is converted like any other."""
+        for landmarks in specimens:
+            doubt = doubt_face(landmarks)
+            if doubt is not None:
+                self._doubts.append(f"{path}: {landmarks.specimen}: {doubt}")

@@ -91,10 +91,13 @@ class Passage:
                 f"{landmarks.specimen!r}. Write a file for each, or choose another format."
             )
             raise FormatError(msg)
-        if landmarks.scheme.codes != first.scheme.codes:
+        schemes = (landmarks.scheme, first.scheme)
+        # Labs number their landmarks alike: the same codes may mean others.
+        if len({(scheme.name, scheme.codes) for scheme in schemes}) > 1:
             msg = (
                 f"all specimens of a file must have the same landmarks; {landmarks.specimen!r} has "
-                f"those of {landmarks.scheme.name!r}, {first.specimen!r} {first.scheme.name!r}."
+                f"those of {landmarks.scheme.name!r}, {first.specimen!r} {first.scheme.name!r}. If "
+                "these are the same, name one for all (--scheme)."
             )
             raise FormatError(msg)
         ours, its = ((entry.frame, entry.space, entry.mm_per_unit) for entry in (landmarks, first))

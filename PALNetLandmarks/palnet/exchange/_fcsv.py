@@ -10,6 +10,7 @@ import numpy as np
 
 from palnet._stored import quote
 from palnet.exchange._format import SPACE_OF_SYSTEM, Format, read_one, write_one
+from palnet.landmarks import OTHER_AXES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +46,10 @@ def write_fcsv(landmarks: LandmarkSet) -> str:
 
 
 def read_fcsv(reading: Reading) -> LandmarkSet:
-    """Read the list; undefined and missing points have no position."""
+    """Read the list; undefined and missing points have no position.
+
+    In the frame "file" the result is along the axes that the sidecar names.
+    """
     space = _read_space(reading)
     frame = reading.frame or space
     if frame != "file" and frame != space:
@@ -59,6 +63,9 @@ def read_fcsv(reading: Reading) -> LandmarkSet:
         "corrected" if is_placed else "missing" if code in lost else "undefined"
         for code, is_placed in zip(scheme.codes, ~np.isnan(positions[:, 0]), strict=True)
     )
+    if frame == "file" and reading.space not in (None, space):
+        # Slicer saves along LPS axes what the sidecar, which it does not know, calls RAS.
+        positions, space = positions * OTHER_AXES, reading.space
     framed = replace(reading, frame=frame, space=space)
     return framed.make_landmarks(scheme, positions, reading.specimen, status=status)
 

@@ -68,8 +68,8 @@ class Reading:
         The scheme requested or named in the sidecar; None leaves it to the format.
     frame : {"file", "LPS", "RAS"} or None
         Frame of the numbers; None if not stated.
-    space : {"LPS", "RAS"}
-        Axes of the numbers in frame "file".
+    space : {"LPS", "RAS"} or None
+        Axes of the scan file, for frame "file"; None if not stated.
     mm_per_unit : float or None
         Unit of the numbers; None if not stated.
     specimen : str
@@ -84,7 +84,7 @@ class Reading:
     text: str
     scheme: Scheme | None
     frame: Frame | None
-    space: Space
+    space: Space | None
     mm_per_unit: float | None
     specimen: str
     strict: bool = True
@@ -180,7 +180,7 @@ class Reading:
             mm_per_unit=mm_per_unit if in_file else 1.0,
             frame=frame,
             specimen=self._check_new(line, specimen),
-            space=self.space if frame == "file" else frame,
+            space=frame if frame != "file" else self.space or "LPS",
         )
 
     def _check_new(self, line: int | None, name: str) -> str:

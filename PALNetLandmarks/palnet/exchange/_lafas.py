@@ -53,7 +53,7 @@ def _is_row(line: str) -> bool:
 
 
 def read_lafas(reading: Reading) -> LandmarkSet:
-    """Read the rows by their order; a name that is a code of the scheme must be in its place."""
+    """Read the rows by their order; a code of the scheme, in any case, must be in its place."""
     scheme = reading.scheme_said
     rows = [(line, text) for line, text in enumerate(reading.lines, 1) if _is_row(text)]
     if len(rows) != len(scheme):
@@ -61,13 +61,18 @@ def read_lafas(reading: Reading) -> LandmarkSet:
         raise reading.error(rows[-1][0] if rows else 1, problem)
     positions = np.full((len(scheme), 3), np.nan)
     names: set[str] = set()
+    codes = [code.casefold() for code in scheme.codes]
     for index, (line, text) in zip(_file_order(len(scheme)), rows, strict=True):
         found = _ROW.fullmatch(text)
         if found is None:
             reading.doubt(line, f"expected name<TAB>(x,y,z); got {quote(text)}.")
             continue
         name = found["name"].strip()
-        if name in names or (name in scheme.codes and name != scheme.codes[index]):
+        is_code, is_folded = name in scheme.codes, name.casefold() in codes
+        is_elsewhere = (is_code and name != scheme.codes[index]) or (
+            is_folded and name.casefold() != codes[index]
+        )
+        if name in names or is_elsewhere:
             # The order of the whole file is in doubt, and thus every position.
             problem = (
                 f"expected landmark {scheme.codes[index]!r}, number {index + 1}, in this row; "

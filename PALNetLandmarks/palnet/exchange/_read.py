@@ -136,7 +136,7 @@ def read_specimens(
         text=read_file_text(path, strict=strict),
         scheme=_find_scheme(path, scheme, said),
         frame=frame or (said.frame if said else None),
-        space=said.space if said else "LPS",
+        space=said.space if said else None,
         mm_per_unit=mm_per_unit or (said.mm_per_unit if said else None),
         specimen=(said.specimen if said else "") or _name_from(path, chosen),
         strict=strict,

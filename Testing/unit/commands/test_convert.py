@@ -20,18 +20,30 @@ from palnet.exchange import (
     write_specimens,
 )
 from palnet.landmarks import LandmarkSet
+from palnet.samples import example_truth
 from palnet.scheme import LandmarkDefinition, Scheme
 
 # Numbers are written with six decimals, and a second time after reading.
 TWO_HALF_STEPS = 1.1e-6
 
 
+def as_a_face(landmarks):
+    """The same landmarks where they are on a face, in a file of meters whose axes are RAS."""
+    positions = read_landmarks(example_truth()).positions * [-0.001, -0.001, 0.001]
+    there = np.where(landmarks.is_placed[:, None], positions, np.nan)
+    return replace(landmarks, positions=there)
+
+
+@pytest.fixture
+def a_landmark_set(a_landmark_set):
+    return as_a_face(a_landmark_set)
+
+
 @pytest.fixture
 def a_whole_set(a_landmark_set):
-    """Every landmark placed, in a file of meters whose axes are RAS."""
-    rng = np.random.default_rng(11)
-    positions = rng.normal(size=a_landmark_set.positions.shape) * 0.08
-    return replace(a_landmark_set, positions=positions, status=("confirmed",) * len(a_landmark_set))
+    """Every landmark placed."""
+    every = ("confirmed",) * len(a_landmark_set)
+    return as_a_face(replace(a_landmark_set, positions=np.zeros((50, 3)), status=every))
 
 
 @pytest.fixture
@@ -525,3 +537,22 @@ def test_convert_calls_specimens_by_their_files(output, a_whole_set, tmp_path, c
     written = [tmp_path / output] if output == "all.csv" else (tmp_path / output).glob("*.csv")
     specimens = {each.specimen for path in written for each in read_specimens(path)}
     assert specimens == {"anna", f"{tmp_path.name}_2_scan", "more_2_scan"}
+
+
+def test_convert_tells_landmarks_that_are_no_face(a_whole_set, tmp_path, capsys):
+    """A table in meters whose .frame.json was lost, and one whose codes were sorted alone."""
+    for name in ("anna", "bo"):
+        write_landmarks(replace(a_whole_set, specimen=name), tmp_path / f"{name}.csv")
+        (tmp_path / f"{name}.csv.frame.json").unlink()
+    in_mm = replace(a_whole_set, specimen="cy", positions=a_whole_set.positions[::-1] * 1000)
+    write_landmarks(replace(in_mm, mm_per_unit=1.0, space="LPS"), tmp_path / "cy.csv")
+
+    assert convert(tmp_path / "anna.csv", tmp_path / "bo.csv", "-o", tmp_path / "m.tps") == 0
+    told = r"anna\.csv: anna: they lie 0\.0\d+ mm from their mean .* unit wrong\? .*said: 2\.\n"
+    assert re.search(told, capsys.readouterr().err)
+
+    assert convert(tmp_path / "anna.csv", "-o", tmp_path / "mm.tps", "--unit", "m") == 0
+    assert not capsys.readouterr().err
+
+    assert convert(tmp_path / "cy.csv", "-o", tmp_path / "cy.tps") == 0
+    assert re.search(r"cy\.csv: cy: landmarks lie \d+ mm from those", capsys.readouterr().err)

@@ -19,7 +19,9 @@ from palnet.exchange import (
     write_landmarks,
     write_specimens,
 )
+from palnet.landmarks import LandmarkSet
 from palnet.samples import example_truth
+from palnet.scheme import load_scheme
 
 N_LANDMARKS = 50
 # Rows end after the associated node, and 0 means RAS.
@@ -397,3 +399,43 @@ def test_morphoj_last_specimen_that_ends_in_empty_fields_is_read_like_the_first(
         read = read_rows(path, ["\t".join(["ID", *["x"] * 150]), *lacking], strict=False)
 
     assert [entry.is_placed.sum() for entry in read] == [N_LANDMARKS - 1] * 2
+
+
+def test_fcsv_that_slicer_saved_along_other_axes_keeps_the_numbers_of_the_scan_file(
+    a_small_scheme, tmp_path
+):
+    """Slicer saves along LPS axes; the file beside it says those of the scan file."""
+    points = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]])
+    face = LandmarkSet(
+        scheme=a_small_scheme,
+        positions=points,
+        status=("corrected",) * 3,
+        expected_error_mm=np.full(3, np.nan),
+        mm_per_unit=1000.0,
+        frame="file",
+        specimen="anna",
+        space="RAS",
+    )
+    path = tmp_path / "anna.fcsv"
+    write_landmarks(face, path)
+    head, rows = path.read_text(encoding="utf-8").split("associatedNodeID\n")
+    saved = [row.split(",") for row in rows.splitlines()]
+    rows = "".join(f"{r[0]},-{r[1]},-{r[2]},{','.join(r[3:])}\n" for r in saved)
+    text = f"{head.replace('= RAS', '= LPS')}associatedNodeID\n{rows}"
+    path.write_text(text, encoding="utf-8")
+
+    read = read_landmarks(path)
+
+    assert (read.frame, read.space, read.mm_per_unit) == ("file", "RAS", 1000.0)
+    np.testing.assert_array_equal(read.positions, points)
+
+
+def test_lafas_codes_in_capitals_in_the_order_of_the_scheme_are_doubted(tmp_path):
+    """They were taken for other names, and each position for that of another landmark."""
+    scheme = load_scheme()
+    path = tmp_path / "anna.lafas.txt"
+    rows = [f"{code.upper()}\t({row},{row},{row})\n" for row, code in enumerate(scheme.codes)]
+    path.write_text("".join(rows), encoding="utf-8")
+
+    with pytest.raises(FormatError, match=r"txt:2: expected landmark 'sl', number 10.*'G'"):
+        read_landmarks(path, scheme)

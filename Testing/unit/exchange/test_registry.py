@@ -261,6 +261,19 @@ def test_specimens_of_two_schemes_are_refused(a_whole_set, a_small_scheme, tmp_p
         write_specimens([a_whole_set, other], tmp_path / "cohort.tps")
 
 
+def test_two_schemes_with_the_same_codes_are_not_written_into_one_file(a_small_scheme, tmp_path):
+    """Labs number their landmarks alike; the file would have the definitions of the first."""
+    nowhere = np.full((3, 3), np.nan)
+    unknown = np.full(3, np.nan)
+    sets = [
+        LandmarkSet(scheme, nowhere, ("missing",) * 3, unknown, 1.0, "file", name)
+        for name, scheme in (("a", a_small_scheme), ("b", replace(a_small_scheme, name="other")))
+    ]
+
+    with pytest.raises(FormatError, match=r"'b' has those of 'other', 'a' '.*--scheme"):
+        write_specimens(sets, tmp_path / "both.tps")
+
+
 @pytest.mark.parametrize("name", SINGLE)
 def test_two_specimens_in_a_format_of_one_are_refused(name, a_whole_set, tmp_path):
     other = replace(a_whole_set, specimen="case_002")
