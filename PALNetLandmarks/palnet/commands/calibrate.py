@@ -18,8 +18,8 @@ HELP = "fit a model's expected errors to another source of people"
 DESCRIPTION = (
     "Generate people, captured by scanners that no training uses, and fit the expected errors to "
     "the errors found on them. Give heads that the model was not trained on. Networks and atlas "
-    "do not change; the new model no longer adds anything for faces unlike all training faces. If "
-    "it was interrupted, the same command goes on from there."
+    "do not change; the new model no longer adds anything for faces unlike all training faces, and "
+    "does not use the color of scans. If it was interrupted, the same command goes on from there."
 )
 
 

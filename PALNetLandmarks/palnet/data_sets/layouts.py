@@ -78,7 +78,7 @@ def read_data_set(
     Raises
     ------
     UsageError
-        If the folder does not exist.
+        If the folder does not exist, or is FaceScape and the scheme has other landmarks.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -86,7 +86,7 @@ def read_data_set(
         raise UsageError(msg)
     files, unreadable = list_files(folder)
     if (folder / INDICES_FILE).exists():
-        layout, known = "facescape", load_scheme(FACESCAPE_SCHEME)
+        layout, known = "facescape", _facescape_scheme(folder, scheme)
         scans, problems = _read_facescape(folder, files)
     else:
         known = scheme if isinstance(scheme, Scheme) else load_scheme(scheme or DEFAULT_SCHEME)
@@ -98,6 +98,20 @@ def read_data_set(
 Found = tuple[list[AnnotatedScan], list[Problem]]
 # The files directly in each folder.
 Folders = dict["Path", list["Path"]]
+
+
+def _facescape_scheme(folder: Path, scheme: str | os.PathLike[str] | Scheme | None) -> Scheme:
+    """Return the scheme of FaceScape's points; refuse another one, rather than ignore it."""
+    own = load_scheme(FACESCAPE_SCHEME)
+    given = scheme if isinstance(scheme, Scheme) else load_scheme(scheme or FACESCAPE_SCHEME)
+    if given.codes != own.codes:
+        msg = (
+            f"{folder}: has the {len(own)} landmarks of scheme '{own.name}', as FaceScape has; got "
+            f"scheme '{given.name}'. Leave --scheme out, and train a model of these landmarks: "
+            "palnet crossvalidate --recipe improved."
+        )
+        raise UsageError(msg)
+    return given
 
 
 def _read_facescape(folder: Path, files: list[Path]) -> Found:

@@ -14,6 +14,7 @@ from palnet.exchange._format import Format, read_one, write_one
 if TYPE_CHECKING:
     from palnet.exchange._format import Reading
     from palnet.landmarks import LandmarkSet
+    from palnet.scheme import Scheme
 
 __all__ = ["LAFAS", "begins_as_lafas"]
 
@@ -53,7 +54,7 @@ def _is_row(line: str) -> bool:
 
 
 def read_lafas(reading: Reading) -> LandmarkSet:
-    """Read the rows by their order; a code of the scheme, in any case, must be in its place."""
+    """Read the rows by their order; a code, in any case, or a number must be in its place."""
     scheme = reading.scheme_said
     rows = [(line, text) for line, text in enumerate(reading.lines, 1) if _is_row(text)]
     if len(rows) != len(scheme):
@@ -61,18 +62,13 @@ def read_lafas(reading: Reading) -> LandmarkSet:
         raise reading.error(rows[-1][0] if rows else 1, problem)
     positions = np.full((len(scheme), 3), np.nan)
     names: set[str] = set()
-    codes = [code.casefold() for code in scheme.codes]
     for index, (line, text) in zip(_file_order(len(scheme)), rows, strict=True):
         found = _ROW.fullmatch(text)
         if found is None:
             reading.doubt(line, f"expected name<TAB>(x,y,z); got {quote(text)}.")
             continue
         name = found["name"].strip()
-        is_code, is_folded = name in scheme.codes, name.casefold() in codes
-        is_elsewhere = (is_code and name != scheme.codes[index]) or (
-            is_folded and name.casefold() != codes[index]
-        )
-        if name in names or is_elsewhere:
+        if name in names or not _may_be(name, index, scheme):
             # The order of the whole file is in doubt, and thus every position.
             problem = (
                 f"expected landmark {scheme.codes[index]!r}, number {index + 1}, in this row; "
@@ -83,6 +79,16 @@ def read_lafas(reading: Reading) -> LandmarkSet:
         fields = [field.strip() for field in found["numbers"].split(",")]
         positions[index] = reading.read_point(line, fields)
     return reading.make_landmarks(scheme, positions, reading.specimen)
+
+
+def _may_be(name: str, index: int, scheme: Scheme) -> bool:
+    """Whether a row's name does not contradict the landmark of its place, by code or number."""
+    if name in scheme.codes:
+        return name == scheme.codes[index]
+    folded = [code.casefold() for code in scheme.codes]
+    if name.casefold() in folded:
+        return name.casefold() == folded[index]
+    return not (name.isascii() and name.isdigit()) or int(name) == index + 1
 
 
 LAFAS = Format(

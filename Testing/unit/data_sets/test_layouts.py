@@ -20,7 +20,7 @@ from palnet.data_sets.dataset import AnnotatedScan, load_scan, name_people
 from palnet.data_sets.files import list_files
 from palnet.data_sets.layouts import read_data_set
 from palnet.data_sets.scan_checks import read_matrix
-from palnet.errors import MeshError, UsageError
+from palnet.errors import FormatError, MeshError, UsageError
 from palnet.exchange import read_landmarks, write_landmarks, write_specimens
 from palnet.landmarks import LandmarkSet
 from palnet.samples import example_scan, example_truth
@@ -418,6 +418,18 @@ def test_facescape_landmarks_are_vertices_of_the_neutral_mesh(a_facescape_folder
     assert [(scan.specimen, scan.person) for scan in data.scans] == [("1", "1"), ("2", "2")]
     expected = toy_person(2)[0].points[vertices]
     np.testing.assert_allclose(positions_of(data.scans[1], data.scheme), expected, atol=1e-6)
+
+
+def test_scheme_of_other_landmarks_is_refused_for_facescape(a_facescape_folder):
+    """It was ignored, even if there was no such file."""
+    folder, _ = a_facescape_folder
+    own = load_scheme("ibug68")
+
+    assert read_data_set(folder, replace(own, name="lab")).scheme.name == "lab"
+    with pytest.raises(UsageError, match=r"68 landmarks of scheme 'ibug68'.*got scheme 'palnet50'"):
+        read_data_set(folder, "palnet50")
+    with pytest.raises(FormatError, match="no-such"):
+        read_data_set(folder, folder / "no-such.json")
 
 
 def test_facescape_landmarks_are_nobodys_detection(a_facescape_folder):

@@ -190,6 +190,19 @@ def test_lafas_name_that_is_there_twice_is_named(a_small_scheme, tmp_path):
         read_landmarks(path, a_small_scheme)
 
 
+def test_lafas_rows_numbered_in_another_order_are_refused(tmp_path):
+    """Rows 1, 2, 3 are not in the file's order: glabella was read as another landmark."""
+    rows = {str(k): f"{k}\t({k}.5,0,0)\n" for k in range(1, 51)}
+    path = tmp_path / "anna.lafas.txt"
+
+    path.write_text("".join(rows[name] for name in sorted(rows)), encoding="utf-8")
+    positions = read_landmarks(path, "palnet50").positions
+    np.testing.assert_array_equal(positions[:, 0], np.arange(1, 51) + 0.5)
+    path.write_text("".join(rows.values()), encoding="utf-8")
+    with pytest.raises(FormatError, match=r"txt:2: expected landmark 'sl', number 10,.*got '2'"):
+        read_landmarks(path, "palnet50", strict=False)
+
+
 def test_pp_of_another_root_is_named(a_face, tmp_path):
     path = tmp_path / "anna.pp"
     write_landmarks(a_face, path)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import palnet
 from palnet._files import check_free, check_writable
 from palnet._run_folder import claim_folder
-from palnet.errors import UsageError
+from palnet.errors import TrainingError, UsageError
 from palnet.model import write_model
 from palnet.synthesis.folder import fill_folder
 from palnet.synthesis.presets import CALIBRATION_PRESETS
@@ -74,7 +74,7 @@ def recalibrate(
     OutputError
         If it cannot be written.
     TrainingError
-        If every scan was refused.
+        If a face was found on too few of the scans.
     """
     if model.paper is not None:
         msg = (
@@ -93,6 +93,12 @@ def recalibrate(
         model,
         fill_folder(source, seeds, folder, jobs=jobs, presets=tuple(CALIBRATION_PRESETS.values())),
     )
+    if len(sample.error_mm) < MIN_PEOPLE:
+        msg = (
+            f"expected errors need {MIN_PEOPLE} people at least; got {len(sample.error_mm)}, as a "
+            f"face was found on no more of the {len(seeds)} scans. Give more people."
+        )
+        raise TrainingError(msg)
     is_enough = len(sample.error_mm) >= MIN_PEOPLE_FOR_MISFIT
     known = None if is_enough else model.calibration.misfit_power
     calibration = fit_calibration(sample, misfit_power=known)
@@ -111,7 +117,7 @@ def recalibrate(
     if model.calibration.source_factor != 1 or model.calibration.source_power != 1:
         logger.warning(
             "%s: expected errors are those of %s; what %s adds to them for faces unlike all "
-            "training faces, such as real ones, is left out.",
+            "training faces, such as real ones, is left out, and so is the color of scans.",
             output,
             source.name,
             model.name,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from palnet.cli import main
-from palnet.errors import OutputError, OutputExistsError, UsageError
+from palnet.errors import OutputError, OutputExistsError, TrainingError, UsageError
 from palnet.model import PaperNetwork, read_model
 from palnet.training.calibration import CalibrationSample, fit_calibration
 from palnet.training.generated import recalibration
@@ -143,6 +143,25 @@ def test_misfit_is_fitted_to_enough_people_only(
 def test_too_few_people_are_refused(tmp_path):
     with pytest.raises(UsageError, match="need 20 people at least; got 19"):
         recalibrate(read_model(), Source(), range(19), tmp_path / "n.npz", folder=tmp_path)
+
+
+def test_too_few_people_with_a_face_that_was_found_are_refused(a_sample, monkeypatch, tmp_path):
+    """Only those drawn were counted, not those refused."""
+    columns = (getattr(a_sample, name)[:19] for name in a_sample.__dataclass_fields__)
+    few = CalibrationSample(*columns)
+    monkeypatch.setattr(recalibration, "collect_sample", lambda *_args: few)
+
+    with pytest.raises(TrainingError, match="need 20 people at least; got 19, as a face was found"):
+        recalibrate(read_model(), Source(), range(40), tmp_path / "n.npz", folder=tmp_path)
+    assert not (tmp_path / "n.npz").exists()
+
+
+def test_color_that_is_left_out_is_told(a_sample, tmp_path, caplog):
+    """Landmarks of scans with color move, although no network has changed."""
+    recalibrate(read_model(), Source(), range(20), tmp_path / "new.npz", folder=tmp_path / "scans")
+
+    assert not read_model(tmp_path / "new.npz").uses_color
+    assert "and so is the color of scans" in caplog.text
 
 
 def test_command_without_its_source_says_what_is_missing(capsys, tmp_path):
