@@ -248,7 +248,7 @@ class PALNetLandmarksWidget(ScriptedLoadableModuleWidget):
         from PALNetLandmarksLib.list_opening import problem_of
         from PALNetLandmarksLib.scan_unit import adopt_unit
 
-        self.measurementSection.clear()
+        self.measurementSection.forget()
         self.saveExportSection.refresh()
         if self.reviewSection.review is not None:
             landmarks = self.reviewSection.review.landmarks

@@ -453,6 +453,10 @@ def test_correction_stops_measuring(a_panel, a_list_on_file):
     assert not a_panel.measurementSection.is_running
     assert a_panel.ui.measureButton.enabled
     assert a_panel.ui.measurementTable.rowCount == 0
+    said = "The landmarks have changed since. Measure again."
+    assert a_panel.ui.measurementLabel.text == said
+    click(a_panel.ui.undoButton)
+    assert a_panel.ui.measurementLabel.text == said
 
 
 def test_export_leaves_the_file_of_the_saved_list(a_reviewed_panel, a_file, answers):

@@ -79,7 +79,7 @@ class MeasurementSection:
         self._line = None
 
     def clear(self):
-        """Discard the measurements, as after a correction."""
+        """Discard the measurements."""
         self.close()
         self._measurements = ()
         self._ui.measurementTable.setRowCount(0)
@@ -87,6 +87,12 @@ class MeasurementSection:
         self._ui.measureButton.setEnabled(self._review is not None)
         self._ui.copyMeasurementsButton.setEnabled(False)
         self._ui.saveMeasurementsButton.setEnabled(False)
+
+    def forget(self):
+        """Discard what was measured before a change of the landmarks, and say so."""
+        if self._measurements or self.is_running:
+            self.clear()
+            self._say(_("The landmarks have changed since. Measure again."))
 
     def on_measure(self):
         """Take all measurements in the background: arcs on a large scan take time."""
@@ -190,5 +196,4 @@ class MeasurementSection:
             return
         now = self._review.landmarks.world_positions
         if not np.array_equal(now, self._measured.positions, equal_nan=True):
-            self.clear()
-            self._say(_("The landmarks were moved since. Measure again."))
+            self.forget()
