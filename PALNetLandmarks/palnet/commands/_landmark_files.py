@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = [
     "FRAME_OPTIONS",
     "add_reading_options",
-    "doubt_face",
     "find_landmark_files",
     "hint_at_lenient",
     "read_all",
@@ -265,14 +264,6 @@ def _tell_order(landmarks: LandmarkSet, path: Path) -> None:
     doubt = doubt_order(landmarks)
     if doubt is not None:
         tell(f"{path}: {landmarks.specimen}: {doubt}")
-
-
-def doubt_face(landmarks: LandmarkSet) -> str | None:
-    """Say if landmarks are no face, in size or order, as a sentence for the user."""
-    from palnet._plausible import doubt_order, doubt_size
-
-    doubt = doubt_size(landmarks)
-    return doubt_order(landmarks) if doubt is None else f"{doubt}. Is their unit wrong?"
 
 
 def hint_at_lenient(err: Exception) -> str:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from palnet._files import file_stem
 from palnet.commands._landmark_files import (
     FRAME_OPTIONS,
-    doubt_face,
     find_landmark_files,
     hint_at_lenient,
     read_names,
@@ -295,7 +294,10 @@ class _Conversion:
 
     def _note_no_face(self, path: Path, specimens: Iterable[LandmarkSet]) -> None:
         """Note which landmarks are no face: a wrong unit or order is converted like any other."""
+        from palnet._plausible import doubt_order, doubt_size
+
         for landmarks in specimens:
-            doubt = doubt_face(landmarks)
+            size = doubt_size(landmarks)
+            doubt = doubt_order(landmarks) if size is None else f"{size}. Is their unit wrong?"
             if doubt is not None:
                 self._doubts.append(f"{path}: {landmarks.specimen}: {doubt}")
