@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from palnet._files import check_writable, is_folder
 from palnet.batch import process_scan
+from palnet.errors import OutputError
 from palnet.jobs import BatchOptions, plan_jobs
 from palnet.landmarks import printable_name
 from PALNetLandmarksLib.job import BackgroundJob
@@ -109,6 +110,8 @@ class FolderDetection:
         if result.outcome == "done":
             return Outcome(job.scan, read_progress(path), "")
         reason = result.message.removeprefix(f"{job.scan}: ").removeprefix(f"{job.specimen}: ")
+        if result.is_disk_full:
+            raise OutputError(reason)
         return Outcome(job.scan, None, reason, path if path.exists() else None)
 
     def _namesake(self, scan):

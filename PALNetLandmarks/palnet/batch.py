@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -67,6 +68,8 @@ class ScanResult:
         The landmarks in the scan file's own numbers.
     seconds : float
         Time taken.
+    is_disk_full : bool
+        Whether it failed for want of room on the disk, as other scans would.
     """
 
     scan: Path
@@ -77,6 +80,7 @@ class ScanResult:
     record: dict[str, Any] = field(default_factory=dict)
     landmarks: LandmarkSet | None = None
     seconds: float = 0.0
+    is_disk_full: bool = False
 
 
 def process_scan(job: ScanJob, *, detect: Detect | None = None) -> ScanResult:
@@ -98,6 +102,7 @@ def process_scan(job: ScanJob, *, detect: Detect | None = None) -> ScanResult:
 
     start = time.perf_counter()
     outcome: Outcome
+    is_disk_full = False
     try:
         if job.obstacle:
             raise UsageError(job.obstacle)
@@ -116,11 +121,19 @@ def process_scan(job: ScanJob, *, detect: Detect | None = None) -> ScanResult:
         outcome, message = "unreadable", str(err)
     except (PalnetError, MemoryError) as err:
         outcome, message = "failed", str(err) or type(err).__name__
+        is_disk_full = _is_for_want_of_room(err.__cause__)
     except OSError as err:
         outcome, message = "failed", describe_error(err)
+        is_disk_full = _is_for_want_of_room(err)
     else:
         return replace(result, seconds=time.perf_counter() - start)
-    return ScanResult(job.scan, outcome, message, seconds=time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    return ScanResult(job.scan, outcome, message, seconds=seconds, is_disk_full=is_disk_full)
+
+
+def _is_for_want_of_room(error: BaseException | None) -> bool:
+    """Return whether the disk is full, or the user's share of it."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _detect_and_write(job: ScanJob, detect: Detect | None) -> ScanResult:

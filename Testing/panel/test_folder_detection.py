@@ -266,6 +266,24 @@ def test_folder_that_is_read_only_is_told_once_with_what_to_do(
     assert entries(a_panel) == [f"{name}.ply" for name in NAMES]
 
 
+def test_detections_end_when_the_disk_is_full(a_panel, a_folder, answers, monkeypatch):
+    real = Path.open
+
+    def refuse(path, mode="r", *arguments, **options):
+        if mode != "rb" and path.parent == a_folder and (a_folder / "anna.palnet.json").exists():
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        return real(path, mode, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", refuse)
+
+    detect_all(a_panel, answers)
+
+    first, second = a_panel.ui.folderDetectionLabel.text.splitlines()
+    assert first.startswith(f"Nothing can be written into {a_folder.as_posix()}.")
+    assert second.endswith(": 1 of 3.")
+    assert sorted(files_of(a_folder)) == ["anna.mrk.json", "anna.palnet.json"]
+
+
 def test_file_that_appeared_meanwhile_is_not_replaced(a_panel, a_folder, answers, held):
     start(a_panel, answers)
     write_list(a_folder / "bea.mrk.json")

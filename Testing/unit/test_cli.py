@@ -133,6 +133,42 @@ def test_detect_of_one_scan_writes_and_tells(a_head_file, tmp_path, capsys):
 
 
 @pytest.mark.usefixtures("detects")
+@pytest.mark.parametrize("is_quota", [False, True])
+def test_detect_ends_when_the_disk_is_full(is_quota, a_head_file, tmp_path, capsys, monkeypatch):
+    for name in ("bea.obj", "carl.obj", "dora.obj"):
+        shutil.copy(a_head_file, a_head_file.with_name(name))
+    code = errno.EDQUOT if is_quota else errno.ENOSPC
+    real, out = Path.open, tmp_path / "out"
+
+    def refuse(path, mode="r", *arguments, **options):
+        if mode != "rb" and path.parent == out and (out / "bea.palnet.json").exists():
+            raise OSError(code, os.strerror(code), str(path))
+        return real(path, mode, *arguments, **options)
+
+    def here(jobs, **_options):
+        return (process_scan(job, detect=palnet_fakes.fake_detect) for job in jobs)
+
+    monkeypatch.setattr(_pool, "run_jobs", here)
+    monkeypatch.setattr(Path, "open", refuse)
+    arguments = ["detect", str(a_head_file.parent), "-o", str(out), "--resume"]
+
+    assert cli.main(arguments) == 2
+
+    printed = capsys.readouterr()
+    failed, last = printed.err.splitlines()
+    assert "[2/4] carl.obj: failed: " in failed
+    assert last.startswith("palnet: the disk is full. Scans left out: 2. Make room, and repeat")
+    assert printed.out.endswith("1 of 4 scans done. 1 could not be done, see above.\n")
+    assert {path.name.partition(".")[0] for path in out.iterdir()} == {"bea"}
+
+    monkeypatch.undo()
+    monkeypatch.setattr(_pool, "run_jobs", here)
+
+    assert cli.main(arguments) == 0
+    assert "3 of 4 scans done. 1 were there already." in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("detects")
 @pytest.mark.parametrize("name", ["csv", "CSV"])
 def test_detect_of_one_format_writes_that_only(name, a_head_file, tmp_path):
     cli.main(["detect", str(a_head_file), "-o", str(tmp_path / "out"), "--format", name])

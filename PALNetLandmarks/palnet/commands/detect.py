@@ -89,8 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
         tell(f"files of other formats, skipped: {foreign}.")
     jobs = plan_jobs(scans, _options(arguments))
     results = run_jobs(jobs, n_processes=arguments.jobs, scheduler=arguments.scheduler)
-    n_failed = _report(results, [job.scan for job in jobs])
-    return 1 if n_failed else 0
+    return _report(results, [job.scan for job in jobs])
 
 
 def _chosen_scans(arguments: argparse.Namespace) -> list[Path]:
@@ -148,7 +147,7 @@ def _usable_model(name_or_path: str | None) -> str | None:
 
 
 def _report(results: Iterable[ScanResult], scans: Sequence[Path]) -> int:
-    """Report the outcome of each scan as it ends; count those that failed."""
+    """Report the outcome of each scan as it ends; return the exit code."""
     n_scans, times = len(scans), Counter(scan.name for scan in scans)
     outcomes: Counter[str] = Counter()
     units: Counter[str] = Counter()
@@ -169,13 +168,19 @@ def _report(results: Iterable[ScanResult], scans: Sequence[Path]) -> int:
             tell(f"{place}{name}: {result.outcome}: {' '.join(result.message.split())}")
         for warning in result.warnings:
             tell(f"{name}: {warning}")
+        if result.is_disk_full:
+            break
     n_done, n_there = outcomes["done"], outcomes["there"]
     n_failed = outcomes.total() - n_done - n_there
     if n_scans > 1 or n_there:
         before = f" {n_there} were there already." if n_there else ""
         failed = f" {n_failed} could not be done, see above." if n_failed else ""
         print(f"{n_done} of {n_scans} scans done.{before}{failed}{_say_units(units)}")
-    return n_failed
+    n_left = n_scans - outcomes.total()
+    if n_left:
+        tell(f"the disk is full. Scans left out: {n_left}. Make room, and repeat with --resume.")
+        return 2
+    return 1 if n_failed else 0
 
 
 def _with_progress(results: Iterable[ScanResult], n_scans: int) -> Iterator[ScanResult]:
