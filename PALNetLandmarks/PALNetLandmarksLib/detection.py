@@ -14,7 +14,7 @@ from palnet._record import describe_detection
 from palnet.errors import ScanRefusedError, UnitError
 from palnet.landmarks import OTHER_AXES
 from palnet.model import DEFAULT_MODEL
-from palnet.surface import UNIT_NAMES
+from palnet.surface import UNIT_NAMES, plausible_units
 from PALNetLandmarksLib.job import BackgroundJob
 from PALNetLandmarksLib.landmark_list import LandmarkList
 from PALNetLandmarksLib.linking import lies_elsewhere
@@ -244,7 +244,11 @@ def _detect(read_mesh, unit, options):
         # Numbers are millimeters in Slicer if the size allows it; otherwise the library guesses.
         return _to_ras(palnet.detect(mesh, unit="mm", **options))
     except UnitError:
-        return _to_ras(palnet.detect(mesh, **options))
+        pass
+    except ScanRefusedError:
+        if len(plausible_units(mesh)) == 1:
+            raise
+    return _to_ras(palnet.detect(mesh, **options))
 
 
 def _to_ras(detection):

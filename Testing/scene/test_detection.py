@@ -9,14 +9,17 @@ import numpy as np
 import pytest
 import slicer
 import vtk
+from vtk.util.numpy_support import numpy_to_vtk
 
 import palnet
 from palnet.errors import MeshError, PalnetError, ScanRefusedError, UnitError
 from palnet.preview import classify_errors
-from palnet.surface import read_colored_mesh
+from palnet.surface import plausible_units, read_colored_mesh
 from palnet_scenes import SAMPLES, vtk_array
 from PALNetLandmarksLib import detection, model_colors, trained_models
 from PALNetLandmarksLib.detection import DetectionRun, ModelChangedError
+from PALNetLandmarksLib.model_scaling import SCALE_ATTRIBUTE, scale_model
+from PALNetLandmarksLib.models import mesh_from_model
 from PALNetLandmarksLib.review import Review
 
 
@@ -317,10 +320,44 @@ def test_model_in_meters_is_detected_in_meters(scene):
     assert 0.3 < np.nanmean(landmarks.expected_errors) < 3.0
 
 
-def scaled_face(scene, factor):
-    from palnet_scenes import SAMPLES
-    from PALNetLandmarksLib.model_scaling import SCALE_ATTRIBUTE, scale_model
+def test_bust_in_centimeters_is_detected_although_millimeters_would_fit_its_size(scene):
+    model = scaled_face(scene, 1.0)
+    add_a_body(model)
+    scale_model(model, 0.1)
+    model.SetAttribute(SCALE_ATTRIBUTE, None)
+    names = [unit.name for unit in plausible_units(mesh_from_model(model))]
+    assert sorted(names) == ["cm", "mm"]
 
+    landmarks = finished(DetectionRun(model))
+
+    assert landmarks.mm_per_unit == pytest.approx(10.0)
+    errors = np.linalg.norm(landmarks.world_positions * 10.0 - read_truth().positions, axis=1)
+    assert np.nanmean(errors) < 1.5
+
+
+def add_a_body(model):
+    """Put a cylinder of 0.7 m below the face, of more vertices than the face has."""
+    truth = read_truth()
+    chin, nasion = (truth.positions[truth.scheme.index_of(code)] for code in ("gn", "n"))
+    up = (nasion - chin) / np.linalg.norm(nasion - chin)
+    across = np.linalg.svd(up[None])[2][1:]
+    turn, height = np.meshgrid(np.linspace(0.0, 2.0 * np.pi, 161), np.linspace(60.0, 760.0, 200))
+    around = np.cos(turn)[..., None] * across[0] + np.sin(turn)[..., None] * across[1]
+    points = chin + 150.0 * around - height[..., None] * up
+    grid = vtk.vtkStructuredGrid()
+    grid.SetDimensions(161, 200, 1)
+    corners = vtk.vtkPoints()
+    corners.SetData(numpy_to_vtk(points.reshape(-1, 3), deep=True))
+    grid.SetPoints(corners)
+    surface, both = vtk.vtkGeometryFilter(), vtk.vtkAppendPolyData()
+    surface.SetInputData(grid)
+    both.AddInputConnection(surface.GetOutputPort())
+    both.AddInputData(model.GetPolyData())
+    both.Update()
+    model.SetAndObservePolyData(both.GetOutput())
+
+
+def scaled_face(scene, factor):
     model = slicer.util.loadModel(str(SAMPLES / "example.ply"))
     scale_model(model, factor)
     model.SetAttribute(SCALE_ATTRIBUTE, None)
