@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from palnet._files import file_stem
 from palnet.commands._landmark_files import (
     FRAME_OPTIONS,
+    check_has_names,
     find_landmark_files,
     hint_at_lenient,
     read_names,
@@ -272,6 +273,8 @@ class _Conversion:
         asked = self.arguments
         unit = None if asked.unit is None else parse_unit(asked.unit).mm_per_unit
         source = find_format(path) if asked.source is None else get_format(asked.source)
+        if self.names is not None:
+            check_has_names(path, source)
         specimens = read_specimens(
             path,
             asked.scheme if self.names is None else self.names.reading_scheme,

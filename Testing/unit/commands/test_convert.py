@@ -123,6 +123,25 @@ def test_convert_translates_the_names_of_another_lab(a_whole_set, tmp_path, caps
     assert found.status[0] == "undefined"
 
 
+@pytest.mark.parametrize("name", [name for name in FORMATS if not FORMATS[name].holds_codes])
+def test_convert_takes_no_order_of_landmarks_from_a_table_of_names(
+    name, a_whole_set, tmp_path, capsys
+):
+    """A table of names may have any order, and the file says nothing that could contradict it."""
+    path, beside = write_landmarks(a_whole_set, tmp_path / f"anna{get_format(name).suffix}")
+    table = tmp_path / "names.csv"
+    rows = (f"F-{row},{code}\n" for row, code in enumerate(reversed(a_whole_set.scheme.codes)))
+    table.write_text("their name,our code\n" + "".join(rows), encoding="utf-8")
+    beside.unlink()
+
+    code = convert(path, "--names", table, "-o", tmp_path / "ours.csv")
+
+    assert code == 1
+    told = rf"{path.name}: {name} files are read by the order of their landmarks.*\(--scheme\)\.$"
+    assert re.search(told, capsys.readouterr().err, re.MULTILINE)
+    assert not (tmp_path / "ours.csv").exists()
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_convert_there_and_back_keeps_the_positions(name, a_whole_set, tmp_path):
     write_landmarks(a_whole_set, tmp_path / "case_001.csv")
