@@ -283,6 +283,8 @@ class _Conversion:
             mm_per_unit=unit,
             strict=not asked.lenient,
         )
+        if unit is not None:
+            self._check_unit(path, specimens[0], unit)
         says_frame = source.holds_axes or sidecar_path(path).is_file()
         needs_frame = asked.frame in ("lps", "ras") or self.target.holds_axes
         if needs_frame and not says_frame and asked.from_frame is None and unit is None:
@@ -294,6 +296,20 @@ class _Conversion:
             specimens = [self.names.translate(landmarks) for landmarks in specimens]
         self._note_no_face(path, specimens)
         return specimens
+
+    def _check_unit(self, path: Path, landmarks: LandmarkSet, mm_per_unit: float) -> None:
+        """Require the unit that was asked for, if a file states its own, which counts."""
+        from palnet.errors import DoubtError
+
+        said = landmarks.mm_per_unit
+        if landmarks.frame == "file" and said != mm_per_unit:
+            problem = (
+                f"{path}: says {said:g} mm per unit; you asked for {mm_per_unit:g}. Leave --unit "
+                "out, or correct 'millimeters per unit' in that file."
+            )
+            if not self.arguments.lenient:
+                raise DoubtError(problem)
+            tell(f"{problem} What the file says counts.")
 
     def _note_no_face(self, path: Path, specimens: Iterable[LandmarkSet]) -> None:
         """Note which landmarks are no face: a wrong unit or order is converted like any other."""

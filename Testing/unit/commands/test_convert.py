@@ -269,6 +269,22 @@ def test_convert_takes_frame_and_unit_of_a_file_that_says_nothing(a_whole_set, t
     np.testing.assert_allclose(landmarks.positions, expected, atol=1e-3)
 
 
+def test_convert_unit_that_contradicts_a_list_is_refused(a_whole_set, tmp_path, capsys):
+    """The list says meters, and what it says counts: the option would have no effect."""
+    (path,) = write_landmarks(a_whole_set, tmp_path / "anna.mrk.json")
+
+    codes = [convert(path, "--unit", unit, "-o", tmp_path / f"{unit}.tps") for unit in ("m", "cm")]
+    said = capsys.readouterr().err
+    lenient = convert(path, "--unit", "cm", "-o", tmp_path / "cm.tps", "--lenient")
+
+    assert (codes, lenient) == ([0, 1], 0)
+    assert "anna.mrk.json: says 1000 mm per unit; you asked for 10. Leave --unit out, or" in said
+    assert "you asked for 10" in capsys.readouterr().err
+    np.testing.assert_allclose(
+        read_landmarks(tmp_path / "cm.tps").positions_mm, a_whole_set.positions_mm, atol=1.1e-3
+    )
+
+
 def test_convert_incomplete_specimen_is_refused_or_left_out(a_folder, tmp_path, capsys):
     cohort = tmp_path / "cohort.morphoj.txt"
 
