@@ -23,6 +23,7 @@ from palnet.exchange._rows import (
     first_line,
     name_specimen_column,
     split_rows,
+    unknown_columns,
     with_decimal_points,
 )
 from palnet.landmarks import PLACED, STATUSES
@@ -214,7 +215,7 @@ def _read_header(reading: Reading, header: list[str]) -> list[str]:
         raise reading.error(1, problem)
     unknown = [column for column in named if column not in {*COLUMNS, *IGNORED_COLUMNS}]
     if unknown:
-        reading.doubt(1, f"the header has the unknown {listing(unknown)}. Delete these columns.")
+        reading.doubt(1, unknown_columns(unknown))
     return columns
 
 

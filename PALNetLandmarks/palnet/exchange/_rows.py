@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from palnet._stored import quote
+from palnet._stored import listing, quote
 from palnet.errors import FormatError
 from palnet.exchange._format import parse_number
 
@@ -26,6 +26,7 @@ __all__ = [
     "first_line",
     "name_specimen_column",
     "split_rows",
+    "unknown_columns",
     "with_decimal_points",
 ]
 
@@ -92,6 +93,14 @@ def name_specimen_column(reading: Reading, header: Sequence[str]) -> list[str]:
         "specimen" if found and low == found[0] else column
         for low, column in zip(lowered, columns, strict=True)
     ]
+
+
+def unknown_columns(columns: Sequence[str]) -> str:
+    """Describe columns that may change what the numbers mean."""
+    return (
+        f"the header has the unknown {listing(columns)}. Delete these columns; a unit that they "
+        "state is given with --unit (mm_per_unit in Python)."
+    )
 
 
 def with_decimal_points(
