@@ -123,6 +123,12 @@ def _described_alike(reading: Reading, rows: list[_Row]) -> list[_Row]:
     for column in sorted(IGNORED_COLUMNS.intersection(first.fields)):
         value = first.fields[column]
         other = next((row for row in rows if row.fields[column] != value), None)
+        if other is not None and len({row.fields[column] for row in rows}) == len(rows) > 2:
+            problem = (
+                f"the column {column} has another entry in each row of specimen "
+                f"{quote(first.fields['specimen'])}, like a number of rows. Delete this column."
+            )
+            raise reading.error(other.line, problem)
         if other is not None:
             problem = (
                 f"the rows of specimen {quote(first.fields['specimen'])} have different entries in "
@@ -191,6 +197,8 @@ def _read_rows(reading: Reading) -> Iterator[tuple[int, dict[str, str]]]:
             reading.doubt(line, f"expected {len(columns)} fields; got {len(fields)}.")
             continue
         row = dict(zip(columns, fields, strict=True))
+        # Some labs write a blank after each comma; a specimen's name is kept as it is.
+        row |= {column: row[column].strip() for column in ("code", *NUMBERS) if column in row}
         row |= {column: "" for column in NUMBERS if row.get(column) == "NA"}
         yield line, row
 
@@ -244,6 +252,9 @@ def _read_specimen(
         status[index] = _status(row.fields)
         positions[index] = [_number(row.fields[axis]) for axis in "xyz"]
         errors[index] = _number(row.fields.get("expected_error_mm", ""))
+    if not any(row.fields["code"] in scheme.codes for row in rows):
+        problem = f"specimen {quote(specimen)} has no landmark of scheme {scheme.name!r}."
+        raise reading.error(rows[0].line, f"{problem} {OTHER_NAMES}")
     if "status" not in rows[0].fields and _is_aligned(positions):
         problem = (
             f"specimen {quote(specimen)} is an aligned shape (of centroid size 1, around 0), which "

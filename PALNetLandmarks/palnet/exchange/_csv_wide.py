@@ -59,7 +59,7 @@ def read_csv_wide(reading: Reading) -> Iterator[LandmarkSet]:
             problem = f"expected {len(header)} fields, as in line 1; got {len(fields)}."
             reading.doubt(line, problem)
             continue
-        values = [fields[column] or "NA" for column in columns]
+        values = [fields[column].strip() or "NA" for column in columns]
         points = [reading.read_point(line, values[k : k + 3]) for k in range(0, len(values), 3)]
         specimen = fields[header.index(_SPECIMEN)]
         yield reading.make_landmarks(scheme, np.array(points), specimen, line=line)

@@ -114,7 +114,7 @@ def with_decimal_points(
     for line, fields in rows:
         for place in places:
             if place < len(fields):
-                fields[place] = decimals.to_point(line, fields[place])
+                fields[place] = decimals.to_point(line, fields[place].strip())
         yield line, fields
     decimals.check()
 

@@ -292,6 +292,36 @@ def test_numbers_of_rows_are_no_specimens(read_text):
     assert message.startswith("3: each row would be a specimen of its own")
 
 
+@pytest.mark.parametrize("column", ["id", "scan", "date"])
+def test_column_that_differs_in_each_row_is_no_rater(column, read_text):
+    """Read leniently, all but the first landmark of a specimen would be lost."""
+    text = a_long_table(f"specimen;{column};code;x;y;z", **{column: ("1", "2", "3")})
+
+    message = refusal_of(read_text, text)
+
+    assert message.startswith(f"3: the column {column} has another entry in each row of specimen")
+    assert message.endswith("Delete this column.")
+
+
+def test_table_without_any_landmark_of_the_scheme_is_refused_even_leniently(read_text):
+    with pytest.warns(FormatWarning), pytest.raises(FormatError, match="has no landmark of scheme"):
+        read_text(a_long_table().replace("a;", "a; LAB-"), strict=False)
+
+
+@pytest.mark.parametrize("table", ["specimen,code,x,y,z", "specimen;code;x;y;z", "wide"])
+def test_blanks_around_codes_and_numbers_are_no_part_of_them(table, read_text):
+    """As in tables that are written with a blank after each comma."""
+    name, text = "lab.wide.csv", a_wide_table()
+    if table != "wide":
+        name, text = "lab.csv", a_long_table(table, decimal="." if "," in table else ",")
+    sign = "," if "," in table else ";"
+
+    (landmarks,) = read_text(text.replace(sign, f" {sign} "), name)
+
+    assert landmarks.specimen == "a "
+    np.testing.assert_array_equal(landmarks.positions, PLACES)
+
+
 @pytest.mark.parametrize("column", ["Rater", "observer", "date", "scan", "id", "Sex"])
 def test_column_about_the_whole_specimen_is_ignored(column, read_text):
     more = {column.lower(): ("A",) * 3 + ("B",) * 3}
