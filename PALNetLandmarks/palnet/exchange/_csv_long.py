@@ -217,8 +217,9 @@ def _read_header(reading: Reading, header: list[str]) -> list[str]:
         problem = (
             f"the header must name the columns specimen (or {', '.join(SPECIMEN_COLUMNS[1:])}), "
             "code (or landmark, or name), x, y and z, each once; got "
-            f"{quote(first_line(reading.text))}. Separate by commas, semicolons or tabs, or name "
-            "the format of the file."
+            f"{quote(first_line(reading.text))}. Separate by commas, semicolons or tabs. A table "
+            "of columns <code>_x, <code>_y, <code>_z is to end in .wide.csv, or to be named "
+            "as such (palnet convert --from csv-wide)."
         )
         raise reading.error(1, problem)
     unknown = [column for column in named if column not in {*COLUMNS, *IGNORED_COLUMNS}]

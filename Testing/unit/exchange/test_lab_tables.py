@@ -393,6 +393,13 @@ def test_wide_table_may_have_other_letters_and_more_columns(read_text):
     np.testing.assert_array_equal(landmarks.positions, PLACES)
 
 
+def test_wide_table_called_like_a_long_one_is_told_how_to_be_read(read_text):
+    told = r"lab\.csv:1: .*<code>_x.* is to end in \.wide\.csv.*--from csv-wide\)\.$"
+
+    with pytest.raises(FormatError, match=told):
+        read_text(a_wide_table())
+
+
 def test_wide_table_column_that_differs_in_a_letter_of_its_code_is_told(read_text):
     text = a_wide_table().replace("brow_z\n", "brow_z;Brow_z\n").replace("9,5\n", "9,5;10,5\n")
 
