@@ -108,7 +108,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _target_format(arguments: argparse.Namespace) -> Format:
-    from palnet.errors import UsageError
+    from palnet.errors import FormatError, UsageError
     from palnet.exchange import FORMATS, find_format, get_format
 
     if arguments.to is not None:
@@ -116,7 +116,15 @@ def _target_format(arguments: argparse.Namespace) -> Format:
     if arguments.output is None:
         msg = f"say the format to write with --to: one of {', '.join(FORMATS)}."
         raise UsageError(msg)
-    return find_format(arguments.output)
+    try:
+        return find_format(arguments.output)
+    except FormatError as err:
+        endings = ", ".join(entry.suffix for entry in FORMATS.values())
+        msg = (
+            f"-o {arguments.output}: say the format of a folder's files with --to, or name a file "
+            f"that ends in one of {endings}."
+        )
+        raise UsageError(msg) from err
 
 
 def _is_file_of(output: Path, target: Format) -> bool:

@@ -543,7 +543,7 @@ def test_convert_output_that_cannot_be_written_is_told(a_folder, capsys, output)
     [
         (["a.csv"], "say the format to write with --to: one of mrk.json"),
         (["a.csv", "--to", "xml"], "unknown landmark format 'xml'"),
-        (["a.csv", "-o", "cohort"], "expected a file ending in one of"),
+        (["a.csv", "-o", "cohort"], "-o cohort: say the format of a folder's files with --to,"),
         (["a.csv", "--to", "tps", "-o", "out.txt"], r"expected a folder, or a file that ends in"),
         (["a.csv", "--to", "tps", "--from", "xml"], "unknown landmark format 'xml'"),
         (["a.csv", "--to", "tps", "--unit", "parsec"], "parsec"),
