@@ -100,6 +100,7 @@ def read_csv(reading: Reading) -> Iterator[LandmarkSet]:
     for line, fields in _read_rows(reading):
         by_specimen.setdefault(fields["specimen"], []).append(_Row(line, fields))
     _check_row_numbers(reading, list(by_specimen.values()))
+    _check_names(reading, by_specimen)
     for specimen, rows in by_specimen.items():
         alike = _described_alike(reading, rows)
         yield _read_specimen(reading, scheme, specimen, _once(reading, scheme, alike))
@@ -115,6 +116,22 @@ def _check_row_numbers(reading: Reading, specimens: list[list[_Row]]) -> None:
             "numbers of rows. Call the column with the names of the specimens specimen."
         )
         raise reading.error(specimens[1][0].line, problem)
+
+
+def _check_names(reading: Reading, by_specimen: dict[str, list[_Row]]) -> None:
+    """Doubt one specimen whose name is written in two ways: each would lack the other's rows."""
+    first: dict[str, str] = {}
+    for name, rows in by_specimen.items():
+        known = first.setdefault(" ".join(name.casefold().split()), name)
+        if known == name:
+            continue
+        codes = {row.fields["code"] for row in rows}
+        if codes.isdisjoint(row.fields["code"] for row in by_specimen[known]):
+            problem = (
+                f"specimen {quote(name)} has only landmarks that {quote(known)} lacks: are they "
+                "one? Write the name in the same way, without blanks around it."
+            )
+            reading.doubt(rows[0].line, problem)
 
 
 def _described_alike(reading: Reading, rows: list[_Row]) -> list[_Row]:

@@ -362,6 +362,19 @@ def test_landmarks_that_two_raters_shared_are_not_put_together(read_text):
     assert landmarks.status == ("corrected", "corrected", "missing")
 
 
+@pytest.mark.parametrize("name", ["P1 ", " P1", "p1"])
+def test_specimen_whose_name_is_written_in_two_ways_is_doubted(name, read_text):
+    """Each of the two would have the other's landmarks missing."""
+    text = a_long_table(specimens=("P1",)).replace("P1;chin", f"{name};chin")
+
+    with pytest.raises(
+        FormatError, match=rf"csv:3: specimen '{name}' has only landmarks that 'P1'"
+    ):
+        read_text(text)
+    whole = a_long_table(specimens=("P1", name))
+    assert [landmarks.specimen for landmarks in read_text(whole)] == ["P1", name]
+
+
 def test_same_landmark_twice_is_refused_whatever_is_ignored(read_text):
     text = a_long_table("specimen;rater;code;x;y;z", ("p1", "p1"), rater="A")
 
