@@ -13,7 +13,7 @@ import numpy as np
 
 from palnet._stored import quote
 from palnet.errors import FormatError
-from palnet.exchange._format import parse_number
+from palnet.exchange._format import OTHER_SCHEME, parse_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -138,7 +138,7 @@ def _read_head(reading: Reading, head: tuple[int, str], width: int) -> _Head:
     if (found["width"], found["dim"]) != (str(width), "3"):
         problem = (
             f"expected {width} numbers per specimen and DIM=3, as the scheme has; got "
-            f"{found['width']} and DIM={found['dim']}."
+            f"{found['width']} and DIM={found['dim']}. {OTHER_SCHEME}"
         )
         raise reading.error(line, problem)
     if int(found["n"]) * width > len(reading.text):
