@@ -148,8 +148,11 @@ class Reading:
         point = [number for number in numbers if number is not None]
         if len(fields) == len(point) == 3:
             return point
-        hint = "" if point else " Write NA NA NA for a missing point."
-        self.doubt(line, f"expected three numbers x, y, z; got {quote(' '.join(fields))}.{hint}")
+        got = " ".join(fields)
+        hint = " Write decimal points." if "," in got else ""
+        if not any(sign.isdigit() for sign in got):
+            hint = " Write NA NA NA for a missing point."
+        self.doubt(line, f"expected three numbers x, y, z; got {quote(got)}.{hint}")
         return [np.nan] * 3
 
     def make_landmarks(

@@ -39,7 +39,7 @@ SPOILT = [
     ("tps", 1, "LM3=3", "LM3=three", 1, r"expected LM3=3.*got LM3=three"),
     ("tps", 1, "LM3=3", "junk", 1, r"expected LM3=; got 'junk'"),
     ("tps", 3, "4.000000 ", "", 3, r"expected three numbers x, y, z; got '5\.000000 6\.000000'"),
-    ("tps", 3, "4.000000", "4,000000", 3, r"expected three numbers.*got '4,000000 5"),
+    ("tps", 3, "4.000000", "4,000000", 3, r"expected.*'4,000000 5.* Write decimal points\.$"),
     ("tps", 3, "4.000000", "nan", 3, r"expected three numbers.*'nan 5\.000000 6\.000000'\.$"),
     ("tps", 3, "4.000000 5.000000 6.000000", "nan nan nan", 3, r"expected.* Write NA NA NA for a "),
     ("tps", 3, "4.000000", "NA", 3, r"expected three numbers"),
