@@ -269,6 +269,26 @@ def test_convert_takes_frame_and_unit_of_a_file_that_says_nothing(a_whole_set, t
     np.testing.assert_allclose(landmarks.positions, expected, atol=1e-3)
 
 
+@pytest.mark.parametrize("option", ["--lenient", "--skip-incomplete"])
+@pytest.mark.parametrize("output", [(), ("-o", "all.csv")])
+def test_convert_never_leaves_out_anything_of_a_file_that_it_replaces(
+    output, option, a_whole_set, a_landmark_set, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    specimens = [replace(a_landmark_set, specimen="bo"), replace(a_whole_set, specimen="cy")]
+    write_specimens(specimens, "all.csv", frame="LPS")
+    table = tmp_path / "all.csv"
+    table.write_text(table.read_text().replace("bo,0,tr,", "bo,0,tri,"))
+    before = table.read_bytes()
+
+    code = convert("all.csv", "--to", "csv", *output, option, "--lenient", "--overwrite")
+
+    assert code == 1
+    assert "all.csv was not replaced: it is itself one of the files" in capsys.readouterr().err
+    assert table.read_bytes() == before
+    assert convert("all.csv", "--to", "csv", "-o", "out", option, "--lenient", "--overwrite") == 0
+
+
 def test_convert_unit_that_contradicts_a_list_is_refused(a_whole_set, tmp_path, capsys):
     """The list says meters, and what it says counts: the option would have no effect."""
     (path,) = write_landmarks(a_whole_set, tmp_path / "anna.mrk.json")
