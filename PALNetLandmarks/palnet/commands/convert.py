@@ -181,11 +181,12 @@ class _Conversion:
         from palnet.exchange import write_specimens
 
         asked = self.arguments
-        may_lose = asked.overwrite and (asked.lenient or asked.skip_incomplete)
-        if may_lose and _place(output) in self.sources:
+        loses = asked.lenient or asked.skip_incomplete or asked.names is not None
+        if asked.overwrite and loses and _place(output) in self.sources:
             self._fail(
                 f"{output} was not replaced: it is itself one of the files to convert, and what "
-                "--lenient or --skip-incomplete leaves out would be lost. Choose another -o."
+                "--lenient, --skip-incomplete or --names leaves out would be lost. Choose another "
+                "-o."
             )
             return
         try:

@@ -289,6 +289,18 @@ def test_convert_never_leaves_out_anything_of_a_file_that_it_replaces(
     assert convert("all.csv", "--to", "csv", "-o", "out", option, "--lenient", "--overwrite") == 0
 
 
+def test_convert_keeps_the_landmarks_of_another_lab_that_we_lack(tmp_path, capsys):
+    (tmp_path / "names.csv").write_text("their name,our code\nTip,prn\nEar,\n")
+    table = tmp_path / "lab.csv"
+    table.write_text("id,code,x,y,z\np1,Tip,1,2,3\np1,Ear,4,5,6\n")
+
+    code = convert(table, "--names", tmp_path / "names.csv", "--to", "csv", "--overwrite")
+
+    assert code == 1
+    assert "lab.csv was not replaced" in capsys.readouterr().err
+    assert "Ear,4,5,6" in table.read_text()
+
+
 def test_convert_unit_that_contradicts_a_list_is_refused(a_whole_set, tmp_path, capsys):
     """The list says meters, and what it says counts: the option would have no effect."""
     (path,) = write_landmarks(a_whole_set, tmp_path / "anna.mrk.json")
