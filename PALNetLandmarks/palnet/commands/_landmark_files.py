@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FRAME_OPTIONS",
     "add_reading_options",
+    "check_has_names",
     "find_landmark_files",
     "hint_at_lenient",
     "read_all",
@@ -54,6 +55,22 @@ def read_names(path: Path | None, arguments: argparse.Namespace) -> NameTable | 
     if path is None:
         return None
     return read_name_table(path, load_scheme(arguments.scheme or DEFAULT_SCHEME))
+
+
+def check_has_names(path: Path, form: Format) -> None:
+    """Require that a file names its landmarks, inside or in its sidecar, so that a table fits.
+
+    Taken in the order of the table's rows they might be others.
+    """
+    from palnet.errors import FormatError
+    from palnet.exchange import sidecar_path
+
+    if not form.holds_codes and not sidecar_path(path).is_file():
+        msg = (
+            f"{path}: {form.name} files are read by the order of their landmarks, which a table of "
+            "names does not say. Give a scheme with the landmarks in that order instead (--scheme)."
+        )
+        raise FormatError(msg)
 
 
 def find_landmark_files(
@@ -216,10 +233,11 @@ def warnings_on_stderr() -> Iterator[None]:
 
 
 def read_all(
-    files: Iterable[Path], arguments: argparse.Namespace, scheme: Scheme | None = None
+    files: Iterable[Path], arguments: argparse.Namespace, names: NameTable | None = None
 ) -> Iterator[tuple[Path, list[LandmarkSet]]]:
     """Read the specimens of each file; one that cannot be read is reported on stderr and skipped.
 
+    With a table of names these are the landmarks as they are called there, still to be translated.
     The frame and unit options apply to files that state none, neither inside nor in a sidecar.
     """
     from palnet.errors import PalnetError
@@ -230,11 +248,13 @@ def read_all(
     for path in files:
         try:
             form, has_sidecar = find_format(path), sidecar_path(path).is_file()
+            if names is not None:
+                check_has_names(path, form)
             says_frame = form.holds_axes or has_sidecar
             with warnings_on_stderr():
                 specimens = read_specimens(
                     path,
-                    scheme or arguments.scheme,
+                    arguments.scheme if names is None else names.reading_scheme,
                     frame=None if says_frame else FRAME_OPTIONS.get(arguments.frame),
                     mm_per_unit=None if has_sidecar else unit,
                     strict=not arguments.lenient,

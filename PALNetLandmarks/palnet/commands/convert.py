@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from palnet._files import file_stem
 from palnet.commands._landmark_files import (
     FRAME_OPTIONS,
+    check_has_names,
     find_landmark_files,
     hint_at_lenient,
     read_names,
@@ -107,7 +108,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _target_format(arguments: argparse.Namespace) -> Format:
-    from palnet.errors import UsageError
+    from palnet.errors import FormatError, UsageError
     from palnet.exchange import FORMATS, find_format, get_format
 
     if arguments.to is not None:
@@ -115,7 +116,15 @@ def _target_format(arguments: argparse.Namespace) -> Format:
     if arguments.output is None:
         msg = f"say the format to write with --to: one of {', '.join(FORMATS)}."
         raise UsageError(msg)
-    return find_format(arguments.output)
+    try:
+        return find_format(arguments.output)
+    except FormatError as err:
+        endings = ", ".join(entry.suffix for entry in FORMATS.values())
+        msg = (
+            f"-o {arguments.output}: say the format of a folder's files with --to, or name a file "
+            f"that ends in one of {endings}."
+        )
+        raise UsageError(msg) from err
 
 
 def _is_file_of(output: Path, target: Format) -> bool:
@@ -172,6 +181,14 @@ class _Conversion:
         from palnet.exchange import write_specimens
 
         asked = self.arguments
+        loses = asked.lenient or asked.skip_incomplete or asked.names is not None
+        if asked.overwrite and loses and _place(output) in self.sources:
+            self._fail(
+                f"{output} was not replaced: it is itself one of the files to convert, and what "
+                "--lenient, --skip-incomplete or --names leaves out would be lost. Choose another "
+                "-o."
+            )
+            return
         try:
             self.written += write_specimens(
                 specimens,
@@ -272,6 +289,8 @@ class _Conversion:
         asked = self.arguments
         unit = None if asked.unit is None else parse_unit(asked.unit).mm_per_unit
         source = find_format(path) if asked.source is None else get_format(asked.source)
+        if self.names is not None:
+            check_has_names(path, source)
         specimens = read_specimens(
             path,
             asked.scheme if self.names is None else self.names.reading_scheme,
@@ -280,6 +299,8 @@ class _Conversion:
             mm_per_unit=unit,
             strict=not asked.lenient,
         )
+        if unit is not None:
+            self._check_unit(path, specimens[0], unit)
         says_frame = source.holds_axes or sidecar_path(path).is_file()
         needs_frame = asked.frame in ("lps", "ras") or self.target.holds_axes
         if needs_frame and not says_frame and asked.from_frame is None and unit is None:
@@ -291,6 +312,20 @@ class _Conversion:
             specimens = [self.names.translate(landmarks) for landmarks in specimens]
         self._note_no_face(path, specimens)
         return specimens
+
+    def _check_unit(self, path: Path, landmarks: LandmarkSet, mm_per_unit: float) -> None:
+        """Require the unit that was asked for, if a file states its own, which counts."""
+        from palnet.errors import DoubtError
+
+        said = landmarks.mm_per_unit
+        if landmarks.frame == "file" and said != mm_per_unit:
+            problem = (
+                f"{path}: says {said:g} mm per unit; you asked for {mm_per_unit:g}. Leave --unit "
+                "out, or correct 'millimeters per unit' in that file."
+            )
+            if not self.arguments.lenient:
+                raise DoubtError(problem)
+            tell(f"{problem} What the file says counts.")
 
     def _note_no_face(self, path: Path, specimens: Iterable[LandmarkSet]) -> None:
         """Note which landmarks are no face: a wrong unit or order is converted like any other."""

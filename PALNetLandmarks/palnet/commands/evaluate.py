@@ -153,7 +153,7 @@ def _read(
     table = read_names(names, arguments)
     sets: list[LandmarkSet] = []
     n_bad = 0
-    for _, specimens in read_all(files, arguments, table.reading_scheme if table else None):
+    for _, specimens in read_all(files, arguments, table):
         sets += [table.translate(landmarks) for landmarks in specimens] if table else specimens
         n_bad += not specimens
     if not sets:

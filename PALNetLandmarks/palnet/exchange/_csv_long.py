@@ -23,6 +23,7 @@ from palnet.exchange._rows import (
     first_line,
     name_specimen_column,
     split_rows,
+    unknown_columns,
     with_decimal_points,
 )
 from palnet.landmarks import PLACED, STATUSES
@@ -99,6 +100,7 @@ def read_csv(reading: Reading) -> Iterator[LandmarkSet]:
     for line, fields in _read_rows(reading):
         by_specimen.setdefault(fields["specimen"], []).append(_Row(line, fields))
     _check_row_numbers(reading, list(by_specimen.values()))
+    _check_names(reading, by_specimen)
     for specimen, rows in by_specimen.items():
         alike = _described_alike(reading, rows)
         yield _read_specimen(reading, scheme, specimen, _once(reading, scheme, alike))
@@ -116,12 +118,34 @@ def _check_row_numbers(reading: Reading, specimens: list[list[_Row]]) -> None:
         raise reading.error(specimens[1][0].line, problem)
 
 
+def _check_names(reading: Reading, by_specimen: dict[str, list[_Row]]) -> None:
+    """Doubt one specimen whose name is written in two ways: each would lack the other's rows."""
+    first: dict[str, str] = {}
+    for name, rows in by_specimen.items():
+        known = first.setdefault(" ".join(name.casefold().split()), name)
+        if known == name:
+            continue
+        codes = {row.fields["code"] for row in rows}
+        if codes.isdisjoint(row.fields["code"] for row in by_specimen[known]):
+            problem = (
+                f"specimen {quote(name)} has only landmarks that {quote(known)} lacks: are they "
+                "one? Write the name in the same way, without blanks around it."
+            )
+            reading.doubt(rows[0].line, problem)
+
+
 def _described_alike(reading: Reading, rows: list[_Row]) -> list[_Row]:
     """Doubt a specimen whose rows differ in a description, such as the rater; keep the first."""
     first = rows[0]
     for column in sorted(IGNORED_COLUMNS.intersection(first.fields)):
         value = first.fields[column]
         other = next((row for row in rows if row.fields[column] != value), None)
+        if other is not None and len({row.fields[column] for row in rows}) == len(rows) > 2:
+            problem = (
+                f"the column {column} has another entry in each row of specimen "
+                f"{quote(first.fields['specimen'])}, like a number of rows. Delete this column."
+            )
+            raise reading.error(other.line, problem)
         if other is not None:
             problem = (
                 f"the rows of specimen {quote(first.fields['specimen'])} have different entries in "
@@ -190,6 +214,8 @@ def _read_rows(reading: Reading) -> Iterator[tuple[int, dict[str, str]]]:
             reading.doubt(line, f"expected {len(columns)} fields; got {len(fields)}.")
             continue
         row = dict(zip(columns, fields, strict=True))
+        # Some labs write a blank after each comma; a specimen's name is kept as it is.
+        row |= {column: row[column].strip() for column in ("code", *NUMBERS) if column in row}
         row |= {column: "" for column in NUMBERS if row.get(column) == "NA"}
         yield line, row
 
@@ -208,13 +234,14 @@ def _read_header(reading: Reading, header: list[str]) -> list[str]:
         problem = (
             f"the header must name the columns specimen (or {', '.join(SPECIMEN_COLUMNS[1:])}), "
             "code (or landmark, or name), x, y and z, each once; got "
-            f"{quote(first_line(reading.text))}. Separate by commas, semicolons or tabs, or name "
-            "the format of the file."
+            f"{quote(first_line(reading.text))}. Separate by commas, semicolons or tabs. A table "
+            "of columns <code>_x, <code>_y, <code>_z is to end in .wide.csv, or to be named "
+            "as such (palnet convert --from csv-wide)."
         )
         raise reading.error(1, problem)
     unknown = [column for column in named if column not in {*COLUMNS, *IGNORED_COLUMNS}]
     if unknown:
-        reading.doubt(1, f"the header has the unknown {listing(unknown)}. Delete these columns.")
+        reading.doubt(1, unknown_columns(unknown))
     return columns
 
 
@@ -243,6 +270,9 @@ def _read_specimen(
         status[index] = _status(row.fields)
         positions[index] = [_number(row.fields[axis]) for axis in "xyz"]
         errors[index] = _number(row.fields.get("expected_error_mm", ""))
+    if not any(row.fields["code"] in scheme.codes for row in rows):
+        problem = f"specimen {quote(specimen)} has no landmark of scheme {scheme.name!r}."
+        raise reading.error(rows[0].line, f"{problem} {OTHER_NAMES}")
     if "status" not in rows[0].fields and _is_aligned(positions):
         problem = (
             f"specimen {quote(specimen)} is an aligned shape (of centroid size 1, around 0), which "

@@ -18,6 +18,7 @@ from palnet.exchange._rows import (
     find_delimiter,
     name_specimen_column,
     split_rows,
+    unknown_columns,
     with_decimal_points,
 )
 
@@ -58,7 +59,7 @@ def read_csv_wide(reading: Reading) -> Iterator[LandmarkSet]:
             problem = f"expected {len(header)} fields, as in line 1; got {len(fields)}."
             reading.doubt(line, problem)
             continue
-        values = [fields[column] or "NA" for column in columns]
+        values = [fields[column].strip() or "NA" for column in columns]
         points = [reading.read_point(line, values[k : k + 3]) for k in range(0, len(values), 3)]
         specimen = fields[header.index(_SPECIMEN)]
         yield reading.make_landmarks(scheme, np.array(points), specimen, line=line)
@@ -114,5 +115,5 @@ def _find_columns(reading: Reading, scheme: Scheme, header: list[str]) -> list[i
     others = [name for name in header if name not in known]
     unknown = [name for name in others if name.lower() not in IGNORED_COLUMNS]
     if unknown:
-        reading.doubt(1, f"the header has the unknown {listing(unknown)}. Delete these columns.")
+        reading.doubt(1, unknown_columns(unknown))
     return [header.index(name) for name in wanted]

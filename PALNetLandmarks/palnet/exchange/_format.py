@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LARGEST",
     "OTHER_NAMES",
+    "OTHER_SCHEME",
     "SPACE_OF_SYSTEM",
     "Format",
     "FormatWarning",
@@ -42,8 +43,11 @@ SpecimenNames = Literal["any", "plain", "none"]
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 # Remedy for names that a scheme does not have.
 OTHER_NAMES = (
-    "Name the right scheme, or translate another lab's names with a table (palnet convert --names)."
+    "Name the right scheme, or translate another lab's names with a table that has a row for each "
+    "(palnet convert --names)."
 )
+# Remedy for another number of landmarks than that of a scheme.
+OTHER_SCHEME = "If these are other landmarks, give their scheme (--scheme, or scheme= in Python)."
 # Above any coordinate; larger numbers mean damage.
 LARGEST = 1e30
 # Older versions of Slicer wrote the values of its constants instead of names.
@@ -138,14 +142,17 @@ class Reading:
 
     def read_point(self, line: int, fields: Sequence[str]) -> list[float]:
         """Parse x, y and z; NaN for a missing point or, if lenient, an invalid one."""
-        if len(fields) == 3:
-            if all(field == "NA" for field in fields):
-                return [np.nan] * 3
-            numbers = [parse_number(field) for field in fields]
-            point = [number for number in numbers if number is not None]
-            if len(point) == 3:
-                return point
-        self.doubt(line, f"expected three numbers x, y, z; got {quote(' '.join(fields))}.")
+        if len(fields) == 3 and all(field == "NA" for field in fields):
+            return [np.nan] * 3
+        numbers = [parse_number(field) for field in fields]
+        point = [number for number in numbers if number is not None]
+        if len(fields) == len(point) == 3:
+            return point
+        got = " ".join(fields)
+        hint = " Write decimal points." if "," in got else ""
+        if not any(sign.isdigit() for sign in got):
+            hint = " Write NA NA NA for a missing point."
+        self.doubt(line, f"expected three numbers x, y, z; got {quote(got)}.{hint}")
         return [np.nan] * 3
 
     def make_landmarks(

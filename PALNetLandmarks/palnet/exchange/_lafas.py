@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from palnet._stored import quote
-from palnet.exchange._format import Format, read_one, write_one
+from palnet.exchange._format import OTHER_SCHEME, Format, read_one, write_one
 
 if TYPE_CHECKING:
     from palnet.exchange._format import Reading
@@ -58,7 +58,7 @@ def read_lafas(reading: Reading) -> LandmarkSet:
     scheme = reading.scheme_said
     rows = [(line, text) for line, text in enumerate(reading.lines, 1) if _is_row(text)]
     if len(rows) != len(scheme):
-        problem = f"expected {len(scheme)} rows name<TAB>(x,y,z); got {len(rows)}."
+        problem = f"expected {len(scheme)} rows name<TAB>(x,y,z); got {len(rows)}. {OTHER_SCHEME}"
         raise reading.error(rows[-1][0] if rows else 1, problem)
     positions = np.full((len(scheme), 3), np.nan)
     names: set[str] = set()

@@ -13,7 +13,7 @@ import numpy as np
 
 from palnet._stored import quote
 from palnet.errors import FormatError
-from palnet.exchange._format import parse_number
+from palnet.exchange._format import OTHER_SCHEME, parse_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,7 +80,8 @@ def read_matrix(reading: Reading) -> Iterator[LandmarkSet]:
     rows = lines[1 + n_labels :]
     counts = [len(text.split()) for _, text in rows]
     numbers = _read_numbers(reading, rows, head)
-    for label, name in names[: _count_certain(counts, len(names), 3 * len(scheme))]:
+    n_certain = _count_certain(counts, len(names), 3 * len(scheme))
+    for label, name in names[:n_certain]:
         values = list(islice(numbers, 3 * len(scheme)))
         positions = np.reshape([value for _, value in values], (-1, 3))
         is_partial = np.isnan(positions).any(axis=1) & ~np.isnan(positions).all(axis=1)
@@ -91,7 +92,11 @@ def read_matrix(reading: Reading) -> Iterator[LandmarkSet]:
         yield reading.make_landmarks(scheme, positions, name, line=label)
     deque(numbers, maxlen=0)  # Report errors in the rest before their count.
     words = [name for _, name in names]
-    _check_count(reading, lines[-1][0], sum(counts), words, 3 * len(scheme))
+    problem = _find_wrong_count(sum(counts), words, 3 * len(scheme))
+    if problem and n_certain < len(words):
+        problem += f" From {quote(words[n_certain])} on, the numbers may be those of others."
+    if problem:
+        reading.doubt(lines[-1][0], problem)
 
 
 def _count_certain(counts: list[int], n_specimens: int, width: int) -> int:
@@ -106,17 +111,16 @@ def _count_certain(counts: list[int], n_specimens: int, width: int) -> int:
     return min(n_whole, n_specimens)
 
 
-def _check_count(reading: Reading, line: int, n_found: int, names: list[str], width: int) -> None:
-    """Doubt a file with fewer or more numbers than its header announces."""
+def _find_wrong_count(n_found: int, names: list[str], width: int) -> str:
+    """Describe fewer or more numbers than the header announces; empty if they are as many."""
     if n_found < len(names) * width:
-        problem = (
+        return (
             f"ends within specimen {quote(names[n_found // width])}; expected {len(names)} "
             f"specimens of {width} numbers."
         )
-        reading.doubt(line, problem)
-    elif n_found > len(names) * width:
-        problem = f"has more numbers than the {len(names)} specimens that its header announces."
-        reading.doubt(line, problem)
+    if n_found > len(names) * width:
+        return f"has more numbers than the {len(names)} specimens that its header announces."
+    return ""
 
 
 def _read_head(reading: Reading, head: tuple[int, str], width: int) -> _Head:
@@ -134,7 +138,7 @@ def _read_head(reading: Reading, head: tuple[int, str], width: int) -> _Head:
     if (found["width"], found["dim"]) != (str(width), "3"):
         problem = (
             f"expected {width} numbers per specimen and DIM=3, as the scheme has; got "
-            f"{found['width']} and DIM={found['dim']}."
+            f"{found['width']} and DIM={found['dim']}. {OTHER_SCHEME}"
         )
         raise reading.error(line, problem)
     if int(found["n"]) * width > len(reading.text):

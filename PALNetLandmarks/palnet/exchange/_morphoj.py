@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet.exchange._format import Format, parse_number
+from palnet.exchange._format import OTHER_SCHEME, Format, parse_number
 from palnet.exchange._numbers import number_fields
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def read_morphoj(reading: Reading) -> Iterator[LandmarkSet]:
     for line, fields in rows[has_header:]:
         if len(fields) != width:
             problem = f"expected an ID and {width - 1} numbers; got {len(fields)} fields."
-            reading.doubt(line, problem)
+            reading.doubt(line, f"{problem} {OTHER_SCHEME}")
             continue
         points = [reading.read_point(line, fields[k : k + 3]) for k in range(1, width, 3)]
         yield reading.make_landmarks(scheme, np.array(points), fields[0], line=line)

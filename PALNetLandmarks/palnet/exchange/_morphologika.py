@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from palnet._stored import quote
-from palnet.exchange._format import Format
+from palnet.exchange._format import OTHER_SCHEME, Format
 from palnet.exchange._numbers import point_lines
 
 if TYPE_CHECKING:
@@ -120,7 +120,9 @@ def _check_value(reading: Reading, sections: dict[str, Lines], key: str, expecte
     values = [text for _, text in sections[key][1:]]
     if values != [expected]:
         got = quote(" ".join(values))
-        raise reading.error(sections[key][0][0], f"[{key}] must hold {expected}; got {got}.")
+        problem = f"[{key}] must hold {expected}; got {got}."
+        hint = f" {OTHER_SCHEME}" if key == "landmarks" else ""
+        raise reading.error(sections[key][0][0], problem + hint)
 
 
 def _split_points(reading: Reading, lines: Lines) -> list[Lines]:

@@ -108,7 +108,7 @@ def find_format(path: str | os.PathLike[str]) -> Format:
         endings = ", ".join(entry.suffix for entry in FORMATS.values())
         msg = (
             f"{path}: expected a file ending in one of {endings}; got {path.name!r}. "
-            "Rename it, or name its format."
+            "Rename it, or name its format (palnet convert --from, or format= in Python)."
         )
         raise FormatError(msg)
     return max(fitting, key=lambda entry: len(entry.suffix))

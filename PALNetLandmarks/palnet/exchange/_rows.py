@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from palnet._stored import quote
+from palnet._stored import listing, quote
 from palnet.errors import FormatError
 from palnet.exchange._format import parse_number
 
@@ -26,6 +26,7 @@ __all__ = [
     "first_line",
     "name_specimen_column",
     "split_rows",
+    "unknown_columns",
     "with_decimal_points",
 ]
 
@@ -94,6 +95,14 @@ def name_specimen_column(reading: Reading, header: Sequence[str]) -> list[str]:
     ]
 
 
+def unknown_columns(columns: Sequence[str]) -> str:
+    """Describe columns that may change what the numbers mean."""
+    return (
+        f"the header has the unknown {listing(columns)}. Delete these columns; a unit that they "
+        "state is given with --unit (mm_per_unit in Python)."
+    )
+
+
 def with_decimal_points(
     reading: Reading, rows: Iterable[Row], places: Sequence[int]
 ) -> Iterator[Row]:
@@ -105,7 +114,7 @@ def with_decimal_points(
     for line, fields in rows:
         for place in places:
             if place < len(fields):
-                fields[place] = decimals.to_point(line, fields[place])
+                fields[place] = decimals.to_point(line, fields[place].strip())
         yield line, fields
     decimals.check()
 

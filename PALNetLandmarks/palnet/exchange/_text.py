@@ -50,6 +50,7 @@ def read_file_text(path: Path, *, strict: bool = True) -> str:
         warnings.warn(problem, FormatWarning, stacklevel=3)
         text = content.decode(encoding, errors="replace")
     if "\0" in text:
-        msg = f"{path}:{text.count(chr(10), 0, text.index(chr(0))) + 1}: is not a text file."
+        line = text.count("\n", 0, text.index("\0")) + 1
+        msg = f"{path}:{line}: is not a text file. Save it as text in UTF-8."
         raise FormatError(msg)
     return text.replace("\r\n", "\n").replace("\r", "\n")

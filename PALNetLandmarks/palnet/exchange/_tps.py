@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from palnet._stored import quote
-from palnet.exchange._format import Format, parse_number
+from palnet.exchange._format import OTHER_SCHEME, Format, parse_number
 from palnet.exchange._numbers import point_lines
 
 if TYPE_CHECKING:
@@ -102,7 +102,10 @@ def _is_whole(reading: Reading, block: _Block, n_landmarks: int) -> bool:
     """Return whether a block has a name and all the points it announces; raise if strict."""
     problem = ""
     if block.count != str(n_landmarks):
-        problem = f"expected LM3={n_landmarks}, as many as the scheme has; got LM3={block.count}."
+        problem = (
+            f"expected LM3={n_landmarks}, as many as the scheme has; got LM3={block.count}. "
+            f"{OTHER_SCHEME}"
+        )
     elif len(block.rows) != n_landmarks:
         problem = f"expected {n_landmarks} lines x y z after LM3=; got {len(block.rows)}."
     elif not block.entries.get("ID"):

@@ -123,6 +123,25 @@ def test_convert_translates_the_names_of_another_lab(a_whole_set, tmp_path, caps
     assert found.status[0] == "undefined"
 
 
+@pytest.mark.parametrize("name", [name for name in FORMATS if not FORMATS[name].holds_codes])
+def test_convert_takes_no_order_of_landmarks_from_a_table_of_names(
+    name, a_whole_set, tmp_path, capsys
+):
+    """A table of names may have any order, and the file says nothing that could contradict it."""
+    path, beside = write_landmarks(a_whole_set, tmp_path / f"anna{get_format(name).suffix}")
+    table = tmp_path / "names.csv"
+    rows = (f"F-{row},{code}\n" for row, code in enumerate(reversed(a_whole_set.scheme.codes)))
+    table.write_text("their name,our code\n" + "".join(rows), encoding="utf-8")
+    beside.unlink()
+
+    code = convert(path, "--names", table, "-o", tmp_path / "ours.csv")
+
+    assert code == 1
+    told = rf"{path.name}: {name} files are read by the order of their landmarks.*\(--scheme\)\.$"
+    assert re.search(told, capsys.readouterr().err, re.MULTILINE)
+    assert not (tmp_path / "ours.csv").exists()
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_convert_there_and_back_keeps_the_positions(name, a_whole_set, tmp_path):
     write_landmarks(a_whole_set, tmp_path / "case_001.csv")
@@ -248,6 +267,54 @@ def test_convert_takes_frame_and_unit_of_a_file_that_says_nothing(a_whole_set, t
     expected = a_whole_set.positions * [-1000.0, -1000.0, 1000.0]
     assert (code, capsys.readouterr().err, landmarks.frame) == (0, "", "LPS")
     np.testing.assert_allclose(landmarks.positions, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("option", ["--lenient", "--skip-incomplete"])
+@pytest.mark.parametrize("output", [(), ("-o", "all.csv")])
+def test_convert_never_leaves_out_anything_of_a_file_that_it_replaces(
+    output, option, a_whole_set, a_landmark_set, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    specimens = [replace(a_landmark_set, specimen="bo"), replace(a_whole_set, specimen="cy")]
+    write_specimens(specimens, "all.csv", frame="LPS")
+    table = tmp_path / "all.csv"
+    table.write_text(table.read_text().replace("bo,0,tr,", "bo,0,tri,"))
+    before = table.read_bytes()
+
+    code = convert("all.csv", "--to", "csv", *output, option, "--lenient", "--overwrite")
+
+    assert code == 1
+    assert "all.csv was not replaced: it is itself one of the files" in capsys.readouterr().err
+    assert table.read_bytes() == before
+    assert convert("all.csv", "--to", "csv", "-o", "out", option, "--lenient", "--overwrite") == 0
+
+
+def test_convert_keeps_the_landmarks_of_another_lab_that_we_lack(tmp_path, capsys):
+    (tmp_path / "names.csv").write_text("their name,our code\nTip,prn\nEar,\n")
+    table = tmp_path / "lab.csv"
+    table.write_text("id,code,x,y,z\np1,Tip,1,2,3\np1,Ear,4,5,6\n")
+
+    code = convert(table, "--names", tmp_path / "names.csv", "--to", "csv", "--overwrite")
+
+    assert code == 1
+    assert "lab.csv was not replaced" in capsys.readouterr().err
+    assert "Ear,4,5,6" in table.read_text()
+
+
+def test_convert_unit_that_contradicts_a_list_is_refused(a_whole_set, tmp_path, capsys):
+    """The list says meters, and what it says counts: the option would have no effect."""
+    (path,) = write_landmarks(a_whole_set, tmp_path / "anna.mrk.json")
+
+    codes = [convert(path, "--unit", unit, "-o", tmp_path / f"{unit}.tps") for unit in ("m", "cm")]
+    said = capsys.readouterr().err
+    lenient = convert(path, "--unit", "cm", "-o", tmp_path / "cm.tps", "--lenient")
+
+    assert (codes, lenient) == ([0, 1], 0)
+    assert "anna.mrk.json: says 1000 mm per unit; you asked for 10. Leave --unit out, or" in said
+    assert "you asked for 10" in capsys.readouterr().err
+    np.testing.assert_allclose(
+        read_landmarks(tmp_path / "cm.tps").positions_mm, a_whole_set.positions_mm, atol=1.1e-3
+    )
 
 
 def test_convert_incomplete_specimen_is_refused_or_left_out(a_folder, tmp_path, capsys):
@@ -508,7 +575,7 @@ def test_convert_output_that_cannot_be_written_is_told(a_folder, capsys, output)
     [
         (["a.csv"], "say the format to write with --to: one of mrk.json"),
         (["a.csv", "--to", "xml"], "unknown landmark format 'xml'"),
-        (["a.csv", "-o", "cohort"], "expected a file ending in one of"),
+        (["a.csv", "-o", "cohort"], "-o cohort: say the format of a folder's files with --to,"),
         (["a.csv", "--to", "tps", "-o", "out.txt"], r"expected a folder, or a file that ends in"),
         (["a.csv", "--to", "tps", "--from", "xml"], "unknown landmark format 'xml'"),
         (["a.csv", "--to", "tps", "--unit", "parsec"], "parsec"),

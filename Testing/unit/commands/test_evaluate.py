@@ -177,6 +177,22 @@ def test_evaluate_table_of_names_finds_another_labs_landmarks(tmp_path):
     assert all(float(row["error_mm"]) == pytest.approx(1.25, abs=1e-3) for row in errors.values())
 
 
+def test_evaluate_takes_no_order_of_landmarks_from_a_table_of_names(tmp_path, capsys):
+    face = a_face("anna")
+    path, beside = write_landmarks(face, tmp_path / "lab.tps")
+    beside.unlink()
+    write_landmarks(face, tmp_path / "ours.mrk.json")
+    table = tmp_path / "names.csv"
+    rows = (f"F-{row},{code}\n" for row, code in enumerate(face.scheme.codes))
+    table.write_text("their name,our code\n" + "".join(rows))
+
+    code = run(tmp_path / "ours.mrk.json", path, "--names", table, "-o", tmp_path / "out")
+
+    assert code == 2
+    assert "lab.tps: tps files are read by the order" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_evaluate_table_of_names_for_every_landmark_keeps_the_measurements(tmp_path, capsys):
     """A complete translation into our scheme is our scheme."""
     face = a_face("anna")

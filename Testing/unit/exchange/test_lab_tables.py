@@ -292,6 +292,36 @@ def test_numbers_of_rows_are_no_specimens(read_text):
     assert message.startswith("3: each row would be a specimen of its own")
 
 
+@pytest.mark.parametrize("column", ["id", "scan", "date"])
+def test_column_that_differs_in_each_row_is_no_rater(column, read_text):
+    """Read leniently, all but the first landmark of a specimen would be lost."""
+    text = a_long_table(f"specimen;{column};code;x;y;z", **{column: ("1", "2", "3")})
+
+    message = refusal_of(read_text, text)
+
+    assert message.startswith(f"3: the column {column} has another entry in each row of specimen")
+    assert message.endswith("Delete this column.")
+
+
+def test_table_without_any_landmark_of_the_scheme_is_refused_even_leniently(read_text):
+    with pytest.warns(FormatWarning), pytest.raises(FormatError, match="has no landmark of scheme"):
+        read_text(a_long_table().replace("a;", "a; LAB-"), strict=False)
+
+
+@pytest.mark.parametrize("table", ["specimen,code,x,y,z", "specimen;code;x;y;z", "wide"])
+def test_blanks_around_codes_and_numbers_are_no_part_of_them(table, read_text):
+    """As in tables that are written with a blank after each comma."""
+    name, text = "lab.wide.csv", a_wide_table()
+    if table != "wide":
+        name, text = "lab.csv", a_long_table(table, decimal="." if "," in table else ",")
+    sign = "," if "," in table else ";"
+
+    (landmarks,) = read_text(text.replace(sign, f" {sign} "), name)
+
+    assert landmarks.specimen == "a "
+    np.testing.assert_array_equal(landmarks.positions, PLACES)
+
+
 @pytest.mark.parametrize("column", ["Rater", "observer", "date", "scan", "id", "Sex"])
 def test_column_about_the_whole_specimen_is_ignored(column, read_text):
     more = {column.lower(): ("A",) * 3 + ("B",) * 3}
@@ -332,6 +362,19 @@ def test_landmarks_that_two_raters_shared_are_not_put_together(read_text):
     assert landmarks.status == ("corrected", "corrected", "missing")
 
 
+@pytest.mark.parametrize("name", ["P1 ", " P1", "p1"])
+def test_specimen_whose_name_is_written_in_two_ways_is_doubted(name, read_text):
+    """Each of the two would have the other's landmarks missing."""
+    text = a_long_table(specimens=("P1",)).replace("P1;chin", f"{name};chin")
+
+    with pytest.raises(
+        FormatError, match=rf"csv:3: specimen '{name}' has only landmarks that 'P1'"
+    ):
+        read_text(text)
+    whole = a_long_table(specimens=("P1", name))
+    assert [landmarks.specimen for landmarks in read_text(whole)] == ["P1", name]
+
+
 def test_same_landmark_twice_is_refused_whatever_is_ignored(read_text):
     text = a_long_table("specimen;rater;code;x;y;z", ("p1", "p1"), rater="A")
 
@@ -361,6 +404,13 @@ def test_wide_table_may_have_other_letters_and_more_columns(read_text):
 
     assert landmarks.specimen == "a"
     np.testing.assert_array_equal(landmarks.positions, PLACES)
+
+
+def test_wide_table_called_like_a_long_one_is_told_how_to_be_read(read_text):
+    told = r"lab\.csv:1: .*<code>_x.* is to end in \.wide\.csv.*--from csv-wide\)\.$"
+
+    with pytest.raises(FormatError, match=told):
+        read_text(a_wide_table())
 
 
 def test_wide_table_column_that_differs_in_a_letter_of_its_code_is_told(read_text):
