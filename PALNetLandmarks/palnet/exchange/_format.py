@@ -42,7 +42,8 @@ SpecimenNames = Literal["any", "plain", "none"]
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 # Remedy for names that a scheme does not have.
 OTHER_NAMES = (
-    "Name the right scheme, or translate another lab's names with a table (palnet convert --names)."
+    "Name the right scheme, or translate another lab's names with a table (palnet convert --names) "
+    "that has a row for each."
 )
 # Above any coordinate; larger numbers mean damage.
 LARGEST = 1e30
