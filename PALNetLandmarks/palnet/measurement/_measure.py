@@ -98,7 +98,8 @@ def measure(
     landmarks : LandmarkSet
         The landmarks of one scan.
     surface : Mesh, optional
-        The scan, in the same coordinates as the landmarks; without it, arcs have no value.
+        The scan in the coordinates of the landmarks, as `match_scan` returns it; without it, arcs
+        have no value.
     plan : MeasurementPlan, optional
         What to measure; by default the plan shipped with the landmarks' scheme.
 
