@@ -83,8 +83,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0: all done; 1: some scans could not be done; 2: wrong usage, or a system error that affects
-        all, such as a full disk.
+        0: all done; 1: some scans could not be done; 2: wrong usage, or a problem with the whole
+        run.
     """
     _print_any_name()
     with _noting_interrupts() as pressed:

@@ -9,6 +9,7 @@ import json
 import re
 import shlex
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ import pytest
 from benchmarks.report import fill
 
 from palnet.cli import build_parser
+from palnet.measurement import match_scan, measure
 from palnet.samples import example_scan
+from palnet.surface import read_mesh, write_ply
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "benchmarks/README.md"])
@@ -80,6 +83,35 @@ def test_python_of_the_readme_runs(tmp_path, monkeypatch, capsys):
     value, unit, expected = capsys.readouterr().out.split()
     assert (unit, (tmp_path / "face.mrk.json").exists()) == ("mm", True)
     assert abs(float(value) - 52) < 2 * float(expected)
+
+
+def test_arcs_of_the_readme_do_not_depend_on_how_triangles_are_wound(tmp_path, monkeypatch):
+    """Measured on the mesh as it is in the file, arcs along the nose were others or lost."""
+    mesh = read_mesh(example_scan())
+    is_turned = np.random.default_rng(0).random(len(mesh.triangles)) < 0.4
+    mixed = np.where(is_turned[:, None], mesh.triangles[:, ::-1], mesh.triangles)
+    write_ply(replace(mesh, triangles=mixed), tmp_path / "face.ply")
+    monkeypatch.chdir(tmp_path)
+
+    told: dict[str, Any] = {}
+    for text in blocks_of(ROOT / "README.md", "python"):
+        exec(text, told)
+
+    usual = measure(told["landmarks"], match_scan(mesh, told["landmarks"]))
+    arcs = {each.code: each.value for each in usual if each.kind == "arc"}
+    assert {code: told["taken"][code].value for code in arcs} == pytest.approx(arcs, abs=1e-3)
+
+
+def test_folders_that_the_readme_fills_are_different():
+    """`palnet calibrate` refuses a folder that `palnet synthesize` has filled."""
+    parser = build_parser()
+    told = [command for where, command in all_commands() if where == "README.md"]
+    filling = [line for line in told if line.split()[1] in ("synthesize", "calibrate")]
+    asked = [parser.parse_args(shlex.split(line)[1:]) for line in filling]
+
+    folders = [getattr(each, "folder", each.output) for each in asked]
+
+    assert len(set(folders)) == len(folders) > 1
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name)

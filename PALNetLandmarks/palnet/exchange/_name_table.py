@@ -99,7 +99,7 @@ def read_name_table(path: str | os.PathLike[str], scheme: Scheme) -> NameTable:
         msg = f"{path}: must name at least one landmark of {scheme.name!r}; got none."
         raise FormatError(msg)
     try:
-        reading = _plain_scheme(path.stem, theirs, _TheirLandmark)
+        reading = _plain_scheme(path.name, theirs, _TheirLandmark)
     except FormatError as err:
         msg = f"{path}: {err}"
         raise FormatError(msg) from err

@@ -98,7 +98,8 @@ def measure(
     landmarks : LandmarkSet
         The landmarks of one scan.
     surface : Mesh, optional
-        The scan, in the same coordinates as the landmarks; without it, arcs have no value.
+        The scan in the coordinates of the landmarks, as `match_scan` returns it; without it, arcs
+        have no value.
     plan : MeasurementPlan, optional
         What to measure; by default the plan shipped with the landmarks' scheme.
 
@@ -136,6 +137,10 @@ def _check_kinds(surface: object, plan: object) -> None:
 def _take(
     definition: MeasurementDefinition, landmarks: LandmarkSet, surface: Mesh | None
 ) -> Measurement:
+    unknown = [code for code in definition.landmarks if code not in landmarks.scheme.codes]
+    if unknown:
+        absent = ", ".join(dict.fromkeys(unknown))
+        return _blank(definition, f"scheme {landmarks.scheme.name!r} has no landmark: {absent}")
     missing = _missing(definition.landmarks, landmarks)
     if missing:
         return _blank(definition, f"landmark missing: {', '.join(missing)}")
@@ -220,7 +225,7 @@ def _asymmetry(
 
 
 def _missing(codes: tuple[str, ...], landmarks: LandmarkSet) -> list[str]:
-    """List the codes without a position, including those not in the scheme."""
+    """List the codes without a position."""
     placed = {
         code
         for code, is_placed in zip(landmarks.scheme.codes, landmarks.is_placed, strict=True)

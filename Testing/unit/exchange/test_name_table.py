@@ -147,3 +147,15 @@ def test_table_of_endless_names_is_told_in_one_short_line(rows, the_scheme, tmp_
 def test_read_name_table_that_is_not_there_is_refused(the_scheme, tmp_path):
     with pytest.raises(FormatError, match="cannot be read"):
         read_name_table(tmp_path / "names.csv", the_scheme)
+
+
+def test_name_that_the_table_lacks_is_told_with_the_table_and_what_to_do(the_scheme, tmp_path):
+    path = tmp_path / "names.csv"
+    path.write_text("their name,our code\nNase,prn\n", encoding="utf-8")
+    table = read_name_table(path, the_scheme)
+    theirs = tmp_path / "anna.csv"
+    theirs.write_text("specimen,code,x,y,z\nanna,Nase,1,2,3\nanna,sn,1,2,4\n", encoding="utf-8")
+
+    says = r"'names\.csv' has no landmark 'sn'\..* has a row for each\."
+    with pytest.raises(FormatError, match=says):
+        read_landmarks(theirs, table.reading_scheme)

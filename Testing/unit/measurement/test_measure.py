@@ -240,6 +240,15 @@ def test_measure_missing_landmark_leaves_blank_with_reason():
     )
 
 
+def test_measure_code_that_the_scheme_lacks_is_told_from_a_missing_landmark(tmp_path):
+    row = {"code": "d", "name": "D", "kind": "distance", "landmarks": ["n", "nose"]}
+    plan = load_measurement_plan(write_plan(tmp_path, row))
+
+    entry = measure(a_face(), plan=plan)[0]
+
+    assert entry.reason == "scheme 'palnet50' has no landmark: nose"
+
+
 @pytest.mark.parametrize(
     ("code", "ends"), [("ls-sto/sto-li", ("sto", "li")), ("sn-n-prn", ("n", "prn"))]
 )
