@@ -156,6 +156,6 @@ def test_name_that_the_table_lacks_is_told_with_the_table_and_what_to_do(the_sch
     theirs = tmp_path / "anna.csv"
     theirs.write_text("specimen,code,x,y,z\nanna,Nase,1,2,3\nanna,sn,1,2,4\n", encoding="utf-8")
 
-    says = r"'names\.csv' has no landmark 'sn'\..* has a row for each\."
+    says = r"'names\.csv' has no landmark 'sn'\..* a table that has a row for each"
     with pytest.raises(FormatError, match=says):
         read_landmarks(theirs, table.reading_scheme)
