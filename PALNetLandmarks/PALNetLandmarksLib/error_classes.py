@@ -8,18 +8,13 @@ from slicer.i18n import tr as _
 GOOD, CHECK, DOUBTFUL, UNKNOWN, UNPLACED = 0, 1, 2, 3, -1
 
 
-def class_name(number):
-    """Return the name of a class.
-
-    Parameters
-    ----------
-    number : int
-        A class as returned by `palnet.preview.classify_errors`.
+def class_names():
+    """Name the classes.
 
     Returns
     -------
-    str
-        In the user's language.
+    dict of int to str
+        Names in the user's language, by class as `palnet.preview.classify_errors` returns it.
     """
     return {
         GOOD: _("good"),
@@ -27,4 +22,4 @@ def class_name(number):
         DOUBTFUL: _("doubtful"),
         UNKNOWN: _("unknown"),
         UNPLACED: _("not placed"),
-    }[number]
+    }

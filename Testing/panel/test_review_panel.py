@@ -83,6 +83,21 @@ def test_table_tells_error_class_and_status(a_panel, a_list):
     assert cell(a_panel, MISSING, ERROR) == ""
 
 
+def test_words_of_the_table_are_translated_once(a_panel, monkeypatch):
+    """In Slicer, a word takes longer to translate than to show."""
+    translated = []
+
+    def translate(_context, text):
+        translated.append(text)
+        return text
+
+    monkeypatch.setattr(slicer.i18n, "translate", translate)
+    a_panel.reviewSection.refresh()
+
+    assert a_panel.ui.landmarkTable.rowCount == 50
+    assert len(translated) < 10
+
+
 @pytest.mark.parametrize("is_selected", [False, True])
 def test_color_of_a_class_is_the_same_in_the_selected_row(a_panel, is_selected):
     mode = QIcon.Mode.Selected if is_selected else QIcon.Mode.Normal

@@ -56,6 +56,22 @@ def test_keys_work_once_after_a_reload(panel_factory, kept_packages, scene):
     assert panel.reviewSection.table.current == 0
 
 
+def test_old_panel_selects_nothing_after_a_reload(panel_factory, kept_packages, scene):
+    panel = panel_factory()
+    panel.ui.exampleButton.click()
+    selector, other = panel.ui.scanSelector, panel.selection.node.scan
+    panel.onReload()
+    new = slicer.modules.palnetlandmarks.widgetRepresentation().self()
+    new.ui.exampleButton.click()
+
+    scene.RemoveNode(new.selection.node.scan)
+    qt.QApplication.processEvents()
+
+    # The old selector lives on, hidden, and lists what is in the scene.
+    assert (selector.nodeFromIndex(0), selector.visible) == (other, False)
+    assert (new.selection.node.scan, new.ui.scanSelector.currentNode()) == (None, None)
+
+
 def test_help_names_method_and_limits(panel_factory):
     panel_factory()
     module = slicer.modules.palnetlandmarks

@@ -7,9 +7,9 @@ import numpy as np
 import qt
 from slicer.i18n import tr as _
 
-from palnet.landmarks import PLACED, STATUSES
+from palnet.landmarks import PLACED
 from palnet.preview import CHECK_MM, CLASS_COLORS, GOOD_MM, classify_errors
-from PALNetLandmarksLib.error_classes import CHECK, DOUBTFUL, GOOD, class_name
+from PALNetLandmarksLib.error_classes import CHECK, DOUBTFUL, GOOD, class_names
 
 CODE, ERROR, STATUS, REPLACE, NAME, SIDE = range(6)
 SHOW_ALL, SHOW_UNREVIEWED, SHOW_DOUBTFUL, SHOW_MISSING = range(4)
@@ -33,6 +33,8 @@ class LandmarkTable:
     def __init__(self, widget):
         self._widget = widget
         self._swatches = {number: _swatch(color) for number, color in enumerate(CLASS_COLORS)}
+        # Slicer takes longer to translate a word than to show it.
+        self._statuses, self._sides, self._classes = _statuses(), _sides(), class_names()
         self._replace = set()
         self._is_filling = False
         widget.setColumnCount(6)
@@ -148,9 +150,9 @@ class LandmarkTable:
         texts = {
             CODE: definition.code,
             NAME: definition.name,
-            SIDE: _side(definition.side),
-            ERROR: f"{shown_mm:.1f} mm {class_name(number)}" if known else "",
-            STATUS: _status(status),
+            SIDE: self._sides[definition.side],
+            ERROR: f"{shown_mm:.1f} mm {self._classes[number]}" if known else "",
+            STATUS: self._statuses[status],
             REPLACE: "",
         }
         for column, text in texts.items():
@@ -167,7 +169,7 @@ class LandmarkTable:
             return
         first = self._widget.item(0, STATUS)
         text = first.text()
-        first.setText(max(map(_status, STATUSES), key=len))
+        first.setText(max(self._statuses.values(), key=len))
         self._widget.resizeColumnsToContents()
         first.setText(text)
 
@@ -210,18 +212,20 @@ def _rows(landmarks, classes, is_reviewed, show, order, errors, kept):
     return [int(index) for index in rows]
 
 
-def _side(side):
-    return {"left": _("left"), "right": _("right"), "midline": _("midline")}[side]
+def _sides():
+    """Name the sides."""
+    return {"left": _("left"), "right": _("right"), "midline": _("midline")}
 
 
-def _status(status):
+def _statuses():
+    """Name the statuses."""
     return {
         "detected": _("detected"),
         "corrected": _("corrected"),
         "confirmed": _("confirmed"),
         "missing": _("missing"),
         "undefined": _("not placed"),
-    }[status]
+    }
 
 
 def _swatch(color):

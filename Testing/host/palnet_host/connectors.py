@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Connect parameter values and widgets."""
+"""Connect parameter values and widgets.
+
+As in Slicer, the class of the widget has to be exactly one of those that are known for the type of
+the parameter: a `ctkComboBox` is no `QComboBox`, for example.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from PySide6.QtWidgets import QAbstractButton, QComboBox, QDoubleSpinBox, QLineEdit, QSpinBox
+from PySide6.QtWidgets import QCheckBox, QDoubleSpinBox, QLineEdit, QPushButton, QSlider, QSpinBox
 
 from palnet_host.mrml_widgets import qMRMLNodeComboBox
 
@@ -20,16 +24,22 @@ class Connector:
     changed: object
 
 
-def connector_for(widget) -> Connector:
-    """Return the connector of a widget."""
-    for kind, make in _MAKERS.items():
-        if isinstance(widget, kind):
-            return make(widget)
-    msg = f"no parameter can be connected to a {type(widget).__name__}."
+def connector_for(widget, kind: type, *, is_node: bool) -> Connector:
+    """Return the connector of a widget for a parameter of a type."""
+    if is_node and type(widget) is qMRMLNodeComboBox:
+        return _of_selector(widget, kind)
+    if (type(widget), kind) in _MAKERS:
+        return _MAKERS[type(widget), kind](widget)
+    msg = f"no parameter of the type {kind.__name__} can be connected to {widget!r}."
     raise TypeError(msg)
 
 
-def _of_button(widget: QAbstractButton) -> Connector:
+def _of_box(widget: QCheckBox) -> Connector:
+    # Sent before `toggled`, on which the module's own slots may be.
+    return Connector(widget.isChecked, widget.setChecked, widget.stateChanged)
+
+
+def _of_button(widget: QPushButton) -> Connector:
     if not widget.isCheckable():
         msg = f"the button {widget.property('objectName')!r} must be checkable."
         raise TypeError(msg)
@@ -40,25 +50,20 @@ def _of_line(widget: QLineEdit) -> Connector:
     return Connector(lambda: widget.property("text"), widget.setText, widget.textChanged)
 
 
-def _of_combo(widget: QComboBox) -> Connector:
-    return Connector(
-        lambda: widget.property("currentText"), widget.setCurrentText, widget.currentTextChanged
-    )
-
-
-def _of_spin(widget: QSpinBox | QDoubleSpinBox) -> Connector:
+def _of_number(widget: QSpinBox | QDoubleSpinBox | QSlider) -> Connector:
     return Connector(lambda: widget.property("value"), widget.setValue, widget.valueChanged)
 
 
-def _of_selector(widget: qMRMLNodeComboBox) -> Connector:
+def _of_selector(widget: qMRMLNodeComboBox, kind: type) -> Connector:
+    widget.nodeTypes = [kind.__name__]
     return Connector(widget.currentNode, widget.setCurrentNode, widget.currentNodeChanged)
 
 
 _MAKERS = {
-    qMRMLNodeComboBox: _of_selector,
-    QAbstractButton: _of_button,
-    QLineEdit: _of_line,
-    QComboBox: _of_combo,
-    QSpinBox: _of_spin,
-    QDoubleSpinBox: _of_spin,
+    (QCheckBox, bool): _of_box,
+    (QPushButton, bool): _of_button,
+    (QLineEdit, str): _of_line,
+    (QSpinBox, int): _of_number,
+    (QSlider, int): _of_number,
+    (QDoubleSpinBox, float): _of_number,
 }

@@ -31,10 +31,7 @@ class ctkCollapsibleButton(QAbstractButton):
     """A button with a title that expands and collapses its contents."""
 
     contentsCollapsed = Signal(bool)
-    _signatures: ClassVar = {
-        "contentsCollapsed(bool)": "contentsCollapsed",
-        "setCollapsed(bool)": "setCollapsed",
-    }
+    _signatures: ClassVar = {"contentsCollapsed(bool)": "contentsCollapsed"}
     _MARGIN = 4
 
     def __init__(self, *arguments) -> None:
@@ -47,14 +44,14 @@ class ctkCollapsibleButton(QAbstractButton):
         self.setCheckable(True)
         self.setChecked(True)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
-        self.toggled.connect(lambda is_open: self.setCollapsed(not is_open))
+        self.toggled.connect(lambda is_open: self._collapse(not is_open))
         self._make_room()
 
     def _is_collapsed(self) -> bool:
         return self._collapsed
 
-    def setCollapsed(self, collapsed: bool) -> None:
-        """Hide (True) or show the contents."""
+    def _collapse(self, collapsed: bool) -> None:
+        """Hide (True) or show the contents; in CTK this is no slot, and thus not for Python."""
         if collapsed == self._collapsed:
             return
         self._collapsed = bool(collapsed)
@@ -66,7 +63,7 @@ class ctkCollapsibleButton(QAbstractButton):
         self.updateGeometry()
         self.contentsCollapsed.emit(self._collapsed)
 
-    collapsed = Property(bool, _is_collapsed, setCollapsed)
+    collapsed = Property(bool, _is_collapsed, _collapse)
 
     def _title_height(self) -> int:
         return self.fontMetrics().height() + 2 * self._MARGIN

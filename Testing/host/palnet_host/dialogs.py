@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from PySide6.QtWidgets import QFileDialog as QtFileDialog
 from PySide6.QtWidgets import QMessageBox as QtMessageBox
+from PySide6.QtWidgets import QWidget
 
 
 @dataclass(frozen=True)
@@ -138,8 +139,15 @@ class QFileDialog(QtFileDialog):
     """File dialog answered by the test; like PythonQt, it returns paths only."""
 
     @staticmethod
-    def _path(_parent=None, caption="", *_arguments) -> str:
-        return str(current().answer("file", caption) or "")
+    def _path(parent: QWidget | None = None, *texts: str) -> str:
+        if not (parent is None or isinstance(parent, QWidget)):
+            msg = f"parent of a file dialog must be a widget or None; got {parent!r}."
+            raise TypeError(msg)
+        for text in texts:
+            if not isinstance(text, str):
+                msg = f"caption, folder and filter of a file dialog must be str; got {text!r}."
+                raise TypeError(msg)
+        return str(current().answer("file", texts[0] if texts else "") or "")
 
     getOpenFileName = getSaveFileName = getExistingDirectory = _path
 

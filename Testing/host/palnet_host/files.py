@@ -90,10 +90,12 @@ class CoreIOManager:
 
     def _storage_for(self, node, path: str):
         """Return the node's storage node, or a new one if the extension needs another."""
-        storage = node.GetStorageNode()
+        storage = before = node.GetStorageNode()
         if storage is None or not storage.SupportedFileType(path):
             storage = _new_storage(node, path)
             node.SetAndObserveStorageNodeID(storage.GetID() if storage else None)
+            if before is not None and node.IsA("vtkMRMLMarkupsNode"):
+                node.GetScene().RemoveNode(before)  # so does the writer of Slicer's module
         if storage is None or not storage.SupportedFileType(path):
             return None
         storage.SetFileName(path)

@@ -59,10 +59,10 @@ class ScriptedModule:
         """Return another panel."""
         return create_panel(self)
 
-    def close_panel(self, *, is_left: bool = True) -> None:
-        """Clean up the panel, as Slicer does on exit; a reload does not leave it first."""
+    def close_panel(self) -> None:
+        """Leave and clean up the panel, as Slicer does on exit."""
         if self._widget:
-            if self._widget.isEntered and is_left:
+            if self._widget.isEntered:
                 self._widget.exit()
             self._widget.self().cleanup()
             self._widget.deleteLater()
@@ -99,28 +99,16 @@ def _execute(path: Path) -> ModuleType:
     return python_module
 
 
-def reload_module(name: str) -> ScriptedModule:
-    """Clean up the panel, execute the module file again and create a new panel."""
-    old = getattr(slicer.modules, name.lower())
-    had_panel = old._widget is not None
-    was_entered = had_panel and old._widget.isEntered
-    old.close_panel(is_left=False)
-    _execute(Path(old.path))
-    module = load_module(Path(old.path).parent, name)
-    if had_panel:
-        # In Slicer its parent is the old one, which is neither left nor entered.
-        module._widget = create_panel(module, is_entered=was_entered)
-    return module
-
-
 @stand_in
 class ModulePanel(qMRMLWidget):
     """The widget that is a scripted module's parent in Slicer."""
 
-    def __init__(self, *, is_entered: bool = False) -> None:
+    def __init__(self, module: ScriptedModule) -> None:
         super().__init__()
+        self._module = module
         self._python_widget = None
-        self._is_entered = is_entered
+        self._is_entered = False
+        self.setObjectName(f"{module.name}ModuleWidget")
         QVBoxLayout(self)
 
     def self(self):
@@ -128,6 +116,17 @@ class ModulePanel(qMRMLWidget):
         return self._python_widget
 
     isEntered = Property(bool, lambda panel: panel._is_entered)
+
+    def reload(self) -> None:
+        """Create the Python object of the panel and set it up; also after a first one, in Slicer.
+
+        The widget itself stays, and is neither left nor entered. `slicer.util.reloadScriptedModule`
+        has cleaned up the first panel and hidden what it consists of, which lives on.
+        """
+        name = self._module.name
+        self._python_widget = getattr(self._module.python_module(), f"{name}Widget")(self)
+        setattr(slicer.modules, f"{name}Widget", self._python_widget)
+        self._python_widget.setup()
 
     def enter(self) -> None:
         """Enter the module."""
@@ -140,13 +139,9 @@ class ModulePanel(qMRMLWidget):
         self._python_widget.exit()
 
 
-def create_panel(module: ScriptedModule, *, is_entered: bool = False):
+def create_panel(module: ScriptedModule) -> ModulePanel:
     """Create a module's panel and set it up; return its parent widget."""
-    parent = ModulePanel(is_entered=is_entered)
-    parent.setObjectName(f"{module.name}ModuleWidget")
-    widget = getattr(module.python_module(), f"{module.name}Widget")(parent)
-    parent._python_widget = widget
-    setattr(slicer.modules, f"{module.name}Widget", widget)
-    widget.setup()
-    parent.setMRMLScene(slicer.mrmlScene)
-    return parent
+    panel = ModulePanel(module)
+    panel.reload()
+    panel.setMRMLScene(slicer.mrmlScene)
+    return panel

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 import inspect
+import itertools
 import types
 import typing
 import weakref
@@ -116,6 +117,8 @@ class Wrapper:
         object.__setattr__(self, "parameterNode", parameterNode)
         object.__setattr__(self, "_connections", {})
         object.__setattr__(self, "_values", {})
+        object.__setattr__(self, "_tags", itertools.count())
+        object.__setattr__(self, "_is_showing", [])  # not empty while it is shown in widgets
         with slicer.util.NodeModify(parameterNode):
             for parameter in self._parameters.values():
                 if not parameter.is_node:
@@ -138,10 +141,6 @@ class Wrapper:
             raise AttributeError(msg)
         super().__setattr__(name, value)
 
-    def default(self, name: str):
-        """Return the default of a parameter."""
-        return self._parameters[name].default
-
     def AddObserver(self, *arguments) -> int:
         """Observe the node."""
         return self.parameterNode.AddObserver(*arguments)
@@ -149,10 +148,6 @@ class Wrapper:
     def RemoveObserver(self, tag) -> None:
         """Remove an observer of the node."""
         self.parameterNode.RemoveObserver(tag)
-
-    def HasObserver(self, *arguments) -> int:
-        """Whether the node is observed."""
-        return self.parameterNode.HasObserver(*arguments)
 
     def StartModify(self) -> int:
         """Suspend the node's events."""
@@ -183,9 +178,22 @@ class Wrapper:
         if unknown:
             msg = f"{type(self).__name__} has no parameters {sorted(unknown)}."
             raise ValueError(msg)
-        tag = max(self._connections, default=-1) + 1
+        tag = next(self._tags)
         self._connections[tag] = GuiConnection(self, mapping)
+        # As in Slicer, nobody removes it: this object is never released once it was connected.
+        self.AddObserver(vtk.vtkCommand.ModifiedEvent, self._show_in_widgets)
         return tag
+
+    def _show_in_widgets(self, *_arguments) -> None:
+        if vars(self).get("_is_showing", True):
+            return  # also if the garbage collector has emptied this object, before its node
+        self._is_showing.append(True)
+        try:
+            with slicer.util.NodeModify(self):
+                for connection in self._connections.values():
+                    connection.show()
+        finally:
+            self._is_showing.clear()
 
     def disconnectGui(self, tag: int | None) -> None:
         """Undo `connectParametersToGui`; an unknown tag is ignored."""
@@ -197,36 +205,31 @@ class GuiConnection:
     """Keeps widgets and parameters in sync until it is closed."""
 
     def __init__(self, wrapper: Wrapper, widgets: dict) -> None:
-        self._wrapper, self._is_showing = wrapper, False
-        self._connectors = {name: connector_for(widget) for name, widget in widgets.items()}
+        self._wrapper = wrapper
+        kinds = {name: wrapper._parameters[name] for name in widgets}
+        self._connectors = {
+            name: connector_for(widget, kinds[name].kind, is_node=kinds[name].is_node)
+            for name, widget in widgets.items()
+        }
         self._slots = {name: self._writer(name) for name in widgets}
-        self._show_all()
         for name, connector in self._connectors.items():
+            # One after another, as in Slicer: the first ones are connected when the last are shown.
+            connector.show(getattr(wrapper, name))
             connector.changed.connect(self._slots[name])
-        self._tag = wrapper.AddObserver(vtk.vtkCommand.ModifiedEvent, self._show_all)
 
     def _writer(self, name: str):
         def write(*_arguments) -> None:
-            if not self._is_showing:
+            if not self._wrapper._is_showing:
                 setattr(self._wrapper, name, self._connectors[name].read())
 
         return write
 
-    def _show_all(self, *_arguments) -> None:
-        if self._is_showing:
-            return
-        self._is_showing = True
-        try:
-            with slicer.util.NodeModify(self._wrapper):
-                for name, connector in self._connectors.items():
-                    value = getattr(self._wrapper, name)
-                    if connector.read() != value:
-                        connector.show(value)
-        finally:
-            self._is_showing = False
+    def show(self) -> None:
+        """Show all values in their widgets."""
+        for name, connector in self._connectors.items():
+            connector.show(getattr(self._wrapper, name))
 
     def close(self) -> None:
-        """Disconnect the widgets from the node."""
-        self._wrapper.RemoveObserver(self._tag)
+        """Disconnect the widgets from the parameters."""
         for name, connector in self._connectors.items():
             connector.changed.disconnect(self._slots[name])

@@ -2,8 +2,9 @@
 """Make PySide6 behave like PythonQt, Slicer's Qt binding for Python.
 
 Qt properties are attributes (`w.text` reads, `w.text = "x"` writes), unknown attributes cannot be
-set, and `w.connect("clicked(bool)", f)` connects a signal by its signature. An object deleted by Qt
-is false, and raises when used. Where Slicer would only print an error, the stand-in raises.
+set, and `w.connect("clicked(bool)", f)` connects a signal by its signature. Methods take neither
+keyword arguments nor numpy scalars. An object deleted by Qt is false, and raises when used. Where
+Slicer would only print an error, or do something else than was meant, the stand-in raises.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import ModuleType
+from types import BuiltinMethodType, ModuleType
 
 import numpy as np
 import shiboken6
@@ -27,6 +28,12 @@ _stand_ins: set[type] = set()
 # Not empty while PySide6 itself sets attributes that PythonQt would not.
 _is_ignoring: list[bool] = []
 _set_plainly = QObject.__base__.__setattr__
+
+# Methods whose arguments are texts; PythonQt takes None for the text "None".
+_OF_TEXT = frozenset(
+    {"addItem", "setItemText", "setObjectName", "setPlainText", "setPlaceholderText", "setText"}
+    | {"setStatusTip", "setTitle", "setToolTip", "setWhatsThis", "setWindowTitle"}
+)
 
 
 @contextmanager
@@ -65,15 +72,52 @@ class PropertyAttribute:
         if not self._writable:
             msg = f"property {self._name!r} of {type(instance).__name__} can only be read."
             raise AttributeError(msg)
-        if isinstance(value, np.generic):
-            msg = (
-                f"property {self._name!r} got {value!r}: PythonQt takes no numpy scalars. "
-                "Convert it with int(), float() or bool()."
-            )
+        check_scalar(f"property {self._name!r}", value)
+        if value is None:
+            msg = f"property {self._name!r} got None, which PythonQt refuses or takes for a text."
             raise TypeError(msg)
         if not instance.setProperty(self._name, value):
             msg = f"property {self._name!r} of {type(instance).__name__} cannot be {value!r}."
             raise TypeError(msg)
+
+
+class Slot:
+    """A method of a Qt object, which takes what PythonQt takes."""
+
+    def __init__(self, method: BuiltinMethodType) -> None:
+        self._method = method
+
+    def __call__(self, *arguments, **kwargs):
+        name = self._method.__name__
+        if kwargs:
+            msg = f"{name}() got keyword arguments, {sorted(kwargs)}: PythonQt takes none."
+            raise TypeError(msg)
+        for argument in arguments:
+            check_scalar(f"{name}()", argument)
+        if name in _OF_TEXT and None in arguments:
+            msg = f'{name}() got None: PythonQt would show the text "None".'
+            raise TypeError(msg)
+        return self._method(*arguments)
+
+
+def strict(kind: type) -> type:
+    """Derive a class, not of a QObject, whose methods take what PythonQt takes."""
+
+    def get(instance, name: str) -> object:
+        found = kind.__getattribute__(instance, name)
+        return Slot(found) if type(found) is BuiltinMethodType else found
+
+    return type(kind.__name__, (kind,), {"__getattribute__": get})
+
+
+def check_scalar(what: str, value: object) -> None:
+    """Refuse a numpy number, which PythonQt refuses or, for a bool, may take for False."""
+    if isinstance(value, np.generic) and not isinstance(value, str):
+        msg = (
+            f"{what} got {value!r}: PythonQt takes no numpy scalars. "
+            "Convert it with int(), float() or bool()."
+        )
+        raise TypeError(msg)
 
 
 def adapt(modules: tuple[ModuleType, ...]) -> None:
@@ -143,6 +187,11 @@ def _get(instance: QObject, name: str) -> object:
     """Read an attribute; `connect` is the adapted method, not QObject's static one."""
     if name in _BY_SIGNATURE:
         return _BY_SIGNATURE[name].__get__(instance)
+    found = _get_plainly(instance, name)
+    return Slot(found) if type(found) is BuiltinMethodType else found
+
+
+def _get_plainly(instance: QObject, name: str) -> object:
     kind = next(kind for kind in type(instance).__mro__ if kind in _getters)
     return _getters[kind](instance, name)
 
@@ -202,7 +251,7 @@ def slot_of(receiver: QObject, signature: str) -> Callable:
     if normalized(signature) not in known:
         msg = f"{_class_name(receiver)} has no slot {signature!r}."
         raise ValueError(msg)
-    target = getattr(receiver, normalized(signature).split("(")[0])
+    target = _get_plainly(receiver, normalized(signature).split("(")[0])
     return target.emit if hasattr(target, "emit") else target
 
 

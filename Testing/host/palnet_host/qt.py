@@ -15,7 +15,8 @@ from palnet_host.ui_loader import QUiLoader
 _MODULES = (QtCore, QtGui, QtWidgets)
 pythonqt.adapt(_MODULES)
 
-_OWN = {kind.__name__: kind for kind in (QFileDialog, QMessageBox, QSettings, QUiLoader)}
+_ITEM = pythonqt.strict(QtWidgets.QTableWidgetItem)
+_OWN = {kind.__name__: kind for kind in (QFileDialog, QMessageBox, QSettings, QUiLoader, _ITEM)}
 # Names that only PySide6 has (Signal, Slot, Property, ...) are left out, as in Slicer.
 _QT_NAME = re.compile(r"Qt?[A-Z]\w+|Qt")
 _names = {

@@ -69,10 +69,8 @@ class ScriptedLoadableModuleWidget(_WithResources):
         """Leave for another module."""
 
     def onReload(self) -> None:
-        """Load the module file again and create a new panel from it."""
-        from palnet_host.module import reload_module
-
-        reload_module(self.moduleName)
+        """Load the module file again and create a new panel from it, by Slicer's own function."""
+        slicer.util.reloadScriptedModule(self.moduleName)
 
 
 class ScriptedLoadableModuleLogic(_WithResources):

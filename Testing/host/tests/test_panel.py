@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import ctk
 import pytest
 import qt
 import slicer
@@ -40,6 +43,31 @@ def test_parameter_shows_in_the_panel_and_the_panel_in_the_parameter(a_panel, a_
 
     assert shown == ("nose", 7, 1.5, False)
     assert (parameters.label, parameters.count, parameters.model) == ("chin", 9, None)
+
+
+def test_parameter_changes_before_the_slots_of_its_box(a_panel):
+    seen = []
+    a_panel.ui.visibleBox.toggled.connect(
+        lambda _checked: seen.append(a_panel.parameterNode.isVisible)
+    )
+
+    a_panel.ui.visibleBox.click()
+
+    assert seen == [False]
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("label", ctk.ctkComboBox),
+        ("label", qt.QComboBox),
+        ("isVisible", ctk.ctkCollapsibleButton),
+        ("count", qt.QDoubleSpinBox),
+    ],
+)
+def test_widget_that_slicer_cannot_connect_raises(a_panel, name, make):
+    with pytest.raises(TypeError, match="no parameter of the type"):
+        a_panel.parameterNode.connectParametersToGui({name: make()})
 
 
 def test_disconnected_panel_no_longer_follows(a_panel):
@@ -154,11 +182,18 @@ def test_other_module_is_entered_and_this_one_left(a_panel):
     assert [call for call in a_panel.calls if call != "modified"] == ["enter", "exit", "enter"]
 
 
-def test_reload_cleans_up_and_makes_a_new_panel(a_panel):
+def test_reload_cleans_up_and_makes_a_new_panel_in_the_old_ones_place(a_panel, qapp):
+    around = a_panel.parent
+
     a_panel.onReload()
+    qapp.processEvents()
+    new = slicer.modules.SampleModuleWidget
 
     assert a_panel.calls[-2:] == ["enter", "cleanup"]
-    assert slicer.modules.SampleModuleWidget is not a_panel
+    assert new is not a_panel
+    assert new.parent is around is slicer.modules.samplemodule.widgetRepresentation()
+    assert (around.isEntered, "enter" in new.calls) == (True, False)
+    assert (new.ui.runButton.visible, a_panel.ui.runButton.visible) == (True, False)
 
 
 def test_own_test_of_the_module_runs(a_panel):
@@ -171,6 +206,12 @@ def test_file_dialog_answers_with_a_path(a_panel, answers):
     answers.expect("file", "face.ply", match="Open it")
 
     assert a_panel.logic.askForFile() == "face.ply"
+
+
+@pytest.mark.parametrize("arguments", [("Open it",), (None, "Open it", Path("scans"))])
+def test_file_dialog_takes_a_parent_and_texts(qapp, arguments):
+    with pytest.raises(TypeError, match="of a file dialog must be"):
+        qt.QFileDialog.getOpenFileName(*arguments)
 
 
 def test_questions_answer_as_told(a_panel, answers):

@@ -64,6 +64,43 @@ def test_numpy_scalar_is_refused():
         qt.QSpinBox().value = np.int64(3)
 
 
+@pytest.mark.parametrize("number", [np.int64(3), np.bool_(True), np.float64(3.0)])
+def test_method_refuses_a_numpy_scalar(number):
+    with pytest.raises(TypeError, match=r"setValue\(\) got .*: PythonQt takes no numpy scalars"):
+        qt.QSpinBox().setValue(number)
+
+
+def test_method_takes_no_keyword_arguments():
+    with pytest.raises(TypeError, match=r"addItem\(\) got keyword arguments, \['userData'\]"):
+        qt.QComboBox().addItem("mm", userData="mm")
+
+
+def test_cell_of_a_table_is_as_strict():
+    table = qt.QTableWidget(1, 1)
+    table.setItem(0, 0, qt.QTableWidgetItem("nose"))
+
+    with pytest.raises(TypeError, match=r"setData\(\) got .*: PythonQt takes no numpy scalars"):
+        table.item(0, 0).setData(qt.Qt.UserRole, np.int64(3))
+    with pytest.raises(TypeError, match="got None"):
+        table.item(0, 0).setToolTip(None)
+
+
+def test_none_is_no_text(a_button):
+    with pytest.raises(TypeError, match="got None"):
+        a_button.setText(None)
+    with pytest.raises(TypeError, match="got None"):
+        a_button.text = None
+
+
+def test_setter_of_the_section_is_no_slot_as_in_ctk():
+    section = ctk.ctkCollapsibleButton()
+
+    with pytest.raises(AttributeError, match="setCollapsed"):
+        section.setCollapsed(True)
+    with pytest.raises(ValueError, match="has no slot"):
+        qt.QCheckBox().connect("toggled(bool)", section, "setCollapsed(bool)")
+
+
 def test_dynamic_property_is_an_attribute_once_it_exists(a_button):
     a_button.setProperty("SlicerParameterName", "a")
 

@@ -44,6 +44,14 @@ def test_point_list_comes_back_from_its_file(a_point_list, tmp_path, name):
     np.testing.assert_allclose(again.GetNthControlPointPositionWorld(0), (1, 2, 3), atol=1e-3)
 
 
+def test_point_list_saved_in_another_format_has_one_storage_node(a_point_list, tmp_path):
+    for name in ("points.fcsv", "points.mrk.json"):
+        slicer.util.saveNode(a_point_list, str(tmp_path / name), properties={})
+
+    storages = slicer.util.getNodesByClass("vtkMRMLMarkupsStorageNode")
+    assert [node.GetClassName() for node in storages] == ["vtkMRMLMarkupsJsonStorageNode"]
+
+
 def test_bundle_brings_nodes_and_hierarchy_back(a_point_list, a_model, tmp_path):
     path = str(tmp_path / "scene.mrb")
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
