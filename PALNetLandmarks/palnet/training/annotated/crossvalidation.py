@@ -17,7 +17,7 @@ from palnet._csv import csv_text
 from palnet._files import remove, write_text
 from palnet._page import section
 from palnet._run_folder import check_run_folder, claim_folder
-from palnet._stored import read_arrays, write_arrays
+from palnet._stored import read_kept, write_arrays
 from palnet.errors import TrainingError
 from palnet.evaluation import (
     Evaluation,
@@ -331,7 +331,7 @@ def _test_fold(
 
 def _read_pairs(tested: Sequence[PreparedScan], place: Path) -> tuple[list[Pair], list[Pair]]:
     """Pair the truth with the predictions, and with the baseline."""
-    arrays = read_arrays(place / "predicted.npz")
+    arrays = read_kept(place / "predicted.npz")
     return _pair(tested, arrays["finished_mm"]), _pair(tested, arrays["starts_mm"])
 
 

@@ -334,19 +334,21 @@ class Bomb:
         return Path.touch, (Path(self.path),)
 
 
-@pytest.mark.parametrize("content", ["bomb", "text", "other", "cut"])
+@pytest.mark.parametrize("content", ["bomb", "text", "junk", "other", "cut"])
 def test_file_that_is_no_network_is_refused(content, a_run, tmp_path):
     path, mark = tmp_path / "network.pt", tmp_path / "mark"
     if content == "bomb":
         torch.save({"means_mm": Bomb(str(mark))}, path)
     elif content == "text":
         path.write_text("weights", encoding="utf-8")
+    elif content == "junk":
+        path.write_bytes(b"junk\n")
     elif content == "other":
         torch.save({"weight": torch.zeros(3)}, path)
     else:
         path.write_bytes((a_run[0] / "fold1" / "network.pt").read_bytes()[:5000])
 
-    with pytest.raises(ModelFileError, match="is not a network of palnet crossvalidate"):
+    with pytest.raises(ModelFileError, match=r"is not a network of .* Delete it to train"):
         read_network(path)
 
     assert not mark.exists()
