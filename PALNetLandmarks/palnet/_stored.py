@@ -69,7 +69,9 @@ def read_kept(path: Path, *names: str) -> dict[str, NDArray[Any]]:
     except (OSError, MemoryError):  # the file may be as it should
         raise
     except Exception as err:  # a damaged archive can raise nearly anything
-        msg = f"{path}: is damaged ({one_line(err)}). Delete it: the same command makes it again."
+        # numpy's own text advises to allow code to be executed.
+        what = f"is damaged ({type(err).__name__})"
+        msg = f"{path}: {what}. Delete it: the same command makes it again."
         raise TrainingError(msg) from err
 
 

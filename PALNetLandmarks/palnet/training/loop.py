@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import logging
 import math
-import pickle
 import time
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
@@ -15,7 +14,6 @@ import numpy as np
 import torch
 
 from palnet._files import replacing
-from palnet._stored import one_line
 from palnet.errors import OutputError, TrainingError
 from palnet.training.curves import cut_curve, try_to_append, try_to_draw
 from palnet.training.execution import make_tracker, round_layers
@@ -438,8 +436,7 @@ def read_state(path: Path) -> dict[str, Any]:
             raise
         except Exception as err:  # a damaged file can raise nearly anything
             # torch's own text advises to allow code to be executed.
-            text = "" if isinstance(err, pickle.UnpicklingError) else f": {one_line(err):.80}"
-            msg = f"it is damaged, or holds more than numbers{text}"
+            msg = f"it is damaged, or holds more than numbers: {type(err).__name__}"
             raise ValueError(msg) from err
     if not isinstance(state, dict):
         msg = f"it holds {type(state).__name__}"
