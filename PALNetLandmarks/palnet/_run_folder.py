@@ -22,6 +22,8 @@ CLAIM_NAME = "recipe.json"
 _BESIDE_A_RUN = re.compile(r"\..*|[^.]*|.*\.(log|out|err|txt|toml)", re.IGNORECASE | re.DOTALL)
 # Its keys about the scans and what they are used for.
 _OF_SCANS = {"scans_sha256", "landmarks", "train", "validation", "test", "method"}
+# Its keys whose entries are used in turn.
+_IN_ORDER = ("sources",)
 
 
 def check_run_folder(
@@ -49,30 +51,39 @@ def check_run_folder(
         raise UsageError(msg)
 
 
-def claim_folder(folder: Path, recipe: dict[str, Any], ignoring: Collection[str] = ()) -> None:
+def claim_folder(
+    folder: Path,
+    recipe: dict[str, Any],
+    ignoring: Collection[str] = (),
+    *,
+    part_of: Path | None = None,
+) -> None:
     """Record the recipe in a run folder; refuse a folder that belongs to another one.
 
     The recipe is everything that determines the result of the run. UsageError says how the recipe,
-    the scans or the version of palnet differ, except for the ignored keys.
+    the scans or the version of palnet differ, except for the ignored keys. Of a part of a run it
+    names the whole: files of the other parts belong to the other recipe as well.
     """
     check_run_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / CLAIM_NAME
     content = json.dumps(recipe, indent=1) + "\n"
     if path.exists() and path.read_bytes() != content.encode():
-        _refuse_changes(folder, recipe, ignoring)
+        _refuse_changes(folder, recipe, ignoring, part_of)
     write_text(path, content, overwrite=True)
 
 
-def _refuse_changes(folder: Path, recipe: dict[str, Any], ignoring: Collection[str]) -> None:
+def _refuse_changes(
+    folder: Path, recipe: dict[str, Any], ignoring: Collection[str], part_of: Path | None = None
+) -> None:
     """Refuse a folder whose claim differs in any other key."""
     changes = _changes(folder / CLAIM_NAME, parse_json(json.dumps(recipe)))
     for key in ignoring:
         changes.pop(key, None)
     if changes:
         msg = (
-            f"{folder} holds a run of {_say_changes(changes)}. Choose another folder, or "
-            "delete that one."
+            f"{part_of or folder} holds a run of {_say_changes(changes)}. Choose another folder, "
+            "or delete that one."
         )
         raise UsageError(msg)
 
@@ -88,10 +99,21 @@ def _changes(path: Path, recipe: dict[str, Any]) -> dict[str, str]:
     old_values, values = _flat(claimed), _flat(recipe)
     keys = {**values, **old_values}
     both = {key: (old_values.get(key, "absent"), values.get(key, "absent")) for key in keys}
-    return {
+    changes = {
         key: "" if isinstance(old, list) or "sha256" in key else f" {old}, now {new}"
         for key, (old, new) in both.items()
         if old != new
+    }
+    return changes | _reordered(claimed, recipe)
+
+
+def _reordered(claimed: dict[str, Any], recipe: dict[str, Any]) -> dict[str, str]:
+    """Keys whose entries are the same in another order, where the order counts."""
+    orders = {key: (list(claimed.get(key, ())), list(recipe.get(key, ()))) for key in _IN_ORDER}
+    return {
+        f"order of {key}": f" {', '.join(old)}, now {', '.join(new)}"
+        for key, (old, new) in orders.items()
+        if old != new and set(old) == set(new)
     }
 
 

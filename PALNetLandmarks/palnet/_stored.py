@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from palnet._files import replacing
-from palnet.errors import FormatError, PalnetError
+from palnet.errors import FormatError, PalnetError, TrainingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +28,7 @@ __all__ = [
     "quote",
     "read_arrays",
     "read_json",
+    "read_kept",
     "read_rows",
     "read_text",
     "unpack_array",
@@ -59,6 +60,19 @@ def read_arrays(path: Path, *names: str) -> dict[str, NDArray[Any]]:
     """Read arrays of a ``.npz`` file that this program wrote: the named ones, or all."""
     with path.open("rb") as stream, np.load(stream, allow_pickle=False) as kept:
         return {name: kept[name] for name in names or kept.files}
+
+
+def read_kept(path: Path, *names: str) -> dict[str, NDArray[Any]]:
+    """`read_arrays` of a run folder's file; TrainingError says what to do if it is damaged."""
+    try:
+        return read_arrays(path, *names)
+    except (OSError, MemoryError):  # the file may be as it should
+        raise
+    except Exception as err:  # a damaged archive can raise nearly anything
+        # numpy's own text advises to allow code to be executed.
+        what = f"is damaged ({type(err).__name__})"
+        msg = f"{path}: {what}. Delete it: the same command makes it again."
+        raise TrainingError(msg) from err
 
 
 def unpack_arrays(data: bytes, only: str | None = None) -> dict[str, NDArray[Any]]:

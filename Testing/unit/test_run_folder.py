@@ -3,10 +3,12 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 
 from palnet._run_folder import claim_folder
-from palnet.errors import UsageError
+from palnet._stored import read_kept, write_arrays
+from palnet.errors import TrainingError, UsageError
 
 CLAIM = {"seed": 42, "training": {"rate": 1e-3, "batch": 8}, "train": ["a", "b"],
          "scans_sha256": "12ab"}  # fmt: skip
@@ -66,3 +68,20 @@ def test_damaged_claim_is_refused(content, tmp_path):
 
     with pytest.raises(UsageError, match=r"recipe\.json is damaged"):
         claim_folder(tmp_path, CLAIM)
+
+
+@pytest.mark.parametrize("kept", [0, 40, 300])
+def test_damaged_arrays_of_a_run_are_refused_in_one_line(kept, tmp_path):
+    """Tracebacks of zipfile and numpy were all that was said."""
+    path = tmp_path / "7.npz"
+    write_arrays(path, {"points": np.arange(60.0)})
+    whole = path.read_bytes()
+    path.write_bytes(whole[:kept] if kept else b"junk\n")
+
+    with pytest.raises(TrainingError, match=r"7\.npz: is damaged .* Delete it") as refusal:
+        read_kept(path)
+    assert "\n" not in str(refusal.value)
+    assert "pickle" not in str(refusal.value)  # numpy advises to allow it
+
+    with pytest.raises(FileNotFoundError):  # it may be away for a moment
+        read_kept(tmp_path / "8.npz")

@@ -311,7 +311,11 @@ def _compare_frames(loaded: Loaded, _scheme: Scheme) -> Iterator[Problem]:
     for specimen, positions in placed:
         off = _misfit(positions - middle)
         if off > REGISTRATION_MM:
-            text = f"its matrix leaves the landmarks {off:.0f} mm from where the others have them."
+            text = (
+                f"its matrix leaves the landmarks {off:.0f} mm from where the others have them. "
+                "Correct it. If the person is only of another size, such as a child, train with "
+                "--anyway, and in palnet crossvalidate with a larger outlier_mm in your own recipe."
+            )
             yield Problem("registration", specimen, text)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from palnet._parallel import run_tasks
-from palnet._stored import read_arrays, write_arrays
+from palnet._stored import read_kept, write_arrays
 from palnet.synthesis.presets import PRESETS, CapturePreset
 from palnet.synthesis.scans import GeneratedScan, ScanGenerator
 
@@ -38,7 +38,7 @@ def write_generated_scan(scan: GeneratedScan, path: Path) -> None:
 
 def read_generated_scan(path: Path) -> GeneratedScan:
     """Read a scan written by `write_generated_scan`."""
-    arrays = read_arrays(path)
+    arrays = read_kept(path)
     description = json.loads(str(arrays.pop("description")))
     return GeneratedScan(**arrays, description=description)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import logging
 import math
-import pickle
 import time
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
@@ -35,6 +34,7 @@ __all__ = [
     "PlateauSettings",
     "choose_device",
     "export_weights",
+    "read_state",
     "run_loop",
     "start_generator",
     "write_state",
@@ -409,14 +409,44 @@ def write_state(state: dict[str, Any], path: Path) -> None:
             raise
 
 
-def _read_checkpoint(path: Path) -> dict[str, Any]:
-    """Load weights and numbers only, so that no code in the file is executed."""
-    try:
-        state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
-        state.keys()
-    except (OSError, RuntimeError, ValueError, AttributeError, EOFError,
-            pickle.UnpicklingError) as err:  # fmt: skip
-        text = str(err).splitlines()[0] if str(err) else type(err).__name__
-        msg = f"{path}: is not a checkpoint ({text}). Delete it to start this training again."
-        raise TrainingError(msg) from err
+def read_state(path: Path) -> dict[str, Any]:
+    """Read what `write_state` wrote: numbers only, so that no code in the file is executed.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    dict of str to object
+        The state, on the CPU.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be opened.
+    ValueError
+        If it is damaged, or holds anything but numbers and texts.
+    """
+    with path.open("rb") as stream:
+        try:
+            state = torch.load(stream, weights_only=True, map_location="cpu")
+        except MemoryError:
+            raise
+        except Exception as err:  # a damaged file can raise nearly anything
+            # torch's own text advises to allow code to be executed.
+            msg = f"it is damaged, or holds more than numbers: {type(err).__name__}"
+            raise ValueError(msg) from err
+    if not isinstance(state, dict):
+        msg = f"it holds {type(state).__name__}"
+        raise ValueError(msg)
     return state
+
+
+def _read_checkpoint(path: Path) -> dict[str, Any]:
+    try:
+        return read_state(path)
+    except ValueError as err:
+        msg = f"{path}: is not a checkpoint ({err}). Delete it to start this training again."
+        raise TrainingError(msg) from err

@@ -3,17 +3,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from palnet._dependencies import require
 from palnet._stored import check_keys
 from palnet.errors import UsageError
-
-if TYPE_CHECKING:
-    import os
 
 __all__ = ["build_part", "check_value", "read_toml"]
 
@@ -28,9 +26,9 @@ def read_toml(name_or_path: str | os.PathLike[str], *, shipped: str) -> tuple[Pa
     Parameters
     ----------
     name_or_path : str or path-like
-        A path, or a name without suffix.
+        A path, or a name without suffix and folder.
     shipped : str
-        The name that an error message suggests.
+        The names that an error message suggests.
 
     Returns
     -------
@@ -45,7 +43,7 @@ def read_toml(name_or_path: str | os.PathLike[str], *, shipped: str) -> tuple[Pa
         If the file is missing or not TOML.
     """
     path = Path(name_or_path)
-    if not path.suffix:
+    if not path.suffix and not os.path.dirname(name_or_path):  # noqa: PTH120  # Path drops "./"
         path = RECIPES_FOLDER / f"{path.name}.toml"
     try:
         return path, _parse_toml(path.read_text(encoding="utf-8-sig"))

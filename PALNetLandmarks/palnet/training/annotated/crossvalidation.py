@@ -16,8 +16,8 @@ import numpy as np
 from palnet._csv import csv_text
 from palnet._files import remove, write_text
 from palnet._page import section
-from palnet._run_folder import check_run_folder, claim_folder
-from palnet._stored import read_arrays, write_arrays
+from palnet._run_folder import CLAIM_NAME, check_run_folder, claim_folder
+from palnet._stored import read_kept, write_arrays
 from palnet.errors import TrainingError
 from palnet.evaluation import (
     Evaluation,
@@ -255,7 +255,8 @@ def choose_scans(
         f"{name}: over {protocol.cohort.outlier_mm:g} mm from the median" for name in outliers
     ]
     tell_left_out(left_out)
-    write_left_out(left_out, folder)
+    if not (folder / f"{FOLD}1" / CLAIM_NAME).exists():  # a run goes on with the same scans only
+        write_left_out(left_out, folder)
     return [scan for scan in scans if scan.aligned.specimen not in set(outliers)]
 
 
@@ -284,10 +285,12 @@ def _begin_fold(
     members = {part: [scan.aligned.specimen for scan in parts[part]] for part in parts}
     digest = hashlib.sha256("".join(scan.digest for scan in scans).encode()).hexdigest()
     made_of = {"scans_sha256": digest} | ({"method": method.digest} if method.digest else {})
-    claim_folder(place, {**members, **made_of})
+    claim_folder(place, {**members, **made_of}, part_of=place.parent)
     is_trained = method.is_trained(place)
     if is_trained:
         _drop_checkpoint(place)
+    else:  # whose errors or weights it holds are about to change
+        remove(place.parent / "model.npz")
     return not is_trained
 
 
@@ -331,7 +334,7 @@ def _test_fold(
 
 def _read_pairs(tested: Sequence[PreparedScan], place: Path) -> tuple[list[Pair], list[Pair]]:
     """Pair the truth with the predictions, and with the baseline."""
-    arrays = read_arrays(place / "predicted.npz")
+    arrays = read_kept(place / "predicted.npz")
     return _pair(tested, arrays["finished_mm"]), _pair(tested, arrays["starts_mm"])
 
 

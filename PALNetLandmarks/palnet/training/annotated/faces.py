@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial import cKDTree
 
-from palnet._stored import read_arrays
+from palnet._stored import read_kept
 from palnet.data_sets.dataset import load_annotated
 from palnet.face.region import sample_fine
 from palnet.landmarks import LandmarkSet
@@ -108,7 +108,7 @@ class AnnotatedFace:
 
     def project(self, positions_mm: NDArray[np.float64]) -> NDArray[np.float64]:
         """Project positions in the face frame to the nearest point of the triangles."""
-        arrays = read_arrays(self.path, "surface_mm", "triangles")
+        arrays = read_kept(self.path, "surface_mm", "triangles")
         points = arrays["surface_mm"]
         surface = Surface(points, arrays["triangles"], np.zeros_like(points))
         return project_onto_triangles(surface, positions_mm).points_mm

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from palnet._stored import read_arrays, write_arrays
+from palnet._stored import read_kept, write_arrays
 from palnet.calibration import Calibration
 from palnet.data_sets.dataset import load_scan
 from palnet.errors import ScanRefusedError, TrainingError
@@ -190,7 +190,7 @@ class PaperMethod:
             model = Model(**{**vars(parts), **read})
             errors = np.array([self._detect(self.scans[row], model) for row in fold.test])
             write_arrays(path, {"errors_mm": errors})
-        return read_arrays(path)["errors_mm"]
+        return read_kept(path)["errors_mm"]
 
     def _write(
         self,

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import pickle
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +10,7 @@ import torch
 
 from palnet.errors import ModelFileError
 from palnet.network.torch_paper import PalNet
-from palnet.training.loop import PlateauSettings, choose_device, run_loop, write_state
+from palnet.training.loop import PlateauSettings, choose_device, read_state, run_loop, write_state
 from palnet.training.losses import position_loss
 
 if TYPE_CHECKING:
@@ -180,14 +179,16 @@ def read_network(path: Path) -> tuple[PalNet, NDArray[np.float64]]:
         If the file is missing, damaged, or holds anything but weights.
     """
     try:
-        state = torch.load(path, weights_only=True, map_location="cpu")
+        state = read_state(path)
         means_mm = state["means_mm"].numpy()
         with torch.device("meta"):
             network = PalNet(len(means_mm), state["n_points"], state["variant"])
         network.load_state_dict(state["network"], assign=True)
-    except (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError, EOFError,
-            pickle.UnpicklingError) as err:  # fmt: skip
+    except (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError) as err:
         text = str(err).splitlines()[0] if str(err) else type(err).__name__
-        msg = f"{path}: is not a network of palnet crossvalidate ({text})."
+        msg = (
+            f"{path}: is not a network of palnet crossvalidate ({text}). Delete it to train this "
+            "network again."
+        )
         raise ModelFileError(msg) from err
     return network.eval(), means_mm

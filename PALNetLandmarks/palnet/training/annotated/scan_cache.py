@@ -13,7 +13,7 @@ import numpy as np
 
 from palnet._files import write_text
 from palnet._parallel import run_tasks
-from palnet._stored import read_arrays, write_arrays
+from palnet._stored import read_arrays, read_kept, write_arrays
 from palnet.errors import MeshError, PalnetError
 
 _Prepared = TypeVar("_Prepared")
@@ -91,7 +91,7 @@ def keep_scans(
             refusals.append(unreadable[scan.specimen])
             continue
         path = folder / f"{scan.specimen}.npz"
-        arrays = read_arrays(path)
+        arrays = read_kept(path)
         if "refusal" in arrays:
             refusals.append(str(arrays["refusal"]))
         else:

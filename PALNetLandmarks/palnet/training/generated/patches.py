@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from palnet._parallel import run_tasks
-from palnet._stored import read_arrays, write_arrays
+from palnet._stored import read_kept, write_arrays
 from palnet.face.fit import fit_atlas, guide_fit
 from palnet.face.region import extract_face, move_cloud, move_surface, sample_coarse, sample_fine
 from palnet.similarity import apply_similarity, fit_similarity
@@ -82,7 +82,7 @@ def load_patches(paths: Sequence[Path]) -> TrainingPatches:
     columns: dict[str, NDArray[Any]] = {}
     names = [field.name for field in fields(TrainingPatches)]
     for row, path in enumerate(paths):
-        for name, array in read_arrays(path, *names).items():
+        for name, array in read_kept(path, *names).items():
             if row == 0:
                 columns[name] = np.zeros((len(paths), *array.shape), dtype=array.dtype)
             columns[name][row] = array

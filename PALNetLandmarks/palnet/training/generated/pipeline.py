@@ -12,7 +12,7 @@ import numpy as np
 
 from palnet._files import remove
 from palnet._run_folder import claim_folder
-from palnet._stored import read_arrays, write_arrays
+from palnet._stored import read_kept, write_arrays
 from palnet.calibration import Calibration
 from palnet.errors import UsageError
 from palnet.face.atlas import FaceAtlas
@@ -197,7 +197,7 @@ def _atlas_stage(recipe: Recipe, sources: Sequence[MorphableModel], folder: Path
     if not path.exists():
         atlas = build_atlas(sources, seed=recipe.seed, **asdict(recipe.atlas))
         write_arrays(path, atlas.to_arrays(), compressed=True)
-    return FaceAtlas.from_arrays(read_arrays(path))
+    return FaceAtlas.from_arrays(read_kept(path))
 
 
 def _pose_stage(
@@ -283,7 +283,7 @@ def _joint_stage(
     path = folder / "joint.npz"
     if not path.exists():
         write_arrays(path, refit_joint_layer(weights, *parts, mirror, ridge=recipe.joint.ridge))
-    return read_arrays(path)
+    return read_kept(path)
 
 
 def _describe(recipe: Recipe, sources: Sequence[MorphableModel]) -> dict[str, Any]:

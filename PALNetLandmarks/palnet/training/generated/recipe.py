@@ -182,7 +182,7 @@ def read_recipe(name_or_path: str | os.PathLike[str]) -> Recipe:
     UsageError
         If the file is missing, not TOML, or has wrong keys.
     """
-    path, content = read_toml(name_or_path, shipped="palnet50")
+    path, content = read_toml(name_or_path, shipped="palnet50, held_out, held_out_short")
     parts = {
         "people": PeopleRecipe,
         "atlas": AtlasRecipe,

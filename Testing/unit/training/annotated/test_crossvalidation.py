@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
@@ -280,6 +281,34 @@ def test_folder_of_another_recipe_is_refused(a_run, a_cohort, tmp_path):
         run((*a_cohort[:2], other), a_run[0])
 
 
+def test_run_of_other_scans_is_refused_as_a_whole_and_stays_as_it_is(a_run, a_cohort, tmp_path):
+    """The first fold was named: who deleted fold after fold kept files of the other scans."""
+    folder, output = tmp_path / "scans", tmp_path / "run"
+    shutil.copytree(a_cohort[0], folder)
+    shutil.copytree(a_run[0], output)
+    before = (output / "left_out.txt").read_text("utf-8")
+    (folder / "p1.csv").unlink()
+
+    with pytest.raises(UsageError, match=rf"^{re.escape(str(output))} holds a run of other scans"):
+        run(a_cohort, output, folder)
+
+    assert (output / "left_out.txt").read_text("utf-8") == before
+
+
+def test_model_of_everybody_goes_with_the_folds_whose_errors_it_tells(a_run, a_cohort, tmp_path):
+    """It was kept for ever, although the folds were trained anew on other scans."""
+    output = tmp_path / "run"
+    shutil.copytree(a_run[0], output)
+    (output / "model.npz").write_bytes(b"of other scans")
+    run(a_cohort, output)
+    assert (output / "model.npz").exists()
+
+    shutil.rmtree(output / "fold2")
+    run(a_cohort, output)
+
+    assert not (output / "model.npz").exists()
+
+
 def test_command_refuses_a_folder_of_a_fine_tuning_before_the_scans_are_read(
     a_cohort, tmp_path, capsys, monkeypatch
 ):
@@ -334,19 +363,21 @@ class Bomb:
         return Path.touch, (Path(self.path),)
 
 
-@pytest.mark.parametrize("content", ["bomb", "text", "other", "cut"])
+@pytest.mark.parametrize("content", ["bomb", "text", "junk", "other", "cut"])
 def test_file_that_is_no_network_is_refused(content, a_run, tmp_path):
     path, mark = tmp_path / "network.pt", tmp_path / "mark"
     if content == "bomb":
         torch.save({"means_mm": Bomb(str(mark))}, path)
     elif content == "text":
         path.write_text("weights", encoding="utf-8")
+    elif content == "junk":
+        path.write_bytes(b"junk\n")
     elif content == "other":
         torch.save({"weight": torch.zeros(3)}, path)
     else:
         path.write_bytes((a_run[0] / "fold1" / "network.pt").read_bytes()[:5000])
 
-    with pytest.raises(ModelFileError, match="is not a network of palnet crossvalidate"):
+    with pytest.raises(ModelFileError, match=r"is not a network of .* Delete it to train"):
         read_network(path)
 
     assert not mark.exists()

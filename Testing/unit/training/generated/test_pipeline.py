@@ -362,6 +362,9 @@ def test_people_come_from_each_source_in_turn(a_recipe, short_steps, tmp_path):
     assert metadata["source"] == "toy and heads"
     assert set(metadata["source_fingerprints"]) == {"toy", "heads"}
 
+    with pytest.raises(UsageError, match=r"\(order of sources toy, heads, now heads, toy\)"):
+        pipeline.train_model(a_recipe, sources[::-1], tmp_path)
+
 
 def test_no_head_trains_and_calibrates():
     source = a_source_of_heads(35)

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from palnet.errors import UsageError
 from palnet.training.generated.recipe import read_recipe
+from palnet.training.recipe_file import RECIPES_FOLDER
 
 RECIPE = """
 scheme = "palnet50"
@@ -181,6 +184,24 @@ def test_missing_recipe_is_refused(tmp_path):
         read_recipe(tmp_path / "absent.toml")
 
 
-def test_unknown_name_is_refused():
-    with pytest.raises(UsageError, match="a shipped recipe: palnet50"):
+def test_unknown_name_is_refused_with_those_there_are():
+    names = sorted(path.stem for path in RECIPES_FOLDER.glob("*.toml"))
+
+    with pytest.raises(UsageError, match="a shipped recipe: palnet50") as refusal:
         read_recipe("palnet51")
+
+    told = re.search(r"shipped recipe: (.*)\.$", str(refusal.value))[1].split(", ")
+    assert sorted([*told, "paper", "improved", "finetune"]) == names
+
+
+@pytest.mark.parametrize("start", ["./", ""])
+def test_file_of_a_shipped_name_in_a_folder_is_not_the_shipped_recipe(start, tmp_path, monkeypatch):
+    """The folder was ignored, and the shipped recipe was trained."""
+    monkeypatch.chdir(tmp_path)
+    folder = "" if start else "own/"
+    (tmp_path / "own").mkdir()
+    (tmp_path / folder / "palnet50").write_text(RECIPE, encoding="utf-8")
+
+    read, shipped = read_recipe(f"{start}{folder}palnet50"), read_recipe("palnet50")
+
+    assert read.people.n_train != shipped.people.n_train
