@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["HARMLESS_TO_TUNING", "refuse_bad_data", "refuse_run_among_scans"]
 
-HARMLESS_TO_TUNING = ("never_placed",)
-"""Fine-tuning keeps a landmark without labels close to the starting model's predictions."""
+HARMLESS_TO_TUNING = ("never_placed", "bad_matrix", "some_matrices", "registration")
+"""Fine-tuning keeps a landmark without labels close to the starting model's predictions, and uses
+no matrices."""
 
 
 def refuse_bad_data(data: DataSet, harmless: Container[str] = ()) -> None:

@@ -466,6 +466,25 @@ def test_landmark_that_nobody_placed_stays_as_it_was(
     assert read_table(run / "folds" / "folds.csv")[-1]["n_test"] == str(N_PEOPLE)
 
 
+def test_matrices_that_are_not_used_refuse_no_cohort(a_model, a_recipe, tmp_path, capsys):
+    scans, written = tmp_path / "scans", {}
+    write_moved_cohort(scans, N_PEOPLE, prn_moved_up)
+    for name in ("without", "with"):
+        arguments = ["finetune", str(scans), "-o", str(tmp_path / name), "--model", str(a_model)]
+        assert main([*arguments, "--recipe", a_recipe, "--jobs", "1"]) == 0
+        curve = (tmp_path / name / "training" / "curve.csv").read_bytes()
+        written[name] = curve, (tmp_path / name / "before_after.csv").read_bytes()
+        for number, shift_mm in enumerate((0.0, 0.0, 300.0)):
+            matrix = np.eye(4)
+            matrix[0, 3] = shift_mm
+            np.save(scans / f"p{number}.transformation_matrix.npy", matrix)
+        (scans / "p3.transformation_matrix.npy").write_bytes(b"none")
+
+    told = capsys.readouterr().err
+    assert all(f"palnet: {kind}: " in told for kind in ("some_matrices", "bad_matrix"))
+    assert written["with"] == written["without"]
+
+
 def test_scans_left_out_with_anyway_are_counted_and_named(a_model, a_recipe, tmp_path, capsys):
     """They went without a word: their files are found, but no scan is made of them."""
     scans, run = tmp_path / "scans", tmp_path / "run"
