@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     from palnet.surface import Mesh
 
-# Seeds used only by this benchmark.
+# Seeds used only by this benchmark and, otherwise captured, by `benchmarks.tomography`.
 FIRST_SEED = 3_450_000
 POINTS_OF = "menpo_james"
 # By how much a wrong texture is moved.

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from palnet.synthesis.people import Person
 
-# Seeds used only by this benchmark.
+# Seeds used only by this benchmark and, otherwise captured, by `benchmarks.color`.
 FIRST_SEED = 3_450_000
 VOXEL_MM = 0.5
 # Slices lie along Y, from the neck to the crown; each is the mean of this many layers of voxels.
