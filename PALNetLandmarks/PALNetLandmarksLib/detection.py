@@ -245,7 +245,7 @@ def _detect(read_mesh, unit, options):
         return _to_ras(palnet.detect(mesh, unit="mm", **options))
     except UnitError:
         pass
-    except ScanRefusedError:
+    except ScanRefusedError:  # a bust in centimeters can have the size of an infant's face
         if len(plausible_units(mesh)) == 1:
             raise
     return _to_ras(palnet.detect(mesh, **options))
