@@ -99,6 +99,7 @@ def fake_detect(mesh, *, unit="auto", model=None, use_color=True):
         "pair": Finding("second_body", "another face?"),
         "odd": Finding("color", "Is it of this scan?"),
         "bare": Finding("texture", "Its image is missing."),
+        "inward": Finding("inside_out", "a mirror image?"),
         "open": Finding("holes", "The surface is open."),
     }
     findings = tuple(finding for name, finding in told.items() if mesh.name.startswith(name))

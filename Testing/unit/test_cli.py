@@ -194,7 +194,7 @@ def test_detect_of_a_folder_names_scans_that_nobody_should_overlook(
     a_mixed_folder, tmp_path, capsys
 ):
     (a_mixed_folder / "no_face.obj").rename(a_mixed_folder / "small.obj")
-    for name in ("bare", "odd", "open", "pair"):
+    for name in ("bare", "inward", "odd", "open", "pair"):
         shutil.copy(a_mixed_folder / "small.obj", a_mixed_folder / f"{name}.obj")
 
     code = cli.main(["detect", str(a_mixed_folder), "-o", str(tmp_path / "out")])
@@ -202,6 +202,7 @@ def test_detect_of_a_folder_names_scans_that_nobody_should_overlook(
     assert code == 0
     assert capsys.readouterr().err.splitlines() == [
         "palnet: bare.obj: Its image is missing.",
+        "palnet: inward.obj: a mirror image?",
         "palnet: odd.obj: Is it of this scan?",
         "palnet: pair.obj: another face?",
         "palnet: small.obj: read in mm, the face has 60 % of the mean size.",

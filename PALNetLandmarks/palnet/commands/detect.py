@@ -227,7 +227,7 @@ def _headline(result: ScanResult) -> str:
 
 
 # Codes of the findings that put a result in doubt, or could make it better.
-_DOUBTS = ("small_face", "second_body", "color", "texture")
+_DOUBTS = ("small_face", "second_body", "inside_out", "color", "texture")
 
 
 def _doubts(result: ScanResult) -> list[str]:

@@ -28,6 +28,9 @@ __all__ = [
 NEIGHBOR_SHARE = 0.5
 """A second face has at least this share of the area of the largest piece."""
 
+MOST = 0.9
+"""A mirror image faces inward with at least this share of its triangles."""
+
 
 def describe_cleaning(n_unused: int, n_dropped: int) -> list[Finding]:
     """Say what was dropped."""
@@ -47,7 +50,7 @@ def describe_strays(n_stray: int) -> list[Finding]:
     return [Finding("stray_triangles", text)]
 
 
-def describe_edges(edges: EdgeCounts, turned: tuple[int, int]) -> list[Finding]:
+def describe_edges(edges: EdgeCounts, turned: tuple[int, int], n_triangles: int) -> list[Finding]:
     """Say how the triangles meet and which were reversed."""
     findings = []
     if edges.n_boundary:
@@ -59,7 +62,13 @@ def describe_edges(edges: EdgeCounts, turned: tuple[int, int]) -> list[Finding]:
     if edges.n_clashing:
         text = f"Triangles wound against their neighbors, turned: {turned[0]}."
         findings.append(Finding("inconsistent_winding", text))
-    if turned[1]:
+    if turned[1] >= MOST * n_triangles and turned[0] <= (1 - MOST) * n_triangles:
+        text = (
+            "The triangles face inward, as in a mirror image. If the scan became one on its way, "
+            "left and right are exchanged: compare it with a photograph."
+        )
+        findings.append(Finding("inside_out", text))
+    elif turned[1]:
         text = f"Triangles wound inward, turned outward: {turned[1]}."
         findings.append(Finding("inward_normals", text))
     return findings
