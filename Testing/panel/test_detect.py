@@ -160,6 +160,33 @@ def test_findings_are_told_in_plain_words(a_panel, a_face):
     assert "Loose pieces" in a_panel.ui.scanInfoLabel.text
 
 
+def test_faults_that_nobody_has_to_mend_are_in_the_tool_tip(a_panel, a_face):
+    label = a_panel.ui.scanInfoLabel
+    a_panel.ui.scanSelector.setCurrentNode(a_face)
+
+    wait_while(lambda: "Minor faults of the mesh: 3" not in label.text)
+
+    assert "Triangles" not in label.text
+    assert [line.partition(",")[0] for line in label.toolTip.splitlines()] == [
+        "Triangles repeated or without an area",
+        "Edges shared by more than two triangles: 782.",
+        "Triangles wound against their neighbors",
+    ]
+    a_panel.ui.scanSelector.setCurrentNode(None)
+    assert label.toolTip == ""
+
+
+def test_mirror_image_is_told(a_panel, a_face):
+    """As after a reflection in the module Transforms."""
+    mirror = vtk.vtkTransform()
+    mirror.Scale(-1, 1, 1)
+    a_face.ApplyTransform(mirror)
+
+    a_panel.ui.scanSelector.setCurrentNode(a_face)
+
+    wait_while(lambda: "as in a mirror image" not in a_panel.ui.scanInfoLabel.text)
+
+
 def test_missing_image_of_a_colored_scan_is_told(a_panel, tmp_path):
     path, head = tmp_path / "head.obj", make_head()
     colors = np.random.default_rng(2).integers(0, 256, head.points.shape, np.uint8)
