@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,10 +35,13 @@ class Progress(NamedTuple):
         Landmarks that nobody has decided on, missing ones included.
     n_doubtful : int
         Those of them with a large expected error.
+    is_readable : bool
+        Whether the file could be read: it may be damaged, or hold other points.
     """
 
     n_open: int
     n_doubtful: int
+    is_readable: bool = True
 
 
 class _Saved(NamedTuple):
@@ -60,12 +64,13 @@ def read_progress(path):
     Returns
     -------
     Progress or None
-        None if there is no such file, or it cannot be read.
+        None if there is no such file.
     """
     try:
         landmarks, absent, *_rest = _read(path)
     except (PalnetError, OSError):
-        return None
+        is_there = os.access(path, os.F_OK)  # raises nothing, wherever the drive is
+        return Progress(0, 0, is_readable=False) if is_there else None
     is_open = np.array(
         [
             status in ("detected", "undefined") or (status == "missing" and code not in absent)

@@ -67,7 +67,7 @@ class ScanFolder:
         Returns
         -------
         dict of Path to Progress or None
-            For each scan; None without landmarks, or if they cannot be read.
+            For each scan; None without landmarks.
         """
         return {scan: read_progress(self.list_path(scan)) for scan in self.scans}
 

@@ -299,6 +299,7 @@ def test_damaged_landmarks_are_told_and_not_replaced_unasked(
     click(a_panel.ui.nextScanButton)
     hidden_failures.take_vtk_errors("Error parsing the file")
     assert models() == ["bea"]
+    assert entries(settled(a_panel))[1] == "bea.ply: landmarks not readable"
 
     detect(a_panel)
     answers.expect("message", "Discard", "exists and will be replaced")

@@ -345,6 +345,8 @@ def _entry(scan, progress, *, is_refused):
     """Name a scan, and what is left to review."""
     if progress is None:
         return _("{scan}: not detected").format(scan=scan.name) if is_refused else scan.name
+    if not progress.is_readable:
+        return _("{scan}: landmarks not readable").format(scan=scan.name)
     if not progress.n_open:
         return _("{scan}: reviewed").format(scan=scan.name)
     text = _("{scan}: {n_open} to review")
