@@ -132,6 +132,17 @@ def test_whole_folder_is_reviewed_and_saved(a_panel, a_folder, answers):
     np.testing.assert_allclose(again.world_positions, saved.positions, atol=1e-3)
 
 
+def test_list_of_scans_tells_what_is_left_once_landmarks_are_saved(a_panel, a_folder, answers):
+    detect(a_panel)
+    click(a_panel.ui.nextButton)
+    click(a_panel.ui.confirmButton)
+    answers.expect("file", str(a_folder / "anna.mrk.json"), "Save landmarks")
+
+    click(a_panel.ui.saveButton)
+
+    assert entries(settled(a_panel)) == ["anna.ply: 49 to review", "bea.ply", "carl.ply"]
+
+
 def test_scan_without_changes_is_left_without_a_question(a_panel, a_folder):
     write_list(a_folder / "bea.mrk.json")
     click(a_panel.ui.nextScanButton)

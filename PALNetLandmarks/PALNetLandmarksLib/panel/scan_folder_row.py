@@ -82,6 +82,11 @@ class ScanFolderRow:
         """Whether landmarks of the scans are being detected."""
         return self._detection.is_running
 
+    def refresh(self):
+        """Say anew how far the reviews have come, as after landmarks were saved."""
+        if self._folder is not None:
+            self._read()
+
     def stop(self):
         """Stop work in the background."""
         self._reading.stop()
