@@ -93,6 +93,7 @@ class SaveExportSection:
             path = self._ask(_("Save landmarks"), proposed, LIST_SUFFIX)
             if path is not None and _goes_on_with_changed(review.landmarks.node, path):
                 save(review.landmarks, path)
+                self._scan_folder.refresh()
                 self._say_written([path], remarks_on_saved(review.landmarks))
 
     def on_export(self):
