@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks._people import groups_of
 from benchmarks._stages import STAGES
-from palnet.preview import CHECK_MM, GOOD_MM
+from palnet.error_classes import CHECK_MM, GOOD_MM
 from palnet.scheme import load_scheme
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from palnet.cli import main
 from palnet.data_sets import pictures as check_pictures
 from palnet.data_sets.checking import ERRORS, KINDS, WARNINGS, check_data_set
 from palnet.data_sets.layouts import read_data_set
+from palnet.error_classes import classify_errors
 from palnet.exchange import read_landmarks, write_landmarks
-from palnet.preview import classify_errors
 from palnet.samples import example_scan, example_truth
 from palnet.scheme import Scheme
 from palnet.surface import Mesh, write_ply
