@@ -281,7 +281,7 @@ def _doubt_unit(size: float, unit: Unit) -> tuple[Finding, ...]:
     if size >= SMALL_SIZE:
         return ()
     text = (
-        f"read in {unit.name}, the face has {100 * size:.0f} % of the mean size: it is an "
+        f"read in {unit.in_words}, the face has {100 * size:.0f} % of the mean size: it is an "
         "infant's or a small child's, or the unit is wrong: check it."
     )
     return (Finding("small_face", text),)

@@ -205,7 +205,7 @@ def test_detect_of_a_folder_names_scans_that_nobody_should_overlook(
         "palnet: inward.obj: a mirror image?",
         "palnet: odd.obj: Is it of this scan?",
         "palnet: pair.obj: another face?",
-        "palnet: small.obj: read in mm, the face has 60 % of the mean size.",
+        "palnet: small.obj: read in millimeters, the face has 60 % of the mean size.",
         "palnet: small.obj: an unusual scan: look at each landmark.",
     ]
 

@@ -241,6 +241,8 @@ def _doubts(result: ScanResult) -> list[str]:
 
 def _details(result: ScanResult) -> list[str]:
     """List the details for a single scan."""
+    from palnet.surface import MINOR_FINDINGS
+
     quality = result.record["quality"]
     landmarks = result.landmarks
     lines = []
@@ -250,7 +252,11 @@ def _details(result: ScanResult) -> list[str]:
         f"  face       fitted to {quality['residual_mm']:.2f} mm, "
         f"{100 * quality['coverage']:.0f} % covered: {quality['verdict']}"
     )
-    lines += [f"  note       {finding['message']}" for finding in result.record["findings"]]
+    findings = result.record["findings"]
+    notes = [each["message"] for each in findings if each["code"] not in MINOR_FINDINGS]
+    if n_minor := len(findings) - len(notes):
+        notes.append(f"Minor faults of the mesh, listed in the record: {n_minor}.")
+    lines += [f"  note       {note}" for note in notes]
     true_error = _true_error(result)
     lines += [f"  true error {true_error}"] if true_error else []
     lines.append(f"  time       {result.seconds:.1f} s")
