@@ -27,6 +27,7 @@ __all__ = [
     "hint_at_lenient",
     "read_all",
     "read_names",
+    "says_other_unit",
     "warnings_on_stderr",
 ]
 
@@ -238,13 +239,16 @@ def read_all(
     """Read the specimens of each file; one that cannot be read is reported on stderr and skipped.
 
     With a table of names these are the landmarks as they are called there, still to be translated.
-    The frame and unit options apply to files that state none, neither inside nor in a sidecar.
+    The frame and unit options apply to files that state none, neither inside nor in a sidecar; a
+    unit that does not apply is reported.
     """
+    from palnet._stored import listing
     from palnet.errors import PalnetError
     from palnet.exchange import find_format, read_specimens, sidecar_path
     from palnet.surface import parse_unit
 
     unit = None if arguments.unit is None else parse_unit(arguments.unit).mm_per_unit
+    in_other_unit: list[str] = []
     for path in files:
         try:
             form, has_sidecar = find_format(path), sidecar_path(path).is_file()
@@ -259,6 +263,7 @@ def read_all(
                     mm_per_unit=None if has_sidecar else unit,
                     strict=not arguments.lenient,
                 )
+            in_other_unit += [path.name] if says_other_unit(specimens[0], unit) else []
             for landmarks in specimens:
                 _check_face_size(landmarks, path, arguments.unit_option)
                 _tell_origin(landmarks, path)
@@ -267,6 +272,17 @@ def read_all(
             tell(f"{err}{hint_at_lenient(err)}")
             specimens = []
         yield path, specimens
+    if in_other_unit:
+        tell(
+            f"{arguments.unit_option} {arguments.unit} does not count for {listing(in_other_unit)}:"
+            " another unit is stated there. If it is wrong, correct it there."
+        )
+
+
+def says_other_unit(landmarks: LandmarkSet, mm_per_unit: float | None) -> bool:
+    """Whether a file states another unit than the one asked for; what the file states counts."""
+    is_asked = mm_per_unit is not None and landmarks.frame == "file"
+    return is_asked and landmarks.mm_per_unit != mm_per_unit
 
 
 def _tell_origin(landmarks: LandmarkSet, path: Path) -> None:

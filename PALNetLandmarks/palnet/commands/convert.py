@@ -16,6 +16,7 @@ from palnet.commands._landmark_files import (
     find_landmark_files,
     hint_at_lenient,
     read_names,
+    says_other_unit,
     warnings_on_stderr,
 )
 from palnet.commands._telling import tell
@@ -317,11 +318,11 @@ class _Conversion:
         """Require the unit that was asked for, if a file states its own, which counts."""
         from palnet.errors import DoubtError
 
-        said = landmarks.mm_per_unit
-        if landmarks.frame == "file" and said != mm_per_unit:
+        if says_other_unit(landmarks, mm_per_unit):
             problem = (
-                f"{path}: says {said:g} mm per unit; you asked for {mm_per_unit:g}. Leave --unit "
-                "out, or correct 'millimeters per unit' in that file."
+                f"{path}: says {landmarks.mm_per_unit:g} mm per unit; you asked for "
+                f"{mm_per_unit:g}. Leave --unit out, or correct 'millimeters per unit' in that "
+                "file."
             )
             if not self.arguments.lenient:
                 raise DoubtError(problem)

@@ -452,6 +452,29 @@ def test_measure_csv_in_metres_is_refused_without_its_unit(tmp_path, capsys):
     assert "--unit" in capsys.readouterr().err
 
 
+def test_measure_says_that_a_unit_does_not_count_for_files_that_state_another(tmp_path, capsys):
+    """A list says millimeters inside, a table centimeters beside it, another table nothing."""
+    bert = a_face("bert")
+    in_cm = replace(bert, positions=bert.positions / 10, mm_per_unit=10.0)
+    paths = [write_face(tmp_path, a_face()), tmp_path / "bert.csv", tmp_path / "carl.csv"]
+    for path, face in zip(paths[1:], (in_cm, replace(in_cm, specimen="carl")), strict=True):
+        write_landmarks(face, path)
+    (tmp_path / "carl.csv.frame.json").unlink()
+    out = ("--no-pages", "-o", str(tmp_path / "out"))
+
+    codes = [main(["measure", *map(str, paths[:2]), "--unit", "m", *out])]
+    said = capsys.readouterr().err
+    codes.append(main(["measure", *map(str, paths[1:]), "--unit", "cm", *out, "--overwrite"]))
+
+    assert codes == [0, 0]
+    assert "--unit m does not count for anna.mrk.json, bert.csv: another unit is stated" in said
+    assert "does not count" not in capsys.readouterr().err
+    noses = [row["value"] for row in rows_of(tmp_path / "out" / "measurements.csv")
+             if row["code"] == "n-sn"]  # fmt: skip
+    assert len(noses) == 2
+    assert noses[0] == noses[1]
+
+
 def test_measure_takes_one_file_of_a_specimen_that_has_two(tmp_path):
     write_face(tmp_path, a_face())
     write_landmarks(a_face(), tmp_path / "anna.csv")
