@@ -112,6 +112,7 @@ def _tell_unreviewed(pairs: list[Pair]) -> None:
 
 def _report(pairs: list[Pair], truth: list[LandmarkSet], arguments: argparse.Namespace) -> int:
     """Compute all figures, then write them; count what is missing from the other annotations."""
+    from palnet._stored import counted
     from palnet.evaluation import (
         OPTIONAL_EVALUATION_TABLES,
         page_of_evaluation,
@@ -135,7 +136,8 @@ def _report(pairs: list[Pair], truth: list[LandmarkSet], arguments: argparse.Nam
     write_report(arguments.output, files, OPTIONAL_EVALUATION_TABLES, overwrite=arguments.overwrite)
     every, n_without = evaluation.landmarks[0], len(evaluation.comparison.unpredicted)
     print(
-        f"{len(pairs) - n_without} specimens, {every.n} landmarks: {every.mean_mm:.2f} mm on "
+        f"{counted(len(pairs) - n_without, 'specimen')}, {counted(every.n, 'landmark')}: "
+        f"{every.mean_mm:.2f} mm on "
         f"average, {every.p95_mm:.2f} mm at the 95th percentile"
         + (f"; {n_without} of {len(pairs)} specimens without a prediction" if n_without else "")
     )

@@ -383,6 +383,16 @@ def test_evaluate_replaces_nothing_that_measure_wrote(a_study, tmp_path):
     assert not before.keys() & set(OPTIONAL_EVALUATION_TABLES)
 
 
+def test_evaluate_of_one_specimen_counts_it_in_the_singular(a_study, tmp_path, capsys):
+    files = (a_study[side] / "anna.mrk.json" for side in ("predicted", "truth"))
+
+    assert run(*files, "-o", tmp_path / "out") == 0
+
+    assert "1 specimen, 50 landmarks: " in capsys.readouterr().out
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "1 specimen, 50 landmarks compared" in page
+
+
 def test_evaluate_frame_and_unit_are_those_of_files_that_do_not_say_them(a_study, tmp_path, capsys):
     mixed = tmp_path / "mixed"
     mixed.mkdir()

@@ -637,7 +637,7 @@ def test_measure_leaves_out_the_tables_that_palnet_writes(tmp_path, no_opengl, c
     assert tables
     why = "left out, since the first line is not that of a landmark table"
     told = f"palnet: {faces}: {why}: {', '.join(tables)}\n"
-    without = "palnet: no scan beside the landmarks of 3 specimen(s): measured without arcs. "
+    without = "palnet: no scan beside the landmarks of 3 specimens: measured without arcs. "
     assert capsys.readouterr().err == (
         f"{told}{without}Name the folder of the scans with --scan.\n"
     )
