@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 import unicodedata
 from collections import Counter, defaultdict
@@ -17,8 +15,10 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from palnet._plausible import doubt_size, measure_oddness
-from palnet.errors import MeshError, TrainingError, UsageError
+from palnet.errors import FormatError, MeshError, TrainingError, UsageError
 from palnet.exchange import FORMATS, stem_of
+from palnet.exchange._rows import find_delimiter, first_line, split_rows
+from palnet.exchange._text import read_file_text
 from palnet.landmarks import LandmarkSet, printable_name
 from palnet.surface import MESH_SUFFIXES, plausible_units, read_mesh
 
@@ -44,8 +44,6 @@ __all__ = [
 ]
 
 PEOPLE_FILE = "people.csv"
-# Spreadsheets in locales with decimal commas separate columns by semicolons.
-DELIMITERS = ",;\t"
 _ENDINGS = (*MESH_SUFFIXES, *(entry.suffix for entry in FORMATS.values()))
 # What parts a person from a visit in a name, such as P01_a.
 _SEPARATOR = re.compile(r"[ _.-]+")
@@ -324,10 +322,10 @@ def name_people(
         if rows and below and not named:
             msg = (
                 f"{path}: names none of the scans. Name each scan by its file name without the "
-                "ending."
+                "ending; capitals count."
             )
             raise UsageError(msg)
-        text = f"{path.relative_to(folder)} names it, but there is no such scan."
+        text = f"{path.relative_to(folder)} names it, but there is no such scan (capitals count)."
         unknown = dict.fromkeys(name for name, _ in rows if name not in known)
         problems += [Problem("unknown_specimen", name, text) for name in unknown]
         elsewhere |= {name: path.relative_to(folder) for name, _ in rows if name in known - below}
@@ -471,25 +469,16 @@ def _read_people_rows(path: Path) -> list[tuple[str, str]]:
 
 
 def _read_people_table(path: Path) -> tuple[list[str], list[list[str]]]:
-    """Header and rows, read with the delimiter that yields the required columns."""
+    """Header and rows, read like a table of landmarks."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as err:
-        msg = f"{path}: must be text in UTF-8. Save it as UTF-8."
-        raise UsageError(msg) from err
-    except OSError as err:
-        msg = f"{path}: cannot be read ({err.strerror})."
-        raise UsageError(msg) from err
-    try:
-        for delimiter in DELIMITERS:
-            read = partial(csv.reader, delimiter=delimiter, skipinitialspace=True)
-            header = [cell.strip().lower() for cell in next(read(io.StringIO(text)), [])]
-            if {"specimen", "person"} <= set(header):
-                rows = [row for row in read(io.StringIO(text), strict=True) if row]
-                return header, rows[1:]
-    except csv.Error as err:
-        msg = f"{path}: is not a table ({err}). Save it as CSV again."
-        raise UsageError(msg) from err
-    first = text.partition("\n")[0]
-    msg = f"{path}: must have the columns specimen and person; got {first!r}."
-    raise UsageError(msg)
+        text = read_file_text(path)
+        delimiter = find_delimiter(text, ("specimen", "person"))
+        rows = split_rows(path, text, delimiter, is_typed=True)
+        header, *body = [fields for _, fields in rows]
+    except FormatError as err:
+        raise UsageError(str(err)) from err
+    names = [cell.strip().lower() for cell in header]
+    if not {"specimen", "person"} <= set(names):
+        msg = f"{path}: must have the columns specimen and person; got {first_line(text)!r}."
+        raise UsageError(msg)
+    return names, body
