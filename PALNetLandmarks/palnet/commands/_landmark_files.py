@@ -238,6 +238,7 @@ def read_all(
 ) -> Iterator[tuple[Path, list[LandmarkSet]]]:
     """Read the specimens of each file; one that cannot be read is reported on stderr and skipped.
 
+    A specimen that is left out of its file is reported, too; the file then comes again, empty.
     With a table of names these are the landmarks as they are called there, still to be translated.
     The frame and unit options apply to files that state none, neither inside nor in a sidecar; a
     unit that does not apply is reported.
@@ -250,6 +251,7 @@ def read_all(
     unit = None if arguments.unit is None else parse_unit(arguments.unit).mm_per_unit
     in_other_unit: list[str] = []
     for path in files:
+        n_left_out = 0
         try:
             form, has_sidecar = find_format(path), sidecar_path(path).is_file()
             if names is not None:
@@ -264,14 +266,16 @@ def read_all(
                     strict=not arguments.lenient,
                 )
             in_other_unit += [path.name] if says_other_unit(specimens[0], unit) else []
+            n_all, specimens = len(specimens), _of_face_size(specimens, path, arguments.unit_option)
+            n_left_out = n_all - len(specimens)
             for landmarks in specimens:
-                _check_face_size(landmarks, path, arguments.unit_option)
                 _tell_origin(landmarks, path)
                 _tell_order(landmarks, path)
         except PalnetError as err:
             tell(f"{err}{hint_at_lenient(err)}")
             specimens = []
         yield path, specimens
+        yield from [(path, [])] * n_left_out
     if in_other_unit:
         tell(
             f"{arguments.unit_option} {arguments.unit} does not count for {listing(in_other_unit)}:"
@@ -318,15 +322,20 @@ def _check_no_folder_is_meant(path: Path, suffixes: tuple[str, ...]) -> None:
         raise UsageError(msg)
 
 
-def _check_face_size(landmarks: LandmarkSet, path: Path, unit_option: str) -> None:
-    """Require that the landmarks span a face in millimetres; otherwise their unit is wrong."""
+def _of_face_size(specimens: list[LandmarkSet], path: Path, unit_option: str) -> list[LandmarkSet]:
+    """Leave out and report specimens that span no face in millimetres.
+
+    If they are not the fewer ones of their file, its unit is wrong: UnitError.
+    """
     from palnet._plausible import doubt_size
     from palnet.errors import UnitError
 
-    doubt = doubt_size(landmarks)
-    if doubt is not None:
-        msg = (
-            f"{path}: the landmarks of {landmarks.specimen!r} must span a face; {doubt}. "
-            f"Give the unit of the numbers with {unit_option}."
-        )
-        raise UnitError(msg)
+    doubts = {each.specimen: doubt for each in specimens if (doubt := doubt_size(each))}
+    is_whole_file = 2 * len(doubts) >= len(specimens)
+    for specimen, doubt in doubts.items():
+        text = f"{path}: the landmarks of {specimen!r} must span a face; {doubt}."
+        if is_whole_file:
+            msg = f"{text} Give the unit of the numbers with {unit_option}."
+            raise UnitError(msg)
+        tell(f"{text} Those of the others do: write its numbers in their unit. It is left out.")
+    return [each for each in specimens if each.specimen not in doubts]

@@ -35,7 +35,8 @@ figures as DIR/landmarks.csv, measurement_errors.csv, specimens.csv and errors.c
 (the observer of TRUTH once more) or --observer (another one) it also reports how well the
 annotations agree, in agreement_intra.csv and agreement_inter.csv. If a specimen of TRUTH has no
 prediction, the report counts all its landmarks as lost, and in none of the errors. Exit code 0: all
-done; 1: some files could not be used or have no partner, named on stderr; 2: wrong usage.
+done; 1: some files or specimens could not be used or have no partner, named on stderr; 2: wrong
+usage.
 """
 
 

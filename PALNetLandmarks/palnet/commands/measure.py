@@ -42,7 +42,7 @@ EPILOG = """\
 It writes DIR/measurements.csv, with a row for each specimen and measurement, and DIR/<name>.html, a
 page to print for each specimen. Arcs along the skin need the scan: the mesh file of the same name
 beside the landmark file is used, or those given with --scan. Exit code 0: all done; 1: some files
-could not be used, one line each on stderr, the others measured; 2: wrong usage.
+or specimens could not be used, one line each on stderr, the others measured; 2: wrong usage.
 """
 
 # Longest list of names in a message.

@@ -452,6 +452,30 @@ def test_measure_csv_in_metres_is_refused_without_its_unit(tmp_path, capsys):
     assert "--unit" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("n_in_meters", [1, 2, 3])
+def test_measure_leaves_out_the_few_specimens_of_a_table_in_another_unit(
+    n_in_meters, tmp_path, capsys
+):
+    """One specimen in meters refused the table of all; from half on its unit is in doubt."""
+    faces = [a_face(name) for name in "abcd"]
+    for number in range(n_in_meters):
+        faces[number] = replace(faces[number], positions=faces[number].positions / 1000)
+    write_specimens(faces, tmp_path / "all.csv")
+
+    code = main(["measure", str(tmp_path / "all.csv"), "-o", str(tmp_path / "out"), "--no-pages"])
+
+    assert code == 1
+    said = capsys.readouterr().err
+    assert said.count("must span a face") == 1
+    if n_in_meters == 1:
+        assert "all.csv: the landmarks of 'a' must span a face; they lie 0.07" in said
+        rows = rows_of(tmp_path / "out" / "measurements.csv")
+        assert {row["specimen"] for row in rows} == {"b", "c", "d"}
+    else:
+        assert "Give the unit of the numbers with --unit." in said
+        assert not (tmp_path / "out").exists()
+
+
 def test_measure_says_that_a_unit_does_not_count_for_files_that_state_another(tmp_path, capsys):
     """A list says millimeters inside, a table centimeters beside it, another table nothing."""
     bert = a_face("bert")
