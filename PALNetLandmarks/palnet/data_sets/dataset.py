@@ -15,7 +15,13 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from palnet._plausible import doubt_size, measure_oddness
-from palnet.errors import FormatError, MeshError, TrainingError, UsageError
+from palnet.errors import (
+    FormatError,
+    MeshError,
+    PalnetError,
+    TrainingError,
+    UsageError,
+)
 from palnet.exchange import FORMATS, stem_of
 from palnet.exchange._rows import find_delimiter, first_line, split_rows
 from palnet.exchange._text import read_file_text
@@ -40,6 +46,7 @@ __all__ = [
     "load_scan",
     "name_people",
     "place_truth",
+    "say_refusal",
     "specimen_of",
 ]
 
@@ -276,6 +283,13 @@ def _median_gap_mm(mesh: Mesh, landmarks_mm: NDArray[np.float64], unit: Unit) ->
         return 0.0
     gaps, _ = cKDTree(mesh.points * unit.mm_per_unit).query(placed)
     return float(np.median(gaps))
+
+
+def say_refusal(err: PalnetError) -> str:
+    """Return why a scan is refused, and what to do if its unit is asked for, as by a detection."""
+    is_of_unit = "its unit" in str(err)
+    remedy = "The unit of annotated scans cannot be given: scale mesh and landmarks to millimeters."
+    return f"{err} {remedy}" if is_of_unit else str(err)
 
 
 def name_people(
