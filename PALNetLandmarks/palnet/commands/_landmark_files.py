@@ -31,6 +31,7 @@ __all__ = [
     "warnings_on_stderr",
 ]
 
+_MAKER = "palnet detect places landmarks on scans."
 FRAME_OPTIONS: dict[str | None, Frame] = {"file": "file", "lps": "LPS", "ras": "RAS"}
 
 
@@ -88,13 +89,16 @@ def find_landmark_files(
     """
     from palnet.errors import UsageError
     from palnet.exchange import FORMATS
+    from palnet.scheme import load_scheme
 
+    if isinstance(scheme, str):
+        load_scheme(scheme)  # so that an unknown one is told once, not for each file
     suffixes = tuple(form.suffix for form in ([source] if source else FORMATS.values()))
     found: list[Path] = []
     for path in paths:
         if not path.is_dir():
             if source is None:
-                _check_no_folder_is_meant(path, suffixes)
+                _check_landmarks_are_meant(path, suffixes)
             found.append(path)
             continue
         inside = (file for file in path.iterdir() if not _is_output(file, output))
@@ -124,12 +128,14 @@ def _one_per_specimen(folder: Path, files: list[Path], scheme: Scheme | str | No
     if not by_stem:
         suffixes = tuple(form.suffix for form in FORMATS.values())
         n_below = sum(_may_be_read(file, suffixes) for file in folder.glob("*/*"))
-        hint = (
-            f" Files in subfolders: {n_below}; name those folders, or collect the landmarks "
-            "in one folder with palnet detect -o."
-        )
-        msg = f"{folder}: no landmark file in this folder. Name a folder with landmark files."
-        raise UsageError(msg + (hint if n_below else ""))
+        what = "no landmark file in this folder. Name a folder with landmark files;"
+        msg = f"{folder}: {what} {_MAKER}"
+        if n_below:
+            msg += (
+                f" Files in subfolders: {n_below}; name those folders, or collect the landmarks "
+                "in one folder with palnet detect -o."
+            )
+        raise UsageError(msg)
     found: list[Path] = []
     passed_over: list[tuple[Path, Path]] = []
     for stem in sorted(by_stem):
@@ -313,10 +319,14 @@ def hint_at_lenient(err: Exception) -> str:
     return " (--lenient reads what is certain.)" if isinstance(err, DoubtError) else ""
 
 
-def _check_no_folder_is_meant(path: Path, suffixes: tuple[str, ...]) -> None:
-    """Require that a path with an unknown extension exists: it may be a mistyped folder."""
+def _check_landmarks_are_meant(path: Path, suffixes: tuple[str, ...]) -> None:
+    """Require that a path is no scan, and that it exists if a folder may be meant."""
     from palnet.errors import UsageError
+    from palnet.surface import MESH_SUFFIXES
 
+    if path.suffix.lower() in MESH_SUFFIXES:
+        msg = f"{path}: is a scan. Name a landmark file; {_MAKER}"
+        raise UsageError(msg)
     if not path.name.lower().endswith(suffixes) and not os.path.lexists(path):
         msg = f"{path}: there is no such file or folder. Check the path."
         raise UsageError(msg)

@@ -476,6 +476,25 @@ def test_measure_leaves_out_the_few_specimens_of_a_table_in_another_unit(
         assert not (tmp_path / "out").exists()
 
 
+def test_measure_tells_an_unknown_scheme_once(tmp_path, capsys):
+    """It was told for each file, and for those that would have been passed over."""
+    for name in ("anna", "bert"):
+        write_landmarks(a_face(name), write_face(tmp_path, a_face(name)).with_suffix(".csv"))
+
+    assert main(["measure", str(tmp_path), "--scheme", "nope", "-o", str(tmp_path / "out")]) == 2
+
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("scan", ["anna.PLY", ""])
+def test_measure_of_scans_names_the_command_that_is_meant(scan, tmp_path, capsys):
+    shutil.copy(example_scan(), tmp_path / "anna.PLY")
+
+    assert main(["measure", str(tmp_path / scan), "-o", str(tmp_path / "out")]) == 2
+
+    assert "palnet detect places landmarks on scans." in capsys.readouterr().err
+
+
 def test_measure_says_that_a_unit_does_not_count_for_files_that_state_another(tmp_path, capsys):
     """A list says millimeters inside, a table centimeters beside it, another table nothing."""
     bert = a_face("bert")
