@@ -357,7 +357,7 @@ def name_people(
 
 
 def specimen_of(name: str, known: Container[str]) -> str:
-    """Strip the ending of a mesh or landmark file from a name, as a directory listing shows it.
+    """Strip blanks and the ending of a mesh or landmark file, as in a listing, from a name.
 
     Parameters
     ----------
@@ -373,12 +373,15 @@ def specimen_of(name: str, known: Container[str]) -> str:
 
     Examples
     --------
-    >>> specimen_of("scans/P01.PLY", ()), specimen_of("P01.mrk.json", ()), specimen_of("P.01", ())
+    >>> specimen_of("scans/P01.PLY", ()), specimen_of("P01.mrk.json", ()), specimen_of(" P.01", ())
     ('P01', 'P01', 'P.01')
     """
-    file = Path(name).name
+    if name in known:
+        return name
+    bare = name.strip()
+    file = Path(bare).name
     ends = [end for end in _ENDINGS if file.lower().endswith(end) and len(file) > len(end)]
-    return name if name in known or not ends else file[: -len(max(ends, key=len))]
+    return file[: -len(max(ends, key=len))] if ends else bare
 
 
 def is_people_file(path: Path) -> bool:

@@ -873,6 +873,22 @@ def test_table_of_people_in_other_capitals_is_told(tmp_path):
     assert "capitals count" in data.problems[0].text
 
 
+def test_blank_around_a_name_in_a_table_is_not_of_the_name(tmp_path):
+    """The mesh had "no landmark file of its name", which looked the same."""
+    folder = tmp_path / "scans"
+    scheme = str(write_toy_cohort(folder, 2))
+    tables = [(folder / f"p{number}.csv").read_text("utf-8").splitlines() for number in range(2)]
+    rows = [f"{line.replace(',', ' ,', 1)}\n" for table in tables for line in table[1:]]
+    (folder / "all.csv").write_text(f"{tables[0][0]}\n{''.join(rows)}", encoding="utf-8")
+    for number in range(2):
+        (folder / f"p{number}.csv").unlink()
+
+    data = read_data_set(folder, scheme)
+
+    assert [scan.specimen for scan in data.scans] == ["p0", "p1"]
+    assert data.problems == ()
+
+
 def test_two_tables_of_people_in_a_folder_are_refused(tmp_path):
     scheme = str(write_toy_cohort(tmp_path / "scans", 2))
     for name, person in (("People.csv", "anna"), ("people.csv", "bert")):
