@@ -195,7 +195,7 @@ def test_missing_image_of_a_colored_scan_is_told(a_panel, tmp_path):
 
     a_panel.ui.scanSelector.setCurrentNode(slicer.util.loadModel(str(path)))
 
-    wait_while(lambda: "head.png is not there" not in a_panel.ui.scanInfoLabel.text)
+    wait_while(lambda: "Not found: head.png." not in a_panel.ui.scanInfoLabel.text)
 
 
 def test_scan_in_meters_is_scaled_and_back(a_panel, scene):

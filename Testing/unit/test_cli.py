@@ -165,7 +165,7 @@ def test_detect_ends_when_the_disk_is_full(is_quota, a_head_file, tmp_path, caps
     monkeypatch.setattr(_pool, "run_jobs", here)
 
     assert cli.main(arguments) == 0
-    assert "3 of 4 scans done. 1 were there already." in capsys.readouterr().out
+    assert "3 of 4 scans done. There already: 1." in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("detects")
@@ -293,7 +293,7 @@ def test_detect_that_was_broken_off_goes_on(a_mixed_folder, tmp_path, capsys):
 
     printed = capsys.readouterr()
     assert (code, printed.err.count("\n")) == (1, 1)
-    told = "0 of 2 scans done. 1 were there already. 1 could not be done, see above."
+    told = "0 of 2 scans done. There already: 1. 1 could not be done, see above."
     assert printed.out == f"{told}\n"
 
 

@@ -148,6 +148,8 @@ def _usable_model(name_or_path: str | None) -> str | None:
 
 def _report(results: Iterable[ScanResult], scans: Sequence[Path]) -> int:
     """Report the outcome of each scan as it ends; return the exit code."""
+    from palnet._stored import counted
+
     n_scans, times = len(scans), Counter(scan.name for scan in scans)
     outcomes: Counter[str] = Counter()
     units: Counter[str] = Counter()
@@ -173,9 +175,9 @@ def _report(results: Iterable[ScanResult], scans: Sequence[Path]) -> int:
     n_done, n_there = outcomes["done"], outcomes["there"]
     n_failed = outcomes.total() - n_done - n_there
     if n_scans > 1 or n_there:
-        before = f" {n_there} were there already." if n_there else ""
+        before = f" There already: {n_there}." if n_there else ""
         failed = f" {n_failed} could not be done, see above." if n_failed else ""
-        print(f"{n_done} of {n_scans} scans done.{before}{failed}{_say_units(units)}")
+        print(f"{n_done} of {counted(n_scans, 'scan')} done.{before}{failed}{_say_units(units)}")
     n_left = n_scans - outcomes.total()
     if n_left:
         tell(f"the disk is full. Scans left out: {n_left}. Make room, and repeat with --resume.")
