@@ -309,7 +309,7 @@ def _measurement_table(entries: Sequence[MeasurementErrors]) -> str:
             format_number(entry.p95, 2),
             _signed(entry.bias),
             format_number(entry.sd, 2),
-            f"{_signed(entry.limits[0])} to {_signed(entry.limits[1])}" if entry.n > 1 else "-",
+            _limits(entry),
             entry.unit,
             format_number(entry.expected, 2),
             format_number(entry.human_ratio, 2),
@@ -318,7 +318,9 @@ def _measurement_table(entries: Sequence[MeasurementErrors]) -> str:
     ]
     text = (
         "Absolute difference between the value from predicted and from true landmarks. Expected: "
-        "mean of the errors that the prediction expects for the value, where it gives one."
+        "mean of the errors that the prediction expects for the value, where it gives one. Limits "
+        "of agreement: bias ± 1.96 SD; in brackets the 95 % confidence interval of each (Bland and "
+        "Altman 1999)."
     )
     return section(
         "Distances, angles and indices",
@@ -329,7 +331,7 @@ def _measurement_table(entries: Sequence[MeasurementErrors]) -> str:
 
 def _agreement_section(kind: str, n_annotations: int, entries: Sequence[Agreement]) -> str:
     header = ("Landmark or measurement", "n", "Mean difference", "TEM", "Relative TEM", "ICC(2,1)",
-              "Unit")  # fmt: skip
+              "95 % interval", "Unit")  # fmt: skip
     rows = [
         (
             entry.code if entry.kind == "landmark" else entry.name,
@@ -338,6 +340,9 @@ def _agreement_section(kind: str, n_annotations: int, entries: Sequence[Agreemen
             format_number(entry.tem, 2),
             f"{entry.relative_tem:.1f} %" if math.isfinite(entry.relative_tem) else "",
             format_number(entry.icc, 3) if math.isfinite(entry.icc) else "",
+            f"{format_number(entry.icc_low, 3)} to {format_number(entry.icc_high, 3)}"
+            if math.isfinite(entry.icc_low)
+            else "",
             entry.unit,
         )
         for entry in entries
@@ -345,10 +350,11 @@ def _agreement_section(kind: str, n_annotations: int, entries: Sequence[Agreemen
     note = (
         f"{n_annotations} annotations of each scan. TEM: technical error of measurement "
         "(Ulijaszek and Kerr 1999), for landmarks from the distances to their mean; relative TEM "
-        "in percent of the mean value; ICC(2,1) after Shrout and Fleiss 1979."
+        "in percent of the mean value; ICC(2,1) and its 95 % confidence interval after Shrout and "
+        "Fleiss 1979."
     )
     return section(
-        _OBSERVERS[kind], paragraph(note, is_note=True), table(header, rows, (1, 2, 3, 4, 5))
+        _OBSERVERS[kind], paragraph(note, is_note=True), table(header, rows, (1, 2, 3, 4, 5, 6))
     )
 
 
@@ -361,6 +367,13 @@ def _specimen_table(comparison: Comparison) -> str:
     ]  # fmt: skip
     header = ("Specimen", "n", "Lost", "Mean error (mm)", "Largest (mm)", "at")
     return section("Specimens, worst first", table(header, cells, (1, 2, 3, 4)))
+
+
+def _limits(entry: MeasurementErrors) -> str:
+    if entry.n < 2:
+        return "-"
+    margin = f" (± {entry.limit_margin:.2f})" if math.isfinite(entry.limit_margin) else ""
+    return f"{_signed(entry.limits[0])} to {_signed(entry.limits[1])}{margin}"
 
 
 def _signed(value: float) -> str:

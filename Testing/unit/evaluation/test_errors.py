@@ -25,6 +25,7 @@ from palnet.evaluation import (
     with_unpredicted,
 )
 from palnet.evaluation._errors import Comparison
+from palnet.evaluation._measurement_errors import _limit_margin
 from palnet.exchange import read_landmarks
 from palnet.landmarks import LandmarkSet
 from palnet.measurement import load_measurement_plan
@@ -321,10 +322,36 @@ def test_summarize_measurements_against_plain_arithmetic():
     assert found.limits == pytest.approx(
         [differences.mean() - 1.96 * sd, differences.mean() + 1.96 * sd]
     )
+    # R 4.2.2: qt(0.975, 5) * sqrt(1 / 6 + 1.96^2 / (2 * 5))
+    assert found.limit_margin == pytest.approx(1.907826658 * sd, rel=1e-8)
     assert found.human_ratio == pytest.approx(found.mean / 0.5884)  # scheme: intra_observer_mm
     assert {entry.kind for entry in entries.values()} == {"distance", "angle", "index"}
     angle = entries["n-sn-pg"]
     assert angle.human_ratio == pytest.approx(angle.mean / 1.435)  # scheme: intra_observer_deg
+
+
+@pytest.mark.parametrize(("n", "coverage"), [(5, 0.919), (20, 0.941), (100, 0.948)])
+def test_margin_of_a_limit_of_agreement_covers_the_true_limit(n, coverage):
+    """Nearly in 95 percent; of few specimens in fewer, as docs/measurements.md says."""
+    differences = np.random.default_rng(n).normal(0.3, 2.0, (20_000, n))
+    bias, sd = differences.mean(axis=1), differences.std(axis=1, ddof=1)
+
+    margin = _limit_margin(1.0, n) * sd
+
+    for sign in (-1, 1):
+        off = np.abs(bias + sign * 1.96 * sd - (0.3 + sign * 1.96 * 2.0))
+        assert (off <= margin).mean() == pytest.approx(coverage, abs=0.006)
+
+
+def test_limits_of_agreement_have_no_margin_without_variance():
+    plan = load_measurement_plan("palnet50")
+
+    one, two = some_pairs(1), some_pairs(2)
+    same = [Pair(pair.truth, pair.truth) for pair in two]
+
+    for pairs in (one, same):
+        assert all(np.isnan(entry.limit_margin) for entry in summarize_measurements(pairs, plan))
+    assert all(np.isfinite(entry.limit_margin) for entry in summarize_measurements(two, plan))
 
 
 def test_repeatability_is_that_of_the_same_vertex_and_of_no_index():
@@ -392,7 +419,8 @@ def test_summarize_agreement_finds_how_far_annotators_scatter():
     assert np.mean([entry.difference for entry in landmarks]) == pytest.approx(expected, rel=0.02)
     width = next(entry for entry in entries if entry.code == "zy_r-zy_l")
     assert width.tem == pytest.approx(np.sqrt(2), rel=0.15)
-    assert 0.5 < width.icc < 1.0
+    assert 0.5 < width.icc_low < width.icc < width.icc_high < 1.0
+    assert all(np.isnan([e.icc, e.icc_low, e.icc_high]).all() for e in landmarks)
     assert width.relative_tem == pytest.approx(100 * width.tem / 157, rel=0.05)
     assert all(np.isnan(e.relative_tem) for e in entries if e.kind in ("landmark", "angle"))
 
