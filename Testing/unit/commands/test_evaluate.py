@@ -133,7 +133,11 @@ def test_evaluate_reports_specimens_without_a_prediction(a_study, tmp_path, caps
     assert list(rows) == ["anna", "bert", "carl"]
     assert (rows["bert"]["n"], rows["bert"]["n_lost"], rows["bert"]["mean_mm"]) == ("0", "50", "")
     landmarks = {row["code"]: row for row in rows_of(tmp_path / "out" / "landmarks.csv")}
-    assert (landmarks["all"]["n"], landmarks["all"]["n_lost"]) == ("100", "50")
+    every = landmarks["all"]
+    assert (every["n"], every["n_lost"]) == ("100", "50")
+    for limit in ("2", "2.5", "3", "4"):
+        share = float(every[f"within_{limit}_mm"])
+        assert float(every[f"within_{limit}_mm_of_true"]) == pytest.approx(share * 2 / 3, abs=1e-3)
 
 
 def test_evaluate_says_which_axes_the_bias_is_along(a_study, tmp_path):

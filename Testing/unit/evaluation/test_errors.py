@@ -185,6 +185,7 @@ def test_figures_against_plain_arithmetic():
     assert found.within == pytest.approx(
         [sum(error <= limit for error in errors) / 30 for limit in (2.0, 2.5, 3.0, 4.0)]
     )
+    assert found.within_of_true == pytest.approx(found.within)  # none is lost
     human = pairs[0].truth.scheme.landmarks[row].intra_observer_mm
     assert found.human_ratio == pytest.approx(found.mean_mm / human)
     assert entries["all"].n == 1500
@@ -214,6 +215,24 @@ def test_landmark_that_no_pair_has_is_unknown():
     found = next(entry for entry in entries if entry.code == "prn")
     assert (found.n, found.n_lost) == (0, 1)
     assert np.isnan([found.mean_mm, found.p95_mm, *found.bias_mm, *found.within]).all()
+    assert found.within_of_true == (0.0,) * 4
+
+
+def test_share_of_true_landmarks_counts_a_lost_one_as_outside_and_none_without_truth():
+    """Of four scans one is exact, one 3.5 mm off, one lost, and one has no truth."""
+    face = only(an_atlas_face(), "n", "prn", "sn")
+    off = replace(face, positions=face.positions + np.array([0.0, 0.0, 3.5]))
+    pairs = [Pair(face, face), Pair(off, face)]
+    pairs += [Pair(without(face, "prn"), face), Pair(face, without(face, "prn"))]
+
+    entries = {entry.code: entry for entry in summarize_landmarks(compare(pairs))}
+
+    assert entries["prn"].within == (0.5, 0.5, 0.5, 1.0)
+    assert entries["prn"].within_of_true == pytest.approx((1 / 3, 1 / 3, 1 / 3, 2 / 3))
+    assert entries["all"].within_of_true == pytest.approx((7 / 11, 7 / 11, 7 / 11, 10 / 11))
+    assert np.isnan(entries["t_l"].within_of_true).all()  # in no truth
+    page = page_of_evaluation(take_figures(pairs, load_measurement_plan("palnet50")), "t")
+    assert "lost ones outside</td><td>2 mm: 63.6 %, 2.5 mm: 63.6 %" in page
 
 
 def test_expected_error_is_that_of_the_compared_landmarks():
