@@ -34,9 +34,9 @@ apply to TRUTH, --repeat and --observer if the files do not say. It writes DIR/r
 figures as DIR/landmarks.csv, measurement_errors.csv, specimens.csv and errors.csv. With --repeat
 (the observer of TRUTH once more) or --observer (another one) it also reports how well the
 annotations agree, in agreement_intra.csv and agreement_inter.csv. If a specimen of TRUTH has no
-prediction, the report counts all its landmarks as lost, and in none of the errors. Exit code 0: all
-done; 1: some files or specimens could not be used or have no partner, named on stderr; 2: wrong
-usage.
+prediction, the report counts all its landmarks as lost, and in none of the errors; the columns
+within_..._of_true count lost landmarks as outside. Exit code 0: all done; 1: some files or
+specimens could not be used or have no partner, named on stderr; 2: wrong usage.
 """
 
 
