@@ -160,6 +160,8 @@ def add_stages(report: Report, stacked: Stacked) -> None:
     report.summary |= {
         "final_mean_mm": shown[0],
         "final_p95_mm": shown[2],
+        "final_within_2_mm_percent": shown[3],
+        "final_mean_among_others_mm": mean_among_others(stacked.final_mm, stacked.visible),
         "all_50_before_projection_mean_mm": float(unprojected.mean()),
         "baseline_mean_mm": float(baseline.mean()),
     }
