@@ -306,9 +306,9 @@ class PALNetLandmarksLogic(ScriptedLoadableModuleLogic):
             A face scan in any pose; its parent transforms are applied.
         markupsNode : vtkMRMLMarkupsFiducialNode, optional
             The list to write to. A new one is created by default, and if the list holds other
-            landmarks than the trained model places. Corrected and confirmed landmarks are kept.
+            landmarks than the trained model places. Reviewed landmarks are kept.
         replace : iterable of str
-            Codes of landmarks to overwrite although they were corrected or confirmed.
+            Codes of landmarks to overwrite although they were reviewed.
         trainedModel : str or path, optional
             Name of a shipped model or path of a model file; by default the default model.
         useColor : bool

@@ -90,7 +90,9 @@ def fake_detect(mesh, *, unit="auto", model=None, use_color=True):
         **({} if use_color else {"color": COLOR_NOT_ASKED}),
     }
     if mesh.name.startswith("small"):
-        doubts = (Finding("small_face", "read in mm, the face has 60 % of the mean size."),)
+        doubts = (
+            Finding("small_face", "read in millimeters, the face has 60 % of the mean size."),
+        )
         quality = FakeQuality(verdict="check")
         return FakeDetection(
             make_landmarks(mesh), quality=quality, findings=doubts, provenance=provenance
@@ -99,6 +101,7 @@ def fake_detect(mesh, *, unit="auto", model=None, use_color=True):
         "pair": Finding("second_body", "another face?"),
         "odd": Finding("color", "Is it of this scan?"),
         "bare": Finding("texture", "Its image is missing."),
+        "inward": Finding("inside_out", "a mirror image?"),
         "open": Finding("holes", "The surface is open."),
     }
     findings = tuple(finding for name, finding in told.items() if mesh.name.startswith(name))

@@ -43,7 +43,7 @@ class DetectionRun:
         The list to write to. A new one is created by default, and if the list holds other
         landmarks than the trained model places.
     replace : iterable of int
-        Landmarks to overwrite although a person corrected or confirmed them.
+        Landmarks to overwrite although a person has reviewed them.
     trained_model : str, optional
         Name of a shipped model, or absolute path of a file.
     use_color : bool

@@ -4,16 +4,16 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from palnet.error_classes import ErrorClass, classify_errors
 from palnet.errors import PalnetError
 from palnet.exchange import read_landmarks
 from palnet.landmarks import LandmarkSet
-from palnet.preview import classify_errors
-from PALNetLandmarksLib.error_classes import DOUBTFUL
 from PALNetLandmarksLib.landmark_list import MOVED_MM
 from PALNetLandmarksLib.list_storage import RECORD_NAME, UNIT_NAME
 from PALNetLandmarksLib.model_scaling import model_scale
@@ -34,10 +34,13 @@ class Progress(NamedTuple):
         Landmarks that nobody has decided on, missing ones included.
     n_doubtful : int
         Those of them with a large expected error.
+    is_readable : bool
+        Whether the file could be read: it may be damaged, or hold other points.
     """
 
     n_open: int
     n_doubtful: int
+    is_readable: bool = True
 
 
 class _Saved(NamedTuple):
@@ -60,19 +63,20 @@ def read_progress(path):
     Returns
     -------
     Progress or None
-        None if there is no such file, or it cannot be read.
+        None if there is no such file.
     """
     try:
         landmarks, absent, *_rest = _read(path)
     except (PalnetError, OSError):
-        return None
+        is_there = os.access(path, os.F_OK)  # raises nothing, wherever the drive is
+        return Progress(0, 0, is_readable=False) if is_there else None
     is_open = np.array(
         [
             status in ("detected", "undefined") or (status == "missing" and code not in absent)
             for code, status in zip(landmarks.scheme.codes, landmarks.status, strict=True)
         ]
     )
-    is_doubtful = is_open & (classify_errors(landmarks) == DOUBTFUL)
+    is_doubtful = is_open & (classify_errors(landmarks) == ErrorClass.DOUBTFUL)
     return Progress(int(is_open.sum()), int(is_doubtful.sum()))
 
 

@@ -67,7 +67,7 @@ class ScanFolder:
         Returns
         -------
         dict of Path to Progress or None
-            For each scan; None without landmarks, or if they cannot be read.
+            For each scan; None without landmarks.
         """
         return {scan: read_progress(self.list_path(scan)) for scan in self.scans}
 
@@ -179,7 +179,7 @@ def _landmarks_of(node, model_node):
     if not is_landmark_list(node):
         msg = _(
             "The file holds other points than landmarks. If they are those of a model of your "
-            "own, choose that first."
+            "own, choose that under Trained model, then the scan again."
         )
         raise ValueError(msg)
     landmarks = LandmarkList(node)

@@ -160,6 +160,33 @@ def test_findings_are_told_in_plain_words(a_panel, a_face):
     assert "Loose pieces" in a_panel.ui.scanInfoLabel.text
 
 
+def test_faults_that_nobody_has_to_mend_are_in_the_tool_tip(a_panel, a_face):
+    label = a_panel.ui.scanInfoLabel
+    a_panel.ui.scanSelector.setCurrentNode(a_face)
+
+    wait_while(lambda: "Minor faults of the mesh: 3" not in label.text)
+
+    assert "Triangles" not in label.text
+    assert [line.partition(",")[0] for line in label.toolTip.splitlines()] == [
+        "Triangles repeated or without an area",
+        "Edges shared by more than two triangles: 782.",
+        "Triangles wound against their neighbors",
+    ]
+    a_panel.ui.scanSelector.setCurrentNode(None)
+    assert label.toolTip == ""
+
+
+def test_mirror_image_is_told(a_panel, a_face):
+    """As after a reflection in the module Transforms."""
+    mirror = vtk.vtkTransform()
+    mirror.Scale(-1, 1, 1)
+    a_face.ApplyTransform(mirror)
+
+    a_panel.ui.scanSelector.setCurrentNode(a_face)
+
+    wait_while(lambda: "as in a mirror image" not in a_panel.ui.scanInfoLabel.text)
+
+
 def test_missing_image_of_a_colored_scan_is_told(a_panel, tmp_path):
     path, head = tmp_path / "head.obj", make_head()
     colors = np.random.default_rng(2).integers(0, 256, head.points.shape, np.uint8)
@@ -168,7 +195,7 @@ def test_missing_image_of_a_colored_scan_is_told(a_panel, tmp_path):
 
     a_panel.ui.scanSelector.setCurrentNode(slicer.util.loadModel(str(path)))
 
-    wait_while(lambda: "head.png is not there" not in a_panel.ui.scanInfoLabel.text)
+    wait_while(lambda: "Not found: head.png." not in a_panel.ui.scanInfoLabel.text)
 
 
 def test_scan_in_meters_is_scaled_and_back(a_panel, scene):
@@ -247,7 +274,7 @@ def test_unit_that_is_chosen_counts_for_all_that_follows(a_panel, a_face):
     assert by_hand.mm_per_unit == 1.0
 
     choose_unit(a_panel, "cm")
-    assert ui.scanInfoLabel.text.startswith("Read in cm, the scan measures")
+    assert ui.scanInfoLabel.text.startswith("Read in centimeters, the scan measures")
     assert ui.scaleButton.isHidden()
 
     scale_model(a_face, 0.1)
@@ -269,7 +296,7 @@ def test_refusal_because_of_the_unit_is_taken_back_with_the_unit(a_panel, a_face
     choose_unit(a_panel, "m")
     detect(a_panel)
     for label in (ui.statusLabel, ui.scanInfoLabel):
-        assert "Read in m, the scan measures 472,569 x " in label.text
+        assert "Read in meters, the scan measures 472,569 x " in label.text
         assert label.text.endswith("Choose another unit, or Automatic.")
 
     choose_unit(a_panel, "")

@@ -30,6 +30,7 @@ from palnet_folders import (
     settled,
     write_list,
 )
+from palnet_models import LAB_CODES, lab_scheme, write_lab_model
 from palnet_panel import click, detect, wait_while
 from palnet_scenes import true_landmarks
 from PALNetLandmarksLib.folder_export import proposed_path
@@ -129,6 +130,17 @@ def test_whole_folder_is_reviewed_and_saved(a_panel, a_folder, answers):
     assert again.status.count("confirmed") == 1
     saved = read_landmarks(a_folder / "bea.mrk.json").to_frame("RAS")
     np.testing.assert_allclose(again.world_positions, saved.positions, atol=1e-3)
+
+
+def test_list_of_scans_tells_what_is_left_once_landmarks_are_saved(a_panel, a_folder, answers):
+    detect(a_panel)
+    click(a_panel.ui.nextButton)
+    click(a_panel.ui.confirmButton)
+    answers.expect("file", str(a_folder / "anna.mrk.json"), "Save landmarks")
+
+    click(a_panel.ui.saveButton)
+
+    assert entries(settled(a_panel)) == ["anna.ply: 49 to review", "bea.ply", "carl.ply"]
 
 
 def test_scan_without_changes_is_left_without_a_question(a_panel, a_folder):
@@ -299,6 +311,7 @@ def test_damaged_landmarks_are_told_and_not_replaced_unasked(
     click(a_panel.ui.nextScanButton)
     hidden_failures.take_vtk_errors("Error parsing the file")
     assert models() == ["bea"]
+    assert entries(settled(a_panel))[1] == "bea.ply: landmarks not readable"
 
     detect(a_panel)
     answers.expect("message", "Discard", "exists and will be replaced")
@@ -441,6 +454,41 @@ def test_file_of_other_points_is_told_and_does_not_stay(a_panel, a_folder, answe
     click(a_panel.ui.nextScanButton)
 
     assert (a_folder / "bea.mrk.json").read_bytes() == before
+
+
+def test_landmarks_are_opened_once_their_model_is_known(a_panel, a_folder, tmp_path, answers):
+    """Of a file without the scheme, as from another program, only the labels tell what it holds."""
+    truth = true_landmarks()
+    # In an order of their own, since labels are known until the end of the process.
+    ours = lab_scheme((*LAB_CODES[1:], LAB_CODES[0]), "nasion last")
+    points = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode")
+    for code in ours.codes:
+        row = truth.scheme.index_of(code)
+        points.AddControlPoint(truth.positions[row if truth.is_placed[row] else 0].tolist(), code)
+    slicer.util.saveNode(points, str(a_folder / "bea.mrk.json"), properties={})
+    slicer.mrmlScene.RemoveNode(points)
+    answers.expect("message", "Ok", "a model of your own(.|\n)*then the scan again")
+    click(a_panel.ui.nextScanButton)
+    answers.expect("file", str(write_lab_model(tmp_path / "lab.npz", ours)), "Add model file")
+    click(a_panel.ui.addTrainedModelButton)
+    wait_while(lambda: a_panel.trainedModelSection.is_reading)
+    assert (models(), lists()) == (["bea"], [])
+
+    choose(a_panel, 1)
+
+    assert (models(), lists()) == (["bea"], ["bea nasion last landmarks"])
+    assert current(a_panel).scheme == ours
+
+
+def test_scan_that_is_chosen_again_is_shown_instead_of_another_one(a_panel):
+    scan = a_panel.ui.scanSelector.currentNode()
+    click(a_panel.ui.exampleButton)
+    assert not scan.GetDisplayVisibility()
+
+    choose(a_panel, 0)
+
+    assert a_panel.ui.scanSelector.currentNode() is scan
+    assert scan.GetDisplayVisibility()
 
 
 def test_landmarks_of_another_scan_of_one_name_are_not_taken(a_panel, a_folder, answers):

@@ -169,3 +169,13 @@ def test_progress_counts_what_nobody_has_decided_on(a_review, tmp_path):
     save(a_list, path)
 
     assert read_progress(path) == Progress(46, doubtful - 1)
+
+
+def test_file_that_was_cut_off_is_told_from_one_that_is_not_there(a_list, tmp_path):
+    path = tmp_path / "face.mrk.json"
+    assert read_progress(path) is None
+
+    save(a_list, path)
+    path.write_bytes(path.read_bytes()[:1000])
+
+    assert not read_progress(path).is_readable

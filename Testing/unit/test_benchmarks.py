@@ -142,7 +142,7 @@ def test_report_without_git_is_written_with_line_ends_as_everywhere(monkeypatch,
     assert b"\r" not in (tmp_path / "report.json").read_bytes()
 
 
-def person(seed: int, source: str, final_mm: float, hair: str = "short", refusal: str = ""):
+def person(seed, source, final_mm, hair="short", refusal="", size=1.0):
     """Make a person whose first landmark is hidden, and whose others are off by so much."""
     about = {"childlike": False, "condition": "none", "expressions": {}, "preset": "phone"}
     visible = np.arange(N_LANDMARKS) > 0
@@ -155,7 +155,8 @@ def person(seed: int, source: str, final_mm: float, hair: str = "short", refusal
     distances = np.full(N_LANDMARKS, final_mm)
     placed = np.ones(N_LANDMARKS, dtype=bool)
     return Person(
-        source, seed, about | {"hair": hair}, visible, offsets_mm, distances, placed, distances
+        *(source, seed, about | {"hair": hair}, visible, offsets_mm, distances, placed, distances),
+        size=size,
     )
 
 
@@ -183,11 +184,24 @@ def test_group_is_held_against_the_mean_of_its_own_source_and_named_where_it_is_
     add_groups(report, people)
 
     rows = {row[:2]: row[2:] for row in report.tables[0].rows}
-    assert rows["anny", "hair: long"] == (2, 1, 2.0, 2.0, 2.0, 1.6)
+    assert rows["anny", "hair: long"] == (2, 1, 2.0, 2.0, 2.0, 1.6, 2.0, 1.6)
     assert rows["ICT-FaceKit", "hair: long"][-1] == 1.0
     assert report.notes == [
-        "Groups worse than 1.3 times the mean of their source: anny, hair: long (1.60, 2 people)."
+        "Groups worse than 1.3 times the mean of their source, in mm or with all faces at one "
+        "size: anny, hair: long (1.60, 2 people)."
     ]
+
+
+def test_group_of_small_faces_is_worse_at_one_size_than_in_millimeters():
+    long = (person(seed, "anny", 1.0, hair="long", size=0.5) for seed in (3, 4))
+    people = [person(1, "anny", 1.0), person(2, "anny", 1.0), *long]
+    report = Report("toy", {})
+
+    add_groups(report, people)
+
+    rows = {row[:2]: row[2:] for row in report.tables[0].rows}
+    np.testing.assert_allclose(rows["anny", "hair: long"][-3:], [1.0, 2.0, 4 / 3])
+    assert "hair: long (1.33, 2 people)" in report.notes[0]
 
 
 def test_peak_memory_of_a_new_process_is_without_that_of_the_process_that_starts_it():

@@ -165,7 +165,7 @@ def test_detect_ends_when_the_disk_is_full(is_quota, a_head_file, tmp_path, caps
     monkeypatch.setattr(_pool, "run_jobs", here)
 
     assert cli.main(arguments) == 0
-    assert "3 of 4 scans done. 1 were there already." in capsys.readouterr().out
+    assert "3 of 4 scans done. There already: 1." in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("detects")
@@ -194,7 +194,7 @@ def test_detect_of_a_folder_names_scans_that_nobody_should_overlook(
     a_mixed_folder, tmp_path, capsys
 ):
     (a_mixed_folder / "no_face.obj").rename(a_mixed_folder / "small.obj")
-    for name in ("bare", "odd", "open", "pair"):
+    for name in ("bare", "inward", "odd", "open", "pair"):
         shutil.copy(a_mixed_folder / "small.obj", a_mixed_folder / f"{name}.obj")
 
     code = cli.main(["detect", str(a_mixed_folder), "-o", str(tmp_path / "out")])
@@ -202,9 +202,10 @@ def test_detect_of_a_folder_names_scans_that_nobody_should_overlook(
     assert code == 0
     assert capsys.readouterr().err.splitlines() == [
         "palnet: bare.obj: Its image is missing.",
+        "palnet: inward.obj: a mirror image?",
         "palnet: odd.obj: Is it of this scan?",
         "palnet: pair.obj: another face?",
-        "palnet: small.obj: read in mm, the face has 60 % of the mean size.",
+        "palnet: small.obj: read in millimeters, the face has 60 % of the mean size.",
         "palnet: small.obj: an unusual scan: look at each landmark.",
     ]
 
@@ -292,7 +293,7 @@ def test_detect_that_was_broken_off_goes_on(a_mixed_folder, tmp_path, capsys):
 
     printed = capsys.readouterr()
     assert (code, printed.err.count("\n")) == (1, 1)
-    told = "0 of 2 scans done. 1 were there already. 1 could not be done, see above."
+    told = "0 of 2 scans done. There already: 1. 1 could not be done, see above."
     assert printed.out == f"{told}\n"
 
 

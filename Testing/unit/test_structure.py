@@ -43,7 +43,7 @@ ROWS = (
     },
     {"scheme", "similarity"},
     {"landmarks"},
-    {"exchange", "samples", "surface"},
+    {"error_classes", "exchange", "samples", "surface"},
     {"calibration", "input_files"},
     {"jobs"},
     {"patches", "paper_patches", "synthesis"},

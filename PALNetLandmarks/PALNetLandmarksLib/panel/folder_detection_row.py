@@ -136,7 +136,8 @@ def asks_to_detect(folder, scans, options):
     box = qt.QMessageBox
     if not scans:
         text = _(
-            "All scans of this folder have landmarks. To detect those of a scan again, open it."
+            "All scans of this folder have landmarks. To detect those of a scan again, open it; of "
+            "one whose landmarks are not readable, move the file away first."
         )
         slicer.util.infoDisplay(text)
         return False

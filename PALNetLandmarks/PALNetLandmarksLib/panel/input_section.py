@@ -12,7 +12,7 @@ from slicer.i18n import tr as _
 
 from palnet.errors import PalnetError
 from palnet.samples import example_scan
-from palnet.surface import MESH_SUFFIXES, UNIT_NAMES
+from palnet.surface import MESH_SUFFIXES, MINOR_FINDINGS, UNIT_NAMES
 from PALNetLandmarksLib.job import BackgroundJob
 from PALNetLandmarksLib.linking import find_lists, linked_lists
 from PALNetLandmarksLib.model_scaling import model_scale, scale_model
@@ -57,7 +57,7 @@ class InputSection:
     def __init__(self, ui, select, on_unit_chosen, how):
         self._ui, self._select, self._on_unit_chosen = ui, select, on_unit_chosen
         self._model, self._unit, self._shown = None, None, None
-        self._inspected, self._findings, self._summary = None, [], ""
+        self._inspected, self._findings, self._minor, self._summary = None, [], [], ""
         self._inspection = Poller(self._on_inspected)
         self.color = ScanColor(ui.colorCheckBox)
         self.folder = ScanFolderRow(ui, select, how)
@@ -102,7 +102,7 @@ class InputSection:
         self._summary = _summary(model_node, mesh, found)
         surface = (model_node, state_of_model(model_node), found.unit)
         if surface != self._inspected:  # otherwise only the source of the unit changed
-            self._inspected, self._findings = surface, []
+            self._inspected, self._findings, self._minor = surface, [], []
             self._inspection.watch(BackgroundJob(inspect_mesh, mesh, found.unit))
         self._say_all()
 
@@ -186,6 +186,7 @@ class InputSection:
     def _say(self, text):
         """Show a message, and the buttons that apply to it."""
         self._ui.scanInfoLabel.setText(text)
+        self._ui.scanInfoLabel.setToolTip("")
         is_millimeters = self._unit is None or self._unit.mm_per_unit == 1.0
         self._ui.scaleButton.setVisible(not is_millimeters)
         self._ui.unscaleButton.setVisible(
@@ -196,11 +197,20 @@ class InputSection:
         if job.error is not None:
             self._findings = [str(job.error)]
         else:
-            self._findings = [f"\N{BULLET} {finding.message}" for finding in job.result]
+            self._findings = [
+                each.message for each in job.result if each.code not in MINOR_FINDINGS
+            ]
+            self._minor = [each.message for each in job.result if each.code in MINOR_FINDINGS]
         self._say_all()
 
     def _say_all(self):
-        self._say("\n".join([self._summary, *self._findings]))
+        """Show what is known of the scan; minor faults in the tool tip."""
+        told = list(self._findings)
+        if self._minor:
+            text = _("Minor faults of the mesh: {n_faults} (rest the mouse here to read them).")
+            told.append(text.format(n_faults=len(self._minor)))
+        self._say("\n".join([self._summary, *(f"\N{BULLET} {each}" for each in told)]))
+        self._ui.scanInfoLabel.setToolTip("\n".join(self._minor))
 
 
 def _offered(model_node):

@@ -9,6 +9,7 @@ from slicer.i18n import tr as _
 
 from palnet.errors import PalnetError
 from palnet.exchange import FORMATS, get_format, sidecar_path
+from palnet.landmarks import FRAMES
 from PALNetLandmarksLib.file_changes import is_changed_by_others
 from PALNetLandmarksLib.folder_export import (
     check_specimens,
@@ -23,7 +24,6 @@ from PALNetLandmarksLib.panel.doubtful_question import (
 )
 from PALNetLandmarksLib.panel.file_dialogs import ask_save_path, changed_by_others, may_replace
 from PALNetLandmarksLib.save_export import (
-    FRAMES,
     check_format,
     default_path,
     export,
@@ -93,6 +93,7 @@ class SaveExportSection:
             path = self._ask(_("Save landmarks"), proposed, LIST_SUFFIX)
             if path is not None and _goes_on_with_changed(review.landmarks.node, path):
                 save(review.landmarks, path)
+                self._scan_folder.refresh()
                 self._say_written([path], remarks_on_saved(review.landmarks))
 
     def on_export(self):

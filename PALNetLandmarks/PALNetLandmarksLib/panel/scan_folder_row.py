@@ -82,6 +82,11 @@ class ScanFolderRow:
         """Whether landmarks of the scans are being detected."""
         return self._detection.is_running
 
+    def refresh(self):
+        """Say anew how far the reviews have come, as after landmarks were saved."""
+        if self._folder is not None:
+            self._read()
+
     def stop(self):
         """Stop work in the background."""
         self._reading.stop()
@@ -137,10 +142,18 @@ class ScanFolderRow:
 
     def _go(self, row):
         """Open another scan of the folder, unless the user wants to stay."""
-        is_other = row != self._row or not self._is_in_scene()
-        if 0 <= row < len(self._folder.scans) and is_other and self._leave():
+        if row == self._row and self._is_in_scene():
+            self._show_again()
+        elif 0 <= row < len(self._folder.scans) and self._leave():
             self._open(row)
         self._show_row()
+
+    def _show_again(self):
+        """Show the current scan, with its landmarks if these could not be opened before."""
+        with slicer.util.tryWithErrorDisplay(_("The landmarks could not be opened.")):
+            if not find_lists(self._model):
+                self._load_list(self._folder.list_path(self._folder.scans[self._row]))
+            self._select(self._model)
 
     def _open(self, row):
         """Open a scan of the folder with its landmarks."""
@@ -345,6 +358,8 @@ def _entry(scan, progress, *, is_refused):
     """Name a scan, and what is left to review."""
     if progress is None:
         return _("{scan}: not detected").format(scan=scan.name) if is_refused else scan.name
+    if not progress.is_readable:
+        return _("{scan}: landmarks not readable").format(scan=scan.name)
     if not progress.n_open:
         return _("{scan}: reviewed").format(scan=scan.name)
     text = _("{scan}: {n_open} to review")

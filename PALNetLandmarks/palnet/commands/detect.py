@@ -151,6 +151,8 @@ def _usable_model(name_or_path: str | None) -> str | None:
 
 def _report(results: Iterable[ScanResult], scans: Sequence[Path], progress: _Progress) -> int:
     """Report the outcome of each scan as it ends; return the exit code."""
+    from palnet._stored import counted
+
     n_scans, times = len(scans), Counter(scan.name for scan in scans)
     outcomes: Counter[str] = Counter()
     units: Counter[str] = Counter()
@@ -176,9 +178,9 @@ def _report(results: Iterable[ScanResult], scans: Sequence[Path], progress: _Pro
     n_done, n_there = outcomes["done"], outcomes["there"]
     n_failed = outcomes.total() - n_done - n_there
     if n_scans > 1 or n_there:
-        before = f" {n_there} were there already." if n_there else ""
+        before = f" There already: {n_there}." if n_there else ""
         failed = f" {n_failed} could not be done, see above." if n_failed else ""
-        print(f"{n_done} of {n_scans} scans done.{before}{failed}{_say_units(units)}")
+        print(f"{n_done} of {counted(n_scans, 'scan')} done.{before}{failed}{_say_units(units)}")
     n_left = n_scans - outcomes.total()
     if n_left:
         tell(f"the disk is full. Scans left out: {n_left}. Make room, and repeat with --resume.")
@@ -229,7 +231,7 @@ def _headline(result: ScanResult) -> str:
 
 
 # Codes of the findings that put a result in doubt, or could make it better.
-_DOUBTS = ("small_face", "second_body", "color", "texture")
+_DOUBTS = ("small_face", "second_body", "inside_out", "color", "texture")
 
 
 def _doubts(result: ScanResult) -> list[str]:
@@ -243,6 +245,8 @@ def _doubts(result: ScanResult) -> list[str]:
 
 def _details(result: ScanResult) -> list[str]:
     """List the details for a single scan."""
+    from palnet.surface import MINOR_FINDINGS
+
     quality = result.record["quality"]
     landmarks = result.landmarks
     lines = []
@@ -252,7 +256,11 @@ def _details(result: ScanResult) -> list[str]:
         f"  face       fitted to {quality['residual_mm']:.2f} mm, "
         f"{100 * quality['coverage']:.0f} % covered: {quality['verdict']}"
     )
-    lines += [f"  note       {finding['message']}" for finding in result.record["findings"]]
+    findings = result.record["findings"]
+    notes = [each["message"] for each in findings if each["code"] not in MINOR_FINDINGS]
+    if n_minor := len(findings) - len(notes):
+        notes.append(f"Minor faults of the mesh, listed in the record: {n_minor}.")
+    lines += [f"  note       {note}" for note in notes]
     true_error = _true_error(result)
     lines += [f"  true error {true_error}"] if true_error else []
     lines.append(f"  time       {result.seconds:.1f} s")

@@ -24,6 +24,7 @@ from palnet._page import (
     section,
     table,
 )
+from palnet._stored import counted
 from palnet.evaluation._errors import AXES, LIMITS_MM, compare, summarize_landmarks
 from palnet.evaluation._measurement_errors import mean_pairwise_error_mm, summarize_measurements
 from palnet.evaluation._tables import specimen_rows
@@ -138,7 +139,7 @@ def page_of_evaluation(evaluation: Evaluation, title: str, more: Sequence[str] =
     comparison = evaluation.comparison
     every = evaluation.landmarks[0]
     lead = (
-        f"{_count_of(comparison)}, {every.n} landmarks compared "
+        f"{_count_of(comparison)}, {counted(every.n, 'landmark')} compared "
         f"({comparison.scheme.name}): {every.mean_mm:.2f} mm on average."
     )
     sections = [
@@ -157,7 +158,7 @@ def _count_of(comparison: Comparison) -> str:
     """Describe the number of specimens, and how many have no prediction and do not count."""
     n_all, n_without = len(comparison.specimens), len(comparison.unpredicted)
     if not n_without:
-        return f"{n_all} specimens"
+        return counted(n_all, "specimen")
     return f"{n_all - n_without} of {n_all} specimens ({n_without} without a prediction)"
 
 

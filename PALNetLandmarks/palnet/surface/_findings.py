@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from palnet.surface._surface import Surface
 
 __all__ = [
+    "MINOR_FINDINGS",
     "describe_cleaning",
     "describe_edges",
     "describe_neighbor",
@@ -27,6 +28,20 @@ __all__ = [
 
 NEIGHBOR_SHARE = 0.5
 """A second face has at least this share of the area of the largest piece."""
+
+MINOR_FINDINGS = frozenset(
+    {
+        "duplicate_triangles",
+        "inconsistent_winding",
+        "inward_normals",
+        "non_manifold",
+        "unreferenced_vertices",
+    }
+)
+"""Faults that nearly every scan has and a detection copes with: nothing for the user to do."""
+
+MOST = 0.9
+"""A mirror image faces inward with at least this share of its triangles."""
 
 
 def describe_cleaning(n_unused: int, n_dropped: int) -> list[Finding]:
@@ -47,7 +62,7 @@ def describe_strays(n_stray: int) -> list[Finding]:
     return [Finding("stray_triangles", text)]
 
 
-def describe_edges(edges: EdgeCounts, turned: tuple[int, int]) -> list[Finding]:
+def describe_edges(edges: EdgeCounts, turned: tuple[int, int], n_triangles: int) -> list[Finding]:
     """Say how the triangles meet and which were reversed."""
     findings = []
     if edges.n_boundary:
@@ -59,7 +74,13 @@ def describe_edges(edges: EdgeCounts, turned: tuple[int, int]) -> list[Finding]:
     if edges.n_clashing:
         text = f"Triangles wound against their neighbors, turned: {turned[0]}."
         findings.append(Finding("inconsistent_winding", text))
-    if turned[1]:
+    if turned[1] >= MOST * n_triangles and turned[0] <= (1 - MOST) * n_triangles:
+        text = (
+            "The triangles face inward, as in a mirror image. If the scan became one on its way, "
+            "left and right are exchanged: compare it with a photograph."
+        )
+        findings.append(Finding("inside_out", text))
+    elif turned[1]:
         text = f"Triangles wound inward, turned outward: {turned[1]}."
         findings.append(Finding("inward_normals", text))
     return findings

@@ -151,7 +151,7 @@ def prepare_surface(mesh: Mesh, unit: Unit) -> Surface:
     findings = (
         *mesh.findings,
         *cleaning,
-        *describe_edges(counts, turned),
+        *describe_edges(counts, turned, len(triangles)),
         *describe_pieces(label[triangles[:, 0]], shapes.doubled_areas),
         *describe_neighbor(points, triangles, label[triangles[:, 0]], shapes.doubled_areas),
     )

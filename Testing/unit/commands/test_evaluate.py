@@ -383,7 +383,17 @@ def test_evaluate_replaces_nothing_that_measure_wrote(a_study, tmp_path):
     assert not before.keys() & set(OPTIONAL_EVALUATION_TABLES)
 
 
-def test_evaluate_frame_and_unit_are_those_of_files_that_do_not_say_them(a_study, tmp_path):
+def test_evaluate_of_one_specimen_counts_it_in_the_singular(a_study, tmp_path, capsys):
+    files = (a_study[side] / "anna.mrk.json" for side in ("predicted", "truth"))
+
+    assert run(*files, "-o", tmp_path / "out") == 0
+
+    assert "1 specimen, 50 landmarks: " in capsys.readouterr().out
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "1 specimen, 50 landmarks compared" in page
+
+
+def test_evaluate_frame_and_unit_are_those_of_files_that_do_not_say_them(a_study, tmp_path, capsys):
     mixed = tmp_path / "mixed"
     mixed.mkdir()
     anna, bert, carl = (
@@ -400,6 +410,7 @@ def test_evaluate_frame_and_unit_are_those_of_files_that_do_not_say_them(a_study
     options = ("--predicted-frame", "ras", "--predicted-unit", "cm")
     assert run(a_study["predicted"], a_study["truth"], "-o", tmp_path / "plain") == 0
     assert run(mixed, a_study["truth"], *options, "-o", tmp_path / "out") == 0
+    assert "--predicted-unit cm does not count for anna.mrk.json:" in capsys.readouterr().err
 
     plain, out = (rows_of(tmp_path / name / "errors.csv") for name in ("plain", "out"))
     assert [row["code"] for row in out] == [row["code"] for row in plain]

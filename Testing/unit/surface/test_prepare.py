@@ -264,8 +264,26 @@ def test_an_inward_surface_is_turned_outward_and_reported(mesh):
 
     _assert_same(surface, prepare_surface(mesh, MM))
     assert _flux(surface) > 0
-    assert "inward_normals" in _codes(surface)
-    assert "inward_normals" not in _codes(prepare_surface(mesh, MM))
+    assert "inside_out" in _codes(surface)
+    assert "inside_out" not in _codes(prepare_surface(mesh, MM))
+
+
+def test_a_mirror_image_whose_winding_was_kept_is_told():
+    """Most programs that reverse an axis leave the corners of the triangles in their order."""
+    mirrored = prepare_surface(Mesh(HEAD.points * [-1, 1, 1], HEAD.triangles), MM)
+
+    (told,) = (each.message for each in mirrored.findings if each.code == "inside_out")
+    assert "left and right are exchanged" in told
+
+
+def test_a_mess_of_windings_is_no_mirror_image():
+    is_turned = np.random.default_rng(4).random(len(HEAD.triangles)) < 0.7
+    mixed = np.where(is_turned[:, None], HEAD.triangles[:, ::-1], HEAD.triangles)
+
+    codes = _codes(prepare_surface(Mesh(HEAD.points, mixed), MM))
+
+    assert {"inconsistent_winding", "inward_normals"} <= codes
+    assert "inside_out" not in codes
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0.02, 0.98))
@@ -314,7 +332,7 @@ def test_a_dish_is_turned_only_where_it_has_a_clear_inside(depth_mm, is_turned):
 
     surface = prepare_surface(Mesh(points, triangles), MM)
 
-    assert ("inward_normals" in _codes(surface)) == is_turned
+    assert ("inside_out" in _codes(surface)) == is_turned
     assert (surface.normals[:, 2].mean() > 0) == is_turned
 
 
