@@ -30,6 +30,8 @@ from vtkmodules.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkFiltersSources import vtkSphereSource
 
 from palnet import detect
+from palnet.data_sets.dataset import place_truth
+from palnet.evaluation import Pair
 from palnet.model import read_model
 from palnet.samples import example_scan
 from palnet.scheme import load_scheme
@@ -260,6 +262,29 @@ def test_two_passes_of_an_imitated_lab_are_as_far_apart_as_those_of_a_person():
 
     known_mm = [landmark.intra_observer_mm for landmark in load_scheme().landmarks]
     np.testing.assert_allclose(apart_mm.mean(axis=0), known_mm, rtol=0.03)
+
+
+def test_rows_of_an_imitated_lab_are_of_the_same_people():
+    """With 12 people 17 were tested, but the start was measured on the 58 of another row."""
+    scheme, zero = load_scheme(), np.zeros((N_LANDMARKS, 3))
+
+    def place(name, off_mm):
+        return place_truth(np.add(zero, [off_mm, 0, 0]), scheme, name, mm_per_unit=1.0, space="LPS")
+
+    names, offs_mm = ("a", "b", "outlier"), (1.0, 3.0, 50.0)
+    people = [
+        own_labels.Annotated(name, name, zero, np.add(zero, [0, off_mm, 0]))
+        for name, off_mm in zip(names, offs_mm, strict=True)
+    ]
+    before = [
+        Pair(place(name, off_mm), place(name, 0.0))
+        for name, off_mm in zip(names, offs_mm, strict=True)
+    ]
+    after = [Pair(place(name, 0.5), place(name, 0.0)) for name in names[:2]]
+
+    rows = own_labels._rows(before, after, people, 3, 3)
+
+    assert [row[1:4] for row in rows] == [("-", 2, 2.0), ("-", 2, 2.0), (2, 2, 0.5)]
 
 
 @pytest.mark.parametrize(("n_layers", "farthest_mm"), [(1, 0.25), (5, 0.8)])

@@ -557,6 +557,18 @@ def test_progress_is_cleared_before_an_interruption_is_told(monkeypatch):
     )
 
 
+def test_progress_makes_room_for_a_message(monkeypatch):
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    progress = _Progress(4, stream)
+
+    progress.show(2)
+    progress.interrupt("no worker")
+
+    line, blanks, rest = stream.getvalue().split("\r")
+    assert (rest, blanks) == (f"palnet: no worker\n{line}", " " * len(line))
+
+
 def test_progress_in_a_log_is_nothing():
     stream = io.StringIO()
     progress = _Progress(4, stream)

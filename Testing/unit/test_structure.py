@@ -60,6 +60,7 @@ ROWS = (
     {"_drawing", "_page", "_record", "_mean_face", "_plausible", "measurement", "preview"},
     {"data_sets"},
     {"_earlier_results", "batch", "evaluation", "training"},
+    {"_cluster"},
     {"_pool"},
     {"commands"},
     {"cli"},
