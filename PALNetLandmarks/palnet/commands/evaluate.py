@@ -7,6 +7,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from palnet.commands._arguments import output_folder
 from palnet.commands._landmark_files import (
     FRAME_OPTIONS,
     add_reading_options,
@@ -50,7 +51,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--observer", action="append", type=Path, default=[], metavar="PATH", help=_OBSERVER_HELP)
     add("--names", type=Path, metavar="CSV", help=_NAMES_HELP)
     add("--predicted-names", type=Path, metavar="CSV", help="the same for PREDICTED")
-    add("-o", "--output", type=Path, default=Path("palnet-evaluation"), metavar="DIR",
+    add("-o", "--output", type=output_folder, default=Path("palnet-evaluation"), metavar="DIR",
         help="folder for the files [%(default)s]")  # fmt: skip
     add("--plan", metavar="JSON", help="what to measure [what comes with the landmark scheme]")
     add_reading_options(parser)

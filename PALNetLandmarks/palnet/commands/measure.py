@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from palnet._files import file_stem
+from palnet.commands._arguments import output_folder
 from palnet.commands._landmark_files import (
     add_reading_options,
     find_landmark_files,
@@ -69,7 +70,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("landmarks", nargs="+", type=Path, metavar="FILE_OR_FOLDER", help="landmark files")
     add("--scan", action="append", type=Path, default=[], metavar="PATH", help=_SCAN_HELP)
-    add("-o", "--output", type=Path, default=Path("palnet-measurements"), metavar="DIR",
+    add("-o", "--output", type=output_folder, default=Path("palnet-measurements"), metavar="DIR",
         help="folder for the files [%(default)s]")  # fmt: skip
     add("--plan", metavar="JSON", help="what to measure [what comes with the landmark scheme]")
     add("--no-pages", action="store_true", help="write the table only")
