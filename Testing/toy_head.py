@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet.scheme import LandmarkDefinition, Scheme
+from palnet.scheme import Angle, Distance, LandmarkDefinition, Scheme
 from palnet.surface import PointCloud
 from palnet.synthesis import MorphableModel, ScanGenerator
 from palnet.synthesis.morphable import loop_subdivision
@@ -60,7 +60,7 @@ EXPRESSIONS = (
 
 @cache
 def toy_scheme() -> Scheme:
-    """Make a scheme of five midline landmarks and four on each side."""
+    """Make a scheme of five midline landmarks and four on each side, with measurements."""
     codes = [c for c in TARGETS_MM if not c.endswith("_r")]
     codes += [c for c in TARGETS_MM if c.endswith("_r")]
     codes += [c.replace("_r", "_l") for c in TARGETS_MM if c.endswith("_r")]
@@ -71,6 +71,8 @@ def toy_scheme() -> Scheme:
             LandmarkDefinition(code, code.upper(), side.get(code[-2:], "midline"), "On the toy.")
             for code in codes
         ),
+        (Distance("ex_r", "ex_l"), Distance("n", "sn")),
+        (Angle("n", "prn", "sn"),),
     )
 
 

@@ -11,12 +11,7 @@ import slicer
 import vtk
 from slicer.i18n import tr as _
 
-from palnet.errors import FormatError
-from palnet.measurement import (
-    MeasurementDefinition,
-    MeasurementPlan,
-    load_measurement_plan,
-)
+from palnet.measurement import has_shipped_plan, plan_for
 from PALNetLandmarksLib.models import mesh_from_model
 
 # Numeric columns of a table of measurements.
@@ -57,7 +52,7 @@ def what_to_measure(landmarks):
 
 
 def find_plan(scheme):
-    """Find the plan of a scheme; if there is none, use the measurements named in the scheme.
+    """Find the plan of a scheme, and say so if none comes with it.
 
     Parameters
     ----------
@@ -71,10 +66,9 @@ def find_plan(scheme):
     str
         What the user should know about the choice; empty for a shipped scheme.
     """
-    try:
-        return load_measurement_plan(scheme.name), ""
-    except FormatError:
-        plan = _own_plan(scheme)
+    plan = plan_for(scheme)
+    if has_shipped_plan(scheme.name):
+        return plan, ""
     text = _("No measurement plan comes with the scheme {scheme}.").format(scheme=scheme.name)
     what = _("Only the asymmetry was measured: the scheme names no distances or angles.")
     if plan.definitions:
@@ -83,17 +77,6 @@ def find_plan(scheme):
             "({n_own}) were measured."
         )
     return plan, f"{text} {what.format(n_own=len(plan.definitions))}"
-
-
-def _own_plan(scheme):
-    """Make a plan of the distances and angles that a scheme names, without duplicates."""
-    taken = [(_("Distance {codes}"), "distance", (each.a, each.b)) for each in scheme.distances]
-    taken += [(_("Angle {codes}"), "angle", (m.a, m.vertex, m.c)) for m in scheme.angles]
-    definitions = {}
-    for title, kind, codes in taken:
-        code, name = "-".join(codes), title.format(codes=" - ".join(codes))
-        definitions[code] = MeasurementDefinition(code, name, kind, codes, scheme.name)
-    return MeasurementPlan(scheme.name, tuple(definitions.values()), {scheme.name: scheme.source})
 
 
 def table_for_spreadsheet(table, decimal_point="."):

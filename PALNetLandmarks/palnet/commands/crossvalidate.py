@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from palnet.commands._arguments import at_least
+from palnet.commands._arguments import at_least, output_folder
 from palnet.commands._training import TORCHRUN_HELP, add_training_options, training_run
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the subcommand."""
     add = parser.add_argument
     add("folder", type=Path, metavar="FOLDER", help="annotated scans, as for check-data")
-    add("-o", "--output", type=Path, required=True, metavar="DIR", help="run folder")
+    add("-o", "--output", type=output_folder, required=True, metavar="DIR", help="run folder")
     add("--recipe", default="paper", help="paper, improved or TOML file [%(default)s]")
     add("--network", choices=_NETWORKS, help="instead of the one in the recipe paper")
     add("--scheme", metavar="NAME_OR_PATH", help="landmark scheme [palnet50]")

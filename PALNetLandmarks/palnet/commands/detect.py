@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from palnet.commands._arguments import at_least
+from palnet.commands._arguments import at_least, output_folder
 from palnet.commands._landmark_files import FRAME_OPTIONS
 from palnet.commands._telling import tell
 
@@ -40,7 +40,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("scans", nargs="*", metavar="SCAN_OR_FOLDER", help="mesh files, or folders of them")
     add("--example", action="store_true", help="use the bundled scan and print its true error")
-    add("-o", "--output", type=Path, metavar="DIR", help="folder for the files [beside each scan]")
+    add("-o", "--output", type=output_folder, metavar="DIR",
+        help="folder for the files [beside each scan]")  # fmt: skip
     add("--format", type=str.lower, default="mrk.json,csv", metavar="LIST", help=_FORMAT_HELP)
     add("--frame", choices=tuple(FRAME_OPTIONS), default="file", help=_FRAME_HELP)
     add("--unit", default="auto", help=_UNIT_HELP)

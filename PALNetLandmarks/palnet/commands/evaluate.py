@@ -7,6 +7,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from palnet.commands._arguments import output_folder
 from palnet.commands._landmark_files import (
     FRAME_OPTIONS,
     add_reading_options,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from palnet.evaluation import Agreement, Pair
     from palnet.landmarks import LandmarkSet
     from palnet.measurement import MeasurementPlan
+    from palnet.scheme import Scheme
 
 __all__ = ["DESCRIPTION", "EPILOG", "HELP", "add_options", "run"]
 
@@ -49,9 +51,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--observer", action="append", type=Path, default=[], metavar="PATH", help=_OBSERVER_HELP)
     add("--names", type=Path, metavar="CSV", help=_NAMES_HELP)
     add("--predicted-names", type=Path, metavar="CSV", help="the same for PREDICTED")
-    add("-o", "--output", type=Path, default=Path("palnet-evaluation"), metavar="DIR",
+    add("-o", "--output", type=output_folder, default=Path("palnet-evaluation"), metavar="DIR",
         help="folder for the files [%(default)s]")  # fmt: skip
-    add("--plan", metavar="JSON", help="what to measure [the plan of the landmark scheme]")
+    add("--plan", metavar="JSON", help="what to measure [what comes with the landmark scheme]")
     add_reading_options(parser)
     add("--predicted-scheme", metavar="NAME_OR_PATH", help="as --scheme, for PREDICTED [--scheme]")
     add("--predicted-unit", metavar="UNIT", help="as --unit, for PREDICTED")
@@ -123,7 +125,7 @@ def _report(pairs: list[Pair], truth: list[LandmarkSet], arguments: argparse.Nam
         write_report,
     )
 
-    plan = _plan(pairs[0].truth.scheme.name, arguments.plan)
+    plan = _plan(pairs[0].truth.scheme, arguments.plan)
     agreement: dict[str, tuple[int, list[Agreement]]] = {}
     n_bad = 0
     for kind, folders in (("intra", arguments.repeat), ("inter", arguments.observer)):
@@ -228,15 +230,15 @@ def _tell_other_landmarks(codes: tuple[str, ...], predicted: list[LandmarkSet]) 
         tell(f"not compared: the scheme of TRUTH lacks {listing(list(others), _MOST_NAMED)}")
 
 
-def _plan(scheme: str, path: str | None) -> MeasurementPlan:
-    """Load the measurement plan; without one for the scheme, only landmarks are compared."""
-    from palnet.measurement import load_measurement_plan, load_shipped_plan
+def _plan(scheme: Scheme, path: str | None) -> MeasurementPlan:
+    """Load the measurement plan; if a scheme has no measurements, only landmarks are compared."""
+    from palnet.measurement import load_measurement_plan, plan_for
 
     if path is not None:
         return load_measurement_plan(path)
-    plan = load_shipped_plan(scheme)
+    plan = plan_for(scheme)
     if not plan.definitions:
-        tell(f"no measurements: none come with scheme {scheme!r}")
+        tell(f"no measurements: none come with scheme {scheme.name!r}, and it names none")
     return plan
 
 

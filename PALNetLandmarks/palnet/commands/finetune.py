@@ -7,7 +7,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from palnet.commands._arguments import at_least
+from palnet.commands._arguments import at_least, output_folder
 
 if TYPE_CHECKING:
     import argparse
@@ -37,7 +37,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the subcommand."""
     add = parser.add_argument
     add("folder", type=Path, metavar="DATA", help="annotated scans, as for check-data")
-    add("-o", "--output", type=Path, required=True, metavar="DIR", help="run folder")
+    add("-o", "--output", type=output_folder, required=True, metavar="DIR", help="run folder")
     add("--model", metavar="NAME_OR_PATH", help="model to start from [the recipe's: palnet50]")
     add("--layers", choices=("head", "all"), help="what is trained [the recipe's: head]")
     add("--folds", type=int, metavar="K", help="also test K folds of people, before and after")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from palnet._files import file_stem
+from palnet.commands._arguments import output_folder
 from palnet.commands._landmark_files import (
     add_reading_options,
     find_landmark_files,
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from palnet.landmarks import LandmarkSet
     from palnet.measurement import Measurement, MeasurementPlan
     from palnet.surface import Mesh
+
+    # A file, its specimens, and what to measure of them.
+    _Planned = tuple[Path, list[LandmarkSet], MeasurementPlan]
 
 __all__ = ["DESCRIPTION", "EPILOG", "HELP", "add_options", "run"]
 
@@ -66,9 +70,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("landmarks", nargs="+", type=Path, metavar="FILE_OR_FOLDER", help="landmark files")
     add("--scan", action="append", type=Path, default=[], metavar="PATH", help=_SCAN_HELP)
-    add("-o", "--output", type=Path, default=Path("palnet-measurements"), metavar="DIR",
+    add("-o", "--output", type=output_folder, default=Path("palnet-measurements"), metavar="DIR",
         help="folder for the files [%(default)s]")  # fmt: skip
-    add("--plan", metavar="JSON", help="what to measure [the plan of the landmark scheme]")
+    add("--plan", metavar="JSON", help="what to measure [what comes with the landmark scheme]")
     add("--no-pages", action="store_true", help="write the table only")
     add_reading_options(parser)
     add("--overwrite", action="store_true", help="replace existing files")
@@ -81,11 +85,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand and return its exit code."""
     from palnet._files import check_free, write_text
     from palnet._stored import counted
-    from palnet.measurement import table_of_measurements
+    from palnet.measurement import load_measurement_plan, table_of_measurements
 
+    shared = load_measurement_plan(arguments.plan) if arguments.plan else None
     files = find_landmark_files(arguments.landmarks, arguments.scheme)
     read = list(read_all(files, arguments))
-    jobs = _plan_jobs(read, arguments)
+    planned = _with_plans(read, shared)
+    jobs = _plan_jobs(planned, arguments)
     table = arguments.output / TABLE_NAME
     for path in (table, *(job.page for job in jobs if job.page is not None)):
         check_free(path, overwrite=arguments.overwrite)
@@ -106,7 +112,7 @@ def run(arguments: argparse.Namespace) -> int:
     if done:
         write_text(table, table_of_measurements(done), overwrite=arguments.overwrite)
         print(f"{counted(len(done), 'specimen')}: {table}")
-    return 0 if all(specimens for _, specimens in read) else 1
+    return 0 if len(planned) == len(read) else 1
 
 
 def _measure_one(job: _Job, arguments: argparse.Namespace) -> tuple[Measurement, ...]:
@@ -153,19 +159,52 @@ def _picture(mesh: Mesh, landmarks: LandmarkSet) -> bytes | str:
         return f"No picture: {err}"
 
 
-def _plan_jobs(
-    read: list[tuple[Path, list[LandmarkSet]]], arguments: argparse.Namespace
-) -> list[_Job]:
+def _with_plans(
+    read: list[tuple[Path, list[LandmarkSet]]], shared: MeasurementPlan | None
+) -> list[_Planned]:
+    """Choose what to measure of each file; those without measurements are reported and left out.
+
+    FormatError if these are all.
+    """
+    from palnet._stored import listing
+    from palnet.errors import FormatError
+    from palnet.measurement import plan_for
+
+    planned: list[_Planned] = []
+    without: dict[str, list[str]] = defaultdict(list)
+    for path, specimens in read:
+        if not specimens:
+            continue
+        scheme = specimens[0].scheme
+        plan = shared or plan_for(scheme)
+        if shared is None and not plan.definitions:
+            without[scheme.name].append(str(path))
+        else:
+            planned.append((path, specimens, plan))
+    texts = [
+        f"{listing(paths, _MOST_NAMED)}: not measured, since the landmark scheme {name!r} names no "
+        "measurements. Give a copy of its .json file with 'distances' or 'angles' (--scheme), or a "
+        "measurement plan (--plan): docs/measurements.md says how."
+        for name, paths in without.items()
+    ]
+    last = texts.pop() if texts and not planned else None
+    for text in texts:
+        tell(text)
+    if last is not None:
+        raise FormatError(last)
+    return planned
+
+
+def _plan_jobs(planned: list[_Planned], arguments: argparse.Namespace) -> list[_Job]:
     """Name scan and page of each specimen; pages of the same name would overwrite each other."""
     from palnet.errors import UsageError
     from palnet.exchange import stem_of
-    from palnet.measurement import load_measurement_plan
 
-    n_specimens = sum(len(specimens) for _, specimens in read)
+    n_specimens = sum(len(specimens) for _, specimens, _ in planned)
     scans = _Scans(arguments.scan, is_single=n_specimens == 1)
     jobs: dict[str, _Job] = {}
     without_scan: list[_Job] = []
-    for path, specimens in read:
+    for path, specimens, plan in planned:
         for landmarks in specimens:
             # A file of one specimen is named after it; one of many contains the names.
             stem = stem_of(path) if len(specimens) == 1 else landmarks.specimen
@@ -179,7 +218,6 @@ def _plan_jobs(
                 raise UsageError(msg)
             name = _free_name(stem, path, jobs)
             page = None if arguments.no_pages else arguments.output / _page_name(name)
-            plan = load_measurement_plan(arguments.plan or landmarks.scheme.name)
             scan = scans.of(stem, path.parent)
             job = jobs[_page_key(name)] = _Job(name, path, landmarks, plan, scan, page)
             if scan is None and stem not in scans.doubted:
@@ -215,8 +253,9 @@ def _tell_without_scan(jobs: list[_Job], places: list[Path]) -> None:
     from palnet._stored import counted, listing
 
     folders = [str(path) for path in places if path.is_dir()]
-    if jobs and not places:
-        text = f"no scan beside the landmarks of {counted(len(jobs), 'specimen')}:"
+    with_arcs = [job for job in jobs if any(e.kind == "arc" for e in job.plan.definitions)]
+    if with_arcs and not places:
+        text = f"no scan beside the landmarks of {counted(len(with_arcs), 'specimen')}:"
         tell(f"{text} measured without arcs. Name the folder of the scans with --scan.")
     if jobs and folders:
         names = listing([job.name for job in jobs], _MOST_NAMED)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from palnet.commands._arguments import output_folder
 from palnet.commands._landmark_files import add_reading_options, find_landmark_files, read_all
 
 __all__ = ["DESCRIPTION", "EPILOG", "HELP", "add_options", "run"]
@@ -26,7 +27,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the subcommand."""
     add = parser.add_argument
     add("landmarks", nargs="+", type=Path, metavar="FILE_OR_FOLDER", help="landmark files")
-    add("-o", "--output", type=Path, default=Path("palnet-shapes"), metavar="DIR",
+    add("-o", "--output", type=output_folder, default=Path("palnet-shapes"), metavar="DIR",
         help="folder for the files [%(default)s]")  # fmt: skip
     add_reading_options(parser)
     add("--overwrite", action="store_true", help="replace an earlier report")

@@ -8,7 +8,7 @@ import json
 from itertools import product
 from pathlib import Path
 
-from palnet.commands._arguments import at_least
+from palnet.commands._arguments import at_least, output_folder
 
 __all__ = ["DESCRIPTION", "HELP", "add_options", "run"]
 
@@ -24,7 +24,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the subcommand."""
     add = parser.add_argument
     add("-n", "--number", type=at_least(1), default=10, help="how many people [%(default)s]")
-    add("-o", "--output", type=Path, required=True, metavar="DIR", help="folder for the files")
+    add("-o", "--output", type=output_folder, required=True, metavar="DIR",
+        help="folder for the files")  # fmt: skip
     add("--morphable-model", type=Path, required=True, metavar="NPZ", help=MORPHABLE_MODEL_HELP)
     add("--scheme", default="palnet50", help="landmark scheme [%(default)s]")
     add("--seed", type=at_least(0), default=0, help="seed of the first person [%(default)s]")

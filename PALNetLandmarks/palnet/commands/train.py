@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from palnet.commands._arguments import at_least
+from palnet.commands._arguments import at_least, output_folder
 from palnet.commands._training import TORCHRUN_HELP, add_training_options, training_run
 from palnet.commands.synthesize import MORPHABLE_MODEL_HELP
 
@@ -25,7 +25,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the subcommand."""
     add = parser.add_argument
     add("recipe", nargs="?", default="palnet50", help="shipped recipe or TOML file [%(default)s]")
-    add("-o", "--output", type=Path, required=True, metavar="DIR", help="run folder")
+    add("-o", "--output", type=output_folder, required=True, metavar="DIR", help="run folder")
     add(
         "--morphable-model",
         type=Path,

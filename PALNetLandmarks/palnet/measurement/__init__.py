@@ -5,8 +5,9 @@ from palnet.measurement._asymmetry import measure_asymmetry
 from palnet.measurement._definitions import (
     MeasurementDefinition,
     MeasurementPlan,
+    has_shipped_plan,
     load_measurement_plan,
-    load_shipped_plan,
+    plan_for,
 )
 from palnet.measurement._measure import Measurement, measure
 from palnet.measurement._report import page_of_measurements, table_of_measurements
@@ -18,13 +19,14 @@ __all__ = [
     "MeasurementDefinition",
     "MeasurementPlan",
     "SectionError",
+    "has_shipped_plan",
     "lies_turned",
     "load_measurement_plan",
-    "load_shipped_plan",
     "match_scan",
     "measure",
     "measure_asymmetry",
     "page_of_measurements",
+    "plan_for",
     "table_of_measurements",
     "trace_section",
 ]

@@ -4,21 +4,26 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import palnet.scheme
 from palnet._stored import check_keys, read_json, read_rows, read_text
 from palnet.errors import FormatError
 from palnet.measurement._formulas import UNITS
 
+if TYPE_CHECKING:
+    from palnet.scheme import Scheme
+
 __all__ = [
     "Kind",
     "MeasurementDefinition",
     "MeasurementPlan",
+    "has_shipped_plan",
     "load_measurement_plan",
-    "load_shipped_plan",
+    "plan_for",
 ]
 
 Kind = Literal["distance", "angle", "index", "arc", "asymmetry"]
@@ -132,19 +137,20 @@ def load_measurement_plan(scheme_or_path: str | os.PathLike[str]) -> Measurement
     'Nose height'
     """
     text = os.fspath(scheme_or_path)
-    path = Path(text) if text.endswith(".json") else _FOLDER / f"{text}.json"
-    if not text.endswith(".json") and not path.is_file():
-        known = ", ".join(sorted(file.stem for file in _FOLDER.glob("*.json")))
+    if text.endswith(".json"):
+        return _read_plan(Path(text))
+    if not has_shipped_plan(text):
+        known = ", ".join(_shipped_plans())
         msg = (
             f"no measurements come with the landmark scheme {text!r}, only with {known}. "
             "Give a measurement plan as a .json file (--plan, or plan= in Python)."
         )
         raise FormatError(msg)
-    return read_json(path, _parse_plan, "Give a measurement plan as a .json file.")
+    return _read_plan(_FOLDER / f"{text}.json")
 
 
-def load_shipped_plan(scheme: str) -> MeasurementPlan:
-    """Load the measurements shipped with a landmark scheme, or an empty plan if there are none.
+def has_shipped_plan(scheme: str) -> bool:
+    """Return whether measurements are shipped with a landmark scheme.
 
     Parameters
     ----------
@@ -153,13 +159,56 @@ def load_shipped_plan(scheme: str) -> MeasurementPlan:
 
     Returns
     -------
-    MeasurementPlan
-        Without definitions for a custom scheme.
+    bool
+        False for a lab's own scheme, and for a shipped one without a plan.
     """
-    try:
-        return load_measurement_plan(scheme)
-    except FormatError:
-        return MeasurementPlan(scheme, (), {})
+    return scheme in _shipped_plans()
+
+
+def plan_for(scheme: Scheme) -> MeasurementPlan:
+    """Choose the measurements of a scheme: the shipped ones, else those that it names itself.
+
+    Parameters
+    ----------
+    scheme : Scheme
+        The landmarks.
+
+    Returns
+    -------
+    MeasurementPlan
+        The plan shipped with the scheme, if there is one; else its `Scheme.distances` and
+        `Scheme.angles`, each once. It has no definitions if the scheme names none.
+
+    Examples
+    --------
+    >>> from palnet.scheme import Distance, LandmarkDefinition, Scheme
+    >>> points = [LandmarkDefinition(code, code, "midline", "...") for code in ("n", "sn")]
+    >>> plan_for(Scheme("lab2", points, [Distance("n", "sn")])).definitions[0].name
+    'Distance n - sn'
+    """
+    if has_shipped_plan(scheme.name):
+        return load_measurement_plan(scheme.name)
+    taken: list[tuple[Kind, tuple[str, ...]]] = [("distance", (d.a, d.b)) for d in scheme.distances]
+    taken += [("angle", (angle.a, angle.vertex, angle.c)) for angle in scheme.angles]
+    taken = list(dict.fromkeys(taken))
+    # Codes of landmarks may hold a hyphen, but no slash.
+    counts = Counter("-".join(codes) for _, codes in taken)
+    definitions = []
+    for kind, codes in taken:
+        short = "-".join(codes)
+        code = short if counts[short] == 1 else f"{kind}:{'/'.join(codes)}"
+        name = f"{kind.capitalize()} {' - '.join(codes)}"
+        definitions.append(MeasurementDefinition(code, name, kind, codes, scheme.name))
+    source = scheme.source or "The landmark scheme."
+    return MeasurementPlan(scheme.name, tuple(definitions), {scheme.name: source})
+
+
+def _shipped_plans() -> tuple[str, ...]:
+    return tuple(sorted(path.stem for path in _FOLDER.glob("*.json")))
+
+
+def _read_plan(path: Path) -> MeasurementPlan:
+    return read_json(path, _parse_plan, "Give a measurement plan as a .json file.")
 
 
 def _parse_plan(content: Any) -> MeasurementPlan:

@@ -11,7 +11,7 @@ import numpy as np
 from palnet._frozen import Frozen, frozen_copy
 from palnet.measurement._arc import Arc, length
 from palnet.measurement._asymmetry import measure_asymmetry
-from palnet.measurement._definitions import MeasurementPlan, load_measurement_plan
+from palnet.measurement._definitions import MeasurementPlan, plan_for
 from palnet.measurement._formulas import FORMULAS, find_lost_length, propagate_error
 from palnet.measurement._section import SectionError
 from palnet.surface import Mesh
@@ -101,7 +101,7 @@ def measure(
         The scan in the coordinates of the landmarks, as `match_scan` returns it; without it, arcs
         have no value.
     plan : MeasurementPlan, optional
-        What to measure; by default the plan shipped with the landmarks' scheme.
+        What to measure; by default `plan_for` the landmarks' scheme.
 
     Returns
     -------
@@ -110,13 +110,11 @@ def measure(
 
     Raises
     ------
-    FormatError
-        If no plan is given and none is shipped with the scheme.
     ValueError
         If `surface` is no mesh or `plan` no plan, such as only the path or the name of one.
     """
     _check_kinds(surface, plan)
-    chosen = plan or load_measurement_plan(landmarks.scheme.name)
+    chosen = plan or plan_for(landmarks.scheme)
     taken = [_take(definition, landmarks, surface) for definition in chosen.definitions]
     return (*taken, *_asymmetries(landmarks))
 

@@ -15,7 +15,7 @@ from palnet.evaluation import OPTIONAL_EVALUATION_TABLES
 from palnet.exchange import read_landmarks, write_landmarks
 from palnet.landmarks import LandmarkSet
 from palnet.samples import example_truth
-from palnet.scheme import LandmarkDefinition, Scheme, scheme_to_dict
+from palnet.scheme import Distance, LandmarkDefinition, Scheme, scheme_to_dict
 from palnet_fakes import move_landmarks, without
 
 
@@ -551,6 +551,34 @@ def test_evaluate_of_a_lab_s_tables_reads_its_scheme_on_both_sides(tmp_path):
     assert run(tmp_path / "ours", tmp_path / "lab", *options) == 0
     found = {row["code"] for row in rows_of(tmp_path / "out" / "errors.csv")}
     assert found == set(codes)
+
+
+def test_evaluate_compares_what_a_lab_s_own_scheme_names(tmp_path, capsys):
+    """With the repeatability that the scheme gives."""
+    shipped = a_face("anna").scheme
+    scheme = Scheme(
+        "lab50", shipped.landmarks, (Distance("ex_r", "ex_l", 0.5), Distance("n", "sn"))
+    )
+    face = replace(a_face("anna"), scheme=scheme)
+    positions = face.positions.copy()
+    width = positions[scheme.index_of("ex_r")] - positions[scheme.index_of("ex_l")]
+    positions[scheme.index_of("ex_r")] += width / np.linalg.norm(width)
+    write_landmarks(replace(face, positions=positions), tmp_path / "found.mrk.json")
+    write_landmarks(face, tmp_path / "truth.mrk.json")
+
+    run(tmp_path / "found.mrk.json", tmp_path / "truth.mrk.json", "-o", tmp_path / "out")
+
+    rows = {row["code"]: row for row in rows_of(tmp_path / "out" / "measurement_errors.csv")}
+    assert rows.keys() == {"ex_r-ex_l", "n-sn"}
+    assert float(rows["ex_r-ex_l"]["mean"]) == pytest.approx(1.0, abs=1e-3)
+    assert float(rows["ex_r-ex_l"]["human_ratio"]) == pytest.approx(2.0, abs=1e-3)
+    assert rows["n-sn"]["human_ratio"] == ""
+    bare = replace(face, scheme=replace(scheme, distances=()))
+    write_landmarks(bare, tmp_path / "bare.mrk.json")
+    run(tmp_path / "bare.mrk.json", tmp_path / "bare.mrk.json", "-o", tmp_path / "none")
+    told = "no measurements: none come with scheme 'lab50', and it names none"
+    assert capsys.readouterr().err.count(told) == 1
+    assert not (tmp_path / "none" / "measurement_errors.csv").exists()
 
 
 def test_evaluate_of_a_detection_by_a_lab_s_model_needs_no_scheme(tmp_path, capsys):

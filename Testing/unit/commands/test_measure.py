@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 import re
 import shutil
@@ -16,9 +17,9 @@ from scipy.spatial.transform import Rotation
 from palnet._plausible import doubt_order
 from palnet.cli import main
 from palnet.exchange import read_landmarks, write_landmarks, write_specimens
-from palnet.landmarks import LandmarkSet
 from palnet.measurement import measure
 from palnet.samples import example_scan, example_truth
+from palnet.scheme import scheme_to_dict
 from palnet.surface import read_mesh, write_ply
 from palnet_fakes import move_landmarks, without
 
@@ -617,21 +618,78 @@ def test_measure_two_files_of_one_specimen_stay_apart_in_the_table(tmp_path, cap
     assert "'anna' appears twice" in capsys.readouterr().err
 
 
-def test_measure_scheme_without_plan_says_how_to_give_one(
-    tmp_path, capsys, a_small_scheme, a_small_scheme_file
-):
-    positions = np.array([[0.0, 0, 60], [-45, 30, 0], [45, 30, 0]])
-    face = LandmarkSet(
-        a_small_scheme, positions, ("confirmed",) * 3, np.full(3, np.nan), 1.0, "file", "anna"
-    )
-    write_landmarks(face, tmp_path / "anna.csv")
+def of_a_lab(specimen, name="mylab", **measured):
+    """The face with landmarks of a scheme that is not shipped."""
+    face = a_face(specimen)
+    return replace(face, scheme=replace(face.scheme, name=name, **measured))
 
-    code = main(["measure", str(tmp_path / "anna.csv"), "--scheme", str(a_small_scheme_file),
+
+def test_measure_takes_what_a_lab_s_own_scheme_names(tmp_path, no_opengl, capsys):
+    faces = [a_face("anna"), of_a_lab("bert")]
+    for face in faces:
+        write_face(tmp_path / "in", face)
+
+    code = main(["measure", str(tmp_path / "in"), "-o", str(tmp_path / "out")])
+
+    assert code == 0
+    # Arcs are not missed where no plan asks for them.
+    assert "no scan beside the landmarks of 1 specimen" in capsys.readouterr().err
+    rows = rows_of(tmp_path / "out" / "measurements.csv")
+    for face in faces:
+        got = [(row["code"], row["kind"]) for row in rows if row["specimen"] == face.specimen]
+        assert got == [(entry.code, entry.kind) for entry in measure(face)]
+    values = {(row["specimen"], row["code"]): row["value"] for row in rows}
+    assert values["bert", "n-sn"] == values["anna", "n-sn"]
+    assert f"<td>mylab</td><td>{faces[1].scheme.source}" in (
+        tmp_path / "out" / "bert.html"
+    ).read_text(encoding="utf-8")
+
+
+def test_measure_leaves_out_files_whose_scheme_names_no_measurements(tmp_path, capsys):
+    write_face(tmp_path / "in", a_face("anna"))
+    for name in ("bert", "carl"):
+        write_face(tmp_path / "in", of_a_lab(name, distances=(), angles=()))
+
+    code = main(["measure", str(tmp_path / "in"), "--no-pages", "-o", str(tmp_path / "out")])
+
+    (told,) = [line for line in capsys.readouterr().err.splitlines() if "not measured" in line]
+    assert code == 1
+    assert all(name in told for name in ("bert.mrk.json", "carl.mrk.json", "'mylab'"))
+    assert {row["specimen"] for row in rows_of(tmp_path / "out" / "measurements.csv")} == {"anna"}
+
+
+def test_measure_of_schemes_without_measurements_alone_says_what_to_add(tmp_path, capsys):
+    path = write_face(tmp_path / "in", of_a_lab("anna", distances=(), angles=()))
+    write_face(tmp_path / "in", of_a_lab("bert", "ourlab", distances=(), angles=()))
+
+    code = main(["measure", str(tmp_path / "in"), "-o", str(tmp_path / "out")])
+
+    told = capsys.readouterr().err.splitlines()
+    assert code == 2
+    assert ["'mylab'" in told[0], "'ourlab'" in told[1], len(told)] == [True, True, 2]
+    assert all("'distances' or 'angles' (--scheme), or a measurement plan" in t for t in told)
+    assert not (tmp_path / "out").exists()
+    # What the message asks for helps.
+    more = of_a_lab("anna", angles=()).scheme
+    (tmp_path / "more.json").write_text(json.dumps(scheme_to_dict(more)), encoding="utf-8")
+    given = ["--scheme", str(tmp_path / "more.json"), "-o", str(tmp_path / "out")]
+    assert main(["measure", str(path), *given]) == 0
+    kinds = [row["kind"] for row in rows_of(tmp_path / "out" / "measurements.csv")]
+    assert kinds.count("distance") == len(more.distances)
+
+
+def test_measure_of_a_plan_of_somebodys_own_asks_no_scheme(tmp_path):
+    path = write_face(tmp_path, of_a_lab("anna", distances=(), angles=()))
+    row = {"code": "a", "name": "A", "kind": "distance", "landmarks": ["n", "sn"], "source": "s"}
+    plan = {"scheme": "mylab", "sources": {"s": "Ours"}, "measurements": [row]}
+    (tmp_path / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
+
+    code = main(["measure", str(path), "--plan", str(tmp_path / "plan.json"), "--no-pages",
                  "-o", str(tmp_path / "out")])  # fmt: skip
 
-    assert code == 2
-    assert "no measurements come with the landmark scheme 'lab3'" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
+    assert code == 0
+    rows = rows_of(tmp_path / "out" / "measurements.csv")
+    assert [row["code"] for row in rows if row["kind"] != "asymmetry"] == ["a"]
 
 
 def test_measure_never_writes_over_a_file_unasked(tmp_path, capsys):

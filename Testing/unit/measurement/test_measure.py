@@ -19,18 +19,19 @@ from palnet.exchange import read_landmarks
 from palnet.landmarks import LandmarkSet
 from palnet.measurement import (
     SectionError,
+    has_shipped_plan,
     load_measurement_plan,
-    load_shipped_plan,
     match_scan,
     measure,
     measure_asymmetry,
     page_of_measurements,
+    plan_for,
     trace_section,
 )
 from palnet.measurement._arc import Arc, length
 from palnet.measurement._formulas import FORMULAS, find_lost_length, propagate_error
 from palnet.samples import example_scan, example_truth
-from palnet.scheme import load_scheme
+from palnet.scheme import Angle, Distance, LandmarkDefinition, Scheme, load_scheme
 from palnet.similarity import apply_similarity, fit_similarity
 from palnet.surface import (
     Mesh,
@@ -525,11 +526,65 @@ def test_page_of_a_labs_own_plan_explains_every_source(tmp_path):
     assert "10.1093/biomet/87.2.285" in sources["Mardia 2000"]
 
 
-def test_load_shipped_plan_of_a_scheme_of_somebodys_own_is_empty():
-    plan = load_shipped_plan("lab3")
+def test_plan_for_a_scheme_is_the_shipped_one_else_what_the_scheme_names():
+    shipped = load_scheme("palnet50")
+    own = replace(shipped, name="mylab")
 
-    assert (plan.scheme, plan.definitions) == ("lab3", ())
-    assert load_shipped_plan("palnet50").definitions
+    plan = plan_for(own)
+
+    assert plan_for(shipped) == load_measurement_plan("palnet50")
+    assert [(entry.kind, entry.landmarks) for entry in plan.definitions] == [
+        *(("distance", (each.a, each.b)) for each in shipped.distances),
+        *(("angle", (each.a, each.vertex, each.c)) for each in shipped.angles),
+    ]
+    assert plan.sources == {"mylab": shipped.source}
+    named = {entry.code: entry.name for entry in plan.definitions}
+    assert named["n-sn"] == "Distance n - sn"
+    assert plan_for(load_scheme("ibug68")).definitions == ()
+
+
+@pytest.mark.parametrize("name", ["../measurements/palnet50", "plan.json"])
+def test_plan_for_a_scheme_takes_its_name_for_no_path(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    write_plan(tmp_path, {"code": "d", "name": "D", "kind": "distance", "landmarks": ["n", "sn"]})
+    own = replace(load_scheme("palnet50"), name=name, distances=(), angles=())
+
+    assert plan_for(own).definitions == ()
+    assert not has_shipped_plan(name)
+
+
+def test_plan_for_a_scheme_keeps_what_only_looks_alike_apart():
+    """A hyphen may be part of a landmark's code; what is named twice is taken once."""
+    points = [LandmarkDefinition(c, c, "midline", c) for c in ("a", "b", "c", "a-b", "b-c")]
+    lengths = [Distance("a-b", "c"), Distance("a", "b-c"), Distance("a", "c"), Distance("a", "c")]
+    scheme = Scheme("lab5", points, lengths, [Angle("a", "b", "c"), Angle("a", "b", "c")])
+
+    plan = plan_for(scheme)
+
+    assert {entry.code: (entry.kind, *entry.landmarks) for entry in plan.definitions} == {
+        "distance:a-b/c": ("distance", "a-b", "c"),
+        "distance:a/b-c": ("distance", "a", "b-c"),
+        "a-c": ("distance", "a", "c"),
+        "angle:a/b/c": ("angle", "a", "b", "c"),
+    }
+
+
+def test_measure_of_a_scheme_of_somebodys_own_takes_what_it_names():
+    face = a_face()
+    own = replace(face, scheme=replace(face.scheme, name="mylab"))
+    bare = replace(own, scheme=replace(own.scheme, distances=(), angles=()))
+
+    taken, shipped = by_code(measure(own)), by_code(measure(face))
+
+    assert len(taken) < len(shipped)
+    figures = ("kind", "value", "unit", "expected_error", "landmarks")
+    for code, entry in taken.items():
+        got, usual = (
+            tuple(getattr(each, figure) for figure in figures) for each in (entry, shipped[code])
+        )
+        assert got == usual
+    assert sum(entry.kind == "distance" for entry in taken.values()) == len(own.scheme.distances)
+    assert {entry.kind for entry in measure(bare)} == {"asymmetry"}
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ from palnet.evaluation import (
     take_figures,
 )
 from palnet.exchange import write_landmarks
-from palnet.measurement import load_shipped_plan
+from palnet.measurement import plan_for
 from palnet.model import read_model
 from palnet.scheme import SCHEME_FILE, scheme_to_dict
 from palnet.training.annotated.aligning import prepare_scans
@@ -382,8 +382,7 @@ def _pool(
 
 def _write_tables(folder: Path, pairs: Sequence[Pair], scheme: Scheme) -> Evaluation:
     """Write the tables that `palnet evaluate` writes."""
-    # A scheme without a plan is evaluated by its landmarks alone.
-    evaluation = take_figures(pairs, load_shipped_plan(scheme.name))
+    evaluation = take_figures(pairs, plan_for(scheme))
     for name, text in tables_of_evaluation(evaluation).items():
         write_text(folder / name, text, overwrite=True)
     return evaluation

@@ -161,6 +161,12 @@ def test_landmarks_of_a_run_bring_the_labs_own_scheme_to_every_command(a_run, tm
     assert main(["evaluate", predicted, str(tmp_path / "truth"), "-o", str(out)]) == 0
     every = read_table(out / "landmarks.csv")[0]
     assert float(every["mean_mm"]) == pytest.approx(results[-1].mean_mm, abs=1e-3)
+    compared = read_table(out / "measurement_errors.csv")
+    assert compared == read_table(output / "measurement_errors.csv")
+    assert [row["code"] for row in compared] == ["ex_r-ex_l", "n-sn", "n-prn-sn"]
+    assert main(["measure", predicted, "--no-pages", "-o", str(out)]) == 0
+    named = {row["specimen"] for row in read_table(out / "measurements.csv")}
+    assert named == {f"p{k}" for k in range(N_SCANS)}
     assert main(["procrustes", predicted, "-o", str(out)]) == 0
     assert main(["convert", predicted, "-o", str(out / "all.tps")]) == 0
     assert main(["convert", str(out / "all.tps"), "-o", str(out / "all.csv")]) == 0

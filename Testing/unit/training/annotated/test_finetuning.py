@@ -15,6 +15,7 @@ from palnet import detector
 from palnet.cli import main
 from palnet.data_sets.layouts import read_data_set
 from palnet.errors import UsageError
+from palnet.exchange import read_landmarks
 from palnet.face.fit import measure_misfit
 from palnet.model import PaperNetwork, read_model
 from palnet.similarity import similarity_scale
@@ -147,6 +148,42 @@ def test_detection_with_the_model_gives_its_landmarks(a_run, a_cohort, a_model):
     assert np.linalg.norm(found.positions[PRN] - prn_truth) < 0.6 * np.linalg.norm(
         before - prn_truth
     )
+
+
+def test_detections_with_the_model_are_measured_as_the_labs_own_scheme_says(
+    a_run, a_cohort, tmp_path, capsys
+):
+    """Every command in turn, as a lab does; the scheme comes with the model and the detections."""
+    found, out = tmp_path / "found", tmp_path / "out"
+    scans = [str(a_cohort / f"{name}.ply") for name in ("p7", "p8")]
+
+    codes = [
+        main(["detect", *scans, "--unit", "mm", "--model", str(a_run[1].path), "-o", str(found)]),
+        main(["measure", str(found), "--scan", str(a_cohort), "-o", str(out)]),
+        main(["evaluate", str(found), str(found), "-o", str(out)]),
+    ]
+
+    assert codes == [0, 0, 0]
+    assert "no measurements" not in capsys.readouterr().err
+    rows = {(row["specimen"], row["code"]): row for row in read_table(out / "measurements.csv")}
+    assert (out / "p7.html").is_file()
+    for name in ("p7", "p8"):
+        landmarks = read_landmarks(found / f"{name}.mrk.json")
+        n, prn, sn, right, left = (
+            landmarks.positions_mm[landmarks.scheme.index_of(code)]
+            for code in ("n", "prn", "sn", "ex_r", "ex_l")
+        )
+        cosine = (n - prn) @ (sn - prn) / np.linalg.norm(n - prn) / np.linalg.norm(sn - prn)
+        for code, value in {
+            "ex_r-ex_l": np.linalg.norm(right - left),
+            "n-sn": np.linalg.norm(n - sn),
+            "n-prn-sn": np.degrees(np.arccos(cosine)),
+        }.items():
+            assert float(rows[name, code]["value"]) == pytest.approx(value, abs=1e-3)
+            assert float(rows[name, code]["expected_error"]) > 0
+            assert rows[name, code]["source"] == "toy13"
+    measured = {row["code"]: row["mean"] for row in read_table(out / "measurement_errors.csv")}
+    assert measured == {"ex_r-ex_l": "0.0000", "n-sn": "0.0000", "n-prn-sn": "0.0000"}
 
 
 def test_pose_atlas_and_expected_errors_stay(a_run, a_model):
