@@ -29,7 +29,6 @@ from palnet.paper_patches import gather_sorted
 from palnet.scheme import load_scheme
 from palnet.surface import (
     parse_unit,
-    prepare_scan,
     project_onto_triangles,
     read_mesh,
     sample_surface,
@@ -171,12 +170,11 @@ def _detect(path: Path, task: Detecting) -> None:
     if task.how not in (MEANS, ATLAS):
         detect(path, unit="mm", model=task.model)
         return
-    model, unit = read_model(task.model), parse_unit("mm")
-    surface = prepare_scan(read_mesh(path), unit)
-    found = find_face(surface, (unit,), model, is_unit_known=True)
+    model = read_model(task.model)
+    found = find_face(read_mesh(path), (parse_unit("mm"),), model, is_unit_known=True)
     if task.how == ATLAS:
         project_onto_triangles(found.face, found.fit.landmarks_mm)
         return
-    face = extract_face(surface, remove_scale(found.face_from_scan, model.atlas))
+    face = extract_face(found.surface, remove_scale(found.face_from_scan, model.atlas))
     cloud_mm = sample_surface(face, SPACING_MM).points_mm.astype(np.float32)
     gather_sorted(cloud_mm, model.atlas.landmark_mean_mm, task.n_points)

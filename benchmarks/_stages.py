@@ -21,7 +21,7 @@ from palnet.patches import gather_patches
 from palnet.placing import project_prediction
 from palnet.refinement import refine_landmarks
 from palnet.similarity import apply_similarity, fit_similarity, invert_similarity
-from palnet.surface import parse_unit, plausible_units, prepare_scan, project_onto_triangles
+from palnet.surface import parse_unit, plausible_units, project_onto_triangles
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -97,8 +97,7 @@ def run_stages(mesh: Mesh, model: Model, unit: str = "auto") -> StagedResult:
 def _find(mesh: Mesh, model: Model, unit: str) -> FoundFace:
     """The first half of `palnet.detector.detect`."""
     units = plausible_units(mesh) if unit == "auto" else (parse_unit(unit),)
-    surface = prepare_scan(mesh, units[0])
-    return find_face(surface, units, model, is_unit_known=unit != "auto")
+    return find_face(mesh, units, model, is_unit_known=unit != "auto")
 
 
 def _face_from_file(found: FoundFace) -> NDArray[np.float64]:

@@ -30,7 +30,7 @@ from palnet.photo import color_surface, look_at_face
 from palnet.photo.opinion import contrast_near
 from palnet.placing import place_landmarks
 from palnet.similarity import apply_similarity
-from palnet.surface import parse_unit, prepare_scan
+from palnet.surface import parse_unit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,9 +67,9 @@ def measure(task: Task) -> Seen:
     """Let the network see the landmarks of a person."""
     scan = task.draw()
     mesh = replace(scan.to_mesh(), colors=paint(scan, np.random.default_rng([task.seed, 5])))
-    unit, model = parse_unit("mm"), read_model(task.model)
+    model = read_model(task.model)
     try:
-        found = find_face(prepare_scan(mesh, unit), (unit,), model, is_unit_known=True)
+        found = find_face(mesh, (parse_unit("mm"),), model, is_unit_known=True)
     except PalnetError:
         return Seen(task.source, {})
     colors = color_surface(found.face, mesh, found.face_from_scan)

@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import platform
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -32,7 +31,6 @@ from palnet.surface import (
     check_size,
     parse_unit,
     plausible_units,
-    prepare_scan,
     read_colored_mesh,
     read_mesh,
 )
@@ -161,14 +159,8 @@ def detect(
         network_model = read_model(model)
     with watch.stage("read"):
         mesh = _mesh_of(scan, use_color=use_color)
-    units = _units(mesh, unit)
-    with watch.stage("prepare"):
-        surface = prepare_scan(mesh, units[0])
     is_given = unit != "auto"
-    # A scan thinned for one unit has lost too much detail for a larger unit.
-    is_thinned = any(finding.code == "thinned" for finding in surface.findings)
-    prepare = partial(prepare_scan, mesh) if is_thinned else surface.rescaled
-    found = find_face(surface, units, network_model, watch, is_unit_known=is_given, prepare=prepare)
+    found = find_face(mesh, _units(mesh, unit), network_model, watch, is_unit_known=is_given)
     placed = place_landmarks(found, network_model, watch)
     with watch.stage("color"):
         if use_color:

@@ -74,7 +74,7 @@ class Judge:
     """
 
     def __init__(self, model: Model, watch: Stopwatch, *, is_unit_known: bool) -> None:
-        self.model, self.watch, self._is_unit_known = model, watch, is_unit_known
+        self.model, self.watch, self.is_unit_known = model, watch, is_unit_known
         self.by_network = math.isfinite(model.calibration.largest_spread_mm)
 
     def fit_and_judge(
@@ -104,6 +104,6 @@ class Judge:
             relief,
             found.face_from_scan,
             is_sure=None if uncertainty is None else uncertainty <= 1,
-            is_unit_known=self._is_unit_known,
+            is_unit_known=self.is_unit_known,
         )
         return Verdict(found, refusal, uncertainty or 0.0)

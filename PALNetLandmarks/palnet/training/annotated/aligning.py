@@ -46,7 +46,7 @@ __all__ = [
 
 # Cached scans of another version, refused ones included, are prepared again. Raise it when the
 # face search or the choice of the unit improves.
-CACHE_VERSION = 3
+CACHE_VERSION = 4
 # A surface with fewer sampled points is a splinter.
 MIN_CLOUD_POINTS = 100
 
@@ -249,7 +249,7 @@ def find_annotated_face(
     ScanRefusedError
         If no face is found.
     """
-    found = find_face(prepare_scan(mesh, units[0]), units, model, is_unit_known=False)
+    found = find_face(mesh, units, model, is_unit_known=False)
     return found, replace(truth, mm_per_unit=found.surface.unit.mm_per_unit)
 
 

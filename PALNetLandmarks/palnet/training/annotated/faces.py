@@ -49,7 +49,7 @@ __all__ = ["AnnotatedFace", "gather_training_patches", "prepare_faces"]
 
 # Cached faces of another version, refused ones included, are prepared again. Raise it when the
 # face search or the choice of the unit improves.
-CACHE_VERSION = 4
+CACHE_VERSION = 5
 # The surface is kept within this distance of starts and true landmarks: a result farther off is
 # wrong anyway.
 SURFACE_REACH_MM = 20.0

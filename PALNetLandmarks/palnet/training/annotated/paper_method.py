@@ -273,8 +273,7 @@ class PaperMethod:
         if specimen not in self._poses:
             mesh, unit, _ = load_scan(self._files[specimen], self.data.scheme)
             try:
-                surface = prepare_scan(mesh, unit)
-                found = find_face(surface, (unit,), self._base, is_unit_known=False)
+                found = find_face(mesh, (unit,), self._base, is_unit_known=False)
                 self._poses[specimen] = found.face_from_scan
             except ScanRefusedError as err:
                 logger.info("not detected: %s", err)

@@ -156,10 +156,10 @@ def test_other_scheme_starts_from_learned_places(a_data_set, the_models, tmp_pat
 def without_faces(names):
     """Find the faces of the toys but for some scans."""
 
-    def find(surface, *arguments, **options):
-        if surface.name in names:
-            raise ScanRefusedError(f"{surface.name}: no face.")  # noqa: EM102
-        return find_toy_face(surface, *arguments, **options)
+    def find(mesh, *arguments, **options):
+        if mesh.name in names:
+            raise ScanRefusedError(f"{mesh.name}: no face.")  # noqa: EM102
+        return find_toy_face(mesh, *arguments, **options)
 
     return find
 
