@@ -180,18 +180,15 @@ def detect(
             *combined.findings,
             *found.surface.findings,
         ),
-        provenance={
-            **_describe(network_model, mesh, found.surface.unit),
-            "unit_source": "given" if is_given else "inferred from the size",
-            "ninety_percent_factor": round(network_model.calibration.ninety, 3),
-            "unseen_source": {
-                "factor": network_model.calibration.source_factor,
-                "power": network_model.calibration.source_power,
-            },
-            "face_scale": round(size, 4),
-            **({} if combined.record is None else {"color": combined.record}),
-            "seconds": watch.seconds,
-        },
+        provenance=_describe(
+            network_model,
+            mesh,
+            found.surface.unit,
+            is_unit_given=is_given,
+            face_scale=size,
+            color=combined.record,
+            seconds=watch.seconds,
+        ),
     )
 
 
@@ -213,8 +210,18 @@ def _mesh_of(scan: object, *, use_color: bool) -> Mesh:
     return scan
 
 
-def _describe(model: Model, mesh: Mesh, unit: Unit) -> dict[str, Any]:
-    """Describe the model, the software and the scan behind a result."""
+def _describe(
+    model: Model,
+    mesh: Mesh,
+    unit: Unit,
+    *,
+    is_unit_given: bool,
+    face_scale: float,
+    color: dict[str, object] | None,
+    seconds: dict[str, float],
+) -> dict[str, Any]:
+    """Describe the software, the model and the scan behind a result, and how it was made."""
+    calibration = model.calibration
     return {
         "palnet": palnet.__version__,
         "python": platform.python_version(),
@@ -227,6 +234,15 @@ def _describe(model: Model, mesh: Mesh, unit: Unit) -> dict[str, Any]:
         "mm_per_unit": unit.mm_per_unit,
         "n_vertices": len(mesh.points),
         "n_triangles": len(mesh.triangles),
+        "unit_source": "given" if is_unit_given else "inferred from the size",
+        "ninety_percent_factor": round(calibration.ninety, 3),
+        "unseen_source": {
+            "factor": calibration.source_factor,
+            "power": calibration.source_power,
+        },
+        "face_scale": round(face_scale, 4),
+        **({} if color is None else {"color": color}),
+        "seconds": seconds,
     }
 
 
