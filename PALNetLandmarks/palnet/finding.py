@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -206,7 +206,7 @@ def _search(
     """Judge the guesses unit by unit until one is sure."""
     search = _Search([], [], [])
     for unit in units:
-        poses = _Poses(in_unit(unit), judge, once_more=once_more)
+        poses = _guess_poses(in_unit(unit), judge, once_more=once_more)
         passed: list[_Passed] = []
         for candidate in poses.to_judge(or_the_best=not search.poses):
             verdict = poses.verdict_on(candidate)
@@ -246,29 +246,29 @@ def _judge_by_landmarks(failed: _Search) -> Verdict | None:
     return _surest(passed)
 
 
+def _guess_poses(surface: Surface, judge: Judge, *, once_more: bool) -> _Poses:
+    """Search the whole scan for poses and, unless one of the likeliest is sure, its parts too."""
+    model = judge.model
+    networks = model.network("pose_coarse"), model.network("pose_fine")
+    search = find_poses(surface, model.atlas, *networks, once_more=once_more)
+    with judge.watch.stage("pose"):
+        poses = _Poses(surface, judge, next(search))
+    if judge.by_network:
+        likeliest = poses.to_judge()[:N_BEFORE_PARTS]
+        if any(poses.verdict_on(candidate).is_sure for candidate in likeliest):
+            return poses
+    with judge.watch.stage("pose"):
+        return replace(poses, candidates=next(search, poses.candidates))
+
+
+@dataclass(frozen=True, eq=False)
 class _Poses:
-    """The pose guesses in one unit, the best first, and their verdicts.
+    """The pose guesses on the surface in one unit, the best first, and the verdicts so far."""
 
-    Attributes
-    ----------
-    candidates : list of PoseCandidate
-        The best of the whole scan; unless one of the first is sure, also those of its parts.
-    """
-
-    def __init__(self, scaled: Surface, judge: Judge, *, once_more: bool) -> None:
-        self._scaled, self._judge = scaled, judge
-        self._known: dict[PoseCandidate, Verdict] = {}
-        model = judge.model
-        networks = model.network("pose_coarse"), model.network("pose_fine")
-        search = find_poses(scaled, model.atlas, *networks, once_more=once_more)
-        with judge.watch.stage("pose"):
-            self.candidates = next(search)
-        if judge.by_network:
-            likeliest = self.to_judge()[:N_BEFORE_PARTS]
-            if any(self.verdict_on(candidate).is_sure for candidate in likeliest):
-                return
-        with judge.watch.stage("pose"):
-            self.candidates = next(search, self.candidates)
+    surface: Surface
+    judge: Judge
+    candidates: list[PoseCandidate]
+    known: dict[PoseCandidate, Verdict] = field(default_factory=dict)
 
     def to_judge(self, *, or_the_best: bool = True) -> list[PoseCandidate]:
         """Return the likely candidates, the best first, then those the pose networks doubt least.
@@ -276,7 +276,7 @@ class _Poses:
         Without a landmark network to judge, only the likely ones or, with `or_the_best`, the best.
         """
         n_likely = sum(each.score >= HOPELESS_SCORE for each in self.candidates)
-        if not self._judge.by_network:
+        if not self.judge.by_network:
             return self.candidates[: max(n_likely, or_the_best)]
         n_likely = max(n_likely, 1)
         others = sorted(self.candidates[n_likely:], key=lambda each: each.doubt_mm)
@@ -284,11 +284,11 @@ class _Poses:
 
     def verdict_on(self, candidate: PoseCandidate) -> Verdict:
         """Fit the atlas to the surface at a candidate pose and judge the face; cached."""
-        if candidate not in self._known:
+        if candidate not in self.known:
             pose = candidate.face_from_scan
-            self._known[candidate] = self._judge.fit_and_judge(fit_face, self._scaled, pose)
-        return self._known[candidate]
+            self.known[candidate] = self.judge.fit_and_judge(fit_face, self.surface, pose)
+        return self.known[candidate]
 
     def verdict_by_landmarks(self, candidate: PoseCandidate) -> Verdict:
         """Judge a fit to the network's landmarks, starting at the pose networks' own guess."""
-        return self._judge.fit_and_judge(fit_face_by_landmarks, self._scaled, candidate.guess)
+        return self.judge.fit_and_judge(fit_face_by_landmarks, self.surface, candidate.guess)
