@@ -16,8 +16,7 @@ from palnet.face.fit import guide_fit
 from palnet.face.region import sample_fine
 from palnet.finding import find_face
 from palnet.fitting import predict_in_face
-from palnet.network.landmarks import predict_landmarks
-from palnet.patches import gather_patches
+from palnet.patches import FaceClouds, gather_patches
 from palnet.placing import project_prediction
 from palnet.refinement import refine_landmarks
 from palnet.similarity import apply_similarity, fit_similarity, invert_similarity
@@ -69,10 +68,9 @@ def run_stages(mesh: Mesh, model: Model, unit: str = "auto") -> StagedResult:
     """Detect and keep the result of every stage; raises as `palnet.detect` if refused."""
     found = _find(mesh, model, unit)
     starts = found.fit.landmarks_mm
-    fine = sample_fine(found.face, starts)
-    network, mirror = model.network("landmarks"), model.scheme.mirror
-    first = predict_landmarks(network, gather_patches(fine, found.coarse, starts), mirror)
-    last = refine_landmarks(network, fine, found.coarse, starts, mirror)
+    clouds = FaceClouds(sample_fine(found.face, starts), found.coarse)
+    first = model.landmark_predictor.predict(gather_patches(clouds, starts))
+    last = refine_landmarks(model.landmark_predictor, clouds, starts)
     shape = found.fit.weights
     guided_mm = guide_fit(model.atlas, found.coarse, shape, last.positions_mm, last.spread_mm)
     prediction = predict_in_face(found, model)

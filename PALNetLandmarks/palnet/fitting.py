@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from palnet.face.fit import AtlasFit, fit_atlas
 from palnet.face.region import extract_face, move_cloud, move_surface, sample_coarse, sample_fine
-from palnet.network.landmarks import predict_landmarks
-from palnet.patches import gather_patches
+from palnet.patches import FaceClouds, gather_patches
 from palnet.refinement import predict_from_atlas
 
 if TYPE_CHECKING:
@@ -97,8 +96,8 @@ def fit_face_by_landmarks(surface: Surface, guess: NDArray[np.float64], model: M
     """
     region = extract_face(surface, guess)
     cloud, mean_mm = sample_coarse(region), model.atlas.landmark_mean_mm
-    patches = gather_patches(sample_fine(region, mean_mm), cloud, mean_mm)
-    seen = predict_landmarks(model.network("landmarks"), patches, model.scheme.mirror)
+    clouds = FaceClouds(sample_fine(region, mean_mm), cloud)
+    seen = model.landmark_predictor.predict(gather_patches(clouds, mean_mm))
     fit = fit_atlas(model.atlas, cloud, guide=(seen.positions_mm, seen.spread_mm))
     return _found(surface, guess, region, cloud, fit)
 
@@ -137,6 +136,5 @@ def predict_in_face(found: FoundFace, model: Model) -> LandmarkPrediction:
     """
     if found.prediction is not None:
         return found.prediction
-    fine = sample_fine(found.face, found.fit.landmarks_mm)
-    clouds, network = (fine, found.coarse), model.network("landmarks")
-    return predict_from_atlas(network, model.atlas, found.fit.weights, *clouds, model.scheme.mirror)
+    clouds = FaceClouds(sample_fine(found.face, found.fit.landmarks_mm), found.coarse)
+    return predict_from_atlas(model.landmark_predictor, model.atlas, found.fit.weights, clouds)

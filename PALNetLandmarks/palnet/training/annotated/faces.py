@@ -14,6 +14,8 @@ from palnet._stored import read_kept
 from palnet.data_sets.dataset import load_annotated
 from palnet.face.region import sample_fine
 from palnet.landmarks import LandmarkSet
+from palnet.network.landmarks import LandmarkPredictor
+from palnet.patches import FaceClouds
 from palnet.refinement import predict_from_atlas
 from palnet.similarity import apply_similarity
 from palnet.surface import (
@@ -69,8 +71,8 @@ class AnnotatedFace:
         The landmarks in file coordinates.
     face_from_scan : ndarray of shape (4, 4)
         Similarity, from scan millimetres.
-    fine, coarse : PointCloud
-        The face at both spacings.
+    clouds : FaceClouds
+        The face.
     shape : ndarray of shape (n_modes,)
         Weights of the fitted atlas.
     residual_mm : float
@@ -84,8 +86,7 @@ class AnnotatedFace:
     person: str
     truth: LandmarkSet
     face_from_scan: NDArray[np.float64]
-    fine: PointCloud
-    coarse: PointCloud
+    clouds: FaceClouds
     shape: NDArray[np.float64]
     residual_mm: float
     path: Path
@@ -103,8 +104,8 @@ class AnnotatedFace:
 
     def predict(self, weights: Weights, atlas: FaceAtlas) -> LandmarkPrediction:
         """Run a landmark network as in a detection, before projection to the surface."""
-        mirror = self.truth.scheme.mirror
-        return predict_from_atlas(weights, atlas, self.shape, self.fine, self.coarse, mirror)
+        predictor = LandmarkPredictor(weights, self.truth.scheme.mirror)
+        return predict_from_atlas(predictor, atlas, self.shape, self.clouds)
 
     def project(self, positions_mm: NDArray[np.float64]) -> NDArray[np.float64]:
         """Project positions in the face frame to the nearest point of the triangles."""
@@ -178,13 +179,13 @@ def _load(
     scan: AnnotatedScan, path: Path, arrays: dict[str, NDArray[Any]], *, scheme: Scheme
 ) -> AnnotatedFace:
     """Make a face from its cached arrays."""
-    fine, coarse = arrays["fine"].astype(np.float64), arrays["coarse"].astype(np.float64)
+    both = (arrays[name].astype(np.float64) for name in FaceClouds._fields)
+    clouds = (PointCloud(each[:, :3], each[:, 3:]) for each in both)
     return AnnotatedFace(
         person=scan.person,
         truth=unpack_truth(arrays, scheme, scan.specimen),
         face_from_scan=arrays["face_from_scan"],
-        fine=PointCloud(fine[:, :3], fine[:, 3:]),
-        coarse=PointCloud(coarse[:, :3], coarse[:, 3:]),
+        clouds=FaceClouds(*clouds),
         shape=arrays["shape"],
         residual_mm=float(arrays["residual_mm"]),
         path=path,
@@ -218,7 +219,7 @@ def gather_training_patches(
         starts = draw_starts(first_mm, truth_mm, known, np.random.default_rng([seed, number]))
         rows.append(
             {
-                **cut_patches(face.fine, face.coarse, starts),
+                **cut_patches(face.clouds, starts),
                 "truth_mm": np.where(known[:, None], truth_mm, first_mm).astype(np.float32),
                 "visible": known,
             }

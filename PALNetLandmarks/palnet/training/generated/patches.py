@@ -14,6 +14,7 @@ from palnet._parallel import run_tasks
 from palnet._stored import read_kept, write_arrays
 from palnet.face.fit import fit_atlas, guide_fit
 from palnet.face.region import extract_face, move_cloud, move_surface, sample_coarse, sample_fine
+from palnet.patches import FaceClouds
 from palnet.similarity import apply_similarity, fit_similarity
 from palnet.surface import parse_unit, prepare_surface
 from palnet.synthesis.folder import read_generated_scan
@@ -157,7 +158,7 @@ def prepare_patches(
         starts = _guide_starts(met, coarse, fit.weights, starts, scan.visible)
     fine = sample_fine(face, np.concatenate(starts))
     return {
-        **cut_patches(fine, coarse, starts),
+        **cut_patches(FaceClouds(fine, coarse), starts),
         "truth_mm": truth.astype(np.float32),
         "visible": scan.visible,
     }

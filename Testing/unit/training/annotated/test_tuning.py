@@ -15,6 +15,7 @@ from palnet.errors import TrainingError
 from palnet.network.landmarks import OFFSET_UNIT_MM, LandmarkPrediction, run_network
 from palnet.network.sizes import SMALL_SIZE
 from palnet.network.torch_landmarks import LandmarkNetwork
+from palnet.patches import FaceClouds
 from palnet.surface import PointCloud
 from palnet.training.annotated import tuning, tuning_result
 from palnet.training.annotated.faces import AnnotatedFace, gather_training_patches
@@ -192,7 +193,9 @@ def make_face(seed, truth_of):
     points = atlas.shape_points(shape)
     cloud = PointCloud(points, atlas.normals)
     truth = toy_landmarks(truth_of(points), f"p{seed}")
-    return AnnotatedFace(f"p{seed}", truth, np.eye(4), cloud, cloud, shape, 0.25, None, "")
+    return AnnotatedFace(
+        f"p{seed}", truth, np.eye(4), FaceClouds(cloud, cloud), shape, 0.25, None, ""
+    )
 
 
 def test_landmarks_that_go_with_atlas_points_are_carried_to_new_people():
