@@ -131,7 +131,7 @@ def place_by_atlas_and_model(
         if face.specimen in set(names)
     ]
     by_atlas = [
-        Pair(face.to_file(face.project(kept.atlas.shape_landmarks(face.shape))), face.truth)
+        Pair(face.to_file(face.project(kept.atlas.shape_landmarks(face.mode_weights))), face.truth)
         for face in faces
     ]
     return by_atlas, place_landmarks(faces, kept.network("landmarks"), kept.atlas)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet.face.fit import guide_fit
+from palnet.face.fit import Guide, guide_fit
 from palnet.face.region import sample_fine
 from palnet.finding import find_face
 from palnet.fitting import predict_in_face
@@ -71,8 +71,8 @@ def run_stages(mesh: Mesh, model: Model, unit: str = "auto") -> StagedResult:
     clouds = FaceClouds(sample_fine(found.face, starts), found.coarse)
     first = model.landmark_predictor.predict(gather_patches(clouds, starts))
     last = refine_landmarks(model.landmark_predictor, clouds, starts)
-    shape = found.fit.weights
-    guided_mm = guide_fit(model.atlas, found.coarse, shape, last.positions_mm, last.spread_mm)
+    guide = Guide(last.positions_mm, last.spread_mm)
+    guided_mm = guide_fit(model.atlas, found.coarse, found.fit.mode_weights, guide)
     prediction = predict_in_face(found, model)
     in_face = {
         "mean landmarks": _on_surface(found, _posed_mean(found, model)),

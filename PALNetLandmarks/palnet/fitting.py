@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from palnet.face.fit import AtlasFit, fit_atlas
+from palnet.face.fit import AtlasFit, Guide, fit_atlas
 from palnet.face.region import extract_face, move_cloud, move_surface, sample_coarse, sample_fine
 from palnet.patches import FaceClouds, gather_patches
 from palnet.refinement import predict_from_atlas
@@ -98,7 +98,7 @@ def fit_face_by_landmarks(surface: Surface, guess: NDArray[np.float64], model: M
     cloud, mean_mm = sample_coarse(region), model.atlas.landmark_mean_mm
     clouds = FaceClouds(sample_fine(region, mean_mm), cloud)
     seen = model.landmark_predictor.predict(gather_patches(clouds, mean_mm))
-    fit = fit_atlas(model.atlas, cloud, guide=(seen.positions_mm, seen.spread_mm))
+    fit = fit_atlas(model.atlas, cloud, guide=Guide(seen.positions_mm, seen.spread_mm))
     return _found(surface, guess, region, cloud, fit)
 
 
@@ -137,4 +137,4 @@ def predict_in_face(found: FoundFace, model: Model) -> LandmarkPrediction:
     if found.prediction is not None:
         return found.prediction
     clouds = FaceClouds(sample_fine(found.face, found.fit.landmarks_mm), found.coarse)
-    return predict_from_atlas(model.landmark_predictor, model.atlas, found.fit.weights, clouds)
+    return predict_from_atlas(model.landmark_predictor, model.atlas, found.fit.mode_weights, clouds)

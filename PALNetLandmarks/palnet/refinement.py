@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet.face.fit import guide_fit
+from palnet.face.fit import Guide, guide_fit
 from palnet.patches import gather_patches
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ GUIDED_COUNTS = 2.0
 def predict_from_atlas(
     predictor: LandmarkPredictor,
     atlas: FaceAtlas,
-    shape: NDArray[np.float64],
+    mode_weights: NDArray[np.float64],
     clouds: FaceClouds,
 ) -> LandmarkPrediction:
     """Predict from the atlas's landmarks, then again from an atlas guided by the result.
@@ -56,8 +56,8 @@ def predict_from_atlas(
         The landmark network.
     atlas : FaceAtlas
         The atlas.
-    shape : ndarray of shape (n_modes,)
-        Mode weights of its fit to the face.
+    mode_weights : ndarray of shape (n_modes,)
+        Shape of its fit to the face.
     clouds : FaceClouds
         The face.
 
@@ -66,8 +66,9 @@ def predict_from_atlas(
     LandmarkPrediction
         Neither projected onto the surface nor calibrated.
     """
-    first = refine_landmarks(predictor, clouds, atlas.shape_landmarks(shape))
-    guided_mm = guide_fit(atlas, clouds.coarse, shape, first.positions_mm, first.spread_mm)
+    first = refine_landmarks(predictor, clouds, atlas.shape_landmarks(mode_weights))
+    guide = Guide(first.positions_mm, first.spread_mm)
+    guided_mm = guide_fit(atlas, clouds.coarse, mode_weights, guide)
     again = predictor.predict(gather_patches(clouds, guided_mm))
     return first.averaged_with(again, GUIDED_COUNTS)
 

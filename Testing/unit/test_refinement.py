@@ -61,8 +61,9 @@ def test_second_prediction_starts_where_the_guided_atlas_puts_the_landmarks(call
 
     assert calls["refine_landmarks"] == (predictor, CLOUDS, STARTS_MM)
     assert calls["guide_fit"][:3] == (atlas, CLOUDS.coarse, shape)
-    np.testing.assert_array_equal(calls["guide_fit"][3], FIRST_MM)
-    np.testing.assert_array_equal(calls["guide_fit"][4], FIRST_SPREAD_MM)
+    guide = calls["guide_fit"][3]
+    np.testing.assert_array_equal(guide.landmarks_mm, FIRST_MM)
+    np.testing.assert_array_equal(guide.spread_mm, FIRST_SPREAD_MM)
     assert calls["gather_patches"] == (CLOUDS, GUIDED_MM)
 
 

@@ -73,8 +73,8 @@ class AnnotatedFace:
         Similarity, from scan millimetres.
     clouds : FaceClouds
         The face.
-    shape : ndarray of shape (n_modes,)
-        Weights of the fitted atlas.
+    mode_weights : ndarray of shape (n_modes,)
+        Shape of the fitted atlas.
     residual_mm : float
         Median distance of the surface from the fitted atlas, as in `palnet.face.fit.AtlasFit`.
     path : Path
@@ -87,7 +87,7 @@ class AnnotatedFace:
     truth: LandmarkSet
     face_from_scan: NDArray[np.float64]
     clouds: FaceClouds
-    shape: NDArray[np.float64]
+    mode_weights: NDArray[np.float64]
     residual_mm: float
     path: Path
     digest: str
@@ -105,7 +105,7 @@ class AnnotatedFace:
     def predict(self, weights: Weights, atlas: FaceAtlas) -> LandmarkPrediction:
         """Run a landmark network as in a detection, before projection to the surface."""
         predictor = LandmarkPredictor(weights, self.truth.scheme.mirror)
-        return predict_from_atlas(predictor, atlas, self.shape, self.clouds)
+        return predict_from_atlas(predictor, atlas, self.mode_weights, self.clouds)
 
     def project(self, positions_mm: NDArray[np.float64]) -> NDArray[np.float64]:
         """Project positions in the face frame to the nearest point of the triangles."""
@@ -155,9 +155,9 @@ def _prepare(scan: AnnotatedScan, *, scheme: Scheme, model: Model) -> dict[str, 
     found, truth = find_annotated_face(*load_annotated(scan, scheme), model)
     # Sample what a detection samples, or the whole face if the scheme's starts are still to be
     # learned. The truth must not influence the sampling, or the points would give it away.
-    shape = found.fit.weights
+    mode_weights = found.fit.mode_weights
     is_atlas_scheme = scheme.codes == model.scheme.codes
-    centres = found.fit.landmarks_mm if is_atlas_scheme else model.atlas.shape_points(shape)
+    centres = found.fit.landmarks_mm if is_atlas_scheme else model.atlas.shape_points(mode_weights)
     fine = sample_fine(found.face, centres)
     truth_mm = apply_similarity(found.face_from_scan, truth.positions_mm)[truth.is_placed]
     tree = cKDTree(np.concatenate([centres, truth_mm]))
@@ -168,7 +168,7 @@ def _prepare(scan: AnnotatedScan, *, scheme: Scheme, model: Model) -> dict[str, 
         "face_from_scan": found.face_from_scan,
         "fine": np.hstack([fine.points_mm, fine.normals]).astype(np.float32),
         "coarse": np.hstack([found.coarse.points_mm, found.coarse.normals]).astype(np.float32),
-        "shape": shape,
+        "shape": mode_weights,
         "residual_mm": np.asarray(found.fit.residual_mm),
         "surface_mm": surface.points_mm.astype(np.float32),
         "triangles": surface.triangles,
@@ -186,7 +186,7 @@ def _load(
         truth=unpack_truth(arrays, scheme, scan.specimen),
         face_from_scan=arrays["face_from_scan"],
         clouds=FaceClouds(*clouds),
-        shape=arrays["shape"],
+        mode_weights=arrays["shape"],
         residual_mm=float(arrays["residual_mm"]),
         path=path,
         digest=str(arrays["digest"]),
@@ -214,7 +214,7 @@ def gather_training_patches(
     """
     rows: list[dict[str, NDArray[Any]]] = []
     for number, face in enumerate(faces):
-        first_mm, truth_mm = atlas.shape_landmarks(face.shape), face.truth_mm
+        first_mm, truth_mm = atlas.shape_landmarks(face.mode_weights), face.truth_mm
         known = face.truth.is_placed
         starts = draw_starts(first_mm, truth_mm, known, np.random.default_rng([seed, number]))
         rows.append(

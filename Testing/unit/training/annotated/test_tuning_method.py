@@ -131,7 +131,7 @@ def test_baseline_is_the_atlas_and_the_result_the_kept_model(a_run, a_data_set, 
             np.testing.assert_allclose(kept.positions, pair.predicted.positions, atol=1e-3)
         errors = [
             np.linalg.norm(
-                face.project(model.atlas.shape_landmarks(face.shape)) - face.truth_mm, axis=1
+                face.project(model.atlas.shape_landmarks(face.mode_weights)) - face.truth_mm, axis=1
             )
             / similarity_scale(face.face_from_scan)
             for face in tested
