@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from palnet.detection.finding import find_face
 from palnet.exchange import read_landmarks
-from palnet.finding import find_face
 from palnet.model import read_model
 from palnet.photo import color_surface
 from palnet.samples import example_scan, example_truth
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from palnet import Mesh
-    from palnet.fitting import FoundFace
+    from palnet.detection.fitting import FoundFace
 
 SKIN, LIPS, WHITE, IRIS = (214, 168, 142), (168, 82, 84), (236, 232, 228), (60, 40, 30)
 # What lies farther behind the landmark is no lip or eye.

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from palnet import fitting
 from palnet.calibration import Calibration
+from palnet.detection import fitting
 from palnet.model import ModelParts, read_model, write_model
 from palnet.network.sizes import SMALL_SIZE
 from palnet.network.torch_landmarks import LandmarkNetwork
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from palnet.fitting import FoundFace
+    from palnet.detection.fitting import FoundFace
     from palnet.model import Model
     from palnet.surface import Mesh, Unit
 

@@ -16,10 +16,10 @@ from benchmarks._data import draw_placement, generator_of, place_mesh
 from benchmarks._dense import write_obj
 from benchmarks._pool import run_tasks
 from palnet.data_sets.dataset import place_truth
+from palnet.detection.finding import find_face
 from palnet.errors import ScanRefusedError
 from palnet.exchange import write_landmarks
 from palnet.face.alignment import remove_scale
-from palnet.finding import find_face
 from palnet.model import read_model
 from palnet.scheme import load_scheme
 from palnet.surface import parse_unit

@@ -12,6 +12,7 @@ import numpy as np
 from benchmarks._errors import EARS_AND_CHEEKS
 from benchmarks._memory import peak_memory_mb
 from palnet import detect
+from palnet.detection.finding import find_face
 from palnet.evaluation import (
     Pair,
     compare,
@@ -22,10 +23,9 @@ from palnet.evaluation import (
 from palnet.exchange import read_landmarks
 from palnet.face.alignment import remove_scale
 from palnet.face.region import extract_face
-from palnet.finding import find_face
 from palnet.measurement import load_measurement_plan
 from palnet.model import read_model
-from palnet.paper_patches import gather_sorted
+from palnet.network.paper_patches import gather_sorted
 from palnet.scheme import load_scheme
 from palnet.surface import (
     parse_unit,

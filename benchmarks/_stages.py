@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from palnet.detection.finding import find_face
+from palnet.detection.fitting import predict_in_face
+from palnet.detection.placing import project_prediction
+from palnet.detection.refinement import refine_landmarks
 from palnet.face.fit import Guide, guide_fit
 from palnet.face.region import sample_fine
-from palnet.finding import find_face
-from palnet.fitting import predict_in_face
-from palnet.patches import FaceClouds, gather_patches
-from palnet.placing import project_prediction
-from palnet.refinement import refine_landmarks
+from palnet.network.patches import FaceClouds, gather_patches
 from palnet.similarity import apply_similarity, fit_similarity, invert_similarity
 from palnet.surface import parse_unit, plausible_units, project_onto_triangles
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from palnet.fitting import FoundFace
+    from palnet.detection.fitting import FoundFace
     from palnet.model import Model
     from palnet.surface import Mesh
 

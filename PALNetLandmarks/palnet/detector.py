@@ -15,14 +15,14 @@ import palnet
 from palnet._checks import check_transform
 from palnet._frozen import Frozen, frozen_copy
 from palnet._stopwatch import Stopwatch
-from palnet.combining import COLOR_NOT_ASKED, Combined, combine_with_color
+from palnet.detection.combining import COLOR_NOT_ASKED, Combined, combine_with_color
+from palnet.detection.finding import find_face
+from palnet.detection.fitting import FoundFace
+from palnet.detection.placing import place_landmarks
 from palnet.errors import MeshError
 from palnet.face.alignment import align_landmarks
-from palnet.finding import find_face
-from palnet.fitting import FoundFace
 from palnet.landmarks import LandmarkSet, printable_name
 from palnet.model import Model, read_model
-from palnet.placing import place_landmarks
 from palnet.similarity import similarity_scale
 from palnet.surface import (
     Finding,
@@ -38,8 +38,8 @@ from palnet.surface import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from palnet.detection.placing import Placement
     from palnet.face.fit import AtlasFit
-    from palnet.placing import Placement
 
 __all__ = ["Detection", "Quality", "detect"]
 

@@ -22,8 +22,8 @@ from palnet.face.atlas import FaceAtlas
 from palnet.network.landmarks import LandmarkPredictor
 from palnet.network.layers import select
 from palnet.network.paper import VARIANTS, least_points, shapes_of_palnet
+from palnet.network.paper_patches import FINISHES, Finish
 from palnet.network.shapes import check_landmark_network, check_pose_network, check_shapes
-from palnet.paper_patches import FINISHES, Finish
 from palnet.scheme import Scheme, scheme_from_dict, scheme_to_dict
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class PaperNetwork:
     spacing_mm : float
         Spacing of the points sampled on the surface.
     finish : str
-        One of `palnet.paper_patches.FINISHES`.
+        One of `palnet.network.paper_patches.FINISHES`.
     means_mm : ndarray of shape (n_landmarks, 3)
         Mean landmarks of the training subjects, in the training frame.
     frame_from_face : ndarray of shape (4, 4)

@@ -15,12 +15,12 @@ from scipy.spatial.transform import Rotation
 
 import palnet
 from palnet import detect, detector, read_landmarks, read_mesh
+from palnet.detection.placing import Placement
 from palnet.detector import MIN_POSE_LANDMARKS, _estimate_pose
 from palnet.errors import MeshError, PalnetError, ScanRefusedError, UnitError
 from palnet.face.alignment import align_landmarks
 from palnet.face.refusal import SMALLEST_FACE
 from palnet.model import read_model
-from palnet.placing import Placement
 from palnet.samples import example_scan, example_truth
 from palnet.similarity import (
     apply_similarity,

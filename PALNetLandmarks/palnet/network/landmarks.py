@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from palnet.network.layers import Weights
-    from palnet.patches import Patches
+    from palnet.network.patches import Patches
 
 __all__ = [
     "CENTRE_UNIT_MM",

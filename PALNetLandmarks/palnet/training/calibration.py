@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from palnet.calibration import Calibration
+from palnet.detection.finding import find_face_on
+from palnet.detection.fitting import fit_face, predict_in_face
 from palnet.errors import ScanRefusedError, TrainingError
 from palnet.face.pose import find_poses
 from palnet.face.refusal import MIN_COVERAGE
-from palnet.finding import find_face_on
-from palnet.fitting import fit_face, predict_in_face
 from palnet.similarity import apply_similarity, invert_similarity
 from palnet.surface import parse_unit, prepare_surface, project_onto_triangles
 from palnet.synthesis.folder import read_generated_scan

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from palnet.patches import RANKS, gather_patches
+from palnet.network.patches import RANKS, gather_patches
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from palnet.patches import FaceClouds
+    from palnet.network.patches import FaceClouds
 
 __all__ = [
     "TrainingPatches",

@@ -14,11 +14,11 @@ from palnet.network.landmarks import (
     mirror_patches,
     run_network,
 )
+from palnet.network.patches import Patches
 from palnet.network.pose import KEY_POINTS_MM, N_POSE_POINTS, POSE_UNIT_MM, predict_key_points
 from palnet.network.sizes import SIZES, SMALL_SIZE
 from palnet.network.torch_landmarks import LandmarkNetwork
 from palnet.network.torch_pose import PoseNetwork
-from palnet.patches import Patches
 from palnet.scheme import load_scheme
 
 TWIN_MM = 1e-3

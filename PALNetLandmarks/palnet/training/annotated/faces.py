@@ -12,11 +12,11 @@ from scipy.spatial import cKDTree
 
 from palnet._stored import read_kept
 from palnet.data_sets.dataset import load_annotated
+from palnet.detection.refinement import predict_from_atlas
 from palnet.face.region import sample_fine
 from palnet.landmarks import LandmarkSet
 from palnet.network.landmarks import LandmarkPredictor
-from palnet.patches import FaceClouds
-from palnet.refinement import predict_from_atlas
+from palnet.network.patches import FaceClouds
 from palnet.similarity import apply_similarity
 from palnet.surface import (
     PointCloud,

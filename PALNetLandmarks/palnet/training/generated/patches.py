@@ -14,7 +14,7 @@ from palnet._parallel import run_tasks
 from palnet._stored import read_kept, write_arrays
 from palnet.face.fit import Guide, fit_atlas, guide_fit
 from palnet.face.region import extract_face, move_cloud, move_surface, sample_coarse, sample_fine
-from palnet.patches import FaceClouds
+from palnet.network.patches import FaceClouds
 from palnet.similarity import apply_similarity, fit_similarity
 from palnet.surface import parse_unit, prepare_surface
 from palnet.synthesis.folder import read_generated_scan

@@ -13,9 +13,9 @@ import torch
 from palnet.calibration import Calibration
 from palnet.errors import TrainingError
 from palnet.network.landmarks import OFFSET_UNIT_MM, LandmarkPrediction, run_network
+from palnet.network.patches import FaceClouds
 from palnet.network.sizes import SMALL_SIZE
 from palnet.network.torch_landmarks import LandmarkNetwork
-from palnet.patches import FaceClouds
 from palnet.surface import PointCloud
 from palnet.training.annotated import tuning, tuning_result
 from palnet.training.annotated.faces import AnnotatedFace, gather_training_patches

@@ -6,10 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from palnet.detection.refinement import predict_from_atlas
 from palnet.face.fit import AtlasFit, Guide, fit_atlas
 from palnet.face.region import extract_face, move_cloud, move_surface, sample_coarse, sample_fine
-from palnet.patches import FaceClouds, gather_patches
-from palnet.refinement import predict_from_atlas
+from palnet.network.patches import FaceClouds, gather_patches
 
 if TYPE_CHECKING:
     import numpy as np
@@ -120,7 +120,7 @@ def _found(
 
 
 def predict_in_face(found: FoundFace, model: Model) -> LandmarkPrediction:
-    """Predict the landmarks by the network, as `palnet.refinement.predict_from_atlas` does.
+    """Predict the landmarks by the network, as `predict_from_atlas` does.
 
     Parameters
     ----------

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from palnet.face.fit import Guide, guide_fit
-from palnet.patches import gather_patches
+from palnet.network.patches import gather_patches
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from palnet.face.atlas import FaceAtlas
     from palnet.network.landmarks import LandmarkPrediction, LandmarkPredictor
-    from palnet.patches import FaceClouds
+    from palnet.network.patches import FaceClouds
 
 __all__ = ["predict_from_atlas", "refine_landmarks"]
 

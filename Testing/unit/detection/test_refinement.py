@@ -6,16 +6,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from palnet import refinement
-from palnet.network.landmarks import LandmarkPrediction
-from palnet.patches import FaceClouds
-from palnet.refinement import (
+from palnet.detection import refinement
+from palnet.detection.refinement import (
     FAR_MM,
     GUIDED_COUNTS,
     MOST_PASSES,
     predict_from_atlas,
     refine_landmarks,
 )
+from palnet.network.landmarks import LandmarkPrediction
+from palnet.network.patches import FaceClouds
 
 STARTS_MM = np.array([[0.0, 0, 0], [40, 0, 0]])
 FIRST_MM, GUIDED_MM, AGAIN_MM = STARTS_MM + 1.0, STARTS_MM + 2.0, STARTS_MM + 5.0

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palnet.patches import (
+from palnet.network.patches import (
     COARSE_RADIUS_MM,
     FINE_RADIUS_MM,
     RANKS,

@@ -8,17 +8,17 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from palnet._stopwatch import Stopwatch
+from palnet.detection.fitting import fit_face, fit_face_by_landmarks
+from palnet.detection.judging import Judge, Verdict
 from palnet.errors import ScanRefusedError
 from palnet.face.pose import find_poses
-from palnet.fitting import fit_face, fit_face_by_landmarks
-from palnet.judging import Judge, Verdict
 from palnet.surface import prepare_scan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from palnet.detection.fitting import FoundFace
     from palnet.face.pose import PoseCandidate
-    from palnet.fitting import FoundFace
     from palnet.model import Model
     from palnet.surface import Mesh, Surface, Unit
 

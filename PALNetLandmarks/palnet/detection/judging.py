@@ -7,8 +7,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from palnet.detection.fitting import predict_in_face
 from palnet.face.refusal import MIN_COVERAGE, find_refusal, measure_broad_relief
-from palnet.fitting import predict_in_face
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from palnet._stopwatch import Stopwatch
-    from palnet.fitting import FoundFace
+    from palnet.detection.fitting import FoundFace
     from palnet.model import Model
     from palnet.surface import Surface
 

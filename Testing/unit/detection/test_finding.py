@@ -11,18 +11,19 @@ import numpy as np
 import pytest
 
 from cut_face import cut_example
-from palnet import detect, finding, judging
+from palnet import detect
 from palnet._stopwatch import Stopwatch
-from palnet.errors import ScanRefusedError
-from palnet.face.pose import SURE_SCORE
-from palnet.finding import (
+from palnet.detection import finding, judging
+from palnet.detection.finding import (
     HOPELESS_SCORE,
     MOST_UNUSUAL_BY_LANDMARKS,
     N_LEAST_DOUBTED,
     POOR_SCORE,
     find_face,
 )
-from palnet.judging import SURE_ENOUGH
+from palnet.detection.judging import SURE_ENOUGH
+from palnet.errors import ScanRefusedError
+from palnet.face.pose import SURE_SCORE
 from palnet.surface import _prepare, parse_unit, prepare_scan
 from palnet_meshes import make_head
 

@@ -7,21 +7,21 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-import palnet.combining as combining
 from painted_face import find_example, paint_example
 from palnet import Mesh, detect
-from palnet.combining import (
+from palnet.detection import combining
+from palnet.detection.combining import (
     ANOTHER_MM,
     MOST_APART_MM,
     MOST_SHIFTED_MM,
     SEEN_BY_COLOR,
     combine_with_color,
 )
+from palnet.detection.placing import place_landmarks
 from palnet.exchange import read_landmarks
 from palnet.model import read_model
 from palnet.photo import PhotoOpinion
 from palnet.photo.network import read_photo_network
-from palnet.placing import place_landmarks
 from palnet.samples import example_scan, example_truth
 from palnet.scheme import load_scheme
 from palnet.similarity import apply_similarity, similarity_scale

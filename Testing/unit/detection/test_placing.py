@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from palnet._stopwatch import Stopwatch
+from palnet.detection.placing import place_by_paper, place_landmarks, project_prediction
 from palnet.model import read_model
 from palnet.network.landmarks import LandmarkPrediction
-from palnet.placing import place_by_paper, place_landmarks, project_prediction
 from palnet.surface import parse_unit
 from palnet.synthesis import ScanGenerator
 from toy_head import toy_model
