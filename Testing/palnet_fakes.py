@@ -90,7 +90,9 @@ def fake_detect(mesh, *, unit="auto", model=None, use_color=True):
         **({} if use_color else {"color": COLOR_NOT_ASKED}),
     }
     if mesh.name.startswith("small"):
-        doubts = (Finding("small_face", "read in mm, the face has 60 % of the mean size."),)
+        doubts = (
+            Finding("small_face", "read in millimeters, the face has 60 % of the mean size."),
+        )
         quality = FakeQuality(verdict="check")
         return FakeDetection(
             make_landmarks(mesh), quality=quality, findings=doubts, provenance=provenance

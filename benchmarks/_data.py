@@ -53,9 +53,11 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
     shared = os.environ.get("PALNET_SHARED")
     folder = Path(shared) / "data" if shared else Path("data")
     parser.add_argument("--model", type=_model, help="name or path of a model [the shipped one]")
-    parser.add_argument("--ict", type=Path, default=folder / "ict_facekit/ict_facekit_light.npz")
+    ict = folder / "ict_facekit/ict_facekit_light.npz"
+    parser.add_argument("--ict", type=Path, default=ict, help="ICT-FaceKit, packed [%(default)s]")
     parser.add_argument("--output", type=Path, help="JSON file [benchmarks/results/NAME.json]")
-    parser.add_argument("--real", type=Path, default=folder / "real_scans", help="real scans")
+    real = folder / "real_scans"
+    parser.add_argument("--real", type=Path, default=real, help="real scans [%(default)s]")
 
 
 def add_people_options(
@@ -71,7 +73,8 @@ def add_people_options(
     add("--people", type=int, default=people, help="[%(default)s]")
     add("--first-seed", type=int, default=first_seed, help="[%(default)s]")
     add("--jobs", type=int, default=jobs, help="processes [%(default)s]")
-    add("--heads", type=Path, required=needs_heads, help="of anny, for every other person")
+    heads = "of anny, for every other person: the file of benchmarks.make_anny_heads"
+    add("--heads", type=Path, required=needs_heads, help=heads)
 
 
 def _model(name_or_path: str) -> str:

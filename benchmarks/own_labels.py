@@ -59,7 +59,10 @@ DEFINITION_MM = 1.2
 # distance of a scatter in the plane of the skin is its standard deviation times this.
 RAYLEIGH = float(np.sqrt(np.pi / 2))
 LABELS_FILE = "labels.csv"
-COLUMNS = ("people trained on", "mean mm", "median", "95th", "within 2 mm %", "from the labels")
+COLUMNS = (
+    *("people trained on", "people tested"),
+    *("mean mm", "median", "95th", "within 2 mm %", "from the labels"),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,17 +105,9 @@ def main() -> None:
     people = list(run_tasks(_Annotate(arguments.work), tasks, jobs=arguments.jobs))
     rows: list[tuple[Any, ...]] = []
     for size in sizes:
-        before, after = _finetune(arguments, people[:size])
-        n_trained = size * (arguments.folds - 1) // arguments.folds
-        rows.append(_row("fine-tuned, on others", n_trained, _errors(after, people)))
-    # Of the last size, the same people as in its row: an outlier of a cohort is in no fold.
-    names = {pair.specimen for pair in after}
-    tested = [person for person in people if person.name in names]
-    compared = [pair for pair in before if pair.specimen in names]
-    rows.insert(0, _row("shipped model", "-", _errors(compared, people)))
-    rows.insert(1, _row("one pass of a person: the labels", "-", _labels(tested)))
+        rows += _rows(*_finetune(arguments, people[:size]), people, size, arguments.folds)
     report = Report("own_labels", settings_of(arguments))
-    title = f"A lab with definitions of its own: distance from them, {len(tested)} people"
+    title = "A lab with definitions of its own: distance from them"
     report.add_table(title, ("landmarks", *COLUMNS), rows)
     report.finish(arguments.output)
 
@@ -222,21 +217,32 @@ def _distance(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[n
     return np.asarray(apart[~np.isnan(other[:, 0])])
 
 
-def _row(name: str, n_trained: int | str, errors_mm: NDArray[np.float64]) -> tuple[Any, ...]:
+def _rows(
+    before: Sequence[Pair],
+    after: Sequence[Pair],
+    people: Sequence[Annotated],
+    size: int,
+    n_folds: int,
+) -> list[tuple[Any, ...]]:
+    """Compare on the same people: those tested, as an outlier of a cohort is in no fold."""
+    names = {pair.specimen for pair in after}
+    tested = [person for person in people if person.name in names]
+    compared = [pair for pair in before if pair.specimen in names]
+    n_trained, n_tested = size * (n_folds - 1) // n_folds, len(tested)
+    return [
+        ("shipped model", "-", n_tested, *_summarize(_errors(compared, people))),
+        ("one pass of a person: the labels", "-", n_tested, *_summarize(_labels(tested))),
+        ("fine-tuned, on others", n_trained, n_tested, *_summarize(_errors(after, people))),
+    ]
+
+
+def _summarize(errors_mm: NDArray[np.float64]) -> tuple[Any, ...]:
     """Summarize the errors of a row."""
     defined, labeled = errors_mm
     within = 100 * float(np.mean(defined < 2))
     middle, far = np.quantile(defined, [0.5, 0.95])
     mean_of_labels = "-" if np.isnan(labeled).all() else float(labeled.mean())
-    return (
-        name,
-        n_trained,
-        float(defined.mean()),
-        float(middle),
-        float(far),
-        within,
-        mean_of_labels,
-    )
+    return float(defined.mean()), float(middle), float(far), within, mean_of_labels
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import slicer
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk
 
-from palnet.preview import CLASS_COLORS, classify_errors
+from palnet.error_classes import CLASS_COLORS, classify_errors
 
 SPHERES_ATTRIBUTE = "PALNet.ErrorSpheresOf"
 

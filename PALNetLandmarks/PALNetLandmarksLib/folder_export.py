@@ -12,11 +12,10 @@ from slicer.i18n import tr as _
 from palnet._caught import catching
 from palnet._files import is_folder
 from palnet._stored import listing
+from palnet.error_classes import ErrorClass, classify_errors
 from palnet.errors import PalnetError
 from palnet.exchange import FORMATS, FormatWarning, get_format, read_landmarks, write_specimens
 from palnet.landmarks import printable_name
-from palnet.preview import classify_errors
-from PALNetLandmarksLib.error_classes import DOUBTFUL
 from PALNetLandmarksLib.scan_folder import out_of_reach
 
 # Reasons to show; nobody reads hundreds below a button.
@@ -175,7 +174,8 @@ def doubtful_specimens(specimens):
         each.specimen
         for each in specimens
         if np.any(
-            (classify_errors(each) == DOUBTFUL) & (np.array(each.status, dtype=str) == "detected")
+            (classify_errors(each) == ErrorClass.DOUBTFUL)
+            & (np.array(each.status, dtype=str) == "detected")
         )
     ]
 

@@ -9,10 +9,9 @@ import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
+from palnet.error_classes import ErrorClass, classify_errors
 from palnet.landmarks import PLACED, LandmarkSet
-from palnet.preview import classify_errors
 from PALNetLandmarksLib.detection_record import read_detection_record
-from PALNetLandmarksLib.error_classes import DOUBTFUL
 from PALNetLandmarksLib.hardened_transforms import hardened_by, set_anchor
 from PALNetLandmarksLib.list_display import fit_glyphs
 from PALNetLandmarksLib.list_scheme import find_scheme, restore_order, write_scheme
@@ -162,7 +161,7 @@ class LandmarkList:
     @property
     def unreviewed_doubtful(self):
         """Codes of the landmarks that should not be used without a review, and had none."""
-        doubtful = set(np.flatnonzero(classify_errors(self.landmark_set()) == DOUBTFUL))
+        doubtful = set(np.flatnonzero(classify_errors(self.landmark_set()) == ErrorClass.DOUBTFUL))
         return [self.scheme.codes[index] for index in sorted(doubtful.difference(self.edited))]
 
     def state(self):

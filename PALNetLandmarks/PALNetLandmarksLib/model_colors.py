@@ -202,9 +202,9 @@ def describe_missing_image(model_node):
     if not missing or _first_colors(_OF_SCENE, model_node) is not None:
         return ()
     text = _(
-        "The image with the color of the scan cannot be used, because {names} is not there: lips "
-        "and eyes are placed by shape alone. Keep the OBJ file, its material file and the image "
-        "in one folder, and open the OBJ file again."
+        "The image with the color of the scan cannot be used. Not found: {names}. Lips and eyes "
+        "are placed by shape alone. Keep the OBJ file, its material file and the image in one "
+        "folder, and open the OBJ file again."
     )
     return (Finding("texture", text.format(names=", ".join(missing))),)
 

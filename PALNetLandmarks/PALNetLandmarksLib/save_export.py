@@ -26,8 +26,6 @@ from PALNetLandmarksLib.list_state import scale_of
 from PALNetLandmarksLib.model_scaling import is_as_its_file, model_scale
 from PALNetLandmarksLib.models import to_local, world_matrix
 
-# Frames on offer: the numbers of the model's file, or LPS or RAS in millimeters.
-FRAMES = ("file", "LPS", "RAS")
 # Attribute of a model whose landmarks are not kept beside its file: their folder.
 LISTS_FOLDER = "PALNet.ListsFolder"
 

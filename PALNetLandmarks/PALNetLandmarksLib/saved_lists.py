@@ -10,11 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from palnet.error_classes import ErrorClass, classify_errors
 from palnet.errors import PalnetError
 from palnet.exchange import read_landmarks
 from palnet.landmarks import LandmarkSet
-from palnet.preview import classify_errors
-from PALNetLandmarksLib.error_classes import DOUBTFUL
 from PALNetLandmarksLib.landmark_list import MOVED_MM
 from PALNetLandmarksLib.list_storage import RECORD_NAME, UNIT_NAME
 from PALNetLandmarksLib.model_scaling import model_scale
@@ -77,7 +76,7 @@ def read_progress(path):
             for code, status in zip(landmarks.scheme.codes, landmarks.status, strict=True)
         ]
     )
-    is_doubtful = is_open & (classify_errors(landmarks) == DOUBTFUL)
+    is_doubtful = is_open & (classify_errors(landmarks) == ErrorClass.DOUBTFUL)
     return Progress(int(is_open.sum()), int(is_doubtful.sum()))
 
 

@@ -118,7 +118,7 @@ def misfit(mesh, chosen):
             "Read in {unit}, the scan measures {size} mm, which is no face, head or bust. Choose "
             "another unit, or Automatic."
         )
-        return UnitError(text.format(unit=chosen.name, size=size))
+        return UnitError(text.format(unit=chosen.in_words, size=size))
     text = _(
         "The scan measures {size} units, which is no face, head or bust in any unit on offer. If "
         "it is one, scale it to millimeters in the module Transforms."

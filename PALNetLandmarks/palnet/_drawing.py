@@ -29,7 +29,8 @@ from vtkmodules.vtkRenderingCore import (
 )
 
 from palnet._stored import read_arrays
-from palnet.preview import CLASS_COLORS, SKIN_COLOR
+from palnet.error_classes import CLASS_COLORS
+from palnet.preview import SKIN_COLOR
 from palnet.surface import to_polydata
 
 if TYPE_CHECKING:

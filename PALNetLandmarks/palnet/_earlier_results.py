@@ -4,21 +4,22 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from palnet._caught import catching
-from palnet._files import check_free, file_hash
+from palnet._files import check_free, file_hash, remove
 from palnet._record import read_record
 from palnet.errors import OutputExistsError, PalnetError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from palnet.jobs import ScanJob
 
-__all__ = ["check_all_free", "is_finished", "keep_changed", "left_over", "what_lacks"]
+__all__ = ["check_all_free", "is_finished", "keep_changed", "keeping", "left_over", "what_lacks"]
 
 
 def check_all_free(job: ScanJob) -> None:
@@ -150,20 +151,40 @@ def _differing(job: ScanJob) -> list[str]:
 
 def keep_changed(job: ScanJob) -> tuple[str, ...]:
     """Back up landmark files that were changed since they were written, before replacing them."""
-    from palnet.exchange import sidecar_path
-
     notes, former = [], _recorded_hashes(job)
     for path in job.landmark_files:
-        both = [file for file in (path, sidecar_path(path)) if file.exists()]
-        if not path.exists() or not any(_is_changed(file, former) for file in both):
-            continue
-        number = next(n for n in count(1) if not _copy_of(path, n).exists())
-        for file in both:  # the sidecar holds unit and axes
-            shutil.copy2(file, _copy_of(file, number))
-        notes.append(
-            f"{path.name} was changed after the detection: kept as {_copy_of(path, number).name}."
-        )
+        if path.exists() and any(_is_changed(file, former) for file in _with_sidecar(path)):
+            copy = _keep(path)[path]
+            notes.append(f"{path.name} was changed after the detection: kept as {copy.name}.")
     return tuple(notes)
+
+
+@contextmanager
+def keeping(path: Path) -> Iterator[Path]:
+    """Back up a landmark file that is to be replaced; drop the copy if the new one is the same."""
+    copies = _keep(path)
+    try:
+        yield copies[path]
+    finally:
+        now = {file: file_hash(file) for file in _with_sidecar(path)}
+        if now == {file: file_hash(copy) for file, copy in copies.items()}:
+            for copy in copies.values():
+                remove(copy)
+
+
+def _keep(path: Path) -> dict[Path, Path]:
+    """Copy a landmark file and its sidecar, which holds unit and axes; return the copies."""
+    number = next(n for n in count(1) if not _copy_of(path, n).exists())
+    copies = {file: _copy_of(file, number) for file in _with_sidecar(path)}
+    for file, copy in copies.items():
+        shutil.copy2(file, copy)
+    return copies
+
+
+def _with_sidecar(path: Path) -> list[Path]:
+    from palnet.exchange import sidecar_path
+
+    return [file for file in (path, sidecar_path(path)) if file.exists()]
 
 
 def _is_changed(file: Path, former: dict[str, str]) -> bool:

@@ -11,10 +11,9 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from palnet._dependencies import require
+from palnet._cluster import run_on_cluster
 from palnet._worker import deaf_at_first, start_worker, work_on
 from palnet.batch import ScanResult, process_scan
-from palnet.errors import UsageError
 from palnet.jobs import ScanJob
 
 if TYPE_CHECKING:
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["run_jobs"]
 
 _DIED = "the process working on it died, probably for lack of memory. Run it with fewer --jobs."
-# How long to look for a Dask scheduler before giving up.
-_CONNECT_TIMEOUT_S = 20
 # On Windows Ctrl-C does not end a wait without a limit.
 _WAIT_S = 0.1
 # Ctrl-C ends a process that is still starting: so long its lane waits for the end of the whole run.
@@ -39,17 +36,18 @@ def run_jobs(
     n_processes: int = 1,
     scheduler: str | None = None,
     process: Process = process_scan,
+    notify: Callable[[str], None] = lambda _: None,
 ) -> Iterator[ScanResult]:
     """Process many scans and yield each result as soon as it is ready.
 
     A single scan is processed in this process. Several run in one-thread processes, one scan at a
     time in each, so that a crash affects no other scan; or on the workers of a Dask scheduler,
     which see the same folders. `process`, which must be importable, replaces
-    `palnet.batch.process_scan`. UsageError if no scheduler answers, MissingDependencyError if Dask
-    is not installed.
+    `palnet.batch.process_scan`; `notify` is told why a cluster keeps one waiting. UsageError if no
+    scheduler answers, ClusterError if it is lost, MissingDependencyError if Dask is not installed.
     """
     if scheduler is not None:
-        yield from _run_on_cluster(jobs, scheduler, process)
+        yield from run_on_cluster(jobs, scheduler, process, notify)
     elif len(jobs) == 1:
         yield process(jobs[0])
     elif jobs:
@@ -136,25 +134,8 @@ def _run_in_lane(lanes: queue.SimpleQueue[_Lane], job: ScanJob, process: Process
         lanes.put(lane)
 
 
-def _run_on_cluster(
-    jobs: Sequence[ScanJob], scheduler: str, process: Process
-) -> Iterator[ScanResult]:
-    distributed = require("distributed", feature="a run on a Dask cluster")
-    try:
-        client = distributed.Client(scheduler, timeout=_CONNECT_TIMEOUT_S)
-    except (OSError, ValueError) as err:
-        msg = f"no Dask scheduler answers at {scheduler!r} ({err}). Check address and firewall."
-        raise UsageError(msg) from err
-    with client:
-        job_of = {client.submit(process, job, pure=False): job for job in jobs}
-        for future in distributed.as_completed(list(job_of)):
-            job = job_of.pop(future)  # else the cluster would keep every result to the end
-            error = future.exception()
-            yield future.result() if error is None else _unexpected(job, error)
-
-
 def _unexpected(job: ScanJob, error: BaseException) -> ScanResult:
     """Turn an unexpected error of a worker into the result of its scan."""
-    died = isinstance(error, BrokenProcessPool) or type(error).__name__ == "KilledWorker"
+    died = isinstance(error, BrokenProcessPool)
     message = _DIED if died else f"unexpected {type(error).__name__}: {error}. Please report it."
     return ScanResult(job.scan, "failed", message)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check_keys",
+    "counted",
     "listing",
     "one_line",
     "parse_json",
@@ -194,6 +195,11 @@ def one_line(err: Exception) -> str:
 def quote(text: str) -> str:
     """Quote a piece of a file in a message, printable and short."""
     return repr(text if len(text) <= _MAX_QUOTED else text[: _MAX_QUOTED - 1] + "…")
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """Write a number with its noun, as 1 specimen, 2 specimens."""
+    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 def listing(names: Sequence[str], most: int = 8) -> str:

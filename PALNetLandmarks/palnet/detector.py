@@ -19,6 +19,7 @@ from palnet.detection.combining import COLOR_NOT_ASKED, Combined, combine_with_c
 from palnet.detection.finding import find_face
 from palnet.detection.fitting import FoundFace
 from palnet.detection.placing import place_landmarks
+from palnet.error_classes import CHECK_MM
 from palnet.errors import MeshError
 from palnet.face.alignment import align_landmarks
 from palnet.landmarks import LandmarkSet, printable_name
@@ -43,10 +44,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Detection", "Quality", "detect"]
 
-# Thresholds for the verdict ``check``: with a larger median expected error or less coverage, half
-# of the landmarks are doubtful (palnet.preview). So is a result that lacks more landmarks than hair
-# can hide.
-CHECK_ABOVE_MM, CHECK_BELOW_COVERAGE = 4.0, 0.75
+# Thresholds for the verdict ``check``: less coverage, or more landmarks missing than hair can hide.
+# So is a result half of whose landmarks are doubtful.
+CHECK_BELOW_COVERAGE = 0.75
 CHECK_BELOW_PLACED_SHARE = 2 / 3
 # With fewer landmarks than this, the atlas fit gives the more reliable pose.
 MIN_POSE_LANDMARKS = 8
@@ -289,7 +289,7 @@ def _doubt_unit(size: float, unit: Unit) -> tuple[Finding, ...]:
     if size >= SMALL_SIZE:
         return ()
     text = (
-        f"read in {unit.name}, the face has {100 * size:.0f} % of the mean size: it is an "
+        f"read in {unit.in_words}, the face has {100 * size:.0f} % of the mean size: it is an "
         "infant's or a small child's, or the unit is wrong: check it."
     )
     return (Finding("small_face", text),)
@@ -298,7 +298,7 @@ def _doubt_unit(size: float, unit: Unit) -> tuple[Finding, ...]:
 def _quality(fit: AtlasFit, landmarks: LandmarkSet) -> Quality:
     """Summarize how far the result can be trusted."""
     expected = landmarks.expected_error_mm[np.isfinite(landmarks.expected_error_mm)]
-    doubtful = not len(expected) or np.median(expected) > CHECK_ABOVE_MM
+    doubtful = not len(expected) or np.median(expected) > CHECK_MM
     is_incomplete = np.mean(landmarks.is_placed) < CHECK_BELOW_PLACED_SHARE
     is_covered = fit.coverage >= CHECK_BELOW_COVERAGE
     return Quality(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "ClusterError",
     "DoubtError",
     "FormatError",
     "MeshError",
@@ -70,3 +71,7 @@ class TrainingError(PalnetError, RuntimeError):
 
 class MissingDependencyError(PalnetError, ImportError):
     """A feature needs a package that is not installed."""
+
+
+class ClusterError(PalnetError, RuntimeError):
+    """A run on a cluster that cannot continue."""

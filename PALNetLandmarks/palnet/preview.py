@@ -19,6 +19,7 @@ from scipy.spatial import cKDTree
 
 from palnet._checks import check_transform
 from palnet._files import check_free, replacing
+from palnet.error_classes import CHECK_MM, GOOD_MM, classify_errors
 from palnet.errors import PreviewError
 from palnet.similarity import apply_similarity
 from palnet.surface import Mesh, thin_mesh
@@ -28,23 +29,8 @@ if TYPE_CHECKING:
 
     from palnet.landmarks import LandmarkSet
 
-__all__ = [
-    "CHECK_MM",
-    "CLASS_COLORS",
-    "GOOD_MM",
-    "SKIN_COLOR",
-    "classify_errors",
-    "draw_preview",
-    "render_preview",
-]
+__all__ = ["SKIN_COLOR", "draw_preview", "render_preview"]
 
-# An expected error below the first is as good as a person's own repeatability (about 2 mm on most
-# landmarks); above the second a landmark should not be used without review.
-GOOD_MM = 2.0
-CHECK_MM = 4.0
-
-# Blue, yellow, vermillion and grey: distinguishable in print and with common colour blindness.
-CLASS_COLORS = ((0.0, 0.45, 0.70), (0.95, 0.90, 0.25), (0.84, 0.37, 0.0), (0.35, 0.35, 0.35))
 SKIN_COLOR = (0.80, 0.77, 0.74)
 
 # A larger mesh is drawn coarser: software rendering takes 1 s per 100,000 triangles.
@@ -54,27 +40,6 @@ _CELL_MM = 0.7
 
 # Hundreds of times the drawing time, so that only a hanging process is killed.
 _TIME_LIMIT_S = 180.0
-
-
-def classify_errors(landmarks: LandmarkSet) -> NDArray[np.int64]:
-    """Sort landmarks into the colour classes of the picture.
-
-    Parameters
-    ----------
-    landmarks : LandmarkSet
-        Landmarks with their expected errors.
-
-    Returns
-    -------
-    ndarray of shape (n_landmarks,)
-        0 good (below `GOOD_MM`), 1 to check (below `CHECK_MM`), 2 doubtful, 3 error unknown,
-        -1 without a position.
-    """
-    errors = landmarks.expected_error_mm
-    classes = np.digitize(errors, [GOOD_MM, CHECK_MM]).astype(np.int64)
-    classes[np.isnan(errors)] = 3
-    classes[~landmarks.is_placed] = -1
-    return classes
 
 
 def render_preview(

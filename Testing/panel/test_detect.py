@@ -195,7 +195,7 @@ def test_missing_image_of_a_colored_scan_is_told(a_panel, tmp_path):
 
     a_panel.ui.scanSelector.setCurrentNode(slicer.util.loadModel(str(path)))
 
-    wait_while(lambda: "head.png is not there" not in a_panel.ui.scanInfoLabel.text)
+    wait_while(lambda: "Not found: head.png." not in a_panel.ui.scanInfoLabel.text)
 
 
 def test_scan_in_meters_is_scaled_and_back(a_panel, scene):
@@ -274,7 +274,7 @@ def test_unit_that_is_chosen_counts_for_all_that_follows(a_panel, a_face):
     assert by_hand.mm_per_unit == 1.0
 
     choose_unit(a_panel, "cm")
-    assert ui.scanInfoLabel.text.startswith("Read in cm, the scan measures")
+    assert ui.scanInfoLabel.text.startswith("Read in centimeters, the scan measures")
     assert ui.scaleButton.isHidden()
 
     scale_model(a_face, 0.1)
@@ -296,7 +296,7 @@ def test_refusal_because_of_the_unit_is_taken_back_with_the_unit(a_panel, a_face
     choose_unit(a_panel, "m")
     detect(a_panel)
     for label in (ui.statusLabel, ui.scanInfoLabel):
-        assert "Read in m, the scan measures 472,569 x " in label.text
+        assert "Read in meters, the scan measures 472,569 x " in label.text
         assert label.text.endswith("Choose another unit, or Automatic.")
 
     choose_unit(a_panel, "")

@@ -14,7 +14,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QIcon, QKeySequence
 from PySide6.QtTest import QTest
 
-from palnet.preview import CLASS_COLORS, GOOD_MM
+from palnet.error_classes import CLASS_COLORS, GOOD_MM
 from palnet_panel import wait_while
 from palnet_scenes import N_LANDMARKS
 from PALNetLandmarksLib.list_creation import create_list

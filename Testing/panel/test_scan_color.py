@@ -139,7 +139,7 @@ def test_image_that_is_not_there_offers_nothing(a_panel, scene, tmp_path):
     wait_while(lambda: a_panel.inputSection._inspection.is_running)
 
     assert not is_offered(a_panel)
-    assert "wall.png is not there" in a_panel.ui.scanInfoLabel.text
+    assert "Not found: wall.png." in a_panel.ui.scanInfoLabel.text
 
 
 def test_what_the_user_shows_instead_is_kept(a_panel, a_wall):

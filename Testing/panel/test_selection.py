@@ -11,7 +11,7 @@ import qt
 import slicer
 import vtk
 
-from palnet.preview import CLASS_COLORS
+from palnet.error_classes import CLASS_COLORS
 from palnet_panel import wait_while
 from palnet_scenes import SAMPLES, a_record, shifted_copy, true_landmarks
 from PALNetLandmarksLib.camera import look_at_face, look_at_model

@@ -12,8 +12,8 @@ import vtk
 from vtk.util.numpy_support import numpy_to_vtk
 
 import palnet
+from palnet.error_classes import classify_errors
 from palnet.errors import MeshError, PalnetError, ScanRefusedError, UnitError
-from palnet.preview import classify_errors
 from palnet.surface import plausible_units, read_colored_mesh
 from palnet_scenes import SAMPLES, vtk_array
 from PALNetLandmarksLib import detection, model_colors, trained_models

@@ -460,7 +460,7 @@ def test_missing_file_is_named(a_textured, tmp_path, name):
     (finding,) = without_colors(a_textured).findings
 
     assert finding.code == "texture"
-    assert f"because {name} is not there: lips" in finding.message
+    assert f"Not found: {name}. Lips" in finding.message
 
 
 @pytest.mark.parametrize("lost", ["Anna Müller [1].png", "Anna Müller [1].mtl", None])
@@ -475,7 +475,7 @@ def test_files_whose_names_have_blanks_are_found_or_named_whole(scene, a_head, t
 
     findings = describe_missing_image(slicer.util.loadModel(str(path)))
 
-    named = [finding.message.split("because ")[1].split(" is not there")[0] for finding in findings]
+    named = [finding.message.split("Not found: ")[1].split(". Lips")[0] for finding in findings]
     assert named == ([] if lost is None else [lost])
 
 

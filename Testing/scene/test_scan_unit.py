@@ -140,7 +140,7 @@ def test_chosen_unit_goes_before_the_size(a_face_in_inches):
 def test_chosen_unit_that_does_not_fit_the_size_is_refused(a_face):
     choose_unit(a_face, "m")
 
-    with pytest.raises(UnitError, match="Read in m, the scan measures"):
+    with pytest.raises(UnitError, match="Read in meters, the scan measures"):
         unit_of(a_face)
 
 

@@ -13,8 +13,8 @@ import slicer
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
+from palnet.error_classes import CHECK_MM, CLASS_COLORS, GOOD_MM, classify_errors
 from palnet.model import read_model
-from palnet.preview import CHECK_MM, CLASS_COLORS, GOOD_MM, classify_errors
 from palnet_models import LAB_CODES, lab_scheme
 from palnet_scenes import (
     N_LANDMARKS,

@@ -898,7 +898,7 @@ def test_run_jobs_without_dask_says_how_to_install_it(jobs_of_which_some_are_dea
 
 
 def test_run_jobs_where_no_scheduler_answers_raises(jobs_of_which_some_are_deadly, monkeypatch):
-    monkeypatch.setattr("palnet._pool._CONNECT_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("palnet._cluster._CONNECT_TIMEOUT_S", 0.5)
 
     with pytest.raises(UsageError, match="no Dask scheduler answers at 'tcp:"):
         list(run_jobs(jobs_of_which_some_are_deadly, scheduler="tcp://127.0.0.1:9"))

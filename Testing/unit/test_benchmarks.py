@@ -30,6 +30,8 @@ from vtkmodules.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkFiltersSources import vtkSphereSource
 
 from palnet import detect
+from palnet.data_sets.dataset import place_truth
+from palnet.evaluation import Pair
 from palnet.model import read_model
 from palnet.samples import example_scan
 from palnet.scheme import load_scheme
@@ -140,7 +142,7 @@ def test_report_without_git_is_written_with_line_ends_as_everywhere(monkeypatch,
     assert b"\r" not in (tmp_path / "report.json").read_bytes()
 
 
-def person(seed: int, source: str, final_mm: float, hair: str = "short", refusal: str = ""):
+def person(seed, source, final_mm, hair="short", refusal="", size=1.0):
     """Make a person whose first landmark is hidden, and whose others are off by so much."""
     about = {"childlike": False, "condition": "none", "expressions": {}, "preset": "phone"}
     visible = np.arange(N_LANDMARKS) > 0
@@ -153,7 +155,8 @@ def person(seed: int, source: str, final_mm: float, hair: str = "short", refusal
     distances = np.full(N_LANDMARKS, final_mm)
     placed = np.ones(N_LANDMARKS, dtype=bool)
     return Person(
-        source, seed, about | {"hair": hair}, visible, offsets_mm, distances, placed, distances
+        *(source, seed, about | {"hair": hair}, visible, offsets_mm, distances, placed, distances),
+        size=size,
     )
 
 
@@ -181,11 +184,24 @@ def test_group_is_held_against_the_mean_of_its_own_source_and_named_where_it_is_
     add_groups(report, people)
 
     rows = {row[:2]: row[2:] for row in report.tables[0].rows}
-    assert rows["anny", "hair: long"] == (2, 1, 2.0, 2.0, 2.0, 1.6)
+    assert rows["anny", "hair: long"] == (2, 1, 2.0, 2.0, 2.0, 1.6, 2.0, 1.6)
     assert rows["ICT-FaceKit", "hair: long"][-1] == 1.0
     assert report.notes == [
-        "Groups worse than 1.3 times the mean of their source: anny, hair: long (1.60, 2 people)."
+        "Groups worse than 1.3 times the mean of their source, in mm or with all faces at one "
+        "size: anny, hair: long (1.60, 2 people)."
     ]
+
+
+def test_group_of_small_faces_is_worse_at_one_size_than_in_millimeters():
+    long = (person(seed, "anny", 1.0, hair="long", size=0.5) for seed in (3, 4))
+    people = [person(1, "anny", 1.0), person(2, "anny", 1.0), *long]
+    report = Report("toy", {})
+
+    add_groups(report, people)
+
+    rows = {row[:2]: row[2:] for row in report.tables[0].rows}
+    np.testing.assert_allclose(rows["anny", "hair: long"][-3:], [1.0, 2.0, 4 / 3])
+    assert "hair: long (1.33, 2 people)" in report.notes[0]
 
 
 def test_peak_memory_of_a_new_process_is_without_that_of_the_process_that_starts_it():
@@ -246,6 +262,29 @@ def test_two_passes_of_an_imitated_lab_are_as_far_apart_as_those_of_a_person():
 
     known_mm = [landmark.intra_observer_mm for landmark in load_scheme().landmarks]
     np.testing.assert_allclose(apart_mm.mean(axis=0), known_mm, rtol=0.03)
+
+
+def test_rows_of_an_imitated_lab_are_of_the_same_people():
+    """With 12 people 17 were tested, but the start was measured on the 58 of another row."""
+    scheme, zero = load_scheme(), np.zeros((N_LANDMARKS, 3))
+
+    def place(name, off_mm):
+        return place_truth(np.add(zero, [off_mm, 0, 0]), scheme, name, mm_per_unit=1.0, space="LPS")
+
+    names, offs_mm = ("a", "b", "outlier"), (1.0, 3.0, 50.0)
+    people = [
+        own_labels.Annotated(name, name, zero, np.add(zero, [0, off_mm, 0]))
+        for name, off_mm in zip(names, offs_mm, strict=True)
+    ]
+    before = [
+        Pair(place(name, off_mm), place(name, 0.0))
+        for name, off_mm in zip(names, offs_mm, strict=True)
+    ]
+    after = [Pair(place(name, 0.5), place(name, 0.0)) for name in names[:2]]
+
+    rows = own_labels._rows(before, after, people, 3, 3)
+
+    assert [row[1:4] for row in rows] == [("-", 2, 2.0), ("-", 2, 2.0), (2, 2, 0.5)]
 
 
 @pytest.mark.parametrize(("n_layers", "farthest_mm"), [(1, 0.25), (5, 0.8)])

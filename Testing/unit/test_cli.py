@@ -165,7 +165,7 @@ def test_detect_ends_when_the_disk_is_full(is_quota, a_head_file, tmp_path, caps
     monkeypatch.setattr(_pool, "run_jobs", here)
 
     assert cli.main(arguments) == 0
-    assert "3 of 4 scans done. 1 were there already." in capsys.readouterr().out
+    assert "3 of 4 scans done. There already: 1." in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("detects")
@@ -205,7 +205,7 @@ def test_detect_of_a_folder_names_scans_that_nobody_should_overlook(
         "palnet: inward.obj: a mirror image?",
         "palnet: odd.obj: Is it of this scan?",
         "palnet: pair.obj: another face?",
-        "palnet: small.obj: read in mm, the face has 60 % of the mean size.",
+        "palnet: small.obj: read in millimeters, the face has 60 % of the mean size.",
         "palnet: small.obj: an unusual scan: look at each landmark.",
     ]
 
@@ -293,7 +293,7 @@ def test_detect_that_was_broken_off_goes_on(a_mixed_folder, tmp_path, capsys):
 
     printed = capsys.readouterr()
     assert (code, printed.err.count("\n")) == (1, 1)
-    told = "0 of 2 scans done. 1 were there already. 1 could not be done, see above."
+    told = "0 of 2 scans done. There already: 1. 1 could not be done, see above."
     assert printed.out == f"{told}\n"
 
 
@@ -555,6 +555,18 @@ def test_progress_is_cleared_before_an_interruption_is_told(monkeypatch):
         "",
         "palnet: interrupted\n",
     )
+
+
+def test_progress_makes_room_for_a_message(monkeypatch):
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    progress = _Progress(4, stream)
+
+    progress.show(2)
+    progress.interrupt("no worker")
+
+    line, blanks, rest = stream.getvalue().split("\r")
+    assert (rest, blanks) == (f"palnet: no worker\n{line}", " " * len(line))
 
 
 def test_progress_in_a_log_is_nothing():

@@ -331,7 +331,7 @@ def test_rotation_position_and_unit_change_little(seed, unit, the_example):
 
 
 @pytest.mark.parametrize(
-    ("mm_per_unit", "unit", "taken_as"), [(40, "auto", "in"), (1.6, "mm", "mm")]
+    ("mm_per_unit", "unit", "taken_as"), [(40, "auto", "inches"), (1.6, "mm", "millimeters")]
 )
 def test_small_face_is_told(mm_per_unit, unit, taken_as, the_example):
     """In a wrong unit all millimetres are wrong, and expected errors with them."""

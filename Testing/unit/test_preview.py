@@ -11,7 +11,7 @@ from vtkmodules.vtkIOImage import vtkPNGReader
 
 from palnet import preview
 from palnet.errors import OutputExistsError, PreviewError
-from palnet.preview import classify_errors, render_preview
+from palnet.preview import render_preview
 from palnet.similarity import apply_similarity, compose_similarity
 from palnet.surface import read_mesh
 from palnet_fakes import FAILING_PROGRAM, fake_detect, move_landmarks
@@ -23,16 +23,6 @@ def a_face(a_head_file):
     mesh = read_mesh(a_head_file)
     detection = fake_detect(mesh)
     return mesh, detection.landmarks, detection.face_from_scan
-
-
-def test_classify_errors_sorts_by_the_limits(a_landmark_set):
-    errors = np.array(a_landmark_set.expected_error_mm)
-    errors[[0, 1, 3, 4]] = [1.99, 2.0, 3.99, 4.0]
-
-    classes = classify_errors(replace(a_landmark_set, expected_error_mm=errors))
-
-    # Rows 2 and 5 have no position, row 8 no expected error.
-    assert classes[[0, 1, 2, 3, 4, 5, 8]].tolist() == [0, 1, -1, 1, 2, -1, 3]
 
 
 def test_render_preview_draws_each_class_in_its_color(a_face, tmp_path):

@@ -6,11 +6,10 @@ from __future__ import annotations
 import slicer
 from slicer.i18n import tr as _
 
+from palnet.error_classes import ErrorClass, classify_errors
 from palnet.errors import PalnetError
-from palnet.preview import classify_errors
 from PALNetLandmarksLib.detection import ModelChangedError
 from PALNetLandmarksLib.detection_record import say_how_placed
-from PALNetLandmarksLib.error_classes import CHECK, DOUBTFUL, GOOD
 from PALNetLandmarksLib.panel.poller import Poller
 
 
@@ -202,9 +201,9 @@ def _summary(landmarks, seconds):
         n_placed=int(found.is_placed.sum()),
         n_all=len(found),
         seconds=seconds,
-        n_good=classes.count(GOOD),
-        n_check=classes.count(CHECK),
-        n_doubtful=classes.count(DOUBTFUL),
+        n_good=classes.count(ErrorClass.GOOD),
+        n_check=classes.count(ErrorClass.CHECK),
+        n_doubtful=classes.count(ErrorClass.DOUBTFUL),
     )
 
 

@@ -12,7 +12,7 @@ from slicer.i18n import tr as _
 
 from palnet.errors import PalnetError
 from palnet.samples import example_scan
-from palnet.surface import MESH_SUFFIXES, UNIT_NAMES
+from palnet.surface import MESH_SUFFIXES, MINOR_FINDINGS, UNIT_NAMES
 from PALNetLandmarksLib.job import BackgroundJob
 from PALNetLandmarksLib.linking import find_lists, linked_lists
 from PALNetLandmarksLib.model_scaling import model_scale, scale_model
@@ -37,15 +37,6 @@ from PALNetLandmarksLib.scan_unit import (
 )
 
 EXAMPLE_NAME = "PALNet example face"
-
-# Faults that nearly every scan has and the detection copes with: nothing for the user to do.
-_MINOR = {
-    "duplicate_triangles",
-    "inconsistent_winding",
-    "inward_normals",
-    "non_manifold",
-    "unreferenced_vertices",
-}
 
 
 class InputSection:
@@ -206,8 +197,10 @@ class InputSection:
         if job.error is not None:
             self._findings = [str(job.error)]
         else:
-            self._findings = [each.message for each in job.result if each.code not in _MINOR]
-            self._minor = [each.message for each in job.result if each.code in _MINOR]
+            self._findings = [
+                each.message for each in job.result if each.code not in MINOR_FINDINGS
+            ]
+            self._minor = [each.message for each in job.result if each.code in MINOR_FINDINGS]
         self._say_all()
 
     def _say_all(self):

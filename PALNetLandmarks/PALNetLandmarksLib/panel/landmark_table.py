@@ -7,9 +7,14 @@ import numpy as np
 import qt
 from slicer.i18n import tr as _
 
+from palnet.error_classes import (
+    CHECK_MM,
+    CLASS_COLORS,
+    GOOD_MM,
+    ErrorClass,
+    classify_errors,
+)
 from palnet.landmarks import PLACED
-from palnet.preview import CHECK_MM, CLASS_COLORS, GOOD_MM, classify_errors
-from PALNetLandmarksLib.error_classes import CHECK, DOUBTFUL, GOOD, class_names
 
 CODE, ERROR, STATUS, REPLACE, NAME, SIDE = range(6)
 SHOW_ALL, SHOW_UNREVIEWED, SHOW_DOUBTFUL, SHOW_MISSING = range(4)
@@ -18,7 +23,7 @@ BY_SCHEME, BY_ERROR = range(2)
 _SWATCH_PIXELS = 12
 
 # Values that round up to the limit of their class, such as 1.96 mm, would seem to exceed it.
-_MOST_SHOWN_MM = {GOOD: GOOD_MM - 0.1, CHECK: CHECK_MM - 0.1}
+_MOST_SHOWN_MM = {ErrorClass.GOOD: GOOD_MM - 0.1, ErrorClass.CHECK: CHECK_MM - 0.1}
 
 
 class LandmarkTable:
@@ -34,7 +39,7 @@ class LandmarkTable:
         self._widget = widget
         self._swatches = {number: _swatch(color) for number, color in enumerate(CLASS_COLORS)}
         # Slicer takes longer to translate a word than to show it.
-        self._statuses, self._sides, self._classes = _statuses(), _sides(), class_names()
+        self._statuses, self._sides, self._classes = _statuses(), _sides(), _class_names()
         self._replace = set()
         self._is_filling = False
         widget.setColumnCount(6)
@@ -201,7 +206,7 @@ def _rows(landmarks, classes, is_reviewed, show, order, errors, kept):
     is_shown = {
         SHOW_ALL: np.ones(len(landmarks), dtype=bool),
         SHOW_UNREVIEWED: ~is_reviewed,
-        SHOW_DOUBTFUL: np.isin(classes, (CHECK, DOUBTFUL)) & ~is_reviewed,
+        SHOW_DOUBTFUL: np.isin(classes, (ErrorClass.CHECK, ErrorClass.DOUBTFUL)) & ~is_reviewed,
         SHOW_MISSING: ~landmarks.is_placed,
     }[show]
     rows = np.flatnonzero(is_shown | np.isin(np.arange(len(landmarks)), kept))
@@ -210,6 +215,17 @@ def _rows(landmarks, classes, is_reviewed, show, order, errors, kept):
         errors = np.nan_to_num(errors[rows], nan=np.inf)
         rows = rows[np.argsort(-errors, kind="stable")]
     return [int(index) for index in rows]
+
+
+def _class_names():
+    """Name the classes of expected error."""
+    return {
+        ErrorClass.GOOD: _("good"),
+        ErrorClass.CHECK: _("check"),
+        ErrorClass.DOUBTFUL: _("doubtful"),
+        ErrorClass.UNKNOWN: _("unknown"),
+        ErrorClass.UNPLACED: _("not placed"),
+    }
 
 
 def _sides():

@@ -9,6 +9,7 @@ from slicer.i18n import tr as _
 
 from palnet.errors import PalnetError
 from palnet.exchange import FORMATS, get_format, sidecar_path
+from palnet.landmarks import FRAMES
 from PALNetLandmarksLib.file_changes import is_changed_by_others
 from PALNetLandmarksLib.folder_export import (
     check_specimens,
@@ -23,7 +24,6 @@ from PALNetLandmarksLib.panel.doubtful_question import (
 )
 from PALNetLandmarksLib.panel.file_dialogs import ask_save_path, changed_by_others, may_replace
 from PALNetLandmarksLib.save_export import (
-    FRAMES,
     check_format,
     default_path,
     export,

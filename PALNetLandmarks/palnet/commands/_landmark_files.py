@@ -27,9 +27,11 @@ __all__ = [
     "hint_at_lenient",
     "read_all",
     "read_names",
+    "says_other_unit",
     "warnings_on_stderr",
 ]
 
+_MAKER = "palnet detect places landmarks on scans."
 FRAME_OPTIONS: dict[str | None, Frame] = {"file": "file", "lps": "LPS", "ras": "RAS"}
 
 
@@ -87,13 +89,16 @@ def find_landmark_files(
     """
     from palnet.errors import UsageError
     from palnet.exchange import FORMATS
+    from palnet.scheme import load_scheme
 
+    if isinstance(scheme, str):
+        load_scheme(scheme)  # so that an unknown one is told once, not for each file
     suffixes = tuple(form.suffix for form in ([source] if source else FORMATS.values()))
     found: list[Path] = []
     for path in paths:
         if not path.is_dir():
             if source is None:
-                _check_no_folder_is_meant(path, suffixes)
+                _check_landmarks_are_meant(path, suffixes)
             found.append(path)
             continue
         inside = (file for file in path.iterdir() if not _is_output(file, output))
@@ -123,12 +128,14 @@ def _one_per_specimen(folder: Path, files: list[Path], scheme: Scheme | str | No
     if not by_stem:
         suffixes = tuple(form.suffix for form in FORMATS.values())
         n_below = sum(_may_be_read(file, suffixes) for file in folder.glob("*/*"))
-        hint = (
-            f" Files in subfolders: {n_below}; name those folders, or collect the landmarks "
-            "in one folder with palnet detect -o."
-        )
-        msg = f"{folder}: no landmark file in this folder. Name a folder with landmark files."
-        raise UsageError(msg + (hint if n_below else ""))
+        what = "no landmark file in this folder. Name a folder with landmark files;"
+        msg = f"{folder}: {what} {_MAKER}"
+        if n_below:
+            msg += (
+                f" Files in subfolders: {n_below}; name those folders, or collect the landmarks "
+                "in one folder with palnet detect -o."
+            )
+        raise UsageError(msg)
     found: list[Path] = []
     passed_over: list[tuple[Path, Path]] = []
     for stem in sorted(by_stem):
@@ -237,15 +244,20 @@ def read_all(
 ) -> Iterator[tuple[Path, list[LandmarkSet]]]:
     """Read the specimens of each file; one that cannot be read is reported on stderr and skipped.
 
+    A specimen that is left out of its file is reported, too; the file then comes again, empty.
     With a table of names these are the landmarks as they are called there, still to be translated.
-    The frame and unit options apply to files that state none, neither inside nor in a sidecar.
+    The frame and unit options apply to files that state none, neither inside nor in a sidecar; a
+    unit that does not apply is reported.
     """
+    from palnet._stored import listing
     from palnet.errors import PalnetError
     from palnet.exchange import find_format, read_specimens, sidecar_path
     from palnet.surface import parse_unit
 
     unit = None if arguments.unit is None else parse_unit(arguments.unit).mm_per_unit
+    in_other_unit: list[str] = []
     for path in files:
+        n_left_out = 0
         try:
             form, has_sidecar = find_format(path), sidecar_path(path).is_file()
             if names is not None:
@@ -259,14 +271,28 @@ def read_all(
                     mm_per_unit=None if has_sidecar else unit,
                     strict=not arguments.lenient,
                 )
+            in_other_unit += [path.name] if says_other_unit(specimens[0], unit) else []
+            n_all, specimens = len(specimens), _of_face_size(specimens, path, arguments.unit_option)
+            n_left_out = n_all - len(specimens)
             for landmarks in specimens:
-                _check_face_size(landmarks, path, arguments.unit_option)
                 _tell_origin(landmarks, path)
                 _tell_order(landmarks, path)
         except PalnetError as err:
             tell(f"{err}{hint_at_lenient(err)}")
             specimens = []
         yield path, specimens
+        yield from [(path, [])] * n_left_out
+    if in_other_unit:
+        tell(
+            f"{arguments.unit_option} {arguments.unit} does not count for {listing(in_other_unit)}:"
+            " another unit is stated there. If it is wrong, correct it there."
+        )
+
+
+def says_other_unit(landmarks: LandmarkSet, mm_per_unit: float | None) -> bool:
+    """Whether a file states another unit than the one asked for; what the file states counts."""
+    is_asked = mm_per_unit is not None and landmarks.frame == "file"
+    return is_asked and landmarks.mm_per_unit != mm_per_unit
 
 
 def _tell_origin(landmarks: LandmarkSet, path: Path) -> None:
@@ -293,24 +319,33 @@ def hint_at_lenient(err: Exception) -> str:
     return " (--lenient reads what is certain.)" if isinstance(err, DoubtError) else ""
 
 
-def _check_no_folder_is_meant(path: Path, suffixes: tuple[str, ...]) -> None:
-    """Require that a path with an unknown extension exists: it may be a mistyped folder."""
+def _check_landmarks_are_meant(path: Path, suffixes: tuple[str, ...]) -> None:
+    """Require that a path is no scan, and that it exists if a folder may be meant."""
     from palnet.errors import UsageError
+    from palnet.surface import MESH_SUFFIXES
 
+    if path.suffix.lower() in MESH_SUFFIXES:
+        msg = f"{path}: is a scan. Name a landmark file; {_MAKER}"
+        raise UsageError(msg)
     if not path.name.lower().endswith(suffixes) and not os.path.lexists(path):
         msg = f"{path}: there is no such file or folder. Check the path."
         raise UsageError(msg)
 
 
-def _check_face_size(landmarks: LandmarkSet, path: Path, unit_option: str) -> None:
-    """Require that the landmarks span a face in millimetres; otherwise their unit is wrong."""
+def _of_face_size(specimens: list[LandmarkSet], path: Path, unit_option: str) -> list[LandmarkSet]:
+    """Leave out and report specimens that span no face in millimetres.
+
+    If they are not the fewer ones of their file, its unit is wrong: UnitError.
+    """
     from palnet._plausible import doubt_size
     from palnet.errors import UnitError
 
-    doubt = doubt_size(landmarks)
-    if doubt is not None:
-        msg = (
-            f"{path}: the landmarks of {landmarks.specimen!r} must span a face; {doubt}. "
-            f"Give the unit of the numbers with {unit_option}."
-        )
-        raise UnitError(msg)
+    doubts = {each.specimen: doubt for each in specimens if (doubt := doubt_size(each))}
+    is_whole_file = 2 * len(doubts) >= len(specimens)
+    for specimen, doubt in doubts.items():
+        text = f"{path}: the landmarks of {specimen!r} must span a face; {doubt}."
+        if is_whole_file:
+            msg = f"{text} Give the unit of the numbers with {unit_option}."
+            raise UnitError(msg)
+        tell(f"{text} Those of the others do: write its numbers in their unit. It is left out.")
+    return [each for each in specimens if each.specimen not in doubts]

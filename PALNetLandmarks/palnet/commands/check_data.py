@@ -31,6 +31,7 @@ _PICTURES_HELP = "draw each scan that has a problem, the landmarks in question i
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand and return its exit code."""
+    from palnet._stored import counted
     from palnet.data_sets.checking import ERRORS, check_data_set
     from palnet.data_sets.layouts import read_data_set
 
@@ -41,9 +42,11 @@ def run(arguments: argparse.Namespace) -> int:
         where = f"{problem.specimen}: " if problem.specimen else ""
         print(f"{weight} {problem.kind}: {where}{problem.text}")
     print(
-        f"{data.layout}: {report.n_scans} scans of {report.n_people} people, "
-        f"{report.n_landmarks} landmarks ({data.scheme.name}), {report.n_missing} missing; "
-        f"{report.n_errors} errors, {len(report.problems) - report.n_errors} warnings"
+        f"{data.layout}: {counted(report.n_scans, 'scan')} of "
+        f"{counted(report.n_people, 'person', 'people')}, "
+        f"{counted(report.n_landmarks, 'landmark')} ({data.scheme.name}), {report.n_missing} "
+        f"missing; {counted(report.n_errors, 'error')}, "
+        f"{counted(len(report.problems) - report.n_errors, 'warning')}"
     )
     if arguments.pictures is not None:
         from palnet.data_sets.pictures import draw_problems

@@ -16,6 +16,7 @@ from palnet.commands._landmark_files import (
     find_landmark_files,
     hint_at_lenient,
     read_names,
+    says_other_unit,
     warnings_on_stderr,
 )
 from palnet.commands._telling import tell
@@ -219,7 +220,21 @@ class _Conversion:
                     )
                 elif kept and self._may_replace(path, output):
                     taken[key] = path
-                    self.write_one_file(kept, output)
+                    self._write_in_place_of(kept, output)
+
+    def _write_in_place_of(self, specimens: list[LandmarkSet], output: Path) -> None:
+        """Write a file; if it replaces one that was passed over, which may be newer, keep that."""
+        from palnet._earlier_results import keeping
+
+        folders = {_place(path) for path in self.arguments.files if path.is_dir()}
+        is_passed_over = _place(output) not in self.sources and _place(output.parent) in folders
+        if not (self.arguments.overwrite and is_passed_over and output.is_file()):
+            self.write_one_file(specimens, output)
+            return
+        with keeping(output) as copy:
+            self.write_one_file(specimens, output)
+        if copy.exists():
+            tell(f"{output} was not converted, but replaced: kept as {copy.name}.")
 
     def _outputs(self, path: Path, folder: Path | None) -> list[tuple[Path, list[LandmarkSet]]]:
         """Name the files to write for one file, with their specimens."""
@@ -317,11 +332,11 @@ class _Conversion:
         """Require the unit that was asked for, if a file states its own, which counts."""
         from palnet.errors import DoubtError
 
-        said = landmarks.mm_per_unit
-        if landmarks.frame == "file" and said != mm_per_unit:
+        if says_other_unit(landmarks, mm_per_unit):
             problem = (
-                f"{path}: says {said:g} mm per unit; you asked for {mm_per_unit:g}. Leave --unit "
-                "out, or correct 'millimeters per unit' in that file."
+                f"{path}: says {landmarks.mm_per_unit:g} mm per unit; you asked for "
+                f"{mm_per_unit:g}. Leave --unit out, or correct 'millimeters per unit' in that "
+                "file."
             )
             if not self.arguments.lenient:
                 raise DoubtError(problem)

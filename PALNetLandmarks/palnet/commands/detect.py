@@ -88,8 +88,11 @@ def run(arguments: argparse.Namespace) -> int:
     if foreign:
         tell(f"files of other formats, skipped: {foreign}.")
     jobs = plan_jobs(scans, _options(arguments))
-    results = run_jobs(jobs, n_processes=arguments.jobs, scheduler=arguments.scheduler)
-    return _report(results, [job.scan for job in jobs])
+    progress = _Progress(len(jobs), sys.stderr)
+    results = run_jobs(
+        jobs, n_processes=arguments.jobs, scheduler=arguments.scheduler, notify=progress.interrupt
+    )
+    return _report(results, [job.scan for job in jobs], progress)
 
 
 def _chosen_scans(arguments: argparse.Namespace) -> list[Path]:
@@ -146,12 +149,14 @@ def _usable_model(name_or_path: str | None) -> str | None:
     return name_or_path if path.parent == MODELS_FOLDER else str(path.absolute())
 
 
-def _report(results: Iterable[ScanResult], scans: Sequence[Path]) -> int:
+def _report(results: Iterable[ScanResult], scans: Sequence[Path], progress: _Progress) -> int:
     """Report the outcome of each scan as it ends; return the exit code."""
+    from palnet._stored import counted
+
     n_scans, times = len(scans), Counter(scan.name for scan in scans)
     outcomes: Counter[str] = Counter()
     units: Counter[str] = Counter()
-    for result in _with_progress(results, n_scans):
+    for result in _with_progress(results, progress):
         outcomes[result.outcome] += 1
         place = f"[{outcomes.total()}/{n_scans}] " if n_scans > 1 else ""
         name = result.scan.name if times[result.scan.name] == 1 else str(result.scan)
@@ -173,9 +178,9 @@ def _report(results: Iterable[ScanResult], scans: Sequence[Path]) -> int:
     n_done, n_there = outcomes["done"], outcomes["there"]
     n_failed = outcomes.total() - n_done - n_there
     if n_scans > 1 or n_there:
-        before = f" {n_there} were there already." if n_there else ""
+        before = f" There already: {n_there}." if n_there else ""
         failed = f" {n_failed} could not be done, see above." if n_failed else ""
-        print(f"{n_done} of {n_scans} scans done.{before}{failed}{_say_units(units)}")
+        print(f"{n_done} of {counted(n_scans, 'scan')} done.{before}{failed}{_say_units(units)}")
     n_left = n_scans - outcomes.total()
     if n_left:
         tell(f"the disk is full. Scans left out: {n_left}. Make room, and repeat with --resume.")
@@ -183,9 +188,8 @@ def _report(results: Iterable[ScanResult], scans: Sequence[Path]) -> int:
     return 1 if n_failed else 0
 
 
-def _with_progress(results: Iterable[ScanResult], n_scans: int) -> Iterator[ScanResult]:
+def _with_progress(results: Iterable[ScanResult], progress: _Progress) -> Iterator[ScanResult]:
     """Show the progress while a result is awaited; clear it whatever ends the wait."""
-    progress = _Progress(n_scans, sys.stderr)
     progress.show(0)
     try:
         for n_ended, result in enumerate(results, start=1):
@@ -241,6 +245,8 @@ def _doubts(result: ScanResult) -> list[str]:
 
 def _details(result: ScanResult) -> list[str]:
     """List the details for a single scan."""
+    from palnet.surface import MINOR_FINDINGS
+
     quality = result.record["quality"]
     landmarks = result.landmarks
     lines = []
@@ -250,7 +256,11 @@ def _details(result: ScanResult) -> list[str]:
         f"  face       fitted to {quality['residual_mm']:.2f} mm, "
         f"{100 * quality['coverage']:.0f} % covered: {quality['verdict']}"
     )
-    lines += [f"  note       {finding['message']}" for finding in result.record["findings"]]
+    findings = result.record["findings"]
+    notes = [each["message"] for each in findings if each["code"] not in MINOR_FINDINGS]
+    if n_minor := len(findings) - len(notes):
+        notes.append(f"Minor faults of the mesh, listed in the record: {n_minor}.")
+    lines += [f"  note       {note}" for note in notes]
     true_error = _true_error(result)
     lines += [f"  true error {true_error}"] if true_error else []
     lines.append(f"  time       {result.seconds:.1f} s")
@@ -289,9 +299,10 @@ class _Progress:
         self._n_scans = n_scans
         self._stream = stream
         self._is_shown = n_scans > 1 and stream.isatty()
-        self._n_written = 0
+        self._n_written = self._n_ended = 0
 
     def show(self, n_ended: int) -> None:
+        self._n_ended = n_ended
         if self._is_shown:
             width = 30
             done = "#" * (width * n_ended // self._n_scans)
@@ -305,3 +316,9 @@ class _Progress:
             # Spaces instead of an escape sequence, which the older Windows console prints as text.
             self._stream.write(f"\r{'':{self._n_written}}\r")
             self._stream.flush()
+
+    def interrupt(self, message: str) -> None:
+        """Print a message while a result is awaited."""
+        self.clear()
+        tell(message)
+        self.show(self._n_ended)

@@ -34,8 +34,9 @@ apply to TRUTH, --repeat and --observer if the files do not say. It writes DIR/r
 figures as DIR/landmarks.csv, measurement_errors.csv, specimens.csv and errors.csv. With --repeat
 (the observer of TRUTH once more) or --observer (another one) it also reports how well the
 annotations agree, in agreement_intra.csv and agreement_inter.csv. If a specimen of TRUTH has no
-prediction, the report counts all its landmarks as lost, and in none of the errors. Exit code 0: all
-done; 1: some files could not be used or have no partner, named on stderr; 2: wrong usage.
+prediction, the report counts all its landmarks as lost, and in none of the errors; the columns
+within_..._of_true count lost landmarks as outside. Exit code 0: all done; 1: some files or
+specimens could not be used or have no partner, named on stderr; 2: wrong usage.
 """
 
 
@@ -112,6 +113,7 @@ def _tell_unreviewed(pairs: list[Pair]) -> None:
 
 def _report(pairs: list[Pair], truth: list[LandmarkSet], arguments: argparse.Namespace) -> int:
     """Compute all figures, then write them; count what is missing from the other annotations."""
+    from palnet._stored import counted
     from palnet.evaluation import (
         OPTIONAL_EVALUATION_TABLES,
         page_of_evaluation,
@@ -135,7 +137,8 @@ def _report(pairs: list[Pair], truth: list[LandmarkSet], arguments: argparse.Nam
     write_report(arguments.output, files, OPTIONAL_EVALUATION_TABLES, overwrite=arguments.overwrite)
     every, n_without = evaluation.landmarks[0], len(evaluation.comparison.unpredicted)
     print(
-        f"{len(pairs) - n_without} specimens, {every.n} landmarks: {every.mean_mm:.2f} mm on "
+        f"{counted(len(pairs) - n_without, 'specimen')}, {counted(every.n, 'landmark')}: "
+        f"{every.mean_mm:.2f} mm on "
         f"average, {every.p95_mm:.2f} mm at the 95th percentile"
         + (f"; {n_without} of {len(pairs)} specimens without a prediction" if n_without else "")
     )

@@ -42,7 +42,7 @@ EPILOG = """\
 It writes DIR/measurements.csv, with a row for each specimen and measurement, and DIR/<name>.html, a
 page to print for each specimen. Arcs along the skin need the scan: the mesh file of the same name
 beside the landmark file is used, or those given with --scan. Exit code 0: all done; 1: some files
-could not be used, one line each on stderr, the others measured; 2: wrong usage.
+or specimens could not be used, one line each on stderr, the others measured; 2: wrong usage.
 """
 
 # Longest list of names in a message.
@@ -80,6 +80,7 @@ _SCAN_HELP = "mesh file, or folder of mesh files named like the landmark files; 
 def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand and return its exit code."""
     from palnet._files import check_free, write_text
+    from palnet._stored import counted
     from palnet.measurement import table_of_measurements
 
     files = find_landmark_files(arguments.landmarks, arguments.scheme)
@@ -94,16 +95,17 @@ def run(arguments: argparse.Namespace) -> int:
         for job in jobs:
             done.append((names[job.name], _measure_one(job, arguments)))
             taken = sum(entry.is_measured for entry in done[-1][1])
-            print(f"{job.name}: {taken} of {len(done[-1][1])} measurements", flush=True)
+            n_all = counted(len(done[-1][1]), "measurement")
+            print(f"{job.name}: {taken} of {n_all}", flush=True)
     except BaseException:  # also on Ctrl-C: the results may have taken hours
         if done:
             part = arguments.output / PARTIAL_NAME
             write_text(part, table_of_measurements(done), overwrite=True)
-            print(f"interrupted: {len(done)} of {len(jobs)} specimens: {part}")
+            print(f"interrupted: {len(done)} of {counted(len(jobs), 'specimen')}: {part}")
         raise
     if done:
         write_text(table, table_of_measurements(done), overwrite=arguments.overwrite)
-        print(f"{len(done)} specimen{'' if len(done) == 1 else 's'}: {table}")
+        print(f"{counted(len(done), 'specimen')}: {table}")
     return 0 if all(specimens for _, specimens in read) else 1
 
 
@@ -210,12 +212,12 @@ def _free_name(name: str, path: Path, taken: Container[str]) -> str:
 
 def _tell_without_scan(jobs: list[_Job], places: list[Path]) -> None:
     """Report specimens that have no scan of the same name, beside them or among those given."""
-    from palnet._stored import listing
+    from palnet._stored import counted, listing
 
     folders = [str(path) for path in places if path.is_dir()]
     if jobs and not places:
-        text = f"no scan beside the landmarks of {len(jobs)} specimen(s): measured without arcs."
-        tell(f"{text} Name the folder of the scans with --scan.")
+        text = f"no scan beside the landmarks of {counted(len(jobs), 'specimen')}:"
+        tell(f"{text} measured without arcs. Name the folder of the scans with --scan.")
     if jobs and folders:
         names = listing([job.name for job in jobs], _MOST_NAMED)
         text = f"no scan has the name of {names}: measured without arcs."

@@ -18,7 +18,7 @@ PAGE_NAME = "shapes.html"
 EPILOG = """\
 It writes DIR/shapes.html and, as tables, DIR/scores.csv, variances.csv, components.csv, mean.csv,
 aligned.csv and, if anything had to be left out, dropped.csv. Exit code 0: all done; 1: some files
-could not be used, one line each on stderr; 2: wrong usage.
+or specimens could not be used, one line each on stderr; 2: wrong usage.
 """
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from palnet._mean_face import atlas_of
 from palnet._plausible import WRONG_ORDER_MM
-from palnet._stored import listing
+from palnet._stored import counted, listing
 from palnet.data_sets.common_shape import common_shape, median_shape
 from palnet.data_sets.dataset import AnnotatedScan, DataSet, Problem
 from palnet.data_sets.scan_checks import CheckedScan, check_scan, measure_profile
@@ -181,9 +181,9 @@ def _count(loaded: Loaded, scheme: Scheme) -> Iterator[Problem]:
     n_people = len({scan.person for scan, _ in loaded})
     if n_people < MIN_PEOPLE:
         text = (
-            f"{n_people} people. The {MIN_PEOPLE} folds of palnet crossvalidate need at least "
-            f"{MIN_PEOPLE}, palnet finetune needs 8; 3 are enough for a recipe with n_folds = 1 "
-            "or 3."
+            f"{counted(n_people, 'person', 'people')}. The {MIN_PEOPLE} folds of palnet "
+            f"crossvalidate need at least {MIN_PEOPLE}, palnet finetune needs 8; 3 are enough for "
+            "a recipe with n_folds = 1 or 3."
         )
         yield Problem("few_people", "", text)
     placed = np.sum([checked.landmarks.is_placed for _, checked in loaded], axis=0)

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 import unicodedata
 from collections import Counter, defaultdict
@@ -17,8 +15,16 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from palnet._plausible import doubt_size, measure_oddness
-from palnet.errors import MeshError, TrainingError, UsageError
+from palnet.errors import (
+    FormatError,
+    MeshError,
+    PalnetError,
+    TrainingError,
+    UsageError,
+)
 from palnet.exchange import FORMATS, stem_of
+from palnet.exchange._rows import find_delimiter, first_line, split_rows
+from palnet.exchange._text import read_file_text
 from palnet.landmarks import LandmarkSet, printable_name
 from palnet.surface import MESH_SUFFIXES, plausible_units, read_mesh
 
@@ -40,12 +46,11 @@ __all__ = [
     "load_scan",
     "name_people",
     "place_truth",
+    "say_refusal",
     "specimen_of",
 ]
 
 PEOPLE_FILE = "people.csv"
-# Spreadsheets in locales with decimal commas separate columns by semicolons.
-DELIMITERS = ",;\t"
 _ENDINGS = (*MESH_SUFFIXES, *(entry.suffix for entry in FORMATS.values()))
 # What parts a person from a visit in a name, such as P01_a.
 _SEPARATOR = re.compile(r"[ _.-]+")
@@ -280,6 +285,13 @@ def _median_gap_mm(mesh: Mesh, landmarks_mm: NDArray[np.float64], unit: Unit) ->
     return float(np.median(gaps))
 
 
+def say_refusal(err: PalnetError) -> str:
+    """Return why a scan is refused, and what to do if its unit is asked for, as by a detection."""
+    is_of_unit = "its unit" in str(err)
+    remedy = "The unit of annotated scans cannot be given: scale mesh and landmarks to millimeters."
+    return f"{err} {remedy}" if is_of_unit else str(err)
+
+
 def name_people(
     scans: Sequence[AnnotatedScan], folder: Path, files: Sequence[Path]
 ) -> tuple[list[AnnotatedScan], list[Problem]]:
@@ -324,10 +336,10 @@ def name_people(
         if rows and below and not named:
             msg = (
                 f"{path}: names none of the scans. Name each scan by its file name without the "
-                "ending."
+                "ending; capitals count."
             )
             raise UsageError(msg)
-        text = f"{path.relative_to(folder)} names it, but there is no such scan."
+        text = f"{path.relative_to(folder)} names it, but there is no such scan (capitals count)."
         unknown = dict.fromkeys(name for name, _ in rows if name not in known)
         problems += [Problem("unknown_specimen", name, text) for name in unknown]
         elsewhere |= {name: path.relative_to(folder) for name, _ in rows if name in known - below}
@@ -345,7 +357,7 @@ def name_people(
 
 
 def specimen_of(name: str, known: Container[str]) -> str:
-    """Strip the ending of a mesh or landmark file from a name, as a directory listing shows it.
+    """Strip blanks and the ending of a mesh or landmark file, as in a listing, from a name.
 
     Parameters
     ----------
@@ -361,12 +373,15 @@ def specimen_of(name: str, known: Container[str]) -> str:
 
     Examples
     --------
-    >>> specimen_of("scans/P01.PLY", ()), specimen_of("P01.mrk.json", ()), specimen_of("P.01", ())
+    >>> specimen_of("scans/P01.PLY", ()), specimen_of("P01.mrk.json", ()), specimen_of(" P.01", ())
     ('P01', 'P01', 'P.01')
     """
-    file = Path(name).name
+    if name in known:
+        return name
+    bare = name.strip()
+    file = Path(bare).name
     ends = [end for end in _ENDINGS if file.lower().endswith(end) and len(file) > len(end)]
-    return name if name in known or not ends else file[: -len(max(ends, key=len))]
+    return file[: -len(max(ends, key=len))] if ends else bare
 
 
 def is_people_file(path: Path) -> bool:
@@ -471,25 +486,16 @@ def _read_people_rows(path: Path) -> list[tuple[str, str]]:
 
 
 def _read_people_table(path: Path) -> tuple[list[str], list[list[str]]]:
-    """Header and rows, read with the delimiter that yields the required columns."""
+    """Header and rows, read like a table of landmarks."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as err:
-        msg = f"{path}: must be text in UTF-8. Save it as UTF-8."
-        raise UsageError(msg) from err
-    except OSError as err:
-        msg = f"{path}: cannot be read ({err.strerror})."
-        raise UsageError(msg) from err
-    try:
-        for delimiter in DELIMITERS:
-            read = partial(csv.reader, delimiter=delimiter, skipinitialspace=True)
-            header = [cell.strip().lower() for cell in next(read(io.StringIO(text)), [])]
-            if {"specimen", "person"} <= set(header):
-                rows = [row for row in read(io.StringIO(text), strict=True) if row]
-                return header, rows[1:]
-    except csv.Error as err:
-        msg = f"{path}: is not a table ({err}). Save it as CSV again."
-        raise UsageError(msg) from err
-    first = text.partition("\n")[0]
-    msg = f"{path}: must have the columns specimen and person; got {first!r}."
-    raise UsageError(msg)
+        text = read_file_text(path)
+        delimiter = find_delimiter(text, ("specimen", "person"))
+        rows = split_rows(path, text, delimiter, is_typed=True)
+        header, *body = [fields for _, fields in rows]
+    except FormatError as err:
+        raise UsageError(str(err)) from err
+    names = [cell.strip().lower() for cell in header]
+    if not {"specimen", "person"} <= set(names):
+        msg = f"{path}: must have the columns specimen and person; got {first_line(text)!r}."
+        raise UsageError(msg)
+    return names, body

@@ -10,7 +10,8 @@ import numpy as np
 
 from palnet._mean_face import face_from_landmarks
 from palnet.data_sets.scan_checks import check_scan
-from palnet.preview import CHECK_MM, render_preview
+from palnet.error_classes import CHECK_MM
+from palnet.preview import render_preview
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

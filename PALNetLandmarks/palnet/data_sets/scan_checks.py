@@ -11,7 +11,7 @@ import numpy as np
 
 from palnet._checks import check_transform
 from palnet._stored import unpack_array
-from palnet.data_sets.dataset import Problem, load_scan
+from palnet.data_sets.dataset import Problem, load_scan, say_refusal
 from palnet.detection.placing import OFF_SURFACE_MM
 from palnet.errors import MeshError, TrainingError, UnitError
 from palnet.landmarks import OTHER_AXES
@@ -157,7 +157,7 @@ def check_scan(scan: AnnotatedScan, scheme: Scheme) -> tuple[CheckedScan | None,
         mesh, unit, landmarks = load_scan(scan, scheme)
         surface = prepare_scan(mesh, unit)
     except UnitError as err:
-        return None, [Problem("bad_size", scan.specimen, str(err))]
+        return None, [Problem("bad_size", scan.specimen, say_refusal(err))]
     except MeshError as err:
         return None, [Problem("bad_mesh", scan.specimen, str(err))]
     if scan.matrix_path is not None:

@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Accuracy of predicted landmarks, agreement between annotations, and shapes of cohorts."""
 
-from palnet.evaluation._agreement import compute_icc, compute_relative_tem, compute_tem
+from palnet.evaluation._agreement import (
+    compute_icc,
+    compute_icc_interval,
+    compute_relative_tem,
+    compute_tem,
+)
 from palnet.evaluation._errors import Comparison, LandmarkErrors, compare, summarize_landmarks
 from palnet.evaluation._measurement_errors import (
     Agreement,
@@ -45,6 +50,7 @@ __all__ = [
     "align_shapes",
     "compare",
     "compute_icc",
+    "compute_icc_interval",
     "compute_relative_tem",
     "compute_tem",
     "mean_pairwise_error_mm",

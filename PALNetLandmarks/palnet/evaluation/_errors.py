@@ -95,6 +95,8 @@ class LandmarkErrors:
         Mean difference, predicted minus true, along the axes of the comparison.
     within : tuple of float
         Share of errors of at most each of `LIMITS_MM`.
+    within_of_true : tuple of float
+        The same of all true landmarks: a lost one counts as outside.
     human_ratio : float
         Mean error over the mean distance between two passes of one observer; NaN if unknown.
     expected_mm : float
@@ -110,6 +112,7 @@ class LandmarkErrors:
     max_mm: float
     bias_mm: tuple[float, float, float]
     within: tuple[float, ...]
+    within_of_true: tuple[float, ...]
     human_ratio: float
     expected_mm: float
 
@@ -197,10 +200,14 @@ def _figures(
     human = np.broadcast_to(human_mm[rows], is_there.shape)[is_there]
     expected = comparison.expected_mm[:, rows][is_there]
     n_lost = int(comparison.is_lost[:, rows].sum())
+    n_true, nan = len(errors) + n_lost, float("nan")
+    of_true = tuple(
+        float((errors <= limit).sum() / n_true) if n_true else nan for limit in LIMITS_MM
+    )
     if not len(errors):
-        nan = float("nan")
+        no_shares = (nan,) * len(LIMITS_MM)
         return LandmarkErrors(
-            code, 0, n_lost, nan, nan, nan, nan, (nan,) * 3, (nan,) * len(LIMITS_MM), nan, nan
+            code, 0, n_lost, nan, nan, nan, nan, (nan,) * 3, no_shares, of_true, nan, nan
         )
     bias = differences.mean(axis=0)
     return LandmarkErrors(
@@ -213,8 +220,9 @@ def _figures(
         max_mm=float(errors.max()),
         bias_mm=(float(bias[0]), float(bias[1]), float(bias[2])),
         within=tuple(float((errors <= limit).mean()) for limit in LIMITS_MM),
-        human_ratio=float(errors.mean() / human.mean()) if human.all() else float("nan"),
+        within_of_true=of_true,
+        human_ratio=float(errors.mean() / human.mean()) if human.all() else nan,
         expected_mm=float(expected[np.isfinite(expected)].mean())
         if np.isfinite(expected).any()
-        else float("nan"),
+        else nan,
     )

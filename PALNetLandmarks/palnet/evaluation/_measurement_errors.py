@@ -8,9 +8,15 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.special import stdtrit
 
 from palnet.errors import UsageError
-from palnet.evaluation._agreement import compute_icc, compute_relative_tem, compute_tem
+from palnet.evaluation._agreement import (
+    compute_icc,
+    compute_icc_interval,
+    compute_relative_tem,
+    compute_tem,
+)
 from palnet.evaluation._pairs import check_any, check_one_scheme, to_one_frame
 from palnet.landmarks import printable_name
 from palnet.measurement import MeasurementPlan, measure
@@ -51,6 +57,9 @@ class MeasurementErrors:
         Mean and standard deviation of the difference, predicted minus true.
     limits : tuple of float
         Limits of agreement, ``bias - 1.96 sd`` and ``bias + 1.96 sd``.
+    limit_margin : float
+        The 95 % confidence interval of each limit is this much to either side (Bland and Altman
+        1999, doi 10.1177/096228029900800204); NaN if `sd` is NaN or 0.
     human_ratio : float
         `mean` over the mean difference between two passes of one observer; NaN if unknown.
     expected : float
@@ -71,6 +80,7 @@ class MeasurementErrors:
     bias: float
     sd: float
     limits: tuple[float, float]
+    limit_margin: float
     human_ratio: float
     expected: float
     n_expected: int
@@ -95,6 +105,8 @@ class Agreement:
         TEM in percent of the mean; NaN for landmarks and angles, which have no true zero.
     icc : float
         ICC(2,1); NaN for landmarks, whose coordinates depend on the pose.
+    icc_low, icc_high : float
+        Its 95 % confidence interval.
     """
 
     code: str
@@ -106,6 +118,8 @@ class Agreement:
     tem: float
     relative_tem: float
     icc: float
+    icc_low: float
+    icc_high: float
 
 
 def summarize_measurements(pairs: Sequence[Pair], plan: MeasurementPlan) -> list[MeasurementErrors]:
@@ -157,6 +171,7 @@ def summarize_measurements(pairs: Sequence[Pair], plan: MeasurementPlan) -> list
                 bias=bias,
                 sd=sd,
                 limits=(bias - 1.96 * sd, bias + 1.96 * sd),
+                limit_margin=_limit_margin(sd, len(differences)),
                 human_ratio=mean / repeatability if repeatability else float("nan"),
                 expected=_mean(stated[is_stated]),
                 n_expected=int(is_stated.sum()),
@@ -164,6 +179,13 @@ def summarize_measurements(pairs: Sequence[Pair], plan: MeasurementPlan) -> list
             )
         )
     return found
+
+
+def _limit_margin(sd: float, n: int) -> float:
+    """Half of the 95 % interval of a limit of agreement: t times its standard error."""
+    if not sd > 0:
+        return float("nan")
+    return float(stdtrit(n - 1, 0.975) * sd * np.sqrt(1 / n + 1.96**2 / (2 * (n - 1))))
 
 
 def _mean(values: NDArray[np.float64]) -> float:
@@ -270,6 +292,7 @@ def _agreement(name: tuple[str, str, str, str], values: NDArray[np.float64]) -> 
     ]
     has_zero = name[2] in ("distance", "index")
     nan = float("nan")
+    icc_low, icc_high = (nan, nan) if is_landmark else compute_icc_interval(values)
     return Agreement(
         *name,
         n=len(whole),
@@ -277,6 +300,8 @@ def _agreement(name: tuple[str, str, str, str], values: NDArray[np.float64]) -> 
         tem=compute_tem(values),
         relative_tem=compute_relative_tem(values) if has_zero else nan,
         icc=nan if is_landmark else compute_icc(values),
+        icc_low=icc_low,
+        icc_high=icc_high,
     )
 
 

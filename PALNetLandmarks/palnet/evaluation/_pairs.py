@@ -64,8 +64,8 @@ def pair_specimens(
 ) -> tuple[list[Pair], list[str]]:
     """Pair landmark sets by specimen.
 
-    Names also match without the ending of a file, such as ``P01.ply`` and ``P01``, if only one name
-    on each side is so called.
+    Names also match without blanks around them and the ending of a file, such as ``P01.ply`` and
+    ``P01``, if only one name on each side is so called.
 
     Convention: each pair is in the frame of its truth if both are in one frame, else in LPS.
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from palnet._checks import check_finite
 from palnet._mean_face import atlas_of
+from palnet._stored import counted
 from palnet.errors import UsageError
 from palnet.evaluation._pairs import check_any, check_once
 from palnet.similarity import apply_similarity, fit_similarity
@@ -162,7 +163,8 @@ def select_complete(sets: Sequence[LandmarkSet]) -> Cohort:
     if is_whole.sum() < _MIN_SPECIMENS or len(codes) < _MIN_LANDMARKS:
         msg = (
             f"a cohort must have {_MIN_SPECIMENS} complete specimens of {_MIN_LANDMARKS} "
-            f"landmarks; got {int(is_whole.sum())} of {len(codes)}, out of {len(sets)} specimens. "
+            f"landmarks; got {int(is_whole.sum())} of {len(codes)}, out of "
+            f"{counted(len(sets), 'specimen')}. "
             "Leave out the specimens that lack most, or give more."
         )
         raise UsageError(msg)

@@ -69,10 +69,13 @@ def tables_of_evaluation(evaluation: Evaluation) -> dict[str, str]:
 
 def _landmark_row(entry: LandmarkErrors, axes: Sequence[str]) -> dict[str, Any]:
     row = asdict(entry)
-    bias, within = row.pop("bias_mm"), row.pop("within")
+    bias = row.pop("bias_mm")
+    shares = {"": row.pop("within"), "_of_true": row.pop("within_of_true")}
     row |= dict(zip((f"bias_{axis}_mm" for axis in axes), bias, strict=True))
     return row | {
-        f"within_{limit:g}_mm": share for limit, share in zip(LIMITS_MM, within, strict=True)
+        f"within_{limit:g}_mm{of_what}": share
+        for of_what, within in shares.items()
+        for limit, share in zip(LIMITS_MM, within, strict=True)
     }
 
 

@@ -80,6 +80,8 @@ class Reading:
         Name of the specimen, for formats that do not hold one.
     strict : bool
         Whether a doubt is an error.
+    compares_scheme : bool
+        Whether the scheme was requested by its name, to be compared with the one in the file.
     names : set of str
         Names of the specimens read so far.
     """
@@ -92,6 +94,7 @@ class Reading:
     mm_per_unit: float | None
     specimen: str
     strict: bool = True
+    compares_scheme: bool = False
     names: set[str] = field(default_factory=set)
 
     @property
@@ -132,6 +135,16 @@ class Reading:
             msg = f"{self.where(line)}: {problem}"
             raise DoubtError(msg)
         warnings.warn(f"{self.where(line)}: {problem}", FormatWarning, stacklevel=3)
+
+    def check_scheme(self, stated: str) -> None:
+        """Doubt a scheme of another name than the stated one, if there is one.
+
+        With the same codes, its landmarks may be defined differently.
+        """
+        asked = self.scheme if self.compares_scheme else None
+        if stated and asked is not None and asked.name != stated:
+            problem = f"says that its landmarks are those of scheme {quote(stated)}, not"
+            self.doubt(None, f"{problem} {asked.name!r}. Name that scheme, or none.")
 
     def split_fields(self, line: int, text: str, delimiter: str = ",") -> list[str]:
         """Split one line like a spreadsheet."""

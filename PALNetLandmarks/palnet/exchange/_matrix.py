@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet._stored import quote
+from palnet._stored import counted, quote
 from palnet.errors import FormatError
 from palnet.exchange._format import OTHER_SCHEME, parse_number
 
@@ -115,11 +115,13 @@ def _find_wrong_count(n_found: int, names: list[str], width: int) -> str:
     """Describe fewer or more numbers than the header announces; empty if they are as many."""
     if n_found < len(names) * width:
         return (
-            f"ends within specimen {quote(names[n_found // width])}; expected {len(names)} "
-            f"specimens of {width} numbers."
+            f"ends within specimen {quote(names[n_found // width])}; expected "
+            f"{counted(len(names), 'specimen')} of {width} numbers."
         )
     if n_found > len(names) * width:
-        return f"has more numbers than the {len(names)} specimens that its header announces."
+        return (
+            f"has more numbers than the {counted(len(names), 'specimen')} announced by its header."
+        )
     return ""
 
 
@@ -154,7 +156,9 @@ def _read_labels(reading: Reading, lines: list[tuple[int, str]], head: _Head) ->
         numbers = range(1, head.n_specimens + 1)
         return [(None, f"{reading.specimen}_{number}") for number in numbers]
     if len(lines) < head.n_specimens:
-        problem = f"expected {head.n_specimens} labels, one a line; the file ends before."
+        problem = (
+            f"expected {counted(head.n_specimens, 'label')}, one a line; the file ends before."
+        )
         raise reading.error(lines[-1][0] if lines else 1, problem)
     for line, text in lines:
         if len(text.split()) != 1:

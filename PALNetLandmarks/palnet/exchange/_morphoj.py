@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from palnet._stored import counted
 from palnet.exchange._format import OTHER_SCHEME, Format, parse_number
 from palnet.exchange._numbers import number_fields
 
@@ -51,7 +52,9 @@ def read_morphoj(reading: Reading) -> Iterator[LandmarkSet]:
     width = 1 + 3 * len(scheme)
     for line, fields in rows[has_header:]:
         if len(fields) != width:
-            problem = f"expected an ID and {width - 1} numbers; got {len(fields)} fields."
+            problem = (
+                f"expected an ID and {width - 1} numbers; got {counted(len(fields), 'field')}."
+            )
             reading.doubt(line, f"{problem} {OTHER_SCHEME}")
             continue
         points = [reading.read_point(line, fields[k : k + 3]) for k in range(1, width, 3)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet._stored import quote
+from palnet._stored import counted, quote
 from palnet.exchange._format import OTHER_SCHEME, Format
 from palnet.exchange._numbers import point_lines
 
@@ -52,7 +52,8 @@ def read_morphologika(reading: Reading) -> Iterator[LandmarkSet]:
     _check_value(reading, sections, "individuals", str(len(names)))
     blocks = _split_points(reading, sections["rawpoints"])
     if len(blocks) != len(names):
-        problem = f"[rawpoints] must hold {len(names)} specimens, as [names]; got {len(blocks)}."
+        expected = f"the {counted(len(names), 'specimen')} of [names]"
+        problem = f"[rawpoints] must hold {expected}; got {len(blocks)}."
         raise reading.error(sections["rawpoints"][0][0], problem)
     for name, block in zip(names, blocks, strict=True):
         (line, title), rows = block[0], block[1:]

@@ -154,6 +154,8 @@ def read_mrk_json(reading: Reading) -> LandmarkSet:
     scheme = reading.scheme or _read_scheme(reading, markup, own)
     labels = _codes_of(reading, markup, scheme)
     positions = _read_positions(reading, markup, scheme, labels)
+    carried = _carried_scheme(markup)
+    reading.check_scheme(str(own.get("scheme", "")) if carried is None else carried.name)
     measurements = _read_measurements(reading, markup, scheme, labels)
     errors = measurements.get(ERROR_NAME, np.full(len(scheme), UNKNOWN_ERROR))
     space, frame, mm_per_unit = _read_frame(reading, markup, own)
@@ -314,6 +316,15 @@ def _read_scheme(reading: Reading, markup: dict[str, Any], own: dict[str, Any]) 
     return load_scheme(name)
 
 
+def _carried_scheme(markup: dict[str, Any]) -> Scheme | None:
+    """Return the scheme stored in the file; None if there is none, or it is damaged."""
+    carried = _measurement(markup, SCHEME_NAME).get("description")
+    try:
+        return scheme_from_dict(parse_json(str(carried)))
+    except ValueError:
+        return None
+
+
 def _read_positions(
     reading: Reading, markup: dict[str, Any], scheme: Scheme, labels: list[str]
 ) -> NDArray[np.float64]:
@@ -345,12 +356,8 @@ def _codes_of(reading: Reading, markup: dict[str, Any], scheme: Scheme) -> list[
     A list with a stored scheme went through our module, so its other points are in their places.
     """
     labels = [str(point.get("label")) for point in _control_points(markup)]
-    carried = _measurement(markup, SCHEME_NAME).get("description")
-    try:
-        is_this = scheme_from_dict(parse_json(str(carried))).codes == scheme.codes
-    except ValueError:
-        is_this = False
-    if not is_this or len(labels) != len(scheme):
+    carried = _carried_scheme(markup)
+    if carried is None or carried.codes != scheme.codes or len(labels) != len(scheme):
         return labels
     codes = [
         code if label not in scheme.codes and code not in labels else label

@@ -17,7 +17,7 @@ from palnet.scheme import LandmarkDefinition, Scheme
 if TYPE_CHECKING:
     from palnet.landmarks import LandmarkSet
 
-__all__ = ["NameTable", "read_name_table"]
+__all__ = ["NameTable", "is_table_of_names", "read_name_table"]
 
 HEADER = ("their name", "our code")
 
@@ -55,6 +55,11 @@ class NameTable:
         names = [code or f"not-ours-{row}" for row, code in enumerate(self.codes)]
         renamed = _plain_scheme(self.reading_scheme.name, names, LandmarkDefinition)
         return replace(landmarks, scheme=renamed).to_scheme(self.scheme)
+
+
+def is_table_of_names(scheme: object) -> bool:
+    """Whether a scheme is that of a table of names, which translates those of any scheme."""
+    return isinstance(scheme, Scheme) and isinstance(scheme.landmarks[0], _TheirLandmark)
 
 
 def read_name_table(path: str | os.PathLike[str], scheme: Scheme) -> NameTable:

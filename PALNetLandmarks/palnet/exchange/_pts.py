@@ -46,7 +46,7 @@ def read_pts(reading: Reading) -> LandmarkSet:
     ]
     count = lines[1].strip() if len(lines) > 1 else ""
     if count != str(len(rows)):
-        reading.doubt(2, f"announces {quote(count)} points; {len(rows)} lines follow.")
+        reading.doubt(2, f"announces {quote(count)} as the number of points; got {len(rows)}.")
     points = reading.place_by_name(scheme, _read_points(reading, rows))
     return reading.make_landmarks(scheme, points, reading.specimen, absent="undefined")
 

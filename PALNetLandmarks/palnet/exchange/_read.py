@@ -14,6 +14,7 @@ from palnet._files import hint_at_length
 from palnet._stored import listing
 from palnet.errors import FormatError
 from palnet.exchange._format import Reading
+from palnet.exchange._name_table import is_table_of_names
 from palnet.exchange._registry import find_format, get_format
 from palnet.exchange._sidecar import Sidecar, read_sidecar, sidecar_path
 from palnet.exchange._text import read_file_text
@@ -49,6 +50,7 @@ def read_landmarks(
     scheme : Scheme, str or path, optional
         The scheme of the landmarks, its name or its JSON file; by default the one stated in the
         file or its sidecar, else, for a format that names the landmarks, the default scheme.
+        One of another name than the stated one is a doubt.
     format : str, optional
         Name of its format; by default found by the file extension.
     frame : {"file", "LPS", "RAS"}, optional
@@ -105,6 +107,7 @@ def read_specimens(
     scheme : Scheme, str or path, optional
         The scheme of the landmarks, its name or its JSON file; by default the one stated in the
         file or its sidecar, else, for a format that names the landmarks, the default scheme.
+        One of another name than the stated one is a doubt.
     format : str, optional
         Name of its format; by default found by the file extension.
     frame : {"file", "LPS", "RAS"}, optional
@@ -140,6 +143,7 @@ def read_specimens(
         mm_per_unit=mm_per_unit or (said.mm_per_unit if said else None),
         specimen=(said.specimen if said else "") or _name_from(path, chosen),
         strict=strict,
+        compares_scheme=scheme is not None and not is_table_of_names(scheme),
     )
     if said is not None:
         _compare(reading, said)
@@ -231,6 +235,7 @@ def _compare(reading: Reading, said: Sidecar) -> None:
             "the right scheme."
         )
         reading.doubt(None, msg)
+    reading.check_scheme(said.scheme if isinstance(said.scheme, str) else said.scheme.name)
     asked = (reading.frame, reading.mm_per_unit)
     if asked != (said.frame, said.mm_per_unit):
         msg = (

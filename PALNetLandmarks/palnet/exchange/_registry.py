@@ -19,7 +19,7 @@ from palnet.exchange._mrk_json import MRK_JSON
 from palnet.exchange._nts import NTS
 from palnet.exchange._pp import PP
 from palnet.exchange._pts import PTS
-from palnet.exchange._rows import SPECIMEN_COLUMNS
+from palnet.exchange._rows import SPECIMEN_COLUMNS, first_line
 from palnet.exchange._text import encoding_of
 from palnet.exchange._tps import TPS
 
@@ -186,7 +186,7 @@ def _columns(path: Path) -> set[str] | None:
         with path.open("rb") as start:
             encoding = encoding_of(start.read(2))
         with path.open(encoding=encoding, errors="replace") as stream:
-            header = stream.readline(_MAX_HEADER)
+            header = first_line(stream.readline(_MAX_HEADER) + stream.readline(_MAX_HEADER))
     except OSError:
         return None
     return {column.strip(' "').lower() for column in re.split(r"[,;\t]", header.strip())}

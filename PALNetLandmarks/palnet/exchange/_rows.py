@@ -32,6 +32,8 @@ __all__ = [
 
 # Spreadsheets in countries with a decimal comma separate by semicolons.
 _DELIMITERS = ",;\t"
+# A line of its own by which Excel knows the separator of the columns.
+_SEPARATOR_LINE = re.compile(r'"?sep=.?"?', re.IGNORECASE)
 # One of these, in any case, holds the names of the specimens.
 SPECIMEN_COLUMNS = ("specimen", "id", "subject", "scan")
 # Columns about a whole specimen that change nothing about its numbers, as a unit or a scale would.
@@ -46,8 +48,9 @@ Row = tuple[int, list[str]]
 
 
 def first_line(text: str) -> str:
-    """Return the first line of a file."""
-    return text[: text.find("\n")] if "\n" in text else text
+    """Return the first line of a table, after that by which Excel knows the separator."""
+    lines = text.split("\n", 2)[:2]
+    return lines[-1] if _SEPARATOR_LINE.fullmatch(lines[0].strip()) else lines[0]
 
 
 def find_delimiter(text: str, names: Collection[str]) -> str:
@@ -59,15 +62,25 @@ def find_delimiter(text: str, names: Collection[str]) -> str:
     return ","
 
 
-def split_rows(path: Path, text: str, delimiter: str = ",") -> Iterator[Row]:
+def split_rows(
+    path: Path, text: str, delimiter: str = ",", *, is_typed: bool = False
+) -> Iterator[Row]:
     """Yield the header, then each row that is not blank, with their lines.
 
-    Blank fields are stripped from the end of the header, and from rows that are longer than it.
+    Blank fields are stripped from the end of the header, and from rows that are longer than it. In
+    a table that people type, blanks before quotes do not count, and quotes must be closed.
     """
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    lines = csv.reader(
+        io.StringIO(text, newline=""),
+        delimiter=delimiter,
+        skipinitialspace=is_typed,
+        strict=is_typed,
+    )
     try:
+        if _SEPARATOR_LINE.fullmatch(text.partition("\n")[0].strip()):
+            next(lines)
         header = _without_blank_end(next(lines, []))
-        yield 1, header
+        yield lines.line_num, header
         for cells in lines:
             fields = _without_blank_end(cells, len(header))
             if fields:

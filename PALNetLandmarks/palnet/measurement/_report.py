@@ -22,6 +22,7 @@ from palnet._page import (
     section,
     table,
 )
+from palnet._stored import counted
 from palnet.measurement._arc import length
 from palnet.measurement._measure import ASYMMETRY_SOURCES
 from palnet.similarity import apply_similarity
@@ -127,9 +128,9 @@ def page_of_measurements(
     n_placed = int(landmarks.is_placed.sum())
     n_measured = sum(entry.is_measured for entry in measurements)
     lead = (
-        f"{n_placed} of {len(landmarks)} landmarks ({landmarks.scheme.name}), {n_measured} of "
-        f"{len(measurements)} measurements. Every value has its expected error beside it where "
-        "those of its landmarks are known."
+        f"{n_placed} of {counted(len(landmarks), 'landmark')} ({landmarks.scheme.name}), "
+        f"{n_measured} of {counted(len(measurements), 'measurement')}. Every value has its "
+        "expected error beside it where those of its landmarks are known."
     )
     if any(math.isfinite(entry.expected_error) for entry in measurements):
         lead += _WHAT_AN_ERROR_IS

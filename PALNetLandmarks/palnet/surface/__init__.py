@@ -3,7 +3,7 @@
 
 from palnet.surface._canonical import drop_unused
 from palnet.surface._colors import names_color, read_colored_mesh
-from palnet.surface._findings import inspect_surface
+from palnet.surface._findings import MINOR_FINDINGS, inspect_surface
 from palnet.surface._foreign import FOREIGN_SCANS
 from palnet.surface._interior import leave_out_interior
 from palnet.surface._lost import mesh_without_lost
@@ -22,6 +22,7 @@ from palnet.surface._write import to_polydata, write_ply
 __all__ = [
     "FOREIGN_SCANS",
     "MESH_SUFFIXES",
+    "MINOR_FINDINGS",
     "UNIT_NAMES",
     "Finding",
     "Mesh",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from palnet.surface._surface import Surface
 
 __all__ = [
+    "MINOR_FINDINGS",
     "describe_cleaning",
     "describe_edges",
     "describe_neighbor",
@@ -27,6 +28,17 @@ __all__ = [
 
 NEIGHBOR_SHARE = 0.5
 """A second face has at least this share of the area of the largest piece."""
+
+MINOR_FINDINGS = frozenset(
+    {
+        "duplicate_triangles",
+        "inconsistent_winding",
+        "inward_normals",
+        "non_manifold",
+        "unreferenced_vertices",
+    }
+)
+"""Faults that nearly every scan has and a detection copes with: nothing for the user to do."""
 
 MOST = 0.9
 """A mirror image faces inward with at least this share of its triangles."""

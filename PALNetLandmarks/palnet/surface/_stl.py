@@ -144,7 +144,8 @@ def _check_structure(data: bytes, kinds: NDArray[np.uint8]) -> None:
         raise MeshError(msg)
     n_solids, n_ends = (int(np.count_nonzero(kinds == kind)) for kind in (ord("s"), END_OF_SOLID))
     if n_ends < n_solids:
-        msg = f"{n_solids} solids begin and {n_ends} end: the file is cut off. Export it again"
+        text = f"fewer solids end ({n_ends}) than begin ({n_solids})"
+        msg = f"{text}: the file is cut off. Export it again"
         raise MeshError(msg)
 
 

@@ -29,6 +29,14 @@ __all__ = [
 
 MM_PER_UNIT = {"um": 1e-3, "mm": 1.0, "cm": 10.0, "m": 1000.0, "in": 25.4}
 
+WORDS = {
+    "um": "micrometers",
+    "mm": "millimeters",
+    "cm": "centimeters",
+    "m": "meters",
+    "in": "inches",
+}
+
 UNIT_NAMES = tuple(MM_PER_UNIT)
 """The named units."""
 
@@ -67,6 +75,11 @@ class Unit:
         if not (math.isfinite(self.mm_per_unit) and self.mm_per_unit > 0):
             msg = f"mm_per_unit must be positive and finite; got {self.mm_per_unit}."
             raise UnitError(msg)
+
+    @property
+    def in_words(self) -> str:
+        """The unit in the plural, such as "inches" or "units of 50 mm"."""
+        return WORDS.get(self.name, f"units of {self.name}")
 
 
 def parse_unit(text: str | float) -> Unit:
@@ -127,8 +140,8 @@ def check_size(mesh: Mesh, unit: Unit) -> None:
     size_mm = _bulk_diameter(mesh) * unit.mm_per_unit
     if not MIN_DIAMETER_MM <= size_mm <= MAX_DIAMETER_MM:
         msg = (
-            f"read in {unit.name}, the scan measures {_in_words(size_mm)} mm across, which is no "
-            f"face, head or bust ({MIN_DIAMETER_MM:g} to {MAX_DIAMETER_MM:g} mm). Give another "
+            f"read in {unit.in_words}, the scan measures {_in_words(size_mm)} mm across, which is "
+            f"no face, head or bust ({MIN_DIAMETER_MM:g} to {MAX_DIAMETER_MM:g} mm). Give another "
             f"unit ({', '.join(UNIT_NAMES)}, or the millimeters in one, such as 50), or leave it "
             "out."
         )

@@ -360,7 +360,7 @@ class _Run:
         if self.unwritten and not try_to_append(self.folder, self.unwritten):
             path = self.folder / "curve.csv"
             msg = (
-                f"{path}: the training is done, but {len(self.unwritten)} rows are not written. "
+                f"{path}: the training is done, but rows are not written ({len(self.unwritten)}). "
                 "Close the program that has it open and run the same command again."
             )
             raise OutputError(msg)

@@ -45,10 +45,14 @@ def read_toml(name_or_path: str | os.PathLike[str], *, shipped: str) -> tuple[Pa
     path = Path(name_or_path)
     if not path.suffix and not os.path.dirname(name_or_path):  # noqa: PTH120  # Path drops "./"
         path = RECIPES_FOLDER / f"{path.name}.toml"
+    remedy = f"Give a TOML file, or a shipped recipe: {shipped}."
     try:
         return path, _parse_toml(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError as err:
+        msg = f"{name_or_path}: there is no such recipe. {remedy}"
+        raise UsageError(msg) from err
     except (OSError, ValueError, RecursionError) as err:
-        msg = f"{path}: not a recipe ({err}). Give a TOML file, or a shipped recipe: {shipped}."
+        msg = f"{path}: not a recipe ({err}). {remedy}"
         raise UsageError(msg) from err
 
 

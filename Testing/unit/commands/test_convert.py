@@ -301,6 +301,25 @@ def test_convert_keeps_the_landmarks_of_another_lab_that_we_lack(tmp_path, capsy
     assert "Ear,4,5,6" in table.read_text()
 
 
+def test_convert_keeps_a_copy_of_a_table_that_was_passed_over(a_whole_set, tmp_path, capsys):
+    """The table may hold corrections that the list of its name lacks."""
+    write_landmarks(a_whole_set, tmp_path / "anna.mrk.json")
+    corrected = replace(a_whole_set, positions=a_whole_set.positions + 1e-3)
+    write_landmarks(corrected, tmp_path / "anna.csv")
+    files = [tmp_path / "anna.csv", tmp_path / "anna.csv.frame.json"]
+    before = [path.read_bytes() for path in files]
+
+    codes = [convert(tmp_path, "--to", "csv", "--overwrite") for _ in range(2)]
+
+    assert codes == [0, 0]
+    assert capsys.readouterr().err.count("kept as anna.csv.bak.\n") == 1
+    assert [path.with_name(f"{path.name}.bak").read_bytes() for path in files] == before
+    assert len(list(tmp_path.glob("*.bak"))) == 2
+    np.testing.assert_allclose(
+        read_landmarks(files[0]).positions, a_whole_set.positions, atol=1e-6, rtol=0
+    )
+
+
 def test_convert_unit_that_contradicts_a_list_is_refused(a_whole_set, tmp_path, capsys):
     """The list says meters, and what it says counts: the option would have no effect."""
     (path,) = write_landmarks(a_whole_set, tmp_path / "anna.mrk.json")

@@ -93,6 +93,26 @@ def test_evaluate_page_is_self_contained_and_shows_every_section(a_study, tmp_pa
     assert not re.search(r'(src|href)="(?!data:)', text)
 
 
+def test_evaluate_gives_intervals_in_tables_and_on_the_page(a_study, tmp_path):
+    out = tmp_path / "out"
+    run(a_study["predicted"], a_study["truth"], "--repeat", a_study["again"], "-o", out)
+
+    page = (out / "report.html").read_text(encoding="utf-8")
+    rows = re.findall("<tr><td>Forehead height II</td>.*?</tr>", page)
+    found = next(row for row in rows_of(out / "measurement_errors.csv") if row["code"] == "tr-n")
+    limits = [float(found[f"limit_{name}"]) for name in ("low", "high", "margin")]
+    # Three specimens: t of 2 degrees of freedom, 4.303.
+    half = 4.302653 * float(found["sd"]) * np.sqrt(1 / 3 + 1.96**2 / 4)
+    assert limits[2] == pytest.approx(half, abs=1e-3)
+    shown = re.search(r">([+-]\S+) to ([+-]\S+) \(± (\S+)\)<", rows[0]).groups()
+    assert [float(text) for text in shown] == pytest.approx(limits, abs=6e-3)
+    found = next(row for row in rows_of(out / "agreement_intra.csv") if row["code"] == "tr-n")
+    low, icc, high = (float(found[name]) for name in ("icc_low", "icc", "icc_high"))
+    assert low < icc < high
+    shown = re.search(r">([\d.-]+)</td><td[^>]*>([\d.-]+) to ([\d.-]+)<", rows[1]).groups()
+    assert [float(text) for text in shown] == pytest.approx([icc, low, high], abs=6e-4)
+
+
 def test_evaluate_reports_specimens_without_a_prediction(a_study, tmp_path, capsys):
     """A mean over the scans that were easy enough must say so, and of how many."""
     (a_study["predicted"] / "bert.mrk.json").unlink()
@@ -113,7 +133,11 @@ def test_evaluate_reports_specimens_without_a_prediction(a_study, tmp_path, caps
     assert list(rows) == ["anna", "bert", "carl"]
     assert (rows["bert"]["n"], rows["bert"]["n_lost"], rows["bert"]["mean_mm"]) == ("0", "50", "")
     landmarks = {row["code"]: row for row in rows_of(tmp_path / "out" / "landmarks.csv")}
-    assert (landmarks["all"]["n"], landmarks["all"]["n_lost"]) == ("100", "50")
+    every = landmarks["all"]
+    assert (every["n"], every["n_lost"]) == ("100", "50")
+    for limit in ("2", "2.5", "3", "4"):
+        share = float(every[f"within_{limit}_mm"])
+        assert float(every[f"within_{limit}_mm_of_true"]) == pytest.approx(share * 2 / 3, abs=1e-3)
 
 
 def test_evaluate_says_which_axes_the_bias_is_along(a_study, tmp_path):
@@ -273,7 +297,7 @@ def test_evaluate_single_specimen_has_no_limits_of_agreement(tmp_path):
 
     assert code == 0
     rows = rows_of(tmp_path / "out" / "measurement_errors.csv")
-    assert {row["sd"] for row in rows} == {""}
+    assert {(row["sd"], row["limit_margin"]) for row in rows} == {("", "")}
     assert "nan" not in (tmp_path / "out" / "report.html").read_text(encoding="utf-8").lower()
 
 
@@ -383,7 +407,17 @@ def test_evaluate_replaces_nothing_that_measure_wrote(a_study, tmp_path):
     assert not before.keys() & set(OPTIONAL_EVALUATION_TABLES)
 
 
-def test_evaluate_frame_and_unit_are_those_of_files_that_do_not_say_them(a_study, tmp_path):
+def test_evaluate_of_one_specimen_counts_it_in_the_singular(a_study, tmp_path, capsys):
+    files = (a_study[side] / "anna.mrk.json" for side in ("predicted", "truth"))
+
+    assert run(*files, "-o", tmp_path / "out") == 0
+
+    assert "1 specimen, 50 landmarks: " in capsys.readouterr().out
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "1 specimen, 50 landmarks compared" in page
+
+
+def test_evaluate_frame_and_unit_are_those_of_files_that_do_not_say_them(a_study, tmp_path, capsys):
     mixed = tmp_path / "mixed"
     mixed.mkdir()
     anna, bert, carl = (
@@ -400,6 +434,7 @@ def test_evaluate_frame_and_unit_are_those_of_files_that_do_not_say_them(a_study
     options = ("--predicted-frame", "ras", "--predicted-unit", "cm")
     assert run(a_study["predicted"], a_study["truth"], "-o", tmp_path / "plain") == 0
     assert run(mixed, a_study["truth"], *options, "-o", tmp_path / "out") == 0
+    assert "--predicted-unit cm does not count for anna.mrk.json:" in capsys.readouterr().err
 
     plain, out = (rows_of(tmp_path / name / "errors.csv") for name in ("plain", "out"))
     assert [row["code"] for row in out] == [row["code"] for row in plain]

@@ -452,6 +452,72 @@ def test_measure_csv_in_metres_is_refused_without_its_unit(tmp_path, capsys):
     assert "--unit" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("n_in_meters", [1, 2, 3])
+def test_measure_leaves_out_the_few_specimens_of_a_table_in_another_unit(
+    n_in_meters, tmp_path, capsys
+):
+    """One specimen in meters refused the table of all; from half on its unit is in doubt."""
+    faces = [a_face(name) for name in "abcd"]
+    for number in range(n_in_meters):
+        faces[number] = replace(faces[number], positions=faces[number].positions / 1000)
+    write_specimens(faces, tmp_path / "all.csv")
+
+    code = main(["measure", str(tmp_path / "all.csv"), "-o", str(tmp_path / "out"), "--no-pages"])
+
+    assert code == 1
+    said = capsys.readouterr().err
+    assert said.count("must span a face") == 1
+    if n_in_meters == 1:
+        assert "all.csv: the landmarks of 'a' must span a face; they lie 0.07" in said
+        rows = rows_of(tmp_path / "out" / "measurements.csv")
+        assert {row["specimen"] for row in rows} == {"b", "c", "d"}
+    else:
+        assert "Give the unit of the numbers with --unit." in said
+        assert not (tmp_path / "out").exists()
+
+
+def test_measure_tells_an_unknown_scheme_once(tmp_path, capsys):
+    """It was told for each file, and for those that would have been passed over."""
+    for name in ("anna", "bert"):
+        write_landmarks(a_face(name), write_face(tmp_path, a_face(name)).with_suffix(".csv"))
+
+    assert main(["measure", str(tmp_path), "--scheme", "nope", "-o", str(tmp_path / "out")]) == 2
+
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("scan", ["anna.PLY", ""])
+def test_measure_of_scans_names_the_command_that_is_meant(scan, tmp_path, capsys):
+    shutil.copy(example_scan(), tmp_path / "anna.PLY")
+
+    assert main(["measure", str(tmp_path / scan), "-o", str(tmp_path / "out")]) == 2
+
+    assert "palnet detect places landmarks on scans." in capsys.readouterr().err
+
+
+def test_measure_says_that_a_unit_does_not_count_for_files_that_state_another(tmp_path, capsys):
+    """A list says millimeters inside, a table centimeters beside it, another table nothing."""
+    bert = a_face("bert")
+    in_cm = replace(bert, positions=bert.positions / 10, mm_per_unit=10.0)
+    paths = [write_face(tmp_path, a_face()), tmp_path / "bert.csv", tmp_path / "carl.csv"]
+    for path, face in zip(paths[1:], (in_cm, replace(in_cm, specimen="carl")), strict=True):
+        write_landmarks(face, path)
+    (tmp_path / "carl.csv.frame.json").unlink()
+    out = ("--no-pages", "-o", str(tmp_path / "out"))
+
+    codes = [main(["measure", *map(str, paths[:2]), "--unit", "m", *out])]
+    said = capsys.readouterr().err
+    codes.append(main(["measure", *map(str, paths[1:]), "--unit", "cm", *out, "--overwrite"]))
+
+    assert codes == [0, 0]
+    assert "--unit m does not count for anna.mrk.json, bert.csv: another unit is stated" in said
+    assert "does not count" not in capsys.readouterr().err
+    noses = [row["value"] for row in rows_of(tmp_path / "out" / "measurements.csv")
+             if row["code"] == "n-sn"]  # fmt: skip
+    assert len(noses) == 2
+    assert noses[0] == noses[1]
+
+
 def test_measure_takes_one_file_of_a_specimen_that_has_two(tmp_path):
     write_face(tmp_path, a_face())
     write_landmarks(a_face(), tmp_path / "anna.csv")
@@ -614,7 +680,7 @@ def test_measure_leaves_out_the_tables_that_palnet_writes(tmp_path, no_opengl, c
     assert tables
     why = "left out, since the first line is not that of a landmark table"
     told = f"palnet: {faces}: {why}: {', '.join(tables)}\n"
-    without = "palnet: no scan beside the landmarks of 3 specimen(s): measured without arcs. "
+    without = "palnet: no scan beside the landmarks of 3 specimens: measured without arcs. "
     assert capsys.readouterr().err == (
         f"{told}{without}Name the folder of the scans with --scan.\n"
     )

@@ -16,8 +16,8 @@ from palnet.cli import main
 from palnet.data_sets import pictures as check_pictures
 from palnet.data_sets.checking import ERRORS, KINDS, WARNINGS, check_data_set
 from palnet.data_sets.layouts import read_data_set
+from palnet.error_classes import classify_errors
 from palnet.exchange import read_landmarks, write_landmarks
-from palnet.preview import classify_errors
 from palnet.samples import example_scan, example_truth
 from palnet.scheme import Scheme
 from palnet.surface import Mesh, write_ply
@@ -588,7 +588,7 @@ def test_command_prints_each_problem_and_fails_on_errors(a_copy, a_good_cohort, 
     lines = capsys.readouterr().out.splitlines()[-3:]
     assert lines[0] == "error exchanged: p4: ex_r and ch_r seem to be exchanged."
     assert lines[1].startswith("warning no_landmarks: p2: p2.ply has no landmark file")
-    assert lines[2].endswith("1 errors, 1 warnings")
+    assert lines[2].endswith("; 1 error, 1 warning")
 
 
 def test_problems_name_their_landmarks(a_copy, a_good_cohort):

@@ -827,6 +827,7 @@ def test_names_of_visits_are_told_from_those_of_a_series(names, is_told, tmp_pat
         "specimen,person,age\np0,Mu\u0308ller,3\np2,M\u00fcller,3\n,,\n",
         "Specimen\tPerson\np0\tanna, the first\np2\tanna, the first\n",
         '"a, b";specimen;person\n1;p0;anna\n2;p2;anna\n',
+        "sep=;\nspecimen;person\np0;anna\n\np2;anna\n",  # Excel's own first line
         # Of R: write.csv, write.csv without names of rows, write.csv2, write.table.
         '"","specimen","person"\n"1","p0","anna"\n"2","p2","anna"\n',
         '"specimen","person"\n"p0","Ann ""A,"" B"\n"p2","Ann ""A,"" B"\n',
@@ -844,6 +845,47 @@ def test_table_of_people_may_be_a_spreadsheets(name, text, tmp_path):
 
     first, second, third = [scan.person for scan in data.scans]
     assert first == third != second == "p1"
+    assert data.problems == ()
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_table_of_people_may_be_in_an_encoding_of_excel(encoding, tmp_path):
+    folder = tmp_path / "scans"
+    scheme = str(write_toy_cohort(folder, 3))
+    text = "specimen\tperson\tsex\r\np0\tMüller\tf\r\np2\tMüller\tf\r\n"
+    (folder / "people.csv").write_bytes(text.encode(encoding))
+
+    data = read_data_set(folder, scheme)
+
+    assert [scan.person for scan in data.scans] == ["Müller", "p1", "Müller"]
+    assert data.problems == ()
+
+
+def test_table_of_people_in_other_capitals_is_told(tmp_path):
+    folder = tmp_path / "scans"
+    scheme = str(write_toy_cohort(folder, 3))
+    (folder / "people.csv").write_text("specimen,person\nP0,anna\np2,anna\n", encoding="utf-8")
+
+    data = read_data_set(folder, scheme)
+
+    assert [scan.person for scan in data.scans] == ["p0", "p1", "anna"]
+    assert [(p.kind, p.specimen) for p in data.problems] == [("unknown_specimen", "P0")]
+    assert "capitals count" in data.problems[0].text
+
+
+def test_blank_around_a_name_in_a_table_is_not_of_the_name(tmp_path):
+    """The mesh had "no landmark file of its name", which looked the same."""
+    folder = tmp_path / "scans"
+    scheme = str(write_toy_cohort(folder, 2))
+    tables = [(folder / f"p{number}.csv").read_text("utf-8").splitlines() for number in range(2)]
+    rows = [f"{line.replace(',', ' ,', 1)}\n" for table in tables for line in table[1:]]
+    (folder / "all.csv").write_text(f"{tables[0][0]}\n{''.join(rows)}", encoding="utf-8")
+    for number in range(2):
+        (folder / f"p{number}.csv").unlink()
+
+    data = read_data_set(folder, scheme)
+
+    assert [scan.specimen for scan in data.scans] == ["p0", "p1"]
     assert data.problems == ()
 
 
@@ -948,11 +990,11 @@ def test_copy_of_a_table_of_people_in_a_subfolder_says_nothing_of_the_scans_abov
     [
         (b"specimen,person\np0,anna\np0,bert\n", "'p0' is listed under two people"),
         (b"specimen,person\nq0,anna\n", "names none of the scans"),
-        (b"specimen,person\np0,M\xfcller\n", "must be text in UTF-8. Save it as UTF-8."),
+        (b"specimen,person\np0,M\xfcller\n", "people.csv:2: must be text in UTF-8; got other"),
         (b"", "columns specimen and person"),
         (b"scan,who\np0,a\n", "columns specimen and person; got 'scan,who'"),
-        (b"specimen,person\np0," + b"a" * 200_000 + b"\n", "people.csv: is not a table"),
-        (b'specimen,person\np0,"anna\np1,bert\n', "people.csv: is not a table"),
+        (b"specimen,person\np0," + b"a" * 200_000 + b"\n", r"people.csv:2: is not a table"),
+        (b'specimen,person\np0,"anna\np1,bert\n', r"people.csv:3: is not a table"),
     ],
 )
 def test_table_of_people_that_would_mix_them_is_refused(content, says, tmp_path):

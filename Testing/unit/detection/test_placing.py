@@ -10,7 +10,7 @@ from palnet._stopwatch import Stopwatch
 from palnet.detection.placing import place_by_paper, place_landmarks, project_prediction
 from palnet.model import read_model
 from palnet.network.landmarks import LandmarkPrediction
-from palnet.surface import parse_unit
+from palnet.surface import parse_unit, project_onto_triangles
 from palnet.synthesis import ScanGenerator
 from toy_head import toy_model
 from toy_tuning import find_toy_face, write_toy_model
@@ -74,14 +74,16 @@ def test_model_without_a_network_of_the_paper_cannot_place_by_one(a_face, a_mode
         place_by_paper(a_face.surface, a_face.face_from_scan, a_model)
 
 
-def test_landmark_far_off_the_scan_is_not_placed(a_face, a_model):
+@pytest.mark.parametrize(("off_mm", "is_placed"), [(5.9, True), (6.1, False)])
+def test_landmark_off_the_scan_is_not_placed(off_mm, is_placed, a_face, a_model):
     at = a_face.fit.landmarks_mm.copy()
     ones = np.ones(len(at))
     near = project_prediction(a_face, LandmarkPrediction(at, ones, ones), a_model)
-    at[0] += [0, 0, 60.0]
+    far = at[:1] + np.array([0.0, 0.0, 60.0])
+    nearest = project_onto_triangles(a_face.face, far).points_mm
+    at[:1] = nearest + off_mm * (far - nearest) / np.linalg.norm(far - nearest)
 
     lost = project_prediction(a_face, LandmarkPrediction(at, ones, ones), a_model)
 
-    assert not lost.is_placed[0]
+    assert lost.is_placed[0] == is_placed
     np.testing.assert_array_equal(lost.is_placed[1:], near.is_placed[1:])
-    assert near.is_placed[0]

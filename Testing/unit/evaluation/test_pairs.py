@@ -71,6 +71,8 @@ def test_pair_specimens_of_folders_never_pairs_other_names():
         (["P01", "P02"], ["P01.ply", "P02.OBJ"], {"P01.ply": "P01", "P02.OBJ": "P02"}),
         (["scans/P01.stl"], ["P01"], {"P01": "scans/P01.stl"}),
         (["P01.ply"], ["P01.obj"], {"P01.obj": "P01.ply"}),
+        (["P01", "P02"], ["P01 ", " P02.ply"], {"P01 ": "P01", " P02.ply": "P02"}),
+        (["P01", "P01 "], ["P01 "], {"P01 ": "P01 "}),
         (["P01.mrk.json"], ["P01.wide.csv"], {"P01.wide.csv": "P01.mrk.json"}),
         (["Mu\u0308ller.ply"], ["M\u00fcller"], {"M\u00fcller": "Mu\u0308ller.ply"}),
         # Which of two is meant cannot be known, unless one has the whole name.

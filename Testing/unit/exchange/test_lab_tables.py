@@ -261,6 +261,20 @@ def test_table_of_names_may_be_in_each_encoding_of_excel(encoding, tmp_path):
         read_name_table(path, SCHEME)
 
 
+@pytest.mark.parametrize("line", ["sep=;", '"sep=;"', "SEP=; ", "sep=\t"])
+@pytest.mark.parametrize(
+    ("name", "text"), [("lab.csv", a_long_table()), ("lab.wide.csv", a_wide_table())]
+)
+def test_excel_s_line_about_its_separator_is_no_header(line, name, text, read_text, tmp_path):
+    (landmarks,) = read_text(f"{line}\n{text}", name)
+
+    np.testing.assert_array_equal(landmarks.positions, PLACES)
+    assert may_hold_landmarks(tmp_path / name)
+    n_lines = text.count("\n")
+    with pytest.raises(FormatError, match=rf"csv:{n_lines + 1}: "):
+        read_text(f"{line}\n{text[:-4]}?", name)
+
+
 @pytest.mark.parametrize("column", ["ID", "id", "Subject", "SCAN"])
 def test_specimens_may_be_called_otherwise(column, read_text, tmp_path):
     more = {column.lower(): ("p1",) * 3 + ("p2",) * 3}

@@ -12,7 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from palnet.errors import FormatError
-from palnet.exchange import FormatWarning, read_landmarks, sidecar_path, write_landmarks
+from palnet.exchange import (
+    FormatWarning,
+    read_landmarks,
+    read_name_table,
+    sidecar_path,
+    write_landmarks,
+)
 from palnet.landmarks import LandmarkSet
 from palnet.samples import example_truth
 from palnet.scheme import Scheme
@@ -138,11 +144,32 @@ def test_mrk_json_carries_no_scheme_that_palnet_has(a_markup):
     assert "palnet scheme" not in [entry["name"] for entry in a_markup["measurements"]]
 
 
-def test_mrk_json_scheme_asked_for_wins_over_the_one_carried(a_small_scheme, tmp_path):
-    path = write_of(a_small_scheme, tmp_path / "face.mrk.json")
+@pytest.mark.parametrize("suffix", ["mrk.json", "csv", "tps"])
+def test_scheme_of_another_name_with_the_same_codes_is_doubted(suffix, a_small_scheme, tmp_path):
+    """Landmarks of a lab became another's with the same codes, without a word."""
+    path = write_of(a_small_scheme, tmp_path / f"face.{suffix}")
     asked = replace(a_small_scheme, name="other")
+    told = r"says that its landmarks are those of scheme 'lab3', not 'other'"
 
-    assert read_landmarks(path, asked).scheme is asked
+    with pytest.raises(FormatError, match=told):
+        read_landmarks(path, asked)
+    with pytest.warns(FormatWarning, match=told):
+        landmarks = read_landmarks(path, asked, strict=False)
+
+    assert landmarks.scheme is asked
+    assert read_landmarks(path, replace(asked, name="lab3")).scheme.name == "lab3"
+
+
+def test_table_of_names_translates_a_file_that_states_its_scheme(a_small_scheme, tmp_path):
+    path = write_of(a_small_scheme, tmp_path / "face.mrk.json")
+    rows = [f"{code},{code}" for code in a_small_scheme.codes]
+    (tmp_path / "n.csv").write_text("\n".join(["their name,our code", *rows]), encoding="utf-8")
+    names = read_name_table(tmp_path / "n.csv", replace(a_small_scheme, name="other"))
+
+    landmarks = names.translate(read_landmarks(path, names.reading_scheme))
+
+    assert landmarks.scheme.name == "other"
+    assert np.array_equal(landmarks.positions, read_landmarks(path).positions)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"scheme": "lab3"}', "[" * 100_000])

@@ -149,7 +149,7 @@ def test_nts_of_one_specimen_that_lacks_a_row_is_refused(a_face, tmp_path):
     rows = [" ".join(map(repr, row)) for row in a_face.positions[:-1].tolist()]
     path.write_text(f"1 {N_LANDMARKS} 3 0 dim=3\n" + "\n".join(rows), encoding="utf-8")
 
-    with pytest.raises(FormatError, match="ends within specimen 'anna'; expected 1 specimens of 1"):
+    with pytest.raises(FormatError, match="ends within specimen 'anna'; expected 1 specimen of 1"):
         read_landmarks(path, "palnet50")
 
 
@@ -393,7 +393,7 @@ def test_morphoj_only_row_may_be_a_specimen(two_rows, a_face):
 def test_morphoj_row_without_a_separator_is_named(two_rows):
     path, _ = two_rows
 
-    with pytest.raises(FormatError, match=r"1: expected an ID and 150 numbers; got 1 fields"):
+    with pytest.raises(FormatError, match=r"1: expected an ID and 150 numbers; got 1 field\."):
         read_rows(path, ["anna 1 2 3"])
 
 

@@ -574,7 +574,7 @@ STL_FACET = (
             "line 13: this vertex has 2",
         ),
         ("solid a\n", "solid a\nvertex 1 2 3\n", "line 2: this vertex belongs to no facet"),
-        ("endsolid", "end", "1 solids begin and 0 end"),
+        ("endsolid", "end", r"fewer solids end \(0\) than begin \(1\)"),
         ("vertex 0 0 0", "vertex 0 0 x\n vertex 2 2 2", "line 2: this facet has 4 vertices"),
     ],
 )

@@ -17,7 +17,7 @@ from palnet._csv import csv_text
 from palnet._files import remove, write_text
 from palnet._page import section
 from palnet._run_folder import CLAIM_NAME, check_run_folder, claim_folder
-from palnet._stored import read_kept, write_arrays
+from palnet._stored import counted, read_kept, write_arrays
 from palnet.errors import TrainingError
 from palnet.evaluation import (
     Evaluation,
@@ -408,7 +408,9 @@ def _report(
 ) -> None:
     """Write the pooled report, the tables, a row per fold, and all landmarks as files."""
     evaluation = _write_tables(folder, pairs, scheme)
-    title = f"{protocol.title}, {protocol.n_folds} folds of {len(pairs)} scans"
+    title = (
+        f"{protocol.title}, {counted(protocol.n_folds, 'fold')} of {counted(len(pairs), 'scan')}"
+    )
     page = page_of_evaluation(evaluation, title, [_curves(folder, protocol.n_folds)])
     write_text(folder / "report.html", page, overwrite=True)
     table = csv_text([asdict(result) for result in results])

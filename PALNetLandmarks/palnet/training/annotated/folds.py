@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from palnet._stored import counted
 from palnet.errors import UsageError
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def split_people(
     least = 4 if n_folds == 2 else max(n_folds, 3)
     if len(names) < least:
         msg = (
-            f"{n_folds} folds need at least {least} people; got {len(names)}. "
+            f"{counted(n_folds, 'fold')}: expected at least {least} people; got {len(names)}. "
             "Give more scans, or fewer folds."
         )
         raise UsageError(msg)

@@ -14,6 +14,7 @@ import numpy as np
 from palnet._files import write_text
 from palnet._parallel import run_tasks
 from palnet._stored import read_arrays, read_kept, write_arrays
+from palnet.data_sets.dataset import say_refusal
 from palnet.errors import MeshError, PalnetError
 
 _Prepared = TypeVar("_Prepared")
@@ -152,7 +153,7 @@ def _keep_one(prepare: Prepare, task: tuple[AnnotatedScan, Path, str, str]) -> N
     try:
         arrays = prepare(scan)
     except PalnetError as err:
-        why = str(err).removeprefix(f"{scan.specimen}: ")
+        why = say_refusal(err).removeprefix(f"{scan.specimen}: ")
         arrays = {"refusal": np.array(f"{scan.specimen}: {why}")}
         # A file that was away for a moment must not be refused for ever.
         digest = digest if _is_unchanged(scan, settings, digest) else ""

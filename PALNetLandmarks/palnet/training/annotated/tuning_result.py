@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 # A result replaces its start if chance alone would give such a gain, by person, in fewer than one
-# of this many cohorts.
+# of this many cohorts. This only screens: the same people chose the weights (docs/training.md).
 ONE_IN = 20
 # The errors of one person's landmarks are correlated, so the number of people matters: with this
 # many, the mean error is known to about 7 %.

@@ -171,7 +171,7 @@ def _check_sources(sources: Sequence[MorphableModel]) -> None:
     for source in sources:
         if source.heads and len(source.heads) <= CALIBRATION_EVERY:
             msg = (
-                f"{source.name}: {len(source.heads)} heads are too few: every "
+                f"{source.name}: too few heads ({len(source.heads)}): every "
                 f"{CALIBRATION_EVERY}th is for calibration. Pack more of them."
             )
             raise UsageError(msg)

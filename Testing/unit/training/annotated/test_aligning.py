@@ -11,6 +11,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 import palnet.samples
+from palnet.data_sets.checking import check_data_set
 from palnet.data_sets.dataset import load_scan
 from palnet.data_sets.layouts import read_data_set
 from palnet.errors import ScanRefusedError, UsageError
@@ -181,6 +182,28 @@ def test_refusal_names_the_scan_once(a_cohort, tmp_path, monkeypatch):
     _, refusals = prepare(a_cohort, tmp_path / "kept")
 
     assert refusals == [f"{name}: no face was found." for name in ("p0", "p1", "p2")]
+
+
+def test_refusal_over_the_unit_says_what_can_be_done(a_cohort, tmp_path):
+    """It said "give its unit", for which a training has no option."""
+    folder, scheme = a_cohort
+    mesh, truth_mm = toy_person(0)
+    write_toy_scan(folder, "p0", replace(mesh, points=mesh.points * 1e-7), truth_mm * 1e-7)
+    noise = np.random.default_rng(0).normal(0, 60, mesh.points.shape)
+    write_toy_scan(folder, "p1", replace(mesh, points=noise), truth_mm)
+    for path in folder.glob("*.npy"):
+        path.unlink()  # the face is searched for
+    remedy = (
+        " The unit of annotated scans cannot be given: scale mesh and landmarks to millimeters."
+    )
+
+    _, refusals = prepare(a_cohort, tmp_path / "kept")
+
+    assert refusals[0].endswith(f"as its unit, such as 50.{remedy}")
+    assert refusals[1].endswith(f"give its unit.{remedy}")
+    problems = check_data_set(read_data_set(folder, scheme)).problems
+    (text,) = (each.text for each in problems if each.kind == "bad_size")
+    assert text.endswith(remedy)
 
 
 @pytest.mark.parametrize("file", ["p1.ply", "p1.transformation_matrix.npy"])

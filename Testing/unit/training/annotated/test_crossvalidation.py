@@ -490,7 +490,7 @@ def test_command_with_too_few_people_for_its_folds_stops_before_preparing(tmp_pa
     )  # fmt: skip
 
     assert code == 2
-    assert "2 folds need at least 4 people; got 3." in capsys.readouterr().err
+    assert "2 folds: expected at least 4 people; got 3." in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 

@@ -180,7 +180,7 @@ def test_recipe_without_rounds_is_refused(rounds, a_recipe_file):
 
 
 def test_missing_recipe_is_refused(tmp_path):
-    with pytest.raises(UsageError, match=r"absent\.toml: not a recipe"):
+    with pytest.raises(UsageError, match=r"absent\.toml: there is no such recipe\. Give a TOML"):
         read_recipe(tmp_path / "absent.toml")
 
 
