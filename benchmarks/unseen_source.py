@@ -29,11 +29,11 @@ from palnet.scheme import load_scheme
 
 HELD_OUT = {"anny": "held_out_anny", "ICT-FaceKit": "held_out_ict_facekit"}
 # Models of the recipe `held_out_short`, made after the law was fitted. The law was fitted on the
-# same people; those of "other people" were drawn for this test.
+# same people; the new ones were drawn for this test.
 SHORT = {
     "anny": "held_out_short_anny",
-    "anny, trained again": "held_out_again_anny",
-    "anny, trained again, other people": "held_out_fresh_anny",
+    "anny (second training)": "held_out_again_anny",
+    "anny (second training, new people)": "held_out_fresh_anny",
     "ICT-FaceKit": "held_out_short_ict_facekit",
 }
 CLASSES = {"good": ErrorClass.GOOD, "check": ErrorClass.CHECK, "doubtful": ErrorClass.DOUBTFUL}
@@ -114,9 +114,9 @@ def add_short(report: Report, law: tuple[float, float]) -> None:
         rows,
     )
     report.add_table(
-        "True error over what the law predicts, by landmark, both sides together; "
-        "least share held by the nine-of-ten factor",
-        ("code", *(f"{source} held out" for source in SHORT), "held %, least"),
+        "True error over what the law predicts, by source held out and landmark, both sides "
+        "together; least share held by the nine-of-ten factor",
+        ("code", *SHORT, "held %, least"),
         [
             (
                 code,
