@@ -33,7 +33,7 @@ OLDEST_VENV ?= .venv-oldest
 OLDEST := $(shell sed -n 's/^dependencies = //p' pyproject.toml | tr -d '][,"' | sed 's/>=/==/g')
 OLDEST_ROOMS := measurement surface face photo exchange commands
 OLDEST_TESTS ?= $(OLDEST_ROOMS:%=Testing/unit/%) Testing/unit/test_detector.py \
-    Testing/unit/test_preview.py Testing/unit/test_combining.py
+    Testing/unit/test_preview.py Testing/unit/detection/test_combining.py
 # Other people's readers ask for newer versions than we do. Searches that find no face take long, and
 # use no more of these packages than the others.
 OLDEST_WITHOUT := --ignore Testing/unit/exchange/test_third_parties.py \

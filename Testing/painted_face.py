@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from palnet.detection.finding import find_face
 from palnet.exchange import read_landmarks
-from palnet.finding import find_face
 from palnet.model import read_model
 from palnet.photo import color_surface
 from palnet.samples import example_scan, example_truth
-from palnet.surface import parse_unit, prepare_scan, read_mesh
+from palnet.surface import parse_unit, read_mesh
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from palnet import Mesh
-    from palnet.fitting import FoundFace
+    from palnet.detection.fitting import FoundFace
 
 SKIN, LIPS, WHITE, IRIS = (214, 168, 142), (168, 82, 84), (236, 232, 228), (60, 40, 30)
 # What lies farther behind the landmark is no lip or eye.
@@ -82,7 +82,7 @@ def _paint_eye(
 def find_example(mesh: Mesh) -> tuple[FoundFace, NDArray[np.uint8]]:
     """Find the face of the painted example, and look up the colors of its vertices."""
     unit = parse_unit(read_landmarks(example_truth()).mm_per_unit)
-    found = find_face(prepare_scan(mesh, unit), (unit,), read_model(), is_unit_known=True)
+    found = find_face(mesh, (unit,), read_model(), is_unit_known=True)
     in_mm = np.diag([*[unit.mm_per_unit] * 3, 1.0])
     colors = color_surface(found.face, mesh, found.face_from_scan @ in_mm)
     assert colors is not None

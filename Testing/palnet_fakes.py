@@ -17,7 +17,7 @@ import numpy as np
 
 from palnet._files import file_hash
 from palnet.batch import ScanResult
-from palnet.combining import COLOR_NOT_ASKED
+from palnet.detection.combining import COLOR_NOT_ASKED
 from palnet.errors import ScanRefusedError
 from palnet.landmarks import LandmarkSet, printable_name
 from palnet.model import find_model

@@ -58,7 +58,9 @@ def _lab_model(scheme):
             name: np.asarray(weight[chosen[name]] if name in chosen else weight)
             for name, weight in shipped.weights.items()
         },
-        calibration=replace(calibration.for_known_sources(), factor=calibration.factor[rows]),
+        calibration=replace(
+            calibration, factor=calibration.factor[rows], source_factor=1.0, source_power=1.0
+        ),
         metadata={"source": "the shipped model, cut down", "licence": "Apache-2.0"},
     )
     with TemporaryDirectory() as folder:

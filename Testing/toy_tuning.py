@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from palnet import fitting
 from palnet.calibration import Calibration
+from palnet.detection import fitting
 from palnet.model import ModelParts, read_model, write_model
 from palnet.network.sizes import SMALL_SIZE
 from palnet.network.torch_landmarks import LandmarkNetwork
-from palnet.surface import parse_unit, prepare_surface, project_onto_triangles
+from palnet.surface import parse_unit, prepare_scan, prepare_surface, project_onto_triangles
 from palnet.training.loop import export_weights
 from toy_cohort import toy_person, write_toy_scan
 from toy_head import toy_atlas, toy_scheme
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from palnet.fitting import FoundFace
+    from palnet.detection.fitting import FoundFace
     from palnet.model import Model
-    from palnet.surface import Surface
+    from palnet.surface import Mesh, Unit
 
 PRN = toy_scheme().index_of("prn")
 
@@ -47,10 +47,10 @@ def write_toy_model(path: Path) -> Path:
 
 
 def find_toy_face(
-    surface: Surface, _units: object, model: Model, *_watch: object, **_options: object
+    mesh: Mesh, units: tuple[Unit, ...], model: Model, *_watch: object, **_options: object
 ) -> FoundFace:
     """Replace the pose search, which fails on toy heads: they are already in the face frame."""
-    return fitting.fit_face(surface, np.eye(4), model)
+    return fitting.fit_face(prepare_scan(mesh, units[0]), np.eye(4), model)
 
 
 def write_moved_cohort(

@@ -16,13 +16,13 @@ from benchmarks._data import draw_placement, generator_of, place_mesh
 from benchmarks._dense import write_obj
 from benchmarks._pool import run_tasks
 from palnet.data_sets.dataset import place_truth
+from palnet.detection.finding import find_face
 from palnet.errors import ScanRefusedError
 from palnet.exchange import write_landmarks
 from palnet.face.alignment import remove_scale
-from palnet.finding import find_face
 from palnet.model import read_model
 from palnet.scheme import load_scheme
-from palnet.surface import parse_unit, prepare_scan
+from palnet.surface import parse_unit
 from palnet.synthesis import draw_person
 
 if TYPE_CHECKING:
@@ -132,8 +132,7 @@ def _is_healthy_adult(person: Any) -> bool:
 
 def _find_matrix(mesh: Mesh, model: Model) -> NDArray[np.float64]:
     """Find the rigid transform to the common frame by the pose search, which uses no landmarks."""
-    unit = parse_unit("mm")
-    found = find_face(prepare_scan(mesh, unit), (unit,), model, is_unit_known=True)
+    found = find_face(mesh, (parse_unit("mm"),), model, is_unit_known=True)
     return remove_scale(found.face_from_scan, model.atlas)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from benchmarks._errors import EARS_AND_CHEEKS
 from benchmarks._memory import peak_memory_mb
 from palnet import detect
+from palnet.detection.finding import find_face
 from palnet.evaluation import (
     Pair,
     compare,
@@ -22,14 +23,12 @@ from palnet.evaluation import (
 from palnet.exchange import read_landmarks
 from palnet.face.alignment import remove_scale
 from palnet.face.region import extract_face
-from palnet.finding import find_face
 from palnet.measurement import load_measurement_plan
 from palnet.model import read_model
-from palnet.paper_patches import gather_sorted
+from palnet.network.paper_patches import gather_sorted
 from palnet.scheme import load_scheme
 from palnet.surface import (
     parse_unit,
-    prepare_scan,
     project_onto_triangles,
     read_mesh,
     sample_surface,
@@ -132,7 +131,7 @@ def place_by_atlas_and_model(
         if face.specimen in set(names)
     ]
     by_atlas = [
-        Pair(face.to_file(face.project(kept.atlas.shape_landmarks(face.shape))), face.truth)
+        Pair(face.to_file(face.project(kept.atlas.shape_landmarks(face.mode_weights))), face.truth)
         for face in faces
     ]
     return by_atlas, place_landmarks(faces, kept.network("landmarks"), kept.atlas)
@@ -171,12 +170,11 @@ def _detect(path: Path, task: Detecting) -> None:
     if task.how not in (MEANS, ATLAS):
         detect(path, unit="mm", model=task.model)
         return
-    model, unit = read_model(task.model), parse_unit("mm")
-    surface = prepare_scan(read_mesh(path), unit)
-    found = find_face(surface, (unit,), model, is_unit_known=True)
+    model = read_model(task.model)
+    found = find_face(read_mesh(path), (parse_unit("mm"),), model, is_unit_known=True)
     if task.how == ATLAS:
         project_onto_triangles(found.face, found.fit.landmarks_mm)
         return
-    face = extract_face(surface, remove_scale(found.face_from_scan, model.atlas))
+    face = extract_face(found.surface, remove_scale(found.face_from_scan, model.atlas))
     cloud_mm = sample_surface(face, SPACING_MM).points_mm.astype(np.float32)
     gather_sorted(cloud_mm, model.atlas.landmark_mean_mm, task.n_points)

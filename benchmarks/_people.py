@@ -114,7 +114,8 @@ def measure(task: Task) -> Person:
     placement = draw_placement(np.random.default_rng([task.seed, 3]), unit="mm")
     who = (task.source, task.seed, dict(scan.description), scan.visible)
     model = read_model(task.model)
-    model = replace(model, calibration=model.calibration.for_known_sources())
+    known = replace(model.calibration, source_factor=1.0, source_power=1.0)
+    model = replace(model, calibration=known)
     try:
         result = run_stages(place_mesh(scan.to_mesh(), placement), model, "mm")
     except PalnetError as err:

@@ -12,21 +12,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet.face.fit import guide_fit
+from palnet.detection.finding import find_face
+from palnet.detection.fitting import predict_in_face
+from palnet.detection.placing import project_prediction
+from palnet.detection.refinement import refine_landmarks
+from palnet.face.fit import Guide, guide_fit
 from palnet.face.region import sample_fine
-from palnet.finding import find_face
-from palnet.fitting import predict_in_face
-from palnet.network.landmarks import predict_landmarks
-from palnet.patches import gather_patches
-from palnet.placing import project_prediction
-from palnet.refinement import refine_landmarks
+from palnet.network.patches import FaceClouds, gather_patches
 from palnet.similarity import apply_similarity, fit_similarity, invert_similarity
-from palnet.surface import parse_unit, plausible_units, prepare_scan, project_onto_triangles
+from palnet.surface import parse_unit, plausible_units, project_onto_triangles
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from palnet.fitting import FoundFace
+    from palnet.detection.fitting import FoundFace
     from palnet.model import Model
     from palnet.surface import Mesh
 
@@ -69,12 +68,11 @@ def run_stages(mesh: Mesh, model: Model, unit: str = "auto") -> StagedResult:
     """Detect and keep the result of every stage; raises as `palnet.detect` if refused."""
     found = _find(mesh, model, unit)
     starts = found.fit.landmarks_mm
-    fine = sample_fine(found.face, starts)
-    network, mirror = model.network("landmarks"), model.scheme.mirror
-    first = predict_landmarks(network, gather_patches(fine, found.coarse, starts), mirror)
-    last = refine_landmarks(network, fine, found.coarse, starts, mirror)
-    shape = found.fit.weights
-    guided_mm = guide_fit(model.atlas, found.coarse, shape, last.positions_mm, last.spread_mm)
+    clouds = FaceClouds(sample_fine(found.face, starts), found.coarse)
+    first = model.landmark_predictor.predict(gather_patches(clouds, starts))
+    last = refine_landmarks(model.landmark_predictor, clouds, starts)
+    guide = Guide(last.positions_mm, last.spread_mm)
+    guided_mm = guide_fit(model.atlas, found.coarse, found.fit.mode_weights, guide)
     prediction = predict_in_face(found, model)
     in_face = {
         "mean landmarks": _on_surface(found, _posed_mean(found, model)),
@@ -97,8 +95,7 @@ def run_stages(mesh: Mesh, model: Model, unit: str = "auto") -> StagedResult:
 def _find(mesh: Mesh, model: Model, unit: str) -> FoundFace:
     """The first half of `palnet.detector.detect`."""
     units = plausible_units(mesh) if unit == "auto" else (parse_unit(unit),)
-    surface = prepare_scan(mesh, units[0])
-    return find_face(surface, units, model, is_unit_known=unit != "auto")
+    return find_face(mesh, units, model, is_unit_known=unit != "auto")
 
 
 def _face_from_file(found: FoundFace) -> NDArray[np.float64]:

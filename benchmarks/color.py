@@ -34,7 +34,7 @@ from benchmarks._paint import paint
 from benchmarks._pool import run_tasks
 from benchmarks._report import Report
 from palnet import detect
-from palnet.combining import SEEN_BY_COLOR
+from palnet.detection.combining import SEEN_BY_COLOR
 from palnet.errors import PalnetError
 from palnet.model import read_model
 from palnet.scheme import load_scheme

@@ -3,9 +3,9 @@
 
 Measured on painted development people (`benchmarks._paint`), half of each source, as stereo cameras
 capture them, whose scans have color; no benchmark tests on these. It prints the constants of
-`palnet.combining`, and how far the two sources are apart (right and left are averaged). Then how
-far most points of a person lie to one side, and how little the color varies around one: what the
-limits for wrong colors have to let pass.
+`palnet.detection.combining`, and how far the two sources are apart (right and left are averaged).
+Then how far most points of a person lie to one side, and how little the color varies around one:
+what the limits for wrong colors have to let pass.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from benchmarks._data import Task, add_common_options, add_people_options, tasks
 from benchmarks._paint import paint
 from benchmarks._pool import run_tasks
 from benchmarks._report import Table, to_markdown
-from palnet.combining import ANOTHER_MM, SEEN_BY_COLOR
+from palnet.detection.combining import ANOTHER_MM, SEEN_BY_COLOR
+from palnet.detection.finding import find_face
+from palnet.detection.placing import place_landmarks
 from palnet.errors import PalnetError
-from palnet.finding import find_face
 from palnet.model import read_model
 from palnet.photo import color_surface, look_at_face
 from palnet.photo.opinion import contrast_near
-from palnet.placing import place_landmarks
 from palnet.similarity import apply_similarity
-from palnet.surface import parse_unit, prepare_scan
+from palnet.surface import parse_unit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,9 +67,9 @@ def measure(task: Task) -> Seen:
     """Let the network see the landmarks of a person."""
     scan = task.draw()
     mesh = replace(scan.to_mesh(), colors=paint(scan, np.random.default_rng([task.seed, 5])))
-    unit, model = parse_unit("mm"), read_model(task.model)
+    model = read_model(task.model)
     try:
-        found = find_face(prepare_scan(mesh, unit), (unit,), model, is_unit_known=True)
+        found = find_face(mesh, (parse_unit("mm"),), model, is_unit_known=True)
     except PalnetError:
         return Seen(task.source, {})
     colors = color_surface(found.face, mesh, found.face_from_scan)

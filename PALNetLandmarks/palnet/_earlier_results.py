@@ -125,7 +125,7 @@ def _check_other_names(job: ScanJob) -> None:
 
 def _differing(job: ScanJob) -> list[str]:
     """List how the existing record differs from the job."""
-    from palnet.combining import COLOR_NOT_ASKED
+    from palnet.detection.combining import COLOR_NOT_ASKED
     from palnet.model import find_model
     from palnet.surface import parse_unit
 

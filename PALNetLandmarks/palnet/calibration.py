@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -134,7 +134,3 @@ class Calibration:
     def is_for_unseen_source(self) -> bool:
         """Whether the model is for any faces, and not for a lab's own people and annotators."""
         return (self.source_factor, self.source_power) != (1.0, 1.0)
-
-    def for_known_sources(self) -> Calibration:
-        """The same without `on_unseen_source`'s correction, for people of the training sources."""
-        return replace(self, source_factor=1.0, source_power=1.0)

@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import platform
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -16,15 +15,15 @@ import palnet
 from palnet._checks import check_transform
 from palnet._frozen import Frozen, frozen_copy
 from palnet._stopwatch import Stopwatch
-from palnet.combining import COLOR_NOT_ASKED, Combined, combine_with_color
+from palnet.detection.combining import COLOR_NOT_ASKED, Combined, combine_with_color
+from palnet.detection.finding import find_face
+from palnet.detection.fitting import FoundFace
+from palnet.detection.placing import place_landmarks
 from palnet.error_classes import CHECK_MM
 from palnet.errors import MeshError
 from palnet.face.alignment import align_landmarks
-from palnet.finding import find_face
-from palnet.fitting import FoundFace
 from palnet.landmarks import LandmarkSet, printable_name
 from palnet.model import Model, read_model
-from palnet.placing import place_landmarks
 from palnet.similarity import similarity_scale
 from palnet.surface import (
     Finding,
@@ -33,7 +32,6 @@ from palnet.surface import (
     check_size,
     parse_unit,
     plausible_units,
-    prepare_scan,
     read_colored_mesh,
     read_mesh,
 )
@@ -41,8 +39,8 @@ from palnet.surface import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from palnet.detection.placing import Placement
     from palnet.face.fit import AtlasFit
-    from palnet.placing import Placement
 
 __all__ = ["Detection", "Quality", "detect"]
 
@@ -161,14 +159,8 @@ def detect(
         network_model = read_model(model)
     with watch.stage("read"):
         mesh = _mesh_of(scan, use_color=use_color)
-    units = _units(mesh, unit)
-    with watch.stage("prepare"):
-        surface = prepare_scan(mesh, units[0])
     is_given = unit != "auto"
-    # A scan thinned for one unit has lost too much detail for a larger unit.
-    is_thinned = any(finding.code == "thinned" for finding in surface.findings)
-    prepare = partial(prepare_scan, mesh) if is_thinned else surface.rescaled
-    found = find_face(surface, units, network_model, watch, is_unit_known=is_given, prepare=prepare)
+    found = find_face(mesh, _units(mesh, unit), network_model, watch, is_unit_known=is_given)
     placed = place_landmarks(found, network_model, watch)
     with watch.stage("color"):
         if use_color:
@@ -188,18 +180,15 @@ def detect(
             *combined.findings,
             *found.surface.findings,
         ),
-        provenance={
-            **_describe(network_model, mesh, found.surface.unit),
-            "unit_source": "given" if is_given else "inferred from the size",
-            "ninety_percent_factor": round(network_model.calibration.ninety, 3),
-            "unseen_source": {
-                "factor": network_model.calibration.source_factor,
-                "power": network_model.calibration.source_power,
-            },
-            "face_scale": round(size, 4),
-            **({} if combined.record is None else {"color": combined.record}),
-            "seconds": watch.seconds,
-        },
+        provenance=_describe(
+            network_model,
+            mesh,
+            found.surface.unit,
+            is_unit_given=is_given,
+            face_scale=size,
+            color=combined.record,
+            seconds=watch.seconds,
+        ),
     )
 
 
@@ -221,8 +210,18 @@ def _mesh_of(scan: object, *, use_color: bool) -> Mesh:
     return scan
 
 
-def _describe(model: Model, mesh: Mesh, unit: Unit) -> dict[str, Any]:
-    """Describe the model, the software and the scan behind a result."""
+def _describe(
+    model: Model,
+    mesh: Mesh,
+    unit: Unit,
+    *,
+    is_unit_given: bool,
+    face_scale: float,
+    color: dict[str, object] | None,
+    seconds: dict[str, float],
+) -> dict[str, Any]:
+    """Describe the software, the model and the scan behind a result, and how it was made."""
+    calibration = model.calibration
     return {
         "palnet": palnet.__version__,
         "python": platform.python_version(),
@@ -235,6 +234,15 @@ def _describe(model: Model, mesh: Mesh, unit: Unit) -> dict[str, Any]:
         "mm_per_unit": unit.mm_per_unit,
         "n_vertices": len(mesh.points),
         "n_triangles": len(mesh.triangles),
+        "unit_source": "given" if is_unit_given else "inferred from the size",
+        "ninety_percent_factor": round(calibration.ninety, 3),
+        "unseen_source": {
+            "factor": calibration.source_factor,
+            "power": calibration.source_power,
+        },
+        "face_scale": round(face_scale, 4),
+        **({} if color is None else {"color": color}),
+        "seconds": seconds,
     }
 
 

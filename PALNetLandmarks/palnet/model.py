@@ -19,10 +19,11 @@ from palnet._stored import one_line, parse_json, unpack_arrays, write_arrays
 from palnet.calibration import CHECKS, Calibration
 from palnet.errors import ModelFileError
 from palnet.face.atlas import FaceAtlas
+from palnet.network.landmarks import LandmarkPredictor
 from palnet.network.layers import select
 from palnet.network.paper import VARIANTS, least_points, shapes_of_palnet
+from palnet.network.paper_patches import FINISHES, Finish
 from palnet.network.shapes import check_landmark_network, check_pose_network, check_shapes
-from palnet.paper_patches import FINISHES, Finish
 from palnet.scheme import Scheme, scheme_from_dict, scheme_to_dict
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class PaperNetwork:
     spacing_mm : float
         Spacing of the points sampled on the surface.
     finish : str
-        One of `palnet.paper_patches.FINISHES`.
+        One of `palnet.network.paper_patches.FINISHES`.
     means_mm : ndarray of shape (n_landmarks, 3)
         Mean landmarks of the training subjects, in the training frame.
     frame_from_face : ndarray of shape (4, 4)
@@ -164,6 +165,11 @@ class Model(ModelParts):
     def network(self, name: str) -> dict[str, NDArray[np.float32]]:
         """Weights of one network, without the prefix."""
         return select(self.weights, name)
+
+    @property
+    def landmark_predictor(self) -> LandmarkPredictor:
+        """The landmark network of the shipped kind, for models without one of the paper's."""
+        return LandmarkPredictor(self.network("landmarks"), self.scheme.mirror)
 
 
 def write_model(path: str | os.PathLike[str], parts: ModelParts) -> None:

@@ -15,7 +15,7 @@ from PySide6.QtTest import QTest
 
 from painted_face import paint_example
 from palnet import detect as detect_file
-from palnet.combining import SEEN_BY_COLOR
+from palnet.detection.combining import SEEN_BY_COLOR
 from palnet.exchange import read_landmarks, write_landmarks
 from palnet_meshes import make_head
 from palnet_panel import click, detect, wait_while

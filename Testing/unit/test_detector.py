@@ -15,12 +15,12 @@ from scipy.spatial.transform import Rotation
 
 import palnet
 from palnet import detect, detector, read_landmarks, read_mesh
+from palnet.detection.placing import Placement
 from palnet.detector import MIN_POSE_LANDMARKS, _estimate_pose
 from palnet.errors import MeshError, PalnetError, ScanRefusedError, UnitError
 from palnet.face.alignment import align_landmarks
 from palnet.face.refusal import SMALLEST_FACE
 from palnet.model import read_model
-from palnet.placing import Placement
 from palnet.samples import example_scan, example_truth
 from palnet.similarity import (
     apply_similarity,
@@ -113,27 +113,6 @@ def test_dense_scan_is_thinned_as_in_the_unit_that_it_turns_out_to_have(the_exam
 
     assert guessed.findings[0].code == "thinned"
     assert_same(guessed.landmarks, given.landmarks)
-
-
-@pytest.mark.parametrize("is_dense", [True, False])
-def test_only_a_thinned_scan_is_prepared_anew_in_another_unit(is_dense, monkeypatch):
-    mesh = make_head()
-    torn = replace(mesh, triangles=np.vstack([mesh.triangles, mesh.triangles[:1]]))
-    monkeypatch.setattr(_prepare, "DENSE_POINTS", 100 if is_dense else len(mesh.points))
-    given, refusal = {}, ScanRefusedError("Seen enough.")
-
-    def find(surface, *_, prepare, **__):
-        given.update(surface=surface, prepare=prepare)
-        raise refusal
-
-    monkeypatch.setattr(detector, "find_face", find)
-    with pytest.raises(ScanRefusedError, match="Seen enough"):
-        detect(torn, unit="mm")
-
-    codes = {finding.code for finding in given["surface"].findings}
-    assert ("thinned" in codes) == is_dense
-    assert codes  # a triangle that is there twice is told of, too
-    assert (given["prepare"] != given["surface"].rescaled) == is_dense
 
 
 def test_detection_of_the_example_is_the_one_kept(the_example):

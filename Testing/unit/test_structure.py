@@ -25,7 +25,8 @@ PACKAGE = Path(palnet.__file__).parent
 ROOT = PACKAGE.parent.parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-# A room imports rooms of its own or an earlier row only; rooms of one row form no circle.
+# A room imports rooms of its own or an earlier row only; rooms of one row form no circle. The
+# stages of a detection keep an order too: each is a room.
 ROWS = (
     {"errors"},
     {
@@ -46,16 +47,16 @@ ROWS = (
     {"error_classes", "exchange", "samples", "surface"},
     {"calibration", "input_files"},
     {"jobs"},
-    {"patches", "paper_patches", "synthesis"},
+    {"synthesis"},
     {"network"},
     {"face", "photo"},
-    {"refinement"},
     {"model"},
-    {"fitting"},
-    {"judging"},
-    {"finding"},
-    {"placing"},
-    {"combining"},
+    {"detection", "detection.refinement"},
+    {"detection.fitting"},
+    {"detection.judging"},
+    {"detection.finding"},
+    {"detection.placing"},
+    {"detection.combining"},
     {"detector"},
     {"_drawing", "_page", "_record", "_mean_face", "_plausible", "measurement", "preview"},
     {"data_sets"},
@@ -81,8 +82,9 @@ MAX_FUNCTION_LINES = 50
 
 
 def room_of(module: str) -> str:
-    """`palnet.surface._obj` is in the room `surface`."""
-    return module.split(".")[1]
+    """`palnet.surface._obj` is in the room `surface`, `palnet.detection.fitting` a room itself."""
+    parts = module.split(".")[1:]
+    return ".".join(parts[:2] if parts[0] == "detection" else parts[:1])
 
 
 def imported_modules(path: Path) -> set[str]:
@@ -97,19 +99,26 @@ def imported_modules(path: Path) -> set[str]:
                 names = {alias.name for alias in node.names if alias.name != "__version__"}
                 found |= {palnet._HOMES.get(name, f"palnet.{name}") for name in names}
             elif (node.module or "").startswith("palnet."):
-                found.add(node.module)
+                found |= {module_of(node.module, alias.name) for alias in node.names}
     return found
+
+
+def module_of(package: str, name: str) -> str:
+    """What `from package import name` imports: a module of a package, or else a name in it."""
+    inside = PACKAGE.parent.joinpath(*package.split("."), f"{name}.py")
+    return f"{package}.{name}" if inside.is_file() else package
 
 
 def room_arrows() -> dict[str, set[str]]:
     """Which rooms each room imports, itself left out."""
     arrows: dict[str, set[str]] = {}
     for path in MODULES:
-        parts = path.relative_to(PACKAGE).with_suffix("").parts
-        if parts == ("__init__",):
+        parts = ("palnet", *path.relative_to(PACKAGE).with_suffix("").parts)
+        if parts == ("palnet", "__init__"):
             continue  # the front door, which imports nothing before it is asked
-        imported = {room_of(module) for module in imported_modules(path)} - {parts[0]}
-        arrows.setdefault(parts[0], set()).update(imported)
+        room = room_of(".".join(parts).removesuffix(".__init__"))
+        imported = {room_of(module) for module in imported_modules(path)} - {room}
+        arrows.setdefault(room, set()).update(imported)
     return arrows
 
 

@@ -12,10 +12,10 @@ import numpy as np
 from palnet._checks import check_transform
 from palnet._stored import unpack_array
 from palnet.data_sets.dataset import Problem, load_scan, say_refusal
+from palnet.detection.placing import OFF_SURFACE_MM
 from palnet.errors import MeshError, TrainingError, UnitError
 from palnet.landmarks import OTHER_AXES
 from palnet.measurement import lies_turned
-from palnet.placing import OFF_SURFACE_MM
 from palnet.similarity import apply_similarity, invert_similarity
 from palnet.surface import UNIT_NAMES, parse_unit, prepare_scan, project_onto_triangles
 

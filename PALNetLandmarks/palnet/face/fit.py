@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
@@ -26,17 +26,38 @@ if TYPE_CHECKING:
     from palnet.face.atlas import FaceAtlas
     from palnet.surface import PointCloud
 
-__all__ = ["AtlasFit", "fit_atlas", "guide_fit", "measure_misfit"]
+__all__ = ["AtlasFit", "Guide", "Round", "fit_atlas", "guide_fit", "measure_misfit"]
 
-# (modes, every n-th atlas point, farthest match in mm, ridge) of each round of the fit: pose alone
-# first, then shape with a decreasing ridge. The ridge is the variance of a match in mm^2 times the
-# number of points with correlated errors (hair, a collar, a smile outside the modes).
+
+class Round(NamedTuple):
+    """A round of the fit.
+
+    Attributes
+    ----------
+    n_modes : int
+        Number of modes; with 0 only pose and size are fitted.
+    thinning : int
+        Every n-th atlas point is matched.
+    reach_mm : float
+        Farthest match.
+    ridge : float
+        Variance of a match in mm^2 times the number of points with correlated errors (hair, a
+        collar, a smile outside the modes).
+    """
+
+    n_modes: int
+    thinning: int
+    reach_mm: float
+    ridge: float
+
+
+# Pose alone first, then shape with a decreasing ridge.
 SCHEDULE = (
-    *((0, 4, 30.0, 60.0),) * 3,
-    *((0, 3, 18.0, 60.0),) * 3,
-    *((10, 3, 14.0, 40.0),) * 3,
-    *((40, 3, 9.0, 14.0),) * 4,
-    *((140, 2, 6.0, 3.0),) * 5,
+    *(Round(0, 4, 30.0, 60.0),) * 3,
+    *(Round(0, 3, 18.0, 60.0),) * 3,
+    *(Round(10, 3, 14.0, 40.0),) * 3,
+    *(Round(40, 3, 9.0, 14.0),) * 4,
+    *(Round(140, 2, 6.0, 3.0),) * 5,
 )
 # Rounds of a landmark-guided fit, which starts from the first fit: its last rounds again. Five
 # rounds instead of three gain 0.001 mm and take 12 ms longer.
@@ -63,6 +84,22 @@ RESIDUAL_REACH_MM, SHOWN_MM = 8.0, 4.0
 MISFIT_RANGE = (0.5, 3.0)
 
 
+class Guide(NamedTuple):
+    """Landmarks found on a cloud, to which the atlas is fitted as well as to its points.
+
+    Attributes
+    ----------
+    landmarks_mm : ndarray of shape (n_landmarks, 3)
+        The landmarks, in the frame of the cloud; finite, even where nothing is known.
+    spread_mm : ndarray of shape (n_landmarks,)
+        Expected distance of each from the truth, above 0: a landmark pulls by `GUIDE_PULL_MM` over
+        it, and with ``inf`` not at all.
+    """
+
+    landmarks_mm: NDArray[np.float64]
+    spread_mm: NDArray[np.float64]
+
+
 @dataclass(frozen=True, eq=False)
 class AtlasFit:
     """An atlas fitted to a scan.
@@ -71,7 +108,7 @@ class AtlasFit:
     ----------
     face_from_cloud : ndarray of shape (4, 4)
         Similarity from the frame of the cloud to the face frame.
-    weights : ndarray of shape (n_modes,)
+    mode_weights : ndarray of shape (n_modes,)
         Shape in standard deviations.
     landmarks_mm : ndarray of shape (n_landmarks, 3)
         The atlas's landmarks, in the face frame: the initial approximation.
@@ -87,7 +124,7 @@ class AtlasFit:
     """
 
     face_from_cloud: NDArray[np.float64]
-    weights: NDArray[np.float64]
+    mode_weights: NDArray[np.float64]
     landmarks_mm: NDArray[np.float64]
     residual_mm: float
     coverage: float
@@ -123,8 +160,8 @@ def measure_misfit(residual_mm: float) -> float:
 def fit_atlas(
     atlas: FaceAtlas,
     cloud: PointCloud,
-    schedule: tuple[tuple[int, int, float, float], ...] = SCHEDULE,
-    guide: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
+    schedule: tuple[Round, ...] = SCHEDULE,
+    guide: Guide | None = None,
 ) -> AtlasFit:
     """Fit pose, size and shape of the atlas to a point cloud, and to landmarks if any are known.
 
@@ -139,12 +176,11 @@ def fit_atlas(
     cloud : PointCloud
         The region of interest at about 3 mm spacing, in a frame within about 20 degrees, 20 mm and
         15 % of the face frame.
-    schedule : tuple, optional
-        Modes, thinning, match distance and ridge of each round.
-    guide : tuple of ndarray, optional
-        Landmarks found on the cloud, (n_landmarks, 3), and the expected distance of each from the
-        truth, (n_landmarks,), as for `guide_fit`. They fix the size if the cloud ends within the
-        face, where atlas points beyond its rim are matched to the rim.
+    schedule : tuple of Round, optional
+        The rounds.
+    guide : Guide, optional
+        Landmarks. They fix the size if the cloud ends within the face, where atlas points beyond
+        its rim are matched to the rim.
 
     Returns
     -------
@@ -152,16 +188,15 @@ def fit_atlas(
         The fit; `palnet.face.refusal` decides whether it is a face.
     """
     target = _Target.of(cloud, guide)
-    weights, face_from_cloud = _fit_rounds(atlas, target, np.zeros(atlas.n_modes), schedule)
-    return _summarise(atlas, target.tree, cloud.normals, face_from_cloud, weights)
+    mode_weights, face_from_cloud = _fit_rounds(atlas, target, np.zeros(atlas.n_modes), schedule)
+    return _summarise(atlas, target.tree, cloud.normals, face_from_cloud, mode_weights)
 
 
 def guide_fit(
     atlas: FaceAtlas,
     cloud: PointCloud,
-    weights: NDArray[np.float64],
-    landmarks_mm: NDArray[np.float64],
-    spread_mm: NDArray[np.float64],
+    mode_weights: NDArray[np.float64],
+    guide: Guide,
 ) -> NDArray[np.float64]:
     """Refit the atlas to landmarks found on the scan as well as to its points.
 
@@ -177,22 +212,19 @@ def guide_fit(
         The atlas.
     cloud : PointCloud
         The region of interest, in the face frame of the first fit.
-    weights : ndarray of shape (n_modes,)
+    mode_weights : ndarray of shape (n_modes,)
         Shape of the first fit.
-    landmarks_mm : ndarray of shape (n_landmarks, 3)
-        The landmarks; finite, even where nothing is known.
-    spread_mm : ndarray of shape (n_landmarks,)
-        Expected distance of each from the truth, above 0: a landmark pulls by `GUIDE_PULL_MM` over
-        it, and with ``inf`` not at all.
+    guide : Guide
+        The landmarks.
 
     Returns
     -------
     ndarray of shape (n_landmarks, 3)
         The atlas's landmarks after the fit; those of the first fit if too little lies on the cloud.
     """
-    target = _Target.of(cloud, (landmarks_mm, spread_mm))
-    weights, face_from_cloud = _fit_rounds(atlas, target, weights, GUIDED_SCHEDULE)
-    return apply_similarity(invert_similarity(face_from_cloud), atlas.shape_landmarks(weights))
+    target = _Target.of(cloud, guide)
+    mode_weights, face_from_cloud = _fit_rounds(atlas, target, mode_weights, GUIDED_SCHEDULE)
+    return apply_similarity(invert_similarity(face_from_cloud), atlas.shape_landmarks(mode_weights))
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,25 +236,23 @@ class _Target:
     known: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
 
     @classmethod
-    def of(
-        cls, cloud: PointCloud, guide: tuple[NDArray[np.float64], NDArray[np.float64]] | None
-    ) -> _Target:
-        """Build the target from a cloud, and landmarks with their spread."""
-        known = None if guide is None else (guide[0], GUIDE_PULL_MM / guide[1])
+    def of(cls, cloud: PointCloud, guide: Guide | None) -> _Target:
+        """Build the target from a cloud and landmarks."""
+        known = None if guide is None else (guide.landmarks_mm, GUIDE_PULL_MM / guide.spread_mm)
         return cls(cKDTree(cloud.points_mm), cloud.normals, known)
 
 
 def _fit_rounds(
     atlas: FaceAtlas,
     target: _Target,
-    weights: NDArray[np.float64],
-    schedule: tuple[tuple[int, int, float, float], ...],
+    mode_weights: NDArray[np.float64],
+    schedule: tuple[Round, ...],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Run the rounds from the given weights; return weights and ``face_from_cloud``."""
-    weights, face_from_cloud = weights.copy(), np.eye(4)
+    """Run the rounds from the given weights; return the last ones and ``face_from_cloud``."""
+    mode_weights, face_from_cloud = mode_weights.copy(), np.eye(4)
     modes_by_point = atlas.modes_by_point
     for n_modes, thinning, reach_mm, ridge in schedule:
-        chosen, now = slice(None, None, thinning), weights[:n_modes]
+        chosen, now = slice(None, None, thinning), mode_weights[:n_modes]
         shape = atlas.mean_mm[chosen]
         if n_modes:
             # Single precision avoids a copy of the modes in double; einsum, because BLAS is slower
@@ -234,15 +264,15 @@ def _fit_rounds(
         if len(match.rows) < MIN_MATCHES:
             break
         modes = modes_by_point[chosen][match.rows, :, :n_modes]
-        guide = _guide(atlas, target, now, face_from_cloud)
-        motion, step = _solve(shape[match.rows], match, modes, now, ridge, guide)
-        weights[:n_modes] += step
+        pulled = _pull(atlas, target, now, face_from_cloud)
+        motion, step = _solve(shape[match.rows], match, modes, now, ridge, pulled)
+        mode_weights[:n_modes] += step
         face_from_cloud = motion @ face_from_cloud
-    return weights, face_from_cloud
+    return mode_weights, face_from_cloud
 
 
 @dataclass(frozen=True, eq=False)
-class _Guide:
+class _Pulled:
     """Atlas landmarks to pull to known positions: their points, gaps, modes and pull."""
 
     points: NDArray[np.float64]
@@ -251,20 +281,20 @@ class _Guide:
     pull: NDArray[np.float32]
 
 
-def _guide(
+def _pull(
     atlas: FaceAtlas,
     target: _Target,
-    weights: NDArray[np.float64],
+    mode_weights: NDArray[np.float64],
     face_from_cloud: NDArray[np.float64],
-) -> _Guide | None:
+) -> _Pulled | None:
     """Return the gaps from the atlas's landmarks, at these weights, to the known ones."""
     if target.known is None:
         return None
     landmarks_mm, pull = target.known
-    reached = atlas.shape_landmarks(weights)
+    reached = atlas.shape_landmarks(mode_weights)
     gap = apply_similarity(face_from_cloud, landmarks_mm) - reached
-    modes = atlas.landmark_modes_mm[: len(weights)].transpose(1, 2, 0)
-    return _Guide(reached, gap, modes, pull.astype(np.float32))
+    modes = atlas.landmark_modes_mm[: len(mode_weights)].transpose(1, 2, 0)
+    return _Pulled(reached, gap, modes, pull.astype(np.float32))
 
 
 @dataclass(frozen=True, eq=False)
@@ -304,9 +334,9 @@ def _solve(
     shape: NDArray[np.float64],
     match: _Match,
     modes: NDArray[np.float32],
-    weights: NDArray[np.float64],
+    mode_weights: NDArray[np.float64],
     ridge: float,
-    guide: _Guide | None,
+    pulled: _Pulled | None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Do one Gauss-Newton step: return the scan's motion and the change of the weights.
 
@@ -325,15 +355,15 @@ def _solve(
     free, free_gap = _weighted_rows(columns[thin], gap[thin], point_weight)
     normal = (plane.T @ plane + free.T @ free).astype(np.float64)
     right = plane_gap @ plane + free_gap @ free
-    if guide is not None:
-        held = _motion_columns(guide.points - middle, guide.modes)
-        held, held_gap = _weighted_rows(held, guide.gap, np.sqrt(guide.pull))
+    if pulled is not None:
+        held = _motion_columns(pulled.points - middle, pulled.modes)
+        held, held_gap = _weighted_rows(held, pulled.gap, np.sqrt(pulled.pull))
         normal += held.T @ held
         right += held_gap @ held
     # The small term on the motion keeps the system solvable if the data do not constrain it.
     n_modes = modes.shape[2]
     normal[np.diag_indices_from(normal)] += np.repeat([1e-3, ridge], [7, n_modes])
-    right[7:] -= ridge * weights
+    right[7:] -= ridge * mode_weights
     solution = cho_solve(cho_factor(normal), right)
     turn = Rotation.from_rotvec(solution[:3]).as_matrix()
     scale = float(np.exp(np.clip(solution[6], -0.2, 0.2)))
@@ -368,21 +398,21 @@ def _summarise(
     tree: cKDTree,
     normals: NDArray[np.float64],
     face_from_cloud: NDArray[np.float64],
-    weights: NDArray[np.float64],
+    mode_weights: NDArray[np.float64],
 ) -> AtlasFit:
     """Measure how well the fitted atlas matches the scan."""
     core = atlas.core
-    shape = atlas.shape_points(weights)[core]
+    shape = atlas.shape_points(mode_weights)[core]
     match = _match(shape, atlas.normals[core], tree, normals, face_from_cloud, RESIDUAL_REACH_MM)
     gap = np.abs(np.einsum("ij,ij->i", match.points - shape[match.rows], match.normals))
     distance = np.linalg.norm(match.points - shape[match.rows], axis=1)
     on_scan = distance < SHOWN_MM
     return AtlasFit(
         face_from_cloud=face_from_cloud,
-        weights=weights,
-        landmarks_mm=atlas.shape_landmarks(weights),
+        mode_weights=mode_weights,
+        landmarks_mm=atlas.shape_landmarks(mode_weights),
         residual_mm=float(np.median(gap)) if len(gap) else np.inf,
         coverage=float(np.count_nonzero(on_scan)) / max(1, int(core.sum())),
         relief=compare_relief(shape, atlas.normals[core], tree, normals, face_from_cloud),
-        mahalanobis=float(np.sqrt(np.mean(weights**2))),
+        mahalanobis=float(np.sqrt(np.mean(mode_weights**2))),
     )

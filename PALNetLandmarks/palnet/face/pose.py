@@ -11,7 +11,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from palnet.errors import ScanRefusedError
-from palnet.face.fit import fit_atlas
+from palnet.face.fit import Round, fit_atlas
 from palnet.face.region import move_cloud
 from palnet.network.pose import (
     CROP_RADIUS_MM,
@@ -71,11 +71,11 @@ N_CENTRES, SAME_CENTRE_MM = 20, 25.0
 SEARCHED_SCALES = (0.5, 1.6)
 # A candidate with this score is a face, so the parts of the scan are not searched.
 SURE_SCORE = 0.33
-# A short fit that distinguishes a face from anything else: rounds as in `palnet.face.fit.SCHEDULE`.
+# A short fit that distinguishes a face from anything else.
 CHECK_SCHEDULE = (
-    *((0, 6, 30.0, 60.0),) * 3,
-    *((0, 5, 18.0, 60.0),) * 3,
-    *((10, 4, 12.0, 40.0),) * 3,
+    *(Round(0, 6, 30.0, 60.0),) * 3,
+    *(Round(0, 5, 18.0, 60.0),) * 3,
+    *(Round(10, 4, 12.0, 40.0),) * 3,
 )
 
 

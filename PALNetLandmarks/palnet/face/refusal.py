@@ -66,7 +66,7 @@ def measure_broad_relief(atlas: FaceAtlas, fit: AtlasFit, coarse: PointCloud) ->
     """
     if not len(coarse.points_mm):
         return 0.0
-    shape = atlas.shape_points(fit.weights)
+    shape = atlas.shape_points(fit.mode_weights)
     core = shape[atlas.core]
     ours = _average(cKDTree(shape), atlas.normals, core)
     tree = cKDTree(coarse.points_mm)

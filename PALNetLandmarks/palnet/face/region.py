@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial import cKDTree
 
-from palnet.patches import COARSE_SPACING_MM, FINE_RADIUS_MM, FINE_SPACING_MM
+from palnet.network.patches import COARSE_SPACING_MM, FINE_RADIUS_MM, FINE_SPACING_MM
 from palnet.similarity import (
     apply_similarity,
     invert_similarity,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from palnet.network.layers import Weights
-    from palnet.patches import Patches
+    from palnet.network.patches import Patches
 
 __all__ = [
     "CENTRE_UNIT_MM",
@@ -27,8 +27,8 @@ __all__ = [
     "OFFSET_UNIT_MM",
     "PATCH_UNIT_MM",
     "LandmarkPrediction",
+    "LandmarkPredictor",
     "mirror_patches",
-    "predict_landmarks",
     "run_network",
 ]
 
@@ -86,39 +86,49 @@ class LandmarkPrediction:
         )
 
 
-def predict_landmarks(
-    weights: Weights, patches: Patches, mirror: NDArray[np.int64]
-) -> LandmarkPrediction:
-    """Predict, averaging with the prediction for the mirrored face.
+@dataclass(frozen=True, eq=False, slots=True)
+class LandmarkPredictor:
+    """The network for the landmarks of a scheme.
 
-    Parameters
+    Attributes
     ----------
     weights : mapping of str to ndarray
         State of the torch counterpart.
-    patches : Patches
-        Patches of one scan.
     mirror : ndarray of shape (n_landmarks,)
         Index of the counterpart on the other side, for each landmark.
-
-    Returns
-    -------
-    LandmarkPrediction
-        Exactly mirrored for a mirrored face.
     """
-    mirrored_points, mirrored_centres = mirror_patches(patches.points, patches.centres_mm, mirror)
-    raw = run_network(
-        weights,
-        np.stack([patches.points, mirrored_points]),
-        np.stack([patches.share, patches.share[mirror]]),
-        np.stack([patches.centres_mm, mirrored_centres]).astype(np.float32),
-    )
-    flip = np.array([-1, 1, 1, 1, 1], dtype=np.float32)
-    mean = 0.5 * (raw[0] + raw[1][mirror] * flip).astype(np.float64)
-    return LandmarkPrediction(
-        positions_mm=patches.centres_mm + mean[:, :3] * OFFSET_UNIT_MM,
-        spread_mm=np.exp(mean[:, 3]),
-        visibility=1 / (1 + np.exp(-mean[:, 4])),
-    )
+
+    weights: Weights
+    mirror: NDArray[np.int64]
+
+    def predict(self, patches: Patches) -> LandmarkPrediction:
+        """Predict, averaging with the prediction for the mirrored face.
+
+        Parameters
+        ----------
+        patches : Patches
+            Patches of one scan.
+
+        Returns
+        -------
+        LandmarkPrediction
+            Exactly mirrored for a mirrored face.
+        """
+        mirror = self.mirror
+        other_points, other_centres = mirror_patches(patches.points, patches.centres_mm, mirror)
+        raw = run_network(
+            self.weights,
+            np.stack([patches.points, other_points]),
+            np.stack([patches.share, patches.share[mirror]]),
+            np.stack([patches.centres_mm, other_centres]).astype(np.float32),
+        )
+        flip = np.array([-1, 1, 1, 1, 1], dtype=np.float32)
+        mean = 0.5 * (raw[0] + raw[1][mirror] * flip).astype(np.float64)
+        return LandmarkPrediction(
+            positions_mm=patches.centres_mm + mean[:, :3] * OFFSET_UNIT_MM,
+            spread_mm=np.exp(mean[:, 3]),
+            visibility=1 / (1 + np.exp(-mean[:, 4])),
+        )
 
 
 def mirror_patches(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from palnet.patches import RANKS
+from palnet.network.patches import RANKS
 from palnet.training.patches import MOST_DRAWN
 from palnet.training.warping import warp_patches
 

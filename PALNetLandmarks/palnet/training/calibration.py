@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from palnet.calibration import Calibration
+from palnet.detection.finding import find_face_on
+from palnet.detection.fitting import fit_face, predict_in_face
 from palnet.errors import ScanRefusedError, TrainingError
 from palnet.face.pose import find_poses
 from palnet.face.refusal import MIN_COVERAGE
-from palnet.finding import find_face
-from palnet.fitting import fit_face, predict_in_face
 from palnet.similarity import apply_similarity, invert_similarity
 from palnet.surface import parse_unit, prepare_surface, project_onto_triangles
 from palnet.synthesis.folder import read_generated_scan
@@ -92,15 +92,14 @@ def collect_sample(model: Model, scans: Sequence[Path]) -> CalibrationSample:
     CalibrationSample
         In millimetres of the face frame.
     """
-    millimetre = parse_unit("mm")
     any_spread = replace(model.calibration, largest_spread_mm=math.inf)
     model = replace(model, calibration=any_spread)
     rows = []
     for path in scans:
         scan = read_generated_scan(path)
         try:
-            surface = prepare_surface(scan.to_mesh(), millimetre)
-            found = find_face(surface, (millimetre,), model, is_unit_known=True)
+            surface = prepare_surface(scan.to_mesh(), parse_unit("mm"))
+            found = find_face_on(surface, model)
         except ScanRefusedError as err:
             logger.info("calibration: %s", err)
             continue

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from palnet.patches import RANKS, gather_patches
+from palnet.network.patches import RANKS, gather_patches
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from palnet.surface import PointCloud
+    from palnet.network.patches import FaceClouds
 
 __all__ = [
     "TrainingPatches",
@@ -88,14 +88,14 @@ def draw_starts(
 
 
 def cut_patches(
-    fine: PointCloud, coarse: PointCloud, starts: tuple[NDArray[np.float64], ...]
+    clouds: FaceClouds, starts: tuple[NDArray[np.float64], ...]
 ) -> dict[str, NDArray[Any]]:
     """Cut stored patches around each start.
 
     Parameters
     ----------
-    fine, coarse : PointCloud
-        The face at both spacings, in the face frame.
+    clouds : FaceClouds
+        The face, in the face frame.
     starts : tuple of ndarray of shape (n_landmarks, 3)
         The starts.
 
@@ -104,9 +104,7 @@ def cut_patches(
     dict of str to ndarray
         ``points``, ``share`` and ``centres_mm`` of `TrainingPatches`.
     """
-    both = [
-        gather_patches(fine, coarse, start, np.arange(1, N_STORED_EACH + 1)) for start in starts
-    ]
+    both = [gather_patches(clouds, start, np.arange(1, N_STORED_EACH + 1)) for start in starts]
     return {
         "points": np.stack([p.points for p in both]).astype(np.float16),
         "share": np.minimum(

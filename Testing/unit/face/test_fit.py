@@ -6,7 +6,7 @@ import pytest
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from palnet.face.fit import _match, _summarise, fit_atlas, guide_fit, measure_misfit
+from palnet.face.fit import Guide, _match, _summarise, fit_atlas, guide_fit, measure_misfit
 from palnet.face.region import extract_face, move_cloud, sample_coarse
 from palnet.similarity import (
     apply_similarity,
@@ -77,7 +77,7 @@ def test_face_drawn_from_the_atlas_is_recovered(seed):
     assert fit.residual_mm < 0.1
     assert fit.coverage == 1
     # Weights along modes of only 4 mm in all are drawn to zero, the large ones are not.
-    np.testing.assert_allclose(fit.weights[:3], weights[:3], atol=0.35)
+    np.testing.assert_allclose(fit.mode_weights[:3], weights[:3], atol=0.35)
 
 
 def test_mean_face_where_it_stands_is_left_there_with_the_whole_relief():
@@ -86,7 +86,7 @@ def test_mean_face_where_it_stands_is_left_there_with_the_whole_relief():
     fit = fit_atlas(atlas, PointCloud(atlas.mean_mm, atlas.normals))
 
     np.testing.assert_allclose(fit.face_from_cloud, np.eye(4), atol=1e-3)
-    assert np.abs(fit.weights).max() < 1e-3
+    assert np.abs(fit.mode_weights).max() < 1e-3
     np.testing.assert_allclose(fit.landmarks_mm, atlas.landmark_mean_mm, atol=0.01)
     np.testing.assert_allclose(fit.relief, 1, atol=1e-3)
 
@@ -316,7 +316,9 @@ def test_known_landmarks_bring_the_others_nearer_to_the_truth(the_heads, the_fit
         cloud, truth = in_face(head, fit)
         is_known = np.arange(len(truth)) % 2 == 0
 
-        guided = guide_fit(toy_atlas(), cloud, fit.weights, truth, np.where(is_known, 0.1, NOWHERE))
+        guided = guide_fit(
+            toy_atlas(), cloud, fit.mode_weights, Guide(truth, np.where(is_known, 0.1, NOWHERE))
+        )
 
         rest = ~is_known
         before, after = (mean_distance(x[rest], truth[rest]) for x in (fit.landmarks_mm, guided))
@@ -338,7 +340,7 @@ def test_known_landmarks_hold_the_size_of_a_face_that_is_cut_down(seed, the_head
     size = similarity_scale(fit_similarity(truth, toy_atlas().landmark_mean_mm))
 
     alone = fit_atlas(toy_atlas(), cut)
-    guided = fit_atlas(toy_atlas(), cut, guide=(truth, np.where(is_seen, 1.0, NOWHERE)))
+    guided = fit_atlas(toy_atlas(), cut, guide=Guide(truth, np.where(is_seen, 1.0, NOWHERE)))
 
     # Measured: 0.985 to 1.013 of the true size and 0.6 to 1.2 mm; alone 0.989 to 1.182 and 0.9 to
     # 9.3, the largest on the last head.
@@ -351,7 +353,7 @@ def test_wrong_landmark_of_which_nothing_is_known_pulls_nothing(the_heads, the_f
     cloud, truth = in_face(the_heads[0], the_fits[0])
     spread = np.full(len(truth), NOWHERE)
 
-    guided = guide_fit(toy_atlas(), cloud, the_fits[0].weights, truth + 40.0, spread)
+    guided = guide_fit(toy_atlas(), cloud, the_fits[0].mode_weights, Guide(truth + 40.0, spread))
 
     # The rounds go on from where the fit ended, and hardly move it.
     assert mean_distance(guided, the_fits[0].landmarks_mm) < 1e-4
@@ -366,7 +368,7 @@ def test_surer_landmark_is_come_nearer_to(the_heads, the_fits):
     def left(spread_mm):
         spread = np.full(len(start), NOWHERE)
         spread[0] = spread_mm
-        guided = guide_fit(toy_atlas(), cloud, the_fits[1].weights, wanted, spread)
+        guided = guide_fit(toy_atlas(), cloud, the_fits[1].mode_weights, Guide(wanted, spread))
         return np.linalg.norm(guided[0] - wanted[0])
 
     distances = [left(spread_mm) for spread_mm in (10.0, 1.0, 0.1, 0.001)]
@@ -379,12 +381,11 @@ def test_convention_guided_landmarks_are_in_the_frame_of_the_cloud(the_heads, th
     """Cloud and landmarks moved by a little give landmarks moved likewise."""
     cloud, truth = in_face(the_heads[3], the_fits[3])
     motion, spread = make_motion(3, 0.5, 0.5), np.full(len(truth), 1.0)
-    weights = the_fits[3].weights
-    still = guide_fit(toy_atlas(), cloud, weights, truth, spread)
+    weights = the_fits[3].mode_weights
+    still = guide_fit(toy_atlas(), cloud, weights, Guide(truth, spread))
 
-    moved = guide_fit(
-        toy_atlas(), move_cloud(cloud, motion), weights, apply_similarity(motion, truth), spread
-    )
+    guide = Guide(apply_similarity(motion, truth), spread)
+    moved = guide_fit(toy_atlas(), move_cloud(cloud, motion), weights, guide)
 
     apart = np.linalg.norm(moved - apply_similarity(motion, still), axis=1)
     assert apart.max() < 0.1
@@ -394,17 +395,17 @@ def test_guided_fit_without_a_surface_leaves_the_atlas_where_it_was(the_fits):
     fit, nothing = the_fits[0], PointCloud(np.zeros((0, 3)), np.zeros((0, 3)))
     spread = np.full(len(fit.landmarks_mm), 1.0)
 
-    guided = guide_fit(toy_atlas(), nothing, fit.weights, fit.landmarks_mm + 5, spread)
+    guided = guide_fit(toy_atlas(), nothing, fit.mode_weights, Guide(fit.landmarks_mm + 5, spread))
 
     np.testing.assert_allclose(guided, fit.landmarks_mm, atol=1e-9)
 
 
 def test_guided_fit_leaves_what_it_is_given_as_it_was(the_heads, the_fits):
     cloud, truth = in_face(the_heads[2], the_fits[2])
-    given = cloud.points_mm, the_fits[2].weights, truth, np.full(len(truth), 1.0)
+    given = cloud.points_mm, the_fits[2].mode_weights, truth, np.full(len(truth), 1.0)
     before = [values.copy() for values in given]
 
-    guide_fit(toy_atlas(), cloud, *given[1:])
+    guide_fit(toy_atlas(), cloud, given[1], Guide(*given[2:]))
 
     for values, copy in zip(given, before, strict=True):
         np.testing.assert_array_equal(values, copy)

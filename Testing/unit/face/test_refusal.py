@@ -16,7 +16,7 @@ from toy_head import smooth_bulge, toy_atlas, toy_model
 def make_fit(residual_mm=0.4, coverage=0.95, mahalanobis=0.8):
     return AtlasFit(
         face_from_cloud=np.eye(4),
-        weights=np.zeros(3),
+        mode_weights=np.zeros(3),
         landmarks_mm=np.zeros((5, 3)),
         residual_mm=residual_mm,
         coverage=coverage,

@@ -17,7 +17,7 @@ from palnet.face.region import (
     sample_coarse,
     sample_fine,
 )
-from palnet.patches import COARSE_SPACING_MM, FINE_RADIUS_MM, FINE_SPACING_MM
+from palnet.network.patches import COARSE_SPACING_MM, FINE_RADIUS_MM, FINE_SPACING_MM
 from palnet.similarity import apply_similarity, compose_similarity, invert_similarity
 from palnet.surface import Mesh, parse_unit, prepare_surface, sample_surface
 from palnet_meshes import grid_triangles

@@ -10,15 +10,15 @@ import torch
 from palnet.model import read_model
 from palnet.network.landmarks import (
     OFFSET_UNIT_MM,
+    LandmarkPredictor,
     mirror_patches,
-    predict_landmarks,
     run_network,
 )
+from palnet.network.patches import Patches
 from palnet.network.pose import KEY_POINTS_MM, N_POSE_POINTS, POSE_UNIT_MM, predict_key_points
 from palnet.network.sizes import SIZES, SMALL_SIZE
 from palnet.network.torch_landmarks import LandmarkNetwork
 from palnet.network.torch_pose import PoseNetwork
-from palnet.patches import Patches
 from palnet.scheme import load_scheme
 
 TWIN_MM = 1e-3
@@ -143,11 +143,11 @@ def test_one_landmark_goes_along_with_another(the_landmark_twins, some_patches):
 
 
 def test_order_of_the_points_changes_nothing(the_landmark_twins, the_mirror, some_patches):
-    _, weights = the_landmark_twins
+    predictor = LandmarkPredictor(the_landmark_twins[1], the_mirror)
     order = np.random.default_rng(4).permutation(N_POINTS)
     shuffled = Patches(some_patches.centres_mm, some_patches.points[:, order], some_patches.share)
 
-    first, second = (predict_landmarks(weights, p, the_mirror) for p in (some_patches, shuffled))
+    first, second = map(predictor.predict, (some_patches, shuffled))
 
     apart = np.abs(first.positions_mm - second.positions_mm)
     assert apart.max() < ORDER_MM
@@ -156,13 +156,13 @@ def test_order_of_the_points_changes_nothing(the_landmark_twins, the_mirror, som
 
 
 def test_mirrored_face_gives_the_mirrored_landmarks(the_landmark_twins, the_mirror, some_patches):
-    _, weights = the_landmark_twins
+    predictor = LandmarkPredictor(the_landmark_twins[1], the_mirror)
     points, centres = mirror_patches(some_patches.points, some_patches.centres_mm, the_mirror)
     mirrored = Patches(centres, points, some_patches.share[the_mirror])
 
-    there = predict_landmarks(weights, mirrored, the_mirror)
+    there = predictor.predict(mirrored)
 
-    here = predict_landmarks(weights, some_patches, the_mirror)
+    here = predictor.predict(some_patches)
     expected = here.positions_mm[the_mirror] * [-1, 1, 1]
     np.testing.assert_allclose(there.positions_mm, expected, rtol=0, atol=ORDER_MM)
     np.testing.assert_allclose(there.spread_mm, here.spread_mm[the_mirror], rtol=1e-5)
@@ -183,7 +183,7 @@ def test_prediction_is_centre_plus_offset(the_mirror, some_patches):
     network = LandmarkNetwork(len(the_mirror), SMALL_SIZE)
     weights = {name: 0 * weight for name, weight in state_of(network).items()}
 
-    prediction = predict_landmarks(weights, some_patches, the_mirror)
+    prediction = LandmarkPredictor(weights, the_mirror).predict(some_patches)
 
     np.testing.assert_array_equal(prediction.positions_mm, some_patches.centres_mm)
     np.testing.assert_array_equal(prediction.spread_mm, 1)
@@ -193,7 +193,7 @@ def test_prediction_is_centre_plus_offset(the_mirror, some_patches):
 def test_prediction_leaves_the_patches_as_they_were(the_landmark_twins, the_mirror, some_patches):
     before = some_patches.points.copy()
 
-    predict_landmarks(the_landmark_twins[1], some_patches, the_mirror)
+    LandmarkPredictor(the_landmark_twins[1], the_mirror).predict(some_patches)
 
     np.testing.assert_array_equal(some_patches.points, before)
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from palnet.patches import RANKS
+from palnet.network.patches import RANKS
 from palnet.training import batches as batches_module
 from palnet.training.batches import Drawing, draw_batch, place_patches, take_nearest
 from palnet.training.patches import TrainingPatches

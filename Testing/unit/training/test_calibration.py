@@ -179,7 +179,7 @@ def faces_are_found(monkeypatch):
     """In every scan, with any landmarks."""
     ones = np.ones(N_LANDMARKS)
     any_landmarks = LandmarkPrediction(np.zeros((N_LANDMARKS, 3)), ones, ones)
-    monkeypatch.setattr(calibration_module, "find_face", lambda s, *_, is_unit_known: Found(s))
+    monkeypatch.setattr(calibration_module, "find_face_on", lambda s, _: Found(s))
     monkeypatch.setattr(calibration_module, "predict_in_face", lambda *_: any_landmarks)
 
 
@@ -219,7 +219,7 @@ def test_sample_is_the_error_of_the_projected_landmarks_in_face_millimetres(the_
     def _name(scan):
         return str(scan.description["seed"])
 
-    monkeypatch.setattr(calibration_module, "find_face", lambda s, *_, is_unit_known: Found(s))
+    monkeypatch.setattr(calibration_module, "find_face_on", lambda s, _: Found(s))
     monkeypatch.setattr(calibration_module, "predict_in_face", predict)
 
     sample = collect_sample(read_model(), the_scans)
@@ -314,10 +314,10 @@ def test_sample_holds_how_sure_the_network_is_astray_on_the_first_scans(the_scan
 
 @pytest.mark.usefixtures("faces_are_found", "no_pose_is_astray")
 def test_refused_scans_are_left_out_and_logged(the_scans, monkeypatch, caplog):
-    def find(surface, units, model, *, is_unit_known):
+    def find(surface, model):
         return refuse(surface) if surface.name == "1" else Found(surface)
 
-    monkeypatch.setattr(calibration_module, "find_face", find)
+    monkeypatch.setattr(calibration_module, "find_face_on", find)
 
     with caplog.at_level(logging.INFO):
         sample = collect_sample(read_model(), the_scans)
@@ -331,11 +331,11 @@ def test_faces_that_the_model_is_unsure_of_count_as_well(the_scans, monkeypatch)
     """Their spread is what the new limit is fitted to. A sample of none at all is an error."""
     limits = []
 
-    def find(surface, units, model, *, is_unit_known):
+    def find(surface, model):
         limits.append(model.calibration.largest_spread_mm)
         refuse(surface)
 
-    monkeypatch.setattr(calibration_module, "find_face", find)
+    monkeypatch.setattr(calibration_module, "find_face_on", find)
     assert np.isfinite(read_model().calibration.largest_spread_mm)
 
     with pytest.raises(TrainingError, match=r"every scan .* was refused"):

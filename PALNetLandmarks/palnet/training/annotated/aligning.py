@@ -12,10 +12,10 @@ import numpy as np
 
 from palnet.data_sets.dataset import load_annotated, place_truth
 from palnet.data_sets.scan_checks import read_matrix
+from palnet.detection.finding import find_face
 from palnet.errors import TrainingError, UsageError
 from palnet.face.alignment import remove_scale
 from palnet.face.region import extract_face, move_surface
-from palnet.finding import find_face
 from palnet.model import read_model
 from palnet.similarity import apply_similarity, invert_similarity
 from palnet.surface import prepare_scan, sample_surface
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from palnet.data_sets.dataset import AnnotatedScan, DataSet
-    from palnet.fitting import FoundFace
+    from palnet.detection.fitting import FoundFace
     from palnet.landmarks import LandmarkSet, Status
     from palnet.model import Model
     from palnet.scheme import Scheme
@@ -46,7 +46,7 @@ __all__ = [
 
 # Cached scans of another version, refused ones included, are prepared again. Raise it when the
 # face search or the choice of the unit improves.
-CACHE_VERSION = 3
+CACHE_VERSION = 4
 # A surface with fewer sampled points is a splinter.
 MIN_CLOUD_POINTS = 100
 
@@ -249,7 +249,7 @@ def find_annotated_face(
     ScanRefusedError
         If no face is found.
     """
-    found = find_face(prepare_scan(mesh, units[0]), units, model, is_unit_known=False)
+    found = find_face(mesh, units, model, is_unit_known=False)
     return found, replace(truth, mm_per_unit=found.surface.unit.mm_per_unit)
 
 

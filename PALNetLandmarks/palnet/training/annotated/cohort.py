@@ -13,7 +13,7 @@ from palnet._checks import check_points
 from palnet._frozen import frozen_copy
 from palnet.data_sets.common_shape import median_shape
 from palnet.errors import TrainingError
-from palnet.paper_patches import gather_sorted
+from palnet.network.paper_patches import gather_sorted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

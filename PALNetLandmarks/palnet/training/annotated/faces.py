@@ -12,9 +12,11 @@ from scipy.spatial import cKDTree
 
 from palnet._stored import read_kept
 from palnet.data_sets.dataset import load_annotated
+from palnet.detection.refinement import predict_from_atlas
 from palnet.face.region import sample_fine
 from palnet.landmarks import LandmarkSet
-from palnet.refinement import predict_from_atlas
+from palnet.network.landmarks import LandmarkPredictor
+from palnet.network.patches import FaceClouds
 from palnet.similarity import apply_similarity
 from palnet.surface import (
     PointCloud,
@@ -49,7 +51,7 @@ __all__ = ["AnnotatedFace", "gather_training_patches", "prepare_faces"]
 
 # Cached faces of another version, refused ones included, are prepared again. Raise it when the
 # face search or the choice of the unit improves.
-CACHE_VERSION = 4
+CACHE_VERSION = 5
 # The surface is kept within this distance of starts and true landmarks: a result farther off is
 # wrong anyway.
 SURFACE_REACH_MM = 20.0
@@ -69,10 +71,10 @@ class AnnotatedFace:
         The landmarks in file coordinates.
     face_from_scan : ndarray of shape (4, 4)
         Similarity, from scan millimetres.
-    fine, coarse : PointCloud
-        The face at both spacings.
-    shape : ndarray of shape (n_modes,)
-        Weights of the fitted atlas.
+    clouds : FaceClouds
+        The face.
+    mode_weights : ndarray of shape (n_modes,)
+        Shape of the fitted atlas.
     residual_mm : float
         Median distance of the surface from the fitted atlas, as in `palnet.face.fit.AtlasFit`.
     path : Path
@@ -84,9 +86,8 @@ class AnnotatedFace:
     person: str
     truth: LandmarkSet
     face_from_scan: NDArray[np.float64]
-    fine: PointCloud
-    coarse: PointCloud
-    shape: NDArray[np.float64]
+    clouds: FaceClouds
+    mode_weights: NDArray[np.float64]
     residual_mm: float
     path: Path
     digest: str
@@ -103,8 +104,8 @@ class AnnotatedFace:
 
     def predict(self, weights: Weights, atlas: FaceAtlas) -> LandmarkPrediction:
         """Run a landmark network as in a detection, before projection to the surface."""
-        mirror = self.truth.scheme.mirror
-        return predict_from_atlas(weights, atlas, self.shape, self.fine, self.coarse, mirror)
+        predictor = LandmarkPredictor(weights, self.truth.scheme.mirror)
+        return predict_from_atlas(predictor, atlas, self.mode_weights, self.clouds)
 
     def project(self, positions_mm: NDArray[np.float64]) -> NDArray[np.float64]:
         """Project positions in the face frame to the nearest point of the triangles."""
@@ -154,9 +155,9 @@ def _prepare(scan: AnnotatedScan, *, scheme: Scheme, model: Model) -> dict[str, 
     found, truth = find_annotated_face(*load_annotated(scan, scheme), model)
     # Sample what a detection samples, or the whole face if the scheme's starts are still to be
     # learned. The truth must not influence the sampling, or the points would give it away.
-    shape = found.fit.weights
+    mode_weights = found.fit.mode_weights
     is_atlas_scheme = scheme.codes == model.scheme.codes
-    centres = found.fit.landmarks_mm if is_atlas_scheme else model.atlas.shape_points(shape)
+    centres = found.fit.landmarks_mm if is_atlas_scheme else model.atlas.shape_points(mode_weights)
     fine = sample_fine(found.face, centres)
     truth_mm = apply_similarity(found.face_from_scan, truth.positions_mm)[truth.is_placed]
     tree = cKDTree(np.concatenate([centres, truth_mm]))
@@ -167,7 +168,7 @@ def _prepare(scan: AnnotatedScan, *, scheme: Scheme, model: Model) -> dict[str, 
         "face_from_scan": found.face_from_scan,
         "fine": np.hstack([fine.points_mm, fine.normals]).astype(np.float32),
         "coarse": np.hstack([found.coarse.points_mm, found.coarse.normals]).astype(np.float32),
-        "shape": shape,
+        "shape": mode_weights,
         "residual_mm": np.asarray(found.fit.residual_mm),
         "surface_mm": surface.points_mm.astype(np.float32),
         "triangles": surface.triangles,
@@ -178,14 +179,14 @@ def _load(
     scan: AnnotatedScan, path: Path, arrays: dict[str, NDArray[Any]], *, scheme: Scheme
 ) -> AnnotatedFace:
     """Make a face from its cached arrays."""
-    fine, coarse = arrays["fine"].astype(np.float64), arrays["coarse"].astype(np.float64)
+    both = (arrays[name].astype(np.float64) for name in FaceClouds._fields)
+    clouds = (PointCloud(each[:, :3], each[:, 3:]) for each in both)
     return AnnotatedFace(
         person=scan.person,
         truth=unpack_truth(arrays, scheme, scan.specimen),
         face_from_scan=arrays["face_from_scan"],
-        fine=PointCloud(fine[:, :3], fine[:, 3:]),
-        coarse=PointCloud(coarse[:, :3], coarse[:, 3:]),
-        shape=arrays["shape"],
+        clouds=FaceClouds(*clouds),
+        mode_weights=arrays["shape"],
         residual_mm=float(arrays["residual_mm"]),
         path=path,
         digest=str(arrays["digest"]),
@@ -213,12 +214,12 @@ def gather_training_patches(
     """
     rows: list[dict[str, NDArray[Any]]] = []
     for number, face in enumerate(faces):
-        first_mm, truth_mm = atlas.shape_landmarks(face.shape), face.truth_mm
+        first_mm, truth_mm = atlas.shape_landmarks(face.mode_weights), face.truth_mm
         known = face.truth.is_placed
         starts = draw_starts(first_mm, truth_mm, known, np.random.default_rng([seed, number]))
         rows.append(
             {
-                **cut_patches(face.fine, face.coarse, starts),
+                **cut_patches(face.clouds, starts),
                 "truth_mm": np.where(known[:, None], truth_mm, first_mm).astype(np.float32),
                 "visible": known,
             }

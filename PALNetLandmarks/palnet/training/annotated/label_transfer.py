@@ -45,7 +45,7 @@ def transfer_landmarks(atlas: FaceAtlas, faces: Sequence[AnnotatedFace]) -> Face
     TrainingError
         If a landmark is missing on all faces.
     """
-    shapes = np.stack([atlas.shape_points(face.shape) for face in faces])
+    shapes = np.stack([atlas.shape_points(face.mode_weights) for face in faces])
     truth = np.stack([face.truth_mm for face in faces])
     means, modes = [], []
     for row, code in enumerate(faces[0].truth.scheme.codes):

@@ -13,12 +13,12 @@ import numpy as np
 from palnet._stored import read_kept, write_arrays
 from palnet.calibration import Calibration
 from palnet.data_sets.dataset import load_scan
+from palnet.detection.finding import find_face
+from palnet.detection.placing import place_by_paper
 from palnet.errors import ScanRefusedError, TrainingError
 from palnet.face.alignment import remove_scale
-from palnet.finding import find_face
 from palnet.model import Model, ModelParts, PaperNetwork, read_model, write_model
-from palnet.paper_patches import finish_landmarks
-from palnet.placing import place_by_paper
+from palnet.network.paper_patches import finish_landmarks
 from palnet.similarity import apply_similarity, fit_similarity, invert_similarity
 from palnet.surface import prepare_scan
 from palnet.training.annotated.cohort import gather_sorted_patches, mean_landmarks
@@ -273,8 +273,7 @@ class PaperMethod:
         if specimen not in self._poses:
             mesh, unit, _ = load_scan(self._files[specimen], self.data.scheme)
             try:
-                surface = prepare_scan(mesh, unit)
-                found = find_face(surface, (unit,), self._base, is_unit_known=False)
+                found = find_face(mesh, (unit,), self._base, is_unit_known=False)
                 self._poses[specimen] = found.face_from_scan
             except ScanRefusedError as err:
                 logger.info("not detected: %s", err)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from palnet._stored import check_keys
 from palnet.errors import UsageError
 from palnet.network.paper import VARIANTS, least_points
-from palnet.paper_patches import FINISHES, Finish
+from palnet.network.paper_patches import FINISHES, Finish
 from palnet.training.recipe_file import build_part, read_toml
 
 if TYPE_CHECKING:

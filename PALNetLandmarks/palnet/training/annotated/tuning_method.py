@@ -182,7 +182,7 @@ class TuningMethod:
             if face is None:
                 continue
             mm = (
-                atlas.shape_landmarks(face.shape)
+                atlas.shape_landmarks(face.mode_weights)
                 if weights is None
                 else face.predict(weights, atlas).positions_mm
             )

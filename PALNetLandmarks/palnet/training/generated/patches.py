@@ -12,8 +12,9 @@ import numpy as np
 
 from palnet._parallel import run_tasks
 from palnet._stored import read_kept, write_arrays
-from palnet.face.fit import fit_atlas, guide_fit
+from palnet.face.fit import Guide, fit_atlas, guide_fit
 from palnet.face.region import extract_face, move_cloud, move_surface, sample_coarse, sample_fine
+from palnet.network.patches import FaceClouds
 from palnet.similarity import apply_similarity, fit_similarity
 from palnet.surface import parse_unit, prepare_surface
 from palnet.synthesis.folder import read_generated_scan
@@ -154,10 +155,10 @@ def prepare_patches(
     truth = apply_similarity(face_from_scan, scan.landmarks_mm)
     starts = draw_starts(fit.landmarks_mm, truth, scan.visible, rng)
     if np.random.default_rng([seed, GUIDING]).random() < GUIDED_SHARE:
-        starts = _guide_starts(met, coarse, fit.weights, starts, scan.visible)
+        starts = _guide_starts(met, coarse, fit.mode_weights, starts, scan.visible)
     fine = sample_fine(face, np.concatenate(starts))
     return {
-        **cut_patches(fine, coarse, starts),
+        **cut_patches(FaceClouds(fine, coarse), starts),
         "truth_mm": truth.astype(np.float32),
         "visible": scan.visible,
     }
@@ -175,7 +176,7 @@ def _thin_for(atlas: FaceAtlas, seed: int) -> FaceAtlas:
 def _guide_starts(
     atlas: FaceAtlas,
     coarse: PointCloud,
-    shape: NDArray[np.float64],
+    mode_weights: NDArray[np.float64],
     starts: tuple[NDArray[np.float64], NDArray[np.float64]],
     visible: NDArray[np.bool_],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -184,6 +185,6 @@ def _guide_starts(
     Landmarks that are not visible do not guide the fit and keep the first start.
     """
     first_mm, second_mm = starts
-    spread_mm = np.where(visible, GUIDE_SPREAD_MM, np.inf)
-    guided_mm = guide_fit(atlas, coarse, shape, second_mm, spread_mm)
+    guide = Guide(second_mm, np.where(visible, GUIDE_SPREAD_MM, np.inf))
+    guided_mm = guide_fit(atlas, coarse, mode_weights, guide)
     return first_mm, np.where(visible[:, None], guided_mm, first_mm)

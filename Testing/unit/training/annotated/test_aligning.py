@@ -24,9 +24,9 @@ from palnet.similarity import (
     rotation_angle_deg,
     similarity_scale,
 )
-from palnet.surface import Mesh, read_mesh, write_ply
+from palnet.surface import Mesh, _prepare, parse_unit, prepare_scan, read_mesh, write_ply
 from palnet.training.annotated import aligning
-from palnet.training.annotated.aligning import prepare_scans
+from palnet.training.annotated.aligning import find_annotated_face, prepare_scans
 from palnet.training.annotated.faces import prepare_faces
 from toy_cohort import toy_person, write_toy_cohort, write_toy_scan
 
@@ -113,6 +113,22 @@ def test_unit_that_a_labs_own_landmarks_cannot_tell_is_that_of_a_detection(tmp_p
     assert refusals == not_found == []
     for each in (scans[0].truth, faces[0].truth):
         np.testing.assert_allclose(each.positions_mm, truth.positions[rows], atol=1e-3)
+
+
+def test_dense_scan_is_thinned_as_in_the_unit_that_it_turns_out_to_have(monkeypatch):
+    """Thinned for millimeters, one in centimeters would lose its detail."""
+    monkeypatch.setattr(_prepare, "DENSE_POINTS", 10_000)
+    monkeypatch.setattr(_prepare, "THIN_CELL_MM", 3.0)
+    millimetre, centimetre = parse_unit("mm"), parse_unit("cm")
+    mesh = read_mesh(palnet.samples.example_scan())
+    mesh = replace(mesh, points=mesh.points / 10)
+    truth = read_landmarks(palnet.samples.example_truth())
+
+    found, _ = find_annotated_face(mesh, (millimetre, centimetre), truth, read_model())
+
+    expected = prepare_scan(mesh, centimetre)
+    assert expected.findings[0].code == "thinned"
+    np.testing.assert_array_equal(found.surface.points_mm, expected.points_mm)
 
 
 def test_scan_is_prepared_once_and_again_when_a_file_changes(a_cohort, tmp_path, monkeypatch):

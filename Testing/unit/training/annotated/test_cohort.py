@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from palnet.errors import TrainingError
-from palnet.paper_patches import finish_landmarks
+from palnet.network.paper_patches import finish_landmarks
 from palnet.training.annotated.cohort import (
     AlignedScan,
     find_outliers,

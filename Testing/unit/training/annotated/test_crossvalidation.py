@@ -19,7 +19,7 @@ from palnet.data_sets.layouts import read_data_set
 from palnet.errors import ModelFileError, TrainingError, UsageError
 from palnet.exchange import read_landmarks
 from palnet.network.paper import VARIANTS
-from palnet.paper_patches import finish_landmarks
+from palnet.network.paper_patches import finish_landmarks
 from palnet.training.annotated import paper_network
 from palnet.training.annotated.aligning import prepare_scans
 from palnet.training.annotated.cohort import gather_sorted_patches

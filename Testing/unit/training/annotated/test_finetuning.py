@@ -323,10 +323,10 @@ def test_command_tells_before_and_after_and_tests_folds(
 ):
     prepared = []
 
-    def find(surface, units, model, **options):
+    def find(mesh, units, model, **options):
         if model.path == a_model:  # the common frame is found by the shipped one
-            prepared.append(surface.name)
-        return find_toy_face(surface, units, model, **options)
+            prepared.append(mesh.name)
+        return find_toy_face(mesh, units, model, **options)
 
     monkeypatch.setattr(aligning, "find_face", find)
     output = tmp_path / "run"

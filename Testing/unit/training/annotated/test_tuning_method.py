@@ -131,7 +131,7 @@ def test_baseline_is_the_atlas_and_the_result_the_kept_model(a_run, a_data_set, 
             np.testing.assert_allclose(kept.positions, pair.predicted.positions, atol=1e-3)
         errors = [
             np.linalg.norm(
-                face.project(model.atlas.shape_landmarks(face.shape)) - face.truth_mm, axis=1
+                face.project(model.atlas.shape_landmarks(face.mode_weights)) - face.truth_mm, axis=1
             )
             / similarity_scale(face.face_from_scan)
             for face in tested
@@ -156,10 +156,10 @@ def test_other_scheme_starts_from_learned_places(a_data_set, the_models, tmp_pat
 def without_faces(names):
     """Find the faces of the toys but for some scans."""
 
-    def find(surface, *arguments, **options):
-        if surface.name in names:
-            raise ScanRefusedError(f"{surface.name}: no face.")  # noqa: EM102
-        return find_toy_face(surface, *arguments, **options)
+    def find(mesh, *arguments, **options):
+        if mesh.name in names:
+            raise ScanRefusedError(f"{mesh.name}: no face.")  # noqa: EM102
+        return find_toy_face(mesh, *arguments, **options)
 
     return find
 

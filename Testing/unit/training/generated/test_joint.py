@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from palnet.network.landmarks import OFFSET_UNIT_MM, mirror_patches, run_network
+from palnet.network.patches import RANKS
 from palnet.network.sizes import SMALL_SIZE
 from palnet.network.torch_landmarks import LandmarkNetwork
-from palnet.patches import RANKS
 from palnet.training.batches import place_patches
 from palnet.training.generated import joint as joint_module
 from palnet.training.generated.joint import MOST_REMAINING_MM, refit_joint_layer

@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 
 from palnet.face.fit import fit_atlas
 from palnet.face.region import extract_face, sample_coarse
-from palnet.patches import COARSE_RADIUS_MM, FINE_RADIUS_MM, RANKS
+from palnet.network.patches import COARSE_RADIUS_MM, FINE_RADIUS_MM, RANKS
 from palnet.similarity import apply_similarity, fit_similarity, invert_similarity
 from palnet.surface import parse_unit, prepare_surface, project_onto_triangles
 from palnet.synthesis.folder import fill_folder, read_generated_scan

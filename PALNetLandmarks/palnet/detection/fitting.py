@@ -6,11 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from palnet.face.fit import AtlasFit, fit_atlas
+from palnet.detection.refinement import predict_from_atlas
+from palnet.face.fit import AtlasFit, Guide, fit_atlas
 from palnet.face.region import extract_face, move_cloud, move_surface, sample_coarse, sample_fine
-from palnet.network.landmarks import predict_landmarks
-from palnet.patches import gather_patches
-from palnet.refinement import predict_from_atlas
+from palnet.network.patches import FaceClouds, gather_patches
 
 if TYPE_CHECKING:
     import numpy as np
@@ -97,9 +96,9 @@ def fit_face_by_landmarks(surface: Surface, guess: NDArray[np.float64], model: M
     """
     region = extract_face(surface, guess)
     cloud, mean_mm = sample_coarse(region), model.atlas.landmark_mean_mm
-    patches = gather_patches(sample_fine(region, mean_mm), cloud, mean_mm)
-    seen = predict_landmarks(model.network("landmarks"), patches, model.scheme.mirror)
-    fit = fit_atlas(model.atlas, cloud, guide=(seen.positions_mm, seen.spread_mm))
+    clouds = FaceClouds(sample_fine(region, mean_mm), cloud)
+    seen = model.landmark_predictor.predict(gather_patches(clouds, mean_mm))
+    fit = fit_atlas(model.atlas, cloud, guide=Guide(seen.positions_mm, seen.spread_mm))
     return _found(surface, guess, region, cloud, fit)
 
 
@@ -121,7 +120,7 @@ def _found(
 
 
 def predict_in_face(found: FoundFace, model: Model) -> LandmarkPrediction:
-    """Predict the landmarks by the network, as `palnet.refinement.predict_from_atlas` does.
+    """Predict the landmarks by the network, as `predict_from_atlas` does.
 
     Parameters
     ----------
@@ -137,6 +136,5 @@ def predict_in_face(found: FoundFace, model: Model) -> LandmarkPrediction:
     """
     if found.prediction is not None:
         return found.prediction
-    fine = sample_fine(found.face, found.fit.landmarks_mm)
-    clouds, network = (fine, found.coarse), model.network("landmarks")
-    return predict_from_atlas(network, model.atlas, found.fit.weights, *clouds, model.scheme.mirror)
+    clouds = FaceClouds(sample_fine(found.face, found.fit.landmarks_mm), found.coarse)
+    return predict_from_atlas(model.landmark_predictor, model.atlas, found.fit.mode_weights, clouds)

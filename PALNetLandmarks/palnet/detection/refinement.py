@@ -7,17 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palnet.face.fit import guide_fit
-from palnet.network.landmarks import predict_landmarks
-from palnet.patches import gather_patches
+from palnet.face.fit import Guide, guide_fit
+from palnet.network.patches import gather_patches
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from palnet.face.atlas import FaceAtlas
-    from palnet.network.landmarks import LandmarkPrediction
-    from palnet.network.layers import Weights
-    from palnet.surface import PointCloud
+    from palnet.network.landmarks import LandmarkPrediction, LandmarkPredictor
+    from palnet.network.patches import FaceClouds
 
 __all__ = ["predict_from_atlas", "refine_landmarks"]
 
@@ -39,12 +37,10 @@ GUIDED_COUNTS = 2.0
 
 
 def predict_from_atlas(
-    weights: Weights,
+    predictor: LandmarkPredictor,
     atlas: FaceAtlas,
-    shape: NDArray[np.float64],
-    fine: PointCloud,
-    coarse: PointCloud,
-    mirror: NDArray[np.int64],
+    mode_weights: NDArray[np.float64],
+    clouds: FaceClouds,
 ) -> LandmarkPrediction:
     """Predict from the atlas's landmarks, then again from an atlas guided by the result.
 
@@ -56,34 +52,29 @@ def predict_from_atlas(
 
     Parameters
     ----------
-    weights : mapping of str to ndarray
+    predictor : LandmarkPredictor
         The landmark network.
     atlas : FaceAtlas
         The atlas.
-    shape : ndarray of shape (n_modes,)
-        Mode weights of its fit to the face.
-    fine, coarse : PointCloud
-        The face at the two spacings.
-    mirror : ndarray of shape (n_landmarks,)
-        Index of the counterpart on the other side, for each landmark.
+    mode_weights : ndarray of shape (n_modes,)
+        Shape of its fit to the face.
+    clouds : FaceClouds
+        The face.
 
     Returns
     -------
     LandmarkPrediction
         Neither projected onto the surface nor calibrated.
     """
-    first = refine_landmarks(weights, fine, coarse, atlas.shape_landmarks(shape), mirror)
-    guided_mm = guide_fit(atlas, coarse, shape, first.positions_mm, first.spread_mm)
-    again = predict_landmarks(weights, gather_patches(fine, coarse, guided_mm), mirror)
+    first = refine_landmarks(predictor, clouds, atlas.shape_landmarks(mode_weights))
+    guide = Guide(first.positions_mm, first.spread_mm)
+    guided_mm = guide_fit(atlas, clouds.coarse, mode_weights, guide)
+    again = predictor.predict(gather_patches(clouds, guided_mm))
     return first.averaged_with(again, GUIDED_COUNTS)
 
 
 def refine_landmarks(
-    weights: Weights,
-    fine: PointCloud,
-    coarse: PointCloud,
-    starts_mm: NDArray[np.float64],
-    mirror: NDArray[np.int64],
+    predictor: LandmarkPredictor, clouds: FaceClouds, starts_mm: NDArray[np.float64]
 ) -> LandmarkPrediction:
     """Predict from patches around the starts; repeat for landmarks that move far.
 
@@ -91,27 +82,25 @@ def refine_landmarks(
 
     Parameters
     ----------
-    weights : mapping of str to ndarray
+    predictor : LandmarkPredictor
         The landmark network.
-    fine, coarse : PointCloud
-        The face at the two spacings, in the face frame.
+    clouds : FaceClouds
+        The face, in the face frame.
     starts_mm : ndarray of shape (n_landmarks, 3)
         The approximations.
-    mirror : ndarray of shape (n_landmarks,)
-        Index of the counterpart on the other side, for each landmark.
 
     Returns
     -------
     LandmarkPrediction
         In the face frame, neither projected onto the surface nor calibrated.
     """
-    found = predict_landmarks(weights, gather_patches(fine, coarse, starts_mm), mirror)
+    found = predictor.predict(gather_patches(clouds, starts_mm))
     moved_mm = np.linalg.norm(found.positions_mm - starts_mm, axis=1)
     is_open = moved_mm > FAR_MM
     for _ in range(MOST_PASSES - 1):
         if not is_open.any():
             break
-        again = predict_landmarks(weights, gather_patches(fine, coarse, found.positions_mm), mirror)
+        again = predictor.predict(gather_patches(clouds, found.positions_mm))
         last_mm = moved_mm
         moved_mm = np.linalg.norm(again.positions_mm - found.positions_mm, axis=1)
         is_open &= moved_mm < DRIFTING_SHARE * last_mm

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from palnet._stopwatch import Stopwatch
+from palnet.detection.placing import place_by_paper, place_landmarks, project_prediction
 from palnet.model import read_model
 from palnet.network.landmarks import LandmarkPrediction
-from palnet.placing import place_by_paper, place_landmarks, project_prediction
-from palnet.surface import parse_unit, prepare_surface, project_onto_triangles
+from palnet.surface import parse_unit, project_onto_triangles
 from palnet.synthesis import ScanGenerator
 from toy_head import toy_model
 from toy_tuning import find_toy_face, write_toy_model
@@ -24,9 +24,7 @@ def a_model(tmp_path_factory):
 @pytest.fixture(scope="module")
 def a_face(a_model):
     scan = ScanGenerator(toy_model()).draw(3)
-    millimetre = parse_unit("mm")
-    surface = prepare_surface(scan.to_mesh(), millimetre)
-    return find_toy_face(surface, (millimetre,), a_model, is_unit_known=True)
+    return find_toy_face(scan.to_mesh(), (parse_unit("mm"),), a_model, is_unit_known=True)
 
 
 @pytest.mark.parametrize(("residual_mm", "misfit"), [(0.25, 1.0), (0.5, 2.0), (4.0, 3.0)])

@@ -6,20 +6,21 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from palnet import refinement
-from palnet.network.landmarks import LandmarkPrediction
-from palnet.refinement import (
+from palnet.detection import refinement
+from palnet.detection.refinement import (
     FAR_MM,
     GUIDED_COUNTS,
     MOST_PASSES,
     predict_from_atlas,
     refine_landmarks,
 )
+from palnet.network.landmarks import LandmarkPrediction
+from palnet.network.patches import FaceClouds
 
 STARTS_MM = np.array([[0.0, 0, 0], [40, 0, 0]])
 FIRST_MM, GUIDED_MM, AGAIN_MM = STARTS_MM + 1.0, STARTS_MM + 2.0, STARTS_MM + 5.0
 FIRST_SPREAD_MM, AGAIN_SPREAD_MM = 2.0, 1.0
-WEIGHTS, FINE, COARSE, MIRROR = object(), object(), object(), object()
+CLOUDS = FaceClouds(object(), object())
 
 
 def say(positions_mm, spread_mm):
@@ -41,28 +42,35 @@ def calls(monkeypatch):
     stage("refine_landmarks", say(FIRST_MM, FIRST_SPREAD_MM))
     stage("guide_fit", GUIDED_MM)
     stage("gather_patches", "the patches")
-    stage("predict_landmarks", say(AGAIN_MM, AGAIN_SPREAD_MM))
     return calls
 
 
+class Again:
+    """A network that always says the same, of the patches."""
+
+    def predict(self, patches):
+        assert patches == "the patches"
+        return say(AGAIN_MM, AGAIN_SPREAD_MM)
+
+
 def test_second_prediction_starts_where_the_guided_atlas_puts_the_landmarks(calls):
-    shape = np.array([0.5, -1.0])
+    shape, predictor = np.array([0.5, -1.0]), Again()
     atlas = SimpleNamespace(shape_landmarks=lambda weights: STARTS_MM if weights is shape else None)
 
-    predict_from_atlas(WEIGHTS, atlas, shape, FINE, COARSE, MIRROR)
+    predict_from_atlas(predictor, atlas, shape, CLOUDS)
 
-    assert calls["refine_landmarks"] == (WEIGHTS, FINE, COARSE, STARTS_MM, MIRROR)
-    assert calls["guide_fit"][:3] == (atlas, COARSE, shape)
-    np.testing.assert_array_equal(calls["guide_fit"][3], FIRST_MM)
-    np.testing.assert_array_equal(calls["guide_fit"][4], FIRST_SPREAD_MM)
-    assert calls["gather_patches"] == (FINE, COARSE, GUIDED_MM)
-    assert calls["predict_landmarks"] == (WEIGHTS, "the patches", MIRROR)
+    assert calls["refine_landmarks"] == (predictor, CLOUDS, STARTS_MM)
+    assert calls["guide_fit"][:3] == (atlas, CLOUDS.coarse, shape)
+    guide = calls["guide_fit"][3]
+    np.testing.assert_array_equal(guide.landmarks_mm, FIRST_MM)
+    np.testing.assert_array_equal(guide.spread_mm, FIRST_SPREAD_MM)
+    assert calls["gather_patches"] == (CLOUDS, GUIDED_MM)
 
 
 def test_surer_prediction_and_the_guided_one_count_more(calls):
     atlas = SimpleNamespace(shape_landmarks=lambda _weights: STARTS_MM)
 
-    found = predict_from_atlas(WEIGHTS, atlas, np.zeros(2), FINE, COARSE, MIRROR)
+    found = predict_from_atlas(Again(), atlas, np.zeros(2), CLOUDS)
 
     again = GUIDED_COUNTS * (FIRST_SPREAD_MM / AGAIN_SPREAD_MM) ** 2
     np.testing.assert_allclose(found.positions_mm, (FIRST_MM + again * AGAIN_MM) / (1 + again))
@@ -76,36 +84,32 @@ def passes(monkeypatch):
     """A network that goes a share of the way to the truth; its spread is the number of the pass."""
     seen = []
 
-    def predict(_weights, patches, _mirror):
+    def predict(patches):
         seen.append(patches.centres_mm.copy())
         moved = patches.centres_mm + passes.share * (TRUTH_MM - patches.centres_mm)
         number = np.full(len(TRUTH_MM), float(len(seen)))
         return LandmarkPrediction(moved, number, np.ones(len(TRUTH_MM)))
 
-    passes = SimpleNamespace(seen=seen, share=0.8)
-    monkeypatch.setattr(refinement, "predict_landmarks", predict)
+    def refine(away_mm):
+        starts = TRUTH_MM + np.array([[d, 0.0, 0.0] for d in away_mm])
+        return refine_landmarks(passes, CLOUDS, starts)
+
+    passes = SimpleNamespace(seen=seen, share=0.8, predict=predict, refine=refine)
     monkeypatch.setattr(
-        refinement,
-        "gather_patches",
-        lambda _fine, _coarse, centres: SimpleNamespace(centres_mm=centres),
+        refinement, "gather_patches", lambda _, centres: SimpleNamespace(centres_mm=centres)
     )
     return passes
 
 
-def refine(away_mm):
-    starts = TRUTH_MM + np.array([[d, 0.0, 0.0] for d in away_mm])
-    return refine_landmarks({}, None, None, starts, np.arange(len(TRUTH_MM)))
-
-
 def test_landmarks_that_stay_near_get_one_pass(passes):
-    refined = refine([0.5, 1.0, 2.4, 0.0])
+    refined = passes.refine([0.5, 1.0, 2.4, 0.0])
 
     assert len(passes.seen) == 1
     np.testing.assert_array_equal(refined.spread_mm, 1)
 
 
 def test_only_the_landmark_that_moved_far_is_placed_again(passes):
-    refined = refine([0.5, 6.0, 0.5, 0.5])
+    refined = passes.refine([0.5, 6.0, 0.5, 0.5])
 
     assert len(passes.seen) == 2
     np.testing.assert_array_equal(refined.spread_mm, [1, 2, 1, 1])
@@ -114,7 +118,7 @@ def test_only_the_landmark_that_moved_far_is_placed_again(passes):
 
 
 def test_passes_begin_where_the_last_one_ended(passes):
-    refine([0.5, 20.0, 0.5, 0.5])
+    passes.refine([0.5, 20.0, 0.5, 0.5])
 
     np.testing.assert_allclose([c[1, 0] for c in passes.seen], 40 + 20 * 0.2 ** np.arange(3))
     np.testing.assert_allclose([c[0, 0] for c in passes.seen], [0.5, 0.1, 0.1])
@@ -124,7 +128,7 @@ def test_passes_end(passes):
     """A landmark that never comes to rest keeps what the last pass says."""
     passes.share = 1.35  # beyond the truth, again and again
 
-    refined = refine([40.0, 0.0, 0.0, 0.0])
+    refined = passes.refine([40.0, 0.0, 0.0, 0.0])
 
     assert len(passes.seen) == MOST_PASSES
     np.testing.assert_allclose(refined.positions_mm[0, 0], 40 * (-0.35) ** MOST_PASSES)
@@ -135,7 +139,7 @@ def test_landmark_that_drifts_stays_where_the_last_pass_that_led_somewhere_left_
     """A pass that moves as far as the one before it leads nowhere."""
     passes.share = share
 
-    refined = refine([30.0, 0.0, 0.0, 0.0])
+    refined = passes.refine([30.0, 0.0, 0.0, 0.0])
 
     assert len(passes.seen) == 2
     np.testing.assert_allclose(refined.positions_mm[0, 0], 30 * (1 - share))
@@ -145,7 +149,7 @@ def test_landmark_that_drifts_stays_where_the_last_pass_that_led_somewhere_left_
 def test_landmark_that_comes_nearer_slowly_gets_all_passes(passes):
     passes.share = 0.31
 
-    refined = refine([30.0, 0.0, 0.0, 0.0])
+    refined = passes.refine([30.0, 0.0, 0.0, 0.0])
 
     assert len(passes.seen) == MOST_PASSES
     np.testing.assert_allclose(refined.positions_mm[0, 0], 30 * 0.69**MOST_PASSES)
@@ -153,7 +157,7 @@ def test_landmark_that_comes_nearer_slowly_gets_all_passes(passes):
 
 @pytest.mark.parametrize(("step_mm", "n_passes"), [(FAR_MM - 0.01, 1), (FAR_MM + 0.01, 2)])
 def test_far_is_measured_by_the_step(passes, step_mm, n_passes):
-    refine([step_mm / passes.share, 0.0, 0.0, 0.0])
+    passes.refine([step_mm / passes.share, 0.0, 0.0, 0.0])
 
     assert len(passes.seen) == n_passes
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from cut_face import lay_cut_example
-from palnet import judging
 from palnet._stopwatch import Stopwatch
 from palnet.calibration import Calibration
-from palnet.fitting import FoundFace, fit_face, fit_face_by_landmarks
-from palnet.judging import SURE_ENOUGH, Judge, Verdict
+from palnet.detection import judging
+from palnet.detection.fitting import FoundFace, fit_face, fit_face_by_landmarks
+from palnet.detection.judging import SURE_ENOUGH, Judge, Verdict
 from palnet.model import read_model
 
 

@@ -15,10 +15,10 @@ from palnet.surface import Finding, project_onto_triangles
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from palnet.fitting import FoundFace
+    from palnet.detection.fitting import FoundFace
+    from palnet.detection.placing import Placement
     from palnet.model import Model
     from palnet.photo import PhotoOpinion
-    from palnet.placing import Placement
     from palnet.surface import Mesh
 
 __all__ = ["COLOR_NOT_ASKED", "Combined", "combine_with_color"]

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from palnet._stopwatch import Stopwatch
+from palnet.detection.fitting import predict_in_face
 from palnet.face.alignment import remove_scale
 from palnet.face.region import extract_face, move_surface
-from palnet.fitting import predict_in_face
 from palnet.network.paper import run_palnet
-from palnet.paper_patches import finish_landmarks, gather_sorted
+from palnet.network.paper_patches import finish_landmarks, gather_sorted
 from palnet.similarity import apply_similarity, invert_similarity, similarity_scale
 from palnet.surface import project_onto_triangles, sample_surface
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from palnet.fitting import FoundFace
+    from palnet.detection.fitting import FoundFace
     from palnet.model import Model
     from palnet.network.landmarks import LandmarkPrediction
     from palnet.surface import Surface

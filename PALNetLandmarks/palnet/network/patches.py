@@ -8,7 +8,7 @@ gets denser. Here the points are resampled first: a fine half close by, a coarse
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -27,6 +27,7 @@ __all__ = [
     "FINE_RADIUS_MM",
     "FINE_SPACING_MM",
     "RANKS",
+    "FaceClouds",
     "Patches",
     "gather_patches",
 ]
@@ -35,6 +36,21 @@ FINE_SPACING_MM, FINE_RADIUS_MM = 1.5, 11.0
 COARSE_SPACING_MM, COARSE_RADIUS_MM = 3.2, 32.0
 # Each half has the 96 nearest points; on a plane they reach 8.3 mm (fine) and 17.7 mm (coarse).
 RANKS = np.arange(1, 97)
+
+
+class FaceClouds(NamedTuple):
+    """Points of a face at two spacings, in its own frame.
+
+    Attributes
+    ----------
+    fine : PointCloud
+        Around the landmarks, at `FINE_SPACING_MM`.
+    coarse : PointCloud
+        The whole region of interest, at `COARSE_SPACING_MM`.
+    """
+
+    fine: PointCloud
+    coarse: PointCloud
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -73,19 +89,16 @@ class Patches:
 
 
 def gather_patches(
-    fine: PointCloud,
-    coarse: PointCloud,
-    centres_mm: NDArray[np.float64],
-    ranks: NDArray[np.integer] = RANKS,
+    clouds: FaceClouds, centres_mm: NDArray[np.float64], ranks: NDArray[np.integer] = RANKS
 ) -> Patches:
-    """Gather the points nearest each centre from a fine and a coarse cloud.
+    """Gather the points nearest each centre from the fine and the coarse cloud.
 
     Convention: clouds and centres in the face frame, millimetres of the atlas's mean face.
 
     Parameters
     ----------
-    fine, coarse : PointCloud
-        The face at `FINE_SPACING_MM` and at `COARSE_SPACING_MM`.
+    clouds : FaceClouds
+        The face at both spacings.
     centres_mm : ndarray of shape (n_landmarks, 3)
         The approximations.
     ranks : ndarray of shape (n_points_each,)
@@ -98,7 +111,7 @@ def gather_patches(
     """
     halves = [
         _nearest(cloud, centres_mm, ranks, radius)
-        for cloud, radius in ((fine, FINE_RADIUS_MM), (coarse, COARSE_RADIUS_MM))
+        for cloud, radius in zip(clouds, (FINE_RADIUS_MM, COARSE_RADIUS_MM), strict=True)
     ]
     points = np.concatenate([half[0] for half in halves], axis=1)
     share = np.stack([half[1] for half in halves], axis=1)

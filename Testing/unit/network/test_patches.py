@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palnet.patches import (
+from palnet.network.patches import (
     COARSE_RADIUS_MM,
     FINE_RADIUS_MM,
     RANKS,
+    FaceClouds,
     Patches,
     gather_patches,
 )
@@ -28,8 +29,8 @@ def make_cloud(rng, n_points, spread_mm):
 
 def make_input(seed, n_fine=400, n_coarse=400):
     rng = np.random.default_rng(seed)
-    fine, coarse = make_cloud(rng, n_fine, 8.0), make_cloud(rng, n_coarse, 20.0)
-    return fine, coarse, rng.normal(0, 5, (4, 3))
+    clouds = FaceClouds(make_cloud(rng, n_fine, 8.0), make_cloud(rng, n_coarse, 20.0))
+    return clouds, rng.normal(0, 5, (4, 3))
 
 
 def naive_half(cloud, centre, ranks, radius_mm):
@@ -51,21 +52,21 @@ def naive_half(cloud, centre, ranks, radius_mm):
     st.sampled_from([0, 1, 20, 400]),
 )
 def test_patches_are_the_points_of_these_ranks(seed, ranks, n_fine):
-    fine, coarse, centres = make_input(seed, n_fine=n_fine)
+    clouds, centres = make_input(seed, n_fine=n_fine)
 
-    patches = gather_patches(fine, coarse, centres, np.array(ranks))
+    patches = gather_patches(clouds, centres, np.array(ranks))
 
     assert patches.points.shape == (4, 2 * len(ranks), 6)
     for row, centre in enumerate(centres):
-        near, near_share = naive_half(fine, centre, ranks, FINE_RADIUS_MM)
-        far, far_share = naive_half(coarse, centre, ranks, COARSE_RADIUS_MM)
+        near, near_share = naive_half(clouds.fine, centre, ranks, FINE_RADIUS_MM)
+        far, far_share = naive_half(clouds.coarse, centre, ranks, COARSE_RADIUS_MM)
         np.testing.assert_allclose(patches.points[row], np.concatenate([near, far]), atol=1e-5)
         np.testing.assert_allclose(patches.share[row], [near_share, far_share], atol=1e-6)
 
 
 def test_patches_are_read_only_copies():
-    fine, coarse, centres = make_input(5)
-    patches = gather_patches(fine, coarse, centres)
+    clouds, centres = make_input(5)
+    patches = gather_patches(clouds, centres)
 
     centres[:] = 0
 

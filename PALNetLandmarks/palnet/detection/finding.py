@@ -3,25 +3,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
 from palnet._stopwatch import Stopwatch
+from palnet.detection.fitting import fit_face, fit_face_by_landmarks
+from palnet.detection.judging import Judge, Verdict
 from palnet.errors import ScanRefusedError
 from palnet.face.pose import find_poses
-from palnet.fitting import fit_face, fit_face_by_landmarks
-from palnet.judging import Judge, Verdict
+from palnet.surface import prepare_scan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from palnet.detection.fitting import FoundFace
     from palnet.face.pose import PoseCandidate
-    from palnet.fitting import FoundFace
     from palnet.model import Model
-    from palnet.surface import Surface, Unit
+    from palnet.surface import Mesh, Surface, Unit
 
-__all__ = ["find_face"]
+__all__ = ["find_face", "find_face_on"]
 
 # A candidate that scores less than this after its short fit hardly looks like a face. Even if it
 # passes, a better one in another unit is preferred: noise read in inches once passed although the
@@ -46,33 +47,57 @@ MOST_UNUSUAL_BY_LANDMARKS = 0.9
 
 
 def find_face(
-    surface: Surface,
+    mesh: Mesh,
     units: tuple[Unit, ...],
     model: Model,
     watch: Stopwatch | None = None,
     *,
     is_unit_known: bool,
-    prepare: Callable[[Unit], Surface] | None = None,
 ) -> FoundFace:
-    """Try each plausible unit and pose; return the first sure face that passes the verdict.
+    """Prepare a scan, and try each plausible unit and pose until one is surely a face.
 
     If none passes, the atlas is fitted to the landmarks that the network predicts for each guess.
     If nothing looked like a face, the search is repeated from other rotations.
 
     Parameters
     ----------
-    surface : Surface
-        The scan, prepared in any of the units.
+    mesh : Mesh
+        The scan as it is in its file.
     units : tuple of Unit
         Units to try, the most likely first.
     model : Model
         Atlas and networks.
     watch : Stopwatch, optional
-        Records the time of the stages ``pose``, ``fit`` and ``network``.
+        Records the time of the stages ``prepare``, ``pose``, ``fit`` and ``network``.
     is_unit_known : bool
         Whether the unit was given rather than guessed from the size.
-    prepare : callable, optional
-        Returns the scan in another unit; by default the surface is rescaled.
+
+    Returns
+    -------
+    FoundFace
+        The face.
+
+    Raises
+    ------
+    MeshError
+        If the mesh has no triangle with a nonzero area.
+    ScanRefusedError
+        With the reason why the most likely guess is not a usable face.
+    """
+    watch = watch or Stopwatch()
+    in_unit = _prepare_in_units(mesh, units[0], watch)
+    return _find(in_unit, units, Judge(model, watch, is_unit_known=is_unit_known))
+
+
+def find_face_on(surface: Surface, model: Model) -> FoundFace:
+    """Find the face on a surface that is prepared already, in a unit known to be right.
+
+    Parameters
+    ----------
+    surface : Surface
+        The whole scan in millimetres.
+    model : Model
+        Atlas and networks.
 
     Returns
     -------
@@ -82,11 +107,30 @@ def find_face(
     Raises
     ------
     ScanRefusedError
-        With the reason why the most likely guess is not a usable face.
+        As `find_face`.
     """
-    judge = Judge(model, watch or Stopwatch(), is_unit_known=is_unit_known)
-    make = prepare or surface.rescaled
-    in_unit = cache(lambda unit: surface if unit == surface.unit else make(unit))
+    return _find(lambda _: surface, (surface.unit,), Judge(model, Stopwatch(), is_unit_known=True))
+
+
+def _prepare_in_units(mesh: Mesh, first: Unit, watch: Stopwatch) -> Callable[[Unit], Surface]:
+    """Prepare a scan in the first unit; return a function that gives it in any unit."""
+    with watch.stage("prepare"):
+        surface = prepare_scan(mesh, first)
+    # A scan thinned for one unit has lost too much detail for a larger unit.
+    is_thinned = any(finding.code == "thinned" for finding in surface.findings)
+
+    @cache
+    def in_unit(unit: Unit) -> Surface:
+        if unit == first:
+            return surface
+        with watch.stage("prepare"):
+            return prepare_scan(mesh, unit) if is_thinned else surface.rescaled(unit)
+
+    return in_unit
+
+
+def _find(in_unit: Callable[[Unit], Surface], units: tuple[Unit, ...], judge: Judge) -> FoundFace:
+    """Return the first sure face, else the surest one that passes."""
     first = _search(in_unit, units, judge)
     found = [first.verdict]
     if first.verdict is None and judge.by_network and not first.is_settled:
@@ -96,9 +140,9 @@ def find_face(
     surest = _surest(found)
     if surest is None:
         unit, refusal = first.refusals[0]
-        is_guess = not is_unit_known and unit.mm_per_unit != 1
+        is_guess = not judge.is_unit_known and unit.mm_per_unit != 1
         guess = f" One unit was taken as {unit.mm_per_unit:g} mm." if is_guess else ""
-        msg = f"{surface.name}: {refusal}{guess}"
+        msg = f"{in_unit(unit).name}: {refusal}{guess}"
         raise ScanRefusedError(msg)
     return surest.face
 
@@ -162,7 +206,7 @@ def _search(
     """Judge the guesses unit by unit until one is sure."""
     search = _Search([], [], [])
     for unit in units:
-        poses = _Poses(in_unit(unit), judge, once_more=once_more)
+        poses = _guess_poses(in_unit(unit), judge, once_more=once_more)
         passed: list[_Passed] = []
         for candidate in poses.to_judge(or_the_best=not search.poses):
             verdict = poses.verdict_on(candidate)
@@ -202,29 +246,29 @@ def _judge_by_landmarks(failed: _Search) -> Verdict | None:
     return _surest(passed)
 
 
+def _guess_poses(surface: Surface, judge: Judge, *, once_more: bool) -> _Poses:
+    """Search the whole scan for poses and, unless one of the likeliest is sure, its parts too."""
+    model = judge.model
+    networks = model.network("pose_coarse"), model.network("pose_fine")
+    search = find_poses(surface, model.atlas, *networks, once_more=once_more)
+    with judge.watch.stage("pose"):
+        poses = _Poses(surface, judge, next(search))
+    if judge.by_network:
+        likeliest = poses.to_judge()[:N_BEFORE_PARTS]
+        if any(poses.verdict_on(candidate).is_sure for candidate in likeliest):
+            return poses
+    with judge.watch.stage("pose"):
+        return replace(poses, candidates=next(search, poses.candidates))
+
+
+@dataclass(frozen=True, eq=False)
 class _Poses:
-    """The pose guesses in one unit, the best first, and their verdicts.
+    """The pose guesses on the surface in one unit, the best first, and the verdicts so far."""
 
-    Attributes
-    ----------
-    candidates : list of PoseCandidate
-        The best of the whole scan; unless one of the first is sure, also those of its parts.
-    """
-
-    def __init__(self, scaled: Surface, judge: Judge, *, once_more: bool) -> None:
-        self._scaled, self._judge = scaled, judge
-        self._known: dict[PoseCandidate, Verdict] = {}
-        model = judge.model
-        networks = model.network("pose_coarse"), model.network("pose_fine")
-        search = find_poses(scaled, model.atlas, *networks, once_more=once_more)
-        with judge.watch.stage("pose"):
-            self.candidates = next(search)
-        if judge.by_network:
-            likeliest = self.to_judge()[:N_BEFORE_PARTS]
-            if any(self.verdict_on(candidate).is_sure for candidate in likeliest):
-                return
-        with judge.watch.stage("pose"):
-            self.candidates = next(search, self.candidates)
+    surface: Surface
+    judge: Judge
+    candidates: list[PoseCandidate]
+    known: dict[PoseCandidate, Verdict] = field(default_factory=dict)
 
     def to_judge(self, *, or_the_best: bool = True) -> list[PoseCandidate]:
         """Return the likely candidates, the best first, then those the pose networks doubt least.
@@ -232,7 +276,7 @@ class _Poses:
         Without a landmark network to judge, only the likely ones or, with `or_the_best`, the best.
         """
         n_likely = sum(each.score >= HOPELESS_SCORE for each in self.candidates)
-        if not self._judge.by_network:
+        if not self.judge.by_network:
             return self.candidates[: max(n_likely, or_the_best)]
         n_likely = max(n_likely, 1)
         others = sorted(self.candidates[n_likely:], key=lambda each: each.doubt_mm)
@@ -240,11 +284,11 @@ class _Poses:
 
     def verdict_on(self, candidate: PoseCandidate) -> Verdict:
         """Fit the atlas to the surface at a candidate pose and judge the face; cached."""
-        if candidate not in self._known:
+        if candidate not in self.known:
             pose = candidate.face_from_scan
-            self._known[candidate] = self._judge.fit_and_judge(fit_face, self._scaled, pose)
-        return self._known[candidate]
+            self.known[candidate] = self.judge.fit_and_judge(fit_face, self.surface, pose)
+        return self.known[candidate]
 
     def verdict_by_landmarks(self, candidate: PoseCandidate) -> Verdict:
         """Judge a fit to the network's landmarks, starting at the pose networks' own guess."""
-        return self._judge.fit_and_judge(fit_face_by_landmarks, self._scaled, candidate.guess)
+        return self.judge.fit_and_judge(fit_face_by_landmarks, self.surface, candidate.guess)

@@ -7,8 +7,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from palnet.detection.fitting import predict_in_face
 from palnet.face.refusal import MIN_COVERAGE, find_refusal, measure_broad_relief
-from palnet.fitting import predict_in_face
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from palnet._stopwatch import Stopwatch
-    from palnet.fitting import FoundFace
+    from palnet.detection.fitting import FoundFace
     from palnet.model import Model
     from palnet.surface import Surface
 
@@ -74,7 +74,7 @@ class Judge:
     """
 
     def __init__(self, model: Model, watch: Stopwatch, *, is_unit_known: bool) -> None:
-        self.model, self.watch, self._is_unit_known = model, watch, is_unit_known
+        self.model, self.watch, self.is_unit_known = model, watch, is_unit_known
         self.by_network = math.isfinite(model.calibration.largest_spread_mm)
 
     def fit_and_judge(
@@ -104,6 +104,6 @@ class Judge:
             relief,
             found.face_from_scan,
             is_sure=None if uncertainty is None else uncertainty <= 1,
-            is_unit_known=self._is_unit_known,
+            is_unit_known=self.is_unit_known,
         )
         return Verdict(found, refusal, uncertainty or 0.0)

@@ -4,25 +4,28 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from cut_face import cut_example
-from palnet import detect, finding, judging
-from palnet.errors import ScanRefusedError
-from palnet.face.pose import SURE_SCORE
-from palnet.finding import (
+from palnet import detect
+from palnet._stopwatch import Stopwatch
+from palnet.detection import finding, judging
+from palnet.detection.finding import (
     HOPELESS_SCORE,
     MOST_UNUSUAL_BY_LANDMARKS,
     N_LEAST_DOUBTED,
     POOR_SCORE,
     find_face,
 )
-from palnet.judging import SURE_ENOUGH
-from palnet.surface import parse_unit
+from palnet.detection.judging import SURE_ENOUGH
+from palnet.errors import ScanRefusedError
+from palnet.face.pose import SURE_SCORE
+from palnet.surface import _prepare, parse_unit, prepare_scan
+from palnet_meshes import make_head
 
 INCH, CENTIMETRE, MILLIMETRE = parse_unit("in"), parse_unit("cm"), parse_unit("mm")
 UNSURE = SURE_ENOUGH + 0.1
@@ -79,6 +82,7 @@ def find(monkeypatch):
             rows = [(*row, *(0.1, n)[len(row) - 2 :]) for n, row in enumerate(given)]
             return SimpleNamespace(
                 unit=unit,
+                findings=(),
                 candidates=rows,
                 n_first=len(by_unit.get(unit, [])),
                 n_whole=len(by_unit.get(unit, [])) + len(once_more),
@@ -109,7 +113,8 @@ def find(monkeypatch):
                 uncertainty=lambda spread: spread,
             ),
         )
-        found = find_face(scan_in(units[0]), units, model, is_unit_known=is_unit_known)
+        monkeypatch.setattr(finding, "prepare_scan", lambda _, unit: scan_in(unit))
+        found = find_face(None, units, model, is_unit_known=is_unit_known)
         return found.chosen, fitted
 
     def fit(surface, guess, model):
@@ -138,6 +143,30 @@ def find(monkeypatch):
     )
     monkeypatch.setattr(judging, "find_refusal", find_refusal)
     return find
+
+
+@pytest.mark.parametrize("is_dense", [True, False])
+def test_only_a_thinned_scan_is_prepared_anew_in_another_unit(is_dense, monkeypatch):
+    mesh = make_head()
+    torn = replace(mesh, triangles=np.vstack([mesh.triangles, mesh.triangles[:1]]))
+    monkeypatch.setattr(_prepare, "DENSE_POINTS", 100 if is_dense else len(mesh.points))
+    prepared = []
+
+    def prepare(scan, unit):
+        prepared.append(unit)
+        return prepare_scan(scan, unit)
+
+    monkeypatch.setattr(finding, "prepare_scan", prepare)
+    in_unit = finding._prepare_in_units(torn, MILLIMETRE, Stopwatch())
+    surfaces = [in_unit(unit) for unit in (MILLIMETRE, INCH, INCH, MILLIMETRE)]
+
+    assert prepared == ([MILLIMETRE, INCH] if is_dense else [MILLIMETRE])
+    assert [surface.unit for surface in surfaces] == [MILLIMETRE, INCH, INCH, MILLIMETRE]
+    codes = {finding.code for finding in surfaces[0].findings}
+    assert ("thinned" in codes) == is_dense
+    assert codes  # a triangle that is there twice is told of, too
+    expected = prepare_scan(torn, INCH).points_mm
+    np.testing.assert_allclose(surfaces[1].points_mm, expected, rtol=1e-12)
 
 
 def by_surface(fitted):

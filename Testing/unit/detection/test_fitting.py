@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cut_face import lay_cut_example
-from palnet.fitting import FoundFace, fit_face, fit_face_by_landmarks, predict_in_face
+from palnet.detection.fitting import FoundFace, fit_face, fit_face_by_landmarks, predict_in_face
 from palnet.model import read_model
 from palnet.similarity import apply_similarity, invert_similarity
 
