@@ -114,7 +114,7 @@ def main() -> None:
     found = {(p.source, p.seed) for p in stacked.people}
     annotated = [scan for scan in read_real_scans(arguments.real) if scan.points_mm]
     found_real = [measure_real(scan, model) for scan in annotated]
-    _errors.add_real_tables(report, found_real, model.calibration.ninety)
+    _errors.add_real_tables(report, found_real, model.calibration.shown_ninety)
     _errors.add_new_presets(report, stacked, list(TEST_PRESETS))
     new = report.summary["new_presets"]
     steady_mm = new["without ears and cheeks"]["mean mm"]

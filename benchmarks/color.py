@@ -198,7 +198,7 @@ def main() -> None:
     arguments = parser.parse_args()
     points = {scan.name: scan for scan in read_real_scans(arguments.real)}[POINTS_OF]
     report = Report("color", settings_of(arguments))
-    ninety = read_model(arguments.model).calibration.ninety
+    ninety = read_model(arguments.model).calibration.shown_ninety
     mesh = read_colored(arguments.scan)
     by_shape_s, by_both_s = (
         time_of(each, arguments.model) for each in (replace(mesh, colors=None), mesh)

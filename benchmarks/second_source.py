@@ -80,7 +80,6 @@ def main() -> None:
         f"{arguments.held_out}: {mean_mm:.2f} mm on the landmarks shown, among other people of it "
         f"{low_mm:.2f} to {high_mm:.2f} (95 % of draws of as many).",
     )
-    report.summary["ninety_percent_factor"] = model.calibration.ninety
     output = arguments.output or RESULTS_FOLDER / f"{report.name}.json"
     report.finish(output)
     write_expected(output.with_suffix(".csv"), ExpectedErrors.of(some))

@@ -198,7 +198,7 @@ def main() -> None:
     add_people_options(parser, people=40, first_seed=FIRST_SEED, jobs=1)
     arguments = parser.parse_args()
     people = list(run_tasks(measure, tasks_in_turn(arguments), jobs=arguments.jobs))
-    ninety = read_model(arguments.model).calibration.ninety
+    ninety = read_model(arguments.model).calibration.shown_ninety
     report = Report("tomography", settings_of(arguments))
     kinds = ("the skin itself", *(f"slices of {n * VOXEL_MM:g} mm" for n in LAYERS))
     report.add_table(

@@ -235,7 +235,7 @@ def _describe(
         "n_vertices": len(mesh.points),
         "n_triangles": len(mesh.triangles),
         "unit_source": "given" if is_unit_given else "inferred from the size",
-        "ninety_percent_factor": round(calibration.ninety, 3),
+        "ninety_percent_factor": round(calibration.shown_ninety, 3),
         "unseen_source": {
             "factor": calibration.source_factor,
             "power": calibration.source_power,

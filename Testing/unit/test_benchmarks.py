@@ -233,15 +233,15 @@ def test_range_of_the_presets_is_from_the_least_low_to_the_largest_high_percenti
 
 
 def test_figures_of_each_source_are_given_with_what_other_people_would_give():
-    # Ten people of two landmarks, one sort of people twice as far off as predicted.
+    # Ten people of two landmarks, one sort of people thrice as far off as predicted.
     seeds = np.repeat(np.arange(10), 2)
-    error_mm = np.where(seeds % 2, 2.0, 1.0)
+    error_mm = np.where(seeds % 2, 3.0, 1.0)
     found = ExpectedErrors(seeds, np.array(["n", "sn"] * 10), np.ones(20), error_mm)
 
-    ratio, held = unseen_source._among_others(found, np.ones(20), ninety=1.5)
+    ratio, held = unseen_source._among_others(found, np.ones(20))
 
     # Of five in ten people, 2 to 8 are drawn in 95 % of cases.
-    np.testing.assert_allclose(ratio, [1.2, 1.8])
+    np.testing.assert_allclose(ratio, [1.4, 2.6])
     np.testing.assert_allclose(held, [0.2, 0.8])
 
 

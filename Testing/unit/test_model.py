@@ -158,6 +158,14 @@ def test_factor_of_ninety_percent_that_nobody_fitted_is_that_of_errors_along_a_s
     assert np.mean(errors < factor * errors.mean()) == pytest.approx(0.9, abs=0.005)
 
 
+@pytest.mark.parametrize(("fitted", "shown"), [(1.6, 2.0), (2.3, 2.3)])
+def test_more_is_needed_for_nine_of_ten_where_a_source_was_held_out(fitted, shown):
+    law = Calibration(np.ones(3), 1.0, 0.5, ninety=fitted, source_factor=1.5, source_power=0.8)
+
+    assert law.shown_ninety == shown
+    assert replace(law, source_factor=1.0, source_power=1.0).shown_ninety == fitted
+
+
 def test_calibration_that_knows_how_large_a_spread_is_a_face_s_says_so():
     calibration = Calibration(np.ones(3), 1.0, 0.5, largest_spread_mm=1.5)
 
