@@ -142,9 +142,12 @@ def _by_class(
 ) -> list[tuple[Any, ...]]:
     """List the classes: name, share of the landmarks, their mean error, and shares far off."""
     number = np.digitize(shown_mm, [GOOD_MM, CHECK_MM])
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for name, wanted in CLASSES.items():
         error = error_mm[number == wanted]
+        if not len(error):
+            rows.append((name, 0.0, None, None, None))
+            continue
         far = (100 * float((error > limit).mean()) for limit in (GOOD_MM, CHECK_MM))
         rows.append((name, 100 * len(error) / len(error_mm), float(error.mean()), *far))
     return rows

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import palnet
 from palnet._dependencies import require
 from palnet._record import read_record
+from palnet._stored import counted
 from palnet.batch import ScanResult
 from palnet.errors import ClusterError, UsageError
 
@@ -70,8 +71,9 @@ def run_on_cluster(
     unseen = [record for record in records if not _is_seen(record)]
     if unseen:
         notify(
-            f"the files of {len(unseen)} scans done are not (yet) in {unseen[0].parent} as this "
-            "machine sees it. Are they on a disk of the workers' own? Use a folder that all see."
+            f"the files of {counted(len(unseen), 'scan')} done are not (yet) in "
+            f"{unseen[0].parent} as this machine sees it. Are they on a disk of the workers' own? "
+            "Use a folder that all see."
         )
 
 

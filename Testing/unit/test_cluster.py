@@ -290,7 +290,7 @@ def test_files_that_a_worker_wrote_elsewhere_are_told(a_head_file, tmp_path, mak
 
     assert [result.outcome for result in results] == ["done"]
     assert told == [
-        f"the files of 1 scans done are not (yet) in {tmp_path / 'out'} as this machine sees it. "
+        f"the files of 1 scan done are not (yet) in {tmp_path / 'out'} as this machine sees it. "
         "Are they on a disk of the workers' own? Use a folder that all see."
     ]
 

@@ -257,8 +257,8 @@ def _tell_without_scan(jobs: list[_Job], places: list[Path]) -> None:
     if with_arcs and not places:
         text = f"no scan beside the landmarks of {counted(len(with_arcs), 'specimen')}:"
         tell(f"{text} measured without arcs. Name the folder of the scans with --scan.")
-    if jobs and folders:
-        names = listing([job.name for job in jobs], _MOST_NAMED)
+    if with_arcs and folders:
+        names = listing([job.name for job in with_arcs], _MOST_NAMED)
         text = f"no scan has the name of {names}: measured without arcs."
         tell(f"{', '.join(folders)}: {text} Give scan and landmarks the same name.")
 

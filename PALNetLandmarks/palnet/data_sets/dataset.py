@@ -375,10 +375,14 @@ def specimen_of(name: str, known: Container[str]) -> str:
     --------
     >>> specimen_of("scans/P01.PLY", ()), specimen_of("P01.mrk.json", ()), specimen_of(" P.01", ())
     ('P01', 'P01', 'P.01')
+    >>> specimen_of("face.pp ", {"face.pp"})
+    'face.pp'
     """
     if name in known:
         return name
     bare = name.strip()
+    if bare in known:
+        return bare
     file = Path(bare).name
     ends = [end for end in _ENDINGS if file.lower().endswith(end) and len(file) > len(end)]
     return file[: -len(max(ends, key=len))] if ends else bare

@@ -294,8 +294,8 @@ def _landmark_table(entries: Sequence[LandmarkErrors], *, are_of_face: bool) -> 
         "Expected: mean of the errors that the prediction itself expects, where it gives one; it "
         "gives none for a landmark placed by hand. ≤ 2 mm and so on: shares of the n errors, among "
         "which lost landmarks are not. Times human: mean error over the mean distance between two "
-        "passes of one observer. Where truth is one such pass, its own scatter counts: a result "
-        "without any error would score about 0.71, so less than 1 is not better than a human."
+        "passes of one observer. Where truth is one such pass, a second pass scores 1 and a result "
+        "without any error about 0.71; where it is the mean of many, one pass scores about 0.71."
     )
     return section(
         "Landmarks", paragraph(note, is_note=True), table(header, rows, range(1, len(header)))

@@ -190,7 +190,9 @@ def plan_for(scheme: Scheme) -> MeasurementPlan:
         return load_measurement_plan(scheme.name)
     taken: list[tuple[Kind, tuple[str, ...]]] = [("distance", (d.a, d.b)) for d in scheme.distances]
     taken += [("angle", (angle.a, angle.vertex, angle.c)) for angle in scheme.angles]
-    taken = list(dict.fromkeys(taken))
+    # In which direction a length or an angle is named does not matter.
+    once = {(kind, min(codes, codes[::-1])): (kind, codes) for kind, codes in reversed(taken)}
+    taken = [each for each in dict.fromkeys(taken) if each in once.values()]
     # Codes of landmarks may hold a hyphen, but no slash.
     counts = Counter("-".join(codes) for _, codes in taken)
     definitions = []

@@ -76,8 +76,8 @@ def describe_edges(edges: EdgeCounts, turned: tuple[int, int], n_triangles: int)
         findings.append(Finding("inconsistent_winding", text))
     if turned[1] >= MOST * n_triangles and turned[0] <= (1 - MOST) * n_triangles:
         text = (
-            "The triangles face inward, as in a mirror image. If the scan became one on its way, "
-            "left and right are exchanged: compare it with a photograph."
+            "The triangles face inward, as in a mirror image. If the scan was mirrored when it was "
+            "exported or converted, left and right are exchanged: compare it with a photograph."
         )
         findings.append(Finding("inside_out", text))
     elif turned[1]:

@@ -194,6 +194,16 @@ def test_measure_tells_of_specimens_without_a_scan_in_the_folder_given(tmp_path,
     assert "bert" not in said
 
 
+def test_measure_without_arcs_to_take_needs_no_scan(tmp_path, no_opengl, capsys):
+    write_face(tmp_path, of_a_lab("anna"))
+    (tmp_path / "scans").mkdir()
+    shutil.copy(example_scan(), tmp_path / "scans" / "bert.ply")
+
+    main(["measure", str(tmp_path), "--scan", str(tmp_path / "scans"), "-o", str(tmp_path / "out")])
+
+    assert "without arcs" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("place", ["p1", "p1/visit/export/mesh"])
 def test_measure_finds_scans_of_folders_below_by_the_names_of_a_detection(
     place, tmp_path, no_opengl

@@ -554,10 +554,13 @@ def test_plan_for_a_scheme_takes_its_name_for_no_path(tmp_path, monkeypatch, nam
 
 
 def test_plan_for_a_scheme_keeps_what_only_looks_alike_apart():
-    """A hyphen may be part of a landmark's code; what is named twice is taken once."""
+    """A hyphen may be part of a landmark's code; what is named twice is taken once.
+
+    So is what is named from either end.
+    """
     points = [LandmarkDefinition(c, c, "midline", c) for c in ("a", "b", "c", "a-b", "b-c")]
-    lengths = [Distance("a-b", "c"), Distance("a", "b-c"), Distance("a", "c"), Distance("a", "c")]
-    scheme = Scheme("lab5", points, lengths, [Angle("a", "b", "c"), Angle("a", "b", "c")])
+    lengths = [Distance("a-b", "c"), Distance("a", "b-c"), Distance("a", "c"), Distance("c", "a")]
+    scheme = Scheme("lab5", points, lengths, [Angle("a", "b", "c"), Angle("c", "b", "a")])
 
     plan = plan_for(scheme)
 
