@@ -154,7 +154,7 @@ def inspect_surface(surface: Surface) -> tuple[Finding, ...]:
     rims = np.bincount(label, weights=lengths)
     rims = np.sort(rims[np.bincount(label) > 0])[::-1]
     text = (
-        f"The surface is open; rims: {len(rims)}, the longest {rims[0]:.0f} mm around, all "
-        f"together {rims.sum():.0f} mm."
+        f"The surface is open; rims: {len(rims)}, together {rims.sum():.0f} mm, the longest "
+        f"{rims[0]:.0f} mm."
     )
     return (*others, Finding("holes", text))
