@@ -311,20 +311,8 @@ def add_groups(report: Report, people: Sequence[Person]) -> None:
             n_refused = sum(bool(p.refusal) for p in some)
             sized = float(_pool(some, sized=True).mean())
             ratios = float(mean / whole), float(sized / whole_sized)
-            rows.append(
-                (
-                    source,
-                    group,
-                    len(some),
-                    n_refused,
-                    mean,
-                    median,
-                    p95,
-                    ratios[0],
-                    sized,
-                    ratios[1],
-                )
-            )
+            who = (source, group, len(some), n_refused)
+            rows.append((*who, mean, median, p95, ratios[0], sized, ratios[1]))
             if max(ratios) > FAIR_RATIO:
                 unfair.append(f"{source}, {group} ({max(ratios):.2f}, {len(some)} people)")
     report.add_table(

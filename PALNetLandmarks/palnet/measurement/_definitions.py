@@ -190,13 +190,13 @@ def plan_for(scheme: Scheme) -> MeasurementPlan:
         return load_measurement_plan(scheme.name)
     taken: list[tuple[Kind, tuple[str, ...]]] = [("distance", (d.a, d.b)) for d in scheme.distances]
     taken += [("angle", (angle.a, angle.vertex, angle.c)) for angle in scheme.angles]
-    # In which direction a length or an angle is named does not matter.
-    once = {(kind, min(codes, codes[::-1])): (kind, codes) for kind, codes in reversed(taken)}
-    taken = [each for each in dict.fromkeys(taken) if each in once.values()]
-    # Codes of landmarks may hold a hyphen, but no slash.
-    counts = Counter("-".join(codes) for _, codes in taken)
-    definitions = []
+    once: dict[tuple[Kind, tuple[str, ...]], tuple[str, ...]] = {}
     for kind, codes in taken:
+        once.setdefault((kind, min(codes, codes[::-1])), codes)  # the same from either end
+    # Codes of landmarks may hold a hyphen, but no slash.
+    counts = Counter("-".join(codes) for codes in once.values())
+    definitions = []
+    for (kind, _), codes in once.items():
         short = "-".join(codes)
         code = short if counts[short] == 1 else f"{kind}:{'/'.join(codes)}"
         name = f"{kind.capitalize()} {' - '.join(codes)}"
