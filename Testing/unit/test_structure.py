@@ -128,6 +128,15 @@ def test_rooms_are_all_in_the_table():
     assert rooms <= set(ROW_OF)
 
 
+def test_every_folder_of_modules_is_a_package_that_says_what_it_holds():
+    folders = {path.parent for path in MODULES}
+
+    firsts = {folder: (folder / "__init__.py") for folder in folders}
+    assert [folder for folder, first in firsts.items() if not first.is_file()] == []
+    trees = [ast.parse(first.read_text(encoding="utf-8")) for first in firsts.values()]
+    assert all(ast.get_docstring(tree) for tree in trees)
+
+
 def test_imports_between_rooms_point_one_way():
     reverse = [
         f"{room} imports {other}"
