@@ -105,6 +105,10 @@ class Detection(Frozen):
         check_transform(np.asarray(self.face_from_scan), name="face_from_scan")
         object.__setattr__(self, "face_from_scan", frozen_copy(self.face_from_scan))
 
+    def __repr__(self) -> str:
+        found = [each.code for each in self.findings]
+        return f"<Detection {self.landmarks!r}, {self.quality.verdict}, findings {found}>"
+
 
 def detect(
     scan: str | os.PathLike[str] | Mesh,

@@ -115,6 +115,12 @@ class LandmarkSet(Frozen):
     def __len__(self) -> int:
         return len(self.scheme)
 
+    def __repr__(self) -> str:
+        return (
+            f"<LandmarkSet {self.specimen!r}: {self.is_placed.sum()} of {len(self)} landmarks of "
+            f"{self.scheme.name} placed, frame {self.frame}, {self.mm_per_unit:g} mm per unit>"
+        )
+
     @property
     def is_placed(self) -> NDArray[np.bool_]:
         """Which landmarks have a position, of shape (n_landmarks,)."""

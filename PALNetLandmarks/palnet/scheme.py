@@ -151,6 +151,9 @@ class Scheme:
     def __len__(self) -> int:
         return len(self.landmarks)
 
+    def __repr__(self) -> str:
+        return f"<Scheme {self.name!r}: {len(self)} landmarks>"
+
     @property
     def is_shipped(self) -> bool:
         """Whether it is identical to a shipped scheme, so that its name identifies it."""

@@ -20,6 +20,7 @@ from palnet.detector import MIN_POSE_LANDMARKS, _estimate_pose
 from palnet.errors import MeshError, PalnetError, ScanRefusedError, UnitError
 from palnet.face.alignment import align_landmarks
 from palnet.face.refusal import SMALLEST_FACE
+from palnet.measurement import measure
 from palnet.model import read_model
 from palnet.samples import example_scan, example_truth
 from palnet.similarity import (
@@ -231,6 +232,26 @@ def test_too_few_landmarks_leave_the_pose_of_the_fit(the_example):
 
     assert _estimate_pose(found, few, read_model()) is found.face_from_scan
     assert _estimate_pose(found, landmarks, read_model()) is not found.face_from_scan
+
+
+def test_what_a_user_sees_of_a_result_fits_into_a_line(the_example):
+    """A detection that was shown in a notebook filled 25,000 characters."""
+    left, scan = the_example.row("pra_l"), the_example.mesh
+    status, positions = list(the_example.truth.status), the_example.truth.positions.copy()
+    status[left], positions[left] = "missing", np.nan
+    landmarks = replace(the_example.truth, status=status, positions=positions, specimen="a b")
+    shown = replace(the_example.detection, landmarks=landmarks)
+
+    said = "<LandmarkSet 'a b': 49 of 50 landmarks of palnet50 placed, frame file, 1 mm per unit>"
+    assert repr(landmarks) == said
+    assert repr(shown).startswith(f"<Detection {said}, good, findings ['duplicate_triangles', ")
+    assert "\n" not in repr(shown)
+    assert repr(landmarks.scheme) == "<Scheme 'palnet50': 50 landmarks>"
+    size = f"{len(scan.points)} points, {len(scan.triangles)} triangles"
+    assert repr(scan) == f"<Mesh {scan.name!r}: {size}, without color, LPS>"
+    colors = np.zeros(scan.points.shape, dtype=np.uint8)
+    assert ", with color, LPS>" in repr(replace(scan, colors=colors))
+    assert "array" not in repr(measure(landmarks)[0])
 
 
 def test_provenance_can_be_written_as_json_and_read_back(the_example):

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -69,7 +69,7 @@ class Measurement(Frozen):
     landmarks: tuple[str, ...]
     source: str
     reason: str
-    polyline: NDArray[np.float64]
+    polyline: NDArray[np.float64] = field(repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "polyline", frozen_copy(self.polyline))

@@ -88,6 +88,13 @@ class Mesh(Frozen):
                 raise ValueError(msg)
             object.__setattr__(self, "colors", frozen(colors, np.uint8))
 
+    def __repr__(self) -> str:
+        colored = "without color" if self.colors is None else "with color"
+        return (
+            f"<Mesh {self.name!r}: {len(self.points)} points, {len(self.triangles)} triangles, "
+            f"{colored}, {self.space}>"
+        )
+
 
 class ParsedMesh(NamedTuple):
     """Result of a format's parser, for `read_mesh`."""
