@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from slicer.i18n import tr as _
@@ -11,12 +12,30 @@ from slicer.i18n import tr as _
 from palnet._record import read_record
 from palnet.exchange import stem_of
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import slicer
+    from numpy.typing import NDArray
+
+    from palnet.scheme import Scheme
+
 # Files hold six digits.
 _SAME_ERROR_MM = 1e-3
 _KEPT = ("specimen", "quality", "findings", "provenance")
 
 
-def read_detection_record(landmarks):
+class _Landmarks(Protocol):
+    """What is read here of a `LandmarkList`, whose module imports this one."""
+
+    node: slicer.vtkMRMLMarkupsFiducialNode
+    scheme: Scheme
+
+    @property
+    def expected_errors(self) -> NDArray[np.float64]: ...
+
+
+def read_detection_record(landmarks: _Landmarks) -> dict[str, Any]:
     """Read ``<stem>.palnet.json`` beside the file of a list, if it belongs to these landmarks.
 
     Parameters
@@ -44,7 +63,7 @@ def read_detection_record(landmarks):
         return {}  # missing or damaged; the list works without it
 
 
-def say_how_placed(record):
+def say_how_placed(record: dict[str, Any]) -> str:
     """Say whether the color of the scan helped to place the landmarks.
 
     Parameters
@@ -61,7 +80,7 @@ def say_how_placed(record):
     return _("by shape and color") if is_used else _("by shape alone")
 
 
-def _is_of(rows, landmarks):
+def _is_of(rows: Iterable[dict[str, Any]], landmarks: _Landmarks) -> bool:
     """Return whether a record has these landmark names and expected errors."""
     told = {row["code"]: row["expected_error_mm"] for row in rows}
     if list(told) != list(landmarks.scheme.codes):
@@ -70,7 +89,7 @@ def _is_of(rows, landmarks):
     return np.allclose(errors, landmarks.expected_errors, atol=_SAME_ERROR_MM, equal_nan=True)
 
 
-def _face_from_list(record):
+def _face_from_list(record: dict[str, Any]) -> NDArray[np.float64]:
     """Return the face pose in the list's coordinates: RAS in its unit, not the scan's axes."""
     pose = np.array(record["face_from_scan_mm"], dtype=float).reshape(4, 4)
     sign = {"LPS": -1.0, "RAS": 1.0}[record["scan_space"]]

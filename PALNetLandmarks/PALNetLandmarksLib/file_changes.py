@@ -6,6 +6,10 @@ from __future__ import annotations
 import json
 import uuid
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import slicer
 
 # The file as it was. A saved scene contains the note too, but it is valid in its session only.
 _NOTE = "PALNet.FileAsKnown"
@@ -13,7 +17,7 @@ _NOTE = "PALNet.FileAsKnown"
 _SESSION = uuid.uuid4().hex
 
 
-def file_stamp(node):
+def file_stamp(node: slicer.vtkMRMLStorableNode) -> list[str | int] | None:
     """Return what changes once the file of a node is written.
 
     Parameters
@@ -37,7 +41,7 @@ def file_stamp(node):
     return [str(path), found.st_mtime_ns, found.st_size]
 
 
-def note_file(node):
+def note_file(node: slicer.vtkMRMLMarkupsFiducialNode) -> None:
     """Note how the file of a list is, unless that was done since Slicer read or wrote it.
 
     Parameters
@@ -50,7 +54,7 @@ def note_file(node):
         node.SetAttribute(_NOTE, json.dumps(note))
 
 
-def is_changed_by_others(node):
+def is_changed_by_others(node: slicer.vtkMRMLMarkupsFiducialNode) -> bool:
     """Return whether the file of a list was changed since it was noted, and not by this Slicer.
 
     Parameters
@@ -67,7 +71,7 @@ def is_changed_by_others(node):
     return noted is not None and now is not None and noted != now
 
 
-def _noted(node):
+def _noted(node: slicer.vtkMRMLMarkupsFiducialNode) -> object:
     """Return the file as noted; None if there is no note since Slicer read or wrote it."""
     try:
         note = dict(json.loads(node.GetAttribute(_NOTE) or "{}"))
@@ -76,7 +80,7 @@ def _noted(node):
     return note.pop("file", None) if note.items() >= _present(node).items() else None
 
 
-def _present(node):
+def _present(node: slicer.vtkMRMLMarkupsFiducialNode) -> dict[str, str | int]:
     """Identify the session, and when Slicer has read or written the node."""
     storage = node.GetStorageNode()
     return {

@@ -8,16 +8,32 @@ positions. Slicer does not report it to the list, and a few points alone do not 
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from PALNetLandmarksLib.list_state import SAME_SHARE, joint_move
 from PALNetLandmarksLib.models import is_warped, world_matrix, world_transform
 
+if TYPE_CHECKING:
+    import slicer
+    from numpy.typing import NDArray
+
+    from PALNetLandmarksLib.list_state import Warp
+
 ANCHOR_ATTRIBUTE = "PALNet.Anchor"
 
 
-def set_anchor(landmarks):
+class _Landmarks(Protocol):
+    """What is read here of a `LandmarkList`, whose module imports this one."""
+
+    node: slicer.vtkMRMLMarkupsFiducialNode
+
+    @property
+    def positions(self) -> NDArray[np.float64]: ...
+
+
+def set_anchor(landmarks: _Landmarks) -> None:
     """Record the positions of a list and its current transform.
 
     Parameters
@@ -30,7 +46,7 @@ def set_anchor(landmarks):
     landmarks.node.SetAttribute(ANCHOR_ATTRIBUTE, json.dumps(anchor))
 
 
-def follow_transform(landmarks):
+def follow_transform(landmarks: _Landmarks) -> None:
     """Record the current transform of a list, unless its own coordinates have changed.
 
     Parameters
@@ -43,7 +59,7 @@ def follow_transform(landmarks):
         set_anchor(landmarks)
 
 
-def hardened_by(landmarks):
+def hardened_by(landmarks: _Landmarks) -> NDArray[np.float64] | None:
     """Find the transform that was hardened into a list since it was last written.
 
     Parameters
@@ -70,7 +86,7 @@ def hardened_by(landmarks):
     return joint_move(before, now)
 
 
-def hardened_warp(landmarks):
+def hardened_warp(landmarks: _Landmarks) -> Warp | None:
     """Return the warp that is being hardened into a list whose points Slicer has already moved.
 
     Once it is removed from the list, where it takes other points can no longer be found out.
@@ -89,13 +105,13 @@ def hardened_warp(landmarks):
     if anchor is None or not is_warped(landmarks.node):
         return None
 
-    def warp(rows):
+    def warp(rows: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.array([transform.TransformPoint(row) for row in rows])
 
     return warp if _are_same(warp(anchor[1]), landmarks.positions) else None
 
 
-def _read(landmarks):
+def _read(landmarks: _Landmarks) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """Return the recorded transform and positions, or None if there are none."""
     try:
         anchor = json.loads(landmarks.node.GetAttribute(ANCHOR_ATTRIBUTE) or "{}")
@@ -106,12 +122,14 @@ def _read(landmarks):
         return None  # the scene was edited by hand
 
 
-def _is_moved_by(matrix, before, now):
+def _is_moved_by(
+    matrix: NDArray[np.float64], before: NDArray[np.float64], now: NDArray[np.float64]
+) -> bool:
     """Return whether a transform explains the move of every point that was and still is placed."""
     return _are_same(before @ matrix[:3, :3].T + matrix[:3, 3], now)
 
 
-def _are_same(moved, now):
+def _are_same(moved: NDArray[np.float64], now: NDArray[np.float64]) -> bool:
     """Return whether all points placed in both are in the same positions, and there are any."""
     if moved.shape != now.shape:
         return False

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
 from palnet.error_classes import ErrorClass, classify_errors
+from palnet.exchange._mrk_json import ERROR_NAME, STATUS_CODES, STATUS_NAME, UNKNOWN_ERROR
 from palnet.landmarks import PLACED, LandmarkSet
 from PALNetLandmarksLib.detection_record import read_detection_record
 from PALNetLandmarksLib.hardened_transforms import hardened_by, set_anchor
@@ -17,10 +19,6 @@ from PALNetLandmarksLib.list_display import fit_glyphs
 from PALNetLandmarksLib.list_scheme import find_scheme, restore_order, write_scheme
 from PALNetLandmarksLib.list_state import ListState, joint_move, rescaled_unit
 from PALNetLandmarksLib.list_storage import (
-    ERROR_NAME,
-    STATUS_CODES,
-    STATUS_NAME,
-    UNKNOWN_ERROR,
     complete_list,
     correct_moved,
     mark_changed,
@@ -36,6 +34,14 @@ from PALNetLandmarksLib.list_storage import (
     written_by_program,
 )
 from PALNetLandmarksLib.models import name_of_scan, to_local, world_matrix
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import TypeGuard
+
+    from numpy.typing import NDArray
+
+    from palnet.landmarks import Status
 
 MODEL_REFERENCE = "PALNet.Model"
 # There once a list was linked: Slicer takes the reference to a deleted model away.
@@ -57,7 +63,7 @@ class LandmarkList:
         A list made by `create_list`, or read from a file.
     """
 
-    def __init__(self, node):
+    def __init__(self, node: slicer.vtkMRMLMarkupsFiducialNode) -> None:
         scheme = find_scheme(node)
         if scheme is None:
             text = _(
@@ -71,11 +77,11 @@ class LandmarkList:
         complete_list(node)
         self._remember_foreign_detection()
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.scheme)
 
     @property
-    def positions(self):
+    def positions(self) -> NDArray[np.float64]:
         """Positions in the list's own coordinates, (n, 3), NaN where there is none."""
         rows = np.full((len(self), 3), np.nan)
         for index in range(len(self)):
@@ -84,7 +90,7 @@ class LandmarkList:
         return rows
 
     @property
-    def world_positions(self):
+    def world_positions(self) -> NDArray[np.float64]:
         """Positions in world coordinates (RAS), (n, 3), NaN where there is none."""
         rows = self.positions
         for index in np.flatnonzero(~np.isnan(rows[:, 0])):
@@ -92,15 +98,15 @@ class LandmarkList:
         return rows
 
     @property
-    def expected_errors(self):
+    def expected_errors(self) -> NDArray[np.float64]:
         """Expected error per landmark in mm, NaN where unknown."""
         errors = read_values(self.node, ERROR_NAME)
         return np.where(errors < 0, np.nan, errors)
 
     @property
-    def status(self):
+    def status(self) -> tuple[Status, ...]:
         """Status per landmark; what Slicer says of a point's position overrides what we noted."""
-        statuses = []
+        statuses: list[Status] = []
         for index, code in enumerate(read_values(self.node, STATUS_NAME)):
             is_known = 0 <= code < len(STATUS_CODES)  # a file may hold any number
             status = STATUS_CODES[int(code)] if is_known else "undefined"
@@ -114,32 +120,32 @@ class LandmarkList:
         return tuple(statuses)
 
     @property
-    def record(self):
+    def record(self) -> dict[str, Any]:
         """The record of the detection: provenance, detected positions, quality, pose."""
         return read_record(self.node)
 
     @property
-    def model_node(self):
+    def model_node(self) -> slicer.vtkMRMLModelNode | None:
         """The model that the list belongs to, or None if it is gone."""
         return self.node.GetNodeReference(MODEL_REFERENCE)
 
     @property
-    def is_bereft(self):
+    def is_bereft(self) -> bool:
         """Whether the list was linked to a model that is gone, such as a deleted scan."""
         return self.model_node is None and self.node.GetAttribute(_WAS_LINKED) is not None
 
     @property
-    def mm_per_unit(self):
+    def mm_per_unit(self) -> float:
         """Millimeters per unit of the list's own coordinates; 1 if they are in millimeters."""
         return read_unit(self.node)
 
     @property
-    def mm_per_world_unit(self):
+    def mm_per_world_unit(self) -> float:
         """Millimeters per unit of the world coordinates, which differs if a transform scales."""
         return rescaled_unit(self.mm_per_unit, world_matrix(self.node))
 
     @property
-    def detected(self):
+    def detected(self) -> ListState | None:
         """The state as detected; None for a list that was never detected."""
         rows = self.record.get("detected")
         if rows is None:
@@ -149,7 +155,7 @@ class LandmarkList:
         return ListState(positions, tuple("detected" if p else "missing" for p in placed))
 
     @property
-    def edited(self):
+    def edited(self) -> list[int]:
         """Landmarks that a person corrected, confirmed, or agreed to be missing."""
         state = self.state()
         return [
@@ -159,12 +165,12 @@ class LandmarkList:
         ]
 
     @property
-    def unreviewed_doubtful(self):
+    def unreviewed_doubtful(self) -> list[str]:
         """Codes of the landmarks that should not be used without a review, and had none."""
         doubtful = set(np.flatnonzero(classify_errors(self.landmark_set()) == ErrorClass.DOUBTFUL))
         return [self.scheme.codes[index] for index in sorted(doubtful.difference(self.edited))]
 
-    def state(self):
+    def state(self) -> ListState:
         """Take a snapshot for undo.
 
         Returns
@@ -182,7 +188,7 @@ class LandmarkList:
         errors = tuple(read_values(self.node, ERROR_NAME).tolist())
         return ListState(self.positions, status, record, absent, self.mm_per_unit, errors)
 
-    def apply(self, state):
+    def apply(self, state: ListState) -> None:
         """Write a state as one change; unchanged values are not touched.
 
         Parameters
@@ -207,7 +213,9 @@ class LandmarkList:
             if not before.is_same(state):
                 mark_changed(self.node)
 
-    def set_detection(self, landmarks, record, keep=()):
+    def set_detection(
+        self, landmarks: LandmarkSet, record: dict[str, Any], keep: Iterable[int] = ()
+    ) -> None:
         """Write a new detection, optionally keeping some landmarks.
 
         Parameters
@@ -233,7 +241,7 @@ class LandmarkList:
         to_world, world_unit = world_matrix(self.node), record.get("mm_per_unit", 1.0)
         unit = rescaled_unit(world_unit, np.linalg.inv(to_world))
         own = {"detected": rows, "detected_error_mm": errors, "mm_per_unit": unit}
-        remembered = {**record, **own}
+        remembered: dict[str, Any] = {**record, **own}
         pose = remembered.pop("face_from_scan_mm", None)
         if pose is not None:
             world_mm = np.diag([world_unit] * 3 + [1.0])
@@ -243,7 +251,7 @@ class LandmarkList:
             self.apply(replace(written, record=remembered, mm_per_unit=unit))
         fit_glyphs(self.node, self.mm_per_world_unit)
 
-    def carry(self, matrix):
+    def carry(self, matrix: NDArray[np.float64]) -> None:
         """Move all landmarks with their model.
 
         Parameters
@@ -257,7 +265,7 @@ class LandmarkList:
             self.apply(self.state().carried(own))
         fit_glyphs(self.node, self.mm_per_world_unit)
 
-    def set_unit(self, mm_per_world_unit):
+    def set_unit(self, mm_per_world_unit: float) -> None:
         """Set the unit of the scene's coordinates without moving any landmark.
 
         Parameters
@@ -272,7 +280,7 @@ class LandmarkList:
                 mark_changed(self.node)
         fit_glyphs(self.node, mm_per_world_unit)
 
-    def reconcile(self):
+    def reconcile(self) -> None:
         """Bring statuses and record up to date with changes made while nothing observed the list.
 
         A landmark that is no longer where it was detected counts as corrected. If all moved
@@ -301,7 +309,7 @@ class LandmarkList:
             else:
                 self.apply(now.with_memory_carried(matrix))
 
-    def landmark_set(self):
+    def landmark_set(self) -> LandmarkSet:
         """Convert the landmarks for the library.
 
         Convention: world coordinates (RAS), with their unit.
@@ -323,13 +331,13 @@ class LandmarkList:
         )
 
     @property
-    def _specimen(self):
+    def _specimen(self) -> str:
         """Name of the scan: that of the model, else as recorded at detection, else of the list."""
         model = self.model_node
         names = (model and name_of_scan(model), self.record.get("specimen"), self.node.GetName())
         return next((name for name in names if name and name.isprintable()), "landmarks")
 
-    def _remember_foreign_detection(self):
+    def _remember_foreign_detection(self) -> None:
         """Treat a list written by `palnet detect` as detected and not yet edited."""
         if self.record or "detected" not in self.status:
             return
@@ -344,7 +352,7 @@ class LandmarkList:
         own = {"detected": rows, "detected_error_mm": errors, "mm_per_unit": self.mm_per_unit}
         write_record(self.node, {**beside, **own})
 
-    def link_model(self, model_node):
+    def link_model(self, model_node: slicer.vtkMRMLModelNode) -> None:
         """Link the list to a model, by a reference and in the subject hierarchy.
 
         The list becomes a sibling of the model, not a child: deleting a scan in the Data module
@@ -367,7 +375,7 @@ class LandmarkList:
                 hierarchy.SetItemParent(item, hierarchy.GetItemParent(beside))
 
 
-def _errors_of(state, before):
+def _errors_of(state: ListState, before: ListState) -> list[float]:
     """Return the expected errors to write; those detected do not apply to corrected points.
 
     Nor to missing ones. A list from elsewhere keeps its own, except for points that were moved.
@@ -383,7 +391,9 @@ def _errors_of(state, before):
     ]
 
 
-def is_landmark_list(node):
+def is_landmark_list(
+    node: slicer.vtkMRMLNode | None,
+) -> TypeGuard[slicer.vtkMRMLMarkupsFiducialNode]:
     """Return whether a node is a landmark list of this module, in the scene or read from a file.
 
     Parameters

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import slicer
 
@@ -15,6 +17,9 @@ from PALNetLandmarksLib.landmark_list import (
 from PALNetLandmarksLib.list_scheme import may_be_any_list
 from PALNetLandmarksLib.surface_snap import closest_point
 
+if TYPE_CHECKING:
+    from collections.abc import Container, Sequence
+
 # Landmarks of another scan are centimeters away; those of a coarser copy of this scan are not.
 _LIES_ON_MM = 3.0
 # A later scan of the same person that was registered to a deleted one is near its landmarks. On the
@@ -24,7 +29,7 @@ _LIES_EXACTLY_MM = 0.1
 _FAR_SHARE = 0.05
 
 
-def lies_on(landmarks, model_node):
+def lies_on(landmarks: LandmarkList, model_node: slicer.vtkMRMLModelNode) -> bool:
     """Return whether landmarks lie on a model, regardless of names.
 
     Parameters
@@ -42,7 +47,7 @@ def lies_on(landmarks, model_node):
     return _gap_mm(landmarks, model_node) < _LIES_ON_MM
 
 
-def lies_elsewhere(landmarks, model_node):
+def lies_elsewhere(landmarks: LandmarkList, model_node: slicer.vtkMRMLModelNode) -> bool:
     """Return whether landmarks are off their model, as after a transform of one of the two.
 
     Parameters
@@ -58,10 +63,10 @@ def lies_elsewhere(landmarks, model_node):
         False if no landmark is placed or the model has no surface, since there is no evidence.
     """
     gap_mm = _gap_mm(landmarks, model_node)
-    return np.isfinite(gap_mm) and gap_mm >= _LIES_ON_MM
+    return bool(np.isfinite(gap_mm)) and gap_mm >= _LIES_ON_MM
 
 
-def _gap_mm(landmarks, model_node):
+def _gap_mm(landmarks: LandmarkList, model_node: slicer.vtkMRMLModelNode) -> float:
     """Return the median distance of the landmarks from a model's surface; infinite without any.
 
     A distance that is large for the size of the model never counts as a few millimeters, whatever
@@ -79,7 +84,7 @@ def _gap_mm(landmarks, model_node):
     return max(gap * landmarks.mm_per_world_unit, _LIES_ON_MM if is_far else 0.0)
 
 
-def find_model(landmarks):
+def find_model(landmarks: LandmarkList) -> slicer.vtkMRMLModelNode | None:
     """Find the model of a list; a list read from a file is linked to the model that it lies on.
 
     A list whose scan was deleted is linked to the same scan only, once it is there again.
@@ -99,7 +104,7 @@ def find_model(landmarks):
     return landmarks.model_node
 
 
-def _link(lists):
+def _link(lists: Sequence[LandmarkList]) -> None:
     """Link lists to the models that they lie on, if any, handling all lists model by model.
 
     Building a model's search tree takes time, and only one tree is cached.
@@ -108,6 +113,7 @@ def _link(lists):
         return
     models = slicer.util.getNodesByClass("vtkMRMLModelNode", lists[0].node.GetScene())
     # Two scans of one person may overlap: take the nearer one.
+    nearest: dict[LandmarkList, tuple[float, slicer.vtkMRMLModelNode | None]]
     nearest = {each: (_LIES_EXACTLY_MM if each.is_bereft else _LIES_ON_MM, None) for each in lists}
     for model in models:
         for landmarks in lists if not model.GetHideFromEditors() else ():
@@ -119,7 +125,7 @@ def _link(lists):
             landmarks.link_model(model)
 
 
-def find_lists(model_node):
+def find_lists(model_node: slicer.vtkMRMLModelNode) -> list[LandmarkList]:
     """Find the lists of a model; an unlinked list that lies on it is linked.
 
     Parameters
@@ -137,7 +143,7 @@ def find_lists(model_node):
     return linked_lists(model_node)
 
 
-def linked_lists(model_node):
+def linked_lists(model_node: slicer.vtkMRMLModelNode) -> list[LandmarkList]:
     """Return the lists that are already linked to a model.
 
     Parameters
@@ -155,7 +161,9 @@ def linked_lists(model_node):
     return [LandmarkList(node) for node in linked if is_landmark_list(node)]
 
 
-def all_lists(scene, but=()):
+def all_lists(
+    scene: slicer.vtkMRMLScene, but: Container[slicer.vtkMRMLMarkupsFiducialNode] = ()
+) -> list[LandmarkList]:
     """Return all landmark lists of a scene, except those that match by numeric labels only.
 
     Parameters

@@ -3,14 +3,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import slicer
 
 from PALNetLandmarksLib.landmark_list import LIST_CLASS, LandmarkList
 from PALNetLandmarksLib.list_display import style
 from PALNetLandmarksLib.list_scheme import write_scheme
 
+if TYPE_CHECKING:
+    from palnet.scheme import Scheme
 
-def new_list_name(model_node, scheme):
+
+def new_list_name(model_node: slicer.vtkMRMLModelNode, scheme: Scheme) -> str:
     """Name a list after its model, and also after its scheme unless that is the module's own.
 
     Parameters
@@ -29,7 +34,9 @@ def new_list_name(model_node, scheme):
     return " ".join(filter(None, words))
 
 
-def create_list(scene, scheme, model_node, name):
+def create_list(
+    scene: slicer.vtkMRMLScene, scheme: Scheme, model_node: slicer.vtkMRMLModelNode, name: str
+) -> LandmarkList:
     """Create a point list of named, unplaced landmarks.
 
     Parameters

@@ -11,7 +11,7 @@ from palnet.exchange._mrk_json import ACTIVE_COLOR, GLYPH_MM, POINT_COLOR, TEXT_
 _OTHER_UNIT = 8.0
 
 
-def style(display):
+def style(display: slicer.vtkMRMLMarkupsDisplayNode) -> None:
     """Draw small dots with small labels, as lists of `palnet detect`; spheres show the class.
 
     Parameters
@@ -29,7 +29,7 @@ def style(display):
     display.SetSnapMode(slicer.vtkMRMLMarkupsDisplayNode.SnapModeToVisibleSurface)
 
 
-def fit_glyphs(node, mm_per_world_unit):
+def fit_glyphs(node: slicer.vtkMRMLMarkupsFiducialNode, mm_per_world_unit: float) -> None:
     """Keep the usual glyph size in millimeters if the scene is in another unit.
 
     Parameters

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from slicer.i18n import tr as _
 
 from PALNetLandmarksLib.file_changes import note_file
@@ -10,8 +12,13 @@ from PALNetLandmarksLib.landmark_list import LandmarkList, is_landmark_list
 from PALNetLandmarksLib.linking import lies_elsewhere
 from PALNetLandmarksLib.scan_unit import adopt_unit
 
+if TYPE_CHECKING:
+    import slicer
 
-def open_list(list_node):
+
+def open_list(
+    list_node: slicer.vtkMRMLMarkupsFiducialNode | None,
+) -> tuple[LandmarkList | None, str]:
     """Return the landmarks of a point list, or what is wrong with it.
 
     Parameters
@@ -38,7 +45,7 @@ def open_list(list_node):
     return landmarks, problem_of(landmarks)
 
 
-def problem_of(landmarks):
+def problem_of(landmarks: LandmarkList) -> str:
     """Return what is wrong with the place of a list.
 
     Parameters

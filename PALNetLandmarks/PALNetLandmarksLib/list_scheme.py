@@ -9,18 +9,24 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from palnet.exchange._mrk_json import SCHEME_NAME, STATUS_NAME
 from palnet.scheme import list_schemes, load_scheme, scheme_from_dict, scheme_to_dict
 from PALNetLandmarksLib.list_storage import read_text, write_text, written_by_program
 
+if TYPE_CHECKING:
+    import slicer
+
+    from palnet.scheme import Scheme
+
 SCHEME_ATTRIBUTE = "PALNet.Scheme"
 
 # By labels: schemes of the trained models read since Slicer was started.
-_learned = {}
+_learned: dict[tuple[str, ...], Scheme] = {}
 
 
-def learn_scheme(scheme):
+def learn_scheme(scheme: Scheme) -> None:
     """Recognize lists by the labels of a scheme from now on.
 
     Parameters
@@ -31,7 +37,7 @@ def learn_scheme(scheme):
     _learned[scheme.codes] = scheme
 
 
-def find_scheme(node):
+def find_scheme(node: slicer.vtkMRMLMarkupsNode) -> Scheme | None:
     """Find the scheme of a list.
 
     Parameters
@@ -60,7 +66,7 @@ def find_scheme(node):
     return load_scheme(said) if fits else None
 
 
-def may_be_any_list(node):
+def may_be_any_list(node: slicer.vtkMRMLMarkupsNode) -> bool:
     """Return whether a list did not come from this module and has generic labels, such as 1 to 68.
 
     Parameters
@@ -81,7 +87,7 @@ def may_be_any_list(node):
     return not is_ours and all(label.isdecimal() for label in _labels(node))
 
 
-def write_scheme(node, scheme):
+def write_scheme(node: slicer.vtkMRMLMarkupsFiducialNode, scheme: Scheme) -> None:
     """Store in a list which scheme it has.
 
     Parameters
@@ -99,7 +105,7 @@ def write_scheme(node, scheme):
             write_text(node, SCHEME_NAME, content)
 
 
-def restore_order(node, scheme):
+def restore_order(node: slicer.vtkMRMLMarkupsFiducialNode, scheme: Scheme) -> None:
     """Restore the order of a list's points to that of its scheme, if someone sorted them.
 
     Parameters
@@ -120,13 +126,13 @@ def restore_order(node, scheme):
                 labels[index], labels[other] = labels[other], labels[index]
 
 
-def _labels(node):
+def _labels(node: slicer.vtkMRMLMarkupsNode) -> tuple[str, ...]:
     return tuple(
         node.GetNthControlPointLabel(index) for index in range(node.GetNumberOfControlPoints())
     )
 
 
-def is_same_list_of_landmarks(scheme, other):
+def is_same_list_of_landmarks(scheme: Scheme, other: Scheme) -> bool:
     """Return whether two schemes have the same landmarks, regardless of other details.
 
     Parameters
@@ -143,7 +149,7 @@ def is_same_list_of_landmarks(scheme, other):
 
 
 @lru_cache(maxsize=64)
-def _parse(text):
+def _parse(text: str) -> Scheme | None:
     """Parse a scheme; return None if there is none or it is damaged."""
     if not text:
         return None

@@ -4,8 +4,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from numpy.typing import NDArray
+
+    from palnet.landmarks import Status
+
+    Warp = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 # Fewer points do not determine an affine; a person does not move more than half of them at once.
 _FEWEST_POINTS = 5
@@ -36,14 +46,14 @@ class ListState:
         Expected errors, negative where unknown; not read where the record has those of a detection.
     """
 
-    positions: np.ndarray
-    status: tuple[str, ...]
-    record: dict = field(default_factory=dict)
+    positions: NDArray[np.float64]
+    status: tuple[Status, ...]
+    record: dict[str, Any] = field(default_factory=dict)
     absent: frozenset[int] = frozenset()
     mm_per_unit: float = 1.0
     errors_mm: tuple[float, ...] = ()
 
-    def with_status(self, indices, status):
+    def with_status(self, indices: Iterable[int], status: Status) -> ListState:
         """Return a copy in which some landmarks have another status.
 
         Parameters
@@ -63,7 +73,7 @@ class ListState:
             statuses[index] = status
         return replace(self, status=tuple(statuses))
 
-    def taken_from(self, other, indices):
+    def taken_from(self, other: ListState, indices: Iterable[int]) -> ListState:
         """Return a copy with some landmarks taken from another state.
 
         Parameters
@@ -84,7 +94,7 @@ class ListState:
         absent = self.absent - frozenset(indices)
         return replace(self, positions=positions, status=tuple(statuses), absent=absent)
 
-    def carried(self, matrix, warp=None):
+    def carried(self, matrix: NDArray[np.float64], warp: Warp | None = None) -> ListState:
         """Apply a transform of all points to positions and record.
 
         Parameters
@@ -102,7 +112,9 @@ class ListState:
         positions = _moved(self.positions, matrix, warp)
         return replace(self.with_memory_carried(matrix, warp), positions=positions)
 
-    def with_memory_carried(self, matrix, warp=None):
+    def with_memory_carried(
+        self, matrix: NDArray[np.float64], warp: Warp | None = None
+    ) -> ListState:
         """Apply a transform to record and unit only, as the points have already been moved.
 
         Parameters
@@ -120,7 +132,7 @@ class ListState:
         unit = rescaled_unit(self.mm_per_unit, matrix)
         return replace(self, record=carry_record(self.record, matrix, warp), mm_per_unit=unit)
 
-    def moved_in(self, other):
+    def moved_in(self, other: ListState) -> list[int]:
         """Return the landmarks whose positions differ in another state.
 
         Parameters
@@ -140,7 +152,7 @@ class ListState:
         )
         return [int(index) for index in np.flatnonzero(~same.all(axis=1))]
 
-    def changed_in(self, other):
+    def changed_in(self, other: ListState) -> list[int]:
         """Return the landmarks that differ in any way in another state.
 
         Parameters
@@ -157,7 +169,7 @@ class ListState:
         restated = {index for index, (mine, theirs) in enumerate(pairs) if mine != theirs}
         return sorted({*self.moved_in(other), *restated, *(self.absent ^ other.absent)})
 
-    def is_same(self, other):
+    def is_same(self, other: ListState) -> bool:
         """Return whether another state is identical.
 
         Parameters
@@ -173,7 +185,7 @@ class ListState:
         is_alike = self.record == other.record and self.mm_per_unit == other.mm_per_unit
         return is_alike and not self.changed_in(other)
 
-    def differs_in_unit_only(self, other):
+    def differs_in_unit_only(self, other: ListState) -> bool:
         """Return whether another state differs only in its unit, not in its numbers.
 
         Parameters
@@ -190,7 +202,9 @@ class ListState:
         return is_other and replace(self, mm_per_unit=other.mm_per_unit).is_same(other)
 
 
-def carry_record(record, matrix, warp=None):
+def carry_record(
+    record: dict[str, Any], matrix: NDArray[np.float64], warp: Warp | None = None
+) -> dict[str, Any]:
     """Apply a transform of all points to the record of a detection.
 
     Parameters
@@ -219,12 +233,14 @@ def carry_record(record, matrix, warp=None):
     return carried
 
 
-def _moved(rows, matrix, warp):
+def _moved(
+    rows: NDArray[np.float64], matrix: NDArray[np.float64], warp: Warp | None
+) -> NDArray[np.float64]:
     """Apply a matrix or warp to points, (n, 3)."""
     return rows @ matrix[:3, :3].T + matrix[:3, 3] if warp is None else warp(rows)
 
 
-def rescaled_unit(mm_per_unit, matrix):
+def rescaled_unit(mm_per_unit: float, matrix: NDArray[np.floating]) -> float:
     """Return the unit of transformed coordinates.
 
     Parameters
@@ -242,7 +258,7 @@ def rescaled_unit(mm_per_unit, matrix):
     return float(f"{mm_per_unit / scale_of(matrix):.9g}")
 
 
-def scale_of(matrix):
+def scale_of(matrix: NDArray[np.floating]) -> float:
     """Return the factor by which a transform scales lengths, averaged over directions.
 
     Parameters
@@ -258,7 +274,9 @@ def scale_of(matrix):
     return float(np.cbrt(abs(np.linalg.det(matrix[:3, :3]))))
 
 
-def joint_move(before, after):
+def joint_move(
+    before: NDArray[np.float64], after: NDArray[np.float64]
+) -> NDArray[np.float64] | None:
     """Find the transform that took all points from one place to another.
 
     Hardening or inverting a transform moves all points at once; that is not a correction.

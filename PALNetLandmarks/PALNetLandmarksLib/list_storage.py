@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import slicer
@@ -29,18 +30,27 @@ from palnet.exchange._mrk_json import (
 )
 from palnet.landmarks import PLACED
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from palnet.landmarks import Status
+
 RECORD_NAME = "palnet record"
 
 # Invoked on a list after the program wrote to it, so that observers see no correction.
 WRITTEN_EVENT = vtk.vtkCommand.UserEvent + 7301
 
-_being_written = set()
-_carried_by = {}
+_being_written: set[slicer.vtkMRMLMarkupsFiducialNode] = set()
+_carried_by: dict[slicer.vtkMRMLMarkupsFiducialNode, NDArray[np.float64] | None] = {}
 _DEFINED = slicer.vtkMRMLMarkupsNode.PositionDefined
 
 
 @contextmanager
-def written_by_program(node, carried_by=None):
+def written_by_program(
+    node: slicer.vtkMRMLMarkupsFiducialNode, carried_by: NDArray[np.float64] | None = None
+) -> Iterator[None]:
     """Write to a list in this context, so that observers see no corrections in the changes.
 
     Parameters
@@ -61,7 +71,7 @@ def written_by_program(node, carried_by=None):
         del _carried_by[node]
 
 
-def carried_by(node):
+def carried_by(node: slicer.vtkMRMLMarkupsFiducialNode) -> NDArray[np.float64] | None:
     """Return the transform that the program has just applied to a list, for observers.
 
     Parameters
@@ -77,7 +87,7 @@ def carried_by(node):
     return _carried_by.get(node)
 
 
-def is_being_written(node):
+def is_being_written(node: slicer.vtkMRMLMarkupsFiducialNode) -> bool:
     """Return whether the program is writing to a list at this moment.
 
     Parameters
@@ -93,7 +103,7 @@ def is_being_written(node):
     return node in _being_written
 
 
-def complete_list(node):
+def complete_list(node: slicer.vtkMRMLMarkupsFiducialNode) -> None:
     """Add missing data to a list from elsewhere; its points count as placed by a person.
 
     Parameters
@@ -110,7 +120,7 @@ def complete_list(node):
         write_values(node, STATUS_NAME, np.array(codes, dtype=float))
 
 
-def write_check(node, positions):
+def write_check(node: slicer.vtkMRMLMarkupsFiducialNode, positions: NDArray[np.float64]) -> None:
     """Record where all points are, so that points moved without this module are recognized later.
 
     Parameters
@@ -123,7 +133,7 @@ def write_check(node, positions):
     write_values(node, CHECK_NAME, check_positions(positions))
 
 
-def correct_moved(node, positions):
+def correct_moved(node: slicer.vtkMRMLMarkupsFiducialNode, positions: NDArray[np.float64]) -> None:
     """Mark points as corrected that were moved without this module since the list was written.
 
     Parameters
@@ -144,7 +154,7 @@ def correct_moved(node, positions):
         mark_changed(node)
 
 
-def mark_changed(node):
+def mark_changed(node: slicer.vtkMRMLMarkupsFiducialNode) -> None:
     """Mark a list as modified since it was saved; Slicer does this only for moved points.
 
     A list from an .fcsv file, which holds only labels and positions, gets a file of its own when it
@@ -163,7 +173,7 @@ def mark_changed(node):
             storage.GetScene().RemoveNode(storage)
 
 
-def _code_of(position_status):
+def _code_of(position_status: int) -> int:
     """Map a markups position status to one of our statuses."""
     if position_status == _DEFINED:
         return STATUS_CODES.index("corrected")
@@ -171,7 +181,12 @@ def _code_of(position_status):
     return STATUS_CODES.index("missing" if missing else "undefined")
 
 
-def write_point(node, index, position, status):
+def write_point(
+    node: slicer.vtkMRMLMarkupsFiducialNode,
+    index: int,
+    position: NDArray[np.float64],
+    status: Status,
+) -> None:
     """Place a control point or remove its position; a missing one is never set to zero.
 
     Parameters
@@ -180,7 +195,7 @@ def write_point(node, index, position, status):
         The list.
     index : int
         Which point.
-    position : array_like of shape (3,)
+    position : ndarray of shape (3,)
         In the list's own coordinates; ignored for a landmark that is not placed.
     status : str
         Status as in `palnet.LandmarkSet`.
@@ -193,7 +208,7 @@ def write_point(node, index, position, status):
         node.UnsetNthControlPointPosition(index)
 
 
-def read_values(node, name):
+def read_values(node: slicer.vtkMRMLMarkupsFiducialNode, name: str) -> NDArray[np.float64]:
     """Read a measurement's values per control point.
 
     Parameters
@@ -211,7 +226,7 @@ def read_values(node, name):
     return vtk_to_numpy(node.GetMeasurement(name).GetControlPointValues()).astype(float)
 
 
-def write_values(node, name, values):
+def write_values(node: slicer.vtkMRMLMarkupsFiducialNode, name: str, values: ArrayLike) -> None:
     """Write a measurement's values per control point.
 
     Parameters
@@ -229,7 +244,7 @@ def write_values(node, name, values):
     node.InvokeCustomModifiedEvent(vtk.vtkCommand.ModifiedEvent)
 
 
-def read_text(node, name):
+def read_text(node: slicer.vtkMRMLMarkupsNode, name: str) -> str:
     """Read the text stored in a measurement.
 
     Parameters
@@ -248,7 +263,7 @@ def read_text(node, name):
     return (measurement.GetDescription() or "") if measurement is not None else ""
 
 
-def write_text(node, name, text):
+def write_text(node: slicer.vtkMRMLMarkupsFiducialNode, name: str, text: str) -> None:
     """Store a text in the description of a measurement.
 
     Parameters
@@ -263,7 +278,7 @@ def write_text(node, name, text):
     _measurement(node, name).SetDescription(text)
 
 
-def read_record(node):
+def read_record(node: slicer.vtkMRMLMarkupsFiducialNode) -> dict[str, Any]:
     """Read the record of a detection.
 
     Parameters
@@ -284,7 +299,7 @@ def read_record(node):
     return record if isinstance(record, dict) else {}
 
 
-def write_record(node, record):
+def write_record(node: slicer.vtkMRMLMarkupsFiducialNode, record: dict[str, Any]) -> None:
     """Store the record of a detection.
 
     Parameters
@@ -298,7 +313,7 @@ def write_record(node, record):
     write_text(node, RECORD_NAME, text)
 
 
-def read_unit(node):
+def read_unit(node: slicer.vtkMRMLMarkupsFiducialNode) -> float:
     """Read the unit, stored as the library does in .mrk.json.
 
     Parameters
@@ -315,7 +330,7 @@ def read_unit(node):
     return node.GetMeasurement(UNIT_NAME).GetValue() if says_unit(node) else 1.0
 
 
-def says_unit(node):
+def says_unit(node: slicer.vtkMRMLMarkupsFiducialNode) -> bool:
     """Return whether the unit of a list is stated.
 
     Parameters
@@ -332,7 +347,7 @@ def says_unit(node):
     return measurement is not None and measurement.GetValueDefined() and measurement.GetValue() > 0
 
 
-def write_unit(node, mm_per_unit):
+def write_unit(node: slicer.vtkMRMLMarkupsFiducialNode, mm_per_unit: float) -> None:
     """Write the unit, for the library's reader of .mrk.json.
 
     Parameters
@@ -345,7 +360,7 @@ def write_unit(node, mm_per_unit):
     _measurement(node, UNIT_NAME).SetValue(float(mm_per_unit))
 
 
-def _measurement(node, name):
+def _measurement(node: slicer.vtkMRMLMarkupsFiducialNode, name: str) -> slicer.vtkMRMLMeasurement:
     """Find a measurement of a list, or add it."""
     measurement = node.GetMeasurement(name)
     if measurement is None:
