@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import slicer
@@ -24,6 +25,13 @@ from PALNetLandmarksLib.model_colors import reader_of_colored_mesh
 from PALNetLandmarksLib.models import check_model_node, mesh_from_model, state_of_model
 from PALNetLandmarksLib.scan_unit import chosen_unit, find_unit, misfit
 from PALNetLandmarksLib.trained_models import check_is_there, in_words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from palnet.detector import Detection
+    from palnet.scheme import Scheme
+    from palnet.surface import Mesh, Unit
 
 
 class ModelChangedError(RuntimeError):
@@ -68,13 +76,13 @@ class DetectionRun:
 
     def __init__(
         self,
-        model_node,
-        list_node=None,
-        replace=(),
-        trained_model=DEFAULT_MODEL,
+        model_node: slicer.vtkMRMLModelNode,
+        list_node: slicer.vtkMRMLMarkupsFiducialNode | None = None,
+        replace: Iterable[int] = (),
+        trained_model: str = DEFAULT_MODEL,
         *,
-        use_color=True,
-    ):
+        use_color: bool = True,
+    ) -> None:
         check_model_node(model_node)
         self._scene = model_node.GetScene()
         self._model_node, self._list_node = model_node, list_node
@@ -88,7 +96,7 @@ class DetectionRun:
         options = {"model": trained_model, "use_color": use_color}
         self.job = BackgroundJob(_detect, read, unit, options)
 
-    def finish(self):
+    def finish(self) -> LandmarkList:
         """Write the landmarks to the scene; call it on the main thread.
 
         It waits for the job, so the panel calls it once that has ended.
@@ -122,13 +130,15 @@ class DetectionRun:
             raise ModelChangedError(msg)
         return self._write(self.job.result)
 
-    def _write(self, detection):
+    def _write(self, detection: Detection) -> LandmarkList:
         name = self._model_node.GetName()
         landmarks = self._list_for(detection.landmarks.scheme)
         landmarks.reconcile()
-        replaced = self._replace if landmarks.node is self._list_node else frozenset()
-        if replaced:  # keep what the user decided while the detection ran
-            replaced -= set(self._when_started.changed_in(landmarks.state()))
+        replaced: frozenset[int] = frozenset()
+        started = self._when_started
+        if started is not None and landmarks.node is self._list_node:
+            # Keep what the user decided while the detection ran.
+            replaced = self._replace.difference(started.changed_in(landmarks.state()))
         kept = [index for index in landmarks.edited if index not in replaced]
         record = describe_detection(detection, detection.landmarks, scan_name=name, files={})
         # The list itself holds the landmarks, and there are no files.
@@ -136,7 +146,7 @@ class DetectionRun:
         landmarks.set_detection(detection.landmarks, record, keep=kept)
         return landmarks
 
-    def _list_for(self, scheme):
+    def _list_for(self, scheme: Scheme) -> LandmarkList:
         """Return the list to write to; lists of other scans or landmarks are left as they are."""
         if self._list_node is not None and self._scene.IsNodePresent(self._list_node):
             landmarks = LandmarkList(self._list_node)
@@ -162,7 +172,9 @@ class DetectionRun:
         return create_list(self._scene, scheme, self._model_node, name)
 
 
-def find_replaced(list_node, codes):
+def find_replaced(
+    list_node: slicer.vtkMRMLMarkupsFiducialNode | None, codes: Iterable[str]
+) -> list[int]:
     """Find the landmarks of a list that a script wants to be replaced.
 
     Parameters
@@ -200,7 +212,7 @@ def find_replaced(list_node, codes):
     return [scheme.index_of(code) for code in codes]
 
 
-def create_empty_list(model_node, scheme):
+def create_empty_list(model_node: slicer.vtkMRMLModelNode, scheme: Scheme) -> LandmarkList:
     """Create a list of named landmarks for manual placement.
 
     Parameters
@@ -230,7 +242,7 @@ def create_empty_list(model_node, scheme):
     return landmarks
 
 
-def _detect(read_mesh, unit, options):
+def _detect(read_mesh: Callable[[], Mesh], unit: Unit | None, options: dict[str, Any]) -> Detection:
     """Run the detection in a worker thread, where Qt must not be asked for translations."""
     check_is_there(options["model"])
     mesh = read_mesh()
@@ -251,7 +263,7 @@ def _detect(read_mesh, unit, options):
     return _to_ras(palnet.detect(mesh, **options))
 
 
-def _to_ras(detection):
+def _to_ras(detection: Detection) -> Detection:
     """Turn a detection to Slicer's axes."""
     landmarks = detection.landmarks
     positions = landmarks.positions * OTHER_AXES
@@ -262,7 +274,7 @@ def _to_ras(detection):
     )
 
 
-def _in_words(error):
+def _in_words(error: Exception) -> Exception:
     """Translate the error of a detection, with a remedy for the panel, not the command line."""
     if isinstance(error, ScanRefusedError):
         msg = _("{found} If it does show a face, click Place by hand.").format(found=error)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from palnet._files import check_writable, is_folder
 from palnet.batch import process_scan
@@ -16,6 +16,12 @@ from palnet.landmarks import printable_name
 from PALNetLandmarksLib.job import BackgroundJob
 from PALNetLandmarksLib.saved_lists import LIST_SUFFIX, Progress, read_progress
 from PALNetLandmarksLib.trained_models import read_trained_model
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from palnet.jobs import ScanJob
+    from PALNetLandmarksLib.scan_folder import ScanFolder
 
 
 class Outcome(NamedTuple):
@@ -67,8 +73,17 @@ class FolderDetection:
         Grows while the job runs.
     """
 
-    def __init__(self, folder, scans, trained_model, *, use_color=True, unit="auto"):
-        self.folder, self.n_scans, self.outcomes = folder, len(scans), []
+    def __init__(
+        self,
+        folder: ScanFolder,
+        scans: Sequence[Path],
+        trained_model: str,
+        *,
+        use_color: bool = True,
+        unit: str = "auto",
+    ) -> None:
+        self.folder, self.n_scans = folder, len(scans)
+        self.outcomes: list[Outcome] = []
         self._is_stopped = threading.Event()
         options = BatchOptions(
             output=folder.lists_folder,
@@ -77,31 +92,31 @@ class FolderDetection:
             model=trained_model,
             use_color=use_color,
         )
-        self.job = BackgroundJob(self._run, scans, options)
+        self.job = BackgroundJob(self._run, scans, trained_model, options)
 
     @property
-    def is_stopped(self):
+    def is_stopped(self) -> bool:
         """Whether `stop` was called."""
         return self._is_stopped.is_set()
 
-    def stop(self):
+    def stop(self) -> None:
         """End the job after the current scan."""
         self._is_stopped.set()
 
-    def _run(self, scans, options):
-        read_trained_model(options.model)
-        if is_folder(options.output):
-            check_writable(options.output / "any")
+    def _run(self, scans: Sequence[Path], trained_model: str, options: BatchOptions) -> None:
+        read_trained_model(trained_model)
+        if is_folder(self.folder.lists_folder):
+            check_writable(self.folder.lists_folder / "any")
         # Of all: a scan that is not detected now may have the name of one that is.
         jobs = {job.scan: job for job in plan_jobs(self.folder.scans, options)}
-        for job in map(jobs.get, scans):
+        for scan in scans:
             if self.is_stopped:
                 return
             if not is_folder(self.folder.lists_folder):  # it would be made where a drive was
                 raise NotADirectoryError(self.folder.lists_folder)
-            self.outcomes.append(self._detect(job))
+            self.outcomes.append(self._detect(jobs[scan]))
 
-    def _detect(self, job):
+    def _detect(self, job: ScanJob) -> Outcome:
         """Detect the landmarks of a scan."""
         if job.obstacle:
             return Outcome(job.scan, None, job.obstacle, self._namesake(job.scan))
@@ -114,18 +129,18 @@ class FolderDetection:
             raise OutputError(reason)
         return Outcome(job.scan, None, reason, path if path.exists() else None)
 
-    def _namesake(self, scan):
+    def _namesake(self, scan: Path) -> Path | None:
         """Return another scan whose landmarks would have the same file."""
         others = (each for each in self.folder.scans if each != scan)
         return next((each for each in others if _name(each) == _name(scan)), None)
 
 
-def _name(scan):
+def _name(scan: Path) -> str:
     """Return the name of a scan as a file system may see it that ignores case and accents' form."""
     return printable_name(scan.stem).casefold()
 
 
-def _begun_anew(job):
+def _begun_anew(job: ScanJob) -> ScanJob:
     """Let the record of a detection be replaced whose landmarks somebody has deleted."""
     if job.record_file.exists() and not job.landmark_files[0].exists():
         return replace(job, options=replace(job.options, overwrite=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from slicer.i18n import tr as _
@@ -18,11 +19,18 @@ from palnet.exchange import FORMATS, FormatWarning, get_format, read_landmarks, 
 from palnet.landmarks import printable_name
 from PALNetLandmarksLib.scan_folder import out_of_reach
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from palnet.landmarks import LandmarkSet, Space
+    from PALNetLandmarksLib.scan_folder import ScanFolder
+
 # Reasons to show; nobody reads hundreds below a button.
 _MOST_REASONS = 3
 
 
-def read_folder(folder):
+def read_folder(folder: ScanFolder) -> tuple[dict[tuple[Path, ...], LandmarkSet], list[str]]:
     """Read the landmarks that are saved for the scans of a folder.
 
     Parameters
@@ -44,7 +52,10 @@ def read_folder(folder):
     """
     if not is_folder(folder.lists_folder):
         raise ValueError(out_of_reach(folder.lists_folder))
-    scans, landmarks, without, refused = {}, {}, [], {}
+    scans: dict[Path, list[Path]] = {}
+    landmarks: dict[tuple[Path, ...], LandmarkSet] = {}
+    without: list[str] = []
+    refused: dict[str, str] = {}
     for scan in folder.scans:
         scans.setdefault(folder.list_path(scan), []).append(scan)
     for path, alike in scans.items():
@@ -67,7 +78,7 @@ def read_folder(folder):
     return landmarks, remarks
 
 
-def _in_words(error, path):
+def _in_words(error: PalnetError, path: Path) -> str:
     """Say why landmarks cannot be read, without path, line and options of the command line."""
     cause = error.__cause__
     if isinstance(cause, OSError):
@@ -82,7 +93,7 @@ def _in_words(error, path):
     return _("it holds no landmarks that can be used: {found}").format(found=found)
 
 
-def _say_left_out(without, refused):
+def _say_left_out(without: Sequence[str], refused: Mapping[str, str]) -> list[str]:
     """Say which scans have no landmarks, and which files of landmarks cannot be read and why."""
     lines = []
     if without:
@@ -95,7 +106,7 @@ def _say_left_out(without, refused):
     return lines
 
 
-def proposed_path(folder, suffix):
+def proposed_path(folder: ScanFolder, suffix: str) -> Path:
     """Propose a file beside the folder of the landmarks, whose name it has.
 
     In that folder, `palnet measure` and others would read its landmarks a second time.
@@ -116,12 +127,12 @@ def proposed_path(folder, suffix):
     return lists.parent / f"{lists.name or 'landmarks'}{suffix}"
 
 
-def check_specimens(specimens, format_name):
+def check_specimens(specimens: Sequence[LandmarkSet], format_name: str) -> None:
     """Check that a format can hold the specimens, before its user is asked for a path.
 
     Parameters
     ----------
-    specimens : list of LandmarkSet
+    specimens : sequence of LandmarkSet
         The landmarks of the scans.
     format_name : str
         A key of `palnet.exchange.FORMATS`.
@@ -157,7 +168,7 @@ def check_specimens(specimens, format_name):
         raise ValueError(msg.format(scans=listing(incomplete), suffixes=suffixes))
 
 
-def doubtful_specimens(specimens):
+def doubtful_specimens(specimens: Iterable[LandmarkSet]) -> list[str]:
     """Return the names of the scans with doubtful landmarks that nobody has reviewed.
 
     Parameters
@@ -180,12 +191,14 @@ def doubtful_specimens(specimens):
     ]
 
 
-def export_specimens(specimens, path, format_name, frame):
+def export_specimens(
+    specimens: Iterable[LandmarkSet], path: Path, format_name: str, frame: Space
+) -> tuple[tuple[Path, ...], list[str]]:
     """Write the landmarks of many scans into one file, which is replaced if it exists.
 
     Parameters
     ----------
-    specimens : list of LandmarkSet
+    specimens : iterable of LandmarkSet
         The landmarks of the scans.
     path : Path
         File to write.

@@ -5,6 +5,10 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # How long the panel's timer waits for the worker without holding the GIL, which Slicer's event loop
 # may hold otherwise. A user would notice a tenth of a second.
@@ -22,9 +26,9 @@ class BackgroundJob:
         Its arguments.
     """
 
-    def __init__(self, function, *arguments):
-        self.result = None
-        self.error = None
+    def __init__(self, function: Callable[..., Any], *arguments: object) -> None:
+        self.result: Any = None
+        self.error: Exception | None = None
         self._started = time.perf_counter()
         self._thread = threading.Thread(
             target=self._run, args=(function, arguments), name="palnet", daemon=True
@@ -32,11 +36,11 @@ class BackgroundJob:
         self._thread.start()
 
     @property
-    def seconds(self):
+    def seconds(self) -> float:
         """Time since the start."""
         return time.perf_counter() - self._started
 
-    def poll(self, wait_s=SLICE_S):
+    def poll(self, wait_s: float = SLICE_S) -> bool:
         """Let the worker run for a moment.
 
         Parameters
@@ -52,11 +56,11 @@ class BackgroundJob:
         self._thread.join(wait_s)
         return not self._thread.is_alive()
 
-    def wait(self):
+    def wait(self) -> None:
         """Wait until the worker has ended."""
         self._thread.join()
 
-    def _run(self, function, arguments):
+    def _run(self, function: Callable[..., Any], arguments: tuple[object, ...]) -> None:
         try:
             self.result = function(*arguments)
         except Exception as err:  # noqa: BLE001  # passed on to the main thread, which shows it
