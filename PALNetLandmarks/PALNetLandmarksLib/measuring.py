@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import io
+from typing import TYPE_CHECKING
 
 import numpy as np
 import slicer
@@ -13,6 +14,17 @@ from slicer.i18n import tr as _
 
 from palnet.measurement import has_shipped_plan, plan_for
 from PALNetLandmarksLib.models import mesh_from_model
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from palnet.landmarks import LandmarkSet
+    from palnet.measurement import Measurement, MeasurementPlan
+    from palnet.scheme import Scheme
+    from palnet.surface import Mesh
+    from PALNetLandmarksLib.landmark_list import LandmarkList
 
 # Numeric columns of a table of measurements.
 NUMBER_COLUMNS = ("value", "expected_error")
@@ -26,7 +38,9 @@ _HIDDEN_OPACITY = 0.6
 _MOST_CORNERS = 100
 
 
-def what_to_measure(landmarks):
+def what_to_measure(
+    landmarks: LandmarkList,
+) -> tuple[LandmarkSet, Mesh | None, MeasurementPlan, str]:
     """Collect the input of `palnet.measurement.measure`, for a worker thread.
 
     Parameters
@@ -51,7 +65,7 @@ def what_to_measure(landmarks):
     return landmarks.landmark_set(), mesh, plan, remark
 
 
-def find_plan(scheme):
+def find_plan(scheme: Scheme) -> tuple[MeasurementPlan, str]:
     """Find the plan of a scheme, and say so if none comes with it.
 
     Parameters
@@ -79,7 +93,7 @@ def find_plan(scheme):
     return plan, f"{text} {what.format(n_own=len(plan.definitions))}"
 
 
-def table_for_spreadsheet(table, decimal_point="."):
+def table_for_spreadsheet(table: str, decimal_point: str = ".") -> str:
     """Convert a CSV table to text that a spreadsheet pastes into cells.
 
     Parameters
@@ -115,10 +129,11 @@ class MeasuredLine:
         The measured list; the line is shown in the same views.
     """
 
-    def __init__(self, landmarks):
-        self._landmarks, self._curves = landmarks, []
+    def __init__(self, landmarks: LandmarkList) -> None:
+        self._landmarks = landmarks
+        self._curves: list[slicer.vtkMRMLMarkupsCurveNode] = []
 
-    def show(self, measurement):
+    def show(self, measurement: Measurement) -> None:
         """Draw a measurement instead of the previous one.
 
         Parameters
@@ -129,7 +144,7 @@ class MeasuredLine:
         self.remove()
         self._curves = [_draw(corners, self._landmarks) for corners in _parts(measurement)]
 
-    def remove(self):
+    def remove(self) -> None:
         """Remove the line from the scene."""
         for node in self._curves:
             if node.GetScene() is not None:
@@ -138,7 +153,7 @@ class MeasuredLine:
         self._curves = []
 
 
-def _parts(measurement):
+def _parts(measurement: Measurement) -> list[NDArray[np.float64]]:
     """Return the lines to draw: an index has those of its two distances, which do not meet."""
     line = measurement.polyline
     if not len(line):
@@ -149,7 +164,9 @@ def _parts(measurement):
     return [line[np.round(every).astype(int)]]
 
 
-def _draw(corners, landmarks):
+def _draw(
+    corners: Iterable[NDArray[np.float64]], landmarks: LandmarkList
+) -> slicer.vtkMRMLMarkupsCurveNode:
     """Add a curve to the scene that is neither saved, listed nor movable."""
     selection = slicer.app.applicationLogic().GetSelectionNode()
     kind, active = selection.GetActivePlaceNodeClassName(), selection.GetActivePlaceNodeID()
@@ -174,7 +191,7 @@ def _draw(corners, landmarks):
     return node
 
 
-def _style(display, landmarks):
+def _style(display: slicer.vtkMRMLMarkupsDisplayNode, landmarks: LandmarkList) -> None:
     """Draw a curve thin and dark, in the views of its list, also where the head hides it."""
     of_list, width = landmarks.node.GetDisplayNode(), _WIDTH_MM / landmarks.mm_per_world_unit
     display.SetSaveWithScene(False)

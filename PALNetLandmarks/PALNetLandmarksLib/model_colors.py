@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import vtk
@@ -27,6 +28,14 @@ from palnet.surface import (
     sample_pixels,
     sample_texture,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    import slicer
+    from numpy.typing import NDArray
+
+    from palnet.surface import Mesh
 
 # Name of what this module shows on a model itself, which is no source of color.
 SHOWN_COLOR = "PALNet color"
@@ -55,15 +64,15 @@ class ReadColor:
         Color of each vertex.
     """
 
-    picture: np.ndarray | None = None
-    vertices: np.ndarray | None = None
+    picture: NDArray[np.uint8] | None = None
+    vertices: NDArray[np.uint8] | None = None
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         """Return whether there is any."""
         return self.picture is not None or self.vertices is not None
 
 
-def reader_of_colored_mesh(model_node, mesh):
+def reader_of_colored_mesh(model_node: slicer.vtkMRMLModelNode, mesh: Mesh) -> Callable[[], Mesh]:
     """Prepare to find the color of each vertex of a model.
 
     Tried in turn: the image that the scene shows on the model; colors among its point data; its
@@ -94,7 +103,12 @@ def reader_of_colored_mesh(model_node, mesh):
     )
 
 
-def _add_colors(mesh, in_scene, path, uv):
+def _add_colors(
+    mesh: Mesh,
+    in_scene: NDArray[np.uint8] | None,
+    path: Path | None,
+    uv: NDArray[np.float64] | None,
+) -> Mesh:
     """Return a mesh with the first colors that are found."""
     colors = _first_readable(
         [lambda: in_scene, partial(_read_file, path, mesh), partial(_read_image_of_file, path, uv)]
@@ -105,7 +119,9 @@ def _add_colors(mesh, in_scene, path, uv):
     return replace(mesh, colors=colors, findings=findings)
 
 
-def reader_of_color(model_node, mesh):
+def reader_of_color(
+    model_node: slicer.vtkMRMLModelNode, mesh: Mesh
+) -> Callable[[], ReadColor] | None:
     """Prepare to read that color of a model which Slicer does not read.
 
     Parameters
@@ -126,25 +142,27 @@ def reader_of_color(model_node, mesh):
         return None
     uv = _texture_coordinates(poly)
     # Views lay one picture by one array, which has to hold a place for every vertex.
-    is_simple = uv is not None and poly.GetPointData().GetTCoords() is not None
-    is_simple = is_simple and np.array_equal(vtk_to_numpy(poly.GetPointData().GetTCoords()), uv)
+    shown = poly.GetPointData().GetTCoords()
+    is_simple = uv is not None and shown is not None and np.array_equal(vtk_to_numpy(shown), uv)
     return partial(_read_color, path, mesh, uv, is_simple)
 
 
-def _read_color(path, mesh, uv, is_simple):
+def _read_color(
+    path: Path, mesh: Mesh, uv: NDArray[np.float64] | None, is_simple: bool
+) -> ReadColor:
     """Read the picture if it can be laid over the model, otherwise the colors of vertices."""
     try:
         image = find_texture(path) if is_simple else None
         picture = None if image is None else read_picture(image)
     except _CANNOT_BE_READ:
         picture = None
-    if picture is not None and _varies(sample_pixels(picture, uv)):
+    if picture is not None and uv is not None and _varies(sample_pixels(picture, uv)):
         return ReadColor(picture=picture)
     ways = [partial(_read_file, path, mesh), partial(_read_image_of_file, path, uv)]
     return ReadColor(vertices=_first_readable(ways))
 
 
-def image_of_texture(display):
+def image_of_texture(display: slicer.vtkMRMLDisplayNode) -> vtk.vtkImageData | None:
     """Return the image that a display node shows on its model.
 
     Parameters
@@ -165,7 +183,7 @@ def image_of_texture(display):
     return image if isinstance(image, vtk.vtkImageData) else None
 
 
-def is_ours(image):
+def is_ours(image: vtk.vtkImageData | None) -> bool:
     """Return whether an image is what this module shows on a model.
 
     Parameters
@@ -182,7 +200,7 @@ def is_ours(image):
     return scalars is not None and scalars.GetName() == SHOWN_COLOR
 
 
-def describe_missing_image(model_node):
+def describe_missing_image(model_node: slicer.vtkMRMLModelNode) -> tuple[Finding, ...]:
     """Say so if the image with the color of a model is not where its file says.
 
     Parameters
@@ -209,7 +227,9 @@ def describe_missing_image(model_node):
     return (Finding("texture", text.format(names=", ".join(missing))),)
 
 
-def _describe_unusable_image(path, uv):
+def _describe_unusable_image(
+    path: Path | None, uv: NDArray[np.float64] | None
+) -> tuple[Finding, ...]:
     """Say why the image with the color of a model cannot be used, such as damage; this reads it."""
     if path is None or uv is None:
         return ()
@@ -220,7 +240,7 @@ def _describe_unusable_image(path, uv):
     return tuple(finding for finding in findings if finding.code == "texture")
 
 
-def _missing_files(model_node):
+def _missing_files(model_node: slicer.vtkMRMLModelNode) -> list[str]:
     """Return the names of files that an OBJ file needs for its color and that are not there.
 
     The scene keeps the names of materials and of their files, also when it is saved.
@@ -240,7 +260,7 @@ def _missing_files(model_node):
     return list(dict.fromkeys(map(bare_name, missing)))
 
 
-def _libraries(fields, path):
+def _libraries(fields: vtk.vtkFieldData, path: Path) -> list[bytes]:
     """Return the names of the files of materials, whole if the OBJ file itself is there."""
     head = b""
     with suppress(OSError), path.open("rb") as stream:
@@ -250,19 +270,26 @@ def _libraries(fields, path):
     return [*whole, *sorted(kept - {name.split()[0] for name in whole})]
 
 
-def _as_kept(name):
+def _as_kept(name: str) -> str:
     """Return what vtkOBJReader keeps of a name, which may contain blanks: its first word."""
     return next(iter(name.split()), "")
 
 
-def _first_colors(finders, model_node):
+def _first_colors(
+    finders: Iterable[
+        Callable[[slicer.vtkMRMLModelNode, vtk.vtkPolyData], NDArray[np.uint8] | None]
+    ],
+    model_node: slicer.vtkMRMLModelNode,
+) -> NDArray[np.uint8] | None:
     """Return the first colors that are found."""
     return _first_readable(
         [partial(find, model_node, model_node.GetPolyData()) for find in finders]
     )
 
 
-def _first_readable(ways):
+def _first_readable(
+    ways: Iterable[Callable[[], NDArray[np.uint8] | None]],
+) -> NDArray[np.uint8] | None:
     """Return the colors of the first way that leads to some."""
     for way in ways:
         try:
@@ -274,23 +301,31 @@ def _first_readable(ways):
     return None
 
 
-def _varies(colors):
+def _varies(colors: NDArray[np.uint8] | None) -> bool:
     """Return whether there is color; programs give one to all vertices of a scan without."""
-    return colors is not None and (colors != colors[:1]).any()
+    return colors is not None and bool((colors != colors[:1]).any())
 
 
-def _from_display(model_node, poly):
+def _from_display(
+    model_node: slicer.vtkMRMLModelNode, poly: vtk.vtkPolyData
+) -> NDArray[np.uint8] | None:
     """Sample the image that the scene shows on the model."""
     display, uv = model_node.GetDisplayNode(), _texture_coordinates(poly)
-    image = None if display is None or uv is None else image_of_texture(display)
-    scalars = None if image is None or is_ours(image) else image.GetPointData().GetScalars()
+    if display is None or uv is None:
+        return None
+    image = image_of_texture(display)
+    if image is None or is_ours(image):
+        return None
+    scalars = image.GetPointData().GetScalars()
     if scalars is None or not _is_bytes(scalars) or image.GetDimensions()[2] != 1:
         return None
     width, height, _depth = image.GetDimensions()
     return sample_pixels(vtk_to_numpy(scalars).reshape(height, width, -1)[:, :, :3], uv)
 
 
-def _from_point_data(model_node, poly):
+def _from_point_data(
+    model_node: slicer.vtkMRMLModelNode, poly: vtk.vtkPolyData
+) -> NDArray[np.uint8] | None:
     """Take the colors of vertices that Slicer or a module has read or made."""
     data, display = poly.GetPointData(), model_node.GetDisplayNode()
     shown = display.GetActiveScalarName() if display is not None else None
@@ -303,7 +338,7 @@ def _from_point_data(model_node, poly):
 _OF_SCENE = (_from_display, _from_point_data)
 
 
-def _read_file(path, mesh):
+def _read_file(path: Path | None, mesh: Mesh) -> NDArray[np.uint8] | None:
     """Read the colors of a file, if it has the triangles of a mesh; vertices may have moved.
 
     Slicer has a vertex of an OBJ file several times, one for each place in the image.
@@ -319,27 +354,31 @@ def _read_file(path, mesh):
     return stored.colors[vertices] if is_same else None
 
 
-def _read_image_of_file(path, uv):
+def _read_image_of_file(
+    path: Path | None, uv: NDArray[np.float64] | None
+) -> NDArray[np.uint8] | None:
     """Sample the image that the material file of an OBJ file names."""
-    image = None if path is None or uv is None else find_texture(path)
+    if path is None or uv is None:
+        return None
+    image = find_texture(path)
     return None if image is None else sample_texture(image, uv)
 
 
-def _is_of_points(array, poly):
+def _is_of_points(array: vtk.vtkDataArray | None, poly: vtk.vtkPolyData) -> bool:
     """Return whether an array holds something for each vertex; modules may leave others behind."""
     return array is not None and array.GetNumberOfTuples() == poly.GetNumberOfPoints()
 
 
-def _is_named_color(array):
+def _is_named_color(array: vtk.vtkDataArray) -> bool:
     return any(word in (array.GetName() or "").lower() for word in _NAMES)
 
 
-def _is_bytes(array):
+def _is_bytes(array: vtk.vtkDataArray) -> bool:
     is_byte = array.GetDataType() == vtk.VTK_UNSIGNED_CHAR
     return is_byte and array.GetNumberOfComponents() in (3, 4)
 
 
-def _to_bytes(array):
+def _to_bytes(array: vtk.vtkDataArray) -> NDArray[np.uint8] | None:
     """Convert an array of point data to colors; None if it holds something else."""
     if array.GetNumberOfComponents() not in (3, 4):
         return None
@@ -352,7 +391,7 @@ def _to_bytes(array):
     return np.rint(values * 255 if is_share else values).astype(np.uint8)
 
 
-def _texture_coordinates(poly):
+def _texture_coordinates(poly: vtk.vtkPolyData) -> NDArray[np.float64] | None:
     """Return the place of each vertex in the image, NaN where it has none; None if all have none.
 
     vtkOBJReader makes an array for each material, in which vertices of others are nowhere.
@@ -368,7 +407,7 @@ def _texture_coordinates(poly):
     return None if np.isnan(uv).all() else uv
 
 
-def _texts(fields, name):
+def _texts(fields: vtk.vtkFieldData, name: str) -> list[str]:
     """Return the texts in an array of field data; none if it is not there."""
     array = fields.GetAbstractArray(name)
     if not isinstance(array, vtk.vtkStringArray):
@@ -376,7 +415,7 @@ def _texts(fields, name):
     return [array.GetValue(index) for index in range(array.GetNumberOfValues())]
 
 
-def _path(model_node):
+def _path(model_node: slicer.vtkMRMLModelNode) -> Path | None:
     """Return the path of a model's file."""
     storage = model_node.GetStorageNode()
     name = "" if storage is None else storage.GetFullNameFromFileName()

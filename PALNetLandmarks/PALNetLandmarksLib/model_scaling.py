@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import vtk
@@ -12,6 +13,9 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from PALNetLandmarksLib.file_changes import file_stamp
 from PALNetLandmarksLib.scan_unit import follow_choice, keep_choice
+
+if TYPE_CHECKING:
+    import slicer
 
 # Records the scaling of a model. A saved and reloaded scene contains it too, but with new files: it
 # is valid only in the session in which it was made.
@@ -21,7 +25,7 @@ _SESSION = uuid.uuid4().hex
 _SAME_SCALE = 1e-9
 
 
-def model_scale(model_node):
+def model_scale(model_node: slicer.vtkMRMLModelNode) -> float:
     """Return by how much the points of a model are scaled relative to its file.
 
     Convention: the file's numbers times this factor are the model's.
@@ -40,7 +44,7 @@ def model_scale(model_node):
     return note["factor"] if note else 1.0
 
 
-def is_as_its_file(model_node):
+def is_as_its_file(model_node: slicer.vtkMRMLModelNode) -> bool:
     """Return whether the points of a model are those of its file, up to `model_scale`.
 
     Parameters
@@ -57,7 +61,7 @@ def is_as_its_file(model_node):
     return note["was_as_its_file"] if note else not model_node.GetModifiedSinceRead()
 
 
-def chosen_unit_of_file(model_node):
+def chosen_unit_of_file(model_node: slicer.vtkMRMLModelNode) -> float | None:
     """Return the unit that the user chose for a scan, in the numbers of its file.
 
     Parameters
@@ -76,7 +80,7 @@ def chosen_unit_of_file(model_node):
     return float(f"{own * model_scale(model_node):.7g}")  # as precise as the choice is kept
 
 
-def scale_model(model_node, factor):
+def scale_model(model_node: slicer.vtkMRMLModelNode, factor: float) -> None:
     """Scale the points of a model about the origin and record it; the inverse factor undoes it.
 
     Convention: the points themselves change (hardened); the parent transform does not.
@@ -108,7 +112,7 @@ def scale_model(model_node, factor):
         keep_choice(model_node, chosen / factor)
 
 
-def _scale_note(model_node):
+def _scale_note(model_node: slicer.vtkMRMLModelNode) -> dict[str, Any] | None:
     """Read the record of a scaling, if it matches the current points and file."""
     try:
         note = dict(json.loads(model_node.GetAttribute(SCALE_ATTRIBUTE) or "{}"))
@@ -118,7 +122,7 @@ def _scale_note(model_node):
     return note if all(note.get(key) == value for key, value in present.items()) else None
 
 
-def _present_points(model_node):
+def _present_points(model_node: slicer.vtkMRMLModelNode) -> dict[str, Any]:
     """Identify a model's current points, and its file.
 
     Not by when Slicer has stored the model: that may have been in a scene bundle (.mrb).

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import slicer
@@ -14,7 +15,6 @@ from vtk.util.numpy_support import vtk_to_numpy
 
 from palnet.errors import MeshError
 from palnet.surface import (
-    Unit,
     inspect_surface,
     leave_out_interior,
     mesh_without_lost,
@@ -23,11 +23,16 @@ from palnet.surface import (
 from PALNetLandmarksLib.list_state import scale_of
 from PALNetLandmarksLib.model_colors import describe_missing_image
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from palnet.surface import Finding, Mesh, Unit
+
 # A scale within this range is that of a warped face; beyond it, the transform changes the unit.
 _NO_UNIT = 0.8, 1.25
 
 
-def check_model_node(node):
+def check_model_node(node: object) -> None:
     """Check that a node given by a script is a model node of a scene.
 
     Parameters
@@ -56,7 +61,7 @@ def check_model_node(node):
         raise ValueError(msg.format(name=node.GetName()))
 
 
-def world_transform(node):
+def world_transform(node: slicer.vtkMRMLTransformableNode) -> vtk.vtkGeneralTransform:
     """Return the transform from a node's own coordinates to the world.
 
     Parameters
@@ -76,7 +81,7 @@ def world_transform(node):
     return transform
 
 
-def name_of_scan(model_node):
+def name_of_scan(model_node: slicer.vtkMRMLModelNode) -> str:
     """Return a model's name without the number that Slicer adds to make names unique.
 
     Parameters
@@ -95,7 +100,7 @@ def name_of_scan(model_node):
     return stem if stem and number != name and number.isdecimal() else name
 
 
-def world_matrix(node):
+def world_matrix(node: slicer.vtkMRMLTransformableNode) -> NDArray[np.float64]:
     """Return the transform from a node's own coordinates to the world as a matrix.
 
     Parameters
@@ -120,13 +125,13 @@ def world_matrix(node):
     return matrix
 
 
-def _warp_time(node):
+def _warp_time(node: slicer.vtkMRMLTransformableNode) -> tuple[int, ...]:
     """Return when a warp of a node last changed; it may have changed between all sampled points."""
     parent = node.GetParentTransformNode()
     return (parent.GetTransformToWorldMTime(),) if is_warped(node) else ()
 
 
-def is_warped(node):
+def is_warped(node: slicer.vtkMRMLTransformableNode) -> bool:
     """Return whether a node is under a nonlinear transform.
 
     Parameters
@@ -143,7 +148,7 @@ def is_warped(node):
     return parent is not None and not parent.IsTransformToWorldLinear()
 
 
-def to_local(node, positions):
+def to_local(node: slicer.vtkMRMLTransformableNode, positions: ArrayLike) -> NDArray[np.float64]:
     """Convert world coordinates to a node's own.
 
     Parameters
@@ -165,7 +170,7 @@ def to_local(node, positions):
     return rows
 
 
-def world_surface(model_node):
+def world_surface(model_node: slicer.vtkMRMLModelNode) -> vtk.vtkPolyData:
     """Return the surface of a model in world coordinates.
 
     Parameters
@@ -190,7 +195,7 @@ def world_surface(model_node):
     return mover.GetOutput()
 
 
-def state_of_model(model_node):
+def state_of_model(model_node: slicer.vtkMRMLModelNode) -> tuple[object, ...]:
     """Return a key of a model's state, so that a result is not written onto another surface.
 
     Parameters
@@ -214,7 +219,7 @@ def state_of_model(model_node):
     )
 
 
-def mesh_from_model(model_node):
+def mesh_from_model(model_node: slicer.vtkMRMLModelNode) -> Mesh:
     """Copy the surface of a model from the scene.
 
     Convention: world coordinates of Slicer (RAS), parent transforms applied.
@@ -239,7 +244,7 @@ def mesh_from_model(model_node):
     return replace(mesh, findings=(*mesh.findings, *describe_missing_image(model_node)))
 
 
-def _copy_surface(model_node):
+def _copy_surface(model_node: slicer.vtkMRMLModelNode) -> Mesh:
     """Copy points and triangles in world coordinates."""
     poly = world_surface(model_node)
     if poly.GetNumberOfPoints() == 0:
@@ -268,7 +273,7 @@ def _copy_surface(model_node):
         raise MeshError(msg.format(name=model_node.GetName(), why=str(err).rstrip("."))) from err
 
 
-def _triangles(poly):
+def _triangles(poly: vtk.vtkPolyData) -> NDArray[np.integer]:
     """Extract the triangles, splitting polygons and strips first."""
     polys = poly.GetPolys()
     is_cut = polys.GetNumberOfCells() * 3 == polys.GetNumberOfConnectivityIds()
@@ -282,7 +287,7 @@ def _triangles(poly):
     return vtk_to_numpy(polys.GetConnectivityArray()).reshape(-1, 3)
 
 
-def inspect_mesh(mesh, unit):
+def inspect_mesh(mesh: Mesh, unit: Unit) -> tuple[Finding, ...]:
     """Check for holes, loose pieces, inverted normals and geometry inside the head.
 
     This takes time; call it in a worker thread.
@@ -302,7 +307,7 @@ def inspect_mesh(mesh, unit):
     return inspect_surface(prepare_surface(leave_out_interior(mesh), unit))
 
 
-def size_mm(mesh, unit: Unit):
+def size_mm(mesh: Mesh, unit: Unit) -> tuple[float, ...]:
     """Measure the bounding box of a mesh.
 
     Parameters

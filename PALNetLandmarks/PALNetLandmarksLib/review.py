@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import slicer
@@ -16,6 +17,14 @@ from PALNetLandmarksLib.list_state import joint_move
 from PALNetLandmarksLib.list_storage import WRITTEN_EVENT, carried_by, is_being_written
 from PALNetLandmarksLib.models import to_local, world_matrix
 from PALNetLandmarksLib.surface_snap import closest_point
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from numpy.typing import NDArray
+
+    from PALNetLandmarksLib.landmark_list import LandmarkList
+    from PALNetLandmarksLib.list_state import ListState
 
 # Enough for any user; a state holds 50 positions and the record, about ten kilobytes.
 MAX_UNDO = 200
@@ -48,40 +57,43 @@ class Review:
         not watched any more.
     """
 
-    def __init__(self, landmarks):
+    def __init__(self, landmarks: LandmarkList) -> None:
         self.landmarks = landmarks
         self.snap_to_surface = True
-        self.on_change = self.on_moved = self.on_broken = None
+        self.on_change: Callable[[list[int]], None] | None = None
+        self.on_moved: Callable[[list[int]], None] | None = None
+        self.on_broken: Callable[[], None] | None = None
         self.remark = ""
-        self._done, self._undone = [], []
+        self._done: list[ListState] = []
+        self._undone: list[ListState] = []
         self._is_writing = self._is_dragging = False
         landmarks.reconcile()
         self._settled = landmarks.state()
         self._observers = self._observe()
 
-    def close(self):
+    def close(self) -> None:
         """Stop watching the list."""
         for tag in self._observers:
             self.landmarks.node.RemoveObserver(tag)
         self._observers = []
 
     @property
-    def can_undo(self):
+    def can_undo(self) -> bool:
         """Whether there is a step to undo."""
         return bool(self._done)
 
     @property
-    def can_redo(self):
+    def can_redo(self) -> bool:
         """Whether there is an undone step."""
         return bool(self._undone)
 
     @property
-    def is_reviewed(self):
+    def is_reviewed(self) -> NDArray[np.bool_]:
         """Which landmarks a person has decided on, (n,)."""
         edited = self.landmarks.edited
         return np.array([index in edited for index in range(len(self.landmarks))])
 
-    def confirm(self, index):
+    def confirm(self, index: int) -> None:
         """Confirm a landmark as it is, or that it is missing.
 
         Parameters
@@ -105,7 +117,7 @@ class Review:
             # A corrected one keeps its status: a person placed it, and it counts as reviewed.
             self._step(state.with_status([index], "confirmed"))
 
-    def mark_missing(self, index):
+    def mark_missing(self, index: int) -> None:
         """Mark a landmark as not visible on the scan.
 
         Parameters
@@ -119,7 +131,7 @@ class Review:
         cleared = replace(state, positions=positions, absent=state.absent | {index})
         self._step(cleared.with_status([index], "missing"))
 
-    def restore(self, indices=None):
+    def restore(self, indices: Iterable[int] | None = None) -> None:
         """Restore the detected positions of landmarks.
 
         Parameters
@@ -138,7 +150,7 @@ class Review:
             raise ValueError(msg)
         self._step(restored)
 
-    def can_restore(self, indices=None):
+    def can_restore(self, indices: Iterable[int] | None = None) -> bool:
         """Return whether landmarks differ from what was detected.
 
         Parameters
@@ -154,7 +166,7 @@ class Review:
         restored = self._restored(indices)
         return restored is not None and not self._settled.is_same(restored)
 
-    def _restored(self, indices):
+    def _restored(self, indices: Iterable[int] | None) -> ListState | None:
         """Return the state with some landmarks, or all, as detected; None without a detection."""
         detected = self.landmarks.detected
         if detected is None:
@@ -162,7 +174,7 @@ class Review:
         chosen = range(len(self.landmarks)) if indices is None else list(indices)
         return self.landmarks.state().taken_from(detected, chosen)
 
-    def undo(self):
+    def undo(self) -> list[int]:
         """Undo the last step.
 
         Returns
@@ -172,7 +184,7 @@ class Review:
         """
         return self._travel(self._done, self._undone)
 
-    def redo(self):
+    def redo(self) -> list[int]:
         """Redo the last undone step.
 
         Returns
@@ -182,7 +194,7 @@ class Review:
         """
         return self._travel(self._undone, self._done)
 
-    def prepare_placing(self, index):
+    def prepare_placing(self, index: int) -> None:
         """Prepare a landmark for being placed with a click; nothing changes until then.
 
         Parameters
@@ -194,7 +206,7 @@ class Review:
         self.landmarks.node.UnsetNthControlPointPosition(index)
         self._is_writing = False
 
-    def settle(self, *, is_dragged=False):
+    def settle(self, *, is_dragged: bool = False) -> None:
         """Turn the changes since the last step into a step.
 
         Parameters
@@ -224,7 +236,7 @@ class Review:
         if moved and self.on_moved is not None:
             self.on_moved(moved)
 
-    def _is_carried(self, now):
+    def _is_carried(self, now: ListState) -> bool:
         """Follow a transform that moved all points at once, which is not a correction."""
         matrix, warp = hardened_by(self.landmarks), None
         if matrix is None:
@@ -236,7 +248,7 @@ class Review:
         self._write(now.with_memory_carried(matrix, warp))
         return True
 
-    def _snapped(self, state, moved):
+    def _snapped(self, state: ListState, moved: Iterable[int]) -> tuple[ListState, str]:
         """Snap the moved landmarks to their model, and return those too far off."""
         model, landmarks, remark = self.landmarks.model_node, self.landmarks, ""
         if model is None:
@@ -254,7 +266,7 @@ class Review:
                 positions[index] = to_local(landmarks.node, closest[None])[0]
         return replace(state, positions=positions), remark
 
-    def _step(self, state, remark=""):
+    def _step(self, state: ListState, remark: str = "") -> None:
         """Write a state as a new step and clear the remark on the last one."""
         if self._settled.is_same(state):
             return
@@ -263,7 +275,7 @@ class Review:
         self._undone = []
         self._write(state)
 
-    def _travel(self, source, target):
+    def _travel(self, source: list[ListState], target: list[ListState]) -> list[int]:
         if not source or self._is_dragging:
             return []
         before, self.remark = self._settled, ""
@@ -271,7 +283,7 @@ class Review:
         self._write(source.pop())
         return before.changed_in(self._settled)
 
-    def _write(self, state):
+    def _write(self, state: ListState) -> None:
         before = self._settled
         self._is_writing = True
         try:
@@ -281,11 +293,11 @@ class Review:
         self._settled = self.landmarks.state()
         self._report(before)
 
-    def _report(self, before):
+    def _report(self, before: ListState) -> None:
         if self.on_change is not None:
             self.on_change(before.changed_in(self._settled))
 
-    def _observe(self):
+    def _observe(self) -> list[int]:
         """Watch every event that changes a control point; a drag counts when it ends."""
         node = self.landmarks.node
         settling = (
@@ -305,40 +317,40 @@ class Review:
             *(node.AddObserver(event, self._on_point_changed) for event in settling),
         ]
 
-    def _on_drag_started(self, *_args):
+    def _on_drag_started(self, *_args: object) -> None:
         self._is_dragging = True
 
-    def _on_drag_ended(self, *_args):
+    def _on_drag_ended(self, *_args: object) -> None:
         self._is_dragging = False
         self.settle(is_dragged=True)
 
-    def _on_count_changed(self, *_args):
+    def _on_count_changed(self, *_args: object) -> None:
         if self._observers and not self._is_whole:
             self.close()
             if self.on_broken is not None:
                 self.on_broken()
 
     @property
-    def _is_whole(self):
+    def _is_whole(self) -> bool:
         """Return whether the list still has as many points as its scheme has landmarks."""
         return self.landmarks.node.GetNumberOfControlPoints() == len(self.landmarks)
 
-    def _on_point_changed(self, *_args):
+    def _on_point_changed(self, *_args: object) -> None:
         is_busy = self._is_dragging or self._is_writing or not self._is_whole
         if not is_busy and not is_being_written(self.landmarks.node):
             self.settle()
 
-    def _on_transformed(self, *_args):
+    def _on_transformed(self, *_args: object) -> None:
         if np.isnan(self._settled.positions).all():
             # The transform may have been hardened: older steps may be in other coordinates.
             self._done, self._undone = [], []
             self._report(self._settled)
         follow_transform(self.landmarks)
 
-    def _on_lock_changed(self, *_args):
+    def _on_lock_changed(self, *_args: object) -> None:
         self._report(self._settled)
 
-    def _on_written(self, *_args):
+    def _on_written(self, *_args: object) -> None:
         """Follow writes by the program: a new detection can be undone like a correction."""
         if self._is_writing:
             return
@@ -357,7 +369,7 @@ class Review:
             self._done, self._undone = [*self._done, before][-MAX_UNDO:], []
         self._report(before)
 
-    def _follow_unit(self, before):
+    def _follow_unit(self, before: float) -> None:
         """Adopt a new unit for the same numbers; this is not a step, and applies to all states.
 
         Detected landmarks are excepted: they keep the unit that they were detected in.

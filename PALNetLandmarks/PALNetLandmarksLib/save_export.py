@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 from itertools import chain, count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import slicer
@@ -26,6 +27,10 @@ from PALNetLandmarksLib.list_state import scale_of
 from PALNetLandmarksLib.model_scaling import is_as_its_file, model_scale
 from PALNetLandmarksLib.models import to_local, world_matrix
 
+if TYPE_CHECKING:
+    from palnet.landmarks import Frame, LandmarkSet, Space
+    from PALNetLandmarksLib.landmark_list import LandmarkList
+
 # Attribute of a model whose landmarks are not kept beside its file: their folder.
 LISTS_FOLDER = "PALNet.ListsFolder"
 
@@ -35,7 +40,7 @@ _SAME_PLACE = 1e-4
 _SAMPLES = Path(palnet.__file__).parent / "samples"
 
 
-def default_path(landmarks, suffix):
+def default_path(landmarks: LandmarkList, suffix: str) -> Path:
     """Propose a path: the list's own file, else one beside the model's file with its name.
 
     Parameters
@@ -68,7 +73,7 @@ def default_path(landmarks, suffix):
     return folder / f"{file_stem(landmarks.node.GetName())}{suffix}"
 
 
-def _not_of_another_list(path, suffix, landmarks):
+def _not_of_another_list(path: Path, suffix: str, landmarks: LandmarkList) -> Path:
     """Return a path, named after the list or numbered if another list is saved there."""
     stem = file_stem(landmarks.node.GetName())
     names = chain((stem,), (f"{stem}-{number}" for number in count(2)))
@@ -77,7 +82,7 @@ def _not_of_another_list(path, suffix, landmarks):
     return path
 
 
-def export_path(landmarks, suffix):
+def export_path(landmarks: LandmarkList, suffix: str) -> Path:
     """Propose a path to export to, never that of the saved list.
 
     Parameters
@@ -98,12 +103,14 @@ def export_path(landmarks, suffix):
     return path.with_name(f"{path.name.removesuffix(suffix)}-export{suffix}")
 
 
-def _find_list_of(path, landmarks):
+def _find_list_of(path: Path, landmarks: LandmarkList) -> slicer.vtkMRMLMarkupsFiducialNode | None:
     """Find the list of the scene that is saved in a file; None for any other file."""
     return next(iter(lists_saved_in(path, landmarks.node.GetScene())), None)
 
 
-def lists_saved_in(path, scene=None):
+def lists_saved_in(
+    path: Path, scene: slicer.vtkMRMLScene | None = None
+) -> list[slicer.vtkMRMLMarkupsFiducialNode]:
     """Return the lists that were read from a file or saved to it.
 
     Parameters
@@ -122,7 +129,7 @@ def lists_saved_in(path, scene=None):
     return [node for node in nodes if is_saved_in(node, path)]
 
 
-def is_saved_in(node, path):
+def is_saved_in(node: slicer.vtkMRMLStorableNode, path: Path) -> bool:
     """Return whether a model or list was read from this file or saved to it.
 
     Parameters
@@ -142,7 +149,7 @@ def is_saved_in(node, path):
     )
 
 
-def _is_same_file(path, other):
+def _is_same_file(path: Path, other: Path) -> bool:
     """Return whether two paths lead to one file; False if they differ and one cannot be reached."""
     try:
         return path == other or path.samefile(other)
@@ -150,7 +157,7 @@ def _is_same_file(path, other):
         return False
 
 
-def has_own_file(node):
+def has_own_file(node: slicer.vtkMRMLStorableNode) -> bool:
     """Return whether a model or list was read from a file or saved to one.
 
     Parameters
@@ -167,7 +174,7 @@ def has_own_file(node):
     return storage is not None and bool(storage.GetFileName())
 
 
-def save(landmarks, path):
+def save(landmarks: LandmarkList, path: Path) -> None:
     """Save the list as a Slicer point list and set its storage node to the file.
 
     Parameters
@@ -206,7 +213,7 @@ def save(landmarks, path):
     note_file(node)
 
 
-def _is_whole(path):
+def _is_whole(path: Path) -> bool:
     """Return whether a list was written to its end: Slicer does not notice a full disk."""
     try:
         json.loads(path.read_bytes())
@@ -215,7 +222,7 @@ def _is_whole(path):
     return True
 
 
-def remarks_on_saved(landmarks):
+def remarks_on_saved(landmarks: LandmarkList) -> list[str]:
     """Return what else must be saved for list and scan to match when both are opened again.
 
     Parameters
@@ -238,13 +245,13 @@ def remarks_on_saved(landmarks):
     return [text.format(name=Path(model.GetStorageNode().GetFileName()).name)]
 
 
-def _forget_errors(node):
+def _forget_errors(node: slicer.vtkMRMLStorableNode) -> None:
     """Clear the errors of a failed save, which would make each later one fail."""
     if node.GetStorageNode() is not None:
         node.GetStorageNode().GetUserMessages().ClearMessages()
 
 
-def check_format(landmarks, format_name):
+def check_format(landmarks: LandmarkList, format_name: str) -> None:
     """Check that a format can hold a list, before its user is asked for a path.
 
     Parameters
@@ -272,7 +279,14 @@ def check_format(landmarks, format_name):
         raise ValueError(msg.format(codes=", ".join(codes), suffixes=suffixes))
 
 
-def export(landmarks, path, format_name, frame, *, overwrite=False):
+def export(
+    landmarks: LandmarkList,
+    path: Path,
+    format_name: str,
+    frame: Frame,
+    *,
+    overwrite: bool = False,
+) -> tuple[tuple[Path, ...], list[str]]:
     """Write the list for another program.
 
     Parameters
@@ -321,7 +335,7 @@ def export(landmarks, path, format_name, frame, *, overwrite=False):
     return written, [str(warning.message) for warning in caught]
 
 
-def in_model_file(landmarks):
+def in_model_file(landmarks: LandmarkList) -> LandmarkSet:
     """Return the landmarks in the coordinates of the model's file, so that they overlay it.
 
     Parent transforms and a scaling to millimeters are undone; the axes are those in which Slicer
@@ -371,14 +385,14 @@ def in_model_file(landmarks):
     return replace(in_world, positions=positions, mm_per_unit=mm_per_unit, space=space)
 
 
-def _space_of(model_node):
+def _space_of(model_node: slicer.vtkMRMLModelNode) -> Space:
     """Return the axes in which Slicer has read the file of a model."""
     storage = model_node.GetStorageNode()
     is_ras = storage is not None and storage.GetCoordinateSystem() == storage.CoordinateSystemRAS
     return "RAS" if is_ras else "LPS"
 
 
-def _is_where_its_file_is(model_node):
+def _is_where_its_file_is(model_node: slicer.vtkMRMLModelNode) -> bool:
     """Return whether the surface in a model's file is as far to all sides as the model.
 
     Slicer takes a model for saved that went into a scene bundle (.mrb) only, though its file is

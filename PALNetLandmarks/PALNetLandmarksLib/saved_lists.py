@@ -6,18 +6,26 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from palnet.error_classes import ErrorClass, classify_errors
 from palnet.errors import PalnetError
 from palnet.exchange import read_landmarks
+from palnet.exchange._mrk_json import UNIT_NAME
 from palnet.landmarks import LandmarkSet
 from PALNetLandmarksLib.landmark_list import MOVED_MM
-from PALNetLandmarksLib.list_storage import RECORD_NAME, UNIT_NAME
+from PALNetLandmarksLib.list_storage import RECORD_NAME
 from PALNetLandmarksLib.model_scaling import model_scale
 from PALNetLandmarksLib.save_export import has_own_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import slicer
+
+    from PALNetLandmarksLib.landmark_list import LandmarkList
 
 LIST_SUFFIX = ".mrk.json"
 
@@ -52,7 +60,7 @@ class _Saved(NamedTuple):
     mm_per_unit: float | None
 
 
-def read_progress(path):
+def read_progress(path: Path) -> Progress | None:
     """Count what is left to review in a file; may run in a thread.
 
     Parameters
@@ -80,7 +88,7 @@ def read_progress(path):
     return Progress(int(is_open.sum()), int(is_doubtful.sum()))
 
 
-def is_in_its_file(landmarks):
+def is_in_its_file(landmarks: LandmarkList) -> bool:
     """Return whether nothing of a list would be lost with the scene, by comparison with its file.
 
     Slicer itself takes a list for saved that went into a scene bundle (.mrb) only, and one of
@@ -109,12 +117,12 @@ def is_in_its_file(landmarks):
     return is_decided_alike and is_noted and _is_in_place(saved, landmarks)
 
 
-def _absent(landmarks):
+def _absent(landmarks: LandmarkList) -> frozenset[str]:
     """Return the codes of the missing landmarks that a person agreed on."""
     return frozenset(landmarks.scheme.codes[index] for index in landmarks.state().absent)
 
 
-def _notes(node):
+def _notes(node: slicer.vtkMRMLMarkupsFiducialNode) -> dict[str, str]:
     """Return the descriptions of the points, which a user may have edited, by their labels."""
     return {
         node.GetNthControlPointLabel(index): node.GetNthControlPointDescription(index)
@@ -122,7 +130,7 @@ def _notes(node):
     }
 
 
-def _is_in_place(saved, landmarks):
+def _is_in_place(saved: _Saved, landmarks: LandmarkList) -> bool:
     """Return whether the landmarks of a file are where those of a list are.
 
     Lengths in millimeters do not tell: they stay if a scan and its landmarks are scaled. The file
@@ -139,7 +147,7 @@ def _is_in_place(saved, landmarks):
     return not (np.abs(gaps_mm) > MOVED_MM).any()  # those without a position have one status
 
 
-def _read(path):
+def _read(path: Path) -> _Saved:
     """Read a landmark file; of one that is no point list of Slicer, the landmarks only."""
     landmarks = read_landmarks(path)
     if not path.name.endswith(LIST_SUFFIX):
@@ -152,7 +160,7 @@ def _read(path):
     return _Saved(landmarks, frozenset(agreed), notes, _unit(markup))
 
 
-def _unit(markup):
+def _unit(markup: Mapping[str, Any]) -> float | None:
     """Return the unit of the numbers in a point list; None if another program may mean another."""
     values = {each.get("name"): each.get("value") for each in markup.get("measurements", ())}
     usual = 1.0 if markup.get("coordinateUnits", "mm") == "mm" else None
@@ -160,7 +168,7 @@ def _unit(markup):
     return value if isinstance(value, float | int) and value > 0 else usual
 
 
-def _agreed(markup):
+def _agreed(markup: Mapping[str, Any]) -> Iterable[str]:
     """Return what the record in a point list says of missing landmarks."""
     measurements = markup.get("measurements", ())
     texts = {each.get("name"): each.get("description") for each in measurements}

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import slicer
 from slicer.i18n import tr as _
@@ -15,6 +16,9 @@ from PALNetLandmarksLib.linking import find_lists, lies_elsewhere
 from PALNetLandmarksLib.list_creation import new_list_name
 from PALNetLandmarksLib.save_export import is_saved_in, lists_saved_in
 from PALNetLandmarksLib.saved_lists import LIST_SUFFIX, is_in_its_file, read_progress
+
+if TYPE_CHECKING:
+    from PALNetLandmarksLib.saved_lists import Progress
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class ScanFolder:
     lists_folder: Path
 
     @classmethod
-    def of(cls, folder):
+    def of(cls, folder: Path) -> ScanFolder:
         """List the scans of a folder; those in folders below are left out.
 
         Parameters
@@ -57,11 +61,11 @@ class ScanFolder:
         any(folder.iterdir())  # `find_scans` would take a folder that cannot be listed for a scan
         return cls(tuple(find_scans([folder])), folder)
 
-    def list_path(self, scan):
+    def list_path(self, scan: Path) -> Path:
         """Return the file in which the landmarks of a scan are saved, whether it exists or not."""
         return self.lists_folder / f"{scan.stem}{LIST_SUFFIX}"
 
-    def progress(self):
+    def progress(self) -> dict[Path, Progress | None]:
         """Read how far the review of each scan has come; may run in a thread.
 
         Returns
@@ -72,7 +76,7 @@ class ScanFolder:
         return {scan: read_progress(self.list_path(scan)) for scan in self.scans}
 
 
-def out_of_reach(folder):
+def out_of_reach(folder: Path) -> str:
     """Say that a folder is out of reach, such as one on a drive that was taken away.
 
     Parameters
@@ -89,7 +93,7 @@ def out_of_reach(folder):
     return text.format(folder=folder.as_posix())
 
 
-def find_scan(path):
+def find_scan(path: Path) -> slicer.vtkMRMLModelNode | None:
     """Find the scan of a file in the scene, whoever opened it.
 
     Parameters
@@ -106,7 +110,7 @@ def find_scan(path):
     return next((model for model in models if is_saved_in(model, path)), None)
 
 
-def load_scan(path):
+def load_scan(path: Path) -> slicer.vtkMRMLModelNode:
     """Load a scan under its own name, also if it was in the scene before.
 
     Parameters
@@ -130,7 +134,7 @@ def load_scan(path):
     return model
 
 
-def load_list(path, model_node):
+def load_list(path: Path, model_node: slicer.vtkMRMLModelNode) -> None:
     """Load the landmarks of a scan, unless they are open already.
 
     Parameters
@@ -162,7 +166,7 @@ def load_list(path, model_node):
     landmarks.link_model(model_node)
 
 
-def _load_markups(path):
+def _load_markups(path: Path) -> slicer.vtkMRMLMarkupsNode:
     """Load a landmark file; what Slicer says of one that it cannot read helps nobody."""
     try:
         return slicer.util.loadMarkups(str(path))
@@ -174,7 +178,9 @@ def _load_markups(path):
         raise RuntimeError(msg) from err
 
 
-def _landmarks_of(node, model_node):
+def _landmarks_of(
+    node: slicer.vtkMRMLMarkupsNode, model_node: slicer.vtkMRMLModelNode
+) -> LandmarkList:
     """Return the landmarks of a point list, which must be those of a scan."""
     if not is_landmark_list(node):
         msg = _(
@@ -192,7 +198,7 @@ def _landmarks_of(node, model_node):
     return landmarks
 
 
-def unsaved_lists(model_node):
+def unsaved_lists(model_node: slicer.vtkMRMLModelNode) -> list[LandmarkList]:
     """Return the lists of a scan with landmarks that no file holds.
 
     Parameters
@@ -208,7 +214,7 @@ def unsaved_lists(model_node):
     return [landmarks for landmarks in find_lists(model_node) if not is_in_its_file(landmarks)]
 
 
-def close_scan(model_node):
+def close_scan(model_node: slicer.vtkMRMLModelNode) -> None:
     """Remove a scan and its lists from the scene.
 
     Parameters
@@ -221,7 +227,7 @@ def close_scan(model_node):
     _remove(model_node)
 
 
-def _remove(node):
+def _remove(node: slicer.vtkMRMLDisplayableNode) -> None:
     """Remove a node with its display and storage, which Slicer would leave, surface and all."""
     scene = slicer.mrmlScene
     displays = [node.GetNthDisplayNode(n) for n in range(node.GetNumberOfDisplayNodes())]
@@ -232,7 +238,7 @@ def _remove(node):
             scene.RemoveNode(each)
 
 
-def _is_referenced(node):
+def _is_referenced(node: slicer.vtkMRMLNode) -> bool:
     """Return whether another node of the scene still needs a node, or it is gone."""
     scene, name = slicer.mrmlScene, node.GetID()
     others = (scene.GetNthNode(n) for n in range(scene.GetNumberOfNodes()))

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from slicer.i18n import tr as _
@@ -23,11 +24,23 @@ from PALNetLandmarksLib.list_state import rescaled_unit
 from PALNetLandmarksLib.list_storage import says_unit
 from PALNetLandmarksLib.models import check_model_node, mesh_from_model, size_mm, world_matrix
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import slicer
+    from numpy.typing import NDArray
+
+    from palnet.surface import Mesh
+    from PALNetLandmarksLib.landmark_list import LandmarkList
+
 # The user's choice: millimeters per unit of the model's own coordinates, and data to detect later
 # scaling of these, as by a hardened transform.
 CHOICE_ATTRIBUTE = "PALNet.Unit"
 
-CHOSEN, OF_LANDMARKS, BY_SIZE = "chosen", "of its landmarks", "by size"
+Source = Literal["chosen", "of its landmarks", "by size"]
+CHOSEN: Source = "chosen"
+OF_LANDMARKS: Source = "of its landmarks"
+BY_SIZE: Source = "by size"
 
 # Coordinates are single-precision floats.
 _SAME_LENGTH = 1e-4
@@ -50,11 +63,13 @@ class ScanUnit:
     """
 
     unit: Unit
-    source: str
+    source: Source
     others: tuple[str, ...] = ()
 
 
-def find_unit(model_node, mesh, *, of_all_lists=True):
+def find_unit(
+    model_node: slicer.vtkMRMLModelNode, mesh: Mesh, *, of_all_lists: bool = True
+) -> ScanUnit:
     """Find the unit of a scan.
 
     Parameters
@@ -96,7 +111,7 @@ def find_unit(model_node, mesh, *, of_all_lists=True):
     return by_size
 
 
-def misfit(mesh, chosen):
+def misfit(mesh: Mesh, chosen: Unit | None) -> UnitError:
     """Say that a scan has not the size of a face; the panel offers no unit by its millimeters.
 
     Parameters
@@ -126,7 +141,7 @@ def misfit(mesh, chosen):
     return UnitError(text.format(size=size))
 
 
-def _usual_of(plausible):
+def _usual_of(plausible: Sequence[Unit]) -> ScanUnit:
     """Return millimeters, Slicer's convention, if plausible, else the most likely unit."""
     millimeters = [unit for unit in plausible if unit.mm_per_unit == 1.0]
     if millimeters:
@@ -134,7 +149,7 @@ def _usual_of(plausible):
     return ScanUnit(plausible[0], BY_SIZE, tuple(unit.name for unit in plausible[1:]))
 
 
-def chosen_unit(model_node):
+def chosen_unit(model_node: slicer.vtkMRMLModelNode) -> Unit | None:
     """Return the unit that the user chose for a scan.
 
     Parameters
@@ -151,7 +166,7 @@ def chosen_unit(model_node):
     return None if own is None else _named(rescaled_unit(own, world_matrix(model_node)))
 
 
-def choose_unit(model_node, name):
+def choose_unit(model_node: slicer.vtkMRMLModelNode, name: str) -> None:
     """Set the unit of a scan; it is stored with the model and saved with the scene.
 
     Lists that were placed by hand on the scan follow; detected landmarks keep the unit of their
@@ -187,7 +202,7 @@ def choose_unit(model_node, name):
             landmarks.set_unit(found.unit.mm_per_unit)
 
 
-def adopt_unit(landmarks):
+def adopt_unit(landmarks: LandmarkList) -> None:
     """Give a manually placed list the unit of its scan, if it has no better one.
 
     Parameters
@@ -211,7 +226,7 @@ def adopt_unit(landmarks):
         landmarks.set_unit(found.unit.mm_per_unit)
 
 
-def has_lists_in_other_unit(model_node, unit):
+def has_lists_in_other_unit(model_node: slicer.vtkMRMLModelNode, unit: Unit) -> bool:
     """Return whether a scan has landmarks in a unit other than its current one.
 
     Parameters
@@ -230,7 +245,7 @@ def has_lists_in_other_unit(model_node, unit):
     return any(not _is_same(unit, each) for each in units)
 
 
-def _lists_that_tell(model_node):
+def _lists_that_tell(model_node: slicer.vtkMRMLModelNode) -> list[LandmarkList]:
     """Return the lists of a model that have landmarks and a stated unit."""
     return [
         each
@@ -239,11 +254,11 @@ def _lists_that_tell(model_node):
     ]
 
 
-def _fits(unit, plausible):
+def _fits(unit: Unit, plausible: Iterable[Unit]) -> bool:
     return any(_is_same(unit, other) for other in plausible)
 
 
-def keep_choice(model_node, mm_per_unit):
+def keep_choice(model_node: slicer.vtkMRMLModelNode, mm_per_unit: float) -> None:
     """Store the choice for the model's own coordinates as they are now.
 
     Parameters
@@ -259,7 +274,7 @@ def keep_choice(model_node, mm_per_unit):
         model_node.SetAttribute(CHOICE_ATTRIBUTE, text)
 
 
-def follow_choice(model_node):
+def follow_choice(model_node: slicer.vtkMRMLModelNode) -> float | None:
     """Read the choice and adapt it to the model's own coordinates as they are now.
 
     Parameters
@@ -284,7 +299,7 @@ def follow_choice(model_node):
     return own
 
 
-def _lengths_of(model_node):
+def _lengths_of(model_node: slicer.vtkMRMLModelNode) -> list[float]:
     """Measure distances between some points of the model, which no rotation changes."""
     poly = model_node.GetPolyData()
     n_points = 0 if poly is None else poly.GetNumberOfPoints()
@@ -295,7 +310,7 @@ def _lengths_of(model_node):
     return [n_points, *(float(np.linalg.norm(points[a] - points[b])) for a, b in pairs)]
 
 
-def _grown_by(before, after):
+def _grown_by(before: NDArray[np.float64], after: NDArray[np.float64]) -> float:
     """Return the factor by which a transform scaled all lengths; 1 for other points.
 
     A smoothing filter changes lengths slightly, each by a different factor.
@@ -309,13 +324,13 @@ def _grown_by(before, after):
     return factor if is_uniform or is_of_a_unit else 1.0
 
 
-def _named(mm_per_unit):
+def _named(mm_per_unit: float) -> Unit:
     """Return the unit with its name, if it has one."""
     named = [parse_unit(name) for name in UNIT_NAMES]
     fits = (u for u in named if math.isclose(u.mm_per_unit, mm_per_unit, rel_tol=_SAME_LENGTH))
     return next(fits, Unit(f"{mm_per_unit:g} mm", mm_per_unit))
 
 
-def _is_same(unit, other):
+def _is_same(unit: Unit, other: Unit) -> bool:
     """Return whether two units are the same, up to a slight scaling."""
     return math.isclose(unit.mm_per_unit, other.mm_per_unit, rel_tol=_SAME_UNIT)

@@ -17,7 +17,11 @@ from PALNetLandmarksLib.linking import find_lists, find_model, linked_lists
 LAST_LIST_REFERENCE = "PALNet.LastList"
 
 
-def match_selection(model_node, list_node, shown):
+def match_selection(
+    model_node: slicer.vtkMRMLModelNode | None,
+    list_node: slicer.vtkMRMLMarkupsFiducialNode | None,
+    shown: tuple[slicer.vtkMRMLModelNode | None, slicer.vtkMRMLMarkupsFiducialNode | None],
+) -> tuple[slicer.vtkMRMLModelNode | None, slicer.vtkMRMLMarkupsFiducialNode | None]:
     """Match scan and list to the newer choice: a scan selects its list, a list its scan.
 
     Parameters
@@ -47,7 +51,7 @@ def match_selection(model_node, list_node, shown):
     return model_node, list_node
 
 
-def remember_list(landmarks):
+def remember_list(landmarks: LandmarkList) -> None:
     """Record a list as the one last worked on for its scan.
 
     Parameters
@@ -59,7 +63,11 @@ def remember_list(landmarks):
         landmarks.model_node.SetNodeReferenceID(LAST_LIST_REFERENCE, landmarks.node.GetID())
 
 
-def show_instead(shown, model_node, list_node):
+def show_instead(
+    shown: tuple[slicer.vtkMRMLModelNode | None, slicer.vtkMRMLMarkupsFiducialNode | None],
+    model_node: slicer.vtkMRMLModelNode,
+    list_node: slicer.vtkMRMLMarkupsFiducialNode | None,
+) -> None:
     """Show a scan and a list in the views instead of the previous ones.
 
     Cameras turn to a scan that is elsewhere, but not if both are in the same place. A scan in the
@@ -94,7 +102,7 @@ def show_instead(shown, model_node, list_node):
         list_node.SetDisplayVisibility(True)
 
 
-def _draw_as_skin(model_node):
+def _draw_as_skin(model_node: slicer.vtkMRMLModelNode) -> None:
     """Draw a model in the color of skin unless somebody chose another one.
 
     That of Slicer is the yellow of landmarks to check, whose spheres nobody would see on it.

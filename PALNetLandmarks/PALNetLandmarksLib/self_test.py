@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import slicer
@@ -15,8 +16,17 @@ from PALNetLandmarksLib.panel.input_section import load_example
 from PALNetLandmarksLib.review import Review
 from PALNetLandmarksLib.save_export import save
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from unittest import TestCase
 
-def check_detection(test, detect):
+    from numpy.typing import NDArray
+
+
+def check_detection(
+    test: TestCase,
+    detect: Callable[[slicer.vtkMRMLModelNode], slicer.vtkMRMLMarkupsFiducialNode],
+) -> float:
     """Detected landmarks lie within 2 mm of the true ones on average.
 
     Parameters
@@ -40,7 +50,10 @@ def check_detection(test, detect):
     return float(errors_mm.mean())
 
 
-def check_correction(test, detect):
+def check_correction(
+    test: TestCase,
+    detect: Callable[[slicer.vtkMRMLModelNode], slicer.vtkMRMLMarkupsFiducialNode],
+) -> None:
     """A moved landmark lies on the surface, becomes "corrected" and can be restored.
 
     Parameters
@@ -64,7 +77,10 @@ def check_correction(test, detect):
     review.close()
 
 
-def check_saving(test, detect):
+def check_saving(
+    test: TestCase,
+    detect: Callable[[slicer.vtkMRMLModelNode], slicer.vtkMRMLMarkupsFiducialNode],
+) -> None:
     """A saved list can be read back with its statuses and expected errors.
 
     Parameters
@@ -84,6 +100,6 @@ def check_saving(test, detect):
     test.assertLess(float(abs(again.expected_errors - landmarks.expected_errors).max()), 1e-3)
 
 
-def _true_landmarks():
+def _true_landmarks() -> NDArray[np.float64]:
     """Read the true landmarks of the bundled face, in RAS."""
     return read_landmarks(example_truth()).to_frame("RAS").positions

@@ -3,16 +3,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import vtk
 
 from PALNetLandmarksLib.models import state_of_model, world_surface
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import slicer
+
 # The search tree of the last model, until it changes: for a scan with a million triangles it takes
 # 65 MB and a quarter of a second.
-_tree_of = {}
+_tree_of: dict[tuple[object, ...], vtk.vtkStaticCellLocator | None] = {}
 
 
-def closest_point(model_node, point):
+def closest_point(model_node: slicer.vtkMRMLModelNode, point: Iterable[float]) -> tuple[float, ...]:
     """Return the point on the surface that is closest to a given point.
 
     Convention: world coordinates (RAS).
@@ -38,7 +45,7 @@ def closest_point(model_node, point):
     return tuple(closest)
 
 
-def _locator_of(model_node):
+def _locator_of(model_node: slicer.vtkMRMLModelNode) -> vtk.vtkStaticCellLocator | None:
     key = (model_node.GetID(), state_of_model(model_node))
     if key not in _tree_of:
         _tree_of.clear()

@@ -6,12 +6,17 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from slicer.i18n import tr as _
 
 from palnet.errors import ModelFileError
 from palnet.model import DEFAULT_MODEL, MODELS_FOLDER, read_model
-from palnet.scheme import Scheme
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from palnet.scheme import Scheme
 
 
 class ModelGoneError(ModelFileError):
@@ -40,7 +45,7 @@ class TrainedModel:
     source: str
 
 
-def shipped_models():
+def shipped_models() -> list[str]:
     """List the models that come with the module.
 
     Returns
@@ -52,7 +57,7 @@ def shipped_models():
     return sorted(names, key=lambda name: name != DEFAULT_MODEL)
 
 
-def is_file_of_user(choice):
+def is_file_of_user(choice: str) -> bool:
     """Distinguish a file from the name of a shipped model.
 
     Parameters
@@ -68,7 +73,7 @@ def is_file_of_user(choice):
     return Path(choice).is_absolute()
 
 
-def names_of(choices):
+def names_of(choices: Sequence[str]) -> list[str]:
     """Name models for a selector; files of the same name get their folders.
 
     Parameters
@@ -89,7 +94,7 @@ def names_of(choices):
     ]
 
 
-def read_trained_model(choice):
+def read_trained_model(choice: str) -> TrainedModel:
     """Read a complete model, so that a damaged one is found before use.
 
     Safe in a worker thread, since files may be large or remote: no access to scene or widgets.
@@ -117,7 +122,7 @@ def read_trained_model(choice):
     )
 
 
-def check_is_there(choice):
+def check_is_there(choice: str) -> None:
     """Check that a chosen file still exists.
 
     Parameters
@@ -134,7 +139,7 @@ def check_is_there(choice):
         raise ModelGoneError(choice)
 
 
-def _is_file(path):
+def _is_file(path: Path) -> bool:
     """Return whether a path is a file; False if its drive is out of reach."""
     try:
         return path.is_file()
@@ -142,7 +147,7 @@ def _is_file(path):
         return False
 
 
-def in_words(error):
+def in_words(error: Exception) -> Exception:
     """Translate an error from a worker thread to the user's language; call it on the main thread.
 
     Parameters
