@@ -3,9 +3,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import qt
 import slicer
 import vtk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # A dragged transform changes many times a second, and the response to it reads the whole scan.
 _QUIET_MS = 200
@@ -20,14 +25,19 @@ class ChangeWatcher:
         Called once changes have ceased.
     """
 
-    def __init__(self, on_change):
-        self._observers, self._nodes = [], ()
+    def __init__(self, on_change: Callable[[], None]) -> None:
+        self._observers: list[tuple[slicer.vtkMRMLNode, int]] = []
+        self._nodes: tuple[slicer.vtkMRMLNode | None, ...] = ()
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(_QUIET_MS)
         self._timer.timeout.connect(on_change)
 
-    def follow(self, model_node, list_node):
+    def follow(
+        self,
+        model_node: slicer.vtkMRMLModelNode | None,
+        list_node: slicer.vtkMRMLMarkupsFiducialNode | None,
+    ) -> None:
         """Watch this scan and list from now on.
 
         Parameters
@@ -51,12 +61,12 @@ class ChangeWatcher:
             if node is not None
         ]
 
-    def stop(self):
+    def stop(self) -> None:
         """Stop watching."""
         self._timer.stop()
         for node, tag in self._observers:
             node.RemoveObserver(tag)
         self._observers, self._nodes = [], ()
 
-    def _on_event(self, *_args):
+    def _on_event(self, *_args: object) -> None:
         self._timer.start()

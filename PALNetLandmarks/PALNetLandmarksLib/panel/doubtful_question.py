@@ -3,13 +3,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import slicer
 from slicer.i18n import tr as _
 
 from palnet._stored import listing
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-def goes_on_with_doubtful(review):
+    from PALNetLandmarksLib.review import Review
+
+
+def goes_on_with_doubtful(review: Review) -> bool:
     """Ask whether to continue, if there are unreviewed doubtful landmarks.
 
     Parameters
@@ -27,12 +34,12 @@ def goes_on_with_doubtful(review):
     return _goes_on(text, codes, ", ".join(codes))
 
 
-def goes_on_with_doubtful_scans(scans):
+def goes_on_with_doubtful_scans(scans: Sequence[str]) -> bool:
     """Ask whether to continue, if there are scans with unreviewed doubtful landmarks.
 
     Parameters
     ----------
-    scans : list of str
+    scans : sequence of str
         Their names.
 
     Returns
@@ -44,7 +51,7 @@ def goes_on_with_doubtful_scans(scans):
     return _goes_on(text, scans, listing(scans))
 
 
-def _goes_on(text, names, shown):
+def _goes_on(text: str, names: Sequence[str], shown: str) -> bool:
     if not names:
         return True
     question = _("Their expected error is large. Go on all the same?")

@@ -13,7 +13,7 @@ from palnet.errors import PalnetError
 from palnet.surface import read_mesh
 
 
-def ask_save_path(title, proposed, suffix):
+def ask_save_path(title: str, proposed: Path, suffix: str) -> Path | None:
     """Ask for a path; the dialog asks before it replaces a file.
 
     Parameters
@@ -41,7 +41,7 @@ def ask_save_path(title, proposed, suffix):
     return path if not path.exists() or may_replace(path) else None
 
 
-def may_replace(path):
+def may_replace(path: Path) -> bool:
     """Ask whether to replace a file.
 
     Parameters
@@ -57,7 +57,7 @@ def may_replace(path):
     return slicer.util.confirmYesNoDisplay(_("{name} exists. Replace it?").format(name=path.name))
 
 
-def may_open(path):
+def may_open(path: Path) -> bool:
     """Ask whether to open a scan that palnet cannot read.
 
     Slicer itself crashes on a PLY file that was cut off, such as by a copy that broke off, and all
@@ -82,7 +82,7 @@ def may_open(path):
     return True
 
 
-def changed_by_others(path):
+def changed_by_others(path: Path) -> str:
     """Say that a file was changed since its landmarks were opened.
 
     Parameters

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import qt
 import slicer
@@ -14,6 +15,13 @@ from palnet.errors import OutputError
 from PALNetLandmarksLib.panel.poller import Poller
 from PALNetLandmarksLib.scan_folder import out_of_reach
 from PALNetLandmarksLib.trained_models import in_words, is_file_of_user
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from PALNetLandmarksLib.folder_detection import FolderDetection, Outcome
+    from PALNetLandmarksLib.job import BackgroundJob
+    from PALNetLandmarksLib.scan_folder import ScanFolder
 
 # The user reviews scans meanwhile.
 _SLICE_S = 0.005
@@ -36,26 +44,32 @@ class FolderDetectionRow:
         Called with the `ScanFolder` and the `Outcome` of each scan.
     """
 
-    def __init__(self, ui, start, on_outcome):
+    def __init__(
+        self,
+        ui: Any,
+        start: Callable[[], FolderDetection | None],
+        on_outcome: Callable[[ScanFolder, Outcome], None],
+    ) -> None:
         self._ui, self._start, self._on_outcome = ui, start, on_outcome
-        self._run, self._n_told = None, 0
+        self._run: FolderDetection | None = None
+        self._n_told = 0
         self._poller = Poller(self._on_end, self._on_tick, slice_s=_SLICE_S)
         ui.detectFolderButton.clicked.connect(self.on_detect_folder)
         self.say("")
         self._show_button()
 
     @property
-    def is_running(self):
+    def is_running(self) -> bool:
         """Whether scans are being detected."""
         return self._poller.is_running
 
-    def close(self):
+    def close(self) -> None:
         """End the run without a message: the widgets may be gone."""
         if self._run is not None:
             self._run.stop()
         self._poller.stop()
 
-    def say(self, text):
+    def say(self, text: str) -> None:
         """Show a message below the button.
 
         Parameters
@@ -66,12 +80,12 @@ class FolderDetectionRow:
         self._ui.folderDetectionLabel.setText(text)
         self._ui.folderDetectionLabel.setVisible(bool(text))
 
-    def on_detect_folder(self):
+    def on_detect_folder(self) -> None:
         """Start the detections, or end them after the current scan."""
-        if self.is_running:
+        if self._run is not None and self.is_running:
             self._run.stop()
             self._ui.detectFolderButton.setEnabled(False)
-            self._on_tick()
+            self._tell(self._run)
             return
         with slicer.util.tryWithErrorDisplay(_("The detection could not be started.")):
             run = self._start()
@@ -80,28 +94,34 @@ class FolderDetectionRow:
             self._run, self._n_told = run, 0
             self._poller.watch(run.job)
             self._show_button()
-            self._on_tick()
+            self._tell(run)
 
-    def _on_tick(self, _job=None):
+    def _on_tick(self, _job: BackgroundJob) -> None:
+        if self._run is not None:
+            self._tell(self._run)
+
+    def _tell(self, run: FolderDetection) -> None:
         """Pass on what has come of scans since the last call."""
-        new = self._run.outcomes[self._n_told :]
+        new = run.outcomes[self._n_told :]
         self._n_told += len(new)
         text = _("Detecting all scans: {n_done} of {n_scans}")
-        if self._run.is_stopped:
+        if run.is_stopped:
             text = _("Stopping after the current scan: {n_done} of {n_scans}")
-        self.say(text.format(n_done=self._n_told, n_scans=self._run.n_scans))
+        self.say(text.format(n_done=self._n_told, n_scans=run.n_scans))
         for outcome in new:
-            self._on_outcome(self._run.folder, outcome)
+            self._on_outcome(run.folder, outcome)
 
-    def _on_end(self, job):
-        self._on_tick()
+    def _on_end(self, job: BackgroundJob) -> None:
         run, self._run = self._run, None
+        if run is None:
+            return
+        self._tell(run)
         self._show_button()
-        reason = _why_none(run) if job.error is not None else ""
+        reason = "" if job.error is None else _why_none(run, job.error)
         said = "" if reason and not run.outcomes else _summary(run)
         self.say("\n".join(filter(None, (reason, said))))
 
-    def _show_button(self):
+    def _show_button(self) -> None:
         button = self._ui.detectFolderButton
         button.setEnabled(True)
         if self._run is not None:
@@ -116,7 +136,7 @@ class FolderDetectionRow:
         button.setToolTip(text)
 
 
-def asks_to_detect(folder, scans, options):
+def asks_to_detect(folder: ScanFolder, scans: Sequence[Path], options: Mapping[str, Any]) -> bool:
     """Ask whether to detect the landmarks of the scans of a folder.
 
     Parameters
@@ -125,7 +145,7 @@ def asks_to_detect(folder, scans, options):
         The folder.
     scans : sequence of Path
         Scans without landmarks.
-    options : dict
+    options : mapping
         How they will be placed, as for `FolderDetection`.
 
     Returns
@@ -156,7 +176,7 @@ def asks_to_detect(folder, scans, options):
     return answer == box.Ok
 
 
-def _say_how(trained_model, use_color, unit):
+def _say_how(trained_model: str, use_color: bool, unit: str) -> list[str]:
     """Say how the landmarks will be placed, a line each."""
     name = Path(trained_model).stem if is_file_of_user(trained_model) else trained_model
     color = _("The color of scans that have any is used.")
@@ -168,20 +188,20 @@ def _say_how(trained_model, use_color, unit):
     ]
 
 
-def _why_none(run):
+def _why_none(run: FolderDetection, error: Exception) -> str:
     """Say what has ended the detections."""
-    if isinstance(run.job.error, NotADirectoryError):
+    if isinstance(error, NotADirectoryError):
         return out_of_reach(run.folder.lists_folder)
-    if isinstance(run.job.error, OutputError):
+    if isinstance(error, OutputError):
         text = _(
             "Nothing can be written into {folder}. Choose another folder by Landmarks folder..., "
             "or check the rights and the free space."
         )
         return text.format(folder=run.folder.lists_folder.as_posix())
-    return str(in_words(run.job.error))
+    return str(in_words(error))
 
 
-def _summary(run):
+def _summary(run: FolderDetection) -> str:
     """Say how many scans have landmarks now, and why the others have none."""
     refused = [each for each in run.outcomes if each.reason]
     text = _("Scans detected and saved in {folder}: {n_done} of {n_scans}.")
@@ -198,7 +218,7 @@ def _summary(run):
     return "\n".join(lines)
 
 
-def _reason(run, outcome):
+def _reason(run: FolderDetection, outcome: Outcome) -> str:
     """Say why a scan has no landmarks now, in words of the panel where the library's are others."""
     other = outcome.in_the_way
     if other is None:

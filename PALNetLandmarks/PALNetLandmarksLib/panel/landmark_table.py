@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import qt
 from slicer.i18n import tr as _
@@ -16,6 +18,15 @@ from palnet.error_classes import (
 )
 from palnet.landmarks import PLACED
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from palnet.landmarks import LandmarkSet, Status
+    from palnet.scheme import Side
+    from PALNetLandmarksLib.review import Review
+
 CODE, ERROR, STATUS, REPLACE, NAME, SIDE = range(6)
 SHOW_ALL, SHOW_UNREVIEWED, SHOW_DOUBTFUL, SHOW_MISSING = range(4)
 BY_SCHEME, BY_ERROR = range(2)
@@ -23,7 +34,10 @@ BY_SCHEME, BY_ERROR = range(2)
 _SWATCH_PIXELS = 12
 
 # Values that round up to the limit of their class, such as 1.96 mm, would seem to exceed it.
-_MOST_SHOWN_MM = {ErrorClass.GOOD: GOOD_MM - 0.1, ErrorClass.CHECK: CHECK_MM - 0.1}
+_MOST_SHOWN_MM: dict[int, float] = {
+    ErrorClass.GOOD: GOOD_MM - 0.1,
+    ErrorClass.CHECK: CHECK_MM - 0.1,
+}
 
 
 class LandmarkTable:
@@ -35,12 +49,12 @@ class LandmarkTable:
         The table.
     """
 
-    def __init__(self, widget):
+    def __init__(self, widget: qt.QTableWidget) -> None:
         self._widget = widget
         self._swatches = {number: _swatch(color) for number, color in enumerate(CLASS_COLORS)}
         # Slicer takes longer to translate a word than to show it.
         self._statuses, self._sides, self._classes = _statuses(), _sides(), _class_names()
-        self._replace = set()
+        self._replace: set[int] = set()
         self._is_filling = False
         widget.setColumnCount(6)
         widget.setHorizontalHeaderLabels(
@@ -57,28 +71,28 @@ class LandmarkTable:
         widget.itemChanged.connect(self._on_item_changed)
 
     @property
-    def is_filling(self):
+    def is_filling(self) -> bool:
         """Whether signals come from filling the table rather than from the user."""
         return self._is_filling
 
     @property
-    def replace(self):
+    def replace(self) -> frozenset[int]:
         """Edited landmarks that the next detection may overwrite."""
         return frozenset(self._replace)
 
     @property
-    def indices(self):
+    def indices(self) -> list[int]:
         """The landmark in each row."""
         rows = range(self._widget.rowCount)
         return [int(self._widget.item(row, CODE).data(qt.Qt.UserRole)) for row in rows]
 
     @property
-    def current(self):
+    def current(self) -> int | None:
         """The selected landmark, or None."""
         row = self._widget.currentRow()
         return self.indices[row] if 0 <= row < self._widget.rowCount else None
 
-    def select(self, index):
+    def select(self, index: int) -> None:
         """Select a landmark if its row is shown.
 
         Parameters
@@ -90,7 +104,7 @@ class LandmarkTable:
         if index in indices:
             self._widget.setCurrentCell(indices.index(index), CODE)
 
-    def neighbor(self, step):
+    def neighbor(self, step: int) -> int | None:
         """Return the landmark some rows away.
 
         Parameters
@@ -106,12 +120,12 @@ class LandmarkTable:
         indices, row = self.indices, self._widget.currentRow() + step
         return indices[row] if 0 <= row < len(indices) else None
 
-    def clear(self):
+    def clear(self) -> None:
         """Clear the table."""
         self._replace = set()
         self._widget.setRowCount(0)
 
-    def fill(self, review, show, order, kept=()):
+    def fill(self, review: Review, show: int, order: int, kept: Sequence[int] = ()) -> None:
         """Refill the table with the landmarks of a list, keeping the selection.
 
         Parameters
@@ -147,7 +161,7 @@ class LandmarkTable:
             self._widget.setCurrentCell(-1, -1)
         self._is_filling = False
 
-    def _fill_row(self, row, index, landmarks, number):
+    def _fill_row(self, row: int, index: int, landmarks: LandmarkSet, number: int) -> None:
         definition, status = landmarks.scheme.landmarks[index], landmarks.status[index]
         error = landmarks.expected_error_mm[index]
         known = status in PLACED and not np.isnan(error)
@@ -168,7 +182,7 @@ class LandmarkTable:
         if known:
             self._widget.item(row, ERROR).setIcon(self._swatches[number])
 
-    def _fit_columns(self):
+    def _fit_columns(self) -> None:
         """Fit the columns to their contents, now and when landmarks are corrected."""
         if not self._widget.rowCount:
             return
@@ -178,11 +192,11 @@ class LandmarkTable:
         self._widget.resizeColumnsToContents()
         first.setText(text)
 
-    def _make_checkable(self, item, index):
+    def _make_checkable(self, item: qt.QTableWidgetItem, index: int) -> None:
         item.setFlags(qt.Qt.ItemIsEnabled | qt.Qt.ItemIsSelectable | qt.Qt.ItemIsUserCheckable)
         item.setCheckState(qt.Qt.Checked if index in self._replace else qt.Qt.Unchecked)
 
-    def _on_item_changed(self, item):
+    def _on_item_changed(self, item: qt.QTableWidgetItem) -> None:
         if self._is_filling or item.column() != REPLACE:
             return
         index = int(item.data(qt.Qt.UserRole))
@@ -192,7 +206,7 @@ class LandmarkTable:
             self._replace.discard(index)
 
 
-def _errors_to_sort_by(review, landmarks):
+def _errors_to_sort_by(review: Review, landmarks: LandmarkSet) -> NDArray[np.float64]:
     """Return the expected errors; a reviewed landmark keeps its rank from the detection."""
     errors = landmarks.expected_error_mm
     detected = review.landmarks.record.get("detected_error_mm")
@@ -201,7 +215,15 @@ def _errors_to_sort_by(review, landmarks):
     return np.where(review.is_reviewed & np.isnan(errors), np.maximum(detected, 0.0), errors)
 
 
-def _rows(landmarks, classes, is_reviewed, show, order, errors, kept):
+def _rows(
+    landmarks: LandmarkSet,
+    classes: NDArray[np.int64],
+    is_reviewed: NDArray[np.bool_],
+    show: int,
+    order: int,
+    errors: NDArray[np.float64],
+    kept: Sequence[int],
+) -> list[int]:
     """Select and sort the landmarks to show; some are kept in any case."""
     is_shown = {
         SHOW_ALL: np.ones(len(landmarks), dtype=bool),
@@ -217,7 +239,7 @@ def _rows(landmarks, classes, is_reviewed, show, order, errors, kept):
     return [int(index) for index in rows]
 
 
-def _class_names():
+def _class_names() -> dict[int, str]:
     """Name the classes of expected error."""
     return {
         ErrorClass.GOOD: _("good"),
@@ -228,12 +250,12 @@ def _class_names():
     }
 
 
-def _sides():
+def _sides() -> dict[Side, str]:
     """Name the sides."""
     return {"left": _("left"), "right": _("right"), "midline": _("midline")}
 
 
-def _statuses():
+def _statuses() -> dict[Status, str]:
     """Name the statuses."""
     return {
         "detected": _("detected"),
@@ -244,7 +266,7 @@ def _statuses():
     }
 
 
-def _swatch(color):
+def _swatch(color: Iterable[float]) -> qt.QIcon:
     """Make a small colored square, shown next to a word."""
     picture = qt.QPixmap(_SWATCH_PIXELS, _SWATCH_PIXELS)
     picture.fill(qt.QColor(*(round(255 * value) for value in color)))
